@@ -1,0 +1,52 @@
+// The one entry of every `npm run` task. It has no dependencies and runs on Node 20.19, so that a fresh clone
+// needs nothing else: it installs what is missing, builds what changed, and then starts the task's own tool
+// on the Node that the workspace installs for itself.
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { runBenchmarks, runChitaBenchmark } from "./tasks/bench.mjs";
+import { build } from "./tasks/build.mjs";
+import { check } from "./tasks/check.mjs";
+import { demo } from "./tasks/demo.mjs";
+import { docs } from "./tasks/docs.mjs";
+import { install, setup } from "./tasks/install.mjs";
+import { pack } from "./tasks/pack.mjs";
+import { Failure, nodeProblem } from "./tasks/process.mjs";
+import { test } from "./tasks/test.mjs";
+
+const tasks = {
+  setup,
+  build: afterInstall(build),
+  demo: afterInstall(demo),
+  test: afterInstall(test),
+  check: afterInstall(check),
+  bench: afterInstall(runBenchmarks),
+  "bench:chita": afterInstall(runChitaBenchmark),
+  docs: afterInstall(docs),
+  pack: afterInstall(pack),
+};
+
+function afterInstall(task) {
+  return async (context) => {
+    await install(context);
+    return task(context);
+  };
+}
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const [name = "", ...args] = process.argv.slice(2);
+
+try {
+  const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  const problem = nodeProblem();
+  if (problem) throw new Failure(problem);
+  if (!Object.hasOwn(tasks, name)) {
+    const found = name === "" ? "no task was named" : `'${name}' is not a task`;
+    throw new Failure(`${found}; the tasks are ${Object.keys(tasks).join(", ")}`, 2);
+  }
+  await tasks[name]({ root, args, manifest });
+} catch (error) {
+  if (!(error instanceof Failure)) throw error;
+  if (error.message !== "") process.stderr.write(`run ${name}: ${error.message}\n`);
+  process.exitCode = error.exitCode;
+}

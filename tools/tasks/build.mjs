@@ -1,0 +1,39 @@
+// Building every package: nx orders the steps and caches each; a cheap stamp spares even nx when nothing changed.
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { stampFolder, workspaceFolders } from "./install.mjs";
+import { run } from "./process.mjs";
+
+/** Builds the kernels and compiles every package to its dist folder. */
+export async function build({ root }) {
+  const stamp = join(stampFolder(root), "build");
+  const before = fingerprint(root);
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === before) return;
+  process.stdout.write("Building the packages ...\n");
+  await run(root, "nx", ["run-many", "-t", "build", "--outputStyle=static"]);
+  mkdirSync(stampFolder(root), { recursive: true });
+  writeFileSync(stamp, fingerprint(root));
+}
+
+/** Builds only what compiling and testing from the sources need: the generated kernels. */
+export async function buildKernels({ root }) {
+  await run(root, "nx", ["run-many", "-t", "kernel", "--outputStyle=static"]);
+}
+
+// Path, size and time of every source and of every result: hashing their contents is nx's work when one differs.
+function fingerprint(root) {
+  const hash = createHash("sha256");
+  const add = (path) => {
+    const entry = statSync(join(root, path), { throwIfNoEntry: false });
+    if (entry?.isDirectory()) {
+      for (const name of readdirSync(join(root, path)).sort()) if (name !== "node_modules") add(`${path}/${name}`);
+    } else {
+      hash.update(`${path} ${entry?.size} ${entry?.mtimeMs}\n`);
+    }
+  };
+  const folders = workspaceFolders(root).filter((folder) => folder !== "docs");
+  for (const path of ["pnpm-lock.yaml", "nx.json", "tsconfig.base.json", ...folders]) add(path);
+  return hash.digest("hex");
+}

@@ -1,0 +1,93 @@
+// Child processes: which Node and PATH they get, and how their exit codes and Ctrl-C come back.
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+import { delimiter, join } from "node:path";
+import process from "node:process";
+
+/** Stops the task. An empty message means that the failed child has already said why. */
+export class Failure extends Error {
+  constructor(message, exitCode = 1) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+const oldestNode = [20, 19];
+const oldestToolsNode = [22, 12];
+const platformsWithOwnNode = ["linux-x64", "linux-arm64"];
+
+/** What is wrong with the Node that runs us, or undefined. */
+export function nodeProblem(version = process.versions.node, platform = `${process.platform}-${process.arch}`) {
+  const bringsItsOwn = platformsWithOwnNode.includes(platform);
+  const [major, minor] = bringsItsOwn ? oldestNode : oldestToolsNode;
+  const [foundMajor = 0, foundMinor = 0] = version.split(".").map(Number);
+  if (foundMajor > major || (foundMajor === major && foundMinor >= minor)) return undefined;
+  const why = bringsItsOwn ? "" : ` (on ${platform} the tools run on your own Node)`;
+  return `Node ${version} is too old: this workspace needs Node ${major}.${minor} or later${why}; install a current one and run the command again`;
+}
+
+// npm hands its own settings to scripts as npm_* variables; pnpm and nx would take them for theirs.
+// The registry and the network's settings are the user's, and stay.
+const keptNpmVariables = /^npm_config_(registry|userconfig|cafile|ca|proxy|https[-_]proxy|http[-_]proxy|noproxy|strict[-_]ssl)$/i;
+
+/** The environment of every tool: no npm_* of the caller, and the workspace's binaries (its Node among them) first on PATH. */
+export function toolEnvironment(root, extra = {}) {
+  const env = {};
+  for (const [key, value] of Object.entries(process.env)) {
+    if (!/^npm_/i.test(key) || keptNpmVariables.test(key)) env[key] = value;
+  }
+  const path = Object.keys(env).find((key) => key.toUpperCase() === "PATH") ?? "PATH";
+  env[path] = [join(root, "node_modules", ".bin"), env[path]].filter(Boolean).join(delimiter);
+  return { ...env, ...extra };
+}
+
+/** Runs a command to its end with our terminal. Throws a Failure that carries the child's exit code. */
+export async function run(root, command, args, { cwd = root, env = {} } = {}) {
+  const { code, signal } = await wait(
+    spawn(command, args, { cwd, env: toolEnvironment(root, env), stdio: "inherit", shell: needsShell(command) }),
+    command,
+  );
+  if (signal) throw new Failure("", 128 + constants.signals[signal]);
+  if (code !== 0) throw new Failure("", code);
+}
+
+/** Runs a command and returns what it wrote to standard output; its standard error is shown. */
+export async function read(root, command, args, { cwd = root, env = {} } = {}) {
+  const child = spawn(command, args, {
+    cwd,
+    env: toolEnvironment(root, env),
+    stdio: ["ignore", "pipe", "inherit"],
+    shell: needsShell(command),
+  });
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk) => {
+    text += chunk;
+  });
+  const { code, signal } = await wait(child, command);
+  if (signal) throw new Failure("", 128 + constants.signals[signal]);
+  if (code !== 0) throw new Failure(`${command} ${args.join(" ")} ended with exit code ${code}\n${text}`, code);
+  return text;
+}
+
+// On Windows the workspace's binaries are .cmd files, which only a shell starts; Node itself is an .exe.
+function needsShell(command) {
+  return process.platform === "win32" && command !== process.execPath;
+}
+
+async function wait(child, command) {
+  // The terminal sends Ctrl-C to the child too: we stay until it has cleaned up, and then report its end.
+  // A SIGTERM or SIGHUP reaches only us, so it is passed on.
+  const passOn = (signal) => {
+    if (signal !== "SIGINT") child.kill(signal);
+  };
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals) process.on(signal, passOn);
+  try {
+    return await new Promise((resolve, reject) => {
+      child.on("error", (cause) => reject(new Failure(`cannot start ${command}: ${cause.message}`, 127)));
+      child.on("close", (code, signal) => resolve({ code, signal }));
+    });
+  } finally {
+    for (const signal of signals) process.off(signal, passOn);
+  }
+}
