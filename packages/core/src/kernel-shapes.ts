@@ -123,9 +123,7 @@ export function checkAddRow(a: Mat, row: Vec): void {
 export function checkGatherColumns(a: Mat, columns: Uint32Array, out: Mat): void {
   checkMatrices("gatherColumns", { a, out });
   if (out.rows !== a.rows || out.cols !== columns.length) {
-    throw new RangeError(
-      `gatherColumns: out must be ${a.rows} x ${columns.length}; got ${out.rows} x ${out.cols}`,
-    );
+    throw new RangeError(`gatherColumns: out must be ${a.rows} x ${columns.length}; got ${out.rows} x ${out.cols}`);
   }
   checkApart("gatherColumns", out.data, a.data);
   checkIndices("gatherColumns", "column", columns, a.cols);

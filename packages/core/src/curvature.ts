@@ -1,0 +1,99 @@
+/**
+ * What is H? The local model of the loss, Q(w) = sum over rows of 1/2 d'Hd + g'd with d = w - w0, needs H only through
+ * the views below. H is the Hessian of the mean loss; damping is added by the estimator and never rescaled in a solver.
+ */
+import type { Mat, Vec } from "./matrix.ts";
+
+/**
+ * The curvature H [dim, dim] shared by all rows of a problem: symmetric, positive semi-definite.
+ * A capability is the presence of a view: a solver declares which it needs and the runner checks before it starts.
+ */
+export interface Curvature {
+  readonly dim: number;
+  /** H_jj [dim]; a fresh or shared vector, not to be written to. */
+  diagonal(): Vec;
+  /** out = H x, both [dim]. f64 vectors are computed in f64. */
+  apply(x: Vec, out: Vec): void | Promise<void>;
+  /** H = scale * G'G + damping * I, behind products with G. */
+  factor?(): FactorView;
+  /** Dense H [dim, dim]. */
+  gram?(): Mat;
+  /** Diagonal blocks; H is zero outside them. */
+  blocks?(): readonly CurvatureBlock[];
+  inverse?(): InverseView;
+}
+
+/** One diagonal block of H, covering the flat indices start .. start + size - 1. */
+export interface CurvatureBlock {
+  readonly start: number;
+  readonly size: number;
+  readonly curvature: Curvature;
+}
+
+/**
+ * Gradient rows G [rows, dim] behind products: dense, factored (outer products), blocked, on disk or on a GPU.
+ * H = scale * G'G + damping * I. Products follow the dtype of `x` / `u`: f64 vectors are accumulated in f64.
+ */
+export interface FactorView {
+  /** n, the number of gradient rows */
+  readonly rows: number;
+  /** p, the number of weights */
+  readonly dim: number;
+  /** usually 1 / rows */
+  readonly scale: number;
+  /** the ridge added to H, >= 0 */
+  readonly damping: number;
+  /** out [rows] = G x, x [dim] */
+  times(x: Vec, out: Vec): void | Promise<void>;
+  /** out [dim] = G'u, u [rows] */
+  transposeTimes(u: Vec, out: Vec): void | Promise<void>;
+  /** G G' [rows, rows] f32 or f64, a fresh matrix */
+  rowGram(): Mat | Promise<Mat>;
+  /** G[:, support] [rows, support.length], a fresh matrix; support ascending */
+  columns(support: Uint32Array): Mat | Promise<Mat>;
+  /** ||G_j||^2 [dim] f64; shared, not to be written to */
+  columnNormsSquared(): Float64Array;
+}
+
+/** H^-1 behind products. */
+export interface InverseView {
+  diagonal(): Vec;
+  /** out = H^-1 e_j */
+  column(j: number, out: Vec): void;
+  /** out = H^-1 x */
+  apply(x: Vec, out: Vec): void;
+}
+
+/** The optional and mandatory views a solver may ask for. */
+export type CurvatureView = "diagonal" | "apply" | "factor" | "gram" | "blocks" | "inverse";
+
+/** H = I: the curvature under which the best mask is the largest magnitudes. */
+export function identityCurvature(dim: number): Curvature {
+  return {
+    dim,
+    diagonal: () => new Float32Array(dim).fill(1),
+    apply: (x, out) => out.set(x),
+  };
+}
+
+/**
+ * The curvature of a factor view: H = scale G'G + damping I.
+ * `apply` costs one product with G and one with G'.
+ */
+export function factorCurvature(view: FactorView): Curvature {
+  let diagonal: Float64Array | undefined;
+  return {
+    dim: view.dim,
+    diagonal: () => {
+      diagonal ??= view.columnNormsSquared().map((norm) => view.scale * norm + view.damping);
+      return diagonal;
+    },
+    async apply(x, out) {
+      const product = x instanceof Float64Array ? new Float64Array(view.rows) : new Float32Array(view.rows);
+      await view.times(x, product);
+      await view.transposeTimes(product, out);
+      for (let j = 0; j < view.dim; j++) out[j] = view.scale * out[j]! + view.damping * x[j]!;
+    },
+    factor: () => view,
+  };
+}

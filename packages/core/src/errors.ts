@@ -1,0 +1,127 @@
+/** Every error core throws, one factory each. Codes are stable; messages may improve. */
+import { PruneError } from "./prune-error.ts";
+
+/** A solver was given a problem that lacks something it needs. */
+export function incompatible(spec: {
+  who: string;
+  problem: string;
+  missing: string;
+  has: string;
+  remedy: string;
+}): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${spec.who} cannot solve '${spec.problem}': needs ${spec.missing} (${spec.has}); ${spec.remedy}`,
+  );
+}
+
+/** A sparsity outside [0, 1). */
+export function sparsityOutOfRange(where: string, found: number): PruneError {
+  return new PruneError(
+    "ERR_SPARSITY_RANGE",
+    `${where}: sparsity ${found} is outside [0, 1); sparsity is the fraction of weights removed, so 0.9 keeps one weight in ten`,
+  );
+}
+
+/** A number of weights to keep that is not a whole number in [0, size]. */
+export function keepOutOfRange(where: string, found: number, size: number): PruneError {
+  return new PruneError(
+    "ERR_KEEP_RANGE",
+    `${where}: cannot keep ${found} of ${size} weights; give a whole number from 0 to ${size}`,
+  );
+}
+
+/** Lengths that should agree and do not. */
+export function shapeMismatch(spec: { where: string; found: string; expected: string; remedy?: string }): PruneError {
+  return new PruneError(
+    "ERR_SHAPE",
+    `${spec.where}: found ${spec.found}, expected ${spec.expected}${spec.remedy ? `; ${spec.remedy}` : ""}`,
+  );
+}
+
+/** NaN or infinite numbers where only finite ones make sense. */
+export function notFinite(spec: {
+  where: string;
+  index: number;
+  value: number;
+  count: number;
+  remedy: string;
+}): PruneError {
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `${spec.where}: ${spec.count} of its numbers ${spec.count === 1 ? "is" : "are"} not finite, the first is ${spec.value} at index ${spec.index}; ${spec.remedy}`,
+  );
+}
+
+/** A label that is not below the number of classes. */
+export function labelOutOfRange(spec: { where: string; index: number; label: number; classes: number }): PruneError {
+  return new PruneError(
+    "ERR_LABEL_RANGE",
+    `${spec.where}: label ${spec.label} of example ${spec.index} is outside 0..${spec.classes - 1}; check that the labels belong to this data and this network`,
+  );
+}
+
+/** A choice among known names that is none of them. */
+export function unknownName(spec: {
+  where: string;
+  what: string;
+  found: string;
+  known: readonly string[];
+}): PruneError {
+  const near = nearestName(spec.found, spec.known);
+  const hint = near === undefined ? "" : `; did you mean '${near}'?`;
+  return new PruneError(
+    "ERR_UNKNOWN_NAME",
+    `${spec.where}: there is no ${spec.what} '${spec.found}'; known: ${spec.known.join(", ")}${hint}`,
+  );
+}
+
+/** An option whose value its schema refuses, or a key it does not know. */
+export function badOption(where: string, message: string): PruneError {
+  return new PruneError("ERR_OPTION", `${where}: ${message}`);
+}
+
+/** The run was asked for something the model, the data or the stage plan cannot give. */
+export function impossibleRun(message: string): PruneError {
+  return new PruneError("ERR_IMPOSSIBLE", message);
+}
+
+/** The saved state of an earlier run does not belong to this run. */
+export function resumeMismatch(found: string, expected: string): PruneError {
+  return new PruneError(
+    "ERR_RESUME",
+    `resume: the saved state is of another run (${found}; this run has ${expected}); repeat the original command, or start afresh without resume`,
+  );
+}
+
+/** The caller aborted the run. */
+export function aborted(cause?: unknown): PruneError {
+  return new PruneError("ERR_ABORTED", "the run was interrupted", { fault: "runtime", cause });
+}
+
+/** The known name nearest to what was typed (Levenshtein distance), if it is near enough to be a likely slip. */
+export function nearestName(found: string, known: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Math.max(2, Math.floor(found.length / 3)) + 1;
+  for (const name of known) {
+    const distance = editDistance(found.toLowerCase(), name.toLowerCase());
+    if (distance < bestDistance) {
+      best = name;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      current.push(Math.min(substitution, previous[j]! + 1, current[j - 1]! + 1));
+    }
+    previous = current;
+  }
+  return previous[b.length]!;
+}

@@ -1,0 +1,98 @@
+/**
+ * @secateur/core: tensors, problems, constraints, the strategy interfaces, the runner, errors, seeded random numbers.
+ * @packageDocumentation
+ */
+export {
+  type Constraint,
+  countKept,
+  keepCount,
+  keptCount,
+  type RemovalWalk,
+  sparsityConstraint,
+} from "./constraint.ts";
+export {
+  type Curvature,
+  type CurvatureBlock,
+  type CurvatureView,
+  type FactorView,
+  factorCurvature,
+  type InverseView,
+  identityCurvature,
+} from "./curvature.ts";
+export type { CurvatureEstimator, Estimate, EstimateRequest } from "./curvature-estimator.ts";
+export { arrayDataset, assertFinite, type Batch, batches, type Dataset, subset } from "./dataset.ts";
+export {
+  aborted,
+  badOption,
+  impossibleRun,
+  incompatible,
+  keepOutOfRange,
+  labelOutOfRange,
+  nearestName,
+  notFinite,
+  resumeMismatch,
+  shapeMismatch,
+  sparsityOutOfRange,
+  unknownName,
+} from "./errors.ts";
+export { type FlatParam, layoutParams, readFlat, writeFlat } from "./flat-weights.ts";
+export {
+  checkAddRow,
+  checkCholesky,
+  checkColumnSums,
+  checkCrossEntropy,
+  checkElementwise,
+  checkGatherColumns,
+  checkGemm,
+  checkGemv,
+  checkGram,
+  checkLargest,
+  checkRowDots,
+  checkScaleRows,
+  checkTriangularSolve,
+  type GemmShape,
+  type GramShape,
+} from "./kernel-shapes.ts";
+export type { CrossEntropySpec, GemmSpec, GemvSpec, GramSpec, Kernels, TriangularSolveSpec } from "./kernels.ts";
+export { keepWeights, masked, selectorFrom, solverFrom } from "./lift.ts";
+export { type Dtype, dtypeOf, type Mask, type Mat, matrix, type Vec } from "./matrix.ts";
+export type {
+  Evaluation,
+  GradientBlock,
+  GradientRequest,
+  GradientRows,
+  MeanGradient,
+  ModelAdapter,
+  ParamInfo,
+} from "./model-adapter.ts";
+export { assertNeeds, joinNeeds } from "./needs.ts";
+export { objective } from "./objective.ts";
+export type { RunPlan, RunSituation } from "./plan.ts";
+export {
+  defineCurvature,
+  definePlugin,
+  defineSolver,
+  type OptionsSchema,
+  optionProperties,
+  type Plugin,
+  type PluginEntry,
+  parseOptions,
+} from "./plugin.ts";
+export type { Problem, Solution, SolveStatus } from "./problem.ts";
+export { type LayerReport, type PruneRequest, type PruneResult, prune, type RunState } from "./prune.ts";
+export { type Fault, isPruneError, PruneError } from "./prune-error.ts";
+export { referenceKernels } from "./reference-kernels.ts";
+export { defaultPlan, planSparsities, resolvePlan } from "./resolve-plan.ts";
+export { createRng, type Rng, sampleIndices } from "./rng.ts";
+export {
+  createRunContext,
+  forkContext,
+  type RunContext,
+  type RunContextOptions,
+  type RunEvent,
+  throwIfAborted,
+} from "./run-context.ts";
+export { type ScheduleName, scheduleNames, sparsitySchedule } from "./sparsity-schedule.ts";
+export type { StageReport } from "./stage.ts";
+export type { Needs, Saliency, Selector, Solver, Updater } from "./strategy.ts";
+export { type Units, weightUnits } from "./units.ts";

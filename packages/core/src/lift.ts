@@ -1,0 +1,43 @@
+/** Makes solvers out of the lower rungs of the ladder. */
+import type { Mask, Mat } from "./matrix.ts";
+import { assertNeeds, joinNeeds } from "./needs.ts";
+import { objective } from "./objective.ts";
+import type { Saliency, Selector, Solver, Updater } from "./strategy.ts";
+import type { Units } from "./units.ts";
+
+/** A copy of `w` with zeros where the mask is 0. */
+export function masked(w: Mat, units: Units, mask: Mask): Mat {
+  const data = w.data.slice();
+  for (let unit = 0; unit < units.count; unit++) {
+    if (mask[unit] === 0) for (const index of units.indices(unit)) data[index] = 0;
+  }
+  return { ...w, data };
+}
+
+/** The updater that leaves kept weights as they are. */
+export const keepWeights: Updater = {
+  needs: {},
+  update: (problem, mask) => masked(problem.w, problem.units, mask),
+};
+
+/** Keeps the feasible units of highest total score. */
+export function selectorFrom(saliency: Saliency): Selector {
+  return {
+    needs: saliency.needs,
+    select: async (problem, ctx) => problem.constraint.select(problem.units.reduce(await saliency.score(problem, ctx))),
+  };
+}
+
+/** A mask from one method, the remaining weights from another (default: as they were). */
+export function solverFrom(selector: Selector, updater: Updater = keepWeights): Solver {
+  const needs = joinNeeds(selector.needs, updater.needs);
+  return {
+    needs,
+    async solve(problem, ctx) {
+      assertNeeds("solver", needs, problem);
+      const mask = await selector.select(problem, ctx);
+      const w = await updater.update(problem, mask, ctx);
+      return { w, mask, objective: await objective(problem, w), status: "exact", stats: { iterations: 1 } };
+    },
+  };
+}

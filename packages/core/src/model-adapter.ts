@@ -1,0 +1,82 @@
+/** A model, whatever runs it: asynchronous, owns its layout, hands out canonical [out, in * kh * kw] matrices only. */
+import type { Dataset } from "./dataset.ts";
+import type { Mat } from "./matrix.ts";
+import type { RunContext } from "./run-context.ts";
+
+/** One weight tensor of a model. */
+export interface ParamInfo {
+  readonly name: string;
+  /** Shape as the model stores it, for example [40, 784] or [16, 3, 3, 3]. */
+  readonly shape: readonly number[];
+  /** Rows (out) and columns (in * kh * kw) of its canonical matrix. */
+  readonly rows: number;
+  readonly cols: number;
+  /** Whether pruning touches it by default: weights of dense and convolution layers do, bias and normalisation do not. */
+  readonly prunable: boolean;
+  /** What one kept weight costs at inference: multiply-adds times two. */
+  readonly flopsPerWeight: number;
+}
+
+/** Mean loss and accuracy over a dataset. */
+export interface Evaluation {
+  /** Percent of examples whose largest logit is the label's. */
+  readonly accuracy: number;
+  /** Mean cross-entropy in nats. */
+  readonly loss: number;
+  readonly examples: number;
+}
+
+/** Which gradients to take. */
+export interface GradientRequest {
+  /** Names of the parameters, in the order in which they are flattened. */
+  readonly params: readonly string[];
+  readonly data: Dataset;
+  /** Indices of examples; consecutive runs of `batch` are averaged into one row. Length a multiple of `batch`. */
+  readonly examples: Uint32Array;
+  /** Examples a row, >= 1. */
+  readonly batch: number;
+}
+
+/**
+ * Gradient rows of one parameter: row i is the gradient of the mean loss of mini-batch i, flattened [out * in].
+ * Factored rows keep the two factors of the outer products: row i = sum over j < group of delta[i * group + j]' input[i * group + j].
+ */
+export type GradientBlock =
+  | {
+      readonly kind: "factored";
+      readonly param: string;
+      readonly group: number;
+      readonly delta: Mat;
+      readonly input: Mat;
+    }
+  | { readonly kind: "dense"; readonly param: string; readonly rows: Mat };
+
+/** Gradient rows of several parameters, one block each, in the requested order. */
+export interface GradientRows {
+  /** n, the number of rows. */
+  readonly rows: number;
+  readonly blocks: readonly GradientBlock[];
+  /** Mean loss of the examples, in nats. */
+  readonly loss: number;
+}
+
+/** The gradient of the mean loss over many examples, flattened in the requested order. */
+export interface MeanGradient {
+  /** [sum of rows * cols] f32 */
+  readonly gradient: Float32Array;
+  readonly loss: number;
+}
+
+/** A model under pruning. Optional methods are capabilities; who needs one checks for it first. */
+export interface ModelAdapter {
+  /** For messages and reports. */
+  readonly name: string;
+  params(): readonly ParamInfo[];
+  /** A copy of a parameter's canonical matrix. @throws ERR_UNKNOWN_NAME */
+  read(name: string): Promise<Mat>;
+  /** Replaces a parameter (copied). @throws ERR_UNKNOWN_NAME, ERR_SHAPE */
+  write(name: string, w: Mat): Promise<void>;
+  gradientRows?(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
+  meanGradient?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
+  evaluate?(data: Dataset, ctx: RunContext): Promise<Evaluation>;
+}

@@ -1,0 +1,154 @@
+/**
+ * The runner: model + data -> curvature -> problem -> solver -> model, in one stage or many. At every stage the gradients
+ * are taken afresh at the present weights (CHITA++, Benbaki et al. 2023, section 4), so each local model is trusted only
+ * as far as the stage goes.
+ */
+import { countKept, keptCount } from "./constraint.ts";
+import type { CurvatureEstimator } from "./curvature-estimator.ts";
+import type { Dataset } from "./dataset.ts";
+import { resumeMismatch } from "./errors.ts";
+import { countZeros, layoutParams, readFlat, writeFlat } from "./flat-weights.ts";
+import type { Mask } from "./matrix.ts";
+import type { ModelAdapter } from "./model-adapter.ts";
+import type { RunPlan } from "./plan.ts";
+import { planSparsities, resolvePlan } from "./resolve-plan.ts";
+import { createRunContext, forkContext, type RunContext, type RunContextOptions } from "./run-context.ts";
+import { runStage, type StageReport } from "./stage.ts";
+import type { Solver } from "./strategy.ts";
+
+/** What to prune, with what, how far. Only the first four matter to most users. */
+export interface PruneRequest extends RunContextOptions {
+  /** Changed in place: holds the pruned weights afterwards. */
+  readonly model: ModelAdapter;
+  readonly solver: Solver;
+  /** Fraction of the prunable weights to remove, in [0, 1). */
+  readonly sparsity: number;
+  /** Training data for gradients; may be left out when the solver needs no curvature (magnitude). */
+  readonly data?: Dataset;
+  /** Default: H = I, which is all that magnitude pruning needs. */
+  readonly curvature?: CurvatureEstimator;
+  /** Names of the parameters to prune; default: every prunable one. */
+  readonly params?: readonly string[];
+  /** Overrides of the solver's own plan. */
+  readonly plan?: RunPlan;
+  /** Called after every stage with all that is needed to go on from there. */
+  readonly onStage?: (state: RunState) => void | Promise<void>;
+  /** Continue from a state of `onStage` of the same run: the result is the same bytes as without the interruption. */
+  readonly resume?: RunState;
+}
+
+/** A run between two stages. */
+export interface RunState {
+  /** Stages done. */
+  readonly stage: number;
+  /** Flat prunable weights after that stage. */
+  readonly weights: Float32Array;
+  /** Identifies the run: sizes, plan, seed, kernels. */
+  readonly fingerprint: string;
+  readonly reports: readonly StageReport[];
+}
+
+/** One parameter after pruning. */
+export interface LayerReport {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly size: number;
+  readonly nonzeros: number;
+}
+
+/** What a run gave. The weights are in the model. */
+export interface PruneResult {
+  /** The sparsity reached: 1 - kept / prunable. */
+  readonly sparsity: number;
+  /** Kept weights (the ones in the mask; a kept weight may happen to be zero). */
+  readonly kept: number;
+  /** Non-zero prunable weights. */
+  readonly nonzeros: number;
+  readonly prunable: number;
+  /** Of the last stage. */
+  readonly objective: number;
+  readonly layers: readonly LayerReport[];
+  readonly stages: readonly StageReport[];
+  /** The plan in force, defaults filled in. */
+  readonly plan: Required<RunPlan>;
+  /** Flat mask over the prunable weights, in the order of `layers`. */
+  readonly mask: Mask;
+  readonly timing: { readonly gradientMs: number; readonly solveMs: number; readonly totalMs: number };
+}
+
+/**
+ * Prunes a model in place.
+ *
+ * @returns sparsities, objectives, timings by stage and layer; the weights are in the model
+ * @throws ERR_SPARSITY_RANGE, ERR_IMPOSSIBLE, ERR_INCOMPATIBLE, ERR_NOT_FINITE, ERR_RESUME, ERR_ABORTED
+ */
+export async function prune(request: PruneRequest): Promise<PruneResult> {
+  const { model, sparsity, resume, seed = 0 } = request;
+  const ctx = createRunContext(request);
+  const started = ctx.now();
+  const params = layoutParams(model, request.params);
+  let weights = await readFlat(model, params);
+  const prunable = weights.length;
+  keptCount(prunable, sparsity); // refuses a bad sparsity before any work
+  const initialSparsity = countZeros(weights) / prunable;
+  const situation = { sparsity, prunable, initialSparsity, examples: request.data?.size ?? 0 };
+  const plan = resolvePlan(request.solver, situation, request.plan);
+  const sparsities = planSparsities(plan, sparsity);
+  const fingerprint = JSON.stringify({
+    prunable,
+    sparsity,
+    seed,
+    kernels: ctx.kernels.name,
+    ...plan,
+    reason: undefined,
+  });
+  if (resume && resume.fingerprint !== fingerprint) throw resumeMismatch(resume.fingerprint, fingerprint);
+
+  const reports: StageReport[] = [...(resume?.reports ?? [])];
+  if (resume) weights = resume.weights.slice();
+  let mask: Mask = Uint8Array.from(weights, (value) => (value === 0 ? 0 : 1));
+  ctx.report({ type: "run:start", stages: sparsities.length, sparsity, prunable });
+  for (let index = resume?.stage ?? 0; index < sparsities.length; index++) {
+    const place = { index, stages: sparsities.length, sparsity: sparsities[index]! };
+    ctx.report({ type: "stage:start", ...place });
+    await writeFlat(model, params, weights);
+    const stage = { ...request, plan, params, weights, mask, sparsity: place.sparsity };
+    const { solution, report } = await runStage(stage, forkContext(ctx, `stage ${index}`));
+    weights = Float32Array.from(solution.w.data);
+    mask = solution.mask;
+    reports.push(report);
+    reportStage(ctx, place, report);
+    await request.onStage?.({ stage: index + 1, weights: weights.slice(), fingerprint, reports: [...reports] });
+  }
+  await writeFlat(model, params, weights);
+  const kept = countKept(mask);
+  return {
+    sparsity: 1 - kept / prunable,
+    kept,
+    nonzeros: prunable - countZeros(weights),
+    prunable,
+    objective: reports[reports.length - 1]!.objective,
+    layers: params.map(({ name, shape, start, size }) => {
+      return { name, shape, size, nonzeros: size - countZeros(weights.subarray(start, start + size)) };
+    }),
+    stages: reports,
+    plan,
+    mask,
+    timing: {
+      gradientMs: reports.reduce((sum, report) => sum + report.gradientMs, 0),
+      solveMs: reports.reduce((sum, report) => sum + report.solveMs, 0),
+      totalMs: ctx.now() - started,
+    },
+  };
+}
+
+function reportStage(
+  ctx: RunContext,
+  place: { index: number; stages: number; sparsity: number },
+  report: StageReport,
+): void {
+  const { objective, status, nonzeros, gradientMs, solveMs, stats, loss } = report;
+  ctx.report({ type: "solve:end", problem: "network", objective, status });
+  const values = loss === undefined ? stats : { ...stats, loss };
+  ctx.report({ type: "stage:end", ...place, objective, nonzeros, gradientMs, solveMs, values });
+}
