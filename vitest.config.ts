@@ -1,23 +1,24 @@
 import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
-const root = new URL(".", import.meta.url).pathname;
-const packages = readdirSync(`${root}packages`);
-const projects = [
-  ...packages.map((name) => ({ name, root: `${root}packages/${name}` })),
-  ...readdirSync(`${root}apps`).map((name) => ({ name, root: `${root}apps/${name}` })),
-  { name: "tools", root: `${root}tools` },
-];
+const root = fileURLToPath(new URL(".", import.meta.url));
+const inside = (parent: string) =>
+  readdirSync(`${root}${parent}`).map((name) => ({ name, root: `${root}${parent}/${name}` }));
+
+const packages = inside("packages");
+const projects = [...packages, ...inside("apps"), { name: "tools", root: `${root}tools` }];
 
 export default defineConfig({
   resolve: {
     // Tests read every first-party package from its sources, so no build is between an edit and a test run.
-    alias: packages.map((name) => ({
+    alias: packages.map(({ name, root }) => ({
       find: new RegExp(`^@secateur/${name}$`),
-      replacement: `${root}packages/${name}/src/index.ts`,
+      replacement: `${root}/src/index.ts`,
     })),
   },
   test: {
+    reporters: ["default", "./tools/tally-reporter.ts"],
     projects: projects.map((project) => ({
       extends: true,
       test: { ...project, include: ["**/*.test.ts"], exclude: ["**/node_modules/**", "**/dist/**"] },

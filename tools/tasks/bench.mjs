@@ -17,7 +17,10 @@ export async function runBenchmarks(context) {
   });
   const chosen = args.length === 0 ? all : all.filter((script) => args.some((part) => script.includes(part)));
   if (chosen.length === 0) {
-    throw new Failure(`no benchmark matches ${args.join(", ") || "*.bench.ts"}; there are: ${all.join(", ") || "none"}`, 2);
+    throw new Failure(
+      `no benchmark matches ${args.join(", ") || "*.bench.ts"}; there are: ${all.join(", ") || "none"}`,
+      2,
+    );
   }
   await build(context);
   for (const script of chosen) {

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from "node:path";
 import process from "node:process";
 import { stampFolder, workspaceFolders } from "./install.mjs";
-import { run } from "./process.mjs";
+import { read } from "./process.mjs";
 
 /** Builds the kernels and compiles every package to its dist folder. */
 export async function build({ root }) {
@@ -12,14 +12,14 @@ export async function build({ root }) {
   const before = fingerprint(root);
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === before) return;
   process.stdout.write("Building the packages ...\n");
-  await run(root, "nx", ["run-many", "-t", "build", "--outputStyle=static"]);
+  await read(root, "nx", ["run-many", "-t", "build", "--outputStyle=static"]);
   mkdirSync(stampFolder(root), { recursive: true });
   writeFileSync(stamp, fingerprint(root));
 }
 
 /** Builds only what compiling and testing from the sources need: the generated kernels. */
 export async function buildKernels({ root }) {
-  await run(root, "nx", ["run-many", "-t", "kernel", "--outputStyle=static"]);
+  await read(root, "nx", ["run-many", "-t", "kernel", "--outputStyle=static"]);
 }
 
 // Path, size and time of every source and of every result: hashing their contents is nx's work when one differs.

@@ -17,7 +17,7 @@ export async function install({ root, manifest }, mode = "--frozen-lockfile") {
   try {
     await run(root, "npx", ["--yes", manifest.packageManager, "install", mode]);
   } catch (error) {
-    if (!(error instanceof Failure) || error.exitCode > 128) throw error;
+    if (!(error instanceof Failure) || error.interrupted) throw error;
     const remedy =
       mode === "--frozen-lockfile" && !process.env.CI
         ? "if you changed a package.json, 'npm run setup' brings the lockfile up to date"

@@ -4,11 +4,15 @@ import { constants } from "node:os";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 
-/** Stops the task. An empty message means that the failed child has already said why. */
+/**
+ * Stops the task with an exit code. An empty message means that the failed child has already said why.
+ * `interrupted`: the user or the system asked us to stop, so no further step may start.
+ */
 export class Failure extends Error {
-  constructor(message, exitCode = 1) {
+  constructor(message, exitCode = 1, { interrupted = false } = {}) {
     super(message);
     this.exitCode = exitCode;
+    this.interrupted = interrupted;
   }
 }
 
@@ -28,7 +32,8 @@ export function nodeProblem(version = process.versions.node, platform = `${proce
 
 // npm hands its own settings to scripts as npm_* variables; pnpm and nx would take them for theirs.
 // The registry and the network's settings are the user's, and stay.
-const keptNpmVariables = /^npm_config_(registry|userconfig|cafile|ca|proxy|https[-_]proxy|http[-_]proxy|noproxy|strict[-_]ssl)$/i;
+const keptNpmVariables =
+  /^npm_config_(registry|userconfig|cafile|ca|proxy|https[-_]proxy|http[-_]proxy|noproxy|strict[-_]ssl)$/i;
 
 /** The environment of every tool: no npm_* of the caller, and the workspace's binaries (its Node among them) first on PATH. */
 export function toolEnvironment(root, extra = {}) {
@@ -43,30 +48,34 @@ export function toolEnvironment(root, extra = {}) {
 
 /** Runs a command to its end with our terminal. Throws a Failure that carries the child's exit code. */
 export async function run(root, command, args, { cwd = root, env = {} } = {}) {
-  const { code, signal } = await wait(
-    spawn(command, args, { cwd, env: toolEnvironment(root, env), stdio: "inherit", shell: needsShell(command) }),
-    command,
-  );
-  if (signal) throw new Failure("", 128 + constants.signals[signal]);
-  if (code !== 0) throw new Failure("", code);
+  const child = spawn(command, args, {
+    cwd,
+    env: toolEnvironment(root, env),
+    stdio: "inherit",
+    shell: needsShell(command),
+  });
+  await succeed(child, command, () => "");
 }
 
-/** Runs a command and returns what it wrote to standard output; its standard error is shown. */
+/** Runs a command and returns what it wrote to standard output; what it wrote is shown only when it fails. */
 export async function read(root, command, args, { cwd = root, env = {} } = {}) {
   const child = spawn(command, args, {
     cwd,
     env: toolEnvironment(root, env),
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "pipe"],
     shell: needsShell(command),
   });
-  let text = "";
+  let output = "";
+  let everything = "";
   child.stdout.setEncoding("utf8").on("data", (chunk) => {
-    text += chunk;
+    output += chunk;
+    everything += chunk;
   });
-  const { code, signal } = await wait(child, command);
-  if (signal) throw new Failure("", 128 + constants.signals[signal]);
-  if (code !== 0) throw new Failure(`${command} ${args.join(" ")} ended with exit code ${code}\n${text}`, code);
-  return text;
+  child.stderr.setEncoding("utf8").on("data", (chunk) => {
+    everything += chunk;
+  });
+  await succeed(child, command, () => `${command} ${args.join(" ")} failed:\n${everything}`);
+  return output;
 }
 
 // On Windows the workspace's binaries are .cmd files, which only a shell starts; Node itself is an .exe.
@@ -74,19 +83,30 @@ function needsShell(command) {
   return process.platform === "win32" && command !== process.execPath;
 }
 
-async function wait(child, command) {
+async function succeed(child, command, describe) {
+  const { code, signal, asked } = await end(child, command);
+  if (asked) throw new Failure("", 128 + constants.signals[asked], { interrupted: true });
+  if (signal) throw new Failure(`${command} was ended by ${signal}`, 128 + constants.signals[signal]);
+  // nx ends a run in which a task failed with 130, which would read as Ctrl-C.
+  if (code !== 0) throw new Failure(describe(), code > 128 ? 1 : code);
+}
+
+async function end(child, command) {
   // The terminal sends Ctrl-C to the child too: we stay until it has cleaned up, and then report its end.
   // A SIGTERM or SIGHUP reaches only us, so it is passed on.
+  let asked;
   const passOn = (signal) => {
+    asked = signal;
     if (signal !== "SIGINT") child.kill(signal);
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const signal of signals) process.on(signal, passOn);
   try {
-    return await new Promise((resolve, reject) => {
+    const ended = await new Promise((resolve, reject) => {
       child.on("error", (cause) => reject(new Failure(`cannot start ${command}: ${cause.message}`, 127)));
       child.on("close", (code, signal) => resolve({ code, signal }));
     });
+    return { ...ended, asked };
   } finally {
     for (const signal of signals) process.off(signal, passOn);
   }
