@@ -1,0 +1,157 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { importViolations } from "./import-rules.ts";
+import { cycles, manifestViolations } from "./manifest-rules.ts";
+import { type Manifest, readWorkspace, type WorkspacePackage } from "./workspace-package.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const workspace = readWorkspace(root);
+
+describe("the workspace", () => {
+  test("has packages and sources to judge", () => {
+    expect(workspace.map(({ folder }) => folder)).toContain("packages/core");
+    expect(workspace.every(({ sources }) => sources.has("src/index.ts"))).toBe(true);
+  });
+
+  for (const pkg of workspace) {
+    test(`keeps the imports of ${pkg.folder} inside its boundary`, () => {
+      expect(importViolations(pkg)).toEqual([]);
+    });
+
+    test(`keeps the manifest of ${pkg.folder} in its conventions`, () => {
+      expect(manifestViolations(pkg, workspace)).toEqual([]);
+    });
+  }
+
+  test("has no packages that need each other", () => {
+    expect(cycles(workspace)).toEqual([]);
+  });
+
+  test("compiles every package from the root", () => {
+    const { references } = JSON.parse(readFileSync(`${root}/tsconfig.json`, "utf8")) as {
+      references: { path: string }[];
+    };
+    expect(references.map(({ path }) => path)).toEqual(expect.arrayContaining(workspace.map(({ folder }) => folder)));
+  });
+});
+
+describe("the rules for imports find", () => {
+  const planted: readonly (readonly [what: string, file: string, text: string, message: string])[] = [
+    ["another library", "src/a.ts", 'import { nn } from "@secateur/nn";', "@secateur/core only"],
+    ["another library's types", "src/a.ts", 'export type { Nn } from "@secateur/nn";', "@secateur/core only"],
+    ["an import type", "src/a.ts", 'export const a: import("@secateur/nn").Nn = 1;', "@secateur/core only"],
+    ["a dynamic import", "src/a.ts", 'await import("@secateur/nn");', "@secateur/core only"],
+    ["a subpath of another library", "src/a.ts", 'import "@secateur/nn/deep";', "@secateur/core only"],
+    ["an undeclared library", "src/a.ts", 'import "left-pad";', "neither in dependencies"],
+    ["a library declared for development only", "src/a.ts", 'import "fast-check";', "neither in dependencies"],
+    ["an import of itself by name", "src/a.ts", 'import "@secateur/fisher";', "relative path"],
+    ["a relative import that leaves the package", "src/a.ts", 'import "../../nn/src/index.ts";', "leave its package"],
+    ["an asset outside the package", "src/a.ts", 'new URL("../../nn/x.bin", import.meta.url);', "leave its package"],
+    ["a test imported by shipped code", "src/a.ts", 'import "./b.test-support.ts";', "may not import tests"],
+    ["an undeclared library in a test", "src/a.test.ts", 'import "left-pad";', "not in this package's"],
+    ["a test that leaves the package", "src/a.test.ts", 'import "../../nn/src/x.ts";', "leave its package"],
+    ["Node's modules where browsers load", "src/index.ts", 'import "node:fs";', "also loads in browsers"],
+    ["random numbers", "src/a.ts", "export const a = Math.random();", "uses Math.random"],
+    ["the clock", "src/a.ts", "export const a = Date.now();", "uses Date.now"],
+    ["the clock by constructor", "src/a.ts", "export const a = new Date();", "uses new Date()"],
+    ["the console", "src/a.ts", 'console.log("a");', "uses console.log"],
+  ];
+  for (const [what, file, text, message] of planted) {
+    test(what, () => {
+      expect(importViolations(library({ sources: { [file]: text } })).join("\n")).toContain(message);
+    });
+  }
+
+  test("Node's modules behind an import", () => {
+    const sources = { "src/index.ts": 'export * from "./a.ts";', "src/a.ts": 'import { x } from "node:fs";' };
+    expect(importViolations(library({ sources })).join("\n")).toContain("src/a.ts imports 'node:fs'");
+  });
+
+  test("nothing in what is allowed", () => {
+    const sources = {
+      "src/index.ts": 'export { a } from "./a.ts";\nimport type { Stats } from "node:fs";',
+      "src/a.ts":
+        'import { z } from "zod";\nimport type { Matrix } from "@secateur/core";\nexport const a = Math.abs(-1);',
+      "src/worker.ts": 'import { parentPort } from "node:worker_threads";',
+      "src/a.test.ts":
+        'import "vitest";\nimport "fast-check";\nimport "node:fs";\nimport "./b.test-support.ts";\nMath.random();',
+      "bench/a.bench.ts": 'import "@secateur/fisher";\nimport "../src/a.ts";\nconsole.log(Date.now());',
+    };
+    expect(importViolations(library({ sources }))).toEqual([]);
+  });
+});
+
+describe("the rules for manifests find", () => {
+  const planted: readonly (readonly [what: string, change: Partial<Manifest>, message: string])[] = [
+    ["another library", { dependencies: { "@secateur/nn": "workspace:*" } }, "may depend on @secateur/core only"],
+    ["core as a dependency", { dependencies: { "@secateur/core": "workspace:*" } }, "it is a peer"],
+    ["no core among the peers", { peerDependencies: {} }, "in peerDependencies"],
+    ["no core for development", { devDependencies: {} }, "in devDependencies"],
+    [
+      "a version in place of the workspace",
+      { peerDependencies: { "@secateur/core": "^1.0.0" } },
+      "takes @secateur/core",
+    ],
+    ["CommonJS", { type: "commonjs" }, "type in package.json"],
+    ["a name that is not its folder's", { name: "@secateur/other" }, "name in package.json"],
+    ["side effects", { sideEffects: true }, "sideEffects in package.json"],
+    ["build information among the files", { files: ["dist"] }, "files in package.json"],
+  ];
+  for (const [what, change, message] of planted) {
+    test(what, () => {
+      const pkg = library({ manifest: change });
+      expect(manifestViolations(pkg, [pkg]).join("\n")).toContain(message);
+    });
+  }
+
+  test("an import that tsconfig.json does not reference", () => {
+    const core = library({ folder: "packages/core", manifest: { name: "@secateur/core" } });
+    const sources = { "src/a.ts": 'import "@secateur/core";' };
+    const without = library({ sources, tsReferences: [] });
+    expect(manifestViolations(without, [core, without]).join("\n")).toContain("does not reference");
+    const withIt = library({ sources, tsReferences: ["packages/core"] });
+    expect(manifestViolations(withIt, [core, withIt])).toEqual([]);
+  });
+
+  test("packages that need each other", () => {
+    const a = library({ manifest: { name: "@secateur/a", devDependencies: { "@secateur/b": "workspace:*" } } });
+    const b = library({ manifest: { name: "@secateur/b", devDependencies: { "@secateur/a": "workspace:*" } } });
+    expect(cycles([a, b])).toEqual(["@secateur/a -> @secateur/b -> @secateur/a"]);
+  });
+});
+
+interface Planted {
+  readonly folder?: string;
+  readonly manifest?: Partial<Manifest>;
+  readonly sources?: Readonly<Record<string, string>>;
+  readonly tsReferences?: readonly string[];
+}
+
+/** A library that breaks no rule, apart from what is given. */
+function library({
+  folder = "packages/fisher",
+  manifest = {},
+  sources = {},
+  tsReferences = [],
+}: Planted): WorkspacePackage {
+  return {
+    folder,
+    tsReferences,
+    sources: new Map(Object.entries(sources)),
+    manifest: {
+      name: "@secateur/fisher",
+      type: "module",
+      license: "MIT",
+      sideEffects: false,
+      engines: { node: ">=20.19" },
+      files: ["dist", "!dist/**/*.tsbuildinfo"],
+      exports: { ".": { types: "./dist/index.d.ts", default: "./dist/index.js" } },
+      repository: { directory: folder },
+      dependencies: { zod: "^4.2.0" },
+      peerDependencies: { "@secateur/core": "workspace:^" },
+      devDependencies: { "@secateur/core": "workspace:*", "fast-check": "4.10.2" },
+      ...manifest,
+    },
+  };
+}

@@ -1,0 +1,85 @@
+import { posix } from "node:path";
+import { type ModuleReference, sourceFacts } from "./module-references.ts";
+import type { WorkspacePackage } from "./workspace-package.ts";
+
+const core = "@secateur/core";
+
+/** Packages whose work is files; every other library must also load in a browser. */
+const nodeOnly = new Set(["packages/formats", "packages/datasets", "apps/cli"]);
+
+/** Every import of a package that crosses a boundary, in words. Empty when all is well. */
+export function importViolations(pkg: WorkspacePackage): readonly string[] {
+  const facts = new Map([...pkg.sources].map(([file, text]) => [file, sourceFacts(file, text)]));
+  const inBrowser = nodeOnly.has(pkg.folder) ? new Set<string>() : reachable("src/index.ts", (file) => facts.get(file));
+  const found: string[] = [];
+  for (const [file, { references, impurities }] of facts) {
+    const where = `${pkg.folder}/${file}`;
+    for (const reference of references) {
+      const problem = referenceProblem(pkg, file, reference, inBrowser.has(file));
+      if (problem) found.push(`${where} imports '${reference.specifier}': ${problem}`);
+    }
+    if (pkg.folder.startsWith("packages/") && isShipped(file)) {
+      for (const use of impurities) {
+        found.push(`${where} uses ${use}: libraries take random numbers, time and output from the run context`);
+      }
+    }
+  }
+  return found;
+}
+
+/** Is the file compiled into dist? */
+export function isShipped(file: string): boolean {
+  return file.startsWith("src/") && !/\.(test|test-support)\.ts$/.test(file);
+}
+
+function referenceProblem(
+  pkg: WorkspacePackage,
+  file: string,
+  { specifier, kind }: ModuleReference,
+  isInBrowser: boolean,
+): string | undefined {
+  if (specifier.startsWith(".")) return relativeProblem(file, specifier);
+  if (specifier.startsWith("node:")) {
+    const blocked = isInBrowser && kind !== "type";
+    return blocked ? "this file also loads in browsers; use a guarded process.getBuiltinModule" : undefined;
+  }
+  return packageProblem(pkg, file, specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/"));
+}
+
+function relativeProblem(file: string, specifier: string): string | undefined {
+  const target = posix.join(posix.dirname(file), specifier);
+  if (target.startsWith("../")) return "a relative import may not leave its package; import the other package by name";
+  if (isShipped(file) && target.endsWith(".ts") && !isShipped(target))
+    return "shipped code may not import tests, test support or benchmarks";
+  return undefined;
+}
+
+function packageProblem(pkg: WorkspacePackage, file: string, name: string): string | undefined {
+  const { dependencies = {}, peerDependencies = {}, devDependencies = {}, name: self } = pkg.manifest;
+  if (!isShipped(file)) {
+    const known = { vitest: "", [self]: "", ...dependencies, ...peerDependencies, ...devDependencies };
+    return Object.hasOwn(known, name) ? undefined : "it is not in this package's package.json";
+  }
+  if (name === self) return "a package imports its own files by relative path";
+  if (pkg.folder !== "apps/cli" && name.startsWith("@secateur/") && name !== core) {
+    return `of the first-party packages a library may import ${core} only`;
+  }
+  const declared = Object.hasOwn(dependencies, name) || Object.hasOwn(peerDependencies, name);
+  return declared ? undefined : "it is neither in dependencies nor in peerDependencies";
+}
+
+function reachable(
+  entry: string,
+  factsOf: (file: string) => { readonly references: readonly ModuleReference[] } | undefined,
+): ReadonlySet<string> {
+  const seen = new Set<string>();
+  const queue = [entry];
+  for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
+    if (seen.has(file)) continue;
+    seen.add(file);
+    for (const { specifier, kind } of factsOf(file)?.references ?? []) {
+      if (specifier.startsWith(".") && kind === "import") queue.push(posix.join(posix.dirname(file), specifier));
+    }
+  }
+  return seen;
+}
