@@ -1,6 +1,6 @@
 /** A model, whatever runs it: asynchronous, owns its layout, hands out canonical [out, in * kh * kw] matrices only. */
 import type { Dataset } from "./dataset.ts";
-import type { Mat } from "./matrix.ts";
+import type { Mat, Vec } from "./matrix.ts";
 import type { RunContext } from "./run-context.ts";
 
 /** One weight tensor of a model. */
@@ -62,8 +62,8 @@ export interface GradientRows {
 
 /** The gradient of the mean loss over many examples, flattened in the requested order. */
 export interface MeanGradient {
-  /** [sum of rows * cols] f32 */
-  readonly gradient: Float32Array;
+  /** [sum of rows * cols] */
+  readonly gradient: Vec;
   readonly loss: number;
 }
 

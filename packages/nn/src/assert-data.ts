@@ -1,0 +1,30 @@
+import { type Dataset, labelOutOfRange } from "@secateur/core";
+import { dataMismatch } from "./errors.ts";
+import { featureCount, type NetworkSpec } from "./network-spec.ts";
+
+/** @throws ERR_DATA_MISMATCH when the examples or classes of the data are not the network's */
+export function assertData(spec: NetworkSpec, data: Dataset): void {
+  const features = data.inputShape.reduce((product, extent) => product * extent, 1);
+  if (features !== featureCount(spec)) {
+    throw dataMismatch({
+      network: spec.name,
+      data: data.name,
+      found: `examples of shape [${data.inputShape.join(", ")}]`,
+      expected: `[${spec.inputShape.join(", ")}]`,
+    });
+  }
+  if (data.classes > spec.classes) {
+    throw dataMismatch({
+      network: spec.name,
+      data: data.name,
+      found: `${data.classes} classes`,
+      expected: `labels of ${spec.classes} classes`,
+    });
+  }
+}
+
+/** @throws ERR_LABEL_RANGE */
+export function assertLabels(spec: NetworkSpec, data: Dataset, labels: Uint32Array): void {
+  const bad = labels.findIndex((label) => label >= spec.classes);
+  if (bad >= 0) throw labelOutOfRange({ where: data.name, index: bad, label: labels[bad]!, classes: spec.classes });
+}

@@ -1,0 +1,55 @@
+/** Every error the network package throws itself, one factory each. */
+import { PruneError } from "@secateur/core";
+
+/** A network description that cannot be built. */
+export function badNetwork(name: string, message: string): PruneError {
+  return new PruneError("ERR_NETWORK", `network '${name}': ${message}`);
+}
+
+/** Weights that do not belong to the architecture; every tensor at fault is named. */
+export function weightsMismatch(spec: {
+  name: string;
+  missing: readonly string[];
+  unexpected: readonly string[];
+  misshapen: readonly string[];
+}): PruneError {
+  const parts = [
+    spec.missing.length > 0 ? `missing ${spec.missing.join(", ")}` : "",
+    spec.unexpected.length > 0 ? `not part of it: ${spec.unexpected.join(", ")}` : "",
+    spec.misshapen.length > 0 ? `wrong shape: ${spec.misshapen.join(", ")}` : "",
+  ].filter((part) => part !== "");
+  return new PruneError(
+    "ERR_WEIGHTS_MISMATCH",
+    `the tensors do not fit architecture '${spec.name}': ${parts.join("; ")}; choose the architecture the checkpoint was trained with`,
+  );
+}
+
+/** A dataset that does not fit the network. */
+export function dataMismatch(spec: { network: string; data: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_DATA_MISMATCH",
+    `data '${spec.data}' has ${spec.found}, but network '${spec.network}' takes ${spec.expected}; choose data of that shape or another architecture`,
+  );
+}
+
+/** The network computed NaN or infinity. */
+export function notFiniteOutput(network: string, example: number): PruneError {
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `network '${network}': its output for example ${example} is not finite; the weights or the inputs are damaged, or too large for f32`,
+  );
+}
+
+/** Training left the finite numbers. */
+export function trainingDiverged(network: string, step: number): PruneError {
+  return new PruneError(
+    "ERR_DIVERGED",
+    `network '${network}': training diverged at step ${step} (the loss is not finite); lower the learning rate`,
+    { fault: "runtime" },
+  );
+}
+
+/** A training setting out of range. */
+export function badTrainOption(option: string, found: unknown, allowed: string): PruneError {
+  return new PruneError("ERR_OPTION", `train: option '${option}' is ${String(found)}; give ${allowed}`);
+}

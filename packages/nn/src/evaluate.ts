@@ -1,0 +1,34 @@
+import { batches, type Dataset, type Evaluation, type RunContext } from "@secateur/core";
+import { assertLabels } from "./assert-data.ts";
+import { countCorrect } from "./count-correct.ts";
+import { notFiniteOutput } from "./errors.ts";
+import type { NetworkSpec } from "./network-spec.ts";
+import { forward, type Weights } from "./propagate.ts";
+
+/** Examples a forward pass: large enough for the kernels, small enough to report progress often. */
+const batchSize = 1000;
+
+/** Accuracy (percent; a tie goes to the lower class) and mean cross-entropy of a network over a dataset. */
+export async function evaluate(
+  { spec, weights }: { spec: NetworkSpec; weights: Weights },
+  data: Dataset,
+  ctx: RunContext,
+): Promise<Evaluation> {
+  const { kernels } = ctx;
+  let correct = 0;
+  let loss = 0;
+  let seen = 0;
+  for await (const batch of batches(data, batchSize)) {
+    assertLabels(spec, data, batch.labels);
+    const { logits, release } = forward(spec, weights, batch.inputs, kernels);
+    correct += countCorrect(logits, batch.labels);
+    const losses = new Float64Array(logits.rows);
+    loss += kernels.softmaxCrossEntropy({ logits, labels: batch.labels, loss: losses });
+    release();
+    const bad = losses.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) throw notFiniteOutput(spec.name, seen + bad);
+    seen += batch.labels.length;
+    await ctx.tick({ task: "evaluate", done: seen, total: data.size });
+  }
+  return { accuracy: (100 * correct) / seen, loss: loss / seen, examples: seen };
+}

@@ -1,0 +1,156 @@
+import {
+  createRng,
+  type Dataset,
+  type Dtype,
+  type Evaluation,
+  type GradientRequest,
+  type GradientRows,
+  type Mat,
+  type MeanGradient,
+  type ModelAdapter,
+  matrix,
+  type ParamInfo,
+  type RunContext,
+  shapeMismatch,
+  unknownName,
+} from "@secateur/core";
+import { assertData } from "./assert-data.ts";
+import { weightsMismatch } from "./errors.ts";
+import { evaluate } from "./evaluate.ts";
+import { gradientRows, meanGradient } from "./gradients.ts";
+import { assertNetwork, type NetworkSpec, type ParamSpec, paramSpecs } from "./network-spec.ts";
+
+/** A tensor with a name, as checkpoints hold it: row-major, any number of dimensions. */
+export interface WeightTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: Float32Array | Float64Array;
+}
+
+/** A network with weights: core's ModelAdapter on this package's own layers. */
+export interface Network extends ModelAdapter {
+  readonly spec: NetworkSpec;
+  /** The live weights by parameter name; [out, 1] for a bias. */
+  readonly weights: ReadonlyMap<string, Mat>;
+  /** Copies of all parameters in their stored shapes, for saving. */
+  tensors(): readonly WeightTensor[];
+  gradientRows(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
+  meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
+  evaluate(data: Dataset, ctx: RunContext): Promise<Evaluation>;
+}
+
+/**
+ * Builds a network from its description.
+ *
+ * @param spec - the architecture
+ * @param options.weights - tensors of a checkpoint (copied); default: random, He et al. 2015 normal with variance 2 / in, biases 0
+ * @param options.seed - of the random weights; default 0
+ * @param options.dtype - what weights are stored and computed in; default "f32"
+ * @throws ERR_NETWORK; ERR_WEIGHTS_MISMATCH naming every missing, unexpected and misshapen tensor
+ * @example
+ * const network = createNetwork(mlp({ sizes: [4, 8, 3] }), { seed: 1 });
+ */
+export function createNetwork(
+  spec: NetworkSpec,
+  options: { weights?: Iterable<WeightTensor>; seed?: number; dtype?: Dtype } = {},
+): Network {
+  assertNetwork(spec);
+  const dtype = options.dtype ?? "f32";
+  const params = paramSpecs(spec);
+  const weights = options.weights
+    ? loadWeights(spec, params, options.weights, dtype)
+    : randomWeights(params, options.seed ?? 0, dtype);
+  const infos = params.map(paramInfo);
+  return {
+    name: spec.name,
+    spec,
+    weights,
+    params: () => infos,
+    tensors: () => params.map(({ name, shape }) => ({ name, shape, data: weights.get(name)!.data.slice() })),
+    async read(name) {
+      const w = find(spec, weights, name);
+      return { ...w, data: w.data.slice() };
+    },
+    async write(name, w) {
+      const target = find(spec, weights, name);
+      if (w.data.length !== target.data.length) {
+        throw shapeMismatch({
+          where: `${spec.name}: parameter '${name}'`,
+          found: `${w.rows} x ${w.cols}`,
+          expected: `${target.rows} x ${target.cols}`,
+        });
+      }
+      target.data.set(w.data);
+    },
+    gradientRows: (request, ctx) => {
+      assertData(spec, request.data);
+      return gradientRows({ spec, weights }, request, ctx);
+    },
+    meanGradient: (request, ctx) => {
+      assertData(spec, request.data);
+      return meanGradient({ spec, weights }, request, ctx);
+    },
+    evaluate: (data, ctx) => {
+      assertData(spec, data);
+      return evaluate({ spec, weights }, data, ctx);
+    },
+  };
+}
+
+function paramInfo({ name, shape }: ParamSpec): ParamInfo {
+  const rows = shape[0]!;
+  const cols = shape[1] ?? 1;
+  return { name, shape, rows, cols, prunable: shape.length > 1, flopsPerWeight: shape.length > 1 ? 2 : 1 };
+}
+
+function find(spec: NetworkSpec, weights: ReadonlyMap<string, Mat>, name: string): Mat {
+  const w = weights.get(name);
+  if (!w) throw unknownName({ where: spec.name, what: "parameter", found: name, known: [...weights.keys()] });
+  return w;
+}
+
+function allocate(length: number, dtype: Dtype): Float32Array | Float64Array {
+  return dtype === "f64" ? new Float64Array(length) : new Float32Array(length);
+}
+
+function randomWeights(params: readonly ParamSpec[], seed: number, dtype: Dtype): Map<string, Mat> {
+  const rng = createRng(seed);
+  return new Map(
+    params.map(({ name, shape }) => {
+      const [rows, cols] = [shape[0]!, shape[1] ?? 1];
+      const data = allocate(rows * cols, dtype);
+      const draw = rng.fork(name);
+      if (shape.length > 1) for (let i = 0; i < data.length; i++) data[i] = draw.normal() * Math.sqrt(2 / cols);
+      return [name, matrix(rows, cols, data)];
+    }),
+  );
+}
+
+function loadWeights(
+  spec: NetworkSpec,
+  params: readonly ParamSpec[],
+  tensors: Iterable<WeightTensor>,
+  dtype: Dtype,
+): Map<string, Mat> {
+  const given = new Map([...tensors].map((tensor) => [tensor.name, tensor]));
+  const missing = params
+    .filter(({ name }) => !given.has(name))
+    .map(({ name, shape }) => `${name} [${shape.join(", ")}]`);
+  const known = new Set(params.map(({ name }) => name));
+  const unexpected = [...given.values()]
+    .filter(({ name }) => !known.has(name))
+    .map(({ name, shape }) => `${name} [${shape.join(", ")}]`);
+  const misshapen = params
+    .filter(({ name, shape }) => given.has(name) && given.get(name)!.shape.join() !== shape.join())
+    .map(({ name, shape }) => `${name} is [${given.get(name)!.shape.join(", ")}] instead of [${shape.join(", ")}]`);
+  if (missing.length + unexpected.length + misshapen.length > 0) {
+    throw weightsMismatch({ name: spec.name, missing, unexpected, misshapen });
+  }
+  return new Map(
+    params.map(({ name, shape }) => {
+      const data = allocate(given.get(name)!.data.length, dtype);
+      data.set(given.get(name)!.data);
+      return [name, matrix(shape[0]!, shape[1] ?? 1, data)];
+    }),
+  );
+}
