@@ -1,0 +1,144 @@
+/** Every error this package throws, one factory each. Codes are stable; messages may improve. */
+import { PruneError } from "@secateur/core";
+import { quote } from "./quote.ts";
+
+/** The path leads nowhere. */
+export function fileNotFound(path: string, cause: unknown): PruneError {
+  return new PruneError("ERR_FILE_NOT_FOUND", `${path}: there is no such file; check the path`, { cause });
+}
+
+/** A folder, socket or device where a file was expected. */
+export function notAFile(path: string, found: string): PruneError {
+  return new PruneError("ERR_NOT_A_FILE", `${path}: found ${found} where a file is expected; give the path of a file`);
+}
+
+/** The file is there and cannot be read. */
+export function fileNotReadable(path: string, cause: unknown): PruneError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new PruneError("ERR_FILE_NOT_READABLE", `${path}: cannot be read (${reason}); check its permissions`, {
+    cause,
+  });
+}
+
+/** The file needs more memory than one array may have. */
+export function fileTooLarge(path: string, bytes: number, cause: unknown): PruneError {
+  return new PruneError(
+    "ERR_FILE_TOO_LARGE",
+    `${path}: its ${bytes} bytes do not fit into memory in one piece; split the file into smaller ones`,
+    { cause },
+  );
+}
+
+/** The bytes are of a format that is not read here, or of none that is known. */
+export function unsupportedFormat(spec: { source: string; found: string; remedy: string }): PruneError {
+  return new PruneError(
+    "ERR_FORMAT",
+    `${spec.source}: found ${spec.found}, which is not supported; supported is safetensors; ${spec.remedy}`,
+  );
+}
+
+/** An output name whose ending names no format that is written here. */
+export function unknownOutputFormat(path: string, known: readonly string[]): PruneError {
+  return new PruneError(
+    "ERR_OUTPUT_FORMAT",
+    `${path}: the ending of an output file chooses its format and this one names none; known: ${known.join(", ")}; rename the output`,
+  );
+}
+
+/** Bytes that should be a safetensors file and are not. */
+export function badSafetensors(spec: { source: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_SAFETENSORS",
+    `${spec.source}: not a valid safetensors file: found ${spec.found}, expected ${spec.expected}; copy or export the file again`,
+  );
+}
+
+/** Bytes that should be an .npy file and are not. */
+export function badNpy(spec: { source: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_NPY",
+    `${spec.source}: not a valid .npy file: found ${spec.found}, expected ${spec.expected}; save the array again with numpy.save`,
+  );
+}
+
+/** An element type that is not read here. */
+export function unknownDtype(spec: { where: string; found: string; known: readonly string[] }): PruneError {
+  return new PruneError(
+    "ERR_DTYPE",
+    `${spec.where}: its dtype is ${quote(spec.found)}; supported: ${spec.known.join(", ")}; convert it to float32 and save again`,
+  );
+}
+
+/** A tensor handed over for writing that no file can hold. */
+export function badTensor(spec: { name: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_TENSOR",
+    `tensor ${quote(spec.name)} cannot be written: found ${spec.found}, expected ${spec.expected}; correct the tensor before writing`,
+  );
+}
+
+/** NaN or infinite numbers in a tensor. */
+export function notFinite(spec: {
+  where: string;
+  value: number;
+  index: number;
+  position: string;
+  count: number;
+  size: number;
+}): PruneError {
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `${spec.where}: ${spec.count} of its ${spec.size} numbers ${spec.count === 1 ? "is" : "are"} NaN or infinite, ` +
+      `the first is ${spec.value} at flat index ${spec.index}${spec.position}; only finite numbers can be used, so train or export it again`,
+  );
+}
+
+/** The output is there already. */
+export function outputExists(path: string): PruneError {
+  return new PruneError(
+    "ERR_OUTPUT_EXISTS",
+    `${path}: exists already and is not overwritten; choose another name, or allow overwriting (--force)`,
+  );
+}
+
+/** The folder of the output is missing or is not a folder. */
+export function outputFolderMissing(spec: {
+  path: string;
+  folder: string;
+  found: string;
+  cause?: unknown;
+}): PruneError {
+  return new PruneError(
+    "ERR_OUTPUT_FOLDER",
+    `${spec.path}: cannot be written because ${spec.folder} ${spec.found}; create the folder or choose another`,
+    { cause: spec.cause },
+  );
+}
+
+/** The output or its folder may not be written. */
+export function outputNotWritable(spec: { path: string; reason: string; cause?: unknown }): PruneError {
+  return new PruneError(
+    "ERR_OUTPUT_NOT_WRITABLE",
+    `${spec.path}: cannot be written (${spec.reason}); change the permissions or choose another place`,
+    { cause: spec.cause },
+  );
+}
+
+/** Writing began and failed, for example because the disk is full. Nothing is left behind. */
+export function outputFailed(path: string, cause: unknown): PruneError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new PruneError(
+    "ERR_OUTPUT_FAILED",
+    `${path}: writing failed (${reason}) and nothing was left behind; check the free space of the disk and try again`,
+    { fault: "runtime", cause },
+  );
+}
+
+/** Files were asked for where there are none, as in a browser. */
+export function needsNode(what: string): PruneError {
+  return new PruneError(
+    "ERR_NEEDS_NODE",
+    `${what} needs Node 20.19 or later; elsewhere fetch the bytes yourself and hand them to a decode function`,
+    { fault: "runtime" },
+  );
+}

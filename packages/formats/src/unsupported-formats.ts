@@ -1,0 +1,44 @@
+import type { FileFormat } from "./detect-format.ts";
+
+const FROM_PYTORCH = `python -c "import sys, torch; from safetensors.torch import save_file; d = torch.load(sys.argv[1], map_location='cpu', weights_only=True); d = d.get('state_dict', d); save_file({k: v.contiguous() for k, v in d.items()}, sys.argv[2])" IN OUT.safetensors`;
+const FROM_NUMPY = `python -c "import sys, numpy; from safetensors.numpy import save_file; save_file(dict(numpy.load(sys.argv[1])), sys.argv[2])" IN OUT.safetensors`;
+
+/** Formats that are recognised and not read: what each is called and how to get safetensors from it. */
+export const UNSUPPORTED_FORMATS: Readonly<
+  Record<Exclude<FileFormat, "safetensors">, { found: string; remedy: string }>
+> = {
+  "pytorch-zip": { found: "a PyTorch checkpoint (zip)", remedy: `convert it: ${FROM_PYTORCH}` },
+  "pytorch-pickle": {
+    found: "a PyTorch checkpoint (pickle, before version 1.6)",
+    remedy: `convert it: ${FROM_PYTORCH}`,
+  },
+  pickle: { found: "a Python pickle", remedy: `if PyTorch wrote it, convert it: ${FROM_PYTORCH}` },
+  tfjs: {
+    found: "a TensorFlow.js model.json",
+    remedy:
+      "convert it to Keras with tensorflowjs_converter, then save model.get_weights() with safetensors.numpy.save_file",
+  },
+  onnx: {
+    found: "an ONNX model",
+    remedy:
+      "save its initializers with safetensors.numpy.save_file({i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}, OUT)",
+  },
+  hdf5: {
+    found: "an HDF5 file (Keras)",
+    remedy: "load it in Keras and save its weights with safetensors.numpy.save_file",
+  },
+  npy: {
+    found: "an .npy array, which is one array and not a network",
+    remedy: "give it to 'solve' (--gradients, --weights), or save named arrays with safetensors.numpy.save_file",
+  },
+  npz: { found: "an .npz archive", remedy: `convert it: ${FROM_NUMPY}` },
+  gguf: { found: "a GGUF file", remedy: "use the safetensors files it was made from" },
+  zip: { found: "a zip archive", remedy: "unpack it and give the safetensors file inside" },
+  gzip: { found: "a gzip file", remedy: "unpack it with gunzip first" },
+  "git-lfs-pointer": {
+    found: "a Git LFS pointer instead of the file",
+    remedy: "run 'git lfs pull' to fetch the file itself",
+  },
+  html: { found: "a web page", remedy: "download the file itself rather than the page about it" },
+  unknown: { found: "an unknown format or a damaged file", remedy: "export the network as safetensors" },
+};
