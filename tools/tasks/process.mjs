@@ -36,7 +36,7 @@ const keptNpmVariables =
   /^npm_config_(registry|userconfig|cafile|ca|proxy|https[-_]proxy|http[-_]proxy|noproxy|strict[-_]ssl)$/i;
 
 /** The environment of every tool: no npm_* of the caller, and the workspace's binaries (its Node among them) first on PATH. */
-export function toolEnvironment(root, extra = {}) {
+function toolEnvironment(root, extra = {}) {
   const env = {};
   for (const [key, value] of Object.entries(process.env)) {
     if (!/^npm_/i.test(key) || keptNpmVariables.test(key)) env[key] = value;
