@@ -32,11 +32,10 @@ export type PluginEntry =
   | Entry<"solver", Solver, never>
   | Entry<"curvature", CurvatureEstimator, never>;
 
-/** A plugin's manifest. `api` is the version of this interface. */
+/** A plugin's manifest. `api` is the version of this interface; the package's own version is in its package.json, where it cannot disagree. */
 export interface Plugin {
   readonly api: 1;
   readonly name: string;
-  readonly version: string;
   readonly entries: readonly PluginEntry[];
 }
 

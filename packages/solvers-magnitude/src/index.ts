@@ -1,1 +1,6 @@
-export {};
+/**
+ * @secateur/solvers-magnitude: keep the largest weights.
+ * @packageDocumentation
+ */
+export { magnitude, magnitudeSaliency } from "./magnitude.ts";
+export { default } from "./plugin.ts";

@@ -1,0 +1,43 @@
+/** Gradient rows kept as they are, G_block [n, size]: a product costs n * size multiply-adds and is bound by memory bandwidth. */
+import { dtypeOf, type Kernels, type Mat } from "@secateur/core";
+import type { RowBlock } from "./row-block.ts";
+import { rowTiles } from "./row-tiles.ts";
+
+/**
+ * A block over a dense matrix of gradient rows (kept, not copied).
+ *
+ * @param rows - [n, size] f32 or f64
+ */
+export function denseBlock(rows: Mat, kernels: Kernels): RowBlock {
+  return {
+    size: rows.cols,
+    addTimes(x, out) {
+      for (const { tile, start } of rowTiles(rows, dtypeOf(x))) {
+        kernels.gemv({ a: tile, x, out: out.subarray(start, start + tile.rows), beta: 1 });
+      }
+    },
+    transposeTimes(u, out) {
+      for (const { tile, start } of rowTiles(rows, dtypeOf(u))) {
+        const x = u.subarray(start, start + tile.rows);
+        kernels.gemv({ a: tile, transpose: true, x, out, beta: start === 0 ? 0 : 1 });
+      }
+    },
+    addRowGram(out) {
+      kernels.gram({ a: rows, out, beta: 1 });
+    },
+    writeColumns({ support, start, first, out }) {
+      for (let i = 0; i < rows.rows; i++) {
+        const row = i * rows.cols - start;
+        const target = i * out.cols + first;
+        for (let s = 0; s < support.length; s++) out.data[target + s] = rows.data[row + support[s]!]!;
+      }
+    },
+    columnNormsSquared(out) {
+      out.fill(0);
+      for (let i = 0; i < rows.rows; i++) {
+        const row = i * rows.cols;
+        for (let j = 0; j < rows.cols; j++) out[j] = out[j]! + rows.data[row + j]! ** 2;
+      }
+    },
+  };
+}

@@ -1,0 +1,135 @@
+/**
+ * The empirical Fisher H = (1/n) G'G + damping I, G [n, p] one row per example or mini-batch: the gradient of its mean
+ * loss at the present weights (CHITA, Benbaki et al. 2023, section 3.1; WoodFisher, Singh and Alistarh 2020).
+ */
+import {
+  type CurvatureEstimator,
+  dtypeOf,
+  type FactorView,
+  factorCurvature,
+  type GradientBlock,
+  type GradientRows,
+  type Kernels,
+  type Mat,
+  matrix,
+  sampleIndices,
+} from "@secateur/core";
+import { denseBlock } from "./dense-block.ts";
+import { badRidge, noGradients, tooFewExamples } from "./errors.ts";
+import { factoredBlock } from "./factored-block.ts";
+import type { RowBlock } from "./row-block.ts";
+import { rowFactor } from "./row-factor.ts";
+import { rowRange } from "./row-tiles.ts";
+
+/** Settings of {@link empiricalFisher}; a run's plan fills what is left out. */
+export interface EmpiricalFisherOptions {
+  /** n, gradient rows; default: the plan's, else 1000. */
+  readonly examples?: number | undefined;
+  /** Training examples averaged into one row; default: the plan's, else 1. */
+  readonly batch?: number | undefined;
+  /** Damping added to H, >= 0, or "auto"; default: the plan's, else "auto" = {@link autoRidge}. */
+  readonly ridge?: number | "auto" | undefined;
+  /** "factored" keeps outer products where the model gives them; "dense" expands every row. Default "factored". */
+  readonly layout?: "factored" | "dense" | undefined;
+}
+
+/**
+ * An estimator of the empirical Fisher. Examples are drawn without replacement from the run's generator.
+ *
+ * @throws on estimate: ERR_INCOMPATIBLE (model without gradients), ERR_IMPOSSIBLE (too few examples), ERR_OPTION
+ * @example
+ * const curvature = empiricalFisher({ examples: 4000 });
+ */
+export function empiricalFisher(options: EmpiricalFisherOptions = {}): CurvatureEstimator {
+  return {
+    name: "empirical-fisher",
+    provides: ["diagonal", "apply", "factor"],
+    async estimate(request, ctx) {
+      const { model, data, params } = request;
+      if (!model.gradientRows) throw noGradients("empirical-fisher", model.name);
+      const rows = options.examples ?? request.examples ?? 1000;
+      const batch = options.batch ?? request.batch ?? 1;
+      if (rows * batch > data.size) throw tooFewExamples({ data: data.name, size: data.size, rows, batch });
+      const examples = sampleIndices(data.size, rows * batch, ctx.rng.fork("examples"));
+      const gradients = await model.gradientRows({ params, data, examples, batch }, ctx);
+      const { blocks, dtype, release } = storeRows(gradients, options.layout ?? "factored", ctx.kernels);
+      const undamped = rowFactor({ blocks, rows, dtype });
+      const ridge = chooseRidge(options.ridge ?? request.ridge ?? "auto", undamped.columnNormsSquared(), rows);
+      const view = rowFactor({ blocks, rows, dtype, damping: ridge });
+      const gradient = request.firstOrder ? await firstOrderTerm(view) : undefined;
+      return {
+        curvature: factorCurvature({ ...view, columnNormsSquared: undamped.columnNormsSquared }),
+        ...(gradient ? { gradient } : {}),
+        loss: gradients.loss,
+        chosen: { examples: rows, batch, ridge },
+        release,
+      };
+    },
+  };
+}
+
+/** What {@link autoRidge} multiplies the mean curvature by. */
+const autoRidgeFactor = 1;
+
+/**
+ * A ridge from the rows alone: `autoRidgeFactor` times the mean diagonal entry of (1/n) G'G, so that it scales with the
+ * loss, the network and the batch (the mean over B examples has about 1/B of the variance).
+ */
+export function autoRidge(columnNormsSquared: Float64Array, rows: number): number {
+  let trace = 0;
+  for (let j = 0; j < columnNormsSquared.length; j++) trace += columnNormsSquared[j]!;
+  return (autoRidgeFactor * trace) / rows / columnNormsSquared.length;
+}
+
+function chooseRidge(asked: number | "auto", norms: Float64Array, rows: number): number {
+  if (asked === "auto") return autoRidge(norms, rows);
+  if (!(asked >= 0 && Number.isFinite(asked))) throw badRidge(asked);
+  return asked;
+}
+
+/** g [1, p]: the mean row. */
+async function firstOrderTerm(view: FactorView): Promise<Mat> {
+  const g = new Float32Array(view.dim);
+  await view.transposeTimes(new Float32Array(view.rows).fill(1 / view.rows), g);
+  return matrix(1, view.dim, g);
+}
+
+interface StoredRows {
+  readonly blocks: readonly RowBlock[];
+  readonly dtype: "f32" | "f64";
+  release(): void;
+}
+
+function storeRows(gradients: GradientRows, layout: "factored" | "dense", kernels: Kernels): StoredRows {
+  const owned = gradients.blocks.flatMap((block) =>
+    block.kind === "dense" ? [block.rows.data] : [block.delta.data, block.input.data],
+  );
+  const first = owned[0]!;
+  return {
+    blocks: gradients.blocks.map((block) => {
+      if (block.kind === "dense") return denseBlock(block.rows, kernels);
+      return layout === "dense" ? denseBlock(expandRows(block, kernels), kernels) : factoredBlock(block, kernels);
+    }),
+    dtype: first instanceof Float64Array ? "f64" : "f32",
+    release() {
+      for (const vector of owned) kernels.free(vector);
+    },
+  };
+}
+
+/** The rows [n, out * in] of a factored block, written out: n * out * in numbers. */
+export function expandRows(block: Extract<GradientBlock, { kind: "factored" }>, kernels: Kernels): Mat {
+  const { delta, input, group } = block;
+  const rows = delta.rows / group;
+  const size = delta.cols * input.cols;
+  const data = kernels.alloc(rows * size, dtypeOf(delta.data));
+  for (let r = 0; r < rows; r++) {
+    kernels.gemm({
+      a: rowRange(delta, r * group, (r + 1) * group),
+      transposeA: true,
+      b: rowRange(input, r * group, (r + 1) * group),
+      out: matrix(delta.cols, input.cols, data.subarray(r * size, (r + 1) * size)),
+    });
+  }
+  return matrix(rows, size, data);
+}

@@ -1,0 +1,32 @@
+import { defineCurvature, definePlugin, type Plugin } from "@secateur/core";
+import { z } from "zod";
+import { empiricalFisher } from "./empirical-fisher.ts";
+
+const options = z.strictObject({
+  examples: z.int().min(1).optional().describe("gradient rows to take; more generalise better and cost in proportion"),
+  batch: z.int().min(1).optional().describe("training examples averaged into one row"),
+  ridge: z
+    .union([z.number().min(0), z.literal("auto")])
+    .optional()
+    .describe('damping added to the curvature, or "auto"'),
+  layout: z
+    .enum(["factored", "dense"])
+    .default("factored")
+    .describe("keep outer products where possible, or expand every row"),
+});
+
+/** The plugin manifest of this package. */
+const plugin: Plugin = definePlugin({
+  api: 1,
+  name: "@secateur/fisher",
+  entries: [
+    defineCurvature({
+      name: "empirical-fisher",
+      summary: "curvature from the gradients of training examples: H = G'G / n + ridge I",
+      reference: "Singh and Alistarh, WoodFisher, NeurIPS 2020; Benbaki et al., CHITA, ICML 2023",
+      options,
+      create: empiricalFisher,
+    }),
+  ],
+});
+export default plugin;
