@@ -1,6 +1,6 @@
 // Building every package: nx orders the steps and caches each; a cheap stamp spares even nx when nothing changed.
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { stampFolder, workspaceFolders } from "./install.mjs";
@@ -15,6 +15,13 @@ export async function build({ root }) {
   await read(root, "nx", ["run-many", "-t", "build", "--outputStyle=static"]);
   mkdirSync(stampFolder(root), { recursive: true });
   writeFileSync(stamp, fingerprint(root));
+}
+
+/** Builds from nothing: tsc leaves the output of deleted sources behind, and what is published must not hold any. */
+export async function buildAnew({ root }) {
+  for (const folder of builtFolders(root)) rmSync(join(root, folder, "dist"), { recursive: true, force: true });
+  process.stdout.write("Building the packages from nothing ...\n");
+  await read(root, "nx", ["run-many", "-t", "build", "--skip-nx-cache", "--outputStyle=static"]);
 }
 
 /** Builds only what compiling and testing from the sources need: the generated kernels. */
@@ -33,7 +40,10 @@ function fingerprint(root) {
       hash.update(`${path} ${entry?.size} ${entry?.mtimeMs}\n`);
     }
   };
-  const folders = workspaceFolders(root).filter((folder) => folder !== "docs");
-  for (const path of ["pnpm-lock.yaml", "nx.json", "tsconfig.base.json", ...folders]) add(path);
+  for (const path of ["pnpm-lock.yaml", "nx.json", "tsconfig.base.json", ...builtFolders(root)]) add(path);
   return hash.digest("hex");
+}
+
+function builtFolders(root) {
+  return workspaceFolders(root).filter((folder) => folder !== "docs");
 }

@@ -6,14 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { build } from "./build.mjs";
+import { buildAnew } from "./build.mjs";
 import { read, run } from "./process.mjs";
 
 const nodes = ["20.19", "22", "24"];
 
 export async function pack(context) {
   const { root } = context;
-  await build(context);
+  await buildAnew(context);
   const folder = join(root, "build", "tarballs");
   rmSync(folder, { recursive: true, force: true });
   const tarballs = await makeTarballs(context, folder);
