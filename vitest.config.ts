@@ -18,6 +18,8 @@ export default defineConfig({
     })),
   },
   test: {
+    // CI machines and busy laptops are many times slower than an idle one; a test that hangs still ends.
+    testTimeout: 60_000,
     reporters: ["default", "./tools/tally-reporter.ts"],
     projects: projects.map((project) => ({
       extends: true,
