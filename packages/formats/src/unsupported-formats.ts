@@ -28,7 +28,7 @@ export const UNSUPPORTED_FORMATS: Readonly<
     remedy: "load it in Keras and save its weights with safetensors.numpy.save_file",
   },
   npy: {
-    found: "an .npy array, which is one array and not a network",
+    found: "an .npy file (one array, not a network)",
     remedy: "give it to 'solve' (--gradients, --weights), or save named arrays with safetensors.numpy.save_file",
   },
   npz: { found: "an .npz archive", remedy: `convert it: ${FROM_NUMPY}` },
