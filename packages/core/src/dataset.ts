@@ -55,10 +55,10 @@ export function arrayDataset(spec: {
       expected: `the product of inputShape [${inputShape.join(", ")}]`,
     });
   }
-  let classes = spec.classes ?? 0;
+  const classes = spec.classes ?? labels.reduce((most, label) => Math.max(most, label + 1), 0);
   for (let i = 0; i < labels.length; i++) {
-    if (spec.classes === undefined) classes = Math.max(classes, labels[i]! + 1);
-    else if (spec.labels[i] !== labels[i] || labels[i]! >= classes) {
+    // A conversion that changed the number means that it was negative, fractional or NaN.
+    if (spec.labels[i] !== labels[i] || labels[i]! >= classes) {
       throw labelOutOfRange({ where: name, index: i, label: spec.labels[i]!, classes });
     }
   }
