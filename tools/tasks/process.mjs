@@ -44,7 +44,7 @@ function toolEnvironment(root, extra = {}) {
   }
   const path = Object.keys(env).find((key) => key.toUpperCase() === "PATH") ?? "PATH";
   env[path] = [join(root, "node_modules", ".bin"), env[path]].filter(Boolean).join(delimiter);
-  return { ...env, ...extra };
+  return { ...env, npm_config_update_notifier: "false", ...extra };
 }
 
 /** Runs a command to its end with our terminal. Throws a Failure that carries the child's exit code. */
