@@ -2,7 +2,7 @@
  * What is H? The local model of the loss, Q(w) = sum over rows of 1/2 d'Hd + g'd with d = w - w0, needs H only through
  * the views below. H is the Hessian of the mean loss; damping is added by the estimator and never rescaled in a solver.
  */
-import type { Mat, Vec } from "./matrix.ts";
+import type { Dtype, Mat, Vec } from "./matrix.ts";
 
 /**
  * The curvature H [dim, dim] shared by all rows of a problem: symmetric, positive semi-definite.
@@ -43,14 +43,18 @@ export interface FactorView {
   readonly scale: number;
   /** the ridge added to H, >= 0 */
   readonly damping: number;
+  /** The dtype the rows are stored in. */
+  readonly dtype: Dtype;
+  /** What one product costs, in multiply-adds on numbers streamed from memory: rows * dim for stored rows, less for factored ones. */
+  readonly productCost: number;
   /** out [rows] = G x, x [dim] */
   times(x: Vec, out: Vec): void | Promise<void>;
   /** out [dim] = G'u, u [rows] */
   transposeTimes(u: Vec, out: Vec): void | Promise<void>;
   /** G G' [rows, rows] f32 or f64, a fresh matrix */
   rowGram(): Mat | Promise<Mat>;
-  /** G[:, support] [rows, support.length], a fresh matrix; support ascending */
-  columns(support: Uint32Array): Mat | Promise<Mat>;
+  /** out [rows, support.length] = G[:, support], in the dtype of the rows; support ascending */
+  columns(support: Uint32Array, out: Mat): void | Promise<void>;
   /** ||G_j||^2 [dim] f64; shared, not to be written to */
   columnNormsSquared(): Float64Array;
 }

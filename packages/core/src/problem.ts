@@ -19,6 +19,8 @@ export interface Problem {
   readonly gradient?: Mat;
   readonly units: Units;
   readonly constraint: Constraint;
+  /** The parameters that the columns of w come from, in order, where they are known: for block-wise methods and reports. */
+  readonly layers?: readonly { readonly name: string; readonly start: number; readonly size: number }[];
   /** Where to start, when an earlier solution is at hand. */
   readonly warmStart?: { readonly w: Mat; readonly mask: Mask };
 }

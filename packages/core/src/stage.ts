@@ -63,6 +63,7 @@ export async function runStage(stage: Stage, ctx: RunContext): Promise<{ solutio
       curvature: estimate?.curvature ?? identityCurvature(size),
       ...(estimate?.gradient ? { gradient: estimate.gradient } : {}),
       units: weightUnits(size),
+      layers: stage.params,
       constraint: plan.regrow ? budget : withoutRegrowth(budget, stage.mask),
     };
     assertNeeds("the solver", solver.needs, problem);

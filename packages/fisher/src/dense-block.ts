@@ -11,6 +11,7 @@ import { rowTiles } from "./row-tiles.ts";
 export function denseBlock(rows: Mat, kernels: Kernels): RowBlock {
   return {
     size: rows.cols,
+    productCost: rows.data.length,
     addTimes(x, out) {
       for (const { tile, start } of rowTiles(rows, dtypeOf(x))) {
         kernels.gemv({ a: tile, x, out: out.subarray(start, start + tile.rows), beta: 1 });

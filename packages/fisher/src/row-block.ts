@@ -7,6 +7,8 @@ import type { Mat, Vec } from "@secateur/core";
 export interface RowBlock {
   /** Number of weights (columns of G) covered. */
   readonly size: number;
+  /** See FactorView.productCost. */
+  readonly productCost: number;
   /** out [rows] += G_block x, x [size] */
   addTimes(x: Vec, out: Vec): void;
   /** out [size] = G_block' u, u [rows] */

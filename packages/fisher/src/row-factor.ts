@@ -31,6 +31,8 @@ export function rowFactor(spec: RowFactorSpec): FactorView {
   return {
     rows,
     dim,
+    dtype,
+    productCost: blocks.reduce((sum, block) => sum + block.productCost, 0),
     scale: spec.scale ?? 1 / rows,
     damping,
     times: (x, out) =>
@@ -51,8 +53,7 @@ export function rowFactor(spec: RowFactorSpec): FactorView {
       for (const block of blocks) block.addRowGram(gram);
       return gram;
     },
-    columns(support) {
-      const out = matrix(rows, support.length, allocate(rows * support.length, dtype));
+    columns(support, out) {
       let first = 0;
       blocks.forEach((block, b) => {
         const start = starts[b]!;
@@ -61,7 +62,6 @@ export function rowFactor(spec: RowFactorSpec): FactorView {
         if (end > first) block.writeColumns({ support: support.subarray(first, end), start, first, out });
         first = end;
       });
-      return out;
     },
     columnNormsSquared() {
       if (!norms) {
