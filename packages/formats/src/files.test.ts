@@ -8,7 +8,7 @@ import { readCheckpoint } from "./decode-checkpoint.ts";
 import { encodeNpy } from "./encode-npy.ts";
 import { encodeSafetensors } from "./encode-safetensors.ts";
 import { checkOutput } from "./output-path.ts";
-import { readFileBytes, readNpy } from "./read-file.ts";
+import { readFileBytes, readNpy, readNpyNumbers } from "./read-file.ts";
 import type { NamedTensor } from "./tensor.ts";
 import { writeFileAtomic } from "./write-file-atomic.ts";
 
@@ -49,6 +49,21 @@ describe("reading a file", () => {
     fs.writeFileSync(join(folder, "w.npy"), encodeNpy({ shape: [2], data: Float64Array.of(1, 2) }));
     expect(await readCheckpoint(join(folder, "net"))).toEqual({ format: "safetensors", tensors, metadata: { a: "b" } });
     expect(await readNpy(join(folder, "w.npy"))).toEqual({ dtype: "f64", shape: [2], data: Float64Array.of(1, 2) });
+  });
+
+  test("gives the numbers of an array: bytes as bytes, anything else as f32 or f64", async () => {
+    const path = join(folder, "x.npy");
+    const header = (descr: string): string => `{'descr': '${descr}', 'fortran_order': False, 'shape': (2,), }`;
+    const write = (descr: string, data: Uint8Array): void => {
+      const text = new TextEncoder().encode(header(descr));
+      fs.writeFileSync(path, Uint8Array.of(0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, text.length, 0, ...text, ...data));
+    };
+    write("|u1", Uint8Array.of(0, 255));
+    expect(await readNpyNumbers(path)).toEqual({ shape: [2], data: Uint8Array.of(0, 255) });
+    write("|b1", Uint8Array.of(0, 1));
+    expect(await readNpyNumbers(path)).toEqual({ shape: [2], data: Float32Array.of(0, 1) });
+    write("<i8", new Uint8Array(BigInt64Array.of(3n, -4n).buffer));
+    expect(await readNpyNumbers(path)).toEqual({ shape: [2], data: Float64Array.of(3, -4) });
   });
 
   test("names the file in what is wrong with its content", async () => {
@@ -222,6 +237,28 @@ describe("writing a file", () => {
     expect(await codeOf(writing)).toBe("ERR_ABORTED");
     expect(seen).toHaveLength(1);
     expect(fs.readdirSync(folder)).toEqual([]);
+  });
+
+  test("leaves nothing behind when the process exits in the middle", async () => {
+    const before = process.listeners("exit");
+    vi.resetModules();
+    const fresh = await import("./write-file-atomic.ts");
+    const open = fs.promises.open;
+    let during: string[] = [];
+    let afterExit: string[] = [];
+    vi.spyOn(fs.promises, "open").mockImplementation(async (...args) => {
+      const handle = await open(...args);
+      vi.spyOn(handle, "sync").mockImplementation(async () => {
+        during = fs.readdirSync(folder);
+        for (const listener of process.listeners("exit")) if (!before.includes(listener)) listener(0);
+        afterExit = fs.readdirSync(folder);
+        throw new Error("the process is gone");
+      });
+      return handle;
+    });
+    await expect(fresh.writeFileAtomic(join(folder, "out"), bytes, { overwrite: false })).rejects.toThrow();
+    expect(during).toHaveLength(1);
+    expect(afterExit).toEqual([]);
   });
 
   test("side by side gives every file its own content", async () => {

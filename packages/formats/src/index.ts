@@ -13,6 +13,6 @@ export { encodeNpy } from "./encode-npy.ts";
 export { encodeSafetensors } from "./encode-safetensors.ts";
 export { assertFiniteTensors, findNonFinite, type NonFinite } from "./non-finite.ts";
 export { checkOutput, type OutputPlace } from "./output-path.ts";
-export { readFileBytes, readNpy } from "./read-file.ts";
+export { readFileBytes, readNpy, readNpyNumbers } from "./read-file.ts";
 export { type Checkpoint, elementCount, type NamedTensor, type Tensor } from "./tensor.ts";
 export { type WriteOptions, writeFileAtomic } from "./write-file-atomic.ts";

@@ -1,5 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
-import { isPruneError } from "@secateur/core";
+import { isPruneError, type Vec } from "@secateur/core";
+import { toVec } from "./convert.ts";
 import { decodeNpy } from "./decode-npy.ts";
 import { fileNotFound, fileNotReadable, fileTooLarge, notAFile } from "./errors.ts";
 import { nodeFs, systemErrorCode } from "./node-fs.ts";
@@ -41,6 +42,17 @@ export async function readFileBytes(path: string): Promise<Uint8Array> {
  */
 export async function readNpy(path: string): Promise<Tensor> {
   return decodeNpy(await readFileBytes(path), path);
+}
+
+/**
+ * Reads an .npy file as numbers to compute with: bytes (u8) stay bytes, everything else becomes f32 or f64 as `toVec`
+ * says. It is what `openDataset` of @secateur/datasets takes as `readArray`. Node only.
+ *
+ * @throws what `readNpy` throws
+ */
+export async function readNpyNumbers(path: string): Promise<{ shape: readonly number[]; data: Uint8Array | Vec }> {
+  const tensor = await readNpy(path);
+  return { shape: tensor.shape, data: tensor.dtype === "u8" ? tensor.data : toVec(tensor) };
 }
 
 async function readWhole(spec: { handle: FileHandle; path: string; size: number }): Promise<Uint8Array> {
