@@ -1,1 +1,7 @@
-export {};
+/**
+ * @secateur/datasets: datasets by name, with their normalisation.
+ * @packageDocumentation
+ */
+export { type MeanAndStd, type Normalisation, parseNormalize } from "./normalisation.ts";
+export { dataSources, openDataset } from "./open-dataset.ts";
+export type { DataSource, DatasetSplits, NumberArray, OpenDatasetOptions, OpenRequest } from "./source.ts";

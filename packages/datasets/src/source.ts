@@ -1,0 +1,51 @@
+import type { Dataset } from "@secateur/core";
+import type { MeanAndStd, Normalisation } from "./normalisation.ts";
+
+/** An opened dataset: what to train and take gradients on, and what to measure on. */
+export interface DatasetSplits {
+  /** the specification it was opened with, for example "mnist" */
+  readonly name: string;
+  readonly train: Dataset;
+  /** the very same object as `train` where the source has one split only */
+  readonly test: Dataset;
+  /** what the inputs were normalised with */
+  readonly normalisation: Normalisation;
+}
+
+/** Numbers with a shape, read from a file. */
+export interface NumberArray {
+  /** extents, outermost first; their product is the length of `data` */
+  readonly shape: readonly number[];
+  /** row-major */
+  readonly data: Uint8Array | Float32Array | Float64Array;
+}
+
+/** How a dataset is opened. */
+export interface OpenDatasetOptions {
+  /** In place of the mean and std that the dataset declares: one of each, or one a channel. The divisor (255 for MNIST) stays. */
+  readonly normalize?: MeanAndStd;
+  /** Number of classes. Default: 10 for `mnist`, the largest label + 1 for `npy`. */
+  readonly classes?: number;
+  /** Reads an .npy file; needed for `npy:` only. Pass `readNpyNumbers` of @secateur/formats. */
+  readonly readArray?: (path: string) => NumberArray | Promise<NumberArray>;
+}
+
+/** One kind of dataset specification, `name` or `name:argument`. */
+export interface DataSource {
+  /** the part before the colon */
+  readonly name: string;
+  /** every form it takes, for help and messages */
+  readonly usages: readonly string[];
+  /** one line for help */
+  readonly summary: string;
+  open(request: OpenRequest): Promise<DatasetSplits>;
+}
+
+/** What a source is asked to open. */
+export interface OpenRequest {
+  /** the whole specification, for messages and names */
+  readonly spec: string;
+  /** the part after the colon; undefined without a colon */
+  readonly argument: string | undefined;
+  readonly options: OpenDatasetOptions;
+}
