@@ -95,4 +95,4 @@ export {
 export { type ScheduleName, scheduleNames, sparsitySchedule } from "./sparsity-schedule.ts";
 export type { StageReport } from "./stage.ts";
 export type { Needs, Saliency, Selector, Solver, Updater } from "./strategy.ts";
-export { type Units, weightUnits } from "./units.ts";
+export { keptWeights, type Units, weightUnits } from "./units.ts";

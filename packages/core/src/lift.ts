@@ -3,14 +3,12 @@ import type { Mask, Mat } from "./matrix.ts";
 import { assertNeeds, joinNeeds } from "./needs.ts";
 import { objective } from "./objective.ts";
 import type { Saliency, Selector, Solver, Updater } from "./strategy.ts";
-import type { Units } from "./units.ts";
+import { keptWeights, type Units } from "./units.ts";
 
 /** A copy of `w` with zeros where the mask is 0. */
 export function masked(w: Mat, units: Units, mask: Mask): Mat {
-  const data = w.data.slice();
-  for (let unit = 0; unit < units.count; unit++) {
-    if (mask[unit] === 0) for (const index of units.indices(unit)) data[index] = 0;
-  }
+  const data = w.data.slice().fill(0);
+  for (const index of keptWeights(units, mask)) data[index] = w.data[index]!;
   return { ...w, data };
 }
 

@@ -56,6 +56,7 @@ describe("the ladder", () => {
   test("masked zeroes whole units", () => {
     const pairs: Units = {
       count: 2,
+      perWeight: false,
       indices: (unit) => Uint32Array.of(2 * unit, 2 * unit + 1),
       reduce: (score) => Float64Array.of(score[0]! + score[1]!, score[2]! + score[3]!),
       costs: {},

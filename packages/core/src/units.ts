@@ -1,8 +1,10 @@
-import type { Vec } from "./matrix.ts";
+import type { Mask, Vec } from "./matrix.ts";
 
 /** Prunable units: unit u owns the flat indices of w that live or die together. */
 export interface Units {
   readonly count: number;
+  /** Whether unit u is exactly weight u, so that loops over units are loops over weights. */
+  readonly perWeight: boolean;
   /** The flat indices of w that unit u owns, ascending. */
   indices(unit: number): Uint32Array;
   /** Sums per-weight scores over each unit -> [count]; may return its argument when every weight is a unit. */
@@ -13,5 +15,18 @@ export interface Units {
 
 /** Every weight is a unit of its own: unstructured pruning. */
 export function weightUnits(count: number, costs: Readonly<Record<string, Vec>> = {}): Units {
-  return { count, indices: (unit) => Uint32Array.of(unit), reduce: (perWeight) => perWeight, costs };
+  return { count, perWeight: true, indices: (unit) => Uint32Array.of(unit), reduce: (perWeight) => perWeight, costs };
+}
+
+/** The kept weights of a mask over units, ascending. */
+export function keptWeights(units: Units, mask: Mask): Uint32Array {
+  if (units.perWeight) {
+    const kept = new Uint32Array(mask.reduce((sum, bit) => sum + bit, 0));
+    let place = 0;
+    for (let j = 0; j < mask.length; j++) if (mask[j] === 1) kept[place++] = j;
+    return kept;
+  }
+  const kept: number[] = [];
+  for (let unit = 0; unit < units.count; unit++) if (mask[unit] === 1) kept.push(...units.indices(unit));
+  return Uint32Array.from(kept).sort();
 }

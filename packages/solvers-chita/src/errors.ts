@@ -1,0 +1,19 @@
+/** Every error the CHITA solvers throw themselves, one factory each. */
+import { PruneError } from "@secateur/core";
+
+/** CHITA prunes a network flattened to one row. */
+export function onlyOneRow(problem: string, rows: number): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `chita cannot solve '${problem}': its weights have ${rows} rows that share one curvature; chita takes one flattened row, use a layer-wise solver for this problem`,
+  );
+}
+
+/** The re-fit has no unique solution. */
+export function singularRefit(pivot: number, damping: number): PruneError {
+  return new PruneError(
+    "ERR_SINGULAR",
+    `chita re-fit: the curvature on the support is singular (pivot ${pivot} is not positive with damping ${damping}); raise the ridge`,
+    { fault: "runtime" },
+  );
+}

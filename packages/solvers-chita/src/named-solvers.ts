@@ -1,0 +1,128 @@
+/** CHITA's parts as solvers of their own: each takes any feasible set and works with or without the first-order term. */
+import {
+  keptWeights,
+  matrix,
+  type Needs,
+  type Problem,
+  type RunContext,
+  type Solver,
+  type Updater,
+  type Vec,
+} from "@secateur/core";
+import { type BlockOptions, blockRefit } from "./block-refit.ts";
+import { type CoordinateDescentOptions, coordinateDescent } from "./coordinate-descent.ts";
+import { type IhtOptions, iht } from "./iht.ts";
+import { bestSupport, type Support, squares } from "./project.ts";
+import { type RefitForm, refit } from "./refit.ts";
+import { restrict, rowModel, vector } from "./row-model.ts";
+import { placeWeights, solutionFrom } from "./solution.ts";
+
+const needs: Needs = { curvature: ["factor"] };
+
+/** Where a method starts: the warm start, else the largest magnitudes, as they are. */
+export function startOf(problem: Problem): { w: Vec; support: Support } {
+  const { warmStart, w, units } = problem;
+  if (warmStart) {
+    return { w: warmStart.w.data, support: { mask: warmStart.mask, columns: keptWeights(units, warmStart.mask) } };
+  }
+  const support = bestSupport(problem, squares(w.data));
+  return { w: placeWeights(problem, support.columns, vector(support.columns.length, "f32")), support };
+}
+
+/**
+ * Active-set IHT with exact line search (Benbaki et al. 2023, algorithm 1). Its weights are the last iterate's; `chita`
+ * goes on to the exact minimiser on the support.
+ */
+export function chitaIht(options: IhtOptions = {}): Solver {
+  return {
+    needs,
+    async solve(problem, ctx) {
+      const model = rowModel(problem, ctx.kernels);
+      const { w: start, support } = startOf(problem);
+      const wider = problem.constraint.relax?.(1.5) ?? problem.constraint;
+      const candidates = bestSupport({ units: problem.units, constraint: wider }, squares(problem.w.data)).columns;
+      const project = (w: Vec): Support => bestSupport(problem, squares(w));
+      const { last, status, iterations, trace } = await iht(
+        { model, start, support, candidates, project, ...options },
+        ctx,
+      );
+      return solutionFrom(problem, { w: last.w, mask: last.support.mask, status, stats: { iterations }, trace });
+    },
+  };
+}
+
+/** Coordinate descent on the largest magnitudes (with the first-order term: on the support IHT finds), to convergence. */
+export function chitaCd(options: CoordinateDescentOptions = {}): Solver {
+  return {
+    needs,
+    async solve(problem, ctx) {
+      const model = rowModel(problem, ctx.kernels);
+      const { support } = await supportFor(problem, ctx);
+      const { model: inner, release } = await restrict(model, support.columns);
+      const { d, sweeps, converged, trace } = await coordinateDescent(inner, options, ctx);
+      release();
+      const status = converged ? "converged" : "max-iterations";
+      const w = placeWeights(problem, support.columns, d);
+      return solutionFrom(problem, { w, mask: support.mask, status, stats: { iterations: sweeps }, trace });
+    },
+  };
+}
+
+/** Settings of {@link chitaBso}. */
+export interface BsoOptions {
+  /** How the linear system is solved; default "auto", the cheapest. */
+  readonly form?: RefitForm | undefined;
+}
+
+/** The exact ridge back-solve on the largest magnitudes (with the first-order term: on the support IHT finds). */
+export function chitaBso(options: BsoOptions = {}): Solver {
+  return {
+    needs,
+    async solve(problem, ctx) {
+      const { support } = await supportFor(problem, ctx);
+      const { w, iterations, form } = await refitOn(problem, support, options, ctx);
+      const stats = { iterations: Math.max(1, iterations) };
+      return solutionFrom(problem, { w, mask: support.mask, status: form === "cg" ? "converged" : "exact", stats });
+    },
+  };
+}
+
+/** The exact ridge back-solve as an updater: the best weights on any given mask. */
+export function ridgeRefit(options: BsoOptions = {}): Updater {
+  return {
+    needs,
+    async update(problem, mask, ctx) {
+      const support = { mask, columns: keptWeights(problem.units, mask) };
+      const { w } = await refitOn(problem, support, options, ctx);
+      return matrix(1, w.length, w);
+    },
+  };
+}
+
+/** The block-wise back-solve on the largest magnitudes (with the first-order term: on the support IHT finds). */
+export function chitaBlock(options: BlockOptions = {}): Solver {
+  return {
+    needs,
+    async solve(problem, ctx) {
+      const model = rowModel(problem, ctx.kernels);
+      const { support } = await supportFor(problem, ctx);
+      const { d, blocks } = await blockRefit({ problem, model, support, ...options }, ctx);
+      const w = placeWeights(problem, support.columns, d);
+      return solutionFrom(problem, { w, mask: support.mask, status: "exact", stats: { iterations: 1, blocks } });
+    },
+  };
+}
+
+/** The support the fixed-support methods work on, as in the public code: by magnitude, or by IHT when there is a slope. */
+async function supportFor(problem: Problem, ctx: RunContext): Promise<{ support: Support }> {
+  if (problem.warmStart || !problem.gradient) return startOf(problem);
+  const { mask } = await chitaIht().solve(problem, ctx);
+  return { support: { mask, columns: keptWeights(problem.units, mask) } };
+}
+
+async function refitOn(problem: Problem, support: Support, options: BsoOptions, ctx: RunContext) {
+  const { model, release } = await restrict(rowModel(problem, ctx.kernels), support.columns);
+  const { d, iterations, form } = await refit(model, { form: options.form ?? "auto" });
+  release();
+  return { w: placeWeights(problem, support.columns, d), iterations, form };
+}
