@@ -12,7 +12,13 @@ import type { Mask } from "./matrix.ts";
 import type { ModelAdapter } from "./model-adapter.ts";
 import type { RunPlan } from "./plan.ts";
 import { planSparsities, resolvePlan } from "./resolve-plan.ts";
-import { createRunContext, forkContext, type RunContext, type RunContextOptions } from "./run-context.ts";
+import {
+  createRunContext,
+  forkContext,
+  type RunContext,
+  type RunContextOptions,
+  throwIfAborted,
+} from "./run-context.ts";
 import { runStage, type StageReport } from "./stage.ts";
 import type { Solver } from "./strategy.ts";
 
@@ -110,6 +116,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   ctx.report({ type: "run:start", stages: sparsities.length, sparsity, prunable });
   for (let index = resume?.stage ?? 0; index < sparsities.length; index++) {
     const place = { index, stages: sparsities.length, sparsity: sparsities[index]! };
+    throwIfAborted(ctx.signal);
     ctx.report({ type: "stage:start", ...place });
     await writeFlat(model, params, weights);
     const stage = { ...request, plan, params, weights, mask, sparsity: place.sparsity };
