@@ -197,6 +197,11 @@ describe("a damaged safetensors file", () => {
       Uint8Array.of(255, 255, 255, 255, 255, 255, 255, 255, 0x7b, 0x7d),
       /header of 18446744073709551615 bytes, larger than the file of 10 bytes/,
     ],
+    [
+      "claims a header one byte larger than the file",
+      Uint8Array.of(3, 0, 0, 0, 0, 0, 0, 0, 0x7b, 0x7d),
+      /at most 2 bytes of header/,
+    ],
     ["has a header that is not UTF-8", fileOf(Uint8Array.of(0x7b, 0xff, 0x7d)), /not UTF-8/],
     ["has an empty header", fileOf(""), /does not begin with '\{'/],
     ["has a header with a byte order mark", fileOf("\ufeff{}"), /does not begin with '\{'/],
