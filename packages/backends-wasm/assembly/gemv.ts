@@ -1,0 +1,183 @@
+// Matrix times vector, and transpose times vector. Both are bound by memory: each entry of A is read once, in order.
+//
+// Partial sums of at most SPAN (CHUNK for the transpose) products are taken in the operands' dtype and added up in f64.
+import { lanes, madd, sumOfLanes } from "./simd";
+
+/** Products summed in the operands' dtype before they join an f64 sum. */
+const SPAN: u32 = 1024;
+/** Rows of A in one chunk of a transposed product; each chunk has its own f64 partial sums. */
+const CHUNK: u32 = 256;
+/** Bytes of accumulators of one unit of a transposed product: within the first-level cache. */
+const UNIT_BYTES: u32 = 4096;
+
+/** sums[i] (+)= sum_j a[i, j] x[j] in f64. A unit is 4 rows. Column ranges must start at multiples of SPAN. */
+// @ts-ignore: decorator
+@inline
+export function rowProducts<T>(
+  begin: u32, end: u32, a: usize, lda: u32, rows: u32, cols: u32, x: usize, sums: usize, isFirst: bool,
+): void {
+  const stride = <usize>lda * sizeof<T>();
+  for (let unit = begin; unit < end; unit++) {
+    const i = unit * 4;
+    const row = a + i * stride;
+    const sum = sums + i * 8;
+    if (isFirst) memory.fill(sum, 0, <usize>min<u32>(4, rows - i) * 8);
+    if (i + 4 <= rows) fourRows<T>(row, stride, cols, x, sum);
+    else for (let r: u32 = 0; r < rows - i; r++) oneRow<T>(row + r * stride, cols, x, sum + r * 8);
+  }
+}
+
+function fourRows<T>(a: usize, stride: usize, cols: u32, x: usize, sums: usize): void {
+  const V = lanes<T>();
+  let a0 = a, a1 = a0 + stride, a2 = a1 + stride, a3 = a2 + stride;
+  let s0: f64 = load<f64>(sums), s1: f64 = load<f64>(sums, 8), s2: f64 = load<f64>(sums, 16), s3: f64 = load<f64>(sums, 24);
+  while (cols > 0) {
+    const span = min(SPAN, cols);
+    cols -= span;
+    let c0 = i32x4.splat(0), c1 = i32x4.splat(0), c2 = i32x4.splat(0), c3 = i32x4.splat(0);
+    const stop = x + (span & ~(V - 1)) * sizeof<T>();
+    while (x < stop) {
+      const v = v128.load(x);
+      c0 = madd<T>(v128.load(a0), v, c0);
+      c1 = madd<T>(v128.load(a1), v, c1);
+      c2 = madd<T>(v128.load(a2), v, c2);
+      c3 = madd<T>(v128.load(a3), v, c3);
+      x += 16; a0 += 16; a1 += 16; a2 += 16; a3 += 16;
+    }
+    s0 += sumOfLanes<T>(c0);
+    s1 += sumOfLanes<T>(c1);
+    s2 += sumOfLanes<T>(c2);
+    s3 += sumOfLanes<T>(c3);
+    for (let rest = span & (V - 1); rest > 0; rest--) {
+      const v = <f64>load<T>(x);
+      s0 += <f64>load<T>(a0) * v;
+      s1 += <f64>load<T>(a1) * v;
+      s2 += <f64>load<T>(a2) * v;
+      s3 += <f64>load<T>(a3) * v;
+      x += sizeof<T>(); a0 += sizeof<T>(); a1 += sizeof<T>(); a2 += sizeof<T>(); a3 += sizeof<T>();
+    }
+  }
+  store<f64>(sums, s0);
+  store<f64>(sums, s1, 8);
+  store<f64>(sums, s2, 16);
+  store<f64>(sums, s3, 24);
+}
+
+// The same sums in the same order as one of fourRows.
+function oneRow<T>(a: usize, cols: u32, x: usize, sum: usize): void {
+  const V = lanes<T>();
+  let s = load<f64>(sum);
+  while (cols > 0) {
+    const span = min(SPAN, cols);
+    cols -= span;
+    let c = i32x4.splat(0);
+    const stop = x + (span & ~(V - 1)) * sizeof<T>();
+    while (x < stop) {
+      c = madd<T>(v128.load(a), v128.load(x), c);
+      x += 16; a += 16;
+    }
+    s += sumOfLanes<T>(c);
+    for (let rest = span & (V - 1); rest > 0; rest--) {
+      s += <f64>load<T>(a) * <f64>load<T>(x);
+      x += sizeof<T>(); a += sizeof<T>();
+    }
+  }
+  store<f64>(sum, s);
+}
+
+/** Columns of one unit of a transposed product. */
+// @ts-ignore: decorator
+@inline
+function unitColumns<T>(): u32 {
+  return UNIT_BYTES / sizeof<T>();
+}
+
+/**
+ * partials[chunk, j] = sum over the chunk's rows of a[i, j] x[i]. A unit is one chunk of 256 rows by `unitColumns`
+ * columns (all columns of a chunk first). Column ranges must start at multiples of a vector, row ranges at chunks.
+ */
+// @ts-ignore: decorator
+@inline
+export function columnProducts<T>(
+  begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize,
+  partials: usize, partialStride: u32,
+): void {
+  const stride = <usize>lda * sizeof<T>();
+  const unitsAcross = (cols + unitColumns<T>() - 1) / unitColumns<T>();
+  for (let unit = begin; unit < end; unit++) {
+    const i = unit / unitsAcross * CHUNK;
+    const j = unit % unitsAcross * unitColumns<T>();
+    chunkProduct<T>(
+      a + i * stride + j * sizeof<T>(), stride, min(CHUNK, rows - i), min(unitColumns<T>(), cols - j), x + i * sizeof<T>(),
+      scratch, partials + (<usize>(unit / unitsAcross) * partialStride + j) * 8,
+    );
+  }
+}
+
+function chunkProduct<T>(a: usize, stride: usize, rows: u32, cols: u32, x: usize, sums: usize, partial: usize): void {
+  const V = lanes<T>();
+  const vectorEnd = sums + (cols & ~(V - 1)) * sizeof<T>();
+  const sumsEnd = sums + cols * sizeof<T>();
+  memory.fill(sums, 0, cols * sizeof<T>());
+  for (; rows >= 4; rows -= 4) {
+    const x0 = v128.load_splat<T>(x), x1 = v128.load_splat<T>(x, sizeof<T>());
+    const x2 = v128.load_splat<T>(x, 2 * sizeof<T>()), x3 = v128.load_splat<T>(x, 3 * sizeof<T>());
+    let a0 = a, a1 = a0 + stride, a2 = a1 + stride, a3 = a2 + stride;
+    let at = sums;
+    while (at < vectorEnd) {
+      let sum = v128.load(at);
+      sum = madd<T>(v128.load(a0), x0, sum);
+      sum = madd<T>(v128.load(a1), x1, sum);
+      sum = madd<T>(v128.load(a2), x2, sum);
+      sum = madd<T>(v128.load(a3), x3, sum);
+      v128.store(at, sum);
+      at += 16; a0 += 16; a1 += 16; a2 += 16; a3 += 16;
+    }
+    while (at < sumsEnd) {
+      let sum = load<T>(at);
+      sum += load<T>(a0) * load<T>(x);
+      sum += load<T>(a1) * load<T>(x, sizeof<T>());
+      sum += load<T>(a2) * load<T>(x, 2 * sizeof<T>());
+      sum += load<T>(a3) * load<T>(x, 3 * sizeof<T>());
+      store<T>(at, sum);
+      at += sizeof<T>(); a0 += sizeof<T>(); a1 += sizeof<T>(); a2 += sizeof<T>(); a3 += sizeof<T>();
+    }
+    a += 4 * stride;
+    x += 4 * sizeof<T>();
+  }
+  for (; rows > 0; rows--) {
+    const x0 = v128.load_splat<T>(x);
+    let a0 = a, at = sums;
+    for (; at < vectorEnd; at += 16, a0 += 16) v128.store(at, madd<T>(v128.load(a0), x0, v128.load(at)));
+    for (; at < sumsEnd; at += sizeof<T>(), a0 += sizeof<T>()) store<T>(at, load<T>(at) + load<T>(a0) * load<T>(x));
+    a += stride;
+    x += sizeof<T>();
+  }
+  for (let j: u32 = 0; j < cols; j++) store<f64>(partial + j * 8, <f64>load<T>(sums + j * sizeof<T>()));
+}
+
+/** sums[j] (+)= sum over chunks, in order, of partials[chunk, j]. A unit is 512 columns. */
+export function addPartials(
+  begin: u32, end: u32, partials: usize, chunks: u32, cols: u32, sums: usize, isFirst: bool,
+): void {
+  for (let j = begin * 512; j < min(end * 512, cols); j++) {
+    let at = partials + <usize>j * 8;
+    let sum = isFirst ? 0 : load<f64>(sums + <usize>j * 8);
+    for (let chunk: u32 = 0; chunk < chunks; chunk++) {
+      sum += load<f64>(at);
+      at += <usize>cols * 8;
+    }
+    store<f64>(sums + <usize>j * 8, sum);
+  }
+}
+
+/** out[i] = alpha * sums[i] + beta * out[i], computed in f64; beta 0 overwrites. A unit is 512 entries. */
+// @ts-ignore: decorator
+@inline
+export function storeSums<T>(begin: u32, end: u32, sums: usize, n: u32, out: usize, alpha: f64, beta: f64): void {
+  for (let i = begin * 512; i < min(end * 512, n); i++) {
+    const at = out + <usize>i * sizeof<T>();
+    const sum = alpha * load<f64>(sums + <usize>i * 8);
+    store<T>(at, <T>(beta == 0 ? sum : sum + beta * <f64>load<T>(at)));
+  }
+}

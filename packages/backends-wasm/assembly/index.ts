@@ -1,0 +1,170 @@
+// What the wasm module exports. Each kernel works on units [begin, end) of its output, so that threads can share it; `scratch`
+// is memory of the calling thread's own. Pointers are byte addresses, leading dimensions count elements.
+// The suffix is the width of the elements in bits: 32 for f32, 64 for f64.
+import { clearUpper as clearUpperOf, factorBlock as factorBlockOf, solveRows as solveRowsOf } from "./cholesky";
+import { addRow as addRowOf, axpy as axpyOf, gatherColumns as gatherColumnsOf, multiply as multiplyOf, relu as reluOf, reluBackward as reluBackwardOf, scaleRows as scaleRowsOf } from "./elementwise";
+import { gemmUnits as gemmUnitsOf, mirrorUnits as mirrorUnitsOf } from "./gemm";
+import { addPartials as addPartialsOf, columnProducts as columnProductsOf, rowProducts as rowProductsOf, storeSums as storeSumsOf } from "./gemv";
+import { packPanels as packPanelsOf, unpackPanels as unpackPanelsOf } from "./pack";
+import { columnSums as columnSumsOf, dotUnits as dotUnitsOf, rowDots as rowDotsOf } from "./reduce";
+import { collect as collectOf, histogram32 as histogramOf32, histogram64 as histogramOf64 } from "./select";
+import { softmaxRows as softmaxRowsOf } from "./softmax";
+import { eliminateBlock as eliminateBlockOf, solveBlock as solveBlockOf } from "./triangular";
+
+export function packPanels32(begin: u32, end: u32, scratch: usize, b: usize, ldb: u32, isTransposed: bool, k: u32, n: u32, kc: u32, packed: usize): void {
+  packPanelsOf<f32>(begin, end, b, ldb, isTransposed, k, n, kc, packed);
+}
+export function packPanels64(begin: u32, end: u32, scratch: usize, b: usize, ldb: u32, isTransposed: bool, k: u32, n: u32, kc: u32, packed: usize): void {
+  packPanelsOf<f64>(begin, end, b, ldb, isTransposed, k, n, kc, packed);
+}
+export function unpackPanels32(begin: u32, end: u32, scratch: usize, b: usize, ldb: u32, k: u32, n: u32, packed: usize): void {
+  unpackPanelsOf<f32>(begin, end, b, ldb, k, n, packed);
+}
+export function unpackPanels64(begin: u32, end: u32, scratch: usize, b: usize, ldb: u32, k: u32, n: u32, packed: usize): void {
+  unpackPanelsOf<f64>(begin, end, b, ldb, k, n, packed);
+}
+export function gemmUnits32(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, isTransposed: bool, packed: usize, out: usize, ldo: u32, m: u32, n: u32, k: u32, kc: u32, rowsPerUnit: u32, colsPerUnit: u32, diagonal: i32, alpha: f32, beta: f32): void {
+  gemmUnitsOf<f32>(begin, end, scratch, a, lda, isTransposed, packed, out, ldo, m, n, k, kc, rowsPerUnit, colsPerUnit, diagonal, alpha, beta);
+}
+export function gemmUnits64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, isTransposed: bool, packed: usize, out: usize, ldo: u32, m: u32, n: u32, k: u32, kc: u32, rowsPerUnit: u32, colsPerUnit: u32, diagonal: i32, alpha: f64, beta: f64): void {
+  gemmUnitsOf<f64>(begin, end, scratch, a, lda, isTransposed, packed, out, ldo, m, n, k, kc, rowsPerUnit, colsPerUnit, diagonal, alpha, beta);
+}
+export function mirrorUnits32(begin: u32, end: u32, scratch: usize, out: usize, n: u32): void {
+  mirrorUnitsOf<f32>(begin, end, out, n);
+}
+export function mirrorUnits64(begin: u32, end: u32, scratch: usize, out: usize, n: u32): void {
+  mirrorUnitsOf<f64>(begin, end, out, n);
+}
+export function rowProducts32(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, sums: usize, isFirst: bool): void {
+  rowProductsOf<f32>(begin, end, a, lda, rows, cols, x, sums, isFirst);
+}
+export function rowProducts64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, sums: usize, isFirst: bool): void {
+  rowProductsOf<f64>(begin, end, a, lda, rows, cols, x, sums, isFirst);
+}
+export function columnProducts32(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, partials: usize, partialStride: u32): void {
+  columnProductsOf<f32>(begin, end, scratch, a, lda, rows, cols, x, partials, partialStride);
+}
+export function columnProducts64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, partials: usize, partialStride: u32): void {
+  columnProductsOf<f64>(begin, end, scratch, a, lda, rows, cols, x, partials, partialStride);
+}
+export function storeSums32(begin: u32, end: u32, scratch: usize, sums: usize, n: u32, out: usize, alpha: f64, beta: f64): void {
+  storeSumsOf<f32>(begin, end, sums, n, out, alpha, beta);
+}
+export function storeSums64(begin: u32, end: u32, scratch: usize, sums: usize, n: u32, out: usize, alpha: f64, beta: f64): void {
+  storeSumsOf<f64>(begin, end, sums, n, out, alpha, beta);
+}
+export function dotUnits32(begin: u32, end: u32, scratch: usize, a: usize, b: usize, n: u32, partials: usize): void {
+  dotUnitsOf<f32>(begin, end, a, b, n, partials);
+}
+export function dotUnits64(begin: u32, end: u32, scratch: usize, a: usize, b: usize, n: u32, partials: usize): void {
+  dotUnitsOf<f64>(begin, end, a, b, n, partials);
+}
+export function rowDots32(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, b: usize, ldb: u32, cols: u32, sums: usize, isFirst: bool): void {
+  rowDotsOf<f32>(begin, end, a, lda, b, ldb, cols, sums, isFirst);
+}
+export function rowDots64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, b: usize, ldb: u32, cols: u32, sums: usize, isFirst: bool): void {
+  rowDotsOf<f64>(begin, end, a, lda, b, ldb, cols, sums, isFirst);
+}
+export function columnSums32(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, partials: usize, partialStride: u32): void {
+  columnSumsOf<f32>(begin, end, a, lda, rows, cols, partials, partialStride);
+}
+export function columnSums64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, partials: usize, partialStride: u32): void {
+  columnSumsOf<f64>(begin, end, a, lda, rows, cols, partials, partialStride);
+}
+export function axpy32(begin: u32, end: u32, scratch: usize, alpha: f32, x: usize, y: usize, n: u32): void {
+  axpyOf<f32>(begin, end, alpha, x, y, n);
+}
+export function axpy64(begin: u32, end: u32, scratch: usize, alpha: f64, x: usize, y: usize, n: u32): void {
+  axpyOf<f64>(begin, end, alpha, x, y, n);
+}
+export function multiply32(begin: u32, end: u32, scratch: usize, a: usize, b: usize, out: usize, n: u32): void {
+  multiplyOf<f32>(begin, end, a, b, out, n);
+}
+export function multiply64(begin: u32, end: u32, scratch: usize, a: usize, b: usize, out: usize, n: u32): void {
+  multiplyOf<f64>(begin, end, a, b, out, n);
+}
+export function relu32(begin: u32, end: u32, scratch: usize, x: usize, out: usize, n: u32): void {
+  reluOf<f32>(begin, end, x, out, n);
+}
+export function relu64(begin: u32, end: u32, scratch: usize, x: usize, out: usize, n: u32): void {
+  reluOf<f64>(begin, end, x, out, n);
+}
+export function reluBackward32(begin: u32, end: u32, scratch: usize, activation: usize, gradient: usize, out: usize, n: u32): void {
+  reluBackwardOf<f32>(begin, end, activation, gradient, out, n);
+}
+export function reluBackward64(begin: u32, end: u32, scratch: usize, activation: usize, gradient: usize, out: usize, n: u32): void {
+  reluBackwardOf<f64>(begin, end, activation, gradient, out, n);
+}
+export function scaleRows32(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, cols: u32, scales: usize, out: usize, ldo: u32): void {
+  scaleRowsOf<f32>(begin, end, a, lda, cols, scales, out, ldo);
+}
+export function scaleRows64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, cols: u32, scales: usize, out: usize, ldo: u32): void {
+  scaleRowsOf<f64>(begin, end, a, lda, cols, scales, out, ldo);
+}
+export function addRow32(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, cols: u32, row: usize): void {
+  addRowOf<f32>(begin, end, a, lda, cols, row);
+}
+export function addRow64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, cols: u32, row: usize): void {
+  addRowOf<f64>(begin, end, a, lda, cols, row);
+}
+export function gatherColumns32(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, columns: usize, count: u32, out: usize, ldo: u32): void {
+  gatherColumnsOf<f32>(begin, end, a, lda, columns, count, out, ldo);
+}
+export function gatherColumns64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, columns: usize, count: u32, out: usize, ldo: u32): void {
+  gatherColumnsOf<f64>(begin, end, a, lda, columns, count, out, ldo);
+}
+export function softmaxRows32(begin: u32, end: u32, scratch: usize, logits: usize, columns: u32, labels: usize, losses: usize, delta: usize): void {
+  softmaxRowsOf<f32>(begin, end, scratch, logits, columns, labels, losses, delta);
+}
+export function softmaxRows64(begin: u32, end: u32, scratch: usize, logits: usize, columns: u32, labels: usize, losses: usize, delta: usize): void {
+  softmaxRowsOf<f64>(begin, end, scratch, logits, columns, labels, losses, delta);
+}
+export function collect32(begin: u32, end: u32, scratch: usize, scores: usize, n: u32, bar: f32, ties: u32, offset: u32, out: usize, counts: usize): void {
+  collectOf<f32>(begin, end, scores, n, bar, ties, offset, out, counts);
+}
+export function collect64(begin: u32, end: u32, scratch: usize, scores: usize, n: u32, bar: f64, ties: u32, offset: u32, out: usize, counts: usize): void {
+  collectOf<f64>(begin, end, scores, n, bar, ties, offset, out, counts);
+}
+export function solveBlock32(begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, isTransposed: bool, packed: usize, n: u32, m: u32, at: u32): void {
+  solveBlockOf<f32>(begin, end, l, ldl, nb, isTransposed, packed, n, m, at);
+}
+export function solveBlock64(begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, isTransposed: bool, packed: usize, n: u32, m: u32, at: u32): void {
+  solveBlockOf<f64>(begin, end, l, ldl, nb, isTransposed, packed, n, m, at);
+}
+export function eliminateBlock32(begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, isTransposed: bool, packed: usize, n: u32, m: u32, at: u32, to: u32, count: u32): void {
+  eliminateBlockOf<f32>(begin, end, scratch, l, ldl, nb, isTransposed, packed, n, m, at, to, count);
+}
+export function eliminateBlock64(begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, isTransposed: bool, packed: usize, n: u32, m: u32, at: u32, to: u32, count: u32): void {
+  eliminateBlockOf<f64>(begin, end, scratch, l, ldl, nb, isTransposed, packed, n, m, at, to, count);
+}
+export function solveRows32(begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, rows: usize, ldr: u32, count: u32, packed: usize): void {
+  solveRowsOf<f32>(begin, end, l, ldl, nb, rows, ldr, count, packed);
+}
+export function solveRows64(begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, rows: usize, ldr: u32, count: u32, packed: usize): void {
+  solveRowsOf<f64>(begin, end, l, ldl, nb, rows, ldr, count, packed);
+}
+export function clearUpper32(begin: u32, end: u32, scratch: usize, a: usize, n: u32): void {
+  clearUpperOf<f32>(begin, end, a, n);
+}
+export function clearUpper64(begin: u32, end: u32, scratch: usize, a: usize, n: u32): void {
+  clearUpperOf<f64>(begin, end, a, n);
+}
+export function addPartials(begin: u32, end: u32, scratch: usize, partials: usize, chunks: u32, cols: u32, sums: usize, isFirst: bool): void {
+  addPartialsOf(begin, end, partials, chunks, cols, sums, isFirst);
+}
+export function histogram32(begin: u32, end: u32, scratch: usize, scores: usize, n: u32, shift: u32, bits: u32, prefix: u32): void {
+  histogramOf32(begin, end, scratch, scores, n, shift, bits, prefix);
+}
+export function histogram64(begin: u32, end: u32, scratch: usize, scores: usize, n: u32, shift: u32, bits: u32, prefixHigh: u32, prefixLow: u32): void {
+  histogramOf64(begin, end, scratch, scores, n, shift, bits, prefixHigh, prefixLow);
+}
+export function factorBlock32(scratch: usize, a: usize, lda: u32, n: u32): i32 {
+  return factorBlockOf<f32>(a, lda, n, scratch);
+}
+export function factorBlock64(scratch: usize, a: usize, lda: u32, n: u32): i32 {
+  return factorBlockOf<f64>(a, lda, n, scratch);
+}
+/** The first address after the module's own data. */
+export function dataEnd(): usize {
+  return __heap_base;
+}

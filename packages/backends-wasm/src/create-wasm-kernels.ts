@@ -1,0 +1,107 @@
+/** Makes the kernels of core's `Kernels` interface on WebAssembly. */
+import type { Kernels } from "@secateur/core";
+import { compileBuild, type WasmBuild } from "./builds.ts";
+import { cholesky } from "./cholesky.ts";
+import { columnSums } from "./column-sums.ts";
+import { dot } from "./dot.ts";
+import { axpy, multiply, relu, reluBackward } from "./elementwise.ts";
+import { type Engine, startEngine } from "./engine.ts";
+import { badOption } from "./errors.ts";
+import { gemm, gram } from "./gemm.ts";
+import { largest } from "./largest.ts";
+import { gemv, rowDots } from "./row-sums.ts";
+import { addRow, gatherColumns, scaleRows } from "./rows.ts";
+import { softmaxCrossEntropy } from "./softmax.ts";
+import { availableCores, canStartWorkers } from "./start-worker.ts";
+import { triangularSolve } from "./triangular-solve.ts";
+import { WasmMemory } from "./wasm-memory.ts";
+
+/** How the kernels run. None of it changes results, except `build` (by rounding). */
+export interface WasmKernelOptions {
+  /** Threads that share coarse calls, 1 to 64; default: the cores of the machine, at most 8; 1 where threads cannot share memory. */
+  readonly threads?: number;
+  /** Default: "relaxed-simd" where the engine has it (Node >= 22), else "simd". */
+  readonly build?: WasmBuild;
+  /** The most the memory may grow to, 2 MiB to 4 GiB (the default). Larger problems are worked through it in tiles. */
+  readonly maxMemoryBytes?: number;
+}
+
+/** Kernels that own threads and a memory. */
+export interface WasmKernels extends Kernels {
+  /** Bytes of the WebAssembly memory that vectors of `alloc` hold. */
+  readonly usedBytes: () => number;
+  /** Ends the threads. Vectors stay readable; any further kernel throws ERR_KERNELS_CLOSED. */
+  close(): Promise<void>;
+}
+
+const MAX_THREADS = 64;
+const DEFAULT_THREADS = 8;
+const MIN_MEMORY_BYTES = 2 * 1024 * 1024;
+const MAX_MEMORY_BYTES = 65536 * 65536;
+
+/**
+ * Starts the WebAssembly kernels: compiles a build, makes the shared memory and the worker threads (about 50 ms with threads).
+ *
+ * Call `close()` when done, so that the threads end; they do not keep a Node process alive.
+ *
+ * @param options - threads, build and the limit of the memory; see WasmKernelOptions
+ * @throws PruneError ERR_WASM_OPTION, ERR_WASM_BUILD, or ERR_WASM_THREAD when a worker does not start
+ *
+ * @example
+ * const kernels = await createWasmKernels({ threads: 2 });
+ * const x = kernels.alloc(3, "f32");
+ * x.set([3, 1, 2]);
+ * kernels.largest(x, 2); // [0, 2]
+ * await kernels.close();
+ */
+export async function createWasmKernels(options: WasmKernelOptions = {}): Promise<WasmKernels> {
+  const threads = threadCount(options.threads);
+  const maxMemoryBytes = memoryLimit(options.maxMemoryBytes);
+  const { build, module } = await compileBuild(options.build);
+  const engine = await startEngine(module, new WasmMemory(maxMemoryBytes), threads);
+  return kernelsOn(engine, `wasm-${build}`);
+}
+
+function kernelsOn(engine: Engine, name: string): WasmKernels {
+  const { memory } = engine;
+  return {
+    name,
+    threads: engine.threads,
+    usedBytes: () => memory.usedBytes,
+    alloc: (length, dtype) => memory.alloc(length, dtype),
+    free: (vector) => memory.free(vector),
+    gemm: (spec) => gemm(engine, spec),
+    gram: (spec) => gram(engine, spec),
+    gemv: (spec) => gemv(engine, spec),
+    cholesky: (a) => cholesky(engine, a),
+    triangularSolve: (spec) => triangularSolve(engine, spec),
+    dot: (a, b) => dot(engine, a, b),
+    axpy: (alpha, x, y) => axpy(engine, alpha, x, y),
+    multiply: (a, b, out) => multiply(engine, a, b, out),
+    scaleRows: (a, scales, out) => scaleRows(engine, { a, scales, out }),
+    rowDots: (a, b, out, beta) => rowDots(engine, { a, b, out, beta }),
+    columnSums: (a, out) => columnSums(engine, a, out),
+    addRow: (a, row) => addRow(engine, a, row),
+    gatherColumns: (a, columns, out) => gatherColumns(engine, { a, columns, out }),
+    largest: (scores, k) => largest(engine, scores, k),
+    relu: (x, out) => relu(engine, x, out),
+    reluBackward: (activation, gradient, out) => reluBackward(engine, activation, gradient, out),
+    softmaxCrossEntropy: (spec) => softmaxCrossEntropy(engine, spec),
+    close: () => engine.close(),
+  };
+}
+
+function threadCount(wanted: number | undefined): number {
+  if (wanted === undefined) return canStartWorkers() ? Math.min(DEFAULT_THREADS, availableCores()) : 1;
+  if (!Number.isInteger(wanted) || wanted < 1 || wanted > MAX_THREADS) {
+    throw badOption("threads", wanted, `an integer from 1 to ${MAX_THREADS}`);
+  }
+  return canStartWorkers() ? wanted : 1;
+}
+
+function memoryLimit(wanted: number = MAX_MEMORY_BYTES): number {
+  if (!(wanted >= MIN_MEMORY_BYTES && wanted <= MAX_MEMORY_BYTES)) {
+    throw badOption("maxMemoryBytes", wanted, `${MIN_MEMORY_BYTES} to ${MAX_MEMORY_BYTES}`);
+  }
+  return wanted;
+}
