@@ -1,0 +1,58 @@
+/** `secateur eval`: accuracy and loss of a network on the test split. */
+import type { Evaluation } from "@secateur/core";
+import type { Command } from "commander";
+import { missingFlag } from "../errors.ts";
+import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { absolutePath } from "../run/absolute-path.ts";
+import { mapDataPaths } from "../run/data-spec.ts";
+import { openData } from "../run/open-data.ts";
+import { openModel } from "../run/open-model.ts";
+import { type SessionFlags, withSession } from "../run/session.ts";
+import type { Terminal } from "../terminal.ts";
+import { formatCount, formatNumber, formatPercent } from "../text/format.ts";
+import { printResult } from "./print-result.ts";
+
+interface EvalFlags extends SessionFlags {
+  readonly arch?: string;
+  readonly data?: string;
+  readonly normalize?: string;
+}
+
+const examples = `
+Examples:
+  secateur eval mlpnet.safetensors --arch mlpnet --data mnist
+  secateur eval net.safetensors --data npy:X.npy,Y.npy --normalize 0.5,0.25 --json`;
+
+/** Adds the command. */
+export function addEvalCommand(program: Command, terminal: Terminal): void {
+  const command = program
+    .command("eval")
+    .summary("measure a network's accuracy")
+    .description("Measure accuracy (percent) and mean cross-entropy (nats) on the test split.")
+    .argument("<model>", "checkpoint (.safetensors)");
+  command.optionsGroup("What to evaluate:");
+  addDataFlags(command, "its test split is used");
+  addArchFlag(command);
+  addRunFlags(command);
+  addMessageFlags(command, { hasEvents: false });
+  command.addHelpText("after", examples).action(async (model: string) => {
+    await runEval({ model, flags: command.opts<EvalFlags>(), terminal });
+  });
+}
+
+async function runEval(spec: { model: string; flags: EvalFlags; terminal: Terminal }): Promise<void> {
+  const { flags, terminal } = spec;
+  if (flags.data === undefined) throw missingFlag("--data", "say what to evaluate on, for example --data mnist");
+  const paths = (path: string) => absolutePath(terminal, path);
+  const data = mapDataPaths(flags.data, paths);
+  await withSession({ flags, terminal, overwrite: false }, async (session) => {
+    const { network, architecture } = await openModel({ path: paths(spec.model), arch: flags.arch });
+    const { classes } = network.spec;
+    const { test } = await openData({ data, normalize: flags.normalize, classes });
+    const { accuracy, loss, examples } = await network.evaluate(test, session.context());
+    const document: Evaluation = { accuracy, loss, examples };
+    const text = () =>
+      `${formatPercent(accuracy)} accuracy, loss ${formatNumber(loss)} on ${formatCount(examples)} examples of ${test.name} (${architecture.name})\n`;
+    printResult({ terminal, flags, document, text });
+  });
+}

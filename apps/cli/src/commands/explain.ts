@@ -1,0 +1,135 @@
+/** `secateur explain`: a method's formula, source and options, and how it would be run. */
+import { keptCount, optionProperties, planSparsities, type RunSituation, resolvePlan } from "@secateur/core";
+import { type Command, Option } from "commander";
+import { addSparsityFlag } from "../flags/common-flags.ts";
+import { wholeParser } from "../flags/number.ts";
+import { describeRange, kebab, valueLabel } from "../flags/option-schema.ts";
+import { type FoundEntry, findAnyEntry, type SolverEntry } from "../plugins/find-entry.ts";
+import { needsGradients } from "../prune/prune-network.ts";
+import { resolveOptions } from "../prune/prune-settings.ts";
+import type { Terminal } from "../terminal.ts";
+import { formatCount, formatFraction } from "../text/format.ts";
+import { formatTable } from "../text/table.ts";
+
+interface ExplainFlags {
+  readonly sparsity?: number;
+  readonly weights?: number;
+  readonly trainExamples?: number;
+}
+
+/** The size of the situation a plan is shown for: MLPNet on MNIST. */
+const usual = { sparsity: 0.9, weights: 32360, trainExamples: 60000 };
+
+const examples = `
+Examples:
+  secateur explain chita
+  secateur explain chita --sparsity 0.98 --weights 266200 --train-examples 60000`;
+
+/** Adds the command. */
+export function addExplainCommand(program: Command, terminal: Terminal): void {
+  const command = program
+    .command("explain")
+    .summary("say what a method does, and how it would be run")
+    .description("Show a method's formula, its paper, its options, and the plan it would follow.")
+    .argument("<name>", "a solver or a curvature estimator; secateur plugins lists them");
+  command.optionsGroup("The situation to show the plan for:");
+  addSparsityFlag(command, `default: ${usual.sparsity}`);
+  command
+    .addOption(
+      new Option("--weights <n>", `prunable weights (default: ${usual.weights}, MLPNet)`).argParser(
+        wholeParser("--weights", 1),
+      ),
+    )
+    .addOption(
+      new Option("--train-examples <n>", `training examples (default: ${usual.trainExamples}, MNIST)`).argParser(
+        wholeParser("--train-examples", 1),
+      ),
+    );
+  command.addHelpText("after", examples).action(async (name: string) => {
+    const flags = command.opts<ExplainFlags>();
+    const found = await findAnyEntry(name, terminal.cwd);
+    const situation: RunSituation = {
+      sparsity: flags.sparsity ?? usual.sparsity,
+      prunable: flags.weights ?? usual.weights,
+      examples: flags.trainExamples ?? usual.trainExamples,
+      initialSparsity: 0,
+    };
+    keptCount(1, situation.sparsity); // refuses a sparsity outside [0, 1)
+    terminal.stdout.write(await explanation(found, situation));
+  });
+}
+
+async function explanation(found: FoundEntry, situation: RunSituation): Promise<string> {
+  const { entry, packageName, version } = found;
+  const parts = [`${entry.name}: ${entry.summary}\n`];
+  if (entry.explanation) parts.push(`${wrap(entry.explanation)}\n`);
+  if (entry.reference) parts.push(`Reference: ${entry.reference}\n`);
+  parts.push(optionsText(found));
+  if (entry.kind === "solver") parts.push(await planText({ ...found, entry }, situation));
+  parts.push(`From ${packageName} ${version}.\n`);
+  return parts.join("\n");
+}
+
+function optionsText({ entry }: FoundEntry): string {
+  const rows = Object.entries(optionProperties(entry.options)).map(([key, property]) => [
+    `--${kebab(key)} ${valueLabel(property)}`,
+    [String(property["description"] ?? ""), describeRange(property)].filter(Boolean).join(" "),
+  ]);
+  if (rows.length === 0) return "It has no options of its own.\n";
+  return `Options:\n${indent(formatTable([{ title: "flag" }, { title: "meaning" }], rows))}`;
+}
+
+async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituation): Promise<string> {
+  const solver = entry.create((await resolveOptions(entry, {})) as never);
+  const plan = resolvePlan(solver, situation);
+  const { sparsity, prunable, examples } = situation;
+  const sparsities = planSparsities(plan, sparsity);
+  const lines = [
+    `stages: ${plan.stages} (${plan.schedule}) and ${plan.targetStages} more at the target`,
+    `sparsity over the stages: ${shorten(sparsities.map(formatFraction))}`,
+    ...(needsGradients(solver)
+      ? [
+          `gradient rows a stage: ${formatCount(plan.examples)} of ${plan.batch} ${plan.batch === 1 ? "example" : "examples"}`,
+          `ridge: ${plan.ridge}`,
+          `first-order term: ${plan.firstOrder ? "yes" : "no"}`,
+        ]
+      : ["gradients: none needed"]),
+    `pruned weights may come back: ${plan.regrow ? "yes" : "no"}`,
+    `why: ${plan.reason}`,
+  ];
+  const keeps = `${formatCount(keptCount(prunable, sparsity))} of ${formatCount(prunable)} weights`;
+  const head = `Plan for sparsity ${sparsity} (keeps ${keeps}) with ${formatCount(examples)} training examples:\n`;
+  return head + indent(lines.map((line) => `${line}\n`).join(""));
+}
+
+/** All of a short list, the ends of a long one. */
+function shorten(items: readonly string[]): string {
+  if (items.length <= 12) return items.join(", ");
+  return `${items.slice(0, 6).join(", ")}, ..., ${items.slice(-4).join(", ")}`;
+}
+
+function indent(text: string): string {
+  return text.replace(/^(?=.)/gm, "  ");
+}
+
+/** Paragraphs at most 100 characters wide; lines that are indented (formulas) stay as they are. */
+function wrap(text: string): string {
+  return text
+    .split("\n")
+    .map((line) => (/^\s/.test(line) ? line : wrapLine(line)))
+    .join("\n");
+}
+
+function wrapLine(line: string): string {
+  const lines: string[] = [];
+  let current = "";
+  for (const word of line.split(" ")) {
+    if (current !== "" && current.length + 1 + word.length > 100) {
+      lines.push(current);
+      current = word;
+    } else {
+      current = current === "" ? word : `${current} ${word}`;
+    }
+  }
+  return [...lines, current].join("\n");
+}

@@ -1,0 +1,71 @@
+/** The command line of `secateur prune`: its flags, its help. */
+import type { Command } from "commander";
+import {
+  addArchFlag,
+  addDataFlags,
+  addMessageFlags,
+  addRunFlags,
+  addSparsityFlag,
+  collect,
+} from "../flags/common-flags.ts";
+import { addPlanFlags } from "../flags/plan-flags.ts";
+import { addSolverFlags } from "../flags/solver-flags.ts";
+import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
+import type { PruneFlags } from "../prune/prune-settings.ts";
+import { runPrune } from "../prune/run-prune.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import type { Terminal } from "../terminal.ts";
+
+const examples = `
+Examples:
+  secateur prune mlpnet.safetensors --arch mlpnet --data mnist --sparsity 0.95
+      keeps one weight in twenty, chosen and re-fitted by chita; writes mlpnet.chita-0.95.safetensors
+  secateur prune net.safetensors --data npy:X.npy,Y.npy --solver magnitude --sparsity 0.5 --json
+      the baseline, with the result as JSON
+  secateur prune net.safetensors --data mnist --sparsity 0.98 --stages 30 --report report.html
+      thirty stages with fresh gradients, and a report with plots
+  secateur prune --recipe net.chita-0.9.recipe.json --force
+      the same run again, to the same bytes
+An interrupted run of several stages goes on with the same command and --resume.`;
+
+/** What the command's flags depend on. */
+interface PruneCommandSpec {
+  readonly terminal: Terminal;
+  /** Its options are flags. */
+  readonly found: FoundEntry<SolverEntry>;
+  readonly recipe: Recipe | undefined;
+  readonly argv: readonly string[];
+}
+
+/** Adds the command; without `spec` only its line in the program's help, for calls of other commands. */
+export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void {
+  const command = program
+    .command("prune")
+    .summary("remove weights from a trained network and re-fit the rest")
+    .description("Remove weights from a trained network, re-fit the rest, and measure what that costs.");
+  command.argument("[model]", "checkpoint to prune (.safetensors); with --recipe it may be left out");
+  if (!spec) return;
+  command.optionsGroup("What to prune:");
+  addDataFlags(command, "gradients come from its training split, accuracy from its test split");
+  addArchFlag(command);
+  command.optionsGroup("How:");
+  addSparsityFlag(command, "default: 0.9");
+  command
+    .option("--solver <name>", "which method; secateur plugins lists them (default: chita)")
+    .option("--option <key=value>", "an option of the solver or of the plan, may be repeated", collect)
+    .option("--recipe <file>", "repeat the run of a .recipe.json; flags given as well win over it");
+  addPlanFlags(command);
+  command
+    .optionsGroup("Where results go:")
+    .option("--out <file>", "the pruned network (default: MODEL.SOLVER-SPARSITY.safetensors beside the model)")
+    .option("--report <file>", "an HTML page with plots, self-contained")
+    .option("--force", "replace existing outputs")
+    .option("--resume", "continue an interrupted run from its last finished stage");
+  addRunFlags(command);
+  addMessageFlags(command, { hasEvents: true });
+  const ownFlags = new Set(command.options.map((option) => option.long ?? ""));
+  addSolverFlags(command, spec.found.entry);
+  command.addHelpText("after", examples).action(async (model: string | undefined) => {
+    await runPrune({ ...spec, model, flags: command.opts<PruneFlags>(), ownFlags });
+  });
+}

@@ -1,0 +1,62 @@
+/** `secateur solve`: one pruning problem from gradient rows and weights in .npy files, for users of any framework. */
+import { type Command, Option } from "commander";
+import { addMessageFlags, addRunFlags, addSparsityFlag, collect } from "../flags/common-flags.ts";
+import { numberParser, wholeParser } from "../flags/number.ts";
+import { addSolverFlags } from "../flags/solver-flags.ts";
+import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
+import { runSolve, type SolveFlags } from "../solve/run-solve.ts";
+import type { Terminal } from "../terminal.ts";
+
+const help = `
+It minimises  Q(w) = 1/2 d'(G'G/n)d + (l2/2) d'd + g'd,  d = w - w0,  over weights w with at most k non-zeros.
+G [n, p] holds one gradient row per example or mini-batch, w0 [p] the trained weights; g is the mean row with
+--first-order, else 0.
+
+Examples:
+  secateur solve --gradients G.npy --weights w.npy --sparsity 0.9 --out pruned.npy
+  secateur solve --gradients G.npy --weights w.npy --solver chita --keep 99 --ridge 1e-4 --json`;
+
+/** Adds the command; without `spec` only its line in the program's help, for calls of other commands. */
+export function addSolveCommand(
+  program: Command,
+  spec?: { readonly terminal: Terminal; readonly found: FoundEntry<SolverEntry> },
+): void {
+  const command = program
+    .command("solve")
+    .summary("solve one pruning problem given as .npy files")
+    .description("Choose and re-fit weights for gradient rows and weights from .npy files (f32 or f64).");
+  if (!spec) return;
+  command.optionsGroup("The problem:");
+  command
+    .option("--gradients <file>", "gradient rows G [n, p], .npy")
+    .option("--weights <file>", "trained weights w0, p numbers in any shape, .npy");
+  addSparsityFlag(command, "this or --keep");
+  command
+    .addOption(
+      new Option("--keep <k>", "how many weights to keep (this or --sparsity)").argParser(wholeParser("--keep", 0)),
+    )
+    .addOption(
+      new Option("--ridge <l2>", "damping: larger stays nearer to w0 (default: 1e-4)").argParser(
+        numberParser({
+          flag: "--ridge",
+          allowed: "a number of at least 0",
+          accepts: (value) => value >= 0 && Number.isFinite(value),
+        }),
+      ),
+    )
+    .option("--first-order", "take g = the mean gradient row instead of 0")
+    .optionsGroup("How:")
+    .option("--solver <name>", "which method; secateur plugins lists them (default: chita)")
+    .option("--option <key=value>", "an option of the solver, may be repeated", collect);
+  command
+    .optionsGroup("Where results go:")
+    .option("--out <file>", "the new weights, .npy in the shape and dtype of --weights (default: they are not written)")
+    .option("--force", "replace an existing output");
+  addRunFlags(command);
+  addMessageFlags(command, { hasEvents: true });
+  const ownFlags = new Set(command.options.map((option) => option.long ?? ""));
+  addSolverFlags(command, spec.found.entry);
+  command.addHelpText("after", help).action(async () => {
+    await runSolve({ ...spec, flags: command.opts<SolveFlags>(), ownFlags });
+  });
+}

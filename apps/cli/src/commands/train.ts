@@ -1,0 +1,83 @@
+/** `secateur train`: train a built-in network, or go on training a checkpoint. */
+import { type Command, Option } from "commander";
+import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { numberParser, wholeParser } from "../flags/number.ts";
+import type { Terminal } from "../terminal.ts";
+import { runTrain, type TrainFlags, trainDefaults } from "../train/run-train.ts";
+
+const examples = `
+Examples:
+  secateur train --arch mlpnet --data mnist --epochs 10 --out mlpnet.safetensors
+  secateur train net.chita-0.95.safetensors --data mnist --keep-zeros --learning-rate 0.01 --out tuned.safetensors`;
+
+/** Adds the command. */
+export function addTrainCommand(program: Command, terminal: Terminal): void {
+  const command = program
+    .command("train")
+    .summary("train a network, or go on training one")
+    .description(
+      "Train with stochastic gradient descent and momentum on the training split; measure on the test split.",
+    )
+    .argument("[model]", "checkpoint to go on from (default: random weights for --arch)");
+  command.optionsGroup("What to train:");
+  addDataFlags(command, "trained on its training split, measured on its test split");
+  addArchFlag(command);
+  command.option("--keep-zeros", "weights that are zero in MODEL stay zero: train a pruned network");
+  command
+    .optionsGroup("How:")
+    .addOption(
+      new Option("--epochs <n>", `passes over the training split (default: ${trainDefaults.epochs})`).argParser(
+        wholeParser("--epochs", 0),
+      ),
+    )
+    .addOption(
+      new Option(
+        "--batch-size <n>",
+        `examples a step; larger is faster and steps less often (default: ${trainDefaults.batchSize})`,
+      ).argParser(wholeParser("--batch-size", 1)),
+    )
+    .addOption(
+      new Option(
+        "--learning-rate <x>",
+        `peak of the rate, which rises over a tenth of the steps and then falls to 0 (default: ${trainDefaults.learningRate})`,
+      ).argParser(
+        numberParser({
+          flag: "--learning-rate",
+          allowed: "a number above 0",
+          accepts: (value) => value > 0 && Number.isFinite(value),
+        }),
+      ),
+    )
+    .addOption(
+      new Option(
+        "--momentum <x>",
+        `how much of the last step goes into the next (default: ${trainDefaults.momentum})`,
+      ).argParser(
+        numberParser({
+          flag: "--momentum",
+          allowed: "a number from 0 to below 1",
+          accepts: (value) => value >= 0 && value < 1,
+        }),
+      ),
+    )
+    .addOption(
+      new Option(
+        "--weight-decay <x>",
+        `pull of the weights towards 0 (default: ${trainDefaults.weightDecay})`,
+      ).argParser(
+        numberParser({
+          flag: "--weight-decay",
+          allowed: "a number of at least 0",
+          accepts: (value) => value >= 0 && Number.isFinite(value),
+        }),
+      ),
+    )
+    .optionsGroup("Where results go:")
+    .option("--out <file>", "the trained network (.safetensors); always needed")
+    .option("--force", "replace an existing output");
+  addRunFlags(command);
+  addMessageFlags(command, { hasEvents: true });
+  command.addHelpText("after", examples).action(async (model: string | undefined) => {
+    await runTrain({ model, flags: command.opts<TrainFlags>(), terminal });
+  });
+}

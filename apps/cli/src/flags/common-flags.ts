@@ -1,0 +1,71 @@
+/** Flags that several commands share, defined once so that they read alike everywhere. */
+import { dataSources } from "@secateur/datasets";
+import { architectureNames } from "@secateur/nn";
+import { type Command, Option } from "commander";
+import { kernelChoices } from "../run/open-kernels.ts";
+import { numberParser, wholeParser } from "./number.ts";
+
+/** Lists of values for a flag that may be repeated. */
+export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), value];
+}
+
+/** --data, --normalize */
+export function addDataFlags(command: Command, purpose: string): void {
+  const usages = dataSources.flatMap((source) => source.usages);
+  command
+    .option("--data <data>", `${purpose}: ${usages.join(", ")}`)
+    .option(
+      "--normalize <mean,std>",
+      "subtract the mean and divide by the standard deviation (default: the dataset's own)",
+    );
+}
+
+/** --arch */
+export function addArchFlag(command: Command): void {
+  command.option(
+    "--arch <name>",
+    `network the tensors belong to: ${architectureNames.join(", ")}, or mlp:784-300-10[:nobias] (default: told from the file)`,
+  );
+}
+
+/** --sparsity; the range is judged where it is used, so that its message is the same everywhere. */
+export function addSparsityFlag(command: Command, fallback: string): void {
+  command.addOption(
+    new Option(
+      "--sparsity <s>",
+      `fraction of the prunable weights to remove, from 0 to below 1 (${fallback})`,
+    ).argParser(
+      numberParser({ flag: "--sparsity", allowed: "a number such as 0.9", accepts: (value) => !Number.isNaN(value) }),
+    ),
+  );
+}
+
+/** --seed, --kernels, --threads */
+export function addRunFlags(command: Command): void {
+  command
+    .optionsGroup("How it runs:")
+    .addOption(
+      new Option("--seed <n>", "of all random choices; the same seed gives the same bytes (default: 0)").argParser(
+        wholeParser("--seed", 0),
+      ),
+    )
+    .addOption(
+      new Option("--kernels <name>", "wasm: fast; reference: plain TypeScript (default: wasm)").choices(kernelChoices),
+    )
+    .addOption(
+      new Option(
+        "--threads <n>",
+        "threads of the wasm kernels; results do not depend on it (default: all cores)",
+      ).argParser(wholeParser("--threads", 1)),
+    );
+}
+
+/** --events, --quiet, --json */
+export function addMessageFlags(command: Command, options: { hasEvents: boolean }): void {
+  command.optionsGroup("What it prints:");
+  if (options.hasEvents) command.option("--events <file>", "write every event of the run as a line of JSON");
+  command
+    .option("--quiet", "print no progress and no notes, and without --json no result")
+    .option("--json", "print one JSON document on stdout and nothing else there");
+}

@@ -1,0 +1,39 @@
+/** Numbers from flags: parsers for commander that refuse everything but the numbers allowed. */
+import { badFlagValue } from "../errors.ts";
+
+const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/** Whether the text is a decimal number; "0x10", "1_000", "" and "Infinity" are not. */
+export function isDecimal(text: string): boolean {
+  return decimal.test(text.trim());
+}
+
+/**
+ * A parser for a numeric flag.
+ *
+ * @param spec.flag - for the message, for example "--sparsity"
+ * @param spec.allowed - what is allowed, in words
+ * @param spec.accepts - whether a number is allowed; default: every finite one
+ * @returns a function that throws ERR_USAGE for other text
+ */
+export function numberParser(spec: {
+  flag: string;
+  allowed: string;
+  accepts?: (value: number) => boolean;
+}): (text: string) => number {
+  const { flag, allowed, accepts = Number.isFinite } = spec;
+  return (text) => {
+    const value = isDecimal(text) ? Number(text) : Number.NaN;
+    if (Number.isNaN(value) || !accepts(value)) throw badFlagValue({ flag, found: text, allowed });
+    return value;
+  };
+}
+
+/** A parser for whole numbers from `least` up. */
+export function wholeParser(flag: string, least: number): (text: string) => number {
+  return numberParser({
+    flag,
+    allowed: `a whole number of at least ${least}`,
+    accepts: (value) => Number.isSafeInteger(value) && value >= least,
+  });
+}

@@ -1,0 +1,78 @@
+/** A solver's own options as flags: `maxIterations` of its schema becomes --max-iterations. */
+import { nearestName, optionProperties } from "@secateur/core";
+import { type Command, Option } from "commander";
+import { badUsage } from "../errors.ts";
+import type { SolverEntry } from "../plugins/find-entry.ts";
+import { admittedTypes, describeRange, kebab, optionValue, valueLabel } from "./option-schema.ts";
+import { type PlanFlags, type PlanKey, parsePlanValue, planKeys } from "./plan-flags.ts";
+
+/** Adds a flag for every option that no flag of the command's own hides. Hidden ones are set with --option. */
+export function addSolverFlags(command: Command, entry: SolverEntry): void {
+  const taken = new Set(command.options.map((option) => option.long));
+  const own = Object.entries(optionProperties(entry.options)).filter(([key]) => !taken.has(`--${kebab(key)}`));
+  if (own.length === 0) return;
+  command.optionsGroup(`Options of the solver ${entry.name} (another with --solver NAME --help):`);
+  for (const [key, property] of own) {
+    const range = describeRange(property);
+    const description = `${String(property["description"] ?? "")}${range ? ` (${range})` : ""}`.trim();
+    const types = admittedTypes(property);
+    if (types.size === 1 && types.has("boolean")) {
+      command.option(`--${kebab(key)}`, description).option(`--no-${kebab(key)}`, `not so: ${kebab(key)}`);
+    } else {
+      const flags = `--${kebab(key)} ${valueLabel(property)}`;
+      command.addOption(new Option(flags, description).argParser((text) => optionValue(text, property)));
+    }
+  }
+}
+
+/** What `--option` and the flags say about a solver and about its plan. */
+export interface SolverSettings {
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly plan: PlanFlags;
+}
+
+/**
+ * Sorts the user's settings into solver options and plan settings. `--option key=value` wins over a flag of that name.
+ *
+ * @param spec.flags - all flags as commander hands them over
+ * @param spec.pairs - the texts of --option
+ * @throws ERR_USAGE for a text without '=', or a key that neither the solver nor the plan has
+ */
+export function solverSettings(spec: {
+  entry: SolverEntry;
+  flags: Readonly<Record<string, unknown>>;
+  pairs: readonly string[];
+  /** Whether plan settings are allowed; false for `solve`, which has no stages. */
+  hasPlan: boolean;
+  /** Long names of the command's own flags: a solver option of the same name is set with --option only. */
+  ownFlags: ReadonlySet<string>;
+}): SolverSettings {
+  const properties = optionProperties(spec.entry.options);
+  const options: Record<string, unknown> = {};
+  for (const key of Object.keys(properties)) {
+    if (spec.flags[key] !== undefined && !spec.ownFlags.has(`--${kebab(key)}`)) options[key] = spec.flags[key];
+  }
+  let plan: PlanFlags = {};
+  for (const pair of spec.pairs) {
+    const [typed, text] = splitPair(pair);
+    const key = [...Object.keys(properties), ...planKeys].find((known) => known === typed || kebab(known) === typed);
+    if (key !== undefined && properties[key] !== undefined) options[key] = optionValue(text, properties[key]);
+    else if (key !== undefined && spec.hasPlan) plan = { ...plan, ...parsePlanValue(key as PlanKey, text) };
+    else throw unknownOption(spec.entry.name, typed, [...Object.keys(properties), ...(spec.hasPlan ? planKeys : [])]);
+  }
+  return { options, plan };
+}
+
+function splitPair(pair: string): [string, string] {
+  const at = pair.indexOf("=");
+  if (at < 1) throw badUsage(`--option: found '${pair}', allowed is KEY=VALUE such as ridge=0.05`);
+  return [pair.slice(0, at), pair.slice(at + 1)];
+}
+
+function unknownOption(solver: string, found: string, known: readonly string[]): Error {
+  const near = nearestName(found, known);
+  const list = known.join(", ") || "none";
+  return badUsage(
+    `--option: the solver ${solver} has no option '${found}'; known: ${list}${near === undefined ? "" : `; did you mean '${near}'?`}`,
+  );
+}

@@ -1,0 +1,107 @@
+/**
+ * From a name that a user typed to the strategy it means. A name such as "chita.iht" belongs to the family before its
+ * first dot; the family is looked for as our own package, then as `secateur-plugin-FAMILY`, then as a package of that very
+ * name, seen from the user's folder. Only a package that is not there at all makes the search go on.
+ */
+import { type Plugin, type PluginEntry, unknownName } from "@secateur/core";
+import { firstPartyPlugins } from "./first-party.ts";
+import { installedPlugins } from "./installed-plugins.ts";
+import { loadPlugin } from "./load-plugin.ts";
+import { ownVersion } from "./own-version.ts";
+import { findPackage } from "./package-manifest.ts";
+
+/** A plugin entry that makes a solver. */
+export type SolverEntry = Extract<PluginEntry, { kind: "solver" }>;
+
+/** An entry and the package it comes from. */
+export interface FoundEntry<E extends PluginEntry = PluginEntry> {
+  readonly entry: E;
+  readonly packageName: string;
+  readonly version: string;
+}
+
+/** The solver of that name. @throws ERR_UNKNOWN_NAME with the known ones and the nearest, ERR_PLUGIN, ERR_PLUGIN_LOAD */
+export async function findSolver(name: string, from: string): Promise<FoundEntry<SolverEntry>> {
+  return await findEntry({ name, from, what: "solver", is: (entry): entry is SolverEntry => entry.kind === "solver" });
+}
+
+/** The entry of that name, of whatever kind. @throws as findSolver */
+export async function findAnyEntry(name: string, from: string): Promise<FoundEntry> {
+  return await findEntry({ name, from, what: "method", is: (_entry): _entry is PluginEntry => true });
+}
+
+async function findEntry<E extends PluginEntry>(spec: {
+  name: string;
+  from: string;
+  what: string;
+  is: (entry: PluginEntry) => entry is E;
+}): Promise<FoundEntry<E>> {
+  const { name, from, is } = spec;
+  const source = await findSource(name, from);
+  const offered = source?.plugin.entries.filter(is) ?? [];
+  const exact = offered.find((entry) => entry.name === name);
+  // A package asked for by its own name and offering one thing means that thing.
+  const entry = exact ?? (source?.isNamedAfterPackage && offered.length === 1 ? offered[0] : undefined);
+  if (source && entry) return { entry, packageName: source.packageName, version: source.version };
+  const known = source?.isInstalled ? offered.map((other) => other.name) : await knownNames(from, is);
+  throw unknownName({
+    where: source?.isInstalled ? source.packageName : "plugins",
+    what: spec.what,
+    found: name,
+    known,
+  });
+}
+
+interface Source {
+  readonly plugin: Plugin;
+  readonly packageName: string;
+  readonly version: string;
+  readonly isInstalled: boolean;
+  readonly isNamedAfterPackage: boolean;
+}
+
+async function findSource(name: string, from: string): Promise<Source | undefined> {
+  const family = familyOf(name);
+  const own = firstPartyPlugins.get(family);
+  if (own) {
+    const plugin = await own.load();
+    const version = ownVersion(own.packageName);
+    return { plugin, packageName: own.packageName, version, isInstalled: false, isNamedAfterPackage: false };
+  }
+  for (const packageName of candidatePackages(name, family)) {
+    const manifest = await findPackage(packageName, from);
+    if (!manifest) continue;
+    const plugin = await loadPlugin(manifest);
+    const isNamedAfterPackage = packageName === name || packageName === conventionalName(name);
+    return { plugin, packageName, version: manifest.version, isInstalled: true, isNamedAfterPackage };
+  }
+  return undefined;
+}
+
+/** "chita.iht" -> "chita"; dots in a scope's name do not count. */
+function familyOf(name: string): string {
+  const dot = name.indexOf(".", name.lastIndexOf("/") + 1);
+  return dot > 0 ? name.slice(0, dot) : name;
+}
+
+/** "foo" -> "secateur-plugin-foo"; "@scope/foo" -> "@scope/secateur-plugin-foo" */
+function conventionalName(family: string): string {
+  const slash = family.lastIndexOf("/") + 1;
+  return `${family.slice(0, slash)}secateur-plugin-${family.slice(slash)}`;
+}
+
+/** Package names only: what npm would refuse as a name, such as "../x", must not lead out of node_modules. */
+const packageNamePattern = /^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/;
+
+function candidatePackages(name: string, family: string): readonly string[] {
+  const candidates = [conventionalName(family), name, family];
+  return [...new Set(candidates)].filter((candidate) => packageNamePattern.test(candidate));
+}
+
+/** Names that could have been meant: those of our own entries, and the installed plugin packages. */
+async function knownNames(from: string, is: (entry: PluginEntry) => boolean): Promise<readonly string[]> {
+  const plugins = await Promise.all([...firstPartyPlugins.values()].map((own) => own.load()));
+  const own = plugins.flatMap((plugin) => plugin.entries.filter(is).map((entry) => entry.name));
+  const installed = await installedPlugins(from);
+  return [...own, ...installed.map(({ name }) => name.replace(/(^|\/)secateur-plugin-/, "$1"))];
+}

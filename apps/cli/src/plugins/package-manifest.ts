@@ -1,0 +1,105 @@
+/** package.json files of the packages in a user's node_modules, and the file that `import` would load from them. */
+import { readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+
+/** The parts of a package.json that matter for plugins. */
+export interface PackageManifest {
+  /** Absolute path of the package's folder. */
+  readonly folder: string;
+  readonly name: string;
+  readonly version: string;
+  readonly description: string;
+  readonly keywords: readonly string[];
+  /** The raw `exports` and `main` fields. */
+  readonly exports: unknown;
+  readonly main: string | undefined;
+}
+
+/** The node_modules folders that Node would look into from a folder, nearest first. */
+export function moduleFolders(from: string): readonly string[] {
+  const folders: string[] = [];
+  for (let folder = from; ; folder = dirname(folder)) {
+    if (!folder.endsWith("node_modules")) folders.push(join(folder, "node_modules"));
+    if (dirname(folder) === folder) return folders;
+  }
+}
+
+/** Reads a package's manifest; undefined when the folder holds no package. @throws SyntaxError when it is not JSON */
+export async function readManifest(folder: string): Promise<PackageManifest | undefined> {
+  let text: string;
+  try {
+    text = await readFile(join(folder, "package.json"), "utf8");
+  } catch {
+    return undefined;
+  }
+  const json = JSON.parse(text) as Record<string, unknown>;
+  const keywords = Array.isArray(json["keywords"]) ? json["keywords"] : [];
+  return {
+    folder,
+    name: String(json["name"] ?? ""),
+    version: String(json["version"] ?? ""),
+    description: String(json["description"] ?? ""),
+    keywords: keywords.map(String),
+    exports: json["exports"],
+    main: typeof json["main"] === "string" ? json["main"] : undefined,
+  };
+}
+
+/** The nearest package of that name seen from a folder. */
+export async function findPackage(name: string, from: string): Promise<PackageManifest | undefined> {
+  for (const folder of moduleFolders(from)) {
+    const manifest = await readManifest(join(folder, name));
+    if (manifest) return manifest;
+  }
+  return undefined;
+}
+
+/**
+ * The file that `import "name"` loads. `import.meta.resolve` cannot start from another folder and `require.resolve`
+ * refuses packages that offer only `import`, so the rules of Node's `exports` are followed here for the package's root.
+ */
+export async function packageEntry(manifest: PackageManifest): Promise<string | undefined> {
+  const { exports, folder } = manifest;
+  if (exports !== undefined && exports !== null) {
+    const target = conditional(rootOf(exports));
+    return target === undefined ? undefined : join(folder, target);
+  }
+  for (const candidate of [manifest.main, manifest.main && `${manifest.main}.js`, "index.js"]) {
+    if (candidate !== undefined && (await isFile(join(folder, candidate)))) return join(folder, candidate);
+  }
+  return undefined;
+}
+
+/** `exports` may be the root target itself or a map of subpaths. */
+function rootOf(exports: unknown): unknown {
+  if (typeof exports !== "object" || exports === null || Array.isArray(exports)) return exports;
+  const isSubpathMap = Object.keys(exports).some((key) => key.startsWith("."));
+  return isSubpathMap ? (exports as Record<string, unknown>)["."] : exports;
+}
+
+/** The first target whose conditions hold for an import in Node. */
+function conditional(target: unknown): string | undefined {
+  if (typeof target === "string") return target.startsWith("./") ? target : undefined;
+  if (Array.isArray(target)) {
+    for (const item of target) {
+      const found = conditional(item);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+  if (typeof target !== "object" || target === null) return undefined;
+  for (const [condition, value] of Object.entries(target)) {
+    if (!["node", "import", "module-sync", "default"].includes(condition)) continue;
+    const found = conditional(value);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
+}

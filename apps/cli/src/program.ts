@@ -1,0 +1,102 @@
+/** The commands, put together. */
+import { Command } from "commander";
+import { addEvalCommand } from "./commands/eval.ts";
+import { addExplainCommand } from "./commands/explain.ts";
+import { addInspectCommand } from "./commands/inspect.ts";
+import { addPluginsCommand } from "./commands/plugins.ts";
+import { addPruneCommand } from "./commands/prune.ts";
+import { addSolveCommand } from "./commands/solve.ts";
+import { addTrainCommand } from "./commands/train.ts";
+import { findSolver } from "./plugins/find-entry.ts";
+import { ownVersion } from "./plugins/own-version.ts";
+import { readRecipe } from "./recipe/read-recipe.ts";
+import { absolutePath } from "./run/absolute-path.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** The commands in the order of the help. */
+export const commandNames = ["prune", "solve", "eval", "train", "inspect", "plugins", "explain"] as const;
+
+/** The best method we have. */
+const defaultSolver = "chita";
+
+const examples = `
+Examples:
+  secateur train --arch mlpnet --data mnist --out mlpnet.safetensors
+  secateur prune mlpnet.safetensors --data mnist --sparsity 0.95 --report report.html
+  secateur prune --solver magnitude --help
+  secateur explain chita
+
+Exit codes: 0 done, 1 failed while running, 2 bad input or usage, 130 interrupted.`;
+
+/**
+ * Builds the program for one call. The options of the solver that the call names are flags of the call, so the solver is
+ * found before anything is parsed.
+ *
+ * @throws ERR_UNKNOWN_NAME and plugin errors for the solver, ERR_RECIPE and file errors for the recipe
+ */
+export async function buildProgram(argv: readonly string[], terminal: Terminal): Promise<Command> {
+  const program = new Command("secateur")
+    .description("Prune neural networks: remove weights, re-fit the rest, measure what it costs.")
+    .version(ownVersion(), "--version", "print the version")
+    .helpOption("--help", "print this help")
+    .helpCommand("help [command]", "print the help of a command")
+    .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}`.trim() })
+    .configureOutput({
+      writeOut: (text) => terminal.stdout.write(text),
+      writeErr: (text) => terminal.stderr.write(text),
+      getOutHelpWidth: () => columns(terminal.stdout),
+      getErrHelpWidth: () => columns(terminal.stderr),
+      outputError: () => {}, // reported by reportFailure, in our form
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .exitOverride()
+    .addHelpText("after", examples);
+  const { name, solver, recipeFile } = scan(argv);
+  const find = (wanted: string) => findSolver(wanted, terminal.cwd);
+  if (name === "prune") {
+    const recipe = recipeFile === undefined ? undefined : await readRecipe(absolutePath(terminal, recipeFile));
+    const found = await find(solver ?? recipe?.solver ?? defaultSolver);
+    addPruneCommand(program, { terminal, found, recipe, argv });
+  } else {
+    addPruneCommand(program);
+  }
+  if (name === "solve") addSolveCommand(program, { terminal, found: await find(solver ?? defaultSolver) });
+  else addSolveCommand(program);
+  addEvalCommand(program, terminal);
+  addTrainCommand(program, terminal);
+  addInspectCommand(program, terminal);
+  addPluginsCommand(program, terminal);
+  addExplainCommand(program, terminal);
+  return program;
+}
+
+/** How wide a stream's terminal is; 100 where it is none. */
+function columns(stream: NodeJS.WritableStream): number {
+  return "columns" in stream && typeof stream.columns === "number" ? stream.columns : 100;
+}
+
+/** The command and the two flags that decide which other flags there are; everything else is judged later. */
+function scan(argv: readonly string[]): {
+  name: string | undefined;
+  solver: string | undefined;
+  recipeFile: string | undefined;
+} {
+  const isHelp = argv[0] === "help";
+  const [name, ...rest] = isHelp ? argv.slice(1) : argv;
+  const scout = new Command()
+    .option("--solver <name>")
+    .option("--recipe <file>")
+    .helpOption(false)
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .configureOutput({ outputError: () => {} })
+    .exitOverride();
+  try {
+    scout.parse(rest, { from: "user" });
+  } catch {
+    // A flag without its value: the real parser says so.
+  }
+  const { solver, recipe } = scout.opts<{ solver?: string; recipe?: string }>();
+  return { name, solver, recipeFile: recipe };
+}

@@ -1,0 +1,107 @@
+/** What one run of `secateur prune` was asked for: flags before recipe before defaults. */
+import { keptCount, parseOptions, type RunPlan, type Solver } from "@secateur/core";
+import { flagWithoutEffect, missingFlag } from "../errors.ts";
+import { kebab } from "../flags/option-schema.ts";
+import { gradientPlanKeys, type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
+import { solverSettings } from "../flags/solver-flags.ts";
+import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import { absolutePath } from "../run/absolute-path.ts";
+import { mapDataPaths } from "../run/data-spec.ts";
+import type { KernelChoice } from "../run/open-kernels.ts";
+import type { SessionFlags } from "../run/session.ts";
+import type { Terminal } from "../terminal.ts";
+import { needsGradients } from "./prune-network.ts";
+import type { OutputFlags } from "./prune-outputs.ts";
+
+/** The flags of `secateur prune` as commander hands them over; options of the solver come on top. */
+export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags {
+  readonly arch?: string;
+  readonly data?: string;
+  readonly normalize?: string;
+  readonly sparsity?: number;
+  readonly option?: readonly string[];
+}
+
+/** A run, resolved but for what only the model and the data can tell. */
+export interface PruneSettings {
+  /** Absolute path. */
+  readonly model: string;
+  readonly arch: string | undefined;
+  /** With absolute paths. */
+  readonly data: string;
+  readonly normalize: string | undefined;
+  readonly found: FoundEntry<SolverEntry>;
+  readonly solver: Solver;
+  /** Options of the solver, defaults filled in. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly plan: RunPlan;
+  readonly sparsity: number;
+  readonly seed: number;
+  readonly kernels: KernelChoice;
+}
+
+const defaultSparsity = 0.9;
+
+/**
+ * Merges flags and recipe. A recipe's options and plan belong to its solver: another --solver leaves them out.
+ *
+ * @throws ERR_USAGE, ERR_OPTION, ERR_SPARSITY_RANGE
+ */
+export async function pruneSettings(spec: {
+  model: string | undefined;
+  flags: PruneFlags;
+  recipe: Recipe | undefined;
+  found: FoundEntry<SolverEntry>;
+  ownFlags: ReadonlySet<string>;
+  terminal: Terminal;
+}): Promise<PruneSettings> {
+  const { flags, recipe, found, ownFlags, terminal } = spec;
+  const model = spec.model === undefined ? recipe?.model : absolutePath(terminal, spec.model);
+  if (model === undefined) throw missingFlag("MODEL", "give the checkpoint to prune, or a --recipe that names one");
+  const data =
+    flags.data === undefined ? recipe?.data : mapDataPaths(flags.data, (path) => absolutePath(terminal, path));
+  if (data === undefined)
+    throw missingFlag("--data", "give the data to prune and to evaluate with, for example --data mnist");
+  const sparsity = flags.sparsity ?? recipe?.sparsity ?? defaultSparsity;
+  keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
+
+  const inherited = recipe?.solver === found.entry.name ? recipe : undefined;
+  const pairs = flags.option ?? [];
+  const own = solverSettings({ entry: found.entry, flags: { ...flags }, pairs, hasPlan: true, ownFlags });
+  const options = await resolveOptions(found.entry, { ...inherited?.options, ...own.options });
+  const solver = found.entry.create(options as never);
+  const asked = planFromFlags({ ...flags, ...own.plan });
+  assertUsed({ asked, solver, name: found.entry.name });
+  return {
+    model,
+    arch: flags.arch ?? recipe?.arch,
+    data,
+    normalize: flags.normalize ?? recipe?.normalize,
+    found,
+    solver,
+    options,
+    plan: { ...inherited?.plan, ...asked },
+    sparsity,
+    seed: flags.seed ?? recipe?.seed ?? 0,
+    kernels: flags.kernels ?? recipe?.kernels ?? "wasm",
+  };
+}
+
+/** Validated options with their defaults. @throws ERR_OPTION */
+export async function resolveOptions(
+  entry: SolverEntry,
+  options: Readonly<Record<string, unknown>>,
+): Promise<Readonly<Record<string, unknown>>> {
+  return await parseOptions<Readonly<Record<string, unknown>>>(entry.name, entry.options, options);
+}
+
+/** A solver without gradients reads none of the settings of the gradients. */
+function assertUsed(spec: { asked: RunPlan; solver: Solver; name: string }): void {
+  const { asked, solver, name } = spec;
+  if (needsGradients(solver)) return;
+  const key = gradientPlanKeys.find((candidate) => asked[candidate] !== undefined);
+  if (key !== undefined) {
+    throw flagWithoutEffect({ flag: `--${kebab(key)}`, reason: `the solver ${name} takes no gradients` });
+  }
+}

@@ -1,0 +1,50 @@
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatFraction,
+  formatNumber,
+  formatPercent,
+  formatShape,
+} from "../text/format.ts";
+import { formatTable } from "../text/table.ts";
+import type { PruneDocument } from "./prune-document.ts";
+
+/** What `secateur prune` prints for people. */
+export function pruneText(document: PruneDocument): string {
+  const { dense, pruned, nonzeros, prunable, timing, stages, recipe } = document;
+  const right = { align: "right" } as const;
+  const numbers = formatTable(
+    [{ title: "" }, { title: "before", ...right }, { title: "after", ...right }],
+    [
+      ["accuracy", formatPercent(dense.accuracy), formatPercent(pruned.accuracy)],
+      ["loss", formatNumber(dense.loss), formatNumber(pruned.loss)],
+      ["non-zero weights", "", `${formatCount(nonzeros)} of ${formatCount(prunable)}`],
+      ["sparsity", "", formatFraction(document.sparsity)],
+    ],
+  );
+  const layers = formatTable(
+    [{ title: "layer" }, { title: "shape" }, { title: "non-zero", ...right }, { title: "sparsity", ...right }],
+    document.layers.map(({ name, shape, size, nonzeros: kept }) => [
+      name,
+      formatShape(shape),
+      formatCount(kept),
+      formatFraction(size === 0 ? 0 : 1 - kept / size),
+    ]),
+  );
+  const status = stages[stages.length - 1]?.status;
+  const spent = [
+    `${stages.length} ${stages.length === 1 ? "stage" : "stages"}`,
+    `gradients ${formatDuration(timing.gradientMs)}`,
+    `solving ${formatDuration(timing.solveMs)}`,
+    `in all ${formatDuration(timing.totalMs)}`,
+    `peak memory ${formatBytes(document.peakMemoryBytes)}`,
+  ].join(", ");
+  return [
+    `${recipe.solver}, ${formatCount(pruned.examples)} test examples\n`,
+    numbers,
+    layers,
+    `objective ${formatNumber(document.objective)} (${status})\n${spent}\n`,
+    ...(recipe.plan.reason ? [`plan: ${recipe.plan.reason}\n`] : []),
+  ].join("\n");
+}

@@ -1,0 +1,157 @@
+/** One run of `secateur prune` from settings to files. */
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { isPruneError, type PruneResult } from "@secateur/core";
+import { printResult } from "../commands/print-result.ts";
+import { interrupted } from "../errors.ts";
+import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
+import { portableRecipe } from "../recipe/encode-recipe.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import { peakMemoryBytes } from "../run/memory.ts";
+import { openData } from "../run/open-data.ts";
+import { type OpenedModel, openModel } from "../run/open-model.ts";
+import { type Session, withSession } from "../run/session.ts";
+import { versions } from "../run/versions.ts";
+import type { Terminal } from "../terminal.ts";
+import { pruneDocument } from "./prune-document.ts";
+import { needsGradients, type PruneOutcome, pruneNetwork } from "./prune-network.ts";
+import { type PruneOutputs, planOutputs } from "./prune-outputs.ts";
+import { type PruneFlags, type PruneSettings, pruneSettings } from "./prune-settings.ts";
+import { pruneText } from "./prune-text.ts";
+import { saveResults } from "./save-results.ts";
+import { openStageKeeper } from "./stage-keeper.ts";
+
+/** One call of the command. */
+export interface PruneCall {
+  /** MODEL as typed. */
+  readonly model: string | undefined;
+  readonly flags: PruneFlags;
+  /** Long names of the command's own flags, without those of the solver. */
+  readonly ownFlags: ReadonlySet<string>;
+  readonly terminal: Terminal;
+  readonly found: FoundEntry<SolverEntry>;
+  readonly recipe: Recipe | undefined;
+  /** As typed, for the report. */
+  readonly argv: readonly string[];
+}
+
+/** Prunes, writes the results, prints them. @throws whatever is wrong with the input, ERR_ABORTED */
+export async function runPrune(call: PruneCall): Promise<void> {
+  const { flags, terminal } = call;
+  const settings = await pruneSettings(call);
+  const { model, sparsity, seed, kernels, found } = settings;
+  const outputs = await planOutputs({ flags, model, solver: found.entry.name, sparsity, terminal });
+  const { overwrite } = outputs;
+  const appendEvents = flags.resume === true;
+  try {
+    await withSession({ flags: { ...flags, seed, kernels }, terminal, overwrite, appendEvents }, (session) =>
+      pruneInSession({ call, settings, outputs, session }),
+    );
+  } catch (error) {
+    throw explainInterrupt(error, outputs);
+  }
+  await rm(outputs.state, { force: true });
+}
+
+async function pruneInSession(spec: {
+  call: PruneCall;
+  settings: PruneSettings;
+  outputs: PruneOutputs;
+  session: Session;
+}): Promise<void> {
+  const { call, settings, outputs, session } = spec;
+  const model = await openModel({ path: settings.model, arch: settings.arch });
+  noteArchitecture(model, session);
+  const makeRecipe = (plan: Recipe["plan"]) =>
+    portableRecipe(recipeOf({ settings, model, session, plan }), outputs.recipe);
+  const run = runIdentity(makeRecipe({}));
+  const outcome = await measure({ call, settings, outputs, session, model, run });
+  const recipe = makeRecipe(outcome.result.plan);
+  const document = pruneDocument({ outcome, recipe, out: outputs.out, peakMemoryBytes: peakMemoryBytes() });
+  await saveResults({ document, outcome, model, outputs, argv: call.argv });
+  const { terminal, flags } = call;
+  printResult({ terminal, flags, document, text: () => `${pruneText(document)}\n${written(outputs)}` });
+}
+
+/** Evaluates, prunes with the state kept between stages, evaluates again. */
+async function measure(spec: {
+  call: PruneCall;
+  settings: PruneSettings;
+  outputs: PruneOutputs;
+  session: Session;
+  model: OpenedModel;
+  run: string;
+}): Promise<PruneOutcome> {
+  const { call, settings, outputs, session, model, run } = spec;
+  const { network } = model;
+  const { solver, sparsity, plan } = settings;
+  const { data: source, normalize } = settings;
+  const data = await openData({ data: source, normalize, classes: network.spec.classes });
+  const resume = call.flags.resume === true;
+  const keeper = await openStageKeeper({ path: outputs.state, run, resume, session });
+  const dense = await network.evaluate(data.test, session.context());
+  const result: PruneResult = await pruneNetwork({
+    network,
+    solver,
+    sparsity,
+    plan,
+    session,
+    onStage: keeper.onStage,
+    ...(keeper.resume ? { resume: keeper.resume } : {}),
+    ...(needsGradients(solver) ? { train: data.train } : {}),
+  });
+  const pruned = await network.evaluate(data.test, session.context());
+  return { dense, result, pruned };
+}
+
+function noteArchitecture({ path, architecture }: OpenedModel, session: Session): void {
+  if (architecture.source !== "shapes") return;
+  const message = `${path}: its tensors are those of ${architecture.name}, so it is taken for one (--arch says otherwise)`;
+  session.onEvent({ type: "note", level: "info", code: "architecture", message });
+}
+
+function recipeOf(spec: {
+  settings: PruneSettings;
+  model: OpenedModel;
+  session: Session;
+  plan: Recipe["plan"];
+}): Recipe {
+  const { settings, model, session, plan } = spec;
+  const { normalize, found, sparsity, seed, options } = settings;
+  return {
+    recipe: 1,
+    model: model.path,
+    modelSha256: model.sha256,
+    arch: model.architecture.name,
+    data: settings.data,
+    ...(normalize === undefined ? {} : { normalize }),
+    solver: found.entry.name,
+    options,
+    sparsity,
+    plan,
+    seed,
+    kernels: session.kernelChoice,
+    backend: session.kernels.name,
+    versions: versions([found]),
+  };
+}
+
+/** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
+function runIdentity({ modelSha256, arch, data, normalize, solver, options, sparsity }: Recipe): string {
+  return JSON.stringify({ modelSha256, arch, data, normalize, solver, options, sparsity });
+}
+
+function written({ out, recipe, report }: PruneOutputs): string {
+  return [`wrote ${out}`, `      ${recipe}`, ...(report === undefined ? [] : [`      ${report}`])]
+    .map((line) => `${line}\n`)
+    .join("");
+}
+
+function explainInterrupt(error: unknown, { state }: PruneOutputs): unknown {
+  if (!isPruneError(error) || error.code !== "ERR_ABORTED") return error;
+  return interrupted(
+    existsSync(state)
+      ? `the finished stages are saved in ${state}: repeat the command with --resume to go on from there`
+      : "nothing was written",
+  );
+}

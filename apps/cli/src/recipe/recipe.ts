@@ -1,0 +1,26 @@
+/** The resolved recipe of a run: everything that decided its result, as data, so that it can be repeated. */
+import type { RunPlan } from "@secateur/core";
+import type { KernelChoice } from "../run/open-kernels.ts";
+
+/** A recipe as it stands in a file. Paths in it are relative to the file's folder, with forward slashes. */
+export interface Recipe {
+  /** Version of this format. */
+  readonly recipe: 1;
+  readonly model: string;
+  /** Of the model file; for the record, a recipe may be used on another model. */
+  readonly modelSha256: string;
+  readonly arch: string;
+  readonly data: string;
+  readonly normalize?: string;
+  readonly solver: string;
+  /** Options of the solver, defaults filled in. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly sparsity: number;
+  /** The plan in force, defaults filled in. */
+  readonly plan: RunPlan;
+  readonly seed: number;
+  readonly kernels: KernelChoice;
+  /** The build of the kernels that ran, for example "wasm-relaxed-simd": results differ between builds by rounding. */
+  readonly backend: string;
+  readonly versions: Readonly<Record<string, string>>;
+}

@@ -1,0 +1,72 @@
+/** The state of a run between two stages, as a file beside the output: what --resume goes on from. */
+import type { RunState, StageReport } from "@secateur/core";
+import { decodeSafetensors, encodeSafetensors, readFileBytes, toFloat32, writeFileAtomic } from "@secateur/formats";
+import { badState } from "../errors.ts";
+
+const tensorName = "secateur.weights";
+const metadataKey = "secateur.state";
+
+interface StateHeader {
+  readonly version: 1;
+  readonly stage: number;
+  /** Core's fingerprint: sizes, plan, seed, kernels. */
+  readonly fingerprint: string;
+  /** Ours: model, data and method. */
+  readonly run: string;
+  readonly reports: readonly StageReport[];
+}
+
+/**
+ * Writes the state, whole or not at all, over an earlier one.
+ *
+ * @param path - absolute
+ * @param run - identifies model, data and method; the same text must be given to read it back
+ */
+export async function writeState(path: string, state: RunState, run: string): Promise<void> {
+  const { stage, fingerprint, reports, weights } = state;
+  const header: StateHeader = { version: 1, stage, fingerprint, run, reports };
+  const bytes = encodeSafetensors({
+    tensors: [{ name: tensorName, dtype: "f32", shape: [weights.length], data: weights }],
+    metadata: { [metadataKey]: JSON.stringify(header) },
+  });
+  await writeFileAtomic(path, bytes, { overwrite: true });
+}
+
+/**
+ * Reads a state back.
+ *
+ * @throws ERR_RESUME when it is of another run or damaged, and the file errors of formats
+ */
+export async function readState(path: string, run: string): Promise<RunState> {
+  const { tensors, metadata } = decodeSafetensors(await readFileBytes(path), path);
+  const weights = tensors.find((tensor) => tensor.name === tensorName);
+  const header = parseHeader(metadata[metadataKey]);
+  if (weights === undefined || header === undefined) throw badState(path, "this file is not the state of a run");
+  if (header.run !== run) throw badState(path, `the saved state is of another run: ${differences(header.run, run)}`);
+  return {
+    stage: header.stage,
+    weights: toFloat32(weights),
+    fingerprint: header.fingerprint,
+    reports: header.reports,
+  };
+}
+
+function parseHeader(text: string | undefined): StateHeader | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const header = JSON.parse(text) as StateHeader;
+    return header.version === 1 ? header : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Which parts of two run descriptions, both JSON objects, differ. */
+function differences(saved: string, present: string): string {
+  const before = JSON.parse(saved) as Record<string, unknown>;
+  const now = JSON.parse(present) as Record<string, unknown>;
+  return Object.keys(now)
+    .filter((key) => JSON.stringify(before[key]) !== JSON.stringify(now[key]))
+    .map((key) => `${key} was ${JSON.stringify(before[key])} and is ${JSON.stringify(now[key])}`)
+    .join("; ");
+}

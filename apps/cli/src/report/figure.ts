@@ -1,0 +1,79 @@
+/** Figures of a report: an echarts option that is plain JSON, drawn here as SVG and again in the reader's browser. */
+import { BarChart, LineChart } from "echarts/charts";
+import { GridComponent, LegendComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
+import { type EChartsCoreOption, init, use } from "echarts/core";
+import { SVGRenderer } from "echarts/renderers";
+
+use([BarChart, LineChart, GridComponent, LegendComponent, MarkLineComponent, TooltipComponent, SVGRenderer]);
+
+/** One plot. */
+export interface Figure {
+  /** Also the id of its element. */
+  readonly id: string;
+  readonly title: string;
+  readonly caption: string;
+  /** JSON only: no functions, so that it can travel in the page. */
+  readonly option: EChartsCoreOption;
+}
+
+/** Size in which a figure is drawn, in CSS pixels; it scales with the page. */
+export const figureSize = { width: 720, height: 380 } as const;
+
+/** Middle tones that can be told apart on white and on black, also by people who see fewer colours. */
+export const palette: readonly string[] = ["#3b82f6", "#e8813a", "#22a06b", "#b065e0", "#e5484d", "#12a5b8", "#9a8b00"];
+
+/** Text and lines take the colour of the page's text, so that one drawing serves light and dark pages. */
+const ink = "currentColor";
+
+/** What all figures share; `option` comes on top. */
+export function figureOption(option: EChartsCoreOption): EChartsCoreOption {
+  return {
+    animation: false,
+    color: [...palette],
+    textStyle: { color: ink, fontFamily: "system-ui, sans-serif" },
+    legend: { textStyle: { color: ink }, inactiveColor: "#888888", top: 0, type: "plain" },
+    tooltip: {
+      trigger: "axis",
+      backgroundColor: "#1c2128",
+      borderWidth: 0,
+      textStyle: { color: "#ffffff" },
+      confine: true,
+    },
+    grid: { left: 70, right: 30, top: 56, bottom: 60 },
+    ...option,
+  };
+}
+
+/** An axis in the figures' style; `axis` comes on top. */
+export function figureAxis(axis: EChartsCoreOption): EChartsCoreOption {
+  return {
+    nameLocation: "middle",
+    nameGap: 34,
+    nameTextStyle: { color: ink },
+    axisLabel: { color: ink },
+    axisLine: { lineStyle: { color: ink, opacity: 0.5 } },
+    axisTick: { lineStyle: { color: ink, opacity: 0.5 } },
+    splitLine: { lineStyle: { color: ink, opacity: 0.15 } },
+    ...axis,
+  };
+}
+
+/** Draws a figure as an SVG element without any script. */
+export function drawFigure({ option }: Figure): string {
+  const chart = init(null, null, { renderer: "svg", ssr: true, ...figureSize });
+  try {
+    chart.setOption(option);
+    // Hover styles of the static drawing are of no use and would be repeated for every figure.
+    return chart.renderToSVGString().replace(/<style\s*>[\s\S]*?<\/style>/g, "");
+  } finally {
+    chart.dispose();
+  }
+}
+
+/** A figure as an SVG file of its own, readable on light and on dark pages. */
+export function svgFile(figure: Figure): string {
+  const style =
+    "<style>svg{color:#1f2328;background:none}@media(prefers-color-scheme:dark){svg{color:#e6edf3}}</style>";
+  const svg = drawFigure(figure).replace(/(<svg[^>]*>)/, `$1\n${style}`);
+  return `<?xml version="1.0" encoding="UTF-8"?>\n${svg}\n`;
+}

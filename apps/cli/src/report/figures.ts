@@ -1,0 +1,191 @@
+/** The figures of a report about one run or several. */
+import type { EChartsCoreOption } from "echarts/core";
+import { formatFraction } from "../text/format.ts";
+import { type Figure, figureAxis, figureOption, palette } from "./figure.ts";
+import type { ReportRun } from "./report-run.ts";
+
+/** All figures that the runs have numbers for. */
+export function figures(runs: readonly ReportRun[]): readonly Figure[] {
+  const [first] = runs;
+  const single = runs.length === 1 ? first : undefined;
+  const candidates = [
+    accuracyFigure(runs),
+    layersFigure(runs),
+    objectiveFigure(runs),
+    ...(single && single.stages.length > 1 ? [stagesFigure(single), stageTimesFigure(single)] : []),
+  ];
+  return candidates.filter((figure) => figure !== undefined);
+}
+
+/** Accuracy against sparsity, one line a solver, from the dense network on. */
+export function accuracyFigure(runs: readonly ReportRun[]): Figure {
+  const solvers = [...new Set(runs.map(({ solver }) => solver))];
+  const dense = runs[0]!.dense.accuracy;
+  const sparsities = runs.map(({ sparsity }) => 100 * sparsity);
+  const isSingle = runs.length === 1;
+  const lowest = isSingle ? 0 : Math.floor(Math.min(...sparsities) - 5);
+  const series = solvers.map((solver) => {
+    const points = runs
+      .filter((run) => run.solver === solver)
+      .map((run) => [rounded(100 * run.sparsity), rounded(run.pruned.accuracy)] as const)
+      .sort((a, b) => a[0] - b[0]);
+    return {
+      name: solver,
+      type: "line",
+      symbolSize: 9,
+      // Between the dense network and a single run nothing was measured, so no line is drawn.
+      lineStyle: { width: isSingle ? 0 : 2.5 },
+      label: { show: true, position: "bottom", formatter: "{@[1]}", color: "currentColor" },
+      data: isSingle ? [[0, rounded(dense)], ...points] : points,
+    };
+  });
+  const denseLine = {
+    name: "before pruning",
+    type: "line",
+    symbol: "none",
+    lineStyle: { type: "dashed", color: "#888888" },
+    itemStyle: { color: "#888888" },
+    data: [
+      [lowest, rounded(dense)],
+      [100, rounded(dense)],
+    ],
+  };
+  return {
+    id: "accuracy",
+    title: "Accuracy against sparsity",
+    caption: "Percent of the test examples classified rightly, over the percentage of weights removed.",
+    option: figureOption({
+      xAxis: figureAxis({ type: "value", name: "sparsity (%)", min: lowest, max: 100 }),
+      yAxis: figureAxis({ type: "value", name: "accuracy (%)", nameGap: 44, scale: true }),
+      series: [...series, denseLine],
+    }),
+  };
+}
+
+/** Sparsity of every layer, one bar a run. */
+function layersFigure(runs: readonly ReportRun[]): Figure {
+  return {
+    id: "layers",
+    title: "Sparsity by layer",
+    caption: "How much of each layer was removed: a global budget prunes layers unevenly.",
+    option: figureOption({
+      xAxis: figureAxis({ type: "category", data: runs[0]!.layers.map(({ name }) => name) }),
+      yAxis: figureAxis({ type: "value", name: "sparsity (%)", nameGap: 44, max: 100 }),
+      series: runs.map((run) => ({
+        name: runLabel(run),
+        type: "bar",
+        barMaxWidth: 60,
+        data: run.layers.map(({ size, nonzeros }) => rounded(size === 0 ? 0 : 100 * (1 - nonzeros / size))),
+      })),
+    }),
+  };
+}
+
+/** The objective over the solver's rounds; stages follow each other, each with an objective of its own. */
+function objectiveFigure(runs: readonly ReportRun[]): Figure | undefined {
+  const traced = runs.filter((run) => run.stages.some(({ trace }) => (trace?.length ?? 0) > 0));
+  if (traced.length === 0) return undefined;
+  const values = traced.flatMap((run) => run.stages.flatMap(({ trace }) => trace ?? []));
+  // A logarithm shows decrease over decades; with the first-order term objectives may be negative.
+  const isLogarithmic = values.every((value) => value > 0);
+  return {
+    id: "objective",
+    title: "Objective over the rounds",
+    caption:
+      "The quadratic model of the loss, Q(w), after each round of the solver. With several stages each stage has its own model, taken at its own weights, so the lines start anew.",
+    option: figureOption({
+      xAxis: figureAxis({ type: "value", name: "round" }),
+      yAxis: figureAxis({ type: isLogarithmic ? "log" : "value", name: "objective", nameGap: 54, scale: true }),
+      series: traced.flatMap((run, index) => traceSeries(run, palette[index % palette.length]!)),
+    }),
+  };
+}
+
+function traceSeries(run: ReportRun, color: string): EChartsCoreOption[] {
+  let round = 0;
+  const series: EChartsCoreOption[] = [];
+  for (const { trace } of run.stages) {
+    if (!trace || trace.length === 0) continue;
+    const data = trace.map((value) => [++round, value]);
+    series.push({
+      name: runLabel(run),
+      type: "line",
+      symbol: data.length === 1 ? "circle" : "none",
+      color,
+      lineStyle: { color, width: 2 },
+      data,
+    });
+  }
+  return series;
+}
+
+/** Sparsity and training loss over the stages of one run. */
+function stagesFigure(run: ReportRun): Figure {
+  const losses = run.stages.map(({ loss }) => (loss === undefined ? null : rounded(loss)));
+  return {
+    id: "stages",
+    title: "Sparsity and loss over the stages",
+    caption:
+      "The sparsity each stage prunes to, and the mean training loss of the examples that gave its gradients, before it.",
+    option: figureOption({
+      grid: { left: 70, right: 70, top: 56, bottom: 60 },
+      xAxis: figureAxis({ type: "category", name: "stage", data: stageNumbers(run) }),
+      yAxis: [
+        figureAxis({ type: "value", name: "sparsity (%)", nameGap: 44, max: 100 }),
+        figureAxis({ type: "value", name: "training loss", nameGap: 44, splitLine: { show: false }, scale: true }),
+      ],
+      series: [
+        {
+          name: "sparsity",
+          type: "line",
+          step: "middle",
+          symbol: "none",
+          data: run.stages.map(({ sparsity }) => rounded(100 * sparsity)),
+        },
+        { name: "training loss", type: "line", yAxisIndex: 1, symbolSize: 5, data: losses },
+      ],
+    }),
+  };
+}
+
+/** Where the time of one run's stages went. */
+function stageTimesFigure(run: ReportRun): Figure {
+  const bar = (name: string, values: readonly number[]) => ({
+    name,
+    type: "bar",
+    stack: "time",
+    data: values.map(rounded),
+  });
+  return {
+    id: "times",
+    title: "Time by stage",
+    caption: "Milliseconds spent on gradients and on solving.",
+    option: figureOption({
+      xAxis: figureAxis({ type: "category", name: "stage", data: stageNumbers(run) }),
+      yAxis: figureAxis({ type: "value", name: "ms", nameGap: 50 }),
+      series: [
+        bar(
+          "gradients",
+          run.stages.map(({ gradientMs }) => gradientMs),
+        ),
+        bar(
+          "solving",
+          run.stages.map(({ solveMs }) => solveMs),
+        ),
+      ],
+    }),
+  };
+}
+
+function stageNumbers(run: ReportRun): readonly string[] {
+  return run.stages.map((_stage, index) => String(index + 1));
+}
+
+/** "chita at 90 %" */
+function runLabel({ solver, sparsity }: ReportRun): string {
+  return `${solver} at ${formatFraction(sparsity)}`;
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(6));
+}

@@ -1,0 +1,84 @@
+/** A report as one HTML file that needs nothing else: drawings, data, and the plotting library itself are in it. */
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { drawFigure, type Figure } from "./figure.ts";
+import { escapeHtml, scriptJson } from "./html.ts";
+import { pageStyle } from "./page-style.ts";
+
+const require = createRequire(import.meta.url);
+
+/** Nothing may be fetched, whatever the page holds. */
+const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
+
+/** Replaces the static drawings by live ones, with values under the pointer. Without scripts the drawings stay. */
+const livePlots = `
+for (const { id, option } of JSON.parse(document.getElementById("figures").textContent)) {
+  const box = document.getElementById(id);
+  box.replaceChildren();
+  const chart = echarts.init(box, null, { renderer: "svg" });
+  chart.setOption(option);
+  new ResizeObserver(() => chart.resize()).observe(box);
+}
+`;
+
+/** A section of the page: its title and its HTML. */
+export interface Section {
+  readonly title: string;
+  readonly html: string;
+}
+
+/**
+ * Makes the page.
+ *
+ * @param spec.title - plain text
+ * @param spec.intro - HTML between the title and the figures
+ * @param spec.sections - after the figures, in order
+ */
+export async function makePage(spec: {
+  title: string;
+  intro: string;
+  figures: readonly Figure[];
+  sections: readonly Section[];
+}): Promise<string> {
+  const { title, intro, figures, sections } = spec;
+  const options = figures.map(({ id, option }) => ({ id, option }));
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<title>${escapeHtml(title)}</title>
+<style>${pageStyle}</style>
+</head>
+<body>
+<main>
+<h1>${escapeHtml(title)}</h1>
+${intro}
+${figures.map(figureHtml).join("\n")}
+${sections.map(({ title: name, html }) => `<section>\n<h2>${escapeHtml(name)}</h2>\n${html}\n</section>`).join("\n")}
+</main>
+<script type="application/json" id="figures">${scriptJson(options)}</script>
+<script>${await plottingLibrary()}</script>
+<script>${livePlots}</script>
+</body>
+</html>
+`;
+}
+
+function figureHtml(figure: Figure): string {
+  const { id, title, caption } = figure;
+  return `<section>
+<h2>${escapeHtml(title)}</h2>
+<figure>
+<div class="plot" id="${escapeHtml(id)}" role="img" aria-label="${escapeHtml(title)}">${drawFigure(figure)}</div>
+<figcaption>${escapeHtml(caption)}</figcaption>
+</figure>
+</section>`;
+}
+
+/** The library's own build for browsers (Apache License 2.0, its notice stays in it). */
+async function plottingLibrary(): Promise<string> {
+  const code = await readFile(require.resolve("echarts/dist/echarts.common.min.js"), "utf8");
+  return code.replaceAll("</script", "<\\/script").replace(/^\/\/# sourceMappingURL=.*$/m, "");
+}

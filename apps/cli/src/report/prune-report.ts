@@ -1,0 +1,39 @@
+import type { PruneDocument } from "../prune/prune-document.ts";
+import type { PruneOutcome } from "../prune/prune-network.ts";
+import { formatBytes, formatFraction } from "../text/format.ts";
+import { shellCommand } from "../text/shell-command.ts";
+import { makeReport } from "./report.ts";
+import type { ReportRun } from "./report-run.ts";
+
+/** The report of one `secateur prune`, as HTML. */
+export async function pruneReport(spec: {
+  document: PruneDocument;
+  outcome: PruneOutcome;
+  argv: readonly string[];
+}): Promise<string> {
+  const { document, outcome, argv } = spec;
+  const { recipe, versions, peakMemoryBytes } = document;
+  return await makeReport({
+    title: `${recipe.arch} pruned to ${formatFraction(document.sparsity)}`,
+    summary: `By ${recipe.solver} on ${recipe.data}, seed ${recipe.seed}.`,
+    runs: [reportRun({ outcome, solver: recipe.solver, sparsity: recipe.sparsity })],
+    command: shellCommand("secateur", argv),
+    versions,
+    facts: [
+      ["model", recipe.model],
+      ["model SHA-256", recipe.modelSha256],
+      ["seed", String(recipe.seed)],
+      ["kernels", recipe.backend],
+      ["peak memory", formatBytes(peakMemoryBytes)],
+    ],
+    recipe,
+  });
+}
+
+/** What a report shows of a run. */
+export function reportRun(spec: { outcome: PruneOutcome; solver: string; sparsity: number }): ReportRun {
+  const { outcome, solver, sparsity } = spec;
+  const { dense, pruned, result } = outcome;
+  const { nonzeros, prunable, objective, layers, stages, plan, timing } = result;
+  return { solver, sparsity, dense, pruned, nonzeros, prunable, objective, layers, stages, plan, timing };
+}

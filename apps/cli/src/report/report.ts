@@ -1,0 +1,168 @@
+/** A report about one run or several: headline numbers, figures, tables, and everything needed to repeat it. */
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatFraction,
+  formatNumber,
+  formatPercent,
+  formatShape,
+} from "../text/format.ts";
+import { figures } from "./figures.ts";
+import { type Cell, escapeHtml, htmlTable } from "./html.ts";
+import { makePage, type Section } from "./page.ts";
+import type { ReportContent, ReportRun } from "./report-run.ts";
+
+/** Makes the report's HTML. At least one run. */
+export async function makeReport(content: ReportContent): Promise<string> {
+  const { title, summary, runs } = content;
+  const single = runs.length === 1 ? runs[0] : undefined;
+  const intro = `<p class="soft">${escapeHtml(summary)}</p>\n${single ? headline(single) : ""}`;
+  const sections = [
+    runsSection(runs),
+    ...(single ? [layersSection(single), ...(single.stages.length > 1 ? [stagesSection(single)] : [])] : []),
+    planSection(runs),
+    repeatSection(content),
+  ];
+  return await makePage({ title, intro, figures: figures(runs), sections });
+}
+
+function headline(run: ReportRun): string {
+  const { dense, pruned, nonzeros, prunable, timing } = run;
+  const change = pruned.accuracy - dense.accuracy;
+  const cards = [
+    [
+      "accuracy",
+      formatPercent(pruned.accuracy),
+      `${change >= 0 ? "+" : ""}${change.toFixed(2)} points; before: ${formatPercent(dense.accuracy)}`,
+    ],
+    ["weights kept", formatCount(nonzeros), `of ${formatCount(prunable)}`],
+    ["sparsity", formatFraction(1 - nonzeros / prunable), `${run.solver}`],
+    [
+      "time",
+      formatDuration(timing.totalMs),
+      `gradients ${formatDuration(timing.gradientMs)}, solving ${formatDuration(timing.solveMs)}`,
+    ],
+  ];
+  const card = ([name, value, note]: readonly string[]) =>
+    `<div class="card"><dt>${escapeHtml(name!)}</dt><dd>${escapeHtml(value!)}<small>${escapeHtml(note!)}</small></dd></div>`;
+  return `<dl class="cards">\n${cards.map(card).join("\n")}\n</dl>`;
+}
+
+function number(text: string): Cell {
+  return { text, isNumber: true };
+}
+
+function runsSection(runs: readonly ReportRun[]): Section {
+  const hasFiles = runs.some(({ fileBytes }) => fileBytes !== undefined);
+  const titles = [
+    "solver",
+    "sparsity",
+    "accuracy",
+    "loss",
+    "weights kept",
+    "objective",
+    "gradients",
+    "solving",
+    "in all",
+  ];
+  const rows = runs.map((run) => [
+    { text: run.solver },
+    number(formatFraction(run.sparsity)),
+    number(formatPercent(run.pruned.accuracy)),
+    number(formatNumber(run.pruned.loss)),
+    number(formatCount(run.nonzeros)),
+    number(formatNumber(run.objective)),
+    number(formatDuration(run.timing.gradientMs)),
+    number(formatDuration(run.timing.solveMs)),
+    number(formatDuration(run.timing.totalMs)),
+    ...(hasFiles ? [number(bytes(run.fileBytes)), number(bytes(run.gzipBytes))] : []),
+  ]);
+  const { dense } = runs[0]!;
+  const before = `<p>Before pruning: ${escapeHtml(formatPercent(dense.accuracy))}, loss ${escapeHtml(formatNumber(dense.loss))}, on ${escapeHtml(formatCount(dense.examples))} test examples.</p>`;
+  return {
+    title: "Results",
+    html: `${before}\n${htmlTable(hasFiles ? [...titles, "file", "gzipped"] : titles, rows)}`,
+  };
+}
+
+function bytes(value: number | undefined): string {
+  return value === undefined ? "" : formatBytes(value);
+}
+
+function layersSection({ layers }: ReportRun): Section {
+  const rows = layers.map(({ name, shape, size, nonzeros }) => [
+    { text: name },
+    { text: formatShape(shape) },
+    number(formatCount(size)),
+    number(formatCount(nonzeros)),
+    number(size === 0 ? "" : formatFraction(1 - nonzeros / size)),
+  ]);
+  return { title: "Layers", html: htmlTable(["layer", "shape", "weights", "non-zero", "sparsity"], rows) };
+}
+
+function stagesSection({ stages }: ReportRun): Section {
+  const rows = stages.map((stage, index) => [
+    number(String(index + 1)),
+    number(formatFraction(stage.sparsity)),
+    number(stage.loss === undefined ? "" : formatNumber(stage.loss)),
+    number(formatNumber(stage.objective)),
+    { text: stage.status },
+    number(stage.examples === undefined ? "" : formatCount(stage.examples)),
+    number(stage.ridge === undefined ? "" : formatNumber(stage.ridge)),
+    number(formatDuration(stage.gradientMs)),
+    number(formatDuration(stage.solveMs)),
+  ]);
+  const titles = [
+    "stage",
+    "sparsity",
+    "training loss before",
+    "objective",
+    "status",
+    "rows",
+    "ridge",
+    "gradients",
+    "solving",
+  ];
+  return { title: "Stages", html: htmlTable(titles, rows) };
+}
+
+function planSection(runs: readonly ReportRun[]): Section {
+  const rows = runs.map((run) => {
+    const { plan } = run;
+    const last = run.stages[run.stages.length - 1];
+    const usesGradients = last?.examples !== undefined;
+    return [
+      { text: run.solver },
+      number(formatFraction(run.sparsity)),
+      number(`${plan.stages ?? 1} + ${plan.targetStages ?? 0}`),
+      { text: String(plan.schedule ?? "") },
+      number(usesGradients ? `${formatCount(last.examples)} of ${last.batch ?? 1}` : "none"),
+      number(usesGradients && last.ridge !== undefined ? formatNumber(last.ridge) : ""),
+      { text: usesGradients ? (plan.firstOrder ? "yes" : "no") : "" },
+      { text: plan.reason ?? "" },
+    ];
+  });
+  const titles = [
+    "solver",
+    "sparsity",
+    "stages + at target",
+    "schedule",
+    "gradient rows of examples",
+    "ridge (last stage)",
+    "first-order",
+    "why",
+  ];
+  return { title: "The plan, and why", html: htmlTable(titles, rows) };
+}
+
+function repeatSection({ command, versions, facts, recipe }: ReportContent): Section {
+  const rows = [...facts, ...Object.entries(versions)].map(([name, text]) => [{ text: name }, { text }]);
+  const details = recipe
+    ? `<details><summary>Recipe</summary><pre><code>${escapeHtml(JSON.stringify(recipe, null, 2))}</code></pre></details>`
+    : "";
+  return {
+    title: "To repeat it",
+    html: `<pre><code>${escapeHtml(command)}</code></pre>\n${htmlTable(["what", "value"], rows)}\n${details}`,
+  };
+}

@@ -1,0 +1,42 @@
+/** A checkpoint file as a network that can be evaluated, pruned and saved again. */
+import { createHash } from "node:crypto";
+import { assertFiniteTensors, type Checkpoint, decodeCheckpoint, readFileBytes, toFloat32 } from "@secateur/formats";
+import { createNetwork, type Network } from "@secateur/nn";
+import { type ResolvedArchitecture, resolveArchitecture } from "./architectures.ts";
+
+/** An opened checkpoint. */
+export interface OpenedModel {
+  /** Absolute path. */
+  readonly path: string;
+  readonly architecture: ResolvedArchitecture;
+  readonly network: Network;
+  /** What the file said beside its tensors. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Of the whole file, hexadecimal. */
+  readonly sha256: string;
+}
+
+/**
+ * Opens a checkpoint as a network.
+ *
+ * @param spec.path - absolute
+ * @param spec.arch - what --arch says
+ * @throws the file errors of formats, ERR_ARCHITECTURE, ERR_UNKNOWN_NAME, ERR_WEIGHTS_MISMATCH, ERR_NOT_FINITE
+ */
+export async function openModel(spec: { path: string; arch: string | undefined }): Promise<OpenedModel> {
+  const { path, arch } = spec;
+  const { checkpoint, sha256 } = await readModelFile(path);
+  const { tensors, metadata } = checkpoint;
+  const architecture = resolveArchitecture({ flag: arch, path, tensors, metadata });
+  assertFiniteTensors(tensors, path);
+  const weights = tensors.map((tensor) => ({ name: tensor.name, shape: tensor.shape, data: toFloat32(tensor) }));
+  return { path, architecture, network: createNetwork(architecture.spec, { weights }), metadata, sha256 };
+}
+
+/** Reads a checkpoint and hashes the file it came from. */
+export async function readModelFile(
+  path: string,
+): Promise<{ checkpoint: Checkpoint; bytes: Uint8Array; sha256: string }> {
+  const bytes = await readFileBytes(path);
+  return { checkpoint: decodeCheckpoint(bytes, path), bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
+}

@@ -1,0 +1,89 @@
+/** What one run of a command shares: kernels, seed, signal, and who listens to its events. */
+import { createRunContext, type Kernels, type RunContext, type RunEvent } from "@secateur/core";
+import { checkOutput } from "@secateur/formats";
+import { type EventLog, openEventLog } from "../progress/event-log.ts";
+import { createProgressBar, type ProgressBar } from "../progress/progress-bar.ts";
+import type { Terminal } from "../terminal.ts";
+import { absolutePath } from "./absolute-path.ts";
+import { type KernelChoice, openKernels } from "./open-kernels.ts";
+
+/** The flags every command that computes has. */
+export interface SessionFlags {
+  readonly seed?: number;
+  readonly kernels?: KernelChoice;
+  readonly threads?: number;
+  readonly events?: string;
+  readonly quiet?: boolean;
+  readonly json?: boolean;
+}
+
+/** A run's surroundings, alive while the callback of {@link withSession} runs. */
+export interface Session {
+  readonly kernels: Kernels;
+  readonly kernelChoice: KernelChoice;
+  readonly seed: number;
+  readonly signal: AbortSignal;
+  onEvent(event: RunEvent): void;
+  /** A context with the session's seed, kernels, signal and listeners. */
+  context(): RunContext;
+}
+
+/** Runs `work` with a session and takes everything down again, whatever happens. */
+export async function withSession<T>(
+  spec: { flags: SessionFlags; terminal: Terminal; overwrite: boolean; appendEvents?: boolean },
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const { flags, terminal, appendEvents = false } = spec;
+  const seed = flags.seed ?? 0;
+  const kernelChoice = flags.kernels ?? "wasm";
+  const log = await openLog({ ...spec, appendEvents });
+  const { kernels, close } = await openKernels(kernelChoice, flags.threads);
+  const isShown = terminal.stderr.isTTY === true && !flags.json && !flags.quiet;
+  const bar = isShown ? createProgressBar(terminal.stderr) : undefined;
+  const onEvent = listener({ log, bar, terminal, isQuiet: flags.quiet === true });
+  const options = { seed, kernels, signal: terminal.signal, onEvent };
+  try {
+    return await work({
+      kernels,
+      kernelChoice,
+      seed,
+      signal: terminal.signal,
+      onEvent,
+      context: () => createRunContext(options),
+    });
+  } finally {
+    bar?.clear();
+    close();
+    await log?.close();
+  }
+}
+
+async function openLog(spec: {
+  flags: SessionFlags;
+  terminal: Terminal;
+  overwrite: boolean;
+  appendEvents: boolean;
+}): Promise<EventLog | undefined> {
+  const { flags, terminal, overwrite, appendEvents } = spec;
+  if (flags.events === undefined) return undefined;
+  const path = absolutePath(terminal, flags.events);
+  await checkOutput(path, { overwrite: overwrite || appendEvents });
+  return await openEventLog(path, { append: appendEvents });
+}
+
+function listener(spec: {
+  log: EventLog | undefined;
+  bar: ProgressBar | undefined;
+  terminal: Terminal;
+  isQuiet: boolean;
+}): (event: RunEvent) => void {
+  const { log, bar, terminal, isQuiet } = spec;
+  return (event) => {
+    log?.write(event);
+    bar?.handle(event);
+    if (event.type !== "note" || event.level === "debug" || isQuiet) return;
+    const text = event.level === "warn" ? `warning: ${event.message}` : event.message;
+    if (bar) bar.print(text);
+    else terminal.stderr.write(`${text}\n`);
+  };
+}

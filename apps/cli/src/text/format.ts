@@ -1,0 +1,54 @@
+/** Numbers and durations as people read them. */
+
+/** 32360 -> "32,360" */
+export function formatCount(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+/** Percent with two places: 93.97 -> "93.97 %" */
+export function formatPercent(value: number): string {
+  return `${value.toFixed(2)} %`;
+}
+
+/** A fraction as percent with as few places as it needs: 0.9 -> "90 %", 0.90003 -> "90.003 %" */
+export function formatFraction(value: number): string {
+  return `${Number((100 * value).toFixed(3))} %`;
+}
+
+/** Four significant digits, exponents where they help. */
+export function formatNumber(value: number): string {
+  if (value === 0 || !Number.isFinite(value)) return String(value);
+  const size = Math.abs(value);
+  return size >= 1e-4 && size < 1e6 ? String(Number(value.toPrecision(4))) : value.toExponential(3);
+}
+
+/** Milliseconds as "340 ms", "2.41 s" or "3 min 05 s". */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 59.95) return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+}
+
+/** Bytes as "812 B", "129.6 kB" or "1.21 GB" (powers of 1000, as disks and networks count). */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  let value = bytes;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toPrecision(value >= 100 ? 4 : 3)} ${units[unit]}`;
+}
+
+/** A shape as [40, 784]. */
+export function formatShape(shape: readonly number[]): string {
+  return `[${shape.join(", ")}]`;
+}
+
+/** Text from a file or a package, made fit for a terminal: control characters cannot steer it. */
+export function plainText(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}]/gu, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`);
+}

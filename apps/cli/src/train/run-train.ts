@@ -1,0 +1,161 @@
+/** One run of `secateur train`. */
+import type { Evaluation, Mask } from "@secateur/core";
+import { checkOutput, checkpointEncoderFor, writeFileAtomic } from "@secateur/formats";
+import { createNetwork, type Network, oneCycle, train } from "@secateur/nn";
+import { printResult } from "../commands/print-result.ts";
+import { badUsage, flagWithoutEffect, missingFlag } from "../errors.ts";
+import { absolutePath } from "../run/absolute-path.ts";
+import { architectureKey, namedArchitecture } from "../run/architectures.ts";
+import { mapDataPaths } from "../run/data-spec.ts";
+import { encodeNetwork } from "../run/encode-network.ts";
+import { openData } from "../run/open-data.ts";
+import { openModel } from "../run/open-model.ts";
+import { type SessionFlags, withSession } from "../run/session.ts";
+import { versions } from "../run/versions.ts";
+import type { Terminal } from "../terminal.ts";
+import { formatDuration, formatNumber, formatPercent } from "../text/format.ts";
+import { formatTable } from "../text/table.ts";
+
+/** The flags of `secateur train` as commander hands them over. */
+export interface TrainFlags extends SessionFlags {
+  readonly arch?: string;
+  readonly data?: string;
+  readonly normalize?: string;
+  readonly keepZeros?: boolean;
+  readonly epochs?: number;
+  readonly batchSize?: number;
+  readonly learningRate?: number;
+  readonly momentum?: number;
+  readonly weightDecay?: number;
+  readonly out?: string;
+  readonly force?: boolean;
+}
+
+/** What is used where the flags say nothing. */
+export const trainDefaults = {
+  epochs: 10,
+  batchSize: 64,
+  learningRate: 0.1,
+  momentum: 0.9,
+  weightDecay: 5e-4,
+} as const;
+
+/** What `secateur train --json` prints. */
+interface TrainDocument {
+  readonly arch: string;
+  /** On the test split, after training. */
+  readonly test: Evaluation;
+  /** Over each epoch, while the weights moved. */
+  readonly epochs: readonly { readonly loss: number; readonly accuracy: number }[];
+  readonly steps: number;
+  readonly trainMs: number;
+  readonly seed: number;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly out: string;
+}
+
+interface Start {
+  readonly network: Network;
+  readonly arch: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** Trains, writes the network, prints the result. @throws whatever is wrong with the input, ERR_DIVERGED, ERR_ABORTED */
+export async function runTrain(call: {
+  model: string | undefined;
+  flags: TrainFlags;
+  terminal: Terminal;
+}): Promise<void> {
+  const { flags, terminal } = call;
+  const { normalize } = flags;
+  if (flags.data === undefined) throw missingFlag("--data", "say what to train on, for example --data mnist");
+  if (flags.out === undefined)
+    throw missingFlag("--out", "say where the trained network goes, for example --out net.safetensors");
+  const data = mapDataPaths(flags.data, (path) => absolutePath(terminal, path));
+  const out = absolutePath(terminal, flags.out);
+  const overwrite = flags.force === true;
+  checkpointEncoderFor(out); // refuses an ending that names no format
+  await checkOutput(out, { overwrite });
+
+  await withSession({ flags, terminal, overwrite }, async (session) => {
+    const { network, arch, metadata } = await start(call, session.seed);
+    const splits = await openData({ data, normalize, classes: network.spec.classes });
+    const ctx = session.context();
+    const started = ctx.now();
+    const { batchSize, momentum, weightDecay, epochs, learningRate } = { ...trainDefaults, ...defined(flags) };
+    const report = await train(
+      network,
+      {
+        data: splits.train,
+        epochs,
+        batchSize,
+        learningRate: oneCycle(learningRate),
+        momentum,
+        weightDecay,
+        ...(flags.keepZeros ? { masks: masksOf(network) } : {}),
+      },
+      ctx,
+    );
+    const trainMs = ctx.now() - started;
+    const test = await network.evaluate(splits.test, session.context());
+    const bytes = encodeNetwork({ network, path: out, metadata: { ...metadata, [architectureKey]: arch } });
+    await writeFileAtomic(out, bytes, { overwrite });
+    const document: TrainDocument = {
+      arch,
+      test,
+      epochs: report.epochs,
+      steps: report.steps,
+      trainMs,
+      seed: session.seed,
+      versions: versions([]),
+      out,
+    };
+    printResult({ terminal, flags, document, text: () => trainText(document) });
+  });
+}
+
+async function start(
+  call: { model: string | undefined; flags: TrainFlags; terminal: Terminal },
+  seed: number,
+): Promise<Start> {
+  const { model, flags, terminal } = call;
+  if (model !== undefined) {
+    const opened = await openModel({ path: absolutePath(terminal, model), arch: flags.arch });
+    return { network: opened.network, arch: opened.architecture.name, metadata: opened.metadata };
+  }
+  if (flags.arch === undefined) {
+    throw badUsage("nothing to train: give MODEL, a checkpoint to go on from, or --arch for a new network");
+  }
+  if (flags.keepZeros) throw flagWithoutEffect({ flag: "--keep-zeros", reason: "a new network has no zeros" });
+  return { network: createNetwork(namedArchitecture(flags.arch), { seed }), arch: flags.arch, metadata: {} };
+}
+
+/** 1 where a prunable weight is not zero. */
+function masksOf(network: Network): ReadonlyMap<string, Mask> {
+  const prunable = network.params().filter((param) => param.prunable);
+  return new Map(
+    prunable.map(({ name }) => [name, Uint8Array.from(network.weights.get(name)!.data, (x) => (x === 0 ? 0 : 1))]),
+  );
+}
+
+function defined<T extends object>(flags: T): Partial<T> {
+  return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+function trainText(document: TrainDocument): string {
+  const right = { align: "right" } as const;
+  const epochs = formatTable(
+    [
+      { title: "epoch", ...right },
+      { title: "training loss", ...right },
+      { title: "training accuracy", ...right },
+    ],
+    document.epochs.map(({ loss, accuracy }, index) => [
+      String(index + 1),
+      formatNumber(loss),
+      formatPercent(accuracy),
+    ]),
+  );
+  const { test, trainMs, steps, out } = document;
+  return `${epochs}\ntest accuracy ${formatPercent(test.accuracy)}, loss ${formatNumber(test.loss)}; ${steps} steps in ${formatDuration(trainMs)}\nwrote ${out}\n`;
+}
