@@ -11,6 +11,8 @@ export interface Constraint {
   select(score: Vec): Mask;
   /** 0 when feasible, else by how much the mask breaks the budget, in the budget's own unit. */
   violation(mask: Mask): number;
+  /** Present when any `keep` of the units (of the eligible ones, where given) are feasible and nothing else is. */
+  readonly count?: { readonly keep: number; readonly eligible?: Mask };
   /**
    * A set that contains this one and keeps `factor` times as much (>= 1): where active-set methods look for candidates.
    * Absent: such methods work on all units.
@@ -51,6 +53,7 @@ export function keepCount(spec: { count: number; keep: number; kernels?: Kernels
   if (!Number.isInteger(keep) || keep < 0 || keep > count) throw keepOutOfRange("keep", keep, count);
   return {
     kind: "keep-count",
+    count: { keep },
     select(score) {
       const mask = new Uint8Array(count);
       for (const unit of kernels.largest(score, keep)) mask[unit] = 1;

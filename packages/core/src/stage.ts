@@ -101,6 +101,7 @@ function withoutRegrowth(budget: Constraint, mask: Mask): Constraint {
   return {
     ...budget,
     kind: `${budget.kind} without regrowth`,
+    ...(budget.count ? { count: { ...budget.count, eligible: mask } } : {}),
     select: (score) => budget.select(score.map((value, unit) => (mask[unit] === 1 ? value : Number.NEGATIVE_INFINITY))),
     ...(budget.relax ? { relax: (factor: number) => withoutRegrowth(budget.relax!(factor), mask) } : {}),
     ...(budget.canSwap

@@ -3,7 +3,7 @@
  *   Q(d) = scale/2 ||G d + offset||^2 + damping/2 ||d||^2 + g'd + constant,   d = w - w0,
  * so that fixing some weights (the pruned ones at zero) leaves a smaller problem of the same form.
  */
-import { type Dtype, dtypeOf, type Kernels, matrix, type Problem, type Vec } from "@secateur/core";
+import { type Dtype, dtypeOf, type Kernels, type Mat, matrix, type Problem, type Vec } from "@secateur/core";
 import { onlyOneRow } from "./errors.ts";
 
 /** A quadratic model of the loss around w0. */
@@ -30,6 +30,8 @@ export interface RowModel {
   transposeTimes(u: Vec, out: Vec): void | Promise<void>;
   /** Writes G[:, columns] into out [n, columns.length]; columns ascending. */
   gather(columns: Uint32Array, out: Vec): void | Promise<void>;
+  /** G G' [n, n], a fresh matrix in the dtype of the weights. */
+  rowGram(): Mat | Promise<Mat>;
   /** ||G_j||^2 [p] */
   columnNormsSquared(): Float64Array;
   readonly kernels: Kernels;
@@ -56,6 +58,10 @@ export function rowModel(problem: Problem, kernels: Kernels): RowModel {
       const data = dtypeOf(out) === view.dtype ? out : vector(out.length, view.dtype);
       await view.columns(columns, matrix(view.rows, columns.length, data));
       if (data !== out) out.set(data);
+    },
+    async rowGram() {
+      const gram = await view.rowGram();
+      return { ...gram, data: inDtype(gram.data, dtype) };
     },
     columnNormsSquared: () => view.columnNormsSquared(),
     kernels,
@@ -102,6 +108,11 @@ export async function restrict(model: RowModel, columns: Uint32Array): Promise<R
       times: (x, out) => kernels.gemv({ a: G, x, out }),
       transposeTimes: (u, out) => kernels.gemv({ a: G, transpose: true, x: u, out }),
       gather: (inner, out) => kernels.gatherColumns(G, inner, matrix(rows, inner.length, out)),
+      rowGram() {
+        const gram = matrix(rows, rows, vector(rows * rows, dtype));
+        kernels.gram({ a: G, out: gram });
+        return gram;
+      },
       columnNormsSquared: () => Float64Array.from(columns, (j) => norms[j]!),
     },
     release: () => kernels.free(G.data),

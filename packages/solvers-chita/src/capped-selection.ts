@@ -1,0 +1,61 @@
+/**
+ * The smoothed choice of the k best of p scores q:
+ *   z = argmax z'q - width/2 ||z||^2   over 0 <= z <= 1, sum z = k;   z_j = clamp((q_j - tau) / width, 0, 1).
+ * As width -> 0 this is the indicator of the k largest. tau lies within `width` below the k-th largest score; it is found by
+ * Newton's method on the piecewise linear sum, guarded by bisection (the continuous knapsack, e.g. Kiwiel 2008).
+ */
+import type { Kernels, Vec } from "@secateur/core";
+
+/** A smoothed choice. */
+export interface CappedSelection {
+  /** tau */
+  readonly threshold: number;
+  /** max of z'q - width/2 ||z||^2 */
+  readonly value: number;
+}
+
+/** The k-th largest score, 1 <= k <= q.length. */
+export function kthLargest(q: Vec, k: number, kernels: Kernels): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (const index of kernels.largest(q, k)) least = Math.min(least, q[index]!);
+  return least;
+}
+
+/**
+ * Chooses, and writes z into `z` [p].
+ *
+ * @param spec.q - scores [p]
+ * @param spec.k - 1 <= k <= p
+ * @param spec.width - > 0
+ */
+export function cappedSelection(spec: { q: Vec; k: number; width: number; z: Vec; kernels: Kernels }): CappedSelection {
+  const { q, k, width, z } = spec;
+  let high = kthLargest(q, k, spec.kernels);
+  let low = high - width;
+  const candidates = q.filter((score) => score > low);
+  let threshold = high - width / 2;
+  for (let round = 0; round < 60; round++) {
+    let excess = -k;
+    let inside = 0;
+    for (let j = 0; j < candidates.length; j++) {
+      const share = (candidates[j]! - threshold) / width;
+      if (share >= 1) excess += 1;
+      else if (share > 0) {
+        excess += share;
+        inside++;
+      }
+    }
+    if (Math.abs(excess) <= 1e-9 * k) break;
+    if (excess > 0) low = threshold;
+    else high = threshold;
+    const newton = inside > 0 ? threshold + (excess * width) / inside : Number.NaN;
+    threshold = newton > low && newton < high ? newton : (low + high) / 2;
+  }
+  let value = 0;
+  for (let j = 0; j < q.length; j++) {
+    const share = Math.min(1, Math.max(0, (q[j]! - threshold) / width));
+    z[j] = share;
+    value += share * q[j]! - 0.5 * width * share * share;
+  }
+  return { threshold, value };
+}

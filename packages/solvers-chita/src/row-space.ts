@@ -1,0 +1,138 @@
+/**
+ * The problem seen from its n rows. With A = sqrt(scale) G, y = A w0 - sqrt(scale) offset and v = w0 - g / lambda,
+ *   Q(w) + g'w0 = 1/2 ||A w - y||^2 + lambda/2 ||w - w0||^2 + g'w                        (lambda = damping),
+ * and ||A w - y||^2 / 2 = max over u of u'(A w - y) - ||u||^2 / 2. For fixed u every weight decouples: on the support it
+ * wants to be V_j = v_j - (A'u)_j / lambda, and keeping it gains lambda/2 V_j^2. So a p-dimensional choice becomes a
+ * concave problem in n numbers. The exact minimiser on a support S solves (I + A_S A_S' / lambda) u = A_S v_S - y.
+ */
+import { type Kernels, type Mat, matrix, type Vec } from "@secateur/core";
+import { type RowModel, vector } from "./row-model.ts";
+
+/** Columns gathered at a time when a Gram matrix over a support is summed. */
+const gramTile = 2048;
+
+/** A row model and what its dual needs. */
+export interface RowSpace {
+  readonly model: RowModel;
+  readonly kernels: Kernels;
+  /** n */
+  readonly rows: number;
+  /** p */
+  readonly size: number;
+  /** The damping, or a floor far below rounding where that is 0. */
+  readonly lambda: number;
+  /** v [p] */
+  readonly wanted: Vec;
+  /** y [n] */
+  readonly target: Float64Array;
+  /** Products so far, with A or A'. */
+  products: number;
+}
+
+/** Damping below this fraction of the mean squared row norm is raised to it: it changes Q by less than f32 rounding does. */
+const dampingFloor = 1e-8;
+
+/** Sets the stage. One product. */
+export async function rowSpace(model: RowModel): Promise<RowSpace> {
+  const { rows, size, scale, gradient, w0, dtype, kernels } = model;
+  const norms = model.columnNormsSquared();
+  const trace = scale * norms.reduce((sum, norm) => sum + norm, 0);
+  const lambda = Math.max(model.damping, (dampingFloor * trace) / rows) || 1;
+  const wanted = vector(size, dtype);
+  for (let j = 0; j < size; j++) wanted[j] = w0[j]! - (gradient ? gradient[j]! / lambda : 0);
+  const space: RowSpace = { model, kernels, rows, size, lambda, wanted, target: new Float64Array(rows), products: 0 };
+  await times(space, w0, space.target);
+  if (model.offset) for (let i = 0; i < rows; i++) space.target[i]! -= Math.sqrt(scale) * model.offset[i]!;
+  return space;
+}
+
+/** out [n] = A x */
+export async function times(space: RowSpace, x: Vec, out: Float64Array): Promise<void> {
+  const { model, rows } = space;
+  const product = vector(rows, model.dtype);
+  await model.times(x, product);
+  const root = Math.sqrt(model.scale);
+  for (let i = 0; i < rows; i++) out[i] = root * product[i]!;
+  space.products++;
+}
+
+/** out [p] = A'u */
+export async function transposeTimes(space: RowSpace, u: Float64Array, out: Vec): Promise<void> {
+  const { model, rows } = space;
+  const root = Math.sqrt(model.scale);
+  const scaled = vector(rows, model.dtype);
+  for (let i = 0; i < rows; i++) scaled[i] = root * u[i]!;
+  await model.transposeTimes(scaled, out);
+  space.products++;
+}
+
+/** V = v - A'u / lambda [p]. One product. */
+export async function wantedWeights(space: RowSpace, u: Float64Array): Promise<Vec> {
+  const { size, lambda, wanted, model } = space;
+  const V = vector(size, model.dtype);
+  await transposeTimes(space, u, V);
+  for (let j = 0; j < size; j++) V[j] = wanted[j]! - V[j]! / lambda;
+  return V;
+}
+
+/** A_S [n, columns.length] in f64. */
+export async function columnsOf(space: RowSpace, columns: Uint32Array): Promise<Mat> {
+  const { rows, model } = space;
+  const gathered = vector(rows * columns.length, model.dtype);
+  await model.gather(columns, gathered);
+  const root = Math.sqrt(model.scale);
+  return matrix(
+    rows,
+    columns.length,
+    Float64Array.from(gathered, (value) => root * value),
+  );
+}
+
+/** I + A A' / lambda over all columns [n, n] f64. */
+export async function fullGram(space: RowSpace): Promise<Mat> {
+  const gram = await space.model.rowGram();
+  return regularised(space, gram.data);
+}
+
+/** I + A_S A_S' / lambda [n, n] f64, in time n^2 min(|S|, p - |S|). */
+export async function supportGram(space: RowSpace, columns: Uint32Array): Promise<Mat> {
+  const { size } = space;
+  if (columns.length <= size / 2) return regularised(space, (await tiledGram(space, columns)).data);
+  const kept = new Uint8Array(size);
+  for (const j of columns) kept[j] = 1;
+  const rest = new Uint32Array(size - columns.length);
+  let place = 0;
+  for (let j = 0; j < size; j++) if (kept[j] === 0) rest[place++] = j;
+  const [all, pruned] = [await space.model.rowGram(), await tiledGram(space, rest)];
+  space.kernels.axpy(-1, pruned.data, all.data);
+  return regularised(space, all.data);
+}
+
+async function tiledGram({ model, kernels, rows }: RowSpace, columns: Uint32Array): Promise<Mat> {
+  const gram = matrix(rows, rows, vector(rows * rows, model.dtype));
+  const tile = Math.min(gramTile, columns.length);
+  const buffer = kernels.alloc(rows * tile, model.dtype);
+  for (let start = 0; start < columns.length; start += tile) {
+    const part = columns.subarray(start, start + tile);
+    const gathered = buffer.subarray(0, rows * part.length);
+    await model.gather(part, gathered);
+    kernels.gram({ a: matrix(rows, part.length, gathered), out: gram, beta: 1 });
+  }
+  kernels.free(buffer);
+  return gram;
+}
+
+function regularised({ rows, model, lambda }: RowSpace, gram: Vec): Mat {
+  const out = matrix(rows, rows, new Float64Array(rows * rows));
+  const factor = model.scale / lambda;
+  for (let i = 0; i < gram.length; i++) out.data[i] = factor * gram[i]!;
+  for (let i = 0; i < rows; i++) out.data[i * rows + i]! += 1;
+  return out;
+}
+
+/** x := M^-1 x through the Cholesky factor L of M, in place. */
+export function solveFactored(L: Mat, x: Float64Array, kernels: Kernels): void {
+  const b = matrix(x.length, 1, x);
+  kernels.triangularSolve({ l: L, b });
+  kernels.triangularSolve({ l: L, transpose: true, b });
+}
