@@ -81,14 +81,14 @@ async function swapRound(
   const { gram } = spec;
   const pool = choosePool(space, spec);
   const A = await columnsOf(space, pool.members);
-  addOuter(space, gram, pick(A, indicesBelow(pool.keptCount)), -1);
+  addOuter(space, gram, pick(A, pool.kept), -1);
   const L = matrix(rows, rows, gram.data.slice());
   const pivot = kernels.cholesky(L);
   if (pivot >= 0) throw singularRefit(pivot, model.damping);
   const base = await eliminate(space, pool.others, L);
   const { B, b } = poolSystem(space, { A, L, members: pool.members, base });
   const tableau = new Tableau(B.data as Float64Array, b);
-  for (let i = 0; i < pool.keptCount; i++) tableau.flip(i);
+  for (const i of pool.kept) tableau.flip(i);
   const before = tableau.value;
   const found = tableau.search(search);
   found.kept.forEach((bit, i) => {
@@ -114,9 +114,10 @@ async function swapRound(
 }
 
 interface Pool {
-  /** Kept members first, then pruned ones; each group ascending. */
+  /** Ascending. */
   readonly members: Uint32Array;
-  readonly keptCount: number;
+  /** Places in `members` of the ones that are kept so far, ascending. */
+  readonly kept: Uint32Array;
   /** The kept weights outside the pool, ascending. */
   readonly others: Uint32Array;
 }
@@ -131,10 +132,11 @@ function choosePool({ kernels, size }: RowSpace, spec: { columns: Uint32Array; w
   }
   const kept = kernels.largest(inside, Math.min(pool, columns.length));
   const pruned = kernels.largest(outside, Math.min(pool, size - columns.length));
+  const members = Uint32Array.from([...kept, ...pruned]).sort();
   const taken = new Set(kept);
   return {
-    members: Uint32Array.from([...kept, ...pruned]),
-    keptCount: kept.length,
+    members,
+    kept: indicesBelow(members.length).filter((i) => taken.has(members[i]!)),
     others: columns.filter((j) => !taken.has(j)),
   };
 }
