@@ -56,7 +56,7 @@ export function addRunFlags(command: Command): void {
     .addOption(
       new Option(
         "--threads <n>",
-        "threads of the wasm kernels; results do not depend on it (default: all cores)",
+        "threads of the wasm kernels; results do not depend on it (default: the machine's cores, at most 8)",
       ).argParser(wholeParser("--threads", 1)),
     );
 }

@@ -1,4 +1,5 @@
 import { type Kernels, referenceKernels } from "@secateur/core";
+import { flagWithoutEffect } from "../errors.ts";
 
 /** The kernels that --kernels chooses among. */
 export const kernelChoices = ["wasm", "reference"] as const;
@@ -6,14 +7,17 @@ export const kernelChoices = ["wasm", "reference"] as const;
 /** One of {@link kernelChoices}. */
 export type KernelChoice = (typeof kernelChoices)[number];
 
-/** Opens the kernels; `close` ends their threads. */
+/** Opens the kernels; `close` ends their threads. @throws ERR_USAGE for threads of kernels that have none */
 export async function openKernels(
   choice: KernelChoice,
   threads: number | undefined,
-): Promise<{ kernels: Kernels; close: () => void }> {
+): Promise<{ kernels: Kernels; close: () => Promise<void> }> {
   switch (choice) {
     case "reference":
-      return { kernels: referenceKernels, close: () => {} };
+      if (threads !== undefined) {
+        throw flagWithoutEffect({ flag: "--threads", reason: "the reference kernels run on one thread" });
+      }
+      return { kernels: referenceKernels, close: async () => {} };
     case "wasm": {
       const { createWasmKernels } = await import("@secateur/backends-wasm");
       const kernels = await createWasmKernels(threads === undefined ? {} : { threads });

@@ -28,43 +28,52 @@ export interface Session {
   context(): RunContext;
 }
 
+/** What a session is made from. */
+interface SessionSpec {
+  readonly flags: SessionFlags;
+  readonly terminal: Terminal;
+  /** Whether an existing event log may be replaced. */
+  readonly overwrite: boolean;
+  /** Whether an existing event log is continued; default false. */
+  readonly appendEvents?: boolean;
+}
+
 /** Runs `work` with a session and takes everything down again, whatever happens. */
-export async function withSession<T>(
-  spec: { flags: SessionFlags; terminal: Terminal; overwrite: boolean; appendEvents?: boolean },
-  work: (session: Session) => Promise<T>,
-): Promise<T> {
-  const { flags, terminal, appendEvents = false } = spec;
-  const seed = flags.seed ?? 0;
+export async function withSession<T>(spec: SessionSpec, work: (session: Session) => Promise<T>): Promise<T> {
+  const { flags } = spec;
   const kernelChoice = flags.kernels ?? "wasm";
-  const log = await openLog({ ...spec, appendEvents });
   const { kernels, close } = await openKernels(kernelChoice, flags.threads);
-  const isShown = terminal.stderr.isTTY === true && !flags.json && !flags.quiet;
-  const bar = isShown ? createProgressBar(terminal.stderr) : undefined;
-  const onEvent = listener({ log, bar, terminal, isQuiet: flags.quiet === true });
-  const options = { seed, kernels, signal: terminal.signal, onEvent };
   try {
-    return await work({
-      kernels,
-      kernelChoice,
-      seed,
-      signal: terminal.signal,
-      onEvent,
-      context: () => createRunContext(options),
+    return await withListeners(spec, async (onEvent) => {
+      const seed = flags.seed ?? 0;
+      const { signal } = spec.terminal;
+      const context = () => createRunContext({ seed, kernels, signal, onEvent });
+      return await work({ kernels, kernelChoice, seed, signal, onEvent, context });
     });
   } finally {
+    await close();
+  }
+}
+
+/** Runs `work` with the listeners that the flags ask for: progress on a terminal, a log, notes. */
+async function withListeners<T>(
+  spec: SessionSpec,
+  work: (onEvent: (event: RunEvent) => void) => Promise<T>,
+): Promise<T> {
+  const { flags, terminal } = spec;
+  const isShown = terminal.stderr.isTTY === true && !flags.json && !flags.quiet;
+  const log = await openLog(spec);
+  const bar = isShown ? createProgressBar(terminal.stderr) : undefined;
+  try {
+    return await work(listener({ log, bar, terminal, isQuiet: flags.quiet === true }));
+  } finally {
     bar?.clear();
-    close();
     await log?.close();
   }
 }
 
-async function openLog(spec: {
-  flags: SessionFlags;
-  terminal: Terminal;
-  overwrite: boolean;
-  appendEvents: boolean;
-}): Promise<EventLog | undefined> {
-  const { flags, terminal, overwrite, appendEvents } = spec;
+async function openLog(spec: SessionSpec): Promise<EventLog | undefined> {
+  const { flags, terminal, overwrite, appendEvents = false } = spec;
   if (flags.events === undefined) return undefined;
   const path = absolutePath(terminal, flags.events);
   await checkOutput(path, { overwrite: overwrite || appendEvents });

@@ -1,0 +1,199 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { call, smallProblem, smallTask, temporaryFolder } from "./testing.test-support.ts";
+
+interface PackageSpec {
+  readonly name: string;
+  readonly code?: string;
+  readonly manifest?: object;
+}
+
+/** Installs a package the way npm leaves it. */
+async function install(folder: string, { name, code = "", manifest = {} }: PackageSpec): Promise<void> {
+  const place = join(folder, "node_modules", name);
+  await mkdir(place, { recursive: true });
+  const json = { name, version: "1.2.3", type: "module", exports: { ".": { import: "./index.js" } }, ...manifest };
+  await writeFile(join(place, "package.json"), JSON.stringify(json));
+  await writeFile(join(place, "index.js"), code);
+}
+
+/** A plugin whose solvers keep the first k weights as they are. Plain JavaScript without imports, as any author may write. */
+function pluginCode(...names: readonly string[]): string {
+  return `
+const options = { "~standard": { version: 1, vendor: "test",
+  validate: (value) => ({ value }),
+  jsonSchema: { input: () => ({ type: "object", properties: {
+    offset: { type: "integer", description: "where to start", default: 0, minimum: 0 } } }), output: () => ({}) } } };
+const create = ({ offset = 0 }) => ({ needs: {}, async solve(problem) {
+  const size = problem.w.cols;
+  const mask = problem.constraint.select(Float32Array.from({ length: size }, (_, j) => -((j - offset + size) % size)));
+  const data = problem.w.data.map((x, j) => x * mask[j]);
+  return { w: { ...problem.w, data }, mask, objective: 0, status: "exact", stats: { iterations: 7 } };
+} });
+export default { api: 1, name: "test", entries: ${JSON.stringify(names)}.map((name) => ({
+  kind: "solver", name, summary: "keeps the first weights", options, create })) };
+`;
+}
+
+describe("a solver's name", () => {
+  test("finds secateur-plugin-NAME from the user's folder upwards", async () => {
+    const { folder, model, data } = await smallTask();
+    await install(folder, { name: "secateur-plugin-first", code: pluginCode("first") });
+    const inside = join(folder, "deep", "inside");
+    await mkdir(inside, { recursive: true });
+    const argv = ["prune", model, "--data", data, "--solver", "first", "--sparsity", "0.5", "--json"];
+    const { code, stdout } = await call(argv, { cwd: inside });
+    expect(code).toBe(0);
+    const document = JSON.parse(stdout) as {
+      solver: string;
+      nonzeros: number;
+      versions: Record<string, string>;
+      layers: { nonzeros: number }[];
+    };
+    expect(document.solver).toBe("first");
+    expect(document.versions["secateur-plugin-first"]).toBe("1.2.3");
+    expect(document.layers.map(({ nonzeros }) => nonzeros)).toEqual([22, 0]);
+  });
+
+  test("finds a package of that very name, and one of its family", async () => {
+    const { folder, gradients, weights } = await smallProblem();
+    await install(folder, { name: "@acme/pruner", code: pluginCode("anything") });
+    await install(folder, { name: "many", code: pluginCode("many.one", "many.two") });
+    for (const name of ["@acme/pruner", "many.two"]) {
+      const argv = ["solve", "--gradients", gradients, "--weights", weights, "--solver", name, "--keep", "3", "--json"];
+      const { code, stdout } = await call(argv, { cwd: folder });
+      expect(code).toBe(0);
+      expect((JSON.parse(stdout) as { iterations: number }).iterations).toBe(7);
+    }
+  });
+
+  test("that a plugin's family does not offer is refused with what it offers", async () => {
+    const { folder, gradients, weights } = await smallProblem();
+    await install(folder, { name: "many", code: pluginCode("many.one", "many.two") });
+    const argv = ["solve", "--gradients", gradients, "--weights", weights, "--solver", "many.tow", "--keep", "3"];
+    const { code, stderr } = await call(argv, { cwd: folder });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /many: there is no solver 'many\.tow'; known: many\.one, many\.two; did you mean 'many\.two'\?/,
+    );
+  });
+
+  test("cannot lead out of node_modules", async () => {
+    const { folder, gradients, weights } = await smallProblem();
+    await writeFile(join(folder, "package.json"), JSON.stringify({ name: "x", version: "1.0.0", main: "evil.js" }));
+    await writeFile(join(folder, "evil.js"), "throw new Error('was run')");
+    for (const name of ["..", "../", ".", "node_modules/../.."]) {
+      const argv = ["solve", "--gradients", gradients, "--weights", weights, "--solver", name, "--keep", "3"];
+      const { code, stderr } = await call(argv, { cwd: folder });
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/there is no solver/);
+    }
+  });
+
+  test("goes to our own package first, whatever is installed", async () => {
+    const { folder, gradients, weights } = await smallProblem();
+    await install(folder, { name: "secateur-plugin-magnitude", code: "throw new Error('was run');" });
+    const argv = ["solve", "--gradients", gradients, "--weights", weights, "--solver", "magnitude", "--keep", "3"];
+    expect((await call(argv, { cwd: folder })).code).toBe(0);
+  });
+});
+
+describe("a plugin's options", () => {
+  test("are flags, explained in the help, and keys of --option", async () => {
+    const { folder, gradients, weights } = await smallProblem();
+    await install(folder, { name: "secateur-plugin-first", code: pluginCode("first") });
+    const help = await call(["solve", "--solver", "first", "--help"], { cwd: folder });
+    expect(help.stdout).toMatch(/--offset <n>\s+where to start \(default 0, at least 0\)/);
+    const base = [
+      "solve",
+      "--gradients",
+      gradients,
+      "--weights",
+      weights,
+      "--solver",
+      "first",
+      "--keep",
+      "3",
+      "--json",
+    ];
+    const run = async (...more: readonly string[]) =>
+      (JSON.parse((await call([...base, ...more], { cwd: folder })).stdout) as { objective: number }).objective;
+    const plain = await run();
+    const flagged = await run("--offset", "4");
+    expect(flagged).not.toBe(plain);
+    expect(await run("--option", "offset=4")).toBe(flagged);
+  });
+
+  test("are shown by explain", async () => {
+    const folder = await temporaryFolder();
+    await install(folder, { name: "secateur-plugin-first", code: pluginCode("first") });
+    const { code, stdout } = await call(["explain", "first"], { cwd: folder });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/--offset <n>\s+where to start default 0, at least 0/);
+    expect(stdout).toContain("From secateur-plugin-first 1.2.3.");
+  });
+});
+
+describe("a plugin that cannot be loaded", () => {
+  test("is not passed over: its own failure is shown with its cause", async () => {
+    const folder = await temporaryFolder();
+    await install(folder, { name: "secateur-plugin-broken", code: "import 'not-installed-anywhere';" });
+    await install(folder, { name: "broken", code: pluginCode("broken") });
+    const { code, stderr } = await call(["explain", "broken"], { cwd: folder });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /plugin 'secateur-plugin-broken' at .* failed to load: .*not-installed-anywhere.*ERR_PLUGIN_LOAD/,
+    );
+    expect(stderr).toMatch(/caused by/);
+  });
+
+  const wrong: readonly [string, string, RegExp][] = [
+    ["of a later interface", "export default { api: 2, entries: [] };", /found api 2/],
+    ["without a default export", "export const x = 1;", /found undefined as default export/],
+    ["without entries", "export default { api: 1 };", /no list of entries/],
+    [
+      "with half an entry",
+      "export default { api: 1, entries: [{ kind: 'solver', name: 'wrong' }] };",
+      /the entry "wrong"/,
+    ],
+  ];
+  for (const [what, code, message] of wrong) {
+    test(`${what} is refused`, async () => {
+      const folder = await temporaryFolder();
+      await install(folder, { name: "secateur-plugin-wrong", code });
+      const result = await call(["explain", "wrong"], { cwd: folder });
+      expect(result.code).toBe(2);
+      expect(result.stderr).toMatch(message);
+      expect(result.stderr).toContain("ERR_PLUGIN");
+    });
+  }
+});
+
+describe("secateur plugins", () => {
+  test("lists ours with what they offer, and installed ones without running them", async () => {
+    const folder = await temporaryFolder();
+    const manifest = { keywords: ["secateur-plugin"], description: "does much" };
+    await install(folder, { name: "secateur-plugin-x", code: "throw new Error('was run');", manifest });
+    await install(folder, { name: "@acme/y", code: "throw new Error('was run');", manifest });
+    await install(folder, { name: "unrelated" });
+    const { code, stdout } = await call(["plugins", "--json"], { cwd: folder });
+    expect(code).toBe(0);
+    const { plugins } = JSON.parse(stdout) as {
+      plugins: { package: string; source: string; entries?: { name: string }[] }[];
+    };
+    const installed = plugins.filter(({ source }) => source === "installed");
+    expect(installed.map((plugin) => plugin.package)).toEqual(["@acme/y", "secateur-plugin-x"]);
+    expect(plugins.flatMap(({ entries = [] }) => entries.map(({ name }) => name))).toEqual(
+      expect.arrayContaining(["chita", "magnitude", "empirical-fisher"]),
+    );
+    expect((await call(["plugins"], { cwd: folder })).stdout).toMatch(/secateur-plugin-x\s+1\.2\.3\s+does much/);
+  });
+
+  test("is not disturbed by a broken manifest", async () => {
+    const folder = await temporaryFolder();
+    await mkdir(join(folder, "node_modules", "broken"), { recursive: true });
+    await writeFile(join(folder, "node_modules", "broken", "package.json"), "{");
+    expect((await call(["plugins"], { cwd: folder })).code).toBe(0);
+  });
+});

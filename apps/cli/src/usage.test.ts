@@ -1,0 +1,67 @@
+import { expect, test } from "vitest";
+import { commandNames } from "./program.ts";
+import { call } from "./testing.test-support.ts";
+
+test("--help lists every command and the exit codes, on stdout", async () => {
+  const { code, stdout, stderr } = await call(["--help"]);
+  expect(code).toBe(0);
+  expect(stderr).toBe("");
+  for (const name of commandNames) expect(stdout).toMatch(new RegExp(`^  ${name} `, "m"));
+  expect(stdout).toContain("130 interrupted");
+});
+
+test("--version prints the version of the package", async () => {
+  const { code, stdout } = await call(["--version"]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^\d+\.\d+\.\d+/);
+});
+
+test("no command at all prints the help on stderr and is bad usage", async () => {
+  const { code, stdout, stderr } = await call([]);
+  expect(code).toBe(2);
+  expect(stdout).toBe("");
+  expect(stderr).toContain("Usage: secateur");
+});
+
+for (const name of commandNames) {
+  test(`${name} --help gives an example or explains itself`, async () => {
+    const { code, stdout } = await call([name, "--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/Example|Installed plugins/);
+  });
+}
+
+test("the help of a command can be asked for by 'help' too", async () => {
+  const asked = await call(["help", "prune", "--solver", "magnitude"]);
+  const flagged = await call(["prune", "--solver", "magnitude", "--help"]);
+  expect(asked).toEqual(flagged);
+});
+
+test("an unknown command is refused with the nearest one", async () => {
+  const { code, stderr } = await call(["prun"]);
+  expect(code).toBe(2);
+  expect(stderr).toBe("secateur: unknown command 'prun'; did you mean 'prune'? see 'secateur --help' [ERR_USAGE]\n");
+});
+
+test("an unknown flag is refused with the nearest one", async () => {
+  const { code, stderr } = await call(["eval", "net.safetensors", "--dat", "mnist"]);
+  expect(code).toBe(2);
+  expect(stderr).toContain("did you mean '--data'?");
+});
+
+test("a missing argument is named", async () => {
+  const { code, stderr } = await call(["inspect"]);
+  expect(code).toBe(2);
+  expect(stderr).toContain("missing required argument 'model'");
+});
+
+test("a flag without its value is named, also where it chooses the solver", async () => {
+  const { code, stderr } = await call(["prune", "net.safetensors", "--solver"]);
+  expect(code).toBe(2);
+  expect(stderr).toContain("'--solver <name>' argument missing");
+});
+
+test("help goes through a solver's options", async () => {
+  const { stdout } = await call(["prune", "--solver", "magnitude", "--help"]);
+  expect(stdout).not.toContain("Options of the solver magnitude");
+});
