@@ -123,8 +123,10 @@ export function factoredBlock({ delta, input, group }: Factors, kernels: Kernels
 
   function columnNormsSquared(result: Float64Array): void {
     if (group === 1) {
-      const squares = (m: Mat): Mat => ({ ...m, data: Float64Array.from(m.data, (value) => value * value) });
-      kernels.gemm({ a: squares(delta), transposeA: true, b: squares(input), out: matrix(out, cols, result) });
+      const product = matrix(out, cols, kernels.alloc(out * cols, dtype));
+      kernels.gemm({ a: squares(delta), transposeA: true, b: squares(input), out: product });
+      result.set(product.data);
+      kernels.free(product.data);
       return;
     }
     result.fill(0);
@@ -142,4 +144,10 @@ function repeat(u: Vec, times: number): Vec {
   const out = u instanceof Float64Array ? new Float64Array(u.length * times) : new Float32Array(u.length * times);
   for (let i = 0; i < out.length; i++) out[i] = u[Math.floor(i / times)]!;
   return out;
+}
+
+function squares(m: Mat): Mat {
+  const data = m.data.slice();
+  for (let i = 0; i < data.length; i++) data[i] = data[i]! * data[i]!;
+  return { ...m, data };
 }

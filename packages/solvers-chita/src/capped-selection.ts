@@ -24,21 +24,23 @@ export function kthLargest(q: Vec, k: number, kernels: Kernels): number {
 /**
  * Chooses, and writes z into `z` [p].
  *
- * @param spec.q - scores [p]
+ * @param spec.q - scores [p], >= 0
  * @param spec.k - 1 <= k <= p
  * @param spec.width - > 0
+ * @param spec.guess - where to look for tau first: the last one of a slightly different q, or the k-th largest score
  */
-export function cappedSelection(spec: { q: Vec; k: number; width: number; z: Vec; kernels: Kernels }): CappedSelection {
+export function cappedSelection(spec: { q: Vec; k: number; width: number; z: Vec; guess: number }): CappedSelection {
   const { q, k, width, z } = spec;
-  let high = kthLargest(q, k, spec.kernels);
-  let low = high - width;
-  const candidates = q.filter((score) => score > low);
-  let threshold = high - width / 2;
-  for (let round = 0; round < 60; round++) {
+  // At -width every z is 1; at the largest score every z is 0.
+  let low = -width;
+  let high = 0;
+  for (let j = 0; j < q.length; j++) high = Math.max(high, q[j]!);
+  let threshold = Math.min(Math.max(spec.guess, low), high);
+  for (let round = 0; round < 100; round++) {
     let excess = -k;
     let inside = 0;
-    for (let j = 0; j < candidates.length; j++) {
-      const share = (candidates[j]! - threshold) / width;
+    for (let j = 0; j < q.length; j++) {
+      const share = (q[j]! - threshold) / width;
       if (share >= 1) excess += 1;
       else if (share > 0) {
         excess += share;

@@ -131,6 +131,7 @@ async function search(model: RowModel, keep: number, options: ChitaOptions, ctx:
   kernels.cholesky(preconditioner); // I + A A'/lambda: its pivots are at least 1, up to rounding
   const limits: RelaxationOptions = { maxIterations: options.iterations ?? 20 };
   const { wanted, lowerBound, iterations } = await solveRelaxation({ space, k: keep, preconditioner, ...limits }, ctx);
+  kernels.free(preconditioner.data);
   const columns = kernels.largest(wanted.map(Math.abs), keep);
   const { pool = 64, rounds = 4 } = options;
   const exchanging: ExchangeOptions = { pool, maxRounds: rounds };

@@ -11,11 +11,11 @@ import { type RowModel, valueAt, vector } from "./row-model.ts";
 /** Limits of {@link coordinateDescent}. */
 export interface CoordinateDescentOptions {
   /** Sweeps over the support, >= 0; default 100. */
-  readonly maxSweeps?: number;
+  readonly maxSweeps?: number | undefined;
   /** Stop when a sweep lowers Q by less than this fraction of it; default 1e-7. */
-  readonly tolerance?: number;
+  readonly tolerance?: number | undefined;
   /** Default "exact". */
-  readonly residual?: "exact" | "published";
+  readonly residual?: "exact" | "published" | undefined;
 }
 
 /** Minimises a row model restricted to the support, from d = 0 (kept weights as they were). n * k multiply-adds a sweep, twice. */

@@ -59,6 +59,7 @@ export async function exchange(
     best = next;
     trace.push(best.value);
   }
+  space.kernels.free(gram.data);
   return { columns: best.columns, w: best.w, trace, swaps };
 }
 
@@ -82,7 +83,8 @@ async function swapRound(
   const pool = choosePool(space, spec);
   const A = await columnsOf(space, pool.members);
   addOuter(space, gram, pick(A, pool.kept), -1);
-  const L = matrix(rows, rows, gram.data.slice());
+  const L = matrix(rows, rows, kernels.alloc(rows * rows, "f64"));
+  L.data.set(gram.data);
   const pivot = kernels.cholesky(L);
   if (pivot >= 0) throw singularRefit(pivot, model.damping);
   const base = await eliminate(space, pool.others, L);
@@ -102,6 +104,7 @@ async function swapRound(
   kernels.gemv({ a: inside, x, out: u });
   solveFactored(L, u, kernels);
   kernels.axpy(1, base, u);
+  for (const { data } of [A, L]) kernels.free(data);
   const wanted = await wantedWeights(space, u);
   chosen.forEach((i, s) => {
     wanted[pool.members[i]!] = x[s]!;
@@ -125,7 +128,8 @@ interface Pool {
 function choosePool({ kernels, size }: RowSpace, spec: { columns: Uint32Array; wanted: Vec; pool: number }): Pool {
   const { columns, wanted, pool } = spec;
   const inside = new Float64Array(size).fill(Number.NEGATIVE_INFINITY);
-  const outside = Float64Array.from(wanted, Math.abs);
+  const outside = new Float64Array(size);
+  for (let j = 0; j < size; j++) outside[j] = Math.abs(wanted[j]!);
   for (const j of columns) {
     inside[j] = -outside[j]!;
     outside[j] = Number.NEGATIVE_INFINITY;
@@ -161,11 +165,13 @@ function poolSystem(
   const b = new Float64Array(c);
   kernels.gemv({ a: A, transpose: true, x: base, out: b, alpha: -1 / lambda });
   for (let i = 0; i < c; i++) b[i]! += wanted[members[i]!]!;
-  const X = matrix(A.rows, c, A.data.slice());
+  const X = matrix(A.rows, c, kernels.alloc(A.data.length, "f64"));
+  X.data.set(A.data);
   kernels.triangularSolve({ l: L, b: X });
   const B = matrix(c, c, new Float64Array(c * c));
   kernels.gram({ a: X, transpose: true, out: B, alpha: 1 / lambda });
   for (let i = 0; i < c; i++) B.data[i * c + i]! += 1;
+  kernels.free(X.data);
   return { B, b };
 }
 

@@ -12,9 +12,9 @@ import { type RowModel, restrict, vector } from "./row-model.ts";
 /** Limits of {@link iht}. */
 export interface IhtOptions {
   /** Steps in all, >= 1; default 200. */
-  readonly maxIterations?: number;
+  readonly maxIterations?: number | undefined;
   /** Stop when a step lowers Q by less than this fraction of it; default 1e-5. */
-  readonly tolerance?: number;
+  readonly tolerance?: number | undefined;
 }
 
 /** What a run gives. */

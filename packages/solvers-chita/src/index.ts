@@ -7,4 +7,5 @@ export { type ChitaOptions, chita } from "./chita.ts";
 export type { CoordinateDescentOptions } from "./coordinate-descent.ts";
 export type { IhtOptions } from "./iht.ts";
 export { type BsoOptions, chitaBlock, chitaBso, chitaCd, chitaIht, ridgeRefit } from "./named-solvers.ts";
+export { default } from "./plugin.ts";
 export type { RefitForm } from "./refit.ts";

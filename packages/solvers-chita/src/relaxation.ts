@@ -56,7 +56,14 @@ export async function solveRelaxation(
   const z = vector(size, model.dtype);
   const energy = 0.5 * lambda * kernels.dot(model.w0, model.w0);
   const quadratic = (x: Float64Array): number => -0.5 * kernels.dot(x, x) - kernels.dot(x, target) + energy;
-  const choose = (at: Vec): number => cappedSelection({ q: at.map(square), k, width, z, kernels }).value;
+  const q = vector(size, model.dtype);
+  let guess = floor;
+  const choose = (at: Vec): number => {
+    kernels.multiply(at, at, q);
+    const { threshold, value } = cappedSelection({ q, k, width, z, guess });
+    guess = threshold;
+    return value;
+  };
   const slopeOf = async (at: Vec, x: Float64Array): Promise<Float64Array> => {
     kernels.multiply(z, at, z);
     const g = new Float64Array(rows);

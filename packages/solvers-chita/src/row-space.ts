@@ -75,7 +75,7 @@ export async function wantedWeights(space: RowSpace, u: Float64Array): Promise<V
   return V;
 }
 
-/** A_S [n, columns.length] in f64. */
+/** A_S [n, columns.length] in f64, in kernel memory. */
 export async function columnsOf(space: RowSpace, columns: Uint32Array): Promise<Mat> {
   const { rows, model } = space;
   const gathered = vector(rows * columns.length, model.dtype);
@@ -88,7 +88,7 @@ export async function columnsOf(space: RowSpace, columns: Uint32Array): Promise<
   );
 }
 
-/** I + A A' / lambda over all columns [n, n] f64. */
+/** I + A A' / lambda over all columns [n, n] f64, in kernel memory. */
 export async function fullGram(space: RowSpace): Promise<Mat> {
   const gram = await space.model.rowGram();
   return regularised(space, gram.data);
@@ -122,8 +122,8 @@ async function tiledGram({ model, kernels, rows }: RowSpace, columns: Uint32Arra
   return gram;
 }
 
-function regularised({ rows, model, lambda }: RowSpace, gram: Vec): Mat {
-  const out = matrix(rows, rows, new Float64Array(rows * rows));
+function regularised({ rows, model, lambda, kernels }: RowSpace, gram: Vec): Mat {
+  const out = matrix(rows, rows, kernels.alloc(rows * rows, "f64"));
   const factor = model.scale / lambda;
   for (let i = 0; i < gram.length; i++) out.data[i] = factor * gram[i]!;
   for (let i = 0; i < rows; i++) out.data[i * rows + i]! += 1;

@@ -1,0 +1,95 @@
+import { definePlugin, defineSolver, type Plugin } from "@secateur/core";
+import { z } from "zod";
+import { chita } from "./chita.ts";
+import { chitaBlock, chitaBso, chitaCd, chitaIht } from "./named-solvers.ts";
+
+const reference =
+  "Benbaki, Chen, Meng, Hazimeh, Ponomareva, Zhao, Mazumder: Fast as CHITA: Neural Network Pruning with Combinatorial Optimization, ICML 2023";
+const form = z
+  .enum(["auto", "primal", "dual", "cg"])
+  .default("auto")
+  .describe(
+    "how the ridge system on the support is solved: k x k or n x n Cholesky, conjugate gradients, or the cheapest",
+  );
+
+/** The plugin manifest of this package. */
+const plugin: Plugin = definePlugin({
+  api: 1,
+  name: "@secateur/solvers-chita",
+  entries: [
+    defineSolver({
+      name: "chita",
+      summary: "near-optimal weights and mask for a quadratic model of the loss, with a certified lower bound",
+      reference,
+      explanation: `Minimises Q(w) = 1/2 d'Hd + g'd, d = w - w0, over at most k non-zero weights, with H = G'G/n + ridge I from gradient rows. Three steps: the dual of the perspective relaxation gives a lower bound and a support to round to; exact swaps improve the support; the weights are the exact ridge minimiser on it. Far targets are reached in stages with fresh gradients. The gap between objective and lower bound is reported.`,
+      options: z.strictObject({
+        iterations: z.int().min(1).default(20).describe("iterations on the relaxation"),
+        pool: z.int().min(0).default(64).describe("swap candidates of each kind, kept and pruned; 0 = no swaps"),
+        rounds: z.int().min(0).default(4).describe("rounds of swaps"),
+        maxRows: z.int().min(1).default(2048).describe("beyond this many gradient rows active-set IHT takes over"),
+      }),
+      create: chita,
+    }),
+    defineSolver({
+      name: "chita.iht",
+      summary: "the paper's active-set iterative hard thresholding with exact line search",
+      reference,
+      explanation:
+        "Gradient steps followed by keeping the k largest weights; step lengths by exact line search, through the first change of support; worked on a small active set first. Its weights are the last iterate's, not the exact minimiser on the support.",
+      options: z.strictObject({
+        maxIterations: z.int().min(1).default(200).describe("steps in all"),
+        tolerance: z
+          .number()
+          .min(0)
+          .default(1e-5)
+          .describe("stop when a step gains less than this fraction of the objective"),
+      }),
+      create: chitaIht,
+    }),
+    defineSolver({
+      name: "chita.cd",
+      summary: "cyclic coordinate descent on the support of largest magnitudes",
+      reference,
+      explanation:
+        "Fixes the support by magnitude (with the first-order term: by IHT) and minimises over one weight after the other. Converges to chita.bso. The public code computes its residual wrongly and changes nothing without the first-order term; residual=published repeats that.",
+      options: z.strictObject({
+        maxSweeps: z.int().min(0).default(100).describe("sweeps over the support"),
+        tolerance: z
+          .number()
+          .min(0)
+          .default(1e-7)
+          .describe("stop when a sweep gains less than this fraction of the objective"),
+        residual: z
+          .enum(["exact", "published"])
+          .default("exact")
+          .describe("published: repeat the public code's residual, to reproduce its tables"),
+      }),
+      create: chitaCd,
+    }),
+    defineSolver({
+      name: "chita.bso",
+      summary: "exact ridge back-solve on the support of largest magnitudes",
+      reference,
+      explanation:
+        "Fixes the support by magnitude (with the first-order term: by IHT) and solves for the best weights on it exactly. Without the first-order term this is the joint OBS update.",
+      options: z.strictObject({ form }),
+      create: chitaBso,
+    }),
+    defineSolver({
+      name: "chita.block",
+      summary: "the back-solve block by block, for networks whose support is too large for one system",
+      reference,
+      explanation:
+        "As chita.bso, with H taken as block-diagonal: each block of a layer is solved as if all others stayed as they were.",
+      options: z.strictObject({
+        blockSize: z
+          .union([z.int().min(1), z.literal("layer")])
+          .default(2000)
+          .describe('weights a block, or "layer"'),
+        form,
+      }),
+      create: chitaBlock,
+    }),
+  ],
+});
+export default plugin;
