@@ -1,0 +1,155 @@
+/** The demo: the bundled MLPNet, pruned by magnitude and by CHITA with defaults, as a table, files, a report and a plot. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Dataset } from "@secateur/core";
+import type { DatasetSplits } from "@secateur/datasets";
+import { writeFileAtomic } from "@secateur/formats";
+import { compressedSizes } from "../commands/inspect.ts";
+import { type FoundEntry, findSolver, type SolverEntry } from "../plugins/find-entry.ts";
+import { needsGradients, pruneNetwork } from "../prune/prune-network.ts";
+import { resolveOptions } from "../prune/prune-settings.ts";
+import type { ReportRun } from "../report/report-run.ts";
+import { architectureKey } from "../run/architectures.ts";
+import { encodeNetwork } from "../run/encode-network.ts";
+import { openData } from "../run/open-data.ts";
+import { openModel } from "../run/open-model.ts";
+import { type Session, withSession } from "../run/session.ts";
+import { versions } from "../run/versions.ts";
+import type { Terminal } from "../terminal.ts";
+import { formatBytes, formatCount, formatDuration, formatFraction, formatPercent } from "../text/format.ts";
+import { formatTable } from "../text/table.ts";
+
+/** The bundled network; assets/README.md says how it was trained. */
+const bundledModel = fileURLToPath(new URL("../../assets/mlpnet-mnist.safetensors", import.meta.url));
+
+/** What the demo runs, and where its files go. */
+export interface DemoSpec {
+  readonly terminal: Terminal;
+  /** Absolute path; made if missing, files of earlier demos in it are replaced. */
+  readonly folder: string;
+  /** Default: magnitude and chita. */
+  readonly solvers?: readonly string[];
+  /** Default: 0.9, 0.95, 0.98. */
+  readonly sparsities?: readonly number[];
+}
+
+/** Runs the demo and prints its table. @throws what the commands throw; ERR_ABORTED */
+export async function runDemo(spec: DemoSpec): Promise<void> {
+  const { terminal, folder, solvers = ["magnitude", "chita"], sparsities = [0.9, 0.95, 0.98] } = spec;
+  await mkdir(folder, { recursive: true });
+  // Generated files, wherever the demo is run, are nobody's to commit.
+  await writeFileAtomic(join(folder, ".gitignore"), "*\n", { overwrite: true });
+  const found = await Promise.all(solvers.map((name) => findSolver(name, terminal.cwd)));
+  await withSession({ flags: {}, terminal, overwrite: true }, async (session) => {
+    const { network, architecture } = await openModel({ path: bundledModel, arch: undefined });
+    const data = await openData({ data: "mnist", normalize: undefined, classes: network.spec.classes });
+    const dense = await network.evaluate(data.test, session.context());
+    const before = `${architecture.name}, ${formatCount(weightCount(network.params()))} weights: ${formatPercent(dense.accuracy)} of ${formatCount(dense.examples)} test images of MNIST\n`;
+    terminal.stdout.write(`\n${before}\n`);
+    const runs: ReportRun[] = [];
+    for (const solver of found) {
+      for (const sparsity of sparsities) {
+        const run = await pruneOnce({ solver, sparsity, data, folder, session });
+        runs.push(run);
+        if (terminal.stderr.isTTY !== true) terminal.stderr.write(progressLine(run));
+      }
+    }
+    await writeReport({ runs, folder, found });
+    terminal.stdout.write(`${demoTable(runs)}\n${filesText(folder)}`);
+  });
+}
+
+function weightCount(params: readonly { rows: number; cols: number }[]): number {
+  return params.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
+}
+
+async function pruneOnce(spec: {
+  solver: FoundEntry<SolverEntry>;
+  sparsity: number;
+  data: DatasetSplits;
+  folder: string;
+  session: Session;
+}): Promise<ReportRun> {
+  const { solver: found, sparsity, data, folder, session } = spec;
+  const { entry } = found;
+  const { network, architecture, metadata } = await openModel({ path: bundledModel, arch: undefined });
+  const solver = entry.create((await resolveOptions(entry, {})) as never);
+  const dense = await network.evaluate(data.test, session.context());
+  const train: { train?: Dataset } = needsGradients(solver) ? { train: data.train } : {};
+  const result = await pruneNetwork({ network, solver, sparsity, plan: {}, session, ...train });
+  const pruned = await network.evaluate(data.test, session.context());
+
+  const path = join(folder, `mlpnet.${entry.name}-${sparsity}.safetensors`);
+  const labels = {
+    [architectureKey]: architecture.name,
+    "secateur.solver": entry.name,
+    "secateur.sparsity": `${sparsity}`,
+  };
+  const bytes = encodeNetwork({ network, path, metadata: { ...metadata, ...labels } });
+  await writeFileAtomic(path, bytes, { overwrite: true });
+  const { gzipBytes } = await compressedSizes(bytes, session.signal);
+  const { reportRun } = await import("../report/prune-report.ts");
+  const run = reportRun({ outcome: { dense, result, pruned }, solver: entry.name, sparsity });
+  return { ...run, fileBytes: bytes.length, gzipBytes };
+}
+
+/** Where nothing is drawn on a terminal, a line a run shows that the demo lives. */
+function progressLine({ solver, sparsity, timing }: ReportRun): string {
+  return `pruned to ${formatFraction(sparsity)} by ${solver} in ${formatDuration(timing.totalMs)}\n`;
+}
+
+function demoTable(runs: readonly ReportRun[]): string {
+  const right = { align: "right" } as const;
+  return formatTable(
+    [
+      { title: "solver" },
+      { title: "sparsity", ...right },
+      { title: "accuracy", ...right },
+      { title: "kept weights", ...right },
+      { title: "file", ...right },
+      { title: "gzipped", ...right },
+      { title: "seconds", ...right },
+    ],
+    runs.map(({ solver, sparsity, pruned, nonzeros, fileBytes = 0, gzipBytes = 0, timing }) => [
+      solver,
+      formatFraction(sparsity),
+      formatPercent(pruned.accuracy),
+      formatCount(nonzeros),
+      formatBytes(fileBytes),
+      formatBytes(gzipBytes),
+      (timing.totalMs / 1000).toFixed(2),
+    ]),
+  );
+}
+
+async function writeReport(spec: {
+  runs: readonly ReportRun[];
+  folder: string;
+  found: readonly FoundEntry<SolverEntry>[];
+}): Promise<void> {
+  const { runs, folder, found } = spec;
+  const [{ makeReport }, { accuracyFigure }, { svgFile }] = await Promise.all([
+    import("../report/report.ts"),
+    import("../report/figures.ts"),
+    import("../report/figure.ts"),
+  ]);
+  const html = await makeReport({
+    title: "MLPNet on MNIST, pruned",
+    summary: "The bundled network at several sparsities, each solver with its defaults, seed 0.",
+    runs,
+    command: "npm run demo",
+    versions: versions(found),
+    facts: [],
+  });
+  await writeFileAtomic(join(folder, "report.html"), html, { overwrite: true });
+  await writeFileAtomic(join(folder, "accuracy.svg"), svgFile(accuracyFigure(runs)), { overwrite: true });
+}
+
+function filesText(folder: string): string {
+  return [
+    `Report with plots:   ${join(folder, "report.html")}\n`,
+    `The plot by itself:  ${join(folder, "accuracy.svg")}\n`,
+    `Pruned networks:     ${join(folder, "*.safetensors")}\n`,
+  ].join("");
+}

@@ -1,0 +1,142 @@
+/** The JSON documents have exactly the keys that docs/cli.md promises, no more and no fewer. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { call, smallArch, smallProblem, smallTask } from "./testing.test-support.ts";
+
+/** The keys of the first column of each table under "### COMMAND", and of nested objects named in the second. */
+let contract: ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>;
+
+beforeAll(async () => {
+  const page = await readFile(new URL("../../../docs/cli.md", import.meta.url), "utf8");
+  const documents = page.slice(page.indexOf("## JSON documents"), page.indexOf("## Files"));
+  const sections = documents.split(/^### /m).slice(1);
+  contract = new Map(sections.map((section) => [section.slice(0, section.indexOf("\n")).trim(), readTable(section)]));
+});
+
+function readTable(section: string): ReadonlyMap<string, readonly string[]> {
+  const keys = new Map<string, readonly string[]>();
+  for (const [, first = "", second = ""] of section.matchAll(/^\| (`.*?) \| (.*) \|$/gm)) {
+    // A parenthesis explains; what is in it are values or words, not keys.
+    const inner = codes(second.replace(/\([^)]*\)/g, ""));
+    for (const key of codes(first)) keys.set(key, key.endsWith("[]") || nested.has(key) ? inner : []);
+  }
+  return keys;
+}
+
+/** Keys whose value is an object with keys of its own. */
+const nested = new Set(["dense", "pruned", "timing", "test"]);
+
+function codes(text: string): readonly string[] {
+  return [...text.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
+}
+
+/** Fails unless the document has the promised keys; those marked "?" may be missing. */
+function checkDocument(command: string, document: Record<string, unknown>): void {
+  const promised = contract.get(command)!;
+  checkKeys(document, [...promised.keys()]);
+  for (const [key, inner] of promised) {
+    if (inner.length === 0) continue;
+    const value = document[key.replace(/[?[\]]/g, "")];
+    const items = Array.isArray(value) ? value : [value];
+    expect(items.length).toBeGreaterThan(0);
+    for (const item of items) checkKeys(item as Record<string, unknown>, inner);
+  }
+}
+
+function checkKeys(value: Record<string, unknown>, promised: readonly string[]): void {
+  const plain = promised.map((key) => key.replace(/[?[\]]/g, ""));
+  const needed = promised.filter((key) => !key.endsWith("?")).map((key) => key.replace("[]", ""));
+  expect(Object.keys(value).filter((key) => !plain.includes(key))).toEqual([]);
+  expect(needed.filter((key) => !(key in value))).toEqual([]);
+}
+
+async function documentOf(argv: readonly string[], cwd?: string): Promise<Record<string, unknown>> {
+  const { code, stdout, stderr } = await call([...argv, "--json"], cwd === undefined ? {} : { cwd });
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  // Exactly one document: JSON.parse refuses anything before or after it.
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+describe("the JSON document of", () => {
+  test("prune", async () => {
+    const { model, data } = await smallTask();
+    const argv = ["prune", model, "--data", data, "--solver", "magnitude", "--sparsity", "0.5", "--stages", "2"];
+    checkDocument("prune", await documentOf(argv));
+  });
+
+  test("prune with gradients", async () => {
+    const { model, data } = await smallTask();
+    const argv = ["prune", model, "--data", data, "--sparsity", "0.5", "--examples", "30"];
+    const document = await documentOf(argv);
+    checkDocument("prune", document);
+    expect((document["stages"] as { loss?: number }[])[0]!.loss).toBeGreaterThan(0);
+  });
+
+  test("solve", async () => {
+    const { folder, gradients, weights } = await smallProblem();
+    const argv = ["solve", "--gradients", gradients, "--weights", weights, "--keep", "3"];
+    checkDocument("solve", await documentOf(argv));
+    checkDocument("solve", await documentOf([...argv, "--out", join(folder, "out.npy")]));
+  });
+
+  test("eval", async () => {
+    const { model, data } = await smallTask();
+    checkDocument("eval", await documentOf(["eval", model, "--data", data]));
+  });
+
+  test("train", async () => {
+    const { folder, data } = await smallTask();
+    const argv = [
+      "train",
+      "--arch",
+      smallArch,
+      "--data",
+      data,
+      "--epochs",
+      "2",
+      "--out",
+      join(folder, "t.safetensors"),
+    ];
+    checkDocument("train", await documentOf(argv));
+  });
+
+  test("inspect", async () => {
+    const { model } = await smallTask();
+    checkDocument("inspect", await documentOf(["inspect", model]));
+  });
+
+  test("plugins", async () => {
+    const { folder } = await smallTask();
+    checkDocument("plugins", await documentOf(["plugins"], folder));
+  });
+});
+
+describe("the page", () => {
+  test("has a table for every command that prints a document", () => {
+    expect([...contract.keys()].sort()).toEqual(["eval", "inspect", "plugins", "prune", "solve", "train"]);
+    for (const keys of contract.values()) expect(keys.size).toBeGreaterThan(0);
+  });
+
+  test("promises the keys that scripts were told of first", () => {
+    expect([...contract.get("eval")!.keys()]).toEqual(["accuracy", "loss", "examples"]);
+    const solve = ["objective", "nonzeros", "size", "status", "iterations", "solveMs", "solver", "seed"];
+    expect([...contract.get("solve")!.keys()]).toEqual(expect.arrayContaining(solve));
+    const prune = [
+      "dense",
+      "pruned",
+      "sparsity",
+      "nonzeros",
+      "prunable",
+      "objective",
+      "layers[]",
+      "stages[]",
+      "timing",
+    ];
+    const rest = ["peakMemoryBytes", "solver", "seed", "recipe", "versions"];
+    expect([...contract.get("prune")!.keys()]).toEqual(expect.arrayContaining([...prune, ...rest]));
+    const stage = ["sparsity", "objective", "gradientMs", "solveMs", "retrainMs"];
+    expect(contract.get("prune")!.get("stages[]")).toEqual(expect.arrayContaining(stage));
+  });
+});

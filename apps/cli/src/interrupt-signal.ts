@@ -1,0 +1,17 @@
+import process from "node:process";
+
+/** How long an interrupted run may take to stop by itself; then it is stopped. Unfinished files are removed at exit. */
+const graceMs = 900;
+
+/** A signal that fires on Ctrl-C and on termination; a second one, or a run that does not stop, ends the process. */
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) process.exit(130);
+      controller.abort(name);
+      setTimeout(() => process.exit(130), graceMs).unref();
+    });
+  }
+  return controller.signal;
+}
