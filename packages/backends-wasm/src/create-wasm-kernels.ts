@@ -6,7 +6,7 @@ import { columnSums } from "./column-sums.ts";
 import { dot } from "./dot.ts";
 import { axpy, multiply, relu, reluBackward } from "./elementwise.ts";
 import { type Engine, startEngine } from "./engine.ts";
-import { badOption } from "./errors.ts";
+import { badOption, kernelsClosed } from "./errors.ts";
 import { gemm, gram } from "./gemm.ts";
 import { largest } from "./largest.ts";
 import { gemv, rowDots } from "./row-sums.ts";
@@ -57,38 +57,51 @@ const MAX_MEMORY_BYTES = 65536 * 65536;
 export async function createWasmKernels(options: WasmKernelOptions = {}): Promise<WasmKernels> {
   const threads = threadCount(options.threads);
   const maxMemoryBytes = memoryLimit(options.maxMemoryBytes);
-  const { build, module } = await compileBuild(options.build);
+  const { build, module } = await compileBuild(buildName(options.build));
   const engine = await startEngine(module, new WasmMemory(maxMemoryBytes), threads);
   return kernelsOn(engine, `wasm-${build}`);
 }
 
 function kernelsOn(engine: Engine, name: string): WasmKernels {
-  const { memory } = engine;
+  let isClosed = false;
+  const open = (): Engine => {
+    if (isClosed) throw kernelsClosed();
+    return engine;
+  };
   return {
     name,
     threads: engine.threads,
-    usedBytes: () => memory.usedBytes,
-    alloc: (length, dtype) => memory.alloc(length, dtype),
-    free: (vector) => memory.free(vector),
-    gemm: (spec) => gemm(engine, spec),
-    gram: (spec) => gram(engine, spec),
-    gemv: (spec) => gemv(engine, spec),
-    cholesky: (a) => cholesky(engine, a),
-    triangularSolve: (spec) => triangularSolve(engine, spec),
-    dot: (a, b) => dot(engine, a, b),
-    axpy: (alpha, x, y) => axpy(engine, alpha, x, y),
-    multiply: (a, b, out) => multiply(engine, a, b, out),
-    scaleRows: (a, scales, out) => scaleRows(engine, { a, scales, out }),
-    rowDots: (a, b, out, beta) => rowDots(engine, { a, b, out, beta }),
-    columnSums: (a, out) => columnSums(engine, a, out),
-    addRow: (a, row) => addRow(engine, a, row),
-    gatherColumns: (a, columns, out) => gatherColumns(engine, { a, columns, out }),
-    largest: (scores, k) => largest(engine, scores, k),
-    relu: (x, out) => relu(engine, x, out),
-    reluBackward: (activation, gradient, out) => reluBackward(engine, activation, gradient, out),
-    softmaxCrossEntropy: (spec) => softmaxCrossEntropy(engine, spec),
-    close: () => engine.close(),
+    usedBytes: () => engine.memory.usedBytes,
+    alloc: (length, dtype) => open().memory.alloc(length, dtype),
+    free: (vector) => engine.memory.free(vector),
+    gemm: (spec) => gemm(open(), spec),
+    gram: (spec) => gram(open(), spec),
+    gemv: (spec) => gemv(open(), spec),
+    cholesky: (a) => cholesky(open(), a),
+    triangularSolve: (spec) => triangularSolve(open(), spec),
+    dot: (a, b) => dot(open(), a, b),
+    axpy: (alpha, x, y) => axpy(open(), alpha, x, y),
+    multiply: (a, b, out) => multiply(open(), a, b, out),
+    scaleRows: (a, scales, out) => scaleRows(open(), { a, scales, out }),
+    rowDots: (a, b, out, beta) => rowDots(open(), { a, b, out, beta }),
+    columnSums: (a, out) => columnSums(open(), a, out),
+    addRow: (a, row) => addRow(open(), a, row),
+    gatherColumns: (a, columns, out) => gatherColumns(open(), { a, columns, out }),
+    largest: (scores, k) => largest(open(), scores, k),
+    relu: (x, out) => relu(open(), x, out),
+    reluBackward: (activation, gradient, out) => reluBackward(open(), activation, gradient, out),
+    softmaxCrossEntropy: (spec) => softmaxCrossEntropy(open(), spec),
+    close: async () => {
+      if (isClosed) return;
+      isClosed = true;
+      await engine.close();
+    },
   };
+}
+
+function buildName(wanted: WasmBuild | undefined): WasmBuild | undefined {
+  if (wanted === undefined || wanted === "simd" || wanted === "relaxed-simd") return wanted;
+  throw badOption("build", wanted, "'simd' or 'relaxed-simd'");
 }
 
 function threadCount(wanted: number | undefined): number {

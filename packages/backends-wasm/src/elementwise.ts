@@ -42,7 +42,7 @@ function mapVectors(engine: Engine, kernel: string, inputs: readonly Vec[], out:
   const inputSlabs: readonly Slab[] = [slabs.a, slabs.b];
   for (const [from, to] of stretches(engine, [...inputs, out])) {
     const sources = inputs.map((input, i) => placeVector(engine, inputSlabs[i] as Slab, input, from, to));
-    const target = spaceForVector(engine, slabs.out, out, from);
+    const target = spaceForVector(engine, slabs.out, out, from, to);
     runFlat(engine, { kernel, like: out, count: to - from, values: [...sources, target] });
     storeVector(engine, slabs.out, out, from, to);
   }

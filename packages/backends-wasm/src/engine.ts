@@ -4,7 +4,6 @@
  * Workspace is laid out once, so that a call can never fail for want of it and sizes of tiles do not depend on what else is
  * in memory. Address space that is not touched costs nothing.
  */
-import { kernelsClosed } from "./errors.ts";
 import { aligned } from "./heap.ts";
 import { ThreadPool, type UnitKernel } from "./thread-pool.ts";
 import type { WasmMemory } from "./wasm-memory.ts";
@@ -69,7 +68,6 @@ export async function startEngine(module: WebAssembly.Module, memory: WasmMemory
     Object.entries(functions).filter(([name]) => !name.startsWith("factorBlock") && name !== "dataEnd"),
   ) as unknown as ReadonlyMap<string, UnitKernel>;
   const pool = threads > 1 ? await ThreadPool.start({ module, memory: memory.memory, kernels, scratch }) : undefined;
-  let isClosed = false;
 
   return {
     memory,
@@ -77,20 +75,13 @@ export async function startEngine(module: WebAssembly.Module, memory: WasmMemory
     threads,
     scratch,
     run: (name, units, costNs, ...values) => {
-      if (isClosed) throw kernelsClosed();
       if (units <= 0) return;
       const kernel = kernels.get(name) as UnitKernel;
       if (pool === undefined || units === 1 || costNs < ALONE_BELOW_NS) kernel(0, units, scratchStart, ...values);
       else pool.dispatch(name, kernel, units, values);
     },
-    call: (name, ...values) => {
-      if (isClosed) throw kernelsClosed();
-      return (functions[name] as (...values: number[]) => number)(...values);
-    },
-    close: async () => {
-      isClosed = true;
-      await pool?.close();
-    },
+    call: (name, ...values) => (functions[name] as (...values: number[]) => number)(...values),
+    close: async () => pool?.close(),
   };
 }
 

@@ -9,11 +9,6 @@ import type { Dtype, Vec } from "@secateur/core";
 const parents = new WeakMap<Vec, Vec>();
 
 class HeapFloat32Array extends Float32Array {
-  // Copies (slice, map, filter) are ordinary arrays.
-  static get [Symbol.species](): Float32ArrayConstructor {
-    return Float32Array;
-  }
-
   override subarray(begin?: number, end?: number): Float32Array<ArrayBuffer> {
     const { offset, length } = viewRange(this, begin, end);
     return childOf(this, new HeapFloat32Array(this.buffer, offset, length));
@@ -21,15 +16,15 @@ class HeapFloat32Array extends Float32Array {
 }
 
 class HeapFloat64Array extends Float64Array {
-  static get [Symbol.species](): Float64ArrayConstructor {
-    return Float64Array;
-  }
-
   override subarray(begin?: number, end?: number): Float64Array<ArrayBuffer> {
     const { offset, length } = viewRange(this, begin, end);
     return childOf(this, new HeapFloat64Array(this.buffer, offset, length));
   }
 }
+
+// Copies (slice, map, filter) are made by `constructor`: ordinary arrays. It also keeps deep comparisons with those true.
+Object.defineProperty(HeapFloat32Array.prototype, "constructor", { value: Float32Array });
+Object.defineProperty(HeapFloat64Array.prototype, "constructor", { value: Float64Array });
 
 /** A vector over `length` entries of `buffer` at a byte offset. */
 export function heapVector(buffer: ArrayBufferLike, byteOffset: number, length: number, dtype: Dtype): Vec {

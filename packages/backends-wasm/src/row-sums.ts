@@ -67,7 +67,7 @@ export function storeSums(engine: Engine, { out, from, to, alpha, beta }: SumsTo
   const { slabs } = engine;
   // Sums are 8 bytes, out's entries at most 8: a stretch of sums that fits its slab has a stretch of out that fits too.
   const target =
-    beta === 0 ? spaceForVector(engine, slabs.out, out, from) : placeVector(engine, slabs.out, out, from, to);
+    beta === 0 ? spaceForVector(engine, slabs.out, out, from, to) : placeVector(engine, slabs.out, out, from, to);
   const kernel = `storeSums${out.BYTES_PER_ELEMENT * 8}`;
   engine.run(
     kernel,

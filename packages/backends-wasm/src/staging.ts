@@ -4,6 +4,7 @@
  */
 import type { Mat, Vec } from "@secateur/core";
 import type { Engine, Slab } from "./engine.ts";
+import { memoryExhausted } from "./errors.ts";
 
 /** Rows [rowFrom, rowTo) and columns [colFrom, colTo) of a matrix. */
 export interface Block {
@@ -28,6 +29,20 @@ export function isResident(engine: Engine, vector: ArrayBufferView): boolean {
   return engine.memory.addressOf(vector) !== undefined;
 }
 
+/**
+ * Calls `use` with a slab of at least `bytes`: the given one, or memory of the heap for as long as the call lasts.
+ * Throws ERR_WASM_MEMORY when neither has room.
+ */
+export function withRoom<T>(engine: Engine, slab: Slab, bytes: number, use: (slab: Slab) => T): T {
+  if (bytes <= slab.bytes) return use(slab);
+  const address = engine.memory.reserve(bytes);
+  try {
+    return use({ address, bytes });
+  } finally {
+    engine.memory.release(address);
+  }
+}
+
 /** Makes a block readable to kernels: in place, or as a copy in `slab`. */
 export function placeBlock(engine: Engine, slab: Slab, mat: Mat, block: Block): Placed {
   const placed = spaceFor(engine, slab, mat, block);
@@ -38,7 +53,11 @@ export function placeBlock(engine: Engine, slab: Slab, mat: Mat, block: Block): 
 /** Room for a block that kernels overwrite: in place, or in `slab`. `storeBlock` brings it home. */
 export function spaceFor(engine: Engine, slab: Slab, mat: Mat, block: Block): Placed {
   const address = engine.memory.addressOf(mat.data);
-  if (address === undefined) return { address: slab.address, stride: block.colTo - block.colFrom };
+  if (address === undefined) {
+    const stride = block.colTo - block.colFrom;
+    guard(engine, slab, (block.rowTo - block.rowFrom) * stride * mat.data.BYTES_PER_ELEMENT);
+    return { address: slab.address, stride };
+  }
   const offset = block.rowFrom * mat.cols + block.colFrom;
   return { address: address + offset * mat.data.BYTES_PER_ELEMENT, stride: mat.cols };
 }
@@ -53,15 +72,18 @@ export function placeVector(engine: Engine, slab: Slab, vector: Vec, from = 0, t
   const size = vector.BYTES_PER_ELEMENT;
   const address = engine.memory.addressOf(vector);
   if (address !== undefined) return address + from * size;
+  guard(engine, slab, (to - from) * size);
   const whole = from === 0 && to === vector.length;
   engine.memory.viewLike(vector).set(whole ? vector : vector.subarray(from, to), slab.address / size);
   return slab.address;
 }
 
 /** Room for entries [from, to) of a vector that kernels overwrite; returns their address. */
-export function spaceForVector(engine: Engine, slab: Slab, vector: Vec, from = 0): number {
+export function spaceForVector(engine: Engine, slab: Slab, vector: Vec, from = 0, to: number = vector.length): number {
   const address = engine.memory.addressOf(vector);
-  return address === undefined ? slab.address : address + from * vector.BYTES_PER_ELEMENT;
+  if (address !== undefined) return address + from * vector.BYTES_PER_ELEMENT;
+  guard(engine, slab, (to - from) * vector.BYTES_PER_ELEMENT);
+  return slab.address;
 }
 
 /** Copies entries [from, to) of a vector back from `slab`; nothing to do in place. */
@@ -81,8 +103,14 @@ export function placeIndices(
 ): number {
   const address = engine.memory.addressOf(indices);
   if (address !== undefined) return address + from * 4;
+  guard(engine, slab, (to - from) * 4);
   engine.memory.u32.set(indices.subarray(from, to), slab.address / 4);
   return slab.address;
+}
+
+// Callers cut tiles to fit. A mistake there must not write over the neighbouring slab.
+function guard(engine: Engine, slab: Slab, bytes: number): void {
+  if (bytes > slab.bytes) throw memoryExhausted(bytes, engine.memory.maxBytes);
 }
 
 interface BlockCopy {

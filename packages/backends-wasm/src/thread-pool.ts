@@ -67,6 +67,7 @@ export class ThreadPool {
     control[words.GRAIN] = grain;
     control[words.ARGUMENT_COUNT] = values.length;
     this.#arguments.set(values);
+    control[words.FAILED] = 0;
     Atomics.store(control, words.NEXT, 0);
     Atomics.store(control, words.OPEN, 1);
     Atomics.add(control, words.GENERATION, 1);

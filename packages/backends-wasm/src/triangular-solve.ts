@@ -5,7 +5,7 @@
 import { checkTriangularSolve, type Mat, type TriangularSolveSpec } from "@secateur/core";
 import type { Engine } from "./engine.ts";
 import { bitsOf } from "./product.ts";
-import { type Block, placeBlock, spaceFor, storeBlock } from "./staging.ts";
+import { type Block, isResident, placeBlock, storeBlock, withRoom } from "./staging.ts";
 import { ceilTo, floorTo, ranges } from "./tiles.ts";
 
 /** Unknowns solved at a time. */
@@ -17,31 +17,31 @@ export function triangularSolve(engine: Engine, spec: TriangularSolveSpec): void
   const { l, b, transpose = false } = spec;
   const n = l.rows;
   if (n === 0 || b.cols === 0) return;
-  const { slabs, memory } = engine;
+  const { slabs } = engine;
   const size = b.data.BYTES_PER_ELEMENT;
   const vector = 16 / size;
   const columnBytes = n * size;
-  // One vector of columns is the least; only with a tiny memory does it not fit its slab.
-  const fits = columnBytes * vector <= slabs.packed.bytes;
-  const cols = fits ? Math.floor(slabs.packed.bytes / columnBytes / vector) * vector : vector;
-  const step = Math.min(b.cols, cols < 2 * vector ? cols : floorTo(cols, 2 * vector));
-  const bytes = columnBytes * ceilTo(step, vector);
-  const packed = fits ? slabs.packed : { address: memory.reserve(2 * bytes), bytes };
-  const staged = fits ? slabs.b : { address: packed.address + bytes, bytes };
-  try {
-    for (const [colFrom, colTo] of ranges(b.cols, step)) {
-      const block = { rowFrom: 0, rowTo: n, colFrom, colTo };
-      const source = placeBlock(engine, staged, b, block);
-      solvePanels(engine, { l, isTransposed: transpose, packed: packed.address, m: colTo - colFrom, source });
-      const target = spaceFor(engine, staged, b, block);
-      const panels = Math.ceil((colTo - colFrom) / (2 * vector));
-      const values = [target.address, target.stride, n, colTo - colFrom, packed.address];
-      engine.run(`unpackPanels${bitsOf(b)}`, panels, n * (colTo - colFrom), ...values);
-      storeBlock(engine, b, block, target);
-    }
-  } finally {
-    if (!fits) memory.release(packed.address);
-  }
+  const cols = Math.min(b.cols, columnsAtOnce(slabs.packed.bytes / columnBytes, vector));
+  // One vector of columns is the least; only with a tiny memory it does not fit its slab.
+  const bytes = columnBytes * ceilTo(cols, vector);
+  withRoom(engine, slabs.packed, bytes, ({ address: packed }) => {
+    withRoom(engine, slabs.b, isResident(engine, b.data) ? 0 : bytes, (staged) => {
+      for (const [colFrom, colTo] of ranges(b.cols, cols)) {
+        const m = colTo - colFrom;
+        const block = { rowFrom: 0, rowTo: n, colFrom, colTo };
+        const source = placeBlock(engine, staged, b, block);
+        solvePanels(engine, { l, isTransposed: transpose, packed, m, source });
+        const values = [source.address, source.stride, n, m, packed];
+        engine.run(`unpackPanels${bitsOf(b)}`, Math.ceil(m / (2 * vector)), n * m, ...values);
+        storeBlock(engine, b, block, source);
+      }
+    });
+  });
+}
+
+// Whole panels of two vectors if there is room for one, else a single vector.
+function columnsAtOnce(room: number, vector: number): number {
+  return room < 2 * vector ? vector : floorTo(room, 2 * vector);
 }
 
 interface PanelSolve {

@@ -26,9 +26,9 @@ export class WasmMemory {
 
   /** A memory that may grow up to `maxBytes`, rounded down to pages of 64 KiB. */
   constructor(maxBytes: number) {
-    const maximum = Math.floor(maxBytes / PAGE_BYTES);
+    const { memory, maximum } = reserveMemory(Math.floor(maxBytes / PAGE_BYTES));
+    this.memory = memory;
     this.maxBytes = maximum * PAGE_BYTES;
-    this.memory = new WebAssembly.Memory({ initial: 1, maximum, shared: true });
     this.#collected = new FinalizationRegistry((address) => this.#heap.free(address));
     const { buffer } = this.memory;
     this.#buffers.add(buffer);
@@ -145,5 +145,15 @@ export class WasmMemory {
     this.#f64 = new Float64Array(buffer);
     this.#u32 = new Uint32Array(buffer);
     return true;
+  }
+}
+
+// A shared memory reserves its maximum as address space. Small devices do not have 4 GiB of it: take what there is.
+function reserveMemory(maximum: number): { memory: WebAssembly.Memory; maximum: number } {
+  try {
+    return { memory: new WebAssembly.Memory({ initial: 1, maximum, shared: true }), maximum };
+  } catch (error) {
+    if (!(error instanceof RangeError) || maximum < 512) throw error;
+    return reserveMemory(Math.floor(maximum / 2));
   }
 }

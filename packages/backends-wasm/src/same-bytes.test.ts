@@ -1,0 +1,111 @@
+import { type Dtype, type Kernels, matrix, type Vec } from "@secateur/core";
+import { describe, expect, it } from "vitest";
+import { supportedBuilds } from "./builds.ts";
+import { createWasmKernels, type WasmKernelOptions } from "./create-wasm-kernels.ts";
+import { bytesOf, Operands, type Residence, TINY_MEMORY } from "./kernels.test-support.ts";
+
+/** Every kernel once, large enough for the work to be shared and for a tiny memory to cut it; returns all results. */
+function everyKernel(kernels: Kernels, dtype: Dtype, residence: Residence): Map<string, Vec | Uint32Array> {
+  const make = new Operands(kernels, dtype, residence);
+  const results = new Map<string, Vec | Uint32Array>();
+  const tall = make.real(1100, 301);
+  const wide = make.real(301, 290);
+  for (const [name, a, transposeA, b, transposeB] of [
+    ["gemm", tall, false, wide, false],
+    ["gemm with a'", wide, true, make.real(301, 45), false],
+    ["gemm with b'", tall, false, make.real(7, 301), true],
+    ["gemm with both", tall, true, make.real(19, 1100), true],
+  ] as const) {
+    const out = make.real(transposeA ? a.cols : a.rows, transposeB ? b.rows : b.cols);
+    kernels.gemm({ a, transposeA, b, transposeB, out, alpha: 0.7, beta: 0.3 });
+    results.set(name, out.data);
+  }
+  for (const transpose of [false, true]) {
+    const n = transpose ? 301 : 1100;
+    const square = make.filled(n, n, 0);
+    kernels.gram({ a: tall, transpose, out: square });
+    results.set(`gram ${transpose}`, square.data.slice());
+    const out = make.realVector(n);
+    kernels.gemv({ a: tall, transpose, x: make.realVector(1401 - n), out, alpha: 0.7, beta: 0.3 });
+    results.set(`gemv ${transpose}`, out);
+  }
+  const long = make.real(3, 40_007);
+  const longProduct = make.vector(3);
+  kernels.gemv({ a: long, x: make.realVector(40_007), out: longProduct });
+  results.set("gemv of long rows", longProduct);
+
+  const spd = make.filled(301, 301, 0);
+  kernels.gram({ a: tall, transpose: true, out: spd });
+  expect(kernels.cholesky(spd)).toBe(-1);
+  results.set("cholesky", spd.data);
+  for (const transpose of [false, true]) {
+    const b = make.real(301, 37);
+    kernels.triangularSolve({ l: spd, transpose, b });
+    results.set(`triangularSolve ${transpose}`, b.data);
+  }
+
+  const other = make.real(1100, 301);
+  results.set("dot", Float64Array.of(kernels.dot(tall.data, other.data)));
+  const [dots, sums] = [make.realVector(1100), make.vector(301)];
+  kernels.rowDots(tall, other, dots, 0.3);
+  kernels.columnSums(tall, sums);
+  results.set("rowDots", dots).set("columnSums", sums);
+  kernels.axpy(0.7, tall.data, other.data);
+  results.set("axpy", other.data.slice());
+  kernels.multiply(tall.data, other.data, other.data);
+  results.set("multiply", other.data.slice());
+  kernels.scaleRows(other, dots, other);
+  kernels.addRow(other, sums);
+  results.set("scaleRows, addRow", other.data.slice());
+  kernels.relu(other.data, other.data);
+  results.set("relu", other.data.slice());
+  kernels.reluBackward(tall.data, other.data, other.data);
+  results.set("reluBackward", other.data.slice());
+  const gathered = make.filled(1100, 60, 0);
+  kernels.gatherColumns(
+    tall,
+    Uint32Array.from({ length: 60 }, (_, s) => (s * 37) % 301),
+    gathered,
+  );
+  results.set("gatherColumns", gathered.data);
+
+  results.set("largest", kernels.largest(tall.data, 33_000));
+  const rounded = matrix(1100, 301, tall.data.map((value) => Math.round(value * 3)) as Vec);
+  results.set("largest of ties", kernels.largest(rounded.data, 100_000));
+  const loss = new Float64Array(1100);
+  const labels = Uint32Array.from({ length: 1100 }, (_, i) => i % 301);
+  const delta = make.filled(1100, 301, 0);
+  results.set("total loss", Float64Array.of(kernels.softmaxCrossEntropy({ logits: tall, labels, loss, delta })));
+  results.set("losses", loss).set("gradients of logits", delta.data);
+  return results;
+}
+
+describe.each(["f32", "f64"] as const)("the same inputs give the same bytes, %s", (dtype) => {
+  it.each(supportedBuilds())(
+    "for 1, 2 and 3 threads, operands in either memory, and a memory cut to tiles, %s",
+    async (build) => {
+      const run = async (options: WasmKernelOptions, residence: Residence) => {
+        const kernels = await createWasmKernels({ build, ...options });
+        const results = everyKernel(kernels, dtype, residence);
+        const bytes = new Map([...results].map(([name, vector]) => [name, bytesOf(vector)]));
+        await kernels.close();
+        return bytes;
+      };
+      const expected = await run({ threads: 1 }, "inside");
+      expect(expected.size).toBeGreaterThan(20);
+      for (const [options, residence] of [
+        [{ threads: 1 }, "outside"],
+        [{ threads: 2 }, "inside"],
+        [{ threads: 3 }, "outside"],
+        [{ threads: 1, maxMemoryBytes: TINY_MEMORY }, "outside"],
+        [{ threads: 2, maxMemoryBytes: TINY_MEMORY }, "outside"],
+      ] as const) {
+        const found = await run(options, residence);
+        const different = [...expected]
+          .filter(([name, bytes]) => !found.get(name)?.equals(bytes))
+          .map(([name]) => name);
+        expect(different, `${JSON.stringify(options)} ${residence}`).toEqual([]);
+      }
+    },
+  );
+});

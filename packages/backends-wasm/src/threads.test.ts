@@ -1,0 +1,91 @@
+import { spawnSync } from "node:child_process";
+import { referenceKernels } from "@secateur/core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compileBuild } from "./builds.ts";
+import { createWasmKernels } from "./create-wasm-kernels.ts";
+import { type Engine, startEngine } from "./engine.ts";
+import { Operands } from "./kernels.test-support.ts";
+import { WasmMemory } from "./wasm-memory.ts";
+import { workerSource } from "./worker-source.ts";
+
+const THREADS = 3;
+
+describe("threads", () => {
+  let engine: Engine;
+  beforeAll(async () => {
+    const { module } = await compileBuild();
+    engine = await startEngine(module, new WasmMemory(2 ** 28), THREADS);
+  });
+  afterAll(() => engine.close());
+
+  /** Counts per thread after one dispatch: histograms are kept in each thread's own scratch. */
+  function countedBy(units: number): number[] {
+    const perUnit = 16384;
+    const scores = engine.memory.alloc(units * perUnit, "f32").fill(1);
+    const address = engine.memory.addressOf(scores) as number;
+    for (const scratch of engine.scratch) engine.memory.u32.fill(0, scratch / 4, scratch / 4 + 4 * 2048);
+    engine.run("histogram32", units, 1e9, address, scores.length, 21, 11, 0);
+    engine.memory.free(scores);
+    return engine.scratch.map((scratch) =>
+      engine.memory.u32.subarray(scratch / 4, scratch / 4 + 4 * 2048).reduce((sum, count) => sum + count, 0),
+    );
+  }
+
+  it("all take part, each in scratch of its own, and every unit is done once", () => {
+    const took = new Set<number>();
+    // A busy machine may let one thread do everything; it cannot do so for ever.
+    for (let round = 0; round < 2000 && took.size < THREADS; round++) {
+      const counts = countedBy(40);
+      expect(counts.reduce((sum, count) => sum + count)).toBe(40 * 16384);
+      counts.forEach((count, thread) => {
+        if (count > 0) took.add(thread);
+      });
+    }
+    expect(took.size).toBe(THREADS);
+  });
+
+  it("loses no unit over thousands of short dispatches in a row", () => {
+    const vector = engine.memory.alloc(8 * 4096, "f64");
+    const address = engine.memory.addressOf(vector) as number;
+    const ones = engine.memory.alloc(8 * 4096, "f64").fill(1);
+    const onesAddress = engine.memory.addressOf(ones) as number;
+    for (let round = 0; round < 3000; round++) engine.run("axpy64", 8, 1e9, 1, onesAddress, address, vector.length);
+    expect(vector.every((value) => value === 3000)).toBe(true);
+  });
+
+  it("a failing kernel on any thread is an error, and the next call works", () => {
+    // Beyond the end of the memory.
+    expect(() => engine.run("relu32", 30, 1e9, 2 ** 32 - 65536, 2 ** 32 - 65536, 30 * 4096)).toThrow();
+    expect(countedBy(3).reduce((sum, count) => sum + count)).toBe(3 * 16384);
+  });
+
+  it("are independent of each other in two sets of kernels at once", async () => {
+    const [first, second] = await Promise.all([createWasmKernels({ threads: 2 }), createWasmKernels({ threads: 2 })]);
+    for (const kernels of [first, second]) {
+      const make = new Operands(kernels, "f32", "inside");
+      const [a, b, out] = [make.whole(200, 200), make.whole(200, 200), make.filled(200, 200, 0)];
+      const expected = { ...out, data: out.data.slice() };
+      kernels.gemm({ a, b, out });
+      referenceKernels.gemm({ a, b, out: expected });
+      expect(out.data).toEqual(expected.data);
+      await kernels.close();
+    }
+  });
+
+  it("the worker's program parses", () => {
+    expect(() => new Function(workerSource)).not.toThrow();
+  });
+
+  it("do not keep a process alive that forgets to close", () => {
+    const entry = new URL("../dist/index.js", import.meta.url).href;
+    const program = `import { createWasmKernels } from ${JSON.stringify(entry)};
+      const kernels = await createWasmKernels({ threads: 2 });
+      process.stdout.write(kernels.name);`;
+    const { status, stdout } = spawnSync(process.execPath, ["--input-type=module", "--eval", program], {
+      encoding: "utf8",
+      timeout: 20_000,
+    });
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^wasm-/);
+  });
+});
