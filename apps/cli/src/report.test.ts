@@ -153,8 +153,8 @@ describe("a report", () => {
       const figure = figures([runOf({ stages: [{ ...stage!, trace }] })]).find(({ id }) => id === "objective");
       return (figure!.option["yAxis"] as { type: string }).type;
     };
-    expect(type([3, 1])).toBe("log");
-    expect(type([3, -1])).toBe("value");
+    expect(type([30, 1])).toBe("log");
+    expect(type([30, -1])).toBe("value");
   });
 
   test("is written by prune, with the command line that made it", async () => {

@@ -61,7 +61,12 @@ test("a flag without its value is named, also where it chooses the solver", asyn
   expect(stderr).toContain("'--solver <name>' argument missing");
 });
 
-test("help goes through a solver's options", async () => {
-  const { stdout } = await call(["prune", "--solver", "magnitude", "--help"]);
-  expect(stdout).not.toContain("Options of the solver magnitude");
+test("a solver's options are flags of its own help only", async () => {
+  const chita = await call(["prune", "--help"]);
+  expect(chita.stdout).toMatch(/Options of the solver chita .*:\n(.*\n)*? +--max-rows <n>/);
+  const magnitude = await call(["prune", "--solver", "magnitude", "--help"]);
+  expect(magnitude.stdout).not.toContain("--max-rows");
+  const refused = await call(["prune", "net.safetensors", "--solver", "magnitude", "--max-rows", "9"]);
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toContain("unknown option '--max-rows'");
 });

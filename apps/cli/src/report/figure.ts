@@ -31,7 +31,7 @@ export function figureOption(option: EChartsCoreOption): EChartsCoreOption {
     animation: false,
     color: [...palette],
     textStyle: { color: ink, fontFamily: "system-ui, sans-serif" },
-    legend: { textStyle: { color: ink }, inactiveColor: "#888888", top: 0, type: "plain" },
+    legend: { textStyle: { color: ink }, inactiveColor: "#888888", top: 0, itemGap: 24 },
     tooltip: {
       trigger: "axis",
       backgroundColor: "#1c2128",
@@ -39,7 +39,7 @@ export function figureOption(option: EChartsCoreOption): EChartsCoreOption {
       textStyle: { color: "#ffffff" },
       confine: true,
     },
-    grid: { left: 70, right: 30, top: 56, bottom: 60 },
+    grid: { left: 70, right: 30, top: 72, bottom: 60 },
     ...option,
   };
 }

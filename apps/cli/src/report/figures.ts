@@ -23,8 +23,8 @@ export function accuracyFigure(runs: readonly ReportRun[]): Figure {
   const dense = runs[0]!.dense.accuracy;
   const sparsities = runs.map(({ sparsity }) => 100 * sparsity);
   const isSingle = runs.length === 1;
-  const lowest = isSingle ? 0 : Math.floor(Math.min(...sparsities) - 5);
-  const series = solvers.map((solver) => {
+  const lowest = isSingle ? 0 : 5 * Math.max(0, Math.floor(Math.min(...sparsities) / 5) - 1);
+  const series = solvers.map((solver, index) => {
     const points = runs
       .filter((run) => run.solver === solver)
       .map((run) => [rounded(100 * run.sparsity), rounded(run.pruned.accuracy)] as const)
@@ -35,7 +35,7 @@ export function accuracyFigure(runs: readonly ReportRun[]): Figure {
       symbolSize: 9,
       // Between the dense network and a single run nothing was measured, so no line is drawn.
       lineStyle: { width: isSingle ? 0 : 2.5 },
-      label: { show: true, position: "bottom", formatter: "{@[1]}", color: "currentColor" },
+      label: { show: true, position: index === 0 ? "bottom" : "top", formatter: "{@[1]}", color: "currentColor" },
       data: isSingle ? [[0, rounded(dense)], ...points] : points,
     };
   });
@@ -55,7 +55,7 @@ export function accuracyFigure(runs: readonly ReportRun[]): Figure {
     title: "Accuracy against sparsity",
     caption: "Percent of the test examples classified rightly, over the percentage of weights removed.",
     option: figureOption({
-      xAxis: figureAxis({ type: "value", name: "sparsity (%)", min: lowest, max: 100 }),
+      xAxis: figureAxis({ type: "value", name: "sparsity (%)", min: lowest, max: 100, interval: lowest < 70 ? 10 : 5 }),
       yAxis: figureAxis({ type: "value", name: "accuracy (%)", nameGap: 44, scale: true }),
       series: [...series, denseLine],
     }),
@@ -87,14 +87,15 @@ function objectiveFigure(runs: readonly ReportRun[]): Figure | undefined {
   if (traced.length === 0) return undefined;
   const values = traced.flatMap((run) => run.stages.flatMap(({ trace }) => trace ?? []));
   // A logarithm shows decrease over decades; with the first-order term objectives may be negative.
-  const isLogarithmic = values.every((value) => value > 0);
+  const [least, greatest] = range(values);
+  const isLogarithmic = least > 0 && greatest > 20 * least;
   return {
     id: "objective",
     title: "Objective over the rounds",
     caption:
       "The quadratic model of the loss, Q(w), after each round of the solver. With several stages each stage has its own model, taken at its own weights, so the lines start anew.",
     option: figureOption({
-      xAxis: figureAxis({ type: "value", name: "round" }),
+      xAxis: figureAxis({ type: "value", name: "round", minInterval: 1 }),
       yAxis: figureAxis({ type: isLogarithmic ? "log" : "value", name: "objective", nameGap: 54, scale: true }),
       series: traced.flatMap((run, index) => traceSeries(run, palette[index % palette.length]!)),
     }),
@@ -184,6 +185,14 @@ function stageNumbers(run: ReportRun): readonly string[] {
 /** "chita at 90 %" */
 function runLabel({ solver, sparsity }: ReportRun): string {
   return `${solver} at ${formatFraction(sparsity)}`;
+}
+
+/** Smallest and largest; traces may be too long to be spread as arguments. */
+function range(values: readonly number[]): [number, number] {
+  return values.reduce(([least, greatest], value) => [Math.min(least, value), Math.max(greatest, value)], [
+    Number.POSITIVE_INFINITY,
+    Number.NEGATIVE_INFINITY,
+  ] as [number, number]);
 }
 
 function rounded(value: number): number {

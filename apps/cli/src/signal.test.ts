@@ -1,0 +1,46 @@
+/** The executable itself, in a process of its own: started once, interrupted once. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { smallArch, smallTask } from "./testing.test-support.ts";
+
+const executable = fileURLToPath(new URL("../dist/main.js", import.meta.url));
+
+function start(argv: readonly string[]): {
+  child: ChildProcess;
+  ended: Promise<{ code: number | null; stderr: string }>;
+} {
+  const child = spawn(process.execPath, [executable, ...argv], { stdio: ["ignore", "ignore", "pipe"] });
+  let stderr = "";
+  child.stderr?.on("data", (chunk) => {
+    stderr += String(chunk);
+  });
+  const ended = new Promise<{ code: number | null; stderr: string }>((resolve) => {
+    child.on("close", (code) => resolve({ code, stderr }));
+  });
+  return { child, ended };
+}
+
+test("Ctrl-C ends a long run within a second with code 130 and leaves no file of its own", async () => {
+  const { folder, data } = await smallTask();
+  const before = await readdir(folder);
+  const events = join(folder, "events.jsonl");
+  const out = join(folder, "t.safetensors");
+  const argv = ["train", "--arch", smallArch, "--data", data, "--epochs", "1000000", "--out", out, "--events", events];
+  const { child, ended } = start(argv);
+  const deadline = performance.now() + 30_000; // a busy machine may start a process slowly
+  while (!existsSync(events) && performance.now() < deadline) await sleep(20);
+  await sleep(200); // into the training itself
+  const interrupted = performance.now();
+  child.kill("SIGINT");
+  const { code, stderr } = await ended;
+  expect(performance.now() - interrupted).toBeLessThan(1000);
+  expect(code).toBe(130);
+  expect(stderr).toMatch(/^secateur train: .*interrupted.*\[ERR_ABORTED\]\n$/);
+  expect((await readdir(folder)).filter((name) => !before.includes(name))).toEqual(["events.jsonl"]);
+});

@@ -1,0 +1,63 @@
+import { expect, test } from "vitest";
+import { formatBytes, formatDuration, formatFraction, formatNumber, plainText } from "./format.ts";
+import { shellCommand } from "./shell-command.ts";
+import { formatTable } from "./table.ts";
+
+test("durations are read in the unit that fits", () => {
+  expect([0, 340, 2410, 12340, 59940, 59960, 185000].map(formatDuration)).toEqual([
+    "0 ms",
+    "340 ms",
+    "2.41 s",
+    "12.3 s",
+    "59.9 s",
+    "1 min 00 s",
+    "3 min 05 s",
+  ]);
+});
+
+test("bytes count in powers of 1000", () => {
+  expect([0, 812, 999, 1000, 129776, 999600, 1.21e9].map(formatBytes)).toEqual([
+    "0 B",
+    "812 B",
+    "999 B",
+    "1.00 kB",
+    "129.8 kB",
+    "1.00 MB",
+    "1.21 GB",
+  ]);
+});
+
+test("numbers keep four digits and use exponents only where they help", () => {
+  expect([0, 0.123456, -12.34567, 1e-9, 1234567].map(formatNumber)).toEqual([
+    "0",
+    "0.1235",
+    "-12.35",
+    "1.000e-9",
+    "1.235e+6",
+  ]);
+});
+
+test("a fraction shows the places it needs", () => {
+  expect([0.9, 1 - 3236 / 32361, 0].map(formatFraction)).toEqual(["90 %", "90 %", "0 %"]);
+});
+
+test("text from outside cannot steer a terminal", () => {
+  expect(plainText("a\u001b[2Jb\u202ec")).toBe("a\\u{1b}[2Jb\\u{202e}c");
+});
+
+test("a table aligns its columns and leaves no trailing blanks", () => {
+  const table = formatTable(
+    [{ title: "name" }, { title: "n", align: "right" }, { title: "" }],
+    [
+      ["a", "100", ""],
+      ["bcdef", "2", "x"],
+    ],
+  );
+  expect(table).toBe("name     n\na      100\nbcdef    2  x\n");
+});
+
+test("a command line is quoted where a shell would take it apart", () => {
+  expect(shellCommand("secateur", ["prune", "my net.safetensors", "--option", "a='b'"])).toBe(
+    "secateur prune 'my net.safetensors' --option 'a='\\''b'\\'''",
+  );
+});
