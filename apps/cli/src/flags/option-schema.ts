@@ -23,7 +23,7 @@ export function admittedTypes(property: OptionProperty): ReadonlySet<string> {
 }
 
 /** The fixed values the option may have, where it has only such. */
-export function admittedValues(property: OptionProperty): readonly unknown[] | undefined {
+function admittedValues(property: OptionProperty): readonly unknown[] | undefined {
   if (Array.isArray(property["enum"])) return property["enum"];
   return "const" in property ? [property["const"]] : undefined;
 }

@@ -1,10 +1,10 @@
 /** Figures of a report: an echarts option that is plain JSON, drawn here as SVG and again in the reader's browser. */
 import { BarChart, LineChart } from "echarts/charts";
-import { GridComponent, LegendComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
+import { GridComponent, LegendComponent, TooltipComponent } from "echarts/components";
 import { type EChartsCoreOption, init, use } from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
 
-use([BarChart, LineChart, GridComponent, LegendComponent, MarkLineComponent, TooltipComponent, SVGRenderer]);
+use([BarChart, LineChart, GridComponent, LegendComponent, TooltipComponent, SVGRenderer]);
 
 /** One plot. */
 export interface Figure {
@@ -17,7 +17,7 @@ export interface Figure {
 }
 
 /** Size in which a figure is drawn, in CSS pixels; it scales with the page. */
-export const figureSize = { width: 720, height: 380 } as const;
+const figureSize = { width: 720, height: 380 } as const;
 
 /** Middle tones that can be told apart on white and on black, also by people who see fewer colours. */
 export const palette: readonly string[] = ["#3b82f6", "#e8813a", "#22a06b", "#b065e0", "#e5484d", "#12a5b8", "#9a8b00"];

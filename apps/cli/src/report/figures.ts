@@ -35,7 +35,12 @@ export function accuracyFigure(runs: readonly ReportRun[]): Figure {
       symbolSize: 9,
       // Between the dense network and a single run nothing was measured, so no line is drawn.
       lineStyle: { width: isSingle ? 0 : 2.5 },
-      label: { show: true, position: index === 0 ? "bottom" : "top", formatter: "{@[1]}", color: "currentColor" },
+      label: {
+        show: true,
+        position: index === 0 && !isSingle ? "bottom" : "top",
+        formatter: "{@[1]}",
+        color: "currentColor",
+      },
       data: isSingle ? [[0, rounded(dense)], ...points] : points,
     };
   });
@@ -56,7 +61,7 @@ export function accuracyFigure(runs: readonly ReportRun[]): Figure {
     caption: "Percent of the test examples classified rightly, over the percentage of weights removed.",
     option: figureOption({
       xAxis: figureAxis({ type: "value", name: "sparsity (%)", min: lowest, max: 100, interval: lowest < 70 ? 10 : 5 }),
-      yAxis: figureAxis({ type: "value", name: "accuracy (%)", nameGap: 44, scale: true }),
+      yAxis: figureAxis({ type: "value", name: "accuracy (%)", nameGap: 44, scale: true, boundaryGap: ["10%", "4%"] }),
       series: [...series, denseLine],
     }),
   };
