@@ -18,16 +18,23 @@ for (const name of names) {
   process.stdout.write(`${name}@${manifest.version}: ${exported.length} exports\n`);
 }
 
+const bin = "node_modules/secateur/dist/main.js";
+const network = "node_modules/secateur/assets/mlpnet-mnist.safetensors";
+const data = ["--arch", "mlpnet", "--data", "mnist"];
 const { version } = JSON.parse(readFileSync("node_modules/secateur/package.json", "utf8"));
+const prune = ["prune", network, ...data, "--sparsity", "0.9", "--examples", "256", "--out", "pruned.safetensors"];
 for (const [args, expected] of [
   [["--version"], version],
   [["--help"], "Usage"],
   [["plugins", "--json"], "chita"],
+  [["eval", network, ...data, "--json"], '"accuracy"'],
+  [[...prune, "--force", "--json"], '"nonzeros"'],
+  [["eval", "pruned.safetensors", ...data], "accuracy"],
 ]) {
-  const bin = spawnSync(process.execPath, ["node_modules/secateur/dist/main.js", ...args], { encoding: "utf8" });
-  const isGood = bin.status === 0 && bin.stdout.includes(expected);
-  process.stdout.write(`secateur ${args.join(" ")}: ${isGood ? "good" : `exit code ${bin.status}`}\n`);
-  if (!isGood) problems.push(`secateur ${args.join(" ")} printed:\n${bin.stdout}${bin.stderr}${bin.error ?? ""}`);
+  const { status, stdout, stderr, error } = spawnSync(process.execPath, [bin, ...args], { encoding: "utf8" });
+  const isGood = status === 0 && stdout.includes(expected);
+  process.stdout.write(`secateur ${args.join(" ")}: ${isGood ? "good" : `exit code ${status}`}\n`);
+  if (!isGood) problems.push(`secateur ${args.join(" ")} printed:\n${stdout}${stderr}${error ?? ""}`);
 }
 
 for (const problem of problems) process.stderr.write(`${problem}\n`);

@@ -75,7 +75,7 @@ describe("the rules for imports find", () => {
         'import { z } from "zod";\nimport type { Matrix } from "@secateur/core";\nexport const a = Math.abs(-1);',
       "src/worker.ts": 'import { parentPort } from "node:worker_threads";',
       "src/a.test.ts":
-        'import "vitest";\nimport "fast-check";\nimport "node:fs";\nimport "./b.test-support.ts";\nMath.random();',
+        'import "vitest";\nimport "fast-check";\nimport "node:fs";\nimport "./b.test-support.ts";\nMath.random();\nnew URL("../../../README.md", import.meta.url);',
       "bench/a.bench.ts": 'import "@secateur/fisher";\nimport "../src/a.ts";\nconsole.log(Date.now());',
     };
     expect(importViolations(library({ sources }))).toEqual([]);

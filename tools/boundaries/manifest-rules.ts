@@ -63,7 +63,7 @@ function publishingProblems({ folder, manifest }: WorkspacePackage): readonly st
     "engines.node": [manifest.engines?.node, ">=20.19"],
     "repository.directory": [manifest.repository?.directory, folder],
     'exports["."]': [manifest.exports?.["."], { types: "./dist/index.d.ts", default: "./dist/index.js" }],
-    files: [manifest.files?.slice(0, 2), ["dist", "!dist/**/*.tsbuildinfo"]],
+    files: [manifest.files?.filter((entry) => entry.includes("dist")), ["dist", "!dist/**/*.tsbuildinfo"]],
     ...(isLibrary && { name: [manifest.name, `@secateur/${folder.slice("packages/".length)}`] }),
     ...(isLibrary && { sideEffects: [manifest.sideEffects, false] }),
   };
