@@ -18,7 +18,7 @@ interface EvalFlags extends SessionFlags {
   readonly normalize?: string;
 }
 
-const examples = `
+const usageExamples = `
 Examples:
   secateur eval mlpnet.safetensors --arch mlpnet --data mnist
   secateur eval net.safetensors --data npy:X.npy,Y.npy --normalize 0.5,0.25 --json`;
@@ -35,7 +35,7 @@ export function addEvalCommand(program: Command, terminal: Terminal): void {
   addArchFlag(command);
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: false });
-  command.addHelpText("after", examples).action(async (model: string) => {
+  command.addHelpText("after", usageExamples).action(async (model: string) => {
     await runEval({ model, flags: command.opts<EvalFlags>(), terminal });
   });
 }
@@ -45,14 +45,16 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
   if (flags.data === undefined) throw missingFlag("--data", "say what to evaluate on, for example --data mnist");
   const paths = (path: string) => absolutePath(terminal, path);
   const data = mapDataPaths(flags.data, paths);
-  await withSession({ flags, terminal, overwrite: false }, async (session) => {
+  const { document, text } = await withSession({ flags, terminal, overwrite: false }, async (session) => {
     const { network, architecture } = await openModel({ path: paths(spec.model), arch: flags.arch });
     const { classes } = network.spec;
     const { test } = await openData({ data, normalize: flags.normalize, classes });
-    const { accuracy, loss, examples } = await network.evaluate(test, session.context());
-    const document: Evaluation = { accuracy, loss, examples };
-    const text = () =>
-      `${formatPercent(accuracy)} accuracy, loss ${formatNumber(loss)} on ${formatCount(examples)} examples of ${test.name} (${architecture.name})\n`;
-    printResult({ terminal, flags, document, text });
+    const evaluation = await network.evaluate(test, session.context());
+    return { document: evaluation, text: evalText(evaluation, `${test.name} (${architecture.name})`) };
   });
+  printResult({ terminal, flags, document, text: () => text });
+}
+
+function evalText({ accuracy, loss, examples }: Evaluation, where: string): string {
+  return `${formatPercent(accuracy)} accuracy, loss ${formatNumber(loss)} on ${formatCount(examples)} examples of ${where}\n`;
 }

@@ -41,23 +41,24 @@ export async function runDemo(spec: DemoSpec): Promise<void> {
   // Generated files, wherever the demo is run, are nobody's to commit.
   await writeFileAtomic(join(folder, ".gitignore"), "*\n", { overwrite: true });
   const found = await Promise.all(solvers.map((name) => findSolver(name, terminal.cwd)));
-  await withSession({ flags: {}, terminal, overwrite: true }, async (session) => {
+  const { before, runs } = await withSession({ flags: {}, terminal, overwrite: true }, async (session) => {
     const { network, architecture } = await openModel({ path: bundledModel, arch: undefined });
     const data = await openData({ data: "mnist", normalize: undefined, classes: network.spec.classes });
     const dense = await network.evaluate(data.test, session.context());
-    const before = `${architecture.name}, ${formatCount(weightCount(network.params()))} weights: ${formatPercent(dense.accuracy)} of ${formatCount(dense.examples)} test images of MNIST\n`;
-    terminal.stdout.write(`\n${before}\n`);
-    const runs: ReportRun[] = [];
+    const done: ReportRun[] = [];
     for (const solver of found) {
       for (const sparsity of sparsities) {
         const run = await pruneOnce({ solver, sparsity, data, folder, session });
-        runs.push(run);
+        done.push(run);
         if (terminal.stderr.isTTY !== true) terminal.stderr.write(progressLine(run));
       }
     }
-    await writeReport({ runs, folder, found });
-    terminal.stdout.write(`${demoTable(runs)}\n${filesText(folder)}`);
+    await writeReport({ runs: done, folder, found });
+    const weights = formatCount(weightCount(network.params()));
+    const accuracy = `${formatPercent(dense.accuracy)} of ${formatCount(dense.examples)} test images of MNIST`;
+    return { before: `${architecture.name}, ${weights} weights: ${accuracy}\n`, runs: done };
   });
+  terminal.stdout.write(`\n${before}\n${demoTable(runs)}\n${filesText(folder)}`);
 }
 
 function weightCount(params: readonly { rows: number; cols: number }[]): number {

@@ -11,7 +11,7 @@ export interface ProgressBar {
   clear(): void;
 }
 
-const barWidth = 24;
+const barWidth = 16;
 
 /** A progress bar on a terminal. */
 export function createProgressBar(stream: NodeJS.WritableStream): ProgressBar {
@@ -44,7 +44,8 @@ function startBar(stream: NodeJS.WritableStream, line: () => ProgressLine): cliP
     format: () => drawLine(line()),
     fps: 10,
     clearOnComplete: true,
-    hideCursor: true,
+    // A hidden cursor would stay hidden after a kill.
+    hideCursor: null,
     // Interrupts are ours: the default would end the process before anything is tidied up.
     gracefulExit: false,
     forceRedraw: true,

@@ -11,7 +11,7 @@ test("one task fills the bar by itself, with the time that is left", () => {
   const follow = followProgress(() => now);
   expect(follow(progress("evaluate", 1, 10))).toEqual({ fraction: 0.1, text: "evaluating" });
   now = 2000;
-  expect(follow(progress("evaluate", 5, 10))).toEqual({ fraction: 0.5, text: "evaluating, 2.00 s left" });
+  expect(follow(progress("evaluate", 5, 10))).toEqual({ fraction: 0.5, text: "2.00 s left, evaluating" });
   expect(follow(progress("evaluate", 10, 10))?.text).toBe("evaluating");
 });
 
@@ -28,12 +28,12 @@ test("with several stages the stages fill the bar, and tell the time left", () =
   const follow = followProgress(() => now);
   follow({ type: "run:start", stages: 4, sparsity: 0.9, prunable: 100 });
   follow({ type: "stage:start", index: 0, stages: 4, sparsity: 0.5 });
-  expect(follow(progress("gradients", 5, 10))).toEqual({ fraction: 0, text: "stage 1/4 to 50 %, taking gradients" });
+  expect(follow(progress("gradients", 5, 10))).toEqual({ fraction: 0, text: "stage 1/4 to 50.0 %, taking gradients" });
   now = 3000;
   follow({ type: "stage:start", index: 1, stages: 4, sparsity: 0.75 });
   expect(follow(progress("solve", 1))).toEqual({
     fraction: 0.25,
-    text: "stage 2/4 to 75 %, solving, round 1, 9.00 s left",
+    text: "stage 2/4 to 75.0 %, 9.00 s left, solving, round 1",
   });
 });
 

@@ -1,6 +1,6 @@
 /** What the progress line of a run says, computed from its events; drawing it is somebody else's work. */
 import type { RunEvent } from "@secateur/core";
-import { formatDuration, formatFraction, formatNumber } from "../text/format.ts";
+import { formatDuration, formatNumber } from "../text/format.ts";
 
 /** The state of the progress line. */
 export interface ProgressLine {
@@ -45,24 +45,24 @@ export function followProgress(now: () => number): (event: RunEvent) => Progress
     const isStaged = stage !== undefined && stages > 1;
     const fraction = isStaged ? stage!.index / stages : inTask;
     const spent = isStaged ? stageStarted - runStarted : now() - taskStarted;
-    return { fraction, text: [describe(event, stage, stages), timeLeft(fraction, spent)].filter(Boolean).join(", ") };
+    // A narrow terminal cuts the end off, so what matters most comes first.
+    const parts = [...describeStage(stage, stages), ...timeLeft(fraction, spent), ...describeTask(event)];
+    return { fraction, text: parts.join(", ") };
   };
 }
 
-function describe(
-  event: Extract<RunEvent, { type: "progress" }>,
-  stage: { index: number; sparsity: number } | undefined,
-  stages: number,
-): string {
-  const parts: string[] = [];
-  if (stage && stages > 1) parts.push(`stage ${stage.index + 1}/${stages} to ${formatFraction(stage.sparsity)}`);
-  parts.push(taskNames[event.task] ?? event.task);
-  if (event.total === undefined && event.done > 0) parts.push(`round ${event.done}`);
-  for (const [name, value] of Object.entries(event.values)) parts.push(`${name} ${formatNumber(value)}`);
-  return parts.join(", ");
+function describeStage(stage: { index: number; sparsity: number } | undefined, stages: number): readonly string[] {
+  if (!stage || stages === 1) return [];
+  return [`stage ${stage.index + 1}/${stages} to ${(100 * stage.sparsity).toFixed(1)} %`];
 }
 
-function timeLeft(fraction: number | undefined, spentMs: number): string {
-  if (!fraction || fraction >= 1 || spentMs < 500) return "";
-  return `${formatDuration((spentMs * (1 - fraction)) / fraction)} left`;
+function timeLeft(fraction: number | undefined, spentMs: number): readonly string[] {
+  if (!fraction || fraction >= 1 || spentMs < 500) return [];
+  return [`${formatDuration((spentMs * (1 - fraction)) / fraction)} left`];
+}
+
+function describeTask({ task, done, total, values }: Extract<RunEvent, { type: "progress" }>): readonly string[] {
+  const round = total === undefined && done > 0 ? [`round ${done}`] : [];
+  const numbers = Object.entries(values).map(([name, value]) => `${name} ${formatNumber(value)}`);
+  return [taskNames[task] ?? task, ...round, ...numbers];
 }

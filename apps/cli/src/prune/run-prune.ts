@@ -13,7 +13,7 @@ import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { type Session, withSession } from "../run/session.ts";
 import { versions } from "../run/versions.ts";
 import type { Terminal } from "../terminal.ts";
-import { pruneDocument } from "./prune-document.ts";
+import { type PruneDocument, pruneDocument } from "./prune-document.ts";
 import { needsGradients, type PruneOutcome, pruneNetwork } from "./prune-network.ts";
 import { type PruneOutputs, planOutputs } from "./prune-outputs.ts";
 import { type PruneFlags, type PruneSettings, pruneSettings } from "./prune-settings.ts";
@@ -43,14 +43,16 @@ export async function runPrune(call: PruneCall): Promise<void> {
   const outputs = await planOutputs({ flags, model, solver: found.entry.name, sparsity, terminal });
   const { overwrite } = outputs;
   const appendEvents = flags.resume === true;
+  let document: PruneDocument;
   try {
-    await withSession({ flags: { ...flags, seed, kernels }, terminal, overwrite, appendEvents }, (session) =>
+    document = await withSession({ flags: { ...flags, seed, kernels }, terminal, overwrite, appendEvents }, (session) =>
       pruneInSession({ call, settings, outputs, session }),
     );
   } catch (error) {
     throw explainInterrupt(error, outputs);
   }
   await rm(outputs.state, { force: true });
+  printResult({ terminal, flags, document, text: () => `${pruneText(document)}\n${written(outputs)}` });
 }
 
 async function pruneInSession(spec: {
@@ -58,7 +60,7 @@ async function pruneInSession(spec: {
   settings: PruneSettings;
   outputs: PruneOutputs;
   session: Session;
-}): Promise<void> {
+}): Promise<PruneDocument> {
   const { call, settings, outputs, session } = spec;
   const model = await openModel({ path: settings.model, arch: settings.arch });
   noteArchitecture(model, session);
@@ -69,8 +71,7 @@ async function pruneInSession(spec: {
   const recipe = makeRecipe(outcome.result.plan);
   const document = pruneDocument({ outcome, recipe, out: outputs.out, peakMemoryBytes: peakMemoryBytes() });
   await saveResults({ document, outcome, model, outputs, argv: call.argv });
-  const { terminal, flags } = call;
-  printResult({ terminal, flags, document, text: () => `${pruneText(document)}\n${written(outputs)}` });
+  return document;
 }
 
 /** Evaluates, prunes with the state kept between stages, evaluates again. */

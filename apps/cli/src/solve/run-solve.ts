@@ -78,7 +78,7 @@ export async function runSolve(call: SolveCall): Promise<void> {
   if (out !== undefined) await checkOutput(out, { overwrite });
   const arrays = await readArrays({ gradients: path(call, "gradients"), weights: path(call, "weights") });
 
-  await withSession({ flags, terminal, overwrite }, async (session) => {
+  const document = await withSession({ flags, terminal, overwrite }, async (session): Promise<SolveDocument> => {
     const problem = makeProblem({ arrays, flags, session });
     assertNeeds(found.entry.name, solver.needs, problem);
     const ctx = createRunContext(session);
@@ -89,7 +89,7 @@ export async function runSolve(call: SolveCall): Promise<void> {
     const w = inDtype(solution.w.data, arrays.dtype);
     const value = await objective(problem, matrix(1, w.length, w));
     if (out !== undefined) await writeFileAtomic(out, encodeNpy({ shape: arrays.shape, data: w }), { overwrite });
-    const document: SolveDocument = {
+    return {
       objective: value,
       nonzeros: countNonzeros(w),
       size: w.length,
@@ -100,8 +100,8 @@ export async function runSolve(call: SolveCall): Promise<void> {
       seed: session.seed,
       ...(out === undefined ? {} : { out }),
     };
-    printResult({ terminal, flags, document, text: () => solveText(document) });
   });
+  printResult({ terminal, flags, document, text: () => solveText(document) });
 }
 
 function path({ flags, terminal }: SolveCall, flag: "gradients" | "weights"): string {

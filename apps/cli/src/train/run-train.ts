@@ -77,7 +77,7 @@ export async function runTrain(call: {
   checkpointEncoderFor(out); // refuses an ending that names no format
   await checkOutput(out, { overwrite });
 
-  await withSession({ flags, terminal, overwrite }, async (session) => {
+  const document = await withSession({ flags, terminal, overwrite }, async (session): Promise<TrainDocument> => {
     const { network, arch, metadata } = await start(call, session.seed);
     const splits = await openData({ data, normalize, classes: network.spec.classes });
     const ctx = session.context();
@@ -100,7 +100,7 @@ export async function runTrain(call: {
     const test = await network.evaluate(splits.test, session.context());
     const bytes = encodeNetwork({ network, path: out, metadata: { ...metadata, [architectureKey]: arch } });
     await writeFileAtomic(out, bytes, { overwrite });
-    const document: TrainDocument = {
+    return {
       arch,
       test,
       epochs: report.epochs,
@@ -110,8 +110,8 @@ export async function runTrain(call: {
       versions: versions([]),
       out,
     };
-    printResult({ terminal, flags, document, text: () => trainText(document) });
   });
+  printResult({ terminal, flags, document, text: () => trainText(document) });
 }
 
 async function start(
