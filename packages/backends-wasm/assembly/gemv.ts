@@ -7,8 +7,8 @@ import { lanes, madd, sumOfLanes } from "./simd";
 const SPAN: u32 = 1024;
 /** Rows of A in one chunk of a transposed product; each chunk has its own f64 partial sums. */
 const CHUNK: u32 = 256;
-/** Bytes of accumulators of one unit of a transposed product: within the first-level cache. */
-const UNIT_BYTES: u32 = 4096;
+/** Bytes of accumulators of one unit of a transposed product: a third of a first-level cache, and long stretches of each row. */
+const UNIT_BYTES: u32 = 16384;
 
 /** sums[i] (+)= sum_j a[i, j] x[j] in f64. A unit is 4 rows. Column ranges must start at multiples of SPAN. */
 // @ts-ignore: decorator
@@ -119,10 +119,13 @@ function chunkProduct<T>(a: usize, stride: usize, rows: u32, cols: u32, x: usize
   const vectorEnd = sums + (cols & ~(V - 1)) * sizeof<T>();
   const sumsEnd = sums + cols * sizeof<T>();
   memory.fill(sums, 0, cols * sizeof<T>());
-  for (; rows >= 4; rows -= 4) {
+  for (; rows >= 8; rows -= 8) {
     const x0 = v128.load_splat<T>(x), x1 = v128.load_splat<T>(x, sizeof<T>());
     const x2 = v128.load_splat<T>(x, 2 * sizeof<T>()), x3 = v128.load_splat<T>(x, 3 * sizeof<T>());
+    const x4 = v128.load_splat<T>(x, 4 * sizeof<T>()), x5 = v128.load_splat<T>(x, 5 * sizeof<T>());
+    const x6 = v128.load_splat<T>(x, 6 * sizeof<T>()), x7 = v128.load_splat<T>(x, 7 * sizeof<T>());
     let a0 = a, a1 = a0 + stride, a2 = a1 + stride, a3 = a2 + stride;
+    const four = 4 * stride;
     let at = sums;
     while (at < vectorEnd) {
       let sum = v128.load(at);
@@ -130,20 +133,21 @@ function chunkProduct<T>(a: usize, stride: usize, rows: u32, cols: u32, x: usize
       sum = madd<T>(v128.load(a1), x1, sum);
       sum = madd<T>(v128.load(a2), x2, sum);
       sum = madd<T>(v128.load(a3), x3, sum);
+      sum = madd<T>(v128.load(a0 + four), x4, sum);
+      sum = madd<T>(v128.load(a1 + four), x5, sum);
+      sum = madd<T>(v128.load(a2 + four), x6, sum);
+      sum = madd<T>(v128.load(a3 + four), x7, sum);
       v128.store(at, sum);
       at += 16; a0 += 16; a1 += 16; a2 += 16; a3 += 16;
     }
     while (at < sumsEnd) {
-      let sum = load<T>(at);
-      sum += load<T>(a0) * load<T>(x);
-      sum += load<T>(a1) * load<T>(x, sizeof<T>());
-      sum += load<T>(a2) * load<T>(x, 2 * sizeof<T>());
-      sum += load<T>(a3) * load<T>(x, 3 * sizeof<T>());
+      let sum = load<T>(at), row = a + (at - sums);
+      for (let r: u32 = 0; r < 8; r++, row += stride) sum += load<T>(row) * load<T>(x + r * sizeof<T>());
       store<T>(at, sum);
-      at += sizeof<T>(); a0 += sizeof<T>(); a1 += sizeof<T>(); a2 += sizeof<T>(); a3 += sizeof<T>();
+      at += sizeof<T>();
     }
-    a += 4 * stride;
-    x += 4 * sizeof<T>();
+    a += 8 * stride;
+    x += 8 * sizeof<T>();
   }
   for (; rows > 0; rows--) {
     const x0 = v128.load_splat<T>(x);

@@ -17,7 +17,10 @@ const field = new Float64Array(8 * 1024 * 1024).fill(1);
 /** Runs both loops once. */
 export function calibrate(): Calibration {
   const started = performance.now();
-  let [a, b, c, d] = [1, 1, 1, 1];
+  let a = 1;
+  let b = 1;
+  let c = 1;
+  let d = 1;
   for (let i = 0; i < STEPS; i++) {
     a = a * 0.999 + 0.001;
     b = b * 0.998 + 0.002;
@@ -25,7 +28,10 @@ export function calibrate(): Calibration {
     d = d * 0.996 + 0.004;
   }
   const middle = performance.now();
-  let [w, x, y, z] = [0, 0, 0, 0];
+  let w = 0;
+  let x = 0;
+  let y = 0;
+  let z = 0;
   for (let i = 0; i < field.length; i += 4) {
     w += field[i] as number;
     x += field[i + 1] as number;

@@ -11,7 +11,12 @@ import { floorTo, ranges } from "./tiles.ts";
 
 const CHUNK = 256;
 /** Columns of one unit of both kernels, a multiple of every vector. */
-const UNIT_COLUMNS = { columnProducts32: 1024, columnProducts64: 512, columnSums32: 1024, columnSums64: 1024 } as const;
+const UNIT_COLUMNS = {
+  columnProducts32: 4096,
+  columnProducts64: 2048,
+  columnSums32: 1024,
+  columnSums64: 1024,
+} as const;
 
 /** out = alpha a'x + beta out, operands already checked. */
 export function columnGemv(

@@ -66,9 +66,10 @@ function countKeys(engine: Engine, scores: Vec, { shift, bits, prefix }: Digit):
     engine.run(`histogram${size * 8}`, Math.ceil((to - from) / UNIT), to - from, ...values);
   }
   const counts = new Uint32Array(BUCKETS);
+  const { u32 } = memory;
   for (const word of words) {
-    for (let i = 0; i < HISTOGRAMS * BUCKETS; i++) {
-      counts[i % BUCKETS] = (counts[i % BUCKETS] as number) + (memory.u32[word + i] as number);
+    for (let part = word; part < word + HISTOGRAMS * BUCKETS; part += BUCKETS) {
+      for (let i = 0; i < BUCKETS; i++) counts[i] = (counts[i] as number) + (u32[part + i] as number);
     }
   }
   return counts;
