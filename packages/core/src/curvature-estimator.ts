@@ -1,6 +1,6 @@
 import type { Curvature, CurvatureView } from "./curvature.ts";
 import type { Dataset } from "./dataset.ts";
-import type { Mat } from "./matrix.ts";
+import type { Mask, Mat } from "./matrix.ts";
 import type { ModelAdapter } from "./model-adapter.ts";
 import type { RunContext } from "./run-context.ts";
 
@@ -17,18 +17,25 @@ export interface EstimateRequest {
   readonly batch?: number;
   /** Damping; default: the estimator's. */
   readonly ridge?: number | "auto";
+  /** Divides the logits where class probabilities are used; default 1. */
+  readonly temperature?: number;
+  /** Which of the flat weights are kept so far: an automatic ridge is measured on them. Default: all. */
+  readonly kept?: Mask;
   /** Whether the gradient of the mean loss is wanted too; default false. */
   readonly firstOrder?: boolean;
 }
 
 /** Curvature at the model's present weights, and what was chosen on the way. */
 export interface Estimate {
-  readonly curvature: Curvature;
+  /** H with its ridge multiplied by `factor` (default 1). */
+  curvature(factor?: number): Curvature;
   /** [1, dim], present when asked for. */
   readonly gradient?: Mat;
-  /** Mean training loss over the examples seen, in nats. */
+  /** The training examples it was made of. */
+  readonly sample: Dataset;
+  /** Their mean loss, in nats. */
   readonly loss: number;
-  /** What was used, for the report: { examples, batch, ridge }. */
+  /** What was used, for the report. */
   readonly chosen: { readonly examples: number; readonly batch: number; readonly ridge: number };
   /** Frees what lives in kernel memory; the curvature must not be used afterwards. */
   release(): void;

@@ -32,7 +32,7 @@ export interface CurvatureBlock {
 
 /**
  * Gradient rows G [rows, dim] behind products: dense, factored (outer products), blocked, on disk or on a GPU.
- * H = scale * G'G + damping * I. Products follow the dtype of `x` / `u`: f64 vectors are accumulated in f64.
+ * H = scale * G'G + damping * I. Products follow the dtype of `x` / `u`: over stored rows f64 vectors are accumulated in f64.
  */
 export interface FactorView {
   /** n, the number of gradient rows */
@@ -51,10 +51,12 @@ export interface FactorView {
   times(x: Vec, out: Vec): void | Promise<void>;
   /** out [dim] = G'u, u [rows] */
   transposeTimes(u: Vec, out: Vec): void | Promise<void>;
-  /** G G' [rows, rows] f32 or f64, a fresh matrix */
-  rowGram(): Mat | Promise<Mat>;
-  /** out [rows, support.length] = G[:, support], in the dtype of the rows; support ascending */
-  columns(support: Uint32Array, out: Mat): void | Promise<void>;
+  /** G G' [rows, rows] f32 or f64, a fresh matrix. Absent where rows are too many to meet each other. */
+  rowGram?(): Mat | Promise<Mat>;
+  /** out [rows, support.length] = G[:, support], in the dtype of the rows; support ascending. Absent where rows exist only as products. */
+  columns?(support: Uint32Array, out: Mat): void | Promise<void>;
+  /** The view over G[:, support] (support ascending), where it has products of its own that are cheaper. Release it. */
+  restricted?(support: Uint32Array): FactorView & { release(): void };
   /** ||G_j||^2 [dim] f64; shared, not to be written to */
   columnNormsSquared(): Float64Array;
 }

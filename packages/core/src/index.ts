@@ -61,13 +61,14 @@ export type {
   GradientBlock,
   GradientRequest,
   GradientRows,
+  Linearization,
   MeanGradient,
   ModelAdapter,
   ParamInfo,
 } from "./model-adapter.ts";
 export { assertNeeds, joinNeeds } from "./needs.ts";
 export { objective } from "./objective.ts";
-export type { RunPlan, RunSituation } from "./plan.ts";
+export type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
 export {
   defineCurvature,
   definePlugin,
@@ -87,6 +88,7 @@ export { createRng, type Rng, sampleIndices } from "./rng.ts";
 export {
   createRunContext,
   forkContext,
+  quietContext,
   type RunContext,
   type RunContextOptions,
   type RunEvent,

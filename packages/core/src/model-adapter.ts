@@ -67,6 +67,27 @@ export interface MeanGradient {
   readonly loss: number;
 }
 
+/** The network's logits around the present weights, linear in the weights: logits(w + x) ~ logits + J x. */
+export interface Linearization {
+  /** p, the length of the flat vectors */
+  readonly dim: number;
+  /** [examples, classes], at the present weights */
+  readonly logits: Mat;
+  readonly labels: Uint32Array;
+  /** out [examples, classes] = J x, x flat in the requested order */
+  forward(x: Vec, out: Mat): void;
+  /** out [p] = J'u, u [examples, classes]; u is overwritten */
+  backward(u: Mat, out: Vec): void;
+  /** out [p] = sum over the given u and over the examples i of the squares of J_i'u_i; every u [examples, classes] is overwritten */
+  sumOfSquares(us: Iterable<Mat>, out: Vec): void;
+  /** What one `forward` costs, in multiply-adds. */
+  readonly cost: number;
+  /** The same over some of the weights only (flat indices, ascending), cheaper where they leave inputs unused. */
+  restricted(columns: Uint32Array): Linearization;
+  /** Frees what lives in kernel memory. */
+  release(): void;
+}
+
 /** A model under pruning. Optional methods are capabilities; who needs one checks for it first. */
 export interface ModelAdapter {
   /** For messages and reports. */
@@ -77,6 +98,7 @@ export interface ModelAdapter {
   /** Replaces a parameter (copied). @throws ERR_UNKNOWN_NAME, ERR_SHAPE */
   write(name: string, w: Mat): Promise<void>;
   gradientRows?(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
+  linearize?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
   meanGradient?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
   evaluate?(data: Dataset, ctx: RunContext): Promise<Evaluation>;
 }

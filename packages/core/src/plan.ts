@@ -10,8 +10,10 @@ export interface RunSituation {
   readonly examples: number;
   /** Sparsity of the weights as they come in. */
   readonly initialSparsity: number;
-  /** The number of stages the user asked for; absent: the plan is free. */
+  /** The number of stages the user asked for, those at the target included; absent: the plan is free. */
   readonly stages?: number;
+  /** The curvature the user asked for; absent: the plan is free. */
+  readonly curvature?: string;
 }
 
 /**
@@ -20,22 +22,37 @@ export interface RunSituation {
  */
 export interface RunPlan {
   /** Stages with growing sparsity, >= 1. */
-  readonly stages?: number;
+  readonly stages?: number | undefined;
   /** Further stages at the target sparsity, >= 0, with fresh gradients each. */
-  readonly targetStages?: number;
-  readonly schedule?: ScheduleName;
+  readonly targetStages?: number | undefined;
+  readonly schedule?: ScheduleName | undefined;
   /** Sparsity the schedule starts from, in [0, 1). */
-  readonly from?: number;
-  /** Gradient rows a stage. */
-  readonly examples?: number;
-  /** Training examples averaged into one gradient row. */
-  readonly batch?: number;
-  /** Damping added to H; "auto" lets the estimator choose. */
-  readonly ridge?: number | "auto";
+  readonly from?: number | undefined;
+  /** Which curvature, by the name of its estimator: for whoever assembles the run. */
+  readonly curvature?: string | undefined;
+  /** Gradient rows (examples, for a Gauss-Newton curvature) a stage, >= 1. */
+  readonly examples?: number | undefined;
+  /** The same for the stages at the target. */
+  readonly targetExamples?: number | undefined;
+  /** Training examples averaged into one gradient row, >= 1. */
+  readonly batch?: number | undefined;
+  /** Damping added to H, >= 0; "auto" lets the estimator choose. */
+  readonly ridge?: number | "auto" | undefined;
+  /** Multiples of an automatic ridge to try; the lowest loss on fresh training examples wins. */
+  readonly ridgeFactors?: readonly number[] | undefined;
+  /** Divides the logits where the curvature uses class probabilities; above 1 it softens over-confident ones. */
+  readonly temperature?: number | undefined;
   /** Whether the first-order term g'd takes part. */
-  readonly firstOrder?: boolean;
+  readonly firstOrder?: boolean | undefined;
+  /** Whether a step is halved, up to twice, while that lowers the loss of the examples that made the model. */
+  readonly lineSearch?: boolean | undefined;
   /** Whether a pruned weight may come back in a later stage. */
-  readonly regrow?: boolean;
+  readonly regrow?: boolean | undefined;
+  /** Pruned weights put on trial in a stage at the target, as a fraction of the kept ones; falls to 0 over those stages. */
+  readonly growth?: number | undefined;
   /** Why, in a sentence or two, for `explain` and the report. */
-  readonly reason?: string;
+  readonly reason?: string | undefined;
 }
+
+/** A plan with every field decided. */
+export type ResolvedPlan = { readonly [Key in keyof RunPlan]-?: Exclude<RunPlan[Key], undefined> };

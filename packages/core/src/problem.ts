@@ -21,6 +21,8 @@ export interface Problem {
   readonly constraint: Constraint;
   /** The parameters that the columns of w come from, in order, where they are known: for block-wise methods and reports. */
   readonly layers?: readonly { readonly name: string; readonly start: number; readonly size: number }[];
+  /** At a w0 that meets the constraint already: how many pruned weights to try again, as a fraction of the kept ones. Default 0. */
+  readonly growth?: number;
   /** Where to start, when an earlier solution is at hand. */
   readonly warmStart?: { readonly w: Mat; readonly mask: Mask };
 }

@@ -57,11 +57,12 @@ const drawing: CurvatureEstimator = {
     );
     const ridge = ctx.rng.next();
     return {
-      curvature: {
+      curvature: () => ({
         dim,
         diagonal: () => new Float64Array(dim).fill(ridge),
         apply: (x, out) => out.set(x.map((value) => ridge * value)),
-      },
+      }),
+      sample: data,
       loss: 1,
       chosen: { examples, batch, ridge },
       release() {},

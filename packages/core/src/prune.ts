@@ -10,7 +10,7 @@ import { resumeMismatch } from "./errors.ts";
 import { countZeros, layoutParams, readFlat, writeFlat } from "./flat-weights.ts";
 import type { Mask } from "./matrix.ts";
 import type { ModelAdapter } from "./model-adapter.ts";
-import type { RunPlan } from "./plan.ts";
+import type { ResolvedPlan, RunPlan } from "./plan.ts";
 import { planSparsities, resolvePlan } from "./resolve-plan.ts";
 import {
   createRunContext,
@@ -76,7 +76,7 @@ export interface PruneResult {
   readonly layers: readonly LayerReport[];
   readonly stages: readonly StageReport[];
   /** The plan in force, defaults filled in. */
-  readonly plan: Required<RunPlan>;
+  readonly plan: ResolvedPlan;
   /** Flat mask over the prunable weights, in the order of `layers`. */
   readonly mask: Mask;
   readonly timing: { readonly gradientMs: number; readonly solveMs: number; readonly totalMs: number };
@@ -98,7 +98,8 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   keptCount(prunable, sparsity); // refuses a bad sparsity before any work
   const initialSparsity = countZeros(weights) / prunable;
   const situation = { sparsity, prunable, initialSparsity, examples: request.data?.size ?? 0 };
-  const plan = resolvePlan(request.solver, situation, request.plan);
+  const overrides = request.curvature ? { curvature: request.curvature.name, ...request.plan } : request.plan;
+  const plan = resolvePlan(request.solver, situation, overrides);
   const sparsities = planSparsities(plan, sparsity);
   const fingerprint = JSON.stringify({
     prunable,
@@ -119,7 +120,15 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     throwIfAborted(ctx.signal);
     ctx.report({ type: "stage:start", ...place });
     await writeFlat(model, params, weights);
-    const stage = { ...request, plan, params, weights, mask, sparsity: place.sparsity };
+    const stage = {
+      ...request,
+      plan,
+      params,
+      weights,
+      mask,
+      sparsity: place.sparsity,
+      sinceTarget: index - plan.stages,
+    };
     const { solution, report } = await runStage(stage, forkContext(ctx, `stage ${index}`));
     weights = Float32Array.from(solution.w.data);
     mask = solution.mask;

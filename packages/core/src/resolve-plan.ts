@@ -1,20 +1,26 @@
 /** Turns what the user set, what the solver advises and the defaults into one plan, and the plan into sparsities. */
 import { badOption, impossibleRun } from "./errors.ts";
-import type { RunPlan, RunSituation } from "./plan.ts";
+import type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
 import { sparsitySchedule } from "./sparsity-schedule.ts";
 import type { Solver } from "./strategy.ts";
 
-/** The plan of a solver that has none: one stage, the estimator's usual thousand rows of one example. */
-export const defaultPlan: Required<RunPlan> = {
+/** The plan of a solver that has none: one stage at the target, the usual thousand rows of one example. */
+export const defaultPlan: ResolvedPlan = {
   stages: 1,
   targetStages: 0,
   schedule: "geometric",
   from: 0,
+  curvature: "empirical-fisher",
   examples: 1000,
+  targetExamples: 1000,
   batch: 1,
   ridge: "auto",
+  ridgeFactors: [1],
+  temperature: 1,
   firstOrder: false,
+  lineSearch: false,
   regrow: true,
+  growth: 0,
   reason: "one stage at the target",
 };
 
@@ -23,42 +29,62 @@ export const defaultPlan: Required<RunPlan> = {
  *
  * @throws ERR_OPTION for a setting out of range, ERR_IMPOSSIBLE for more examples than there are
  */
-export function resolvePlan(solver: Solver, situation: RunSituation, overrides: RunPlan = {}): Required<RunPlan> {
-  const advice = solver.plan?.({
+export function resolvePlan(solver: Solver, situation: RunSituation, overrides: RunPlan = {}): ResolvedPlan {
+  const { stages, curvature } = overrides;
+  const asked = {
     ...situation,
-    ...(overrides.stages === undefined ? {} : { stages: overrides.stages }),
-  });
-  const plan = { ...defaultPlan, ...withoutUndefined(advice), ...withoutUndefined(overrides) };
-  assertWhole("stages", plan.stages, 1);
-  assertWhole("targetStages", plan.targetStages, 0);
-  assertWhole("examples", plan.examples, 1);
-  assertWhole("batch", plan.batch, 1);
-  if (plan.ridge !== "auto" && !(plan.ridge >= 0 && Number.isFinite(plan.ridge))) {
-    throw badOption("plan", `option 'ridge' is ${plan.ridge}; give "auto" or a finite number of at least 0`);
+    ...(stages === undefined ? {} : { stages }),
+    ...(curvature === undefined ? {} : { curvature }),
+  };
+  const advice = solver.plan?.(asked) ?? {};
+  const plan: ResolvedPlan = {
+    ...defaultPlan,
+    ...decided(advice),
+    // A solver's advice splits the stages asked for into rising ones and ones at the target.
+    ...decided(advice.stages === undefined ? overrides : { ...overrides, stages: advice.stages }),
+    ...(overrides.examples === undefined ? {} : { targetExamples: overrides.targetExamples ?? overrides.examples }),
+  };
+  assertPlan(plan);
+  const most = situation.examples > 0 ? Math.max(1, Math.floor(situation.examples / plan.batch)) : plan.examples;
+  // Only what the user asked for is refused; advice bends to the data at hand.
+  if (plan.examples > most && (overrides.examples !== undefined || overrides.batch !== undefined)) {
+    throw impossibleRun(
+      `plan: ${plan.examples} rows of ${plan.batch} examples need ${plan.examples * plan.batch} training examples and there are ${situation.examples}; lower examples or batch`,
+    );
   }
-  const wanted = plan.examples * plan.batch;
-  if (situation.examples > 0 && wanted > situation.examples) {
-    // Only what the user asked for is refused; advice bends to the data at hand.
-    if (overrides.examples !== undefined || overrides.batch !== undefined) {
-      throw impossibleRun(
-        `plan: ${plan.examples} rows of ${plan.batch} examples need ${wanted} training examples and there are ${situation.examples}; lower examples or batch`,
-      );
-    }
-    plan.examples = Math.max(1, Math.floor(situation.examples / plan.batch));
-  }
-  return plan;
+  return { ...plan, examples: Math.min(plan.examples, most), targetExamples: Math.min(plan.targetExamples, most) };
 }
 
 /** The sparsity of every stage of a plan: the schedule, then the stages at the target. @throws as sparsitySchedule */
-export function planSparsities(plan: Required<RunPlan>, target: number): readonly number[] {
-  const { schedule, stages, targetStages } = plan;
-  const rising = sparsitySchedule({
-    name: schedule,
-    stages,
-    target,
-    from: stages === 1 ? Math.min(plan.from, target) : plan.from,
-  });
+export function planSparsities(plan: ResolvedPlan, target: number): readonly number[] {
+  const { schedule, stages, targetStages, from } = plan;
+  const start = stages === 1 ? Math.min(from, target) : from;
+  const rising = sparsitySchedule({ name: schedule, stages, target, from: start });
   return [...rising, ...Array.from({ length: targetStages }, () => target)];
+}
+
+function assertPlan(plan: ResolvedPlan): void {
+  assertWhole("stages", plan.stages, 1);
+  assertWhole("targetStages", plan.targetStages, 0);
+  assertWhole("examples", plan.examples, 1);
+  assertWhole("targetExamples", plan.targetExamples, 1);
+  assertWhole("batch", plan.batch, 1);
+  const isRidge = (value: number): boolean => value >= 0 && Number.isFinite(value);
+  if (plan.ridge !== "auto" && !isRidge(plan.ridge)) {
+    throw badOption("plan", `option 'ridge' is ${plan.ridge}; give "auto" or a finite number of at least 0`);
+  }
+  if (plan.ridgeFactors.length === 0 || !plan.ridgeFactors.every(isRidge)) {
+    throw badOption(
+      "plan",
+      `option 'ridgeFactors' is [${plan.ridgeFactors.join(", ")}]; give finite numbers of at least 0`,
+    );
+  }
+  if (!(plan.growth >= 0 && Number.isFinite(plan.growth))) {
+    throw badOption("plan", `option 'growth' is ${plan.growth}; give a finite number of at least 0`);
+  }
+  if (!(plan.temperature > 0 && Number.isFinite(plan.temperature))) {
+    throw badOption("plan", `option 'temperature' is ${plan.temperature}; give a finite number above 0`);
+  }
 }
 
 function assertWhole(name: string, found: number, least: number): void {
@@ -67,6 +93,8 @@ function assertWhole(name: string, found: number, least: number): void {
   }
 }
 
-function withoutUndefined(plan: RunPlan = {}): RunPlan {
-  return Object.fromEntries(Object.entries(plan).filter(([, value]) => value !== undefined));
+type Decided = { [Key in keyof RunPlan]?: Exclude<RunPlan[Key], undefined> };
+
+function decided(plan: RunPlan): Decided {
+  return Object.fromEntries(Object.entries(plan).filter(([, value]) => value !== undefined)) as Decided;
 }

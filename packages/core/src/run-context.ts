@@ -90,6 +90,15 @@ export function forkContext(ctx: RunContext, label: string): RunContext {
   return { ...ctx, rng: ctx.rng.fork(label) };
 }
 
+/** The same context without its events; it still aborts. */
+export function quietContext(ctx: RunContext): RunContext {
+  return {
+    ...ctx,
+    report: () => {},
+    tick: async () => throwIfAborted(ctx.signal),
+  };
+}
+
 /** @throws ERR_ABORTED when the signal has fired */
 export function throwIfAborted(signal: AbortSignal): void {
   if (signal.aborted) throw aborted(signal.reason);

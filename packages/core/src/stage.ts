@@ -1,16 +1,19 @@
 /** One stage of a run: estimate the curvature at the present weights, pose the problem, solve it. */
 import { type Constraint, sparsityConstraint } from "./constraint.ts";
-import { identityCurvature } from "./curvature.ts";
+import { type Curvature, identityCurvature } from "./curvature.ts";
 import type { CurvatureEstimator, Estimate } from "./curvature-estimator.ts";
-import type { Dataset } from "./dataset.ts";
+import { type Dataset, subset } from "./dataset.ts";
 import { impossibleRun } from "./errors.ts";
-import { countZeros, type FlatParam } from "./flat-weights.ts";
-import { type Mask, matrix } from "./matrix.ts";
+import { countZeros, type FlatParam, writeFlat } from "./flat-weights.ts";
+import { masked } from "./lift.ts";
+import { type Mask, type Mat, matrix } from "./matrix.ts";
 import type { ModelAdapter } from "./model-adapter.ts";
 import { assertNeeds } from "./needs.ts";
-import type { RunPlan } from "./plan.ts";
+import { objective } from "./objective.ts";
+import type { ResolvedPlan } from "./plan.ts";
 import type { Problem, Solution, SolveStatus } from "./problem.ts";
-import type { RunContext } from "./run-context.ts";
+import { sampleIndices } from "./rng.ts";
+import { quietContext, type RunContext } from "./run-context.ts";
 import type { Solver } from "./strategy.ts";
 import { weightUnits } from "./units.ts";
 
@@ -20,14 +23,19 @@ export interface Stage {
   readonly solver: Solver;
   readonly curvature?: CurvatureEstimator;
   readonly data?: Dataset;
-  readonly plan: Required<RunPlan>;
+  readonly plan: ResolvedPlan;
   readonly params: readonly FlatParam[];
   /** Flat weights before the stage. */
   readonly weights: Float32Array;
   /** Flat mask before the stage. */
   readonly mask: Mask;
   readonly sparsity: number;
+  /** Stages at the target before this one; negative while sparsity still rises. */
+  readonly sinceTarget: number;
 }
+
+/** Training examples on which ridges compete. */
+const trialExamples = 5000;
 
 /** One stage, reported. */
 export interface StageReport {
@@ -48,35 +56,24 @@ export interface StageReport {
   readonly trace?: readonly number[];
 }
 
-/** Runs one stage. The model must hold `stage.weights`. */
+/** Runs one stage. The model must hold `stage.weights`, and holds them or a trial's afterwards. */
 export async function runStage(stage: Stage, ctx: RunContext): Promise<{ solution: Solution; report: StageReport }> {
-  const { solver, weights, sparsity, plan } = stage;
   const started = ctx.now();
   const estimate = await estimateCurvature(stage, ctx);
   const estimated = ctx.now();
   try {
-    const size = weights.length;
-    const budget = sparsityConstraint({ count: size, sparsity, kernels: ctx.kernels });
-    const problem: Problem = {
-      id: "network",
-      w: matrix(1, size, weights),
-      curvature: estimate?.curvature ?? identityCurvature(size),
-      ...(estimate?.gradient ? { gradient: estimate.gradient } : {}),
-      units: weightUnits(size),
-      layers: stage.params,
-      constraint: plan.regrow ? budget : withoutRegrowth(budget, stage.mask),
-    };
-    assertNeeds("the solver", solver.needs, problem);
-    const solution = await solver.solve(problem, ctx);
+    const { solution, factor, step } = await solveStage(stage, estimate, ctx);
+    const { chosen, loss } = estimate ?? {};
     const report: StageReport = {
-      sparsity,
-      nonzeros: size - countZeros(solution.w.data),
+      sparsity: stage.sparsity,
+      nonzeros: stage.weights.length - countZeros(solution.w.data),
       objective: solution.objective,
       status: solution.status,
-      ...(estimate ? { loss: estimate.loss, ...estimate.chosen } : {}),
+      ...(loss === undefined ? {} : { loss }),
+      ...(chosen ? { ...chosen, ridge: chosen.ridge * factor } : {}),
       gradientMs: estimated - started,
       solveMs: ctx.now() - estimated,
-      stats: solution.stats,
+      stats: step === 1 ? solution.stats : { ...solution.stats, step },
       ...(solution.trace ? { trace: solution.trace } : {}),
     };
     return { solution, report };
@@ -86,14 +83,86 @@ export async function runStage(stage: Stage, ctx: RunContext): Promise<{ solutio
 }
 
 async function estimateCurvature(stage: Stage, ctx: RunContext): Promise<Estimate | undefined> {
-  const { curvature, data, model, params, plan } = stage;
+  const { curvature, data, model, params, plan, mask, sinceTarget } = stage;
   if (!curvature) return undefined;
   if (!data) throw impossibleRun(`curvature ${curvature.name} needs training data; give 'data'`);
-  const { examples, batch, ridge, firstOrder } = plan;
+  const { batch, ridge, firstOrder, temperature } = plan;
+  const examples = sinceTarget >= 0 ? plan.targetExamples : plan.examples;
+  const names = params.map((param) => param.name);
   return await curvature.estimate(
-    { model, data, params: params.map((param) => param.name), examples, batch, ridge, firstOrder },
+    { model, data, params: names, examples, batch, ridge, firstOrder, temperature, kept: mask },
     ctx,
   );
+}
+
+function poseProblem(stage: Stage, curvature: Curvature, gradient: Mat | undefined, ctx: RunContext): Problem {
+  const { weights, sparsity, plan, mask, params, sinceTarget } = stage;
+  const budget = sparsityConstraint({ count: weights.length, sparsity, kernels: ctx.kernels });
+  const growth = sinceTarget >= 0 && plan.regrow ? plan.growth * (1 - sinceTarget / plan.targetStages) : 0;
+  return {
+    id: "network",
+    w: matrix(1, weights.length, weights),
+    curvature,
+    ...(gradient ? { gradient } : {}),
+    units: weightUnits(weights.length),
+    layers: params,
+    growth,
+    constraint: plan.regrow ? budget : withoutRegrowth(budget, mask),
+  };
+}
+
+interface Solved {
+  readonly solution: Solution;
+  /** The multiple of the ridge that won. */
+  readonly factor: number;
+  /** How much of the way from the masked weights to the solution was gone. */
+  readonly step: number;
+}
+
+/** Solves for every ridge on trial and takes the step of lowest loss. */
+async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: RunContext): Promise<Solved> {
+  const { solver, plan, weights } = stage;
+  const factors = estimate && plan.ridge === "auto" ? plan.ridgeFactors : [1];
+  const judge = await trialData(stage, estimate, factors.length, ctx);
+  let best: (Solved & { loss: number }) | undefined;
+  for (const factor of factors) {
+    const curvature = estimate?.curvature(factor) ?? identityCurvature(weights.length);
+    const problem = poseProblem(stage, curvature, estimate?.gradient, ctx);
+    assertNeeds("the solver", solver.needs, problem);
+    const solution = await solver.solve(problem, ctx);
+    if (!judge) return { solution, factor, step: 1 };
+    const start = masked(problem.w, problem.units, solution.mask);
+    for (const step of plan.lineSearch ? [1, 0.5, 0.25] : [1]) {
+      const w = step === 1 ? solution.w : between(start, solution.w, step);
+      await writeFlat(stage.model, stage.params, w.data);
+      const { loss } = await stage.model.evaluate!(judge, quietContext(ctx));
+      // A longer step or a smaller ridge wins a tie.
+      if (best && !(loss < best.loss)) continue;
+      best = {
+        solution: step === 1 ? solution : { ...solution, w, objective: await objective(problem, w) },
+        factor,
+        step,
+        loss,
+      };
+    }
+  }
+  return best!;
+}
+
+/** Fresh training examples where ridges compete, the model's own where only the step length does, none where nothing does. */
+async function trialData(
+  stage: Stage,
+  estimate: Estimate | undefined,
+  ridges: number,
+  ctx: RunContext,
+): Promise<Dataset | undefined> {
+  if (!stage.model.evaluate || !stage.data || !estimate) return undefined;
+  if (ridges === 1) return stage.plan.lineSearch ? estimate.sample : undefined;
+  return subset(stage.data, sampleIndices(stage.data.size, trialExamples, ctx.rng.fork("ridge trial")));
+}
+
+function between(start: Mat, end: Mat, step: number): Mat {
+  return { ...end, data: end.data.map((value, j) => start.data[j]! + step * (value - start.data[j]!)) };
 }
 
 /** The same budget among the units that are kept already: what is pruned stays pruned. */

@@ -13,9 +13,11 @@ import {
   type Mat,
   matrix,
   sampleIndices,
+  subset,
 } from "@secateur/core";
+import { chooseRidge } from "./auto-ridge.ts";
 import { denseBlock } from "./dense-block.ts";
-import { badRidge, noGradients, tooFewExamples } from "./errors.ts";
+import { noGradients, tooFewExamples } from "./errors.ts";
 import { factoredBlock } from "./factored-block.ts";
 import type { RowBlock } from "./row-block.ts";
 import { rowFactor } from "./row-factor.ts";
@@ -27,10 +29,13 @@ export interface EmpiricalFisherOptions {
   readonly examples?: number | undefined;
   /** Training examples averaged into one row; default: the plan's, else 1. */
   readonly batch?: number | undefined;
-  /** Damping added to H, >= 0, or "auto"; default: the plan's, else "auto" = {@link autoRidge}. */
+  /** Damping added to H, >= 0, or "auto"; default: the plan's, else "auto", see {@link autoRidge}. */
   readonly ridge?: number | "auto" | undefined;
-  /** "factored" keeps outer products where the model gives them; "dense" expands every row. Default "factored". */
-  readonly layout?: "factored" | "dense" | undefined;
+  /**
+   * "factored" keeps outer products where the model gives them, "dense" expands every row; "auto" (default) keeps them for
+   * rows of up to {@link largestGroup} examples, beyond which a stored row is cheaper than its factors.
+   */
+  readonly layout?: "auto" | "factored" | "dense" | undefined;
 }
 
 /**
@@ -52,14 +57,14 @@ export function empiricalFisher(options: EmpiricalFisherOptions = {}): Curvature
       if (rows * batch > data.size) throw tooFewExamples({ data: data.name, size: data.size, rows, batch });
       const examples = sampleIndices(data.size, rows * batch, ctx.rng.fork("examples"));
       const gradients = await model.gradientRows({ params, data, examples, batch }, ctx);
-      const { blocks, dtype, release } = storeRows(gradients, options.layout ?? "factored", ctx.kernels);
+      const { blocks, dtype, release } = storeRows(gradients, options.layout ?? "auto", ctx.kernels);
       const undamped = rowFactor({ blocks, rows, dtype });
-      const ridge = chooseRidge(options.ridge ?? request.ridge ?? "auto", undamped.columnNormsSquared(), rows);
-      const view = rowFactor({ blocks, rows, dtype, damping: ridge });
-      const gradient = request.firstOrder ? await firstOrderTerm(view) : undefined;
+      const ridge = chooseRidge(options.ridge ?? request.ridge, undamped, rows, request.kept);
+      const gradient = request.firstOrder ? await meanRow(undamped) : undefined;
       return {
-        curvature: factorCurvature({ ...view, columnNormsSquared: undamped.columnNormsSquared }),
+        curvature: (factor = 1) => factorCurvature({ ...undamped, damping: factor * ridge }),
         ...(gradient ? { gradient } : {}),
+        sample: subset(data, examples),
         loss: gradients.loss,
         chosen: { examples: rows, batch, ridge },
         release,
@@ -68,31 +73,15 @@ export function empiricalFisher(options: EmpiricalFisherOptions = {}): Curvature
   };
 }
 
-/** What {@link autoRidge} multiplies the mean curvature by. */
-const autoRidgeFactor = 1;
-
-/**
- * A ridge from the rows alone: `autoRidgeFactor` times the mean diagonal entry of (1/n) G'G, so that it scales with the
- * loss, the network and the batch (the mean over B examples has about 1/B of the variance).
- */
-export function autoRidge(columnNormsSquared: Float64Array, rows: number): number {
-  let trace = 0;
-  for (let j = 0; j < columnNormsSquared.length; j++) trace += columnNormsSquared[j]!;
-  return (autoRidgeFactor * trace) / rows / columnNormsSquared.length;
-}
-
-function chooseRidge(asked: number | "auto", norms: Float64Array, rows: number): number {
-  if (asked === "auto") return autoRidge(norms, rows);
-  if (!(asked >= 0 && Number.isFinite(asked))) throw badRidge(asked);
-  return asked;
-}
-
 /** g [1, p]: the mean row. */
-async function firstOrderTerm(view: FactorView): Promise<Mat> {
+async function meanRow(view: FactorView): Promise<Mat> {
   const g = new Float32Array(view.dim);
   await view.transposeTimes(new Float32Array(view.rows).fill(1 / view.rows), g);
   return matrix(1, view.dim, g);
 }
+
+/** Examples a factored row may sum before its product costs more than the stored row's, which is bound by memory. */
+export const largestGroup = 4;
 
 interface StoredRows {
   readonly blocks: readonly RowBlock[];
@@ -100,7 +89,7 @@ interface StoredRows {
   release(): void;
 }
 
-function storeRows(gradients: GradientRows, layout: "factored" | "dense", kernels: Kernels): StoredRows {
+function storeRows(gradients: GradientRows, layout: "auto" | "factored" | "dense", kernels: Kernels): StoredRows {
   const owned = gradients.blocks.flatMap((block) =>
     block.kind === "dense" ? [block.rows.data] : [block.delta.data, block.input.data],
   );
@@ -108,7 +97,8 @@ function storeRows(gradients: GradientRows, layout: "factored" | "dense", kernel
   return {
     blocks: gradients.blocks.map((block) => {
       if (block.kind === "dense") return denseBlock(block.rows, kernels);
-      return layout === "dense" ? denseBlock(expandRows(block, kernels), kernels) : factoredBlock(block, kernels);
+      const expands = layout === "dense" || (layout === "auto" && block.group > largestGroup);
+      return expands ? denseBlock(expandRows(block, kernels), kernels) : factoredBlock(block, kernels);
     }),
     dtype: first instanceof Float64Array ? "f64" : "f32",
     release() {

@@ -9,12 +9,20 @@ export function noGradients(estimator: string, model: string): PruneError {
   );
 }
 
+/** The model cannot be linearised. */
+export function noLinearization(estimator: string, model: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${estimator} needs products with the network's Jacobian, and the model '${model}' has no linearize(); use the empirical-fisher estimator`,
+  );
+}
+
 /** Too few training examples for the rows asked for. */
 export function tooFewExamples(spec: { data: string; size: number; rows: number; batch: number }): PruneError {
   const { data, size, rows, batch } = spec;
   return new PruneError(
     "ERR_IMPOSSIBLE",
-    `empirical-fisher: ${rows} rows of ${batch} examples need ${rows * batch} of the ${size} examples in '${data}'; ask for fewer examples or a smaller batch`,
+    `curvature: ${rows} rows of ${batch} examples need ${rows * batch} of the ${size} examples in '${data}'; ask for fewer examples or a smaller batch`,
   );
 }
 
@@ -22,7 +30,7 @@ export function tooFewExamples(spec: { data: string; size: number; rows: number;
 export function badRidge(found: number): PruneError {
   return new PruneError(
     "ERR_OPTION",
-    `empirical-fisher: ridge ${found} is out of range; give "auto" or a finite number of at least 0`,
+    `curvature: ridge ${found} is out of range; give "auto" or a finite number of at least 0`,
   );
 }
 

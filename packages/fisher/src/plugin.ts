@@ -1,6 +1,7 @@
 import { defineCurvature, definePlugin, type Plugin } from "@secateur/core";
 import { z } from "zod";
 import { empiricalFisher } from "./empirical-fisher.ts";
+import { gaussNewton } from "./gauss-newton.ts";
 
 const options = z.strictObject({
   examples: z.int().min(1).optional().describe("gradient rows to take; more generalise better and cost in proportion"),
@@ -26,6 +27,29 @@ const plugin: Plugin = definePlugin({
       reference: "Singh and Alistarh, WoodFisher, NeurIPS 2020; Benbaki et al., CHITA, ICML 2023",
       options,
       create: empiricalFisher,
+    }),
+    defineCurvature({
+      name: "gauss-newton",
+      summary: "Gauss-Newton curvature of the cross-entropy, through products with the network's Jacobian",
+      reference:
+        "Schraudolph, Fast curvature matrix-vector products, 2002; Martens, New insights on the natural gradient, JMLR 2020",
+      options: z.strictObject({
+        examples: z
+          .int()
+          .min(1)
+          .optional()
+          .describe("training examples; more generalise better and cost in proportion"),
+        ridge: z
+          .union([z.number().min(0), z.literal("auto")])
+          .optional()
+          .describe('damping added to the curvature, or "auto"'),
+        temperature: z
+          .number()
+          .positive()
+          .optional()
+          .describe("divides the logits; above 1 it softens over-confident probabilities"),
+      }),
+      create: gaussNewton,
     }),
   ],
 });

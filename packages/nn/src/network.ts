@@ -5,6 +5,7 @@ import {
   type Evaluation,
   type GradientRequest,
   type GradientRows,
+  type Linearization,
   type Mat,
   type MeanGradient,
   type ModelAdapter,
@@ -18,6 +19,7 @@ import { assertData } from "./assert-data.ts";
 import { weightsMismatch } from "./errors.ts";
 import { evaluate } from "./evaluate.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
+import { linearize } from "./linearize.ts";
 import { assertNetwork, type NetworkSpec, type ParamSpec, paramSpecs } from "./network-spec.ts";
 
 /** A tensor with a name, as checkpoints hold it: row-major, any number of dimensions. */
@@ -36,6 +38,7 @@ export interface Network extends ModelAdapter {
   tensors(): readonly WeightTensor[];
   gradientRows(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
   meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
+  linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
   evaluate(data: Dataset, ctx: RunContext): Promise<Evaluation>;
 }
 
@@ -89,6 +92,10 @@ export function createNetwork(
     meanGradient: (request, ctx) => {
       assertData(spec, request.data);
       return meanGradient({ spec, weights }, request, ctx);
+    },
+    linearize: (request, ctx) => {
+      assertData(spec, request.data);
+      return linearize({ spec, weights }, request, ctx);
     },
     evaluate: (data, ctx) => {
       assertData(spec, data);
