@@ -236,7 +236,7 @@ describe("settings that make no sense", () => {
     [["--sparsity", "much"], /--sparsity: found 'much'/],
     [["--sparsity", ""], /--sparsity: found ''/],
     [["--seed", "1.5"], /--seed: found '1\.5', allowed is a whole number of at least 0/],
-    [["--stages", "0"], /--stages: found '0', allowed is a whole number of at least 1/],
+    [["--stages", "0"], /--stages: found '0', allowed is 'auto' or a whole number of at least 1/],
     [["--stages", "many"], /--stages: found 'many', allowed is 'auto' or a whole number/],
     [["--schedule", "linaer"], /no schedule 'linaer'.*did you mean 'linear'\?/],
     [["--from", "1"], /--from: found '1'/],
@@ -267,6 +267,25 @@ describe("settings that make no sense", () => {
       /no solver 'magnitud'; known: .*chita.*magnitude.*did you mean 'magnitude'\?.*ERR_UNKNOWN_NAME/,
     );
   });
+
+  const gradientFlags: readonly [readonly string[], RegExp][] = [
+    [
+      ["--curvature", "empirical-fischer"],
+      /no curvature 'empirical-fischer'; known: .*did you mean 'empirical-fisher'\?/,
+    ],
+    [["--ridge", "-1"], /--ridge: found '-1', allowed is 'auto' or a number of at least 0/],
+    [["--ridge-factors", "1,,2"], /--ridge-factors: found ''/],
+    [["--temperature", "0"], /--temperature: found '0', allowed is a number above 0/],
+    [["--option", "firstOrder=perhaps"], /--first-order: found 'perhaps', allowed is true or false/],
+    [["--option", "iteratons=3"], /chita has no option 'iteratons'; known: .*did you mean 'iterations'\?/],
+    [["--iterations", "0"], /chita: option 'iterations': .*ERR_OPTION/],
+  ];
+  for (const [more, message] of gradientFlags) {
+    test(more.join(" "), async () => {
+      const task = await smallTask();
+      expect(await refused(["prune", task.model, "--data", task.data, "--examples", "20", ...more])).toMatch(message);
+    });
+  }
 
   test("more gradient rows than there are examples", async () => {
     const task = await smallTask();

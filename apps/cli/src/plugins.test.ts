@@ -130,8 +130,36 @@ describe("a plugin's options", () => {
     await install(folder, { name: "secateur-plugin-first", code: pluginCode("first") });
     const { code, stdout } = await call(["explain", "first"], { cwd: folder });
     expect(code).toBe(0);
-    expect(stdout).toMatch(/--offset <n>\s+where to start default 0, at least 0/);
+    expect(stdout).toMatch(/--offset <n>\s+where to start \(default 0, at least 0\)/);
     expect(stdout).toContain("From secateur-plugin-first 1.2.3.");
+  });
+});
+
+describe("a plugin's plan", () => {
+  /** Three stages of every number asked for go to the target; with five of its own. */
+  const planning = pluginCode("planner").replace(
+    "needs: {},",
+    "needs: {}, plan: ({ stages = 5 }) => ({ stages: stages - 3, targetStages: 3, reason: 'three at the target' }),",
+  );
+
+  test("decides what the user leaves open, and a recipe keeps it as it was", async () => {
+    const { folder, model, data } = await smallTask();
+    await install(folder, { name: "secateur-plugin-planner", code: planning });
+    const run = async (...argv: readonly string[]) => {
+      const { code, stdout, stderr } = await call(["prune", ...argv, "--json"], { cwd: folder });
+      expect(stderr).toBe("");
+      expect(code).toBe(0);
+      return JSON.parse(stdout) as { stages: object[]; recipe: { plan: object } };
+    };
+    const base = [model, "--data", data, "--solver", "planner", "--sparsity", "0.5"];
+    const free = await run(...base, "--out", "free.safetensors");
+    expect(free.stages).toHaveLength(5);
+    expect(free.recipe.plan).toMatchObject({ stages: 2, targetStages: 3, reason: "three at the target" });
+    const asked = await run(...base, "--stages", "8", "--out", "asked.safetensors");
+    expect(asked.stages).toHaveLength(8);
+    const again = await run("--recipe", "asked.recipe.json", "--out", "again.safetensors");
+    expect(again.stages).toHaveLength(8);
+    expect(again.recipe.plan).toEqual(asked.recipe.plan);
   });
 });
 

@@ -1,9 +1,16 @@
 /** `secateur explain`: a method's formula, source and options, and how it would be run. */
-import { keptCount, optionProperties, planSparsities, type RunSituation, resolvePlan } from "@secateur/core";
+import {
+  keptCount,
+  optionProperties,
+  planSparsities,
+  type ResolvedPlan,
+  type RunSituation,
+  resolvePlan,
+} from "@secateur/core";
 import { type Command, Option } from "commander";
 import { addSparsityFlag } from "../flags/common-flags.ts";
 import { wholeParser } from "../flags/number.ts";
-import { describeRange, kebab, valueLabel } from "../flags/option-schema.ts";
+import { describeOption, kebab, valueLabel } from "../flags/option-schema.ts";
 import { type FoundEntry, findAnyEntry, type SolverEntry } from "../plugins/find-entry.ts";
 import { needsGradients } from "../prune/prune-network.ts";
 import { resolveOptions } from "../prune/prune-settings.ts";
@@ -73,7 +80,7 @@ async function explanation(found: FoundEntry, situation: RunSituation): Promise<
 function optionsText({ entry }: FoundEntry): string {
   const rows = Object.entries(optionProperties(entry.options)).map(([key, property]) => [
     `--${kebab(key)} ${valueLabel(property)}`,
-    [String(property["description"] ?? ""), describeRange(property)].filter(Boolean).join(" "),
+    describeOption(property),
   ]);
   if (rows.length === 0) return "It has no options of its own.\n";
   return `Options:\n${indent(formatTable([{ title: "flag" }, { title: "meaning" }], rows))}`;
@@ -85,21 +92,33 @@ async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituat
   const { sparsity, prunable, examples } = situation;
   const sparsities = planSparsities(plan, sparsity);
   const lines = [
-    `stages: ${plan.stages} (${plan.schedule}) and ${plan.targetStages} more at the target`,
-    `sparsity over the stages: ${shorten(sparsities.map(formatFraction))}`,
-    ...(needsGradients(solver)
-      ? [
-          `gradient rows a stage: ${formatCount(plan.examples)} of ${plan.batch} ${plan.batch === 1 ? "example" : "examples"}`,
-          `ridge: ${plan.ridge}`,
-          `first-order term: ${plan.firstOrder ? "yes" : "no"}`,
-        ]
-      : ["gradients: none needed"]),
+    ...(sparsities.length === 1
+      ? ["stages: 1"]
+      : [
+          `stages: ${plan.stages} (${plan.schedule}) and ${plan.targetStages} more at the target`,
+          `sparsity over the stages: ${shorten(sparsities.map(formatFraction))}`,
+        ]),
+    ...(needsGradients(solver) ? gradientLines(plan) : ["gradients: none needed"]),
     `pruned weights may come back: ${plan.regrow ? "yes" : "no"}`,
     `why: ${plan.reason}`,
   ];
   const keeps = `${formatCount(keptCount(prunable, sparsity))} of ${formatCount(prunable)} weights`;
   const head = `Plan for sparsity ${sparsity} (keeps ${keeps}) with ${formatCount(examples)} training examples:\n`;
   return head + indent(lines.map((line) => `${line}\n`).join(""));
+}
+
+function gradientLines(plan: ResolvedPlan): readonly string[] {
+  const { curvature, examples, targetExamples, batch, ridge, ridgeFactors, firstOrder, lineSearch, temperature } = plan;
+  const rows = `${formatCount(examples)} of ${batch} ${batch === 1 ? "example" : "examples"}`;
+  const atTarget = targetExamples === examples ? "" : `, ${formatCount(targetExamples)} at the target`;
+  const trials = ridge === "auto" && ridgeFactors.length > 1 ? `, the best of ${ridgeFactors.join(", ")} times it` : "";
+  return [
+    `curvature: ${curvature}${temperature === 1 ? "" : ` at temperature ${temperature}`}`,
+    `gradient rows a stage: ${rows}${atTarget}`,
+    `ridge: ${ridge}${trials}`,
+    `first-order term: ${firstOrder ? "yes" : "no"}`,
+    `line search on the step: ${lineSearch ? "yes" : "no"}`,
+  ];
 }
 
 /** All of a short list, the ends of a long one. */

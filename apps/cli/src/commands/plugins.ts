@@ -51,7 +51,7 @@ export function addPluginsCommand(program: Command, terminal: Terminal): void {
 
 async function builtIn(): Promise<readonly ListedPlugin[]> {
   return await Promise.all(
-    [...firstPartyPlugins.values()].map(async ({ packageName, load }): Promise<ListedPlugin> => {
+    firstPartyPlugins.map(async ({ packageName, load }): Promise<ListedPlugin> => {
       const { entries } = await load();
       return {
         package: packageName,

@@ -2,12 +2,11 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Dataset } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { writeFileAtomic } from "@secateur/formats";
 import { compressedSizes } from "../commands/inspect.ts";
 import { type FoundEntry, findSolver, type SolverEntry } from "../plugins/find-entry.ts";
-import { needsGradients, pruneNetwork } from "../prune/prune-network.ts";
+import { pruneNetwork } from "../prune/prune-network.ts";
 import { resolveOptions } from "../prune/prune-settings.ts";
 import type { ReportRun } from "../report/report-run.ts";
 import { architectureKey } from "../run/architectures.ts";
@@ -77,8 +76,8 @@ async function pruneOnce(spec: {
   const { network, architecture, metadata } = await openModel({ path: bundledModel, arch: undefined });
   const solver = entry.create((await resolveOptions(entry, {})) as never);
   const dense = await network.evaluate(data.test, session.context());
-  const train: { train?: Dataset } = needsGradients(solver) ? { train: data.train } : {};
-  const result = await pruneNetwork({ network, solver, sparsity, plan: {}, session, ...train });
+  const { train } = data;
+  const { result } = await pruneNetwork({ network, solver, sparsity, plan: {}, train, cwd: folder, session });
   const pruned = await network.evaluate(data.test, session.context());
 
   const path = join(folder, `mlpnet.${entry.name}-${sparsity}.safetensors`);

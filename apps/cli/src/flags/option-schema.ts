@@ -64,6 +64,12 @@ function plainType(type: string): string {
   return type === "integer" ? "n" : type;
 }
 
+/** What the option means, with default and range, for help. */
+export function describeOption(property: OptionProperty): string {
+  const range = describeRange(property);
+  return `${String(property["description"] ?? "")}${range ? ` (${range})` : ""}`.trim();
+}
+
 /** Default and range in words, for help: "default 1.5, at least 1"; "" where the schema says nothing. */
 export function describeRange(property: OptionProperty): string {
   const parts: string[] = [];

@@ -2,63 +2,146 @@
 import { type RunPlan, type ScheduleName, scheduleNames, unknownName } from "@secateur/core";
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
-import { isDecimal, numberParser, wholeParser } from "./number.ts";
+import { numberParser, wholeParser } from "./number.ts";
 
 /** One settable field of a plan: its reason is not for the user to set. */
 export type PlanKey = Exclude<keyof RunPlan, "reason">;
 
-/** The settable fields of a plan: their flags have these names in kebab-case. */
-export const planKeys: readonly PlanKey[] = [
-  "stages",
-  "targetStages",
-  "schedule",
-  "from",
-  "examples",
-  "batch",
-  "ridge",
-  "firstOrder",
-  "regrow",
-];
-
-/** The fields that only a solver with gradients reads. */
-export const gradientPlanKeys: readonly PlanKey[] = ["examples", "batch", "ridge", "firstOrder"];
-
-/** Plan flags as commander hands them over. */
+/** Plan flags as commander hands them over; "auto" leaves a field to the solver's plan. */
 export type PlanFlags = { readonly [K in PlanKey]?: RunPlan[K] | "auto" };
 
-const wholeStages = wholeParser("--stages", 1);
+interface PlanSetting<T> {
+  /** The flag with what it takes; nothing for one that is on or off. */
+  readonly flag: string;
+  readonly help: string;
+  /** The help of its opposite, for a flag that is on or off. */
+  readonly off?: string;
+  parse(text: string): T | "auto";
+  /** Whether only a solver with gradients reads it. */
+  readonly isOfGradients?: boolean;
+}
 
-const parsers: { readonly [K in PlanKey]: (text: string) => RunPlan[K] | "auto" } = {
-  stages: (text) => {
-    if (text === "auto") return "auto";
-    if (!isDecimal(text)) {
-      throw badFlagValue({ flag: "--stages", found: text, allowed: "'auto' or a whole number of at least 1" });
-    }
-    return wholeStages(text);
+const settings: { readonly [K in PlanKey]-?: PlanSetting<RunPlan[K]> } = {
+  stages: {
+    flag: "--stages <n|auto>",
+    help: "prune in n stages, with fresh gradients at each; auto: as many as the plan of the solver says",
+    parse: orAuto("--stages", "a whole number of at least 1", (value) => Number.isSafeInteger(value) && value >= 1),
   },
-  targetStages: wholeParser("--target-stages", 0),
-  schedule: (text) => {
-    if (scheduleNames.some((name) => name === text)) return text as ScheduleName;
-    throw unknownName({ where: "--schedule", what: "schedule", found: text, known: scheduleNames });
+  targetStages: {
+    flag: "--target-stages <n>",
+    help: "stages at the target sparsity after those that lead to it; weights settle and swap there",
+    parse: wholeParser("--target-stages", 0),
   },
-  from: numberParser({
-    flag: "--from",
-    allowed: "a sparsity from 0 to below 1",
-    accepts: (value) => value >= 0 && value < 1,
-  }),
-  examples: wholeParser("--examples", 1),
-  batch: wholeParser("--batch", 1),
-  ridge: (text) => {
-    const allowed = "'auto' or a number of at least 0";
-    return text === "auto"
-      ? text
-      : numberParser({ flag: "--ridge", allowed, accepts: (value) => value >= 0 && Number.isFinite(value) })(text);
+  schedule: {
+    flag: "--schedule <name>",
+    help: `how the sparsity grows over the stages: ${scheduleNames.join(", ")}`,
+    parse: parseSchedule,
   },
-  firstOrder: parseBoolean("--first-order"),
-  regrow: parseBoolean("--regrow"),
+  from: {
+    flag: "--from <s>",
+    help: "sparsity that the schedule starts from",
+    parse: numberParser({
+      flag: "--from",
+      allowed: "a sparsity from 0 to below 1",
+      accepts: (value) => value >= 0 && value < 1,
+    }),
+  },
+  regrow: {
+    flag: "--regrow",
+    help: "let a pruned weight come back in a later stage",
+    off: "keep pruned weights pruned",
+    parse: parseSwitch("--regrow"),
+  },
+  growth: {
+    flag: "--growth <x>",
+    help: "pruned weights put on trial in a stage at the target, as a fraction of the kept ones",
+    parse: notNegative("--growth"),
+    isOfGradients: true,
+  },
+  curvature: {
+    flag: "--curvature <name>",
+    help: "which model of the loss; secateur plugins lists them",
+    parse: (text) => text,
+    isOfGradients: true,
+  },
+  examples: {
+    flag: "--examples <n>",
+    help: "gradient rows a stage; more cost time and generalise better",
+    parse: wholeParser("--examples", 1),
+    isOfGradients: true,
+  },
+  targetExamples: {
+    flag: "--target-examples <n>",
+    help: "the same for the stages at the target (with --examples: as many)",
+    parse: wholeParser("--target-examples", 1),
+    isOfGradients: true,
+  },
+  batch: {
+    flag: "--batch <n>",
+    help: "training examples averaged into one gradient row; larger is less noisy",
+    parse: wholeParser("--batch", 1),
+    isOfGradients: true,
+  },
+  ridge: {
+    flag: "--ridge <l2|auto>",
+    help: "damping added to the curvature; larger stays nearer to the present weights; auto: measured on the rows",
+    parse: orAuto("--ridge", "a number of at least 0", (value) => value >= 0 && Number.isFinite(value)),
+    isOfGradients: true,
+  },
+  ridgeFactors: {
+    flag: "--ridge-factors <a,b,...>",
+    help: "multiples of an automatic ridge to try; the lowest loss on fresh training examples wins",
+    parse: (text) => text.split(",").map(notNegative("--ridge-factors")),
+    isOfGradients: true,
+  },
+  temperature: {
+    flag: "--temperature <x>",
+    help: "divides the logits where the curvature uses class probabilities; above 1 softens over-confident ones",
+    parse: numberParser({
+      flag: "--temperature",
+      allowed: "a number above 0",
+      accepts: (value) => value > 0 && Number.isFinite(value),
+    }),
+    isOfGradients: true,
+  },
+  firstOrder: {
+    flag: "--first-order",
+    help: "use the gradient itself as well as the curvature: for networks that are not at a minimum",
+    off: "use the curvature only",
+    parse: parseSwitch("--first-order"),
+    isOfGradients: true,
+  },
+  lineSearch: {
+    flag: "--line-search",
+    help: "halve a step while that lowers the loss of the examples that made the model",
+    off: "take every step whole",
+    parse: parseSwitch("--line-search"),
+    isOfGradients: true,
+  },
 };
 
-function parseBoolean(flag: string): (text: string) => boolean {
+/** The settable fields of a plan: their flags have these names in kebab-case. */
+export const planKeys: readonly PlanKey[] = Object.keys(settings) as PlanKey[];
+
+/** The fields that only a solver with gradients reads. */
+export const gradientPlanKeys: readonly PlanKey[] = planKeys.filter((key) => settings[key].isOfGradients);
+
+function parseSchedule(text: string): ScheduleName {
+  if (scheduleNames.some((name) => name === text)) return text as ScheduleName;
+  throw unknownName({ where: "--schedule", what: "schedule", found: text, known: scheduleNames });
+}
+
+function notNegative(flag: string): (text: string) => number {
+  const accepts = (value: number) => value >= 0 && Number.isFinite(value);
+  return numberParser({ flag, allowed: "a number of at least 0", accepts });
+}
+
+function orAuto(flag: string, words: string, accepts: (value: number) => boolean): (text: string) => number | "auto" {
+  const parse = numberParser({ flag, allowed: `'auto' or ${words}`, accepts });
+  return (text) => (text === "auto" ? text : parse(text));
+}
+
+function parseSwitch(flag: string): (text: string) => boolean {
   return (text) => {
     if (text === "true" || text === "false") return text === "true";
     throw badFlagValue({ flag, found: text, allowed: "true or false" });
@@ -67,30 +150,17 @@ function parseBoolean(flag: string): (text: string) => boolean {
 
 /** A plan setting from the text of `--option key=value`. @throws ERR_USAGE, ERR_UNKNOWN_NAME */
 export function parsePlanValue(key: PlanKey, text: string): PlanFlags {
-  return { [key]: parsers[key](text) };
+  return { [key]: settings[key].parse(text) };
 }
 
 /** Adds the plan flags to a command. */
 export function addPlanFlags(command: Command): void {
-  const add = (flags: string, description: string, key: PlanKey) =>
-    command.addOption(new Option(flags, description).argParser<unknown>(parsers[key]));
   command.optionsGroup("Stages and gradients (default: the solver's own plan; see 'secateur explain NAME'):");
-  add("--stages <n|auto>", "prune in n stages of growing sparsity, with fresh gradients at each", "stages");
-  add(
-    "--target-stages <n>",
-    "further stages at the target sparsity, which let weights settle and swap",
-    "targetStages",
-  );
-  add("--schedule <name>", `how the sparsity grows over the stages: ${scheduleNames.join(", ")}`, "schedule");
-  add("--from <s>", "sparsity that the schedule starts from", "from");
-  add("--examples <n>", "gradient rows a stage; more rows cost time and generalise better", "examples");
-  add("--batch <n>", "training examples averaged into one gradient row; larger is less noisy", "batch");
-  add("--ridge <l2|auto>", "damping added to the curvature; larger stays nearer to the dense weights", "ridge");
-  command
-    .option("--first-order", "use the gradient itself as well as the curvature: for networks that are not at a minimum")
-    .option("--no-first-order", "use the curvature only")
-    .option("--regrow", "let a pruned weight come back in a later stage")
-    .option("--no-regrow", "keep pruned weights pruned");
+  for (const key of planKeys) {
+    const { flag, help, off, parse } = settings[key];
+    if (off === undefined) command.addOption(new Option(flag, help).argParser<unknown>(parse));
+    else command.option(flag, help).option(flag.replace("--", "--no-"), off);
+  }
 }
 
 /** The plan that the flags ask for, without the fields that are left open. */
@@ -98,6 +168,7 @@ export function planFromFlags(flags: PlanFlags): RunPlan {
   const plan: Record<string, unknown> = {};
   for (const key of planKeys) {
     const value = flags[key];
+    // An automatic ridge is a setting of its own; automatic stages are none.
     if (value === undefined || (key === "stages" && value === "auto")) continue;
     plan[key] = value;
   }

@@ -3,7 +3,7 @@ import { nearestName, optionProperties } from "@secateur/core";
 import { type Command, Option } from "commander";
 import { badUsage } from "../errors.ts";
 import type { SolverEntry } from "../plugins/find-entry.ts";
-import { admittedTypes, describeRange, kebab, optionValue, valueLabel } from "./option-schema.ts";
+import { admittedTypes, describeOption, kebab, optionValue, valueLabel } from "./option-schema.ts";
 import { type PlanFlags, type PlanKey, parsePlanValue, planKeys } from "./plan-flags.ts";
 
 /** Adds a flag for every option that no flag of the command's own hides. Hidden ones are set with --option. */
@@ -13,8 +13,7 @@ export function addSolverFlags(command: Command, entry: SolverEntry): void {
   if (own.length === 0) return;
   command.optionsGroup(`Options of the solver ${entry.name} (another with --solver NAME --help):`);
   for (const [key, property] of own) {
-    const range = describeRange(property);
-    const description = `${String(property["description"] ?? "")}${range ? ` (${range})` : ""}`.trim();
+    const description = describeOption(property);
     const types = admittedTypes(property);
     if (types.size === 1 && types.has("boolean")) {
       command.option(`--${kebab(key)}`, description).option(`--no-${kebab(key)}`, `not so: ${kebab(key)}`);

@@ -4,7 +4,7 @@
  * name, seen from the user's folder. Only a package that is not there at all makes the search go on.
  */
 import { type Plugin, type PluginEntry, unknownName } from "@secateur/core";
-import { firstPartyPlugins } from "./first-party.ts";
+import { firstPartyPlugin, firstPartyPlugins } from "./first-party.ts";
 import { installedPlugins } from "./installed-plugins.ts";
 import { loadPlugin } from "./load-plugin.ts";
 import { ownVersion } from "./own-version.ts";
@@ -12,6 +12,9 @@ import { findPackage } from "./package-manifest.ts";
 
 /** A plugin entry that makes a solver. */
 export type SolverEntry = Extract<PluginEntry, { kind: "solver" }>;
+
+/** A plugin entry that makes a curvature estimator. */
+export type CurvatureEntry = Extract<PluginEntry, { kind: "curvature" }>;
 
 /** An entry and the package it comes from. */
 export interface FoundEntry<E extends PluginEntry = PluginEntry> {
@@ -23,6 +26,12 @@ export interface FoundEntry<E extends PluginEntry = PluginEntry> {
 /** The solver of that name. @throws ERR_UNKNOWN_NAME with the known ones and the nearest, ERR_PLUGIN, ERR_PLUGIN_LOAD */
 export async function findSolver(name: string, from: string): Promise<FoundEntry<SolverEntry>> {
   return await findEntry({ name, from, what: "solver", is: (entry): entry is SolverEntry => entry.kind === "solver" });
+}
+
+/** The curvature estimator of that name. @throws as findSolver */
+export async function findCurvature(name: string, from: string): Promise<FoundEntry<CurvatureEntry>> {
+  const is = (entry: PluginEntry): entry is CurvatureEntry => entry.kind === "curvature";
+  return await findEntry({ name, from, what: "curvature", is });
 }
 
 /** The entry of that name, of whatever kind. @throws as findSolver */
@@ -62,7 +71,7 @@ interface Source {
 
 async function findSource(name: string, from: string): Promise<Source | undefined> {
   const family = familyOf(name);
-  const own = firstPartyPlugins.get(family);
+  const own = await firstPartyPlugin(name, family);
   if (own) {
     const plugin = await own.load();
     const version = ownVersion(own.packageName);
@@ -100,7 +109,7 @@ function candidatePackages(name: string, family: string): readonly string[] {
 
 /** Names that could have been meant: those of our own entries, and the installed plugin packages. */
 async function knownNames(from: string, is: (entry: PluginEntry) => boolean): Promise<readonly string[]> {
-  const plugins = await Promise.all([...firstPartyPlugins.values()].map((own) => own.load()));
+  const plugins = await Promise.all(firstPartyPlugins.map((own) => own.load()));
   const own = plugins.flatMap((plugin) => plugin.entries.filter(is).map((entry) => entry.name));
   const installed = await installedPlugins(from);
   return [...own, ...installed.map(({ name }) => name.replace(/(^|\/)secateur-plugin-/, "$1"))];

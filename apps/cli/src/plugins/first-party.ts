@@ -1,4 +1,4 @@
-/** Our own plugin packages, by the family of names they serve: "chita" serves chita, chita.iht, ... */
+/** Our own plugin packages. */
 import type { Plugin } from "@secateur/core";
 
 /** One of our own plugin packages. */
@@ -8,24 +8,32 @@ export interface FirstPartyPlugin {
   load(): Promise<Plugin>;
 }
 
-/** Our own plugins by family. */
-export const firstPartyPlugins: ReadonlyMap<string, FirstPartyPlugin> = new Map([
-  [
-    "chita",
-    {
-      packageName: "@secateur/solvers-chita",
-      load: async () => (await import("@secateur/solvers-chita")).default,
-    },
-  ],
-  [
-    "magnitude",
-    {
-      packageName: "@secateur/solvers-magnitude",
-      load: async () => (await import("@secateur/solvers-magnitude")).default,
-    },
-  ],
-  [
-    "empirical-fisher",
-    { packageName: "@secateur/fisher", load: async () => (await import("@secateur/fisher")).default },
-  ],
-]);
+const chita: FirstPartyPlugin = {
+  packageName: "@secateur/solvers-chita",
+  load: async () => (await import("@secateur/solvers-chita")).default,
+};
+const magnitude: FirstPartyPlugin = {
+  packageName: "@secateur/solvers-magnitude",
+  load: async () => (await import("@secateur/solvers-magnitude")).default,
+};
+const fisher: FirstPartyPlugin = {
+  packageName: "@secateur/fisher",
+  load: async () => (await import("@secateur/fisher")).default,
+};
+
+/** All of them, in the order of listings. */
+export const firstPartyPlugins: readonly FirstPartyPlugin[] = [chita, magnitude, fisher];
+
+/** Families of names and who serves them, whether it knows the very name or not: "chita" stands for chita, chita.iht, ... */
+const families: Readonly<Record<string, FirstPartyPlugin>> = { chita, magnitude };
+
+/** Our plugin for a name: the one that serves its family, else the one that has an entry of that name. */
+export async function firstPartyPlugin(name: string, family: string): Promise<FirstPartyPlugin | undefined> {
+  const own = Object.hasOwn(families, family) ? families[family] : undefined;
+  if (own) return own;
+  for (const candidate of firstPartyPlugins) {
+    const { entries } = await candidate.load();
+    if (entries.some((entry) => entry.name === name)) return candidate;
+  }
+  return undefined;
+}

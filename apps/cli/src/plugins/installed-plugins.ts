@@ -11,7 +11,7 @@ const keyword = "secateur-plugin";
  * farther one of the same name; our own packages are left out. Reads every package.json in the node_modules above.
  */
 export async function installedPlugins(from: string): Promise<readonly PackageManifest[]> {
-  const own = new Set([...firstPartyPlugins.values()].map(({ packageName }) => packageName));
+  const own = new Set(firstPartyPlugins.map(({ packageName }) => packageName));
   const found = new Map<string, PackageManifest>();
   for (const folder of moduleFolders(from)) {
     for (const packageFolder of await packageFolders(folder)) {

@@ -11,6 +11,8 @@ interface StageDocument {
   readonly gradientMs: number;
   readonly solveMs: number;
   readonly retrainMs: number;
+  /** The solver's own numbers. */
+  readonly stats: Readonly<Record<string, number>>;
   /** Mean training loss before the stage, where gradients were taken. */
   readonly loss?: number;
   /** Percent on the test split, where measured. */
@@ -67,6 +69,7 @@ export function pruneDocument(spec: {
       gradientMs: stage.gradientMs,
       solveMs: stage.solveMs,
       retrainMs: 0,
+      stats: stage.stats,
       ...(stage.loss === undefined ? {} : { loss: stage.loss }),
       ...(index === result.stages.length - 1 ? { accuracy: pruned.accuracy } : {}),
     })),

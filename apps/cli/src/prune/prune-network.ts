@@ -1,15 +1,20 @@
-/** The computation behind `secateur prune` and the demo: evaluate, prune in place, evaluate again. */
+/** The computation behind `secateur prune` and the demo: prune a network in place on the training split. */
 import {
+  type CurvatureEstimator,
   type Dataset,
   type Evaluation,
+  layoutParams,
   type PruneResult,
+  parseOptions,
   prune,
   type RunPlan,
   type RunState,
+  readFlat,
+  resolvePlan,
   type Solver,
 } from "@secateur/core";
-import { empiricalFisher } from "@secateur/fisher";
 import type { Network } from "@secateur/nn";
+import { type CurvatureEntry, type FoundEntry, findCurvature } from "../plugins/find-entry.ts";
 import type { Session } from "../run/session.ts";
 
 /** What to prune and how. */
@@ -20,35 +25,13 @@ export interface PruneJob {
   readonly sparsity: number;
   /** What the user fixed of the plan. */
   readonly plan: RunPlan;
-  /** Gradients are taken here; left out for a solver that needs none. */
-  readonly train?: Dataset;
+  /** The training split, where gradients are taken if the solver needs any. */
+  readonly train: Dataset;
+  /** The folder from which curvature plugins are looked for. */
+  readonly cwd: string;
   readonly session: Session;
   readonly onStage?: (state: RunState) => Promise<void>;
   readonly resume?: RunState;
-}
-
-/** Whether a solver needs gradients, and so training data. */
-export function needsGradients(solver: Solver): boolean {
-  return (solver.needs.curvature ?? []).length > 0;
-}
-
-/** Prunes a network in place on the training split. @throws what core's `prune` throws */
-export async function pruneNetwork(job: PruneJob): Promise<PruneResult> {
-  const { network, solver, sparsity, plan, train, session, onStage, resume } = job;
-  const { seed, kernels, signal, onEvent } = session;
-  return await prune({
-    model: network,
-    solver,
-    sparsity,
-    plan,
-    seed,
-    kernels,
-    signal,
-    onEvent,
-    ...(train ? { data: train, curvature: empiricalFisher() } : {}),
-    ...(onStage ? { onStage } : {}),
-    ...(resume ? { resume } : {}),
-  });
 }
 
 /** A pruning run with the evaluations around it. */
@@ -56,4 +39,36 @@ export interface PruneOutcome {
   readonly dense: Evaluation;
   readonly pruned: Evaluation;
   readonly result: PruneResult;
+  /** Where the curvature came from; absent for a solver that needs none. */
+  readonly curvature?: FoundEntry<CurvatureEntry>;
+}
+
+/** Whether a solver needs gradients, and so training data. */
+export function needsGradients(solver: Solver): boolean {
+  return (solver.needs.curvature ?? []).length > 0;
+}
+
+/** Prunes a network in place. @throws what core's `prune` throws; ERR_UNKNOWN_NAME for a curvature nobody offers */
+export async function pruneNetwork(job: PruneJob): Promise<Pick<PruneOutcome, "result" | "curvature">> {
+  const { network, solver, sparsity, plan, train, session, onStage, resume } = job;
+  const { seed, kernels, signal, onEvent } = session;
+  const request = {
+    ...{ model: network, solver, sparsity, plan, seed, kernels, signal, onEvent },
+    ...(onStage ? { onStage } : {}),
+    ...(resume ? { resume } : {}),
+  };
+  if (!needsGradients(solver)) return { result: await prune(request) };
+  const found = await plannedCurvature(job);
+  const options = await parseOptions<object>(found.entry.name, found.entry.options, {});
+  const curvature: CurvatureEstimator = found.entry.create(options as never);
+  return { result: await prune({ ...request, data: train, curvature }), curvature: found };
+}
+
+/** The curvature that the plan names: the user's choice before the solver's advice before the default. */
+async function plannedCurvature(job: PruneJob): Promise<FoundEntry<CurvatureEntry>> {
+  const { network, solver, sparsity, plan, train, cwd } = job;
+  const weights = await readFlat(network, layoutParams(network));
+  const initialSparsity = weights.filter((value) => value === 0).length / weights.length;
+  const situation = { sparsity, prunable: weights.length, initialSparsity, examples: train.size };
+  return await findCurvature(resolvePlan(solver, situation, plan).curvature, cwd);
 }

@@ -70,7 +70,11 @@ export async function pruneSettings(spec: {
   const pairs = flags.option ?? [];
   const own = solverSettings({ entry: found.entry, flags: { ...flags }, pairs, hasPlan: true, ownFlags });
   const options = await resolveOptions(found.entry, { ...inherited?.options, ...own.options });
-  const solver = found.entry.create(options as never);
+  const created = found.entry.create(options as never);
+  // A recipe's plan is whole, and the solver's advice must not change it.
+  const solver: Solver = inherited
+    ? { needs: created.needs, solve: (problem, ctx) => created.solve(problem, ctx) }
+    : created;
   const asked = planFromFlags({ ...flags, ...own.plan });
   assertUsed({ asked, solver, name: found.entry.name });
   return {

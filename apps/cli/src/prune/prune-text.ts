@@ -6,6 +6,7 @@ import {
   formatNumber,
   formatPercent,
   formatShape,
+  formatStats,
 } from "../text/format.ts";
 import { formatTable } from "../text/table.ts";
 import type { PruneDocument } from "./prune-document.ts";
@@ -32,7 +33,7 @@ export function pruneText(document: PruneDocument): string {
       formatFraction(size === 0 ? 0 : 1 - kept / size),
     ]),
   );
-  const status = stages[stages.length - 1]?.status;
+  const last = stages[stages.length - 1];
   const spent = [
     `${stages.length} ${stages.length === 1 ? "stage" : "stages"}`,
     `gradients ${formatDuration(timing.gradientMs)}`,
@@ -44,7 +45,7 @@ export function pruneText(document: PruneDocument): string {
     `${recipe.solver}, ${formatCount(pruned.examples)} test examples\n`,
     numbers,
     layers,
-    `objective ${formatNumber(document.objective)} (${status})\n${spent}\n`,
+    `objective ${formatNumber(document.objective)} (${[last?.status, formatStats(last?.stats ?? {})].filter(Boolean).join("; ")})\n${spent}\n`,
     ...(recipe.plan.reason ? [`plan: ${recipe.plan.reason}\n`] : []),
   ].join("\n");
 }

@@ -1,7 +1,7 @@
 /** One run of `secateur prune` from settings to files. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { isPruneError, type PruneResult } from "@secateur/core";
+import { isPruneError } from "@secateur/core";
 import { printResult } from "../commands/print-result.ts";
 import { interrupted } from "../errors.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
@@ -14,7 +14,7 @@ import { type Session, withSession } from "../run/session.ts";
 import { versions } from "../run/versions.ts";
 import type { Terminal } from "../terminal.ts";
 import { type PruneDocument, pruneDocument } from "./prune-document.ts";
-import { needsGradients, type PruneOutcome, pruneNetwork } from "./prune-network.ts";
+import { type PruneOutcome, pruneNetwork } from "./prune-network.ts";
 import { type PruneOutputs, planOutputs } from "./prune-outputs.ts";
 import { type PruneFlags, type PruneSettings, pruneSettings } from "./prune-settings.ts";
 import { pruneText } from "./prune-text.ts";
@@ -64,11 +64,11 @@ async function pruneInSession(spec: {
   const { call, settings, outputs, session } = spec;
   const model = await openModel({ path: settings.model, arch: settings.arch });
   noteArchitecture(model, session);
-  const makeRecipe = (plan: Recipe["plan"]) =>
-    portableRecipe(recipeOf({ settings, model, session, plan }), outputs.recipe);
-  const run = runIdentity(makeRecipe({}));
-  const outcome = await measure({ call, settings, outputs, session, model, run });
-  const recipe = makeRecipe(outcome.result.plan);
+  const draft = portableRecipe(recipeOf({ settings, model, session }), outputs.recipe);
+  const outcome = await measure({ call, settings, outputs, session, model, run: runIdentity(draft) });
+  const { result, curvature } = outcome;
+  const sources = curvature ? [settings.found, curvature] : [settings.found];
+  const recipe: Recipe = { ...draft, plan: result.plan, versions: versions(sources) };
   const document = pruneDocument({ outcome, recipe, out: outputs.out, peakMemoryBytes: peakMemoryBytes() });
   await saveResults({ document, outcome, model, outputs, argv: call.argv });
   return document;
@@ -91,18 +91,19 @@ async function measure(spec: {
   const resume = call.flags.resume === true;
   const keeper = await openStageKeeper({ path: outputs.state, run, resume, session });
   const dense = await network.evaluate(data.test, session.context());
-  const result: PruneResult = await pruneNetwork({
+  const done = await pruneNetwork({
     network,
     solver,
     sparsity,
     plan,
+    train: data.train,
+    cwd: call.terminal.cwd,
     session,
     onStage: keeper.onStage,
     ...(keeper.resume ? { resume: keeper.resume } : {}),
-    ...(needsGradients(solver) ? { train: data.train } : {}),
   });
   const pruned = await network.evaluate(data.test, session.context());
-  return { dense, result, pruned };
+  return { dense, pruned, ...done };
 }
 
 function noteArchitecture({ path, architecture }: OpenedModel, session: Session): void {
@@ -111,14 +112,10 @@ function noteArchitecture({ path, architecture }: OpenedModel, session: Session)
   session.onEvent({ type: "note", level: "info", code: "architecture", message });
 }
 
-function recipeOf(spec: {
-  settings: PruneSettings;
-  model: OpenedModel;
-  session: Session;
-  plan: Recipe["plan"];
-}): Recipe {
-  const { settings, model, session, plan } = spec;
-  const { normalize, found, sparsity, seed, options } = settings;
+/** The recipe as far as it is known before the run: its plan is what was asked for. */
+function recipeOf(spec: { settings: PruneSettings; model: OpenedModel; session: Session }): Recipe {
+  const { settings, model, session } = spec;
+  const { normalize, found, sparsity, plan, seed, options } = settings;
   return {
     recipe: 1,
     model: model.path,

@@ -7,6 +7,7 @@ import {
   formatNumber,
   formatPercent,
   formatShape,
+  formatStats,
 } from "../text/format.ts";
 import { figures } from "./figures.ts";
 import { type Cell, escapeHtml, htmlTable } from "./html.ts";
@@ -20,7 +21,7 @@ export async function makeReport(content: ReportContent): Promise<string> {
   const intro = `<p class="soft">${escapeHtml(summary)}</p>\n${single ? headline(single) : ""}`;
   const sections = [
     runsSection(runs),
-    ...(single ? [layersSection(single), ...(single.stages.length > 1 ? [stagesSection(single)] : [])] : []),
+    ...(single ? [layersSection(single), stagesSection(single)] : []),
     planSection(runs),
     repeatSection(content),
   ];
@@ -112,6 +113,7 @@ function stagesSection({ stages }: ReportRun): Section {
     number(stage.ridge === undefined ? "" : formatNumber(stage.ridge)),
     number(formatDuration(stage.gradientMs)),
     number(formatDuration(stage.solveMs)),
+    { text: formatStats(stage.stats) },
   ]);
   const titles = [
     "stage",
@@ -123,6 +125,7 @@ function stagesSection({ stages }: ReportRun): Section {
     "ridge",
     "gradients",
     "solving",
+    "numbers of the solver",
   ];
   return { title: "Stages", html: htmlTable(titles, rows) };
 }
@@ -137,7 +140,8 @@ function planSection(runs: readonly ReportRun[]): Section {
       number(formatFraction(run.sparsity)),
       number(`${plan.stages ?? 1} + ${plan.targetStages ?? 0}`),
       { text: String(plan.schedule ?? "") },
-      number(usesGradients ? `${formatCount(last.examples)} of ${last.batch ?? 1}` : "none"),
+      { text: usesGradients ? (plan.curvature ?? "") : "none" },
+      number(usesGradients ? `${formatCount(last.examples)} of ${last.batch ?? 1}` : ""),
       number(usesGradients && last.ridge !== undefined ? formatNumber(last.ridge) : ""),
       { text: usesGradients ? (plan.firstOrder ? "yes" : "no") : "" },
       { text: plan.reason ?? "" },
@@ -148,7 +152,8 @@ function planSection(runs: readonly ReportRun[]): Section {
     "sparsity",
     "stages + at target",
     "schedule",
-    "gradient rows of examples",
+    "curvature",
+    "gradient rows of examples (last stage)",
     "ridge (last stage)",
     "first-order",
     "why",

@@ -26,7 +26,7 @@ import { resolveOptions } from "../prune/prune-settings.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { type Session, type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
-import { formatCount, formatDuration, formatNumber } from "../text/format.ts";
+import { formatCount, formatDuration, formatNumber, formatStats } from "../text/format.ts";
 import { type ProblemArrays, readArrays } from "./read-arrays.ts";
 
 /** The flags of `secateur solve` as commander hands them over; options of the solver come on top. */
@@ -49,6 +49,8 @@ interface SolveDocument {
   readonly size: number;
   readonly status: Solution["status"];
   readonly iterations: number;
+  /** The solver's own numbers. */
+  readonly stats: Readonly<Record<string, number>>;
   readonly solveMs: number;
   readonly solver: string;
   readonly seed: number;
@@ -95,6 +97,7 @@ export async function runSolve(call: SolveCall): Promise<void> {
       size: w.length,
       status: solution.status,
       iterations: solution.stats["iterations"] ?? 0,
+      stats: solution.stats,
       solveMs,
       solver: found.entry.name,
       seed: session.seed,
@@ -165,10 +168,10 @@ function countNonzeros(w: Vec): number {
 }
 
 function solveText(document: SolveDocument): string {
-  const { solver, objective: value, nonzeros, size, status, iterations, solveMs, out } = document;
+  const { solver, objective: value, nonzeros, size, status, stats, solveMs, out } = document;
   return [
     `${solver}: objective ${formatNumber(value)} with ${formatCount(nonzeros)} of ${formatCount(size)} weights\n`,
-    `${status} after ${formatCount(iterations)} ${iterations === 1 ? "iteration" : "iterations"} in ${formatDuration(solveMs)}\n`,
+    `${status} in ${formatDuration(solveMs)}; ${formatStats(stats)}\n`,
     ...(out === undefined ? [] : [`wrote ${out}\n`]),
   ].join("");
 }

@@ -43,6 +43,13 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : value.toPrecision(value >= 100 ? 4 : 3)} ${units[unit]}`;
 }
 
+/** A solver's own numbers: "iterations 20, gap 0.0123". */
+export function formatStats(stats: Readonly<Record<string, number>>): string {
+  return Object.entries(stats)
+    .map(([name, value]) => `${name} ${formatNumber(value)}`)
+    .join(", ");
+}
+
 /** A shape as [40, 784]. */
 export function formatShape(shape: readonly number[]): string {
   return `[${shape.join(", ")}]`;
