@@ -6,7 +6,7 @@ import { Writable } from "node:stream";
 import { createRng } from "@secateur/core";
 import { encodeNpy, encodeSafetensors, type NamedTensor } from "@secateur/formats";
 import { createNetwork } from "@secateur/nn";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import { main } from "./cli.ts";
 import { namedArchitecture } from "./run/architectures.ts";
 
@@ -108,4 +108,18 @@ export async function smallProblem(): Promise<{
   await writeFile(gradients, encodeNpy({ shape: [5, 8], data: G }));
   await writeFile(weights, encodeNpy({ shape: [8], data: w0 }));
   return { folder, gradients, weights, G, w0 };
+}
+
+/** Runs a call that must be refused; returns its one message. */
+export async function refused(argv: readonly string[], cwd?: string): Promise<string> {
+  const { code, stdout, stderr } = await call(argv, cwd === undefined ? {} : { cwd });
+  expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+  expect(stdout).toBe("");
+  expect(code).toBe(2);
+  return stderr;
+}
+
+/** A prune of the small network by magnitude to half its weights. */
+export function halving({ model, data }: SmallTask, ...more: readonly string[]): readonly string[] {
+  return ["prune", model, "--data", data, "--solver", "magnitude", "--sparsity", "0.5", ...more];
 }

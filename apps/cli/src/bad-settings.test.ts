@@ -1,234 +1,16 @@
-/** Every bad input ends with exit code 2, one line on stderr that names place and remedy, and nothing on stdout. */
+/** Every bad setting ends with exit code 2, one line on stderr that names place and remedy, and nothing on stdout. */
 import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { encodeNpy, encodeSafetensors, type NamedTensor } from "@secateur/formats";
+import { encodeNpy } from "@secateur/formats";
 import { describe, expect, test } from "vitest";
-import { call, type SmallTask, smallArch, smallProblem, smallTask, smallTensors } from "./testing.test-support.ts";
-
-/** Runs a call that must be refused; returns its one message. */
-async function refused(argv: readonly string[], cwd?: string): Promise<string> {
-  const { code, stdout, stderr } = await call(argv, cwd === undefined ? {} : { cwd });
-  expect(stderr.trimEnd().split("\n")).toHaveLength(1);
-  expect(stdout).toBe("");
-  expect(code).toBe(2);
-  return stderr;
-}
-
-function pruneArgs({ model, data }: SmallTask, ...more: readonly string[]): readonly string[] {
-  return ["prune", model, "--data", data, "--solver", "magnitude", "--sparsity", "0.5", ...more];
-}
-
-function evalArgs({ model, data }: SmallTask): readonly string[] {
-  return ["eval", model, "--data", data];
-}
-
-interface Entry {
-  dtype: string;
-  data_offsets: [number, number];
-}
-
-/** Rewrites the header of a safetensors file. */
-function withHeader(bytes: Uint8Array, change: (header: Record<string, Entry>) => void): Uint8Array {
-  const length = Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Record<string, Entry>;
-  change(header);
-  const json = new TextEncoder().encode(JSON.stringify(header));
-  const out = new Uint8Array(8 + json.length + bytes.length - 8 - length);
-  new DataView(out.buffer).setBigUint64(0, BigInt(json.length), true);
-  out.set(json, 8);
-  out.set(bytes.subarray(8 + length), 8 + json.length);
-  return out;
-}
-
-describe("a checkpoint that cannot be used", () => {
-  const damages: readonly [string, (bytes: Uint8Array) => Uint8Array, RegExp][] = [
-    ["is empty", () => new Uint8Array(), /empty file.*ERR_SAFETENSORS/],
-    ["is truncated in its data", (bytes) => bytes.subarray(0, bytes.length - 10), /ERR_SAFETENSORS/],
-    ["is truncated in its header", (bytes) => bytes.subarray(0, 40), /header.*larger than the file.*ERR_SAFETENSORS/],
-    [
-      "has a flipped bit in its header's length",
-      (bytes) => {
-        const flipped = bytes.slice();
-        flipped[2]! ^= 0x40;
-        return flipped;
-      },
-      /header.*ERR_(SAFETENSORS|FORMAT)/,
-    ],
-    [
-      "has a flipped bit in its header",
-      (bytes) => {
-        const flipped = bytes.slice();
-        flipped[9]! ^= 0x80;
-        return flipped;
-      },
-      /ERR_(SAFETENSORS|FORMAT)/,
-    ],
-    [
-      "says that two tensors overlap",
-      (bytes) =>
-        withHeader(bytes, (header) => {
-          const entry = header["fc2.weight"]!;
-          entry.data_offsets = [0, entry.data_offsets[1] - entry.data_offsets[0]];
-        }),
-      /overlap|ERR_SAFETENSORS/,
-    ],
-    [
-      "says that a tensor lies outside the file",
-      (bytes) =>
-        withHeader(bytes, (header) => {
-          const entry = header["fc2.weight"]!;
-          entry.data_offsets = [1e6, 1e6 + entry.data_offsets[1] - entry.data_offsets[0]];
-        }),
-      /fc2\.weight.*ERR_SAFETENSORS/,
-    ],
-    [
-      "has an unknown dtype",
-      (bytes) =>
-        withHeader(bytes, (header) => {
-          header["fc1.weight"]!.dtype = "F7";
-        }),
-      /'F7'.*supported: .*F32.*ERR_DTYPE/,
-    ],
-    ["is of another format", () => new TextEncoder().encode("<html>not found</html>"), /web page.*ERR_FORMAT/],
-  ];
-  for (const [what, damage, message] of damages) {
-    test(what, async () => {
-      const task = await smallTask();
-      await writeFile(task.model, damage(new Uint8Array(await readFile(task.model))));
-      const stderr = await refused(evalArgs(task));
-      expect(stderr).toMatch(message);
-      expect(stderr).toContain("net.safetensors");
-    });
-  }
-
-  test("is missing", async () => {
-    const task = await smallTask();
-    await rm(task.model);
-    expect(await refused(evalArgs(task))).toMatch(/net\.safetensors: there is no such file.*ERR_FILE_NOT_FOUND/);
-  });
-
-  test("is a folder", async () => {
-    const task = await smallTask();
-    expect(await refused(["eval", task.folder, "--data", task.data])).toMatch(/folder.*ERR_NOT_A_FILE/);
-  });
-
-  test("has tensors of wrong shapes and names, each of which is named", async () => {
-    const task = await smallTask();
-    const [first] = smallTensors();
-    const tensors: NamedTensor[] = [
-      { ...first!, shape: [6, 5] },
-      { name: "extra", dtype: "f32", shape: [1], data: new Float32Array(1) },
-    ];
-    await writeFile(task.model, encodeSafetensors({ tensors }));
-    const stderr = await refused([...evalArgs(task), "--arch", smallArch]);
-    expect(stderr).toMatch(
-      /missing fc2\.weight.*extra.*fc1\.weight is \[6, 5\] instead of \[5, 6\].*ERR_WEIGHTS_MISMATCH/,
-    );
-  });
-
-  test("fits no built-in network and says nothing of itself", async () => {
-    const task = await smallTask();
-    await writeFile(task.model, encodeSafetensors({ tensors: smallTensors() }));
-    expect(await refused(evalArgs(task))).toMatch(/--arch: mlpnet.*ERR_ARCHITECTURE/);
-  });
-
-  for (const value of [Number.NaN, Number.NEGATIVE_INFINITY]) {
-    test(`holds ${value}`, async () => {
-      const task = await smallTask();
-      const tensors = smallTensors();
-      tensors[1]!.data[4] = value;
-      await writeFile(task.model, encodeSafetensors({ tensors, metadata: { "secateur.architecture": smallArch } }));
-      expect(await refused(pruneArgs(task))).toMatch(/fc2\.weight.*ERR_NOT_FINITE/);
-    });
-  }
-});
-
-describe("data that cannot be used", () => {
-  const damages: readonly [string, string, () => Uint8Array, RegExp][] = [
-    ["an empty .npy file", "X.npy", () => new Uint8Array(), /ERR_NPY/],
-    [
-      "a truncated .npy file",
-      "X.npy",
-      () => encodeNpy({ shape: [60, 6], data: new Float32Array(360) }).subarray(0, 500),
-      /truncated.*ERR_NPY/,
-    ],
-    [
-      "NaN among the inputs",
-      "X.npy",
-      () => encodeNpy({ shape: [60, 6], data: new Float32Array(360).fill(Number.NaN) }),
-      /ERR_NOT_FINITE/,
-    ],
-    [
-      "a label above the network's classes",
-      "Y.npy",
-      () => encodeNpy({ shape: [60], data: new Float32Array(60).fill(3) }),
-      /label 3.*0\.\.2.*ERR_LABEL_RANGE/,
-    ],
-    [
-      "a label below 0",
-      "Y.npy",
-      () => encodeNpy({ shape: [60], data: new Float32Array(60).fill(-1) }),
-      /label -1.*ERR_LABEL_RANGE/,
-    ],
-    [
-      "fewer labels than inputs",
-      "Y.npy",
-      () => encodeNpy({ shape: [59], data: new Float32Array(59) }),
-      /60 examples and 59 labels.*ERR_SHAPE/,
-    ],
-    [
-      "inputs of another size",
-      "X.npy",
-      () => encodeNpy({ shape: [60, 5], data: new Float32Array(300) }),
-      /\[5\].*takes \[6\].*ERR_DATA_MISMATCH/,
-    ],
-  ];
-  for (const [what, name, content, message] of damages) {
-    test(what, async () => {
-      const task = await smallTask();
-      await writeFile(join(task.folder, name), content());
-      expect(await refused(evalArgs(task))).toMatch(message);
-    });
-  }
-
-  test("a name that no dataset has", async () => {
-    const task = await smallTask();
-    const stderr = await refused(["eval", task.model, "--data", "mnits"]);
-    expect(stderr).toMatch(/'mnits'; known: mnist, .*npy:X\.npy,Y\.npy.*did you mean 'mnist'\?.*ERR_UNKNOWN_NAME/);
-  });
-
-  test("none at all", async () => {
-    const { model } = await smallTask();
-    for (const argv of [
-      ["prune", model, "--solver", "magnitude"],
-      ["eval", model],
-      ["train", model],
-    ]) {
-      expect(await refused(argv)).toMatch(/--data is missing.*ERR_USAGE/);
-    }
-  });
-
-  test("a missing file", async () => {
-    const task = await smallTask();
-    await rm(join(task.folder, "Y.npy"));
-    expect(await refused(evalArgs(task))).toMatch(/Y\.npy: there is no such file.*ERR_FILE_NOT_FOUND/);
-  });
-
-  test("a normalisation that is none", async () => {
-    const task = await smallTask();
-    expect(await refused([...evalArgs(task), "--normalize", "0.5"])).toMatch(/mean,std.*ERR_NORMALIZE/);
-    expect(await refused([...evalArgs(task), "--normalize", "0,0"])).toMatch(/std above 0.*ERR_NORMALIZE/);
-  });
-});
+import { halving, refused, smallArch, smallProblem, smallTask } from "./testing.test-support.ts";
 
 describe("settings that make no sense", () => {
   for (const sparsity of ["1", "-0.1", "1.5"]) {
     test(`sparsity ${sparsity}`, async () => {
       const task = await smallTask();
-      expect(await refused([...pruneArgs(task), "--sparsity", sparsity])).toMatch(
-        /outside \[0, 1\).*ERR_SPARSITY_RANGE/,
-      );
+      expect(await refused([...halving(task), "--sparsity", sparsity])).toMatch(/outside \[0, 1\).*ERR_SPARSITY_RANGE/);
     });
   }
 
@@ -256,7 +38,7 @@ describe("settings that make no sense", () => {
   for (const [more, message] of flags) {
     test(more.join(" "), async () => {
       const task = await smallTask();
-      expect(await refused([...pruneArgs(task), ...more])).toMatch(message);
+      expect(await refused([...halving(task), ...more])).toMatch(message);
     });
   }
 
@@ -299,8 +81,8 @@ describe("outputs that cannot be written", () => {
     const task = await smallTask();
     await rm(task.model); // were the model opened first, its absence would be the message
     const out = join(task.folder, "none", "out.safetensors");
-    expect(await refused([...pruneArgs(task), "--out", out])).toMatch(/none does not exist.*ERR_OUTPUT_FOLDER/);
-    expect(await refused([...pruneArgs(task), "--report", join(task.folder, "none", "r.html")])).toMatch(
+    expect(await refused([...halving(task), "--out", out])).toMatch(/none does not exist.*ERR_OUTPUT_FOLDER/);
+    expect(await refused([...halving(task), "--report", join(task.folder, "none", "r.html")])).toMatch(
       /ERR_OUTPUT_FOLDER/,
     );
   });
@@ -313,7 +95,7 @@ describe("outputs that cannot be written", () => {
       const folder = join(task.folder, "closed");
       await mkdir(folder);
       await chmod(folder, 0o500);
-      const argv = [...pruneArgs(task), "--out", join(folder, "out.safetensors")];
+      const argv = [...halving(task), "--out", join(folder, "out.safetensors")];
       expect(await refused(argv)).toMatch(/not writable.*ERR_OUTPUT_NOT_WRITABLE/);
     },
   );
@@ -327,14 +109,14 @@ describe("outputs that cannot be written", () => {
     ] as const) {
       const path = join(task.folder, name);
       await writeFile(path, "precious");
-      expect(await refused([...pruneArgs(task), flag, path])).toMatch(/exists already.*--force.*ERR_OUTPUT_EXISTS/);
+      expect(await refused([...halving(task), flag, path])).toMatch(/exists already.*--force.*ERR_OUTPUT_EXISTS/);
       expect(await readFile(path, "utf8")).toBe("precious");
     }
   });
 
   test("an ending that names no format", async () => {
     const task = await smallTask();
-    expect(await refused([...pruneArgs(task), "--out", join(task.folder, "out.h5")])).toMatch(
+    expect(await refused([...halving(task), "--out", join(task.folder, "out.h5")])).toMatch(
       /\.safetensors.*ERR_OUTPUT_FORMAT/,
     );
   });
@@ -342,7 +124,7 @@ describe("outputs that cannot be written", () => {
   test("two outputs at one place", async () => {
     const task = await smallTask();
     const path = join(task.folder, "same.safetensors");
-    expect(await refused([...pruneArgs(task), "--out", path, "--report", path])).toMatch(/two outputs would go there/);
+    expect(await refused([...halving(task), "--out", path, "--report", path])).toMatch(/two outputs would go there/);
   });
 });
 
