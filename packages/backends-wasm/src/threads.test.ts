@@ -1,12 +1,12 @@
 import { spawnSync } from "node:child_process";
 import { referenceKernels } from "@secateur/core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { compileBuild } from "./builds.ts";
 import { createWasmKernels } from "./create-wasm-kernels.ts";
 import { type Engine, startEngine } from "./engine.ts";
 import { Operands } from "./kernels.test-support.ts";
 import { WasmMemory } from "./wasm-memory.ts";
-import { workerSource } from "./worker-source.ts";
+import { pretendToBeAPage } from "./web-worker.test-support.ts";
 
 const THREADS = 3;
 
@@ -72,8 +72,19 @@ describe("threads", () => {
     }
   });
 
-  it("the worker's program parses", () => {
-    expect(() => new Function(workerSource)).not.toThrow();
+  it("are web workers in a cross-origin isolated page, one a core", async () => {
+    const page = pretendToBeAPage(3);
+    try {
+      const kernels = await createWasmKernels();
+      expect(kernels.threads).toBe(3);
+      expect(page.started()).toBe(2);
+      const x = kernels.alloc(1_000_000, "f32").fill(2);
+      for (let round = 0; round < 20; round++) expect(kernels.dot(x, x)).toBe(4_000_000);
+      await kernels.close();
+      await vi.waitFor(() => expect(page.ended()).toBe(2), { timeout: 5000 });
+    } finally {
+      vi.unstubAllGlobals();
+    }
   });
 
   it("do not keep a process alive that forgets to close", () => {
