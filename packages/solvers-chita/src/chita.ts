@@ -9,12 +9,13 @@
  */
 import type { Problem, RunContext, Solution, Solver, Vec } from "@secateur/core";
 import { type ExchangeOptions, exchange } from "./exchange.ts";
-import { chitaIht, ridgeRefit } from "./named-solvers.ts";
+import { chitaPlan } from "./plan.ts";
 import { reduceRows } from "./reduce-rows.ts";
 import { refit } from "./refit.ts";
 import { type RelaxationOptions, solveRelaxation } from "./relaxation.ts";
 import { type RowModel, restrict, rowModel, vector } from "./row-model.ts";
 import { fullGram, type RowSpace, rowSpace } from "./row-space.ts";
+import { shrinkPath } from "./shrink-path.ts";
 import { solutionFrom } from "./solution.ts";
 
 /** Settings of {@link chita}. */
@@ -45,11 +46,13 @@ const polishIterations = 4;
 export function chita(options: ChitaOptions = {}): Solver {
   return {
     needs: { curvature: ["factor"] },
+    plan: chitaPlan,
     async solve(problem, ctx) {
       const { units, constraint } = problem;
       const model = rowModel(problem, ctx.kernels);
       const rows = Math.min(model.rows, model.size);
-      if (!constraint.count || !units.perWeight || rows > (options.maxRows ?? 2048)) return solveByIht(problem, ctx);
+      const meets = model.rowGram && model.gather && rows <= (options.maxRows ?? 2048);
+      if (!constraint.count || !units.perWeight || !meets) return shrinkPath(problem, ctx);
       const { keep, eligible } = constraint.count;
       const columns = eligibleColumns(model, eligible);
       if (columns.length === model.size) return solveRows({ problem, model, keep, columns, options }, ctx);
@@ -61,15 +64,6 @@ export function chita(options: ChitaOptions = {}): Solver {
       }
     },
   };
-}
-
-/** IHT, then the exact minimiser on its support. */
-async function solveByIht(problem: Problem, ctx: RunContext): Promise<Solution> {
-  const found = await chitaIht().solve(problem, ctx);
-  const w = await ridgeRefit().update(problem, found.mask, ctx);
-  const { mask, status, stats, trace = [] } = found;
-  const solution = await solutionFrom(problem, { w: w.data, mask, status, stats });
-  return { ...solution, trace: [...trace, solution.objective] };
 }
 
 function eligibleColumns(model: RowModel, eligible: Uint8Array | undefined): Uint32Array {

@@ -6,6 +6,7 @@
  * `residual: "published"` repeats that, to reproduce tables.
  */
 import { matrix, type RunContext, type Vec } from "@secateur/core";
+import { needsColumns } from "./errors.ts";
 import { type RowModel, valueAt, vector } from "./row-model.ts";
 
 /** Limits of {@link coordinateDescent}. */
@@ -26,8 +27,9 @@ export async function coordinateDescent(
 ): Promise<{ d: Vec; sweeps: number; converged: boolean; trace: readonly number[] }> {
   const { maxSweeps = 100, tolerance = 1e-7, residual: which = "exact" } = options;
   const { rows, size, scale, damping } = model;
+  if (!model.gather) throw needsColumns("coordinate descent");
   const G = vector(rows * size, model.dtype);
-  await model.gather(
+  await model.gather!(
     Uint32Array.from({ length: size }, (_, j) => j),
     G,
   );

@@ -17,3 +17,11 @@ export function singularRefit(pivot: number, damping: number): PruneError {
     { fault: "runtime" },
   );
 }
+
+/** A curvature whose rows exist only as products. */
+export function needsColumns(who: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `chita: ${who} needs single columns of the gradient rows, which this curvature does not offer; use the empirical-fisher curvature, or conjugate gradients`,
+  );
+}

@@ -78,7 +78,7 @@ function keepSupport(model: RowModel, current: Iterate, move: { h: Vec; image: V
 }
 
 /** tau_c: the smallest step at which some kept weight falls below some pruned one. */
-export function supportChangeStep({ w, support }: Pick<Iterate, "w" | "support">, slope: Vec): number {
+function supportChangeStep({ w, support }: Pick<Iterate, "w" | "support">, slope: Vec): number {
   const kept = new Uint8Array(w.length);
   for (const j of support.columns) kept[j] = 1;
   let most = 0;

@@ -19,11 +19,6 @@ export function squares(w: Vec): Vec {
   return w.map((value) => value * value);
 }
 
-/** Whether two ascending index lists hold the same indices. */
-export function sameColumns(a: Uint32Array, b: Uint32Array): boolean {
-  return a.length === b.length && a.every((column, s) => column === b[s]);
-}
-
 /** Both lists' indices, ascending, each once. */
 export function union(a: Uint32Array, b: Uint32Array): Uint32Array {
   return Uint32Array.from(new Set([...a, ...b])).sort();

@@ -15,7 +15,7 @@ export async function reduceRows(model: RowModel): Promise<RowModel> {
   if (rows <= size || size === 0) return model;
   const G = matrix(rows, size, new Float64Array(rows * size));
   const gathered = vector(rows * size, dtype);
-  await model.gather(
+  await model.gather!(
     Uint32Array.from({ length: size }, (_, j) => j),
     gathered,
   );
@@ -42,8 +42,9 @@ export async function reduceRows(model: RowModel): Promise<RowModel> {
     offset.set(image);
   }
   const norms = model.columnNormsSquared();
+  const { narrow: _, ...rest } = model;
   return {
-    ...model,
+    ...rest,
     rows: size,
     scale: 1,
     ...(offset ? { offset } : {}),

@@ -10,7 +10,7 @@
  * when g = 0.
  */
 import { isPruneError, type Kernels, type Mat, matrix, type Vec } from "@secateur/core";
-import { singularRefit } from "./errors.ts";
+import { needsColumns, singularRefit } from "./errors.ts";
 import { gradientAt, type RowModel, vector } from "./row-model.ts";
 
 /** How to solve. "auto" takes the cheapest, and conjugate gradients where a factorisation finds the system singular. */
@@ -46,6 +46,7 @@ export interface RefitOptions {
 export async function refit(model: RowModel, options: RefitOptions = {}): Promise<Refit> {
   const { form = "auto" } = options;
   if (model.size === 0) return { d: vector(0, model.dtype), form: "primal", iterations: 0 };
+  if (form !== "auto" && form !== "cg" && !model.gather) throw needsColumns(`the ${form} form of the re-fit`);
   if (form !== "auto") return solveBy(form, model, options);
   try {
     return await solveBy(cheapestForm(model), model, options);
@@ -75,13 +76,8 @@ const usualIterations = 80;
 const gemmSpeedUp = 6;
 
 /** The form of least estimated time. Without damping only the primal form is defined; with many weights, only products are. */
-export function cheapestForm({
-  rows: n,
-  size: k,
-  damping,
-  gradient,
-  productCost,
-}: RowModel): Exclude<RefitForm, "auto"> {
+function cheapestForm({ rows: n, size: k, damping, gradient, gather, productCost }: RowModel): Exclude<RefitForm, "auto"> {
+  if (!gather) return "cg";
   const cg = 2 * usualIterations * productCost;
   const primal = (n * k * k + k ** 3 / 3) / gemmSpeedUp;
   // With g, the dual form divides by the damping; leave it to the other two.
@@ -95,7 +91,7 @@ async function gathered(model: RowModel): Promise<Mat> {
   const G = matrix(model.rows, model.size, model.kernels.alloc(model.rows * model.size, "f64"));
   const columns = Uint32Array.from({ length: model.size }, (_, j) => j);
   const data = vector(G.data.length, model.dtype);
-  await model.gather(columns, data);
+  await model.gather!(columns, data);
   G.data.set(data);
   return G;
 }

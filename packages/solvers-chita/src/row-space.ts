@@ -6,10 +6,7 @@
  * concave problem in n numbers. The exact minimiser on a support S solves (I + A_S A_S' / lambda) u = A_S v_S - y.
  */
 import { type Kernels, type Mat, matrix, type Vec } from "@secateur/core";
-import { type RowModel, vector } from "./row-model.ts";
-
-/** Columns gathered at a time when a Gram matrix over a support is summed. */
-const gramTile = 2048;
+import { columnGram, type RowModel, vector } from "./row-model.ts";
 
 /** A row model and what its dual needs. */
 export interface RowSpace {
@@ -79,7 +76,7 @@ export async function wantedWeights(space: RowSpace, u: Float64Array): Promise<V
 export async function columnsOf(space: RowSpace, columns: Uint32Array): Promise<Mat> {
   const { rows, model } = space;
   const gathered = vector(rows * columns.length, model.dtype);
-  await model.gather(columns, gathered);
+  await model.gather!(columns, gathered);
   const root = Math.sqrt(model.scale);
   return matrix(
     rows,
@@ -90,36 +87,22 @@ export async function columnsOf(space: RowSpace, columns: Uint32Array): Promise<
 
 /** I + A A' / lambda over all columns [n, n] f64, in kernel memory. */
 export async function fullGram(space: RowSpace): Promise<Mat> {
-  const gram = await space.model.rowGram();
+  const gram = await space.model.rowGram!();
   return regularised(space, gram.data);
 }
 
 /** I + A_S A_S' / lambda [n, n] f64, in time n^2 min(|S|, p - |S|). */
 export async function supportGram(space: RowSpace, columns: Uint32Array): Promise<Mat> {
   const { size } = space;
-  if (columns.length <= size / 2) return regularised(space, (await tiledGram(space, columns)).data);
+  if (columns.length <= size / 2) return regularised(space, (await columnGram(space.model, columns)).data);
   const kept = new Uint8Array(size);
   for (const j of columns) kept[j] = 1;
   const rest = new Uint32Array(size - columns.length);
   let place = 0;
   for (let j = 0; j < size; j++) if (kept[j] === 0) rest[place++] = j;
-  const [all, pruned] = [await space.model.rowGram(), await tiledGram(space, rest)];
+  const [all, pruned] = [await space.model.rowGram!(), await columnGram(space.model, rest)];
   space.kernels.axpy(-1, pruned.data, all.data);
   return regularised(space, all.data);
-}
-
-async function tiledGram({ model, kernels, rows }: RowSpace, columns: Uint32Array): Promise<Mat> {
-  const gram = matrix(rows, rows, vector(rows * rows, model.dtype));
-  const tile = Math.min(gramTile, columns.length);
-  const buffer = kernels.alloc(rows * tile, model.dtype);
-  for (let start = 0; start < columns.length; start += tile) {
-    const part = columns.subarray(start, start + tile);
-    const gathered = buffer.subarray(0, rows * part.length);
-    await model.gather(part, gathered);
-    kernels.gram({ a: matrix(rows, part.length, gathered), out: gram, beta: 1 });
-  }
-  kernels.free(buffer);
-  return gram;
 }
 
 function regularised({ rows, model, lambda, kernels }: RowSpace, gram: Vec): Mat {

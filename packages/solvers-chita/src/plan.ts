@@ -1,0 +1,63 @@
+/**
+ * How chita is run when the user leaves it open. A quadratic model of the loss is good near the weights it was taken at,
+ * so far targets are reached in stages with fresh gradients: first from dense to the target, the kept weights shrinking by
+ * about 1.3 a stage from 30 % on, then as many at the target, in which pruned weights are tried again. Constants were
+ * chosen on the last 10,000 training images of MNIST, never on test data; docs/chita.md has the measurements.
+ */
+import { keptCount, type RunPlan, type RunSituation } from "@secateur/core";
+
+/** The first stage keeps this fraction, where the target is below it. */
+const firstKept = 0.3;
+/** How many times fewer weights the next stage keeps. */
+const stageRatio = 1.3;
+/** Stages at the target are as many as rising ones, and at least this many. */
+const leastTargetStages = 6;
+/** Gauss-Newton: examples a rising stage, and a stage at the target or a single stage. */
+const examples = 4000;
+const targetExamples = 10_000;
+/** Empirical Fisher: rows, few enough for the certified row-space method. */
+const fisherRows = 1000;
+
+/** The plan of {@link chita}. Never looks at data. */
+export function chitaPlan(situation: RunSituation): RunPlan {
+  const { sparsity, stages: asked, prunable } = situation;
+  const rising = 1 + Math.max(0, Math.ceil(Math.log(firstKept / Math.max(1 - sparsity, 1 / prunable)) / Math.log(stageRatio)));
+  const total = asked ?? rising + Math.max(leastTargetStages, rising);
+  const targetStages = total === 1 ? 0 : asked === undefined ? total - rising : Math.floor(total / 2);
+  const stages = total - targetStages;
+  const sampled: RunPlan =
+    situation.curvature === "empirical-fisher"
+      ? { curvature: "empirical-fisher", examples: fisherRows, targetExamples: fisherRows }
+      : { curvature: "gauss-newton", examples: total === 1 ? targetExamples : examples, targetExamples };
+  // A single stage goes far on one model: its ridge is tried out, and softened probabilities keep it cautious.
+  const single: RunPlan = total === 1 ? { ridgeFactors: [0.6, 2, 6], temperature: 4 } : {};
+  return {
+    ...sampled,
+    stages,
+    targetStages,
+    schedule: "geometric",
+    from: startSparsity(sparsity, stages, keptCount(prunable, sparsity)),
+    batch: 1,
+    ridge: "auto",
+    ...single,
+    firstOrder: true,
+    lineSearch: true,
+    regrow: true,
+    growth: 0.1,
+    reason: reasonFor(total, stages, targetStages),
+  };
+}
+
+/** The sparsity before stage 0 from which a geometric schedule keeps `firstKept` at stage 0 and the target at the last. */
+function startSparsity(sparsity: number, stages: number, keep: number): number {
+  if (stages === 1 || 1 - sparsity >= firstKept || keep === 0) return 0;
+  const factor = ((1 - sparsity) / firstKept) ** (1 / (stages - 1));
+  return Math.max(0, 1 - firstKept / factor);
+}
+
+function reasonFor(total: number, rising: number, atTarget: number): string {
+  if (total === 1) {
+    return "one stage: three ridges compete on fresh training examples; give more stages for higher accuracy";
+  }
+  return `${rising} stage${rising === 1 ? "" : "s"} towards the target, ${atTarget} at it, each with fresh training examples, because a quadratic model is trusted only near the weights it was taken at`;
+}

@@ -1,0 +1,132 @@
+/**
+ * Pruning along a path, by products with G and G' alone: for more rows than an n x n system is worth, and for curvatures
+ * whose rows are never formed. With M_j = H_jj (damping included) and u the current weights:
+ *   shrink   keep the support by M_j u_j^2 (OBD's saliency at the re-fitted weights, LeCun et al. 1990), a factor `ratio`
+ *            fewer each round until the constraint holds; after each round a few conjugate-gradient steps on Q over the
+ *            support, from where u is;
+ *   swap     at weights that meet the constraint already (a stage at the target): first let the `growth` most promising
+ *            pruned weights in, by g_j^2 / M_j (the decrease of Q along coordinate j), re-fit, then shrink in one round.
+ * In the spirit of CHITA++ (Benbaki et al. 2023, section 4), with pruning and re-fitting interleaved inside a stage.
+ */
+import type { Constraint, Problem, RunContext, Solution, Vec } from "@secateur/core";
+import { bestSupport, type Support } from "./project.ts";
+import { refit } from "./refit.ts";
+import {
+  gradientAt,
+  narrowed,
+  overColumns,
+  pick,
+  pointAt,
+  type RowModel,
+  rowModel,
+  valueAt,
+  vector,
+} from "./row-model.ts";
+import { solutionFrom } from "./solution.ts";
+
+/** How many times fewer weights a round keeps, and how long it re-fits: chosen on held-out training data of MNIST. */
+const ratio = 1.35;
+const roundIterations = 5;
+const lastIterations = 15;
+const swapIterations = 10;
+/** Conjugate gradients stop at this relative residual; the limits above nearly always come first. */
+const tolerance = 1e-2;
+
+/** Where the path has come to. */
+interface Walker {
+  /** [p], zero outside the columns. */
+  readonly u: Vec;
+  /** Ascending. */
+  readonly columns: Uint32Array;
+  /** Conjugate-gradient iterations so far. */
+  readonly iterations: number;
+}
+
+/** Solves along the path. stats: `iterations` of conjugate gradients, `rounds`. */
+export async function shrinkPath(problem: Problem, ctx: RunContext): Promise<Solution> {
+  const { constraint, growth = 0 } = problem;
+  const model = rowModel(problem, ctx.kernels);
+  const keep = bestSupport(problem, saliency(model, model.w0)).columns.length;
+  let walker: Walker = { u: model.w0.slice(), columns: nonZeros(model.w0), iterations: 0 };
+  const atTarget = walker.columns.length <= keep;
+  if (atTarget && growth > 0) {
+    const candidates = await grow(model, walker, { count: Math.max(1, Math.floor(growth * keep)), problem });
+    walker = await refitOn(model, { ...walker, columns: candidates }, swapIterations);
+  }
+  const rounds = atTarget ? [constraint] : shrinking(constraint, walker.columns.length / Math.max(1, keep));
+  let support: Support | undefined;
+  const trace: number[] = [];
+  for (const [index, wider] of rounds.entries()) {
+    support = bestSupport({ units: problem.units, constraint: wider }, saliency(model, walker.u));
+    const u = vector(model.size, model.dtype);
+    for (const j of support.columns) u[j] = walker.u[j]!;
+    const fit = index < rounds.length - 1 ? roundIterations : lastIterations;
+    walker = await refitOn(model, { ...walker, u, columns: support.columns }, atTarget ? swapIterations : fit);
+    trace.push(valueAt(model, await pointAt(model, walker.u)));
+    await ctx.tick({ task: "solve", done: index + 1, total: rounds.length, values: { objective: trace[index]! } });
+  }
+  const { u: w, iterations } = walker;
+  return solutionFrom(problem, {
+    w,
+    mask: support!.mask,
+    status: "converged",
+    stats: { iterations, rounds: rounds.length },
+    trace,
+  });
+}
+
+/** Ever tighter constraints, the last one the constraint itself; `excess` = weights now / weights to keep. */
+function shrinking(constraint: Constraint, excess: number): readonly Constraint[] {
+  const rounds = constraint.relax ? Math.max(1, Math.ceil(Math.log(excess) / Math.log(ratio) - 1e-9)) : 1;
+  return Array.from({ length: rounds }, (_, i) =>
+    i === rounds - 1 ? constraint : constraint.relax!(excess ** (1 - (i + 1) / rounds)),
+  );
+}
+
+/** M_j u_j^2, and below everything where u is 0: such a weight is taken only when nothing else is left. */
+function saliency({ columnNormsSquared, scale, damping, size, dtype }: RowModel, u: Vec): Vec {
+  const norms = columnNormsSquared();
+  const score = vector(size, dtype);
+  for (let j = 0; j < size; j++) score[j] = u[j] === 0 ? -1 : (scale * norms[j]! + damping) * u[j]! ** 2;
+  return score;
+}
+
+/** The support and the `count` pruned weights of greatest g_j^2 / M_j, among those the constraint could keep. */
+async function grow(
+  model: RowModel,
+  { u, columns }: Walker,
+  spec: { count: number; problem: Problem },
+): Promise<Uint32Array> {
+  const { size, scale, damping, dtype, kernels } = model;
+  const slope = vector(size, dtype);
+  await gradientAt(model, await pointAt(model, u), slope);
+  const norms = model.columnNormsSquared();
+  const score = vector(size, dtype);
+  const eligible = spec.problem.constraint.count?.eligible;
+  for (let j = 0; j < size; j++) {
+    const bend = scale * norms[j]! + damping;
+    score[j] = eligible?.[j] === 0 || bend === 0 ? Number.NEGATIVE_INFINITY : slope[j]! ** 2 / bend;
+  }
+  for (const j of columns) score[j] = Number.POSITIVE_INFINITY;
+  const best = kernels.largest(score, Math.min(size, columns.length + spec.count));
+  return best.filter((j) => score[j] !== Number.NEGATIVE_INFINITY);
+}
+
+/** A few conjugate-gradient steps on Q over the columns, from u. */
+async function refitOn(model: RowModel, walker: Walker, maxIterations: number): Promise<Walker> {
+  const { u, columns } = walker;
+  if (columns.length === 0) return walker;
+  const slope = vector(model.size, model.dtype);
+  await gradientAt(model, await pointAt(model, u), slope);
+  const { release, ...products } = await narrowed(model, columns);
+  const inner: RowModel = { ...overColumns(model, columns), ...products, gradient: pick(slope, columns) };
+  const { d, iterations } = await refit(inner, { form: "cg", tolerance, maxIterations });
+  release();
+  const moved = u.slice();
+  for (let s = 0; s < columns.length; s++) moved[columns[s]!] = u[columns[s]!]! + d[s]!;
+  return { u: moved, columns, iterations: walker.iterations + iterations };
+}
+
+function nonZeros(u: Vec): Uint32Array {
+  return Uint32Array.from({ length: u.length }, (_, j) => j).filter((j) => u[j] !== 0);
+}
