@@ -5,7 +5,7 @@ import { lanes, madd, sumOfLanes } from "./simd";
 
 /** Products summed in the operands' dtype before they join an f64 sum. */
 const SPAN: u32 = 1024;
-/** Rows of A in one chunk of a transposed product; each chunk has its own f64 partial sums. */
+/** Rows of A in one chunk of a transposed product; the chunks' sums are added up in f64. */
 const CHUNK: u32 = 256;
 /** Bytes of accumulators of one unit of a transposed product: a third of a first-level cache, and long stretches of each row. */
 const UNIT_BYTES: u32 = 16384;
@@ -93,32 +93,32 @@ function unitColumns<T>(): u32 {
 }
 
 /**
- * partials[chunk, j] = sum over the chunk's rows of a[i, j] x[i]. A unit is one chunk of 256 rows by `unitColumns`
- * columns (all columns of a chunk first). Column ranges must start at multiples of a vector, row ranges at chunks.
+ * partials[chunk, j] (+)= sum over the chunk's rows of a[i, j] x[i], in the operands' dtype, rows in order. A unit is one chunk of 256
+ * rows by `unitColumns` columns (all columns of a chunk first). Column ranges must start at multiples of a vector; a range of fewer
+ * rows than a chunk continues it unless `isFirst`.
  */
 // @ts-ignore: decorator
 @inline
 export function columnProducts<T>(
-  begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize,
-  partials: usize, partialStride: u32,
+  begin: u32, end: u32, a: usize, lda: u32, rows: u32, cols: u32, x: usize,
+  partials: usize, partialStride: u32, isFirst: bool,
 ): void {
   const stride = <usize>lda * sizeof<T>();
   const unitsAcross = (cols + unitColumns<T>() - 1) / unitColumns<T>();
   for (let unit = begin; unit < end; unit++) {
     const i = unit / unitsAcross * CHUNK;
     const j = unit % unitsAcross * unitColumns<T>();
-    chunkProduct<T>(
-      a + i * stride + j * sizeof<T>(), stride, min(CHUNK, rows - i), min(unitColumns<T>(), cols - j), x + i * sizeof<T>(),
-      scratch, partials + (<usize>(unit / unitsAcross) * partialStride + j) * 8,
-    );
+    const width = min(unitColumns<T>(), cols - j);
+    const sums = partials + (<usize>(unit / unitsAcross) * partialStride + j) * sizeof<T>();
+    if (isFirst) memory.fill(sums, 0, width * sizeof<T>());
+    chunkProduct<T>(a + i * stride + j * sizeof<T>(), stride, min(CHUNK, rows - i), width, x + i * sizeof<T>(), sums);
   }
 }
 
-function chunkProduct<T>(a: usize, stride: usize, rows: u32, cols: u32, x: usize, sums: usize, partial: usize): void {
+function chunkProduct<T>(a: usize, stride: usize, rows: u32, cols: u32, x: usize, sums: usize): void {
   const V = lanes<T>();
   const vectorEnd = sums + (cols & ~(V - 1)) * sizeof<T>();
   const sumsEnd = sums + cols * sizeof<T>();
-  memory.fill(sums, 0, cols * sizeof<T>());
   for (; rows >= 8; rows -= 8) {
     const x0 = v128.load_splat<T>(x), x1 = v128.load_splat<T>(x, sizeof<T>());
     const x2 = v128.load_splat<T>(x, 2 * sizeof<T>()), x3 = v128.load_splat<T>(x, 3 * sizeof<T>());
@@ -157,19 +157,20 @@ function chunkProduct<T>(a: usize, stride: usize, rows: u32, cols: u32, x: usize
     a += stride;
     x += sizeof<T>();
   }
-  for (let j: u32 = 0; j < cols; j++) store<f64>(partial + j * 8, <f64>load<T>(sums + j * sizeof<T>()));
 }
 
-/** sums[j] (+)= sum over chunks, in order, of partials[chunk, j]. A unit is 512 columns. */
-export function addPartials(
+/** sums[j] (+)= sum over chunks, in order, of partials[chunk, j], in f64. A unit is 512 columns. */
+// @ts-ignore: decorator
+@inline
+export function addPartials<T>(
   begin: u32, end: u32, partials: usize, chunks: u32, cols: u32, sums: usize, isFirst: bool,
 ): void {
   for (let j = begin * 512; j < min(end * 512, cols); j++) {
-    let at = partials + <usize>j * 8;
+    let at = partials + <usize>j * sizeof<T>();
     let sum = isFirst ? 0 : load<f64>(sums + <usize>j * 8);
     for (let chunk: u32 = 0; chunk < chunks; chunk++) {
-      sum += load<f64>(at);
-      at += <usize>cols * 8;
+      sum += <f64>load<T>(at);
+      at += <usize>cols * sizeof<T>();
     }
     store<f64>(sums + <usize>j * 8, sum);
   }

@@ -41,11 +41,11 @@ export function rowProducts32(begin: u32, end: u32, scratch: usize, a: usize, ld
 export function rowProducts64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, sums: usize, isFirst: bool): void {
   rowProductsOf<f64>(begin, end, a, lda, rows, cols, x, sums, isFirst);
 }
-export function columnProducts32(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, partials: usize, partialStride: u32): void {
-  columnProductsOf<f32>(begin, end, scratch, a, lda, rows, cols, x, partials, partialStride);
+export function columnProducts32(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, partials: usize, partialStride: u32, isFirst: bool): void {
+  columnProductsOf<f32>(begin, end, a, lda, rows, cols, x, partials, partialStride, isFirst);
 }
-export function columnProducts64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, partials: usize, partialStride: u32): void {
-  columnProductsOf<f64>(begin, end, scratch, a, lda, rows, cols, x, partials, partialStride);
+export function columnProducts64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, partials: usize, partialStride: u32, isFirst: bool): void {
+  columnProductsOf<f64>(begin, end, a, lda, rows, cols, x, partials, partialStride, isFirst);
 }
 export function storeSums32(begin: u32, end: u32, scratch: usize, sums: usize, n: u32, out: usize, alpha: f64, beta: f64): void {
   storeSumsOf<f32>(begin, end, sums, n, out, alpha, beta);
@@ -65,11 +65,11 @@ export function rowDots32(begin: u32, end: u32, scratch: usize, a: usize, lda: u
 export function rowDots64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, b: usize, ldb: u32, cols: u32, sums: usize, isFirst: bool): void {
   rowDotsOf<f64>(begin, end, a, lda, b, ldb, cols, sums, isFirst);
 }
-export function columnSums32(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, partials: usize, partialStride: u32): void {
-  columnSumsOf<f32>(begin, end, a, lda, rows, cols, partials, partialStride);
+export function columnSums32(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, partials: usize, partialStride: u32, isFirst: bool): void {
+  columnSumsOf<f32>(begin, end, a, lda, rows, cols, partials, partialStride, isFirst);
 }
-export function columnSums64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, partials: usize, partialStride: u32): void {
-  columnSumsOf<f64>(begin, end, a, lda, rows, cols, partials, partialStride);
+export function columnSums64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, partials: usize, partialStride: u32, isFirst: bool): void {
+  columnSumsOf<f64>(begin, end, a, lda, rows, cols, partials, partialStride, isFirst);
 }
 export function axpy32(begin: u32, end: u32, scratch: usize, alpha: f32, x: usize, y: usize, n: u32): void {
   axpyOf<f32>(begin, end, alpha, x, y, n);
@@ -149,8 +149,11 @@ export function clearUpper32(begin: u32, end: u32, scratch: usize, a: usize, n: 
 export function clearUpper64(begin: u32, end: u32, scratch: usize, a: usize, n: u32): void {
   clearUpperOf<f64>(begin, end, a, n);
 }
-export function addPartials(begin: u32, end: u32, scratch: usize, partials: usize, chunks: u32, cols: u32, sums: usize, isFirst: bool): void {
-  addPartialsOf(begin, end, partials, chunks, cols, sums, isFirst);
+export function addPartials32(begin: u32, end: u32, scratch: usize, partials: usize, chunks: u32, cols: u32, sums: usize, isFirst: bool): void {
+  addPartialsOf<f32>(begin, end, partials, chunks, cols, sums, isFirst);
+}
+export function addPartials64(begin: u32, end: u32, scratch: usize, partials: usize, chunks: u32, cols: u32, sums: usize, isFirst: bool): void {
+  addPartialsOf<f64>(begin, end, partials, chunks, cols, sums, isFirst);
 }
 export function histogram32(begin: u32, end: u32, scratch: usize, scores: usize, n: u32, shift: u32, bits: u32, prefix: u32): void {
   histogramOf32(begin, end, scratch, scores, n, shift, bits, prefix);

@@ -68,11 +68,11 @@ export function rowDots<T>(
   }
 }
 
-/** partials[chunk, j] = sum over the chunk's 256 rows of a[i, j]. A unit is one chunk by 1024 columns. */
+/** partials[chunk, j] (+)= sum over the chunk's 256 rows of a[i, j], in f64; otherwise like columnProducts in gemv.ts. */
 // @ts-ignore: decorator
 @inline
 export function columnSums<T>(
-  begin: u32, end: u32, a: usize, lda: u32, rows: u32, cols: u32, partials: usize, partialStride: u32,
+  begin: u32, end: u32, a: usize, lda: u32, rows: u32, cols: u32, partials: usize, partialStride: u32, isFirst: bool,
 ): void {
   const stride = <usize>lda * sizeof<T>();
   const unitsAcross = (cols + UNIT_COLUMNS - 1) / UNIT_COLUMNS;
@@ -81,7 +81,7 @@ export function columnSums<T>(
     const j = unit % unitsAcross * UNIT_COLUMNS;
     const width = min(UNIT_COLUMNS, cols - j);
     const sums = partials + (<usize>(unit / unitsAcross) * partialStride + j) * 8;
-    memory.fill(sums, 0, <usize>width * 8);
+    if (isFirst) memory.fill(sums, 0, <usize>width * 8);
     let row = a + i * stride + j * sizeof<T>();
     for (let r = min(CHUNK, rows - i); r > 0; r--) {
       addRowTo<T>(row, width, sums);

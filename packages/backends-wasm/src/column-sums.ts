@@ -1,6 +1,6 @@
 /**
- * Kernels with one f64 sum a column: the transposed gemv and columnSums. Rows are summed in chunks of 256, chunks in order;
- * tiles of rows are whole chunks, so that bytes depend neither on tiles nor on threads.
+ * Kernels with one f64 sum a column: the transposed gemv and columnSums. Rows are summed in chunks of 256, in order, and the chunks
+ * in order, so that bytes depend neither on tiles nor on threads.
  */
 import { checkColumnSums, type Mat, type Vec } from "@secateur/core";
 import type { Engine } from "./engine.ts";
@@ -10,6 +10,8 @@ import { isResident, placeBlock, placeVector } from "./staging.ts";
 import { floorTo, ranges } from "./tiles.ts";
 
 const CHUNK = 256;
+/** Rows that the transposed product takes in one pass. */
+const ROWS_AT_ONCE = 8;
 /** Columns of one unit of both kernels, a multiple of every vector. */
 const UNIT_COLUMNS = {
   columnProducts32: 4096,
@@ -42,40 +44,46 @@ interface ColumnSums {
 }
 
 function sumColumns(engine: Engine, { a, out, alpha, beta, x }: ColumnSums): void {
-  const kernel = `${x === undefined ? "columnSums" : "columnProducts"}${bitsOf(a)}` as keyof typeof UNIT_COLUMNS;
   const { slabs } = engine;
+  // Chunks are summed in the operands' dtype for products, in f64 for plain sums.
+  const kernel = `${x === undefined ? "columnSums" : "columnProducts"}${bitsOf(a)}` as keyof typeof UNIT_COLUMNS;
+  const partialBits = x === undefined ? "64" : bitsOf(a);
+  const { address: sums } = slabs.sums;
+  const { address: partials } = slabs.packed;
   const tile = tileOf(engine, a);
   for (const [colFrom, colTo] of ranges(a.cols, tile.cols)) {
     const cols = colTo - colFrom;
-    // The sums come first in their slab, the partial sums of the chunks after them.
-    const partials = slabs.sums.address + cols * 8;
-    const addUnits = Math.ceil(cols / 512);
-    let isFirst = 1;
+    const across = Math.ceil(cols / UNIT_COLUMNS[kernel]);
+    const addUp = (chunks: number, isFirst: boolean): void => {
+      const values = [partials, chunks, cols, sums, Number(isFirst)];
+      engine.run(`addPartials${partialBits}`, Math.ceil(cols / 512), chunks * cols, ...values);
+    };
+    if (a.rows === 0) addUp(0, true);
     for (const [rowFrom, rowTo] of ranges(a.rows, tile.rows)) {
       const rows = rowTo - rowFrom;
       const chunks = Math.ceil(rows / CHUNK);
       const block = placeBlock(engine, slabs.a, a, { rowFrom, rowTo, colFrom, colTo });
       const weights = x === undefined ? [] : [placeVector(engine, slabs.b, x, rowFrom, rowTo)];
-      const units = chunks * Math.ceil(cols / UNIT_COLUMNS[kernel]);
-      engine.run(kernel, units, rows * cols * 0.4, block.address, block.stride, rows, cols, ...weights, partials, cols);
-      engine.run("addPartials", addUnits, chunks * cols, partials, chunks, cols, slabs.sums.address, isFirst);
-      isFirst = 0;
+      const values = [block.address, block.stride, rows, cols, ...weights, partials, cols];
+      engine.run(kernel, chunks * across, rows * cols * 0.3, ...values, Number(rowFrom % CHUNK === 0));
+      const isChunkDone = rowTo % CHUNK === 0 || rowTo === a.rows;
+      if (isChunkDone) addUp(chunks, rowFrom < CHUNK);
     }
-    if (a.rows === 0) engine.run("addPartials", addUnits, cols, partials, 0, cols, slabs.sums.address, 1);
     storeSums(engine, { out, from: colFrom, to: colTo, alpha, beta });
   }
 }
 
-// sums [cols] and partials [chunks, cols] share a slab; a copied block fits its own.
+// Sums and partial sums fit their slabs, 8 bytes each. Rows come in whole chunks; copied ones in whole parts of a chunk (a power of
+// two of rows) if a chunk does not fit: full rows lie together in memory and copy several times faster than pieces of many.
 function tileOf(engine: Engine, a: Mat): { rows: number; cols: number } {
   const { slabs } = engine;
-  const entries = slabs.sums.bytes / 8;
   const size = a.data.BYTES_PER_ELEMENT;
   const isInPlace = isResident(engine, a.data);
   const copied = Math.min(slabs.a.bytes, 1024 * 1024 * engine.threads) / size;
-  const most = isInPlace ? entries / 2 : Math.min(entries / 2, copied / CHUNK);
-  const cols = a.cols <= most ? a.cols : floorTo(most, 16);
-  let rows = (floorTo(entries / Math.max(1, cols) - 1, 1) || 1) * CHUNK;
-  if (!isInPlace) rows = Math.min(rows, floorTo(copied / Math.max(1, cols), CHUNK));
-  return { rows: Math.min(rows, floorTo(slabs.b.bytes / size, CHUNK)), cols };
+  const most = Math.min(slabs.sums.bytes / 8, isInPlace ? Number.POSITIVE_INFINITY : copied / ROWS_AT_ONCE);
+  const cols = Math.max(1, a.cols <= most ? a.cols : floorTo(most, 16));
+  const rows = floorTo(Math.min(slabs.packed.bytes / 8 / cols, slabs.b.bytes / size / CHUNK), 1) * CHUNK;
+  if (isInPlace) return { rows, cols };
+  if (copied >= CHUNK * cols) return { rows: Math.min(rows, floorTo(copied / cols, CHUNK)), cols };
+  return { rows: 2 ** Math.floor(Math.log2(copied / cols)), cols };
 }
