@@ -23,7 +23,7 @@ export interface Dataset {
 }
 
 /**
- * A dataset over arrays the caller holds. The arrays are kept, not copied.
+ * A dataset over arrays the caller holds. The arrays are kept, not copied; a batch of consecutive examples is a view of them.
  *
  * @param spec.inputs - [size, features], finite
  * @param spec.labels - [size] class indices
@@ -69,7 +69,7 @@ export function arrayDataset(spec: {
     inputShape,
     classes,
     batch: (indices) => ({
-      inputs: gatherRows(inputs, indices),
+      inputs: takeRows(inputs, indices),
       labels: Uint32Array.from(indices, (i) => labels[i]!),
     }),
   };
@@ -108,7 +108,17 @@ export function assertFinite(where: string, values: ArrayLike<number>, remedy: s
   if (count > 0) throw notFinite({ where, index, value: values[index]!, count, remedy });
 }
 
-function gatherRows(source: Mat, indices: Uint32Array): Mat {
+/** The rows of a matrix at the given indices: a view when they are consecutive, else a copy. */
+export function takeRows(source: Mat, indices: Uint32Array): Mat {
+  const first = indices[0] ?? 0;
+  if (indices.every((index, i) => index === first + i)) {
+    // A run of examples is a view: walking a dataset in order copies nothing.
+    return matrix(
+      indices.length,
+      source.cols,
+      source.data.subarray(first * source.cols, (first + indices.length) * source.cols),
+    );
+  }
   const out = matrix(indices.length, source.cols);
   for (let i = 0; i < indices.length; i++) {
     const start = indices[i]! * source.cols;

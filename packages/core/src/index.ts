@@ -20,7 +20,7 @@ export {
   identityCurvature,
 } from "./curvature.ts";
 export type { CurvatureEstimator, Estimate, EstimateRequest } from "./curvature-estimator.ts";
-export { arrayDataset, assertFinite, type Batch, batches, type Dataset, subset } from "./dataset.ts";
+export { arrayDataset, assertFinite, type Batch, batches, type Dataset, subset, takeRows } from "./dataset.ts";
 export {
   aborted,
   badOption,

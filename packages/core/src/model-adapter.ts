@@ -71,6 +71,8 @@ export interface MeanGradient {
 export interface Linearization {
   /** p, the length of the flat vectors */
   readonly dim: number;
+  /** The examples it was taken over, without loading them again. Valid until `release`. */
+  readonly sample: Dataset;
   /** [examples, classes], at the present weights */
   readonly logits: Mat;
   readonly labels: Uint32Array;

@@ -136,8 +136,11 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
       const w = step === 1 ? solution.w : between(start, solution.w, step);
       await writeFlat(stage.model, stage.params, w.data);
       const { loss } = await stage.model.evaluate!(judge, quietContext(ctx));
-      // A longer step or a smaller ridge wins a tie.
-      if (best && !(loss < best.loss)) continue;
+      // A longer step or a smaller ridge wins a tie; once halving stops paying, shorter steps are not tried.
+      if (best && !(loss < best.loss)) {
+        if (step < 1) break;
+        continue;
+      }
       best = {
         solution: step === 1 ? solution : { ...solution, w, objective: await objective(problem, w) },
         factor,

@@ -15,7 +15,6 @@ import {
   type Mat,
   matrix,
   sampleIndices,
-  subset,
   type Vec,
 } from "@secateur/core";
 import { chooseRidge } from "./auto-ridge.ts";
@@ -64,7 +63,7 @@ export function gaussNewton(options: GaussNewtonOptions = {}): CurvatureEstimato
       return {
         curvature: (factor = 1) => factorCurvature({ ...undamped, damping: factor * ridge }),
         ...(request.firstOrder ? { gradient: matrix(1, gradient.length, gradient) } : {}),
-        sample: subset(data, examples),
+        sample: linearization.sample,
         loss,
         chosen: { examples: count, batch: 1, ridge },
         release: () => linearization.release(),

@@ -5,6 +5,7 @@
  * run on the used columns only.
  */
 import {
+  type Dataset,
   dtypeOf,
   type GradientRequest,
   type Kernels,
@@ -12,6 +13,7 @@ import {
   type Mat,
   matrix,
   type RunContext,
+  takeRows,
   throwIfAborted,
   type Vec,
 } from "@secateur/core";
@@ -70,7 +72,12 @@ export async function linearize(
     const biasStart = starts.get(`${layer.name}.bias`) ?? -1;
     return [{ kind: "dense", input, dense: { spec: layer, W, weightStart, biasStart } }];
   });
-  return linearization({ layers, size, logits: activations.logits, labels: batch.labels, kernels }, () => {
+  const sample: Dataset = {
+    ...data,
+    size: examples.length,
+    batch: (indices) => ({ inputs: takeRows(inputs, indices), labels: indices.map((i) => batch.labels[i]!) }),
+  };
+  return linearization({ layers, size, sample, logits: activations.logits, labels: batch.labels, kernels }, () => {
     activations.release();
     kernels.free(inputs.data);
   });
@@ -90,15 +97,17 @@ interface Linearized {
   readonly layers: readonly LinearLayer[];
   /** p, length of the flat vectors */
   readonly size: number;
+  readonly sample: Dataset;
   readonly logits: Mat;
   readonly labels: Uint32Array;
   readonly kernels: Kernels;
 }
 
 function linearization(state: Linearized, release: () => void): Linearization {
-  const { layers, size, logits, labels } = state;
+  const { layers, size, sample, logits, labels } = state;
   return {
     dim: size,
+    sample,
     logits,
     labels,
     cost: layers.reduce((sum, { input, dense }) => sum + (dense ? input.data.length * dense.spec.out : 0), 0),

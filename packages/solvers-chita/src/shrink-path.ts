@@ -40,6 +40,8 @@ interface Walker {
   readonly columns: Uint32Array;
   /** Conjugate-gradient iterations so far. */
   readonly iterations: number;
+  /** Q at u. */
+  readonly value: number;
 }
 
 /** Solves along the path. stats: `iterations` of conjugate gradients, `rounds`. */
@@ -47,7 +49,7 @@ export async function shrinkPath(problem: Problem, ctx: RunContext): Promise<Sol
   const { constraint, growth = 0 } = problem;
   const model = rowModel(problem, ctx.kernels);
   const keep = bestSupport(problem, saliency(model, model.w0)).columns.length;
-  let walker: Walker = { u: model.w0.slice(), columns: nonZeros(model.w0), iterations: 0 };
+  let walker: Walker = { u: model.w0.slice(), columns: nonZeros(model.w0), iterations: 0, value: 0 };
   const atTarget = walker.columns.length <= keep;
   if (atTarget && growth > 0) {
     const candidates = await grow(model, walker, { count: Math.max(1, Math.floor(growth * keep)), problem });
@@ -62,7 +64,7 @@ export async function shrinkPath(problem: Problem, ctx: RunContext): Promise<Sol
     for (const j of support.columns) u[j] = walker.u[j]!;
     const fit = index < rounds.length - 1 ? roundIterations : lastIterations;
     walker = await refitOn(model, { ...walker, u, columns: support.columns }, atTarget ? swapIterations : fit);
-    trace.push(valueAt(model, await pointAt(model, walker.u)));
+    trace.push(walker.value);
     await ctx.tick({ task: "solve", done: index + 1, total: rounds.length, values: { objective: trace[index]! } });
   }
   const { u: w, iterations } = walker;
@@ -117,14 +119,17 @@ async function refitOn(model: RowModel, walker: Walker, maxIterations: number): 
   const { u, columns } = walker;
   if (columns.length === 0) return walker;
   const slope = vector(model.size, model.dtype);
-  await gradientAt(model, await pointAt(model, u), slope);
+  const point = await pointAt(model, u);
+  await gradientAt(model, point, slope);
   const { release, ...products } = await narrowed(model, columns);
   const inner: RowModel = { ...overColumns(model, columns), ...products, gradient: pick(slope, columns) };
   const { d, iterations } = await refit(inner, { form: "cg", tolerance, maxIterations });
   release();
+  // At every iterate of conjugate gradients from 0, d'Hd = -slope'd: Q falls by half of slope'd, without a product.
+  const value = valueAt(model, point) + 0.5 * model.kernels.dot(inner.gradient!, d);
   const moved = u.slice();
   for (let s = 0; s < columns.length; s++) moved[columns[s]!] = u[columns[s]!]! + d[s]!;
-  return { u: moved, columns, iterations: walker.iterations + iterations };
+  return { u: moved, columns, iterations: walker.iterations + iterations, value };
 }
 
 function nonZeros(u: Vec): Uint32Array {
