@@ -10,4 +10,4 @@ export { type Factors, factoredBlock } from "./factored-block.ts";
 export { type GaussNewtonOptions, gaussNewton, gaussNewtonFactor } from "./gauss-newton.ts";
 export { default } from "./plugin.ts";
 export type { RowBlock } from "./row-block.ts";
-export { denseFactor, type RowFactorSpec, rowFactor } from "./row-factor.ts";
+export { denseFactor, type RowFactorSpec, rowFactor, type StoredFactor } from "./row-factor.ts";

@@ -1,18 +1,10 @@
-import {
-  createRng,
-  type FactorView,
-  factorCurvature,
-  type Mat,
-  matrix,
-  referenceKernels,
-  type Vec,
-} from "@secateur/core";
+import { createRng, factorCurvature, type Mat, matrix, referenceKernels, type Vec } from "@secateur/core";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { denseBlock } from "./dense-block.ts";
 import { expandRows } from "./empirical-fisher.ts";
 import { factoredBlock } from "./factored-block.ts";
-import { denseFactor, rowFactor } from "./row-factor.ts";
+import { denseFactor, rowFactor, type StoredFactor } from "./row-factor.ts";
 
 const kernels = referenceKernels;
 
@@ -28,8 +20,8 @@ function random(length: number, seed: string): Float32Array {
 
 /** The same random rows as a factored view, as a dense view in f32, and written out in f64. */
 function views(spec: { rows: number; group: number; layers: readonly Layer[] }): {
-  factored: FactorView;
-  dense: FactorView;
+  factored: StoredFactor;
+  dense: StoredFactor;
   G: Mat;
 } {
   const { rows, group, layers } = spec;

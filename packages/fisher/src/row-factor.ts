@@ -18,8 +18,11 @@ export interface RowFactorSpec {
   readonly damping?: number;
 }
 
+/** A view over stored rows: every product there is. */
+export type StoredFactor = FactorView & Required<Pick<FactorView, "rowGram" | "columns">>;
+
 /** Joins blocks into one view. */
-export function rowFactor(spec: RowFactorSpec): FactorView {
+export function rowFactor(spec: RowFactorSpec): StoredFactor {
   const { blocks, rows, dtype, damping = 0 } = spec;
   const starts: number[] = [];
   let dim = 0;
@@ -91,7 +94,7 @@ export function denseFactor(spec: {
   scale?: number;
   damping?: number;
   kernels: Kernels;
-}): FactorView {
+}): StoredFactor {
   const tiles = "data" in spec.rows ? [spec.rows] : spec.rows;
   const [first] = tiles;
   if (!first || first.rows === 0) throw badRows("there are none; give at least one");

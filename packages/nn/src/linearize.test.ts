@@ -53,7 +53,7 @@ const adjoint = (J: Linearization, u: Float64Array, length: number): Vec => {
   J.backward(matrix(5, 3, u.slice()), out);
   return out;
 };
-const dot = (a: Vec, b: Vec): number => a.reduce((sum: number, value: number, i: number) => sum + value * b[i]!, 0);
+const dot = (a: Vec, b: Vec): number => ctx.kernels.dot(a, b);
 
 describe("linearize", () => {
   test("J x is the derivative of the logits along x, by central differences", async () => {
