@@ -21,8 +21,13 @@ export const defaultPlan: ResolvedPlan = {
   lineSearch: false,
   regrow: true,
   growth: 0,
-  reason: "one stage at the target",
+  reason: "",
 };
+
+function defaultReason({ stages, targetStages }: ResolvedPlan): string {
+  if (stages + targetStages === 1) return "one stage at the target: the solver advises nothing else";
+  return `${stages} stages of growing sparsity and ${targetStages} at the target, as asked for`;
+}
 
 /**
  * The plan in force: the user's settings before the solver's advice before the defaults.
@@ -30,20 +35,22 @@ export const defaultPlan: ResolvedPlan = {
  * @throws ERR_OPTION for a setting out of range, ERR_IMPOSSIBLE for more examples than there are
  */
 export function resolvePlan(solver: Solver, situation: RunSituation, overrides: RunPlan = {}): ResolvedPlan {
-  const { stages, curvature } = overrides;
+  const { stages, targetStages, curvature } = overrides;
   const asked = {
     ...situation,
     ...(stages === undefined ? {} : { stages }),
     ...(curvature === undefined ? {} : { curvature }),
   };
   const advice = solver.plan?.(asked) ?? {};
-  const plan: ResolvedPlan = {
+  // A solver splits the stages asked for into rising ones and ones at the target, unless the user has split them.
+  const splits = advice.stages !== undefined && targetStages === undefined;
+  const chosen = {
     ...defaultPlan,
     ...decided(advice),
-    // A solver's advice splits the stages asked for into rising ones and ones at the target.
-    ...decided(advice.stages === undefined ? overrides : { ...overrides, stages: advice.stages }),
+    ...decided(splits ? { ...overrides, stages: advice.stages } : overrides),
     ...(overrides.examples === undefined ? {} : { targetExamples: overrides.targetExamples ?? overrides.examples }),
   };
+  const plan: ResolvedPlan = { ...chosen, reason: overrides.reason ?? advice.reason ?? defaultReason(chosen) };
   assertPlan(plan);
   const most = situation.examples > 0 ? Math.max(1, Math.floor(situation.examples / plan.batch)) : plan.examples;
   // Only what the user asked for is refused; advice bends to the data at hand.
