@@ -7,11 +7,12 @@
  * gradient rows. Feasible sets other than "any k weights", and more rows than an n x n system is worth, are solved by
  * active-set IHT (iht.ts) and the exact re-fit on its support.
  */
-import type { Problem, RunContext, Solution, Solver, Vec } from "@secateur/core";
+import { isPruneError, type Problem, type RunContext, type Solution, type Solver, type Vec } from "@secateur/core";
+import { singularRefit } from "./errors.ts";
 import { type ExchangeOptions, exchange } from "./exchange.ts";
 import { chitaPlan } from "./plan.ts";
 import { reduceRows } from "./reduce-rows.ts";
-import { refit } from "./refit.ts";
+import { type RefitOptions, refit } from "./refit.ts";
 import { type RelaxationOptions, solveRelaxation } from "./relaxation.ts";
 import { type RowModel, restrict, rowModel, vector } from "./row-model.ts";
 import { fullGram, type RowSpace, rowSpace } from "./row-space.ts";
@@ -30,7 +31,7 @@ export interface ChitaOptions {
   readonly rounds?: number | undefined;
 }
 
-/** Conjugate-gradient steps after the swaps. */
+/** Conjugate-gradient steps after the swaps: their weights are the minimiser but for rounding. */
 const polishIterations = 4;
 
 /**
@@ -96,7 +97,8 @@ async function solveRows(task: RowsTask, ctx: RunContext): Promise<Solution> {
   const { iterations, swaps, lowerBound, trace } = found;
   const solution = await solutionFrom(problem, { w, mask, status: "converged", stats: { iterations, swaps }, trace });
   if (!Number.isFinite(lowerBound)) return solution;
-  const gap = (solution.objective - lowerBound) / Math.abs(solution.objective);
+  const largest = Math.max(Math.abs(solution.objective), Math.abs(lowerBound));
+  const gap = largest === 0 ? 0 : (solution.objective - lowerBound) / largest;
   return { ...solution, stats: { ...solution.stats, lowerBound, gap } };
 }
 
@@ -105,6 +107,8 @@ interface Found {
   readonly columns: Uint32Array;
   /** [p] */
   readonly w: Vec;
+  /** How to get from w to the exact minimiser on the columns. */
+  readonly polish: RefitOptions;
   readonly iterations: number;
   readonly swaps: number;
   readonly lowerBound: number;
@@ -115,23 +119,43 @@ interface Found {
 function trivial(model: RowModel, keep: number): Found {
   const columns = Uint32Array.from({ length: keep === 0 ? 0 : model.size }, (_, j) => j);
   const w = keep === 0 ? vector(model.size, model.dtype) : model.w0;
-  return { columns, w, iterations: 0, swaps: 0, lowerBound: Number.NEGATIVE_INFINITY, trace: [] };
+  return { columns, w, polish: {}, iterations: 0, swaps: 0, lowerBound: Number.NEGATIVE_INFINITY, trace: [] };
 }
 
+/** Floors on the damping, see {@link rowSpace}: rounding of an f32 Gram matrix may leave a system with the lowest singular. */
+const dampingFloors = [1e-8, 1e-6, 1e-4];
+
 async function search(model: RowModel, keep: number, options: ChitaOptions, ctx: RunContext): Promise<Found> {
-  const { kernels } = model;
-  const space = await rowSpace(model);
+  for (const floor of dampingFloors.slice(0, -1)) {
+    try {
+      return await searchIn(await rowSpace(model, floor), keep, options, ctx);
+    } catch (error) {
+      if (!isPruneError(error) || error.code !== "ERR_SINGULAR") throw error;
+    }
+  }
+  return searchIn(await rowSpace(model, dampingFloors.at(-1)!), keep, options, ctx);
+}
+
+async function searchIn(space: RowSpace, keep: number, options: ChitaOptions, ctx: RunContext): Promise<Found> {
+  const { kernels, model } = space;
   const preconditioner = await fullGram(space);
-  kernels.cholesky(preconditioner); // I + A A'/lambda: its pivots are at least 1, up to rounding
+  const pivot = kernels.cholesky(preconditioner);
+  if (pivot >= 0) throw singularRefit(pivot, model.damping);
   const limits: RelaxationOptions = { maxIterations: options.iterations ?? 20 };
-  const { wanted, lowerBound, iterations } = await solveRelaxation({ space, k: keep, preconditioner, ...limits }, ctx);
+  const relaxation = await solveRelaxation({ space, k: keep, preconditioner, ...limits }, ctx);
   kernels.free(preconditioner.data);
+  const { wanted, iterations } = relaxation;
+  // Bound and weights with raised damping are those of another Q.
+  const isRaised = space.lambda > model.damping;
+  const lowerBound = isRaised ? Number.NEGATIVE_INFINITY : relaxation.lowerBound;
   const columns = kernels.largest(wanted.map(Math.abs), keep);
   const { pool = 64, rounds = 4 } = options;
   const exchanging: ExchangeOptions = { pool, maxRounds: rounds };
   if (pool === 0 || rounds === 0)
     return { ...(await rounded(space, columns, wanted)), iterations, swaps: 0, lowerBound };
-  return { ...(await exchange({ space, columns, wanted, ...exchanging }, ctx)), iterations, lowerBound };
+  const exchanged = await exchange({ space, columns, wanted, ...exchanging }, ctx);
+  const polish: RefitOptions = { form: "cg", ...(isRaised ? {} : { maxIterations: polishIterations }) };
+  return { ...exchanged, polish, iterations, lowerBound };
 }
 
 /** The support as it is, with its wanted weights: the polish makes them exact. */
@@ -139,18 +163,17 @@ async function rounded(
   space: RowSpace,
   columns: Uint32Array,
   wanted: Vec,
-): Promise<Pick<Found, "columns" | "w" | "trace">> {
+): Promise<Pick<Found, "columns" | "w" | "polish" | "trace">> {
   const w = vector(space.size, space.model.dtype);
   for (const j of columns) w[j] = wanted[j]!;
-  return { columns, w, trace: [] };
+  return { columns, w, polish: {}, trace: [] };
 }
 
 /** Exact weights on the support: from the found ones a few steps suffice. Returns [columns.length]. */
-async function polish(model: RowModel, { columns, w, trace }: Found): Promise<Vec> {
+async function polish(model: RowModel, { columns, w, polish: options }: Found): Promise<Vec> {
   const { model: inner, release } = await restrict(model, columns);
   const start = inner.w0.map((dense, s) => w[columns[s]!]! - dense);
-  const exact = trace.length === 0;
-  const { d } = await refit(inner, exact ? {} : { form: "cg", start, maxIterations: polishIterations });
+  const { d } = await refit(inner, { ...options, start });
   release();
   return inner.w0.map((dense, s) => dense + d[s]!);
 }

@@ -76,7 +76,14 @@ const usualIterations = 80;
 const gemmSpeedUp = 6;
 
 /** The form of least estimated time. Without damping only the primal form is defined; with many weights, only products are. */
-function cheapestForm({ rows: n, size: k, damping, gradient, gather, productCost }: RowModel): Exclude<RefitForm, "auto"> {
+function cheapestForm({
+  rows: n,
+  size: k,
+  damping,
+  gradient,
+  gather,
+  productCost,
+}: RowModel): Exclude<RefitForm, "auto"> {
   if (!gather) return "cg";
   const cg = 2 * usualIterations * productCost;
   const primal = (n * k * k + k ** 3 / 3) / gemmSpeedUp;
@@ -184,6 +191,12 @@ async function conjugateGradients(model: RowModel, options: RefitOptions): Promi
     for (let j = 0; j < size; j++) z[j] = inverse[j]! * r[j]!;
     return kernels.dot(r, z);
   };
+  const stiffness = (x: Vec): number => {
+    let sum = 0;
+    for (let j = 0; j < size; j++) sum += x[j]! ** 2 / inverse[j]!;
+    return sum;
+  };
+  const flat = dtype === "f64" ? 2 ** -52 : 2 ** -23;
   let rho = precondition();
   const target = tolerance ** 2 * rho;
   const direction = z.slice();
@@ -194,7 +207,10 @@ async function conjugateGradients(model: RowModel, options: RefitOptions): Promi
     await model.times(direction, image);
     await model.transposeTimes(image, product);
     for (let j = 0; j < size; j++) product[j] = scale * product[j]! + damping * direction[j]!;
-    const alpha = rho / kernels.dot(direction, product);
+    const bend = kernels.dot(direction, product);
+    // Only rounding bends Q along it: without damping it is flat there, and a step would have no bounds.
+    if (!(bend > flat * stiffness(direction))) break;
+    const alpha = rho / bend;
     kernels.axpy(alpha, direction, d);
     kernels.axpy(-alpha, product, r);
     const next = precondition();

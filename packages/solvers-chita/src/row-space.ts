@@ -16,7 +16,7 @@ export interface RowSpace {
   readonly rows: number;
   /** p */
   readonly size: number;
-  /** The damping, or a floor far below rounding where that is 0. */
+  /** The damping, or the floor where that is higher. */
   readonly lambda: number;
   /** v [p] */
   readonly wanted: Vec;
@@ -26,15 +26,16 @@ export interface RowSpace {
   products: number;
 }
 
-/** Damping below this fraction of the mean squared row norm is raised to it: it changes Q by less than f32 rounding does. */
-const dampingFloor = 1e-8;
-
-/** Sets the stage. One product. */
-export async function rowSpace(model: RowModel): Promise<RowSpace> {
+/**
+ * Sets the stage. One product.
+ *
+ * @param floor - damping below this fraction of the mean squared row norm is raised to it
+ */
+export async function rowSpace(model: RowModel, floor: number): Promise<RowSpace> {
   const { rows, size, scale, gradient, w0, dtype, kernels } = model;
   const norms = model.columnNormsSquared();
   const trace = scale * norms.reduce((sum, norm) => sum + norm, 0);
-  const lambda = Math.max(model.damping, (dampingFloor * trace) / rows) || 1;
+  const lambda = Math.max(model.damping, (floor * trace) / rows) || 1;
   const wanted = vector(size, dtype);
   for (let j = 0; j < size; j++) wanted[j] = w0[j]! - (gradient ? gradient[j]! / lambda : 0);
   const space: RowSpace = { model, kernels, rows, size, lambda, wanted, target: new Float64Array(rows), products: 0 };
