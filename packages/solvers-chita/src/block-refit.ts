@@ -9,7 +9,7 @@ import type { Support } from "./project.ts";
 import { type RefitForm, refit } from "./refit.ts";
 import { type RowModel, restrict, vector } from "./row-model.ts";
 
-/** Settings of {@link blockRefit}. */
+/** Settings of the block-wise re-fit. */
 export interface BlockOptions {
   /** Weights a block, >= 1; default 2000. "layer": one block a layer. */
   readonly blockSize?: number | "layer" | undefined;

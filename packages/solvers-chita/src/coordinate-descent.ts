@@ -9,7 +9,7 @@ import { matrix, type RunContext, type Vec } from "@secateur/core";
 import { needsColumns } from "./errors.ts";
 import { type RowModel, valueAt, vector } from "./row-model.ts";
 
-/** Limits of {@link coordinateDescent}. */
+/** Limits of coordinate descent. */
 export interface CoordinateDescentOptions {
   /** Sweeps over the support, >= 0; default 100. */
   readonly maxSweeps?: number | undefined;

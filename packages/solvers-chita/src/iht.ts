@@ -9,7 +9,7 @@ import { type Iterate, ihtStep, iterateAt, type Projection } from "./iht-step.ts
 import { type Support, union } from "./project.ts";
 import { type RowModel, restrict, vector } from "./row-model.ts";
 
-/** Limits of {@link iht}. */
+/** Limits of iterative hard thresholding. */
 export interface IhtOptions {
   /** Steps in all, >= 1; default 200. */
   readonly maxIterations?: number | undefined;
