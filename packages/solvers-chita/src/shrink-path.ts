@@ -117,9 +117,9 @@ async function grow(
 /** A few conjugate-gradient steps on Q over the columns, from u. */
 async function refitOn(model: RowModel, walker: Walker, maxIterations: number): Promise<Walker> {
   const { u, columns } = walker;
-  if (columns.length === 0) return walker;
-  const slope = vector(model.size, model.dtype);
   const point = await pointAt(model, u);
+  if (columns.length === 0) return { ...walker, value: valueAt(model, point) };
+  const slope = vector(model.size, model.dtype);
   await gradientAt(model, point, slope);
   const { release, ...products } = await narrowed(model, columns);
   const inner: RowModel = { ...overColumns(model, columns), ...products, gradient: pick(slope, columns) };
