@@ -46,10 +46,11 @@ export async function ihtStep(model: RowModel, current: Iterate, project: Projec
   const best = bend > 0 ? steepness / bend : 0;
   const change = supportChangeStep(current, slope);
   const kept = keepSupport(model, current, { h, image, step: best });
-  if (best < change) return kept;
+  // Where nothing is to be gained on the support, only a swap is worth a trial.
+  if (steepness > 0 && best < change) return kept;
   let winner = kept.value < current.value ? kept : current;
   let step = change * (1 + 1e-4);
-  // At a stationary point of the support any step that swaps is worth a try; its natural length is the inverse curvature.
+  // A kept weight of 0 is swapped by any step; its natural length is the inverse curvature.
   if (!(step > 0)) step = best > 0 ? best / 2 ** (doublings - 1) : inverseCurvature(model, slope);
   let before = Number.POSITIVE_INFINITY;
   for (let trial = 0; trial < doublings && Number.isFinite(step); trial++, step *= 2) {
