@@ -4,7 +4,7 @@ import type { DatasetSplits } from "@secateur/datasets";
 import { chita } from "@secateur/solvers-chita";
 import { pruneNetwork } from "../src/prune/prune-network.ts";
 import { freshNetwork, quietSession } from "./bench-network.ts";
-import { decimals, printTable } from "./print.ts";
+import { decimals, printTable, showProgress } from "./print.ts";
 import { bestPublished, publishedStages } from "./published.ts";
 import { deviation, mean } from "./timing.ts";
 
@@ -85,7 +85,10 @@ async function pruneAll(
   const outcomes: { sparsity: number; runs: readonly Run[] }[] = [];
   for (const sparsity of sparsities) {
     const runs: Run[] = [];
-    for (let seed = 0; seed < spec.seeds; seed++) runs.push(await pruneOnce(spec, { sparsity, plan, seed }));
+    for (let seed = 0; seed < spec.seeds; seed++) {
+      showProgress(`pruning to ${sparsity}, seed ${seed}`);
+      runs.push(await pruneOnce(spec, { sparsity, plan, seed }));
+    }
     outcomes.push({ sparsity, runs });
   }
   return outcomes;

@@ -8,7 +8,7 @@ import type { Calibration } from "./calibrate.ts";
 import { createProfile, profiledKernels, profiledView } from "./kernel-profile.ts";
 import { oneShotProblem, type Rows, rowCount, takeRows } from "./one-shot-problem.ts";
 import { peakRates } from "./peak-rates.ts";
-import { decimals, percent, printLine, printTable } from "./print.ts";
+import { decimals, percent, printLine, printTable, showProgress } from "./print.ts";
 import { publishedOneShot } from "./published.ts";
 import { bestOf, type Timed } from "./timing.ts";
 
@@ -55,8 +55,10 @@ export async function runObjective(spec: ObjectiveSpec): Promise<void> {
     const [first] = problems;
     const solve = (solver: Solver, estimate: Rows, on: Kernels): Promise<Solution> =>
       solver.solve(oneShotProblem(estimate, sparsity, on), createRunContext({ kernels: on }));
-    const timed = (solver: Solver, runs: number): Promise<Timed<Solution>> =>
-      bestOf(runs, calibration, () => solve(solver, first!, kernels));
+    const timed = (solver: Solver, runs: number): Promise<Timed<Solution>> => {
+      showProgress(`solving at ${sparsity}`);
+      return bestOf(runs, calibration, () => solve(solver, first!, kernels));
+    };
     const ours = await timed(chita(), 3);
     const iht = await timed(chitaIht(longIht), 1);
     const cd = await timed(chitaCd(longCd), 1);

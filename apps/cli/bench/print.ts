@@ -4,7 +4,13 @@ import { formatTable } from "../src/text/table.ts";
 
 /** Prints a line. */
 export function printLine(text = ""): void {
+  showProgress("");
   process.stdout.write(`${text}\n`);
+}
+
+/** Shows on a terminal what is being measured, in a line that the next one replaces; an empty text takes it away. */
+export function showProgress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
 /** Prints a table; the first column is aligned left, all others right. Columns that are undefined in every row are left out. */
