@@ -122,8 +122,8 @@ interface Solved {
 /** Solves for every ridge on trial and takes the step of lowest loss. */
 async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: RunContext): Promise<Solved> {
   const { solver, plan, weights } = stage;
-  const factors = estimate && plan.ridge === "auto" ? plan.ridgeFactors : [1];
-  const judge = await trialData(stage, estimate, factors.length, ctx);
+  const factors = estimate?.ridgeIsAutomatic && canJudge(stage) ? plan.ridgeFactors : [1];
+  const judge = trialData(stage, estimate, factors.length, ctx);
   let best: (Solved & { loss: number }) | undefined;
   for (const factor of factors) {
     const curvature = estimate?.curvature(factor) ?? identityCurvature(weights.length);
@@ -135,7 +135,8 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
     for (const step of plan.lineSearch ? [1, 0.5, 0.25] : [1]) {
       const w = step === 1 ? solution.w : between(start, solution.w, step);
       await writeFlat(stage.model, stage.params, w.data);
-      const { loss } = await stage.model.evaluate!(judge, quietContext(ctx));
+      const evaluation = await stage.model.evaluate!(judge, quietContext(ctx));
+      const loss = Number.isNaN(evaluation.loss) ? Number.POSITIVE_INFINITY : evaluation.loss;
       // A longer step or a smaller ridge wins a tie; once halving stops paying, shorter steps are not tried.
       if (best && !(loss < best.loss)) {
         if (step < 1) break;
@@ -152,14 +153,13 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
   return best!;
 }
 
-/** Fresh training examples where ridges compete, the model's own where only the step length does, none where nothing does. */
-async function trialData(
-  stage: Stage,
-  estimate: Estimate | undefined,
-  ridges: number,
-  ctx: RunContext,
-): Promise<Dataset | undefined> {
-  if (!stage.model.evaluate || !stage.data || !estimate) return undefined;
+function canJudge({ model, data }: Stage): boolean {
+  return model.evaluate !== undefined && data !== undefined;
+}
+
+/** Newly drawn training examples where ridges compete, the model's own where only the step length does, else none. */
+function trialData(stage: Stage, estimate: Estimate | undefined, ridges: number, ctx: RunContext): Dataset | undefined {
+  if (!estimate || !stage.data || !canJudge(stage)) return undefined;
   if (ridges === 1) return stage.plan.lineSearch ? estimate.sample : undefined;
   return subset(stage.data, sampleIndices(stage.data.size, trialExamples, ctx.rng.fork("ridge trial")));
 }
@@ -174,7 +174,11 @@ function withoutRegrowth(budget: Constraint, mask: Mask): Constraint {
     ...budget,
     kind: `${budget.kind} without regrowth`,
     ...(budget.count ? { count: { ...budget.count, eligible: mask } } : {}),
-    select: (score) => budget.select(score.map((value, unit) => (mask[unit] === 1 ? value : Number.NEGATIVE_INFINITY))),
+    // A budget larger than what is left is filled up with pruned units: take those out again.
+    select: (score) =>
+      budget
+        .select(score.map((value, unit) => (mask[unit] === 1 ? value : Number.NEGATIVE_INFINITY)))
+        .map((bit, unit) => bit & mask[unit]!),
     ...(budget.relax ? { relax: (factor: number) => withoutRegrowth(budget.relax!(factor), mask) } : {}),
     ...(budget.canSwap
       ? { canSwap: (kept: Mask, out: number, into: number) => mask[into] === 1 && budget.canSwap!(kept, out, into) }

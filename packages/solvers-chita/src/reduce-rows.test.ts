@@ -1,8 +1,8 @@
-import { createRng, createRunContext, matrix, type Vec } from "@secateur/core";
+import { createRng, createRunContext, matrix, type Vec, zeros } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { randomProblem } from "./problem.test-support.ts";
 import { reduceRows } from "./reduce-rows.ts";
-import { gradientAt, pointAt, type RowModel, restrict, rowModel, valueAt, vector } from "./row-model.ts";
+import { gradientAt, pointAt, type RowModel, restrict, rowModel, valueAt } from "./row-model.ts";
 
 const { kernels } = createRunContext();
 const [n, p] = [25, 7];
@@ -35,7 +35,7 @@ describe.each(["f64", "f32"] as const)("in %s", (dtype) => {
       const [full, small] = [await pointAt(model, w), await pointAt(reduced, w)];
       const value = valueAt(model, full);
       expect(Math.abs(valueAt(reduced, small) - value)).toBeLessThan(tolerance * Math.abs(value));
-      const [slope, other] = [vector(p, dtype), vector(p, dtype)];
+      const [slope, other] = [zeros(p, dtype), zeros(p, dtype)];
       await gradientAt(model, full, slope);
       await gradientAt(reduced, small, other);
       const size = Math.max(...slope.map(Math.abs));

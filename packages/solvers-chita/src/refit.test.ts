@@ -1,8 +1,10 @@
-import { createRng, createRunContext, matrix, type Vec } from "@secateur/core";
+import { createRng, createRunContext, matrix, type Vec, zeros } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { problemFrom, randomProblem } from "./problem.test-support.ts";
 import { refit } from "./refit.ts";
-import { gradientAt, pointAt, type RowModel, restrict, rowModel, valueAt, vector } from "./row-model.ts";
+import { gradientAt, pointAt, type RowModel, restrict, rowModel, valueAt } from "./row-model.ts";
+
+const ctx = createRunContext();
 
 const { kernels } = createRunContext();
 const forms = ["primal", "dual", "cg"] as const;
@@ -19,7 +21,7 @@ async function modelOf(spec: {
 }
 
 async function slopeAt(model: RowModel, d: Vec): Promise<Vec> {
-  const slope = vector(model.size, model.dtype);
+  const slope = zeros(model.size, model.dtype);
   await gradientAt(
     model,
     await pointAt(
@@ -51,14 +53,14 @@ describe("the re-fit", () => {
     ),
   )("leaves no slope on the support, in every form: %j", async (spec) => {
     const model = await modelOf(spec);
-    const start = norm(await slopeAt(model, vector(model.size, spec.dtype)));
+    const start = norm(await slopeAt(model, zeros(model.size, spec.dtype)));
     for (const form of forms) {
-      const { d, form: used } = await refit(model, { form });
+      const { d, form: used } = await refit(model, { form }, ctx);
       expect(used).toBe(form);
       // f64: 1e-12 is asked of conjugate gradients. f32: the slope itself is a sum of numbers rounded at 2^-24.
       expect(norm(await slopeAt(model, d)) / start).toBeLessThan(spec.dtype === "f64" ? 1e-11 : 5e-6);
     }
-    expect(norm(await slopeAt(model, (await refit(model)).d)) / start).toBeLessThan(
+    expect(norm(await slopeAt(model, (await refit(model, {}, ctx)).d)) / start).toBeLessThan(
       spec.dtype === "f64" ? 1e-11 : 5e-6,
     );
   });
@@ -70,7 +72,7 @@ describe("the re-fit", () => {
     const before = start.slice();
     let last = await valueAfter(model, start);
     for (let maxIterations = 1; maxIterations <= 6; maxIterations++) {
-      const fit = await refit(model, { form: "cg", start, maxIterations });
+      const fit = await refit(model, { form: "cg", start, maxIterations }, ctx);
       expect(fit.iterations).toBeLessThanOrEqual(maxIterations);
       const value = await valueAfter(model, fit.d);
       expect(value).toBeLessThanOrEqual(last + 1e-13); // rounding once it has converged
@@ -78,12 +80,12 @@ describe("the re-fit", () => {
     }
     expect(start).toEqual(before);
     // Six unknowns: exact after six iterations.
-    expect(last).toBeCloseTo(await valueAfter(model, (await refit(model, { form: "primal" })).d), 10);
+    expect(last).toBeCloseTo(await valueAfter(model, (await refit(model, { form: "primal" }, ctx)).d), 10);
   });
 
   test("of nothing is nothing", async () => {
     const { model } = await restrict(rowModel(randomProblem({ n: 3, p: 4, keep: 1 }), kernels), new Uint32Array(0));
-    expect((await refit(model)).d).toHaveLength(0);
+    expect((await refit(model, {}, ctx)).d).toHaveLength(0);
   });
 
   test("without damping and with dependent columns still reaches the least Q, and stays finite", async () => {
@@ -98,12 +100,12 @@ describe("the re-fit", () => {
         ridge: 0,
       });
       const { model } = await restrict(rowModel(problem, kernels), Uint32Array.of(0, 1, 2));
-      const { d, form } = await refit(model);
+      const { d, form } = await refit(model, {}, ctx);
       expect(form).toBe("cg");
       expect(d.every(Number.isFinite)).toBe(true);
       // With column 1 pruned, column 0 can do all that both can: the same least Q, and a regular system.
       const { model: alone } = await restrict(rowModel(problem, kernels), Uint32Array.of(0));
-      const { d: exact } = await refit(alone, { form: "primal" });
+      const { d: exact } = await refit(alone, { form: "primal" }, ctx);
       expect(await valueAfter(model, d)).toBeCloseTo(await valueAfter(alone, exact), dtype === "f64" ? 10 : 5);
     }
   });
@@ -112,8 +114,8 @@ describe("the re-fit", () => {
     // 9 weights, 4 rows, no damping: five flat directions, and nothing but rounding to be gained.
     const problem = randomProblem({ n: 4, p: 9, keep: 9, ridge: 0, firstOrder: true });
     const model = rowModel(problem, kernels);
-    const { d: first } = await refit(model, { form: "cg" });
-    const { d: again } = await refit(model, { form: "cg", start: first });
+    const { d: first } = await refit(model, { form: "cg" }, ctx);
+    const { d: again } = await refit(model, { form: "cg", start: first }, ctx);
     expect(norm(again)).toBeLessThan(2 * norm(first));
     expect(await valueAfter(model, again)).toBeCloseTo(await valueAfter(model, first), 10);
   });
@@ -121,8 +123,8 @@ describe("the re-fit", () => {
   test("in a form that needs columns refuses a curvature that has none, and takes products by itself", async () => {
     const { gather: _, rowGram: __, ...model } = await modelOf({ n: 15, ridge: 0.1, firstOrder: false, dtype: "f64" });
     for (const form of ["primal", "dual"] as const) {
-      await expect(refit(model, { form })).rejects.toMatchObject({ code: "ERR_INCOMPATIBLE" });
+      await expect(refit(model, { form }, ctx)).rejects.toMatchObject({ code: "ERR_INCOMPATIBLE" });
     }
-    expect((await refit(model)).form).toBe("cg");
+    expect((await refit(model, {}, ctx)).form).toBe("cg");
   });
 });

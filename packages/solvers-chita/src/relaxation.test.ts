@@ -4,7 +4,8 @@ import { cappedSelection, kthLargest } from "./capped-selection.ts";
 import { bruteForce, randomProblem } from "./problem.test-support.ts";
 import { type Relaxation, type RelaxationOptions, solveRelaxation } from "./relaxation.ts";
 import { rowModel } from "./row-model.ts";
-import { columnsOf, fullGram, type RowSpace, rowSpace, solveFactored, times } from "./row-space.ts";
+import { columnsIn, fullGramOf } from "./row-space.test-support.ts";
+import { type RowSpace, rowSpace, solveFactored, times } from "./row-space.ts";
 
 const ctx = createRunContext();
 const { kernels } = ctx;
@@ -15,7 +16,7 @@ async function relax(
   options: RelaxationOptions = {},
 ): Promise<Relaxation & { space: RowSpace }> {
   const space = await rowSpace(rowModel(problem, kernels), 1e-8);
-  const preconditioner = await fullGram(space);
+  const preconditioner = await fullGramOf(space);
   expect(kernels.cholesky(preconditioner)).toBe(-1);
   return { space, ...(await solveRelaxation({ space, k, preconditioner, ...options }, ctx)) };
 }
@@ -26,7 +27,7 @@ async function relax(
  */
 async function primalValue(problem: Problem, space: RowSpace, z: Vec): Promise<number> {
   const { rows, size, lambda, wanted, target, model } = space;
-  const A = await columnsOf(
+  const A = await columnsIn(
     space,
     Uint32Array.from({ length: size }, (_, j) => j),
   );
@@ -129,7 +130,7 @@ describe("the relaxation", () => {
       if (events.length === 3) controller.abort();
     };
     const space = await rowSpace(rowModel(problem, kernels), 1e-8);
-    const preconditioner = await fullGram(space);
+    const preconditioner = await fullGramOf(space);
     kernels.cholesky(preconditioner);
     const watched = createRunContext({ onEvent, signal: controller.signal });
     await expect(solveRelaxation({ space, k: 4, preconditioner }, watched)).rejects.toMatchObject({

@@ -1,4 +1,4 @@
-import { createRng, createRunContext, matrix, objective, type Vec } from "@secateur/core";
+import { createRng, createRunContext, matrix, objective, type Vec, zeros } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { denseHessian, exactOn, problemFrom, randomProblem } from "./problem.test-support.ts";
 import {
@@ -11,7 +11,6 @@ import {
   restrict,
   rowModel,
   valueAt,
-  vector,
 } from "./row-model.ts";
 
 const { kernels } = createRunContext();
@@ -37,7 +36,7 @@ function ways(model: RowModel): Readonly<Record<"gathered" | "own" | "all of G",
     productCost: columns.length,
     times: (x, out) => model.times(spread(x, columns, model.size), out),
     async transposeTimes(u, out) {
-      const all = vector(model.size, model.dtype);
+      const all = zeros(model.size, model.dtype);
       await model.transposeTimes(u, all);
       for (let s = 0; s < columns.length; s++) out[s] = all[columns[s]!]!;
     },

@@ -2,17 +2,8 @@ import { createRng, createRunContext, type Mat, matrix, type Problem } from "@se
 import { describe, expect, test } from "vitest";
 import { denseHessian, exactOn, randomProblem } from "./problem.test-support.ts";
 import { rowModel } from "./row-model.ts";
-import {
-  columnsOf,
-  fullGram,
-  type RowSpace,
-  rowSpace,
-  solveFactored,
-  supportGram,
-  times,
-  transposeTimes,
-  wantedWeights,
-} from "./row-space.ts";
+import { columnsIn, fullGramOf, supportGramOf } from "./row-space.test-support.ts";
+import { type RowSpace, rowSpace, solveFactored, times, transposeTimes, wantedWeights } from "./row-space.ts";
 
 const { kernels } = createRunContext();
 const spaceOf = (problem: Problem): Promise<RowSpace> => rowSpace(rowModel(problem, kernels), 1e-8);
@@ -24,7 +15,7 @@ const many = Uint32Array.from([...Array(p).keys()].filter((j) => j % 5 !== 2));
 
 /** I + A_S A_S' / lambda, entry by entry. */
 async function explicitGram(space: RowSpace, columns: Uint32Array): Promise<Mat> {
-  const A = await columnsOf(space, columns);
+  const A = await columnsIn(space, columns);
   const gram = matrix(n, n, new Float64Array(n * n));
   kernels.gram({ a: A, out: gram, alpha: 1 / space.lambda });
   for (let i = 0; i < n; i++) gram.data[i * n + i]! += 1;
@@ -42,10 +33,10 @@ describe("the row space", () => {
     });
     const [Ax, direct] = [new Float64Array(n), new Float64Array(n)];
     await times(space, full, Ax);
-    kernels.gemv({ a: await columnsOf(space, few), x, out: direct });
+    kernels.gemv({ a: await columnsIn(space, few), x, out: direct });
     const [Au, back] = [new Float64Array(p), new Float64Array(few.length)];
     await transposeTimes(space, Ax, Au);
-    kernels.gemv({ a: await columnsOf(space, few), transpose: true, x: Ax, out: back });
+    kernels.gemv({ a: await columnsIn(space, few), transpose: true, x: Ax, out: back });
     for (let i = 0; i < n; i++) expect(Ax[i]).toBeCloseTo(direct[i]!, 13);
     few.forEach((j, s) => {
       expect(Au[j]).toBeCloseTo(back[s]!, 12);
@@ -56,9 +47,9 @@ describe("the row space", () => {
     const space = await spaceOf(problem);
     const all = Uint32Array.from({ length: p }, (_, j) => j);
     for (const [gram, columns] of [
-      [await supportGram(space, few), few],
-      [await supportGram(space, many), many],
-      [await fullGram(space), all],
+      [await supportGramOf(space, few), few],
+      [await supportGramOf(space, many), many],
+      [await fullGramOf(space), all],
     ] as const) {
       const expected = await explicitGram(space, columns);
       gram.data.forEach((value, i) => {
@@ -72,7 +63,7 @@ describe("the row space", () => {
     ["many", many],
   ])("the dual solution on a support of %s weights is the exact minimiser on it", async (_, columns) => {
     const space = await spaceOf(problem);
-    const L = await supportGram(space, columns);
+    const L = await supportGramOf(space, columns);
     expect(kernels.cholesky(L)).toBe(-1);
     const inside = new Float64Array(p);
     for (const j of columns) inside[j] = space.wanted[j]!;
