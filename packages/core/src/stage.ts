@@ -62,7 +62,7 @@ export async function runStage(stage: Stage, ctx: RunContext): Promise<{ solutio
   const estimate = await estimateCurvature(stage, ctx);
   const estimated = ctx.now();
   try {
-    const { solution, factor, step } = await solveStage(stage, estimate, ctx);
+    const { solution, factor, step, fullStepObjective } = await solveStage(stage, estimate, ctx);
     const { chosen, loss } = estimate ?? {};
     const report: StageReport = {
       sparsity: stage.sparsity,
@@ -73,7 +73,8 @@ export async function runStage(stage: Stage, ctx: RunContext): Promise<{ solutio
       ...(chosen ? { ...chosen, ridge: chosen.ridge * factor } : {}),
       gradientMs: estimated - started,
       solveMs: ctx.now() - estimated,
-      stats: step === 1 ? solution.stats : { ...solution.stats, step },
+      // What the solver says of itself belongs to the full step.
+      stats: step === 1 ? solution.stats : { ...solution.stats, step, fullStepObjective },
       ...(solution.trace ? { trace: solution.trace } : {}),
     };
     return { solution, report };
@@ -117,6 +118,8 @@ interface Solved {
   readonly factor: number;
   /** How much of the way from the masked weights to the solution was gone. */
   readonly step: number;
+  /** Q at the end of that way. */
+  readonly fullStepObjective: number;
 }
 
 /** Solves for every ridge on trial and takes the step of lowest loss. */
@@ -130,7 +133,8 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
     const problem = poseProblem(stage, curvature, estimate?.gradient, ctx);
     assertNeeds("the solver", solver.needs, problem);
     const solution = await solver.solve(problem, ctx);
-    if (!judge) return { solution, factor, step: 1 };
+    const fullStepObjective = solution.objective;
+    if (!judge) return { solution, factor, step: 1, fullStepObjective };
     const start = masked(problem.w, problem.units, solution.mask);
     for (const step of plan.lineSearch ? [1, 0.5, 0.25] : [1]) {
       const w = step === 1 ? solution.w : between(start, solution.w, step);
@@ -146,6 +150,7 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
         solution: step === 1 ? solution : { ...solution, w, objective: await objective(problem, w) },
         factor,
         step,
+        fullStepObjective,
         loss,
       };
     }

@@ -21,6 +21,7 @@ import {
 import { singularRefit } from "./errors.ts";
 import { exchange } from "./exchange.ts";
 import { chitaPlan } from "./plan.ts";
+import { bestSupport, squares } from "./project.ts";
 import { reduceRows } from "./reduce-rows.ts";
 import { type RefitOptions, refit } from "./refit.ts";
 import { type Relaxation, solveRelaxation } from "./relaxation.ts";
@@ -76,6 +77,7 @@ export function chita(options: ChitaOptions = {}): Solver {
       const meets = model.rowGram && model.gather && rows <= (options.maxRows ?? 2048);
       if (!constraint.count || !units.perWeight || !meets) return shrinkPath(problem, ctx);
       const { keep, eligible } = constraint.count;
+      if (isOptimal(problem, keep)) return keepAsIs(problem);
       const columns = eligibleColumns(model, eligible);
       if (columns.length === model.size) return solveRows({ problem, model, keep, columns, options }, ctx);
       return withRestricted(model, columns, (inner) =>
@@ -83,6 +85,24 @@ export function chita(options: ChitaOptions = {}): Solver {
       );
     },
   };
+}
+
+/** Whether the weights meet the budget as they are and no slope leads away from them: then Q = 0 cannot be beaten. */
+function isOptimal({ w, gradient, constraint }: Problem, keep: number): boolean {
+  if (gradient) return false;
+  let kept = 0;
+  for (let j = 0; j < w.cols; j++) {
+    if (w.data[j] === 0) continue;
+    if (constraint.count?.eligible?.[j] === 0) return false;
+    kept++;
+  }
+  return kept <= keep;
+}
+
+function keepAsIs(problem: Problem): Promise<Solution> {
+  const { mask } = bestSupport(problem, squares(problem.w.data));
+  const stats = { iterations: 0, swaps: 0, lowerBound: 0, gap: 0 };
+  return solutionFrom(problem, { w: problem.w.data.slice(), mask, status: "exact", stats });
 }
 
 function eligibleColumns(model: RowModel, eligible: Uint8Array | undefined): Uint32Array {

@@ -33,3 +33,12 @@ export function needsColumns(who: string): PruneError {
     `chita: ${who} needs single columns of the gradient rows, which this curvature does not offer; use the empirical-fisher curvature, or conjugate gradients`,
   );
 }
+
+/** Numbers too large for their dtype. */
+export function overflow(problem: string): PruneError {
+  return new PruneError(
+    "ERR_OVERFLOW",
+    `chita cannot solve '${problem}': its numbers overflowed; scale the gradient rows down (the best weights stay the same if the ridge is scaled by the square)`,
+    { fault: "runtime" },
+  );
+}
