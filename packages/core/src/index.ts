@@ -2,6 +2,7 @@
  * @secateur/core: tensors, problems, constraints, the strategy interfaces, the runner, errors, seeded random numbers.
  * @packageDocumentation
  */
+export { checkNumber, type NumberRange } from "./check-option.ts";
 export {
   type Constraint,
   countKept,
@@ -55,7 +56,7 @@ export {
 } from "./kernel-shapes.ts";
 export type { CrossEntropySpec, GemmSpec, GemvSpec, GramSpec, Kernels, TriangularSolveSpec } from "./kernels.ts";
 export { keepWeights, masked, selectorFrom, solverFrom } from "./lift.ts";
-export { type Dtype, dtypeOf, type Mask, type Mat, matrix, type Vec } from "./matrix.ts";
+export { type Dtype, dtypeOf, type Mask, type Mat, matrix, type Vec, zeros } from "./matrix.ts";
 export type {
   Evaluation,
   GradientBlock,

@@ -15,7 +15,7 @@ import {
   unknownName,
 } from "@secateur/core";
 import { assertLabels } from "./assert-data.ts";
-import { notFiniteOutput } from "./errors.ts";
+import { notFiniteOutput, unevenRows } from "./errors.ts";
 import { type DenseSpec, type NetworkSpec, paramSpecs } from "./network-spec.ts";
 import { backward, forward, type Weights } from "./propagate.ts";
 
@@ -42,8 +42,11 @@ interface Model {
 export async function gradientRows(model: Model, request: GradientRequest, ctx: RunContext): Promise<GradientRows> {
   const { examples, batch, params } = request;
   const count = examples.length;
+  const owners = params.map((param) => owner(model.spec, param));
+  if (count === 0 || count % batch !== 0) throw unevenRows(model.spec.name, count, batch);
   const factors = new Map<string, { delta: Mat; input: Mat }>();
   const loss = await passes(model, request, ctx, ({ layer, delta, input, start }) => {
+    if (!owners.some((asked) => asked.layer === layer)) return;
     const full = factors.get(layer.name) ?? allocateFactors(layer, count, delta, ctx);
     factors.set(layer.name, full);
     full.input.data.set(input.data, start * layer.in);
@@ -53,8 +56,8 @@ export async function gradientRows(model: Model, request: GradientRequest, ctx: 
       scaled[i] = Math.abs(value) < negligible ? 0 : value;
     }
   });
-  const blocks = params.map((param): GradientBlock => {
-    const { layer, isBias } = owner(model.spec, param);
+  const blocks = params.map((param, place): GradientBlock => {
+    const { layer, isBias } = owners[place]!;
     const { delta, input } = factors.get(layer.name)!;
     return { kind: "factored", param, group: batch, delta, input: isBias ? onesLike(delta) : input };
   });
@@ -70,6 +73,7 @@ export async function meanGradient(
   request: Omit<GradientRequest, "batch">,
   ctx: RunContext,
 ): Promise<MeanGradient> {
+  for (const param of request.params) owner(model.spec, param);
   const sums = zeroGradients(model.weights);
   const alpha = 1 / request.examples.length;
   const loss = await passes(model, request, ctx, ({ layer, delta, input }) => {

@@ -14,6 +14,7 @@ import {
   type RunContext,
   shapeMismatch,
   unknownName,
+  zeros,
 } from "@secateur/core";
 import { assertData } from "./assert-data.ts";
 import { weightsMismatch } from "./errors.ts";
@@ -116,16 +117,12 @@ function find(spec: NetworkSpec, weights: ReadonlyMap<string, Mat>, name: string
   return w;
 }
 
-function allocate(length: number, dtype: Dtype): Float32Array | Float64Array {
-  return dtype === "f64" ? new Float64Array(length) : new Float32Array(length);
-}
-
 function randomWeights(params: readonly ParamSpec[], seed: number, dtype: Dtype): Map<string, Mat> {
   const rng = createRng(seed);
   return new Map(
     params.map(({ name, shape }) => {
       const [rows, cols] = [shape[0]!, shape[1] ?? 1];
-      const data = allocate(rows * cols, dtype);
+      const data = zeros(rows * cols, dtype);
       const draw = rng.fork(name);
       if (shape.length > 1) for (let i = 0; i < data.length; i++) data[i] = draw.normal() * Math.sqrt(2 / cols);
       return [name, matrix(rows, cols, data)];
@@ -155,7 +152,7 @@ function loadWeights(
   }
   return new Map(
     params.map(({ name, shape }) => {
-      const data = allocate(given.get(name)!.data.length, dtype);
+      const data = zeros(given.get(name)!.data.length, dtype);
       data.set(given.get(name)!.data);
       return [name, matrix(shape[0]!, shape[1] ?? 1, data)];
     }),

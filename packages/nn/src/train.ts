@@ -6,7 +6,7 @@
 import { type Dataset, type Mask, type Mat, type RunContext, sampleIndices } from "@secateur/core";
 import { assertData, assertLabels } from "./assert-data.ts";
 import { countCorrect } from "./count-correct.ts";
-import { badTrainOption, trainingDiverged } from "./errors.ts";
+import { badMask, badTrainOption, trainingDiverged } from "./errors.ts";
 import { accumulateGradients, zeroGradients } from "./gradients.ts";
 import type { Network } from "./network.ts";
 import { backward, forward } from "./propagate.ts";
@@ -56,7 +56,11 @@ export async function train(network: Network, options: TrainOptions, ctx: RunCon
   const stepsPerEpoch = Math.ceil(data.size / batchSize);
   const steps = epochs * stepsPerEpoch;
   const velocity = zeroGradients(network.weights);
-  for (const [name, mask] of masks) applyMask(network.weights.get(name)!, mask);
+  for (const [name, mask] of masks) {
+    const w = network.weights.get(name);
+    if (mask.length !== w?.data.length) throw badMask(network.name, name, mask.length, w?.data.length);
+    applyMask(w, mask);
+  }
   const reports: { loss: number; accuracy: number }[] = [];
   let step = 0;
   for (let epoch = 0; epoch < epochs; epoch++) {
@@ -139,7 +143,7 @@ function updateWeights(
   const { momentum = 0.9, nesterov = false, weightDecay = 5e-4 } = spec.options;
   for (const [name, w] of network.weights) {
     const v = spec.velocity.get(name)!;
-    const decay = w.cols > 1 ? weightDecay : 0;
+    const decay = name.endsWith(".bias") ? 0 : weightDecay;
     sgdStep({ w, v, g: spec.gradients.get(name)!, rate: spec.rate, momentum, decay, nesterov });
     const mask = spec.masks.get(name);
     if (!mask) continue;

@@ -13,7 +13,13 @@ import {
 } from "@secateur/core";
 import { denseFactor } from "@secateur/fisher";
 
-/** A random problem: rows [n, p] and weights of standard normals, H = G'G / n + ridge I. */
+/** What may be awkward about gradient rows. */
+export const rowKinds = ["plain", "zero columns", "equal columns", "rank 2", "uneven columns"] as const;
+
+/**
+ * A random problem: rows [n, p] and weights of standard normals, H = G'G / n + ridge I. Rows of a `kind` other than
+ * "plain" need n >= 2 and p >= 6.
+ */
 export function randomProblem(spec: {
   n: number;
   p: number;
@@ -22,8 +28,9 @@ export function randomProblem(spec: {
   firstOrder?: boolean;
   seed?: number | string;
   dtype?: "f32" | "f64";
+  kind?: (typeof rowKinds)[number];
 }): Problem {
-  const { n, p, keep, ridge = 0.01, firstOrder = false, seed = 0, dtype = "f64" } = spec;
+  const { n, p, keep, ridge = 0.01, firstOrder = false, seed = 0, dtype = "f64", kind = "plain" } = spec;
   const rng = createRng(seed);
   const numbers = (length: number): Vec => {
     const values = Float64Array.from({ length }, () => rng.normal());
@@ -31,7 +38,32 @@ export function randomProblem(spec: {
   };
   const rows = matrix(n, p, numbers(n * p));
   const w = matrix(1, p, numbers(p));
+  for (let i = 0; i < n; i++) makeAwkward(kind, rows, i);
   return problemFrom({ rows, w, keep, ridge, firstOrder });
+}
+
+/** Changes row i; every change is exact in f32. */
+function makeAwkward(kind: (typeof rowKinds)[number], { data, cols }: Mat, i: number): void {
+  const row = data.subarray(i * cols, (i + 1) * cols);
+  switch (kind) {
+    case "plain":
+      return;
+    case "zero columns":
+      row[1] = row[4] = 0;
+      return;
+    case "equal columns":
+      row[3] = row[0]!;
+      row[5] = -row[2]!;
+      return;
+    case "rank 2":
+      if (i >= 2) for (let j = 0; j < cols; j++) row[j] = (i % 2 === 0 ? 1 : -0.5) * data[(i % 2) * cols + j]!;
+      return;
+    case "uneven columns":
+      for (let j = 0; j < cols; j++) row[j] = row[j]! * 2 ** -(j % 7);
+      return;
+    default:
+      kind satisfies never;
+  }
 }
 
 /** The problem of given rows and weights; with `firstOrder`, g is the mean row. */
