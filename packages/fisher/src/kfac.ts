@@ -62,6 +62,7 @@ export function kfac(options: KfacOptions = {}): CurvatureEstimator {
         ...(gradient ? { gradient } : {}),
         sample: subset(data, examples),
         loss: gradients.loss,
+        ridgeIsAutomatic: (options.ridge ?? request.ridge ?? "auto") === "auto",
         chosen: { examples: rows, batch: 1, ridge },
         release() {
           for (const { A, B } of factors) {

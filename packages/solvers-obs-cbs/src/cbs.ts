@@ -8,7 +8,7 @@ import { type CbsFound, type CbsSearchOptions, cbsSearch } from "./cbs-search.ts
 import { magnitudeStart, partitionStart } from "./cbs-starts.ts";
 import { type JointUpdateOptions, jointUpdate } from "./joint-update.ts";
 import { obsSolution } from "./obs-solution.ts";
-import { obsPlan } from "./plan.ts";
+import { cbsPlan } from "./plan.ts";
 
 /** Settings of {@link cbsSelector}. */
 export interface CbsOptions extends CbsSearchOptions {
@@ -61,7 +61,7 @@ function lastOf(trace: readonly number[]): number {
  * @throws ERR_INCOMPATIBLE for grouped units, several rows or a curvature without columns
  */
 export function cbsSelector(options: CbsOptions = {}): Selector {
-  return { needs, plan: obsPlan, select: async (problem, ctx) => (await select(problem, options, ctx)).mask };
+  return { needs, plan: cbsPlan, select: async (problem, ctx) => (await select(problem, options, ctx)).mask };
 }
 
 /**
@@ -75,7 +75,7 @@ export function cbsSelector(options: CbsOptions = {}): Selector {
 export function cbs(options: CbsOptions & JointUpdateOptions = {}): Solver {
   return {
     needs,
-    plan: obsPlan,
+    plan: cbsPlan,
     async solve(problem, ctx) {
       const { mask, trace, swaps, starts } = await select(problem, options, ctx);
       const { blockSize, form } = options;
