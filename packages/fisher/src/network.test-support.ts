@@ -80,7 +80,7 @@ export function gap(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return most;
 }
 
-/** A run context whose kernels count the vectors that are allocated and not freed. */
+/** A run context whose kernels count the vectors that are allocated and not freed, and spoil those that are. */
 export function countingContext(): { ctx: RunContext; live: () => number } {
   const vectors = new Set<Vec>();
   const kernels: Kernels = {
@@ -91,9 +91,8 @@ export function countingContext(): { ctx: RunContext; live: () => number } {
       return vector;
     },
     free(vector) {
-      vectors.delete(vector);
-      // What is used after it was freed shows.
-      vector.fill(Number.NaN);
+      // Other vectors are ignored. What is used after it was freed shows.
+      if (vectors.delete(vector)) vector.fill(Number.NaN);
     },
   };
   return { ctx: createRunContext({ kernels }), live: () => vectors.size };

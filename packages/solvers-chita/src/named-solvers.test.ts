@@ -253,7 +253,7 @@ describe("iterative hard thresholding", () => {
 
 describe("iterative hard thresholding at its limits", () => {
   test("says when the limit of steps came first", async () => {
-    const problem = randomProblem({ n: 8, p: 30, keep: 6 });
+    const problem = randomProblem({ n: 20, p: 30, keep: 6, ridge: 0.5 });
     const cut = await chitaIht({ maxIterations: 2 }).solve(problem, ctx);
     expect([cut.status, cut.stats["iterations"]]).toEqual(["max-iterations", 2]);
     expect((await chitaIht().solve(problem, ctx)).status).toBe("converged");

@@ -1,12 +1,16 @@
 import {
   type Constraint,
   createRng,
+  createRunContext,
   factorCurvature,
+  type Kernels,
   keepCount,
   type Mat,
   matrix,
   objective,
   type Problem,
+  type RunContext,
+  type RunContextOptions,
   referenceKernels,
   type Vec,
   weightUnits,
@@ -190,6 +194,24 @@ export async function bruteForce(problem: Problem, keep: number, eligible?: Uint
     w.data[best.columns[r]!] = best.L[r * keep + r] === 0 ? 0 : sum / best.L[r * keep + r]!;
   }
   return { columns: best.columns, w, value: await objective(problem, w) };
+}
+
+/** A run context whose kernels count the vectors that are allocated and not freed, and spoil those that are. */
+export function countingContext(options: RunContextOptions = {}): { ctx: RunContext; live: () => number } {
+  const vectors = new Set<Vec>();
+  const kernels: Kernels = {
+    ...referenceKernels,
+    alloc(length, dtype) {
+      const vector = referenceKernels.alloc(length, dtype);
+      vectors.add(vector);
+      return vector;
+    },
+    free(vector) {
+      // Other vectors are ignored. What is used after it was freed shows.
+      if (vectors.delete(vector)) vector.fill(Number.NaN);
+    },
+  };
+  return { ctx: createRunContext({ ...options, kernels }), live: () => vectors.size };
 }
 
 function eliminate(A: number[][], b: number[]): number[] {
