@@ -1,7 +1,6 @@
 /** The combinatorial objective f(P) = w_P' H w_P of a problem, from its gradient rows. */
 import { type FactorView, type Kernels, type Mask, matrix, type Problem, type Vec } from "@secateur/core";
 import { needsColumns, onlyOneRow, onlySingleWeights } from "./errors.ts";
-import { gatherScaled } from "./gather.ts";
 
 /** A problem as CBS-S sees it. */
 export interface CbsModel {
@@ -60,19 +59,21 @@ async function imageOf(
   return { image, pruned, value };
 }
 
-/** B over some weights [c, c]: w_i H_ij w_j. n c^2 / 2 multiply-adds in f64. */
+/** B over some weights [c, c]: w_i H_ij w_j. n c^2 / 2 multiply-adds in the dtype of the rows. */
 export async function weightedBlock(model: CbsModel, members: Uint32Array): Promise<Float64Array> {
   const { view, kernels, problem } = model;
   const c = members.length;
-  const A = await gatherScaled(view, members, kernels);
+  const A = matrix(view.rows, c, kernels.alloc(view.rows * c, view.dtype));
+  await view.columns(members, A);
   const weights = Float64Array.from(members, (j) => problem.w.data[j]!);
-  for (let i = 0; i < A.rows; i++) {
-    const row = A.data.subarray(i * c, (i + 1) * c);
-    kernels.multiply(row, weights, row);
-  }
-  const B = matrix(c, c, new Float64Array(c * c));
-  kernels.gram({ a: A, transpose: true, out: B });
-  kernels.free(A.data);
-  for (let s = 0; s < c; s++) B.data[s * c + s]! += view.damping * weights[s]! ** 2;
-  return B.data as Float64Array;
+  const factors = weights.map((w) => Math.sqrt(view.scale) * w);
+  const { data } = A;
+  for (let i = 0, at = 0; i < A.rows; i++) for (let s = 0; s < c; s++, at++) data[at] = data[at]! * factors[s]!;
+  const gram = matrix(c, c, kernels.alloc(c * c, view.dtype));
+  kernels.gram({ a: A, transpose: true, out: gram });
+  const B = Float64Array.from(gram.data);
+  kernels.free(data);
+  kernels.free(gram.data);
+  for (let s = 0; s < c; s++) B[s * c + s]! += view.damping * weights[s]! ** 2;
+  return B;
 }

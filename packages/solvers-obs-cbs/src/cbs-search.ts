@@ -12,7 +12,7 @@ import { type MaySwap, type SwapPool, swapBest, swapPass } from "./swap-pool.ts"
 export interface CbsSearchOptions {
   /** "best" (default): the best swap of the pool, again and again. "published": one pass with window and misses a round. */
   readonly search?: "best" | "published" | undefined;
-  /** Pool members of each kind; default 512. */
+  /** Pool members of each kind; default 256. */
   readonly pool?: number | undefined;
   /** Rounds at most; default 60. */
   readonly rounds?: number | undefined;
@@ -62,7 +62,7 @@ export async function cbsSearch(
 async function searchRound(
   spec: { model: CbsModel; point: CbsPoint } & CbsSearchOptions,
 ): Promise<{ mask: Mask; swaps: number }> {
-  const { model, point, pool: size = 512, search = "best", epsilon = 1e-7, window = 10, misses = 20 } = spec;
+  const { model, point, pool: size = 256, search = "best", epsilon = 1e-7, window = 10, misses = 20 } = spec;
   const { problem } = model;
   const members = choosePool(model, point, size);
   const pool: SwapPool = {

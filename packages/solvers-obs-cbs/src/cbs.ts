@@ -2,13 +2,15 @@
  * The Combinatorial Brain Surgeon (Yu, Serra, Ramalingam, Zhe, ICML 2022): CBS-S chooses which weights go together,
  * argmin f(P) = w_P' H w_P, from several starts by local search; CBS-U, the joint OBS update, re-fits the others.
  */
-import type { Mask, Problem, RunContext, Selector, Solver } from "@secateur/core";
+import { type Mask, objective, type Problem, type RunContext, type Selector, type Solver } from "@secateur/core";
 import { type CbsModel, cbsModel, cbsValue } from "./cbs-model.ts";
 import { type CbsFound, type CbsSearchOptions, cbsSearch } from "./cbs-search.ts";
 import { magnitudeStart, partitionStart } from "./cbs-starts.ts";
 import { type JointUpdateOptions, jointUpdate } from "./joint-update.ts";
+import { asWeights } from "./kept-mask.ts";
 import { obsSolution } from "./obs-solution.ts";
 import { cbsPlan } from "./plan.ts";
+import { shrinkingBudgets } from "./shrinking-budgets.ts";
 
 /** Settings of {@link cbsSelector}. */
 export interface CbsOptions extends CbsSearchOptions {
@@ -16,6 +18,12 @@ export interface CbsOptions extends CbsSearchOptions {
   readonly draws?: number | undefined;
   /** How many of the starts of least f are searched from; default 1. */
   readonly starts?: number | undefined;
+}
+
+/** Settings of {@link cbs}. */
+export interface CbsSolverOptions extends CbsOptions, JointUpdateOptions {
+  /** Steps of selection and update on the way to the budget, >= 1; default 1, as published. */
+  readonly steps?: number | undefined;
 }
 
 const needs = { curvature: ["factor"] } as const;
@@ -65,25 +73,43 @@ export function cbsSelector(options: CbsOptions = {}): Selector {
 }
 
 /**
- * CBS as a solver: CBS-S, then CBS-U. trace: 1/2 f(P) before the first and after every round (the Q of the pruned weights
- * alone, where there is no first-order term), and Q after the update at the end. stats: `rounds`, `swaps`, `starts`,
- * `combinatorialStart` and `combinatorial` (f), `selectionObjective`.
+ * CBS as a solver: CBS-S, then CBS-U, once or in `steps`: each keeps fewer weights by one factor, chooses among the kept ones
+ * at their updated values, and updates again. At the minimiser over the kept weights Q has no slope along them, so removing P
+ * from them costs 1/2 w_P' H w_P before the update, as at the dense weights: the steps are as exact as the first, and
+ * weights that the update made redundant go, which one step cannot know.
+ *
+ * trace: Q of each step's selection alone (its part of 1/2 f(P) and what steps before cost) before and after every round, and
+ * Q after the last update. stats: `steps`, `rounds`, `swaps`, `starts`, `combinatorialStart` and `combinatorial` (f of the last
+ * step's selection before and after its swaps), `selectionObjective` (Q of the mask at the dense weights).
  *
  * @example
  * const result = await prune({ model, data, curvature: empiricalFisher(), solver: cbs(), sparsity: 0.95 });
  */
-export function cbs(options: CbsOptions & JointUpdateOptions = {}): Solver {
+export function cbs(options: CbsSolverOptions = {}): Solver {
   return {
     needs,
     plan: cbsPlan,
     async solve(problem, ctx) {
-      const { mask, trace, swaps, starts } = await select(problem, options, ctx);
-      const { blockSize, form } = options;
-      const w = await jointUpdate({ problem, mask, blockSize, form }, ctx);
-      const rounds = trace.length - 1;
-      const [combinatorialStart, combinatorial] = [trace[0]!, lastOf(trace)];
-      const stats = { iterations: rounds, rounds, swaps, starts, combinatorialStart, combinatorial };
-      return obsSolution(problem, { w, mask, stats, trace: trace.map((value) => value / 2) });
+      const { blockSize, form, steps = 1 } = options;
+      const budgets = shrinkingBudgets(problem, steps);
+      const totals = { rounds: 0, swaps: 0, starts: 0 };
+      const trace: number[] = [];
+      let w: Float64Array = Float64Array.from(problem.w.data);
+      let reached = 0;
+      let last: Selected | undefined;
+      for (const [index, constraint] of budgets.entries()) {
+        last = await select({ ...problem, w: asWeights(problem, w), constraint }, options, ctx);
+        totals.rounds += last.trace.length - 1;
+        totals.swaps += last.swaps;
+        totals.starts += last.starts;
+        trace.push(...last.trace.map((value) => reached + value / 2));
+        w = await jointUpdate({ problem, mask: last.mask, blockSize, form }, ctx);
+        if (index < budgets.length - 1) reached = await objective(problem, asWeights(problem, w));
+      }
+      const { mask, trace: values } = last!;
+      const combinatorial = { combinatorialStart: values[0]!, combinatorial: lastOf(values) };
+      const stats = { iterations: totals.rounds, steps: budgets.length, ...totals, ...combinatorial };
+      return obsSolution(problem, { w, mask, stats, trace });
     },
   };
 }

@@ -2,7 +2,7 @@
  * @secateur/solvers-obs-cbs: the Brain Surgeon family, from OBD to the Combinatorial Brain Surgeon.
  * @packageDocumentation
  */
-export { type CbsOptions, cbs, cbsSelector } from "./cbs.ts";
+export { type CbsOptions, type CbsSolverOptions, cbs, cbsSelector } from "./cbs.ts";
 export type { CbsSearchOptions } from "./cbs-search.ts";
 export { type JointUpdateOptions, jointUpdate, type UpdateForm } from "./joint-update.ts";
 export { obd, obdSaliency } from "./obd.ts";

@@ -5,21 +5,14 @@
  * mask. Between the two ends stands what the papers do not try: a few rounds cost n^2 |S| / 2 each on the n gradient rows,
  * and let weights that were redundant only together stop being so.
  */
-import {
-  type Constraint,
-  countKept,
-  type InverseView,
-  keptWeights,
-  objective,
-  type Problem,
-  type Solver,
-} from "@secateur/core";
+import { type InverseView, keptWeights, objective, type Solver } from "@secateur/core";
 import { onlyOneRow } from "./errors.ts";
 import { jointUpdate } from "./joint-update.ts";
 import { asWeights, perWeightMask } from "./kept-mask.ts";
 import { obsScores, singleUpdates } from "./obs-inverses.ts";
 import { obsSolution } from "./obs-solution.ts";
 import { obsPlan } from "./plan.ts";
+import { shrinkingBudgets } from "./shrinking-budgets.ts";
 import type { ObsUpdate } from "./woodfisher.ts";
 
 /** Settings of {@link obs}. */
@@ -49,7 +42,7 @@ export function obs(options: ObsOptions = {}): Solver {
       let mask = new Uint8Array(units.count).fill(1);
       // At w0 the slope is g; OBS's costs hold at the minimum over the kept weights.
       let w = problem.gradient ? await jointUpdate({ problem, mask }, ctx) : Float64Array.from(w0.data);
-      const budgets = shrinking(problem, options.rounds ?? 8);
+      const budgets = shrinkingBudgets(problem, options.rounds ?? 8);
       const trace: number[] = [];
       for (const [index, budget] of budgets.entries()) {
         const support = keptWeights(units, mask);
@@ -71,22 +64,6 @@ export function obs(options: ObsOptions = {}): Solver {
       return obsSolution(problem, { w, mask, trace, stats: { iterations: budgets.length, rounds: budgets.length } });
     },
   };
-}
-
-/** Ever tighter budgets, the last one the constraint itself. */
-function shrinking({ constraint, units }: Problem, asked: number | "each"): readonly Constraint[] {
-  const target = countKept(constraint.select(new Float32Array(units.count)));
-  if (!constraint.relax || target === 0) return [constraint];
-  const removed = units.count - target;
-  const rounds = Math.max(1, asked === "each" ? removed : Math.min(asked, removed));
-  return Array.from({ length: rounds }, (_, index) => {
-    if (index === rounds - 1) return constraint;
-    // One at a time, or the kept ones fewer by one factor a round.
-    const keep =
-      asked === "each" ? units.count - index - 1 : target * (units.count / target) ** (1 - (index + 1) / rounds);
-    // Half a weight less, since the relaxed constraint rounds up.
-    return constraint.relax!(Math.max(1, (keep - 0.5) / target));
-  });
 }
 
 interface OnSupport {

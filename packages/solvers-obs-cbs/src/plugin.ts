@@ -30,7 +30,7 @@ const search = {
     .enum(["best", "published"])
     .default("best")
     .describe("best: the best swap of the pool, again and again; published: one pass with window and misses a round"),
-  pool: z.int().min(1).default(512).describe("swap candidates of each kind, kept and pruned"),
+  pool: z.int().min(1).default(256).describe("swap candidates of each kind, kept and pruned"),
   rounds: z.int().min(0).default(60).describe("rounds of swaps at most"),
   worthwhile: z
     .number()

@@ -98,7 +98,8 @@ async function compareInSession(spec: {
       if (curvature) sources.push(curvature);
       const pruned = await network.evaluate(data.test, session.context());
       runs.push({ solver: one.entry.name, sparsity, dense, pruned, result });
-      note(session, runs[runs.length - 1]!, { done: runs.length, total: solvers.length * sparsities.length });
+      if (!flags.json)
+        note(session, runs[runs.length - 1]!, { done: runs.length, total: solvers.length * sparsities.length });
     }
   }
   const document = compareDocument({
