@@ -87,7 +87,13 @@ export async function runTrain(call: {
 
   const document = await withSession({ flags, terminal, overwrite }, async (session): Promise<TrainDocument> => {
     const { network, arch, metadata } = await start(call, session);
-    const splits = await openData({ data, normalize, classes: network.spec.classes, onEvent: session.onEvent });
+    const splits = await openData({
+      data,
+      normalize,
+      classes: network.spec.classes,
+      network: network.spec,
+      onEvent: session.onEvent,
+    });
     const ctx = session.context();
     const started = ctx.now();
     const { batchSize, momentum, weightDecay, epochs, learningRate } = { ...trainDefaults, ...defined(flags) };
