@@ -1,14 +1,9 @@
 /** A factor view over some of its columns: H[support, support] in the same form, scale G_S'G_S + damping I. */
-import { dtypeOf, type FactorView, type Kernels, matrix, type Vec } from "@secateur/core";
+import { dtypeOf, type Kernels, matrix, type Vec } from "@secateur/core";
 import type { StoredFactor } from "./row-factor.ts";
 
 /** Columns gathered at a time where a Gram matrix over many of them is summed. */
 export const columnTile = 1024;
-
-/** Whether a view can give its row Gram and single columns. */
-export function isStored(view: FactorView): view is StoredFactor {
-  return view.rowGram !== undefined && view.columns !== undefined;
-}
 
 /**
  * The view over G[:, support]. Products cost as much as with all of G; the row Gram n^2 |support| / 2.
@@ -56,7 +51,7 @@ export function columnSubset(view: StoredFactor, support: Uint32Array, kernels: 
 }
 
 /** A zero vector of the class of another. */
-export function vectorLike(like: Vec, length: number): Vec {
+function vectorLike(like: Vec, length: number): Vec {
   return vectorOf(dtypeOf(like), length);
 }
 

@@ -63,7 +63,7 @@ export function invertInPlace(spec: { H: Mat; damping: number; what: string; ker
 }
 
 /** Views of an inverse that is written out [c, c]; the matrix is freed with the view. */
-export function matrixInverse(F: Mat, kernels: Kernels): InverseView {
+function matrixInverse(F: Mat, kernels: Kernels): InverseView {
   const c = F.rows;
   return {
     dim: c,

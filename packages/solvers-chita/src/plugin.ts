@@ -41,6 +41,12 @@ By default H is the Gauss-Newton matrix of several thousand training examples an
 
 On an empirical Fisher of up to --max-rows gradient rows (--curvature empirical-fisher, and always in 'secateur solve') Q is minimised nearly to the optimum instead: the dual of the perspective relaxation gives a certified lower bound and a support to round to, exact swaps improve it, and the weights are the exact ridge minimiser on it. The result names the bound and the gap.`,
       options: chitaOptions,
+      optionsOnlyWith: {
+        iterations: ["empirical-fisher"],
+        pool: ["empirical-fisher"],
+        rounds: ["empirical-fisher"],
+        maxRows: ["empirical-fisher"],
+      },
       create: chita,
     }),
     defineSolver({

@@ -28,7 +28,7 @@ export interface SwapOutcome {
 export type MaySwap = (out: number, into: number) => boolean;
 
 /** alpha of a pruned, beta of a kept member. */
-export function swapTerm({ B, v, pruned }: SwapPool, x: number): number {
+function swapTerm({ B, v, pruned }: SwapPool, x: number): number {
   const own = B[x * v.length + x]!;
   return pruned[x] === 1 ? 2 * v[x]! - own : 2 * v[x]! + own;
 }

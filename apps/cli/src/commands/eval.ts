@@ -51,8 +51,13 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
       arch: flags.arch,
       onEvent: session.onEvent,
     });
-    const { classes } = network.spec;
-    const { test } = await openData({ data, normalize: flags.normalize, classes });
+    const { test } = await openData({
+      data,
+      normalize: flags.normalize,
+      classes: network.spec.classes,
+      network: network.spec,
+      onEvent: session.onEvent,
+    });
     const evaluation = await network.evaluate(test, session.context());
     return { document: evaluation, text: evalText(evaluation, `${test.name} (${architecture.name})`) };
   });

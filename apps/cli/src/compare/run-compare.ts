@@ -82,8 +82,9 @@ async function compareInSession(spec: {
   assertUsed({ plan, anyGradients: solvers.some(({ solver }) => needsGradients(solver)) });
   const open = () => openModel({ path, arch: flags.arch, onEvent: session.onEvent });
   const first = await open();
-  const { classes } = first.network.spec;
-  const data = await openData({ data: source, normalize: flags.normalize, classes });
+  const { spec: network } = first.network;
+  const { onEvent } = session;
+  const data = await openData({ data: source, normalize: flags.normalize, classes: network.classes, network, onEvent });
   const dense = await first.network.evaluate(data.test, session.context());
   const runs: ComparedRun[] = [];
   const sources: FoundEntry[] = [...found];

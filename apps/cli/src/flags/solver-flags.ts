@@ -1,7 +1,7 @@
 /** A solver's own options as flags: `maxIterations` of its schema becomes --max-iterations. */
-import { nearestName, optionProperties } from "@secateur/core";
+import { optionProperties } from "@secateur/core";
 import { type Command, Option } from "commander";
-import { badUsage } from "../errors.ts";
+import { badUsage, unknownOption } from "../errors.ts";
 import type { SolverEntry } from "../plugins/find-entry.ts";
 import { admittedTypes, describeOption, kebab, optionValue, valueLabel } from "./option-schema.ts";
 import { type PlanFlags, type PlanKey, parsePlanValue, planKeys } from "./plan-flags.ts";
@@ -31,7 +31,7 @@ export interface SolverSettings {
 }
 
 /**
- * Sorts the user's settings into solver options and plan settings. `--option key=value` wins over a flag of that name.
+ * Sorts the user's settings into solver options and plan settings. A setting given by `--option` and by its flag is refused.
  *
  * @param spec.flags - all flags as commander hands them over
  * @param spec.pairs - the texts of --option
@@ -51,27 +51,54 @@ export function solverSettings(spec: {
   for (const key of Object.keys(properties)) {
     if (spec.flags[key] !== undefined && !spec.ownFlags.has(`--${kebab(key)}`)) options[key] = spec.flags[key];
   }
+  const given = spec.flags;
   let plan: PlanFlags = {};
   for (const pair of spec.pairs) {
     const [typed, text] = splitPair(pair);
     const key = [...Object.keys(properties), ...planKeys].find((known) => known === typed || kebab(known) === typed);
+    if (
+      key !== undefined &&
+      given[key] !== undefined &&
+      (properties[key] === undefined || options[key] !== undefined)
+    ) {
+      throw badUsage(`--option ${pair} and --${kebab(key)} set the same thing; give one of them`);
+    }
     if (key !== undefined && properties[key] !== undefined) options[key] = optionValue(text, properties[key]);
     else if (key !== undefined && spec.hasPlan) plan = { ...plan, ...parsePlanValue(key as PlanKey, text) };
-    else throw unknownOption(spec.entry.name, typed, [...Object.keys(properties), ...(spec.hasPlan ? planKeys : [])]);
+    else {
+      const known = [...Object.keys(properties), ...(spec.hasPlan ? planKeys : [])];
+      throw unknownOption({ solver: spec.entry.name, found: typed, known });
+    }
   }
   return { options, plan };
+}
+
+/**
+ * What to tell about options that the solver does not read under a curvature.
+ *
+ * @param spec.given - the options that the user set
+ */
+export function unreadOptions(spec: {
+  entry: SolverEntry;
+  given: readonly string[];
+  curvature: string;
+}): readonly string[] {
+  const { entry, given, curvature } = spec;
+  const unread = Object.entries(entry.optionsOnlyWith ?? {}).filter(([, readers]) => !readers.includes(curvature));
+  if (!unread.some(([key]) => given.includes(key))) return [];
+  const readers = [...new Set(unread.flatMap(([, names]) => names))].map((name) => `--curvature ${name}`);
+  const flags = unread.map(([key]) => `--${kebab(key)}`);
+  return [
+    `${inList(flags)} of ${entry.name} ${flags.length === 1 ? "matters" : "matter"} with ${readers.join(" or ")} only, and the curvature here is ${curvature}`,
+  ];
+}
+
+function inList(items: readonly string[]): string {
+  return items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items[items.length - 1]}`;
 }
 
 function splitPair(pair: string): [string, string] {
   const at = pair.indexOf("=");
   if (at < 1) throw badUsage(`--option: found '${pair}', allowed is KEY=VALUE such as ridge=0.05`);
   return [pair.slice(0, at), pair.slice(at + 1)];
-}
-
-function unknownOption(solver: string, found: string, known: readonly string[]): Error {
-  const near = nearestName(found, known);
-  const list = known.join(", ") || "none";
-  return badUsage(
-    `--option: the solver ${solver} has no option '${found}'; known: ${list}${near === undefined ? "" : `; did you mean '${near}'?`}`,
-  );
 }

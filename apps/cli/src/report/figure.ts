@@ -20,10 +20,13 @@ export interface Figure {
 const figureSize = { width: 720, height: 380 } as const;
 
 /** Middle tones that can be told apart on white and on black, also by people who see fewer colours. */
-export const palette: readonly string[] = ["#3b82f6", "#e8813a", "#22a06b", "#b065e0", "#e5484d", "#12a5b8", "#9a8b00"];
+const palette: readonly string[] = ["#3b82f6", "#e8813a", "#22a06b", "#b065e0", "#e5484d", "#12a5b8", "#9a8b00"];
 
 /** Text and lines take the colour of the page's text, so that one drawing serves light and dark pages. */
 const ink = "currentColor";
+
+/** The page's ground: page and SVG file set the variable for light and dark. */
+export const paper = "var(--paper)";
 
 /** What all figures share; `option` comes on top. */
 export function figureOption(option: EChartsCoreOption): EChartsCoreOption {
@@ -73,7 +76,7 @@ export function drawFigure({ option }: Figure): string {
 /** A figure as an SVG file of its own, readable on light and on dark pages. */
 export function svgFile(figure: Figure): string {
   const style =
-    "<style>svg{color:#1f2328;background:none}@media(prefers-color-scheme:dark){svg{color:#e6edf3}}</style>";
+    "<style>svg{color:#1f2328;--paper:#ffffff;background:none}@media(prefers-color-scheme:dark){svg{color:#e6edf3;--paper:#0d1117}}</style>";
   const svg = drawFigure(figure).replace(/(<svg[^>]*>)/, `$1\n${style}`);
   return `<?xml version="1.0" encoding="UTF-8"?>\n${svg}\n`;
 }

@@ -6,6 +6,7 @@ import { printResult } from "../commands/print-result.ts";
 import { badUsage, flagWithoutEffect, missingFlag } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { architectureKey, namedArchitecture } from "../run/architectures.ts";
+import { assertNotInput, dataPaths } from "../run/check-places.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
 import { encodeNetwork } from "../run/encode-network.ts";
 import { openData } from "../run/open-data.ts";
@@ -75,11 +76,24 @@ export async function runTrain(call: {
   const out = absolutePath(terminal, flags.out);
   const overwrite = flags.force === true;
   checkpointEncoderFor(out); // refuses an ending that names no format
+  assertNotInput({
+    outputs: [
+      { flag: "--out", path: out },
+      { flag: "--events", path: flags.events === undefined ? undefined : absolutePath(terminal, flags.events) },
+    ],
+    inputs: [call.model === undefined ? undefined : absolutePath(terminal, call.model), ...dataPaths(data)],
+  });
   await checkOutput(out, { overwrite });
 
   const document = await withSession({ flags, terminal, overwrite }, async (session): Promise<TrainDocument> => {
     const { network, arch, metadata } = await start(call, session);
-    const splits = await openData({ data, normalize, classes: network.spec.classes });
+    const splits = await openData({
+      data,
+      normalize,
+      classes: network.spec.classes,
+      network: network.spec,
+      onEvent: session.onEvent,
+    });
     const ctx = session.context();
     const started = ctx.now();
     const { batchSize, momentum, weightDecay, epochs, learningRate } = { ...trainDefaults, ...defined(flags) };
