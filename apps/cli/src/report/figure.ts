@@ -3,6 +3,7 @@ import { BarChart, LineChart } from "echarts/charts";
 import { GridComponent, LegendComponent, TooltipComponent } from "echarts/components";
 import { type EChartsCoreOption, init, use } from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
+import { escapeHtml } from "./html.ts";
 
 use([BarChart, LineChart, GridComponent, LegendComponent, TooltipComponent, SVGRenderer]);
 
@@ -77,6 +78,7 @@ export function drawFigure({ option }: Figure): string {
 export function svgFile(figure: Figure): string {
   const style =
     "<style>svg{color:#1f2328;--paper:#ffffff;background:none}@media(prefers-color-scheme:dark){svg{color:#e6edf3;--paper:#0d1117}}</style>";
-  const svg = drawFigure(figure).replace(/(<svg[^>]*>)/, `$1\n${style}`);
+  const title = `<title>${escapeHtml(figure.title)}</title>`;
+  const svg = drawFigure(figure).replace(/<svg[^>]*>/, (start) => `${start}\n${title}\n${style}`);
   return `<?xml version="1.0" encoding="UTF-8"?>\n${svg}\n`;
 }
