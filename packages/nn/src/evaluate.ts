@@ -3,7 +3,10 @@ import { assertLabels } from "./assert-data.ts";
 import { countCorrect } from "./count-correct.ts";
 import { notFiniteOutput } from "./errors.ts";
 import type { NetworkSpec } from "./network-spec.ts";
-import { forward, type Weights } from "./propagate.ts";
+import { passSize } from "./gradient-passes.ts";
+import type { Weights } from "./ops/op.ts";
+import { createPool } from "./pool.ts";
+import { dtypeOfWeights, logitsOf } from "./tape.ts";
 
 /** Examples a forward pass: large enough for the kernels, small enough to report progress often. */
 const batchSize = 1000;
@@ -18,17 +21,19 @@ export async function evaluate(
   let correct = 0;
   let loss = 0;
   let seen = 0;
-  for await (const batch of batches(data, batchSize)) {
+  const pool = createPool(kernels, dtypeOfWeights(weights));
+  for await (const batch of batches(data, Math.min(batchSize, passSize(spec)))) {
     assertLabels(spec, data, batch.labels);
-    const { logits, release } = forward(spec, weights, batch.inputs, kernels);
+    const logits = logitsOf({ network: spec, weights, input: batch.inputs, pool });
     correct += countCorrect(logits, batch.labels);
     const losses = new Float64Array(logits.rows);
     loss += kernels.softmaxCrossEntropy({ logits, labels: batch.labels, loss: losses });
-    release();
+    pool.give(logits.data);
     const bad = losses.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0) throw notFiniteOutput(spec.name, seen + bad);
     seen += batch.labels.length;
     await ctx.tick({ task: "evaluate", done: seen, total: data.size });
   }
+  pool.drain();
   return { accuracy: (100 * correct) / seen, loss: loss / seen, examples: seen };
 }

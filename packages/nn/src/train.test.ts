@@ -2,7 +2,8 @@ import { arrayDataset, createRng, createRunContext, type Dataset, matrix } from 
 import { describe, expect, test } from "vitest";
 import { createNetwork } from "./network.ts";
 import { mlp } from "./network-spec.ts";
-import { oneCycle, train } from "./train.ts";
+import { oneCycle } from "./learning-rate.ts";
+import { train } from "./train.ts";
 
 /** Two noisy clusters. */
 function clusters(size: number): Dataset {
