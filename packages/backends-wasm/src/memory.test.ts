@@ -44,6 +44,13 @@ describe("memory", () => {
     }
   });
 
+  it("alloc refuses lengths that are not whole numbers, and takes 0", async () => {
+    const kernels = await start();
+    for (const length of [-1, 0.5, Number.NaN]) expect(() => kernels.alloc(length, "f32")).toThrow(/whole number.*got/);
+    expect(kernels.usedBytes()).toBe(0);
+    expect(kernels.alloc(0, "f64")).toHaveLength(0);
+  });
+
   it("keeps vectors valid while the memory grows, and computes on old ones afterwards", async () => {
     const kernels = await start();
     const early = kernels.alloc(3, "f32");

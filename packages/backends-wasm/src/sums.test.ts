@@ -97,6 +97,16 @@ describe.each(configurations.map((options) => [nameOf(options), options] as cons
     expect(Math.abs(total)).toBeGreaterThan(0.1);
   });
 
+  it("dot and rowDots keep every bit of products of f32", () => {
+    // (1 + 2^-12)^2 has 25 bits, one more than f32; eleven of them cover vectors and the entries after them.
+    const x = new Float32Array(11).fill(1 + 2 ** -12);
+    const exact = 11 * (1 + 2 ** -12) ** 2;
+    expect(kernels.dot(x, x)).toBe(exact);
+    const sums = new Float64Array(1);
+    kernels.rowDots({ rows: 1, cols: 11, data: x }, { rows: 1, cols: 11, data: x }, sums, 0);
+    expect(sums[0]).toBe(exact);
+  });
+
   it("dot accumulates in f64: a small term beside a large one is kept", () => {
     const a = Float32Array.of(2 ** 24, 1, -(2 ** 24), 0.5, 0);
     expect(kernels.dot(a, Float32Array.of(1, 1, 1, 1, 1))).toBe(1.5);

@@ -75,6 +75,8 @@ export class WasmMemory {
 
   /** A zero-filled vector in this memory, or an ordinary one when there is no room. */
   alloc(length: number, dtype: Dtype): Vec {
+    if (!Number.isInteger(length) || length < 0)
+      throw new RangeError(`alloc: length must be a whole number >= 0; got ${length}`);
     const size = dtype === "f64" ? 8 : 4;
     const address = this.#allocate(length * size);
     if (address === undefined) return dtype === "f64" ? new Float64Array(length) : new Float32Array(length);

@@ -5,7 +5,16 @@ import { configurations, expectSame, nameOf, Operands, type Residence, worstRati
 
 const dtypes: readonly Dtype[] = ["f32", "f64"];
 const residences: readonly Residence[] = ["inside", "outside"];
-const base = { batch: 3, height: 7, width: 6, channels: 5, kernel: [3, 3], stride: 1, padding: 1, dilation: 1 } as const;
+const base = {
+  batch: 3,
+  height: 7,
+  width: 6,
+  channels: 5,
+  kernel: [3, 3],
+  stride: 1,
+  padding: 1,
+  dilation: 1,
+} as const;
 const shapes: readonly WindowShape[] = [
   base,
   { ...base, channels: 16, batch: 9, height: 32, width: 32 },
@@ -38,7 +47,9 @@ describe.each(configurations.map((options) => [nameOf(options), options] as cons
           expectSame(start, expected, where);
         };
         const images = make.realVector(size);
-        both(make.realVector(rows * cols), (k, data) => k.gatherWindows({ shape, images, windows: { rows, cols, data } }));
+        both(make.realVector(rows * cols), (k, data) =>
+          k.gatherWindows({ shape, images, windows: { rows, cols, data } }),
+        );
         const windows = make.real(rows, cols);
         both(make.realVector(size), (k, data) => k.scatterWindows({ shape, images: data, windows }));
         const blocks = { count: shape.batch, rows: shape.height * shape.width, cols: shape.channels };
@@ -47,39 +58,52 @@ describe.each(configurations.map((options) => [nameOf(options), options] as cons
     }
   });
 
-  it.each(dtypes)("affineColumns gives the reference's bytes but for f32 rounding, columnDots sums in f64, %s", (dtype) => {
-    for (const residence of residences) {
-      const make = new Operands(kernels, dtype, residence);
-      for (const [rows, cols] of [[0, 3], [1, 1], [700, 10], [37, 65], [5, 3000]] as const) {
-        const [a, b] = [make.real(rows, cols), make.real(rows, cols)];
-        const [alpha, beta, gamma] = [make.realVector(cols), make.realVector(cols), make.realVector(cols)];
-        const results = ([kernels, referenceKernels] as const).map((k) => {
-          const [all, one, moved] = [make.filled(rows, cols, 7), make.filled(rows, cols, 7), make.filled(rows, cols, 7)];
-          k.affineColumns({ a, alpha, b, beta, gamma, out: all });
-          k.affineColumns({ a, b, out: one });
-          k.affineColumns({ a, gamma, out: moved });
-          const dots = make.vector(cols);
-          k.columnDots(a, b, dots);
-          return [all.data, one.data, moved.data, dots] as const;
-        });
-        results[0]!.forEach((found, which) => {
-          // Terms are below 1: three roundings for the first three, one rounding of an f64 sum (in another order) for the dots.
-          const unit = dtype === "f64" ? 2 ** -53 : 2 ** -24;
-          const bound = which < 3 ? 6 * unit : 4 * unit * Math.max(1, rows);
-          const expected = results[1]![which]!;
-          expect(worstRatio(Array.from(found, (x, i) => [x - expected[i]!, bound] as const))).toBeLessThanOrEqual(1);
-        });
+  it.each(dtypes)(
+    "affineColumns gives the reference's bytes but for f32 rounding, columnDots sums in f64, %s",
+    (dtype) => {
+      for (const residence of residences) {
+        const make = new Operands(kernels, dtype, residence);
+        for (const [rows, cols] of [
+          [0, 3],
+          [1, 1],
+          [700, 10],
+          [37, 65],
+          [5, 3000],
+        ] as const) {
+          const [a, b] = [make.real(rows, cols), make.real(rows, cols)];
+          const [alpha, beta, gamma] = [make.realVector(cols), make.realVector(cols), make.realVector(cols)];
+          const results = ([kernels, referenceKernels] as const).map((k) => {
+            const [all, one, moved] = [
+              make.filled(rows, cols, 7),
+              make.filled(rows, cols, 7),
+              make.filled(rows, cols, 7),
+            ];
+            k.affineColumns({ a, alpha, b, beta, gamma, out: all });
+            k.affineColumns({ a, b, out: one });
+            k.affineColumns({ a, gamma, out: moved });
+            const dots = make.vector(cols);
+            k.columnDots(a, b, dots);
+            return [all.data, one.data, moved.data, dots] as const;
+          });
+          results[0]!.forEach((found, which) => {
+            // Terms are below 1: three roundings for the first three, one rounding of an f64 sum (in another order) for the dots.
+            const unit = dtype === "f64" ? 2 ** -53 : 2 ** -24;
+            const bound = which < 3 ? 6 * unit : 4 * unit * Math.max(1, rows);
+            const expected = results[1]![which]!;
+            expect(worstRatio(Array.from(found, (x, i) => [x - expected[i]!, bound] as const))).toBeLessThanOrEqual(1);
+          });
+        }
       }
-    }
-  });
+    },
+  );
 
   it("refuses windows of another size and operands that overlap", () => {
     const windows = { rows: 1, cols: 9, data: new Float32Array(9) };
     const shape = { ...base, batch: 1, height: 3, width: 3, channels: 1, padding: 0 };
     expect(() => kernels.gatherWindows({ shape, images: new Float32Array(8), windows })).toThrow(RangeError);
     expect(() => kernels.gatherWindows({ shape, images: windows.data, windows })).toThrow(/overlaps/);
-    expect(() => kernels.gatherWindows({ shape: { ...shape, padding: 1 }, images: new Float32Array(9), windows })).toThrow(
-      /windows must be 9 x 9; got 1 x 9/,
-    );
+    expect(() =>
+      kernels.gatherWindows({ shape: { ...shape, padding: 1 }, images: new Float32Array(9), windows }),
+    ).toThrow(/windows must be 9 x 9; got 1 x 9/);
   });
 });

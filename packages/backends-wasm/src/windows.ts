@@ -39,7 +39,8 @@ function run(engine: Engine, kernel: string, { spec, units, values }: WindowsRun
 function windowValues(engine: Engine, { shape, images, windows }: WindowsSpec): number[] | undefined {
   const source = engine.memory.addressOf(images);
   const target = engine.memory.addressOf(windows.data);
-  if (source === undefined || target === undefined || images.length === 0 || windows.data.length === 0) return undefined;
+  if (source === undefined || target === undefined || images.length === 0 || windows.data.length === 0)
+    return undefined;
   const { height, width, channels, kernel, stride, padding, dilation } = shape;
   const [from, to] = shape.channelRange ?? [0, channels];
   const { outHeight, outWidth } = checkWindows("windows", { shape, images, windows });

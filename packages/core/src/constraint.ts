@@ -7,11 +7,11 @@ import { referenceKernels } from "./reference-kernels.ts";
 export interface Constraint {
   /** For example "keep-count". */
   readonly kind: string;
-  /** The feasible keep-set of greatest total score; ties go to the lower index. score [count] -> mask [count]. */
+  /** The feasible keep-set of greatest total score; ties go to the lower index, NaN counts as -Infinity. score [count] -> mask [count]. */
   select(score: Vec): Mask;
   /** 0 when feasible, else by how much the mask breaks the budget, in the budget's own unit. */
   violation(mask: Mask): number;
-  /** Present when any `keep` of the units (of the eligible ones, where given) are feasible and nothing else is. */
+  /** Present when the best feasible sets are any `keep` of the units (of the eligible ones, where given). */
   readonly count?: { readonly keep: number; readonly eligible?: Mask };
   /**
    * A set that contains this one and keeps `factor` times as much (>= 1): where active-set methods look for candidates.
@@ -34,10 +34,10 @@ export interface RemovalWalk {
 /** k = floor((1 - s) * size), the number of weights that sparsity s keeps; exact where (1 - s) * size is whole but for rounding. */
 export function keptCount(size: number, sparsity: number): number {
   if (!(sparsity >= 0 && sparsity < 1)) throw sparsityOutOfRange("sparsity", sparsity);
-  // (1 - 0.9) * 1000 is 99.99999999999997 in binary: within a rounding error of a whole number, take that number.
+  // (1 - 0.9) * 1000 is 99.99999999999997 in binary: within rounding of a whole number, that number is meant.
   const exact = (1 - sparsity) * size;
   const nearest = Math.round(exact);
-  return Math.abs(exact - nearest) <= 1e-9 * Math.max(1, size) ? nearest : Math.floor(exact);
+  return Math.abs(exact - nearest) <= 4 * Number.EPSILON * Math.max(1, size) ? nearest : Math.floor(exact);
 }
 
 /**

@@ -31,7 +31,9 @@ export interface Estimate {
   curvature(factor?: number): Curvature;
   /** [1, dim], present when asked for. */
   readonly gradient?: Mat;
-  /** The training examples it was made of. */
+  /** Whether the ridge was chosen by the estimator, so that multiples of it may compete. */
+  readonly ridgeIsAutomatic: boolean;
+  /** The training examples it was made of; valid until `release`. */
   readonly sample: Dataset;
   /** Their mean loss, in nats. */
   readonly loss: number;

@@ -1,5 +1,5 @@
 import { labelOutOfRange, notFinite, shapeMismatch } from "./errors.ts";
-import { type Mat, matrix } from "./matrix.ts";
+import { dtypeOf, type Mat, matrix, zeros } from "./matrix.ts";
 
 /** Some examples, ready for a model: normalised inputs and class labels. */
 export interface Batch {
@@ -77,10 +77,12 @@ export function arrayDataset(spec: {
 
 /** The examples of a dataset at chosen positions, as a dataset of its own. Nothing is copied. */
 export function subset(dataset: Dataset, positions: Uint32Array, name: string = dataset.name): Dataset {
+  const { inputShape, classes } = dataset;
   return {
-    ...dataset,
     name,
     size: positions.length,
+    inputShape,
+    classes,
     batch: (indices) => dataset.batch(Uint32Array.from(indices, (i) => positions[i]!)),
   };
 }
@@ -119,7 +121,7 @@ export function takeRows(source: Mat, indices: Uint32Array): Mat {
       source.data.subarray(first * source.cols, (first + indices.length) * source.cols),
     );
   }
-  const out = matrix(indices.length, source.cols);
+  const out = matrix(indices.length, source.cols, zeros(indices.length * source.cols, dtypeOf(source.data)));
   for (let i = 0; i < indices.length; i++) {
     const start = indices[i]! * source.cols;
     out.data.set(source.data.subarray(start, start + source.cols), i * source.cols);

@@ -2,6 +2,7 @@
  * @secateur/core: tensors, problems, constraints, the strategy interfaces, the runner, errors, seeded random numbers.
  * @packageDocumentation
  */
+export { checkNumber, type NumberRange } from "./check-option.ts";
 export {
   type Constraint,
   countKept,
@@ -71,7 +72,7 @@ export type {
   WindowsSpec,
 } from "./kernels.ts";
 export { keepWeights, masked, selectorFrom, solverFrom } from "./lift.ts";
-export { type Dtype, dtypeOf, type Mask, type Mat, matrix, type Vec } from "./matrix.ts";
+export { type Dtype, dtypeOf, type Mask, type Mat, matrix, type Vec, zeros } from "./matrix.ts";
 export type {
   Evaluation,
   GradientBlock,

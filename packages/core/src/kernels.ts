@@ -141,7 +141,11 @@ export interface Kernels {
   columnDots(a: Mat, b: Mat, out: Vec): void;
   affineColumns(spec: AffineColumnsSpec): void;
   /** Each of `count` matrices [rows, cols], one after the other in `a`, is written transposed to `out`. */
-  transposeBlocks(a: Vec, shape: { readonly count: number; readonly rows: number; readonly cols: number }, out: Vec): void;
+  transposeBlocks(
+    a: Vec,
+    shape: { readonly count: number; readonly rows: number; readonly cols: number },
+    out: Vec,
+  ): void;
   /** Writes the windows of images (im2col). */
   gatherWindows(spec: WindowsSpec): void;
   /** The adjoint (col2im): every image entry becomes the sum of the window entries it was copied to. Channels out of range keep what they held. */

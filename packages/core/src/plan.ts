@@ -12,6 +12,8 @@ export interface RunSituation {
   readonly initialSparsity: number;
   /** The number of stages the user asked for, those at the target included; absent: the plan is free. */
   readonly stages?: number;
+  /** How many of them are to be at the target, where the user said so; `stages` are then the rising ones. */
+  readonly targetStages?: number;
   /** The curvature the user asked for; absent: the plan is free. */
   readonly curvature?: string;
 }

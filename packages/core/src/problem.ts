@@ -28,7 +28,7 @@ export interface Problem {
 }
 
 /**
- * How a solver ended. "converged": its own stop rule held. "exact": a closed form. "max-iterations": the iteration limit
+ * How a solver ended. "converged": its own stop rule held, which may be a planned amount of work. "exact": a closed form. "max-iterations": the iteration limit
  * came first; raise it. "stalled": no progress at working precision; the result is usable, more damping may help.
  */
 export type SolveStatus = "converged" | "max-iterations" | "stalled" | "exact";

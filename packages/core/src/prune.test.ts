@@ -64,6 +64,7 @@ const drawing: CurvatureEstimator = {
       }),
       sample: data,
       loss: 1,
+      ridgeIsAutomatic: true,
       chosen: { examples, batch, ridge },
       release() {},
     };

@@ -49,6 +49,8 @@ export interface RunState {
   readonly stage: number;
   /** Flat prunable weights after that stage. */
   readonly weights: Float32Array;
+  /** Their mask: a kept weight may happen to be zero. */
+  readonly mask: Mask;
   /** Identifies the run: sizes, plan, seed, kernels. */
   readonly fingerprint: string;
   readonly reports: readonly StageReport[];
@@ -110,10 +112,19 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     reason: undefined,
   });
   if (resume && resume.fingerprint !== fingerprint) throw resumeMismatch(resume.fingerprint, fingerprint);
+  if (
+    resume &&
+    !(resume.weights.length === prunable && resume.mask.length === prunable && resume.reports.length === resume.stage)
+  ) {
+    throw resumeMismatch(
+      `${resume.weights.length} weights, ${resume.reports.length} stages`,
+      `${prunable} weights, ${resume.stage} stages done`,
+    );
+  }
 
   const reports: StageReport[] = [...(resume?.reports ?? [])];
   if (resume) weights = resume.weights.slice();
-  let mask: Mask = Uint8Array.from(weights, (value) => (value === 0 ? 0 : 1));
+  let mask: Mask = resume?.mask.slice() ?? Uint8Array.from(weights, (value) => (value === 0 ? 0 : 1));
   ctx.report({ type: "run:start", stages: sparsities.length, sparsity, prunable });
   for (let index = resume?.stage ?? 0; index < sparsities.length; index++) {
     const place = { index, stages: sparsities.length, sparsity: sparsities[index]! };
@@ -134,7 +145,13 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     mask = solution.mask;
     reports.push(report);
     reportStage(ctx, place, report);
-    await request.onStage?.({ stage: index + 1, weights: weights.slice(), fingerprint, reports: [...reports] });
+    await request.onStage?.({
+      stage: index + 1,
+      weights: weights.slice(),
+      mask: mask.slice(),
+      fingerprint,
+      reports: [...reports],
+    });
   }
   await writeFlat(model, params, weights);
   const kept = countKept(mask);

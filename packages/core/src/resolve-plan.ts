@@ -1,6 +1,8 @@
 /** Turns what the user set, what the solver advises and the defaults into one plan, and the plan into sparsities. */
+import { checkNumber } from "./check-option.ts";
 import { badOption, impossibleRun } from "./errors.ts";
 import type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
+import type { PruneError } from "./prune-error.ts";
 import { sparsitySchedule } from "./sparsity-schedule.ts";
 import type { Solver } from "./strategy.ts";
 
@@ -21,8 +23,13 @@ export const defaultPlan: ResolvedPlan = {
   lineSearch: false,
   regrow: true,
   growth: 0,
-  reason: "one stage at the target",
+  reason: "",
 };
+
+function defaultReason({ stages, targetStages }: ResolvedPlan): string {
+  if (stages + targetStages === 1) return "one stage at the target: the solver advises nothing else";
+  return `${stages} stages of growing sparsity and ${targetStages} at the target, as asked for`;
+}
 
 /**
  * The plan in force: the user's settings before the solver's advice before the defaults.
@@ -30,29 +37,41 @@ export const defaultPlan: ResolvedPlan = {
  * @throws ERR_OPTION for a setting out of range, ERR_IMPOSSIBLE for more examples than there are
  */
 export function resolvePlan(solver: Solver, situation: RunSituation, overrides: RunPlan = {}): ResolvedPlan {
-  const { stages, curvature } = overrides;
+  const { stages, targetStages, curvature } = overrides;
   const asked = {
     ...situation,
     ...(stages === undefined ? {} : { stages }),
+    ...(targetStages === undefined ? {} : { targetStages }),
     ...(curvature === undefined ? {} : { curvature }),
   };
   const advice = solver.plan?.(asked) ?? {};
-  const plan: ResolvedPlan = {
+  // Unless the user has split them, the stages asked for are the solver's to split into rising ones and ones at the target.
+  const splits = advice.stages !== undefined && targetStages === undefined;
+  const chosen = {
     ...defaultPlan,
     ...decided(advice),
-    // A solver's advice splits the stages asked for into rising ones and ones at the target.
-    ...decided(advice.stages === undefined ? overrides : { ...overrides, stages: advice.stages }),
+    ...decided(splits ? { ...overrides, stages: advice.stages } : overrides),
     ...(overrides.examples === undefined ? {} : { targetExamples: overrides.targetExamples ?? overrides.examples }),
   };
+  const plan: ResolvedPlan = { ...chosen, reason: overrides.reason ?? advice.reason ?? defaultReason(chosen) };
   assertPlan(plan);
-  const most = situation.examples > 0 ? Math.max(1, Math.floor(situation.examples / plan.batch)) : plan.examples;
+  const most =
+    situation.examples > 0 ? Math.max(1, Math.floor(situation.examples / plan.batch)) : Number.POSITIVE_INFINITY;
   // Only what the user asked for is refused; advice bends to the data at hand.
-  if (plan.examples > most && (overrides.examples !== undefined || overrides.batch !== undefined)) {
-    throw impossibleRun(
-      `plan: ${plan.examples} rows of ${plan.batch} examples need ${plan.examples * plan.batch} training examples and there are ${situation.examples}; lower examples or batch`,
-    );
+  const asksExamples = overrides.examples !== undefined || overrides.batch !== undefined;
+  for (const [asks, rows] of [
+    [asksExamples, plan.examples],
+    [overrides.examples !== undefined || overrides.targetExamples !== undefined, plan.targetExamples],
+  ] as const) {
+    if (asks && rows > most) throw tooFewExamples(rows, plan.batch, situation.examples);
   }
   return { ...plan, examples: Math.min(plan.examples, most), targetExamples: Math.min(plan.targetExamples, most) };
+}
+
+function tooFewExamples(rows: number, batch: number, examples: number): PruneError {
+  return impossibleRun(
+    `plan: ${rows} rows of ${batch} examples need ${rows * batch} training examples and there are ${examples}; lower examples or batch`,
+  );
 }
 
 /** The sparsity of every stage of a plan: the schedule, then the stages at the target. @throws as sparsitySchedule */
@@ -64,33 +83,17 @@ export function planSparsities(plan: ResolvedPlan, target: number): readonly num
 }
 
 function assertPlan(plan: ResolvedPlan): void {
-  assertWhole("stages", plan.stages, 1);
-  assertWhole("targetStages", plan.targetStages, 0);
-  assertWhole("examples", plan.examples, 1);
-  assertWhole("targetExamples", plan.targetExamples, 1);
-  assertWhole("batch", plan.batch, 1);
-  const isRidge = (value: number): boolean => value >= 0 && Number.isFinite(value);
-  if (plan.ridge !== "auto" && !isRidge(plan.ridge)) {
-    throw badOption("plan", `option 'ridge' is ${plan.ridge}; give "auto" or a finite number of at least 0`);
-  }
-  if (plan.ridgeFactors.length === 0 || !plan.ridgeFactors.every(isRidge)) {
-    throw badOption(
-      "plan",
-      `option 'ridgeFactors' is [${plan.ridgeFactors.join(", ")}]; give finite numbers of at least 0`,
-    );
-  }
-  if (!(plan.growth >= 0 && Number.isFinite(plan.growth))) {
-    throw badOption("plan", `option 'growth' is ${plan.growth}; give a finite number of at least 0`);
-  }
-  if (!(plan.temperature > 0 && Number.isFinite(plan.temperature))) {
-    throw badOption("plan", `option 'temperature' is ${plan.temperature}; give a finite number above 0`);
-  }
-}
-
-function assertWhole(name: string, found: number, least: number): void {
-  if (!Number.isInteger(found) || found < least) {
-    throw badOption("plan", `option '${name}' is ${found}; give a whole number of at least ${least}`);
-  }
+  checkNumber("plan", "stages", plan.stages, { least: 1, most: 1000, whole: true });
+  checkNumber("plan", "targetStages", plan.targetStages, { least: 0, most: 1000, whole: true });
+  checkNumber("plan", "examples", plan.examples, { least: 1, whole: true });
+  checkNumber("plan", "targetExamples", plan.targetExamples, { least: 1, whole: true });
+  checkNumber("plan", "batch", plan.batch, { least: 1, whole: true });
+  if (plan.ridge !== "auto") checkNumber("plan", "ridge", plan.ridge, { least: 0 });
+  if (plan.ridgeFactors.length === 0)
+    throw badOption("plan", "option 'ridgeFactors' is empty; give at least one number");
+  for (const factor of plan.ridgeFactors) checkNumber("plan", "ridgeFactors", factor, { least: 0 });
+  checkNumber("plan", "growth", plan.growth, { least: 0 });
+  checkNumber("plan", "temperature", plan.temperature, { least: 0, above: true });
 }
 
 type Decided = { [Key in keyof RunPlan]?: Exclude<RunPlan[Key], undefined> };

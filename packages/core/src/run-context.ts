@@ -66,7 +66,7 @@ export interface RunContextOptions {
 export function createRunContext(options: RunContextOptions = {}): RunContext {
   const { seed = 0, kernels = referenceKernels, onEvent = () => {} } = options;
   const signal = options.signal ?? new AbortController().signal;
-  let lastYield = performance.now();
+  const pause = occasionalPause();
   return {
     signal,
     rng: createRng(seed),
@@ -75,11 +75,7 @@ export function createRunContext(options: RunContextOptions = {}): RunContext {
     report: onEvent,
     async tick({ task, done, total, values = {} }) {
       onEvent({ type: "progress", task, done, ...(total === undefined ? {} : { total }), values });
-      // A macrotask lets signals and timers in; a few a second are enough, and each costs less than a millisecond.
-      if (performance.now() - lastYield > 20) {
-        await nextMacrotask();
-        lastYield = performance.now();
-      }
+      await pause();
       throwIfAborted(signal);
     },
   };
@@ -92,10 +88,14 @@ export function forkContext(ctx: RunContext, label: string): RunContext {
 
 /** The same context without its events; it still aborts. */
 export function quietContext(ctx: RunContext): RunContext {
+  const pause = occasionalPause();
   return {
     ...ctx,
     report: () => {},
-    tick: async () => throwIfAborted(ctx.signal),
+    async tick() {
+      await pause();
+      throwIfAborted(ctx.signal);
+    },
   };
 }
 
@@ -104,6 +104,12 @@ export function throwIfAborted(signal: AbortSignal): void {
   if (signal.aborted) throw aborted(signal.reason);
 }
 
-function nextMacrotask(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
+/** A macrotask lets signals and timers in; a few dozen a second are enough, and each costs less than a millisecond. */
+function occasionalPause(): () => Promise<void> {
+  let last = performance.now();
+  return async () => {
+    if (performance.now() - last <= 20) return;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    last = performance.now();
+  };
 }

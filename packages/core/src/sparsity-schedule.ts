@@ -12,7 +12,7 @@ export type ScheduleName = "exp" | "poly" | "linear" | "const" | "geometric" | "
 type Schedule = (stage: number, stages: number, from: number, target: number) => number;
 
 const schedules: Readonly<Record<ScheduleName, Schedule>> = {
-  exp: (i, n, b, s) => b + ((s - b) * 2 ** (n - 1) * (1 - 2 ** -i)) / (2 ** (n - 1) - 1),
+  exp: (i, n, b, s) => b + ((s - b) * (1 - 2 ** -i)) / (1 - 2 ** (1 - n)),
   poly: (i, n, b, s) => s + (b - s) * (1 - i / (n - 1)) ** 3,
   linear: (i, n, b, s) => b + ((s - b) * i) / (n - 1),
   const: (_i, _n, _b, s) => s,

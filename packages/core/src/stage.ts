@@ -62,7 +62,7 @@ export async function runStage(stage: Stage, ctx: RunContext): Promise<{ solutio
   const estimate = await estimateCurvature(stage, ctx);
   const estimated = ctx.now();
   try {
-    const { solution, factor, step } = await solveStage(stage, estimate, ctx);
+    const { solution, factor, step, fullStepObjective } = await solveStage(stage, estimate, ctx);
     const { chosen, loss } = estimate ?? {};
     const report: StageReport = {
       sparsity: stage.sparsity,
@@ -73,7 +73,8 @@ export async function runStage(stage: Stage, ctx: RunContext): Promise<{ solutio
       ...(chosen ? { ...chosen, ridge: chosen.ridge * factor } : {}),
       gradientMs: estimated - started,
       solveMs: ctx.now() - estimated,
-      stats: step === 1 ? solution.stats : { ...solution.stats, step },
+      // What the solver says of itself belongs to the full step.
+      stats: step === 1 ? solution.stats : { ...solution.stats, step, fullStepObjective },
       ...(solution.trace ? { trace: solution.trace } : {}),
     };
     return { solution, report };
@@ -117,25 +118,29 @@ interface Solved {
   readonly factor: number;
   /** How much of the way from the masked weights to the solution was gone. */
   readonly step: number;
+  /** Q at the end of that way. */
+  readonly fullStepObjective: number;
 }
 
 /** Solves for every ridge on trial and takes the step of lowest loss. */
 async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: RunContext): Promise<Solved> {
   const { solver, plan, weights } = stage;
-  const factors = estimate && plan.ridge === "auto" ? plan.ridgeFactors : [1];
-  const judge = await trialData(stage, estimate, factors.length, ctx);
+  const factors = estimate?.ridgeIsAutomatic && canJudge(stage) ? plan.ridgeFactors : [1];
+  const judge = trialData(stage, estimate, factors.length, ctx);
   let best: (Solved & { loss: number }) | undefined;
   for (const factor of factors) {
     const curvature = estimate?.curvature(factor) ?? identityCurvature(weights.length);
     const problem = poseProblem(stage, curvature, estimate?.gradient, ctx);
     assertNeeds("the solver", solver.needs, problem);
     const solution = await solver.solve(problem, ctx);
-    if (!judge) return { solution, factor, step: 1 };
+    const fullStepObjective = solution.objective;
+    if (!judge) return { solution, factor, step: 1, fullStepObjective };
     const start = masked(problem.w, problem.units, solution.mask);
     for (const step of plan.lineSearch ? [1, 0.5, 0.25] : [1]) {
       const w = step === 1 ? solution.w : between(start, solution.w, step);
       await writeFlat(stage.model, stage.params, w.data);
-      const { loss } = await stage.model.evaluate!(judge, quietContext(ctx));
+      const evaluation = await stage.model.evaluate!(judge, quietContext(ctx));
+      const loss = Number.isNaN(evaluation.loss) ? Number.POSITIVE_INFINITY : evaluation.loss;
       // A longer step or a smaller ridge wins a tie; once halving stops paying, shorter steps are not tried.
       if (best && !(loss < best.loss)) {
         if (step < 1) break;
@@ -145,6 +150,7 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
         solution: step === 1 ? solution : { ...solution, w, objective: await objective(problem, w) },
         factor,
         step,
+        fullStepObjective,
         loss,
       };
     }
@@ -152,14 +158,13 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
   return best!;
 }
 
-/** Fresh training examples where ridges compete, the model's own where only the step length does, none where nothing does. */
-async function trialData(
-  stage: Stage,
-  estimate: Estimate | undefined,
-  ridges: number,
-  ctx: RunContext,
-): Promise<Dataset | undefined> {
-  if (!stage.model.evaluate || !stage.data || !estimate) return undefined;
+function canJudge({ model, data }: Stage): boolean {
+  return model.evaluate !== undefined && data !== undefined;
+}
+
+/** Newly drawn training examples where ridges compete, the model's own where only the step length does, else none. */
+function trialData(stage: Stage, estimate: Estimate | undefined, ridges: number, ctx: RunContext): Dataset | undefined {
+  if (!estimate || !stage.data || !canJudge(stage)) return undefined;
   if (ridges === 1) return stage.plan.lineSearch ? estimate.sample : undefined;
   return subset(stage.data, sampleIndices(stage.data.size, trialExamples, ctx.rng.fork("ridge trial")));
 }
@@ -174,7 +179,11 @@ function withoutRegrowth(budget: Constraint, mask: Mask): Constraint {
     ...budget,
     kind: `${budget.kind} without regrowth`,
     ...(budget.count ? { count: { ...budget.count, eligible: mask } } : {}),
-    select: (score) => budget.select(score.map((value, unit) => (mask[unit] === 1 ? value : Number.NEGATIVE_INFINITY))),
+    // A budget larger than what is left is filled up with pruned units: take those out again.
+    select: (score) =>
+      budget
+        .select(score.map((value, unit) => (mask[unit] === 1 ? value : Number.NEGATIVE_INFINITY)))
+        .map((bit, unit) => bit & mask[unit]!),
     ...(budget.relax ? { relax: (factor: number) => withoutRegrowth(budget.relax!(factor), mask) } : {}),
     ...(budget.canSwap
       ? { canSwap: (kept: Mask, out: number, into: number) => mask[into] === 1 && budget.canSwap!(kept, out, into) }

@@ -27,6 +27,8 @@ export function keptWeights(units: Units, mask: Mask): Uint32Array {
     return kept;
   }
   const kept: number[] = [];
-  for (let unit = 0; unit < units.count; unit++) if (mask[unit] === 1) kept.push(...units.indices(unit));
+  for (let unit = 0; unit < units.count; unit++) {
+    if (mask[unit] === 1) for (const index of units.indices(unit)) kept.push(index);
+  }
   return Uint32Array.from(kept).sort();
 }

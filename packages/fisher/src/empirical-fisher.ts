@@ -4,6 +4,7 @@
  */
 import {
   type CurvatureEstimator,
+  checkNumber,
   dtypeOf,
   type FactorView,
   factorCurvature,
@@ -14,6 +15,8 @@ import {
   matrix,
   sampleIndices,
   subset,
+  type Vec,
+  zeros,
 } from "@secateur/core";
 import { chooseRidge } from "./auto-ridge.ts";
 import { denseBlock } from "./dense-block.ts";
@@ -52,8 +55,9 @@ export function empiricalFisher(options: EmpiricalFisherOptions = {}): Curvature
     async estimate(request, ctx) {
       const { model, data, params } = request;
       if (!model.gradientRows) throw noGradients("empirical-fisher", model.name);
-      const rows = options.examples ?? request.examples ?? 1000;
-      const batch = options.batch ?? request.batch ?? 1;
+      const whole = { least: 1, whole: true };
+      const rows = checkNumber("empirical-fisher", "examples", options.examples ?? request.examples ?? 1000, whole);
+      const batch = checkNumber("empirical-fisher", "batch", options.batch ?? request.batch ?? 1, whole);
       if (rows * batch > data.size) throw tooFewExamples({ data: data.name, size: data.size, rows, batch });
       const examples = sampleIndices(data.size, rows * batch, ctx.rng.fork("examples"));
       const gradients = await model.gradientRows({ params, data, examples, batch }, ctx);
@@ -66,6 +70,7 @@ export function empiricalFisher(options: EmpiricalFisherOptions = {}): Curvature
         ...(gradient ? { gradient } : {}),
         sample: subset(data, examples),
         loss: gradients.loss,
+        ridgeIsAutomatic: (options.ridge ?? request.ridge ?? "auto") === "auto",
         chosen: { examples: rows, batch, ridge },
         release,
       };
@@ -75,8 +80,8 @@ export function empiricalFisher(options: EmpiricalFisherOptions = {}): Curvature
 
 /** g [1, p]: the mean row. */
 async function meanRow(view: FactorView): Promise<Mat> {
-  const g = new Float32Array(view.dim);
-  await view.transposeTimes(new Float32Array(view.rows).fill(1 / view.rows), g);
+  const g = zeros(view.dim, view.dtype);
+  await view.transposeTimes(zeros(view.rows, view.dtype).fill(1 / view.rows), g);
   return matrix(1, view.dim, g);
 }
 
@@ -90,17 +95,25 @@ interface StoredRows {
 }
 
 function storeRows(gradients: GradientRows, layout: "auto" | "factored" | "dense", kernels: Kernels): StoredRows {
-  const owned = gradients.blocks.flatMap((block) =>
-    block.kind === "dense" ? [block.rows.data] : [block.delta.data, block.input.data],
-  );
-  const first = owned[0]!;
+  // Blocks of one layer share factors: what no block uses any more is freed once, at the end.
+  const owned = new Set<Vec>();
+  const spent = new Set<Vec>();
+  const blocks = gradients.blocks.map((block) => {
+    if (block.kind === "dense") {
+      owned.add(block.rows.data);
+      return denseBlock(block.rows, kernels);
+    }
+    const expands = layout === "dense" || (layout === "auto" && block.group > largestGroup);
+    for (const { data } of [block.delta, block.input]) (expands ? spent : owned).add(data);
+    if (!expands) return factoredBlock(block, kernels);
+    const rows = expandRows(block, kernels);
+    owned.add(rows.data);
+    return denseBlock(rows, kernels);
+  });
+  for (const vector of spent) if (!owned.has(vector)) kernels.free(vector);
   return {
-    blocks: gradients.blocks.map((block) => {
-      if (block.kind === "dense") return denseBlock(block.rows, kernels);
-      const expands = layout === "dense" || (layout === "auto" && block.group > largestGroup);
-      return expands ? denseBlock(expandRows(block, kernels), kernels) : factoredBlock(block, kernels);
-    }),
-    dtype: first instanceof Float64Array ? "f64" : "f32",
+    blocks,
+    dtype: dtypeOf([...owned][0]!),
     release() {
       for (const vector of owned) kernels.free(vector);
     },

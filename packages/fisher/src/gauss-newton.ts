@@ -8,6 +8,7 @@
  */
 import {
   type CurvatureEstimator,
+  checkNumber,
   dtypeOf,
   type FactorView,
   factorCurvature,
@@ -16,6 +17,7 @@ import {
   matrix,
   sampleIndices,
   type Vec,
+  zeros,
 } from "@secateur/core";
 import { chooseRidge } from "./auto-ridge.ts";
 import { noLinearization, tooFewExamples } from "./errors.ts";
@@ -45,7 +47,12 @@ export function gaussNewton(options: GaussNewtonOptions = {}): CurvatureEstimato
     async estimate(request, ctx) {
       const { model, data, params } = request;
       if (!model.linearize) throw noLinearization("gauss-newton", model.name);
-      const count = options.examples ?? request.examples ?? 4000;
+      const count = checkNumber("gauss-newton", "examples", options.examples ?? request.examples ?? 4000, {
+        least: 1,
+        whole: true,
+      });
+      const temperature = options.temperature ?? request.temperature ?? 1;
+      checkNumber("gauss-newton", "temperature", temperature, { least: 0, above: true });
       if (count > data.size) throw tooFewExamples({ data: data.name, size: data.size, rows: count, batch: 1 });
       const examples = sampleIndices(data.size, count, ctx.rng.fork("examples"));
       const linearization: Linearization = await model.linearize({ params, data, examples }, ctx);
@@ -54,10 +61,10 @@ export function gaussNewton(options: GaussNewtonOptions = {}): CurvatureEstimato
       const slope = { ...logits, data: logits.data.slice() };
       const loss =
         ctx.kernels.softmaxCrossEntropy({ logits, labels, loss: new Float64Array(count), delta: slope }) / count;
-      const gradient = new Float32Array(linearization.dim);
+      const gradient = zeros(linearization.dim, dtypeOf(logits.data));
       linearization.backward(slope, gradient);
       for (let j = 0; j < gradient.length; j++) gradient[j] = gradient[j]! / count;
-      const probabilities = softmax(logits, options.temperature ?? request.temperature ?? 1);
+      const probabilities = softmax(logits, temperature);
       const undamped = gaussNewtonFactor(linearization, probabilities);
       const ridge = chooseRidge(options.ridge ?? request.ridge, undamped, count, request.kept);
       return {
@@ -65,6 +72,7 @@ export function gaussNewton(options: GaussNewtonOptions = {}): CurvatureEstimato
         ...(request.firstOrder ? { gradient: matrix(1, gradient.length, gradient) } : {}),
         sample: linearization.sample,
         loss,
+        ridgeIsAutomatic: (options.ridge ?? request.ridge ?? "auto") === "auto",
         chosen: { examples: count, batch: 1, ridge },
         release: () => linearization.release(),
       };
@@ -109,13 +117,13 @@ export function gaussNewtonFactor(linearization: Linearization, probabilities: M
         linearization.backward(v, out);
         return;
       }
-      const result = zerosLike(roots, out.length);
+      const result = zeros(out.length, dtypeOf(roots));
       linearization.backward(v, result);
       out.set(result);
     },
     columnNormsSquared() {
       if (!norms) {
-        const sums = zerosLike(roots, linearization.dim);
+        const sums = zeros(linearization.dim, dtypeOf(roots));
         linearization.sumOfSquares(classRows(probabilities, roots), sums);
         norms = Float64Array.from(sums);
       }
@@ -178,13 +186,9 @@ function eachExample({ rows, cols }: Mat, visit: (start: number) => void): void 
   for (let i = 0; i < rows; i++) visit(i * cols);
 }
 
-function zerosLike(like: Vec, length: number): Vec {
-  return like instanceof Float64Array ? new Float64Array(length) : new Float32Array(length);
-}
-
 function inDtype(x: Vec, like: Vec): Vec {
   if (dtypeOf(x) === dtypeOf(like)) return x;
-  const out = zerosLike(like, x.length);
+  const out = zeros(x.length, dtypeOf(like));
   out.set(x);
   return out;
 }

@@ -11,9 +11,9 @@ const options = z.strictObject({
     .optional()
     .describe('damping added to the curvature, or "auto"'),
   layout: z
-    .enum(["factored", "dense"])
-    .default("factored")
-    .describe("keep outer products where possible, or expand every row"),
+    .enum(["auto", "factored", "dense"])
+    .default("auto")
+    .describe("keep gradient rows as outer products, expand them, or whichever is cheaper"),
 });
 
 /** The plugin manifest of this package. */

@@ -1,5 +1,15 @@
 /** One FactorView over gradient rows that are stored block by block, each block in the way that is cheapest for it. */
-import { assertFinite, dtypeOf, type FactorView, type Kernels, type Mat, matrix, type Vec } from "@secateur/core";
+import {
+  assertFinite,
+  checkNumber,
+  dtypeOf,
+  type FactorView,
+  type Kernels,
+  type Mat,
+  matrix,
+  type Vec,
+  zeros,
+} from "@secateur/core";
 import { denseBlock } from "./dense-block.ts";
 import { badRows } from "./errors.ts";
 import type { RowBlock } from "./row-block.ts";
@@ -52,7 +62,7 @@ export function rowFactor(spec: RowFactorSpec): StoredFactor {
         });
       }),
     rowGram() {
-      const gram = matrix(rows, rows, allocate(rows * rows, dtype));
+      const gram = matrix(rows, rows, zeros(rows * rows, dtype));
       for (const block of blocks) block.addRowGram(gram);
       return gram;
     },
@@ -98,6 +108,8 @@ export function denseFactor(spec: {
   const tiles = "data" in spec.rows ? [spec.rows] : spec.rows;
   const [first] = tiles;
   if (!first || first.rows === 0) throw badRows("there are none; give at least one");
+  checkNumber("gradient rows", "damping", spec.damping ?? 0, { least: 0 });
+  checkNumber("gradient rows", "scale", spec.scale ?? 1, { least: 0 });
   for (const tile of tiles) {
     if (tile.rows !== first.rows || dtypeOf(tile.data) !== dtypeOf(first.data)) {
       throw badRows(`blocks of ${first.rows} and ${tile.rows} rows or of different dtypes; all must agree`);
@@ -122,8 +134,4 @@ function inDtype(dtype: "f32" | "f64", x: Vec, out: Vec, product: (x: Vec, out: 
   const result = new Float64Array(out.length);
   product(Float64Array.from(x), result);
   out.set(result);
-}
-
-function allocate(length: number, dtype: "f32" | "f64"): Vec {
-  return dtype === "f64" ? new Float64Array(length) : new Float32Array(length);
 }

@@ -26,7 +26,8 @@ export function* rowTiles(a: Mat, dtype: Dtype, multiple = 1): Generator<RowTile
     yield { tile: a, start: 0 };
     return;
   }
-  const rows = Math.max(1, Math.floor(tileEntries / Math.max(1, a.cols * multiple))) * multiple;
+  const most = Math.max(1, Math.floor(tileEntries / Math.max(1, a.cols * multiple))) * multiple;
+  const rows = Math.min(most, a.rows);
   const buffer = dtype === "f64" ? new Float64Array(rows * a.cols) : new Float32Array(rows * a.cols);
   for (let start = 0; start < a.rows; start += rows) {
     const source = rowRange(a, start, Math.min(start + rows, a.rows));

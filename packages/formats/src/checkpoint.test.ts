@@ -21,8 +21,6 @@ function zipOf(name: string): Uint8Array {
 }
 
 const refused: readonly (readonly [FileFormat, Uint8Array, RegExp])[] = [
-  ["pytorch-zip", zipOf("archive/data.pkl"), /PyTorch checkpoint.*torch\.load/],
-  ["pytorch-pickle", hex("8002 8a0a 6cfc 9c46 f920 6aa8 5019 2e80"), /PyTorch checkpoint \(pickle.*torch\.load/],
   ["pickle", hex("8004 9500 0000"), /Python pickle/],
   [
     "tfjs",
@@ -35,6 +33,7 @@ const refused: readonly (readonly [FileFormat, Uint8Array, RegExp])[] = [
   ["hdf5", hex("8948 4446 0d0a 1a0a 0000"), /Keras/],
   ["gguf", ascii("GGUF\u0003\0\0\0"), /GGUF/],
   ["gzip", hex("1f8b 0800"), /gunzip/],
+  ["tar", Uint8Array.of(...new Uint8Array(257), ...ascii("ustar\u000000")), /tar archive.*unpack it/],
   ["onnx", hex("0808 1207 7079 746f 7263 68"), /ONNX/],
   ["git-lfs-pointer", ascii("version https://git-lfs.github.com/spec/v1\noid sha256:0"), /git lfs pull/],
   ["html", ascii("<!DOCTYPE html><html>"), /web page/],

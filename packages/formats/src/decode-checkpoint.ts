@@ -1,12 +1,21 @@
+import { decodePytorchStream, decodePytorchZip } from "./decode-pytorch.ts";
 import { decodeSafetensors } from "./decode-safetensors.ts";
-import { detectFormat } from "./detect-format.ts";
+import { detectFormat, type FileFormat } from "./detect-format.ts";
 import { badSafetensors, unsupportedFormat } from "./errors.ts";
 import { readFileBytes } from "./read-file.ts";
 import type { Checkpoint } from "./tensor.ts";
-import { UNSUPPORTED_FORMATS } from "./unsupported-formats.ts";
+import { UNSUPPORTED_FORMATS, type UnsupportedFormat } from "./unsupported-formats.ts";
+
+/** The formats that are read, each with its decoder. */
+const DECODERS: ReadonlyMap<FileFormat, (bytes: Uint8Array, source: string) => Checkpoint> = new Map([
+  ["safetensors", decodeSafetensors],
+  ["pytorch-zip", decodePytorchZip],
+  ["pytorch-pickle", decodePytorchStream],
+]);
 
 /**
- * Reads a model file of whatever supported format its content shows (so far safetensors).
+ * Reads a model file of whatever supported format its content shows: safetensors, or a PyTorch checkpoint of either
+ * layout, from which nothing is executed.
  *
  * @param bytes - the whole file
  * @param source - name of the file, for messages
@@ -14,9 +23,10 @@ import { UNSUPPORTED_FORMATS } from "./unsupported-formats.ts";
  */
 export function decodeCheckpoint(bytes: Uint8Array, source: string): Checkpoint {
   const format = detectFormat(bytes);
-  if (format === "safetensors") return decodeSafetensors(bytes, source);
+  const decode = DECODERS.get(format);
+  if (decode !== undefined) return decode(bytes, source);
   if (bytes.length === 0) throw badSafetensors({ source, found: "an empty file", expected: "a network" });
-  throw unsupportedFormat({ source, ...UNSUPPORTED_FORMATS[format] });
+  throw unsupportedFormat({ source, ...UNSUPPORTED_FORMATS[format as UnsupportedFormat] });
 }
 
 /**

@@ -1,6 +1,7 @@
 import { type ArrayOfDtype, bytesPerElement, elementsFrom, type TensorDtype } from "./dtype.ts";
 import { badNpy } from "./errors.ts";
 import { parseNpyHeader } from "./npy-header.ts";
+import { copyRowMajor } from "./strided.ts";
 import { elementCount, type Tensor } from "./tensor.ts";
 
 /**
@@ -38,33 +39,7 @@ export function decodeNpy(bytes: Uint8Array, source: string = "npy data"): Tenso
 
 /** Column-major elements (first index fastest) as a row-major copy. The rank of the shape is >= 1. */
 function rowMajor(stored: ArrayOfDtype[TensorDtype], shape: readonly number[]): ArrayOfDtype[TensorDtype] {
-  if (stored instanceof BigInt64Array || stored instanceof BigUint64Array) {
-    const out = stored.slice();
-    permute<bigint>(stored, out, shape);
-    return out;
-  }
-  const out = stored.slice();
-  permute<number>(stored, out, shape);
-  return out;
-}
-
-/** out[i0, i1, ...] = stored at i0 + i1 * n0 + i2 * n0 * n1 + ... */
-function permute<T>(stored: ArrayLike<T>, out: { [index: number]: T; length: number }, shape: readonly number[]): void {
-  const rank = shape.length;
-  const strides = new Array<number>(rank).fill(1);
-  for (let axis = 1; axis < rank; axis++) strides[axis] = strides[axis - 1]! * shape[axis - 1]!;
-  const position = new Array<number>(rank).fill(0);
-  const columns = shape[rank - 1]!;
-  const columnStride = strides[rank - 1]!;
-  let start = 0;
-  for (let row = 0; row < out.length; row += columns) {
-    for (let j = 0; j < columns; j++) out[row + j] = stored[start + j * columnStride]!;
-    // Step to the next row: the axis before the last counts fastest.
-    for (let axis = rank - 2; axis >= 0; axis--) {
-      start += strides[axis]!;
-      if (++position[axis]! < shape[axis]!) break;
-      start -= strides[axis]! * shape[axis]!;
-      position[axis] = 0;
-    }
-  }
+  const strides = new Array<number>(shape.length).fill(1);
+  for (let axis = 1; axis < shape.length; axis++) strides[axis] = strides[axis - 1]! * shape[axis - 1]!;
+  return copyRowMajor(stored, { shape, strides, offset: 0 }, stored.length);
 }

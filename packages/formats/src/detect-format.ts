@@ -18,6 +18,7 @@ export type FileFormat =
   | "gguf"
   | "zip"
   | "gzip"
+  | "tar"
   | "git-lfs-pointer"
   | "html"
   | "unknown";
@@ -30,18 +31,19 @@ const TESTS: readonly (readonly [FileFormat, (head: Uint8Array) => boolean])[] =
   ["npy", hasNpyMagic],
   [
     "pytorch-zip",
-    (head) => isZip(head) && /(^|\/)(data\.pkl|\.format_version|byteorder|version)$/.test(firstZipName(head)),
+    (head) => isZip(head) && /(^|\/)(data\.pkl|data\/\d+|\.format_version|byteorder|version)$/.test(firstZipName(head)),
   ],
   ["npz", (head) => isZip(head) && firstZipName(head).endsWith(".npy")],
   ["zip", isZip],
   // torch.save before 1.6 begins with its magic number 0x1950a86a20f9469cfc6c as a pickle of its own.
   [
     "pytorch-pickle",
-    (head) => isPickle(head) && startsWith(head.subarray(2), [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20]),
+    (head) => isPickle(head) && startsWith(afterFrame(head), [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20]),
   ],
   ["pickle", isPickle],
   ["hdf5", (head) => startsWith(head, [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a])],
   ["gguf", (head) => startsWith(head, [0x47, 0x47, 0x55, 0x46])],
+  ["tar", (head) => text(head.subarray(257, 262)) === "ustar"],
   ["gzip", (head) => startsWith(head, [0x1f, 0x8b])],
   // Before JSON: a header length whose first byte is that of '{' must not pass for JSON.
   ["safetensors", (head) => isObjectAt(head, 8) && head.subarray(4, 8).every((byte) => byte === 0)],
@@ -93,4 +95,9 @@ function firstZipName(head: Uint8Array): string {
 /** PROTO opcode of protocol 2 to 5. */
 function isPickle(head: Uint8Array): boolean {
   return head[0] === 0x80 && head[1]! >= 2 && head[1]! <= 5;
+}
+
+/** What follows PROTO, and FRAME, which protocols from 4 on put in between. */
+function afterFrame(head: Uint8Array): Uint8Array {
+  return head.subarray(head[2] === 0x95 ? 11 : 2);
 }

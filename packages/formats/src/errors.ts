@@ -33,7 +33,7 @@ export function fileTooLarge(path: string, bytes: number, cause: unknown): Prune
 export function unsupportedFormat(spec: { source: string; found: string; remedy: string }): PruneError {
   return new PruneError(
     "ERR_FORMAT",
-    `${spec.source}: found ${spec.found}, which is not supported; supported is safetensors; ${spec.remedy}`,
+    `${spec.source}: found ${spec.found}, which is not supported; supported are safetensors and PyTorch checkpoints; ${spec.remedy}`,
   );
 }
 
@@ -50,6 +50,23 @@ export function badSafetensors(spec: { source: string; found: string; expected: 
   return new PruneError(
     "ERR_SAFETENSORS",
     `${spec.source}: not a valid safetensors file: found ${spec.found}, expected ${spec.expected}; copy or export the file again`,
+  );
+}
+
+/** Bytes that should be a PyTorch checkpoint and cannot be read as one. `remedy` defaults to getting the file again. */
+export function badPytorch(spec: { source: string; found: string; expected: string; remedy?: string }): PruneError {
+  const { source, found, expected, remedy = "copy or save the file again" } = spec;
+  return new PruneError(
+    "ERR_PYTORCH",
+    `${source}: not a readable PyTorch checkpoint: found ${found}, expected ${expected}; ${remedy}`,
+  );
+}
+
+/** A PyTorch checkpoint that would run code of its own on whoever unpickles it. */
+export function hostilePytorch(spec: { source: string; calls: readonly string[] }): PruneError {
+  return new PruneError(
+    "ERR_PYTORCH_UNSAFE",
+    `${spec.source}: unpickling it would run ${spec.calls.join(", ")}; nothing was run, and such a file is not read; do not load it with torch either, and get the network from a source that you trust`,
   );
 }
 

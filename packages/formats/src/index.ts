@@ -6,6 +6,7 @@ export { type CheckpointEncoder, checkpointEncoderFor } from "./checkpoint-encod
 export { toFloat32, toFloat64, toVec } from "./convert.ts";
 export { decodeCheckpoint, readCheckpoint } from "./decode-checkpoint.ts";
 export { decodeNpy } from "./decode-npy.ts";
+export { decodePytorchStream, decodePytorchZip } from "./decode-pytorch.ts";
 export { decodeSafetensors } from "./decode-safetensors.ts";
 export { detectFormat, type FileFormat } from "./detect-format.ts";
 export type { ArrayOfDtype, TensorDtype } from "./dtype.ts";

@@ -18,10 +18,12 @@ export type NamedTensor<D extends TensorDtype = TensorDtype> = Tensor<D> & { rea
 export interface Checkpoint {
   /** for example "safetensors" */
   readonly format: string;
-  /** in the order of their bytes in the file; names are unique */
+  /** in the order of the file; names are unique */
   readonly tensors: readonly NamedTensor[];
   /** free text that came with the tensors, such as { format: "pt" } */
   readonly metadata: Readonly<Record<string, string>>;
+  /** what a user should know of how it was read, such as what was left out; absent where there is nothing to say */
+  readonly notes?: readonly string[];
 }
 
 /**

@@ -3,15 +3,11 @@ import type { FileFormat } from "./detect-format.ts";
 const FROM_PYTORCH = `python -c "import sys, torch; from safetensors.torch import save_file; d = torch.load(sys.argv[1], map_location='cpu', weights_only=True); d = d.get('state_dict', d); save_file({k: v.contiguous() for k, v in d.items()}, sys.argv[2])" IN OUT.safetensors`;
 const FROM_NUMPY = `python -c "import sys, numpy; from safetensors.numpy import save_file; save_file(dict(numpy.load(sys.argv[1])), sys.argv[2])" IN OUT.safetensors`;
 
+/** A format that is recognised and not read. */
+export type UnsupportedFormat = Exclude<FileFormat, "safetensors" | "pytorch-zip" | "pytorch-pickle">;
+
 /** Formats that are recognised and not read: what each is called and how to get safetensors from it. */
-export const UNSUPPORTED_FORMATS: Readonly<
-  Record<Exclude<FileFormat, "safetensors">, { found: string; remedy: string }>
-> = {
-  "pytorch-zip": { found: "a PyTorch checkpoint (zip)", remedy: `convert it: ${FROM_PYTORCH}` },
-  "pytorch-pickle": {
-    found: "a PyTorch checkpoint (pickle, before version 1.6)",
-    remedy: `convert it: ${FROM_PYTORCH}`,
-  },
+export const UNSUPPORTED_FORMATS: Readonly<Record<UnsupportedFormat, { found: string; remedy: string }>> = {
   pickle: { found: "a Python pickle", remedy: `if PyTorch wrote it, convert it: ${FROM_PYTORCH}` },
   tfjs: {
     found: "a TensorFlow.js model.json",
@@ -34,6 +30,10 @@ export const UNSUPPORTED_FORMATS: Readonly<
   npz: { found: "an .npz archive", remedy: `convert it: ${FROM_NUMPY}` },
   gguf: { found: "a GGUF file", remedy: "use the safetensors files it was made from" },
   zip: { found: "a zip archive", remedy: "unpack it and give the safetensors file inside" },
+  tar: {
+    found: "a tar archive",
+    remedy: `unpack it and give the checkpoint inside; if PyTorch before 0.1.12 wrote it, convert it: ${FROM_PYTORCH}`,
+  },
   gzip: { found: "a gzip file", remedy: "unpack it with gunzip first" },
   "git-lfs-pointer": {
     found: "a Git LFS pointer instead of the file",

@@ -1,5 +1,5 @@
 import { type Dataset, labelOutOfRange } from "@secateur/core";
-import { dataMismatch } from "./errors.ts";
+import { dataMismatch, noExamples } from "./errors.ts";
 import { featureCount, type NetworkSpec } from "./network-spec.ts";
 
 /** @throws ERR_DATA_MISMATCH when the examples or classes of the data are not the network's */
@@ -13,6 +13,7 @@ export function assertData(spec: NetworkSpec, data: Dataset): void {
       expected: `[${spec.inputShape.join(", ")}]`,
     });
   }
+  if (data.size === 0) throw noExamples(spec.name, data.name);
   if (data.classes > spec.classes) {
     throw dataMismatch({
       network: spec.name,

@@ -8,7 +8,7 @@ import { badTrainOption } from "./errors.ts";
 import type { BatchNormSpec } from "./layer-spec.ts";
 import type { Network } from "./network.ts";
 import type { OpCall } from "./ops/op.ts";
-import { createPool } from "./pool.ts";
+import { withPool } from "./pool.ts";
 import { dtypeOfWeights, logitsOf } from "./tape.ts";
 
 /** Takes the statistics of a training step into the running ones. */
@@ -41,28 +41,28 @@ export async function reestimateBatchNorm(
   assertData(network.spec, data);
   if (batchNorms(network).length === 0) return 0;
   const order = sampleIndices(data.size, Math.min(examples, data.size), ctx.rng.fork("batch-norm"));
-  const pool = createPool(ctx.kernels, dtypeOfWeights(network.weights));
-  let done = 0;
-  for (let start = 0; start < order.length; start += batchSize) {
-    const indices = order.subarray(start, start + batchSize);
-    if (start > 0 && indices.length < batchSize / 2) break;
-    const { inputs } = await data.batch(indices);
-    done++;
-    const share = 1 / done;
-    const logits = logitsOf({
-      network: network.spec,
-      weights: network.weights,
-      input: inputs,
-      pool,
-      mode: "train",
-      // The running ones are read in eval mode only: they may change under way.
-      onStatistics: (layer, mean, variance) => mix(network, { layer, mean, variance, share }),
-    });
-    pool.give(logits.data);
-    await ctx.tick({ task: "batch-norm", done: Math.min(start + batchSize, order.length), total: order.length });
-  }
-  pool.drain();
-  return done;
+  return await withPool(ctx.kernels, dtypeOfWeights(network.weights), async (pool) => {
+    let done = 0;
+    for (let start = 0; start < order.length; start += batchSize) {
+      const indices = order.subarray(start, start + batchSize);
+      if (start > 0 && indices.length < batchSize / 2) break;
+      const { inputs } = await data.batch(indices);
+      done++;
+      const share = 1 / done;
+      const logits = logitsOf({
+        network: network.spec,
+        weights: network.weights,
+        input: inputs,
+        pool,
+        mode: "train",
+        // The running ones are read in eval mode only: they may change under way.
+        onStatistics: (layer, mean, variance) => mix(network, { layer, mean, variance, share }),
+      });
+      pool.give(logits.data);
+      await ctx.tick({ task: "batch-norm", done: Math.min(start + batchSize, order.length), total: order.length });
+    }
+    return done;
+  });
 }
 
 function batchNorms(network: Network): readonly BatchNormSpec[] {

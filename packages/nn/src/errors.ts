@@ -40,6 +40,29 @@ export function notFiniteOutput(network: string, example: number): PruneError {
   );
 }
 
+/** Examples that do not divide into rows. */
+export function unevenRows(network: string, examples: number, batch: number): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `network '${network}': ${examples} examples do not make rows of ${batch}; give a positive multiple of the batch`,
+  );
+}
+
+/** A dataset without examples. */
+export function noExamples(network: string, data: string): PruneError {
+  return new PruneError("ERR_DATA_MISMATCH", `network '${network}': data '${data}' has no examples; give at least one`);
+}
+
+/** A mask that is not a parameter's. */
+export function badMask(network: string, name: string, found: number, expected: number | undefined): PruneError {
+  return new PruneError(
+    "ERR_SHAPE",
+    expected === undefined
+      ? `network '${network}': there is a mask for '${name}', which is none of its parameters`
+      : `network '${network}': the mask of '${name}' has ${found} entries and the parameter ${expected}`,
+  );
+}
+
 /** Training left the finite numbers. */
 export function trainingDiverged(network: string, step: number): PruneError {
   return new PruneError(
@@ -55,7 +78,12 @@ export function badTrainOption(option: string, found: unknown, allowed: string):
 }
 
 /** A training state of another network or optimizer. */
-export function stateMismatch(network: string, tensor: string, found: number | undefined, expected: number): PruneError {
+export function stateMismatch(
+  network: string,
+  tensor: string,
+  found: number | undefined,
+  expected: number,
+): PruneError {
   const what = found === undefined ? "is missing" : `has ${found} entries`;
   return new PruneError(
     "ERR_TRAINING_STATE",

@@ -5,7 +5,7 @@ import { notFiniteOutput } from "./errors.ts";
 import { graphOf } from "./graph.ts";
 import type { NetworkSpec } from "./network-spec.ts";
 import type { GradientSink, Weights } from "./ops/op.ts";
-import { createPool } from "./pool.ts";
+import { type Pool, withPool } from "./pool.ts";
 import { dtypeOfWeights, record } from "./tape.ts";
 
 /** A description with weights for it. */
@@ -33,28 +33,39 @@ export function passSize(network: NetworkSpec, group = 1): number {
  * @throws ERR_LABEL_RANGE, ERR_NOT_FINITE, ERR_ABORTED
  */
 export async function eachPass(
-  { spec, weights }: Model,
-  { data, examples, group }: Pick<GradientRequest, "data" | "examples"> & { group: number },
+  model: Model,
+  request: Pick<GradientRequest, "data" | "examples"> & { group: number },
   ctx: RunContext,
   sinkAt: (start: number) => GradientSink,
 ): Promise<number> {
-  const { kernels } = ctx;
-  const pool = createPool(kernels, dtypeOfWeights(weights));
-  const size = passSize(spec, group);
-  let total = 0;
-  for (let start = 0; start < examples.length; start += size) {
-    const batch = await data.batch(examples.subarray(start, Math.min(start + size, examples.length)));
-    assertLabels(spec, data, batch.labels);
-    const tape = record({ network: spec, weights, input: batch.inputs, pool });
-    const delta = tape.logits;
-    const loss = new Float64Array(delta.rows);
-    total += kernels.softmaxCrossEntropy({ logits: delta, labels: batch.labels, loss, delta });
-    const bad = loss.findIndex((value) => !Number.isFinite(value));
-    if (bad >= 0) throw notFiniteOutput(spec.name, examples[start + bad]!);
-    tape.backward(delta, sinkAt(start));
-    tape.release();
-    await ctx.tick({ task: "gradients", done: start + delta.rows, total: examples.length });
-  }
-  pool.drain();
-  return total / examples.length;
+  const { examples, group } = request;
+  const size = passSize(model.spec, group);
+  return await withPool(ctx.kernels, dtypeOfWeights(model.weights), async (pool) => {
+    let total = 0;
+    for (let start = 0; start < examples.length; start += size) {
+      const end = Math.min(start + size, examples.length);
+      total += await onePass(model, { ...request, start, end, sink: sinkAt(start), pool });
+      await ctx.tick({ task: "gradients", done: end, total: examples.length });
+    }
+    return total / examples.length;
+  });
+}
+
+/** The summed loss of examples [start, end). */
+async function onePass(
+  { spec, weights }: Model,
+  call: Pick<GradientRequest, "data" | "examples"> & { start: number; end: number; sink: GradientSink; pool: Pool },
+): Promise<number> {
+  const { data, examples, start, end, sink, pool } = call;
+  const batch = await data.batch(examples.subarray(start, end));
+  assertLabels(spec, data, batch.labels);
+  const tape = record({ network: spec, weights, input: batch.inputs, pool });
+  const delta = tape.logits;
+  const loss = new Float64Array(delta.rows);
+  const total = pool.kernels.softmaxCrossEntropy({ logits: delta, labels: batch.labels, loss, delta });
+  const bad = loss.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0) throw notFiniteOutput(spec.name, examples[start + bad]!);
+  tape.backward(delta, sink);
+  tape.release();
+  return total;
 }

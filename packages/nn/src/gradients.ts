@@ -14,6 +14,7 @@ import {
   type RunContext,
   type Vec,
 } from "@secateur/core";
+import { unevenRows } from "./errors.ts";
 import { eachPass, type Model } from "./gradient-passes.ts";
 import type { DenseSpec } from "./layer-spec.ts";
 import type { NetworkSpec } from "./network-spec.ts";
@@ -36,6 +37,9 @@ const negligible = 1e-18;
  */
 export async function gradientRows(model: Model, request: GradientRequest, ctx: RunContext): Promise<GradientRows> {
   const { examples, batch, params } = request;
+  if (examples.length === 0 || examples.length % batch !== 0) {
+    throw unevenRows(model.spec.name, examples.length, batch);
+  }
   const rows = examples.length / batch;
   const stored = new Map<string, Mat>();
   const layers = new Map<string, { layer: DenseSpec; isBias: boolean }>();
@@ -59,6 +63,7 @@ export async function gradientRows(model: Model, request: GradientRequest, ctx: 
         return { out: block.data.subarray(row * block.cols, (row + 1) * block.cols), alpha: 1 / batch, beta: 0 };
       },
       factors(layer, delta, input) {
+        if (![...layers.values()].some((asked) => asked.layer === layer)) return true;
         const full = factors.get(layer.name) ?? allocateFactors({ layer, count: examples.length, like: delta, ctx });
         factors.set(layer.name, full);
         keepFactors({ full, delta, input, start, batch });
@@ -131,7 +136,10 @@ export function sumSink(sums: ReadonlyMap<string, Mat>, alpha: number): Gradient
   };
 }
 
-function allocateFactors(spec: { layer: DenseSpec; count: number; like: Mat; ctx: RunContext }): { delta: Mat; input: Mat } {
+function allocateFactors(spec: { layer: DenseSpec; count: number; like: Mat; ctx: RunContext }): {
+  delta: Mat;
+  input: Mat;
+} {
   const { layer, count, like, ctx } = spec;
   const dtype = dtypeOf(like.data);
   return {
@@ -142,6 +150,8 @@ function allocateFactors(spec: { layer: DenseSpec; count: number; like: Mat; ctx
 
 function denseOwner(spec: NetworkSpec, param: string): DenseSpec | undefined {
   return spec.layers.find((layer): layer is DenseSpec => {
-    return layer.kind === "dense" && (param === `${layer.name}.weight` || (layer.bias && param === `${layer.name}.bias`));
+    return (
+      layer.kind === "dense" && (param === `${layer.name}.weight` || (layer.bias && param === `${layer.name}.bias`))
+    );
   });
 }

@@ -148,6 +148,7 @@ function shapeOfInput({ name, layers, inputShape }: NetworkSpec, inputs: readonl
   }
   const [width = 1, height = 1, channels = 1, ...more] = [...inputShape].reverse();
   if (inputShape.length === 1) return { channels: inputShape[0]!, height: 1, width: 1 };
-  if (more.length > 0) throw badNetwork(name, `its input has ${inputShape.length} dimensions; give [channels, height, width]`);
+  if (more.length > 0)
+    throw badNetwork(name, `its input has ${inputShape.length} dimensions; give [channels, height, width]`);
   return { channels, height, width };
 }

@@ -3,7 +3,8 @@
  * @packageDocumentation
  */
 export { architecture, architectureNames } from "./architectures.ts";
-export { createNetwork, type Network, type WeightTensor } from "./network.ts";
+export type { Augmentation } from "./augmentation.ts";
+export { reestimateBatchNorm } from "./batch-norm-statistics.ts";
 export type {
   ActivationSpec,
   BatchNormSpec,
@@ -19,12 +20,11 @@ export type {
   ReshapeSpec,
   ShortcutSpec,
 } from "./layer-spec.ts";
-export { mlp, type NetworkSpec } from "./network-spec.ts";
-export { type ParamSpec, paramSpecs, type TensorSpec, tensorSpecs } from "./param-specs.ts";
-export type { Augmentation } from "./augmentation.ts";
-export { reestimateBatchNorm } from "./batch-norm-statistics.ts";
 export { constant, cosine, type LearningRate, oneCycle, stepwise } from "./learning-rate.ts";
 export { macsPerExample } from "./macs.ts";
+export { createNetwork, type Network, type WeightTensor } from "./network.ts";
+export { mlp, type NetworkSpec } from "./network-spec.ts";
 export type { OptimizerSpec } from "./optimizer.ts";
+export { type ParamSpec, paramSpecs, type TensorSpec, tensorSpecs } from "./param-specs.ts";
 export { type TrainOptions, type TrainReport, train } from "./train.ts";
 export type { TrainingState } from "./training-state.ts";

@@ -15,7 +15,9 @@ export function inferShape(network: string, layer: LayerSpec, inputs: readonly V
   }
   switch (layer.kind) {
     case "dense":
-      assertWhole([layer.in, layer.out], () => refuse(`is ${layer.in} -> ${layer.out}; sizes are whole numbers of at least 1`));
+      assertWhole([layer.in, layer.out], () =>
+        refuse(`is ${layer.in} -> ${layer.out}; sizes are whole numbers of at least 1`),
+      );
       if (positionsOf(input) > 1) return refuse(`is given images of ${text(input)}; put a flatten before it`);
       if (layer.in !== sizeOf(input)) return refuse(`takes ${layer.in} features and is given ${sizeOf(input)}`);
       return { channels: layer.out, height: 1, width: 1 };
@@ -50,7 +52,9 @@ export function inferShape(network: string, layer: LayerSpec, inputs: readonly V
       }
       return { ...input, channels: inputs.reduce((sum, { channels }) => sum + channels, 0) };
     case "subsample-and-pad":
-      assertWhole([layer.stride, layer.channels], () => refuse(`has stride ${layer.stride} and ${layer.channels} channels; give whole numbers of at least 1`));
+      assertWhole([layer.stride, layer.channels], () =>
+        refuse(`has stride ${layer.stride} and ${layer.channels} channels; give whole numbers of at least 1`),
+      );
       if (layer.channels < input.channels || (layer.channels - input.channels) % 2 !== 0) {
         return refuse(`pads ${input.channels} channels to ${layer.channels}; give as many more before as after`);
       }
@@ -89,7 +93,9 @@ function convolved(layer: Conv2dSpec, input: ValueShape, refuse: Refuse): ValueS
 
 function pooled(layer: PoolSpec, input: ValueShape, refuse: Refuse): ValueShape {
   const { size, stride = size, padding = 0 } = layer;
-  assertWhole([size, stride, padding + 1], () => refuse("has a size or stride that is not a whole number of at least 1"));
+  assertWhole([size, stride, padding + 1], () =>
+    refuse("has a size or stride that is not a whole number of at least 1"),
+  );
   if (padding >= size) return refuse(`pads by ${padding}, which is not below its size ${size}`);
   return windowed(input, { channels: input.channels, kernel: [size, size], stride, padding, dilation: 1 }, refuse);
 }
@@ -102,7 +108,11 @@ interface Windowed {
   readonly dilation: number;
 }
 
-function windowed(input: ValueShape, { channels, kernel, stride, padding, dilation }: Windowed, refuse: Refuse): ValueShape {
+function windowed(
+  input: ValueShape,
+  { channels, kernel, stride, padding, dilation }: Windowed,
+  refuse: Refuse,
+): ValueShape {
   const [height, width] = [input.height, input.width].map((extent, axis) => {
     return Math.floor((extent + 2 * padding - dilation * (kernel[axis]! - 1) - 1) / stride) + 1;
   }) as [number, number];

@@ -1,5 +1,5 @@
-import { createRng, createRunContext, type Dataset, type GradientBlock, type Mat, matrix } from "@secateur/core";
 import { createWasmKernels } from "@secateur/backends-wasm";
+import { createRng, createRunContext, type Dataset, type GradientBlock, type Mat, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import type { LayerSpec } from "./layer-spec.ts";
 import { createNetwork, type Network } from "./network.ts";
@@ -13,9 +13,15 @@ const end: readonly LayerSpec[] = [{ kind: "flatten" }, { kind: "dense", name: "
 
 /** Networks that between them have every kind of layer and every way of a convolution; the last dense layer is fitted. */
 const cases: Readonly<Record<string, readonly LayerSpec[]>> = {
-  "a padded convolution with bias": [{ kind: "conv2d", name: "c", in: 2, out: 3, kernel: [3, 3], padding: 1 }, { kind: "silu" }],
-  "strides and an oblong kernel": [{ kind: "conv2d", name: "c", in: 2, out: 3, kernel: [2, 3], stride: 2, padding: 1 }, { kind: "gelu" }],
-  "dilation": [
+  "a padded convolution with bias": [
+    { kind: "conv2d", name: "c", in: 2, out: 3, kernel: [3, 3], padding: 1 },
+    { kind: "silu" },
+  ],
+  "strides and an oblong kernel": [
+    { kind: "conv2d", name: "c", in: 2, out: 3, kernel: [2, 3], stride: 2, padding: 1 },
+    { kind: "gelu" },
+  ],
+  dilation: [
     { kind: "conv2d", name: "c", in: 2, out: 2, kernel: [2, 2], dilation: 2, padding: 1, bias: false },
     { kind: "gelu" },
     { kind: "conv2d", name: "d", in: 2, out: 2, kernel: [3, 3], dilation: 2, padding: 2 },
@@ -68,7 +74,12 @@ const cases: Readonly<Record<string, readonly LayerSpec[]>> = {
 function build(layers: readonly LayerSpec[]): NetworkSpec {
   for (let features = 1; features < 200; features++) {
     const fitted = [...layers, end[0]!, { ...(end[1] as Extract<LayerSpec, { kind: "dense" }>), in: features }];
-    const spec: NetworkSpec = { name: "test", inputShape: [2, size, size], classes: 3, layers: [...fitted, { kind: "log-softmax" }] };
+    const spec: NetworkSpec = {
+      name: "test",
+      inputShape: [2, size, size],
+      classes: 3,
+      layers: [...fitted, { kind: "log-softmax" }],
+    };
     try {
       createNetwork(spec);
       return spec;
@@ -91,7 +102,9 @@ function f64Data(examples: number): Dataset {
     classes: 3,
     batch(indices) {
       const inputs = new Float64Array(indices.length * features);
-      indices.forEach((index, i) => inputs.set(data.subarray(index * features, (index + 1) * features), i * features));
+      indices.forEach((index, i) => {
+        inputs.set(data.subarray(index * features, (index + 1) * features), i * features);
+      });
       return { inputs: matrix(indices.length, features, inputs), labels: indices.map((i) => labels[i]!) };
     },
   };
@@ -115,7 +128,8 @@ function expand(block: GradientBlock, row: number): number[] {
   const out = new Array<number>(delta.cols * input.cols).fill(0);
   for (let i = row * group; i < (row + 1) * group; i++) {
     for (let o = 0; o < delta.cols; o++) {
-      for (let c = 0; c < input.cols; c++) out[o * input.cols + c]! += delta.data[i * delta.cols + o]! * input.data[i * input.cols + c]!;
+      for (let c = 0; c < input.cols; c++)
+        out[o * input.cols + c]! += delta.data[i * delta.cols + o]! * input.data[i * input.cols + c]!;
     }
   }
   return out;
@@ -128,7 +142,9 @@ describe.each(Object.entries(cases))("%s", (_, layers) => {
   const spec = build(layers);
   const data = f64Data(6);
   const examples = Uint32Array.from({ length: 6 }, (_unused, i) => i);
-  const params = createNetwork(spec).params().map(({ name }) => name);
+  const params = createNetwork(spec)
+    .params()
+    .map(({ name }) => name);
 
   test("the gradient of the mean loss agrees with central differences", async () => {
     const network = randomNetwork(spec);
@@ -176,7 +192,12 @@ describe.each(Object.entries(cases))("%s", (_, layers) => {
     const h = 1e-6;
     const [above, below] = [moved(network, x, h), moved(network, x, -h)];
     // Third derivatives times h^2 and rounding, eps / h: both below 1e-9 of logits of order 10.
-    expect(worst(Array.from(above, (a, i) => (a - below[i]!) / (2 * h)), t.data)).toBeLessThan(1e-6);
+    expect(
+      worst(
+        Array.from(above, (a, i) => (a - below[i]!) / (2 * h)),
+        t.data,
+      ),
+    ).toBeLessThan(1e-6);
     const adjoint = new Float64Array(J.dim);
     J.backward(matrix(6, 3, u.slice()), adjoint);
     expect(ctx.kernels.dot(t.data, u)).toBeCloseTo(ctx.kernels.dot(x, adjoint), 9);
@@ -198,7 +219,11 @@ describe.each(Object.entries(cases))("%s", (_, layers) => {
     const network = randomNetwork(spec);
     const { inputs } = data.batch(examples) as { inputs: Mat };
     const rng = createRng("projection");
-    const u = matrix(6, 3, Float64Array.from({ length: 18 }, () => rng.normal()));
+    const u = matrix(
+      6,
+      3,
+      Float64Array.from({ length: 18 }, () => rng.normal()),
+    );
     const pool = createPool(ctx.kernels, "f64");
     const run = { network: spec, weights: network.weights, input: inputs, pool, mode: "train" as const };
     // The same numbers drop the same entries every time.

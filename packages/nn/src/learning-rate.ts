@@ -17,7 +17,10 @@ export function cosine(peak: number, least = 0): LearningRate {
 }
 
 /** Constant, times `factor` (default 0.1) at each of the given fractions of the run (default a half and three quarters). */
-export function stepwise(peak: number, { at = [0.5, 0.75], factor = 0.1 }: { at?: readonly number[]; factor?: number } = {}): LearningRate {
+export function stepwise(
+  peak: number,
+  { at = [0.5, 0.75], factor = 0.1 }: { at?: readonly number[]; factor?: number } = {},
+): LearningRate {
   return (step, steps) => peak * factor ** at.filter((fraction) => step >= fraction * steps).length;
 }
 

@@ -15,11 +15,13 @@ import {
   type RunContext,
   takeRows,
   throwIfAborted,
+  unknownName,
   type Vec,
+  zeros,
 } from "@secateur/core";
 import { assertLabels } from "./assert-data.ts";
-import { notFiniteOutput } from "./errors.ts";
 import { denseForward } from "./dense-forward.ts";
+import { notFiniteOutput } from "./errors.ts";
 import type { DenseSpec } from "./layer-spec.ts";
 import type { NetworkSpec } from "./network-spec.ts";
 import type { Weights } from "./ops/op.ts";
@@ -59,29 +61,33 @@ export async function linearizeDense(
   throwIfAborted(ctx.signal);
   const batch = await data.batch(examples);
   assertLabels(spec, data, batch.labels);
-  const inputs = { ...batch.inputs, data: kernels.alloc(batch.inputs.data.length, dtypeOf(batch.inputs.data)) };
-  inputs.data.set(batch.inputs.data);
+  const inputs = copied(batch.inputs, kernels);
   const activations = denseForward(spec, weights, inputs, kernels);
   const bad = activations.logits.data.findIndex((value: number) => !Number.isFinite(value));
   if (bad >= 0) throw notFiniteOutput(spec.name, examples[Math.floor(bad / spec.classes)]!);
   const { starts, size } = flatStarts(weights, params);
+  const snapshots: Vec[] = [];
   const layers = spec.layers.flatMap((layer, l): LinearLayer[] => {
     const input = activations.inputs[l]!;
     if (layer.kind === "relu") return [{ kind: "relu", input }];
     if (layer.kind !== "dense") return [];
-    const W = weights.get(`${layer.name}.weight`)!;
+    // A copy: trial weights may be written into the network while products with J go on.
+    const W = copied(weights.get(`${layer.name}.weight`)!, kernels);
+    snapshots.push(W.data);
     const weightStart = starts.get(`${layer.name}.weight`) ?? -1;
     const biasStart = starts.get(`${layer.name}.bias`) ?? -1;
     return [{ kind: "dense", input, dense: { spec: layer, W, weightStart, biasStart } }];
   });
   const sample: Dataset = {
-    ...data,
+    name: data.name,
     size: examples.length,
+    inputShape: data.inputShape,
+    classes: data.classes,
     batch: (indices) => ({ inputs: takeRows(inputs, indices), labels: indices.map((i) => batch.labels[i]!) }),
   };
   return linearization({ layers, size, sample, logits: activations.logits, labels: batch.labels, kernels }, () => {
     activations.release();
-    kernels.free(inputs.data);
+    for (const data of [inputs.data, ...snapshots]) kernels.free(data);
   });
 }
 
@@ -89,8 +95,10 @@ function flatStarts(weights: Weights, params: readonly string[]): { starts: Map<
   const starts = new Map<string, number>();
   let size = 0;
   for (const name of params) {
+    const w = weights.get(name);
+    if (!w) throw unknownName({ where: "linearize", what: "parameter", found: name, known: [...weights.keys()] });
     starts.set(name, size);
-    size += weights.get(name)!.data.length;
+    size += w.data.length;
   }
   return { starts, size };
 }
@@ -260,8 +268,11 @@ function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec): void
   }
 }
 
-function zeros(length: number, dtype: "f32" | "f64"): Vec {
-  return dtype === "f64" ? new Float64Array(length) : new Float32Array(length);
+/** A copy in kernel memory. */
+function copied(a: Mat, kernels: Kernels): Mat {
+  const data = kernels.alloc(a.data.length, dtypeOf(a.data));
+  data.set(a.data);
+  return { ...a, data };
 }
 
 function pickColumns(a: Mat, columns: Uint32Array): Mat {

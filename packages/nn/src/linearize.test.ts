@@ -1,8 +1,8 @@
 import { arrayDataset, createRng, createRunContext, type Linearization, matrix, type Vec } from "@secateur/core";
 import { describe, expect, test } from "vitest";
+import { denseForward } from "./dense-forward.ts";
 import { createNetwork, type Network } from "./network.ts";
 import { mlp } from "./network-spec.ts";
-import { denseForward } from "./dense-forward.ts";
 
 const spec = mlp({ sizes: [8, 4, 3] });
 const params = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"];

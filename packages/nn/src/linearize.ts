@@ -43,12 +43,27 @@ export async function linearize(
   ctx: RunContext,
 ): Promise<Linearization> {
   if (isDenseChain(model.spec)) return await linearizeDense(model, request, ctx);
-  const { spec, weights } = model;
-  const { data, examples, params } = request;
   throwIfAborted(ctx.signal);
+  const pool = createPool(ctx.kernels, dtypeOfWeights(model.weights));
+  try {
+    return await recordAll(model, request, { ctx, pool });
+  } catch (error) {
+    pool.close();
+    throw error;
+  }
+}
+
+async function recordAll(
+  model: Model,
+  request: Omit<GradientRequest, "batch">,
+  { ctx, pool }: { ctx: RunContext; pool: Pool },
+): Promise<Linearization> {
+  const { spec } = model;
+  const { data, examples, params } = request;
   const { inputs, labels } = await data.batch(examples);
   assertLabels(spec, data, labels);
-  const pool = createPool(ctx.kernels, dtypeOfWeights(weights));
+  // A copy: trial weights may be written into the network while products with J go on.
+  const weights = new Map([...model.weights].map(([name, w]) => [name, copied(w, pool)]));
   const logits = matrix(examples.length, spec.classes, zerosLike(inputs.data, examples.length * spec.classes));
   const chunks: Chunk[] = [];
   const mostKept = Math.floor(keptNumbers / graphOf(spec).valuesPerExample);
@@ -63,12 +78,14 @@ export async function linearize(
   const bad = logits.data.findIndex((value: number) => !Number.isFinite(value));
   if (bad >= 0) throw notFiniteOutput(spec.name, examples[Math.floor(bad / spec.classes)]!);
   const sample: Dataset = {
-    ...data,
+    name: data.name,
     size: examples.length,
+    inputShape: data.inputShape,
+    classes: data.classes,
     batch: (indices) => ({ inputs: takeRows(inputs, indices), labels: indices.map((i) => labels[i]!) }),
   };
   const layout = flatLayout(model, params);
-  return linearization({ model, chunks, inputs, pool, layout, sample, logits, labels });
+  return linearization({ model: { spec, weights }, chunks, inputs, pool, layout, sample, logits, labels });
 }
 
 /** Examples [from, to) and, while there is room, what the layers keep of them. */
@@ -107,7 +124,7 @@ interface Linearized {
 }
 
 function linearization(state: Linearized): Linearization {
-  const { model, chunks, pool, layout, sample, logits, labels } = state;
+  const { model, pool, layout, sample, logits, labels } = state;
   const { size, places } = layout;
   return {
     dim: size,
@@ -133,8 +150,7 @@ function linearization(state: Linearized): Linearization {
     sumOfSquares: (us, out) => writeSumOfSquares(state, us, out),
     restricted: (columns) => overColumns(linearization(state), columns),
     release() {
-      for (const { tape } of chunks) tape?.release();
-      pool.drain();
+      pool.close();
     },
   };
 }
@@ -204,10 +220,21 @@ function overColumns(whole: Linearization, columns: Uint32Array): Linearization 
       whole.sumOfSquares(us, full);
       gather(out);
     },
-    restricted: (inside) => overColumns(whole, inside.map((s) => columns[s]!)),
+    restricted: (inside) =>
+      overColumns(
+        whole,
+        inside.map((s) => columns[s]!),
+      ),
     // What is kept belongs to the whole.
     release: () => undefined,
   };
+}
+
+/** A copy in kernel memory. */
+function copied(a: Mat, pool: Pool): Mat {
+  const data = pool.take(a.data.length);
+  data.set(a.data);
+  return { ...a, data };
 }
 
 function zerosLike(like: Vec, length: number): Vec {

@@ -14,6 +14,7 @@ import {
   type RunContext,
   shapeMismatch,
   unknownName,
+  zeros,
 } from "@secateur/core";
 import { assertData } from "./assert-data.ts";
 import { weightsMismatch } from "./errors.ts";
@@ -121,16 +122,12 @@ function find(spec: NetworkSpec, weights: ReadonlyMap<string, Mat>, name: string
   return w;
 }
 
-function allocate(length: number, dtype: Dtype): Float32Array | Float64Array {
-  return dtype === "f64" ? new Float64Array(length) : new Float32Array(length);
-}
-
 function randomWeights(specs: readonly TensorSpec[], seed: number, dtype: Dtype): Map<string, Mat> {
   const rng = createRng(seed);
   return new Map(
     specs.map(({ name, shape, role }) => {
       const { rows, cols } = extents(shape);
-      const data = allocate(rows * cols, dtype);
+      const data = zeros(rows * cols, dtype);
       const draw = rng.fork(name);
       if (role === "weight") for (let i = 0; i < data.length; i++) data[i] = draw.normal() * Math.sqrt(2 / cols);
       if (role === "scale" || role === "variance") data.fill(1);
@@ -148,8 +145,11 @@ function loadWeights(
   tensors: Iterable<WeightTensor>,
   dtype: Dtype,
 ): Map<string, Mat> {
-  const given = new Map([...tensors].filter(({ name }) => !batchCounter.test(name)).map((tensor) => [tensor.name, tensor]));
-  const describe = ({ name, shape }: { name: string; shape: readonly number[] }): string => `${name} [${shape.join(", ")}]`;
+  const given = new Map(
+    [...tensors].filter(({ name }) => !batchCounter.test(name)).map((tensor) => [tensor.name, tensor]),
+  );
+  const describe = ({ name, shape }: { name: string; shape: readonly number[] }): string =>
+    `${name} [${shape.join(", ")}]`;
   const missing = specs.filter(({ name }) => !given.has(name)).map(describe);
   const known = new Set(specs.map(({ name }) => name));
   const unexpected = [...given.values()].filter(({ name }) => !known.has(name)).map(describe);
@@ -161,7 +161,7 @@ function loadWeights(
   }
   return new Map(
     specs.map(({ name, shape }) => {
-      const data = allocate(given.get(name)!.data.length, dtype);
+      const data = zeros(given.get(name)!.data.length, dtype);
       data.set(given.get(name)!.data);
       const { rows, cols } = extents(shape);
       return [name, matrix(rows, cols, data)];

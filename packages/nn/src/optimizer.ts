@@ -30,7 +30,11 @@ export type OptimizerSpec =
 export type Moments = ReadonlyMap<string, ReadonlyMap<string, Mat>>;
 
 /** Empty memory for the given parameters. */
-export function createMoments(spec: OptimizerSpec, weights: ReadonlyMap<string, Mat>, names: readonly string[]): Moments {
+export function createMoments(
+  spec: OptimizerSpec,
+  weights: ReadonlyMap<string, Mat>,
+  names: readonly string[],
+): Moments {
   const kinds = spec.kind === "sgd" ? ["velocity"] : ["mean", "square"];
   return new Map(
     kinds.map((kind) => [

@@ -57,20 +57,25 @@ export function logitsOf(spec: RunSpec): Mat {
   const counts = new Map<Vec, number>();
   const uses = graph.nodes.map(({ consumers, index }) => consumers + (index === graph.logits ? 1 : 0));
   let first: Mat | undefined;
-  const { steps, input } = run(graph, spec, (steps, index) => {
-    const { output, kept } = steps[index]!;
-    for (const vector of kept) pool.give(vector);
-    counts.set(output.data, (counts.get(output.data) ?? 0) + uses[index]!);
-    for (const from of graph.nodes[index]!.inputs) {
-      const data = from === networkInput ? undefined : steps[from]!.output.data;
-      if (data === undefined) continue;
-      const left = counts.get(data)! - 1;
-      counts.set(data, left);
-      if (left === 0 && data !== first?.data) pool.give(data);
-    }
-  }, (converted) => {
-    first = converted;
-  });
+  const { steps, input } = run(
+    graph,
+    spec,
+    (steps, index) => {
+      const { output, kept } = steps[index]!;
+      for (const vector of kept) pool.give(vector);
+      counts.set(output.data, (counts.get(output.data) ?? 0) + uses[index]!);
+      for (const from of graph.nodes[index]!.inputs) {
+        const data = from === networkInput ? undefined : steps[from]!.output.data;
+        if (data === undefined) continue;
+        const left = counts.get(data)! - 1;
+        counts.set(data, left);
+        if (left === 0 && data !== first?.data) pool.give(data);
+      }
+    },
+    (converted) => {
+      first = converted;
+    },
+  );
   const { output } = steps[graph.logits]!;
   if (input !== spec.input && input.data !== output.data) pool.give(input.data);
   if (output.data !== spec.input.data) return output;

@@ -4,7 +4,15 @@ import type { TrainOptions } from "./train.ts";
 
 /** @throws ERR_OPTION */
 export function assertTrainOptions(options: TrainOptions): void {
-  const { epochs = 10, batchSize = 64, momentum = 0.9, weightDecay = 0, labelSmoothing = 0, optimizer, augmentation } = options;
+  const {
+    epochs = 10,
+    batchSize = 64,
+    momentum = 0.9,
+    weightDecay = 0,
+    labelSmoothing = 0,
+    optimizer,
+    augmentation,
+  } = options;
   assertWhole("epochs", epochs, 0);
   assertWhole("batchSize", batchSize, 1);
   assertFraction("momentum", momentum);
@@ -19,7 +27,8 @@ export function assertTrainOptions(options: TrainOptions): void {
 }
 
 function assertWhole(option: string, value: number, least: number): void {
-  if (!Number.isInteger(value) || value < least) throw badTrainOption(option, value, `a whole number of at least ${least}`);
+  if (!Number.isInteger(value) || value < least)
+    throw badTrainOption(option, value, `a whole number of at least ${least}`);
 }
 
 function assertFraction(option: string, value: number): void {

@@ -1,8 +1,8 @@
 import { arrayDataset, createRng, createRunContext, type Dataset, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
+import { oneCycle } from "./learning-rate.ts";
 import { createNetwork } from "./network.ts";
 import { mlp } from "./network-spec.ts";
-import { oneCycle } from "./learning-rate.ts";
 import { train } from "./train.ts";
 
 /** Two noisy clusters. */

@@ -8,13 +8,13 @@ import { assertData, assertLabels } from "./assert-data.ts";
 import { type Augmentation, augment } from "./augmentation.ts";
 import { updateRunningStatistics } from "./batch-norm-statistics.ts";
 import { countCorrect } from "./count-correct.ts";
-import { trainingDiverged } from "./errors.ts";
+import { badMask, trainingDiverged } from "./errors.ts";
 import { sumSink, zeroGradients } from "./gradients.ts";
 import { type LearningRate, oneCycle } from "./learning-rate.ts";
 import type { Network } from "./network.ts";
 import { applyMask, createMoments, type Moments, type OptimizerSpec, stepParam } from "./optimizer.ts";
-import { createPool, type Pool } from "./pool.ts";
-import { record } from "./tape.ts";
+import { type Pool, withPool } from "./pool.ts";
+import { dtypeOfWeights, record } from "./tape.ts";
 import { assertTrainOptions } from "./train-options.ts";
 import { captureState, restoreState, type TrainingState } from "./training-state.ts";
 
@@ -59,17 +59,29 @@ export interface TrainReport {
  * @throws ERR_OPTION, ERR_DATA_MISMATCH, ERR_LABEL_RANGE, ERR_DIVERGED, ERR_TRAINING_STATE, ERR_ABORTED
  */
 export async function train(network: Network, options: TrainOptions, ctx: RunContext): Promise<TrainReport> {
-  const { data, epochs = 10, batchSize = 64, learningRate = oneCycle(0.1), masks = new Map<string, Mask>() } = options;
   assertTrainOptions(options);
-  assertData(network.spec, data);
+  assertData(network.spec, options.data);
+  return await withPool(ctx.kernels, dtypeOfWeights(network.weights), (pool) =>
+    trainWith(pool, { network, options, ctx }),
+  );
+}
+
+async function trainWith(
+  pool: Pool,
+  { network, options, ctx }: { network: Network; options: TrainOptions; ctx: RunContext },
+): Promise<TrainReport> {
+  const { data, epochs = 10, batchSize = 64, learningRate = oneCycle(0.1), masks = new Map<string, Mask>() } = options;
   const steps = epochs * Math.ceil(data.size / batchSize);
   const names = network.params().map(({ name }) => name);
   const optimizer = optimizerOf(options);
   const moments = createMoments(optimizer, network.weights, names);
   if (options.resume) restoreState(network, moments, options.resume);
-  for (const [name, mask] of masks) applyMask(network.weights.get(name)!, mask);
+  for (const [name, mask] of masks) {
+    const w = network.weights.get(name);
+    if (mask.length !== w?.data.length) throw badMask(network.name, name, mask.length, w?.data.length);
+    applyMask(w, mask);
+  }
   const reports = [...(options.resume?.epochs ?? [])];
-  const pool = createPool(ctx.kernels, network.weights.get(names[0]!)!.data instanceof Float64Array ? "f64" : "f32");
   const begin = options.resume?.epoch ?? 0;
   const started = ctx.now();
   let step = begin * Math.ceil(data.size / batchSize);
@@ -107,7 +119,6 @@ export async function train(network: Network, options: TrainOptions, ctx: RunCon
     reports.push({ loss: loss / seen, accuracy: (100 * correct) / seen });
     await options.onEpoch?.(captureState(network, moments, { epoch: epoch + 1, epochs: reports }));
   }
-  pool.drain();
   return { epochs: reports, steps };
 }
 

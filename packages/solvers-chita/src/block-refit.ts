@@ -4,12 +4,12 @@
  * layer: a layer of `size` weights has max(1, floor(size / blockSize)) blocks of floor(size / blocks) weights, the last
  * one takes the remainder. Departure: exactly k weights are kept also with ties (the public code drops all tied ones).
  */
-import type { Problem, RunContext } from "@secateur/core";
+import { checkNumber, type Problem, type RunContext } from "@secateur/core";
 import type { Support } from "./project.ts";
 import { type RefitForm, refit } from "./refit.ts";
-import { type RowModel, restrict, vector } from "./row-model.ts";
+import { narrowed, overColumns, pick, type RowModel, withRestricted } from "./row-model.ts";
 
-/** Settings of {@link blockRefit}. */
+/** Settings of the block-wise re-fit. */
 export interface BlockOptions {
   /** Weights a block, >= 1; default 2000. "layer": one block a layer. */
   readonly blockSize?: number | "layer" | undefined;
@@ -22,6 +22,7 @@ export function blockRanges(
   layers: NonNullable<Problem["layers"]>,
   blockSize: number | "layer",
 ): readonly (readonly [number, number])[] {
+  if (blockSize !== "layer") checkNumber("chita.block", "blockSize", blockSize, { least: 1, whole: true });
   return layers.flatMap(({ start, size }) => {
     const count = blockSize === "layer" ? 1 : Math.max(1, Math.floor(size / blockSize));
     const step = Math.floor(size / count);
@@ -34,7 +35,7 @@ export function blockRanges(
 
 /**
  * d [support.columns.length] of the block-wise re-fit.
- * Time: for every block, a product with G and a re-fit of its part of the support.
+ * Time: for every block, its columns of G and a re-fit of its part of the support.
  */
 export async function blockRefit(
   spec: { problem: Problem; model: RowModel; support: Support } & BlockOptions,
@@ -48,19 +49,29 @@ export async function blockRefit(
   for (const [index, [start, end]] of ranges.entries()) {
     let last = first;
     while (last < support.columns.length && support.columns[last]! < end) last++;
-    const columns = support.columns.subarray(first, last);
-    const { model: inner, release } = await restrict(onlyBlock(model, start, end), columns);
-    d.set((await refit(inner, { form })).d, first);
-    release();
+    const inside = support.columns.subarray(first, last).map((j) => j - start);
+    const found = await withBlock(model, { start, end }, (block) =>
+      withRestricted(block, inside, (inner) => refit(inner, { form }, ctx)),
+    );
+    d.set(found.d, first);
     first = last;
     await ctx.tick({ task: "solve", done: index + 1, total: ranges.length });
   }
   return { d, blocks: ranges.length };
 }
 
-/** The model in which only weights in [start, end) move: the displacement of all others counts as zero. */
-function onlyBlock(model: RowModel, start: number, end: number): RowModel {
-  const w0 = vector(model.size, model.dtype);
-  w0.set(model.w0.subarray(start, end), start);
-  return { ...model, w0 };
+/** The model of the weights start .. end - 1 alone, all others where they were: their displacement is zero. */
+async function withBlock<T>(
+  model: RowModel,
+  { start, end }: { start: number; end: number },
+  work: (block: RowModel) => Promise<T>,
+): Promise<T> {
+  const columns = Uint32Array.from({ length: end - start }, (_, j) => start + j);
+  const { release, ...products } = await narrowed(model, columns);
+  try {
+    const gradient = model.gradient ? { gradient: pick(model.gradient, columns) } : {};
+    return await work({ ...overColumns(model, columns), ...products, ...gradient });
+  } finally {
+    release();
+  }
 }

@@ -2,21 +2,34 @@
  * The default: min Q(w) over at most k non-zero weights, near-optimal with a certificate.
  *   1. relaxation.ts: the dual of the perspective relaxation gives a lower bound and a support to round to;
  *   2. exchange.ts: exact swaps around it, and the exact ridge minimiser on what they end at;
- *   3. refit.ts: a few conjugate-gradient steps take out the rounding of the n x n systems.
+ *   3. refit.ts: conjugate-gradient steps take out the rounding of the n x n systems.
  * Invented here, on CHITA's reformulation (Benbaki et al. 2023, section 3.1): everything happens in the space of the n
- * gradient rows. Feasible sets other than "any k weights", and more rows than an n x n system is worth, are solved by
- * active-set IHT (iht.ts) and the exact re-fit on its support.
+ * gradient rows. Feasible sets other than "any k weights", and more rows than an n x n system is worth, are solved along a
+ * path of products (shrink-path.ts), which gives no bound. A warm start is not needed and not used.
  */
-import type { Problem, RunContext, Solution, Solver, Vec } from "@secateur/core";
-import { type ExchangeOptions, exchange } from "./exchange.ts";
+import {
+  checkNumber,
+  isPruneError,
+  matrix,
+  type Problem,
+  type RunContext,
+  type Solution,
+  type Solver,
+  type Vec,
+  zeros,
+} from "@secateur/core";
+import { singularRefit } from "./errors.ts";
+import { exchange } from "./exchange.ts";
 import { chitaPlan } from "./plan.ts";
+import { bestSupport, squares } from "./project.ts";
 import { reduceRows } from "./reduce-rows.ts";
-import { refit } from "./refit.ts";
-import { type RelaxationOptions, solveRelaxation } from "./relaxation.ts";
-import { type RowModel, restrict, rowModel, vector } from "./row-model.ts";
-import { fullGram, type RowSpace, rowSpace } from "./row-space.ts";
+import { type RefitOptions, refit } from "./refit.ts";
+import { type Relaxation, solveRelaxation } from "./relaxation.ts";
+import { type RowModel, rowModel, withRestricted } from "./row-model.ts";
+import { type RowSpace, rowSpace, writeFullGram } from "./row-space.ts";
 import { shrinkPath } from "./shrink-path.ts";
 import { solutionFrom } from "./solution.ts";
+import { withScratch } from "./with-scratch.ts";
 
 /** Settings of {@link chita}. */
 export interface ChitaOptions {
@@ -30,20 +43,30 @@ export interface ChitaOptions {
   readonly rounds?: number | undefined;
 }
 
-/** Conjugate-gradient steps after the swaps. */
+/** Conjugate-gradient steps after the swaps: their weights are the minimiser but for rounding. */
 const polishIterations = 4;
 
 /**
  * The best CHITA this package knows.
  *
- * stats: `lowerBound` (on Q over all supports), `gap` (relative to the objective), `iterations`, `swaps`.
+ * stats: `lowerBound` on Q over all supports (up to the rounding of the weights' dtype), `gap` (relative to the larger of
+ * bound and objective), `iterations`, `swaps`.
  * Time: n^2 p for the row Gram (n^2 (in + out) a layer with factored rows), some 20 to 50 products with G, n^3 / 3 for up to
  * five Cholesky factorisations. Memory: three n x n matrices in f64.
  *
+ * @throws ERR_OPTION; on solve: ERR_INCOMPATIBLE, ERR_SHAPE, ERR_ABORTED
  * @example
  * const result = await prune({ model, data, curvature: empiricalFisher(), solver: chita(), sparsity: 0.9 });
  */
 export function chita(options: ChitaOptions = {}): Solver {
+  for (const [name, least] of [
+    ["maxRows", 1],
+    ["iterations", 1],
+    ["pool", 0],
+    ["rounds", 0],
+  ] as const) {
+    checkNumber("chita", name, options[name] ?? least, { least, whole: true });
+  }
   return {
     needs: { curvature: ["factor"] },
     plan: chitaPlan,
@@ -54,16 +77,32 @@ export function chita(options: ChitaOptions = {}): Solver {
       const meets = model.rowGram && model.gather && rows <= (options.maxRows ?? 2048);
       if (!constraint.count || !units.perWeight || !meets) return shrinkPath(problem, ctx);
       const { keep, eligible } = constraint.count;
+      if (isOptimal(problem, keep)) return keepAsIs(problem);
       const columns = eligibleColumns(model, eligible);
       if (columns.length === model.size) return solveRows({ problem, model, keep, columns, options }, ctx);
-      const { model: inner, release } = await restrict(model, columns);
-      try {
-        return await solveRows({ problem, model: inner, keep, columns, options }, ctx);
-      } finally {
-        release();
-      }
+      return withRestricted(model, columns, (inner) =>
+        solveRows({ problem, model: inner, keep, columns, options }, ctx),
+      );
     },
   };
+}
+
+/** Whether the weights meet the budget as they are and no slope leads away from them: then Q = 0 cannot be beaten. */
+function isOptimal({ w, gradient, constraint }: Problem, keep: number): boolean {
+  if (gradient) return false;
+  let kept = 0;
+  for (let j = 0; j < w.cols; j++) {
+    if (w.data[j] === 0) continue;
+    if (constraint.count?.eligible?.[j] === 0) return false;
+    kept++;
+  }
+  return kept <= keep;
+}
+
+function keepAsIs(problem: Problem): Promise<Solution> {
+  const { mask } = bestSupport(problem, squares(problem.w.data));
+  const stats = { iterations: 0, swaps: 0, lowerBound: 0, gap: 0 };
+  return solutionFrom(problem, { w: problem.w.data.slice(), mask, status: "exact", stats });
 }
 
 function eligibleColumns(model: RowModel, eligible: Uint8Array | undefined): Uint32Array {
@@ -85,10 +124,10 @@ async function solveRows(task: RowsTask, ctx: RunContext): Promise<Solution> {
   const { problem, columns, keep, options } = task;
   const model = await reduceRows(task.model);
   const everything = columns.length <= keep;
-  const found = everything || keep === 0 ? trivial(model, keep) : await search(model, keep, options, ctx);
-  const w = vector(problem.w.cols, model.dtype);
+  const found = everything || keep === 0 ? trivial(model, keep) : await search({ model, keep, options }, ctx);
+  const w = zeros(problem.w.cols, model.dtype);
   const mask = new Uint8Array(problem.w.cols);
-  const polished = await polish(task.model, found);
+  const polished = await polish(task.model, found, ctx);
   found.columns.forEach((j, s) => {
     w[columns[j]!] = polished[s]!;
     mask[columns[j]!] = 1;
@@ -96,7 +135,8 @@ async function solveRows(task: RowsTask, ctx: RunContext): Promise<Solution> {
   const { iterations, swaps, lowerBound, trace } = found;
   const solution = await solutionFrom(problem, { w, mask, status: "converged", stats: { iterations, swaps }, trace });
   if (!Number.isFinite(lowerBound)) return solution;
-  const gap = (solution.objective - lowerBound) / Math.abs(solution.objective);
+  const largest = Math.max(Math.abs(solution.objective), Math.abs(lowerBound));
+  const gap = largest === 0 ? 0 : (solution.objective - lowerBound) / largest;
   return { ...solution, stats: { ...solution.stats, lowerBound, gap } };
 }
 
@@ -105,6 +145,8 @@ interface Found {
   readonly columns: Uint32Array;
   /** [p] */
   readonly w: Vec;
+  /** How to get from w to the exact minimiser on the columns. */
+  readonly polish: RefitOptions;
   readonly iterations: number;
   readonly swaps: number;
   readonly lowerBound: number;
@@ -114,43 +156,65 @@ interface Found {
 /** k = 0, or all weights kept: nothing to choose. */
 function trivial(model: RowModel, keep: number): Found {
   const columns = Uint32Array.from({ length: keep === 0 ? 0 : model.size }, (_, j) => j);
-  const w = keep === 0 ? vector(model.size, model.dtype) : model.w0;
-  return { columns, w, iterations: 0, swaps: 0, lowerBound: Number.NEGATIVE_INFINITY, trace: [] };
+  const w = keep === 0 ? zeros(model.size, model.dtype) : model.w0;
+  return { columns, w, polish: {}, iterations: 0, swaps: 0, lowerBound: Number.NEGATIVE_INFINITY, trace: [] };
 }
 
-async function search(model: RowModel, keep: number, options: ChitaOptions, ctx: RunContext): Promise<Found> {
-  const { kernels } = model;
-  const space = await rowSpace(model);
-  const preconditioner = await fullGram(space);
-  kernels.cholesky(preconditioner); // I + A A'/lambda: its pivots are at least 1, up to rounding
-  const limits: RelaxationOptions = { maxIterations: options.iterations ?? 20 };
-  const { wanted, lowerBound, iterations } = await solveRelaxation({ space, k: keep, preconditioner, ...limits }, ctx);
-  kernels.free(preconditioner.data);
-  const columns = kernels.largest(wanted.map(Math.abs), keep);
+/** Floors on the damping, see {@link rowSpace}: rounding of an f32 Gram matrix may leave a system with the lowest singular. */
+const dampingFloors = [1e-8, 1e-6, 1e-4];
+
+async function search(task: SearchTask, ctx: RunContext): Promise<Found> {
+  for (const floor of dampingFloors.slice(0, -1)) {
+    try {
+      return await searchIn(await rowSpace(task.model, floor), task, ctx);
+    } catch (error) {
+      if (!isPruneError(error) || error.code !== "ERR_SINGULAR") throw error;
+    }
+  }
+  return searchIn(await rowSpace(task.model, dampingFloors.at(-1)!), task, ctx);
+}
+
+interface SearchTask {
+  readonly model: RowModel;
+  readonly keep: number;
+  readonly options: ChitaOptions;
+}
+
+async function searchIn(space: RowSpace, { model, keep, options }: SearchTask, ctx: RunContext): Promise<Found> {
   const { pool = 64, rounds = 4 } = options;
-  const exchanging: ExchangeOptions = { pool, maxRounds: rounds };
-  if (pool === 0 || rounds === 0)
-    return { ...(await rounded(space, columns, wanted)), iterations, swaps: 0, lowerBound };
-  return { ...(await exchange({ space, columns, wanted, ...exchanging }, ctx)), iterations, lowerBound };
+  const { wanted, iterations, lowerBound: bound } = await relax(space, { model, keep, options }, ctx);
+  // Bound and weights with raised damping are those of another Q.
+  const isRaised = space.lambda > model.damping;
+  const lowerBound = isRaised ? Number.NEGATIVE_INFINITY : bound;
+  const columns = model.kernels.largest(wanted.map(Math.abs), keep);
+  if (pool === 0 || rounds === 0) {
+    const w = zeros(model.size, model.dtype);
+    for (const j of columns) w[j] = wanted[j]!;
+    return { columns, w, polish: {}, trace: [], iterations, swaps: 0, lowerBound };
+  }
+  const exchanged = await exchange({ space, columns, wanted, pool, maxRounds: rounds }, ctx);
+  // g / lambda cancels where the damping is small: with a slope the weights need more than a polish.
+  const isClose = !isRaised && !model.gradient;
+  const polish: RefitOptions = { form: "cg", ...(isClose ? { maxIterations: polishIterations } : {}) };
+  return { ...exchanged, polish, iterations, lowerBound };
 }
 
-/** The support as it is, with its wanted weights: the polish makes them exact. */
-async function rounded(
-  space: RowSpace,
-  columns: Uint32Array,
-  wanted: Vec,
-): Promise<Pick<Found, "columns" | "w" | "trace">> {
-  const w = vector(space.size, space.model.dtype);
-  for (const j of columns) w[j] = wanted[j]!;
-  return { columns, w, trace: [] };
+function relax(space: RowSpace, { model, keep, options }: SearchTask, ctx: RunContext): Promise<Relaxation> {
+  const { rows, kernels } = space;
+  return withScratch(kernels, async (alloc) => {
+    const preconditioner = matrix(rows, rows, alloc(rows * rows, "f64"));
+    await writeFullGram(space, preconditioner);
+    const pivot = kernels.cholesky(preconditioner);
+    if (pivot >= 0) throw singularRefit(pivot, model.damping);
+    return solveRelaxation({ space, k: keep, preconditioner, maxIterations: options.iterations ?? 20 }, ctx);
+  });
 }
 
-/** Exact weights on the support: from the found ones a few steps suffice. Returns [columns.length]. */
-async function polish(model: RowModel, { columns, w, trace }: Found): Promise<Vec> {
-  const { model: inner, release } = await restrict(model, columns);
-  const start = inner.w0.map((dense, s) => w[columns[s]!]! - dense);
-  const exact = trace.length === 0;
-  const { d } = await refit(inner, exact ? {} : { form: "cg", start, maxIterations: polishIterations });
-  release();
-  return inner.w0.map((dense, s) => dense + d[s]!);
+/** Exact weights on the support, [columns.length]. */
+function polish(model: RowModel, { columns, w, polish: options }: Found, ctx: RunContext): Promise<Vec> {
+  return withRestricted(model, columns, async (inner) => {
+    const start = inner.w0.map((dense, s) => w[columns[s]!]! - dense);
+    const { d } = await refit(inner, { ...options, start }, ctx);
+    return inner.w0.map((dense, s) => dense + d[s]!);
+  });
 }

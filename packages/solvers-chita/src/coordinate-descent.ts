@@ -5,11 +5,11 @@
  * residual from the dense weights, which leaves every weight where it is when there is no first-order term;
  * `residual: "published"` repeats that, to reproduce tables.
  */
-import { matrix, type RunContext, type Vec } from "@secateur/core";
+import { matrix, type RunContext, type Vec, zeros } from "@secateur/core";
 import { needsColumns } from "./errors.ts";
-import { type RowModel, valueAt, vector } from "./row-model.ts";
+import { type RowModel, valueAt } from "./row-model.ts";
 
-/** Limits of {@link coordinateDescent}. */
+/** Limits of coordinate descent. */
 export interface CoordinateDescentOptions {
   /** Sweeps over the support, >= 0; default 100. */
   readonly maxSweeps?: number | undefined;
@@ -28,7 +28,7 @@ export async function coordinateDescent(
   const { maxSweeps = 100, tolerance = 1e-7, residual: which = "exact" } = options;
   const { rows, size, scale, damping } = model;
   if (!model.gather) throw needsColumns("coordinate descent");
-  const G = vector(rows * size, model.dtype);
+  const G = zeros(rows * size, model.dtype);
   await model.gather!(
     Uint32Array.from({ length: size }, (_, j) => j),
     G,
@@ -36,7 +36,7 @@ export async function coordinateDescent(
   const columns = transposed(G, rows, size);
   const residual = new Float64Array(rows);
   if (model.offset && which === "exact") residual.set(model.offset);
-  const d = vector(size, model.dtype);
+  const d = zeros(size, model.dtype);
   const trace = [valueAt(model, { d, residual })];
   let sweeps = 0;
   while (sweeps < maxSweeps) {

@@ -5,11 +5,12 @@
  * in which a tableau (tableau.ts) prices every swap exactly. The exact minimiser on the new support follows from the same
  * factorisation, M_F u = A_F v_F + A_P x - y, so that a round costs one n x n Cholesky. Notation: row-space.ts.
  */
-import { type Mat, matrix, type RunContext, type Vec } from "@secateur/core";
+import { type Mat, matrix, type RunContext, type Vec, zeros } from "@secateur/core";
 import { singularRefit } from "./errors.ts";
-import { pointAt, valueAt, vector } from "./row-model.ts";
-import { columnsOf, type RowSpace, solveFactored, supportGram, times, wantedWeights } from "./row-space.ts";
+import { pointAt, valueAt } from "./row-model.ts";
+import { type RowSpace, solveFactored, times, wantedWeights, writeColumns, writeSupportGram } from "./row-space.ts";
 import { Tableau } from "./tableau.ts";
+import { withScratch } from "./with-scratch.ts";
 
 /** Limits of {@link exchange}. */
 export interface ExchangeOptions {
@@ -46,21 +47,25 @@ export async function exchange(
   ctx: RunContext,
 ): Promise<Exchanged> {
   const { space, pool = 64, maxRounds = 4 } = spec;
-  const gram = await supportGram(space, spec.columns);
-  const first = await swapRound(space, { gram, columns: spec.columns, wanted: spec.wanted, pool });
-  let best = first;
-  let swaps = first.swaps;
-  const trace = [first.value + first.gain, first.value];
-  for (let round = 1; round < maxRounds && best.gain > worthwhile * first.gain; round++) {
-    await ctx.tick({ task: "solve", done: round, total: maxRounds, values: { objective: best.value } });
-    const next = await swapRound(space, { gram, columns: best.columns, wanted: best.wanted, pool });
-    swaps += next.swaps;
-    if (!(next.value < best.value)) break;
-    best = next;
-    trace.push(best.value);
-  }
-  space.kernels.free(gram.data);
-  return { columns: best.columns, w: best.w, trace, swaps };
+  const { kernels, rows, lambda, model } = space;
+  return withScratch(kernels, async (alloc) => {
+    const gram = matrix(rows, rows, alloc(rows * rows, "f64"));
+    await writeSupportGram(space, spec.columns, gram);
+    const first = await swapRound(space, { gram, columns: spec.columns, wanted: spec.wanted, pool });
+    let best = first;
+    let swaps = first.swaps;
+    // With a raised damping the tableau's gain belongs to another Q than the values do.
+    const trace = lambda === model.damping ? [first.value + first.gain, first.value] : [first.value];
+    for (let round = 1; round < maxRounds && best.gain > worthwhile * first.gain; round++) {
+      await ctx.tick({ task: "solve", done: round, total: maxRounds, values: { objective: best.value } });
+      const next = await swapRound(space, { gram, columns: best.columns, wanted: best.wanted, pool });
+      swaps += next.swaps;
+      if (!(next.value < best.value)) break;
+      best = next;
+      trace.push(best.value);
+    }
+    return { columns: best.columns, w: best.w, trace, swaps };
+  });
 }
 
 interface Round {
@@ -74,46 +79,49 @@ interface Round {
 }
 
 /** One pool. Turns `gram` from the old support's into the new one's. */
-async function swapRound(
+function swapRound(
   space: RowSpace,
   spec: { gram: Mat; columns: Uint32Array; wanted: Vec; pool: number },
 ): Promise<Round> {
   const { kernels, lambda, model, size, rows } = space;
   const { gram } = spec;
-  const pool = choosePool(space, spec);
-  const A = await columnsOf(space, pool.members);
-  addOuter(space, gram, pick(A, pool.kept), -1);
-  const L = matrix(rows, rows, kernels.alloc(rows * rows, "f64"));
-  L.data.set(gram.data);
-  const pivot = kernels.cholesky(L);
-  if (pivot >= 0) throw singularRefit(pivot, model.damping);
-  const base = await eliminate(space, pool.others, L);
-  const { B, b } = poolSystem(space, { A, L, members: pool.members, base });
-  const tableau = new Tableau(B.data as Float64Array, b);
-  for (const i of pool.kept) tableau.flip(i);
-  const before = tableau.value;
-  const found = tableau.search(search);
-  found.kept.forEach((bit, i) => {
-    if (bit !== tableau.kept[i]) tableau.flip(i);
+  return withScratch(kernels, async (alloc) => {
+    const pool = choosePool(space, spec);
+    const A = matrix(rows, pool.members.length, alloc(rows * pool.members.length, "f64"));
+    await writeColumns(space, pool.members, A.data);
+    addOuter(space, gram, pick(A, pool.kept), -1);
+    const L = matrix(rows, rows, alloc(rows * rows, "f64"));
+    L.data.set(gram.data);
+    const pivot = kernels.cholesky(L);
+    if (pivot >= 0) throw singularRefit(pivot, model.damping);
+    const base = await eliminate(space, pool.others, L);
+    const X = matrix(rows, A.cols, alloc(A.data.length, "f64"));
+    const { B, b } = poolSystem(space, { A, L, X, members: pool.members, base });
+    const tableau = new Tableau(B.data as Float64Array, b);
+    for (const i of pool.kept) tableau.flip(i);
+    const before = tableau.value;
+    const found = tableau.search(search);
+    found.kept.forEach((bit, i) => {
+      if (bit !== tableau.kept[i]) tableau.flip(i);
+    });
+    const chosen = indicesBelow(pool.members.length).filter((i) => found.kept[i] === 1);
+    const inside = pick(A, chosen);
+    addOuter(space, gram, inside, 1);
+    const u = new Float64Array(rows);
+    const x = Float64Array.from(chosen, (i) => tableau.weight(i));
+    kernels.gemv({ a: inside, x, out: u });
+    solveFactored(L, u, kernels);
+    kernels.axpy(1, base, u);
+    const wanted = await wantedWeights(space, u);
+    chosen.forEach((i, s) => {
+      wanted[pool.members[i]!] = x[s]!;
+    });
+    const columns = Uint32Array.from([...pool.others, ...Array.from(chosen, (i) => pool.members[i]!)]).sort();
+    const w = zeros(size, model.dtype);
+    for (const j of columns) w[j] = wanted[j]!;
+    const value = valueAt(model, await pointAt(model, w));
+    return { columns, w, wanted, value, gain: 0.5 * lambda * (before - found.value), swaps: found.swaps };
   });
-  const chosen = indicesBelow(pool.members.length).filter((i) => found.kept[i] === 1);
-  const inside = pick(A, chosen);
-  addOuter(space, gram, inside, 1);
-  const u = new Float64Array(rows);
-  const x = Float64Array.from(chosen, (i) => tableau.weight(i));
-  kernels.gemv({ a: inside, x, out: u });
-  solveFactored(L, u, kernels);
-  kernels.axpy(1, base, u);
-  for (const { data } of [A, L]) kernels.free(data);
-  const wanted = await wantedWeights(space, u);
-  chosen.forEach((i, s) => {
-    wanted[pool.members[i]!] = x[s]!;
-  });
-  const columns = Uint32Array.from([...pool.others, ...Array.from(chosen, (i) => pool.members[i]!)]).sort();
-  const w = vector(size, model.dtype);
-  for (const j of columns) w[j] = wanted[j]!;
-  const value = valueAt(model, await pointAt(model, w));
-  return { columns, w, wanted, value, gain: 0.5 * lambda * (before - found.value), swaps: found.swaps };
 }
 
 interface Pool {
@@ -147,7 +155,7 @@ function choosePool({ kernels, size }: RowSpace, spec: { columns: Uint32Array; w
 
 /** u_F: the row-space solution when only the others are free. */
 async function eliminate(space: RowSpace, others: Uint32Array, L: Mat): Promise<Float64Array> {
-  const free = vector(space.size, space.model.dtype);
+  const free = zeros(space.size, space.model.dtype);
   for (const j of others) free[j] = space.wanted[j]!;
   const u = new Float64Array(space.rows);
   await times(space, free, u);
@@ -158,20 +166,18 @@ async function eliminate(space: RowSpace, others: Uint32Array, L: Mat): Promise<
 
 function poolSystem(
   { kernels, lambda, wanted }: RowSpace,
-  spec: { A: Mat; L: Mat; members: Uint32Array; base: Float64Array },
+  spec: { A: Mat; L: Mat; X: Mat; members: Uint32Array; base: Float64Array },
 ): { B: Mat; b: Float64Array } {
-  const { A, L, members, base } = spec;
+  const { A, L, X, members, base } = spec;
   const c = members.length;
   const b = new Float64Array(c);
   kernels.gemv({ a: A, transpose: true, x: base, out: b, alpha: -1 / lambda });
   for (let i = 0; i < c; i++) b[i]! += wanted[members[i]!]!;
-  const X = matrix(A.rows, c, kernels.alloc(A.data.length, "f64"));
   X.data.set(A.data);
   kernels.triangularSolve({ l: L, b: X });
   const B = matrix(c, c, new Float64Array(c * c));
   kernels.gram({ a: X, transpose: true, out: B, alpha: 1 / lambda });
   for (let i = 0; i < c; i++) B.data[i * c + i]! += 1;
-  kernels.free(X.data);
   return { B, b };
 }
 

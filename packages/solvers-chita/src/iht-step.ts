@@ -8,9 +8,9 @@
  * Departures: trials start just above tau_c, where the support really changes; the support-keeping step, which costs
  * nothing more, is always a candidate, so Q never rises.
  */
-import type { Vec } from "@secateur/core";
+import { type Vec, zeros } from "@secateur/core";
 import type { Support } from "./project.ts";
-import { gradientAt, type Point, pointAt, type RowModel, valueAt, vector } from "./row-model.ts";
+import { gradientAt, type Point, pointAt, type RowModel, valueAt } from "./row-model.ts";
 
 /** Weights that satisfy the constraint, with where they stand. */
 export interface Iterate {
@@ -35,28 +35,29 @@ const doublings = 6;
 /** One step from `current`; two products when the support stays, one more per trial else. Never increases Q. */
 export async function ihtStep(model: RowModel, current: Iterate, project: Projection): Promise<Iterate> {
   const { size, rows, dtype, scale, damping, kernels } = model;
-  const slope = vector(size, dtype);
+  const slope = zeros(size, dtype);
   await gradientAt(model, current.point, slope);
-  const h = vector(size, dtype);
+  const h = zeros(size, dtype);
   for (const j of current.support.columns) h[j] = slope[j]!;
-  const image = vector(rows, dtype);
+  const image = zeros(rows, dtype);
   await model.times(h, image);
   const steepness = kernels.dot(h, h);
   const bend = scale * kernels.dot(image, image) + damping * steepness;
   const best = bend > 0 ? steepness / bend : 0;
   const change = supportChangeStep(current, slope);
   const kept = keepSupport(model, current, { h, image, step: best });
-  if (best < change) return kept;
+  // Where nothing is to be gained on the support, only a swap is worth a trial.
+  if (steepness > 0 && best < change) return kept;
   let winner = kept.value < current.value ? kept : current;
   let step = change * (1 + 1e-4);
-  // At a stationary point of the support any step that swaps is worth a try; its natural length is the inverse curvature.
+  // A kept weight of 0 is swapped by any step; its natural length is the inverse curvature.
   if (!(step > 0)) step = best > 0 ? best / 2 ** (doublings - 1) : inverseCurvature(model, slope);
   let before = Number.POSITIVE_INFINITY;
   for (let trial = 0; trial < doublings && Number.isFinite(step); trial++, step *= 2) {
-    const moved = vector(size, dtype);
+    const moved = zeros(size, dtype);
     for (let j = 0; j < size; j++) moved[j] = current.w[j]! - step * slope[j]!;
     const support = project(moved);
-    const w = vector(size, dtype);
+    const w = zeros(size, dtype);
     for (const j of support.columns) w[j] = moved[j]!;
     const candidate = await iterateAt(model, w, support);
     if (candidate.value >= before) break;

@@ -1,15 +1,15 @@
 /**
  * Active-set iterative hard thresholding (CHITA, Benbaki et al. 2023, algorithm 1): steps on a small active set until they
- * stop paying, then one step on all weights; indices it brings in join the set; ends when none does. Departure: steps are
+ * stop paying, then one step on all weights; indices it brings in join the set; ends when that step does not pay. Departure: steps are
  * line-searched in the outer loop too, so no Lipschitz constant is estimated. Where a product with all of G is no dearer
  * than one with the gathered active columns (factored rows), the active set is everything.
  */
-import type { RunContext, SolveStatus, Vec } from "@secateur/core";
+import { type RunContext, type SolveStatus, type Vec, zeros } from "@secateur/core";
 import { type Iterate, ihtStep, iterateAt, type Projection } from "./iht-step.ts";
 import { type Support, union } from "./project.ts";
-import { type RowModel, restrict, vector } from "./row-model.ts";
+import { type RowModel, restrict } from "./row-model.ts";
 
-/** Limits of {@link iht}. */
+/** Limits of iterative hard thresholding. */
 export interface IhtOptions {
   /** Steps in all, >= 1; default 200. */
   readonly maxIterations?: number | undefined;
@@ -58,11 +58,14 @@ export async function iht(
   while (goOn) {
     if (active.length * model.rows < model.productCost) {
       const view = await activeView(model, active, project);
-      let inner = await view.enter(current);
-      do {
-        inner = await ihtStep(view.model, inner, view.project);
-      } while (await record(view.leave(inner)));
-      view.release();
+      try {
+        let inner = await view.enter(current);
+        do {
+          inner = await ihtStep(view.model, inner, view.project);
+        } while (await record(view.leave(inner)));
+      } finally {
+        view.release();
+      }
     }
     goOn = trace.length <= maxIterations && (await record(await ihtStep(model, current, project)));
     active = union(active, current.support.columns);
@@ -93,7 +96,7 @@ async function activeView(model: RowModel, active: Uint32Array, project: Project
     columns: columns.filter((column) => place[column]! >= 0).map((column) => place[column]!),
   });
   const outward = (values: Vec, rest: number): Vec => {
-    const out = vector(model.size, model.dtype).fill(rest);
+    const out = zeros(model.size, model.dtype).fill(rest);
     for (let s = 0; s < active.length; s++) out[active[s]!] = values[s]!;
     return out;
   };
@@ -103,13 +106,13 @@ async function activeView(model: RowModel, active: Uint32Array, project: Project
     // NaN outside the set: a weight there is not selected while another is left.
     project: (w) => inward(project(outward(w, Number.NaN))),
     enter({ w, support }) {
-      const values = vector(active.length, model.dtype);
+      const values = zeros(active.length, model.dtype);
       for (let s = 0; s < active.length; s++) values[s] = w[active[s]!]!;
       return iterateAt(inner, values, inward(support));
     },
     leave({ w: values, support, value, point }) {
       const w = outward(values, 0);
-      const d = vector(model.size, model.dtype);
+      const d = zeros(model.size, model.dtype);
       for (let j = 0; j < d.length; j++) d[j] = w[j]! - model.w0[j]!;
       const columns = support.columns.map((s) => active[s]!);
       return { w, value, point: { d, residual: point.residual }, support: { mask: support.mask, columns } };

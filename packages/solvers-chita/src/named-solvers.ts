@@ -1,5 +1,6 @@
 /** CHITA's parts as solvers of their own: each takes any feasible set and works with or without the first-order term. */
 import {
+  checkNumber,
   keptWeights,
   matrix,
   type Needs,
@@ -8,13 +9,14 @@ import {
   type Solver,
   type Updater,
   type Vec,
+  zeros,
 } from "@secateur/core";
-import { type BlockOptions, blockRefit } from "./block-refit.ts";
+import { type BlockOptions, blockRanges, blockRefit } from "./block-refit.ts";
 import { type CoordinateDescentOptions, coordinateDescent } from "./coordinate-descent.ts";
 import { type IhtOptions, iht } from "./iht.ts";
 import { bestSupport, type Support, squares } from "./project.ts";
 import { type RefitForm, refit } from "./refit.ts";
-import { restrict, rowModel, vector } from "./row-model.ts";
+import { rowModel, withRestricted } from "./row-model.ts";
 import { placeWeights, solutionFrom } from "./solution.ts";
 
 const needs: Needs = { curvature: ["factor"] };
@@ -26,14 +28,16 @@ export function startOf(problem: Problem): { w: Vec; support: Support } {
     return { w: warmStart.w.data, support: { mask: warmStart.mask, columns: keptWeights(units, warmStart.mask) } };
   }
   const support = bestSupport(problem, squares(w.data));
-  return { w: placeWeights(problem, support.columns, vector(support.columns.length, "f32")), support };
+  return { w: placeWeights(problem, support.columns, zeros(support.columns.length, "f32")), support };
 }
 
 /**
- * Active-set IHT with exact line search (Benbaki et al. 2023, algorithm 1). Its weights are the last iterate's; `chita`
- * goes on to the exact minimiser on the support.
+ * Active-set IHT with exact line search (Benbaki et al. 2023, algorithm 1). Its weights are the last iterate's; `ridgeRefit`
+ * on its mask gives the exact minimiser.
  */
 export function chitaIht(options: IhtOptions = {}): Solver {
+  checkNumber("chita.iht", "maxIterations", options.maxIterations ?? 1, { least: 1, whole: true });
+  checkNumber("chita.iht", "tolerance", options.tolerance ?? 0, { least: 0 });
   return {
     needs,
     async solve(problem, ctx) {
@@ -53,14 +57,16 @@ export function chitaIht(options: IhtOptions = {}): Solver {
 
 /** Coordinate descent on the largest magnitudes (with the first-order term: on the support IHT finds), to convergence. */
 export function chitaCd(options: CoordinateDescentOptions = {}): Solver {
+  checkNumber("chita.cd", "maxSweeps", options.maxSweeps ?? 0, { least: 0, whole: true });
+  checkNumber("chita.cd", "tolerance", options.tolerance ?? 0, { least: 0 });
   return {
     needs,
     async solve(problem, ctx) {
       const model = rowModel(problem, ctx.kernels);
       const { support } = await supportFor(problem, ctx);
-      const { model: inner, release } = await restrict(model, support.columns);
-      const { d, sweeps, converged, trace } = await coordinateDescent(inner, options, ctx);
-      release();
+      const { d, sweeps, converged, trace } = await withRestricted(model, support.columns, (inner) =>
+        coordinateDescent(inner, options, ctx),
+      );
       const status = converged ? "converged" : "max-iterations";
       const w = placeWeights(problem, support.columns, d);
       return solutionFrom(problem, { w, mask: support.mask, status, stats: { iterations: sweeps }, trace });
@@ -80,7 +86,7 @@ export function chitaBso(options: BsoOptions = {}): Solver {
     needs,
     async solve(problem, ctx) {
       const { support } = await supportFor(problem, ctx);
-      const { w, iterations, form } = await refitOn(problem, support, options, ctx);
+      const { w, iterations, form } = await refitOn({ problem, support, ...options }, ctx);
       const stats = { iterations: Math.max(1, iterations) };
       return solutionFrom(problem, { w, mask: support.mask, status: form === "cg" ? "converged" : "exact", stats });
     },
@@ -93,7 +99,7 @@ export function ridgeRefit(options: BsoOptions = {}): Updater {
     needs,
     async update(problem, mask, ctx) {
       const support = { mask, columns: keptWeights(problem.units, mask) };
-      const { w } = await refitOn(problem, support, options, ctx);
+      const { w } = await refitOn({ problem, support, ...options }, ctx);
       return matrix(1, w.length, w);
     },
   };
@@ -101,6 +107,7 @@ export function ridgeRefit(options: BsoOptions = {}): Updater {
 
 /** The block-wise back-solve on the largest magnitudes (with the first-order term: on the support IHT finds). */
 export function chitaBlock(options: BlockOptions = {}): Solver {
+  blockRanges([], options.blockSize ?? "layer"); // refuses a bad size before anything runs
   return {
     needs,
     async solve(problem, ctx) {
@@ -120,9 +127,11 @@ async function supportFor(problem: Problem, ctx: RunContext): Promise<{ support:
   return { support: { mask, columns: keptWeights(problem.units, mask) } };
 }
 
-async function refitOn(problem: Problem, support: Support, options: BsoOptions, ctx: RunContext) {
-  const { model, release } = await restrict(rowModel(problem, ctx.kernels), support.columns);
-  const { d, iterations, form } = await refit(model, { form: options.form ?? "auto" });
-  release();
-  return { w: placeWeights(problem, support.columns, d), iterations, form };
+async function refitOn(
+  { problem, support, form = "auto" }: { problem: Problem; support: Support } & BsoOptions,
+  ctx: RunContext,
+): Promise<{ w: Vec; iterations: number; form: RefitForm }> {
+  const model = rowModel(problem, ctx.kernels);
+  const found = await withRestricted(model, support.columns, (inner) => refit(inner, { form }, ctx));
+  return { w: placeWeights(problem, support.columns, found.d), iterations: found.iterations, form: found.form };
 }

@@ -21,7 +21,8 @@ const fisherRows = 1000;
 /** The plan of {@link chita}. Never looks at data. */
 export function chitaPlan(situation: RunSituation): RunPlan {
   const { sparsity, stages: asked, prunable } = situation;
-  const rising = 1 + Math.max(0, Math.ceil(Math.log(firstKept / Math.max(1 - sparsity, 1 / prunable)) / Math.log(stageRatio)));
+  const rising =
+    1 + Math.max(0, Math.ceil(Math.log(firstKept / Math.max(1 - sparsity, 1 / prunable)) / Math.log(stageRatio)));
   const total = asked ?? rising + Math.max(leastTargetStages, rising);
   const targetStages = total === 1 ? 0 : asked === undefined ? total - rising : Math.floor(total / 2);
   const stages = total - targetStages;

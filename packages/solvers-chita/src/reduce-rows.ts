@@ -2,9 +2,9 @@
  * Fewer rows, same Q: when n > p only G'G matters, so G is replaced by the p x p triangle R with R'R = scale G'G (plus a
  * diagonal at rounding level, which makes R exist for dependent columns), and the offset by R^-T (scale G'offset).
  */
-import { matrix, type Vec } from "@secateur/core";
+import { matrix, type Vec, zeros } from "@secateur/core";
 import { singularRefit } from "./errors.ts";
-import { type RowModel, vector } from "./row-model.ts";
+import type { RowModel } from "./row-model.ts";
 
 /** Relative to the mean diagonal entry: below the rounding of the f64 product G'G itself. */
 const jitter = 1e-12;
@@ -14,7 +14,7 @@ export async function reduceRows(model: RowModel): Promise<RowModel> {
   const { rows, size, scale, kernels, dtype } = model;
   if (rows <= size || size === 0) return model;
   const G = matrix(rows, size, new Float64Array(rows * size));
-  const gathered = vector(rows * size, dtype);
+  const gathered = zeros(rows * size, dtype);
   await model.gather!(
     Uint32Array.from({ length: size }, (_, j) => j),
     gathered,
@@ -28,7 +28,7 @@ export async function reduceRows(model: RowModel): Promise<RowModel> {
   const pivot = kernels.cholesky(H);
   if (pivot >= 0) throw singularRefit(pivot, model.damping);
   // L L' = H: R = L'. Stored as rows: row i of R is column i of L.
-  const R = matrix(size, size, vector(size * size, dtype));
+  const R = matrix(size, size, zeros(size * size, dtype));
   for (let i = 0; i < size; i++) for (let j = i; j < size; j++) R.data[i * size + j] = H.data[j * size + i]!;
   let offset: Vec | undefined;
   let lost = 0;
@@ -38,7 +38,7 @@ export async function reduceRows(model: RowModel): Promise<RowModel> {
     kernels.gemv({ a: G, transpose: true, x: old, out: image, alpha: scale });
     kernels.triangularSolve({ l: H, b: matrix(size, 1, image) });
     lost = 0.5 * (scale * kernels.dot(old, old) - kernels.dot(image, image));
-    offset = vector(size, dtype);
+    offset = zeros(size, dtype);
     offset.set(image);
   }
   const norms = model.columnNormsSquared();
@@ -54,7 +54,7 @@ export async function reduceRows(model: RowModel): Promise<RowModel> {
     transposeTimes: (u, out) => kernels.gemv({ a: R, transpose: true, x: u, out }),
     gather: (columns, out) => kernels.gatherColumns(R, columns, matrix(size, columns.length, out)),
     rowGram() {
-      const gram = matrix(size, size, vector(size * size, dtype));
+      const gram = matrix(size, size, zeros(size * size, dtype));
       kernels.gram({ a: R, out: gram });
       return gram;
     },

@@ -6,9 +6,8 @@
  * Maximised by L-BFGS preconditioned with I + A A'/lambda (the curvature of phi when everything is kept), with a line
  * search along which V is linear, so that a step costs two products whatever the number of trial lengths.
  */
-import type { Kernels, Mat, RunContext, Vec } from "@secateur/core";
+import { type Kernels, type Mat, type RunContext, type Vec, zeros } from "@secateur/core";
 import { cappedSelection, kthLargest } from "./capped-selection.ts";
-import { vector } from "./row-model.ts";
 import { type RowSpace, solveFactored, times, transposeTimes, wantedWeights } from "./row-space.ts";
 
 /** Where the ascent ended. */
@@ -53,10 +52,12 @@ export async function solveRelaxation(
   // The dense optimum already has no more than k weights: nothing has to be chosen.
   if (floor <= 0) return { wanted: V, lowerBound: Number.NEGATIVE_INFINITY, iterations: 0 };
   const width = smoothing * floor;
-  const z = vector(size, model.dtype);
+  // From the value of phi to Q.
+  const toQ = model.constant - (model.gradient ? kernels.dot(model.gradient, model.w0) : 0);
+  const z = zeros(size, model.dtype);
   const energy = 0.5 * lambda * kernels.dot(model.w0, model.w0);
   const quadratic = (x: Float64Array): number => -0.5 * kernels.dot(x, x) - kernels.dot(x, target) + energy;
-  const q = vector(size, model.dtype);
+  const q = zeros(size, model.dtype);
   let guess = floor;
   const choose = (at: Vec): number => {
     kernels.multiply(at, at, q);
@@ -82,12 +83,12 @@ export async function solveRelaxation(
     const direction = ascentDirection(g, pairs, (x) => solveFactored(preconditioner, x, kernels));
     const initialSlope = kernels.dot(g, direction);
     if (!(initialSlope > 0)) break;
-    const dV = vector(size, model.dtype);
+    const dV = zeros(size, model.dtype);
     await transposeTimes(space, direction, dV);
     for (let j = 0; j < size; j++) dV[j] = -dV[j]! / lambda;
     const linear = -kernels.dot(u, direction) - kernels.dot(target, direction);
     const bend = kernels.dot(direction, direction);
-    const moved = vector(size, model.dtype);
+    const moved = zeros(size, model.dtype);
     const step = lineSearch(initialSlope, (t) => {
       for (let j = 0; j < size; j++) moved[j] = V[j]! + t * dV[j]!;
       choose(moved);
@@ -104,13 +105,12 @@ export async function solveRelaxation(
     [u, g] = [next, nextSlope];
     lowerBound = Math.max(lowerBound, bound(V, u));
     iterations++;
-    await ctx.tick({ task: "solve", done: iterations, values: { lowerBound } });
+    await ctx.tick({ task: "solve", done: iterations, values: { lowerBound: lowerBound + toQ } });
     const gain = nextValue - value;
     value = nextValue;
     if (gain <= tolerance * (value - start)) break;
   }
-  const shift = model.gradient ? kernels.dot(model.gradient, model.w0) : 0;
-  return { wanted: V, lowerBound: lowerBound - shift + model.constant, iterations };
+  return { wanted: V, lowerBound: lowerBound + toQ, iterations };
 }
 
 /** The u of the dense minimiser: (I + A A'/lambda) u = A v - y = -A g / lambda + offset. */

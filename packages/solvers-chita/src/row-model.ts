@@ -4,6 +4,7 @@
  * so that fixing some weights (the pruned ones at zero) leaves a smaller problem of the same form.
  */
 import {
+  assertNeeds,
   type Dtype,
   dtypeOf,
   type FactorView,
@@ -12,8 +13,9 @@ import {
   matrix,
   type Problem,
   type Vec,
+  zeros,
 } from "@secateur/core";
-import { onlyOneRow } from "./errors.ts";
+import { onlyOneRow, sizesDiffer } from "./errors.ts";
 
 /** A quadratic model of the loss around w0. */
 export interface RowModel {
@@ -58,7 +60,10 @@ export interface Products {
 
 /** Poses a problem as a row model, in the dtype of its weights. @throws ERR_INCOMPATIBLE for more than one row of weights */
 export function rowModel(problem: Problem, kernels: Kernels): RowModel {
+  assertNeeds("chita", { curvature: ["factor"] }, problem);
   if (problem.w.rows !== 1) throw onlyOneRow(problem.id, problem.w.rows);
+  const sizes = [problem.curvature.dim, problem.gradient?.data.length ?? problem.w.cols];
+  if (sizes.some((size) => size !== problem.w.cols)) throw sizesDiffer(problem.id, problem.w.cols, sizes);
   const view = problem.curvature.factor!();
   const dtype = dtypeOf(problem.w.data);
   return {
@@ -87,7 +92,7 @@ function productsOf({ productCost, times, transposeTimes, release }: FactorView 
 }
 
 async function gatherFrom(view: FactorView, columns: Uint32Array, out: Vec): Promise<void> {
-  const data = dtypeOf(out) === view.dtype ? out : vector(out.length, view.dtype);
+  const data = dtypeOf(out) === view.dtype ? out : zeros(out.length, view.dtype);
   await view.columns!(columns, matrix(view.rows, columns.length, data));
   if (data !== out) out.set(data);
 }
@@ -115,7 +120,7 @@ export async function restrict(model: RowModel, columns: Uint32Array): Promise<R
   const outside = model.w0.slice();
   for (const j of columns) outside[j] = 0;
   for (let j = 0; j < outside.length; j++) outside[j] = -outside[j]!;
-  const offset = vector(rows, dtype);
+  const offset = zeros(rows, dtype);
   await model.times(outside, offset);
   if (model.offset) kernels.axpy(1, model.offset, offset);
   const { release, ...products } = await narrowed(model, columns);
@@ -132,6 +137,20 @@ export async function restrict(model: RowModel, columns: Uint32Array): Promise<R
     },
     release,
   };
+}
+
+/** Runs `work` on the model over the columns, all others pruned, and frees what it took, also when it throws. */
+export async function withRestricted<T>(
+  model: RowModel,
+  columns: Uint32Array,
+  work: (inner: RowModel) => T | Promise<T>,
+): Promise<T> {
+  const { model: inner, release } = await restrict(model, columns);
+  try {
+    return await work(inner);
+  } finally {
+    release();
+  }
 }
 
 /** The parts of a model that only have to be looked up for some of its weights. No offset, no gradient. */
@@ -173,7 +192,7 @@ export async function narrowed(model: RowModel, columns: Uint32Array): Promise<P
     };
   }
   if (narrow) return narrow(columns);
-  const full = vector(size, dtype);
+  const full = zeros(size, dtype);
   return {
     productCost: model.productCost,
     times(x, out) {
@@ -215,9 +234,9 @@ export interface Point {
 
 /** The point of weights w [p]. One product with G. */
 export async function pointAt(model: RowModel, w: Vec): Promise<Point> {
-  const d = vector(model.size, model.dtype);
+  const d = zeros(model.size, model.dtype);
   for (let j = 0; j < d.length; j++) d[j] = w[j]! - model.w0[j]!;
-  const residual = vector(model.rows, model.dtype);
+  const residual = zeros(model.rows, model.dtype);
   await model.times(d, residual);
   if (model.offset) model.kernels.axpy(1, model.offset, residual);
   return { d, residual };
@@ -235,11 +254,6 @@ export async function gradientAt(model: RowModel, { d, residual }: Point, out: V
   const { scale, damping, gradient } = model;
   await model.transposeTimes(residual, out);
   for (let j = 0; j < out.length; j++) out[j] = scale * out[j]! + damping * d[j]! + (gradient ? gradient[j]! : 0);
-}
-
-/** A zero vector. */
-export function vector(length: number, dtype: Dtype): Vec {
-  return dtype === "f64" ? new Float64Array(length) : new Float32Array(length);
 }
 
 function inDtype(values: Vec, dtype: Dtype): Vec {

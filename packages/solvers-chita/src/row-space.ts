@@ -5,8 +5,8 @@
  * wants to be V_j = v_j - (A'u)_j / lambda, and keeping it gains lambda/2 V_j^2. So a p-dimensional choice becomes a
  * concave problem in n numbers. The exact minimiser on a support S solves (I + A_S A_S' / lambda) u = A_S v_S - y.
  */
-import { type Kernels, type Mat, matrix, type Vec } from "@secateur/core";
-import { columnGram, type RowModel, vector } from "./row-model.ts";
+import { type Kernels, type Mat, matrix, type Vec, zeros } from "@secateur/core";
+import { columnGram, type RowModel } from "./row-model.ts";
 
 /** A row model and what its dual needs. */
 export interface RowSpace {
@@ -16,28 +16,27 @@ export interface RowSpace {
   readonly rows: number;
   /** p */
   readonly size: number;
-  /** The damping, or a floor far below rounding where that is 0. */
+  /** The damping, or the floor where that is higher. */
   readonly lambda: number;
   /** v [p] */
   readonly wanted: Vec;
   /** y [n] */
   readonly target: Float64Array;
-  /** Products so far, with A or A'. */
-  products: number;
 }
 
-/** Damping below this fraction of the mean squared row norm is raised to it: it changes Q by less than f32 rounding does. */
-const dampingFloor = 1e-8;
-
-/** Sets the stage. One product. */
-export async function rowSpace(model: RowModel): Promise<RowSpace> {
+/**
+ * Sets the stage. One product.
+ *
+ * @param floor - damping below this fraction of the mean squared row norm is raised to it
+ */
+export async function rowSpace(model: RowModel, floor: number): Promise<RowSpace> {
   const { rows, size, scale, gradient, w0, dtype, kernels } = model;
   const norms = model.columnNormsSquared();
   const trace = scale * norms.reduce((sum, norm) => sum + norm, 0);
-  const lambda = Math.max(model.damping, (dampingFloor * trace) / rows) || 1;
-  const wanted = vector(size, dtype);
+  const lambda = Math.max(model.damping, (floor * trace) / rows) || 1;
+  const wanted = zeros(size, dtype);
   for (let j = 0; j < size; j++) wanted[j] = w0[j]! - (gradient ? gradient[j]! / lambda : 0);
-  const space: RowSpace = { model, kernels, rows, size, lambda, wanted, target: new Float64Array(rows), products: 0 };
+  const space: RowSpace = { model, kernels, rows, size, lambda, wanted, target: new Float64Array(rows) };
   await times(space, w0, space.target);
   if (model.offset) for (let i = 0; i < rows; i++) space.target[i]! -= Math.sqrt(scale) * model.offset[i]!;
   return space;
@@ -46,71 +45,75 @@ export async function rowSpace(model: RowModel): Promise<RowSpace> {
 /** out [n] = A x */
 export async function times(space: RowSpace, x: Vec, out: Float64Array): Promise<void> {
   const { model, rows } = space;
-  const product = vector(rows, model.dtype);
+  const product = zeros(rows, model.dtype);
   await model.times(x, product);
   const root = Math.sqrt(model.scale);
   for (let i = 0; i < rows; i++) out[i] = root * product[i]!;
-  space.products++;
 }
 
 /** out [p] = A'u */
 export async function transposeTimes(space: RowSpace, u: Float64Array, out: Vec): Promise<void> {
   const { model, rows } = space;
   const root = Math.sqrt(model.scale);
-  const scaled = vector(rows, model.dtype);
+  const scaled = zeros(rows, model.dtype);
   for (let i = 0; i < rows; i++) scaled[i] = root * u[i]!;
   await model.transposeTimes(scaled, out);
-  space.products++;
 }
 
 /** V = v - A'u / lambda [p]. One product. */
 export async function wantedWeights(space: RowSpace, u: Float64Array): Promise<Vec> {
   const { size, lambda, wanted, model } = space;
-  const V = vector(size, model.dtype);
+  const V = zeros(size, model.dtype);
   await transposeTimes(space, u, V);
   for (let j = 0; j < size; j++) V[j] = wanted[j]! - V[j]! / lambda;
   return V;
 }
 
-/** A_S [n, columns.length] in f64, in kernel memory. */
-export async function columnsOf(space: RowSpace, columns: Uint32Array): Promise<Mat> {
+/** Writes A_S into out [n, columns.length], f64. */
+export async function writeColumns(space: RowSpace, columns: Uint32Array, out: Vec): Promise<void> {
   const { rows, model } = space;
-  const gathered = vector(rows * columns.length, model.dtype);
+  const gathered = zeros(rows * columns.length, model.dtype);
   await model.gather!(columns, gathered);
   const root = Math.sqrt(model.scale);
-  return matrix(
-    rows,
-    columns.length,
-    Float64Array.from(gathered, (value) => root * value),
-  );
+  for (let i = 0; i < gathered.length; i++) out[i] = root * gathered[i]!;
 }
 
-/** I + A A' / lambda over all columns [n, n] f64, in kernel memory. */
-export async function fullGram(space: RowSpace): Promise<Mat> {
+/** Writes I + A A' / lambda over all columns into out [n, n], f64. */
+export async function writeFullGram(space: RowSpace, out: Mat): Promise<void> {
   const gram = await space.model.rowGram!();
-  return regularised(space, gram.data);
+  writeRegularised(space, gram.data, out);
+  space.kernels.free(gram.data);
 }
 
-/** I + A_S A_S' / lambda [n, n] f64, in time n^2 min(|S|, p - |S|). */
-export async function supportGram(space: RowSpace, columns: Uint32Array): Promise<Mat> {
-  const { size } = space;
-  if (columns.length <= size / 2) return regularised(space, (await columnGram(space.model, columns)).data);
-  const kept = new Uint8Array(size);
-  for (const j of columns) kept[j] = 1;
+/** Writes I + A_S A_S' / lambda into out [n, n], f64, in time n^2 min(|S|, p - |S|). */
+export async function writeSupportGram(space: RowSpace, columns: Uint32Array, out: Mat): Promise<void> {
+  const { size, kernels, model } = space;
+  const few = columns.length <= size / 2;
+  const part = await columnGram(model, few ? columns : complement(columns, size));
+  if (few) writeRegularised(space, part.data, out);
+  else {
+    const all = await model.rowGram!();
+    kernels.axpy(-1, part.data, all.data);
+    writeRegularised(space, all.data, out);
+    kernels.free(all.data);
+  }
+  kernels.free(part.data);
+}
+
+/** The indices below `size` that are not in `columns`. */
+function complement(columns: Uint32Array, size: number): Uint32Array {
+  const inside = new Uint8Array(size);
+  for (const j of columns) inside[j] = 1;
   const rest = new Uint32Array(size - columns.length);
   let place = 0;
-  for (let j = 0; j < size; j++) if (kept[j] === 0) rest[place++] = j;
-  const [all, pruned] = [await space.model.rowGram!(), await columnGram(space.model, rest)];
-  space.kernels.axpy(-1, pruned.data, all.data);
-  return regularised(space, all.data);
+  for (let j = 0; j < size; j++) if (inside[j] === 0) rest[place++] = j;
+  return rest;
 }
 
-function regularised({ rows, model, lambda, kernels }: RowSpace, gram: Vec): Mat {
-  const out = matrix(rows, rows, kernels.alloc(rows * rows, "f64"));
+function writeRegularised({ rows, model, lambda }: RowSpace, gram: Vec, out: Mat): void {
   const factor = model.scale / lambda;
   for (let i = 0; i < gram.length; i++) out.data[i] = factor * gram[i]!;
   for (let i = 0; i < rows; i++) out.data[i * rows + i]! += 1;
-  return out;
 }
 
 /** x := M^-1 x through the Cholesky factor L of M, in place. */

@@ -8,20 +8,10 @@
  *            pruned weights in, by g_j^2 / M_j (the decrease of Q along coordinate j), re-fit, then shrink in one round.
  * In the spirit of CHITA++ (Benbaki et al. 2023, section 4), with pruning and re-fitting interleaved inside a stage.
  */
-import type { Constraint, Problem, RunContext, Solution, Vec } from "@secateur/core";
+import { type Constraint, type Problem, type RunContext, type Solution, type Vec, zeros } from "@secateur/core";
 import { bestSupport, type Support } from "./project.ts";
 import { refit } from "./refit.ts";
-import {
-  gradientAt,
-  narrowed,
-  overColumns,
-  pick,
-  pointAt,
-  type RowModel,
-  rowModel,
-  valueAt,
-  vector,
-} from "./row-model.ts";
+import { gradientAt, narrowed, overColumns, pick, pointAt, type RowModel, rowModel, valueAt } from "./row-model.ts";
 import { solutionFrom } from "./solution.ts";
 
 /** How many times fewer weights a round keeps, and how long it re-fits: chosen on held-out training data of MNIST. */
@@ -53,17 +43,17 @@ export async function shrinkPath(problem: Problem, ctx: RunContext): Promise<Sol
   const atTarget = walker.columns.length <= keep;
   if (atTarget && growth > 0) {
     const candidates = await grow(model, walker, { count: Math.max(1, Math.floor(growth * keep)), problem });
-    walker = await refitOn(model, { ...walker, columns: candidates }, swapIterations);
+    walker = await walkOn(model, { ...walker, columns: candidates }, swapIterations, ctx);
   }
   const rounds = atTarget ? [constraint] : shrinking(constraint, walker.columns.length / Math.max(1, keep));
   let support: Support | undefined;
   const trace: number[] = [];
   for (const [index, wider] of rounds.entries()) {
     support = bestSupport({ units: problem.units, constraint: wider }, saliency(model, walker.u));
-    const u = vector(model.size, model.dtype);
+    const u = zeros(model.size, model.dtype);
     for (const j of support.columns) u[j] = walker.u[j]!;
     const fit = index < rounds.length - 1 ? roundIterations : lastIterations;
-    walker = await refitOn(model, { ...walker, u, columns: support.columns }, atTarget ? swapIterations : fit);
+    walker = await walkOn(model, { ...walker, u, columns: support.columns }, atTarget ? swapIterations : fit, ctx);
     trace.push(walker.value);
     await ctx.tick({ task: "solve", done: index + 1, total: rounds.length, values: { objective: trace[index]! } });
   }
@@ -88,7 +78,7 @@ function shrinking(constraint: Constraint, excess: number): readonly Constraint[
 /** M_j u_j^2, and below everything where u is 0: such a weight is taken only when nothing else is left. */
 function saliency({ columnNormsSquared, scale, damping, size, dtype }: RowModel, u: Vec): Vec {
   const norms = columnNormsSquared();
-  const score = vector(size, dtype);
+  const score = zeros(size, dtype);
   for (let j = 0; j < size; j++) score[j] = u[j] === 0 ? -1 : (scale * norms[j]! + damping) * u[j]! ** 2;
   return score;
 }
@@ -100,10 +90,10 @@ async function grow(
   spec: { count: number; problem: Problem },
 ): Promise<Uint32Array> {
   const { size, scale, damping, dtype, kernels } = model;
-  const slope = vector(size, dtype);
+  const slope = zeros(size, dtype);
   await gradientAt(model, await pointAt(model, u), slope);
   const norms = model.columnNormsSquared();
-  const score = vector(size, dtype);
+  const score = zeros(size, dtype);
   const eligible = spec.problem.constraint.count?.eligible;
   for (let j = 0; j < size; j++) {
     const bend = scale * norms[j]! + damping;
@@ -115,16 +105,15 @@ async function grow(
 }
 
 /** A few conjugate-gradient steps on Q over the columns, from u. */
-async function refitOn(model: RowModel, walker: Walker, maxIterations: number): Promise<Walker> {
+async function walkOn(model: RowModel, walker: Walker, maxIterations: number, ctx: RunContext): Promise<Walker> {
   const { u, columns } = walker;
-  if (columns.length === 0) return walker;
-  const slope = vector(model.size, model.dtype);
   const point = await pointAt(model, u);
+  if (columns.length === 0) return { ...walker, value: valueAt(model, point) };
+  const slope = zeros(model.size, model.dtype);
   await gradientAt(model, point, slope);
   const { release, ...products } = await narrowed(model, columns);
   const inner: RowModel = { ...overColumns(model, columns), ...products, gradient: pick(slope, columns) };
-  const { d, iterations } = await refit(inner, { form: "cg", tolerance, maxIterations });
-  release();
+  const { d, iterations } = await refit(inner, { form: "cg", tolerance, maxIterations }, ctx).finally(release);
   // At every iterate of conjugate gradients from 0, d'Hd = -slope'd: Q falls by half of slope'd, without a product.
   const value = valueAt(model, point) + 0.5 * model.kernels.dot(inner.gradient!, d);
   const moved = u.slice();

@@ -8,8 +8,13 @@ import {
   type SolveStatus,
   type Vec,
 } from "@secateur/core";
+import { overflow } from "./errors.ts";
 
-/** A solution of a one-row problem from its weights; the objective is recomputed in f64 from the problem itself. */
+/**
+ * A solution of a one-row problem from its weights; the objective is recomputed in f64 from the problem itself.
+ *
+ * @throws ERR_OVERFLOW when it is not finite
+ */
 export async function solutionFrom(
   problem: Problem,
   found: {
@@ -22,10 +27,12 @@ export async function solutionFrom(
 ): Promise<Solution> {
   const w = matrix(1, problem.w.cols, found.w);
   const { mask, status, stats } = found;
+  const value = await objective(problem, w);
+  if (!Number.isFinite(value)) throw overflow(problem.id);
   return {
     w,
     mask,
-    objective: await objective(problem, w),
+    objective: value,
     status,
     stats,
     ...(found.trace ? { trace: found.trace } : {}),

@@ -19,7 +19,7 @@ export interface PoolSupport {
 export interface SearchOptions {
   /** Swaps during which a swapped weight stays put. */
   readonly tenure: number;
-  /** Uphill swaps in a row before giving up. */
+  /** Swaps that are not downhill before giving up; counted anew at every new best. */
   readonly misses: number;
   /** Swaps in all. */
   readonly maxSwaps: number;

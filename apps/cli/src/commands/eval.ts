@@ -29,7 +29,7 @@ export function addEvalCommand(program: Command, terminal: Terminal): void {
     .command("eval")
     .summary("measure a network's accuracy")
     .description("Measure accuracy (percent) and mean cross-entropy (nats) on the test split.")
-    .argument("<model>", "checkpoint (.safetensors)");
+    .argument("<model>", "checkpoint (safetensors or PyTorch)");
   command.optionsGroup("What to evaluate:");
   addDataFlags(command, "its test split is used");
   addArchFlag(command);
@@ -46,7 +46,11 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
   const paths = (path: string) => absolutePath(terminal, path);
   const data = mapDataPaths(flags.data, paths);
   const { document, text } = await withSession({ flags, terminal, overwrite: false }, async (session) => {
-    const { network, architecture } = await openModel({ path: paths(spec.model), arch: flags.arch });
+    const { network, architecture } = await openModel({
+      path: paths(spec.model),
+      arch: flags.arch,
+      onEvent: session.onEvent,
+    });
     const { classes } = network.spec;
     const { test } = await openData({ data, normalize: flags.normalize, classes });
     const evaluation = await network.evaluate(test, session.context());

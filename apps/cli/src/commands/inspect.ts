@@ -21,6 +21,8 @@ interface InspectFlags {
 interface InspectDocument {
   readonly format: string;
   readonly metadata: Readonly<Record<string, string>>;
+  /** What was left out of the file or changed. */
+  readonly notes?: readonly string[];
   readonly tensors: readonly {
     readonly name: string;
     readonly shape: readonly number[];
@@ -48,7 +50,7 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
     .command("inspect")
     .summary("show what a checkpoint holds")
     .description("Show a checkpoint's tensors, their zeros, and its size as it is and compressed.")
-    .argument("<model>", "checkpoint (.safetensors)");
+    .argument("<model>", "checkpoint (safetensors or PyTorch)");
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", examples).action(async (model: string) => {
     const flags = command.opts<InspectFlags>();
@@ -66,9 +68,10 @@ async function inspect(path: string, signal: AbortSignal): Promise<InspectDocume
   const size = tensors.reduce((sum, tensor) => sum + tensor.size, 0);
   const zeros = tensors.reduce((sum, tensor) => sum + tensor.zeros, 0);
   const { gzipBytes, brotliBytes } = await compressedSizes(bytes, signal);
-  const { format, metadata } = checkpoint;
+  const { format, metadata, notes } = checkpoint;
+  const about = { format, metadata, ...(notes === undefined ? {} : { notes }) };
   const sparsity = size === 0 ? 0 : zeros / size;
-  return { format, metadata, tensors, size, zeros, sparsity, bytes: bytes.length, gzipBytes, brotliBytes, sha256 };
+  return { ...about, tensors, size, zeros, sparsity, bytes: bytes.length, gzipBytes, brotliBytes, sha256 };
 }
 
 function countZeros(tensor: NamedTensor): number {
@@ -150,5 +153,6 @@ function inspectText(document: InspectDocument): string {
   );
   const metadata = Object.entries(document.metadata).map(([key, value]) => `${plainText(key)}: ${plainText(value)}\n`);
   const sizes = `${document.format}, ${formatBytes(document.bytes)}; gzip ${formatBytes(document.gzipBytes)}, brotli ${formatBytes(document.brotliBytes)}\n`;
-  return [sizes, table, ...(metadata.length > 0 ? [metadata.join("")] : [])].join("\n");
+  const notes = (document.notes ?? []).map((note) => `${plainText(note)}\n`);
+  return [sizes, table, ...[metadata.join(""), notes.join("")].filter((part) => part !== "")].join("\n");
 }

@@ -43,7 +43,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
     .command("prune")
     .summary("remove weights from a trained network and re-fit the rest")
     .description("Remove weights from a trained network, re-fit the rest, and measure what that costs.");
-  command.argument("[model]", "checkpoint to prune (.safetensors); with --recipe it may be left out");
+  command.argument("[model]", "checkpoint to prune (safetensors or PyTorch); with --recipe it may be left out");
   if (!spec) return;
   command.optionsGroup("What to prune:");
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");

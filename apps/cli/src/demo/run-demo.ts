@@ -41,7 +41,11 @@ export async function runDemo(spec: DemoSpec): Promise<void> {
   await writeFileAtomic(join(folder, ".gitignore"), "*\n", { overwrite: true });
   const found = await Promise.all(solvers.map((name) => findSolver(name, terminal.cwd)));
   const { before, runs } = await withSession({ flags: {}, terminal, overwrite: true }, async (session) => {
-    const { network, architecture } = await openModel({ path: bundledModel, arch: undefined });
+    const { network, architecture } = await openModel({
+      path: bundledModel,
+      arch: undefined,
+      onEvent: session.onEvent,
+    });
     const data = await openData({ data: "mnist", normalize: undefined, classes: network.spec.classes });
     const dense = await network.evaluate(data.test, session.context());
     const done: ReportRun[] = [];
@@ -73,7 +77,11 @@ async function pruneOnce(spec: {
 }): Promise<ReportRun> {
   const { solver: found, sparsity, data, folder, session } = spec;
   const { entry } = found;
-  const { network, architecture, metadata } = await openModel({ path: bundledModel, arch: undefined });
+  const { network, architecture, metadata } = await openModel({
+    path: bundledModel,
+    arch: undefined,
+    onEvent: session.onEvent,
+  });
   const solver = entry.create((await resolveOptions(entry, {})) as never);
   const dense = await network.evaluate(data.test, session.context());
   const { train } = data;

@@ -56,7 +56,7 @@ export async function planOutputs(spec: {
 }
 
 function defaultOutput({ model, solver, sparsity }: { model: string; solver: string; sparsity: number }): string {
-  const stem = basename(model).replace(/\.(safetensors|pt|pth|ckpt|json|onnx)$/i, "");
+  const stem = basename(model).replace(/\.(safetensors|ckpt|json|onnx|pth?(\.tar)?)$/i, "");
   // A solver may be named after a package, "@scope/name".
   const method = solver.replace(/[^\w.-]+/g, "-").replace(/^-/, "");
   return join(dirname(model), `${stem}.${method}-${sparsity}.safetensors`);

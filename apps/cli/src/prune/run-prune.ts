@@ -62,7 +62,7 @@ async function pruneInSession(spec: {
   session: Session;
 }): Promise<PruneDocument> {
   const { call, settings, outputs, session } = spec;
-  const model = await openModel({ path: settings.model, arch: settings.arch });
+  const model = await openModel({ path: settings.model, arch: settings.arch, onEvent: session.onEvent });
   noteArchitecture(model, session);
   const draft = portableRecipe(recipeOf({ settings, model, session }), outputs.recipe);
   const outcome = await measure({ call, settings, outputs, session, model, run: runIdentity(draft) });

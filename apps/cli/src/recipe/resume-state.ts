@@ -4,6 +4,7 @@ import { decodeSafetensors, encodeSafetensors, readFileBytes, toFloat32, writeFi
 import { badState } from "../errors.ts";
 
 const tensorName = "secateur.weights";
+const maskName = "secateur.mask";
 const metadataKey = "secateur.state";
 
 interface StateHeader {
@@ -23,10 +24,13 @@ interface StateHeader {
  * @param run - identifies model, data and method; the same text must be given to read it back
  */
 export async function writeState(path: string, state: RunState, run: string): Promise<void> {
-  const { stage, fingerprint, reports, weights } = state;
+  const { stage, fingerprint, reports, weights, mask } = state;
   const header: StateHeader = { version: 1, stage, fingerprint, run, reports };
   const bytes = encodeSafetensors({
-    tensors: [{ name: tensorName, dtype: "f32", shape: [weights.length], data: weights }],
+    tensors: [
+      { name: tensorName, dtype: "f32", shape: [weights.length], data: weights },
+      { name: maskName, dtype: "u8", shape: [mask.length], data: mask },
+    ],
     metadata: { [metadataKey]: JSON.stringify(header) },
   });
   await writeFileAtomic(path, bytes, { overwrite: true });
@@ -41,11 +45,14 @@ export async function readState(path: string, run: string): Promise<RunState> {
   const { tensors, metadata } = decodeSafetensors(await readFileBytes(path), path);
   const weights = tensors.find((tensor) => tensor.name === tensorName);
   const header = parseHeader(metadata[metadataKey]);
-  if (weights === undefined || header === undefined) throw badState(path, "this file is not the state of a run");
+  const mask = tensors.find((tensor) => tensor.name === maskName);
+  if (weights === undefined || mask?.dtype !== "u8" || header === undefined)
+    throw badState(path, "this file is not the state of a run");
   if (header.run !== run) throw badState(path, `the saved state is of another run: ${differences(header.run, run)}`);
   return {
     stage: header.stage,
     weights: toFloat32(weights),
+    mask: mask.data.slice(),
     fingerprint: header.fingerprint,
     reports: header.reports,
   };

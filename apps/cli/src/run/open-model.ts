@@ -1,5 +1,6 @@
 /** A checkpoint file as a network that can be evaluated, pruned and saved again. */
 import { createHash } from "node:crypto";
+import type { RunEvent } from "@secateur/core";
 import { assertFiniteTensors, type Checkpoint, decodeCheckpoint, readFileBytes, toFloat32 } from "@secateur/formats";
 import { createNetwork, type Network } from "@secateur/nn";
 import { type ResolvedArchitecture, resolveArchitecture } from "./architectures.ts";
@@ -21,12 +22,18 @@ export interface OpenedModel {
  *
  * @param spec.path - absolute
  * @param spec.arch - what --arch says
+ * @param spec.onEvent - told what the user should know of how the file was read
  * @throws the file errors of formats, ERR_ARCHITECTURE, ERR_UNKNOWN_NAME, ERR_WEIGHTS_MISMATCH, ERR_NOT_FINITE
  */
-export async function openModel(spec: { path: string; arch: string | undefined }): Promise<OpenedModel> {
-  const { path, arch } = spec;
+export async function openModel(spec: {
+  path: string;
+  arch: string | undefined;
+  onEvent: (event: RunEvent) => void;
+}): Promise<OpenedModel> {
+  const { path, arch, onEvent } = spec;
   const { checkpoint, sha256 } = await readModelFile(path);
-  const { tensors, metadata } = checkpoint;
+  const { tensors, metadata, notes = [] } = checkpoint;
+  for (const note of notes) onEvent({ type: "note", level: "info", code: "checkpoint", message: `${path}: ${note}` });
   const architecture = resolveArchitecture({ flag: arch, path, tensors, metadata });
   assertFiniteTensors(tensors, path);
   const weights = tensors.map((tensor) => ({ name: tensor.name, shape: tensor.shape, data: toFloat32(tensor) }));

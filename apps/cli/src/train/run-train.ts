@@ -10,7 +10,7 @@ import { mapDataPaths } from "../run/data-spec.ts";
 import { encodeNetwork } from "../run/encode-network.ts";
 import { openData } from "../run/open-data.ts";
 import { openModel } from "../run/open-model.ts";
-import { type SessionFlags, withSession } from "../run/session.ts";
+import { type Session, type SessionFlags, withSession } from "../run/session.ts";
 import { versions } from "../run/versions.ts";
 import type { Terminal } from "../terminal.ts";
 import { formatDuration, formatNumber, formatPercent } from "../text/format.ts";
@@ -78,7 +78,7 @@ export async function runTrain(call: {
   await checkOutput(out, { overwrite });
 
   const document = await withSession({ flags, terminal, overwrite }, async (session): Promise<TrainDocument> => {
-    const { network, arch, metadata } = await start(call, session.seed);
+    const { network, arch, metadata } = await start(call, session);
     const splits = await openData({ data, normalize, classes: network.spec.classes });
     const ctx = session.context();
     const started = ctx.now();
@@ -116,18 +116,22 @@ export async function runTrain(call: {
 
 async function start(
   call: { model: string | undefined; flags: TrainFlags; terminal: Terminal },
-  seed: number,
+  session: Session,
 ): Promise<Start> {
   const { model, flags, terminal } = call;
   if (model !== undefined) {
-    const opened = await openModel({ path: absolutePath(terminal, model), arch: flags.arch });
+    const opened = await openModel({ path: absolutePath(terminal, model), arch: flags.arch, onEvent: session.onEvent });
     return { network: opened.network, arch: opened.architecture.name, metadata: opened.metadata };
   }
   if (flags.arch === undefined) {
     throw badUsage("nothing to train: give MODEL, a checkpoint to go on from, or --arch for a new network");
   }
   if (flags.keepZeros) throw flagWithoutEffect({ flag: "--keep-zeros", reason: "a new network has no zeros" });
-  return { network: createNetwork(namedArchitecture(flags.arch), { seed }), arch: flags.arch, metadata: {} };
+  return {
+    network: createNetwork(namedArchitecture(flags.arch), { seed: session.seed }),
+    arch: flags.arch,
+    metadata: {},
+  };
 }
 
 /** 1 where a prunable weight is not zero. */

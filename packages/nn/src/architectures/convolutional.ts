@@ -40,7 +40,10 @@ export function mobilenetv1(): NetworkSpec {
     [1024, 2],
     [1024, 1],
   ] as const;
-  const layers: LayerSpec[] = [...normalised({ name: "conv1", norm: "bn1", in: 3, out: 32, size: 3, stride: 2 }), { kind: "relu" }];
+  const layers: LayerSpec[] = [
+    ...normalised({ name: "conv1", norm: "bn1", in: 3, out: 32, size: 3, stride: 2 }),
+    { kind: "relu" },
+  ];
   let channels = 32;
   plan.forEach(([out, stride], b) => {
     const [depthwise, pointwise] = [`blocks.${b}.depthwise`, `blocks.${b}.pointwise`];

@@ -17,7 +17,10 @@ export type ShortcutKind = "projection" | "padding";
 export function resnet(spec: { name: string; depth: number; shortcut: ShortcutKind; classes?: number }): NetworkSpec {
   const { name, depth, shortcut, classes = 10 } = spec;
   const blocks = (depth - 2) / 6;
-  const layers: LayerSpec[] = [...normalised({ name: "conv1", norm: "bn1", in: 3, out: 16, size: 3, stride: 1 }), { kind: "relu", name: "relu1" }];
+  const layers: LayerSpec[] = [
+    ...normalised({ name: "conv1", norm: "bn1", in: 3, out: 16, size: 3, stride: 1 }),
+    { kind: "relu", name: "relu1" },
+  ];
   let from = "relu1";
   [16, 32, 64].forEach((channels, s) => {
     for (let b = 0; b < blocks; b++) {
@@ -56,7 +59,16 @@ function shortcutLayers(spec: {
   const name = `${block}.downsample`;
   if (shortcut === "padding") return [{ kind: "subsample-and-pad", name, stride: 2, channels, inputs: [from] }];
   return [
-    { kind: "conv2d", name: `${name}.0`, in: taken, out: channels, kernel: [1, 1], stride: 2, bias: false, inputs: [from] },
+    {
+      kind: "conv2d",
+      name: `${name}.0`,
+      in: taken,
+      out: channels,
+      kernel: [1, 1],
+      stride: 2,
+      bias: false,
+      inputs: [from],
+    },
     { kind: "batch-norm", name: `${name}.1`, channels },
   ];
 }

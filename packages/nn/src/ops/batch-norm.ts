@@ -24,7 +24,12 @@ export function batchNorm(call: OpCall, layer: LayerOf<"batch-norm">): Step {
     mode === "train"
       ? batchStatistics(rows, pool.kernels)
       : { mean: Float64Array.from(get("running_mean")), variance: Float64Array.from(get("running_var")) };
-  if (mode === "train") call.onStatistics?.(layer.name, mean, variance.map((v) => (n > 1 ? (v * n) / (n - 1) : v)));
+  if (mode === "train")
+    call.onStatistics?.(
+      layer.name,
+      mean,
+      variance.map((v) => (n > 1 ? (v * n) / (n - 1) : v)),
+    );
   const r = variance.map((v) => 1 / Math.sqrt(v + epsilon));
   const vector = (value: (c: number) => number): Vec => {
     const out = gamma.slice();
@@ -38,7 +43,10 @@ export function batchNorm(call: OpCall, layer: LayerOf<"batch-norm">): Step {
   const positions = x.cols / channels;
   /** Sums over examples [from, to) of d and of d h. */
   const sums = (d: Mat, from: number, to: number): { beta: Float64Array; gamma: Float64Array } => {
-    const [part, values] = [rowsOf(d, from * positions, to * positions), rowsOf(rows, from * positions, to * positions)];
+    const [part, values] = [
+      rowsOf(d, from * positions, to * positions),
+      rowsOf(rows, from * positions, to * positions),
+    ];
     const [plain, product] = [new Float64Array(channels), new Float64Array(channels)];
     kernels.columnSums(part, plain);
     kernels.columnDots(part, values, product);
@@ -53,7 +61,9 @@ export function batchNorm(call: OpCall, layer: LayerOf<"batch-norm">): Step {
         ["weight", "gamma"],
         ["bias", "beta"],
       ] as const) {
-        eachSegment(sink, x.rows, `${layer.name}.${name}`, (place, from, to) => deposit(place, sums(d, from, to)[which]));
+        eachSegment(sink, x.rows, `${layer.name}.${name}`, (place, from, to) =>
+          deposit(place, sums(d, from, to)[which]),
+        );
       }
       if (mode === "eval") kernels.affineColumns({ a: d, alpha: scale, out: d });
       else {
@@ -72,7 +82,15 @@ export function batchNorm(call: OpCall, layer: LayerOf<"batch-norm">): Step {
       const slope = vector((c) => (dGamma?.[c] ?? 0) * r[c]!);
       const offset = vector((c) => (dBeta?.[c] ?? 0) - (dGamma?.[c] ?? 0) * r[c]! * mean[c]!);
       const target = reshaped(out, channels);
-      if (t) kernels.affineColumns({ a: reshaped(t, channels), alpha: scale, b: rows, beta: slope, gamma: offset, out: target });
+      if (t)
+        kernels.affineColumns({
+          a: reshaped(t, channels),
+          alpha: scale,
+          b: rows,
+          beta: slope,
+          gamma: offset,
+          out: target,
+        });
       else kernels.affineColumns({ a: rows, alpha: slope, gamma: offset, out: target });
       return out;
     },
@@ -103,4 +121,3 @@ function batchStatistics(
   }
   return { mean, variance: squares };
 }
-

@@ -117,7 +117,8 @@ function writeGradients(conv: Convolution, delta: Mat, sink: GradientSink): void
       else kernels.gemm({ a, transposeA: true, b: windows, out: sums, beta: first === from ? 0 : 1 });
     });
     if (grouped) sums.data.set(grouped);
-    if (canonical !== sums.data) kernels.transposeBlocks(sums.data, { count: w.rows, rows: taps, cols: inGroup }, canonical);
+    if (canonical !== sums.data)
+      kernels.transposeBlocks(sums.data, { count: w.rows, rows: taps, cols: inGroup }, canonical);
     kernels.columnSums(rowsOf(delta, from * positions, to * positions), e);
     folded.write(sink, segment, { D: canonical, e });
   }
@@ -140,7 +141,15 @@ function inputDelta(conv: Convolution, delta: Mat): Mat {
     const images = { rows: x.rows, cols: positions * w.rows, data: delta.data };
     addWindowProducts({
       images,
-      geometry: { height: sizes.outHeight, width: sizes.outWidth, channels: w.rows, kernel, stride: 1, padding: reach[0] - padding, dilation },
+      geometry: {
+        height: sizes.outHeight,
+        width: sizes.outWidth,
+        channels: w.rows,
+        kernel,
+        stride: 1,
+        padding: reach[0] - padding,
+        dilation,
+      },
       w: flipped(w, taps, inGroup),
       groups: 1,
       out: reshaped(out, channels),
@@ -156,7 +165,11 @@ function inputDelta(conv: Convolution, delta: Mat): Mat {
     const a = rowsOf(delta, from * positions, to * positions);
     if (groups === 1) pool.kernels.gemm({ a, b: w, out: windows });
     else writeGroupedWindows(groupsOf(geometry, groups, w), { windows, w, delta: a });
-    pool.kernels.scatterWindows({ shape: { ...geometry, batch: to - from }, images: rowsOf(out, from, to).data, windows });
+    pool.kernels.scatterWindows({
+      shape: { ...geometry, batch: to - from },
+      images: rowsOf(out, from, to).data,
+      windows,
+    });
     pool.give(windows.data);
   }
   return out;

@@ -10,7 +10,7 @@
 import { dtypeOf, type Mat, type Vec } from "@secateur/core";
 import type { Node } from "../graph.ts";
 import type { LayerOf } from "../layer-spec.ts";
-import { deposit, type Direction, type GradientSink, type Weights } from "./op.ts";
+import { type Direction, deposit, type GradientSink, type Weights } from "./op.ts";
 
 /** A convolution as it is applied: folded weights in canonical order and the way between gradients. */
 export interface Folded {

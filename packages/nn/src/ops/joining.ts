@@ -43,10 +43,20 @@ export function concat(call: OpCall): Step {
   const widths = node.inputShapes.map((shape) => shape.channels);
   const starts = widths.map((_, i) => widths.slice(0, i).reduce((sum, width) => sum + width, 0));
   const place = (part: Mat, out: Mat, i: number): void => {
-    copyColumns({ from: part, fromCols: widths[i]!, fromStart: 0, to: out, toCols: channels, toStart: starts[i]!, width: widths[i]! });
+    copyColumns({
+      from: part,
+      fromCols: widths[i]!,
+      fromStart: 0,
+      to: out,
+      toCols: channels,
+      toStart: starts[i]!,
+      width: widths[i]!,
+    });
   };
   const output = take(pool, inputs[0]!.rows, sizeOf(node.shape));
-  inputs.forEach((part, i) => place(part, output, i));
+  inputs.forEach((part, i) => {
+    place(part, output, i);
+  });
   return {
     output,
     kept: [],
@@ -54,7 +64,15 @@ export function concat(call: OpCall): Step {
       const deltas = inputs.map((part, i) => {
         if (!node.needsDelta[i]) return undefined;
         const own = take(pool, part.rows, part.cols);
-        copyColumns({ from: delta, fromCols: channels, fromStart: starts[i]!, to: own, toCols: widths[i]!, toStart: 0, width: widths[i]! });
+        copyColumns({
+          from: delta,
+          fromCols: channels,
+          fromStart: starts[i]!,
+          to: own,
+          toCols: widths[i]!,
+          toStart: 0,
+          width: widths[i]!,
+        });
         return own;
       });
       pool.give(delta.data);

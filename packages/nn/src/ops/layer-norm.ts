@@ -26,7 +26,8 @@ export function layerNorm(call: OpCall, layer: LayerOf<"layer-norm">): Step {
       names.forEach((name, which) => {
         eachSegment(sink, rows, name, (place, from, to) => {
           const sums = new Float64Array(cols);
-          for (let i = from * cols; i < to * cols; i++) sums[i % cols]! += delta.data[i]! * (which === 0 ? h.data[i]! : 1);
+          for (let i = from * cols; i < to * cols; i++)
+            sums[i % cols]! += delta.data[i]! * (which === 0 ? h.data[i]! : 1);
           deposit(place, sums);
         });
       });

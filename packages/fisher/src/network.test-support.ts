@@ -1,0 +1,99 @@
+import {
+  createRng,
+  createRunContext,
+  type Dataset,
+  type EstimateRequest,
+  type Kernels,
+  type Mat,
+  matrix,
+  type RunContext,
+  referenceKernels,
+  type Vec,
+} from "@secateur/core";
+import { createNetwork, mlp, type Network } from "@secateur/nn";
+
+/** Random normal inputs [size, features] in f64 with random labels. */
+export function randomData(spec: { size: number; features: number; classes: number; seed?: number }): Dataset {
+  const { size, features, classes, seed = 0 } = spec;
+  const rng = createRng(`data ${seed}`);
+  const inputs = Float64Array.from({ length: size * features }, () => rng.normal());
+  const labels = Uint32Array.from({ length: size }, () => rng.integer(classes));
+  return {
+    name: "random",
+    size,
+    classes,
+    inputShape: [features],
+    batch: (indices) => ({
+      inputs: matrix(
+        indices.length,
+        features,
+        Float64Array.from({ length: indices.length * features }, (_, i) => {
+          return inputs[indices[Math.floor(i / features)]! * features + (i % features)]!;
+        }),
+      ),
+      labels: indices.map((i) => labels[i]!),
+    }),
+  };
+}
+
+/** A network in f64 with non-zero biases. */
+export function randomNetwork(sizes: readonly number[]): Network {
+  const network = createNetwork(mlp({ sizes }), { seed: 3, dtype: "f64" });
+  const rng = createRng("biases");
+  for (const [name, { data }] of network.weights) {
+    if (name.endsWith(".bias")) for (let j = 0; j < data.length; j++) data[j] = 0.3 * rng.normal();
+  }
+  return network;
+}
+
+/** All parameters of a network, in order. */
+export const allParams = (network: Network): string[] => network.params().map(({ name }) => name);
+
+/** What an estimator is asked, with all of the data. */
+export function requestFor(network: Network, data: Dataset, overrides: Partial<EstimateRequest> = {}): EstimateRequest {
+  return { model: network, data, params: allParams(network), examples: data.size, batch: 1, ...overrides };
+}
+
+/** The dense matrix [rows, cols] of a linear map, column by column. */
+export async function denseOf(
+  rows: number,
+  cols: number,
+  map: (x: Float64Array, out: Float64Array) => void | Promise<void>,
+): Promise<Mat> {
+  const dense = matrix(rows, cols, new Float64Array(rows * cols));
+  for (let j = 0; j < cols; j++) {
+    const out = new Float64Array(rows);
+    await map(
+      Float64Array.from({ length: cols }, (_, i) => (i === j ? 1 : 0)),
+      out,
+    );
+    for (let i = 0; i < rows; i++) dense.data[i * cols + j] = out[i]!;
+  }
+  return dense;
+}
+
+/** The largest difference between two lists of numbers. */
+export function gap(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY;
+  let most = 0;
+  for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i]! - b[i]!));
+  return most;
+}
+
+/** A run context whose kernels count the vectors that are allocated and not freed, and spoil those that are. */
+export function countingContext(): { ctx: RunContext; live: () => number } {
+  const vectors = new Set<Vec>();
+  const kernels: Kernels = {
+    ...referenceKernels,
+    alloc(length, dtype) {
+      const vector = referenceKernels.alloc(length, dtype);
+      vectors.add(vector);
+      return vector;
+    },
+    free(vector) {
+      // Other vectors are ignored. What is used after it was freed shows.
+      if (vectors.delete(vector)) vector.fill(Number.NaN);
+    },
+  };
+  return { ctx: createRunContext({ kernels }), live: () => vectors.size };
+}

@@ -1,0 +1,85 @@
+import { keptCount, planSparsities, type RunSituation, resolvePlan } from "@secateur/core";
+import { describe, expect, test } from "vitest";
+import { chita } from "./chita.ts";
+
+const situation = (overrides: Partial<RunSituation> = {}): RunSituation => ({
+  sparsity: 0.9,
+  prunable: 10_000,
+  examples: 60_000,
+  initialSparsity: 0,
+  ...overrides,
+});
+
+const sparsities = [0, 0.2, 0.5, 0.7, 0.75, 0.9, 0.95, 0.98, 0.99, 0.999];
+const asked = [undefined, 1, 2, 3, 15, 40];
+const curvatures = [undefined, "gauss-newton", "empirical-fisher"];
+const grid = sparsities.flatMap((sparsity) =>
+  asked.flatMap((stages) =>
+    [10, 1000, 1_000_000].flatMap((prunable) =>
+      curvatures.map((curvature) => ({ sparsity, stages, prunable, curvature })),
+    ),
+  ),
+);
+
+describe("chita's plan", () => {
+  test("has as many stages as were asked for, none of them NaN, rising to the target and staying there", () => {
+    for (const { sparsity, stages, prunable, curvature } of grid) {
+      const overrides = { ...(stages && { stages }), ...(curvature && { curvature }) };
+      const plan = resolvePlan(chita(), situation({ sparsity, prunable }), overrides);
+      const path = planSparsities(plan, sparsity);
+      expect(path).toHaveLength(plan.stages + plan.targetStages);
+      if (stages !== undefined) expect(path).toHaveLength(stages);
+      expect(path.every((value) => value >= 0 && value < 1)).toBe(true);
+      for (let i = 1; i < path.length; i++) expect(path[i]).toBeGreaterThanOrEqual(path[i - 1]!);
+      expect(path.slice(plan.stages - 1).every((value) => value === sparsity)).toBe(true);
+      expect(plan.from).toBeGreaterThanOrEqual(0);
+      expect(plan.from).toBeLessThanOrEqual(sparsity);
+      // Every stage keeps a number of weights that exists.
+      for (const value of path) expect(Number.isInteger(keptCount(prunable, value))).toBe(true);
+    }
+  });
+
+  test("uses the curvature that was asked for, as many of its rows as its way of solving takes", () => {
+    for (const { sparsity, stages, prunable, curvature } of grid) {
+      const overrides = { ...(stages && { stages }), ...(curvature && { curvature }) };
+      const plan = resolvePlan(chita(), situation({ sparsity, prunable }), overrides);
+      expect(plan.curvature).toBe(curvature ?? "gauss-newton");
+      // The row-space method's default limit.
+      if (curvature === "empirical-fisher")
+        expect(Math.max(plan.examples, plan.targetExamples)).toBeLessThanOrEqual(2048);
+      expect([plan.firstOrder, plan.regrow, plan.ridge]).toEqual([true, true, "auto"]);
+    }
+  });
+
+  test("takes more stages the farther the target, and one ridge trial only where there is a single stage", () => {
+    let last = 0;
+    for (const sparsity of sparsities) {
+      const { stages, targetStages, ridgeFactors, reason } = resolvePlan(chita(), situation({ sparsity }));
+      expect(stages + targetStages).toBeGreaterThanOrEqual(last);
+      last = stages + targetStages;
+      expect(ridgeFactors).toEqual([1]);
+      expect(reason).toMatch(new RegExp(`^${stages} stages? towards the target, ${targetStages} at it`));
+    }
+    expect(last).toBeGreaterThan(20);
+    const single = resolvePlan(chita(), situation(), { stages: 1 });
+    expect(single.ridgeFactors.length).toBeGreaterThan(1);
+    expect(single.reason).toMatch(/one stage/);
+  });
+
+  test("keeps 30 % after the first stage of a far target, and shrinks by one factor from there", () => {
+    for (const sparsity of [0.9, 0.98, 0.999]) {
+      for (const stages of [undefined, 15]) {
+        const plan = resolvePlan(chita(), situation({ sparsity }), stages ? { stages } : {});
+        const path = planSparsities(plan, sparsity).slice(0, plan.stages);
+        expect(1 - path[0]!).toBeCloseTo(0.3, 10);
+        const factors = path.slice(1).map((value, i) => (1 - path[i]!) / (1 - value));
+        for (const factor of factors) expect(factor).toBeCloseTo(factors[0]!, 9);
+        if (stages === undefined) expect(factors[0]).toBeLessThanOrEqual(1.3 + 1e-9);
+      }
+    }
+  });
+
+  test("bends to fewer training examples than it would like", () => {
+    expect(resolvePlan(chita(), situation({ examples: 300 }))).toMatchObject({ examples: 300, targetExamples: 300 });
+  });
+});

@@ -1,0 +1,27 @@
+import { type Mat, matrix } from "@secateur/core";
+import { type RowSpace, writeColumns, writeFullGram, writeSupportGram } from "./row-space.ts";
+
+/** A_S [n, columns.length]. */
+export async function columnsIn(space: RowSpace, columns: Uint32Array): Promise<Mat> {
+  const out = matrix(space.rows, columns.length, new Float64Array(space.rows * columns.length));
+  await writeColumns(space, columns, out.data);
+  return out;
+}
+
+/** I + A A' / lambda [n, n]. */
+export async function fullGramOf(space: RowSpace): Promise<Mat> {
+  const out = square(space.rows);
+  await writeFullGram(space, out);
+  return out;
+}
+
+/** I + A_S A_S' / lambda [n, n]. */
+export async function supportGramOf(space: RowSpace, columns: Uint32Array): Promise<Mat> {
+  const out = square(space.rows);
+  await writeSupportGram(space, columns, out);
+  return out;
+}
+
+function square(n: number): Mat {
+  return matrix(n, n, new Float64Array(n * n));
+}
