@@ -124,7 +124,7 @@ describe("outputs that cannot be written", () => {
   test("two outputs at one place", async () => {
     const task = await smallTask();
     const path = join(task.folder, "same.safetensors");
-    expect(await refused([...halving(task), "--out", path, "--report", path])).toMatch(/two outputs would go there/);
+    expect(await refused([...halving(task), "--out", path, "--events", path])).toMatch(/two outputs would go there/);
   });
 });
 

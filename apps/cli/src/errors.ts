@@ -16,6 +16,43 @@ export function missingFlag(flag: string, remedy: string): PruneError {
   return badUsage(`${flag} is missing; ${remedy}`);
 }
 
+/** A sparsity so high that nothing would be left. */
+export function keepsNothing(spec: { where: string; sparsity: number; size: number }): PruneError {
+  const { where, sparsity, size } = spec;
+  // Rounded down to two digits more than needed, so that what is printed keeps one weight.
+  const digits = 10 ** (Math.ceil(Math.log10(size)) + 2);
+  const largest = Math.floor((1 - 1 / size) * digits) / digits;
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `${where}: sparsity ${sparsity} keeps 0 of ${size} weights; the largest sparsity that keeps one is ${largest}`,
+  );
+}
+
+/** An output's name that does not say what the file is. */
+export function badEnding(spec: { flag: string; path: string; allowed: string }): PruneError {
+  return new PruneError(
+    "ERR_OUTPUT_FORMAT",
+    `${spec.flag}: ${spec.path} must end in ${spec.allowed}; rename the output`,
+  );
+}
+
+/** An output that would replace what is read. */
+export function outputIsInput(spec: { flag: string; path: string }): PruneError {
+  return new PruneError(
+    "ERR_OUTPUT_IS_INPUT",
+    `${spec.flag}: ${spec.path} is one of the inputs and is never overwritten, also not with --force; choose another name`,
+  );
+}
+
+/** Sums outgrew the range of the numbers they are kept in. */
+export function overflowed(where: string): PruneError {
+  return new PruneError(
+    "ERR_OVERFLOW",
+    `${where}: the numbers overflowed; rescale the gradients (divide them by a power of ten) or raise --ridge; nothing was written`,
+    { fault: "runtime" },
+  );
+}
+
 /** A flag that could not change anything here. */
 export function flagWithoutEffect(spec: { flag: string; reason: string }): PruneError {
   return badUsage(`${spec.flag} would change nothing: ${spec.reason}; leave it out`);
@@ -78,7 +115,7 @@ export function stateLeftBehind(path: string): PruneError {
 export function badState(path: string, found: string): PruneError {
   return new PruneError(
     "ERR_RESUME",
-    `${path}: ${found}; repeat the command of the interrupted run with --resume, or start afresh with --force instead of --resume`,
+    `${path}: ${found}; repeat the command of the interrupted run with --resume, or start afresh without --resume and with --force`,
   );
 }
 

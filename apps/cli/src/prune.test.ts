@@ -197,14 +197,17 @@ describe("an interrupted run", () => {
     await interrupt(pruneArgs(task, ...staged, "--out", out), state);
     const otherSeed = await call(pruneArgs(task, ...staged, "--out", out, "--resume", "--seed", "1"));
     expect(otherSeed.code).toBe(2);
-    expect(otherSeed.stderr).toMatch(/ERR_RESUME/);
+    expect(otherSeed.stderr).toMatch(/cut\.resume\.safetensors: .*another run: seed was 0 and is 1; .*ERR_RESUME/);
+    expect(otherSeed.stderr).not.toContain("{");
+    const otherPlan = await call(pruneArgs(task, ...staged, "--out", out, "--resume", "--no-regrow"));
+    expect(otherPlan.stderr).toMatch(/another run: regrow was on and is off; /);
     const otherSparsity = await call(pruneArgs(task, ...staged, "--sparsity", "0.7", "--out", out, "--resume"));
     expect(otherSparsity.code).toBe(2);
     expect(otherSparsity.stderr).toMatch(/sparsity was 0\.8 and is 0\.7.*ERR_RESUME/);
     await writeFile(state, await readFile(task.model));
     const damaged = await call(pruneArgs(task, ...staged, "--out", out, "--resume"));
     expect(damaged.code).toBe(2);
-    expect(damaged.stderr).toMatch(/not the state of a run.*ERR_RESUME/);
+    expect(damaged.stderr).toMatch(/not the state of a run.*without --resume and with --force.*ERR_RESUME/);
   });
 
   test("starts afresh with --force", async () => {

@@ -86,11 +86,11 @@ export function impossibleRun(message: string): PruneError {
   return new PruneError("ERR_IMPOSSIBLE", message);
 }
 
-/** The saved state of an earlier run does not belong to this run. */
-export function resumeMismatch(found: string, expected: string): PruneError {
+/** The saved state of an earlier run does not belong to this run; `difference` is a clause such as "seed was 0 and is 1". */
+export function resumeMismatch(difference: string): PruneError {
   return new PruneError(
     "ERR_RESUME",
-    `resume: the saved state is of another run (${found}; this run has ${expected}); repeat the original command, or start afresh without resume`,
+    `resume: the saved state is of another run: ${difference}; repeat the original command, or start afresh without resume`,
   );
 }
 

@@ -22,6 +22,7 @@ export {
 } from "./curvature.ts";
 export type { CurvatureEstimator, Estimate, EstimateRequest } from "./curvature-estimator.ts";
 export { arrayDataset, assertFinite, type Batch, batches, type Dataset, subset, takeRows } from "./dataset.ts";
+export { describeDifferences } from "./describe-differences.ts";
 export {
   aborted,
   badOption,

@@ -20,6 +20,10 @@ interface Entry<Kind extends string, Made, T> {
   /** A few paragraphs for `explain`: the formula, what the options change, when to use it. */
   readonly explanation?: string;
   readonly options: OptionsSchema<T>;
+  /** Of a solver: options that matter under some curvatures only, each with the names of these; told to whoever sets them in vain. */
+  readonly optionsOnlyWith?: Readonly<Record<string, readonly string[]>>;
+  /** Of a curvature estimator: settings of the plan that it does not read, for example "temperature". */
+  readonly unread?: readonly string[];
   // A method, so that entries of different option types share one list; `parseOptions` guarantees the argument.
   create(options: T): Made;
 }

@@ -6,6 +6,7 @@
 import { countKept, keptCount } from "./constraint.ts";
 import type { CurvatureEstimator } from "./curvature-estimator.ts";
 import type { Dataset } from "./dataset.ts";
+import { describeDifferences } from "./describe-differences.ts";
 import { resumeMismatch } from "./errors.ts";
 import { countZeros, layoutParams, readFlat, writeFlat } from "./flat-weights.ts";
 import type { Mask } from "./matrix.ts";
@@ -111,14 +112,14 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     ...plan,
     reason: undefined,
   });
-  if (resume && resume.fingerprint !== fingerprint) throw resumeMismatch(resume.fingerprint, fingerprint);
+  if (resume && resume.fingerprint !== fingerprint)
+    throw resumeMismatch(describeDifferences(resume.fingerprint, fingerprint));
   if (
     resume &&
     !(resume.weights.length === prunable && resume.mask.length === prunable && resume.reports.length === resume.stage)
   ) {
     throw resumeMismatch(
-      `${resume.weights.length} weights, ${resume.reports.length} stages`,
-      `${prunable} weights, ${resume.stage} stages done`,
+      `it holds ${resume.weights.length} weights and ${resume.reports.length} reports, where ${prunable} weights and ${resume.stage} reports belong`,
     );
   }
 

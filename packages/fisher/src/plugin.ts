@@ -26,6 +26,7 @@ const plugin: Plugin = definePlugin({
       summary: "curvature from the gradients of training examples: H = G'G / n + ridge I",
       reference: "Singh and Alistarh, WoodFisher, NeurIPS 2020; Benbaki et al., CHITA, ICML 2023",
       options,
+      unread: ["temperature"],
       create: empiricalFisher,
     }),
     defineCurvature({
@@ -49,6 +50,7 @@ const plugin: Plugin = definePlugin({
           .optional()
           .describe("divides the logits; above 1 it softens over-confident probabilities"),
       }),
+      unread: ["batch"],
       create: gaussNewton,
     }),
   ],

@@ -138,6 +138,19 @@ describe("which weights may be kept", () => {
 });
 
 describe("special cases", () => {
+  test("a pruned weight comes back where the slope wants it", async () => {
+    // Q = 1/2 ||w - w0||^2 + g'w, w0 = (1, 0, 0), g = (0, -3, 0): 0 as it is, 1/2 - 9/2 = -4 at (0, 3, 0).
+    const rows = matrix(3, 3, Float64Array.of(Math.sqrt(2.7), 0, 0, 0, Math.sqrt(2.7), 0, 0, 0, Math.sqrt(2.7)));
+    const problem = {
+      ...problemFrom({ rows, w: matrix(1, 3, Float64Array.of(1, 0, 0)), keep: 1, ridge: 0.1 }),
+      gradient: matrix(1, 3, Float64Array.of(0, -3, 0)),
+    };
+    const solution = await chita().solve(problem, ctx);
+    expect([...solution.mask]).toEqual([0, 1, 0]);
+    expect(solution.w.data[1]).toBeCloseTo(3, 10);
+    expect(solution.objective).toBeCloseTo(-4, 10);
+  });
+
   test("keeping none gives zeros; keeping all gives the dense weights, or the dense optimum when there is a slope", async () => {
     for (const firstOrder of [false, true]) {
       for (const n of [4, 20]) {

@@ -39,6 +39,12 @@ On an empirical Fisher of up to --max-rows gradient rows (--curvature empirical-
             "beyond this many gradient rows the support shrinks along a path instead of being optimised with a bound",
           ),
       }),
+      optionsOnlyWith: {
+        iterations: ["empirical-fisher"],
+        pool: ["empirical-fisher"],
+        rounds: ["empirical-fisher"],
+        maxRows: ["empirical-fisher"],
+      },
       create: chita,
     }),
     defineSolver({

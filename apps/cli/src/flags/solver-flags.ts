@@ -31,7 +31,7 @@ export interface SolverSettings {
 }
 
 /**
- * Sorts the user's settings into solver options and plan settings. `--option key=value` wins over a flag of that name.
+ * Sorts the user's settings into solver options and plan settings. A setting given by `--option` and by its flag is refused.
  *
  * @param spec.flags - all flags as commander hands them over
  * @param spec.pairs - the texts of --option
@@ -51,15 +51,47 @@ export function solverSettings(spec: {
   for (const key of Object.keys(properties)) {
     if (spec.flags[key] !== undefined && !spec.ownFlags.has(`--${kebab(key)}`)) options[key] = spec.flags[key];
   }
+  const given = spec.flags;
   let plan: PlanFlags = {};
   for (const pair of spec.pairs) {
     const [typed, text] = splitPair(pair);
     const key = [...Object.keys(properties), ...planKeys].find((known) => known === typed || kebab(known) === typed);
+    if (
+      key !== undefined &&
+      given[key] !== undefined &&
+      (properties[key] === undefined || options[key] !== undefined)
+    ) {
+      throw badUsage(`--option ${pair} and --${kebab(key)} set the same thing; give one of them`);
+    }
     if (key !== undefined && properties[key] !== undefined) options[key] = optionValue(text, properties[key]);
     else if (key !== undefined && spec.hasPlan) plan = { ...plan, ...parsePlanValue(key as PlanKey, text) };
     else throw unknownOption(spec.entry.name, typed, [...Object.keys(properties), ...(spec.hasPlan ? planKeys : [])]);
   }
   return { options, plan };
+}
+
+/**
+ * What to tell about options that the solver does not read under a curvature.
+ *
+ * @param spec.given - the options that the user set
+ */
+export function unreadOptions(spec: {
+  entry: SolverEntry;
+  given: readonly string[];
+  curvature: string;
+}): readonly string[] {
+  const { entry, given, curvature } = spec;
+  const unread = Object.entries(entry.optionsOnlyWith ?? {}).filter(([, readers]) => !readers.includes(curvature));
+  if (!unread.some(([key]) => given.includes(key))) return [];
+  const readers = [...new Set(unread.flatMap(([, names]) => names))].map((name) => `--curvature ${name}`);
+  const flags = unread.map(([key]) => `--${kebab(key)}`);
+  return [
+    `${inList(flags)} of ${entry.name} ${flags.length === 1 ? "matters" : "matter"} with ${readers.join(" or ")} only, and the curvature here is ${curvature}`,
+  ];
+}
+
+function inList(items: readonly string[]): string {
+  return items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items[items.length - 1]}`;
 }
 
 function splitPair(pair: string): [string, string] {

@@ -30,6 +30,8 @@ export interface PruneJob {
   /** The folder from which curvature plugins are looked for. */
   readonly cwd: string;
   readonly session: Session;
+  /** Told which curvature is used, before the work starts. */
+  readonly onCurvature?: (found: FoundEntry<CurvatureEntry>) => void;
   readonly onStage?: (state: RunState) => Promise<void>;
   readonly resume?: RunState;
 }
@@ -59,6 +61,7 @@ export async function pruneNetwork(job: PruneJob): Promise<Pick<PruneOutcome, "r
   };
   if (!needsGradients(solver)) return { result: await prune(request) };
   const found = await plannedCurvature(job);
+  job.onCurvature?.(found);
   const options = await parseOptions<object>(found.entry.name, found.entry.options, {});
   const curvature: CurvatureEstimator = found.entry.create(options as never);
   return { result: await prune({ ...request, data: train, curvature }), curvature: found };

@@ -5,6 +5,7 @@ import { checkOutput, checkpointEncoderFor } from "@secateur/formats";
 import { badUsage, stateLeftBehind } from "../errors.ts";
 import { recipePath, statePath } from "../recipe/encode-recipe.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import { assertEnding, assertNotInput } from "../run/check-places.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The flags that say where results go. */
@@ -29,11 +30,13 @@ export interface PruneOutputs {
 /**
  * Decides and checks the outputs. Without --out the pruned network goes next to the model, named after solver and sparsity.
  *
- * @throws ERR_OUTPUT_FORMAT, ERR_OUTPUT_EXISTS, ERR_OUTPUT_FOLDER, ERR_OUTPUT_NOT_WRITABLE, ERR_USAGE, ERR_RESUME
+ * @param spec.inputs - absolute paths of the files that are read beside the model
+ * @throws ERR_OUTPUT_FORMAT, ERR_OUTPUT_IS_INPUT, ERR_OUTPUT_EXISTS, ERR_OUTPUT_FOLDER, ERR_OUTPUT_NOT_WRITABLE, ERR_USAGE, ERR_RESUME
  */
 export async function planOutputs(spec: {
   flags: OutputFlags;
   model: string;
+  inputs: readonly (string | undefined)[];
   solver: string;
   sparsity: number;
   terminal: Terminal;
@@ -43,8 +46,17 @@ export async function planOutputs(spec: {
   const out = flags.out === undefined ? defaultOutput(spec) : absolutePath(terminal, flags.out);
   checkpointEncoderFor(out); // refuses an ending that names no format
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
+  assertEnding({ flag: "--report", path: report }, [".html", ".htm"]);
   const outputs = { out, recipe: recipePath(out), state: statePath(out), report, overwrite };
   const events = flags.events === undefined ? undefined : absolutePath(terminal, flags.events);
+  assertNotInput({
+    outputs: [
+      { flag: "--out", path: out },
+      { flag: "--report", path: report },
+      { flag: "--events", path: events },
+    ],
+    inputs: [spec.model, ...spec.inputs],
+  });
   const paths = [out, outputs.recipe, outputs.state, report, events].filter((path) => path !== undefined);
   const twice = paths.find((path, index) => paths.indexOf(path) !== index);
   if (twice !== undefined) throw badUsage(`${twice}: two outputs would go there; give each its own name`);

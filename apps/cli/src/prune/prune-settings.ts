@@ -21,6 +21,7 @@ export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags {
   readonly normalize?: string;
   readonly sparsity?: number;
   readonly option?: readonly string[];
+  readonly recipe?: string;
 }
 
 /** A run, resolved but for what only the model and the data can tell. */
@@ -36,6 +37,8 @@ export interface PruneSettings {
   /** Options of the solver, defaults filled in. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly plan: RunPlan;
+  /** Names of the options and plan settings that this call set, without those of a recipe. */
+  readonly given: readonly string[];
   readonly sparsity: number;
   readonly seed: number;
   readonly kernels: KernelChoice;
@@ -86,6 +89,7 @@ export async function pruneSettings(spec: {
     solver,
     options,
     plan: { ...inherited?.plan, ...asked },
+    given: [...Object.keys(own.options), ...Object.keys(asked)],
     sparsity,
     seed: flags.seed ?? recipe?.seed ?? 0,
     kernels: flags.kernels ?? recipe?.kernels ?? "wasm",

@@ -1,12 +1,16 @@
 /** One run of `secateur prune` from settings to files. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { isPruneError } from "@secateur/core";
+import { isPruneError, keptCount } from "@secateur/core";
 import { printResult } from "../commands/print-result.ts";
-import { interrupted } from "../errors.ts";
+import { badState, interrupted, keepsNothing, overflowed } from "../errors.ts";
+import { kebab } from "../flags/option-schema.ts";
+import { unreadOptions } from "../flags/solver-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
+import { absolutePath } from "../run/absolute-path.ts";
+import { dataPaths } from "../run/check-places.ts";
 import { peakMemoryBytes } from "../run/memory.ts";
 import { openData } from "../run/open-data.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
@@ -40,7 +44,9 @@ export async function runPrune(call: PruneCall): Promise<void> {
   const { flags, terminal } = call;
   const settings = await pruneSettings(call);
   const { model, sparsity, seed, kernels, found } = settings;
-  const outputs = await planOutputs({ flags, model, solver: found.entry.name, sparsity, terminal });
+  const recipeFile = flags.recipe === undefined ? undefined : absolutePath(terminal, flags.recipe);
+  const inputs = [recipeFile, ...dataPaths(settings.data)];
+  const outputs = await planOutputs({ flags, model, inputs, solver: found.entry.name, sparsity, terminal });
   const { overwrite } = outputs;
   const appendEvents = flags.resume === true;
   let document: PruneDocument;
@@ -64,8 +70,10 @@ async function pruneInSession(spec: {
   const { call, settings, outputs, session } = spec;
   const model = await openModel({ path: settings.model, arch: settings.arch, onEvent: session.onEvent });
   noteArchitecture(model, session);
+  assertKeepsSome(model, settings.sparsity);
   const draft = portableRecipe(recipeOf({ settings, model, session }), outputs.recipe);
   const outcome = await measure({ call, settings, outputs, session, model, run: runIdentity(draft) });
+  assertFiniteOutcome(outcome, model, settings.found.entry.name);
   const { result, curvature } = outcome;
   const sources = curvature ? [settings.found, curvature] : [settings.found];
   const recipe: Recipe = { ...draft, plan: result.plan, versions: versions(sources) };
@@ -99,6 +107,7 @@ async function measure(spec: {
     train: data.train,
     cwd: call.terminal.cwd,
     session,
+    onCurvature: (curvature) => noteUnread(settings, curvature, session),
     onStage: keeper.onStage,
     ...(keeper.resume ? { resume: keeper.resume } : {}),
   });
@@ -106,10 +115,36 @@ async function measure(spec: {
   return { dense, pruned, ...done };
 }
 
+/** Nothing would be left of the network. */
+function assertKeepsSome({ path, network }: OpenedModel, sparsity: number): void {
+  const prunable = network.params().filter((param) => param.prunable);
+  const size = prunable.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
+  if (size > 0 && keptCount(size, sparsity) === 0) throw keepsNothing({ where: path, sparsity, size });
+}
+
+/** Weights, objective and loss must be numbers before anything is written. */
+function assertFiniteOutcome({ result, pruned }: PruneOutcome, { network }: OpenedModel, solver: string): void {
+  const areFinite = network.tensors().every(({ data }) => data.every(Number.isFinite));
+  if (!areFinite || !Number.isFinite(result.objective) || !Number.isFinite(pruned.loss)) throw overflowed(solver);
+}
+
 function noteArchitecture({ path, architecture }: OpenedModel, session: Session): void {
   if (architecture.source !== "shapes") return;
   const message = `${path}: its tensors are those of ${architecture.name}, so it is taken for one (--arch says otherwise)`;
   session.onEvent({ type: "note", level: "info", code: "architecture", message });
+}
+
+/** Settings that the user gave and that the curvature in force leaves without effect. */
+function noteUnread({ found, given }: PruneSettings, curvature: FoundEntry, session: Session): void {
+  const { name, unread = [] } = curvature.entry;
+  for (const note of [
+    ...unreadOptions({ entry: found.entry, given, curvature: name }),
+    ...given
+      .filter((key) => unread.includes(key))
+      .map((key) => `--${kebab(key)} changes nothing with --curvature ${name}, which does not read it`),
+  ]) {
+    session.onEvent({ type: "note", level: "warn", code: "unread-setting", message: note });
+  }
 }
 
 /** The recipe as far as it is known before the run: its plan is what was asked for. */
@@ -146,7 +181,11 @@ function written({ out, recipe, report }: PruneOutputs): string {
 }
 
 function explainInterrupt(error: unknown, { state }: PruneOutputs): unknown {
-  if (!isPruneError(error) || error.code !== "ERR_ABORTED") return error;
+  if (!isPruneError(error)) return error;
+  // Core knows the state only as data; which file it came from is ours to say.
+  const mismatch = /^resume: (the saved state is of another run: .*); repeat the original command/.exec(error.message);
+  if (error.code === "ERR_RESUME" && mismatch) return badState(state, mismatch[1]!);
+  if (error.code !== "ERR_ABORTED") return error;
   return interrupted(
     existsSync(state)
       ? `the finished stages are saved in ${state}: repeat the command with --resume to go on from there`

@@ -1,7 +1,10 @@
 import { dirname, resolve } from "node:path";
+import { nearestName, unknownName } from "@secateur/core";
 import { readFileBytes } from "@secateur/formats";
 import { badRecipe } from "../errors.ts";
+import { planKeys } from "../flags/plan-flags.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
+import { kernelChoices } from "../run/open-kernels.ts";
 import type { Recipe } from "./recipe.ts";
 
 type FieldType = "string" | "number" | "object";
@@ -37,12 +40,32 @@ export async function readRecipe(path: string): Promise<Recipe> {
     const found = value === null ? "null" : Array.isArray(value) ? "a list" : typeof value;
     if (found !== type) throw badRecipe({ path, found: `${found} as '${name}'`, expected: type });
   }
+  assertKnown({ path, where: "", found: Object.keys(json), known: Object.keys(fields) });
+  const plan = json["plan"] as Record<string, unknown>;
+  assertKnown({ path, where: "in 'plan' ", found: Object.keys(plan), known: [...planKeys, "reason"] });
+  if (!kernelChoices.some((name) => name === json["kernels"])) {
+    throw unknownName({ where: path, what: "kernels", found: String(json["kernels"]), known: kernelChoices });
+  }
   const recipe = json as unknown as Recipe;
   if (recipe.recipe !== 1) {
     throw badRecipe({ path, found: `a recipe of version ${recipe.recipe}`, expected: "version 1" });
   }
   const fromHere = (relative: string) => resolve(dirname(path), relative);
   return { ...recipe, model: fromHere(recipe.model), data: mapDataPaths(recipe.data, fromHere) };
+}
+
+/** A misspelt key would otherwise be a setting that is silently not made. */
+function assertKnown(spec: { path: string; where: string; found: readonly string[]; known: readonly string[] }): void {
+  const { path, where, found, known } = spec;
+  const strange = found.find((key) => !known.includes(key));
+  if (strange === undefined) return;
+  const near = nearestName(strange, known);
+  const hint = near === undefined ? "" : `; did you mean '${near}'?`;
+  throw badRecipe({
+    path,
+    found: `the unknown key '${strange}' ${where}`.trim(),
+    expected: `one of ${known.join(", ")}${hint}`,
+  });
 }
 
 function parse(path: string, text: string): Record<string, unknown> {

@@ -1,5 +1,5 @@
 /** The state of a run between two stages, as a file beside the output: what --resume goes on from. */
-import type { RunState, StageReport } from "@secateur/core";
+import { describeDifferences, type RunState, type StageReport } from "@secateur/core";
 import { decodeSafetensors, encodeSafetensors, readFileBytes, toFloat32, writeFileAtomic } from "@secateur/formats";
 import { badState } from "../errors.ts";
 
@@ -48,7 +48,8 @@ export async function readState(path: string, run: string): Promise<RunState> {
   const mask = tensors.find((tensor) => tensor.name === maskName);
   if (weights === undefined || mask?.dtype !== "u8" || header === undefined)
     throw badState(path, "this file is not the state of a run");
-  if (header.run !== run) throw badState(path, `the saved state is of another run: ${differences(header.run, run)}`);
+  if (header.run !== run)
+    throw badState(path, `the saved state is of another run: ${describeDifferences(header.run, run)}`);
   return {
     stage: header.stage,
     weights: toFloat32(weights),
@@ -66,14 +67,4 @@ function parseHeader(text: string | undefined): StateHeader | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Which parts of two run descriptions, both JSON objects, differ. */
-function differences(saved: string, present: string): string {
-  const before = JSON.parse(saved) as Record<string, unknown>;
-  const now = JSON.parse(present) as Record<string, unknown>;
-  return Object.keys(now)
-    .filter((key) => JSON.stringify(before[key]) !== JSON.stringify(now[key]))
-    .map((key) => `${key} was ${JSON.stringify(before[key])} and is ${JSON.stringify(now[key])}`)
-    .join("; ");
 }

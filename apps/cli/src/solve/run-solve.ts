@@ -19,11 +19,12 @@ import {
 import { denseFactor } from "@secateur/fisher";
 import { checkOutput, encodeNpy, writeFileAtomic } from "@secateur/formats";
 import { printResult } from "../commands/print-result.ts";
-import { badUsage, missingFlag } from "../errors.ts";
+import { badUsage, keepsNothing, missingFlag, overflowed } from "../errors.ts";
 import { solverSettings } from "../flags/solver-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
 import { resolveOptions } from "../prune/prune-settings.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import { assertEnding, assertNotInput } from "../run/check-places.ts";
 import { type Session, type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 import { formatCount, formatDuration, formatNumber, formatStats } from "../text/format.ts";
@@ -77,8 +78,17 @@ export async function runSolve(call: SolveCall): Promise<void> {
   assertBudget(flags);
   const overwrite = flags.force === true;
   const out = flags.out === undefined ? undefined : absolutePath(terminal, flags.out);
+  const inputs = { gradients: path(call, "gradients"), weights: path(call, "weights") };
+  assertEnding({ flag: "--out", path: out }, [".npy"]);
+  assertNotInput({
+    outputs: [
+      { flag: "--out", path: out },
+      { flag: "--events", path: flags.events === undefined ? undefined : absolutePath(terminal, flags.events) },
+    ],
+    inputs: Object.values(inputs),
+  });
   if (out !== undefined) await checkOutput(out, { overwrite });
-  const arrays = await readArrays({ gradients: path(call, "gradients"), weights: path(call, "weights") });
+  const arrays = await readArrays(inputs);
 
   const document = await withSession({ flags, terminal, overwrite }, async (session): Promise<SolveDocument> => {
     const problem = makeProblem({ arrays, flags, session });
@@ -90,6 +100,7 @@ export async function runSolve(call: SolveCall): Promise<void> {
     // Judged as written: a solver may compute in f64 what an f32 file will hold.
     const w = inDtype(solution.w.data, arrays.dtype);
     const value = await objective(problem, matrix(1, w.length, w));
+    if (!Number.isFinite(value) || !w.every(Number.isFinite)) throw overflowed(found.entry.name);
     if (out !== undefined) await writeFileAtomic(out, encodeNpy({ shape: arrays.shape, data: w }), { overwrite });
     return {
       objective: value,
@@ -130,6 +141,9 @@ function makeProblem(spec: { arrays: ProblemArrays; flags: SolveFlags; session: 
   const { gradients, weights } = arrays;
   const size = weights.length;
   const keep = flags.keep ?? keptCount(size, flags.sparsity ?? 0);
+  if (keep === 0 && flags.sparsity !== undefined) {
+    throw keepsNothing({ where: "--sparsity", sparsity: flags.sparsity, size });
+  }
   if (keep > size) throw keepOutOfRange("--keep", keep, size);
   const view = denseFactor({
     rows: gradients,

@@ -6,6 +6,7 @@ import { printResult } from "../commands/print-result.ts";
 import { badUsage, flagWithoutEffect, missingFlag } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { architectureKey, namedArchitecture } from "../run/architectures.ts";
+import { assertNotInput, dataPaths } from "../run/check-places.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
 import { encodeNetwork } from "../run/encode-network.ts";
 import { openData } from "../run/open-data.ts";
@@ -75,6 +76,13 @@ export async function runTrain(call: {
   const out = absolutePath(terminal, flags.out);
   const overwrite = flags.force === true;
   checkpointEncoderFor(out); // refuses an ending that names no format
+  assertNotInput({
+    outputs: [
+      { flag: "--out", path: out },
+      { flag: "--events", path: flags.events === undefined ? undefined : absolutePath(terminal, flags.events) },
+    ],
+    inputs: [call.model === undefined ? undefined : absolutePath(terminal, call.model), ...dataPaths(data)],
+  });
   await checkOutput(out, { overwrite });
 
   const document = await withSession({ flags, terminal, overwrite }, async (session): Promise<TrainDocument> => {

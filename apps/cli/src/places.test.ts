@@ -1,0 +1,63 @@
+/** Where outputs may go: never over an input, and under a name that says what they are. */
+import { readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { call, halving, refused, smallProblem, smallTask } from "./testing.test-support.ts";
+
+describe("an input is not overwritten, also not with --force", () => {
+  test("by prune: neither the model, nor the data, nor under another name", async () => {
+    const task = await smallTask();
+    const original = await readFile(task.model);
+    const link = join(task.folder, "link.safetensors");
+    await symlink(task.model, link);
+    const data = join(task.folder, "X.npy");
+    for (const [flag, path] of [
+      ["--out", task.model],
+      ["--out", link],
+      ["--events", task.model],
+      ["--events", data],
+    ] as const) {
+      expect(await refused([...halving(task), flag, path, "--force"])).toMatch(
+        /one of the inputs.*choose another name.*ERR_OUTPUT_IS_INPUT/,
+      );
+    }
+    expect(await readFile(task.model)).toEqual(original);
+  });
+
+  test("by solve", async () => {
+    const { gradients, weights } = await smallProblem();
+    const argv = ["solve", "--gradients", gradients, "--weights", weights, "--solver", "magnitude", "--keep", "3"];
+    for (const path of [gradients, weights]) {
+      expect(await refused([...argv, "--out", path, "--force"])).toMatch(/ERR_OUTPUT_IS_INPUT/);
+    }
+  });
+
+  test("by train", async () => {
+    const { model, data } = await smallTask();
+    expect(await refused(["train", model, "--data", data, "--out", model, "--force"])).toMatch(/ERR_OUTPUT_IS_INPUT/);
+  });
+
+  test("while another existing file is, with --force", async () => {
+    const task = await smallTask();
+    const out = join(task.folder, "old.safetensors");
+    await writeFile(out, "old");
+    expect((await call([...halving(task), "--out", out, "--force"])).code).toBe(0);
+    expect((await readFile(out)).length).toBeGreaterThan(3);
+  });
+});
+
+describe("a name that does not say what the file is", () => {
+  test("is refused for a report", async () => {
+    const task = await smallTask();
+    expect(await refused([...halving(task), "--report", join(task.folder, "r.txt")])).toMatch(
+      /--report: .*r\.txt must end in \.html or \.htm.*ERR_OUTPUT_FORMAT/,
+    );
+  });
+
+  test("is refused for the weights of solve", async () => {
+    const { folder, gradients, weights } = await smallProblem();
+    const out = join(folder, "w.safetensors");
+    const argv = ["solve", "--gradients", gradients, "--weights", weights, "--keep", "3", "--out", out];
+    expect(await refused(argv)).toMatch(/--out: .* must end in \.npy.*ERR_OUTPUT_FORMAT/);
+  });
+});
