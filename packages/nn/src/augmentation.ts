@@ -3,8 +3,10 @@ import { type Mat, matrix, type Rng } from "@secateur/core";
 
 /** Which changes; none by default. */
 export interface Augmentation {
-  /** Zeros put around an image before a window of its own size is cut out of it at random; default 0. */
+  /** Pixels put around an image before a window of its own size is cut out of it at random; default 0. */
   readonly cropPadding?: number;
+  /** What those pixels are, one number or one a channel (black, after normalisation); default 0. */
+  readonly border?: readonly number[];
   /** Whether every other image, at random, is mirrored left to right; default false. */
   readonly flip?: boolean;
 }
@@ -17,14 +19,15 @@ export interface Augmentation {
  * @param rng - drawn from once an image and change, in order
  */
 export function augment(images: Mat, shape: readonly number[], changes: Augmentation, rng: Rng): Mat {
-  const { cropPadding = 0, flip = false } = changes;
+  const { cropPadding = 0, flip = false, border = [0] } = changes;
   const [width = 1, height = 1] = [...shape].reverse();
   const planes = images.cols / (height * width);
-  const data = images.data.slice().fill(0);
+  const data = images.data.slice();
   for (let n = 0; n < images.rows; n++) {
     const [down, right] = cropPadding > 0 ? [offset(rng, cropPadding), offset(rng, cropPadding)] : [0, 0];
     const isMirrored = flip && rng.integer(2) === 1;
     for (let plane = n * planes; plane < (n + 1) * planes; plane++) {
+      data.fill(border[(plane % planes) % border.length]!, plane * height * width, (plane + 1) * height * width);
       for (let y = 0; y < height; y++) {
         const fromY = y + down;
         if (fromY < 0 || fromY >= height) continue;

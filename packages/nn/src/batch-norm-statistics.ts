@@ -4,6 +4,7 @@
  */
 import { type Dataset, type RunContext, sampleIndices } from "@secateur/core";
 import { assertData } from "./assert-data.ts";
+import { type Augmentation, augment } from "./augmentation.ts";
 import { badTrainOption } from "./errors.ts";
 import type { BatchNormSpec } from "./layer-spec.ts";
 import type { Network } from "./network.ts";
@@ -23,6 +24,7 @@ export function updateRunningStatistics(network: Network): NonNullable<OpCall["o
  *
  * @param options.batchSize - examples a batch, >= 2; default 128. A rest smaller than half a batch is left out.
  * @param options.examples - how many training examples; default: all
+ * @param options.augmentation - random changes of the images, best those of training; default: none
  * @returns how many batches were averaged; 0 for a network without batch normalisation
  * @throws ERR_OPTION, ERR_DATA_MISMATCH, ERR_ABORTED
  * @example
@@ -32,15 +34,17 @@ export async function reestimateBatchNorm(
   network: Network,
   data: Dataset,
   ctx: RunContext,
-  options: { readonly batchSize?: number; readonly examples?: number } = {},
+  options: { readonly batchSize?: number; readonly examples?: number; readonly augmentation?: Augmentation } = {},
 ): Promise<number> {
-  const { batchSize = 128, examples = data.size } = options;
+  const { batchSize = 128, examples = data.size, augmentation } = options;
   if (!Number.isInteger(batchSize) || batchSize < 2) {
     throw badTrainOption("batchSize", batchSize, "a whole number of at least 2");
   }
   assertData(network.spec, data);
   if (batchNorms(network).length === 0) return 0;
-  const order = sampleIndices(data.size, Math.min(examples, data.size), ctx.rng.fork("batch-norm"));
+  const rng = ctx.rng.fork("batch-norm");
+  const order = sampleIndices(data.size, Math.min(examples, data.size), rng);
+  const random = rng.fork("images");
   return await withPool(ctx.kernels, dtypeOfWeights(network.weights), async (pool) => {
     let done = 0;
     for (let start = 0; start < order.length; start += batchSize) {
@@ -52,7 +56,7 @@ export async function reestimateBatchNorm(
       const logits = logitsOf({
         network: network.spec,
         weights: network.weights,
-        input: inputs,
+        input: augmentation ? augment(inputs, data.inputShape, augmentation, random) : inputs,
         pool,
         mode: "train",
         // The running ones are read in eval mode only: they may change under way.
