@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { svgFile } from "./report/figure.ts";
 import { figures } from "./report/figures.ts";
 import { escapeHtml, htmlTable, scriptJson } from "./report/html.ts";
-import { makeReport } from "./report/report.ts";
+import { joinReasons, makeReport } from "./report/report.ts";
 import type { ReportRun } from "./report/report-run.ts";
 import { call, smallTask } from "./testing.test-support.ts";
 
@@ -125,14 +125,54 @@ describe("a report", () => {
   test("with several stages shows them", async () => {
     const [stage] = runOf().stages;
     const run = runOf({ stages: [{ ...stage!, sparsity: 0.5 }, stage!] });
-    expect(figures([run]).map(({ id }) => id)).toEqual(["accuracy", "layers", "objective", "stages", "times"]);
+    const ids = figures([run]).map(({ id }) => id);
+    // No plot of the rounds: their objectives are of different models.
+    expect(ids).toEqual(["accuracy", "layers", "stages", "stage-objectives", "times"]);
     expect(await reportOf([run])).toContain("training loss before");
+  });
+
+  test("of several runs in stages plots loss and objective by stage, and warns that the objectives do not compare", () => {
+    const [stage] = runOf().stages;
+    const stages = [{ ...stage!, loss: 0.4, objective: 2 }, stage!];
+    const staged = figures([runOf({ stages }), runOf({ solver: "magnitude" })]);
+    expect(staged.map(({ id }) => id)).toEqual(["accuracy", "layers", "objective", "loss", "stage-objectives"]);
+    const data = (id: string) => {
+      const series = staged.find((figure) => figure.id === id)!.option["series"] as { data: unknown }[];
+      return series.map((line) => line.data);
+    };
+    expect(data("loss")).toEqual([
+      [
+        [1, 0.4],
+        [2, 0.3],
+      ],
+    ]);
+    expect(data("stage-objectives")).toEqual([
+      [
+        [1, 2],
+        [2, 0.25],
+      ],
+    ]);
+    expect(staged.find(({ id }) => id === "stage-objectives")!.caption).toMatch(/do not compare/);
+  });
+
+  test("has no axis of accuracy beyond 100 percent", () => {
+    const [accuracy] = figures([runOf(), runOf({ sparsity: 0.95 })]);
+    expect(accuracy!.option["yAxis"]).toMatchObject({ max: 100 });
+  });
+
+  test("says a solver's reason once, with the words that differ side by side", async () => {
+    expect(joinReasons(["in 7 stages", "in 9 stages", "in 7 stages"])).toEqual(["in 7/9 stages"]);
+    expect(joinReasons(["near target", "far from it"])).toEqual(["near target", "far from it"]);
+    const html = elements(await reportOf([runOf(), runOf({ sparsity: 0.95 })]));
+    expect(html.match(/near target/g)).toHaveLength(1);
   });
 
   test("of runs without rounds has no plot of them", () => {
     const [stage] = runOf().stages;
     const { trace: _trace, ...silent } = stage!;
     expect(figures([runOf({ stages: [silent] })]).map(({ id }) => id)).toEqual(["accuracy", "layers"]);
+    const single = runOf({ stages: [{ ...silent, trace: [4] }] });
+    expect(figures([single]).map(({ id }) => id)).toEqual(["accuracy", "layers"]);
   });
 
   test("of several runs has one line a solver", async () => {

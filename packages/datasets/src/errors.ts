@@ -80,6 +80,23 @@ export function badIdx(spec: { source: string; found: string; expected: string }
   );
 }
 
+/** A file that should be a PNG or JPEG image and cannot be used as one. */
+export function badImage(spec: { path: string; found: string; expected: string; cause?: unknown }): PruneError {
+  return new PruneError(
+    "ERR_IMAGE",
+    `${spec.path}: not a usable image: found ${spec.found}, expected ${spec.expected}; save it again as an 8-bit PNG or JPEG, or take it out`,
+    { cause: spec.cause },
+  );
+}
+
+/** Class folders that are empty, missing or too many. */
+export function badClassFolders(spec: { folder: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_CLASS_FOLDERS",
+    `${spec.folder}: found ${spec.found}, expected ${spec.expected}; check the folder, which must hold one sub-folder of images a class`,
+  );
+}
+
 /** Images or arrays whose shapes or counts do not go together. */
 export function shapesDiffer(spec: { where: string; found: string; expected: string }): PruneError {
   return new PruneError(

@@ -2,6 +2,7 @@
 import { badGzip, fileNotFound, needsNode, notReadable, wrongKind } from "./errors.ts";
 
 interface Builtins {
+  "node:buffer": typeof import("node:buffer");
   "node:fs": typeof import("node:fs");
   "node:module": typeof import("node:module");
   "node:path": typeof import("node:path");
@@ -37,7 +38,22 @@ export function readMaybeGzip(path: string): Uint8Array {
   }
 }
 
-function readFile(path: string): Uint8Array {
+/** The path of something in a folder. */
+export function fileIn(folder: string, name: string): string {
+  return nodeModule("node:path").join(folder, name);
+}
+
+/** Whether there is a folder at the path, or a link to one. */
+export function isFolder(path: string): boolean {
+  return nodeModule("node:fs").statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/**
+ * Reads a whole file.
+ *
+ * @throws ERR_FILE_NOT_FOUND, ERR_NOT_A_FILE, ERR_FILE_NOT_READABLE
+ */
+export function readFile(path: string): Uint8Array {
   try {
     return nodeModule("node:fs").readFileSync(path);
   } catch (cause) {

@@ -1,19 +1,21 @@
+import { cifarSources } from "./cifar-sources.ts";
 import { unknownDataset } from "./errors.ts";
+import { imageSource } from "./image-source.ts";
 import { mnistSource } from "./mnist-source.ts";
 import { npySource } from "./npy-source.ts";
 import type { DataSource, DatasetSplits, OpenDatasetOptions } from "./source.ts";
 
 /** Every kind of dataset that can be opened by name. */
-export const dataSources: readonly DataSource[] = [mnistSource, npySource];
+export const dataSources: readonly DataSource[] = [mnistSource, ...cifarSources, imageSource, npySource];
 
 /**
- * Opens a dataset by its specification: `mnist`, `mnist:DIR` or `npy:X.npy,Y.npy` (see `dataSources`). Node only.
+ * Opens a dataset by its specification: `mnist`, `mnist:DIR`, `cifar10:DIR`, `images:DIR`, `npy:X.npy,Y.npy` ... (see `dataSources`). Node only.
  *
  * @param spec - name, or name:argument
  * @returns training and test split with normalised inputs; whole MNIST opens in well under 300 ms and takes 55 MB
  * @throws ERR_UNKNOWN_NAME, ERR_DATA_SPEC, ERR_NORMALIZE, and for damaged or unfitting files ERR_DATASET_NOT_INSTALLED,
  * ERR_DATASET_INCOMPLETE, ERR_DATASET_EMPTY, ERR_FILE_NOT_FOUND, ERR_NOT_A_FILE, ERR_FILE_NOT_READABLE, ERR_GZIP, ERR_IDX,
- * ERR_SHAPE, ERR_LABEL_RANGE, ERR_NOT_FINITE, ERR_READER_MISSING
+ * ERR_SHAPE, ERR_LABEL_RANGE, ERR_NOT_FINITE, ERR_READER_MISSING, ERR_CLASS_FOLDERS, ERR_IMAGE
  * @example
  * const { train, test } = await openDataset("mnist");
  * const { inputs, labels } = await train.batch(Uint32Array.of(0, 1, 2)); // inputs: [3, 784] f32

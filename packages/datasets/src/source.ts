@@ -10,6 +10,8 @@ export interface DatasetSplits {
   readonly test: Dataset;
   /** what the inputs were normalised with */
   readonly normalisation: Normalisation;
+  /** what a user should know of how the data were read, such as records that were left out; absent where there is nothing */
+  readonly warnings?: readonly string[];
 }
 
 /** Numbers with a shape, read from a file. */
@@ -24,7 +26,7 @@ export interface NumberArray {
 export interface OpenDatasetOptions {
   /** In place of the mean and std that the dataset declares: one of each, or one a channel. The divisor (255 for MNIST) stays. */
   readonly normalize?: MeanAndStd;
-  /** Number of classes. Default: 10 for `mnist`, the largest label + 1 for `npy`. */
+  /** Number of classes. Default: 10 for `mnist` and `cifar10`, 100 for `cifar100`, the class folders of `images`, the largest label + 1 for `npy`. */
   readonly classes?: number;
   /** Reads an .npy file; needed for `npy:` only. Pass `readNpyNumbers` of @secateur/formats. */
   readonly readArray?: (path: string) => NumberArray | Promise<NumberArray>;

@@ -180,4 +180,12 @@ describe("denseFactor", () => {
     const bad = matrix(1, 2, Float32Array.of(0, Number.POSITIVE_INFINITY));
     expect(() => denseFactor({ rows: bad, kernels })).toThrow(expect.objectContaining({ code: "ERR_NOT_FINITE" }));
   });
+
+  test.each([{ damping: -1 }, { damping: Number.NaN }, { scale: -0.5 }, { scale: Number.POSITIVE_INFINITY }])(
+    "refuses %j",
+    (wrong) => {
+      const rows = matrix(2, 2, Float64Array.of(1, 2, 3, 4));
+      expect(() => denseFactor({ rows, kernels, ...wrong })).toThrow(expect.objectContaining({ code: "ERR_OPTION" }));
+    },
+  );
 });

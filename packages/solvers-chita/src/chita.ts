@@ -18,7 +18,7 @@ import {
   type Vec,
   zeros,
 } from "@secateur/core";
-import { singularRefit } from "./errors.ts";
+import { overflow, singularRefit } from "./errors.ts";
 import { exchange } from "./exchange.ts";
 import { chitaPlan } from "./plan.ts";
 import { bestSupport, squares } from "./project.ts";
@@ -54,7 +54,7 @@ const polishIterations = 4;
  * Time: n^2 p for the row Gram (n^2 (in + out) a layer with factored rows), some 20 to 50 products with G, n^3 / 3 for up to
  * five Cholesky factorisations. Memory: three n x n matrices in f64.
  *
- * @throws ERR_OPTION; on solve: ERR_INCOMPATIBLE, ERR_SHAPE, ERR_ABORTED
+ * @throws ERR_OPTION; on solve: ERR_INCOMPATIBLE, ERR_SHAPE, ERR_OVERFLOW, ERR_ABORTED
  * @example
  * const result = await prune({ model, data, curvature: empiricalFisher(), solver: chita(), sparsity: 0.9 });
  */
@@ -78,6 +78,7 @@ export function chita(options: ChitaOptions = {}): Solver {
       if (!constraint.count || !units.perWeight || !meets) return shrinkPath(problem, ctx);
       const { keep, eligible } = constraint.count;
       if (isOptimal(problem, keep)) return keepAsIs(problem);
+      if (!gramFits(model)) throw overflow(problem.id);
       const columns = eligibleColumns(model, eligible);
       if (columns.length === model.size) return solveRows({ problem, model, keep, columns, options }, ctx);
       return withRestricted(model, columns, (inner) =>
@@ -97,6 +98,12 @@ function isOptimal({ w, gradient, constraint }: Problem, keep: number): boolean 
     kept++;
   }
   return kept <= keep;
+}
+
+/** Whether no entry of the row Gram matrix, none of which is larger than its trace, overflows the model's dtype. */
+function gramFits({ columnNormsSquared, dtype }: RowModel): boolean {
+  const trace = columnNormsSquared().reduce((sum, norm) => sum + norm, 0);
+  return Number.isFinite(dtype === "f32" ? Math.fround(trace) : trace);
 }
 
 function keepAsIs(problem: Problem): Promise<Solution> {

@@ -60,7 +60,7 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
       onEvent: session.onEvent,
     });
     const { classes } = network.spec;
-    const splits = await openData({ data, normalize: flags.normalize, classes });
+    const splits = await openData({ data, normalize: flags.normalize, classes, onEvent: session.onEvent });
     const { test } = splits;
     if (flags.reestimateBatchNorm) await reestimate({ network, data: splits, flags, session });
     const evaluation = await network.evaluate(test, session.context());

@@ -46,7 +46,8 @@ export async function runDemo(spec: DemoSpec): Promise<void> {
       arch: undefined,
       onEvent: session.onEvent,
     });
-    const data = await openData({ data: "mnist", normalize: undefined, classes: network.spec.classes });
+    const { classes } = network.spec;
+    const data = await openData({ data: "mnist", normalize: undefined, classes, onEvent: session.onEvent });
     const dense = await network.evaluate(data.test, session.context());
     const done: ReportRun[] = [];
     for (const solver of found) {

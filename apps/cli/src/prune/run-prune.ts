@@ -96,7 +96,7 @@ async function measure(spec: {
   const { network } = model;
   const { solver, sparsity, plan } = settings;
   const { data: source, normalize } = settings;
-  const data = await openData({ data: source, normalize, classes: network.spec.classes });
+  const data = await openData({ data: source, normalize, classes: network.spec.classes, onEvent: session.onEvent });
   const resume = call.flags.resume === true;
   const keeper = await openStageKeeper({ path: outputs.state, run, resume, session });
   const { batchNorm } = settings;

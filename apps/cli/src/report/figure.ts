@@ -25,6 +25,9 @@ export const palette: readonly string[] = ["#3b82f6", "#e8813a", "#22a06b", "#b0
 /** Text and lines take the colour of the page's text, so that one drawing serves light and dark pages. */
 const ink = "currentColor";
 
+/** The page's ground: page and SVG file set the variable for light and dark. */
+export const paper = "var(--paper)";
+
 /** What all figures share; `option` comes on top. */
 export function figureOption(option: EChartsCoreOption): EChartsCoreOption {
   return {
@@ -73,7 +76,7 @@ export function drawFigure({ option }: Figure): string {
 /** A figure as an SVG file of its own, readable on light and on dark pages. */
 export function svgFile(figure: Figure): string {
   const style =
-    "<style>svg{color:#1f2328;background:none}@media(prefers-color-scheme:dark){svg{color:#e6edf3}}</style>";
+    "<style>svg{color:#1f2328;--paper:#ffffff;background:none}@media(prefers-color-scheme:dark){svg{color:#e6edf3;--paper:#0d1117}}</style>";
   const svg = drawFigure(figure).replace(/(<svg[^>]*>)/, `$1\n${style}`);
   return `<?xml version="1.0" encoding="UTF-8"?>\n${svg}\n`;
 }

@@ -1,8 +1,8 @@
 /** The figures of a report about one run or several. */
 import type { EChartsCoreOption } from "echarts/core";
 import { formatFraction } from "../text/format.ts";
-import { type Figure, figureAxis, figureOption, palette } from "./figure.ts";
-import type { ReportRun } from "./report-run.ts";
+import { type Figure, figureAxis, figureOption, paper } from "./figure.ts";
+import { type ReportRun, takesGradients } from "./report-run.ts";
 
 /** All figures that the runs have numbers for. */
 export function figures(runs: readonly ReportRun[]): readonly Figure[] {
@@ -12,7 +12,9 @@ export function figures(runs: readonly ReportRun[]): readonly Figure[] {
     accuracyFigure(runs),
     layersFigure(runs),
     objectiveFigure(runs),
-    ...(single && single.stages.length > 1 ? [stagesFigure(single), stageTimesFigure(single)] : []),
+    ...(single && single.stages.length > 1 ? [stagesFigure(single)] : [lossFigure(runs)]),
+    stageObjectivesFigure(runs),
+    ...(single && single.stages.length > 1 ? [stageTimesFigure(single)] : []),
   ];
   return candidates.filter((figure) => figure !== undefined);
 }
@@ -24,7 +26,8 @@ export function accuracyFigure(runs: readonly ReportRun[]): Figure {
   const sparsities = runs.map(({ sparsity }) => 100 * sparsity);
   const isSingle = runs.length === 1;
   const lowest = isSingle ? 0 : 5 * Math.max(0, Math.floor(Math.min(...sparsities) / 5) - 1);
-  const series = solvers.map((solver, index) => {
+  const best = bestSolver(runs);
+  const series = solvers.map((solver) => {
     const points = runs
       .filter((run) => run.solver === solver)
       .map((run) => [rounded(100 * run.sparsity), rounded(run.pruned.accuracy)] as const)
@@ -35,13 +38,11 @@ export function accuracyFigure(runs: readonly ReportRun[]): Figure {
       symbolSize: 9,
       // Between the dense network and a single run nothing was measured, so no line is drawn.
       lineStyle: { width: isSingle ? 0 : 2.5 },
-      label: {
-        show: true,
-        position: index === 0 && !isSingle ? "bottom" : "top",
-        formatter: "{@[1]}",
-        color: "currentColor",
-      },
-      data: isSingle ? [[0, rounded(dense)], ...points] : points,
+      // Lines fall to the right, so right above and left below a point no line of its own runs.
+      label: { ...valueLabel, ...(solver === best ? rightAbove : leftBelow) },
+      data: isSingle
+        ? [{ value: [0, rounded(dense)], label: rightBelow }, ...points.map((value) => ({ value, label: leftBelow }))]
+        : points,
     };
   });
   const denseLine = {
@@ -61,10 +62,32 @@ export function accuracyFigure(runs: readonly ReportRun[]): Figure {
     caption: "Percent of the test examples classified rightly, over the percentage of weights removed.",
     option: figureOption({
       xAxis: figureAxis({ type: "value", name: "sparsity (%)", min: lowest, max: 100, interval: lowest < 70 ? 10 : 5 }),
-      yAxis: figureAxis({ type: "value", name: "accuracy (%)", nameGap: 44, scale: true, boundaryGap: ["10%", "4%"] }),
+      yAxis: figureAxis({
+        type: "value",
+        name: "accuracy (%)",
+        nameGap: 44,
+        scale: true,
+        boundaryGap: ["10%", 0],
+        max: 100,
+      }),
       series: [...series, denseLine],
     }),
   };
+}
+
+/** On the page's ground, so that lines of others do not run through the digits. */
+const valueLabel = { show: true, formatter: "{@[1]}", color: "currentColor", backgroundColor: paper, padding: [1, 2] };
+const rightAbove = { position: "right", offset: [0, -11] };
+const leftBelow = { position: "left", offset: [0, 11] };
+const rightBelow = { position: "right", offset: [0, 11] };
+
+/** The solver whose accuracies are highest on average: its labels stand above its line, those of the others below. */
+function bestSolver(runs: readonly ReportRun[]): string {
+  const mean = (solver: string) => {
+    const own = runs.filter((run) => run.solver === solver);
+    return own.reduce((sum, { pruned }) => sum + pruned.accuracy, 0) / own.length;
+  };
+  return runs.map(({ solver }) => solver).reduce((best, solver) => (mean(solver) > mean(best) ? solver : best));
 }
 
 /** Sparsity of every layer, one bar a run. */
@@ -86,43 +109,78 @@ function layersFigure(runs: readonly ReportRun[]): Figure {
   };
 }
 
-/** The objective over the solver's rounds; stages follow each other, each with an objective of its own. */
+/** The objective over the solver's rounds, of runs with one stage: with several, every stage has an objective of its own. */
 function objectiveFigure(runs: readonly ReportRun[]): Figure | undefined {
-  const traced = runs.filter((run) => run.stages.some(({ trace }) => (trace?.length ?? 0) > 0));
+  const traced = runs.filter(({ stages }) => stages.length === 1 && (stages[0]!.trace?.length ?? 0) > 1);
   if (traced.length === 0) return undefined;
-  const values = traced.flatMap((run) => run.stages.flatMap(({ trace }) => trace ?? []));
-  // A logarithm shows decrease over decades; with the first-order term objectives may be negative.
-  const [least, greatest] = range(values);
-  const isLogarithmic = least > 0 && greatest > 20 * least;
+  const values = traced.flatMap(({ stages }) => stages[0]!.trace ?? []);
   return {
     id: "objective",
     title: "Objective over the rounds",
     caption:
-      "The quadratic model of the loss, Q(w), after each round of the solver. With several stages each stage has its own model, taken at its own weights, so the lines start anew.",
+      "The quadratic model of the loss, Q(w), after each round of the solver. Runs compare only where they have the same model.",
     option: figureOption({
       xAxis: figureAxis({ type: "value", name: "round", minInterval: 1 }),
-      yAxis: figureAxis({ type: isLogarithmic ? "log" : "value", name: "objective", nameGap: 54, scale: true }),
-      series: traced.flatMap((run, index) => traceSeries(run, palette[index % palette.length]!)),
+      yAxis: objectiveAxis(values),
+      series: traced.map((run) => ({
+        name: runLabel(run),
+        type: "line",
+        symbol: "none",
+        lineStyle: { width: 2 },
+        data: run.stages[0]!.trace!.map((value, index) => [index + 1, value]),
+      })),
     }),
   };
 }
 
-function traceSeries(run: ReportRun, color: string): EChartsCoreOption[] {
-  let round = 0;
-  const series: EChartsCoreOption[] = [];
-  for (const { trace } of run.stages) {
-    if (!trace || trace.length === 0) continue;
-    const data = trace.map((value) => [++round, value]);
-    series.push({
-      name: runLabel(run),
-      type: "line",
-      symbol: data.length === 1 ? "circle" : "none",
-      color,
-      lineStyle: { color, width: 2 },
-      data,
-    });
-  }
-  return series;
+/** A logarithm shows decrease over decades; with the first-order term objectives may be negative. */
+function objectiveAxis(values: readonly number[]): EChartsCoreOption {
+  const [least, greatest] = range(values);
+  const isLogarithmic = least > 0 && greatest > 20 * least;
+  return figureAxis({ type: isLogarithmic ? "log" : "value", name: "objective", nameGap: 54, scale: true });
+}
+
+/** The mean training loss before every stage, one line a run. */
+function lossFigure(runs: readonly ReportRun[]): Figure | undefined {
+  const staged = runs.filter(({ stages }) => stages.length > 1 && stages.some(({ loss }) => loss !== undefined));
+  if (staged.length === 0) return undefined;
+  return {
+    id: "loss",
+    title: "Training loss before each stage",
+    caption: "The mean training loss of the examples that gave a stage's gradients, before it.",
+    option: figureOption({
+      xAxis: figureAxis({ type: "value", name: "stage", min: 1, minInterval: 1 }),
+      yAxis: figureAxis({ type: "value", name: "training loss", nameGap: 44, scale: true }),
+      series: staged.map((run) => stageSeries(run, ({ loss }) => loss)),
+    }),
+  };
+}
+
+/** The objective after every stage, one line a run. */
+function stageObjectivesFigure(runs: readonly ReportRun[]): Figure | undefined {
+  const staged = runs.filter(({ stages }) => stages.length > 1 && stages.some(takesGradients));
+  if (staged.length === 0) return undefined;
+  return {
+    id: "stage-objectives",
+    title: "Objective after each stage",
+    caption:
+      "Each stage has its own quadratic model of the loss, taken at its own weights, so objectives of different stages, or of different runs, do not compare: a value says how much the model expects its own stage to cost.",
+    option: figureOption({
+      xAxis: figureAxis({ type: "value", name: "stage", min: 1, minInterval: 1 }),
+      yAxis: objectiveAxis(staged.flatMap(({ stages }) => stages.map(({ objective }) => objective))),
+      series: staged.map((run) => stageSeries(run, ({ objective }) => objective)),
+    }),
+  };
+}
+
+function stageSeries(run: ReportRun, value: (stage: ReportRun["stages"][number]) => number | undefined): object {
+  return {
+    name: runLabel(run),
+    type: "line",
+    symbolSize: 5,
+    lineStyle: { width: 2 },
+    data: run.stages.map((stage, index) => [index + 1, value(stage) ?? null]),
+  };
 }
 
 /** Sparsity and training loss over the stages of one run. */

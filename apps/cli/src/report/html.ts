@@ -30,7 +30,10 @@ export interface Cell {
 /** A table with one header row. */
 export function htmlTable(titles: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const cell = ({ text, isNumber }: Cell) => `<td${isNumber ? ' class="number"' : ""}>${escapeHtml(text)}</td>`;
-  const head = titles.map((title) => `<th scope="col">${escapeHtml(title)}</th>`).join("");
+  // A title stands where its column's numbers stand.
+  const head = titles
+    .map((title, c) => `<th scope="col"${rows[0]?.[c]?.isNumber ? ' class="number"' : ""}>${escapeHtml(title)}</th>`)
+    .join("");
   const body = rows.map((row) => `<tr>${row.map(cell).join("")}</tr>`).join("\n");
   return `<div class="wide"><table>\n<thead><tr>${head}</tr></thead>\n<tbody>\n${body}\n</tbody></table></div>`;
 }

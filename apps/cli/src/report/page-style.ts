@@ -9,6 +9,7 @@ body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 s
 main { max-width: 60rem; margin: 0 auto; padding: 2rem 1rem 4rem; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .3rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; }
+h3 { font-size: 1rem; margin: 1.2rem 0 .2rem; }
 p { margin: .3rem 0 .8rem; }
 .soft, figcaption { color: var(--soft); }
 figcaption { font-size: .92rem; }
@@ -24,6 +25,7 @@ figure { margin: .5rem 0 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; }
+th.number { text-align: right; }
 td.number { text-align: right; white-space: nowrap; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem; overflow-x: auto; font-size: .88rem; }
 code { font-family: ui-monospace, monospace; }

@@ -15,6 +15,12 @@ const livePlots = `
 for (const { id, option } of JSON.parse(document.getElementById("figures").textContent)) {
   const box = document.getElementById(id);
   box.replaceChildren();
+  // On a narrow screen the legend would wrap over the plot, and the plot would be too flat.
+  if (box.clientWidth < 560) {
+    box.style.aspectRatio = "1";
+    option.legend.type = "scroll";
+    option.grid.top = 48;
+  }
   const chart = echarts.init(box, null, { renderer: "svg" });
   chart.setOption(option);
   new ResizeObserver(() => chart.resize()).observe(box);

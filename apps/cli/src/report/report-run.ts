@@ -20,6 +20,11 @@ export interface ReportRun {
   readonly gzipBytes?: number;
 }
 
+/** Whether a stage had a model made from gradients; without, it was H = I. */
+export function takesGradients({ examples }: StageReport): boolean {
+  return examples !== undefined;
+}
+
 /** A report's content. */
 export interface ReportContent {
   readonly title: string;

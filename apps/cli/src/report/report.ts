@@ -12,7 +12,7 @@ import {
 import { figures } from "./figures.ts";
 import { type Cell, escapeHtml, htmlTable } from "./html.ts";
 import { makePage, type Section } from "./page.ts";
-import type { ReportContent, ReportRun } from "./report-run.ts";
+import { type ReportContent, type ReportRun, takesGradients } from "./report-run.ts";
 
 /** Makes the report's HTML. At least one run. */
 export async function makeReport(content: ReportContent): Promise<string> {
@@ -56,24 +56,13 @@ function number(text: string): Cell {
 
 function runsSection(runs: readonly ReportRun[]): Section {
   const hasFiles = runs.some(({ fileBytes }) => fileBytes !== undefined);
-  const titles = [
-    "solver",
-    "sparsity",
-    "accuracy",
-    "loss",
-    "weights kept",
-    "objective",
-    "gradients",
-    "solving",
-    "in all",
-  ];
+  const titles = ["solver", "sparsity", "accuracy", "loss", "weights kept", "gradients", "solving", "in all"];
   const rows = runs.map((run) => [
     { text: run.solver },
     number(formatFraction(run.sparsity)),
     number(formatPercent(run.pruned.accuracy)),
     number(formatNumber(run.pruned.loss)),
     number(formatCount(run.nonzeros)),
-    number(formatNumber(run.objective)),
     number(formatDuration(run.timing.gradientMs)),
     number(formatDuration(run.timing.solveMs)),
     number(formatDuration(run.timing.totalMs)),
@@ -130,35 +119,57 @@ function stagesSection({ stages }: ReportRun): Section {
   return { title: "Stages", html: htmlTable(titles, rows) };
 }
 
+/** One block a solver: its reason, then a row a sparsity. */
 function planSection(runs: readonly ReportRun[]): Section {
-  const rows = runs.map((run) => {
-    const { plan } = run;
-    const last = run.stages[run.stages.length - 1];
-    const usesGradients = last?.examples !== undefined;
+  const solvers = [...new Set(runs.map(({ solver }) => solver))];
+  const blocks = solvers.map((solver) => {
+    const own = runs.filter((run) => run.solver === solver);
+    const why = joinReasons(own.map(({ plan }) => plan.reason ?? "").filter((reason) => reason !== ""));
+    return `<h3>${escapeHtml(solver)}</h3>\n${why.map((text) => `<p>${escapeHtml(text)}</p>`).join("\n")}\n${planTable(own)}`;
+  });
+  return { title: "The plan, and why", html: blocks.join("\n") };
+}
+
+function planTable(runs: readonly ReportRun[]): string {
+  const usesGradients = runs.some(({ stages }) => stages.some(takesGradients));
+  const rows = runs.map(({ sparsity, plan, stages }) => {
+    const last = stages[stages.length - 1];
     return [
-      { text: run.solver },
-      number(formatFraction(run.sparsity)),
-      number(`${plan.stages ?? 1} + ${plan.targetStages ?? 0}`),
+      number(formatFraction(sparsity)),
+      number(String(plan.stages ?? 1)),
+      number(String(plan.targetStages ?? 0)),
       { text: String(plan.schedule ?? "") },
-      { text: usesGradients ? (plan.curvature ?? "") : "none" },
-      number(usesGradients ? `${formatCount(last.examples)} of ${last.batch ?? 1}` : ""),
-      number(usesGradients && last.ridge !== undefined ? formatNumber(last.ridge) : ""),
-      { text: usesGradients ? (plan.firstOrder ? "yes" : "no") : "" },
-      { text: plan.reason ?? "" },
+      ...(usesGradients
+        ? [
+            { text: plan.curvature ?? "" },
+            number(last?.examples === undefined ? "" : `${formatCount(last.examples)} of ${last.batch ?? 1}`),
+            number(last?.ridge === undefined ? "" : formatNumber(last.ridge)),
+            { text: plan.firstOrder ? "yes" : "no" },
+          ]
+        : [{ text: "none" }]),
     ];
   });
   const titles = [
-    "solver",
     "sparsity",
-    "stages + at target",
+    "rising stages",
+    "stages at the target",
     "schedule",
     "curvature",
-    "gradient rows of examples (last stage)",
-    "ridge (last stage)",
-    "first-order",
-    "why",
+    ...(usesGradients ? ["gradient rows of examples (last stage)", "ridge (last stage)", "first-order"] : []),
   ];
-  return { title: "The plan, and why", html: htmlTable(titles, rows) };
+  return htmlTable(titles, rows);
+}
+
+/** Reasons that differ in single words, as numbers of stages do, become one sentence with the words side by side. */
+export function joinReasons(reasons: readonly string[]): readonly string[] {
+  const different = [...new Set(reasons)];
+  const words = different.map((reason) => reason.split(" "));
+  const [first = []] = words;
+  const isAlike =
+    words.every(({ length }) => length === first.length) &&
+    2 * first.filter((word, i) => words.some((other) => other[i] !== word)).length <= first.length;
+  if (!isAlike || different.length < 2) return different;
+  return [first.map((_word, i) => [...new Set(words.map((other) => other[i]!))].join("/")).join(" ")];
 }
 
 function repeatSection({ command, versions, facts, recipe }: ReportContent): Section {

@@ -1,13 +1,22 @@
 import process from "node:process";
 import { ownVersion } from "../plugins/own-version.ts";
 
+/** Our packages that every command with a network uses. */
+const libraries = [
+  "@secateur/core",
+  "@secateur/nn",
+  "@secateur/backends-wasm",
+  "@secateur/formats",
+  "@secateur/datasets",
+] as const;
+
 /** The versions that decide a result: ours, the plugin's and Node's. */
 export function versions(
   plugins: readonly { packageName: string; version: string }[],
 ): Readonly<Record<string, string>> {
   return {
     secateur: ownVersion(),
-    "@secateur/core": ownVersion("@secateur/core"),
+    ...Object.fromEntries(libraries.map((name) => [name, ownVersion(name)])),
     ...Object.fromEntries(plugins.map(({ packageName, version }) => [packageName, version])),
     node: process.versions.node,
   };
