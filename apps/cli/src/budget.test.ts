@@ -95,3 +95,17 @@ describe("a recipe", () => {
     expect(await refused(["prune", "--recipe", path])).toMatch(/no kernels 'gpu'; known: wasm, reference/);
   });
 });
+
+test("examples of another shape are refused as such, before their labels", async () => {
+  const task = await smallTask();
+  const inputs = join(task.folder, "X9.npy");
+  const labels = join(task.folder, "Y9.npy");
+  await writeFile(inputs, encodeNpy({ shape: [4, 9], data: new Float32Array(36) }));
+  await writeFile(labels, encodeNpy({ shape: [4], data: Float32Array.of(0, 1, 2, 7) }));
+  expect(await refused(["eval", task.model, "--data", `npy:${inputs},${labels}`])).toMatch(
+    /examples of shape \[9\].*ERR_DATA_MISMATCH/,
+  );
+  const same = join(task.folder, "X6.npy");
+  await writeFile(same, encodeNpy({ shape: [4, 6], data: new Float32Array(24) }));
+  expect(await refused(["eval", task.model, "--data", `npy:${same},${labels}`])).toMatch(/label 7.*ERR_LABEL_RANGE/);
+});

@@ -1,5 +1,5 @@
 /** Every error the command line throws itself, one factory each. Codes are stable; messages may improve. */
-import { PruneError } from "@secateur/core";
+import { nearestName, PruneError } from "@secateur/core";
 
 /** Flags or arguments that cannot be understood, or that contradict each other. */
 export function badUsage(message: string): PruneError {
@@ -9,6 +9,14 @@ export function badUsage(message: string): PruneError {
 /** A flag's text is not what the flag takes. */
 export function badFlagValue(spec: { flag: string; found: string; allowed: string }): PruneError {
   return badUsage(`${spec.flag}: found '${spec.found}', allowed is ${spec.allowed}`);
+}
+
+/** A setting that neither the solver nor the plan has. */
+export function unknownOption(spec: { solver: string; found: string; known: readonly string[] }): PruneError {
+  const { solver, found, known } = spec;
+  const near = nearestName(found, known);
+  const hint = near === undefined ? "" : `; did you mean '${near}'?`;
+  return badUsage(`the solver ${solver} has no option '${found}'; known: ${known.join(", ") || "none"}${hint}`);
 }
 
 /** Something that only the user can say was left out. */

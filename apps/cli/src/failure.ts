@@ -34,6 +34,10 @@ function reportUsage(error: CommanderError, command: string, terminal: Terminal)
     .replace(/^error: /, "")
     .replace(/\s*\(Did you mean one of (.*)\?\)/, "; did you mean one of $1?")
     .replace(/\s*\(Did you mean (.*)\?\)/, "; did you mean '$1'?")
+    .replace(
+      /too many arguments for '.*'\. Expected (\d+) arguments? but got (\d+)\./,
+      "found $2 arguments, allowed is $1",
+    )
     .replace(/\s+/g, " ");
   const period = message.endsWith("?") ? "" : ";";
   terminal.stderr.write(`${command}: ${message}${period} see '${command} --help' [ERR_USAGE]\n`);

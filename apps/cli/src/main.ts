@@ -8,8 +8,11 @@ const signal = interruptSignal();
 // `secateur inspect model | head` closes the pipe early, which is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  process.stderr.write(`secateur: the result cannot be written to stdout (${error.message}) [ERR_STDOUT]\n`);
+  process.exit(1);
 });
+// Messages that nobody can receive are no reason to fail: the exit code still tells.
+process.stderr.on("error", () => {});
 
 process.exitCode = await main(process.argv.slice(2), {
   stdout: process.stdout,

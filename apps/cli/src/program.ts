@@ -1,4 +1,5 @@
 /** The commands, put together. */
+import { unknownName } from "@secateur/core";
 import { Command } from "commander";
 import { addEvalCommand } from "./commands/eval.ts";
 import { addExplainCommand } from "./commands/explain.ts";
@@ -7,6 +8,7 @@ import { addPluginsCommand } from "./commands/plugins.ts";
 import { addPruneCommand } from "./commands/prune.ts";
 import { addSolveCommand } from "./commands/solve.ts";
 import { addTrainCommand } from "./commands/train.ts";
+import { badUsage } from "./errors.ts";
 import { findSolver } from "./plugins/find-entry.ts";
 import { ownVersion } from "./plugins/own-version.ts";
 import { readRecipe } from "./recipe/read-recipe.ts";
@@ -53,6 +55,11 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
     .exitOverride()
     .addHelpText("after", examples);
   const { name, solver, recipeFile } = scan(argv);
+  if (argv[0] === "version") throw badUsage("there is no command 'version'; write secateur --version");
+  const isKnown = name === undefined || name === "help" || commandNames.some((known) => known === name);
+  if (argv[0] === "help" && !isKnown && !name.startsWith("-")) {
+    throw unknownName({ where: "help", what: "command", found: name, known: commandNames });
+  }
   const find = (wanted: string) => findSolver(wanted, terminal.cwd);
   if (name === "prune") {
     const recipe = recipeFile === undefined ? undefined : await readRecipe(absolutePath(terminal, recipeFile));

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeSafetensors, readCheckpoint } from "@secateur/formats";
 import { architecture, createNetwork } from "@secateur/nn";
@@ -204,6 +204,9 @@ describe("an interrupted run", () => {
     const otherSparsity = await call(pruneArgs(task, ...staged, "--sparsity", "0.7", "--out", out, "--resume"));
     expect(otherSparsity.code).toBe(2);
     expect(otherSparsity.stderr).toMatch(/sparsity was 0\.8 and is 0\.7.*ERR_RESUME/);
+    await writeFile(state, (await readFile(state)).subarray(0, 40));
+    const cutOff = await call(pruneArgs(task, ...staged, "--out", out, "--resume"));
+    expect(cutOff.stderr).toMatch(/saved state is damaged.*without --resume and with --force.*ERR_RESUME/);
     await writeFile(state, await readFile(task.model));
     const damaged = await call(pruneArgs(task, ...staged, "--out", out, "--resume"));
     expect(damaged.code).toBe(2);
@@ -225,6 +228,10 @@ describe("an interrupted run", () => {
     const { code, stderr } = await call(pruneArgs(task, ...staged), { signal: AbortSignal.abort() });
     expect(code).toBe(130);
     expect(stderr).toMatch(/interrupted; nothing was written/);
+    const events = join(task.folder, "e.jsonl");
+    const logged = await call(pruneArgs(task, ...staged, "--events", events), { signal: AbortSignal.abort() });
+    expect(logged.stderr).toMatch(/interrupted; only the events so far were written, to .*e\.jsonl/);
+    await rm(events);
     expect(await readdir(task.folder)).toEqual(before);
   });
 

@@ -70,3 +70,29 @@ test("a solver's options are flags of its own help only", async () => {
   expect(refused.code).toBe(2);
   expect(refused.stderr).toContain("unknown option '--max-rows'");
 });
+
+test("a switch with a value is refused with the flag to write instead", async () => {
+  const argv = ["prune", "net.safetensors", "--data", "mnist"];
+  const { code, stderr } = await call([...argv, "--first-order=false"]);
+  expect(code).toBe(2);
+  expect(stderr).toContain("--first-order takes no value, found 'false'; write --no-first-order [ERR_USAGE]");
+  expect((await call([...argv, "--line-search=true"])).stderr).toContain("write --line-search [");
+  expect((await call([...argv, "--json=false"])).stderr).toContain(
+    "--json takes no value, found 'false'; write --json [",
+  );
+});
+
+test("'help' of an unknown command, and 'version', are answered with what to type", async () => {
+  const help = await call(["help", "prun"]);
+  expect(help.code).toBe(2);
+  expect(help.stderr).toMatch(/no command 'prun'; known: prune, .*did you mean 'prune'\?.*ERR_UNKNOWN_NAME/);
+  const version = await call(["version"]);
+  expect(version.code).toBe(2);
+  expect(version.stderr).toMatch(/write secateur --version/);
+});
+
+test("too many arguments are counted in our words", async () => {
+  const { code, stderr } = await call(["inspect", "a", "b"]);
+  expect(code).toBe(2);
+  expect(stderr).toBe("secateur inspect: found 2 arguments, allowed is 1; see 'secateur inspect --help' [ERR_USAGE]\n");
+});

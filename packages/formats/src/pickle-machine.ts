@@ -19,7 +19,9 @@ export interface PickleMachine {
   readonly stack: PickleValue[];
   /** heights of the stack where a mark lies */
   readonly marks: number[];
-  readonly memo: Map<number, PickleValue>;
+  readonly memo: PickleValue[];
+  /** entries that the memo has */
+  remembered: number;
   /** every name that was imported, in order */
   readonly globals: PickleGlobal[];
   /** every reference to something outside, in order */
@@ -31,8 +33,8 @@ export interface PickleMachine {
 /** A machine before its first step. @param start - index of the pickle's first byte */
 export function pickleMachine(bytes: Uint8Array, start: number, source: string): PickleMachine {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const fresh = { stack: [], marks: [], memo: new Map(), globals: [], references: [] };
-  return { bytes, view, source, at: start, ...fresh, pushed: 0 };
+  const fresh = { stack: [], marks: [], memo: [], globals: [], references: [] };
+  return { bytes, view, source, at: start, ...fresh, pushed: 0, remembered: 0 };
 }
 
 /** What is wrong with the pickle, said with its place. */
@@ -43,21 +45,27 @@ export function pickleFault(machine: PickleMachine, found: string, expected: str
 
 /** The next `count` bytes, as a view. @throws ERR_PYTORCH where the pickle ends before */
 export function takeBytes(machine: PickleMachine, count: number): Uint8Array {
+  const start = skip(machine, count);
+  return machine.bytes.subarray(start, start + count);
+}
+
+/** The next little-endian unsigned number of 1, 2, 4 or 8 bytes; beyond 2^53 inexact, and so refused by `takeBytes`. */
+export function takeCount(machine: PickleMachine, width: 1 | 2 | 4 | 8): number {
+  const start = skip(machine, width);
+  let value = 0;
+  for (let i = width - 1; i >= 0; i--) value = value * 256 + machine.bytes[start + i]!;
+  return value;
+}
+
+/** Goes over the next `count` bytes and returns the index of the first. */
+export function skip(machine: PickleMachine, count: number): number {
   const { bytes, at } = machine;
   if (!(count >= 0 && count <= bytes.length - at)) {
     const found = `a value of ${count} bytes with ${bytes.length - at} left`;
     throw pickleFault(machine, found, "a whole pickle (truncated or damaged)");
   }
   machine.at += count;
-  return bytes.subarray(at, at + count);
-}
-
-/** The next little-endian unsigned number of 1, 2, 4 or 8 bytes; beyond 2^53 inexact, and so refused by `takeBytes`. */
-export function takeCount(machine: PickleMachine, width: 1 | 2 | 4 | 8): number {
-  const digits = takeBytes(machine, width);
-  let value = 0;
-  for (let i = width - 1; i >= 0; i--) value = value * 256 + digits[i]!;
-  return value;
+  return at;
 }
 
 /** The text up to the next line end, which is skipped. */
@@ -69,9 +77,11 @@ export function takeLine(machine: PickleMachine): string {
   return decodeText(bytes.subarray(at, end));
 }
 
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** UTF-8 text; Python allows halves of surrogate pairs there, which become replacement characters. */
 export function decodeText(bytes: Uint8Array): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  return utf8.decode(bytes);
 }
 
 /** Puts a value on the stack. @throws ERR_PYTORCH above MAX_PICKLE_VALUES */
@@ -85,7 +95,7 @@ export function push(machine: PickleMachine, value: PickleValue): void {
 /** Takes the topmost value above the last mark. */
 export function pop(machine: PickleMachine): PickleValue {
   const { stack, marks } = machine;
-  const value = stack.length > (marks.at(-1) ?? 0) ? stack.pop() : undefined;
+  const value = stack.length > (marks[marks.length - 1] ?? 0) ? stack.pop() : undefined;
   if (value === undefined) throw pickleFault(machine, "a step that needs more values than there are", "a whole pickle");
   return value;
 }
@@ -112,18 +122,21 @@ export function popEntries(machine: PickleMachine): PickleEntry[] {
   return Array.from({ length: items.length / 2 }, (_, i) => [items[2 * i]!, items[2 * i + 1]!] as const);
 }
 
-/** Remembers the topmost value under a number. */
+/** Remembers the topmost value under a number. Python counts them from 0, so none is above the number of values. */
 export function remember(machine: PickleMachine, index: number): void {
-  if (machine.memo.size >= MAX_PICKLE_VALUES) {
-    throw pickleFault(machine, `more than ${MAX_PICKLE_VALUES} memo entries`, `at most ${MAX_PICKLE_VALUES}`);
+  const { memo } = machine;
+  if (index >= MAX_PICKLE_VALUES) {
+    throw pickleFault(machine, `memo entry ${index}`, `entries below ${MAX_PICKLE_VALUES}`);
   }
-  machine.memo.set(index, top(machine));
+  if (memo[index] === undefined) machine.remembered++;
+  memo[index] = top(machine);
 }
 
 /** Pushes the value remembered under a number. */
 export function recall(machine: PickleMachine, index: number): void {
-  const value = machine.memo.get(index);
-  if (value === undefined)
+  const value = machine.memo[index];
+  if (value === undefined) {
     throw pickleFault(machine, `a use of memo entry ${index}, which was never set`, "a whole pickle");
+  }
   push(machine, value);
 }

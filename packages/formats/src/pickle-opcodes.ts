@@ -12,6 +12,7 @@ import {
   push,
   recall,
   remember,
+  skip,
   takeBytes,
   takeCount,
   takeLine,
@@ -29,7 +30,7 @@ const MAX_NUMBER_BYTES = 1024;
 export const PICKLE_STEPS: Readonly<Record<string, PickleStep>> = {
   // Structure.
   "\x80": protocol,
-  "\x95": (m) => void takeBytes(m, 8), // FRAME: a hint for readers of streams
+  "\x95": (m) => void skip(m, 8), // FRAME: a hint for readers of streams
   "(": (m) => void m.marks.push(m.stack.length),
   "0": (m) => {
     if (m.marks.at(-1) === m.stack.length) m.marks.pop();
@@ -42,7 +43,7 @@ export const PICKLE_STEPS: Readonly<Record<string, PickleStep>> = {
   p: (m) => remember(m, wholeNumber(m, takeLine(m))),
   q: (m) => remember(m, takeCount(m, 1)),
   r: (m) => remember(m, takeCount(m, 4)),
-  "\x94": (m) => remember(m, m.memo.size),
+  "\x94": (m) => remember(m, m.remembered),
   g: (m) => recall(m, wholeNumber(m, takeLine(m))),
   h: (m) => recall(m, takeCount(m, 1)),
   j: (m) => recall(m, takeCount(m, 4)),
@@ -189,8 +190,7 @@ function pushReference(machine: PickleMachine, id: PickleValue): void {
 }
 
 function numberAt(machine: PickleMachine, width: number, read: (view: DataView, at: number) => number): number {
-  takeBytes(machine, width);
-  return read(machine.view, machine.at - width);
+  return read(machine.view, skip(machine, width));
 }
 
 function wholeNumber(machine: PickleMachine, text: string): number {

@@ -120,10 +120,8 @@ describe("a pickle", () => {
   }
 
   test("with more memo entries than any checkpoint is refused", () => {
-    const puts = new Uint8Array(1 + 5 * (2 ** 22 + 1) + 1).fill(0x72);
-    const view = new DataView(puts.buffer);
-    puts[0] = 0x4e;
-    for (let i = 0; i <= 2 ** 22; i++) view.setUint32(2 + 5 * i, i, true);
-    expect(() => readPickle(puts, 0, "x")).toThrow(/more than 4194304 memo entries/);
+    expect(() => read("Nr\xff\xff\x3f\x000.")).toThrow(/needs more values/); // the last entry that is allowed
+    expect(() => read("Nr\x00\x00\x40\x00.")).toThrow(/memo entry 4194304 before .* expected entries below 4194304/);
+    expect(() => read("Np999999999999999\n.")).toThrow(/memo entry 999999999999999/);
   });
 });

@@ -114,6 +114,27 @@ const refused: readonly (readonly [what: string, file: Uint8Array, code: string,
     /class 'torch\.EvilStorage'/,
   ],
   [
+    "with a view of bytes that begins within an element",
+    torchStream(
+      py.dict({
+        w: py.call(
+          py.global("torch._utils", "_rebuild_tensor_v3"),
+          `${py.tuple(py.text("storage"), py.global("torch", "UntypedStorage"), py.text("0"), py.text("cpu"), py.int(16), py.tuple(py.text("v"), py.int(1), py.int(8)))}Q`,
+          py.int(0),
+          py.tuple(py.int(1)),
+          py.tuple(py.int(1)),
+          "\x89",
+          py.ordered({}),
+          py.global("torch", "int64"),
+        ),
+      }),
+      { "0": new Uint8Array(16) },
+      { "0": 16 },
+    ),
+    "ERR_PYTORCH",
+    /begins within an element/,
+  ],
+  [
     "with a view beyond its storage",
     torchStream(one({ view: py.tuple(py.text("v"), py.int(1), py.int(1)) }), data),
     "ERR_PYTORCH",
@@ -222,6 +243,13 @@ function chained(depth: number): string {
   return `${py.dict({ w: tensorPickle({ length: 1 }) })}q\x000${layers}${root}`;
 }
 
+/** One list of 10^5 numbers under 10^4 keys. */
+function repeated(): string {
+  const list = `](${"K\x01".repeat(1e5)}eq\x000`;
+  const entries = Array.from({ length: 1e4 }, (_, i) => `${py.text(`k${i}`)}h\x00`).join("");
+  return `${list}}(${entries}${py.text("w")}${tensorPickle({ length: 1 })}u`;
+}
+
 function char(code: number): string {
   return String.fromCharCode(code);
 }
@@ -290,6 +318,11 @@ describe("a PyTorch file", () => {
       damaged[start + Math.floor(bit / 8)]! ^= 1 << (bit % 8);
       expect(() => decode(damaged)).toThrow(/do not have the checksum/);
     }
+  });
+
+  test("that repeats a long list under many keys is read in the time of its length", () => {
+    // 10^9 steps if every place were searched: more than the time limit of a test.
+    expect(decode(torchZip(repeated(), data)).tensors).toHaveLength(1);
   });
 
   test("of the zip layout saved without checksums is read", () => {

@@ -80,10 +80,14 @@ export function someOf(names: readonly string[]): readonly string[] {
   return names.length <= 8 ? names : [...names.slice(0, 8), `${names.length - 8} more`];
 }
 
-const KNOWN =
-  /^(collections\.OrderedDict|(torch\.(_utils\._rebuild_\w+|_tensor\._rebuild_from_type\w*|Size|device|nn\.parameter\.\w+)))$/;
+/** Tensors, and plain values that Python makes by calling their class. */
+const KNOWN: readonly RegExp[] = [
+  /^torch\.(_utils\._rebuild_\w+|_tensor\._rebuild_from_type\w*|Size|device|nn\.parameter\.\w+)$/,
+  /^torch(\.cuda|\.storage)?\.\w+Storage$/,
+  /^(collections\.(OrderedDict|defaultdict)|_codecs\.encode)$/,
+  /^(builtins|__builtin__)\.(set|frozenset|dict|list|tuple|int|float|bool|str|complex|bytes|bytearray|slice|range|object)$/,
+];
 
 function isKnown(name: string): boolean {
-  const storage = /^torch(\.cuda|\.storage)?\.(\w+Storage)$/.exec(name)?.[2];
-  return KNOWN.test(name) || DTYPE_OF_TORCH.has(name) || storage !== undefined;
+  return DTYPE_OF_TORCH.has(name) || KNOWN.some((pattern) => pattern.test(name));
 }

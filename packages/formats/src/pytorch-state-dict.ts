@@ -39,6 +39,9 @@ const WRAPPER_PREFIXES = ["module.", "_orig_mod."];
 const MAX_DEPTH = 64;
 const MAX_TENSORS = 100_000;
 
+/** Entries to look at before saying whether something was left out; a list may stand in many places. */
+const ENOUGH = 100;
+
 /**
  * @param root - a checkpoint's pickle
  * @param source - name of the file, for messages
@@ -161,8 +164,8 @@ function holdsTensors(value: PickleValue, search: Search, depth: number): boolea
     return known;
   }
   const children = childrenOf(value);
-  if (children.length === 0) return false;
-  if (depth === MAX_DEPTH) throw endless(search.source, `dictionaries nested deeper than ${MAX_DEPTH}`);
+  if (children.length > 0 && depth === MAX_DEPTH)
+    throw endless(search.source, `dictionaries nested deeper than ${MAX_DEPTH}`);
   search.holds.set(value, undefined);
   // Every child is looked at, so that what holds itself is found wherever it is.
   const found = children.filter(([key, child]) => !isTraining(key, child) && holdsTensors(child, search, depth + 1));
@@ -186,8 +189,9 @@ function isTraining(key: PickleValue, value: PickleValue): boolean {
 /** Whether there is something to say about leaving a value out: not for numbers, texts and lists of them. */
 function mayHoldSomething(value: PickleValue): boolean {
   if (!isPickleNode(value)) return false;
-  if (value.kind === "list" || value.kind === "tuple" || value.kind === "set") return value.items.some(isPickleNode);
-  return value.kind !== "dict" || value.entries.some(([, item]) => isPickleNode(item));
+  if (value.kind === "list" || value.kind === "tuple" || value.kind === "set")
+    return value.items.slice(0, ENOUGH).some(isPickleNode);
+  return value.kind !== "dict" || value.entries.slice(0, ENOUGH).some(([, item]) => isPickleNode(item));
 }
 
 function keyText(key: PickleValue): string {

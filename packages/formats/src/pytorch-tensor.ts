@@ -109,6 +109,8 @@ function recipe(fields: TensorFields, place: Place): TensorRecipe {
   }
   const dtype = dtypeOf(fields, storage, place);
   // Storages are counted in elements of their own class, or in bytes.
+  const begin = (storage.start * storage.bytesPerElement) / bytesPerElement(dtype);
+  if (!Number.isInteger(begin)) throw malformed(place, "a view that begins within an element");
   const available = Math.floor((storage.visible * storage.bytesPerElement) / bytesPerElement(dtype));
   const count = elementCount(shape);
   if (count === undefined || count > available) {
@@ -121,7 +123,6 @@ function recipe(fields: TensorFields, place: Place): TensorRecipe {
     const found = `shape [${shape.join(", ")}] with strides [${strides.join(", ")}] from element ${offset}`;
     throw unfit(place, { found, storage, available });
   }
-  const begin = (storage.start * storage.bytesPerElement) / bytesPerElement(dtype);
   return { storage, dtype, count, layout: { shape, strides, offset: begin + offset } };
 }
 

@@ -65,7 +65,7 @@ export function zipFile(
     const size = number(lies.size ?? data.length, 4);
     const fields = `${number(lies.method ?? 0, 2)}${"\0".repeat(4)}${number(lies.crc ?? crc32ByTable(data), 4)}${size}${size}`;
     file += `PK\x03\x04${number(20, 2)}${number(0, 2)}${fields}${number(name.length, 2)}${number(0, 2)}${name}`;
-    file += String.fromCharCode(...data);
+    file += Buffer.from(data).toString("latin1");
     const flags = number(lies.flags ?? 0, 2);
     const lengths = `${number(name.length, 2)}${"\0".repeat(12)}${number(start, 4)}`;
     directory += `PK\x01\x02${number(20, 2)}${number(20, 2)}${flags}${fields}${lengths}${name}`;
@@ -90,7 +90,7 @@ export function torchStream(
   const magic = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
   const keys = py.list(...Object.keys(storages).map(py.text));
   const data = Object.entries(storages).map(
-    ([key, bytes]) => number(counts[key] ?? bytes.length / 4, 8) + String.fromCharCode(...bytes),
+    ([key, bytes]) => number(counts[key] ?? bytes.length / 4, 8) + Buffer.from(bytes).toString("latin1"),
   );
   return bytesOf(
     magic + py.whole("M\xe9\x03") + py.whole(py.dict({})) + py.whole(body) + py.whole(keys) + data.join(""),

@@ -2,7 +2,9 @@
  * @secateur/nn: small networks as data, with batched forward and backward, per-example gradients and training with masks.
  * @packageDocumentation
  */
+
 export { architecture, architectureNames } from "./architectures.ts";
+export { assertData } from "./assert-data.ts";
 export type { Augmentation } from "./augmentation.ts";
 export { reestimateBatchNorm } from "./batch-norm-statistics.ts";
 export type {

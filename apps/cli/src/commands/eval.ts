@@ -59,8 +59,13 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
       arch: flags.arch,
       onEvent: session.onEvent,
     });
-    const { classes } = network.spec;
-    const splits = await openData({ data, normalize: flags.normalize, classes, onEvent: session.onEvent });
+    const splits = await openData({
+      data,
+      normalize: flags.normalize,
+      classes: network.spec.classes,
+      network: network.spec,
+      onEvent: session.onEvent,
+    });
     const { test } = splits;
     if (flags.reestimateBatchNorm) await reestimate({ network, data: splits, flags, session });
     const evaluation = await network.evaluate(test, session.context());

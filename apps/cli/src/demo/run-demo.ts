@@ -50,14 +50,16 @@ export async function runDemo(spec: DemoSpec): Promise<void> {
     const data = await openData({ data: "mnist", normalize: undefined, classes, onEvent: session.onEvent });
     const dense = await network.evaluate(data.test, session.context());
     const done: ReportRun[] = [];
+    const curvatures: FoundEntry[] = [];
+    const onCurvature = (curvature: FoundEntry) => curvatures.push(curvature);
     for (const solver of found) {
       for (const sparsity of sparsities) {
-        const run = await pruneOnce({ solver, sparsity, data, folder, session });
+        const run = await pruneOnce({ solver, sparsity, data, folder, session, onCurvature });
         done.push(run);
         if (terminal.stderr.isTTY !== true) terminal.stderr.write(progressLine(run));
       }
     }
-    await writeReport({ runs: done, folder, found });
+    await writeReport({ runs: done, folder, found: [...found, ...curvatures] });
     const weights = formatCount(weightCount(network.params()));
     const accuracy = `${formatPercent(dense.accuracy)} of ${formatCount(dense.examples)} test images of MNIST`;
     return { before: `${architecture.name}, ${weights} weights: ${accuracy}\n`, runs: done };
@@ -75,8 +77,9 @@ async function pruneOnce(spec: {
   data: DatasetSplits;
   folder: string;
   session: Session;
+  onCurvature: (curvature: FoundEntry) => void;
 }): Promise<ReportRun> {
-  const { solver: found, sparsity, data, folder, session } = spec;
+  const { solver: found, sparsity, data, folder, session, onCurvature } = spec;
   const { entry } = found;
   const { network, architecture, metadata } = await openModel({
     path: bundledModel,
@@ -86,7 +89,8 @@ async function pruneOnce(spec: {
   const solver = entry.create((await resolveOptions(entry, {})) as never);
   const dense = await network.evaluate(data.test, session.context());
   const { train } = data;
-  const { result } = await pruneNetwork({ network, solver, sparsity, plan: {}, train, cwd: folder, session });
+  const job = { network, solver, sparsity, plan: {}, train, cwd: folder, session, onCurvature };
+  const { result } = await pruneNetwork(job);
   const pruned = await network.evaluate(data.test, session.context());
 
   const path = join(folder, `mlpnet.${entry.name}-${sparsity}.safetensors`);
@@ -135,7 +139,7 @@ function demoTable(runs: readonly ReportRun[]): string {
 async function writeReport(spec: {
   runs: readonly ReportRun[];
   folder: string;
-  found: readonly FoundEntry<SolverEntry>[];
+  found: readonly FoundEntry[];
 }): Promise<void> {
   const { runs, folder, found } = spec;
   const [{ makeReport }, { accuracyFigure }, { svgFile }] = await Promise.all([

@@ -2,7 +2,8 @@
 import { dataSources } from "@secateur/datasets";
 import { architectureNames } from "@secateur/nn";
 import { type Command, Option } from "commander";
-import { kernelChoices } from "../run/open-kernels.ts";
+import { badFlagValue } from "../errors.ts";
+import { type KernelChoice, kernelChoices } from "../run/open-kernels.ts";
 import { numberParser, wholeParser } from "./number.ts";
 
 /** Lists of values for a flag that may be repeated. */
@@ -51,7 +52,7 @@ export function addRunFlags(command: Command): void {
       ),
     )
     .addOption(
-      new Option("--kernels <name>", "wasm: fast; reference: plain TypeScript (default: wasm)").choices(kernelChoices),
+      new Option("--kernels <name>", "wasm: fast; reference: plain TypeScript (default: wasm)").argParser(parseKernels),
     )
     .addOption(
       new Option(
@@ -59,6 +60,14 @@ export function addRunFlags(command: Command): void {
         "threads of the wasm kernels; results do not depend on it (default: the machine's cores, at most 8)",
       ).argParser(wholeParser("--threads", 1)),
     );
+}
+
+function parseKernels(text: string): KernelChoice {
+  const choice = kernelChoices.find((name) => name === text);
+  if (choice === undefined) {
+    throw badFlagValue({ flag: "--kernels", found: text, allowed: kernelChoices.join(" or ") });
+  }
+  return choice;
 }
 
 /** --events, --quiet, --json */

@@ -64,6 +64,27 @@ function plainType(type: string): string {
   return type === "integer" ? "n" : type;
 }
 
+/** What the option takes, in a sentence: "a whole number of at least 1", "one of a, b", "a number of at least 0 or 'auto'". */
+export function allowedValues(property: OptionProperty): string {
+  const alternatives = [...list(property["anyOf"]), ...list(property["oneOf"])] as OptionProperty[];
+  if (alternatives.length > 0) return alternatives.map(allowedValues).join(" or ");
+  const values = admittedValues(property);
+  if (values) return values.length === 1 ? `'${values[0]}'` : `one of ${values.join(", ")}`;
+  const kinds = [property["type"]].flat().map((type) => typeNames[String(type)] ?? "a value of another kind");
+  const ranges = rangeParts(property);
+  return `${kinds.join(" or ")}${ranges.length === 0 ? "" : ` ${ranges.map((part) => part.replace("at", "of at")).join(" and ")}`}`;
+}
+
+const typeNames: Readonly<Record<string, string>> = {
+  integer: "a whole number",
+  number: "a number",
+  boolean: "true or false",
+  string: "text",
+  array: "a list",
+  object: "an object",
+  null: "null",
+};
+
 /** What the option means, with default and range, for help. */
 export function describeOption(property: OptionProperty): string {
   const range = describeRange(property);

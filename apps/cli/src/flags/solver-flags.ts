@@ -1,7 +1,7 @@
 /** A solver's own options as flags: `maxIterations` of its schema becomes --max-iterations. */
-import { nearestName, optionProperties } from "@secateur/core";
+import { optionProperties } from "@secateur/core";
 import { type Command, Option } from "commander";
-import { badUsage } from "../errors.ts";
+import { badUsage, unknownOption } from "../errors.ts";
 import type { SolverEntry } from "../plugins/find-entry.ts";
 import { admittedTypes, describeOption, kebab, optionValue, valueLabel } from "./option-schema.ts";
 import { type PlanFlags, type PlanKey, parsePlanValue, planKeys } from "./plan-flags.ts";
@@ -65,7 +65,10 @@ export function solverSettings(spec: {
     }
     if (key !== undefined && properties[key] !== undefined) options[key] = optionValue(text, properties[key]);
     else if (key !== undefined && spec.hasPlan) plan = { ...plan, ...parsePlanValue(key as PlanKey, text) };
-    else throw unknownOption(spec.entry.name, typed, [...Object.keys(properties), ...(spec.hasPlan ? planKeys : [])]);
+    else {
+      const known = [...Object.keys(properties), ...(spec.hasPlan ? planKeys : [])];
+      throw unknownOption({ solver: spec.entry.name, found: typed, known });
+    }
   }
   return { options, plan };
 }
@@ -98,12 +101,4 @@ function splitPair(pair: string): [string, string] {
   const at = pair.indexOf("=");
   if (at < 1) throw badUsage(`--option: found '${pair}', allowed is KEY=VALUE such as ridge=0.05`);
   return [pair.slice(0, at), pair.slice(at + 1)];
-}
-
-function unknownOption(solver: string, found: string, known: readonly string[]): Error {
-  const near = nearestName(found, known);
-  const list = known.join(", ") || "none";
-  return badUsage(
-    `--option: the solver ${solver} has no option '${found}'; known: ${list}${near === undefined ? "" : `; did you mean '${near}'?`}`,
-  );
 }

@@ -1,8 +1,8 @@
 /** What one run of `secateur prune` was asked for: flags before recipe before defaults. */
-import { keptCount, parseOptions, type RunPlan, type Solver } from "@secateur/core";
-import { flagWithoutEffect, missingFlag } from "../errors.ts";
+import { badOption, keptCount, type OptionsSchema, optionProperties, type RunPlan, type Solver } from "@secateur/core";
+import { flagWithoutEffect, missingFlag, unknownOption } from "../errors.ts";
 import type { AugmentationFlags, ReestimateTime } from "../flags/batch-norm-flags.ts";
-import { kebab } from "../flags/option-schema.ts";
+import { allowedValues, kebab } from "../flags/option-schema.ts";
 import { gradientPlanKeys, type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { solverSettings } from "../flags/solver-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
@@ -120,7 +120,23 @@ export async function resolveOptions(
   entry: SolverEntry,
   options: Readonly<Record<string, unknown>>,
 ): Promise<Readonly<Record<string, unknown>>> {
-  return await parseOptions<Readonly<Record<string, unknown>>>(entry.name, entry.options, options);
+  const properties = optionProperties(entry.options);
+  const known = Object.keys(properties);
+  const strange = Object.keys(options).find((key) => !known.includes(key));
+  if (strange !== undefined) throw unknownOption({ solver: entry.name, found: strange, known });
+  const result = await (entry.options as OptionsSchema<Readonly<Record<string, unknown>>>)["~standard"].validate(
+    options,
+  );
+  if (!result.issues) return result.value;
+  // Said in our words, from what the schema admits; the validator's own words only where it judges options together.
+  const problems = result.issues.map(({ path = [], message }) => {
+    const [key] = path.map((part) => String(typeof part === "object" ? part.key : part));
+    const property = key === undefined ? undefined : properties[key];
+    if (key === undefined || property === undefined) return message;
+    const found = options[key];
+    return `option '${key}': found ${typeof found === "string" ? `'${found}'` : JSON.stringify(found)}, allowed is ${allowedValues(property)}`;
+  });
+  throw badOption(entry.name, [...new Set(problems)].join("; "));
 }
 
 /** A solver without gradients reads none of the settings of the gradients. */

@@ -56,7 +56,7 @@ export async function runPrune(call: PruneCall): Promise<void> {
       pruneInSession({ call, settings, outputs, session }),
     );
   } catch (error) {
-    throw explainInterrupt(error, outputs);
+    throw explainInterrupt(error, { outputs, events: flags.events });
   }
   await rm(outputs.state, { force: true });
   printResult({ terminal, flags, document, text: () => `${pruneText(document)}\n${written(outputs)}` });
@@ -96,7 +96,13 @@ async function measure(spec: {
   const { network } = model;
   const { solver, sparsity, plan } = settings;
   const { data: source, normalize } = settings;
-  const data = await openData({ data: source, normalize, classes: network.spec.classes, onEvent: session.onEvent });
+  const data = await openData({
+    data: source,
+    normalize,
+    classes: network.spec.classes,
+    network: network.spec,
+    onEvent: session.onEvent,
+  });
   const resume = call.flags.resume === true;
   const keeper = await openStageKeeper({ path: outputs.state, run, resume, session });
   const { batchNorm } = settings;
@@ -119,7 +125,10 @@ async function measure(spec: {
   });
   if (batchNorm?.when !== "before") await remeasure();
   const pruned = await network.evaluate(data.test, session.context());
-  return { dense, pruned, ...done };
+  const { timing } = done.result;
+  // A continued run counts what went before, as its stages do.
+  const result = { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } };
+  return { dense, pruned, ...done, result };
 }
 
 /** Nothing would be left of the network. */
@@ -188,7 +197,9 @@ function written({ out, recipe, report }: PruneOutputs): string {
     .join("");
 }
 
-function explainInterrupt(error: unknown, { state }: PruneOutputs): unknown {
+function explainInterrupt(error: unknown, spec: { outputs: PruneOutputs; events: string | undefined }): unknown {
+  const { outputs, events } = spec;
+  const { state } = outputs;
   if (!isPruneError(error)) return error;
   // Core knows the state only as data; which file it came from is ours to say.
   const mismatch = /^resume: (the saved state is of another run: .*); repeat the original command/.exec(error.message);
@@ -197,6 +208,8 @@ function explainInterrupt(error: unknown, { state }: PruneOutputs): unknown {
   return interrupted(
     existsSync(state)
       ? `the finished stages are saved in ${state}: repeat the command with --resume to go on from there`
-      : "nothing was written",
+      : events === undefined
+        ? "nothing was written"
+        : `only the events so far were written, to ${events}`,
   );
 }

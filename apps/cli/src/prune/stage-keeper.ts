@@ -2,12 +2,14 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { RunState } from "@secateur/core";
-import { readState, writeState } from "../recipe/resume-state.ts";
+import { readState, type SavedState, writeState } from "../recipe/resume-state.ts";
 import type { Session } from "../run/session.ts";
 
 /** What the runner needs to save and to continue. */
 export interface StageKeeper {
   readonly resume: RunState | undefined;
+  /** Time that went into the stages done before this part of the run. */
+  readonly earlierMs: number;
   onStage(state: RunState): Promise<void>;
 }
 
@@ -24,14 +26,18 @@ export async function openStageKeeper(spec: {
   session: Session;
 }): Promise<StageKeeper> {
   const { path, run, session } = spec;
-  const state = await savedState(spec);
-  if (state === undefined) await rm(path, { force: true });
+  const saved = await savedState(spec);
+  const { now } = session.context();
+  const started = now();
+  const earlierMs = saved?.elapsedMs ?? 0;
+  if (saved === undefined) await rm(path, { force: true });
   else {
-    const message = `continuing after stage ${state.stage}, saved in ${path}`;
+    const message = `continuing after stage ${saved.state.stage}, saved in ${path}`;
     session.onEvent({ type: "note", level: "info", code: "resumed", message });
   }
   // The last stage is saved too: should the disk be full when the results are written, no work is lost.
-  return { resume: state, onStage: (next) => writeState(path, next, run) };
+  const onStage = (state: RunState) => writeState(path, { state, run, elapsedMs: earlierMs + now() - started });
+  return { resume: saved?.state, earlierMs, onStage };
 }
 
 async function savedState(spec: {
@@ -39,7 +45,7 @@ async function savedState(spec: {
   run: string;
   resume: boolean;
   session: Session;
-}): Promise<RunState | undefined> {
+}): Promise<SavedState | undefined> {
   const { path, run, resume, session } = spec;
   if (!resume) return undefined;
   if (existsSync(path)) return await readState(path, run);

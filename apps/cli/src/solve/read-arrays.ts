@@ -1,5 +1,5 @@
-import { type Dtype, dtypeOf, type Mat, matrix, shapeMismatch, type Vec } from "@secateur/core";
-import { assertFiniteTensors, readNpy, type Tensor, toFloat32, toFloat64, toVec } from "@secateur/formats";
+import { assertFinite, type Dtype, dtypeOf, type Mat, matrix, shapeMismatch, type Vec } from "@secateur/core";
+import { readNpy, type Tensor, toFloat32, toFloat64, toVec } from "@secateur/formats";
 
 /** Gradient rows and weights of one problem, both in f32, or both in f64 when one of the files is. */
 export interface ProblemArrays {
@@ -20,8 +20,11 @@ export interface ProblemArrays {
  * @throws the file errors of formats; ERR_SHAPE when G is not [n, p] with n >= 1 and p the number of weights; ERR_NOT_FINITE
  */
 export async function readArrays(spec: { gradients: string; weights: string }): Promise<ProblemArrays> {
-  const gradients = await readFinite(spec.gradients);
-  const weights = await readFinite(spec.weights);
+  const gradients = await readFinite(
+    spec.gradients,
+    "the backward pass overflowed or divided by 0: leave such rows out",
+  );
+  const weights = await readFinite(spec.weights, "training diverged: take an earlier checkpoint");
   const size = weights.data.length;
   if (size === 0) {
     throw shapeMismatch({ where: spec.weights, found: "no weights", expected: "at least one" });
@@ -44,8 +47,8 @@ export async function readArrays(spec: { gradients: string; weights: string }): 
   };
 }
 
-async function readFinite(path: string): Promise<Tensor> {
+async function readFinite(path: string, remedy: string): Promise<Tensor> {
   const tensor = await readNpy(path);
-  assertFiniteTensors([{ ...tensor, name: "array" }], path);
+  assertFinite(path, toVec(tensor), remedy);
   return tensor;
 }

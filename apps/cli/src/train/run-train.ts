@@ -94,7 +94,13 @@ export async function runTrain(call: {
     { flags, terminal, overwrite, appendEvents: flags.resume === true },
     async (session): Promise<TrainDocument> => {
       const { network, arch, metadata } = await start(call, session);
-      const splits = await openData({ data, normalize, classes: network.spec.classes, onEvent: session.onEvent });
+      const splits = await openData({
+        data,
+        normalize,
+        classes: network.spec.classes,
+        network: network.spec,
+        onEvent: session.onEvent,
+      });
       const ctx = session.context();
       const started = ctx.now();
       const { batchSize, weightDecay, epochs } = { ...trainDefaults, ...defined(flags) };
