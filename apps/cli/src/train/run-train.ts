@@ -1,10 +1,11 @@
 /** One run of `secateur train`. */
+import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import type { Evaluation, Mask } from "@secateur/core";
+import { type Evaluation, isPruneError, type Mask } from "@secateur/core";
 import { checkOutput, checkpointEncoderFor, writeFileAtomic } from "@secateur/formats";
 import { createNetwork, type Network, train } from "@secateur/nn";
 import { printResult } from "../commands/print-result.ts";
-import { badUsage, flagWithoutEffect, missingFlag } from "../errors.ts";
+import { badUsage, flagWithoutEffect, interrupted, missingFlag } from "../errors.ts";
 import type { AugmentationFlags } from "../flags/batch-norm-flags.ts";
 import { learningRateOf, type OptimizerFlags, optimizerOf } from "../flags/training-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
@@ -122,7 +123,9 @@ export async function runTrain(call: {
           onEpoch: (state) => writeTraining(path, state, run),
         },
         ctx,
-      );
+      ).catch((error: unknown) => {
+        throw explainInterrupt(error, path);
+      });
       const trainMs = ctx.now() - started;
       const test = await network.evaluate(splits.test, session.context());
       const bytes = encodeNetwork({ network, path: out, metadata: { ...metadata, [architectureKey]: arch } });
@@ -141,6 +144,15 @@ export async function runTrain(call: {
     },
   );
   printResult({ terminal, flags, document, text: () => trainText(document) });
+}
+
+function explainInterrupt(error: unknown, state: string): unknown {
+  if (!isPruneError(error) || error.code !== "ERR_ABORTED") return error;
+  return interrupted(
+    existsSync(state)
+      ? `the finished epochs are saved in ${state}: repeat the command with --resume to go on from there`
+      : "nothing was written",
+  );
 }
 
 const decisive = [
