@@ -9,6 +9,8 @@ test("explain shows formula, paper, options with defaults, and the plan for the 
   expect(stdout).toMatch(/--max-rows <n>.*default \d+/);
   expect(stdout).toContain("Plan for sparsity 0.98 (keeps 20 of 1,000 weights)");
   expect(stdout).toMatch(/why: \S/);
+  const [, rising, atTarget, all] = /stages: (\d+) rising \(geometric\) \+ (\d+) at the target = (\d+)/.exec(stdout)!;
+  expect(Number(rising) + Number(atTarget)).toBe(Number(all));
 });
 
 test("explain knows curvature estimators too, which have no plan", async () => {

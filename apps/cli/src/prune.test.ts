@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { encodeSafetensors, readCheckpoint } from "@secateur/formats";
+import { decodeSafetensors, encodeSafetensors, readCheckpoint } from "@secateur/formats";
 import { architecture, createNetwork } from "@secateur/nn";
 import { describe, expect, test } from "vitest";
 import type { PruneDocument } from "./prune/prune-document.ts";
@@ -188,6 +188,22 @@ describe("an interrupted run", () => {
     expect(resumed.stderr).toMatch(/continuing after stage \d/);
     expect(await readFile(join(task.folder, "cut.safetensors"))).toEqual(await readFile(whole.out));
     expect(existsSync(state)).toBe(false);
+  });
+
+  test("that is continued counts the time of both parts", async () => {
+    const task = await smallTask();
+    const argv = pruneArgs(task, ...staged, "--out", join(task.folder, "cut.safetensors"));
+    const state = join(task.folder, "cut.resume.safetensors");
+    await interrupt(argv, state);
+    const { tensors, metadata } = decodeSafetensors(await readFile(state), state);
+    const header = JSON.parse(metadata["secateur.state"]!) as object;
+    const hour = 3_600_000;
+    const longer = { ...metadata, "secateur.state": JSON.stringify({ ...header, elapsedMs: hour }) };
+    await writeFile(state, encodeSafetensors({ tensors, metadata: longer }));
+    const { timing } = await pruneToJson([...argv, "--resume", "--quiet"]);
+    expect(timing.totalMs).toBeGreaterThan(hour);
+    // The rest of so small a run takes seconds at most.
+    expect(timing.totalMs).toBeLessThan(2 * hour);
   });
 
   test("is not continued by another run", async () => {

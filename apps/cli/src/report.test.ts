@@ -225,6 +225,7 @@ describe("the pieces of a page", () => {
     const svg = svgFile(figures([runOf()])[0]!);
     expect(svg).toMatch(/^<\?xml[^>]*>\n<svg [^>]*xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
     expect(svg).toContain("prefers-color-scheme:dark");
+    expect(svg).toContain("<title>Accuracy against sparsity</title>");
     expect(svg).not.toMatch(/<script|\s(src|href)=/);
   });
 });

@@ -30,6 +30,11 @@ export function fileNotFound(path: string, cause: unknown): PruneError {
   return new PruneError("ERR_FILE_NOT_FOUND", `${path}: there is no such file; check the path`, { cause });
 }
 
+/** The folder of a dataset is not there. */
+export function folderNotFound(path: string, cause: unknown): PruneError {
+  return new PruneError("ERR_FILE_NOT_FOUND", `${path}: there is no such folder; check the path`, { cause });
+}
+
 /** A folder where a file was expected, or the other way round. */
 export function wrongKind(spec: { path: string; found: string; expected: string }): PruneError {
   return new PruneError("ERR_NOT_A_FILE", `${spec.path}: found ${spec.found}, expected ${spec.expected}`);

@@ -1,5 +1,5 @@
 /** Reading files and folders; Node only, reached without imports so that a browser bundle of this package does not break. */
-import { badGzip, fileNotFound, needsNode, notReadable, wrongKind } from "./errors.ts";
+import { badGzip, fileNotFound, folderNotFound, needsNode, notReadable, wrongKind } from "./errors.ts";
 
 interface Builtins {
   "node:buffer": typeof import("node:buffer");
@@ -74,7 +74,7 @@ export function listFolder(path: string): readonly string[] {
     return nodeModule("node:fs").readdirSync(path).sort();
   } catch (cause) {
     const code = errorCode(cause);
-    if (code === "ENOENT") throw fileNotFound(path, cause);
+    if (code === "ENOENT") throw folderNotFound(path, cause);
     if (code === "ENOTDIR") throw wrongKind({ path, found: "a file", expected: "a folder with the dataset's files" });
     throw notReadable(path, cause);
   }

@@ -22,6 +22,16 @@ const grid = sparsities.flatMap((sparsity) =>
 );
 
 describe("chita's plan", () => {
+  test("takes both numbers of stages as they are where both are asked for, and says so", () => {
+    const plan = resolvePlan(chita(), situation({ sparsity: 0.98 }), { stages: 5, targetStages: 3 });
+    expect([plan.stages, plan.targetStages]).toEqual([5, 3]);
+    expect(plan.reason).toMatch(/^5 stages towards the target, 3 at it/);
+    const path = planSparsities(plan, 0.98);
+    expect(path).toHaveLength(8);
+    // The first stage keeps 0.3, whatever the number of rising stages; the tolerance is rounding.
+    expect(path[0]).toBeCloseTo(0.7, 9);
+  });
+
   test("has as many stages as were asked for, none of them NaN, rising to the target and staying there", () => {
     for (const { sparsity, stages, prunable, curvature } of grid) {
       const overrides = { ...(stages && { stages }), ...(curvature && { curvature }) };

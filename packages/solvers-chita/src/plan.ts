@@ -20,12 +20,11 @@ const fisherRows = 1000;
 
 /** The plan of {@link chita}. Never looks at data. */
 export function chitaPlan(situation: RunSituation): RunPlan {
-  const { sparsity, stages: asked, prunable } = situation;
+  const { sparsity, prunable } = situation;
   const rising =
     1 + Math.max(0, Math.ceil(Math.log(firstKept / Math.max(1 - sparsity, 1 / prunable)) / Math.log(stageRatio)));
-  const total = asked ?? rising + Math.max(leastTargetStages, rising);
-  const targetStages = total === 1 ? 0 : asked === undefined ? total - rising : Math.floor(total / 2);
-  const stages = total - targetStages;
+  const { stages, targetStages } = split(situation, rising);
+  const total = stages + targetStages;
   const sampled: RunPlan =
     situation.curvature === "empirical-fisher"
       ? { curvature: "empirical-fisher", examples: fisherRows, targetExamples: fisherRows }
@@ -47,6 +46,17 @@ export function chitaPlan(situation: RunSituation): RunPlan {
     growth: 0.1,
     reason: reasonFor(total, stages, targetStages),
   };
+}
+
+/** Rising stages, and stages at the target: as asked for where both are, else a number in all is halved. */
+function split(
+  { stages: asked, targetStages }: RunSituation,
+  rising: number,
+): { stages: number; targetStages: number } {
+  if (targetStages !== undefined) return { stages: asked ?? rising, targetStages };
+  if (asked === undefined) return { stages: rising, targetStages: Math.max(leastTargetStages, rising) };
+  const half = asked === 1 ? 0 : Math.floor(asked / 2);
+  return { stages: asked - half, targetStages: half };
 }
 
 /** The sparsity before stage 0 from which a geometric schedule keeps `firstKept` at stage 0 and the target at the last. */

@@ -95,7 +95,7 @@ async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituat
     ...(sparsities.length === 1
       ? ["stages: 1"]
       : [
-          `stages: ${plan.stages} (${plan.schedule}) and ${plan.targetStages} more at the target`,
+          `stages: ${plan.stages} rising (${plan.schedule}) + ${plan.targetStages} at the target = ${sparsities.length}`,
           `sparsity over the stages: ${shorten(sparsities.map(formatFraction))}`,
         ]),
     ...(needsGradients(solver) ? gradientLines(plan) : ["gradients: none needed"]),

@@ -24,12 +24,12 @@ interface PlanSetting<T> {
 const settings: { readonly [K in PlanKey]-?: PlanSetting<RunPlan[K]> } = {
   stages: {
     flag: "--stages <n|auto>",
-    help: "prune in n stages, with fresh gradients at each; auto: as many as the plan of the solver says",
+    help: "prune in n stages in all, split by the solver into rising ones and ones at the target; with --target-stages: n rising ones; fresh gradients at each; auto: as the solver's plan says",
     parse: orAuto("--stages", "a whole number of at least 1", (value) => Number.isSafeInteger(value) && value >= 1),
   },
   targetStages: {
     flag: "--target-stages <n>",
-    help: "stages at the target sparsity after those that lead to it; weights settle and swap there",
+    help: "stages at the target sparsity after the rising ones, so that --stages counts the rising ones only; weights settle and swap there",
     parse: wholeParser("--target-stages", 0),
   },
   schedule: {

@@ -3,6 +3,7 @@ import { BarChart, LineChart } from "echarts/charts";
 import { GridComponent, LegendComponent, TooltipComponent } from "echarts/components";
 import { type EChartsCoreOption, init, use } from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
+import { escapeHtml } from "./html.ts";
 
 use([BarChart, LineChart, GridComponent, LegendComponent, TooltipComponent, SVGRenderer]);
 
@@ -20,7 +21,7 @@ export interface Figure {
 const figureSize = { width: 720, height: 380 } as const;
 
 /** Middle tones that can be told apart on white and on black, also by people who see fewer colours. */
-export const palette: readonly string[] = ["#3b82f6", "#e8813a", "#22a06b", "#b065e0", "#e5484d", "#12a5b8", "#9a8b00"];
+const palette: readonly string[] = ["#3b82f6", "#e8813a", "#22a06b", "#b065e0", "#e5484d", "#12a5b8", "#9a8b00"];
 
 /** Text and lines take the colour of the page's text, so that one drawing serves light and dark pages. */
 const ink = "currentColor";
@@ -77,6 +78,7 @@ export function drawFigure({ option }: Figure): string {
 export function svgFile(figure: Figure): string {
   const style =
     "<style>svg{color:#1f2328;--paper:#ffffff;background:none}@media(prefers-color-scheme:dark){svg{color:#e6edf3;--paper:#0d1117}}</style>";
-  const svg = drawFigure(figure).replace(/(<svg[^>]*>)/, `$1\n${style}`);
+  const title = `<title>${escapeHtml(figure.title)}</title>`;
+  const svg = drawFigure(figure).replace(/<svg[^>]*>/, (start) => `${start}\n${title}\n${style}`);
   return `<?xml version="1.0" encoding="UTF-8"?>\n${svg}\n`;
 }
