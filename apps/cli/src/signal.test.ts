@@ -1,6 +1,6 @@
 /** The executable itself, in a process of its own: started once, interrupted once. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
@@ -26,7 +26,7 @@ function start(argv: readonly string[]): {
   return { child, ended };
 }
 
-test("Ctrl-C ends a long run within a second with code 130 and leaves no file of its own", async () => {
+test("Ctrl-C ends a long run within a second with code 130 and leaves only the state to go on from", async () => {
   const { folder, data } = await smallTask();
   const before = await readdir(folder);
   const events = join(folder, "events.jsonl");
@@ -42,5 +42,27 @@ test("Ctrl-C ends a long run within a second with code 130 and leaves no file of
   expect(performance.now() - interrupted).toBeLessThan(1000);
   expect(code).toBe(130);
   expect(stderr).toMatch(/^secateur train: .*interrupted.*\[ERR_ABORTED\]\n$/);
-  expect((await readdir(folder)).filter((name) => !before.includes(name))).toEqual(["events.jsonl"]);
+  expect((await readdir(folder)).filter((name) => !before.includes(name)).sort()).toEqual([
+    "events.jsonl",
+    "t.training.safetensors",
+  ]);
 });
+
+// A device that is always full; other systems have none.
+test.skipIf(process.platform !== "linux")(
+  "a full disk behind stdout is one message and code 1, without a stack",
+  async () => {
+    const full = openSync("/dev/full", "w");
+    const child = spawn(process.execPath, [executable, "explain", "magnitude"], { stdio: ["ignore", full, "pipe"] });
+    let stderr = "";
+    child.stderr?.on("data", (chunk) => {
+      stderr += String(chunk);
+    });
+    const code = await new Promise((resolve) => {
+      child.on("close", resolve);
+    });
+    closeSync(full);
+    expect(stderr).toMatch(/^secateur: the result cannot be written to stdout \(ENOSPC.*\) \[ERR_STDOUT\]\n$/);
+    expect(code).toBe(1);
+  },
+);

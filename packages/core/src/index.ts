@@ -37,7 +37,7 @@ export {
   sparsityOutOfRange,
   unknownName,
 } from "./errors.ts";
-export { type FlatParam, layoutParams, readFlat, writeFlat } from "./flat-weights.ts";
+export { type FlatParam, layoutParams, readFlat, weightReuse, writeFlat } from "./flat-weights.ts";
 export {
   checkAddRow,
   checkAffineColumns,

@@ -143,7 +143,9 @@ describe("from weights that meet the constraint already", () => {
     expect(solution.objective).toBeCloseTo(-4, 12);
   });
 
-  test("with growth never brings back a weight that may not be kept", async () => {
+  test("with growth tries the weights that may be kept, whatever the slope of those that may not", async () => {
+    // Weight 1 would gain most and may not be kept; weight 2 gains 2 - 1/2 over the one that is kept.
+    const problem = diagonalProblem({ bends: [1, 1, 1], w: [1, 0, 0], keep: 1, g: [0, -3, -2] });
     const eligible = Uint8Array.of(1, 0, 1);
     const all = keepCount({ count: 3, keep: 1 });
     const constraint = {
@@ -152,8 +154,9 @@ describe("from weights that meet the constraint already", () => {
       select: (score: Float64Array | Float32Array) =>
         all.select(score.map((value, j) => (eligible[j] === 1 ? value : Number.NEGATIVE_INFINITY))),
     };
-    const solution = await shrinkPath({ ...swapPays, growth: 1, constraint }, ctx);
-    expect([...solution.mask]).toEqual([1, 0, 0]);
+    const solution = await shrinkPath({ ...problem, growth: 1, constraint }, ctx);
+    expect([...solution.mask]).toEqual([0, 0, 1]);
+    expect(solution.objective).toBeCloseTo(-1.5, 12);
   });
 
   test("keeps exactly k whatever the growth, and on average ends lower than without", async () => {

@@ -106,6 +106,7 @@ export async function runTrain(call: {
       const started = ctx.now();
       const { batchSize, weightDecay, epochs } = { ...trainDefaults, ...defined(flags) };
       const path = trainingPath(out);
+      let saved = Number.NEGATIVE_INFINITY;
       const run = runIdentity({ flags, arch, data, seed: session.seed });
       const report = await train(
         network,
@@ -120,7 +121,11 @@ export async function runTrain(call: {
           ...(flags.cropPadding || flags.flip ? { augmentation: augmentationOf(flags, splits) } : {}),
           ...(flags.keepZeros ? { masks: masksOf(network) } : {}),
           ...(flags.resume ? { resume: await readTraining(path, run) } : {}),
-          onEpoch: (state) => writeTraining(path, state, run),
+          onEpoch: async (state) => {
+            if (ctx.now() - saved < saveEveryMs) return;
+            await writeTraining(path, state, run);
+            saved = ctx.now();
+          },
         },
         ctx,
       ).catch((error: unknown) => {
@@ -145,6 +150,9 @@ export async function runTrain(call: {
   );
   printResult({ terminal, flags, document, text: () => trainText(document) });
 }
+
+/** Epochs of small networks take less than a file does. */
+const saveEveryMs = 2000;
 
 function explainInterrupt(error: unknown, state: string): unknown {
   if (!isPruneError(error) || error.code !== "ERR_ABORTED") return error;
