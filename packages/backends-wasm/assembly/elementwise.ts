@@ -135,3 +135,29 @@ export function gatherColumns<T>(
     }
   }
 }
+
+/** out[i, j] = alpha[j] a[i, j] (+ beta[j] b[i, j] when hasB) + gamma[j]. A unit is one row. */
+// @ts-ignore: decorator
+@inline
+export function affineColumns<T>(
+  begin: u32, end: u32, a: usize, alpha: usize, b: usize, beta: usize, gamma: usize, out: usize, cols: u32, hasB: bool,
+): void {
+  const row = <usize>cols * sizeof<T>();
+  for (let i = begin; i < end; i++) {
+    const x = a + i * row, y = b + i * row, to = out + i * row;
+    let j: usize = 0;
+    let left = cols;
+    for (; left >= lanes<T>(); left -= lanes<T>()) {
+      let value = v128.mul<T>(v128.load(alpha + j), v128.load(x + j));
+      if (hasB) value = v128.add<T>(value, v128.mul<T>(v128.load(beta + j), v128.load(y + j)));
+      v128.store(to + j, v128.add<T>(value, v128.load(gamma + j)));
+      j += 16;
+    }
+    for (; left > 0; left--) {
+      let value = load<T>(alpha + j) * load<T>(x + j);
+      if (hasB) value += load<T>(beta + j) * load<T>(y + j);
+      store<T>(to + j, value + load<T>(gamma + j));
+      j += sizeof<T>();
+    }
+  }
+}

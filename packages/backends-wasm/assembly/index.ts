@@ -2,14 +2,15 @@
 // is memory of the calling thread's own. Pointers are byte addresses, leading dimensions count elements.
 // The suffix is the width of the elements in bits: 32 for f32, 64 for f64.
 import { clearUpper as clearUpperOf, factorBlock as factorBlockOf, solveRows as solveRowsOf } from "./cholesky";
-import { addRow as addRowOf, axpy as axpyOf, gatherColumns as gatherColumnsOf, multiply as multiplyOf, relu as reluOf, reluBackward as reluBackwardOf, scaleRows as scaleRowsOf } from "./elementwise";
+import { addRow as addRowOf, affineColumns as affineColumnsOf, axpy as axpyOf, gatherColumns as gatherColumnsOf, multiply as multiplyOf, relu as reluOf, reluBackward as reluBackwardOf, scaleRows as scaleRowsOf } from "./elementwise";
 import { gemmUnits as gemmUnitsOf, mirrorUnits as mirrorUnitsOf } from "./gemm";
 import { addPartials as addPartialsOf, columnProducts as columnProductsOf, rowProducts as rowProductsOf, storeSums as storeSumsOf } from "./gemv";
 import { packPanels as packPanelsOf, unpackPanels as unpackPanelsOf } from "./pack";
-import { columnSums as columnSumsOf, dotUnits as dotUnitsOf, rowDots as rowDotsOf } from "./reduce";
+import { columnDots as columnDotsOf, columnSums as columnSumsOf, dotUnits as dotUnitsOf, rowDots as rowDotsOf } from "./reduce";
 import { collect as collectOf, histogram32 as histogramOf32, histogram64 as histogramOf64 } from "./select";
 import { softmaxRows as softmaxRowsOf } from "./softmax";
 import { eliminateBlock as eliminateBlockOf, solveBlock as solveBlockOf } from "./triangular";
+import { gatherWindows as gatherWindowsOf, scatterWindows as scatterWindowsOf, transposeBlocks as transposeBlocksOf } from "./windows";
 
 export function packPanels32(begin: u32, end: u32, scratch: usize, b: usize, ldb: u32, isTransposed: bool, k: u32, n: u32, kc: u32, packed: usize): void {
   packPanelsOf<f32>(begin, end, b, ldb, isTransposed, k, n, kc, packed);
@@ -112,6 +113,36 @@ export function gatherColumns32(begin: u32, end: u32, scratch: usize, a: usize, 
 }
 export function gatherColumns64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, columns: usize, count: u32, out: usize, ldo: u32): void {
   gatherColumnsOf<f64>(begin, end, a, lda, columns, count, out, ldo);
+}
+export function gatherWindows32(begin: u32, end: u32, scratch: usize, images: usize, windows: usize, height: i32, width: i32, channels: u32, first: u32, count: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32): void {
+  gatherWindowsOf<f32>(begin, end, images, windows, height, width, channels, first, count, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth);
+}
+export function scatterWindows32(begin: u32, end: u32, scratch: usize, images: usize, windows: usize, height: i32, width: i32, channels: u32, first: u32, count: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32): void {
+  scatterWindowsOf<f32>(begin, end, images, windows, height, width, channels, first, count, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth);
+}
+export function transposeBlocks32(begin: u32, end: u32, scratch: usize, a: usize, rows: u32, cols: u32, out: usize): void {
+  transposeBlocksOf<f32>(begin, end, a, rows, cols, out);
+}
+export function affineColumns32(begin: u32, end: u32, scratch: usize, a: usize, alpha: usize, b: usize, beta: usize, gamma: usize, out: usize, cols: u32, hasB: bool): void {
+  affineColumnsOf<f32>(begin, end, a, alpha, b, beta, gamma, out, cols, hasB);
+}
+export function columnDots32(begin: u32, end: u32, scratch: usize, a: usize, b: usize, rows: u32, cols: u32, partials: usize): void {
+  columnDotsOf<f32>(begin, end, a, b, rows, cols, partials);
+}
+export function gatherWindows64(begin: u32, end: u32, scratch: usize, images: usize, windows: usize, height: i32, width: i32, channels: u32, first: u32, count: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32): void {
+  gatherWindowsOf<f64>(begin, end, images, windows, height, width, channels, first, count, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth);
+}
+export function scatterWindows64(begin: u32, end: u32, scratch: usize, images: usize, windows: usize, height: i32, width: i32, channels: u32, first: u32, count: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32): void {
+  scatterWindowsOf<f64>(begin, end, images, windows, height, width, channels, first, count, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth);
+}
+export function transposeBlocks64(begin: u32, end: u32, scratch: usize, a: usize, rows: u32, cols: u32, out: usize): void {
+  transposeBlocksOf<f64>(begin, end, a, rows, cols, out);
+}
+export function affineColumns64(begin: u32, end: u32, scratch: usize, a: usize, alpha: usize, b: usize, beta: usize, gamma: usize, out: usize, cols: u32, hasB: bool): void {
+  affineColumnsOf<f64>(begin, end, a, alpha, b, beta, gamma, out, cols, hasB);
+}
+export function columnDots64(begin: u32, end: u32, scratch: usize, a: usize, b: usize, rows: u32, cols: u32, partials: usize): void {
+  columnDotsOf<f64>(begin, end, a, b, rows, cols, partials);
 }
 export function softmaxRows32(begin: u32, end: u32, scratch: usize, logits: usize, columns: u32, labels: usize, losses: usize, delta: usize): void {
   softmaxRowsOf<f32>(begin, end, scratch, logits, columns, labels, losses, delta);

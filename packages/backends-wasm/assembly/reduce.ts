@@ -108,3 +108,41 @@ function addRowTo<T>(row: usize, n: u32, sums: usize): void {
     sums += 8;
   }
 }
+
+/** partials[chunk, j] = sum over the chunk's 256 rows of a[i, j] b[i, j], in f64. A unit is one chunk. */
+// @ts-ignore: decorator
+@inline
+export function columnDots<T>(begin: u32, end: u32, a: usize, b: usize, rows: u32, cols: u32, partials: usize): void {
+  const stride = <usize>cols * sizeof<T>();
+  for (let unit = begin; unit < end; unit++) {
+    const from = unit * CHUNK;
+    const sums = partials + <usize>unit * cols * 8;
+    memory.fill(sums, 0, <usize>cols * 8);
+    let x = a + from * stride, y = b + from * stride;
+    for (let r = min(CHUNK, rows - from); r > 0; r--) {
+      addProductsTo<T>(x, y, cols, sums);
+      x += stride; y += stride;
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function addProductsTo<T>(a: usize, b: usize, n: u32, sums: usize): void {
+  for (; n >= 4; n -= 4) {
+    const x = v128.load(a), y = v128.load(b);
+    const xLow = sizeof<T>() == 4 ? f64x2.promote_low_f32x4(x) : x;
+    const yLow = sizeof<T>() == 4 ? f64x2.promote_low_f32x4(y) : y;
+    const xHigh = sizeof<T>() == 4 ? promoteHigh(x) : v128.load(a, 16);
+    const yHigh = sizeof<T>() == 4 ? promoteHigh(y) : v128.load(b, 16);
+    v128.store(sums, f64x2.add(v128.load(sums), f64x2.mul(xLow, yLow)));
+    v128.store(sums, f64x2.add(v128.load(sums, 16), f64x2.mul(xHigh, yHigh)), 16);
+    a += 4 * sizeof<T>(); b += 4 * sizeof<T>();
+    sums += 32;
+  }
+  for (; n > 0; n--) {
+    store<f64>(sums, load<f64>(sums) + <f64>load<T>(a) * <f64>load<T>(b));
+    a += sizeof<T>(); b += sizeof<T>();
+    sums += 8;
+  }
+}

@@ -2,7 +2,7 @@
  * Kernels with one f64 sum a column: the transposed gemv and columnSums. Rows are summed in chunks of 256, in order, and the chunks
  * in order, so that bytes depend neither on tiles nor on threads.
  */
-import { checkColumnSums, type Mat, type Vec } from "@secateur/core";
+import { checkColumnDots, checkColumnSums, type Mat, referenceKernels, type Vec } from "@secateur/core";
 import type { Engine } from "./engine.ts";
 import { bitsOf } from "./product.ts";
 import { storeSums } from "./row-sums.ts";
@@ -32,6 +32,27 @@ export function columnGemv(
 export function columnSums(engine: Engine, a: Mat, out: Vec): void {
   checkColumnSums(a, out);
   sumColumns(engine, { a, out, alpha: 1, beta: 0 });
+}
+
+/** out[j] = sum_i a[i, j] b[i, j]. */
+export function columnDots(engine: Engine, { a, b, out }: { a: Mat; b: Mat; out: Vec }): void {
+  checkColumnDots(a, b, out);
+  const { slabs, memory } = engine;
+  const [left, right] = [memory.addressOf(a.data), memory.addressOf(b.data)];
+  const rows = Math.floor(slabs.packed.bytes / 8 / Math.max(1, a.cols)) * CHUNK;
+  if (left === undefined || right === undefined || a.cols * 8 > slabs.sums.bytes || rows === 0 || a.data.length === 0) {
+    referenceKernels.columnDots(a, b, out);
+    return;
+  }
+  const row = a.cols * a.data.BYTES_PER_ELEMENT;
+  for (const [from, to] of ranges(a.rows, rows)) {
+    const chunks = Math.ceil((to - from) / CHUNK);
+    const operands = [left + from * row, right + from * row, to - from, a.cols, slabs.packed.address];
+    engine.run(`columnDots${bitsOf(a)}`, chunks, (to - from) * a.cols * 0.5, ...operands);
+    const partials = [slabs.packed.address, chunks, a.cols, slabs.sums.address, Number(from === 0)];
+    engine.run("addPartials64", Math.ceil(a.cols / 512), chunks * a.cols, ...partials);
+  }
+  storeSums(engine, { out, from: 0, to: a.cols, alpha: 1, beta: 0 });
 }
 
 interface ColumnSums {

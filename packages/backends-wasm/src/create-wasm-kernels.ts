@@ -2,7 +2,7 @@
 import type { Kernels } from "@secateur/core";
 import { compileBuild, type WasmBuild } from "./builds.ts";
 import { cholesky } from "./cholesky.ts";
-import { columnSums } from "./column-sums.ts";
+import { columnDots, columnSums } from "./column-sums.ts";
 import { dot } from "./dot.ts";
 import { axpy, multiply, relu, reluBackward } from "./elementwise.ts";
 import { type Engine, startEngine } from "./engine.ts";
@@ -10,11 +10,12 @@ import { badOption, kernelsClosed } from "./errors.ts";
 import { gemm, gram } from "./gemm.ts";
 import { largest } from "./largest.ts";
 import { gemv, rowDots } from "./row-sums.ts";
-import { addRow, gatherColumns, scaleRows } from "./rows.ts";
+import { addRow, affineColumns, gatherColumns, scaleRows } from "./rows.ts";
 import { softmaxCrossEntropy } from "./softmax.ts";
 import { availableCores, canStartWorkers } from "./start-worker.ts";
 import { triangularSolve } from "./triangular-solve.ts";
 import { WasmMemory } from "./wasm-memory.ts";
+import { gatherWindows, scatterWindows, transposeBlocks } from "./windows.ts";
 
 /** How the kernels run. None of it changes results, except `build` (by rounding). */
 export interface WasmKernelOptions {
@@ -86,6 +87,11 @@ function kernelsOn(engine: Engine, name: string): WasmKernels {
     rowDots: (a, b, out, beta) => rowDots(open(), { a, b, out, beta }),
     columnSums: (a, out) => columnSums(open(), a, out),
     addRow: (a, row) => addRow(open(), a, row),
+    columnDots: (a, b, out) => columnDots(open(), { a, b, out }),
+    affineColumns: (spec) => affineColumns(open(), spec),
+    transposeBlocks: (a, shape, out) => transposeBlocks(open(), { a, shape, out }),
+    gatherWindows: (spec) => gatherWindows(open(), spec),
+    scatterWindows: (spec) => scatterWindows(open(), spec),
     gatherColumns: (a, columns, out) => gatherColumns(open(), { a, columns, out }),
     largest: (scores, k) => largest(open(), scores, k),
     relu: (x, out) => relu(open(), x, out),

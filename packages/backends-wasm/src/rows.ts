@@ -1,5 +1,14 @@
-/** One pass over the rows of a matrix: scaleRows, addRow, gatherColumns. */
-import { checkAddRow, checkGatherColumns, checkScaleRows, type Mat, type Vec } from "@secateur/core";
+/** One pass over the rows of a matrix: scaleRows, addRow, affineColumns, gatherColumns. */
+import {
+  type AffineColumnsSpec,
+  checkAddRow,
+  checkAffineColumns,
+  checkGatherColumns,
+  checkScaleRows,
+  type Mat,
+  referenceKernels,
+  type Vec,
+} from "@secateur/core";
 import type { Engine } from "./engine.ts";
 import { bitsOf } from "./product.ts";
 import { type Block, isResident, placeBlock, placeIndices, placeVector, spaceFor, storeBlock } from "./staging.ts";
@@ -30,6 +39,28 @@ export function addRow(engine: Engine, a: Mat, row: Vec): void {
     engine.run(`addRow${bitsOf(a)}`, heightOf(block), widthOf(block) * heightOf(block) * 0.4, ...values);
     storeBlock(engine, a, block, target);
   }
+}
+
+/** out[:, j] = alpha[j] a[:, j] + beta[j] b[:, j] + gamma[j] */
+export function affineColumns(engine: Engine, spec: AffineColumnsSpec): void {
+  checkAffineColumns(spec);
+  const { a, b, out } = spec;
+  const [source, second, target] = [a, b ?? a, out].map(({ data }) => engine.memory.addressOf(data));
+  const { slabs } = engine;
+  if (source === undefined || second === undefined || target === undefined || 3 * a.cols * 8 > slabs.b.bytes) {
+    referenceKernels.affineColumns(spec);
+    return;
+  }
+  const size = a.data.BYTES_PER_ELEMENT;
+  const [alpha, beta, gamma] = [spec.alpha, spec.beta, spec.gamma].map((row, place) => {
+    const address = slabs.b.address + place * Math.ceil(a.cols / 4) * 4 * size;
+    const view = engine.memory.viewLike(a.data);
+    if (row) view.set(row, address / size);
+    else view.fill(place < 2 ? 1 : 0, address / size, address / size + a.cols);
+    return address;
+  }) as [number, number, number];
+  const values = [source, alpha, second, beta, gamma, target, a.cols, Number(b !== undefined)];
+  engine.run(`affineColumns${bitsOf(a)}`, a.rows, a.data.length * 0.4, ...values);
 }
 
 /** out[:, s] = a[:, columns[s]] */

@@ -30,6 +30,12 @@ export function layoutParams(model: ModelAdapter, names?: readonly string[]): re
   return chosen;
 }
 
+/** Multiply-adds of a forward pass of one example per weight. */
+export function weightReuse(params: readonly FlatParam[]): number {
+  const macs = params.reduce((sum, { flopsPerWeight, size }) => sum + (flopsPerWeight / 2) * size, 0);
+  return macs / params.reduce((sum, { size }) => sum + size, 0);
+}
+
 /** Reads the parameters into one vector. @throws ERR_NOT_FINITE naming the parameter */
 export async function readFlat(model: ModelAdapter, params: readonly FlatParam[]): Promise<Float32Array> {
   const last = params[params.length - 1]!;

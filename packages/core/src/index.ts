@@ -37,10 +37,12 @@ export {
   sparsityOutOfRange,
   unknownName,
 } from "./errors.ts";
-export { type FlatParam, layoutParams, readFlat, writeFlat } from "./flat-weights.ts";
+export { type FlatParam, layoutParams, readFlat, weightReuse, writeFlat } from "./flat-weights.ts";
 export {
   checkAddRow,
+  checkAffineColumns,
   checkCholesky,
+  checkColumnDots,
   checkColumnSums,
   checkCrossEntropy,
   checkElementwise,
@@ -51,11 +53,25 @@ export {
   checkLargest,
   checkRowDots,
   checkScaleRows,
+  checkTransposeBlocks,
   checkTriangularSolve,
+  checkWindows,
   type GemmShape,
   type GramShape,
+  type WindowsShape,
+  windowsShape,
 } from "./kernel-shapes.ts";
-export type { CrossEntropySpec, GemmSpec, GemvSpec, GramSpec, Kernels, TriangularSolveSpec } from "./kernels.ts";
+export type {
+  AffineColumnsSpec,
+  CrossEntropySpec,
+  GemmSpec,
+  GemvSpec,
+  GramSpec,
+  Kernels,
+  TriangularSolveSpec,
+  WindowShape,
+  WindowsSpec,
+} from "./kernels.ts";
 export { keepWeights, masked, selectorFrom, solverFrom } from "./lift.ts";
 export { type Dtype, dtypeOf, type Mask, type Mat, matrix, type Vec, zeros } from "./matrix.ts";
 export type {

@@ -2,7 +2,16 @@
  * The shape, dtype and overlap checks of the kernel interface, shared by every backend so that all of them refuse the
  * same calls with the same words. A failed check is a programming error: a RangeError, not a PruneError.
  */
-import type { CrossEntropySpec, GemmSpec, GemvSpec, GramSpec, TriangularSolveSpec } from "./kernels.ts";
+import type {
+  AffineColumnsSpec,
+  CrossEntropySpec,
+  GemmSpec,
+  GemvSpec,
+  GramSpec,
+  TriangularSolveSpec,
+  WindowShape,
+  WindowsSpec,
+} from "./kernels.ts";
 import { dtypeOf, type Mat, type Vec } from "./matrix.ts";
 
 /** The sizes of a gemm: out is [m, n], the sum runs over k. */
@@ -117,6 +126,78 @@ export function checkAddRow(a: Mat, row: Vec): void {
   checkVector("addRow", "row", row, a.cols);
   checkSameDtype("addRow", a.data, row);
   checkApart("addRow", a.data, row);
+}
+
+/** `out` may have another dtype than `a` and `b`. @throws RangeError unless the operands of columnDots fit */
+export function checkColumnDots(a: Mat, b: Mat, out: Vec): void {
+  checkMatrices("columnDots", { a, b });
+  checkSameShape("columnDots", a, b, "b");
+  checkVector("columnDots", "out", out, a.cols);
+  checkApart("columnDots", out, a.data);
+  checkApart("columnDots", out, b.data);
+}
+
+/** @throws RangeError unless the operands of affineColumns fit */
+export function checkAffineColumns({ a, alpha, b, beta, gamma, out }: AffineColumnsSpec): void {
+  checkMatrices("affineColumns", b ? { a, b, out } : { a, out });
+  checkSameShape("affineColumns", a, out, "out");
+  if (b) checkSameShape("affineColumns", a, b, "b");
+  for (const [name, row] of Object.entries({ alpha, beta, gamma })) {
+    if (row === undefined) continue;
+    checkVector("affineColumns", name, row, a.cols);
+    checkSameDtype("affineColumns", a.data, row);
+    checkApart("affineColumns", out.data, row);
+  }
+}
+
+/** @throws RangeError unless both vectors hold count * rows * cols entries */
+export function checkTransposeBlocks(a: Vec, shape: { count: number; rows: number; cols: number }, out: Vec): void {
+  const length = shape.count * shape.rows * shape.cols;
+  checkVector("transposeBlocks", "a", a, length);
+  checkVector("transposeBlocks", "out", out, length);
+  checkSameDtype("transposeBlocks", a, out);
+  checkApart("transposeBlocks", out, a);
+}
+
+/** The sizes that follow from a window shape. */
+export interface WindowsShape {
+  readonly outHeight: number;
+  readonly outWidth: number;
+  /** batch * outHeight * outWidth */
+  readonly rows: number;
+  /** kernel height * kernel width * channels in range */
+  readonly cols: number;
+}
+
+/** How many windows there are, and how long each is. Sizes are 0 where the kernel does not fit the padded image. */
+export function windowsShape(shape: WindowShape): WindowsShape {
+  const { batch, height, width, kernel, stride, padding, dilation } = shape;
+  const [from, to] = shape.channelRange ?? [0, shape.channels];
+  const count = (extent: number, taps: number): number =>
+    Math.max(0, Math.floor((extent + 2 * padding - dilation * (taps - 1) - 1) / stride) + 1);
+  const [outHeight, outWidth] = [count(height, kernel[0]), count(width, kernel[1])];
+  return { outHeight, outWidth, rows: batch * outHeight * outWidth, cols: kernel[0] * kernel[1] * (to - from) };
+}
+
+/** @throws RangeError unless images and windows have the sizes of the shape */
+export function checkWindows(kernel: string, { shape, images, windows }: WindowsSpec): WindowsShape {
+  const sizes = windowsShape(shape);
+  const { stride, padding, dilation, channelRange: [from, to] = [0, shape.channels] } = shape;
+  if (!(stride >= 1 && dilation >= 1 && padding >= 0 && from >= 0 && from <= to && to <= shape.channels)) {
+    throw new RangeError(
+      `${kernel}: stride ${stride}, dilation ${dilation}, padding ${padding} and channels ${from} to ${to} of ${shape.channels} make no windows`,
+    );
+  }
+  checkVector(kernel, "images", images, shape.batch * shape.height * shape.width * shape.channels);
+  checkMatrices(kernel, { windows });
+  if (windows.rows !== sizes.rows || windows.cols !== sizes.cols) {
+    throw new RangeError(
+      `${kernel}: windows must be ${sizes.rows} x ${sizes.cols}; got ${windows.rows} x ${windows.cols}`,
+    );
+  }
+  checkSameDtype(kernel, images, windows.data);
+  checkApart(kernel, images, windows.data);
+  return sizes;
 }
 
 /** @throws RangeError unless the operands of gatherColumns fit and every column exists */

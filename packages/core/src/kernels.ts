@@ -66,6 +66,43 @@ export interface CrossEntropySpec {
   readonly delta?: Mat;
 }
 
+/** Which window of an image every output position of a convolution or pooling layer looks at. Images are [height, width, channels] (NHWC). */
+export interface WindowShape {
+  readonly batch: number;
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+  /** Taps down and across, >= 1. */
+  readonly kernel: readonly [height: number, width: number];
+  /** Positions from one window to the next, >= 1. */
+  readonly stride: number;
+  /** Zeros around every image, >= 0. */
+  readonly padding: number;
+  /** Positions from one tap to the next, >= 1. */
+  readonly dilation: number;
+  /** The channels [from, to) that take part (a group of a grouped convolution); default: all. */
+  readonly channelRange?: readonly [from: number, to: number];
+}
+
+/** Images and the matrix of their windows: row (n, oy, ox), column (ky, kx, c); taps outside the image are 0. */
+export interface WindowsSpec {
+  readonly shape: WindowShape;
+  /** [batch * height * width * channels] */
+  readonly images: Vec;
+  /** [batch * outHeight * outWidth, kernelHeight * kernelWidth * channels in range], see `windowsShape` */
+  readonly windows: Mat;
+}
+
+/** out[:, j] = alpha[j] a[:, j] + beta[j] b[:, j] + gamma[j]; a scale left out is 1, a term left out is 0. `out` may be `a` or `b`. */
+export interface AffineColumnsSpec {
+  readonly a: Mat;
+  readonly alpha?: Vec;
+  readonly b?: Mat;
+  readonly beta?: Vec;
+  readonly gamma?: Vec;
+  readonly out: Mat;
+}
+
 /** The synchronous kernels of one backend. */
 export interface Kernels {
   /** For example "reference", "wasm-simd" or "wasm-relaxed-simd". Results may differ between names by rounding only. */
@@ -100,6 +137,19 @@ export interface Kernels {
   columnSums(a: Mat, out: Vec): void;
   /** a[i, :] += row, in place. */
   addRow(a: Mat, row: Vec): void;
+  /** out[j] = sum_i a[i, j] b[i, j], accumulated in f64 in a fixed order. */
+  columnDots(a: Mat, b: Mat, out: Vec): void;
+  affineColumns(spec: AffineColumnsSpec): void;
+  /** Each of `count` matrices [rows, cols], one after the other in `a`, is written transposed to `out`. */
+  transposeBlocks(
+    a: Vec,
+    shape: { readonly count: number; readonly rows: number; readonly cols: number },
+    out: Vec,
+  ): void;
+  /** Writes the windows of images (im2col). */
+  gatherWindows(spec: WindowsSpec): void;
+  /** The adjoint (col2im): every image entry becomes the sum of the window entries it was copied to. Channels out of range keep what they held. */
+  scatterWindows(spec: WindowsSpec): void;
   /** out[:, s] = a[:, columns[s]]; out is [a.rows, columns.length]. */
   gatherColumns(a: Mat, columns: Uint32Array, out: Mat): void;
 

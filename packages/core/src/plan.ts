@@ -10,6 +10,8 @@ export interface RunSituation {
   readonly examples: number;
   /** Sparsity of the weights as they come in. */
   readonly initialSparsity: number;
+  /** Multiply-adds of a forward pass of one example per prunable weight: 1 for dense layers, the positions for convolutions. Default 1. */
+  readonly weightReuse?: number;
   /** The number of stages the user asked for, those at the target included; absent: the plan is free. */
   readonly stages?: number;
   /** How many of them are to be at the target, where the user said so; `stages` are then the rising ones. */

@@ -8,7 +8,7 @@ import type { CurvatureEstimator } from "./curvature-estimator.ts";
 import type { Dataset } from "./dataset.ts";
 import { describeDifferences } from "./describe-differences.ts";
 import { resumeMismatch } from "./errors.ts";
-import { countZeros, layoutParams, readFlat, writeFlat } from "./flat-weights.ts";
+import { countZeros, layoutParams, readFlat, weightReuse, writeFlat } from "./flat-weights.ts";
 import type { Mask } from "./matrix.ts";
 import type { ModelAdapter } from "./model-adapter.ts";
 import type { ResolvedPlan, RunPlan } from "./plan.ts";
@@ -100,7 +100,13 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   const prunable = weights.length;
   keptCount(prunable, sparsity); // refuses a bad sparsity before any work
   const initialSparsity = countZeros(weights) / prunable;
-  const situation = { sparsity, prunable, initialSparsity, examples: request.data?.size ?? 0 };
+  const situation = {
+    sparsity,
+    prunable,
+    initialSparsity,
+    examples: request.data?.size ?? 0,
+    weightReuse: weightReuse(params),
+  };
   const overrides = request.curvature ? { curvature: request.curvature.name, ...request.plan } : request.plan;
   const plan = resolvePlan(request.solver, situation, overrides);
   const sparsities = planSparsities(plan, sparsity);

@@ -6,7 +6,9 @@
  */
 import {
   checkAddRow,
+  checkAffineColumns,
   checkCholesky,
+  checkColumnDots,
   checkColumnSums,
   checkCrossEntropy,
   checkElementwise,
@@ -19,8 +21,17 @@ import {
   checkScaleRows,
   checkTriangularSolve,
 } from "./kernel-shapes.ts";
-import type { CrossEntropySpec, GemmSpec, GemvSpec, GramSpec, Kernels, TriangularSolveSpec } from "./kernels.ts";
+import type {
+  AffineColumnsSpec,
+  CrossEntropySpec,
+  GemmSpec,
+  GemvSpec,
+  GramSpec,
+  Kernels,
+  TriangularSolveSpec,
+} from "./kernels.ts";
 import type { Dtype, Mat, Vec } from "./matrix.ts";
+import { gatherWindows, scatterWindows, transposeBlocks } from "./reference-windows.ts";
 
 /**
  * Single-threaded kernels in plain TypeScript; f64 accumulation throughout. Time is that of textbook loops (about
@@ -48,6 +59,11 @@ export const referenceKernels: Kernels = {
   rowDots,
   columnSums,
   addRow,
+  columnDots,
+  affineColumns,
+  transposeBlocks,
+  gatherWindows,
+  scatterWindows,
   gatherColumns,
   largest,
   relu,
@@ -215,6 +231,31 @@ function columnSums(a: Mat, out: Vec): void {
     for (let j = 0; j < a.cols; j++) sums[j] = at(sums, j) + at(a.data, i * a.cols + j);
   }
   out.set(sums);
+}
+
+function columnDots(a: Mat, b: Mat, out: Vec): void {
+  checkColumnDots(a, b, out);
+  const sums = new Float64Array(a.cols);
+  for (let i = 0; i < a.rows; i++) {
+    for (let j = 0; j < a.cols; j++) {
+      const place = i * a.cols + j;
+      sums[j] = at(sums, j) + at(a.data, place) * at(b.data, place);
+    }
+  }
+  out.set(sums);
+}
+
+function affineColumns(spec: AffineColumnsSpec): void {
+  checkAffineColumns(spec);
+  const { a, alpha, b, beta, gamma, out } = spec;
+  for (let i = 0; i < a.rows; i++) {
+    for (let j = 0; j < a.cols; j++) {
+      const place = i * a.cols + j;
+      let value = (alpha ? at(alpha, j) : 1) * at(a.data, place);
+      if (b) value += (beta ? at(beta, j) : 1) * at(b.data, place);
+      out.data[place] = value + (gamma ? at(gamma, j) : 0);
+    }
+  }
 }
 
 function addRow(a: Mat, row: Vec): void {

@@ -1,4 +1,6 @@
 import { unknownName } from "@secateur/core";
+import { lenet5, mobilenetv1, vgg11 } from "./architectures/convolutional.ts";
+import { resnet } from "./architectures/resnet.ts";
 import { mlp, type NetworkSpec } from "./network-spec.ts";
 
 const architectures: Readonly<Record<string, () => NetworkSpec>> = {
@@ -6,6 +8,17 @@ const architectures: Readonly<Record<string, () => NetworkSpec>> = {
   mlpnet: () => mlp({ name: "mlpnet", sizes: [784, 40, 20, 10], bias: false, inputShape: [28, 28] }),
   /** LeNet-300-100 (LeCun et al. 1998): 784-300-100-10 with bias; 266,610 parameters. */
   lenet300: () => mlp({ name: "lenet300", sizes: [784, 300, 100, 10], inputShape: [28, 28] }),
+  lenet5,
+  mobilenetv1,
+  vgg11,
+  ...Object.fromEntries(
+    [20, 32, 44, 56].flatMap((depth) => [
+      /** With 1x1 convolutions as shortcuts (option B). */
+      [`resnet${depth}`, () => resnet({ name: `resnet${depth}`, depth, shortcut: "projection" })],
+      /** With shortcuts without parameters (option A). */
+      [`resnet${depth}a`, () => resnet({ name: `resnet${depth}a`, depth, shortcut: "padding" })],
+    ]),
+  ),
 };
 
 /** Names of the built-in networks. */

@@ -76,3 +76,17 @@ export function trainingDiverged(network: string, step: number): PruneError {
 export function badTrainOption(option: string, found: unknown, allowed: string): PruneError {
   return new PruneError("ERR_OPTION", `train: option '${option}' is ${String(found)}; give ${allowed}`);
 }
+
+/** A training state of another network or optimizer. */
+export function stateMismatch(
+  network: string,
+  tensor: string,
+  found: number | undefined,
+  expected: number,
+): PruneError {
+  const what = found === undefined ? "is missing" : `has ${found} entries`;
+  return new PruneError(
+    "ERR_TRAINING_STATE",
+    `network '${network}': the training state cannot be continued: '${tensor}' ${what}, where ${expected} entries belong; resume with the network and optimizer it was saved with`,
+  );
+}

@@ -2,8 +2,11 @@ import { batches, type Dataset, type Evaluation, type RunContext } from "@secate
 import { assertLabels } from "./assert-data.ts";
 import { countCorrect } from "./count-correct.ts";
 import { notFiniteOutput } from "./errors.ts";
+import { passSize } from "./gradient-passes.ts";
 import type { NetworkSpec } from "./network-spec.ts";
-import { forward, type Weights } from "./propagate.ts";
+import type { Weights } from "./ops/op.ts";
+import { withPool } from "./pool.ts";
+import { dtypeOfWeights, logitsOf } from "./tape.ts";
 
 /** Examples a forward pass: large enough for the kernels, small enough to report progress often. */
 const batchSize = 1000;
@@ -14,21 +17,20 @@ export async function evaluate(
   data: Dataset,
   ctx: RunContext,
 ): Promise<Evaluation> {
-  const { kernels } = ctx;
-  let correct = 0;
-  let loss = 0;
-  let seen = 0;
-  for await (const batch of batches(data, batchSize)) {
-    assertLabels(spec, data, batch.labels);
-    const { logits, release } = forward(spec, weights, batch.inputs, kernels);
-    correct += countCorrect(logits, batch.labels);
-    const losses = new Float64Array(logits.rows);
-    loss += kernels.softmaxCrossEntropy({ logits, labels: batch.labels, loss: losses });
-    release();
-    const bad = losses.findIndex((value) => !Number.isFinite(value));
-    if (bad >= 0) throw notFiniteOutput(spec.name, seen + bad);
-    seen += batch.labels.length;
-    await ctx.tick({ task: "evaluate", done: seen, total: data.size });
-  }
-  return { accuracy: (100 * correct) / seen, loss: loss / seen, examples: seen };
+  return await withPool(ctx.kernels, dtypeOfWeights(weights), async (pool) => {
+    let [correct, loss, seen] = [0, 0, 0];
+    for await (const batch of batches(data, Math.min(batchSize, passSize(spec)))) {
+      assertLabels(spec, data, batch.labels);
+      const logits = logitsOf({ network: spec, weights, input: batch.inputs, pool });
+      correct += countCorrect(logits, batch.labels);
+      const losses = new Float64Array(logits.rows);
+      loss += ctx.kernels.softmaxCrossEntropy({ logits, labels: batch.labels, loss: losses });
+      pool.give(logits.data);
+      const bad = losses.findIndex((value) => !Number.isFinite(value));
+      if (bad >= 0) throw notFiniteOutput(spec.name, seen + bad);
+      seen += batch.labels.length;
+      await ctx.tick({ task: "evaluate", done: seen, total: data.size });
+    }
+    return { accuracy: (100 * correct) / seen, loss: loss / seen, examples: seen };
+  });
 }

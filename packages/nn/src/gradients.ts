@@ -1,26 +1,26 @@
 /**
- * Gradients without one pass per example: a dense layer's weight gradient for example i is delta_i' x_i, so a batched
- * forward and backward gives the factors (delta [N, out], x [N, in]) of all rows at once.
+ * Gradients without one pass per example: batches go forward and backward together, and every layer sums the gradient of each
+ * run of examples that makes a row. A dense layer's weight gradient for example i is delta_i' x_i: its rows are kept as the
+ * factors (delta [N, out], x [N, in]); rows of other layers are written where they are stored.
  */
 import {
   dtypeOf,
   type GradientBlock,
   type GradientRequest,
   type GradientRows,
-  type Kernels,
   type Mat,
   type MeanGradient,
   matrix,
   type RunContext,
-  unknownName,
+  type Vec,
 } from "@secateur/core";
-import { assertLabels } from "./assert-data.ts";
-import { notFiniteOutput, unevenRows } from "./errors.ts";
-import { type DenseSpec, type NetworkSpec, paramSpecs } from "./network-spec.ts";
-import { backward, forward, type Weights } from "./propagate.ts";
-
-/** Examples a pass: bounds the memory of activations, and how long an abort waits. */
-const passSize = 2048;
+import { unevenRows } from "./errors.ts";
+import { eachPass, type Model } from "./gradient-passes.ts";
+import type { DenseSpec } from "./layer-spec.ts";
+import type { NetworkSpec } from "./network-spec.ts";
+import { onesLike } from "./ops/dense.ts";
+import type { GradientSink, Weights } from "./ops/op.ts";
+import { findParam } from "./param-specs.ts";
 
 /**
  * Gradients below this are taken as zero. Softmax leaves well-classified examples with deltas down to 1e-45; their products
@@ -28,40 +28,72 @@ const passSize = 2048;
  */
 const negligible = 1e-18;
 
-interface Model {
-  readonly spec: NetworkSpec;
-  readonly weights: Weights;
-}
-
 /**
- * Factored gradient rows: row r is the gradient of the mean loss of `batch` consecutive examples.
- * Time: one forward and backward. Memory: N * (in + out) numbers a layer, in kernel memory.
+ * Gradient rows: row r is the gradient of the mean loss of `batch` consecutive examples; factored for dense layers.
+ * Time: one forward and backward. Memory, in kernel memory: N * (in + out) numbers a dense layer, rows * size for any other
+ * parameter, and the values of one pass.
  *
  * @throws ERR_LABEL_RANGE, ERR_NOT_FINITE, ERR_ABORTED
  */
 export async function gradientRows(model: Model, request: GradientRequest, ctx: RunContext): Promise<GradientRows> {
   const { examples, batch, params } = request;
-  const count = examples.length;
-  const owners = params.map((param) => owner(model.spec, param));
-  if (count === 0 || count % batch !== 0) throw unevenRows(model.spec.name, count, batch);
-  const factors = new Map<string, { delta: Mat; input: Mat }>();
-  const loss = await passes(model, request, ctx, ({ layer, delta, input, start }) => {
-    if (!owners.some((asked) => asked.layer === layer)) return;
-    const full = factors.get(layer.name) ?? allocateFactors(layer, count, delta, ctx);
-    factors.set(layer.name, full);
-    full.input.data.set(input.data, start * layer.in);
-    const scaled = full.delta.data.subarray(start * layer.out, (start + delta.rows) * layer.out);
-    for (let i = 0; i < scaled.length; i++) {
-      const value = delta.data[i]! / batch;
-      scaled[i] = Math.abs(value) < negligible ? 0 : value;
+  if (examples.length === 0 || examples.length % batch !== 0) {
+    throw unevenRows(model.spec.name, examples.length, batch);
+  }
+  const rows = examples.length / batch;
+  const stored = new Map<string, Mat>();
+  const layers = new Map<string, { layer: DenseSpec; isBias: boolean }>();
+  for (const param of params) {
+    const layer = denseOwner(model.spec, param);
+    if (layer) {
+      layers.set(param, { layer, isBias: param === `${layer.name}.bias` });
+      continue;
     }
+    const { data } = findParam(model, param);
+    stored.set(param, matrix(rows, data.length, ctx.kernels.alloc(rows * data.length, dtypeOf(data))));
+  }
+  const factors = new Map<string, { delta: Mat; input: Mat }>();
+  const loss = await eachPass(model, { ...request, group: batch }, ctx, (start): GradientSink => {
+    return {
+      group: batch,
+      place(param, segment) {
+        const block = stored.get(param);
+        if (!block) return undefined;
+        const row = start / batch + segment;
+        return { out: block.data.subarray(row * block.cols, (row + 1) * block.cols), alpha: 1 / batch, beta: 0 };
+      },
+      factors(layer, delta, input) {
+        if (![...layers.values()].some((asked) => asked.layer === layer)) return true;
+        const full = factors.get(layer.name) ?? allocateFactors({ layer, count: examples.length, like: delta, ctx });
+        factors.set(layer.name, full);
+        keepFactors({ full, delta, input, start, batch });
+        return true;
+      },
+    };
   });
-  const blocks = params.map((param, place): GradientBlock => {
-    const { layer, isBias } = owners[place]!;
-    const { delta, input } = factors.get(layer.name)!;
-    return { kind: "factored", param, group: batch, delta, input: isBias ? onesLike(delta) : input };
+  const blocks = params.map((param): GradientBlock => {
+    const owner = layers.get(param);
+    if (!owner) return { kind: "dense", param, rows: stored.get(param)! };
+    const { delta, input } = factors.get(owner.layer.name)!;
+    return { kind: "factored", param, group: batch, delta, input: owner.isBias ? onesLike(delta) : input };
   });
-  return { rows: count / batch, blocks, loss };
+  return { rows, blocks, loss };
+}
+
+function keepFactors(spec: {
+  full: { delta: Mat; input: Mat };
+  delta: Mat;
+  input: Mat;
+  start: number;
+  batch: number;
+}): void {
+  const { full, delta, input, start, batch } = spec;
+  full.input.data.set(input.data, start * input.cols);
+  const scaled = full.delta.data.subarray(start * delta.cols, (start + delta.rows) * delta.cols);
+  for (let i = 0; i < scaled.length; i++) {
+    const value = delta.data[i]! / batch;
+    scaled[i] = Math.abs(value) < negligible ? 0 : value;
+  }
 }
 
 /**
@@ -73,15 +105,13 @@ export async function meanGradient(
   request: Omit<GradientRequest, "batch">,
   ctx: RunContext,
 ): Promise<MeanGradient> {
-  for (const param of request.params) owner(model.spec, param);
-  const sums = zeroGradients(model.weights);
-  const alpha = 1 / request.examples.length;
-  const loss = await passes(model, request, ctx, ({ layer, delta, input }) => {
-    accumulateGradients({ sums, layer, delta, input, alpha, kernels: ctx.kernels });
-  });
+  const wanted = new Map(request.params.map((param) => [param, findParam(model, param)]));
+  const sums = zeroGradients(wanted);
+  const sink = sumSink(sums, 1 / request.examples.length);
+  const loss = await eachPass(model, { ...request, group: 1 }, ctx, () => sink);
   const parts = request.params.map((param) => sums.get(param)!.data);
   const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const gradient = dtypeOf(parts[0]!) === "f64" ? new Float64Array(length) : new Float32Array(length);
+  const gradient: Vec = dtypeOf(parts[0]!) === "f64" ? new Float64Array(length) : new Float32Array(length);
   let start = 0;
   for (const part of parts) {
     gradient.set(part, start);
@@ -95,73 +125,22 @@ export function zeroGradients(weights: Weights): Map<string, Mat> {
   return new Map([...weights].map(([name, w]) => [name, { ...w, data: w.data.slice().fill(0) }]));
 }
 
-/** sums += alpha * (gradient of the summed loss of the batch) for the parameters of one dense layer. */
-export function accumulateGradients(spec: {
-  sums: ReadonlyMap<string, Mat>;
-  layer: DenseSpec;
+/** A sink that adds alpha * (gradient of the summed loss of every batch) to the given matrices. */
+export function sumSink(sums: ReadonlyMap<string, Mat>, alpha: number): GradientSink {
+  return {
+    group: Number.MAX_SAFE_INTEGER,
+    place(param) {
+      const sum = sums.get(param);
+      return sum && { out: sum.data, alpha, beta: 1 };
+    },
+  };
+}
+
+function allocateFactors(spec: { layer: DenseSpec; count: number; like: Mat; ctx: RunContext }): {
   delta: Mat;
   input: Mat;
-  alpha: number;
-  kernels: Kernels;
-}): void {
-  const { sums, layer, delta, input, alpha, kernels } = spec;
-  kernels.gemm({ a: delta, transposeA: true, b: input, out: sums.get(`${layer.name}.weight`)!, alpha, beta: 1 });
-  if (!layer.bias) return;
-  kernels.gemm({
-    a: delta,
-    transposeA: true,
-    b: onesLike(delta),
-    out: sums.get(`${layer.name}.bias`)!,
-    alpha,
-    beta: 1,
-  });
-}
-
-function onesLike({ rows, data }: Mat): Mat {
-  return matrix(rows, 1, (dtypeOf(data) === "f64" ? new Float64Array(rows) : new Float32Array(rows)).fill(1));
-}
-
-interface Pass {
-  readonly layer: DenseSpec;
-  readonly delta: Mat;
-  readonly input: Mat;
-  /** Place of the pass's first example among the requested ones. */
-  readonly start: number;
-}
-
-/** Runs forward and backward over the examples, `passSize` at a time; returns the mean loss. */
-async function passes(
-  { spec, weights }: Model,
-  { data, examples }: Pick<GradientRequest, "data" | "examples">,
-  ctx: RunContext,
-  visit: (pass: Pass) => void,
-): Promise<number> {
-  const { kernels } = ctx;
-  let total = 0;
-  for (let start = 0; start < examples.length; start += passSize) {
-    const batch = await data.batch(examples.subarray(start, Math.min(start + passSize, examples.length)));
-    assertLabels(spec, data, batch.labels);
-    const activations = forward(spec, weights, batch.inputs, kernels);
-    const delta = activations.logits;
-    const loss = new Float64Array(delta.rows);
-    total += kernels.softmaxCrossEntropy({ logits: delta, labels: batch.labels, loss, delta });
-    const bad = loss.findIndex((value) => !Number.isFinite(value));
-    if (bad >= 0) throw notFiniteOutput(spec.name, examples[start + bad]!);
-    backward({
-      network: spec,
-      weights,
-      activations,
-      delta,
-      kernels,
-      visit: (layer, d, input) => visit({ layer, delta: d, input, start }),
-    });
-    activations.release();
-    await ctx.tick({ task: "gradients", done: start + delta.rows, total: examples.length });
-  }
-  return total / examples.length;
-}
-
-function allocateFactors(layer: DenseSpec, count: number, like: Mat, ctx: RunContext): { delta: Mat; input: Mat } {
+} {
+  const { layer, count, like, ctx } = spec;
   const dtype = dtypeOf(like.data);
   return {
     delta: matrix(count, layer.out, ctx.kernels.alloc(count * layer.out, dtype)),
@@ -169,16 +148,10 @@ function allocateFactors(layer: DenseSpec, count: number, like: Mat, ctx: RunCon
   };
 }
 
-function owner(spec: NetworkSpec, param: string): { layer: DenseSpec; isBias: boolean } {
-  for (const layer of spec.layers) {
-    if (layer.kind !== "dense") continue;
-    if (param === `${layer.name}.weight`) return { layer, isBias: false };
-    if (param === `${layer.name}.bias` && layer.bias) return { layer, isBias: true };
-  }
-  throw unknownName({
-    where: spec.name,
-    what: "parameter",
-    found: param,
-    known: paramSpecs(spec).map(({ name }) => name),
+function denseOwner(spec: NetworkSpec, param: string): DenseSpec | undefined {
+  return spec.layers.find((layer): layer is DenseSpec => {
+    return (
+      layer.kind === "dense" && (param === `${layer.name}.weight` || (layer.bias && param === `${layer.name}.bias`))
+    );
   });
 }

@@ -5,15 +5,28 @@
 
 export { architecture, architectureNames } from "./architectures.ts";
 export { assertData } from "./assert-data.ts";
+export type { Augmentation } from "./augmentation.ts";
+export { reestimateBatchNorm } from "./batch-norm-statistics.ts";
+export type {
+  ActivationSpec,
+  BatchNormSpec,
+  Conv2dSpec,
+  DenseSpec,
+  DropoutSpec,
+  JoinSpec,
+  LayerNormSpec,
+  LayerSpec,
+  LogSoftmaxSpec,
+  PoolSpec,
+  ReluSpec,
+  ReshapeSpec,
+  ShortcutSpec,
+} from "./layer-spec.ts";
+export { constant, cosine, type LearningRate, oneCycle, stepwise } from "./learning-rate.ts";
+export { macsPerExample } from "./macs.ts";
 export { createNetwork, type Network, type WeightTensor } from "./network.ts";
-export {
-  type DenseSpec,
-  type LayerSpec,
-  type LogSoftmaxSpec,
-  mlp,
-  type NetworkSpec,
-  type ParamSpec,
-  paramSpecs,
-  type ReluSpec,
-} from "./network-spec.ts";
-export { oneCycle, type TrainOptions, type TrainReport, train } from "./train.ts";
+export { mlp, type NetworkSpec } from "./network-spec.ts";
+export type { OptimizerSpec } from "./optimizer.ts";
+export { type ParamSpec, paramSpecs, type TensorSpec, tensorSpecs } from "./param-specs.ts";
+export { type TrainOptions, type TrainReport, train } from "./train.ts";
+export type { TrainingState } from "./training-state.ts";

@@ -1,8 +1,8 @@
 import { arrayDataset, createRng, createRunContext, type Linearization, matrix, type Vec } from "@secateur/core";
 import { describe, expect, test } from "vitest";
+import { denseForward } from "./dense-forward.ts";
 import { createNetwork, type Network } from "./network.ts";
 import { mlp } from "./network-spec.ts";
-import { forward } from "./propagate.ts";
 
 const spec = mlp({ sizes: [8, 4, 3] });
 const params = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"];
@@ -40,7 +40,7 @@ function logitsAt(made: Network, x: Vec, h: number): Vec {
     for (let i = 0; i < w.length; i++) w[i] = w[i]! + h * x[start + i]!;
     start += w.length;
   }
-  return forward(spec, moved, inputs, ctx.kernels).logits.data;
+  return denseForward(spec, moved, inputs, ctx.kernels).logits.data;
 }
 
 const product = (J: Linearization, x: Vec): Vec => {

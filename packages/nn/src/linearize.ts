@@ -1,139 +1,206 @@
 /**
- * The network's logits around the present weights, J x and J'u without forming J. Forward (tangents):
- *   dense  t = t_in W' + x V' + b,   relu  t = t .* (activation > 0);      V, b the parts of x that belong to the layer.
- * Backward as in propagate.ts. Over a support that leaves input columns unused (pixels no kept weight looks at), products
- * run on the used columns only.
+ * The network's logits around the present weights, J x and J'u without forming J: tangents forward, deltas backward, through
+ * what the layers remember of the examples. That is kept for as many examples as memory should hold; further ones run
+ * forward again for every product.
  */
 import {
   type Dataset,
   dtypeOf,
   type GradientRequest,
-  type Kernels,
   type Linearization,
   type Mat,
   matrix,
   type RunContext,
   takeRows,
   throwIfAborted,
-  unknownName,
   type Vec,
-  zeros,
 } from "@secateur/core";
 import { assertLabels } from "./assert-data.ts";
+import { isDenseChain } from "./dense-forward.ts";
 import { notFiniteOutput } from "./errors.ts";
-import type { DenseSpec, NetworkSpec } from "./network-spec.ts";
-import { forward, type Weights } from "./propagate.ts";
+import type { Model } from "./gradient-passes.ts";
+import { graphOf } from "./graph.ts";
+import { linearizeDense } from "./linearize-dense.ts";
+import { macsPerExample } from "./macs.ts";
+import { type GradientSink, rowsOf, type Weights } from "./ops/op.ts";
+import { findParam } from "./param-specs.ts";
+import { createPool, type Pool } from "./pool.ts";
+import { dtypeOfWeights, record, type Tape } from "./tape.ts";
 
-/** A layer of the linearised network and what it keeps. */
-interface LinearLayer {
-  readonly kind: "dense" | "relu";
-  /** [examples, features], what the layer was given; of a dense layer, its used columns only. */
-  readonly input: Mat;
-  /** Dense only. */
-  readonly dense?: {
-    readonly spec: DenseSpec;
-    readonly W: Mat;
-    /** Where its weight and its bias start in the flat vector; -1 = not asked for. */
-    readonly weightStart: number;
-    readonly biasStart: number;
-    /** Input columns in use; absent = all. */
-    readonly used?: Uint32Array;
-  };
-}
-
-/** Compacting pays when no more than this share of the input columns is in use. */
-const compactShare = 0.75;
+/** Examples that run together. */
+const chunkExamples = 64;
+/** Numbers that are kept of all examples: 1.5 GiB of f32. */
+const keptNumbers = 384 * 1024 * 1024;
 
 /**
- * Linearises over some examples. Memory: examples * (features of all layers) numbers, in kernel memory.
+ * Linearises over some examples. Memory: what the layers keep of them, up to 1.5 GiB in kernel memory.
  *
  * @throws ERR_LABEL_RANGE, ERR_NOT_FINITE, ERR_ABORTED
  */
 export async function linearize(
-  { spec, weights }: { spec: NetworkSpec; weights: Weights },
+  model: Model,
   request: Omit<GradientRequest, "batch">,
   ctx: RunContext,
 ): Promise<Linearization> {
-  const { data, examples, params } = request;
-  const { kernels } = ctx;
+  if (isDenseChain(model.spec)) return await linearizeDense(model, request, ctx);
   throwIfAborted(ctx.signal);
-  const batch = await data.batch(examples);
-  assertLabels(spec, data, batch.labels);
-  const inputs = copied(batch.inputs, kernels);
-  const activations = forward(spec, weights, inputs, kernels);
-  const bad = activations.logits.data.findIndex((value: number) => !Number.isFinite(value));
+  const pool = createPool(ctx.kernels, dtypeOfWeights(model.weights));
+  try {
+    return await recordAll(model, request, { ctx, pool });
+  } catch (error) {
+    pool.close();
+    throw error;
+  }
+}
+
+async function recordAll(
+  model: Model,
+  request: Omit<GradientRequest, "batch">,
+  { ctx, pool }: { ctx: RunContext; pool: Pool },
+): Promise<Linearization> {
+  const { spec } = model;
+  const { data, examples, params } = request;
+  const { inputs, labels } = await data.batch(examples);
+  assertLabels(spec, data, labels);
+  // A copy: trial weights may be written into the network while products with J go on.
+  const weights = new Map([...model.weights].map(([name, w]) => [name, copied(w, pool)]));
+  const logits = matrix(examples.length, spec.classes, zerosLike(inputs.data, examples.length * spec.classes));
+  const chunks: Chunk[] = [];
+  const mostKept = Math.floor(keptNumbers / graphOf(spec).valuesPerExample);
+  for (let from = 0; from < examples.length; from += chunkExamples) {
+    const to = Math.min(from + chunkExamples, examples.length);
+    const tape = record({ network: spec, weights, input: rowsOf(inputs, from, to), pool });
+    logits.data.set(tape.logits.data, from * spec.classes);
+    if (to > mostKept) tape.release();
+    chunks.push({ from, to, ...(to > mostKept ? {} : { tape }) });
+    await ctx.tick({ task: "gradients", done: to, total: examples.length });
+  }
+  const bad = logits.data.findIndex((value: number) => !Number.isFinite(value));
   if (bad >= 0) throw notFiniteOutput(spec.name, examples[Math.floor(bad / spec.classes)]!);
-  const { starts, size } = flatStarts(weights, params);
-  const snapshots: Vec[] = [];
-  const layers = spec.layers.flatMap((layer, l): LinearLayer[] => {
-    const input = activations.inputs[l]!;
-    if (layer.kind === "relu") return [{ kind: "relu", input }];
-    if (layer.kind !== "dense") return [];
-    // A copy: trial weights may be written into the network while products with J go on.
-    const W = copied(weights.get(`${layer.name}.weight`)!, kernels);
-    snapshots.push(W.data);
-    const weightStart = starts.get(`${layer.name}.weight`) ?? -1;
-    const biasStart = starts.get(`${layer.name}.bias`) ?? -1;
-    return [{ kind: "dense", input, dense: { spec: layer, W, weightStart, biasStart } }];
-  });
   const sample: Dataset = {
     name: data.name,
     size: examples.length,
     inputShape: data.inputShape,
     classes: data.classes,
-    batch: (indices) => ({ inputs: takeRows(inputs, indices), labels: indices.map((i) => batch.labels[i]!) }),
+    batch: (indices) => ({ inputs: takeRows(inputs, indices), labels: indices.map((i) => labels[i]!) }),
   };
-  return linearization({ layers, size, sample, logits: activations.logits, labels: batch.labels, kernels }, () => {
-    activations.release();
-    for (const data of [inputs.data, ...snapshots]) kernels.free(data);
-  });
+  const layout = flatLayout(model, params);
+  return linearization({ model: { spec, weights }, chunks, inputs, pool, layout, sample, logits, labels });
 }
 
-function flatStarts(weights: Weights, params: readonly string[]): { starts: Map<string, number>; size: number } {
-  const starts = new Map<string, number>();
+/** Examples [from, to) and, while there is room, what the layers keep of them. */
+interface Chunk {
+  readonly from: number;
+  readonly to: number;
+  readonly tape?: Tape;
+}
+
+/** Where parameters lie in the flat vectors. */
+interface FlatLayout {
+  readonly size: number;
+  readonly places: ReadonlyMap<string, { start: number; rows: number; cols: number }>;
+}
+
+function flatLayout(model: Model, params: readonly string[]): FlatLayout {
+  const places = new Map<string, { start: number; rows: number; cols: number }>();
   let size = 0;
   for (const name of params) {
-    const w = weights.get(name);
-    if (!w) throw unknownName({ where: "linearize", what: "parameter", found: name, known: [...weights.keys()] });
-    starts.set(name, size);
-    size += w.data.length;
+    const { rows, cols } = findParam(model, name);
+    places.set(name, { start: size, rows, cols });
+    size += rows * cols;
   }
-  return { starts, size };
+  return { size, places };
 }
 
 interface Linearized {
-  readonly layers: readonly LinearLayer[];
-  /** p, length of the flat vectors */
-  readonly size: number;
+  readonly model: { readonly spec: Model["spec"]; readonly weights: Weights };
+  readonly chunks: readonly Chunk[];
+  readonly inputs: Mat;
+  readonly pool: Pool;
+  readonly layout: FlatLayout;
   readonly sample: Dataset;
   readonly logits: Mat;
   readonly labels: Uint32Array;
-  readonly kernels: Kernels;
 }
 
-function linearization(state: Linearized, release: () => void): Linearization {
-  const { layers, size, sample, logits, labels } = state;
+function linearization(state: Linearized): Linearization {
+  const { model, pool, layout, sample, logits, labels } = state;
+  const { size, places } = layout;
   return {
     dim: size,
     sample,
     logits,
     labels,
-    cost: layers.reduce((sum, { input, dense }) => sum + (dense ? input.data.length * dense.spec.out : 0), 0),
-    forward: (x, out) => tangents(state, x, out),
+    cost: 2 * macsPerExample(model.spec) * logits.rows,
+    forward(x, out) {
+      const direction = (name: string): Mat | undefined => {
+        const place = places.get(name);
+        return place && matrix(place.rows, place.cols, x.subarray(place.start, place.start + place.rows * place.cols));
+      };
+      eachTape(state, (tape, from, to) => tape.tangent(direction, rowsOf(out, from, to)));
+    },
     backward(u, out) {
-      deltas(state, u, (layer, delta) => writeWeightGradients(state, { layer, delta, out }));
+      out.fill(0);
+      const sink: GradientSink = {
+        group: Number.MAX_SAFE_INTEGER,
+        place: (param) => slot(layout, param, out, 1),
+      };
+      eachTape(state, (tape, from, to) => tape.backward(rowsOf(u, from, to), sink));
     },
     sumOfSquares: (us, out) => writeSumOfSquares(state, us, out),
-    restricted: (columns) => overColumns(state, columns),
-    release,
+    restricted: (columns) => overColumns(linearization(state), columns),
+    release() {
+      pool.close();
+    },
   };
 }
 
+function slot(
+  { places }: FlatLayout,
+  param: string,
+  out: Vec,
+  beta: 0 | 1,
+): { out: Vec; alpha: number; beta: 0 | 1 } | undefined {
+  const place = places.get(param);
+  return place && { out: out.subarray(place.start, place.start + place.rows * place.cols), alpha: 1, beta };
+}
+
+/** Visits all examples, in the chunks they were recorded in. */
+function eachTape(
+  { model, chunks, inputs, pool }: Linearized,
+  visit: (tape: Tape, from: number, to: number) => void,
+): void {
+  for (const { from, to, tape } of chunks) {
+    const own = tape ?? record({ network: model.spec, weights: model.weights, input: rowsOf(inputs, from, to), pool });
+    visit(own, from, to);
+    if (!tape) own.release();
+  }
+}
+
+/** Every example's gradient in turn, squared into the sums. Examples whose u is zero add nothing and are left out. */
+function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec): void {
+  const { layout } = state;
+  out.fill(0);
+  const row = zerosLike(out, layout.size);
+  for (const u of us) {
+    eachTape(state, (tape, from, to) => {
+      const part = rowsOf(u, from, to);
+      const isZero = Array.from({ length: part.rows }, (_, i) => rowsOf(part, i, i + 1).data.every((x) => x === 0));
+      tape.backward(part, {
+        group: 1,
+        place: (param, segment) => (isZero[segment] ? undefined : slot(layout, param, row, 0)),
+        written(param) {
+          const { start, rows, cols } = layout.places.get(param)!;
+          for (let j = start; j < start + rows * cols; j++) out[j] = out[j]! + row[j]! ** 2;
+        },
+      });
+    });
+  }
+}
+
 /** The linearisation whose flat vectors hold the given weights only. */
-function overColumns(state: Linearized, columns: Uint32Array): Linearization {
-  const { inner, free } = compacted(state, columns);
-  const whole = linearization(inner, free);
-  const full = zeros(state.size, dtypeOf(state.logits.data));
+function overColumns(whole: Linearization, columns: Uint32Array): Linearization {
+  const full = zerosLike(whole.logits.data, whole.dim);
   const gather = (out: Vec): void => {
     for (let s = 0; s < columns.length; s++) out[s] = full[columns[s]!]!;
   };
@@ -155,135 +222,21 @@ function overColumns(state: Linearized, columns: Uint32Array): Linearization {
     },
     restricted: (inside) =>
       overColumns(
-        state,
+        whole,
         inside.map((s) => columns[s]!),
       ),
+    // What is kept belongs to the whole.
+    release: () => undefined,
   };
-}
-
-/** Keeps only the input columns that some of the given weights look at. */
-function compacted(state: Linearized, columns: Uint32Array): { inner: Linearized; free: () => void } {
-  const { kernels } = state;
-  const owned: Vec[] = [];
-  const layers = state.layers.map((layer): LinearLayer => {
-    if (!layer.dense || layer.dense.weightStart < 0) return layer;
-    const { spec, weightStart } = layer.dense;
-    const looked = new Uint8Array(spec.in);
-    for (const j of columns) {
-      if (j >= weightStart && j < weightStart + spec.in * spec.out) looked[(j - weightStart) % spec.in] = 1;
-    }
-    const used = Uint32Array.from({ length: spec.in }, (_, i) => i).filter((i) => looked[i] === 1);
-    if (used.length > compactShare * spec.in) return layer;
-    const { rows, data } = layer.input;
-    const input = matrix(rows, used.length, kernels.alloc(rows * used.length, dtypeOf(data)));
-    kernels.gatherColumns(layer.input, used, input);
-    owned.push(input.data);
-    return { ...layer, input, dense: { ...layer.dense, used } };
-  });
-  return {
-    inner: { ...state, layers },
-    free() {
-      for (const data of owned) kernels.free(data);
-    },
-  };
-}
-
-/** out = J x */
-function tangents({ layers, kernels }: Linearized, x: Vec, out: Mat): void {
-  let t: Mat | undefined;
-  for (const { kind, input, dense } of layers) {
-    if (kind === "relu") {
-      if (t) kernels.reluBackward(input.data, t.data, t.data);
-      continue;
-    }
-    const { spec, W, weightStart, biasStart, used } = dense!;
-    const y = matrix(input.rows, spec.out, kernels.alloc(input.rows * spec.out, dtypeOf(input.data)));
-    if (t) {
-      kernels.gemm({ a: t, b: W, transposeB: true, out: y });
-      kernels.free(t.data);
-    }
-    if (weightStart >= 0) {
-      const V = matrix(spec.out, spec.in, x.subarray(weightStart, weightStart + spec.out * spec.in));
-      kernels.gemm({ a: input, b: used ? pickColumns(V, used) : V, transposeB: true, out: y, beta: t ? 1 : 0 });
-    }
-    if (biasStart >= 0) kernels.addRow(y, x.subarray(biasStart, biasStart + spec.out));
-    t = y;
-  }
-  out.data.set(t!.data);
-  kernels.free(t!.data);
-}
-
-/** Hands every dense layer its delta [examples, out], last layer first. `u` is overwritten. */
-function deltas({ layers, kernels }: Linearized, u: Mat, visit: (layer: LinearLayer, delta: Mat) => void): void {
-  let delta = u;
-  const first = layers.findIndex(({ dense }) => dense);
-  for (let l = layers.length - 1; l >= first; l--) {
-    const layer = layers[l]!;
-    if (layer.kind === "relu") {
-      kernels.reluBackward(layer.input.data, delta.data, delta.data);
-      continue;
-    }
-    visit(layer, delta);
-    if (l === first) break;
-    const { spec, W } = layer.dense!;
-    const previous = matrix(delta.rows, spec.in, kernels.alloc(delta.rows * spec.in, dtypeOf(delta.data)));
-    kernels.gemm({ a: delta, b: W, out: previous });
-    if (delta !== u) kernels.free(delta.data);
-    delta = previous;
-  }
-  if (delta !== u) kernels.free(delta.data);
-}
-
-/** Writes delta'input and the column sums of delta to the layer's places in out. */
-function writeWeightGradients({ kernels }: Linearized, spec: { layer: LinearLayer; delta: Mat; out: Vec }): void {
-  const { layer, delta, out } = spec;
-  const { spec: dense, weightStart, biasStart, used } = layer.dense!;
-  if (weightStart >= 0) {
-    const target = matrix(dense.out, dense.in, out.subarray(weightStart, weightStart + dense.out * dense.in));
-    const product = used ? matrix(dense.out, used.length, zeros(dense.out * used.length, dtypeOf(out))) : target;
-    kernels.gemm({ a: delta, transposeA: true, b: layer.input, out: product });
-    if (used) spreadColumns(product, used, target);
-  }
-  if (biasStart >= 0) kernels.columnSums(delta, out.subarray(biasStart, biasStart + dense.out));
-}
-
-function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec): void {
-  const { kernels } = state;
-  const sums = new Map<LinearLayer, Mat>();
-  for (const u of us) {
-    deltas(state, u, (layer, delta) => {
-      const sum = sums.get(layer) ?? { ...delta, data: kernels.alloc(delta.data.length, dtypeOf(delta.data)) };
-      sums.set(layer, sum);
-      for (let i = 0; i < sum.data.length; i++) sum.data[i]! += delta.data[i]! ** 2;
-    });
-  }
-  for (const [layer, delta] of sums) {
-    const input = { ...layer.input, data: kernels.alloc(layer.input.data.length, dtypeOf(layer.input.data)) };
-    kernels.multiply(layer.input.data, layer.input.data, input.data);
-    writeWeightGradients(state, { layer: { ...layer, input }, delta, out });
-    kernels.free(input.data);
-    kernels.free(delta.data);
-  }
 }
 
 /** A copy in kernel memory. */
-function copied(a: Mat, kernels: Kernels): Mat {
-  const data = kernels.alloc(a.data.length, dtypeOf(a.data));
+function copied(a: Mat, pool: Pool): Mat {
+  const data = pool.take(a.data.length);
   data.set(a.data);
   return { ...a, data };
 }
 
-function pickColumns(a: Mat, columns: Uint32Array): Mat {
-  const out = matrix(a.rows, columns.length, zeros(a.rows * columns.length, dtypeOf(a.data)));
-  for (let i = 0; i < a.rows; i++) {
-    for (let s = 0; s < columns.length; s++) out.data[i * columns.length + s] = a.data[i * a.cols + columns[s]!]!;
-  }
-  return out;
-}
-
-function spreadColumns(a: Mat, columns: Uint32Array, out: Mat): void {
-  out.data.fill(0);
-  for (let i = 0; i < a.rows; i++) {
-    for (let s = 0; s < columns.length; s++) out.data[i * out.cols + columns[s]!] = a.data[i * a.cols + s]!;
-  }
+function zerosLike(like: Vec, length: number): Vec {
+  return dtypeOf(like) === "f64" ? new Float64Array(length) : new Float32Array(length);
 }

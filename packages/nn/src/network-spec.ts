@@ -1,40 +1,15 @@
 /** Networks as data: a description that serialises, so that formats can build one. */
 import { badNetwork } from "./errors.ts";
+import { graphOf } from "./graph.ts";
+import type { LayerSpec } from "./layer-spec.ts";
 
-/** y = x W' (+ b), W [out, in]. Its parameters are `name`.weight and, with bias, `name`.bias. */
-export interface DenseSpec {
-  readonly kind: "dense";
-  readonly name: string;
-  readonly in: number;
-  readonly out: number;
-  readonly bias: boolean;
-}
-
-/** max(x, 0) */
-export interface ReluSpec {
-  readonly kind: "relu";
-}
-
-/** x - log(sum(exp(x))) over the classes; only as the last layer. The loss is computed from the logits before it. */
-export interface LogSoftmaxSpec {
-  readonly kind: "log-softmax";
-}
-
-export type LayerSpec = DenseSpec | ReluSpec | LogSoftmaxSpec;
-
-/** A classifier: layers applied in order to one flattened example. */
+/** A classifier: layers in order, each taking the one before it unless it names its inputs. */
 export interface NetworkSpec {
   readonly name: string;
-  /** Shape of one example, for example [28, 28]. */
+  /** Shape of one example, for example [28, 28] or [3, 32, 32] (channels first). */
   readonly inputShape: readonly number[];
   readonly classes: number;
   readonly layers: readonly LayerSpec[];
-}
-
-/** A parameter of a network: its name and its shape as stored. */
-export interface ParamSpec {
-  readonly name: string;
-  readonly shape: readonly number[];
 }
 
 /**
@@ -68,43 +43,12 @@ export function mlp(spec: {
   return network;
 }
 
-/** The parameters of a network, in layer order. */
-export function paramSpecs(network: NetworkSpec): readonly ParamSpec[] {
-  return network.layers.flatMap((layer): ParamSpec[] => {
-    if (layer.kind !== "dense") return [];
-    const weight = { name: `${layer.name}.weight`, shape: [layer.out, layer.in] };
-    return layer.bias ? [weight, { name: `${layer.name}.bias`, shape: [layer.out] }] : [weight];
-  });
-}
-
 /** Number of features of one example. */
 export function featureCount(network: NetworkSpec): number {
   return network.inputShape.reduce((product, extent) => product * extent, 1);
 }
 
-/** @throws ERR_NETWORK when the layers do not chain from the input to the classes */
+/** @throws ERR_NETWORK when the layers do not fit together from the input to the classes */
 export function assertNetwork(network: NetworkSpec): void {
-  const { name, layers } = network;
-  let width = featureCount(network);
-  const names = new Set<string>();
-  for (const [index, layer] of layers.entries()) {
-    if (layer.kind === "log-softmax" && index !== layers.length - 1) {
-      throw badNetwork(name, `layer ${index} is log-softmax, which is allowed only as the last layer`);
-    }
-    if (layer.kind !== "dense") continue;
-    if (![layer.in, layer.out].every((extent) => Number.isInteger(extent) && extent > 0)) {
-      throw badNetwork(
-        name,
-        `layer '${layer.name}' is ${layer.in} -> ${layer.out}; sizes are whole numbers of at least 1`,
-      );
-    }
-    if (layer.in !== width)
-      throw badNetwork(name, `layer '${layer.name}' takes ${layer.in} features and is given ${width}`);
-    if (names.has(layer.name)) throw badNetwork(name, `two layers are named '${layer.name}'`);
-    names.add(layer.name);
-    width = layer.out;
-  }
-  if (names.size === 0) throw badNetwork(name, "it has no layer with weights");
-  if (width !== network.classes)
-    throw badNetwork(name, `its last layer gives ${width} values for ${network.classes} classes`);
+  graphOf(network);
 }

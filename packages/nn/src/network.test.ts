@@ -2,7 +2,8 @@ import { arrayDataset, createRunContext, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { architecture, architectureNames } from "./architectures.ts";
 import { createNetwork } from "./network.ts";
-import { assertNetwork, mlp, paramSpecs } from "./network-spec.ts";
+import { assertNetwork, mlp } from "./network-spec.ts";
+import { paramSpecs } from "./param-specs.ts";
 
 describe("createNetwork", () => {
   test("names every missing, unexpected and misshapen tensor in one error", () => {

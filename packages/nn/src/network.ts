@@ -21,7 +21,8 @@ import { weightsMismatch } from "./errors.ts";
 import { evaluate } from "./evaluate.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
 import { linearize } from "./linearize.ts";
-import { assertNetwork, type NetworkSpec, type ParamSpec, paramSpecs } from "./network-spec.ts";
+import { assertNetwork, type NetworkSpec } from "./network-spec.ts";
+import { isStatistic, type TensorSpec, tensorSpecs } from "./param-specs.ts";
 
 /** A tensor with a name, as checkpoints hold it: row-major, any number of dimensions. */
 export interface WeightTensor {
@@ -33,9 +34,9 @@ export interface WeightTensor {
 /** A network with weights: core's ModelAdapter on this package's own layers. */
 export interface Network extends ModelAdapter {
   readonly spec: NetworkSpec;
-  /** The live weights by parameter name; [out, 1] for a bias. */
+  /** The live tensors by name, running statistics included: canonical matrices, [length, 1] for vectors. */
   readonly weights: ReadonlyMap<string, Mat>;
-  /** Copies of all parameters in their stored shapes, for saving. */
+  /** Copies of all tensors in their stored shapes, for saving. */
   tensors(): readonly WeightTensor[];
   gradientRows(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
   meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
@@ -60,17 +61,17 @@ export function createNetwork(
 ): Network {
   assertNetwork(spec);
   const dtype = options.dtype ?? "f32";
-  const params = paramSpecs(spec);
+  const specs = tensorSpecs(spec);
   const weights = options.weights
-    ? loadWeights(spec, params, options.weights, dtype)
-    : randomWeights(params, options.seed ?? 0, dtype);
-  const infos = params.map(paramInfo);
+    ? loadWeights(spec, specs, options.weights, dtype)
+    : randomWeights(specs, options.seed ?? 0, dtype);
+  const infos = specs.filter(({ role }) => !isStatistic(role)).map(paramInfo);
   return {
     name: spec.name,
     spec,
     weights,
     params: () => infos,
-    tensors: () => params.map(({ name, shape }) => ({ name, shape, data: weights.get(name)!.data.slice() })),
+    tensors: () => specs.map(({ name, shape }) => ({ name, shape, data: weights.get(name)!.data.slice() })),
     async read(name) {
       const w = find(spec, weights, name);
       return { ...w, data: w.data.slice() };
@@ -105,10 +106,14 @@ export function createNetwork(
   };
 }
 
-function paramInfo({ name, shape }: ParamSpec): ParamInfo {
-  const rows = shape[0]!;
-  const cols = shape[1] ?? 1;
-  return { name, shape, rows, cols, prunable: shape.length > 1, flopsPerWeight: shape.length > 1 ? 2 : 1 };
+function paramInfo({ name, shape, role, positions }: TensorSpec): ParamInfo {
+  const isWeight = role === "weight";
+  return { name, shape, ...extents(shape), prunable: isWeight, flopsPerWeight: (isWeight ? 2 : 1) * positions };
+}
+
+/** Rows and columns of a tensor's canonical matrix. */
+function extents(shape: readonly number[]): { rows: number; cols: number } {
+  return { rows: shape[0]!, cols: shape.slice(1).reduce((product, extent) => product * extent, 1) };
 }
 
 function find(spec: NetworkSpec, weights: ReadonlyMap<string, Mat>, name: string): Mat {
@@ -117,44 +122,49 @@ function find(spec: NetworkSpec, weights: ReadonlyMap<string, Mat>, name: string
   return w;
 }
 
-function randomWeights(params: readonly ParamSpec[], seed: number, dtype: Dtype): Map<string, Mat> {
+function randomWeights(specs: readonly TensorSpec[], seed: number, dtype: Dtype): Map<string, Mat> {
   const rng = createRng(seed);
   return new Map(
-    params.map(({ name, shape }) => {
-      const [rows, cols] = [shape[0]!, shape[1] ?? 1];
+    specs.map(({ name, shape, role }) => {
+      const { rows, cols } = extents(shape);
       const data = zeros(rows * cols, dtype);
       const draw = rng.fork(name);
-      if (shape.length > 1) for (let i = 0; i < data.length; i++) data[i] = draw.normal() * Math.sqrt(2 / cols);
+      if (role === "weight") for (let i = 0; i < data.length; i++) data[i] = draw.normal() * Math.sqrt(2 / cols);
+      if (role === "scale" || role === "variance") data.fill(1);
       return [name, matrix(rows, cols, data)];
     }),
   );
 }
 
+/** Counters that PyTorch keeps beside running statistics; nothing here needs them. */
+const batchCounter = /\.num_batches_tracked$/;
+
 function loadWeights(
   spec: NetworkSpec,
-  params: readonly ParamSpec[],
+  specs: readonly TensorSpec[],
   tensors: Iterable<WeightTensor>,
   dtype: Dtype,
 ): Map<string, Mat> {
-  const given = new Map([...tensors].map((tensor) => [tensor.name, tensor]));
-  const missing = params
-    .filter(({ name }) => !given.has(name))
-    .map(({ name, shape }) => `${name} [${shape.join(", ")}]`);
-  const known = new Set(params.map(({ name }) => name));
-  const unexpected = [...given.values()]
-    .filter(({ name }) => !known.has(name))
-    .map(({ name, shape }) => `${name} [${shape.join(", ")}]`);
-  const misshapen = params
+  const given = new Map(
+    [...tensors].filter(({ name }) => !batchCounter.test(name)).map((tensor) => [tensor.name, tensor]),
+  );
+  const describe = ({ name, shape }: { name: string; shape: readonly number[] }): string =>
+    `${name} [${shape.join(", ")}]`;
+  const missing = specs.filter(({ name }) => !given.has(name)).map(describe);
+  const known = new Set(specs.map(({ name }) => name));
+  const unexpected = [...given.values()].filter(({ name }) => !known.has(name)).map(describe);
+  const misshapen = specs
     .filter(({ name, shape }) => given.has(name) && given.get(name)!.shape.join() !== shape.join())
     .map(({ name, shape }) => `${name} is [${given.get(name)!.shape.join(", ")}] instead of [${shape.join(", ")}]`);
   if (missing.length + unexpected.length + misshapen.length > 0) {
     throw weightsMismatch({ name: spec.name, missing, unexpected, misshapen });
   }
   return new Map(
-    params.map(({ name, shape }) => {
+    specs.map(({ name, shape }) => {
       const data = zeros(given.get(name)!.data.length, dtype);
       data.set(given.get(name)!.data);
-      return [name, matrix(shape[0]!, shape[1] ?? 1, data)];
+      const { rows, cols } = extents(shape);
+      return [name, matrix(rows, cols, data)];
     }),
   );
 }

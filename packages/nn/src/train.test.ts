@@ -1,8 +1,9 @@
 import { arrayDataset, createRng, createRunContext, type Dataset, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
+import { oneCycle } from "./learning-rate.ts";
 import { createNetwork } from "./network.ts";
 import { mlp } from "./network-spec.ts";
-import { oneCycle, train } from "./train.ts";
+import { train } from "./train.ts";
 
 /** Two noisy clusters. */
 function clusters(size: number): Dataset {

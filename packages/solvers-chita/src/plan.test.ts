@@ -93,3 +93,16 @@ describe("chita's plan", () => {
     expect(resolvePlan(chita(), situation({ examples: 300 }))).toMatchObject({ examples: 300, targetExamples: 300 });
   });
 });
+
+test("weights that are used at many positions get stored rows of mini-batches instead of products through the network", () => {
+  const dense = resolvePlan(chita(), situation());
+  const convolutional = resolvePlan(chita(), situation({ weightReuse: 150 }));
+  expect([dense.curvature, convolutional.curvature]).toEqual(["gauss-newton", "empirical-fisher"]);
+  // As many rows as there are, of as many examples as there are for 500 rows, at most 16.
+  expect([convolutional.examples, convolutional.batch]).toEqual([500, 16]);
+  const few = resolvePlan(chita(), situation({ weightReuse: 150, examples: 5085 }));
+  expect([few.examples, few.batch]).toEqual([500, 10]);
+  expect(resolvePlan(chita(), situation({ weightReuse: 150 }), { curvature: "gauss-newton" }).curvature).toBe(
+    "gauss-newton",
+  );
+});

@@ -18,6 +18,14 @@ const targetExamples = 10_000;
 /** Empirical Fisher: rows, few enough for the certified row-space method. */
 const fisherRows = 1000;
 
+/**
+ * Convolutions use a weight at every position: a product with the Gauss-Newton matrix runs the network, and costs this many times
+ * what one with stored rows costs. Beyond the limit rows are stored: gradients of mini-batches, with a ridge that fits their size.
+ */
+const mostReuse = 8;
+const storedRows: RunPlan = { examples: 500, targetExamples: 500, ridge: 1e-5, firstOrder: false };
+const largestBatch = 16;
+
 /** The plan of {@link chita}. Never looks at data. */
 export function chitaPlan(situation: RunSituation): RunPlan {
   const { sparsity, prunable } = situation;
@@ -25,25 +33,29 @@ export function chitaPlan(situation: RunSituation): RunPlan {
     1 + Math.max(0, Math.ceil(Math.log(firstKept / Math.max(1 - sparsity, 1 / prunable)) / Math.log(stageRatio)));
   const { stages, targetStages } = split(situation, rising);
   const total = stages + targetStages;
+  const { curvature, weightReuse = 1, examples: available } = situation;
+  const stores = weightReuse > mostReuse && curvature !== "gauss-newton";
+  const batch = stores ? Math.max(1, Math.min(largestBatch, Math.floor(available / 500))) : 1;
   const sampled: RunPlan =
-    situation.curvature === "empirical-fisher"
+    stores || curvature === "empirical-fisher"
       ? { curvature: "empirical-fisher", examples: fisherRows, targetExamples: fisherRows }
       : { curvature: "gauss-newton", examples: total === 1 ? targetExamples : examples, targetExamples };
   // A single stage goes far on one model: its ridge is tried out, and softened probabilities keep it cautious.
-  const single: RunPlan = total === 1 ? { ridgeFactors: [0.6, 2, 6], temperature: 4 } : {};
+  const single: RunPlan = total === 1 && !stores ? { ridgeFactors: [0.6, 2, 6], temperature: 4 } : {};
   return {
     ...sampled,
     stages,
     targetStages,
     schedule: "geometric",
     from: startSparsity(sparsity, stages, keptCount(prunable, sparsity)),
-    batch: 1,
+    batch,
     ridge: "auto",
     ...single,
     firstOrder: true,
     lineSearch: true,
     regrow: true,
     growth: 0.1,
+    ...(stores ? storedRows : {}),
     reason: reasonFor(total, stages, targetStages),
   };
 }

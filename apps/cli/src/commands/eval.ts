@@ -2,8 +2,10 @@
 import type { Evaluation } from "@secateur/core";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
+import { type AugmentationFlags, addAugmentationFlags } from "../flags/batch-norm-flags.ts";
 import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import { reestimate } from "../run/batch-norm.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
 import { openData } from "../run/open-data.ts";
 import { openModel } from "../run/open-model.ts";
@@ -12,7 +14,8 @@ import type { Terminal } from "../terminal.ts";
 import { formatCount, formatNumber, formatPercent } from "../text/format.ts";
 import { printResult } from "./print-result.ts";
 
-interface EvalFlags extends SessionFlags {
+interface EvalFlags extends SessionFlags, AugmentationFlags {
+  readonly reestimateBatchNorm?: boolean;
   readonly arch?: string;
   readonly data?: string;
   readonly normalize?: string;
@@ -33,6 +36,11 @@ export function addEvalCommand(program: Command, terminal: Terminal): void {
   command.optionsGroup("What to evaluate:");
   addDataFlags(command, "its test split is used");
   addArchFlag(command);
+  command.option(
+    "--reestimate-batch-norm",
+    "first measure the statistics of batch normalisation on the training split",
+  );
+  addAugmentationFlags(command, "for --reestimate-batch-norm");
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", usageExamples).action(async (model: string) => {
@@ -51,13 +59,15 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
       arch: flags.arch,
       onEvent: session.onEvent,
     });
-    const { test } = await openData({
+    const splits = await openData({
       data,
       normalize: flags.normalize,
       classes: network.spec.classes,
       network: network.spec,
       onEvent: session.onEvent,
     });
+    const { test } = splits;
+    if (flags.reestimateBatchNorm) await reestimate({ network, data: splits, flags, session });
     const evaluation = await network.evaluate(test, session.context());
     return { document: evaluation, text: evalText(evaluation, `${test.name} (${architecture.name})`) };
   });

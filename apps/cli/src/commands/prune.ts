@@ -1,5 +1,6 @@
 /** The command line of `secateur prune`: its flags, its help. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
+import { addAugmentationFlags, reestimateTimes } from "../flags/batch-norm-flags.ts";
 import {
   addArchFlag,
   addDataFlags,
@@ -48,6 +49,13 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   command.optionsGroup("What to prune:");
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");
   addArchFlag(command);
+  command.addOption(
+    new Option(
+      "--reestimate-batch-norm <when>",
+      "measure the statistics of batch normalisation on the training split, before or after pruning (default: never)",
+    ).choices(reestimateTimes),
+  );
+  addAugmentationFlags(command, "for --reestimate-batch-norm");
   command.optionsGroup("How:");
   addSparsityFlag(command, "default: 0.9");
   command

@@ -1,23 +1,25 @@
 /** `secateur train`: train a built-in network, or go on training a checkpoint. */
 import { type Command, Option } from "commander";
+import { addAugmentationFlags } from "../flags/batch-norm-flags.ts";
 import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
 import { numberParser, wholeParser } from "../flags/number.ts";
+import { addTrainingFlags } from "../flags/training-flags.ts";
 import type { Terminal } from "../terminal.ts";
 import { runTrain, type TrainFlags, trainDefaults } from "../train/run-train.ts";
 
 const examples = `
 Examples:
   secateur train --arch mlpnet --data mnist --epochs 10 --out mlpnet.safetensors
-  secateur train net.chita-0.95.safetensors --data mnist --keep-zeros --learning-rate 0.01 --out tuned.safetensors`;
+  secateur train net.chita-0.95.safetensors --data mnist --keep-zeros --learning-rate 0.01 --out tuned.safetensors
+  secateur train --arch resnet20 --data cifar10:DIR --batch-size 128 --crop-padding 4 --flip --nesterov --out resnet20.safetensors
+An interrupted run goes on with the same command and --resume.`;
 
 /** Adds the command. */
 export function addTrainCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("train")
     .summary("train a network, or go on training one")
-    .description(
-      "Train with stochastic gradient descent and momentum on the training split; measure on the test split.",
-    )
+    .description("Train by gradient descent on the training split; measure on the test split.")
     .argument("[model]", "checkpoint to go on from (default: random weights for --arch)");
   command.optionsGroup("What to train:");
   addDataFlags(command, "trained on its training split, measured on its test split");
@@ -39,7 +41,7 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
     .addOption(
       new Option(
         "--learning-rate <x>",
-        `peak of the rate, which rises over a tenth of the steps and then falls to 0 (default: ${trainDefaults.learningRate})`,
+        `peak of the rate, which --schedule shapes (default: ${trainDefaults.learningRate}; 0.001 for adam and adamw)`,
       ).argParser(
         numberParser({
           flag: "--learning-rate",
@@ -71,10 +73,14 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
           accepts: (value) => value >= 0 && Number.isFinite(value),
         }),
       ),
-    )
+    );
+  addTrainingFlags(command);
+  addAugmentationFlags(command, "training images");
+  command
     .optionsGroup("Where results go:")
     .option("--out <file>", "the trained network (.safetensors); always needed")
-    .option("--force", "replace an existing output");
+    .option("--force", "replace an existing output")
+    .option("--resume", "continue an interrupted run from its last finished epoch");
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: true });
   command.addHelpText("after", examples).action(async (model: string | undefined) => {

@@ -12,6 +12,7 @@ import {
   readFlat,
   resolvePlan,
   type Solver,
+  weightReuse,
 } from "@secateur/core";
 import type { Network } from "@secateur/nn";
 import { type CurvatureEntry, type FoundEntry, findCurvature } from "../plugins/find-entry.ts";
@@ -70,8 +71,15 @@ export async function pruneNetwork(job: PruneJob): Promise<Pick<PruneOutcome, "r
 /** The curvature that the plan names: the user's choice before the solver's advice before the default. */
 async function plannedCurvature(job: PruneJob): Promise<FoundEntry<CurvatureEntry>> {
   const { network, solver, sparsity, plan, train, cwd } = job;
-  const weights = await readFlat(network, layoutParams(network));
+  const params = layoutParams(network);
+  const weights = await readFlat(network, params);
   const initialSparsity = weights.filter((value) => value === 0).length / weights.length;
-  const situation = { sparsity, prunable: weights.length, initialSparsity, examples: train.size };
+  const situation = {
+    sparsity,
+    prunable: weights.length,
+    initialSparsity,
+    examples: train.size,
+    weightReuse: weightReuse(params),
+  };
   return await findCurvature(resolvePlan(solver, situation, plan).curvature, cwd);
 }

@@ -1,6 +1,7 @@
 /** What one run of `secateur prune` was asked for: flags before recipe before defaults. */
 import { badOption, keptCount, type OptionsSchema, optionProperties, type RunPlan, type Solver } from "@secateur/core";
 import { flagWithoutEffect, missingFlag, unknownOption } from "../errors.ts";
+import type { AugmentationFlags, ReestimateTime } from "../flags/batch-norm-flags.ts";
 import { allowedValues, kebab } from "../flags/option-schema.ts";
 import { gradientPlanKeys, type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { solverSettings } from "../flags/solver-flags.ts";
@@ -15,7 +16,8 @@ import { needsGradients } from "./prune-network.ts";
 import type { OutputFlags } from "./prune-outputs.ts";
 
 /** The flags of `secateur prune` as commander hands them over; options of the solver come on top. */
-export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags {
+export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, AugmentationFlags {
+  readonly reestimateBatchNorm?: ReestimateTime;
   readonly arch?: string;
   readonly data?: string;
   readonly normalize?: string;
@@ -40,8 +42,15 @@ export interface PruneSettings {
   /** Names of the options and plan settings that this call set, without those of a recipe. */
   readonly given: readonly string[];
   readonly sparsity: number;
+  /** Absent: statistics stay as they are. */
+  readonly batchNorm: BatchNormSettings | undefined;
   readonly seed: number;
   readonly kernels: KernelChoice;
+}
+
+/** When and how statistics of batch normalisation are measured anew. */
+export interface BatchNormSettings extends AugmentationFlags {
+  readonly when: ReestimateTime;
 }
 
 const defaultSparsity = 0.9;
@@ -91,9 +100,19 @@ export async function pruneSettings(spec: {
     plan: { ...inherited?.plan, ...asked },
     given: [...Object.keys(own.options), ...Object.keys(asked)],
     sparsity,
+    batchNorm: batchNormSettings(flags) ?? recipe?.batchNorm,
     seed: flags.seed ?? recipe?.seed ?? 0,
     kernels: flags.kernels ?? recipe?.kernels ?? "wasm",
   };
+}
+
+function batchNormSettings({ reestimateBatchNorm, cropPadding, flip }: PruneFlags): BatchNormSettings | undefined {
+  if (reestimateBatchNorm !== undefined) {
+    return { when: reestimateBatchNorm, cropPadding: cropPadding ?? 0, flip: flip === true };
+  }
+  const flag = cropPadding !== undefined ? "--crop-padding" : flip ? "--flip" : undefined;
+  if (flag !== undefined) throw flagWithoutEffect({ flag, reason: "it belongs to --reestimate-batch-norm" });
+  return undefined;
 }
 
 /** Validated options with their defaults. @throws ERR_OPTION */

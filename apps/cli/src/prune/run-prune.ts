@@ -10,6 +10,7 @@ import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import { reestimate } from "../run/batch-norm.ts";
 import { dataPaths } from "../run/check-places.ts";
 import { peakMemoryBytes } from "../run/memory.ts";
 import { openData } from "../run/open-data.ts";
@@ -104,6 +105,11 @@ async function measure(spec: {
   });
   const resume = call.flags.resume === true;
   const keeper = await openStageKeeper({ path: outputs.state, run, resume, session });
+  const { batchNorm } = settings;
+  const remeasure = async (): Promise<void> => {
+    if (batchNorm) await reestimate({ network, data, flags: batchNorm, session });
+  };
+  if (batchNorm?.when !== "after") await remeasure();
   const dense = await network.evaluate(data.test, session.context());
   const done = await pruneNetwork({
     network,
@@ -117,6 +123,7 @@ async function measure(spec: {
     onStage: keeper.onStage,
     ...(keeper.resume ? { resume: keeper.resume } : {}),
   });
+  if (batchNorm?.when !== "before") await remeasure();
   const pruned = await network.evaluate(data.test, session.context());
   const { timing } = done.result;
   // A continued run counts what went before, as its stages do.
@@ -159,7 +166,7 @@ function noteUnread({ found, given }: PruneSettings, curvature: FoundEntry, sess
 /** The recipe as far as it is known before the run: its plan is what was asked for. */
 function recipeOf(spec: { settings: PruneSettings; model: OpenedModel; session: Session }): Recipe {
   const { settings, model, session } = spec;
-  const { normalize, found, sparsity, plan, seed, options } = settings;
+  const { normalize, found, sparsity, plan, seed, options, batchNorm } = settings;
   return {
     recipe: 1,
     model: model.path,
@@ -171,6 +178,7 @@ function recipeOf(spec: { settings: PruneSettings; model: OpenedModel; session: 
     options,
     sparsity,
     plan,
+    ...(batchNorm === undefined ? {} : { batchNorm }),
     seed,
     kernels: session.kernelChoice,
     backend: session.kernels.name,
@@ -179,8 +187,8 @@ function recipeOf(spec: { settings: PruneSettings; model: OpenedModel; session: 
 }
 
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
-function runIdentity({ modelSha256, arch, data, normalize, solver, options, sparsity }: Recipe): string {
-  return JSON.stringify({ modelSha256, arch, data, normalize, solver, options, sparsity });
+function runIdentity({ modelSha256, arch, data, normalize, solver, options, sparsity, batchNorm }: Recipe): string {
+  return JSON.stringify({ modelSha256, arch, data, normalize, solver, options, sparsity, batchNorm });
 }
 
 function written({ out, recipe, report }: PruneOutputs): string {

@@ -20,6 +20,7 @@ const fields: { readonly [K in keyof Recipe]-?: { readonly type: FieldType; read
   options: { type: "object" },
   sparsity: { type: "number" },
   plan: { type: "object" },
+  batchNorm: { type: "object", optional: true },
   seed: { type: "number" },
   kernels: { type: "string" },
   backend: { type: "string" },

@@ -1,6 +1,6 @@
 /** Which network a checkpoint's tensors belong to: said by the user, by the file, or told from the tensors' shapes. */
 import { unknownName } from "@secateur/core";
-import { architecture, architectureNames, mlp, type NetworkSpec, paramSpecs } from "@secateur/nn";
+import { architecture, architectureNames, mlp, type NetworkSpec, tensorSpecs } from "@secateur/nn";
 import { architectureNeeded, badArchitecture } from "../errors.ts";
 import { formatShape, plainText } from "../text/format.ts";
 
@@ -52,7 +52,9 @@ export function resolveArchitecture(spec: {
   if (flag !== undefined) return { name: flag, spec: namedArchitecture(flag), source: "flag" };
   const written = metadata[architectureKey];
   if (written !== undefined) return { name: written, spec: namedArchitecture(written), source: "metadata" };
-  const fitting = architectureNames.filter((name) => signature(paramSpecs(architecture(name))) === signature(tensors));
+  // PyTorch counts batches beside running statistics; networks here have no such tensor.
+  const named = tensors.filter((tensor) => !tensor.name.endsWith(".num_batches_tracked"));
+  const fitting = architectureNames.filter((name) => signature(tensorSpecs(architecture(name))) === signature(named));
   const [name] = fitting;
   if (name !== undefined && fitting.length === 1) return { name, spec: architecture(name), source: "shapes" };
   throw architectureNeeded({ path, tensors: describeTensors(tensors), known: architectureNames });

@@ -1,11 +1,16 @@
 /** One run of `secateur train`. */
-import type { Evaluation, Mask } from "@secateur/core";
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { type Evaluation, isPruneError, type Mask } from "@secateur/core";
 import { checkOutput, checkpointEncoderFor, writeFileAtomic } from "@secateur/formats";
-import { createNetwork, type Network, oneCycle, train } from "@secateur/nn";
+import { createNetwork, type Network, train } from "@secateur/nn";
 import { printResult } from "../commands/print-result.ts";
-import { badUsage, flagWithoutEffect, missingFlag } from "../errors.ts";
+import { badUsage, flagWithoutEffect, interrupted, missingFlag } from "../errors.ts";
+import type { AugmentationFlags } from "../flags/batch-norm-flags.ts";
+import { learningRateOf, type OptimizerFlags, optimizerOf } from "../flags/training-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { architectureKey, namedArchitecture } from "../run/architectures.ts";
+import { augmentationOf } from "../run/batch-norm.ts";
 import { assertNotInput, dataPaths } from "../run/check-places.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
 import { encodeNetwork } from "../run/encode-network.ts";
@@ -16,20 +21,20 @@ import { versions } from "../run/versions.ts";
 import type { Terminal } from "../terminal.ts";
 import { formatDuration, formatNumber, formatPercent } from "../text/format.ts";
 import { formatTable } from "../text/table.ts";
+import { readTraining, trainingPath, writeTraining } from "./training-file.ts";
 
 /** The flags of `secateur train` as commander hands them over. */
-export interface TrainFlags extends SessionFlags {
+export interface TrainFlags extends SessionFlags, OptimizerFlags, AugmentationFlags {
   readonly arch?: string;
   readonly data?: string;
   readonly normalize?: string;
   readonly keepZeros?: boolean;
   readonly epochs?: number;
   readonly batchSize?: number;
-  readonly learningRate?: number;
-  readonly momentum?: number;
   readonly weightDecay?: number;
   readonly out?: string;
   readonly force?: boolean;
+  readonly resume?: boolean;
 }
 
 /** What is used where the flags say nothing. */
@@ -85,47 +90,98 @@ export async function runTrain(call: {
   });
   await checkOutput(out, { overwrite });
 
-  const document = await withSession({ flags, terminal, overwrite }, async (session): Promise<TrainDocument> => {
-    const { network, arch, metadata } = await start(call, session);
-    const splits = await openData({
-      data,
-      normalize,
-      classes: network.spec.classes,
-      network: network.spec,
-      onEvent: session.onEvent,
-    });
-    const ctx = session.context();
-    const started = ctx.now();
-    const { batchSize, momentum, weightDecay, epochs, learningRate } = { ...trainDefaults, ...defined(flags) };
-    const report = await train(
-      network,
-      {
-        data: splits.train,
-        epochs,
-        batchSize,
-        learningRate: oneCycle(learningRate),
-        momentum,
-        weightDecay,
-        ...(flags.keepZeros ? { masks: masksOf(network) } : {}),
-      },
-      ctx,
-    );
-    const trainMs = ctx.now() - started;
-    const test = await network.evaluate(splits.test, session.context());
-    const bytes = encodeNetwork({ network, path: out, metadata: { ...metadata, [architectureKey]: arch } });
-    await writeFileAtomic(out, bytes, { overwrite });
-    return {
-      arch,
-      test,
-      epochs: report.epochs,
-      steps: report.steps,
-      trainMs,
-      seed: session.seed,
-      versions: versions([]),
-      out,
-    };
-  });
+  const optimizer = optimizerOf(flags); // refuses settings it does not have
+  const document = await withSession(
+    { flags, terminal, overwrite, appendEvents: flags.resume === true },
+    async (session): Promise<TrainDocument> => {
+      const { network, arch, metadata } = await start(call, session);
+      const splits = await openData({
+        data,
+        normalize,
+        classes: network.spec.classes,
+        network: network.spec,
+        onEvent: session.onEvent,
+      });
+      const ctx = session.context();
+      const started = ctx.now();
+      const { batchSize, weightDecay, epochs } = { ...trainDefaults, ...defined(flags) };
+      const path = trainingPath(out);
+      let saved = Number.NEGATIVE_INFINITY;
+      const run = runIdentity({ flags, arch, data, seed: session.seed });
+      const report = await train(
+        network,
+        {
+          data: splits.train,
+          epochs,
+          batchSize,
+          optimizer,
+          learningRate: learningRateOf(flags),
+          weightDecay,
+          labelSmoothing: flags.labelSmoothing ?? 0,
+          ...(flags.cropPadding || flags.flip ? { augmentation: augmentationOf(flags, splits) } : {}),
+          ...(flags.keepZeros ? { masks: masksOf(network) } : {}),
+          ...(flags.resume ? { resume: await readTraining(path, run) } : {}),
+          onEpoch: async (state) => {
+            if (ctx.now() - saved < saveEveryMs) return;
+            await writeTraining(path, state, run);
+            saved = ctx.now();
+          },
+        },
+        ctx,
+      ).catch((error: unknown) => {
+        throw explainInterrupt(error, path);
+      });
+      const trainMs = ctx.now() - started;
+      const test = await network.evaluate(splits.test, session.context());
+      const bytes = encodeNetwork({ network, path: out, metadata: { ...metadata, [architectureKey]: arch } });
+      await writeFileAtomic(out, bytes, { overwrite });
+      await rm(path, { force: true });
+      return {
+        arch,
+        test,
+        epochs: report.epochs,
+        steps: report.steps,
+        trainMs,
+        seed: session.seed,
+        versions: versions([]),
+        out,
+      };
+    },
+  );
   printResult({ terminal, flags, document, text: () => trainText(document) });
+}
+
+/** Epochs of small networks take less than a file does. */
+const saveEveryMs = 2000;
+
+function explainInterrupt(error: unknown, state: string): unknown {
+  if (!isPruneError(error) || error.code !== "ERR_ABORTED") return error;
+  return interrupted(
+    existsSync(state)
+      ? `the finished epochs are saved in ${state}: repeat the command with --resume to go on from there`
+      : "nothing was written",
+  );
+}
+
+const decisive = [
+  ...([
+    "normalize",
+    "epochs",
+    "batchSize",
+    "learningRate",
+    "momentum",
+    "weightDecay",
+    "optimizer",
+    "nesterov",
+  ] as const),
+  ...(["schedule", "labelSmoothing", "cropPadding", "flip"] as const),
+] as const;
+
+/** Every setting that decides the result, as JSON. */
+function runIdentity(spec: { flags: TrainFlags; arch: string; data: string; seed: number }): string {
+  const { arch, data, seed } = spec;
+  const settings = [...decisive, "keepZeros"] as const;
+  return JSON.stringify({ arch, data, seed, ...Object.fromEntries(settings.map((key) => [key, spec.flags[key]])) });
 }
 
 async function start(

@@ -1,0 +1,25 @@
+/** Flags about batch normalisation and random changes of training images. */
+import { type Command, Option } from "commander";
+import { wholeParser } from "./number.ts";
+
+/** When running statistics are measured anew. */
+export const reestimateTimes = ["before", "after", "both"] as const;
+export type ReestimateTime = (typeof reestimateTimes)[number];
+
+/** --crop-padding and --flip as commander hands them over. */
+export interface AugmentationFlags {
+  readonly cropPadding?: number;
+  readonly flip?: boolean;
+}
+
+/** --crop-padding, --flip */
+export function addAugmentationFlags(command: Command, purpose: string): void {
+  command
+    .addOption(
+      new Option(
+        "--crop-padding <pixels>",
+        `${purpose}: black pixels put around an image before a window of its own size is cut out at random (default: 0)`,
+      ).argParser(wholeParser("--crop-padding", 0)),
+    )
+    .option("--flip", `${purpose}: every other image, at random, is mirrored left to right`);
+}
