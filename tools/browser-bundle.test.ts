@@ -5,7 +5,15 @@ import { build, type Plugin } from "vite";
 import { describe, expect, test } from "vitest";
 
 const packages = fileURLToPath(new URL("../packages", import.meta.url));
-const browserLibraries = ["core", "backends-wasm", "nn", "fisher", "solvers-magnitude", "solvers-chita"];
+const browserLibraries = [
+  "core",
+  "backends-wasm",
+  "nn",
+  "fisher",
+  "solvers-magnitude",
+  "solvers-chita",
+  "solvers-obs-cbs",
+];
 
 describe("in a browser's bundle", () => {
   for (const name of browserLibraries) {

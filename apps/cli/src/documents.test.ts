@@ -102,6 +102,24 @@ describe("the JSON document of", () => {
     checkDocument("train", await documentOf(argv));
   });
 
+  test("compare", async () => {
+    const { model, data } = await smallTask();
+    const solvers = "magnitude,cbs,woodfisher+obs";
+    const argv = [
+      "compare",
+      model,
+      "--data",
+      data,
+      "--solvers",
+      solvers,
+      "--sparsities",
+      "0.5,0.8",
+      "--examples",
+      "30",
+    ];
+    checkDocument("compare", await documentOf(argv));
+  });
+
   test("inspect", async () => {
     const { model } = await smallTask();
     checkDocument("inspect", await documentOf(["inspect", model]));
@@ -115,7 +133,7 @@ describe("the JSON document of", () => {
 
 describe("the page", () => {
   test("has a table for every command that prints a document", () => {
-    expect([...contract.keys()].sort()).toEqual(["eval", "inspect", "plugins", "prune", "solve", "train"]);
+    expect([...contract.keys()].sort()).toEqual(["compare", "eval", "inspect", "plugins", "prune", "solve", "train"]);
     for (const keys of contract.values()) expect(keys.size).toBeGreaterThan(0);
   });
 

@@ -1,6 +1,7 @@
 /** The commands, put together. */
 import { unknownName } from "@secateur/core";
 import { Command } from "commander";
+import { addCompareCommand } from "./commands/compare.ts";
 import { addEvalCommand } from "./commands/eval.ts";
 import { addExplainCommand } from "./commands/explain.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
@@ -9,14 +10,14 @@ import { addPruneCommand } from "./commands/prune.ts";
 import { addSolveCommand } from "./commands/solve.ts";
 import { addTrainCommand } from "./commands/train.ts";
 import { badUsage } from "./errors.ts";
-import { findSolver } from "./plugins/find-entry.ts";
+import { findSolver, solverNameFrom } from "./plugins/find-solver.ts";
 import { ownVersion } from "./plugins/own-version.ts";
 import { readRecipe } from "./recipe/read-recipe.ts";
 import { absolutePath } from "./run/absolute-path.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The commands in the order of the help. */
-export const commandNames = ["prune", "solve", "eval", "train", "inspect", "plugins", "explain"] as const;
+export const commandNames = ["prune", "solve", "eval", "train", "compare", "inspect", "plugins", "explain"] as const;
 
 /** The best method we have. */
 const defaultSolver = "chita";
@@ -72,6 +73,7 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   else addSolveCommand(program);
   addEvalCommand(program, terminal);
   addTrainCommand(program, terminal);
+  addCompareCommand(program, { terminal, argv });
   addInspectCommand(program, terminal);
   addPluginsCommand(program, terminal);
   addExplainCommand(program, terminal);
@@ -83,7 +85,7 @@ function columns(stream: NodeJS.WritableStream): number {
   return "columns" in stream && typeof stream.columns === "number" ? stream.columns : 100;
 }
 
-/** The command and the two flags that decide which other flags there are; everything else is judged later. */
+/** The command and the flags that decide which other flags there are; everything else is judged later. */
 function scan(argv: readonly string[]): {
   name: string | undefined;
   solver: string | undefined;
@@ -93,6 +95,8 @@ function scan(argv: readonly string[]): {
   const [name, ...rest] = isHelp ? argv.slice(1) : argv;
   const scout = new Command()
     .option("--solver <name>")
+    .option("--selector <name>")
+    .option("--updater <name>")
     .option("--recipe <file>")
     .helpOption(false)
     .allowUnknownOption()
@@ -104,6 +108,8 @@ function scan(argv: readonly string[]): {
   } catch {
     // A flag without its value: the real parser says so.
   }
-  const { solver, recipe } = scout.opts<{ solver?: string; recipe?: string }>();
+  const { recipe, ...named } = scout.opts<{ solver?: string; selector?: string; updater?: string; recipe?: string }>();
+  // Other commands refuse these flags themselves.
+  const solver = name === "prune" || name === "solve" ? solverNameFrom(named) : undefined;
   return { name, solver, recipeFile: recipe };
 }

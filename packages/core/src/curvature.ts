@@ -20,7 +20,11 @@ export interface Curvature {
   gram?(): Mat;
   /** Diagonal blocks; H is zero outside them. */
   blocks?(): readonly CurvatureBlock[];
-  inverse?(): InverseView;
+  /**
+   * H^-1; with `support` (flat indices, ascending) the inverse of H[support, support], which is what OBS needs once other
+   * weights are pruned. Set up afresh by every call: release it.
+   */
+  inverse?(support?: Uint32Array): InverseView | Promise<InverseView>;
 }
 
 /** One diagonal block of H, covering the flat indices start .. start + size - 1. */
@@ -61,13 +65,19 @@ export interface FactorView {
   columnNormsSquared(): Float64Array;
 }
 
-/** H^-1 behind products. */
+/** The inverse of H, or of a principal block of it, behind products: indices count within the support it was made for. */
 export interface InverseView {
-  diagonal(): Vec;
-  /** out = H^-1 e_j */
-  column(j: number, out: Vec): void;
-  /** out = H^-1 x */
-  apply(x: Vec, out: Vec): void;
+  readonly dim: number;
+  /** [H^-1]_jj [dim] */
+  diagonal(): Float64Array | Promise<Float64Array>;
+  /** out = H^-1 e_j, both [dim] */
+  column(j: number, out: Vec): void | Promise<void>;
+  /** out = H^-1 x, both [dim] */
+  apply(x: Vec, out: Vec): void | Promise<void>;
+  /** H^-1[chosen, chosen], chosen ascending, f64 */
+  block(chosen: Uint32Array): Mat | Promise<Mat>;
+  /** Frees what lives in kernel memory. */
+  release(): void;
 }
 
 /** The optional and mandatory views a solver may ask for. */

@@ -90,7 +90,9 @@ export type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
 export {
   defineCurvature,
   definePlugin,
+  defineSelector,
   defineSolver,
+  defineUpdater,
   type OptionsSchema,
   optionProperties,
   type Plugin,

@@ -26,16 +26,25 @@ export function selectorFrom(saliency: Saliency): Selector {
   };
 }
 
-/** A mask from one method, the remaining weights from another (default: as they were). */
+/**
+ * A mask from one method, the remaining weights from another (default: as they were). With an updater the trace holds Q
+ * before and after the update, stats the former as `selectionObjective`.
+ */
 export function solverFrom(selector: Selector, updater: Updater = keepWeights): Solver {
   const needs = joinNeeds(selector.needs, updater.needs);
   return {
     needs,
+    ...(selector.plan ? { plan: (situation) => selector.plan!(situation) } : {}),
     async solve(problem, ctx) {
       assertNeeds("solver", needs, problem);
       const mask = await selector.select(problem, ctx);
       const w = await updater.update(problem, mask, ctx);
-      return { w, mask, objective: await objective(problem, w), status: "exact", stats: { iterations: 1 } };
+      const value = await objective(problem, w);
+      const common = { w, mask, objective: value, status: "exact" } as const;
+      if (updater === keepWeights) return { ...common, stats: { iterations: 1 } };
+      // What the selection alone costs, and what the update makes of it.
+      const selectionObjective = await objective(problem, masked(problem.w, problem.units, mask));
+      return { ...common, stats: { iterations: 1, selectionObjective }, trace: [selectionObjective, value] };
     },
   };
 }

@@ -24,7 +24,7 @@ export function assertNeeds(who: string, needs: Needs, problem: Problem): void {
     missing: missing.join(" and "),
     has: `the curvature has ${capabilities(problem.curvature)}; the constraint '${problem.constraint.kind}' has ${capabilities(problem.constraint)}`,
     remedy:
-      "use an estimator that provides it (empirical-fisher provides diagonal, apply and factor) or another solver",
+      "use an estimator that provides it (empirical-fisher provides diagonal, apply, factor and inverse) or another solver",
   });
 }
 

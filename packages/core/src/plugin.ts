@@ -55,6 +55,20 @@ export function defineSolver<T>(
   return { kind: "solver", ...entry } as Extract<PluginEntry, { kind: "solver" }>;
 }
 
+/** One selector entry with its option type inferred from the schema. */
+export function defineSelector<T>(
+  entry: Omit<Entry<"selector", Selector, T>, "kind">,
+): Extract<PluginEntry, { kind: "selector" }> {
+  return { kind: "selector", ...entry } as Extract<PluginEntry, { kind: "selector" }>;
+}
+
+/** One updater entry with its option type inferred from the schema. */
+export function defineUpdater<T>(
+  entry: Omit<Entry<"updater", Updater, T>, "kind">,
+): Extract<PluginEntry, { kind: "updater" }> {
+  return { kind: "updater", ...entry } as Extract<PluginEntry, { kind: "updater" }>;
+}
+
 /** One curvature-estimator entry with its option type inferred from the schema. */
 export function defineCurvature<T>(
   entry: Omit<Entry<"curvature", CurvatureEstimator, T>, "kind">,

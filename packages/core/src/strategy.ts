@@ -22,6 +22,8 @@ export interface Saliency {
 export interface Selector {
   readonly needs: Needs;
   select(problem: Problem, ctx: RunContext): Mask | Promise<Mask>;
+  /** As {@link Solver.plan}: what a solver made of it is run with. */
+  plan?(situation: RunSituation): RunPlan;
 }
 
 /** Given a mask, finds the remaining weights. */

@@ -7,7 +7,6 @@ import {
   checkNumber,
   dtypeOf,
   type FactorView,
-  factorCurvature,
   type GradientBlock,
   type GradientRows,
   type Kernels,
@@ -21,6 +20,7 @@ import {
 import { chooseRidge } from "./auto-ridge.ts";
 import { denseBlock } from "./dense-block.ts";
 import { noGradients, tooFewExamples } from "./errors.ts";
+import { storedCurvature } from "./factor-inverse.ts";
 import { factoredBlock } from "./factored-block.ts";
 import type { RowBlock } from "./row-block.ts";
 import { rowFactor } from "./row-factor.ts";
@@ -51,7 +51,7 @@ export interface EmpiricalFisherOptions {
 export function empiricalFisher(options: EmpiricalFisherOptions = {}): CurvatureEstimator {
   return {
     name: "empirical-fisher",
-    provides: ["diagonal", "apply", "factor"],
+    provides: ["diagonal", "apply", "factor", "inverse"],
     async estimate(request, ctx) {
       const { model, data, params } = request;
       if (!model.gradientRows) throw noGradients("empirical-fisher", model.name);
@@ -66,7 +66,7 @@ export function empiricalFisher(options: EmpiricalFisherOptions = {}): Curvature
       const ridge = chooseRidge(options.ridge ?? request.ridge, undamped, rows, request.kept);
       const gradient = request.firstOrder ? await meanRow(undamped) : undefined;
       return {
-        curvature: (factor = 1) => factorCurvature({ ...undamped, damping: factor * ridge }),
+        curvature: (factor = 1) => storedCurvature({ ...undamped, damping: factor * ridge }, ctx.kernels),
         ...(gradient ? { gradient } : {}),
         sample: subset(data, examples),
         loss: gradients.loss,

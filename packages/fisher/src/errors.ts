@@ -38,3 +38,46 @@ export function badRidge(found: number): PruneError {
 export function badRows(message: string): PruneError {
   return new PruneError("ERR_SHAPE", `gradient rows: ${message}`);
 }
+
+const raiseDamping = "raise the ridge (--ridge, or ridge 'auto')";
+
+/** H, or a factor of it, has no inverse at working precision. */
+export function singularCurvature(spec: { what: string; pivot: number; damping: number }): PruneError {
+  return new PruneError(
+    "ERR_SINGULAR",
+    `inverse: ${spec.what} is singular (pivot ${spec.pivot} is not positive with damping ${spec.damping}); ${raiseDamping}`,
+    { fault: "runtime" },
+  );
+}
+
+/** The inverse in dual form without damping. */
+export function undampedDual(spec: { rows: number; dim: number; damping: number }): PruneError {
+  const { rows, dim, damping } = spec;
+  return new PruneError(
+    "ERR_SINGULAR",
+    `inverse: ${rows} gradient rows for ${dim} weights leave the curvature singular (pivot ${rows} at the latest is not positive with damping ${damping}); ${raiseDamping}`,
+    { fault: "runtime" },
+  );
+}
+
+/** WoodFisher's recursion without damping. */
+export function undampedRecursion(spec: { rows: number; dim: number; damping: number }): PruneError {
+  return new PruneError(
+    "ERR_SINGULAR",
+    `inverse: the recursion over ${spec.rows} rows starts from I / damping (pivot 0 of ${spec.dim} is not positive with damping ${spec.damping}); ${raiseDamping}, or use the primal form`,
+    { fault: "runtime" },
+  );
+}
+
+/** An inverse whose smaller side is too large. */
+export function inverseTooLarge(spec: { rows: number; dim: number; most: number }): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `inverse: ${spec.rows} gradient rows and ${spec.dim} weights are both more than ${spec.most}; take fewer examples, or smaller blocks (blockSize)`,
+  );
+}
+
+/** K-FAC of something else than dense layers' outer products. */
+export function notKronecker(message: string): PruneError {
+  return new PruneError("ERR_INCOMPATIBLE", `kfac: ${message}; use the empirical-fisher curvature`);
+}

@@ -2,10 +2,11 @@ import { createRunContext, parseOptions } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { empiricalFisher } from "./empirical-fisher.ts";
 import { gaussNewton } from "./gauss-newton.ts";
+import { kfac } from "./kfac.ts";
 import { randomData, randomNetwork, requestFor } from "./network.test-support.ts";
 import plugin from "./plugin.ts";
 
-const factories = { "empirical-fisher": empiricalFisher, "gauss-newton": gaussNewton };
+const factories = { "empirical-fisher": empiricalFisher, "gauss-newton": gaussNewton, kfac };
 const request = requestFor(randomNetwork([4, 3]), randomData({ size: 9, features: 4, classes: 3 }));
 
 describe("the plugin's manifest", () => {

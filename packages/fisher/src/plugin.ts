@@ -2,6 +2,7 @@ import { defineCurvature, definePlugin, type Plugin } from "@secateur/core";
 import { z } from "zod";
 import { empiricalFisher } from "./empirical-fisher.ts";
 import { gaussNewton } from "./gauss-newton.ts";
+import { kfac } from "./kfac.ts";
 
 const options = z.strictObject({
   examples: z.int().min(1).optional().describe("gradient rows to take; more generalise better and cost in proportion"),
@@ -52,6 +53,20 @@ const plugin: Plugin = definePlugin({
       }),
       unread: ["batch"],
       create: gaussNewton,
+    }),
+    defineCurvature({
+      name: "kfac",
+      summary: "Kronecker-factored Fisher, a block a layer: cheap inverses, no rows kept",
+      reference:
+        "Martens and Grosse, Optimizing neural networks with Kronecker-factored approximate curvature, ICML 2015",
+      options: z.strictObject({
+        examples: z.int().min(1).optional().describe("training examples the factors are averaged over"),
+        ridge: z
+          .union([z.number().min(0), z.literal("auto")])
+          .optional()
+          .describe('damping, split between the two factors of each layer, or "auto"'),
+      }),
+      create: kfac,
     }),
   ],
 });

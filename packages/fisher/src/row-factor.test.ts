@@ -18,11 +18,15 @@ function random(length: number, seed: string): Float32Array {
   return Float32Array.from({ length }, () => rng.normal());
 }
 
-/** The same random rows as a factored view, as a dense view in f32, and written out in f64. */
+/**
+ * The same random rows as a factored view, as a dense view in f32, and written out in f64 (G); `sizes` is G with the
+ * absolute value of every product summed into it: what rounding is relative to, also where the sum cancels.
+ */
 function views(spec: { rows: number; group: number; layers: readonly Layer[] }): {
   factored: StoredFactor;
   dense: StoredFactor;
   G: Mat;
+  sizes: Mat;
 } {
   const { rows, group, layers } = spec;
   const factors = layers.map(({ out, cols }, l) => ({
@@ -30,28 +34,40 @@ function views(spec: { rows: number; group: number; layers: readonly Layer[] }):
     input: matrix(rows * group, cols, random(rows * group * cols, `input ${l}`)),
     group,
   }));
-  const expanded = factors.map((f) => expandRows({ kind: "factored", param: "w", ...f }, kernels));
-  const dim = layers.reduce((sum, { out, cols }) => sum + out * cols, 0);
-  const G = matrix(rows, dim, new Float64Array(rows * dim));
-  let start = 0;
-  for (const { rows: n, cols, data } of expanded) {
-    for (let i = 0; i < n; i++) G.data.set(data.subarray(i * cols, (i + 1) * cols), i * dim + start);
-    start += cols;
-  }
+  const expand = (all: typeof factors): Mat[] =>
+    all.map((f) => expandRows({ kind: "factored", param: "w", ...f }, kernels));
+  const expanded = expand(factors);
+  const absolute = ({ rows: n, cols, data }: Mat): Mat => matrix(n, cols, data.map(Math.abs));
+  const sizes = sideBySide(
+    expand(factors.map((f) => ({ ...f, delta: absolute(f.delta), input: absolute(f.input) }))),
+    rows,
+  );
   return {
     factored: rowFactor({ blocks: factors.map((f) => factoredBlock(f, kernels)), rows, dtype: "f32", damping: 0.1 }),
     dense: rowFactor({ blocks: expanded.map((m) => denseBlock(m, kernels)), rows, dtype: "f32", damping: 0.1 }),
-    G,
+    G: sideBySide(expanded, rows),
+    sizes,
   };
 }
 
-/** Largest difference, relative to the largest entry (at least 1e-30). */
-function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+function sideBySide(parts: readonly Mat[], rows: number): Mat {
+  const dim = parts.reduce((sum, { cols }) => sum + cols, 0);
+  const G = matrix(rows, dim, new Float64Array(rows * dim));
+  let start = 0;
+  for (const { cols, data } of parts) {
+    for (let i = 0; i < rows; i++) G.data.set(data.subarray(i * cols, (i + 1) * cols), i * dim + start);
+    start += cols;
+  }
+  return G;
+}
+
+/** Largest difference, relative to the largest of `sizes` (at least 1e-30). */
+function difference(a: ArrayLike<number>, b: ArrayLike<number>, sizes: ArrayLike<number> = b): number {
   expect(a.length).toBe(b.length);
   let [gap, size] = [0, 1e-30];
   for (let i = 0; i < a.length; i++) {
     gap = Math.max(gap, Math.abs(a[i]! - b[i]!));
-    size = Math.max(size, Math.abs(b[i]!));
+    size = Math.max(size, Math.abs(sizes[i]!));
   }
   return gap / size;
 }
@@ -62,7 +78,10 @@ function product(G: Mat, x: Vec, transpose: boolean): Float64Array {
   return out;
 }
 
-// Sums of at most a few hundred f32 products of numbers of order 1 to 3: a few hundred times 2^-24, relative to the largest entry.
+const ones = (length: number): Float64Array => new Float64Array(length).fill(1);
+
+// Sums of at most a few hundred f32 products of numbers of order 1 to 3: a few hundred times 2^-24, relative to
+// the largest sum of their absolute values.
 const f32Tolerance = 2e-5;
 // The rows themselves were rounded to f32 when they were expanded (a relative 2^-24 per entry); the sums were not.
 const f64Tolerance = 1e-6;
@@ -80,21 +99,22 @@ describe("factored rows, dense rows and the written-out matrix agree", () => {
   test("for products with G and G', in f32 and in f64", async () => {
     await fc.assert(
       fc.asyncProperty(shapes, async (spec) => {
-        const { factored, dense, G } = views(spec);
+        const { factored, dense, G, sizes } = views(spec);
         const x = random(G.cols, "x");
         const u = random(G.rows, "u");
+        const [forward, backward] = [product(sizes, x.map(Math.abs), false), product(sizes, u.map(Math.abs), true)];
         for (const view of [factored, dense]) {
           expect([view.rows, view.dim]).toEqual([G.rows, G.cols]);
           const [Gx, Gu] = [new Float32Array(G.rows), new Float32Array(G.cols)];
           await view.times(x, Gx);
           await view.transposeTimes(u, Gu);
-          expect(difference(Gx, product(G, x, false))).toBeLessThan(f32Tolerance);
-          expect(difference(Gu, product(G, u, true))).toBeLessThan(f32Tolerance);
+          expect(difference(Gx, product(G, x, false), forward)).toBeLessThan(f32Tolerance);
+          expect(difference(Gu, product(G, u, true), backward)).toBeLessThan(f32Tolerance);
           const [Gx64, Gu64] = [new Float64Array(G.rows), new Float64Array(G.cols)];
           await view.times(Float64Array.from(x), Gx64);
           await view.transposeTimes(Float64Array.from(u), Gu64);
-          expect(difference(Gx64, product(G, x, false))).toBeLessThan(f64Tolerance);
-          expect(difference(Gu64, product(G, u, true))).toBeLessThan(f64Tolerance);
+          expect(difference(Gx64, product(G, x, false), forward)).toBeLessThan(f64Tolerance);
+          expect(difference(Gu64, product(G, u, true), backward)).toBeLessThan(f64Tolerance);
         }
       }),
       { numRuns: 30 },
@@ -104,24 +124,28 @@ describe("factored rows, dense rows and the written-out matrix agree", () => {
   test("for the row Gram, chosen columns and column norms", async () => {
     await fc.assert(
       fc.asyncProperty(shapes, fc.nat(1000), async (spec, seed) => {
-        const { factored, dense, G } = views(spec);
+        const { factored, dense, G, sizes } = views(spec);
         const rng = createRng(seed);
         const support = Uint32Array.from(Array.from({ length: G.cols }, (_, j) => j).filter(() => rng.next() < 0.4));
-        const gram = matrix(G.rows, G.rows, new Float64Array(G.rows ** 2));
-        kernels.gram({ a: G, out: gram });
-        const columns = matrix(G.rows, support.length, new Float64Array(G.rows * support.length));
-        kernels.gatherColumns(G, support, columns);
-        const norms = Float64Array.from({ length: G.cols }, (_, j) => {
-          let sum = 0;
-          for (let i = 0; i < G.rows; i++) sum += G.data[i * G.cols + j]! ** 2;
-          return sum;
-        });
+        const gramOf = (a: Mat): Mat => {
+          const out = matrix(a.rows, a.rows, new Float64Array(a.rows ** 2));
+          kernels.gram({ a, out });
+          return out;
+        };
+        const columnsOf = (a: Mat): Mat => {
+          const out = matrix(a.rows, support.length, new Float64Array(a.rows * support.length));
+          kernels.gatherColumns(a, support, out);
+          return out;
+        };
+        const normsOf = (a: Mat): Float64Array => product({ ...a, data: a.data.map((v) => v * v) }, ones(a.rows), true);
         for (const view of [factored, dense]) {
-          expect(difference((await view.rowGram()).data, gram.data)).toBeLessThan(f32Tolerance);
+          expect(difference((await view.rowGram()).data, gramOf(G).data, gramOf(sizes).data)).toBeLessThan(
+            f32Tolerance,
+          );
           const picked = matrix(G.rows, support.length);
           await view.columns(support, picked);
-          expect(difference(picked.data, columns.data)).toBeLessThan(f32Tolerance);
-          expect(difference(view.columnNormsSquared(), norms)).toBeLessThan(f32Tolerance);
+          expect(difference(picked.data, columnsOf(G).data, columnsOf(sizes).data)).toBeLessThan(f32Tolerance);
+          expect(difference(view.columnNormsSquared(), normsOf(G), normsOf(sizes))).toBeLessThan(f32Tolerance);
         }
       }),
       { numRuns: 30 },

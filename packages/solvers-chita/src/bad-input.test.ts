@@ -62,16 +62,17 @@ describe.each(Object.entries(solvers))("%s refuses", (_name, solver) => {
   });
 });
 
+const solverEntries = plugin.entries.flatMap((entry) => (entry.kind === "solver" ? [entry] : []));
+
 describe("the plugin's manifest", () => {
   test("lists every solver once, each with a summary, a reference and an explanation", () => {
-    expect(plugin.entries.map(({ name }) => name)).toEqual(Object.keys(solvers));
-    for (const { summary, reference, explanation } of plugin.entries) {
+    expect(solverEntries.map(({ name }) => name)).toEqual(Object.keys(solvers));
+    for (const { summary, reference, explanation } of solverEntries) {
       for (const text of [summary, reference, explanation]) expect(text!.length).toBeGreaterThan(10);
     }
   });
 
-  test.each(plugin.entries)("$name solves with its default options as its factory does without any", async (entry) => {
-    if (entry.kind !== "solver") throw new Error("every entry is a solver");
+  test.each(solverEntries)("$name solves with its default options as its factory does without any", async (entry) => {
     const options = await parseOptions(entry.name, entry.options, {});
     const byManifest = await entry.create(options as never).solve(problem, ctx);
     const byFactory = await { ...solvers, "chita.block": chitaBlock() }[entry.name]!.solve(problem, ctx);

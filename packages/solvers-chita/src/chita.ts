@@ -13,6 +13,7 @@ import {
   matrix,
   type Problem,
   type RunContext,
+  type Selector,
   type Solution,
   type Solver,
   type Vec,
@@ -110,6 +111,12 @@ function keepAsIs(problem: Problem): Promise<Solution> {
   const { mask } = bestSupport(problem, squares(problem.w.data));
   const stats = { iterations: 0, swaps: 0, lowerBound: 0, gap: 0 };
   return solutionFrom(problem, { w: problem.w.data.slice(), mask, status: "exact", stats });
+}
+
+/** The mask of {@link chita} alone, for any updater; one stage unless a plan says otherwise. */
+export function chitaSelector(options: ChitaOptions = {}): Selector {
+  const { needs, solve } = chita(options);
+  return { needs, select: async (problem, ctx) => (await solve(problem, ctx)).mask };
 }
 
 function eligibleColumns(model: RowModel, eligible: Uint8Array | undefined): Uint32Array {

@@ -124,22 +124,42 @@ describe("the exact ridge back-solve", () => {
     },
   );
 
-  test("without a slope equals the joint OBS update w - H^-1 E_P (E_P' H^-1 E_P)^-1 w_P", async () => {
-    const problem = randomProblem({ n: 4, p: 6, keep: 5, ridge: 0.3 });
-    const { mask } = startOf(problem).support;
-    const pruned = mask.indexOf(0);
-    // One pruned weight q: delta w = -w_q / [H^-1]_qq * H^-1 e_q. H^-1 e_q is the exact minimiser of 1/2 x'Hx - e_q'x.
-    const H = await denseHessian(problem);
-    const zero = { ...problem, w: matrix(1, 6, new Float64Array(6)) };
-    const minusUnit = matrix(1, 6, new Float64Array(6));
-    minusUnit.data[pruned] = -1;
-    const column = (await exactOn({ ...zero, gradient: minusUnit }, [0, 1, 2, 3, 4, 5], H)).w.data;
-    const { w } = await chitaBso().solve(problem, ctx);
-    const ratio = problem.w.data[pruned]! / column[pruned]!;
-    w.data.forEach((value, j) => {
-      if (j !== pruned) expect(Math.abs(value - (problem.w.data[j]! - ratio * column[j]!))).toBeLessThan(1e-12);
-    });
-  });
+  test.each([1, 2, 4])(
+    "without a slope equals the joint OBS update w - H^-1 E_P (E_P' H^-1 E_P)^-1 w_P of %i pruned weights",
+    async (count) => {
+      const p = 7;
+      const problem = randomProblem({ n: 4, p, keep: p - count, ridge: 0.3 });
+      const { mask } = startOf(problem).support;
+      const pruned = [...mask.keys()].filter((j) => mask[j] === 0);
+      const H = await denseHessian(problem);
+      // H^-1 e_q is the exact minimiser of 1/2 x'Hx - e_q'x over all weights.
+      const inverse = await Promise.all(
+        pruned.map(async (q) => {
+          const zero = { ...problem, w: matrix(1, p, new Float64Array(p)) };
+          const gradient = matrix(1, p, new Float64Array(p));
+          gradient.data[q] = -1;
+          return (await exactOn({ ...zero, gradient }, [...Array(p).keys()], H)).w.data;
+        }),
+      );
+      const l = matrix(count, count, new Float64Array(count * count));
+      inverse.forEach((column, r) => {
+        for (let s = 0; s < count; s++) l.data[r * count + s] = column[pruned[s]!]!;
+      });
+      const multipliers = matrix(
+        count,
+        1,
+        Float64Array.from(pruned, (q) => problem.w.data[q]!),
+      );
+      expect(ctx.kernels.cholesky(l)).toBe(-1);
+      ctx.kernels.triangularSolve({ l, b: multipliers });
+      ctx.kernels.triangularSolve({ l, transpose: true, b: multipliers });
+      const { w } = await chitaBso().solve(problem, ctx);
+      w.data.forEach((value, j) => {
+        const step = inverse.reduce((sum, column, r) => sum + multipliers.data[r]! * column[j]!, 0);
+        expect(Math.abs(value - (problem.w.data[j]! - step))).toBeLessThan(1e-12); // f64 solves of order 1
+      });
+    },
+  );
 
   test("says which pivot failed when the columns are dependent and the ridge is 0", async () => {
     const rows = matrix(3, 3, Float64Array.of(1, 1, 0, 2, 2, 0, 3, 3, 1));

@@ -1,7 +1,7 @@
-import { definePlugin, defineSolver, type Plugin } from "@secateur/core";
+import { definePlugin, defineSelector, defineSolver, defineUpdater, type Plugin } from "@secateur/core";
 import { z } from "zod";
-import { chita } from "./chita.ts";
-import { chitaBlock, chitaBso, chitaCd, chitaIht } from "./named-solvers.ts";
+import { chita, chitaSelector } from "./chita.ts";
+import { chitaBlock, chitaBso, chitaCd, chitaIht, ridgeRefit } from "./named-solvers.ts";
 
 const reference =
   "Benbaki, Chen, Meng, Hazimeh, Ponomareva, Zhao, Mazumder: Fast as CHITA: Neural Network Pruning with Combinatorial Optimization, ICML 2023";
@@ -11,6 +11,19 @@ const form = z
   .describe(
     "how the ridge system on the support is solved: k x k or n x n Cholesky, conjugate gradients, or the cheapest",
   );
+
+const chitaOptions = z.strictObject({
+  iterations: z.int().min(1).default(20).describe("iterations on the relaxation"),
+  pool: z.int().min(0).default(64).describe("swap candidates of each kind, kept and pruned; 0 = no swaps"),
+  rounds: z.int().min(0).default(4).describe("rounds of swaps"),
+  maxRows: z
+    .int()
+    .min(1)
+    .default(2048)
+    .describe(
+      "beyond this many gradient rows the support shrinks along a path instead of being optimised with a bound",
+    ),
+});
 
 /** The plugin manifest of this package. */
 const plugin: Plugin = definePlugin({
@@ -27,18 +40,7 @@ const plugin: Plugin = definePlugin({
 By default H is the Gauss-Newton matrix of several thousand training examples and the target is reached in stages, each with fresh examples: the support shrinks by the saliency H_jj w_j^2 a little at a time, with conjugate-gradient re-fits in between; at the target, pruned weights whose gradient promises most are tried again. Steps are halved while that lowers the training loss.
 
 On an empirical Fisher of up to --max-rows gradient rows (--curvature empirical-fisher, and always in 'secateur solve') Q is minimised nearly to the optimum instead: the dual of the perspective relaxation gives a certified lower bound and a support to round to, exact swaps improve it, and the weights are the exact ridge minimiser on it. The result names the bound and the gap.`,
-      options: z.strictObject({
-        iterations: z.int().min(1).default(20).describe("iterations on the relaxation"),
-        pool: z.int().min(0).default(64).describe("swap candidates of each kind, kept and pruned; 0 = no swaps"),
-        rounds: z.int().min(0).default(4).describe("rounds of swaps"),
-        maxRows: z
-          .int()
-          .min(1)
-          .default(2048)
-          .describe(
-            "beyond this many gradient rows the support shrinks along a path instead of being optimised with a bound",
-          ),
-      }),
+      options: chitaOptions,
       optionsOnlyWith: {
         iterations: ["empirical-fisher"],
         pool: ["empirical-fisher"],
@@ -106,6 +108,20 @@ On an empirical Fisher of up to --max-rows gradient rows (--curvature empirical-
         form,
       }),
       create: chitaBlock,
+    }),
+    defineSelector({
+      name: "chita",
+      summary: "the mask of chita",
+      reference,
+      options: chitaOptions,
+      create: chitaSelector,
+    }),
+    defineUpdater({
+      name: "bso",
+      summary: "exact ridge back-solve on the mask",
+      reference,
+      options: z.strictObject({ form }),
+      create: ridgeRefit,
     }),
   ],
 });

@@ -1,6 +1,14 @@
-import { definePlugin, defineSolver, type Plugin } from "@secateur/core";
+import {
+  definePlugin,
+  defineSelector,
+  defineSolver,
+  defineUpdater,
+  keepWeights,
+  type Plugin,
+  selectorFrom,
+} from "@secateur/core";
 import { z } from "zod";
-import { magnitude } from "./magnitude.ts";
+import { magnitude, magnitudeSaliency } from "./magnitude.ts";
 
 /** The plugin manifest of this package. */
 const plugin: Plugin = definePlugin({
@@ -16,6 +24,18 @@ const plugin: Plugin = definePlugin({
         "Score |w|, keep the k largest, leave them as they are. Exact for H = I. The baseline: fine up to moderate sparsity, far behind curvature-aware methods beyond it unless the network is retrained.",
       options: z.strictObject({}),
       create: () => magnitude(),
+    }),
+    defineSelector({
+      name: "magnitude",
+      summary: "the mask of the largest |w|",
+      options: z.strictObject({}),
+      create: () => selectorFrom(magnitudeSaliency),
+    }),
+    defineUpdater({
+      name: "none",
+      summary: "kept weights stay as they are",
+      options: z.strictObject({}),
+      create: () => keepWeights,
     }),
   ],
 });

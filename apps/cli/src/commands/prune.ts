@@ -60,6 +60,8 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   addSparsityFlag(command, "default: 0.9");
   command
     .option("--solver <name>", "which method; secateur plugins lists them (default: chita)")
+    .option("--selector <name>", "instead of --solver: the method that chooses which weights are kept")
+    .option("--updater <name>", "with --selector: the method that finds the kept weights (default: none)")
     .option("--option <key=value>", "an option of the solver or of the plan, may be repeated", collect)
     .option("--recipe <file>", "repeat the run of a .recipe.json; flags given as well win over it");
   addPlanFlags(command);

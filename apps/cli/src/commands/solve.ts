@@ -47,6 +47,8 @@ export function addSolveCommand(
     .option("--first-order", "take g = the mean gradient row instead of 0")
     .optionsGroup("How:")
     .option("--solver <name>", "which method; secateur plugins lists them (default: chita)")
+    .option("--selector <name>", "instead of --solver: the method that chooses which weights are kept")
+    .option("--updater <name>", "with --selector: the method that finds the kept weights (default: none)")
     .option("--option <key=value>", "an option of the solver, may be repeated", collect);
   command
     .optionsGroup("Where results go:")

@@ -21,25 +21,23 @@ export interface FoundEntry<E extends PluginEntry = PluginEntry> {
   readonly entry: E;
   readonly packageName: string;
   readonly version: string;
+  /** Where the halves of an entry come from that is no plugin's own. */
+  readonly parts?: readonly Pick<FoundEntry, "packageName" | "version">[];
 }
 
-/** The solver of that name. @throws ERR_UNKNOWN_NAME with the known ones and the nearest, ERR_PLUGIN, ERR_PLUGIN_LOAD */
-export async function findSolver(name: string, from: string): Promise<FoundEntry<SolverEntry>> {
-  return await findEntry({ name, from, what: "solver", is: (entry): entry is SolverEntry => entry.kind === "solver" });
-}
-
-/** The curvature estimator of that name. @throws as findSolver */
+/** The curvature estimator of that name. @throws as findEntry */
 export async function findCurvature(name: string, from: string): Promise<FoundEntry<CurvatureEntry>> {
   const is = (entry: PluginEntry): entry is CurvatureEntry => entry.kind === "curvature";
   return await findEntry({ name, from, what: "curvature", is });
 }
 
-/** The entry of that name, of whatever kind. @throws as findSolver */
+/** The entry of that name, of whatever kind. @throws as findEntry */
 export async function findAnyEntry(name: string, from: string): Promise<FoundEntry> {
   return await findEntry({ name, from, what: "method", is: (_entry): _entry is PluginEntry => true });
 }
 
-async function findEntry<E extends PluginEntry>(spec: {
+/** The entry of that name and kind. @throws ERR_UNKNOWN_NAME with the known ones and the nearest, ERR_PLUGIN, ERR_PLUGIN_LOAD */
+export async function findEntry<E extends PluginEntry>(spec: {
   name: string;
   from: string;
   what: string;

@@ -16,13 +16,17 @@ const magnitude: FirstPartyPlugin = {
   packageName: "@secateur/solvers-magnitude",
   load: async () => (await import("@secateur/solvers-magnitude")).default,
 };
+const obsCbs: FirstPartyPlugin = {
+  packageName: "@secateur/solvers-obs-cbs",
+  load: async () => (await import("@secateur/solvers-obs-cbs")).default,
+};
 const fisher: FirstPartyPlugin = {
   packageName: "@secateur/fisher",
   load: async () => (await import("@secateur/fisher")).default,
 };
 
 /** All of them, in the order of listings. */
-export const firstPartyPlugins: readonly FirstPartyPlugin[] = [chita, magnitude, fisher];
+export const firstPartyPlugins: readonly FirstPartyPlugin[] = [chita, obsCbs, magnitude, fisher];
 
 /** Families of names and who serves them, whether it knows the very name or not: "chita" stands for chita, chita.iht, ... */
 const families: Readonly<Record<string, FirstPartyPlugin>> = { chita, magnitude };

@@ -2,18 +2,24 @@
 import type { EChartsCoreOption } from "echarts/core";
 import { formatFraction } from "../text/format.ts";
 import { type Figure, figureAxis, figureOption, paper } from "./figure.ts";
+import { pairFigures } from "./pair-figures.ts";
 import { type ReportRun, takesGradients } from "./report-run.ts";
+
+/** Beyond this many runs there are no figures with a colour a run. */
+const mostRunsByRun = 12;
 
 /** All figures that the runs have numbers for. */
 export function figures(runs: readonly ReportRun[]): readonly Figure[] {
   const [first] = runs;
   const single = runs.length === 1 ? first : undefined;
+  // Of many runs, bars and lines by run can no longer be told apart; the table has their numbers.
+  const isReadable = runs.length <= mostRunsByRun;
   const candidates = [
     accuracyFigure(runs),
-    layersFigure(runs),
-    objectiveFigure(runs),
+    ...pairFigures(runs),
+    ...(isReadable ? [layersFigure(runs), objectiveFigure(runs)] : []),
     ...(single && single.stages.length > 1 ? [stagesFigure(single)] : [lossFigure(runs)]),
-    stageObjectivesFigure(runs),
+    ...(isReadable ? [stageObjectivesFigure(runs)] : []),
     ...(single && single.stages.length > 1 ? [stageTimesFigure(single)] : []),
   ];
   return candidates.filter((figure) => figure !== undefined);

@@ -1,4 +1,5 @@
 import process from "node:process";
+import type { FoundEntry } from "../plugins/find-entry.ts";
 import { ownVersion } from "../plugins/own-version.ts";
 
 /** Our packages that every command with a network uses. */
@@ -12,12 +13,14 @@ const libraries = [
 
 /** The versions that decide a result: ours, the plugin's and Node's. */
 export function versions(
-  plugins: readonly { packageName: string; version: string }[],
+  plugins: readonly Pick<FoundEntry, "packageName" | "version" | "parts">[],
 ): Readonly<Record<string, string>> {
   return {
     secateur: ownVersion(),
     ...Object.fromEntries(libraries.map((name) => [name, ownVersion(name)])),
-    ...Object.fromEntries(plugins.map(({ packageName, version }) => [packageName, version])),
+    ...Object.fromEntries(
+      plugins.flatMap((found) => found.parts ?? [found]).map(({ packageName, version }) => [packageName, version]),
+    ),
     node: process.versions.node,
   };
 }

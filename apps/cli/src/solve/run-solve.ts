@@ -5,7 +5,6 @@ import {
   createRunContext,
   type Dtype,
   dtypeOf,
-  factorCurvature,
   keepCount,
   keepOutOfRange,
   keptCount,
@@ -16,7 +15,7 @@ import {
   type Vec,
   weightUnits,
 } from "@secateur/core";
-import { denseFactor } from "@secateur/fisher";
+import { denseFactor, storedCurvature } from "@secateur/fisher";
 import { checkOutput, encodeNpy, writeFileAtomic } from "@secateur/formats";
 import { printResult } from "../commands/print-result.ts";
 import { badUsage, keepsNothing, missingFlag, overflowed } from "../errors.ts";
@@ -154,7 +153,7 @@ function makeProblem(spec: { arrays: ProblemArrays; flags: SolveFlags; session: 
   return {
     id: "weights",
     w: matrix(1, size, weights),
-    curvature: factorCurvature(view),
+    curvature: storedCurvature(view, kernels),
     ...(flags.firstOrder ? { gradient: matrix(1, size, meanRow(arrays)) } : {}),
     units: weightUnits(size),
     constraint: keepCount({ count: size, keep, kernels }),

@@ -1,0 +1,74 @@
+/** The command line of `secateur compare`: several methods on one network, side by side. */
+import { keptCount } from "@secateur/core";
+import type { Command } from "commander";
+import { type CompareFlags, runCompare } from "../compare/run-compare.ts";
+import { badFlagValue } from "../errors.ts";
+import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { numberParser } from "../flags/number.ts";
+import { addPlanFlags } from "../flags/plan-flags.ts";
+import type { Terminal } from "../terminal.ts";
+
+const examples = `
+Examples:
+  secateur compare mlpnet.safetensors --data mnist --solvers magnitude,woodfisher,cbs,chita --sparsities 0.5,0.9,0.98
+      every method as its own plan runs it, as a table
+  secateur compare net.safetensors --data mnist --solvers obd+cbs,woodfisher+cbs,cbs+cbs --sparsities 0.9 --examples 1000
+      three selectors under one updater, on equally many gradient rows
+  secateur compare net.safetensors --data mnist --solvers magnitude,chita --sparsities 0.9,0.95 --report compare.html
+      the same with plots`;
+
+/** Adds the command. */
+export function addCompareCommand(program: Command, spec: { terminal: Terminal; argv: readonly string[] }): void {
+  const command = program
+    .command("compare")
+    .summary("prune one network by several methods, side by side")
+    .description("Prune a network by every method at every sparsity, and print what each costs. Writes no network.")
+    .argument("<model>", "checkpoint (safetensors or PyTorch)");
+  command.optionsGroup("What to compare:");
+  addDataFlags(command, "gradients come from its training split, accuracy from its test split");
+  addArchFlag(command);
+  command
+    .option(
+      "--solvers <a,b,...>",
+      "names from secateur plugins, or SELECTOR+UPDATER for a mask from one and weights from another",
+      listOfNames,
+    )
+    .option("--sparsities <s,t,...>", "fractions of the prunable weights to remove", listOfSparsities);
+  addPlanFlags(command);
+  command
+    .optionsGroup("Where results go:")
+    .option("--report <file>", "an HTML page with plots, self-contained")
+    .option("--force", "replace an existing report or event log");
+  addRunFlags(command);
+  addMessageFlags(command, { hasEvents: true });
+  command.addHelpText("after", examples).action(async (model: string) => {
+    await runCompare({ ...spec, model, flags: command.opts<CompareFlags>() });
+  });
+}
+
+function listOfNames(text: string): readonly string[] {
+  const names = text.split(",").map((name) => name.trim());
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (names.includes("") || twice !== undefined) {
+    throw badFlagValue({
+      flag: "--solvers",
+      found: text,
+      allowed: "different names joined by commas, such as magnitude,cbs",
+    });
+  }
+  return names;
+}
+
+function listOfSparsities(text: string): readonly number[] {
+  const parse = numberParser({ flag: "--sparsities", allowed: "numbers joined by commas, such as 0.5,0.9" });
+  const sparsities = text.split(",").map(parse);
+  for (const sparsity of sparsities) keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
+  if (new Set(sparsities).size < sparsities.length) {
+    throw badFlagValue({
+      flag: "--sparsities",
+      found: text,
+      allowed: "different numbers joined by commas, such as 0.5,0.9",
+    });
+  }
+  return sparsities;
+}

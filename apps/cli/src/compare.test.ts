@@ -1,0 +1,143 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import type { CompareDocument } from "./compare/compare-document.ts";
+import { call, refused, smallProblem, smallTask } from "./testing.test-support.ts";
+
+async function compared(argv: readonly string[]): Promise<CompareDocument> {
+  const { code, stdout } = await call([...argv, "--json"]);
+  expect(code).toBe(0);
+  return JSON.parse(stdout) as CompareDocument;
+}
+
+describe("compare", () => {
+  test("runs every solver at every sparsity, each from the checkpoint as it is", async () => {
+    const { model, data } = await smallTask();
+    const common = ["--data", data, "--examples", "30"];
+    const solvers = ["magnitude", "obd", "obs", "woodfisher", "cbs", "chita"];
+    const document = await compared([
+      ...["compare", model, ...common, "--solvers", solvers.join(","), "--sparsities", "0.5,0.8"],
+    ]);
+    expect(document.runs.map(({ solver, sparsity }) => [solver, sparsity])).toEqual(
+      solvers.flatMap((solver) => [
+        [solver, 0.5],
+        [solver, 0.8],
+      ]),
+    );
+    expect(document.runs.every(({ nonzeros, sparsity }) => nonzeros <= (sparsity === 0.5 ? 22 : 9))).toBe(true);
+    // Not what an earlier run left behind: the same numbers as alone.
+    const alone = await call(["prune", model, ...common, "--solver", "cbs", "--sparsity", "0.8", "--json"]);
+    const { objective, pruned } = JSON.parse(alone.stdout) as { objective: number; pruned: { accuracy: number } };
+    const run = document.runs.find(({ solver, sparsity }) => solver === "cbs" && sparsity === 0.8)!;
+    expect([run.objective, run.accuracy]).toEqual([objective, pruned.accuracy]);
+  });
+
+  test("prints accuracies as a table, and a report has a figure of the pairs", async () => {
+    const { folder, model, data } = await smallTask();
+    const report = join(folder, "compare.html");
+    const pairs = ["magnitude", "cbs"].flatMap((selector) =>
+      ["none", "cbs"].map((updater) => `${selector}+${updater}`),
+    );
+    const argv = [
+      "compare",
+      model,
+      "--data",
+      data,
+      "--solvers",
+      pairs.join(","),
+      "--sparsities",
+      "0.8",
+      "--examples",
+      "30",
+    ];
+    const { code, stdout } = await call([...argv, "--report", report]);
+    expect(code).toBe(0);
+    for (const pair of pairs) expect(stdout).toMatch(new RegExp(`^${pair.replace("+", "\\+")} +\\d+\\.\\d\\d %$`, "m"));
+    const page = await readFile(report, "utf8");
+    expect(page).toContain("Selectors and updaters at 80 %");
+    expect(page).toContain('id="pairs-1"');
+    expect(await refused([...argv, "--report", report])).toContain("compare.html");
+  });
+
+  test.each([
+    [["--solvers", "magnitude", "--sparsities", "0.5"], /--data is missing/],
+    [["--data", "mnist", "--sparsities", "0.5"], /--solvers is missing/],
+    [["--data", "mnist", "--solvers", "magnitude"], /--sparsities is missing/],
+    [["--data", "mnist", "--solvers", "magnitude,magnitude", "--sparsities", "0.5"], /different names/],
+    [["--data", "mnist", "--solvers", "magnitude", "--sparsities", "0.5,1"], /\[0, 1\)/],
+    [["--data", "mnist", "--solvers", "magnitude", "--sparsities", "0.5,half"], /--sparsities: found 'half'/],
+    [["--data", "mnist", "--solvers", "cbz", "--sparsities", "0.5"], /no solver 'cbz'.*did you mean 'cbs'/],
+    [["--data", "mnist", "--solvers", "cbz+cbs", "--sparsities", "0.5"], /no selector 'cbz'.*did you mean 'cbs'/],
+    [["--data", "mnist", "--solvers", "cbs+obz", "--sparsities", "0.5"], /no updater 'obz'.*did you mean 'obs'/],
+  ])("refuses %j", async (flags, message) => {
+    const { folder, model } = await smallTask();
+    expect(await refused(["compare", model, ...flags], folder)).toMatch(message);
+  });
+
+  test("refuses settings that no solver named would read", async () => {
+    const { model, data } = await smallTask();
+    const argv = ["compare", model, "--data", data, "--solvers", "magnitude", "--sparsities", "0.5", "--ridge", "1"];
+    expect(await refused(argv)).toContain("--ridge would change nothing");
+  });
+});
+
+describe("a selector and an updater", () => {
+  test.each(["none", "obs", "cbs", "bso"])("%s follows any selector", async (updater) => {
+    const { folder, model, data } = await smallTask();
+    for (const selector of ["magnitude", "obd", "woodfisher", "chita", "cbs"]) {
+      const out = join(folder, `${selector}.safetensors`);
+      const argv = ["prune", model, "--data", data, "--selector", selector, "--updater", updater, "--examples", "30"];
+      const { code, stdout } = await call(
+        [...argv, "--sparsity", "0.6", "--out", out, "--json"].filter((_, i) => {
+          // magnitude as it is takes no gradients
+          return !(selector === "magnitude" && updater === "none" && (i === 8 || i === 9));
+        }),
+      );
+      expect(code).toBe(0);
+      const { solver, nonzeros } = JSON.parse(stdout) as { solver: string; nonzeros: number };
+      expect(solver).toBe(`${selector}+${updater}`);
+      expect(nonzeros).toBeLessThanOrEqual(18);
+    }
+  });
+
+  test("their recipe repeats them, with the options of both", async () => {
+    const { folder, model, data } = await smallTask();
+    const [first, again] = [join(folder, "a.safetensors"), join(folder, "b.safetensors")];
+    const flags = ["--selector", "woodfisher", "--updater", "cbs", "--block-size", "layer", "--update-block-size", "7"];
+    const { code } = await call(["prune", model, "--data", data, ...flags, "--examples", "30", "--out", first]);
+    expect(code).toBe(0);
+    const recipe = JSON.parse(await readFile(join(folder, "a.recipe.json"), "utf8")) as {
+      solver: string;
+      options: object;
+      versions: object;
+    };
+    expect(recipe.solver).toBe("woodfisher+cbs");
+    expect(recipe.options).toEqual({ blockSize: "layer", updateBlockSize: 7, form: "auto" });
+    expect(Object.keys(recipe.versions)).toContain("@secateur/solvers-obs-cbs");
+    await call(["prune", "--recipe", join(folder, "a.recipe.json"), "--out", again]);
+    expect(await readFile(again)).toEqual(await readFile(first));
+  });
+
+  test("solve takes them too, and joint OBS and BSO end at the same objective", async () => {
+    const { gradients, weights } = await smallProblem();
+    const argv = ["solve", "--gradients", gradients, "--weights", weights, "--keep", "3", "--ridge", "0.1", "--json"];
+    const objectives: number[] = [];
+    for (const updater of ["cbs", "bso"]) {
+      const { stdout } = await call([...argv, "--selector", "woodfisher", "--updater", updater]);
+      objectives.push((JSON.parse(stdout) as { objective: number }).objective);
+    }
+    // Weights are written as f32.
+    expect(Math.abs(objectives[0]! - objectives[1]!)).toBeLessThan(1e-6 * objectives[0]!);
+  });
+
+  test.each([
+    [["--solver", "cbs", "--selector", "cbs"], /give one or the other/],
+    [["--updater", "cbs"], /give --selector/],
+    [["--selector", "cbs", "--windw", "3"], /unknown flag|--window/],
+  ])("%j is refused", async (flags, message) => {
+    const { folder, model, data } = await smallTask();
+    expect(await refused(["prune", model, "--data", data, ...flags])).toMatch(message);
+    expect(existsSync(join(folder, "net.cbs-0.9.safetensors"))).toBe(false);
+  });
+});

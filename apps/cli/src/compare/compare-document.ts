@@ -1,0 +1,88 @@
+/** The JSON document of `secateur compare`: its keys are a contract, described in docs/cli.md. */
+import type { Evaluation, PruneResult, RunPlan } from "@secateur/core";
+
+/** One method at one sparsity. */
+export interface ComparedRun {
+  readonly solver: string;
+  /** As asked for. */
+  readonly sparsity: number;
+  readonly dense: Evaluation;
+  readonly pruned: Evaluation;
+  readonly result: PruneResult;
+}
+
+/** One run, as the document shows it. */
+export interface ComparedDocument {
+  readonly solver: string;
+  readonly sparsity: number;
+  readonly accuracy: number;
+  readonly loss: number;
+  readonly nonzeros: number;
+  readonly objective: number;
+  readonly stages: number;
+  /** Gradient rows of the last stage, and its ridge, where gradients were taken. */
+  readonly examples?: number;
+  readonly ridge?: number;
+  /** The solver's own numbers of the last stage. */
+  readonly stats: Readonly<Record<string, number>>;
+  readonly timing: { readonly gradientMs: number; readonly solveMs: number; readonly totalMs: number };
+  readonly plan: RunPlan;
+}
+
+/** What `secateur compare --json` prints. */
+export interface CompareDocument {
+  readonly model: string;
+  readonly modelSha256: string;
+  readonly arch: string;
+  readonly data: string;
+  readonly dense: Evaluation;
+  readonly prunable: number;
+  readonly runs: readonly ComparedDocument[];
+  readonly seed: number;
+  readonly backend: string;
+  readonly peakMemoryBytes: number;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** Makes the document. At least one run. */
+export function compareDocument(spec: {
+  model: { path: string; sha256: string; arch: string };
+  data: string;
+  dense: Evaluation;
+  runs: readonly ComparedRun[];
+  seed: number;
+  backend: string;
+  versions: Readonly<Record<string, string>>;
+  peakMemoryBytes: number;
+}): CompareDocument {
+  const { model, data, dense, runs, seed, backend } = spec;
+  return {
+    model: model.path,
+    modelSha256: model.sha256,
+    arch: model.arch,
+    data,
+    dense,
+    prunable: runs[0]!.result.prunable,
+    runs: runs.map(({ solver, sparsity, pruned, result }) => {
+      const last = result.stages[result.stages.length - 1]!;
+      return {
+        solver,
+        sparsity,
+        accuracy: pruned.accuracy,
+        loss: pruned.loss,
+        nonzeros: result.nonzeros,
+        objective: result.objective,
+        stages: result.stages.length,
+        ...(last.examples === undefined ? {} : { examples: last.examples }),
+        ...(last.ridge === undefined ? {} : { ridge: last.ridge }),
+        stats: last.stats,
+        timing: result.timing,
+        plan: result.plan,
+      };
+    }),
+    seed,
+    backend,
+    peakMemoryBytes: spec.peakMemoryBytes,
+    versions: spec.versions,
+  };
+}

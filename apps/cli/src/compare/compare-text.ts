@@ -1,0 +1,48 @@
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatFraction,
+  formatNumber,
+  formatPercent,
+} from "../text/format.ts";
+import { formatTable } from "../text/table.ts";
+import type { CompareDocument } from "./compare-document.ts";
+
+/** What `secateur compare` prints for people: accuracy by solver and sparsity, then what each run cost. */
+export function compareText(document: CompareDocument): string {
+  const { dense, runs, prunable, arch, data, peakMemoryBytes } = document;
+  const right = { align: "right" } as const;
+  const sparsities = [...new Set(runs.map(({ sparsity }) => sparsity))];
+  const solvers = [...new Set(runs.map(({ solver }) => solver))];
+  const find = (solver: string, sparsity: number) =>
+    runs.find((run) => run.solver === solver && run.sparsity === sparsity)!;
+  const accuracies = formatTable(
+    [{ title: "accuracy at" }, ...sparsities.map((sparsity) => ({ title: formatFraction(sparsity), ...right }))],
+    solvers.map((solver) => [solver, ...sparsities.map((sparsity) => formatPercent(find(solver, sparsity).accuracy))]),
+  );
+  const details = formatTable(
+    [
+      { title: "solver" },
+      { title: "sparsity", ...right },
+      { title: "objective", ...right },
+      { title: "stages", ...right },
+      { title: "rows", ...right },
+      { title: "ridge", ...right },
+      { title: "gradients", ...right },
+      { title: "solving", ...right },
+    ],
+    runs.map((run) => [
+      run.solver,
+      formatFraction(run.sparsity),
+      formatNumber(run.objective),
+      String(run.stages),
+      run.examples === undefined ? "" : formatCount(run.examples),
+      run.ridge === undefined ? "" : formatNumber(run.ridge),
+      formatDuration(run.timing.gradientMs),
+      formatDuration(run.timing.solveMs),
+    ]),
+  );
+  const before = `${arch} on ${data}: ${formatPercent(dense.accuracy)} of ${formatCount(dense.examples)} test examples, ${formatCount(prunable)} prunable weights\n`;
+  return `${before}\n${accuracies}\n${details}\npeak memory ${formatBytes(peakMemoryBytes)}\n`;
+}

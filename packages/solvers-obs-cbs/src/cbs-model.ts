@@ -1,0 +1,79 @@
+/** The combinatorial objective f(P) = w_P' H w_P of a problem, from its gradient rows. */
+import { type FactorView, type Kernels, type Mask, matrix, type Problem, type Vec } from "@secateur/core";
+import { needsColumns, onlyOneRow, onlySingleWeights } from "./errors.ts";
+
+/** A problem as CBS-S sees it. */
+export interface CbsModel {
+  readonly problem: Problem;
+  readonly view: FactorView & Required<Pick<FactorView, "columns">>;
+  readonly kernels: Kernels;
+  /** H_jj w_j^2 [p] */
+  readonly own: Float64Array;
+}
+
+/** Where a mask stands. */
+export interface CbsPoint {
+  readonly mask: Mask;
+  /** f(P) */
+  readonly value: number;
+  /** v_j = w_j (H w_P)_j [p] */
+  readonly v: Float64Array;
+}
+
+/** @throws ERR_INCOMPATIBLE for rows, units or curvatures that single swaps do not fit */
+export function cbsModel(problem: Problem, kernels: Kernels): CbsModel {
+  if (problem.w.rows !== 1) throw onlyOneRow("cbs", problem.id, problem.w.rows);
+  if (!problem.units.perWeight) throw onlySingleWeights(problem.id);
+  const view = problem.curvature.factor!();
+  const { columns } = view;
+  if (!columns) throw needsColumns("cbs");
+  const norms = view.columnNormsSquared();
+  const own = Float64Array.from(problem.w.data, (value, j) => (view.scale * norms[j]! + view.damping) * value * value);
+  return { problem, view: { ...view, columns: (support, out) => columns(support, out) }, kernels, own };
+}
+
+/** f of a mask. One product. */
+export async function cbsValue(model: CbsModel, mask: Mask): Promise<number> {
+  return (await imageOf(model, mask)).value;
+}
+
+/** f of a mask and v. Two products. */
+export async function cbsPoint(model: CbsModel, mask: Mask): Promise<CbsPoint> {
+  const { view, problem } = model;
+  const { image, pruned, value } = await imageOf(model, mask);
+  const back = pruned.slice();
+  await view.transposeTimes(image, back);
+  const v = Float64Array.from(problem.w.data, (w, j) => w * (view.scale * back[j]! + view.damping * pruned[j]!));
+  return { mask, value, v };
+}
+
+async function imageOf(
+  { view, problem, kernels }: CbsModel,
+  mask: Mask,
+): Promise<{ image: Vec; pruned: Vec; value: number }> {
+  const pruned = view.dtype === "f64" ? Float64Array.from(problem.w.data) : Float32Array.from(problem.w.data);
+  for (let j = 0; j < mask.length; j++) if (mask[j] === 1) pruned[j] = 0;
+  const image = view.dtype === "f64" ? new Float64Array(view.rows) : new Float32Array(view.rows);
+  await view.times(pruned, image);
+  const value = view.scale * kernels.dot(image, image) + view.damping * kernels.dot(pruned, pruned);
+  return { image, pruned, value };
+}
+
+/** B over some weights [c, c]: w_i H_ij w_j. n c^2 / 2 multiply-adds in the dtype of the rows. */
+export async function weightedBlock(model: CbsModel, members: Uint32Array): Promise<Float64Array> {
+  const { view, kernels, problem } = model;
+  const c = members.length;
+  const A = matrix(view.rows, c, kernels.alloc(view.rows * c, view.dtype));
+  await view.columns(members, A);
+  const weights = Float64Array.from(members, (j) => problem.w.data[j]!);
+  const factors = weights.map((w) => Math.sqrt(view.scale) * w);
+  const { data } = A;
+  for (let i = 0, at = 0; i < A.rows; i++) for (let s = 0; s < c; s++, at++) data[at] = data[at]! * factors[s]!;
+  const gram = matrix(c, c, kernels.alloc(c * c, view.dtype));
+  kernels.gram({ a: A, transpose: true, out: gram });
+  const B = Float64Array.from(gram.data);
+  kernels.free(data);
+  kernels.free(gram.data);
+  for (let s = 0; s < c; s++) B[s * c + s]! += view.damping * weights[s]! ** 2;
+  return B;
+}

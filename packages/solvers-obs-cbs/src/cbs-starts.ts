@@ -1,0 +1,36 @@
+/**
+ * Masks for CBS-S to start from (Yu et al. 2022, section 4.1): the largest magnitudes, and random magnitude partitions (RMP):
+ * shuffle the weights, cut them into chunks and keep the same fraction of the largest magnitudes in each. Departures: |w|
+ * everywhere (the public code's magnitude start compares w itself), and every start keeps exactly as many weights as the
+ * constraint (there the last chunk takes what is left, as here).
+ */
+import { countKept, type Mask, type Problem, type Rng, sampleIndices } from "@secateur/core";
+
+/** The feasible mask of largest |w|. */
+export function magnitudeStart({ constraint, units, w }: Problem): Mask {
+  return constraint.select(units.reduce(w.data.map(Math.abs)));
+}
+
+/** Most chunks of a partition. */
+const mostChunks = 1000;
+
+/** A random magnitude partition with as many kept weights as the magnitude start; needs a constraint that only counts. */
+export function partitionStart(problem: Problem, rng: Rng): Mask {
+  const { w, units, constraint } = problem;
+  const { keep, eligible } = constraint.count ?? { keep: countKept(magnitudeStart(problem)), eligible: undefined };
+  const drawn = sampleIndices(units.count, units.count, rng);
+  const shuffled = eligible ? drawn.filter((j) => eligible[j] === 1) : drawn;
+  const chunks = Math.max(1, Math.min(Math.floor(Math.sqrt(shuffled.length)), mostChunks));
+  const size = Math.floor(shuffled.length / chunks);
+  const mask = new Uint8Array(units.count);
+  let left = Math.min(keep, shuffled.length);
+  for (let chunk = 0; chunk < chunks; chunk++) {
+    const isLast = chunk === chunks - 1;
+    const members = shuffled.slice(chunk * size, isLast ? undefined : (chunk + 1) * size);
+    const share = isLast ? left : Math.min(left, Math.ceil((members.length * keep) / shuffled.length));
+    members.sort((a, b) => Math.abs(w.data[b]!) - Math.abs(w.data[a]!) || a - b);
+    for (const j of members.subarray(0, share)) mask[j] = 1;
+    left -= Math.min(share, members.length);
+  }
+  return mask;
+}

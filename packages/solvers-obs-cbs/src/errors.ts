@@ -1,0 +1,44 @@
+/** Every error the Brain Surgeon solvers throw themselves, one factory each. */
+import { PruneError } from "@secateur/core";
+
+/** These methods prune a network flattened to one row. */
+export function onlyOneRow(who: string, problem: string, rows: number): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${who} cannot solve '${problem}': its weights have ${rows} rows that share one curvature; ${who} takes one flattened row, use a layer-wise solver for this problem`,
+  );
+}
+
+/** Swaps are of single weights. */
+export function onlySingleWeights(problem: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `cbs cannot select for '${problem}': its units are groups of weights, and swaps are of single ones; use the selector obd or woodfisher`,
+  );
+}
+
+/** The curvature gives no single columns of its gradient rows. */
+export function needsColumns(who: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${who} needs single columns of the gradient rows, which this curvature does not offer; use the empirical-fisher curvature`,
+  );
+}
+
+/** The update has no unique solution. */
+export function singularUpdate(spec: { form: string; pivot: number; damping: number }): PruneError {
+  return new PruneError(
+    "ERR_SINGULAR",
+    `joint OBS update (${spec.form} form): the curvature on the kept weights is singular (pivot ${spec.pivot} is not positive with damping ${spec.damping}); raise the ridge`,
+    { fault: "runtime" },
+  );
+}
+
+/** A saliency that the curvature leaves undefined. */
+export function notPositive(spec: { index: number; value: number }): PruneError {
+  return new PruneError(
+    "ERR_SINGULAR",
+    `OBS saliency: the inverse curvature has ${spec.value} on its diagonal at weight ${spec.index}, which is not positive; raise the ridge`,
+    { fault: "runtime" },
+  );
+}
