@@ -54,7 +54,7 @@ export interface TrainReport {
 
 /**
  * Trains a network in place. Examples are reshuffled every epoch from the context's generator.
- * Progress: `ctx.tick` with the running loss and accuracy, images per second and seconds left.
+ * Progress: `ctx.tick` with the running loss and accuracy, images per second.
  *
  * @throws ERR_OPTION, ERR_DATA_MISMATCH, ERR_LABEL_RANGE, ERR_DIVERGED, ERR_TRAINING_STATE, ERR_ABORTED
  */
@@ -85,7 +85,6 @@ async function trainWith(
   const begin = options.resume?.epoch ?? 0;
   const started = ctx.now();
   let step = begin * Math.ceil(data.size / batchSize);
-  const firstStep = step;
   let images = 0;
   for (let epoch = begin; epoch < epochs; epoch++) {
     const rng = ctx.rng.fork(`epoch ${epoch}`);
@@ -112,7 +111,6 @@ async function trainWith(
           loss: loss / seen,
           accuracy: (100 * correct) / seen,
           imagesPerSecond: images / seconds,
-          secondsLeft: (seconds * (steps - step)) / (step - firstStep),
         },
       });
     }

@@ -14,6 +14,7 @@ const taskNames: Readonly<Record<string, string>> = {
   solve: "solving",
   evaluate: "evaluating",
   train: "training",
+  "batch-norm": "measuring batch statistics",
   load: "loading data",
 };
 
