@@ -5,7 +5,7 @@
  * in which a tableau (tableau.ts) prices every swap exactly. The exact minimiser on the new support follows from the same
  * factorisation, M_F u = A_F v_F + A_P x - y, so that a round costs one n x n Cholesky. Notation: row-space.ts.
  */
-import { type Mat, matrix, type RunContext, type Vec, zeros } from "@secateur/core";
+import { dtypeOf, type Mat, matrix, type RunContext, type Vec, zeros } from "@secateur/core";
 import { singularRefit } from "./errors.ts";
 import { pointAt, valueAt } from "./row-model.ts";
 import { type RowSpace, solveFactored, times, wantedWeights, writeColumns, writeSupportGram } from "./row-space.ts";
@@ -135,8 +135,8 @@ interface Pool {
 
 function choosePool({ kernels, size }: RowSpace, spec: { columns: Uint32Array; wanted: Vec; pool: number }): Pool {
   const { columns, wanted, pool } = spec;
-  const inside = new Float64Array(size).fill(Number.NEGATIVE_INFINITY);
-  const outside = new Float64Array(size);
+  const inside = zeros(size, dtypeOf(wanted)).fill(Number.NEGATIVE_INFINITY);
+  const outside = zeros(size, dtypeOf(wanted));
   for (let j = 0; j < size; j++) outside[j] = Math.abs(wanted[j]!);
   for (const j of columns) {
     inside[j] = -outside[j]!;

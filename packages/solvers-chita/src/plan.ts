@@ -14,7 +14,7 @@ const stageRatio = 1.3;
 const leastTargetStages = 6;
 /** Gauss-Newton: examples a rising stage, and a stage at the target or a single stage. */
 const examples = 4000;
-const targetExamples = 10_000;
+const targetExamples = 8000;
 /** Empirical Fisher: rows, few enough for the certified row-space method. */
 const fisherRows = 1000;
 

@@ -177,11 +177,14 @@ export function overColumns(
   };
 }
 
+/** Entries of gathered columns, beyond which products run on all of G: 256 MB of f32 beside rows that may fill the memory. */
+const mostGathered = 2 ** 26;
+
 /** Products over some columns, in the cheapest way there is. */
 export async function narrowed(model: RowModel, columns: Uint32Array): Promise<Products> {
   const { rows, kernels, dtype, gather, narrow, size } = model;
   const cols = columns.length;
-  if (gather && rows * cols <= model.productCost) {
+  if (gather && rows * cols <= Math.min(model.productCost, mostGathered)) {
     const G = matrix(rows, cols, kernels.alloc(rows * cols, dtype));
     await gather(columns, G.data);
     return {
