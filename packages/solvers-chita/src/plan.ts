@@ -1,7 +1,7 @@
 /**
  * How chita is run when the user leaves it open. A quadratic model of the loss is good near the weights it was taken at,
  * so far targets are reached in stages with fresh gradients: first from dense to the target, the kept weights shrinking by
- * about 1.4 a stage from 30 % on, then as many at the target, in which pruned weights are tried again. Constants were
+ * about 1.45 a stage from 30 % on, then as many at the target, in which pruned weights are tried again. Constants were
  * chosen on the last 10,000 training images of MNIST, never on test data; docs/chita.md has the measurements.
  */
 import { keptCount, type RunPlan, type RunSituation } from "@secateur/core";
@@ -9,7 +9,7 @@ import { keptCount, type RunPlan, type RunSituation } from "@secateur/core";
 /** The first stage keeps this fraction, where the target is below it. */
 const firstKept = 0.3;
 /** How many times fewer weights the next stage keeps. */
-const stageRatio = 1.4;
+const stageRatio = 1.45;
 /** Stages at the target are as many as rising ones, and at least this many. */
 const leastTargetStages = 6;
 /** Gauss-Newton: examples a rising stage, and a stage at the target or a single stage. */
