@@ -44,6 +44,9 @@ export {
   checkCholesky,
   checkColumnDots,
   checkColumnSums,
+  checkConvolutionGradients,
+  checkConvolve,
+  checkConvolveBack,
   checkCrossEntropy,
   checkElementwise,
   checkGatherColumns,
@@ -63,6 +66,10 @@ export {
 } from "./kernel-shapes.ts";
 export type {
   AffineColumnsSpec,
+  ConvolutionGradientsSpec,
+  ConvolutionShape,
+  ConvolveBackSpec,
+  ConvolveSpec,
   CrossEntropySpec,
   GemmSpec,
   GemvSpec,
