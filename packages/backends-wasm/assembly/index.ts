@@ -209,11 +209,11 @@ function ownPart(scratch: usize, firstScratch: usize, scratchBytes: usize, works
 export function transformWeights32(begin: u32, end: u32, scratch: usize, w: usize, outputs: u32, channels: u32, isBack: bool, packed: usize): void {
   transformWeightsOf<f32>(begin, end, scratch, w, outputs, channels, isBack, packed);
 }
-export function winogradTiles32(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, bias: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, tiles: u32, blockTiles: u32, mode: u32): void {
-  winogradTilesOf<f32>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, bias, out, height, width, channels, outputs, padding, outHeight, outWidth, tiles, blockTiles, mode);
+export function winogradTiles32(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, bias: usize, out: usize, height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, tiles: u32, blockTiles: u32, mode: u32): void {
+  winogradTilesOf<f32>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, bias, out, height, width, own, channels, outputs, padding, outHeight, outWidth, tiles, blockTiles, mode);
 }
-export function winogradGradients32(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, deltas: usize, partials: usize, height: i32, width: i32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, batch: u32, group: u32, chunks: u32, chunkImages: u32, blockTiles: u32): void {
-  winogradGradientsOf<f32>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, deltas, partials, height, width, channels, outputs, padding, outHeight, outWidth, batch, group, chunks, chunkImages, blockTiles);
+export function winogradGradients32(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, deltas: usize, partials: usize, height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, batch: u32, group: u32, chunks: u32, chunkImages: u32, blockTiles: u32): void {
+  winogradGradientsOf<f32>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, deltas, partials, height, width, own, channels, outputs, padding, outHeight, outWidth, batch, group, chunks, chunkImages, blockTiles);
 }
 export function addSegments32(begin: u32, end: u32, scratch: usize, partials: usize, chunks: u32, size: u32, out: usize): void {
   addSegmentsOf<f32>(begin, end, partials, chunks, size, out);
@@ -221,11 +221,11 @@ export function addSegments32(begin: u32, end: u32, scratch: usize, partials: us
 export function transformWeights64(begin: u32, end: u32, scratch: usize, w: usize, outputs: u32, channels: u32, isBack: bool, packed: usize): void {
   transformWeightsOf<f64>(begin, end, scratch, w, outputs, channels, isBack, packed);
 }
-export function winogradTiles64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, bias: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, tiles: u32, blockTiles: u32, mode: u32): void {
-  winogradTilesOf<f64>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, bias, out, height, width, channels, outputs, padding, outHeight, outWidth, tiles, blockTiles, mode);
+export function winogradTiles64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, bias: usize, out: usize, height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, tiles: u32, blockTiles: u32, mode: u32): void {
+  winogradTilesOf<f64>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, bias, out, height, width, own, channels, outputs, padding, outHeight, outWidth, tiles, blockTiles, mode);
 }
-export function winogradGradients64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, deltas: usize, partials: usize, height: i32, width: i32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, batch: u32, group: u32, chunks: u32, chunkImages: u32, blockTiles: u32): void {
-  winogradGradientsOf<f64>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, deltas, partials, height, width, channels, outputs, padding, outHeight, outWidth, batch, group, chunks, chunkImages, blockTiles);
+export function winogradGradients64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, deltas: usize, partials: usize, height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, batch: u32, group: u32, chunks: u32, chunkImages: u32, blockTiles: u32): void {
+  winogradGradientsOf<f64>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, deltas, partials, height, width, own, channels, outputs, padding, outHeight, outWidth, batch, group, chunks, chunkImages, blockTiles);
 }
 export function addSegments64(begin: u32, end: u32, scratch: usize, partials: usize, chunks: u32, size: u32, out: usize): void {
   addSegmentsOf<f64>(begin, end, partials, chunks, size, out);

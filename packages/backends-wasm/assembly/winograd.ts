@@ -6,7 +6,7 @@
 // with 6 x 6 tiles x of the image that overlap by two. The points are 0, +-s, +-1/s and infinity, s = sqrt 2: their powers stay near 1,
 // which keeps about one digit more than 0, +-1, +-2 do (Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd
 // Convolution", 2020). The sums over channels, and over tiles for dw, are 36 matrix products on the tiles of tile.ts.
-// Images are NHWC with channels and outputs in whole vectors; "points" are the 36 entries of a transformed tile.
+// Images are NHWC; outputs are whole vectors, and so are `channels`, of which images have the first `own` (the rest counts as zeros); "points" are the 36 entries of a transformed tile.
 import { lanes, madd, nmadd } from "./simd";
 import { paddedColumns } from "./pack";
 import { panelProduct, TILE_VECTORS } from "./tile";
@@ -167,18 +167,28 @@ function put<T>(to: usize, value: v128, mode: u32, zero: v128): void {
   v128.store(to, value);
 }
 
-/** Copies the part of a tile of `size` x `size` that lies inside the image, zeros around it; `pixel` is also what a pixel takes in the copy. */
+/**
+ * Copies the part of a tile of `size` x `size` that lies inside the image, zeros around it. A pixel takes `pixel` bytes in the image and
+ * `wide` in the copy, zeros behind its own.
+ */
 // @ts-ignore: decorator
 @inline
-function padTile(image: usize, y: i32, x: i32, height: i32, width: i32, pixel: usize, size: i32, to: usize): void {
-  const line = <usize>size * pixel;
-  const from = <usize>min(max(0, -x), size) * pixel, upto = <usize>max(min(size, width - x), 0) * pixel;
-  let source = image + <usize>(y * width + x) * pixel;
+function padTile<T>(image: usize, y: i32, x: i32, height: i32, width: i32, pixel: usize, wide: usize, size: i32, to: usize): void {
+  const line = <usize>size * wide;
+  const first = min(max(0, -x), size), last = max(min(size, width - x), 0);
+  const from = <usize>first * wide, upto = <usize>last * wide;
+  let source = image + <usize>(y * width + x + first) * pixel;
   for (let r = y; r < y + size; r++) {
-    if (r < 0 || r >= height || from >= upto) clearLine(to, 0, line);
+    if (r < 0 || r >= height || first >= last) clearLine(to, 0, line);
     else {
       clearLine(to, 0, from);
-      for (let i = from; i < upto; i += 16) v128.store(to + i, v128.load(source + i));
+      if (pixel == wide) {
+        for (let i = from, j = source; i < upto; i += 16, j += 16) v128.store(to + i, v128.load(j));
+      } else {
+        for (let i = from, j = source; i < upto; i += wide, j += pixel) {
+          for (let c: usize = 0; c < wide; c += sizeof<T>()) store<T>(to + i + c, c < pixel ? load<T>(j + c) : <T>0);
+        }
+      }
       clearLine(to, upto, line);
     }
     to += line;
@@ -270,10 +280,11 @@ function gatherLanes<T>(from: usize, stride: usize): v128 {
  */
 export function winogradTiles<T>(
   begin: u32, end: u32, workspace: usize, images: usize, packed: usize, bias: usize, out: usize,
-  height: i32, width: i32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, tiles: u32, blockTiles: u32, mode: u32,
+  height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32,
+  tiles: u32, blockTiles: u32, mode: u32,
 ): void {
   const NR = TILE_VECTORS * lanes<T>();
-  const pixel = <usize>channels * sizeof<T>(), outPixel = <usize>outputs * sizeof<T>();
+  const ownPixel = <usize>own * sizeof<T>(), pixel = <usize>channels * sizeof<T>(), outPixel = <usize>outputs * sizeof<T>();
   const tilesAcross = (outWidth + 3) / 4, tilesOfImage = tilesAcross * ((outHeight + 3) / 4);
   const tmp = workspace, padded = workspace + 1024, left = blocksAt<T>(workspace, channels);
   const leftStride = pointStride<T>(blockTiles, channels), rightStride = pointStride<T>(blockTiles, outputs);
@@ -284,12 +295,12 @@ export function winogradTiles<T>(
     for (let t: u32 = 0; t < count; t++) {
       const n = <i32>(from + t) / tilesOfImage, tile = <i32>(from + t) % tilesOfImage;
       const y = tile / tilesAcross * 4 - padding, x = tile % tilesAcross * 4 - padding;
-      const image = images + <usize>(n * height) * width * pixel;
+      const image = images + <usize>(n * height) * width * ownPixel;
       const to = left + <usize>t * pixel;
-      if (y >= 0 && x >= 0 && y + 6 <= height && x + 6 <= width) {
+      if (own == channels && y >= 0 && x >= 0 && y + 6 <= height && x + 6 <= width) {
         transformTile<T>(image + <usize>(y * width + x) * pixel, width * pixel, pixel, channels, tmp, to, leftStride, false, 0, 0);
       } else {
-        padTile(image, y, x, height, width, pixel, 6, padded);
+        padTile<T>(image, y, x, height, width, ownPixel, pixel, 6, padded);
         transformTile<T>(padded, 6 * pixel, pixel, channels, tmp, to, leftStride, false, 0, 0);
       }
     }
@@ -319,11 +330,11 @@ export function winogradTiles<T>(
  */
 export function winogradGradients<T>(
   begin: u32, end: u32, workspace: usize, images: usize, deltas: usize, partials: usize,
-  height: i32, width: i32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32,
+  height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32,
   batch: u32, group: u32, chunks: u32, chunkImages: u32, blockTiles: u32,
 ): void {
   const V = lanes<T>(), NR = TILE_VECTORS * V;
-  const pixel = <usize>channels * sizeof<T>(), outPixel = <usize>outputs * sizeof<T>();
+  const ownPixel = <usize>own * sizeof<T>(), pixel = <usize>channels * sizeof<T>(), outPixel = <usize>outputs * sizeof<T>();
   const tilesAcross = (outWidth + 3) / 4, tilesOfImage = tilesAcross * ((outHeight + 3) / 4);
   const tmp = workspace, padded = workspace + 1024;
   const right = blocksAt<T>(workspace, max(channels, outputs));
@@ -343,12 +354,12 @@ export function winogradGradients<T>(
       for (let t: u32 = 0; t < count; t++) {
         const n = firstImage + (from + t) / tilesOfImage, tile = <i32>((from + t) % tilesOfImage);
         const y = tile / tilesAcross * 4, x = tile % tilesAcross * 4;
-        const image = images + <usize>(n * height) * width * pixel;
+        const image = images + <usize>(n * height) * width * ownPixel;
         const inY = y - padding, inX = x - padding;
-        if (inY >= 0 && inX >= 0 && inY + 6 <= height && inX + 6 <= width) {
+        if (own == channels && inY >= 0 && inX >= 0 && inY + 6 <= height && inX + 6 <= width) {
           transformTile<T>(image + <usize>(inY * width + inX) * pixel, width * pixel, pixel, channels, tmp, right, rightStride, true, t, panel);
         } else {
-          padTile(image, inY, inX, height, width, pixel, 6, padded);
+          padTile<T>(image, inY, inX, height, width, ownPixel, pixel, 6, padded);
           transformTile<T>(padded, 6 * pixel, pixel, channels, tmp, right, rightStride, true, t, panel);
         }
         const delta = deltas + <usize>(n * outHeight) * outWidth * outPixel;
@@ -356,7 +367,7 @@ export function winogradGradients<T>(
         if (y + 4 <= outHeight && x + 4 <= outWidth) {
           expandTile<T>(delta + <usize>(y * outWidth + x) * outPixel, outWidth * outPixel, outPixel, outputs, tmp, to, leftStride);
         } else {
-          padTile(delta, y, x, outHeight, outWidth, outPixel, 4, padded);
+          padTile<T>(delta, y, x, outHeight, outWidth, outPixel, outPixel, 4, padded);
           expandTile<T>(padded, 4 * outPixel, outPixel, outputs, tmp, to, leftStride);
         }
       }

@@ -16,7 +16,7 @@ import {
 import type { Engine } from "./engine.ts";
 import { groupedBack, groupedConvolve, groupedGradients } from "./grouped.ts";
 import { windowedBack, windowedConvolve, windowedGradients } from "./windowed.ts";
-import { isWinograd, winogradBack, winogradConvolve, winogradGradients } from "./winograd.ts";
+import { isWinograd, turned, winogradBack, winogradConvolve, winogradGradients } from "./winograd.ts";
 
 /** out = f(images * weights + bias + beta out). */
 export function convolve(engine: Engine, spec: ConvolveSpec): void {
@@ -34,7 +34,7 @@ export function convolveBack(engine: Engine, spec: ConvolveBackSpec): void {
   checkConvolveBack(spec);
   const { shape, deltas, out } = spec;
   if (isEmpty(shape, out, deltas)) referenceKernels.convolveBack(spec);
-  else if (isWinograd(shape, out.BYTES_PER_ELEMENT, false)) winogradBack(engine, spec) || windowedBack(engine, spec);
+  else if (isWinograd(turned(shape), out.BYTES_PER_ELEMENT, false)) winogradBack(engine, spec) || windowedBack(engine, spec);
   else if (shape.groups > 1) groupedBack(engine, spec) || referenceKernels.convolveBack(spec);
   else windowedBack(engine, spec);
 }
