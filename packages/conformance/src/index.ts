@@ -1,0 +1,22 @@
+/**
+ * @secateur/conformance: suites that a solver, saliency, selector, updater, curvature estimator, backend, format or model runs
+ * to prove itself, under vitest, node:test or any runner with a `test(name, function)`.
+ * @packageDocumentation
+ */
+export { type Check, type CheckResult, type RegisterTest, registerChecks, runChecks } from "./check.ts";
+export { countingContext } from "./counting-context.ts";
+export { type CurvatureSpec, curvatureChecks, describeCurvature } from "./curvature-checks.ts";
+export {
+  describeSaliency,
+  describeSelector,
+  describeUpdater,
+  type RungSpec,
+  saliencyChecks,
+  selectorChecks,
+  type UpdaterSpec,
+  updaterChecks,
+} from "./ladder-checks.ts";
+export { describePlugin, type EntryClaims, type PluginSpec, pluginChecks } from "./plugin-checks.ts";
+export { describeSolver, solverChecks } from "./solver-checks.ts";
+export type { OptimalityClaim, Refusal, SolverSpec, SolverSuite } from "./solver-suite.ts";
+export { tinyData, tinyModel } from "./tiny-model.ts";
