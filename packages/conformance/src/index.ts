@@ -7,6 +7,17 @@ export { type Check, type CheckResult, type RegisterTest, registerChecks, runChe
 export { countingContext } from "./counting-context.ts";
 export { type CurvatureSpec, curvatureChecks, describeCurvature } from "./curvature-checks.ts";
 export {
+  describeFormat,
+  type FormatContent,
+  type FormatDtype,
+  type FormatElements,
+  type FormatSample,
+  type FormatSpec,
+  type FormatTensor,
+  formatChecks,
+} from "./format-checks.ts";
+export { describeKernels, type KernelsSpec, kernelChecks } from "./kernel-checks.ts";
+export {
   describeSaliency,
   describeSelector,
   describeUpdater,
@@ -16,6 +27,7 @@ export {
   type UpdaterSpec,
   updaterChecks,
 } from "./ladder-checks.ts";
+export { describeModel, type ModelSpec, modelChecks } from "./model-checks.ts";
 export { describePlugin, type EntryClaims, type PluginSpec, pluginChecks } from "./plugin-checks.ts";
 export { describeSolver, solverChecks } from "./solver-checks.ts";
 export type { OptimalityClaim, Refusal, SolverSpec, SolverSuite } from "./solver-suite.ts";

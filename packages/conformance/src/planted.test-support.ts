@@ -14,10 +14,9 @@ export type PlantedFault = readonly [fault: string, checks: () => readonly Check
 export function testPlanted(faults: readonly PlantedFault[]): void {
   for (const [fault, checks, caughtBy] of faults) {
     test(fault, async () => {
-      const failed = await failedChecks(checks());
-      expect(failed, `${failed.length} checks failed`).toEqual(
-        expect.arrayContaining([expect.stringMatching(caughtBy)]),
-      );
+      const meant = checks().filter(({ name }) => caughtBy.test(name));
+      expect(meant.length, "checks of that name").toBeGreaterThan(0);
+      expect(await failedChecks(meant), "checks that fail").not.toEqual([]);
     });
   }
 }
