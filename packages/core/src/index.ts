@@ -38,6 +38,8 @@ export {
   unknownName,
 } from "./errors.ts";
 export { type FlatParam, layoutParams, readFlat, weightReuse, writeFlat } from "./flat-weights.ts";
+export { blockUnits, channelUnits, groupUnits } from "./group-units.ts";
+export { type KeepOfEverySpec, keepOfEvery } from "./keep-of-every.ts";
 export {
   checkAddRow,
   checkAffineColumns,
@@ -97,6 +99,7 @@ export type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
 export {
   defineCurvature,
   definePlugin,
+  defineSaliency,
   defineSelector,
   defineSolver,
   defineUpdater,
