@@ -7,6 +7,7 @@ import { badState, interrupted, keepsNothing, overflowed } from "../errors.ts";
 import { kebab } from "../flags/option-schema.ts";
 import { unreadOptions } from "../flags/solver-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
+import { notePlugin } from "../plugins/note-plugin.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { absolutePath } from "../run/absolute-path.ts";
@@ -71,6 +72,7 @@ async function pruneInSession(spec: {
   const { call, settings, outputs, session } = spec;
   const model = await openModel({ path: settings.model, arch: settings.arch, onEvent: session.onEvent });
   noteArchitecture(model, session);
+  notePlugin(settings.found, session);
   assertKeepsSome(model, settings.sparsity);
   const draft = portableRecipe(recipeOf({ settings, model, session }), outputs.recipe);
   const outcome = await measure({ call, settings, outputs, session, model, run: runIdentity(draft) });
