@@ -40,11 +40,15 @@ export interface TrainOptions {
   readonly augmentation?: Augmentation;
   /** Masks by parameter name, flat over the canonical matrix; default: none. */
   readonly masks?: ReadonlyMap<string, Mask>;
-  /** Receives the state after every epoch; awaited. */
-  readonly onEpoch?: (state: TrainingState) => void | Promise<void>;
+  /** Receives the state after every epoch; awaited. "stop" ends the training there. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: most listeners only watch and return nothing
+  readonly onEpoch?: (state: TrainingState) => EpochAnswer | void | Promise<EpochAnswer | void>;
   /** Goes on from a state of the same network and options. */
   readonly resume?: TrainingState;
 }
+
+/** Whether training goes on after an epoch. */
+type EpochAnswer = "go on" | "stop";
 
 /** Mean training loss (plain cross-entropy) and accuracy of every epoch, measured while the weights moved. */
 export interface TrainReport {
@@ -80,6 +84,7 @@ async function trainWith(
     const w = network.weights.get(name);
     if (mask.length !== w?.data.length) throw badMask(network.name, name, mask.length, w?.data.length);
     applyMask(w, mask);
+    for (const moment of moments.values()) applyMask(moment.get(name)!, mask);
   }
   const reports = [...(options.resume?.epochs ?? [])];
   const begin = options.resume?.epoch ?? 0;
@@ -115,9 +120,10 @@ async function trainWith(
       });
     }
     reports.push({ loss: loss / seen, accuracy: (100 * correct) / seen });
-    await options.onEpoch?.(captureState(network, moments, { epoch: epoch + 1, epochs: reports }));
+    const answer = await options.onEpoch?.(captureState(network, moments, { epoch: epoch + 1, epochs: reports }));
+    if (answer === "stop") break;
   }
-  return { epochs: reports, steps };
+  return { epochs: reports, steps: step };
 }
 
 function optimizerOf({ optimizer, momentum = 0.9, nesterov = false }: TrainOptions): OptimizerSpec {
