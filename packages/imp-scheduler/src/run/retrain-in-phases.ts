@@ -34,7 +34,7 @@ import type { Phase } from "../phases/phase.ts";
 import { assertRising } from "../phases/phase-sparsities.ts";
 import { type EarlyStopping, isOver, type StoppingState, withLoss } from "./early-stopping.ts";
 import type { OpenRound, PhaseState } from "./phase-state.ts";
-import { norm, type RoundReport, relativeDistance, roundValues } from "./round-report.ts";
+import { norm, type RoundReport, relativeDistance, roundValues, sampled } from "./round-report.ts";
 
 /** What to prune and retrain, with what. Everything of core's `prune` applies to each phase's pruning. */
 export interface RetrainingRequest extends Omit<PruneRequest, "sparsity" | "onStage" | "resume" | "mask"> {
@@ -320,6 +320,7 @@ function closeRound(spec: {
     ...(stopping ? { heldOut: stopping.losses, bestEpoch: stopping.best } : {}),
     peakRate: Array.from(rates).reduce((most, rate) => Math.max(most, rate), 0),
     lastRate: rates[rates.length - 1] ?? 0,
+    rates: sampled(rates, 200),
     stages,
     ...(plan ? { plan } : {}),
     pruneMs,

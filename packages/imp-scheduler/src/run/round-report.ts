@@ -32,6 +32,8 @@ export interface RoundReport {
   /** The highest rate of the round and the one of its last step. */
   readonly peakRate: number;
   readonly lastRate: number;
+  /** Rates at evenly spaced steps, at most 200, for plots. */
+  readonly rates: readonly number[];
   /** Stages of the solver, how it was run, and the time of the pruning. */
   readonly stages: readonly StageReport[];
   readonly plan?: ResolvedPlan;
@@ -73,4 +75,10 @@ export function roundValues(report: RoundReport): Readonly<Record<string, number
     retrainMs: report.retrainMs,
     pruneMs: report.pruneMs,
   };
+}
+
+/** At most `most` values, evenly spaced from the first on. */
+export function sampled(values: ArrayLike<number>, most: number): readonly number[] {
+  const count = Math.min(most, values.length);
+  return Array.from({ length: count }, (_, i) => values[Math.floor((i * values.length) / count)]!);
 }
