@@ -7,10 +7,10 @@ export function badRetrainOption(option: string, found: unknown, allowed: string
 }
 
 /** Learning-rate rewinding further back than the dense training went. */
-export function rewindTooFar(steps: number, most: number): PruneError {
+export function rewindTooFar(span: string, most: number): PruneError {
   return new PruneError(
     "ERR_IMPOSSIBLE",
-    `retrain: lrw repeats the last ${steps} steps of the dense training, and that had ${most}; retrain for fewer epochs a phase, or use slr, which stretches it`,
+    `retrain: lrw repeats the last ${span} of the dense training, and that had ${most}; retrain for fewer epochs a phase, or use slr, which stretches it`,
   );
 }
 

@@ -1,4 +1,4 @@
-import { impossiblePhases } from "../errors.ts";
+import { impossiblePhases, rewindTooFar } from "../errors.ts";
 import { adaptivePeak } from "../rates/adaptive-peak.ts";
 import { type DenseTraining, peakRate } from "../rates/dense-training.ts";
 import { type RetrainingName, retrainingRates } from "../rates/retraining-rates.ts";
@@ -28,6 +28,9 @@ export function impPhases(spec: {
     );
   }
   const shares = splitEpochs(epochs, sparsities.length);
+  const longest = Math.max(...shares);
+  // Told before anything is pruned; the rates themselves are made phase by phase.
+  if (schedule === "lrw" && longest > dense.epochs) throw rewindTooFar(`${longest} epochs`, dense.epochs);
   return sparsities.map((sparsity, index): Phase => {
     const own = shares[index]!;
     return {

@@ -61,7 +61,7 @@ function rateFunction(spec: RetrainingSpec): (step: number) => number {
       return () => least;
     }
     case "lrw":
-      if (steps > T) throw rewindTooFar(steps, T);
+      if (steps > T) throw rewindTooFar(`${steps} steps`, T);
       return (step) => dense.rates[T - steps + step]!;
     case "slr":
       return warmedUp(steps, most, (j, rest) => stretched(dense, most, Math.floor((j * T) / rest)));
