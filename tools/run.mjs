@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { runBenchmarks, runChitaBenchmark } from "./tasks/bench.mjs";
+import { runBenchmarks, runChitaBenchmark, runImpBenchmark } from "./tasks/bench.mjs";
 import { openPage, testPage } from "./tasks/browser.mjs";
 import { build } from "./tasks/build.mjs";
 import { check } from "./tasks/check.mjs";
@@ -25,6 +25,7 @@ const tasks = {
   "bench:chita": afterInstall(runChitaBenchmark),
   browser: afterInstall(openPage),
   "test:browser": afterInstall(testPage),
+  "bench:imp": afterInstall(runImpBenchmark),
   docs: afterInstall(docs),
   pack: afterInstall(pack),
 };

@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { addCompareCommand } from "./commands/compare.ts";
 import { addEvalCommand } from "./commands/eval.ts";
 import { addExplainCommand } from "./commands/explain.ts";
+import { addInitCommand } from "./commands/init.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addPluginsCommand } from "./commands/plugins.ts";
 import { addPruneCommand } from "./commands/prune.ts";
@@ -25,6 +26,7 @@ export const commandNames = [
   "train",
   "compare",
   "sensitivity",
+  "init",
   "inspect",
   "plugins",
   "explain",
@@ -86,6 +88,7 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   addTrainCommand(program, terminal);
   addCompareCommand(program, { terminal, argv });
   addSensitivityCommand(program, { terminal, argv });
+  addInitCommand(program, terminal);
   addInspectCommand(program, terminal);
   addPluginsCommand(program, terminal);
   addExplainCommand(program, terminal);

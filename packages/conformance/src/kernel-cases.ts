@@ -1,25 +1,10 @@
 /** One list of calls for each kernel: every variant, on shapes that fit no tile. */
-import { type Dtype, type Kernels, matrix, type Vec, type WindowShape, windowsShape } from "@secateur/core";
-import type { Operands } from "./kernel-operands.ts";
-
-/** What a call produced, in any order that does not change. */
-export type Outcome = Vec | Uint32Array | number;
-
-/** One call of one kernel. */
-export interface KernelCase {
-  /** The call in words, for messages. */
-  readonly label: string;
-  /** Whether whole numbers make the result exact; else it may differ by rounding. */
-  readonly isExact: boolean;
-  run(kernels: Kernels, make: Operands, dtype: Dtype): readonly Outcome[];
-}
+import { type Kernels, matrix, type WindowShape, windowsShape } from "@secateur/core";
+import { convolutionGradientsCases, convolveBackCases, convolveCases } from "./convolution-cases.ts";
+import { exact, type KernelCase, rounded } from "./kernel-case.ts";
 
 /** The kernels that have cases. */
 export type CheckedKernel = Exclude<keyof Kernels, "name" | "threads" | "alloc" | "free">;
-
-type Run = KernelCase["run"];
-const exact = (label: string, run: Run): KernelCase => ({ label, isExact: true, run });
-const rounded = (label: string, run: Run): KernelCase => ({ label, isExact: false, run });
 
 const triples: readonly (readonly [number, number, number])[] = [
   [1, 1, 1],
@@ -246,6 +231,9 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
       return [images];
     }),
   ),
+  convolve: convolveCases,
+  convolveBack: convolveBackCases,
+  convolutionGradients: convolutionGradientsCases,
   gatherColumns: pairs.map(([rows, cols]) =>
     exact(`${rows} x ${cols}`, (kernels, make) => {
       const columns = cols === 0 ? new Uint32Array(0) : make.indices(9, cols);

@@ -4,6 +4,7 @@ import { formatFraction } from "../text/format.ts";
 import { type Figure, figureAxis, figureOption, paper } from "./figure.ts";
 import { pairFigures } from "./pair-figures.ts";
 import { type ReportRun, takesGradients } from "./report-run.ts";
+import { roundFigures } from "./round-figures.ts";
 
 /** Beyond this many runs there are no figures with a colour a run. */
 const mostRunsByRun = 12;
@@ -22,6 +23,7 @@ export function figures(runs: readonly ReportRun[]): readonly Figure[] {
     ...(isReadable ? [stageObjectivesFigure(runs)] : []),
     ...(single && single.stages.length > 1 ? [stageTimesFigure(single)] : []),
     ...(single ? [] : [runTimesFigure(runs)]),
+    ...(single ? roundFigures(single) : []),
   ];
   return candidates.filter((figure) => figure !== undefined);
 }
