@@ -23,9 +23,9 @@ const tasks = {
   check: afterInstall(check),
   bench: afterInstall(runBenchmarks),
   "bench:chita": afterInstall(runChitaBenchmark),
+  "bench:imp": afterInstall(runImpBenchmark),
   browser: afterInstall(openPage),
   "test:browser": afterInstall(testPage),
-  "bench:imp": afterInstall(runImpBenchmark),
   docs: afterInstall(docs),
   pack: afterInstall(pack),
 };

@@ -25,8 +25,8 @@ export const commandNames = [
   "eval",
   "train",
   "compare",
-  "sensitivity",
   "init",
+  "sensitivity",
   "inspect",
   "plugins",
   "explain",
@@ -87,8 +87,8 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   addEvalCommand(program, terminal);
   addTrainCommand(program, terminal);
   addCompareCommand(program, { terminal, argv });
-  addSensitivityCommand(program, { terminal, argv });
   addInitCommand(program, terminal);
+  addSensitivityCommand(program, { terminal, argv });
   addInspectCommand(program, terminal);
   addPluginsCommand(program, terminal);
   addExplainCommand(program, terminal);

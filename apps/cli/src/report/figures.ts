@@ -22,8 +22,8 @@ export function figures(runs: readonly ReportRun[]): readonly Figure[] {
     ...(single && single.stages.length > 1 ? [stagesFigure(single)] : [lossFigure(runs)]),
     ...(isReadable ? [stageObjectivesFigure(runs)] : []),
     ...(single && single.stages.length > 1 ? [stageTimesFigure(single)] : []),
-    ...(single ? [] : [runTimesFigure(runs)]),
     ...(single ? roundFigures(single) : []),
+    ...(single ? [] : [runTimesFigure(runs)]),
   ];
   return candidates.filter((figure) => figure !== undefined);
 }
