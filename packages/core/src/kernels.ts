@@ -16,10 +16,13 @@ import type { Dtype, Mat, Vec } from "./matrix.ts";
 
 /** out = alpha * op(a) op(b) + beta * out, where op transposes when asked to. */
 export interface GemmSpec {
+  /** [m, k], or [k, m] when transposed */
   readonly a: Mat;
   readonly transposeA?: boolean;
+  /** [k, n], or [n, k] when transposed */
   readonly b: Mat;
   readonly transposeB?: boolean;
+  /** [m, n] */
   readonly out: Mat;
   /** Default 1. */
   readonly alpha?: number;
@@ -29,9 +32,11 @@ export interface GemmSpec {
 
 /** out = alpha * a a' + beta * out, or alpha * a'a + beta * out with `transpose`. Both triangles are written, exactly symmetric. */
 export interface GramSpec {
+  /** [rows, cols] */
   readonly a: Mat;
   /** false (default): out is [rows, rows] = a a'. true: out is [cols, cols] = a'a. */
   readonly transpose?: boolean;
+  /** [rows, rows], or [cols, cols] with `transpose` */
   readonly out: Mat;
   readonly alpha?: number;
   readonly beta?: number;
@@ -39,9 +44,12 @@ export interface GramSpec {
 
 /** out = alpha * a x + beta * out, or alpha * a'x + beta * out with `transpose`. */
 export interface GemvSpec {
+  /** [rows, cols] */
   readonly a: Mat;
   readonly transpose?: boolean;
+  /** [cols], or [rows] with `transpose` */
   readonly x: Vec;
+  /** [rows], or [cols] with `transpose` */
   readonly out: Vec;
   readonly alpha?: number;
   readonly beta?: number;
@@ -68,6 +76,7 @@ export interface CrossEntropySpec {
 
 /** Which window of an image every output position of a convolution or pooling layer looks at. Images are [height, width, channels] (NHWC). */
 export interface WindowShape {
+  /** Number of images. */
   readonly batch: number;
   readonly height: number;
   readonly width: number;

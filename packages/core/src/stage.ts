@@ -59,15 +59,20 @@ const trialExamples = 5000;
 
 /** One stage, reported. */
 export interface StageReport {
+  /** Fraction of the weights that the stage prunes to. */
   readonly sparsity: number;
+  /** Weights that are not zero after it. */
   readonly nonzeros: number;
   /** Q of the stage's own local model. */
   readonly objective: number;
   readonly status: SolveStatus;
   /** Mean training loss (nats) of the examples that gave the gradients, before the stage; absent without gradients. */
   readonly loss?: number;
+  /** Damping added to the curvature, >= 0; absent without gradients, as are the next two. */
   readonly ridge?: number;
+  /** Gradient rows that were taken. */
   readonly examples?: number;
+  /** Training examples averaged into one row. */
   readonly batch?: number;
   readonly gradientMs: number;
   readonly solveMs: number;
