@@ -46,6 +46,9 @@ export {
   checkCholesky,
   checkColumnDots,
   checkColumnSums,
+  checkConvolutionGradients,
+  checkConvolve,
+  checkConvolveBack,
   checkCrossEntropy,
   checkElementwise,
   checkGatherColumns,
@@ -65,6 +68,10 @@ export {
 } from "./kernel-shapes.ts";
 export type {
   AffineColumnsSpec,
+  ConvolutionGradientsSpec,
+  ConvolutionShape,
+  ConvolveBackSpec,
+  ConvolveSpec,
   CrossEntropySpec,
   GemmSpec,
   GemvSpec,
