@@ -77,7 +77,7 @@ export function solverChecks(spec: SolverSpec): readonly Check[] {
 }
 
 /** Solves one problem in a context of its own. */
-export async function solveTiny(
+async function solveTiny(
   solver: Solver,
   { problem, label }: TinyProblem,
   options: RunContextOptions = {},
