@@ -196,8 +196,11 @@ async function createPlugin({ root, outside, tarballs }) {
   const made = join(folder, "secateur-plugin-my-rule");
   await install(root, made, "--save-dev", ...only(tarballs, "@secateur/core", "@secateur/conformance"));
   const output = await read(root, "npm", ["test"], { cwd: made });
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const [passed, failed] = ["pass", "fail"].map((word) => Number(new RegExp(`${word} (\\d+)`).exec(output)?.[1]));
   if (!(passed >= 15 && failed === 0)) throw new Failure(`the new plugin's tests:\n${output}`);
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  // Its types are in comments: they have to fit those that the packages publish.
+  const strict = ["--noEmit", "--allowJs", "--checkJs", "--strict", "--module", "nodenext", "--target", "es2022"];
+  await read(root, "tsc", ["--ignoreConfig", ...strict, "src/index.js"], { cwd: made });
   process.stdout.write(`\n${passed} conformance tests passed, ${seconds} s after npm create in an empty folder\n`);
 }
