@@ -14,6 +14,7 @@ const browserLibraries = [
   "solvers-chita",
   "solvers-obs-cbs",
   "conformance",
+  "imp-scheduler",
 ];
 
 describe("in a browser's bundle", () => {

@@ -130,6 +130,29 @@ export function badRecipe(spec: { path: string; found: string; expected: string 
   );
 }
 
+/** A setting of retraining or allocation that is not allowed. */
+export function badRetrainSetting(spec: { where: string; key: string; found: string; allowed: string }): PruneError {
+  const { where, key, found, allowed } = spec;
+  return new PruneError("ERR_OPTION", `${where}: '${key}': found ${found}, allowed is ${allowed}`);
+}
+
+/** A recipe that gives two different sparsities to reach. */
+export function sparsityTwice(sparsity: number, last: number): PruneError {
+  return badUsage(
+    `the sparsity to reach is ${sparsity} and the last of retrain.sparsities is ${last}; make them equal, or leave one out`,
+  );
+}
+
+/** A checkpoint to rewind to that is of another network. */
+export function rewindMismatch(path: string, cause: unknown): PruneError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new PruneError(
+    "ERR_REWIND",
+    `--rewind: ${path} is no checkpoint of this network: ${reason}; give one that the same training saved earlier`,
+    { cause },
+  );
+}
+
 /** An interrupted run left its state and this run was not told what to do with it. */
 export function stateLeftBehind(path: string): PruneError {
   return new PruneError(

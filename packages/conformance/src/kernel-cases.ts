@@ -1,33 +1,10 @@
 /** One list of calls for each kernel: every variant, on shapes that fit no tile. */
-import {
-  type ConvolutionShape,
-  type Dtype,
-  type Kernels,
-  matrix,
-  type Vec,
-  type WindowShape,
-  windowsShape,
-} from "@secateur/core";
-import type { Operands } from "./kernel-operands.ts";
-
-/** What a call produced, in any order that does not change. */
-export type Outcome = Vec | Uint32Array | number;
-
-/** One call of one kernel. */
-export interface KernelCase {
-  /** The call in words, for messages. */
-  readonly label: string;
-  /** Whether whole numbers make the result exact; else it may differ by rounding. */
-  readonly isExact: boolean;
-  run(kernels: Kernels, make: Operands, dtype: Dtype): readonly Outcome[];
-}
+import { type Kernels, matrix, type WindowShape, windowsShape } from "@secateur/core";
+import { convolutionGradientsCases, convolveBackCases, convolveCases } from "./convolution-cases.ts";
+import { exact, type KernelCase, rounded } from "./kernel-case.ts";
 
 /** The kernels that have cases. */
 export type CheckedKernel = Exclude<keyof Kernels, "name" | "threads" | "alloc" | "free">;
-
-type Run = KernelCase["run"];
-const exact = (label: string, run: Run): KernelCase => ({ label, isExact: true, run });
-const rounded = (label: string, run: Run): KernelCase => ({ label, isExact: false, run });
 
 const triples: readonly (readonly [number, number, number])[] = [
   [1, 1, 1],
@@ -72,35 +49,6 @@ const windows: readonly WindowShape[] = [
   { ...image, channelRange: [1, 4] },
   { ...image, batch: 0 },
 ];
-
-const convolution: ConvolutionShape = { ...image, channels: 4, outputs: 6, groups: 1 };
-const convolutions: readonly ConvolutionShape[] = [
-  convolution,
-  { ...convolution, batch: 3, height: 8, width: 8, channels: 8, outputs: 12 },
-  { ...convolution, padding: 0 },
-  { ...convolution, padding: 2, channels: 3 },
-  { ...convolution, stride: 2 },
-  { ...convolution, kernel: [2, 3], padding: 2, dilation: 2 },
-  { ...convolution, kernel: [1, 1], padding: 0 },
-  { ...convolution, kernel: [1, 1], padding: 0, stride: 2 },
-  { ...convolution, outputs: 4, groups: 4 },
-  { ...convolution, outputs: 8, groups: 4, stride: 2 },
-  { ...convolution, groups: 2 },
-  { ...convolution, height: 2, width: 2, padding: 0 },
-  { ...convolution, batch: 0 },
-];
-
-/** Lengths of what a convolution works on. */
-function convolutionSizes(shape: ConvolutionShape) {
-  const positions = windowsShape(shape).rows;
-  const { batch, height, width, channels, outputs, groups, kernel } = shape;
-  const weights = outputs * (channels / groups) * kernel[0] * kernel[1];
-  return { images: batch * height * width * channels, outputs: positions * outputs, weights };
-}
-
-/** Fast algorithms round in f32, so these are exact for no backend. */
-const overConvolutions = (run: (shape: ConvolutionShape, ...rest: Parameters<Run>) => readonly Outcome[]) =>
-  convolutions.map((shape) => rounded(JSON.stringify(shape), (...call) => run(shape, ...call)));
 
 const gemms = triples.flatMap(([m, k, n]) =>
   bools.flatMap((transposeA) =>
@@ -283,29 +231,9 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
       return [images];
     }),
   ),
-  convolve: overConvolutions((shape, kernels, make) => {
-    const sizes = convolutionSizes(shape);
-    const [images, weights] = [make.whole(sizes.images), make.whole(sizes.weights)];
-    const [plain, sum] = [make.output(sizes.outputs), make.changed(sizes.outputs)];
-    kernels.convolve({ shape, images, weights, out: plain });
-    kernels.convolve({ shape, images, weights, bias: make.whole(shape.outputs), out: sum, beta: 1, relu: true });
-    return [plain, sum];
-  }),
-  convolveBack: overConvolutions((shape, kernels, make) => {
-    const sizes = convolutionSizes(shape);
-    const out = make.output(sizes.images);
-    kernels.convolveBack({ shape, deltas: make.whole(sizes.outputs), weights: make.whole(sizes.weights), out });
-    return [out];
-  }),
-  convolutionGradients: overConvolutions((shape, kernels, make) => {
-    const sizes = convolutionSizes(shape);
-    const [images, deltas] = [make.whole(sizes.images), make.whole(sizes.outputs)];
-    return [1, 2].map((group) => {
-      const out = make.outputMatrix(Math.ceil(shape.batch / group), sizes.weights);
-      kernels.convolutionGradients({ shape, images, deltas, group, out });
-      return out.data;
-    });
-  }),
+  convolve: convolveCases,
+  convolveBack: convolveBackCases,
+  convolutionGradients: convolutionGradientsCases,
   gatherColumns: pairs.map(([rows, cols]) =>
     exact(`${rows} x ${cols}`, (kernels, make) => {
       const columns = cols === 0 ? new Uint32Array(0) : make.indices(9, cols);

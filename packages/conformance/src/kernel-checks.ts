@@ -2,7 +2,8 @@
 import { type Dtype, type Kernels, matrix, referenceKernels } from "@secateur/core";
 import { ensure, ensureClose, ensureSameBytes } from "./assertions.ts";
 import { type Check, type RegisterTest, registerChecks } from "./check.ts";
-import { type CheckedKernel, type KernelCase, kernelCases, type Outcome } from "./kernel-cases.ts";
+import type { KernelCase, Outcome } from "./kernel-case.ts";
+import { type CheckedKernel, kernelCases } from "./kernel-cases.ts";
 import { Operands, type Residence } from "./kernel-operands.ts";
 
 /** A backend. */
