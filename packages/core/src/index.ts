@@ -38,12 +38,17 @@ export {
   unknownName,
 } from "./errors.ts";
 export { countZeros, type FlatParam, layoutParams, readFlat, weightReuse, writeFlat } from "./flat-weights.ts";
+export { blockUnits, channelUnits, groupUnits } from "./group-units.ts";
+export { type KeepOfEverySpec, keepOfEvery } from "./keep-of-every.ts";
 export {
   checkAddRow,
   checkAffineColumns,
   checkCholesky,
   checkColumnDots,
   checkColumnSums,
+  checkConvolutionGradients,
+  checkConvolve,
+  checkConvolveBack,
   checkCrossEntropy,
   checkElementwise,
   checkGatherColumns,
@@ -63,6 +68,10 @@ export {
 } from "./kernel-shapes.ts";
 export type {
   AffineColumnsSpec,
+  ConvolutionGradientsSpec,
+  ConvolutionShape,
+  ConvolveBackSpec,
+  ConvolveSpec,
   CrossEntropySpec,
   GemmSpec,
   GemvSpec,
@@ -90,6 +99,7 @@ export type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
 export {
   defineCurvature,
   definePlugin,
+  defineSaliency,
   defineSelector,
   defineSolver,
   defineUpdater,

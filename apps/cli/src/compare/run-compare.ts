@@ -6,6 +6,7 @@ import { kebab } from "../flags/option-schema.ts";
 import { gradientPlanKeys, type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
 import { findSolver } from "../plugins/find-solver.ts";
+import { notePlugin } from "../plugins/note-plugin.ts";
 import { needsGradients, pruneNetwork } from "../prune/prune-network.ts";
 import { resolveOptions } from "../prune/prune-settings.ts";
 import { absolutePath } from "../run/absolute-path.ts";
@@ -73,6 +74,7 @@ async function compareInSession(spec: {
 }): Promise<{ document: CompareDocument; runs: readonly ComparedRun[] }> {
   const { call, found, sparsities, session } = spec;
   const { flags, terminal } = call;
+  for (const one of found) notePlugin(one, session);
   const path = absolutePath(terminal, call.model);
   const source = mapDataPaths(flags.data!, (file) => absolutePath(terminal, file));
   const solvers = await Promise.all(

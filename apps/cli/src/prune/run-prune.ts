@@ -9,6 +9,7 @@ import { badState, interrupted, keepsNothing, overflowed } from "../errors.ts";
 import { kebab } from "../flags/option-schema.ts";
 import { unreadOptions } from "../flags/solver-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
+import { notePlugin } from "../plugins/note-plugin.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe, RecipeFile } from "../recipe/recipe.ts";
 import { assumedTraining, type CompleteSettings, completeSettings } from "../retrain/complete-settings.ts";
@@ -80,6 +81,7 @@ async function pruneInSession(spec: {
   const { call, settings, outputs, session } = spec;
   const model = await openModel({ path: settings.model, arch: settings.arch, onEvent: session.onEvent });
   noteArchitecture(model, session);
+  notePlugin(settings.found, session);
   assertKeepsSome(model, settings.sparsity);
   const retrain = completeRetrain({ settings, model, terminal: call.terminal, session });
   const draft = portableRecipe(recipeOf({ settings, retrain, model, session }), outputs.recipe);
