@@ -8,6 +8,7 @@ import { addInitCommand } from "./commands/init.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addPluginsCommand } from "./commands/plugins.ts";
 import { addPruneCommand } from "./commands/prune.ts";
+import { addSensitivityCommand } from "./commands/sensitivity.ts";
 import { addSolveCommand } from "./commands/solve.ts";
 import { addTrainCommand } from "./commands/train.ts";
 import { badUsage } from "./errors.ts";
@@ -25,6 +26,7 @@ export const commandNames = [
   "train",
   "compare",
   "init",
+  "sensitivity",
   "inspect",
   "plugins",
   "explain",
@@ -86,6 +88,7 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   addTrainCommand(program, terminal);
   addCompareCommand(program, { terminal, argv });
   addInitCommand(program, terminal);
+  addSensitivityCommand(program, { terminal, argv });
   addInspectCommand(program, terminal);
   addPluginsCommand(program, terminal);
   addExplainCommand(program, terminal);

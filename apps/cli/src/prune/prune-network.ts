@@ -9,6 +9,7 @@ import {
   type PruneResult,
   parseOptions,
   prune,
+  type ResolvedPlan,
   type RunPlan,
   type RunState,
   readFlat,
@@ -36,6 +37,8 @@ export interface PruneJob {
   /** The folder from which curvature plugins are looked for. */
   readonly cwd: string;
   readonly session: Session;
+  /** Stands in for the curvature's estimator, for example to share what several runs need alike; default: itself. */
+  readonly wrapEstimator?: (estimator: CurvatureEstimator) => CurvatureEstimator;
   /** Told which curvature is used, before the work starts. */
   readonly onCurvature?: (found: FoundEntry<CurvatureEntry>) => void;
   readonly onStage?: (state: RunState) => Promise<void>;
@@ -75,7 +78,8 @@ export async function pruneRequest(
   const found = await plannedCurvature(job);
   job.onCurvature?.(found);
   const options = await parseOptions<object>(found.entry.name, found.entry.options, {});
-  const curvature: CurvatureEstimator = found.entry.create(options as never);
+  const made: CurvatureEstimator = found.entry.create(options as never);
+  const curvature = job.wrapEstimator?.(made) ?? made;
   return { request: { ...request, data: train, curvature }, curvature: found };
 }
 
@@ -89,7 +93,14 @@ export async function pruneNetwork(job: PruneJob): Promise<Pick<PruneOutcome, "c
 
 /** The curvature that the plan names: the user's choice before the solver's advice before the default. */
 async function plannedCurvature(job: PruneTask): Promise<FoundEntry<CurvatureEntry>> {
-  const { network, solver, sparsity, plan, train, cwd } = job;
+  return await findCurvature((await plannedRun(job)).curvature, job.cwd);
+}
+
+/** The plan that a run will follow, before anything is done. */
+export async function plannedRun(
+  job: Pick<PruneTask, "network" | "solver" | "sparsity" | "plan" | "train">,
+): Promise<ResolvedPlan> {
+  const { network, solver, sparsity, plan, train } = job;
   const params = layoutParams(network);
   const weights = await readFlat(network, params);
   const initialSparsity = weights.filter((value) => value === 0).length / weights.length;
@@ -100,5 +111,5 @@ async function plannedCurvature(job: PruneTask): Promise<FoundEntry<CurvatureEnt
     examples: train.size,
     weightReuse: weightReuse(params),
   };
-  return await findCurvature(resolvePlan(solver, situation, plan).curvature, cwd);
+  return resolvePlan(solver, situation, plan);
 }
