@@ -38,6 +38,11 @@ export interface PruneRequest extends RunContextOptions {
   readonly params?: readonly string[];
   /** Overrides of the solver's own plan. */
   readonly plan?: RunPlan;
+  /**
+   * Called whenever weights of a stage have been written, before the model is differentiated or judged with them: for what
+   * follows from weights and data, such as the statistics of batch normalisation. The weights that come in are taken as settled.
+   */
+  readonly settle?: (ctx: RunContext) => Promise<void>;
   /** Called after every stage with all that is needed to go on from there. */
   readonly onStage?: (state: RunState) => void | Promise<void>;
   /** Continue from a state of `onStage` of the same run: the result is the same bytes as without the interruption. */
@@ -106,6 +111,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     initialSparsity,
     examples: request.data?.size ?? 0,
     weightReuse: weightReuse(params),
+    hasLayerMoments: model.layerMoments !== undefined,
   };
   const overrides = request.curvature ? { curvature: request.curvature.name, ...request.plan } : request.plan;
   const plan = resolvePlan(request.solver, situation, overrides);
@@ -138,6 +144,8 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     throwIfAborted(ctx.signal);
     ctx.report({ type: "stage:start", ...place });
     await writeFlat(model, params, weights);
+    const stageContext = forkContext(ctx, `stage ${index}`);
+    if (index > 0) await request.settle?.(stageContext);
     const stage = {
       ...request,
       plan,
@@ -147,7 +155,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       sparsity: place.sparsity,
       sinceTarget: index - plan.stages,
     };
-    const { solution, report } = await runStage(stage, forkContext(ctx, `stage ${index}`));
+    const { solution, report } = await runStage(stage, stageContext);
     weights = Float32Array.from(solution.w.data);
     mask = solution.mask;
     reports.push(report);

@@ -3,13 +3,23 @@ import { type Command, Option } from "commander";
 import { wholeParser } from "./number.ts";
 
 /** When running statistics are measured anew. */
-export const reestimateTimes = ["before", "after", "both"] as const;
+export const reestimateTimes = ["never", "before", "after", "both"] as const;
 export type ReestimateTime = (typeof reestimateTimes)[number];
 
 /** --crop-padding and --flip as commander hands them over. */
 export interface AugmentationFlags {
   readonly cropPadding?: number;
   readonly flip?: boolean;
+}
+
+/** --reestimate-batch-norm of the commands that prune. */
+export function addReestimateFlag(command: Command): void {
+  command.addOption(
+    new Option(
+      "--reestimate-batch-norm <when>",
+      "measure the statistics of batch normalisation on the training split: before pruning, after it (and between its stages), both, or never (default: both; of no effect without batch normalisation)",
+    ).choices(reestimateTimes),
+  );
 }
 
 /** --crop-padding, --flip */

@@ -7,6 +7,7 @@ import {
   type PruneResult,
   parseOptions,
   prune,
+  type RunContext,
   type RunPlan,
   type RunState,
   readFlat,
@@ -35,6 +36,8 @@ export interface PruneJob {
   readonly onCurvature?: (found: FoundEntry<CurvatureEntry>) => void;
   readonly onStage?: (state: RunState) => Promise<void>;
   readonly resume?: RunState;
+  /** See core's PruneRequest. */
+  readonly settle?: (ctx: RunContext) => Promise<void>;
 }
 
 /** A pruning run with the evaluations around it. */
@@ -53,12 +56,13 @@ export function needsGradients(solver: Solver): boolean {
 
 /** Prunes a network in place. @throws what core's `prune` throws; ERR_UNKNOWN_NAME for a curvature nobody offers */
 export async function pruneNetwork(job: PruneJob): Promise<Pick<PruneOutcome, "result" | "curvature">> {
-  const { network, solver, sparsity, plan, train, session, onStage, resume } = job;
+  const { network, solver, sparsity, plan, train, session, onStage, resume, settle } = job;
   const { seed, kernels, signal, onEvent } = session;
   const request = {
     ...{ model: network, solver, sparsity, plan, seed, kernels, signal, onEvent },
     ...(onStage ? { onStage } : {}),
     ...(resume ? { resume } : {}),
+    ...(settle ? { settle } : {}),
   };
   if (!needsGradients(solver)) return { result: await prune(request) };
   const found = await plannedCurvature(job);
@@ -80,6 +84,7 @@ async function plannedCurvature(job: PruneJob): Promise<FoundEntry<CurvatureEntr
     initialSparsity,
     examples: train.size,
     weightReuse: weightReuse(params),
+    hasLayerMoments: true,
   };
   return await findCurvature(resolvePlan(solver, situation, plan).curvature, cwd);
 }

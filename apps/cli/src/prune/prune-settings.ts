@@ -8,6 +8,7 @@ import { solverSettings } from "../flags/solver-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import type { BatchNormSettings } from "../run/batch-norm.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
 import type { KernelChoice } from "../run/open-kernels.ts";
 import type { SessionFlags } from "../run/session.ts";
@@ -42,15 +43,10 @@ export interface PruneSettings {
   /** Names of the options and plan settings that this call set, without those of a recipe. */
   readonly given: readonly string[];
   readonly sparsity: number;
-  /** Absent: statistics stay as they are. */
-  readonly batchNorm: BatchNormSettings | undefined;
+  /** What was asked for; see batchNormFor. */
+  readonly batchNorm: Partial<BatchNormSettings>;
   readonly seed: number;
   readonly kernels: KernelChoice;
-}
-
-/** When and how statistics of batch normalisation are measured anew. */
-export interface BatchNormSettings extends AugmentationFlags {
-  readonly when: ReestimateTime;
 }
 
 const defaultSparsity = 0.9;
@@ -100,19 +96,18 @@ export async function pruneSettings(spec: {
     plan: { ...inherited?.plan, ...asked },
     given: [...Object.keys(own.options), ...Object.keys(asked)],
     sparsity,
-    batchNorm: batchNormSettings(flags) ?? recipe?.batchNorm,
+    batchNorm: { ...recipe?.batchNorm, ...batchNormSettings(flags) },
     seed: flags.seed ?? recipe?.seed ?? 0,
     kernels: flags.kernels ?? recipe?.kernels ?? "wasm",
   };
 }
 
-function batchNormSettings({ reestimateBatchNorm, cropPadding, flip }: PruneFlags): BatchNormSettings | undefined {
-  if (reestimateBatchNorm !== undefined) {
-    return { when: reestimateBatchNorm, cropPadding: cropPadding ?? 0, flip: flip === true };
-  }
-  const flag = cropPadding !== undefined ? "--crop-padding" : flip ? "--flip" : undefined;
-  if (flag !== undefined) throw flagWithoutEffect({ flag, reason: "it belongs to --reestimate-batch-norm" });
-  return undefined;
+function batchNormSettings({ reestimateBatchNorm: when, cropPadding, flip }: PruneFlags): Partial<BatchNormSettings> {
+  return {
+    ...(when === undefined ? {} : { when }),
+    ...(cropPadding === undefined ? {} : { cropPadding }),
+    ...(flip === undefined ? {} : { flip }),
+  };
 }
 
 /** Validated options with their defaults. @throws ERR_OPTION */

@@ -10,7 +10,7 @@ import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { reestimate } from "../run/batch-norm.ts";
+import { batchNormFor, remeasuring } from "../run/batch-norm.ts";
 import { dataPaths } from "../run/check-places.ts";
 import { peakMemoryBytes } from "../run/memory.ts";
 import { openData } from "../run/open-data.ts";
@@ -105,11 +105,13 @@ async function measure(spec: {
   });
   const resume = call.flags.resume === true;
   const keeper = await openStageKeeper({ path: outputs.state, run, resume, session });
-  const { batchNorm } = settings;
-  const remeasure = async (): Promise<void> => {
-    if (batchNorm) await reestimate({ network, data, flags: batchNorm, session });
-  };
-  if (batchNorm?.when !== "after") await remeasure();
+  const { before, settle, after } = remeasuring({
+    network,
+    data,
+    settings: batchNormFor(network, settings.batchNorm),
+    session,
+  });
+  await before();
   const dense = await network.evaluate(data.test, session.context());
   const done = await pruneNetwork({
     network,
@@ -122,8 +124,9 @@ async function measure(spec: {
     onCurvature: (curvature) => noteUnread(settings, curvature, session),
     onStage: keeper.onStage,
     ...(keeper.resume ? { resume: keeper.resume } : {}),
+    ...(settle ? { settle } : {}),
   });
-  if (batchNorm?.when !== "before") await remeasure();
+  await after();
   const pruned = await network.evaluate(data.test, session.context());
   const { timing } = done.result;
   // A continued run counts what went before, as its stages do.
@@ -166,7 +169,8 @@ function noteUnread({ found, given }: PruneSettings, curvature: FoundEntry, sess
 /** The recipe as far as it is known before the run: its plan is what was asked for. */
 function recipeOf(spec: { settings: PruneSettings; model: OpenedModel; session: Session }): Recipe {
   const { settings, model, session } = spec;
-  const { normalize, found, sparsity, plan, seed, options, batchNorm } = settings;
+  const { normalize, found, sparsity, plan, seed, options } = settings;
+  const batchNorm = batchNormFor(model.network, settings.batchNorm);
   return {
     recipe: 1,
     model: model.path,
