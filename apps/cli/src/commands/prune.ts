@@ -50,7 +50,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");
   addArchFlag(command);
   addReestimateFlag(command);
-  addAugmentationFlags(command, "for --reestimate-batch-norm");
+  addAugmentationFlags(command, "for --reestimate-batch-norm", "what gives the lower training loss");
   command.optionsGroup("How:");
   addSparsityFlag(command, "default: 0.9");
   command

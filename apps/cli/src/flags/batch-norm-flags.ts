@@ -23,12 +23,12 @@ export function addReestimateFlag(command: Command): void {
 }
 
 /** --crop-padding, --flip */
-export function addAugmentationFlags(command: Command, purpose: string): void {
+export function addAugmentationFlags(command: Command, purpose: string, byDefault = "0"): void {
   command
     .addOption(
       new Option(
         "--crop-padding <pixels>",
-        `${purpose}: black pixels put around an image before a window of its own size is cut out at random (default: 0)`,
+        `${purpose}: black pixels put around an image before a window of its own size is cut out at random (default: ${byDefault})`,
       ).argParser(wholeParser("--crop-padding", 0)),
     )
     .option("--flip", `${purpose}: every other image, at random, is mirrored left to right`);
