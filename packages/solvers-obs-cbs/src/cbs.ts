@@ -5,7 +5,7 @@
 import { type Mask, objective, type Problem, type RunContext, type Selector, type Solver } from "@secateur/core";
 import { type CbsModel, cbsModel, cbsValue } from "./cbs-model.ts";
 import { type CbsFound, type CbsSearchOptions, cbsSearch } from "./cbs-search.ts";
-import { magnitudeStart, partitionStart } from "./cbs-starts.ts";
+import { magnitudeStart, partitionStart, saliencyStart } from "./cbs-starts.ts";
 import { type JointUpdateOptions, jointUpdate } from "./joint-update.ts";
 import { asWeights } from "./kept-mask.ts";
 import { obsSolution } from "./obs-solution.ts";
@@ -14,6 +14,8 @@ import { shrinkingBudgets } from "./shrinking-budgets.ts";
 
 /** Settings of {@link cbsSelector}. */
 export interface CbsOptions extends CbsSearchOptions {
+  /** What the first start keeps: "magnitude", the largest |w| as published, or "saliency", the largest H_jj w_j^2. */
+  readonly start?: "magnitude" | "saliency" | undefined;
   /** Random magnitude partitions to draw beside the magnitude start; default 0. */
   readonly draws?: number | undefined;
   /** How many of the starts of least f are searched from; default 1. */
@@ -28,6 +30,9 @@ export interface CbsSolverOptions extends CbsOptions, JointUpdateOptions {
 
 const needs = { curvature: ["factor"] } as const;
 
+/** How exact conjugate gradients are between two steps. */
+const onTheWay = 1e-2;
+
 interface Selected extends CbsFound {
   readonly starts: number;
 }
@@ -36,7 +41,7 @@ interface Selected extends CbsFound {
 async function select(problem: Problem, options: CbsOptions, ctx: RunContext): Promise<Selected> {
   const model = cbsModel(problem, ctx.kernels);
   const { draws = 0, starts = 1 } = options;
-  const masks = [magnitudeStart(problem)];
+  const masks = [options.start === "saliency" ? saliencyStart(model) : magnitudeStart(problem)];
   for (let draw = 1; draw <= draws; draw++) masks.push(partitionStart(problem, ctx.rng.fork(`partition ${draw}`)));
   let best: CbsFound | undefined;
   const chosen = await leastOf(model, masks, starts);
@@ -98,13 +103,15 @@ export function cbs(options: CbsSolverOptions = {}): Solver {
       let reached = 0;
       let last: Selected | undefined;
       for (const [index, constraint] of budgets.entries()) {
-        last = await select({ ...problem, w: asWeights(problem, w), constraint }, options, ctx);
+        last = await select({ ...problem, w: asWeights(problem, w), constraint }, index < budgets.length - 1 && (options as any).lastOnly ? { ...options, rounds: 0 } : options, ctx);
         totals.rounds += last.trace.length - 1;
         totals.swaps += last.swaps;
         totals.starts += last.starts;
         trace.push(...last.trace.map((value) => reached + value / 2));
-        w = await jointUpdate({ problem, mask: last.mask, blockSize, form }, ctx);
-        if (index < budgets.length - 1) reached = await objective(problem, asWeights(problem, w));
+        const isLast = index === budgets.length - 1;
+        const tolerance = isLast ? {} : { tolerance: onTheWay };
+        w = await jointUpdate({ problem, mask: last.mask, blockSize, form, ...tolerance }, ctx);
+        if (!isLast) reached = await objective(problem, asWeights(problem, w));
       }
       const { mask, trace: values } = last!;
       const combinatorial = { combinatorialStart: values[0]!, combinatorial: lastOf(values) };
