@@ -13,6 +13,7 @@ const browserLibraries = [
   "solvers-magnitude",
   "solvers-chita",
   "solvers-obs-cbs",
+  "imp-scheduler",
 ];
 
 describe("in a browser's bundle", () => {

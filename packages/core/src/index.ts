@@ -37,13 +37,18 @@ export {
   sparsityOutOfRange,
   unknownName,
 } from "./errors.ts";
-export { type FlatParam, layoutParams, readFlat, weightReuse, writeFlat } from "./flat-weights.ts";
+export { countZeros, type FlatParam, layoutParams, readFlat, weightReuse, writeFlat } from "./flat-weights.ts";
+export { blockUnits, channelUnits, groupUnits } from "./group-units.ts";
+export { type KeepOfEverySpec, keepOfEvery } from "./keep-of-every.ts";
 export {
   checkAddRow,
   checkAffineColumns,
   checkCholesky,
   checkColumnDots,
   checkColumnSums,
+  checkConvolutionGradients,
+  checkConvolve,
+  checkConvolveBack,
   checkCrossEntropy,
   checkElementwise,
   checkGatherColumns,
@@ -63,6 +68,10 @@ export {
 } from "./kernel-shapes.ts";
 export type {
   AffineColumnsSpec,
+  ConvolutionGradientsSpec,
+  ConvolutionShape,
+  ConvolveBackSpec,
+  ConvolveSpec,
   CrossEntropySpec,
   GemmSpec,
   GemvSpec,
@@ -90,6 +99,7 @@ export type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
 export {
   defineCurvature,
   definePlugin,
+  defineSaliency,
   defineSelector,
   defineSolver,
   defineUpdater,
@@ -104,6 +114,7 @@ export { type LayerReport, type PruneRequest, type PruneResult, prune, type RunS
 export { type Fault, isPruneError, PruneError } from "./prune-error.ts";
 export { referenceKernels } from "./reference-kernels.ts";
 export { defaultPlan, planSparsities, resolvePlan } from "./resolve-plan.ts";
+export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./retrainer.ts";
 export { createRng, type Rng, sampleIndices } from "./rng.ts";
 export {
   createRunContext,
@@ -115,6 +126,6 @@ export {
   throwIfAborted,
 } from "./run-context.ts";
 export { type ScheduleName, scheduleNames, sparsitySchedule } from "./sparsity-schedule.ts";
-export type { StageReport } from "./stage.ts";
+export type { BudgetRequest, BudgetRule, StageReport } from "./stage.ts";
 export type { Needs, Saliency, Selector, Solver, Updater } from "./strategy.ts";
 export { keptWeights, type Units, weightUnits } from "./units.ts";

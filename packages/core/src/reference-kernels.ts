@@ -31,6 +31,7 @@ import type {
   TriangularSolveSpec,
 } from "./kernels.ts";
 import type { Dtype, Mat, Vec } from "./matrix.ts";
+import { convolutionGradients, convolve, convolveBack } from "./reference-convolution.ts";
 import { gatherWindows, scatterWindows, transposeBlocks } from "./reference-windows.ts";
 
 /**
@@ -64,6 +65,9 @@ export const referenceKernels: Kernels = {
   transposeBlocks,
   gatherWindows,
   scatterWindows,
+  convolve,
+  convolveBack,
+  convolutionGradients,
   gatherColumns,
   largest,
   relu,

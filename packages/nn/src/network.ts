@@ -89,19 +89,32 @@ export function createNetwork(
     },
     gradientRows: (request, ctx) => {
       assertData(spec, request.data);
-      return gradientRows({ spec, weights }, request, ctx);
+      return gradientRows({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
     },
     meanGradient: (request, ctx) => {
       assertData(spec, request.data);
-      return meanGradient({ spec, weights }, request, ctx);
+      return meanGradient({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
     },
     linearize: (request, ctx) => {
       assertData(spec, request.data);
-      return linearize({ spec, weights }, request, ctx);
+      return linearize({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
     },
     evaluate: (data, ctx) => {
       assertData(spec, data);
-      return evaluate({ spec, weights }, data, ctx);
+      return evaluate({ spec, weights }, inDtype(data, dtype), ctx);
+    },
+  };
+}
+
+/** Data for a network in f64: inputs in f32 are widened, batch by batch. A network in f32 takes its data as it is. */
+function inDtype(data: Dataset, dtype: Dtype): Dataset {
+  if (dtype === "f32") return data;
+  const { name, size, inputShape, classes } = data;
+  return {
+    ...{ name, size, inputShape, classes },
+    async batch(indices) {
+      const { inputs, labels } = await data.batch(indices);
+      return { inputs: { ...inputs, data: Float64Array.from(inputs.data) }, labels };
     },
   };
 }

@@ -2,6 +2,7 @@
 import {
   keptCount,
   optionProperties,
+  type PluginEntry,
   planSparsities,
   type ResolvedPlan,
   type RunSituation,
@@ -12,6 +13,7 @@ import { addSparsityFlag } from "../flags/common-flags.ts";
 import { wholeParser } from "../flags/number.ts";
 import { describeOption, kebab, valueLabel } from "../flags/option-schema.ts";
 import { type FoundEntry, findAnyEntry, type SolverEntry } from "../plugins/find-entry.ts";
+import { asSolver, isLiftable } from "../plugins/find-solver.ts";
 import { needsGradients } from "../prune/prune-network.ts";
 import { resolveOptions } from "../prune/prune-settings.ts";
 import type { Terminal } from "../terminal.ts";
@@ -69,13 +71,25 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
 async function explanation(found: FoundEntry, situation: RunSituation): Promise<string> {
   const { entry, packageName, version } = found;
   const parts = [`${entry.name}: ${entry.summary}\n`];
+  if (found.note !== undefined) parts.push(`Note: ${found.note}\n`);
   if (entry.explanation) parts.push(`${wrap(entry.explanation)}\n`);
   if (entry.reference) parts.push(`Reference: ${entry.reference}\n`);
   parts.push(optionsText(found));
-  if (entry.kind === "solver") parts.push(await planText({ ...found, entry }, situation));
+  const use = uses[entry.kind]?.(entry.name);
+  if (use !== undefined) parts.push(`${use}\n`);
+  if (isLiftable(entry)) parts.push(await planText({ ...found, entry: asSolver(entry) }, situation));
   parts.push(`From ${packageName} ${version}.\n`);
   return parts.join("\n");
 }
+
+/** How to run what is only a part of a method. */
+const uses: Partial<Record<PluginEntry["kind"], (name: string) => string>> = {
+  saliency: (name) =>
+    `A saliency: --solver ${name} keeps the highest scores, --selector ${name} with any --updater re-fits them.`,
+  selector: (name) =>
+    `A selector: --solver ${name} keeps its weights as they are, --selector ${name} with any --updater re-fits them.`,
+  updater: (name) => `An updater: --selector magnitude --updater ${name}, or after any other selector.`,
+};
 
 function optionsText({ entry }: FoundEntry): string {
   const rows = Object.entries(optionProperties(entry.options)).map(([key, property]) => [

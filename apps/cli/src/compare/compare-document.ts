@@ -9,6 +9,8 @@ export interface ComparedRun {
   readonly dense: Evaluation;
   readonly pruned: Evaluation;
   readonly result: PruneResult;
+  /** Whether the first stage's gradients were those of an earlier run. */
+  readonly sharesGradients: boolean;
 }
 
 /** One run, as the document shows it. */
@@ -23,6 +25,8 @@ export interface ComparedDocument {
   /** Gradient rows of the last stage, and its ridge, where gradients were taken. */
   readonly examples?: number;
   readonly ridge?: number;
+  /** Present where the first stage's gradients were those that an earlier run had taken: `timing` does not count them. */
+  readonly sharesGradients?: true;
   /** The solver's own numbers of the last stage. */
   readonly stats: Readonly<Record<string, number>>;
   readonly timing: { readonly gradientMs: number; readonly solveMs: number; readonly totalMs: number };
@@ -63,7 +67,7 @@ export function compareDocument(spec: {
     data,
     dense,
     prunable: runs[0]!.result.prunable,
-    runs: runs.map(({ solver, sparsity, pruned, result }) => {
+    runs: runs.map(({ solver, sparsity, pruned, result, sharesGradients }) => {
       const last = result.stages[result.stages.length - 1]!;
       return {
         solver,
@@ -75,6 +79,7 @@ export function compareDocument(spec: {
         stages: result.stages.length,
         ...(last.examples === undefined ? {} : { examples: last.examples }),
         ...(last.ridge === undefined ? {} : { ridge: last.ridge }),
+        ...(sharesGradients ? { sharesGradients } : {}),
         stats: last.stats,
         timing: result.timing,
         plan: result.plan,

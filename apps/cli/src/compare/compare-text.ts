@@ -39,7 +39,7 @@ export function compareText(document: CompareDocument): string {
       String(run.stages),
       run.examples === undefined ? "" : formatCount(run.examples),
       run.ridge === undefined ? "" : formatNumber(run.ridge),
-      formatDuration(run.timing.gradientMs),
+      run.sharesGradients && run.stages === 1 ? "shared" : formatDuration(run.timing.gradientMs),
       formatDuration(run.timing.solveMs),
     ]),
   );

@@ -6,7 +6,8 @@ import { kebab } from "../flags/option-schema.ts";
 import { gradientPlanKeys, type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
 import { findSolver } from "../plugins/find-solver.ts";
-import { needsGradients, pruneNetwork } from "../prune/prune-network.ts";
+import { notePlugin } from "../plugins/note-plugin.ts";
+import { needsGradients, plannedRun, pruneNetwork } from "../prune/prune-network.ts";
 import { resolveOptions } from "../prune/prune-settings.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
@@ -18,6 +19,7 @@ import { versions } from "../run/versions.ts";
 import type { Terminal } from "../terminal.ts";
 import { type CompareDocument, type ComparedRun, compareDocument } from "./compare-document.ts";
 import { compareText } from "./compare-text.ts";
+import { gradientKey, shareGradients, sharingOrder } from "./shared-gradients.ts";
 
 /** The flags of `secateur compare` as commander hands them over. */
 export interface CompareFlags extends SessionFlags, PlanFlags {
@@ -73,6 +75,7 @@ async function compareInSession(spec: {
 }): Promise<{ document: CompareDocument; runs: readonly ComparedRun[] }> {
   const { call, found, sparsities, session } = spec;
   const { flags, terminal } = call;
+  for (const one of found) notePlugin(one, session);
   const path = absolutePath(terminal, call.model);
   const source = mapDataPaths(flags.data!, (file) => absolutePath(terminal, file));
   const solvers = await Promise.all(
@@ -86,22 +89,44 @@ async function compareInSession(spec: {
   const { onEvent } = session;
   const data = await openData({ data: source, normalize: flags.normalize, classes: network.classes, network, onEvent });
   const dense = await first.network.evaluate(data.test, session.context());
+  const jobs = solvers.flatMap(({ one, solver }) => sparsities.map((sparsity) => ({ one, solver, sparsity })));
+  const plans = await Promise.all(
+    jobs.map(async ({ solver, sparsity }) => {
+      const planned = await plannedRun({ network: first.network, solver, sparsity, plan, train: data.train });
+      const stages = planned.stages + planned.targetStages;
+      return { key: needsGradients(solver) ? gradientKey(planned) : undefined, stages };
+    }),
+  );
+  const order = sharingOrder(plans);
+  const shared = shareGradients();
   const runs: ComparedRun[] = [];
   const sources: FoundEntry[] = [...found];
-  for (const { one, solver } of solvers) {
-    for (const sparsity of sparsities) {
+  try {
+    for (const [turn, position] of order.entries()) {
+      const { one, solver, sparsity } = jobs[position]!;
+      const { key = "" } = plans[position]!;
+      // Kept for runs of one stage only: longer ones take many gradients, and need the memory for them.
+      const next = order[turn + 1];
+      const isKept = next !== undefined && plans[next]!.key === key && plans[position]!.stages === 1;
+      let wasShared = (): boolean => false;
       const { network } = await openModel({ path, arch: first.architecture.name, onEvent: () => {} });
       const { result, curvature } = await pruneNetwork({
         ...{ network, solver, sparsity, plan, session },
         train: data.train,
         cwd: terminal.cwd,
+        wrapEstimator: (inner) => {
+          const run = shared.forRun({ key, inner, isKept });
+          wasShared = run.wasShared;
+          return run.estimator;
+        },
       });
       if (curvature) sources.push(curvature);
       const pruned = await network.evaluate(data.test, session.context());
-      runs.push({ solver: one.entry.name, sparsity, dense, pruned, result });
-      if (!flags.json)
-        note(session, runs[runs.length - 1]!, { done: runs.length, total: solvers.length * sparsities.length });
+      runs[position] = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
+      if (!flags.json) note(session, runs[position], { done: turn + 1, total: jobs.length });
     }
+  } finally {
+    shared.release();
   }
   const document = compareDocument({
     model: { path, sha256: first.sha256, arch: first.architecture.name },

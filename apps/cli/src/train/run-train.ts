@@ -7,7 +7,8 @@ import { createNetwork, type Network, train } from "@secateur/nn";
 import { printResult } from "../commands/print-result.ts";
 import { badUsage, flagWithoutEffect, interrupted, missingFlag } from "../errors.ts";
 import type { AugmentationFlags } from "../flags/batch-norm-flags.ts";
-import { learningRateOf, type OptimizerFlags, optimizerOf } from "../flags/training-flags.ts";
+import { learningRateOf, type OptimizerFlags, optimizerOf, peakRates } from "../flags/training-flags.ts";
+import { encodeRecord, type TrainingRecord, trainingKey } from "../retrain/training-record.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { architectureKey, namedArchitecture } from "../run/architectures.ts";
 import { augmentationOf } from "../run/batch-norm.ts";
@@ -133,7 +134,12 @@ export async function runTrain(call: {
       });
       const trainMs = ctx.now() - started;
       const test = await network.evaluate(splits.test, session.context());
-      const bytes = encodeNetwork({ network, path: out, metadata: { ...metadata, [architectureKey]: arch } });
+      const recorded = epochs > 0 ? { [trainingKey]: encodeRecord(recordOf(flags)) } : {};
+      const bytes = encodeNetwork({
+        network,
+        path: out,
+        metadata: { ...metadata, ...recorded, [architectureKey]: arch },
+      });
       await writeFileAtomic(out, bytes, { overwrite });
       await rm(path, { force: true });
       return {
@@ -161,6 +167,21 @@ function explainInterrupt(error: unknown, state: string): unknown {
       ? `the finished epochs are saved in ${state}: repeat the command with --resume to go on from there`
       : "nothing was written",
   );
+}
+
+/** How the network was trained, for whoever retrains it. */
+function recordOf(flags: TrainFlags): TrainingRecord {
+  const { optimizer = "sgd", learningRate, schedule = "one-cycle", momentum } = flags;
+  const { epochs, batchSize, weightDecay } = { ...trainDefaults, ...defined(flags) };
+  return {
+    schedule,
+    learningRate: learningRate ?? peakRates[optimizer],
+    ...{ epochs, batchSize, weightDecay, optimizer },
+    ...(optimizer === "sgd" ? { momentum: momentum ?? trainDefaults.momentum, nesterov: flags.nesterov === true } : {}),
+    labelSmoothing: flags.labelSmoothing ?? 0,
+    cropPadding: flags.cropPadding ?? 0,
+    flip: flags.flip === true,
+  };
 }
 
 const decisive = [

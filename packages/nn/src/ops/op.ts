@@ -95,3 +95,13 @@ export function deposit({ out, alpha, beta }: GradientPlace, gradient: Vec | Flo
   if (beta === 0) for (let i = 0; i < out.length; i++) out[i] = alpha * gradient[i]!;
   else for (let i = 0; i < out.length; i++) out[i] = out[i]! + alpha * gradient[i]!;
 }
+
+/** Writes a gradient [rows, ...], each row times its scale, where it belongs. */
+export function depositRows({ out, alpha, beta }: GradientPlace, gradient: Vec, scales: Float64Array): void {
+  const length = gradient.length / scales.length;
+  for (let r = 0, i = 0; r < scales.length; r++) {
+    const factor = alpha * scales[r]!;
+    if (beta === 0) for (const end = i + length; i < end; i++) out[i] = factor * gradient[i]!;
+    else for (const end = i + length; i < end; i++) out[i] = out[i]! + factor * gradient[i]!;
+  }
+}
