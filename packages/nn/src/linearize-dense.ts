@@ -156,8 +156,7 @@ function overColumns(state: Linearized, columns: Uint32Array): Linearization {
       whole.sumOfSquares(us, full);
       gather(out);
     },
-    columnGram: (us, inside, out) =>
-      writeColumnGram(state, { us, columns: inside.map((s) => columns[s]!), out }),
+    columnGram: (us, inside, out) => writeColumnGram(state, { us, columns: inside.map((s) => columns[s]!), out }),
     restricted: (inside) =>
       overColumns(
         state,

@@ -1,5 +1,5 @@
 /** The combinatorial objective f(P) = w_P' H w_P of a problem, from its gradient rows. */
-import { type FactorView, type Kernels, type Mask, type Problem, type Vec } from "@secateur/core";
+import type { FactorView, Kernels, Mask, Problem, Vec } from "@secateur/core";
 import { denseBlock, hasColumns } from "./dense-block.ts";
 import { needsColumns, onlyOneRow, onlySingleWeights } from "./errors.ts";
 

@@ -24,7 +24,11 @@ export async function denseBlock(view: FactorView, chosen: Uint32Array, kernels:
     kernels.gram({ a: A, transpose: true, out: gram });
     kernels.free(A.data);
   }
-  const H = matrix(c, c, Float64Array.from(gram.data, (value) => view.scale * value));
+  const H = matrix(
+    c,
+    c,
+    Float64Array.from(gram.data, (value) => view.scale * value),
+  );
   kernels.free(gram.data);
   for (let s = 0; s < c; s++) H.data[s * c + s]! += view.damping;
   return H;

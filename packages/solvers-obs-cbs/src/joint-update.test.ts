@@ -82,7 +82,10 @@ describe("the joint OBS update", () => {
     const mask = Uint8Array.from({ length: 9 }, (_, j) => (j < 6 ? 1 : 0));
     for (const posed of [problem, withoutColumns(problem)]) {
       await expect(jointUpdate({ problem: posed, mask }, ctx)).rejects.toThrow(
-        expect.objectContaining({ code: "ERR_SINGULAR", message: expect.stringMatching(/pivot \d.*damping 0\).*ridge/) }),
+        expect.objectContaining({
+          code: "ERR_SINGULAR",
+          message: expect.stringMatching(/pivot \d.*damping 0\).*ridge/),
+        }),
       );
     }
   });
