@@ -30,8 +30,7 @@ const CHUNK_TILES = 256;
 export function isWinograd(shape: ConvolutionShape, size: number, isGradient: boolean): boolean {
   const { kernel, stride, dilation, groups, padding, channels, outputs } = shape;
   const vector = 16 / size;
-  if (kernel[0] !== 3 || kernel[1] !== 3 || stride !== 1 || dilation !== 1 || groups !== 1)
-    return false;
+  if (kernel[0] !== 3 || kernel[1] !== 3 || stride !== 1 || dilation !== 1 || groups !== 1) return false;
   if (padding < 0 || padding > 2) return false;
   // Channels are filled up to whole vectors where that adds a third at most.
   if (outputs % vector !== 0 || 3 * ceilTo(channels, vector) > 4 * channels) return false;
@@ -118,7 +117,9 @@ export function winogradGradients(engine: Engine, spec: ConvolutionGradientsSpec
   const channels = ceilTo(shape.channels, vector);
   const isWide = channels > shape.channels;
   // Gradients of the channels that fill up are zeros, to be left out.
-  const sums = isWide ? matrix(out.rows, outputs * channels * 9, zeros(out.rows * outputs * channels * 9, dtypeOf(out.data))) : out;
+  const sums = isWide
+    ? matrix(out.rows, outputs * channels * 9, zeros(out.rows * outputs * channels * 9, dtypeOf(out.data)))
+    : out;
   const blockTiles = Math.min(128, floorTo(BLOCK_BYTES / (36 * (channels + outputs) * size), 4));
   const bytes =
     headBytes(Math.max(channels, outputs), size) +

@@ -88,9 +88,12 @@ export type {
   GradientBlock,
   GradientRequest,
   GradientRows,
+  LayerMoments,
   Linearization,
   MeanGradient,
   ModelAdapter,
+  Moments,
+  MomentsRequest,
   ParamInfo,
 } from "./model-adapter.ts";
 export { assertNeeds, joinNeeds } from "./needs.ts";

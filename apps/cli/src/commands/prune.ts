@@ -1,6 +1,6 @@
 /** The command line of `secateur prune`: its flags, its help. */
-import { type Command, Option } from "commander";
-import { addAugmentationFlags, reestimateTimes } from "../flags/batch-norm-flags.ts";
+import type { Command } from "commander";
+import { addAugmentationFlags, addReestimateFlag } from "../flags/batch-norm-flags.ts";
 import {
   addArchFlag,
   addDataFlags,
@@ -52,13 +52,12 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   command.optionsGroup("What to prune:");
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");
   addArchFlag(command);
-  command.addOption(
-    new Option(
-      "--reestimate-batch-norm <when>",
-      "measure the statistics of batch normalisation on the training split, before or after pruning (default: never)",
-    ).choices(reestimateTimes),
+  addReestimateFlag(command);
+  addAugmentationFlags(
+    command,
+    "for --reestimate-batch-norm and --retrain",
+    "what gives the lower training loss; 0 with --retrain",
   );
-  addAugmentationFlags(command, "for --reestimate-batch-norm and --retrain");
   command.optionsGroup("How:");
   addSparsityFlag(command, "default: 0.9");
   command

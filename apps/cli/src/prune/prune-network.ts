@@ -10,6 +10,7 @@ import {
   parseOptions,
   prune,
   type ResolvedPlan,
+  type RunContext,
   type RunPlan,
   type RunState,
   readFlat,
@@ -43,6 +44,8 @@ export interface PruneJob {
   readonly onCurvature?: (found: FoundEntry<CurvatureEntry>) => void;
   readonly onStage?: (state: RunState) => Promise<void>;
   readonly resume?: RunState;
+  /** See core's PruneRequest. */
+  readonly settle?: (ctx: RunContext) => Promise<void>;
 }
 
 /** A job but for how its state is kept. */
@@ -68,11 +71,12 @@ export function needsGradients(solver: Solver): boolean {
 export async function pruneRequest(
   job: PruneTask,
 ): Promise<{ request: Omit<PruneRequest, "onStage" | "resume"> } & Pick<PruneOutcome, "curvature">> {
-  const { network, solver, sparsity, plan, train, session, budget } = job;
+  const { network, solver, sparsity, plan, train, session, budget, settle } = job;
   const { seed, kernels, signal, onEvent } = session;
   const request = {
     ...{ model: network, solver, sparsity, plan, seed, kernels, signal, onEvent },
     ...(budget ? { budget } : {}),
+    ...(settle ? { settle } : {}),
   };
   if (!needsGradients(solver)) return { request };
   const found = await plannedCurvature(job);
@@ -110,6 +114,7 @@ export async function plannedRun(
     initialSparsity,
     examples: train.size,
     weightReuse: weightReuse(params),
+    hasLayerMoments: true,
   };
   return resolvePlan(solver, situation, plan);
 }

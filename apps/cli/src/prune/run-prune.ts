@@ -4,6 +4,7 @@ import { rm } from "node:fs/promises";
 import { type Dataset, isPruneError, keptCount } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { allocation } from "@secateur/imp-scheduler";
+import type { Network } from "@secateur/nn";
 import { printResult } from "../commands/print-result.ts";
 import { badState, interrupted, keepsNothing, overflowed } from "../errors.ts";
 import { kebab } from "../flags/option-schema.ts";
@@ -17,7 +18,7 @@ import { openPhaseKeeper } from "../retrain/phase-keeper.ts";
 import { retrainNetwork } from "../retrain/retrain-network.ts";
 import { readRecord } from "../retrain/training-record.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { reestimate } from "../run/batch-norm.ts";
+import { type BatchNormSettings, batchNormFor, type Remeasure, remeasuring } from "../run/batch-norm.ts";
 import { dataPaths } from "../run/check-places.ts";
 import { peakMemoryBytes } from "../run/memory.ts";
 import { openData } from "../run/open-data.ts";
@@ -117,16 +118,18 @@ async function measure(spec: {
     network: network.spec,
     onEvent: session.onEvent,
   });
-  const { batchNorm } = settings;
-  const remeasure = async (): Promise<void> => {
-    if (batchNorm) await reestimate({ network, data, flags: batchNorm, session });
-  };
-  if (batchNorm?.when !== "after") await remeasure();
+  const { before, settle, after } = remeasuring({
+    network,
+    data,
+    settings: batchNormOf(settings, network),
+    session,
+  });
+  await before();
   const dense = await network.evaluate(data.test, session.context());
   const done = spec.retrain
     ? await retrainKept({ ...spec, retrain: spec.retrain }, data)
-    : await pruneKept(spec, data.train);
-  if (batchNorm?.when !== "before") await remeasure();
+    : await pruneKept(spec, { train: data.train, settle });
+  await after();
   const pruned = await network.evaluate(data.test, session.context());
   return { dense, pruned, ...done };
 }
@@ -144,15 +147,29 @@ function jobOf({ call, settings, session, model }: MeasureSpec): Omit<PruneTask,
 }
 
 /** Prunes with the state kept between stages. */
-async function pruneKept(spec: MeasureSpec, train: Dataset): Promise<Omit<PruneOutcome, "dense" | "pruned">> {
+async function pruneKept(
+  spec: MeasureSpec,
+  { train, settle }: { train: Dataset; settle: Remeasure["settle"] },
+): Promise<Omit<PruneOutcome, "dense" | "pruned">> {
   const { call, outputs, session, run } = spec;
   const keeper = await openStageKeeper({ path: outputs.state, run, resume: call.flags.resume === true, session });
   const { onStage, resume } = keeper;
-  const done = await pruneNetwork({ ...jobOf(spec), train, onStage, ...(resume ? { resume } : {}) });
+  const done = await pruneNetwork({
+    ...jobOf(spec),
+    train,
+    onStage,
+    ...(resume ? { resume } : {}),
+    ...(settle ? { settle } : {}),
+  });
   const { timing } = done.result;
   // A continued run counts what went before, as its stages do.
   const result = { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } };
   return { ...done, result };
+}
+
+/** What is done about batch normalisation: with retraining nothing unless asked for, because training measures statistics. */
+function batchNormOf({ retrain, batchNorm }: PruneSettings, network: Network): BatchNormSettings | undefined {
+  return retrain && batchNorm.when === undefined ? undefined : batchNormFor(network, batchNorm);
 }
 
 /** Prunes and retrains with the state kept between stages and epochs. */
@@ -232,7 +249,8 @@ function recipeOf(spec: {
   session: Session;
 }): Recipe {
   const { settings, retrain, model, session } = spec;
-  const { normalize, found, sparsity, plan, seed, options, batchNorm, allocation: spread } = settings;
+  const { normalize, found, sparsity, plan, seed, options, allocation: spread } = settings;
+  const batchNorm = batchNormOf(settings, model.network);
   return {
     recipe: 1,
     model: model.path,

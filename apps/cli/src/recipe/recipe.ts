@@ -1,7 +1,7 @@
 /** The resolved recipe of a run: everything that decided its result, as data, so that it can be repeated. */
 import type { RunPlan } from "@secateur/core";
-import type { BatchNormSettings } from "../prune/prune-settings.ts";
 import type { AllocationSettings, RetrainSettings } from "../retrain/retrain-settings.ts";
+import type { BatchNormSettings } from "../run/batch-norm.ts";
 import type { KernelChoice } from "../run/open-kernels.ts";
 
 /** A recipe as it stands in a file. Paths in it are relative to the file's folder, with forward slashes. */
@@ -24,7 +24,7 @@ export interface Recipe {
   readonly retrain?: RetrainSettings;
   /** How the kept weights were spread over layers; absent: anywhere. */
   readonly allocation?: AllocationSettings;
-  /** When statistics of batch normalisation were measured anew, and on which images; absent: never. */
+  /** When statistics of batch normalisation were measured anew, and on which images; absent without batch normalisation. */
   readonly batchNorm?: BatchNormSettings;
   readonly seed: number;
   readonly kernels: KernelChoice;
