@@ -98,7 +98,11 @@ function gapsOf(node: Node, { packageName, root }: { packageName: string; root: 
     if (isNumber(type) && own === "" && !unitInName.test(name) && !mentions(text, name)) gaps.push(gap("number", name));
   }
   // What core makes of the parts of a method is no method of its own.
-  if (packageName !== "@secateur/core" && makesMethod(node) && !source.test(`${text} ${first ? headOf(join(root, first.fileName)) : ""}`)) {
+  if (
+    packageName !== "@secateur/core" &&
+    makesMethod(node) &&
+    !source.test(`${text} ${first ? headOf(join(root, first.fileName)) : ""}`)
+  ) {
     gaps.push(gap("source"));
   }
   return gaps;

@@ -125,7 +125,7 @@ describe("commands in the pages", () => {
   const lines = of("sh", "bash", "shell").flatMap(({ place, code }) =>
     code
       .replace(/\\\n\s*/g, "")
-      .split("\n")
+      .split(/\n|&&/)
       .map((line) => ({ place, line: line.replace(/(^|\s)#.*$/, "").trim() })),
   );
   const scripts = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: Record<string, string> };

@@ -72,7 +72,7 @@ export function notFinite(spec: {
   );
 }
 
-/** A label that is not below the number of classes. */
+/** A label, of the example at `index`, that is not below the number of classes. */
 export function labelOutOfRange(spec: { where: string; index: number; label: number; classes: number }): PruneError {
   return new PruneError(
     "ERR_LABEL_RANGE",

@@ -62,7 +62,7 @@ export async function writeFlat(model: ModelAdapter, params: readonly FlatParam[
   }
 }
 
-/** Number of entries that are exactly zero. */
+/** Number of entries of a vector [n] that are exactly zero. */
 export function countZeros(values: Vec): number {
   let zeros = 0;
   for (let i = 0; i < values.length; i++) if (values[i] === 0) zeros++;

@@ -78,7 +78,9 @@ export interface CrossEntropySpec {
 export interface WindowShape {
   /** Number of images. */
   readonly batch: number;
+  /** Pixels down an image. */
   readonly height: number;
+  /** Pixels across an image. */
   readonly width: number;
   readonly channels: number;
   /** Taps down and across, >= 1. */
@@ -114,6 +116,7 @@ export interface ConvolveSpec {
   readonly shape: ConvolutionShape;
   /** [batch, height, width, channels] */
   readonly images: Vec;
+  /** [outputs, channels / groups, taps down, taps across] */
   readonly weights: Vec;
   /** [outputs] */
   readonly bias?: Vec;
@@ -129,6 +132,7 @@ export interface ConvolveBackSpec {
   readonly shape: ConvolutionShape;
   /** [batch, outHeight, outWidth, outputs] */
   readonly deltas: Vec;
+  /** [outputs, channels / groups, taps down, taps across] */
   readonly weights: Vec;
   /** [batch, height, width, channels], overwritten */
   readonly out: Vec;
@@ -137,7 +141,9 @@ export interface ConvolveBackSpec {
 /** Row s of out = dL/dweights of images [s group, (s + 1) group), summed over them. */
 export interface ConvolutionGradientsSpec {
   readonly shape: ConvolutionShape;
+  /** [batch, height, width, channels] */
   readonly images: Vec;
+  /** [batch, outHeight, outWidth, outputs] */
   readonly deltas: Vec;
   /** Images a row, >= 1; the last row may have fewer. */
   readonly group: number;

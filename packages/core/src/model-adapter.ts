@@ -106,7 +106,7 @@ export interface MomentsRequest extends Omit<GradientRequest, "batch"> {
   /** Whether the gradient of the mean loss is wanted too. */
   readonly gradient: boolean;
   /**
-   * Class probabilities at that temperature to be met, by example of `data`: the loss is then temperature^2 times the
+   * Class probabilities [data.size, classes] at that temperature to be met, by example of `data`: the loss is then temperature^2 times the
    * divergence from them to p, instead of the cross-entropy with the labels.
    */
   readonly targets?: Mat;

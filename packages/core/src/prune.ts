@@ -59,7 +59,7 @@ export interface RunState {
   readonly stage: number;
   /** Flat prunable weights after that stage. */
   readonly weights: Float32Array;
-  /** Their mask, as long as the weights: a kept weight may happen to be zero. */
+  /** Their mask [p]: a kept weight may happen to be zero. */
   readonly mask: Mask;
   /** Identifies the run: sizes, plan, seed, kernels. */
   readonly fingerprint: string;

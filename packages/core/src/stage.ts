@@ -19,12 +19,13 @@ import { weightUnits } from "./units.ts";
 
 /** What a rule for the budget may look at. */
 export interface BudgetRequest {
+  /** Fraction of the weights to remove at this stage, in [0, 1). */
   readonly sparsity: number;
   /** The prunable parameters and their places in the flat vectors. */
   readonly params: readonly FlatParam[];
   /** Flat weights before the stage. */
   readonly weights: Float32Array;
-  /** What may be kept: everything, or without regrowth what is kept so far. */
+  /** What may be kept [p]: everything, or without regrowth what is kept so far. */
   readonly eligible: Mask | undefined;
 }
 
