@@ -4,6 +4,7 @@ import { addAugmentationFlags, reestimateTimes } from "../flags/batch-norm-flags
 import {
   addArchFlag,
   addDataFlags,
+  addKeepDenseFlag,
   addMessageFlags,
   addRunFlags,
   addSparsityFlag,
@@ -58,6 +59,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   addAugmentationFlags(command, "for --reestimate-batch-norm");
   command.optionsGroup("How:");
   addSparsityFlag(command, "default: 0.9");
+  addKeepDenseFlag(command);
   command
     .option("--solver <name>", "which method; secateur plugins lists them (default: chita)")
     .option("--selector <name>", "instead of --solver: the method that chooses which weights are kept")

@@ -1,7 +1,8 @@
 /** One run of `secateur compare`: every method at every sparsity, each from the checkpoint as it is. */
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
+import { chooseDense } from "@secateur/nn";
 import { printResult } from "../commands/print-result.ts";
-import { badUsage, missingFlag } from "../errors.ts";
+import { badUsage, keepsAll, missingFlag } from "../errors.ts";
 import { kebab } from "../flags/option-schema.ts";
 import { gradientPlanKeys, type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
@@ -26,6 +27,7 @@ export interface CompareFlags extends SessionFlags, PlanFlags {
   readonly normalize?: string;
   readonly solvers?: readonly string[];
   readonly sparsities?: readonly number[];
+  readonly keepDense?: readonly string[];
   readonly report?: string;
   readonly force?: boolean;
 }
@@ -83,6 +85,8 @@ async function compareInSession(spec: {
   const open = () => openModel({ path, arch: flags.arch, onEvent: session.onEvent });
   const first = await open();
   const { spec: network } = first.network;
+  const { pruned: params, dense: keptDense } = chooseDense(network, flags.keepDense ?? []);
+  if (params.length === 0) throw keepsAll(path);
   const { onEvent } = session;
   const data = await openData({ data: source, normalize: flags.normalize, classes: network.classes, network, onEvent });
   const dense = await first.network.evaluate(data.test, session.context());
@@ -92,7 +96,7 @@ async function compareInSession(spec: {
     for (const sparsity of sparsities) {
       const { network } = await openModel({ path, arch: first.architecture.name, onEvent: () => {} });
       const { result, curvature } = await pruneNetwork({
-        ...{ network, solver, sparsity, plan, session },
+        ...{ network, solver, sparsity, plan, params, session },
         train: data.train,
         cwd: terminal.cwd,
       });
@@ -107,6 +111,7 @@ async function compareInSession(spec: {
     model: { path, sha256: first.sha256, arch: first.architecture.name },
     data: source,
     dense,
+    keptDense,
     runs,
     seed: session.seed,
     backend: session.kernels.name,

@@ -24,6 +24,8 @@ export interface PruneJob {
   readonly network: Network;
   readonly solver: Solver;
   readonly sparsity: number;
+  /** Names of the weights to prune; absent: all. */
+  readonly params?: readonly string[];
   /** What the user fixed of the plan. */
   readonly plan: RunPlan;
   /** The training split, where gradients are taken if the solver needs any. */
@@ -57,6 +59,7 @@ export async function pruneNetwork(job: PruneJob): Promise<Pick<PruneOutcome, "r
   const { seed, kernels, signal, onEvent } = session;
   const request = {
     ...{ model: network, solver, sparsity, plan, seed, kernels, signal, onEvent },
+    ...(job.params ? { params: job.params } : {}),
     ...(onStage ? { onStage } : {}),
     ...(resume ? { resume } : {}),
   };
@@ -71,7 +74,7 @@ export async function pruneNetwork(job: PruneJob): Promise<Pick<PruneOutcome, "r
 /** The curvature that the plan names: the user's choice before the solver's advice before the default. */
 async function plannedCurvature(job: PruneJob): Promise<FoundEntry<CurvatureEntry>> {
   const { network, solver, sparsity, plan, train, cwd } = job;
-  const params = layoutParams(network);
+  const params = layoutParams(network, job.params);
   const weights = await readFlat(network, params);
   const initialSparsity = weights.filter((value) => value === 0).length / weights.length;
   const situation = {

@@ -22,6 +22,7 @@ export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, Augmen
   readonly data?: string;
   readonly normalize?: string;
   readonly sparsity?: number;
+  readonly keepDense?: readonly string[];
   readonly option?: readonly string[];
   readonly recipe?: string;
 }
@@ -42,6 +43,8 @@ export interface PruneSettings {
   /** Names of the options and plan settings that this call set, without those of a recipe. */
   readonly given: readonly string[];
   readonly sparsity: number;
+  /** Words of --keep-dense. */
+  readonly keepDense: readonly string[];
   /** Absent: statistics stay as they are. */
   readonly batchNorm: BatchNormSettings | undefined;
   readonly seed: number;
@@ -100,6 +103,7 @@ export async function pruneSettings(spec: {
     plan: { ...inherited?.plan, ...asked },
     given: [...Object.keys(own.options), ...Object.keys(asked)],
     sparsity,
+    keepDense: flags.keepDense ?? recipe?.keepDense ?? [],
     batchNorm: batchNormSettings(flags) ?? recipe?.batchNorm,
     seed: flags.seed ?? recipe?.seed ?? 0,
     kernels: flags.kernels ?? recipe?.kernels ?? "wasm",

@@ -2,8 +2,9 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { isPruneError, keptCount } from "@secateur/core";
+import { chooseDense } from "@secateur/nn";
 import { printResult } from "../commands/print-result.ts";
-import { badState, interrupted, keepsNothing, overflowed } from "../errors.ts";
+import { badState, interrupted, keepsAll, keepsNothing, overflowed } from "../errors.ts";
 import { kebab } from "../flags/option-schema.ts";
 import { unreadOptions } from "../flags/solver-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
@@ -71,14 +72,21 @@ async function pruneInSession(spec: {
   const { call, settings, outputs, session } = spec;
   const model = await openModel({ path: settings.model, arch: settings.arch, onEvent: session.onEvent });
   noteArchitecture(model, session);
-  assertKeepsSome(model, settings.sparsity);
+  const { pruned, dense } = chooseDense(model.network.spec, settings.keepDense);
+  assertKeepsSome(model, pruned, settings.sparsity);
   const draft = portableRecipe(recipeOf({ settings, model, session }), outputs.recipe);
-  const outcome = await measure({ call, settings, outputs, session, model, run: runIdentity(draft) });
+  const outcome = await measure({ call, settings, outputs, session, model, params: pruned, run: runIdentity(draft) });
   assertFiniteOutcome(outcome, model, settings.found.entry.name);
   const { result, curvature } = outcome;
   const sources = curvature ? [settings.found, curvature] : [settings.found];
   const recipe: Recipe = { ...draft, plan: result.plan, versions: versions(sources) };
-  const document = pruneDocument({ outcome, recipe, out: outputs.out, peakMemoryBytes: peakMemoryBytes() });
+  const document = pruneDocument({
+    outcome,
+    recipe,
+    keptDense: dense,
+    out: outputs.out,
+    peakMemoryBytes: peakMemoryBytes(),
+  });
   await saveResults({ document, outcome, model, outputs, argv: call.argv });
   return document;
 }
@@ -90,9 +98,10 @@ async function measure(spec: {
   outputs: PruneOutputs;
   session: Session;
   model: OpenedModel;
+  params: readonly string[];
   run: string;
 }): Promise<PruneOutcome> {
-  const { call, settings, outputs, session, model, run } = spec;
+  const { call, settings, outputs, session, model, params, run } = spec;
   const { network } = model;
   const { solver, sparsity, plan } = settings;
   const { data: source, normalize } = settings;
@@ -116,6 +125,7 @@ async function measure(spec: {
     solver,
     sparsity,
     plan,
+    params,
     train: data.train,
     cwd: call.terminal.cwd,
     session,
@@ -132,8 +142,9 @@ async function measure(spec: {
 }
 
 /** Nothing would be left of the network. */
-function assertKeepsSome({ path, network }: OpenedModel, sparsity: number): void {
-  const prunable = network.params().filter((param) => param.prunable);
+function assertKeepsSome({ path, network }: OpenedModel, params: readonly string[], sparsity: number): void {
+  if (params.length === 0) throw keepsAll(path);
+  const prunable = network.params().filter(({ name }) => params.includes(name));
   const size = prunable.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
   if (size > 0 && keptCount(size, sparsity) === 0) throw keepsNothing({ where: path, sparsity, size });
 }
@@ -166,7 +177,7 @@ function noteUnread({ found, given }: PruneSettings, curvature: FoundEntry, sess
 /** The recipe as far as it is known before the run: its plan is what was asked for. */
 function recipeOf(spec: { settings: PruneSettings; model: OpenedModel; session: Session }): Recipe {
   const { settings, model, session } = spec;
-  const { normalize, found, sparsity, plan, seed, options, batchNorm } = settings;
+  const { normalize, found, sparsity, keepDense, plan, seed, options, batchNorm } = settings;
   return {
     recipe: 1,
     model: model.path,
@@ -177,6 +188,7 @@ function recipeOf(spec: { settings: PruneSettings; model: OpenedModel; session: 
     solver: found.entry.name,
     options,
     sparsity,
+    ...(keepDense.length === 0 ? {} : { keepDense }),
     plan,
     ...(batchNorm === undefined ? {} : { batchNorm }),
     seed,
@@ -187,8 +199,18 @@ function recipeOf(spec: { settings: PruneSettings; model: OpenedModel; session: 
 }
 
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
-function runIdentity({ modelSha256, arch, data, normalize, solver, options, sparsity, batchNorm }: Recipe): string {
-  return JSON.stringify({ modelSha256, arch, data, normalize, solver, options, sparsity, batchNorm });
+function runIdentity({
+  modelSha256,
+  arch,
+  data,
+  normalize,
+  solver,
+  options,
+  sparsity,
+  keepDense,
+  batchNorm,
+}: Recipe): string {
+  return JSON.stringify({ modelSha256, arch, data, normalize, solver, options, sparsity, keepDense, batchNorm });
 }
 
 function written({ out, recipe, report }: PruneOutputs): string {

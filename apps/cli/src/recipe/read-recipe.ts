@@ -7,7 +7,7 @@ import { mapDataPaths } from "../run/data-spec.ts";
 import { kernelChoices } from "../run/open-kernels.ts";
 import type { Recipe } from "./recipe.ts";
 
-type FieldType = "string" | "number" | "object";
+type FieldType = "string" | "number" | "object" | "a list";
 
 const fields: { readonly [K in keyof Recipe]-?: { readonly type: FieldType; readonly optional?: boolean } } = {
   recipe: { type: "number" },
@@ -19,6 +19,7 @@ const fields: { readonly [K in keyof Recipe]-?: { readonly type: FieldType; read
   solver: { type: "string" },
   options: { type: "object" },
   sparsity: { type: "number" },
+  keepDense: { type: "a list", optional: true },
   plan: { type: "object" },
   batchNorm: { type: "object", optional: true },
   seed: { type: "number" },
@@ -48,6 +49,9 @@ export async function readRecipe(path: string): Promise<Recipe> {
     throw unknownName({ where: path, what: "kernels", found: String(json["kernels"]), known: kernelChoices });
   }
   const recipe = json as unknown as Recipe;
+  if (recipe.keepDense?.some((word) => typeof word !== "string")) {
+    throw badRecipe({ path, found: "something else than text in 'keepDense'", expected: "names of layers" });
+  }
   if (recipe.recipe !== 1) {
     throw badRecipe({ path, found: `a recipe of version ${recipe.recipe}`, expected: "version 1" });
   }

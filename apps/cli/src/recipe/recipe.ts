@@ -17,6 +17,8 @@ export interface Recipe {
   /** Options of the solver, defaults filled in. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly sparsity: number;
+  /** Weights left as they were: first, last, or names; absent: none. */
+  readonly keepDense?: readonly string[];
   /** The plan in force, defaults filled in. */
   readonly plan: RunPlan;
   /** When statistics of batch normalisation were measured anew, and on which images; absent: never. */
