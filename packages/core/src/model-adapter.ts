@@ -82,6 +82,12 @@ export interface Linearization {
   backward(u: Mat, out: Vec): void;
   /** out [p] = sum over the given u and over the examples i of the squares of J_i'u_i; every u [examples, classes] is overwritten */
   sumOfSquares(us: Iterable<Mat>, out: Vec): void;
+  /**
+   * out [c, c] = sum over the given u and over the examples i of g g', g = (J_i'u_i)[columns] (flat indices, ascending); every
+   * u [examples, classes] is overwritten. examples * c^2 / 2 multiply-adds for each u. Absent where single columns of J
+   * cost as much as all of them.
+   */
+  columnGram?(us: Iterable<Mat>, columns: Uint32Array, out: Mat): void;
   /** What one `forward` costs, in multiply-adds. */
   readonly cost: number;
   /** The same over some of the weights only (flat indices, ascending), cheaper where they leave inputs unused. */
