@@ -1,8 +1,11 @@
 /** Recipes written by hand, and those of `secateur init`. */
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdirSync } from "node:fs";
+import { copyFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { PruneDocument } from "./prune/prune-document.ts";
+import { readRecipe } from "./recipe/read-recipe.ts";
 import { recipeKinds } from "./retrain/recipe-template.ts";
 import { call, refused, smallTask } from "./testing.test-support.ts";
 
@@ -47,6 +50,46 @@ describe("secateur init", () => {
     await call(["init"], { cwd: folder });
     expect(await refused(["init"], folder)).toMatch(/--force/);
     expect(await refused(["init", "recipe.yaml"], folder)).toMatch(/\.jsonc or \.json/);
+  });
+});
+
+const examples = fileURLToPath(new URL("../../../docs/recipes/", import.meta.url));
+
+describe("the recipes of the documentation", () => {
+  for (const name of readdirSync(examples)) {
+    test(`${name} is read as it stands`, async () => {
+      const recipe = await readRecipe(join(examples, name));
+      expect(recipe.retrain).toBeDefined();
+      expect(recipe.model).toBe(
+        join(examples, name.startsWith("resnet20") ? "resnet20.safetensors" : "mlpnet.safetensors"),
+      );
+    });
+  }
+
+  test("the one with weight rewinding runs its eleven rounds", async () => {
+    const { folder, data } = await smallTask();
+    const out = join(folder, "mlpnet.safetensors");
+    const train = [
+      "train",
+      "--arch",
+      "mlp:6-5-3:nobias",
+      "--data",
+      data,
+      "--epochs",
+      "5",
+      "--keep-epochs",
+      "1",
+      "--out",
+      out,
+    ];
+    expect((await call([...train, "--quiet"])).code).toBe(0);
+    const recipe = join(folder, "ticket.recipe.jsonc");
+    await copyFile(join(examples, "lottery-ticket.recipe.jsonc"), recipe);
+    const { code, stdout, stderr } = await call(["prune", "--recipe", recipe, "--data", data, "--json", "--quiet"]);
+    expect(stderr).toBe("");
+    expect(code).toBe(0);
+    const { rounds } = JSON.parse(stdout) as PruneDocument;
+    expect(rounds!.map(({ training }) => training.length)).toEqual(Array.from({ length: 11 }, () => 4));
   });
 });
 

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readCheckpoint } from "@secateur/formats";
 import { describe, expect, test } from "vitest";
@@ -106,7 +106,31 @@ describe("prune --retrain", () => {
   test("rewinds kept weights to an earlier checkpoint, and refuses one of another network", async () => {
     const task = await smallTask();
     const earlier = join(task.folder, "earlier.safetensors");
-    await call(["train", task.model, "--data", task.data, "--epochs", "1", "--out", earlier, "--quiet"]);
+    const dense = join(task.folder, "dense.safetensors");
+    const kept = ["--epochs", "3", "--keep-epochs", "0,1", "--out", dense, "--quiet"];
+    expect((await call(["train", task.model, "--data", task.data, ...kept])).code).toBe(0);
+    // Epoch 0 is the start: the model itself.
+    const [start, first] = await Promise.all(
+      [0, 1].map((n) => readCheckpoint(join(task.folder, `dense.epoch-${n}.safetensors`))),
+    );
+    expect(start!.tensors).toEqual((await readCheckpoint(task.model)).tensors);
+    expect(first!.tensors).not.toEqual(start!.tensors);
+    await rename(join(task.folder, "dense.epoch-1.safetensors"), earlier);
+    expect(
+      await refused([
+        "train",
+        task.model,
+        "--data",
+        task.data,
+        "--epochs",
+        "1",
+        "--keep-epochs",
+        "2",
+        "--out",
+        dense,
+        "--force",
+      ]),
+    ).toMatch(/no epoch 2 of 1/);
     const document = await toJson(args(task, ...llr, "--rewind", earlier));
     expect(document.nonzeros).toBe(9);
     expect(document.recipe.retrain!.rewind).toBe("earlier.safetensors");
@@ -262,4 +286,19 @@ describe("bad settings of retraining are refused before anything runs:", () => {
       expect(await readdir(task.folder)).toEqual(before);
     });
   }
+});
+
+describe("explain", () => {
+  test("shows every schedule's phases with their rates", async () => {
+    for (const name of retrainNames) {
+      const { code, stdout } = await call(["explain", name, "--sparsity", "0.98", "--train-examples", "640"]);
+      expect(code).toBe(0);
+      expect(stdout).toMatch(/phase +sparsity +epochs +first rate +highest +last/);
+      expect(stdout).toMatch(/98 % /);
+    }
+    const three = await call(["explain", "llr", "--phases", "3", "--retrain-epochs", "7", "--train-examples", "640"]);
+    expect(three.stdout).toMatch(/^ +1 +53.584 % +2 +0 +0.1 /m); // 1 - 0.1^(1/3)
+    expect(three.stdout).toMatch(/^ +3 +90 % +3 /m);
+    expect(await refused(["explain", "chita", "--phases", "3"])).toMatch(/--phases would change nothing/);
+  });
 });

@@ -24,7 +24,7 @@ test("a masked step moves kept weights exactly as a step followed by the mask wo
     { kind: "adamw" },
     { kind: "adam" },
   ] as const satisfies readonly OptimizerSpec[]) {
-    const start = Float32Array.from({ length: 30 }, (_, j) => half[j]! * (j - 10));
+    const start = Float32Array.from({ length: 30 }, (_, j) => (half[j] === 1 ? j - 10 : 0));
     const mats = [start.slice(), start.slice()].map((values) => matrix(5, 6, values));
     const moments = mats.map((w) => createMoments(spec, new Map([["w", w]]), ["w"]));
     for (let step = 0; step < 50; step++) {

@@ -62,12 +62,7 @@ export function addRetrainFlags(command: Command): void {
       "train the kept weights after pruning. The learning rate: ft constant and small; lrw as the dense training ended; slr as all of it, in fewer steps; clr a cosine; llr linear to 0 (the safe choice); allr like llr, lower the less was pruned. Or a whole program: gmp cubic sparsity during one training; gradual prunings between restarted cosines; bimp dense training and cycles within one budget",
     ).choices(retrainNames),
   );
-  option("--retrain-epochs <n>", "epochs of retraining in all (default: 10)", wholeParser("--retrain-epochs", 1));
-  option(
-    "--phases <n|auto>",
-    "rounds of pruning and retraining, each pruning the same fraction of what is left; auto: 20 % a round (default: 1; gradual: 7)",
-    (text) => (text === "auto" ? text : wholeParser("--phases", 1)(text)),
-  );
+  addEpochFlags(command);
   command.addOption(
     new Option("--phase-schedule <name>", "how the sparsity grows over the phases (default: geometric)").choices(
       scheduleNames,
@@ -78,11 +73,7 @@ export function addRetrainFlags(command: Command): void {
   command.addOption(
     new Option("--amplitude <name>", "of bimp: highest rates of the cycles (default: constant)").choices(amplitudes),
   );
-  option(
-    "--dense-training <schedule:rate:epochs>",
-    `how MODEL was trained, such as one-cycle:0.1:10, which the rates of retraining come from; schedules: ${rateNames.join(", ")} (default: what secateur train wrote into MODEL)`,
-    parseDense,
-  );
+  addDenseFlag(command);
   option("--learning-rate <x>", "highest rate, in place of the dense training's", positive("--learning-rate"));
   command.addOption(new Option("--optimizer <name>", "default: that of the dense training").choices(optimizerNames));
   option("--batch-size <n>", "examples a step (default: the dense training's, or 64)", wholeParser("--batch-size", 1));
@@ -128,6 +119,35 @@ export function addRetrainFlags(command: Command): void {
     new Option("--layer-limit <pattern=s>", "largest sparsity of these layers; may be repeated").argParser<
       (readonly [string, number])[]
     >((text, previous) => [...(previous ?? []), parseLimit(text)]),
+  );
+}
+
+/** --retrain-epochs, --phases and --dense-training alone: what a schedule of retraining is shown for. */
+export function addScheduleFlags(command: Command): void {
+  command.optionsGroup("For a schedule of retraining:");
+  addEpochFlags(command);
+  addDenseFlag(command);
+}
+
+/** --retrain-epochs, --phases */
+function addEpochFlags(command: Command): void {
+  const option = (flags: string, help: string, parse: (text: string) => unknown) =>
+    command.addOption(new Option(flags, help).argParser(parse));
+  option("--retrain-epochs <n>", "epochs of retraining in all (default: 10)", wholeParser("--retrain-epochs", 1));
+  option(
+    "--phases <n|auto>",
+    "rounds of pruning and retraining, each pruning the same fraction of what is left; auto: 20 % a round (default: 1; gradual: 7)",
+    (text) => (text === "auto" ? text : wholeParser("--phases", 1)(text)),
+  );
+}
+
+/** --dense-training */
+function addDenseFlag(command: Command): void {
+  command.addOption(
+    new Option(
+      "--dense-training <schedule:rate:epochs>",
+      `how MODEL was trained, such as one-cycle:0.1:10, which the rates of retraining come from; schedules: ${rateNames.join(", ")} (default: what secateur train wrote into MODEL)`,
+    ).argParser(parseDense),
   );
 }
 

@@ -33,6 +33,8 @@ export interface TrainFlags extends SessionFlags, OptimizerFlags, AugmentationFl
   readonly epochs?: number;
   readonly batchSize?: number;
   readonly weightDecay?: number;
+  /** Epochs whose weights are written to files of their own; 0: those at the start. */
+  readonly keepEpochs?: readonly number[];
   readonly out?: string;
   readonly force?: boolean;
   readonly resume?: boolean;
@@ -90,6 +92,16 @@ export async function runTrain(call: {
     inputs: [call.model === undefined ? undefined : absolutePath(terminal, call.model), ...dataPaths(data)],
   });
   await checkOutput(out, { overwrite });
+  const { epochs: planned = trainDefaults.epochs, keepEpochs = [] } = flags;
+  const beyond = keepEpochs.find((epoch) => epoch > planned);
+  if (beyond !== undefined) {
+    const reason = `there is no epoch ${beyond} of ${planned}`;
+    throw flagWithoutEffect({ flag: `--keep-epochs ${beyond}`, reason });
+  }
+  for (const epoch of keepEpochs) {
+    // A continued run may have written some already.
+    await checkOutput(epochPath(out, epoch), { overwrite: overwrite || flags.resume === true });
+  }
 
   const optimizer = optimizerOf(flags); // refuses settings it does not have
   const document = await withSession(
@@ -107,6 +119,13 @@ export async function runTrain(call: {
       const started = ctx.now();
       const { batchSize, weightDecay, epochs } = { ...trainDefaults, ...defined(flags) };
       const path = trainingPath(out);
+      const keepEpoch = async (epoch: number): Promise<void> => {
+        if (!keepEpochs.includes(epoch)) return;
+        const place = epochPath(out, epoch);
+        const kept = encodeNetwork({ network, path: place, metadata: { ...metadata, [architectureKey]: arch } });
+        await writeFileAtomic(place, kept, { overwrite: true });
+      };
+      if (!flags.resume) await keepEpoch(0);
       let saved = Number.NEGATIVE_INFINITY;
       const run = runIdentity({ flags, arch, data, seed: session.seed });
       const report = await train(
@@ -123,6 +142,7 @@ export async function runTrain(call: {
           ...(flags.keepZeros ? { masks: masksOf(network) } : {}),
           ...(flags.resume ? { resume: await readTraining(path, run) } : {}),
           onEpoch: async (state) => {
+            await keepEpoch(state.epoch);
             if (ctx.now() - saved < saveEveryMs) return;
             await writeTraining(path, state, run);
             saved = ctx.now();
@@ -155,6 +175,11 @@ export async function runTrain(call: {
     },
   );
   printResult({ terminal, flags, document, text: () => trainText(document) });
+}
+
+/** The file of an epoch's weights: "net.safetensors" -> "net.epoch-2.safetensors". */
+function epochPath(out: string, epoch: number): string {
+  return `${out.replace(/\.safetensors$/i, "")}.epoch-${epoch}.safetensors`;
 }
 
 /** Epochs of small networks take less than a file does. */
