@@ -13,6 +13,7 @@ const browserLibraries = [
   "solvers-magnitude",
   "solvers-chita",
   "solvers-obs-cbs",
+  "conformance",
   "imp-scheduler",
 ];
 

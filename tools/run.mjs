@@ -14,12 +14,14 @@ import { install, setup } from "./tasks/install.mjs";
 import { pack } from "./tasks/pack.mjs";
 import { Failure, nodeProblem } from "./tasks/process.mjs";
 import { test } from "./tasks/test.mjs";
+import { testPlugin } from "./tasks/test-plugin.mjs";
 
 const tasks = {
   setup,
   build: afterInstall(build),
   demo: afterInstall(demo),
   test: afterInstall(test),
+  "test:plugin": afterInstall(testPlugin),
   check: afterInstall(check),
   bench: afterInstall(runBenchmarks),
   "bench:chita": afterInstall(runChitaBenchmark),

@@ -49,7 +49,7 @@ export async function pack(context) {
 }
 
 // pnpm turns `workspace:` and `catalog:` into versions; npm would leave them in.
-async function makeTarballs({ root, manifest }, folder) {
+export async function makeTarballs({ root, manifest }, folder) {
   const filters = ["--filter", "./packages/*", "--filter", "./apps/*"];
   const pnpm = ["--yes", manifest.packageManager, "--recursive", ...filters];
   await read(root, "npx", [...pnpm, "pack", "--pack-destination", folder]);

@@ -7,6 +7,7 @@ import { gemmUnits as gemmUnitsOf, mirrorUnits as mirrorUnitsOf } from "./gemm";
 import { addPartials as addPartialsOf, columnProducts as columnProductsOf, rowProducts as rowProductsOf, storeSums as storeSumsOf } from "./gemv";
 import { groupedBack as groupedBackOf, groupedGradients as groupedGradientsOf, groupedOutputs as groupedOutputsOf } from "./grouped";
 import { packPanels as packPanelsOf, unpackPanels as unpackPanelsOf } from "./pack";
+import { maxWindows as maxWindowsOf } from "./pool";
 import { columnDots as columnDotsOf, columnSums as columnSumsOf, dotUnits as dotUnitsOf, rowDots as rowDotsOf } from "./reduce";
 import { collect as collectOf, histogram32 as histogramOf32, histogram64 as histogramOf64 } from "./select";
 import { softmaxRows as softmaxRowsOf } from "./softmax";
@@ -247,6 +248,12 @@ export function groupedBack64(begin: u32, end: u32, scratch: usize, deltas: usiz
 }
 export function groupedGradients64(begin: u32, end: u32, scratch: usize, images: usize, deltas: usize, partials: usize, height: i32, width: i32, channels: u32, outputs: u32, groups: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, isDepthwise: bool, batch: u32, group: u32, chunks: u32, chunkImages: u32): void {
   groupedGradientsOf<f64>(begin, end, images, deltas, partials, height, width, channels, outputs, groups, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, isDepthwise, batch, group, chunks, chunkImages);
+}
+export function maxWindows32(begin: u32, end: u32, scratch: usize, images: usize, out: usize, taken: usize, height: i32, width: i32, channels: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32): void {
+  maxWindowsOf<f32>(begin, end, images, out, taken, height, width, channels, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth);
+}
+export function maxWindows64(begin: u32, end: u32, scratch: usize, images: usize, out: usize, taken: usize, height: i32, width: i32, channels: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32): void {
+  maxWindowsOf<f64>(begin, end, images, out, taken, height, width, channels, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth);
 }
 /** The first address after the module's own data. */
 export function dataEnd(): usize {

@@ -34,7 +34,8 @@ export function convolveBack(engine: Engine, spec: ConvolveBackSpec): void {
   checkConvolveBack(spec);
   const { shape, deltas, out } = spec;
   if (isEmpty(shape, out, deltas)) referenceKernels.convolveBack(spec);
-  else if (isWinograd(turned(shape), out.BYTES_PER_ELEMENT, false)) winogradBack(engine, spec) || windowedBack(engine, spec);
+  else if (isWinograd(turned(shape), out.BYTES_PER_ELEMENT, false))
+    winogradBack(engine, spec) || windowedBack(engine, spec);
   else if (shape.groups > 1) groupedBack(engine, spec) || referenceKernels.convolveBack(spec);
   else windowedBack(engine, spec);
 }

@@ -16,7 +16,7 @@ import { softmaxCrossEntropy } from "./softmax.ts";
 import { availableCores, canStartWorkers } from "./start-worker.ts";
 import { triangularSolve } from "./triangular-solve.ts";
 import { WasmMemory } from "./wasm-memory.ts";
-import { gatherWindows, scatterWindows, transposeBlocks } from "./windows.ts";
+import { gatherWindows, maxWindows, scatterWindows, transposeBlocks } from "./windows.ts";
 
 /** How the kernels run. None of it changes results, except `build` (by rounding). */
 export interface WasmKernelOptions {
@@ -96,6 +96,7 @@ function kernelsOn(engine: Engine, name: string): WasmKernels {
     convolve: (spec) => convolve(open(), spec),
     convolveBack: (spec) => convolveBack(open(), spec),
     convolutionGradients: (spec) => convolutionGradients(open(), spec),
+    maxWindows: (spec) => maxWindows(open(), spec),
     gatherColumns: (a, columns, out) => gatherColumns(open(), { a, columns, out }),
     largest: (scores, k) => largest(open(), scores, k),
     relu: (x, out) => relu(open(), x, out),

@@ -19,8 +19,8 @@ import { ceilTo, floorTo } from "./tiles.ts";
 const MOST_PAIRS = 256 * 256;
 /** Largest transformed gradients: they stay in the second-level cache. */
 const MOST_GRADIENT_PAIRS = 128 * 128;
-/** Transformed tiles of a block, in bytes: half of a second-level cache. */
-const BLOCK_BYTES = 384 * 1024;
+/** Transformed tiles of a block, in bytes: half of a second-level cache; less where memory is short, which changes no bytes of results. */
+const BLOCK_BYTES = [384 * 1024, 96 * 1024, 24 * 1024] as const;
 /** Products saved by tiles must pay for transforming them, also where tiles hang over the edge. */
 const MOST_WORK = 0.6;
 /** Tiles of one partial sum of gradients. */
@@ -30,8 +30,7 @@ const CHUNK_TILES = 256;
 export function isWinograd(shape: ConvolutionShape, size: number, isGradient: boolean): boolean {
   const { kernel, stride, dilation, groups, padding, channels, outputs } = shape;
   const vector = 16 / size;
-  if (kernel[0] !== 3 || kernel[1] !== 3 || stride !== 1 || dilation !== 1 || groups !== 1)
-    return false;
+  if (kernel[0] !== 3 || kernel[1] !== 3 || stride !== 1 || dilation !== 1 || groups !== 1) return false;
   if (padding < 0 || padding > 2) return false;
   // Channels are filled up to whole vectors where that adds a third at most.
   if (outputs % vector !== 0 || 3 * ceilTo(channels, vector) > 4 * channels) return false;
@@ -68,14 +67,22 @@ interface Filter {
   readonly mode: number;
 }
 
-function filter(engine: Engine, { shape, images, weights, bias, out, isBack, mode }: Filter): boolean {
+function filter(engine: Engine, call: Filter): boolean {
+  return BLOCK_BYTES.some((blockBytes) => filterBlocks(engine, call, blockBytes));
+}
+
+function filterBlocks(
+  engine: Engine,
+  { shape, images, weights, bias, out, isBack, mode }: Filter,
+  blockBytes: number,
+): boolean {
   const { batch, height, width, outputs, padding } = shape;
   const size = out.BYTES_PER_ELEMENT;
   const vector = 16 / size;
   const channels = ceilTo(shape.channels, vector);
   const { outHeight, outWidth } = windowsShape(shape);
   const tiles = batch * tilesOf(shape);
-  const blockTiles = Math.min(96, floorTo(BLOCK_BYTES / (36 * (channels + outputs) * size), 6));
+  const blockTiles = Math.min(96, floorTo(blockBytes / (36 * (channels + outputs) * size), 6));
   const bytes =
     headBytes(channels, size) + 36 * (pointBytes(blockTiles, channels, size) + pointBytes(blockTiles, outputs, size));
   const packedBytes = ceilTo(36 * channels * ceilTo(outputs, vector) * size, 64);
@@ -109,6 +116,10 @@ function filter(engine: Engine, { shape, images, weights, bias, out, isBack, mod
 
 /** Rows of weight gradients. Returns false when the memory has no room. */
 export function winogradGradients(engine: Engine, spec: ConvolutionGradientsSpec): boolean {
+  return BLOCK_BYTES.some((blockBytes) => gradientBlocks(engine, spec, blockBytes));
+}
+
+function gradientBlocks(engine: Engine, spec: ConvolutionGradientsSpec, blockBytes: number): boolean {
   const { shape, images, deltas, out } = spec;
   const { batch, height, width, outputs, padding } = shape;
   const group = Math.min(spec.group, batch);
@@ -118,8 +129,10 @@ export function winogradGradients(engine: Engine, spec: ConvolutionGradientsSpec
   const channels = ceilTo(shape.channels, vector);
   const isWide = channels > shape.channels;
   // Gradients of the channels that fill up are zeros, to be left out.
-  const sums = isWide ? matrix(out.rows, outputs * channels * 9, zeros(out.rows * outputs * channels * 9, dtypeOf(out.data))) : out;
-  const blockTiles = Math.min(128, floorTo(BLOCK_BYTES / (36 * (channels + outputs) * size), 4));
+  const sums = isWide
+    ? matrix(out.rows, outputs * channels * 9, zeros(out.rows * outputs * channels * 9, dtypeOf(out.data)))
+    : out;
+  const blockTiles = Math.min(128, floorTo(blockBytes / (36 * (channels + outputs) * size), 4));
   const bytes =
     headBytes(Math.max(channels, outputs), size) +
     36 *

@@ -10,7 +10,7 @@ export function ensure(condition: boolean, message: () => string): asserts condi
 }
 
 /** Whether two arrays hold the same bytes: NaN equals itself, -0 differs from 0, f32 differs from f64. */
-export function sameBytes(a: Numbers, b: Numbers): boolean {
+function sameBytes(a: Numbers, b: Numbers): boolean {
   if (a.byteLength !== b.byteLength || a.constructor !== b.constructor) return false;
   const left = new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
   const right = new Uint8Array(b.buffer, b.byteOffset, b.byteLength);

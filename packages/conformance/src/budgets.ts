@@ -21,9 +21,6 @@ export interface Budget {
   readonly constraint: Constraint;
 }
 
-/** All kinds. */
-export const budgetKinds: readonly BudgetKind[] = ["sparsity", "eligible", "pattern", "blocks", "channels"];
-
 /**
  * A budget for weights [rows, cols], cols a multiple of 4. About a third is kept: `sparsity` any weights, `eligible` the
  * same among two thirds of them (what a run without regrowth asks), `pattern` 1 of every 4, `blocks` of 1 x 2 weights or 2 x 2

@@ -231,6 +231,17 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
       return [images];
     }),
   ),
+  maxWindows: windows
+    .filter(({ channelRange }) => channelRange === undefined)
+    .map((shape) =>
+      exact(`${JSON.stringify(shape)}, many ties`, (kernels, make) => {
+        const { rows } = windowsShape(shape);
+        const out = make.output(rows * shape.channels);
+        const taken = new Uint32Array(out.length);
+        kernels.maxWindows({ shape, images: make.whole(imageSize(shape), 2), out, taken });
+        return [out, taken];
+      }),
+    ),
   convolve: convolveCases,
   convolveBack: convolveBackCases,
   convolutionGradients: convolutionGradientsCases,

@@ -153,6 +153,34 @@ describe("the suite rejects kernels whose", () => {
       /^scatterWindows/,
     ],
     [
+      "convolve forgets the bias",
+      () => broken({ convolve: ({ bias: _, ...spec }) => R.convolve(spec) }),
+      /^convolve agrees/,
+    ],
+    [
+      "convolveBack adds to what out held",
+      () =>
+        broken({
+          convolveBack(spec) {
+            const before = spec.out.slice();
+            R.convolveBack(spec);
+            for (let i = 0; i < before.length; i++) spec.out[i]! += before[i]!;
+          },
+        }),
+      /^convolveBack/,
+    ],
+    [
+      "convolutionGradients gives the mean of a group",
+      () =>
+        broken({
+          convolutionGradients(spec) {
+            R.convolutionGradients(spec);
+            for (let i = 0; i < spec.out.data.length; i++) spec.out.data[i]! /= spec.group;
+          },
+        }),
+      /^convolutionGradients/,
+    ],
+    [
       "largest gives ties to the higher index",
       () =>
         broken({

@@ -143,6 +143,7 @@ function ensureRefusals(kernels: Kernels): void {
     padding: 0,
     dilation: 1,
   } as const;
+  const conv = { ...shape, outputs: 1, groups: 1 } as const;
   const shared = m(3, 3);
   const calls: readonly (readonly [kernel: CheckedKernel, what: string, call: () => unknown])[] = [
     ["gemm", "2 x 3 by 4 x 2", () => kernels.gemm({ a: m(2, 3), b: m(4, 2), out: m(2, 2) })],
@@ -169,6 +170,17 @@ function ensureRefusals(kernels: Kernels): void {
       () => kernels.gatherWindows({ shape, images: v(9), windows: m(4, 5) }),
     ],
     ["scatterWindows", "images too small", () => kernels.scatterWindows({ shape, images: v(8), windows: m(4, 4) })],
+    ["convolve", "weights too few", () => kernels.convolve({ shape: conv, images: v(9), weights: v(3), out: v(4) })],
+    [
+      "convolveBack",
+      "deltas too few",
+      () => kernels.convolveBack({ shape: conv, deltas: v(3), weights: v(4), out: v(9) }),
+    ],
+    [
+      "convolutionGradients",
+      "rows too many",
+      () => kernels.convolutionGradients({ shape: conv, images: v(9), deltas: v(4), group: 1, out: m(2, 4) }),
+    ],
     ["gatherColumns", "a column that does not exist", () => kernels.gatherColumns(m(2, 3), Uint32Array.of(3), m(2, 1))],
     ["largest", "more than there are", () => kernels.largest(v(3), 4)],
     ["largest", "half a number", () => kernels.largest(v(3), 1.5)],

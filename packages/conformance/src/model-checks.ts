@@ -229,7 +229,7 @@ async function writeAll(
 }
 
 /** The rows [rows, size] of a block, written out in f64. */
-export function rowsOf(block: GradientBlock, rows: number): Mat {
+function rowsOf(block: GradientBlock, rows: number): Mat {
   if (block.kind === "dense") return { ...block.rows, data: Float64Array.from(block.rows.data) };
   const { delta, input, group } = block;
   const size = delta.cols * input.cols;

@@ -27,7 +27,7 @@ export async function objectiveScale(problem: Problem): Promise<number> {
 }
 
 /** @throws Error unless the mask has a bit for every unit and keeps exactly what the constraint allows */
-export function ensureFeasible({ units, constraint }: Problem, mask: Mask, label: string): void {
+function ensureFeasible({ units, constraint }: Problem, mask: Mask, label: string): void {
   ensure(mask instanceof Uint8Array && mask.length === units.count, () => {
     return `${label}: the mask is ${mask?.constructor?.name} of ${mask?.length}, expected Uint8Array of ${units.count}`;
   });

@@ -15,9 +15,9 @@ export type OptimalityClaim = "identity" | "diagonal" | "one" | "mask" | "any-k"
 /**
  * Problems a method does not take. Each must be refused with ERR_INCOMPATIBLE. `rows`: weights of several rows that share
  * one H. `pattern`: constraints that are not "any k units", such as n:m. `groups`: units of several weights. `products`: factor
- * views without single columns and row Gram matrix.
+ * views without single columns and row Gram matrix. `gradient`: a first-order term.
  */
-export type Refusal = "rows" | "pattern" | "groups" | "products";
+export type Refusal = "rows" | "pattern" | "groups" | "products" | "gradient";
 
 /** A solver and what it claims; everything but `create` has a default. */
 export interface SolverSpec {
@@ -49,6 +49,7 @@ export function refusalFor(spec: TinySpec, refuses: readonly Refusal[] = []): Re
     ["pattern", spec.budget === "pattern"],
     ["groups", spec.budget === "blocks" || spec.budget === "channels"],
     ["products", spec.productsOnly === true],
+    ["gradient", spec.firstOrder === true],
   ];
   return reasons.find(([reason, holds]) => holds && refuses.includes(reason))?.[0];
 }

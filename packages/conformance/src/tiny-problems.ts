@@ -23,17 +23,6 @@ export type Awkwardness =
   | "zero weights"
   | "ties";
 
-/** All of them. */
-export const awkwardnesses: readonly Awkwardness[] = [
-  "plain",
-  "dead columns",
-  "equal columns",
-  "rank two",
-  "uneven columns",
-  "zero weights",
-  "ties",
-];
-
 /** What to pose; everything has a default. */
 export interface TinySpec {
   readonly kind?: Awkwardness;

@@ -56,6 +56,7 @@ export {
   checkGemv,
   checkGram,
   checkLargest,
+  checkMaxWindows,
   checkRowDots,
   checkScaleRows,
   checkTransposeBlocks,
@@ -77,6 +78,7 @@ export type {
   GemvSpec,
   GramSpec,
   Kernels,
+  MaxWindowsSpec,
   TriangularSolveSpec,
   WindowShape,
   WindowsSpec,
@@ -88,9 +90,12 @@ export type {
   GradientBlock,
   GradientRequest,
   GradientRows,
+  LayerMoments,
   Linearization,
   MeanGradient,
   ModelAdapter,
+  Moments,
+  MomentsRequest,
   ParamInfo,
 } from "./model-adapter.ts";
 export { assertNeeds, joinNeeds } from "./needs.ts";

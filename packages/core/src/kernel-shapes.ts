@@ -12,6 +12,7 @@ import type {
   GemmSpec,
   GemvSpec,
   GramSpec,
+  MaxWindowsSpec,
   TriangularSolveSpec,
   WindowShape,
   WindowsSpec,
@@ -201,6 +202,20 @@ export function checkWindows(kernel: string, { shape, images, windows }: Windows
   }
   checkSameDtype(kernel, images, windows.data);
   checkApart(kernel, images, windows.data);
+  return sizes;
+}
+
+/** @throws RangeError unless the operands of maxWindows fit */
+export function checkMaxWindows({ shape, images, out, taken }: MaxWindowsSpec): WindowsShape {
+  const sizes = windowsShape(shape);
+  const length = sizes.rows * shape.channels;
+  checkVector("maxWindows", "images", images, shape.batch * shape.height * shape.width * shape.channels);
+  checkVector("maxWindows", "out", out, length);
+  checkSameDtype("maxWindows", images, out);
+  checkApart("maxWindows", out, images);
+  if (taken.length !== length) {
+    throw new RangeError(`maxWindows: taken must have ${length} entries; got ${taken.length}`);
+  }
   return sizes;
 }
 

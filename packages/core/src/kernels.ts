@@ -93,6 +93,17 @@ export interface WindowsSpec {
   readonly windows: Mat;
 }
 
+/** The largest entry of every window, channel by channel. */
+export interface MaxWindowsSpec {
+  /** All channels take part. */
+  readonly shape: Omit<WindowShape, "channelRange">;
+  readonly images: Vec;
+  /** [batch, outHeight, outWidth, channels], overwritten; 0 where a window lies outside the image. */
+  readonly out: Vec;
+  /** Like out: the place in `images` each was taken from (ties: the first tap; NaN wins); 2^32 - 1 for none. */
+  readonly taken: Uint32Array;
+}
+
 /** A two-dimensional convolution. Images are NHWC; weights [outputs, channels / groups, taps down, taps across], as checkpoints store them. */
 export interface ConvolutionShape extends Omit<WindowShape, "channelRange"> {
   readonly outputs: number;
@@ -193,6 +204,7 @@ export interface Kernels {
   gatherWindows(spec: WindowsSpec): void;
   /** The adjoint (col2im): every image entry becomes the sum of the window entries it was copied to. Channels out of range keep what they held. */
   scatterWindows(spec: WindowsSpec): void;
+  maxWindows(spec: MaxWindowsSpec): void;
   /** A convolution of images. f32 results may carry the rounding of fast algorithms: some 1e-6 of the largest sum of products' magnitudes. */
   convolve(spec: ConvolveSpec): void;
   convolveBack(spec: ConvolveBackSpec): void;

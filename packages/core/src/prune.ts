@@ -38,6 +38,11 @@ export interface PruneRequest extends RunContextOptions {
   readonly params?: readonly string[];
   /** Overrides of the solver's own plan. */
   readonly plan?: RunPlan;
+  /**
+   * Called whenever weights of a stage have been written, before the model is differentiated or judged with them: for what
+   * follows from weights and data, such as the statistics of batch normalisation. The weights that come in are taken as settled.
+   */
+  readonly settle?: (ctx: RunContext) => Promise<void>;
   /** How the weights to keep are spread over the layers; default: anywhere, the largest scores of the whole network. */
   readonly budget?: BudgetRule;
   /** Flat mask of what an earlier run kept; default: every weight that is not zero. */
@@ -110,6 +115,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     initialSparsity,
     examples: request.data?.size ?? 0,
     weightReuse: weightReuse(params),
+    hasLayerMoments: model.layerMoments !== undefined,
   };
   const overrides = request.curvature ? { curvature: request.curvature.name, ...request.plan } : request.plan;
   const plan = resolvePlan(request.solver, situation, overrides);
@@ -147,6 +153,8 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     throwIfAborted(ctx.signal);
     ctx.report({ type: "stage:start", ...place });
     await writeFlat(model, params, weights);
+    const stageContext = forkContext(ctx, `stage ${index}`);
+    if (index > 0) await request.settle?.(stageContext);
     const stage = {
       ...request,
       plan,
@@ -156,7 +164,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       sparsity: place.sparsity,
       sinceTarget: index - plan.stages,
     };
-    const { solution, report } = await runStage(stage, forkContext(ctx, `stage ${index}`));
+    const { solution, report } = await runStage(stage, stageContext);
     weights = Float32Array.from(solution.w.data);
     mask = solution.mask;
     reports.push(report);

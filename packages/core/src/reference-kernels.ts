@@ -32,7 +32,7 @@ import type {
 } from "./kernels.ts";
 import type { Dtype, Mat, Vec } from "./matrix.ts";
 import { convolutionGradients, convolve, convolveBack } from "./reference-convolution.ts";
-import { gatherWindows, scatterWindows, transposeBlocks } from "./reference-windows.ts";
+import { gatherWindows, maxWindows, scatterWindows, transposeBlocks } from "./reference-windows.ts";
 
 /**
  * Single-threaded kernels in plain TypeScript; f64 accumulation throughout. Time is that of textbook loops (about
@@ -65,6 +65,7 @@ export const referenceKernels: Kernels = {
   transposeBlocks,
   gatherWindows,
   scatterWindows,
+  maxWindows,
   convolve,
   convolveBack,
   convolutionGradients,

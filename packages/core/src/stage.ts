@@ -52,6 +52,8 @@ export interface Stage {
   readonly sparsity: number;
   /** Stages at the target before this one; negative while sparsity still rises. */
   readonly sinceTarget: number;
+  /** See PruneRequest. */
+  readonly settle?: (ctx: RunContext) => Promise<void>;
 }
 
 /** Training examples on which ridges compete. */
@@ -162,6 +164,7 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
     for (const step of plan.lineSearch ? [1, 0.5, 0.25] : [1]) {
       const w = step === 1 ? solution.w : between(start, solution.w, step);
       await writeFlat(stage.model, stage.params, w.data);
+      await stage.settle?.(quietContext(ctx));
       const evaluation = await stage.model.evaluate!(judge, quietContext(ctx));
       const loss = Number.isNaN(evaluation.loss) ? Number.POSITIVE_INFINITY : evaluation.loss;
       // A longer step or a smaller ridge wins a tie; once halving stops paying, shorter steps are not tried.

@@ -9,6 +9,8 @@ import {
   type Mat,
   type MeanGradient,
   type ModelAdapter,
+  type Moments,
+  type MomentsRequest,
   matrix,
   type ParamInfo,
   type RunContext,
@@ -20,6 +22,7 @@ import { assertData } from "./assert-data.ts";
 import { weightsMismatch } from "./errors.ts";
 import { evaluate } from "./evaluate.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
+import { layerMoments } from "./layer-moments.ts";
 import { linearize } from "./linearize.ts";
 import { assertNetwork, type NetworkSpec } from "./network-spec.ts";
 import { isStatistic, type TensorSpec, tensorSpecs } from "./param-specs.ts";
@@ -41,6 +44,7 @@ export interface Network extends ModelAdapter {
   gradientRows(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
   meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
   linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
+  layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   evaluate(data: Dataset, ctx: RunContext): Promise<Evaluation>;
 }
 
@@ -98,6 +102,10 @@ export function createNetwork(
     linearize: (request, ctx) => {
       assertData(spec, request.data);
       return linearize({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
+    },
+    layerMoments: (request, ctx) => {
+      assertData(spec, request.data);
+      return layerMoments({ spec, weights }, request, ctx);
     },
     evaluate: (data, ctx) => {
       assertData(spec, data);

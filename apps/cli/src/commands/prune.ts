@@ -1,9 +1,10 @@
 /** The command line of `secateur prune`: its flags, its help. */
-import { type Command, Option } from "commander";
-import { addAugmentationFlags, reestimateTimes } from "../flags/batch-norm-flags.ts";
+import type { Command } from "commander";
+import { addAugmentationFlags, addReestimateFlag } from "../flags/batch-norm-flags.ts";
 import {
   addArchFlag,
   addDataFlags,
+  addKeepDenseFlag,
   addMessageFlags,
   addRunFlags,
   addSparsityFlag,
@@ -52,15 +53,15 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   command.optionsGroup("What to prune:");
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");
   addArchFlag(command);
-  command.addOption(
-    new Option(
-      "--reestimate-batch-norm <when>",
-      "measure the statistics of batch normalisation on the training split, before or after pruning (default: never)",
-    ).choices(reestimateTimes),
+  addReestimateFlag(command);
+  addAugmentationFlags(
+    command,
+    "for --reestimate-batch-norm and --retrain",
+    "what gives the lower training loss; 0 with --retrain",
   );
-  addAugmentationFlags(command, "for --reestimate-batch-norm and --retrain");
   command.optionsGroup("How:");
   addSparsityFlag(command, "default: 0.9");
+  addKeepDenseFlag(command);
   command
     .option("--solver <name>", "which method; secateur plugins lists them (default: chita)")
     .option("--selector <name>", "instead of --solver: the method that chooses which weights are kept")

@@ -10,6 +10,7 @@ import {
   parseOptions,
   prune,
   type ResolvedPlan,
+  type RunContext,
   type RunPlan,
   type RunState,
   readFlat,
@@ -28,6 +29,8 @@ export interface PruneJob {
   readonly network: Network;
   readonly solver: Solver;
   readonly sparsity: number;
+  /** Names of the weights to prune; absent: all. */
+  readonly params?: readonly string[];
   /** What the user fixed of the plan. */
   readonly plan: RunPlan;
   /** How the kept weights are spread over layers; default: anywhere. */
@@ -43,6 +46,8 @@ export interface PruneJob {
   readonly onCurvature?: (found: FoundEntry<CurvatureEntry>) => void;
   readonly onStage?: (state: RunState) => Promise<void>;
   readonly resume?: RunState;
+  /** See core's PruneRequest. */
+  readonly settle?: (ctx: RunContext) => Promise<void>;
 }
 
 /** A job but for how its state is kept. */
@@ -68,11 +73,13 @@ export function needsGradients(solver: Solver): boolean {
 export async function pruneRequest(
   job: PruneTask,
 ): Promise<{ request: Omit<PruneRequest, "onStage" | "resume"> } & Pick<PruneOutcome, "curvature">> {
-  const { network, solver, sparsity, plan, train, session, budget } = job;
+  const { network, params, solver, sparsity, plan, train, session, budget, settle } = job;
   const { seed, kernels, signal, onEvent } = session;
   const request = {
     ...{ model: network, solver, sparsity, plan, seed, kernels, signal, onEvent },
+    ...(params ? { params } : {}),
     ...(budget ? { budget } : {}),
+    ...(settle ? { settle } : {}),
   };
   if (!needsGradients(solver)) return { request };
   const found = await plannedCurvature(job);
@@ -98,10 +105,10 @@ async function plannedCurvature(job: PruneTask): Promise<FoundEntry<CurvatureEnt
 
 /** The plan that a run will follow, before anything is done. */
 export async function plannedRun(
-  job: Pick<PruneTask, "network" | "solver" | "sparsity" | "plan" | "train">,
+  job: Pick<PruneTask, "network" | "params" | "solver" | "sparsity" | "plan" | "train">,
 ): Promise<ResolvedPlan> {
   const { network, solver, sparsity, plan, train } = job;
-  const params = layoutParams(network);
+  const params = layoutParams(network, job.params);
   const weights = await readFlat(network, params);
   const initialSparsity = weights.filter((value) => value === 0).length / weights.length;
   const situation = {
@@ -110,6 +117,7 @@ export async function plannedRun(
     initialSparsity,
     examples: train.size,
     weightReuse: weightReuse(params),
+    hasLayerMoments: true,
   };
   return resolvePlan(solver, situation, plan);
 }

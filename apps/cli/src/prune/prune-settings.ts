@@ -15,6 +15,7 @@ import {
   type RetrainSettings,
 } from "../retrain/retrain-settings.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import type { BatchNormSettings } from "../run/batch-norm.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
 import type { KernelChoice } from "../run/open-kernels.ts";
 import type { SessionFlags } from "../run/session.ts";
@@ -29,6 +30,7 @@ export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, Augmen
   readonly data?: string;
   readonly normalize?: string;
   readonly sparsity?: number;
+  readonly keepDense?: readonly string[];
   readonly option?: readonly string[];
   readonly recipe?: string;
 }
@@ -49,19 +51,16 @@ export interface PruneSettings {
   /** Names of the options and plan settings that this call set, without those of a recipe. */
   readonly given: readonly string[];
   readonly sparsity: number;
-  /** Absent: statistics stay as they are. */
-  readonly batchNorm: BatchNormSettings | undefined;
+  /** Words of --keep-dense. */
+  readonly keepDense: readonly string[];
+  /** What was asked for; see batchNormFor. */
+  readonly batchNorm: Partial<BatchNormSettings>;
   /** Absent: nothing is retrained. */
   readonly retrain: RetrainSettings | undefined;
   /** Absent: global. */
   readonly allocation: AllocationSettings | undefined;
   readonly seed: number;
   readonly kernels: KernelChoice;
-}
-
-/** When and how statistics of batch normalisation are measured anew. */
-export interface BatchNormSettings extends AugmentationFlags {
-  readonly when: ReestimateTime;
 }
 
 const defaultSparsity = 0.9;
@@ -115,7 +114,8 @@ export async function pruneSettings(spec: {
     plan: { ...inherited?.plan, ...asked },
     given: [...Object.keys(own.options), ...Object.keys(asked)],
     sparsity,
-    batchNorm: batchNormSettings(flags, retrain !== undefined) ?? recipe?.batchNorm,
+    keepDense: flags.keepDense ?? recipe?.keepDense ?? [],
+    batchNorm: { ...recipe?.batchNorm, ...batchNormSettings(flags) },
     retrain,
     allocation,
     seed: flags.seed ?? recipe?.seed ?? 0,
@@ -136,17 +136,12 @@ function roundsOf(
   };
 }
 
-function batchNormSettings(
-  { reestimateBatchNorm, cropPadding, flip }: PruneFlags,
-  retrains: boolean,
-): BatchNormSettings | undefined {
-  if (reestimateBatchNorm !== undefined) {
-    return { when: reestimateBatchNorm, cropPadding: cropPadding ?? 0, flip: flip === true };
-  }
-  const flag = cropPadding !== undefined ? "--crop-padding" : flip ? "--flip" : undefined;
-  if (flag !== undefined && !retrains)
-    throw flagWithoutEffect({ flag, reason: "it belongs to --retrain and --reestimate-batch-norm" });
-  return undefined;
+function batchNormSettings({ reestimateBatchNorm: when, cropPadding, flip }: PruneFlags): Partial<BatchNormSettings> {
+  return {
+    ...(when === undefined ? {} : { when }),
+    ...(cropPadding === undefined ? {} : { cropPadding }),
+    ...(flip === undefined ? {} : { flip }),
+  };
 }
 
 /** Validated options with their defaults. @throws ERR_OPTION */
