@@ -13,6 +13,8 @@ const browserLibraries = [
   "solvers-magnitude",
   "solvers-chita",
   "solvers-obs-cbs",
+  "conformance",
+  "imp-scheduler",
 ];
 
 describe("in a browser's bundle", () => {

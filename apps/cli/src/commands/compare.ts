@@ -3,7 +3,8 @@ import { keptCount } from "@secateur/core";
 import type { Command } from "commander";
 import { type CompareFlags, runCompare } from "../compare/run-compare.ts";
 import { badFlagValue } from "../errors.ts";
-import { addArchFlag, addDataFlags, addKeepDenseFlag, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { addReestimateFlag } from "../flags/batch-norm-flags.ts";
+import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
 import { numberParser } from "../flags/number.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
 import type { Terminal } from "../terminal.ts";
@@ -34,7 +35,7 @@ export function addCompareCommand(program: Command, spec: { terminal: Terminal; 
       listOfNames,
     )
     .option("--sparsities <s,t,...>", "fractions of the prunable weights to remove", listOfSparsities);
-  addKeepDenseFlag(command);
+  addReestimateFlag(command);
   addPlanFlags(command);
   command
     .optionsGroup("Where results go:")

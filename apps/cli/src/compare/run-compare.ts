@@ -1,15 +1,17 @@
 /** One run of `secateur compare`: every method at every sparsity, each from the checkpoint as it is. */
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
-import { chooseDense } from "@secateur/nn";
 import { printResult } from "../commands/print-result.ts";
-import { badUsage, keepsAll, missingFlag } from "../errors.ts";
+import { badUsage, missingFlag } from "../errors.ts";
+import type { ReestimateTime } from "../flags/batch-norm-flags.ts";
 import { kebab } from "../flags/option-schema.ts";
 import { gradientPlanKeys, type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
 import { findSolver } from "../plugins/find-solver.ts";
-import { needsGradients, pruneNetwork } from "../prune/prune-network.ts";
+import { notePlugin } from "../plugins/note-plugin.ts";
+import { needsGradients, plannedRun, pruneNetwork } from "../prune/prune-network.ts";
 import { resolveOptions } from "../prune/prune-settings.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import { batchNormFor, remeasuring } from "../run/batch-norm.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
 import { peakMemoryBytes } from "../run/memory.ts";
 import { openData } from "../run/open-data.ts";
@@ -19,15 +21,16 @@ import { versions } from "../run/versions.ts";
 import type { Terminal } from "../terminal.ts";
 import { type CompareDocument, type ComparedRun, compareDocument } from "./compare-document.ts";
 import { compareText } from "./compare-text.ts";
+import { gradientKey, shareGradients, sharingOrder } from "./shared-gradients.ts";
 
 /** The flags of `secateur compare` as commander hands them over. */
 export interface CompareFlags extends SessionFlags, PlanFlags {
   readonly arch?: string;
   readonly data?: string;
   readonly normalize?: string;
+  readonly reestimateBatchNorm?: ReestimateTime;
   readonly solvers?: readonly string[];
   readonly sparsities?: readonly number[];
-  readonly keepDense?: readonly string[];
   readonly report?: string;
   readonly force?: boolean;
 }
@@ -75,6 +78,7 @@ async function compareInSession(spec: {
 }): Promise<{ document: CompareDocument; runs: readonly ComparedRun[] }> {
   const { call, found, sparsities, session } = spec;
   const { flags, terminal } = call;
+  for (const one of found) notePlugin(one, session);
   const path = absolutePath(terminal, call.model);
   const source = mapDataPaths(flags.data!, (file) => absolutePath(terminal, file));
   const solvers = await Promise.all(
@@ -85,33 +89,58 @@ async function compareInSession(spec: {
   const open = () => openModel({ path, arch: flags.arch, onEvent: session.onEvent });
   const first = await open();
   const { spec: network } = first.network;
-  const { pruned: params, dense: keptDense } = chooseDense(network, flags.keepDense ?? []);
-  if (params.length === 0) throw keepsAll(path);
   const { onEvent } = session;
   const data = await openData({ data: source, normalize: flags.normalize, classes: network.classes, network, onEvent });
+  const { reestimateBatchNorm: when } = flags;
+  const settings = batchNormFor(first.network, when === undefined ? {} : { when });
+  await remeasuring({ network: first.network, data, settings, session }).before();
   const dense = await first.network.evaluate(data.test, session.context());
+  const jobs = solvers.flatMap(({ one, solver }) => sparsities.map((sparsity) => ({ one, solver, sparsity })));
+  const plans = await Promise.all(
+    jobs.map(async ({ solver, sparsity }) => {
+      const planned = await plannedRun({ network: first.network, solver, sparsity, plan, train: data.train });
+      const stages = planned.stages + planned.targetStages;
+      return { key: needsGradients(solver) ? gradientKey(planned) : undefined, stages };
+    }),
+  );
+  const order = sharingOrder(plans);
+  const shared = shareGradients();
   const runs: ComparedRun[] = [];
   const sources: FoundEntry[] = [...found];
-  for (const { one, solver } of solvers) {
-    for (const sparsity of sparsities) {
+  try {
+    for (const [turn, position] of order.entries()) {
+      const { one, solver, sparsity } = jobs[position]!;
+      const { key = "" } = plans[position]!;
+      // Kept for runs of one stage only: longer ones take many gradients, and need the memory for them.
+      const next = order[turn + 1];
+      const isKept = next !== undefined && plans[next]!.key === key && plans[position]!.stages === 1;
+      let wasShared = (): boolean => false;
       const { network } = await openModel({ path, arch: first.architecture.name, onEvent: () => {} });
+      const { before, settle, after } = remeasuring({ network, data, settings, session });
+      await before();
       const { result, curvature } = await pruneNetwork({
-        ...{ network, solver, sparsity, plan, params, session },
+        ...{ network, solver, sparsity, plan, session, ...(settle ? { settle } : {}) },
         train: data.train,
         cwd: terminal.cwd,
+        wrapEstimator: (inner) => {
+          const run = shared.forRun({ key, inner, isKept });
+          wasShared = run.wasShared;
+          return run.estimator;
+        },
       });
+      await after();
       if (curvature) sources.push(curvature);
       const pruned = await network.evaluate(data.test, session.context());
-      runs.push({ solver: one.entry.name, sparsity, dense, pruned, result });
-      if (!flags.json)
-        note(session, runs[runs.length - 1]!, { done: runs.length, total: solvers.length * sparsities.length });
+      runs[position] = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
+      if (!flags.json) note(session, runs[position], { done: turn + 1, total: jobs.length });
     }
+  } finally {
+    shared.release();
   }
   const document = compareDocument({
     model: { path, sha256: first.sha256, arch: first.architecture.name },
     data: source,
     dense,
-    keptDense,
     runs,
     seed: session.seed,
     backend: session.kernels.name,

@@ -22,7 +22,6 @@ export async function pruneReport(spec: {
     facts: [
       ["model", recipe.model],
       ["model SHA-256", recipe.modelSha256],
-      ...(document.keptDense ? [["kept dense", document.keptDense.join(", ")] as const] : []),
       ["seed", String(recipe.seed)],
       ["kernels", recipe.backend],
       ["peak memory", formatBytes(peakMemoryBytes)],
@@ -34,7 +33,8 @@ export async function pruneReport(spec: {
 /** What a report shows of a run. */
 export function reportRun(spec: { outcome: PruneOutcome; solver: string; sparsity: number }): ReportRun {
   const { outcome, solver, sparsity } = spec;
-  const { dense, pruned, result } = outcome;
-  const { nonzeros, prunable, objective, layers, stages, plan, timing } = result;
-  return { solver, sparsity, dense, pruned, nonzeros, prunable, objective, layers, stages, plan, timing };
+  const { dense, pruned, result, rounds } = outcome;
+  const { nonzeros, prunable, objective, layers, stages, plan = {}, timing } = result;
+  const run = { solver, sparsity, dense, pruned, nonzeros, prunable, objective, layers, stages, plan, timing };
+  return rounds ? { ...run, rounds } : run;
 }

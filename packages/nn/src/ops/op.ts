@@ -17,6 +17,8 @@ export interface GradientSink {
   place(param: string, segment: number): GradientPlace | undefined;
   /** Called after a place has been written. */
   written?(param: string, segment: number): void;
+  /** Is shown what a layer took and the slope of the loss at its output, before its gradients are taken; valid during the call only. */
+  visit?(node: Node, inputs: readonly Mat[], delta: Mat): void;
   /** Takes a dense layer's factors instead, deltas [batch, out] and inputs [batch, in]; both are valid during the call only. */
   factors?(layer: Extract<LayerSpec, { kind: "dense" }>, delta: Mat, input: Mat): boolean;
 }
