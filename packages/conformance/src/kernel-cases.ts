@@ -231,6 +231,16 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
       return [images];
     }),
   ),
+  maxWindows: windows.map(({ channelRange: _, ...shape }) =>
+    exact(`${JSON.stringify(shape)}, ties and NaN`, (kernels, make) => {
+      const length = windowsShape(shape).rows * shape.channels;
+      const images = make.changed(imageSize(shape));
+      if (images.length > 7) images[7] = Number.NaN;
+      const [out, taken] = [make.output(length), new Uint32Array(length)];
+      kernels.maxWindows({ shape, images, out, taken });
+      return [out, taken];
+    }),
+  ),
   convolve: convolveCases,
   convolveBack: convolveBackCases,
   convolutionGradients: convolutionGradientsCases,
