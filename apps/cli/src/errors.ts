@@ -36,6 +36,11 @@ export function keepsNothing(spec: { where: string; sparsity: number; size: numb
   );
 }
 
+/** Nothing is left to prune. */
+export function keepsAll(where: string): PruneError {
+  return new PruneError("ERR_IMPOSSIBLE", `${where}: --keep-dense names every layer with weights; leave one to prune`);
+}
+
 /** An output's name that does not say what the file is. */
 export function badEnding(spec: { flag: string; path: string; allowed: string }): PruneError {
   return new PruneError(

@@ -153,17 +153,6 @@ describe("the suite rejects kernels whose", () => {
       /^scatterWindows/,
     ],
     [
-      "maxWindows gives a wrong place",
-      () =>
-        broken({
-          maxWindows: (spec) => {
-            R.maxWindows(spec);
-            if (spec.taken.length > 0) spec.taken[0] = 99;
-          },
-        }),
-      /^maxWindows/,
-    ],
-    [
       "convolve forgets the bias",
       () => broken({ convolve: ({ bias: _, ...spec }) => R.convolve(spec) }),
       /^convolve agrees/,

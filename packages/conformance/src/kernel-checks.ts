@@ -170,11 +170,6 @@ function ensureRefusals(kernels: Kernels): void {
       () => kernels.gatherWindows({ shape, images: v(9), windows: m(4, 5) }),
     ],
     ["scatterWindows", "images too small", () => kernels.scatterWindows({ shape, images: v(8), windows: m(4, 4) })],
-    [
-      "maxWindows",
-      "places too few",
-      () => kernels.maxWindows({ shape, images: v(9), out: v(4), taken: new Uint32Array(3) }),
-    ],
     ["convolve", "weights too few", () => kernels.convolve({ shape: conv, images: v(9), weights: v(3), out: v(4) })],
     [
       "convolveBack",

@@ -7,6 +7,7 @@ export { architecture, architectureNames } from "./architectures.ts";
 export { assertData } from "./assert-data.ts";
 export type { Augmentation } from "./augmentation.ts";
 export { reestimateBatchNorm } from "./batch-norm-statistics.ts";
+export { chooseDense, keepDenseWords } from "./keep-dense.ts";
 export type {
   ActivationSpec,
   BatchNormSpec,

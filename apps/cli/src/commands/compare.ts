@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { type CompareFlags, runCompare } from "../compare/run-compare.ts";
 import { badFlagValue } from "../errors.ts";
 import { addReestimateFlag } from "../flags/batch-norm-flags.ts";
-import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { addArchFlag, addDataFlags, addKeepDenseFlag, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
 import { numberParser } from "../flags/number.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
 import type { Terminal } from "../terminal.ts";
@@ -36,6 +36,7 @@ export function addCompareCommand(program: Command, spec: { terminal: Terminal; 
     )
     .option("--sparsities <s,t,...>", "fractions of the prunable weights to remove", listOfSparsities);
   addReestimateFlag(command);
+  addKeepDenseFlag(command);
   addPlanFlags(command);
   command
     .optionsGroup("Where results go:")

@@ -4,6 +4,7 @@ import { addAugmentationFlags, addReestimateFlag } from "../flags/batch-norm-fla
 import {
   addArchFlag,
   addDataFlags,
+  addKeepDenseFlag,
   addMessageFlags,
   addRunFlags,
   addSparsityFlag,
@@ -60,6 +61,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   );
   command.optionsGroup("How:");
   addSparsityFlag(command, "default: 0.9");
+  addKeepDenseFlag(command);
   command
     .option("--solver <name>", "which method; secateur plugins lists them (default: chita)")
     .option("--selector <name>", "instead of --solver: the method that chooses which weights are kept")

@@ -41,6 +41,8 @@ export interface CompareDocument {
   readonly data: string;
   readonly dense: Evaluation;
   readonly prunable: number;
+  /** Weights left as they were by --keep-dense. */
+  readonly keptDense?: readonly string[];
   readonly runs: readonly ComparedDocument[];
   readonly seed: number;
   readonly backend: string;
@@ -53,13 +55,14 @@ export function compareDocument(spec: {
   model: { path: string; sha256: string; arch: string };
   data: string;
   dense: Evaluation;
+  keptDense: readonly string[];
   runs: readonly ComparedRun[];
   seed: number;
   backend: string;
   versions: Readonly<Record<string, string>>;
   peakMemoryBytes: number;
 }): CompareDocument {
-  const { model, data, dense, runs, seed, backend } = spec;
+  const { model, data, dense, keptDense, runs, seed, backend } = spec;
   return {
     model: model.path,
     modelSha256: model.sha256,
@@ -67,6 +70,7 @@ export function compareDocument(spec: {
     data,
     dense,
     prunable: runs[0]!.result.prunable,
+    ...(keptDense.length === 0 ? {} : { keptDense }),
     runs: runs.map(({ solver, sparsity, pruned, result, sharesGradients }) => {
       const last = result.stages[result.stages.length - 1]!;
       return {

@@ -1,7 +1,8 @@
 /** One run of `secateur compare`: every method at every sparsity, each from the checkpoint as it is. */
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
+import { chooseDense } from "@secateur/nn";
 import { printResult } from "../commands/print-result.ts";
-import { badUsage, missingFlag } from "../errors.ts";
+import { badUsage, keepsAll, missingFlag } from "../errors.ts";
 import type { ReestimateTime } from "../flags/batch-norm-flags.ts";
 import { kebab } from "../flags/option-schema.ts";
 import { gradientPlanKeys, type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
@@ -31,6 +32,7 @@ export interface CompareFlags extends SessionFlags, PlanFlags {
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly solvers?: readonly string[];
   readonly sparsities?: readonly number[];
+  readonly keepDense?: readonly string[];
   readonly report?: string;
   readonly force?: boolean;
 }
@@ -89,6 +91,8 @@ async function compareInSession(spec: {
   const open = () => openModel({ path, arch: flags.arch, onEvent: session.onEvent });
   const first = await open();
   const { spec: network } = first.network;
+  const { pruned: params, dense: keptDense } = chooseDense(network, flags.keepDense ?? []);
+  if (params.length === 0) throw keepsAll(path);
   const { onEvent } = session;
   const data = await openData({ data: source, normalize: flags.normalize, classes: network.classes, network, onEvent });
   const { reestimateBatchNorm: when } = flags;
@@ -98,7 +102,7 @@ async function compareInSession(spec: {
   const jobs = solvers.flatMap(({ one, solver }) => sparsities.map((sparsity) => ({ one, solver, sparsity })));
   const plans = await Promise.all(
     jobs.map(async ({ solver, sparsity }) => {
-      const planned = await plannedRun({ network: first.network, solver, sparsity, plan, train: data.train });
+      const planned = await plannedRun({ network: first.network, params, solver, sparsity, plan, train: data.train });
       const stages = planned.stages + planned.targetStages;
       return { key: needsGradients(solver) ? gradientKey(planned) : undefined, stages };
     }),
@@ -119,7 +123,7 @@ async function compareInSession(spec: {
       const { before, settle, after } = remeasuring({ network, data, settings, session });
       await before();
       const { result, curvature } = await pruneNetwork({
-        ...{ network, solver, sparsity, plan, session, ...(settle ? { settle } : {}) },
+        ...{ network, solver, sparsity, plan, params, session, ...(settle ? { settle } : {}) },
         train: data.train,
         cwd: terminal.cwd,
         wrapEstimator: (inner) => {
@@ -141,6 +145,7 @@ async function compareInSession(spec: {
     model: { path, sha256: first.sha256, arch: first.architecture.name },
     data: source,
     dense,
+    keptDense,
     runs,
     seed: session.seed,
     backend: session.kernels.name,

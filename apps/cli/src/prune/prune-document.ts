@@ -37,6 +37,8 @@ export interface PruneDocument {
     readonly size: number;
     readonly nonzeros: number;
   }[];
+  /** Weights left as they were by --keep-dense; they count neither as prunable nor as non-zero. */
+  readonly keptDense?: readonly string[];
   readonly stages: readonly StageDocument[];
   /** Rounds of pruning and retraining, with --retrain. */
   readonly rounds?: readonly RoundDocument[];
@@ -59,10 +61,11 @@ export interface PruneDocument {
 export function pruneDocument(spec: {
   outcome: PruneOutcome;
   recipe: Recipe;
+  keptDense: readonly string[];
   out: string;
   peakMemoryBytes: number;
 }): PruneDocument {
-  const { outcome, recipe, out, peakMemoryBytes } = spec;
+  const { outcome, recipe, keptDense, out, peakMemoryBytes } = spec;
   const { result, dense, pruned, rounds } = outcome;
   const retrainMs = retrainTimes(rounds, result.stages.length);
   return {
@@ -73,6 +76,7 @@ export function pruneDocument(spec: {
     prunable: result.prunable,
     objective: result.objective,
     layers: result.layers.map(({ name, shape, size, nonzeros }) => ({ name, shape, size, nonzeros })),
+    ...(keptDense.length === 0 ? {} : { keptDense }),
     stages: result.stages.map((stage, index) => ({
       sparsity: stage.sparsity,
       objective: stage.objective,

@@ -29,6 +29,8 @@ export interface PruneJob {
   readonly network: Network;
   readonly solver: Solver;
   readonly sparsity: number;
+  /** Names of the weights to prune; absent: all. */
+  readonly params?: readonly string[];
   /** What the user fixed of the plan. */
   readonly plan: RunPlan;
   /** How the kept weights are spread over layers; default: anywhere. */
@@ -71,10 +73,11 @@ export function needsGradients(solver: Solver): boolean {
 export async function pruneRequest(
   job: PruneTask,
 ): Promise<{ request: Omit<PruneRequest, "onStage" | "resume"> } & Pick<PruneOutcome, "curvature">> {
-  const { network, solver, sparsity, plan, train, session, budget, settle } = job;
+  const { network, params, solver, sparsity, plan, train, session, budget, settle } = job;
   const { seed, kernels, signal, onEvent } = session;
   const request = {
     ...{ model: network, solver, sparsity, plan, seed, kernels, signal, onEvent },
+    ...(params ? { params } : {}),
     ...(budget ? { budget } : {}),
     ...(settle ? { settle } : {}),
   };
@@ -102,10 +105,10 @@ async function plannedCurvature(job: PruneTask): Promise<FoundEntry<CurvatureEnt
 
 /** The plan that a run will follow, before anything is done. */
 export async function plannedRun(
-  job: Pick<PruneTask, "network" | "solver" | "sparsity" | "plan" | "train">,
+  job: Pick<PruneTask, "network" | "params" | "solver" | "sparsity" | "plan" | "train">,
 ): Promise<ResolvedPlan> {
   const { network, solver, sparsity, plan, train } = job;
-  const params = layoutParams(network);
+  const params = layoutParams(network, job.params);
   const weights = await readFlat(network, params);
   const initialSparsity = weights.filter((value) => value === 0).length / weights.length;
   const situation = {

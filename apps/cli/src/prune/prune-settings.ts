@@ -30,6 +30,7 @@ export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, Augmen
   readonly data?: string;
   readonly normalize?: string;
   readonly sparsity?: number;
+  readonly keepDense?: readonly string[];
   readonly option?: readonly string[];
   readonly recipe?: string;
 }
@@ -50,6 +51,8 @@ export interface PruneSettings {
   /** Names of the options and plan settings that this call set, without those of a recipe. */
   readonly given: readonly string[];
   readonly sparsity: number;
+  /** Words of --keep-dense. */
+  readonly keepDense: readonly string[];
   /** What was asked for; see batchNormFor. */
   readonly batchNorm: Partial<BatchNormSettings>;
   /** Absent: nothing is retrained. */
@@ -111,6 +114,7 @@ export async function pruneSettings(spec: {
     plan: { ...inherited?.plan, ...asked },
     given: [...Object.keys(own.options), ...Object.keys(asked)],
     sparsity,
+    keepDense: flags.keepDense ?? recipe?.keepDense ?? [],
     batchNorm: { ...recipe?.batchNorm, ...batchNormSettings(flags) },
     retrain,
     allocation,

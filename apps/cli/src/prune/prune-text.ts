@@ -56,6 +56,7 @@ export function pruneText(document: PruneDocument): string {
     numbers,
     ...rounds,
     layers,
+    ...(document.keptDense ? [`kept dense: ${document.keptDense.join(", ")}\n`] : []),
     `objective ${formatNumber(document.objective)} (${[last?.status, formatStats(last?.stats ?? {})].filter(Boolean).join("; ")})\n${spent}\n`,
     ...(recipe.plan.reason ? [`plan: ${recipe.plan.reason}\n`] : []),
   ].join("\n");

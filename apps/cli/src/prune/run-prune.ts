@@ -4,9 +4,9 @@ import { rm } from "node:fs/promises";
 import { type Dataset, isPruneError, keptCount } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { allocation } from "@secateur/imp-scheduler";
-import type { Network } from "@secateur/nn";
+import { chooseDense, type Network } from "@secateur/nn";
 import { printResult } from "../commands/print-result.ts";
-import { badState, interrupted, keepsNothing, overflowed } from "../errors.ts";
+import { badState, interrupted, keepsAll, keepsNothing, overflowed } from "../errors.ts";
 import { kebab } from "../flags/option-schema.ts";
 import { unreadOptions } from "../flags/solver-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
@@ -83,17 +83,18 @@ async function pruneInSession(spec: {
   const model = await openModel({ path: settings.model, arch: settings.arch, onEvent: session.onEvent });
   noteArchitecture(model, session);
   notePlugin(settings.found, session);
-  assertKeepsSome(model, settings.sparsity);
+  const { pruned: params, dense: keptDense } = chooseDense(model.network.spec, settings.keepDense);
+  assertKeepsSome(model, params, settings.sparsity);
   const retrain = completeRetrain({ settings, model, terminal: call.terminal, session });
   const draft = portableRecipe(recipeOf({ settings, retrain, model, session }), outputs.recipe);
-  const outcome = await measure({ call, settings, retrain, outputs, session, model, run: runIdentity(draft) });
+  const outcome = await measure({ call, settings, retrain, outputs, session, model, params, run: runIdentity(draft) });
   assertFiniteOutcome(outcome, model, settings.found.entry.name);
   const { result, curvature } = outcome;
   const sources = curvature ? [settings.found, curvature] : [settings.found];
   // With retraining every phase had a plan of its own, which the same settings give again.
   const plan = retrain ? draft.plan : (result.plan ?? draft.plan);
   const recipe: Recipe = { ...draft, plan, versions: versions(sources, retrain ? ["@secateur/imp-scheduler"] : []) };
-  const document = pruneDocument({ outcome, recipe, out: outputs.out, peakMemoryBytes: peakMemoryBytes() });
+  const document = pruneDocument({ outcome, recipe, keptDense, out: outputs.out, peakMemoryBytes: peakMemoryBytes() });
   await saveResults({ document, outcome, model, outputs, argv: call.argv });
   return document;
 }
@@ -106,6 +107,7 @@ async function measure(spec: {
   outputs: PruneOutputs;
   session: Session;
   model: OpenedModel;
+  params: readonly string[];
   run: string;
 }): Promise<PruneOutcome> {
   const { settings, session, model } = spec;
@@ -137,10 +139,10 @@ async function measure(spec: {
 type MeasureSpec = Parameters<typeof measure>[0];
 
 /** What a run's job is, whether it retrains or not. */
-function jobOf({ call, settings, session, model }: MeasureSpec): Omit<PruneTask, "train"> {
+function jobOf({ call, settings, session, model, params }: MeasureSpec): Omit<PruneTask, "train"> {
   const { solver, sparsity, plan, allocation: spread } = settings;
   return {
-    ...{ network: model.network, solver, sparsity, plan, session, cwd: call.terminal.cwd },
+    ...{ network: model.network, params, solver, sparsity, plan, session, cwd: call.terminal.cwd },
     ...(spread ? { budget: allocation(spread) } : {}),
     onCurvature: (curvature) => noteUnread(settings, curvature, session),
   };
@@ -210,8 +212,9 @@ function completeRetrain(spec: {
 }
 
 /** Nothing would be left of the network. */
-function assertKeepsSome({ path, network }: OpenedModel, sparsity: number): void {
-  const prunable = network.params().filter((param) => param.prunable);
+function assertKeepsSome({ path, network }: OpenedModel, params: readonly string[], sparsity: number): void {
+  if (params.length === 0) throw keepsAll(path);
+  const prunable = network.params().filter(({ name }) => params.includes(name));
   const size = prunable.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
   if (size > 0 && keptCount(size, sparsity) === 0) throw keepsNothing({ where: path, sparsity, size });
 }
@@ -249,7 +252,7 @@ function recipeOf(spec: {
   session: Session;
 }): Recipe {
   const { settings, retrain, model, session } = spec;
-  const { normalize, found, sparsity, plan, seed, options, allocation: spread } = settings;
+  const { normalize, found, sparsity, keepDense, plan, seed, options, allocation: spread } = settings;
   const batchNorm = batchNormOf(settings, model.network);
   return {
     recipe: 1,
@@ -261,6 +264,7 @@ function recipeOf(spec: {
     solver: found.entry.name,
     options,
     sparsity,
+    ...(keepDense.length === 0 ? {} : { keepDense }),
     plan,
     ...(retrain === undefined ? {} : { retrain }),
     ...(spread === undefined ? {} : { allocation: spread }),
@@ -274,9 +278,10 @@ function recipeOf(spec: {
 
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
 function runIdentity(recipe: Recipe): string {
-  const { modelSha256, arch, data, normalize, solver, options, sparsity, batchNorm, retrain, allocation } = recipe;
+  const { modelSha256, arch, data, normalize, solver, options, sparsity, keepDense } = recipe;
+  const { batchNorm, retrain, allocation } = recipe;
   return JSON.stringify({
-    ...{ modelSha256, arch, data, normalize, solver, options, sparsity, batchNorm, retrain, allocation },
+    ...{ modelSha256, arch, data, normalize, solver, options, sparsity, keepDense, batchNorm, retrain, allocation },
   });
 }
 

@@ -9,7 +9,7 @@ import { mapDataPaths } from "../run/data-spec.ts";
 import { kernelChoices } from "../run/open-kernels.ts";
 import type { Recipe, RecipeFile } from "./recipe.ts";
 
-type FieldType = "string" | "number" | "object";
+type FieldType = "string" | "number" | "object" | "a list";
 
 /** Only the version must be there: what a recipe leaves open is decided as without one. */
 const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
@@ -22,6 +22,7 @@ const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
   solver: "string",
   options: "object",
   sparsity: "number",
+  keepDense: "a list",
   plan: "object",
   retrain: "object",
   allocation: "object",
@@ -54,6 +55,9 @@ export async function readRecipe(path: string): Promise<RecipeFile> {
     throw unknownName({ where: path, what: "kernels", found: String(json["kernels"]), known: kernelChoices });
   }
   const recipe = json as unknown as RecipeFile;
+  if (recipe.keepDense?.some((word) => typeof word !== "string")) {
+    throw badRecipe({ path, found: "something else than text in 'keepDense'", expected: "names of layers" });
+  }
   if (recipe.recipe !== 1) {
     throw badRecipe({ path, found: `a recipe of version ${recipe.recipe}`, expected: "version 1" });
   }

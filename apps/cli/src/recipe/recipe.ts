@@ -18,6 +18,8 @@ export interface Recipe {
   /** Options of the solver, defaults filled in. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly sparsity: number;
+  /** Weights left as they were: first, last, or names; absent: none. */
+  readonly keepDense?: readonly string[];
   /** The plan in force, defaults filled in. */
   readonly plan: RunPlan;
   /** How the kept weights were trained, in rounds with the pruning; absent: not at all. */

@@ -22,6 +22,7 @@ export async function pruneReport(spec: {
     facts: [
       ["model", recipe.model],
       ["model SHA-256", recipe.modelSha256],
+      ...(document.keptDense ? [["kept dense", document.keptDense.join(", ")] as const] : []),
       ["seed", String(recipe.seed)],
       ["kernels", recipe.backend],
       ["peak memory", formatBytes(peakMemoryBytes)],
