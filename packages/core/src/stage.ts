@@ -53,6 +53,8 @@ export interface Stage {
   readonly sparsity: number;
   /** Stages at the target before this one; negative while sparsity still rises. */
   readonly sinceTarget: number;
+  /** Class probabilities to be met, of all of `data`; present from the second stage on, before which they are met. */
+  readonly targets?: Mat;
   /** See PruneRequest. */
   readonly settle?: (ctx: RunContext) => Promise<void>;
 }
@@ -115,11 +117,17 @@ async function estimateCurvature(stage: Stage, ctx: RunContext): Promise<Estimat
   const { curvature, data, model, params, plan, mask, sinceTarget } = stage;
   if (!curvature) return undefined;
   if (!data) throw impossibleRun(`curvature ${curvature.name} needs training data; give 'data'`);
-  const { batch, ridge, firstOrder, temperature } = plan;
+  const { batch, ridge, temperature, distill } = plan;
+  const { targets } = stage;
+  // What is to be met is met before the first stage: its slope is zero.
+  const firstOrder = plan.firstOrder && (!distill || targets !== undefined);
   const examples = sinceTarget >= 0 ? plan.targetExamples : plan.examples;
   const names = params.map((param) => param.name);
   return await curvature.estimate(
-    { model, data, params: names, examples, batch, ridge, firstOrder, temperature, kept: mask },
+    {
+      ...{ model, data, params: names, examples, batch, ridge, firstOrder, temperature, kept: mask },
+      ...(targets ? { targets } : {}),
+    },
     ctx,
   );
 }
