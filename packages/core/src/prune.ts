@@ -60,7 +60,7 @@ export interface RunState {
   readonly stage: number;
   /** Flat prunable weights after that stage. */
   readonly weights: Float32Array;
-  /** Their mask: a kept weight may happen to be zero. */
+  /** Their mask [p]: a kept weight may happen to be zero. */
   readonly mask: Mask;
   /** Identifies the run: sizes, plan, seed, kernels. */
   readonly fingerprint: string;
@@ -71,7 +71,9 @@ export interface RunState {
 export interface LayerReport {
   readonly name: string;
   readonly shape: readonly number[];
+  /** Number of weights. */
   readonly size: number;
+  /** How many of them are not zero. */
   readonly nonzeros: number;
 }
 
@@ -83,6 +85,7 @@ export interface PruneResult {
   readonly kept: number;
   /** Non-zero prunable weights. */
   readonly nonzeros: number;
+  /** Number of prunable weights. */
   readonly prunable: number;
   /** Of the last stage. */
   readonly objective: number;

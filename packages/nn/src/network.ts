@@ -31,6 +31,7 @@ import { isStatistic, type TensorSpec, tensorSpecs } from "./param-specs.ts";
 export interface WeightTensor {
   readonly name: string;
   readonly shape: readonly number[];
+  /** Its entries; length is the product of `shape`. */
   readonly data: Float32Array | Float64Array;
 }
 
