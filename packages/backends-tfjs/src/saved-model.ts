@@ -9,6 +9,8 @@ import { decodeWeight, encodeWeight } from "./weight-bytes.ts";
 /** A model that came from files. */
 export interface SavedModel extends TfjsModel {
   readonly files: ModelFiles;
+  /** The names that the prunable parameters have in the manifest; those of recurrent layers may be longer than the parameter's. */
+  readonly prunableInFile: readonly string[];
   /**
    * The files of the model as it is now, by name: "model.json" and the weights files. Only weights that were written differ;
    * names, topology and everything else stay, byte for byte where no quantised weight has a new grid.
@@ -61,6 +63,7 @@ export async function openModelFiles(
   return {
     ...adapted,
     files,
+    prunableInFile: adapted.params().flatMap(({ name, prunable }) => (prunable ? [byName(name)?.spec.name ?? name] : [])),
     encode: async () => encodeFiles(await withWritten({ files, adapted, byName })),
     artifacts: async () => artifactsOf(await withWritten({ files, adapted, byName })),
   };

@@ -10,9 +10,11 @@ import { needsGradients, pruneNetwork } from "../prune/prune-network.ts";
 import { resolveOptions } from "../prune/prune-settings.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
+import type { EngineChoice } from "../run/load-tensorflow.ts";
 import { peakMemoryBytes } from "../run/memory.ts";
 import { openData } from "../run/open-data.ts";
-import { openModel } from "../run/open-model.ts";
+import { openAnyModel } from "../run/open-any-model.ts";
+import { modelFile } from "../run/open-tfjs.ts";
 import { type Session, type SessionFlags, withSession } from "../run/session.ts";
 import { versions } from "../run/versions.ts";
 import type { Terminal } from "../terminal.ts";
@@ -22,6 +24,7 @@ import { compareText } from "./compare-text.ts";
 /** The flags of `secateur compare` as commander hands them over. */
 export interface CompareFlags extends SessionFlags, PlanFlags {
   readonly arch?: string;
+  readonly engine?: EngineChoice;
   readonly data?: string;
   readonly normalize?: string;
   readonly solvers?: readonly string[];
@@ -73,24 +76,26 @@ async function compareInSession(spec: {
 }): Promise<{ document: CompareDocument; runs: readonly ComparedRun[] }> {
   const { call, found, sparsities, session } = spec;
   const { flags, terminal } = call;
-  const path = absolutePath(terminal, call.model);
+  const path = modelFile(absolutePath(terminal, call.model));
   const source = mapDataPaths(flags.data!, (file) => absolutePath(terminal, file));
   const solvers = await Promise.all(
     found.map(async (one) => ({ one, solver: one.entry.create((await resolveOptions(one.entry, {})) as never) })),
   );
   const plan = planFromFlags(flags);
   assertUsed({ plan, anyGradients: solvers.some(({ solver }) => needsGradients(solver)) });
-  const open = () => openModel({ path, arch: flags.arch, onEvent: session.onEvent });
-  const first = await open();
-  const { spec: network } = first.network;
   const { onEvent } = session;
-  const data = await openData({ data: source, normalize: flags.normalize, classes: network.classes, network, onEvent });
+  const { cwd } = terminal;
+  const first = await openAnyModel({ path, arch: flags.arch, engine: flags.engine, cwd, onEvent });
+  const { classes, spec: layers } = first;
+  const data = await openData({ data: source, normalize: flags.normalize, classes, network: layers, onEvent });
   const dense = await first.network.evaluate(data.test, session.context());
   const runs: ComparedRun[] = [];
   const sources: FoundEntry[] = [...found];
   for (const { one, solver } of solvers) {
     for (const sparsity of sparsities) {
-      const { network } = await openModel({ path, arch: first.architecture.name, onEvent: () => {} });
+      const engine = first.tfjs?.engine.name;
+      const model = await openAnyModel({ path, arch: first.arch, engine, cwd, onEvent: () => {} });
+      const { network } = model;
       const { result, curvature } = await pruneNetwork({
         ...{ network, solver, sparsity, plan, session },
         train: data.train,
@@ -98,21 +103,23 @@ async function compareInSession(spec: {
       });
       if (curvature) sources.push(curvature);
       const pruned = await network.evaluate(data.test, session.context());
+      model.close();
       runs.push({ solver: one.entry.name, sparsity, dense, pruned, result });
       if (!flags.json)
         note(session, runs[runs.length - 1]!, { done: runs.length, total: solvers.length * sparsities.length });
     }
   }
   const document = compareDocument({
-    model: { path, sha256: first.sha256, arch: first.architecture.name },
+    model: { path, sha256: first.sha256, arch: first.arch },
     data: source,
     dense,
     runs,
     seed: session.seed,
     backend: session.kernels.name,
-    versions: versions(sources),
+    versions: versions([...sources, ...first.packages]),
     peakMemoryBytes: peakMemoryBytes(),
   });
+  first.close();
   return { document, runs };
 }
 

@@ -40,7 +40,9 @@ export interface PruneDocument {
   readonly seed: number;
   readonly recipe: Recipe;
   readonly versions: Readonly<Record<string, string>>;
-  /** Absolute path of the pruned network. */
+  /** Tensors that pruning leaves alone though they have two or more dimensions, of a TensorFlow.js model that has such. */
+  readonly keptDense?: readonly { readonly weight: string; readonly reason: string }[];
+  /** Absolute path of the pruned network; of a TensorFlow.js model its model.json. */
   readonly out: string;
 }
 
@@ -50,8 +52,9 @@ export function pruneDocument(spec: {
   recipe: Recipe;
   out: string;
   peakMemoryBytes: number;
+  keptDense?: PruneDocument["keptDense"];
 }): PruneDocument {
-  const { outcome, recipe, out, peakMemoryBytes } = spec;
+  const { outcome, recipe, out, peakMemoryBytes, keptDense = [] } = spec;
   const { result, dense, pruned } = outcome;
   return {
     dense,
@@ -79,6 +82,7 @@ export function pruneDocument(spec: {
     seed: recipe.seed,
     recipe,
     versions: recipe.versions,
+    ...(keptDense.length === 0 ? {} : { keptDense }),
     out,
   };
 }

@@ -1,6 +1,7 @@
 /** One run of `secateur prune` from settings to files. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { isPruneError, keptCount } from "@secateur/core";
 import { printResult } from "../commands/print-result.ts";
 import { badState, interrupted, keepsNothing, overflowed } from "../errors.ts";
@@ -14,7 +15,7 @@ import { reestimate } from "../run/batch-norm.ts";
 import { dataPaths } from "../run/check-places.ts";
 import { peakMemoryBytes } from "../run/memory.ts";
 import { openData } from "../run/open-data.ts";
-import { type OpenedModel, openModel } from "../run/open-model.ts";
+import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork } from "../run/open-any-model.ts";
 import { type Session, withSession } from "../run/session.ts";
 import { versions } from "../run/versions.ts";
 import type { Terminal } from "../terminal.ts";
@@ -69,17 +70,22 @@ async function pruneInSession(spec: {
   session: Session;
 }): Promise<PruneDocument> {
   const { call, settings, outputs, session } = spec;
-  const model = await openModel({ path: settings.model, arch: settings.arch, onEvent: session.onEvent });
+  const { arch, engine } = settings;
+  const { cwd } = call.terminal;
+  const model = await openAnyModel({ path: settings.model, arch, engine, cwd, onEvent: session.onEvent });
   noteArchitecture(model, session);
   assertKeepsSome(model, settings.sparsity);
   const draft = portableRecipe(recipeOf({ settings, model, session }), outputs.recipe);
   const outcome = await measure({ call, settings, outputs, session, model, run: runIdentity(draft) });
-  assertFiniteOutcome(outcome, model, settings.found.entry.name);
+  await assertFiniteOutcome(outcome, model, settings.found.entry.name);
   const { result, curvature } = outcome;
-  const sources = curvature ? [settings.found, curvature] : [settings.found];
+  const sources = [settings.found, ...(curvature ? [curvature] : []), ...model.packages];
   const recipe: Recipe = { ...draft, plan: result.plan, versions: versions(sources) };
-  const document = pruneDocument({ outcome, recipe, out: outputs.out, peakMemoryBytes: peakMemoryBytes() });
+  const out = model.tfjs ? join(outputs.out, "model.json") : outputs.out;
+  const { keptDense } = model.tfjs?.model ?? {};
+  const document = pruneDocument({ outcome, recipe, out, peakMemoryBytes: peakMemoryBytes(), keptDense });
   await saveResults({ document, outcome, model, outputs, argv: call.argv });
+  model.close();
   return document;
 }
 
@@ -89,7 +95,7 @@ async function measure(spec: {
   settings: PruneSettings;
   outputs: PruneOutputs;
   session: Session;
-  model: OpenedModel;
+  model: AnyModel;
   run: string;
 }): Promise<PruneOutcome> {
   const { call, settings, outputs, session, model, run } = spec;
@@ -99,15 +105,17 @@ async function measure(spec: {
   const data = await openData({
     data: source,
     normalize,
-    classes: network.spec.classes,
-    network: network.spec,
+    classes: model.classes,
+    network: model.spec,
     onEvent: session.onEvent,
   });
   const resume = call.flags.resume === true;
   const keeper = await openStageKeeper({ path: outputs.state, run, resume, session });
   const { batchNorm } = settings;
   const remeasure = async (): Promise<void> => {
-    if (batchNorm) await reestimate({ network, data, flags: batchNorm, session });
+    if (!batchNorm) return;
+    const own = ownNetwork(model, "--reestimate-batch-norm");
+    await reestimate({ network: own.network, data, flags: batchNorm, session });
   };
   if (batchNorm?.when !== "after") await remeasure();
   const dense = await network.evaluate(data.test, session.context());
@@ -132,20 +140,21 @@ async function measure(spec: {
 }
 
 /** Nothing would be left of the network. */
-function assertKeepsSome({ path, network }: OpenedModel, sparsity: number): void {
+function assertKeepsSome({ path, network }: AnyModel, sparsity: number): void {
   const prunable = network.params().filter((param) => param.prunable);
   const size = prunable.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
   if (size > 0 && keptCount(size, sparsity) === 0) throw keepsNothing({ where: path, sparsity, size });
 }
 
 /** Weights, objective and loss must be numbers before anything is written. */
-function assertFiniteOutcome({ result, pruned }: PruneOutcome, { network }: OpenedModel, solver: string): void {
-  const areFinite = network.tensors().every(({ data }) => data.every(Number.isFinite));
+async function assertFiniteOutcome({ result, pruned }: PruneOutcome, model: AnyModel, solver: string): Promise<void> {
+  const areFinite = await hasFiniteWeights(model);
   if (!areFinite || !Number.isFinite(result.objective) || !Number.isFinite(pruned.loss)) throw overflowed(solver);
 }
 
-function noteArchitecture({ path, architecture }: OpenedModel, session: Session): void {
-  if (architecture.source !== "shapes") return;
+function noteArchitecture({ path, own }: AnyModel, session: Session): void {
+  const { architecture } = own ?? {};
+  if (architecture?.source !== "shapes") return;
   const message = `${path}: its tensors are those of ${architecture.name}, so it is taken for one (--arch says otherwise)`;
   session.onEvent({ type: "note", level: "info", code: "architecture", message });
 }
@@ -164,14 +173,15 @@ function noteUnread({ found, given }: PruneSettings, curvature: FoundEntry, sess
 }
 
 /** The recipe as far as it is known before the run: its plan is what was asked for. */
-function recipeOf(spec: { settings: PruneSettings; model: OpenedModel; session: Session }): Recipe {
+function recipeOf(spec: { settings: PruneSettings; model: AnyModel; session: Session }): Recipe {
   const { settings, model, session } = spec;
   const { normalize, found, sparsity, plan, seed, options, batchNorm } = settings;
   return {
     recipe: 1,
     model: model.path,
     modelSha256: model.sha256,
-    arch: model.architecture.name,
+    arch: model.arch,
+    ...(model.tfjs ? { engine: model.tfjs.engine.name } : {}),
     data: settings.data,
     ...(normalize === undefined ? {} : { normalize }),
     solver: found.entry.name,
@@ -182,13 +192,13 @@ function recipeOf(spec: { settings: PruneSettings; model: OpenedModel; session: 
     seed,
     kernels: session.kernelChoice,
     backend: session.kernels.name,
-    versions: versions([found]),
+    versions: versions([found, ...model.packages]),
   };
 }
 
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
-function runIdentity({ modelSha256, arch, data, normalize, solver, options, sparsity, batchNorm }: Recipe): string {
-  return JSON.stringify({ modelSha256, arch, data, normalize, solver, options, sparsity, batchNorm });
+function runIdentity({ modelSha256, arch, engine, data, normalize, solver, options, sparsity, batchNorm }: Recipe): string {
+  return JSON.stringify({ modelSha256, arch, engine, data, normalize, solver, options, sparsity, batchNorm });
 }
 
 function written({ out, recipe, report }: PruneOutputs): string {

@@ -4,6 +4,7 @@ import { readFileBytes } from "@secateur/formats";
 import { badRecipe } from "../errors.ts";
 import { planKeys } from "../flags/plan-flags.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
+import { engineChoices } from "../run/load-tensorflow.ts";
 import { kernelChoices } from "../run/open-kernels.ts";
 import type { Recipe } from "./recipe.ts";
 
@@ -14,6 +15,7 @@ const fields: { readonly [K in keyof Recipe]-?: { readonly type: FieldType; read
   model: { type: "string" },
   modelSha256: { type: "string" },
   arch: { type: "string" },
+  engine: { type: "string", optional: true },
   data: { type: "string" },
   normalize: { type: "string", optional: true },
   solver: { type: "string" },
@@ -46,6 +48,9 @@ export async function readRecipe(path: string): Promise<Recipe> {
   assertKnown({ path, where: "in 'plan' ", found: Object.keys(plan), known: [...planKeys, "reason"] });
   if (!kernelChoices.some((name) => name === json["kernels"])) {
     throw unknownName({ where: path, what: "kernels", found: String(json["kernels"]), known: kernelChoices });
+  }
+  if (json["engine"] !== undefined && !engineChoices.some((name) => name === json["engine"])) {
+    throw unknownName({ where: path, what: "engine", found: String(json["engine"]), known: engineChoices });
   }
   const recipe = json as unknown as Recipe;
   if (recipe.recipe !== 1) {

@@ -24,6 +24,8 @@ export async function pruneReport(spec: {
       ["model SHA-256", recipe.modelSha256],
       ["seed", String(recipe.seed)],
       ["kernels", recipe.backend],
+      ...(recipe.engine === undefined ? [] : [["TensorFlow.js engine", recipe.engine] as const]),
+      ...(document.keptDense ?? []).map(({ weight, reason }) => ["stays dense", `${weight}: ${reason}`] as const),
       ["peak memory", formatBytes(peakMemoryBytes)],
     ],
     recipe,
