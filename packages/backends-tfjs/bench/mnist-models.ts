@@ -10,14 +10,33 @@ export function convolutionalModel(tf: Tf): LayersModel {
   const { layers } = tf;
   return tf.sequential({
     layers: [
-      layers.conv2d({ inputShape: [28, 28, 1], filters: 16, kernelSize: 3, padding: "same", useBias: false, kernelInitializer: he(1) }),
+      layers.conv2d({
+        inputShape: [28, 28, 1],
+        filters: 16,
+        kernelSize: 3,
+        padding: "same",
+        useBias: false,
+        kernelInitializer: he(1),
+      }),
       layers.batchNormalization(),
       layers.activation({ activation: "relu" }),
-      layers.depthwiseConv2d({ kernelSize: 3, strides: 2, padding: "same", activation: "relu", depthwiseInitializer: he(2) }),
+      layers.depthwiseConv2d({
+        kernelSize: 3,
+        strides: 2,
+        padding: "same",
+        activation: "relu",
+        depthwiseInitializer: he(2),
+      }),
       layers.conv2d({ filters: 32, kernelSize: 1, useBias: false, kernelInitializer: he(3) }),
       layers.batchNormalization(),
       layers.activation({ activation: "relu" }),
-      layers.depthwiseConv2d({ kernelSize: 3, strides: 2, padding: "same", activation: "relu", depthwiseInitializer: he(4) }),
+      layers.depthwiseConv2d({
+        kernelSize: 3,
+        strides: 2,
+        padding: "same",
+        activation: "relu",
+        depthwiseInitializer: he(4),
+      }),
       layers.conv2d({ filters: 64, kernelSize: 1, useBias: false, kernelInitializer: he(5) }),
       layers.batchNormalization(),
       layers.activation({ activation: "relu" }),

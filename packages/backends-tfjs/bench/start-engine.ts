@@ -1,7 +1,7 @@
 /** Starts an engine of TensorFlow.js for a benchmark. */
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import type { EngineName, Engine } from "../src/engines.ts";
+import type { Engine, EngineName } from "../src/engines.ts";
 
 const require = createRequire(import.meta.url);
 

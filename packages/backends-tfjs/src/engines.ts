@@ -58,7 +58,8 @@ const backends: Readonly<Record<EngineName, string>> = {
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { engine = "auto", onSkipped } = options;
   if (engine === "auto") return await fastest(options, onSkipped ?? (() => {}));
-  if (!engineNames.includes(engine)) throw badSetting({ what: "engine", found: engine, known: [...engineNames, "auto"] });
+  if (!engineNames.includes(engine))
+    throw badSetting({ what: "engine", found: engine, known: [...engineNames, "auto"] });
   const { modules, missing } = await loadPackages(engine, options);
   if (missing.length > 0) {
     const found = await installedEngines(options);

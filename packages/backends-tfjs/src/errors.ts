@@ -2,7 +2,11 @@
 import { PruneError } from "@secateur/core";
 
 /** No TensorFlow.js, or not the engine asked for. */
-export function engineMissing(spec: { wanted: string; packages: readonly string[]; found: readonly string[] }): PruneError {
+export function engineMissing(spec: {
+  wanted: string;
+  packages: readonly string[];
+  found: readonly string[];
+}): PruneError {
   const { wanted, packages, found } = spec;
   const has = found.length === 0 ? "none is installed" : `installed are ${found.join(", ")}`;
   return new PruneError(
@@ -53,7 +57,12 @@ export function wrongShardLength(spec: {
 }
 
 /** A tensor's type that is none of TensorFlow.js. */
-export function unknownDtype(spec: { source: string; weight: string; found: string; known: readonly string[] }): PruneError {
+export function unknownDtype(spec: {
+  source: string;
+  weight: string;
+  found: string;
+  known: readonly string[];
+}): PruneError {
   return new PruneError(
     "ERR_TFJS_DTYPE",
     `${spec.source}: weight '${spec.weight}' has the dtype '${spec.found}'; known: ${spec.known.join(", ")}; convert the model again`,

@@ -48,7 +48,8 @@ interface Exports {
 export function createGradientKernels(): GradientKernels {
   const binary = Uint8Array.from(atob(wasmBase64), (character) => character.charCodeAt(0));
   const exports = new WebAssembly.Instance(new WebAssembly.Module(binary), {}).exports as unknown as Exports;
-  const run = (kernel: string, ...values: number[]): void => (exports[kernel] as (...values: number[]) => void)(...values);
+  const run = (kernel: string, ...values: number[]): void =>
+    (exports[kernel] as (...values: number[]) => void)(...values);
   const arena = createArena(exports.memory);
   return {
     filterGradient({ geometry, x, dy, runs }, each) {

@@ -75,7 +75,11 @@ export async function gradientRows(adapted: Adapted, request: GradientRequest, c
   });
   const single = params.filter((param) => !withFactors.has(param));
   if (single.length > 0) await oneByOne(adapted, { request, layout, params: single, stores, ctx });
-  return { rows, blocks: params.map((param) => blockOf(param, stores.get(param)!, batch)), loss: loss / examples.length };
+  return {
+    rows,
+    blocks: params.map((param) => blockOf(param, stores.get(param)!, batch)),
+    loss: loss / examples.length,
+  };
 }
 
 /** Where the rows of a parameter are kept; factors are allocated when their extents are known. */
@@ -117,7 +121,11 @@ async function eachPass(
 }
 
 /** What a pass differentiates: the model's summed loss by some weights. */
-export function lossOfPass({ run, find }: Adapted, params: readonly string[], pass: Pick<Pass, "input" | "labels">): Differentiable {
+export function lossOfPass(
+  { run, find }: Adapted,
+  params: readonly string[],
+  pass: Pick<Pass, "input" | "labels">,
+): Differentiable {
   const { tf, runnable, loss } = run;
   return {
     weights: new Map(params.map((param) => [param, find(param).weight.tensor()])),
@@ -207,13 +215,22 @@ export async function hostUses(
   const found = new Map<string, HostUse[]>();
   for (const { weight, use, input, delta } of uses) {
     if (!delta) continue;
-    const host: HostUse = { use, input: (await input.data()) as Float32Array, delta: (await delta.data()) as Float32Array };
+    const host: HostUse = {
+      use,
+      input: (await input.data()) as Float32Array,
+      delta: (await delta.data()) as Float32Array,
+    };
     found.set(weight, [...(found.get(weight) ?? []), host]);
   }
   return found;
 }
 
-async function passLoss({ run }: Adapted, output: Tensor, pass: Pass, request: Pick<GradientRequest, "examples">): Promise<number> {
+async function passLoss(
+  { run }: Adapted,
+  output: Tensor,
+  pass: Pass,
+  request: Pick<GradientRequest, "examples">,
+): Promise<number> {
   const values = (await output.data()) as Float32Array;
   const exampleAt = (i: number): number => request.examples[pass.from + i]!;
   return run.losses({ output: values, labels: pass.labels, exampleAt }).reduce((sum, value) => sum + value, 0);

@@ -62,10 +62,7 @@ function leafLayers(layers: readonly Layer[]): readonly Layer[] {
   });
 }
 
-function weightOf(
-  tf: Tf,
-  spec: { layer: Layer; variable: LayerVariable; options: PrunableOptions },
-): ModelWeight {
+function weightOf(tf: Tf, spec: { layer: Layer; variable: LayerVariable; options: PrunableOptions }): ModelWeight {
   const { layer, variable, options } = spec;
   const shape = variable.shape.map((extent) => extent ?? 0);
   const known = roles[layer.getClassName()]?.[lastPart(variable.originalName)];

@@ -56,7 +56,8 @@ export async function linearize(
   let dim = 0;
   for (const param of params) {
     const { rows, cols } = find(param).canonical;
-    const allocate = (extent: number): Mat => matrix(examples.length, extent, kernels.alloc(examples.length * extent, "f32"));
+    const allocate = (extent: number): Mat =>
+      matrix(examples.length, extent, kernels.alloc(examples.length * extent, "f32"));
     layers.push({ start: dim, input: allocate(cols), deltas: Array.from({ length: classes }, () => allocate(rows)) });
     dim += rows * cols;
   }
@@ -98,7 +99,10 @@ async function recordPass(
     if (chosen === 0) {
       const output = (await recording.output.data()).subarray(0, rows.rows * logits.cols) as Float32Array;
       const isSoftmax = recording.outputKind === "softmax";
-      logits.data.set(isSoftmax ? output.map((p) => (Number.isNaN(p) ? p : Math.log(Math.max(p, smallest)))) : output, from * logits.cols);
+      logits.data.set(
+        isSoftmax ? output.map((p) => (Number.isNaN(p) ? p : Math.log(Math.max(p, smallest)))) : output,
+        from * logits.cols,
+      );
     }
     params.forEach((param, l) => {
       const [use] = uses.get(param) ?? [];
@@ -211,7 +215,10 @@ function products(spec: { parts: readonly Part[]; dim: number; kernels: Kernels;
     },
     sumOfSquares(us: Iterable<Mat>, out: Vec): void {
       const sums = parts.map((part) => matrix(outputs(part), part.input.cols));
-      const squares = parts.map(({ input }) => ({ ...input, data: input.data.map((value: number) => value * value) as Vec }));
+      const squares = parts.map(({ input }) => ({
+        ...input,
+        data: input.data.map((value: number) => value * value) as Vec,
+      }));
       for (const u of us) {
         parts.forEach((part, l) => {
           scratch(examples, outputs(part), (d) => {

@@ -1,6 +1,6 @@
 /** Losses of a classifier: values and predictions on the host, gradients at the model's output on the engine. */
 import type { OutputKind } from "./output-kind.ts";
-import type { Tensor, Tf } from "./tf.ts";
+import { type Tensor, type Tf, withOwnTape } from "./tf.ts";
 
 /** Losses by name. "model": the function that the model was compiled with, whatever it is. */
 export const lossNames = ["cross-entropy", "binary-cross-entropy", "mse", "model"] as const;
@@ -58,7 +58,8 @@ const crossEntropy: Loss = {
   values({ output, classes, kind, labels }) {
     return Float64Array.from(labels, (label, i) => {
       const row = output.subarray(i * classes, (i + 1) * classes);
-      if (kind === "softmax") return -Math.log(Math.max(row[label]!, smallest)) + (Number.isFinite(row[label]!) ? 0 : Number.NaN);
+      if (kind === "softmax")
+        return -Math.log(Math.max(row[label]!, smallest)) + (Number.isFinite(row[label]!) ? 0 : Number.NaN);
       const most = row.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
       const sum = row.reduce((total, value) => total + Math.exp(value - most), 0);
       return most + Math.log(sum) - row[label]!;
@@ -116,7 +117,8 @@ function compiledLoss(compiled: CompiledLoss): Loss {
     delta(tf, { output, kind, labels }) {
       return tf.tidy(() => {
         const wanted = target(tf, output, labels);
-        const atOutput = tf.grad((y) => compiled(wanted, y as Tensor).sum())(output);
+        const slope = tf.grad((y) => compiled(wanted, y as Tensor).sum());
+        const atOutput = withOwnTape(tf, () => slope(output));
         return throughOutput(tf, output, kind, atOutput);
       });
     },

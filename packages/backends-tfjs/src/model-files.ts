@@ -89,7 +89,7 @@ export async function readModelFiles(spec: { source: string; read: ReadFile }): 
     if (offset !== bytes.length) {
       throw wrongShardLength({ source, shards: group.paths, found: bytes.length, expected: offset });
     }
-    group.paths.forEach((path, i) => shards.push({ path, bytes: files[i]!.length }));
+    shards.push(...group.paths.map((path, i) => ({ path, bytes: files[i]!.length })));
     parts.push(bytes);
     end += bytes.length;
   }
@@ -147,7 +147,8 @@ function checkGroup(source: string, group: unknown): void {
       typeof weight["dtype"] === "string" &&
       Array.isArray(weight["shape"]) &&
       weight["shape"].every((extent) => Number.isSafeInteger(extent) && extent >= 0);
-    if (!isWeight) throw badModelJson({ source, found: `the weight ${JSON.stringify(weight)?.slice(0, 80)}`, expected });
+    if (!isWeight)
+      throw badModelJson({ source, found: `the weight ${JSON.stringify(weight)?.slice(0, 80)}`, expected });
     const { quantization } = weight;
     if (quantization !== undefined && !(isRecord(quantization) && typeof quantization["dtype"] === "string")) {
       throw badModelJson({ source, found: `a quantization of '${String(weight["name"])}' without dtype`, expected });

@@ -171,9 +171,7 @@ function inputTensor(tf: Tf, spec: { rows: Mat; layout: InputLayout; runnable: R
 
 function probeModel(spec: { tf: Tf; name: string; runnable: Runnable; shape: readonly number[] }): ModelFacts {
   const { tf, name, runnable, shape } = spec;
-  const weights = new Map(
-    runnable.weights.filter(({ role }) => role).map((weight) => [weight.name, weight.tensor()]),
-  );
+  const weights = new Map(runnable.weights.filter(({ role }) => role).map((weight) => [weight.name, weight.tensor()]));
   const examples = runnable.input.batch ?? 1;
   const input = tf.zeros([examples, ...shape], runnable.input.dtype);
   try {

@@ -24,9 +24,7 @@ export function plainGradients(
     return startBackward(tf, { output, kind, delta });
   };
   const { value, grads } = differentiate(tf, run, [...weights.values()]);
-  const gradients = new Map(
-    [...weights].map(([name, tensor], i) => [name, grads[i] ?? tf.zeros(tensor.shape)]),
-  );
+  const gradients = new Map([...weights].map(([name, tensor], i) => [name, grads[i] ?? tf.zeros(tensor.shape)]));
   return { output: value, kind, gradients };
 }
 

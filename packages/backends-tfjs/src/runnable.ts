@@ -29,10 +29,7 @@ export function isLayersModel(model: LayersModel | GraphModel): model is LayersM
 }
 
 /** A LayersModel. @throws ERR_TFJS_MODEL for several inputs or outputs */
-export function layersRunnable(
-  tf: Tf,
-  spec: { name: string; model: LayersModel; options: PrunableOptions },
-): Runnable {
+export function layersRunnable(tf: Tf, spec: { name: string; model: LayersModel; options: PrunableOptions }): Runnable {
   const { name, model, options } = spec;
   if (model.inputs.length !== 1) throw notOne({ model: name, what: "inputs", found: model.inputNames });
   if (model.outputs.length !== 1) throw notOne({ model: name, what: "outputs", found: model.outputNames });
@@ -91,10 +88,17 @@ function inputSpec(shape: readonly (number | null)[], dtype: string | undefined)
 
 function classesOf(model: string, shape: readonly (number | null)[]): number | undefined {
   if (shape.length !== 2) {
-    throw notClassifier({ model, found: `[${shape.map((extent) => (extent === null || extent < 0 ? "any" : extent)).join(", ")}]` });
+    throw notClassifier({
+      model,
+      found: `[${shape.map((extent) => (extent === null || extent < 0 ? "any" : extent)).join(", ")}]`,
+    });
   }
   const classes = shape[1]!;
   return classes === null || classes < 0 ? undefined : classes;
+}
+
+interface Compiled {
+  readonly lossFunctions?: readonly CompiledLoss[];
 }
 
 function compiledLoss(model: LayersModel): Runnable["compiled"] {
@@ -115,7 +119,9 @@ function compiledLoss(model: LayersModel): Runnable["compiled"] {
     case "mse":
       return { name: "mse" };
     default: {
-      const [compiled] = (model as { lossFunctions?: readonly CompiledLoss[] }).lossFunctions ?? [];
+      // A sequential model keeps its functions in the model inside it.
+      const holder = model as Compiled & { readonly model?: Compiled };
+      const [compiled] = holder.lossFunctions ?? holder.model?.lossFunctions ?? [];
       return compiled ? { name: "model", loss: compiled } : undefined;
     }
   }

@@ -1,7 +1,14 @@
 /** From files to a model that can be pruned, and back to files of the same kind. */
 import type { io } from "@tensorflow/tfjs";
 import { modelRefused } from "./errors.ts";
-import { type FileWeight, type ModelFiles, type ModelJson, type ReadFile, readModelFiles, type WeightSpec } from "./model-files.ts";
+import {
+  type FileWeight,
+  type ModelFiles,
+  type ModelJson,
+  type ReadFile,
+  readModelFiles,
+  type WeightSpec,
+} from "./model-files.ts";
 import type { GraphModel, LayersModel, Tf } from "./tf.ts";
 import { type TfjsModel, type TfjsModelOptions, tfjsModel } from "./tfjs-model.ts";
 import { decodeWeight, encodeWeight } from "./weight-bytes.ts";
@@ -63,7 +70,9 @@ export async function openModelFiles(
   return {
     ...adapted,
     files,
-    prunableInFile: adapted.params().flatMap(({ name, prunable }) => (prunable ? [byName(name)?.spec.name ?? name] : [])),
+    prunableInFile: adapted
+      .params()
+      .flatMap(({ name, prunable }) => (prunable ? [byName(name)?.spec.name ?? name] : [])),
     encode: async () => encodeFiles(await withWritten({ files, adapted, byName })),
     artifacts: async () => artifactsOf(await withWritten({ files, adapted, byName })),
   };

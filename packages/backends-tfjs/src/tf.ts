@@ -26,7 +26,23 @@ export interface TapeNode {
   gradient?: (dys: Tensor[]) => Record<string, () => Tensor>;
 }
 
+/** The part of the engine's state that holds the tape. */
+interface TapeHolder {
+  activeTape: readonly TapeNode[] | null;
+}
+
 /** The operations recorded so far; empty outside of a gradient. */
 export function tapeOf(tf: Tf): readonly TapeNode[] {
-  return (tf.engine().state.activeTape as unknown as readonly TapeNode[] | null) ?? [];
+  return (tf.engine().state as unknown as TapeHolder).activeTape ?? [];
+}
+
+/** Runs a gradient within the backward pass of another: TensorFlow.js would forget the outer tape. */
+export function withOwnTape<T>(tf: Tf, work: () => T): T {
+  const state = tf.engine().state as unknown as TapeHolder;
+  const { activeTape } = state;
+  try {
+    return work();
+  } finally {
+    state.activeTape = activeTape;
+  }
 }

@@ -16,8 +16,8 @@ import {
 } from "@secateur/core";
 import { type Canonical, canonicalOf, fromCanonical, toCanonical } from "./canonical.ts";
 import { createGradientKernels } from "./gradient-kernels.ts";
-import type { GraphTopology } from "./graph-weights.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
+import type { GraphTopology } from "./graph-weights.ts";
 import { linearize } from "./linearize.ts";
 import { type LossName, lossOf } from "./loss.ts";
 import { type ModelRun, modelRun } from "./model-run.ts";

@@ -56,7 +56,10 @@ async function compare(
       const { canonical } = find(param);
       const row = new Float32Array(canonical.order.length);
       const runs = [[example, example + 1]] as const;
-      addRows({ kernels, gradientKernels }, { uses: uses.get(param)!, canonical, batch, runs, alpha: 1, row: () => row });
+      addRows(
+        { kernels, gradientKernels },
+        { uses: uses.get(param)!, canonical, batch, runs, alpha: 1, row: () => row },
+      );
       const values = await gradient.data();
       let [difference, size] = [0, 0];
       for (let k = 0; k < row.length; k++) {

@@ -38,7 +38,9 @@ export function decodeWeight(spec: WeightSpec, bytes: Uint8Array): Float32Array 
     if (quantization.dtype === "float16") return Float32Array.from(new Uint16Array(copy), halfToFloat);
     const codes = quantization.dtype === "uint8" ? new Uint8Array(copy) : new Uint16Array(copy);
     const { scale = 1, min = 0 } = quantization;
-    return dtype === "int32" ? Int32Array.from(codes, (q) => Math.round(q * scale + min)) : affine(codes, { scale, min });
+    return dtype === "int32"
+      ? Int32Array.from(codes, (q) => Math.round(q * scale + min))
+      : affine(codes, { scale, min });
   }
   if (dtype === "float32") return new Float32Array(copy);
   if (dtype === "int32") return new Int32Array(copy);

@@ -81,7 +81,9 @@ async function feasiblePlan(job: PruneJob): Promise<RunPlan> {
 }
 
 /** The curvature that the plan names: the user's choice before the solver's advice before the default. */
-async function plannedCurvature(job: Pick<PruneJob, "network" | "solver" | "sparsity" | "plan" | "train" | "cwd">): Promise<FoundEntry<CurvatureEntry>> {
+async function plannedCurvature(
+  job: Pick<PruneJob, "network" | "solver" | "sparsity" | "plan" | "train" | "cwd">,
+): Promise<FoundEntry<CurvatureEntry>> {
   const { network, solver, sparsity, plan, train, cwd } = job;
   const params = layoutParams(network);
   const weights = await readFlat(network, params);

@@ -99,7 +99,11 @@ function modelFolder(spec: Placed): string {
     return `${stem}.${method(spec)}`;
   }
   if (/\.(safetensors|npy|html?|pth?|zip)$/i.test(flags.out)) {
-    throw badEnding({ flag: "--out", path: flags.out, allowed: "the name of a folder, or /model.json: a TensorFlow.js model is written as one" });
+    throw badEnding({
+      flag: "--out",
+      path: flags.out,
+      allowed: "the name of a folder, or /model.json: a TensorFlow.js model is written as one",
+    });
   }
   const out = absolutePath(terminal, flags.out);
   return basename(out) === "model.json" ? dirname(out) : out;

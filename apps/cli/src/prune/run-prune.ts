@@ -14,8 +14,8 @@ import { absolutePath } from "../run/absolute-path.ts";
 import { reestimate } from "../run/batch-norm.ts";
 import { dataPaths } from "../run/check-places.ts";
 import { peakMemoryBytes } from "../run/memory.ts";
-import { openData } from "../run/open-data.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork } from "../run/open-any-model.ts";
+import { openData } from "../run/open-data.ts";
 import { type Session, withSession } from "../run/session.ts";
 import { versions } from "../run/versions.ts";
 import type { Terminal } from "../terminal.ts";
@@ -197,7 +197,17 @@ function recipeOf(spec: { settings: PruneSettings; model: AnyModel; session: Ses
 }
 
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
-function runIdentity({ modelSha256, arch, engine, data, normalize, solver, options, sparsity, batchNorm }: Recipe): string {
+function runIdentity({
+  modelSha256,
+  arch,
+  engine,
+  data,
+  normalize,
+  solver,
+  options,
+  sparsity,
+  batchNorm,
+}: Recipe): string {
   return JSON.stringify({ modelSha256, arch, engine, data, normalize, solver, options, sparsity, batchNorm });
 }
 

@@ -83,7 +83,9 @@ export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
 /** The model as a network of our own layers, for what only these can. @throws ERR_USAGE */
 export function ownNetwork({ own, path }: AnyModel, what: string): OpenedModel {
   if (own) return own;
-  throw badUsage(`${what} works on networks of secateur's own layers, and ${path} is a TensorFlow.js model; leave it out`);
+  throw badUsage(
+    `${what} works on networks of secateur's own layers, and ${path} is a TensorFlow.js model; leave it out`,
+  );
 }
 
 /** Whether every weight is a number. */
@@ -93,4 +95,3 @@ export async function hasFiniteWeights({ network }: Pick<AnyModel, "network">): 
   }
   return true;
 }
-
