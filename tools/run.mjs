@@ -12,13 +12,14 @@ import { docs } from "./tasks/docs.mjs";
 import { install, setup } from "./tasks/install.mjs";
 import { pack } from "./tasks/pack.mjs";
 import { Failure, nodeProblem } from "./tasks/process.mjs";
-import { test } from "./tasks/test.mjs";
+import { test, testBrowser } from "./tasks/test.mjs";
 
 const tasks = {
   setup,
   build: afterInstall(build),
   demo: afterInstall(demo),
   test: afterInstall(test),
+  "test:browser": afterInstall(testBrowser),
   check: afterInstall(check),
   bench: afterInstall(runBenchmarks),
   "bench:chita": afterInstall(runChitaBenchmark),

@@ -34,18 +34,19 @@ async function tfjsTask(): Promise<{ folder: string; model: string; data: string
   return { folder, model: join(folder, "model.json"), data };
 }
 
-async function json(argv: readonly string[]): Promise<Record<string, never>> {
+/** The document of a call that must succeed; its keys are checked by what reads them. */
+async function json<T = Record<string, unknown>>(argv: readonly string[]): Promise<T> {
   const { code, stdout, stderr } = await call([...argv, "--json", "--quiet"], { cwd });
   expect(stderr).toBe("");
   expect(code).toBe(0);
-  return JSON.parse(stdout) as Record<string, never>;
+  return JSON.parse(stdout) as T;
 }
 
 describe("a TensorFlow.js model", () => {
   test("is pruned to a folder that evaluates as the document says, with a recipe that repeats it", async () => {
     const { folder, model, data } = await tfjsTask();
     const before = tf.memory().numTensors;
-    const document = await json([
+    const document = await json<{ out: string; pruned: { accuracy: number; loss: number } }>([
       "prune",
       model,
       "--data",
@@ -68,13 +69,10 @@ describe("a TensorFlow.js model", () => {
       versions: { "@tensorflow/tfjs": "4.22.0", "@secateur/backends-tfjs": "0.0.0" },
     });
     expect(await readFile(join(folder, "report.html"), "utf8")).toContain("frozen/kernel: layer");
-    const { accuracy, loss } = (await json(["eval", document["out"], "--data", data])) as {
-      accuracy: number;
-      loss: number;
-    };
+    const { accuracy, loss } = await json<{ accuracy: number; loss: number }>(["eval", document.out, "--data", data]);
     expect({ accuracy, loss }).toMatchObject({
-      accuracy: document["pruned"]["accuracy"],
-      loss: document["pruned"]["loss"],
+      accuracy: document.pruned.accuracy,
+      loss: document.pruned.loss,
     });
     const weights = await readFile(`${folder}.woodfisher-0.5/weights.bin`);
     await json([
@@ -86,8 +84,11 @@ describe("a TensorFlow.js model", () => {
     ]);
     expect(await readFile(join(folder, "again", "weights.bin"))).toEqual(weights);
     // Plain TensorFlow.js loads it; the folder itself stands for its model.json.
-    const shown = await json(["inspect", join(folder, "again")]);
-    const tensors = shown["tensors"] as unknown as { name: string; zeros: number; prunable: boolean; size: number }[];
+    const shown = await json<{ tensors: { name: string; zeros: number; prunable: boolean }[] }>([
+      "inspect",
+      join(folder, "again"),
+    ]);
+    const { tensors } = shown;
     expect(tensors.map(({ name, prunable }) => [name, prunable])).toEqual([
       ["first/kernel", true],
       ["first/bias", false],
@@ -107,13 +108,11 @@ describe("a TensorFlow.js model", () => {
   test("is pruned by chita, by stages on its own gradients, and compared on both engines", async () => {
     const { model, data } = await tfjsTask();
     const flags = ["--data", data, "--examples", "30", "--solvers", "magnitude,chita", "--sparsities", "0.5"];
-    const documents = [];
+    const documents: { dense: { accuracy: number }; runs: { accuracy: number }[] }[] = [];
     for (const engine of ["wasm", "cpu"]) documents.push(await json(["compare", model, ...flags, "--engine", engine]));
-    const accuracies = documents.map((document) =>
-      (document["runs"] as unknown as { accuracy: number }[]).map((run) => run.accuracy),
-    );
+    const accuracies = documents.map((document) => document.runs.map((run) => run.accuracy));
     expect(accuracies[0]).toEqual(accuracies[1]);
-    expect(documents[0]!["dense"]["accuracy"]).toBe(documents[1]!["dense"]["accuracy"]);
+    expect(documents[0]!.dense.accuracy).toBe(documents[1]!.dense.accuracy);
   });
 
   test("says which engine runs it and what stays dense", async () => {

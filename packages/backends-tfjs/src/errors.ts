@@ -133,7 +133,7 @@ export function badSetting(spec: { what: string; found: string; known: readonly 
 }
 
 /** A caught value in one line. */
-export function reasonOf(cause: unknown): string {
+function reasonOf(cause: unknown): string {
   const text = cause instanceof Error ? cause.message : String(cause);
   return text.replace(/\s+/g, " ").trim().replace(/[.;]$/, "").slice(0, 300);
 }

@@ -121,7 +121,7 @@ async function eachPass(
 }
 
 /** What a pass differentiates: the model's summed loss by some weights. */
-export function lossOfPass(
+function lossOfPass(
   { run, find }: Adapted,
   params: readonly string[],
   pass: Pick<Pass, "input" | "labels">,

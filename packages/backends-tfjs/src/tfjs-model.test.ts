@@ -47,7 +47,7 @@ describe("weights", () => {
       ],
     });
     const model = await tfjsModel({ tf, model: layers });
-    const [{ name }] = model.params() as [{ name: string }];
+    const { name } = model.params()[0]!;
     const w = await model.read(name);
     // Entry (out o, in i, tap k) of [taps, in, out] is 4 k + 2 i + o.
     expect([w.rows, w.cols, ...w.data]).toEqual([2, 6, 0, 4, 8, 2, 6, 10, 1, 5, 9, 3, 7, 11]);
@@ -109,7 +109,7 @@ describe("losses", () => {
     const results = [];
     for (const layers of [[scores()], [scores(), softmax]]) {
       const model = await tfjsModel({ tf, model: tf.sequential({ layers }) });
-      const [{ name }] = model.params() as [{ name: string }];
+      const { name } = model.params()[0]!;
       const { loss } = await model.evaluate(data, ctx);
       const { gradient } = await model.meanGradient({ params: [name], data, examples: all(data) }, ctx);
       results.push({ loss, gradient });
@@ -137,7 +137,7 @@ describe("losses", () => {
       const expected = (layers.evaluate(x, y) as tf.Scalar).dataSync()[0]!;
       expect((await model.evaluate(data, ctx)).loss).toBeCloseTo(expected, 4);
       // The slope along the gradient is its norm.
-      const [{ name }] = model.params() as [{ name: string }];
+      const { name } = model.params()[0]!;
       const { gradient } = await model.meanGradient({ params: [name], data, examples: all(data) }, ctx);
       const w = await model.read(name);
       const step = 1e-2 / Math.hypot(...gradient);
@@ -181,7 +181,7 @@ describe("inputs", () => {
         model: tf.sequential({ layers: [tf.layers.inputLayer({ batchInputShape }), layer()] }),
       });
       const data = randomData([6]);
-      const [{ name }] = model.params() as [{ name: string }];
+      const { name } = model.params()[0]!;
       const ctx = createRunContext();
       const { blocks, loss } = await model.gradientRows({ params: [name], data, examples: all(data), batch: 1 }, ctx);
       const [block] = blocks;
