@@ -25,7 +25,7 @@ export function engineFailed(spec: { engine: string; cause: unknown }): PruneErr
   );
 }
 
-/** A name that is no engine. */
+/** A model.json that is not one. */
 export function badModelJson(spec: { source: string; found: string; expected: string }): PruneError {
   return new PruneError(
     "ERR_TFJS_MODEL",

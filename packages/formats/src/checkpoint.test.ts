@@ -25,7 +25,7 @@ const refused: readonly (readonly [FileFormat, Uint8Array, RegExp])[] = [
   [
     "tfjs",
     ascii('{\n  "format": "layers-model", "modelTopology": {}, "weightsManifest": []}'),
-    /tensorflowjs_converter/,
+    /secateur prune/,
   ],
   ["npy", encodeNpy({ shape: [1], data: new Float32Array(1) }), /'solve'/],
   ["npz", zipOf("x.npy"), /\.npz archive.*numpy\.load/],
