@@ -14,6 +14,8 @@ const browserLibraries = [
   "solvers-magnitude",
   "solvers-chita",
   "solvers-obs-cbs",
+  "conformance",
+  "imp-scheduler",
 ];
 
 describe("in a browser's bundle", () => {

@@ -4,7 +4,8 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { runBenchmarks, runChitaBenchmark } from "./tasks/bench.mjs";
+import { runBenchmarks, runChitaBenchmark, runImpBenchmark } from "./tasks/bench.mjs";
+import { openPage, testPage } from "./tasks/browser.mjs";
 import { build } from "./tasks/build.mjs";
 import { check } from "./tasks/check.mjs";
 import { demo } from "./tasks/demo.mjs";
@@ -12,17 +13,21 @@ import { docs } from "./tasks/docs.mjs";
 import { install, setup } from "./tasks/install.mjs";
 import { pack } from "./tasks/pack.mjs";
 import { Failure, nodeProblem } from "./tasks/process.mjs";
-import { test, testBrowser } from "./tasks/test.mjs";
+import { test } from "./tasks/test.mjs";
+import { testPlugin } from "./tasks/test-plugin.mjs";
 
 const tasks = {
   setup,
   build: afterInstall(build),
   demo: afterInstall(demo),
   test: afterInstall(test),
-  "test:browser": afterInstall(testBrowser),
+  "test:plugin": afterInstall(testPlugin),
   check: afterInstall(check),
   bench: afterInstall(runBenchmarks),
   "bench:chita": afterInstall(runChitaBenchmark),
+  "bench:imp": afterInstall(runImpBenchmark),
+  browser: afterInstall(openPage),
+  "test:browser": afterInstall(testPage),
   docs: afterInstall(docs),
   pack: afterInstall(pack),
 };

@@ -4,6 +4,9 @@ import type { WorkspacePackage } from "./workspace-package.ts";
 
 const core = "@secateur/core";
 
+/** Packages that run by themselves, before anything of ours is installed: named as npm wants it, without core. */
+const standalone = new Set(["packages/create-secateur-plugin"]);
+
 /** Everything in a package's package.json and tsconfig.json that breaks the workspace's conventions, in words. */
 export function manifestViolations(pkg: WorkspacePackage, all: readonly WorkspacePackage[]): readonly string[] {
   const problems = [...dependencyProblems(pkg), ...publishingProblems(pkg), ...referenceProblems(pkg, all)];
@@ -38,7 +41,7 @@ function dependencyProblems({ folder, manifest }: WorkspacePackage): readonly st
     for (const name of Object.keys({ ...dependencies, ...peerDependencies })) {
       if (name.startsWith("@secateur/") && name !== core) found.push(`may depend on ${core} only, and names ${name}`);
     }
-    if (manifest.name !== core) {
+    if (manifest.name !== core && !standalone.has(folder)) {
       if (Object.hasOwn(dependencies, core))
         found.push(`names ${core} in dependencies; it is a peer, so that a program has one copy`);
       if (!Object.hasOwn(peerDependencies, core)) found.push(`does not name ${core} in peerDependencies`);
@@ -64,7 +67,9 @@ function publishingProblems({ folder, manifest }: WorkspacePackage): readonly st
     "repository.directory": [manifest.repository?.directory, folder],
     'exports["."]': [manifest.exports?.["."], { types: "./dist/index.d.ts", default: "./dist/index.js" }],
     files: [manifest.files?.filter((entry) => entry.includes("dist")), ["dist", "!dist/**/*.tsbuildinfo"]],
-    ...(isLibrary && { name: [manifest.name, `@secateur/${folder.slice("packages/".length)}`] }),
+    ...(isLibrary && {
+      name: [manifest.name, `${standalone.has(folder) ? "" : "@secateur/"}${folder.slice("packages/".length)}`],
+    }),
     ...(isLibrary && { sideEffects: [manifest.sideEffects, false] }),
   };
   return Object.entries(expected).flatMap(([field, [found, wanted]]) =>

@@ -34,3 +34,9 @@ export async function runChitaBenchmark(context) {
   await build(context);
   await run(context.root, "node", ["apps/cli/bench/chita.ts", ...context.args]);
 }
+
+/** `npm run bench:imp [-- ARGUMENT...]`: the comparison of retraining schedules; arguments go to its script. */
+export async function runImpBenchmark(context) {
+  await build(context);
+  await run(context.root, "node", ["apps/cli/bench/imp.ts", ...context.args]);
+}

@@ -45,5 +45,5 @@ function fingerprint(root) {
 }
 
 function builtFolders(root) {
-  return workspaceFolders(root).filter((folder) => folder !== "docs");
+  return workspaceFolders(root).filter((folder) => /^(packages|apps)\//.test(folder));
 }

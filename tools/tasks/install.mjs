@@ -40,7 +40,7 @@ export function workspaceFolders(root) {
     readdirSync(join(root, parent))
       .map((name) => `${parent}/${name}`)
       .filter((folder) => existsSync(join(root, folder, "package.json")));
-  return [...inside("packages"), ...inside("apps"), "docs"];
+  return [...inside("packages"), ...inside("apps"), "docs", "examples/browser"];
 }
 
 function readStamp(root) {

@@ -7,10 +7,3 @@ export async function test(context) {
   await build(context);
   await run(context.root, "vitest", ["run", ...context.args]);
 }
-
-/** `npm run test:browser`: the test that starts a browser; it says so where there is none, and is skipped. */
-export async function testBrowser(context) {
-  await build(context);
-  const env = { SECATEUR_BROWSER_TEST: "1" };
-  await run(context.root, "vitest", ["run", "tools/browser/", ...context.args], { env });
-}

@@ -84,7 +84,7 @@ function bench(path: string): string {
 }
 
 /** Runs Node to its end; returns what it printed and its peak memory in bytes. What it says on standard error is shown. */
-async function nodeRun(
+export async function nodeRun(
   args: readonly string[],
   { quiet = false }: { quiet?: boolean } = {},
 ): Promise<{ output: string; peak: number }> {

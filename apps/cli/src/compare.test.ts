@@ -33,6 +33,52 @@ describe("compare", () => {
     expect([run.objective, run.accuracy]).toEqual([objective, pruned.accuracy]);
   });
 
+  test("gradients that runs need alike are taken once, and change nothing", async () => {
+    const { model, data } = await smallTask();
+    const common = ["--data", data, "--examples", "30", "--stages", "1"];
+    const solvers = ["obd", "woodfisher", "obs", "chita.bso"];
+    const argv = ["compare", model, ...common, "--curvature", "empirical-fisher", "--solvers", solvers.join(",")];
+    const { runs } = await compared([...argv, "--sparsities", "0.4,0.7"]);
+    // Runs of one stage with the same plan for gradients: only the first of a group took its own.
+    const groups = new Set(
+      runs.map(({ plan }) => JSON.stringify([plan.firstOrder, plan.temperature, plan.batch, plan.ridge])),
+    );
+    expect(runs.filter(({ sharesGradients }) => !sharesGradients)).toHaveLength(groups.size);
+    expect(runs.map(({ solver, sparsity }) => [solver, sparsity])).toEqual(
+      solvers.flatMap((solver) => [0.4, 0.7].map((sparsity) => [solver, sparsity])),
+    );
+    for (const { solver, sparsity, objective, accuracy } of runs) {
+      const flags = ["--curvature", "empirical-fisher", "--solver", solver, "--sparsity", String(sparsity), "--force"];
+      const alone = JSON.parse((await call(["prune", model, ...common, ...flags, "--json"])).stdout) as {
+        objective: number;
+        pruned: { accuracy: number };
+      };
+      expect([objective, accuracy], `${solver} at ${sparsity}`).toEqual([alone.objective, alone.pruned.accuracy]);
+    }
+  });
+
+  test("so are Gauss-Newton's, which remember the weights they were taken at", async () => {
+    const { model, data } = await smallTask();
+    const common = ["--data", data, "--examples", "30", "--stages", "1"];
+    const { runs } = await compared([
+      "compare",
+      model,
+      ...common,
+      "--solvers",
+      "chita,chita.iht",
+      "--sparsities",
+      "0.5,0.8",
+      "--curvature",
+      "gauss-newton",
+    ]);
+    expect(runs.some(({ sharesGradients }) => sharesGradients)).toBe(true);
+    for (const { solver, sparsity, objective } of runs) {
+      const flags = ["--curvature", "gauss-newton", "--solver", solver, "--sparsity", String(sparsity), "--force"];
+      const { stdout } = await call(["prune", model, ...common, ...flags, "--json"]);
+      expect((JSON.parse(stdout) as { objective: number }).objective, `${solver} at ${sparsity}`).toBe(objective);
+    }
+  });
+
   test("prints accuracies as a table, and a report has a figure of the pairs", async () => {
     const { folder, model, data } = await smallTask();
     const report = join(folder, "compare.html");
@@ -57,6 +103,7 @@ describe("compare", () => {
     const page = await readFile(report, "utf8");
     expect(page).toContain("Selectors and updaters at 80 %");
     expect(page).toContain('id="pairs-1"');
+    expect(page).toContain('id="run-times"');
     expect(await refused([...argv, "--report", report])).toContain("compare.html");
   });
 

@@ -25,7 +25,7 @@ function readTable(section: string): ReadonlyMap<string, readonly string[]> {
 }
 
 /** Keys whose value is an object with keys of its own. */
-const nested = new Set(["dense", "pruned", "timing", "test"]);
+const nested = new Set(["dense", "pruned", "timing", "test", "gradients", "proposal"]);
 
 function codes(text: string): readonly string[] {
   return [...text.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
@@ -120,6 +120,23 @@ describe("the JSON document of", () => {
     checkDocument("compare", await documentOf(argv));
   });
 
+  test("sensitivity", async () => {
+    const { model, data } = await smallTask();
+    const argv = ["sensitivity", model, "--data", data, "--sparsity", "0.5", "--sparsities", "0.5,0.8"];
+    checkDocument("sensitivity", await documentOf([...argv, "--solver", "magnitude"]));
+    // Layers that fit into half of the kept weights and cost something are tried as dense.
+    const tried = await documentOf([
+      ...argv.slice(0, 4),
+      "--sparsity",
+      "0.1",
+      "--sparsities",
+      "0.1",
+      "--tolerance",
+      "0",
+    ]);
+    checkDocument("sensitivity", tried);
+  });
+
   test("inspect", async () => {
     const { model } = await smallTask();
     checkDocument("inspect", await documentOf(["inspect", model]));
@@ -133,7 +150,16 @@ describe("the JSON document of", () => {
 
 describe("the page", () => {
   test("has a table for every command that prints a document", () => {
-    expect([...contract.keys()].sort()).toEqual(["compare", "eval", "inspect", "plugins", "prune", "solve", "train"]);
+    expect([...contract.keys()].sort()).toEqual([
+      "compare",
+      "eval",
+      "inspect",
+      "plugins",
+      "prune",
+      "sensitivity",
+      "solve",
+      "train",
+    ]);
     for (const keys of contract.values()) expect(keys.size).toBeGreaterThan(0);
   });
 

@@ -36,6 +36,11 @@ export function keepsNothing(spec: { where: string; sparsity: number; size: numb
   );
 }
 
+/** Nothing is left to prune. */
+export function keepsAll(where: string): PruneError {
+  return new PruneError("ERR_IMPOSSIBLE", `${where}: --keep-dense names every layer with weights; leave one to prune`);
+}
+
 /** An output's name that does not say what the file is. */
 export function badEnding(spec: { flag: string; path: string; allowed: string }): PruneError {
   return new PruneError(
@@ -85,21 +90,40 @@ export function badArchitecture(found: string): PruneError {
 }
 
 /** A plugin package was found and could not be loaded. */
-export function pluginFailed(spec: { name: string; place: string; cause: unknown }): PruneError {
-  const reason = spec.cause instanceof Error ? spec.cause.message : String(spec.cause);
+export function pluginFailed(spec: { name: string; place: string; cause: unknown; remedy: string }): PruneError {
+  const { name, place, cause, remedy } = spec;
+  const reason = (cause instanceof Error ? cause.message : String(cause)).trim().replace(/\.$/, "");
+  return new PruneError("ERR_PLUGIN_LOAD", `plugin '${name}' at ${place} failed to load: ${reason}; ${remedy}`, {
+    fault: "runtime",
+    cause,
+  });
+}
+
+/** A plugin could not be loaded, and a package that it needs beside it is missing or of another version. */
+export function unmetPeer(spec: {
+  name: string;
+  place: string;
+  peer: string;
+  range: string;
+  found: string | undefined;
+  cause: unknown;
+}): PruneError {
+  const { name, place, peer, range, found, cause } = spec;
+  const has = found === undefined ? "it is not installed" : `found is ${found}`;
   return new PruneError(
-    "ERR_PLUGIN_LOAD",
-    `plugin '${spec.name}' at ${spec.place} failed to load: ${reason}; repair or reinstall it`,
-    { fault: "runtime", cause: spec.cause },
+    "ERR_PLUGIN_PEER",
+    `plugin '${name}' at ${place} needs ${peer} ${range} beside it, and ${has}; run npm install '${peer}@${range}' ` +
+      "there, or install a version of the plugin for the one you have",
+    { cause },
   );
 }
 
 /** A package that is no plugin, or of another version of the interface. */
-export function badPlugin(spec: { name: string; place: string; found: string }): PruneError {
+export function badPlugin(spec: { name: string; place: string; found: string; remedy?: string }): PruneError {
+  const { name, place, found, remedy = "tell its author, or install another version of it" } = spec;
   return new PruneError(
     "ERR_PLUGIN",
-    `plugin '${spec.name}' at ${spec.place}: found ${spec.found}, expected a default export made by definePlugin ` +
-      "with api 1; install a version of the plugin for this version of secateur",
+    `plugin '${name}' at ${place}: found ${found}, expected a default export made by definePlugin with api 1; ${remedy}`,
   );
 }
 
@@ -108,6 +132,29 @@ export function badRecipe(spec: { path: string; found: string; expected: string 
   return new PruneError(
     "ERR_RECIPE",
     `${spec.path}: not a recipe: found ${spec.found}, expected ${spec.expected}; give a .recipe.json that secateur prune wrote`,
+  );
+}
+
+/** A setting of retraining or allocation that is not allowed. */
+export function badRetrainSetting(spec: { where: string; key: string; found: string; allowed: string }): PruneError {
+  const { where, key, found, allowed } = spec;
+  return new PruneError("ERR_OPTION", `${where}: '${key}': found ${found}, allowed is ${allowed}`);
+}
+
+/** A recipe that gives two different sparsities to reach. */
+export function sparsityTwice(sparsity: number, last: number): PruneError {
+  return badUsage(
+    `the sparsity to reach is ${sparsity} and the last of retrain.sparsities is ${last}; make them equal, or leave one out`,
+  );
+}
+
+/** A checkpoint to rewind to that is of another network. */
+export function rewindMismatch(path: string, cause: unknown): PruneError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new PruneError(
+    "ERR_REWIND",
+    `--rewind: ${path} is no checkpoint of this network: ${reason}; give one that the same training saved earlier`,
+    { cause },
   );
 }
 

@@ -4,9 +4,11 @@ import { Command } from "commander";
 import { addCompareCommand } from "./commands/compare.ts";
 import { addEvalCommand } from "./commands/eval.ts";
 import { addExplainCommand } from "./commands/explain.ts";
+import { addInitCommand } from "./commands/init.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addPluginsCommand } from "./commands/plugins.ts";
 import { addPruneCommand } from "./commands/prune.ts";
+import { addSensitivityCommand } from "./commands/sensitivity.ts";
 import { addSolveCommand } from "./commands/solve.ts";
 import { addTrainCommand } from "./commands/train.ts";
 import { badUsage } from "./errors.ts";
@@ -17,7 +19,18 @@ import { absolutePath } from "./run/absolute-path.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The commands in the order of the help. */
-export const commandNames = ["prune", "solve", "eval", "train", "compare", "inspect", "plugins", "explain"] as const;
+export const commandNames = [
+  "prune",
+  "solve",
+  "eval",
+  "train",
+  "compare",
+  "init",
+  "sensitivity",
+  "inspect",
+  "plugins",
+  "explain",
+] as const;
 
 /** The best method we have. */
 const defaultSolver = "chita";
@@ -74,6 +87,8 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   addEvalCommand(program, terminal);
   addTrainCommand(program, terminal);
   addCompareCommand(program, { terminal, argv });
+  addInitCommand(program, terminal);
+  addSensitivityCommand(program, { terminal, argv });
   addInspectCommand(program, terminal);
   addPluginsCommand(program, terminal);
   addExplainCommand(program, terminal);

@@ -135,7 +135,14 @@ describe("a report", () => {
     const [stage] = runOf().stages;
     const stages = [{ ...stage!, loss: 0.4, objective: 2 }, stage!];
     const staged = figures([runOf({ stages }), runOf({ solver: "magnitude" })]);
-    expect(staged.map(({ id }) => id)).toEqual(["accuracy", "layers", "objective", "loss", "stage-objectives"]);
+    expect(staged.map(({ id }) => id)).toEqual([
+      "accuracy",
+      "layers",
+      "objective",
+      "loss",
+      "stage-objectives",
+      "run-times",
+    ]);
     const data = (id: string) => {
       const series = staged.find((figure) => figure.id === id)!.option["series"] as { data: unknown }[];
       return series.map((line) => line.data);
@@ -153,6 +160,19 @@ describe("a report", () => {
       ],
     ]);
     expect(staged.find(({ id }) => id === "stage-objectives")!.caption).toMatch(/do not compare/);
+  });
+
+  test("of many runs shows the layers sparsity by sparsity, and the time of every run", () => {
+    const solvers = Array.from({ length: 7 }, (_, i) => `method ${i}`);
+    const many = solvers.flatMap((solver) => [0.5, 0.9].map((sparsity) => runOf({ solver, sparsity })));
+    const made = figures(many);
+    expect(made.map(({ id }) => id)).toEqual(["accuracy", "layers-1", "layers-2", "run-times"]);
+    const bars = (id: string) => made.find((figure) => figure.id === id)!.option["series"] as { data: number[] }[];
+    expect(bars("layers-2")).toHaveLength(7);
+    const [gradients, solving, rest] = bars("run-times").map(({ data }) => data[0]!);
+    const { timing } = many[0]!;
+    // Plots carry six significant digits.
+    expect(Math.abs(gradients! + solving! + rest! - timing.totalMs / 1000)).toBeLessThan(1e-5 * timing.totalMs);
   });
 
   test("has no axis of accuracy beyond 100 percent", () => {

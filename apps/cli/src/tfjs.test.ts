@@ -64,7 +64,7 @@ describe("a TensorFlow.js model", () => {
       prunable: 45,
       nonzeros: 22,
       out: `${folder}.woodfisher-0.5/model.json`,
-      keptDense: [{ weight: "frozen/kernel", reason: "layer 'frozen' (Dense) is frozen" }],
+      unprunable: [{ weight: "frozen/kernel", reason: "layer 'frozen' (Dense) is frozen" }],
       recipe: { arch: "tfjs-layers", engine: "wasm", model: "net/model.json" },
       versions: { "@tensorflow/tfjs": "4.22.0", "@secateur/backends-tfjs": "0.0.0" },
     });

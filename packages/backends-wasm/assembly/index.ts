@@ -5,11 +5,14 @@ import { clearUpper as clearUpperOf, factorBlock as factorBlockOf, solveRows as 
 import { addRow as addRowOf, affineColumns as affineColumnsOf, axpy as axpyOf, gatherColumns as gatherColumnsOf, multiply as multiplyOf, relu as reluOf, reluBackward as reluBackwardOf, scaleRows as scaleRowsOf } from "./elementwise";
 import { gemmUnits as gemmUnitsOf, mirrorUnits as mirrorUnitsOf } from "./gemm";
 import { addPartials as addPartialsOf, columnProducts as columnProductsOf, rowProducts as rowProductsOf, storeSums as storeSumsOf } from "./gemv";
+import { groupedBack as groupedBackOf, groupedGradients as groupedGradientsOf, groupedOutputs as groupedOutputsOf } from "./grouped";
 import { packPanels as packPanelsOf, unpackPanels as unpackPanelsOf } from "./pack";
+import { maxWindows as maxWindowsOf } from "./pool";
 import { columnDots as columnDotsOf, columnSums as columnSumsOf, dotUnits as dotUnitsOf, rowDots as rowDotsOf } from "./reduce";
 import { collect as collectOf, histogram32 as histogramOf32, histogram64 as histogramOf64 } from "./select";
 import { softmaxRows as softmaxRowsOf } from "./softmax";
 import { eliminateBlock as eliminateBlockOf, solveBlock as solveBlockOf } from "./triangular";
+import { addSegments as addSegmentsOf, transformWeights as transformWeightsOf, winogradGradients as winogradGradientsOf, winogradTiles as winogradTilesOf } from "./winograd";
 import { gatherWindows as gatherWindowsOf, scatterWindows as scatterWindowsOf, transposeBlocks as transposeBlocksOf } from "./windows";
 
 export function packPanels32(begin: u32, end: u32, scratch: usize, b: usize, ldb: u32, isTransposed: bool, k: u32, n: u32, kc: u32, packed: usize): void {
@@ -197,6 +200,60 @@ export function factorBlock32(scratch: usize, a: usize, lda: u32, n: u32): i32 {
 }
 export function factorBlock64(scratch: usize, a: usize, lda: u32, n: u32): i32 {
   return factorBlockOf<f64>(a, lda, n, scratch);
+}
+/** A thread's own part of a workspace: threads are told apart by their scratch. */
+// @ts-ignore: decorator
+@inline
+function ownPart(scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize): usize {
+  return workspace + (scratch - firstScratch) / scratchBytes * bytes;
+}
+export function transformWeights32(begin: u32, end: u32, scratch: usize, w: usize, outputs: u32, channels: u32, isBack: bool, packed: usize): void {
+  transformWeightsOf<f32>(begin, end, scratch, w, outputs, channels, isBack, packed);
+}
+export function winogradTiles32(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, bias: usize, out: usize, height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, tiles: u32, blockTiles: u32, mode: u32): void {
+  winogradTilesOf<f32>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, bias, out, height, width, own, channels, outputs, padding, outHeight, outWidth, tiles, blockTiles, mode);
+}
+export function winogradGradients32(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, deltas: usize, partials: usize, height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, batch: u32, group: u32, chunks: u32, chunkImages: u32, blockTiles: u32): void {
+  winogradGradientsOf<f32>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, deltas, partials, height, width, own, channels, outputs, padding, outHeight, outWidth, batch, group, chunks, chunkImages, blockTiles);
+}
+export function addSegments32(begin: u32, end: u32, scratch: usize, partials: usize, chunks: u32, size: u32, out: usize): void {
+  addSegmentsOf<f32>(begin, end, partials, chunks, size, out);
+}
+export function transformWeights64(begin: u32, end: u32, scratch: usize, w: usize, outputs: u32, channels: u32, isBack: bool, packed: usize): void {
+  transformWeightsOf<f64>(begin, end, scratch, w, outputs, channels, isBack, packed);
+}
+export function winogradTiles64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, bias: usize, out: usize, height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, tiles: u32, blockTiles: u32, mode: u32): void {
+  winogradTilesOf<f64>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, bias, out, height, width, own, channels, outputs, padding, outHeight, outWidth, tiles, blockTiles, mode);
+}
+export function winogradGradients64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, deltas: usize, partials: usize, height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, batch: u32, group: u32, chunks: u32, chunkImages: u32, blockTiles: u32): void {
+  winogradGradientsOf<f64>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, deltas, partials, height, width, own, channels, outputs, padding, outHeight, outWidth, batch, group, chunks, chunkImages, blockTiles);
+}
+export function addSegments64(begin: u32, end: u32, scratch: usize, partials: usize, chunks: u32, size: u32, out: usize): void {
+  addSegmentsOf<f64>(begin, end, partials, chunks, size, out);
+}
+export function groupedOutputs32(begin: u32, end: u32, scratch: usize, images: usize, weights: usize, bias: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, groups: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, isDepthwise: bool, mode: u32): void {
+  groupedOutputsOf<f32>(begin, end, images, weights, bias, out, height, width, channels, outputs, groups, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, isDepthwise, mode);
+}
+export function groupedBack32(begin: u32, end: u32, scratch: usize, deltas: usize, weights: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, groups: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, isDepthwise: bool): void {
+  groupedBackOf<f32>(begin, end, deltas, weights, out, height, width, channels, outputs, groups, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, isDepthwise);
+}
+export function groupedGradients32(begin: u32, end: u32, scratch: usize, images: usize, deltas: usize, partials: usize, height: i32, width: i32, channels: u32, outputs: u32, groups: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, isDepthwise: bool, batch: u32, group: u32, chunks: u32, chunkImages: u32): void {
+  groupedGradientsOf<f32>(begin, end, images, deltas, partials, height, width, channels, outputs, groups, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, isDepthwise, batch, group, chunks, chunkImages);
+}
+export function groupedOutputs64(begin: u32, end: u32, scratch: usize, images: usize, weights: usize, bias: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, groups: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, isDepthwise: bool, mode: u32): void {
+  groupedOutputsOf<f64>(begin, end, images, weights, bias, out, height, width, channels, outputs, groups, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, isDepthwise, mode);
+}
+export function groupedBack64(begin: u32, end: u32, scratch: usize, deltas: usize, weights: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, groups: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, isDepthwise: bool): void {
+  groupedBackOf<f64>(begin, end, deltas, weights, out, height, width, channels, outputs, groups, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, isDepthwise);
+}
+export function groupedGradients64(begin: u32, end: u32, scratch: usize, images: usize, deltas: usize, partials: usize, height: i32, width: i32, channels: u32, outputs: u32, groups: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, isDepthwise: bool, batch: u32, group: u32, chunks: u32, chunkImages: u32): void {
+  groupedGradientsOf<f64>(begin, end, images, deltas, partials, height, width, channels, outputs, groups, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, isDepthwise, batch, group, chunks, chunkImages);
+}
+export function maxWindows32(begin: u32, end: u32, scratch: usize, images: usize, out: usize, taken: usize, height: i32, width: i32, channels: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32): void {
+  maxWindowsOf<f32>(begin, end, images, out, taken, height, width, channels, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth);
+}
+export function maxWindows64(begin: u32, end: u32, scratch: usize, images: usize, out: usize, taken: usize, height: i32, width: i32, channels: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32): void {
+  maxWindowsOf<f64>(begin, end, images, out, taken, height, width, channels, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth);
 }
 /** The first address after the module's own data. */
 export function dataEnd(): usize {

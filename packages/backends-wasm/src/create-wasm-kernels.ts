@@ -3,6 +3,7 @@ import type { Kernels } from "@secateur/core";
 import { compileBuild, type WasmBuild } from "./builds.ts";
 import { cholesky } from "./cholesky.ts";
 import { columnDots, columnSums } from "./column-sums.ts";
+import { convolutionGradients, convolve, convolveBack } from "./convolution.ts";
 import { dot } from "./dot.ts";
 import { axpy, multiply, relu, reluBackward } from "./elementwise.ts";
 import { type Engine, startEngine } from "./engine.ts";
@@ -15,7 +16,7 @@ import { softmaxCrossEntropy } from "./softmax.ts";
 import { availableCores, canStartWorkers } from "./start-worker.ts";
 import { triangularSolve } from "./triangular-solve.ts";
 import { WasmMemory } from "./wasm-memory.ts";
-import { gatherWindows, scatterWindows, transposeBlocks } from "./windows.ts";
+import { gatherWindows, maxWindows, scatterWindows, transposeBlocks } from "./windows.ts";
 
 /** How the kernels run. None of it changes results, except `build` (by rounding). */
 export interface WasmKernelOptions {
@@ -92,6 +93,10 @@ function kernelsOn(engine: Engine, name: string): WasmKernels {
     transposeBlocks: (a, shape, out) => transposeBlocks(open(), { a, shape, out }),
     gatherWindows: (spec) => gatherWindows(open(), spec),
     scatterWindows: (spec) => scatterWindows(open(), spec),
+    convolve: (spec) => convolve(open(), spec),
+    convolveBack: (spec) => convolveBack(open(), spec),
+    convolutionGradients: (spec) => convolutionGradients(open(), spec),
+    maxWindows: (spec) => maxWindows(open(), spec),
     gatherColumns: (a, columns, out) => gatherColumns(open(), { a, columns, out }),
     largest: (scores, k) => largest(open(), scores, k),
     relu: (x, out) => relu(open(), x, out),

@@ -33,6 +33,8 @@ export interface Engine {
   readonly threads: number;
   /** Scratch addresses, one a thread. */
   readonly scratch: readonly number[];
+  /** From one thread's scratch to the next. */
+  readonly scratchBytes: number;
   /**
    * Runs all units of an export. `costNs` is what one thread would take, roughly: below the cost of waking the others the calling
    * thread works alone. Results do not depend on it.
@@ -74,6 +76,7 @@ export async function startEngine(module: WebAssembly.Module, memory: WasmMemory
     slabs,
     threads,
     scratch,
+    scratchBytes: SCRATCH_BYTES,
     run: (name, units, costNs, ...values) => {
       if (units <= 0) return;
       const kernel = kernels.get(name) as UnitKernel;

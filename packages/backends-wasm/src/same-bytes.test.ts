@@ -1,4 +1,4 @@
-import { type Dtype, type Kernels, matrix, type Vec } from "@secateur/core";
+import { type ConvolutionShape, type Dtype, type Kernels, matrix, type Vec, windowsShape } from "@secateur/core";
 import { describe, expect, it } from "vitest";
 import { supportedBuilds } from "./builds.ts";
 import { createWasmKernels, type WasmKernelOptions } from "./create-wasm-kernels.ts";
@@ -69,6 +69,25 @@ function everyKernel(kernels: Kernels, dtype: Dtype, residence: Residence): Map<
   );
   results.set("gatherColumns", gathered.data);
 
+  // Small enough for the workspace of a tiny memory, large enough to be cut.
+  const geometry = { batch: 9, height: 12, width: 12, kernel: [3, 3], stride: 1, padding: 1, dilation: 1 } as const;
+  const ways: Readonly<Record<string, ConvolutionShape>> = {
+    tiles: { ...geometry, channels: 4, outputs: 8, groups: 1 },
+    windows: { ...geometry, stride: 2, channels: 4, outputs: 8, groups: 1 },
+    groups: { ...geometry, channels: 8, outputs: 8, groups: 8 },
+  };
+  for (const [way, shape] of Object.entries(ways)) {
+    const { rows } = windowsShape(shape);
+    const images = make.realVector(9 * 144 * shape.channels);
+    const weights = make.realVector((8 * shape.channels * 9) / shape.groups);
+    const [out, back] = [make.vector(rows * 8), make.vector(images.length)];
+    kernels.convolve({ shape, images, weights, bias: make.realVector(8), out });
+    kernels.convolveBack({ shape, deltas: out, weights, out: back });
+    const rowsOfGradients = make.filled(3, weights.length, 0);
+    kernels.convolutionGradients({ shape, images, deltas: out, group: 4, out: rowsOfGradients });
+    results.set(`convolve by ${way}`, out).set(`convolveBack by ${way}`, back);
+    results.set(`convolutionGradients by ${way}`, rowsOfGradients.data);
+  }
   results.set("largest", kernels.largest(tall.data, 33_000));
   const rounded = matrix(1100, 301, tall.data.map((value) => Math.round(value * 3)) as Vec);
   results.set("largest of ties", kernels.largest(rounded.data, 100_000));

@@ -59,6 +59,27 @@ describe.each(configurations.map((options) => [nameOf(options), options] as cons
   });
 
   it.each(dtypes)(
+    "largest entries of windows and their places are the reference's, ties and NaN included, %s",
+    (dtype) => {
+      for (const residence of residences) {
+        const make = new Operands(kernels, dtype, residence);
+        for (const { channelRange: _, ...shape } of shapes) {
+          const images = make.wholeVector(shape.batch * shape.height * shape.width * shape.channels, 3);
+          images[7] = Number.NaN;
+          const length = windowsShape(shape).rows * shape.channels;
+          const results = [kernels, referenceKernels].map((k) => {
+            const [out, taken] = [make.realVector(length), new Uint32Array(length)];
+            k.maxWindows({ shape, images, out, taken });
+            return { out, taken };
+          });
+          expectSame(results[0]!.out, results[1]!.out, JSON.stringify(shape));
+          expectSame(results[0]!.taken, results[1]!.taken, JSON.stringify(shape));
+        }
+      }
+    },
+  );
+
+  it.each(dtypes)(
     "affineColumns gives the reference's bytes but for f32 rounding, columnDots sums in f64, %s",
     (dtype) => {
       for (const residence of residences) {

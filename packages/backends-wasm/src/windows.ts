@@ -1,13 +1,16 @@
 /** Windows of images, their adjoint, and transposition block by block. Operands outside the memory take the reference's way. */
 import {
+  checkMaxWindows,
   checkTransposeBlocks,
   checkWindows,
   dtypeOf,
+  type MaxWindowsSpec,
   referenceKernels,
   type Vec,
   type WindowsSpec,
 } from "@secateur/core";
 import type { Engine } from "./engine.ts";
+import { withResidents } from "./residents.ts";
 
 /** Writes the windows of images. */
 export function gatherWindows(engine: Engine, spec: WindowsSpec): void {
@@ -23,6 +26,29 @@ export function scatterWindows(engine: Engine, spec: WindowsSpec): void {
   const values = windowValues(engine, spec);
   if (values === undefined) referenceKernels.scatterWindows(spec);
   else run(engine, "scatterWindows", { spec, units: spec.shape.batch * spec.shape.height, values });
+}
+
+/** The largest entry of every window, and where it is. */
+export function maxWindows(engine: Engine, spec: MaxWindowsSpec): void {
+  const { outHeight, outWidth } = checkMaxWindows(spec);
+  const { shape, images, out, taken } = spec;
+  const { batch, height, width, channels, kernel, stride, padding, dilation } = shape;
+  const operands = [
+    { vector: images, use: "in" },
+    { vector: out, use: "out" },
+  ] as const;
+  const isDone = withResidents(engine, { operands, workspace: out.length * 4 }, (addresses) => {
+    const [source, target, indices] = addresses as [number, number, number];
+    engine.run(
+      `maxWindows${out.BYTES_PER_ELEMENT * 8}`,
+      batch * outHeight,
+      out.length * kernel[0] * kernel[1] * 2,
+      ...[source, target, indices, height, width, channels, kernel[0], kernel[1], stride, padding, dilation],
+      ...[outHeight, outWidth],
+    );
+    taken.set(engine.memory.u32.subarray(indices / 4, indices / 4 + taken.length));
+  });
+  if (!isDone) referenceKernels.maxWindows(spec);
 }
 
 interface WindowsRun {

@@ -19,6 +19,8 @@ export interface EstimateRequest {
   readonly ridge?: number | "auto";
   /** Divides the logits where class probabilities are used; default 1. */
   readonly temperature?: number;
+  /** Class probabilities to be met, [data.size, classes] at that temperature; default: the labels are. Only estimators that say so read them. */
+  readonly targets?: Mat;
   /** Which of the flat weights are kept so far: an automatic ridge is measured on them. Default: all. */
   readonly kept?: Mask;
   /** Whether the gradient of the mean loss is wanted too; default false. */

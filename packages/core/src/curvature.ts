@@ -59,6 +59,11 @@ export interface FactorView {
   rowGram?(): Mat | Promise<Mat>;
   /** out [rows, support.length] = G[:, support], in the dtype of the rows; support ascending. Absent where rows exist only as products. */
   columns?(support: Uint32Array, out: Mat): void | Promise<void>;
+  /**
+   * out [c, c] = G[:, support]'G[:, support], in the dtype of the rows; support ascending. For views without `columns` whose
+   * rows can be met by few columns at a time.
+   */
+  columnGram?(support: Uint32Array, out: Mat): void | Promise<void>;
   /** The view over G[:, support] (support ascending), where it has products of its own that are cheaper. Release it. */
   restricted?(support: Uint32Array): FactorView & { release(): void };
   /** ||G_j||^2 [dim] f64; shared, not to be written to */

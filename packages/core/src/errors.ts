@@ -31,6 +31,25 @@ export function keepOutOfRange(where: string, found: number, size: number): Prun
   );
 }
 
+/** A pattern "keep of every" that cannot be laid over the units. */
+export function badPattern(spec: { count: number; keep: number; of: number; cols: number }): PruneError {
+  const { count, keep, of, cols } = spec;
+  return new PruneError(
+    "ERR_PATTERN",
+    `keep ${keep} of every ${of} in ${count} units of rows of ${cols}: allowed are whole numbers with 0 <= keep <= of, of >= 1, and a count that is a whole number of rows, such as { keep: 2, of: 4 }`,
+  );
+}
+
+/** Groups of weights that overlap or leave one out. */
+export function badGroups(spec: { index: number; size: number; times: number }): PruneError {
+  const { index, size, times } = spec;
+  const found = times === 2 ? "is in two groups" : index < size ? "is in no group" : "does not exist";
+  return new PruneError(
+    "ERR_GROUPS",
+    `units of ${size} weights: weight ${index} ${found}; give every weight from 0 to ${size - 1} to exactly one group`,
+  );
+}
+
 /** Lengths that should agree and do not. */
 export function shapeMismatch(spec: { where: string; found: string; expected: string; remedy?: string }): PruneError {
   return new PruneError(

@@ -37,13 +37,18 @@ export {
   sparsityOutOfRange,
   unknownName,
 } from "./errors.ts";
-export { type FlatParam, layoutParams, readFlat, weightReuse, writeFlat } from "./flat-weights.ts";
+export { countZeros, type FlatParam, layoutParams, readFlat, weightReuse, writeFlat } from "./flat-weights.ts";
+export { blockUnits, channelUnits, groupUnits } from "./group-units.ts";
+export { type KeepOfEverySpec, keepOfEvery } from "./keep-of-every.ts";
 export {
   checkAddRow,
   checkAffineColumns,
   checkCholesky,
   checkColumnDots,
   checkColumnSums,
+  checkConvolutionGradients,
+  checkConvolve,
+  checkConvolveBack,
   checkCrossEntropy,
   checkElementwise,
   checkGatherColumns,
@@ -51,6 +56,7 @@ export {
   checkGemv,
   checkGram,
   checkLargest,
+  checkMaxWindows,
   checkRowDots,
   checkScaleRows,
   checkTransposeBlocks,
@@ -63,11 +69,16 @@ export {
 } from "./kernel-shapes.ts";
 export type {
   AffineColumnsSpec,
+  ConvolutionGradientsSpec,
+  ConvolutionShape,
+  ConvolveBackSpec,
+  ConvolveSpec,
   CrossEntropySpec,
   GemmSpec,
   GemvSpec,
   GramSpec,
   Kernels,
+  MaxWindowsSpec,
   TriangularSolveSpec,
   WindowShape,
   WindowsSpec,
@@ -79,9 +90,12 @@ export type {
   GradientBlock,
   GradientRequest,
   GradientRows,
+  LayerMoments,
   Linearization,
   MeanGradient,
   ModelAdapter,
+  Moments,
+  MomentsRequest,
   ParamInfo,
 } from "./model-adapter.ts";
 export { assertNeeds, joinNeeds } from "./needs.ts";
@@ -90,6 +104,7 @@ export type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
 export {
   defineCurvature,
   definePlugin,
+  defineSaliency,
   defineSelector,
   defineSolver,
   defineUpdater,
@@ -104,6 +119,7 @@ export { type LayerReport, type PruneRequest, type PruneResult, prune, type RunS
 export { type Fault, isPruneError, PruneError } from "./prune-error.ts";
 export { referenceKernels } from "./reference-kernels.ts";
 export { defaultPlan, planSparsities, resolvePlan } from "./resolve-plan.ts";
+export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./retrainer.ts";
 export { createRng, type Rng, sampleIndices } from "./rng.ts";
 export {
   createRunContext,
@@ -115,6 +131,6 @@ export {
   throwIfAborted,
 } from "./run-context.ts";
 export { type ScheduleName, scheduleNames, sparsitySchedule } from "./sparsity-schedule.ts";
-export type { StageReport } from "./stage.ts";
+export type { BudgetRequest, BudgetRule, StageReport } from "./stage.ts";
 export type { Needs, Saliency, Selector, Solver, Updater } from "./strategy.ts";
 export { keptWeights, type Units, weightUnits } from "./units.ts";

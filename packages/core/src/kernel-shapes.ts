@@ -4,10 +4,15 @@
  */
 import type {
   AffineColumnsSpec,
+  ConvolutionGradientsSpec,
+  ConvolutionShape,
+  ConvolveBackSpec,
+  ConvolveSpec,
   CrossEntropySpec,
   GemmSpec,
   GemvSpec,
   GramSpec,
+  MaxWindowsSpec,
   TriangularSolveSpec,
   WindowShape,
   WindowsSpec,
@@ -198,6 +203,99 @@ export function checkWindows(kernel: string, { shape, images, windows }: Windows
   checkSameDtype(kernel, images, windows.data);
   checkApart(kernel, images, windows.data);
   return sizes;
+}
+
+/** @throws RangeError unless the operands of maxWindows fit */
+export function checkMaxWindows({ shape, images, out, taken }: MaxWindowsSpec): WindowsShape {
+  const sizes = windowsShape(shape);
+  const length = sizes.rows * shape.channels;
+  checkVector("maxWindows", "images", images, shape.batch * shape.height * shape.width * shape.channels);
+  checkVector("maxWindows", "out", out, length);
+  checkSameDtype("maxWindows", images, out);
+  checkApart("maxWindows", out, images);
+  if (taken.length !== length) {
+    throw new RangeError(`maxWindows: taken must have ${length} entries; got ${taken.length}`);
+  }
+  return sizes;
+}
+
+/** The sizes that follow from the shape of a convolution. */
+export interface ConvolutionSizes {
+  readonly outHeight: number;
+  readonly outWidth: number;
+  /** Channels of one group. */
+  readonly inGroup: number;
+  /** Outputs of one group. */
+  readonly outGroup: number;
+  readonly taps: number;
+}
+
+/** @throws RangeError unless the operands of convolve fit */
+export function checkConvolve({ shape, images, weights, bias, out }: ConvolveSpec): ConvolutionSizes {
+  const sizes = checkConvolution("convolve", shape, { images, weights, outputs: out });
+  if (bias) {
+    checkVector("convolve", "bias", bias, shape.outputs);
+    checkSameDtype("convolve", bias, out);
+    checkApart("convolve", out, bias);
+  }
+  checkApart("convolve", out, images);
+  checkApart("convolve", out, weights);
+  return sizes;
+}
+
+/** @throws RangeError unless the operands of convolveBack fit */
+export function checkConvolveBack({ shape, deltas, weights, out }: ConvolveBackSpec): ConvolutionSizes {
+  const sizes = checkConvolution("convolveBack", shape, { images: out, weights, outputs: deltas });
+  checkApart("convolveBack", out, deltas);
+  checkApart("convolveBack", out, weights);
+  return sizes;
+}
+
+/** @throws RangeError unless the operands of convolutionGradients fit */
+export function checkConvolutionGradients(spec: ConvolutionGradientsSpec): ConvolutionSizes {
+  const { shape, images, deltas, group, out } = spec;
+  const sizes = checkConvolution("convolutionGradients", shape, { images, outputs: deltas });
+  if (!Number.isInteger(group) || group < 1) {
+    throw new RangeError(`convolutionGradients: group must be an integer >= 1; got ${group}`);
+  }
+  const [rows, cols] = [Math.ceil(shape.batch / group), shape.outputs * sizes.inGroup * sizes.taps];
+  if (out.rows !== rows || out.cols !== cols) {
+    throw new RangeError(`convolutionGradients: out must be ${rows} x ${cols}; got ${out.rows} x ${out.cols}`);
+  }
+  checkMatrices("convolutionGradients", { out });
+  checkSameDtype("convolutionGradients", images, out.data);
+  checkApart("convolutionGradients", out.data, images);
+  checkApart("convolutionGradients", out.data, deltas);
+  return sizes;
+}
+
+function checkConvolution(
+  kernel: string,
+  shape: ConvolutionShape,
+  { images, weights, outputs }: { images: Vec; weights?: Vec; outputs: Vec },
+): ConvolutionSizes {
+  const { batch, height, width, channels, groups, stride, dilation, padding } = shape;
+  if (!(stride >= 1 && dilation >= 1 && padding >= 0 && groups >= 1)) {
+    throw new RangeError(
+      `${kernel}: stride ${stride}, dilation ${dilation}, padding ${padding} and ${groups} groups make no convolution`,
+    );
+  }
+  if (channels % groups !== 0 || shape.outputs % groups !== 0) {
+    throw new RangeError(
+      `${kernel}: ${groups} groups must divide ${channels} channels and ${shape.outputs} outputs evenly`,
+    );
+  }
+  const { outHeight, outWidth } = windowsShape(shape);
+  const taps = shape.kernel[0] * shape.kernel[1];
+  const inGroup = channels / groups;
+  checkVector(kernel, "images", images, batch * height * width * channels);
+  checkVector(kernel, "outputs", outputs, batch * outHeight * outWidth * shape.outputs);
+  checkSameDtype(kernel, images, outputs);
+  if (weights) {
+    checkVector(kernel, "weights", weights, shape.outputs * inGroup * taps);
+    checkSameDtype(kernel, images, weights);
+  }
+  return { outHeight, outWidth, inGroup, outGroup: shape.outputs / groups, taps };
 }
 
 /** @throws RangeError unless the operands of gatherColumns fit and every column exists */

@@ -93,6 +93,60 @@ export interface WindowsSpec {
   readonly windows: Mat;
 }
 
+/** The largest entry of every window, channel by channel. */
+export interface MaxWindowsSpec {
+  /** All channels take part. */
+  readonly shape: Omit<WindowShape, "channelRange">;
+  readonly images: Vec;
+  /** [batch, outHeight, outWidth, channels], overwritten; 0 where a window lies outside the image. */
+  readonly out: Vec;
+  /** Like out: the place in `images` each was taken from (ties: the first tap; NaN wins); 2^32 - 1 for none. */
+  readonly taken: Uint32Array;
+}
+
+/** A two-dimensional convolution. Images are NHWC; weights [outputs, channels / groups, taps down, taps across], as checkpoints store them. */
+export interface ConvolutionShape extends Omit<WindowShape, "channelRange"> {
+  readonly outputs: number;
+  /** Output o sees the channels of group floor(o groups / outputs) only; divides channels and outputs. */
+  readonly groups: number;
+}
+
+/** out = f(images * weights + bias + beta out), with f = max(., 0) when `relu`. */
+export interface ConvolveSpec {
+  readonly shape: ConvolutionShape;
+  /** [batch, height, width, channels] */
+  readonly images: Vec;
+  readonly weights: Vec;
+  /** [outputs] */
+  readonly bias?: Vec;
+  /** [batch, outHeight, outWidth, outputs] */
+  readonly out: Vec;
+  /** Default 0: overwritten. */
+  readonly beta?: 0 | 1;
+  readonly relu?: boolean;
+}
+
+/** The adjoint: out = dL/dimages for deltas = dL/doutputs. */
+export interface ConvolveBackSpec {
+  readonly shape: ConvolutionShape;
+  /** [batch, outHeight, outWidth, outputs] */
+  readonly deltas: Vec;
+  readonly weights: Vec;
+  /** [batch, height, width, channels], overwritten */
+  readonly out: Vec;
+}
+
+/** Row s of out = dL/dweights of images [s group, (s + 1) group), summed over them. */
+export interface ConvolutionGradientsSpec {
+  readonly shape: ConvolutionShape;
+  readonly images: Vec;
+  readonly deltas: Vec;
+  /** Images a row, >= 1; the last row may have fewer. */
+  readonly group: number;
+  /** [ceil(batch / group), weights], overwritten */
+  readonly out: Mat;
+}
+
 /** out[:, j] = alpha[j] a[:, j] + beta[j] b[:, j] + gamma[j]; a scale left out is 1, a term left out is 0. `out` may be `a` or `b`. */
 export interface AffineColumnsSpec {
   readonly a: Mat;
@@ -150,6 +204,11 @@ export interface Kernels {
   gatherWindows(spec: WindowsSpec): void;
   /** The adjoint (col2im): every image entry becomes the sum of the window entries it was copied to. Channels out of range keep what they held. */
   scatterWindows(spec: WindowsSpec): void;
+  maxWindows(spec: MaxWindowsSpec): void;
+  /** A convolution of images. f32 results may carry the rounding of fast algorithms: some 1e-6 of the largest sum of products' magnitudes. */
+  convolve(spec: ConvolveSpec): void;
+  convolveBack(spec: ConvolveBackSpec): void;
+  convolutionGradients(spec: ConvolutionGradientsSpec): void;
   /** out[:, s] = a[:, columns[s]]; out is [a.rows, columns.length]. */
   gatherColumns(a: Mat, columns: Uint32Array, out: Mat): void;
 

@@ -2,6 +2,7 @@
 import type { Mask, Mat } from "./matrix.ts";
 import { assertNeeds, joinNeeds } from "./needs.ts";
 import { objective } from "./objective.ts";
+import { throwIfAborted } from "./run-context.ts";
 import type { Saliency, Selector, Solver, Updater } from "./strategy.ts";
 import { keptWeights, type Units } from "./units.ts";
 
@@ -37,7 +38,9 @@ export function solverFrom(selector: Selector, updater: Updater = keepWeights): 
     ...(selector.plan ? { plan: (situation) => selector.plan!(situation) } : {}),
     async solve(problem, ctx) {
       assertNeeds("solver", needs, problem);
+      throwIfAborted(ctx.signal);
       const mask = await selector.select(problem, ctx);
+      throwIfAborted(ctx.signal);
       const w = await updater.update(problem, mask, ctx);
       const value = await objective(problem, w);
       const common = { w, mask, objective: value, status: "exact" } as const;

@@ -82,12 +82,55 @@ export interface Linearization {
   backward(u: Mat, out: Vec): void;
   /** out [p] = sum over the given u and over the examples i of the squares of J_i'u_i; every u [examples, classes] is overwritten */
   sumOfSquares(us: Iterable<Mat>, out: Vec): void;
+  /**
+   * out [c, c] = sum over the given u and over the examples i of g g', g = (J_i'u_i)[columns] (flat indices, ascending); every
+   * u [examples, classes] is overwritten. examples * c^2 / 2 multiply-adds for each u. Absent where single columns of J
+   * cost as much as all of them.
+   */
+  columnGram?(us: Iterable<Mat>, columns: Uint32Array, out: Mat): void;
   /** What one `forward` costs, in multiply-adds. */
   readonly cost: number;
   /** The same over some of the weights only (flat indices, ascending), cheaper where they leave inputs unused. */
   restricted(columns: Uint32Array): Linearization;
   /** Frees what lives in kernel memory. */
   release(): void;
+}
+
+/** Which second moments to take. */
+export interface MomentsRequest extends Omit<GradientRequest, "batch"> {
+  /** Divides the logits in the class probabilities p, > 0. */
+  readonly temperature: number;
+  /** Whether the gradient of the mean loss is wanted too. */
+  readonly gradient: boolean;
+  /**
+   * Class probabilities at that temperature to be met, by example of `data`: the loss is then temperature^2 times the
+   * divergence from them to p, instead of the cross-entropy with the labels.
+   */
+  readonly targets?: Mat;
+}
+
+/**
+ * What one layer sees, [rows of weights] by [inputs of a weight row]: with x a window of its inputs and delta = dl/d(output)
+ * for a label drawn from p, temperature^2 l the loss. A grouped convolution has one entry a group.
+ */
+export interface LayerMoments {
+  readonly param: string;
+  /** First row of the parameter's canonical matrix; the next entry of the same parameter goes on where this one ends. */
+  readonly firstRow: number;
+  /** [in, in] f64, canonical order: mean over examples of the sum over positions of x x'; where a batch normalisation follows, of x less its mean. */
+  readonly inputs: Mat;
+  /** [out, out] f64: mean over examples and positions of delta delta', scaled to the layer's own weights. */
+  readonly deltas: Mat;
+}
+
+/** Second moments of all layers at the present weights. */
+export interface Moments {
+  /** In the requested order of parameters. */
+  readonly layers: readonly LayerMoments[];
+  /** [sum of rows * cols], where asked for. */
+  readonly gradient?: Vec;
+  /** Mean loss, in nats: as the gradient's, with `targets` the divergence. */
+  readonly loss: number;
 }
 
 /** A model under pruning. Optional methods are capabilities; who needs one checks for it first. */
@@ -102,5 +145,6 @@ export interface ModelAdapter {
   gradientRows?(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
   linearize?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
   meanGradient?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
+  layerMoments?(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   evaluate?(data: Dataset, ctx: RunContext): Promise<Evaluation>;
 }

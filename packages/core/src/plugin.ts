@@ -55,6 +55,13 @@ export function defineSolver<T>(
   return { kind: "solver", ...entry } as Extract<PluginEntry, { kind: "solver" }>;
 }
 
+/** One saliency entry with its option type inferred from the schema. */
+export function defineSaliency<T>(
+  entry: Omit<Entry<"saliency", Saliency, T>, "kind">,
+): Extract<PluginEntry, { kind: "saliency" }> {
+  return { kind: "saliency", ...entry } as Extract<PluginEntry, { kind: "saliency" }>;
+}
+
 /** One selector entry with its option type inferred from the schema. */
 export function defineSelector<T>(
   entry: Omit<Entry<"selector", Selector, T>, "kind">,

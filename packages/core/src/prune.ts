@@ -7,7 +7,7 @@ import { countKept, keptCount } from "./constraint.ts";
 import type { CurvatureEstimator } from "./curvature-estimator.ts";
 import type { Dataset } from "./dataset.ts";
 import { describeDifferences } from "./describe-differences.ts";
-import { resumeMismatch } from "./errors.ts";
+import { resumeMismatch, shapeMismatch } from "./errors.ts";
 import { countZeros, layoutParams, readFlat, weightReuse, writeFlat } from "./flat-weights.ts";
 import type { Mask } from "./matrix.ts";
 import type { ModelAdapter } from "./model-adapter.ts";
@@ -20,7 +20,7 @@ import {
   type RunContextOptions,
   throwIfAborted,
 } from "./run-context.ts";
-import { runStage, type StageReport } from "./stage.ts";
+import { type BudgetRule, runStage, type StageReport } from "./stage.ts";
 import type { Solver } from "./strategy.ts";
 
 /** What to prune, with what, how far. Only the first four matter to most users. */
@@ -38,6 +38,15 @@ export interface PruneRequest extends RunContextOptions {
   readonly params?: readonly string[];
   /** Overrides of the solver's own plan. */
   readonly plan?: RunPlan;
+  /**
+   * Called whenever weights of a stage have been written, before the model is differentiated or judged with them: for what
+   * follows from weights and data, such as the statistics of batch normalisation. The weights that come in are taken as settled.
+   */
+  readonly settle?: (ctx: RunContext) => Promise<void>;
+  /** How the weights to keep are spread over the layers; default: anywhere, the largest scores of the whole network. */
+  readonly budget?: BudgetRule;
+  /** Flat mask of what an earlier run kept; default: every weight that is not zero. */
+  readonly mask?: Mask;
   /** Called after every stage with all that is needed to go on from there. */
   readonly onStage?: (state: RunState) => void | Promise<void>;
   /** Continue from a state of `onStage` of the same run: the result is the same bytes as without the interruption. */
@@ -106,6 +115,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     initialSparsity,
     examples: request.data?.size ?? 0,
     weightReuse: weightReuse(params),
+    hasLayerMoments: model.layerMoments !== undefined,
   };
   const overrides = request.curvature ? { curvature: request.curvature.name, ...request.plan } : request.plan;
   const plan = resolvePlan(request.solver, situation, overrides);
@@ -116,6 +126,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     seed,
     kernels: ctx.kernels.name,
     ...plan,
+    ...(request.budget ? { budget: request.budget.settings } : {}),
     reason: undefined,
   });
   if (resume && resume.fingerprint !== fingerprint)
@@ -131,13 +142,19 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
 
   const reports: StageReport[] = [...(resume?.reports ?? [])];
   if (resume) weights = resume.weights.slice();
-  let mask: Mask = resume?.mask.slice() ?? Uint8Array.from(weights, (value) => (value === 0 ? 0 : 1));
+  const start = request.mask?.slice() ?? Uint8Array.from(weights, (value) => (value === 0 ? 0 : 1));
+  if (start.length !== prunable) {
+    throw shapeMismatch({ where: "prune: mask", found: `${start.length} entries`, expected: `${prunable}` });
+  }
+  let mask: Mask = resume?.mask.slice() ?? start;
   ctx.report({ type: "run:start", stages: sparsities.length, sparsity, prunable });
   for (let index = resume?.stage ?? 0; index < sparsities.length; index++) {
     const place = { index, stages: sparsities.length, sparsity: sparsities[index]! };
     throwIfAborted(ctx.signal);
     ctx.report({ type: "stage:start", ...place });
     await writeFlat(model, params, weights);
+    const stageContext = forkContext(ctx, `stage ${index}`);
+    if (index > 0) await request.settle?.(stageContext);
     const stage = {
       ...request,
       plan,
@@ -147,7 +164,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       sparsity: place.sparsity,
       sinceTarget: index - plan.stages,
     };
-    const { solution, report } = await runStage(stage, forkContext(ctx, `stage ${index}`));
+    const { solution, report } = await runStage(stage, stageContext);
     weights = Float32Array.from(solution.w.data);
     mask = solution.mask;
     reports.push(report);

@@ -31,7 +31,8 @@ import type {
   TriangularSolveSpec,
 } from "./kernels.ts";
 import type { Dtype, Mat, Vec } from "./matrix.ts";
-import { gatherWindows, scatterWindows, transposeBlocks } from "./reference-windows.ts";
+import { convolutionGradients, convolve, convolveBack } from "./reference-convolution.ts";
+import { gatherWindows, maxWindows, scatterWindows, transposeBlocks } from "./reference-windows.ts";
 
 /**
  * Single-threaded kernels in plain TypeScript; f64 accumulation throughout. Time is that of textbook loops (about
@@ -64,6 +65,10 @@ export const referenceKernels: Kernels = {
   transposeBlocks,
   gatherWindows,
   scatterWindows,
+  maxWindows,
+  convolve,
+  convolveBack,
+  convolutionGradients,
   gatherColumns,
   largest,
   relu,

@@ -3,8 +3,8 @@
  *   windows[(n, oy, ox), (ky, kx, c)] = image[n, oy s - p + ky d, ox s - p + kx d, c], 0 outside the image,
  * with stride s, padding p and dilation d. The adjoint sums, for every image entry, over (oy, ox) in order.
  */
-import { checkTransposeBlocks, checkWindows, windowsShape } from "./kernel-shapes.ts";
-import type { WindowsSpec } from "./kernels.ts";
+import { checkMaxWindows, checkTransposeBlocks, checkWindows, windowsShape } from "./kernel-shapes.ts";
+import type { MaxWindowsSpec, WindowShape, WindowsSpec } from "./kernels.ts";
 import type { Vec } from "./matrix.ts";
 
 /** Kernels.gatherWindows in plain TypeScript. */
@@ -31,8 +31,33 @@ export function scatterWindows(spec: WindowsSpec): void {
   });
 }
 
+/** Kernels.maxWindows in plain TypeScript. */
+export function maxWindows({ shape, images, out, taken }: MaxWindowsSpec): void {
+  const { rows, cols } = checkMaxWindows({ shape, images, out, taken });
+  const { channels } = shape;
+  const none = 2 ** 32 - 1;
+  out.fill(0);
+  taken.fill(none);
+  if (rows * cols === 0) return;
+  const taps = cols / channels;
+  eachTap({ shape, windows: { data: { length: rows * cols } } }, (image, window, count) => {
+    if (image < 0) return;
+    const first = Math.floor(window / (taps * channels)) * channels;
+    for (let c = 0; c < count; c++) {
+      const [value, best] = [images[image + c] as number, out[first + c] as number];
+      const isBetter = value > best || (Number.isNaN(value) && !Number.isNaN(best));
+      if (taken[first + c] !== none && !isBetter) continue;
+      out[first + c] = value;
+      taken[first + c] = image + c;
+    }
+  });
+}
+
 /** Visits every tap of every window: where its channels start in the images (-1 = outside) and in the windows. */
-function eachTap({ shape, windows }: WindowsSpec, visit: (image: number, window: number, count: number) => void): void {
+function eachTap(
+  { shape, windows }: { shape: WindowShape; windows: { data: { length: number } } },
+  visit: (image: number, window: number, count: number) => void,
+): void {
   const { batch, height, width, channels, kernel, stride, padding, dilation } = shape;
   const [from, to] = shape.channelRange ?? [0, channels];
   const count = to - from;

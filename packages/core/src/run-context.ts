@@ -27,6 +27,22 @@ export type RunEvent =
       readonly total?: number;
       readonly values: Readonly<Record<string, number>>;
     }
+  | { readonly type: "round:start"; readonly index: number; readonly rounds: number; readonly sparsity: number }
+  | {
+      /** One round of pruning and retraining is over. */
+      readonly type: "round:end";
+      readonly index: number;
+      readonly rounds: number;
+      readonly sparsity: number;
+      readonly values: Readonly<Record<string, number>>;
+    }
+  | {
+      readonly type: "epoch:end";
+      /** Epochs done, of how many of this round. */
+      readonly epoch: number;
+      readonly epochs: number;
+      readonly values: Readonly<Record<string, number>>;
+    }
   | { readonly type: "solve:end"; readonly problem: string; readonly objective: number; readonly status: SolveStatus }
   | {
       readonly type: "note";

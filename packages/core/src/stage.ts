@@ -17,6 +17,25 @@ import { quietContext, type RunContext } from "./run-context.ts";
 import type { Solver } from "./strategy.ts";
 import { weightUnits } from "./units.ts";
 
+/** What a rule for the budget may look at. */
+export interface BudgetRequest {
+  readonly sparsity: number;
+  /** The prunable parameters and their places in the flat vectors. */
+  readonly params: readonly FlatParam[];
+  /** Flat weights before the stage. */
+  readonly weights: Float32Array;
+  /** What may be kept: everything, or without regrowth what is kept so far. */
+  readonly eligible: Mask | undefined;
+}
+
+/** Spreads the weights to keep over the layers. */
+export interface BudgetRule {
+  /** What decides it, in words: a run is continued only under the same rule. */
+  readonly settings: string;
+  /** The feasible masks of a stage; they keep floor((1 - sparsity) * weights) weights in all. */
+  constraint(request: BudgetRequest, ctx: RunContext): Constraint;
+}
+
 /** All that one stage works on. */
 export interface Stage {
   readonly model: ModelAdapter;
@@ -24,6 +43,7 @@ export interface Stage {
   readonly curvature?: CurvatureEstimator;
   readonly data?: Dataset;
   readonly plan: ResolvedPlan;
+  readonly budget?: BudgetRule;
   readonly params: readonly FlatParam[];
   /** Flat weights before the stage. */
   readonly weights: Float32Array;
@@ -32,6 +52,8 @@ export interface Stage {
   readonly sparsity: number;
   /** Stages at the target before this one; negative while sparsity still rises. */
   readonly sinceTarget: number;
+  /** See PruneRequest. */
+  readonly settle?: (ctx: RunContext) => Promise<void>;
 }
 
 /** Training examples on which ridges compete. */
@@ -98,7 +120,10 @@ async function estimateCurvature(stage: Stage, ctx: RunContext): Promise<Estimat
 
 function poseProblem(stage: Stage, curvature: Curvature, gradient: Mat | undefined, ctx: RunContext): Problem {
   const { weights, sparsity, plan, mask, params, sinceTarget } = stage;
-  const budget = sparsityConstraint({ count: weights.length, sparsity, kernels: ctx.kernels });
+  const eligible = plan.regrow ? undefined : mask;
+  const budget =
+    stage.budget?.constraint({ sparsity, params, weights, eligible }, ctx) ??
+    sparsityConstraint({ count: weights.length, sparsity, kernels: ctx.kernels });
   const growth = sinceTarget >= 0 && plan.regrow ? plan.growth * (1 - sinceTarget / plan.targetStages) : 0;
   return {
     id: "network",
@@ -139,6 +164,7 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
     for (const step of plan.lineSearch ? [1, 0.5, 0.25] : [1]) {
       const w = step === 1 ? solution.w : between(start, solution.w, step);
       await writeFlat(stage.model, stage.params, w.data);
+      await stage.settle?.(quietContext(ctx));
       const evaluation = await stage.model.evaluate!(judge, quietContext(ctx));
       const loss = Number.isNaN(evaluation.loss) ? Number.POSITIVE_INFINITY : evaluation.loss;
       // A longer step or a smaller ridge wins a tie; once halving stops paying, shorter steps are not tried.

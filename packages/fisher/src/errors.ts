@@ -81,3 +81,11 @@ export function inverseTooLarge(spec: { rows: number; dim: number; most: number 
 export function notKronecker(message: string): PruneError {
   return new PruneError("ERR_INCOMPATIBLE", `kfac: ${message}; use the empirical-fisher curvature`);
 }
+
+/** The model gives no second moments of its layers. */
+export function noMoments(estimator: string, model: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${estimator} needs second moments of the layers, and the model '${model}' has no layerMoments(); use the gauss-newton or the empirical-fisher estimator`,
+  );
+}

@@ -103,6 +103,22 @@ describe("the Gauss-Newton factor", () => {
     }
   });
 
+  test("has the Gram matrix of some of its columns without forming rows", async () => {
+    const J = await linearized();
+    const view = gaussNewtonFactor(J, softmaxOf(J.logits));
+    const G = await denseOf(view.rows, view.dim, view.times);
+    const support = Uint32Array.of(1, 3, 6, 21, 24, 30);
+    const gram = matrix(6, 6, new Float64Array(36));
+    await view.columnGram!(support, gram);
+    support.forEach((a, s) => {
+      support.forEach((b, t) => {
+        let sum = 0;
+        for (let i = 0; i < view.rows; i++) sum += G.data[i * view.dim + a]! * G.data[i * view.dim + b]!;
+        expect(Math.abs(gram.data[s * 6 + t]! - sum)).toBeLessThan(tolerance);
+      });
+    });
+  });
+
   test("over some weights is its columns, with their norms, and again over some of those", async () => {
     const J = await linearized();
     const view = gaussNewtonFactor(J, softmaxOf(J.logits));

@@ -129,6 +129,13 @@ export function gaussNewtonFactor(linearization: Linearization, probabilities: M
       }
       return norms;
     },
+    ...(linearization.columnGram
+      ? {
+          columnGram(support: Uint32Array, out: Mat) {
+            linearization.columnGram!(classRows(probabilities, roots), support, out);
+          },
+        }
+      : {}),
     restricted(support) {
       const inner = linearization.restricted(support);
       const norm = view.columnNormsSquared();

@@ -11,6 +11,8 @@ export { type Factors, factoredBlock } from "./factored-block.ts";
 export { type GaussNewtonOptions, gaussNewton, gaussNewtonFactor } from "./gauss-newton.ts";
 export { type KfacOptions, kfac, kroneckerFactors } from "./kfac.ts";
 export { type KroneckerFactors, kroneckerCurvature } from "./kronecker-curvature.ts";
+export { type KroneckerFactor, kroneckerFactor } from "./kronecker-factor.ts";
+export { type KroneckerGaussNewtonOptions, kroneckerGaussNewton } from "./kronecker-gauss-newton.ts";
 export { default } from "./plugin.ts";
 export type { RowBlock } from "./row-block.ts";
 export { denseFactor, type RowFactorSpec, rowFactor, type StoredFactor } from "./row-factor.ts";

@@ -1,9 +1,18 @@
-import { arrayDataset, type Curvature, createRng, createRunContext, matrix, referenceKernels } from "@secateur/core";
+import {
+  arrayDataset,
+  type Curvature,
+  createRng,
+  createRunContext,
+  factorCurvature,
+  matrix,
+  referenceKernels,
+} from "@secateur/core";
 import { createNetwork, mlp } from "@secateur/nn";
 import { describe, expect, test } from "vitest";
-import { empiricalFisher } from "./empirical-fisher.ts";
+import { empiricalFisher, expandRows } from "./empirical-fisher.ts";
 import { kfac, kroneckerFactors } from "./kfac.ts";
 import { kroneckerCurvature } from "./kronecker-curvature.ts";
+import { denseFactor } from "./row-factor.ts";
 
 const ctx = createRunContext();
 const rng = createRng("kfac");
@@ -58,6 +67,35 @@ test("on one layer with inputs independent of output gradients, K-FAC is the exa
 function tied(labels: Uint32Array): Float32Array {
   return Float32Array.from({ length: labels.length * 4 }, (_, i) => (labels[Math.floor(i / 4)] === i % 4 ? 1 : 0));
 }
+
+test("on a convolution whose positions' gradients are independent of inputs and of one another, K-FAC is the exact Fisher", async () => {
+  const [positions, inputs, outputs] = [2, 3, 2];
+  const patches = Array.from({ length: 4 }, () => random(positions * inputs));
+  // At every position one of four output gradients, each with its negative, so that they have mean zero.
+  const half = [random(outputs), random(outputs)];
+  const gradients = half.flatMap((delta) => [delta, delta.map((value) => -value)]);
+  const examples = patches.flatMap((input) =>
+    gradients.flatMap((first) => gradients.map((second) => ({ input, delta: [...first, ...second] }))),
+  );
+  const count = examples.length * positions;
+  const block = {
+    kind: "factored" as const,
+    param: "conv.weight",
+    group: positions,
+    delta: matrix(count, outputs, Float64Array.from(examples.flatMap(({ delta }) => delta))),
+    input: matrix(count, inputs, Float64Array.from(examples.flatMap(({ input }) => [...input]))),
+  };
+  const rows = expandRows(block, referenceKernels);
+  const exact = await columns(factorCurvature(denseFactor({ rows, kernels: referenceKernels })));
+  const factors = [kroneckerFactors(block, referenceKernels)];
+  const found = await columns(kroneckerCurvature({ factors, damping: 0, kernels: referenceKernels }));
+  // Sums of 64 products of f64 numbers of order one.
+  exact.forEach((column, j) => {
+    column.forEach((value, i) => {
+      expect(Math.abs(found[j]![i]! - value)).toBeLessThan(1e-12);
+    });
+  });
+});
 
 describe("the damped Kronecker curvature", () => {
   const factors = [3, 2].map((out, l) => {

@@ -1,16 +1,7 @@
-import {
-  createRng,
-  createRunContext,
-  type Dataset,
-  type EstimateRequest,
-  type Kernels,
-  type Mat,
-  matrix,
-  type RunContext,
-  referenceKernels,
-  type Vec,
-} from "@secateur/core";
+import { createRng, type Dataset, type EstimateRequest, type Mat, matrix } from "@secateur/core";
 import { createNetwork, mlp, type Network } from "@secateur/nn";
+
+export { countingContext } from "@secateur/conformance";
 
 /** Random normal inputs [size, features] in f64 with random labels. */
 export function randomData(spec: { size: number; features: number; classes: number; seed?: number }): Dataset {
@@ -78,22 +69,4 @@ export function gap(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let most = 0;
   for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i]! - b[i]!));
   return most;
-}
-
-/** A run context whose kernels count the vectors that are allocated and not freed, and spoil those that are. */
-export function countingContext(): { ctx: RunContext; live: () => number } {
-  const vectors = new Set<Vec>();
-  const kernels: Kernels = {
-    ...referenceKernels,
-    alloc(length, dtype) {
-      const vector = referenceKernels.alloc(length, dtype);
-      vectors.add(vector);
-      return vector;
-    },
-    free(vector) {
-      // Other vectors are ignored. What is used after it was freed shows.
-      if (vectors.delete(vector)) vector.fill(Number.NaN);
-    },
-  };
-  return { ctx: createRunContext({ kernels }), live: () => vectors.size };
 }

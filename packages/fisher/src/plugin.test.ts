@@ -3,11 +3,22 @@ import { describe, expect, test } from "vitest";
 import { empiricalFisher } from "./empirical-fisher.ts";
 import { gaussNewton } from "./gauss-newton.ts";
 import { kfac } from "./kfac.ts";
+import { kroneckerGaussNewton } from "./kronecker-gauss-newton.ts";
 import { randomData, randomNetwork, requestFor } from "./network.test-support.ts";
 import plugin from "./plugin.ts";
 
-const factories = { "empirical-fisher": empiricalFisher, "gauss-newton": gaussNewton, kfac };
-const request = requestFor(randomNetwork([4, 3]), randomData({ size: 9, features: 4, classes: 3 }));
+const factories = {
+  "empirical-fisher": empiricalFisher,
+  "gauss-newton": gaussNewton,
+  kfac,
+  "kronecker-gauss-newton": kroneckerGaussNewton,
+};
+// Weights alone: Kronecker factors are of what multiplies a layer's inputs.
+const network = randomNetwork([4, 3]);
+const request = {
+  ...requestFor(network, randomData({ size: 9, features: 4, classes: 3 })),
+  params: ["fc1.weight"],
+};
 
 describe("the plugin's manifest", () => {
   test("lists every estimator once, with a summary and a reference", () => {
@@ -45,6 +56,8 @@ describe("the plugin's manifest", () => {
     ["gauss-newton", { temperature: 0 }, "temperature"],
     ["gauss-newton", { ridge: -1 }, "ridge"],
     ["gauss-newton", { batch: 2 }, "batch"],
+    ["kronecker-gauss-newton", { share: 0 }, "share"],
+    ["kronecker-gauss-newton", { batch: 2 }, "batch"],
   ])("%s refuses %j, naming it and the options there are", async (name, options, option) => {
     const entry = plugin.entries.find((candidate) => candidate.name === name)!;
     await expect(parseOptions(name, entry.options as never, options)).rejects.toMatchObject({ code: "ERR_OPTION" });

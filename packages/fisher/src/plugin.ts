@@ -3,6 +3,7 @@ import { z } from "zod";
 import { empiricalFisher } from "./empirical-fisher.ts";
 import { gaussNewton } from "./gauss-newton.ts";
 import { kfac } from "./kfac.ts";
+import { kroneckerGaussNewton } from "./kronecker-gauss-newton.ts";
 
 const options = z.strictObject({
   examples: z.int().min(1).optional().describe("gradient rows to take; more generalise better and cost in proportion"),
@@ -67,6 +68,28 @@ const plugin: Plugin = definePlugin({
           .describe('damping, split between the two factors of each layer, or "auto"'),
       }),
       create: kfac,
+    }),
+    defineCurvature({
+      name: "kronecker-gauss-newton",
+      summary:
+        "Gauss-Newton curvature, a Kronecker product a layer, also for convolutions: full rank from few examples",
+      reference:
+        "Martens and Grosse, K-FAC, ICML 2015; Grosse and Martens, A Kronecker-factored approximate Fisher matrix for convolution layers, ICML 2016",
+      options: z.strictObject({
+        examples: z.int().min(1).optional().describe("training examples the factors are averaged over"),
+        ridge: z
+          .union([z.number().min(0), z.literal("auto")])
+          .optional()
+          .describe('damping added to the curvature beside that of the factors, or "auto" for none'),
+        temperature: z
+          .number()
+          .positive()
+          .optional()
+          .describe("divides the logits; above 1 it softens over-confident probabilities"),
+        share: z.number().positive().default(0.01).describe("damping of each factor, in means of its diagonal"),
+      }),
+      unread: ["batch"],
+      create: kroneckerGaussNewton,
     }),
   ],
 });

@@ -90,3 +90,11 @@ export function stateMismatch(
     `network '${network}': the training state cannot be continued: '${tensor}' ${what}, where ${expected} entries belong; resume with the network and optimizer it was saved with`,
   );
 }
+
+/** Moments of a parameter that multiplies no windows. */
+export function noMoments(network: string, param: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `network '${network}': '${param}' is no weight of a dense or convolution layer, so it has no Kronecker factors; take another curvature (--curvature gauss-newton) or leave the parameter out`,
+  );
+}

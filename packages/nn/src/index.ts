@@ -7,6 +7,7 @@ export { architecture, architectureNames } from "./architectures.ts";
 export { assertData } from "./assert-data.ts";
 export type { Augmentation } from "./augmentation.ts";
 export { reestimateBatchNorm } from "./batch-norm-statistics.ts";
+export { chooseDense, keepDenseWords } from "./keep-dense.ts";
 export type {
   ActivationSpec,
   BatchNormSpec,
@@ -28,5 +29,6 @@ export { createNetwork, type Network, type WeightTensor } from "./network.ts";
 export { mlp, type NetworkSpec } from "./network-spec.ts";
 export type { OptimizerSpec } from "./optimizer.ts";
 export { type ParamSpec, paramSpecs, type TensorSpec, tensorSpecs } from "./param-specs.ts";
+export { createRetrainer, type RetrainerOptions } from "./retrainer.ts";
 export { type TrainOptions, type TrainReport, train } from "./train.ts";
 export type { TrainingState } from "./training-state.ts";

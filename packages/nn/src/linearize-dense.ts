@@ -126,6 +126,7 @@ function linearization(state: Linearized, release: () => void): Linearization {
       deltas(state, u, (layer, delta) => writeWeightGradients(state, { layer, delta, out }));
     },
     sumOfSquares: (us, out) => writeSumOfSquares(state, us, out),
+    columnGram: (us, columns, out) => writeColumnGram(state, { us, columns, out }),
     restricted: (columns) => overColumns(state, columns),
     release,
   };
@@ -155,6 +156,7 @@ function overColumns(state: Linearized, columns: Uint32Array): Linearization {
       whole.sumOfSquares(us, full);
       gather(out);
     },
+    columnGram: (us, inside, out) => writeColumnGram(state, { us, columns: inside.map((s) => columns[s]!), out }),
     restricted: (inside) =>
       overColumns(
         state,
@@ -266,6 +268,37 @@ function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec): void
     kernels.free(input.data);
     kernels.free(delta.data);
   }
+}
+
+/** Sums the Gram matrices of the chosen columns of the rows J_i'u_i, written out for one u after the other. */
+function writeColumnGram(state: Linearized, spec: { us: Iterable<Mat>; columns: Uint32Array; out: Mat }): void {
+  const { kernels } = state;
+  const { us, columns, out } = spec;
+  out.data.fill(0);
+  for (const u of us) {
+    const A = matrix(u.rows, columns.length, kernels.alloc(u.rows * columns.length, dtypeOf(u.data)));
+    deltas(state, u, (layer, delta) => writeColumns(A, { layer, delta, columns }));
+    kernels.gram({ a: A, transpose: true, out, beta: 1 });
+    kernels.free(A.data);
+  }
+}
+
+/** Writes the entries delta_o x_i of the chosen weights of a layer, and delta_o of its chosen biases, into their columns. */
+function writeColumns(A: Mat, spec: { layer: LinearLayer; delta: Mat; columns: Uint32Array }): void {
+  const { layer, delta, columns } = spec;
+  const { spec: dense, weightStart, biasStart } = layer.dense!;
+  const { input } = layer;
+  const weights = dense.out * dense.in;
+  columns.forEach((j, s) => {
+    if (weightStart >= 0 && j >= weightStart && j < weightStart + weights) {
+      const [o, i] = [Math.floor((j - weightStart) / dense.in), (j - weightStart) % dense.in];
+      for (let r = 0; r < A.rows; r++) {
+        A.data[r * A.cols + s] = delta.data[r * delta.cols + o]! * input.data[r * input.cols + i]!;
+      }
+    } else if (biasStart >= 0 && j >= biasStart && j < biasStart + dense.out) {
+      for (let r = 0; r < A.rows; r++) A.data[r * A.cols + s] = delta.data[r * delta.cols + j - biasStart]!;
+    }
+  });
 }
 
 /** A copy in kernel memory. */

@@ -95,6 +95,45 @@ describe("linearize", () => {
     });
   });
 
+  test("the Gram matrix of some columns is the sum over the examples' own gradients, also inside other columns", async () => {
+    const J = await network().linearize({ params, data, examples }, ctx);
+    const columns = Uint32Array.of(1, 5, 9, 33, 40, 50);
+    const us = [random(15), random(15)];
+    const expected = new Float64Array(36);
+    for (const u of us) {
+      for (let i = 0; i < 5; i++) {
+        const own = new Float64Array(15);
+        own.set(u.subarray(i * 3, i * 3 + 3), i * 3);
+        const row = adjoint(J, own, size);
+        columns.forEach((a, s) => {
+          columns.forEach((b, t) => {
+            expected[s * 6 + t]! += row[a]! * row[b]!;
+          });
+        });
+      }
+    }
+    const found = matrix(6, 6, new Float64Array(36).fill(7));
+    J.columnGram!(
+      us.map((u) => matrix(5, 3, u.slice())),
+      columns,
+      found,
+    );
+    const inner = J.restricted(columns);
+    const part = matrix(2, 2, new Float64Array(4));
+    inner.columnGram!(
+      us.map((u) => matrix(5, 3, u.slice())),
+      Uint32Array.of(1, 4),
+      part,
+    );
+    expected.forEach((value, s) => {
+      expect(found.data[s]).toBeCloseTo(value, 10);
+    });
+    [7, 10, 25, 28].forEach((place, s) => {
+      expect(part.data[s]).toBeCloseTo(expected[place]!, 10);
+    });
+    inner.release();
+  });
+
   test("over some weights it is J's columns, also where only few inputs are looked at, and again inside those", async () => {
     const J = await network().linearize({ params, data, examples }, ctx);
     // Weights of inputs 1 and 5 of fc1, a bias, one weight of fc2: six of eight input columns go.

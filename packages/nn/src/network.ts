@@ -9,6 +9,8 @@ import {
   type Mat,
   type MeanGradient,
   type ModelAdapter,
+  type Moments,
+  type MomentsRequest,
   matrix,
   type ParamInfo,
   type RunContext,
@@ -20,6 +22,7 @@ import { assertData } from "./assert-data.ts";
 import { weightsMismatch } from "./errors.ts";
 import { evaluate } from "./evaluate.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
+import { layerMoments } from "./layer-moments.ts";
 import { linearize } from "./linearize.ts";
 import { assertNetwork, type NetworkSpec } from "./network-spec.ts";
 import { isStatistic, type TensorSpec, tensorSpecs } from "./param-specs.ts";
@@ -41,6 +44,7 @@ export interface Network extends ModelAdapter {
   gradientRows(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
   meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
   linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
+  layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   evaluate(data: Dataset, ctx: RunContext): Promise<Evaluation>;
 }
 
@@ -89,19 +93,36 @@ export function createNetwork(
     },
     gradientRows: (request, ctx) => {
       assertData(spec, request.data);
-      return gradientRows({ spec, weights }, request, ctx);
+      return gradientRows({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
     },
     meanGradient: (request, ctx) => {
       assertData(spec, request.data);
-      return meanGradient({ spec, weights }, request, ctx);
+      return meanGradient({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
     },
     linearize: (request, ctx) => {
       assertData(spec, request.data);
-      return linearize({ spec, weights }, request, ctx);
+      return linearize({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
+    },
+    layerMoments: (request, ctx) => {
+      assertData(spec, request.data);
+      return layerMoments({ spec, weights }, request, ctx);
     },
     evaluate: (data, ctx) => {
       assertData(spec, data);
-      return evaluate({ spec, weights }, data, ctx);
+      return evaluate({ spec, weights }, inDtype(data, dtype), ctx);
+    },
+  };
+}
+
+/** Data for a network in f64: inputs in f32 are widened, batch by batch. A network in f32 takes its data as it is. */
+function inDtype(data: Dataset, dtype: Dtype): Dataset {
+  if (dtype === "f32") return data;
+  const { name, size, inputShape, classes } = data;
+  return {
+    ...{ name, size, inputShape, classes },
+    async batch(indices) {
+      const { inputs, labels } = await data.batch(indices);
+      return { inputs: { ...inputs, data: Float64Array.from(inputs.data) }, labels };
     },
   };
 }

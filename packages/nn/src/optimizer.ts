@@ -4,8 +4,8 @@
  *   adamw (Loshchilov and Hutter 2019): w -= lr wd w; a = b1 a + (1 - b1) g, q = b2 q + (1 - b2) g^2,
  *     w -= lr (a / (1 - b1^t)) / (sqrt(q / (1 - b2^t)) + epsilon)
  *   adam (Kingma and Ba 2015): the same with wd w added to g instead.
- * Weight decay applies to weights, not to biases or normalisation. Weights whose mask is 0 stay 0, and so does what is
- * remembered of them.
+ * Weight decay applies to weights, not to biases or normalisation. A masked parameter's step visits its kept weights only:
+ * the others stay 0 with all that is remembered of them, and a mask makes a step no slower.
  */
 import type { Mask, Mat } from "@secateur/core";
 
@@ -60,23 +60,23 @@ export interface ParamStep {
   /** Steps done before this one. */
   readonly step: number;
   readonly decay: number;
-  readonly mask: Mask | undefined;
+  /** Places of the weights that move; undefined: all of them. */
+  readonly kept: Uint32Array | undefined;
 }
 
 /** Moves one parameter. */
 export function stepParam(spec: OptimizerSpec, call: ParamStep): void {
   if (spec.kind === "sgd") sgdStep(spec, call);
   else adamStep(spec, call);
-  if (!call.mask) return;
-  applyMask(call.w, call.mask);
-  for (const moment of call.moments.values()) applyMask(moment.get(call.name)!, call.mask);
 }
 
 function sgdStep(spec: Extract<OptimizerSpec, { kind: "sgd" }>, call: ParamStep): void {
   const { momentum = 0.9, nesterov = false } = spec;
   const [w, v, g] = [call.w.data, call.moments.get("velocity")!.get(call.name)!.data, call.g.data];
-  const { rate, decay } = call;
-  for (let i = 0; i < w.length; i++) {
+  const { rate, decay, kept } = call;
+  const count = kept?.length ?? w.length;
+  for (let s = 0; s < count; s++) {
+    const i = kept ? kept[s]! : s;
     const slope = g[i]! + decay * w[i]!;
     v[i] = momentum * v[i]! + slope;
     w[i] = w[i]! - rate * (nesterov ? slope + momentum * v[i]! : v[i]!);
@@ -87,16 +87,26 @@ function adamStep(spec: Exclude<OptimizerSpec, { kind: "sgd" }>, call: ParamStep
   const { betas: [b1, b2] = [0.9, 0.999], epsilon = 1e-8 } = spec;
   const [w, g] = [call.w.data, call.g.data];
   const [a, q] = [call.moments.get("mean")!.get(call.name)!.data, call.moments.get("square")!.get(call.name)!.data];
-  const { rate, decay } = call;
+  const { rate, decay, kept } = call;
+  const count = kept?.length ?? w.length;
   const isDecoupled = spec.kind === "adamw";
   const [first, second] = [1 - b1 ** (call.step + 1), 1 - b2 ** (call.step + 1)];
-  for (let i = 0; i < w.length; i++) {
+  for (let s = 0; s < count; s++) {
+    const i = kept ? kept[s]! : s;
     const slope = isDecoupled ? g[i]! : g[i]! + decay * w[i]!;
     a[i] = b1 * a[i]! + (1 - b1) * slope;
     q[i] = b2 * q[i]! + (1 - b2) * slope * slope;
     const shrunk = isDecoupled ? w[i]! - rate * decay * w[i]! : w[i]!;
     w[i] = shrunk - (rate * (a[i]! / first)) / (Math.sqrt(q[i]! / second) + epsilon);
   }
+}
+
+/** The places of a mask's ones, ascending. */
+export function keptPlaces(mask: Mask): Uint32Array {
+  const kept = new Uint32Array(mask.reduce((sum, bit) => sum + bit, 0));
+  let place = 0;
+  for (let i = 0; i < mask.length; i++) if (mask[i] !== 0) kept[place++] = i;
+  return kept;
 }
 
 /** Zeros what the mask leaves out. */

@@ -42,7 +42,7 @@ export function record(spec: RunSpec): Tape {
   owned.delete(spec.input.data);
   return {
     logits,
-    backward: (delta, sink) => backward({ graph, steps, pool, delta, sink }),
+    backward: (delta, sink) => backward({ graph, steps, input, pool, delta, sink }),
     tangent: (direction, out) => tangent({ graph, steps, pool, direction, out }),
     release() {
       for (const vector of owned) pool.give(vector);
@@ -119,8 +119,15 @@ function channelsLast(input: Mat, { inputShape }: Graph, pool: Pool): Mat {
   return out;
 }
 
-function backward(spec: { graph: Graph; steps: readonly Step[]; pool: Pool; delta: Mat; sink: GradientSink }): void {
-  const { graph, steps, pool, delta, sink } = spec;
+function backward(spec: {
+  graph: Graph;
+  steps: readonly Step[];
+  input: Mat;
+  pool: Pool;
+  delta: Mat;
+  sink: GradientSink;
+}): void {
+  const { graph, steps, input, pool, delta, sink } = spec;
   const deltas = new Array<Mat | undefined>(graph.nodes.length);
   const seed = take(pool, delta.rows, delta.cols);
   seed.data.set(delta.data);
@@ -130,6 +137,8 @@ function backward(spec: { graph: Graph; steps: readonly Step[]; pool: Pool; delt
     if (!own) continue;
     deltas[index] = undefined;
     const node = graph.nodes[index]!;
+    const inputs = node.inputs.map((from) => (from === networkInput ? input : steps[from]!.output));
+    sink.visit?.(node, inputs, own);
     steps[index]!.backward(own, sink).forEach((part, i) => {
       const from = node.inputs[i]!;
       if (!part) return;

@@ -12,7 +12,7 @@ import { badMask, trainingDiverged } from "./errors.ts";
 import { sumSink, zeroGradients } from "./gradients.ts";
 import { type LearningRate, oneCycle } from "./learning-rate.ts";
 import type { Network } from "./network.ts";
-import { applyMask, createMoments, type Moments, type OptimizerSpec, stepParam } from "./optimizer.ts";
+import { applyMask, createMoments, keptPlaces, type Moments, type OptimizerSpec, stepParam } from "./optimizer.ts";
 import { type Pool, withPool } from "./pool.ts";
 import { dtypeOfWeights, record } from "./tape.ts";
 import { assertTrainOptions } from "./train-options.ts";
@@ -40,11 +40,15 @@ export interface TrainOptions {
   readonly augmentation?: Augmentation;
   /** Masks by parameter name, flat over the canonical matrix; default: none. */
   readonly masks?: ReadonlyMap<string, Mask>;
-  /** Receives the state after every epoch; awaited. */
-  readonly onEpoch?: (state: TrainingState) => void | Promise<void>;
+  /** Receives the state after every epoch; awaited. "stop" ends the training there. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: most listeners only watch and return nothing
+  readonly onEpoch?: (state: TrainingState) => EpochAnswer | void | Promise<EpochAnswer | void>;
   /** Goes on from a state of the same network and options. */
   readonly resume?: TrainingState;
 }
+
+/** Whether training goes on after an epoch. */
+type EpochAnswer = "go on" | "stop";
 
 /** Mean training loss (plain cross-entropy) and accuracy of every epoch, measured while the weights moved. */
 export interface TrainReport {
@@ -76,10 +80,13 @@ async function trainWith(
   const optimizer = optimizerOf(options);
   const moments = createMoments(optimizer, network.weights, names);
   if (options.resume) restoreState(network, moments, options.resume);
+  const kept = new Map<string, Uint32Array>();
   for (const [name, mask] of masks) {
     const w = network.weights.get(name);
     if (mask.length !== w?.data.length) throw badMask(network.name, name, mask.length, w?.data.length);
     applyMask(w, mask);
+    for (const moment of moments.values()) applyMask(moment.get(name)!, mask);
+    kept.set(name, keptPlaces(mask));
   }
   const reports = [...(options.resume?.epochs ?? [])];
   const begin = options.resume?.epoch ?? 0;
@@ -95,7 +102,7 @@ async function trainWith(
       const indices = order.subarray(start, start + batchSize);
       const batch = await takeBatch({ network, options, indices, random, pool, ctx });
       if (!Number.isFinite(batch.loss)) throw trainingDiverged(network.name, step);
-      updateWeights(network, { optimizer, moments, batch, masks, rate: learningRate(step, steps), step, options });
+      updateWeights(network, { optimizer, moments, batch, kept, rate: learningRate(step, steps), step, options });
       loss += batch.loss;
       correct += batch.correct;
       seen += batch.size;
@@ -115,9 +122,10 @@ async function trainWith(
       });
     }
     reports.push({ loss: loss / seen, accuracy: (100 * correct) / seen });
-    await options.onEpoch?.(captureState(network, moments, { epoch: epoch + 1, epochs: reports }));
+    const answer = await options.onEpoch?.(captureState(network, moments, { epoch: epoch + 1, epochs: reports }));
+    if (answer === "stop") break;
   }
-  return { epochs: reports, steps };
+  return { epochs: reports, steps: step };
 }
 
 function optimizerOf({ optimizer, momentum = 0.9, nesterov = false }: TrainOptions): OptimizerSpec {
@@ -177,17 +185,17 @@ function updateWeights(
     optimizer: OptimizerSpec;
     moments: Moments;
     batch: BatchResult;
-    masks: ReadonlyMap<string, Mask>;
+    kept: ReadonlyMap<string, Uint32Array>;
     rate: number;
     step: number;
     options: TrainOptions;
   },
 ): void {
-  const { optimizer, moments, batch, masks, rate, step } = spec;
+  const { optimizer, moments, batch, kept, rate, step } = spec;
   const { weightDecay = 5e-4 } = spec.options;
   for (const { name, prunable } of network.params()) {
     const [w, g] = [network.weights.get(name)!, batch.gradients.get(name)!];
     const decay = prunable ? weightDecay : 0;
-    stepParam(optimizer, { w, g, moments, name, rate, step, decay, mask: masks.get(name) });
+    stepParam(optimizer, { w, g, moments, name, rate, step, decay, kept: kept.get(name) });
   }
 }

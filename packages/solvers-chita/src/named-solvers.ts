@@ -7,6 +7,7 @@ import {
   type Problem,
   type RunContext,
   type Solver,
+  throwIfAborted,
   type Updater,
   type Vec,
   zeros,
@@ -131,6 +132,7 @@ async function refitOn(
   { problem, support, form = "auto" }: { problem: Problem; support: Support } & BsoOptions,
   ctx: RunContext,
 ): Promise<{ w: Vec; iterations: number; form: RefitForm }> {
+  throwIfAborted(ctx.signal);
   const model = rowModel(problem, ctx.kernels);
   const found = await withRestricted(model, support.columns, (inner) => refit(inner, { form }, ctx));
   return { w: placeWeights(problem, support.columns, found.d), iterations: found.iterations, form: found.form };

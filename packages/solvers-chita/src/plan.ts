@@ -20,23 +20,30 @@ const fisherRows = 1000;
 
 /**
  * Convolutions use a weight at every position: a product with the Gauss-Newton matrix runs the network, and costs this many times
- * what one with stored rows costs. Beyond the limit rows are stored: gradients of mini-batches. Not tuned on held-out data
- * yet: the ridges that compete in a single stage span what the papers use.
+ * what one with stored rows costs. Beyond the limit every layer's block is a Kronecker product: some hundred gradient rows would leave
+ * nearly all directions unseen. Chosen on training images of CIFAR-10 (ResNet20) held out from the moments.
  */
 const mostReuse = 8;
+const kroneckerName = "kronecker-gauss-newton";
+const kroneckerExamples = 2000;
+const kroneckerTemperature = 4;
+/** Where the model cannot give what Kronecker factors are made of, rows are stored: gradients of mini-batches. */
 const storedRows: RunPlan = { examples: 500, targetExamples: 500, firstOrder: false };
 const storedRidges: RunPlan = { ridgeFactors: [1e-3, 1e-2, 0.1, 1] };
 const largestBatch = 16;
 
 /** The plan of {@link chita}. Never looks at data. */
 export function chitaPlan(situation: RunSituation): RunPlan {
-  const { sparsity, prunable } = situation;
+  const { sparsity, prunable, curvature, weightReuse = 1, examples: available } = situation;
+  const reuses = weightReuse > mostReuse;
+  if (curvature === kroneckerName || (curvature === undefined && reuses && situation.hasLayerMoments)) {
+    return kroneckerPlan(situation);
+  }
   const rising =
     1 + Math.max(0, Math.ceil(Math.log(firstKept / Math.max(1 - sparsity, 1 / prunable)) / Math.log(stageRatio)));
   const { stages, targetStages } = split(situation, rising);
   const total = stages + targetStages;
-  const { curvature, weightReuse = 1, examples: available } = situation;
-  const stores = weightReuse > mostReuse && curvature !== "gauss-newton";
+  const stores = reuses && curvature !== "gauss-newton";
   const batch = stores ? Math.max(1, Math.min(largestBatch, Math.floor(available / 500))) : 1;
   const sampled: RunPlan =
     stores || curvature === "empirical-fisher"
@@ -59,6 +66,31 @@ export function chitaPlan(situation: RunSituation): RunPlan {
     growth: 0.1,
     ...(stores ? storedRows : {}),
     reason: reasonFor(total, stages, targetStages),
+  };
+}
+
+/** With Kronecker factors a single stage goes all the way: they are of full rank, so its model is good farther out. */
+function kroneckerPlan(situation: RunSituation): RunPlan {
+  const { stages: asked = 1, targetStages = 0 } = situation;
+  return {
+    curvature: kroneckerName,
+    examples: kroneckerExamples,
+    targetExamples: kroneckerExamples,
+    batch: 1,
+    ridge: "auto",
+    temperature: kroneckerTemperature,
+    stages: asked,
+    targetStages,
+    schedule: "geometric",
+    from: 0,
+    firstOrder: false,
+    lineSearch: false,
+    regrow: true,
+    growth: 0,
+    reason:
+      asked + targetStages === 1
+        ? "one stage: a Kronecker-factored curvature of every layer is of full rank, so one model of the loss goes all the way"
+        : `${asked} stages towards the target, ${targetStages} at it, each with the Kronecker factors of fresh training examples`,
   };
 }
 

@@ -1,21 +1,20 @@
+import { countingContext, denseHessian, minimiserOn } from "@secateur/conformance";
 import {
   type Constraint,
   createRng,
-  createRunContext,
   factorCurvature,
-  type Kernels,
   keepCount,
   type Mat,
   matrix,
   objective,
   type Problem,
-  type RunContext,
-  type RunContextOptions,
   referenceKernels,
   type Vec,
   weightUnits,
 } from "@secateur/core";
 import { denseFactor } from "@secateur/fisher";
+
+export { countingContext, denseHessian };
 
 /** What may be awkward about gradient rows. */
 export const rowKinds = ["plain", "zero columns", "equal columns", "rank 2", "uneven columns"] as const;
@@ -94,42 +93,17 @@ export function problemFrom(spec: {
   };
 }
 
-/** The dense H [p, p] of a problem, column by column. */
-export async function denseHessian(problem: Problem): Promise<Mat> {
-  const p = problem.w.cols;
-  const H = matrix(p, p, new Float64Array(p * p));
-  const unit = new Float64Array(p);
-  for (let j = 0; j < p; j++) {
-    unit.fill(0)[j] = 1;
-    await problem.curvature.apply(unit, H.data.subarray(j * p, (j + 1) * p) as Float64Array);
-  }
-  return H;
-}
-
-/** The exact minimiser of Q on a support, by Gaussian elimination with pivoting: the oracle of the re-fits. */
+/** The exact minimiser of Q on a support: the oracle of the re-fits. */
 export async function exactOn(
   problem: Problem,
   columns: readonly number[],
   H: Mat,
 ): Promise<{ w: Mat; value: number }> {
-  const p = problem.w.cols;
-  const w0 = problem.w.data;
-  const kept = new Set(columns);
-  // Free d_S; d_P = -w0_P: H_SS d_S = -(g_S + H_SP d_P).
-  const right = columns.map((i) => {
-    let sum = -(problem.gradient?.data[i] ?? 0);
-    for (let j = 0; j < p; j++) if (!kept.has(j)) sum += H.data[i * p + j]! * w0[j]!;
-    return sum;
-  });
-  const d = eliminate(
-    columns.map((i) => columns.map((j) => H.data[i * p + j]!)),
-    right,
-  );
-  const w = matrix(1, p, new Float64Array(p));
-  columns.forEach((j, s) => {
-    w.data[j] = w0[j]! + d[s]!;
-  });
-  return { w, value: await objective(problem, w) };
+  const mask = new Uint8Array(problem.w.cols);
+  for (const j of columns) mask[j] = 1;
+  const found = await minimiserOn(problem, mask, H);
+  if (!found) throw new Error("the curvature on the support is singular");
+  return { w: found.w, value: found.objective };
 }
 
 /** The best support of k weights. */
@@ -194,44 +168,4 @@ export async function bruteForce(problem: Problem, keep: number, eligible?: Uint
     w.data[best.columns[r]!] = best.L[r * keep + r] === 0 ? 0 : sum / best.L[r * keep + r]!;
   }
   return { columns: best.columns, w, value: await objective(problem, w) };
-}
-
-/** A run context whose kernels count the vectors that are allocated and not freed, and spoil those that are. */
-export function countingContext(options: RunContextOptions = {}): { ctx: RunContext; live: () => number } {
-  const vectors = new Set<Vec>();
-  const kernels: Kernels = {
-    ...referenceKernels,
-    alloc(length, dtype) {
-      const vector = referenceKernels.alloc(length, dtype);
-      vectors.add(vector);
-      return vector;
-    },
-    free(vector) {
-      // Other vectors are ignored. What is used after it was freed shows.
-      if (vectors.delete(vector)) vector.fill(Number.NaN);
-    },
-  };
-  return { ctx: createRunContext({ ...options, kernels }), live: () => vectors.size };
-}
-
-function eliminate(A: number[][], b: number[]): number[] {
-  const n = b.length;
-  for (let c = 0; c < n; c++) {
-    let pivot = c;
-    for (let r = c + 1; r < n; r++) if (Math.abs(A[r]![c]!) > Math.abs(A[pivot]![c]!)) pivot = r;
-    [A[c], A[pivot]] = [A[pivot]!, A[c]!];
-    [b[c], b[pivot]] = [b[pivot]!, b[c]!];
-    for (let r = c + 1; r < n; r++) {
-      const factor = A[r]![c]! / A[c]![c]!;
-      for (let j = c; j < n; j++) A[r]![j]! -= factor * A[c]![j]!;
-      b[r]! -= factor * b[c]!;
-    }
-  }
-  const x = new Array<number>(n).fill(0);
-  for (let r = n - 1; r >= 0; r--) {
-    let sum = b[r]!;
-    for (let j = r + 1; j < n; j++) sum -= A[r]![j]! * x[j]!;
-    x[r] = sum / A[r]![r]!;
-  }
-  return x;
 }

@@ -58,7 +58,7 @@ describe("from dense weights", () => {
           // The trace follows Q through the conjugate gradients without a product of its own.
           const nothing = await objective(problem, matrix(1, p, new Float64Array(p)));
           const drift = Math.abs(solution.trace!.at(-1)! - solution.objective);
-          expect(drift).toBeLessThan((dtype === "f64" ? 1e-12 : 1e-5) * Math.abs(nothing));
+          expect(drift).toBeLessThan((dtype === "f64" ? 1e-11 : 1e-5) * Math.abs(nothing));
           expect(problem.w.data).toEqual(before);
         }
       }
@@ -100,7 +100,8 @@ describe("from dense weights", () => {
       const atOnce = await shrinkPath({ ...problem, constraint: only }, ctx);
       expect([stepwise.stats["rounds"]! > 3, atOnce.stats["rounds"]]).toEqual([true, 1]);
       expect(countKept(atOnce.mask)).toBe(4);
-      expect(stepwise.objective).toBeGreaterThanOrEqual(value);
+      // Both are computed in f64, along different ways.
+      expect(stepwise.objective).toBeGreaterThan(value * (1 - 1e-12));
       path += stepwise.objective / value / 20;
       cut += atOnce.objective / value / 20;
     }
@@ -195,9 +196,21 @@ test("reports its rounds, and stops when it is aborted", async () => {
   };
   const watched = createRunContext({ onEvent, signal: controller.signal });
   await expect(shrinkPath(problem, watched)).rejects.toMatchObject({ code: "ERR_ABORTED" });
-  // 40 to 5 weights by at most a factor 1.35 a round: ln 8 / ln 1.35 = 6.9.
+  // 40 to 5 weights by at most a factor 1.15 a round: ln 8 / ln 1.15 = 14.9.
   expect(events).toMatchObject([
-    { task: "solve", done: 1, total: 7 },
-    { task: "solve", done: 2, total: 7 },
+    { task: "solve", done: 1, total: 15 },
+    { task: "solve", done: 2, total: 15 },
   ]);
+});
+
+test("walks in larger steps, with shorter re-fits, where products with the curvature cost much", async () => {
+  const problem = randomProblem({ n: 10, p: 40, keep: 5 });
+  const { curvature } = problem;
+  const dear = { ...curvature, factor: () => ({ ...curvature.factor!(), productCost: 257 * 40 }) };
+  const [thorough, brisk] = [await shrinkPath(problem, ctx), await shrinkPath({ ...problem, curvature: dear }, ctx)];
+  // A factor 1.35 a round: ln 8 / ln 1.35 = 6.9.
+  expect([thorough.stats["rounds"], brisk.stats["rounds"]]).toEqual([15, 7]);
+  expect(brisk.stats["iterations"]).toBeLessThan(thorough.stats["iterations"]!);
+  // Five a round, fifteen after the last.
+  expect(brisk.stats["iterations"]).toBeLessThanOrEqual(6 * 5 + 15);
 });

@@ -1,11 +1,12 @@
 /** The combinatorial objective f(P) = w_P' H w_P of a problem, from its gradient rows. */
-import { type FactorView, type Kernels, type Mask, matrix, type Problem, type Vec } from "@secateur/core";
+import type { FactorView, Kernels, Mask, Problem, Vec } from "@secateur/core";
+import { denseBlock, hasColumns } from "./dense-block.ts";
 import { needsColumns, onlyOneRow, onlySingleWeights } from "./errors.ts";
 
 /** A problem as CBS-S sees it. */
 export interface CbsModel {
   readonly problem: Problem;
-  readonly view: FactorView & Required<Pick<FactorView, "columns">>;
+  readonly view: FactorView;
   readonly kernels: Kernels;
   /** H_jj w_j^2 [p] */
   readonly own: Float64Array;
@@ -25,11 +26,10 @@ export function cbsModel(problem: Problem, kernels: Kernels): CbsModel {
   if (problem.w.rows !== 1) throw onlyOneRow("cbs", problem.id, problem.w.rows);
   if (!problem.units.perWeight) throw onlySingleWeights(problem.id);
   const view = problem.curvature.factor!();
-  const { columns } = view;
-  if (!columns) throw needsColumns("cbs");
+  if (!hasColumns(view)) throw needsColumns("cbs");
   const norms = view.columnNormsSquared();
   const own = Float64Array.from(problem.w.data, (value, j) => (view.scale * norms[j]! + view.damping) * value * value);
-  return { problem, view: { ...view, columns: (support, out) => columns(support, out) }, kernels, own };
+  return { problem, view, kernels, own };
 }
 
 /** f of a mask. One product. */
@@ -60,20 +60,10 @@ async function imageOf(
 }
 
 /** B over some weights [c, c]: w_i H_ij w_j. n c^2 / 2 multiply-adds in the dtype of the rows. */
-export async function weightedBlock(model: CbsModel, members: Uint32Array): Promise<Float64Array> {
-  const { view, kernels, problem } = model;
+export async function weightedBlock({ view, kernels, problem }: CbsModel, members: Uint32Array): Promise<Float64Array> {
   const c = members.length;
-  const A = matrix(view.rows, c, kernels.alloc(view.rows * c, view.dtype));
-  await view.columns(members, A);
+  const H = await denseBlock(view, members, kernels);
   const weights = Float64Array.from(members, (j) => problem.w.data[j]!);
-  const factors = weights.map((w) => Math.sqrt(view.scale) * w);
-  const { data } = A;
-  for (let i = 0, at = 0; i < A.rows; i++) for (let s = 0; s < c; s++, at++) data[at] = data[at]! * factors[s]!;
-  const gram = matrix(c, c, kernels.alloc(c * c, view.dtype));
-  kernels.gram({ a: A, transpose: true, out: gram });
-  const B = Float64Array.from(gram.data);
-  kernels.free(data);
-  kernels.free(gram.data);
-  for (let s = 0; s < c; s++) B[s * c + s]! += view.damping * weights[s]! ** 2;
-  return B;
+  for (let s = 0; s < c; s++) for (let t = 0; t < c; t++) H.data[s * c + t]! *= weights[s]! * weights[t]!;
+  return Float64Array.from(H.data);
 }

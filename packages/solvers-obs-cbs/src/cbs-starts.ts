@@ -5,10 +5,16 @@
  * constraint (there the last chunk takes what is left, as here).
  */
 import { countKept, type Mask, type Problem, type Rng, sampleIndices } from "@secateur/core";
+import type { CbsModel } from "./cbs-model.ts";
 
 /** The feasible mask of largest |w|. */
 export function magnitudeStart({ constraint, units, w }: Problem): Mask {
   return constraint.select(units.reduce(w.data.map(Math.abs)));
+}
+
+/** The feasible mask of largest H_jj w_j^2 (OBD's saliency): the minimiser of the combinatorial objective if H were diagonal. */
+export function saliencyStart({ own, problem: { constraint, units } }: CbsModel): Mask {
+  return constraint.select(units.reduce(own));
 }
 
 /** Most chunks of a partition. */

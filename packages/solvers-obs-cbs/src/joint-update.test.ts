@@ -2,7 +2,7 @@ import { createRunContext, factorCurvature } from "@secateur/core";
 import { ridgeRefit } from "@secateur/solvers-chita";
 import { describe, expect, test } from "vitest";
 import { jointUpdate } from "./joint-update.ts";
-import { denseHessian, exactOn, randomProblem } from "./problem.test-support.ts";
+import { denseHessian, exactOn, randomProblem, withoutColumns } from "./problem.test-support.ts";
 import { jointUpdater } from "./woodfisher.ts";
 
 const ctx = createRunContext();
@@ -48,6 +48,18 @@ describe("the joint OBS update", () => {
     expectClose(await jointUpdate({ problem: bare, mask }, ctx), exactOn(problem, await denseHessian(problem), mask));
   });
 
+  test.each(shapes)("serves a curvature that has Gram matrices of columns instead of columns: %j", async (spec) => {
+    const problem = randomProblem(spec);
+    const mask = maskOf(spec.p, spec.keep);
+    const exact = exactOn(problem, await denseHessian(problem), mask);
+    for (const form of ["primal", "cg", "auto"] as const) {
+      expectClose(await jointUpdate({ problem: withoutColumns(problem), mask, form }, ctx), exact);
+    }
+    await expect(jointUpdate({ problem: withoutColumns(problem), mask, form: "dual" }, ctx)).rejects.toThrow(
+      expect.objectContaining({ code: "ERR_INCOMPATIBLE", message: expect.stringContaining("dual form") }),
+    );
+  });
+
   test("in blocks takes entries of H between blocks for zero", async () => {
     const problem = randomProblem({ n: 7, p: 12, keep: 6 });
     const H = await denseHessian(problem);
@@ -68,8 +80,13 @@ describe("the joint OBS update", () => {
   ])("refuses a singular H without damping, naming pivot and damping: %j", async (spec) => {
     const problem = randomProblem({ ...spec, ridge: 0 });
     const mask = Uint8Array.from({ length: 9 }, (_, j) => (j < 6 ? 1 : 0));
-    await expect(jointUpdate({ problem, mask }, ctx)).rejects.toThrow(
-      expect.objectContaining({ code: "ERR_SINGULAR", message: expect.stringMatching(/pivot \d.*damping 0\).*ridge/) }),
-    );
+    for (const posed of [problem, withoutColumns(problem)]) {
+      await expect(jointUpdate({ problem: posed, mask }, ctx)).rejects.toThrow(
+        expect.objectContaining({
+          code: "ERR_SINGULAR",
+          message: expect.stringMatching(/pivot \d.*damping 0\).*ridge/),
+        }),
+      );
+    }
   });
 });

@@ -9,6 +9,7 @@
  * The factorisations are in f64. The cheapest is taken; a singular system is refused, never repaired.
  */
 import {
+  type Dtype,
   type FactorView,
   type Kernels,
   keptWeights,
@@ -17,7 +18,8 @@ import {
   type Problem,
   type RunContext,
 } from "@secateur/core";
-import { onlyOneRow, singularUpdate } from "./errors.ts";
+import { denseBlock } from "./dense-block.ts";
+import { needsColumns, onlyOneRow, singularUpdate } from "./errors.ts";
 import { gatherScaled, scaledGram } from "./gather.ts";
 import { solveByProducts } from "./solve-by-products.ts";
 import { type BlockSize, type WeightRange, weightRanges } from "./weight-ranges.ts";
@@ -38,20 +40,21 @@ export interface JointUpdateOptions {
  * Time by form, k kept weights and n rows: n k^2 + k^3 / 3, n^2 k + n^3 / 3, or some 100 products. Memory: 8 k^2 + 8 n k,
  * 8 n^2, or a few vectors.
  *
+ * @param spec.tolerance - relative residual at which conjugate gradients stop; default: what the dtype can tell
  * @throws ERR_SINGULAR naming pivot and damping; ERR_INCOMPATIBLE for more than one row of weights
  */
 export async function jointUpdate(
-  spec: { problem: Problem; mask: Mask } & JointUpdateOptions,
+  spec: { problem: Problem; mask: Mask; tolerance?: number } & JointUpdateOptions,
   ctx: RunContext,
 ): Promise<Float64Array> {
-  const { problem, mask, blockSize = "network", form = "auto" } = spec;
+  const { problem, mask, blockSize = "network", form = "auto", tolerance } = spec;
   if (problem.w.rows !== 1) throw onlyOneRow("the joint update", problem.id, problem.w.rows);
   const support = keptWeights(problem.units, mask);
   const w = new Float64Array(problem.w.cols);
   const ranges = weightRanges(problem, blockSize);
   for (const [index, range] of ranges.entries()) {
     const kept = support.filter((j) => j >= range.start && j < range.end);
-    const d = await displacement({ problem, kept, range, form }, ctx);
+    const d = await displacement({ problem, kept, range, form, tolerance }, ctx);
     kept.forEach((j, s) => {
       w[j] = problem.w.data[j]! + d[s]!;
     });
@@ -66,19 +69,24 @@ interface Task {
   readonly kept: Uint32Array;
   readonly range: WeightRange;
   readonly form: UpdateForm;
+  readonly tolerance: number | undefined;
 }
 
 /** d_S */
 async function displacement(task: Task, ctx: RunContext): Promise<Float64Array> {
-  const { problem, kept, range } = task;
+  const { problem, kept, range, tolerance } = task;
   if (kept.length === 0) return new Float64Array(0);
   const pruned = Float64Array.from(problem.w.data, (value, j) => (j >= range.start && j < range.end ? value : 0));
   for (const j of kept) pruned[j] = 0;
   const view = problem.curvature.factor?.();
   const form = task.form === "auto" ? cheapestForm(view, kept.length) : task.form;
-  if (form === "cg" || !view?.columns) return solveByProducts({ problem, kept, pruned }, ctx);
+  if (form === "cg" || !view) return solveByProducts({ problem, kept, pruned, tolerance }, ctx);
   const { kernels } = ctx;
   const gradient = problem.gradient ? Float64Array.from(kept, (j) => problem.gradient!.data[j]!) : undefined;
+  if (!view.columns) {
+    if (form === "dual" || !view.columnGram) throw needsColumns(`the ${form} form of the joint update`);
+    return solvePrimalBlock({ view, kept, gradient, kernels }, await slopeOf(view, pruned, kept));
+  }
   const image = new Float64Array(view.rows);
   await view.times(pruned, image);
   for (let i = 0; i < image.length; i++) image[i]! *= Math.sqrt(view.scale);
@@ -94,7 +102,7 @@ const gemmSpeedUp = 6;
 
 /** The form of least estimated time among those that can tell a singular system. */
 function cheapestForm(view: FactorView | undefined, k: number): Exclude<UpdateForm, "auto"> {
-  if (!view?.columns) return "cg";
+  if (!view?.columns) return view?.columnGram && view.damping === 0 ? "primal" : "cg";
   const { rows: n, damping, productCost } = view;
   const primal = (n * k * k + k ** 3 / 3) / gemmSpeedUp;
   const dual = (n * n * k + n ** 3 / 3) / gemmSpeedUp;
@@ -102,6 +110,27 @@ function cheapestForm(view: FactorView | undefined, k: number): Exclude<UpdateFo
   if (damping === 0) return k <= n ? "primal" : "dual";
   if (cg <= primal && cg <= dual) return "cg";
   return primal <= dual ? "primal" : "dual";
+}
+
+/** (scale G'G w_P)_S; H_SP w_P, since damping joins no two weights. */
+async function slopeOf(view: FactorView, pruned: Float64Array, kept: Uint32Array): Promise<Float64Array> {
+  const image = new Float64Array(view.rows);
+  await view.times(pruned, image);
+  const back = new Float64Array(view.dim);
+  await view.transposeTimes(image, back);
+  return Float64Array.from(kept, (j) => view.scale * back[j]!);
+}
+
+/** The primal form where only the Gram matrix of columns can be had. */
+async function solvePrimalBlock(
+  system: Pick<System, "kept" | "gradient" | "kernels"> & { view: FactorView },
+  b: Float64Array,
+): Promise<Float64Array> {
+  const { view, kept, gradient, kernels } = system;
+  const H = await denseBlock(view, kept, kernels);
+  if (gradient) kernels.axpy(-1, gradient, b);
+  solveCholesky({ H, b, form: "primal", damping: view.damping, dtype: view.dtype, kernels });
+  return b;
 }
 
 interface System {
@@ -171,13 +200,16 @@ function solveCholesky(spec: {
   b: Float64Array;
   form: string;
   damping: number;
+  /** What the entries of H were summed in; default f64. */
+  dtype?: Dtype;
   kernels: Kernels;
 }): void {
-  const { H, b, form, damping, kernels } = spec;
+  const { H, b, form, damping, dtype = "f64", kernels } = spec;
   const diagonal = Float64Array.from({ length: H.rows }, (_, j) => H.data[j * H.cols + j]!);
   const failed = kernels.cholesky(H);
   // A pivot that is only the rounding of its diagonal entry says as little as a negative one.
-  const lost = (j: number): boolean => H.data[j * H.cols + j]! ** 2 <= H.rows * Number.EPSILON * diagonal[j]!;
+  const rounding = dtype === "f32" ? 2 ** -20 : H.rows * Number.EPSILON;
+  const lost = (j: number): boolean => H.data[j * H.cols + j]! ** 2 <= rounding * diagonal[j]!;
   const pivot = failed >= 0 ? failed : diagonal.findIndex((_, j) => lost(j));
   if (pivot >= 0) throw singularUpdate({ form, pivot, damping });
   const x = matrix(b.length, 1, b);

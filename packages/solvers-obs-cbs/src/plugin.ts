@@ -40,6 +40,10 @@ const search = {
   epsilon: z.number().min(0).default(1e-7).describe("least gain of a swap, as a fraction of the objective"),
   window: z.int().min(1).default(10).describe("published search: kept candidates a pruned weight looks at"),
   misses: z.int().min(1).default(20).describe("published search: pruned weights that may find none"),
+  start: z
+    .enum(["magnitude", "saliency"])
+    .default("magnitude")
+    .describe("what the first start keeps: the largest |w|, as published, or the largest H_jj w_j^2"),
   draws: z.int().min(0).default(0).describe("random magnitude partitions beside the magnitude start"),
   starts: z.int().min(1).default(1).describe("how many of the best starts are searched from"),
 };
@@ -97,8 +101,19 @@ const plugin: Plugin = definePlugin({
         "Combinatorial Brain Surgeon: swaps for the least w_P'Hw_P over the whole network, then the joint update",
       reference: references.cbs,
       explanation:
-        "CBS-S looks for the set P of pruned weights of least w_P' H w_P, so that weights that cancel one another go together: from the magnitude start (and random magnitude partitions) by swaps with exact gains, on pools drawn from the whole network. CBS-U re-fits all kept weights exactly.",
-      options: z.strictObject({ ...search, blockSize: updateBlocks, form }),
+        "CBS-S looks for the set P of pruned weights of least w_P' H w_P, so that weights that cancel one another go together: from the magnitude start (and random magnitude partitions) by swaps with exact gains, on pools drawn from the whole network. CBS-U re-fits all kept weights exactly. On the way to the sparsity it selects and re-fits in steps, so that weights that become redundant together are seen; steps=1 is the published method.",
+      options: z.strictObject({
+        ...search,
+        steps: z
+          .int()
+          .min(1)
+          .default(12)
+          .describe(
+            "selections and updates on the way to the sparsity, ever fewer weights kept; swaps in the last; 1: as published",
+          ),
+        blockSize: updateBlocks,
+        form,
+      }),
       create: cbs,
     }),
     defineSelector({

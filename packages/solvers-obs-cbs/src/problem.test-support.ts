@@ -2,6 +2,7 @@
 import {
   type Constraint,
   createRng,
+  type FactorView,
   factorCurvature,
   keepCount,
   type Mat,
@@ -52,6 +53,28 @@ export function randomProblem(spec: RandomSpec): Problem {
     ],
     constraint: spec.constraint ?? keepCount({ count: p, keep }),
   };
+}
+
+/** The same problem, its rows met through Gram matrices of columns and restricted products alone, as a Gauss-Newton matrix has them. */
+export function withoutColumns(problem: Problem): Problem {
+  const { columns, rowGram: _, ...view } = problem.curvature.factor!();
+  const gathered = (support: Uint32Array): Mat => {
+    const A = matrix(view.rows, support.length, new Float64Array(view.rows * support.length));
+    columns!(support, A);
+    return A;
+  };
+  const bare: FactorView = {
+    ...view,
+    columnGram: (support, out) => referenceKernels.gram({ a: gathered(support), transpose: true, out }),
+    restricted(support) {
+      const { scale, damping } = view;
+      return {
+        ...denseFactor({ rows: gathered(support), scale, damping, kernels: referenceKernels }),
+        release: () => {},
+      };
+    },
+  };
+  return { ...problem, curvature: factorCurvature(bare) };
 }
 
 /** The dense H [p, p]. */

@@ -1,5 +1,5 @@
 /** Conjugate gradients on H_SS d = (H pruned)_S - g_S, the diagonal of H as preconditioner: nothing but products with H. */
-import { dtypeOf, type Problem, type RunContext, type Vec } from "@secateur/core";
+import { dtypeOf, matrix, type Problem, type RunContext, type Vec } from "@secateur/core";
 
 /** Relative residual to stop at: what the products' dtype can tell. */
 const tolerances = { f32: 1e-6, f64: 1e-13 } as const;
@@ -10,16 +10,16 @@ const maxIterations = 1000;
  *
  * @param spec.kept - S, ascending
  * @param spec.pruned - [p]: w on the pruned weights, 0 elsewhere
+ * @param spec.tolerance - relative residual to stop at, where it is larger than the default
  */
 export async function solveByProducts(
-  spec: { problem: Problem; kept: Uint32Array; pruned: Float64Array },
+  spec: { problem: Problem; kept: Uint32Array; pruned: Float64Array; tolerance?: number | undefined },
   ctx: RunContext,
 ): Promise<Float64Array> {
   const { problem, kept, pruned } = spec;
   const { curvature, gradient } = problem;
   const dtype = curvature.factor?.().dtype ?? dtypeOf(problem.w.data);
-  const vector = (length: number): Vec => (dtype === "f64" ? new Float64Array(length) : new Float32Array(length));
-  const [full, image] = [vector(curvature.dim), vector(curvature.dim)];
+  const [full, image] = [vectorOf(dtype, curvature.dim), vectorOf(dtype, curvature.dim)];
   const diagonal = curvature.diagonal();
   full.set(pruned);
   await curvature.apply(full, image);
@@ -33,21 +33,85 @@ export async function solveByProducts(
     return ctx.kernels.dot(r, z);
   };
   let rho = precondition();
-  const target = tolerances[dtype] ** 2 * rho;
+  const target = Math.max(spec.tolerance ?? 0, tolerances[dtype]) ** 2 * rho;
   const direction = z.slice();
   const product = new Float64Array(kept.length);
-  for (let iteration = 0; iteration < maxIterations && rho > target && rho > 0; iteration++) {
-    full.fill(0);
-    for (let s = 0; s < kept.length; s++) full[kept[s]!] = direction[s]!;
-    await curvature.apply(full, image);
-    for (let s = 0; s < kept.length; s++) product[s] = image[kept[s]!]!;
-    const alpha = rho / ctx.kernels.dot(direction, product);
-    ctx.kernels.axpy(alpha, direction, d);
-    ctx.kernels.axpy(-alpha, product, r);
-    const next = precondition();
-    for (let s = 0; s < kept.length; s++) direction[s] = z[s]! + (next / rho) * direction[s]!;
-    rho = next;
-    if (iteration % 20 === 19) await ctx.tick({ task: "solve", done: iteration + 1 });
+  const { apply, release } = await blockProducts({ problem, kept }, ctx);
+  try {
+    for (let iteration = 0; iteration < maxIterations && rho > target && rho > 0; iteration++) {
+      await apply(direction, product);
+      const alpha = rho / ctx.kernels.dot(direction, product);
+      ctx.kernels.axpy(alpha, direction, d);
+      ctx.kernels.axpy(-alpha, product, r);
+      const next = precondition();
+      for (let s = 0; s < kept.length; s++) direction[s] = z[s]! + (next / rho) * direction[s]!;
+      rho = next;
+      if (iteration % 20 === 19) await ctx.tick({ task: "solve", done: iteration + 1 });
+    }
+  } finally {
+    release();
   }
   return d;
+}
+
+/** x, out [kept.length] */
+interface BlockProducts {
+  apply(x: Float64Array, out: Float64Array): Promise<void>;
+  release(): void;
+}
+
+/** Entries of gathered columns at most: 256 MB of f32. */
+const mostGathered = 2 ** 26;
+
+/** Products with H_SS, in the cheapest way there is: gathered columns, the view's own over S, or all of H. */
+async function blockProducts(
+  { problem, kept }: { problem: Problem; kept: Uint32Array },
+  { kernels }: RunContext,
+): Promise<BlockProducts> {
+  const { curvature } = problem;
+  const view = curvature.factor?.();
+  const cols = kept.length;
+  if (view?.columns && view.rows * cols <= Math.min(view.productCost, mostGathered)) {
+    const { rows, scale, damping, dtype } = view;
+    const G = matrix(rows, cols, kernels.alloc(rows * cols, dtype));
+    await view.columns(kept, G);
+    const [x, u, back] = [vectorOf(dtype, cols), vectorOf(dtype, rows), vectorOf(dtype, cols)];
+    return {
+      async apply(direction, out) {
+        x.set(direction);
+        kernels.gemv({ a: G, x, out: u });
+        kernels.gemv({ a: G, transpose: true, x: u, out: back });
+        for (let s = 0; s < cols; s++) out[s] = scale * back[s]! + damping * direction[s]!;
+      },
+      release: () => kernels.free(G.data),
+    };
+  }
+  if (view?.restricted) {
+    const { scale, damping, dtype } = view;
+    const inner = view.restricted(kept);
+    const [x, u, back] = [vectorOf(dtype, cols), vectorOf(dtype, view.rows), vectorOf(dtype, cols)];
+    return {
+      async apply(direction, out) {
+        x.set(direction);
+        await inner.times(x, u);
+        await inner.transposeTimes(u, back);
+        for (let s = 0; s < cols; s++) out[s] = scale * back[s]! + damping * direction[s]!;
+      },
+      release: () => inner.release(),
+    };
+  }
+  const dtype = view?.dtype ?? dtypeOf(problem.w.data);
+  const [full, image] = [vectorOf(dtype, curvature.dim), vectorOf(dtype, curvature.dim)];
+  return {
+    async apply(direction, out) {
+      for (let s = 0; s < cols; s++) full[kept[s]!] = direction[s]!;
+      await curvature.apply(full, image);
+      for (let s = 0; s < cols; s++) out[s] = image[kept[s]!]!;
+    },
+    release: () => {},
+  };
+}
+
+function vectorOf(dtype: "f32" | "f64", length: number): Vec {
+  return dtype === "f64" ? new Float64Array(length) : new Float32Array(length);
 }

@@ -3,7 +3,15 @@ import { keptCount } from "@secateur/core";
 import type { Command } from "commander";
 import { type CompareFlags, runCompare } from "../compare/run-compare.ts";
 import { badFlagValue } from "../errors.ts";
-import { addArchFlag, addDataFlags, addEngineFlag, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { addReestimateFlag } from "../flags/batch-norm-flags.ts";
+import {
+  addArchFlag,
+  addDataFlags,
+  addEngineFlag,
+  addKeepDenseFlag,
+  addMessageFlags,
+  addRunFlags,
+} from "../flags/common-flags.ts";
 import { numberParser } from "../flags/number.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
 import type { Terminal } from "../terminal.ts";
@@ -35,6 +43,8 @@ export function addCompareCommand(program: Command, spec: { terminal: Terminal; 
       listOfNames,
     )
     .option("--sparsities <s,t,...>", "fractions of the prunable weights to remove", listOfSparsities);
+  addReestimateFlag(command);
+  addKeepDenseFlag(command);
   addPlanFlags(command);
   command
     .optionsGroup("Where results go:")

@@ -2,18 +2,24 @@
 import {
   keptCount,
   optionProperties,
+  type PluginEntry,
   planSparsities,
   type ResolvedPlan,
   type RunSituation,
   resolvePlan,
 } from "@secateur/core";
 import { type Command, Option } from "commander";
+import { flagWithoutEffect } from "../errors.ts";
 import { addSparsityFlag } from "../flags/common-flags.ts";
 import { wholeParser } from "../flags/number.ts";
 import { describeOption, kebab, valueLabel } from "../flags/option-schema.ts";
 import { type FoundEntry, findAnyEntry, type SolverEntry } from "../plugins/find-entry.ts";
+import { asSolver, isLiftable } from "../plugins/find-solver.ts";
 import { needsGradients } from "../prune/prune-network.ts";
 import { resolveOptions } from "../prune/prune-settings.ts";
+import { explainSchedule } from "../retrain/explain-schedule.ts";
+import { addScheduleFlags } from "../retrain/retrain-flags.ts";
+import { type DenseSettings, parseRetrain, type RetrainName, retrainNames } from "../retrain/retrain-settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { formatCount, formatFraction } from "../text/format.ts";
 import { formatTable } from "../text/table.ts";
@@ -22,6 +28,9 @@ interface ExplainFlags {
   readonly sparsity?: number;
   readonly weights?: number;
   readonly trainExamples?: number;
+  readonly retrainEpochs?: number;
+  readonly phases?: number | "auto";
+  readonly denseTraining?: DenseSettings;
 }
 
 /** The size of the situation a plan is shown for: MLPNet on MNIST. */
@@ -30,7 +39,9 @@ const usual = { sparsity: 0.9, weights: 32360, trainExamples: 60000 };
 const examples = `
 Examples:
   secateur explain chita
-  secateur explain chita --sparsity 0.98 --weights 266200 --train-examples 60000`;
+  secateur explain chita --sparsity 0.98 --weights 266200 --train-examples 60000
+  secateur explain llr --sparsity 0.98 --phases 3 --retrain-epochs 10
+      a schedule of retraining: sparsities, epochs and rates of its phases`;
 
 /** Adds the command. */
 export function addExplainCommand(program: Command, terminal: Terminal): void {
@@ -38,7 +49,7 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
     .command("explain")
     .summary("say what a method does, and how it would be run")
     .description("Show a method's formula, its paper, its options, and the plan it would follow.")
-    .argument("<name>", "a solver or a curvature estimator; secateur plugins lists them");
+    .argument("<name>", "a solver, a curvature estimator (secateur plugins lists them), or a schedule of --retrain");
   command.optionsGroup("The situation to show the plan for:");
   addSparsityFlag(command, `default: ${usual.sparsity}`);
   command
@@ -52,8 +63,18 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
         wholeParser("--train-examples", 1),
       ),
     );
+  addScheduleFlags(command);
   command.addHelpText("after", examples).action(async (name: string) => {
     const flags = command.opts<ExplainFlags>();
+    const schedule = retrainNames.find((known) => known === name);
+    if (schedule !== undefined) {
+      terminal.stdout.write(scheduleText(schedule, flags));
+      return;
+    }
+    const stray = (["retrainEpochs", "phases", "denseTraining"] as const).find((key) => flags[key] !== undefined);
+    if (stray !== undefined) {
+      throw flagWithoutEffect({ flag: `--${kebab(stray)}`, reason: `${name} is no schedule of retraining` });
+    }
     const found = await findAnyEntry(name, terminal.cwd);
     const situation: RunSituation = {
       sparsity: flags.sparsity ?? usual.sparsity,
@@ -66,16 +87,48 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
   });
 }
 
+function scheduleText(name: RetrainName, flags: ExplainFlags): string {
+  const {
+    sparsity = usual.sparsity,
+    trainExamples = usual.trainExamples,
+    retrainEpochs,
+    phases,
+    denseTraining,
+  } = flags;
+  keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
+  // Programs of many prunings are shown at the length of their papers.
+  const epochs = retrainEpochs ?? (name === "gradual" ? 100 : name === "gmp" || name === "bimp" ? 20 : 10);
+  const given = {
+    epochs,
+    ...(phases === undefined ? {} : { phases }),
+    ...(denseTraining === undefined ? {} : { dense: denseTraining }),
+  };
+  const { schedule: _name, ...settings } = parseRetrain("explain", { schedule: name, ...given });
+  return explainSchedule({ name, sparsity, trainExamples, settings });
+}
+
 async function explanation(found: FoundEntry, situation: RunSituation): Promise<string> {
   const { entry, packageName, version } = found;
   const parts = [`${entry.name}: ${entry.summary}\n`];
+  if (found.note !== undefined) parts.push(`Note: ${found.note}\n`);
   if (entry.explanation) parts.push(`${wrap(entry.explanation)}\n`);
   if (entry.reference) parts.push(`Reference: ${entry.reference}\n`);
   parts.push(optionsText(found));
-  if (entry.kind === "solver") parts.push(await planText({ ...found, entry }, situation));
+  const use = uses[entry.kind]?.(entry.name);
+  if (use !== undefined) parts.push(`${use}\n`);
+  if (isLiftable(entry)) parts.push(await planText({ ...found, entry: asSolver(entry) }, situation));
   parts.push(`From ${packageName} ${version}.\n`);
   return parts.join("\n");
 }
+
+/** How to run what is only a part of a method. */
+const uses: Partial<Record<PluginEntry["kind"], (name: string) => string>> = {
+  saliency: (name) =>
+    `A saliency: --solver ${name} keeps the highest scores, --selector ${name} with any --updater re-fits them.`,
+  selector: (name) =>
+    `A selector: --solver ${name} keeps its weights as they are, --selector ${name} with any --updater re-fits them.`,
+  updater: (name) => `An updater: --selector magnitude --updater ${name}, or after any other selector.`,
+};
 
 function optionsText({ entry }: FoundEntry): string {
   const rows = Object.entries(optionProperties(entry.options)).map(([key, property]) => [

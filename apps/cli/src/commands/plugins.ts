@@ -3,8 +3,10 @@ import type { PluginEntry } from "@secateur/core";
 import type { Command } from "commander";
 import { addMessageFlags } from "../flags/common-flags.ts";
 import { firstPartyPlugins } from "../plugins/first-party.ts";
+import { hiddenByOwn } from "../plugins/hidden-plugins.ts";
 import { installedPlugins } from "../plugins/installed-plugins.ts";
 import { ownVersion } from "../plugins/own-version.ts";
+import { unmetPeers } from "../plugins/unmet-peers.ts";
 import type { Terminal } from "../terminal.ts";
 import { plainText } from "../text/format.ts";
 import { formatTable } from "../text/table.ts";
@@ -22,6 +24,8 @@ interface ListedPlugin {
   readonly description: string;
   /** Where it is; installed ones only. */
   readonly folder?: string;
+  /** What stands in its way: a built-in method of its name, a peer that is missing; installed ones only. */
+  readonly problems?: readonly string[];
   /** What it offers; built-in ones only, since installed ones are not run for a listing. */
   readonly entries?: readonly { readonly kind: PluginEntry["kind"]; readonly name: string; readonly summary: string }[];
 }
@@ -29,7 +33,7 @@ interface ListedPlugin {
 const help = `
 Installed plugins are npm packages with the keyword 'secateur-plugin', found from the present folder upwards. They are
 listed from their manifests and not run. 'secateur-plugin-foo' serves --solver foo; any other package serves --solver
-with its own name. Write one with definePlugin of @secateur/core.`;
+with its own name. npm create secateur-plugin makes the folder of a new one.`;
 
 /** Adds the command. */
 export function addPluginsCommand(program: Command, terminal: Terminal): void {
@@ -66,13 +70,18 @@ async function builtIn(): Promise<readonly ListedPlugin[]> {
 
 async function installed(from: string): Promise<readonly ListedPlugin[]> {
   const manifests = await installedPlugins(from);
-  return manifests.map(({ name, version, description, folder }) => ({
-    package: name,
-    version,
-    source: "installed",
-    description,
-    folder,
-  }));
+  return await Promise.all(
+    manifests.map(async (manifest): Promise<ListedPlugin> => {
+      const { name, version, description, folder } = manifest;
+      const hidden = await hiddenByOwn(manifest);
+      const peers = (await unmetPeers(manifest)).map(({ peer, range, found }) => {
+        return `it needs ${peer} ${range} beside it, ${found === undefined ? "which is not installed" : `found is ${found}`}`;
+      });
+      const problems = [...(hidden === undefined ? [] : [hidden]), ...peers];
+      const listed = { package: name, version, source: "installed", description, folder } as const;
+      return problems.length === 0 ? listed : { ...listed, problems };
+    }),
+  );
 }
 
 function pluginsText(plugins: readonly ListedPlugin[]): string {
@@ -85,5 +94,8 @@ function pluginsText(plugins: readonly ListedPlugin[]): string {
     .map((plugin) => [plugin.package, plugin.version, plainText(plugin.description), plugin.folder ?? ""]);
   if (theirs.length === 0) return `${ours}\nNo installed plugins (packages with the keyword 'secateur-plugin').\n`;
   const columns = [{ title: "installed" }, { title: "version" }, { title: "description" }, { title: "folder" }];
-  return `${ours}\n${formatTable(columns, theirs)}`;
+  const problems = plugins.flatMap((plugin) =>
+    (plugin.problems ?? []).map((problem) => `note: ${plugin.package}: ${plainText(problem)}\n`),
+  );
+  return `${ours}\n${formatTable(columns, theirs)}${problems.length === 0 ? "" : `\n${problems.join("")}`}`;
 }

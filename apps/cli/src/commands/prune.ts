@@ -1,10 +1,11 @@
 /** The command line of `secateur prune`: its flags, its help. */
-import { type Command, Option } from "commander";
-import { addAugmentationFlags, reestimateTimes } from "../flags/batch-norm-flags.ts";
+import type { Command } from "commander";
+import { addAugmentationFlags, addReestimateFlag } from "../flags/batch-norm-flags.ts";
 import {
   addArchFlag,
   addDataFlags,
   addEngineFlag,
+  addKeepDenseFlag,
   addMessageFlags,
   addRunFlags,
   addSparsityFlag,
@@ -15,7 +16,8 @@ import { addSolverFlags } from "../flags/solver-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
 import type { PruneFlags } from "../prune/prune-settings.ts";
 import { runPrune } from "../prune/run-prune.ts";
-import type { Recipe } from "../recipe/recipe.ts";
+import type { RecipeFile } from "../recipe/recipe.ts";
+import { addRetrainFlags } from "../retrain/retrain-flags.ts";
 import type { Terminal } from "../terminal.ts";
 
 const examples = `
@@ -26,16 +28,18 @@ Examples:
       the baseline, with the result as JSON
   secateur prune net.safetensors --data mnist --sparsity 0.98 --stages 30 --report report.html
       thirty stages with fresh gradients, and a report with plots
+  secateur prune mlpnet.safetensors --data mnist --solver magnitude --sparsity 0.98 --retrain llr --retrain-epochs 10 --phases 3
+      three rounds of pruning and retraining
   secateur prune --recipe net.chita-0.9.recipe.json --force
       the same run again, to the same bytes
-An interrupted run of several stages goes on with the same command and --resume.`;
+An interrupted run of several stages or rounds goes on with the same command and --resume.`;
 
 /** What the command's flags depend on. */
 interface PruneCommandSpec {
   readonly terminal: Terminal;
   /** Its options are flags. */
   readonly found: FoundEntry<SolverEntry>;
-  readonly recipe: Recipe | undefined;
+  readonly recipe: RecipeFile | undefined;
   readonly argv: readonly string[];
 }
 
@@ -54,22 +58,26 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");
   addArchFlag(command);
   addEngineFlag(command);
-  command.addOption(
-    new Option(
-      "--reestimate-batch-norm <when>",
-      "measure the statistics of batch normalisation on the training split, before or after pruning (default: never)",
-    ).choices(reestimateTimes),
+  addReestimateFlag(command);
+  addAugmentationFlags(
+    command,
+    "for --reestimate-batch-norm and --retrain",
+    "what gives the lower training loss; 0 with --retrain",
   );
-  addAugmentationFlags(command, "for --reestimate-batch-norm");
   command.optionsGroup("How:");
   addSparsityFlag(command, "default: 0.9");
+  addKeepDenseFlag(command);
   command
     .option("--solver <name>", "which method; secateur plugins lists them (default: chita)")
     .option("--selector <name>", "instead of --solver: the method that chooses which weights are kept")
     .option("--updater <name>", "with --selector: the method that finds the kept weights (default: none)")
     .option("--option <key=value>", "an option of the solver or of the plan, may be repeated", collect)
-    .option("--recipe <file>", "repeat the run of a .recipe.json; flags given as well win over it");
+    .option(
+      "--recipe <file>",
+      "repeat the run of a .recipe.json, or run one from secateur init; flags given as well win over it",
+    );
   addPlanFlags(command);
+  addRetrainFlags(command);
   command
     .optionsGroup("Where results go:")
     .option(
@@ -78,7 +86,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
     )
     .option("--report <file>", "an HTML page with plots, self-contained")
     .option("--force", "replace existing outputs")
-    .option("--resume", "continue an interrupted run from its last finished stage");
+    .option("--resume", "continue an interrupted run from its last finished stage or epoch");
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: true });
   const ownFlags = new Set(command.options.map((option) => option.long ?? ""));

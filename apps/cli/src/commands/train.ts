@@ -79,6 +79,12 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
   command
     .optionsGroup("Where results go:")
     .option("--out <file>", "the trained network (.safetensors); always needed")
+    .addOption(
+      new Option(
+        "--keep-epochs <a,b,...>",
+        "write the weights after these epochs as well, to OUT.epoch-N.safetensors; 0: at the start. prune --rewind takes them",
+      ).argParser((text) => text.split(",").map(wholeParser("--keep-epochs", 0))),
+    )
     .option("--force", "replace an existing output")
     .option("--resume", "continue an interrupted run from its last finished epoch");
   addRunFlags(command);

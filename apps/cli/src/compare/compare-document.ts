@@ -9,6 +9,8 @@ export interface ComparedRun {
   readonly dense: Evaluation;
   readonly pruned: Evaluation;
   readonly result: PruneResult;
+  /** Whether the first stage's gradients were those of an earlier run. */
+  readonly sharesGradients: boolean;
 }
 
 /** One run, as the document shows it. */
@@ -23,6 +25,8 @@ export interface ComparedDocument {
   /** Gradient rows of the last stage, and its ridge, where gradients were taken. */
   readonly examples?: number;
   readonly ridge?: number;
+  /** Present where the first stage's gradients were those that an earlier run had taken: `timing` does not count them. */
+  readonly sharesGradients?: true;
   /** The solver's own numbers of the last stage. */
   readonly stats: Readonly<Record<string, number>>;
   readonly timing: { readonly gradientMs: number; readonly solveMs: number; readonly totalMs: number };
@@ -37,6 +41,8 @@ export interface CompareDocument {
   readonly data: string;
   readonly dense: Evaluation;
   readonly prunable: number;
+  /** Weights left as they were by --keep-dense. */
+  readonly keptDense?: readonly string[];
   readonly runs: readonly ComparedDocument[];
   readonly seed: number;
   readonly backend: string;
@@ -49,13 +55,14 @@ export function compareDocument(spec: {
   model: { path: string; sha256: string; arch: string };
   data: string;
   dense: Evaluation;
+  keptDense: readonly string[];
   runs: readonly ComparedRun[];
   seed: number;
   backend: string;
   versions: Readonly<Record<string, string>>;
   peakMemoryBytes: number;
 }): CompareDocument {
-  const { model, data, dense, runs, seed, backend } = spec;
+  const { model, data, dense, keptDense, runs, seed, backend } = spec;
   return {
     model: model.path,
     modelSha256: model.sha256,
@@ -63,7 +70,8 @@ export function compareDocument(spec: {
     data,
     dense,
     prunable: runs[0]!.result.prunable,
-    runs: runs.map(({ solver, sparsity, pruned, result }) => {
+    ...(keptDense.length === 0 ? {} : { keptDense }),
+    runs: runs.map(({ solver, sparsity, pruned, result, sharesGradients }) => {
       const last = result.stages[result.stages.length - 1]!;
       return {
         solver,
@@ -75,6 +83,7 @@ export function compareDocument(spec: {
         stages: result.stages.length,
         ...(last.examples === undefined ? {} : { examples: last.examples }),
         ...(last.ridge === undefined ? {} : { ridge: last.ridge }),
+        ...(sharesGradients ? { sharesGradients } : {}),
         stats: last.stats,
         timing: result.timing,
         plan: result.plan,

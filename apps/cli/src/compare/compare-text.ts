@@ -11,7 +11,7 @@ import type { CompareDocument } from "./compare-document.ts";
 
 /** What `secateur compare` prints for people: accuracy by solver and sparsity, then what each run cost. */
 export function compareText(document: CompareDocument): string {
-  const { dense, runs, prunable, arch, data, peakMemoryBytes } = document;
+  const { dense, keptDense, runs, prunable, arch, data, peakMemoryBytes } = document;
   const right = { align: "right" } as const;
   const sparsities = [...new Set(runs.map(({ sparsity }) => sparsity))];
   const solvers = [...new Set(runs.map(({ solver }) => solver))];
@@ -39,10 +39,10 @@ export function compareText(document: CompareDocument): string {
       String(run.stages),
       run.examples === undefined ? "" : formatCount(run.examples),
       run.ridge === undefined ? "" : formatNumber(run.ridge),
-      formatDuration(run.timing.gradientMs),
+      run.sharesGradients && run.stages === 1 ? "shared" : formatDuration(run.timing.gradientMs),
       formatDuration(run.timing.solveMs),
     ]),
   );
-  const before = `${arch} on ${data}: ${formatPercent(dense.accuracy)} of ${formatCount(dense.examples)} test examples, ${formatCount(prunable)} prunable weights\n`;
+  const before = `${arch} on ${data}: ${formatPercent(dense.accuracy)} of ${formatCount(dense.examples)} test examples, ${formatCount(prunable)} prunable weights\n${keptDense ? `kept dense: ${keptDense.join(", ")}\n` : ""}`;
   return `${before}\n${accuracies}\n${details}\npeak memory ${formatBytes(peakMemoryBytes)}\n`;
 }

@@ -1,14 +1,17 @@
 /** One run of `secateur compare`: every method at every sparsity, each from the checkpoint as it is. */
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { printResult } from "../commands/print-result.ts";
-import { badUsage, missingFlag } from "../errors.ts";
+import { badUsage, keepsAll, missingFlag } from "../errors.ts";
+import type { ReestimateTime } from "../flags/batch-norm-flags.ts";
 import { kebab } from "../flags/option-schema.ts";
 import { gradientPlanKeys, type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
 import { findSolver } from "../plugins/find-solver.ts";
-import { needsGradients, pruneNetwork } from "../prune/prune-network.ts";
+import { notePlugin } from "../plugins/note-plugin.ts";
+import { needsGradients, plannedRun, pruneNetwork } from "../prune/prune-network.ts";
 import { resolveOptions } from "../prune/prune-settings.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import { batchNormOfModel, chosenDense, remeasuringModel } from "../run/any-model-settings.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
 import type { EngineChoice } from "../run/load-tensorflow.ts";
 import { peakMemoryBytes } from "../run/memory.ts";
@@ -20,6 +23,7 @@ import { versions } from "../run/versions.ts";
 import type { Terminal } from "../terminal.ts";
 import { type CompareDocument, type ComparedRun, compareDocument } from "./compare-document.ts";
 import { compareText } from "./compare-text.ts";
+import { gradientKey, shareGradients, sharingOrder } from "./shared-gradients.ts";
 
 /** The flags of `secateur compare` as commander hands them over. */
 export interface CompareFlags extends SessionFlags, PlanFlags {
@@ -27,8 +31,10 @@ export interface CompareFlags extends SessionFlags, PlanFlags {
   readonly engine?: EngineChoice;
   readonly data?: string;
   readonly normalize?: string;
+  readonly reestimateBatchNorm?: ReestimateTime;
   readonly solvers?: readonly string[];
   readonly sparsities?: readonly number[];
+  readonly keepDense?: readonly string[];
   readonly report?: string;
   readonly force?: boolean;
 }
@@ -76,6 +82,7 @@ async function compareInSession(spec: {
 }): Promise<{ document: CompareDocument; runs: readonly ComparedRun[] }> {
   const { call, found, sparsities, session } = spec;
   const { flags, terminal } = call;
+  for (const one of found) notePlugin(one, session);
   const path = modelFile(absolutePath(terminal, call.model));
   const source = mapDataPaths(flags.data!, (file) => absolutePath(terminal, file));
   const solvers = await Promise.all(
@@ -87,32 +94,63 @@ async function compareInSession(spec: {
   const { cwd } = terminal;
   const first = await openAnyModel({ path, arch: flags.arch, engine: flags.engine, cwd, onEvent });
   const { classes, spec: layers } = first;
+  const { pruned: params, dense: keptDense } = chosenDense(first, flags.keepDense ?? []);
+  if (params.length === 0) throw keepsAll(path);
   const data = await openData({ data: source, normalize: flags.normalize, classes, network: layers, onEvent });
+  const { reestimateBatchNorm: when } = flags;
+  const settings = batchNormOfModel(first, when === undefined ? {} : { when });
+  await remeasuringModel({ model: first, data, settings, session }).before();
   const dense = await first.network.evaluate(data.test, session.context());
+  const jobs = solvers.flatMap(({ one, solver }) => sparsities.map((sparsity) => ({ one, solver, sparsity })));
+  const plans = await Promise.all(
+    jobs.map(async ({ solver, sparsity }) => {
+      const planned = await plannedRun({ network: first.network, params, solver, sparsity, plan, train: data.train });
+      const stages = planned.stages + planned.targetStages;
+      return { key: needsGradients(solver) ? gradientKey(planned) : undefined, stages };
+    }),
+  );
+  const order = sharingOrder(plans);
+  const shared = shareGradients();
   const runs: ComparedRun[] = [];
   const sources: FoundEntry[] = [...found];
-  for (const { one, solver } of solvers) {
-    for (const sparsity of sparsities) {
+  try {
+    for (const [turn, position] of order.entries()) {
+      const { one, solver, sparsity } = jobs[position]!;
+      const { key = "" } = plans[position]!;
+      // Kept for runs of one stage only: longer ones take many gradients, and need the memory for them.
+      const next = order[turn + 1];
+      const isKept = next !== undefined && plans[next]!.key === key && plans[position]!.stages === 1;
+      let wasShared = (): boolean => false;
       const engine = first.tfjs?.engine.name;
       const model = await openAnyModel({ path, arch: first.arch, engine, cwd, onEvent: () => {} });
       const { network } = model;
+      const { before, settle, after } = remeasuringModel({ model, data, settings, session });
+      await before();
       const { result, curvature } = await pruneNetwork({
-        ...{ network, solver, sparsity, plan, session },
+        ...{ network, solver, sparsity, plan, params, session, ...(settle ? { settle } : {}) },
         train: data.train,
         cwd: terminal.cwd,
+        wrapEstimator: (inner) => {
+          const run = shared.forRun({ key, inner, isKept });
+          wasShared = run.wasShared;
+          return run.estimator;
+        },
       });
+      await after();
       if (curvature) sources.push(curvature);
       const pruned = await network.evaluate(data.test, session.context());
       model.close();
-      runs.push({ solver: one.entry.name, sparsity, dense, pruned, result });
-      if (!flags.json)
-        note(session, runs[runs.length - 1]!, { done: runs.length, total: solvers.length * sparsities.length });
+      runs[position] = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
+      if (!flags.json) note(session, runs[position], { done: turn + 1, total: jobs.length });
     }
+  } finally {
+    shared.release();
   }
   const document = compareDocument({
     model: { path, sha256: first.sha256, arch: first.arch },
     data: source,
     dense,
+    keptDense,
     runs,
     seed: session.seed,
     backend: session.kernels.name,

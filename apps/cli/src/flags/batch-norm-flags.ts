@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { wholeParser } from "./number.ts";
 
 /** When running statistics are measured anew. */
-export const reestimateTimes = ["before", "after", "both"] as const;
+export const reestimateTimes = ["never", "before", "after", "both"] as const;
 export type ReestimateTime = (typeof reestimateTimes)[number];
 
 /** --crop-padding and --flip as commander hands them over. */
@@ -12,13 +12,23 @@ export interface AugmentationFlags {
   readonly flip?: boolean;
 }
 
+/** --reestimate-batch-norm of the commands that prune. */
+export function addReestimateFlag(command: Command): void {
+  command.addOption(
+    new Option(
+      "--reestimate-batch-norm <when>",
+      "measure the statistics of batch normalisation on the training split: before pruning, after it (and between its stages), both, or never (default: both; of no effect without batch normalisation)",
+    ).choices(reestimateTimes),
+  );
+}
+
 /** --crop-padding, --flip */
-export function addAugmentationFlags(command: Command, purpose: string): void {
+export function addAugmentationFlags(command: Command, purpose: string, byDefault = "0"): void {
   command
     .addOption(
       new Option(
         "--crop-padding <pixels>",
-        `${purpose}: black pixels put around an image before a window of its own size is cut out at random (default: 0)`,
+        `${purpose}: black pixels put around an image before a window of its own size is cut out at random (default: ${byDefault})`,
       ).argParser(wholeParser("--crop-padding", 0)),
     )
     .option("--flip", `${purpose}: every other image, at random, is mirrored left to right`);

@@ -61,6 +61,27 @@ export function addSparsityFlag(command: Command, fallback: string): void {
   );
 }
 
+/** --keep-dense */
+export function addKeepDenseFlag(command: Command): void {
+  command.option(
+    "--keep-dense <a,b,...>",
+    "weights that stay as they are and do not count: first, last, or names of layers (default: none; biases and normalisations are never pruned)",
+    listOfWords,
+  );
+}
+
+function listOfWords(text: string): readonly string[] {
+  const words = text.split(",").map((word) => word.trim());
+  if (words.includes("")) {
+    throw badFlagValue({
+      flag: "--keep-dense",
+      found: text,
+      allowed: "first, last or names of layers, joined by commas, such as first,last",
+    });
+  }
+  return words;
+}
+
 /** --seed, --kernels, --threads */
 export function addRunFlags(command: Command): void {
   command

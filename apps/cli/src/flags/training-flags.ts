@@ -7,6 +7,9 @@ import { numberParser } from "./number.ts";
 export const optimizerNames = ["sgd", "adam", "adamw"] as const;
 export const rateNames = ["one-cycle", "cosine", "step", "constant"] as const;
 
+export type OptimizerName = (typeof optimizerNames)[number];
+export type RateName = (typeof rateNames)[number];
+
 /** As commander hands them over. */
 export interface OptimizerFlags {
   readonly optimizer?: (typeof optimizerNames)[number];
@@ -50,7 +53,7 @@ export function optimizerOf({ optimizer = "sgd", momentum, nesterov }: Optimizer
 }
 
 /** Peak rates where none is given. */
-const peaks = { sgd: 0.1, adam: 1e-3, adamw: 1e-3 } as const;
+export const peakRates = { sgd: 0.1, adam: 1e-3, adamw: 1e-3 } as const;
 
 /** The learning rate of the flags. */
 export function learningRateOf({
@@ -58,7 +61,7 @@ export function learningRateOf({
   learningRate,
   optimizer = "sgd",
 }: OptimizerFlags): LearningRate {
-  const peak = learningRate ?? peaks[optimizer];
+  const peak = learningRate ?? peakRates[optimizer];
   if (schedule === "cosine") return cosine(peak);
   if (schedule === "step") return stepwise(peak);
   if (schedule === "constant") return constant(peak);

@@ -5,10 +5,11 @@
  */
 import { type Plugin, type PluginEntry, unknownName } from "@secateur/core";
 import { firstPartyPlugin, firstPartyPlugins } from "./first-party.ts";
-import { installedPlugins } from "./installed-plugins.ts";
+import { hiddenNote } from "./hidden-plugins.ts";
+import { installedPlugins, pluginKeyword } from "./installed-plugins.ts";
 import { loadPlugin } from "./load-plugin.ts";
 import { ownVersion } from "./own-version.ts";
-import { findPackage } from "./package-manifest.ts";
+import { findPackage, type PackageManifest } from "./package-manifest.ts";
 
 /** A plugin entry that makes a solver. */
 export type SolverEntry = Extract<PluginEntry, { kind: "solver" }>;
@@ -23,6 +24,8 @@ export interface FoundEntry<E extends PluginEntry = PluginEntry> {
   readonly version: string;
   /** Where the halves of an entry come from that is no plugin's own. */
   readonly parts?: readonly Pick<FoundEntry, "packageName" | "version">[];
+  /** What the user should know of the choice: another package that the name could have meant. */
+  readonly note?: string;
 }
 
 /** The curvature estimator of that name. @throws as findEntry */
@@ -45,18 +48,27 @@ export async function findEntry<E extends PluginEntry>(spec: {
 }): Promise<FoundEntry<E>> {
   const { name, from, is } = spec;
   const source = await findSource(name, from);
-  const offered = source?.plugin.entries.filter(is) ?? [];
+  const offered = [...(source?.plugin.entries.filter(is) ?? [])].sort((a, b) => rank(a) - rank(b));
   const exact = offered.find((entry) => entry.name === name);
   // A package asked for by its own name and offering one thing means that thing.
-  const entry = exact ?? (source?.isNamedAfterPackage && offered.length === 1 ? offered[0] : undefined);
-  if (source && entry) return { entry, packageName: source.packageName, version: source.version };
+  const isOne = new Set(offered.map((one) => one.name)).size === 1;
+  const entry = exact ?? (source?.isNamedAfterPackage && isOne ? offered[0] : undefined);
+  if (source && entry) {
+    const { packageName, version, note } = source;
+    return { entry, packageName, version, ...(note === undefined ? {} : { note }) };
+  }
   const known = source?.isInstalled ? offered.map((other) => other.name) : await knownNames(from, is);
   throw unknownName({
     where: source?.isInstalled ? source.packageName : "plugins",
     what: spec.what,
     found: name,
-    known,
+    known: [...new Set(known)],
   });
+}
+
+/** Where several kinds of one name would do, the one that does most comes first. */
+function rank({ kind }: PluginEntry): number {
+  return ["solver", "selector", "saliency", "updater", "curvature"].indexOf(kind);
 }
 
 interface Source {
@@ -65,24 +77,52 @@ interface Source {
   readonly version: string;
   readonly isInstalled: boolean;
   readonly isNamedAfterPackage: boolean;
+  readonly note?: string;
 }
 
 async function findSource(name: string, from: string): Promise<Source | undefined> {
   const family = familyOf(name);
+  const candidates = await installedCandidates(name, family, from);
   const own = await firstPartyPlugin(name, family);
   if (own) {
     const plugin = await own.load();
-    const version = ownVersion(own.packageName);
-    return { plugin, packageName: own.packageName, version, isInstalled: false, isNamedAfterPackage: false };
+    const { packageName } = own;
+    const found = {
+      plugin,
+      packageName,
+      version: ownVersion(packageName),
+      isInstalled: false,
+      isNamedAfterPackage: false,
+    };
+    return withNote(found, name, candidates);
   }
+  const [manifest, ...others] = candidates;
+  if (!manifest) return undefined;
+  const packageName = manifest.name;
+  const plugin = await loadPlugin(manifest);
+  const isNamedAfterPackage = packageName === name || packageName === conventionalName(name);
+  return withNote(
+    { plugin, packageName, version: manifest.version, isInstalled: true, isNamedAfterPackage },
+    name,
+    others,
+  );
+}
+
+/** The installed packages that a name could mean, in the order in which they are asked. */
+async function installedCandidates(name: string, family: string, from: string): Promise<readonly PackageManifest[]> {
+  const found: PackageManifest[] = [];
   for (const packageName of candidatePackages(name, family)) {
     const manifest = await findPackage(packageName, from);
-    if (!manifest) continue;
-    const plugin = await loadPlugin(manifest);
-    const isNamedAfterPackage = packageName === name || packageName === conventionalName(name);
-    return { plugin, packageName, version: manifest.version, isInstalled: true, isNamedAfterPackage };
+    if (manifest) found.push({ ...manifest, name: packageName });
   }
-  return undefined;
+  return found;
+}
+
+/** Names the plugins that the same name could have meant, and how to reach them. */
+function withNote(source: Source, name: string, others: readonly PackageManifest[]): Source {
+  const hidden = others.filter(({ keywords }) => keywords.includes(pluginKeyword));
+  if (hidden.length === 0) return source;
+  return { ...source, note: hiddenNote({ name, by: source.packageName, hidden: hidden.map((other) => other.name) }) };
 }
 
 /** "chita.iht" -> "chita"; dots in a scope's name do not count. */

@@ -1,11 +1,22 @@
-/** From a solver's name to the solver: a plugin's own, or "SELECTOR+UPDATER", the mask of one method and the weights of another. */
-import { defineSolver, type PluginEntry, solverFrom } from "@secateur/core";
+/**
+ * From a solver's name to the solver: a plugin's own, one made of its selector or saliency, or "SELECTOR+UPDATER", the mask of
+ * one method and the weights of another.
+ */
+import {
+  defineSelector,
+  defineSolver,
+  type OptionsSchema,
+  type PluginEntry,
+  selectorFrom,
+  solverFrom,
+} from "@secateur/core";
 import { badUsage } from "../errors.ts";
 import { type FoundEntry, findEntry, type SolverEntry } from "./find-entry.ts";
 import { pairOptions } from "./pair-options.ts";
 
 type SelectorEntry = Extract<PluginEntry, { kind: "selector" }>;
 type UpdaterEntry = Extract<PluginEntry, { kind: "updater" }>;
+type SaliencyEntry = Extract<PluginEntry, { kind: "saliency" }>;
 
 /** The updater of a selector that is given alone: kept weights stay as they are. */
 const noUpdate = "none";
@@ -16,8 +27,37 @@ const noUpdate = "none";
 export async function findSolver(name: string, from: string): Promise<FoundEntry<SolverEntry>> {
   const plus = name.indexOf("+");
   if (plus > 0) return await findPair({ selector: name.slice(0, plus), updater: name.slice(plus + 1), from });
-  const is = (entry: PluginEntry): entry is SolverEntry => entry.kind === "solver";
-  return await findEntry({ name, from, what: "solver", is });
+  const found = await findEntry({ name, from, what: "solver", is: isLiftable });
+  return { ...found, entry: asSolver(found.entry) };
+}
+
+/** An entry of which a solver can be made. */
+export type LiftableEntry = SolverEntry | SelectorEntry | SaliencyEntry;
+
+/** Whether a solver can be made of an entry. */
+export function isLiftable(entry: PluginEntry): entry is LiftableEntry {
+  return entry.kind === "solver" || entry.kind === "selector" || entry.kind === "saliency";
+}
+
+/** The entry itself, or the solver that keeps the weights its selector or saliency chooses, as they are. */
+export function asSolver(entry: LiftableEntry): SolverEntry {
+  if (entry.kind === "solver") return entry;
+  const selector = asSelector(entry);
+  return defineSolver({ ...described(entry), create: (options) => solverFrom(selector.create(options as never)) });
+}
+
+function asSelector(entry: SelectorEntry | SaliencyEntry): SelectorEntry {
+  if (entry.kind === "selector") return entry;
+  return defineSelector({ ...described(entry), create: (options) => selectorFrom(entry.create(options as never)) });
+}
+
+/** What an entry says of itself, without what it is. */
+function described({ name, summary, reference, explanation, options }: SelectorEntry | SaliencyEntry) {
+  return {
+    ...{ name, summary, options: options as OptionsSchema<unknown> },
+    ...(reference === undefined ? {} : { reference }),
+    ...(explanation === undefined ? {} : { explanation }),
+  };
 }
 
 async function findPair(spec: { selector: string; updater: string; from: string }): Promise<FoundEntry<SolverEntry>> {
@@ -26,26 +66,29 @@ async function findPair(spec: { selector: string; updater: string; from: string 
     name: spec.selector,
     from,
     what: "selector",
-    is: (entry): entry is SelectorEntry => entry.kind === "selector",
+    is: (entry): entry is SelectorEntry | SaliencyEntry => entry.kind === "selector" || entry.kind === "saliency",
   });
+  const selectorEntry = asSelector(selector.entry);
   const updater = await findEntry({
     name: spec.updater,
     from,
     what: "updater",
     is: (entry): entry is UpdaterEntry => entry.kind === "updater",
   });
-  const { schema, split } = pairOptions(selector.entry.options, updater.entry.options);
+  const { schema, split } = pairOptions(selectorEntry.options, updater.entry.options);
   const entry = defineSolver({
-    name: `${selector.entry.name}+${updater.entry.name}`,
-    summary: `${selector.entry.summary}; ${updater.entry.summary}`,
-    ...references(selector.entry, updater.entry),
+    name: `${selectorEntry.name}+${updater.entry.name}`,
+    summary: `${selectorEntry.summary}; ${updater.entry.summary}`,
+    ...references(selectorEntry, updater.entry),
     options: schema,
     create(options) {
       const parts = split(options);
-      return solverFrom(selector.entry.create(parts.selector as never), updater.entry.create(parts.updater as never));
+      return solverFrom(selectorEntry.create(parts.selector as never), updater.entry.create(parts.updater as never));
     },
   });
-  return { entry, packageName: selector.packageName, version: selector.version, parts: [selector, updater] };
+  const note = [selector.note, updater.note].filter((text) => text !== undefined).join("; ");
+  const { packageName, version } = selector;
+  return { entry, packageName, version, parts: [selector, updater], ...(note === "" ? {} : { note }) };
 }
 
 function references(...entries: readonly PluginEntry[]): { reference?: string } {

@@ -25,8 +25,13 @@ const fisher: FirstPartyPlugin = {
   load: async () => (await import("@secateur/fisher")).default,
 };
 
+const impScheduler: FirstPartyPlugin = {
+  packageName: "@secateur/imp-scheduler",
+  load: async () => (await import("@secateur/imp-scheduler")).default,
+};
+
 /** All of them, in the order of listings. */
-export const firstPartyPlugins: readonly FirstPartyPlugin[] = [chita, obsCbs, magnitude, fisher];
+export const firstPartyPlugins: readonly FirstPartyPlugin[] = [chita, obsCbs, magnitude, impScheduler, fisher];
 
 /** Families of names and who serves them, whether it knows the very name or not: "chita" stands for chita, chita.iht, ... */
 const families: Readonly<Record<string, FirstPartyPlugin>> = { chita, magnitude };

@@ -4,7 +4,7 @@ import { firstPartyPlugins } from "./first-party.ts";
 import { moduleFolders, type PackageManifest, readManifest } from "./package-manifest.ts";
 
 /** What marks a package as a plugin in its manifest. */
-const keyword = "secateur-plugin";
+export const pluginKeyword = "secateur-plugin";
 
 /**
  * The plugin packages that a folder sees, from their manifests alone: nothing of them is run. A nearer package hides a
@@ -16,7 +16,7 @@ export async function installedPlugins(from: string): Promise<readonly PackageMa
   for (const folder of moduleFolders(from)) {
     for (const packageFolder of await packageFolders(folder)) {
       const manifest = await manifestOrNothing(packageFolder);
-      if (!manifest?.keywords.includes(keyword) || own.has(manifest.name) || found.has(manifest.name)) continue;
+      if (!manifest?.keywords.includes(pluginKeyword) || own.has(manifest.name) || found.has(manifest.name)) continue;
       found.set(manifest.name, manifest);
     }
   }

@@ -10,6 +10,9 @@ export interface PackageManifest {
   readonly version: string;
   readonly description: string;
   readonly keywords: readonly string[];
+  /** Names and ranges; peers that may be absent are left out. */
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly peers: Readonly<Record<string, string>>;
   /** The raw `exports` and `main` fields. */
   readonly exports: unknown;
   readonly main: string | undefined;
@@ -40,9 +43,22 @@ export async function readManifest(folder: string): Promise<PackageManifest | un
     version: String(json["version"] ?? ""),
     description: String(json["description"] ?? ""),
     keywords: keywords.map(String),
+    dependencies: ranges(json["dependencies"]),
+    peers: requiredPeers(json),
     exports: json["exports"],
     main: typeof json["main"] === "string" ? json["main"] : undefined,
   };
+}
+
+function ranges(field: unknown): Readonly<Record<string, string>> {
+  if (typeof field !== "object" || field === null) return {};
+  return Object.fromEntries(Object.entries(field).map(([name, range]) => [name, String(range)]));
+}
+
+function requiredPeers(json: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  const meta = (json["peerDependenciesMeta"] ?? {}) as Readonly<Record<string, { optional?: boolean } | undefined>>;
+  const required = Object.entries(ranges(json["peerDependencies"])).filter(([name]) => meta[name]?.optional !== true);
+  return Object.fromEntries(required);
 }
 
 /** The nearest package of that name seen from a folder. */

@@ -22,11 +22,14 @@ const taskNames: Readonly<Record<string, string>> = {
 export function followProgress(now: () => number): (event: RunEvent) => ProgressLine | undefined {
   let stages = 0;
   let stage: { index: number; sparsity: number } | undefined;
+  let round: { index: number; rounds: number; sparsity: number } | undefined;
   let runStarted = 0;
   let stageStarted = 0;
   let taskStarted = 0;
   let task = "";
   return (event) => {
+    if (event.type === "round:start") round = event;
+    if (event.type === "round:end") round = undefined;
     if (event.type === "run:start") {
       stages = event.stages;
       runStarted = now();
@@ -47,9 +50,19 @@ export function followProgress(now: () => number): (event: RunEvent) => Progress
     const fraction = isStaged ? stage!.index / stages : inTask;
     const spent = isStaged ? stageStarted - runStarted : now() - taskStarted;
     // A narrow terminal cuts the end off, so what matters most comes first.
-    const parts = [...describeStage(stage, stages), ...timeLeft(fraction, spent), ...describeTask(event)];
+    const parts = [
+      ...describeRound(round),
+      ...describeStage(stage, stages),
+      ...timeLeft(fraction, spent),
+      ...describeTask(event),
+    ];
     return { fraction, text: parts.join(", ") };
   };
+}
+
+function describeRound(round: { index: number; rounds: number; sparsity: number } | undefined): readonly string[] {
+  if (!round || round.rounds === 1) return [];
+  return [`round ${round.index + 1}/${round.rounds} to ${(100 * round.sparsity).toFixed(1)} %`];
 }
 
 function describeStage(stage: { index: number; sparsity: number } | undefined, stages: number): readonly string[] {

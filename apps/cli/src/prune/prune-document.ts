@@ -1,5 +1,6 @@
 /** The JSON document of `secateur prune`: its keys are a contract, described in docs/cli.md. */
 import type { Evaluation } from "@secateur/core";
+import type { RoundReport } from "@secateur/imp-scheduler";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { PruneOutcome } from "./prune-network.ts";
 
@@ -19,6 +20,9 @@ interface StageDocument {
   readonly accuracy?: number;
 }
 
+/** One round; its stages are among the document's. */
+type RoundDocument = Omit<RoundReport, "stages" | "plan"> & { readonly stages: number };
+
 /** What `secateur prune --json` prints. */
 export interface PruneDocument {
   readonly dense: Evaluation;
@@ -33,15 +37,24 @@ export interface PruneDocument {
     readonly size: number;
     readonly nonzeros: number;
   }[];
+  /** Weights left as they were by --keep-dense; they count neither as prunable nor as non-zero. */
+  readonly keptDense?: readonly string[];
   readonly stages: readonly StageDocument[];
-  readonly timing: { readonly gradientMs: number; readonly solveMs: number; readonly totalMs: number };
+  /** Rounds of pruning and retraining, with --retrain. */
+  readonly rounds?: readonly RoundDocument[];
+  readonly timing: {
+    readonly gradientMs: number;
+    readonly solveMs: number;
+    readonly retrainMs?: number;
+    readonly totalMs: number;
+  };
   readonly peakMemoryBytes: number;
   readonly solver: string;
   readonly seed: number;
   readonly recipe: Recipe;
   readonly versions: Readonly<Record<string, string>>;
   /** Tensors that pruning leaves alone though they have two or more dimensions, of a TensorFlow.js model that has such. */
-  readonly keptDense?: readonly { readonly weight: string; readonly reason: string }[];
+  readonly unprunable?: readonly { readonly weight: string; readonly reason: string }[];
   /** Absolute path of the pruned network; of a TensorFlow.js model its model.json. */
   readonly out: string;
 }
@@ -50,12 +63,14 @@ export interface PruneDocument {
 export function pruneDocument(spec: {
   outcome: PruneOutcome;
   recipe: Recipe;
+  keptDense: readonly string[];
   out: string;
   peakMemoryBytes: number;
-  keptDense?: PruneDocument["keptDense"];
+  unprunable?: NonNullable<PruneDocument["unprunable"]>;
 }): PruneDocument {
-  const { outcome, recipe, out, peakMemoryBytes, keptDense = [] } = spec;
-  const { result, dense, pruned } = outcome;
+  const { outcome, recipe, keptDense, unprunable = [], out, peakMemoryBytes } = spec;
+  const { result, dense, pruned, rounds } = outcome;
+  const retrainMs = retrainTimes(rounds, result.stages.length);
   return {
     dense,
     pruned,
@@ -64,6 +79,7 @@ export function pruneDocument(spec: {
     prunable: result.prunable,
     objective: result.objective,
     layers: result.layers.map(({ name, shape, size, nonzeros }) => ({ name, shape, size, nonzeros })),
+    ...(keptDense.length === 0 ? {} : { keptDense }),
     stages: result.stages.map((stage, index) => ({
       sparsity: stage.sparsity,
       objective: stage.objective,
@@ -71,18 +87,34 @@ export function pruneDocument(spec: {
       status: stage.status,
       gradientMs: stage.gradientMs,
       solveMs: stage.solveMs,
-      retrainMs: 0,
+      retrainMs: retrainMs[index]!,
       stats: stage.stats,
       ...(stage.loss === undefined ? {} : { loss: stage.loss }),
       ...(index === result.stages.length - 1 ? { accuracy: pruned.accuracy } : {}),
     })),
-    timing: result.timing,
+    ...(rounds
+      ? { rounds: rounds.map(({ stages, plan: _plan, ...round }) => ({ ...round, stages: stages.length })) }
+      : {}),
+    timing: rounds
+      ? { ...result.timing, retrainMs: rounds.reduce((sum, round) => sum + round.retrainMs, 0) }
+      : result.timing,
     peakMemoryBytes,
     solver: recipe.solver,
     seed: recipe.seed,
     recipe,
     versions: recipe.versions,
-    ...(keptDense.length === 0 ? {} : { keptDense }),
+    ...(unprunable.length === 0 ? {} : { unprunable }),
     out,
   };
+}
+
+/** The time of retraining after each stage: a round's stands at its last stage. */
+function retrainTimes(rounds: readonly RoundReport[] | undefined, stages: number): readonly number[] {
+  const times = new Array<number>(stages).fill(0);
+  let end = 0;
+  for (const round of rounds ?? []) {
+    end += round.stages.length;
+    if (end > 0) times[end - 1]! += round.retrainMs;
+  }
+  return times;
 }

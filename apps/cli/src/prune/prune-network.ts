@@ -1,12 +1,16 @@
 /** The computation behind `secateur prune` and the demo: prune a network in place on the training split. */
 import {
+  type BudgetRule,
   type CurvatureEstimator,
   type Dataset,
   type Evaluation,
   layoutParams,
+  type PruneRequest,
   type PruneResult,
   parseOptions,
   prune,
+  type ResolvedPlan,
+  type RunContext,
   type RunPlan,
   type RunState,
   readFlat,
@@ -14,6 +18,7 @@ import {
   type Solver,
   weightReuse,
 } from "@secateur/core";
+import type { RoundReport } from "@secateur/imp-scheduler";
 import { type CurvatureEntry, type FoundEntry, findCurvature } from "../plugins/find-entry.ts";
 import type { PrunableModel } from "../run/open-any-model.ts";
 import type { Session } from "../run/session.ts";
@@ -24,24 +29,37 @@ export interface PruneJob {
   readonly network: PrunableModel;
   readonly solver: Solver;
   readonly sparsity: number;
+  /** Names of the weights to prune; absent: all. */
+  readonly params?: readonly string[];
   /** What the user fixed of the plan. */
   readonly plan: RunPlan;
+  /** How the kept weights are spread over layers; default: anywhere. */
+  readonly budget?: BudgetRule;
   /** The training split, where gradients are taken if the solver needs any. */
   readonly train: Dataset;
   /** The folder from which curvature plugins are looked for. */
   readonly cwd: string;
   readonly session: Session;
+  /** Stands in for the curvature's estimator, for example to share what several runs need alike; default: itself. */
+  readonly wrapEstimator?: (estimator: CurvatureEstimator) => CurvatureEstimator;
   /** Told which curvature is used, before the work starts. */
   readonly onCurvature?: (found: FoundEntry<CurvatureEntry>) => void;
   readonly onStage?: (state: RunState) => Promise<void>;
   readonly resume?: RunState;
+  /** See core's PruneRequest. */
+  readonly settle?: (ctx: RunContext) => Promise<void>;
 }
+
+/** A job but for how its state is kept. */
+export type PruneTask = Omit<PruneJob, "onStage" | "resume">;
 
 /** A pruning run with the evaluations around it. */
 export interface PruneOutcome {
   readonly dense: Evaluation;
   readonly pruned: Evaluation;
-  readonly result: PruneResult;
+  readonly result: Omit<PruneResult, "plan"> & { readonly plan?: PruneResult["plan"] | undefined };
+  /** Rounds of pruning and retraining; absent without retraining. */
+  readonly rounds?: readonly RoundReport[];
   /** Where the curvature came from; absent for a solver that needs none. */
   readonly curvature?: FoundEntry<CurvatureEntry>;
 }
@@ -51,22 +69,34 @@ export function needsGradients(solver: Solver): boolean {
   return (solver.needs.curvature ?? []).length > 0;
 }
 
-/** Prunes a network in place. @throws what core's `prune` throws; ERR_UNKNOWN_NAME for a curvature nobody offers */
-export async function pruneNetwork(job: PruneJob): Promise<Pick<PruneOutcome, "result" | "curvature">> {
-  const { network, solver, sparsity, train, session, onStage, resume } = job;
+/** What core is asked for, without the state of a run. @throws ERR_UNKNOWN_NAME for a curvature nobody offers */
+export async function pruneRequest(
+  job: PruneTask,
+): Promise<{ request: Omit<PruneRequest, "onStage" | "resume"> } & Pick<PruneOutcome, "curvature">> {
+  const { network, params, solver, sparsity, train, session, budget, settle } = job;
   const { seed, kernels, signal, onEvent } = session;
   const plan = needsGradients(solver) ? await feasiblePlan(job) : job.plan;
   const request = {
     ...{ model: network, solver, sparsity, plan, seed, kernels, signal, onEvent },
-    ...(onStage ? { onStage } : {}),
-    ...(resume ? { resume } : {}),
+    ...(params ? { params } : {}),
+    ...(budget ? { budget } : {}),
+    ...(settle ? { settle } : {}),
   };
-  if (!needsGradients(solver)) return { result: await prune(request) };
+  if (!needsGradients(solver)) return { request };
   const found = await plannedCurvature({ ...job, plan });
   job.onCurvature?.(found);
   const options = await parseOptions<object>(found.entry.name, found.entry.options, {});
-  const curvature: CurvatureEstimator = found.entry.create(options as never);
-  return { result: await prune({ ...request, data: train, curvature }), curvature: found };
+  const made: CurvatureEstimator = found.entry.create(options as never);
+  const curvature = job.wrapEstimator?.(made) ?? made;
+  return { request: { ...request, data: train, curvature }, curvature: found };
+}
+
+/** Prunes a network in place. @throws what core's `prune` throws; ERR_UNKNOWN_NAME for a curvature nobody offers */
+export async function pruneNetwork(job: PruneJob): Promise<Pick<PruneOutcome, "curvature"> & { result: PruneResult }> {
+  const { onStage, resume } = job;
+  const { request, curvature } = await pruneRequest(job);
+  const result = await prune({ ...request, ...(onStage ? { onStage } : {}), ...(resume ? { resume } : {}) });
+  return { result, ...(curvature ? { curvature } : {}) };
 }
 
 /** A solver may advise the Gauss-Newton matrix, which needs products with the network's Jacobian; not every model has them. */
@@ -81,11 +111,16 @@ async function feasiblePlan(job: PruneJob): Promise<RunPlan> {
 }
 
 /** The curvature that the plan names: the user's choice before the solver's advice before the default. */
-async function plannedCurvature(
-  job: Pick<PruneJob, "network" | "solver" | "sparsity" | "plan" | "train" | "cwd">,
-): Promise<FoundEntry<CurvatureEntry>> {
-  const { network, solver, sparsity, plan, train, cwd } = job;
-  const params = layoutParams(network);
+async function plannedCurvature(job: PruneTask): Promise<FoundEntry<CurvatureEntry>> {
+  return await findCurvature((await plannedRun(job)).curvature, job.cwd);
+}
+
+/** The plan that a run will follow, before anything is done. */
+export async function plannedRun(
+  job: Pick<PruneTask, "network" | "params" | "solver" | "sparsity" | "plan" | "train">,
+): Promise<ResolvedPlan> {
+  const { network, solver, sparsity, plan, train } = job;
+  const params = layoutParams(network, job.params);
   const weights = await readFlat(network, params);
   const initialSparsity = weights.filter((value) => value === 0).length / weights.length;
   const situation = {
@@ -94,6 +129,7 @@ async function plannedCurvature(
     initialSparsity,
     examples: train.size,
     weightReuse: weightReuse(params),
+    hasLayerMoments: true,
   };
-  return await findCurvature(resolvePlan(solver, situation, plan).curvature, cwd);
+  return resolvePlan(solver, situation, plan);
 }

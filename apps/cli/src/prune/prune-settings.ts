@@ -1,13 +1,21 @@
 /** What one run of `secateur prune` was asked for: flags before recipe before defaults. */
 import { badOption, keptCount, type OptionsSchema, optionProperties, type RunPlan, type Solver } from "@secateur/core";
-import { flagWithoutEffect, missingFlag, unknownOption } from "../errors.ts";
+import { flagWithoutEffect, missingFlag, sparsityTwice, unknownOption } from "../errors.ts";
 import type { AugmentationFlags, ReestimateTime } from "../flags/batch-norm-flags.ts";
 import { allowedValues, kebab } from "../flags/option-schema.ts";
-import { gradientPlanKeys, type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
+import { gradientPlanKeys, type PlanFlags, planFromFlags, planKeys } from "../flags/plan-flags.ts";
 import { solverSettings } from "../flags/solver-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
-import type { Recipe } from "../recipe/recipe.ts";
+import type { RecipeFile } from "../recipe/recipe.ts";
+import { allocationFromFlags, type RetrainFlags, retrainFromFlags } from "../retrain/retrain-flags.ts";
+import {
+  type AllocationSettings,
+  parseAllocation,
+  parseRetrain,
+  type RetrainSettings,
+} from "../retrain/retrain-settings.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import type { BatchNormSettings } from "../run/batch-norm.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
 import type { EngineChoice } from "../run/load-tensorflow.ts";
 import type { KernelChoice } from "../run/open-kernels.ts";
@@ -18,13 +26,14 @@ import { needsGradients } from "./prune-network.ts";
 import type { OutputFlags } from "./prune-outputs.ts";
 
 /** The flags of `secateur prune` as commander hands them over; options of the solver come on top. */
-export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, AugmentationFlags {
+export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, AugmentationFlags, RetrainFlags {
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly arch?: string;
   readonly engine?: EngineChoice;
   readonly data?: string;
   readonly normalize?: string;
   readonly sparsity?: number;
+  readonly keepDense?: readonly string[];
   readonly option?: readonly string[];
   readonly recipe?: string;
 }
@@ -47,15 +56,16 @@ export interface PruneSettings {
   /** Names of the options and plan settings that this call set, without those of a recipe. */
   readonly given: readonly string[];
   readonly sparsity: number;
-  /** Absent: statistics stay as they are. */
-  readonly batchNorm: BatchNormSettings | undefined;
+  /** Words of --keep-dense. */
+  readonly keepDense: readonly string[];
+  /** What was asked for; see batchNormFor. */
+  readonly batchNorm: Partial<BatchNormSettings>;
+  /** Absent: nothing is retrained. */
+  readonly retrain: RetrainSettings | undefined;
+  /** Absent: global. */
+  readonly allocation: AllocationSettings | undefined;
   readonly seed: number;
   readonly kernels: KernelChoice;
-}
-
-/** When and how statistics of batch normalisation are measured anew. */
-export interface BatchNormSettings extends AugmentationFlags {
-  readonly when: ReestimateTime;
 }
 
 const defaultSparsity = 0.9;
@@ -68,7 +78,7 @@ const defaultSparsity = 0.9;
 export async function pruneSettings(spec: {
   model: string | undefined;
   flags: PruneFlags;
-  recipe: Recipe | undefined;
+  recipe: RecipeFile | undefined;
   found: FoundEntry<SolverEntry>;
   ownFlags: ReadonlySet<string>;
   terminal: Terminal;
@@ -80,7 +90,10 @@ export async function pruneSettings(spec: {
     flags.data === undefined ? recipe?.data : mapDataPaths(flags.data, (path) => absolutePath(terminal, path));
   if (data === undefined)
     throw missingFlag("--data", "give the data to prune and to evaluate with, for example --data mnist");
-  const sparsity = flags.sparsity ?? recipe?.sparsity ?? defaultSparsity;
+  const { retrain, allocation } = roundsOf(flags, recipe);
+  const last = retrain?.sparsities?.[retrain.sparsities.length - 1];
+  const sparsity = flags.sparsity ?? recipe?.sparsity ?? last ?? defaultSparsity;
+  if (last !== undefined && last !== sparsity) throw sparsityTwice(sparsity, last);
   keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
 
   const inherited = recipe?.solver === found.entry.name ? recipe : undefined;
@@ -88,8 +101,9 @@ export async function pruneSettings(spec: {
   const own = solverSettings({ entry: found.entry, flags: { ...flags }, pairs, hasPlan: true, ownFlags });
   const options = await resolveOptions(found.entry, { ...inherited?.options, ...own.options });
   const created = found.entry.create(options as never);
-  // A recipe's plan is whole, and the solver's advice must not change it.
-  const solver: Solver = inherited
+  // A plan that names every setting is a finished run's, and the solver's advice must not change it.
+  const isWhole = planKeys.every((key) => inherited?.plan?.[key] !== undefined);
+  const solver: Solver = isWhole
     ? { needs: created.needs, solve: (problem, ctx) => created.solve(problem, ctx) }
     : created;
   const asked = planFromFlags({ ...flags, ...own.plan });
@@ -106,19 +120,34 @@ export async function pruneSettings(spec: {
     plan: { ...inherited?.plan, ...asked },
     given: [...Object.keys(own.options), ...Object.keys(asked)],
     sparsity,
-    batchNorm: batchNormSettings(flags) ?? recipe?.batchNorm,
+    keepDense: flags.keepDense ?? recipe?.keepDense ?? [],
+    batchNorm: { ...recipe?.batchNorm, ...batchNormSettings(flags) },
+    retrain,
+    allocation,
     seed: flags.seed ?? recipe?.seed ?? 0,
     kernels: flags.kernels ?? recipe?.kernels ?? "wasm",
   };
 }
 
-function batchNormSettings({ reestimateBatchNorm, cropPadding, flip }: PruneFlags): BatchNormSettings | undefined {
-  if (reestimateBatchNorm !== undefined) {
-    return { when: reestimateBatchNorm, cropPadding: cropPadding ?? 0, flip: flip === true };
-  }
-  const flag = cropPadding !== undefined ? "--crop-padding" : flip ? "--flip" : undefined;
-  if (flag !== undefined) throw flagWithoutEffect({ flag, reason: "it belongs to --reestimate-batch-norm" });
-  return undefined;
+/** What flags and recipe say of retraining and allocation, judged before anything runs. */
+function roundsOf(
+  flags: PruneFlags,
+  recipe: RecipeFile | undefined,
+): { retrain: RetrainSettings | undefined; allocation: AllocationSettings | undefined } {
+  const retrain = retrainFromFlags(flags, recipe?.retrain);
+  const allocation = allocationFromFlags(flags, recipe?.allocation);
+  return {
+    retrain: retrain && parseRetrain("prune", retrain),
+    allocation: allocation && parseAllocation("prune", allocation),
+  };
+}
+
+function batchNormSettings({ reestimateBatchNorm: when, cropPadding, flip }: PruneFlags): Partial<BatchNormSettings> {
+  return {
+    ...(when === undefined ? {} : { when }),
+    ...(cropPadding === undefined ? {} : { cropPadding }),
+    ...(flip === undefined ? {} : { flip }),
+  };
 }
 
 /** Validated options with their defaults. @throws ERR_OPTION */

@@ -1,3 +1,4 @@
+import { roundRows, roundTitles } from "../retrain/round-table.ts";
 import {
   formatBytes,
   formatCount,
@@ -33,18 +34,29 @@ export function pruneText(document: PruneDocument): string {
       formatFraction(size === 0 ? 0 : 1 - kept / size),
     ]),
   );
+  const rounds = document.rounds
+    ? [
+        formatTable(
+          roundTitles.map((title) => ({ title, ...right })),
+          roundRows(document.rounds),
+        ),
+      ]
+    : [];
   const last = stages[stages.length - 1];
   const spent = [
     `${stages.length} ${stages.length === 1 ? "stage" : "stages"}`,
     `gradients ${formatDuration(timing.gradientMs)}`,
     `solving ${formatDuration(timing.solveMs)}`,
+    ...(timing.retrainMs === undefined ? [] : [`retraining ${formatDuration(timing.retrainMs)}`]),
     `in all ${formatDuration(timing.totalMs)}`,
     `peak memory ${formatBytes(document.peakMemoryBytes)}`,
   ].join(", ");
   return [
     `${recipe.solver}, ${formatCount(pruned.examples)} test examples\n`,
     numbers,
+    ...rounds,
     layers,
+    ...(document.keptDense ? [`kept dense: ${document.keptDense.join(", ")}\n`] : []),
     `objective ${formatNumber(document.objective)} (${[last?.status, formatStats(last?.stats ?? {})].filter(Boolean).join("; ")})\n${spent}\n`,
     ...(recipe.plan.reason ? [`plan: ${recipe.plan.reason}\n`] : []),
   ].join("\n");

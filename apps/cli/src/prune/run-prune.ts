@@ -2,16 +2,24 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { isPruneError, keptCount } from "@secateur/core";
+import { type Dataset, isPruneError, keptCount } from "@secateur/core";
+import type { DatasetSplits } from "@secateur/datasets";
+import { allocation } from "@secateur/imp-scheduler";
 import { printResult } from "../commands/print-result.ts";
-import { badState, interrupted, keepsNothing, overflowed } from "../errors.ts";
+import { badState, interrupted, keepsAll, keepsNothing, overflowed } from "../errors.ts";
 import { kebab } from "../flags/option-schema.ts";
 import { unreadOptions } from "../flags/solver-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
+import { notePlugin } from "../plugins/note-plugin.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
-import type { Recipe } from "../recipe/recipe.ts";
+import type { Recipe, RecipeFile } from "../recipe/recipe.ts";
+import { assumedTraining, type CompleteSettings, completeSettings } from "../retrain/complete-settings.ts";
+import { openPhaseKeeper } from "../retrain/phase-keeper.ts";
+import { retrainNetwork } from "../retrain/retrain-network.ts";
+import { readRecord } from "../retrain/training-record.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { reestimate } from "../run/batch-norm.ts";
+import { batchNormOfModel, chosenDense, remeasuringModel } from "../run/any-model-settings.ts";
+import type { BatchNormSettings, Remeasure } from "../run/batch-norm.ts";
 import { dataPaths } from "../run/check-places.ts";
 import { peakMemoryBytes } from "../run/memory.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork } from "../run/open-any-model.ts";
@@ -20,7 +28,7 @@ import { type Session, withSession } from "../run/session.ts";
 import { versions } from "../run/versions.ts";
 import type { Terminal } from "../terminal.ts";
 import { type PruneDocument, pruneDocument } from "./prune-document.ts";
-import { type PruneOutcome, pruneNetwork } from "./prune-network.ts";
+import { type PruneOutcome, type PruneTask, pruneNetwork } from "./prune-network.ts";
 import { type PruneOutputs, planOutputs } from "./prune-outputs.ts";
 import { type PruneFlags, type PruneSettings, pruneSettings } from "./prune-settings.ts";
 import { pruneText } from "./prune-text.ts";
@@ -36,7 +44,7 @@ export interface PruneCall {
   readonly ownFlags: ReadonlySet<string>;
   readonly terminal: Terminal;
   readonly found: FoundEntry<SolverEntry>;
-  readonly recipe: Recipe | undefined;
+  readonly recipe: RecipeFile | undefined;
   /** As typed, for the report. */
   readonly argv: readonly string[];
 }
@@ -47,8 +55,11 @@ export async function runPrune(call: PruneCall): Promise<void> {
   const settings = await pruneSettings(call);
   const { model, sparsity, seed, kernels, found } = settings;
   const recipeFile = flags.recipe === undefined ? undefined : absolutePath(terminal, flags.recipe);
-  const inputs = [recipeFile, ...dataPaths(settings.data)];
-  const outputs = await planOutputs({ flags, model, inputs, solver: found.entry.name, sparsity, terminal });
+  const { retrain } = settings;
+  const rewind = retrain?.rewind === undefined ? undefined : absolutePath(terminal, retrain.rewind);
+  const method = retrain ? `${found.entry.name}-${retrain.schedule}` : found.entry.name;
+  const inputs = [recipeFile, rewind, ...dataPaths(settings.data)];
+  const outputs = await planOutputs({ flags, model, inputs, solver: method, sparsity, terminal });
   const { overwrite } = outputs;
   const appendEvents = flags.resume === true;
   let document: PruneDocument;
@@ -74,16 +85,24 @@ async function pruneInSession(spec: {
   const { cwd } = call.terminal;
   const model = await openAnyModel({ path: settings.model, arch, engine, cwd, onEvent: session.onEvent });
   noteArchitecture(model, session);
-  assertKeepsSome(model, settings.sparsity);
-  const draft = portableRecipe(recipeOf({ settings, model, session }), outputs.recipe);
-  const outcome = await measure({ call, settings, outputs, session, model, run: runIdentity(draft) });
+  notePlugin(settings.found, session);
+  const { pruned: params, dense: keptDense } = chosenDense(model, settings.keepDense);
+  assertKeepsSome(model, params, settings.sparsity);
+  const retrain = completeRetrain({ settings, model, terminal: call.terminal, session });
+  const draft = portableRecipe(recipeOf({ settings, retrain, model, session }), outputs.recipe);
+  const outcome = await measure({ call, settings, retrain, outputs, session, model, params, run: runIdentity(draft) });
   await assertFiniteOutcome(outcome, model, settings.found.entry.name);
   const { result, curvature } = outcome;
   const sources = [settings.found, ...(curvature ? [curvature] : []), ...model.packages];
-  const recipe: Recipe = { ...draft, plan: result.plan, versions: versions(sources) };
+  // With retraining every phase had a plan of its own, which the same settings give again.
+  const plan = retrain ? draft.plan : (result.plan ?? draft.plan);
+  const recipe: Recipe = { ...draft, plan, versions: versions(sources, retrain ? ["@secateur/imp-scheduler"] : []) };
   const out = model.tfjs ? join(outputs.out, "model.json") : outputs.out;
-  const { keptDense } = model.tfjs?.model ?? {};
-  const document = pruneDocument({ outcome, recipe, out, peakMemoryBytes: peakMemoryBytes(), keptDense });
+  const unprunable = model.tfjs?.model.keptDense;
+  const document = pruneDocument({
+    ...{ outcome, recipe, keptDense, out, peakMemoryBytes: peakMemoryBytes() },
+    ...(unprunable ? { unprunable } : {}),
+  });
   await saveResults({ document, outcome, model, outputs, argv: call.argv });
   model.close();
   return document;
@@ -93,14 +112,15 @@ async function pruneInSession(spec: {
 async function measure(spec: {
   call: PruneCall;
   settings: PruneSettings;
+  retrain: CompleteSettings | undefined;
   outputs: PruneOutputs;
   session: Session;
   model: AnyModel;
+  params: readonly string[];
   run: string;
 }): Promise<PruneOutcome> {
-  const { call, settings, outputs, session, model, run } = spec;
+  const { settings, session, model } = spec;
   const { network } = model;
-  const { solver, sparsity, plan } = settings;
   const { data: source, normalize } = settings;
   const data = await openData({
     data: source,
@@ -109,39 +129,101 @@ async function measure(spec: {
     network: model.spec,
     onEvent: session.onEvent,
   });
-  const resume = call.flags.resume === true;
-  const keeper = await openStageKeeper({ path: outputs.state, run, resume, session });
-  const { batchNorm } = settings;
-  const remeasure = async (): Promise<void> => {
-    if (!batchNorm) return;
-    const own = ownNetwork(model, "--reestimate-batch-norm");
-    await reestimate({ network: own.network, data, flags: batchNorm, session });
-  };
-  if (batchNorm?.when !== "after") await remeasure();
-  const dense = await network.evaluate(data.test, session.context());
-  const done = await pruneNetwork({
-    network,
-    solver,
-    sparsity,
-    plan,
-    train: data.train,
-    cwd: call.terminal.cwd,
+  const { before, settle, after } = remeasuringModel({
+    model,
+    data,
+    settings: batchNormOf(settings, model),
     session,
-    onCurvature: (curvature) => noteUnread(settings, curvature, session),
-    onStage: keeper.onStage,
-    ...(keeper.resume ? { resume: keeper.resume } : {}),
   });
-  if (batchNorm?.when !== "before") await remeasure();
+  await before();
+  const dense = await network.evaluate(data.test, session.context());
+  const done = spec.retrain
+    ? await retrainKept({ ...spec, retrain: spec.retrain }, data)
+    : await pruneKept(spec, { train: data.train, settle });
+  await after();
   const pruned = await network.evaluate(data.test, session.context());
+  return { dense, pruned, ...done };
+}
+
+type MeasureSpec = Parameters<typeof measure>[0];
+
+/** What a run's job is, whether it retrains or not. */
+function jobOf({ call, settings, session, model, params }: MeasureSpec): Omit<PruneTask, "train"> {
+  const { solver, sparsity, plan, allocation: spread } = settings;
+  return {
+    ...{ network: model.network, params, solver, sparsity, plan, session, cwd: call.terminal.cwd },
+    ...(spread ? { budget: allocation(spread) } : {}),
+    onCurvature: (curvature) => noteUnread(settings, curvature, session),
+  };
+}
+
+/** Prunes with the state kept between stages. */
+async function pruneKept(
+  spec: MeasureSpec,
+  { train, settle }: { train: Dataset; settle: Remeasure["settle"] },
+): Promise<Omit<PruneOutcome, "dense" | "pruned">> {
+  const { call, outputs, session, run } = spec;
+  const keeper = await openStageKeeper({ path: outputs.state, run, resume: call.flags.resume === true, session });
+  const { onStage, resume } = keeper;
+  const done = await pruneNetwork({
+    ...jobOf(spec),
+    train,
+    onStage,
+    ...(resume ? { resume } : {}),
+    ...(settle ? { settle } : {}),
+  });
   const { timing } = done.result;
   // A continued run counts what went before, as its stages do.
   const result = { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } };
-  return { dense, pruned, ...done, result };
+  return { ...done, result };
+}
+
+/** What is done about batch normalisation: with retraining nothing unless asked for, because training measures statistics. */
+function batchNormOf({ retrain, batchNorm }: PruneSettings, model: AnyModel): BatchNormSettings | undefined {
+  return retrain && batchNorm.when === undefined ? undefined : batchNormOfModel(model, batchNorm);
+}
+
+/** Prunes and retrains with the state kept between stages and epochs. */
+async function retrainKept(
+  spec: MeasureSpec & { retrain: CompleteSettings },
+  data: DatasetSplits,
+): Promise<Omit<PruneOutcome, "dense" | "pruned">> {
+  const { call, outputs, session, run, retrain, model } = spec;
+  const keeper = await openPhaseKeeper({ path: outputs.state, run, resume: call.flags.resume === true, session });
+  const { onState, resume } = keeper;
+  const { network } = ownNetwork(model, "--retrain");
+  const job = { ...jobOf(spec), network, settings: retrain, data, arch: model.arch, onState };
+  const done = await retrainNetwork({ ...job, ...(resume ? { resume } : {}) });
+  const { timing, rounds } = done.result;
+  const result = { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } };
+  return { ...done, result, rounds };
+}
+
+/** The settings of retraining with everything decided, paths absolute. */
+function completeRetrain(spec: {
+  settings: PruneSettings;
+  model: AnyModel;
+  terminal: Terminal;
+  session: Session;
+}): CompleteSettings | undefined {
+  const { settings, model, terminal, session } = spec;
+  if (!settings.retrain) return undefined;
+  const record = readRecord(ownNetwork(model, "--retrain").metadata);
+  const isKnown = record !== undefined || settings.retrain.dense !== undefined;
+  if (!isKnown) {
+    const { schedule, learningRate, epochs } = assumedTraining;
+    const message = `${model.path} does not say how it was trained; taken is ${schedule} from ${learningRate} over ${epochs} epochs (--dense-training says otherwise)`;
+    session.onEvent({ type: "note", level: "warn", code: "dense-training", message });
+  }
+  const { rewind, ...rest } = settings.retrain;
+  const absolute = rewind === undefined ? rest : { ...rest, rewind: absolutePath(terminal, rewind) };
+  return completeSettings({ settings: absolute, record, sparsity: settings.sparsity });
 }
 
 /** Nothing would be left of the network. */
-function assertKeepsSome({ path, network }: AnyModel, sparsity: number): void {
-  const prunable = network.params().filter((param) => param.prunable);
+function assertKeepsSome({ path, network }: AnyModel, params: readonly string[], sparsity: number): void {
+  if (params.length === 0) throw keepsAll(path);
+  const prunable = network.params().filter(({ name }) => params.includes(name));
   const size = prunable.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
   if (size > 0 && keptCount(size, sparsity) === 0) throw keepsNothing({ where: path, sparsity, size });
 }
@@ -173,9 +255,15 @@ function noteUnread({ found, given }: PruneSettings, curvature: FoundEntry, sess
 }
 
 /** The recipe as far as it is known before the run: its plan is what was asked for. */
-function recipeOf(spec: { settings: PruneSettings; model: AnyModel; session: Session }): Recipe {
-  const { settings, model, session } = spec;
-  const { normalize, found, sparsity, plan, seed, options, batchNorm } = settings;
+function recipeOf(spec: {
+  settings: PruneSettings;
+  retrain: CompleteSettings | undefined;
+  model: AnyModel;
+  session: Session;
+}): Recipe {
+  const { settings, retrain, model, session } = spec;
+  const { normalize, found, sparsity, keepDense, plan, seed, options, allocation: spread } = settings;
+  const batchNorm = batchNormOf(settings, model);
   return {
     recipe: 1,
     model: model.path,
@@ -187,7 +275,10 @@ function recipeOf(spec: { settings: PruneSettings; model: AnyModel; session: Ses
     solver: found.entry.name,
     options,
     sparsity,
+    ...(keepDense.length === 0 ? {} : { keepDense }),
     plan,
+    ...(retrain === undefined ? {} : { retrain }),
+    ...(spread === undefined ? {} : { allocation: spread }),
     ...(batchNorm === undefined ? {} : { batchNorm }),
     seed,
     kernels: session.kernelChoice,
@@ -197,18 +288,25 @@ function recipeOf(spec: { settings: PruneSettings; model: AnyModel; session: Ses
 }
 
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
-function runIdentity({
-  modelSha256,
-  arch,
-  engine,
-  data,
-  normalize,
-  solver,
-  options,
-  sparsity,
-  batchNorm,
-}: Recipe): string {
-  return JSON.stringify({ modelSha256, arch, engine, data, normalize, solver, options, sparsity, batchNorm });
+function runIdentity(recipe: Recipe): string {
+  const { modelSha256, arch, engine, data, normalize, solver, options, sparsity, keepDense } = recipe;
+  const { batchNorm, retrain, allocation } = recipe;
+  return JSON.stringify({
+    ...{
+      modelSha256,
+      arch,
+      engine,
+      data,
+      normalize,
+      solver,
+      options,
+      sparsity,
+      keepDense,
+      batchNorm,
+      retrain,
+      allocation,
+    },
+  });
 }
 
 function written({ out, recipe, report }: PruneOutputs): string {
@@ -227,7 +325,7 @@ function explainInterrupt(error: unknown, spec: { outputs: PruneOutputs; events:
   if (error.code !== "ERR_ABORTED") return error;
   return interrupted(
     existsSync(state)
-      ? `the finished stages are saved in ${state}: repeat the command with --resume to go on from there`
+      ? `what is finished is saved in ${state}: repeat the command with --resume to go on from there`
       : events === undefined
         ? "nothing was written"
         : `only the events so far were written, to ${events}`,

@@ -15,7 +15,13 @@ export function portableRecipe(recipe: Recipe, path: string): Recipe {
     // On Windows there is no relative path to another drive.
     return isAbsolute(short) ? short : short.split(sep).join("/");
   };
-  return { ...recipe, model: fromThere(recipe.model), data: mapDataPaths(recipe.data, fromThere) };
+  const { retrain } = recipe;
+  return {
+    ...recipe,
+    model: fromThere(recipe.model),
+    data: mapDataPaths(recipe.data, fromThere),
+    ...(retrain?.rewind === undefined ? {} : { retrain: { ...retrain, rewind: fromThere(retrain.rewind) } }),
+  };
 }
 
 /** The recipe's file next to an output: "net.safetensors" -> "net.recipe.json". */

@@ -1,63 +1,79 @@
 import { dirname, resolve } from "node:path";
 import { nearestName, unknownName } from "@secateur/core";
 import { readFileBytes } from "@secateur/formats";
+import stripJsonComments from "strip-json-comments";
 import { badRecipe } from "../errors.ts";
 import { planKeys } from "../flags/plan-flags.ts";
+import { parseAllocation, parseRetrain } from "../retrain/retrain-settings.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
 import { engineChoices } from "../run/load-tensorflow.ts";
 import { kernelChoices } from "../run/open-kernels.ts";
-import type { Recipe } from "./recipe.ts";
+import type { Recipe, RecipeFile } from "./recipe.ts";
 
-type FieldType = "string" | "number" | "object";
+type FieldType = "string" | "number" | "object" | "a list";
 
-const fields: { readonly [K in keyof Recipe]-?: { readonly type: FieldType; readonly optional?: boolean } } = {
-  recipe: { type: "number" },
-  model: { type: "string" },
-  modelSha256: { type: "string" },
-  arch: { type: "string" },
-  engine: { type: "string", optional: true },
-  data: { type: "string" },
-  normalize: { type: "string", optional: true },
-  solver: { type: "string" },
-  options: { type: "object" },
-  sparsity: { type: "number" },
-  plan: { type: "object" },
-  batchNorm: { type: "object", optional: true },
-  seed: { type: "number" },
-  kernels: { type: "string" },
-  backend: { type: "string" },
-  versions: { type: "object" },
+/** Only the version must be there: what a recipe leaves open is decided as without one. */
+const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
+  recipe: "number",
+  model: "string",
+  modelSha256: "string",
+  arch: "string",
+  engine: "string",
+  data: "string",
+  normalize: "string",
+  solver: "string",
+  options: "object",
+  sparsity: "number",
+  keepDense: "a list",
+  plan: "object",
+  retrain: "object",
+  allocation: "object",
+  batchNorm: "object",
+  seed: "number",
+  kernels: "string",
+  backend: "string",
+  versions: "object",
 };
 
 /**
- * Reads a recipe; its paths become absolute. What the fields say is judged where flags are.
+ * Reads a recipe, JSON that may have comments and trailing commas; its paths become absolute. What the fields say is judged where flags are.
  *
  * @param path - absolute
  * @throws ERR_RECIPE, and the file errors of formats
  */
-export async function readRecipe(path: string): Promise<Recipe> {
+export async function readRecipe(path: string): Promise<RecipeFile> {
   const json = parse(path, new TextDecoder().decode(await readFileBytes(path)));
-  for (const [name, { type, optional }] of Object.entries(fields)) {
+  for (const [name, type] of Object.entries(fields)) {
     const value = json[name];
-    if (value === undefined && optional) continue;
+    if (value === undefined && name !== "recipe") continue;
     const found = value === null ? "null" : Array.isArray(value) ? "a list" : typeof value;
     if (found !== type) throw badRecipe({ path, found: `${found} as '${name}'`, expected: type });
   }
   assertKnown({ path, where: "", found: Object.keys(json), known: Object.keys(fields) });
-  const plan = json["plan"] as Record<string, unknown>;
-  assertKnown({ path, where: "in 'plan' ", found: Object.keys(plan), known: [...planKeys, "reason"] });
-  if (!kernelChoices.some((name) => name === json["kernels"])) {
+  assertKnown({ path, where: "in 'plan' ", found: Object.keys(json["plan"] ?? {}), known: [...planKeys, "reason"] });
+  if (json["retrain"] !== undefined) parseRetrain(path, json["retrain"]);
+  if (json["allocation"] !== undefined) parseAllocation(path, json["allocation"]);
+  if (json["kernels"] !== undefined && !kernelChoices.some((name) => name === json["kernels"])) {
     throw unknownName({ where: path, what: "kernels", found: String(json["kernels"]), known: kernelChoices });
   }
   if (json["engine"] !== undefined && !engineChoices.some((name) => name === json["engine"])) {
     throw unknownName({ where: path, what: "engine", found: String(json["engine"]), known: engineChoices });
   }
-  const recipe = json as unknown as Recipe;
+  const recipe = json as unknown as RecipeFile;
+  if (recipe.keepDense?.some((word) => typeof word !== "string")) {
+    throw badRecipe({ path, found: "something else than text in 'keepDense'", expected: "names of layers" });
+  }
   if (recipe.recipe !== 1) {
     throw badRecipe({ path, found: `a recipe of version ${recipe.recipe}`, expected: "version 1" });
   }
   const fromHere = (relative: string) => resolve(dirname(path), relative);
-  return { ...recipe, model: fromHere(recipe.model), data: mapDataPaths(recipe.data, fromHere) };
+  const { model, data, retrain } = recipe;
+  return {
+    ...recipe,
+    ...(model === undefined ? {} : { model: fromHere(model) }),
+    ...(data === undefined ? {} : { data: mapDataPaths(data, fromHere) }),
+    ...(retrain?.rewind === undefined ? {} : { retrain: { ...retrain, rewind: fromHere(retrain.rewind) } }),
+  };
 }
 
 /** A misspelt key would otherwise be a setting that is silently not made. */
@@ -77,7 +93,7 @@ function assertKnown(spec: { path: string; where: string; found: readonly string
 function parse(path: string, text: string): Record<string, unknown> {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = JSON.parse(stripJsonComments(text, { trailingCommas: true }));
   } catch (cause) {
     throw badRecipe({ path, found: cause instanceof Error ? cause.message : "no JSON", expected: "JSON" });
   }

@@ -1,7 +1,8 @@
 /** The resolved recipe of a run: everything that decided its result, as data, so that it can be repeated. */
 import type { EngineName } from "@secateur/backends-tfjs";
 import type { RunPlan } from "@secateur/core";
-import type { BatchNormSettings } from "../prune/prune-settings.ts";
+import type { AllocationSettings, RetrainSettings } from "../retrain/retrain-settings.ts";
+import type { BatchNormSettings } from "../run/batch-norm.ts";
 import type { KernelChoice } from "../run/open-kernels.ts";
 
 /** A recipe as it stands in a file. Paths in it are relative to the file's folder, with forward slashes. */
@@ -20,9 +21,15 @@ export interface Recipe {
   /** Options of the solver, defaults filled in. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly sparsity: number;
+  /** Weights left as they were: first, last, or names; absent: none. */
+  readonly keepDense?: readonly string[];
   /** The plan in force, defaults filled in. */
   readonly plan: RunPlan;
-  /** When statistics of batch normalisation were measured anew, and on which images; absent: never. */
+  /** How the kept weights were trained, in rounds with the pruning; absent: not at all. */
+  readonly retrain?: RetrainSettings;
+  /** How the kept weights were spread over layers; absent: anywhere. */
+  readonly allocation?: AllocationSettings;
+  /** When statistics of batch normalisation were measured anew, and on which images; absent without batch normalisation. */
   readonly batchNorm?: BatchNormSettings;
   readonly seed: number;
   readonly kernels: KernelChoice;
@@ -30,3 +37,6 @@ export interface Recipe {
   readonly backend: string;
   readonly versions: Readonly<Record<string, string>>;
 }
+
+/** A recipe as it may be given: one that a run wrote has every key, one written by hand leaves open what has a default. */
+export type RecipeFile = Pick<Recipe, "recipe"> & Partial<Omit<Recipe, "recipe">>;

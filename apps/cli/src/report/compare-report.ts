@@ -24,6 +24,7 @@ export async function compareReport(spec: {
     facts: [
       ["model", model],
       ["model SHA-256", modelSha256],
+      ...(document.keptDense ? [["kept dense", document.keptDense.join(", ")] as const] : []),
       ["seed", String(seed)],
       ["kernels", backend],
       ["peak memory", formatBytes(peakMemoryBytes)],

@@ -4,6 +4,7 @@ import { formatFraction } from "../text/format.ts";
 import { type Figure, figureAxis, figureOption, paper } from "./figure.ts";
 import { pairFigures } from "./pair-figures.ts";
 import { type ReportRun, takesGradients } from "./report-run.ts";
+import { roundFigures } from "./round-figures.ts";
 
 /** Beyond this many runs there are no figures with a colour a run. */
 const mostRunsByRun = 12;
@@ -17,10 +18,12 @@ export function figures(runs: readonly ReportRun[]): readonly Figure[] {
   const candidates = [
     accuracyFigure(runs),
     ...pairFigures(runs),
-    ...(isReadable ? [layersFigure(runs), objectiveFigure(runs)] : []),
+    ...(isReadable ? [layersFigure(runs), objectiveFigure(runs)] : layersBySparsity(runs)),
     ...(single && single.stages.length > 1 ? [stagesFigure(single)] : [lossFigure(runs)]),
     ...(isReadable ? [stageObjectivesFigure(runs)] : []),
     ...(single && single.stages.length > 1 ? [stageTimesFigure(single)] : []),
+    ...(single ? roundFigures(single) : []),
+    ...(single ? [] : [runTimesFigure(runs)]),
   ];
   return candidates.filter((figure) => figure !== undefined);
 }
@@ -111,6 +114,48 @@ function layersFigure(runs: readonly ReportRun[]): Figure {
         barMaxWidth: 60,
         data: run.layers.map(({ size, nonzeros }) => rounded(size === 0 ? 0 : 100 * (1 - nonzeros / size))),
       })),
+    }),
+  };
+}
+
+/** Of many runs: a figure a sparsity, so that a figure has as many bars a layer as there are solvers. */
+function layersBySparsity(runs: readonly ReportRun[]): readonly Figure[] {
+  const sparsities = [...new Set(runs.map(({ sparsity }) => sparsity))];
+  return sparsities.flatMap((sparsity, index) => {
+    const here = runs.filter((run) => run.sparsity === sparsity);
+    if (here.length > mostRunsByRun) return [];
+    const title = `Sparsity by layer at ${formatFraction(sparsity)}`;
+    return [{ ...layersFigure(here), id: `layers-${index + 1}`, title }];
+  });
+}
+
+/** Where the time of every run went, a bar a run. */
+function runTimesFigure(runs: readonly ReportRun[]): Figure {
+  const bar = (name: string, value: (run: ReportRun) => number) => ({
+    name,
+    type: "bar",
+    stack: "time",
+    barMaxWidth: 40,
+    data: runs.map((run) => rounded(value(run) / 1000)),
+  });
+  return {
+    id: "run-times",
+    title: "Time by run",
+    caption:
+      "Seconds spent on gradients, on solving, and on the rest (trials of steps and ridges). Gradients that runs share are counted at the run that took them.",
+    option: figureOption({
+      grid: { left: 70, right: 30, top: 56, bottom: 120 },
+      xAxis: figureAxis({
+        type: "category",
+        data: runs.map(runLabel),
+        axisLabel: { color: "currentColor", rotate: 40, interval: 0 },
+      }),
+      yAxis: figureAxis({ type: "value", name: "seconds", nameGap: 50 }),
+      series: [
+        bar("gradients", ({ timing }) => timing.gradientMs),
+        bar("solving", ({ timing }) => timing.solveMs),
+        bar("the rest", ({ timing }) => Math.max(0, timing.totalMs - timing.gradientMs - timing.solveMs)),
+      ],
     }),
   };
 }

@@ -22,10 +22,11 @@ export async function pruneReport(spec: {
     facts: [
       ["model", recipe.model],
       ["model SHA-256", recipe.modelSha256],
+      ...(document.keptDense ? [["kept dense", document.keptDense.join(", ")] as const] : []),
       ["seed", String(recipe.seed)],
       ["kernels", recipe.backend],
       ...(recipe.engine === undefined ? [] : [["TensorFlow.js engine", recipe.engine] as const]),
-      ...(document.keptDense ?? []).map(({ weight, reason }) => ["stays dense", `${weight}: ${reason}`] as const),
+      ...(document.unprunable ?? []).map(({ weight, reason }) => ["stays dense", `${weight}: ${reason}`] as const),
       ["peak memory", formatBytes(peakMemoryBytes)],
     ],
     recipe,
@@ -35,7 +36,8 @@ export async function pruneReport(spec: {
 /** What a report shows of a run. */
 export function reportRun(spec: { outcome: PruneOutcome; solver: string; sparsity: number }): ReportRun {
   const { outcome, solver, sparsity } = spec;
-  const { dense, pruned, result } = outcome;
-  const { nonzeros, prunable, objective, layers, stages, plan, timing } = result;
-  return { solver, sparsity, dense, pruned, nonzeros, prunable, objective, layers, stages, plan, timing };
+  const { dense, pruned, result, rounds } = outcome;
+  const { nonzeros, prunable, objective, layers, stages, plan = {}, timing } = result;
+  const run = { solver, sparsity, dense, pruned, nonzeros, prunable, objective, layers, stages, plan, timing };
+  return rounds ? { ...run, rounds } : run;
 }

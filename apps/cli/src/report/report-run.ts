@@ -1,5 +1,6 @@
 /** What a report knows about one run: results only, no models and no data. */
 import type { Evaluation, LayerReport, RunPlan, StageReport } from "@secateur/core";
+import type { RoundReport } from "@secateur/imp-scheduler";
 
 /** One pruning run, as a report shows it. */
 export interface ReportRun {
@@ -14,6 +15,8 @@ export interface ReportRun {
   readonly layers: readonly LayerReport[];
   readonly stages: readonly StageReport[];
   readonly plan: RunPlan;
+  /** Rounds of pruning and retraining; absent without retraining. */
+  readonly rounds?: readonly RoundReport[];
   readonly timing: { readonly gradientMs: number; readonly solveMs: number; readonly totalMs: number };
   /** Size of the written file, raw and gzipped, where measured. */
   readonly fileBytes?: number;

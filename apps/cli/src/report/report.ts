@@ -1,4 +1,6 @@
 /** A report about one run or several: headline numbers, figures, tables, and everything needed to repeat it. */
+
+import { roundRows, roundTitles } from "../retrain/round-table.ts";
 import {
   formatBytes,
   formatCount,
@@ -21,7 +23,7 @@ export async function makeReport(content: ReportContent): Promise<string> {
   const intro = `<p class="soft">${escapeHtml(summary)}</p>\n${single ? headline(single) : ""}`;
   const sections = [
     runsSection(runs),
-    ...(single ? [layersSection(single), stagesSection(single)] : []),
+    ...(single ? [...roundsSection(single), layersSection(single), stagesSection(single)] : []),
     planSection(runs),
     repeatSection(content),
   ];
@@ -117,6 +119,15 @@ function stagesSection({ stages }: ReportRun): Section {
     "numbers of the solver",
   ];
   return { title: "Stages", html: htmlTable(titles, rows) };
+}
+
+/** Nothing for a run without retraining. */
+function roundsSection({ rounds }: ReportRun): readonly Section[] {
+  if (!rounds) return [];
+  const rows = roundRows(rounds).map((row) => row.map(number));
+  const words =
+    "<p>Accuracies on the test split. Instability is the share of the accuracy that the pruning cost; distance is that of the pruned point from the weights before, moved that of the retrained weights from the pruned point; FLOPs are those of non-zero weights as a share of all.</p>";
+  return [{ title: "Rounds", html: `${words}\n${htmlTable(roundTitles, rows)}` }];
 }
 
 /** One block a solver: its reason, then a row a sparsity. */

@@ -14,10 +14,11 @@ const libraries = [
 /** The versions that decide a result: ours, the plugin's and Node's. */
 export function versions(
   plugins: readonly Pick<FoundEntry, "packageName" | "version" | "parts">[],
+  more: readonly string[] = [],
 ): Readonly<Record<string, string>> {
   return {
     secateur: ownVersion(),
-    ...Object.fromEntries(libraries.map((name) => [name, ownVersion(name)])),
+    ...Object.fromEntries([...libraries, ...more].map((name) => [name, ownVersion(name)])),
     ...Object.fromEntries(
       plugins.flatMap((found) => found.parts ?? [found]).map(({ packageName, version }) => [packageName, version]),
     ),

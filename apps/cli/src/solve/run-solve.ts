@@ -21,6 +21,7 @@ import { printResult } from "../commands/print-result.ts";
 import { badUsage, keepsNothing, missingFlag, overflowed } from "../errors.ts";
 import { solverSettings } from "../flags/solver-flags.ts";
 import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
+import { notePlugin } from "../plugins/note-plugin.ts";
 import { resolveOptions } from "../prune/prune-settings.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertEnding, assertNotInput } from "../run/check-places.ts";
@@ -90,6 +91,7 @@ export async function runSolve(call: SolveCall): Promise<void> {
   const arrays = await readArrays(inputs);
 
   const document = await withSession({ flags, terminal, overwrite }, async (session): Promise<SolveDocument> => {
+    notePlugin(found, session);
     const problem = makeProblem({ arrays, flags, session });
     assertNeeds(found.entry.name, solver.needs, problem);
     const ctx = createRunContext(session);

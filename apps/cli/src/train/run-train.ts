@@ -7,7 +7,8 @@ import { createNetwork, type Network, train } from "@secateur/nn";
 import { printResult } from "../commands/print-result.ts";
 import { badUsage, flagWithoutEffect, interrupted, missingFlag } from "../errors.ts";
 import type { AugmentationFlags } from "../flags/batch-norm-flags.ts";
-import { learningRateOf, type OptimizerFlags, optimizerOf } from "../flags/training-flags.ts";
+import { learningRateOf, type OptimizerFlags, optimizerOf, peakRates } from "../flags/training-flags.ts";
+import { encodeRecord, type TrainingRecord, trainingKey } from "../retrain/training-record.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { architectureKey, namedArchitecture } from "../run/architectures.ts";
 import { augmentationOf } from "../run/batch-norm.ts";
@@ -32,6 +33,8 @@ export interface TrainFlags extends SessionFlags, OptimizerFlags, AugmentationFl
   readonly epochs?: number;
   readonly batchSize?: number;
   readonly weightDecay?: number;
+  /** Epochs whose weights are written to files of their own; 0: those at the start. */
+  readonly keepEpochs?: readonly number[];
   readonly out?: string;
   readonly force?: boolean;
   readonly resume?: boolean;
@@ -89,6 +92,16 @@ export async function runTrain(call: {
     inputs: [call.model === undefined ? undefined : absolutePath(terminal, call.model), ...dataPaths(data)],
   });
   await checkOutput(out, { overwrite });
+  const { epochs: planned = trainDefaults.epochs, keepEpochs = [] } = flags;
+  const beyond = keepEpochs.find((epoch) => epoch > planned);
+  if (beyond !== undefined) {
+    const reason = `there is no epoch ${beyond} of ${planned}`;
+    throw flagWithoutEffect({ flag: `--keep-epochs ${beyond}`, reason });
+  }
+  for (const epoch of keepEpochs) {
+    // A continued run may have written some already.
+    await checkOutput(epochPath(out, epoch), { overwrite: overwrite || flags.resume === true });
+  }
 
   const optimizer = optimizerOf(flags); // refuses settings it does not have
   const document = await withSession(
@@ -106,6 +119,13 @@ export async function runTrain(call: {
       const started = ctx.now();
       const { batchSize, weightDecay, epochs } = { ...trainDefaults, ...defined(flags) };
       const path = trainingPath(out);
+      const keepEpoch = async (epoch: number): Promise<void> => {
+        if (!keepEpochs.includes(epoch)) return;
+        const place = epochPath(out, epoch);
+        const kept = encodeNetwork({ network, path: place, metadata: { ...metadata, [architectureKey]: arch } });
+        await writeFileAtomic(place, kept, { overwrite: true });
+      };
+      if (!flags.resume) await keepEpoch(0);
       let saved = Number.NEGATIVE_INFINITY;
       const run = runIdentity({ flags, arch, data, seed: session.seed });
       const report = await train(
@@ -122,6 +142,7 @@ export async function runTrain(call: {
           ...(flags.keepZeros ? { masks: masksOf(network) } : {}),
           ...(flags.resume ? { resume: await readTraining(path, run) } : {}),
           onEpoch: async (state) => {
+            await keepEpoch(state.epoch);
             if (ctx.now() - saved < saveEveryMs) return;
             await writeTraining(path, state, run);
             saved = ctx.now();
@@ -133,7 +154,12 @@ export async function runTrain(call: {
       });
       const trainMs = ctx.now() - started;
       const test = await network.evaluate(splits.test, session.context());
-      const bytes = encodeNetwork({ network, path: out, metadata: { ...metadata, [architectureKey]: arch } });
+      const recorded = epochs > 0 ? { [trainingKey]: encodeRecord(recordOf(flags)) } : {};
+      const bytes = encodeNetwork({
+        network,
+        path: out,
+        metadata: { ...metadata, ...recorded, [architectureKey]: arch },
+      });
       await writeFileAtomic(out, bytes, { overwrite });
       await rm(path, { force: true });
       return {
@@ -151,6 +177,11 @@ export async function runTrain(call: {
   printResult({ terminal, flags, document, text: () => trainText(document) });
 }
 
+/** The file of an epoch's weights: "net.safetensors" -> "net.epoch-2.safetensors". */
+function epochPath(out: string, epoch: number): string {
+  return `${out.replace(/\.safetensors$/i, "")}.epoch-${epoch}.safetensors`;
+}
+
 /** Epochs of small networks take less than a file does. */
 const saveEveryMs = 2000;
 
@@ -161,6 +192,21 @@ function explainInterrupt(error: unknown, state: string): unknown {
       ? `the finished epochs are saved in ${state}: repeat the command with --resume to go on from there`
       : "nothing was written",
   );
+}
+
+/** How the network was trained, for whoever retrains it. */
+function recordOf(flags: TrainFlags): TrainingRecord {
+  const { optimizer = "sgd", learningRate, schedule = "one-cycle", momentum } = flags;
+  const { epochs, batchSize, weightDecay } = { ...trainDefaults, ...defined(flags) };
+  return {
+    schedule,
+    learningRate: learningRate ?? peakRates[optimizer],
+    ...{ epochs, batchSize, weightDecay, optimizer },
+    ...(optimizer === "sgd" ? { momentum: momentum ?? trainDefaults.momentum, nesterov: flags.nesterov === true } : {}),
+    labelSmoothing: flags.labelSmoothing ?? 0,
+    cropPadding: flags.cropPadding ?? 0,
+    flip: flags.flip === true,
+  };
 }
 
 const decisive = [

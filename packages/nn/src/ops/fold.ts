@@ -10,7 +10,7 @@
 import { dtypeOf, type Mat, type Vec } from "@secateur/core";
 import type { Node } from "../graph.ts";
 import type { LayerOf } from "../layer-spec.ts";
-import { type Direction, deposit, type GradientSink, type Weights } from "./op.ts";
+import { type Direction, deposit, depositRows, type GradientSink, type Weights } from "./op.ts";
 
 /** A convolution as it is applied: folded weights in canonical order and the way between gradients. */
 export interface Folded {
@@ -20,8 +20,8 @@ export interface Folded {
   readonly bias: Vec | undefined;
   /** Whether a segment's gradient of anything is wanted. */
   wants(sink: GradientSink, segment: number): boolean;
-  /** Writes the gradients of a segment. @param D - [out, ...] canonical, overwritten @param e - [out], sums of deltas */
-  write(sink: GradientSink, segment: number, gradients: { D: Vec; e: Vec }): void;
+  /** Writes the gradients of a segment. @param D - [out, ...] canonical @param e - [out], sums of deltas, taken only where needed */
+  write(sink: GradientSink, segment: number, gradients: { D: Vec; e: () => Vec }): void;
   /** Changes of W~ and b~; undefined = none. */
   change(direction: Direction): { w: Vec | undefined; bias: Vec | undefined };
 }
@@ -56,22 +56,24 @@ export function fold(node: Node, layer: LayerOf<"conv2d">, weights: Weights, isF
         deposit(place, gradient());
         sink.written?.(param, segment);
       };
-      put(`${norm.name}.weight`, () =>
-        scale.map((_, o) => {
-          let sum = centre[o]! * e[o]!;
+      put(`${norm.name}.weight`, () => {
+        const sums = e();
+        return scale.map((_, o) => {
+          let sum = centre[o]! * sums[o]!;
           for (let i = o * length; i < (o + 1) * length; i++) sum += W.data[i]! * D[i]!;
           return sum * inverse[o]!;
-        }),
-      );
-      put(`${norm.name}.bias`, () => e);
-      if (own) put(names.bias, () => scale.map((s, o) => s * e[o]!));
+        });
+      });
+      put(`${norm.name}.bias`, e);
+      if (own) {
+        put(names.bias, () => {
+          const sums = e();
+          return scale.map((s, o) => s * sums[o]!);
+        });
+      }
       const place = sink.place(names.weight, segment);
       if (!place) return;
-      for (let o = 0, i = 0; o < scale.length; o++) {
-        const factor = scale[o]!;
-        for (const end = i + length; i < end; i++) D[i] = factor * D[i]!;
-      }
-      deposit(place, D);
+      depositRows(place, D, scale);
       sink.written?.(names.weight, segment);
     },
     change(direction) {
@@ -95,10 +97,10 @@ function unfolded(names: { weight: string; bias: string }, W: Mat, own: Vec | un
     bias: own,
     wants: (sink, segment) => Boolean(sink.place(names.weight, segment) ?? (own && sink.place(names.bias, segment))),
     write(sink, segment, { D, e }) {
-      for (const [param, gradient] of [[names.weight, D] as const, ...(own ? [[names.bias, e] as const] : [])]) {
+      for (const [param, gradient] of [[names.weight, () => D] as const, ...(own ? [[names.bias, e] as const] : [])]) {
         const place = sink.place(param, segment);
         if (!place) continue;
-        deposit(place, gradient);
+        deposit(place, gradient());
         sink.written?.(param, segment);
       }
     },

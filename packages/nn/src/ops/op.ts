@@ -17,6 +17,8 @@ export interface GradientSink {
   place(param: string, segment: number): GradientPlace | undefined;
   /** Called after a place has been written. */
   written?(param: string, segment: number): void;
+  /** Is shown what a layer took and the slope of the loss at its output, before its gradients are taken; valid during the call only. */
+  visit?(node: Node, inputs: readonly Mat[], delta: Mat): void;
   /** Takes a dense layer's factors instead, deltas [batch, out] and inputs [batch, in]; both are valid during the call only. */
   factors?(layer: Extract<LayerSpec, { kind: "dense" }>, delta: Mat, input: Mat): boolean;
 }
@@ -94,4 +96,14 @@ export function eachSegment(
 export function deposit({ out, alpha, beta }: GradientPlace, gradient: Vec | Float64Array): void {
   if (beta === 0) for (let i = 0; i < out.length; i++) out[i] = alpha * gradient[i]!;
   else for (let i = 0; i < out.length; i++) out[i] = out[i]! + alpha * gradient[i]!;
+}
+
+/** Writes a gradient [rows, ...], each row times its scale, where it belongs. */
+export function depositRows({ out, alpha, beta }: GradientPlace, gradient: Vec, scales: Float64Array): void {
+  const length = gradient.length / scales.length;
+  for (let r = 0, i = 0; r < scales.length; r++) {
+    const factor = alpha * scales[r]!;
+    if (beta === 0) for (const end = i + length; i < end; i++) out[i] = factor * gradient[i]!;
+    else for (const end = i + length; i < end; i++) out[i] = out[i]! + factor * gradient[i]!;
+  }
 }

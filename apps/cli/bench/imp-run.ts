@@ -1,0 +1,82 @@
+/** One run of pruning and retraining on a network of the benchmark. */
+import type { Kernels } from "@secateur/core";
+import type { DatasetSplits } from "@secateur/datasets";
+import type { RoundReport } from "@secateur/imp-scheduler";
+import type { Network } from "@secateur/nn";
+import { findSolver } from "../src/plugins/find-solver.ts";
+import { pruneNetwork } from "../src/prune/prune-network.ts";
+import { completeSettings } from "../src/retrain/complete-settings.ts";
+import { retrainNetwork } from "../src/retrain/retrain-network.ts";
+import type { RetrainSettings } from "../src/retrain/retrain-settings.ts";
+import { readRecord } from "../src/retrain/training-record.ts";
+import { type OpenedModel, openModel } from "../src/run/open-model.ts";
+import { quietSession } from "./bench-network.ts";
+
+/** What all runs share. */
+export interface BenchSetting {
+  readonly kernels: Kernels;
+  readonly data: DatasetSplits;
+}
+
+/** What one run gave. */
+export interface BenchRun {
+  /** Test accuracy right after the last pruning and at the end, in percent. */
+  readonly pruned: number;
+  readonly accuracy: number;
+  readonly rounds: readonly RoundReport[];
+}
+
+/** A fresh copy of a checkpoint. */
+export async function fresh(path: string): Promise<OpenedModel> {
+  return await openModel({ path, arch: undefined, onEvent: () => {} });
+}
+
+/** The solver of that name with its default options. */
+async function solverOf(name: string) {
+  const { entry } = await findSolver(name, process.cwd());
+  return entry.create({} as never);
+}
+
+/** Prunes a network and retrains it. */
+export async function pruneAndRetrain(
+  spec: BenchSetting & {
+    model: OpenedModel;
+    solver: string;
+    sparsity: number;
+    settings: RetrainSettings;
+    seed: number;
+  },
+): Promise<BenchRun> {
+  const { model, data, kernels, sparsity, seed } = spec;
+  const { result } = await retrainNetwork({
+    network: model.network,
+    solver: await solverOf(spec.solver),
+    sparsity,
+    plan: {},
+    data,
+    arch: model.architecture.name,
+    settings: completeSettings({ settings: spec.settings, record: readRecord(model.metadata), sparsity }),
+    cwd: process.cwd(),
+    session: quietSession(kernels, seed),
+  });
+  const last = result.rounds[result.rounds.length - 1]!;
+  return { pruned: last.pruned!.accuracy, accuracy: last.retrained!.accuracy, rounds: result.rounds };
+}
+
+/** Prunes only, by the solver's own plan. @returns test accuracy */
+export async function pruneOnly(
+  spec: BenchSetting & { network: Network; solver: string; sparsity: number; seed: number },
+): Promise<number> {
+  const { network, data, kernels, sparsity, seed } = spec;
+  const session = quietSession(kernels, seed);
+  const solver = await solverOf(spec.solver);
+  await pruneNetwork({ network, solver, sparsity, plan: {}, train: data.train, cwd: process.cwd(), session });
+  return (await network.evaluate(data.test, session.context())).accuracy;
+}
+
+/** "94.11 +- 0.20": mean and standard deviation over seeds. */
+export function meanAndDeviation(values: readonly number[]): string {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, values.length - 1);
+  return values.length < 2 ? mean.toFixed(2) : `${mean.toFixed(2)} ± ${Math.sqrt(variance).toFixed(2)}`;
+}

@@ -1,0 +1,54 @@
+/** `secateur init`: a recipe to start from, with comments. */
+import { checkOutput, writeFileAtomic } from "@secateur/formats";
+import { type Command, Option } from "commander";
+import { badFlagValue } from "../errors.ts";
+import { recipeKinds, recipeTemplate } from "../retrain/recipe-template.ts";
+import { absolutePath } from "../run/absolute-path.ts";
+import { assertEnding } from "../run/check-places.ts";
+import type { Terminal } from "../terminal.ts";
+import { shellCommand } from "../text/shell-command.ts";
+
+const examples = `
+Examples:
+  secateur init
+      writes secateur.recipe.jsonc; edit it, then: secateur prune --recipe secateur.recipe.jsonc
+  secateur init chita.recipe.jsonc --kind prune --model net.safetensors --data mnist`;
+
+interface InitFlags {
+  readonly kind: (typeof recipeKinds)[number];
+  readonly model?: string;
+  readonly data?: string;
+  readonly force?: boolean;
+}
+
+/** Adds the command. */
+export function addInitCommand(program: Command, terminal: Terminal): void {
+  program
+    .command("init")
+    .summary("write a recipe with comments, to edit and run")
+    .description("Write a recipe with comments that say what each key does; secateur prune --recipe FILE runs it.")
+    .argument("[file]", "where it goes, .jsonc or .json", "secateur.recipe.jsonc")
+    .addOption(
+      new Option(
+        "--kind <name>",
+        "imp: rounds of pruning and retraining; prune: pruning alone; gradual: prunings during one training",
+      )
+        .choices(recipeKinds)
+        .default("imp"),
+    )
+    .option("--model <file>", "the checkpoint it names (default: model.safetensors)")
+    .option("--data <data>", "the data it names (default: mnist)")
+    .option("--force", "replace an existing file")
+    .addHelpText("after", examples)
+    .action(async (file: string, flags: InitFlags) => {
+      const path = absolutePath(terminal, file);
+      assertEnding({ flag: "FILE", path }, [".jsonc", ".json"]);
+      for (const flag of ["model", "data"] as const) {
+        if (flags[flag] === "") throw badFlagValue({ flag: `--${flag}`, found: "", allowed: "a name" });
+      }
+      const overwrite = flags.force === true;
+      await checkOutput(path, { overwrite });
+      await writeFileAtomic(path, recipeTemplate(flags), { overwrite });
+      terminal.stdout.write(`wrote ${path}\nrun it: ${shellCommand("secateur", ["prune", "--recipe", file])}\n`);
+    });
+}

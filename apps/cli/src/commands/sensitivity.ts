@@ -1,0 +1,93 @@
+/** The command line of `secateur sensitivity`: which layers stand pruning least. */
+import { keptCount } from "@secateur/core";
+import { type Command, Option } from "commander";
+import { badFlagValue } from "../errors.ts";
+import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags, addSparsityFlag } from "../flags/common-flags.ts";
+import { numberParser, wholeParser } from "../flags/number.ts";
+import { runSensitivity, type SensitivityFlags, sensitivityDefaults } from "../sensitivity/run-sensitivity.ts";
+import type { Terminal } from "../terminal.ts";
+
+const examples = `
+Examples:
+  secateur sensitivity mlpnet.safetensors --data mnist
+      prunes each layer alone to 50, 80, 90 and 95 %, and says which ones to keep dense at 90 %
+  secateur sensitivity resnet20.safetensors --data cifar10:DIR --solver magnitude --sparsity 0.8 --report layers.html
+      the same by magnitude, judged at 80 %, with a page`;
+
+/** Adds the command. */
+export function addSensitivityCommand(program: Command, spec: { terminal: Terminal; argv: readonly string[] }): void {
+  const defaults = sensitivityDefaults;
+  const command = program
+    .command("sensitivity")
+    .summary("prune one layer at a time and say which to keep dense")
+    .description(
+      "Take one set of gradients, prune every layer alone at several sparsities, and measure on training examples that gave none. " +
+        "Layers that lose too much are tried as dense, with as many weights in all; they are proposed if that is better. Writes no network.",
+    )
+    .argument("<model>", "checkpoint (safetensors or PyTorch)");
+  command.optionsGroup("What to scan:");
+  addDataFlags(command, "its training split is used, one part for gradients and another to measure");
+  addArchFlag(command);
+  command.option("--solver <name>", `method from secateur plugins, or SELECTOR+UPDATER (default: ${defaults.solver})`);
+  addSparsityFlag(command, `layers are judged here; default: ${defaults.sparsity}`);
+  command
+    .option(
+      "--sparsities <s,t,...>",
+      `fractions to remove from each layer (default: ${defaults.sparsities.join(",")})`,
+      listOfSparsities,
+    )
+    .addOption(
+      new Option(
+        "--tolerance <points>",
+        `points of accuracy a layer may lose alone (default: ${defaults.tolerance})`,
+      ).argParser(
+        numberParser({
+          flag: "--tolerance",
+          allowed: "a number of at least 0",
+          accepts: (value) => value >= 0 && Number.isFinite(value),
+        }),
+      ),
+    )
+    .addOption(
+      new Option(
+        "--examples <n>",
+        `gradient rows, taken once (default: ${defaults.examples}, at most half of the training split)`,
+      ).argParser(wholeParser("--examples", 1)),
+    )
+    .addOption(
+      new Option(
+        "--held-out <n>",
+        `training examples to measure on; more are less noisy (default: ${defaults.heldOut}, or what is left)`,
+      ).argParser(wholeParser("--held-out", 1)),
+    )
+    .addOption(
+      new Option("--ridge <l2|auto>", "damping added to the curvature (default: auto, measured on the rows)").argParser(
+        ridge,
+      ),
+    );
+  command
+    .optionsGroup("Where results go:")
+    .option("--report <file>", "an HTML page with plots, self-contained")
+    .option("--force", "replace an existing report or event log");
+  addRunFlags(command);
+  addMessageFlags(command, { hasEvents: true });
+  command.addHelpText("after", examples).action(async (model: string) => {
+    const flags = command.opts<SensitivityFlags>();
+    if (flags.sparsity !== undefined) keptCount(1, flags.sparsity); // refuses a sparsity outside [0, 1)
+    await runSensitivity({ ...spec, model, flags });
+  });
+}
+
+function ridge(text: string): number | "auto" {
+  if (text === "auto") return text;
+  const accepts = (value: number) => value >= 0 && Number.isFinite(value);
+  return numberParser({ flag: "--ridge", allowed: "'auto' or a number of at least 0", accepts })(text);
+}
+
+function listOfSparsities(text: string): readonly number[] {
+  const allowed = "different numbers joined by commas, such as 0.5,0.9";
+  const sparsities = text.split(",").map(numberParser({ flag: "--sparsities", allowed }));
+  for (const sparsity of sparsities) keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
+  if (new Set(sparsities).size < sparsities.length) throw badFlagValue({ flag: "--sparsities", found: text, allowed });
+  return sparsities;
+}

@@ -1,0 +1,21 @@
+import satisfies from "semver/functions/satisfies.js";
+import { findPackage, type PackageManifest } from "./package-manifest.ts";
+
+/** A package that a plugin asks for beside it, and what is there in its place. */
+export interface UnmetPeer {
+  readonly peer: string;
+  readonly range: string;
+  /** The version found; undefined when there is none. */
+  readonly found: string | undefined;
+}
+
+/** The peers of a package that are missing, or whose version is out of range, as its own imports would find them. */
+export async function unmetPeers({ folder, peers }: PackageManifest): Promise<readonly UnmetPeer[]> {
+  const unmet: UnmetPeer[] = [];
+  for (const [peer, range] of Object.entries(peers)) {
+    const found = (await findPackage(peer, folder))?.version;
+    if (found === undefined || !satisfies(found, range, { includePrerelease: true }))
+      unmet.push({ peer, range, found });
+  }
+  return unmet;
+}

@@ -1,0 +1,143 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { sensitiveLayers } from "./sensitivity/propose-dense.ts";
+import type { SensitivityDocument } from "./sensitivity/sensitivity-document.ts";
+import { call, refused, smallTask } from "./testing.test-support.ts";
+
+async function scanned(argv: readonly string[]): Promise<SensitivityDocument> {
+  const { code, stdout, stderr } = await call([...argv, "--json"]);
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  return JSON.parse(stdout) as SensitivityDocument;
+}
+
+describe("sensitivity", () => {
+  test("prunes every layer alone at every sparsity, and the gradients are taken once from examples of their own", async () => {
+    const { model, data } = await smallTask();
+    const sparsities = ["--sparsity", "0.6", "--sparsities", "0.3,0.8"];
+    const document = await scanned(["sensitivity", model, "--data", data, ...sparsities, "--examples", "20"]);
+    expect(document.layers.map(({ name, size }) => [name, size])).toEqual([
+      ["fc1.weight", 30],
+      ["fc2.weight", 15],
+    ]);
+    for (const { measures } of document.layers)
+      expect(measures.map(({ sparsity }) => sparsity)).toEqual([0.3, 0.6, 0.8]);
+    // 60 training examples: 20 for gradients, all others to measure.
+    expect([document.gradients.examples, document.dense.examples]).toEqual([20, 40]);
+  });
+
+  test("at sparsity 0 nothing changes, and the same seed gives the same numbers", async () => {
+    const { model, data } = await smallTask();
+    const argv = [
+      "sensitivity",
+      model,
+      "--data",
+      data,
+      "--solver",
+      "cbs",
+      "--sparsities",
+      "0,0.9",
+      "--sparsity",
+      "0.9",
+    ];
+    const [first, again] = [await scanned(argv), await scanned(argv)];
+    const { accuracy, loss } = first.dense;
+    for (const { measures } of first.layers) expect(measures[0]).toEqual({ sparsity: 0, accuracy, loss });
+    expect(again.layers).toEqual(first.layers);
+    expect(again.proposal).toEqual(first.proposal);
+  });
+
+  test("what magnitude does to a layer alone is what prune does when it is the only one", async () => {
+    const { model, data } = await smallTask();
+    const argv = [
+      "sensitivity",
+      model,
+      "--data",
+      data,
+      "--solver",
+      "magnitude",
+      "--sparsities",
+      "0.8",
+      "--sparsity",
+      "0.8",
+    ];
+    const more = ["--examples", "1", "--held-out", "59", "--tolerance", "0"];
+    const { layers, proposal, dense } = await scanned([...argv, ...more]);
+    // Q has no say in magnitude pruning: the 3 largest of fc2's 15 weights stay, and accuracy is a count of 59 examples.
+    for (const { measures } of layers)
+      expect(
+        Math.abs((measures[0]!.accuracy * 59) / 100 - Math.round((measures[0]!.accuracy * 59) / 100)),
+      ).toBeLessThan(1e-9);
+    const worst = layers.filter(({ measures }) => measures[0]!.accuracy < dense.accuracy).map(({ name }) => name);
+    // 45 weights, 9 kept, half of them may be dense: no layer fits.
+    expect(worst.length).toBeGreaterThan(0);
+    expect(proposal.keepDense).toEqual([]);
+    expect(proposal.reason).toMatch(/half of the kept weights/);
+  });
+
+  test("prints a table and the proposal, and writes a page", async () => {
+    const { folder, model, data } = await smallTask();
+    const report = join(folder, "layers.html");
+    const { code, stdout } = await call([
+      "sensitivity",
+      model,
+      "--data",
+      data,
+      "--sparsity",
+      "0.5",
+      "--sparsities",
+      "0.5,0.8",
+      "--report",
+      report,
+    ]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^layer alone +shape +weights +at 50 % +at 80 %$/m);
+    expect(stdout).toMatch(/^fc1\.weight +\[5, 6\] +30 +[-+]?\d+\.\d\d +[-+]?\d+\.\d\d$/m);
+    expect(stdout).toMatch(/^Keep .* dense at 50 %/m);
+    const page = await readFile(report, "utf8");
+    expect(page).toContain('id="layers"');
+    expect(page).toContain("fc2.weight");
+    expect(await refused(["sensitivity", model, "--data", data, "--report", report])).toContain("layers.html");
+  });
+
+  test.each([
+    [[], /--data is missing/],
+    [["--data", "DATA", "--sparsity", "1"], /\[0, 1\)/],
+    [["--data", "DATA", "--sparsities", "0.5,0.5"], /different numbers/],
+    [["--data", "DATA", "--sparsities", "0.99"], /layer fc1\.weight.*keeps 0 of 30 weights/],
+    [["--data", "DATA", "--examples", "50", "--held-out", "20"], /need 70 training examples and there are 60/],
+    [["--data", "DATA", "--tolerance", "-1"], /--tolerance: found '-1'/],
+    [["--data", "DATA", "--ridge", "some"], /--ridge: found 'some'/],
+    [["--data", "DATA", "--solver", "woodfishr"], /did you mean 'woodfisher'/],
+  ])("refuses %j", async (flags, message) => {
+    const { folder, model, data } = await smallTask();
+    const argv = ["sensitivity", model, ...flags.map((flag) => (flag === "DATA" ? data : flag))];
+    expect(await refused(argv, folder)).toMatch(message);
+  });
+});
+
+describe("the proposal", () => {
+  const layer = (name: string, size: number, accuracy: number) => ({
+    ...{ name, size, shape: [size] },
+    measures: [{ sparsity: 0.9, accuracy, loss: 1 }],
+  });
+
+  test("takes what loses most per weight first, as far as half of the kept weights go", () => {
+    // 2000 weights, 200 kept, 100 may be dense.
+    const scans = [
+      layer("large", 1800, 60),
+      layer("middle", 90, 80),
+      layer("small", 60, 70),
+      layer("tiny", 40, 85),
+      layer("calm", 10, 89.5),
+    ];
+    const found = sensitiveLayers({ scans, dense: 90, target: 0.9, tolerance: 1 });
+    // Per weight: small 0.33, tiny 0.125, middle 0.11, large 0.017. middle no longer fits, calm loses too little.
+    expect(found.map(({ name }) => name)).toEqual(["small", "tiny"]);
+  });
+
+  test("is empty where every layer stands it", () => {
+    expect(sensitiveLayers({ scans: [layer("a", 100, 89)], dense: 90, target: 0.9, tolerance: 1 })).toEqual([]);
+  });
+});

@@ -1,0 +1,48 @@
+/** Which layers to keep dense: those that cost much alone, as far as the budget allows, and only if that pays for all. */
+import { keptCount } from "@secateur/core";
+import type { LayerScan } from "./scan-layers.ts";
+
+/** Layers kept dense may use at most this part of the weights that are kept: the others must have room to live. */
+export const mostOfBudget = 0.5;
+
+/** A layer that loses more than the tolerance alone. */
+export interface SensitiveLayer {
+  readonly name: string;
+  readonly size: number;
+  /** Points of accuracy lost at the target when this layer alone is pruned to it. */
+  readonly drop: number;
+}
+
+/**
+ * The layers whose pruning to the target alone loses more than `tolerance` points, most lost per weight first, as long as
+ * their weights fit into half of the budget. Every one of them kept dense makes the others sparser.
+ *
+ * @param spec.dense - accuracy before pruning, percent
+ * @param spec.target - the sparsity at which layers are judged; one of those that were scanned
+ * @param spec.tolerance - points of accuracy, >= 0
+ */
+export function sensitiveLayers(spec: {
+  scans: readonly LayerScan[];
+  dense: number;
+  target: number;
+  tolerance: number;
+}): readonly SensitiveLayer[] {
+  const { scans, dense, target, tolerance } = spec;
+  const budget = keptCount(
+    scans.reduce((sum, { size }) => sum + size, 0),
+    target,
+  );
+  const candidates = scans
+    .map(({ name, size, measures }) => {
+      const { accuracy } = measures.find(({ sparsity }) => sparsity === target)!;
+      return { name, size, drop: dense - accuracy };
+    })
+    .filter(({ drop }) => drop > tolerance)
+    .sort((a, b) => b.drop / b.size - a.drop / a.size);
+  let spent = 0;
+  return candidates.filter(({ size }) => {
+    if (spent + size > mostOfBudget * budget) return false;
+    spent += size;
+    return true;
+  });
+}

@@ -1,0 +1,38 @@
+/** The JSON document of `secateur sensitivity`: its keys are a contract, described in docs/cli.md. */
+import type { LayerScan } from "./scan-layers.ts";
+
+/** What `secateur sensitivity --json` prints. Accuracy in percent, of training examples that gave no gradients. */
+export interface SensitivityDocument {
+  readonly model: string;
+  readonly modelSha256: string;
+  readonly arch: string;
+  readonly data: string;
+  readonly solver: string;
+  /** Of the network as it is, on the held-out training examples. */
+  readonly dense: { readonly accuracy: number; readonly loss: number; readonly examples: number };
+  readonly gradients: { readonly examples: number; readonly ridge: number; readonly gradientMs: number };
+  readonly layers: readonly LayerScan[];
+  readonly proposal: Proposal;
+  readonly seed: number;
+  readonly backend: string;
+  readonly timing: { readonly gradientMs: number; readonly totalMs: number };
+  readonly peakMemoryBytes: number;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** What to keep dense at the target, and what that brings with as many weights in all. */
+export interface Proposal {
+  readonly sparsity: number;
+  readonly tolerance: number;
+  /** Empty: prune every layer. */
+  readonly keepDense: readonly string[];
+  /** The layers that were tried as dense, in the order of their need. */
+  readonly candidates: readonly string[];
+  /** Accuracy of the whole network pruned in one stage, every layer. */
+  readonly accuracyAll?: number;
+  /** The same with the candidates dense and the others sparser, as many weights kept in all. */
+  readonly accuracyKept?: number;
+  /** The flag of `secateur prune` that applies it; absent when nothing is proposed. */
+  readonly flag?: string;
+  readonly reason: string;
+}

@@ -1,0 +1,53 @@
+/**
+ * What typedoc lacks for these pages: a page is named after its first heading and stands in a group of the sidebar, and a
+ * link to a file of the repository that is no page goes to the repository instead of copying the file.
+ */
+import { readFileSync } from "node:fs";
+import { relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  Application,
+  type CommentDisplayPart,
+  Converter,
+  type DocumentReflection,
+  type ProjectReflection,
+} from "typedoc";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const repository = "https://github.com/secateur/secateur/blob/main";
+const image = /\.(svg|png|jpe?g|gif|webp)$/i;
+
+/** Called by typedoc. */
+export function load(app: Application): void {
+  app.converter.on(Converter.EVENT_CREATE_DOCUMENT, (_context, page: DocumentReflection) => {
+    const file = page.project.files.getReflectionPath(page);
+    if (file === undefined) return;
+    const heading = /^# (.+)$/m.exec(readFileSync(file, "utf8"))?.[1];
+    if (heading !== undefined) page.name = heading;
+    page.frontmatter["group"] ??= /\/docs\/generated\//.test(file) ? "Reference" : "Guides";
+  });
+  app.on(Application.EVENT_PROJECT_REVIVE, linkToRepository, -1000);
+}
+
+function linkToRepository(project: ProjectReflection): void {
+  const texts: CommentDisplayPart[][] = [project.readme ?? []];
+  for (const reflection of Object.values(project.reflections)) {
+    if (reflection.isDocument()) texts.push(reflection.content);
+    if (reflection.isDeclaration() && reflection.readme) texts.push(reflection.readme);
+  }
+  const forgotten = new Set<number>();
+  for (const parts of texts) {
+    for (const [index, part] of parts.entries()) {
+      if (part.kind !== "relative-link" || part.target === undefined) continue;
+      const target = project.files.resolve(part.target, project);
+      if (typeof target !== "string" || image.test(target)) continue;
+      const anchor = part.targetAnchor === undefined ? "" : `#${part.targetAnchor}`;
+      const path = relative(root, resolve(target)).replaceAll("\\", "/");
+      parts[index] = { kind: "text", text: `${repository}/${path}${anchor}` };
+      forgotten.add(part.target);
+    }
+  }
+  // Otherwise the files would be copied to the site all the same; the registry has no method for it.
+  const paths = Reflect.get(project.files, "mediaToPath") as Map<number, string>;
+  for (const id of forgotten) paths.delete(id);
+}

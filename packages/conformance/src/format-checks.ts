@@ -1,0 +1,321 @@
+/** File formats of named tensors: what comes back, and what damaged files end with. */
+import { isPruneError } from "@secateur/core";
+import { describe, ensure } from "./assertions.ts";
+import { type Check, type RegisterTest, registerChecks } from "./check.ts";
+
+/** The elements of a tensor: any typed array. */
+export type FormatElements =
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array;
+
+/** The element types known here; f16 and bf16 are raw bits. */
+export type FormatDtype =
+  | "bool"
+  | "u8"
+  | "i8"
+  | "u16"
+  | "i16"
+  | "f16"
+  | "bf16"
+  | "u32"
+  | "i32"
+  | "f32"
+  | "f64"
+  | "i64"
+  | "u64";
+
+/** A named tensor, row-major. */
+export interface FormatTensor {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data: FormatElements;
+}
+
+/** What a file holds. */
+export interface FormatContent {
+  readonly tensors: readonly FormatTensor[];
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** A file made elsewhere, and what is in it. */
+export interface FormatSample extends FormatContent {
+  /** For messages. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/** A format. Give `encode`, `samples` or both. */
+export interface FormatSpec {
+  /** For the names of the tests; default "the format". */
+  readonly name?: string;
+  /** @throws PruneError for bytes that are not a whole file of this format */
+  readonly decode: (bytes: Uint8Array, source: string) => FormatContent | Promise<FormatContent>;
+  readonly encode?: (content: FormatContent) => Uint8Array | Promise<Uint8Array>;
+  /** The element types `encode` takes, of those known here; default "f32" and "f64". */
+  readonly dtypes?: readonly FormatDtype[];
+  /** Whether a file holds free text beside tensors; default false. */
+  readonly hasMetadata?: boolean;
+  /** Whether a file holds one tensor without a name; default false. */
+  readonly isSingle?: boolean;
+  /** Whether bytes may be appended to a file unnoticed, as where readers look from the end; default false. */
+  readonly allowsTrailingBytes?: boolean;
+  readonly samples?: readonly FormatSample[];
+}
+
+/** Registers a format's suite. */
+export function describeFormat(suite: FormatSpec & { readonly test: RegisterTest }): void {
+  registerChecks(suite.test, suite.name ?? "the format", formatChecks(suite));
+}
+
+const makers: Readonly<Record<FormatDtype, (n: number) => FormatElements>> = {
+  bool: (n) => Uint8Array.from({ length: n }, (_, i) => i % 2),
+  u8: (n) => Uint8Array.from({ length: n }, (_, i) => 31 * i),
+  i8: (n) => Int8Array.from({ length: n }, (_, i) => 17 * i - 90),
+  u16: (n) => Uint16Array.from({ length: n }, (_, i) => 7919 * i),
+  i16: (n) => Int16Array.from({ length: n }, (_, i) => 7919 * i - 30000),
+  f16: (n) => Uint16Array.from({ length: n }, (_, i) => 1021 * i),
+  bf16: (n) => Uint16Array.from({ length: n }, (_, i) => 1021 * i),
+  u32: (n) => Uint32Array.from({ length: n }, (_, i) => 123456789 * i),
+  i32: (n) => Int32Array.from({ length: n }, (_, i) => 123456789 * i - 2 ** 30),
+  f32: (n) => Float32Array.from({ length: n }, (_, i) => oddFloat(i)),
+  f64: (n) => Float64Array.from({ length: n }, (_, i) => oddFloat(i)),
+  i64: (n) => BigInt64Array.from({ length: n }, (_, i) => BigInt(i - 3) * 1234567890123456789n),
+  u64: (n) => BigUint64Array.from({ length: n }, (_, i) => BigInt(i) * 1234567890123456789n),
+};
+
+const oddFloats = [
+  0,
+  -0,
+  1.5,
+  -2.25e-38,
+  1e-45,
+  3.4e38,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY,
+  Number.NaN,
+];
+
+function oddFloat(i: number): number {
+  return i < oddFloats.length ? oddFloats[i]! : i / 8;
+}
+
+/** Scalars, nothing, one row, and more dimensions than a layer has. */
+const shapes: readonly (readonly number[])[] = [[], [1], [0], [3, 0, 2], [7], [2, 3, 5], [1, 2, 1, 3, 1]];
+const names = ["w", "layer1.0.weight", "with space", "ünïcode.重み", 'quote"and\\slash', "__proto__", "a".repeat(200)];
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, extent) => product * extent, 1);
+
+/** The checks of {@link describeFormat}. */
+export function formatChecks(spec: FormatSpec): readonly Check[] {
+  const { encode, samples = [], decode } = spec;
+  const check = (name: string, run: () => Promise<void>): Check => ({ name, run });
+  return [
+    ...(encode ? encodingChecks(spec, encode) : []),
+    ...samples.map((sample) =>
+      check(`reads ${sample.name}`, async () => {
+        const copy = sample.bytes.slice();
+        ensureContent(await decode(sample.bytes, sample.name), sample, sample.name);
+        ensure(
+          sample.bytes.every((byte, i) => byte === copy[i]),
+          () => `${sample.name}: decoding changed the file's bytes`,
+        );
+        ensureContent(await decode(shifted(sample.bytes), sample.name), sample, `${sample.name} at an odd address`);
+      }),
+    ),
+    check("ends with a PruneError that names the file, wherever it is cut off", async () => {
+      for (const { bytes, name } of await wholeFiles(spec)) {
+        for (const length of cuts(bytes.length))
+          await ensureRefused(spec, bytes.slice(0, length), `${name} cut to ${length} bytes`);
+      }
+    }),
+    ...(spec.allowsTrailingBytes
+      ? []
+      : [
+          check("refuses bytes after the end", async () => {
+            for (const { bytes, name } of await wholeFiles(spec)) {
+              await ensureRefused(spec, Uint8Array.of(...bytes, 1, 2, 3), `${name} and three bytes`);
+            }
+          }),
+        ]),
+    check("reads a file with one byte changed, or refuses it with a PruneError", async () => {
+      for (const { bytes, name } of await wholeFiles(spec)) {
+        for (const place of cuts(bytes.length)) {
+          for (const bits of [0x01, 0x80, 0xff]) {
+            const damaged = bytes.slice();
+            damaged[place]! ^= bits;
+            await ensureReadOrRefused(spec, damaged, `${name} with byte ${place} changed`);
+          }
+        }
+      }
+    }),
+    check("refuses what is no such file at all", async () => {
+      const text = new TextEncoder().encode("<!doctype html><title>404</title>");
+      for (const [what, bytes] of Object.entries({
+        nothing: new Uint8Array(0),
+        zeros: new Uint8Array(500),
+        "a web page": text,
+      })) {
+        await ensureRefused(spec, bytes, what);
+      }
+    }),
+  ];
+}
+
+function encodingChecks(spec: FormatSpec, encode: NonNullable<FormatSpec["encode"]>): readonly Check[] {
+  const { decode } = spec;
+  return [
+    {
+      name: "gives back names, shapes, element types and every bit",
+      async run() {
+        for (const content of contents(spec)) {
+          const copies = content.tensors.map(({ data }) => data.slice());
+          const bytes = await encode(content);
+          const label = content.tensors
+            .map(({ name, dtype, shape }) => `${name} ${dtype} [${shape.join(", ")}]`)
+            .join("; ");
+          ensureContent(await decode(bytes, "test file"), content, label);
+          ensureContent(await decode(shifted(bytes), "test file"), content, `${label}, at an odd address`);
+          for (const [i, { data, name }] of content.tensors.entries()) {
+            ensure(
+              bitsOf(data).every((byte, at) => byte === bitsOf(copies[i]!)[at]),
+              () => `encoding changed the tensor '${name}'`,
+            );
+          }
+        }
+      },
+    },
+    {
+      name: "writes the same bytes for the same content",
+      async run() {
+        for (const content of contents(spec)) {
+          const [first, second] = [await encode(content), await encode(content)];
+          const isSame = first.length === second.length && first.every((byte, i) => byte === second[i]);
+          ensure(isSame, () => "two files of the same content differ");
+        }
+      },
+    },
+    {
+      name: "refuses to write a shape that does not fit the numbers",
+      async run() {
+        const tensor: FormatTensor = {
+          name: "w",
+          dtype: dtypesOf(spec)[0]!,
+          shape: [2, 3],
+          data: makers[dtypesOf(spec)[0]!](5),
+        };
+        try {
+          await encode({ tensors: [tensor] });
+        } catch (error) {
+          ensure(
+            isPruneError(error),
+            () => `[2, 3] with 5 numbers: ended with ${describe(error)}, expected a PruneError`,
+          );
+          return;
+        }
+        throw new Error("[2, 3] with 5 numbers was written, expected a PruneError");
+      },
+    },
+  ];
+}
+
+const dtypesOf = ({ dtypes = ["f32", "f64"] }: FormatSpec): readonly FormatDtype[] => dtypes;
+
+function contents(spec: FormatSpec): readonly FormatContent[] {
+  const tensors = dtypesOf(spec).flatMap((dtype) =>
+    shapes.map((shape, i): FormatTensor => {
+      return { name: `${names[i]} ${dtype}`, dtype, shape, data: makers[dtype](sizeOf(shape)) };
+    }),
+  );
+  if (spec.isSingle) return tensors.map((tensor) => ({ tensors: [tensor] }));
+  const metadata = spec.hasMetadata ? { metadata: { note: 'a "text"\n of ünïcode', empty: "" } } : {};
+  return [{ tensors, ...metadata }, { tensors: [tensors[0]!] }, { tensors: [] }];
+}
+
+async function wholeFiles(spec: FormatSpec): Promise<readonly { name: string; bytes: Uint8Array }[]> {
+  const files = (spec.samples ?? []).map(({ name, bytes }) => ({ name, bytes }));
+  if (!spec.encode) return files;
+  const dtype = dtypesOf(spec)[0]!;
+  const tensor: FormatTensor = { name: "w", dtype, shape: [2, 3], data: makers[dtype](6) };
+  return [...files, { name: "test file", bytes: await spec.encode({ tensors: [tensor] }) }];
+}
+
+/** Every place of the first 300 and the last 100 bytes, some between. */
+function cuts(length: number): readonly number[] {
+  const places: number[] = [];
+  const step = Math.max(1, Math.ceil(length / 97));
+  for (let i = 0; i < length; i++) if (i < 300 || i >= length - 100 || i % step === 0) places.push(i);
+  return places;
+}
+
+/** The same bytes at an address that is a multiple of nothing. */
+function shifted(bytes: Uint8Array): Uint8Array {
+  const larger = new Uint8Array(bytes.length + 1);
+  larger.set(bytes, 1);
+  return larger.subarray(1);
+}
+
+function bitsOf(data: FormatElements): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+function ensureContent(found: FormatContent, expected: FormatContent, label: string): void {
+  const sorted = ({ tensors }: FormatContent) => [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const [left, right] = [sorted(found), sorted(expected)];
+  ensure(left.length === right.length, () => `${label}: ${left.length} tensors come back, expected ${right.length}`);
+  for (const [i, tensor] of right.entries()) {
+    const { name, dtype, shape, data } = left[i]!;
+    const isNamed = name === tensor.name || right.length === 1;
+    ensure(isNamed, () => `${label}: a tensor is named '${name}', expected '${tensor.name}'`);
+    ensure(dtype === tensor.dtype, () => `${label}: '${tensor.name}' is ${dtype}, expected ${tensor.dtype}`);
+    ensure(
+      shape.join() === tensor.shape.join(),
+      () => `${label}: '${tensor.name}' is [${shape.join()}], expected [${tensor.shape.join()}]`,
+    );
+    const [bits, wanted] = [bitsOf(data), bitsOf(tensor.data)];
+    const isSame = bits.length === wanted.length && bits.every((byte, at) => byte === wanted[at]);
+    ensure(isSame, () => `${label}: the numbers of '${tensor.name}' come back changed`);
+  }
+  for (const [key, value] of Object.entries(expected.metadata ?? {})) {
+    ensure(
+      found.metadata?.[key] === value,
+      () => `${label}: metadata '${key}' is ${JSON.stringify(found.metadata?.[key])}`,
+    );
+  }
+}
+
+async function ensureRefused({ decode }: FormatSpec, bytes: Uint8Array, label: string): Promise<void> {
+  const source = "a/file.name";
+  try {
+    await decode(bytes, source);
+  } catch (error) {
+    ensure(isPruneError(error), () => `${label}: ended with ${describe(error)}, expected a PruneError`);
+    ensure(error.message.includes(source), () => `${label}: the message does not name the file: ${error.message}`);
+    return;
+  }
+  throw new Error(`${label}: was read, expected a PruneError`);
+}
+
+async function ensureReadOrRefused({ decode }: FormatSpec, bytes: Uint8Array, label: string): Promise<void> {
+  let content: FormatContent;
+  try {
+    content = await decode(bytes, "a/file.name");
+  } catch (error) {
+    ensure(isPruneError(error), () => `${label}: ended with ${describe(error)}, expected tensors or a PruneError`);
+    return;
+  }
+  for (const { name, shape, data } of content.tensors) {
+    ensure(
+      data.length === sizeOf(shape),
+      () => `${label}: '${name}' of shape [${shape.join()}] has ${data.length} numbers`,
+    );
+  }
+}

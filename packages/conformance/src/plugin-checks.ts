@@ -1,0 +1,142 @@
+/** What a plugin package exports, and every strategy it offers. */
+import { optionProperties, type Plugin, type PluginEntry, parseOptions } from "@secateur/core";
+import { ensure, errorOf } from "./assertions.ts";
+import { type Check, type RegisterTest, registerChecks } from "./check.ts";
+import { type CurvatureSpec, curvatureChecks } from "./curvature-checks.ts";
+import { saliencyChecks, selectorChecks, type UpdaterSpec, updaterChecks } from "./ladder-checks.ts";
+import { solverChecks } from "./solver-checks.ts";
+import type { SolverSpec } from "./solver-suite.ts";
+
+/** What one entry of a plugin claims, and options to make it with other than the defaults. */
+export type EntryClaims = Partial<Omit<SolverSpec & UpdaterSpec & CurvatureSpec, "create" | "name">> & {
+  readonly options?: Readonly<Record<string, unknown>>;
+};
+
+/** A plugin and what its entries claim. */
+export interface PluginSpec {
+  /** The default export of the package. */
+  readonly plugin: Plugin;
+  /** By "KIND NAME", such as "solver chita" or "saliency taylor". Entries left out claim nothing and are checked all the same. */
+  readonly claims?: Readonly<Record<string, EntryClaims>>;
+}
+
+/**
+ * Registers everything a plugin package has to prove: that its manifest and its options are in order, and the suite of each
+ * of its entries, made with their default options.
+ *
+ * @example
+ * describePlugin({ test, plugin, claims: { "solver chita.bso": { claims: ["mask"], refuses: ["rows"] } } });
+ */
+export function describePlugin(suite: PluginSpec & { readonly test: RegisterTest }): void {
+  registerChecks(suite.test, suite.plugin.name, pluginChecks(suite));
+}
+
+/** The checks of {@link describePlugin}. */
+export function pluginChecks({ plugin, claims = {} }: PluginSpec): readonly Check[] {
+  const { entries } = plugin;
+  return [
+    {
+      name: "exports a plugin of api 1 with entries of different names",
+      run: async () => ensureManifest(plugin, claims),
+    },
+    ...entries.flatMap((entry) => {
+      const label = labelOf(entry);
+      const checks = [...optionChecks(entry), ...entryChecks(entry, claims[label] ?? {})];
+      return checks.map(({ name, run }) => ({ name: `${label} ${name}`, run }));
+    }),
+  ];
+}
+
+const labelOf = ({ kind, name }: PluginEntry): string => `${kind} ${name}`;
+
+const kinds: readonly string[] = ["saliency", "selector", "updater", "solver", "curvature"];
+
+/** What users type: a family, and parts after dots; a scope before it is the package's. */
+const namePattern = /^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)*$/;
+
+function ensureManifest({ api, name, entries }: Plugin, claims: Readonly<Record<string, EntryClaims>>): void {
+  ensure(api === 1, () => `api is ${JSON.stringify(api)}, expected 1`);
+  ensure(typeof name === "string" && name !== "", () => `name is ${JSON.stringify(name)}, expected the package's name`);
+  ensure(Array.isArray(entries) && entries.length > 0, () => "entries are missing, expected at least one");
+  const labels = entries.map(labelOf);
+  const twice = labels.find((label, i) => labels.indexOf(label) !== i);
+  ensure(twice === undefined, () => `there are two entries '${twice}'; names are unique within a kind`);
+  const unknown = Object.keys(claims).find((label) => !labels.includes(label));
+  ensure(unknown === undefined, () => `claims are made for '${unknown}', the entries are ${labels.join(", ")}`);
+  for (const entry of entries) {
+    ensure(
+      kinds.includes(entry.kind),
+      () => `'${entry.name}' is of kind '${entry.kind}', expected ${kinds.join(", ")}`,
+    );
+    ensure(namePattern.test(entry.name), () => {
+      return `the name '${entry.name}' cannot be typed as a flag's value; use lower case, digits, '-' and dots between parts`;
+    });
+    const { summary } = entry;
+    ensure(typeof summary === "string" && summary !== "" && !summary.includes("\n"), () => {
+      return `${labelOf(entry)}: summary is ${JSON.stringify(summary)}, expected one line`;
+    });
+    ensure(!summary.endsWith("."), () => `${labelOf(entry)}: the summary ends in '.'; listings put it in a column`);
+  }
+}
+
+function optionChecks(entry: PluginEntry): readonly Check[] {
+  const label = labelOf(entry);
+  return [
+    {
+      name: "documents every option, with defaults that it accepts",
+      async run() {
+        const properties = optionProperties(entry.options);
+        for (const [key, property] of Object.entries(properties)) {
+          const text = property["description"];
+          ensure(
+            typeof text === "string" && text !== "",
+            () => `option '${key}' has no description; add .describe(...) to it`,
+          );
+          ensure(
+            /^[a-z][A-Za-z0-9]*$/.test(key),
+            () => `option '${key}' is not in camelCase, from which its flag is made`,
+          );
+        }
+        const chosen: Readonly<Record<string, unknown>> = await parseOptions(label, entry.options, {});
+        for (const [key, { default: stated }] of Object.entries(properties)) {
+          ensure(stated === undefined || JSON.stringify(stated) === JSON.stringify(chosen[key]), () => {
+            return `option '${key}' says its default is ${JSON.stringify(stated)} and becomes ${JSON.stringify(chosen[key])}`;
+          });
+        }
+        entry.create((await parseOptions(label, entry.options, {})) as never);
+        for (const key of Object.keys(entry.kind === "solver" ? (entry.optionsOnlyWith ?? {}) : {})) {
+          ensure(Object.hasOwn(properties, key), () => `optionsOnlyWith names '${key}', which is no option`);
+        }
+      },
+    },
+    {
+      name: "refuses an option that it does not have, with ERR_OPTION",
+      async run() {
+        const error = await errorOf(
+          () => parseOptions(label, entry.options, { noSuchOption: 1 }),
+          ["ERR_OPTION"],
+          "{ noSuchOption: 1 }",
+        );
+        ensure(error.message.includes("noSuchOption"), () => `the message does not name the option: ${error.message}`);
+      },
+    },
+  ];
+}
+
+function entryChecks(entry: PluginEntry, { options = {}, ...claims }: EntryClaims): readonly Check[] {
+  const parsed = async (): Promise<never> => (await parseOptions(labelOf(entry), entry.options, options)) as never;
+  switch (entry.kind) {
+    case "solver":
+      return solverChecks({ ...claims, create: async () => entry.create(await parsed()) });
+    case "saliency":
+      return saliencyChecks({ ...claims, create: async () => entry.create(await parsed()) });
+    case "selector":
+      return selectorChecks({ ...claims, create: async () => entry.create(await parsed()) });
+    case "updater":
+      return updaterChecks({ ...claims, create: async () => entry.create(await parsed()) });
+    case "curvature":
+      return curvatureChecks({ ...claims, create: async () => entry.create(await parsed()) });
+    default:
+      return entry satisfies never;
+  }
+}

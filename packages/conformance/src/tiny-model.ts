@@ -1,0 +1,270 @@
+/**
+ * A model small enough to differentiate by hand: logits = W2 tanh(W1 x) + b, in plain loops in f64. What curvature
+ * estimators are tried on, and an example of everything a ModelAdapter can offer.
+ */
+import {
+  arrayDataset,
+  createRng,
+  type Dataset,
+  type Dtype,
+  type GradientRequest,
+  type Linearization,
+  type Mat,
+  type ModelAdapter,
+  matrix,
+  type ParamInfo,
+  type RunContext,
+  shapeMismatch,
+  subset,
+  throwIfAborted,
+  unknownName,
+  type Vec,
+  zeros,
+} from "@secateur/core";
+
+const [inputs, hidden, classes] = [4, 3, 3];
+
+const params: readonly ParamInfo[] = [
+  { name: "hidden.weight", shape: [hidden, inputs], rows: hidden, cols: inputs, prunable: true, flopsPerWeight: 2 },
+  { name: "out.weight", shape: [classes, hidden], rows: classes, cols: hidden, prunable: true, flopsPerWeight: 2 },
+  { name: "out.bias", shape: [classes], rows: classes, cols: 1, prunable: false, flopsPerWeight: 1 },
+];
+
+/** Forty examples of four features in three classes, labelled by a rule with a little noise. */
+export function tinyData(seed: number = 0): Dataset {
+  const rng = createRng(`tiny data ${seed}`);
+  const data = Float32Array.from({ length: 40 * inputs }, () => rng.normal());
+  const labels = Uint32Array.from({ length: 40 }, (_, i) => {
+    const scores = [0, 1, 2].map((c) => data[i * inputs + c]! - data[i * inputs + c + 1]! + 0.5 * rng.normal());
+    return scores.indexOf(Math.max(...scores));
+  });
+  return arrayDataset({ inputs: matrix(40, inputs, data), labels, classes, name: "tiny data" });
+}
+
+/** What one example leaves behind. */
+interface Pass {
+  readonly x: Float64Array;
+  readonly h: Float64Array;
+  readonly logits: Float64Array;
+  readonly probabilities: Float64Array;
+  readonly label: number;
+  readonly loss: number;
+}
+
+/** Gradients of the logits' weighted sum with respect to every layer's output. */
+interface Deltas {
+  readonly hidden: Float64Array;
+  readonly out: Float64Array;
+}
+
+/** The model with random weights of a seed, stored in a dtype. */
+export function tinyModel(options: { readonly seed?: number; readonly dtype?: Dtype } = {}): ModelAdapter {
+  const { seed = 0, dtype = "f64" } = options;
+  const rng = createRng(`tiny model ${seed}`);
+  const weights = new Map(
+    params.map(({ name, rows, cols }) => {
+      const data = zeros(rows * cols, dtype);
+      for (let i = 0; i < data.length; i++) data[i] = rng.normal() * 0.8;
+      return [name, matrix(rows, cols, data)];
+    }),
+  );
+  const find = (name: string): Mat => {
+    const w = weights.get(name);
+    if (!w) throw unknownName({ where: "tiny model", what: "parameter", found: name, known: [...weights.keys()] });
+    return w;
+  };
+  const copied = (): ReadonlyMap<string, Mat> => new Map([...weights].map(([name, w]) => [name, copyOf(w)]));
+  return {
+    name: "tiny model",
+    params: () => params,
+    read: async (name) => copyOf(find(name)),
+    async write(name, w) {
+      const target = find(name);
+      if (w.rows !== target.rows || w.cols !== target.cols) {
+        const found = `${w.rows} x ${w.cols}`;
+        throw shapeMismatch({ where: `tiny model '${name}'`, found, expected: `${target.rows} x ${target.cols}` });
+      }
+      target.data.set(w.data);
+    },
+    async gradientRows(request, ctx) {
+      const { batch, params: names } = request;
+      const passes = await passesOf(weights, request, ctx);
+      const n = passes.length;
+      const blocks = names.map((param) => {
+        const { rows: out, cols } = find(param);
+        const isHidden = param === "hidden.weight";
+        const delta = matrix(n, out, zeros(n * out, dtype));
+        const input = matrix(n, cols, zeros(n * cols, dtype));
+        for (const [i, pass] of passes.entries()) {
+          const deltas = backward(weights, pass, slopeOf(pass));
+          delta.data.set(
+            (isHidden ? deltas.hidden : deltas.out).map((value) => value / batch),
+            i * out,
+          );
+          input.data.set(isHidden ? pass.x : param === "out.weight" ? pass.h : [1], i * cols);
+        }
+        return { kind: "factored", param, group: batch, delta, input } as const;
+      });
+      return { rows: n / batch, blocks, loss: meanLoss(passes) };
+    },
+    async meanGradient(request, ctx) {
+      const passes = await passesOf(weights, request, ctx);
+      const gradient = zeros(sizeOf(request.params), dtype);
+      for (const pass of passes) {
+        const deltas = backward(weights, pass, slopeOf(pass));
+        addGradient(request.params, { pass, deltas, scale: 1 / passes.length }, gradient);
+      }
+      return { gradient, loss: meanLoss(passes) };
+    },
+    async linearize(request, ctx) {
+      const passes = await passesOf(weights, request, ctx);
+      const data = subset(request.data, request.examples);
+      return linearization({ weights: copied(), passes, names: request.params, sample: data, dtype });
+    },
+    async evaluate(data, ctx) {
+      const examples = Uint32Array.from({ length: data.size }, (_, i) => i);
+      const passes = await passesOf(weights, { params: [], data, examples }, ctx);
+      const right = passes.filter(({ logits, label }) => logits.indexOf(Math.max(...logits)) === label).length;
+      return { accuracy: (100 * right) / data.size, loss: meanLoss(passes), examples: data.size };
+    },
+  };
+}
+
+const copyOf = (w: Mat): Mat => ({ ...w, data: w.data.slice() });
+
+const meanLoss = (passes: readonly Pass[]): number => passes.reduce((sum, { loss }) => sum + loss, 0) / passes.length;
+
+const infoOf = (name: string): ParamInfo => params.find((info) => info.name === name)!;
+
+const sizeOf = (names: readonly string[]): number =>
+  names.reduce((sum, name) => sum + infoOf(name).rows * infoOf(name).cols, 0);
+
+/** softmax - onehot */
+function slopeOf({ probabilities, label }: Pass): Float64Array {
+  return probabilities.map((p, c) => p - (c === label ? 1 : 0));
+}
+
+async function passesOf(
+  weights: ReadonlyMap<string, Mat>,
+  { data, examples }: Omit<GradientRequest, "batch">,
+  ctx: RunContext,
+): Promise<readonly Pass[]> {
+  throwIfAborted(ctx.signal);
+  const batch = await data.batch(examples);
+  const passes = Array.from(examples, (_, i) => {
+    const x = Float64Array.from(batch.inputs.data.subarray(i * inputs, (i + 1) * inputs));
+    return forward(weights, x, batch.labels[i]!);
+  });
+  await ctx.tick({ task: "gradients", done: examples.length, total: examples.length });
+  return passes;
+}
+
+function product({ rows, cols, data }: Mat, x: ArrayLike<number>): Float64Array {
+  return Float64Array.from({ length: rows }, (_, i) => {
+    let sum = 0;
+    for (let j = 0; j < cols; j++) sum += data[i * cols + j]! * x[j]!;
+    return sum;
+  });
+}
+
+function forward(weights: ReadonlyMap<string, Mat>, x: Float64Array, label: number): Pass {
+  const h = product(weights.get("hidden.weight")!, x).map(Math.tanh);
+  const bias = weights.get("out.bias")!.data;
+  const logits = product(weights.get("out.weight")!, h).map((value, c) => value + bias[c]!);
+  const most = Math.max(...logits);
+  const total = logits.reduce((sum, value) => sum + Math.exp(value - most), 0);
+  const probabilities = logits.map((value) => Math.exp(value - most) / total);
+  return { x, h, logits, probabilities, label, loss: Math.log(total) - (logits[label]! - most) };
+}
+
+function backward(weights: ReadonlyMap<string, Mat>, { h }: Pass, out: Float64Array): Deltas {
+  const W2 = weights.get("out.weight")!.data;
+  const back = Float64Array.from({ length: hidden }, (_, j) => {
+    let sum = 0;
+    for (let c = 0; c < classes; c++) sum += W2[c * hidden + j]! * out[c]!;
+    return sum * (1 - h[j]! ** 2);
+  });
+  return { hidden: back, out };
+}
+
+/** gradient += scale * (outer products of deltas and layer inputs), in the order of the names. */
+function addGradient(
+  names: readonly string[],
+  { pass, deltas, scale }: { pass: Pass; deltas: Deltas; scale: number },
+  gradient: Vec,
+): void {
+  let place = 0;
+  for (const name of names) {
+    const delta = name === "hidden.weight" ? deltas.hidden : deltas.out;
+    const input = name === "hidden.weight" ? pass.x : name === "out.weight" ? pass.h : [1];
+    for (const value of delta) for (const factor of input) gradient[place++]! += scale * value * factor;
+  }
+}
+
+interface Linear {
+  readonly weights: ReadonlyMap<string, Mat>;
+  readonly passes: readonly Pass[];
+  readonly names: readonly string[];
+  readonly sample: Dataset;
+  readonly dtype: Dtype;
+  /** Which flat weights take part; default: all. */
+  readonly columns?: Uint32Array;
+}
+
+function addTo(sum: Float64Array): (value: number, place: number) => void {
+  return (value, place) => {
+    sum[place]! += value;
+  };
+}
+
+function linearization(linear: Linear): Linearization {
+  const { weights, passes, names, sample, dtype } = linear;
+  const all = sizeOf(names);
+  const columns = linear.columns ?? Uint32Array.from({ length: all }, (_, j) => j);
+  const logits = matrix(passes.length, classes, zeros(passes.length * classes, dtype));
+  for (const [i, pass] of passes.entries()) logits.data.set(pass.logits, i * classes);
+  /** J_i'u for one example, over the columns. */
+  const pulled = (i: number, u: Float64Array): Float64Array => {
+    const pass = passes[i]!;
+    const gradient = new Float64Array(all);
+    addGradient(names, { pass, deltas: backward(weights, pass, u), scale: 1 }, gradient);
+    return Float64Array.from(columns, (j) => gradient[j]!);
+  };
+  const row = (u: Mat, i: number): Float64Array => Float64Array.from(u.data.subarray(i * classes, (i + 1) * classes));
+  return {
+    dim: columns.length,
+    sample,
+    logits,
+    labels: Uint32Array.from(passes, ({ label }) => label),
+    cost: passes.length * (inputs * hidden + hidden * classes),
+    forward(x, out) {
+      // Row c of J_i is J_i' e_c.
+      for (let i = 0; i < passes.length; i++) {
+        for (let c = 0; c < classes; c++) {
+          const gradient = pulled(
+            i,
+            Float64Array.from({ length: classes }, (_, k) => (k === c ? 1 : 0)),
+          );
+          out.data[i * classes + c] = gradient.reduce((sum, value, s) => sum + value * x[s]!, 0);
+        }
+      }
+    },
+    backward(u, out) {
+      const sum = new Float64Array(columns.length);
+      for (let i = 0; i < passes.length; i++) pulled(i, row(u, i)).forEach(addTo(sum));
+      out.set(sum);
+    },
+    sumOfSquares(us, out) {
+      const sum = new Float64Array(columns.length);
+      for (const u of us) {
+        for (let i = 0; i < passes.length; i++)
+          pulled(i, row(u, i))
+            .map((value) => value ** 2)
+            .forEach(addTo(sum));
+      }
+      out.set(sum);
+    },
+    restricted: (chosen) => linearization({ ...linear, columns: Uint32Array.from(chosen, (s) => columns[s]!) }),
+    release() {},
+  };
+}

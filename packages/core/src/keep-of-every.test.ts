@@ -1,0 +1,75 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { countKept } from "./constraint.ts";
+import { keepOfEvery } from "./keep-of-every.ts";
+
+/** Every mask over `count` units. */
+function* masks(count: number): Generator<Uint8Array> {
+  for (let bits = 0; bits < 2 ** count; bits++) yield Uint8Array.from({ length: count }, (_, j) => (bits >> j) & 1);
+}
+
+const total = (mask: Uint8Array, score: readonly number[]): number =>
+  score.reduce((sum, value, j) => sum + (mask[j] === 1 ? value : 0), 0);
+
+describe("keepOfEvery", () => {
+  test("selects the feasible set of greatest total score, found by trying every mask", () => {
+    const scores = fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 10, maxLength: 10 });
+    fc.assert(
+      fc.property(scores, fc.nat(3), (score, keep) => {
+        const constraint = keepOfEvery({ count: 10, cols: 5, keep, of: 3 });
+        const found = constraint.select(Float64Array.from(score));
+        expect(constraint.violation(found)).toBe(0);
+        const best = Math.max(
+          ...[...masks(10)].filter((mask) => constraint.violation(mask) === 0).map((mask) => total(mask, score)),
+        );
+        expect(total(found, score)).toBe(best);
+        // Rows of 5 are groups of 3 and 2.
+        expect(countKept(found)).toBe(2 * (Math.min(3, keep) + Math.min(2, keep)));
+      }),
+    );
+  });
+
+  test("gives ties to the lower index and takes NaN for the lowest score", () => {
+    const constraint = keepOfEvery({ count: 8, keep: 2, of: 4 });
+    expect(constraint.select(new Float32Array(8))).toEqual(Uint8Array.of(1, 1, 0, 0, 1, 1, 0, 0));
+    expect(constraint.select(Float64Array.of(Number.NaN, -5, 1, Number.NaN, 0, 0, 0, 0))).toEqual(
+      Uint8Array.of(0, 1, 1, 0, 1, 1, 0, 0),
+    );
+  });
+
+  test("counts what groups keep too many, walks to feasibility, and swaps within a group only", () => {
+    const constraint = keepOfEvery({ count: 8, keep: 1, of: 4 });
+    const mask = Uint8Array.of(1, 1, 1, 0, 1, 0, 0, 0);
+    expect(constraint.violation(mask)).toBe(2);
+    const walk = constraint.walk!(mask);
+    expect([walk.allows(0), walk.allows(3), walk.allows(4)]).toEqual([true, false, false]);
+    walk.remove(0);
+    expect([walk.done(), walk.allows(0)]).toEqual([false, false]);
+    walk.remove(2);
+    expect([walk.done(), walk.allows(1)]).toEqual([true, false]);
+    const feasible = Uint8Array.of(0, 1, 0, 0, 1, 0, 0, 0);
+    expect(constraint.canSwap!(feasible, 1, 3)).toBe(true);
+    expect(constraint.canSwap!(feasible, 1, 5)).toBe(false);
+    expect(constraint.canSwap!(feasible, 0, 3)).toBe(false);
+  });
+
+  test("relaxes to a set that contains it", () => {
+    const wider = keepOfEvery({ count: 8, keep: 1, of: 4 }).relax!(1.5);
+    expect(countKept(wider.select(Float64Array.of(1, 2, 3, 4, 5, 6, 7, 8)))).toBe(4);
+    expect(countKept(wider.relax!(9).select(new Float64Array(8)))).toBe(8);
+  });
+
+  test.each([
+    { count: 8, keep: 5, of: 4 },
+    { count: 8, keep: -1, of: 4 },
+    { count: 8, keep: 1.5, of: 4 },
+    { count: 8, keep: 0, of: 0 },
+    { count: 8, keep: 2, of: 4, cols: 3 },
+  ])("refuses %o", (spec) => {
+    expect(() => keepOfEvery(spec)).toThrow(expect.objectContaining({ code: "ERR_PATTERN", fault: "input" }));
+  });
+
+  test("takes no units at all", () => {
+    expect(keepOfEvery({ count: 0, keep: 2, of: 4 }).select(new Float64Array(0))).toEqual(new Uint8Array(0));
+  });
+});

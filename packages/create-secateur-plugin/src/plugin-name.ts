@@ -1,0 +1,54 @@
+import { badName, takenName } from "./errors.ts";
+
+/** The names that follow from what the user typed. */
+export interface PluginName {
+  /** What users type after --solver: "my-method", "@me/my-method". */
+  readonly typed: string;
+  /** The package: "secateur-plugin-my-method", "@me/secateur-plugin-my-method". */
+  readonly packageName: string;
+  /** The entry and the file: "my-method". */
+  readonly method: string;
+  /** The function: "myMethod". */
+  readonly identifier: string;
+}
+
+const prefix = "secateur-plugin-";
+
+/** First names of built-in methods; the command line looks there first. */
+const builtIn: readonly string[] = [
+  "bso",
+  "cbs",
+  "chita",
+  "empirical-fisher",
+  "gauss-newton",
+  "kfac",
+  "magnitude",
+  "none",
+  "obd",
+  "obs",
+  "woodfisher",
+];
+
+/** Words that JavaScript keeps for itself, of those that fit the pattern of names. */
+const reserved =
+  /^(arguments|await|break|case|catch|class|const|continue|debugger|default|delete|do|else|enum|eval|export|extends|false|finally|for|function|if|implements|import|in|instanceof|interface|let|new|null|package|plugin|private|protected|public|return|static|super|switch|this|throw|true|try|typeof|var|void|while|with|yield)$/;
+
+/**
+ * The names of a plugin. The prefix `secateur-plugin-` may be typed or left out.
+ *
+ * @throws ERR_NAME, ERR_NAME_TAKEN
+ */
+export function pluginName(text: string): PluginName {
+  const slash = text.lastIndexOf("/") + 1;
+  const scope = text.slice(0, slash);
+  const last = text.slice(slash);
+  const method = last.startsWith(prefix) ? last.slice(prefix.length) : last;
+  if (scope !== "" && !/^@[a-z0-9][a-z0-9-]*\/$/.test(scope)) throw badName(text, "has a scope that npm refuses");
+  if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(method))
+    throw badName(text, "cannot be a package, a flag's value and a file");
+  if (scope.length + prefix.length + method.length > 214) throw badName(text, "is longer than npm allows");
+  if (scope === "" && builtIn.includes(method)) throw takenName(method);
+  const camel = method.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+  const identifier = reserved.test(camel) ? `${camel}Method` : camel;
+  return { typed: `${scope}${method}`, packageName: `${scope}${prefix}${method}`, method, identifier };
+}

@@ -1,0 +1,137 @@
+/**
+ * The factor view of a Kronecker-factored curvature: with B = L_B L_B' and A = L_A L_A' by Cholesky, a layer's block
+ *   B (x) A = G'G,   G = L_B' (x) L_A',   G vec(D) = vec(L_B' D L_A),
+ * so that solvers which work on gradient rows take it as it is: p rows, each layer's its own.
+ */
+import { type FactorView, type Kernels, type LayerMoments, type Mat, matrix, type Vec } from "@secateur/core";
+import { singularCurvature } from "./errors.ts";
+
+/** One layer's factors, f32. */
+interface Block {
+  readonly start: number;
+  /** [out, in] is the shape of its weights. */
+  readonly out: number;
+  readonly in: number;
+  readonly LA: Mat;
+  readonly LB: Mat;
+  /** Diagonals of A and B. */
+  readonly a: Float64Array;
+  readonly b: Float64Array;
+}
+
+/** A view, and what it holds in kernel memory. */
+export interface KroneckerFactor extends FactorView {
+  release(): void;
+}
+
+/**
+ * Sets the view up. Time: in^3 / 3 + out^3 / 3 a layer; a product costs in out (in + out) / 2. Memory: in^2 + out^2 numbers.
+ *
+ * @param spec.layers - in flat order; the moments are copied
+ * @param spec.share - what is added to each factor, in means of its diagonal, > 0: also a layer that was never active has an inverse
+ * @throws ERR_SINGULAR naming the layer
+ */
+export function kroneckerFactor(spec: {
+  layers: readonly LayerMoments[];
+  share: number;
+  kernels: Kernels;
+}): KroneckerFactor {
+  const { layers, share, kernels } = spec;
+  let dim = 0;
+  const blocks = layers.map((layer): Block => {
+    const block = blockOf({ layer, start: dim, share, kernels });
+    dim += block.in * block.out;
+    return block;
+  });
+  let norms: Float64Array | undefined;
+  return {
+    rows: dim,
+    dim,
+    dtype: "f32",
+    productCost: blocks.reduce((sum, block) => sum + (block.in * block.out * (block.in + block.out)) / gemmSpeedUp, 0),
+    scale: 1,
+    damping: 0,
+    times: (x, out) => multiply({ blocks, x, out, kernels, transpose: false }),
+    transposeTimes: (u, out) => multiply({ blocks, x: u, out, kernels, transpose: true }),
+    columnNormsSquared() {
+      norms ??= Float64Array.from(
+        blocks.flatMap(({ a, b }) => [...b].flatMap((right) => [...a].map((l) => l * right))),
+      );
+      return norms;
+    },
+    release() {
+      for (const { LA, LB } of blocks) {
+        kernels.free(LA.data);
+        kernels.free(LB.data);
+      }
+    },
+  };
+}
+
+/** How many times faster a multiply-add is inside a matrix product than streamed from memory. */
+const gemmSpeedUp = 6;
+
+function blockOf(spec: { layer: LayerMoments; start: number; share: number; kernels: Kernels }): Block {
+  const { layer, start, share, kernels } = spec;
+  const { inputs, deltas, param } = layer;
+  const A = damped(inputs, share);
+  const B = damped(deltas, share);
+  const [a, b] = [diagonalOf(A), diagonalOf(B)];
+  return {
+    start,
+    out: B.rows,
+    in: A.rows,
+    LA: lower(A, { what: `factor A (inputs) of layer '${param}'`, share, kernels }),
+    LB: lower(B, { what: `factor B (output gradients) of layer '${param}'`, share, kernels }),
+    a,
+    b,
+  };
+}
+
+/** M + share mean(diag M) I; the identity times the smallest normal number where M is zero. */
+function damped(M: Mat, share: number): Mat {
+  const data = Float64Array.from(M.data);
+  const mean = diagonalOf(M).reduce((sum, value) => sum + value, 0) / M.rows;
+  for (let j = 0; j < M.rows; j++) data[j * M.cols + j]! += Math.max(share * mean, tiny);
+  return { ...M, data };
+}
+
+/** Keeps the factors of a layer that was never active away from zero; its square is still a normal f64. */
+const tiny = 1e-30;
+
+function diagonalOf(M: Mat): Float64Array {
+  return Float64Array.from({ length: M.rows }, (_, j) => M.data[j * M.cols + j]!);
+}
+
+/** L with L L' = M, as f32 in kernel memory. M is overwritten. */
+function lower(M: Mat, spec: { what: string; share: number; kernels: Kernels }): Mat {
+  const { what, share, kernels } = spec;
+  const pivot = kernels.cholesky(M);
+  if (pivot >= 0) throw singularCurvature({ what, pivot, damping: share });
+  const data = kernels.alloc(M.data.length, "f32");
+  data.set(M.data);
+  return { ...M, data };
+}
+
+/** out = L_B' X L_A for every layer's X, or with `transpose` L_B X L_A'. */
+function multiply(spec: { blocks: readonly Block[]; x: Vec; out: Vec; kernels: Kernels; transpose: boolean }): void {
+  const { blocks, x, out, kernels, transpose } = spec;
+  const source = x instanceof Float32Array ? x : Float32Array.from(x);
+  const most = Math.max(0, ...blocks.map((block) => block.in * block.out));
+  const [left, result] = [kernels.alloc(most, "f32"), kernels.alloc(most, "f32")];
+  for (const { start, out: rows, in: cols, LA, LB } of blocks) {
+    const size = rows * cols;
+    const half = matrix(rows, cols, left.subarray(0, size));
+    const whole = matrix(rows, cols, result.subarray(0, size));
+    kernels.gemm({
+      a: LB,
+      transposeA: !transpose,
+      b: matrix(rows, cols, source.subarray(start, start + size)),
+      out: half,
+    });
+    kernels.gemm({ a: half, b: LA, transposeB: transpose, out: whole });
+    out.set(whole.data, start);
+  }
+  kernels.free(left);
+  kernels.free(result);
+}

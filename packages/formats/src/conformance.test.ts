@@ -1,0 +1,55 @@
+import { describeFormat, type FormatContent, type FormatTensor } from "@secateur/conformance";
+import { test } from "vitest";
+import { decodeNpy } from "./decode-npy.ts";
+import { decodePytorchStream, decodePytorchZip } from "./decode-pytorch.ts";
+import { decodeSafetensors } from "./decode-safetensors.ts";
+import { TENSOR_DTYPES } from "./dtype.ts";
+import { encodeNpy } from "./encode-npy.ts";
+import { encodeSafetensors } from "./encode-safetensors.ts";
+import { floats, py, tensorPickle, torchStream, torchZip } from "./pytorch.test-support.ts";
+import type { Checkpoint, NamedTensor } from "./tensor.ts";
+
+/** A checkpoint's tensors as the suite compares them. */
+const contentOf = ({ tensors, metadata }: Checkpoint): FormatContent => ({
+  tensors: tensors as readonly FormatTensor[],
+  metadata,
+});
+
+describeFormat({
+  test,
+  name: "safetensors",
+  dtypes: TENSOR_DTYPES,
+  hasMetadata: true,
+  encode: ({ tensors, metadata = {} }) => encodeSafetensors({ tensors: tensors as readonly NamedTensor[], metadata }),
+  decode: (bytes, source) => contentOf(decodeSafetensors(bytes, source)),
+});
+
+describeFormat({
+  test,
+  name: "npy",
+  isSingle: true,
+  encode: ({ tensors: [tensor] }) => encodeNpy(tensor as { shape: readonly number[]; data: Float32Array }),
+  decode: (bytes, source) => ({ tensors: [{ name: "npy", ...decodeNpy(bytes, source) }] as readonly FormatTensor[] }),
+});
+
+const body = py.dict({ w: tensorPickle({ length: 2 }) });
+const storages = { "0": floats(1.5, -2) };
+const tensors = [{ name: "w", dtype: "f32", shape: [2], data: Float32Array.of(1.5, -2) }];
+
+describeFormat({
+  test,
+  name: "PyTorch's zip layout",
+  // A zip file is found from its end and may have a comment there.
+  allowsTrailingBytes: true,
+  decode: (bytes, source) => contentOf(decodePytorchZip(bytes, source)),
+  samples: [{ name: "a state dict", bytes: torchZip(body, storages), tensors }],
+});
+
+describeFormat({
+  test,
+  name: "PyTorch's older layout",
+  // As torch.load, which reads on a stream just as far as the storages go.
+  allowsTrailingBytes: true,
+  decode: (bytes, source) => contentOf(decodePytorchStream(bytes, source)),
+  samples: [{ name: "a state dict", bytes: torchStream(body, storages), tensors }],
+});

@@ -1,0 +1,9 @@
+import { describePlugin } from "@secateur/conformance";
+import { test } from "vitest";
+import plugin from "./plugin.ts";
+
+describePlugin({
+  test,
+  plugin,
+  claims: { "solver random": { randomised: true }, "selector random": { randomised: true } },
+});

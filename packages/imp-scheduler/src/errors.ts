@@ -1,0 +1,71 @@
+/** Every error this package throws itself, one factory each. Codes are stable; messages may improve. */
+import { PruneError } from "@secateur/core";
+
+/** A setting of the retraining out of range. */
+export function badRetrainOption(option: string, found: unknown, allowed: string): PruneError {
+  return new PruneError("ERR_OPTION", `retrain: '${option}' is ${String(found)}; give ${allowed}`);
+}
+
+/** Learning-rate rewinding further back than the dense training went. */
+export function rewindTooFar(span: string, most: number): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `retrain: lrw repeats the last ${span} of the dense training, and that had ${most}; retrain for fewer epochs a phase, or use slr, which stretches it`,
+  );
+}
+
+/** A rate that is needed and not known. */
+export function ratesUnknown(schedule: string): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `retrain: ${schedule} needs the learning rates of the dense training, and they have no steps; say how the network was trained`,
+  );
+}
+
+/** Sparsities of phases that go down. */
+export function decreasingSparsity(before: number, after: number): PruneError {
+  return new PruneError(
+    "ERR_OPTION",
+    `retrain: sparsity goes down from ${before} to ${after}; pruned weights stay pruned, so give sparsities that never decrease`,
+  );
+}
+
+/** Layers that must keep more than the budget leaves. */
+export function budgetTooTight(spec: { keep: number; least: number; total: number; why: string }): PruneError {
+  const { keep, least, total, why } = spec;
+  const largest = Math.floor((1 - least / total) * 1e6) / 1e6;
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `allocation: ${keep} of ${total} weights are to be kept, and ${why} keep${why.includes(",") ? "" : "s"} at least ${least}; ask for a sparsity of at most ${largest}, or exclude fewer layers`,
+  );
+}
+
+/** A budget larger than what may be kept. */
+export function budgetTooLarge(keep: number, most: number): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `allocation: ${keep} weights are to be kept and only ${most} are left to keep; ask for a higher sparsity, or allow regrowth`,
+  );
+}
+
+/** A pattern that names no layer. */
+export function patternMatchesNothing(pattern: string, layers: readonly string[]): PruneError {
+  return new PruneError(
+    "ERR_OPTION",
+    `allocation: no layer matches '${pattern}'; layers: ${layers.join(", ")}; write part of a name with * for the rest`,
+  );
+}
+
+/** A solver or a training brought back what is pruned. */
+export function maskBroken(phase: number, count: number): PruneError {
+  return new PruneError(
+    "ERR_MASK",
+    `retrain: after phase ${phase} ${count} pruned weights are not zero; the retrainer ignores masks, use one that keeps them`,
+    { fault: "runtime" },
+  );
+}
+
+/** A plan of phases that cannot be made. */
+export function impossiblePhases(message: string): PruneError {
+  return new PruneError("ERR_IMPOSSIBLE", `retrain: ${message}`);
+}

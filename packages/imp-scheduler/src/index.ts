@@ -1,0 +1,35 @@
+/**
+ * @secateur/imp-scheduler: pruning and retraining in rounds: learning-rate schedules, phases, allocation of sparsity over layers.
+ * @packageDocumentation
+ */
+export { type AllocationName, type AllocationOptions, allocation, allocationNames } from "./allocation/allocation.ts";
+export { lampScores } from "./allocation/lamp.ts";
+export { apportion, type BoundedLayer, type LayerInfo } from "./allocation/layer-budget.ts";
+export { layeredConstraint } from "./allocation/layered-constraint.ts";
+export { matchesPattern } from "./allocation/name-pattern.ts";
+export { random, randomSaliency } from "./allocation/random-solver.ts";
+export { erkShares, uniformPlusFloors, uniformShares } from "./allocation/shares.ts";
+export { bimpPhases } from "./phases/bimp-phases.ts";
+export { cubicSparsity, gmpPhases } from "./phases/gmp-phases.ts";
+export { gradualPhases } from "./phases/gradual-phases.ts";
+export { impPhases } from "./phases/imp-phases.ts";
+export type { Phase } from "./phases/phase.ts";
+export { assertRising, phaseFraction, phaseSparsities, splitEpochs, usualPhases } from "./phases/phase-sparsities.ts";
+export { default } from "./plugin.ts";
+export { adaptivePeak, type PruningLoss, pruningScale } from "./rates/adaptive-peak.ts";
+export { type Amplitude, amplitudes, cyclePeak, linearRate, triangularRate } from "./rates/budgeted-rates.ts";
+export { type DenseTraining, leastRate, peakRate } from "./rates/dense-training.ts";
+export { plotRates } from "./rates/plot-rates.ts";
+export { cosineRate } from "./rates/restarted-cosine.ts";
+export {
+  type RetrainingName,
+  type RetrainingSpec,
+  retrainingNames,
+  retrainingRate,
+  retrainingRates,
+  warmUpSteps,
+} from "./rates/retraining-rates.ts";
+export type { EarlyStopping, StoppingState } from "./run/early-stopping.ts";
+export type { OpenRound, PhaseState } from "./run/phase-state.ts";
+export { type RetrainingRequest, type RetrainingResult, retrainInPhases } from "./run/retrain-in-phases.ts";
+export type { RoundReport } from "./run/round-report.ts";

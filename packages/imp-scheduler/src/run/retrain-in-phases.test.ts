@@ -1,0 +1,286 @@
+import {
+  arrayDataset,
+  createRng,
+  createRunContext,
+  type Dataset,
+  keptCount,
+  layoutParams,
+  matrix,
+  type Retrainer,
+  type RunEvent,
+  readFlat,
+} from "@secateur/core";
+import { gaussNewton } from "@secateur/fisher";
+import { createNetwork, createRetrainer, mlp, type Network } from "@secateur/nn";
+import { chita } from "@secateur/solvers-chita";
+import { magnitude } from "@secateur/solvers-magnitude";
+import { describe, expect, test } from "vitest";
+import { allocation } from "../allocation/allocation.ts";
+import { gmpPhases } from "../phases/gmp-phases.ts";
+import { impPhases } from "../phases/imp-phases.ts";
+import type { Phase } from "../phases/phase.ts";
+import { phaseSparsities } from "../phases/phase-sparsities.ts";
+import type { PhaseState } from "./phase-state.ts";
+import { type RetrainingRequest, type RetrainingResult, retrainInPhases } from "./retrain-in-phases.ts";
+
+const dense = { rates: Array.from({ length: 100 }, (_, t) => 0.2 * (1 - t / 100)), epochs: 10 };
+
+function examples(count: number, seed: number): Dataset {
+  const rng = createRng(seed);
+  const inputs = matrix(
+    count,
+    8,
+    Float32Array.from({ length: count * 8 }, () => rng.normal()),
+  );
+  const labels = Array.from({ length: count }, (_, i) => (inputs.data[i * 8]! + inputs.data[i * 8 + 1]! > 0 ? 1 : 0));
+  return arrayDataset({ inputs, labels, classes: 2 });
+}
+
+const data = examples(160, 1);
+const newNetwork = (): Network => createNetwork(mlp({ sizes: [8, 12, 2] }), { seed: 2 });
+
+function setting(network: Network, over: Partial<RetrainingRequest> = {}): RetrainingRequest {
+  const sparsities = phaseSparsities({ target: 0.8, phases: 3 });
+  return {
+    model: network,
+    solver: magnitude(),
+    retrainer: createRetrainer(network, { data, batchSize: 16 }),
+    phases: impPhases({ sparsities, epochs: 7, schedule: "llr", dense }),
+    schedule: "llr",
+    seed: 4,
+    measure: () => network.evaluate(data, createRunContext()),
+    ...over,
+  };
+}
+
+async function flat(network: Network): Promise<Float32Array> {
+  return await readFlat(network, layoutParams(network));
+}
+
+/** The result without its times, which differ from run to run. */
+function timeless({ rounds, mask, layers, nonzeros }: RetrainingResult): unknown {
+  const plain = rounds.map((round) => ({
+    ...round,
+    pruneMs: 0,
+    retrainMs: 0,
+    imagesPerSecond: 0,
+    stages: round.stages.length,
+  }));
+  return { rounds: plain, mask, layers, nonzeros };
+}
+
+describe("rounds of pruning and retraining", () => {
+  test("reach the exact sparsity of every phase, and what was pruned stays pruned", async () => {
+    const network = newNetwork();
+    const masks: Uint8Array[] = [];
+    const result = await retrainInPhases(
+      setting(network, {
+        onState: (state) => {
+          masks.push(state.mask.slice());
+        },
+      }),
+    );
+    const p = 8 * 12 + 12 * 2;
+    const wanted = phaseSparsities({ target: 0.8, phases: 3 }).map((sparsity) => keptCount(p, sparsity));
+    expect(result.rounds.map(({ kept }) => kept)).toEqual(wanted);
+    expect(result.rounds.map(({ training }) => training.length)).toEqual([2, 2, 3]);
+    masks.forEach((mask, i) => {
+      expect(mask.every((bit, j) => bit <= (masks[i - 1]?.[j] ?? 1))).toBe(true);
+    });
+    const weights = await flat(network);
+    expect(weights.every((value, j) => result.mask[j] === 1 || value === 0)).toBe(true);
+    expect(result.nonzeros).toBe(keptCount(p, 0.8));
+  });
+
+  test("keep masked weights and their momentum at zero over thousands of steps", async () => {
+    const network = newNetwork();
+    let states = 0;
+    const phases = impPhases({ sparsities: [0.7], epochs: 250, schedule: "clr", dense });
+    await retrainInPhases(
+      setting(network, {
+        phases,
+        onState: ({ open, mask }) => {
+          if (!open?.training) return;
+          states++;
+          const tensors = new Map(open.training.tensors.map(({ name, data: values }) => [name, values]));
+          for (const { name, start, size } of layoutParams(network)) {
+            for (const key of [name, `optimizer.velocity/${name}`]) {
+              const values = tensors.get(key)!;
+              for (let j = 0; j < size; j++) {
+                if (mask[start + j] === 0 && values[j] !== 0) throw new Error(`${key} ${j} is ${values[j]}`);
+              }
+            }
+          }
+        },
+      }),
+    );
+    expect(states).toBe(250); // 10 steps each: 2,500 steps
+  });
+
+  test("go on from every state to the same bytes as without the interruption", async () => {
+    const network = newNetwork();
+    const states: PhaseState[] = [];
+    const request = (one: Network) =>
+      setting(one, {
+        solver: chita(),
+        curvature: gaussNewton(),
+        data,
+        plan: { stages: 2, targetStages: 1, examples: 40 },
+        earlyStopping: { patience: 2, evaluate: () => one.evaluate(examples(40, 9), createRunContext()) },
+      });
+    const whole = await retrainInPhases({
+      ...request(network),
+      onState: (state) => {
+        states.push(structuredClone(state));
+      },
+    });
+    // Three phases of three stages and one pruning, an epoch each, and the ends.
+    expect(states.length).toBeGreaterThan(15);
+    expect(states.some(({ pruning }) => pruning)).toBe(true);
+    expect(states.some(({ open }) => open?.training)).toBe(true);
+    for (const state of states) {
+      const other = createNetwork(mlp({ sizes: [8, 12, 2] }), { seed: 99 });
+      const resumed = await retrainInPhases({ ...request(other), resume: state });
+      expect(other.tensors()).toEqual(network.tensors());
+      expect(timeless(resumed)).toEqual(timeless(whole));
+    }
+  });
+
+  test("refuse a state of another run and say what differs", async () => {
+    let saved: PhaseState | undefined;
+    const network = newNetwork();
+    await retrainInPhases(
+      setting(network, {
+        onState: (state) => {
+          saved ??= state;
+        },
+      }),
+    );
+    await expect(retrainInPhases(setting(newNetwork(), { seed: 5, resume: saved! }))).rejects.toThrow(
+      /seed was 4 and is 5/,
+    );
+  });
+
+  test("report accuracies, distances, instability and the operations of non-zero weights", async () => {
+    const network = newNetwork();
+    const start = await flat(network);
+    const events: RunEvent[] = [];
+    const { rounds } = await retrainInPhases(
+      setting(network, {
+        phases: impPhases({ sparsities: [0.5], epochs: 1, schedule: "llr", dense }),
+        onEvent: (event) => events.push(event),
+      }),
+    );
+    const [round] = rounds;
+    const { before, pruned, retrained, instability } = round!;
+    expect(instability).toBeCloseTo((before!.accuracy - pruned!.accuracy) / before!.accuracy, 12);
+    expect(retrained).toEqual(await network.evaluate(data, createRunContext()));
+    // Magnitude pruning goes as far as the norm of what it removes.
+    const sorted = [...start].map(Math.abs).sort((a, b) => a - b);
+    const removed = Math.sqrt(sorted.slice(0, 60).reduce((sum, value) => sum + value ** 2, 0));
+    const size = Math.sqrt(start.reduce((sum, value) => sum + value ** 2, 0));
+    expect(round!.pruningDistance).toBeCloseTo(removed / size, 6); // sums of f32 squares
+    expect(round!.flops).toBe(2 * 120);
+    expect(round!.nonzeroFlops).toBe(2 * 60);
+    expect(round!.peakRate).toBeCloseTo(0.2, 6);
+    expect(events.filter(({ type }) => type === "round:end")).toHaveLength(1);
+    expect(events.filter(({ type }) => type === "epoch:end")).toHaveLength(1);
+  });
+
+  test("rewind kept weights to an earlier point and leave pruned ones zero", async () => {
+    const network = newNetwork();
+    const early = createNetwork(mlp({ sizes: [8, 12, 2] }), { seed: 50 });
+    let first: PhaseState | undefined;
+    await retrainInPhases(
+      setting(network, {
+        rewindTo: early.tensors(),
+        onState: (state) => {
+          if (state.open && !state.open.training) first ??= state;
+        },
+      }),
+    );
+    const target = await flat(early);
+    expect([...first!.open!.weights]).toEqual([...target].map((value, j) => (first!.mask[j] === 1 ? value : 0)));
+    const bias = first!.tensors.find(({ name }) => name === "fc1.bias")!;
+    expect(bias.data).toEqual(early.weights.get("fc1.bias")!.data);
+  });
+
+  test("stop early when the held-out loss no longer falls, and keep the best epoch's weights", async () => {
+    const network = newNetwork();
+    const losses = [1, 0.5, 0.7, 0.6, 0.4];
+    const kept: Float32Array[] = [];
+    let asked = 0;
+    const { rounds } = await retrainInPhases(
+      setting(network, {
+        phases: impPhases({ sparsities: [0.5], epochs: 9, schedule: "llr", dense }),
+        earlyStopping: {
+          patience: 2,
+          evaluate: async () => {
+            kept.push(await flat(network));
+            return { loss: losses[asked++]!, accuracy: 0, examples: 1 };
+          },
+        },
+      }),
+    );
+    expect(rounds[0]!.heldOut).toEqual([1, 0.5, 0.7, 0.6]);
+    expect(rounds[0]!.bestEpoch).toBe(1);
+    expect(rounds[0]!.training).toHaveLength(3);
+    expect(await flat(network)).toEqual(kept[1]);
+  });
+
+  test("of gmp keep the momentum of kept weights across prunings, those of imp do not", async () => {
+    const recorded = async (phases: readonly Phase[]): Promise<boolean[]> => {
+      const network = newNetwork();
+      const inner = createRetrainer(network, { data, batchSize: 16 });
+      const seen: boolean[] = [];
+      const retrainer: Retrainer = {
+        ...inner,
+        retrain: (request, ctx) => {
+          seen.push(request.after !== undefined);
+          return inner.retrain(request, ctx);
+        },
+      };
+      await retrainInPhases(setting(network, { phases, retrainer }));
+      return seen;
+    };
+    const gmp = gmpPhases({ target: 0.6, epochs: 3, interval: 1, rate: () => 0.01 });
+    expect(await recorded(gmp)).toEqual([false, true, true]);
+    expect(await recorded(impPhases({ sparsities: [0.3, 0.6], epochs: 2, schedule: "ft", dense }))).toEqual([
+      false,
+      false,
+    ]);
+  });
+
+  test("go around a solver with curvature and an allocation by layer", async () => {
+    const network = newNetwork();
+    const { kept, layers } = await retrainInPhases(
+      setting(network, {
+        solver: chita(),
+        curvature: gaussNewton(),
+        data,
+        budget: allocation({ method: "erk", exclude: ["fc2"] }),
+        plan: { examples: 40 },
+      }),
+    );
+    expect(kept).toBe(keptCount(120, 0.8));
+    expect(layers.find(({ name }) => name === "fc2.weight")!.nonzeros).toBe(24);
+  });
+
+  test("notice a retrainer that ignores masks", async () => {
+    const network = newNetwork();
+    const inner = createRetrainer(network, { data, batchSize: 16 });
+    const retrainer: Retrainer = {
+      ...inner,
+      retrain: (request, ctx) => inner.retrain({ ...request, masks: new Map() }, ctx),
+    };
+    await expect(retrainInPhases(setting(network, { retrainer }))).rejects.toThrow(/pruned weights are not zero/);
+  });
+
+  test("refuse sparsities that go down before anything runs", async () => {
+    const network = newNetwork();
+    const before = await flat(network);
+    const [a, b] = impPhases({ sparsities: [0.5, 0.8], epochs: 2, schedule: "ft", dense });
+    await expect(retrainInPhases(setting(network, { phases: [b!, a!] }))).rejects.toThrow(/goes down/);
+    expect(await flat(network)).toEqual(before);
+  });
+});

@@ -1,0 +1,84 @@
+/** What a round of pruning and retraining did, in numbers for tables and plots. */
+import type { Evaluation, ResolvedPlan, StageReport } from "@secateur/core";
+
+/** One round, reported. Times are in milliseconds. */
+export interface RoundReport {
+  /** The sparsity asked for, and the one reached: 1 - kept / prunable. */
+  readonly sparsity: number;
+  readonly reached: number;
+  /** Kept weights: ones of the mask. */
+  readonly kept: number;
+  readonly nonzeros: number;
+  /** Before its pruning, right after it, and after retraining; where the run measures. */
+  readonly before?: Evaluation;
+  readonly pruned?: Evaluation;
+  readonly retrained?: Evaluation;
+  /** Accuracy that the pruning cost, as a fraction of the accuracy before it (Zimmer et al. 2023: pruning instability). */
+  readonly instability?: number;
+  /** |w - w^p| / |w|: how far the pruned point is from the weights before, and |w^r - w^p| / |w^p|: how far retraining went from it. */
+  readonly pruningDistance: number;
+  readonly retrainingDistance: number;
+  /** Floating-point operations of a forward pass of one example: of all prunable weights, and of the non-zero ones. */
+  readonly flops: number;
+  readonly nonzeroFlops: number;
+  /** Epochs planned; `training` has those that ran. */
+  readonly epochs: number;
+  /** Mean loss and accuracy of the training examples, while the weights moved. */
+  readonly training: readonly { readonly loss: number; readonly accuracy: number }[];
+  /** Loss of the held-out training examples after each epoch, where early stopping watches them. */
+  readonly heldOut?: readonly number[];
+  /** The epoch (counted from 1) whose weights were kept, where early stopping watches; 0: those right after pruning. */
+  readonly bestEpoch?: number;
+  /** The highest rate of the round and the one of its last step. */
+  readonly peakRate: number;
+  readonly lastRate: number;
+  /** Rates at evenly spaced steps, at most 200, for plots. */
+  readonly rates: readonly number[];
+  /** Stages of the solver, how it was run, and the time of the pruning. */
+  readonly stages: readonly StageReport[];
+  readonly plan?: ResolvedPlan;
+  readonly pruneMs: number;
+  readonly retrainMs: number;
+  /** Training images a second. */
+  readonly imagesPerSecond: number;
+}
+
+/** |a - b| / |a|; 0 for a zero a. */
+export function relativeDistance(from: Float32Array, to: Float32Array): number {
+  let [difference, size] = [0, 0];
+  for (let j = 0; j < from.length; j++) {
+    difference += (from[j]! - to[j]!) ** 2;
+    size += from[j]! ** 2;
+  }
+  return size === 0 ? 0 : Math.sqrt(difference / size);
+}
+
+/** The Euclidean norm. */
+export function norm(w: Float32Array): number {
+  let sum = 0;
+  for (let j = 0; j < w.length; j++) sum += w[j]! ** 2;
+  return Math.sqrt(sum);
+}
+
+/** The numbers of a report that an event log carries. */
+export function roundValues(report: RoundReport): Readonly<Record<string, number>> {
+  const { before, pruned, retrained, instability } = report;
+  const { reached, kept, nonzeros, pruningDistance, retrainingDistance, nonzeroFlops, flops, imagesPerSecond } = report;
+  return {
+    ...{ reached, kept, nonzeros, pruningDistance, retrainingDistance, nonzeroFlops, flops, imagesPerSecond },
+    ...(before ? { accuracyBefore: before.accuracy, lossBefore: before.loss } : {}),
+    ...(pruned ? { accuracyPruned: pruned.accuracy, lossPruned: pruned.loss } : {}),
+    ...(retrained ? { accuracyRetrained: retrained.accuracy, lossRetrained: retrained.loss } : {}),
+    ...(instability === undefined ? {} : { instability }),
+    epochs: report.training.length,
+    ...(report.bestEpoch === undefined ? {} : { bestEpoch: report.bestEpoch }),
+    retrainMs: report.retrainMs,
+    pruneMs: report.pruneMs,
+  };
+}
+
+/** At most `most` values, evenly spaced from the first on. */
+export function sampled(values: ArrayLike<number>, most: number): readonly number[] {
+  const count = Math.min(most, values.length);
+  return Array.from({ length: count }, (_, i) => values[Math.floor((i * values.length) / count)]!);
+}

@@ -1,0 +1,12 @@
+import { describePlugin } from "@secateur/conformance";
+import { test } from "vitest";
+import plugin from "./plugin.ts";
+
+describePlugin({
+  test,
+  plugin,
+  claims: {
+    "solver magnitude": { claims: ["identity"] },
+    "selector magnitude": { claims: ["identity"] },
+  },
+});
