@@ -12,6 +12,7 @@ import {
   randomData,
   reader,
   savedFiles,
+  seeded,
   smallModels,
   useEngine,
 } from "./testing.test-support.ts";
@@ -22,7 +23,7 @@ beforeAll(() => useEngine("wasm"));
 describe("a model goes from files to files", () => {
   for (const [what, [shape, make]] of Object.entries(smallModels)) {
     test(`with ${what}`, async () => {
-      const original = make();
+      const original = seeded(make());
       await roundTrip(await savedFiles(original), shape, (files) =>
         tf.loadLayersModel({ load: async () => artifacts(files) }),
       );
@@ -88,7 +89,7 @@ describe("quantised weights", () => {
   for (const dtype of ["uint8", "uint16", "float16"] as const) {
     test(`of ${dtype} stay so, with zeros that are zero, and what is evaluated is what is saved`, async () => {
       const [shape, make] = smallModels["dense layers"]!;
-      const original = make();
+      const original = seeded(make());
       const files = quantised(await savedFiles(original), dtype);
       original.dispose();
       const model = await loadModel({ tf, source: "net/model.json", read: reader(files) });
@@ -232,7 +233,7 @@ describe("bad files are refused", () => {
   for (const [what, spoil, code, message] of cases) {
     test(what, async () => {
       const [, make] = smallModels["dense layers"]!;
-      const original = make();
+      const original = seeded(make());
       const files = await savedFiles(original);
       original.dispose();
       spoil(files);

@@ -146,6 +146,21 @@ export const smallModels: Readonly<Record<string, readonly [shape: readonly numb
   ],
 };
 
+/** The same model with weights of seeded normal numbers: TensorFlow.js draws its own without a seed. */
+export function seeded(model: tf.LayersModel): tf.LayersModel {
+  model.weights.forEach((weight, i) => {
+    const value = weight.read() as tf.Variable;
+    const isVariance = weight.originalName.endsWith("moving_variance");
+    const fresh = tf.tensor(
+      normals(100 + i, value.size).map((x) => (isVariance ? 0.5 + Math.abs(x) : 0.5 * x)),
+      value.shape,
+    );
+    value.assign(fresh);
+    fresh.dispose();
+  });
+  return model;
+}
+
 /** A model's files by name. */
 export type Files = Map<string, Uint8Array>;
 
