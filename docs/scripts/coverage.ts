@@ -97,7 +97,12 @@ function gapsOf(node: Node, { packageName, root }: { packageName: string; root: 
     if (isArray(type) && !shape.test(said)) gaps.push(gap("shape", name));
     if (isNumber(type) && own === "" && !unitInName.test(name) && !mentions(text, name)) gaps.push(gap("number", name));
   }
-  if (makesMethod(node) && !source.test(`${text} ${first ? headOf(join(root, first.fileName)) : ""}`)) {
+  // What core makes of the parts of a method is no method of its own.
+  if (
+    packageName !== "@secateur/core" &&
+    makesMethod(node) &&
+    !source.test(`${text} ${first ? headOf(join(root, first.fileName)) : ""}`)
+  ) {
     gaps.push(gap("source"));
   }
   return gaps;

@@ -17,7 +17,7 @@ export interface KnownError {
   readonly fault: "input" | "runtime";
 }
 
-/** Every error of the workspace at `root`: those made by PruneError, and codes that stand in texts on their way out. */
+/** Every error of the workspace at `root`: those made with a code, and codes that stand in texts on their way out. */
 export function errorCatalogue(root: string): readonly KnownError[] {
   const files = globSync(["packages/*/src/**/*.ts", "apps/*/src/**/*.ts"], { cwd: root })
     .filter((file) => !/\.(test|test-support|d)\.ts$|[/\\]generated[/\\]/.test(file))
@@ -35,7 +35,7 @@ export function errorsOf(path: string, packageName: string, text = readFileSync(
   const source = ts.createSourceFile(basename(path), text, ts.ScriptTarget.Latest, true);
   const found: KnownError[] = [];
   const visit = (node: ts.Node): void => {
-    if (ts.isNewExpression(node) && node.expression.getText() === "PruneError") found.push(...made(node, packageName));
+    if (ts.isNewExpression(node) && isCoded(node)) found.push(...made(node, packageName));
     else ts.forEachChild(node, visit);
   };
   visit(source);
@@ -47,6 +47,13 @@ export function errorsOf(path: string, packageName: string, text = readFileSync(
     found.push({ code, packageName, meaning: "", message: message.replace(/\\n/g, "").trim(), fault: "input" });
   }
   return found;
+}
+
+/** PruneErrors, and the errors of packages that stand outside core but give a code first all the same. */
+function isCoded(node: ts.NewExpression): boolean {
+  const name = node.expression.getText();
+  const first = node.arguments?.[0]?.getText() ?? "";
+  return name === "PruneError" || (name.endsWith("Error") && /"ERR_[A-Z_]+"/.test(first));
 }
 
 function made(node: ts.NewExpression, packageName: string): readonly KnownError[] {

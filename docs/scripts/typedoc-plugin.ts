@@ -24,9 +24,14 @@ export function load(app: Application): void {
     if (file === undefined) return;
     const heading = /^# (.+)$/m.exec(readFileSync(file, "utf8"))?.[1];
     if (heading !== undefined) page.name = heading;
-    page.frontmatter["group"] ??= /\/docs\/generated\//.test(file) ? "Reference" : "Guides";
+    page.frontmatter["group"] ??= groupOf(file);
   });
   app.on(Application.EVENT_PROJECT_REVIVE, linkToRepository, -1000);
+}
+
+function groupOf(file: string): string {
+  if (/\/docs\/generated\//.test(file)) return "Reference";
+  return /\/examples\//.test(file) ? "Examples" : "Guides";
 }
 
 function linkToRepository(project: ProjectReflection): void {

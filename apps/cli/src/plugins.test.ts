@@ -1,6 +1,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { pluginName } from "create-secateur-plugin";
 import { describe, expect, test } from "vitest";
+import { firstPartyPlugins } from "./plugins/first-party.ts";
 import { call, smallProblem, smallTask, temporaryFolder } from "./testing.test-support.ts";
 
 interface PackageSpec {
@@ -356,6 +358,17 @@ describe("a name that two packages have", () => {
     const folder = await temporaryFolder();
     await install(folder, { name: "secateur-plugin-magnitude", code: "throw new Error('was run');" });
     expect((await call(["explain", "magnitude"], { cwd: folder })).stdout).not.toContain("Note:");
+  });
+});
+
+describe("npm create secateur-plugin", () => {
+  test("takes no name that a built-in method has", async () => {
+    for (const { load } of firstPartyPlugins) {
+      for (const { name } of (await load()).entries) {
+        const family = name.split(".")[0]!;
+        expect(() => pluginName(family), family).toThrow(expect.objectContaining({ code: "ERR_NAME_TAKEN" }));
+      }
+    }
   });
 });
 

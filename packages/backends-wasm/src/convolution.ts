@@ -1,6 +1,6 @@
 /**
  * Convolutions, each by the way its shape is fastest: minimal filtering, plain loops for groups, or windows and matrix products. The shape
- * alone decides, so that bytes do not depend on threads.
+ * (and whether the memory may grow) decides, so that bytes do not depend on threads.
  */
 import {
   type ConvolutionGradientsSpec,
@@ -23,7 +23,7 @@ export function convolve(engine: Engine, spec: ConvolveSpec): void {
   checkConvolve(spec);
   const { shape, images, out } = spec;
   if (isEmpty(shape, images, out)) referenceKernels.convolve(spec);
-  else if (isWinograd(shape, out.BYTES_PER_ELEMENT, false))
+  else if (isWinograd(engine, { shape, size: out.BYTES_PER_ELEMENT, isGradient: false }))
     winogradConvolve(engine, spec) || windowedConvolve(engine, spec);
   else if (shape.groups > 1) groupedConvolve(engine, spec) || referenceKernels.convolve(spec);
   else windowedConvolve(engine, spec);
@@ -34,7 +34,7 @@ export function convolveBack(engine: Engine, spec: ConvolveBackSpec): void {
   checkConvolveBack(spec);
   const { shape, deltas, out } = spec;
   if (isEmpty(shape, out, deltas)) referenceKernels.convolveBack(spec);
-  else if (isWinograd(turned(shape), out.BYTES_PER_ELEMENT, false))
+  else if (isWinograd(engine, { shape: turned(shape), size: out.BYTES_PER_ELEMENT, isGradient: false }))
     winogradBack(engine, spec) || windowedBack(engine, spec);
   else if (shape.groups > 1) groupedBack(engine, spec) || referenceKernels.convolveBack(spec);
   else windowedBack(engine, spec);
@@ -45,7 +45,7 @@ export function convolutionGradients(engine: Engine, spec: ConvolutionGradientsS
   checkConvolutionGradients(spec);
   const { shape, images, deltas } = spec;
   if (isEmpty(shape, images, deltas)) referenceKernels.convolutionGradients(spec);
-  else if (isWinograd(shape, images.BYTES_PER_ELEMENT, true)) {
+  else if (isWinograd(engine, { shape, size: images.BYTES_PER_ELEMENT, isGradient: true })) {
     winogradGradients(engine, spec) || windowedGradients(engine, spec);
   } else if (shape.groups > 1) groupedGradients(engine, spec) || referenceKernels.convolutionGradients(spec);
   else windowedGradients(engine, spec);

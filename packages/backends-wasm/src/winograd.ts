@@ -26,8 +26,15 @@ const MOST_WORK = 0.6;
 /** Tiles of one partial sum of gradients. */
 const CHUNK_TILES = 256;
 
-/** Whether a convolution is computed this way: depends on its shape only. */
-export function isWinograd(shape: ConvolutionShape, size: number, isGradient: boolean): boolean {
+/** Memories that may not grow to this have no room for the workspace, or only at times: they always do without. */
+const ROOMY_BYTES = 64 * 1024 * 1024;
+
+/** Whether a convolution is computed this way: depends on its shape and on the limit of the memory only, not on what is free. */
+export function isWinograd(
+  { memory }: Engine,
+  { shape, size, isGradient }: { shape: ConvolutionShape; size: number; isGradient: boolean },
+): boolean {
+  if (memory.maxBytes < ROOMY_BYTES) return false;
   const { kernel, stride, dilation, groups, padding, channels, outputs } = shape;
   const vector = 16 / size;
   if (kernel[0] !== 3 || kernel[1] !== 3 || stride !== 1 || dilation !== 1 || groups !== 1) return false;

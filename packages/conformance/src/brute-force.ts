@@ -5,9 +5,11 @@ import { solveDense } from "./linear-algebra.ts";
 
 /** A mask, the best weights on it, and Q there. */
 export interface Optimum {
+  /** [units.count] */
   readonly mask: Mask;
-  /** f64, zeros where the mask is 0. */
+  /** [rows, cols] f64, zeros where the mask is 0. */
   readonly w: Mat;
+  /** Q(w), in nats */
   readonly objective: number;
 }
 
@@ -25,6 +27,8 @@ export async function denseHessian({ curvature, w: { cols } }: Problem): Promise
 /**
  * The minimiser of Q over weights with zeros where the mask is 0, row by row: d_P = -w_P, H_SS d_S = -(g_S + H_SP d_P).
  *
+ * @param mask - [units.count]
+ * @param H - [cols, cols] f64
  * @returns undefined when H_SS is singular
  */
 export async function minimiserOn(problem: Problem, mask: Mask, H: Mat): Promise<Optimum | undefined> {

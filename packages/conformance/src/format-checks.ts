@@ -50,6 +50,7 @@ export interface FormatContent {
 export interface FormatSample extends FormatContent {
   /** For messages. */
   readonly name: string;
+  /** The bytes of the whole file. */
   readonly bytes: Uint8Array;
 }
 

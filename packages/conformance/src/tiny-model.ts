@@ -30,7 +30,7 @@ const params: readonly ParamInfo[] = [
   { name: "out.bias", shape: [classes], rows: classes, cols: 1, prunable: false, flopsPerWeight: 1 },
 ];
 
-/** Forty examples of four features in three classes, labelled by a rule with a little noise. */
+/** Forty examples of four features in three classes, drawn from a seed (default 0), labelled by a rule with a little noise. */
 export function tinyData(seed: number = 0): Dataset {
   const rng = createRng(`tiny data ${seed}`);
   const data = Float32Array.from({ length: 40 * inputs }, () => rng.normal());

@@ -82,7 +82,7 @@ export function sparsityConstraint(spec: { count: number; sparsity: number; kern
   return keepCount({ ...spec, keep: keptCount(spec.count, spec.sparsity) });
 }
 
-/** Number of ones in a mask. */
+/** Number of ones in a mask [count]. */
 export function countKept(mask: Mask): number {
   let kept = 0;
   for (let u = 0; u < mask.length; u++) kept += mask[u]!;

@@ -72,6 +72,7 @@ export interface FactorView {
 
 /** The inverse of H, or of a principal block of it, behind products: indices count within the support it was made for. */
 export interface InverseView {
+  /** Number of weights it was made for. */
   readonly dim: number;
   /** [H^-1]_jj [dim] */
   diagonal(): Float64Array | Promise<Float64Array>;
@@ -88,7 +89,7 @@ export interface InverseView {
 /** The optional and mandatory views a solver may ask for. */
 export type CurvatureView = "diagonal" | "apply" | "factor" | "gram" | "blocks" | "inverse";
 
-/** H = I: the curvature under which the best mask is the largest magnitudes. */
+/** H = I over `dim` weights: the curvature under which the best mask is the largest magnitudes. */
 export function identityCurvature(dim: number): Curvature {
   return {
     dim,

@@ -17,6 +17,7 @@ export interface Dataset {
   readonly size: number;
   /** Shape of one example, for example [28, 28] or [3, 32, 32]; its product is the number of features. */
   readonly inputShape: readonly number[];
+  /** Number of classes; labels are below it. */
   readonly classes: number;
   /** The examples at the given indices (each below `size`; repeats allowed), in that order. */
   batch(indices: Uint32Array): Batch | Promise<Batch>;
@@ -75,7 +76,7 @@ export function arrayDataset(spec: {
   };
 }
 
-/** The examples of a dataset at chosen positions, as a dataset of its own. Nothing is copied. */
+/** The examples of a dataset at chosen positions [count], each below its size, as a dataset of its own. Nothing is copied. */
 export function subset(dataset: Dataset, positions: Uint32Array, name: string = dataset.name): Dataset {
   const { inputShape, classes } = dataset;
   return {
@@ -110,7 +111,7 @@ export function assertFinite(where: string, values: ArrayLike<number>, remedy: s
   if (count > 0) throw notFinite({ where, index, value: values[index]!, count, remedy });
 }
 
-/** The rows of a matrix at the given indices: a view when they are consecutive, else a copy. */
+/** The rows of a matrix [n, cols] at the given indices [m], each below n -> [m, cols]: a view when they are consecutive, else a copy. */
 export function takeRows(source: Mat, indices: Uint32Array): Mat {
   const first = indices[0] ?? 0;
   if (indices.every((index, i) => index === first + i)) {

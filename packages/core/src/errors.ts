@@ -15,7 +15,7 @@ export function incompatible(spec: {
   );
 }
 
-/** A sparsity outside [0, 1). */
+/** A sparsity outside [0, 1), as it was found. */
 export function sparsityOutOfRange(where: string, found: number): PruneError {
   return new PruneError(
     "ERR_SPARSITY_RANGE",
@@ -23,7 +23,7 @@ export function sparsityOutOfRange(where: string, found: number): PruneError {
   );
 }
 
-/** A number of weights to keep that is not a whole number in [0, size]. */
+/** A number of weights to keep that is found not to be a whole number in [0, size]. */
 export function keepOutOfRange(where: string, found: number, size: number): PruneError {
   return new PruneError(
     "ERR_KEEP_RANGE",
@@ -58,7 +58,7 @@ export function shapeMismatch(spec: { where: string; found: string; expected: st
   );
 }
 
-/** NaN or infinite numbers where only finite ones make sense. */
+/** `count` NaN or infinite numbers where only finite ones make sense, the first of them `value` at `index`. */
 export function notFinite(spec: {
   where: string;
   index: number;
@@ -72,7 +72,7 @@ export function notFinite(spec: {
   );
 }
 
-/** A label that is not below the number of classes. */
+/** A label, of the example at `index`, that is not below the number of classes. */
 export function labelOutOfRange(spec: { where: string; index: number; label: number; classes: number }): PruneError {
   return new PruneError(
     "ERR_LABEL_RANGE",

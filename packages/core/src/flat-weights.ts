@@ -6,7 +6,9 @@ import type { ModelAdapter, ParamInfo } from "./model-adapter.ts";
 
 /** A parameter and where its weights start in the flat vector. */
 export interface FlatParam extends ParamInfo {
+  /** Index of its first weight in the flat vector. */
   readonly start: number;
+  /** Number of its weights: rows * cols. */
   readonly size: number;
 }
 
@@ -52,7 +54,7 @@ export async function readFlat(model: ModelAdapter, params: readonly FlatParam[]
   return flat;
 }
 
-/** Writes one vector back into the parameters. */
+/** Writes one vector [p] back into the parameters. */
 export async function writeFlat(model: ModelAdapter, params: readonly FlatParam[], flat: Vec): Promise<void> {
   for (const param of params) {
     const data = Float32Array.from(flat.subarray(param.start, param.start + param.size));
@@ -60,7 +62,7 @@ export async function writeFlat(model: ModelAdapter, params: readonly FlatParam[
   }
 }
 
-/** Number of entries that are exactly zero. */
+/** Number of entries of a vector [n] that are exactly zero. */
 export function countZeros(values: Vec): number {
   let zeros = 0;
   for (let i = 0; i < values.length; i++) if (values[i] === 0) zeros++;

@@ -58,6 +58,8 @@ export function blockUnits(spec: { rows: number; cols: number; height: number; w
 /**
  * Channels of a layer's canonical matrix [out, in * kernel]: its output channels (rows), or its input channels.
  *
+ * @param spec.rows - out, the output channels
+ * @param spec.cols - in * kernel
  * @param spec.kernel - weights of one input channel in a row, kh * kw; default 1, a dense layer
  */
 export function channelUnits(spec: { rows: number; cols: number; axis: "out" | "in"; kernel?: number }): Units {

@@ -72,7 +72,7 @@ export function checkGemv(spec: GemvSpec): void {
   checkApart("gemv", out, x);
 }
 
-/** @throws RangeError unless `a` is square */
+/** @throws RangeError unless `a` is [n, n] */
 export function checkCholesky(a: Mat): void {
   checkMatrices("cholesky", { a });
   checkSquare("cholesky", "a", a);
@@ -101,7 +101,7 @@ export function checkElementwise(kernel: string, ...vectors: readonly Vec[]): vo
   checkSameDtype(kernel, ...vectors);
 }
 
-/** @throws RangeError unless the operands of scaleRows fit */
+/** `a` and `out` are [rows, cols], `scales` [rows]. @throws RangeError unless the operands of scaleRows fit */
 export function checkScaleRows(a: Mat, scales: Vec, out: Mat): void {
   checkMatrices("scaleRows", { a, out });
   checkSameShape("scaleRows", a, out, "out");
@@ -109,7 +109,7 @@ export function checkScaleRows(a: Mat, scales: Vec, out: Mat): void {
   checkSameDtype("scaleRows", a.data, scales);
 }
 
-/** `out` may have another dtype than `a` and `b`. @throws RangeError unless the operands of rowDots fit */
+/** `a` and `b` are [rows, cols], `out` [rows], which may have another dtype. @throws RangeError unless the operands of rowDots fit */
 export function checkRowDots(a: Mat, b: Mat, out: Vec): void {
   checkMatrices("rowDots", { a, b });
   checkSameShape("rowDots", a, b, "b");
@@ -118,14 +118,14 @@ export function checkRowDots(a: Mat, b: Mat, out: Vec): void {
   checkApart("rowDots", out, b.data);
 }
 
-/** `out` may have another dtype than `a`. @throws RangeError unless the operands of columnSums fit */
+/** `a` is [rows, cols], `out` [cols], which may have another dtype. @throws RangeError unless the operands of columnSums fit */
 export function checkColumnSums(a: Mat, out: Vec): void {
   checkMatrices("columnSums", { a });
   checkVector("columnSums", "out", out, a.cols);
   checkApart("columnSums", out, a.data);
 }
 
-/** @throws RangeError unless the operands of addRow fit */
+/** `a` is [rows, cols], `row` [cols]. @throws RangeError unless the operands of addRow fit */
 export function checkAddRow(a: Mat, row: Vec): void {
   checkMatrices("addRow", { a });
   checkVector("addRow", "row", row, a.cols);
@@ -133,7 +133,7 @@ export function checkAddRow(a: Mat, row: Vec): void {
   checkApart("addRow", a.data, row);
 }
 
-/** `out` may have another dtype than `a` and `b`. @throws RangeError unless the operands of columnDots fit */
+/** `a` and `b` are [rows, cols], `out` [cols], which may have another dtype. @throws RangeError unless the operands of columnDots fit */
 export function checkColumnDots(a: Mat, b: Mat, out: Vec): void {
   checkMatrices("columnDots", { a, b });
   checkSameShape("columnDots", a, b, "b");
@@ -155,7 +155,7 @@ export function checkAffineColumns({ a, alpha, b, beta, gamma, out }: AffineColu
   }
 }
 
-/** @throws RangeError unless both vectors hold count * rows * cols entries */
+/** `a` and `out` are [count * rows * cols]. @throws RangeError unless both are */
 export function checkTransposeBlocks(a: Vec, shape: { count: number; rows: number; cols: number }, out: Vec): void {
   const length = shape.count * shape.rows * shape.cols;
   checkVector("transposeBlocks", "a", a, length);
@@ -166,7 +166,9 @@ export function checkTransposeBlocks(a: Vec, shape: { count: number; rows: numbe
 
 /** The sizes that follow from a window shape. */
 export interface WindowsShape {
+  /** Windows down an image. */
   readonly outHeight: number;
+  /** Windows across an image. */
   readonly outWidth: number;
   /** batch * outHeight * outWidth */
   readonly rows: number;
@@ -298,7 +300,11 @@ function checkConvolution(
   return { outHeight, outWidth, inGroup, outGroup: shape.outputs / groups, taps };
 }
 
-/** @throws RangeError unless the operands of gatherColumns fit and every column exists */
+/**
+ * `a` is [rows, cols], `columns` [count], `out` [rows, count].
+ *
+ * @throws RangeError unless the operands of gatherColumns fit and every column exists
+ */
 export function checkGatherColumns(a: Mat, columns: Uint32Array, out: Mat): void {
   checkMatrices("gatherColumns", { a, out });
   if (out.rows !== a.rows || out.cols !== columns.length) {

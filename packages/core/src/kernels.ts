@@ -16,10 +16,13 @@ import type { Dtype, Mat, Vec } from "./matrix.ts";
 
 /** out = alpha * op(a) op(b) + beta * out, where op transposes when asked to. */
 export interface GemmSpec {
+  /** [m, k], or [k, m] when transposed */
   readonly a: Mat;
   readonly transposeA?: boolean;
+  /** [k, n], or [n, k] when transposed */
   readonly b: Mat;
   readonly transposeB?: boolean;
+  /** [m, n] */
   readonly out: Mat;
   /** Default 1. */
   readonly alpha?: number;
@@ -29,9 +32,11 @@ export interface GemmSpec {
 
 /** out = alpha * a a' + beta * out, or alpha * a'a + beta * out with `transpose`. Both triangles are written, exactly symmetric. */
 export interface GramSpec {
+  /** [rows, cols] */
   readonly a: Mat;
   /** false (default): out is [rows, rows] = a a'. true: out is [cols, cols] = a'a. */
   readonly transpose?: boolean;
+  /** [rows, rows], or [cols, cols] with `transpose` */
   readonly out: Mat;
   readonly alpha?: number;
   readonly beta?: number;
@@ -39,9 +44,12 @@ export interface GramSpec {
 
 /** out = alpha * a x + beta * out, or alpha * a'x + beta * out with `transpose`. */
 export interface GemvSpec {
+  /** [rows, cols] */
   readonly a: Mat;
   readonly transpose?: boolean;
+  /** [cols], or [rows] with `transpose` */
   readonly x: Vec;
+  /** [rows], or [cols] with `transpose` */
   readonly out: Vec;
   readonly alpha?: number;
   readonly beta?: number;
@@ -68,8 +76,11 @@ export interface CrossEntropySpec {
 
 /** Which window of an image every output position of a convolution or pooling layer looks at. Images are [height, width, channels] (NHWC). */
 export interface WindowShape {
+  /** Number of images. */
   readonly batch: number;
+  /** Pixels down an image. */
   readonly height: number;
+  /** Pixels across an image. */
   readonly width: number;
   readonly channels: number;
   /** Taps down and across, >= 1. */
@@ -116,6 +127,7 @@ export interface ConvolveSpec {
   readonly shape: ConvolutionShape;
   /** [batch, height, width, channels] */
   readonly images: Vec;
+  /** [outputs, channels / groups, taps down, taps across] */
   readonly weights: Vec;
   /** [outputs] */
   readonly bias?: Vec;
@@ -131,6 +143,7 @@ export interface ConvolveBackSpec {
   readonly shape: ConvolutionShape;
   /** [batch, outHeight, outWidth, outputs] */
   readonly deltas: Vec;
+  /** [outputs, channels / groups, taps down, taps across] */
   readonly weights: Vec;
   /** [batch, height, width, channels], overwritten */
   readonly out: Vec;
@@ -139,7 +152,9 @@ export interface ConvolveBackSpec {
 /** Row s of out = dL/dweights of images [s group, (s + 1) group), summed over them. */
 export interface ConvolutionGradientsSpec {
   readonly shape: ConvolutionShape;
+  /** [batch, height, width, channels] */
   readonly images: Vec;
+  /** [batch, outHeight, outWidth, outputs] */
   readonly deltas: Vec;
   /** Images a row, >= 1; the last row may have fewer. */
   readonly group: number;

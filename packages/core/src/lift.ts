@@ -6,7 +6,7 @@ import { throwIfAborted } from "./run-context.ts";
 import type { Saliency, Selector, Solver, Updater } from "./strategy.ts";
 import { keptWeights, type Units } from "./units.ts";
 
-/** A copy of `w` with zeros where the mask is 0. */
+/** A copy of `w` [rows, cols] with zeros where the mask [units.count] is 0. */
 export function masked(w: Mat, units: Units, mask: Mask): Mat {
   const data = w.data.slice().fill(0);
   for (const index of keptWeights(units, mask)) data[index] = w.data[index]!;

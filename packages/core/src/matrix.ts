@@ -37,12 +37,12 @@ export function matrix(rows: number, cols: number, data: Vec = new Float32Array(
   return { rows, cols, data };
 }
 
-/** A vector of zeros. */
+/** A vector [length] of zeros. */
 export function zeros(length: number, dtype: Dtype): Vec {
   return dtype === "f64" ? new Float64Array(length) : new Float32Array(length);
 }
 
-/** "f32" or "f64", read off the vector's class. */
+/** "f32" or "f64", read off the class of a vector of any length. */
 export function dtypeOf(vector: Vec): Dtype {
   return vector instanceof Float64Array ? "f64" : "f32";
 }

@@ -8,8 +8,9 @@ export interface ParamInfo {
   readonly name: string;
   /** Shape as the model stores it, for example [40, 784] or [16, 3, 3, 3]. */
   readonly shape: readonly number[];
-  /** Rows (out) and columns (in * kh * kw) of its canonical matrix. */
+  /** Rows of its canonical matrix: out. */
   readonly rows: number;
+  /** Columns of its canonical matrix: in * kh * kw. */
   readonly cols: number;
   /** Whether pruning touches it by default: weights of dense and convolution layers do, bias and normalisation do not. */
   readonly prunable: boolean;
@@ -23,6 +24,7 @@ export interface Evaluation {
   readonly accuracy: number;
   /** Mean cross-entropy in nats. */
   readonly loss: number;
+  /** How many examples were evaluated. */
   readonly examples: number;
 }
 
@@ -75,6 +77,7 @@ export interface Linearization {
   readonly sample: Dataset;
   /** [examples, classes], at the present weights */
   readonly logits: Mat;
+  /** [examples], each below the number of classes */
   readonly labels: Uint32Array;
   /** out [examples, classes] = J x, x flat in the requested order */
   forward(x: Vec, out: Mat): void;
@@ -102,8 +105,10 @@ export interface MomentsRequest extends Omit<GradientRequest, "batch"> {
   readonly temperature: number;
   /** Whether the gradient of the mean loss is wanted too. */
   readonly gradient: boolean;
+  /** Whether inputs before a batch normalisation are taken less their mean: right where statistics are measured anew and no gradient, which is for fixed ones, goes with it. */
+  readonly centred: boolean;
   /**
-   * Class probabilities at that temperature to be met, by example of `data`: the loss is then temperature^2 times the
+   * Class probabilities [data.size, classes] at that temperature to be met, by example of `data`: the loss is then temperature^2 times the
    * divergence from them to p, instead of the cross-entropy with the labels.
    */
   readonly targets?: Mat;
@@ -117,7 +122,7 @@ export interface LayerMoments {
   readonly param: string;
   /** First row of the parameter's canonical matrix; the next entry of the same parameter goes on where this one ends. */
   readonly firstRow: number;
-  /** [in, in] f64, canonical order: mean over examples of the sum over positions of x x'; where a batch normalisation follows, of x less its mean. */
+  /** [in, in] f64, canonical order: mean over examples of the sum over positions of x x'; where asked for, of x less its mean. */
   readonly inputs: Mat;
   /** [out, out] f64: mean over examples and positions of delta delta', scaled to the layer's own weights. */
   readonly deltas: Mat;
@@ -145,6 +150,8 @@ export interface ModelAdapter {
   gradientRows?(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
   linearize?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
   meanGradient?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
+  /** The logits [data.size, classes] of all examples. */
+  logits?(data: Dataset, ctx: RunContext): Promise<Mat>;
   layerMoments?(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   evaluate?(data: Dataset, ctx: RunContext): Promise<Evaluation>;
 }

@@ -50,6 +50,8 @@ export interface RunPlan {
   readonly temperature?: number | undefined;
   /** Whether the first-order term g'd takes part. */
   readonly firstOrder?: boolean | undefined;
+  /** Whether that term leads back to the class probabilities the network had before pruning, instead of to the labels. */
+  readonly distill?: boolean | undefined;
   /** Whether a step is halved, up to twice, while that lowers the loss of the examples that made the model. */
   readonly lineSearch?: boolean | undefined;
   /** Whether a pruned weight may come back in a later stage. */

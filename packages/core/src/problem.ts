@@ -35,7 +35,9 @@ export type SolveStatus = "converged" | "max-iterations" | "stalled" | "exact";
 
 /** What a solver returns; zeros where the mask is 0. */
 export interface Solution {
+  /** [rows, cols], as the problem's */
   readonly w: Mat;
+  /** [units.count] */
   readonly mask: Mask;
   /** Q(w), as `objective` computes it. */
   readonly objective: number;

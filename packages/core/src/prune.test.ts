@@ -198,3 +198,70 @@ describe("prune", () => {
     });
   });
 });
+
+describe("what follows from weights and data", () => {
+  /** The toy with logits; remembers what it was asked to settle. */
+  function settling(): { overrides: Partial<PruneRequest>; asked: object[]; settled: string[] } {
+    const model = toyModel();
+    const asked: object[] = [];
+    const settled: string[] = [];
+    const curvature: CurvatureEstimator = {
+      ...drawing,
+      async estimate(estimateRequest, ctx) {
+        const { firstOrder, targets, data: of } = estimateRequest;
+        asked.push({ firstOrder, targets: targets?.data.join(), size: of.size });
+        return await drawing.estimate(estimateRequest, ctx);
+      },
+    };
+    const logits = async (): Promise<Mat> =>
+      matrix(
+        50,
+        1,
+        Float64Array.from({ length: 50 }, () => 3),
+      );
+    const settle = async (): Promise<void> => {
+      settled.push([...model.weights.get("b.weight")!.data].join());
+    };
+    return { overrides: { model: { ...model, logits }, data, curvature, settle }, asked, settled };
+  }
+
+  test("is settled before every stage but the first, with the weights of the stage before", async () => {
+    const { overrides, settled } = settling();
+    const states: RunState[] = [];
+    const plan = { stages: 3, targetStages: 0 };
+    const onStage = (state: RunState): void => {
+      states.push(state);
+    };
+    await prune(request({ ...overrides, plan, onStage }));
+    expect(settled).toEqual(states.slice(0, 2).map(({ weights }) => [...weights.subarray(6)].join()));
+    // A run that goes on settles first.
+    const again = settling();
+    await prune(request({ ...again.overrides, plan, resume: states[0]! }));
+    expect(again.settled).toEqual(settled);
+  });
+
+  test("targets are the class probabilities before pruning, from the second stage on; the first has no slope to ask for", async () => {
+    const { overrides, asked } = settling();
+    const plan = { stages: 1, targetStages: 1, firstOrder: true, distill: true };
+    await prune(request({ ...overrides, plan }));
+    // One class: its probability is 1.
+    expect(asked).toEqual([
+      { firstOrder: false, targets: undefined, size: 50 },
+      { firstOrder: true, targets: Array.from({ length: 50 }, () => 1).join(), size: 50 },
+    ]);
+    const labels = settling();
+    await prune(request({ ...labels.overrides, plan: { ...plan, distill: false } }));
+    expect(labels.asked.map((one) => ({ ...one, size: undefined }))).toEqual(
+      [0, 1].map(() => ({ firstOrder: true, targets: undefined, size: undefined })),
+    );
+  });
+
+  test("a model without logits cannot be led back to its own", async () => {
+    const { overrides } = settling();
+    const plan = { stages: 2, targetStages: 0, firstOrder: true, distill: true };
+    await expect(prune(request({ ...overrides, model: toyModel(), plan }))).rejects.toMatchObject({
+      code: "ERR_IMPOSSIBLE",
+      message: expect.stringContaining("'toy'"),
+    });
+  });
+});

@@ -5,14 +5,15 @@
  */
 import { countKept, keptCount } from "./constraint.ts";
 import type { CurvatureEstimator } from "./curvature-estimator.ts";
-import type { Dataset } from "./dataset.ts";
+import { type Dataset, subset } from "./dataset.ts";
 import { describeDifferences } from "./describe-differences.ts";
-import { resumeMismatch, shapeMismatch } from "./errors.ts";
+import { impossibleRun, resumeMismatch, shapeMismatch } from "./errors.ts";
 import { countZeros, layoutParams, readFlat, weightReuse, writeFlat } from "./flat-weights.ts";
-import type { Mask } from "./matrix.ts";
+import { type Mask, type Mat, matrix } from "./matrix.ts";
 import type { ModelAdapter } from "./model-adapter.ts";
 import type { ResolvedPlan, RunPlan } from "./plan.ts";
 import { planSparsities, resolvePlan } from "./resolve-plan.ts";
+import { sampleIndices } from "./rng.ts";
 import {
   createRunContext,
   forkContext,
@@ -59,7 +60,7 @@ export interface RunState {
   readonly stage: number;
   /** Flat prunable weights after that stage. */
   readonly weights: Float32Array;
-  /** Their mask: a kept weight may happen to be zero. */
+  /** Their mask [p]: a kept weight may happen to be zero. */
   readonly mask: Mask;
   /** Identifies the run: sizes, plan, seed, kernels. */
   readonly fingerprint: string;
@@ -70,7 +71,9 @@ export interface RunState {
 export interface LayerReport {
   readonly name: string;
   readonly shape: readonly number[];
+  /** Number of weights. */
   readonly size: number;
+  /** How many of them are not zero. */
   readonly nonzeros: number;
 }
 
@@ -82,6 +85,7 @@ export interface PruneResult {
   readonly kept: number;
   /** Non-zero prunable weights. */
   readonly nonzeros: number;
+  /** Number of prunable weights. */
   readonly prunable: number;
   /** Of the last stage. */
   readonly objective: number;
@@ -147,6 +151,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     throw shapeMismatch({ where: "prune: mask", found: `${start.length} entries`, expected: `${prunable}` });
   }
   let mask: Mask = resume?.mask.slice() ?? start;
+  const teaching = await teachingOf({ ...request, plan }, ctx);
   ctx.report({ type: "run:start", stages: sparsities.length, sparsity, prunable });
   for (let index = resume?.stage ?? 0; index < sparsities.length; index++) {
     const place = { index, stages: sparsities.length, sparsity: sparsities[index]! };
@@ -163,6 +168,8 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       mask,
       sparsity: place.sparsity,
       sinceTarget: index - plan.stages,
+      ...(teaching ? { data: teaching.data } : {}),
+      ...(teaching && index > 0 ? { targets: teaching.targets } : {}),
     };
     const { solution, report } = await runStage(stage, stageContext);
     weights = Float32Array.from(solution.w.data);
@@ -197,6 +204,37 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       totalMs: ctx.now() - started,
     },
   };
+}
+
+/** Training examples whose class probabilities before pruning are kept. */
+const mostTaught = 10_000;
+
+/** What the pruned network is to be led back to: class probabilities before pruning, and the examples they are of. */
+async function teachingOf(
+  spec: Pick<PruneRequest, "model" | "data"> & { plan: ResolvedPlan },
+  ctx: RunContext,
+): Promise<{ data: Dataset; targets: Mat } | undefined> {
+  const { model, data, plan } = spec;
+  const { stages, targetStages, distill, firstOrder, temperature } = plan;
+  if (!distill || !firstOrder || stages + targetStages === 1 || !data) return undefined;
+  if (!model.logits)
+    throw impossibleRun(`distill needs the logits of the model '${model.name}', which it does not give`);
+  const count = Math.min(data.size, mostTaught);
+  const taught = count < data.size ? subset(data, sampleIndices(data.size, count, ctx.rng.fork("taught"))) : data;
+  const targets = softmaxRows(await model.logits(taught, ctx), temperature);
+  return { data: taught, targets };
+}
+
+/** softmax(logits / temperature) by rows, f64. */
+function softmaxRows({ rows, cols, data }: Mat, temperature: number): Mat {
+  const out = matrix(rows, cols, new Float64Array(rows * cols));
+  for (let start = 0; start < out.data.length; start += cols) {
+    const most = Math.max(...data.subarray(start, start + cols));
+    let sum = 0;
+    for (let e = start; e < start + cols; e++) sum += out.data[e] = Math.exp((data[e]! - most) / temperature);
+    for (let e = start; e < start + cols; e++) out.data[e]! /= sum;
+  }
+  return out;
 }
 
 function reportStage(

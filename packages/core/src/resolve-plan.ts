@@ -20,6 +20,7 @@ export const defaultPlan: ResolvedPlan = {
   ridgeFactors: [1],
   temperature: 1,
   firstOrder: false,
+  distill: false,
   lineSearch: false,
   regrow: true,
   growth: 0,

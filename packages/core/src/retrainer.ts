@@ -6,6 +6,7 @@ import type { RunContext } from "./run-context.ts";
 export interface StateTensor {
   readonly name: string;
   readonly shape: readonly number[];
+  /** Its entries; length is the product of `shape`. */
   readonly data: Float32Array | Float64Array;
 }
 

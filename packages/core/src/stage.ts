@@ -19,12 +19,13 @@ import { weightUnits } from "./units.ts";
 
 /** What a rule for the budget may look at. */
 export interface BudgetRequest {
+  /** Fraction of the weights to remove at this stage, in [0, 1). */
   readonly sparsity: number;
   /** The prunable parameters and their places in the flat vectors. */
   readonly params: readonly FlatParam[];
   /** Flat weights before the stage. */
   readonly weights: Float32Array;
-  /** What may be kept: everything, or without regrowth what is kept so far. */
+  /** What may be kept [p]: everything, or without regrowth what is kept so far. */
   readonly eligible: Mask | undefined;
 }
 
@@ -52,6 +53,8 @@ export interface Stage {
   readonly sparsity: number;
   /** Stages at the target before this one; negative while sparsity still rises. */
   readonly sinceTarget: number;
+  /** Class probabilities to be met, of all of `data`; present from the second stage on, before which they are met. */
+  readonly targets?: Mat;
   /** See PruneRequest. */
   readonly settle?: (ctx: RunContext) => Promise<void>;
 }
@@ -61,15 +64,20 @@ const trialExamples = 5000;
 
 /** One stage, reported. */
 export interface StageReport {
+  /** Fraction of the weights that the stage prunes to. */
   readonly sparsity: number;
+  /** Weights that are not zero after it. */
   readonly nonzeros: number;
   /** Q of the stage's own local model. */
   readonly objective: number;
   readonly status: SolveStatus;
   /** Mean training loss (nats) of the examples that gave the gradients, before the stage; absent without gradients. */
   readonly loss?: number;
+  /** Damping added to the curvature, >= 0; absent without gradients, as are the next two. */
   readonly ridge?: number;
+  /** Gradient rows that were taken. */
   readonly examples?: number;
+  /** Training examples averaged into one row. */
   readonly batch?: number;
   readonly gradientMs: number;
   readonly solveMs: number;
@@ -109,11 +117,17 @@ async function estimateCurvature(stage: Stage, ctx: RunContext): Promise<Estimat
   const { curvature, data, model, params, plan, mask, sinceTarget } = stage;
   if (!curvature) return undefined;
   if (!data) throw impossibleRun(`curvature ${curvature.name} needs training data; give 'data'`);
-  const { batch, ridge, firstOrder, temperature } = plan;
+  const { batch, ridge, temperature, distill } = plan;
+  const { targets } = stage;
+  // What is to be met is met before the first stage: its slope is zero.
+  const firstOrder = plan.firstOrder && (!distill || targets !== undefined);
   const examples = sinceTarget >= 0 ? plan.targetExamples : plan.examples;
   const names = params.map((param) => param.name);
   return await curvature.estimate(
-    { model, data, params: names, examples, batch, ridge, firstOrder, temperature, kept: mask },
+    {
+      ...{ model, data, params: names, examples, batch, ridge, firstOrder, temperature, kept: mask },
+      ...(targets ? { targets } : {}),
+    },
     ctx,
   );
 }

@@ -2,6 +2,7 @@ import type { Mask, Vec } from "./matrix.ts";
 
 /** Prunable units: unit u owns the flat indices of w that live or die together. */
 export interface Units {
+  /** Number of units, >= 0. */
   readonly count: number;
   /** Whether unit u is exactly weight u, so that loops over units are loops over weights. */
   readonly perWeight: boolean;
@@ -13,12 +14,12 @@ export interface Units {
   readonly costs: Readonly<Record<string, Vec>>;
 }
 
-/** Every weight is a unit of its own: unstructured pruning. */
+/** Every one of `count` weights is a unit of its own: unstructured pruning. Costs are [count] each. */
 export function weightUnits(count: number, costs: Readonly<Record<string, Vec>> = {}): Units {
   return { count, perWeight: true, indices: (unit) => Uint32Array.of(unit), reduce: (perWeight) => perWeight, costs };
 }
 
-/** The kept weights of a mask over units, ascending. */
+/** The flat indices of the weights that a mask [units.count] keeps, ascending. */
 export function keptWeights(units: Units, mask: Mask): Uint32Array {
   if (units.perWeight) {
     const kept = new Uint32Array(mask.reduce((sum, bit) => sum + bit, 0));

@@ -26,6 +26,7 @@ const builtIn: readonly string[] = [
   "none",
   "obd",
   "obs",
+  "random",
   "woodfisher",
 ];
 

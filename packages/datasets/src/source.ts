@@ -18,7 +18,7 @@ export interface DatasetSplits {
 export interface NumberArray {
   /** extents, outermost first; their product is the length of `data` */
   readonly shape: readonly number[];
-  /** row-major */
+  /** row-major; length is the product of `shape` */
   readonly data: Uint8Array | Float32Array | Float64Array;
 }
 

@@ -120,7 +120,7 @@ function storeRows(gradients: GradientRows, layout: "auto" | "factored" | "dense
   };
 }
 
-/** The rows [n, out * in] of a factored block, written out: n * out * in numbers. */
+/** The rows [n, out * in] of a factored block, `group` examples summed in each, written out: n * out * in numbers. */
 export function expandRows(block: Extract<GradientBlock, { kind: "factored" }>, kernels: Kernels): Mat {
   const { delta, input, group } = block;
   const rows = delta.rows / group;

@@ -4,8 +4,9 @@
  *   H = (B + s mean(diag B) I) (x) (A + s mean(diag A) I) + ridge I
  * A [in, in] and B [out, out] the second moments of a layer's inputs and of the loss's slopes at its output, labels drawn
  * from the network. A few hundred examples make it of full rank, where as many gradient rows leave nearly all directions of
- * a convolutional network unseen. Departures: the inputs of a layer before a batch normalisation are taken less their mean,
- * because statistics measured anew take the mean output out; the damping goes into the factors in proportion to each.
+ * a convolutional network unseen. Departures: without a first-order term the inputs of a layer before a batch normalisation
+ * are taken less their mean, because statistics measured anew take the mean output out; the damping goes into the factors in
+ * proportion to each.
  */
 import { type CurvatureEstimator, checkNumber, factorCurvature, matrix, sampleIndices, subset } from "@secateur/core";
 import { chooseRidge } from "./auto-ridge.ts";
@@ -16,7 +17,7 @@ import { kroneckerFactor } from "./kronecker-factor.ts";
 export interface KroneckerGaussNewtonOptions {
   /** Training examples; default: the plan's, else 2000. */
   readonly examples?: number | undefined;
-  /** Damping added to H, >= 0, or "auto", which is 0: the factors are damped already. Default: the plan's, else "auto". */
+  /** Damping added to H, >= 0, or "auto": with a first-order term as autoRidge, else 0, the factors being damped already. Default: the plan's, else "auto". */
   readonly ridge?: number | "auto" | undefined;
   /** Divides the logits in the class probabilities, > 0; default: the plan's, else 1. */
   readonly temperature?: number | undefined;
@@ -59,13 +60,14 @@ export function kroneckerGaussNewton(options: KroneckerGaussNewtonOptions = {}):
           examples,
           temperature,
           gradient: request.firstOrder === true,
+          centred: request.firstOrder !== true,
           ...(targets ? { targets } : {}),
         },
         ctx,
       );
       const view = kroneckerFactor({ layers: moments.layers, share, kernels: ctx.kernels });
       const asked = options.ridge ?? request.ridge ?? "auto";
-      const ridge = asked === "auto" ? 0 : chooseRidge(asked, view, count);
+      const ridge = asked === "auto" && !request.firstOrder ? 0 : chooseRidge(asked, view, count, request.kept);
       return {
         curvature: (factor = 1) => factorCurvature({ ...view, damping: factor * ridge }),
         ...(moments.gradient ? { gradient: matrix(1, moments.gradient.length, moments.gradient) } : {}),

@@ -98,7 +98,7 @@ test("of one dense layer with one example it is the Gauss-Newton matrix on avera
   const mean = new Float64Array(144);
   for (let seed = 0; seed < draws; seed++) {
     const { layers: moments } = await network.layerMoments(
-      { params, data, examples: Uint32Array.of(0), temperature: 1, gradient: false },
+      { params, data, examples: Uint32Array.of(0), temperature: 1, gradient: false, centred: false },
       createRunContext({ seed }),
     );
     const { inputs: A, deltas: B } = moments[0]!;
@@ -119,14 +119,19 @@ async function gaussNewtonOf(network: ReturnType<typeof randomNetwork>, data: Re
   return gaussNewton().estimate({ model: network, data, params: ["fc1.weight"], examples: 1, ridge: 0 }, ctx);
 }
 
-test("the estimate has the loss, the gradient where asked for, a ridge of 0 unless given, and frees its memory", async () => {
+test("the estimate has the loss, the gradient where asked for, a ridge where it has one, and frees its memory", async () => {
   const network = randomNetwork([5, 4, 3]);
   const params = allParams(network).filter((name) => name.endsWith(".weight"));
   const data = randomData({ size: 30, features: 5, classes: 3 });
   const counting = countingContext();
   const request = { ...requestFor(network, data), params, examples: 20 };
   const estimate = await kroneckerGaussNewton().estimate({ ...request, firstOrder: true, ridge: "auto" }, counting.ctx);
-  expect(estimate.chosen).toEqual({ examples: 20, batch: 1, ridge: 0 });
+  // With the gradient the ridge is half of trace(H) / n, without it there is none.
+  expect(estimate.chosen).toMatchObject({ examples: 20, batch: 1 });
+  let trace = 0;
+  for (const value of estimate.curvature(0).diagonal()) trace += value;
+  expect(estimate.chosen.ridge).toBeCloseTo(trace / 40, 10);
+  expect((await kroneckerGaussNewton().estimate(request, ctx)).chosen.ridge).toBe(0);
   expect(estimate.sample.size).toBe(20);
   const indices = Uint32Array.from({ length: 20 }, (_, i) => i);
   const expected = await network.meanGradient({ params, data: estimate.sample, examples: indices }, ctx);

@@ -28,7 +28,7 @@ const plugin: Plugin = definePlugin({
       summary: "curvature from the gradients of training examples: H = G'G / n + ridge I",
       reference: "Singh and Alistarh, WoodFisher, NeurIPS 2020; Benbaki et al., CHITA, ICML 2023",
       options,
-      unread: ["temperature"],
+      unread: ["temperature", "distill"],
       create: empiricalFisher,
     }),
     defineCurvature({
@@ -52,7 +52,7 @@ const plugin: Plugin = definePlugin({
           .optional()
           .describe("divides the logits; above 1 it softens over-confident probabilities"),
       }),
-      unread: ["batch"],
+      unread: ["batch", "distill"],
       create: gaussNewton,
     }),
     defineCurvature({
@@ -80,7 +80,9 @@ const plugin: Plugin = definePlugin({
         ridge: z
           .union([z.number().min(0), z.literal("auto")])
           .optional()
-          .describe('damping added to the curvature beside that of the factors, or "auto" for none'),
+          .describe(
+            'damping added to the curvature beside that of the factors, or "auto": none but with the first-order term',
+          ),
         temperature: z
           .number()
           .positive()

@@ -17,7 +17,7 @@ const DECODERS: ReadonlyMap<FileFormat, (bytes: Uint8Array, source: string) => C
  * Reads a model file of whatever supported format its content shows: safetensors, or a PyTorch checkpoint of either
  * layout, from which nothing is executed.
  *
- * @param bytes - the whole file
+ * @param bytes - the bytes of the whole file
  * @param source - name of the file, for messages
  * @throws ERR_FORMAT saying what the file is and how to convert it; else what the format's decoder throws
  */

@@ -35,7 +35,7 @@ export function decodePytorchZip(bytes: Uint8Array, source: string = "PyTorch da
   return decode({ bytes, source, format: "pytorch-zip", file: openPytorchZip(bytes, source) });
 }
 
-/** The same for the layout before version 1.6: see `decodePytorchZip`. */
+/** The same for the bytes of a file in the layout before version 1.6: see `decodePytorchZip`. */
 export function decodePytorchStream(bytes: Uint8Array, source: string = "PyTorch data"): Checkpoint {
   return decode({ bytes, source, format: "pytorch-pickle", file: openPytorchStream(bytes, source) });
 }

@@ -1,6 +1,6 @@
 /** The element types a tensor in a file may have. f16 and bf16 are kept as raw bits; `toFloat32` converts them. */
 
-/** Which array holds the elements of each dtype. */
+/** Which array holds the elements of each dtype; its length is the number of elements. */
 export interface ArrayOfDtype {
   bool: Uint8Array;
   u8: Uint8Array;

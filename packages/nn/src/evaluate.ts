@@ -1,4 +1,4 @@
-import { batches, type Dataset, type Evaluation, type RunContext } from "@secateur/core";
+import { batches, type Dataset, type Evaluation, type Mat, matrix, type RunContext } from "@secateur/core";
 import { assertLabels } from "./assert-data.ts";
 import { countCorrect } from "./count-correct.ts";
 import { notFiniteOutput } from "./errors.ts";
@@ -32,5 +32,27 @@ export async function evaluate(
       await ctx.tick({ task: "evaluate", done: seen, total: data.size });
     }
     return { accuracy: (100 * correct) / seen, loss: loss / seen, examples: seen };
+  });
+}
+
+/** The logits [data.size, classes] of a network over a dataset, in f64. */
+export async function allLogits(
+  { spec, weights }: { spec: NetworkSpec; weights: Weights },
+  data: Dataset,
+  ctx: RunContext,
+): Promise<Mat> {
+  const out = matrix(data.size, spec.classes, new Float64Array(data.size * spec.classes));
+  return await withPool(ctx.kernels, dtypeOfWeights(weights), async (pool) => {
+    let seen = 0;
+    for await (const batch of batches(data, Math.min(batchSize, passSize(spec)))) {
+      const logits = logitsOf({ network: spec, weights, input: batch.inputs, pool });
+      const bad = logits.data.findIndex((value: number) => !Number.isFinite(value));
+      if (bad >= 0) throw notFiniteOutput(spec.name, seen + Math.floor(bad / spec.classes));
+      out.data.set(logits.data, seen * spec.classes);
+      seen += logits.rows;
+      pool.give(logits.data);
+      await ctx.tick({ task: "evaluate", done: seen, total: data.size });
+    }
+    return out;
   });
 }

@@ -26,6 +26,11 @@ export interface Node {
   readonly norm?: BatchNormSpec;
   /** Of such a batch normalisation. */
   readonly isFolded: boolean;
+  /**
+   * Of a convolution and the ReLU that alone takes its output, also behind a batch normalisation: when the convolution applies the ReLU
+   * itself, always or in eval mode, where it stands for the batch normalisation, too.
+   */
+  readonly rectified?: "always" | "eval";
 }
 
 /** A resolved network. */
@@ -71,6 +76,7 @@ function resolve(network: NetworkSpec): Graph {
   if (width !== network.classes) {
     throw badNetwork(network.name, `its last layer gives ${width} values for ${network.classes} classes`);
   }
+  const rectified = rectifiedNodes(layers, inputs, (l) => consumers[l] === 1 && l !== logits);
   const hasParams: boolean[] = [];
   const nodes = layers.map((layer, index): Node => {
     const from = inputs[index]!;
@@ -91,6 +97,7 @@ function resolve(network: NetworkSpec): Graph {
       needsDelta: before,
       isInPlace: Boolean(sole) && overwrites.has(layer.kind) && !keepsOutput.has(producer!.kind),
       ...(norm?.kind === "batch-norm" ? { norm } : {}),
+      ...(rectified.has(index) ? { rectified: rectified.get(index)! } : {}),
       isFolded: layer.kind === "batch-norm" && producer?.kind === "conv2d" && consumers[first] === 1,
     };
   });
@@ -101,6 +108,24 @@ function resolve(network: NetworkSpec): Graph {
     inputShape,
     valuesPerExample: sizeOf(inputShape) + kept.reduce((sum, { shape }) => sum + sizeOf(shape), 0),
   };
+}
+
+/** Convolutions and their ReLUs. `isSole`: whether one node alone takes the output. */
+function rectifiedNodes(
+  layers: readonly LayerSpec[],
+  inputs: readonly number[][],
+  isSole: (node: number) => boolean,
+): ReadonlyMap<number, "always" | "eval"> {
+  const found = new Map<number, "always" | "eval">();
+  layers.forEach(({ kind }, relu) => {
+    const before = inputs[relu]![0]!;
+    if (kind !== "relu" || !isSole(before)) return;
+    const isNorm = layers[before]?.kind === "batch-norm";
+    const conv = isNorm ? inputs[before]![0]! : before;
+    if (layers[conv]?.kind !== "conv2d" || !isSole(conv)) return;
+    for (const node of [conv, relu]) found.set(node, isNorm ? "eval" : "always");
+  });
+  return found;
 }
 
 /** Layers that can write their output over their first input. */

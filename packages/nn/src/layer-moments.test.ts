@@ -40,7 +40,10 @@ function momentsOf(network: Network, data: Dataset, overrides: object = {}): Pro
     .filter(({ prunable }) => prunable)
     .map(({ name }) => name);
   const examples = Uint32Array.from({ length: data.size }, (_, i) => i);
-  return network.layerMoments({ params, data, examples, temperature: 1, gradient: false, ...overrides }, ctx);
+  return network.layerMoments(
+    { params, data, examples, temperature: 1, gradient: false, centred: true, ...overrides },
+    ctx,
+  );
 }
 
 /** B (x) A with rows and columns in the order of the canonical weights [out, in]. */
@@ -177,6 +180,8 @@ test("before a batch normalisation inputs are less their mean, and slopes carry 
   }
   const centred = b.inputs.data.map((value, e) => value - 6 * mean[Math.floor(e / 4)]! * mean[e % 4]!);
   expect(gap(a.inputs.data, centred)).toBeLessThan(tolerance);
+  const whole = await momentsOf(normed, data, { centred: false });
+  expect(gap(whole.layers[0]!.inputs.data, b.inputs.data)).toBeLessThan(tolerance);
 });
 
 describe("the loss's side", () => {

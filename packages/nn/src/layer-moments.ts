@@ -3,9 +3,8 @@
  * slope of the loss at its output,
  *   A = mean over examples of the sum over positions of x x',   B = mean over examples and positions of delta delta'
  * (Martens and Grosse 2015; convolutions: Grosse and Martens 2016). Labels are drawn from the network's own probabilities,
- * so that the moments are those of the Gauss-Newton matrix. Departures: where a batch normalisation follows, whatever the
- * mean output of a channel becomes is taken out again, so x is taken less its mean (BatchNorm statistics must be measured
- * anew after pruning); A is taken over the first examples only where these have windows enough.
+ * so that the moments are those of the Gauss-Newton matrix. Departures: where a batch normalisation follows and its statistics
+ * are measured anew, whatever the mean output of a channel becomes is taken out again, so x may be taken less its mean; A is taken over the first examples only where these have windows enough.
  */
 import {
   type Dataset,
@@ -36,7 +35,7 @@ import { dtypeOfWeights, record } from "./tape.ts";
  * ERR_ABORTED
  */
 export async function layerMoments(model: Model, request: MomentsRequest, ctx: RunContext): Promise<Moments> {
-  const { params, examples, gradient: wantsGradient } = request;
+  const { params, examples, gradient: wantsGradient, centred } = request;
   const layers = params.map((param) => layerOf(model, param));
   const size = passSize(model.spec);
   const rng = ctx.rng.fork("moments");
@@ -53,7 +52,7 @@ export async function layerMoments(model: Model, request: MomentsRequest, ctx: R
     }
     return {
       layers: params.flatMap((param, p): readonly LayerMoments[] => {
-        return sums.get(layers[p]!.name)!.moments({ param, weights: model.weights });
+        return sums.get(layers[p]!.name)!.moments({ param, weights: model.weights, centred });
       }),
       ...(slopes ? { gradient: joined(params.map((param) => slopes.get(param)!)) } : {}),
       loss: loss / examples.length,

@@ -73,6 +73,7 @@ export type ReluSpec = ActivationSpec & { readonly kind: "relu" };
 /** Largest or mean entry of every window; the mean counts padding as zeros that take part. */
 export interface PoolSpec extends Plain {
   readonly kind: "max-pool" | "average-pool";
+  /** Side of the square window, in pixels, >= 1. */
   readonly size: number;
   /** Default: size. */
   readonly stride?: number;
@@ -110,6 +111,7 @@ export interface LogSoftmaxSpec extends Plain {
   readonly kind: "log-softmax";
 }
 
+/** One layer of a {@link NetworkSpec}, told apart by `kind`. */
 export type LayerSpec =
   | DenseSpec
   | Conv2dSpec

@@ -18,7 +18,7 @@ export interface LayerSums {
   /** Takes a batch in. @param batch.first - place of its first example among all */
   add(batch: { inputs: Mat; delta: Mat; first: number }): void;
   /** The moments, one entry a group. */
-  moments(of: { param: string; weights: Weights }): readonly LayerMoments[];
+  moments(of: { param: string; weights: Weights; centred: boolean }): readonly LayerMoments[];
 }
 
 /** Windows a number of A's diagonal is averaged over, and examples at least: more change A little and cost most of the time. */
@@ -60,9 +60,9 @@ export function layerSums(spec: { layer: WeightLayer; examples: number; pool: Po
         });
       });
     },
-    moments({ param, weights }) {
+    moments({ param, weights, centred }) {
       const scale = scaleOf(layer, weights);
-      const isCentred = layer.node.norm !== undefined;
+      const isCentred = centred && layer.node.norm !== undefined;
       return sums.map(({ A, B, total }, group): LayerMoments => {
         const mean = isCentred ? total.map((value: number) => value / (seenInputs * positions)) : undefined;
         const row = group * outputs;

@@ -16,7 +16,7 @@ export function cosine(peak: number, least = 0): LearningRate {
   return (step, steps) => least + ((peak - least) * (1 + Math.cos((Math.PI * step) / steps))) / 2;
 }
 
-/** Constant, times `factor` (default 0.1) at each of the given fractions of the run (default a half and three quarters). */
+/** Constant at `peak`, times `factor` (default 0.1) at each of the given fractions of the run (default a half and three quarters). */
 export function stepwise(
   peak: number,
   { at = [0.5, 0.75], factor = 0.1 }: { at?: readonly number[]; factor?: number } = {},

@@ -8,6 +8,7 @@ export interface NetworkSpec {
   readonly name: string;
   /** Shape of one example, for example [28, 28] or [3, 32, 32] (channels first). */
   readonly inputShape: readonly number[];
+  /** Number of classes, the length of the last layer's output. */
   readonly classes: number;
   readonly layers: readonly LayerSpec[];
 }

@@ -20,7 +20,7 @@ import {
 } from "@secateur/core";
 import { assertData } from "./assert-data.ts";
 import { weightsMismatch } from "./errors.ts";
-import { evaluate } from "./evaluate.ts";
+import { allLogits, evaluate } from "./evaluate.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
 import { layerMoments } from "./layer-moments.ts";
 import { linearize } from "./linearize.ts";
@@ -31,6 +31,7 @@ import { isStatistic, type TensorSpec, tensorSpecs } from "./param-specs.ts";
 export interface WeightTensor {
   readonly name: string;
   readonly shape: readonly number[];
+  /** Its entries; length is the product of `shape`. */
   readonly data: Float32Array | Float64Array;
 }
 
@@ -44,6 +45,7 @@ export interface Network extends ModelAdapter {
   gradientRows(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
   meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
   linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
+  logits(data: Dataset, ctx: RunContext): Promise<Mat>;
   layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   evaluate(data: Dataset, ctx: RunContext): Promise<Evaluation>;
 }
@@ -102,6 +104,10 @@ export function createNetwork(
     linearize: (request, ctx) => {
       assertData(spec, request.data);
       return linearize({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
+    },
+    logits: (data, ctx) => {
+      assertData(spec, data);
+      return allLogits({ spec, weights }, data, ctx);
     },
     layerMoments: (request, ctx) => {
       assertData(spec, request.data);

@@ -53,6 +53,7 @@ type EpochAnswer = "go on" | "stop";
 /** Mean training loss (plain cross-entropy) and accuracy of every epoch, measured while the weights moved. */
 export interface TrainReport {
   readonly epochs: readonly { readonly loss: number; readonly accuracy: number }[];
+  /** Steps of gradient descent that were made, one a mini-batch. */
   readonly steps: number;
 }
 

@@ -56,7 +56,10 @@ export function chitaIht(options: IhtOptions = {}): Solver {
   };
 }
 
-/** Coordinate descent on the largest magnitudes (with the first-order term: on the support IHT finds), to convergence. */
+/**
+ * Coordinate descent on the largest magnitudes (with the first-order term: on the support IHT finds), to convergence. CHITA-CD
+ * of Benbaki et al. 2023.
+ */
 export function chitaCd(options: CoordinateDescentOptions = {}): Solver {
   checkNumber("chita.cd", "maxSweeps", options.maxSweeps ?? 0, { least: 0, whole: true });
   checkNumber("chita.cd", "tolerance", options.tolerance ?? 0, { least: 0 });
@@ -81,7 +84,10 @@ export interface BsoOptions {
   readonly form?: RefitForm | undefined;
 }
 
-/** The exact ridge back-solve on the largest magnitudes (with the first-order term: on the support IHT finds). */
+/**
+ * The exact ridge back-solve on the largest magnitudes (with the first-order term: on the support IHT finds). CHITA-BSO of
+ * Benbaki et al. 2023.
+ */
 export function chitaBso(options: BsoOptions = {}): Solver {
   return {
     needs,
@@ -94,7 +100,7 @@ export function chitaBso(options: BsoOptions = {}): Solver {
   };
 }
 
-/** The exact ridge back-solve as an updater: the best weights on any given mask. */
+/** The exact ridge back-solve (Benbaki et al. 2023) as an updater: the best weights on any given mask. */
 export function ridgeRefit(options: BsoOptions = {}): Updater {
   return {
     needs,
@@ -106,7 +112,10 @@ export function ridgeRefit(options: BsoOptions = {}): Updater {
   };
 }
 
-/** The block-wise back-solve on the largest magnitudes (with the first-order term: on the support IHT finds). */
+/**
+ * The block-wise back-solve (Benbaki et al. 2023) on the largest magnitudes (with the first-order term: on the support IHT
+ * finds).
+ */
 export function chitaBlock(options: BlockOptions = {}): Solver {
   blockRanges([], options.blockSize ?? "layer"); // refuses a bad size before anything runs
   return {

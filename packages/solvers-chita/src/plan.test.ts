@@ -94,7 +94,27 @@ describe("chita's plan", () => {
   });
 });
 
-test("weights that are used at many positions get stored rows of mini-batches instead of products through the network", () => {
+test("weights that are used at many positions get Kronecker factors where the model gives what they are made of", () => {
+  const convolutional = situation({ weightReuse: 150, hasLayerMoments: true });
+  const single = resolvePlan(chita(), convolutional);
+  expect(single).toMatchObject({ curvature: "kronecker-gauss-newton", stages: 1, targetStages: 0, firstOrder: false });
+  expect(single.reason).toMatch(/^one stage/);
+  // Asked for more, it goes to the target at once and comes back from there.
+  const several = resolvePlan(chita(), convolutional, { stages: 4 });
+  expect(several).toMatchObject({ stages: 1, targetStages: 3, firstOrder: true, distill: true, lineSearch: true });
+  expect(planSparsities(several, 0.9)).toEqual([0.9, 0.9, 0.9, 0.9]);
+  expect(several.reason).toMatch(/^1 stage towards the target, 3 at it/);
+  expect(resolvePlan(chita(), convolutional, { stages: 4, targetStages: 2 })).toMatchObject({
+    stages: 4,
+    targetStages: 2,
+  });
+  // Asked for by name, also for dense layers; and not where weights are used once.
+  const named = resolvePlan(chita(), situation({ hasLayerMoments: true }), { curvature: "kronecker-gauss-newton" });
+  expect(named.temperature).toBe(4);
+  expect(resolvePlan(chita(), situation({ hasLayerMoments: true })).curvature).toBe("gauss-newton");
+});
+
+test("weights that are used at many positions get stored rows of mini-batches instead of products through the network, where it does not", () => {
   const dense = resolvePlan(chita(), situation());
   const convolutional = resolvePlan(chita(), situation({ weightReuse: 150 }));
   expect([dense.curvature, convolutional.curvature]).toEqual(["gauss-newton", "empirical-fisher"]);

@@ -69,9 +69,16 @@ export function chitaPlan(situation: RunSituation): RunPlan {
   };
 }
 
-/** With Kronecker factors a single stage goes all the way: they are of full rank, so its model is good farther out. */
+/**
+ * With Kronecker factors a single stage goes all the way: they are of full rank, so its model is good farther out. Further stages lead
+ * what was lost back, through the gradient towards the class probabilities before pruning.
+ */
 function kroneckerPlan(situation: RunSituation): RunPlan {
-  const { stages: asked = 1, targetStages = 0 } = situation;
+  const { stages: asked = 1, targetStages: askedAtTarget } = situation;
+  // Kept as they are where both are asked for; else the first stage goes to the target, and the others stay there.
+  const stages = askedAtTarget === undefined ? 1 : asked;
+  const targetStages = askedAtTarget ?? asked - 1;
+  const isSingle = stages + targetStages === 1;
   return {
     curvature: kroneckerName,
     examples: kroneckerExamples,
@@ -79,18 +86,18 @@ function kroneckerPlan(situation: RunSituation): RunPlan {
     batch: 1,
     ridge: "auto",
     temperature: kroneckerTemperature,
-    stages: asked,
+    stages,
     targetStages,
     schedule: "geometric",
     from: 0,
-    firstOrder: false,
-    lineSearch: false,
+    firstOrder: !isSingle,
+    distill: !isSingle,
+    lineSearch: !isSingle,
     regrow: true,
     growth: 0,
-    reason:
-      asked + targetStages === 1
-        ? "one stage: a Kronecker-factored curvature of every layer is of full rank, so one model of the loss goes all the way"
-        : `${asked} stages towards the target, ${targetStages} at it, each with the Kronecker factors of fresh training examples`,
+    reason: isSingle
+      ? "one stage: a Kronecker-factored curvature of every layer is of full rank, so one model of the loss goes all the way; more stages win back what it loses"
+      : `${reasonFor(stages + targetStages, stages, targetStages)}; after the first one the gradient leads back to the class probabilities before pruning`,
   };
 }
 

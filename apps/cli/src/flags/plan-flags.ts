@@ -111,6 +111,13 @@ const settings: { readonly [K in PlanKey]-?: PlanSetting<RunPlan[K]> } = {
     parse: parseSwitch("--first-order"),
     isOfGradients: true,
   },
+  distill: {
+    flag: "--distill",
+    help: "with --first-order, lead back to the class probabilities the network had before pruning",
+    off: "lead to the labels",
+    parse: parseSwitch("--distill"),
+    isOfGradients: true,
+  },
   lineSearch: {
     flag: "--line-search",
     help: "halve a step while that lowers the loss of the examples that made the model",

@@ -3,7 +3,7 @@ import { keptCount } from "@secateur/core";
 import type { LayerScan } from "./scan-layers.ts";
 
 /** Layers kept dense may use at most this part of the weights that are kept: the others must have room to live. */
-export const mostOfBudget = 0.5;
+const mostOfBudget = 0.5;
 
 /** A layer that loses more than the tolerance alone. */
 export interface SensitiveLayer {

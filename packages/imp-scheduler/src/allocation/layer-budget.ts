@@ -8,6 +8,7 @@ export interface LayerInfo {
   readonly shape: readonly number[];
   /** Its place in the flat vectors. */
   readonly start: number;
+  /** Number of its weights. */
   readonly size: number;
 }
 

@@ -10,7 +10,7 @@ export const randomSaliency: Saliency = {
   },
 };
 
-/** Random pruning as a solver: kept weights stay as they are. */
+/** Random pruning as a solver: kept weights stay as they are. The control of Frankle et al. 2021, *Pruning at Initialization: Why Are We Missing the Mark?* */
 export function random(): Solver {
   return solverFrom(selectorFrom(randomSaliency));
 }

@@ -12,6 +12,7 @@ import { phaseSparsities } from "./phase-sparsities.ts";
 /**
  * The phases of BIMP, the dense training first (none with a budget of 0).
  *
+ * @param spec.target - the sparsity at the end, in [0, 1)
  * @param spec.epochs - n, all epochs
  * @param spec.budget - epochs of the dense training, >= 0
  * @param spec.interval - epochs of a cycle, >= 1

@@ -7,7 +7,7 @@
 import { badRetrainOption, impossiblePhases } from "../errors.ts";
 import type { Phase } from "./phase.ts";
 
-/** s_f - (s_f - s_i) (1 - t / N)^3, for t = 0 .. N. */
+/** s_f - (s_f - s_i) (1 - t / N)^3, for t = 0 .. N: `from` s_i, `target` s_f, `step` t, `steps` N. */
 export function cubicSparsity(spec: { from: number; target: number; step: number; steps: number }): number {
   const { from, target, step, steps } = spec;
   return step >= steps ? target : target - (target - from) * (1 - step / steps) ** 3;
@@ -16,6 +16,7 @@ export function cubicSparsity(spec: { from: number; target: number; step: number
 /**
  * The phases of GMP.
  *
+ * @param spec.target - s_f, the sparsity at the end, in [0, 1)
  * @param spec.epochs - n, of the whole training
  * @param spec.interval - d >= 1, epochs between prunings, at most n / 2
  * @param spec.rate - of a step of the whole training, counted from 0

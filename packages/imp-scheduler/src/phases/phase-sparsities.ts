@@ -5,13 +5,13 @@
 import { type ScheduleName, sparsityOutOfRange, sparsitySchedule } from "@secateur/core";
 import { badRetrainOption, decreasingSparsity } from "../errors.ts";
 
-/** The fraction of the remaining weights that each of J phases prunes to reach s: 1 - (1 - s)^(1/J). */
+/** The fraction of the remaining weights that each of J phases prunes to reach sparsity s: 1 - (1 - s)^(1/J). */
 export function phaseFraction(sparsity: number, phases: number): number {
   assertPhases(phases);
   return 1 - (1 - sparsity) ** (1 / phases);
 }
 
-/** J of 20 % a phase: ceil(log(1 - s) / log 0.8), at least 1. */
+/** J of 20 % a phase for sparsity s: ceil(log(1 - s) / log 0.8), at least 1. */
 export function usualPhases(sparsity: number): number {
   if (!(sparsity >= 0 && sparsity < 1)) throw sparsityOutOfRange("retrain", sparsity);
   // 1 - 0.8^2 is 0.3599999999999999 in binary: a whole number but for rounding is meant.

@@ -21,7 +21,7 @@ export function triangularRate(spec: { steps: number; peak: number }, step: numb
   return step < up ? (peak * step) / up : peak * (1 - (step - up) / (steps - up));
 }
 
-/** The amplitude of cycle `cycle` of `cycles` (counted from 0): eta_max, or eta_max (1 - cycle / cycles). */
+/** The amplitude of cycle `cycle` of `cycles` (counted from 0), from their `peak` eta_max: eta_max, or eta_max (1 - cycle / cycles). */
 export function cyclePeak(spec: { peak: number; cycle: number; cycles: number; amplitude: Amplitude }): number {
   const { peak, cycle, cycles, amplitude } = spec;
   return amplitude === "decaying" ? peak * (1 - cycle / cycles) : peak;

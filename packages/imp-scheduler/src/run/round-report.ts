@@ -3,11 +3,13 @@ import type { Evaluation, ResolvedPlan, StageReport } from "@secateur/core";
 
 /** One round, reported. Times are in milliseconds. */
 export interface RoundReport {
-  /** The sparsity asked for, and the one reached: 1 - kept / prunable. */
+  /** The sparsity asked for. */
   readonly sparsity: number;
+  /** The one reached: 1 - kept / prunable. */
   readonly reached: number;
   /** Kept weights: ones of the mask. */
   readonly kept: number;
+  /** Kept weights that are not zero. */
   readonly nonzeros: number;
   /** Before its pruning, right after it, and after retraining; where the run measures. */
   readonly before?: Evaluation;
@@ -15,8 +17,9 @@ export interface RoundReport {
   readonly retrained?: Evaluation;
   /** Accuracy that the pruning cost, as a fraction of the accuracy before it (Zimmer et al. 2023: pruning instability). */
   readonly instability?: number;
-  /** |w - w^p| / |w|: how far the pruned point is from the weights before, and |w^r - w^p| / |w^p|: how far retraining went from it. */
+  /** |w - w^p| / |w|: how far the pruned point is from the weights before. */
   readonly pruningDistance: number;
+  /** |w^r - w^p| / |w^p|: how far retraining went from it. */
   readonly retrainingDistance: number;
   /** Floating-point operations of a forward pass of one example: of all prunable weights, and of the non-zero ones. */
   readonly flops: number;
@@ -29,8 +32,9 @@ export interface RoundReport {
   readonly heldOut?: readonly number[];
   /** The epoch (counted from 1) whose weights were kept, where early stopping watches; 0: those right after pruning. */
   readonly bestEpoch?: number;
-  /** The highest rate of the round and the one of its last step. */
+  /** The highest rate of the round. */
   readonly peakRate: number;
+  /** The one of its last step. */
   readonly lastRate: number;
   /** Rates at evenly spaced steps, at most 200, for plots. */
   readonly rates: readonly number[];

@@ -6,7 +6,7 @@
  */
 import type { Mat, Vec } from "@secateur/core";
 import { erf } from "./erf.ts";
-import { type OpCall, type Step, take } from "./op.ts";
+import { isRectified, type OpCall, type Step, take } from "./op.ts";
 
 /** relu on the kernels; its output says where the slope is 1. */
 export function relu(call: OpCall): Step {
@@ -14,7 +14,7 @@ export function relu(call: OpCall): Step {
   const { kernels } = pool;
   const x = call.inputs[0]!;
   const output = node.isInPlace ? x : take(pool, x.rows, x.cols);
-  kernels.relu(x.data, output.data);
+  if (!isRectified(call)) kernels.relu(x.data, output.data);
   return {
     output,
     kept: [],

@@ -1,6 +1,7 @@
 /**
  * Convolution y = x * w + b on the kernels, inside with channels last. Backward: dL/dx by the adjoint, dL/dw a row a segment.
- * Tangent: t * w + x * v. In eval mode a batch normalisation that follows is folded into w and b.
+ * Tangent: t * w + x * v.
+ * A ReLU behind it is applied in the same call. In eval mode a batch normalisation that follows is folded into w and b.
  */
 import type { ConvolutionShape, Mat } from "@secateur/core";
 import { matrix } from "@secateur/core";
@@ -8,7 +9,7 @@ import type { LayerOf } from "../layer-spec.ts";
 import type { Pool } from "../pool.ts";
 import { positionsOf } from "../value-shape.ts";
 import { type Folded, fold } from "./fold.ts";
-import { type GradientSink, type OpCall, reshaped, rowsOf, type Step, take } from "./op.ts";
+import { type GradientSink, isRectified, type OpCall, reshaped, rowsOf, type Step, take } from "./op.ts";
 
 /** Numbers that gradients of one layer may take before they are handed on: 32 MiB of f32. */
 const gradientNumbers = 8 * 1024 * 1024;
@@ -35,7 +36,7 @@ export function convolution(call: OpCall, layer: LayerOf<"conv2d">): Step {
   const conv: Convolution = { shape, positions: positionsOf(node.shape), x, folded, pool };
   const output = take(pool, x.rows, conv.positions * outputs);
   const bias = folded.bias ? { bias: folded.bias } : {};
-  kernels.convolve({ shape, images: x.data, weights: folded.w, ...bias, out: output.data });
+  kernels.convolve({ shape, images: x.data, weights: folded.w, ...bias, out: output.data, relu: isRectified(call) });
   return {
     output,
     kept: [],

@@ -62,6 +62,11 @@ export interface Step {
   tangent(inputs: readonly (Mat | undefined)[], direction: Direction): Mat | undefined;
 }
 
+/** Whether a convolution applies the ReLU behind it, or of a ReLU: whether the convolution has applied it. */
+export function isRectified({ node, mode }: OpCall): boolean {
+  return node.rectified === "always" || (node.rectified === "eval" && mode === "eval");
+}
+
 /** A matrix of the pool. */
 export function take(pool: Pool, rows: number, cols: number): Mat {
   return { rows, cols, data: pool.take(rows * cols) };
