@@ -115,6 +115,18 @@ describe("a TensorFlow.js model", () => {
     expect(documents[0]!.dense.accuracy).toBe(documents[1]!.dense.accuracy);
   });
 
+  test("leaves alone what --keep-dense names, by layer or weight", async () => {
+    const { model, data } = await tfjsTask();
+    const halve = ["prune", model, "--data", data, "--solver", "magnitude", "--sparsity", "0.5"];
+    for (const word of ["first", "first/kernel"]) {
+      const document = await json([...halve, "--keep-dense", word, "--force"]);
+      expect(document).toMatchObject({ keptDense: ["first/kernel"], prunable: 15, nonzeros: 7 });
+    }
+    expect(await refused([...halve, "--keep-dense", "middle", "--force", "--quiet"], cwd)).toContain(
+      "there is no weight to keep dense 'middle'; known: first, last, first/kernel, last/kernel",
+    );
+  });
+
   test("says which engine runs it and what stays dense", async () => {
     const { model, data } = await tfjsTask();
     const { stderr, stdout } = await call(["eval", model, "--data", data, "--engine", "cpu"], { cwd });
@@ -150,6 +162,8 @@ describe("refused are", () => {
 
   test("flags that belong to networks of our own layers", async () => {
     const { model, data } = await tfjsTask();
+    const retrain = ["--solver", "magnitude", "--retrain", "llr", "--retrain-epochs", "1", "--quiet"];
+    expect(await refused(["prune", model, "--data", data, ...retrain], cwd)).toContain("is a TensorFlow.js model");
     expect(await refused(["eval", model, "--data", data, "--arch", "mlpnet"], cwd)).toContain(
       "--arch would change nothing",
     );

@@ -88,7 +88,7 @@ async function fastest(
     }
   }
   if (failure) throw engineFailed(failure);
-  throw engineMissing({ wanted: "TensorFlow.js", packages: packages.wasm, found: [] });
+  throw engineMissing({ wanted: "one of its engines", packages: packages.wasm, found: [] });
 }
 
 /** The engines whose packages are there. */
