@@ -111,7 +111,7 @@ function modelFolder(spec: Placed): string {
 
 /** Refuses a place where a model's folder could not be written. */
 async function checkFolder(folder: string, options: { overwrite: boolean }): Promise<void> {
-  const isThere = statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true;
+  const isThere = existsSync(folder) && statSync(folder).isDirectory();
   await checkOutput(isThere ? join(folder, "model.json") : folder, isThere ? options : { overwrite: false });
 }
 

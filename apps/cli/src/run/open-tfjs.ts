@@ -1,6 +1,6 @@
 /** A TensorFlow.js model.json as a model that can be evaluated, pruned and saved again. */
 import { createHash } from "node:crypto";
-import { statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Engine, type ModelFiles, openModelFiles, readModelFiles, type SavedModel } from "@secateur/backends-tfjs";
@@ -19,7 +19,7 @@ export interface OpenedTfjs {
 /** The file that MODEL means: model.json inside, where it names a folder that has one. */
 export function modelFile(path: string): string {
   const inside = join(path, "model.json");
-  return isFile(inside) ? inside : path;
+  return existsSync(inside) ? inside : path;
 }
 
 /** Whether a file is TensorFlow.js's model.json, by its content. What cannot be read is left to whoever reads it. */
@@ -80,8 +80,4 @@ export async function openTfjs(spec: {
 /** What recipes and reports call the network: "tfjs-layers" or "tfjs-graph". */
 export function tfjsArchitecture({ kind }: Pick<ModelFiles, "kind">): string {
   return `tfjs-${kind}`;
-}
-
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }
