@@ -21,7 +21,7 @@ export interface CurvatureSpec {
   readonly create: () => CurvatureEstimator | Promise<CurvatureEstimator>;
   /** For the names of the tests; default "the curvature". */
   readonly name?: string;
-  /** Default: a network of 24 weights with every capability of a ModelAdapter. */
+  /** Default: a network of 24 weights with every capability of a ModelAdapter but `layerMoments`. */
   readonly model?: () => ModelAdapter;
   /** Default: 40 examples for that network. */
   readonly data?: Dataset;

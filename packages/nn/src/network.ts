@@ -107,7 +107,7 @@ export function createNetwork(
     },
     logits: (data, ctx) => {
       assertData(spec, data);
-      return allLogits({ spec, weights }, data, ctx);
+      return allLogits({ spec, weights }, inDtype(data, dtype), ctx);
     },
     layerMoments: (request, ctx) => {
       assertData(spec, request.data);
