@@ -327,6 +327,7 @@ describe("bad settings of retraining are refused before anything runs:", () => {
       ["--retrain", "gradual", "--phases", "auto"],
       /retrain.phases.*'auto'.*whole/,
     ],
+    ["early stopping of gmp", ["--retrain", "gmp", "--patience", "2"], /retrain.patience.*gmp does not read it/],
     ["a limit without a number", ["--layer-limit", "fc1"], /PATTERN=SPARSITY/],
   ];
   for (const [what, flags, message] of cases) {

@@ -112,6 +112,8 @@ const readers: Readonly<Record<string, readonly string[]>> = {
   interval: ["gmp", "gradual", "bimp"],
   budget: ["bimp"],
   amplitude: ["bimp"],
+  // One rate runs through all of gmp: an interval cut short would make it jump.
+  patience: [...retrainingNames, "gradual", "bimp"],
 };
 
 /** Settings that are nothing without another one, and which. */
