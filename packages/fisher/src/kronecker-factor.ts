@@ -54,9 +54,7 @@ export function kroneckerFactor(spec: {
     times: (x, out) => multiply({ blocks, x, out, kernels, transpose: false }),
     transposeTimes: (u, out) => multiply({ blocks, x: u, out, kernels, transpose: true }),
     columnNormsSquared() {
-      norms ??= Float64Array.from(
-        blocks.flatMap(({ a, b }) => [...b].flatMap((right) => [...a].map((l) => l * right))),
-      );
+      norms ??= diagonalProducts(blocks, dim);
       return norms;
     },
     release() {
@@ -66,6 +64,16 @@ export function kroneckerFactor(spec: {
       }
     },
   };
+}
+
+/** b_o a_i at weight (o, i) of every layer. */
+function diagonalProducts(blocks: readonly Block[], dim: number): Float64Array {
+  const out = new Float64Array(dim);
+  let place = 0;
+  for (const { a, b } of blocks) {
+    for (let o = 0; o < b.length; o++) for (let i = 0; i < a.length; i++) out[place++] = a[i]! * b[o]!;
+  }
+  return out;
 }
 
 /** How many times faster a multiply-add is inside a matrix product than streamed from memory. */
@@ -88,7 +96,7 @@ function blockOf(spec: { layer: LayerMoments; start: number; share: number; kern
   };
 }
 
-/** M + share mean(diag M) I; the identity times the smallest normal number where M is zero. */
+/** M + share mean(diag M) I; `tiny` times the identity where M is zero. */
 function damped(M: Mat, share: number): Mat {
   const data = Float64Array.from(M.data);
   const mean = diagonalOf(M).reduce((sum, value) => sum + value, 0) / M.rows;
