@@ -111,7 +111,7 @@ export function createNetwork(
     },
     layerMoments: (request, ctx) => {
       assertData(spec, request.data);
-      return layerMoments({ spec, weights }, request, ctx);
+      return layerMoments({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
     },
     evaluate: (data, ctx) => {
       assertData(spec, data);
