@@ -91,7 +91,10 @@ test("its blocks of chosen weights are those of B (x) A, and its inverse is the 
   const chosen = Uint32Array.of(0, 3, 4, 11, 12, 15, 21);
   const gram = matrix(7, 7);
   await view.columnGram!(chosen, gram);
-  const expected = Float64Array.from({ length: 49 }, (_, e) => H.data[chosen[Math.floor(e / 7)]! * 22 + chosen[e % 7]!]!);
+  const expected = Float64Array.from(
+    { length: 49 },
+    (_, e) => H.data[chosen[Math.floor(e / 7)]! * 22 + chosen[e % 7]!]!,
+  );
   // Rounded to f32 once; entries are of order 1 to 10.
   expect(gap(gram.data, expected)).toBeLessThan(1e-6 * Math.max(...expected.map(Math.abs)));
   for (const [support, start, size] of [

@@ -1,6 +1,7 @@
 import { type RunSituation, resolvePlan, solverFrom } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { cbs, cbsSelector } from "./cbs.ts";
+import { obs } from "./obs.ts";
 import { jointUpdater, singleUpdater, woodfisher } from "./woodfisher.ts";
 
 const situation = (overrides: Partial<RunSituation> = {}): RunSituation => ({
@@ -12,13 +13,39 @@ const situation = (overrides: Partial<RunSituation> = {}): RunSituation => ({
 });
 
 describe("the plans of the Brain Surgeon family", () => {
-  test("cbs takes many examples of the Gauss-Newton matrix where weights are used once, stored rows where often or asked for", () => {
+  test("cbs takes many examples of the Gauss-Newton matrix where weights are used once, stored rows where asked for", () => {
     expect(resolvePlan(cbs(), situation())).toMatchObject({ stages: 1, curvature: "gauss-newton", examples: 10_000 });
     const asked = resolvePlan(cbs(), situation(), { curvature: "empirical-fisher" });
     expect(asked).toMatchObject({ curvature: "empirical-fisher", examples: 10_000, temperature: 1 });
-    const convolutional = situation({ prunable: 268_336, weightReuse: 150 });
-    expect(resolvePlan(cbs(), convolutional)).toMatchObject({ curvature: "empirical-fisher", examples: 1304 });
-    expect(resolvePlan(cbs(), convolutional, { curvature: "gauss-newton" }).curvature).toBe("gauss-newton");
+  });
+
+  const convolutional = situation({ prunable: 268_336, weightReuse: 150, examples: 5085 });
+
+  test("convolutions get a Kronecker product a layer, but for obs, whose rounds invert parts of layers", () => {
+    const moments = { ...convolutional, hasLayerMoments: true };
+    for (const solver of [cbs(), woodfisher(), solverFrom(cbsSelector(), jointUpdater())]) {
+      expect(resolvePlan(solver, moments)).toMatchObject({
+        ...{ stages: 1, curvature: "kronecker-gauss-newton", examples: 2000, ridge: "auto", temperature: 4 },
+        ...{ firstOrder: false, lineSearch: false },
+      });
+    }
+    expect(resolvePlan(obs(), moments)).toMatchObject({ curvature: "empirical-fisher", examples: 500, batch: 10 });
+    expect(resolvePlan(cbs(), moments, { curvature: "gauss-newton" }).curvature).toBe("gauss-newton");
+    // Of dense layers where it is asked for.
+    const asked = resolvePlan(woodfisher(), situation(), { curvature: "kronecker-gauss-newton" });
+    expect(asked).toMatchObject({ curvature: "kronecker-gauss-newton", examples: 2000 });
+  });
+
+  test("convolutions of a model without moments, or asked for, get rows of mini-batches whose ridges compete", () => {
+    const rows = { curvature: "empirical-fisher", examples: 500, batch: 10, ridgeFactors: [1e-3, 1e-2, 0.1, 1] };
+    for (const solver of [cbs(), woodfisher(), solverFrom(cbsSelector(), jointUpdater())]) {
+      expect(resolvePlan(solver, convolutional)).toMatchObject(rows);
+      const asked = { ...convolutional, hasLayerMoments: true };
+      expect(resolvePlan(solver, asked, { curvature: "empirical-fisher" })).toMatchObject(rows);
+    }
+    // Never more than 16 examples a row, and at least one.
+    expect(resolvePlan(woodfisher(), { ...convolutional, examples: 50_000 }).batch).toBe(16);
+    expect(resolvePlan(woodfisher(), { ...convolutional, examples: 300 })).toMatchObject({ batch: 1, examples: 300 });
   });
 
   test("what may need an inverse gets a curvature that has one", () => {
