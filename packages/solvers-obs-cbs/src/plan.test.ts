@@ -21,27 +21,28 @@ describe("the plans of the Brain Surgeon family", () => {
 
   const convolutional = situation({ prunable: 268_336, weightReuse: 150, examples: 5085 });
 
-  test("convolutions get a Kronecker product a layer, but for obs, whose rounds invert parts of layers", () => {
+  test("on convolutions cbs takes a Kronecker product a layer", () => {
     const moments = { ...convolutional, hasLayerMoments: true };
-    for (const solver of [cbs(), woodfisher(), solverFrom(cbsSelector(), jointUpdater())]) {
+    for (const solver of [cbs(), solverFrom(cbsSelector(), jointUpdater())]) {
       expect(resolvePlan(solver, moments)).toMatchObject({
         ...{ stages: 1, curvature: "kronecker-gauss-newton", examples: 2000, ridge: "auto", temperature: 4 },
         ...{ firstOrder: false, lineSearch: false },
       });
     }
-    expect(resolvePlan(obs(), moments)).toMatchObject({ curvature: "empirical-fisher", examples: 500, batch: 10 });
     expect(resolvePlan(cbs(), moments, { curvature: "gauss-newton" }).curvature).toBe("gauss-newton");
     // Of dense layers where it is asked for.
     const asked = resolvePlan(woodfisher(), situation(), { curvature: "kronecker-gauss-newton" });
-    expect(asked).toMatchObject({ curvature: "kronecker-gauss-newton", examples: 2000 });
+    expect(asked).toMatchObject({ curvature: "kronecker-gauss-newton", examples: 2000, temperature: 4 });
   });
 
-  test("convolutions of a model without moments, or asked for, get rows of mini-batches whose ridges compete", () => {
-    const rows = { curvature: "empirical-fisher", examples: 500, batch: 10, ridgeFactors: [1e-3, 1e-2, 0.1, 1] };
+  test("rows of convolutions are means of mini-batches, and their ridges compete", () => {
+    const rows = { curvature: "empirical-fisher", examples: 500, batch: 10, ridgeFactors: [1e-2, 0.1, 1, 10] };
+    // Where parts of layers are inverted, rows are what there is.
+    const moments = { ...convolutional, hasLayerMoments: true };
+    for (const solver of [obs(), woodfisher()]) expect(resolvePlan(solver, moments)).toMatchObject(rows);
     for (const solver of [cbs(), woodfisher(), solverFrom(cbsSelector(), jointUpdater())]) {
       expect(resolvePlan(solver, convolutional)).toMatchObject(rows);
-      const asked = { ...convolutional, hasLayerMoments: true };
-      expect(resolvePlan(solver, asked, { curvature: "empirical-fisher" })).toMatchObject(rows);
+      expect(resolvePlan(solver, moments, { curvature: "empirical-fisher" })).toMatchObject(rows);
     }
     // Never more than 16 examples a row, and at least one.
     expect(resolvePlan(woodfisher(), { ...convolutional, examples: 50_000 }).batch).toBe(16);

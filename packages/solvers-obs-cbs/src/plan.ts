@@ -15,7 +15,7 @@ const mostEntries = 3.5e8;
 
 /**
  * Weights used at more positions than this make gradient rows and Gauss-Newton products dear; as many rows as are affordable
- * leave nearly all directions of a convolutional network unseen. There every layer's block is a Kronecker product.
+ * leave nearly all directions of a convolutional network unseen. cbs takes a Kronecker product a layer there.
  */
 const mostReuse = 8;
 const kroneckerName = "kronecker-gauss-newton";
@@ -27,16 +27,21 @@ const kroneckerPlan: RunPlan = {
   ridge: "auto",
   temperature: 4,
   reason:
-    "one stage; weights of convolutions are used often, so the curvature is a Kronecker product a layer: of full rank, and its inverse exact",
+    "one stage; weights of convolutions are used often, so the curvature is a Kronecker product a layer, of full rank from few examples",
 };
 
 /** Rows of convolutional networks, where rows it must be: means of mini-batches, whose ridge is judged by training loss. */
 const storedRows = 500;
 const largestBatch = 16;
-const storedRidges = [1e-3, 1e-2, 0.1, 1] as const;
+const storedRidges = [1e-2, 0.1, 1, 10] as const;
 
-/** The plan of obs, whose rounds invert ever smaller parts of the curvature: one stage of gradient rows. Never looks at data. */
+/**
+ * The plan of obs and woodfisher: one stage of gradient rows, as published. Never looks at data. Convolutions too: scores by the
+ * inverse of a Kronecker product were worse (ResNet20 at 80 %, held out: 63.5 % against 74.9 %), because they count on weights
+ * that are removed as well to make up for each other.
+ */
 export function obsPlan(situation: RunSituation): RunPlan {
+  if (situation.curvature === kroneckerName) return kroneckerPlan;
   return {
     stages: 1,
     curvature: "empirical-fisher",
@@ -46,11 +51,6 @@ export function obsPlan(situation: RunSituation): RunPlan {
     reason: "one stage, as published; the rows are few enough for an exact inverse of the whole network's curvature",
     ...(reuses(situation) ? miniBatches(situation) : {}),
   };
-}
-
-/** The plan of woodfisher: as obs, or a Kronecker product a layer for convolutions. Never looks at data. */
-export function woodfisherPlan(situation: RunSituation): RunPlan {
-  return takesKronecker(situation) ? kroneckerPlan : obsPlan(situation);
 }
 
 /**

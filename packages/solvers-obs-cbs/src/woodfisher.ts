@@ -8,7 +8,7 @@ import { type JointUpdateOptions, jointUpdate } from "./joint-update.ts";
 import { asWeights, perWeightMask } from "./kept-mask.ts";
 import { type InverseBlockSize, invertBlocks, obsScores, releaseBlocks, singleUpdates } from "./obs-inverses.ts";
 import { obsSolution } from "./obs-solution.ts";
-import { woodfisherPlan } from "./plan.ts";
+import { obsPlan } from "./plan.ts";
 
 const needs = { curvature: ["inverse"] } as const;
 
@@ -49,7 +49,7 @@ export function woodfisher(options: WoodfisherOptions = {}): Solver {
   const { update = "joint", blockSize = "auto" } = options;
   return {
     needs,
-    plan: woodfisherPlan,
+    plan: obsPlan,
     async solve(problem, ctx) {
       const blocks = await invertBlocks(problem, blockSize, ctx);
       try {
@@ -72,7 +72,7 @@ export function woodfisherSelector(options: Pick<WoodfisherOptions, "blockSize">
   const saliency = woodfisherSaliency(options);
   return {
     needs,
-    plan: woodfisherPlan,
+    plan: obsPlan,
     select: async (problem: Problem, ctx: RunContext): Promise<Mask> =>
       problem.constraint.select(problem.units.reduce(await saliency.score(problem, ctx))),
   };
