@@ -8,6 +8,7 @@ const packages = fileURLToPath(new URL("../packages", import.meta.url));
 const browserLibraries = [
   "core",
   "backends-wasm",
+  "backends-tfjs",
   "nn",
   "fisher",
   "solvers-magnitude",

@@ -109,10 +109,14 @@ function planTable(entry: Extract<PluginEntry, { kind: "solver" }>): string {
     const gradients = takesGradients
       ? `${plan.curvature} | ${plan.examples}${plan.batch === 1 ? "" : ` of ${plan.batch}`}`
       : "none | ";
-    return `| ${sparsity} | ${keptCount(situation.prunable, sparsity)} | ${plan.stages} + ${plan.targetStages} | ${gradients} | ${cell(plan.reason)} |`;
+    const how = `${plan.stages} + ${plan.targetStages} | ${gradients} | ${cell(plan.reason)}`;
+    return { how, row: `| ${sparsity} | ${keptCount(situation.prunable, sparsity)} | ${how} |` };
   });
+  // Where the sparsity changes nothing, one row says it.
+  const isOne = rows.every(({ how }) => how === rows[0]!.how);
+  const shown = isOne ? [`| any | k | ${rows[0]!.how} |`] : rows.map(({ row }) => row);
   const head = "| sparsity | kept | stages: rising + at the target | curvature | gradient rows | why |";
-  return `Its plan for MLPNet (${situation.prunable} weights) on MNIST, when nothing is set:\n\n${[head, "|---|---|---|---|---|---|", ...rows].join("\n")}`;
+  return `Its plan for MLPNet (${situation.prunable} weights) on MNIST, when nothing is set:\n\n${[head, "|---|---|---|---|---|---|", ...shown].join("\n")}`;
 }
 
 function measuredTable(name: string, measured: Measured): string {

@@ -15,12 +15,16 @@ const bundled = fileURLToPath(new URL("../assets/mlpnet-mnist.safetensors", impo
 /** The checkpoint of MLPNet: the one in a data folder's `mlpnet-mnist`, else the bundled one. @throws ERR_USAGE */
 export function networkPath(folder: string | undefined): string {
   if (folder === undefined) return bundled;
-  const place = join(folder, "mlpnet-mnist");
+  return onlyCheckpoint(join(folder, "mlpnet-mnist"), "MLPNet");
+}
+
+/** The one safetensors file of a folder. @throws ERR_USAGE */
+export function onlyCheckpoint(place: string, network: string): string {
   const files = readdirSync(place).filter((file) => file.endsWith(".safetensors"));
   const [file] = files;
   if (file === undefined || files.length > 1) {
     throw badUsage(
-      `${place}: it holds ${files.length} files *.safetensors; it must hold one, the checkpoint of MLPNet`,
+      `${place}: it holds ${files.length} files *.safetensors; it must hold one, the checkpoint of ${network}`,
     );
   }
   return join(place, file);

@@ -6,8 +6,8 @@ import { parseArgs } from "node:util";
 import { badUsage } from "../src/errors.ts";
 import { numberParser, wholeParser } from "../src/flags/number.ts";
 
-/** The parts of the benchmark; "huge" runs only when asked for. */
-export const sectionNames = ["instances", "objective", "accuracy", "stages", "memory", "huge"] as const;
+/** The parts of the benchmark; "resnet20" and "huge" run only when asked for. */
+export const sectionNames = ["instances", "objective", "accuracy", "stages", "memory", "resnet20", "huge"] as const;
 
 /** One of {@link sectionNames}. */
 export type SectionName = (typeof sectionNames)[number];
@@ -26,8 +26,9 @@ export interface ChitaArguments {
 
 /** How to call it. */
 const usage = `npm run bench:chita [-- DATA_FOLDER] [--only SECTION]... [--sparsity S]... [--seeds N] [--p N]
-  SECTION is one of ${sectionNames.join(", ")}; default: all but huge
-  DATA_FOLDER holds mlpnet-mnist/*.safetensors and chita-instances/*.json; default: the bundled network, without published figures
+  SECTION is one of ${sectionNames.join(", ")}; default: all but resnet20 and huge
+  DATA_FOLDER holds mlpnet-mnist/*.safetensors and chita-instances/*.json; default: the bundled network, without published figures;
+  for resnet20 also resnet20-cifar10/*.safetensors and cifar10-subset/*.bin
   --seeds N runs seeds 0 to N - 1, default 3; --p N is the size of the huge problem, default 25600000`;
 
 /** Reads the arguments. @throws ERR_USAGE */
@@ -42,7 +43,9 @@ export function chitaArguments(args: readonly string[]): ChitaArguments {
   });
   return {
     ...(given === undefined ? {} : { folder: existingFolder(given) }),
-    sections: values.only ? values.only.map(sectionName) : sectionNames.filter((name) => name !== "huge"),
+    sections: values.only
+      ? values.only.map(sectionName)
+      : sectionNames.filter((name) => name !== "huge" && name !== "resnet20"),
     sparsities: values.sparsity?.map(fraction) ?? [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98],
     seeds: wholeParser("--seeds", 1)(values.seeds ?? "3"),
     weights: wholeParser("--p", 1)(values.p ?? "25600000"),

@@ -14,6 +14,7 @@ import { runInstances } from "./instances.ts";
 import { runHuge, runMemory } from "./memory.ts";
 import { runObjective } from "./objective.ts";
 import { printLine } from "./print.ts";
+import { runResnet20 } from "./resnet20.ts";
 
 try {
   await run(chitaArguments(process.argv.slice(2)));
@@ -77,6 +78,10 @@ async function runSection(
       return;
     case "memory":
       await runMemory({ model, sparsities: among(0.5, 0.9, 0.98) });
+      return;
+    case "resnet20":
+      if (folder === undefined) printLine("left out: network and images are in the data folder");
+      else await runResnet20({ folder, kernels, sparsities: among(0.5, 0.6, 0.7, 0.8, 0.9) });
       return;
     case "huge":
       await runHuge({ weights, sparsities: among(0.9, 0.98) });

@@ -22,7 +22,7 @@ import { build, preview } from "vite";
 import { findChromium, howToGetChromium } from "./find-chromium.ts";
 
 /** Raw bytes of the scripts and styles that the page loads, at most. */
-const largestBundle = 320_000;
+const largestBundle = 450_000;
 
 const folder = fileURLToPath(new URL("..", import.meta.url));
 const executablePath = findChromium();
@@ -142,7 +142,9 @@ async function hashInNode(build: "simd" | "relaxed-simd"): Promise<string> {
   const model = createNetwork(architecture("mlpnet"), { weights });
   const { train } = await openDataset("mnist");
   const kernels = await createWasmKernels({ build });
+  const started = performance.now();
   await prune({ model, data: train, solver: chita(), curvature: gaussNewton(), sparsity: 0.95, kernels });
+  process.stdout.write(`The same run in Node takes ${((performance.now() - started) / 1000).toFixed(1)} s.\n`);
   await kernels.close();
   const hash = createHash("sha256");
   for (const { name, prunable } of model.params()) {

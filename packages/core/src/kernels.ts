@@ -108,10 +108,11 @@ export interface WindowsSpec {
 export interface MaxWindowsSpec {
   /** All channels take part. */
   readonly shape: Omit<WindowShape, "channelRange">;
+  /** [batch, height, width, channels] */
   readonly images: Vec;
   /** [batch, outHeight, outWidth, channels], overwritten; 0 where a window lies outside the image. */
   readonly out: Vec;
-  /** Like out: the place in `images` each was taken from (ties: the first tap; NaN wins); 2^32 - 1 for none. */
+  /** [batch, outHeight, outWidth, channels]: the place in `images` each was taken from (ties: the first tap; NaN wins); 2^32 - 1 for none. */
   readonly taken: Uint32Array;
 }
 

@@ -22,6 +22,7 @@ const builtIn: readonly string[] = [
   "empirical-fisher",
   "gauss-newton",
   "kfac",
+  "kronecker-gauss-newton",
   "magnitude",
   "none",
   "obd",

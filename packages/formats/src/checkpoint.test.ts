@@ -22,11 +22,7 @@ function zipOf(name: string): Uint8Array {
 
 const refused: readonly (readonly [FileFormat, Uint8Array, RegExp])[] = [
   ["pickle", hex("8004 9500 0000"), /Python pickle/],
-  [
-    "tfjs",
-    ascii('{\n  "format": "layers-model", "modelTopology": {}, "weightsManifest": []}'),
-    /tensorflowjs_converter/,
-  ],
+  ["tfjs", ascii('{\n  "format": "layers-model", "modelTopology": {}, "weightsManifest": []}'), /secateur prune/],
   ["npy", encodeNpy({ shape: [1], data: new Float32Array(1) }), /'solve'/],
   ["npz", zipOf("x.npy"), /\.npz archive.*numpy\.load/],
   ["zip", zipOf("readme.txt"), /unpack it/],

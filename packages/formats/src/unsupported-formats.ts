@@ -11,8 +11,7 @@ export const UNSUPPORTED_FORMATS: Readonly<Record<UnsupportedFormat, { found: st
   pickle: { found: "a Python pickle", remedy: `if PyTorch wrote it, convert it: ${FROM_PYTORCH}` },
   tfjs: {
     found: "a TensorFlow.js model.json",
-    remedy:
-      "convert it to Keras with tensorflowjs_converter, then save model.get_weights() with safetensors.numpy.save_file",
+    remedy: "give it to secateur prune, eval, compare or inspect as it is; train it in TensorFlow.js itself",
   },
   onnx: {
     found: "an ONNX model",

@@ -70,15 +70,10 @@ export function chitaPlan(situation: RunSituation): RunPlan {
 }
 
 /**
- * With Kronecker factors a single stage goes all the way: they are of full rank, so its model is good farther out. Further stages lead
- * what was lost back, through the gradient towards the class probabilities before pruning.
+ * With Kronecker factors a single stage goes all the way: they are of full rank, so its model is good farther out. Stages that are
+ * asked for all rise, each with factors of its own; a gradient of a few thousand examples wins nothing beside them.
  */
-function kroneckerPlan(situation: RunSituation): RunPlan {
-  const { stages: asked = 1, targetStages: askedAtTarget } = situation;
-  // Kept as they are where both are asked for; else the first stage goes to the target, and the others stay there.
-  const stages = askedAtTarget === undefined ? 1 : asked;
-  const targetStages = askedAtTarget ?? asked - 1;
-  const isSingle = stages + targetStages === 1;
+function kroneckerPlan({ stages = 1, targetStages = 0 }: RunSituation): RunPlan {
   return {
     curvature: kroneckerName,
     examples: kroneckerExamples,
@@ -90,14 +85,14 @@ function kroneckerPlan(situation: RunSituation): RunPlan {
     targetStages,
     schedule: "geometric",
     from: 0,
-    firstOrder: !isSingle,
-    distill: !isSingle,
-    lineSearch: !isSingle,
+    firstOrder: false,
+    lineSearch: false,
     regrow: true,
     growth: 0,
-    reason: isSingle
-      ? "one stage: a Kronecker-factored curvature of every layer is of full rank, so one model of the loss goes all the way; more stages win back what it loses"
-      : `${reasonFor(stages + targetStages, stages, targetStages)}; after the first one the gradient leads back to the class probabilities before pruning`,
+    reason:
+      stages + targetStages === 1
+        ? "one stage: a Kronecker-factored curvature of every layer is of full rank, so one model of the loss goes all the way"
+        : reasonFor(stages + targetStages, stages, targetStages),
   };
 }
 

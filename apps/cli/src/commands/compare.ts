@@ -4,7 +4,14 @@ import type { Command } from "commander";
 import { type CompareFlags, runCompare } from "../compare/run-compare.ts";
 import { badFlagValue } from "../errors.ts";
 import { addReestimateFlag } from "../flags/batch-norm-flags.ts";
-import { addArchFlag, addDataFlags, addKeepDenseFlag, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import {
+  addArchFlag,
+  addDataFlags,
+  addEngineFlag,
+  addKeepDenseFlag,
+  addMessageFlags,
+  addRunFlags,
+} from "../flags/common-flags.ts";
 import { numberParser } from "../flags/number.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
 import type { Terminal } from "../terminal.ts";
@@ -24,10 +31,11 @@ export function addCompareCommand(program: Command, spec: { terminal: Terminal; 
     .command("compare")
     .summary("prune one network by several methods, side by side")
     .description("Prune a network by every method at every sparsity, and print what each costs. Writes no network.")
-    .argument("<model>", "checkpoint (safetensors or PyTorch)");
+    .argument("<model>", "checkpoint (safetensors or PyTorch), or a TensorFlow.js model.json");
   command.optionsGroup("What to compare:");
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");
   addArchFlag(command);
+  addEngineFlag(command);
   command
     .option(
       "--solvers <a,b,...>",

@@ -3,12 +3,14 @@ import type { Evaluation } from "@secateur/core";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
 import { type AugmentationFlags, addAugmentationFlags } from "../flags/batch-norm-flags.ts";
-import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { addArchFlag, addDataFlags, addEngineFlag, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { reestimate } from "../run/batch-norm.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
+import type { EngineChoice } from "../run/load-tensorflow.ts";
+import { openAnyModel, ownNetwork } from "../run/open-any-model.ts";
 import { openData } from "../run/open-data.ts";
-import { openModel } from "../run/open-model.ts";
+import { modelFile } from "../run/open-tfjs.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 import { formatCount, formatNumber, formatPercent } from "../text/format.ts";
@@ -17,6 +19,7 @@ import { printResult } from "./print-result.ts";
 interface EvalFlags extends SessionFlags, AugmentationFlags {
   readonly reestimateBatchNorm?: boolean;
   readonly arch?: string;
+  readonly engine?: EngineChoice;
   readonly data?: string;
   readonly normalize?: string;
 }
@@ -32,10 +35,11 @@ export function addEvalCommand(program: Command, terminal: Terminal): void {
     .command("eval")
     .summary("measure a network's accuracy")
     .description("Measure accuracy (percent) and mean cross-entropy (nats) on the test split.")
-    .argument("<model>", "checkpoint (safetensors or PyTorch)");
+    .argument("<model>", "checkpoint (safetensors or PyTorch), or a TensorFlow.js model.json");
   command.optionsGroup("What to evaluate:");
   addDataFlags(command, "its test split is used");
   addArchFlag(command);
+  addEngineFlag(command);
   command.option(
     "--reestimate-batch-norm",
     "first measure the statistics of batch normalisation on the training split",
@@ -54,22 +58,29 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
   const paths = (path: string) => absolutePath(terminal, path);
   const data = mapDataPaths(flags.data, paths);
   const { document, text } = await withSession({ flags, terminal, overwrite: false }, async (session) => {
-    const { network, architecture } = await openModel({
-      path: paths(spec.model),
+    const model = await openAnyModel({
+      path: modelFile(paths(spec.model)),
       arch: flags.arch,
+      engine: flags.engine,
+      cwd: terminal.cwd,
       onEvent: session.onEvent,
     });
+    const { network } = model;
     const splits = await openData({
       data,
       normalize: flags.normalize,
-      classes: network.spec.classes,
-      network: network.spec,
+      classes: model.classes,
+      network: model.spec,
       onEvent: session.onEvent,
     });
     const { test } = splits;
-    if (flags.reestimateBatchNorm) await reestimate({ network, data: splits, flags, session });
+    if (flags.reestimateBatchNorm) {
+      const own = ownNetwork(model, "--reestimate-batch-norm");
+      await reestimate({ network: own.network, data: splits, flags, session });
+    }
     const evaluation = await network.evaluate(test, session.context());
-    return { document: evaluation, text: evalText(evaluation, `${test.name} (${architecture.name})`) };
+    model.close();
+    return { document: evaluation, text: evalText(evaluation, `${test.name} (${model.arch})`) };
   });
   printResult({ terminal, flags, document, text: () => text });
 }

@@ -4,15 +4,20 @@ import { brotliCompress, constants, gzip } from "node:zlib";
 import { throwIfAborted } from "@secateur/core";
 import { type NamedTensor, toVec } from "@secateur/formats";
 import type { Command } from "commander";
-import { addMessageFlags } from "../flags/common-flags.ts";
+import { flagWithoutEffect } from "../errors.ts";
+import { addEngineFlag, addMessageFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import type { EngineChoice } from "../run/load-tensorflow.ts";
 import { readModelFile } from "../run/open-model.ts";
+import { isTfjsModel, modelFile } from "../run/open-tfjs.ts";
 import type { Terminal } from "../terminal.ts";
 import { formatBytes, formatCount, formatFraction, formatShape, plainText } from "../text/format.ts";
 import { formatTable } from "../text/table.ts";
+import { type InspectedTensor, inspectTfjs } from "./inspect-tfjs.ts";
 import { printResult } from "./print-result.ts";
 
 interface InspectFlags {
+  readonly engine?: EngineChoice;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -23,14 +28,7 @@ interface InspectDocument {
   readonly metadata: Readonly<Record<string, string>>;
   /** What was left out of the file or changed. */
   readonly notes?: readonly string[];
-  readonly tensors: readonly {
-    readonly name: string;
-    readonly shape: readonly number[];
-    readonly dtype: string;
-    readonly size: number;
-    readonly zeros: number;
-    readonly bytes: number;
-  }[];
+  readonly tensors: readonly InspectedTensor[];
   readonly size: number;
   readonly zeros: number;
   readonly sparsity: number;
@@ -50,11 +48,20 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
     .command("inspect")
     .summary("show what a checkpoint holds")
     .description("Show a checkpoint's tensors, their zeros, and its size as it is and compressed.")
-    .argument("<model>", "checkpoint (safetensors or PyTorch)");
+    .argument("<model>", "checkpoint (safetensors or PyTorch), or a TensorFlow.js model.json");
+  addEngineFlag(command);
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", examples).action(async (model: string) => {
     const flags = command.opts<InspectFlags>();
-    const document = await inspect(absolutePath(terminal, model), terminal.signal);
+    const path = modelFile(absolutePath(terminal, model));
+    const { signal, cwd } = terminal;
+    const isTfjs = await isTfjsModel(path);
+    if (!isTfjs && flags.engine !== undefined) {
+      throw flagWithoutEffect({ flag: "--engine", reason: `${path} is no TensorFlow.js model` });
+    }
+    const document = isTfjs
+      ? await inspectModel({ path, engine: flags.engine, cwd, signal })
+      : await inspect(path, signal);
     printResult({ terminal, flags, document, text: () => inspectText(document) });
   });
 }
@@ -65,13 +72,33 @@ async function inspect(path: string, signal: AbortSignal): Promise<InspectDocume
     const { name, shape, dtype, data } = tensor;
     return { name, shape, dtype, size: data.length, zeros: countZeros(tensor), bytes: data.byteLength };
   });
-  const size = tensors.reduce((sum, tensor) => sum + tensor.size, 0);
-  const zeros = tensors.reduce((sum, tensor) => sum + tensor.zeros, 0);
-  const { gzipBytes, brotliBytes } = await compressedSizes(bytes, signal);
   const { format, metadata, notes } = checkpoint;
   const about = { format, metadata, ...(notes === undefined ? {} : { notes }) };
-  const sparsity = size === 0 ? 0 : zeros / size;
-  return { ...about, tensors, size, zeros, sparsity, bytes: bytes.length, gzipBytes, brotliBytes, sha256 };
+  return { ...about, tensors, ...totals(tensors), ...(await sizes(bytes, signal)), sha256 };
+}
+
+async function inspectModel(spec: {
+  path: string;
+  engine: EngineChoice | undefined;
+  cwd: string;
+  signal: AbortSignal;
+}): Promise<InspectDocument> {
+  const { format, metadata, notes, tensors, content, sha256 } = await inspectTfjs(spec);
+  const about = { format, metadata, ...(notes.length === 0 ? {} : { notes }) };
+  return { ...about, tensors, ...totals(tensors), ...(await sizes(content, spec.signal)), sha256 };
+}
+
+function totals(tensors: readonly InspectedTensor[]): Pick<InspectDocument, "size" | "zeros" | "sparsity"> {
+  const size = tensors.reduce((sum, tensor) => sum + tensor.size, 0);
+  const zeros = tensors.reduce((sum, tensor) => sum + tensor.zeros, 0);
+  return { size, zeros, sparsity: size === 0 ? 0 : zeros / size };
+}
+
+async function sizes(
+  bytes: Uint8Array,
+  signal: AbortSignal,
+): Promise<Pick<InspectDocument, "bytes" | "gzipBytes" | "brotliBytes">> {
+  return { bytes: bytes.length, ...(await compressedSizes(bytes, signal)) };
 }
 
 function countZeros(tensor: NamedTensor): number {
@@ -119,7 +146,8 @@ export async function compressedSizes(
 
 function inspectText(document: InspectDocument): string {
   const right = { align: "right" } as const;
-  const rows = document.tensors.map(({ name, shape, dtype, size, zeros, bytes }) => [
+  const saysPrunable = document.tensors.some(({ prunable }) => prunable !== undefined);
+  const rows = document.tensors.map(({ name, shape, dtype, size, zeros, bytes, prunable }) => [
     plainText(name),
     formatShape(shape),
     dtype,
@@ -127,6 +155,7 @@ function inspectText(document: InspectDocument): string {
     formatCount(zeros),
     size === 0 ? "" : formatFraction(zeros / size),
     formatBytes(bytes),
+    ...(saysPrunable ? [prunable ? "yes" : ""] : []),
   ]);
   const table = formatTable(
     [
@@ -137,6 +166,7 @@ function inspectText(document: InspectDocument): string {
       { title: "zeros", ...right },
       { title: "sparsity", ...right },
       { title: "bytes", ...right },
+      ...(saysPrunable ? [{ title: "prunable" }] : []),
     ],
     [
       ...rows,
@@ -148,6 +178,7 @@ function inspectText(document: InspectDocument): string {
         formatCount(document.zeros),
         formatFraction(document.sparsity),
         "",
+        ...(saysPrunable ? [""] : []),
       ],
     ],
   );

@@ -4,6 +4,7 @@ import { addAugmentationFlags, addReestimateFlag } from "../flags/batch-norm-fla
 import {
   addArchFlag,
   addDataFlags,
+  addEngineFlag,
   addKeepDenseFlag,
   addMessageFlags,
   addRunFlags,
@@ -48,11 +49,15 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
     .command("prune")
     .summary("remove weights from a trained network and re-fit the rest")
     .description("Remove weights from a trained network, re-fit the rest, and measure what that costs.");
-  command.argument("[model]", "checkpoint to prune (safetensors or PyTorch); with --recipe it may be left out");
+  command.argument(
+    "[model]",
+    "checkpoint to prune (safetensors or PyTorch), or a TensorFlow.js model.json; with --recipe it may be left out",
+  );
   if (!spec) return;
   command.optionsGroup("What to prune:");
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");
   addArchFlag(command);
+  addEngineFlag(command);
   addReestimateFlag(command);
   addAugmentationFlags(
     command,
@@ -75,7 +80,10 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   addRetrainFlags(command);
   command
     .optionsGroup("Where results go:")
-    .option("--out <file>", "the pruned network (default: MODEL.SOLVER-SPARSITY.safetensors beside the model)")
+    .option(
+      "--out <file>",
+      "the pruned network: FILE.safetensors, or a folder for a TensorFlow.js model (default: MODEL.SOLVER-SPARSITY beside the model)",
+    )
     .option("--report <file>", "an HTML page with plots, self-contained")
     .option("--force", "replace existing outputs")
     .option("--resume", "continue an interrupted run from its last finished stage or epoch");

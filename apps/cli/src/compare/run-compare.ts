@@ -1,6 +1,5 @@
 /** One run of `secateur compare`: every method at every sparsity, each from the checkpoint as it is. */
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
-import { chooseDense } from "@secateur/nn";
 import { printResult } from "../commands/print-result.ts";
 import { badUsage, keepsAll, missingFlag } from "../errors.ts";
 import type { ReestimateTime } from "../flags/batch-norm-flags.ts";
@@ -12,11 +11,13 @@ import { notePlugin } from "../plugins/note-plugin.ts";
 import { needsGradients, plannedRun, pruneNetwork } from "../prune/prune-network.ts";
 import { resolveOptions } from "../prune/prune-settings.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { batchNormFor, remeasuring } from "../run/batch-norm.ts";
+import { batchNormOfModel, chosenDense, remeasuringModel } from "../run/any-model-settings.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
+import type { EngineChoice } from "../run/load-tensorflow.ts";
 import { peakMemoryBytes } from "../run/memory.ts";
+import { openAnyModel } from "../run/open-any-model.ts";
 import { openData } from "../run/open-data.ts";
-import { openModel } from "../run/open-model.ts";
+import { modelFile } from "../run/open-tfjs.ts";
 import { type Session, type SessionFlags, withSession } from "../run/session.ts";
 import { versions } from "../run/versions.ts";
 import type { Terminal } from "../terminal.ts";
@@ -27,6 +28,7 @@ import { gradientKey, shareGradients, sharingOrder } from "./shared-gradients.ts
 /** The flags of `secateur compare` as commander hands them over. */
 export interface CompareFlags extends SessionFlags, PlanFlags {
   readonly arch?: string;
+  readonly engine?: EngineChoice;
   readonly data?: string;
   readonly normalize?: string;
   readonly reestimateBatchNorm?: ReestimateTime;
@@ -81,23 +83,23 @@ async function compareInSession(spec: {
   const { call, found, sparsities, session } = spec;
   const { flags, terminal } = call;
   for (const one of found) notePlugin(one, session);
-  const path = absolutePath(terminal, call.model);
+  const path = modelFile(absolutePath(terminal, call.model));
   const source = mapDataPaths(flags.data!, (file) => absolutePath(terminal, file));
   const solvers = await Promise.all(
     found.map(async (one) => ({ one, solver: one.entry.create((await resolveOptions(one.entry, {})) as never) })),
   );
   const plan = planFromFlags(flags);
   assertUsed({ plan, anyGradients: solvers.some(({ solver }) => needsGradients(solver)) });
-  const open = () => openModel({ path, arch: flags.arch, onEvent: session.onEvent });
-  const first = await open();
-  const { spec: network } = first.network;
-  const { pruned: params, dense: keptDense } = chooseDense(network, flags.keepDense ?? []);
-  if (params.length === 0) throw keepsAll(path);
   const { onEvent } = session;
-  const data = await openData({ data: source, normalize: flags.normalize, classes: network.classes, network, onEvent });
+  const { cwd } = terminal;
+  const first = await openAnyModel({ path, arch: flags.arch, engine: flags.engine, cwd, onEvent });
+  const { classes, spec: layers } = first;
+  const { pruned: params, dense: keptDense } = chosenDense(first, flags.keepDense ?? []);
+  if (params.length === 0) throw keepsAll(path);
+  const data = await openData({ data: source, normalize: flags.normalize, classes, network: layers, onEvent });
   const { reestimateBatchNorm: when } = flags;
-  const settings = batchNormFor(first.network, when === undefined ? {} : { when });
-  await remeasuring({ network: first.network, data, settings, session }).before();
+  const settings = batchNormOfModel(first, when === undefined ? {} : { when });
+  await remeasuringModel({ model: first, data, settings, session }).before();
   const dense = await first.network.evaluate(data.test, session.context());
   const jobs = solvers.flatMap(({ one, solver }) => sparsities.map((sparsity) => ({ one, solver, sparsity })));
   const plans = await Promise.all(
@@ -119,8 +121,10 @@ async function compareInSession(spec: {
       const next = order[turn + 1];
       const isKept = next !== undefined && plans[next]!.key === key && plans[position]!.stages === 1;
       let wasShared = (): boolean => false;
-      const { network } = await openModel({ path, arch: first.architecture.name, onEvent: () => {} });
-      const { before, settle, after } = remeasuring({ network, data, settings, session });
+      const engine = first.tfjs?.engine.name;
+      const model = await openAnyModel({ path, arch: first.arch, engine, cwd, onEvent: () => {} });
+      const { network } = model;
+      const { before, settle, after } = remeasuringModel({ model, data, settings, session });
       await before();
       const { result, curvature } = await pruneNetwork({
         ...{ network, solver, sparsity, plan, params, session, ...(settle ? { settle } : {}) },
@@ -135,6 +139,7 @@ async function compareInSession(spec: {
       await after();
       if (curvature) sources.push(curvature);
       const pruned = await network.evaluate(data.test, session.context());
+      model.close();
       runs[position] = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
       if (!flags.json) note(session, runs[position], { done: turn + 1, total: jobs.length });
     }
@@ -142,16 +147,17 @@ async function compareInSession(spec: {
     shared.release();
   }
   const document = compareDocument({
-    model: { path, sha256: first.sha256, arch: first.architecture.name },
+    model: { path, sha256: first.sha256, arch: first.arch },
     data: source,
     dense,
     keptDense,
     runs,
     seed: session.seed,
     backend: session.kernels.name,
-    versions: versions(sources),
+    versions: versions([...sources, ...first.packages]),
     peakMemoryBytes: peakMemoryBytes(),
   });
+  first.close();
   return { document, runs };
 }
 

@@ -3,6 +3,7 @@ import { dataSources } from "@secateur/datasets";
 import { architectureNames } from "@secateur/nn";
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
+import { type EngineChoice, engineChoices } from "../run/load-tensorflow.ts";
 import { type KernelChoice, kernelChoices } from "../run/open-kernels.ts";
 import { numberParser, wholeParser } from "./number.ts";
 
@@ -28,6 +29,24 @@ export function addArchFlag(command: Command): void {
     "--arch <name>",
     `network the tensors belong to: ${architectureNames.join(", ")}, or mlp:784-300-10[:nobias] (default: told from the file)`,
   );
+}
+
+/** --engine */
+export function addEngineFlag(command: Command): void {
+  command.addOption(
+    new Option(
+      "--engine <name>",
+      `for a TensorFlow.js model, what runs it: ${engineChoices.join(", ")} (default: auto, the fastest one installed)`,
+    ).argParser(parseEngine),
+  );
+}
+
+function parseEngine(text: string): EngineChoice {
+  const choice = engineChoices.find((name) => name === text);
+  if (choice === undefined) {
+    throw badFlagValue({ flag: "--engine", found: text, allowed: engineChoices.join(", ") });
+  }
+  return choice;
 }
 
 /** --sparsity; the range is judged where it is used, so that its message is the same everywhere. */

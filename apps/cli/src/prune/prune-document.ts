@@ -53,7 +53,9 @@ export interface PruneDocument {
   readonly seed: number;
   readonly recipe: Recipe;
   readonly versions: Readonly<Record<string, string>>;
-  /** Absolute path of the pruned network. */
+  /** Tensors that pruning leaves alone though they have two or more dimensions, of a TensorFlow.js model that has such. */
+  readonly unprunable?: readonly { readonly weight: string; readonly reason: string }[];
+  /** Absolute path of the pruned network; of a TensorFlow.js model its model.json. */
   readonly out: string;
 }
 
@@ -64,8 +66,9 @@ export function pruneDocument(spec: {
   keptDense: readonly string[];
   out: string;
   peakMemoryBytes: number;
+  unprunable?: NonNullable<PruneDocument["unprunable"]>;
 }): PruneDocument {
-  const { outcome, recipe, keptDense, out, peakMemoryBytes } = spec;
+  const { outcome, recipe, keptDense, unprunable = [], out, peakMemoryBytes } = spec;
   const { result, dense, pruned, rounds } = outcome;
   const retrainMs = retrainTimes(rounds, result.stages.length);
   return {
@@ -100,6 +103,7 @@ export function pruneDocument(spec: {
     seed: recipe.seed,
     recipe,
     versions: recipe.versions,
+    ...(unprunable.length === 0 ? {} : { unprunable }),
     out,
   };
 }

@@ -19,14 +19,14 @@ import {
   weightReuse,
 } from "@secateur/core";
 import type { RoundReport } from "@secateur/imp-scheduler";
-import type { Network } from "@secateur/nn";
 import { type CurvatureEntry, type FoundEntry, findCurvature } from "../plugins/find-entry.ts";
+import type { PrunableModel } from "../run/open-any-model.ts";
 import type { Session } from "../run/session.ts";
 
 /** What to prune and how. */
 export interface PruneJob {
   /** Changed in place. */
-  readonly network: Network;
+  readonly network: PrunableModel;
   readonly solver: Solver;
   readonly sparsity: number;
   /** Names of the weights to prune; absent: all. */
@@ -73,8 +73,9 @@ export function needsGradients(solver: Solver): boolean {
 export async function pruneRequest(
   job: PruneTask,
 ): Promise<{ request: Omit<PruneRequest, "onStage" | "resume"> } & Pick<PruneOutcome, "curvature">> {
-  const { network, params, solver, sparsity, plan, train, session, budget, settle } = job;
+  const { network, params, solver, sparsity, train, session, budget, settle } = job;
   const { seed, kernels, signal, onEvent } = session;
+  const plan = needsGradients(solver) ? await feasiblePlan(job) : job.plan;
   const request = {
     ...{ model: network, solver, sparsity, plan, seed, kernels, signal, onEvent },
     ...(params ? { params } : {}),
@@ -82,7 +83,7 @@ export async function pruneRequest(
     ...(settle ? { settle } : {}),
   };
   if (!needsGradients(solver)) return { request };
-  const found = await plannedCurvature(job);
+  const found = await plannedCurvature({ ...job, plan });
   job.onCurvature?.(found);
   const options = await parseOptions<object>(found.entry.name, found.entry.options, {});
   const made: CurvatureEstimator = found.entry.create(options as never);
@@ -96,6 +97,17 @@ export async function pruneNetwork(job: PruneJob): Promise<Pick<PruneOutcome, "c
   const { request, curvature } = await pruneRequest(job);
   const result = await prune({ ...request, ...(onStage ? { onStage } : {}), ...(resume ? { resume } : {}) });
   return { result, ...(curvature ? { curvature } : {}) };
+}
+
+/** A solver may advise the Gauss-Newton matrix, which needs products with the network's Jacobian; not every model has them. */
+async function feasiblePlan(job: PruneJob): Promise<RunPlan> {
+  const { network, plan, session } = job;
+  if (network.linearize || plan.curvature !== undefined) return plan;
+  const { entry } = await plannedCurvature(job);
+  if (entry.name !== "gauss-newton") return plan;
+  const message = `${network.name} gives gradient rows and no products with its Jacobian: --curvature empirical-fisher is used`;
+  session.onEvent({ type: "note", level: "info", code: "curvature", message });
+  return { ...plan, curvature: "empirical-fisher" };
 }
 
 /** The curvature that the plan names: the user's choice before the solver's advice before the default. */

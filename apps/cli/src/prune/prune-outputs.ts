@@ -1,11 +1,12 @@
 /** Where the results of `secateur prune` go, checked before the long work. */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { checkOutput, checkpointEncoderFor } from "@secateur/formats";
-import { badUsage, stateLeftBehind } from "../errors.ts";
+import { badEnding, badUsage, stateLeftBehind } from "../errors.ts";
 import { recipePath, statePath } from "../recipe/encode-recipe.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertEnding, assertNotInput } from "../run/check-places.ts";
+import { isTfjsModel } from "../run/open-tfjs.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The flags that say where results go. */
@@ -19,6 +20,7 @@ export interface OutputFlags {
 
 /** Absolute paths of the results. */
 export interface PruneOutputs {
+  /** A folder for a TensorFlow.js model, else a file. */
   readonly out: string;
   readonly recipe: string;
   /** The state between stages; exists only while a run is under way or was interrupted. */
@@ -43,15 +45,15 @@ export async function planOutputs(spec: {
 }): Promise<PruneOutputs> {
   const { flags, terminal } = spec;
   const overwrite = flags.force === true;
-  const out = flags.out === undefined ? defaultOutput(spec) : absolutePath(terminal, flags.out);
-  checkpointEncoderFor(out); // refuses an ending that names no format
+  const isFolder = await isTfjsModel(spec.model);
+  const out = isFolder ? modelFolder(spec) : modelPath(spec);
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
   assertEnding({ flag: "--report", path: report }, [".html", ".htm"]);
   const outputs = { out, recipe: recipePath(out), state: statePath(out), report, overwrite };
   const events = flags.events === undefined ? undefined : absolutePath(terminal, flags.events);
   assertNotInput({
     outputs: [
-      { flag: "--out", path: out },
+      { flag: "--out", path: isFolder ? join(out, "model.json") : out },
       { flag: "--report", path: report },
       { flag: "--events", path: events },
     ],
@@ -60,16 +62,60 @@ export async function planOutputs(spec: {
   const paths = [out, outputs.recipe, outputs.state, report, events].filter((path) => path !== undefined);
   const twice = paths.find((path, index) => paths.indexOf(path) !== index);
   if (twice !== undefined) throw badUsage(`${twice}: two outputs would go there; give each its own name`);
-  for (const path of [out, outputs.recipe, ...(report === undefined ? [] : [report])]) {
+  if (isFolder) await checkFolder(out, { overwrite });
+  for (const path of [...(isFolder ? [] : [out]), outputs.recipe, ...(report === undefined ? [] : [report])]) {
     await checkOutput(path, { overwrite });
   }
   if (existsSync(outputs.state) && !flags.resume && !overwrite) throw stateLeftBehind(outputs.state);
   return outputs;
 }
 
-function defaultOutput({ model, solver, sparsity }: { model: string; solver: string; sparsity: number }): string {
+interface Placed {
+  readonly flags: OutputFlags;
+  readonly model: string;
+  readonly solver: string;
+  readonly sparsity: number;
+  readonly terminal: Terminal;
+}
+
+/** The file of a pruned checkpoint. @throws ERR_OUTPUT_FORMAT for an ending that names no format */
+function modelPath(spec: Placed): string {
+  const { flags, model, terminal } = spec;
   const stem = basename(model).replace(/\.(safetensors|ckpt|json|onnx|pth?(\.tar)?)$/i, "");
+  const out =
+    flags.out === undefined
+      ? join(dirname(model), `${stem}.${method(spec)}.safetensors`)
+      : absolutePath(terminal, flags.out);
+  checkpointEncoderFor(out);
+  return out;
+}
+
+/** The folder of a pruned TensorFlow.js model, whether --out names it or the model.json in it. @throws ERR_OUTPUT_FORMAT */
+function modelFolder(spec: Placed): string {
+  const { flags, model, terminal } = spec;
+  if (flags.out === undefined) {
+    // A model.json is named by its folder.
+    const stem = basename(model) === "model.json" ? dirname(model) : model.replace(/\.json$/i, "");
+    return `${stem}.${method(spec)}`;
+  }
+  if (/\.(safetensors|npy|html?|pth?|zip)$/i.test(flags.out)) {
+    throw badEnding({
+      flag: "--out",
+      path: flags.out,
+      allowed: "the name of a folder, or /model.json: a TensorFlow.js model is written as one",
+    });
+  }
+  const out = absolutePath(terminal, flags.out);
+  return basename(out) === "model.json" ? dirname(out) : out;
+}
+
+/** Refuses a place where a model's folder could not be written. */
+async function checkFolder(folder: string, options: { overwrite: boolean }): Promise<void> {
+  const isThere = existsSync(folder) && statSync(folder).isDirectory();
+  await checkOutput(isThere ? join(folder, "model.json") : folder, isThere ? options : { overwrite: false });
+}
+
+function method({ solver, sparsity }: Placed): string {
   // A solver may be named after a package, "@scope/name".
-  const method = solver.replace(/[^\w.-]+/g, "-").replace(/^-/, "");
-  return join(dirname(model), `${stem}.${method}-${sparsity}.safetensors`);
+  return `${solver.replace(/[^\w.-]+/g, "-").replace(/^-/, "")}-${sparsity}`;
 }

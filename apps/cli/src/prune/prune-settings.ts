@@ -17,7 +17,9 @@ import {
 import { absolutePath } from "../run/absolute-path.ts";
 import type { BatchNormSettings } from "../run/batch-norm.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
+import type { EngineChoice } from "../run/load-tensorflow.ts";
 import type { KernelChoice } from "../run/open-kernels.ts";
+import { modelFile } from "../run/open-tfjs.ts";
 import type { SessionFlags } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 import { needsGradients } from "./prune-network.ts";
@@ -27,6 +29,7 @@ import type { OutputFlags } from "./prune-outputs.ts";
 export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, AugmentationFlags, RetrainFlags {
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly arch?: string;
+  readonly engine?: EngineChoice;
   readonly data?: string;
   readonly normalize?: string;
   readonly sparsity?: number;
@@ -40,6 +43,8 @@ export interface PruneSettings {
   /** Absolute path. */
   readonly model: string;
   readonly arch: string | undefined;
+  /** Of a TensorFlow.js model. */
+  readonly engine: EngineChoice | undefined;
   /** With absolute paths. */
   readonly data: string;
   readonly normalize: string | undefined;
@@ -79,7 +84,7 @@ export async function pruneSettings(spec: {
   terminal: Terminal;
 }): Promise<PruneSettings> {
   const { flags, recipe, found, ownFlags, terminal } = spec;
-  const model = spec.model === undefined ? recipe?.model : absolutePath(terminal, spec.model);
+  const model = spec.model === undefined ? recipe?.model : modelFile(absolutePath(terminal, spec.model));
   if (model === undefined) throw missingFlag("MODEL", "give the checkpoint to prune, or a --recipe that names one");
   const data =
     flags.data === undefined ? recipe?.data : mapDataPaths(flags.data, (path) => absolutePath(terminal, path));
@@ -106,6 +111,7 @@ export async function pruneSettings(spec: {
   return {
     model,
     arch: flags.arch ?? recipe?.arch,
+    engine: flags.engine ?? recipe?.engine,
     data,
     normalize: flags.normalize ?? recipe?.normalize,
     found,

@@ -1,10 +1,10 @@
 /** One run of `secateur prune` from settings to files. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { type Dataset, isPruneError, keptCount } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { allocation } from "@secateur/imp-scheduler";
-import { chooseDense, type Network } from "@secateur/nn";
 import { printResult } from "../commands/print-result.ts";
 import { badState, interrupted, keepsAll, keepsNothing, overflowed } from "../errors.ts";
 import { kebab } from "../flags/option-schema.ts";
@@ -18,11 +18,12 @@ import { openPhaseKeeper } from "../retrain/phase-keeper.ts";
 import { retrainNetwork } from "../retrain/retrain-network.ts";
 import { readRecord } from "../retrain/training-record.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { type BatchNormSettings, batchNormFor, type Remeasure, remeasuring } from "../run/batch-norm.ts";
+import { batchNormOfModel, chosenDense, remeasuringModel } from "../run/any-model-settings.ts";
+import type { BatchNormSettings, Remeasure } from "../run/batch-norm.ts";
 import { dataPaths } from "../run/check-places.ts";
 import { peakMemoryBytes } from "../run/memory.ts";
+import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork } from "../run/open-any-model.ts";
 import { openData } from "../run/open-data.ts";
-import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { type Session, withSession } from "../run/session.ts";
 import { versions } from "../run/versions.ts";
 import type { Terminal } from "../terminal.ts";
@@ -80,22 +81,30 @@ async function pruneInSession(spec: {
   session: Session;
 }): Promise<PruneDocument> {
   const { call, settings, outputs, session } = spec;
-  const model = await openModel({ path: settings.model, arch: settings.arch, onEvent: session.onEvent });
+  const { arch, engine } = settings;
+  const { cwd } = call.terminal;
+  const model = await openAnyModel({ path: settings.model, arch, engine, cwd, onEvent: session.onEvent });
   noteArchitecture(model, session);
   notePlugin(settings.found, session);
-  const { pruned: params, dense: keptDense } = chooseDense(model.network.spec, settings.keepDense);
+  const { pruned: params, dense: keptDense } = chosenDense(model, settings.keepDense);
   assertKeepsSome(model, params, settings.sparsity);
   const retrain = completeRetrain({ settings, model, terminal: call.terminal, session });
   const draft = portableRecipe(recipeOf({ settings, retrain, model, session }), outputs.recipe);
   const outcome = await measure({ call, settings, retrain, outputs, session, model, params, run: runIdentity(draft) });
-  assertFiniteOutcome(outcome, model, settings.found.entry.name);
+  await assertFiniteOutcome(outcome, model, settings.found.entry.name);
   const { result, curvature } = outcome;
-  const sources = curvature ? [settings.found, curvature] : [settings.found];
+  const sources = [settings.found, ...(curvature ? [curvature] : []), ...model.packages];
   // With retraining every phase had a plan of its own, which the same settings give again.
   const plan = retrain ? draft.plan : (result.plan ?? draft.plan);
   const recipe: Recipe = { ...draft, plan, versions: versions(sources, retrain ? ["@secateur/imp-scheduler"] : []) };
-  const document = pruneDocument({ outcome, recipe, keptDense, out: outputs.out, peakMemoryBytes: peakMemoryBytes() });
+  const out = model.tfjs ? join(outputs.out, "model.json") : outputs.out;
+  const unprunable = model.tfjs?.model.keptDense;
+  const document = pruneDocument({
+    ...{ outcome, recipe, keptDense, out, peakMemoryBytes: peakMemoryBytes() },
+    ...(unprunable ? { unprunable } : {}),
+  });
   await saveResults({ document, outcome, model, outputs, argv: call.argv });
+  model.close();
   return document;
 }
 
@@ -106,7 +115,7 @@ async function measure(spec: {
   retrain: CompleteSettings | undefined;
   outputs: PruneOutputs;
   session: Session;
-  model: OpenedModel;
+  model: AnyModel;
   params: readonly string[];
   run: string;
 }): Promise<PruneOutcome> {
@@ -116,14 +125,14 @@ async function measure(spec: {
   const data = await openData({
     data: source,
     normalize,
-    classes: network.spec.classes,
-    network: network.spec,
+    classes: model.classes,
+    network: model.spec,
     onEvent: session.onEvent,
   });
-  const { before, settle, after } = remeasuring({
-    network,
+  const { before, settle, after } = remeasuringModel({
+    model,
     data,
-    settings: batchNormOf(settings, network),
+    settings: batchNormOf(settings, model),
     session,
   });
   await before();
@@ -170,8 +179,8 @@ async function pruneKept(
 }
 
 /** What is done about batch normalisation: with retraining nothing unless asked for, because training measures statistics. */
-function batchNormOf({ retrain, batchNorm }: PruneSettings, network: Network): BatchNormSettings | undefined {
-  return retrain && batchNorm.when === undefined ? undefined : batchNormFor(network, batchNorm);
+function batchNormOf({ retrain, batchNorm }: PruneSettings, model: AnyModel): BatchNormSettings | undefined {
+  return retrain && batchNorm.when === undefined ? undefined : batchNormOfModel(model, batchNorm);
 }
 
 /** Prunes and retrains with the state kept between stages and epochs. */
@@ -182,8 +191,8 @@ async function retrainKept(
   const { call, outputs, session, run, retrain, model } = spec;
   const keeper = await openPhaseKeeper({ path: outputs.state, run, resume: call.flags.resume === true, session });
   const { onState, resume } = keeper;
-  const arch = model.architecture.name;
-  const job = { ...jobOf(spec), settings: retrain, data, arch, onState };
+  const { network } = ownNetwork(model, "--retrain");
+  const job = { ...jobOf(spec), network, settings: retrain, data, arch: model.arch, onState };
   const done = await retrainNetwork({ ...job, ...(resume ? { resume } : {}) });
   const { timing, rounds } = done.result;
   const result = { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } };
@@ -193,13 +202,13 @@ async function retrainKept(
 /** The settings of retraining with everything decided, paths absolute. */
 function completeRetrain(spec: {
   settings: PruneSettings;
-  model: OpenedModel;
+  model: AnyModel;
   terminal: Terminal;
   session: Session;
 }): CompleteSettings | undefined {
   const { settings, model, terminal, session } = spec;
   if (!settings.retrain) return undefined;
-  const record = readRecord(model.metadata);
+  const record = readRecord(ownNetwork(model, "--retrain").metadata);
   const isKnown = record !== undefined || settings.retrain.dense !== undefined;
   if (!isKnown) {
     const { schedule, learningRate, epochs } = assumedTraining;
@@ -212,7 +221,7 @@ function completeRetrain(spec: {
 }
 
 /** Nothing would be left of the network. */
-function assertKeepsSome({ path, network }: OpenedModel, params: readonly string[], sparsity: number): void {
+function assertKeepsSome({ path, network }: AnyModel, params: readonly string[], sparsity: number): void {
   if (params.length === 0) throw keepsAll(path);
   const prunable = network.params().filter(({ name }) => params.includes(name));
   const size = prunable.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
@@ -220,13 +229,14 @@ function assertKeepsSome({ path, network }: OpenedModel, params: readonly string
 }
 
 /** Weights, objective and loss must be numbers before anything is written. */
-function assertFiniteOutcome({ result, pruned }: PruneOutcome, { network }: OpenedModel, solver: string): void {
-  const areFinite = network.tensors().every(({ data }) => data.every(Number.isFinite));
+async function assertFiniteOutcome({ result, pruned }: PruneOutcome, model: AnyModel, solver: string): Promise<void> {
+  const areFinite = await hasFiniteWeights(model);
   if (!areFinite || !Number.isFinite(result.objective) || !Number.isFinite(pruned.loss)) throw overflowed(solver);
 }
 
-function noteArchitecture({ path, architecture }: OpenedModel, session: Session): void {
-  if (architecture.source !== "shapes") return;
+function noteArchitecture({ path, own }: AnyModel, session: Session): void {
+  const { architecture } = own ?? {};
+  if (architecture?.source !== "shapes") return;
   const message = `${path}: its tensors are those of ${architecture.name}, so it is taken for one (--arch says otherwise)`;
   session.onEvent({ type: "note", level: "info", code: "architecture", message });
 }
@@ -248,17 +258,18 @@ function noteUnread({ found, given }: PruneSettings, curvature: FoundEntry, sess
 function recipeOf(spec: {
   settings: PruneSettings;
   retrain: CompleteSettings | undefined;
-  model: OpenedModel;
+  model: AnyModel;
   session: Session;
 }): Recipe {
   const { settings, retrain, model, session } = spec;
   const { normalize, found, sparsity, keepDense, plan, seed, options, allocation: spread } = settings;
-  const batchNorm = batchNormOf(settings, model.network);
+  const batchNorm = batchNormOf(settings, model);
   return {
     recipe: 1,
     model: model.path,
     modelSha256: model.sha256,
-    arch: model.architecture.name,
+    arch: model.arch,
+    ...(model.tfjs ? { engine: model.tfjs.engine.name } : {}),
     data: settings.data,
     ...(normalize === undefined ? {} : { normalize }),
     solver: found.entry.name,
@@ -272,16 +283,29 @@ function recipeOf(spec: {
     seed,
     kernels: session.kernelChoice,
     backend: session.kernels.name,
-    versions: versions([found]),
+    versions: versions([found, ...model.packages]),
   };
 }
 
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
 function runIdentity(recipe: Recipe): string {
-  const { modelSha256, arch, data, normalize, solver, options, sparsity, keepDense } = recipe;
+  const { modelSha256, arch, engine, data, normalize, solver, options, sparsity, keepDense } = recipe;
   const { batchNorm, retrain, allocation } = recipe;
   return JSON.stringify({
-    ...{ modelSha256, arch, data, normalize, solver, options, sparsity, keepDense, batchNorm, retrain, allocation },
+    ...{
+      modelSha256,
+      arch,
+      engine,
+      data,
+      normalize,
+      solver,
+      options,
+      sparsity,
+      keepDense,
+      batchNorm,
+      retrain,
+      allocation,
+    },
   });
 }
 

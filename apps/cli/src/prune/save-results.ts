@@ -1,8 +1,10 @@
 /** Writes what a run of `secateur prune` gave: the network, its recipe, the report. */
+import { mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { writeFileAtomic } from "@secateur/formats";
 import { architectureKey } from "../run/architectures.ts";
 import { encodeNetwork } from "../run/encode-network.ts";
-import type { OpenedModel } from "../run/open-model.ts";
+import { type AnyModel, ownNetwork } from "../run/open-any-model.ts";
 import type { PruneDocument } from "./prune-document.ts";
 import type { PruneOutcome } from "./prune-network.ts";
 import type { PruneOutputs } from "./prune-outputs.ts";
@@ -11,35 +13,50 @@ import type { PruneOutputs } from "./prune-outputs.ts";
 export async function saveResults(spec: {
   document: PruneDocument;
   outcome: PruneOutcome;
-  model: OpenedModel;
+  model: AnyModel;
   outputs: PruneOutputs;
   argv: readonly string[];
 }): Promise<void> {
   const { document, outcome, model, outputs, argv } = spec;
   const { overwrite } = outputs;
-  const network = encodePruned({ model, document, path: outputs.out });
+  const network = await encodePruned({ model, document, path: outputs.out });
   const report = outputs.report === undefined ? undefined : await makeReport({ document, outcome, argv });
-  await writeFileAtomic(outputs.out, network, { overwrite });
+  for (const [path, bytes] of network) {
+    if (model.tfjs) await mkdir(dirname(path), { recursive: true });
+    await writeFileAtomic(path, bytes, { overwrite });
+  }
   await writeFileAtomic(outputs.recipe, `${JSON.stringify(document.recipe, null, 2)}\n`, { overwrite });
   if (outputs.report !== undefined && report !== undefined) {
     await writeFileAtomic(outputs.report, report, { overwrite });
   }
 }
 
-function encodePruned(spec: { model: OpenedModel; document: PruneDocument; path: string }): Uint8Array {
+/** The files of the pruned network, in the order in which they are written. */
+async function encodePruned(spec: {
+  model: AnyModel;
+  document: PruneDocument;
+  path: string;
+}): Promise<readonly (readonly [path: string, bytes: Uint8Array])[]> {
   const { model, document, path } = spec;
+  if (model.tfjs) {
+    // The weights first: where there is a model.json, its files are there.
+    const files = [...(await model.tfjs.model.encode())].reverse();
+    return files.map(([name, bytes]) => [join(path, name), bytes] as const);
+  }
+  const { network, metadata, architecture } = ownNetwork(model, "saving");
   const { solver, sparsity, seed } = document.recipe;
-  return encodeNetwork({
-    network: model.network,
+  const bytes = encodeNetwork({
+    network,
     path,
     metadata: {
-      ...model.metadata,
-      [architectureKey]: model.architecture.name,
+      ...metadata,
+      [architectureKey]: architecture.name,
       "secateur.solver": solver,
       "secateur.sparsity": String(sparsity),
       "secateur.seed": String(seed),
     },
   });
+  return [[path, bytes]];
 }
 
 /** The report's library is large, so it is loaded only when a report was asked for. */

@@ -6,6 +6,7 @@ import { badRecipe } from "../errors.ts";
 import { planKeys } from "../flags/plan-flags.ts";
 import { parseAllocation, parseRetrain } from "../retrain/retrain-settings.ts";
 import { mapDataPaths } from "../run/data-spec.ts";
+import { engineChoices } from "../run/load-tensorflow.ts";
 import { kernelChoices } from "../run/open-kernels.ts";
 import type { Recipe, RecipeFile } from "./recipe.ts";
 
@@ -17,6 +18,7 @@ const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
   model: "string",
   modelSha256: "string",
   arch: "string",
+  engine: "string",
   data: "string",
   normalize: "string",
   solver: "string",
@@ -53,6 +55,9 @@ export async function readRecipe(path: string): Promise<RecipeFile> {
   if (json["allocation"] !== undefined) parseAllocation(path, json["allocation"]);
   if (json["kernels"] !== undefined && !kernelChoices.some((name) => name === json["kernels"])) {
     throw unknownName({ where: path, what: "kernels", found: String(json["kernels"]), known: kernelChoices });
+  }
+  if (json["engine"] !== undefined && !engineChoices.some((name) => name === json["engine"])) {
+    throw unknownName({ where: path, what: "engine", found: String(json["engine"]), known: engineChoices });
   }
   const recipe = json as unknown as RecipeFile;
   if (recipe.keepDense?.some((word) => typeof word !== "string")) {

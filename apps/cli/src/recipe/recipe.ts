@@ -1,4 +1,5 @@
 /** The resolved recipe of a run: everything that decided its result, as data, so that it can be repeated. */
+import type { EngineName } from "@secateur/backends-tfjs";
 import type { RunPlan } from "@secateur/core";
 import type { AllocationSettings, RetrainSettings } from "../retrain/retrain-settings.ts";
 import type { BatchNormSettings } from "../run/batch-norm.ts";
@@ -12,6 +13,8 @@ export interface Recipe {
   /** Of the model file; for the record, a recipe may be used on another model. */
   readonly modelSha256: string;
   readonly arch: string;
+  /** What ran a TensorFlow.js model; absent for other networks. */
+  readonly engine?: EngineName;
   readonly data: string;
   readonly normalize?: string;
   readonly solver: string;

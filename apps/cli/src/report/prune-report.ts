@@ -25,6 +25,8 @@ export async function pruneReport(spec: {
       ...(document.keptDense ? [["kept dense", document.keptDense.join(", ")] as const] : []),
       ["seed", String(recipe.seed)],
       ["kernels", recipe.backend],
+      ...(recipe.engine === undefined ? [] : [["TensorFlow.js engine", recipe.engine] as const]),
+      ...(document.unprunable ?? []).map(({ weight, reason }) => ["stays dense", `${weight}: ${reason}`] as const),
       ["peak memory", formatBytes(peakMemoryBytes)],
     ],
     recipe,

@@ -12,7 +12,9 @@ import type { CompleteSettings } from "./complete-settings.ts";
 import { planPhases } from "./retrain-plan.ts";
 
 /** What to prune and retrain, and how. */
-export interface RetrainJob extends Omit<PruneTask, "train"> {
+export interface RetrainJob extends Omit<PruneTask, "train" | "network"> {
+  /** Changed in place; of our own layers, which train. */
+  readonly network: Network;
   readonly settings: CompleteSettings;
   readonly data: DatasetSplits;
   /** Of the network, for a checkpoint to rewind to. */

@@ -9,7 +9,7 @@ import { assertData, type NetworkSpec } from "@secateur/nn";
  *
  * @param spec.data - with absolute paths
  * @param spec.normalize - the text of --normalize
- * @param spec.classes - of the network; a label outside is refused
+ * @param spec.classes - of the network, where known; a label outside is refused
  * @param spec.network - the network; examples of another shape are refused as such, before their labels are judged
  * @param spec.onEvent - told what the user should know of the data
  * @throws what `openDataset` and `parseNormalize` throw
@@ -17,8 +17,8 @@ import { assertData, type NetworkSpec } from "@secateur/nn";
 export async function openData(spec: {
   data: string;
   normalize: string | undefined;
-  classes: number;
-  network?: NetworkSpec;
+  classes: number | undefined;
+  network?: NetworkSpec | undefined;
   onEvent: (event: RunEvent) => void;
 }): Promise<DatasetSplits> {
   const { data, normalize, classes, network, onEvent } = spec;
@@ -28,7 +28,7 @@ export async function openData(spec: {
   };
   let splits: DatasetSplits;
   try {
-    splits = await openDataset(data, { ...options, classes });
+    splits = await openDataset(data, { ...options, ...(classes === undefined ? {} : { classes }) });
   } catch (error) {
     if (network && isPruneError(error) && error.code === "ERR_LABEL_RANGE") {
       // Labels of another task often come with examples of another shape, and that says more.

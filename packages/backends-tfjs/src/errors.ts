@@ -1,0 +1,139 @@
+/** Every error this package throws itself, one factory each. Codes are stable; messages may improve. */
+import { PruneError } from "@secateur/core";
+
+/** No TensorFlow.js, or not the engine asked for. */
+export function engineMissing(spec: {
+  wanted: string;
+  packages: readonly string[];
+  found: readonly string[];
+}): PruneError {
+  const { wanted, packages, found } = spec;
+  const has = found.length === 0 ? "none is installed" : `installed are ${found.join(", ")}`;
+  return new PruneError(
+    "ERR_TFJS_ENGINE",
+    `TensorFlow.js: ${wanted} is needed and ${has}; install it with: npm install ${packages.join(" ")}`,
+  );
+}
+
+/** A package is there and does not start. */
+export function engineFailed(spec: { engine: string; cause: unknown }): PruneError {
+  const { engine, cause } = spec;
+  return new PruneError(
+    "ERR_TFJS_ENGINE",
+    `TensorFlow.js: the engine ${engine} is installed and does not start: ${reasonOf(cause)}; choose another engine, or repair this one`,
+    { fault: "runtime", cause },
+  );
+}
+
+/** A model.json that is not one. */
+export function badModelJson(spec: { source: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_TFJS_MODEL",
+    `${spec.source}: found ${spec.found}, expected ${spec.expected}; give a model.json that TensorFlow.js or tensorflowjs_converter wrote`,
+  );
+}
+
+/** A file of weights that the manifest names cannot be read. */
+export function missingShard(spec: { source: string; shard: string; cause: unknown }): PruneError {
+  return new PruneError(
+    "ERR_TFJS_SHARD",
+    `${spec.source}: its weights file '${spec.shard}' cannot be read (${reasonOf(spec.cause)}); put it beside model.json under that name`,
+    { cause: spec.cause },
+  );
+}
+
+/** Weights files whose bytes are not what the manifest says. */
+export function wrongShardLength(spec: {
+  source: string;
+  shards: readonly string[];
+  found: number;
+  expected: number;
+}): PruneError {
+  const { source, shards, found, expected } = spec;
+  return new PruneError(
+    "ERR_TFJS_SHARD",
+    `${source}: the weights files ${shards.join(", ")} hold ${found} bytes and the manifest describes ${expected}; copy the whole model again`,
+  );
+}
+
+/** A tensor's type that is none of TensorFlow.js. */
+export function unknownDtype(spec: {
+  source: string;
+  weight: string;
+  found: string;
+  known: readonly string[];
+}): PruneError {
+  return new PruneError(
+    "ERR_TFJS_DTYPE",
+    `${spec.source}: weight '${spec.weight}' has the dtype '${spec.found}'; known: ${spec.known.join(", ")}; convert the model again`,
+  );
+}
+
+/** TensorFlow.js refuses the model. */
+export function modelRefused(spec: { source: string; cause: unknown }): PruneError {
+  return new PruneError(
+    "ERR_TFJS_MODEL",
+    `${spec.source}: TensorFlow.js does not load this model: ${reasonOf(spec.cause)}; register its custom layers and load it yourself, or convert it again`,
+    { cause: spec.cause },
+  );
+}
+
+/** Several inputs or outputs, where one is needed. */
+export function notOne(spec: { model: string; what: "inputs" | "outputs"; found: readonly string[] }): PruneError {
+  return new PruneError(
+    "ERR_TFJS_MODEL",
+    `model '${spec.model}' has ${spec.found.length} ${spec.what} (${spec.found.join(", ")}) and a classifier with one is expected; build a model over the one that matters, for example tf.model({ inputs, outputs: model.outputs[0] })`,
+  );
+}
+
+/** An output that is not one row of scores an example. */
+export function notClassifier(spec: { model: string; found: string }): PruneError {
+  return new PruneError(
+    "ERR_TFJS_MODEL",
+    `model '${spec.model}' gives outputs of shape ${spec.found}, expected [examples, classes]; flatten or pool its last layer`,
+  );
+}
+
+/** Data of another shape or with more classes than the model. */
+export function dataMismatch(spec: { model: string; data: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_DATA_MISMATCH",
+    `data '${spec.data}' has ${spec.found}, but model '${spec.model}' takes ${spec.expected}; choose data of that shape or another model`,
+  );
+}
+
+/** The model computed NaN or infinity. */
+export function notFiniteOutput(model: string, example: number): PruneError {
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `model '${model}': its output for example ${example} is not finite; the weights or the inputs are damaged, or too large for f32`,
+  );
+}
+
+/** Examples that do not divide into rows. */
+export function unevenRows(model: string, examples: number, batch: number): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `model '${model}': ${examples} examples do not make rows of ${batch}; give a positive multiple of the batch`,
+  );
+}
+
+/** TensorFlow.js cannot differentiate the model. */
+export function notDifferentiable(spec: { model: string; cause: unknown }): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `model '${spec.model}' gives no gradients: ${reasonOf(spec.cause)}; use a method without gradients, such as magnitude`,
+    { cause: spec.cause },
+  );
+}
+
+/** A setting that is none of the known ones. */
+export function badSetting(spec: { what: string; found: string; known: readonly string[] }): PruneError {
+  return new PruneError("ERR_OPTION", `${spec.what}: found '${spec.found}', allowed is ${spec.known.join(", ")}`);
+}
+
+/** A caught value in one line. */
+function reasonOf(cause: unknown): string {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return text.replace(/\s+/g, " ").trim().replace(/[.;]$/, "").slice(0, 300);
+}
