@@ -44,7 +44,7 @@ export interface RunPlan {
   readonly batch?: number | undefined;
   /** Damping added to H, >= 0; "auto" lets the estimator choose. */
   readonly ridge?: number | "auto" | undefined;
-  /** Multiples of an automatic ridge to try; the lowest loss on fresh training examples wins. */
+  /** Multiples of an automatic ridge to try; the lowest loss on training examples that no gradient is taken of wins. */
   readonly ridgeFactors?: readonly number[] | undefined;
   /** Divides the logits where the curvature uses class probabilities; above 1 it softens over-confident ones. */
   readonly temperature?: number | undefined;
@@ -52,7 +52,11 @@ export interface RunPlan {
   readonly firstOrder?: boolean | undefined;
   /** Whether that term leads back to the class probabilities the network had before pruning, instead of to the labels. */
   readonly distill?: boolean | undefined;
-  /** Whether a step is halved, up to twice, while that lowers the loss of the examples that made the model. */
+  /**
+   * Whether a step is halved, up to twice, while that lowers the loss of training examples that no gradient is taken of (of those that
+   * made the model where they are too few to spare any, or with `distill`). After a halved step the next automatic ridge is doubled,
+   * after a full one halved again.
+   */
   readonly lineSearch?: boolean | undefined;
   /** Whether a pruned weight may come back in a later stage. */
   readonly regrow?: boolean | undefined;

@@ -21,7 +21,7 @@ import {
   type RunContextOptions,
   throwIfAborted,
 } from "./run-context.ts";
-import { type BudgetRule, runStage, type StageReport } from "./stage.ts";
+import { type BudgetRule, nextCaution, runStage, type StageReport } from "./stage.ts";
 import type { Solver } from "./strategy.ts";
 
 /** What to prune, with what, how far. Only the first four matter to most users. */
@@ -152,6 +152,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   }
   let mask: Mask = resume?.mask.slice() ?? start;
   const teaching = await teachingOf({ ...request, plan }, ctx);
+  const { data = request.data, judge } = teaching ?? withJudge({ ...request, plan }, ctx);
   ctx.report({ type: "run:start", stages: sparsities.length, sparsity, prunable });
   for (let index = resume?.stage ?? 0; index < sparsities.length; index++) {
     const place = { index, stages: sparsities.length, sparsity: sparsities[index]! };
@@ -168,7 +169,9 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       mask,
       sparsity: place.sparsity,
       sinceTarget: index - plan.stages,
-      ...(teaching ? { data: teaching.data } : {}),
+      ...(data ? { data } : {}),
+      caution: judge ? nextCaution(reports.at(-1)) : 1,
+      ...(judge ? { judge } : {}),
       ...(teaching && index > 0 ? { targets: teaching.targets } : {}),
     };
     const { solution, report } = await runStage(stage, stageContext);
@@ -206,6 +209,34 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   };
 }
 
+/** Training examples that judge, at most, and the largest share of all. */
+const mostJudges = 5000;
+const judgeShare = 0.1;
+/** Fewer than these judge worse than the many that made the model. */
+const leastJudges = 500;
+
+/** Sets training examples aside on which steps and ridges are judged: those that made a model speak for it whatever it does elsewhere. */
+function withJudge(
+  { model, data, plan }: Pick<PruneRequest, "model" | "data"> & { plan: ResolvedPlan },
+  ctx: RunContext,
+): { data?: Dataset; judge?: Dataset } {
+  const count = Math.min(mostJudges, Math.floor((data?.size ?? 0) * judgeShare));
+  if (!data || !model.evaluate || count < leastJudges || !(plan.lineSearch || plan.ridgeFactors.length > 1)) return {};
+  const isJudge = new Uint8Array(data.size);
+  for (const index of sampleIndices(data.size, count, ctx.rng.fork("judge"))) isJudge[index] = 1;
+  const all = Uint32Array.from({ length: data.size }, (_, index) => index);
+  return {
+    data: subset(
+      data,
+      all.filter((index) => isJudge[index] === 0),
+    ),
+    judge: subset(
+      data,
+      all.filter((index) => isJudge[index] === 1),
+    ),
+  };
+}
+
 /** Training examples whose class probabilities before pruning are kept. */
 const mostTaught = 10_000;
 
@@ -213,7 +244,7 @@ const mostTaught = 10_000;
 async function teachingOf(
   spec: Pick<PruneRequest, "model" | "data"> & { plan: ResolvedPlan },
   ctx: RunContext,
-): Promise<{ data: Dataset; targets: Mat } | undefined> {
+): Promise<{ data: Dataset; judge?: undefined; targets: Mat } | undefined> {
   const { model, data, plan } = spec;
   const { stages, targetStages, distill, firstOrder, temperature } = plan;
   if (!distill || !firstOrder || stages + targetStages === 1 || !data) return undefined;

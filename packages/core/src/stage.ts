@@ -2,7 +2,7 @@
 import { type Constraint, sparsityConstraint } from "./constraint.ts";
 import { type Curvature, identityCurvature } from "./curvature.ts";
 import type { CurvatureEstimator, Estimate } from "./curvature-estimator.ts";
-import { type Dataset, subset } from "./dataset.ts";
+import type { Dataset } from "./dataset.ts";
 import { impossibleRun } from "./errors.ts";
 import { countZeros, type FlatParam, writeFlat } from "./flat-weights.ts";
 import { masked } from "./lift.ts";
@@ -12,7 +12,6 @@ import { assertNeeds } from "./needs.ts";
 import { objective } from "./objective.ts";
 import type { ResolvedPlan } from "./plan.ts";
 import type { Problem, Solution, SolveStatus } from "./problem.ts";
-import { sampleIndices } from "./rng.ts";
 import { quietContext, type RunContext } from "./run-context.ts";
 import type { Solver } from "./strategy.ts";
 import { weightUnits } from "./units.ts";
@@ -53,14 +52,18 @@ export interface Stage {
   readonly sparsity: number;
   /** Stages at the target before this one; negative while sparsity still rises. */
   readonly sinceTarget: number;
+  /** Multiple of an automatic ridge that the stage starts from. */
+  readonly caution: number;
+  /** Training examples that no gradient is taken of, where steps and ridges are judged; absent: nothing is. */
+  readonly judge?: Dataset;
   /** Class probabilities to be met, of all of `data`; present from the second stage on, before which they are met. */
   readonly targets?: Mat;
   /** See PruneRequest. */
   readonly settle?: (ctx: RunContext) => Promise<void>;
 }
 
-/** Training examples on which ridges compete. */
-const trialExamples = 5000;
+/** The largest multiple of the automatic ridge that shortened steps lead to. */
+const mostCaution = 64;
 
 /** One stage, reported. */
 export interface StageReport {
@@ -104,7 +107,11 @@ export async function runStage(stage: Stage, ctx: RunContext): Promise<{ solutio
       gradientMs: estimated - started,
       solveMs: ctx.now() - estimated,
       // What the solver says of itself belongs to the full step.
-      stats: step === 1 ? solution.stats : { ...solution.stats, step, fullStepObjective },
+      stats: {
+        ...solution.stats,
+        ...(step === 1 ? {} : { step, fullStepObjective }),
+        ...(factor === 1 ? {} : { ridgeFactor: factor }),
+      },
       ...(solution.trace ? { trace: solution.trace } : {}),
     };
     return { solution, report };
@@ -164,8 +171,8 @@ interface Solved {
 /** Solves for every ridge on trial and takes the step of lowest loss. */
 async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: RunContext): Promise<Solved> {
   const { solver, plan, weights } = stage;
-  const factors = estimate?.ridgeIsAutomatic && canJudge(stage) ? plan.ridgeFactors : [1];
-  const judge = trialData(stage, estimate, factors.length, ctx);
+  const judge = judgeOf(stage, estimate);
+  const factors = estimate?.ridgeIsAutomatic && judge ? plan.ridgeFactors.map((factor) => factor * stage.caution) : [1];
   let best: (Solved & { loss: number }) | undefined;
   for (const factor of factors) {
     const curvature = estimate?.curvature(factor) ?? identityCurvature(weights.length);
@@ -175,8 +182,10 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
     const fullStepObjective = solution.objective;
     if (!judge) return { solution, factor, step: 1, fullStepObjective };
     const start = masked(problem.w, problem.units, solution.mask);
-    for (const step of plan.lineSearch ? [1, 0.5, 0.25] : [1]) {
-      const w = step === 1 ? solution.w : between(start, solution.w, step);
+    for (const step of stepsOf(stage)) {
+      // No step at all keeps the mask of the stage before, too.
+      const mask = step === 0 ? stage.mask : solution.mask;
+      const w = step === 1 ? solution.w : step === 0 ? problem.w : between(start, solution.w, step);
       await writeFlat(stage.model, stage.params, w.data);
       await stage.settle?.(quietContext(ctx));
       const evaluation = await stage.model.evaluate!(judge, quietContext(ctx));
@@ -187,7 +196,7 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
         continue;
       }
       best = {
-        solution: step === 1 ? solution : { ...solution, w, objective: await objective(problem, w) },
+        solution: step === 1 ? solution : { ...solution, w, mask, objective: await objective(problem, w) },
         factor,
         step,
         fullStepObjective,
@@ -198,15 +207,27 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
   return best!;
 }
 
-function canJudge({ model, data }: Stage): boolean {
-  return model.evaluate !== undefined && data !== undefined;
+/** Examples that no gradient is taken of; where there are too few to spare any, those that made the model. */
+function judgeOf({ model, judge, plan }: Stage, estimate: Estimate | undefined): Dataset | undefined {
+  if (!estimate || !model.evaluate) return undefined;
+  if (judge) return judge;
+  return plan.lineSearch ? estimate.sample : undefined;
 }
 
-/** Newly drawn training examples where ridges compete, the model's own where only the step length does, else none. */
-function trialData(stage: Stage, estimate: Estimate | undefined, ridges: number, ctx: RunContext): Dataset | undefined {
-  if (!estimate || !stage.data || !canJudge(stage)) return undefined;
-  if (ridges === 1) return stage.plan.lineSearch ? estimate.sample : undefined;
-  return subset(stage.data, sampleIndices(stage.data.size, trialExamples, ctx.rng.fork("ridge trial")));
+/** At the target a stage may also leave the weights alone, unless a rule wants them spread in a new way. */
+function stepsOf({ plan, sinceTarget, budget }: Stage): readonly number[] {
+  if (!plan.lineSearch) return [1];
+  return sinceTarget >= 0 && !budget ? [1, 0.5, 0.25, 0] : [1, 0.5, 0.25];
+}
+
+/**
+ * The multiple of the automatic ridge for the next stage, as in the method of Levenberg and Marquardt: a step that had to be shortened
+ * trusted its model too far.
+ */
+export function nextCaution(report: StageReport | undefined): number {
+  if (!report) return 1;
+  const { step = 1, ridgeFactor = 1 } = report.stats;
+  return step < 1 ? Math.min(mostCaution, 2 * ridgeFactor) : Math.max(1, ridgeFactor / 2);
 }
 
 function between(start: Mat, end: Mat, step: number): Mat {

@@ -73,9 +73,7 @@ export function kroneckerFactor(spec: {
       return kroneckerCurvature({ factors, damping: 0, kernels }).inverse!(support) as InverseView;
     },
     columnNormsSquared() {
-      norms ??= Float64Array.from(
-        blocks.flatMap(({ a, b }) => [...b].flatMap((right) => [...a].map((l) => l * right))),
-      );
+      norms ??= diagonalProducts(blocks, dim);
       return norms;
     },
     release() {
@@ -85,6 +83,16 @@ export function kroneckerFactor(spec: {
       }
     },
   };
+}
+
+/** b_o a_i at weight (o, i) of every layer. */
+function diagonalProducts(blocks: readonly Block[], dim: number): Float64Array {
+  const out = new Float64Array(dim);
+  let place = 0;
+  for (const { a, b } of blocks) {
+    for (let o = 0; o < b.length; o++) for (let i = 0; i < a.length; i++) out[place++] = a[i]! * b[o]!;
+  }
+  return out;
 }
 
 /** How many times faster a multiply-add is inside a matrix product than streamed from memory. */
@@ -111,7 +119,7 @@ function blockOf(spec: { layer: LayerMoments; start: number; share: number; kern
   };
 }
 
-/** M + share mean(diag M) I; the identity times the smallest normal number where M is zero. */
+/** M + share mean(diag M) I; `tiny` times the identity where M is zero. */
 function damped(M: Mat, share: number): Mat {
   const data = Float64Array.from(M.data);
   const mean = diagonalOf(M).reduce((sum, value) => sum + value, 0) / M.rows;

@@ -37,7 +37,7 @@ const plugin: Plugin = definePlugin({
       reference,
       explanation: `Minimises Q(w) = 1/2 d'Hd + g'd, d = w - w0, over at most k non-zero weights, H a curvature of the training loss at the present weights, ridge included.
 
-By default H is the Gauss-Newton matrix of several thousand training examples and the target is reached in stages, each with fresh examples: the support shrinks by the saliency H_jj w_j^2 a little at a time, with conjugate-gradient re-fits in between; at the target, pruned weights whose gradient promises most are tried again. Steps are halved while that lowers the training loss.
+By default H is the Gauss-Newton matrix of several thousand training examples and the target is reached in stages, each with fresh examples: the support shrinks by the saliency H_jj w_j^2 a little at a time, with conjugate-gradient re-fits in between; at the target, pruned weights whose gradient promises most are tried again. Steps are halved while that lowers the loss of training examples that no gradient is taken of.
 
 On an empirical Fisher of up to --max-rows gradient rows (--curvature empirical-fisher, and always in 'secateur solve') Q is minimised nearly to the optimum instead: the dual of the perspective relaxation gives a certified lower bound and a support to round to, exact swaps improve it, and the weights are the exact ridge minimiser on it. The result names the bound and the gap.`,
       options: chitaOptions,

@@ -120,7 +120,7 @@ const settings: { readonly [K in PlanKey]-?: PlanSetting<RunPlan[K]> } = {
   },
   lineSearch: {
     flag: "--line-search",
-    help: "halve a step while that lowers the loss of the examples that made the model",
+    help: "halve a step while that lowers the loss of training examples set aside",
     off: "take every step whole",
     parse: parseSwitch("--line-search"),
     isOfGradients: true,

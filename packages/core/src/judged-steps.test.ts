@@ -1,0 +1,133 @@
+import { describe, expect, test } from "vitest";
+import type { CurvatureEstimator } from "./curvature-estimator.ts";
+import { arrayDataset, type Dataset } from "./dataset.ts";
+import { selectorFrom, solverFrom } from "./lift.ts";
+import { matrix } from "./matrix.ts";
+import type { ModelAdapter } from "./model-adapter.ts";
+import { type PruneRequest, prune, type RunState } from "./prune.ts";
+import type { Solver } from "./strategy.ts";
+
+const size = 6000;
+/** Every example is its own number, so that it is seen who got which. */
+const data = arrayDataset({
+  inputs: matrix(
+    size,
+    1,
+    Float32Array.from({ length: size }, (_, i) => i),
+  ),
+  labels: new Uint8Array(size),
+  classes: 1,
+});
+
+async function members(dataset: Dataset): Promise<readonly number[]> {
+  const { inputs } = await dataset.batch(Uint32Array.from({ length: dataset.size }, (_, i) => i));
+  return [...inputs.data];
+}
+
+/** Two weights that stay, and a loss of the first: |w - best|. */
+function scene(best: number): {
+  request: PruneRequest;
+  weights: Float32Array;
+  ridges: number[];
+  taken: Dataset[];
+  judged: Dataset[];
+} {
+  const weights = Float32Array.of(1, 1);
+  const [ridges, taken, judged]: [number[], Dataset[], Dataset[]] = [[], [], []];
+  const model: ModelAdapter = {
+    name: "two weights",
+    params: () => [{ name: "w", shape: [1, 2], rows: 1, cols: 2, prunable: true, flopsPerWeight: 2 }],
+    read: async () => matrix(1, 2, weights.slice()),
+    write: async (_, w) => weights.set(w.data),
+    evaluate: async (dataset) => {
+      judged.push(dataset);
+      return { accuracy: 0, loss: Math.abs(weights[0]! - best), examples: dataset.size };
+    },
+  };
+  const curvature: CurvatureEstimator = {
+    name: "counting",
+    provides: ["diagonal", "apply"],
+    async estimate(request) {
+      taken.push(request.data);
+      return {
+        curvature: (factor = 1) => {
+          ridges.push(factor);
+          return { dim: 2, diagonal: () => Float64Array.of(1, 1), apply: (x, out) => out.set(x) };
+        },
+        sample: request.data,
+        loss: 1,
+        ridgeIsAutomatic: true,
+        chosen: { examples: 1, batch: 1, ridge: 1 },
+        release() {},
+      };
+    },
+  };
+  const keeping = solverFrom(selectorFrom({ needs: {}, score: ({ w }) => w.data.map(Math.abs) }));
+  /** Adds 1 to what it is given: the full step is 1. */
+  const solver: Solver = {
+    ...keeping,
+    async solve(problem, ctx) {
+      const solution = await keeping.solve(problem, ctx);
+      return { ...solution, w: { ...solution.w, data: problem.w.data.map((value) => value + 1) } };
+    },
+  };
+  const plan = { stages: 1, targetStages: 3, lineSearch: true };
+  const request = { model, curvature, data, plan, sparsity: 0, solver };
+  return { request, weights, ridges, taken, judged };
+}
+
+describe("a step", () => {
+  test("is judged on a tenth of the training examples, of which no gradient is taken", async () => {
+    const { request, taken, judged } = scene(9);
+    await prune(request);
+    const [made, judges] = [await members(taken[0]!), await members(judged[0]!)];
+    expect(judges).toHaveLength(size / 10);
+    expect([...made, ...judges].sort((a, b) => a - b)).toEqual(await members(data));
+    for (const dataset of judged) expect(await members(dataset)).toEqual(judges);
+  });
+
+  test("of a run with few examples is judged on those that made the model", async () => {
+    const few = arrayDataset({ inputs: matrix(50, 1), labels: new Uint8Array(50), classes: 1 });
+    const { request, taken, judged } = scene(9);
+    await prune({ ...request, data: few });
+    expect(taken[0]).toBe(few);
+    expect(judged[0]).toBe(few);
+  });
+
+  test("is halved while that lowers the loss, and at the target not made when none does", async () => {
+    // From 1: a quarter of the way lands on 1.25, nearest to 1.2; from there every step leads away.
+    const { request, weights } = scene(1.2);
+    const { stages } = await prune(request);
+    expect(stages.map(({ stats }) => stats["step"])).toEqual([0.25, 0, 0, 0]);
+    expect(weights[0]).toBe(1.25);
+  });
+
+  test("that was shortened doubles the next ridge, a full one halves it again", async () => {
+    // 1 -> 1.5 (half), -> 2.5 -> 3.5 -> 4.5 (full).
+    const far = scene(1.5);
+    await prune(far.request);
+    expect(far.ridges).toEqual([1, 2, 4, 8]);
+    const near = scene(4.4);
+    // 1 -> 2 -> 3 -> 4 in full, then half of the last.
+    await prune({ ...near.request, plan: { ...near.request.plan, targetStages: 4 } });
+    expect(near.ridges).toEqual([1, 1, 1, 1, 2]);
+  });
+
+  test("and the ridge after it are the same in a run that is continued", async () => {
+    const whole = scene(1.2);
+    const states: RunState[] = [];
+    const { stages } = await prune({
+      ...whole.request,
+      onStage: (state) => {
+        states.push(state);
+      },
+    });
+    for (const resume of states.slice(0, -1)) {
+      const again = scene(1.2);
+      expect((await prune({ ...again.request, resume })).stages.map(({ stats, ridge }) => [stats, ridge])).toEqual(
+        stages.map(({ stats, ridge }) => [stats, ridge]),
+      );
+      expect(again.weights).toEqual(whole.weights);
+    }
+  });
+});
