@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { runBenchmarks, runChitaBenchmark, runImpBenchmark } from "./tasks/bench.mjs";
+import { runBenchmarks, runChitaBenchmark, runImpBenchmark, runObsBenchmark } from "./tasks/bench.mjs";
 import { openPage, testPage } from "./tasks/browser.mjs";
 import { build } from "./tasks/build.mjs";
 import { check } from "./tasks/check.mjs";
@@ -26,6 +26,7 @@ const tasks = {
   bench: afterInstall(runBenchmarks),
   "bench:chita": afterInstall(runChitaBenchmark),
   "bench:imp": afterInstall(runImpBenchmark),
+  "bench:obs": afterInstall(runObsBenchmark),
   browser: afterInstall(openPage),
   "test:browser": afterInstall(testPage),
   docs: afterInstall(docs),

@@ -40,3 +40,9 @@ export async function runImpBenchmark(context) {
   await build(context);
   await run(context.root, "node", ["apps/cli/bench/imp.ts", ...context.args]);
 }
+
+/** `npm run bench:obs [-- ARGUMENT...]`: the Brain Surgeon family beside CHITA; arguments go to its script. */
+export async function runObsBenchmark(context) {
+  await build(context);
+  await run(context.root, "node", ["apps/cli/bench/obs.ts", ...context.args]);
+}

@@ -136,6 +136,16 @@ describe("a recipe written by hand", () => {
       /'retrain.sparsities': found 0.4 after 0.5.*never decrease/,
     ],
     [
+      "two ways of growing the sparsity",
+      { ...base, retrain: { ...retrain, phases: undefined, sparsities: [0.5, 0.8], phaseSchedule: "poly" } },
+      /'retrain.phaseSchedule'.*beside sparsities.*one of the two/,
+    ],
+    [
+      "listed sparsities with rounds of 20 %",
+      { ...base, retrain: { ...retrain, phases: "auto", sparsities: [0.5, 0.8] } },
+      /'retrain.phases': found auto phases and 2 sparsities/,
+    ],
+    [
       "zero epochs",
       { ...base, retrain: { ...retrain, epochs: 0 } },
       /'retrain.epochs': found 0, allowed is a number of at least 1/,

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readCheckpoint } from "@secateur/formats";
 import { describe, expect, test } from "vitest";
@@ -93,6 +93,30 @@ describe("prune --retrain", () => {
       ...{ batchSize: 16, nesterov: true, momentum: 0.9 },
     });
     expect(rounds![0]!.peakRate).toBeCloseTo(0.05, 12);
+  });
+
+  test("keeps the shape of sgd's rates for adam, at adam's own height", async () => {
+    const task = await smallTask();
+    const argv = [...llr, "--optimizer", "adam"].filter((word) => !dense.includes(word));
+    const { code, stdout } = await call(args(task, ...argv, "--json"));
+    expect(code).toBe(0);
+    const { recipe, rounds } = JSON.parse(stdout) as PruneDocument;
+    expect(recipe.retrain).toMatchObject({ learningRate: 1e-3, dense: { learningRate: 0.1 } });
+    expect(rounds![0]!.peakRate).toBeCloseTo(1e-3, 12);
+    // Rates that the user gives are taken as they are.
+    const given = await toJson(args(task, ...llr, "--optimizer", "adam", "--force"));
+    expect(given.rounds![0]!.peakRate).toBeCloseTo(0.1, 12);
+  });
+
+  test("starts gradual pruning from the sparsity of what it prunes, without layers kept dense", async () => {
+    const task = await smallTask();
+    const half = join(task.folder, "half.safetensors");
+    const first = ["--solver", "magnitude", "--sparsity", "0.5", "--keep-dense", "fc2", "--out", half];
+    await toJson(args(task, ...first));
+    const more = ["--solver", "magnitude", "--sparsity", "0.8", "--keep-dense", "fc2", "--retrain", "gmp", ...dense];
+    const { rounds } = await toJson(args({ ...task, model: half }, ...more, "--retrain-epochs", "4"));
+    // 15 of fc1's 30 weights are left, and gmp begins there.
+    expect(rounds![0]!.sparsity).toBe(0.5);
   });
 
   test("says what it takes for granted of a network that tells nothing", async () => {
@@ -190,6 +214,7 @@ describe("an interrupted run with retraining", () => {
     const out = join(task.folder, "cut.safetensors");
     const state = join(task.folder, "cut.resume.safetensors");
     const argv = args(task, ...settings, "--out", out);
+    let interruptions = 0;
     for (const wait of [0, 5, 15, 30]) {
       const controller = new AbortController();
       let seen = 0;
@@ -200,6 +225,7 @@ describe("an interrupted run with retraining", () => {
       clearInterval(watch);
       // A fast machine may be done before it is stopped.
       if (first.code === 130) {
+        interruptions++;
         expect(existsSync(out)).toBe(false);
         expect((await call(argv)).stderr).toMatch(/interrupted run left its state.*ERR_RESUME/);
         const resumed = await call([...argv, "--resume"]);
@@ -209,6 +235,7 @@ describe("an interrupted run with retraining", () => {
       expect((await readdir(task.folder)).some((name) => name.includes("resume"))).toBe(false);
       for (const name of ["cut.safetensors", "cut.recipe.json"]) await rm(join(task.folder, name), { force: true });
     }
+    expect(interruptions).toBeGreaterThan(0);
   });
 
   test("is not continued by a run with other settings, and the message says which", async () => {
@@ -228,6 +255,26 @@ describe("an interrupted run with retraining", () => {
     expect(other.stderr).toMatch(/momentum was 0.9 and is 0.5.*ERR_RESUME/);
     await writeFile(state, "damaged");
     expect((await call(args(task, ...llr, ...long, "--out", out, "--resume"))).stderr).toMatch(/ERR_RESUME/);
+  });
+});
+
+describe("a run that rewinds", () => {
+  test("is not continued with another checkpoint in the place of the first", async () => {
+    const task = await smallTask();
+    const [out, state] = ["cut.safetensors", "cut.resume.safetensors"].map((name) => join(task.folder, name));
+    const point = join(task.folder, "point.safetensors");
+    await copyFile(task.model, point);
+    const argv = args(task, ...llr, "--retrain-epochs", "100000", "--rewind", point, "--out", out!);
+    const controller = new AbortController();
+    const watch = setInterval(() => {
+      if (existsSync(state!)) controller.abort();
+    }, 1);
+    const { code } = await call(argv, { signal: controller.signal });
+    clearInterval(watch);
+    expect(code).toBe(130);
+    await call(["train", task.model, "--data", task.data, "--epochs", "1", "--out", point, "--force", "--quiet"]);
+    const resumed = await call([...argv, "--resume"]);
+    expect(resumed.stderr).toMatch(/rewindSha256.*ERR_RESUME/);
   });
 });
 
@@ -275,6 +322,12 @@ describe("bad settings of retraining are refused before anything runs:", () => {
       ["--retrain", "lrw", "--retrain-epochs", "30"],
       /lrw repeats the last 30 epochs.*had 20/,
     ],
+    [
+      "phases of gradual without a number",
+      ["--retrain", "gradual", "--phases", "auto"],
+      /retrain.phases.*'auto'.*whole/,
+    ],
+    ["early stopping of gmp", ["--retrain", "gmp", "--patience", "2"], /retrain.patience.*gmp does not read it/],
     ["a limit without a number", ["--layer-limit", "fc1"], /PATTERN=SPARSITY/],
   ];
   for (const [what, flags, message] of cases) {

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { PruneDocument } from "./prune/prune-document.ts";
 import { sensitiveLayers } from "./sensitivity/propose-dense.ts";
 import type { SensitivityDocument } from "./sensitivity/sensitivity-document.ts";
 import { call, refused, smallTask } from "./testing.test-support.ts";
@@ -74,6 +75,18 @@ describe("sensitivity", () => {
     expect(worst.length).toBeGreaterThan(0);
     expect(proposal.keepDense).toEqual([]);
     expect(proposal.reason).toMatch(/half of the kept weights/);
+  });
+
+  test("proposes a flag under which prune keeps as many weights in all as were compared", async () => {
+    const { model, data } = await smallTask();
+    const settings = [model, "--data", data, "--solver", "magnitude", "--sparsity", "0.3"];
+    const more = ["--sparsities", "0.3", "--examples", "10", "--held-out", "50", "--tolerance", "0"];
+    const { proposal } = await scanned(["sensitivity", ...settings, ...more]);
+    expect(proposal.keepDense).toEqual(["fc2.weight"]);
+    const { stdout } = await call(["prune", ...settings, ...proposal.flag!.split(" "), "--json"]);
+    const { nonzeros, layers } = JSON.parse(stdout) as PruneDocument;
+    expect(nonzeros).toBe(31); // floor(0.7 * 45)
+    expect(layers.map((layer) => layer.nonzeros)).toEqual([16, 15]);
   });
 
   test("prints a table and the proposal, and writes a page", async () => {

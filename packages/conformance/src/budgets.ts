@@ -53,7 +53,7 @@ function someUnits(units: Units): Budget {
   return { units, constraint: keepCount({ count: units.count, keep: Math.ceil(units.count / 3) }) };
 }
 
-/** Weight j belongs to group floor(sqrt(j)) mod 4, so that sizes differ and neighbours part. */
+/** Weight j belongs to group (5 j + floor(sqrt(j))) mod 4, so that sizes differ and neighbours part. */
 function unevenUnits(size: number): Units {
   const groups: number[][] = [[], [], [], []];
   for (let j = 0; j < size; j++) groups[(j * 5 + Math.floor(Math.sqrt(j))) % 4]!.push(j);

@@ -21,7 +21,7 @@ export interface CurvatureSpec {
   readonly create: () => CurvatureEstimator | Promise<CurvatureEstimator>;
   /** For the names of the tests; default "the curvature". */
   readonly name?: string;
-  /** Default: a network of 24 weights with every capability of a ModelAdapter. */
+  /** Default: a network of 24 weights with every capability of a ModelAdapter but `layerMoments`. */
   readonly model?: () => ModelAdapter;
   /** Default: 40 examples for that network. */
   readonly data?: Dataset;
@@ -97,10 +97,10 @@ async function ensureRidge(estimate: Estimate, tolerance: number): Promise<void>
   const plain = estimate.curvature();
   const same = estimate.curvature(1);
   ensureClose(same.diagonal(), plain.diagonal(), { what: "the diagonal of curvature(1)", tolerance });
-  const doubled = await denseOf(estimate.curvature(3));
+  const tripled = await denseOf(estimate.curvature(3));
   const H = await denseOf(plain);
   for (let j = 0; j < H.rows; j++) {
-    const [before, after] = [H.data[j * H.cols + j]!, doubled.data[j * H.cols + j]!];
+    const [before, after] = [H.data[j * H.cols + j]!, tripled.data[j * H.cols + j]!];
     ensure(after > before, () => `three times the ridge leaves the diagonal entry ${j} at ${after}, it was ${before}`);
   }
 }

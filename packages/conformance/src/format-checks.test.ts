@@ -1,5 +1,5 @@
 import { isPruneError, PruneError } from "@secateur/core";
-import { describe, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { describeFormat, type FormatContent, type FormatSpec, formatChecks } from "./format-checks.ts";
 import { testPlanted } from "./planted.test-support.ts";
 
@@ -50,6 +50,10 @@ const format: FormatSpec = { encode, decode, hasMetadata: true };
 const sample = { name: "a sample", tensors: [{ name: "x", dtype: "f32", shape: [2], data: Float32Array.of(1, 2) }] };
 
 describeFormat({ test, name: "a correct format", ...format, samples: [{ ...sample, bytes: encode(sample) }] });
+
+test("a format that can neither write nor be read from a sample is no suite", () => {
+  expect(() => formatChecks({ decode })).toThrow(/no file to try/);
+});
 
 const broken = (change: Partial<FormatSpec>) => formatChecks({ ...format, ...change });
 

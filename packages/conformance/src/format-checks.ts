@@ -115,9 +115,11 @@ const names = ["w", "layer1.0.weight", "with space", "ünïcode.重み", 'quote"
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((product, extent) => product * extent, 1);
 
-/** The checks of {@link describeFormat}. */
+/** The checks of {@link describeFormat}. @throws RangeError for a format without `encode` and `samples`: nothing could fail */
 export function formatChecks(spec: FormatSpec): readonly Check[] {
   const { encode, samples = [], decode } = spec;
+  if (!encode && samples.length === 0)
+    throw new RangeError("no file to try the format on; give encode, samples or both");
   const check = (name: string, run: () => Promise<void>): Check => ({ name, run });
   return [
     ...(encode ? encodingChecks(spec, encode) : []),

@@ -223,6 +223,16 @@ const faults = await Promise.all([
     /as they were/,
   ),
   fault(
+    "gives the logits of examples in another order",
+    (model) => ({
+      logits: async (...call) => {
+        const logits = await model.logits!(...call);
+        return { ...logits, data: logits.data.slice().reverse() };
+      },
+    }),
+    /logits of which/,
+  ),
+  fault(
     "has logits of other weights",
     linear((J) => ({ logits: { ...J.logits, data: J.logits.data.map((value, i) => value + 0.01 * i) } })),
     /linearises at/,

@@ -8,6 +8,7 @@ import {
   matrix,
   type ParamInfo,
   type RunContext,
+  referenceKernels,
   subset,
   type Vec,
 } from "@secateur/core";
@@ -65,6 +66,9 @@ export async function modelChecks(spec: ModelSpec): Promise<readonly Check[]> {
     check("hands out copies of its weights, and keeps copies of what it is given", ensureCopies),
     check("refuses unknown names and wrong shapes", ensureRefusals),
     ...(offered.evaluate ? [check("evaluates the same every time, by the mean over examples", ensureEvaluation)] : []),
+    ...(offered.evaluate && offered.logits
+      ? [check("has logits of which its loss and accuracy are made", ensureLogits)]
+      : []),
     ...(offered.evaluate && offered.meanGradient
       ? [check("has the mean gradient that differences of its loss give", ensureMeanGradient)]
       : []),
@@ -159,6 +163,26 @@ async function ensureEvaluation({ model, data, ctx }: ModelCase): Promise<void> 
     what: "the accuracy, from two parts",
     tolerance: 1e-9,
     scale: 100,
+  });
+}
+
+async function ensureLogits({ model, data, ctx }: ModelCase): Promise<void> {
+  const logits = await model.logits!(data, ctx);
+  ensure(logits.rows === data.size && logits.cols === data.classes, () => {
+    return `the logits are ${logits.rows} x ${logits.cols}, expected ${data.size} x ${data.classes}`;
+  });
+  const { labels } = await data.batch(Uint32Array.from({ length: data.size }, (_, i) => i));
+  const total = referenceKernels.softmaxCrossEntropy({ logits, labels, loss: new Float64Array(data.size) });
+  const measured = await model.evaluate!(data, ctx);
+  ensureClose([total / data.size], [measured.loss], { what: "the loss of the logits", tolerance: 1e-5 });
+  let correct = 0;
+  labels.forEach((label, i) => {
+    const row = logits.data.subarray(i * logits.cols, (i + 1) * logits.cols);
+    if (row.indexOf(Math.max(...row)) === label) correct++;
+  });
+  ensureClose([(100 * correct) / data.size], [measured.accuracy], {
+    what: "the accuracy of the logits",
+    tolerance: 1e-9,
   });
 }
 
@@ -301,6 +325,7 @@ async function ensureAborts({ model, data, examples, params }: ModelCase): Promi
   const request = { params, data, examples };
   const calls: Readonly<Record<string, (() => unknown) | undefined>> = {
     evaluate: model.evaluate && (() => model.evaluate!(data, ctx)),
+    logits: model.logits && (() => model.logits!(data, ctx)),
     gradientRows: model.gradientRows && (() => model.gradientRows!({ ...request, batch: 1 }, ctx)),
     meanGradient: model.meanGradient && (() => model.meanGradient!(request, ctx)),
     linearize: model.linearize && (() => model.linearize!(request, ctx)),

@@ -1,6 +1,6 @@
 /**
  * A model small enough to differentiate by hand: logits = W2 tanh(W1 x) + b, in plain loops in f64. What curvature
- * estimators are tried on, and an example of everything a ModelAdapter can offer.
+ * estimators are tried on, and an example of all that a ModelAdapter can offer but the second moments of layers.
  */
 import {
   arrayDataset,
@@ -121,14 +121,19 @@ export function tinyModel(options: { readonly seed?: number; readonly dtype?: Dt
       const data = subset(request.data, request.examples);
       return linearization({ weights: copied(), passes, names: request.params, sample: data, dtype });
     },
+    async logits(data, ctx) {
+      const passes = await passesOf(weights, { params: [], data, examples: everyExample(data) }, ctx);
+      return matrix(data.size, classes, Float64Array.from(passes.flatMap((pass) => [...pass.logits])));
+    },
     async evaluate(data, ctx) {
-      const examples = Uint32Array.from({ length: data.size }, (_, i) => i);
-      const passes = await passesOf(weights, { params: [], data, examples }, ctx);
+      const passes = await passesOf(weights, { params: [], data, examples: everyExample(data) }, ctx);
       const right = passes.filter(({ logits, label }) => logits.indexOf(Math.max(...logits)) === label).length;
       return { accuracy: (100 * right) / data.size, loss: meanLoss(passes), examples: data.size };
     },
   };
 }
+
+const everyExample = ({ size }: Dataset): Uint32Array => Uint32Array.from({ length: size }, (_, i) => i);
 
 const copyOf = (w: Mat): Mat => ({ ...w, data: w.data.slice() });
 

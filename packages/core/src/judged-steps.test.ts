@@ -76,6 +76,20 @@ function scene(best: number): {
   return { request, weights, ridges, taken, judged };
 }
 
+test("a plan's only multiple of the ridge is taken without a judge, of several none", async () => {
+  for (const [ridgeFactors, expected] of [
+    [[2], [2]],
+    [[2, 3], [1]],
+  ]) {
+    const { request, ridges, judged } = scene(9);
+    const { evaluate: _, ...model } = request.model;
+    const plan = { stages: 1, targetStages: 0, lineSearch: false, ridgeFactors: ridgeFactors! };
+    await prune({ ...request, plan, ...(ridgeFactors!.length > 1 ? { model } : {}) });
+    expect(ridges).toEqual(expected);
+    expect(judged).toEqual([]);
+  }
+});
+
 describe("a step", () => {
   test("is judged on a tenth of the training examples, of which no gradient is taken", async () => {
     const { request, taken, judged } = scene(9);

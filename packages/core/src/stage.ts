@@ -170,9 +170,9 @@ interface Solved {
 
 /** Solves for every ridge on trial and takes the step of lowest loss. */
 async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: RunContext): Promise<Solved> {
-  const { solver, plan, weights } = stage;
+  const { solver, weights } = stage;
   const judge = judgeOf(stage, estimate);
-  const factors = estimate?.ridgeIsAutomatic && judge ? plan.ridgeFactors.map((factor) => factor * stage.caution) : [1];
+  const factors = estimate?.ridgeIsAutomatic ? ridgeFactorsOf(stage, judge) : [1];
   let best: (Solved & { loss: number }) | undefined;
   for (const factor of factors) {
     const curvature = estimate?.curvature(factor) ?? identityCurvature(weights.length);
@@ -205,6 +205,12 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
     }
   }
   return best!;
+}
+
+/** Multiples of the automatic ridge to solve with: a plan's only one needs no judge, several do. */
+function ridgeFactorsOf({ plan, caution }: Stage, judge: Dataset | undefined): readonly number[] {
+  if (!judge && plan.ridgeFactors.length > 1) return [1];
+  return plan.ridgeFactors.map((factor) => factor * caution);
 }
 
 /** Examples that no gradient is taken of; where there are too few to spare any, those that made the model. */

@@ -79,7 +79,10 @@ export function inverseTooLarge(spec: { rows: number; dim: number; most: number 
 
 /** K-FAC of something else than dense layers' outer products. */
 export function notKronecker(message: string): PruneError {
-  return new PruneError("ERR_INCOMPATIBLE", `kfac: ${message}; use the empirical-fisher curvature`);
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `a Kronecker-factored curvature: ${message}; use the empirical-fisher curvature`,
+  );
 }
 
 /** The model gives no second moments of its layers. */

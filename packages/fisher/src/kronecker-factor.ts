@@ -3,8 +3,17 @@
  *   B (x) A = G'G,   G = L_B' (x) L_A',   G vec(D) = vec(L_B' D L_A),
  * so that solvers which work on gradient rows take it as it is: p rows, each layer's its own.
  */
-import { type FactorView, type Kernels, type LayerMoments, type Mat, matrix, type Vec } from "@secateur/core";
+import {
+  type FactorView,
+  type InverseView,
+  type Kernels,
+  type LayerMoments,
+  type Mat,
+  matrix,
+  type Vec,
+} from "@secateur/core";
 import { singularCurvature } from "./errors.ts";
+import { kroneckerCurvature } from "./kronecker-curvature.ts";
 
 /** One layer's factors, f32. */
 interface Block {
@@ -14,6 +23,9 @@ interface Block {
   readonly in: number;
   readonly LA: Mat;
   readonly LB: Mat;
+  /** The damped factors themselves, f64. */
+  readonly A: Mat;
+  readonly B: Mat;
   /** Diagonals of A and B. */
   readonly a: Float64Array;
   readonly b: Float64Array;
@@ -21,11 +33,13 @@ interface Block {
 
 /** A view, and what it holds in kernel memory. */
 export interface KroneckerFactor extends FactorView {
+  /** The inverse of all of G'G, or of its block of whole layers: an inverse of either factor a layer. */
+  inverse(support?: Uint32Array): InverseView;
   release(): void;
 }
 
 /**
- * Sets the view up. Time: in^3 / 3 + out^3 / 3 a layer; a product costs in out (in + out) / 2. Memory: in^2 + out^2 numbers.
+ * Sets the view up. Time: in^3 / 3 + out^3 / 3 a layer; a product costs in out (in + out) / 2. Memory: 12 (in^2 + out^2) bytes a layer.
  *
  * @param spec.layers - in flat order; the moments are copied
  * @param spec.share - what is added to each factor, in means of its diagonal, > 0: also a layer that was never active has an inverse
@@ -53,10 +67,13 @@ export function kroneckerFactor(spec: {
     damping: 0,
     times: (x, out) => multiply({ blocks, x, out, kernels, transpose: false }),
     transposeTimes: (u, out) => multiply({ blocks, x: u, out, kernels, transpose: true }),
+    columnGram: (support, out) => writeColumnGram(blocks, support, out),
+    inverse(support) {
+      const factors = blocks.map(({ A, B }, l) => ({ param: layers[l]!.param, A, B }));
+      return kroneckerCurvature({ factors, damping: 0, kernels }).inverse!(support) as InverseView;
+    },
     columnNormsSquared() {
-      norms ??= Float64Array.from(
-        blocks.flatMap(({ a, b }) => [...b].flatMap((right) => [...a].map((l) => l * right))),
-      );
+      norms ??= diagonalProducts(blocks, dim);
       return norms;
     },
     release() {
@@ -68,6 +85,16 @@ export function kroneckerFactor(spec: {
   };
 }
 
+/** b_o a_i at weight (o, i) of every layer. */
+function diagonalProducts(blocks: readonly Block[], dim: number): Float64Array {
+  const out = new Float64Array(dim);
+  let place = 0;
+  for (const { a, b } of blocks) {
+    for (let o = 0; o < b.length; o++) for (let i = 0; i < a.length; i++) out[place++] = a[i]! * b[o]!;
+  }
+  return out;
+}
+
 /** How many times faster a multiply-add is inside a matrix product than streamed from memory. */
 const gemmSpeedUp = 6;
 
@@ -77,7 +104,11 @@ function blockOf(spec: { layer: LayerMoments; start: number; share: number; kern
   const A = damped(inputs, share);
   const B = damped(deltas, share);
   const [a, b] = [diagonalOf(A), diagonalOf(B)];
+  // The Cholesky factors take the place of what they are made from.
+  const copy = (M: Mat): Mat => ({ ...M, data: M.data.slice() });
   return {
+    A: copy(A),
+    B: copy(B),
     start,
     out: B.rows,
     in: A.rows,
@@ -88,7 +119,7 @@ function blockOf(spec: { layer: LayerMoments; start: number; share: number; kern
   };
 }
 
-/** M + share mean(diag M) I; the identity times the smallest normal number where M is zero. */
+/** M + share mean(diag M) I; `tiny` times the identity where M is zero. */
 function damped(M: Mat, share: number): Mat {
   const data = Float64Array.from(M.data);
   const mean = diagonalOf(M).reduce((sum, value) => sum + value, 0) / M.rows;
@@ -111,6 +142,25 @@ function lower(M: Mat, spec: { what: string; share: number; kernels: Kernels }):
   const data = kernels.alloc(M.data.length, "f32");
   data.set(M.data);
   return { ...M, data };
+}
+
+/** out[s, t] = B[o_s, o_t] A[i_s, i_t] for weights (o, i) of one layer, 0 for weights of two. */
+function writeColumnGram(blocks: readonly Block[], support: Uint32Array, out: Mat): void {
+  out.data.fill(0);
+  let first = 0;
+  for (const { start, A, B } of blocks) {
+    const end = start + A.rows * B.rows;
+    let last = first;
+    while (last < support.length && support[last]! < end) last++;
+    for (let s = first; s < last; s++) {
+      const [outRow, inRow] = [Math.floor((support[s]! - start) / A.rows), (support[s]! - start) % A.rows];
+      for (let t = first; t < last; t++) {
+        const [outCol, inCol] = [Math.floor((support[t]! - start) / A.rows), (support[t]! - start) % A.rows];
+        out.data[s * out.cols + t] = B.data[outRow * B.cols + outCol]! * A.data[inRow * A.cols + inCol]!;
+      }
+    }
+    first = last;
+  }
 }
 
 /** out = L_B' X L_A for every layer's X, or with `transpose` L_B X L_A'. */

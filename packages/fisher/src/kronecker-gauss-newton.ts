@@ -45,10 +45,13 @@ function trace(view: FactorView): number {
 }
 
 /**
- * An estimator of the Kronecker-factored Gauss-Newton matrix, with products but no rows. The first-order term is the
- * gradient of the mean loss of the same examples. Time: a forward and a backward pass, twice backward with the gradient.
+ * An estimator of the Kronecker-factored Gauss-Newton matrix, with products and blocks of chosen weights but no rows. Without a
+ * ridge it has an inverse, for all weights or for whole layers: the Kronecker product of the factors' inverses. The first-order
+ * term is the gradient of the mean loss of the same examples. Time: a forward and a backward pass, twice backward with the
+ * gradient; for the inverse in^3 + out^3 a layer.
  *
- * @throws on estimate: ERR_INCOMPATIBLE (a model without layer moments), ERR_IMPOSSIBLE (too few examples), ERR_OPTION
+ * @throws on estimate: ERR_INCOMPATIBLE (a model without layer moments), ERR_IMPOSSIBLE (too few examples), ERR_OPTION; on
+ * inverse: ERR_INCOMPATIBLE (for parts of layers)
  * @example
  * const curvature = kroneckerGaussNewton({ examples: 2000 });
  */
@@ -56,6 +59,7 @@ export function kroneckerGaussNewton(options: KroneckerGaussNewtonOptions = {}):
   const name = "kronecker-gauss-newton";
   return {
     name,
+    // And an inverse, where there is no ridge.
     provides: ["diagonal", "apply", "factor"],
     async estimate(request, ctx) {
       const { model, data, params, targets } = request;
@@ -86,7 +90,12 @@ export function kroneckerGaussNewton(options: KroneckerGaussNewtonOptions = {}):
       const ridge =
         asked === "auto" ? (request.firstOrder ? slopeRidge * trace(view) : 0) : chooseRidge(asked, view, count);
       return {
-        curvature: (factor = 1) => factorCurvature({ ...view, damping: factor * ridge }),
+        curvature(factor = 1) {
+          const damping = factor * ridge;
+          const products = factorCurvature({ ...view, damping });
+          // With a ridge H is no Kronecker product, and neither is its inverse.
+          return damping > 0 ? products : { ...products, inverse: (support) => view.inverse(support) };
+        },
         ...(moments.gradient ? { gradient: matrix(1, moments.gradient.length, moments.gradient) } : {}),
         sample: subset(data, examples),
         loss: moments.loss,

@@ -82,6 +82,40 @@ test("the factor view is B (x) A, damped, a layer at a time: products, diagonal,
   expect(kernels.dot(Gx, u)).toBeCloseTo(kernels.dot(x, Gu), 4);
 });
 
+test("its blocks of chosen weights are those of B (x) A, and its inverse is the inverse, for all weights and whole layers", async () => {
+  const share = 0.1;
+  const counting = countingContext();
+  const view = kroneckerFactor({ layers, share, kernels: counting.ctx.kernels });
+  const H = explicitMatrix(share);
+  // Weights of both layers; those of two do not meet.
+  const chosen = Uint32Array.of(0, 3, 4, 11, 12, 15, 21);
+  const gram = matrix(7, 7);
+  await view.columnGram!(chosen, gram);
+  const expected = Float64Array.from(
+    { length: 49 },
+    (_, e) => H.data[chosen[Math.floor(e / 7)]! * 22 + chosen[e % 7]!]!,
+  );
+  // Rounded to f32 once; entries are of order 1 to 10.
+  expect(gap(gram.data, expected)).toBeLessThan(1e-6 * Math.max(...expected.map(Math.abs)));
+  for (const [support, start, size] of [
+    [undefined, 0, 22],
+    [Uint32Array.from({ length: 10 }, (_, i) => 12 + i), 12, 10],
+  ] as const) {
+    const inverse = view.inverse(support);
+    const inverted = await denseOf(size, size, (x, out) => inverse.apply(x, out));
+    const product = matrix(size, size, new Float64Array(size * size));
+    const part = H.data.filter((_, e) => Math.floor(e / 22) >= start && e % 22 >= start && e % 22 < start + size);
+    kernels.gemm({ a: inverted, b: matrix(size, size, Float64Array.from(part).slice(0, size * size)), out: product });
+    const identity = Float64Array.from({ length: size * size }, (_, e) => (e % (size + 1) === 0 ? 1 : 0));
+    // All in f64, condition below 1e4.
+    expect(gap(product.data, identity)).toBeLessThan(1e-11);
+    inverse.release();
+  }
+  expect(() => view.inverse(Uint32Array.of(0, 1))).toThrow("whole layers");
+  view.release();
+  expect(counting.live()).toBe(0);
+});
+
 test("a layer that was never active has a factor, and one that is not finite is named", () => {
   const dead = { ...layers[0]!, deltas: matrix(3, 3, new Float64Array(9)) };
   const view = kroneckerFactor({ layers: [dead], share: 0.01, kernels });
@@ -139,6 +173,9 @@ test("the estimate has the loss, the gradient where asked for, a ridge where it 
   expect(estimate.loss).toBeCloseTo(expected.loss, 12);
   estimate.release();
   expect(counting.live()).toBe(0);
+  // With a ridge H is no Kronecker product.
+  expect(estimate.curvature().inverse).toBeUndefined();
+  expect(estimate.curvature(0).inverse).toBeDefined();
   const damped = await kroneckerGaussNewton({ ridge: 0.5 }).estimate(request, ctx);
   expect(damped.gradient).toBeUndefined();
   const [least] = [Math.min(...damped.curvature(2).diagonal())];

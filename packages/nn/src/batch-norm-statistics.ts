@@ -6,6 +6,7 @@ import { type Dataset, type RunContext, sampleIndices } from "@secateur/core";
 import { assertData } from "./assert-data.ts";
 import { type Augmentation, augment } from "./augmentation.ts";
 import { badTrainOption } from "./errors.ts";
+import { inDtype } from "./in-dtype.ts";
 import type { BatchNormSpec } from "./layer-spec.ts";
 import type { Network } from "./network.ts";
 import type { OpCall } from "./ops/op.ts";
@@ -50,7 +51,7 @@ export async function reestimateBatchNorm(
     for (let start = 0; start < order.length; start += batchSize) {
       const indices = order.subarray(start, start + batchSize);
       if (start > 0 && indices.length < batchSize / 2) break;
-      const { inputs } = await data.batch(indices);
+      const { inputs } = await inDtype(data, pool.dtype).batch(indices);
       done++;
       const share = 1 / done;
       const logits = logitsOf({

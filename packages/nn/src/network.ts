@@ -22,6 +22,7 @@ import { assertData } from "./assert-data.ts";
 import { badNetwork, weightsMismatch } from "./errors.ts";
 import { allLogits, evaluate } from "./evaluate.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
+import { inDtype } from "./in-dtype.ts";
 import { layerMoments } from "./layer-moments.ts";
 import { linearize } from "./linearize.ts";
 import { assertNetwork, type NetworkSpec } from "./network-spec.ts";
@@ -116,7 +117,7 @@ export function createNetwork(
     },
     logits: (data, ctx) => {
       assertData(spec, data);
-      return allLogits({ spec, weights }, data, ctx);
+      return allLogits({ spec, weights }, inDtype(data, dtype), ctx);
     },
     layerMoments: (request, ctx) => {
       assertData(spec, request.data);
@@ -125,19 +126,6 @@ export function createNetwork(
     evaluate: (data, ctx) => {
       assertData(spec, data);
       return evaluate({ spec, weights }, inDtype(data, dtype), ctx);
-    },
-  };
-}
-
-/** Data for a network in f64: inputs in f32 are widened, batch by batch. A network in f32 takes its data as it is. */
-function inDtype(data: Dataset, dtype: Dtype): Dataset {
-  if (dtype === "f32") return data;
-  const { name, size, inputShape, classes } = data;
-  return {
-    ...{ name, size, inputShape, classes },
-    async batch(indices) {
-      const { inputs, labels } = await data.batch(indices);
-      return { inputs: { ...inputs, data: Float64Array.from(inputs.data) }, labels };
     },
   };
 }

@@ -57,6 +57,21 @@ describe("train", () => {
     expect((await run()).network.tensors()).toEqual(network.tensors());
   });
 
+  test("a network in f64 takes data in f32, and learns what one in f32 does", async () => {
+    const data = clusters(64);
+    const losses = await Promise.all(
+      (["f32", "f64"] as const).map(async (dtype) => {
+        const network = createNetwork(mlp({ sizes: [2, 4, 2] }), { seed: 1, dtype });
+        const options = { data, epochs: 2, batchSize: 16 };
+        return (await train(network, options, createRunContext({ seed: 3 }))).epochs.map(({ loss }) => loss);
+      }),
+    );
+    // Eight steps whose f32 roundings are of size 1e-7.
+    losses[0]!.forEach((loss, epoch) => {
+      expect(loss).toBeCloseTo(losses[1]![epoch]!, 5);
+    });
+  });
+
   test("weights whose mask is 0 are exactly zero after training, the others move", async () => {
     const network = createNetwork(mlp({ sizes: [2, 4, 2] }), { seed: 1 });
     const mask = Uint8Array.of(1, 0, 0, 1, 1, 0, 0, 0);

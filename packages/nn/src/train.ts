@@ -10,6 +10,7 @@ import { updateRunningStatistics } from "./batch-norm-statistics.ts";
 import { countCorrect } from "./count-correct.ts";
 import { badMask, trainingDiverged } from "./errors.ts";
 import { sumSink, zeroGradients } from "./gradients.ts";
+import { inDtype } from "./in-dtype.ts";
 import { type LearningRate, oneCycle } from "./learning-rate.ts";
 import type { Network } from "./network.ts";
 import { applyMask, createMoments, keptPlaces, type Moments, type OptimizerSpec, stepParam } from "./optimizer.ts";
@@ -151,7 +152,7 @@ async function takeBatch(spec: {
 }): Promise<BatchResult> {
   const { network, options, indices, random, pool, ctx } = spec;
   const { data, augmentation, labelSmoothing = 0 } = options;
-  const { inputs, labels } = await data.batch(indices);
+  const { inputs, labels } = await inDtype(data, pool.dtype).batch(indices);
   assertLabels(network.spec, data, labels);
   const tape = record({
     network: network.spec,

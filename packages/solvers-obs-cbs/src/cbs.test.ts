@@ -1,4 +1,14 @@
-import { countKept, createRng, createRunContext, keepCount, type Problem, weightUnits } from "@secateur/core";
+import {
+  countKept,
+  createRng,
+  createRunContext,
+  factorCurvature,
+  keepCount,
+  matrix,
+  type Problem,
+  weightUnits,
+} from "@secateur/core";
+import { denseFactor } from "@secateur/fisher";
 import { describe, expect, test } from "vitest";
 import { cbs, cbsSelector } from "./cbs.ts";
 import { cbsModel, cbsPoint, cbsValue, weightedBlock } from "./cbs-model.ts";
@@ -15,6 +25,23 @@ async function wholePool(problem: Problem, mask: Uint8Array): Promise<SwapPool> 
   const { v } = await cbsPoint(model, mask);
   const members = Uint32Array.from(mask.keys());
   return { B: await weightedBlock(model, members), v: v.slice(), pruned: mask.map((bit) => 1 - bit) };
+}
+
+/** The same problem, calling back before every product with its rows. */
+function counting(problem: Problem, onProduct: () => void): Problem {
+  const view = problem.curvature.factor!();
+  const curvature = factorCurvature({
+    ...view,
+    times(x, out) {
+      onProduct();
+      return view.times(x, out);
+    },
+    transposeTimes(u, out) {
+      onProduct();
+      return view.transposeTimes(u, out);
+    },
+  });
+  return { ...problem, curvature };
 }
 
 describe("swap gains", () => {
@@ -149,6 +176,38 @@ describe("CBS-S against brute force", () => {
     }
     // A statement about the mean of 20 problems; on single ones the greedy path may lose.
     expect(many).toBeLessThan(0.9 * one);
+  });
+
+  test("where H is diagonal, steps end at the optimum, which magnitudes alone would miss", async () => {
+    for (let seed = 0; seed < 10; seed++) {
+      const problem = randomProblem({ n: 12, p: 12, keep: 4, seed });
+      const H = await denseHessian(problem);
+      const diagonal = matrix(12, 12, new Float64Array(144));
+      for (let j = 0; j < 12; j++) diagonal.data[j * 13] = Math.sqrt(12 * H.data[j * 13]!);
+      const curvature = factorCurvature(denseFactor({ rows: diagonal, damping: 0, kernels: ctx.kernels }));
+      const scores = problem.w.data.map((w, j) => H.data[j * 13]! * w * w);
+      const { mask } = await cbs({ rounds: 0 }).solve({ ...problem, curvature }, ctx);
+      expect(mask).toEqual(problem.constraint.select(scores));
+    }
+  });
+
+  test.each([
+    { n: 5, p: 12, keep: 6 }, // fewer rows than kept weights
+    { n: 20, p: 12, keep: 6, dead: [...Array(12).keys()] }, // weights that no gradient reaches
+  ])("without damping names pivot and damping before any product where H is singular: %j", async (spec) => {
+    for (const steps of [1, 4]) {
+      const problem = randomProblem({ ...spec, ridge: 0 });
+      let products = 0;
+      const counted = counting(problem, () => products++);
+      await expect(cbs({ steps, rounds: 0 }).solve(counted, ctx)).rejects.toThrow(
+        expect.objectContaining({
+          code: "ERR_SINGULAR",
+          message: expect.stringMatching(/pivot \d.*damping 0\).*ridge/),
+        }),
+      );
+      // What the selection of the first step looks at.
+      expect(products).toBeLessThanOrEqual(2);
+    }
   });
 
   test("on Gram matrices of columns finds what it finds on columns", async () => {

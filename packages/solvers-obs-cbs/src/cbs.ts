@@ -14,7 +14,10 @@ import { shrinkingBudgets } from "./shrinking-budgets.ts";
 
 /** Settings of {@link cbsSelector}. */
 export interface CbsOptions extends CbsSearchOptions {
-  /** What the first start keeps: "magnitude", the largest |w| as published, or "saliency", the largest H_jj w_j^2. */
+  /**
+   * What the first start keeps: "magnitude", the largest |w|, as published and the default of a selection in one step, or
+   * "saliency", the largest H_jj w_j^2, the default in several: it is the best mask where weights do not interact.
+   */
   readonly start?: "magnitude" | "saliency" | undefined;
   /** Random magnitude partitions to draw beside the magnitude start; default 0. */
   readonly draws?: number | undefined;
@@ -101,6 +104,7 @@ export function cbs(options: CbsSolverOptions = {}): Solver {
     async solve(problem, ctx) {
       const { blockSize, form, steps = usualSteps } = options;
       const budgets = shrinkingBudgets(problem, steps);
+      const start = options.start ?? (budgets.length > 1 ? "saliency" : "magnitude");
       const totals = { rounds: 0, swaps: 0, starts: 0 };
       const trace: number[] = [];
       let w: Float64Array = Float64Array.from(problem.w.data);
@@ -110,7 +114,7 @@ export function cbs(options: CbsSolverOptions = {}): Solver {
         const isLast = index === budgets.length - 1;
         const posed = { ...problem, w: asWeights(problem, w), constraint };
         // Swaps for the objective before an update that is not the last cost more of the end's Q than they gain here.
-        last = await select(posed, isLast ? options : { start: options.start, rounds: 0 }, ctx);
+        last = await select(posed, isLast ? { ...options, start } : { start, rounds: 0 }, ctx);
         totals.rounds += last.trace.length - 1;
         totals.swaps += last.swaps;
         totals.starts += last.starts;

@@ -79,6 +79,7 @@ async function displacement(task: Task, ctx: RunContext): Promise<Float64Array> 
   const pruned = Float64Array.from(problem.w.data, (value, j) => (j >= range.start && j < range.end ? value : 0));
   for (const j of kept) pruned[j] = 0;
   const view = problem.curvature.factor?.();
+  if (view?.damping === 0) refuseSingular({ view, kept, form: task.form });
   const form = task.form === "auto" ? cheapestForm(view, kept.length) : task.form;
   if (form === "cg" || !view) return solveByProducts({ problem, kept, pruned, tolerance }, ctx);
   const { kernels } = ctx;
@@ -94,15 +95,27 @@ async function displacement(task: Task, ctx: RunContext): Promise<Float64Array> 
   return form === "primal" ? solvePrimal(system) : solveDual(system);
 }
 
+/** Without damping, n rows determine at most n weights, and weights without curvature none: known before any product. */
+function refuseSingular({ view, kept, form }: { view: FactorView; kept: Uint32Array; form: UpdateForm }): void {
+  const { rows, damping } = view;
+  const norms = view.columnNormsSquared();
+  const dead = kept.findIndex((j) => !(norms[j]! > 0));
+  if (dead >= 0) throw singularUpdate({ form, pivot: dead, damping });
+  if (kept.length > rows) throw singularUpdate({ form, pivot: rows, damping });
+}
+
 /** Conjugate gradients take about this many iterations to single precision on rows of a network. */
 const usualIterations = 80;
 
 /** How many times faster a multiply-add is inside a matrix product than streamed from memory. */
 const gemmSpeedUp = 6;
 
+/** Without damping a factorisation tells for sure whether a system is singular; up to this size it is affordable: 134 MB. */
+const mostPrimal = 4096;
+
 /** The form of least estimated time among those that can tell a singular system. */
 function cheapestForm(view: FactorView | undefined, k: number): Exclude<UpdateForm, "auto"> {
-  if (!view?.columns) return view?.columnGram && view.damping === 0 ? "primal" : "cg";
+  if (!view?.columns) return view?.columnGram && view.damping === 0 && k <= mostPrimal ? "primal" : "cg";
   const { rows: n, damping, productCost } = view;
   const primal = (n * k * k + k ** 3 / 3) / gemmSpeedUp;
   const dual = (n * n * k + n ** 3 / 3) / gemmSpeedUp;

@@ -54,9 +54,9 @@ export async function invertBlocks(
 }
 
 function usualBlockSize({ curvature }: Problem): BlockSize {
-  const rows = curvature.factor?.().rows;
-  // A curvature without rows inverts itself by layers.
-  return rows === undefined || rows <= wholeNetworkRows ? "network" : usualBlock;
+  const view = curvature.factor?.();
+  // A curvature without stored rows inverts itself by layers.
+  return !view?.columns || view.rows <= wholeNetworkRows ? "network" : usualBlock;
 }
 
 /** Frees the inverses. */

@@ -42,8 +42,10 @@ const search = {
   misses: z.int().min(1).default(20).describe("published search: pruned weights that may find none"),
   start: z
     .enum(["magnitude", "saliency"])
-    .default("magnitude")
-    .describe("what the first start keeps: the largest |w|, as published, or the largest H_jj w_j^2"),
+    .optional()
+    .describe(
+      "what the first start keeps: the largest |w|, as published and usual in one step, or the largest H_jj w_j^2, usual in several",
+    ),
   draws: z.int().min(0).default(0).describe("random magnitude partitions beside the magnitude start"),
   starts: z.int().min(1).default(1).describe("how many of the best starts are searched from"),
 };

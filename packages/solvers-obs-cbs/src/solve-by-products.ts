@@ -1,9 +1,12 @@
 /** Conjugate gradients on H_SS d = (H pruned)_S - g_S, the diagonal of H as preconditioner: nothing but products with H. */
-import { dtypeOf, matrix, type Problem, type RunContext, type Vec } from "@secateur/core";
+import { dtypeOf, matrix, type Problem, quietContext, type RunContext, type Vec } from "@secateur/core";
+import { singularUpdate } from "./errors.ts";
 
 /** Relative residual to stop at: what the products' dtype can tell. */
 const tolerances = { f32: 1e-6, f64: 1e-13 } as const;
 const maxIterations = 1000;
+/** Curvature along a direction below this part of what the diagonal gives it is only rounding. */
+const flat = { f32: 2 ** -23, f64: 2 ** -52 } as const;
 
 /**
  * d_S [kept.length].
@@ -11,6 +14,7 @@ const maxIterations = 1000;
  * @param spec.kept - S, ascending
  * @param spec.pruned - [p]: w on the pruned weights, 0 elsewhere
  * @param spec.tolerance - relative residual to stop at, where it is larger than the default
+ * @throws ERR_SINGULAR without damping, at a direction without curvature
  */
 export async function solveByProducts(
   spec: { problem: Problem; kept: Uint32Array; pruned: Float64Array; tolerance?: number | undefined },
@@ -36,22 +40,37 @@ export async function solveByProducts(
   const target = Math.max(spec.tolerance ?? 0, tolerances[dtype]) ** 2 * rho;
   const direction = z.slice();
   const product = new Float64Array(kept.length);
+  const isUndamped = curvature.factor?.().damping === 0;
+  const quiet = quietContext(ctx);
   const { apply, release } = await blockProducts({ problem, kept }, ctx);
   try {
     for (let iteration = 0; iteration < maxIterations && rho > target && rho > 0; iteration++) {
       await apply(direction, product);
-      const alpha = rho / ctx.kernels.dot(direction, product);
+      const bend = ctx.kernels.dot(direction, product);
+      if (isUndamped && !(bend > flat[dtype] * weightedSquares(direction, inverse))) {
+        // The curvature along the directions of conjugate gradients are the pivots of the tridiagonal matrix behind them.
+        throw singularUpdate({ form: "cg", pivot: iteration, damping: 0 });
+      }
+      const alpha = rho / bend;
       ctx.kernels.axpy(alpha, direction, d);
       ctx.kernels.axpy(-alpha, product, r);
       const next = precondition();
       for (let s = 0; s < kept.length; s++) direction[s] = z[s]! + (next / rho) * direction[s]!;
       rho = next;
-      if (iteration % 20 === 19) await ctx.tick({ task: "solve", done: iteration + 1 });
+      // An abort is heard in every iteration.
+      await (iteration % 20 === 19 ? ctx : quiet).tick({ task: "solve", done: iteration + 1 });
     }
   } finally {
     release();
   }
   return d;
+}
+
+/** sum of x_j^2 / inverse_j */
+function weightedSquares(x: Float64Array, inverse: Float64Array): number {
+  let sum = 0;
+  for (let j = 0; j < x.length; j++) sum += x[j]! ** 2 / inverse[j]!;
+  return sum;
 }
 
 /** x, out [kept.length] */

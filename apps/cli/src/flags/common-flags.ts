@@ -65,7 +65,7 @@ export function addSparsityFlag(command: Command, fallback: string): void {
 export function addKeepDenseFlag(command: Command): void {
   command.option(
     "--keep-dense <a,b,...>",
-    "weights that stay as they are and do not count: first, last, or names of layers (default: none; biases and normalisations are never pruned)",
+    "weights that are not pruned and do not count: the sparsity is that of the others. first, last, or names of layers (default: none; biases and normalisations are never pruned)",
     listOfWords,
   );
 }

@@ -99,15 +99,23 @@ export async function pruneNetwork(job: PruneJob): Promise<Pick<PruneOutcome, "c
   return { result, ...(curvature ? { curvature } : {}) };
 }
 
-/** A solver may advise the Gauss-Newton matrix, which needs products with the network's Jacobian; not every model has them. */
-async function feasiblePlan(job: PruneJob): Promise<RunPlan> {
+/** The user's plan, with a curvature that the model can give where the solver advises another. */
+async function feasiblePlan(job: PruneTask): Promise<RunPlan> {
   const { network, plan, session } = job;
-  if (network.linearize || plan.curvature !== undefined) return plan;
-  const { entry } = await plannedCurvature(job);
-  if (entry.name !== "gauss-newton") return plan;
+  if (!(await lacksProducts(job))) return plan;
   const message = `${network.name} gives gradient rows and no products with its Jacobian: --curvature empirical-fisher is used`;
   session.onEvent({ type: "note", level: "info", code: "curvature", message });
-  return { ...plan, curvature: "empirical-fisher" };
+  return { ...plan, ...withoutProducts };
+}
+
+/** Stored rows in the place of the Gauss-Newton matrix. */
+const withoutProducts: RunPlan = { curvature: "empirical-fisher" };
+
+/** Whether a solver advises the Gauss-Newton matrix, which needs products with the network's Jacobian, and the model has none. */
+async function lacksProducts(job: PlannedJob): Promise<boolean> {
+  const { network, plan } = job;
+  if (network.linearize || plan.curvature !== undefined) return false;
+  return (await advisedRun(job)).curvature === "gauss-newton";
 }
 
 /** The curvature that the plan names: the user's choice before the solver's advice before the default. */
@@ -115,10 +123,17 @@ async function plannedCurvature(job: PruneTask): Promise<FoundEntry<CurvatureEnt
   return await findCurvature((await plannedRun(job)).curvature, job.cwd);
 }
 
+/** What decides a plan. */
+type PlannedJob = Pick<PruneTask, "network" | "params" | "solver" | "sparsity" | "plan" | "train">;
+
 /** The plan that a run will follow, before anything is done. */
-export async function plannedRun(
-  job: Pick<PruneTask, "network" | "params" | "solver" | "sparsity" | "plan" | "train">,
-): Promise<ResolvedPlan> {
+export async function plannedRun(job: PlannedJob): Promise<ResolvedPlan> {
+  const isOther = needsGradients(job.solver) && (await lacksProducts(job));
+  return await advisedRun(isOther ? { ...job, plan: { ...job.plan, ...withoutProducts } } : job);
+}
+
+/** The user's plan, completed by the solver's advice. */
+async function advisedRun(job: PlannedJob): Promise<ResolvedPlan> {
   const { network, solver, sparsity, plan, train } = job;
   const params = layoutParams(network, job.params);
   const weights = await readFlat(network, params);
@@ -129,7 +144,7 @@ export async function plannedRun(
     initialSparsity,
     examples: train.size,
     weightReuse: weightReuse(params),
-    hasLayerMoments: true,
+    hasLayerMoments: network.layerMoments !== undefined,
   };
   return resolvePlan(solver, situation, plan);
 }

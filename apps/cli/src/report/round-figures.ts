@@ -85,7 +85,7 @@ function rateBySteps(rounds: readonly RoundReport[]): Figure {
   return {
     id: "rates",
     title: "Learning rate",
-    caption: "The learning rate over the epochs as planned, restarted at every pruning.",
+    caption: "The learning rate over the epochs as planned, round after round.",
     option: figureOption({
       xAxis: figureAxis({ type: "value", name: "epoch" }),
       yAxis: figureAxis({ type: "value", name: "rate", nameGap: 50 }),

@@ -1,5 +1,6 @@
 /** Fills in what the user left open: from the training of the dense network where it is known, else from the defaults of `train`. */
 import { usualPhases } from "@secateur/imp-scheduler";
+import { peakRates } from "../flags/training-flags.ts";
 import type { RetrainSettings } from "./retrain-settings.ts";
 import type { TrainingRecord } from "./training-record.ts";
 
@@ -35,6 +36,10 @@ export function completeSettings(spec: {
   const record = spec.record ?? assumedTraining;
   const { schedule, learningRate, epochs } = record;
   const optimizer = settings.optimizer ?? record.optimizer;
+  // The rates of sgd are a hundred times too high for adam: of an optimizer of another scale only their shape is taken.
+  const isOfOtherScale = peakRates[optimizer] !== peakRates[record.optimizer];
+  const ownPeak = settings.dense === undefined && isOfOtherScale ? peakRates[optimizer] : undefined;
+  const highest = settings.learningRate ?? ownPeak;
   // Momentum is sgd's: a record of adam says nothing about it.
   const momentum = settings.momentum ?? (optimizer === "sgd" ? (record.momentum ?? 0.9) : undefined);
   const nesterov = settings.nesterov ?? (optimizer === "sgd" ? (record.nesterov ?? false) : undefined);
@@ -42,6 +47,7 @@ export function completeSettings(spec: {
     ...settings,
     ...programDefaults(settings, sparsity),
     dense: settings.dense ?? { schedule, learningRate, epochs },
+    ...(highest === undefined ? {} : { learningRate: highest }),
     optimizer,
     batchSize: settings.batchSize ?? record.batchSize,
     ...(momentum === undefined ? {} : { momentum }),

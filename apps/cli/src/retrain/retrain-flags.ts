@@ -75,7 +75,12 @@ export function addRetrainFlags(command: Command): void {
   );
   addDenseFlag(command);
   option("--learning-rate <x>", "highest rate, in place of the dense training's", positive("--learning-rate"));
-  command.addOption(new Option("--optimizer <name>", "default: that of the dense training").choices(optimizerNames));
+  command.addOption(
+    new Option(
+      "--optimizer <name>",
+      "default: that of the dense training; another one's highest rate is as for train",
+    ).choices(optimizerNames),
+  );
   option("--batch-size <n>", "examples a step (default: the dense training's, or 64)", wholeParser("--batch-size", 1));
   option("--momentum <x>", "of sgd (default: the dense training's, or 0.9)", below1("--momentum"));
   command.option("--nesterov", "look ahead along the momentum (sgd only)");
@@ -114,7 +119,11 @@ export function addRetrainFlags(command: Command): void {
       "how the kept weights are spread over layers: global (scores compete), uniform, uniform+, erk, lamp, random (default: global)",
     ).choices(allocationNames),
   );
-  command.option("--exclude <pattern>", "layers that stay dense, * for any characters; may be repeated", collect);
+  command.option(
+    "--exclude <pattern>",
+    "layers that are not pruned and do count: the others become sparser for them (--keep-dense leaves them out of the count). * for any characters; may be repeated",
+    collect,
+  );
   command.addOption(
     new Option("--layer-limit <pattern=s>", "largest sparsity of these layers; may be repeated").argParser<
       (readonly [string, number])[]

@@ -43,6 +43,7 @@ export async function retrainNetwork(
     settings.patience === undefined || !heldOut
       ? undefined
       : { patience: settings.patience, evaluate: () => network.evaluate(heldOut, session.context()) };
+  const rewind = settings.rewind === undefined ? undefined : await openRewind(settings.rewind, job);
   const result = await retrainInPhases({
     ...request,
     retrainer,
@@ -50,13 +51,14 @@ export async function retrainNetwork(
       settings,
       sparsity,
       // Opened afresh also where a run is continued, so its zeros are those of the start.
-      from: await sparsityOf(network),
+      from: await sparsityOf(job),
       stepsPerEpoch: retrainer.stepsPerEpoch,
     }),
-    schedule: JSON.stringify(settings),
+    // A file that has changed since is another point to rewind to.
+    schedule: JSON.stringify({ ...settings, rewindSha256: rewind?.sha256 }),
     // Test accuracy is reported after each round and decides nothing.
     measure: () => network.evaluate(data.test, session.context()),
-    ...(settings.rewind === undefined ? {} : { rewindTo: await checkpointTensors(settings.rewind, job) }),
+    ...(rewind ? { rewindTo: rewind.tensors } : {}),
     ...(earlyStopping ? { earlyStopping } : {}),
     ...(onState ? { onState } : {}),
     ...(resume ? { resume } : {}),
@@ -64,8 +66,8 @@ export async function retrainNetwork(
   return { result, ...(curvature ? { curvature } : {}) };
 }
 
-async function sparsityOf(network: Network): Promise<number> {
-  const weights = await readFlat(network, layoutParams(network));
+async function sparsityOf({ network, params }: Pick<RetrainJob, "network" | "params">): Promise<number> {
+  const weights = await readFlat(network, layoutParams(network, params));
   return weights.filter((value) => value === 0).length / weights.length;
 }
 
@@ -84,12 +86,16 @@ function splitOff(
   };
 }
 
-async function checkpointTensors(path: string, { network, arch }: RetrainJob): Promise<ReturnType<Network["tensors"]>> {
+/** The tensors of a checkpoint to rewind to. */
+async function openRewind(
+  path: string,
+  { network, arch }: RetrainJob,
+): Promise<{ tensors: ReturnType<Network["tensors"]>; sha256: string }> {
   try {
-    const { network: earlier } = await openModel({ path, arch, onEvent: () => {} });
+    const { network: earlier, sha256 } = await openModel({ path, arch, onEvent: () => {} });
     const isSame = earlier.tensors().every(({ name, data }) => network.weights.get(name)?.data.length === data.length);
     if (!isSame) throw new Error(`its layers are not those of ${network.name}`);
-    return earlier.tensors();
+    return { tensors: earlier.tensors(), sha256 };
   } catch (cause) {
     throw rewindMismatch(path, cause);
   }

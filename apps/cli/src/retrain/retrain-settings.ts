@@ -112,6 +112,8 @@ const readers: Readonly<Record<string, readonly string[]>> = {
   interval: ["gmp", "gradual", "bimp"],
   budget: ["bimp"],
   amplitude: ["bimp"],
+  // One rate runs through all of gmp: an interval cut short would make it jump.
+  patience: [...retrainingNames, "gradual", "bimp"],
 };
 
 /** Settings that are nothing without another one, and which. */
@@ -135,9 +137,17 @@ export function parseRetrain(where: string, value: unknown): RetrainSettings {
     throw badRetrainSetting({ where, key: `retrain.${key}`, found: "it alone", allowed: `only with '${partner}'` });
   }
   const { sparsities, phases } = settings;
-  if (sparsities !== undefined && typeof phases === "number" && phases !== sparsities.length) {
+  if (phases === "auto" && settings.schedule === "gradual") {
+    const found = "'auto', and gradual prunes at set epochs";
+    throw badRetrainSetting({ where, key: "retrain.phases", found, allowed: "a whole number of at least 1" });
+  }
+  if (sparsities !== undefined && phases !== undefined && phases !== sparsities.length) {
     const found = `${phases} phases and ${sparsities.length} sparsities`;
     throw badRetrainSetting({ where, key: "retrain.phases", found, allowed: "one of the two, or numbers that agree" });
+  }
+  if (sparsities !== undefined && settings.phaseSchedule !== undefined) {
+    const found = "it beside sparsities, which say how the sparsity grows";
+    throw badRetrainSetting({ where, key: "retrain.phaseSchedule", found, allowed: "one of the two" });
   }
   sparsities?.forEach((sparsity, index) => {
     const before = sparsities[index - 1] ?? 0;

@@ -181,5 +181,10 @@ async function judge(
     return { ...measured, keepDense: [], reason };
   }
   const reason = `with as many weights in all, the whole network is better with ${candidates.join(", ")} dense`;
-  return { ...measured, keepDense: candidates, flag: `--keep-dense ${candidates.join(",")}`, reason };
+  return { ...measured, keepDense: candidates, flag: excluding(candidates), reason };
+}
+
+/** --exclude counts dense weights as kept, as the comparison does; --keep-dense would keep them on top of the budget. */
+function excluding(names: readonly string[]): string {
+  return names.map((name) => `--exclude ${name}`).join(" ");
 }

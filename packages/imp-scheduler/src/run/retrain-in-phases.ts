@@ -32,9 +32,10 @@ import {
 import { maskBroken } from "../errors.ts";
 import type { Phase } from "../phases/phase.ts";
 import { assertRising } from "../phases/phase-sparsities.ts";
+import { closeRound } from "./close-round.ts";
 import { type EarlyStopping, isOver, type StoppingState, withLoss } from "./early-stopping.ts";
 import type { OpenRound, PhaseState } from "./phase-state.ts";
-import { norm, type RoundReport, relativeDistance, roundValues, sampled } from "./round-report.ts";
+import { norm, type RoundReport, relativeDistance, roundValues } from "./round-report.ts";
 
 /** What to prune and retrain, with what. Everything of core's `prune` applies to each phase's pruning. */
 export interface RetrainingRequest extends Omit<PruneRequest, "sparsity" | "onStage" | "resume" | "mask"> {
@@ -214,7 +215,9 @@ async function retrainPhase(run: Run, state: PhaseState, index: number): Promise
   const broken = weights.reduce((count, value, j) => (value !== 0 && state.mask[j] === 0 ? count + 1 : count), 0);
   if (broken > 0) throw maskBroken(index + 1, broken);
   const retrained = phase.epochs === 0 ? open.round.pruned : await measure?.();
-  const round = closeRound({ run, state, phase, weights, rates, trained, stopping, retrainMs, retrained });
+  const { examples } = retrainer;
+  const done = { state, phase, weights, rates, trained, stopping, retrainMs, retrained };
+  const round = closeRound({ params, examples, ...done });
   return {
     ...{ phase: index + 1, fingerprint, mask: state.mask, tensors: retrainer.capture() },
     rounds: [...state.rounds, round],
@@ -282,60 +285,6 @@ async function firstJudgement(
   if (!earlyStopping || saved) return saved;
   const { loss } = await earlyStopping.evaluate();
   return withLoss(undefined, Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss, retrainer.capture());
-}
-
-function closeRound(spec: {
-  run: Run;
-  state: PhaseState;
-  phase: Phase;
-  weights: Float32Array;
-  rates: ArrayLike<number>;
-  trained: { readonly epochs: RoundReport["training"] };
-  stopping: StoppingState | undefined;
-  retrainMs: number;
-  retrained: Evaluation | undefined;
-}): RoundReport {
-  const { run, state, phase, weights, rates, trained, stopping, retrainMs, retrained } = spec;
-  const { before, pruned, pruningDistance, stages, plan, pruneMs } = state.open!.round;
-  const kept = countKept(state.mask);
-  const { flops, nonzeroFlops } = costs(run.params, weights);
-  const images = trained.epochs.length * run.request.retrainer.examples;
-  return {
-    sparsity: phase.sparsity,
-    reached: 1 - kept / weights.length,
-    kept,
-    nonzeros: weights.length - countZeros(weights),
-    ...(before ? { before } : {}),
-    ...(pruned ? { pruned } : {}),
-    ...(retrained ? { retrained } : {}),
-    ...(before && pruned && before.accuracy > 0
-      ? { instability: (before.accuracy - pruned.accuracy) / before.accuracy }
-      : {}),
-    pruningDistance,
-    retrainingDistance: relativeDistance(state.open!.weights, weights),
-    flops,
-    nonzeroFlops,
-    epochs: phase.epochs,
-    training: trained.epochs,
-    ...(stopping ? { heldOut: stopping.losses, bestEpoch: stopping.best } : {}),
-    peakRate: Array.from(rates).reduce((most, rate) => Math.max(most, rate), 0),
-    lastRate: rates[rates.length - 1] ?? 0,
-    rates: sampled(rates, 200),
-    stages,
-    ...(plan ? { plan } : {}),
-    pruneMs,
-    retrainMs,
-    imagesPerSecond: retrainMs === 0 ? 0 : (1000 * images) / retrainMs,
-  };
-}
-
-function costs(params: readonly FlatParam[], weights: Float32Array): { flops: number; nonzeroFlops: number } {
-  let [flops, nonzeroFlops] = [0, 0];
-  for (const { start, size, flopsPerWeight } of params) {
-    flops += size * flopsPerWeight;
-    nonzeroFlops += (size - countZeros(weights.subarray(start, start + size))) * flopsPerWeight;
-  }
-  return { flops, nonzeroFlops };
 }
 
 function masksByName(mask: Mask, params: readonly FlatParam[]): ReadonlyMap<string, Mask> {

@@ -1,0 +1,71 @@
+/** The arguments of obs.ts. */
+import { statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { badUsage } from "../src/errors.ts";
+import { wholeParser } from "../src/flags/number.ts";
+
+/** The parts of the benchmark. */
+export const sectionNames = ["pairs", "accuracy", "rows", "resnet"] as const;
+
+/** One of {@link sectionNames}. */
+export type SectionName = (typeof sectionNames)[number];
+
+/** What to measure. */
+export interface ObsArguments {
+  /** Absolute path; absent: the bundled network, and no ResNet. */
+  readonly folder?: string;
+  readonly sections: readonly SectionName[];
+  /** Seeds 0 .. seeds - 1 of the section "accuracy". */
+  readonly seeds: number;
+}
+
+/** How to call it. */
+const usage = `npm run bench:obs [-- DATA_FOLDER] [--only SECTION]... [--seeds N]
+  SECTION is one of ${sectionNames.join(", ")}; default: all, resnet only with DATA_FOLDER
+  DATA_FOLDER holds mlpnet-mnist/*.safetensors, resnet20-cifar10/*.safetensors and cifar10-subset/*.bin; default: the bundled network
+  --seeds N runs seeds 0 to N - 1 of the section accuracy, default 3`;
+
+/** Reads the arguments. @throws ERR_USAGE */
+export function obsArguments(args: readonly string[]): ObsArguments {
+  const { values, positionals } = parsed(args);
+  if (positionals.length > 1) throw badUsage(`found ${positionals.length} folders; give one`);
+  const [given] = positionals;
+  const asked = values.only?.map(sectionName);
+  if (asked?.includes("resnet") && given === undefined) throw badUsage(`--only resnet needs DATA_FOLDER\n${usage}`);
+  return {
+    ...(given === undefined ? {} : { folder: existingFolder(given) }),
+    sections: asked ?? sectionNames.filter((name) => name !== "resnet" || given !== undefined),
+    seeds: wholeParser("--seeds", 1)(values.seeds ?? "3"),
+  };
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: { only: { type: "string", multiple: true }, seeds: { type: "string" } },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    throw badUsage(`${error instanceof Error ? error.message : error}\n${usage}`);
+  }
+}
+
+function sectionName(text: string): SectionName {
+  const name = sectionNames.find((known) => known === text);
+  if (!name) throw badUsage(`--only: found '${text}', allowed is one of ${sectionNames.join(", ")}`);
+  return name;
+}
+
+function existingFolder(given: string): string {
+  // npm starts scripts in the root of the repository and says here where it was called.
+  const folder = resolve(process.env["INIT_CWD"] ?? "", given);
+  for (const place of [folder, join(folder, "mlpnet-mnist")]) {
+    if (!statSync(place, { throwIfNoEntry: false })?.isDirectory()) {
+      throw badUsage(`${place}: it is no folder; give one with the folder mlpnet-mnist, or none`);
+    }
+  }
+  return folder;
+}
