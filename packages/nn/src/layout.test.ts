@@ -1,8 +1,8 @@
-import { createRng, createRunContext, type Dataset, matrix } from "@secateur/core";
+import { createRng, createRunContext, type Dataset, type Mat, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { architecture } from "./architectures.ts";
 import { augment } from "./augmentation.ts";
-import { createNetwork, type WeightTensor } from "./network.ts";
+import { createNetwork, type Network, type WeightTensor } from "./network.ts";
 import type { ImageLayout, NetworkSpec } from "./network-spec.ts";
 import type { WeightLayout } from "./weight-layout.ts";
 
@@ -65,12 +65,16 @@ function weightsFor(layout: ImageLayout): readonly WeightTensor[] {
   });
 }
 
-describe("images given as NHWC", () => {
-  const examples = Uint32Array.from({ length: 6 }, (_, i) => i);
-  const [planes, pixels] = (["nchw", "nhwc"] as const).map((layout) => ({
+function given(layout: ImageLayout): { network: Network; data: Dataset } {
+  return {
     network: createNetwork(described(layout), { weights: weightsFor(layout), dtype: "f64" }),
     data: images(layout),
-  })) as [{ network: ReturnType<typeof createNetwork>; data: Dataset }, typeof planes];
+  };
+}
+
+describe("images given as NHWC", () => {
+  const examples = Uint32Array.from({ length: 6 }, (_, i) => i);
+  const [planes, pixels] = [given("nchw"), given("nhwc")];
   const params = planes.network.params().map(({ name }) => name);
 
   test("give the logits and the loss of the same images as NCHW", async () => {
@@ -106,8 +110,8 @@ describe("images given as NHWC", () => {
   test("are cropped and mirrored to the same images by the same draws", () => {
     const order = channelsLastOrder(channels, height * width);
     const changes = { cropPadding: 2, flip: true, border: [-1, -2, -3] };
-    const { inputs } = planes.data.batch(examples) as { inputs: ReturnType<typeof matrix> };
-    const { inputs: last } = pixels.data.batch(examples) as { inputs: ReturnType<typeof matrix> };
+    const { inputs } = planes.data.batch(examples) as { inputs: Mat };
+    const { inputs: last } = pixels.data.batch(examples) as { inputs: Mat };
     const expected = augment(inputs, { shape: [channels, height, width] }, changes, createRng(3)).data;
     const found = augment(last, { shape: [height, width, channels], layout: "nhwc" }, changes, createRng(3)).data;
     found.forEach((value, k) => {
@@ -123,20 +127,20 @@ describe("images given as NHWC", () => {
     expect(() => pixels.network.evaluate(planes.data, ctx)).toThrow(/takes \[5, 4, 3\] \(nhwc\)/);
   });
 
-  test("a built-in network takes them when its description says so, and trains on no other numbers", async () => {
+  test("a built-in network takes them when its description says so, and computes the same bits", async () => {
     const spec = architecture("resnet20");
     const last: NetworkSpec = { ...spec, inputShape: [32, 32, 3], layout: "nhwc" };
     const rng = createRng("photos");
-    const planes = Float32Array.from({ length: 3072 }, () => rng.normal());
+    const photo = Float32Array.from({ length: 3072 }, () => rng.normal());
     const order = channelsLastOrder(3, 1024);
     const data = (inputShape: readonly number[], values: Float32Array): Dataset => ({
       ...{ name: "photos", size: 1, inputShape, classes: 10 },
       batch: () => ({ inputs: matrix(1, 3072, values), labels: Uint32Array.of(3) }),
     });
-    const logits = await createNetwork(spec, { seed: 2 }).logits(data([3, 32, 32], planes), ctx);
+    const logits = await createNetwork(spec, { seed: 2 }).logits(data([3, 32, 32], photo), ctx);
     const same = data(
       [32, 32, 3],
-      planes.map((_, k) => planes[order[k]!]!),
+      photo.map((_, k) => photo[order[k]!]!),
     );
     // No dense layer behind a flatten: inside, both are the same numbers.
     expect((await createNetwork(last, { seed: 2 }).logits(same, ctx)).data).toEqual(logits.data);
