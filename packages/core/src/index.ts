@@ -37,7 +37,7 @@ export {
   sparsityOutOfRange,
   unknownName,
 } from "./errors.ts";
-export { countZeros, type FlatParam, layoutParams, readFlat, weightReuse, writeFlat } from "./flat-weights.ts";
+export { countZeros, type FlatParam, layoutParams, readFlat, writeFlat } from "./flat-weights.ts";
 export { blockUnits, channelUnits, groupUnits } from "./group-units.ts";
 export { type KeepOfEverySpec, keepOfEvery } from "./keep-of-every.ts";
 export {
@@ -130,6 +130,7 @@ export {
   type RunEvent,
   throwIfAborted,
 } from "./run-context.ts";
+export { runSituation } from "./run-situation.ts";
 export { type ScheduleName, scheduleNames, sparsitySchedule } from "./sparsity-schedule.ts";
 export type { BudgetRequest, BudgetRule, StageReport } from "./stage.ts";
 export type { Needs, Saliency, Selector, Solver, Updater } from "./strategy.ts";

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
 import type { CurvatureEstimator } from "./curvature-estimator.ts";
 import { arrayDataset, type Dataset } from "./dataset.ts";
+import { spareJudges } from "./judge.ts";
 import { selectorFrom, solverFrom } from "./lift.ts";
 import { matrix } from "./matrix.ts";
 import type { ModelAdapter } from "./model-adapter.ts";
+import type { RunPlan, RunSituation } from "./plan.ts";
 import { type PruneRequest, prune, type RunState } from "./prune.ts";
 import type { Solver } from "./strategy.ts";
 
@@ -143,5 +145,30 @@ describe("a step", () => {
       );
       expect(again.weights).toEqual(whole.weights);
     }
+  });
+});
+
+describe("judges", () => {
+  test("are spared from 5,000 examples on, a tenth, and never more than 5,000", () => {
+    expect([0, 50, 4999, 5000, 20_000, 60_000].map(spareJudges)).toEqual([0, 0, 0, 500, 2000, 5000]);
+  });
+
+  test("are not spared where the plan needs their examples: ridges then compete on some drawn from all", async () => {
+    const { request, taken, judged } = scene(9);
+    const plan = { stages: 1, targetStages: 0, lineSearch: false, ridgeFactors: [1, 2], examples: 600, batch: 10 };
+    await prune({ ...request, plan });
+    expect(taken[0]).toBe(data);
+    expect(new Set(await members(judged[0]!)).size).toBe(5000);
+  });
+
+  test("are no examples that a solver's plan may count on", async () => {
+    const { request } = scene(9);
+    const told: number[] = [];
+    const plan = ({ examples }: RunSituation): RunPlan => {
+      told.push(examples);
+      return {};
+    };
+    await prune({ ...request, solver: { ...request.solver, plan } });
+    expect(told).toEqual([5400]);
   });
 });

@@ -8,7 +8,8 @@ import type { CurvatureEstimator } from "./curvature-estimator.ts";
 import { type Dataset, subset } from "./dataset.ts";
 import { describeDifferences } from "./describe-differences.ts";
 import { impossibleRun, resumeMismatch, shapeMismatch } from "./errors.ts";
-import { countZeros, layoutParams, readFlat, weightReuse, writeFlat } from "./flat-weights.ts";
+import { countZeros, layoutParams, readFlat, writeFlat } from "./flat-weights.ts";
+import { withJudge } from "./judge.ts";
 import { type Mask, type Mat, matrix } from "./matrix.ts";
 import type { ModelAdapter } from "./model-adapter.ts";
 import type { ResolvedPlan, RunPlan } from "./plan.ts";
@@ -21,6 +22,7 @@ import {
   type RunContextOptions,
   throwIfAborted,
 } from "./run-context.ts";
+import { runSituation } from "./run-situation.ts";
 import { type BudgetRule, nextCaution, runStage, type StageReport } from "./stage.ts";
 import type { Solver } from "./strategy.ts";
 
@@ -112,15 +114,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   let weights = await readFlat(model, params);
   const prunable = weights.length;
   keptCount(prunable, sparsity); // refuses a bad sparsity before any work
-  const initialSparsity = countZeros(weights) / prunable;
-  const situation = {
-    sparsity,
-    prunable,
-    initialSparsity,
-    examples: request.data?.size ?? 0,
-    weightReuse: weightReuse(params),
-    hasLayerMoments: model.layerMoments !== undefined,
-  };
+  const situation = runSituation({ ...request, params, weights });
   const overrides = request.curvature ? { curvature: request.curvature.name, ...request.plan } : request.plan;
   const plan = resolvePlan(request.solver, situation, overrides);
   const sparsities = planSparsities(plan, sparsity);
@@ -206,34 +200,6 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       solveMs: reports.reduce((sum, report) => sum + report.solveMs, 0),
       totalMs: ctx.now() - started,
     },
-  };
-}
-
-/** Training examples that judge, at most, and the largest share of all. */
-const mostJudges = 5000;
-const judgeShare = 0.1;
-/** Fewer than these judge worse than the many that made the model. */
-const leastJudges = 500;
-
-/** Sets training examples aside on which steps and ridges are judged: those that made a model speak for it whatever it does elsewhere. */
-function withJudge(
-  { model, data, plan }: Pick<PruneRequest, "model" | "data"> & { plan: ResolvedPlan },
-  ctx: RunContext,
-): { data?: Dataset; judge?: Dataset } {
-  const count = Math.min(mostJudges, Math.floor((data?.size ?? 0) * judgeShare));
-  if (!data || !model.evaluate || count < leastJudges || !(plan.lineSearch || plan.ridgeFactors.length > 1)) return {};
-  const isJudge = new Uint8Array(data.size);
-  for (const index of sampleIndices(data.size, count, ctx.rng.fork("judge"))) isJudge[index] = 1;
-  const all = Uint32Array.from({ length: data.size }, (_, index) => index);
-  return {
-    data: subset(
-      data,
-      all.filter((index) => isJudge[index] === 0),
-    ),
-    judge: subset(
-      data,
-      all.filter((index) => isJudge[index] === 1),
-    ),
   };
 }
 

@@ -15,8 +15,8 @@ import {
   type RunState,
   readFlat,
   resolvePlan,
+  runSituation,
   type Solver,
-  weightReuse,
 } from "@secateur/core";
 import type { RoundReport } from "@secateur/imp-scheduler";
 import { type CurvatureEntry, type FoundEntry, findCurvature } from "../plugins/find-entry.ts";
@@ -137,14 +137,6 @@ async function advisedRun(job: PlannedJob): Promise<ResolvedPlan> {
   const { network, solver, sparsity, plan, train } = job;
   const params = layoutParams(network, job.params);
   const weights = await readFlat(network, params);
-  const initialSparsity = weights.filter((value) => value === 0).length / weights.length;
-  const situation = {
-    sparsity,
-    prunable: weights.length,
-    initialSparsity,
-    examples: train.size,
-    weightReuse: weightReuse(params),
-    hasLayerMoments: network.layerMoments !== undefined,
-  };
+  const situation = runSituation({ model: network, params, weights, sparsity, data: train });
   return resolvePlan(solver, situation, plan);
 }

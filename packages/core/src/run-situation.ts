@@ -1,0 +1,31 @@
+import type { Dataset } from "./dataset.ts";
+import { countZeros, type FlatParam, weightReuse } from "./flat-weights.ts";
+import { spareJudges } from "./judge.ts";
+import type { ModelAdapter } from "./model-adapter.ts";
+import type { RunSituation } from "./plan.ts";
+
+/**
+ * What a solver is told when it is asked for its plan.
+ *
+ * @param spec.params - the prunable parameters, as `layoutParams` gives them
+ * @param spec.weights - flat weights of those [p]
+ * @param spec.data - the training split; absent: no examples
+ */
+export function runSituation(spec: {
+  model: ModelAdapter;
+  params: readonly FlatParam[];
+  weights: Float32Array;
+  sparsity: number;
+  data?: Dataset;
+}): RunSituation {
+  const { model, params, weights, sparsity, data } = spec;
+  const size = data?.size ?? 0;
+  return {
+    sparsity,
+    prunable: weights.length,
+    initialSparsity: countZeros(weights) / weights.length,
+    examples: size - spareJudges(size),
+    weightReuse: weightReuse(params),
+    hasLayerMoments: model.layerMoments !== undefined,
+  };
+}
