@@ -201,6 +201,17 @@ describe("data that cannot be used", () => {
     expect(await refused(evalArgs(task))).toMatch(/Y\.npy: there is no such file.*ERR_FILE_NOT_FOUND/);
   });
 
+  test("images with channels last, for a network that takes them first", async () => {
+    const { folder } = await smallTask();
+    const pixels = { shape: [2, 32, 32, 3], data: new Float32Array(2 * 3072) };
+    await writeFile(join(folder, "X.npy"), encodeNpy(pixels));
+    await writeFile(join(folder, "Y.npy"), encodeNpy({ shape: [2], data: Float32Array.of(0, 1) }));
+    const argv = ["train", "--arch", "resnet20", "--data", "npy:X.npy,Y.npy", "--out", "net.safetensors", "--quiet"];
+    expect(await refused([...argv, "--force"], folder)).toMatch(
+      /examples of shape \[32, 32, 3\], but network 'resnet20' takes \[3, 32, 32\] \(nchw\).*ERR_DATA_MISMATCH/,
+    );
+  });
+
   test("a normalisation that is none", async () => {
     const task = await smallTask();
     expect(await refused([...evalArgs(task), "--normalize", "0.5"])).toMatch(/mean,std.*ERR_NORMALIZE/);

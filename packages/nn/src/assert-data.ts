@@ -13,6 +13,17 @@ export function assertData(spec: NetworkSpec, data: Dataset): void {
       expected: `[${spec.inputShape.join(", ")}]`,
     });
   }
+  const [shape, expected] = [data.inputShape, spec.inputShape].map((extents) => extents.filter((n) => n > 1));
+  // A row of features says nothing of an image, and extents of 1 change nothing.
+  if (shape!.length > 1 && shape!.length === expected!.length && shape!.join() !== expected!.join()) {
+    const layout = spec.layout ?? "nchw";
+    throw dataMismatch({
+      network: spec.name,
+      data: data.name,
+      found: `examples of shape [${data.inputShape.join(", ")}]`,
+      expected: `[${spec.inputShape.join(", ")}] (${layout})`,
+    });
+  }
   if (data.size === 0) throw noExamples(spec.name, data.name);
   if (data.classes > spec.classes) {
     throw dataMismatch({

@@ -1,5 +1,6 @@
 /** Random changes of training images that keep their labels (He et al. 2016, section 4.2). */
 import { type Mat, matrix, type Rng } from "@secateur/core";
+import type { ImageLayout } from "./network-spec.ts";
 
 /** Which changes; none by default. */
 export interface Augmentation {
@@ -15,26 +16,36 @@ export interface Augmentation {
  * Changed copies of images.
  *
  * @param images - [batch, channels * height * width], kept as they are
- * @param shape - [channels, height, width], or [height, width]
+ * @param format.shape - [channels, height, width], or [height, width]; [height, width, channels] in layout "nhwc"
  * @param rng - drawn from once an image and change, in order
  */
-export function augment(images: Mat, shape: readonly number[], changes: Augmentation, rng: Rng): Mat {
+export function augment(
+  images: Mat,
+  { shape, layout = "nchw" }: { shape: readonly number[]; layout?: ImageLayout | undefined },
+  changes: Augmentation,
+  rng: Rng,
+): Mat {
   const { cropPadding = 0, flip = false, border = [0] } = changes;
-  const [width = 1, height = 1] = [...shape].reverse();
-  const planes = images.cols / (height * width);
+  const isChannelsLast = layout === "nhwc";
+  const [width = 1, height = 1] = isChannelsLast ? [shape[1], shape[0]] : [...shape].reverse();
+  const channels = images.cols / (height * width);
+  // The entry of channel c at (y, x) of an image is at c * plane + (y * width + x) * pixel.
+  const [plane, pixel] = isChannelsLast ? [1, channels] : [height * width, 1];
   const data = images.data.slice();
   for (let n = 0; n < images.rows; n++) {
     const [down, right] = cropPadding > 0 ? [offset(rng, cropPadding), offset(rng, cropPadding)] : [0, 0];
     const isMirrored = flip && rng.integer(2) === 1;
-    for (let plane = n * planes; plane < (n + 1) * planes; plane++) {
-      data.fill(border[(plane % planes) % border.length]!, plane * height * width, (plane + 1) * height * width);
+    for (let c = 0; c < channels; c++) {
+      const start = n * images.cols + c * plane;
+      const outside = border[c % border.length]!;
       for (let y = 0; y < height; y++) {
         const fromY = y + down;
-        if (fromY < 0 || fromY >= height) continue;
         for (let x = 0; x < width; x++) {
-          const column = (isMirrored ? width - 1 - x : x) + right;
-          if (column < 0 || column >= width) continue;
-          data[(plane * height + y) * width + x] = images.data[(plane * height + fromY) * width + column]!;
+          const fromX = (isMirrored ? width - 1 - x : x) + right;
+          const isInside = fromY >= 0 && fromY < height && fromX >= 0 && fromX < width;
+          data[start + (y * width + x) * pixel] = isInside
+            ? images.data[start + (fromY * width + fromX) * pixel]!
+            : outside;
         }
       }
     }

@@ -57,7 +57,9 @@ export async function reestimateBatchNorm(
       const logits = logitsOf({
         network: network.spec,
         weights: network.weights,
-        input: augmentation ? augment(inputs, data.inputShape, augmentation, random) : inputs,
+        input: augmentation
+          ? augment(inputs, { shape: data.inputShape, layout: network.spec.layout }, augmentation, random)
+          : inputs,
         pool,
         mode: "train",
         // The running ones are read in eval mode only: they may change under way.

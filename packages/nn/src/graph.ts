@@ -2,7 +2,7 @@
 import { badNetwork } from "./errors.ts";
 import { inferShape } from "./infer-shape.ts";
 import type { BatchNormSpec, LayerSpec } from "./layer-spec.ts";
-import type { NetworkSpec } from "./network-spec.ts";
+import { type ImageLayout, imageLayouts, type NetworkSpec } from "./network-spec.ts";
 import { sizeOf, type ValueShape } from "./value-shape.ts";
 
 /** The place of the network's input among the inputs of a node. */
@@ -16,6 +16,8 @@ export interface Node {
   readonly inputs: readonly number[];
   readonly inputShapes: readonly ValueShape[];
   readonly shape: ValueShape;
+  /** Of the network's images at the border. */
+  readonly layout: ImageLayout;
   /** How many nodes take its output. */
   readonly consumers: number;
   /** Whether a gradient is wanted for each input: some layer before it has parameters. */
@@ -38,8 +40,10 @@ export interface Graph {
   readonly nodes: readonly Node[];
   /** Node whose output is the logits. */
   readonly logits: number;
-  /** Whether the input is an image that layers take as height x width x channels inside. */
+  /** Of the input; an image is height x width x channels inside. */
   readonly inputShape: ValueShape;
+  /** Of images at the border: of the input, and of what flatten gives. */
+  readonly layout: ImageLayout;
   /** Numbers kept for one example until the backward pass. */
   readonly valuesPerExample: number;
 }
@@ -56,7 +60,7 @@ export function graphOf(network: NetworkSpec): Graph {
 }
 
 function resolve(network: NetworkSpec): Graph {
-  const { layers } = network;
+  const { layers, layout = "nchw" } = network;
   const inputs = resolveInputs(network);
   assertNames(network);
   const inputShape = shapeOfInput(network, inputs);
@@ -93,6 +97,7 @@ function resolve(network: NetworkSpec): Graph {
       inputs: from,
       inputShapes: from.map((i) => (i === networkInput ? inputShape : shapes[i]!)),
       shape: shapes[index]!,
+      layout,
       consumers: consumers[index]!,
       needsDelta: before,
       isInPlace: Boolean(sole) && overwrites.has(layer.kind) && !keepsOutput.has(producer!.kind),
@@ -106,6 +111,7 @@ function resolve(network: NetworkSpec): Graph {
     nodes,
     logits,
     inputShape,
+    layout,
     valuesPerExample: sizeOf(inputShape) + kept.reduce((sum, { shape }) => sum + sizeOf(shape), 0),
   };
 }
@@ -130,8 +136,8 @@ function rectifiedNodes(
 
 /** Layers that can write their output over their first input. */
 const overwrites: ReadonlySet<string> = new Set(["relu", "add"]);
-/** Layers whose backward pass reads their output. */
-const keepsOutput: ReadonlySet<string> = new Set(["relu"]);
+/** Layers whose output stays as it is: their backward pass reads it, or it may be their own input's vector, which others read. */
+const keepsOutput: ReadonlySet<string> = new Set(["relu", "dropout", "flatten"]);
 
 function hasTensors(layer: LayerSpec): boolean {
   return hasWeights(layer) || layer.kind === "batch-norm" || layer.kind === "layer-norm";
@@ -166,14 +172,23 @@ function assertNames({ name, layers }: NetworkSpec): void {
 }
 
 /** An input that only dense layers take is a row of features; any other is an image. */
-function shapeOfInput({ name, layers, inputShape }: NetworkSpec, inputs: readonly number[][]): ValueShape {
+function shapeOfInput(network: NetworkSpec, inputs: readonly number[][]): ValueShape {
+  const { name, layers, inputShape, layout = "nchw" } = network;
+  if (!imageLayouts.includes(layout)) {
+    throw badNetwork(name, `its layout is '${String(layout)}'; give ${imageLayouts.join(" or ")}`);
+  }
   const takers = layers.filter((_, l) => inputs[l]!.includes(networkInput));
   if (takers.every(({ kind }) => kind === "dense" || kind === "flatten" || kind === "layer-norm")) {
     return { channels: inputShape.reduce((product, extent) => product * extent, 1), height: 1, width: 1 };
   }
-  const [width = 1, height = 1, channels = 1, ...more] = [...inputShape].reverse();
   if (inputShape.length === 1) return { channels: inputShape[0]!, height: 1, width: 1 };
-  if (more.length > 0)
-    throw badNetwork(name, `its input has ${inputShape.length} dimensions; give [channels, height, width]`);
+  const isChannelsLast = layout === "nhwc";
+  if (inputShape.length > 3) {
+    const expected = isChannelsLast ? "[height, width, channels]" : "[channels, height, width]";
+    throw badNetwork(name, `its input has ${inputShape.length} dimensions; give ${expected}`);
+  }
+  const [height = 1, width = 1, channels = 1] = isChannelsLast
+    ? inputShape
+    : [...inputShape.slice(-2), ...inputShape.slice(0, -2)];
   return { channels, height, width };
 }

@@ -26,9 +26,10 @@ export type {
 export { constant, cosine, type LearningRate, oneCycle, stepwise } from "./learning-rate.ts";
 export { macsPerExample } from "./macs.ts";
 export { createNetwork, type Network, type WeightTensor } from "./network.ts";
-export { mlp, type NetworkSpec } from "./network-spec.ts";
+export { type ImageLayout, mlp, type NetworkSpec } from "./network-spec.ts";
 export type { OptimizerSpec } from "./optimizer.ts";
 export { type ParamSpec, paramSpecs, type TensorSpec, tensorSpecs } from "./param-specs.ts";
 export { createRetrainer, type RetrainerOptions } from "./retrainer.ts";
 export { type TrainOptions, type TrainReport, train } from "./train.ts";
 export type { TrainingState } from "./training-state.ts";
+export type { WeightLayout } from "./weight-layout.ts";

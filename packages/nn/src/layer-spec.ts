@@ -1,4 +1,4 @@
-/** The kinds of layers a network can have: plain data that serialises. Images are [channels, height, width]. */
+/** The kinds of layers a network can have: plain data that serialises. */
 
 /** What every layer may say besides its kind. */
 interface Placed {
@@ -81,7 +81,7 @@ export interface PoolSpec extends Plain {
   readonly padding?: number;
 }
 
-/** Mean over all positions, or all of an image as one row of features (channel by channel). */
+/** Mean over all positions, or all of an image as one row of features, in the order of the network's layout. */
 export interface ReshapeSpec extends Plain {
   readonly kind: "global-average-pool" | "flatten";
 }

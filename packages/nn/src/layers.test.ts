@@ -61,6 +61,13 @@ const cases: Readonly<Record<string, readonly LayerSpec[]>> = {
     { kind: "global-average-pool" },
     { kind: "layer-norm", name: "ln", features: 4 },
   ],
+  "a shortcut around dropout and ReLU": [
+    { kind: "conv2d", name: "a", in: 2, out: 2, kernel: [3, 3], padding: 1 },
+    { kind: "dropout", rate: 0.5 },
+    { kind: "relu", name: "r" },
+    { kind: "add", inputs: ["r", "a"] },
+    { kind: "silu" },
+  ],
   "pooling and concatenation": [
     { kind: "conv2d", name: "a", in: 2, out: 3, kernel: [3, 3], padding: 1 },
     { kind: "max-pool", size: 3, stride: 2, padding: 1, name: "m" },

@@ -13,7 +13,6 @@ import {
   type Mat,
   matrix,
   type RunContext,
-  takeRows,
   throwIfAborted,
   unknownName,
   type Vec,
@@ -24,6 +23,7 @@ import { denseForward } from "./dense-forward.ts";
 import { notFiniteOutput } from "./errors.ts";
 import type { DenseSpec } from "./layer-spec.ts";
 import type { NetworkSpec } from "./network-spec.ts";
+import { onColumns, sampleOf, within } from "./on-columns.ts";
 import type { Weights } from "./ops/op.ts";
 
 /** A layer of the linearised network and what it keeps. */
@@ -78,13 +78,7 @@ export async function linearizeDense(
     const biasStart = starts.get(`${layer.name}.bias`) ?? -1;
     return [{ kind: "dense", input, dense: { spec: layer, W, weightStart, biasStart } }];
   });
-  const sample: Dataset = {
-    name: data.name,
-    size: examples.length,
-    inputShape: data.inputShape,
-    classes: data.classes,
-    batch: (indices) => ({ inputs: takeRows(inputs, indices), labels: indices.map((i) => batch.labels[i]!) }),
-  };
+  const sample = sampleOf(data, batch);
   return linearization({ layers, size, sample, logits: activations.logits, labels: batch.labels, kernels }, () => {
     activations.release();
     for (const data of [inputs.data, ...snapshots]) kernels.free(data);
@@ -136,32 +130,11 @@ function linearization(state: Linearized, release: () => void): Linearization {
 function overColumns(state: Linearized, columns: Uint32Array): Linearization {
   const { inner, free } = compacted(state, columns);
   const whole = linearization(inner, free);
-  const full = zeros(state.size, dtypeOf(state.logits.data));
-  const gather = (out: Vec): void => {
-    for (let s = 0; s < columns.length; s++) out[s] = full[columns[s]!]!;
-  };
   return {
     ...whole,
-    dim: columns.length,
-    forward(x, out) {
-      full.fill(0);
-      for (let s = 0; s < columns.length; s++) full[columns[s]!] = x[s]!;
-      whole.forward(full, out);
-    },
-    backward(u, out) {
-      whole.backward(u, full);
-      gather(out);
-    },
-    sumOfSquares(us, out) {
-      whole.sumOfSquares(us, full);
-      gather(out);
-    },
-    columnGram: (us, inside, out) => writeColumnGram(state, { us, columns: inside.map((s) => columns[s]!), out }),
-    restricted: (inside) =>
-      overColumns(
-        state,
-        inside.map((s) => columns[s]!),
-      ),
+    ...onColumns(whole, columns),
+    columnGram: (us, inside, out) => writeColumnGram(state, { us, columns: within(columns, inside), out }),
+    restricted: (inside) => overColumns(state, within(columns, inside)),
   };
 }
 

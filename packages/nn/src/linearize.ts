@@ -11,9 +11,9 @@ import {
   type Mat,
   matrix,
   type RunContext,
-  takeRows,
   throwIfAborted,
   type Vec,
+  zeros,
 } from "@secateur/core";
 import { assertLabels } from "./assert-data.ts";
 import { isDenseChain } from "./dense-forward.ts";
@@ -22,6 +22,7 @@ import type { Model } from "./gradient-passes.ts";
 import { graphOf } from "./graph.ts";
 import { linearizeDense } from "./linearize-dense.ts";
 import { macsPerExample } from "./macs.ts";
+import { onColumns, sampleOf, within } from "./on-columns.ts";
 import { type GradientSink, rowsOf, type Weights } from "./ops/op.ts";
 import { findParam } from "./param-specs.ts";
 import { createPool, type Pool } from "./pool.ts";
@@ -64,7 +65,7 @@ async function recordAll(
   assertLabels(spec, data, labels);
   // A copy: trial weights may be written into the network while products with J go on.
   const weights = new Map([...model.weights].map(([name, w]) => [name, copied(w, pool)]));
-  const logits = matrix(examples.length, spec.classes, zerosLike(inputs.data, examples.length * spec.classes));
+  const logits = matrix(examples.length, spec.classes, zeros(examples.length * spec.classes, dtypeOf(inputs.data)));
   const chunks: Chunk[] = [];
   const mostKept = Math.floor(keptNumbers / graphOf(spec).valuesPerExample);
   for (let from = 0; from < examples.length; from += chunkExamples) {
@@ -77,13 +78,7 @@ async function recordAll(
   }
   const bad = logits.data.findIndex((value: number) => !Number.isFinite(value));
   if (bad >= 0) throw notFiniteOutput(spec.name, examples[Math.floor(bad / spec.classes)]!);
-  const sample: Dataset = {
-    name: data.name,
-    size: examples.length,
-    inputShape: data.inputShape,
-    classes: data.classes,
-    batch: (indices) => ({ inputs: takeRows(inputs, indices), labels: indices.map((i) => labels[i]!) }),
-  };
+  const sample = sampleOf(data, { inputs, labels });
   const layout = flatLayout(model, params);
   return linearization({ model: { spec, weights }, chunks, inputs, pool, layout, sample, logits, labels });
 }
@@ -181,7 +176,7 @@ function eachTape(
 function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec): void {
   const { layout } = state;
   out.fill(0);
-  const row = zerosLike(out, layout.size);
+  const row = zeros(layout.size, dtypeOf(out));
   for (const u of us) {
     eachTape(state, (tape, from, to) => {
       const part = rowsOf(u, from, to);
@@ -200,31 +195,10 @@ function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec): void
 
 /** The linearisation whose flat vectors hold the given weights only. */
 function overColumns(whole: Linearization, columns: Uint32Array): Linearization {
-  const full = zerosLike(whole.logits.data, whole.dim);
-  const gather = (out: Vec): void => {
-    for (let s = 0; s < columns.length; s++) out[s] = full[columns[s]!]!;
-  };
   return {
     ...whole,
-    dim: columns.length,
-    forward(x, out) {
-      full.fill(0);
-      for (let s = 0; s < columns.length; s++) full[columns[s]!] = x[s]!;
-      whole.forward(full, out);
-    },
-    backward(u, out) {
-      whole.backward(u, full);
-      gather(out);
-    },
-    sumOfSquares(us, out) {
-      whole.sumOfSquares(us, full);
-      gather(out);
-    },
-    restricted: (inside) =>
-      overColumns(
-        whole,
-        inside.map((s) => columns[s]!),
-      ),
+    ...onColumns(whole, columns),
+    restricted: (inside) => overColumns(whole, within(columns, inside)),
     // What is kept belongs to the whole.
     release: () => undefined,
   };
@@ -235,8 +209,4 @@ function copied(a: Mat, pool: Pool): Mat {
   const data = pool.take(a.data.length);
   data.set(a.data);
   return { ...a, data };
-}
-
-function zerosLike(like: Vec, length: number): Vec {
-  return dtypeOf(like) === "f64" ? new Float64Array(length) : new Float32Array(length);
 }

@@ -19,7 +19,7 @@ import {
   zeros,
 } from "@secateur/core";
 import { assertData } from "./assert-data.ts";
-import { weightsMismatch } from "./errors.ts";
+import { badNetwork, weightsMismatch } from "./errors.ts";
 import { allLogits, evaluate } from "./evaluate.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
 import { inDtype } from "./in-dtype.ts";
@@ -27,6 +27,7 @@ import { layerMoments } from "./layer-moments.ts";
 import { linearize } from "./linearize.ts";
 import { assertNetwork, type NetworkSpec } from "./network-spec.ts";
 import { isStatistic, type TensorSpec, tensorSpecs } from "./param-specs.ts";
+import { fromLayout, isStoredAs, storedShape, toLayout, type WeightLayout, weightLayouts } from "./weight-layout.ts";
 
 /** A tensor with a name, as checkpoints hold it: row-major, any number of dimensions. */
 export interface WeightTensor {
@@ -41,8 +42,8 @@ export interface Network extends ModelAdapter {
   readonly spec: NetworkSpec;
   /** The live tensors by name, running statistics included: canonical matrices, [length, 1] for vectors. */
   readonly weights: ReadonlyMap<string, Mat>;
-  /** Copies of all tensors in their stored shapes, for saving. */
-  tensors(): readonly WeightTensor[];
+  /** Copies of all tensors, for saving. @param layout - order and shapes of weights; default "oihw", PyTorch's */
+  tensors(layout?: WeightLayout): readonly WeightTensor[];
   gradientRows(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
   meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
   linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
@@ -56,6 +57,7 @@ export interface Network extends ModelAdapter {
  *
  * @param spec - the architecture
  * @param options.weights - tensors of a checkpoint (copied); default: random, He et al. 2015 normal with variance 2 / in, biases 0
+ * @param options.weightLayout - in which order those tensors are; default "oihw", PyTorch's
  * @param options.seed - of the random weights; default 0
  * @param options.dtype - what weights are stored and computed in; default "f32"
  * @throws ERR_NETWORK; ERR_WEIGHTS_MISMATCH naming every missing, unexpected and misshapen tensor
@@ -64,13 +66,14 @@ export interface Network extends ModelAdapter {
  */
 export function createNetwork(
   spec: NetworkSpec,
-  options: { weights?: Iterable<WeightTensor>; seed?: number; dtype?: Dtype } = {},
+  options: { weights?: Iterable<WeightTensor>; weightLayout?: WeightLayout; seed?: number; dtype?: Dtype } = {},
 ): Network {
   assertNetwork(spec);
-  const dtype = options.dtype ?? "f32";
+  const { dtype = "f32", weightLayout: layout = "oihw" } = options;
+  assertWeightLayout(spec, layout);
   const specs = tensorSpecs(spec);
   const weights = options.weights
-    ? loadWeights(spec, specs, options.weights, dtype)
+    ? loadWeights(spec, specs, { tensors: options.weights, layout, dtype })
     : randomWeights(specs, options.seed ?? 0, dtype);
   const infos = specs.filter(({ role }) => !isStatistic(role)).map(paramInfo);
   return {
@@ -78,7 +81,13 @@ export function createNetwork(
     spec,
     weights,
     params: () => infos,
-    tensors: () => specs.map(({ name, shape }) => ({ name, shape, data: weights.get(name)!.data.slice() })),
+    tensors(layout = "oihw") {
+      assertWeightLayout(spec, layout);
+      return specs.map(({ name, shape }) => {
+        const data = toLayout(weights.get(name)!.data, { shape, layout, dtype });
+        return { name, shape: storedShape(shape, layout), data };
+      });
+    },
     async read(name) {
       const w = find(spec, weights, name);
       return { ...w, data: w.data.slice() };
@@ -154,30 +163,38 @@ function randomWeights(specs: readonly TensorSpec[], seed: number, dtype: Dtype)
 /** Counters that PyTorch keeps beside running statistics; nothing here needs them. */
 const batchCounter = /\.num_batches_tracked$/;
 
+function assertWeightLayout(spec: NetworkSpec, layout: string): void {
+  if (weightLayouts.includes(layout)) return;
+  throw badNetwork(spec.name, `its weights are asked for in layout '${layout}'; give ${weightLayouts.join(", ")}`);
+}
+
 function loadWeights(
   spec: NetworkSpec,
   specs: readonly TensorSpec[],
-  tensors: Iterable<WeightTensor>,
-  dtype: Dtype,
+  { tensors, layout, dtype }: { tensors: Iterable<WeightTensor>; layout: WeightLayout; dtype: Dtype },
 ): Map<string, Mat> {
   const given = new Map(
     [...tensors].filter(({ name }) => !batchCounter.test(name)).map((tensor) => [tensor.name, tensor]),
   );
   const describe = ({ name, shape }: { name: string; shape: readonly number[] }): string =>
     `${name} [${shape.join(", ")}]`;
-  const missing = specs.filter(({ name }) => !given.has(name)).map(describe);
+  const stored = (shape: readonly number[]): readonly number[] => storedShape(shape, layout);
+  const missing = specs
+    .filter(({ name }) => !given.has(name))
+    .map(({ name, shape }) => describe({ name, shape: stored(shape) }));
   const known = new Set(specs.map(({ name }) => name));
   const unexpected = [...given.values()].filter(({ name }) => !known.has(name)).map(describe);
   const misshapen = specs
-    .filter(({ name, shape }) => given.has(name) && given.get(name)!.shape.join() !== shape.join())
-    .map(({ name, shape }) => `${name} is [${given.get(name)!.shape.join(", ")}] instead of [${shape.join(", ")}]`);
+    .filter(({ name, shape }) => given.has(name) && !isStoredAs(given.get(name)!.shape, shape, layout))
+    .map(
+      ({ name, shape }) => `${name} is [${given.get(name)!.shape.join(", ")}] instead of [${stored(shape).join(", ")}]`,
+    );
   if (missing.length + unexpected.length + misshapen.length > 0) {
     throw weightsMismatch({ name: spec.name, missing, unexpected, misshapen });
   }
   return new Map(
     specs.map(({ name, shape }) => {
-      const data = zeros(given.get(name)!.data.length, dtype);
-      data.set(given.get(name)!.data);
+      const data = fromLayout(given.get(name)!.data, { shape, layout, dtype });
       const { rows, cols } = extents(shape);
       return [name, matrix(rows, cols, data)];
     }),

@@ -26,7 +26,7 @@ export interface Tape {
 export interface RunSpec extends Partial<Pick<OpCall, "mode" | "onStatistics" | "random">> {
   readonly network: NetworkSpec;
   readonly weights: Weights;
-  /** [batch, features], channels first; kept as it is */
+  /** [batch, features], images in the network's layout; kept as it is */
   readonly input: Mat;
   readonly pool: Pool;
 }
@@ -103,12 +103,12 @@ function run(
   return { steps, input };
 }
 
-/** [batch, (c, y, x)] as [batch, (y, x, c)], in kernel memory; as it is where the two are the same. */
-function channelsLast(input: Mat, { inputShape }: Graph, pool: Pool): Mat {
+/** Images of the network's layout as [batch, (y, x, c)], in kernel memory; rows of features as they are. */
+function channelsLast(input: Mat, { inputShape, layout }: Graph, pool: Pool): Mat {
   const positions = positionsOf(inputShape);
   if (positions === 1) return input;
   const out = take(pool, input.rows, input.cols);
-  if (inputShape.channels === 1) {
+  if (inputShape.channels === 1 || layout === "nhwc") {
     out.data.set(input.data);
     return out;
   }

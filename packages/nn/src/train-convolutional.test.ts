@@ -132,7 +132,9 @@ test("augmented images are windows of the padded image, mirrored or not", () => 
   const seen = new Set<string>();
   const rng = createRng("crops");
   for (let i = 0; i < 300; i++) {
-    seen.add([...augment(image, [2, 2, 2], { cropPadding: 1, flip: true, border: [-1, -2] }, rng).data].join());
+    seen.add(
+      [...augment(image, { shape: [2, 2, 2] }, { cropPadding: 1, flip: true, border: [-1, -2] }, rng).data].join(),
+    );
   }
   const expected = new Set<string>();
   for (const flip of [false, true]) {

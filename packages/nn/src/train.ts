@@ -157,7 +157,9 @@ async function takeBatch(spec: {
   const tape = record({
     network: network.spec,
     weights: network.weights,
-    input: augmentation ? augment(inputs, data.inputShape, augmentation, random) : inputs,
+    input: augmentation
+      ? augment(inputs, { shape: data.inputShape, layout: network.spec.layout }, augmentation, random)
+      : inputs,
     pool,
     mode: "train",
     random: () => random.next(),

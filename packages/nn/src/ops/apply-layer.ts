@@ -7,7 +7,7 @@ import { add, concat, subsampleAndPad } from "./joining.ts";
 import { layerNorm } from "./layer-norm.ts";
 import type { OpCall, Step } from "./op.ts";
 import { averagePool, globalAveragePool, maxPool } from "./pooling.ts";
-import { dropout, flatten } from "./reshaping.ts";
+import { dropout, flatten, unchanged } from "./reshaping.ts";
 
 /** Applies a node's layer to a batch. */
 export function applyLayer(call: OpCall): Step {
@@ -43,11 +43,9 @@ export function applyLayer(call: OpCall): Step {
       return subsampleAndPad(call, layer);
     case "dropout":
       return dropout(call, layer);
-    case "log-softmax": {
-      const x = call.inputs[0]!;
+    case "log-softmax":
       // The loss is computed from the logits before it.
-      return { output: x, kept: [], backward: (delta) => [delta], tangent: ([t]) => t && { ...t } };
-    }
+      return unchanged(call.inputs[0]!);
     default:
       return layer satisfies never;
   }

@@ -1,13 +1,14 @@
-/** Layers that move or drop numbers: flatten (positions to features, channel by channel) and dropout (Srivastava et al. 2014). */
+/** Layers that move or drop numbers: flatten (positions to features) and dropout (Srivastava et al. 2014). */
 import type { Mat } from "@secateur/core";
 import type { LayerOf } from "../layer-spec.ts";
 import { positionsOf } from "../value-shape.ts";
 import { type OpCall, type Step, take } from "./op.ts";
 
-/** Features in the order of the border: channel, row, column. */
+/** Features in the order of the border: channel, row, column, or as they are inside: row, column, channel. */
 export function flatten(call: OpCall): Step {
   const { pool, node } = call;
   const x = call.inputs[0]!;
+  if (node.layout === "nhwc") return unchanged(x);
   const { channels } = node.inputShapes[0]!;
   const positions = positionsOf(node.inputShapes[0]!);
   const transposed = (from: Mat, rows: number, cols: number): Mat => {
@@ -32,7 +33,7 @@ export function dropout(call: OpCall, layer: LayerOf<"dropout">): Step {
   const { pool, mode, random } = call;
   const x = call.inputs[0]!;
   if (mode === "eval" || layer.rate === 0 || !random) {
-    return { output: x, kept: [], backward: (delta) => [delta], tangent: ([t]) => t && { ...t } };
+    return unchanged(x);
   }
   const scales = pool.take(x.data.length);
   for (let i = 0; i < scales.length; i++) scales[i] = random() < layer.rate ? 0 : 1 / (1 - layer.rate);
@@ -50,4 +51,9 @@ export function dropout(call: OpCall, layer: LayerOf<"dropout">): Step {
     },
     tangent: ([t]) => t && apply(t),
   };
+}
+
+/** A layer that hands on what it was given: its output is its input's vector. */
+export function unchanged(x: Mat): Step {
+  return { output: x, kept: [], backward: (delta) => [delta], tangent: ([t]) => t && { ...t } };
 }

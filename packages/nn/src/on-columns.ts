@@ -1,0 +1,43 @@
+/** What linearisations share: their examples as data, and products over some of the weights. */
+import { type Batch, type Dataset, dtypeOf, type Linearization, takeRows, type Vec, zeros } from "@secateur/core";
+
+/** The examples of a batch as data, numbered from 0. Nothing is copied. */
+export function sampleOf({ name, inputShape, classes }: Dataset, { inputs, labels }: Batch): Dataset {
+  return {
+    ...{ name, inputShape, classes },
+    size: inputs.rows,
+    batch: (indices) => ({ inputs: takeRows(inputs, indices), labels: indices.map((i) => labels[i]!) }),
+  };
+}
+
+/** The places that columns of a selection have in what they were selected from. */
+export function within(columns: Uint32Array, inside: Uint32Array): Uint32Array {
+  return inside.map((s) => columns[s]!);
+}
+
+/** The products of `whole` for flat vectors that hold the weights at `columns` only; the others stay as they are. */
+export function onColumns(
+  whole: Linearization,
+  columns: Uint32Array,
+): Pick<Linearization, "dim" | "forward" | "backward" | "sumOfSquares"> {
+  const full = zeros(whole.dim, dtypeOf(whole.logits.data));
+  const gather = (out: Vec): void => {
+    for (let s = 0; s < columns.length; s++) out[s] = full[columns[s]!]!;
+  };
+  return {
+    dim: columns.length,
+    forward(x, out) {
+      full.fill(0);
+      for (let s = 0; s < columns.length; s++) full[columns[s]!] = x[s]!;
+      whole.forward(full, out);
+    },
+    backward(u, out) {
+      whole.backward(u, full);
+      gather(out);
+    },
+    sumOfSquares(us, out) {
+      whole.sumOfSquares(us, full);
+      gather(out);
+    },
+  };
+}
