@@ -112,6 +112,14 @@ describe("a recipe written by hand", () => {
     expect(document.nonzeros).toBe(9);
   });
 
+  test("trains the ten epochs of the flag's default where it names none", async () => {
+    const { epochs: _e, ...rest } = retrain;
+    const { stdout, stderr } = await run({ ...base, retrain: rest }, "--json");
+    expect(stderr).toBe("");
+    const rounds = (JSON.parse(stdout) as PruneDocument).rounds!;
+    expect(rounds.reduce((total, { epochs }) => total + epochs, 0)).toBe(10);
+  });
+
   test("may list the sparsity of every round, and then needs none beside", async () => {
     const { sparsity: _s, ...rest } = base;
     const { stdout } = await run({ ...rest, retrain: { ...retrain, sparsities: [0.4, 0.6, 0.8] } }, "--json");
@@ -176,6 +184,8 @@ describe("a recipe written by hand", () => {
       { ...base, retrain: { ...retrain, sparsities: [0.5] } },
       /0.8 and the last of retrain.sparsities is 0.5/,
     ],
+    ["a negative seed", { ...base, seed: -1 }, /imp.json: .*the seed -1, expected a whole number of at least 0/],
+    ["a broken seed", { ...base, seed: 1.5 }, /the seed 1.5, expected a whole number of at least 0/],
     ["a retraining that is no object", { ...base, retrain: "llr" }, /string as 'retrain', expected object/],
   ];
   for (const [what, recipe, message] of cases) {

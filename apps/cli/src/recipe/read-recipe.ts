@@ -63,6 +63,9 @@ export async function readRecipe(path: string): Promise<RecipeFile> {
   if (recipe.keepDense?.some((word) => typeof word !== "string")) {
     throw badRecipe({ path, found: "something else than text in 'keepDense'", expected: "names of layers" });
   }
+  if (recipe.seed !== undefined && !(Number.isSafeInteger(recipe.seed) && recipe.seed >= 0)) {
+    throw badRecipe({ path, found: `the seed ${recipe.seed}`, expected: "a whole number of at least 0" });
+  }
   if (recipe.recipe !== 1) {
     throw badRecipe({ path, found: `a recipe of version ${recipe.recipe}`, expected: "version 1" });
   }

@@ -67,7 +67,7 @@ function retrainSchema(): z.ZodType {
   const fraction = z.number().min(0).lt(1);
   return z.strictObject({
     schedule: z.enum(retrainNames),
-    epochs: whole(1),
+    epochs: whole(1).default(10),
     phases: z.union([whole(1), z.literal("auto")]).optional(),
     sparsities: z.array(fraction).min(1).optional(),
     phaseSchedule: z.enum(scheduleNames).optional(),
