@@ -6,7 +6,7 @@ export interface RunSituation {
   readonly sparsity: number;
   /** Number of prunable weights. */
   readonly prunable: number;
-  /** Number of training examples that gradients may be taken of: all but those set aside to judge steps. */
+  /** Number of training examples; a solver is told how many are left for gradients when some are set aside to judge steps. */
   readonly examples: number;
   /** Sparsity of the weights as they come in. */
   readonly initialSparsity: number;

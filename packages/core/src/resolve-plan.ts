@@ -1,6 +1,8 @@
 /** Turns what the user set, what the solver advises and the defaults into one plan, and the plan into sparsities. */
+
 import { checkNumber } from "./check-option.ts";
 import { badOption, impossibleRun } from "./errors.ts";
+import { spareJudges } from "./judge.ts";
 import type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
 import type { PruneError } from "./prune-error.ts";
 import { sparsitySchedule } from "./sparsity-schedule.ts";
@@ -39,8 +41,11 @@ function defaultReason({ stages, targetStages }: ResolvedPlan): string {
  */
 export function resolvePlan(solver: Solver, situation: RunSituation, overrides: RunPlan = {}): ResolvedPlan {
   const { stages, targetStages, curvature } = overrides;
+  const { examples } = situation;
+  const spared = examples - spareJudges(examples);
   const asked = {
     ...situation,
+    examples: spared,
     ...(stages === undefined ? {} : { stages }),
     ...(targetStages === undefined ? {} : { targetStages }),
     ...(curvature === undefined ? {} : { curvature }),
@@ -56,17 +61,21 @@ export function resolvePlan(solver: Solver, situation: RunSituation, overrides: 
   };
   const plan: ResolvedPlan = { ...chosen, reason: overrides.reason ?? advice.reason ?? defaultReason(chosen) };
   assertPlan(plan);
-  const most =
-    situation.examples > 0 ? Math.max(1, Math.floor(situation.examples / plan.batch)) : Number.POSITIVE_INFINITY;
+  const rowsOf = (count: number): number =>
+    examples > 0 ? Math.max(1, Math.floor(count / plan.batch)) : Number.POSITIVE_INFINITY;
   // Only what the user asked for is refused; advice bends to the data at hand.
   const asksExamples = overrides.examples !== undefined || overrides.batch !== undefined;
-  for (const [asks, rows] of [
-    [asksExamples, plan.examples],
-    [overrides.examples !== undefined || overrides.targetExamples !== undefined, plan.targetExamples],
-  ] as const) {
-    if (asks && rows > most) throw tooFewExamples(rows, plan.batch, situation.examples);
-  }
-  return { ...plan, examples: Math.min(plan.examples, most), targetExamples: Math.min(plan.targetExamples, most) };
+  const asksAtTarget = overrides.examples !== undefined || overrides.targetExamples !== undefined;
+  const rowsFor = (asks: boolean, rows: number): number => {
+    const most = rowsOf(asks ? examples : spared);
+    if (asks && rows > most) throw tooFewExamples(rows, plan.batch, examples);
+    return Math.min(rows, most);
+  };
+  return {
+    ...plan,
+    examples: rowsFor(asksExamples, plan.examples),
+    targetExamples: rowsFor(asksAtTarget, plan.targetExamples),
+  };
 }
 
 function tooFewExamples(rows: number, batch: number, examples: number): PruneError {

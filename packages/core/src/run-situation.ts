@@ -1,11 +1,10 @@
 import type { Dataset } from "./dataset.ts";
 import { countZeros, type FlatParam, weightReuse } from "./flat-weights.ts";
-import { spareJudges } from "./judge.ts";
 import type { ModelAdapter } from "./model-adapter.ts";
 import type { RunSituation } from "./plan.ts";
 
 /**
- * What a solver is told when it is asked for its plan.
+ * What a plan is made for: the size of the task.
  *
  * @param spec.params - the prunable parameters, as `layoutParams` gives them
  * @param spec.weights - flat weights of those [p]
@@ -19,12 +18,11 @@ export function runSituation(spec: {
   data?: Dataset;
 }): RunSituation {
   const { model, params, weights, sparsity, data } = spec;
-  const size = data?.size ?? 0;
   return {
     sparsity,
     prunable: weights.length,
     initialSparsity: countZeros(weights) / weights.length,
-    examples: size - spareJudges(size),
+    examples: data?.size ?? 0,
     weightReuse: weightReuse(params),
     hasLayerMoments: model.layerMoments !== undefined,
   };

@@ -123,7 +123,7 @@ test("weights that are used at many positions get stored rows of mini-batches in
   // As many rows as there are, of as many examples as there are for 500 rows, at most 16.
   expect([convolutional.examples, convolutional.batch]).toEqual([500, 16]);
   const few = resolvePlan(chita(), situation({ weightReuse: 150, examples: 5085 }));
-  expect([few.examples, few.batch]).toEqual([500, 10]);
+  expect([few.examples, few.batch]).toEqual([500, 9]);
   expect(resolvePlan(chita(), situation({ weightReuse: 150 }), { curvature: "gauss-newton" }).curvature).toBe(
     "gauss-newton",
   );

@@ -45,15 +45,10 @@ export function chitaPlan(situation: RunSituation): RunPlan {
   const total = stages + targetStages;
   const stores = reuses && curvature !== "gauss-newton";
   const batch = stores ? Math.max(1, Math.min(largestBatch, Math.floor(available / 500))) : 1;
-  const atMost = (count: number): number => (available === 0 ? count : Math.min(count, available));
   const sampled: RunPlan =
     stores || curvature === "empirical-fisher"
       ? { curvature: "empirical-fisher", examples: fisherRows, targetExamples: fisherRows }
-      : {
-          curvature: "gauss-newton",
-          examples: atMost(total === 1 ? targetExamples : examples),
-          targetExamples: atMost(targetExamples),
-        };
+      : { curvature: "gauss-newton", examples: total === 1 ? targetExamples : examples, targetExamples };
   // A single stage goes far on one model: its ridge is tried out, and softened probabilities keep it cautious.
   const single: RunPlan = stores ? storedRidges : { ridgeFactors: [0.6, 2, 6], temperature: 4 };
   return {
