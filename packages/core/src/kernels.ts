@@ -112,7 +112,7 @@ export interface MaxWindowsSpec {
   readonly images: Vec;
   /** [batch, outHeight, outWidth, channels], overwritten; 0 where a window lies outside the image. */
   readonly out: Vec;
-  /** [batch, outHeight, outWidth, channels]: the place in `images` each was taken from (ties: the first tap; NaN wins); 2^32 - 1 for none. */
+  /** [batch, outHeight, outWidth, channels], the place in `images` each was taken from (ties: the first tap; NaN wins); 2^32 - 1 for none. */
   readonly taken: Uint32Array;
 }
 
