@@ -46,7 +46,7 @@ export interface ModelFiles {
   /** model.json itself, byte for byte. */
   readonly jsonBytes: Uint8Array;
   readonly weights: readonly FileWeight[];
-  /** All weights, one after the other. */
+  /** All weights, one after the other [sum of their stored bytes]. */
   readonly data: Uint8Array<ArrayBuffer>;
   /** Names and lengths of the weights files, in the order of `data`. */
   readonly shards: readonly { readonly path: string; readonly bytes: number }[];

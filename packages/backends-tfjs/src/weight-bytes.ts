@@ -30,7 +30,7 @@ export function storedBytes(spec: WeightSpec, bytes: Uint8Array): number {
   return end;
 }
 
-/** A weight's numbers, dequantised; undefined for types that are no numbers. */
+/** A weight's numbers [product of spec.shape], dequantised, from its stored bytes [storedBytes]; undefined for types that are no numbers. */
 export function decodeWeight(spec: WeightSpec, bytes: Uint8Array): Float32Array | Int32Array | Uint8Array | undefined {
   const { dtype, quantization } = spec;
   const copy = bytes.slice().buffer;

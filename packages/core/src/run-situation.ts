@@ -8,6 +8,7 @@ import type { RunSituation } from "./plan.ts";
  *
  * @param spec.params - the prunable parameters, as `layoutParams` gives them
  * @param spec.weights - flat weights of those [p]
+ * @param spec.sparsity - fraction to remove, in [0, 1)
  * @param spec.data - the training split; absent: no examples
  */
 export function runSituation(spec: {
