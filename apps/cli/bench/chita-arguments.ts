@@ -1,10 +1,8 @@
 /** The arguments of chita.ts. */
-import { statSync } from "node:fs";
-import { join, resolve } from "node:path";
-import process from "node:process";
 import { parseArgs } from "node:util";
 import { badUsage } from "../src/errors.ts";
 import { numberParser, wholeParser } from "../src/flags/number.ts";
+import { dataFolder, sectionOf } from "./bench-arguments.ts";
 
 /** The parts of the benchmark; "resnet20" and "huge" run only when asked for. */
 export const sectionNames = ["instances", "objective", "accuracy", "stages", "memory", "resnet20", "huge"] as const;
@@ -42,9 +40,9 @@ export function chitaArguments(args: readonly string[]): ChitaArguments {
     accepts: (value) => value >= 0 && value < 1,
   });
   return {
-    ...(given === undefined ? {} : { folder: existingFolder(given) }),
+    ...(given === undefined ? {} : { folder: dataFolder(given, ["mlpnet-mnist", "chita-instances"]) }),
     sections: values.only
-      ? values.only.map(sectionName)
+      ? values.only.map((text) => sectionOf(sectionNames, text))
       : sectionNames.filter((name) => name !== "huge" && name !== "resnet20"),
     sparsities: values.sparsity?.map(fraction) ?? [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98],
     seeds: wholeParser("--seeds", 1)(values.seeds ?? "3"),
@@ -64,21 +62,4 @@ function parsed(args: readonly string[]) {
   } catch (error) {
     throw badUsage(`${error instanceof Error ? error.message : error}\n${usage}`);
   }
-}
-
-function sectionName(text: string): SectionName {
-  const name = sectionNames.find((known) => known === text);
-  if (!name) throw badUsage(`--only: found '${text}', allowed is one of ${sectionNames.join(", ")}`);
-  return name;
-}
-
-function existingFolder(given: string): string {
-  // npm starts scripts in the root of the repository and says here where it was called.
-  const folder = resolve(process.env["INIT_CWD"] ?? "", given);
-  for (const place of [folder, join(folder, "mlpnet-mnist"), join(folder, "chita-instances")]) {
-    if (!statSync(place, { throwIfNoEntry: false })?.isDirectory()) {
-      throw badUsage(`${place}: it is no folder; give one with the folders mlpnet-mnist and chita-instances, or none`);
-    }
-  }
-  return folder;
 }

@@ -1,10 +1,10 @@
 /** The arguments of imp.ts. */
-import { statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { badUsage } from "../src/errors.ts";
 import { numberParser, wholeParser } from "../src/flags/number.ts";
+import { dataFolder, sectionOf } from "./bench-arguments.ts";
 
 /** The parts of the benchmark. */
 export const sectionNames = ["schedules", "phases", "overhead", "resnet"] as const;
@@ -46,8 +46,8 @@ export function impArguments(args: readonly string[]): ImpArguments {
   });
   const all = sectionNames.filter((name) => name !== "resnet" || given !== undefined);
   return {
-    ...(given === undefined ? {} : { folder: existingFolder(given) }),
-    sections: values.only ? values.only.map(sectionName) : all,
+    ...(given === undefined ? {} : { folder: dataFolder(given, ["resnet20-cifar10", "cifar10-subset"]) }),
+    sections: values.only ? values.only.map((text) => sectionOf(sectionNames, text)) : all,
     sparsities: values.sparsity?.map(fraction) ?? [0.9, 0.95, 0.98, 0.99],
     budgets: values.epochs?.map(wholeParser("--epochs", 1)) ?? [1, 5, 10],
     seeds: wholeParser("--seeds", 1)(values.seeds ?? "3"),
@@ -68,23 +68,4 @@ function parsed(args: readonly string[]) {
   } catch (error) {
     throw badUsage(`${error instanceof Error ? error.message : error}\n${usage}`);
   }
-}
-
-function sectionName(text: string): SectionName {
-  const name = sectionNames.find((known) => known === text);
-  if (!name) throw badUsage(`--only: found '${text}', allowed is one of ${sectionNames.join(", ")}`);
-  return name;
-}
-
-function existingFolder(given: string): string {
-  // npm starts scripts in the root of the repository and says here where it was called.
-  const folder = resolve(process.env["INIT_CWD"] ?? "", given);
-  for (const place of [folder, join(folder, "resnet20-cifar10"), join(folder, "cifar10-subset")]) {
-    if (!statSync(place, { throwIfNoEntry: false })?.isDirectory()) {
-      throw badUsage(
-        `${place}: it is no folder; give one with the folders resnet20-cifar10 and cifar10-subset, or none`,
-      );
-    }
-  }
-  return folder;
 }

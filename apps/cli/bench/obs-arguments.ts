@@ -1,10 +1,8 @@
 /** The arguments of obs.ts. */
-import { statSync } from "node:fs";
-import { join, resolve } from "node:path";
-import process from "node:process";
 import { parseArgs } from "node:util";
 import { badUsage } from "../src/errors.ts";
 import { wholeParser } from "../src/flags/number.ts";
+import { dataFolder, sectionOf } from "./bench-arguments.ts";
 
 /** The parts of the benchmark. */
 export const sectionNames = ["pairs", "accuracy", "rows", "resnet"] as const;
@@ -32,10 +30,10 @@ export function obsArguments(args: readonly string[]): ObsArguments {
   const { values, positionals } = parsed(args);
   if (positionals.length > 1) throw badUsage(`found ${positionals.length} folders; give one`);
   const [given] = positionals;
-  const asked = values.only?.map(sectionName);
+  const asked = values.only?.map((text) => sectionOf(sectionNames, text));
   if (asked?.includes("resnet") && given === undefined) throw badUsage(`--only resnet needs DATA_FOLDER\n${usage}`);
   return {
-    ...(given === undefined ? {} : { folder: existingFolder(given) }),
+    ...(given === undefined ? {} : { folder: dataFolder(given, ["mlpnet-mnist"]) }),
     sections: asked ?? sectionNames.filter((name) => name !== "resnet" || given !== undefined),
     seeds: wholeParser("--seeds", 1)(values.seeds ?? "3"),
   };
@@ -51,21 +49,4 @@ function parsed(args: readonly string[]) {
   } catch (error) {
     throw badUsage(`${error instanceof Error ? error.message : error}\n${usage}`);
   }
-}
-
-function sectionName(text: string): SectionName {
-  const name = sectionNames.find((known) => known === text);
-  if (!name) throw badUsage(`--only: found '${text}', allowed is one of ${sectionNames.join(", ")}`);
-  return name;
-}
-
-function existingFolder(given: string): string {
-  // npm starts scripts in the root of the repository and says here where it was called.
-  const folder = resolve(process.env["INIT_CWD"] ?? "", given);
-  for (const place of [folder, join(folder, "mlpnet-mnist")]) {
-    if (!statSync(place, { throwIfNoEntry: false })?.isDirectory()) {
-      throw badUsage(`${place}: it is no folder; give one with the folder mlpnet-mnist, or none`);
-    }
-  }
-  return folder;
 }
