@@ -116,7 +116,7 @@ function startSparsity(sparsity: number, stages: number, keep: number): number {
 
 function reasonFor(total: number, rising: number, atTarget: number): string {
   if (total === 1) {
-    return "one stage: ridges compete on newly drawn training examples; give more stages for higher accuracy";
+    return "one stage: ridges compete on training examples set aside; give more stages for higher accuracy";
   }
   return `${rising} stage${rising === 1 ? "" : "s"} towards the target, ${atTarget} at it, each with fresh training examples, because a quadratic model is trusted only near the weights it was taken at`;
 }
