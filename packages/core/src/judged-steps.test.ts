@@ -129,6 +129,15 @@ describe("a step", () => {
     expect(near.ridges).toEqual([1, 1, 1, 1, 2]);
   });
 
+  test("changes the multiple that a plan asks for, not what it was multiplied to", async () => {
+    const far = scene(1.5);
+    await prune({ ...far.request, plan: { ...far.request.plan, ridgeFactors: [3] } });
+    expect(far.ridges).toEqual([3, 6, 12, 24]);
+    const competing = scene(1.5);
+    await prune({ ...competing.request, plan: { ...competing.request.plan, ridgeFactors: [3, 5] } });
+    expect(competing.ridges).toEqual([3, 5, 3, 5, 3, 5, 3, 5]);
+  });
+
   test("and the ridge after it are the same in a run that is continued", async () => {
     const whole = scene(1.2);
     const states: RunState[] = [];

@@ -164,7 +164,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       sparsity: place.sparsity,
       sinceTarget: index - plan.stages,
       ...(data ? { data } : {}),
-      caution: judge ? nextCaution(reports.at(-1)) : 1,
+      caution: judge ? nextCaution(reports.at(-1), plan) : 1,
       ...(judge ? { judge } : {}),
       ...(teaching && index > 0 ? { targets: teaching.targets } : {}),
     };

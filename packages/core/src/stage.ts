@@ -54,7 +54,7 @@ export interface Stage {
   readonly sinceTarget: number;
   /** Multiple of an automatic ridge that the stage starts from. */
   readonly caution: number;
-  /** Training examples that no gradient is taken of, where steps and ridges are judged; absent: nothing is. */
+  /** Training examples where steps and ridges are judged, see withJudge; absent: steps are judged on those of the model. */
   readonly judge?: Dataset;
   /** Class probabilities to be met, of all of `data`; present from the second stage on, before which they are met. */
   readonly targets?: Mat;
@@ -230,10 +230,12 @@ function stepsOf({ plan, sinceTarget, budget }: Stage): readonly number[] {
  * The multiple of the automatic ridge for the next stage, as in the method of Levenberg and Marquardt: a step that had to be shortened
  * trusted its model too far.
  */
-export function nextCaution(report: StageReport | undefined): number {
-  if (!report) return 1;
+export function nextCaution(report: StageReport | undefined, { ridgeFactors }: ResolvedPlan): number {
+  // Several multiples adapt by competing.
+  if (!report || ridgeFactors.length !== 1) return 1;
   const { step = 1, ridgeFactor = 1 } = report.stats;
-  return step < 1 ? Math.min(mostCaution, 2 * ridgeFactor) : Math.max(1, ridgeFactor / 2);
+  const caution = ridgeFactor / ridgeFactors[0]!;
+  return step < 1 ? Math.min(mostCaution, 2 * caution) : Math.max(1, caution / 2);
 }
 
 function between(start: Mat, end: Mat, step: number): Mat {
