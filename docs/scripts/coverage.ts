@@ -12,7 +12,7 @@ export interface Gap {
   readonly packageName: string;
   /** "prune", or "PruneRequest.sparsity" */
   readonly symbol: string;
-  /** "packages/core/src/prune.ts:40" */
+  /** "packages/core/src/runner/prune.ts:40" */
   readonly place: string;
   readonly lacks: "docstring" | "shape" | "number" | "source";
   /** Parameter or property it is about. */

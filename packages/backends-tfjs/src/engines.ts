@@ -1,6 +1,6 @@
 /** The engines of TensorFlow.js: which are installed, which is fastest, how each is started. */
 import { badSetting, engineFailed, engineMissing } from "./errors.ts";
-import { registerGradientKernels } from "./register-kernels.ts";
+import { registerGradientKernels } from "./gradients/register-kernels.ts";
 import type { Tf } from "./tf.ts";
 
 /** Engines by name, the fastest first. */

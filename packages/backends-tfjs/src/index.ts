@@ -1,5 +1,4 @@
 export { type Engine, type EngineName, type EngineOptions, engineNames, openEngine } from "./engines.ts";
-export { type LossName, lossNames } from "./loss.ts";
 export {
   type FileWeight,
   type ModelFiles,
@@ -7,8 +6,9 @@ export {
   type ReadFile,
   readModelFiles,
   type WeightSpec,
-} from "./model-files.ts";
-export { registerGradientKernels } from "./register-kernels.ts";
-export { loadModel, type ModelArtifacts, openModelFiles, type SavedModel } from "./saved-model.ts";
+} from "./files/model-files.ts";
+export { loadModel, type ModelArtifacts, openModelFiles, type SavedModel } from "./files/saved-model.ts";
+export { decodeWeight } from "./files/weight-bytes.ts";
+export { type LossName, lossNames } from "./gradients/loss.ts";
+export { registerGradientKernels } from "./gradients/register-kernels.ts";
 export { type KeptDense, type TfjsModel, type TfjsModelOptions, tfjsModel } from "./tfjs-model.ts";
-export { decodeWeight } from "./weight-bytes.ts";

@@ -1,13 +1,13 @@
 /** Running a model over examples: batches of the size it takes, evaluation, and what a first run tells about it. */
 import { batches, type Dataset, type Evaluation, labelOutOfRange, type Mat, type RunContext } from "@secateur/core";
 import { dataMismatch, notClassifier, notDifferentiable, notFiniteOutput } from "./errors.ts";
-import { countCorrect, type Loss } from "./loss.ts";
+import { countCorrect, type Loss } from "./gradients/loss.ts";
+import { disposeRecording, type Recording, recordGradients } from "./gradients/record-gradients.ts";
+import type { WeightUse } from "./gradients/weight-use.ts";
 import { type InputLayout, inputLayout } from "./model-input.ts";
 import type { OutputKind } from "./output-kind.ts";
-import { disposeRecording, type Recording, recordGradients } from "./record-gradients.ts";
 import type { Runnable } from "./runnable.ts";
 import type { Tensor, Tf } from "./tf.ts";
-import type { WeightUse } from "./weight-use.ts";
 
 /** What a run over one example shows. */
 export interface ModelFacts {

@@ -1,8 +1,8 @@
 /** The two kinds of TensorFlow.js models behind one face: input, output, weights, forward. */
 import { notClassifier, notOne } from "./errors.ts";
-import { type GraphTopology, graphWeights } from "./graph-weights.ts";
-import { layersWeights } from "./layers-weights.ts";
-import type { CompiledLoss, LossName } from "./loss.ts";
+import { type GraphTopology, graphWeights } from "./files/graph-weights.ts";
+import { layersWeights } from "./files/layers-weights.ts";
+import type { CompiledLoss, LossName } from "./gradients/loss.ts";
 import type { InputSpec } from "./model-input.ts";
 import type { GraphModel, LayersModel, Tensor, Tf } from "./tf.ts";
 import type { ModelWeight, PrunableOptions } from "./weights.ts";

@@ -4,8 +4,8 @@ import { dirname, join } from "node:path";
 import { arrayDataset, createRng, type Dataset, matrix } from "@secateur/core";
 import * as tf from "@tensorflow/tfjs";
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
-import type { ModelJson, ReadFile, WeightSpec } from "./model-files.ts";
-import { registerGradientKernels } from "./register-kernels.ts";
+import type { ModelJson, ReadFile, WeightSpec } from "./files/model-files.ts";
+import { registerGradientKernels } from "./gradients/register-kernels.ts";
 
 /** Starts an engine. */
 export async function useEngine(engine: "wasm" | "cpu"): Promise<void> {

@@ -15,11 +15,11 @@ import {
   unknownName,
 } from "@secateur/core";
 import { type Canonical, canonicalOf, fromCanonical, toCanonical } from "./canonical.ts";
-import { createGradientKernels } from "./gradient-kernels.ts";
-import { gradientRows, meanGradient } from "./gradients.ts";
-import type { GraphTopology } from "./graph-weights.ts";
-import { linearize } from "./linearize.ts";
-import { type LossName, lossOf } from "./loss.ts";
+import type { GraphTopology } from "./files/graph-weights.ts";
+import { createGradientKernels } from "./gradients/gradient-kernels.ts";
+import { gradientRows, meanGradient } from "./gradients/gradients.ts";
+import { linearize } from "./gradients/linearize.ts";
+import { type LossName, lossOf } from "./gradients/loss.ts";
 import { type ModelRun, modelRun } from "./model-run.ts";
 import { graphRunnable, isLayersModel, layersRunnable, type Runnable } from "./runnable.ts";
 import type { GraphModel, LayersModel, Tf } from "./tf.ts";

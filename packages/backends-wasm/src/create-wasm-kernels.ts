@@ -1,22 +1,22 @@
 /** Makes the kernels of core's `Kernels` interface on WebAssembly. */
 import type { Kernels } from "@secateur/core";
 import { compileBuild, type WasmBuild } from "./builds.ts";
-import { cholesky } from "./cholesky.ts";
-import { columnDots, columnSums } from "./column-sums.ts";
-import { convolutionGradients, convolve, convolveBack } from "./convolution.ts";
-import { dot } from "./dot.ts";
-import { axpy, multiply, relu, reluBackward } from "./elementwise.ts";
+import { convolutionGradients, convolve, convolveBack } from "./convolution/convolution.ts";
+import { gatherWindows, maxWindows, scatterWindows, transposeBlocks } from "./convolution/windows.ts";
 import { type Engine, startEngine } from "./engine.ts";
 import { badOption, kernelsClosed } from "./errors.ts";
-import { gemm, gram } from "./gemm.ts";
-import { largest } from "./largest.ts";
-import { gemv, rowDots } from "./row-sums.ts";
-import { addRow, affineColumns, gatherColumns, scaleRows } from "./rows.ts";
-import { softmaxCrossEntropy } from "./softmax.ts";
-import { availableCores, canStartWorkers } from "./start-worker.ts";
-import { triangularSolve } from "./triangular-solve.ts";
-import { WasmMemory } from "./wasm-memory.ts";
-import { gatherWindows, maxWindows, scatterWindows, transposeBlocks } from "./windows.ts";
+import { WasmMemory } from "./memory/wasm-memory.ts";
+import { cholesky } from "./products/cholesky.ts";
+import { dot } from "./products/dot.ts";
+import { gemm, gram } from "./products/gemm.ts";
+import { triangularSolve } from "./products/triangular-solve.ts";
+import { columnDots, columnSums } from "./rows/column-sums.ts";
+import { axpy, multiply, relu, reluBackward } from "./rows/elementwise.ts";
+import { largest } from "./rows/largest.ts";
+import { gemv, rowDots } from "./rows/row-sums.ts";
+import { addRow, affineColumns, gatherColumns, scaleRows } from "./rows/rows.ts";
+import { softmaxCrossEntropy } from "./rows/softmax.ts";
+import { availableCores, canStartWorkers } from "./threads/start-worker.ts";
 
 /** How the kernels run. None of it changes results, except `build` (by rounding). */
 export interface WasmKernelOptions {

@@ -4,9 +4,9 @@
  * Workspace is laid out once, so that a call can never fail for want of it and sizes of tiles do not depend on what else is
  * in memory. Address space that is not touched costs nothing.
  */
-import { aligned } from "./heap.ts";
-import { ThreadPool, type UnitKernel } from "./thread-pool.ts";
-import type { WasmMemory } from "./wasm-memory.ts";
+import { aligned } from "./memory/heap.ts";
+import type { WasmMemory } from "./memory/wasm-memory.ts";
+import { ThreadPool, type UnitKernel } from "./threads/thread-pool.ts";
 
 /** A fixed region of working memory. */
 export interface Slab {

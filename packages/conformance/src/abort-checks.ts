@@ -2,8 +2,8 @@
 import { createRunContext, isPruneError, type RunContext, type Solver } from "@secateur/core";
 import { describe, ensure, errorOf } from "./assertions.ts";
 import type { Check } from "./check.ts";
-import type { SolverSpec } from "./solver-suite.ts";
-import { type TinySpec, tinyProblem } from "./tiny-problems.ts";
+import type { SolverSpec } from "./solvers/solver-suite.ts";
+import { type TinySpec, tinyProblem } from "./solvers/tiny-problems.ts";
 
 /** Calls of the curvature that may follow an abort: a round of an inner loop, not the rest of the work. */
 const callsAfterAbort = 100;

@@ -3,11 +3,9 @@
  * to prove itself, under vitest, node:test or any runner with a `test(name, function)`.
  * @packageDocumentation
  */
-export { denseHessian, minimiserOn, type Optimum, optimumOf } from "./brute-force.ts";
-export { type Budget, type BudgetKind, budgetOf } from "./budgets.ts";
+
 export { type Check, type CheckResult, type RegisterTest, registerChecks, runChecks } from "./check.ts";
 export { countingContext } from "./counting-context.ts";
-export { type CurvatureSpec, curvatureChecks, describeCurvature } from "./curvature-checks.ts";
 export {
   describeFormat,
   type FormatContent,
@@ -18,7 +16,14 @@ export {
   type FormatTensor,
   formatChecks,
 } from "./format-checks.ts";
-export { describeKernels, type KernelsSpec, kernelChecks } from "./kernel-checks.ts";
+export { describeKernels, type KernelsSpec, kernelChecks } from "./kernels/kernel-checks.ts";
+export { type CurvatureSpec, curvatureChecks, describeCurvature } from "./models/curvature-checks.ts";
+export { describeModel, type ModelSpec, modelChecks } from "./models/model-checks.ts";
+export { type TinyCurvatureSpec, tinyCurvature } from "./models/tiny-curvature.ts";
+export { tinyData, tinyModel } from "./models/tiny-model.ts";
+export { describePlugin, type EntryClaims, type PluginSpec, pluginChecks } from "./plugin-checks.ts";
+export { denseHessian, minimiserOn, type Optimum, optimumOf } from "./solvers/brute-force.ts";
+export { type Budget, type BudgetKind, budgetOf } from "./solvers/budgets.ts";
 export {
   describeSaliency,
   describeSelector,
@@ -28,11 +33,7 @@ export {
   selectorChecks,
   type UpdaterSpec,
   updaterChecks,
-} from "./ladder-checks.ts";
-export { describeModel, type ModelSpec, modelChecks } from "./model-checks.ts";
-export { describePlugin, type EntryClaims, type PluginSpec, pluginChecks } from "./plugin-checks.ts";
-export { describeSolver, solverChecks } from "./solver-checks.ts";
-export type { OptimalityClaim, Refusal, SolverSpec, SolverSuite } from "./solver-suite.ts";
-export { type TinyCurvatureSpec, tinyCurvature } from "./tiny-curvature.ts";
-export { tinyData, tinyModel } from "./tiny-model.ts";
-export { type Awkwardness, type TinyProblem, type TinySpec, tinyProblem } from "./tiny-problems.ts";
+} from "./solvers/ladder-checks.ts";
+export { describeSolver, solverChecks } from "./solvers/solver-checks.ts";
+export type { OptimalityClaim, Refusal, SolverSpec, SolverSuite } from "./solvers/solver-suite.ts";
+export { type Awkwardness, type TinyProblem, type TinySpec, tinyProblem } from "./solvers/tiny-problems.ts";

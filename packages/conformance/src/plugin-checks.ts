@@ -2,10 +2,10 @@
 import { optionProperties, type Plugin, type PluginEntry, parseOptions } from "@secateur/core";
 import { ensure, errorOf } from "./assertions.ts";
 import { type Check, type RegisterTest, registerChecks } from "./check.ts";
-import { type CurvatureSpec, curvatureChecks } from "./curvature-checks.ts";
-import { saliencyChecks, selectorChecks, type UpdaterSpec, updaterChecks } from "./ladder-checks.ts";
-import { solverChecks } from "./solver-checks.ts";
-import type { SolverSpec } from "./solver-suite.ts";
+import { type CurvatureSpec, curvatureChecks } from "./models/curvature-checks.ts";
+import { saliencyChecks, selectorChecks, type UpdaterSpec, updaterChecks } from "./solvers/ladder-checks.ts";
+import { solverChecks } from "./solvers/solver-checks.ts";
+import type { SolverSpec } from "./solvers/solver-suite.ts";
 
 /** What one entry of a plugin claims, and options to make it with other than the defaults. */
 export type EntryClaims = Partial<Omit<SolverSpec & UpdaterSpec & CurvatureSpec, "create" | "name">> & {

@@ -2,7 +2,7 @@
  * @secateur/core: tensors, problems, constraints, the strategy interfaces, the runner, errors, seeded random numbers.
  * @packageDocumentation
  */
-export { checkNumber, type NumberRange } from "./check-option.ts";
+
 export {
   type Constraint,
   countKept,
@@ -10,19 +10,26 @@ export {
   keptCount,
   type RemovalWalk,
   sparsityConstraint,
-} from "./constraint.ts";
-export {
-  type Curvature,
-  type CurvatureBlock,
-  type CurvatureView,
-  type FactorView,
-  factorCurvature,
-  type InverseView,
-  identityCurvature,
-} from "./curvature.ts";
-export type { CurvatureEstimator, Estimate, EstimateRequest } from "./curvature-estimator.ts";
-export { arrayDataset, assertFinite, type Batch, batches, type Dataset, subset, takeRows } from "./dataset.ts";
-export { describeDifferences } from "./describe-differences.ts";
+} from "./budget/constraint.ts";
+export { blockUnits, channelUnits, groupUnits } from "./budget/group-units.ts";
+export { type KeepOfEverySpec, keepOfEvery } from "./budget/keep-of-every.ts";
+export { type ScheduleName, scheduleNames, sparsitySchedule } from "./budget/sparsity-schedule.ts";
+export { keptWeights, type Units, weightUnits } from "./budget/units.ts";
+export { checkNumber, type NumberRange } from "./check-option.ts";
+export { arrayDataset, assertFinite, type Batch, batches, type Dataset, subset, takeRows } from "./data/dataset.ts";
+export type {
+  Evaluation,
+  GradientBlock,
+  GradientRequest,
+  GradientRows,
+  LayerMoments,
+  Linearization,
+  MeanGradient,
+  ModelAdapter,
+  Moments,
+  MomentsRequest,
+  ParamInfo,
+} from "./data/model-adapter.ts";
 export {
   aborted,
   badOption,
@@ -37,9 +44,6 @@ export {
   sparsityOutOfRange,
   unknownName,
 } from "./errors.ts";
-export { countZeros, type FlatParam, layoutParams, readFlat, writeFlat } from "./flat-weights.ts";
-export { blockUnits, channelUnits, groupUnits } from "./group-units.ts";
-export { type KeepOfEverySpec, keepOfEvery } from "./keep-of-every.ts";
 export {
   checkAddRow,
   checkAffineColumns,
@@ -66,7 +70,7 @@ export {
   type GramShape,
   type WindowsShape,
   windowsShape,
-} from "./kernel-shapes.ts";
+} from "./kernels/kernel-shapes.ts";
 export type {
   AffineColumnsSpec,
   ConvolutionGradientsSpec,
@@ -82,25 +86,8 @@ export type {
   TriangularSolveSpec,
   WindowShape,
   WindowsSpec,
-} from "./kernels.ts";
-export { keepWeights, masked, selectorFrom, solverFrom } from "./lift.ts";
-export { type Dtype, dtypeOf, type Mask, type Mat, matrix, type Vec, zeros } from "./matrix.ts";
-export type {
-  Evaluation,
-  GradientBlock,
-  GradientRequest,
-  GradientRows,
-  LayerMoments,
-  Linearization,
-  MeanGradient,
-  ModelAdapter,
-  Moments,
-  MomentsRequest,
-  ParamInfo,
-} from "./model-adapter.ts";
-export { assertNeeds, joinNeeds } from "./needs.ts";
-export { objective } from "./objective.ts";
-export type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
+} from "./kernels/kernels.ts";
+export { referenceKernels } from "./kernels/reference-kernels.ts";
 export {
   defineCurvature,
   definePlugin,
@@ -113,13 +100,24 @@ export {
   type Plugin,
   type PluginEntry,
   parseOptions,
-} from "./plugin.ts";
-export type { Problem, Solution, SolveStatus } from "./problem.ts";
-export { type LayerReport, type PruneRequest, type PruneResult, prune, type RunState } from "./prune.ts";
+} from "./plugin/plugin.ts";
+export {
+  type Curvature,
+  type CurvatureBlock,
+  type CurvatureView,
+  type FactorView,
+  factorCurvature,
+  type InverseView,
+  identityCurvature,
+} from "./problem/curvature.ts";
+export { countZeros, type FlatParam, layoutParams, readFlat, writeFlat } from "./problem/flat-weights.ts";
+export { keepWeights, masked, selectorFrom, solverFrom } from "./problem/lift.ts";
+export { type Dtype, dtypeOf, type Mask, type Mat, matrix, type Vec, zeros } from "./problem/matrix.ts";
+export { assertNeeds, joinNeeds } from "./problem/needs.ts";
+export { objective } from "./problem/objective.ts";
+export type { Problem, Solution, SolveStatus } from "./problem/problem.ts";
+export type { Needs, Saliency, Selector, Solver, Updater } from "./problem/strategy.ts";
 export { type Fault, isPruneError, PruneError } from "./prune-error.ts";
-export { referenceKernels } from "./reference-kernels.ts";
-export { defaultPlan, planSparsities, resolvePlan } from "./resolve-plan.ts";
-export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./retrainer.ts";
 export { createRng, type Rng, sampleIndices } from "./rng.ts";
 export {
   createRunContext,
@@ -130,8 +128,11 @@ export {
   type RunEvent,
   throwIfAborted,
 } from "./run-context.ts";
-export { runSituation } from "./run-situation.ts";
-export { type ScheduleName, scheduleNames, sparsitySchedule } from "./sparsity-schedule.ts";
-export type { BudgetRequest, BudgetRule, StageReport } from "./stage.ts";
-export type { Needs, Saliency, Selector, Solver, Updater } from "./strategy.ts";
-export { keptWeights, type Units, weightUnits } from "./units.ts";
+export type { CurvatureEstimator, Estimate, EstimateRequest } from "./runner/curvature-estimator.ts";
+export { describeDifferences } from "./runner/describe-differences.ts";
+export type { ResolvedPlan, RunPlan, RunSituation } from "./runner/plan.ts";
+export { type LayerReport, type PruneRequest, type PruneResult, prune, type RunState } from "./runner/prune.ts";
+export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.ts";
+export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./runner/retrainer.ts";
+export { runSituation } from "./runner/run-situation.ts";
+export type { BudgetRequest, BudgetRule, StageReport } from "./runner/stage.ts";

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
-import type { CurvatureEstimator } from "./curvature-estimator.ts";
-import { arrayDataset, type Dataset } from "./dataset.ts";
-import { spareJudges } from "./judge.ts";
-import { selectorFrom, solverFrom } from "./lift.ts";
-import { matrix } from "./matrix.ts";
-import type { ModelAdapter } from "./model-adapter.ts";
-import type { RunPlan, RunSituation } from "./plan.ts";
-import { type PruneRequest, prune, type RunState } from "./prune.ts";
-import type { Solver } from "./strategy.ts";
+import { arrayDataset, type Dataset } from "./data/dataset.ts";
+import type { ModelAdapter } from "./data/model-adapter.ts";
+import { selectorFrom, solverFrom } from "./problem/lift.ts";
+import { matrix } from "./problem/matrix.ts";
+import type { Solver } from "./problem/strategy.ts";
+import type { CurvatureEstimator } from "./runner/curvature-estimator.ts";
+import { spareJudges } from "./runner/judge.ts";
+import type { RunPlan, RunSituation } from "./runner/plan.ts";
+import { type PruneRequest, prune, type RunState } from "./runner/prune.ts";
 
 const size = 6000;
 /** Every example is its own number, so that it is seen who got which. */

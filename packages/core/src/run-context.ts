@@ -1,7 +1,7 @@
 import { aborted } from "./errors.ts";
-import type { Kernels } from "./kernels.ts";
-import type { SolveStatus } from "./problem.ts";
-import { referenceKernels } from "./reference-kernels.ts";
+import type { Kernels } from "./kernels/kernels.ts";
+import { referenceKernels } from "./kernels/reference-kernels.ts";
+import type { SolveStatus } from "./problem/problem.ts";
 import { createRng, type Rng } from "./rng.ts";
 
 /** Everything that happens in a run, as plain data: feeds progress bars, a JSON-lines log and the report. */

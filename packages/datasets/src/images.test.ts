@@ -2,7 +2,7 @@ import fs from "node:fs";
 import { dirname } from "node:path";
 import { deflateSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { GOLDEN_IMAGES } from "./image-goldens.test-support.ts";
+import { GOLDEN_IMAGES } from "./images/image-goldens.test-support.ts";
 import { openDataset } from "./open-dataset.ts";
 import { errorOf, useFolder } from "./testing.test-support.ts";
 

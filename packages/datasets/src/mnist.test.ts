@@ -2,8 +2,8 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type { Dataset } from "@secateur/core";
 import { describe, expect, test } from "vitest";
-import { npmPackageFolder } from "./npm-package-folder.ts";
 import { openDataset } from "./open-dataset.ts";
+import { npmPackageFolder } from "./sources/npm-package-folder.ts";
 import { errorOf, useFolder } from "./testing.test-support.ts";
 
 const require = createRequire(import.meta.url);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseNormalize, resolveNormalisation } from "./normalisation.ts";
-import { rawDataset } from "./raw-dataset.ts";
+import { rawDataset } from "./sources/raw-dataset.ts";
 import { errorOf } from "./testing.test-support.ts";
 
 const pixels = { divisor: 255, mean: [0.1307], std: [0.3081] };

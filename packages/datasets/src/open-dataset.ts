@@ -1,9 +1,9 @@
-import { cifarSources } from "./cifar-sources.ts";
 import { unknownDataset } from "./errors.ts";
-import { imageSource } from "./image-source.ts";
-import { mnistSource } from "./mnist-source.ts";
-import { npySource } from "./npy-source.ts";
+import { imageSource } from "./images/image-source.ts";
 import type { DataSource, DatasetSplits, OpenDatasetOptions } from "./source.ts";
+import { cifarSources } from "./sources/cifar-sources.ts";
+import { mnistSource } from "./sources/mnist-source.ts";
+import { npySource } from "./sources/npy-source.ts";
 
 /** Every kind of dataset that can be opened by name. */
 export const dataSources: readonly DataSource[] = [mnistSource, ...cifarSources, imageSource, npySource];

@@ -1,9 +1,9 @@
 import { arrayDataset, createRng, createRunContext, matrix } from "@secateur/core";
 import { createNetwork, mlp } from "@secateur/nn";
 import { describe, expect, test } from "vitest";
-import { empiricalFisher } from "./empirical-fisher.ts";
 import { hessianProduct } from "./exact-hessian.test-support.ts";
 import { gaussNewton } from "./gauss-newton.ts";
+import { empiricalFisher } from "./rows/empirical-fisher.ts";
 
 const rng = createRng("exact Hessian");
 const count = 12;

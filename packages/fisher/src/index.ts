@@ -4,15 +4,15 @@
  */
 
 export { autoRidge } from "./auto-ridge.ts";
-export { denseBlock } from "./dense-block.ts";
-export { type EmpiricalFisherOptions, empiricalFisher, expandRows, largestGroup } from "./empirical-fisher.ts";
-export { factorInverse, type InverseForm, largestSystem, storedCurvature } from "./factor-inverse.ts";
-export { type Factors, factoredBlock } from "./factored-block.ts";
 export { type GaussNewtonOptions, gaussNewton, gaussNewtonFactor } from "./gauss-newton.ts";
-export { type KfacOptions, kfac, kroneckerFactors } from "./kfac.ts";
-export { type KroneckerFactors, kroneckerCurvature } from "./kronecker-curvature.ts";
-export { type KroneckerFactor, kroneckerFactor } from "./kronecker-factor.ts";
-export { type KroneckerGaussNewtonOptions, kroneckerGaussNewton } from "./kronecker-gauss-newton.ts";
+export { factorInverse, type InverseForm, largestSystem, storedCurvature } from "./inverse/factor-inverse.ts";
+export { type KfacOptions, kfac, kroneckerFactors } from "./kronecker/kfac.ts";
+export { type KroneckerFactors, kroneckerCurvature } from "./kronecker/kronecker-curvature.ts";
+export { type KroneckerFactor, kroneckerFactor } from "./kronecker/kronecker-factor.ts";
+export { type KroneckerGaussNewtonOptions, kroneckerGaussNewton } from "./kronecker/kronecker-gauss-newton.ts";
 export { default } from "./plugin.ts";
-export type { RowBlock } from "./row-block.ts";
-export { denseFactor, type RowFactorSpec, rowFactor, type StoredFactor } from "./row-factor.ts";
+export { denseBlock } from "./rows/dense-block.ts";
+export { type EmpiricalFisherOptions, empiricalFisher, expandRows, largestGroup } from "./rows/empirical-fisher.ts";
+export { type Factors, factoredBlock } from "./rows/factored-block.ts";
+export type { RowBlock } from "./rows/row-block.ts";
+export { denseFactor, type RowFactorSpec, rowFactor, type StoredFactor } from "./rows/row-factor.ts";

@@ -9,11 +9,11 @@ import {
 } from "@secateur/core";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { dualInverse } from "./dual-inverse.ts";
-import { primalInverse, recursiveInverse } from "./explicit-inverse.ts";
-import { factorInverse, largestSystem, storedCurvature } from "./factor-inverse.ts";
-import { factoredBlock } from "./factored-block.ts";
-import { denseFactor, rowFactor, type StoredFactor } from "./row-factor.ts";
+import { dualInverse } from "./inverse/dual-inverse.ts";
+import { primalInverse, recursiveInverse } from "./inverse/explicit-inverse.ts";
+import { factorInverse, largestSystem, storedCurvature } from "./inverse/factor-inverse.ts";
+import { factoredBlock } from "./rows/factored-block.ts";
+import { denseFactor, rowFactor, type StoredFactor } from "./rows/row-factor.ts";
 
 const kernels = referenceKernels;
 

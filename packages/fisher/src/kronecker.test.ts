@@ -1,7 +1,7 @@
 import { createRng, createRunContext, factorCurvature, type LayerMoments, type Mat, matrix } from "@secateur/core";
 import { expect, test } from "vitest";
-import { kroneckerFactor } from "./kronecker-factor.ts";
-import { kroneckerGaussNewton } from "./kronecker-gauss-newton.ts";
+import { kroneckerFactor } from "./kronecker/kronecker-factor.ts";
+import { kroneckerGaussNewton } from "./kronecker/kronecker-gauss-newton.ts";
 import {
   allParams,
   countingContext,

@@ -1,11 +1,11 @@
 import { createRunContext, parseOptions } from "@secateur/core";
 import { describe, expect, test } from "vitest";
-import { empiricalFisher } from "./empirical-fisher.ts";
 import { gaussNewton } from "./gauss-newton.ts";
-import { kfac } from "./kfac.ts";
-import { kroneckerGaussNewton } from "./kronecker-gauss-newton.ts";
+import { kfac } from "./kronecker/kfac.ts";
+import { kroneckerGaussNewton } from "./kronecker/kronecker-gauss-newton.ts";
 import { randomData, randomNetwork, requestFor } from "./network.test-support.ts";
 import plugin from "./plugin.ts";
+import { empiricalFisher } from "./rows/empirical-fisher.ts";
 
 const factories = {
   "empirical-fisher": empiricalFisher,

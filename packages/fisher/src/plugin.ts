@@ -1,9 +1,9 @@
 import { defineCurvature, definePlugin, type Plugin } from "@secateur/core";
 import { z } from "zod";
-import { empiricalFisher } from "./empirical-fisher.ts";
 import { gaussNewton } from "./gauss-newton.ts";
-import { kfac } from "./kfac.ts";
-import { kroneckerGaussNewton } from "./kronecker-gauss-newton.ts";
+import { kfac } from "./kronecker/kfac.ts";
+import { kroneckerGaussNewton } from "./kronecker/kronecker-gauss-newton.ts";
+import { empiricalFisher } from "./rows/empirical-fisher.ts";
 
 const options = z.strictObject({
   examples: z.int().min(1).optional().describe("gradient rows to take; more generalise better and cost in proportion"),

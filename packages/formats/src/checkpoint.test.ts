@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { checkpointEncoderFor } from "./checkpoint-encoder.ts";
-import { decodeCheckpoint } from "./decode-checkpoint.ts";
-import { detectFormat, type FileFormat } from "./detect-format.ts";
-import { encodeNpy } from "./encode-npy.ts";
-import { encodeSafetensors } from "./encode-safetensors.ts";
+import { checkpointEncoderFor } from "./files/checkpoint-encoder.ts";
+import { decodeCheckpoint } from "./files/decode-checkpoint.ts";
+import { detectFormat, type FileFormat } from "./files/detect-format.ts";
+import { encodeNpy } from "./npy/encode-npy.ts";
+import { encodeSafetensors } from "./safetensors/encode-safetensors.ts";
 import type { NamedTensor } from "./tensor.ts";
 import { codeThrownBy } from "./testing.test-support.ts";
 

@@ -1,12 +1,12 @@
 import { describeFormat, type FormatContent, type FormatTensor } from "@secateur/conformance";
 import { test } from "vitest";
-import { decodeNpy } from "./decode-npy.ts";
-import { decodePytorchStream, decodePytorchZip } from "./decode-pytorch.ts";
-import { decodeSafetensors } from "./decode-safetensors.ts";
 import { TENSOR_DTYPES } from "./dtype.ts";
-import { encodeNpy } from "./encode-npy.ts";
-import { encodeSafetensors } from "./encode-safetensors.ts";
-import { floats, py, tensorPickle, torchStream, torchZip } from "./pytorch.test-support.ts";
+import { decodeNpy } from "./npy/decode-npy.ts";
+import { encodeNpy } from "./npy/encode-npy.ts";
+import { decodePytorchStream, decodePytorchZip } from "./pytorch/decode-pytorch.ts";
+import { floats, py, tensorPickle, torchStream, torchZip } from "./pytorch/pytorch.test-support.ts";
+import { decodeSafetensors } from "./safetensors/decode-safetensors.ts";
+import { encodeSafetensors } from "./safetensors/encode-safetensors.ts";
 import type { Checkpoint, NamedTensor } from "./tensor.ts";
 
 /** A checkpoint's tensors as the suite compares them. */

@@ -1,6 +1,6 @@
 /** Every error this package throws, one factory each. Codes are stable; messages may improve. */
 import { PruneError } from "@secateur/core";
-import { quote } from "./quote.ts";
+import { quote } from "./text/quote.ts";
 
 /** The path leads nowhere. */
 export function fileNotFound(path: string, cause: unknown): PruneError {

@@ -4,13 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isPruneError } from "@secateur/core";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { readCheckpoint } from "./decode-checkpoint.ts";
-import { encodeNpy } from "./encode-npy.ts";
-import { encodeSafetensors } from "./encode-safetensors.ts";
-import { checkOutput } from "./output-path.ts";
-import { readFileBytes, readNpy, readNpyNumbers } from "./read-file.ts";
+import { readCheckpoint } from "./files/decode-checkpoint.ts";
+import { checkOutput } from "./files/output-path.ts";
+import { readFileBytes, readNpy, readNpyNumbers } from "./files/read-file.ts";
+import { writeFileAtomic } from "./files/write-file-atomic.ts";
+import { encodeNpy } from "./npy/encode-npy.ts";
+import { encodeSafetensors } from "./safetensors/encode-safetensors.ts";
 import type { NamedTensor } from "./tensor.ts";
-import { writeFileAtomic } from "./write-file-atomic.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -243,7 +243,7 @@ describe("writing a file", () => {
   test("leaves nothing behind when the process exits in the middle", async () => {
     const before = process.listeners("exit");
     vi.resetModules();
-    const fresh = await import("./write-file-atomic.ts");
+    const fresh = await import("./files/write-file-atomic.ts");
     const open = fs.promises.open;
     let during: string[] = [];
     let afterExit: string[] = [];

@@ -2,18 +2,19 @@
  * @secateur/formats: bytes to named tensors and back, and files that appear whole or not at all.
  * @packageDocumentation
  */
-export { type CheckpointEncoder, checkpointEncoderFor } from "./checkpoint-encoder.ts";
-export { toFloat32, toFloat64, toVec } from "./convert.ts";
-export { decodeCheckpoint, readCheckpoint } from "./decode-checkpoint.ts";
-export { decodeNpy } from "./decode-npy.ts";
-export { decodePytorchStream, decodePytorchZip } from "./decode-pytorch.ts";
-export { decodeSafetensors } from "./decode-safetensors.ts";
-export { detectFormat, type FileFormat } from "./detect-format.ts";
+
 export type { ArrayOfDtype, TensorDtype } from "./dtype.ts";
-export { encodeNpy } from "./encode-npy.ts";
-export { encodeSafetensors } from "./encode-safetensors.ts";
-export { assertFiniteTensors, findNonFinite, type NonFinite } from "./non-finite.ts";
-export { checkOutput, type OutputPlace } from "./output-path.ts";
-export { readFileBytes, readNpy, readNpyNumbers } from "./read-file.ts";
+export { type CheckpointEncoder, checkpointEncoderFor } from "./files/checkpoint-encoder.ts";
+export { toFloat32, toFloat64, toVec } from "./files/convert.ts";
+export { decodeCheckpoint, readCheckpoint } from "./files/decode-checkpoint.ts";
+export { detectFormat, type FileFormat } from "./files/detect-format.ts";
+export { checkOutput, type OutputPlace } from "./files/output-path.ts";
+export { readFileBytes, readNpy, readNpyNumbers } from "./files/read-file.ts";
+export { type WriteOptions, writeFileAtomic } from "./files/write-file-atomic.ts";
+export { decodeNpy } from "./npy/decode-npy.ts";
+export { encodeNpy } from "./npy/encode-npy.ts";
+export { decodePytorchStream, decodePytorchZip } from "./pytorch/decode-pytorch.ts";
+export { decodeSafetensors } from "./safetensors/decode-safetensors.ts";
+export { encodeSafetensors } from "./safetensors/encode-safetensors.ts";
 export { type Checkpoint, elementCount, type NamedTensor, type Tensor } from "./tensor.ts";
-export { type WriteOptions, writeFileAtomic } from "./write-file-atomic.ts";
+export { assertFiniteTensors, findNonFinite, type NonFinite } from "./text/non-finite.ts";

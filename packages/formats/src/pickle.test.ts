@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { isPickleNode, type PickleValue } from "./pickle-value.ts";
-import { bytesOf, py } from "./pytorch.test-support.ts";
-import { GOLDEN_PICKLES } from "./pytorch-goldens.test-support.ts";
-import { readPickle } from "./read-pickle.ts";
+import { isPickleNode, type PickleValue } from "./pickle/pickle-value.ts";
+import { readPickle } from "./pickle/read-pickle.ts";
+import { bytesOf, py } from "./pytorch/pytorch.test-support.ts";
+import { GOLDEN_PICKLES } from "./pytorch/pytorch-goldens.test-support.ts";
 import { codeThrownBy } from "./testing.test-support.ts";
 
 const read = (text: string): PickleValue => readPickle(bytesOf(text), 0, "x").value;

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeCheckpoint } from "./decode-checkpoint.ts";
-import { bytesOf, floats, py, tensorPickle, torchStream, torchZip, zipFile } from "./pytorch.test-support.ts";
-import { GOLDEN_FILES } from "./pytorch-goldens.test-support.ts";
+import { decodeCheckpoint } from "./files/decode-checkpoint.ts";
+import { bytesOf, floats, py, tensorPickle, torchStream, torchZip, zipFile } from "./pytorch/pytorch.test-support.ts";
+import { GOLDEN_FILES } from "./pytorch/pytorch-goldens.test-support.ts";
 import { codeThrownBy, largestAllocation } from "./testing.test-support.ts";
 
 const golden = (name: keyof typeof GOLDEN_FILES): Uint8Array =>

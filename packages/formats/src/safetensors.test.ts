@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeSafetensors } from "./decode-safetensors.ts";
-import { encodeSafetensors } from "./encode-safetensors.ts";
+import { decodeSafetensors } from "./safetensors/decode-safetensors.ts";
+import { encodeSafetensors } from "./safetensors/encode-safetensors.ts";
 import { elementCount, type NamedTensor } from "./tensor.ts";
 import { anyTensor, bitsOf, codeThrownBy, largestAllocation } from "./testing.test-support.ts";
 

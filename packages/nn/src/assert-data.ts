@@ -1,6 +1,6 @@
 import { type Dataset, labelOutOfRange } from "@secateur/core";
 import { dataMismatch, noExamples } from "./errors.ts";
-import { featureCount, type NetworkSpec } from "./network-spec.ts";
+import { featureCount, type NetworkSpec } from "./graph/network-spec.ts";
 
 /** @throws ERR_DATA_MISMATCH when the examples or classes of the data are not the network's */
 export function assertData(spec: NetworkSpec, data: Dataset): void {

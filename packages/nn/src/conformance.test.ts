@@ -1,8 +1,8 @@
 import { describeModel, tinyData } from "@secateur/conformance";
 import { arrayDataset, createRng, type Dataset, matrix } from "@secateur/core";
 import { test } from "vitest";
+import { mlp, type NetworkSpec } from "./graph/network-spec.ts";
 import { createNetwork } from "./network.ts";
-import { mlp, type NetworkSpec } from "./network-spec.ts";
 
 /** Twelve random images of 6 x 5 in two channels. */
 function images(): Dataset {

@@ -1,12 +1,12 @@
 import { batches, type Dataset, type Evaluation, type Mat, matrix, type RunContext } from "@secateur/core";
 import { assertLabels } from "./assert-data.ts";
 import { countCorrect } from "./count-correct.ts";
+import { passSize } from "./derivatives/gradient-passes.ts";
+import { dtypeOfWeights, logitsOf } from "./derivatives/tape.ts";
 import { notFiniteOutput } from "./errors.ts";
-import { passSize } from "./gradient-passes.ts";
-import type { NetworkSpec } from "./network-spec.ts";
+import type { NetworkSpec } from "./graph/network-spec.ts";
 import type { Weights } from "./ops/op.ts";
 import { withPool } from "./pool.ts";
-import { dtypeOfWeights, logitsOf } from "./tape.ts";
 
 /** Examples a forward pass: large enough for the kernels, small enough to report progress often. */
 const batchSize = 1000;

@@ -3,11 +3,9 @@
  * @packageDocumentation
  */
 
-export { architecture, architectureNames } from "./architectures.ts";
+export { architecture, architectureNames } from "./architectures/architectures.ts";
 export { assertData } from "./assert-data.ts";
-export type { Augmentation } from "./augmentation.ts";
-export { reestimateBatchNorm } from "./batch-norm-statistics.ts";
-export { chooseDense, keepDenseWords } from "./keep-dense.ts";
+export { chooseDense, keepDenseWords } from "./graph/keep-dense.ts";
 export type {
   ActivationSpec,
   BatchNormSpec,
@@ -22,14 +20,16 @@ export type {
   ReluSpec,
   ReshapeSpec,
   ShortcutSpec,
-} from "./layer-spec.ts";
-export { constant, cosine, type LearningRate, oneCycle, stepwise } from "./learning-rate.ts";
-export { macsPerExample } from "./macs.ts";
+} from "./graph/layer-spec.ts";
+export { macsPerExample } from "./graph/macs.ts";
+export { type ImageLayout, mlp, type NetworkSpec } from "./graph/network-spec.ts";
+export { type ParamSpec, paramSpecs, type TensorSpec, tensorSpecs } from "./graph/param-specs.ts";
+export type { WeightLayout } from "./graph/weight-layout.ts";
 export { createNetwork, type Network, type WeightTensor } from "./network.ts";
-export { type ImageLayout, mlp, type NetworkSpec } from "./network-spec.ts";
-export type { OptimizerSpec } from "./optimizer.ts";
-export { type ParamSpec, paramSpecs, type TensorSpec, tensorSpecs } from "./param-specs.ts";
-export { createRetrainer, type RetrainerOptions } from "./retrainer.ts";
-export { type TrainOptions, type TrainReport, train } from "./train.ts";
-export type { TrainingState } from "./training-state.ts";
-export type { WeightLayout } from "./weight-layout.ts";
+export type { Augmentation } from "./training/augmentation.ts";
+export { reestimateBatchNorm } from "./training/batch-norm-statistics.ts";
+export { constant, cosine, type LearningRate, oneCycle, stepwise } from "./training/learning-rate.ts";
+export type { OptimizerSpec } from "./training/optimizer.ts";
+export { createRetrainer, type RetrainerOptions } from "./training/retrainer.ts";
+export { type TrainOptions, type TrainReport, train } from "./training/train.ts";
+export type { TrainingState } from "./training/training-state.ts";

@@ -1,11 +1,11 @@
 import { createWasmKernels } from "@secateur/backends-wasm";
 import { createRng, createRunContext, type Dataset, type GradientBlock, type Mat, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
-import type { LayerSpec } from "./layer-spec.ts";
+import { logitsOf, record } from "./derivatives/tape.ts";
+import type { LayerSpec } from "./graph/layer-spec.ts";
+import type { NetworkSpec } from "./graph/network-spec.ts";
 import { createNetwork, type Network } from "./network.ts";
-import type { NetworkSpec } from "./network-spec.ts";
 import { createPool } from "./pool.ts";
-import { logitsOf, record } from "./tape.ts";
 
 const ctx = createRunContext();
 const size = 5;

@@ -1,10 +1,10 @@
 import { createRng, createRunContext, type Dataset, type Mat, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
-import { architecture } from "./architectures.ts";
-import { augment } from "./augmentation.ts";
+import { architecture } from "./architectures/architectures.ts";
+import type { ImageLayout, NetworkSpec } from "./graph/network-spec.ts";
+import type { WeightLayout } from "./graph/weight-layout.ts";
 import { createNetwork, type Network, type WeightTensor } from "./network.ts";
-import type { ImageLayout, NetworkSpec } from "./network-spec.ts";
-import type { WeightLayout } from "./weight-layout.ts";
+import { augment } from "./training/augmentation.ts";
 
 const ctx = createRunContext();
 const [height, width, channels] = [5, 4, 3];

@@ -1,9 +1,9 @@
 import { arrayDataset, createRunContext, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
-import { architecture, architectureNames } from "./architectures.ts";
+import { architecture, architectureNames } from "./architectures/architectures.ts";
+import { assertNetwork, mlp } from "./graph/network-spec.ts";
+import { paramSpecs } from "./graph/param-specs.ts";
 import { createNetwork } from "./network.ts";
-import { assertNetwork, mlp } from "./network-spec.ts";
-import { paramSpecs } from "./param-specs.ts";
 
 describe("createNetwork", () => {
   test("names every missing, unexpected and misshapen tensor in one error", () => {

@@ -19,15 +19,22 @@ import {
   zeros,
 } from "@secateur/core";
 import { assertData } from "./assert-data.ts";
+import { gradientRows, meanGradient } from "./derivatives/gradients.ts";
+import { layerMoments } from "./derivatives/layer-moments.ts";
+import { linearize } from "./derivatives/linearize.ts";
 import { badNetwork, weightsMismatch } from "./errors.ts";
 import { allLogits, evaluate } from "./evaluate.ts";
-import { gradientRows, meanGradient } from "./gradients.ts";
+import { assertNetwork, type NetworkSpec } from "./graph/network-spec.ts";
+import { isStatistic, type TensorSpec, tensorSpecs } from "./graph/param-specs.ts";
+import {
+  fromLayout,
+  isStoredAs,
+  storedShape,
+  toLayout,
+  type WeightLayout,
+  weightLayouts,
+} from "./graph/weight-layout.ts";
 import { inDtype } from "./in-dtype.ts";
-import { layerMoments } from "./layer-moments.ts";
-import { linearize } from "./linearize.ts";
-import { assertNetwork, type NetworkSpec } from "./network-spec.ts";
-import { isStatistic, type TensorSpec, tensorSpecs } from "./param-specs.ts";
-import { fromLayout, isStoredAs, storedShape, toLayout, type WeightLayout, weightLayouts } from "./weight-layout.ts";
 
 /** A tensor with a name, as checkpoints hold it: row-major, any number of dimensions. */
 export interface WeightTensor {

@@ -1,11 +1,11 @@
 import { arrayDataset, createRng, createRunContext, type Dataset, matrix, type RunContext } from "@secateur/core";
 import { expect, test } from "vitest";
-import { augment } from "./augmentation.ts";
-import { reestimateBatchNorm } from "./batch-norm-statistics.ts";
+import type { NetworkSpec } from "./graph/network-spec.ts";
 import { createNetwork, type Network } from "./network.ts";
-import type { NetworkSpec } from "./network-spec.ts";
-import { type TrainOptions, train } from "./train.ts";
-import type { TrainingState } from "./training-state.ts";
+import { augment } from "./training/augmentation.ts";
+import { reestimateBatchNorm } from "./training/batch-norm-statistics.ts";
+import { type TrainOptions, train } from "./training/train.ts";
+import type { TrainingState } from "./training/training-state.ts";
 
 const spec: NetworkSpec = {
   name: "tiny",

@@ -1,9 +1,9 @@
 import { createRunContext, identityCurvature, matrix, type Problem, parseOptions, type Solver } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { chita } from "./chita.ts";
-import { chitaBlock, chitaBso, chitaCd, chitaIht } from "./named-solvers.ts";
 import plugin from "./plugin.ts";
 import { problemFrom, randomProblem } from "./problem.test-support.ts";
+import { chitaBlock, chitaBso, chitaCd, chitaIht } from "./published/named-solvers.ts";
 
 const ctx = createRunContext();
 const solvers: Readonly<Record<string, Solver>> = {

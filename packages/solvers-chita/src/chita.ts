@@ -20,17 +20,17 @@ import {
   zeros,
 } from "@secateur/core";
 import { overflow, singularRefit } from "./errors.ts";
-import { exchange } from "./exchange.ts";
+import { shrinkPath } from "./path/shrink-path.ts";
 import { chitaPlan } from "./plan.ts";
-import { bestSupport, squares } from "./project.ts";
-import { reduceRows } from "./reduce-rows.ts";
-import { type RefitOptions, refit } from "./refit.ts";
-import { type Relaxation, solveRelaxation } from "./relaxation.ts";
-import { type RowModel, rowModel, withRestricted } from "./row-model.ts";
-import { type RowSpace, rowSpace, writeFullGram } from "./row-space.ts";
-import { shrinkPath } from "./shrink-path.ts";
-import { solutionFrom } from "./solution.ts";
-import { withScratch } from "./with-scratch.ts";
+import { bestSupport, squares } from "./refit/project.ts";
+import { type RefitOptions, refit } from "./refit/refit.ts";
+import { solutionFrom } from "./refit/solution.ts";
+import { withScratch } from "./refit/with-scratch.ts";
+import { exchange } from "./relaxation/exchange.ts";
+import { reduceRows } from "./relaxation/reduce-rows.ts";
+import { type Relaxation, solveRelaxation } from "./relaxation/relaxation.ts";
+import { type RowModel, rowModel, withRestricted } from "./relaxation/row-model.ts";
+import { type RowSpace, rowSpace, writeFullGram } from "./relaxation/row-space.ts";
 
 /** Settings of {@link chita}. */
 export interface ChitaOptions {

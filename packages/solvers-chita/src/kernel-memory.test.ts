@@ -1,8 +1,8 @@
 import { createRunContext, type Solver } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { chita } from "./chita.ts";
-import { chitaBlock, chitaBso, chitaCd, chitaIht } from "./named-solvers.ts";
 import { countingContext, randomProblem } from "./problem.test-support.ts";
+import { chitaBlock, chitaBso, chitaCd, chitaIht } from "./published/named-solvers.ts";
 
 const solvers: Readonly<Record<string, Solver>> = {
   chita: chita(),

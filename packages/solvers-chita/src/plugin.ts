@@ -1,7 +1,7 @@
 import { definePlugin, defineSelector, defineSolver, defineUpdater, type Plugin } from "@secateur/core";
 import { z } from "zod";
 import { chita, chitaSelector } from "./chita.ts";
-import { chitaBlock, chitaBso, chitaCd, chitaIht, ridgeRefit } from "./named-solvers.ts";
+import { chitaBlock, chitaBso, chitaCd, chitaIht, ridgeRefit } from "./published/named-solvers.ts";
 
 const reference =
   "Benbaki, Chen, Meng, Hazimeh, Ponomareva, Zhao, Mazumder: Fast as CHITA: Neural Network Pruning with Combinatorial Optimization, ICML 2023";

@@ -20,7 +20,7 @@ import { empiricalFisher, gaussNewton } from "@secateur/fisher";
 import { createNetwork, mlp, type Network, train } from "@secateur/nn";
 import { beforeAll, describe, expect, test } from "vitest";
 import { chita } from "./chita.ts";
-import { chitaBlock, chitaBso, chitaCd, chitaIht } from "./named-solvers.ts";
+import { chitaBlock, chitaBso, chitaCd, chitaIht } from "./published/named-solvers.ts";
 
 const ctx = createRunContext({ seed: 1 });
 const spec = mlp({ sizes: [16, 16, 10, 4] });

@@ -2,14 +2,11 @@
  * @secateur/solvers-obs-cbs: the Brain Surgeon family, from OBD to the Combinatorial Brain Surgeon.
  * @packageDocumentation
  */
-export { type CbsOptions, type CbsSolverOptions, cbs, cbsSelector } from "./cbs.ts";
-export type { CbsSearchOptions } from "./cbs-search.ts";
-export { type JointUpdateOptions, jointUpdate, type UpdateForm } from "./joint-update.ts";
-export { obd, obdSaliency } from "./obd.ts";
-export { type ObsOptions, obs } from "./obs.ts";
-export type { InverseBlockSize } from "./obs-inverses.ts";
-export { default } from "./plugin.ts";
-export type { BlockSize } from "./weight-ranges.ts";
+export { type CbsOptions, type CbsSolverOptions, cbs, cbsSelector } from "./cbs/cbs.ts";
+export type { CbsSearchOptions } from "./cbs/cbs-search.ts";
+export { obd, obdSaliency } from "./obs/obd.ts";
+export { type ObsOptions, obs } from "./obs/obs.ts";
+export type { InverseBlockSize } from "./obs/obs-inverses.ts";
 export {
   jointUpdater,
   type ObsUpdate,
@@ -18,4 +15,7 @@ export {
   woodfisher,
   woodfisherSaliency,
   woodfisherSelector,
-} from "./woodfisher.ts";
+} from "./obs/woodfisher.ts";
+export { default } from "./plugin.ts";
+export { type JointUpdateOptions, jointUpdate, type UpdateForm } from "./update/joint-update.ts";
+export type { BlockSize } from "./update/weight-ranges.ts";

@@ -1,8 +1,8 @@
 import { type RunSituation, resolvePlan, solverFrom } from "@secateur/core";
 import { describe, expect, test } from "vitest";
-import { cbs, cbsSelector } from "./cbs.ts";
-import { obs } from "./obs.ts";
-import { jointUpdater, singleUpdater, woodfisher } from "./woodfisher.ts";
+import { cbs, cbsSelector } from "./cbs/cbs.ts";
+import { obs } from "./obs/obs.ts";
+import { jointUpdater, singleUpdater, woodfisher } from "./obs/woodfisher.ts";
 
 const situation = (overrides: Partial<RunSituation> = {}): RunSituation => ({
   sparsity: 0.9,

@@ -1,9 +1,9 @@
 import { definePlugin, defineSelector, defineSolver, defineUpdater, type Plugin, selectorFrom } from "@secateur/core";
 import { z } from "zod";
-import { cbs, cbsSelector } from "./cbs.ts";
-import { obd, obdSaliency } from "./obd.ts";
-import { obs } from "./obs.ts";
-import { jointUpdater, singleUpdater, woodfisher, woodfisherSelector } from "./woodfisher.ts";
+import { cbs, cbsSelector } from "./cbs/cbs.ts";
+import { obd, obdSaliency } from "./obs/obd.ts";
+import { obs } from "./obs/obs.ts";
+import { jointUpdater, singleUpdater, woodfisher, woodfisherSelector } from "./obs/woodfisher.ts";
 
 const references = {
   obd: "LeCun, Denker, Solla: Optimal Brain Damage, NeurIPS 1990",

@@ -1,6 +1,6 @@
 /** LeNet-5 (LeCun et al. 1998, with ReLU and max pooling), MobileNetV1 (Howard et al. 2017) and a VGG (Simonyan and Zisserman 2015) for CIFAR. */
-import type { LayerSpec } from "../layer-spec.ts";
-import type { NetworkSpec } from "../network-spec.ts";
+import type { LayerSpec } from "../graph/layer-spec.ts";
+import type { NetworkSpec } from "../graph/network-spec.ts";
 import { normalised } from "./resnet.ts";
 
 /** Two convolutions with pooling, three dense layers: 61,706 parameters on 28 x 28 images. */

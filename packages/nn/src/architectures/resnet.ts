@@ -3,8 +3,8 @@
  * channels, the mean over positions, a dense layer; 6n + 2 layers. A block is relu(x + bn(conv(relu(bn(conv(x)))))). Where a
  * stage halves the image the shortcut is a 1x1 convolution (option B) or every other position with zero channels (option A).
  */
-import type { LayerSpec } from "../layer-spec.ts";
-import type { NetworkSpec } from "../network-spec.ts";
+import type { LayerSpec } from "../graph/layer-spec.ts";
+import type { NetworkSpec } from "../graph/network-spec.ts";
 
 /** How a shortcut changes shape: "projection" is option B, "padding" option A. */
 export type ShortcutKind = "projection" | "padding";

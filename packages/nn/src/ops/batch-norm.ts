@@ -6,7 +6,7 @@
  * With running statistics dL/dx = gamma r d. A batch normalisation folded into a convolution passes values through.
  */
 import type { Mat, Vec } from "@secateur/core";
-import type { LayerOf } from "../layer-spec.ts";
+import type { LayerOf } from "../graph/layer-spec.ts";
 import { deposit, eachSegment, type OpCall, reshaped, rowsOf, type Step, take } from "./op.ts";
 
 /** Applies a batch normalisation. */

@@ -5,9 +5,9 @@
  */
 import type { ConvolutionShape, Mat } from "@secateur/core";
 import { matrix } from "@secateur/core";
-import type { LayerOf } from "../layer-spec.ts";
+import type { LayerOf } from "../graph/layer-spec.ts";
+import { positionsOf } from "../graph/value-shape.ts";
 import type { Pool } from "../pool.ts";
-import { positionsOf } from "../value-shape.ts";
 import { type Folded, fold } from "./fold.ts";
 import { type GradientSink, isRectified, type OpCall, reshaped, rowsOf, type Step, take } from "./op.ts";
 

@@ -2,7 +2,7 @@
  * y = x W' + b. Backward: dL/dx = delta W, dL/dW = delta' x, dL/db = the column sums of delta. Tangent: t W' + x V' + v.
  */
 import { dtypeOf, type Kernels, type Mat, matrix } from "@secateur/core";
-import type { LayerOf } from "../layer-spec.ts";
+import type { LayerOf } from "../graph/layer-spec.ts";
 import { eachSegment, type GradientSink, type OpCall, rowsOf, type Step, take } from "./op.ts";
 
 /** Applies a dense layer. */

@@ -8,8 +8,8 @@
  * Without a batch normalisation s = 1 and b~ = b.
  */
 import { dtypeOf, type Mat, type Vec } from "@secateur/core";
-import type { Node } from "../graph.ts";
-import type { LayerOf } from "../layer-spec.ts";
+import type { Node } from "../graph/graph.ts";
+import type { LayerOf } from "../graph/layer-spec.ts";
 import { type Direction, deposit, depositRows, type GradientSink, type Weights } from "./op.ts";
 
 /** A convolution as it is applied: folded weights in canonical order and the way between gradients. */

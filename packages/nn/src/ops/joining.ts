@@ -1,7 +1,7 @@
 /** Sums, concatenations along channels, and the shortcut without parameters (He et al. 2016, option A): all linear. */
 import type { Mat } from "@secateur/core";
-import type { LayerOf } from "../layer-spec.ts";
-import { positionsOf, sizeOf } from "../value-shape.ts";
+import type { LayerOf } from "../graph/layer-spec.ts";
+import { positionsOf, sizeOf } from "../graph/value-shape.ts";
 import { type OpCall, type Step, take } from "./op.ts";
 
 /** The sum of all inputs. */

@@ -4,7 +4,7 @@
  * The Jacobian of h is symmetric: dh = r (t - mean(t) - h mean(h t)), so dL/dx = r (z - mean(z) - h mean(h z)) with z = gamma d.
  */
 import type { Mat, Vec } from "@secateur/core";
-import type { LayerOf } from "../layer-spec.ts";
+import type { LayerOf } from "../graph/layer-spec.ts";
 import { deposit, eachSegment, type OpCall, type Step, take } from "./op.ts";
 
 /** Applies a layer normalisation. */

@@ -1,7 +1,7 @@
 /** What a layer does with a batch: forward, and from what it remembers of that, backward and along tangents. */
 import type { Mat, Vec } from "@secateur/core";
-import type { Node } from "../graph.ts";
-import type { LayerSpec } from "../layer-spec.ts";
+import type { Node } from "../graph/graph.ts";
+import type { LayerSpec } from "../graph/layer-spec.ts";
 import type { Pool } from "../pool.ts";
 
 /** Canonical matrices by tensor name: [out, in * kh * kw], and [length, 1] for vectors. */

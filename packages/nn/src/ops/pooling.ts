@@ -5,8 +5,8 @@
  */
 import type { Mat, Vec } from "@secateur/core";
 import { zeros } from "@secateur/core";
-import type { PoolSpec } from "../layer-spec.ts";
-import { sizeOf } from "../value-shape.ts";
+import type { PoolSpec } from "../graph/layer-spec.ts";
+import { sizeOf } from "../graph/value-shape.ts";
 import { type OpCall, type Step, take } from "./op.ts";
 
 /** Largest entries. */

@@ -1,7 +1,7 @@
 /** Layers that move or drop numbers: flatten (positions to features) and dropout (Srivastava et al. 2014). */
 import type { Mat } from "@secateur/core";
-import type { LayerOf } from "../layer-spec.ts";
-import { positionsOf } from "../value-shape.ts";
+import type { LayerOf } from "../graph/layer-spec.ts";
+import { positionsOf } from "../graph/value-shape.ts";
 import { type OpCall, type Step, take } from "./op.ts";
 
 /** Features in the order of the border: channel, row, column, or as they are inside: row, column, channel. */

@@ -1,0 +1,49 @@
+/** Whole operands at addresses: in place, or as copies in memory of the heap for as long as a call lasts. */
+import type { Vec } from "@secateur/core";
+import type { Engine } from "../engine.ts";
+
+/** An operand: "in" is read, "out" overwritten, "both" read and written. */
+export interface Operand {
+  readonly vector: Vec;
+  readonly use: "in" | "out" | "both";
+}
+
+/**
+ * Runs `work` on the addresses of the operands and of `workspace` bytes (the last address). Returns false, and does nothing, when the
+ * memory has no room for what lies outside it.
+ */
+export function withResidents(
+  engine: Engine,
+  { operands, workspace }: { operands: readonly Operand[]; workspace: number },
+  work: (addresses: readonly number[]) => void,
+): boolean {
+  const { memory } = engine;
+  const reserved: number[] = [];
+  const reserve = (bytes: number): number | undefined => {
+    const address = memory.tryReserve(Math.max(16, bytes));
+    if (address !== undefined) reserved.push(address);
+    return address;
+  };
+  try {
+    const addresses: number[] = [];
+    for (const { vector, use } of operands) {
+      const address = memory.addressOf(vector) ?? reserve(vector.byteLength);
+      if (address === undefined) return false;
+      addresses.push(address);
+      if (use !== "out" && memory.addressOf(vector) === undefined) {
+        memory.viewLike(vector).set(vector, address / vector.BYTES_PER_ELEMENT);
+      }
+    }
+    const space = reserve(workspace);
+    if (space === undefined) return false;
+    work([...addresses, space]);
+    operands.forEach(({ vector, use }, i) => {
+      if (use === "in" || memory.addressOf(vector) !== undefined) return;
+      const start = addresses[i]! / vector.BYTES_PER_ELEMENT;
+      vector.set(memory.viewLike(vector).subarray(start, start + vector.length));
+    });
+    return true;
+  } finally {
+    for (const address of reserved) memory.release(address);
+  }
+}

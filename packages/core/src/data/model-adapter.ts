@@ -1,0 +1,158 @@
+/** A model, whatever runs it: asynchronous, owns its layout, hands out canonical [out, in * kh * kw] matrices only. */
+
+import type { Mat, Vec } from "../problem/matrix.ts";
+import type { RunContext } from "../run-context.ts";
+import type { Dataset } from "./dataset.ts";
+
+/** One weight tensor of a model. */
+export interface ParamInfo {
+  readonly name: string;
+  /** Shape as the model stores it, for example [40, 784] or [16, 3, 3, 3]. */
+  readonly shape: readonly number[];
+  /** Rows of its canonical matrix: out. */
+  readonly rows: number;
+  /** Columns of its canonical matrix: in * kh * kw. */
+  readonly cols: number;
+  /** Whether pruning touches it by default: weights of dense and convolution layers do, bias and normalisation do not. */
+  readonly prunable: boolean;
+  /** What one kept weight costs at inference: multiply-adds times two. */
+  readonly flopsPerWeight: number;
+}
+
+/** Mean loss and accuracy over a dataset. */
+export interface Evaluation {
+  /** Percent of examples whose largest logit is the label's. */
+  readonly accuracy: number;
+  /** Mean cross-entropy in nats. */
+  readonly loss: number;
+  /** How many examples were evaluated. */
+  readonly examples: number;
+}
+
+/** Which gradients to take. */
+export interface GradientRequest {
+  /** Names of the parameters, in the order in which they are flattened. */
+  readonly params: readonly string[];
+  readonly data: Dataset;
+  /** Indices of examples; consecutive runs of `batch` are averaged into one row. Length a multiple of `batch`. */
+  readonly examples: Uint32Array;
+  /** Examples a row, >= 1. */
+  readonly batch: number;
+}
+
+/**
+ * Gradient rows of one parameter: row i is the gradient of the mean loss of mini-batch i, flattened [out * in].
+ * Factored rows keep the two factors of the outer products: row i = sum over j < group of delta[i * group + j]' input[i * group + j].
+ */
+export type GradientBlock =
+  | {
+      readonly kind: "factored";
+      readonly param: string;
+      readonly group: number;
+      readonly delta: Mat;
+      readonly input: Mat;
+    }
+  | { readonly kind: "dense"; readonly param: string; readonly rows: Mat };
+
+/** Gradient rows of several parameters, one block each, in the requested order. */
+export interface GradientRows {
+  /** n, the number of rows. */
+  readonly rows: number;
+  readonly blocks: readonly GradientBlock[];
+  /** Mean loss of the examples, in nats. */
+  readonly loss: number;
+}
+
+/** The gradient of the mean loss over many examples, flattened in the requested order. */
+export interface MeanGradient {
+  /** [sum of rows * cols] */
+  readonly gradient: Vec;
+  readonly loss: number;
+}
+
+/** The network's logits around the present weights, linear in the weights: logits(w + x) ~ logits + J x. */
+export interface Linearization {
+  /** p, the length of the flat vectors */
+  readonly dim: number;
+  /** The examples it was taken over, without loading them again. Valid until `release`. */
+  readonly sample: Dataset;
+  /** [examples, classes], at the present weights */
+  readonly logits: Mat;
+  /** [examples], each below the number of classes */
+  readonly labels: Uint32Array;
+  /** out [examples, classes] = J x, x flat in the requested order */
+  forward(x: Vec, out: Mat): void;
+  /** out [p] = J'u, u [examples, classes]; u is overwritten */
+  backward(u: Mat, out: Vec): void;
+  /** out [p] = sum over the given u and over the examples i of the squares of J_i'u_i; every u [examples, classes] is overwritten */
+  sumOfSquares(us: Iterable<Mat>, out: Vec): void;
+  /**
+   * out [c, c] = sum over the given u and over the examples i of g g', g = (J_i'u_i)[columns] (flat indices, ascending); every
+   * u [examples, classes] is overwritten. examples * c^2 / 2 multiply-adds for each u. Absent where single columns of J
+   * cost as much as all of them.
+   */
+  columnGram?(us: Iterable<Mat>, columns: Uint32Array, out: Mat): void;
+  /** What one `forward` costs, in multiply-adds. */
+  readonly cost: number;
+  /** The same over some of the weights only (flat indices, ascending), cheaper where they leave inputs unused. */
+  restricted(columns: Uint32Array): Linearization;
+  /** Frees what lives in kernel memory. */
+  release(): void;
+}
+
+/** Which second moments to take. */
+export interface MomentsRequest extends Omit<GradientRequest, "batch"> {
+  /** Divides the logits in the class probabilities p, > 0. */
+  readonly temperature: number;
+  /** Whether the gradient of the mean loss is wanted too. */
+  readonly gradient: boolean;
+  /** Whether inputs before a batch normalisation are taken less their mean: right where statistics are measured anew and no gradient, which is for fixed ones, goes with it. */
+  readonly centred: boolean;
+  /**
+   * Class probabilities [data.size, classes] at that temperature to be met, by example of `data`: the loss is then temperature^2 times the
+   * divergence from them to p, instead of the cross-entropy with the labels.
+   */
+  readonly targets?: Mat;
+}
+
+/**
+ * What one layer sees, [rows of weights] by [inputs of a weight row]: with x a window of its inputs and delta = dl/d(output)
+ * for a label drawn from p, temperature^2 l the loss. A grouped convolution has one entry a group.
+ */
+export interface LayerMoments {
+  readonly param: string;
+  /** First row of the parameter's canonical matrix; the next entry of the same parameter goes on where this one ends. */
+  readonly firstRow: number;
+  /** [in, in] f64, canonical order: mean over examples of the sum over positions of x x'; where asked for, of x less its mean. */
+  readonly inputs: Mat;
+  /** [out, out] f64: mean over examples and positions of delta delta', scaled to the layer's own weights. */
+  readonly deltas: Mat;
+}
+
+/** Second moments of all layers at the present weights. */
+export interface Moments {
+  /** In the requested order of parameters. */
+  readonly layers: readonly LayerMoments[];
+  /** [sum of rows * cols], where asked for. */
+  readonly gradient?: Vec;
+  /** Mean loss, in nats: as the gradient's, with `targets` the divergence. */
+  readonly loss: number;
+}
+
+/** A model under pruning. Optional methods are capabilities; who needs one checks for it first. */
+export interface ModelAdapter {
+  /** For messages and reports. */
+  readonly name: string;
+  params(): readonly ParamInfo[];
+  /** A copy of a parameter's canonical matrix. @throws ERR_UNKNOWN_NAME */
+  read(name: string): Promise<Mat>;
+  /** Replaces a parameter (copied). @throws ERR_UNKNOWN_NAME, ERR_SHAPE */
+  write(name: string, w: Mat): Promise<void>;
+  gradientRows?(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
+  linearize?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
+  meanGradient?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
+  /** The logits [data.size, classes] of all examples. */
+  logits?(data: Dataset, ctx: RunContext): Promise<Mat>;
+  layerMoments?(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
+  evaluate?(data: Dataset, ctx: RunContext): Promise<Evaluation>;
+}

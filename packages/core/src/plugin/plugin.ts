@@ -1,0 +1,109 @@
+/** What a plugin package exports by default: plain data, no global registry, no side effects on import. */
+import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/spec";
+import { badOption } from "../errors.ts";
+import type { Saliency, Selector, Solver, Updater } from "../problem/strategy.ts";
+import type { CurvatureEstimator } from "../runner/curvature-estimator.ts";
+
+/** A Standard Schema that can also describe itself as JSON Schema: makes flags, help, docs and validation (zod >= 4.2 is one). */
+export type OptionsSchema<T> = {
+  readonly "~standard": StandardSchemaV1.Props<unknown, T> & StandardJSONSchemaV1.Props<unknown, T>;
+};
+
+interface Entry<Kind extends string, Made, T> {
+  readonly kind: Kind;
+  /** The name users type, for example "chita.iht". */
+  readonly name: string;
+  /** One line for listings. */
+  readonly summary: string;
+  /** The paper, with authors and year. */
+  readonly reference?: string;
+  /** A few paragraphs for `explain`: the formula, what the options change, when to use it. */
+  readonly explanation?: string;
+  readonly options: OptionsSchema<T>;
+  /** Of a solver: options that matter under some curvatures only, each with the names of these; told to whoever sets them in vain. */
+  readonly optionsOnlyWith?: Readonly<Record<string, readonly string[]>>;
+  /** Of a curvature estimator: settings of the plan that it does not read, for example "temperature". */
+  readonly unread?: readonly string[];
+  // A method, so that entries of different option types share one list; `parseOptions` guarantees the argument.
+  create(options: T): Made;
+}
+
+/** One strategy that a plugin offers, told apart by `kind`. */
+export type PluginEntry =
+  | Entry<"saliency", Saliency, never>
+  | Entry<"selector", Selector, never>
+  | Entry<"updater", Updater, never>
+  | Entry<"solver", Solver, never>
+  | Entry<"curvature", CurvatureEstimator, never>;
+
+/** A plugin's manifest. `api` is the version of this interface; the package's own version is in its package.json, where it cannot disagree. */
+export interface Plugin {
+  readonly api: 1;
+  readonly name: string;
+  readonly entries: readonly PluginEntry[];
+}
+
+/** Checks the manifest's type; returns it unchanged. */
+export function definePlugin(plugin: Plugin): Plugin {
+  return plugin;
+}
+
+/** One solver entry with its option type inferred from the schema. */
+export function defineSolver<T>(
+  entry: Omit<Entry<"solver", Solver, T>, "kind">,
+): Extract<PluginEntry, { kind: "solver" }> {
+  return { kind: "solver", ...entry } as Extract<PluginEntry, { kind: "solver" }>;
+}
+
+/** One saliency entry with its option type inferred from the schema. */
+export function defineSaliency<T>(
+  entry: Omit<Entry<"saliency", Saliency, T>, "kind">,
+): Extract<PluginEntry, { kind: "saliency" }> {
+  return { kind: "saliency", ...entry } as Extract<PluginEntry, { kind: "saliency" }>;
+}
+
+/** One selector entry with its option type inferred from the schema. */
+export function defineSelector<T>(
+  entry: Omit<Entry<"selector", Selector, T>, "kind">,
+): Extract<PluginEntry, { kind: "selector" }> {
+  return { kind: "selector", ...entry } as Extract<PluginEntry, { kind: "selector" }>;
+}
+
+/** One updater entry with its option type inferred from the schema. */
+export function defineUpdater<T>(
+  entry: Omit<Entry<"updater", Updater, T>, "kind">,
+): Extract<PluginEntry, { kind: "updater" }> {
+  return { kind: "updater", ...entry } as Extract<PluginEntry, { kind: "updater" }>;
+}
+
+/** One curvature-estimator entry with its option type inferred from the schema. */
+export function defineCurvature<T>(
+  entry: Omit<Entry<"curvature", CurvatureEstimator, T>, "kind">,
+): Extract<PluginEntry, { kind: "curvature" }> {
+  return { kind: "curvature", ...entry } as Extract<PluginEntry, { kind: "curvature" }>;
+}
+
+/**
+ * Validates options against a schema and returns the parsed value with its defaults filled in.
+ *
+ * @param where - for messages, for example "chita"
+ * @throws ERR_OPTION naming every refused key and what was allowed
+ */
+export async function parseOptions<T>(where: string, schema: OptionsSchema<T>, options: unknown): Promise<T> {
+  const result = await schema["~standard"].validate(options);
+  if (!result.issues) return result.value;
+  const problems = result.issues.map((issue) => {
+    const path = (issue.path ?? []).map((part) => String(typeof part === "object" ? part.key : part)).join(".");
+    return path ? `option '${path}': ${issue.message}` : issue.message;
+  });
+  const known = Object.keys(optionProperties(schema));
+  throw badOption(where, `${problems.join("; ")}; known options: ${known.join(", ") || "none"}`);
+}
+
+/** The properties of a schema's JSON Schema by option name: type, description, default, range. */
+export function optionProperties(
+  schema: OptionsSchema<unknown> | OptionsSchema<never>,
+): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
+  const json = schema["~standard"].jsonSchema.input({ target: "draft-2020-12" });
+  return (json["properties"] ?? {}) as Record<string, Record<string, unknown>>;
+}

@@ -1,0 +1,44 @@
+import { incompatible } from "../errors.ts";
+import type { CurvatureView } from "./curvature.ts";
+import type { Problem } from "./problem.ts";
+import type { Needs } from "./strategy.ts";
+
+const mandatory = ["dim", "kind"];
+
+/** Checks a strategy's needs against a problem before anything runs. @throws ERR_INCOMPATIBLE naming all that is missing */
+export function assertNeeds(who: string, needs: Needs, problem: Problem): void {
+  const missing: string[] = [];
+  for (const view of needs.curvature ?? []) {
+    const alternatives: readonly CurvatureView[] = typeof view === "string" ? [view] : view;
+    if (!alternatives.some((name) => problem.curvature[name] !== undefined)) {
+      missing.push(alternatives.map((name) => `curvature.${name}`).join(" or "));
+    }
+  }
+  for (const method of needs.constraint ?? []) {
+    if (problem.constraint[method] === undefined) missing.push(`constraint.${method}`);
+  }
+  if (missing.length === 0) return;
+  throw incompatible({
+    who,
+    problem: problem.id,
+    missing: missing.join(" and "),
+    has: `the curvature has ${capabilities(problem.curvature)}; the constraint '${problem.constraint.kind}' has ${capabilities(problem.constraint)}`,
+    remedy:
+      "use an estimator that provides it (empirical-fisher provides diagonal, apply, factor and inverse) or another solver",
+  });
+}
+
+function capabilities(value: object): string {
+  return Object.entries(value)
+    .filter(([name, member]) => member !== undefined && !mandatory.includes(name))
+    .map(([name]) => name)
+    .join(", ");
+}
+
+/** The needs of a strategy made of two. */
+export function joinNeeds(a: Needs, b: Needs): Needs {
+  return {
+    curvature: [...(a.curvature ?? []), ...(b.curvature ?? [])],
+    constraint: [...(a.constraint ?? []), ...(b.constraint ?? [])],
+  };
+}

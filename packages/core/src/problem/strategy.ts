@@ -1,0 +1,43 @@
+/** The ladder a method climbs: implement the smallest rung; `lift.ts` makes a solver of it. */
+
+import type { RunContext } from "../run-context.ts";
+import type { RunPlan, RunSituation } from "../runner/plan.ts";
+import type { CurvatureView } from "./curvature.ts";
+import type { Mask, Mat, Vec } from "./matrix.ts";
+import type { Problem, Solution } from "./problem.ts";
+
+/** What a strategy cannot work without, checked before it starts. An inner array means any one of these. */
+export interface Needs {
+  readonly curvature?: readonly (CurvatureView | readonly CurvatureView[])[];
+  readonly constraint?: readonly ("relax" | "walk" | "canSwap")[];
+}
+
+/** Scores weights; the constraint keeps the highest. */
+export interface Saliency {
+  readonly needs: Needs;
+  /** One score per weight of problem.w, flat; higher = more important. */
+  score(problem: Problem, ctx: RunContext): Vec | Promise<Vec>;
+}
+
+/** Chooses a mask. */
+export interface Selector {
+  readonly needs: Needs;
+  select(problem: Problem, ctx: RunContext): Mask | Promise<Mask>;
+  /** As {@link Solver.plan}: what a solver made of it is run with. */
+  plan?(situation: RunSituation): RunPlan;
+}
+
+/** Given a mask, finds the remaining weights. */
+export interface Updater {
+  readonly needs: Needs;
+  /** The new weights, zero where the mask is 0. */
+  update(problem: Problem, mask: Mask, ctx: RunContext): Mat | Promise<Mat>;
+}
+
+/** Finds mask and weights together. */
+export interface Solver {
+  readonly needs: Needs;
+  solve(problem: Problem, ctx: RunContext): Promise<Solution>;
+  /** How the method is best run when the user leaves it open: stages, examples, ridge. Absent: one stage, estimator defaults. */
+  plan?(situation: RunSituation): RunPlan;
+}

@@ -1,0 +1,246 @@
+/**
+ * The runner: model + data -> curvature -> problem -> solver -> model, in one stage or many. At every stage the gradients
+ * are taken afresh at the present weights (CHITA++, Benbaki et al. 2023, section 4), so each local model is trusted only
+ * as far as the stage goes.
+ */
+import { countKept, keptCount } from "../budget/constraint.ts";
+import { type Dataset, subset } from "../data/dataset.ts";
+import type { ModelAdapter } from "../data/model-adapter.ts";
+import { impossibleRun, resumeMismatch, shapeMismatch } from "../errors.ts";
+import { countZeros, layoutParams, readFlat, writeFlat } from "../problem/flat-weights.ts";
+import { type Mask, type Mat, matrix } from "../problem/matrix.ts";
+import type { Solver } from "../problem/strategy.ts";
+import { sampleIndices } from "../rng.ts";
+import {
+  createRunContext,
+  forkContext,
+  type RunContext,
+  type RunContextOptions,
+  throwIfAborted,
+} from "../run-context.ts";
+import type { CurvatureEstimator } from "./curvature-estimator.ts";
+import { describeDifferences } from "./describe-differences.ts";
+import { withJudge } from "./judge.ts";
+import type { ResolvedPlan, RunPlan } from "./plan.ts";
+import { planSparsities, resolvePlan } from "./resolve-plan.ts";
+import { runSituation } from "./run-situation.ts";
+import { type BudgetRule, nextCaution, runStage, type StageReport } from "./stage.ts";
+
+/** What to prune, with what, how far. Only the first four matter to most users. */
+export interface PruneRequest extends RunContextOptions {
+  /** Changed in place: holds the pruned weights afterwards. */
+  readonly model: ModelAdapter;
+  readonly solver: Solver;
+  /** Fraction of the prunable weights to remove, in [0, 1). */
+  readonly sparsity: number;
+  /** Training data for gradients; may be left out when the solver needs no curvature (magnitude). */
+  readonly data?: Dataset;
+  /** Default: H = I, which is all that magnitude pruning needs. */
+  readonly curvature?: CurvatureEstimator;
+  /** Names of the parameters to prune; default: every prunable one. */
+  readonly params?: readonly string[];
+  /** Overrides of the solver's own plan. */
+  readonly plan?: RunPlan;
+  /**
+   * Called whenever weights of a stage have been written, before the model is differentiated or judged with them: for what
+   * follows from weights and data, such as the statistics of batch normalisation. The weights that come in are taken as settled.
+   */
+  readonly settle?: (ctx: RunContext) => Promise<void>;
+  /** How the weights to keep are spread over the layers; default: anywhere, the largest scores of the whole network. */
+  readonly budget?: BudgetRule;
+  /** Flat mask of what an earlier run kept; default: every weight that is not zero. */
+  readonly mask?: Mask;
+  /** Called after every stage with all that is needed to go on from there. */
+  readonly onStage?: (state: RunState) => void | Promise<void>;
+  /** Continue from a state of `onStage` of the same run: the result is the same bytes as without the interruption. */
+  readonly resume?: RunState;
+}
+
+/** A run between two stages. */
+export interface RunState {
+  /** Stages done. */
+  readonly stage: number;
+  /** Flat prunable weights after that stage. */
+  readonly weights: Float32Array;
+  /** Their mask [p]: a kept weight may happen to be zero. */
+  readonly mask: Mask;
+  /** Identifies the run: sizes, plan, seed, kernels. */
+  readonly fingerprint: string;
+  readonly reports: readonly StageReport[];
+}
+
+/** One parameter after pruning. */
+export interface LayerReport {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Number of weights. */
+  readonly size: number;
+  /** How many of them are not zero. */
+  readonly nonzeros: number;
+}
+
+/** What a run gave. The weights are in the model. */
+export interface PruneResult {
+  /** The sparsity reached: 1 - kept / prunable. */
+  readonly sparsity: number;
+  /** Kept weights (the ones in the mask; a kept weight may happen to be zero). */
+  readonly kept: number;
+  /** Non-zero prunable weights. */
+  readonly nonzeros: number;
+  /** Number of prunable weights. */
+  readonly prunable: number;
+  /** Of the last stage. */
+  readonly objective: number;
+  readonly layers: readonly LayerReport[];
+  readonly stages: readonly StageReport[];
+  /** The plan in force, defaults filled in. */
+  readonly plan: ResolvedPlan;
+  /** Flat mask over the prunable weights, in the order of `layers`. */
+  readonly mask: Mask;
+  readonly timing: { readonly gradientMs: number; readonly solveMs: number; readonly totalMs: number };
+}
+
+/**
+ * Prunes a model in place.
+ *
+ * @returns sparsities, objectives, timings by stage and layer; the weights are in the model
+ * @throws ERR_SPARSITY_RANGE, ERR_IMPOSSIBLE, ERR_INCOMPATIBLE, ERR_NOT_FINITE, ERR_RESUME, ERR_ABORTED
+ */
+export async function prune(request: PruneRequest): Promise<PruneResult> {
+  const { model, sparsity, resume, seed = 0 } = request;
+  const ctx = createRunContext(request);
+  const started = ctx.now();
+  const params = layoutParams(model, request.params);
+  let weights = await readFlat(model, params);
+  const prunable = weights.length;
+  keptCount(prunable, sparsity); // refuses a bad sparsity before any work
+  const situation = runSituation({ ...request, params, weights });
+  const overrides = request.curvature ? { curvature: request.curvature.name, ...request.plan } : request.plan;
+  const plan = resolvePlan(request.solver, situation, overrides);
+  const sparsities = planSparsities(plan, sparsity);
+  const fingerprint = JSON.stringify({
+    prunable,
+    sparsity,
+    seed,
+    kernels: ctx.kernels.name,
+    ...plan,
+    ...(request.budget ? { budget: request.budget.settings } : {}),
+    reason: undefined,
+  });
+  if (resume && resume.fingerprint !== fingerprint)
+    throw resumeMismatch(describeDifferences(resume.fingerprint, fingerprint));
+  if (
+    resume &&
+    !(resume.weights.length === prunable && resume.mask.length === prunable && resume.reports.length === resume.stage)
+  ) {
+    throw resumeMismatch(
+      `it holds ${resume.weights.length} weights and ${resume.reports.length} reports, where ${prunable} weights and ${resume.stage} reports belong`,
+    );
+  }
+
+  const reports: StageReport[] = [...(resume?.reports ?? [])];
+  if (resume) weights = resume.weights.slice();
+  const start = request.mask?.slice() ?? Uint8Array.from(weights, (value) => (value === 0 ? 0 : 1));
+  if (start.length !== prunable) {
+    throw shapeMismatch({ where: "prune: mask", found: `${start.length} entries`, expected: `${prunable}` });
+  }
+  let mask: Mask = resume?.mask.slice() ?? start;
+  const teaching = await teachingOf({ ...request, plan }, ctx);
+  const { data = request.data, judge } = teaching ?? withJudge({ ...request, plan }, ctx);
+  ctx.report({ type: "run:start", stages: sparsities.length, sparsity, prunable });
+  for (let index = resume?.stage ?? 0; index < sparsities.length; index++) {
+    const place = { index, stages: sparsities.length, sparsity: sparsities[index]! };
+    throwIfAborted(ctx.signal);
+    ctx.report({ type: "stage:start", ...place });
+    await writeFlat(model, params, weights);
+    const stageContext = forkContext(ctx, `stage ${index}`);
+    if (index > 0) await request.settle?.(stageContext);
+    const stage = {
+      ...request,
+      plan,
+      params,
+      weights,
+      mask,
+      sparsity: place.sparsity,
+      sinceTarget: index - plan.stages,
+      ...(data ? { data } : {}),
+      caution: judge ? nextCaution(reports.at(-1), plan) : 1,
+      ...(judge ? { judge } : {}),
+      ...(teaching && index > 0 ? { targets: teaching.targets } : {}),
+    };
+    const { solution, report } = await runStage(stage, stageContext);
+    weights = Float32Array.from(solution.w.data);
+    mask = solution.mask;
+    reports.push(report);
+    reportStage(ctx, place, report);
+    await request.onStage?.({
+      stage: index + 1,
+      weights: weights.slice(),
+      mask: mask.slice(),
+      fingerprint,
+      reports: [...reports],
+    });
+  }
+  await writeFlat(model, params, weights);
+  const kept = countKept(mask);
+  return {
+    sparsity: 1 - kept / prunable,
+    kept,
+    nonzeros: prunable - countZeros(weights),
+    prunable,
+    objective: reports[reports.length - 1]!.objective,
+    layers: params.map(({ name, shape, start, size }) => {
+      return { name, shape, size, nonzeros: size - countZeros(weights.subarray(start, start + size)) };
+    }),
+    stages: reports,
+    plan,
+    mask,
+    timing: {
+      gradientMs: reports.reduce((sum, report) => sum + report.gradientMs, 0),
+      solveMs: reports.reduce((sum, report) => sum + report.solveMs, 0),
+      totalMs: ctx.now() - started,
+    },
+  };
+}
+
+/** Training examples whose class probabilities before pruning are kept. */
+const mostTaught = 10_000;
+
+/** What the pruned network is to be led back to: class probabilities before pruning, and the examples they are of. */
+async function teachingOf(
+  spec: Pick<PruneRequest, "model" | "data"> & { plan: ResolvedPlan },
+  ctx: RunContext,
+): Promise<{ data: Dataset; judge?: undefined; targets: Mat } | undefined> {
+  const { model, data, plan } = spec;
+  const { stages, targetStages, distill, firstOrder, temperature } = plan;
+  if (!distill || !firstOrder || stages + targetStages === 1 || !data) return undefined;
+  if (!model.logits)
+    throw impossibleRun(`distill needs the logits of the model '${model.name}', which it does not give`);
+  const count = Math.min(data.size, mostTaught);
+  const taught = count < data.size ? subset(data, sampleIndices(data.size, count, ctx.rng.fork("taught"))) : data;
+  const targets = softmaxRows(await model.logits(taught, ctx), temperature);
+  return { data: taught, targets };
+}
+
+/** softmax(logits / temperature) by rows, f64. */
+function softmaxRows({ rows, cols, data }: Mat, temperature: number): Mat {
+  const out = matrix(rows, cols, new Float64Array(rows * cols));
+  for (let start = 0; start < out.data.length; start += cols) {
+    const most = Math.max(...data.subarray(start, start + cols));
+    let sum = 0;
+    for (let e = start; e < start + cols; e++) sum += out.data[e] = Math.exp((data[e]! - most) / temperature);
+    for (let e = start; e < start + cols; e++) out.data[e]! /= sum;
+  }
+  return out;
+}
+
+function reportStage(
+  ctx: RunContext,
+  place: { index: number; stages: number; sparsity: number },
+  report: StageReport,
+): void {
+  const { objective, status, nonzeros, gradientMs, solveMs, stats, loss } = report;
+  ctx.report({ type: "solve:end", problem: "network", objective, status });
+  const values = loss === undefined ? stats : { ...stats, loss };
+  ctx.report({ type: "stage:end", ...place, objective, nonzeros, gradientMs, solveMs, values });
+}

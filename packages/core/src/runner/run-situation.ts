@@ -1,0 +1,30 @@
+import type { Dataset } from "../data/dataset.ts";
+import type { ModelAdapter } from "../data/model-adapter.ts";
+import { countZeros, type FlatParam, weightReuse } from "../problem/flat-weights.ts";
+import type { RunSituation } from "./plan.ts";
+
+/**
+ * What a plan is made for: the size of the task.
+ *
+ * @param spec.params - the prunable parameters, as `layoutParams` gives them
+ * @param spec.weights - flat weights of those [p]
+ * @param spec.sparsity - fraction to remove, in [0, 1)
+ * @param spec.data - the training split; absent: no examples
+ */
+export function runSituation(spec: {
+  model: ModelAdapter;
+  params: readonly FlatParam[];
+  weights: Float32Array;
+  sparsity: number;
+  data?: Dataset;
+}): RunSituation {
+  const { model, params, weights, sparsity, data } = spec;
+  return {
+    sparsity,
+    prunable: weights.length,
+    initialSparsity: countZeros(weights) / weights.length,
+    examples: data?.size ?? 0,
+    weightReuse: weightReuse(params),
+    hasLayerMoments: model.layerMoments !== undefined,
+  };
+}

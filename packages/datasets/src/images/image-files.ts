@@ -1,0 +1,138 @@
+/** Which images a folder holds, and of which classes: one sub-folder a class, labelled in the order of their names. */
+import { badClassFolders } from "../errors.ts";
+import { fileIn, isFolder, listFolder } from "../node-files.ts";
+
+/** An image that was found and not yet read. */
+export interface ImageFile {
+  readonly path: string;
+  /** path below the folder of the classes, with "/" between its parts */
+  readonly name: string;
+  readonly label: number;
+}
+
+/** The images of a dataset by split. */
+export interface ImageFiles {
+  /** names of the class folders; a class's label is its index */
+  readonly classes: readonly string[];
+  readonly train: readonly ImageFile[];
+  readonly test: readonly ImageFile[];
+  readonly warnings: readonly string[];
+}
+
+/** Names of the folder of the test split, the first that is there. */
+const TEST_FOLDERS = ["test", "val", "valid", "validation"];
+
+/** One image in so many goes to the test split where the folder has none of its own. */
+const TEST_SHARE = 5;
+
+/** Folders in folders of a class; more is a loop of links. */
+const MAX_DEPTH = 16;
+
+/**
+ * Finds the images of DIR/train and DIR/test (or val, valid, validation), or of class folders directly in DIR, where
+ * about one image in five is the test split, chosen by a hash of its name, so that the same files always split alike.
+ * Folders inside a class folder belong to the class. Files that end in neither .png, .jpg nor .jpeg are left out.
+ *
+ * @throws ERR_CLASS_FOLDERS for empty class folders and classes of one split only; ERR_FILE_NOT_FOUND, ERR_NOT_A_FILE,
+ * ERR_FILE_NOT_READABLE
+ */
+export function findImages(folder: string): ImageFiles {
+  const names = foldersIn(folder);
+  const testName = TEST_FOLDERS.find((name) => names.includes(name));
+  if (names.includes("train") && testName !== undefined) {
+    return splitByFolder(fileIn(folder, "train"), fileIn(folder, testName));
+  }
+  return splitByHash(folder);
+}
+
+function splitByFolder(trainFolder: string, testFolder: string): ImageFiles {
+  const classes = classFolders(trainFolder);
+  const unknown = classFolders(testFolder).filter((name) => !classes.includes(name));
+  if (unknown.length > 0) {
+    const found = `the class folder(s) ${listOf(unknown)}, which ${trainFolder} does not have`;
+    throw badClassFolders({ folder: testFolder, found, expected: "the classes of the training split" });
+  }
+  const train = imagesOf(trainFolder, classes);
+  const test = imagesOf(testFolder, classes);
+  return { classes, train: train.images, test: test.images, warnings: [...train.warnings, ...test.warnings] };
+}
+
+function splitByHash(folder: string): ImageFiles {
+  const classes = classFolders(folder);
+  const { images, warnings } = imagesOf(folder, classes);
+  const train = images.filter(({ name }) => hashOf(name) % TEST_SHARE !== 0);
+  const test = images.filter(({ name }) => hashOf(name) % TEST_SHARE === 0);
+  if (train.length === 0 || test.length === 0) {
+    const found = `${images.length} image(s) and no folders train and test`;
+    throw badClassFolders({ folder, found, expected: "folders train and test, or enough images to split" });
+  }
+  const message = `${folder}: has no folders train and test, so ${test.length} of its ${images.length} images, chosen by a hash of their names, are the test split`;
+  return { classes, train, test, warnings: [...warnings, message] };
+}
+
+function classFolders(folder: string): readonly string[] {
+  const classes = foldersIn(folder);
+  if (classes.length > 0) return classes;
+  const count = listFolder(folder).length;
+  throw badClassFolders({
+    folder,
+    found: count === 0 ? "an empty folder" : `no folders among its ${count} entries`,
+    expected: "class folders",
+  });
+}
+
+/** The images of every class, class by class and sorted by name. */
+function imagesOf(folder: string, classes: readonly string[]): { images: ImageFile[]; warnings: readonly string[] } {
+  const images: ImageFile[] = [];
+  const others: string[] = [];
+  const empty: string[] = [];
+  for (const [label, name] of classes.entries()) {
+    const before = images.length;
+    const root = fileIn(folder, name);
+    if (isFolder(root)) collect({ folder: root, name, label, depth: 0, images, others });
+    if (images.length === before) empty.push(name);
+  }
+  if (empty.length > 0) {
+    const found = `no images in ${empty.length} of ${classes.length} class folders: ${listOf(empty)}`;
+    throw badClassFolders({ folder, found, expected: "at least one PNG or JPEG image in each" });
+  }
+  const left = `${folder}: ${others.length} file(s) that end in neither .png, .jpg nor .jpeg are left out: ${listOf(others)}`;
+  return { images, warnings: others.length > 0 ? [left] : [] };
+}
+
+function collect(spec: {
+  folder: string;
+  name: string;
+  label: number;
+  depth: number;
+  images: ImageFile[];
+  others: string[];
+}): void {
+  const { folder, name, label, depth, images, others } = spec;
+  for (const entry of listFolder(folder)) {
+    if (entry.startsWith(".")) continue;
+    const path = fileIn(folder, entry);
+    const inner = `${name}/${entry}`;
+    if (/\.(png|jpe?g)$/i.test(entry) && !isFolder(path)) images.push({ path, name: inner, label });
+    else if (!isFolder(path)) others.push(inner);
+    else if (depth < MAX_DEPTH) collect({ ...spec, folder: path, name: inner, depth: depth + 1 });
+    else throw badClassFolders({ folder: path, found: `folders nested deeper than ${MAX_DEPTH}`, expected: "fewer" });
+  }
+}
+
+function foldersIn(folder: string): readonly string[] {
+  return listFolder(folder).filter((name) => !name.startsWith(".") && isFolder(fileIn(folder, name)));
+}
+
+/** At most eight names of a list, and how many more there are. */
+export function listOf(names: readonly string[]): string {
+  return `${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}`;
+}
+
+/** FNV-1a over the UTF-8 bytes, 32 bits, mixed at the end since its low bits alone are weak. */
+function hashOf(name: string): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return (hash ^ (hash >>> 13)) >>> 0;
+}

@@ -1,0 +1,161 @@
+/** Folders of images as datasets. Sizes are read at once, pixels when a batch first asks for them. */
+import type { Dataset } from "@secateur/core";
+import { badClassFolders, badImage, shapesDiffer } from "../errors.ts";
+import { readFile } from "../node-files.ts";
+import { type Normalisation, resolveNormalisation } from "../normalisation.ts";
+import type { DatasetSplits, OpenDatasetOptions } from "../source.ts";
+import { rawDataset } from "../sources/raw-dataset.ts";
+import { loadJpegDecoder } from "./decode-jpeg.ts";
+import { type ImageDecoder, loadPngDecoder } from "./decode-png.ts";
+import { findImages, type ImageFile, type ImageFiles, listOf } from "./image-files.ts";
+import { type ImageHeader, imageHeader } from "./image-header.ts";
+
+/** Pixels are divided by 255 and nothing else, unless the caller normalises them. */
+const PIXELS: Normalisation = { divisor: 255, mean: [0], std: [1] };
+
+/** Of the decoded images of one split, which are kept. */
+const MAX_SPLIT_BYTES = 2 ** 31;
+
+/**
+ * Opens a folder of class folders: see `findImages` for the splits. All images have one size; where all are grey an
+ * example is [1, height, width], else [3, height, width] and grey images have three equal channels. Opening reads every
+ * file once for its size; an image is decoded when it is first asked for, and kept as one byte a value.
+ *
+ * @throws ERR_CLASS_FOLDERS, ERR_IMAGE, ERR_SHAPE for mixed sizes with the list of them, ERR_NORMALIZE,
+ * ERR_FILE_NOT_FOUND, ERR_NOT_A_FILE, ERR_FILE_NOT_READABLE; a batch throws ERR_IMAGE for a damaged image
+ */
+export async function openImageFolder(request: {
+  spec: string;
+  folder: string;
+  options: OpenDatasetOptions;
+}): Promise<DatasetSplits> {
+  const { spec, folder, options } = request;
+  const files = findImages(folder);
+  checkClasses({ folder, files, expected: options.classes });
+  const headers = new Map([...files.train, ...files.test].map(({ path }) => [path, imageHeader(readFile(path), path)]));
+  const inputShape = commonShape(headers, folder);
+  const normalisation = resolveNormalisation({ declared: PIXELS, normalize: options.normalize, inputShape });
+  const classes = files.classes.length;
+  const decoders = decoderLoader();
+  const dataset = (images: readonly ImageFile[], name: string): Dataset =>
+    imageDataset({ name: `${spec} ${name}`, images, inputShape, classes, normalisation, decoders, folder });
+  const { warnings } = files;
+  return {
+    name: spec,
+    train: dataset(files.train, "train"),
+    test: dataset(files.test, "test"),
+    normalisation,
+    ...(warnings.length > 0 ? { warnings } : {}),
+  };
+}
+
+/** Labels come from the order of the folders, so one folder too few would shift them all. */
+function checkClasses(spec: { folder: string; files: ImageFiles; expected: number | undefined }): void {
+  const { folder, files, expected } = spec;
+  const { classes } = files;
+  if (expected === undefined || expected === classes.length) return;
+  const found = `${classes.length} class folders (${listOf(classes)})`;
+  throw badClassFolders({ folder, found, expected: `${expected}, one for each class of the network` });
+}
+
+/** [channels, height, width] of all images. @throws ERR_SHAPE listing each size with its number of images and a path */
+function commonShape(headers: ReadonlyMap<string, ImageHeader>, folder: string): readonly number[] {
+  const sizes = new Map<string, { count: number; path: string; shape: readonly number[] }>();
+  for (const [path, { width, height }] of headers) {
+    const size = `${width} x ${height}`;
+    const known = sizes.get(size) ?? { count: 0, path, shape: [height, width] };
+    sizes.set(size, { ...known, count: known.count + 1 });
+  }
+  const [first, ...others] = [...sizes].sort(([, a], [, b]) => b.count - a.count);
+  if (first === undefined || others.length > 0) {
+    const list = [...sizes].map(([size, { count, path }]) => `${size} (${count}, such as ${path})`);
+    throw shapesDiffer({
+      where: folder,
+      found: `images of ${list.length} sizes: ${listOf(list)}`,
+      expected: "images of one size",
+    });
+  }
+  const channels = [...headers.values()].some((header) => header.channels === 3) ? 3 : 1;
+  return [channels, ...first[1].shape];
+}
+
+/** Decoders by format, each loaded once when it is first needed. */
+function decoderLoader(): (format: ImageHeader["format"]) => Promise<ImageDecoder> {
+  const loaded = new Map<ImageHeader["format"], Promise<ImageDecoder>>();
+  return (format) => {
+    const decoder = loaded.get(format) ?? (format === "png" ? loadPngDecoder() : loadJpegDecoder());
+    loaded.set(format, decoder);
+    return decoder;
+  };
+}
+
+function imageDataset(spec: {
+  name: string;
+  images: readonly ImageFile[];
+  inputShape: readonly number[];
+  classes: number;
+  normalisation: Normalisation;
+  decoders: (format: ImageHeader["format"]) => Promise<ImageDecoder>;
+  folder: string;
+}): Dataset {
+  const { name, images, inputShape, classes, normalisation, decoders } = spec;
+  const features = inputShape.reduce((product, extent) => product * extent, 1);
+  if (images.length * features > MAX_SPLIT_BYTES) {
+    const found = `${images.length} images of ${inputShape.join(" x ")} values`;
+    throw shapesDiffer({
+      where: spec.folder,
+      found,
+      expected: `at most ${MAX_SPLIT_BYTES} bytes a split; scale them down`,
+    });
+  }
+  const labels = Uint32Array.from(images, ({ label }) => label);
+  const isDecoded = new Uint8Array(images.length);
+  let values: Uint8Array | undefined;
+  let raw: Dataset | undefined;
+  return {
+    name,
+    size: images.length,
+    inputShape,
+    classes,
+    async batch(indices) {
+      values ??= new Uint8Array(images.length * features);
+      raw ??= rawDataset({ name, values, labels, inputShape, classes, normalisation });
+      for (const index of indices) {
+        const image = images[index];
+        if (image === undefined || isDecoded[index] === 1) continue;
+        await decodeInto(values.subarray(index * features, (index + 1) * features), { image, inputShape, decoders });
+        isDecoded[index] = 1;
+      }
+      return raw.batch(indices);
+    },
+  };
+}
+
+/** Reads and decodes one image to [channels, height, width]. */
+async function decodeInto(
+  out: Uint8Array,
+  spec: {
+    image: ImageFile;
+    inputShape: readonly number[];
+    decoders: (format: ImageHeader["format"]) => Promise<ImageDecoder>;
+  },
+): Promise<void> {
+  const { path } = spec.image;
+  const [channels = 1, height = 1, width = 1] = spec.inputShape;
+  const bytes = readFile(path);
+  const header = imageHeader(bytes, path);
+  if (header.width !== width || header.height !== height || header.channels > channels) {
+    throw badImage({
+      path,
+      found: "another size than when the folder was opened",
+      expected: "files that stay as they are",
+    });
+  }
+  const decode = await spec.decoders(header.format);
+  const pixels = decode(bytes, header, path);
+  const area = width * height;
+  for (let channel = 0; channel < channels; channel++) {
+    const from = header.channels === 1 ? 0 : channel;
+    for (let i = 0; i < area; i++) out[channel * area + i] = pixels[i * header.channels + from]!;
+  }
+}

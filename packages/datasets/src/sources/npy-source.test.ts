@@ -1,0 +1,154 @@
+import { encodeNpy, readNpyNumbers } from "@secateur/formats";
+import { describe, expect, test } from "vitest";
+import { openDataset } from "../open-dataset.ts";
+import type { NumberArray } from "../source.ts";
+import { errorOf, useFolder } from "../testing.test-support.ts";
+
+const folder = useFolder();
+
+/** Reads arrays from memory, so that tests can hand over any element type. */
+const fromMemory = (arrays: Readonly<Record<string, NumberArray>>) => (path: string) => {
+  const array = arrays[path];
+  if (array === undefined) throw new Error(`no array ${path}`);
+  return array;
+};
+
+const x: NumberArray = { shape: [3, 2], data: Float32Array.of(1, 2, 3, 4, 5, 6) };
+const y: NumberArray = { shape: [3], data: Float64Array.of(2, 0, 1) };
+
+describe("npy: with two files", () => {
+  test("reads them from disk with @secateur/formats and uses them for training and testing alike", async () => {
+    const { writeFileSync } = await import("node:fs");
+    writeFileSync(folder.path("X.npy"), encodeNpy({ shape: [3, 2], data: Float32Array.of(1, 2, 3, 4, 5, 6) }));
+    writeFileSync(folder.path("Y.npy"), encodeNpy({ shape: [3], data: Float64Array.of(2, 0, 1) }));
+    const spec = `npy:${folder.path("X.npy")},${folder.path("Y.npy")}`;
+    const { name, train, test, normalisation } = await openDataset(spec, { readArray: readNpyNumbers });
+    expect(name).toBe(spec);
+    expect(test).toBe(train);
+    expect(train).toMatchObject({ name: spec, size: 3, inputShape: [2], classes: 3 });
+    expect(normalisation).toEqual({ divisor: 1, mean: [0], std: [1] });
+    expect(await train.batch(Uint32Array.of(2, 1))).toEqual({
+      inputs: { rows: 2, cols: 2, data: Float32Array.of(5, 6, 3, 4) },
+      labels: Uint32Array.of(1, 0),
+    });
+  });
+
+  test("normalises features or channels when asked to, and divides nothing by 255", async () => {
+    const readArray = fromMemory({ x, y });
+    const normalize = { mean: [1, 2], std: [2, 4] };
+    const { train } = await openDataset("npy:x,y", { readArray, normalize });
+    expect((await train.batch(Uint32Array.of(1))).inputs.data).toEqual(Float32Array.of(1, 0.5));
+  });
+
+  test("keeps bytes as bytes, and gives the same values whether or not they go through tables", async () => {
+    const bytes: NumberArray = { shape: [2, 300], data: Uint8Array.from({ length: 600 }, (_, i) => i * 7) };
+    const labels: NumberArray = { shape: [2, 1], data: Uint8Array.of(1, 0) };
+    const readArray = fromMemory({ bytes, labels });
+    const wide = { mean: new Array<number>(300).fill(3), std: new Array<number>(300).fill(2) };
+    const perFeature = await openDataset("npy:bytes,labels", { readArray, normalize: wide });
+    const overall = await openDataset("npy:bytes,labels", { readArray, normalize: { mean: [3], std: [2] } });
+    const indices = Uint32Array.of(0, 1);
+    const expected = await overall.train.batch(indices);
+    expect(await perFeature.train.batch(indices)).toEqual(expected);
+    expect(expected.inputs.data).toEqual(Float32Array.from(bytes.data, (value) => (value - 3) / 2));
+  });
+
+  test("takes images of one or several channels", async () => {
+    const images: NumberArray = { shape: [1, 3, 2, 2], data: new Float64Array(12).fill(1) };
+    const grey: NumberArray = { shape: [1, 3, 4], data: new Float64Array(12).fill(1) };
+    const label: NumberArray = { shape: [1], data: Uint8Array.of(0) };
+    const readArray = fromMemory({ images, grey, label });
+    const normalize = { mean: [1, 2, 3], std: [1, 1, 1] };
+    const { train } = await openDataset("npy:images,label", { readArray, normalize, classes: 5 });
+    expect(train).toMatchObject({ inputShape: [3, 2, 2], classes: 5 });
+    expect((await train.batch(Uint32Array.of(0))).inputs.data).toEqual(
+      Float32Array.of(0, 0, 0, 0, -1, -1, -1, -1, -2, -2, -2, -2),
+    );
+    expect((await openDataset("npy:grey,label", { readArray })).train.inputShape).toEqual([3, 4]);
+  });
+});
+
+describe("npy: with four files", () => {
+  test("has a training and a test split, with the classes of both", async () => {
+    const readArray = fromMemory({
+      x,
+      y,
+      xt: { shape: [1, 2], data: Float32Array.of(7, 8) },
+      yt: { shape: [1], data: Uint8Array.of(6) },
+    });
+    const { train, test } = await openDataset("npy:x,y,xt,yt", { readArray });
+    expect(train).toMatchObject({ name: "npy:x,y,xt,yt train", size: 3, classes: 7 });
+    expect(test).toMatchObject({ name: "npy:x,y,xt,yt test", size: 1, classes: 7 });
+    expect((await test.batch(Uint32Array.of(0))).inputs.data).toEqual(Float32Array.of(7, 8));
+  });
+
+  test("needs examples of one shape", async () => {
+    const readArray = fromMemory({
+      x,
+      y,
+      xt: { shape: [1, 3], data: new Float32Array(3) },
+      yt: { shape: [1], data: Uint8Array.of(0) },
+    });
+    const error = await errorOf(() => openDataset("npy:x,y,xt,yt", { readArray }));
+    expect(error.code).toBe("ERR_SHAPE");
+    expect(error.message).toContain("training examples of shape [2] and test examples of shape [3]");
+  });
+});
+
+describe("npy: refuses", () => {
+  const labels = (...values: number[]): NumberArray => ({ shape: [values.length], data: Float64Array.from(values) });
+  const floats = (shape: number[], ...values: number[]): NumberArray => ({ shape, data: Float64Array.from(values) });
+  const bad: readonly (readonly [what: string, x: NumberArray, y: NumberArray, code: string, message: RegExp])[] = [
+    ["counts that differ", x, labels(0, 1), "ERR_SHAPE", /x: found 3 examples and 2 labels in y/],
+    ["one-hot labels", x, { shape: [3, 2], data: new Uint8Array(6) }, "ERR_SHAPE", /shape \[3, 2\].*argmax/],
+    ["a scalar for labels", x, floats([], 1), "ERR_SHAPE", /labels of shape \[n\]/],
+    ["a vector for inputs", floats([3], 1, 2, 3), y, "ERR_SHAPE", /x: found an array of shape \[3\]/],
+    ["inputs of too many dimensions", floats([1, 1, 1, 1, 1], 1), labels(0), "ERR_SHAPE", /shape \[1, 1, 1, 1, 1\]/],
+    ["no examples", floats([0, 2]), labels(), "ERR_DATASET_EMPTY", /x: holds no examples/],
+    ["examples without features", floats([3, 0]), y, "ERR_DATASET_EMPTY", /x: holds no examples/],
+    ["a negative label", x, labels(0, -1, 2), "ERR_LABEL_RANGE", /y: label -1 of example 1/],
+    ["a fractional label", x, labels(0, 1, 0.5), "ERR_LABEL_RANGE", /y: label 0.5 of example 2/],
+    ["NaN for a label", x, labels(Number.NaN, 1, 2), "ERR_LABEL_RANGE", /y: label NaN of example 0/],
+    ["a label far too large", x, labels(0, 1, 1e6), "ERR_LABEL_RANGE", /label 1000000 .*0\.\.65535/],
+    [
+      "NaN and infinity among the inputs",
+      floats([3, 2], 1, 2, 3, Number.NaN, Number.NEGATIVE_INFINITY, Number.NaN),
+      y,
+      "ERR_NOT_FINITE",
+      /x: feature 1 of example 1 is NaN; 3 number\(s\) in 2 example\(s\)/,
+    ],
+    ["numbers beyond f32", floats([1, 1], 1e300), labels(0), "ERR_NOT_FINITE", /is 1e\+300, too large for float32/],
+  ];
+  for (const [what, x, y, code, message] of bad) {
+    test(what, async () => {
+      const error = await errorOf(() => openDataset("npy:x,y", { readArray: fromMemory({ x, y }) }));
+      expect(error).toMatchObject({ code, fault: "input" });
+      expect(error.message).toMatch(message);
+    });
+  }
+
+  test("a label that is not below the given number of classes", async () => {
+    const error = await errorOf(() => openDataset("npy:x,y", { readArray: fromMemory({ x, y }), classes: 2 }));
+    expect(error.message).toMatch(/label 2 of example 0 is not one of the whole numbers 0\.\.1/);
+  });
+
+  test("anything but two or four paths", async () => {
+    for (const spec of ["npy", "npy:", "npy:x", "npy:x,", "npy:x,y,z", "npy:a,b,c,d,e"]) {
+      const error = await errorOf(() => openDataset(spec, { readArray: fromMemory({}) }));
+      expect(error.code).toBe("ERR_DATA_SPEC");
+      expect(error.message).toContain("npy:X.npy,Y.npy or npy:Xtrain.npy");
+    }
+  });
+
+  test("to guess how arrays are read: without a reader it says which to pass", async () => {
+    const error = await errorOf(() => openDataset("npy:x,y"));
+    expect(error.code).toBe("ERR_READER_MISSING");
+    expect(error.message).toContain("readArray: readNpyNumbers");
+  });
+
+  test("a missing file with the reader's own error", async () => {
+    const spec = `npy:${folder.path("none.npy")},y`;
+    const error = await errorOf(() => openDataset(spec, { readArray: readNpyNumbers }));
+    expect(error.code).toBe("ERR_FILE_NOT_FOUND");
+  });
+});

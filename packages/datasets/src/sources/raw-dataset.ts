@@ -1,0 +1,91 @@
+/**
+ * A dataset that keeps its values as they are stored and normalises them when a batch is asked for: bytes through a
+ * table of 256 f32 values a channel, so that whole MNIST stays at one byte a pixel and a batch costs one look-up each.
+ */
+import { type Batch, type Dataset, matrix } from "@secateur/core";
+import { channelCount, type Normalisation } from "../normalisation.ts";
+
+/** What a dataset is made of. */
+export interface RawExamples {
+  readonly name: string;
+  /** [size, features] values as stored, kept and not copied */
+  readonly values: Uint8Array | Float32Array;
+  /** [size], each below `classes`; kept */
+  readonly labels: Uint8Array | Uint32Array;
+  readonly inputShape: readonly number[];
+  readonly classes: number;
+  readonly normalisation: Normalisation;
+}
+
+/** Writes one normalised example, whose values begin at `from`, to `out` from `to` on. */
+type WriteExample = (out: Float32Array, to: number, from: number) => void;
+
+/**
+ * Wraps checked examples as a dataset. O(channels) time and memory; a batch is O(batch * features).
+ * A batch throws RangeError (a programming error) for an index that is not below the size.
+ */
+export function rawDataset(examples: RawExamples): Dataset {
+  const { name, values, labels, inputShape, classes } = examples;
+  const size = labels.length;
+  const features = values.length / size;
+  const writeExample = values instanceof Uint8Array ? bytesWriter(examples, values) : floatsWriter(examples, values);
+
+  function batch(indices: Uint32Array): Batch {
+    const data = new Float32Array(indices.length * features);
+    const chosen = new Uint32Array(indices.length);
+    for (let i = 0; i < indices.length; i++) {
+      const index = indices[i]!;
+      if (index >= size) throw new RangeError(`${name} has ${size} examples and no example ${index}`);
+      writeExample(data, i * features, index * features);
+      chosen[i] = labels[index]!;
+    }
+    return { inputs: matrix(indices.length, features, data), labels: chosen };
+  }
+
+  return { name, size, inputShape, classes, batch };
+}
+
+/** (x / divisor - mean) / std of one channel, rounded to f32 after each step as torchvision's ToTensor and Normalize do. */
+function normaliser({ divisor, mean, std }: Normalisation, channel: number): (value: number) => number {
+  const m = Math.fround(mean[mean.length === 1 ? 0 : channel]!);
+  const s = Math.fround(std[std.length === 1 ? 0 : channel]!);
+  return (value) => Math.fround(Math.fround(Math.fround(value / divisor) - m) / s);
+}
+
+/** Channels that are normalised differently, and how many values each has. */
+function planes({ normalisation, inputShape, values, labels }: RawExamples): { count: number; length: number } {
+  const features = values.length / labels.length;
+  const count = normalisation.mean.length === 1 ? 1 : channelCount(inputShape);
+  return { count, length: features / count };
+}
+
+function bytesWriter(examples: RawExamples, values: Uint8Array): WriteExample {
+  const { count, length } = planes(examples);
+  const tables = Array.from({ length: count }, (_, channel) => {
+    const normalise = normaliser(examples.normalisation, channel);
+    return Float32Array.from({ length: 256 }, (_, value) => normalise(value));
+  });
+  return (out, to, from) => {
+    for (let channel = 0; channel < count; channel++) {
+      const table = tables[channel]!;
+      const start = channel * length;
+      for (let i = start; i < start + length; i++) out[to + i] = table[values[from + i]!]!;
+    }
+  };
+}
+
+function floatsWriter(examples: RawExamples, values: Float32Array): WriteExample {
+  const { divisor, mean, std } = examples.normalisation;
+  const { count, length } = planes(examples);
+  if (divisor === 1 && count === 1 && mean[0] === 0 && std[0] === 1) {
+    return (out, to, from) => out.set(values.subarray(from, from + length), to);
+  }
+  const normalisers = Array.from({ length: count }, (_, channel) => normaliser(examples.normalisation, channel));
+  return (out, to, from) => {
+    for (let channel = 0; channel < count; channel++) {
+      const normalise = normalisers[channel]!;
+      const start = channel * length;
+      for (let i = start; i < start + length; i++) out[to + i] = normalise(values[from + i]!);
+    }
+  };
+}

@@ -1,0 +1,138 @@
+/**
+ * The empirical Fisher H = (1/n) G'G + damping I, G [n, p] one row per example or mini-batch: the gradient of its mean
+ * loss at the present weights (CHITA, Benbaki et al. 2023, section 3.1; WoodFisher, Singh and Alistarh 2020).
+ */
+import {
+  type CurvatureEstimator,
+  checkNumber,
+  dtypeOf,
+  type FactorView,
+  type GradientBlock,
+  type GradientRows,
+  type Kernels,
+  type Mat,
+  matrix,
+  sampleIndices,
+  subset,
+  type Vec,
+  zeros,
+} from "@secateur/core";
+import { chooseRidge } from "../auto-ridge.ts";
+import { noGradients, tooFewExamples } from "../errors.ts";
+import { storedCurvature } from "../inverse/factor-inverse.ts";
+import { denseBlock } from "./dense-block.ts";
+import { factoredBlock } from "./factored-block.ts";
+import type { RowBlock } from "./row-block.ts";
+import { rowFactor } from "./row-factor.ts";
+import { rowRange } from "./row-tiles.ts";
+
+/** Settings of {@link empiricalFisher}; a run's plan fills what is left out. */
+export interface EmpiricalFisherOptions {
+  /** n, gradient rows; default: the plan's, else 1000. */
+  readonly examples?: number | undefined;
+  /** Training examples averaged into one row; default: the plan's, else 1. */
+  readonly batch?: number | undefined;
+  /** Damping added to H, >= 0, or "auto"; default: the plan's, else "auto", see {@link autoRidge}. */
+  readonly ridge?: number | "auto" | undefined;
+  /**
+   * "factored" keeps outer products where the model gives them, "dense" expands every row; "auto" (default) keeps them for
+   * rows of up to {@link largestGroup} examples, beyond which a stored row is cheaper than its factors.
+   */
+  readonly layout?: "auto" | "factored" | "dense" | undefined;
+}
+
+/**
+ * An estimator of the empirical Fisher. Examples are drawn without replacement from the run's generator.
+ *
+ * @throws on estimate: ERR_INCOMPATIBLE (model without gradients), ERR_IMPOSSIBLE (too few examples), ERR_OPTION
+ * @example
+ * const curvature = empiricalFisher({ examples: 4000 });
+ */
+export function empiricalFisher(options: EmpiricalFisherOptions = {}): CurvatureEstimator {
+  return {
+    name: "empirical-fisher",
+    provides: ["diagonal", "apply", "factor", "inverse"],
+    async estimate(request, ctx) {
+      const { model, data, params } = request;
+      if (!model.gradientRows) throw noGradients("empirical-fisher", model.name);
+      const whole = { least: 1, whole: true };
+      const rows = checkNumber("empirical-fisher", "examples", options.examples ?? request.examples ?? 1000, whole);
+      const batch = checkNumber("empirical-fisher", "batch", options.batch ?? request.batch ?? 1, whole);
+      if (rows * batch > data.size) throw tooFewExamples({ data: data.name, size: data.size, rows, batch });
+      const examples = sampleIndices(data.size, rows * batch, ctx.rng.fork("examples"));
+      const gradients = await model.gradientRows({ params, data, examples, batch }, ctx);
+      const { blocks, dtype, release } = storeRows(gradients, options.layout ?? "auto", ctx.kernels);
+      const undamped = rowFactor({ blocks, rows, dtype });
+      const ridge = chooseRidge(options.ridge ?? request.ridge, undamped, rows, request.kept);
+      const gradient = request.firstOrder ? await meanRow(undamped) : undefined;
+      return {
+        curvature: (factor = 1) => storedCurvature({ ...undamped, damping: factor * ridge }, ctx.kernels),
+        ...(gradient ? { gradient } : {}),
+        sample: subset(data, examples),
+        loss: gradients.loss,
+        ridgeIsAutomatic: (options.ridge ?? request.ridge ?? "auto") === "auto",
+        chosen: { examples: rows, batch, ridge },
+        release,
+      };
+    },
+  };
+}
+
+/** g [1, p]: the mean row. */
+async function meanRow(view: FactorView): Promise<Mat> {
+  const g = zeros(view.dim, view.dtype);
+  await view.transposeTimes(zeros(view.rows, view.dtype).fill(1 / view.rows), g);
+  return matrix(1, view.dim, g);
+}
+
+/** Examples a factored row may sum before its product costs more than the stored row's, which is bound by memory. */
+export const largestGroup = 4;
+
+interface StoredRows {
+  readonly blocks: readonly RowBlock[];
+  readonly dtype: "f32" | "f64";
+  release(): void;
+}
+
+function storeRows(gradients: GradientRows, layout: "auto" | "factored" | "dense", kernels: Kernels): StoredRows {
+  // Blocks of one layer share factors: what no block uses any more is freed once, at the end.
+  const owned = new Set<Vec>();
+  const spent = new Set<Vec>();
+  const blocks = gradients.blocks.map((block) => {
+    if (block.kind === "dense") {
+      owned.add(block.rows.data);
+      return denseBlock(block.rows, kernels);
+    }
+    const expands = layout === "dense" || (layout === "auto" && block.group > largestGroup);
+    for (const { data } of [block.delta, block.input]) (expands ? spent : owned).add(data);
+    if (!expands) return factoredBlock(block, kernels);
+    const rows = expandRows(block, kernels);
+    owned.add(rows.data);
+    return denseBlock(rows, kernels);
+  });
+  for (const vector of spent) if (!owned.has(vector)) kernels.free(vector);
+  return {
+    blocks,
+    dtype: dtypeOf([...owned][0]!),
+    release() {
+      for (const vector of owned) kernels.free(vector);
+    },
+  };
+}
+
+/** The rows [n, out * in] of a factored block, `group` examples summed in each, written out: n * out * in numbers. */
+export function expandRows(block: Extract<GradientBlock, { kind: "factored" }>, kernels: Kernels): Mat {
+  const { delta, input, group } = block;
+  const rows = delta.rows / group;
+  const size = delta.cols * input.cols;
+  const data = kernels.alloc(rows * size, dtypeOf(delta.data));
+  for (let r = 0; r < rows; r++) {
+    kernels.gemm({
+      a: rowRange(delta, r * group, (r + 1) * group),
+      transposeA: true,
+      b: rowRange(input, r * group, (r + 1) * group),
+      out: matrix(delta.cols, input.cols, data.subarray(r * size, (r + 1) * size)),
+    });
+  }
+  return matrix(rows, size, data);
+}

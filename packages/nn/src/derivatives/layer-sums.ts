@@ -1,0 +1,178 @@
+/** The sums behind one layer's second moments, taken in the network's dtype while batches pass; see layer-moments.ts. */
+import { type LayerMoments, type Mat, matrix, type Vec, windowsShape } from "@secateur/core";
+import type { Node } from "../graph/graph.ts";
+import type { Conv2dSpec, DenseSpec } from "../graph/layer-spec.ts";
+import { reshaped, rowsOf, take, type Weights } from "../ops/op.ts";
+import type { Pool } from "../pool.ts";
+
+/** A layer at its place. */
+export interface WeightLayer {
+  readonly name: string;
+  readonly node: Node;
+  readonly spec: Conv2dSpec | DenseSpec;
+}
+
+/** Sums of one layer. */
+export interface LayerSums {
+  readonly layer: WeightLayer;
+  /** Takes a batch in. @param batch.first - place of its first example among all */
+  add(batch: { inputs: Mat; delta: Mat; first: number }): void;
+  /** The moments, one entry a group. */
+  moments(of: { param: string; weights: Weights; centred: boolean }): readonly LayerMoments[];
+}
+
+/** Windows a number of A's diagonal is averaged over, and examples at least: more change A little and cost most of the time. */
+const windowsPerInput = 64;
+const leastExamples = 256;
+/** Numbers of windows written at a time. */
+const chunkNumbers = 256 * 1024;
+
+/** Empty sums. @param spec.examples - how many there will be */
+export function layerSums(spec: { layer: WeightLayer; examples: number; pool: Pool }): LayerSums {
+  const { layer, pool } = spec;
+  const { kernels } = pool;
+  const shape = shapeOf(layer);
+  const { groups, positions, inputs: size, outputs } = shape;
+  const inputExamples = Math.min(
+    spec.examples,
+    Math.max(leastExamples, Math.ceil((windowsPerInput * size) / positions)),
+  );
+  const sums = Array.from({ length: groups }, () => ({
+    A: zeroed(take(pool, size, size)),
+    B: zeroed(take(pool, outputs, outputs)),
+    total: zeroed(take(pool, 1, size)).data,
+  }));
+  const columns = pool.take(size);
+  let [seen, seenInputs] = [0, 0];
+  return {
+    layer,
+    add({ inputs, delta, first }) {
+      const slopes = reshaped(delta, groups * outputs);
+      seen += delta.rows;
+      const count = Math.max(0, Math.min(inputs.rows, inputExamples - first));
+      seenInputs += count;
+      sums.forEach(({ A, B, total }, group) => {
+        kernels.gram({ a: ofGroup(slopes, group, shape, pool), transpose: true, out: B, beta: 1 });
+        eachWindows({ images: rowsOf(inputs, 0, count), layer, group, pool }, (windows) => {
+          kernels.gram({ a: windows, transpose: true, out: A, beta: 1 });
+          kernels.columnSums(windows, columns);
+          kernels.axpy(1, columns, total);
+        });
+      });
+    },
+    moments({ param, weights, centred }) {
+      const scale = scaleOf(layer, weights);
+      const isCentred = centred && layer.node.norm !== undefined;
+      return sums.map(({ A, B, total }, group): LayerMoments => {
+        const mean = isCentred ? total.map((value: number) => value / (seenInputs * positions)) : undefined;
+        const row = group * outputs;
+        return {
+          param,
+          firstRow: row,
+          inputs: inputMoment({ A, mean, seen: seenInputs, positions, taps: shape.taps }),
+          deltas: matrix(
+            outputs,
+            outputs,
+            Float64Array.from(B.data, (value, e) => {
+              const [i, j] = [row + Math.floor(e / outputs), row + (e % outputs)];
+              return (value * scale(i) * scale(j)) / (seen * positions);
+            }),
+          ),
+        };
+      });
+    },
+  };
+}
+
+interface LayerShape {
+  readonly groups: number;
+  readonly taps: number;
+  /** Output positions of an example. */
+  readonly positions: number;
+  /** Of one group. */
+  readonly inputs: number;
+  readonly outputs: number;
+}
+
+function shapeOf({ node, spec }: WeightLayer): LayerShape {
+  if (spec.kind === "dense") return { groups: 1, taps: 1, positions: 1, inputs: spec.in, outputs: spec.out };
+  const { groups = 1, kernel } = spec;
+  const taps = kernel[0] * kernel[1];
+  const positions = node.shape.height * node.shape.width;
+  return { groups, taps, positions, inputs: (spec.in / groups) * taps, outputs: spec.out / groups };
+}
+
+/** The columns of one group. */
+function ofGroup(slopes: Mat, group: number, { groups, outputs }: LayerShape, { kernels }: Pool): Mat {
+  if (groups === 1) return slopes;
+  const columns = Uint32Array.from({ length: outputs }, (_, o) => group * outputs + o);
+  const data =
+    slopes.data instanceof Float64Array
+      ? new Float64Array(slopes.rows * outputs)
+      : new Float32Array(slopes.rows * outputs);
+  const out = matrix(slopes.rows, outputs, data);
+  kernels.gatherColumns(slopes, columns, out);
+  return out;
+}
+
+/** Visits the windows [positions, (tap, channel)] of one group's channels, some images at a time. */
+function eachWindows(
+  spec: { images: Mat; layer: WeightLayer; group: number; pool: Pool },
+  visit: (windows: Mat) => void,
+): void {
+  const { images, layer, group, pool } = spec;
+  const { spec: conv, node } = layer;
+  if (images.rows === 0) return;
+  if (conv.kind === "dense") {
+    visit(images);
+    return;
+  }
+  const { kernel, stride = 1, padding = 0, dilation = 1, groups = 1, in: channels } = conv;
+  const { height, width } = node.inputShapes[0]!;
+  const inGroup = channels / groups;
+  const geometry = { height, width, channels, kernel, stride, padding, dilation };
+  const { rows, cols } = windowsShape({ ...geometry, batch: 1 });
+  const own = (cols / channels) * inGroup;
+  const step = Math.max(1, Math.floor(chunkNumbers / (rows * own)));
+  for (let from = 0; from < images.rows; from += step) {
+    const part = rowsOf(images, from, Math.min(from + step, images.rows));
+    const windows = take(pool, part.rows * rows, own);
+    pool.kernels.gatherWindows({
+      shape: { ...geometry, batch: part.rows, channelRange: [group * inGroup, (group + 1) * inGroup] },
+      images: part.data,
+      windows,
+    });
+    visit(windows);
+    pool.give(windows.data);
+  }
+}
+
+/** A / seen, less positions mean mean', in canonical order (channel, tap). */
+function inputMoment(spec: { A: Mat; mean: Vec | undefined; seen: number; positions: number; taps: number }): Mat {
+  const { A, mean, seen, positions, taps } = spec;
+  const size = A.rows;
+  const channels = size / taps;
+  const place = (i: number): number => (i % channels) * taps + Math.floor(i / channels);
+  const out = matrix(size, size, new Float64Array(size * size));
+  for (let i = 0; i < size; i++) {
+    for (let j = 0; j < size; j++) {
+      const common = mean ? positions * mean[i]! * mean[j]! : 0;
+      out.data[place(i) * size + place(j)] = A.data[i * size + j]! / seen - common;
+    }
+  }
+  return out;
+}
+
+/** What a channel's slope is multiplied by: the scale of the batch normalisation that is folded into the layer. */
+function scaleOf({ node }: WeightLayer, weights: Weights): (channel: number) => number {
+  const { norm } = node;
+  if (!norm) return () => 1;
+  const gamma = weights.get(`${norm.name}.weight`)!.data;
+  const variance = weights.get(`${norm.name}.running_var`)!.data;
+  return (channel) => gamma[channel]! / Math.sqrt(variance[channel]! + (norm.epsilon ?? 1e-5));
+}
+
+function zeroed(a: Mat): Mat {
+  a.data.fill(0);
+  return a;
+}

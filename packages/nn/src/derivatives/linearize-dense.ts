@@ -1,0 +1,297 @@
+/**
+ * The logits of a chain of dense layers around the present weights, J x and J'u without forming J. Forward (tangents):
+ *   dense  t = t_in W' + x V' + b,   relu  t = t .* (activation > 0);      V, b the parts of x that belong to the layer.
+ * Backward: delta W. Over a support that leaves input columns unused (pixels no kept weight looks at), products
+ * run on the used columns only.
+ */
+import {
+  type Dataset,
+  dtypeOf,
+  type GradientRequest,
+  type Kernels,
+  type Linearization,
+  type Mat,
+  matrix,
+  type RunContext,
+  throwIfAborted,
+  unknownName,
+  type Vec,
+  zeros,
+} from "@secateur/core";
+import { assertLabels } from "../assert-data.ts";
+import { notFiniteOutput } from "../errors.ts";
+import type { DenseSpec } from "../graph/layer-spec.ts";
+import type { NetworkSpec } from "../graph/network-spec.ts";
+import type { Weights } from "../ops/op.ts";
+import { denseForward } from "./dense-forward.ts";
+import { onColumns, sampleOf, within } from "./on-columns.ts";
+
+/** A layer of the linearised network and what it keeps. */
+interface LinearLayer {
+  readonly kind: "dense" | "relu";
+  /** [examples, features], what the layer was given; of a dense layer, its used columns only. */
+  readonly input: Mat;
+  /** Dense only. */
+  readonly dense?: {
+    readonly spec: DenseSpec;
+    readonly W: Mat;
+    /** Where its weight and its bias start in the flat vector; -1 = not asked for. */
+    readonly weightStart: number;
+    readonly biasStart: number;
+    /** Input columns in use; absent = all. */
+    readonly used?: Uint32Array;
+  };
+}
+
+/** Compacting pays when no more than this share of the input columns is in use. */
+const compactShare = 0.75;
+
+/**
+ * Linearises over some examples. Memory: examples * (features of all layers) numbers, in kernel memory.
+ *
+ * @throws ERR_LABEL_RANGE, ERR_NOT_FINITE, ERR_ABORTED
+ */
+export async function linearizeDense(
+  { spec, weights }: { spec: NetworkSpec; weights: Weights },
+  request: Omit<GradientRequest, "batch">,
+  ctx: RunContext,
+): Promise<Linearization> {
+  const { data, examples, params } = request;
+  const { kernels } = ctx;
+  throwIfAborted(ctx.signal);
+  const batch = await data.batch(examples);
+  assertLabels(spec, data, batch.labels);
+  const inputs = copied(batch.inputs, kernels);
+  const activations = denseForward(spec, weights, inputs, kernels);
+  const bad = activations.logits.data.findIndex((value: number) => !Number.isFinite(value));
+  if (bad >= 0) throw notFiniteOutput(spec.name, examples[Math.floor(bad / spec.classes)]!);
+  const { starts, size } = flatStarts(weights, params);
+  const snapshots: Vec[] = [];
+  const layers = spec.layers.flatMap((layer, l): LinearLayer[] => {
+    const input = activations.inputs[l]!;
+    if (layer.kind === "relu") return [{ kind: "relu", input }];
+    if (layer.kind !== "dense") return [];
+    // A copy: trial weights may be written into the network while products with J go on.
+    const W = copied(weights.get(`${layer.name}.weight`)!, kernels);
+    snapshots.push(W.data);
+    const weightStart = starts.get(`${layer.name}.weight`) ?? -1;
+    const biasStart = starts.get(`${layer.name}.bias`) ?? -1;
+    return [{ kind: "dense", input, dense: { spec: layer, W, weightStart, biasStart } }];
+  });
+  const sample = sampleOf(data, batch);
+  return linearization({ layers, size, sample, logits: activations.logits, labels: batch.labels, kernels }, () => {
+    activations.release();
+    for (const data of [inputs.data, ...snapshots]) kernels.free(data);
+  });
+}
+
+function flatStarts(weights: Weights, params: readonly string[]): { starts: Map<string, number>; size: number } {
+  const starts = new Map<string, number>();
+  let size = 0;
+  for (const name of params) {
+    const w = weights.get(name);
+    if (!w) throw unknownName({ where: "linearize", what: "parameter", found: name, known: [...weights.keys()] });
+    starts.set(name, size);
+    size += w.data.length;
+  }
+  return { starts, size };
+}
+
+interface Linearized {
+  readonly layers: readonly LinearLayer[];
+  /** p, length of the flat vectors */
+  readonly size: number;
+  readonly sample: Dataset;
+  readonly logits: Mat;
+  readonly labels: Uint32Array;
+  readonly kernels: Kernels;
+}
+
+function linearization(state: Linearized, release: () => void): Linearization {
+  const { layers, size, sample, logits, labels } = state;
+  return {
+    dim: size,
+    sample,
+    logits,
+    labels,
+    cost: layers.reduce((sum, { input, dense }) => sum + (dense ? input.data.length * dense.spec.out : 0), 0),
+    forward: (x, out) => tangents(state, x, out),
+    backward(u, out) {
+      deltas(state, u, (layer, delta) => writeWeightGradients(state, { layer, delta, out }));
+    },
+    sumOfSquares: (us, out) => writeSumOfSquares(state, us, out),
+    columnGram: (us, columns, out) => writeColumnGram(state, { us, columns, out }),
+    restricted: (columns) => overColumns(state, columns),
+    release,
+  };
+}
+
+/** The linearisation whose flat vectors hold the given weights only. */
+function overColumns(state: Linearized, columns: Uint32Array): Linearization {
+  const { inner, free } = compacted(state, columns);
+  const whole = linearization(inner, free);
+  return {
+    ...whole,
+    ...onColumns(whole, columns),
+    columnGram: (us, inside, out) => writeColumnGram(state, { us, columns: within(columns, inside), out }),
+    restricted: (inside) => overColumns(state, within(columns, inside)),
+  };
+}
+
+/** Keeps only the input columns that some of the given weights look at. */
+function compacted(state: Linearized, columns: Uint32Array): { inner: Linearized; free: () => void } {
+  const { kernels } = state;
+  const owned: Vec[] = [];
+  const layers = state.layers.map((layer): LinearLayer => {
+    if (!layer.dense || layer.dense.weightStart < 0) return layer;
+    const { spec, weightStart } = layer.dense;
+    const looked = new Uint8Array(spec.in);
+    for (const j of columns) {
+      if (j >= weightStart && j < weightStart + spec.in * spec.out) looked[(j - weightStart) % spec.in] = 1;
+    }
+    const used = Uint32Array.from({ length: spec.in }, (_, i) => i).filter((i) => looked[i] === 1);
+    if (used.length > compactShare * spec.in) return layer;
+    const { rows, data } = layer.input;
+    const input = matrix(rows, used.length, kernels.alloc(rows * used.length, dtypeOf(data)));
+    kernels.gatherColumns(layer.input, used, input);
+    owned.push(input.data);
+    return { ...layer, input, dense: { ...layer.dense, used } };
+  });
+  return {
+    inner: { ...state, layers },
+    free() {
+      for (const data of owned) kernels.free(data);
+    },
+  };
+}
+
+/** out = J x */
+function tangents({ layers, kernels }: Linearized, x: Vec, out: Mat): void {
+  let t: Mat | undefined;
+  for (const { kind, input, dense } of layers) {
+    if (kind === "relu") {
+      if (t) kernels.reluBackward(input.data, t.data, t.data);
+      continue;
+    }
+    const { spec, W, weightStart, biasStart, used } = dense!;
+    const y = matrix(input.rows, spec.out, kernels.alloc(input.rows * spec.out, dtypeOf(input.data)));
+    if (t) {
+      kernels.gemm({ a: t, b: W, transposeB: true, out: y });
+      kernels.free(t.data);
+    }
+    if (weightStart >= 0) {
+      const V = matrix(spec.out, spec.in, x.subarray(weightStart, weightStart + spec.out * spec.in));
+      kernels.gemm({ a: input, b: used ? pickColumns(V, used) : V, transposeB: true, out: y, beta: t ? 1 : 0 });
+    }
+    if (biasStart >= 0) kernels.addRow(y, x.subarray(biasStart, biasStart + spec.out));
+    t = y;
+  }
+  out.data.set(t!.data);
+  kernels.free(t!.data);
+}
+
+/** Hands every dense layer its delta [examples, out], last layer first. `u` is overwritten. */
+function deltas({ layers, kernels }: Linearized, u: Mat, visit: (layer: LinearLayer, delta: Mat) => void): void {
+  let delta = u;
+  const first = layers.findIndex(({ dense }) => dense);
+  for (let l = layers.length - 1; l >= first; l--) {
+    const layer = layers[l]!;
+    if (layer.kind === "relu") {
+      kernels.reluBackward(layer.input.data, delta.data, delta.data);
+      continue;
+    }
+    visit(layer, delta);
+    if (l === first) break;
+    const { spec, W } = layer.dense!;
+    const previous = matrix(delta.rows, spec.in, kernels.alloc(delta.rows * spec.in, dtypeOf(delta.data)));
+    kernels.gemm({ a: delta, b: W, out: previous });
+    if (delta !== u) kernels.free(delta.data);
+    delta = previous;
+  }
+  if (delta !== u) kernels.free(delta.data);
+}
+
+/** Writes delta'input and the column sums of delta to the layer's places in out. */
+function writeWeightGradients({ kernels }: Linearized, spec: { layer: LinearLayer; delta: Mat; out: Vec }): void {
+  const { layer, delta, out } = spec;
+  const { spec: dense, weightStart, biasStart, used } = layer.dense!;
+  if (weightStart >= 0) {
+    const target = matrix(dense.out, dense.in, out.subarray(weightStart, weightStart + dense.out * dense.in));
+    const product = used ? matrix(dense.out, used.length, zeros(dense.out * used.length, dtypeOf(out))) : target;
+    kernels.gemm({ a: delta, transposeA: true, b: layer.input, out: product });
+    if (used) spreadColumns(product, used, target);
+  }
+  if (biasStart >= 0) kernels.columnSums(delta, out.subarray(biasStart, biasStart + dense.out));
+}
+
+function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec): void {
+  const { kernels } = state;
+  const sums = new Map<LinearLayer, Mat>();
+  for (const u of us) {
+    deltas(state, u, (layer, delta) => {
+      const sum = sums.get(layer) ?? { ...delta, data: kernels.alloc(delta.data.length, dtypeOf(delta.data)) };
+      sums.set(layer, sum);
+      for (let i = 0; i < sum.data.length; i++) sum.data[i]! += delta.data[i]! ** 2;
+    });
+  }
+  for (const [layer, delta] of sums) {
+    const input = { ...layer.input, data: kernels.alloc(layer.input.data.length, dtypeOf(layer.input.data)) };
+    kernels.multiply(layer.input.data, layer.input.data, input.data);
+    writeWeightGradients(state, { layer: { ...layer, input }, delta, out });
+    kernels.free(input.data);
+    kernels.free(delta.data);
+  }
+}
+
+/** Sums the Gram matrices of the chosen columns of the rows J_i'u_i, written out for one u after the other. */
+function writeColumnGram(state: Linearized, spec: { us: Iterable<Mat>; columns: Uint32Array; out: Mat }): void {
+  const { kernels } = state;
+  const { us, columns, out } = spec;
+  out.data.fill(0);
+  for (const u of us) {
+    const A = matrix(u.rows, columns.length, kernels.alloc(u.rows * columns.length, dtypeOf(u.data)));
+    deltas(state, u, (layer, delta) => writeColumns(A, { layer, delta, columns }));
+    kernels.gram({ a: A, transpose: true, out, beta: 1 });
+    kernels.free(A.data);
+  }
+}
+
+/** Writes the entries delta_o x_i of the chosen weights of a layer, and delta_o of its chosen biases, into their columns. */
+function writeColumns(A: Mat, spec: { layer: LinearLayer; delta: Mat; columns: Uint32Array }): void {
+  const { layer, delta, columns } = spec;
+  const { spec: dense, weightStart, biasStart } = layer.dense!;
+  const { input } = layer;
+  const weights = dense.out * dense.in;
+  columns.forEach((j, s) => {
+    if (weightStart >= 0 && j >= weightStart && j < weightStart + weights) {
+      const [o, i] = [Math.floor((j - weightStart) / dense.in), (j - weightStart) % dense.in];
+      for (let r = 0; r < A.rows; r++) {
+        A.data[r * A.cols + s] = delta.data[r * delta.cols + o]! * input.data[r * input.cols + i]!;
+      }
+    } else if (biasStart >= 0 && j >= biasStart && j < biasStart + dense.out) {
+      for (let r = 0; r < A.rows; r++) A.data[r * A.cols + s] = delta.data[r * delta.cols + j - biasStart]!;
+    }
+  });
+}
+
+/** A copy in kernel memory. */
+function copied(a: Mat, kernels: Kernels): Mat {
+  const data = kernels.alloc(a.data.length, dtypeOf(a.data));
+  data.set(a.data);
+  return { ...a, data };
+}
+
+function pickColumns(a: Mat, columns: Uint32Array): Mat {
+  const out = matrix(a.rows, columns.length, zeros(a.rows * columns.length, dtypeOf(a.data)));
+  for (let i = 0; i < a.rows; i++) {
+    for (let s = 0; s < columns.length; s++) out.data[i * columns.length + s] = a.data[i * a.cols + columns[s]!]!;
+  }
+  return out;
+}
+
+function spreadColumns(a: Mat, columns: Uint32Array, out: Mat): void {
+  out.data.fill(0);
+  for (let i = 0; i < a.rows; i++) {
+    for (let s = 0; s < columns.length; s++) out.data[i * out.cols + columns[s]!] = a.data[i * a.cols + s]!;
+  }
+}

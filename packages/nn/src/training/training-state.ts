@@ -1,0 +1,45 @@
+/** Training between two epochs as named tensors, so that a run that was stopped goes on to the same bytes. */
+import type { Mat } from "@secateur/core";
+import { stateMismatch } from "../errors.ts";
+import type { Network, WeightTensor } from "../network.ts";
+import type { Moments } from "./optimizer.ts";
+
+/** Everything a later epoch depends on besides the settings and the data. */
+export interface TrainingState {
+  /** Epochs done. */
+  readonly epoch: number;
+  /** Mean loss and accuracy of those. */
+  readonly epochs: readonly { readonly loss: number; readonly accuracy: number }[];
+  /** The network's tensors under their names, and what the optimizer remembers as "optimizer.KIND/NAME". */
+  readonly tensors: readonly WeightTensor[];
+}
+
+const prefix = (kind: string): string => `optimizer.${kind}/`;
+
+/** The state after some epochs; tensors are copies. */
+export function captureState(
+  network: Network,
+  moments: Moments,
+  done: Pick<TrainingState, "epoch" | "epochs">,
+): TrainingState {
+  const remembered = [...moments].flatMap(([kind, byName]) => {
+    return [...byName].map(([name, { data }]): WeightTensor => {
+      return { name: prefix(kind) + name, shape: [data.length], data: data.slice() };
+    });
+  });
+  return { ...done, epochs: [...done.epochs], tensors: [...network.tensors(), ...remembered] };
+}
+
+/** Puts a state back. @throws ERR_TRAINING_STATE when it is not this network's or optimizer's */
+export function restoreState(network: Network, moments: Moments, state: TrainingState): void {
+  const tensors = new Map(state.tensors.map((tensor) => [tensor.name, tensor]));
+  const put = (name: string, target: Mat): void => {
+    const found = tensors.get(name);
+    if (found?.data.length !== target.data.length) {
+      throw stateMismatch(network.name, name, found?.data.length, target.data.length);
+    }
+    target.data.set(found.data);
+  };
+  for (const [name, w] of network.weights) put(name, w);
+  for (const [kind, byName] of moments) for (const [name, moment] of byName) put(prefix(kind) + name, moment);
+}

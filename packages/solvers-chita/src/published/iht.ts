@@ -1,0 +1,121 @@
+/**
+ * Active-set iterative hard thresholding (CHITA, Benbaki et al. 2023, algorithm 1): steps on a small active set until they
+ * stop paying, then one step on all weights; indices it brings in join the set; ends when that step does not pay. Departure: steps are
+ * line-searched in the outer loop too, so no Lipschitz constant is estimated. Where a product with all of G is no dearer
+ * than one with the gathered active columns (factored rows), the active set is everything.
+ */
+import { type RunContext, type SolveStatus, type Vec, zeros } from "@secateur/core";
+import { type Support, union } from "../refit/project.ts";
+import { type RowModel, restrict } from "../relaxation/row-model.ts";
+import { type Iterate, ihtStep, iterateAt, type Projection } from "./iht-step.ts";
+
+/** Limits of iterative hard thresholding. */
+export interface IhtOptions {
+  /** Steps in all, >= 1; default 200. */
+  readonly maxIterations?: number | undefined;
+  /** Stop when a step lowers Q by less than this fraction of it; default 1e-5. */
+  readonly tolerance?: number | undefined;
+}
+
+/** What a run gives. */
+export interface IhtResult {
+  readonly last: Iterate;
+  readonly iterations: number;
+  readonly status: SolveStatus;
+  /** Q at the start and after each step. */
+  readonly trace: readonly number[];
+}
+
+/**
+ * Minimises a row model over the projection's feasible sets.
+ *
+ * @param spec.start - feasible weights [p], zero outside `support`; not mutated
+ * @param spec.project - weights [p] -> feasible support
+ * @param spec.candidates - columns to work on first, ascending; those of `support` join them
+ */
+export async function iht(
+  spec: {
+    model: RowModel;
+    start: Vec;
+    support: Support;
+    candidates: Uint32Array;
+    project: Projection;
+  } & IhtOptions,
+  ctx: RunContext,
+): Promise<IhtResult> {
+  const { model, project, maxIterations = 200, tolerance = 1e-5 } = spec;
+  let current = await iterateAt(model, spec.start, spec.support);
+  const trace = [current.value];
+  const record = async (next: Iterate): Promise<boolean> => {
+    const pays = current.value - next.value > tolerance * Math.abs(current.value);
+    current = next;
+    trace.push(next.value);
+    await ctx.tick({ task: "solve", done: trace.length - 1, values: { objective: next.value } });
+    return pays && trace.length <= maxIterations;
+  };
+  let active = union(spec.candidates, spec.support.columns);
+  let goOn = maxIterations > 0;
+  while (goOn) {
+    if (active.length * model.rows < model.productCost) {
+      const view = await activeView(model, active, project);
+      try {
+        let inner = await view.enter(current);
+        do {
+          inner = await ihtStep(view.model, inner, view.project);
+        } while (await record(view.leave(inner)));
+      } finally {
+        view.release();
+      }
+    }
+    goOn = trace.length <= maxIterations && (await record(await ihtStep(model, current, project)));
+    active = union(active, current.support.columns);
+  }
+  return {
+    last: current,
+    iterations: trace.length - 1,
+    status: trace.length > maxIterations ? "max-iterations" : "converged",
+    trace,
+  };
+}
+
+interface ActiveView {
+  readonly model: RowModel;
+  readonly project: Projection;
+  enter(outer: Iterate): Promise<Iterate>;
+  leave(inner: Iterate): Iterate;
+  release(): void;
+}
+
+/** The model over the active set, and the way in and out. */
+async function activeView(model: RowModel, active: Uint32Array, project: Projection): Promise<ActiveView> {
+  const { model: inner, release } = await restrict(model, active);
+  const place = new Int32Array(model.size).fill(-1);
+  for (let s = 0; s < active.length; s++) place[active[s]!] = s;
+  const inward = ({ mask, columns }: Support): Support => ({
+    mask,
+    columns: columns.filter((column) => place[column]! >= 0).map((column) => place[column]!),
+  });
+  const outward = (values: Vec, rest: number): Vec => {
+    const out = zeros(model.size, model.dtype).fill(rest);
+    for (let s = 0; s < active.length; s++) out[active[s]!] = values[s]!;
+    return out;
+  };
+  return {
+    model: inner,
+    release,
+    // NaN outside the set: a weight there is not selected while another is left.
+    project: (w) => inward(project(outward(w, Number.NaN))),
+    enter({ w, support }) {
+      const values = zeros(active.length, model.dtype);
+      for (let s = 0; s < active.length; s++) values[s] = w[active[s]!]!;
+      return iterateAt(inner, values, inward(support));
+    },
+    leave({ w: values, support, value, point }) {
+      const w = outward(values, 0);
+      const d = zeros(model.size, model.dtype);
+      for (let j = 0; j < d.length; j++) d[j] = w[j]! - model.w0[j]!;
+      const columns = support.columns.map((s) => active[s]!);
+      return { w, value, point: { d, residual: point.residual }, support: { mask: support.mask, columns } };
+    },
+  };
+}

@@ -1,0 +1,148 @@
+/** CHITA's parts as solvers of their own: each takes any feasible set and works with or without the first-order term. */
+import {
+  checkNumber,
+  keptWeights,
+  matrix,
+  type Needs,
+  type Problem,
+  type RunContext,
+  type Solver,
+  throwIfAborted,
+  type Updater,
+  type Vec,
+  zeros,
+} from "@secateur/core";
+import { bestSupport, type Support, squares } from "../refit/project.ts";
+import { type RefitForm, refit } from "../refit/refit.ts";
+import { placeWeights, solutionFrom } from "../refit/solution.ts";
+import { rowModel, withRestricted } from "../relaxation/row-model.ts";
+import { type BlockOptions, blockRanges, blockRefit } from "./block-refit.ts";
+import { type CoordinateDescentOptions, coordinateDescent } from "./coordinate-descent.ts";
+import { type IhtOptions, iht } from "./iht.ts";
+
+const needs: Needs = { curvature: ["factor"] };
+
+/** Where a method starts: the warm start, else the largest magnitudes, as they are. */
+export function startOf(problem: Problem): { w: Vec; support: Support } {
+  const { warmStart, w, units } = problem;
+  if (warmStart) {
+    return { w: warmStart.w.data, support: { mask: warmStart.mask, columns: keptWeights(units, warmStart.mask) } };
+  }
+  const support = bestSupport(problem, squares(w.data));
+  return { w: placeWeights(problem, support.columns, zeros(support.columns.length, "f32")), support };
+}
+
+/**
+ * Active-set IHT with exact line search (Benbaki et al. 2023, algorithm 1). Its weights are the last iterate's; `ridgeRefit`
+ * on its mask gives the exact minimiser.
+ */
+export function chitaIht(options: IhtOptions = {}): Solver {
+  checkNumber("chita.iht", "maxIterations", options.maxIterations ?? 1, { least: 1, whole: true });
+  checkNumber("chita.iht", "tolerance", options.tolerance ?? 0, { least: 0 });
+  return {
+    needs,
+    async solve(problem, ctx) {
+      const model = rowModel(problem, ctx.kernels);
+      const { w: start, support } = startOf(problem);
+      const wider = problem.constraint.relax?.(1.5) ?? problem.constraint;
+      const candidates = bestSupport({ units: problem.units, constraint: wider }, squares(problem.w.data)).columns;
+      const project = (w: Vec): Support => bestSupport(problem, squares(w));
+      const { last, status, iterations, trace } = await iht(
+        { model, start, support, candidates, project, ...options },
+        ctx,
+      );
+      return solutionFrom(problem, { w: last.w, mask: last.support.mask, status, stats: { iterations }, trace });
+    },
+  };
+}
+
+/**
+ * Coordinate descent on the largest magnitudes (with the first-order term: on the support IHT finds), to convergence. CHITA-CD
+ * of Benbaki et al. 2023.
+ */
+export function chitaCd(options: CoordinateDescentOptions = {}): Solver {
+  checkNumber("chita.cd", "maxSweeps", options.maxSweeps ?? 0, { least: 0, whole: true });
+  checkNumber("chita.cd", "tolerance", options.tolerance ?? 0, { least: 0 });
+  return {
+    needs,
+    async solve(problem, ctx) {
+      const model = rowModel(problem, ctx.kernels);
+      const { support } = await supportFor(problem, ctx);
+      const { d, sweeps, converged, trace } = await withRestricted(model, support.columns, (inner) =>
+        coordinateDescent(inner, options, ctx),
+      );
+      const status = converged ? "converged" : "max-iterations";
+      const w = placeWeights(problem, support.columns, d);
+      return solutionFrom(problem, { w, mask: support.mask, status, stats: { iterations: sweeps }, trace });
+    },
+  };
+}
+
+/** Settings of {@link chitaBso}. */
+export interface BsoOptions {
+  /** How the linear system is solved; default "auto", the cheapest. */
+  readonly form?: RefitForm | undefined;
+}
+
+/**
+ * The exact ridge back-solve on the largest magnitudes (with the first-order term: on the support IHT finds). CHITA-BSO of
+ * Benbaki et al. 2023.
+ */
+export function chitaBso(options: BsoOptions = {}): Solver {
+  return {
+    needs,
+    async solve(problem, ctx) {
+      const { support } = await supportFor(problem, ctx);
+      const { w, iterations, form } = await refitOn({ problem, support, ...options }, ctx);
+      const stats = { iterations: Math.max(1, iterations) };
+      return solutionFrom(problem, { w, mask: support.mask, status: form === "cg" ? "converged" : "exact", stats });
+    },
+  };
+}
+
+/** The exact ridge back-solve (Benbaki et al. 2023) as an updater: the best weights on any given mask. */
+export function ridgeRefit(options: BsoOptions = {}): Updater {
+  return {
+    needs,
+    async update(problem, mask, ctx) {
+      const support = { mask, columns: keptWeights(problem.units, mask) };
+      const { w } = await refitOn({ problem, support, ...options }, ctx);
+      return matrix(1, w.length, w);
+    },
+  };
+}
+
+/**
+ * The block-wise back-solve (Benbaki et al. 2023) on the largest magnitudes (with the first-order term: on the support IHT
+ * finds).
+ */
+export function chitaBlock(options: BlockOptions = {}): Solver {
+  blockRanges([], options.blockSize ?? "layer"); // refuses a bad size before anything runs
+  return {
+    needs,
+    async solve(problem, ctx) {
+      const model = rowModel(problem, ctx.kernels);
+      const { support } = await supportFor(problem, ctx);
+      const { d, blocks } = await blockRefit({ problem, model, support, ...options }, ctx);
+      const w = placeWeights(problem, support.columns, d);
+      return solutionFrom(problem, { w, mask: support.mask, status: "exact", stats: { iterations: 1, blocks } });
+    },
+  };
+}
+
+/** The support the fixed-support methods work on, as in the public code: by magnitude, or by IHT when there is a slope. */
+async function supportFor(problem: Problem, ctx: RunContext): Promise<{ support: Support }> {
+  if (problem.warmStart || !problem.gradient) return startOf(problem);
+  const { mask } = await chitaIht().solve(problem, ctx);
+  return { support: { mask, columns: keptWeights(problem.units, mask) } };
+}
+
+async function refitOn(
+  { problem, support, form = "auto" }: { problem: Problem; support: Support } & BsoOptions,
+  ctx: RunContext,
+): Promise<{ w: Vec; iterations: number; form: RefitForm }> {
+  throwIfAborted(ctx.signal);
+  const model = rowModel(problem, ctx.kernels);
+  const found = await withRestricted(model, support.columns, (inner) => refit(inner, { form }, ctx));
+  return { w: placeWeights(problem, support.columns, found.d), iterations: found.iterations, form: found.form };
+}
