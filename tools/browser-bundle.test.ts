@@ -14,6 +14,7 @@ const browserLibraries = [
   "solvers-magnitude",
   "solvers-chita",
   "solvers-obs-cbs",
+  "solvers-layerwise",
   "conformance",
   "imp-scheduler",
 ];
