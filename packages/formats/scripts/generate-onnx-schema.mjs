@@ -32,7 +32,9 @@ try {
     .replace("enumDesc, fileDesc", "fileDesc")
     .replaceAll(/\/\*@__PURE__\*\//g, "/* @__PURE__ */")
     .replaceAll(/\bUint8Array\b/g, "Uint8Array<ArrayBuffer>")
-    .replaceAll(/^export const (\w+)Schema: [\s\S]*?;\n/gm, (text, name) => (used.has(name) ? text : ""));
+    .replaceAll(/^export const (\w+)Schema: [\s\S]*?;\n/gm, (text, name) => (used.has(name) ? text : ""))
+    .replace("export const file_onnx", "const file_onnx")
+    .replaceAll(/^export type (Version|OperatorStatus|TensorProto_DataType) = number;\n/gm, "");
   const head = "// Made from onnx.proto (onnx 1.23.1, Apache-2.0) by scripts/generate-onnx-schema.mjs; do not edit.\n";
   const target = join(here, "../src/onnx/onnx-schema.ts");
   writeFileSync(target, head + text.replaceAll(/\n{3,}/g, "\n\n"));

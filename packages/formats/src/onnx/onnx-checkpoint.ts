@@ -4,7 +4,7 @@ import { bodiesOf } from "./check-onnx.ts";
 import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxTensor } from "./onnx-model.ts";
 
 /** Every tensor of a graph and its subgraphs, constants of nodes under the name of the value they make. */
-export function onnxTensors(graph: OnnxGraph): readonly OnnxTensor[] {
+function onnxTensors(graph: OnnxGraph): readonly OnnxTensor[] {
   const inNodes = graph.nodes.flatMap((node) => {
     const own = Object.entries(node.attributes).flatMap(([key, value]) => {
       const name = node.op === "Constant" ? node.outputs[0]! : `${node.name || node.outputs[0]}.${key}`;

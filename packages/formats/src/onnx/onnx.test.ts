@@ -6,10 +6,12 @@ import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { readCheckpoint } from "../files/decode-checkpoint.ts";
 import { detectFormat } from "../files/detect-format.ts";
+import type { Tensor } from "../tensor.ts";
 import { codeThrownBy, largestAllocation } from "../testing.test-support.ts";
 import { decodeOnnx } from "./decode-onnx.ts";
 import { encodeOnnx } from "./encode-onnx.ts";
 import { modelBytes, rawFloats } from "./onnx.test-support.ts";
+import type { OnnxAttribute, OnnxGraph } from "./onnx-model.ts";
 import { readOnnx } from "./read-onnx.ts";
 import { replaceOnnxTensors } from "./replace-tensors.ts";
 
@@ -116,14 +118,14 @@ describe("replacing a tensor", () => {
     const node = [{ opType: "If", input: ["x"], output: ["y"], attribute }];
     const bytes = Uint8Array.of(...modelBytes({ node }), ...unknown);
     const long = { dtype: "f32", shape: [100], data: new Float32Array(100).fill(2) } as const;
-    const changes = new Map([
+    const changes = new Map<string, Tensor>([
       ["graph/node[0]/attribute[1]/g/initializer[0]", long],
       [place, weights],
     ]);
     const changed = replaceOnnxTensors(bytes, changes, "m.onnx");
     expect(changed.slice(-unknown.length)).toEqual(unknown);
     const { graph } = decode(changed);
-    const bodies = graph.nodes[0]!.attributes as Record<string, { initializers: unknown[] }>;
+    const bodies = graph.nodes[0]!.attributes as Readonly<Record<string, OnnxAttribute>> as Record<string, OnnxGraph>;
     expect(bodies.else_branch!.initializers).toMatchObject([{ name: "k", shape: [100], data: long.data }]);
     expect(bodies.then_branch!.initializers).toMatchObject([{ name: "k", shape: [1] }]);
     expect(graph.initializers).toMatchObject([{ data: weights.data }]);
