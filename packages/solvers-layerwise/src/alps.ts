@@ -51,7 +51,7 @@ export function alps(options: AlpsOptions = {}): Solver {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
         const { mask, steps, settled } = await alpsMask(problem, layer, ctx, options);
-        const { w } = await refit(layer, { mask: weightMask(problem, mask), start: layer.dense }, ctx);
+        const w = await refit(layer, weightMask(problem, mask), ctx);
         const status = settled ? "converged" : "max-iterations";
         return solutionOf(problem, layer, { w, mask, status, stats: { iterations: steps } });
       });

@@ -58,11 +58,11 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
         const isLarge = layer.rows * layer.cols ** 3 * 0.3 > mostWork;
         if (!rule || isLarge) {
           if (isLarge) noteNoSwaps(layer, ctx);
-          const { w } = await refit(layer, { mask: weightMask(problem, start), start: layer.dense }, ctx);
+          const w = await refit(layer, weightMask(problem, start), ctx);
           return solutionOf(problem, layer, { w, mask: start, status: "converged", stats: { swaps: 0 } });
         }
         const found = await improve({ layer, mask: start, rule, exchanges }, ctx);
-        const { w } = await refit(layer, { mask: found.mask, start: layer.dense }, ctx);
+        const w = await refit(layer, found.mask, ctx);
         const { swaps, moved, settled } = found;
         const status = settled ? "converged" : "max-iterations";
         return solutionOf(problem, layer, { w, mask: found.mask, status, stats: { swaps, moved } });
@@ -95,7 +95,7 @@ async function startFrom(
   if (masks.length === 1) return masks[0]!;
   let [best, least] = [masks[0]!, Number.POSITIVE_INFINITY];
   for (const mask of masks) {
-    const { w } = await refit(layer, { mask: weightMask(problem, mask), start: layer.dense }, ctx);
+    const w = await refit(layer, weightMask(problem, mask), ctx);
     const value = layer.objective(w);
     if (value < least) [best, least] = [mask, value];
   }

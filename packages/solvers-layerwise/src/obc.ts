@@ -24,7 +24,7 @@ export function obc(): Solver {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
         const { mask, removals } = await obcMask(problem, layer, ctx);
-        const { w } = await refit(layer, { mask, start: layer.dense }, ctx);
+        const w = await refit(layer, mask, ctx);
         return solutionOf(problem, layer, { w, mask, status: "exact", stats: { iterations: removals } });
       });
     },
@@ -51,7 +51,7 @@ export async function obcMask(
 }
 
 /** The losses of a trace, row by row; weights that may not stay have to go. */
-export function rowLosses(trace: RemovalTrace, cols: number, eligible?: Mask): readonly RowLosses[] {
+function rowLosses(trace: RemovalTrace, cols: number, eligible?: Mask): readonly RowLosses[] {
   return Array.from(trace.counts, (count, r) => {
     const losses = trace.losses.subarray(r * cols, r * cols + count);
     if (!eligible) return { losses };
@@ -61,7 +61,7 @@ export function rowLosses(trace: RemovalTrace, cols: number, eligible?: Mask): r
 }
 
 /** What is left [rows * cols] after so many removals of each row. */
-export function maskAfter({ order }: Pick<RemovalTrace, "order">, counts: Uint32Array, cols: number): Mask {
+function maskAfter({ order }: Pick<RemovalTrace, "order">, counts: Uint32Array, cols: number): Mask {
   const mask = new Uint8Array(counts.length * cols).fill(1);
   counts.forEach((count, r) => {
     for (let t = 0; t < count; t++) mask[r * cols + order[r * cols + t]!] = 0;

@@ -8,7 +8,6 @@
  * each with all kept weights re-fitted. A move pivots on one entry, cols^2 multiply-adds.
  */
 import { type Kernels, type Mask, type Mat, matrix, type Vec } from "@secateur/core";
-import { supportOf } from "./refit.ts";
 
 /** The tableau of a row. */
 export interface RowTableau {
@@ -133,4 +132,9 @@ export function pivot({ cols, M, v, mask }: RowTableau, p: number): void {
   M[p * cols + p] = -1 / d;
   v[p] = (sign * value) / d;
   mask[p] = mask[p] === 1 ? 0 : 1;
+}
+
+/** Places of the ones of a mask, ascending. */
+function supportOf(mask: Mask): Uint32Array {
+  return Uint32Array.from(mask.keys()).filter((j) => mask[j] === 1);
 }

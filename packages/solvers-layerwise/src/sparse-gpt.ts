@@ -17,6 +17,7 @@ import {
   type Solver,
   throwIfAborted,
 } from "@secateur/core";
+import { solveFactored } from "@secateur/core/linalg";
 import { type WeightBudget, weightBudget } from "./budget.ts";
 import { type LayerProblem, layerProblem } from "./layer-problem.ts";
 import { solutionOf, withLayer } from "./solution.ts";
@@ -58,7 +59,7 @@ export function sparseGpt({ blockSize = 128, damping = 0.01 }: SparseGptOptions 
 }
 
 /** U = R^-1, R R' = H + damping, R upper triangular: the Cholesky factor of H with rows and columns in reverse order, reversed. */
-export function inverseFactor(layer: LayerProblem, damping: number, kernels: Kernels): Mat {
+function inverseFactor(layer: LayerProblem, damping: number, kernels: Kernels): Mat {
   const { cols: n, H } = layer;
   const mean = layer.diagonal.reduce((sum, value) => sum + value, 0) / n;
   const reversed = matrix(n, n, kernels.alloc(n * n, "f64"));
@@ -85,8 +86,7 @@ function startingPoint({ gradient }: Problem, { rows, cols, dense, L }: LayerPro
   const columns = matrix(cols, rows, new Float64Array(rows * cols));
   for (let r = 0; r < rows; r++)
     for (let j = 0; j < cols; j++) columns.data[j * rows + r] = gradient.data[r * cols + j]!;
-  kernels.triangularSolve({ l: L, b: columns });
-  kernels.triangularSolve({ l: L, b: columns, transpose: true });
+  solveFactored(L, columns, kernels);
   for (let r = 0; r < rows; r++) for (let j = 0; j < cols; j++) w.data[r * cols + j]! -= columns.data[j * rows + r]!;
   return w;
 }

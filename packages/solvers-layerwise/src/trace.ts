@@ -8,6 +8,7 @@
  * U'U, over the weights that are left. cols^3 / 6 multiply-adds a row instead of cols^3.
  */
 import { type Kernels, type Mask, type Mat, matrix, type RunContext, type Vec } from "@secateur/core";
+import { invertSpd } from "@secateur/core/linalg";
 import type { LayerProblem } from "./layer-problem.ts";
 
 /** What each removal costs: of all rows, in flat weights of the layer. */
@@ -35,7 +36,9 @@ const batch = 48;
 export async function removalTrace(layer: LayerProblem, options: TraceOptions, ctx: RunContext): Promise<RemovalTrace> {
   const { rows, cols } = layer;
   const { kernels } = ctx;
-  const inverse = inverseFrom(layer.L, kernels);
+  const inverse = matrix(cols, cols, kernels.alloc(cols * cols, "f64"));
+  inverse.data.set(layer.H.data);
+  invertSpd({ H: inverse, what: `H of '${layer.id}'`, damping: layer.ridge, kernels });
   const work = workspace(cols, kernels);
   const order = new Uint32Array(rows * cols);
   const losses = new Float64Array(rows * cols);
@@ -58,18 +61,6 @@ export async function removalTrace(layer: LayerProblem, options: TraceOptions, c
   }
   for (const vector of [inverse.data, optimum.data, work.P, work.U]) kernels.free(vector);
   return { order, losses, counts };
-}
-
-/** H^-1 [n, n] of H = L L'. n^3 multiply-adds in products. */
-export function inverseFrom(L: Mat, kernels: Kernels): Mat {
-  const n = L.rows;
-  const X = matrix(n, n, kernels.alloc(n * n, "f64"));
-  for (let j = 0; j < n; j++) X.data[j * n + j] = 1;
-  kernels.triangularSolve({ l: L, b: X });
-  const inverse = matrix(n, n, kernels.alloc(n * n, "f64"));
-  kernels.gram({ a: X, transpose: true, out: inverse });
-  kernels.free(X.data);
-  return inverse;
 }
 
 interface Workspace {
