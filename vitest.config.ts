@@ -12,10 +12,10 @@ const projects = [...packages, ...inside("apps"), { name: "tools", root: `${root
 export default defineConfig({
   resolve: {
     // Tests read every first-party package from its sources, so no build is between an edit and a test run.
-    alias: packages.map(({ name, root }) => ({
-      find: new RegExp(`^@secateur/${name}$`),
-      replacement: `${root}/src/index.ts`,
-    })),
+    alias: packages.flatMap(({ name, root }) => [
+      { find: new RegExp(`^@secateur/${name}$`), replacement: `${root}/src/index.ts` },
+      { find: new RegExp(`^@secateur/${name}/([a-z-]+)$`), replacement: `${root}/src/$1/index.ts` },
+    ]),
   },
   test: {
     // CI machines and busy laptops are many times slower than an idle one; a test that hangs still ends.

@@ -1,8 +1,8 @@
 /** Accuracy on the test images after pruning with `chita`, by number of stages, over several seeds. */
 import type { Kernels, PruneResult, RunPlan } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
+import { pruneNetwork } from "@secateur/run";
 import { chita } from "@secateur/solvers-chita";
-import { pruneNetwork } from "../src/prune/prune-network.ts";
 import { freshNetwork, quietSession } from "./bench-network.ts";
 import { decimals, printTable, showProgress } from "./print.ts";
 import { bestPublished, publishedStages } from "./published.ts";

@@ -3,13 +3,16 @@ import type { Kernels } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import type { RoundReport } from "@secateur/imp-scheduler";
 import type { Network } from "@secateur/nn";
-import { findSolver } from "../src/plugins/find-solver.ts";
-import { pruneNetwork } from "../src/prune/prune-network.ts";
-import { completeSettings } from "../src/retrain/complete-settings.ts";
-import { retrainNetwork } from "../src/retrain/retrain-network.ts";
-import type { RetrainSettings } from "../src/retrain/retrain-settings.ts";
-import { readRecord } from "../src/retrain/training-record.ts";
-import { type OpenedModel, openModel } from "../src/run/open-model.ts";
+import { pruneNetwork } from "@secateur/run";
+import {
+  completeSettings,
+  findSolver,
+  type OpenedModel,
+  openModel,
+  type RetrainSettings,
+  readRecord,
+  retrainNetwork,
+} from "@secateur/run/node";
 import { quietSession } from "./bench-network.ts";
 
 /** What all runs share. */

@@ -1,12 +1,17 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runInNewContext } from "node:vm";
+import {
+  escapeHtml,
+  figures,
+  htmlTable,
+  joinReasons,
+  makeReport,
+  type ReportRun,
+  scriptJson,
+  svgFile,
+} from "@secateur/report";
 import { describe, expect, test } from "vitest";
-import { svgFile } from "./report/figure.ts";
-import { figures } from "./report/figures.ts";
-import { escapeHtml, htmlTable, scriptJson } from "./report/html.ts";
-import { joinReasons, makeReport } from "./report/report.ts";
-import type { ReportRun } from "./report/report-run.ts";
 import { call, smallTask } from "./testing.test-support.ts";
 
 const hostile = `</script><script>alert("x")</script><img src=//evil.example/x onerror='alert(1)'>`;

@@ -1,7 +1,7 @@
 /** The command line of `secateur compare`: several methods on one network, side by side. */
 import { keptCount } from "@secateur/core";
+import { type CompareFlags, runCompare } from "@secateur/run/node";
 import type { Command } from "commander";
-import { type CompareFlags, runCompare } from "../compare/run-compare.ts";
 import { badFlagValue } from "../errors.ts";
 import { addReestimateFlag } from "../flags/batch-norm-flags.ts";
 import {

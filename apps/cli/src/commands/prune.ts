@@ -1,4 +1,7 @@
 /** The command line of `secateur prune`: its flags, its help. */
+
+import type { FoundEntry, SolverEntry } from "@secateur/run";
+import { type RecipeFile, runPrune } from "@secateur/run/node";
 import type { Command } from "commander";
 import { addAugmentationFlags, addReestimateFlag } from "../flags/batch-norm-flags.ts";
 import {
@@ -13,10 +16,7 @@ import {
 } from "../flags/common-flags.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
 import { addSolverFlags } from "../flags/solver-flags.ts";
-import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
 import type { PruneFlags } from "../prune/prune-settings.ts";
-import { runPrune } from "../prune/run-prune.ts";
-import type { RecipeFile } from "../recipe/recipe.ts";
 import { addRetrainFlags } from "../retrain/retrain-flags.ts";
 import type { Terminal } from "../terminal.ts";
 

@@ -1,10 +1,10 @@
 /** The command line of `secateur sensitivity`: which layers stand pruning least. */
 import { keptCount } from "@secateur/core";
+import { runSensitivity, type SensitivityFlags, sensitivityDefaults } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
 import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags, addSparsityFlag } from "../flags/common-flags.ts";
 import { numberParser, wholeParser } from "../flags/number.ts";
-import { runSensitivity, type SensitivityFlags, sensitivityDefaults } from "../sensitivity/run-sensitivity.ts";
 import type { Terminal } from "../terminal.ts";
 
 const examples = `

@@ -1,11 +1,12 @@
 /** `secateur train`: train a built-in network, or go on training a checkpoint. */
+
+import { runTrain, type TrainFlags, trainDefaults } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { addAugmentationFlags } from "../flags/batch-norm-flags.ts";
 import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
 import { numberParser, wholeParser } from "../flags/number.ts";
 import { addTrainingFlags } from "../flags/training-flags.ts";
 import type { Terminal } from "../terminal.ts";
-import { runTrain, type TrainFlags, trainDefaults } from "../train/run-train.ts";
 
 const examples = `
 Examples:

@@ -4,21 +4,27 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { DatasetSplits } from "@secateur/datasets";
 import { writeFileAtomic } from "@secateur/formats";
-import { compressedSizes } from "../commands/inspect.ts";
-import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
-import { findSolver } from "../plugins/find-solver.ts";
-import { pruneNetwork } from "../prune/prune-network.ts";
-import { resolveOptions } from "../prune/prune-settings.ts";
-import type { ReportRun } from "../report/report-run.ts";
-import { architectureKey } from "../run/architectures.ts";
-import { encodeNetwork } from "../run/encode-network.ts";
-import { openData } from "../run/open-data.ts";
-import { openModel } from "../run/open-model.ts";
-import { type Session, withSession } from "../run/session.ts";
-import { versions } from "../run/versions.ts";
+import type { ReportRun } from "@secateur/report";
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatFraction,
+  formatPercent,
+  formatTable,
+} from "@secateur/report/text";
+import { type FoundEntry, pruneNetwork, resolveOptions, type Session, type SolverEntry } from "@secateur/run";
+import {
+  architectureKey,
+  compressedSizes,
+  encodeNetwork,
+  findSolver,
+  openData,
+  openModel,
+  versions,
+} from "@secateur/run/node";
+import { withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
-import { formatBytes, formatCount, formatDuration, formatFraction, formatPercent } from "../text/format.ts";
-import { formatTable } from "../text/table.ts";
 
 /** The bundled network; assets/README.md says how it was trained. */
 const bundledModel = fileURLToPath(new URL("../../assets/mlpnet-mnist.safetensors", import.meta.url));
@@ -103,7 +109,7 @@ async function pruneOnce(spec: {
   const bytes = encodeNetwork({ network, path, metadata: { ...metadata, ...labels } });
   await writeFileAtomic(path, bytes, { overwrite: true });
   const { gzipBytes } = await compressedSizes(bytes, session.signal);
-  const { reportRun } = await import("../report/prune-report.ts");
+  const { reportRun } = await import("@secateur/report");
   const run = reportRun({ outcome: { dense, result, pruned }, solver: entry.name, sparsity });
   return { ...run, fileBytes: bytes.length, gzipBytes };
 }
@@ -144,9 +150,9 @@ async function writeReport(spec: {
 }): Promise<void> {
   const { runs, folder, found } = spec;
   const [{ makeReport }, { accuracyFigure }, { svgFile }] = await Promise.all([
-    import("../report/report.ts"),
-    import("../report/figures.ts"),
-    import("../report/figure.ts"),
+    import("@secateur/report"),
+    import("@secateur/report"),
+    import("@secateur/report"),
   ]);
   const html = await makeReport({
     title: "MLPNet on MNIST, pruned",
