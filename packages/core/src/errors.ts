@@ -50,6 +50,17 @@ export function badGroups(spec: { index: number; size: number; times: number }):
   );
 }
 
+/** A symmetric system without a unique solution; `enough` is a damping with which it has one. */
+export function singularSystem(spec: { what: string; pivot: number; damping: number; enough: number }): PruneError {
+  const { what, pivot, damping, enough } = spec;
+  const advice = Number.isFinite(enough) && enough > damping ? `, for example to ${enough.toPrecision(3)}` : "";
+  return new PruneError(
+    "ERR_SINGULAR",
+    `${what} is singular (pivot ${pivot} is not positive with damping ${damping}); raise the ridge${advice}`,
+    { fault: "runtime" },
+  );
+}
+
 /** Lengths that should agree and do not. */
 export function shapeMismatch(spec: { where: string; found: string; expected: string; remedy?: string }): PruneError {
   return new PruneError(

@@ -21,22 +21,25 @@ export interface CompareReportDocument {
  *
  * @param spec.runs - in the order of the table
  * @param spec.command - as typed, to repeat the run
+ * @param spec.plottingLibrary - see {@link makePage}
  */
-export async function compareReport(spec: {
+export function compareReport(spec: {
   document: CompareReportDocument;
   runs: readonly (ReportOutcome & { readonly solver: string; readonly sparsity: number })[];
   command: string;
-}): Promise<string> {
-  const { document, runs, command } = spec;
+  plottingLibrary?: string;
+}): string {
+  const { document, runs, command, plottingLibrary } = spec;
   const { arch, data, seed, model, modelSha256, backend, peakMemoryBytes, versions } = document;
   const solvers = new Set(runs.map(({ solver }) => solver)).size;
-  return await makeReport({
+  return makeReport({
     title: `${arch} pruned by ${solvers} ${solvers === 1 ? "method" : "methods"}`,
     summary: `On ${data}, seed ${seed}; every run starts from the same checkpoint.`,
     runs: runs.map(({ solver, sparsity, dense, pruned, result }) =>
       reportRun({ outcome: { dense, pruned, result }, solver, sparsity }),
     ),
     command,
+    ...(plottingLibrary === undefined ? {} : { plottingLibrary }),
     versions,
     facts: [
       ["model", model],

@@ -1,11 +1,7 @@
 /** A report as one HTML file that needs nothing else: drawings, data, and the plotting library itself are in it. */
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { drawFigure, type Figure } from "./figure.ts";
 import { escapeHtml, scriptJson } from "./html.ts";
 import { pageStyle } from "./page-style.ts";
-
-const require = createRequire(import.meta.url);
 
 /** Nothing may be fetched, whatever the page holds. */
 const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
@@ -39,14 +35,17 @@ export interface Section {
  * @param spec.title - plain text
  * @param spec.intro - HTML between the title and the figures
  * @param spec.sections - after the figures, in order
+ * @param spec.plottingLibrary - code of ECharts for browsers, with which the page redraws its figures with values under the
+ * pointer; absent: the drawings stay as they are
  */
-export async function makePage(spec: {
+export function makePage(spec: {
   title: string;
   intro: string;
   figures: readonly Figure[];
   sections: readonly Section[];
-}): Promise<string> {
-  const { title, intro, figures, sections } = spec;
+  plottingLibrary?: string | undefined;
+}): string {
+  const { title, intro, figures, sections, plottingLibrary } = spec;
   const options = figures.map(({ id, option }) => ({ id, option }));
   return `<!doctype html>
 <html lang="en">
@@ -64,10 +63,7 @@ ${intro}
 ${figures.map(figureHtml).join("\n")}
 ${sections.map(({ title: name, html }) => `<section>\n<h2>${escapeHtml(name)}</h2>\n${html}\n</section>`).join("\n")}
 </main>
-<script type="application/json" id="figures">${scriptJson(options)}</script>
-<script>${await plottingLibrary()}</script>
-<script>${livePlots}</script>
-</body>
+${plottingLibrary === undefined ? "" : liveScripts(options, plottingLibrary)}</body>
 </html>
 `;
 }
@@ -83,8 +79,9 @@ function figureHtml(figure: Figure): string {
 </section>`;
 }
 
-/** The library's own build for browsers (Apache License 2.0, its notice stays in it). */
-async function plottingLibrary(): Promise<string> {
-  const code = await readFile(require.resolve("echarts/dist/echarts.common.min.js"), "utf8");
-  return code.replaceAll("</script", "<\\/script").replace(/^\/\/# sourceMappingURL=.*$/m, "");
+function liveScripts(options: unknown, plottingLibrary: string): string {
+  return `<script type="application/json" id="figures">${scriptJson(options)}</script>
+<script>${plottingLibrary.replaceAll("</script", "<\\/script")}</script>
+<script>${livePlots}</script>
+`;
 }

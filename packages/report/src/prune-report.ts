@@ -34,19 +34,22 @@ export type ReportOutcome = Pick<ReportRun, "dense" | "pruned" | "rounds"> & {
  * The report of one `secateur prune`, as HTML.
  *
  * @param spec.command - as typed, to repeat the run
+ * @param spec.plottingLibrary - see {@link makePage}
  */
-export async function pruneReport(spec: {
+export function pruneReport(spec: {
   document: PruneReportDocument;
   outcome: ReportOutcome;
   command: string;
-}): Promise<string> {
-  const { document, outcome, command } = spec;
+  plottingLibrary?: string;
+}): string {
+  const { document, outcome, command, plottingLibrary } = spec;
   const { recipe, versions, peakMemoryBytes } = document;
-  return await makeReport({
+  return makeReport({
     title: `${recipe.arch} pruned to ${formatFraction(document.sparsity)}`,
     summary: `By ${recipe.solver} on ${recipe.data}, seed ${recipe.seed}.`,
     runs: [reportRun({ outcome, solver: recipe.solver, sparsity: recipe.sparsity })],
     command,
+    ...(plottingLibrary === undefined ? {} : { plottingLibrary }),
     versions,
     facts: [
       ["model", recipe.model],

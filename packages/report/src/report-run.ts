@@ -70,4 +70,6 @@ export interface ReportContent {
   readonly facts: readonly (readonly [string, string])[];
   /** Shown in full where people can unfold it. */
   readonly recipe?: object;
+  /** Code of ECharts for browsers, for live plots; absent: static drawings. `@secateur/report/node` reads it. */
+  readonly plottingLibrary?: string;
 }

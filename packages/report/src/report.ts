@@ -17,7 +17,7 @@ import {
 import { roundRows, roundTitles } from "./text/round-table.ts";
 
 /** Makes the report's HTML. At least one run. */
-export async function makeReport(content: ReportContent): Promise<string> {
+export function makeReport(content: ReportContent): string {
   const { title, summary, runs } = content;
   const single = runs.length === 1 ? runs[0] : undefined;
   const intro = `<p class="soft">${escapeHtml(summary)}</p>\n${single ? headline(single) : ""}`;
@@ -27,7 +27,7 @@ export async function makeReport(content: ReportContent): Promise<string> {
     planSection(runs),
     repeatSection(content),
   ];
-  return await makePage({ title, intro, figures: figures(runs), sections });
+  return makePage({ title, intro, figures: figures(runs), sections, plottingLibrary: content.plottingLibrary });
 }
 
 function headline(run: ReportRun): string {

@@ -38,13 +38,15 @@ export interface SensitivityReportDocument {
  *
  * @param spec.verdict - what is proposed, in sentences
  * @param spec.command - as typed, to repeat the run
+ * @param spec.plottingLibrary - see {@link makePage}
  */
-export async function sensitivityReport(spec: {
+export function sensitivityReport(spec: {
   document: SensitivityReportDocument;
   verdict: string;
   command: string;
-}): Promise<string> {
-  const { document, verdict, command } = spec;
+  plottingLibrary?: string;
+}): string {
+  const { document, verdict, command, plottingLibrary } = spec;
   const { arch, data, dense, layers, solver, seed, versions } = document;
   const number = (text: string) => ({ text, isNumber: true });
   const sparsities = layers[0]!.measures.map(({ sparsity }) => sparsity);
@@ -65,10 +67,11 @@ export async function sensitivityReport(spec: {
     ...Object.entries(versions),
   ].map((row) => row.map((text) => ({ text })));
   const summary = `By ${solver} on ${data}, seed ${seed}; measured on ${formatCount(dense.examples)} training examples that gave no gradients, ${formatPercent(dense.accuracy)} of them right before pruning.`;
-  return await makePage({
+  return makePage({
     title: `How much each layer of ${arch} stands`,
     intro: `<p class="soft">${escapeHtml(summary)}</p>\n<p>${escapeHtml(verdict.trim()).replaceAll("\n", "<br>\n")}</p>`,
     figures: [layersFigure(document)],
+    plottingLibrary,
     sections: [
       {
         title: "Layers, each pruned alone",

@@ -6,6 +6,7 @@ import { type EngineChoice, findSolver, modelFile, runCompare } from "@secateur/
 import { missingFlag } from "../errors.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
@@ -59,8 +60,8 @@ export async function callCompare(call: CompareCall): Promise<void> {
     }),
   );
   if (report !== undefined) {
-    const { compareReport } = await import("@secateur/report");
-    await writeFileAtomic(report, await compareReport({ document, runs, command: shellCommand("secateur", argv) }), {
+    const { compareReport, plottingLibrary } = await loadReport();
+    await writeFileAtomic(report, compareReport({ plottingLibrary, document, runs, command: shellCommand("secateur", argv) }), {
       overwrite,
     });
   }

@@ -109,7 +109,7 @@ async function pruneOnce(spec: {
   const bytes = encodeNetwork({ network, path, metadata: { ...metadata, ...labels } });
   await writeFileAtomic(path, bytes, { overwrite: true });
   const { gzipBytes } = await compressedSizes(bytes, session.signal);
-  const { reportRun } = await import("@secateur/report");
+  const { reportRun } = await loadReport();
   const run = reportRun({ outcome: { dense, result, pruned }, solver: entry.name, sparsity });
   return { ...run, fileBytes: bytes.length, gzipBytes };
 }
@@ -149,12 +149,9 @@ async function writeReport(spec: {
   found: readonly FoundEntry[];
 }): Promise<void> {
   const { runs, folder, found } = spec;
-  const [{ makeReport }, { accuracyFigure }, { svgFile }] = await Promise.all([
-    import("@secateur/report"),
-    import("@secateur/report"),
-    import("@secateur/report"),
-  ]);
-  const html = await makeReport({
+  const { accuracyFigure, makeReport, plottingLibrary, svgFile } = await loadReport();
+  const html = makeReport({
+    plottingLibrary,
     title: "MLPNet on MNIST, pruned",
     summary: "The bundled network at several sparsities, each solver with its defaults, seed 0.",
     runs,

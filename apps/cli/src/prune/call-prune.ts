@@ -8,6 +8,7 @@ import { type PruneDocument, type PruneOutputs, type PruneRun, type RecipeFile, 
 import { interrupted } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { dataPaths } from "../run/check-places.ts";
+import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
 import { withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
@@ -42,10 +43,9 @@ export async function callPrune(call: PruneCall): Promise<void> {
   const outputs = await planOutputs({ flags, model, inputs, solver: method, sparsity, terminal });
   const { overwrite } = outputs;
   const appendEvents = flags.resume === true;
-  // The report's library is large, so it is loaded only when a report was asked for.
   const makeReport: PruneRun["makeReport"] = async (document, outcome) => {
-    const { pruneReport } = await import("@secateur/report");
-    return await pruneReport({ document, outcome, command: shellCommand("secateur", argv) });
+    const { pruneReport, plottingLibrary } = await loadReport();
+    return pruneReport({ document, outcome, command: shellCommand("secateur", argv), plottingLibrary });
   };
   let document: PruneDocument;
   try {

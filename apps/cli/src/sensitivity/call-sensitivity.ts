@@ -5,6 +5,7 @@ import { badUsage, mapDataPaths } from "@secateur/run";
 import { runSensitivity } from "@secateur/run/node";
 import { missingFlag } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
@@ -59,10 +60,10 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
     }),
   );
   if (report !== undefined) {
-    const { sensitivityReport } = await import("@secateur/report");
+    const { sensitivityReport, plottingLibrary } = await loadReport();
     await writeFileAtomic(
       report,
-      await sensitivityReport({ document, verdict: proposalText(document), command: shellCommand("secateur", argv) }),
+      sensitivityReport({ plottingLibrary, document, verdict: proposalText(document), command: shellCommand("secateur", argv) }),
       { overwrite },
     );
   }
