@@ -15,6 +15,8 @@ const browserLibraries = [
   "solvers-obs-cbs",
   "conformance",
   "imp-scheduler",
+  "run",
+  "report",
 ];
 
 describe("in a browser's bundle", () => {

@@ -1,4 +1,5 @@
 /** One run of pruning and retraining on a network of the benchmark. */
+
 import type { Kernels } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import type { RoundReport } from "@secateur/imp-scheduler";
@@ -6,6 +7,7 @@ import type { Network } from "@secateur/nn";
 import { pruneNetwork } from "@secateur/run";
 import {
   completeSettings,
+  findCurvature,
   findSolver,
   type OpenedModel,
   openModel,
@@ -59,7 +61,7 @@ export async function pruneAndRetrain(
     data,
     arch: model.architecture.name,
     settings: completeSettings({ settings: spec.settings, record: readRecord(model.metadata), sparsity }),
-    cwd: process.cwd(),
+    findCurvature: (name) => findCurvature(name, process.cwd()),
     session: quietSession(kernels, seed),
   });
   const last = result.rounds[result.rounds.length - 1]!;
@@ -73,7 +75,15 @@ export async function pruneOnly(
   const { network, data, kernels, sparsity, seed } = spec;
   const session = quietSession(kernels, seed);
   const solver = await solverOf(spec.solver);
-  await pruneNetwork({ network, solver, sparsity, plan: {}, train: data.train, cwd: process.cwd(), session });
+  await pruneNetwork({
+    network,
+    solver,
+    sparsity,
+    plan: {},
+    train: data.train,
+    findCurvature: (name: string) => findCurvature(name, process.cwd()),
+    session,
+  });
   return (await network.evaluate(data.test, session.context())).accuracy;
 }
 

@@ -8,6 +8,7 @@ export {
   admittedTypes,
   allowedValues,
   describeOption,
+  describeRange,
   isDecimal,
   kebab,
   optionValue,

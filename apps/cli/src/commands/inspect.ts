@@ -1,11 +1,9 @@
 /** `secateur inspect`: what a checkpoint holds and what it costs to store. */
-import { promisify } from "node:util";
-import { brotliCompress, constants, gzip } from "node:zlib";
-import { throwIfAborted } from "@secateur/core";
+
 import { type NamedTensor, toVec } from "@secateur/formats";
 import { formatBytes, formatCount, formatFraction, formatShape, formatTable, plainText } from "@secateur/report/text";
 import { flagWithoutEffect } from "@secateur/run";
-import { type EngineChoice, isTfjsModel, modelFile, readModelFile } from "@secateur/run/node";
+import { compressedSizes, type EngineChoice, isTfjsModel, modelFile, readModelFile } from "@secateur/run/node";
 import type { Command } from "commander";
 import { addEngineFlag, addMessageFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";

@@ -61,9 +61,13 @@ export async function callCompare(call: CompareCall): Promise<void> {
   );
   if (report !== undefined) {
     const { compareReport, plottingLibrary } = await loadReport();
-    await writeFileAtomic(report, compareReport({ plottingLibrary, document, runs, command: shellCommand("secateur", argv) }), {
-      overwrite,
-    });
+    await writeFileAtomic(
+      report,
+      compareReport({ plottingLibrary, document, runs, command: shellCommand("secateur", argv) }),
+      {
+        overwrite,
+      },
+    );
   }
   const wrote = report === undefined ? "" : `\nwrote ${report}\n`;
   printResult({ terminal, flags, document, text: () => `${compareText(document)}${wrote}` });

@@ -1,4 +1,5 @@
 /** The demo: the bundled MLPNet, pruned by magnitude and by CHITA with defaults, as a table, files, a report and a plot. */
+
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,11 +19,13 @@ import {
   architectureKey,
   compressedSizes,
   encodeNetwork,
+  findCurvature,
   findSolver,
   openData,
   openModel,
   versions,
 } from "@secateur/run/node";
+import { loadReport } from "../run/load-report.ts";
 import { withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -96,7 +99,16 @@ async function pruneOnce(spec: {
   const solver = entry.create((await resolveOptions(entry, {})) as never);
   const dense = await network.evaluate(data.test, session.context());
   const { train } = data;
-  const job = { network, solver, sparsity, plan: {}, train, cwd: folder, session, onCurvature };
+  const job = {
+    network,
+    solver,
+    sparsity,
+    plan: {},
+    train,
+    findCurvature: (name: string) => findCurvature(name, folder),
+    session,
+    onCurvature,
+  };
   const { result } = await pruneNetwork(job);
   const pruned = await network.evaluate(data.test, session.context());
 

@@ -1,4 +1,5 @@
 /** Flags about batch normalisation and random changes of training images. */
+import { reestimateTimes } from "@secateur/run";
 import { type Command, Option } from "commander";
 import { wholeParser } from "./number.ts";
 

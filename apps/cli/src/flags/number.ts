@@ -1,4 +1,5 @@
 /** Numbers from flags: parsers for commander that refuse everything but the numbers allowed. */
+import { isDecimal } from "@secateur/run";
 import { badFlagValue } from "../errors.ts";
 
 /**

@@ -1,6 +1,4 @@
-/** Flags of the optimizer, the learning rate and the targets, and what they stand for. */
-import { constant, cosine, type LearningRate, type OptimizerSpec, oneCycle, stepwise } from "@secateur/nn";
-import { flagWithoutEffect } from "@secateur/run";
+import { optimizerNames, rateNames } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { numberParser } from "./number.ts";
 

@@ -1,8 +1,10 @@
 /** Where the results of `secateur prune` go, checked before the long work. */
+
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { checkOutput, checkpointEncoderFor } from "@secateur/formats";
 import { badUsage } from "@secateur/run";
+import type { PruneOutputs } from "@secateur/run/node";
 import { isTfjsModel, recipePath, statePath } from "@secateur/run/node";
 import { badEnding, stateLeftBehind } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";

@@ -1,20 +1,20 @@
 /** What one run of `secateur prune` was asked for: flags before recipe before defaults. */
-import { badOption, keptCount, type OptionsSchema, optionProperties, type RunPlan, type Solver } from "@secateur/core";
+
+import { keptCount, type RunPlan, type Solver } from "@secateur/core";
 import {
   type AugmentationFlags,
-  allowedValues,
   type FoundEntry,
   flagWithoutEffect,
   gradientPlanKeys,
-  type KernelChoice,
   kebab,
   mapDataPaths,
   needsGradients,
   planKeys,
   type ReestimateTime,
+  resolveOptions,
   type SolverEntry,
-  unknownOption,
 } from "@secateur/run";
+import type { PruneSettings } from "@secateur/run/node";
 import {
   type AllocationSettings,
   type BatchNormSettings,

@@ -1,7 +1,8 @@
 /** What one run of a command shares: kernels, seed, signal, and who listens to its events. */
-import { createRunContext, type Kernels, type RunContext, type RunEvent } from "@secateur/core";
+
+import { createRunContext, type RunEvent } from "@secateur/core";
 import { checkOutput } from "@secateur/formats";
-import type { KernelChoice } from "@secateur/run";
+import type { KernelChoice, Session } from "@secateur/run";
 import { openKernels } from "@secateur/run/node";
 import { type EventLog, openEventLog } from "../progress/event-log.ts";
 import { createProgressBar, type ProgressBar } from "../progress/progress-bar.ts";

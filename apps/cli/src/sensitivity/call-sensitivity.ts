@@ -63,7 +63,12 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
     const { sensitivityReport, plottingLibrary } = await loadReport();
     await writeFileAtomic(
       report,
-      sensitivityReport({ plottingLibrary, document, verdict: proposalText(document), command: shellCommand("secateur", argv) }),
+      sensitivityReport({
+        plottingLibrary,
+        document,
+        verdict: proposalText(document),
+        command: shellCommand("secateur", argv),
+      }),
       { overwrite },
     );
   }

@@ -1,8 +1,9 @@
 /** MODEL, whatever it is: a checkpoint of our own layers, or a TensorFlow.js model that runs itself. */
-import type { PrunableModel } from "../../prune/prunable-model.ts";
+
 import type { RunEvent } from "@secateur/core";
 import type { NetworkSpec } from "@secateur/nn";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
+import type { PrunableModel } from "../../prune/prunable-model.ts";
 import { ownVersion } from "../plugins/own-version.ts";
 import type { EngineChoice } from "./load-tensorflow.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";

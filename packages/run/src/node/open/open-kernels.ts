@@ -1,6 +1,6 @@
 import { type Kernels, referenceKernels } from "@secateur/core";
-import type { KernelChoice } from "../../session.ts";
 import { flagWithoutEffect } from "../../errors.ts";
+import type { KernelChoice } from "../../session.ts";
 
 /** Opens the kernels; `close` ends their threads. @throws ERR_USAGE for threads of kernels that have none */
 export async function openKernels(

@@ -5,8 +5,8 @@
 import { defineSolver, type PluginEntry, solverFrom } from "@secateur/core";
 import { badUsage } from "../../errors.ts";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
-import { pairOptions } from "../../plugins/pair-options.ts";
 import { asSelector, asSolver, isLiftable, type SaliencyEntry, type SelectorEntry } from "../../plugins/lift-entry.ts";
+import { pairOptions } from "../../plugins/pair-options.ts";
 import { findEntry } from "./find-entry.ts";
 
 type UpdaterEntry = Extract<PluginEntry, { kind: "updater" }>;

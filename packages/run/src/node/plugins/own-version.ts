@@ -7,7 +7,7 @@ const require = createRequire(import.meta.url);
 export function ownVersion(packageName?: string): string {
   const path =
     packageName === undefined
-      ? new URL("../../package.json", import.meta.url)
+      ? new URL("../../../package.json", import.meta.url)
       : require.resolve(`${packageName}/package.json`);
   return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
 }

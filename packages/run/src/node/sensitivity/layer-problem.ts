@@ -14,8 +14,8 @@ import {
   weightUnits,
 } from "@secateur/core";
 import { autoRidge, denseBlock, factoredBlock, type RowBlock, rowFactor, storedCurvature } from "@secateur/fisher";
-import type { NetworkGradients } from "../../sensitivity/network-gradients.ts";
 import type { Network } from "@secateur/nn";
+import type { NetworkGradients } from "../../sensitivity/network-gradients.ts";
 
 /**
  * Takes `rows` gradient rows of single examples, drawn without replacement. Memory: as the empirical Fisher's, for all layers

@@ -1,14 +1,16 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { arrayDataset, createRng, createRunContext, matrix } from "@secateur/core";
 import { impPhases, type PhaseState, retrainInPhases } from "@secateur/imp-scheduler";
 import { createNetwork, createRetrainer, mlp } from "@secateur/nn";
-import { temporaryFolder } from "@secateur/report";
 import { magnitude } from "@secateur/solvers-magnitude";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { readPhases, writePhases } from "./phase-state-file.ts";
 
 test("every state of a run comes back from its file as it was", async () => {
-  const folder = await temporaryFolder();
+  const folder = await mkdtemp(join(tmpdir(), "secateur-run-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const path = join(folder, "state.resume.safetensors");
   const rng = createRng(1);
   const inputs = matrix(

@@ -1,18 +1,11 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { runInNewContext } from "node:vm";
-import {
-  escapeHtml,
-  figures,
-  htmlTable,
-  joinReasons,
-  makeReport,
-  type ReportRun,
-  scriptJson,
-  svgFile,
-} from "@secateur/report";
 import { describe, expect, test } from "vitest";
-import { call, smallTask } from "./testing.test-support.ts";
+import { svgFile } from "./figure.ts";
+import { figures } from "./figures.ts";
+import { escapeHtml, htmlTable, scriptJson } from "./html.ts";
+import { plottingLibrary } from "./node/plotting-library.ts";
+import { joinReasons, makeReport } from "./report.ts";
+import type { ReportRun } from "./report-run.ts";
 
 const hostile = `</script><script>alert("x")</script><img src=//evil.example/x onerror='alert(1)'>`;
 
@@ -51,7 +44,8 @@ function runOf(change: Partial<ReportRun> = {}): ReportRun {
 }
 
 async function reportOf(runs: readonly ReportRun[], text = "plain"): Promise<string> {
-  return await makeReport({
+  return makeReport({
+    plottingLibrary: await plottingLibrary(),
     title: text,
     summary: text,
     runs,
@@ -221,17 +215,6 @@ describe("a report", () => {
     expect(type([30, 1])).toBe("log");
     expect(type([30, -1])).toBe("value");
   });
-
-  test("is written by prune, with the command line that made it", async () => {
-    const { folder, model, data } = await smallTask();
-    const report = join(folder, "report.html");
-    const argv = ["prune", model, "--data", data, "--solver", "magnitude", "--sparsity", "0.5", "--report", report];
-    expect((await call(argv)).code).toBe(0);
-    const html = await readFile(report, "utf8");
-    expect(html).toContain(escapeHtml(`secateur prune ${model}`));
-    expect(html.startsWith("<!doctype html>")).toBe(true);
-    expect(html.trimEnd().endsWith("</html>")).toBe(true);
-  });
 });
 
 describe("the pieces of a page", () => {
@@ -254,11 +237,6 @@ describe("the pieces of a page", () => {
     expect(svg).not.toMatch(/<script|\s(src|href)=/);
   });
 });
-
-async function plottingLibrary(): Promise<string> {
-  const { createRequire } = await import("node:module");
-  return await readFile(createRequire(import.meta.url).resolve("echarts/dist/echarts.common.min.js"), "utf8");
-}
 
 function countIn(text: string, pattern: RegExp): number {
   return text.match(pattern)?.length ?? 0;
