@@ -1,7 +1,7 @@
 /** One call of `secateur compare`. */
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
-import { badUsage, mapDataPaths, type ReestimateTime } from "@secateur/run";
+import { badUsage, type ComparedRun, mapDataPaths, type ReestimateTime, type Session } from "@secateur/run";
 import { type EngineChoice, findSolver, modelFile, runCompare } from "@secateur/run/node";
 import { missingFlag } from "../errors.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
@@ -57,6 +57,7 @@ export async function callCompare(call: CompareCall): Promise<void> {
       data: mapDataPaths(data, (file) => absolutePath(terminal, file)),
       ...{ solvers: found, sparsities, keepDense: flags.keepDense ?? [], plan: planFromFlags(flags) },
       ...{ cwd: terminal.cwd, session },
+      ...(flags.json ? {} : { onRun: (run, at) => note(session, run, at) }),
     }),
   );
   if (report !== undefined) {
@@ -71,4 +72,10 @@ export async function callCompare(call: CompareCall): Promise<void> {
   }
   const wrote = report === undefined ? "" : `\nwrote ${report}\n`;
   printResult({ terminal, flags, document, text: () => `${compareText(document)}${wrote}` });
+}
+
+function note(session: Session, run: ComparedRun, { done, total }: { done: number; total: number }): void {
+  const { solver, sparsity, pruned } = run;
+  const message = `${done} of ${total}: ${solver} at ${sparsity}: ${pruned.accuracy.toFixed(2)} %`;
+  session.onEvent({ type: "note", level: "info", code: "compare", message });
 }

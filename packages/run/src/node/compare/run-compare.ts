@@ -41,6 +41,8 @@ export interface Comparison {
   /** The folder from which plugins and TensorFlow.js are looked for. */
   readonly cwd: string;
   readonly session: Session;
+  /** Told of every run that is done. */
+  readonly onRun?: (run: ComparedRun, at: { readonly done: number; readonly total: number }) => void;
 }
 
 /**
@@ -108,7 +110,7 @@ export async function runCompare(
       const pruned = await network.evaluate(data.test, session.context());
       model.close();
       runs[position] = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
-      note(session, runs[position], { done: turn + 1, total: jobs.length });
+      spec.onRun?.(runs[position], { done: turn + 1, total: jobs.length });
     }
   } finally {
     shared.release();
@@ -126,12 +128,6 @@ export async function runCompare(
   });
   first.close();
   return { document, runs };
-}
-
-function note(session: Session, run: ComparedRun, { done, total }: { done: number; total: number }): void {
-  const { solver, sparsity, pruned } = run;
-  const message = `${done} of ${total}: ${solver} at ${sparsity}: ${pruned.accuracy.toFixed(2)} %`;
-  session.onEvent({ type: "note", level: "info", code: "compare", message });
 }
 
 /** Where no method takes gradients, a setting of them would change nothing. */
