@@ -18,6 +18,21 @@ export { matchTensors, type TensorMatch } from "./names/match-tensors.ts";
 export type { ShapedName } from "./names/shaped-name.ts";
 export { decodeNpy } from "./npy/decode-npy.ts";
 export { encodeNpy } from "./npy/encode-npy.ts";
+export { decodeOnnx } from "./onnx/decode-onnx.ts";
+export { encodeOnnx, type NewOnnxModel } from "./onnx/encode-onnx.ts";
+export type {
+  ExternalPlace,
+  OnnxAttribute,
+  OnnxGraph,
+  OnnxModel,
+  OnnxNode,
+  OnnxTensor,
+  OnnxValue,
+  OpaqueTensor,
+} from "./onnx/onnx-model.ts";
+export type { ExternalData } from "./onnx/onnx-tensor.ts";
+export { readOnnx } from "./onnx/read-onnx.ts";
+export { replaceOnnxTensors } from "./onnx/replace-tensors.ts";
 export { decodePytorchStream, decodePytorchZip } from "./pytorch/decode-pytorch.ts";
 export { decodeSafetensors } from "./safetensors/decode-safetensors.ts";
 export { encodeSafetensors } from "./safetensors/encode-safetensors.ts";

@@ -56,8 +56,16 @@ const TESTS: readonly (readonly [FileFormat, (head: Uint8Array) => boolean])[] =
   ["html", (head) => /^\s*<(!doctype|html|\?xml)/i.test(text(head))],
   // A damaged header length should still be reported as a damaged safetensors file.
   ["safetensors", (head) => isObjectAt(head, 8)],
-  // ModelProto: field 1 (ir_version, a small varint), then field 2 (producer_name) or 7 (graph).
-  ["onnx", (head) => head[0] === 0x08 && head[1]! > 0 && head[1]! < 0x40 && (head[2] === 0x12 || head[2] === 0x3a)],
+  // ModelProto: field 1 (ir_version, a small varint), then one that follows it: texts 2, 3, 4 and 6, 7 (graph), 8 (opset_import),
+  // 14 (metadata), or 5 (model_version).
+  [
+    "onnx",
+    (head) =>
+      head[0] === 0x08 &&
+      head[1]! > 0 &&
+      head[1]! < 0x40 &&
+      [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42, 0x72].includes(head[2]!),
+  ],
 ];
 
 /**

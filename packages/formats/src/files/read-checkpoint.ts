@@ -1,8 +1,9 @@
 import { badShardIndex } from "../errors.ts";
 import { cleanCheckpoint } from "../names/clean-checkpoint.ts";
+import { dataBeside } from "../onnx/read-onnx.ts";
 import type { Checkpoint, NamedTensor } from "../tensor.ts";
 import { quote } from "../text/quote.ts";
-import { decodeCheckpoint } from "./decode-checkpoint.ts";
+import { decodeStored } from "./decode-checkpoint.ts";
 import { detectFormat } from "./detect-format.ts";
 import { nodePath } from "./node-fs.ts";
 import { readFileBytes } from "./read-file.ts";
@@ -16,7 +17,7 @@ export interface CheckpointFiles {
 }
 
 /**
- * Reads a model file from disk: `decodeCheckpoint` of its bytes, or, of a checkpoint that is split into several files, of
+ * Reads a model file from disk: `decodeCheckpoint` of its bytes, with an ONNX model's data in files beside it, or, of a checkpoint that is split into several files, of
  * all the files that its index names. Node only.
  *
  * @throws what `readFileBytes`, `decodeCheckpoint` and `parseShardIndex` throw; ERR_SHARD_INDEX where a file lacks a tensor
@@ -27,7 +28,8 @@ export interface CheckpointFiles {
 export async function readCheckpointFiles(path: string): Promise<CheckpointFiles> {
   const bytes = await readFileBytes(path);
   if (detectFormat(bytes) !== "shard-index") {
-    return { checkpoint: decodeCheckpoint(bytes, path), files: [{ path, bytes }] };
+    const checkpoint = cleanCheckpoint(decodeStored(bytes, path, dataBeside(path)), path);
+    return { checkpoint, files: [{ path, bytes }] };
   }
   const index = parseShardIndex(bytes, path);
   const { dirname, join } = nodePath(`reading ${path}`);
@@ -37,7 +39,7 @@ export async function readCheckpointFiles(path: string): Promise<CheckpointFiles
     const shard = { path: join(dirname(path), name), bytes: await readFileBytes(join(dirname(path), name)) };
     files.push(shard);
     // Names are cleaned once for the whole checkpoint: what all names begin with shows only there.
-    const decoded = decodeCheckpoint(shard.bytes, shard.path, { asStored: true });
+    const decoded = decodeStored(shard.bytes, shard.path);
     const own = new Map(decoded.tensors.map((tensor) => [tensor.name, tensor]));
     for (const [tensor, file] of index) {
       if (file !== name) continue;

@@ -6,7 +6,7 @@ const FROM_KERAS =
 const FROM_NUMPY = `python -c "import sys, numpy; from safetensors.numpy import save_file; save_file(dict(numpy.load(sys.argv[1])), sys.argv[2])" IN OUT.safetensors`;
 
 /** A format that is recognised and not read. */
-export type UnsupportedFormat = Exclude<FileFormat, "safetensors" | "pytorch-zip" | "pytorch-pickle">;
+export type UnsupportedFormat = Exclude<FileFormat, "safetensors" | "pytorch-zip" | "pytorch-pickle" | "onnx">;
 
 /** Formats that are recognised and not read: what each is called and how to get safetensors from it. */
 export const UNSUPPORTED_FORMATS: Readonly<Record<UnsupportedFormat, { found: string; remedy: string }>> = {
@@ -14,11 +14,6 @@ export const UNSUPPORTED_FORMATS: Readonly<Record<UnsupportedFormat, { found: st
   tfjs: {
     found: "a TensorFlow.js model.json",
     remedy: "give it to secateur prune, eval, compare or inspect as it is; train it in TensorFlow.js itself",
-  },
-  onnx: {
-    found: "an ONNX model",
-    remedy:
-      "save its initializers with safetensors.numpy.save_file({i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}, OUT)",
   },
   hdf5: {
     found: "an HDF5 file (Keras)",
