@@ -18,6 +18,15 @@ export { keptWeights, type Units, weightUnits } from "./budget/units.ts";
 export { checkNumber, type NumberRange } from "./check-option.ts";
 export { arrayDataset, assertFinite, type Batch, batches, type Dataset, subset, takeRows } from "./data/dataset.ts";
 export type {
+  LayerCurvature,
+  LayerCurvatureEstimator,
+  LayerCurvatureRequest,
+  LayerInputs,
+  LayerInputsMode,
+  LayerInputsRequest,
+  LayerRows,
+} from "./data/layer-inputs.ts";
+export type {
   Evaluation,
   GradientBlock,
   GradientRequest,

@@ -5,6 +5,8 @@ import {
   type Evaluation,
   type GradientRequest,
   type GradientRows,
+  type LayerInputs,
+  type LayerInputsRequest,
   type Linearization,
   type Mat,
   type MeanGradient,
@@ -20,6 +22,7 @@ import {
 } from "@secateur/core";
 import { assertData } from "./assert-data.ts";
 import { gradientRows, meanGradient } from "./derivatives/gradients.ts";
+import { layerInputs } from "./derivatives/layer-inputs.ts";
 import { layerMoments } from "./derivatives/layer-moments.ts";
 import { linearize } from "./derivatives/linearize.ts";
 import { badNetwork, weightsMismatch } from "./errors.ts";
@@ -56,6 +59,7 @@ export interface Network extends ModelAdapter {
   linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
   logits(data: Dataset, ctx: RunContext): Promise<Mat>;
   layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
+  layerInputs(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;
   evaluate(data: Dataset, ctx: RunContext): Promise<Evaluation>;
 }
 
@@ -129,6 +133,10 @@ export function createNetwork(
     layerMoments: (request, ctx) => {
       assertData(spec, request.data);
       return layerMoments({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
+    },
+    layerInputs(request, ctx) {
+      assertData(spec, request.data);
+      return layerInputs({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
     },
     evaluate: (data, ctx) => {
       assertData(spec, data);

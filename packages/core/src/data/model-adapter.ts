@@ -3,6 +3,7 @@
 import type { Mat, Vec } from "../problem/matrix.ts";
 import type { RunContext } from "../run-context.ts";
 import type { Dataset } from "./dataset.ts";
+import type { LayerInputs, LayerInputsRequest } from "./layer-inputs.ts";
 
 /** One weight tensor of a model. */
 export interface ParamInfo {
@@ -154,5 +155,7 @@ export interface ModelAdapter {
   /** The logits [data.size, classes] of all examples. */
   logits?(data: Dataset, ctx: RunContext): Promise<Mat>;
   layerMoments?(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
+  /** What the layers see. Read an entry's chunks to the end, write the parameters, then ask for the next. */
+  layerInputs?(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;
   evaluate?(data: Dataset, ctx: RunContext): Promise<Evaluation>;
 }
