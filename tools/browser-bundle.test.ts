@@ -1,10 +1,9 @@
 import { isBuiltin } from "node:module";
-import { fileURLToPath } from "node:url";
 import { createContext, runInContext } from "node:vm";
 import { build, type Plugin } from "vite";
 import { describe, expect, test } from "vitest";
+import { entryPoints, loadsInBrowsers, sourceAliases } from "./entry-points.ts";
 
-const packages = fileURLToPath(new URL("../packages", import.meta.url));
 const browserLibraries = [
   "core",
   "backends-wasm",
@@ -19,9 +18,10 @@ const browserLibraries = [
 ];
 
 describe("in a browser's bundle", () => {
-  for (const name of browserLibraries) {
-    test(`@secateur/${name} loads, without Node's modules and globals`, async () => {
-      const exported = load(await bundle(`${packages}/${name}/src/index.ts`));
+  for (const { folder, specifier, file } of entryPoints().filter(loadsInBrowsers)) {
+    if (!browserLibraries.includes(folder)) continue;
+    test(`${specifier} loads, without Node's modules and globals`, async () => {
+      const exported = load(await bundle(file));
       expect(Object.keys(exported)).not.toEqual([]);
     });
   }
@@ -43,7 +43,7 @@ async function bundle(entry: string, source?: string): Promise<string> {
   const result = await build({
     configFile: false,
     logLevel: "silent",
-    resolve: { alias: [{ find: /^@secateur\/([a-z-]+)$/, replacement: `${packages}/$1/src/index.ts` }] },
+    resolve: { alias: sourceAliases() },
     plugins: [refuseBuiltins, ...(source === undefined ? [] : [virtualEntry(entry, source)])],
     build: { write: false, minify: false, lib: { entry, formats: ["iife"], name: "bundle" } },
   });

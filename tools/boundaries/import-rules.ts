@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { entrySources, loadsInBrowsers } from "../entry-points.ts";
 import { type ModuleReference, sourceFacts } from "./module-references.ts";
 import type { WorkspacePackage } from "./workspace-package.ts";
 
@@ -10,7 +11,11 @@ const nodeOnly = new Set(["packages/formats", "packages/datasets", "packages/cre
 /** Every import of a package that crosses a boundary, in words. Empty when all is well. */
 export function importViolations(pkg: WorkspacePackage): readonly string[] {
   const facts = new Map([...pkg.sources].map(([file, text]) => [file, sourceFacts(file, text)]));
-  const inBrowser = nodeOnly.has(pkg.folder) ? new Set<string>() : reachable("src/index.ts", (file) => facts.get(file));
+  const entries = nodeOnly.has(pkg.folder) ? [] : entrySources(pkg.manifest).filter(loadsInBrowsers);
+  const inBrowser = reachable(
+    entries.map(({ source }) => source),
+    (file) => facts.get(file),
+  );
   const found: string[] = [];
   for (const [file, { references, impurities }] of facts) {
     const where = `${pkg.folder}/${file}`;
@@ -72,11 +77,11 @@ function packageProblem(pkg: WorkspacePackage, file: string, name: string): stri
 }
 
 function reachable(
-  entry: string,
+  entries: readonly string[],
   factsOf: (file: string) => { readonly references: readonly ModuleReference[] } | undefined,
 ): ReadonlySet<string> {
   const seen = new Set<string>();
-  const queue = [entry];
+  const queue = [...entries];
   for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
     if (seen.has(file)) continue;
     seen.add(file);

@@ -1,3 +1,4 @@
+import { entrySources } from "../entry-points.ts";
 import { isShipped } from "./import-rules.ts";
 import { sourceFacts } from "./module-references.ts";
 import type { WorkspacePackage } from "./workspace-package.ts";
@@ -9,7 +10,12 @@ const standalone = new Set(["packages/create-secateur-plugin"]);
 
 /** Everything in a package's package.json and tsconfig.json that breaks the workspace's conventions, in words. */
 export function manifestViolations(pkg: WorkspacePackage, all: readonly WorkspacePackage[]): readonly string[] {
-  const problems = [...dependencyProblems(pkg), ...publishingProblems(pkg), ...referenceProblems(pkg, all)];
+  const problems = [
+    ...dependencyProblems(pkg),
+    ...publishingProblems(pkg),
+    ...exportProblems(pkg),
+    ...referenceProblems(pkg, all),
+  ];
   return problems.map((problem) => `${pkg.folder}: ${problem}`);
 }
 
@@ -77,6 +83,20 @@ function publishingProblems({ folder, manifest }: WorkspacePackage): readonly st
       ? []
       : [`${field} in package.json is ${JSON.stringify(found)} and has to be ${JSON.stringify(wanted)}`],
   );
+}
+
+/** A subpath has a source, and is exported the way the root is. */
+function exportProblems({ manifest, sources }: WorkspacePackage): readonly string[] {
+  const subpaths = entrySources(manifest).filter(({ subpath }) => subpath !== "");
+  return subpaths.flatMap(({ subpath, source }) => {
+    const file = source.replace(/^src/, "./dist").replace(/\.ts$/, "");
+    const wanted = JSON.stringify({ types: `${file}.d.ts`, default: `${file}.js` });
+    const found = JSON.stringify(manifest.exports?.[`.${subpath}`]);
+    return [
+      ...(sources.has(source) ? [] : [`exports ".${subpath}", which has no source ${source}`]),
+      ...(found === wanted ? [] : [`exports ".${subpath}" as ${found}; it has to be ${wanted}`]),
+    ];
+  });
 }
 
 // Without the reference, `tsc -b` in the package alone would read the other one's stale output.
