@@ -84,8 +84,12 @@ export function sessionClosed(): PruneError {
 
 /** A thread that failed. */
 export function threadFailed(cause?: unknown): PruneError {
-  return new PruneError("ERR_RUNTIME_THREAD", "a worker thread of the session failed; load again, with { threads: 1 }", {
-    fault: "runtime",
-    ...(cause === undefined ? {} : { cause }),
-  });
+  return new PruneError(
+    "ERR_RUNTIME_THREAD",
+    "a worker thread of the session failed; load again, with { threads: 1 }",
+    {
+      fault: "runtime",
+      ...(cause === undefined ? {} : { cause }),
+    },
+  );
 }

@@ -22,7 +22,8 @@ export async function fetchBytes(url: string | URL): Promise<Uint8Array> {
     throw notFetched(text, "nothing answered, or the page may not ask there", cause);
   }
   if (!response.ok) throw notFetched(text, `the answer is ${response.status} ${response.statusText}`.trimEnd());
-  if (response.headers.get("content-type")?.startsWith("text/html")) throw notFetched(text, "the answer is an HTML page");
+  if (response.headers.get("content-type")?.startsWith("text/html"))
+    throw notFetched(text, "the answer is an HTML page");
   try {
     return new Uint8Array(await response.arrayBuffer());
   } catch (cause) {

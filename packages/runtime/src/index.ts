@@ -3,7 +3,7 @@
  * @packageDocumentation
  */
 
-export { decodePacked, type DecodeOptions } from "./file/decode-packed.ts";
+export { type DecodeOptions, decodePacked } from "./file/decode-packed.ts";
 export type {
   Attribute,
   Extent,
@@ -17,4 +17,4 @@ export type {
   ValueType,
 } from "./file/packed-model.ts";
 export type { KernelBuild } from "./kernel-builds.ts";
-export { load, type LoadOptions, type OperatorTime, type Session, type Tensor } from "./session.ts";
+export { type LoadOptions, load, type OperatorTime, type Session, type Tensor } from "./session.ts";

@@ -1,7 +1,7 @@
 /** The two compiled forms of the kernels. */
 import { noSimd } from "./errors.ts";
 import { dataEnd as relaxedDataEnd, wasmBase64 as relaxedSimd } from "./generated/relaxed-simd.generated.ts";
-import { dataEnd as simdDataEnd, wasmBase64 as simd } from "./generated/simd.generated.ts";
+import { wasmBase64 as simd, dataEnd as simdDataEnd } from "./generated/simd.generated.ts";
 
 /** "simd" runs everywhere; "relaxed-simd" fuses multiply and add (faster, one rounding less; Node >= 22). */
 export type KernelBuild = "simd" | "relaxed-simd";
@@ -23,10 +23,7 @@ const sources = {
 } as const;
 
 /** Compiles the asked-for build, or the fastest that this engine runs. @throws ERR_RUNTIME_SIMD */
-export async function compileKernels(
-  wanted: KernelBuild | undefined,
-  isShared: boolean,
-): Promise<CompiledKernels> {
+export async function compileKernels(wanted: KernelBuild | undefined, isShared: boolean): Promise<CompiledKernels> {
   if (typeof WebAssembly !== "object") throw noSimd();
   for (const build of wanted === undefined ? kernelBuilds : [wanted]) {
     const { base64, dataEnd } = sources[build];

@@ -1,7 +1,7 @@
 import { architecture, mlp, type NetworkSpec } from "@secateur/nn";
 import { describe, expect, test } from "vitest";
 import type { KernelName } from "./file/packed-model.ts";
-import { load, type LoadOptions } from "./index.ts";
+import { type LoadOptions, load } from "./index.ts";
 import { fold, lowerNetwork, type PackGraph } from "./pack.ts";
 import { logitsOf, packed, randomNumbers, randomTensors } from "./session.test-support.ts";
 
@@ -16,7 +16,12 @@ function featuresOf(spec: NetworkSpec): number {
   return spec.inputShape.reduce((product, extent) => product * extent, 1);
 }
 
-async function outputsOf(graph: PackGraph, inputs: Float32Array, dims: readonly number[], options?: LoadOptions): Promise<Float32Array> {
+async function outputsOf(
+  graph: PackGraph,
+  inputs: Float32Array,
+  dims: readonly number[],
+  options?: LoadOptions,
+): Promise<Float32Array> {
   const session = await load(await packed(graph), options);
   const { logits } = await session.run({ input: { data: inputs, dims } });
   await session.close();
@@ -34,7 +39,8 @@ function expectClose(found: Float32Array, expected: Float64Array): void {
 /** Every operator with weights run by one kernel, where it has that kernel. */
 function withKernel(graph: PackGraph, kernel: KernelName): PackGraph {
   const operators = graph.operators.map((operator) => {
-    if (operator.tensors.length === 0 || operator.op === "ScaleShift" || operator.op === "LayerNormalization") return operator;
+    if (operator.tensors.length === 0 || operator.op === "ScaleShift" || operator.op === "LayerNormalization")
+      return operator;
     return { ...operator, kernel: operator.op === "Conv" && kernel === "block16" ? "block4" : kernel } as const;
   });
   return { ...graph, operators };
@@ -87,14 +93,17 @@ describe.each(networks.map((spec) => [spec.name, spec] as const))("%s, packed,",
   const inputs = waves(examples * featuresOf(spec));
   const dims = [examples, ...spec.inputShape];
 
-  test.each(["dense", "sparse", "block4", "block16"] as const)("gives nn's logits by its %s kernels, alone and in a batch", async (kernel) => {
-    const tensors = randomTensors(spec, 0.8);
-    const expected = await logitsOf(spec, tensors, inputs, examples);
-    const graph = withKernel(fold(lowerNetwork(spec, tensors)), kernel);
-    expectClose(await outputsOf(graph, inputs, dims, { batch: examples }), expected);
-    const alone = await outputsOf(graph, inputs.slice(0, featuresOf(spec)), [1, ...spec.inputShape]);
-    expectClose(alone, expected.slice(0, spec.classes));
-  });
+  test.each(["dense", "sparse", "block4", "block16"] as const)(
+    "gives nn's logits by its %s kernels, alone and in a batch",
+    async (kernel) => {
+      const tensors = randomTensors(spec, 0.8);
+      const expected = await logitsOf(spec, tensors, inputs, examples);
+      const graph = withKernel(fold(lowerNetwork(spec, tensors)), kernel);
+      expectClose(await outputsOf(graph, inputs, dims, { batch: examples }), expected);
+      const alone = await outputsOf(graph, inputs.slice(0, featuresOf(spec)), [1, ...spec.inputShape]);
+      expectClose(alone, expected.slice(0, spec.classes));
+    },
+  );
 
   test("gives nn's logits without folding, with both builds", async () => {
     const tensors = randomTensors(spec, 0.5, 5);
@@ -114,7 +123,8 @@ describe.each(networks.map((spec) => [spec.name, spec] as const))("%s, packed,",
     const alone = await load(bytes);
     const one = inputs.slice(0, featuresOf(spec));
     const other = waves(one.length, 9);
-    const run = (session: typeof alone, data: Float32Array) => session.run({ input: { data, dims: [1, ...spec.inputShape] } });
+    const run = (session: typeof alone, data: Float32Array) =>
+      session.run({ input: { data, dims: [1, ...spec.inputShape] } });
     const expected = await run(alone, one);
     for (const threads of [2, 3]) {
       const session = await load(bytes, { threads });

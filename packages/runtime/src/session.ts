@@ -5,8 +5,8 @@ import { decodePacked } from "./file/decode-packed.ts";
 import type { PackedModel } from "./file/packed-model.ts";
 import { compileKernels, type KernelBuild } from "./kernel-builds.ts";
 import { makePlan, type Plan, type Port } from "./plan/plan.ts";
-import { startTeam, type KernelExports, type Team } from "./threads/team.ts";
 import { whyNoThreads } from "./threads/start-worker.ts";
+import { type KernelExports, startTeam, type Team } from "./threads/team.ts";
 
 /** Numbers and their extents, row-major. */
 export interface Tensor {
@@ -77,11 +77,19 @@ const maxThreads = 64;
  * const session = await load("net.secateur");
  * const { logits } = await session.run({ input: { data, dims: [1, 3, 32, 32] } });
  */
-export async function load(source: string | URL | Uint8Array | ArrayBuffer, options: LoadOptions = {}): Promise<Session> {
+export async function load(
+  source: string | URL | Uint8Array | ArrayBuffer,
+  options: LoadOptions = {},
+): Promise<Session> {
   const { threads = 1, batch = 1, maxMemoryBytes = 2 ** 31 } = options;
   assertWhole("load: threads", threads, maxThreads);
   assertWhole("load: batch", batch, 2 ** 20);
-  const bytes = source instanceof Uint8Array ? source : source instanceof ArrayBuffer ? new Uint8Array(source) : await fetchBytes(source);
+  const bytes =
+    source instanceof Uint8Array
+      ? source
+      : source instanceof ArrayBuffer
+        ? new Uint8Array(source)
+        : await fetchBytes(source);
   const model = await decodePacked(bytes, { maxMemoryBytes });
   return openSession(model, { threads, batch, maxMemoryBytes, ...(options.build ? { build: options.build } : {}) });
 }
@@ -93,7 +101,8 @@ async function openSession(
 ): Promise<Session> {
   const notes: { code: string; message: string }[] = [];
   const reason = threads > 1 ? whyNoThreads() : undefined;
-  if (reason) notes.push({ code: "NOTE_ONE_THREAD", message: `asked for ${threads} threads, running on one: ${reason}` });
+  if (reason)
+    notes.push({ code: "NOTE_ONE_THREAD", message: `asked for ${threads} threads, running on one: ${reason}` });
   const isAlone = threads === 1 || reason !== undefined;
   const start = async (count: number): Promise<Started> => {
     const { build, module, dataEnd } = await compileKernels(wanted, count > 1);
@@ -111,7 +120,10 @@ async function openSession(
   } catch (error) {
     if (isAlone || (error as { code?: string }).code !== "ERR_RUNTIME_THREAD") throw error;
     // A page's content security policy may forbid workers that are made from text.
-    notes.push({ code: "NOTE_ONE_THREAD", message: `asked for ${threads} threads, running on one: workers do not start here` });
+    notes.push({
+      code: "NOTE_ONE_THREAD",
+      message: `asked for ${threads} threads, running on one: workers do not start here`,
+    });
     started = await start(1);
   }
   return createSession(model, started, notes);
@@ -129,7 +141,11 @@ function createSession(model: PackedModel, started: Started, notes: Session["not
   const { build, plan, memory, team } = started;
   let kernels: KernelExports | undefined = started.kernels;
   const viewOf = ({ region, dims }: Port): Float32Array =>
-    new Float32Array(memory.buffer, region.address, dims.reduce((product, extent) => product * extent, 1));
+    new Float32Array(
+      memory.buffer,
+      region.address,
+      dims.reduce((product, extent) => product * extent, 1),
+    );
   const inputs = plan.inputs.map((port) => ({ ...port, view: viewOf(port) }));
   const outputs = plan.outputs.map((port) => ({ ...port, view: viewOf(port) }));
   const opened = (): KernelExports => {
@@ -164,7 +180,8 @@ function createSession(model: PackedModel, started: Started, notes: Session["not
 function assertInputs(inputs: readonly Port[], given: Readonly<Record<string, Tensor>>): void {
   const names = inputs.map(({ name }) => name);
   const where = "session.run";
-  if (typeof given !== "object" || given === null) throw badArgument(where, String(given), "an object of inputs by name");
+  if (typeof given !== "object" || given === null)
+    throw badArgument(where, String(given), "an object of inputs by name");
   for (const name of Object.keys(given)) {
     if (!names.includes(name)) throw badArgument(where, `an input named ${quoted(name)}`, names.map(quoted).join(", "));
   }
@@ -173,8 +190,10 @@ function assertInputs(inputs: readonly Port[], given: Readonly<Record<string, Te
     const tensor = given[name];
     const input = `${where}: input ${quoted(name)}`;
     if (!tensor) throw badArgument(input, "nothing", allowed);
-    if (!(tensor.data instanceof Float32Array)) throw badArgument(input, `data of type ${typeName(tensor.data)}`, allowed);
-    if (tensor.dims?.join() !== dims.join()) throw badArgument(input, `dims [${tensor.dims?.join(", ") ?? ""}]`, allowed);
+    if (!(tensor.data instanceof Float32Array))
+      throw badArgument(input, `data of type ${typeName(tensor.data)}`, allowed);
+    if (tensor.dims?.join() !== dims.join())
+      throw badArgument(input, `dims [${tensor.dims?.join(", ") ?? ""}]`, allowed);
     const size = dims.reduce((product, extent) => product * extent, 1);
     if (tensor.data.length !== size) throw badArgument(input, `${tensor.data.length} numbers`, `${size} numbers`);
   }
@@ -208,7 +227,8 @@ function makeMemory(bytes: number, shared: boolean): WebAssembly.Memory {
 }
 
 function assertWhole(where: string, found: number, most: number): void {
-  if (!Number.isInteger(found) || found < 1 || found > most) throw badArgument(where, String(found), `a whole number from 1 to ${most}`);
+  if (!Number.isInteger(found) || found < 1 || found > most)
+    throw badArgument(where, String(found), `a whole number from 1 to ${most}`);
 }
 
 function typeName(value: unknown): string {

@@ -24,6 +24,7 @@ export async function inflate(stored: Uint8Array<ArrayBuffer>, length: number): 
     out.set(part.value, at);
     at += part.value.length;
   }
-  if (at !== length) throw packedDamaged("compressed data", `they hold ${at} of the ${length} bytes that the prefix promises`);
+  if (at !== length)
+    throw packedDamaged("compressed data", `they hold ${at} of the ${length} bytes that the prefix promises`);
   return out;
 }

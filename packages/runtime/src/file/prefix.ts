@@ -31,7 +31,10 @@ export function readPrefix(bytes: Uint8Array): Prefix {
   if (version !== packedFileVersion) throw packedVersion(version, packedFileVersion);
   const [compression, reserved] = [view.getUint8(10), view.getUint8(11)];
   if (compression > 1 || reserved !== 0) {
-    throw packedDamaged("prefix", `its compression is ${compression} and its reserved byte ${reserved}; known are 0 (none), 1 (gzip), and 0`);
+    throw packedDamaged(
+      "prefix",
+      `its compression is ${compression} and its reserved byte ${reserved}; known are 0 (none), 1 (gzip), and 0`,
+    );
   }
   const [headerBytes, maskBytes, valueBytes, storedBytes, crc32] = [12, 16, 20, 24, 28].map((at) =>
     view.getUint32(at, true),
@@ -48,7 +51,9 @@ export function readPrefix(bytes: Uint8Array): Prefix {
 
 function describeStart(bytes: Uint8Array): string {
   if (bytes.length === 0) return "it is empty";
-  const text = String.fromCharCode(...bytes.subarray(0, 64)).trimStart().toLowerCase();
+  const text = String.fromCharCode(...bytes.subarray(0, 64))
+    .trimStart()
+    .toLowerCase();
   if (text.startsWith("<!doctype") || text.startsWith("<html")) return "it is an HTML page";
   const first = [...bytes.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0"));
   return `it begins with ${first.join(" ")}`;

@@ -3,8 +3,8 @@ import { packedDamaged, packedGraph, quoted } from "../errors.ts";
 import {
   type Attribute,
   type Extent,
-  kernelNames,
   type KernelName,
+  kernelNames,
   type PackedHeader,
   type PackedOperator,
   type PackedValue,
@@ -41,7 +41,8 @@ function assertNames({ inputs, outputs, operators, tensors }: PackedHeader): voi
     if (known.has(name)) throw packedGraph(where, `the value ${quoted(name)} is given twice`);
     known.add(name);
   };
-  if (inputs.length === 0 || outputs.length === 0) throw packedGraph("header", "it needs at least one input and one output");
+  if (inputs.length === 0 || outputs.length === 0)
+    throw packedGraph("header", "it needs at least one input and one output");
   for (const { name } of inputs) give(name, "inputs");
   const held = new Set<string>();
   for (const { name } of tensors) {
@@ -51,10 +52,12 @@ function assertNames({ inputs, outputs, operators, tensors }: PackedHeader): voi
   for (const operator of operators) {
     const where = `operator ${quoted(operator.name)}`;
     for (const name of operator.inputs) {
-      if (!known.has(name)) throw packedGraph(where, `it reads the value ${quoted(name)}, which nothing before it gives`);
+      if (!known.has(name))
+        throw packedGraph(where, `it reads the value ${quoted(name)}, which nothing before it gives`);
     }
     for (const name of operator.tensors) {
-      if (!held.has(name)) throw packedGraph(where, `it reads the tensor ${quoted(name)}, which the file does not hold`);
+      if (!held.has(name))
+        throw packedGraph(where, `it reads the tensor ${quoted(name)}, which the file does not hold`);
     }
     give(operator.output, where);
   }
@@ -103,7 +106,8 @@ function asTensor(value: unknown, where: string): TensorEntry {
   if (kept !== undefined && !isWhole(kept, 0, size)) {
     throw packedDamaged(`header, ${where}.kept`, `it is no whole number from 0 to ${size}`);
   }
-  if (!isWhole(fields["crc32"], 0, 2 ** 32 - 1)) throw packedDamaged(`header, ${where}.crc32`, "it is no 32-bit number");
+  if (!isWhole(fields["crc32"], 0, 2 ** 32 - 1))
+    throw packedDamaged(`header, ${where}.crc32`, "it is no 32-bit number");
   return {
     name: asText(fields["name"], `${where}.name`),
     dims,
@@ -119,7 +123,10 @@ function asDims(value: unknown, where: string, mayBatch: boolean): readonly Exte
   const isRight = dims.every((extent, i) => isWhole(extent, 1, 2 ** 31) || (mayBatch && i === 0 && extent === "batch"));
   const size = dims.reduce<number>((product, extent) => product * (extent === "batch" ? 1 : Number(extent)), 1);
   if (!isRight || dims.length > 8 || size > 2 ** 31) {
-    throw packedDamaged(`header, ${where}`, `they are no list of up to 8 whole numbers of at least 1${mayBatch ? ', the first may be "batch",' : ""} for at most 2^31 numbers`);
+    throw packedDamaged(
+      `header, ${where}`,
+      `they are no list of up to 8 whole numbers of at least 1${mayBatch ? ', the first may be "batch",' : ""} for at most 2^31 numbers`,
+    );
   }
   return dims as readonly Extent[];
 }

@@ -8,7 +8,15 @@
 import type { Builder } from "../plan/builder.ts";
 import { geometryOf, needMargin, originOf, type PlaneShape, type Region } from "../plan/region.ts";
 import type { Value } from "../plan/value.ts";
-import { activationWords, type Call, oneNumber, type OperatorKind, sameDims, shapeText, wholeNumbers } from "./operator.ts";
+import {
+  activationWords,
+  type Call,
+  type OperatorKind,
+  oneNumber,
+  sameDims,
+  shapeText,
+  wholeNumbers,
+} from "./operator.ts";
 import { lowerProduct } from "./product.ts";
 
 interface ConvShape {
@@ -23,17 +31,24 @@ interface ConvShape {
 
 function convShape(call: Call): ConvShape {
   const weights = call.tensors[0]!;
-  if (weights.dims.length !== 4) call.refuse(`its weights are ${shapeText(weights.dims)}; they have to be [out, in / group, height, width]`);
+  if (weights.dims.length !== 4)
+    call.refuse(`its weights are ${shapeText(weights.dims)}; they have to be [out, in / group, height, width]`);
   const [outputs, inGroup, kh, kw] = weights.dims as readonly [number, number, number, number];
   const group = oneNumber(call, "group", 1);
-  if (!Number.isInteger(group) || group < 1) call.refuse(`its group is ${group}; it has to be a whole number of at least 1`);
+  if (!Number.isInteger(group) || group < 1)
+    call.refuse(`its group is ${group}; it has to be a whole number of at least 1`);
   return {
     outputs,
     inGroup,
     kernel: [kh, kw],
     group,
     strides: wholeNumbers(call, "strides", { length: 2, low: 1, high: 64, or: [1, 1] }) as [number, number],
-    pads: wholeNumbers(call, "pads", { length: 4, low: 0, high: 4096, or: [0, 0, 0, 0] }) as [number, number, number, number],
+    pads: wholeNumbers(call, "pads", { length: 4, low: 0, high: 4096, or: [0, 0, 0, 0] }) as [
+      number,
+      number,
+      number,
+      number,
+    ],
     dilations: wholeNumbers(call, "dilations", { length: 2, low: 1, high: 4096, or: [1, 1] }) as [number, number],
   };
 }
@@ -44,18 +59,23 @@ export const conv: OperatorKind = {
   dims(call) {
     const { outputs, inGroup, kernel, strides, pads, dilations, group } = convShape(call);
     const [input, residual] = call.inputs;
-    if (input!.dims.length !== 4) call.refuse(`its input is ${shapeText(input!.dims)}; it has to be [n, channels, height, width]`);
+    if (input!.dims.length !== 4)
+      call.refuse(`its input is ${shapeText(input!.dims)}; it has to be [n, channels, height, width]`);
     const [images, channels, height, width] = input!.dims as readonly [number, number, number, number];
-    if (channels !== inGroup * group) call.refuse(`it takes ${inGroup * group} channels in ${group} groups and is given ${channels}`);
+    if (channels !== inGroup * group)
+      call.refuse(`it takes ${inGroup * group} channels in ${group} groups and is given ${channels}`);
     if (outputs % group !== 0) call.refuse(`its ${outputs} outputs do not come in ${group} groups`);
     const bias = call.tensors[1];
-    if (bias && !sameDims(bias.dims, [outputs])) call.refuse(`its bias is ${shapeText(bias.dims)} for ${outputs} outputs`);
+    if (bias && !sameDims(bias.dims, [outputs]))
+      call.refuse(`its bias is ${shapeText(bias.dims)} for ${outputs} outputs`);
     const extent = (size: number, axis: 0 | 1): number =>
       Math.floor((size + pads[axis] + pads[axis + 2]! - dilations[axis] * (kernel[axis] - 1) - 1) / strides[axis]) + 1;
     const dims = [images, outputs, extent(height, 0), extent(width, 1)];
     if (dims[2]! < 1 || dims[3]! < 1) call.refuse(`its windows are larger than its input of ${shapeText(input!.dims)}`);
-    if (residual && !sameDims(residual.dims, dims)) call.refuse(`it adds ${shapeText(residual.dims)} to ${shapeText(dims)}`);
-    if (call.operator.kernel === "block16") call.refuse("block16 is for products with one vector; allowed are dense, sparse and block4");
+    if (residual && !sameDims(residual.dims, dims))
+      call.refuse(`it adds ${shapeText(residual.dims)} to ${shapeText(dims)}`);
+    if (call.operator.kernel === "block16")
+      call.refuse("block16 is for products with one vector; allowed are dense, sparse and block4");
     activationWords(call);
     return dims;
   },
@@ -112,7 +132,8 @@ function wholeImage(value: Value, { pads, dilations }: ConvShape, builder: Build
     region,
     offset: () => {
       const { stride, lead, plane } = geometryOf(region.planes);
-      return (channel, ky, kx) => channel * plane + lead + (ky * dilations[0] - top) * stride + kx * dilations[1] - left;
+      return (channel, ky, kx) =>
+        channel * plane + lead + (ky * dilations[0] - top) * stride + kx * dilations[1] - left;
     },
   };
 }
@@ -177,4 +198,3 @@ function phases(value: Value, shape: ConvShape, outDims: readonly number[], buil
     },
   };
 }
-

@@ -6,7 +6,7 @@ import type { Builder } from "../plan/builder.ts";
 import { functions, kernels, realWord } from "../plan/kernel-numbers.ts";
 import { flatRegion, geometryOf, originOf, type Region, uniteRows } from "../plan/region.ts";
 import { productOf, type Value } from "../plan/value.ts";
-import { activationWords, oneNumber, type OperatorKind, sameDims, shapeText } from "./operator.ts";
+import { activationWords, type OperatorKind, oneNumber, sameDims, shapeText } from "./operator.ts";
 
 /** How a kernel walks a region: planes, their distance in bytes, vectors in each. A flat region is one plane. */
 interface Walk {
@@ -46,7 +46,8 @@ export function unary(name: keyof typeof functions): OperatorKind {
     inputs: [1, 1],
     tensors: [0, 0],
     dims(call) {
-      if (name === "Clip" && !(oneNumber(call, "low") <= oneNumber(call, "high"))) call.refuse("its low lies above its high");
+      if (name === "Clip" && !(oneNumber(call, "low") <= oneNumber(call, "high")))
+        call.refuse("its low lies above its high");
       if (name === "HardSigmoid") oneNumber(call, "alpha", 0.2);
       return call.inputs[0]!.dims;
     },
@@ -61,7 +62,17 @@ export function unary(name: keyof typeof functions): OperatorKind {
         reads: [from],
         writes: to,
         work: 8 * productOf(output.dims),
-        words: () => [originOf(from), originOf(to), a.distance(), b.distance(), b.vectors(), b.mask(), functions[name], realWord(low), realWord(high)],
+        words: () => [
+          originOf(from),
+          originOf(to),
+          a.distance(),
+          b.distance(),
+          b.vectors(),
+          b.mask(),
+          functions[name],
+          realWord(low),
+          realWord(high),
+        ],
       });
     },
   };
@@ -74,7 +85,10 @@ export function binary(isProduct: boolean): OperatorKind {
     dims(call) {
       const [a, b] = call.inputs;
       const perPlane = a!.dims.length === 4 && sameDims(b!.dims, [...a!.dims.slice(0, 2), 1, 1]);
-      if (!perPlane && !sameDims(a!.dims, b!.dims)) call.refuse(`it joins ${shapeText(a!.dims)} and ${shapeText(b!.dims)}; they have to be the same, or the second one number a channel`);
+      if (!perPlane && !sameDims(a!.dims, b!.dims))
+        call.refuse(
+          `it joins ${shapeText(a!.dims)} and ${shapeText(b!.dims)}; they have to be the same, or the second one number a channel`,
+        );
       activationWords(call);
       return a!.dims;
     },
@@ -109,7 +123,8 @@ export const scaleShift: OperatorKind = {
     const { dims } = call.inputs[0]!;
     const channels = dims.length === 4 ? dims[1]! : dims[dims.length - 1]!;
     for (const tensor of call.tensors) {
-      if (!sameDims(tensor.dims, [channels])) call.refuse(`its tensor is ${shapeText(tensor.dims)} for ${channels} channels`);
+      if (!sameDims(tensor.dims, [channels]))
+        call.refuse(`its tensor is ${shapeText(tensor.dims)} for ${channels} channels`);
     }
     activationWords(call);
     return dims;

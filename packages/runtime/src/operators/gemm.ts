@@ -24,15 +24,21 @@ export const gemm: OperatorKind = {
   dims(call) {
     const [weights, bias] = call.tensors;
     const [input, residual] = call.inputs;
-    if (weights!.dims.length !== 2) call.refuse(`its weights are ${shapeText(weights!.dims)}; they have to be [outputs, features]`);
+    if (weights!.dims.length !== 2)
+      call.refuse(`its weights are ${shapeText(weights!.dims)}; they have to be [outputs, features]`);
     const [outputs, features] = weights!.dims as readonly [number, number];
-    if (input!.dims.length < 2 || input!.dims.length === 4) call.refuse(`its input is ${shapeText(input!.dims)}; it has to be [..., features] with 2, 3 or more than 4 extents`);
+    if (input!.dims.length < 2 || input!.dims.length === 4)
+      call.refuse(
+        `its input is ${shapeText(input!.dims)}; it has to be [..., features] with 2, 3 or more than 4 extents`,
+      );
     if (matrixOf(input!.dims).features !== features) {
       call.refuse(`it takes ${features} features and is given ${shapeText(input!.dims)}`);
     }
-    if (bias && !sameDims(bias.dims, [outputs])) call.refuse(`its bias is ${shapeText(bias.dims)} for ${outputs} outputs`);
+    if (bias && !sameDims(bias.dims, [outputs]))
+      call.refuse(`its bias is ${shapeText(bias.dims)} for ${outputs} outputs`);
     const dims = [...input!.dims.slice(0, -1), outputs];
-    if (residual && !sameDims(residual.dims, dims)) call.refuse(`it adds ${shapeText(residual.dims)} to ${shapeText(dims)}`);
+    if (residual && !sameDims(residual.dims, dims))
+      call.refuse(`it adds ${shapeText(residual.dims)} to ${shapeText(dims)}`);
     activationWords(call);
     return dims;
   },
@@ -56,11 +62,18 @@ export const gemm: OperatorKind = {
     const residual = call.inputs[1] ? builder.flat(call.inputs[1]) : undefined;
     const to = flatRegion(outputs);
     output.flat = to;
-    const { constant, count } = vectorTaps({ weights: weights!.data, outputs, features, rows, isDense }, builder.constant);
+    const { constant, count } = vectorTaps(
+      { weights: weights!.data, outputs, features, rows, isDense },
+      builder.constant,
+    );
     const biases = builder.numbers(bias?.data ?? new Float32Array(outputs));
     const activation = activationWords(call);
     // A unit takes some thousand products, so that taking it costs little.
-    const perUnit = Math.min(Math.ceil(outputs / unitRows), Math.max(1, Math.ceil((4096 * outputs) / (unitRows * (count * rows + 1))))) * unitRows;
+    const perUnit =
+      Math.min(
+        Math.ceil(outputs / unitRows),
+        Math.max(1, Math.ceil((4096 * outputs) / (unitRows * (count * rows + 1)))),
+      ) * unitRows;
     builder.step({
       kernel,
       units: () => Math.ceil(outputs / perUnit),
@@ -68,7 +81,16 @@ export const gemm: OperatorKind = {
       writes: to,
       // Read once, weights come from memory: about four times what a product costs whose numbers are at hand.
       work: 4 * count * rows,
-      words: () => [from.address, to.address, constant.address, biases.address, residual?.address ?? 0, outputs, perUnit, ...activation],
+      words: () => [
+        from.address,
+        to.address,
+        constant.address,
+        biases.address,
+        residual?.address ?? 0,
+        outputs,
+        perUnit,
+        ...activation,
+      ],
     });
   },
 };

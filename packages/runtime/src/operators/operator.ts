@@ -47,13 +47,17 @@ export function wholeNumbers(
     const numbers = found as readonly number[];
     if (numbers.every((entry) => Number.isInteger(entry) && entry >= low && entry <= high)) return numbers;
   }
-  return call.refuse(`its ${name} are ${JSON.stringify(found) ?? "missing"}; allowed are ${length} whole numbers from ${low} to ${high}`);
+  return call.refuse(
+    `its ${name} are ${JSON.stringify(found) ?? "missing"}; allowed are ${length} whole numbers from ${low} to ${high}`,
+  );
 }
 
 /** A number of an attribute. */
 export function oneNumber(call: Call, name: string, or?: number): number {
   const found = call.operator.attributes[name] ?? or;
-  return typeof found === "number" ? found : call.refuse(`its ${name} is ${JSON.stringify(found) ?? "missing"}; it has to be a number`);
+  return typeof found === "number"
+    ? found
+    : call.refuse(`its ${name} is ${JSON.stringify(found) ?? "missing"}; it has to be a number`);
 }
 
 /** What a product applies as it stores: the words activation, low, high. */

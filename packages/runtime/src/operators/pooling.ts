@@ -3,13 +3,14 @@ import type { Builder } from "../plan/builder.ts";
 import { kernels } from "../plan/kernel-numbers.ts";
 import { flatRegion, geometryOf, originOf } from "../plan/region.ts";
 import type { Value } from "../plan/value.ts";
-import { type Call, oneNumber, type OperatorKind, shapeText, wholeNumbers } from "./operator.ts";
+import { type Call, type OperatorKind, oneNumber, shapeText, wholeNumbers } from "./operator.ts";
 
 function poolShape(call: Call): { window: readonly number[]; strides: readonly number[]; pads: readonly number[] } {
   const window = wholeNumbers(call, "kernel_shape", { length: 2, low: 1, high: 4096 });
   const strides = wholeNumbers(call, "strides", { length: 2, low: 1, high: 4096, or: [1, 1] });
   const pads = wholeNumbers(call, "pads", { length: 4, low: 0, high: 4096, or: [0, 0, 0, 0] });
-  if (pads.some((pad, i) => pad >= window[i % 2]!)) call.refuse(`it pads by ${pads.join(", ")} around windows of ${window.join(" x ")}; padding has to be smaller`);
+  if (pads.some((pad, i) => pad >= window[i % 2]!))
+    call.refuse(`it pads by ${pads.join(", ")} around windows of ${window.join(" x ")}; padding has to be smaller`);
   return { window, strides, pads };
 }
 
@@ -30,7 +31,8 @@ function pool(modeOf: (call: Call) => number): OperatorKind {
       const extent = (size: number, axis: number): number =>
         Math.floor((size + pads[axis]! + pads[axis + 2]! - window[axis]!) / strides[axis]!) + 1;
       const dims = [images, channels, extent(height, 0), extent(width, 1)];
-      if (dims[2]! < 1 || dims[3]! < 1) call.refuse(`its windows are larger than its input of ${shapeText(call.inputs[0]!.dims)}`);
+      if (dims[2]! < 1 || dims[3]! < 1)
+        call.refuse(`its windows are larger than its input of ${shapeText(call.inputs[0]!.dims)}`);
       return dims;
     },
     lower(call: Call, output: Value, builder: Builder) {

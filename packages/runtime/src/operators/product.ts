@@ -4,7 +4,7 @@ import { kernels } from "../plan/kernel-numbers.ts";
 import { geometryOf, originOf, type PlaneShape, type Region, uniteRows } from "../plan/region.ts";
 import type { Value } from "../plan/value.ts";
 import { activationWords, type Call } from "./operator.ts";
-import { tapBlocks, type TapMatrix, tapRows } from "./taps.ts";
+import { type TapMatrix, tapBlocks, tapRows } from "./taps.ts";
 
 /** Vectors of positions that a tile holds in registers. */
 const sparseVectors = 8;

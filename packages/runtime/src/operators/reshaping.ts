@@ -4,7 +4,7 @@
  */
 import { flatRegion, geometryOf, originOf, uniteRows } from "../plan/region.ts";
 import { productOf } from "../plan/value.ts";
-import { type Call, oneNumber, type OperatorKind, shapeText, wholeNumbers } from "./operator.ts";
+import { type Call, type OperatorKind, oneNumber, shapeText, wholeNumbers } from "./operator.ts";
 
 /** The same numbers under other extents: nothing runs. */
 function renamed(dimsOf: (call: Call) => readonly number[]): OperatorKind {
@@ -21,12 +21,14 @@ function renamed(dimsOf: (call: Call) => readonly number[]): OperatorKind {
 export const reshape: OperatorKind = renamed((call) => {
   const { dims } = call.inputs[0]!;
   const wanted = call.operator.attributes["dims"];
-  if (!Array.isArray(wanted) || wanted.length === 0 || wanted.length > 8) return call.refuse("its dims are missing or more than 8");
+  if (!Array.isArray(wanted) || wanted.length === 0 || wanted.length > 8)
+    return call.refuse("its dims are missing or more than 8");
   const given = (wanted as readonly number[]).map((extent, i) => (extent === 0 ? (dims[i] ?? 0) : extent));
   const known = given.reduce((product, extent) => product * (extent === -1 ? 1 : extent), 1);
   const out = given.map((extent) => (extent === -1 ? productOf(dims) / known : extent));
   const isRight = out.every((extent) => Number.isInteger(extent) && extent >= 1) && productOf(out) === productOf(dims);
-  if (!isRight || given.filter((extent) => extent === -1).length > 1) call.refuse(`it makes ${shapeText(wanted as readonly number[])} of ${shapeText(dims)}`);
+  if (!isRight || given.filter((extent) => extent === -1).length > 1)
+    call.refuse(`it makes ${shapeText(wanted as readonly number[])} of ${shapeText(dims)}`);
   return out;
 });
 
@@ -46,7 +48,8 @@ export const transpose: OperatorKind = {
   dims(call) {
     const { dims } = call.inputs[0]!;
     const perm = wholeNumbers(call, "perm", { length: dims.length, low: 0, high: dims.length - 1 });
-    if (dims.length > 4 || new Set(perm).size !== dims.length) call.refuse(`it reorders ${shapeText(dims)} by ${shapeText(perm)}; needed is every index once, of at most 4`);
+    if (dims.length > 4 || new Set(perm).size !== dims.length)
+      call.refuse(`it reorders ${shapeText(dims)} by ${shapeText(perm)}; needed is every index once, of at most 4`);
     return perm.map((axis) => dims[axis]!);
   },
   lower(call, output, builder) {
@@ -56,7 +59,8 @@ export const transpose: OperatorKind = {
     const to = flatRegion(productOf(output.dims));
     output.flat = to;
     const source = distances(value.dims);
-    const fill = <T>(list: readonly T[], blank: T): [T, T, T, T] => [...Array<T>(4 - list.length).fill(blank), ...list] as [T, T, T, T];
+    const fill = <T>(list: readonly T[], blank: T): [T, T, T, T] =>
+      [...Array<T>(4 - list.length).fill(blank), ...list] as [T, T, T, T];
     builder.copy({
       from,
       to,
@@ -64,7 +68,10 @@ export const transpose: OperatorKind = {
       places: () => ({
         from: from.address,
         to: to.address,
-        fromSteps: fill(perm.map((axis) => source[axis]!), 0),
+        fromSteps: fill(
+          perm.map((axis) => source[axis]!),
+          0,
+        ),
         toSteps: fill(distances(output.dims), 0),
       }),
     });
@@ -77,7 +84,8 @@ export const concat: OperatorKind = {
   dims(call) {
     const first = call.inputs[0]!.dims;
     const axis = oneNumber(call, "axis");
-    if (!Number.isInteger(axis) || axis < 0 || axis >= first.length) call.refuse(`its axis is ${axis} of ${shapeText(first)}`);
+    if (!Number.isInteger(axis) || axis < 0 || axis >= first.length)
+      call.refuse(`its axis is ${axis} of ${shapeText(first)}`);
     const total = call.inputs.reduce((sum, { dims }) => {
       const isRight = dims.length === first.length && dims.every((extent, i) => i === axis || extent === first[i]);
       if (!isRight) call.refuse(`it joins ${shapeText(first)} and ${shapeText(dims)} along extent ${axis}`);
@@ -129,7 +137,12 @@ export const concat: OperatorKind = {
         from,
         to,
         extents: () => [1, outer, 1, count],
-        places: () => ({ from: from.address, to: to.address + 4 * start, fromSteps: [0, count, 0, 1], toSteps: [0, width, 0, 1] }),
+        places: () => ({
+          from: from.address,
+          to: to.address + 4 * start,
+          fromSteps: [0, count, 0, 1],
+          toSteps: [0, width, 0, 1],
+        }),
       });
     }
   },
@@ -144,7 +157,8 @@ export const subsampleAndPad: OperatorKind = {
     const [images, channels, height, width] = dims as readonly [number, number, number, number];
     const [stride] = wholeNumbers(call, "stride", { length: 1, low: 1, high: 4096 });
     const [wanted, before] = wholeNumbers(call, "channels", { length: 2, low: 0 }) as readonly [number, number];
-    if (wanted < channels + before) call.refuse(`it gives ${wanted} channels, and ${before} of zeros and ${channels} of its input are more`);
+    if (wanted < channels + before)
+      call.refuse(`it gives ${wanted} channels, and ${before} of zeros and ${channels} of its input are more`);
     return [images, wanted, Math.ceil(height / stride!), Math.ceil(width / stride!)];
   },
   lower(call, output, builder) {

@@ -1,13 +1,19 @@
 /** Softmax, LogSoftmax and LayerNormalization (tensors weight and bias [features], attribute epsilon) over the last extent. */
+
+import type { Builder } from "../plan/builder.ts";
 import { kernels, realWord } from "../plan/kernel-numbers.ts";
 import { flatRegion } from "../plan/region.ts";
 import { matrixOf, productOf, type Value } from "../plan/value.ts";
-import type { Builder } from "../plan/builder.ts";
-import { oneNumber, type OperatorKind, sameDims, shapeText } from "./operator.ts";
+import { type OperatorKind, oneNumber, sameDims, shapeText } from "./operator.ts";
 
 /** One unit a position: words 2 to 8 are the same for all of these. */
 function overFeatures(
-  spec: { readonly kernel: number; readonly value: Value; readonly output: Value; readonly rest: () => readonly number[] },
+  spec: {
+    readonly kernel: number;
+    readonly value: Value;
+    readonly output: Value;
+    readonly rest: () => readonly number[];
+  },
   builder: Builder,
 ): void {
   const from = builder.flat(spec.value);
@@ -30,7 +36,10 @@ export function softmax(isLogarithm: boolean): OperatorKind {
     tensors: [0, 0],
     dims: (call) => call.inputs[0]!.dims,
     lower(call, output, builder) {
-      overFeatures({ kernel: kernels.softmax, value: call.inputs[0]!, output, rest: () => [Number(isLogarithm)] }, builder);
+      overFeatures(
+        { kernel: kernels.softmax, value: call.inputs[0]!, output, rest: () => [Number(isLogarithm)] },
+        builder,
+      );
     },
   };
 }
@@ -42,7 +51,8 @@ export const layerNorm: OperatorKind = {
     const { dims } = call.inputs[0]!;
     const { features } = matrixOf(dims);
     for (const tensor of call.tensors) {
-      if (!sameDims(tensor.dims, [features])) call.refuse(`its tensor is ${shapeText(tensor.dims)} for ${features} features`);
+      if (!sameDims(tensor.dims, [features]))
+        call.refuse(`its tensor is ${shapeText(tensor.dims)} for ${features} features`);
     }
     oneNumber(call, "epsilon", 1e-5);
     return dims;
@@ -51,7 +61,12 @@ export const layerNorm: OperatorKind = {
     const [weight, bias] = call.tensors.map(({ data }) => builder.numbers(data));
     const epsilon = realWord(oneNumber(call, "epsilon", 1e-5));
     overFeatures(
-      { kernel: kernels.layerNorm, value: call.inputs[0]!, output, rest: () => [weight!.address, bias!.address, epsilon] },
+      {
+        kernel: kernels.layerNorm,
+        value: call.inputs[0]!,
+        output,
+        rest: () => [weight!.address, bias!.address, epsilon],
+      },
       builder,
     );
   },

@@ -57,7 +57,8 @@ export function tapBlocks(matrix: TapMatrix, isDense: boolean, make: MakeConstan
   let count = blocks * taps;
   if (!isDense) {
     count = 0;
-    for (let block = 0; block < blocks; block++) for (let tap = 0; tap < taps; tap++) count += Number(isKept(block, tap));
+    for (let block = 0; block < blocks; block++)
+      for (let tap = 0; tap < taps; tap++) count += Number(isKept(block, tap));
   }
   const head = tableBytes(blocks);
   const constant = make(

@@ -4,7 +4,13 @@ import type { MakeConstant } from "./taps.ts";
 
 /** @param spec.weights - [outputs, features] @param spec.rows - outputs of a block: 1, 4 or 16 */
 export function vectorTaps(
-  spec: { readonly weights: Float32Array; readonly outputs: number; readonly features: number; readonly rows: number; readonly isDense: boolean },
+  spec: {
+    readonly weights: Float32Array;
+    readonly outputs: number;
+    readonly features: number;
+    readonly rows: number;
+    readonly isDense: boolean;
+  },
   make: MakeConstant,
 ): { readonly constant: Constant; readonly count: number } {
   const { weights, outputs, features, rows, isDense } = spec;
@@ -24,7 +30,8 @@ export function vectorTaps(
         for (let f = 0; f < features; f++) {
           if (!isDense && !kept.has(block, f)) continue;
           u32[offset++] = 4 * f;
-          for (let o = rows * block; o < rows * block + rows; o++) f32[weight++] = o < outputs ? weights[o * features + f]! : 0;
+          for (let o = rows * block; o < rows * block + rows; o++)
+            f32[weight++] = o < outputs ? weights[o * features + f]! : 0;
         }
       }
     },

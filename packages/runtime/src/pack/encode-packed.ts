@@ -29,7 +29,13 @@ export async function encodePacked(graph: PackGraph, options: EncodeOptions = {}
     const stored = storedValues(tensor, type, kept);
     masks.push(mask);
     streams.push(stored);
-    entries.push({ name, dims: tensor.dims, values: type, ...(kept ? { kept: kept.length } : {}), crc32: crc32(stored, crc32(mask)) });
+    entries.push({
+      name,
+      dims: tensor.dims,
+      values: type,
+      ...(kept ? { kept: kept.length } : {}),
+      crc32: crc32(stored, crc32(mask)),
+    });
   }
   const { inputs, outputs, operators } = graph;
   const header: PackedHeader = { inputs, outputs, operators, tensors: entries, metadata };
@@ -42,7 +48,9 @@ export async function encodePacked(graph: PackGraph, options: EncodeOptions = {}
   view.setUint16(8, packedFileVersion, true);
   view.setUint8(10, compression === "gzip" ? 1 : 0);
   const total = (parts: readonly Uint8Array[]): number => parts.reduce((sum, { length }) => sum + length, 0);
-  [json.length, total(masks), total(streams), stored.length].forEach((length, i) => view.setUint32(12 + 4 * i, length, true));
+  for (const [i, length] of [json.length, total(masks), total(streams), stored.length].entries()) {
+    view.setUint32(12 + 4 * i, length, true);
+  }
   view.setUint32(28, crc32(json, crc32(out.subarray(0, 28))), true);
   out.set(stored, prefixBytes);
   return out;
@@ -79,7 +87,8 @@ function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 async function gzip(raw: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   const { process } = globalThis as { process?: NodeJS.Process };
   // Node's zlib can be told to try harder than the stream that browsers have.
-  if (typeof process?.getBuiltinModule === "function") return process.getBuiltinModule("node:zlib").gzipSync(raw, { level: 9 });
+  if (typeof process?.getBuiltinModule === "function")
+    return process.getBuiltinModule("node:zlib").gzipSync(raw, { level: 9 });
   const stream = new Blob([raw]).stream().pipeThrough(new CompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }

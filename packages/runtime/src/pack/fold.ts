@@ -21,7 +21,8 @@ export function fold(graph: PackGraph): PackGraph {
   for (let o = 0; o < operators.length; o++) {
     const operator = operators[o];
     if (!operator) continue;
-    const read = (name: string): number => operators.reduce((sum, other) => sum + Number(other?.inputs.includes(name) ?? false), 0);
+    const read = (name: string): number =>
+      operators.reduce((sum, other) => sum + Number(other?.inputs.includes(name) ?? false), 0);
     /** The operator that gives a value which only this one reads. */
     const maker = (name: string): number => {
       const place = operators.findIndex((other) => other?.output === name);
@@ -45,29 +46,52 @@ interface Merge {
   readonly tensors: Map<string, DenseTensor>;
 }
 
-function mergeInto({ operator, operators, maker, tensors }: Merge): { place: number; operator: PackedOperator } | undefined {
+function mergeInto({
+  operator,
+  operators,
+  maker,
+  tensors,
+}: Merge): { place: number; operator: PackedOperator } | undefined {
   const { op, inputs, output, attributes } = operator;
   if (op === "Relu" || op === "Clip") {
     const place = maker(inputs[0]!);
     const before = operators[place];
     if (!before || !activating.has(before.op) || before.attributes["activation"] !== undefined) return undefined;
-    const activation = op === "Relu" ? { activation: "Relu" } : { activation: "Clip", low: attributes["low"]!, high: attributes["high"]! };
+    const activation =
+      op === "Relu"
+        ? { activation: "Relu" }
+        : { activation: "Clip", low: attributes["low"]!, high: attributes["high"]! };
     return { place, operator: { ...before, output, attributes: { ...before.attributes, ...activation } } };
   }
   if (op === "ScaleShift" && attributes["activation"] === undefined) {
     const place = maker(inputs[0]!);
     const before = operators[place];
-    if (!before || !products.has(before.op) || before.inputs.length > 1 || before.attributes["activation"] !== undefined) return undefined;
+    if (
+      !before ||
+      !products.has(before.op) ||
+      before.inputs.length > 1 ||
+      before.attributes["activation"] !== undefined
+    )
+      return undefined;
     const isShared = operators.filter((other) => other?.tensors.includes(before.tensors[0]!)).length > 1;
     const names = scaled({ product: before, after: operator, tensors, isShared });
     return { place, operator: { ...before, output, tensors: names } };
   }
   if (op === "Add" && attributes["activation"] === undefined) {
     const [first, second] = inputs as readonly [string, string];
-    for (const [own, other] of [[first, second], [second, first]] as const) {
+    for (const [own, other] of [
+      [first, second],
+      [second, first],
+    ] as const) {
       const place = own === other ? -1 : maker(own);
       const before = operators[place];
-      if (!before || !products.has(before.op) || before.inputs.length > 1 || before.attributes["activation"] !== undefined) continue;
+      if (
+        !before ||
+        !products.has(before.op) ||
+        before.inputs.length > 1 ||
+        before.attributes["activation"] !== undefined
+      )
+        continue;
       return { place, operator: { ...before, output, inputs: [before.inputs[0]!, other] } };
     }
   }

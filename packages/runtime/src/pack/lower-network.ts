@@ -45,7 +45,13 @@ export function lowerNetwork(network: LayeredNetwork, tensors: ReadonlyMap<strin
     made.set(name, { dims: tensor.dims, data: Float32Array.from(tensor.data) });
     return name;
   };
-  const give = (spec: { op: string; name: string; from: readonly string[]; tensors?: readonly string[]; attributes?: Record<string, Attribute> }): string => {
+  const give = (spec: {
+    op: string;
+    name: string;
+    from: readonly string[];
+    tensors?: readonly string[];
+    attributes?: Record<string, Attribute>;
+  }): string => {
     const output = `v${operators.length}`;
     const { op, name, from, tensors: held = [], attributes = {} } = spec;
     operators.push({ op, name, inputs: from, tensors: held, output, attributes });
@@ -75,7 +81,12 @@ export function lowerNetwork(network: LayeredNetwork, tensors: ReadonlyMap<strin
       case "conv2d": {
         const [kh, kw] = fields["kernel"] as readonly [number, number];
         const weight = get(`${name}.weight`);
-        const held = [keep(`${name}.weight`, { dims: [number("out", 0), number("in", 0) / number("groups", 1), kh, kw], data: weight.data })];
+        const held = [
+          keep(`${name}.weight`, {
+            dims: [number("out", 0), number("in", 0) / number("groups", 1), kh, kw],
+            data: weight.data,
+          }),
+        ];
         if (fields["bias"] !== false) held.push(keep(`${name}.bias`, get(`${name}.bias`)));
         const padding = number("padding", 0);
         const [stride, dilation] = [number("stride", 1), number("dilation", 1)];
@@ -89,18 +100,33 @@ export function lowerNetwork(network: LayeredNetwork, tensors: ReadonlyMap<strin
         break;
       }
       case "batch-norm": {
-        const [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map((part) => get(`${name}.${part}`).data);
+        const [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map(
+          (part) => get(`${name}.${part}`).data,
+        );
         const channels = number("channels", 0);
         const scale = Float32Array.from(gamma!, (g, c) => g / Math.sqrt(variance![c]! + number("epsilon", 1e-5)));
         const shift = Float32Array.from(beta!, (b, c) => b - scale[c]! * mean![c]!);
-        const held = [keep(`${name}.scale`, { dims: [channels], data: scale }), keep(`${name}.shift`, { dims: [channels], data: shift })];
+        const held = [
+          keep(`${name}.scale`, { dims: [channels], data: scale }),
+          keep(`${name}.shift`, { dims: [channels], data: shift }),
+        ];
         place(give({ op: "ScaleShift", name, from, tensors: held }));
         break;
       }
       case "layer-norm": {
         const features = [number("features", 0)];
-        const held = ["weight", "bias"].map((part) => keep(`${name}.${part}`, { dims: features, data: get(`${name}.${part}`).data }));
-        place(give({ op: "LayerNormalization", name, from, tensors: held, attributes: { epsilon: number("epsilon", 1e-5) } }));
+        const held = ["weight", "bias"].map((part) =>
+          keep(`${name}.${part}`, { dims: features, data: get(`${name}.${part}`).data }),
+        );
+        place(
+          give({
+            op: "LayerNormalization",
+            name,
+            from,
+            tensors: held,
+            attributes: { epsilon: number("epsilon", 1e-5) },
+          }),
+        );
         break;
       }
       case "relu":
@@ -135,7 +161,9 @@ export function lowerNetwork(network: LayeredNetwork, tensors: ReadonlyMap<strin
       }
       case "flatten": {
         if (!isImage) break;
-        const ordered = isNhwc ? [give({ op: "Transpose", name: `${name} order`, from, attributes: { perm: [0, 2, 3, 1] } })] : from;
+        const ordered = isNhwc
+          ? [give({ op: "Transpose", name: `${name} order`, from, attributes: { perm: [0, 2, 3, 1] } })]
+          : from;
         place(give({ op: "Flatten", name, from: ordered }), false);
         break;
       }
@@ -150,7 +178,14 @@ export function lowerNetwork(network: LayeredNetwork, tensors: ReadonlyMap<strin
       case "subsample-and-pad": {
         const channels = number("channels", 0);
         const before = (channels - channelsOf(operators, made, from[0]!)) / 2;
-        place(give({ op: "SubsampleAndPad", name, from, attributes: { stride: [number("stride", 1)], channels: [channels, before] } }));
+        place(
+          give({
+            op: "SubsampleAndPad",
+            name,
+            from,
+            attributes: { stride: [number("stride", 1)], channels: [channels, before] },
+          }),
+        );
         break;
       }
       case "dropout":
@@ -161,7 +196,10 @@ export function lowerNetwork(network: LayeredNetwork, tensors: ReadonlyMap<strin
         last = taken[0]!;
         break;
       default:
-        throw packedGraph(`network ${quoted(network.name)}`, `the layer ${quoted(name)} is ${quoted(layer.kind)}, which has no operator`);
+        throw packedGraph(
+          `network ${quoted(network.name)}`,
+          `the layer ${quoted(name)} is ${quoted(layer.kind)}, which has no operator`,
+        );
     }
     if (layer.name !== undefined) places.set(layer.name, last);
   });
@@ -183,7 +221,12 @@ function firstPlace(spec: {
   inputShape: readonly number[];
   layout: "nchw" | "nhwc";
   layers: readonly NetworkLayer[];
-  give: (operator: { op: string; name: string; from: readonly string[]; attributes?: Record<string, Attribute> }) => string;
+  give: (operator: {
+    op: string;
+    name: string;
+    from: readonly string[];
+    attributes?: Record<string, Attribute>;
+  }) => string;
 }): Place {
   const { inputShape, layout, layers, give } = spec;
   const takers = layers.filter((layer, l) => layer.inputs?.includes("input") ?? l === 0);
@@ -193,17 +236,33 @@ function firstPlace(spec: {
     return { value, isImage: false };
   }
   // [height, width] is an image of one channel, [features] one of one position.
-  const planes = inputShape.length === 3 ? undefined : inputShape.length === 2 ? [0, 1, ...inputShape] : [0, ...inputShape, 1, 1];
-  if (planes) return { value: give({ op: "Reshape", name: "input planes", from: ["input"], attributes: { dims: planes } }), isImage: true };
+  const planes =
+    inputShape.length === 3 ? undefined : inputShape.length === 2 ? [0, 1, ...inputShape] : [0, ...inputShape, 1, 1];
+  if (planes)
+    return {
+      value: give({ op: "Reshape", name: "input planes", from: ["input"], attributes: { dims: planes } }),
+      isImage: true,
+    };
   if (layout === "nchw") return { value: "input", isImage: true };
-  return { value: give({ op: "Transpose", name: "input planes", from: ["input"], attributes: { perm: [0, 3, 1, 2] } }), isImage: true };
+  return {
+    value: give({ op: "Transpose", name: "input planes", from: ["input"], attributes: { perm: [0, 3, 1, 2] } }),
+    isImage: true,
+  };
 }
 
 /** Channels of a value: those of the last product before it. */
-function channelsOf(operators: readonly PackedOperator[], tensors: ReadonlyMap<string, DenseTensor>, value: string): number {
+function channelsOf(
+  operators: readonly PackedOperator[],
+  tensors: ReadonlyMap<string, DenseTensor>,
+  value: string,
+): number {
   for (let name = value; ; ) {
     const operator = operators.find(({ output }) => output === name);
-    if (!operator) throw packedGraph(`value ${quoted(value)}`, "its channels are those of the network's input, which has no shortcut");
+    if (!operator)
+      throw packedGraph(
+        `value ${quoted(value)}`,
+        "its channels are those of the network's input, which has no shortcut",
+      );
     if (operator.op === "SubsampleAndPad") return (operator.attributes["channels"] as readonly number[])[0]!;
     if (operator.tensors[0] !== undefined) return tensors.get(operator.tensors[0])!.dims[0]!;
     name = operator.inputs[0]!;

@@ -164,7 +164,8 @@ export function createDraft(threads: number): Draft {
           builder.constant(
             () => 16 * vectors,
             ({ u32 }, address) => {
-              for (let y = 0; y < height; y++) u32.fill(0xffffffff, address / 4 + y * stride, address / 4 + y * stride + width);
+              for (let y = 0; y < height; y++)
+                u32.fill(0xffffffff, address / 4 + y * stride, address / 4 + y * stride + width);
             },
           ),
         );
@@ -201,7 +202,9 @@ function spread(
     places: () => {
       const { stride, plane } = geometryOf(planes.planes!);
       const inPlanes = [channels * plane, plane, stride, 1] as const;
-      const inFlat = isImage ? ([channels * height * width, height * width, width, 1] as const) : ([0, 1, 0, channels] as const);
+      const inFlat = isImage
+        ? ([channels * height * width, height * width, width, 1] as const)
+        : ([0, 1, 0, channels] as const);
       return isIntoPlanes
         ? { from: flat.address, to: originOf(planes), fromSteps: inFlat, toSteps: inPlanes }
         : { from: originOf(planes), to: flat.address, fromSteps: inPlanes, toSteps: inFlat };

@@ -26,7 +26,10 @@ export function placeRegions(regions: Iterable<Region>, start: number): number {
     const bytes = bytesOf(region);
     const free = slots.filter((slot) => slot.last < region.first);
     // The smallest that is large enough, else the largest, which then grows.
-    free.sort((a, b) => Number(a.bytes < bytes) - Number(b.bytes < bytes) || (a.bytes < bytes ? b.bytes - a.bytes : a.bytes - b.bytes));
+    free.sort(
+      (a, b) =>
+        Number(a.bytes < bytes) - Number(b.bytes < bytes) || (a.bytes < bytes ? b.bytes - a.bytes : a.bytes - b.bytes),
+    );
     const slot = free[0];
     if (!slot) {
       slots.push({ bytes, last: region.last, regions: [region] });

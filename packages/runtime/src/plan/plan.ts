@@ -61,7 +61,10 @@ export function makePlan(model: PackedModel, options: PlanOptions): Plan {
     const value = values.get(name)!;
     const promised = dims.map((extent) => (extent === "batch" ? batch : extent));
     if (promised.join() !== value.dims.join()) {
-      throw packedGraph(`output ${quoted(name)}`, `the graph gives [${value.dims.join(", ")}] and the file says [${promised.join(", ")}]`);
+      throw packedGraph(
+        `output ${quoted(name)}`,
+        `the graph gives [${value.dims.join(", ")}] and the file says [${promised.join(", ")}]`,
+      );
     }
     const region = draft.flat(value);
     return { name, dims: value.dims, region };
@@ -116,7 +119,8 @@ function lowerAll(model: PackedModel, values: Map<string, Value>, draft: Draft):
       assertCount(call, "values", call.inputs.length, kind.inputs);
       assertCount(call, "tensors", call.tensors.length, kind.tensors);
       const output: Value = { name: operator.output, dims: kind.dims(call), phases: new Map() };
-      if (productOf(output.dims) > 2 ** 30) call.refuse(`it gives ${productOf(output.dims)} numbers; at most 2^30 can be held`);
+      if (productOf(output.dims) > 2 ** 30)
+        call.refuse(`it gives ${productOf(output.dims)} numbers; at most 2^30 can be held`);
       draft.begin(o);
       kind.lower(call, output, draft);
       values.set(operator.output, output);
@@ -126,5 +130,6 @@ function lowerAll(model: PackedModel, values: Map<string, Value>, draft: Draft):
 }
 
 function assertCount(call: Call, what: string, found: number, [least, most]: readonly [number, number]): void {
-  if (found < least || found > most) call.refuse(`it has ${found} ${what}; allowed are ${least === most ? least : `${least} to ${most}`}`);
+  if (found < least || found > most)
+    call.refuse(`it has ${found} ${what}; allowed are ${least === most ? least : `${least} to ${most}`}`);
 }
