@@ -7,7 +7,7 @@ import { wasmBase64 as simd, dataEnd as simdDataEnd } from "./generated/simd.gen
 export type KernelBuild = "simd" | "relaxed-simd";
 
 /** All builds, the fastest first. */
-export const kernelBuilds: readonly KernelBuild[] = ["relaxed-simd", "simd"];
+const kernelBuilds: readonly KernelBuild[] = ["relaxed-simd", "simd"];
 
 /** A compiled build. */
 export interface CompiledKernels {

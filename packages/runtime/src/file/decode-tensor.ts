@@ -6,7 +6,7 @@ import type { TensorEntry } from "./packed-model.ts";
 /** Smaller numbers are subnormal, on which processors are many times slower; they count as zero. */
 const smallestNormal = 2 ** -126;
 
-export function sizeOf({ dims }: Pick<TensorEntry, "dims">): number {
+function sizeOf({ dims }: Pick<TensorEntry, "dims">): number {
   return dims.reduce((product, extent) => product * extent, 1);
 }
 

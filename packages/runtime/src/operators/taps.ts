@@ -83,7 +83,7 @@ export function tapBlocks(matrix: TapMatrix, isDense: boolean, make: MakeConstan
 /** Makes a constant, as a builder does. */
 export type MakeConstant = (bytes: () => number, write: Constant["write"]) => Constant;
 
-export function countNonzeros(weights: Float32Array): number {
+function countNonzeros(weights: Float32Array): number {
   let count = 0;
   for (let i = 0; i < weights.length; i++) if (weights[i] !== 0) count++;
   return count;

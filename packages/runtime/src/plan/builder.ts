@@ -1,6 +1,6 @@
 /** The steps of a network while it is planned: what runs, on which memory, with which constants. Places are known only at the end. */
 import { kernels } from "./kernel-numbers.ts";
-import { bytesOf, flatRegion, geometryOf, originOf, type PlaneShape, planeRegion, type Region } from "./region.ts";
+import { flatRegion, geometryOf, originOf, type PlaneShape, planeRegion, type Region } from "./region.ts";
 import { matrixOf, productOf, type Value } from "./value.ts";
 
 /** One call of a kernel. */
@@ -210,10 +210,4 @@ function spread(
         : { from: originOf(planes), to: flat.address, fromSteps: inPlanes, toSteps: inFlat };
     },
   });
-}
-
-/** Bytes that a draft's regions and constants take, for errors before memory is made. */
-export function totalBytes(draft: Draft): number {
-  const memory = [...draft.regions].reduce((sum, region) => sum + bytesOf(region), 0);
-  return draft.constants.reduce((sum, { bytes }) => sum + bytes(), memory);
 }
