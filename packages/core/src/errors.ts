@@ -163,3 +163,27 @@ function editDistance(a: string, b: string): number {
   }
   return previous[b.length]!;
 }
+
+/** A training rule that did what no rule may. */
+export function ruleFailed(spec: {
+  rule: string;
+  hook: string;
+  found: string;
+  allowed: string;
+  cause?: unknown;
+}): PruneError {
+  const { rule, hook, found, allowed, cause } = spec;
+  return new PruneError(
+    "ERR_TRAINING_RULE",
+    `training rule '${rule}': ${hook} ${found}; ${allowed}`,
+    cause === undefined ? {} : { cause },
+  );
+}
+
+/** Training rules that contradict each other. */
+export function clashingRules({ rules, over }: { rules: readonly string[]; over: string }): PruneError {
+  return new PruneError(
+    "ERR_TRAINING_RULE",
+    `training rules '${rules.join("' and '")}' contradict each other: ${over}; leave one out`,
+  );
+}
