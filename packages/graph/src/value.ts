@@ -62,7 +62,7 @@ export function kindOfDtype(dtype: string): Kind | undefined {
 }
 
 /** A tensor of the graph as a value, copied; undefined where its elements are not read. */
-export function valueOf({ dtype, shape, data }: GraphTensor, real: Dtype): Value | undefined {
+export function tensorValue({ dtype, shape, data }: GraphTensor, real: Dtype): Value | undefined {
   const kind = kindOfDtype(dtype);
   if (kind === undefined || data === undefined) return undefined;
   const out = numbersOf(kind, data.length, real);

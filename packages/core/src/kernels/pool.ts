@@ -25,7 +25,11 @@ export function createPool(kernels: Kernels, dtype: Dtype): Pool {
       if (known) return known;
       const vector = kernels.alloc(length, dtype);
       all.add(vector);
-      return vector;
+      // A view of the plain class: loops that meet arrays of several classes are many times slower. `all` keeps the memory alive.
+      const { buffer, byteOffset } = vector;
+      return dtype === "f64"
+        ? new Float64Array(buffer, byteOffset, length)
+        : new Float32Array(buffer, byteOffset, length);
     },
     give(vector) {
       const list = free.get(vector.length);

@@ -208,8 +208,8 @@ export const comparisonOperators: readonly Operator[] = Object.entries(TESTS).ma
   layout: "either",
   derivative: "none",
   infer: (question) => {
-    const kind = name === "Mod" ? sharedKind(question) : (sharedKind(question), "truth" as const);
-    return [{ shape: sharedShape(question), kind }];
+    const kind = sharedKind(question);
+    return [{ shape: sharedShape(question), kind: name === "Mod" ? kind : "truth" }];
   },
   apply(call) {
     const [a, b] = [call.inputs[0]!, call.inputs[1]!];

@@ -17,6 +17,13 @@ function eachRun(
   for (let o = 0; o < outer; o++) visit(o * total + offset, o * length);
 }
 
+/** Copies neighbours; a few one by one, since a view costs more. */
+function copyRun(source: Numbers, from: number, at: { to: Numbers; start: number; length: number }): void {
+  const { to, start, length } = at;
+  if (length >= 32) to.set(source.subarray(from, from + length), start);
+  else for (let i = 0; i < length; i++) to[start + i] = source[from + i]!;
+}
+
 interface Parts {
   readonly outer: number;
   /** Numbers of the whole along and inside of the axis. */
@@ -34,8 +41,8 @@ function joined(parts: readonly ArrayLike<number>[], { outer, total, lengths }: 
   let offset = 0;
   parts.forEach((part, p) => {
     const length = lengths[p]!;
-    const source = part as Vec;
-    eachRun({ outer, total, length, offset }, (whole, at) => out.set(source.subarray(at, at + length), whole));
+    const source = part as Numbers;
+    eachRun({ outer, total, length, offset }, (whole, at) => copyRun(source, at, { to: out, start: whole, length }));
     offset += length;
   });
   return out;
@@ -45,7 +52,9 @@ function taken(whole: Numbers, { outer, total, lengths }: Parts, outs: readonly 
   let offset = 0;
   outs.forEach((out, p) => {
     const length = lengths[p]!;
-    eachRun({ outer, total, length, offset }, (from, at) => out?.set(whole.subarray(from, from + length), at));
+    if (out) {
+      eachRun({ outer, total, length, offset }, (from, at) => copyRun(whole, from, { to: out, start: at, length }));
+    }
     offset += length;
   });
 }

@@ -2,7 +2,7 @@
 import type { Vec } from "@secateur/core";
 import type { GraphTensor } from "../graph-spec.ts";
 import type { Operator, Question } from "../operator.ts";
-import { type Kind, kindOfDtype, type Numbers, numbersOf, sizeOf, valueOf } from "../value.ts";
+import { type Kind, kindOfDtype, type Numbers, numbersOf, sizeOf, tensorValue } from "../value.ts";
 import { axisIn, inputOf, knownInput, numberOf, refuse } from "./node-facts.ts";
 
 const none = { layout: "first", derivative: "none", flops: () => 0 } as const;
@@ -26,7 +26,7 @@ const bounds = (question: Question): readonly [number, number] => {
 
 const filled = (question: Question): { kind: Kind; value: number } => {
   const tensor = question.node.attributes.value as GraphTensor | undefined;
-  const value = tensor && valueOf(tensor, "f64");
+  const value = tensor && tensorValue(tensor, "f64");
   return { kind: value?.kind ?? "real", value: value?.data[0] ?? 0 };
 };
 

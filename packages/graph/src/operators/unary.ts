@@ -48,7 +48,7 @@ const CURVES: Readonly<Record<string, { cost: number; curve: (question: Question
   Sigmoid: { cost: 4, curve: () => ({ f: sigmoid, slope: (_x, y) => y * (1 - y) }) },
   Softplus: { cost: 4, curve: () => ({ f: softplus, slope: (x) => sigmoid(x) }) },
   Softsign: { cost: 2, curve: () => ({ f: (x) => x / (1 + Math.abs(x)), slope: (x) => (1 + Math.abs(x)) ** -2 }) },
-  Relu: { cost: 1, curve: () => ({ f: (x) => (x > 0 ? x : x === x ? 0 : x), slope: (x) => (x > 0 ? 1 : 0) }) },
+  Relu: { cost: 1, curve: () => ({ f: (x) => (x > 0 || Number.isNaN(x) ? x : 0), slope: (x) => (x > 0 ? 1 : 0) }) },
   LeakyRelu: {
     cost: 1,
     curve: (question) => {
@@ -83,8 +83,8 @@ const CURVES: Readonly<Record<string, { cost: number; curve: (question: Question
   Selu: {
     cost: 4,
     curve: (question) => {
-      const alpha = numberOf(question, "alpha", 1.67326319217681884765625);
-      const gamma = numberOf(question, "gamma", 1.05070102214813232421875);
+      const alpha = numberOf(question, "alpha", 1.6732631921768188);
+      const gamma = numberOf(question, "gamma", 1.0507010221481323);
       return {
         f: (x) => (x > 0 ? gamma * x : gamma * alpha * Math.expm1(x)),
         slope: (x, y) => (x > 0 ? gamma : y + gamma * alpha),
@@ -108,7 +108,6 @@ const CURVES: Readonly<Record<string, { cost: number; curve: (question: Question
       slope: (x) => (x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5),
     }),
   },
-  Silu: { cost: 5, curve: () => swish(1) },
   Swish: { cost: 5, curve: (question) => swish(numberOf(question, "alpha", 1)) },
   Mish: {
     cost: 8,
@@ -168,6 +167,7 @@ function applyCurve(call: Call, { f, slope }: Curve): Applied {
   if (input.kind !== "real") return { outputs: [Float64Array.from(x, f)] };
   const y = pool.take(x.length);
   if (call.node.op === "Relu") pool.kernels.relu(realOf(input), y);
+  else if (call.node.op === "Clip") clipped(x, y, [f(Number.NEGATIVE_INFINITY), f(Number.POSITIVE_INFINITY)]);
   else for (let i = 0; i < y.length; i++) y[i] = f(x[i]!);
   const scaled = (change: Vec, out: Vec): Vec => {
     for (let i = 0; i < out.length; i++) out[i] = change[i]! * slope(x[i]!, y[i]!);
@@ -178,6 +178,14 @@ function applyCurve(call: Call, { f, slope }: Curve): Applied {
     backward: ([delta]) => [scaled(delta!, delta!)],
     tangent: ([t]) => [t && scaled(t, pool.take(t.length))],
   };
+}
+
+/** y = min(high, max(low, x)), the most frequent of these functions, without a call for every number. */
+function clipped(x: ArrayLike<number>, y: Vec, [low, high]: readonly [number, number]): void {
+  for (let i = 0; i < y.length; i++) {
+    const value = x[i]!;
+    y[i] = value < low ? low : value > high ? high : value;
+  }
 }
 
 const ROUNDINGS: Readonly<Record<string, (x: number) => number>> = {

@@ -5,7 +5,7 @@
 import type { Dtype, Mat, Vec } from "@secateur/core";
 import type { Attribute, GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
 import { findOperator } from "../operators/registry.ts";
-import { sizeOf, valueOf } from "../value.ts";
+import { sizeOf, tensorValue } from "../value.ts";
 
 /** How a stored tensor becomes the canonical matrix [out, in * taps]. */
 export type WeightOrder =
@@ -53,7 +53,7 @@ export function findParams(
       continue;
     }
     const { order, rows } = uses[0]!.place as Placed;
-    const value = valueOf(tensor, dtype)!;
+    const value = tensorValue(tensor, dtype)!;
     const size = sizeOf(tensor.shape);
     const live = { rows, cols: size / rows, data: toCanonical(value.data as Vec, { tensor, order }) };
     params.push({ name, tensor, order, live, uses: uses.map(({ node }) => node) });

@@ -9,7 +9,7 @@ import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
 import type { Operator, Question, WeightUse } from "../operator.ts";
 import { describeNode } from "../operators/node-facts.ts";
 import { findOperator } from "../operators/registry.ts";
-import { type Kind, type Shape, sizeOf, type Value, type ValueType, valueOf } from "../value.ts";
+import { type Kind, type Shape, sizeOf, tensorValue, type Value, type ValueType } from "../value.ts";
 import { storedAs, toFirst, toLast } from "./layout.ts";
 import { type GraphParam, passedOn } from "./params.ts";
 
@@ -101,7 +101,7 @@ function createBuilder(spec: PlanSpec): Builder {
   const constant = (tensor: GraphTensor): number => {
     const param = byTensor.get(tensor);
     if (param) return add({ type: { shape: tensor.shape, kind: "real" }, param, transposed: false });
-    const known = valueOf(tensor, spec.dtype);
+    const known = tensorValue(tensor, spec.dtype);
     if (!known) {
       const found = `elements of type ${tensor.dtype}`;
       throw badNode({
