@@ -11,6 +11,7 @@ const browserLibraries = [
   "nn",
   "fisher",
   "solvers-magnitude",
+  "sparse-training",
   "solvers-chita",
   "solvers-obs-cbs",
   "conformance",
