@@ -1,5 +1,5 @@
 import { entrySources } from "../entry-points.ts";
-import { isShipped } from "./import-rules.ts";
+import { assembly, isShipped } from "./import-rules.ts";
 import { sourceFacts } from "./module-references.ts";
 import type { WorkspacePackage } from "./workspace-package.ts";
 
@@ -45,7 +45,8 @@ function dependencyProblems({ folder, manifest }: WorkspacePackage): readonly st
   const found: string[] = [];
   if (folder.startsWith("packages/")) {
     for (const name of Object.keys({ ...dependencies, ...peerDependencies })) {
-      if (name.startsWith("@secateur/") && name !== core) found.push(`may depend on ${core} only, and names ${name}`);
+      if (folder !== assembly && name.startsWith("@secateur/") && name !== core)
+        found.push(`may depend on ${core} only, and names ${name}`);
     }
     if (manifest.name !== core && !standalone.has(folder)) {
       if (Object.hasOwn(dependencies, core))
