@@ -95,12 +95,12 @@ testPlanted([
   ["what it remembers is not saved", broken({ restore: () => undefined }), /goes on from the state/],
   [
     "random numbers of its own",
-    broken({ onGradients: ({ gradients }) => void (gradients.get("first.bias")!.data[0]! += Math.random()) }),
+    broken({ onGradients: ({ gradients }) => void gradients.get("first.bias")!.data.fill(Math.random()) }),
     /same bytes from the same seed/,
   ],
   [
     "a memory outside the training",
-    broken({ onGradients: ({ gradients }) => void (gradients.get("first.bias")!.data[0]! += shared++) }),
+    broken({ onGradients: ({ gradients }) => void gradients.get("first.bias")!.data.fill(shared++) }),
     /same bytes from the same seed/,
   ],
   [
