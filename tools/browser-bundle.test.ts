@@ -7,6 +7,7 @@ import { entryPoints, loadsInBrowsers, sourceAliases } from "./entry-points.ts";
 const browserLibraries = [
   "core",
   "backends-wasm",
+  "runtime",
   "backends-tfjs",
   "nn",
   "fisher",
