@@ -7,14 +7,19 @@ import { entryPoints, loadsInBrowsers, sourceAliases } from "./entry-points.ts";
 const browserLibraries = [
   "core",
   "backends-wasm",
+  "runtime",
   "backends-tfjs",
   "nn",
   "fisher",
   "solvers-magnitude",
+  "sparse-training",
   "solvers-chita",
   "solvers-obs-cbs",
+  "solvers-layerwise",
   "conformance",
   "imp-scheduler",
+  "run",
+  "report",
 ];
 
 describe("in a browser's bundle", () => {
@@ -45,6 +50,8 @@ async function bundle(entry: string, source?: string): Promise<string> {
     logLevel: "silent",
     resolve: { alias: sourceAliases() },
     plugins: [refuseBuiltins, ...(source === undefined ? [] : [virtualEntry(entry, source)])],
+    // As every bundler of pages does.
+    define: { "process.env.NODE_ENV": '"production"' },
     build: { write: false, minify: false, lib: { entry, formats: ["iife"], name: "bundle" } },
   });
   const [output] = Array.isArray(result) ? result : [];

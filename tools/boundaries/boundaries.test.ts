@@ -80,6 +80,17 @@ describe("the rules for imports find", () => {
     expect(importViolations(node)).toEqual([]);
   });
 
+  test("other libraries in the assembly of runs, outside of what is for Node", () => {
+    const text = 'import "@secateur/nn";';
+    const run = (sources: Readonly<Record<string, string>>) =>
+      importViolations(
+        library({ sources, folder: "packages/run", manifest: { dependencies: { "@secateur/nn": "workspace:*" } } }),
+      ).join("\n");
+    expect(run({ "src/index.ts": text })).toContain("@secateur/core only");
+    expect(run({ "src/node/index.ts": text })).toBe("");
+    expect(run({ "src/index.ts": 'import "./node/a.ts";', "src/node/a.ts": "" })).toContain("not the other way round");
+  });
+
   test("nothing in what is allowed", () => {
     const sources = {
       "src/index.ts": 'export { a } from "./a.ts";\nimport type { Stats } from "node:fs";',

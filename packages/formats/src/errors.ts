@@ -33,7 +33,7 @@ export function fileTooLarge(path: string, bytes: number, cause: unknown): Prune
 export function unsupportedFormat(spec: { source: string; found: string; remedy: string }): PruneError {
   return new PruneError(
     "ERR_FORMAT",
-    `${spec.source}: found ${spec.found}, which is not supported; supported are safetensors, ONNX and PyTorch files; ${spec.remedy}`,
+    `${spec.source}: found ${spec.found}, which is not supported; supported are safetensors, ONNX and PyTorch files, checkpoints in several files with an index, and TensorFlow.js models; ${spec.remedy}`,
   );
 }
 
@@ -59,6 +59,22 @@ export function badPytorch(spec: { source: string; found: string; expected: stri
   return new PruneError(
     "ERR_PYTORCH",
     `${source}: not a readable PyTorch checkpoint: found ${found}, expected ${expected}; ${remedy}`,
+  );
+}
+
+/** Bytes that should be the index of a checkpoint in several files and are not, or do not go with these files. */
+export function badShardIndex(spec: { source: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_SHARD_INDEX",
+    `${spec.source}: not a usable index of a checkpoint's files: found ${spec.found}, expected ${spec.expected}; download the index and its files again`,
+  );
+}
+
+/** Tensors of a file that cannot be handled together. */
+export function badTensors(spec: { source: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_TENSORS",
+    `${spec.source}: found ${spec.found}, expected ${spec.expected}; save the bare network's tensors, each with elements of its own`,
   );
 }
 
