@@ -7,10 +7,12 @@ import { entryPoints, loadsInBrowsers, sourceAliases } from "./entry-points.ts";
 const browserLibraries = [
   "core",
   "backends-wasm",
+  "runtime",
   "backends-tfjs",
   "nn",
   "fisher",
   "solvers-magnitude",
+  "sparse-training",
   "solvers-chita",
   "solvers-obs-cbs",
   "solvers-layerwise",
