@@ -4,7 +4,11 @@ import { expect, test } from "vitest";
 import { activations } from "./activations.ts";
 
 const rng = createRng("inputs");
-const X = matrix(40, 5, Float64Array.from({ length: 200 }, (_, i) => (i % 5 === 3 ? 0 : rng.normal())));
+const X = matrix(
+  40,
+  5,
+  Float64Array.from({ length: 200 }, (_, i) => (i % 5 === 3 ? 0 : rng.normal())),
+);
 const data = arrayDataset({ inputs: X, labels: new Uint32Array(40), classes: 2 });
 const examples = Uint32Array.from({ length: 40 }, (_, i) => i);
 const model = createNetwork(mlp({ sizes: [5, 4, 2] }), { dtype: "f64" });
@@ -57,7 +61,11 @@ test("pieces of any length add up to the same H", async () => {
     throw new Error("no layer came");
   };
   const whole = await gramOf([40]);
-  for (const sizes of [[1, 39], [13, 0, 27], [20, 20]]) {
+  for (const sizes of [
+    [1, 39],
+    [13, 0, 27],
+    [20, 20],
+  ]) {
     (await gramOf(sizes)).forEach((value, i) => {
       expect(value).toBeCloseTo(whole[i]!, 12);
     });

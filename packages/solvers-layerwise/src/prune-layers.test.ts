@@ -100,9 +100,12 @@ test("what depends on the weights is measured anew after the last layer", async 
 test("the same request gives the same bytes, and few examples are said", async () => {
   const events: RunEvent[] = [];
   const run = async (): Promise<number[][]> => {
-    const model = createNetwork(chain, { seed: 5 });
+    const model = createNetwork(chain, { seed: 5, dtype: "f64" });
     const request = { model, data: someData(chain), solver: layerwise(), curvature: activations(), sparsity: 0.5 };
-    await pruneLayers({ ...request, examples: 10 }, createRunContext({ seed: 3, onEvent: (event) => events.push(event) }));
+    await pruneLayers(
+      { ...request, examples: 10 },
+      createRunContext({ seed: 3, onEvent: (event) => events.push(event) }),
+    );
     return weightsOf(model);
   };
   expect(await run()).toEqual(await run());

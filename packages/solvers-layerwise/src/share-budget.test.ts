@@ -9,7 +9,8 @@ test("uniform shares keep the same fraction of every layer and the budget exactl
     const keeps = shareBudget(layers, sparsity, "uniform");
     expect(sum(keeps)).toBe(Math.floor((1 - sparsity) * 121 + 1e-9));
     // Whole numbers: within one weight of the fraction, and of what rounding passed on from the layers before.
-    for (const [l, keep] of keeps.entries()) expect(Math.abs(keep - (1 - sparsity) * layers[l]!.size)).toBeLessThanOrEqual(1);
+    for (const [l, keep] of keeps.entries())
+      expect(Math.abs(keep - (1 - sparsity) * layers[l]!.size)).toBeLessThanOrEqual(1);
   }
 });
 
@@ -30,5 +31,11 @@ test("OWL lets layers with more outliers keep more, and keeps the budget", () =>
   ];
   const keeps = shareBudget(layers, 0.5, "owl");
   expect(keeps).toEqual([58, 42, 50]);
-  expect(shareBudget(layers.map(({ size }) => ({ size, outliers: 0 })), 0.5, "owl")).toEqual([50, 50, 50]);
+  expect(
+    shareBudget(
+      layers.map(({ size }) => ({ size, outliers: 0 })),
+      0.5,
+      "owl",
+    ),
+  ).toEqual([50, 50, 50]);
 });
