@@ -1,6 +1,7 @@
 import fs from "node:fs";
 import { dirname } from "node:path";
 import { deflateSync } from "node:zlib";
+import { labelsOf } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { GOLDEN_IMAGES } from "./images/image-goldens.test-support.ts";
 import { openDataset } from "./open-dataset.ts";
@@ -87,9 +88,14 @@ describe("a folder of images", () => {
     const { train, test, normalisation, warnings } = await openDataset(spec);
     expect(warnings).toBeUndefined();
     expect(normalisation).toEqual({ divisor: 255, mean: [0], std: [1] });
-    expect(train).toMatchObject({ name: `${spec} train`, size: 3, inputShape: [3, 9, 13], classes: 2 });
-    expect(test).toMatchObject({ size: 2, inputShape: [3, 9, 13], classes: 2 });
-    expect((await train.batch(Uint32Array.of(2, 0, 1))).labels).toEqual(Uint32Array.of(1, 0, 0));
+    expect(train).toMatchObject({
+      name: `${spec} train`,
+      size: 3,
+      inputs: [{ shape: [3, 9, 13] }],
+      targets: [{ classes: 2 }],
+    });
+    expect(test).toMatchObject({ size: 2, inputs: [{ shape: [3, 9, 13] }], targets: [{ classes: 2 }] });
+    expect(labelsOf(await train.batch(Uint32Array.of(2, 0, 1)))).toEqual(Uint32Array.of(1, 0, 0));
     expect(await bytesOf(train, 0)).toEqual(planes("alphaPng"));
     expect(await bytesOf(train, 1)).toEqual(planes("colourJpeg"));
     expect(await bytesOf(train, 2)).toEqual(planes("colourPng"));
@@ -117,7 +123,7 @@ describe("a folder of images", () => {
       "valid/a/0.png": file("greyAlphaPng"),
     });
     const { train, test } = await openDataset(spec, { normalize: { mean: [0], std: [1] } });
-    expect(train.inputShape).toEqual([1, 9, 13]);
+    expect(train.inputs[0]!.shape).toEqual([1, 9, 13]);
     expect(await bytesOf(train, 0)).toEqual(planes("greyPng").slice(0, 117));
     expect(await bytesOf(train, 1)).toEqual(planes("greyJpeg").slice(0, 117));
     expect(await bytesOf(test, 0)).toEqual(planes("greyAlphaPng").slice(0, 117));
@@ -145,7 +151,7 @@ describe("a folder of images", () => {
     ]);
     const all = Uint32Array.from({ length: test.size }, (_, i) => i);
     const again = await openDataset(spec);
-    expect((await again.test.batch(all)).labels).toEqual((await test.batch(all)).labels);
+    expect(labelsOf(await again.test.batch(all))).toEqual(labelsOf(await test.batch(all)));
     fs.rmSync(folder.path("cat/0.png"));
     const fewer = await openDataset(spec);
     // An image stays in its split whatever happens to others.

@@ -1,5 +1,5 @@
 /** MODEL, whatever it is: a checkpoint of our own layers, or a TensorFlow.js model that runs itself. */
-import type { ModelAdapter, RunEvent } from "@secateur/core";
+import type { Model, RunEvent } from "@secateur/core";
 import type { NetworkSpec } from "@secateur/nn";
 import { badUsage, flagWithoutEffect } from "../errors.ts";
 import { ownVersion } from "../plugins/own-version.ts";
@@ -8,8 +8,8 @@ import { type OpenedModel, openModel } from "./open-model.ts";
 import { isTfjsModel, type OpenedTfjs, openTfjs, tfjsArchitecture } from "./open-tfjs.ts";
 
 /** A model that can be evaluated and pruned. */
-export interface PrunableModel extends ModelAdapter {
-  evaluate: NonNullable<ModelAdapter["evaluate"]>;
+export interface PrunableModel extends Model {
+  evaluate: NonNullable<Model["evaluate"]>;
 }
 
 /** An opened model. */

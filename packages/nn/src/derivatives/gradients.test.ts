@@ -10,19 +10,7 @@ function randomData(size: number, seed: number): Dataset {
   const rng = createRng(seed);
   const data = Float64Array.from({ length: size * 5 }, () => rng.normal());
   const labels = Array.from({ length: size }, () => rng.integer(3));
-  return {
-    ...arrayDataset({ inputs: matrix(size, 5, data), labels, classes: 3 }),
-    batch: (indices) => f64Batch(data, labels, indices),
-  };
-}
-
-/** arrayDataset hands out f32; finite differences need f64 all the way. */
-function f64Batch(data: Float64Array, labels: readonly number[], indices: Uint32Array) {
-  const inputs = new Float64Array(indices.length * 5);
-  indices.forEach((index, i) => {
-    inputs.set(data.subarray(index * 5, index * 5 + 5), i * 5);
-  });
-  return { inputs: matrix(indices.length, 5, inputs), labels: Uint32Array.from(indices, (i) => labels[i]!) };
+  return arrayDataset({ inputs: matrix(size, 5, data), labels, classes: 3 });
 }
 
 /** Random biases too, so that no pre-activation sits on the kink of ReLU. */
