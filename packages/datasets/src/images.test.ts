@@ -78,8 +78,8 @@ function crc(bytes: Uint8Array): number {
 
 /** The bytes of example `index`, undoing the division by 255. */
 async function bytesOf(split: { batch(indices: Uint32Array): unknown }, index: number): Promise<number[]> {
-  const { inputs } = (await split.batch(Uint32Array.of(index))) as { inputs: { data: Float32Array } };
-  return Array.from(inputs.data, (value) => Math.round(value * 255));
+  const { inputs } = (await split.batch(Uint32Array.of(index))) as { inputs: { input: { data: Float32Array } } };
+  return Array.from(inputs.input.data, (value) => Math.round(value * 255));
 }
 
 describe("a folder of images", () => {

@@ -11,10 +11,12 @@ import {
   matrix,
   type RunContext,
   type Task,
+  throwIfAborted,
   zeros,
 } from "@secateur/core";
 import { type Model, passSize } from "./derivatives/gradient-passes.ts";
 import { dtypeOfWeights, logitsOf } from "./derivatives/tape.ts";
+import { batchInDtype } from "./in-dtype.ts";
 import { outputName } from "./network-tensors.ts";
 import { rowsOf } from "./ops/op.ts";
 import { type Pool, withPool } from "./pool.ts";
@@ -43,8 +45,10 @@ export async function evaluate(
 
 /** The outputs of a batch of any size. */
 export async function runBatch(model: Model, batch: Batch, ctx: RunContext): Promise<FloatTensors> {
+  throwIfAborted(ctx.signal);
   const dtype = dtypeOfWeights(model.weights);
-  return await withPool(ctx.kernels, dtype, async (pool) => outputsOf(model, inputRows(batch), pool));
+  const input = inputRows(batchInDtype(batch, dtype));
+  return await withPool(ctx.kernels, dtype, async (pool) => outputsOf(model, input, pool));
 }
 
 function outputsOf({ spec, weights }: Model, input: Mat, pool: Pool): FloatTensors {

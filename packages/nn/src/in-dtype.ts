@@ -1,4 +1,4 @@
-import { type Dataset, type Dtype, mapTensors, type Tensor } from "@secateur/core";
+import { type Batch, type Dataset, type Dtype, mapTensors, type Tensor } from "@secateur/core";
 
 /** Data for a network in f64: inputs in f32 are widened, batch by batch. A network in f32 takes its data as it is. */
 export function inDtype(data: Dataset, dtype: Dtype): Dataset {
@@ -7,11 +7,13 @@ export function inDtype(data: Dataset, dtype: Dtype): Dataset {
   return {
     ...{ name, size, inputs },
     ...(targets ? { targets } : {}),
-    async batch(indices) {
-      const batch = await data.batch(indices);
-      return { ...batch, inputs: mapTensors(batch.inputs, widened) };
-    },
+    batch: async (indices) => batchInDtype(await data.batch(indices), dtype),
   };
+}
+
+/** The same for one batch. */
+export function batchInDtype(batch: Batch, dtype: Dtype): Batch {
+  return dtype === "f32" ? batch : { ...batch, inputs: mapTensors(batch.inputs, widened) };
 }
 
 function widened({ shape, data }: Tensor): Tensor {

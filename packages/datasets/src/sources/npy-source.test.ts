@@ -29,8 +29,9 @@ describe("npy: with two files", () => {
     expect(train).toMatchObject({ name: spec, size: 3, inputs: [{ shape: [2] }], targets: [{ classes: 3 }] });
     expect(normalisation).toEqual({ divisor: 1, mean: [0], std: [1] });
     expect(await train.batch(Uint32Array.of(2, 1))).toEqual({
-      inputs: { rows: 2, cols: 2, data: Float32Array.of(5, 6, 3, 4) },
-      labels: Uint32Array.of(1, 0),
+      size: 2,
+      inputs: { input: { shape: [2, 2], data: Float32Array.of(5, 6, 3, 4) } },
+      targets: { labels: { shape: [2], data: Uint32Array.of(1, 0) } },
     });
   });
 
@@ -78,8 +79,8 @@ describe("npy: with four files", () => {
       yt: { shape: [1], data: Uint8Array.of(6) },
     });
     const { train, test } = await openDataset("npy:x,y,xt,yt", { readArray });
-    expect(train).toMatchObject({ name: "npy:x,y,xt,yt train", size: 3, classes: 7 });
-    expect(test).toMatchObject({ name: "npy:x,y,xt,yt test", size: 1, classes: 7 });
+    expect(train).toMatchObject({ name: "npy:x,y,xt,yt train", size: 3, targets: [{ classes: 7 }] });
+    expect(test).toMatchObject({ name: "npy:x,y,xt,yt test", size: 1, targets: [{ classes: 7 }] });
     expect(inputRows(await test.batch(Uint32Array.of(0))).data).toEqual(Float32Array.of(7, 8));
   });
 

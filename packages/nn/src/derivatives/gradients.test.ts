@@ -1,4 +1,4 @@
-import { arrayDataset, createRng, createRunContext, type Dataset, type GradientBlock, matrix } from "@secateur/core";
+import { arrayDataset, asTensor, tensorDataset, createRng, createRunContext, type Dataset, type GradientBlock, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { mlp } from "../graph/network-spec.ts";
 import { createNetwork, type Network } from "../network.ts";
@@ -100,7 +100,10 @@ describe("gradients", () => {
   test("a label beyond the classes and an output that is not finite are named", async () => {
     const network = createNetwork(mlp({ sizes: [2, 2] }), { seed: 0 });
     const inputs = matrix(1, 2, Float32Array.of(1, 1));
-    const wrong = { ...arrayDataset({ inputs, labels: [5] }), classes: 2 };
+    const wrong = tensorDataset({
+      inputs: { input: asTensor(inputs) },
+      targets: { labels: { shape: [1], data: Uint32Array.of(5) } },
+    });
     await expect(network.evaluate(wrong, ctx)).rejects.toMatchObject({ code: "ERR_LABEL_RANGE" });
     network.weights.get("fc1.weight")!.data[0] = Number.NaN;
     const data = arrayDataset({ inputs, labels: [0], classes: 2 });
