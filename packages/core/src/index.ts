@@ -176,3 +176,18 @@ export type { TaskNames } from "./task/read-task-tensors.ts";
 export { softmaxRows } from "./task/softmax.ts";
 export type { LossCall, LossSum, Measure, OutputFactor, OutputFactorCall, Task } from "./task/task.ts";
 export { type TaughtDataset, taughtDataset } from "./task/taught-dataset.ts";
+export {
+  applyMask,
+  beginRules,
+  keptPlaces,
+  type RuleRun,
+  type RuleSetup,
+  type StepSpec,
+} from "./training/begin-rules.ts";
+export type {
+  Reparameterization,
+  RuleHooks,
+  TrainingRule,
+  TrainingSetup,
+  TrainingStep,
+} from "./training/training-rule.ts";

@@ -1,4 +1,13 @@
-import { arrayDataset, asTensor, tensorDataset, createRng, createRunContext, type Dataset, type GradientBlock, matrix } from "@secateur/core";
+import {
+  arrayDataset,
+  asTensor,
+  createRng,
+  createRunContext,
+  type Dataset,
+  type GradientBlock,
+  matrix,
+  tensorDataset,
+} from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { mlp } from "../graph/network-spec.ts";
 import { createNetwork, type Network } from "../network.ts";
