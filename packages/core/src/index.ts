@@ -76,6 +76,7 @@ export {
   taskMismatch,
   unknownName,
 } from "./errors.ts";
+export { erf } from "./kernels/erf.ts";
 export {
   checkAddRow,
   checkAffineColumns,
@@ -119,6 +120,7 @@ export type {
   WindowShape,
   WindowsSpec,
 } from "./kernels/kernels.ts";
+export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
 export {
   defineCurvature,
