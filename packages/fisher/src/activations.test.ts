@@ -1,4 +1,4 @@
-import { arrayDataset, createRng, createRunContext, type LayerInputs, type ModelAdapter, matrix } from "@secateur/core";
+import { arrayDataset, createRng, createRunContext, type LayerInputs, type Model, matrix } from "@secateur/core";
 import { createNetwork, mlp } from "@secateur/nn";
 import { expect, test } from "vitest";
 import { activations } from "./activations.ts";
@@ -48,7 +48,7 @@ test("pieces of any length add up to the same H", async () => {
   }
   const gramOf = async (sizes: readonly number[]): Promise<Float64Array> => {
     const entry: LayerInputs = { targets: [{ param: "w", firstRow: 0, rows: 1 }], cols: 5, chunks: pieces(sizes) };
-    const source: ModelAdapter = {
+    const source: Model = {
       ...{ name: "pieces", params: () => [], read: async () => matrix(1, 5), write: async () => {} },
       async *layerInputs() {
         yield entry;

@@ -14,7 +14,7 @@ import {
   type LayerInputsMode,
   type LayerRows,
   type Mat,
-  type ModelAdapter,
+  type Model,
   quietContext,
   type RunContext,
   type Solver,
@@ -27,7 +27,7 @@ import { layerProblemOf, readRows, surveyLayers } from "./survey-layers.ts";
 
 /** What to prune and how. */
 export interface PruneLayersRequest {
-  readonly model: ModelAdapter;
+  readonly model: Model;
   /** Calibration data; labels are not read. */
   readonly data: Dataset;
   readonly solver: Solver;
@@ -140,13 +140,13 @@ async function pruneBest(request: SampledRequest, measure: OutputMeasure, ctx: R
   return { ...best!.result, heldOutError: errors };
 }
 
-async function readAll(model: ModelAdapter, params: readonly string[]): Promise<ReadonlyMap<string, Mat>> {
+async function readAll(model: Model, params: readonly string[]): Promise<ReadonlyMap<string, Mat>> {
   const weights = new Map<string, Mat>();
   for (const param of params) weights.set(param, await model.read(param));
   return weights;
 }
 
-async function writeAll(model: ModelAdapter, weights: ReadonlyMap<string, Mat>): Promise<void> {
+async function writeAll(model: Model, weights: ReadonlyMap<string, Mat>): Promise<void> {
   for (const [param, w] of weights) await model.write(param, w);
 }
 
@@ -190,7 +190,7 @@ async function pruneOnce(
   };
 }
 
-async function writeRows(model: ModelAdapter, { param, firstRow }: LayerRows, w: Mat): Promise<void> {
+async function writeRows(model: Model, { param, firstRow }: LayerRows, w: Mat): Promise<void> {
   const whole = await model.read(param);
   whole.data.set(w.data, firstRow * w.cols);
   await model.write(param, whole);

@@ -7,7 +7,7 @@ import {
   type LayerCurvatureRequest,
   type LayerRows,
   type Mat,
-  type ModelAdapter,
+  type Model,
   matrix,
   type Problem,
   type RunContext,
@@ -17,7 +17,7 @@ import { obcTrace } from "./obc.ts";
 import { type LayerAllocation, type LayerShare, outlierShare } from "./share-budget.ts";
 
 /** Rows of a parameter, with where they belong. */
-export async function readRows(model: ModelAdapter, { param, firstRow, rows }: LayerRows): Promise<Mat> {
+export async function readRows(model: Model, { param, firstRow, rows }: LayerRows): Promise<Mat> {
   const { cols, data } = await model.read(param);
   return matrix(rows, cols, data.slice(firstRow * cols, (firstRow + rows) * cols));
 }

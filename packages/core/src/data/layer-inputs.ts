@@ -3,7 +3,7 @@ import type { Curvature } from "../problem/curvature.ts";
 import type { Mat } from "../problem/matrix.ts";
 import type { RunContext } from "../run-context.ts";
 import type { Dataset } from "./dataset.ts";
-import type { ModelAdapter } from "./model-adapter.ts";
+import type { Model } from "./model.ts";
 
 /**
  * Whose outputs the inputs of a layer come from: "sequential", the model with what has been written to the layers before it since; or
@@ -43,7 +43,7 @@ export interface LayerInputs {
 
 /** How a {@link LayerCurvatureEstimator} is asked. */
 export interface LayerCurvatureRequest extends LayerInputsRequest {
-  readonly model: ModelAdapter;
+  readonly model: Model;
 }
 
 /** H of one entry of {@link LayerInputs}. */

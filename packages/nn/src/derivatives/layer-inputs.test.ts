@@ -1,4 +1,12 @@
-import { arrayDataset, createRng, createRunContext, type LayerInputsMode, type Mat, matrix } from "@secateur/core";
+import {
+  arrayDataset,
+  type Batch,
+  createRng,
+  createRunContext,
+  inputRows,
+  type LayerInputsMode,
+  matrix,
+} from "@secateur/core";
 import { expect, test } from "vitest";
 import type { NetworkSpec } from "../graph/network-spec.ts";
 import { mlp } from "../graph/network-spec.ts";
@@ -45,8 +53,8 @@ const chain = mlp({ sizes: [5, 4, 3, 2] });
 
 /** The definition: x W' + b, then ReLU, layer after layer. */
 function forward(network: Network, layers: number): number[][] {
-  const source = someImages(network.spec).batch(examples) as { inputs: Mat };
-  let x = Array.from({ length: 6 }, (_, i) => [...source.inputs.data.subarray(i * 5, (i + 1) * 5)]);
+  const source = inputRows(someImages(network.spec).batch(examples) as Batch);
+  let x = Array.from({ length: 6 }, (_, i) => [...source.data.subarray(i * 5, (i + 1) * 5)]);
   for (let l = 1; l <= layers; l++) {
     const W = network.weights.get(`fc${l}.weight`)!;
     const b = network.weights.get(`fc${l}.bias`)!;

@@ -3,7 +3,14 @@
  * that later layers still need, and goes on from there with the weights that are then in place: a pass over the network in all,
  * however many layers are asked for. Where the values of all examples are too many to wait, each layer begins at the input again.
  */
-import { type LayerInputs, type LayerInputsRequest, type Mat, type RunContext, windowsShape } from "@secateur/core";
+import {
+  inputRows,
+  type LayerInputs,
+  type LayerInputsRequest,
+  type Mat,
+  type RunContext,
+  windowsShape,
+} from "@secateur/core";
 import { noLayerInputs, notFiniteInput } from "../errors.ts";
 import { graphOf, type Node } from "../graph/graph.ts";
 import type { Conv2dSpec, DenseSpec } from "../graph/layer-spec.ts";
@@ -81,7 +88,7 @@ async function* chunksOf(call: ChunksCall, ctx: RunContext): AsyncGenerator<Mat>
   const size = passSize(model.spec);
   for (let start = 0, b = 0; start < examples.length; start += size, b++) {
     const indices = examples.subarray(start, Math.min(start + size, examples.length));
-    const walk = waiting[b] ?? startWalk(model.spec, (await data.batch(indices)).inputs, pool);
+    const walk = waiting[b] ?? startWalk(model.spec, inputRows(await data.batch(indices)), pool);
     if (isWaiting) waiting[b] = walk;
     const values = walk.inputOf(node, weights);
     const bad = values.data.findIndex((value: number) => !Number.isFinite(value));
