@@ -49,7 +49,14 @@ test("pieces of any length add up to the same H", async () => {
   const gramOf = async (sizes: readonly number[]): Promise<Float64Array> => {
     const entry: LayerInputs = { targets: [{ param: "w", firstRow: 0, rows: 1 }], cols: 5, chunks: pieces(sizes) };
     const source: Model = {
-      ...{ name: "pieces", params: () => [], read: async () => matrix(1, 5), write: async () => {} },
+      ...{
+        name: "pieces",
+        inputs: [],
+        outputs: [],
+        params: () => [],
+        read: async () => matrix(1, 5),
+        write: async () => {},
+      },
       async *layerInputs() {
         yield entry;
       },

@@ -1,5 +1,5 @@
 /** How far a model's outputs on some examples are from what they were: no labels are needed. */
-import { batches, type Dataset, type Model, type RunContext, subset } from "@secateur/core";
+import { batches, type Dataset, type Model, type RunContext, subset, type Vec } from "@secateur/core";
 import { noOutputs } from "./errors.ts";
 
 /** Sum of squared changes of the outputs, as a fraction of the sum of squares of the dense ones. */
@@ -29,8 +29,8 @@ export async function heldOutMeasure(
   };
 }
 
-async function allOutputs(model: Model, data: Dataset, ctx: RunContext): Promise<readonly ArrayLike<number>[]> {
-  const parts: ArrayLike<number>[] = [];
+async function allOutputs(model: Model, data: Dataset, ctx: RunContext): Promise<readonly Vec[]> {
+  const parts: Vec[] = [];
   for await (const batch of batches(data, batchSize)) {
     const outputs = await model.run!(batch, ctx);
     for (const name of Object.keys(outputs).sort()) parts.push(outputs[name]!.data);
