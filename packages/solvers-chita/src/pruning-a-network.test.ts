@@ -101,8 +101,8 @@ describe("chita prunes a trained network", () => {
     });
     expect(kept).toBe(keptCount(prunable, 0.8));
     for (const { objective, stats } of stages) {
-      // f32 weights: the bound errs by their rounding.
-      expect(stats["lowerBound"]).toBeLessThanOrEqual(objective + 1e-6 * Math.abs(objective));
+      // f32 weights: the bound errs by their rounding, and Q is a difference of terms some ten times as large.
+      expect(stats["lowerBound"]).toBeLessThanOrEqual(objective + 1e-5 * Math.abs(objective));
     }
   });
 
