@@ -1,21 +1,18 @@
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { sourceAliases } from "./tools/entry-points.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 const inside = (parent: string) =>
   readdirSync(`${root}${parent}`).map((name) => ({ name, root: `${root}${parent}/${name}` }));
 
-const packages = inside("packages");
-const projects = [...packages, ...inside("apps"), { name: "tools", root: `${root}tools` }];
+const projects = [...inside("packages"), ...inside("apps"), { name: "tools", root: `${root}tools` }];
 
 export default defineConfig({
   resolve: {
     // Tests read every first-party package from its sources, so no build is between an edit and a test run.
-    alias: packages.map(({ name, root }) => ({
-      find: new RegExp(`^@secateur/${name}$`),
-      replacement: `${root}/src/index.ts`,
-    })),
+    alias: sourceAliases(),
   },
   test: {
     // CI machines and busy laptops are many times slower than an idle one; a test that hangs still ends.

@@ -1,27 +1,32 @@
 import { isBuiltin } from "node:module";
-import { fileURLToPath } from "node:url";
 import { createContext, runInContext } from "node:vm";
 import { build, type Plugin } from "vite";
 import { describe, expect, test } from "vitest";
+import { entryPoints, loadsInBrowsers, sourceAliases } from "./entry-points.ts";
 
-const packages = fileURLToPath(new URL("../packages", import.meta.url));
 const browserLibraries = [
   "core",
   "backends-wasm",
+  "runtime",
   "backends-tfjs",
   "nn",
   "fisher",
   "solvers-magnitude",
+  "sparse-training",
   "solvers-chita",
   "solvers-obs-cbs",
+  "solvers-layerwise",
   "conformance",
   "imp-scheduler",
+  "run",
+  "report",
 ];
 
 describe("in a browser's bundle", () => {
-  for (const name of browserLibraries) {
-    test(`@secateur/${name} loads, without Node's modules and globals`, async () => {
-      const exported = load(await bundle(`${packages}/${name}/src/index.ts`));
+  for (const { folder, specifier, file } of entryPoints().filter(loadsInBrowsers)) {
+    if (!browserLibraries.includes(folder)) continue;
+    test(`${specifier} loads, without Node's modules and globals`, async () => {
+      const exported = load(await bundle(file));
       expect(Object.keys(exported)).not.toEqual([]);
     });
   }
@@ -43,8 +48,10 @@ async function bundle(entry: string, source?: string): Promise<string> {
   const result = await build({
     configFile: false,
     logLevel: "silent",
-    resolve: { alias: [{ find: /^@secateur\/([a-z-]+)$/, replacement: `${packages}/$1/src/index.ts` }] },
+    resolve: { alias: sourceAliases() },
     plugins: [refuseBuiltins, ...(source === undefined ? [] : [virtualEntry(entry, source)])],
+    // As every bundler of pages does.
+    define: { "process.env.NODE_ENV": '"production"' },
     build: { write: false, minify: false, lib: { entry, formats: ["iife"], name: "bundle" } },
   });
   const [output] = Array.isArray(result) ? result : [];

@@ -3,7 +3,7 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { keptCount, optionProperties, type Plugin, type PluginEntry, resolvePlan } from "@secateur/core";
-import { describeRange, kebab, valueLabel } from "../../apps/cli/src/flags/option-schema.ts";
+import { describeRange, kebab, valueLabel } from "@secateur/run";
 import type { Measured } from "./measured.ts";
 
 /** A plugin package of the workspace. */

@@ -8,6 +8,9 @@ import { type Manifest, readWorkspace, type WorkspacePackage } from "./workspace
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const workspace = readWorkspace(root);
 
+/** How every package exports its root. */
+const rootExport = { ".": { types: "./dist/index.d.ts", default: "./dist/index.js" } };
+
 describe("the workspace", () => {
   test("has packages and sources to judge", () => {
     expect(workspace.map(({ folder }) => folder)).toContain("packages/core");
@@ -68,6 +71,26 @@ describe("the rules for imports find", () => {
     expect(importViolations(library({ sources })).join("\n")).toContain("src/a.ts imports 'node:fs'");
   });
 
+  test("Node's modules behind a subpath, unless it is the one for Node", () => {
+    const sources = { "src/index.ts": "", "src/deep.ts": 'import { x } from "node:fs";' };
+    const subpath = { types: "./dist/deep.d.ts", default: "./dist/deep.js" };
+    const deep = library({ sources, manifest: { exports: { ...rootExport, "./deep": subpath } } });
+    expect(importViolations(deep).join("\n")).toContain("src/deep.ts imports 'node:fs'");
+    const node = library({ sources, manifest: { exports: { ...rootExport, "./node": subpath } } });
+    expect(importViolations(node)).toEqual([]);
+  });
+
+  test("other libraries in the assembly of runs, outside of what is for Node", () => {
+    const text = 'import "@secateur/nn";';
+    const run = (sources: Readonly<Record<string, string>>) =>
+      importViolations(
+        library({ sources, folder: "packages/run", manifest: { dependencies: { "@secateur/nn": "workspace:*" } } }),
+      ).join("\n");
+    expect(run({ "src/index.ts": text })).toContain("@secateur/core only");
+    expect(run({ "src/node/index.ts": text })).toBe("");
+    expect(run({ "src/index.ts": 'import "./node/a.ts";', "src/node/a.ts": "" })).toContain("not the other way round");
+  });
+
   test("nothing in what is allowed", () => {
     const sources = {
       "src/index.ts": 'export { a } from "./a.ts";\nimport type { Stats } from "node:fs";',
@@ -96,6 +119,16 @@ describe("the rules for manifests find", () => {
     ["CommonJS", { type: "commonjs" }, "type in package.json"],
     ["a name that is not its folder's", { name: "@secateur/other" }, "name in package.json"],
     ["side effects", { sideEffects: true }, "sideEffects in package.json"],
+    [
+      "a subpath without a source",
+      { exports: { ...rootExport, "./plugin": { types: "./dist/plugin.d.ts", default: "./dist/plugin.js" } } },
+      'exports "./plugin", which has no source src/plugin.ts',
+    ],
+    [
+      "a subpath whose types are not its code's",
+      { exports: { ...rootExport, "./plugin": { types: "./dist/plugin.d.ts", default: "./dist/other.js" } } },
+      'exports "./plugin" as',
+    ],
     ["build information among the files", { files: ["dist"] }, "files in package.json"],
   ];
   for (const [what, change, message] of planted) {
@@ -146,7 +179,7 @@ function library({
       sideEffects: false,
       engines: { node: ">=20.19" },
       files: ["dist", "!dist/**/*.tsbuildinfo"],
-      exports: { ".": { types: "./dist/index.d.ts", default: "./dist/index.js" } },
+      exports: rootExport,
       repository: { directory: folder },
       dependencies: { zod: "^4.2.0" },
       peerDependencies: { "@secateur/core": "workspace:^" },

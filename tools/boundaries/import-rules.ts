@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { entrySources, loadsInBrowsers } from "../entry-points.ts";
 import { type ModuleReference, sourceFacts } from "./module-references.ts";
 import type { WorkspacePackage } from "./workspace-package.ts";
 
@@ -10,7 +11,11 @@ const nodeOnly = new Set(["packages/formats", "packages/datasets", "packages/cre
 /** Every import of a package that crosses a boundary, in words. Empty when all is well. */
 export function importViolations(pkg: WorkspacePackage): readonly string[] {
   const facts = new Map([...pkg.sources].map(([file, text]) => [file, sourceFacts(file, text)]));
-  const inBrowser = nodeOnly.has(pkg.folder) ? new Set<string>() : reachable("src/index.ts", (file) => facts.get(file));
+  const entries = nodeOnly.has(pkg.folder) ? [] : entrySources(pkg.manifest).filter(loadsInBrowsers);
+  const inBrowser = reachable(
+    entries.map(({ source }) => source),
+    (file) => facts.get(file),
+  );
   const found: string[] = [];
   for (const [file, { references, impurities }] of facts) {
     const where = `${pkg.folder}/${file}`;
@@ -27,6 +32,17 @@ export function importViolations(pkg: WorkspacePackage): readonly string[] {
   return found;
 }
 
+/**
+ * The package that puts runs together may import every library, in the part that is for Node: what its subpath "node" is made
+ * of. The rest of it takes models, data and plugins as values.
+ */
+export const assembly = "packages/run";
+
+/** Whether a file may import other libraries than core. */
+function mayImportAll({ folder }: WorkspacePackage, file: string): boolean {
+  return folder === "apps/cli" || (folder === assembly && file.startsWith("src/node/"));
+}
+
 /** Is the file compiled into dist? */
 export function isShipped(file: string): boolean {
   return file.startsWith("src/") && !/\.(test|test-support)\.ts$/.test(file);
@@ -40,7 +56,7 @@ function referenceProblem(
 ): string | undefined {
   if (specifier.startsWith(".")) {
     // A test may read a file of the repository, such as the page that it checks; code comes in by name.
-    return kind === "url" && !isShipped(file) ? undefined : relativeProblem(file, specifier);
+    return kind === "url" && !isShipped(file) ? undefined : relativeProblem(pkg, file, specifier);
   }
   if (specifier.startsWith("node:")) {
     const blocked = isInBrowser && kind !== "type";
@@ -49,8 +65,11 @@ function referenceProblem(
   return packageProblem(pkg, file, specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/"));
 }
 
-function relativeProblem(file: string, specifier: string): string | undefined {
+function relativeProblem(pkg: WorkspacePackage, file: string, specifier: string): string | undefined {
   const target = posix.join(posix.dirname(file), specifier);
+  if (pkg.folder === assembly && isShipped(file) && mayImportAll(pkg, target) && !mayImportAll(pkg, file)) {
+    return "what is for Node may import the rest of the package, and not the other way round";
+  }
   if (target.startsWith("../")) return "a relative import may not leave its package; import the other package by name";
   if (isShipped(file) && target.endsWith(".ts") && !isShipped(target))
     return "shipped code may not import tests, test support or benchmarks";
@@ -64,7 +83,7 @@ function packageProblem(pkg: WorkspacePackage, file: string, name: string): stri
     return Object.hasOwn(known, name) ? undefined : "it is not in this package's package.json";
   }
   if (name === self) return "a package imports its own files by relative path";
-  if (pkg.folder !== "apps/cli" && name.startsWith("@secateur/") && name !== core) {
+  if (!mayImportAll(pkg, file) && name.startsWith("@secateur/") && name !== core) {
     return `of the first-party packages a library may import ${core} only`;
   }
   const declared = Object.hasOwn(dependencies, name) || Object.hasOwn(peerDependencies, name);
@@ -72,11 +91,11 @@ function packageProblem(pkg: WorkspacePackage, file: string, name: string): stri
 }
 
 function reachable(
-  entry: string,
+  entries: readonly string[],
   factsOf: (file: string) => { readonly references: readonly ModuleReference[] } | undefined,
 ): ReadonlySet<string> {
   const seen = new Set<string>();
-  const queue = [entry];
+  const queue = [...entries];
   for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
     if (seen.has(file)) continue;
     seen.add(file);

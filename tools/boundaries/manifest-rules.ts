@@ -1,4 +1,5 @@
-import { isShipped } from "./import-rules.ts";
+import { entrySources } from "../entry-points.ts";
+import { assembly, isShipped } from "./import-rules.ts";
 import { sourceFacts } from "./module-references.ts";
 import type { WorkspacePackage } from "./workspace-package.ts";
 
@@ -7,9 +8,17 @@ const core = "@secateur/core";
 /** Packages that run by themselves, before anything of ours is installed: named as npm wants it, without core. */
 const standalone = new Set(["packages/create-secateur-plugin"]);
 
+/** Libraries that pages load alone, without core. */
+const withoutCore = new Set([...standalone, "packages/runtime"]);
+
 /** Everything in a package's package.json and tsconfig.json that breaks the workspace's conventions, in words. */
 export function manifestViolations(pkg: WorkspacePackage, all: readonly WorkspacePackage[]): readonly string[] {
-  const problems = [...dependencyProblems(pkg), ...publishingProblems(pkg), ...referenceProblems(pkg, all)];
+  const problems = [
+    ...dependencyProblems(pkg),
+    ...publishingProblems(pkg),
+    ...exportProblems(pkg),
+    ...referenceProblems(pkg, all),
+  ];
   return problems.map((problem) => `${pkg.folder}: ${problem}`);
 }
 
@@ -39,9 +48,10 @@ function dependencyProblems({ folder, manifest }: WorkspacePackage): readonly st
   const found: string[] = [];
   if (folder.startsWith("packages/")) {
     for (const name of Object.keys({ ...dependencies, ...peerDependencies })) {
-      if (name.startsWith("@secateur/") && name !== core) found.push(`may depend on ${core} only, and names ${name}`);
+      if (folder !== assembly && name.startsWith("@secateur/") && name !== core)
+        found.push(`may depend on ${core} only, and names ${name}`);
     }
-    if (manifest.name !== core && !standalone.has(folder)) {
+    if (manifest.name !== core && !withoutCore.has(folder)) {
       if (Object.hasOwn(dependencies, core))
         found.push(`names ${core} in dependencies; it is a peer, so that a program has one copy`);
       if (!Object.hasOwn(peerDependencies, core)) found.push(`does not name ${core} in peerDependencies`);
@@ -77,6 +87,20 @@ function publishingProblems({ folder, manifest }: WorkspacePackage): readonly st
       ? []
       : [`${field} in package.json is ${JSON.stringify(found)} and has to be ${JSON.stringify(wanted)}`],
   );
+}
+
+/** A subpath has a source, and is exported the way the root is. */
+function exportProblems({ manifest, sources }: WorkspacePackage): readonly string[] {
+  const subpaths = entrySources(manifest).filter(({ subpath }) => subpath !== "");
+  return subpaths.flatMap(({ subpath, source }) => {
+    const file = source.replace(/^src/, "./dist").replace(/\.ts$/, "");
+    const wanted = JSON.stringify({ types: `${file}.d.ts`, default: `${file}.js` });
+    const found = JSON.stringify(manifest.exports?.[`.${subpath}`]);
+    return [
+      ...(sources.has(source) ? [] : [`exports ".${subpath}", which has no source ${source}`]),
+      ...(found === wanted ? [] : [`exports ".${subpath}" as ${found}; it has to be ${wanted}`]),
+    ];
+  });
 }
 
 // Without the reference, `tsc -b` in the package alone would read the other one's stale output.

@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs";
 import { build } from "vite";
 import { describe, expect, test } from "vitest";
+import { sourceAliases } from "../entry-points.ts";
 import type { PageResult } from "./page.ts";
 
 const packages = fileURLToPath(new URL("../../packages", import.meta.url));
@@ -138,11 +139,10 @@ async function modelFiles(): Promise<ReadonlyMap<string, Uint8Array>> {
 
 /** The page's script with everything it needs. */
 async function bundle(): Promise<string> {
-  const ours = { find: /^@secateur\/([a-z-]+)$/, replacement: `${packages}/$1/src/index.ts` };
   const result = await build({
     configFile: false,
     logLevel: "silent",
-    resolve: { alias: [ours] },
+    resolve: { alias: sourceAliases() },
     build: { write: false, minify: false, target: "es2022", lib: { entry: page, formats: ["es"] } },
   });
   const [output] = Array.isArray(result) ? result : [];

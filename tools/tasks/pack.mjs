@@ -80,8 +80,8 @@ async function installAlone(one, packages, { root }) {
         ? [`${name} has ${installedBytes} bytes installed, more than ${limits.installed}`]
         : []),
     ];
-    if (one.manifest.exports?.["."]) {
-      const code = `const exported = await import(${JSON.stringify(name)}); if (Object.keys(exported).length === 0) throw new Error("it exports nothing")`;
+    for (const path of Object.keys(one.manifest.exports ?? {}).filter((path) => path !== "./package.json")) {
+      const code = `const exported = await import(${JSON.stringify(name + path.slice(1))}); if (Object.keys(exported).length === 0) throw new Error("it exports nothing")`;
       await read(root, "node", ["--input-type=module", "--eval", code], { cwd: folder });
     }
     process.stdout.write(`${name} installs alone and loads\n`);

@@ -1,8 +1,10 @@
 /** Accuracy on the test images after pruning with `chita`, by number of stages, over several seeds. */
+
 import type { Kernels, PruneResult, RunPlan } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
+import { pruneNetwork } from "@secateur/run";
+import { findCurvature } from "@secateur/run/node";
 import { chita } from "@secateur/solvers-chita";
-import { pruneNetwork } from "../src/prune/prune-network.ts";
 import { freshNetwork, quietSession } from "./bench-network.ts";
 import { decimals, printTable, showProgress } from "./print.ts";
 import { bestPublished, publishedStages } from "./published.ts";
@@ -100,7 +102,15 @@ async function pruneOnce(
 ): Promise<Run> {
   const network = await freshNetwork(model);
   const session = quietSession(kernels, seed);
-  const job = { network, solver: chita(), sparsity, plan, train: data.train, cwd: process.cwd(), session };
+  const job = {
+    network,
+    solver: chita(),
+    sparsity,
+    plan,
+    train: data.train,
+    findCurvature: (name: string) => findCurvature(name, process.cwd()),
+    session,
+  };
   const { result } = await pruneNetwork(job);
   const { accuracy } = await network.evaluate(data.test, session.context());
   return { accuracy, result };

@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import process from "node:process";
-import { badUsage } from "../src/errors.ts";
+import { badUsage } from "@secateur/run";
 
 /** The section that --only names. @throws ERR_USAGE unless it is known */
 export function sectionOf<Name extends string>(known: readonly Name[], text: string): Name {

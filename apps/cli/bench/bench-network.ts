@@ -5,10 +5,8 @@ import { fileURLToPath } from "node:url";
 import { createRunContext, type Kernels } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import type { Network } from "@secateur/nn";
-import { badUsage } from "../src/errors.ts";
-import { openData } from "../src/run/open-data.ts";
-import { openModel } from "../src/run/open-model.ts";
-import type { Session } from "../src/run/session.ts";
+import { badUsage, type Session } from "@secateur/run";
+import { openData, openModel } from "@secateur/run/node";
 
 const bundled = fileURLToPath(new URL("../assets/mlpnet-mnist.safetensors", import.meta.url));
 

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { badUsage } from "../src/errors.ts";
+import { badUsage } from "@secateur/run";
 import { numberParser, wholeParser } from "../src/flags/number.ts";
 import { dataFolder, sectionOf } from "./bench-arguments.ts";
 

@@ -1,15 +1,20 @@
 /** One run of pruning and retraining on a network of the benchmark. */
+
 import type { Kernels } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import type { RoundReport } from "@secateur/imp-scheduler";
 import type { Network } from "@secateur/nn";
-import { findSolver } from "../src/plugins/find-solver.ts";
-import { pruneNetwork } from "../src/prune/prune-network.ts";
-import { completeSettings } from "../src/retrain/complete-settings.ts";
-import { retrainNetwork } from "../src/retrain/retrain-network.ts";
-import type { RetrainSettings } from "../src/retrain/retrain-settings.ts";
-import { readRecord } from "../src/retrain/training-record.ts";
-import { type OpenedModel, openModel } from "../src/run/open-model.ts";
+import { pruneNetwork } from "@secateur/run";
+import {
+  completeSettings,
+  findCurvature,
+  findSolver,
+  type OpenedModel,
+  openModel,
+  type RetrainSettings,
+  readRecord,
+  retrainNetwork,
+} from "@secateur/run/node";
 import { quietSession } from "./bench-network.ts";
 
 /** What all runs share. */
@@ -56,7 +61,7 @@ export async function pruneAndRetrain(
     data,
     arch: model.architecture.name,
     settings: completeSettings({ settings: spec.settings, record: readRecord(model.metadata), sparsity }),
-    cwd: process.cwd(),
+    findCurvature: (name) => findCurvature(name, process.cwd()),
     session: quietSession(kernels, seed),
   });
   const last = result.rounds[result.rounds.length - 1]!;
@@ -70,7 +75,15 @@ export async function pruneOnly(
   const { network, data, kernels, sparsity, seed } = spec;
   const session = quietSession(kernels, seed);
   const solver = await solverOf(spec.solver);
-  await pruneNetwork({ network, solver, sparsity, plan: {}, train: data.train, cwd: process.cwd(), session });
+  await pruneNetwork({
+    network,
+    solver,
+    sparsity,
+    plan: {},
+    train: data.train,
+    findCurvature: (name: string) => findCurvature(name, process.cwd()),
+    session,
+  });
   return (await network.evaluate(data.test, session.context())).accuracy;
 }
 

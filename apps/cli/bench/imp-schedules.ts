@@ -1,6 +1,6 @@
 /** MLPNet on MNIST, one-shot magnitude pruning: every schedule at every budget; and CHITA under LLR beside it. */
 import { retrainingNames } from "@secateur/imp-scheduler";
-import { figureAxis, figureOption, svgFile } from "../src/report/figure.ts";
+import { figureAxis, figureOption, svgFile } from "@secateur/report";
 import { networkPath } from "./bench-network.ts";
 import { type BenchSetting, fresh, meanAndDeviation, pruneAndRetrain, pruneOnly } from "./imp-run.ts";
 import { printLine, printTable, showProgress } from "./print.ts";

@@ -17,9 +17,9 @@ import {
   weightUnits,
 } from "@secateur/core";
 import { denseFactor } from "@secateur/fisher";
+import { badUsage } from "@secateur/run";
+import { readArrays } from "@secateur/run/node";
 import { chita } from "@secateur/solvers-chita";
-import { badUsage } from "../src/errors.ts";
-import { readArrays } from "../src/solve/read-arrays.ts";
 import type { Calibration } from "./calibrate.ts";
 import { decimals, digits, percent, printLine, printTable } from "./print.ts";
 import { bestOf } from "./timing.ts";

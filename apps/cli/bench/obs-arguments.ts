@@ -1,6 +1,6 @@
 /** The arguments of obs.ts. */
 import { parseArgs } from "node:util";
-import { badUsage } from "../src/errors.ts";
+import { badUsage } from "@secateur/run";
 import { wholeParser } from "../src/flags/number.ts";
 import { dataFolder, sectionOf } from "./bench-arguments.ts";
 

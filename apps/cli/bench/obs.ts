@@ -7,7 +7,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { isPruneError } from "@secateur/core";
-import { badUsage } from "../src/errors.ts";
+import { badUsage } from "@secateur/run";
 import { networkPath } from "./bench-network.ts";
 import { nodeRun } from "./memory.ts";
 import { type ObsArguments, obsArguments, type SectionName } from "./obs-arguments.ts";

@@ -1,6 +1,6 @@
 /** Output of the benchmarks: lines and tables of numbers. */
 import process from "node:process";
-import { formatTable } from "../src/text/table.ts";
+import { formatTable } from "@secateur/report/text";
 
 /** Prints a line. */
 export function printLine(text = ""): void {

@@ -2,11 +2,9 @@
 import { join } from "node:path";
 import process from "node:process";
 import type { Kernels } from "@secateur/core";
+import { pruneNetwork } from "@secateur/run";
+import { batchNormFor, findCurvature, openData, openModel, remeasuring } from "@secateur/run/node";
 import { chita } from "@secateur/solvers-chita";
-import { pruneNetwork } from "../src/prune/prune-network.ts";
-import { batchNormFor, remeasuring } from "../src/run/batch-norm.ts";
-import { openData } from "../src/run/open-data.ts";
-import { openModel } from "../src/run/open-model.ts";
 import { onlyCheckpoint, quietSession } from "./bench-network.ts";
 import { decimals, printLine, printTable, showProgress } from "./print.ts";
 import { publishedResnet20 } from "./published.ts";
@@ -42,7 +40,15 @@ export async function runResnet20(spec: {
       await before();
       const dense = await network.evaluate(data.test, session.context());
       const { result } = await pruneNetwork({
-        ...{ network, solver: chita(), sparsity, plan, train: data.train, cwd: process.cwd(), session },
+        ...{
+          network,
+          solver: chita(),
+          sparsity,
+          plan,
+          train: data.train,
+          findCurvature: (name: string) => findCurvature(name, process.cwd()),
+          session,
+        },
         ...(settle ? { settle } : {}),
       });
       // Statistics are those of the dense network here, as in the published figures.

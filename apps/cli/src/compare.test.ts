@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { CompareDocument } from "@secateur/run";
 import { describe, expect, test } from "vitest";
-import type { CompareDocument } from "./compare/compare-document.ts";
 import { call, refused, smallProblem, smallTask } from "./testing.test-support.ts";
 
 async function compared(argv: readonly string[]): Promise<CompareDocument> {

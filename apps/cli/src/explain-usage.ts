@@ -1,6 +1,7 @@
 /** What commander says too little about. */
+
+import { badUsage } from "@secateur/run";
 import { type Command, CommanderError } from "commander";
-import { badUsage } from "./errors.ts";
 
 /** A better error for a flag that is on or off and was given a value, `--first-order=false`; others as they are. */
 export function explainUsage(error: unknown, command: Command): unknown {

@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readCheckpoint } from "@secateur/formats";
+import type { CompareDocument } from "@secateur/run";
+import type { PruneDocument } from "@secateur/run/node";
 import { describe, expect, test } from "vitest";
-import type { CompareDocument } from "./compare/compare-document.ts";
-import type { PruneDocument } from "./prune/prune-document.ts";
 import { call, halving, refused, smallTask } from "./testing.test-support.ts";
 
 /** The small network has fc1.weight of 30 weights and fc2.weight of 15. */

@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { firstPartyPlugins } from "@secateur/run/node";
 import { pluginName } from "create-secateur-plugin";
 import { describe, expect, test } from "vitest";
-import { firstPartyPlugins } from "./plugins/first-party.ts";
 import { call, smallProblem, smallTask, temporaryFolder } from "./testing.test-support.ts";
 
 interface PackageSpec {

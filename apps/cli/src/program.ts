@@ -1,5 +1,7 @@
 /** The commands, put together. */
 import { unknownName } from "@secateur/core";
+import { badUsage } from "@secateur/run";
+import { findSolver, ownVersion, readRecipe, solverNameFrom } from "@secateur/run/node";
 import { Command } from "commander";
 import { addCompareCommand } from "./commands/compare.ts";
 import { addEvalCommand } from "./commands/eval.ts";
@@ -11,10 +13,6 @@ import { addPruneCommand } from "./commands/prune.ts";
 import { addSensitivityCommand } from "./commands/sensitivity.ts";
 import { addSolveCommand } from "./commands/solve.ts";
 import { addTrainCommand } from "./commands/train.ts";
-import { badUsage } from "./errors.ts";
-import { findSolver, solverNameFrom } from "./plugins/find-solver.ts";
-import { ownVersion } from "./plugins/own-version.ts";
-import { readRecipe } from "./recipe/read-recipe.ts";
 import { absolutePath } from "./run/absolute-path.ts";
 import type { Terminal } from "./terminal.ts";
 

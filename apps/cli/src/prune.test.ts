@@ -3,8 +3,8 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promise
 import { join } from "node:path";
 import { decodeSafetensors, encodeSafetensors, readCheckpoint } from "@secateur/formats";
 import { architecture, createNetwork } from "@secateur/nn";
+import type { PruneDocument } from "@secateur/run/node";
 import { describe, expect, test } from "vitest";
-import type { PruneDocument } from "./prune/prune-document.ts";
 import { call, type SmallTask, smallTask, temporaryFolder } from "./testing.test-support.ts";
 
 /** Seven stages without gradients: enough to be interrupted between. */

@@ -3,10 +3,9 @@ import { readdirSync } from "node:fs";
 import { copyFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { recipeKinds } from "@secateur/run";
+import { type PruneDocument, readRecipe } from "@secateur/run/node";
 import { describe, expect, test } from "vitest";
-import type { PruneDocument } from "./prune/prune-document.ts";
-import { readRecipe } from "./recipe/read-recipe.ts";
-import { recipeKinds } from "./retrain/recipe-template.ts";
 import { call, refused, smallTask } from "./testing.test-support.ts";
 
 describe("secateur init", () => {

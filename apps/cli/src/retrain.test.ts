@@ -2,9 +2,8 @@ import { existsSync } from "node:fs";
 import { copyFile, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readCheckpoint } from "@secateur/formats";
+import { type PruneDocument, retrainNames } from "@secateur/run/node";
 import { describe, expect, test } from "vitest";
-import type { PruneDocument } from "./prune/prune-document.ts";
-import { retrainNames } from "./retrain/retrain-settings.ts";
 import { call, refused, type SmallTask, smallTask } from "./testing.test-support.ts";
 
 /** The small network was never trained, so its training is given. */

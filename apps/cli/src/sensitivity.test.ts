@@ -1,9 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { type SensitivityDocument, sensitiveLayers } from "@secateur/run";
+import type { PruneDocument } from "@secateur/run/node";
 import { describe, expect, test } from "vitest";
-import type { PruneDocument } from "./prune/prune-document.ts";
-import { sensitiveLayers } from "./sensitivity/propose-dense.ts";
-import type { SensitivityDocument } from "./sensitivity/sensitivity-document.ts";
 import { call, refused, smallTask } from "./testing.test-support.ts";
 
 async function scanned(argv: readonly string[]): Promise<SensitivityDocument> {

@@ -6,9 +6,9 @@ import { Writable } from "node:stream";
 import { createRng } from "@secateur/core";
 import { encodeNpy, encodeSafetensors, type NamedTensor } from "@secateur/formats";
 import { createNetwork } from "@secateur/nn";
+import { namedArchitecture } from "@secateur/run/node";
 import { expect, onTestFinished } from "vitest";
 import { main } from "./cli.ts";
-import { namedArchitecture } from "./run/architectures.ts";
 
 /** What a call printed and returned. */
 export interface CallResult {

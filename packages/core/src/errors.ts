@@ -60,6 +60,25 @@ export function brokenSolution(spec: { who: string; problem: string; rule: strin
   );
 }
 
+/** A symmetric system without a unique solution; `enough` is a damping with which it has one. */
+export function singularSystem(spec: { what: string; pivot: number; damping: number; enough: number }): PruneError {
+  const { what, pivot, damping, enough } = spec;
+  const advice = Number.isFinite(enough) && enough > damping ? `, for example to ${enough.toPrecision(3)}` : "";
+  return new PruneError(
+    "ERR_SINGULAR",
+    `${what} is singular (pivot ${pivot} is not positive with damping ${damping}); raise the ridge${advice}`,
+    { fault: "runtime" },
+  );
+}
+
+/** The curvature gives no single columns of its gradient rows. */
+export function needsColumns(who: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${who} needs single columns of the gradient rows, which this curvature does not offer; use the empirical-fisher curvature, or conjugate gradients`,
+  );
+}
+
 /** Lengths that should agree and do not. */
 export function shapeMismatch(spec: { where: string; found: string; expected: string; remedy?: string }): PruneError {
   return new PruneError(
@@ -153,4 +172,28 @@ function editDistance(a: string, b: string): number {
     previous = current;
   }
   return previous[b.length]!;
+}
+
+/** A training rule that did what no rule may. */
+export function ruleFailed(spec: {
+  rule: string;
+  hook: string;
+  found: string;
+  allowed: string;
+  cause?: unknown;
+}): PruneError {
+  const { rule, hook, found, allowed, cause } = spec;
+  return new PruneError(
+    "ERR_TRAINING_RULE",
+    `training rule '${rule}': ${hook} ${found}; ${allowed}`,
+    cause === undefined ? {} : { cause },
+  );
+}
+
+/** Training rules that contradict each other. */
+export function clashingRules({ rules, over }: { rules: readonly string[]; over: string }): PruneError {
+  return new PruneError(
+    "ERR_TRAINING_RULE",
+    `training rules '${rules.join("' and '")}' contradict each other: ${over}; leave one out`,
+  );
 }

@@ -140,3 +140,18 @@ export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.
 export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./runner/retrainer.ts";
 export { runSituation } from "./runner/run-situation.ts";
 export type { BudgetRequest, BudgetRule, StageReport } from "./runner/stage.ts";
+export {
+  applyMask,
+  beginRules,
+  keptPlaces,
+  type RuleRun,
+  type RuleSetup,
+  type StepSpec,
+} from "./training/begin-rules.ts";
+export type {
+  Reparameterization,
+  RuleHooks,
+  TrainingRule,
+  TrainingSetup,
+  TrainingStep,
+} from "./training/training-rule.ts";

@@ -30,7 +30,6 @@ const refused: readonly (readonly [FileFormat, Uint8Array, RegExp])[] = [
   ["gguf", ascii("GGUF\u0003\0\0\0"), /GGUF/],
   ["gzip", hex("1f8b 0800"), /gunzip/],
   ["tar", Uint8Array.of(...new Uint8Array(257), ...ascii("ustar\u000000")), /tar archive.*unpack it/],
-  ["onnx", hex("0808 1207 7079 746f 7263 68"), /ONNX/],
   ["git-lfs-pointer", ascii("version https://git-lfs.github.com/spec/v1\noid sha256:0"), /git lfs pull/],
   ["html", ascii("<!DOCTYPE html><html>"), /web page/],
   ["unknown", ascii("label,pixel\n1,2\n"), /unknown format/],

@@ -33,7 +33,7 @@ export function fileTooLarge(path: string, bytes: number, cause: unknown): Prune
 export function unsupportedFormat(spec: { source: string; found: string; remedy: string }): PruneError {
   return new PruneError(
     "ERR_FORMAT",
-    `${spec.source}: found ${spec.found}, which is not supported; supported are safetensors and PyTorch checkpoints; ${spec.remedy}`,
+    `${spec.source}: found ${spec.found}, which is not supported; supported are safetensors, ONNX and PyTorch files, checkpoints in several files with an index, and TensorFlow.js models; ${spec.remedy}`,
   );
 }
 
@@ -62,11 +62,44 @@ export function badPytorch(spec: { source: string; found: string; expected: stri
   );
 }
 
+/** Bytes that should be the index of a checkpoint in several files and are not, or do not go with these files. */
+export function badShardIndex(spec: { source: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_SHARD_INDEX",
+    `${spec.source}: not a usable index of a checkpoint's files: found ${spec.found}, expected ${spec.expected}; download the index and its files again`,
+  );
+}
+
+/** Tensors of a file that cannot be handled together. */
+export function badTensors(spec: { source: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_TENSORS",
+    `${spec.source}: found ${spec.found}, expected ${spec.expected}; save the bare network's tensors, each with elements of its own`,
+  );
+}
+
 /** A PyTorch checkpoint that would run code of its own on whoever unpickles it. */
 export function hostilePytorch(spec: { source: string; calls: readonly string[] }): PruneError {
   return new PruneError(
     "ERR_PYTORCH_UNSAFE",
     `${spec.source}: unpickling it would run ${spec.calls.join(", ")}; nothing was run, and such a file is not read; do not load it with torch either, and get the network from a source that you trust`,
+  );
+}
+
+/** Bytes that should be an ONNX model and cannot be read as one. `remedy` defaults to getting the file again. */
+export function badOnnx(spec: { source: string; found: string; expected: string; remedy?: string }): PruneError {
+  const { source, found, expected, remedy = "copy or export the model again" } = spec;
+  return new PruneError(
+    "ERR_ONNX",
+    `${source}: not a readable ONNX model: found ${found}, expected ${expected}; ${remedy}`,
+  );
+}
+
+/** Data of an ONNX model that lies in another file, where that file cannot be used. */
+export function badExternalData(spec: { source: string; tensor: string; found: string; remedy: string }): PruneError {
+  return new PruneError(
+    "ERR_ONNX_EXTERNAL",
+    `${spec.source}: the external data of tensor ${quote(spec.tensor)}: ${spec.found}; ${spec.remedy}`,
   );
 }
 

@@ -5,14 +5,34 @@
 
 export type { ArrayOfDtype, TensorDtype } from "./dtype.ts";
 export { type CheckpointEncoder, checkpointEncoderFor } from "./files/checkpoint-encoder.ts";
-export { toFloat32, toFloat64, toVec } from "./files/convert.ts";
-export { decodeCheckpoint, readCheckpoint } from "./files/decode-checkpoint.ts";
+export { type FloatDtype, isFloatDtype, tensorOf, toFloat32, toFloat64, toVec } from "./files/convert.ts";
+export { decodeCheckpoint } from "./files/decode-checkpoint.ts";
 export { detectFormat, type FileFormat } from "./files/detect-format.ts";
 export { checkOutput, type OutputPlace } from "./files/output-path.ts";
+export { type CheckpointFiles, readCheckpoint, readCheckpointFiles } from "./files/read-checkpoint.ts";
 export { readFileBytes, readNpy, readNpyNumbers } from "./files/read-file.ts";
 export { type WriteOptions, writeFileAtomic } from "./files/write-file-atomic.ts";
+export { cleanCheckpoint } from "./names/clean-checkpoint.ts";
+export { type DenseStack, denseStack } from "./names/dense-stack.ts";
+export { matchTensors, type TensorMatch } from "./names/match-tensors.ts";
+export type { ShapedName } from "./names/shaped-name.ts";
 export { decodeNpy } from "./npy/decode-npy.ts";
 export { encodeNpy } from "./npy/encode-npy.ts";
+export { decodeOnnx } from "./onnx/decode-onnx.ts";
+export { encodeOnnx, type NewOnnxModel } from "./onnx/encode-onnx.ts";
+export type {
+  ExternalPlace,
+  OnnxAttribute,
+  OnnxGraph,
+  OnnxModel,
+  OnnxNode,
+  OnnxTensor,
+  OnnxValue,
+  OpaqueTensor,
+} from "./onnx/onnx-model.ts";
+export type { ExternalData } from "./onnx/onnx-tensor.ts";
+export { readOnnx } from "./onnx/read-onnx.ts";
+export { replaceOnnxTensors } from "./onnx/replace-tensors.ts";
 export { decodePytorchStream, decodePytorchZip } from "./pytorch/decode-pytorch.ts";
 export { decodeSafetensors } from "./safetensors/decode-safetensors.ts";
 export { encodeSafetensors } from "./safetensors/encode-safetensors.ts";

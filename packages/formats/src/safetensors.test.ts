@@ -123,6 +123,11 @@ describe("a damaged safetensors file", () => {
   const file = encodeSafetensors({ tensors, metadata: { format: "pt" } });
   const headerEnd = 8 + Number(new DataView(file.buffer).getBigUint64(0, true));
 
+  test("may say null where it has no metadata, and have numbers in its names", () => {
+    const file = fileOf(`{"__metadata__":null,"-1.0e5":${u8("[1]", "[0,1]")}}`, 1);
+    expect(decodeSafetensors(file)).toMatchObject({ metadata: {}, tensors: [{ name: "-1.0e5" }] });
+  });
+
   test("is refused at every length it may be cut to", () => {
     for (let length = 0; length < file.length; length++) {
       expect(codeThrownBy(() => decodeSafetensors(file.slice(0, length)))).toBe("ERR_SAFETENSORS");
@@ -226,6 +231,14 @@ describe("a damaged safetensors file", () => {
     ["lacks offsets", fileOf('{"a":{"dtype":"U8","shape":[1]}}', 1), /the data_offsets nothing/],
     ["has a negative extent", fileOf(`{"a":${u8("[-1]", "[0,1]")}}`, 1), /the shape \[-1\]/],
     ["has a fractional extent", fileOf(`{"a":${u8("[1.5]", "[0,1]")}}`, 1), /the shape \[1.5\]/],
+    ["spells a whole number as a float", fileOf(`{"a":${u8("[1.0]", "[0,1]")}}`, 1), /the number '1.0'/],
+    ["spells a whole number with an exponent", fileOf(`{"a":${u8("[1e0]", "[0,1]")}}`, 1), /the number '1e0'/],
+    ["has a negative zero as offset", fileOf(`{"a":${u8("[1]", "[-0,1]")}}`, 1), /the number '-0'/],
+    [
+      "has 65 dimensions",
+      fileOf(`{"a":${u8(`[${"1,".repeat(64)}1]`, "[0,1]")}}`, 1),
+      /65 dimensions, expected at most 64/,
+    ],
     ["has text as shape", fileOf(`{"a":${u8('"1"', "[0,1]")}}`, 1), /the shape '1'/],
     ["has a nested shape", fileOf(`{"a":${u8("[[1]]", "[0,1]")}}`, 1), /the shape \[\[...\]\]/],
     ["has one offset", fileOf(`{"a":${u8("[1]", "[0]")}}`, 1), /the data_offsets \[0\]/],
@@ -300,6 +313,7 @@ describe("writing safetensors refuses", () => {
   const bad: readonly (readonly [what: string, tensors: NamedTensor[], message: RegExp])[] = [
     ["a shape that does not fit its data", [tensor("a", [2, 2], 3)], /shape \[2, 2\] of f32 with 3 elements/],
     ["a negative extent", [tensor("a", [-1], 1)], /shape \[-1\]/],
+    ["an unknown dtype", [{ ...tensor("a", [1], 1), dtype: "f8" } as unknown as NamedTensor], /the dtype 'f8'/],
     ["two tensors of one name", [tensor("a", [1], 1), tensor("a", [2], 2)], /two tensors of that name/],
     ["the reserved name", [tensor("__metadata__", [1], 1)], /reserves for metadata/],
     ["half a surrogate pair", [tensor("\ud800", [1], 1)], /half a surrogate pair/],

@@ -1,7 +1,8 @@
 /** The command line of `secateur compare`: several methods on one network, side by side. */
+
 import { keptCount } from "@secateur/core";
 import type { Command } from "commander";
-import { type CompareFlags, runCompare } from "../compare/run-compare.ts";
+import { type CompareFlags, callCompare } from "../compare/call-compare.ts";
 import { badFlagValue } from "../errors.ts";
 import { addReestimateFlag } from "../flags/batch-norm-flags.ts";
 import {
@@ -53,7 +54,7 @@ export function addCompareCommand(program: Command, spec: { terminal: Terminal; 
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: true });
   command.addHelpText("after", examples).action(async (model: string) => {
-    await runCompare({ ...spec, model, flags: command.opts<CompareFlags>() });
+    await callCompare({ ...spec, model, flags: command.opts<CompareFlags>() });
   });
 }
 

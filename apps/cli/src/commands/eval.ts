@@ -1,20 +1,16 @@
 /** `secateur eval`: accuracy and loss of a network on the test split. */
 import type { Evaluation } from "@secateur/core";
+import { formatCount, formatNumber, formatPercent } from "@secateur/report/text";
+import { type AugmentationFlags, mapDataPaths } from "@secateur/run";
+import { type EngineChoice, modelFile, openAnyModel, openData, ownNetwork, reestimate } from "@secateur/run/node";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
-import { type AugmentationFlags, addAugmentationFlags } from "../flags/batch-norm-flags.ts";
+import { addAugmentationFlags } from "../flags/batch-norm-flags.ts";
 import { addArchFlag, addDataFlags, addEngineFlag, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { reestimate } from "../run/batch-norm.ts";
-import { mapDataPaths } from "../run/data-spec.ts";
-import type { EngineChoice } from "../run/load-tensorflow.ts";
-import { openAnyModel, ownNetwork } from "../run/open-any-model.ts";
-import { openData } from "../run/open-data.ts";
-import { modelFile } from "../run/open-tfjs.ts";
+import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
-import { formatCount, formatNumber, formatPercent } from "../text/format.ts";
-import { printResult } from "./print-result.ts";
 
 interface EvalFlags extends SessionFlags, AugmentationFlags {
   readonly reestimateBatchNorm?: boolean;

@@ -8,21 +8,26 @@ import {
   type RunSituation,
   resolvePlan,
 } from "@secateur/core";
+import { formatCount, formatFraction, formatTable } from "@secateur/report/text";
+import {
+  asSolver,
+  describeOption,
+  type FoundEntry,
+  flagWithoutEffect,
+  isLiftable,
+  kebab,
+  needsGradients,
+  resolveOptions,
+  type SolverEntry,
+  valueLabel,
+} from "@secateur/run";
+import { type DenseSettings, findAnyEntry, parseRetrain, type RetrainName, retrainNames } from "@secateur/run/node";
 import { type Command, Option } from "commander";
-import { flagWithoutEffect } from "../errors.ts";
 import { addSparsityFlag } from "../flags/common-flags.ts";
 import { wholeParser } from "../flags/number.ts";
-import { describeOption, kebab, valueLabel } from "../flags/option-schema.ts";
-import { type FoundEntry, findAnyEntry, type SolverEntry } from "../plugins/find-entry.ts";
-import { asSolver, isLiftable } from "../plugins/find-solver.ts";
-import { needsGradients } from "../prune/prune-network.ts";
-import { resolveOptions } from "../prune/prune-settings.ts";
 import { explainSchedule } from "../retrain/explain-schedule.ts";
 import { addScheduleFlags } from "../retrain/retrain-flags.ts";
-import { type DenseSettings, parseRetrain, type RetrainName, retrainNames } from "../retrain/retrain-settings.ts";
 import type { Terminal } from "../terminal.ts";
-import { formatCount, formatFraction } from "../text/format.ts";
-import { formatTable } from "../text/table.ts";
 
 interface ExplainFlags {
   readonly sparsity?: number;

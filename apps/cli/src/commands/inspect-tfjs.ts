@@ -2,8 +2,7 @@
 import { dirname } from "node:path";
 import { decodeWeight, type ModelFiles, openModelFiles } from "@secateur/backends-tfjs";
 import { isPruneError } from "@secateur/core";
-import { type EngineChoice, startTensorflow } from "../run/load-tensorflow.ts";
-import { readTfjsFiles } from "../run/open-tfjs.ts";
+import { type EngineChoice, readTfjsFiles, startTensorflow } from "@secateur/run/node";
 
 /** One tensor of an inspected model. */
 export interface InspectedTensor {

@@ -1,20 +1,15 @@
 /** `secateur inspect`: what a checkpoint holds and what it costs to store. */
-import { promisify } from "node:util";
-import { brotliCompress, constants, gzip } from "node:zlib";
-import { throwIfAborted } from "@secateur/core";
+
 import { type NamedTensor, toVec } from "@secateur/formats";
+import { formatBytes, formatCount, formatFraction, formatShape, formatTable, plainText } from "@secateur/report/text";
+import { flagWithoutEffect } from "@secateur/run";
+import { compressedSizes, type EngineChoice, isTfjsModel, modelFile, readModelFile } from "@secateur/run/node";
 import type { Command } from "commander";
-import { flagWithoutEffect } from "../errors.ts";
 import { addEngineFlag, addMessageFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import type { EngineChoice } from "../run/load-tensorflow.ts";
-import { readModelFile } from "../run/open-model.ts";
-import { isTfjsModel, modelFile } from "../run/open-tfjs.ts";
+import { printResult } from "../run/print-result.ts";
 import type { Terminal } from "../terminal.ts";
-import { formatBytes, formatCount, formatFraction, formatShape, plainText } from "../text/format.ts";
-import { formatTable } from "../text/table.ts";
 import { type InspectedTensor, inspectTfjs } from "./inspect-tfjs.ts";
-import { printResult } from "./print-result.ts";
 
 interface InspectFlags {
   readonly engine?: EngineChoice;
@@ -106,42 +101,6 @@ function countZeros(tensor: NamedTensor): number {
   let zeros = 0;
   for (let i = 0; i < values.length; i++) if (values[i] === 0) zeros++;
   return zeros;
-}
-
-/**
- * Sizes after gzip (level 6, as `gzip FILE`) and brotli (quality 9, as web servers use for files they keep; 11 would take
- * minutes for 100 MB and save a few percent more). An abort does not wait for them.
- */
-export async function compressedSizes(
-  bytes: Uint8Array,
-  signal: AbortSignal,
-): Promise<{ gzipBytes: number; brotliBytes: number }> {
-  throwIfAborted(signal);
-  const sizes = Promise.all([
-    promisify(gzip)(bytes, { level: 6 }),
-    promisify(brotliCompress)(bytes, {
-      params: {
-        [constants.BROTLI_PARAM_QUALITY]: 9,
-        [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
-        [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
-      },
-    }),
-  ]);
-  const aborted = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener(
-      "abort",
-      () => {
-        try {
-          throwIfAborted(signal);
-        } catch (error) {
-          reject(error);
-        }
-      },
-      { once: true },
-    );
-  });
-  const [zipped, brotli] = await Promise.race([sizes, aborted]);
-  return { gzipBytes: zipped.length, brotliBytes: brotli.length };
 }
 
 function inspectText(document: InspectDocument): string {

@@ -1,16 +1,11 @@
 /** `secateur plugins`: the methods at hand, ours and installed ones. */
 import type { PluginEntry } from "@secateur/core";
+import { formatTable, plainText } from "@secateur/report/text";
+import { firstPartyPlugins, hiddenByOwn, installedPlugins, ownVersion, unmetPeers } from "@secateur/run/node";
 import type { Command } from "commander";
 import { addMessageFlags } from "../flags/common-flags.ts";
-import { firstPartyPlugins } from "../plugins/first-party.ts";
-import { hiddenByOwn } from "../plugins/hidden-plugins.ts";
-import { installedPlugins } from "../plugins/installed-plugins.ts";
-import { ownVersion } from "../plugins/own-version.ts";
-import { unmetPeers } from "../plugins/unmet-peers.ts";
+import { printResult } from "../run/print-result.ts";
 import type { Terminal } from "../terminal.ts";
-import { plainText } from "../text/format.ts";
-import { formatTable } from "../text/table.ts";
-import { printResult } from "./print-result.ts";
 
 interface PluginsFlags {
   readonly json?: boolean;

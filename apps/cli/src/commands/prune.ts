@@ -1,4 +1,7 @@
 /** The command line of `secateur prune`: its flags, its help. */
+
+import type { FoundEntry, SolverEntry } from "@secateur/run";
+import type { RecipeFile } from "@secateur/run/node";
 import type { Command } from "commander";
 import { addAugmentationFlags, addReestimateFlag } from "../flags/batch-norm-flags.ts";
 import {
@@ -13,10 +16,8 @@ import {
 } from "../flags/common-flags.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
 import { addSolverFlags } from "../flags/solver-flags.ts";
-import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
+import { callPrune } from "../prune/call-prune.ts";
 import type { PruneFlags } from "../prune/prune-settings.ts";
-import { runPrune } from "../prune/run-prune.ts";
-import type { RecipeFile } from "../recipe/recipe.ts";
 import { addRetrainFlags } from "../retrain/retrain-flags.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -92,6 +93,6 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   const ownFlags = new Set(command.options.map((option) => option.long ?? ""));
   addSolverFlags(command, spec.found.entry);
   command.addHelpText("after", examples).action(async (model: string | undefined) => {
-    await runPrune({ ...spec, model, flags: command.opts<PruneFlags>(), ownFlags });
+    await callPrune({ ...spec, model, flags: command.opts<PruneFlags>(), ownFlags });
   });
 }

@@ -1,10 +1,12 @@
 /** The command line of `secateur sensitivity`: which layers stand pruning least. */
+
 import { keptCount } from "@secateur/core";
+import { sensitivityDefaults } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
 import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags, addSparsityFlag } from "../flags/common-flags.ts";
 import { numberParser, wholeParser } from "../flags/number.ts";
-import { runSensitivity, type SensitivityFlags, sensitivityDefaults } from "../sensitivity/run-sensitivity.ts";
+import { callSensitivity, type SensitivityFlags } from "../sensitivity/call-sensitivity.ts";
 import type { Terminal } from "../terminal.ts";
 
 const examples = `
@@ -74,7 +76,7 @@ export function addSensitivityCommand(program: Command, spec: { terminal: Termin
   command.addHelpText("after", examples).action(async (model: string) => {
     const flags = command.opts<SensitivityFlags>();
     if (flags.sparsity !== undefined) keptCount(1, flags.sparsity); // refuses a sparsity outside [0, 1)
-    await runSensitivity({ ...spec, model, flags });
+    await callSensitivity({ ...spec, model, flags });
   });
 }
 

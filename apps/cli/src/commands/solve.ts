@@ -1,10 +1,11 @@
 /** `secateur solve`: one pruning problem from gradient rows and weights in .npy files, for users of any framework. */
+
+import type { FoundEntry, SolverEntry } from "@secateur/run";
 import { type Command, Option } from "commander";
 import { addMessageFlags, addRunFlags, addSparsityFlag, collect } from "../flags/common-flags.ts";
 import { numberParser, wholeParser } from "../flags/number.ts";
 import { addSolverFlags } from "../flags/solver-flags.ts";
-import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
-import { runSolve, type SolveFlags } from "../solve/run-solve.ts";
+import { callSolve, type SolveFlags } from "../solve/call-solve.ts";
 import type { Terminal } from "../terminal.ts";
 
 const help = `
@@ -59,6 +60,6 @@ export function addSolveCommand(
   const ownFlags = new Set(command.options.map((option) => option.long ?? ""));
   addSolverFlags(command, spec.found.entry);
   command.addHelpText("after", help).action(async () => {
-    await runSolve({ ...spec, flags: command.opts<SolveFlags>(), ownFlags });
+    await callSolve({ ...spec, flags: command.opts<SolveFlags>(), ownFlags });
   });
 }

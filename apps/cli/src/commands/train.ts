@@ -1,11 +1,13 @@
 /** `secateur train`: train a built-in network, or go on training a checkpoint. */
+
+import { trainDefaults } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { addAugmentationFlags } from "../flags/batch-norm-flags.ts";
 import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
 import { numberParser, wholeParser } from "../flags/number.ts";
 import { addTrainingFlags } from "../flags/training-flags.ts";
 import type { Terminal } from "../terminal.ts";
-import { runTrain, type TrainFlags, trainDefaults } from "../train/run-train.ts";
+import { callTrain, type TrainFlags } from "../train/call-train.ts";
 
 const examples = `
 Examples:
@@ -90,6 +92,6 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: true });
   command.addHelpText("after", examples).action(async (model: string | undefined) => {
-    await runTrain({ model, flags: command.opts<TrainFlags>(), terminal });
+    await callTrain({ model, flags: command.opts<TrainFlags>(), terminal });
   });
 }

@@ -5,9 +5,9 @@ import {
   formatFraction,
   formatNumber,
   formatPercent,
-} from "../text/format.ts";
-import { formatTable } from "../text/table.ts";
-import type { CompareDocument } from "./compare-document.ts";
+  formatTable,
+} from "@secateur/report/text";
+import type { CompareDocument } from "@secateur/run";
 
 /** What `secateur compare` prints for people: accuracy by solver and sparsity, then what each run cost. */
 export function compareText(document: CompareDocument): string {

@@ -1,24 +1,33 @@
 /** The demo: the bundled MLPNet, pruned by magnitude and by CHITA with defaults, as a table, files, a report and a plot. */
+
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { DatasetSplits } from "@secateur/datasets";
 import { writeFileAtomic } from "@secateur/formats";
-import { compressedSizes } from "../commands/inspect.ts";
-import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
-import { findSolver } from "../plugins/find-solver.ts";
-import { pruneNetwork } from "../prune/prune-network.ts";
-import { resolveOptions } from "../prune/prune-settings.ts";
-import type { ReportRun } from "../report/report-run.ts";
-import { architectureKey } from "../run/architectures.ts";
-import { encodeNetwork } from "../run/encode-network.ts";
-import { openData } from "../run/open-data.ts";
-import { openModel } from "../run/open-model.ts";
-import { type Session, withSession } from "../run/session.ts";
-import { versions } from "../run/versions.ts";
+import type { ReportRun } from "@secateur/report";
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatFraction,
+  formatPercent,
+  formatTable,
+} from "@secateur/report/text";
+import { type FoundEntry, pruneNetwork, resolveOptions, type Session, type SolverEntry } from "@secateur/run";
+import {
+  architectureKey,
+  compressedSizes,
+  encodeNetwork,
+  findCurvature,
+  findSolver,
+  openData,
+  openModel,
+  versions,
+} from "@secateur/run/node";
+import { loadReport } from "../run/load-report.ts";
+import { withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
-import { formatBytes, formatCount, formatDuration, formatFraction, formatPercent } from "../text/format.ts";
-import { formatTable } from "../text/table.ts";
 
 /** The bundled network; assets/README.md says how it was trained. */
 const bundledModel = fileURLToPath(new URL("../../assets/mlpnet-mnist.safetensors", import.meta.url));
@@ -90,7 +99,16 @@ async function pruneOnce(spec: {
   const solver = entry.create((await resolveOptions(entry, {})) as never);
   const dense = await network.evaluate(data.test, session.context());
   const { train } = data;
-  const job = { network, solver, sparsity, plan: {}, train, cwd: folder, session, onCurvature };
+  const job = {
+    network,
+    solver,
+    sparsity,
+    plan: {},
+    train,
+    findCurvature: (name: string) => findCurvature(name, folder),
+    session,
+    onCurvature,
+  };
   const { result } = await pruneNetwork(job);
   const pruned = await network.evaluate(data.test, session.context());
 
@@ -103,7 +121,7 @@ async function pruneOnce(spec: {
   const bytes = encodeNetwork({ network, path, metadata: { ...metadata, ...labels } });
   await writeFileAtomic(path, bytes, { overwrite: true });
   const { gzipBytes } = await compressedSizes(bytes, session.signal);
-  const { reportRun } = await import("../report/prune-report.ts");
+  const { reportRun } = await loadReport();
   const run = reportRun({ outcome: { dense, result, pruned }, solver: entry.name, sparsity });
   return { ...run, fileBytes: bytes.length, gzipBytes };
 }
@@ -143,12 +161,9 @@ async function writeReport(spec: {
   found: readonly FoundEntry[];
 }): Promise<void> {
   const { runs, folder, found } = spec;
-  const [{ makeReport }, { accuracyFigure }, { svgFile }] = await Promise.all([
-    import("../report/report.ts"),
-    import("../report/figures.ts"),
-    import("../report/figure.ts"),
-  ]);
-  const html = await makeReport({
+  const { accuracyFigure, makeReport, plottingLibrary, svgFile } = await loadReport();
+  const html = makeReport({
+    plottingLibrary,
     title: "MLPNet on MNIST, pruned",
     summary: "The bundled network at several sparsities, each solver with its defaults, seed 0.",
     runs,

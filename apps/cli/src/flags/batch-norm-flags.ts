@@ -1,16 +1,7 @@
 /** Flags about batch normalisation and random changes of training images. */
+import { reestimateTimes } from "@secateur/run";
 import { type Command, Option } from "commander";
 import { wholeParser } from "./number.ts";
-
-/** When running statistics are measured anew. */
-export const reestimateTimes = ["never", "before", "after", "both"] as const;
-export type ReestimateTime = (typeof reestimateTimes)[number];
-
-/** --crop-padding and --flip as commander hands them over. */
-export interface AugmentationFlags {
-  readonly cropPadding?: number;
-  readonly flip?: boolean;
-}
 
 /** --reestimate-batch-norm of the commands that prune. */
 export function addReestimateFlag(command: Command): void {

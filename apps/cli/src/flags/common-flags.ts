@@ -1,10 +1,10 @@
 /** Flags that several commands share, defined once so that they read alike everywhere. */
 import { dataSources } from "@secateur/datasets";
 import { architectureNames } from "@secateur/nn";
+import { type KernelChoice, kernelChoices } from "@secateur/run";
+import { type EngineChoice, engineChoices } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
-import { type EngineChoice, engineChoices } from "../run/load-tensorflow.ts";
-import { type KernelChoice, kernelChoices } from "../run/open-kernels.ts";
 import { numberParser, wholeParser } from "./number.ts";
 
 /** Lists of values for a flag that may be repeated. */

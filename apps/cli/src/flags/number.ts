@@ -1,12 +1,6 @@
 /** Numbers from flags: parsers for commander that refuse everything but the numbers allowed. */
+import { isDecimal } from "@secateur/run";
 import { badFlagValue } from "../errors.ts";
-
-const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-
-/** Whether the text is a decimal number; "0x10", "1_000", "" and "Infinity" are not. */
-export function isDecimal(text: string): boolean {
-  return decimal.test(text.trim());
-}
 
 /**
  * A parser for a numeric flag.

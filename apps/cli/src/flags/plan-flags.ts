@@ -1,11 +1,9 @@
 /** The flags that set the run plan: how a solver is run, whatever it is. What is not set comes from the solver's own plan. */
 import { type RunPlan, type ScheduleName, scheduleNames, unknownName } from "@secateur/core";
+import { type PlanKey, planKeys } from "@secateur/run";
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
 import { numberParser, wholeParser } from "./number.ts";
-
-/** One settable field of a plan: its reason is not for the user to set. */
-export type PlanKey = Exclude<keyof RunPlan, "reason">;
 
 /** Plan flags as commander hands them over; "auto" leaves a field to the solver's plan. */
 export type PlanFlags = { readonly [K in PlanKey]?: RunPlan[K] | "auto" };
@@ -17,8 +15,6 @@ interface PlanSetting<T> {
   /** The help of its opposite, for a flag that is on or off. */
   readonly off?: string;
   parse(text: string): T | "auto";
-  /** Whether only a solver with gradients reads it. */
-  readonly isOfGradients?: boolean;
 }
 
 const settings: { readonly [K in PlanKey]-?: PlanSetting<RunPlan[K]> } = {
@@ -56,43 +52,36 @@ const settings: { readonly [K in PlanKey]-?: PlanSetting<RunPlan[K]> } = {
     flag: "--growth <x>",
     help: "pruned weights put on trial in a stage at the target, as a fraction of the kept ones",
     parse: notNegative("--growth"),
-    isOfGradients: true,
   },
   curvature: {
     flag: "--curvature <name>",
     help: "which model of the loss; secateur plugins lists them",
     parse: (text) => text,
-    isOfGradients: true,
   },
   examples: {
     flag: "--examples <n>",
     help: "gradient rows a stage; more cost time and generalise better",
     parse: wholeParser("--examples", 1),
-    isOfGradients: true,
   },
   targetExamples: {
     flag: "--target-examples <n>",
     help: "the same for the stages at the target (with --examples: as many)",
     parse: wholeParser("--target-examples", 1),
-    isOfGradients: true,
   },
   batch: {
     flag: "--batch <n>",
     help: "training examples averaged into one gradient row; larger is less noisy",
     parse: wholeParser("--batch", 1),
-    isOfGradients: true,
   },
   ridge: {
     flag: "--ridge <l2|auto>",
     help: "damping added to the curvature; larger stays nearer to the present weights; auto: measured on the rows",
     parse: orAuto("--ridge", "a number of at least 0", (value) => value >= 0 && Number.isFinite(value)),
-    isOfGradients: true,
   },
   ridgeFactors: {
     flag: "--ridge-factors <a,b,...>",
     help: "multiples of an automatic ridge to try; the lowest loss on held-out training examples wins",
     parse: (text) => text.split(",").map(notNegative("--ridge-factors")),
-    isOfGradients: true,
   },
   temperature: {
     flag: "--temperature <x>",
@@ -102,43 +91,32 @@ const settings: { readonly [K in PlanKey]-?: PlanSetting<RunPlan[K]> } = {
       allowed: "a number above 0",
       accepts: (value) => value > 0 && Number.isFinite(value),
     }),
-    isOfGradients: true,
   },
   firstOrder: {
     flag: "--first-order",
     help: "use the gradient itself as well as the curvature: for networks that are not at a minimum",
     off: "use the curvature only",
     parse: parseSwitch("--first-order"),
-    isOfGradients: true,
   },
   distill: {
     flag: "--distill",
     help: "with --first-order, lead back to the class probabilities the network had before pruning",
     off: "lead to the labels",
     parse: parseSwitch("--distill"),
-    isOfGradients: true,
   },
   lineSearch: {
     flag: "--line-search",
     help: "halve a step while that lowers the loss of held-out training examples",
     off: "take every step whole",
     parse: parseSwitch("--line-search"),
-    isOfGradients: true,
   },
   tryMagnitude: {
     flag: "--try-magnitude",
     help: "let the largest magnitudes, as they are, compete in every stage and at the end",
     off: "compete with the mask of the solver alone",
     parse: parseSwitch("--try-magnitude"),
-    isOfGradients: true,
   },
 };
-
-/** The settable fields of a plan: their flags have these names in kebab-case. */
-export const planKeys: readonly PlanKey[] = Object.keys(settings) as PlanKey[];
-
-/** The fields that only a solver with gradients reads. */
-export const gradientPlanKeys: readonly PlanKey[] = planKeys.filter((key) => settings[key].isOfGradients);
 
 function parseSchedule(text: string): ScheduleName {
   if (scheduleNames.some((name) => name === text)) return text as ScheduleName;

@@ -1,10 +1,19 @@
 /** A solver's own options as flags: `maxIterations` of its schema becomes --max-iterations. */
 import { optionProperties } from "@secateur/core";
+import {
+  admittedTypes,
+  badUsage,
+  describeOption,
+  kebab,
+  optionValue,
+  type PlanKey,
+  planKeys,
+  type SolverEntry,
+  unknownOption,
+  valueLabel,
+} from "@secateur/run";
 import { type Command, Option } from "commander";
-import { badUsage, unknownOption } from "../errors.ts";
-import type { SolverEntry } from "../plugins/find-entry.ts";
-import { admittedTypes, describeOption, kebab, optionValue, valueLabel } from "./option-schema.ts";
-import { type PlanFlags, type PlanKey, parsePlanValue, planKeys } from "./plan-flags.ts";
+import { type PlanFlags, parsePlanValue } from "./plan-flags.ts";
 
 /** Adds a flag for every option that no flag of the command's own hides. Hidden ones are set with --option. */
 export function addSolverFlags(command: Command, entry: SolverEntry): void {
@@ -71,30 +80,6 @@ export function solverSettings(spec: {
     }
   }
   return { options, plan };
-}
-
-/**
- * What to tell about options that the solver does not read under a curvature.
- *
- * @param spec.given - the options that the user set
- */
-export function unreadOptions(spec: {
-  entry: SolverEntry;
-  given: readonly string[];
-  curvature: string;
-}): readonly string[] {
-  const { entry, given, curvature } = spec;
-  const unread = Object.entries(entry.optionsOnlyWith ?? {}).filter(([, readers]) => !readers.includes(curvature));
-  if (!unread.some(([key]) => given.includes(key))) return [];
-  const readers = [...new Set(unread.flatMap(([, names]) => names))].map((name) => `--curvature ${name}`);
-  const flags = unread.map(([key]) => `--${kebab(key)}`);
-  return [
-    `${inList(flags)} of ${entry.name} ${flags.length === 1 ? "matters" : "matter"} with ${readers.join(" or ")} only, and the curvature here is ${curvature}`,
-  ];
-}
-
-function inList(items: readonly string[]): string {
-  return items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items[items.length - 1]}`;
 }
 
 function splitPair(pair: string): [string, string] {

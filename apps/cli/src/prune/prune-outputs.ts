@@ -1,12 +1,14 @@
 /** Where the results of `secateur prune` go, checked before the long work. */
+
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { checkOutput, checkpointEncoderFor } from "@secateur/formats";
-import { badEnding, badUsage, stateLeftBehind } from "../errors.ts";
-import { recipePath, statePath } from "../recipe/encode-recipe.ts";
+import { badUsage } from "@secateur/run";
+import type { PruneOutputs } from "@secateur/run/node";
+import { isTfjsModel, recipePath, statePath } from "@secateur/run/node";
+import { badEnding, stateLeftBehind } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertEnding, assertNotInput } from "../run/check-places.ts";
-import { isTfjsModel } from "../run/open-tfjs.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The flags that say where results go. */
@@ -16,17 +18,6 @@ export interface OutputFlags {
   readonly events?: string;
   readonly force?: boolean;
   readonly resume?: boolean;
-}
-
-/** Absolute paths of the results. */
-export interface PruneOutputs {
-  /** A folder for a TensorFlow.js model, else a file. */
-  readonly out: string;
-  readonly recipe: string;
-  /** The state between stages; exists only while a run is under way or was interrupted. */
-  readonly state: string;
-  readonly report: string | undefined;
-  readonly overwrite: boolean;
 }
 
 /**

@@ -1,28 +1,37 @@
 /** What one run of `secateur prune` was asked for: flags before recipe before defaults. */
-import { badOption, keptCount, type OptionsSchema, optionProperties, type RunPlan, type Solver } from "@secateur/core";
-import { flagWithoutEffect, missingFlag, sparsityTwice, unknownOption } from "../errors.ts";
-import type { AugmentationFlags, ReestimateTime } from "../flags/batch-norm-flags.ts";
-import { allowedValues, kebab } from "../flags/option-schema.ts";
-import { gradientPlanKeys, type PlanFlags, planFromFlags, planKeys } from "../flags/plan-flags.ts";
-import { solverSettings } from "../flags/solver-flags.ts";
-import type { FoundEntry, SolverEntry } from "../plugins/find-entry.ts";
-import type { RecipeFile } from "../recipe/recipe.ts";
-import { allocationFromFlags, type RetrainFlags, retrainFromFlags } from "../retrain/retrain-flags.ts";
+
+import { keptCount, type RunPlan, type Solver } from "@secateur/core";
+import {
+  type AugmentationFlags,
+  type FoundEntry,
+  flagWithoutEffect,
+  gradientPlanKeys,
+  kebab,
+  mapDataPaths,
+  needsGradients,
+  planKeys,
+  type ReestimateTime,
+  resolveOptions,
+  type SolverEntry,
+} from "@secateur/run";
+import type { PruneSettings } from "@secateur/run/node";
 import {
   type AllocationSettings,
+  type BatchNormSettings,
+  type EngineChoice,
+  modelFile,
   parseAllocation,
   parseRetrain,
+  type RecipeFile,
   type RetrainSettings,
-} from "../retrain/retrain-settings.ts";
+} from "@secateur/run/node";
+import { missingFlag, sparsityTwice } from "../errors.ts";
+import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
+import { solverSettings } from "../flags/solver-flags.ts";
+import { allocationFromFlags, type RetrainFlags, retrainFromFlags } from "../retrain/retrain-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import type { BatchNormSettings } from "../run/batch-norm.ts";
-import { mapDataPaths } from "../run/data-spec.ts";
-import type { EngineChoice } from "../run/load-tensorflow.ts";
-import type { KernelChoice } from "../run/open-kernels.ts";
-import { modelFile } from "../run/open-tfjs.ts";
 import type { SessionFlags } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
-import { needsGradients } from "./prune-network.ts";
 import type { OutputFlags } from "./prune-outputs.ts";
 
 /** The flags of `secateur prune` as commander hands them over; options of the solver come on top. */
@@ -36,36 +45,6 @@ export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, Augmen
   readonly keepDense?: readonly string[];
   readonly option?: readonly string[];
   readonly recipe?: string;
-}
-
-/** A run, resolved but for what only the model and the data can tell. */
-export interface PruneSettings {
-  /** Absolute path. */
-  readonly model: string;
-  readonly arch: string | undefined;
-  /** Of a TensorFlow.js model. */
-  readonly engine: EngineChoice | undefined;
-  /** With absolute paths. */
-  readonly data: string;
-  readonly normalize: string | undefined;
-  readonly found: FoundEntry<SolverEntry>;
-  readonly solver: Solver;
-  /** Options of the solver, defaults filled in. */
-  readonly options: Readonly<Record<string, unknown>>;
-  readonly plan: RunPlan;
-  /** Names of the options and plan settings that this call set, without those of a recipe. */
-  readonly given: readonly string[];
-  readonly sparsity: number;
-  /** Words of --keep-dense. */
-  readonly keepDense: readonly string[];
-  /** What was asked for; see batchNormFor. */
-  readonly batchNorm: Partial<BatchNormSettings>;
-  /** Absent: nothing is retrained. */
-  readonly retrain: RetrainSettings | undefined;
-  /** Absent: global. */
-  readonly allocation: AllocationSettings | undefined;
-  readonly seed: number;
-  readonly kernels: KernelChoice;
 }
 
 const defaultSparsity = 0.9;
@@ -148,30 +127,6 @@ function batchNormSettings({ reestimateBatchNorm: when, cropPadding, flip }: Pru
     ...(cropPadding === undefined ? {} : { cropPadding }),
     ...(flip === undefined ? {} : { flip }),
   };
-}
-
-/** Validated options with their defaults. @throws ERR_OPTION */
-export async function resolveOptions(
-  entry: SolverEntry,
-  options: Readonly<Record<string, unknown>>,
-): Promise<Readonly<Record<string, unknown>>> {
-  const properties = optionProperties(entry.options);
-  const known = Object.keys(properties);
-  const strange = Object.keys(options).find((key) => !known.includes(key));
-  if (strange !== undefined) throw unknownOption({ solver: entry.name, found: strange, known });
-  const result = await (entry.options as OptionsSchema<Readonly<Record<string, unknown>>>)["~standard"].validate(
-    options,
-  );
-  if (!result.issues) return result.value;
-  // Said in our words, from what the schema admits; the validator's own words only where it judges options together.
-  const problems = result.issues.map(({ path = [], message }) => {
-    const [key] = path.map((part) => String(typeof part === "object" ? part.key : part));
-    const property = key === undefined ? undefined : properties[key];
-    if (key === undefined || property === undefined) return message;
-    const found = options[key];
-    return `option '${key}': found ${typeof found === "string" ? `'${found}'` : JSON.stringify(found)}, allowed is ${allowedValues(property)}`;
-  });
-  throw badOption(entry.name, [...new Set(problems)].join("; "));
 }
 
 /** A solver without gradients reads none of the settings of the gradients. */

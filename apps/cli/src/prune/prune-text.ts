@@ -1,4 +1,3 @@
-import { roundRows, roundTitles } from "../retrain/round-table.ts";
 import {
   formatBytes,
   formatCount,
@@ -8,9 +7,11 @@ import {
   formatPercent,
   formatShape,
   formatStats,
-} from "../text/format.ts";
-import { formatTable } from "../text/table.ts";
-import type { PruneDocument } from "./prune-document.ts";
+  formatTable,
+  roundRows,
+  roundTitles,
+} from "@secateur/report/text";
+import type { PruneDocument } from "@secateur/run/node";
 
 /** What `secateur prune` prints for people. */
 export function pruneText(document: PruneDocument): string {

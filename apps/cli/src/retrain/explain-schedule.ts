@@ -1,10 +1,13 @@
 /** What `secateur explain` says of a schedule of retraining: its phases and the rates of their steps, as numbers and bars. */
 import { plotRates } from "@secateur/imp-scheduler";
-import { formatFraction, formatNumber } from "../text/format.ts";
-import { formatTable } from "../text/table.ts";
-import { completeSettings } from "./complete-settings.ts";
-import { denseTraining, planPhases } from "./retrain-plan.ts";
-import type { RetrainName, RetrainSettings } from "./retrain-settings.ts";
+import { formatFraction, formatNumber, formatTable } from "@secateur/report/text";
+import {
+  completeSettings,
+  denseTraining,
+  planPhases,
+  type RetrainName,
+  type RetrainSettings,
+} from "@secateur/run/node";
 
 const formulas: Readonly<Record<RetrainName, string>> = {
   ft: "Constant at the smallest rate of the dense training after its warm-up (Han et al. 2015). Of a dense training whose rate ends near 0 it moves next to nothing.",

@@ -1,13 +1,19 @@
 /** The flags of retraining and allocation, and what they stand for: the keys of a recipe's "retrain" and "allocation". */
 import { scheduleNames } from "@secateur/core";
 import { allocationNames, amplitudes } from "@secateur/imp-scheduler";
+import { type AugmentationFlags, flagWithoutEffect } from "@secateur/run";
+import {
+  type AllocationSettings,
+  type DenseSettings,
+  optimizerNames,
+  type RetrainSettings,
+  rateNames,
+  retrainNames,
+} from "@secateur/run/node";
 import { type Command, Option } from "commander";
-import { badFlagValue, flagWithoutEffect } from "../errors.ts";
-import type { AugmentationFlags } from "../flags/batch-norm-flags.ts";
+import { badFlagValue } from "../errors.ts";
 import { collect } from "../flags/common-flags.ts";
 import { numberParser, wholeParser } from "../flags/number.ts";
-import { optimizerNames, rateNames } from "../flags/training-flags.ts";
-import { type AllocationSettings, type DenseSettings, type RetrainSettings, retrainNames } from "./retrain-settings.ts";
 
 /** As commander hands them over. */
 export interface RetrainFlags extends AugmentationFlags {

@@ -1,11 +1,13 @@
 /** What one run of a command shares: kernels, seed, signal, and who listens to its events. */
-import { createRunContext, type Kernels, type RunContext, type RunEvent } from "@secateur/core";
+
+import { createRunContext, type RunEvent } from "@secateur/core";
 import { checkOutput } from "@secateur/formats";
+import type { KernelChoice, Session } from "@secateur/run";
+import { openKernels } from "@secateur/run/node";
 import { type EventLog, openEventLog } from "../progress/event-log.ts";
 import { createProgressBar, type ProgressBar } from "../progress/progress-bar.ts";
 import type { Terminal } from "../terminal.ts";
 import { absolutePath } from "./absolute-path.ts";
-import { type KernelChoice, openKernels } from "./open-kernels.ts";
 
 /** The flags every command that computes has. */
 export interface SessionFlags {
@@ -15,17 +17,6 @@ export interface SessionFlags {
   readonly events?: string;
   readonly quiet?: boolean;
   readonly json?: boolean;
-}
-
-/** A run's surroundings, alive while the callback of {@link withSession} runs. */
-export interface Session {
-  readonly kernels: Kernels;
-  readonly kernelChoice: KernelChoice;
-  readonly seed: number;
-  readonly signal: AbortSignal;
-  onEvent(event: RunEvent): void;
-  /** A context with the session's seed, kernels, signal and listeners. */
-  context(): RunContext;
 }
 
 /** What a session is made from. */

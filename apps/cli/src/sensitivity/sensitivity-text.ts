@@ -1,6 +1,12 @@
-import { formatCount, formatDuration, formatFraction, formatPercent, formatShape } from "../text/format.ts";
-import { formatTable } from "../text/table.ts";
-import type { SensitivityDocument } from "./sensitivity-document.ts";
+import {
+  formatCount,
+  formatDuration,
+  formatFraction,
+  formatPercent,
+  formatShape,
+  formatTable,
+} from "@secateur/report/text";
+import type { SensitivityDocument } from "@secateur/run";
 
 /** What `secateur sensitivity` prints for people: points of accuracy lost, layer by layer, then the proposal. */
 export function sensitivityText(document: SensitivityDocument): string {

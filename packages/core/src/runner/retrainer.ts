@@ -1,6 +1,7 @@
 /** Training between prunings, whatever runs it: what a schedule of pruning and retraining needs of a model that can train. */
 import type { Mask } from "../problem/matrix.ts";
 import type { RunContext } from "../run-context.ts";
+import type { TrainingRule } from "../training/training-rule.ts";
 
 /** A tensor with a name: row-major, any number of dimensions. */
 export interface StateTensor {
@@ -18,6 +19,8 @@ export interface RetrainingState {
   readonly epochs: readonly { readonly loss: number; readonly accuracy: number }[];
   /** All tensors of the model, and what the optimizer remembers under names of its own. */
   readonly tensors: readonly StateTensor[];
+  /** The masks at the end of a training with rules, which may have changed them, by parameter. Absent between epochs and without rules. */
+  readonly masks?: ReadonlyMap<string, Mask>;
 }
 
 /** One training with masks. */
@@ -28,6 +31,8 @@ export interface RetrainRequest {
   learningRate(step: number): number;
   /** Masks by parameter name, flat over the canonical matrix: a weight with mask 0 is 0 after every step, and so is its momentum. */
   readonly masks: ReadonlyMap<string, Mask>;
+  /** Rules that act while the model trains; they may change the masks. Default: none. */
+  readonly rules?: readonly TrainingRule[];
   /** Goes on from a state of `onEpoch` of the same training. */
   readonly resume?: RetrainingState;
   /** The state at whose end an earlier training of the same model stood: its optimizer's memory is taken over, its epochs are not. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Tensor } from "../tensor.ts";
-import { halfToNumber, toFloat32, toFloat64, toVec } from "./convert.ts";
+import { halfToNumber, numberToHalf, tensorOf, toFloat32, toFloat64, toVec } from "./convert.ts";
 
 test("half precision converts as IEEE 754 says: normal, subnormal, signed zero, infinite, NaN", () => {
   const cases: readonly (readonly [bits: number, value: number])[] = [
@@ -32,6 +32,26 @@ test("bf16 is the upper half of an f32", () => {
   const tensor: Tensor = { dtype: "bf16", shape: [6], data: bits };
   expect(toFloat32(tensor)).toEqual(values);
   expect(toFloat64(tensor)).toEqual(Float64Array.from(values));
+});
+
+test("every half comes back from its number, and a number between two goes to the nearer, at the middle to the even one", () => {
+  for (let bits = 0; bits < 0x7c00; bits++) {
+    const [low, high] = [halfToNumber(bits), bits + 1 === 0x7c00 ? 65_536 : halfToNumber(bits + 1)];
+    expect(numberToHalf(low)).toBe(bits);
+    expect(numberToHalf(-low)).toBe(bits | 0x8000);
+    // Sums and quarters of halves are exact in f64, so the tie is one.
+    expect(numberToHalf((low + high) / 2)).toBe(bits + (bits % 2));
+    expect(numberToHalf(0.75 * low + 0.25 * high)).toBe(bits);
+    expect(numberToHalf(0.25 * low + 0.75 * high)).toBe(bits + 1);
+  }
+  expect(numberToHalf(Number.POSITIVE_INFINITY)).toBe(0x7c00);
+  expect(numberToHalf(Number.NaN)).toBe(0x7e00);
+});
+
+test("bf16 rounds to the nearer of two neighbours, at the middle to the even one, and keeps zeros and infinities", () => {
+  const values = [1, 1 + 2 ** -8, 1 + 3 * 2 ** -8, 1 + 2 ** -8 + 2 ** -20, 0, -0, Number.POSITIVE_INFINITY, Number.NaN];
+  const rounded = toFloat32(tensorOf(Float32Array.from(values), { shape: [8], dtype: "bf16" }));
+  expect([...rounded]).toEqual([1, 1, 1 + 2 ** -6, 1 + 2 ** -7, 0, -0, Number.POSITIVE_INFINITY, Number.NaN]);
 });
 
 test("f32 and f64 are handed out and not copied", () => {

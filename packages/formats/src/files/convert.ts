@@ -73,6 +73,68 @@ export function halfToNumber(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
+/** Dtypes that weights are computed with or rounded to. */
+export type FloatDtype = "f16" | "bf16" | "f32" | "f64";
+
+/** Whether a dtype is one of floating-point numbers. */
+export function isFloatDtype(dtype: Tensor["dtype"]): dtype is FloatDtype {
+  return dtype === "f16" || dtype === "bf16" || dtype === "f32" || dtype === "f64";
+}
+
+/**
+ * Numbers as a tensor of a floating-point dtype, each rounded to the nearest of that dtype, ties to even; beyond its range to
+ * an infinity. Zeros stay zeros. `data` is handed out as it is where it is of that dtype. O(length).
+ *
+ * @param shape - extents whose product is the length of `data`
+ */
+export function tensorOf(data: Vec, spec: { shape: readonly number[]; dtype: FloatDtype }): Tensor {
+  const { shape, dtype } = spec;
+  switch (dtype) {
+    case "f32":
+      return { dtype, shape, data: data instanceof Float32Array ? data : new Float32Array(data) };
+    case "f64":
+      return { dtype, shape, data: data instanceof Float64Array ? data : new Float64Array(data) };
+    case "f16":
+      return { dtype, shape, data: Uint16Array.from(data, numberToHalf) };
+    case "bf16":
+      return { dtype, shape, data: Uint16Array.from(data, numberToBfloat16) };
+  }
+}
+
+/** The bits of the nearest half-precision number, ties to even. */
+export function numberToHalf(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (Number.isNaN(size)) return 0x7e00;
+  // Halfway between the largest number and the next power of two, which would round up to it.
+  if (size >= 65_520) return sign | 0x7c00;
+  if (size < 2 ** -14) return sign | roundHalfEven(size * 2 ** 24);
+  const exponent = Math.floor(Math.log2(size));
+  // log2 may round up to a whole number just below a power of two.
+  const power = 2 ** exponent > size ? exponent - 1 : exponent;
+  // A fraction that rounds up to 1024 carries into the exponent, as it should.
+  return sign | (((power + 15) << 10) + roundHalfEven((size / 2 ** power - 1) * 1024));
+}
+
+/** The bits of the nearest bfloat16 number, ties to even. */
+function numberToBfloat16(value: number): number {
+  scratch.setFloat32(0, value);
+  const bits = scratch.getUint32(0);
+  if (Number.isNaN(value)) return (bits >>> 16) | 0x40;
+  const upper = bits >>> 16;
+  const lower = bits & 0xffff;
+  // Infinities have no lower bits, so nothing carries out of them.
+  return lower > 0x8000 || (lower === 0x8000 && (upper & 1) === 1) ? upper + 1 : upper;
+}
+
+const scratch = new DataView(new ArrayBuffer(4));
+
+function roundHalfEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
+}
+
 function bfloat16ToFloat32(bits: Uint16Array): Float32Array {
   const wide = new Uint32Array(bits.length);
   for (let i = 0; i < bits.length; i++) wide[i] = bits[i]! << 16;

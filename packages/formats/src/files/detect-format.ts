@@ -7,6 +7,8 @@ import { hasNpyMagic } from "../npy/npy-header.ts";
 /** What a file may turn out to be. "unknown" includes the empty file. */
 export type FileFormat =
   | "safetensors"
+  | "shard-index"
+  | "keras"
   | "npy"
   | "npz"
   | "pytorch-zip"
@@ -34,6 +36,7 @@ const TESTS: readonly (readonly [FileFormat, (head: Uint8Array) => boolean])[] =
     (head) => isZip(head) && /(^|\/)(data\.pkl|data\/\d+|\.format_version|byteorder|version)$/.test(firstZipName(head)),
   ],
   ["npz", (head) => isZip(head) && firstZipName(head).endsWith(".npy")],
+  ["keras", (head) => isZip(head) && /^(metadata\.json|config\.json|model\.weights\.h5)$/.test(firstZipName(head))],
   ["zip", isZip],
   // torch.save before 1.6 begins with its magic number 0x1950a86a20f9469cfc6c as a pickle of its own.
   [
@@ -48,12 +51,21 @@ const TESTS: readonly (readonly [FileFormat, (head: Uint8Array) => boolean])[] =
   // Before JSON: a header length whose first byte is that of '{' must not pass for JSON.
   ["safetensors", (head) => isObjectAt(head, 8) && head.subarray(4, 8).every((byte) => byte === 0)],
   ["tfjs", (head) => /^\s*\{/.test(text(head)) && /"(modelTopology|weightsManifest)"/.test(text(head))],
+  ["shard-index", (head) => /^\s*\{/.test(text(head)) && /"weight_map"\s*:/.test(text(head))],
   ["git-lfs-pointer", (head) => text(head).startsWith("version https://git-lfs.github.com/")],
   ["html", (head) => /^\s*<(!doctype|html|\?xml)/i.test(text(head))],
   // A damaged header length should still be reported as a damaged safetensors file.
   ["safetensors", (head) => isObjectAt(head, 8)],
-  // ModelProto: field 1 (ir_version, a small varint), then field 2 (producer_name) or 7 (graph).
-  ["onnx", (head) => head[0] === 0x08 && head[1]! > 0 && head[1]! < 0x40 && (head[2] === 0x12 || head[2] === 0x3a)],
+  // ModelProto: field 1 (ir_version, a small varint), then one that follows it: texts 2, 3, 4 and 6, 7 (graph), 8 (opset_import),
+  // 14 (metadata), or 5 (model_version).
+  [
+    "onnx",
+    (head) =>
+      head[0] === 0x08 &&
+      head[1]! > 0 &&
+      head[1]! < 0x40 &&
+      [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42, 0x72].includes(head[2]!),
+  ],
 ];
 
 /**

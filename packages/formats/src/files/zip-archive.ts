@@ -13,6 +13,8 @@ export interface ZipEntry {
   readonly name: string;
   /** bytes of data */
   readonly size: number;
+  /** bytes of data in the file */
+  readonly packedSize: number;
   /** 0 is stored; everything else is compressed */
   readonly method: number;
   readonly isEncrypted: boolean;
@@ -32,7 +34,8 @@ const MAX_COMMENT_BYTES = 0xffff;
  *
  * @param source - name of the file, for messages
  * @returns entries by name
- * @throws ERR_PYTORCH when the directory is missing, damaged, outside the file, or names an entry twice
+ * @throws ERR_PYTORCH when the directory is missing, damaged, outside the file, names an entry twice, or has entries over
+ * the same bytes
  */
 export function readZipDirectory(bytes: Uint8Array, source: string): ReadonlyMap<string, ZipEntry> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -51,6 +54,7 @@ export function readZipDirectory(bytes: Uint8Array, source: string): ReadonlyMap
     entries.set(entry.name, entry);
     at = next;
   }
+  refuseOverlaps([...entries.values()], source);
   return entries;
 }
 
@@ -60,13 +64,14 @@ export function readZipDirectory(bytes: Uint8Array, source: string): ReadonlyMap
  * @throws ERR_PYTORCH when the entry is compressed, encrypted, outside the file or damaged
  */
 export function zipEntryBytes(bytes: Uint8Array, entry: ZipEntry, source: string): Uint8Array {
-  const { name, size, method, isEncrypted, headerStart } = entry;
+  const { name, size, packedSize, method, isEncrypted, headerStart } = entry;
   const where = `the entry ${quote(name)}`;
   if (method !== 0 || isEncrypted) {
     const found = `${where} ${isEncrypted ? "encrypted" : "compressed"}`;
     const expected = "entries as torch.save stores them, neither compressed nor encrypted";
     throw badPytorch({ source, found, expected, remedy: "load and save it again with torch" });
   }
+  if (packedSize !== size) throw damaged(source, `${where} of ${size} bytes stored in ${packedSize}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (headerStart + LOCAL_BYTES > bytes.length || view.getUint32(headerStart, true) !== 0x04034b50) {
     throw damaged(source, `${where} without a header at byte ${headerStart}`);
@@ -123,11 +128,12 @@ function directoryEntry(
   const waiting = zip64Numbers(view, nameStart + nameBytes, extraBytes);
   const take = (value: number): number => (value === 0xffffffff ? (waiting.shift() ?? value) : value);
   const size = take(stored.raw);
-  take(stored.packed);
+  const packedSize = take(stored.packed);
   const flags = view.getUint16(at + 8, true);
   return {
     name,
     size,
+    packedSize,
     method: view.getUint16(at + 10, true),
     isEncrypted: (flags & 1) !== 0,
     crc32: view.getUint32(at + 16, true),
@@ -148,6 +154,16 @@ function zip64Numbers(view: DataView, start: number, length: number): number[] {
 /** A 64-bit number; beyond 2^53 inexact, and still beyond every file. */
 function wide(view: DataView, at: number): number {
   return Number(view.getBigUint64(at, true));
+}
+
+/** Entries over the same bytes would make a small file large. */
+function refuseOverlaps(entries: readonly ZipEntry[], source: string): void {
+  const inOrder = [...entries].sort((a, b) => a.headerStart - b.headerStart);
+  let end = 0;
+  for (const { name, headerStart, packedSize } of inOrder) {
+    if (headerStart < end) throw damaged(source, `the entry ${quote(name)} over the bytes of another`);
+    end = headerStart + LOCAL_BYTES + packedSize;
+  }
 }
 
 function damaged(source: string, found: string): Error {

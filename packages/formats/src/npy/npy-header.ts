@@ -7,6 +7,7 @@
  */
 import { TENSOR_DTYPES, type TensorDtype } from "../dtype.ts";
 import { badNpy, unknownDtype } from "../errors.ts";
+import { MAX_RANK } from "../limits.ts";
 import { describeJson } from "../text/quote.ts";
 import { type PythonValue, parsePythonLiteral } from "./python-literal.ts";
 
@@ -67,6 +68,7 @@ export function parseNpyHeader(bytes: Uint8Array, source: string): NpyHeader {
   if (!Array.isArray(shape) || !shape.every(isWhole)) {
     throw refuse(`the shape ${describeJson(shape)}`, "a tuple of whole numbers from 0 to 2^53 - 1");
   }
+  if (shape.length > MAX_RANK) throw refuse(`${shape.length} dimensions`, `at most ${MAX_RANK}`);
   return { ...parseDescr(fields.get("descr"), source), fortranOrder, shape, dataStart };
 }
 

@@ -1,12 +1,7 @@
 /** The stack machine that a pickle is a program for, with bounds on everything a hostile pickle could make grow. */
 import { badPytorch } from "../errors.ts";
+import { MAX_PICKLE_VALUES, maxPickleNodes } from "../limits.ts";
 import type { PickleEntry, PickleGlobal, PickleReference, PickleValue } from "./pickle-value.ts";
-
-/**
- * Values that one pickle may push, and memo entries it may have. A checkpoint of 100,000 tensors needs about 2.5 million;
- * 2^22 of them take at most a few hundred MB.
- */
-export const MAX_PICKLE_VALUES: number = 2 ** 22;
 
 /** The state of reading one pickle. */
 export interface PickleMachine {
@@ -28,13 +23,17 @@ export interface PickleMachine {
   readonly references: PickleReference[];
   /** values pushed so far */
   pushed: number;
+  /** lists, dictionaries, entries, byte strings and calls made so far */
+  nodes: number;
+  readonly maxNodes: number;
 }
 
 /** A machine before its first step. @param start - index of the pickle's first byte */
 export function pickleMachine(bytes: Uint8Array, start: number, source: string): PickleMachine {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const fresh = { stack: [], marks: [], memo: [], globals: [], references: [] };
-  return { bytes, view, source, at: start, ...fresh, pushed: 0, remembered: 0 };
+  const maxNodes = maxPickleNodes(bytes.length - start);
+  return { bytes, view, source, at: start, ...fresh, pushed: 0, remembered: 0, nodes: 0, maxNodes };
 }
 
 /** What is wrong with the pickle, said with its place. */
@@ -84,12 +83,25 @@ export function decodeText(bytes: Uint8Array): string {
   return utf8.decode(bytes);
 }
 
-/** Puts a value on the stack. @throws ERR_PYTORCH above MAX_PICKLE_VALUES */
+/** Puts a value on the stack. @throws ERR_PYTORCH for more values than a pickle may have, or than its size explains */
 export function push(machine: PickleMachine, value: PickleValue): void {
+  if (typeof value === "object" && value !== null) countNodes(machine, 1);
+  place(machine, value);
+}
+
+function place(machine: PickleMachine, value: PickleValue): void {
   if (++machine.pushed > MAX_PICKLE_VALUES) {
     throw pickleFault(machine, `more than ${MAX_PICKLE_VALUES} values`, `at most ${MAX_PICKLE_VALUES}`);
   }
   machine.stack.push(value);
+}
+
+/** Counts what takes memory of its own. @throws ERR_PYTORCH above the limit for a pickle of this size */
+function countNodes(machine: PickleMachine, count: number): void {
+  machine.nodes += count;
+  if (machine.nodes <= machine.maxNodes) return;
+  const allowed = `at most ${machine.maxNodes} in a pickle of this size`;
+  throw pickleFault(machine, `more than ${machine.maxNodes} lists, dictionaries and entries`, allowed);
 }
 
 /** Takes the topmost value above the last mark. */
@@ -119,6 +131,7 @@ export function popToMark(machine: PickleMachine): PickleValue[] {
 export function popEntries(machine: PickleMachine): PickleEntry[] {
   const items = popToMark(machine);
   if (items.length % 2 !== 0) throw pickleFault(machine, "a dictionary key without a value", "a whole pickle");
+  countNodes(machine, items.length / 2);
   return Array.from({ length: items.length / 2 }, (_, i) => [items[2 * i]!, items[2 * i + 1]!] as const);
 }
 
@@ -138,5 +151,5 @@ export function recall(machine: PickleMachine, index: number): void {
   if (value === undefined) {
     throw pickleFault(machine, `a use of memo entry ${index}, which was never set`, "a whole pickle");
   }
-  push(machine, value);
+  place(machine, value);
 }

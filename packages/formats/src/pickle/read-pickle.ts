@@ -16,6 +16,8 @@ export interface Pickle {
   readonly references: readonly PickleReference[];
   /** index of the first byte after it */
   readonly end: number;
+  /** its length */
+  readonly bytes: number;
 }
 
 const STOP = 0x2e;
@@ -46,5 +48,11 @@ export function readPickle(bytes: Uint8Array, start: number, source: string): Pi
     step(machine);
   }
   const value = pop(machine);
-  return { value, globals: machine.globals, references: machine.references, end: machine.at };
+  return {
+    value,
+    globals: machine.globals,
+    references: machine.references,
+    end: machine.at,
+    bytes: machine.at - start,
+  };
 }

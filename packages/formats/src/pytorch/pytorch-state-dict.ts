@@ -3,7 +3,7 @@
  * copies of the weights. Tensors may be nested in dictionaries at any depth; lists and objects are not searched.
  */
 import { badPytorch } from "../errors.ts";
-import { MAX_PICKLE_VALUES } from "../pickle/pickle-machine.ts";
+import { MAX_NAME_LENGTH, MAX_TENSORS, maxNameCharacters, maxPickleVisits } from "../limits.ts";
 import { globalName, isPickleNode, type PickleEntry, type PickleValue } from "../pickle/pickle-value.ts";
 import { quote } from "../text/quote.ts";
 import { isTensorCall, readTensorCall, type TensorRecipe } from "./pytorch-tensor.ts";
@@ -33,27 +33,24 @@ const NETWORK_KEYS = [
 /** Keys of what a training run needs beside its network. */
 const TRAINING_KEYS = /(^|_)(optim|optimi[sz]er|optims|optimi[sz]ers|opt|scheduler|schedulers|scaler|amp|rng)(_|$)/i;
 
-/** What the names of tensors begin with when the network was wrapped: for several devices, or compiled. */
-const WRAPPER_PREFIXES = ["module.", "_orig_mod."];
-
 const MAX_DEPTH = 64;
-const MAX_TENSORS = 100_000;
 
 /** Entries to look at before saying whether something was left out; a list may stand in many places. */
 const ENOUGH = 100;
 
 /**
  * @param root - a checkpoint's pickle
- * @param source - name of the file, for messages
- * @throws ERR_PYTORCH when there are no tensors, more than 100,000, or dictionaries that hold themselves or nest deeper
- * than 64; and what `readTensorCall` throws
+ * @param spec.source - name of the file, for messages
+ * @param spec.bytes - of the pickle, which bound the work
+ * @throws ERR_PYTORCH when there are no tensors, too many, or dictionaries that hold themselves, nest deeper than 64 or
+ * repeat each other more often than their pickle's size explains; and what `readTensorCall` throws
  */
-export function findStateDict(root: PickleValue, source: string): StateDict {
-  const search = newSearch(source);
+export function findStateDict(root: PickleValue, spec: { source: string; bytes: number }): StateDict {
+  const search = newSearch(spec);
   const { path, container } = locate(root, search);
   const tensors = new Map<string, TensorRecipe>();
-  collect(container, { search, tensors, path, prefix: "", depth: 0 });
-  return { tensors: withoutWrappers(tensors), path, skipped: search.skipped };
+  collect(container, { search, tensors, where: placeText(path), prefix: "", depth: 0 });
+  return { tensors, path, skipped: search.skipped };
 }
 
 interface Search {
@@ -61,12 +58,17 @@ interface Search {
   readonly skipped: string[];
   /** whether each dictionary that was looked at holds tensors; undefined while it is looked at */
   readonly holds: Map<PickleValue, boolean | undefined>;
-  /** entries that were collected from */
-  visited: number;
+  /** children of each dictionary that was looked at */
+  readonly children: Map<PickleValue, readonly PickleEntry[]>;
+  /** entries that may still be collected from */
+  visitsLeft: number;
+  /** characters that names may still have */
+  charactersLeft: number;
 }
 
-function newSearch(source: string): Search {
-  return { source, skipped: [], holds: new Map(), visited: 0 };
+function newSearch({ source, bytes }: { source: string; bytes: number }): Search {
+  const left = { visitsLeft: maxPickleVisits(bytes), charactersLeft: maxNameCharacters(bytes) };
+  return { source, skipped: [], holds: new Map(), children: new Map(), ...left };
 }
 
 /** Goes down from the root to the dictionary that is the network's. */
@@ -74,7 +76,7 @@ function locate(root: PickleValue, search: Search): { path: string[]; container:
   const path: string[] = [];
   let container = root;
   for (;;) {
-    const holders = childrenOf(container).filter(
+    const holders = childrenIn(container, search).filter(
       ([key, value]) => !isTraining(key, value) && holdsTensors(value, search, 0),
     );
     const networks = holders.filter(([, value]) => !isTensorCall(value));
@@ -83,8 +85,8 @@ function locate(root: PickleValue, search: Search): { path: string[]; container:
     );
     const chosen = known ?? (holders.length === 1 ? networks[0] : undefined);
     if (chosen === undefined) return { path, container };
-    for (const [key, value] of childrenOf(container)) {
-      if (value !== chosen[1] && mayHoldSomething(value)) search.skipped.push(pathText([...path, keyText(key)]));
+    for (const [key, value] of childrenIn(container, search)) {
+      if (value !== chosen[1] && mayHoldSomething(value)) search.skipped.push(placeText(path) + keyText(key));
     }
     path.push(keyText(chosen[0]));
     container = chosen[1];
@@ -94,7 +96,8 @@ function locate(root: PickleValue, search: Search): { path: string[]; container:
 interface Collection {
   readonly search: Search;
   readonly tensors: Map<string, TensorRecipe>;
-  readonly path: readonly string[];
+  /** keys that lead there, for messages */
+  readonly where: string;
   /** of the names, with its dot */
   readonly prefix: string;
   readonly depth: number;
@@ -105,18 +108,23 @@ interface Collection {
  * places, so the depth and the work are bounded here too.
  */
 function collect(container: PickleValue, collection: Collection): void {
-  const { search, tensors, path, prefix, depth } = collection;
+  const { search, tensors, where, prefix, depth } = collection;
   const { source, skipped } = search;
+  const tooMuch = (found: string, expected: string): Error => badPytorch({ source, found, expected });
   if (depth > MAX_DEPTH) throw endless(source, `dictionaries nested deeper than ${MAX_DEPTH}`);
-  for (const [key, value] of childrenOf(container)) {
-    if (++search.visited > MAX_PICKLE_VALUES) {
-      throw badPytorch({
-        source,
-        found: "dictionaries repeated without end",
-        expected: `${MAX_PICKLE_VALUES} entries at most`,
-      });
+  for (const [key, value] of childrenIn(container, search)) {
+    if (--search.visitsLeft < 0) {
+      throw tooMuch("dictionaries that repeat each other", "no more entries than the pickle has bytes");
     }
-    const name = prefix + keyText(key);
+    const text = keyText(key);
+    if (prefix.length + text.length > MAX_NAME_LENGTH) {
+      throw tooMuch(`a name of ${prefix.length + text.length} characters`, `at most ${MAX_NAME_LENGTH}`);
+    }
+    search.charactersLeft -= prefix.length + text.length;
+    if (search.charactersLeft < 0) {
+      throw tooMuch("names that repeat each other", "names of at most 16 times the pickle's size together");
+    }
+    const name = prefix + text;
     if (isTensorCall(value)) {
       if (tensors.has(name)) {
         throw badPytorch({ source, found: `two tensors named ${quote(name)}`, expected: "unique names" });
@@ -124,13 +132,22 @@ function collect(container: PickleValue, collection: Collection): void {
       if (tensors.size === MAX_TENSORS) {
         throw badPytorch({ source, found: `more than ${MAX_TENSORS} tensors`, expected: `at most ${MAX_TENSORS}` });
       }
-      tensors.set(name, readTensorCall(value, { source, name: pathText([...path, name]) }));
+      tensors.set(name, readTensorCall(value, { source, name: where + name }));
     } else if (isTraining(key, value) || !holdsTensors(value, search, 0)) {
-      if (mayHoldSomething(value)) skipped.push(pathText([...path, name]));
+      if (mayHoldSomething(value)) skipped.push(where + name);
     } else {
       collect(value, { ...collection, prefix: `${name}.`, depth: depth + 1 });
     }
   }
+}
+
+/** `childrenOf`, made once a dictionary: it may stand in many places. */
+function childrenIn(value: PickleValue, search: Search): readonly PickleEntry[] {
+  const known = search.children.get(value);
+  if (known !== undefined) return known;
+  const children = childrenOf(value);
+  search.children.set(value, children);
+  return children;
 }
 
 /** The entries of a dictionary, the last of equal keys in the first one's place; none for anything else. */
@@ -163,7 +180,7 @@ function holdsTensors(value: PickleValue, search: Search, depth: number): boolea
     if (known === undefined) throw endless(search.source, "a dictionary that holds itself");
     return known;
   }
-  const children = childrenOf(value);
+  const children = childrenIn(value, search);
   if (children.length > 0 && depth === MAX_DEPTH)
     throw endless(search.source, `dictionaries nested deeper than ${MAX_DEPTH}`);
   search.holds.set(value, undefined);
@@ -198,17 +215,7 @@ function keyText(key: PickleValue): string {
   return isPickleNode(key) || key instanceof Uint8Array ? "?" : String(key);
 }
 
-function pathText(path: readonly string[]): string {
-  return path.join(" > ");
-}
-
-/** The tensors under names without the prefixes of wrappers, unless two would get the same name. */
-function withoutWrappers(tensors: ReadonlyMap<string, TensorRecipe>): ReadonlyMap<string, TensorRecipe> {
-  const renamed = new Map([...tensors].map(([name, tensor]) => [withoutPrefixes(name), tensor]));
-  return renamed.size === tensors.size ? renamed : tensors;
-}
-
-function withoutPrefixes(name: string): string {
-  const prefix = WRAPPER_PREFIXES.find((candidate) => name.startsWith(candidate) && name !== candidate);
-  return prefix === undefined ? name : withoutPrefixes(name.slice(prefix.length));
+/** "a > b > ", made once: joined for every tensor, long keys would take more than linear time. */
+function placeText(path: readonly string[]): string {
+  return path.map((key) => `${key.slice(0, MAX_NAME_LENGTH)} > `).join("");
 }

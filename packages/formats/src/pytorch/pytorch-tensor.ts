@@ -1,6 +1,7 @@
 /** Tensors in a checkpoint: which calls of torch describe one, and where its elements lie. */
 import { bytesPerElement, type TensorDtype } from "../dtype.ts";
 import { badPytorch, unknownDtype } from "../errors.ts";
+import { MAX_RANK } from "../limits.ts";
 import { globalName, isPickleNode, type PickleObject, type PickleValue } from "../pickle/pickle-value.ts";
 import { elementCount } from "../tensor.ts";
 import { quote } from "../text/quote.ts";
@@ -14,6 +15,8 @@ export interface TensorRecipe {
   readonly dtype: TensorDtype;
   /** counted in elements of `dtype` from the start of the storage */
   readonly layout: StridedLayout;
+  /** its values are the stored ones with their signs changed: torch's negative bit, which views of conjugates have */
+  readonly isNegated: boolean;
   /** elements: the product of the shape */
   readonly count: number;
 }
@@ -32,11 +35,13 @@ const MAX_WRAPPING = 8;
 /** What one of torch's functions makes of its arguments. */
 type Rebuild = (args: readonly PickleValue[], place: Place, depth: number) => TensorRecipe;
 
-const rebuildTensor: Rebuild = ([storage, offset, shape, strides], place) =>
-  recipe({ storage, offset, shape, strides, dtype: undefined }, place);
+/** (storage, offset, shape, strides[, requires_grad, hooks[, metadata]]) */
+const rebuildTensor: Rebuild = ([storage, offset, shape, strides, , , metadata, ...others], place) =>
+  recipe({ storage, offset, shape, strides, dtype: undefined, metadata, others }, place);
 
-const rebuildUntyped: Rebuild = ([storage, offset, shape, strides, , , dtype], place) =>
-  recipe({ storage, offset, shape, strides, dtype }, place);
+/** (storage, offset, shape, strides, requires_grad, hooks, dtype[, metadata]) */
+const rebuildUntyped: Rebuild = ([storage, offset, shape, strides, , , dtype, metadata, ...others], place) =>
+  recipe({ storage, offset, shape, strides, dtype, metadata, others }, place);
 
 const rebuildWrapped: Rebuild = ([data], place, depth) => innerTensor(data, place, depth);
 
@@ -97,6 +102,9 @@ interface TensorFields {
   readonly strides: PickleValue | undefined;
   /** what types an untyped storage; undefined where the storage's class does */
   readonly dtype: PickleValue | undefined;
+  readonly metadata: PickleValue | undefined;
+  /** arguments that no version of torch has */
+  readonly others: readonly PickleValue[];
 }
 
 function recipe(fields: TensorFields, place: Place): TensorRecipe {
@@ -107,7 +115,10 @@ function recipe(fields: TensorFields, place: Place): TensorRecipe {
   if (storage === undefined || !isWhole(offset) || !shape || !strides || shape.length !== strides.length) {
     throw malformed(place, "fields of an unknown form");
   }
+  if (fields.others.length > 0) throw malformed(place, "more arguments than torch writes");
+  const isNegated = negativeBit(fields.metadata, place);
   const dtype = dtypeOf(fields, storage, place);
+  if (isNegated && (dtype === "bool" || dtype.startsWith("u"))) throw malformed(place, `negative ${dtype} values`);
   // Storages are counted in elements of their own class, or in bytes.
   const begin = (storage.start * storage.bytesPerElement) / bytesPerElement(dtype);
   if (!Number.isInteger(begin)) throw malformed(place, "a view that begins within an element");
@@ -123,7 +134,25 @@ function recipe(fields: TensorFields, place: Place): TensorRecipe {
     const found = `shape [${shape.join(", ")}] with strides [${strides.join(", ")}] from element ${offset}`;
     throw unfit(place, { found, storage, available });
   }
-  return { storage, dtype, count, layout: { shape, strides, offset: begin + offset } };
+  return { storage, dtype, isNegated, count, layout: { shape, strides, offset: begin + offset } };
+}
+
+/**
+ * { 'conj': bool, 'neg': bool } (torch.serialization, since 2.0). The conjugate of a real number is itself. Anything else might
+ * change values in a way that is not known here.
+ */
+function negativeBit(metadata: PickleValue | undefined, place: Place): boolean {
+  if (metadata === undefined || metadata === null) return false;
+  if (!isPickleNode(metadata) || metadata.kind !== "dict") throw malformed(place, "metadata of an unknown form");
+  let isNegated = false;
+  for (const [key, value] of metadata.entries) {
+    if ((key !== "neg" && key !== "conj") || typeof value !== "boolean") {
+      const what = typeof key === "string" ? quote(key) : "without a name";
+      throw malformed(place, `the metadata ${what}, which may change its values and is not read`);
+    }
+    if (key === "neg") isNegated = value;
+  }
+  return isNegated;
 }
 
 function dtypeOf({ dtype }: TensorFields, storage: StorageReference, place: Place): TensorDtype {
@@ -136,8 +165,7 @@ function dtypeOf({ dtype }: TensorFields, storage: StorageReference, place: Plac
 
 function wholeNumbers(value: PickleValue | undefined): readonly number[] | undefined {
   if (!isPickleNode(value) || (value.kind !== "tuple" && value.kind !== "list")) return undefined;
-  // No dtype has tensors of more than 64 axes in torch.
-  return value.items.length <= 64 && value.items.every(isWhole) ? value.items.filter(isWhole) : undefined;
+  return value.items.length <= MAX_RANK && value.items.every(isWhole) ? value.items.filter(isWhole) : undefined;
 }
 
 function malformed({ source, name }: Place, found: string): Error {

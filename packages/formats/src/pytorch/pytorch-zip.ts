@@ -8,7 +8,7 @@ import { decodeText } from "../pickle/pickle-machine.ts";
 import { readPickle } from "../pickle/read-pickle.ts";
 import { quote } from "../text/quote.ts";
 import type { PytorchFile } from "./pytorch-file.ts";
-import type { StorageReference } from "./pytorch-storage.ts";
+import { type StorageReference, storagesByKey } from "./pytorch-storage.ts";
 
 /** Opens a file of the zip layout. @throws ERR_PYTORCH */
 export function openPytorchZip(bytes: Uint8Array, source: string): PytorchFile {
@@ -23,8 +23,11 @@ export function openPytorchZip(bytes: Uint8Array, source: string): PytorchFile {
     throw badPytorch({ source, found: `the byte order ${quote(order)}`, expected: "little or big" });
   }
   const program = entryBytes("data.pkl") ?? new Uint8Array(0);
+  const pickle = readPickle(program, 0, source);
+  // References to one storage must agree on its size, which is checked against the file once.
+  storagesByKey(pickle.references, source);
   return {
-    pickle: readPickle(program, 0, source),
+    pickle,
     littleEndian: order !== "big",
     storage: (reference) => storageBytes(entryBytes(`data/${reference.key}`), reference, source),
   };

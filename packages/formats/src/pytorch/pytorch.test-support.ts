@@ -39,13 +39,32 @@ export function tensorPickle(spec: {
   offset?: number;
   storage?: string;
   view?: string;
+  metadata?: string;
 }): string {
-  const { key = "0", length, shape = [length], strides = [1], offset = 0, storage = "FloatStorage", view } = spec;
+  const {
+    key = "0",
+    length,
+    shape = [length],
+    strides = [1],
+    offset = 0,
+    storage = "FloatStorage",
+    view,
+    metadata,
+  } = spec;
   const fields = [py.text("storage"), py.global("torch", storage), py.text(key), py.text("cpu"), py.int(length)];
   const reference = `${py.tuple(...fields, ...(view === undefined ? [] : [view]))}Q`;
   const numbers = (values: readonly number[]) => py.tuple(...values.map(py.int));
   const rebuild = py.global("torch._utils", "_rebuild_tensor_v2");
-  return py.call(rebuild, reference, py.int(offset), numbers(shape), numbers(strides), "\x89", py.ordered({}));
+  return py.call(
+    rebuild,
+    reference,
+    py.int(offset),
+    numbers(shape),
+    numbers(strides),
+    "\x89",
+    py.ordered({}),
+    ...(metadata === undefined ? [] : [metadata]),
+  );
 }
 
 /** Bytes of f32 numbers. */

@@ -2,6 +2,7 @@ import { bytesPerElement, putElements, TENSOR_DTYPES } from "../dtype.ts";
 import { badTensor } from "../errors.ts";
 import { elementCount, type NamedTensor } from "../tensor.ts";
 import { isWellFormed } from "../text/json.ts";
+import { quote } from "../text/quote.ts";
 import { DTYPE_OF_SAFETENSORS } from "./safetensors-dtype.ts";
 
 const SAFETENSORS_OF_DTYPE = new Map([...DTYPE_OF_SAFETENSORS].map(([name, dtype]) => [dtype, name]));
@@ -80,6 +81,10 @@ function checkText(name: string, text: string): void {
 
 /** Bytes of the tensor's data, once its shape, dtype and data agree. */
 function checkedBytes({ name, dtype, shape, data }: NamedTensor): number {
+  const known = SAFETENSORS_OF_DTYPE.has(dtype);
+  if (!known) {
+    throw badTensor({ name, found: `the dtype ${quote(String(dtype))}`, expected: TENSOR_DTYPES.join(", ") });
+  }
   const count = elementCount(shape);
   if (count !== data.length || data.BYTES_PER_ELEMENT !== bytesPerElement(dtype)) {
     throw badTensor({

@@ -1,5 +1,6 @@
 import { bytesPerElement, type TensorDtype } from "../dtype.ts";
 import { badSafetensors, unknownDtype } from "../errors.ts";
+import { MAX_RANK } from "../limits.ts";
 import { elementCount } from "../tensor.ts";
 import { isJsonObject, isWellFormed } from "../text/json.ts";
 import { describeJson, quote } from "../text/quote.ts";
@@ -37,6 +38,7 @@ export function parseSafetensorsEntry(spec: { name: string; value: unknown; sour
   if (!Array.isArray(shape) || !shape.every(isWhole)) {
     throw refuse(`the shape ${describeJson(shape)}`, "a list of whole numbers from 0 to 2^53 - 1");
   }
+  if (shape.length > MAX_RANK) throw refuse(`${shape.length} dimensions`, `at most ${MAX_RANK}`);
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isWhole)) {
     throw refuse(`the data_offsets ${describeJson(offsets)}`, "two whole numbers [begin, end]");
   }

@@ -8,6 +8,7 @@
  */
 
 import { badSafetensors } from "../errors.ts";
+import { MAX_TENSORS } from "../limits.ts";
 import { findDuplicateKey } from "../text/duplicate-key.ts";
 import { decodeUtf8, isJsonObject, isWellFormed, parseJsonText } from "../text/json.ts";
 import { describeJson, quote } from "../text/quote.ts";
@@ -35,9 +36,20 @@ export function parseSafetensorsHeader(bytes: Uint8Array, source: string): Safet
   const dataStart = 8 + headerLength(bytes, source);
   let metadata: Readonly<Record<string, string>> = {};
   const entries: SafetensorsEntry[] = [];
-  for (const [name, value] of Object.entries(headerObject(bytes.subarray(8, dataStart), source))) {
-    if (name === "__metadata__") metadata = parseMetadata(value, source);
+  const { header, json } = headerObject(bytes.subarray(8, dataStart), source);
+  const fields = Object.entries(header);
+  if (fields.length > MAX_TENSORS + 1) {
+    throw badSafetensors({ source, found: `${fields.length} tensors`, expected: `at most ${MAX_TENSORS}` });
+  }
+  for (const [name, value] of fields) {
+    // MLX writes null where it was given no metadata, and the reference reads that as none.
+    if (name === "__metadata__") metadata = value === null ? {} : parseMetadata(value, source);
     else entries.push(parseSafetensorsEntry({ name, value, source }));
+  }
+  const number = findOtherNumber(json);
+  if (number !== undefined) {
+    const found = `the number ${quote(number)}`;
+    throw badSafetensors({ source, found, expected: "whole numbers in decimal digits" });
   }
   // Only empty tensors share a begin with another, so the end decides which comes first.
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
@@ -66,7 +78,7 @@ function headerLength(bytes: Uint8Array, source: string): number {
   return Number(length);
 }
 
-function headerObject(bytes: Uint8Array, source: string): Record<string, unknown> {
+function headerObject(bytes: Uint8Array, source: string): { header: Record<string, unknown>; json: string } {
   const refuse = (found: string, expected: string) => badSafetensors({ source, found, expected });
   const json = decodeUtf8(bytes);
   if (json === undefined) throw refuse("a header that is not UTF-8 text", "a UTF-8 JSON header");
@@ -75,7 +87,15 @@ function headerObject(bytes: Uint8Array, source: string): Record<string, unknown
   if (!isJsonObject(header)) throw refuse("a header that is not valid JSON", "a JSON object as header");
   const duplicate = findDuplicateKey(json);
   if (duplicate !== undefined) throw refuse(`the name ${quote(duplicate)} twice in the header`, "unique names");
-  return header;
+  return { header, json };
+}
+
+/** The first number that is not spelled in plain digits, such as -0, 1.0 or 1e2, which JSON.parse takes for whole ones. */
+function findOtherNumber(json: string): string | undefined {
+  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g)) {
+    if (!token.startsWith('"') && !/^\d+$/.test(token)) return token;
+  }
+  return undefined;
 }
 
 function parseMetadata(value: unknown, source: string): Readonly<Record<string, string>> {

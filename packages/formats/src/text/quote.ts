@@ -6,6 +6,11 @@ export function quote(text: string): string {
   return `'${shorten(text).replace(/[\p{Cc}\p{Cf}\p{Surrogate}]/gu, escapeCharacter)}'`;
 }
 
+/** At most eight of a list, and how many more there are. */
+export function listOf(names: readonly string[]): string {
+  return `${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}`;
+}
+
 /** A value of parsed JSON, made fit for a message. Nested lists and objects are not opened. */
 export function describeJson(value: unknown): string {
   if (value === undefined) return "nothing";

@@ -7,7 +7,7 @@
  * Weight decay applies to weights, not to biases or normalisation. A masked parameter's step visits its kept weights only:
  * the others stay 0 with all that is remembered of them, and a mask makes a step no slower.
  */
-import type { Mask, Mat } from "@secateur/core";
+import type { Mat } from "@secateur/core";
 
 /** Which steps to take. */
 export type OptimizerSpec =
@@ -99,17 +99,4 @@ function adamStep(spec: Exclude<OptimizerSpec, { kind: "sgd" }>, call: ParamStep
     const shrunk = isDecoupled ? w[i]! - rate * decay * w[i]! : w[i]!;
     w[i] = shrunk - (rate * (a[i]! / first)) / (Math.sqrt(q[i]! / second) + epsilon);
   }
-}
-
-/** The places of a mask's ones, ascending. */
-export function keptPlaces(mask: Mask): Uint32Array {
-  const kept = new Uint32Array(mask.reduce((sum, bit) => sum + bit, 0));
-  let place = 0;
-  for (let i = 0; i < mask.length; i++) if (mask[i] !== 0) kept[place++] = i;
-  return kept;
-}
-
-/** Zeros what the mask leaves out. */
-export function applyMask(target: Mat, mask: Mask): void {
-  for (let i = 0; i < mask.length; i++) if (mask[i] === 0) target.data[i] = 0;
 }

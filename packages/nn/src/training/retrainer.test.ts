@@ -1,8 +1,16 @@
-import { arrayDataset, createRng, createRunContext, type Mask, matrix, type RetrainingState } from "@secateur/core";
+import {
+  arrayDataset,
+  createRng,
+  createRunContext,
+  keptPlaces,
+  type Mask,
+  matrix,
+  type RetrainingState,
+} from "@secateur/core";
 import { expect, test } from "vitest";
 import { mlp } from "../graph/network-spec.ts";
 import { createNetwork, type Network } from "../network.ts";
-import { createMoments, keptPlaces, type OptimizerSpec, stepParam } from "./optimizer.ts";
+import { createMoments, type OptimizerSpec, stepParam } from "./optimizer.ts";
 import { createRetrainer } from "./retrainer.ts";
 
 const rng = createRng(1);

@@ -6,7 +6,7 @@ import { type TrainOptions, train } from "./train.ts";
 import { assertTrainOptions } from "./train-options.ts";
 
 /** How a network trains between prunings: {@link TrainOptions} without what the schedule decides. */
-export type RetrainerOptions = Omit<TrainOptions, "epochs" | "learningRate" | "masks" | "onEpoch" | "resume">;
+export type RetrainerOptions = Omit<TrainOptions, "epochs" | "learningRate" | "masks" | "rules" | "onEpoch" | "resume">;
 
 /**
  * Makes a retrainer. Every training starts with an empty optimizer unless the schedule says otherwise.
@@ -33,15 +33,16 @@ export function createRetrainer(network: Network, options: RetrainerOptions): Re
         target.set(found);
       }
     },
-    async retrain({ epochs, learningRate, masks, resume, after, onEpoch }, ctx) {
-      let last: RetrainingState | undefined;
+    async retrain({ epochs, learningRate, masks, rules, resume, after, onEpoch }, ctx) {
+      let last: Omit<RetrainingState, "masks"> | undefined;
       const start = resume ?? (after ? takenOver(network, after) : undefined);
-      await train(
+      const { masks: kept } = await train(
         network,
         {
           ...options,
           epochs,
           masks,
+          ...(rules ? { rules } : {}),
           learningRate: (step) => learningRate(step),
           ...(start ? { resume: start } : {}),
           onEpoch: (state) => {
@@ -51,13 +52,14 @@ export function createRetrainer(network: Network, options: RetrainerOptions): Re
         },
         ctx,
       );
-      return last ?? { epoch: resume?.epoch ?? 0, epochs: resume?.epochs ?? [], tensors: network.tensors() };
+      const end = last ?? { epoch: resume?.epoch ?? 0, epochs: resume?.epochs ?? [], tensors: network.tensors() };
+      return rules && rules.length > 0 ? { ...end, masks: kept } : end;
     },
   };
 }
 
 /** The network as it is now with the optimizer's memory of then. */
 function takenOver(network: Network, { tensors }: RetrainingState): RetrainingState {
-  const remembered = tensors.filter(({ name }) => !network.weights.has(name));
+  const remembered = tensors.filter(({ name }) => name.startsWith("optimizer."));
   return { epoch: 0, epochs: [], tensors: [...network.tensors(), ...remembered] };
 }

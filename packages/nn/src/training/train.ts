@@ -3,7 +3,17 @@
  * 1 - e + e / K for the label and e / K for every other of K classes), augmentation and running statistics. Everything random
  * is drawn from generators forked by epoch, so that a run resumed between epochs gives the same bytes.
  */
-import { type Dataset, type Mask, type Mat, type RunContext, sampleIndices } from "@secateur/core";
+import {
+  applyMask,
+  beginRules,
+  type Dataset,
+  type Mask,
+  type Mat,
+  type RuleRun,
+  type RunContext,
+  sampleIndices,
+  type TrainingRule,
+} from "@secateur/core";
 import { assertData, assertLabels } from "../assert-data.ts";
 import { countCorrect } from "../count-correct.ts";
 import { sumSink, zeroGradients } from "../derivatives/gradients.ts";
@@ -15,7 +25,7 @@ import { type Pool, withPool } from "../pool.ts";
 import { type Augmentation, augment } from "./augmentation.ts";
 import { updateRunningStatistics } from "./batch-norm-statistics.ts";
 import { type LearningRate, oneCycle } from "./learning-rate.ts";
-import { applyMask, createMoments, keptPlaces, type Moments, type OptimizerSpec, stepParam } from "./optimizer.ts";
+import { createMoments, type Moments, type OptimizerSpec, stepParam } from "./optimizer.ts";
 import { assertTrainOptions } from "./train-options.ts";
 import { captureState, restoreState, type TrainingState } from "./training-state.ts";
 
@@ -41,6 +51,8 @@ export interface TrainOptions {
   readonly augmentation?: Augmentation;
   /** Masks by parameter name, flat over the canonical matrix; default: none. */
   readonly masks?: ReadonlyMap<string, Mask>;
+  /** Rules that act while the network trains, asked in this order; default: none. */
+  readonly rules?: readonly TrainingRule[];
   /** Receives the state after every epoch; awaited. "stop" ends the training there. */
   // biome-ignore lint/suspicious/noConfusingVoidType: most listeners only watch and return nothing
   readonly onEpoch?: (state: TrainingState) => EpochAnswer | void | Promise<EpochAnswer | void>;
@@ -51,18 +63,20 @@ export interface TrainOptions {
 /** Whether training goes on after an epoch. */
 type EpochAnswer = "go on" | "stop";
 
-/** Mean training loss (plain cross-entropy) and accuracy of every epoch, measured while the weights moved. */
+/** Mean training loss (plain cross-entropy, and what rules add to it) and accuracy of every epoch, measured while the weights moved. */
 export interface TrainReport {
   readonly epochs: readonly { readonly loss: number; readonly accuracy: number }[];
   /** Steps of gradient descent that were made, one a mini-batch. */
   readonly steps: number;
+  /** The masks at the end by parameter: those given, unless a rule changed them. */
+  readonly masks: ReadonlyMap<string, Mask>;
 }
 
 /**
  * Trains a network in place. Examples are reshuffled every epoch from the context's generator.
  * Progress: `ctx.tick` with the running loss and accuracy, images per second.
  *
- * @throws ERR_OPTION, ERR_DATA_MISMATCH, ERR_LABEL_RANGE, ERR_DIVERGED, ERR_TRAINING_STATE, ERR_ABORTED
+ * @throws ERR_OPTION, ERR_DATA_MISMATCH, ERR_LABEL_RANGE, ERR_DIVERGED, ERR_TRAINING_STATE, ERR_TRAINING_RULE, ERR_ABORTED
  */
 export async function train(network: Network, options: TrainOptions, ctx: RunContext): Promise<TrainReport> {
   assertTrainOptions(options);
@@ -77,23 +91,35 @@ async function trainWith(
   { network, options, ctx }: { network: Network; options: TrainOptions; ctx: RunContext },
 ): Promise<TrainReport> {
   const { data, epochs = 10, batchSize = 64, learningRate = oneCycle(0.1), masks = new Map<string, Mask>() } = options;
-  const steps = epochs * Math.ceil(data.size / batchSize);
-  const names = network.params().map(({ name }) => name);
-  const optimizer = optimizerOf(options);
-  const moments = createMoments(optimizer, network.weights, names);
-  if (options.resume) restoreState(network, moments, options.resume);
-  const kept = new Map<string, Uint32Array>();
+  const stepsPerEpoch = Math.ceil(data.size / batchSize);
+  const steps = epochs * stepsPerEpoch;
+  const params = network.params();
   for (const [name, mask] of masks) {
     const w = network.weights.get(name);
     if (mask.length !== w?.data.length) throw badMask(network.name, name, mask.length, w?.data.length);
     applyMask(w, mask);
-    for (const moment of moments.values()) applyMask(moment.get(name)!, mask);
-    kept.set(name, keptPlaces(mask));
+  }
+  const names = params.map(({ name }) => name);
+  const optimizer = optimizerOf(options);
+  let moments: Moments = new Map();
+  const rules = beginRules({
+    ...{ rules: options.rules ?? [], params, masks, steps, stepsPerEpoch },
+    weights: new Map(names.map((name) => [name, network.weights.get(name)!])),
+    onMask: (name, mask) => forgetPruned(moments, name, mask),
+  });
+  moments = createMoments(optimizer, rules.trained, names);
+  if (options.resume) {
+    restoreState(network, moments, options.resume);
+    rules.restore(options.resume.tensors);
+    for (const [name, mask] of rules.masks) {
+      applyMask(network.weights.get(name)!, mask);
+      forgetPruned(moments, name, mask);
+    }
   }
   const reports = [...(options.resume?.epochs ?? [])];
   const begin = options.resume?.epoch ?? 0;
   const started = ctx.now();
-  let step = begin * Math.ceil(data.size / batchSize);
+  let step = begin * stepsPerEpoch;
   let images = 0;
   for (let epoch = begin; epoch < epochs; epoch++) {
     const rng = ctx.rng.fork(`epoch ${epoch}`);
@@ -104,8 +130,11 @@ async function trainWith(
       const indices = order.subarray(start, start + batchSize);
       const batch = await takeBatch({ network, options, indices, random, pool, ctx });
       if (!Number.isFinite(batch.loss)) throw trainingDiverged(network.name, step);
-      updateWeights(network, { optimizer, moments, batch, kept, rate: learningRate(step, steps), step, options });
-      loss += batch.loss;
+      const at = { step, rate: learningRate(step, steps), gradients: batch.gradients };
+      const penalty = rules.beforeStep(at, ctx);
+      updateWeights(network, { optimizer, moments, batch, rules, rate: at.rate, step, options });
+      await rules.afterStep({ ...at, step: step + 1 }, ctx);
+      loss += batch.loss + penalty * batch.size;
       correct += batch.correct;
       seen += batch.size;
       images += batch.size;
@@ -124,10 +153,21 @@ async function trainWith(
       });
     }
     reports.push({ loss: loss / seen, accuracy: (100 * correct) / seen });
-    const answer = await options.onEpoch?.(captureState(network, moments, { epoch: epoch + 1, epochs: reports }));
+    const answer = await options.onEpoch?.(
+      captureState(network, moments, { epoch: epoch + 1, epochs: reports }, rules.capture()),
+    );
     if (answer === "stop") break;
   }
-  return { epochs: reports, steps: step };
+  return { epochs: reports, steps: step, masks: rules.masks };
+}
+
+/** The optimizer remembers nothing of what is pruned. */
+function forgetPruned(moments: Moments, name: string, mask: Mask): void {
+  for (const byName of moments.values()) {
+    const moment = byName.get(name)!;
+    // theta may be laid out in another way than the weights that the mask is of.
+    if (moment.data.length === mask.length) applyMask(moment, mask);
+  }
 }
 
 function optimizerOf({ optimizer, momentum = 0.9, nesterov = false }: TrainOptions): OptimizerSpec {
@@ -189,17 +229,17 @@ function updateWeights(
     optimizer: OptimizerSpec;
     moments: Moments;
     batch: BatchResult;
-    kept: ReadonlyMap<string, Uint32Array>;
+    rules: RuleRun;
     rate: number;
     step: number;
     options: TrainOptions;
   },
 ): void {
-  const { optimizer, moments, batch, kept, rate, step } = spec;
+  const { optimizer, moments, batch, rules, rate, step } = spec;
   const { weightDecay = 5e-4 } = spec.options;
   for (const { name, prunable } of network.params()) {
-    const [w, g] = [network.weights.get(name)!, batch.gradients.get(name)!];
+    const [w, g] = [rules.trained.get(name)!, rules.trainedGradient(name, batch.gradients.get(name)!)];
     const decay = prunable ? weightDecay : 0;
-    stepParam(optimizer, { w, g, moments, name, rate, step, decay, kept: kept.get(name) });
+    stepParam(optimizer, { w, g, moments, name, rate, step, decay, kept: rules.kept.get(name) });
   }
 }

@@ -10,24 +10,25 @@ export interface TrainingState {
   readonly epoch: number;
   /** Mean loss and accuracy of those. */
   readonly epochs: readonly { readonly loss: number; readonly accuracy: number }[];
-  /** The network's tensors under their names, and what the optimizer remembers as "optimizer.KIND/NAME". */
+  /** The network's tensors under their names; what the optimizer remembers as "optimizer.KIND/NAME"; with rules theta, masks and what they remember. */
   readonly tensors: readonly WeightTensor[];
 }
 
 const prefix = (kind: string): string => `optimizer.${kind}/`;
 
-/** The state after some epochs; tensors are copies. */
+/** The state after some epochs; tensors are copies. @param ofRules - what the training rules add */
 export function captureState(
   network: Network,
   moments: Moments,
   done: Pick<TrainingState, "epoch" | "epochs">,
+  ofRules: readonly WeightTensor[] = [],
 ): TrainingState {
   const remembered = [...moments].flatMap(([kind, byName]) => {
     return [...byName].map(([name, { data }]): WeightTensor => {
       return { name: prefix(kind) + name, shape: [data.length], data: data.slice() };
     });
   });
-  return { ...done, epochs: [...done.epochs], tensors: [...network.tensors(), ...remembered] };
+  return { ...done, epochs: [...done.epochs], tensors: [...network.tensors(), ...remembered, ...ofRules] };
 }
 
 /** Puts a state back. @throws ERR_TRAINING_STATE when it is not this network's or optimizer's */

@@ -1,7 +1,0 @@
-import type { Session } from "../run/session.ts";
-import type { FoundEntry } from "./find-entry.ts";
-
-/** Says which of several packages of one name was taken. */
-export function notePlugin({ note }: Pick<FoundEntry, "note">, session: Pick<Session, "onEvent">): void {
-  if (note !== undefined) session.onEvent({ type: "note", level: "warn", code: "plugin-hidden", message: note });
-}

@@ -1,0 +1,83 @@
+/** One call of `secateur prune`: flags to settings, a run, and what is printed of it. */
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { isPruneError } from "@secateur/core";
+import { shellCommand } from "@secateur/report/text";
+import { badState, type FoundEntry, type SolverEntry } from "@secateur/run";
+import { type PruneDocument, type PruneOutputs, type PruneRun, type RecipeFile, runPrune } from "@secateur/run/node";
+import { interrupted } from "../errors.ts";
+import { absolutePath } from "../run/absolute-path.ts";
+import { dataPaths } from "../run/check-places.ts";
+import { loadReport } from "../run/load-report.ts";
+import { printResult } from "../run/print-result.ts";
+import { withSession } from "../run/session.ts";
+import type { Terminal } from "../terminal.ts";
+import { planOutputs } from "./prune-outputs.ts";
+import { type PruneFlags, pruneSettings } from "./prune-settings.ts";
+import { pruneText } from "./prune-text.ts";
+
+/** One call of the command. */
+export interface PruneCall {
+  /** MODEL as typed. */
+  readonly model: string | undefined;
+  readonly flags: PruneFlags;
+  /** Long names of the command's own flags, without those of the solver. */
+  readonly ownFlags: ReadonlySet<string>;
+  readonly terminal: Terminal;
+  readonly found: FoundEntry<SolverEntry>;
+  readonly recipe: RecipeFile | undefined;
+  /** As typed, for the report. */
+  readonly argv: readonly string[];
+}
+
+/** Prunes, writes the results, prints them. @throws whatever is wrong with the input, ERR_ABORTED */
+export async function callPrune(call: PruneCall): Promise<void> {
+  const { flags, terminal, argv } = call;
+  const settings = await pruneSettings(call);
+  const { model, sparsity, seed, kernels, found } = settings;
+  const recipeFile = flags.recipe === undefined ? undefined : absolutePath(terminal, flags.recipe);
+  const { retrain } = settings;
+  const rewind = retrain?.rewind === undefined ? undefined : absolutePath(terminal, retrain.rewind);
+  const method = retrain ? `${found.entry.name}-${retrain.schedule}` : found.entry.name;
+  const inputs = [recipeFile, rewind, ...dataPaths(settings.data)];
+  const outputs = await planOutputs({ flags, model, inputs, solver: method, sparsity, terminal });
+  const { overwrite } = outputs;
+  const appendEvents = flags.resume === true;
+  const makeReport: PruneRun["makeReport"] = async (document, outcome) => {
+    const { pruneReport, plottingLibrary } = await loadReport();
+    return pruneReport({ document, outcome, command: shellCommand("secateur", argv), plottingLibrary });
+  };
+  let document: PruneDocument;
+  try {
+    document = await withSession({ flags: { ...flags, seed, kernels }, terminal, overwrite, appendEvents }, (session) =>
+      runPrune({ settings, outputs, session, cwd: terminal.cwd, resume: flags.resume === true, makeReport }),
+    );
+  } catch (error) {
+    throw explainInterrupt(error, { outputs, events: flags.events });
+  }
+  await rm(outputs.state, { force: true });
+  printResult({ terminal, flags, document, text: () => `${pruneText(document)}\n${written(outputs)}` });
+}
+
+function written({ out, recipe, report }: PruneOutputs): string {
+  return [`wrote ${out}`, `      ${recipe}`, ...(report === undefined ? [] : [`      ${report}`])]
+    .map((line) => `${line}\n`)
+    .join("");
+}
+
+function explainInterrupt(error: unknown, spec: { outputs: PruneOutputs; events: string | undefined }): unknown {
+  const { outputs, events } = spec;
+  const { state } = outputs;
+  if (!isPruneError(error)) return error;
+  // Core knows the state only as data; which file it came from is ours to say.
+  const mismatch = /^resume: (the saved state is of another run: .*); repeat the original command/.exec(error.message);
+  if (error.code === "ERR_RESUME" && mismatch) return badState(state, mismatch[1]!);
+  if (error.code !== "ERR_ABORTED") return error;
+  return interrupted(
+    existsSync(state)
+      ? `what is finished is saved in ${state}: repeat the command with --resume to go on from there`
+      : events === undefined
+        ? "nothing was written"
+        : `only the events so far were written, to ${events}`,
+  );
+}

@@ -1,0 +1,100 @@
+/** One call of `secateur train`. */
+import { existsSync } from "node:fs";
+import { isPruneError } from "@secateur/core";
+import { checkOutput, checkpointEncoderFor } from "@secateur/formats";
+import { formatDuration, formatNumber, formatPercent, formatTable } from "@secateur/report/text";
+import { flagWithoutEffect, mapDataPaths } from "@secateur/run";
+import {
+  epochPath,
+  optimizerOf,
+  runTrain,
+  type TrainDocument,
+  type TrainSettings,
+  trainDefaults,
+  trainingPath,
+} from "@secateur/run/node";
+import { interrupted, missingFlag } from "../errors.ts";
+import { absolutePath } from "../run/absolute-path.ts";
+import { assertNotInput, dataPaths } from "../run/check-places.ts";
+import { printResult } from "../run/print-result.ts";
+import { type SessionFlags, withSession } from "../run/session.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** The flags of `secateur train` as commander hands them over. */
+export interface TrainFlags extends SessionFlags, TrainSettings {
+  readonly data?: string;
+  readonly out?: string;
+  readonly force?: boolean;
+  readonly resume?: boolean;
+}
+
+/** Trains, writes the network, prints the result. @throws whatever is wrong with the input, ERR_DIVERGED, ERR_ABORTED */
+export async function callTrain(call: {
+  model: string | undefined;
+  flags: TrainFlags;
+  terminal: Terminal;
+}): Promise<void> {
+  const { flags, terminal } = call;
+  if (flags.data === undefined) throw missingFlag("--data", "say what to train on, for example --data mnist");
+  if (flags.out === undefined)
+    throw missingFlag("--out", "say where the trained network goes, for example --out net.safetensors");
+  const data = mapDataPaths(flags.data, (path) => absolutePath(terminal, path));
+  const out = absolutePath(terminal, flags.out);
+  const overwrite = flags.force === true;
+  checkpointEncoderFor(out); // refuses an ending that names no format
+  assertNotInput({
+    outputs: [
+      { flag: "--out", path: out },
+      { flag: "--events", path: flags.events === undefined ? undefined : absolutePath(terminal, flags.events) },
+    ],
+    inputs: [call.model === undefined ? undefined : absolutePath(terminal, call.model), ...dataPaths(data)],
+  });
+  await checkOutput(out, { overwrite });
+  const { epochs: planned = trainDefaults.epochs, keepEpochs = [] } = flags;
+  const beyond = keepEpochs.find((epoch) => epoch > planned);
+  if (beyond !== undefined) {
+    const reason = `there is no epoch ${beyond} of ${planned}`;
+    throw flagWithoutEffect({ flag: `--keep-epochs ${beyond}`, reason });
+  }
+  for (const epoch of keepEpochs) {
+    // A continued run may have written some already.
+    await checkOutput(epochPath(out, epoch), { overwrite: overwrite || flags.resume === true });
+  }
+
+  optimizerOf(flags); // refuses settings it does not have
+  const resume = flags.resume === true;
+  const model = call.model === undefined ? undefined : absolutePath(terminal, call.model);
+  const document = await withSession({ flags, terminal, overwrite, appendEvents: resume }, (session) =>
+    runTrain({ model, data, settings: flags, out, overwrite, resume, session }),
+  ).catch((error: unknown) => {
+    throw explainInterrupt(error, trainingPath(out));
+  });
+  printResult({ terminal, flags, document, text: () => trainText(document) });
+}
+
+function explainInterrupt(error: unknown, state: string): unknown {
+  if (!isPruneError(error) || error.code !== "ERR_ABORTED") return error;
+  return interrupted(
+    existsSync(state)
+      ? `the finished epochs are saved in ${state}: repeat the command with --resume to go on from there`
+      : "nothing was written",
+  );
+}
+
+function trainText(document: TrainDocument): string {
+  const right = { align: "right" } as const;
+  const epochs = formatTable(
+    [
+      { title: "epoch", ...right },
+      { title: "training loss", ...right },
+      { title: "training accuracy", ...right },
+    ],
+    document.epochs.map(({ loss, accuracy }, index) => [
+      String(index + 1),
+      formatNumber(loss),
+      formatPercent(accuracy),
+    ]),
+  );
+  const { test, trainMs, steps, out } = document;
+  return `${epochs}\ntest accuracy ${formatPercent(test.accuracy)}, loss ${formatNumber(test.loss)}; ${steps} steps in ${formatDuration(trainMs)}\nwrote ${out}\n`;
+}

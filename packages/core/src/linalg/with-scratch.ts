@@ -1,0 +1,30 @@
+import type { Kernels } from "../kernels/kernels.ts";
+import type { Dtype, Vec } from "../problem/matrix.ts";
+
+/**
+ * Runs `work` with an allocator of kernel memory, `alloc(length, dtype)`, whose zero-filled vectors are freed afterwards, also
+ * when it throws: the garbage collector does not see how full that memory is, so a forgotten matrix would stay for long.
+ *
+ * @returns what `work` returns; it must not be one of the vectors, or a view of one
+ * @example
+ * const trace = await withScratch(kernels, (alloc) => {
+ *   const H = matrix(c, c, alloc(c * c, "f64"));
+ *   kernels.gram({ a: G, transpose: true, out: H });
+ *   return traceOf(H);
+ * });
+ */
+export async function withScratch<T>(
+  kernels: Kernels,
+  work: (alloc: (length: number, dtype: Dtype) => Vec) => T | Promise<T>,
+): Promise<T> {
+  const owned: Vec[] = [];
+  try {
+    return await work((length, dtype) => {
+      const vector = kernels.alloc(length, dtype);
+      owned.push(vector);
+      return vector;
+    });
+  } finally {
+    for (const vector of owned) kernels.free(vector);
+  }
+}

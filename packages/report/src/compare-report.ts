@@ -1,0 +1,53 @@
+/** The report of a comparison of methods. */
+import { type ReportOutcome, reportRun } from "./prune-report.ts";
+import { makeReport } from "./report.ts";
+import { formatBytes } from "./text/format.ts";
+
+/** The parts of the JSON document of `secateur compare` that its report reads. */
+export interface CompareReportDocument {
+  readonly model: string;
+  readonly modelSha256: string;
+  readonly arch: string;
+  readonly data: string;
+  readonly keptDense?: readonly string[];
+  readonly seed: number;
+  readonly backend: string;
+  readonly peakMemoryBytes: number;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/**
+ * The report of one `secateur compare`, as HTML.
+ *
+ * @param spec.runs - in the order of the table
+ * @param spec.command - as typed, to repeat the run
+ * @param spec.plottingLibrary - see {@link makePage}
+ */
+export function compareReport(spec: {
+  document: CompareReportDocument;
+  runs: readonly (ReportOutcome & { readonly solver: string; readonly sparsity: number })[];
+  command: string;
+  plottingLibrary?: string;
+}): string {
+  const { document, runs, command, plottingLibrary } = spec;
+  const { arch, data, seed, model, modelSha256, backend, peakMemoryBytes, versions } = document;
+  const solvers = new Set(runs.map(({ solver }) => solver)).size;
+  return makeReport({
+    title: `${arch} pruned by ${solvers} ${solvers === 1 ? "method" : "methods"}`,
+    summary: `On ${data}, seed ${seed}; every run starts from the same checkpoint.`,
+    runs: runs.map(({ solver, sparsity, dense, pruned, result }) =>
+      reportRun({ outcome: { dense, pruned, result }, solver, sparsity }),
+    ),
+    command,
+    ...(plottingLibrary === undefined ? {} : { plottingLibrary }),
+    versions,
+    facts: [
+      ["model", model],
+      ["model SHA-256", modelSha256],
+      ...(document.keptDense ? [["kept dense", document.keptDense.join(", ")] as const] : []),
+      ["seed", String(seed)],
+      ["kernels", backend],
+      ["peak memory", formatBytes(peakMemoryBytes)],
+    ],
+  });
+}

@@ -1,0 +1,2 @@
+/** What a report embeds and only files have. */
+export { plottingLibrary } from "./plotting-library.ts";

@@ -1,0 +1,75 @@
+/** The report of one pruning run. */
+import { makeReport } from "./report.ts";
+import type { ReportRun } from "./report-run.ts";
+import { formatBytes, formatFraction } from "./text/format.ts";
+
+/** What a report shows of a run beside its numbers: the parts of the JSON document of `secateur prune` that it reads. */
+export interface PruneReportDocument {
+  readonly sparsity: number;
+  readonly keptDense?: readonly string[];
+  readonly unprunable?: readonly { readonly weight: string; readonly reason: string }[];
+  readonly peakMemoryBytes: number;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly recipe: {
+    readonly model: string;
+    readonly modelSha256: string;
+    readonly arch: string;
+    readonly engine?: string;
+    readonly data: string;
+    readonly solver: string;
+    readonly sparsity: number;
+    readonly seed: number;
+    readonly backend: string;
+  };
+}
+
+/** Evaluations, and what core's `prune` returned between them. */
+export type ReportOutcome = Pick<ReportRun, "dense" | "pruned" | "rounds"> & {
+  readonly result: Pick<ReportRun, "nonzeros" | "prunable" | "objective" | "layers" | "stages" | "timing"> & {
+    readonly plan?: ReportRun["plan"] | undefined;
+  };
+};
+
+/**
+ * The report of one `secateur prune`, as HTML.
+ *
+ * @param spec.command - as typed, to repeat the run
+ * @param spec.plottingLibrary - see {@link makePage}
+ */
+export function pruneReport(spec: {
+  document: PruneReportDocument;
+  outcome: ReportOutcome;
+  command: string;
+  plottingLibrary?: string;
+}): string {
+  const { document, outcome, command, plottingLibrary } = spec;
+  const { recipe, versions, peakMemoryBytes } = document;
+  return makeReport({
+    title: `${recipe.arch} pruned to ${formatFraction(document.sparsity)}`,
+    summary: `By ${recipe.solver} on ${recipe.data}, seed ${recipe.seed}.`,
+    runs: [reportRun({ outcome, solver: recipe.solver, sparsity: recipe.sparsity })],
+    command,
+    ...(plottingLibrary === undefined ? {} : { plottingLibrary }),
+    versions,
+    facts: [
+      ["model", recipe.model],
+      ["model SHA-256", recipe.modelSha256],
+      ...(document.keptDense ? [["kept dense", document.keptDense.join(", ")] as const] : []),
+      ["seed", String(recipe.seed)],
+      ["kernels", recipe.backend],
+      ...(recipe.engine === undefined ? [] : [["TensorFlow.js engine", recipe.engine] as const]),
+      ...(document.unprunable ?? []).map(({ weight, reason }) => ["stays dense", `${weight}: ${reason}`] as const),
+      ["peak memory", formatBytes(peakMemoryBytes)],
+    ],
+    recipe,
+  });
+}
+
+/** What a report shows of a run. */
+export function reportRun(spec: { outcome: ReportOutcome; solver: string; sparsity: number }): ReportRun {
+  const { outcome, solver, sparsity } = spec;
+  const { dense, pruned, result, rounds } = outcome;
+  const { nonzeros, prunable, objective, layers, stages, plan = {}, timing } = result;
+  const run = { solver, sparsity, dense, pruned, nonzeros, prunable, objective, layers, stages, plan, timing };
+  return rounds ? { ...run, rounds } : run;
+}

@@ -1,0 +1,195 @@
+/** A report about one run or several: headline numbers, figures, tables, and everything needed to repeat it. */
+
+import { figures } from "./figures.ts";
+import { type Cell, escapeHtml, htmlTable } from "./html.ts";
+import { makePage, type Section } from "./page.ts";
+import { type ReportContent, type ReportRun, takesGradients } from "./report-run.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatFraction,
+  formatNumber,
+  formatPercent,
+  formatShape,
+  formatStats,
+} from "./text/format.ts";
+import { roundRows, roundTitles } from "./text/round-table.ts";
+
+/** Makes the report's HTML. At least one run. */
+export function makeReport(content: ReportContent): string {
+  const { title, summary, runs } = content;
+  const single = runs.length === 1 ? runs[0] : undefined;
+  const intro = `<p class="soft">${escapeHtml(summary)}</p>\n${single ? headline(single) : ""}`;
+  const sections = [
+    runsSection(runs),
+    ...(single ? [...roundsSection(single), layersSection(single), stagesSection(single)] : []),
+    planSection(runs),
+    repeatSection(content),
+  ];
+  return makePage({ title, intro, figures: figures(runs), sections, plottingLibrary: content.plottingLibrary });
+}
+
+function headline(run: ReportRun): string {
+  const { dense, pruned, nonzeros, prunable, timing } = run;
+  const change = pruned.accuracy - dense.accuracy;
+  const cards = [
+    [
+      "accuracy",
+      formatPercent(pruned.accuracy),
+      `${change >= 0 ? "+" : ""}${change.toFixed(2)} points; before: ${formatPercent(dense.accuracy)}`,
+    ],
+    ["weights kept", formatCount(nonzeros), `of ${formatCount(prunable)}`],
+    ["sparsity", formatFraction(1 - nonzeros / prunable), `${run.solver}`],
+    [
+      "time",
+      formatDuration(timing.totalMs),
+      `gradients ${formatDuration(timing.gradientMs)}, solving ${formatDuration(timing.solveMs)}`,
+    ],
+  ];
+  const card = ([name, value, note]: readonly string[]) =>
+    `<div class="card"><dt>${escapeHtml(name!)}</dt><dd>${escapeHtml(value!)}<small>${escapeHtml(note!)}</small></dd></div>`;
+  return `<dl class="cards">\n${cards.map(card).join("\n")}\n</dl>`;
+}
+
+function number(text: string): Cell {
+  return { text, isNumber: true };
+}
+
+function runsSection(runs: readonly ReportRun[]): Section {
+  const hasFiles = runs.some(({ fileBytes }) => fileBytes !== undefined);
+  const titles = ["solver", "sparsity", "accuracy", "loss", "weights kept", "gradients", "solving", "in all"];
+  const rows = runs.map((run) => [
+    { text: run.solver },
+    number(formatFraction(run.sparsity)),
+    number(formatPercent(run.pruned.accuracy)),
+    number(formatNumber(run.pruned.loss)),
+    number(formatCount(run.nonzeros)),
+    number(formatDuration(run.timing.gradientMs)),
+    number(formatDuration(run.timing.solveMs)),
+    number(formatDuration(run.timing.totalMs)),
+    ...(hasFiles ? [number(bytes(run.fileBytes)), number(bytes(run.gzipBytes))] : []),
+  ]);
+  const { dense } = runs[0]!;
+  const before = `<p>Before pruning: ${escapeHtml(formatPercent(dense.accuracy))}, loss ${escapeHtml(formatNumber(dense.loss))}, on ${escapeHtml(formatCount(dense.examples))} test examples.</p>`;
+  return {
+    title: "Results",
+    html: `${before}\n${htmlTable(hasFiles ? [...titles, "file", "gzipped"] : titles, rows)}`,
+  };
+}
+
+function bytes(value: number | undefined): string {
+  return value === undefined ? "" : formatBytes(value);
+}
+
+function layersSection({ layers }: ReportRun): Section {
+  const rows = layers.map(({ name, shape, size, nonzeros }) => [
+    { text: name },
+    { text: formatShape(shape) },
+    number(formatCount(size)),
+    number(formatCount(nonzeros)),
+    number(size === 0 ? "" : formatFraction(1 - nonzeros / size)),
+  ]);
+  return { title: "Layers", html: htmlTable(["layer", "shape", "weights", "non-zero", "sparsity"], rows) };
+}
+
+function stagesSection({ stages }: ReportRun): Section {
+  const rows = stages.map((stage, index) => [
+    number(String(index + 1)),
+    number(formatFraction(stage.sparsity)),
+    number(stage.loss === undefined ? "" : formatNumber(stage.loss)),
+    number(formatNumber(stage.objective)),
+    { text: stage.status },
+    number(stage.examples === undefined ? "" : formatCount(stage.examples)),
+    number(stage.ridge === undefined ? "" : formatNumber(stage.ridge)),
+    number(formatDuration(stage.gradientMs)),
+    number(formatDuration(stage.solveMs)),
+    { text: formatStats(stage.stats) },
+  ]);
+  const titles = [
+    "stage",
+    "sparsity",
+    "training loss before",
+    "objective",
+    "status",
+    "rows",
+    "ridge",
+    "gradients",
+    "solving",
+    "numbers of the solver",
+  ];
+  return { title: "Stages", html: htmlTable(titles, rows) };
+}
+
+/** Nothing for a run without retraining. */
+function roundsSection({ rounds }: ReportRun): readonly Section[] {
+  if (!rounds) return [];
+  const rows = roundRows(rounds).map((row) => row.map(number));
+  const words =
+    "<p>Accuracies on the test split. Instability is the share of the accuracy that the pruning cost; distance is that of the pruned point from the weights before, moved that of the retrained weights from the pruned point; FLOPs are those of non-zero weights as a share of all.</p>";
+  return [{ title: "Rounds", html: `${words}\n${htmlTable(roundTitles, rows)}` }];
+}
+
+/** One block a solver: its reason, then a row a sparsity. */
+function planSection(runs: readonly ReportRun[]): Section {
+  const solvers = [...new Set(runs.map(({ solver }) => solver))];
+  const blocks = solvers.map((solver) => {
+    const own = runs.filter((run) => run.solver === solver);
+    const why = joinReasons(own.map(({ plan }) => plan.reason ?? "").filter((reason) => reason !== ""));
+    return `<h3>${escapeHtml(solver)}</h3>\n${why.map((text) => `<p>${escapeHtml(text)}</p>`).join("\n")}\n${planTable(own)}`;
+  });
+  return { title: "The plan, and why", html: blocks.join("\n") };
+}
+
+function planTable(runs: readonly ReportRun[]): string {
+  const usesGradients = runs.some(({ stages }) => stages.some(takesGradients));
+  const rows = runs.map(({ sparsity, plan, stages }) => {
+    const last = stages[stages.length - 1];
+    return [
+      number(formatFraction(sparsity)),
+      number(String(plan.stages ?? 1)),
+      number(String(plan.targetStages ?? 0)),
+      { text: String(plan.schedule ?? "") },
+      ...(usesGradients
+        ? [
+            { text: plan.curvature ?? "" },
+            number(last?.examples === undefined ? "" : `${formatCount(last.examples)} of ${last.batch ?? 1}`),
+            number(last?.ridge === undefined ? "" : formatNumber(last.ridge)),
+            { text: plan.firstOrder ? "yes" : "no" },
+          ]
+        : [{ text: "none" }]),
+    ];
+  });
+  const titles = [
+    "sparsity",
+    "rising stages",
+    "stages at the target",
+    "schedule",
+    "curvature",
+    ...(usesGradients ? ["gradient rows of examples (last stage)", "ridge (last stage)", "first-order"] : []),
+  ];
+  return htmlTable(titles, rows);
+}
+
+/** Reasons that differ in single words, as numbers of stages do, become one sentence with the words side by side. */
+export function joinReasons(reasons: readonly string[]): readonly string[] {
+  const different = [...new Set(reasons)];
+  const words = different.map((reason) => reason.split(" "));
+  const [first = []] = words;
+  const isAlike =
+    words.every(({ length }) => length === first.length) &&
+    2 * first.filter((word, i) => words.some((other) => other[i] !== word)).length <= first.length;
+  if (!isAlike || different.length < 2) return different;
+  return [first.map((_word, i) => [...new Set(words.map((other) => other[i]!))].join("/")).join(" ")];
+}
+
+function repeatSection({ command, versions, facts, recipe }: ReportContent): Section {
+  const rows = [...facts, ...Object.entries(versions)].map(([name, text]) => [{ text: name }, { text }]);
+  const details = recipe
+    ? `<details><summary>Recipe</summary><pre><code>${escapeHtml(JSON.stringify(recipe, null, 2))}</code></pre></details>`
+    : "";
+  return {
+    title: "To repeat it",
+    html: `<pre><code>${escapeHtml(command)}</code></pre>\n${htmlTable(["what", "value"], rows)}\n${details}`,
+  };
+}

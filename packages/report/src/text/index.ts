@@ -1,0 +1,15 @@
+/** Numbers, tables and command lines as people read them. */
+export {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatFraction,
+  formatNumber,
+  formatPercent,
+  formatShape,
+  formatStats,
+  plainText,
+} from "./format.ts";
+export { roundRows, roundTitles } from "./round-table.ts";
+export { shellCommand } from "./shell-command.ts";
+export { formatTable } from "./table.ts";

@@ -1,0 +1,134 @@
+/** Every error that putting a run together can raise, one factory each. Codes are stable; messages may improve. */
+import { nearestName, PruneError } from "@secateur/core";
+
+/** Flags or arguments that cannot be understood, or that contradict each other. */
+export function badUsage(message: string): PruneError {
+  return new PruneError("ERR_USAGE", message);
+}
+
+/** A setting that neither the solver nor the plan has. */
+export function unknownOption(spec: { solver: string; found: string; known: readonly string[] }): PruneError {
+  const { solver, found, known } = spec;
+  const near = nearestName(found, known);
+  const hint = near === undefined ? "" : `; did you mean '${near}'?`;
+  return badUsage(`the solver ${solver} has no option '${found}'; known: ${known.join(", ") || "none"}${hint}`);
+}
+
+/** A sparsity so high that nothing would be left. */
+export function keepsNothing(spec: { where: string; sparsity: number; size: number }): PruneError {
+  const { where, sparsity, size } = spec;
+  // Rounded down to two digits more than needed, so that what is printed keeps one weight.
+  const digits = 10 ** (Math.ceil(Math.log10(size)) + 2);
+  const largest = Math.floor((1 - 1 / size) * digits) / digits;
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `${where}: sparsity ${sparsity} keeps 0 of ${size} weights; the largest sparsity that keeps one is ${largest}`,
+  );
+}
+
+/** Nothing is left to prune. */
+export function keepsAll(where: string): PruneError {
+  return new PruneError("ERR_IMPOSSIBLE", `${where}: --keep-dense names every layer with weights; leave one to prune`);
+}
+
+/** Sums outgrew the range of the numbers they are kept in. */
+export function overflowed(where: string): PruneError {
+  return new PruneError(
+    "ERR_OVERFLOW",
+    `${where}: the numbers overflowed; rescale the gradients (divide them by a power of ten) or raise --ridge; nothing was written`,
+    { fault: "runtime" },
+  );
+}
+
+/** A flag that could not change anything here. */
+export function flagWithoutEffect(spec: { flag: string; reason: string }): PruneError {
+  return badUsage(`${spec.flag} would change nothing: ${spec.reason}; leave it out`);
+}
+
+/** The checkpoint holds tensors only and nothing tells which network they belong to. */
+export function architectureNeeded(spec: { path: string; tensors: string; known: readonly string[] }): PruneError {
+  return new PruneError(
+    "ERR_ARCHITECTURE",
+    `${spec.path}: it holds only tensors (${spec.tensors}) and they fit no built-in network by themselves; ` +
+      `say which one with --arch: ${spec.known.join(", ")}, or mlp:SIZES such as mlp:784-300-10`,
+  );
+}
+
+/** A text such as "mlp:784-x" that describes no network. */
+export function badArchitecture(found: string): PruneError {
+  return new PruneError(
+    "ERR_ARCHITECTURE",
+    `--arch: '${found}' describes no network; allowed is mlp:SIZES with two or more whole numbers joined by '-', ` +
+      "and ':nobias' after them for layers without bias, such as mlp:784-40-20-10:nobias",
+  );
+}
+
+/** A plugin package was found and could not be loaded. */
+export function pluginFailed(spec: { name: string; place: string; cause: unknown; remedy: string }): PruneError {
+  const { name, place, cause, remedy } = spec;
+  const reason = (cause instanceof Error ? cause.message : String(cause)).trim().replace(/\.$/, "");
+  return new PruneError("ERR_PLUGIN_LOAD", `plugin '${name}' at ${place} failed to load: ${reason}; ${remedy}`, {
+    fault: "runtime",
+    cause,
+  });
+}
+
+/** A plugin could not be loaded, and a package that it needs beside it is missing or of another version. */
+export function unmetPeer(spec: {
+  name: string;
+  place: string;
+  peer: string;
+  range: string;
+  found: string | undefined;
+  cause: unknown;
+}): PruneError {
+  const { name, place, peer, range, found, cause } = spec;
+  const has = found === undefined ? "it is not installed" : `found is ${found}`;
+  return new PruneError(
+    "ERR_PLUGIN_PEER",
+    `plugin '${name}' at ${place} needs ${peer} ${range} beside it, and ${has}; run npm install '${peer}@${range}' ` +
+      "there, or install a version of the plugin for the one you have",
+    { cause },
+  );
+}
+
+/** A package that is no plugin, or of another version of the interface. */
+export function badPlugin(spec: { name: string; place: string; found: string; remedy?: string }): PruneError {
+  const { name, place, found, remedy = "tell its author, or install another version of it" } = spec;
+  return new PruneError(
+    "ERR_PLUGIN",
+    `plugin '${name}' at ${place}: found ${found}, expected a default export made by definePlugin with api 1; ${remedy}`,
+  );
+}
+
+/** A recipe file that is not one. */
+export function badRecipe(spec: { path: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_RECIPE",
+    `${spec.path}: not a recipe: found ${spec.found}, expected ${spec.expected}; give a .recipe.json that secateur prune wrote`,
+  );
+}
+
+/** A setting of retraining or allocation that is not allowed. */
+export function badRetrainSetting(spec: { where: string; key: string; found: string; allowed: string }): PruneError {
+  const { where, key, found, allowed } = spec;
+  return new PruneError("ERR_OPTION", `${where}: '${key}': found ${found}, allowed is ${allowed}`);
+}
+
+/** A checkpoint to rewind to that is of another network. */
+export function rewindMismatch(path: string, cause: unknown): PruneError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new PruneError(
+    "ERR_REWIND",
+    `--rewind: ${path} is no checkpoint of this network: ${reason}; give one that the same training saved earlier`,
+    { cause },
+  );
+}
+
+/** The saved state is of another run, or is damaged. */
+export function badState(path: string, found: string): PruneError {
+  return new PruneError(
+    "ERR_RESUME",
+    `${path}: ${found}; repeat the command of the interrupted run with --resume, or start afresh without --resume and with --force`,
+  );
+}

@@ -1,0 +1,138 @@
+/** A comparison: every method at every sparsity, each from the checkpoint as it is. */
+import type { RunPlan } from "@secateur/core";
+import { type CompareDocument, type ComparedRun, compareDocument } from "../../compare/compare-document.ts";
+import { gradientKey, shareGradients, sharingOrder } from "../../compare/shared-gradients.ts";
+import { badUsage, keepsAll } from "../../errors.ts";
+import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
+import { notePlugin } from "../../plugins/note-plugin.ts";
+import { kebab } from "../../plugins/option-schema.ts";
+import { resolveOptions } from "../../plugins/resolve-options.ts";
+import type { ReestimateTime } from "../../prune/augmentation.ts";
+import { needsGradients, plannedRun, pruneNetwork } from "../../prune/prune-network.ts";
+import { gradientPlanKeys } from "../../recipe/plan-keys.ts";
+import type { Session } from "../../session.ts";
+import { peakMemoryBytes } from "../memory.ts";
+import { batchNormOfModel, chosenDense, remeasuringModel } from "../open/any-model-settings.ts";
+import type { EngineChoice } from "../open/load-tensorflow.ts";
+import { openAnyModel } from "../open/open-any-model.ts";
+import { openData } from "../open/open-data.ts";
+import { findCurvature } from "../plugins/find-entry.ts";
+import { versions } from "../versions.ts";
+
+/** What to compare. */
+export interface Comparison {
+  /** Absolute path of the model. */
+  readonly path: string;
+  readonly arch?: string | undefined;
+  /** Of a TensorFlow.js model. */
+  readonly engine?: EngineChoice | undefined;
+  /** The DATA argument with absolute paths. */
+  readonly data: string;
+  readonly normalize?: string | undefined;
+  /** When statistics of batch normalisation are measured anew; default: where the network has any, before and after. */
+  readonly reestimateBatchNorm?: ReestimateTime | undefined;
+  /** At least one. */
+  readonly solvers: readonly FoundEntry<SolverEntry>[];
+  readonly sparsities: readonly number[];
+  /** Weights that are left alone: "first", "last", or names. */
+  readonly keepDense: readonly string[];
+  /** What is fixed of every method's plan. */
+  readonly plan: RunPlan;
+  /** The folder from which plugins and TensorFlow.js are looked for. */
+  readonly cwd: string;
+  readonly session: Session;
+  /** Told of every run that is done. */
+  readonly onRun?: (run: ComparedRun, at: { readonly done: number; readonly total: number }) => void;
+}
+
+/**
+ * Runs every method at every sparsity. Gradients that runs ask for alike are taken once.
+ *
+ * @returns the document, and the runs that a report draws
+ * @throws whatever is wrong with the input, ERR_ABORTED
+ */
+export async function runCompare(
+  spec: Comparison,
+): Promise<{ document: CompareDocument; runs: readonly ComparedRun[] }> {
+  const { path, data: source, solvers: found, sparsities, plan, cwd, session } = spec;
+  for (const one of found) notePlugin(one, session);
+  const solvers = await Promise.all(
+    found.map(async (one) => ({ one, solver: one.entry.create((await resolveOptions(one.entry, {})) as never) })),
+  );
+  assertUsed({ plan, anyGradients: solvers.some(({ solver }) => needsGradients(solver)) });
+  const { onEvent } = session;
+  const first = await openAnyModel({ path, arch: spec.arch, engine: spec.engine, cwd, onEvent });
+  const { classes, spec: layers } = first;
+  const { pruned: params, dense: keptDense } = chosenDense(first, spec.keepDense);
+  if (params.length === 0) throw keepsAll(path);
+  const data = await openData({ data: source, normalize: spec.normalize, classes, network: layers, onEvent });
+  const { reestimateBatchNorm: when } = spec;
+  const settings = batchNormOfModel(first, when === undefined ? {} : { when });
+  await remeasuringModel({ model: first, data, settings, session }).before();
+  const dense = await first.network.evaluate(data.test, session.context());
+  const jobs = solvers.flatMap(({ one, solver }) => sparsities.map((sparsity) => ({ one, solver, sparsity })));
+  const plans = await Promise.all(
+    jobs.map(async ({ solver, sparsity }) => {
+      const planned = await plannedRun({ network: first.network, params, solver, sparsity, plan, train: data.train });
+      const stages = planned.stages + planned.targetStages;
+      return { key: needsGradients(solver) ? gradientKey(planned) : undefined, stages };
+    }),
+  );
+  const order = sharingOrder(plans);
+  const shared = shareGradients();
+  const runs: ComparedRun[] = [];
+  const sources: FoundEntry[] = [...found];
+  try {
+    for (const [turn, position] of order.entries()) {
+      const { one, solver, sparsity } = jobs[position]!;
+      const { key = "" } = plans[position]!;
+      // Kept for runs of one stage only: longer ones take many gradients, and need the memory for them.
+      const next = order[turn + 1];
+      const isKept = next !== undefined && plans[next]!.key === key && plans[position]!.stages === 1;
+      let wasShared = (): boolean => false;
+      const engine = first.tfjs?.engine.name;
+      const model = await openAnyModel({ path, arch: first.arch, engine, cwd, onEvent: () => {} });
+      const { network } = model;
+      const { before, settle, after } = remeasuringModel({ model, data, settings, session });
+      await before();
+      const { result, curvature } = await pruneNetwork({
+        ...{ network, solver, sparsity, plan, params, session, ...(settle ? { settle } : {}) },
+        train: data.train,
+        findCurvature: (name) => findCurvature(name, cwd),
+        wrapEstimator: (inner) => {
+          const run = shared.forRun({ key, inner, isKept });
+          wasShared = run.wasShared;
+          return run.estimator;
+        },
+      });
+      await after();
+      if (curvature) sources.push(curvature);
+      const pruned = await network.evaluate(data.test, session.context());
+      model.close();
+      runs[position] = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
+      spec.onRun?.(runs[position], { done: turn + 1, total: jobs.length });
+    }
+  } finally {
+    shared.release();
+  }
+  const document = compareDocument({
+    model: { path, sha256: first.sha256, arch: first.arch },
+    data: source,
+    dense,
+    keptDense,
+    runs,
+    seed: session.seed,
+    backend: session.kernels.name,
+    versions: versions([...sources, ...first.packages]),
+    peakMemoryBytes: peakMemoryBytes(),
+  });
+  first.close();
+  return { document, runs };
+}
+
+/** Where no method takes gradients, a setting of them would change nothing. */
+function assertUsed({ plan, anyGradients }: { plan: RunPlan; anyGradients: boolean }): void {
+  const key = anyGradients ? undefined : gradientPlanKeys.find((candidate) => plan[candidate] !== undefined);
+  if (key !== undefined)
+    throw badUsage(`--${kebab(key)} would change nothing: no solver named takes gradients; leave it out`);
+}

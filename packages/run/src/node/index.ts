@@ -1,0 +1,46 @@
+/** The same from files: plugins from node_modules, models, data, recipes and saved states. */
+export { runCompare } from "./compare/run-compare.ts";
+export { compressedSizes } from "./compressed-sizes.ts";
+export { architectureKey, namedArchitecture } from "./open/architectures.ts";
+export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./open/batch-norm.ts";
+export { encodeNetwork } from "./open/encode-network.ts";
+export { type EngineChoice, engineChoices, startTensorflow } from "./open/load-tensorflow.ts";
+export { openAnyModel, ownNetwork } from "./open/open-any-model.ts";
+export { openData } from "./open/open-data.ts";
+export { openKernels } from "./open/open-kernels.ts";
+export { type OpenedModel, openModel, readModelFile } from "./open/open-model.ts";
+export { isTfjsModel, modelFile, readTfjsFiles } from "./open/open-tfjs.ts";
+export { findAnyEntry, findCurvature } from "./plugins/find-entry.ts";
+export { findSolver, solverNameFrom } from "./plugins/find-solver.ts";
+export { firstPartyPlugins } from "./plugins/first-party.ts";
+export { hiddenByOwn } from "./plugins/hidden-plugins.ts";
+export { installedPlugins } from "./plugins/installed-plugins.ts";
+export { ownVersion } from "./plugins/own-version.ts";
+export { unmetPeers } from "./plugins/unmet-peers.ts";
+export type { PruneDocument } from "./prune/prune-document.ts";
+export type { PruneOutputs } from "./prune/prune-outputs.ts";
+export type { PruneSettings } from "./prune/prune-settings.ts";
+export { type PruneRun, runPrune } from "./prune/run-prune.ts";
+export { recipePath, statePath } from "./recipe/encode-recipe.ts";
+export { readRecipe } from "./recipe/read-recipe.ts";
+export type { RecipeFile } from "./recipe/recipe.ts";
+export { completeSettings } from "./retrain/complete-settings.ts";
+export { retrainNetwork } from "./retrain/retrain-network.ts";
+export { denseTraining, planPhases } from "./retrain/retrain-plan.ts";
+export {
+  type AllocationSettings,
+  type DenseSettings,
+  parseAllocation,
+  parseRetrain,
+  type RetrainName,
+  type RetrainSettings,
+  retrainNames,
+} from "./retrain/retrain-settings.ts";
+export { readRecord } from "./retrain/training-record.ts";
+export { optimizerNames, optimizerOf, rateNames } from "./retrain/training-settings.ts";
+export { runSensitivity, sensitivityDefaults } from "./sensitivity/run-sensitivity.ts";
+export { readArrays } from "./solve/read-arrays.ts";
+export { runSolve, type SolveDocument } from "./solve/run-solve.ts";
+export { trainingPath } from "./state/training-file.ts";
+export { epochPath, runTrain, type TrainDocument, type TrainSettings, trainDefaults } from "./train/run-train.ts";
+export { versions } from "./versions.ts";

@@ -1,0 +1,122 @@
+import { arrayDataset, createRng, createRunContext, matrix, type RunEvent, referenceKernels } from "@secateur/core";
+import type { DatasetSplits } from "@secateur/datasets";
+import { createNetwork, type LayerSpec, mlp, type Network, reestimateBatchNorm } from "@secateur/nn";
+import { describe, expect, test } from "vitest";
+import type { Session } from "../../session.ts";
+import { batchNormFor, remeasuring } from "./batch-norm.ts";
+
+const layers: readonly LayerSpec[] = [
+  { kind: "conv2d", name: "conv", in: 1, out: 4, kernel: [3, 3], padding: 1, bias: false },
+  { kind: "batch-norm", name: "bn", channels: 4 },
+  { kind: "relu" },
+  { kind: "global-average-pool" },
+  { kind: "dense", name: "fc", in: 4, out: 2, bias: true },
+];
+const side = 8;
+const normed = (): Network =>
+  createNetwork({ name: "normed", inputShape: [1, side, side], classes: 2, layers }, { seed: 2 });
+const plain = createNetwork(mlp({ sizes: [4, 2] }));
+
+/** Bright images, so that black borders change the statistics. */
+function bright(): DatasetSplits {
+  const rng = createRng("bright");
+  const size = 64;
+  const inputs = matrix(
+    size,
+    side * side,
+    Float32Array.from({ length: size * side * side }, () => 3 + rng.normal()),
+  );
+  const labels = Uint32Array.from({ length: size }, (_, i) => i % 2);
+  const train = arrayDataset({ inputs, labels, classes: 2, inputShape: [1, side, side] });
+  return { name: "bright", train, test: train, normalisation: { divisor: 1, mean: [0], std: [1] } };
+}
+
+function sessionOf(events: RunEvent[] = []): Session {
+  const onEvent = (event: RunEvent): void => {
+    events.push(event);
+  };
+  return {
+    kernels: referenceKernels,
+    kernelChoice: "reference",
+    seed: 0,
+    signal: new AbortController().signal,
+    onEvent,
+    context: () => createRunContext({ onEvent }),
+  };
+}
+
+const statistics = ({ weights }: Network): readonly number[] => [
+  ...weights.get("bn.running_mean")!.data,
+  ...weights.get("bn.running_var")!.data,
+];
+
+describe("what is done about batch normalisation", () => {
+  test("is to measure before and after where there is any, unless something else is asked for", () => {
+    expect(batchNormFor(normed(), {})).toEqual({ when: "both" });
+    expect(batchNormFor(normed(), { when: "never" })).toEqual({ when: "never" });
+    expect(batchNormFor(normed(), { flip: true })).toEqual({ when: "both", flip: true });
+    expect(batchNormFor(plain, {})).toBeUndefined();
+    expect(batchNormFor(plain, { when: "never" })).toBeUndefined();
+  });
+
+  test("refuses flags that would change nothing", () => {
+    for (const [network, asked, flag] of [
+      [plain, { when: "after" }, "--reestimate-batch-norm"],
+      [plain, { cropPadding: 2 }, "--crop-padding"],
+      [normed(), { when: "never", flip: true }, "--flip"],
+    ] as const) {
+      expect(() => batchNormFor(network, asked)).toThrow(new RegExp(`${flag} would change nothing`));
+    }
+  });
+});
+
+test("measures at the times asked for", async () => {
+  const data = bright();
+  for (const [when, isBefore, isWithin] of [
+    ["never", false, false],
+    ["before", true, false],
+    ["after", false, true],
+    ["both", true, true],
+  ] as const) {
+    const network = normed();
+    const untouched = statistics(network);
+    const { before, settle, after } = remeasuring({ network, data, settings: { when }, session: sessionOf() });
+    await before();
+    expect(statistics(network).join() !== untouched.join()).toBe(isBefore);
+    expect(settle !== undefined).toBe(isWithin);
+    const earlier = statistics(network);
+    // Other weights, as after pruning, have other statistics.
+    network.weights.get("conv.weight")!.data.fill(0.1);
+    await after();
+    expect(statistics(network).join() !== earlier.join()).toBe(isWithin);
+  }
+});
+
+test("chooses the random changes of images under whose statistics training images have the lower loss, and says so", async () => {
+  const data = bright();
+  const usual = { cropPadding: 1, flip: true, border: [0] };
+  for (const bias of [-4, 4]) {
+    // A head that wants all features small, or all large; black borders widen the spread that features are divided by.
+    const make = (): Network => {
+      const network = normed();
+      network.weights.get("fc.bias")!.data.set([bias, 0]);
+      return network;
+    };
+    const outcomes = await Promise.all(
+      [{}, usual].map(async (augmentation) => {
+        const network = make();
+        await reestimateBatchNorm(network, data.train, createRunContext(), { augmentation });
+        const { loss } = await network.evaluate(data.train, createRunContext());
+        return { loss, statistics: statistics(network), word: augmentation === usual ? "cropped" : "unchanged" };
+      }),
+    );
+    const [better] = outcomes.sort((a, b) => a.loss - b.loss);
+    const network = make();
+    const events: RunEvent[] = [];
+    await remeasuring({ network, data, settings: { when: "before" }, session: sessionOf(events) }).before();
+    // Same images, same generator: bit for bit.
+    expect(statistics(network)).toEqual(better!.statistics);
+    const note = events.find((event) => event.type === "note" && event.code === "batch-norm");
+    expect(note).toMatchObject({ message: expect.stringContaining(better!.word) });
+  }
+});

@@ -1,0 +1,94 @@
+/** MODEL, whatever it is: a checkpoint of our own layers, or a TensorFlow.js model that runs itself. */
+
+import type { RunEvent } from "@secateur/core";
+import type { NetworkSpec } from "@secateur/nn";
+import { badUsage, flagWithoutEffect } from "../../errors.ts";
+import type { PrunableModel } from "../../prune/prunable-model.ts";
+import { ownVersion } from "../plugins/own-version.ts";
+import type { EngineChoice } from "./load-tensorflow.ts";
+import { type OpenedModel, openModel } from "./open-model.ts";
+import { isTfjsModel, type OpenedTfjs, openTfjs, tfjsArchitecture } from "./open-tfjs.ts";
+
+/** An opened model. */
+export interface AnyModel {
+  /** Absolute path. */
+  readonly path: string;
+  /** What --arch would say, or "tfjs-layers" or "tfjs-graph". */
+  readonly arch: string;
+  readonly network: PrunableModel;
+  /** Labels are below; undefined where the model does not say. */
+  readonly classes: number | undefined;
+  /** Of our own layers. */
+  readonly spec: NetworkSpec | undefined;
+  readonly sha256: string;
+  /** A checkpoint of our own layers. */
+  readonly own?: OpenedModel;
+  readonly tfjs?: OpenedTfjs;
+  /** Packages that ran the model beside our usual ones. */
+  readonly packages: readonly { readonly packageName: string; readonly version: string }[];
+  /** Gives back what lives outside of JavaScript's memory. */
+  close(): void;
+}
+
+/** What decides how a model is opened. */
+export interface OpenSpec {
+  /** Absolute. */
+  readonly path: string;
+  /** What --arch says. */
+  readonly arch: string | undefined;
+  /** What --engine says. */
+  readonly engine: EngineChoice | undefined;
+  /** Where packages of TensorFlow.js are looked for. */
+  readonly cwd: string;
+  readonly onEvent: (event: RunEvent) => void;
+}
+
+/** Opens a model. @throws what `openModel` and `openTfjs` throw; ERR_USAGE for --engine with a checkpoint */
+export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
+  const { path, engine } = spec;
+  if (await isTfjsModel(path)) {
+    const tfjs = await openTfjs({ ...spec, engine: engine ?? "auto" });
+    const { classes } = tfjs.model;
+    return {
+      path,
+      arch: tfjsArchitecture(tfjs.model),
+      network: tfjs.model,
+      classes: classes === undefined ? undefined : Math.max(2, classes),
+      spec: undefined,
+      sha256: tfjs.sha256,
+      tfjs,
+      packages: [
+        { packageName: "@secateur/backends-tfjs", version: ownVersion("@secateur/backends-tfjs") },
+        { packageName: "@tensorflow/tfjs", version: tfjs.engine.tf.version.tfjs },
+      ],
+      close: () => tfjs.model.dispose(),
+    };
+  }
+  if (engine !== undefined) {
+    throw flagWithoutEffect({ flag: "--engine", reason: `${path} is no TensorFlow.js model` });
+  }
+  const own = await openModel(spec);
+  const { network, architecture, sha256 } = own;
+  const { spec: layers } = network;
+  return {
+    ...{ path, arch: architecture.name, network, classes: layers.classes, spec: layers, sha256, own },
+    packages: [],
+    close: () => {},
+  };
+}
+
+/** The model as a network of our own layers, for what only these can. @throws ERR_USAGE */
+export function ownNetwork({ own, path }: AnyModel, what: string): OpenedModel {
+  if (own) return own;
+  throw badUsage(
+    `${what} works on networks of secateur's own layers, and ${path} is a TensorFlow.js model; leave it out`,
+  );
+}
+
+/** Whether every weight is a number. */
+export async function hasFiniteWeights({ network }: Pick<AnyModel, "network">): Promise<boolean> {
+  for (const { name } of network.params()) {
+    if (!(await network.read(name)).data.every(Number.isFinite)) return false;
+  }
+  return true;
+}

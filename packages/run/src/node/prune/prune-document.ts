@@ -1,0 +1,125 @@
+/** The JSON document of `secateur prune`: its keys are a contract, described in docs/cli.md. */
+import type { Evaluation } from "@secateur/core";
+import type { RoundReport } from "@secateur/imp-scheduler";
+import type { PruneOutcome } from "../../prune/prune-network.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+
+/** A pruning run with the evaluations around it, and its rounds where it retrained. */
+export interface RunOutcome extends PruneOutcome {
+  readonly rounds?: readonly RoundReport[];
+}
+
+interface StageDocument {
+  readonly sparsity: number;
+  readonly objective: number;
+  readonly nonzeros: number;
+  readonly status: string;
+  readonly gradientMs: number;
+  readonly solveMs: number;
+  readonly retrainMs: number;
+  /** The solver's own numbers. */
+  readonly stats: Readonly<Record<string, number>>;
+  /** Mean training loss before the stage, where gradients were taken. */
+  readonly loss?: number;
+  /** Percent on the test split, where measured. */
+  readonly accuracy?: number;
+}
+
+/** One round; its stages are among the document's. */
+type RoundDocument = Omit<RoundReport, "stages" | "plan"> & { readonly stages: number };
+
+/** What `secateur prune --json` prints. */
+export interface PruneDocument {
+  readonly dense: Evaluation;
+  readonly pruned: Evaluation;
+  readonly sparsity: number;
+  readonly nonzeros: number;
+  readonly prunable: number;
+  readonly objective: number;
+  readonly layers: readonly {
+    readonly name: string;
+    readonly shape: readonly number[];
+    readonly size: number;
+    readonly nonzeros: number;
+  }[];
+  /** Weights left as they were by --keep-dense; they count neither as prunable nor as non-zero. */
+  readonly keptDense?: readonly string[];
+  readonly stages: readonly StageDocument[];
+  /** Rounds of pruning and retraining, with --retrain. */
+  readonly rounds?: readonly RoundDocument[];
+  readonly timing: {
+    readonly gradientMs: number;
+    readonly solveMs: number;
+    readonly retrainMs?: number;
+    readonly totalMs: number;
+  };
+  readonly peakMemoryBytes: number;
+  readonly solver: string;
+  readonly seed: number;
+  readonly recipe: Recipe;
+  readonly versions: Readonly<Record<string, string>>;
+  /** Tensors that pruning leaves alone though they have two or more dimensions, of a TensorFlow.js model that has such. */
+  readonly unprunable?: readonly { readonly weight: string; readonly reason: string }[];
+  /** Absolute path of the pruned network; of a TensorFlow.js model its model.json. */
+  readonly out: string;
+}
+
+/** Makes the document of a run. */
+export function pruneDocument(spec: {
+  outcome: RunOutcome;
+  recipe: Recipe;
+  keptDense: readonly string[];
+  out: string;
+  peakMemoryBytes: number;
+  unprunable?: NonNullable<PruneDocument["unprunable"]>;
+}): PruneDocument {
+  const { outcome, recipe, keptDense, unprunable = [], out, peakMemoryBytes } = spec;
+  const { result, dense, pruned, rounds } = outcome;
+  const retrainMs = retrainTimes(rounds, result.stages.length);
+  return {
+    dense,
+    pruned,
+    sparsity: result.sparsity,
+    nonzeros: result.nonzeros,
+    prunable: result.prunable,
+    objective: result.objective,
+    layers: result.layers.map(({ name, shape, size, nonzeros }) => ({ name, shape, size, nonzeros })),
+    ...(keptDense.length === 0 ? {} : { keptDense }),
+    stages: result.stages.map((stage, index) => ({
+      sparsity: stage.sparsity,
+      objective: stage.objective,
+      nonzeros: stage.nonzeros,
+      status: stage.status,
+      gradientMs: stage.gradientMs,
+      solveMs: stage.solveMs,
+      retrainMs: retrainMs[index]!,
+      stats: stage.stats,
+      ...(stage.loss === undefined ? {} : { loss: stage.loss }),
+      ...(index === result.stages.length - 1 ? { accuracy: pruned.accuracy } : {}),
+    })),
+    ...(rounds
+      ? { rounds: rounds.map(({ stages, plan: _plan, ...round }) => ({ ...round, stages: stages.length })) }
+      : {}),
+    timing: rounds
+      ? { ...result.timing, retrainMs: rounds.reduce((sum, round) => sum + round.retrainMs, 0) }
+      : result.timing,
+    peakMemoryBytes,
+    solver: recipe.solver,
+    seed: recipe.seed,
+    recipe,
+    versions: recipe.versions,
+    ...(unprunable.length === 0 ? {} : { unprunable }),
+    out,
+  };
+}
+
+/** The time of retraining after each stage: a round's stands at its last stage. */
+function retrainTimes(rounds: readonly RoundReport[] | undefined, stages: number): readonly number[] {
+  const times = new Array<number>(stages).fill(0);
+  let end = 0;
+  for (const round of rounds ?? []) {
+    end += round.stages.length;
+    if (end > 0) times[end - 1]! += round.retrainMs;
+  }
+  return times;
+}

@@ -1,0 +1,36 @@
+import type { RunPlan, Solver } from "@secateur/core";
+import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
+import type { KernelChoice } from "../../session.ts";
+import type { BatchNormSettings } from "../open/batch-norm.ts";
+import type { EngineChoice } from "../open/load-tensorflow.ts";
+import type { AllocationSettings, RetrainSettings } from "../retrain/retrain-settings.ts";
+
+/** A run, resolved but for what only the model and the data can tell. */
+export interface PruneSettings {
+  /** Absolute path. */
+  readonly model: string;
+  readonly arch: string | undefined;
+  /** Of a TensorFlow.js model. */
+  readonly engine: EngineChoice | undefined;
+  /** With absolute paths. */
+  readonly data: string;
+  readonly normalize: string | undefined;
+  readonly found: FoundEntry<SolverEntry>;
+  readonly solver: Solver;
+  /** Options of the solver, defaults filled in. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly plan: RunPlan;
+  /** Names of the options and plan settings that this call set, without those of a recipe. */
+  readonly given: readonly string[];
+  readonly sparsity: number;
+  /** Words of --keep-dense. */
+  readonly keepDense: readonly string[];
+  /** What was asked for; see batchNormFor. */
+  readonly batchNorm: Partial<BatchNormSettings>;
+  /** Absent: nothing is retrained. */
+  readonly retrain: RetrainSettings | undefined;
+  /** Absent: global. */
+  readonly allocation: AllocationSettings | undefined;
+  readonly seed: number;
+  readonly kernels: KernelChoice;
+}

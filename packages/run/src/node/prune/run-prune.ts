@@ -1,0 +1,283 @@
+/** One run of pruning from settings to files. */
+import { join, resolve } from "node:path";
+import { type Dataset, keptCount } from "@secateur/core";
+import type { DatasetSplits } from "@secateur/datasets";
+import { allocation } from "@secateur/imp-scheduler";
+import { keepsAll, keepsNothing, overflowed } from "../../errors.ts";
+import type { FoundEntry } from "../../plugins/found-entry.ts";
+import { notePlugin } from "../../plugins/note-plugin.ts";
+import { kebab } from "../../plugins/option-schema.ts";
+import { unreadOptions } from "../../plugins/unread-options.ts";
+import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
+import type { Session } from "../../session.ts";
+import { peakMemoryBytes } from "../memory.ts";
+import { batchNormOfModel, chosenDense, remeasuringModel } from "../open/any-model-settings.ts";
+import type { BatchNormSettings, Remeasure } from "../open/batch-norm.ts";
+import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork } from "../open/open-any-model.ts";
+import { openData } from "../open/open-data.ts";
+import { findCurvature } from "../plugins/find-entry.ts";
+import { portableRecipe } from "../recipe/encode-recipe.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import { assumedTraining, type CompleteSettings, completeSettings } from "../retrain/complete-settings.ts";
+import { retrainNetwork } from "../retrain/retrain-network.ts";
+import { readRecord } from "../retrain/training-record.ts";
+import { openPhaseKeeper } from "../state/phase-keeper.ts";
+import { openStageKeeper } from "../state/stage-keeper.ts";
+import { versions } from "../versions.ts";
+import { type PruneDocument, pruneDocument, type RunOutcome } from "./prune-document.ts";
+import type { PruneOutputs } from "./prune-outputs.ts";
+import type { PruneSettings } from "./prune-settings.ts";
+import { saveResults } from "./save-results.ts";
+
+/** What a run is told beside its settings. */
+export interface PruneRun {
+  readonly settings: PruneSettings;
+  readonly outputs: PruneOutputs;
+  readonly session: Session;
+  /** The folder from which plugins and TensorFlow.js are looked for, and that relative paths start from. */
+  readonly cwd: string;
+  /** Whether to go on from the state that an interrupted run left; a state is removed otherwise. */
+  readonly resume: boolean;
+  /** The report as HTML; called only where the outputs name a file for it. */
+  makeReport(document: PruneDocument, outcome: RunOutcome): Promise<string>;
+}
+
+/**
+ * Opens model and data, prunes, measures before and after, and writes the pruned network, its recipe and its report. The state
+ * between stages stands beside the output while the run is under way; whoever called removes it at the end.
+ *
+ * @throws whatever is wrong with the input, ERR_OVERFLOW, ERR_ABORTED
+ */
+export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
+  const { settings, outputs, session, cwd } = spec;
+  const { arch, engine } = settings;
+  const model = await openAnyModel({ path: settings.model, arch, engine, cwd, onEvent: session.onEvent });
+  noteArchitecture(model, session);
+  notePlugin(settings.found, session);
+  const { pruned: params, dense: keptDense } = chosenDense(model, settings.keepDense);
+  assertKeepsSome(model, params, settings.sparsity);
+  const retrain = completeRetrain({ settings, model, cwd, session });
+  const draft = portableRecipe(recipeOf({ settings, retrain, model, session }), outputs.recipe);
+  const outcome = await measure({ ...spec, retrain, model, params, run: runIdentity(draft) });
+  await assertFiniteOutcome(outcome, model, settings.found.entry.name);
+  const { result, curvature } = outcome;
+  const sources = [settings.found, ...(curvature ? [curvature] : []), ...model.packages];
+  // With retraining every phase had a plan of its own, which the same settings give again.
+  const plan = retrain ? draft.plan : (result.plan ?? draft.plan);
+  const recipe: Recipe = { ...draft, plan, versions: versions(sources, retrain ? ["@secateur/imp-scheduler"] : []) };
+  const out = model.tfjs ? join(outputs.out, "model.json") : outputs.out;
+  const unprunable = model.tfjs?.model.keptDense;
+  const document = pruneDocument({
+    ...{ outcome, recipe, keptDense, out, peakMemoryBytes: peakMemoryBytes() },
+    ...(unprunable ? { unprunable } : {}),
+  });
+  await saveResults({ document, outcome, model, outputs, makeReport: spec.makeReport });
+  model.close();
+  return document;
+}
+
+/** Evaluates, prunes with the state kept between stages, evaluates again. */
+async function measure(spec: MeasureSpec): Promise<RunOutcome> {
+  const { settings, session, model } = spec;
+  const { network } = model;
+  const { data: source, normalize } = settings;
+  const data = await openData({
+    data: source,
+    normalize,
+    classes: model.classes,
+    network: model.spec,
+    onEvent: session.onEvent,
+  });
+  const { before, settle, after } = remeasuringModel({
+    model,
+    data,
+    settings: batchNormOf(settings, model),
+    session,
+  });
+  await before();
+  const dense = await network.evaluate(data.test, session.context());
+  const done = spec.retrain
+    ? await retrainKept({ ...spec, retrain: spec.retrain }, data)
+    : await pruneKept(spec, { train: data.train, settle });
+  await after();
+  const pruned = await network.evaluate(data.test, session.context());
+  return { dense, pruned, ...done };
+}
+
+interface MeasureSpec extends PruneRun {
+  readonly retrain: CompleteSettings | undefined;
+  readonly model: AnyModel;
+  readonly params: readonly string[];
+  /** Identifies model, data and method in the saved state. */
+  readonly run: string;
+}
+
+/** What a run's job is, whether it retrains or not. */
+function jobOf({ cwd, settings, session, model, params }: MeasureSpec): Omit<PruneTask, "train"> {
+  const { solver, sparsity, plan, allocation: spread } = settings;
+  return {
+    ...{
+      network: model.network,
+      params,
+      solver,
+      sparsity,
+      plan,
+      session,
+      findCurvature: (name: string) => findCurvature(name, cwd),
+    },
+    ...(spread ? { budget: allocation(spread) } : {}),
+    onCurvature: (curvature) => noteUnread(settings, curvature, session),
+  };
+}
+
+/** Prunes with the state kept between stages. */
+async function pruneKept(
+  spec: MeasureSpec,
+  { train, settle }: { train: Dataset; settle: Remeasure["settle"] },
+): Promise<Omit<RunOutcome, "dense" | "pruned">> {
+  const { outputs, resume: isResumed, session, run } = spec;
+  const keeper = await openStageKeeper({ path: outputs.state, run, resume: isResumed, session });
+  const { onStage, resume } = keeper;
+  const done = await pruneNetwork({
+    ...jobOf(spec),
+    train,
+    onStage,
+    ...(resume ? { resume } : {}),
+    ...(settle ? { settle } : {}),
+  });
+  const { timing } = done.result;
+  // A continued run counts what went before, as its stages do.
+  const result = { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } };
+  return { ...done, result };
+}
+
+/** What is done about batch normalisation: with retraining nothing unless asked for, because training measures statistics. */
+function batchNormOf({ retrain, batchNorm }: PruneSettings, model: AnyModel): BatchNormSettings | undefined {
+  return retrain && batchNorm.when === undefined ? undefined : batchNormOfModel(model, batchNorm);
+}
+
+/** Prunes and retrains with the state kept between stages and epochs. */
+async function retrainKept(
+  spec: MeasureSpec & { retrain: CompleteSettings },
+  data: DatasetSplits,
+): Promise<Omit<RunOutcome, "dense" | "pruned">> {
+  const { outputs, resume: isResumed, session, run, retrain, model } = spec;
+  const keeper = await openPhaseKeeper({ path: outputs.state, run, resume: isResumed, session });
+  const { onState, resume } = keeper;
+  const { network } = ownNetwork(model, "--retrain");
+  const job = { ...jobOf(spec), network, settings: retrain, data, arch: model.arch, onState };
+  const done = await retrainNetwork({ ...job, ...(resume ? { resume } : {}) });
+  const { timing, rounds } = done.result;
+  const result = { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } };
+  return { ...done, result, rounds };
+}
+
+/** The settings of retraining with everything decided, paths absolute. */
+function completeRetrain(spec: {
+  settings: PruneSettings;
+  model: AnyModel;
+  cwd: string;
+  session: Session;
+}): CompleteSettings | undefined {
+  const { settings, model, cwd, session } = spec;
+  if (!settings.retrain) return undefined;
+  const record = readRecord(ownNetwork(model, "--retrain").metadata);
+  const isKnown = record !== undefined || settings.retrain.dense !== undefined;
+  if (!isKnown) {
+    const { schedule, learningRate, epochs } = assumedTraining;
+    const message = `${model.path} does not say how it was trained; taken is ${schedule} from ${learningRate} over ${epochs} epochs (--dense-training says otherwise)`;
+    session.onEvent({ type: "note", level: "warn", code: "dense-training", message });
+  }
+  const { rewind, ...rest } = settings.retrain;
+  const absolute = rewind === undefined ? rest : { ...rest, rewind: resolve(cwd, rewind) };
+  return completeSettings({ settings: absolute, record, sparsity: settings.sparsity });
+}
+
+/** Nothing would be left of the network. */
+function assertKeepsSome({ path, network }: AnyModel, params: readonly string[], sparsity: number): void {
+  if (params.length === 0) throw keepsAll(path);
+  const prunable = network.params().filter(({ name }) => params.includes(name));
+  const size = prunable.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
+  if (size > 0 && keptCount(size, sparsity) === 0) throw keepsNothing({ where: path, sparsity, size });
+}
+
+/** Weights, objective and loss must be numbers before anything is written. */
+async function assertFiniteOutcome({ result, pruned }: RunOutcome, model: AnyModel, solver: string): Promise<void> {
+  const areFinite = await hasFiniteWeights(model);
+  if (!areFinite || !Number.isFinite(result.objective) || !Number.isFinite(pruned.loss)) throw overflowed(solver);
+}
+
+function noteArchitecture({ path, own }: AnyModel, session: Session): void {
+  const { architecture } = own ?? {};
+  if (architecture?.source !== "shapes") return;
+  const message = `${path}: its tensors are those of ${architecture.name}, so it is taken for one (--arch says otherwise)`;
+  session.onEvent({ type: "note", level: "info", code: "architecture", message });
+}
+
+/** Settings that the user gave and that the curvature in force leaves without effect. */
+function noteUnread({ found, given }: PruneSettings, curvature: FoundEntry, session: Session): void {
+  const { name, unread = [] } = curvature.entry;
+  for (const note of [
+    ...unreadOptions({ entry: found.entry, given, curvature: name }),
+    ...given
+      .filter((key) => unread.includes(key))
+      .map((key) => `--${kebab(key)} changes nothing with --curvature ${name}, which does not read it`),
+  ]) {
+    session.onEvent({ type: "note", level: "warn", code: "unread-setting", message: note });
+  }
+}
+
+/** The recipe as far as it is known before the run: its plan is what was asked for. */
+function recipeOf(spec: {
+  settings: PruneSettings;
+  retrain: CompleteSettings | undefined;
+  model: AnyModel;
+  session: Session;
+}): Recipe {
+  const { settings, retrain, model, session } = spec;
+  const { normalize, found, sparsity, keepDense, plan, seed, options, allocation: spread } = settings;
+  const batchNorm = batchNormOf(settings, model);
+  return {
+    recipe: 1,
+    model: model.path,
+    modelSha256: model.sha256,
+    arch: model.arch,
+    ...(model.tfjs ? { engine: model.tfjs.engine.name } : {}),
+    data: settings.data,
+    ...(normalize === undefined ? {} : { normalize }),
+    solver: found.entry.name,
+    options,
+    sparsity,
+    ...(keepDense.length === 0 ? {} : { keepDense }),
+    plan,
+    ...(retrain === undefined ? {} : { retrain }),
+    ...(spread === undefined ? {} : { allocation: spread }),
+    ...(batchNorm === undefined ? {} : { batchNorm }),
+    seed,
+    kernels: session.kernelChoice,
+    backend: session.kernels.name,
+    versions: versions([found, ...model.packages]),
+  };
+}
+
+/** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
+function runIdentity(recipe: Recipe): string {
+  const { modelSha256, arch, engine, data, normalize, solver, options, sparsity, keepDense } = recipe;
+  const { batchNorm, retrain, allocation } = recipe;
+  return JSON.stringify({
+    ...{
+      modelSha256,
+      arch,
+      engine,
+      data,
+      normalize,
+      solver,
+      options,
+      sparsity,
+      keepDense,
+      batchNorm,
+      retrain,
+      allocation,
+    },
+  });
+}

@@ -1,0 +1,42 @@
+/** The resolved recipe of a run: everything that decided its result, as data, so that it can be repeated. */
+import type { EngineName } from "@secateur/backends-tfjs";
+import type { RunPlan } from "@secateur/core";
+import type { KernelChoice } from "../../session.ts";
+import type { BatchNormSettings } from "../open/batch-norm.ts";
+import type { AllocationSettings, RetrainSettings } from "../retrain/retrain-settings.ts";
+
+/** A recipe as it stands in a file. Paths in it are relative to the file's folder, with forward slashes. */
+export interface Recipe {
+  /** Version of this format. */
+  readonly recipe: 1;
+  readonly model: string;
+  /** Of the model file; for the record, a recipe may be used on another model. */
+  readonly modelSha256: string;
+  readonly arch: string;
+  /** What ran a TensorFlow.js model; absent for other networks. */
+  readonly engine?: EngineName;
+  readonly data: string;
+  readonly normalize?: string;
+  readonly solver: string;
+  /** Options of the solver, defaults filled in. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly sparsity: number;
+  /** Weights left as they were: first, last, or names; absent: none. */
+  readonly keepDense?: readonly string[];
+  /** The plan in force, defaults filled in. */
+  readonly plan: RunPlan;
+  /** How the kept weights were trained, in rounds with the pruning; absent: not at all. */
+  readonly retrain?: RetrainSettings;
+  /** How the kept weights were spread over layers; absent: anywhere. */
+  readonly allocation?: AllocationSettings;
+  /** When statistics of batch normalisation were measured anew, and on which images; absent without batch normalisation. */
+  readonly batchNorm?: BatchNormSettings;
+  readonly seed: number;
+  readonly kernels: KernelChoice;
+  /** The build of the kernels that ran, for example "wasm-relaxed-simd": results differ between builds by rounding. */
+  readonly backend: string;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** A recipe as it may be given: one that a run wrote has every key, one written by hand leaves open what has a default. */
+export type RecipeFile = Pick<Recipe, "recipe"> & Partial<Omit<Recipe, "recipe">>;

@@ -1,0 +1,82 @@
+/** Fills in what the user left open: from the training of the dense network where it is known, else from the defaults of `train`. */
+import { usualPhases } from "@secateur/imp-scheduler";
+import type { RetrainSettings } from "./retrain-settings.ts";
+import type { TrainingRecord } from "./training-record.ts";
+import { peakRates } from "./training-settings.ts";
+
+/** What `secateur train` does unless told otherwise: assumed of a network that nothing is known of. */
+export const assumedTraining: TrainingRecord = {
+  schedule: "one-cycle",
+  learningRate: 0.1,
+  epochs: 10,
+  optimizer: "sgd",
+  batchSize: 64,
+  weightDecay: 5e-4,
+  labelSmoothing: 0,
+  cropPadding: 0,
+  flip: false,
+};
+
+/** Settings with everything decided that decides the result. */
+export type CompleteSettings = RetrainSettings &
+  Required<
+    Pick<
+      RetrainSettings,
+      "dense" | "optimizer" | "batchSize" | "weightDecay" | "labelSmoothing" | "cropPadding" | "flip"
+    >
+  >;
+
+/** What the user set before the network's record before the assumption. */
+export function completeSettings(spec: {
+  settings: RetrainSettings;
+  record: TrainingRecord | undefined;
+  sparsity: number;
+}): CompleteSettings {
+  const { settings, sparsity } = spec;
+  const record = spec.record ?? assumedTraining;
+  const { schedule, learningRate, epochs } = record;
+  const optimizer = settings.optimizer ?? record.optimizer;
+  // The rates of sgd are a hundred times too high for adam: of an optimizer of another scale only their shape is taken.
+  const isOfOtherScale = peakRates[optimizer] !== peakRates[record.optimizer];
+  const ownPeak = settings.dense === undefined && isOfOtherScale ? peakRates[optimizer] : undefined;
+  const highest = settings.learningRate ?? ownPeak;
+  // Momentum is sgd's: a record of adam says nothing about it.
+  const momentum = settings.momentum ?? (optimizer === "sgd" ? (record.momentum ?? 0.9) : undefined);
+  const nesterov = settings.nesterov ?? (optimizer === "sgd" ? (record.nesterov ?? false) : undefined);
+  return {
+    ...settings,
+    ...programDefaults(settings, sparsity),
+    dense: settings.dense ?? { schedule, learningRate, epochs },
+    ...(highest === undefined ? {} : { learningRate: highest }),
+    optimizer,
+    batchSize: settings.batchSize ?? record.batchSize,
+    ...(momentum === undefined ? {} : { momentum }),
+    ...(nesterov === undefined ? {} : { nesterov }),
+    weightDecay: settings.weightDecay ?? record.weightDecay,
+    labelSmoothing: settings.labelSmoothing ?? record.labelSmoothing,
+    cropPadding: settings.cropPadding ?? record.cropPadding,
+    flip: settings.flip ?? record.flip,
+    ...(settings.patience === undefined ? {} : { holdOut: settings.holdOut ?? 0.1 }),
+  };
+}
+
+/** What a program needs beside its epochs, in the proportions of its paper. */
+function programDefaults(settings: RetrainSettings, sparsity: number): Partial<RetrainSettings> {
+  const { schedule, epochs, interval, sparsities } = settings;
+  switch (schedule) {
+    case "gmp":
+      return { interval: interval ?? Math.max(1, Math.floor(epochs / 10)) };
+    case "gradual":
+      return {
+        phases: typeof settings.phases === "number" ? settings.phases : 7,
+        interval: interval ?? Math.max(1, Math.floor(0.12 * epochs)),
+      };
+    case "bimp": {
+      const budget = settings.budget ?? Math.floor(epochs / 2);
+      return { budget, interval: interval ?? Math.max(1, Math.floor((epochs - budget) / 5)) };
+    }
+    default:
+      if (sparsities !== undefined) return {};
+      return { phases: settings.phases === "auto" ? usualPhases(sparsity) : (settings.phases ?? 1) };
+  }
+}

@@ -1,0 +1,102 @@
+/** The computation behind `prune --retrain`: rounds of pruning and retraining on the training split. */
+import { type Dataset, layoutParams, readFlat, sampleIndices, subset } from "@secateur/core";
+import type { DatasetSplits } from "@secateur/datasets";
+import { type EarlyStopping, type PhaseState, type RetrainingResult, retrainInPhases } from "@secateur/imp-scheduler";
+import { createRetrainer, type Network } from "@secateur/nn";
+import { rewindMismatch } from "../../errors.ts";
+import { type PruneOutcome, type PruneTask, pruneRequest } from "../../prune/prune-network.ts";
+import { augmentationOf } from "../open/batch-norm.ts";
+import { openModel } from "../open/open-model.ts";
+import type { CompleteSettings } from "./complete-settings.ts";
+import { planPhases } from "./retrain-plan.ts";
+import { optimizerOf } from "./training-settings.ts";
+
+/** What to prune and retrain, and how. */
+export interface RetrainJob extends Omit<PruneTask, "train" | "network"> {
+  /** Changed in place; of our own layers, which train. */
+  readonly network: Network;
+  readonly settings: CompleteSettings;
+  readonly data: DatasetSplits;
+  /** Of the network, for a checkpoint to rewind to. */
+  readonly arch: string;
+  readonly onState?: (state: PhaseState) => Promise<void>;
+  readonly resume?: PhaseState;
+}
+
+/** Prunes and retrains a network in place. @throws what `prune` and the retraining throw; ERR_REWIND */
+export async function retrainNetwork(
+  job: RetrainJob,
+): Promise<Pick<PruneOutcome, "curvature"> & { readonly result: RetrainingResult }> {
+  const { network, settings, data, session, sparsity, onState, resume } = job;
+  const { train, heldOut } = splitOff(data.train, settings.holdOut, job);
+  const { schedule: _schedule, ...optimizer } = settings;
+  const retrainer = createRetrainer(network, {
+    data: train,
+    batchSize: settings.batchSize,
+    optimizer: optimizerOf(optimizer),
+    weightDecay: settings.weightDecay,
+    labelSmoothing: settings.labelSmoothing,
+    ...(settings.cropPadding > 0 || settings.flip ? { augmentation: augmentationOf(settings, data) } : {}),
+  });
+  const { request, curvature } = await pruneRequest({ ...job, train });
+  const earlyStopping: EarlyStopping | undefined =
+    settings.patience === undefined || !heldOut
+      ? undefined
+      : { patience: settings.patience, evaluate: () => network.evaluate(heldOut, session.context()) };
+  const rewind = settings.rewind === undefined ? undefined : await openRewind(settings.rewind, job);
+  const result = await retrainInPhases({
+    ...request,
+    retrainer,
+    phases: planPhases({
+      settings,
+      sparsity,
+      // Opened afresh also where a run is continued, so its zeros are those of the start.
+      from: await sparsityOf(job),
+      stepsPerEpoch: retrainer.stepsPerEpoch,
+    }),
+    // A file that has changed since is another point to rewind to.
+    schedule: JSON.stringify({ ...settings, rewindSha256: rewind?.sha256 }),
+    // Test accuracy is reported after each round and decides nothing.
+    measure: () => network.evaluate(data.test, session.context()),
+    ...(rewind ? { rewindTo: rewind.tensors } : {}),
+    ...(earlyStopping ? { earlyStopping } : {}),
+    ...(onState ? { onState } : {}),
+    ...(resume ? { resume } : {}),
+  });
+  return { result, ...(curvature ? { curvature } : {}) };
+}
+
+async function sparsityOf({ network, params }: Pick<RetrainJob, "network" | "params">): Promise<number> {
+  const weights = await readFlat(network, layoutParams(network, params));
+  return weights.filter((value) => value === 0).length / weights.length;
+}
+
+/** Held-out training examples, drawn from the seed; gradients and training see the others only. */
+function splitOff(
+  train: Dataset,
+  share: number | undefined,
+  { session }: Pick<RetrainJob, "session">,
+): { train: Dataset; heldOut: Dataset | undefined } {
+  if (share === undefined) return { train, heldOut: undefined };
+  const order = sampleIndices(train.size, train.size, session.context().rng.fork("held out"));
+  const count = Math.min(train.size - 1, Math.max(1, Math.round(share * train.size)));
+  return {
+    heldOut: subset(train, order.slice(0, count).sort(), `${train.name}, held out`),
+    train: subset(train, order.slice(count).sort()),
+  };
+}
+
+/** The tensors of a checkpoint to rewind to. */
+async function openRewind(
+  path: string,
+  { network, arch }: RetrainJob,
+): Promise<{ tensors: ReturnType<Network["tensors"]>; sha256: string }> {
+  try {
+    const { network: earlier, sha256 } = await openModel({ path, arch, onEvent: () => {} });
+    const isSame = earlier.tensors().every(({ name, data }) => network.weights.get(name)?.data.length === data.length);
+    if (!isSame) throw new Error(`its layers are not those of ${network.name}`);
+    return { tensors: earlier.tensors(), sha256 };
+  } catch (cause) {
+    throw rewindMismatch(path, cause);
+  }
+}

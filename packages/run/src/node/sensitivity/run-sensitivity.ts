@@ -1,0 +1,165 @@
+/** Which layers stand pruning least: one set of gradients, layers pruned one at a time, a proposal of what to keep dense. */
+import {
+  createRng,
+  type Dataset,
+  keptCount,
+  layoutParams,
+  type RunContext,
+  readFlat,
+  sampleIndices,
+  subset,
+} from "@secateur/core";
+import { badUsage, keepsNothing } from "../../errors.ts";
+import { resolveOptions } from "../../plugins/resolve-options.ts";
+import { sensitiveLayers } from "../../sensitivity/propose-dense.ts";
+import { pruneAndMeasure, type ScanSpec, scanLayers } from "../../sensitivity/scan-layers.ts";
+import type { Proposal, SensitivityDocument } from "../../sensitivity/sensitivity-document.ts";
+import type { Session } from "../../session.ts";
+import { peakMemoryBytes } from "../memory.ts";
+import { openData } from "../open/open-data.ts";
+import { openModel } from "../open/open-model.ts";
+import { findSolver } from "../plugins/find-solver.ts";
+import { versions } from "../versions.ts";
+import { takeGradients } from "./layer-problem.ts";
+
+/** What is taken where a flag is left out. */
+export const sensitivityDefaults = {
+  solver: "woodfisher",
+  sparsity: 0.9,
+  sparsities: [0.5, 0.8, 0.9, 0.95],
+  tolerance: 1,
+  examples: 1000,
+  heldOut: 5000,
+} as const;
+
+/** What to scan; what is left out is taken from {@link sensitivityDefaults}. */
+export interface SensitivitySpec {
+  /** Absolute path of the checkpoint. */
+  readonly path: string;
+  readonly arch: string | undefined;
+  /** The DATA argument with absolute paths. */
+  readonly data: string;
+  readonly normalize: string | undefined;
+  /** Name of the method. */
+  readonly solver: string | undefined;
+  /** Where layers are judged. */
+  readonly sparsity: number | undefined;
+  readonly sparsities: readonly number[] | undefined;
+  /** Points of accuracy that a layer may cost. */
+  readonly tolerance: number | undefined;
+  /** Gradient rows, and training examples that are measured; apart from each other. */
+  readonly examples: number | undefined;
+  readonly heldOut: number | undefined;
+  readonly ridge: number | "auto" | undefined;
+  /** The folder from which plugins are looked for. */
+  readonly cwd: string;
+  readonly session: Session;
+}
+
+/**
+ * Takes one set of gradients, prunes every layer alone at every sparsity, and tries the sensitive ones as dense.
+ *
+ * @throws whatever is wrong with the input, ERR_ABORTED
+ */
+export async function runSensitivity(spec: SensitivitySpec): Promise<SensitivityDocument> {
+  const { path, data: source, cwd, session } = spec;
+  const { sparsity = sensitivityDefaults.sparsity, tolerance = sensitivityDefaults.tolerance } = spec;
+  const found = await findSolver(spec.solver ?? sensitivityDefaults.solver, cwd);
+  const solver = found.entry.create((await resolveOptions(found.entry, {})) as never);
+  const { onEvent } = session;
+  const { network, architecture, sha256 } = await openModel({ path, arch: spec.arch, onEvent });
+  const { spec: layout } = network;
+  const { normalize } = spec;
+  const data = await openData({ data: source, normalize, classes: layout.classes, network: layout, onEvent });
+  const { forGradients, heldOut } = splitTraining(data.train, spec);
+  const ctx = session.context();
+  const started = ctx.now();
+  const params = layoutParams(network);
+  const weights = await readFlat(network, params);
+  const sparsities = [...new Set([...(spec.sparsities ?? sensitivityDefaults.sparsities), sparsity])].sort(
+    (a, b) => a - b,
+  );
+  assertKeepsSome({ path, params, sparsities });
+  const dense = await network.evaluate(heldOut, ctx);
+  const rows = forGradients.size;
+  const ridge = spec.ridge ?? "auto";
+  const gradients = await takeGradients({ network, params, weights, data: forGradients, rows, ridge }, ctx);
+  const scan: ScanSpec = { network, solver, gradients, heldOut };
+  const layers = await scanLayers({ ...scan, sparsities }, ctx);
+  const candidates = sensitiveLayers({ scans: layers, dense: dense.accuracy, target: sparsity, tolerance });
+  const proposal = await judge({ scan, candidates: candidates.map(({ name }) => name), sparsity, tolerance }, ctx);
+  return {
+    ...{ model: path, modelSha256: sha256, arch: architecture.name, data: source, solver: found.entry.name, dense },
+    gradients: { examples: rows, ridge: gradients.ridge, gradientMs: gradients.gradientMs },
+    ...{ layers, proposal, seed: session.seed, backend: session.kernels.name },
+    timing: { gradientMs: gradients.gradientMs, totalMs: ctx.now() - started },
+    peakMemoryBytes: peakMemoryBytes(),
+    versions: versions([found]),
+  };
+}
+
+/** Draws the examples that give gradients and, apart from them, the examples that are measured: never the test split. */
+function splitTraining(
+  train: Dataset,
+  { examples, heldOut, session }: SensitivitySpec,
+): { forGradients: Dataset; heldOut: Dataset } {
+  const half = Math.floor(train.size / 2);
+  const rows = examples ?? Math.min(sensitivityDefaults.examples, half);
+  const measured = heldOut ?? Math.min(sensitivityDefaults.heldOut, train.size - rows);
+  if (rows + measured > train.size || measured < 1 || rows < 1) {
+    throw badUsage(
+      `--examples ${rows} and --held-out ${measured} need ${rows + measured} training examples and there are ${train.size}; lower one of them`,
+    );
+  }
+  const order = sampleIndices(train.size, rows + measured, createRng(session.seed).fork("sensitivity split"));
+  const side = (positions: Uint32Array) => subset(train, positions.slice().sort());
+  return { forGradients: side(order.subarray(0, rows)), heldOut: side(order.subarray(rows)) };
+}
+
+function assertKeepsSome(spec: {
+  path: string;
+  params: readonly { name: string; size: number }[];
+  sparsities: readonly number[];
+}): void {
+  const { path, params, sparsities } = spec;
+  for (const { name, size } of params) {
+    for (const sparsity of sparsities) {
+      if (keptCount(size, sparsity) === 0) throw keepsNothing({ where: `${path}: layer ${name}`, sparsity, size });
+    }
+  }
+}
+
+/** Tries the candidates as dense, with as many weights in all, and proposes them only if that is better. */
+async function judge(
+  spec: { scan: ScanSpec; candidates: readonly string[]; sparsity: number; tolerance: number },
+  ctx: RunContext,
+): Promise<Proposal> {
+  const { scan, candidates, sparsity, tolerance } = spec;
+  const { params, weights } = scan.gradients;
+  const common = { sparsity, tolerance, candidates };
+  if (candidates.length === 0) {
+    const reason = `no layer that would fit into half of the kept weights loses more than ${tolerance} points when it alone is pruned to ${sparsity}`;
+    return { ...common, keepDense: [], reason };
+  }
+  const keep = keptCount(weights.length, sparsity);
+  const names = params.map(({ name }) => name);
+  const others = params.filter(({ name }) => !candidates.includes(name));
+  const denseWeights = weights.length - others.reduce((sum, { size }) => sum + size, 0);
+  const { accuracy: accuracyAll } = await pruneAndMeasure({ ...scan, names, keep }, ctx);
+  const { accuracy: accuracyKept } = await pruneAndMeasure(
+    { ...scan, names: others.map(({ name }) => name), keep: keep - denseWeights },
+    ctx,
+  );
+  const measured = { ...common, accuracyAll, accuracyKept };
+  if (!(accuracyKept > accuracyAll)) {
+    const reason = `keeping ${candidates.join(", ")} dense makes the others sparser, and the whole network is no better for it`;
+    return { ...measured, keepDense: [], reason };
+  }
+  const reason = `with as many weights in all, the whole network is better with ${candidates.join(", ")} dense`;
+  return { ...measured, keepDense: candidates, flag: excluding(candidates), reason };
+}
+
+/** --exclude counts dense weights as kept, as the comparison does; --keep-dense would keep them on top of the budget. */
+function excluding(names: readonly string[]): string {
+  return names.map((name) => `--exclude ${name}`).join(" ");
+}

@@ -1,0 +1,140 @@
+/** One pruning problem from files of gradient rows and weights. */
+import {
+  assertFinite,
+  assertNeeds,
+  createRunContext,
+  type Dtype,
+  dtypeOf,
+  keepCount,
+  keepOutOfRange,
+  keptCount,
+  matrix,
+  objective,
+  type Problem,
+  type Solution,
+  type Solver,
+  type Vec,
+  weightUnits,
+} from "@secateur/core";
+import { denseFactor, storedCurvature } from "@secateur/fisher";
+import { encodeNpy, writeFileAtomic } from "@secateur/formats";
+import { keepsNothing, overflowed } from "../../errors.ts";
+import type { Session } from "../../session.ts";
+import { type ProblemArrays, readArrays } from "./read-arrays.ts";
+
+/** What `secateur solve --json` prints. */
+export interface SolveDocument {
+  readonly objective: number;
+  readonly nonzeros: number;
+  readonly size: number;
+  readonly status: Solution["status"];
+  readonly iterations: number;
+  /** The solver's own numbers. */
+  readonly stats: Readonly<Record<string, number>>;
+  readonly solveMs: number;
+  readonly solver: string;
+  readonly seed: number;
+  /** Absolute path of the new weights, where they were written. */
+  readonly out?: string;
+}
+
+const defaultRidge = 1e-4;
+
+/** What to solve. */
+export interface SolveSpec {
+  /** Absolute paths of .npy files. */
+  readonly gradients: string;
+  readonly weights: string;
+  readonly solver: Solver;
+  /** Of the solver, for messages and the document. */
+  readonly name: string;
+  readonly settings: SolveSettings;
+  /** Absolute path of the new weights; absent: they are not written. */
+  readonly out?: string | undefined;
+  readonly overwrite: boolean;
+  readonly session: Session;
+}
+
+/** The problem's own settings: `sparsity` or `keep` says how many weights are kept. */
+export interface SolveSettings {
+  readonly sparsity?: number;
+  readonly keep?: number;
+  /** Damping; default 1e-4. */
+  readonly ridge?: number;
+  /** Whether the mean gradient row is the first-order term. */
+  readonly firstOrder?: boolean;
+}
+
+/** Solves, and writes the weights where asked to. @throws the file errors of formats, ERR_SHAPE, ERR_NOT_FINITE, ERR_IMPOSSIBLE, ERR_OVERFLOW, ERR_ABORTED */
+export async function runSolve(spec: SolveSpec): Promise<SolveDocument> {
+  const { solver, name, out, overwrite, session } = spec;
+  const arrays = await readArrays(spec);
+  const problem = makeProblem({ ...spec, arrays });
+  assertNeeds(name, solver.needs, problem);
+  const ctx = createRunContext(session);
+  const started = ctx.now();
+  const solution = await solver.solve(problem, ctx);
+  const solveMs = ctx.now() - started;
+  // Judged as written: a solver may compute in f64 what an f32 file will hold.
+  const w = inDtype(solution.w.data, arrays.dtype);
+  const value = await objective(problem, matrix(1, w.length, w));
+  if (!Number.isFinite(value) || !w.every(Number.isFinite)) throw overflowed(name);
+  if (out !== undefined) await writeFileAtomic(out, encodeNpy({ shape: arrays.shape, data: w }), { overwrite });
+  return {
+    objective: value,
+    nonzeros: countNonzeros(w),
+    size: w.length,
+    status: solution.status,
+    iterations: solution.stats["iterations"] ?? 0,
+    stats: solution.stats,
+    solveMs,
+    solver: name,
+    seed: session.seed,
+    ...(out === undefined ? {} : { out }),
+  };
+}
+
+function makeProblem({ arrays, settings, session }: SolveSpec & { arrays: ProblemArrays }): Problem {
+  const { kernels } = session;
+  const { gradients, weights } = arrays;
+  const size = weights.length;
+  const keep = settings.keep ?? keptCount(size, settings.sparsity ?? 0);
+  if (keep === 0 && settings.sparsity !== undefined) {
+    throw keepsNothing({ where: "--sparsity", sparsity: settings.sparsity, size });
+  }
+  if (keep > size) throw keepOutOfRange("--keep", keep, size);
+  const view = denseFactor({
+    rows: gradients,
+    scale: 1 / gradients.rows,
+    damping: settings.ridge ?? defaultRidge,
+    kernels,
+  });
+  return {
+    id: "weights",
+    w: matrix(1, size, weights),
+    curvature: storedCurvature(view, kernels),
+    ...(settings.firstOrder ? { gradient: matrix(1, size, meanRow(arrays)) } : {}),
+    units: weightUnits(size),
+    constraint: keepCount({ count: size, keep, kernels }),
+  };
+}
+
+/** The mean of the gradient rows, summed in f64. */
+function meanRow({ gradients: { rows, cols, data } }: ProblemArrays): Float64Array {
+  const mean = new Float64Array(cols);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) mean[j] = mean[j]! + data[i * cols + j]!;
+  const scaled = mean.map((sum) => sum / rows);
+  assertFinite("mean gradient row", scaled, "the rows are too large to be added up");
+  return scaled;
+}
+
+function inDtype(data: Vec, dtype: Dtype): Vec {
+  if (dtypeOf(data) === dtype) return data;
+  return dtype === "f64" ? Float64Array.from(data) : Float32Array.from(data);
+}
+
+function countNonzeros(w: Vec): number {
+  let count = 0;
+  for (let j = 0; j < w.length; j++) if (w[j] !== 0) count++;
+  return count;
+}

@@ -1,0 +1,57 @@
+/** The state of a training between two epochs, as a file beside the output: what --resume goes on from. */
+import { decodeSafetensors, encodeSafetensors, readFileBytes, toFloat32, writeFileAtomic } from "@secateur/formats";
+import type { TrainingState } from "@secateur/nn";
+import { badState } from "../../errors.ts";
+
+const metadataKey = "secateur.training";
+
+interface StateHeader {
+  readonly version: 1;
+  readonly epoch: number;
+  readonly epochs: TrainingState["epochs"];
+  /** Settings that decide the result, as JSON. */
+  readonly run: string;
+}
+
+/** The state's file next to an output: "net.safetensors" -> "net.training.safetensors". */
+export function trainingPath(output: string): string {
+  return `${output.replace(/\.safetensors$/i, "")}.training.safetensors`;
+}
+
+/** Writes the state over an earlier one, whole or not at all. */
+export async function writeTraining(path: string, state: TrainingState, run: string): Promise<void> {
+  const header: StateHeader = { version: 1, epoch: state.epoch, epochs: state.epochs, run };
+  const bytes = encodeSafetensors({
+    tensors: state.tensors.map(({ name, shape, data }) => {
+      return { name, shape, dtype: "f32", data: data instanceof Float32Array ? data : Float32Array.from(data) };
+    }),
+    metadata: { [metadataKey]: JSON.stringify(header) },
+  });
+  await writeFileAtomic(path, bytes, { overwrite: true });
+}
+
+/** Reads a state back. @throws ERR_RESUME when it is damaged or of a run with other settings; the file errors of formats */
+export async function readTraining(path: string, run: string): Promise<TrainingState> {
+  const { tensors, metadata } = decodeSafetensors(await readFileBytes(path), path);
+  const header = parseHeader(metadata[metadataKey]);
+  if (!header) throw badState(path, "it is no state of a training");
+  if (header.run !== run) {
+    throw badState(path, `it is of a training with other settings: ${header.run} instead of ${run}`);
+  }
+  return {
+    epoch: header.epoch,
+    epochs: header.epochs,
+    tensors: tensors.map((tensor) => ({ name: tensor.name, shape: tensor.shape, data: toFloat32(tensor) })),
+  };
+}
+
+function parseHeader(text: string | undefined): StateHeader | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const header = JSON.parse(text) as StateHeader;
+    const isWhole = header.version === 1 && Number.isInteger(header.epoch) && Array.isArray(header.epochs);
+    return isWhole && typeof header.run === "string" ? header : undefined;
+  } catch {
+    return undefined;
+  }
+}

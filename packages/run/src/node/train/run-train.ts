@@ -1,0 +1,223 @@
+/** Trains a network on the training split, from the start or from a checkpoint. */
+import { rm } from "node:fs/promises";
+import type { Evaluation, Mask } from "@secateur/core";
+import { writeFileAtomic } from "@secateur/formats";
+import { createNetwork, type Network, train } from "@secateur/nn";
+import { badUsage, flagWithoutEffect } from "../../errors.ts";
+import type { AugmentationFlags } from "../../prune/augmentation.ts";
+import type { Session } from "../../session.ts";
+import { architectureKey, namedArchitecture } from "../open/architectures.ts";
+import { augmentationOf } from "../open/batch-norm.ts";
+import { encodeNetwork } from "../open/encode-network.ts";
+import { openData } from "../open/open-data.ts";
+import { openModel } from "../open/open-model.ts";
+import { encodeRecord, type TrainingRecord, trainingKey } from "../retrain/training-record.ts";
+import { learningRateOf, type OptimizerSettings, optimizerOf, peakRates } from "../retrain/training-settings.ts";
+import { readTraining, trainingPath, writeTraining } from "../state/training-file.ts";
+import { versions } from "../versions.ts";
+
+/** How to train; what is left out is taken from {@link trainDefaults}. */
+export interface TrainSettings extends OptimizerSettings, AugmentationFlags {
+  /** Name of a new network, or of the checkpoint's. */
+  readonly arch?: string;
+  readonly normalize?: string;
+  /** Weights that are zero stay zero. */
+  readonly keepZeros?: boolean;
+  readonly epochs?: number;
+  readonly batchSize?: number;
+  readonly weightDecay?: number;
+  /** Epochs whose weights are written to files of their own; 0: those at the start. */
+  readonly keepEpochs?: readonly number[];
+}
+
+/** What to train, and where it goes. */
+export interface TrainSpec {
+  /** Absolute path of the checkpoint to go on from; absent: a new network. */
+  readonly model?: string | undefined;
+  /** The DATA argument with absolute paths. */
+  readonly data: string;
+  readonly settings: TrainSettings;
+  /** Absolute path of the trained network. */
+  readonly out: string;
+  readonly overwrite: boolean;
+  /** Whether to go on from the state that an interrupted run left. */
+  readonly resume: boolean;
+  readonly session: Session;
+}
+
+/** What is used where settings are left out. */
+export const trainDefaults = {
+  epochs: 10,
+  batchSize: 64,
+  learningRate: 0.1,
+  momentum: 0.9,
+  weightDecay: 5e-4,
+} as const;
+
+/** What `secateur train --json` prints. */
+export interface TrainDocument {
+  readonly arch: string;
+  /** On the test split, after training. */
+  readonly test: Evaluation;
+  /** Over each epoch, while the weights moved. */
+  readonly epochs: readonly { readonly loss: number; readonly accuracy: number }[];
+  readonly steps: number;
+  readonly trainMs: number;
+  readonly seed: number;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly out: string;
+}
+
+interface Start {
+  readonly network: Network;
+  readonly arch: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/**
+ * Trains and writes the network. The state between epochs stands in {@link trainingPath} while the run is under way.
+ *
+ * @throws whatever is wrong with the input, ERR_DIVERGED, ERR_ABORTED
+ */
+export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
+  const { data, settings, out, overwrite, resume, session } = spec;
+  const { keepEpochs = [] } = settings;
+  const optimizer = optimizerOf(settings); // refuses settings it does not have
+  const { network, arch, metadata } = await start(spec);
+  const splits = await openData({
+    data,
+    normalize: settings.normalize,
+    classes: network.spec.classes,
+    network: network.spec,
+    onEvent: session.onEvent,
+  });
+  const ctx = session.context();
+  const started = ctx.now();
+  const { batchSize, weightDecay, epochs } = { ...trainDefaults, ...defined(settings) };
+  const path = trainingPath(out);
+  const keepEpoch = async (epoch: number): Promise<void> => {
+    if (!keepEpochs.includes(epoch)) return;
+    const place = epochPath(out, epoch);
+    const kept = encodeNetwork({ network, path: place, metadata: { ...metadata, [architectureKey]: arch } });
+    await writeFileAtomic(place, kept, { overwrite: true });
+  };
+  if (!resume) await keepEpoch(0);
+  let saved = Number.NEGATIVE_INFINITY;
+  const run = runIdentity({ settings, arch, data, seed: session.seed });
+  const report = await train(
+    network,
+    {
+      data: splits.train,
+      epochs,
+      batchSize,
+      optimizer,
+      learningRate: learningRateOf(settings),
+      weightDecay,
+      labelSmoothing: settings.labelSmoothing ?? 0,
+      ...(settings.cropPadding || settings.flip ? { augmentation: augmentationOf(settings, splits) } : {}),
+      ...(settings.keepZeros ? { masks: masksOf(network) } : {}),
+      ...(resume ? { resume: await readTraining(path, run) } : {}),
+      onEpoch: async (state) => {
+        await keepEpoch(state.epoch);
+        if (ctx.now() - saved < saveEveryMs) return;
+        await writeTraining(path, state, run);
+        saved = ctx.now();
+      },
+    },
+    ctx,
+  );
+  const trainMs = ctx.now() - started;
+  const test = await network.evaluate(splits.test, session.context());
+  const recorded = epochs > 0 ? { [trainingKey]: encodeRecord(recordOf(settings)) } : {};
+  const bytes = encodeNetwork({
+    network,
+    path: out,
+    metadata: { ...metadata, ...recorded, [architectureKey]: arch },
+  });
+  await writeFileAtomic(out, bytes, { overwrite });
+  await rm(path, { force: true });
+  return {
+    arch,
+    test,
+    epochs: report.epochs,
+    steps: report.steps,
+    trainMs,
+    seed: session.seed,
+    versions: versions([]),
+    out,
+  };
+}
+
+/** The file of an epoch's weights: "net.safetensors" -> "net.epoch-2.safetensors". */
+export function epochPath(out: string, epoch: number): string {
+  return `${out.replace(/\.safetensors$/i, "")}.epoch-${epoch}.safetensors`;
+}
+
+/** Epochs of small networks take less than a file does. */
+const saveEveryMs = 2000;
+
+/** How the network was trained, for whoever retrains it. */
+function recordOf(settings: TrainSettings): TrainingRecord {
+  const { optimizer = "sgd", learningRate, schedule = "one-cycle", momentum } = settings;
+  const { epochs, batchSize, weightDecay } = { ...trainDefaults, ...defined(settings) };
+  return {
+    schedule,
+    learningRate: learningRate ?? peakRates[optimizer],
+    ...{ epochs, batchSize, weightDecay, optimizer },
+    ...(optimizer === "sgd"
+      ? { momentum: momentum ?? trainDefaults.momentum, nesterov: settings.nesterov === true }
+      : {}),
+    labelSmoothing: settings.labelSmoothing ?? 0,
+    cropPadding: settings.cropPadding ?? 0,
+    flip: settings.flip === true,
+  };
+}
+
+const decisive = [
+  ...([
+    "normalize",
+    "epochs",
+    "batchSize",
+    "learningRate",
+    "momentum",
+    "weightDecay",
+    "optimizer",
+    "nesterov",
+  ] as const),
+  ...(["schedule", "labelSmoothing", "cropPadding", "flip"] as const),
+] as const;
+
+/** Every setting that decides the result, as JSON. */
+function runIdentity(spec: { settings: TrainSettings; arch: string; data: string; seed: number }): string {
+  const { arch, data, seed } = spec;
+  const settings = [...decisive, "keepZeros"] as const;
+  return JSON.stringify({ arch, data, seed, ...Object.fromEntries(settings.map((key) => [key, spec.settings[key]])) });
+}
+
+async function start({ model, settings, session }: TrainSpec): Promise<Start> {
+  if (model !== undefined) {
+    const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent });
+    return { network: opened.network, arch: opened.architecture.name, metadata: opened.metadata };
+  }
+  if (settings.arch === undefined) {
+    throw badUsage("nothing to train: give MODEL, a checkpoint to go on from, or --arch for a new network");
+  }
+  if (settings.keepZeros) throw flagWithoutEffect({ flag: "--keep-zeros", reason: "a new network has no zeros" });
+  return {
+    network: createNetwork(namedArchitecture(settings.arch), { seed: session.seed }),
+    arch: settings.arch,
+    metadata: {},
+  };
+}
+
+/** 1 where a prunable weight is not zero. */
+function masksOf(network: Network): ReadonlyMap<string, Mask> {
+  const prunable = network.params().filter((param) => param.prunable);
+  return new Map(
+    prunable.map(({ name }) => [name, Uint8Array.from(network.weights.get(name)!.data, (x) => (x === 0 ? 0 : 1))]),
+  );
+}
+
+function defined<T extends object>(given: T): Partial<T> {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<T>;
+}

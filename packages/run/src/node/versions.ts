@@ -1,0 +1,27 @@
+import process from "node:process";
+import type { FoundEntry } from "../plugins/found-entry.ts";
+import { ownVersion } from "./plugins/own-version.ts";
+
+/** Our packages that every command with a network uses. */
+const libraries = [
+  "@secateur/core",
+  "@secateur/nn",
+  "@secateur/backends-wasm",
+  "@secateur/formats",
+  "@secateur/datasets",
+] as const;
+
+/** The versions that decide a result: ours, the plugin's and Node's. */
+export function versions(
+  plugins: readonly Pick<FoundEntry, "packageName" | "version" | "parts">[],
+  more: readonly string[] = [],
+): Readonly<Record<string, string>> {
+  return {
+    secateur: ownVersion(),
+    ...Object.fromEntries([...libraries, ...more].map((name) => [name, ownVersion(name)])),
+    ...Object.fromEntries(
+      plugins.flatMap((found) => found.parts ?? [found]).map(({ packageName, version }) => [packageName, version]),
+    ),
+    node: process.versions.node,
+  };
+}

@@ -1,0 +1,140 @@
+/** Prunes a network in place on the training split. */
+import {
+  type BudgetRule,
+  type CurvatureEstimator,
+  type Dataset,
+  type Evaluation,
+  layoutParams,
+  type PruneRequest,
+  type PruneResult,
+  parseOptions,
+  prune,
+  type ResolvedPlan,
+  type RunContext,
+  type RunPlan,
+  type RunState,
+  readFlat,
+  resolvePlan,
+  runSituation,
+  type Solver,
+} from "@secateur/core";
+import type { CurvatureEntry, FoundEntry } from "../plugins/found-entry.ts";
+import type { Session } from "../session.ts";
+import type { PrunableModel } from "./prunable-model.ts";
+
+/** What to prune and how. */
+export interface PruneJob {
+  /** Changed in place. */
+  readonly network: PrunableModel;
+  readonly solver: Solver;
+  readonly sparsity: number;
+  /** Names of the weights to prune; absent: all. */
+  readonly params?: readonly string[];
+  /** What the user fixed of the plan. */
+  readonly plan: RunPlan;
+  /** How the kept weights are spread over layers; default: anywhere. */
+  readonly budget?: BudgetRule;
+  /** The training split, where gradients are taken if the solver needs any. */
+  readonly train: Dataset;
+  /** The curvature of a name. @throws ERR_UNKNOWN_NAME for one that nobody offers */
+  findCurvature(name: string): Promise<FoundEntry<CurvatureEntry>>;
+  readonly session: Session;
+  /** Stands in for the curvature's estimator, for example to share what several runs need alike; default: itself. */
+  readonly wrapEstimator?: (estimator: CurvatureEstimator) => CurvatureEstimator;
+  /** Told which curvature is used, before the work starts. */
+  readonly onCurvature?: (found: FoundEntry<CurvatureEntry>) => void;
+  readonly onStage?: (state: RunState) => Promise<void>;
+  readonly resume?: RunState;
+  /** See core's PruneRequest. */
+  readonly settle?: (ctx: RunContext) => Promise<void>;
+}
+
+/** A job but for how its state is kept. */
+export type PruneTask = Omit<PruneJob, "onStage" | "resume">;
+
+/** A pruning run with the evaluations around it. */
+export interface PruneOutcome {
+  readonly dense: Evaluation;
+  readonly pruned: Evaluation;
+  readonly result: Omit<PruneResult, "plan" | "taken" | "loss"> &
+    Partial<Pick<PruneResult, "taken" | "loss">> & { readonly plan?: PruneResult["plan"] | undefined };
+  /** Where the curvature came from; absent for a solver that needs none. */
+  readonly curvature?: FoundEntry<CurvatureEntry>;
+}
+
+/** Whether a solver needs gradients, and so training data. */
+export function needsGradients(solver: Solver): boolean {
+  return (solver.needs.curvature ?? []).length > 0;
+}
+
+/** What core is asked for, without the state of a run. @throws ERR_UNKNOWN_NAME for a curvature nobody offers */
+export async function pruneRequest(
+  job: PruneTask,
+): Promise<{ request: Omit<PruneRequest, "onStage" | "resume"> } & Pick<PruneOutcome, "curvature">> {
+  const { network, params, solver, sparsity, train, session, budget, settle } = job;
+  const { seed, kernels, signal, onEvent } = session;
+  const plan = needsGradients(solver) ? await feasiblePlan(job) : job.plan;
+  const request = {
+    ...{ model: network, solver, sparsity, plan, data: train, seed, kernels, signal, onEvent },
+    ...(params ? { params } : {}),
+    ...(budget ? { budget } : {}),
+    ...(settle ? { settle } : {}),
+  };
+  if (!needsGradients(solver)) return { request };
+  const found = await plannedCurvature({ ...job, plan });
+  job.onCurvature?.(found);
+  const options = await parseOptions<object>(found.entry.name, found.entry.options, {});
+  const made: CurvatureEstimator = found.entry.create(options as never);
+  const curvature = job.wrapEstimator?.(made) ?? made;
+  return { request: { ...request, curvature }, curvature: found };
+}
+
+/** Prunes a network in place. @throws what core's `prune` throws; ERR_UNKNOWN_NAME for a curvature nobody offers */
+export async function pruneNetwork(job: PruneJob): Promise<Pick<PruneOutcome, "curvature"> & { result: PruneResult }> {
+  const { onStage, resume } = job;
+  const { request, curvature } = await pruneRequest(job);
+  const result = await prune({ ...request, ...(onStage ? { onStage } : {}), ...(resume ? { resume } : {}) });
+  return { result, ...(curvature ? { curvature } : {}) };
+}
+
+/** The user's plan, with a curvature that the model can give where the solver advises another. */
+async function feasiblePlan(job: PruneTask): Promise<RunPlan> {
+  const { network, plan, session } = job;
+  if (!(await lacksProducts(job))) return plan;
+  const message = `${network.name} gives gradient rows and no products with its Jacobian: --curvature empirical-fisher is used`;
+  session.onEvent({ type: "note", level: "info", code: "curvature", message });
+  return { ...plan, ...withoutProducts };
+}
+
+/** Stored rows in the place of the Gauss-Newton matrix. */
+const withoutProducts: RunPlan = { curvature: "empirical-fisher" };
+
+/** Whether a solver advises the Gauss-Newton matrix, which needs products with the network's Jacobian, and the model has none. */
+async function lacksProducts(job: PlannedJob): Promise<boolean> {
+  const { network, plan } = job;
+  if (network.linearize || plan.curvature !== undefined) return false;
+  return (await advisedRun(job)).curvature === "gauss-newton";
+}
+
+/** The curvature that the plan names: the user's choice before the solver's advice before the default. */
+async function plannedCurvature(job: PruneTask): Promise<FoundEntry<CurvatureEntry>> {
+  return await job.findCurvature((await plannedRun(job)).curvature);
+}
+
+/** What decides a plan. */
+type PlannedJob = Pick<PruneTask, "network" | "params" | "solver" | "sparsity" | "plan" | "train">;
+
+/** The plan that a run will follow, before anything is done. */
+export async function plannedRun(job: PlannedJob): Promise<ResolvedPlan> {
+  const isOther = needsGradients(job.solver) && (await lacksProducts(job));
+  return await advisedRun(isOther ? { ...job, plan: { ...job.plan, ...withoutProducts } } : job);
+}
+
+/** The user's plan, completed by the solver's advice. */
+async function advisedRun(job: PlannedJob): Promise<ResolvedPlan> {
+  const { network, solver, sparsity, plan, train } = job;
+  const params = layoutParams(network, job.params);
+  const weights = await readFlat(network, params);
+  const situation = runSituation({ model: network, params, weights, sparsity, data: train });
+  return resolvePlan(solver, situation, plan);
+}

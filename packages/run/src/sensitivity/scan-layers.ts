@@ -1,0 +1,84 @@
+/** Prunes layers one at a time, each alone and from the trained weights, and measures what that costs. */
+import {
+  assertNeeds,
+  type Dataset,
+  type Evaluation,
+  forkContext,
+  keptCount,
+  quietContext,
+  type RunContext,
+  type Solver,
+  writeFlat,
+} from "@secateur/core";
+import type { PrunableModel } from "../prune/prunable-model.ts";
+import type { NetworkGradients } from "./network-gradients.ts";
+
+/** One layer pruned alone to one sparsity. */
+export interface LayerMeasure {
+  readonly sparsity: number;
+  /** Percent of the held-out training examples. */
+  readonly accuracy: number;
+  /** Mean cross-entropy in nats. */
+  readonly loss: number;
+}
+
+/** One layer over all sparsities. */
+export interface LayerScan {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly size: number;
+  readonly measures: readonly LayerMeasure[];
+}
+
+/** What a scan works on. */
+export interface ScanSpec {
+  readonly network: PrunableModel;
+  readonly solver: Solver;
+  readonly gradients: NetworkGradients;
+  /** Training examples that gave no gradients. */
+  readonly heldOut: Dataset;
+}
+
+/** Scans every layer at every sparsity. The network holds its own weights again afterwards. @throws ERR_ABORTED, ERR_INCOMPATIBLE */
+export async function scanLayers(
+  spec: ScanSpec & { sparsities: readonly number[] },
+  ctx: RunContext,
+): Promise<readonly LayerScan[]> {
+  const { gradients, sparsities } = spec;
+  const scans: LayerScan[] = [];
+  const total = gradients.params.length * sparsities.length;
+  for (const param of gradients.params) {
+    const measures: LayerMeasure[] = [];
+    for (const sparsity of sparsities) {
+      const keep = keptCount(param.size, sparsity);
+      const { accuracy, loss } = await pruneAndMeasure({ ...spec, names: [param.name], keep }, ctx);
+      measures.push({ sparsity, accuracy, loss });
+      await ctx.tick({ task: "layers", done: scans.length * sparsities.length + measures.length, total });
+    }
+    scans.push({ name: param.name, shape: param.shape, size: param.size, measures });
+  }
+  return scans;
+}
+
+/** Prunes the named layers to `keep` weights in all, evaluates, and puts the trained weights back. */
+export async function pruneAndMeasure(
+  spec: ScanSpec & { names: readonly string[]; keep: number },
+  ctx: RunContext,
+): Promise<Evaluation> {
+  const { network, solver, gradients, heldOut, names, keep } = spec;
+  const inner = quietContext(forkContext(ctx, `${names.join(" ")} ${keep}`));
+  const problem = gradients.problem(names, keep, inner);
+  assertNeeds("the solver", solver.needs, problem);
+  const { w } = await solver.solve(problem, inner);
+  const pruned = gradients.weights.slice();
+  for (const { name, start, size } of problem.layers ?? []) {
+    const param = gradients.params.find((one) => one.name === name)!;
+    pruned.set(Float32Array.from(w.data.subarray(start, start + size)), param.start);
+  }
+  try {
+    await writeFlat(network, gradients.params, pruned);
+    return await network.evaluate(heldOut, inner);
+  } finally {
+    await writeFlat(network, gradients.params, gradients.weights);
+  }
+}
