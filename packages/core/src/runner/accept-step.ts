@@ -84,7 +84,7 @@ export async function acceptStep(spec: Acceptance): Promise<Candidate> {
     const { stats = {}, status = "exact" } = attempt?.solution ?? {};
     return {
       taken,
-      solution: { w, mask: kept, objective: await objective(problem, w), status, stats },
+      solution: { w, mask: kept, objective: await objective(attempt?.problem ?? problem, w), status, stats },
       factor: highest,
       step: 0,
       ...(attempt ? { fullStepObjective: attempt.solution.objective } : {}),
