@@ -16,7 +16,7 @@ export function notesOn(
     return [
       {
         code: "mask-alone",
-        level: "info",
+        level: "debug",
         message: `${who}: no step lowered the loss of the mask alone, so kept weights stay as they were${why}`,
       },
     ];
@@ -25,7 +25,7 @@ export function notesOn(
     return [
       {
         code: "magnitude-mask",
-        level: "info",
+        level: "debug",
         message: `${who}: the largest magnitudes have a lower loss than anything it found, so they are kept, as they were${why}`,
       },
     ];
@@ -35,7 +35,7 @@ export function notesOn(
     return [
       {
         code: "damping-raised",
-        level: "info",
+        level: "debug",
         message: `${who}: a step was accepted with ${times} times the ridge; with less the loss was higher than that of the mask alone${why}`,
       },
     ];
