@@ -110,12 +110,12 @@ async function examples(spec: {
   const isConstant = trouble === "constant inputs";
   const data = Float32Array.from({ length: count * features }, () => (isConstant ? 0.5 : rng.normal()));
   const inputs = matrix(count, features, data);
-  const unlabelled = arrayDataset({ inputs, labels: new Uint8Array(count), classes });
-  const logits = await teacher.logits!(unlabelled, createRunContext());
+  const batch = await arrayDataset({ inputs }).batch(Uint32Array.from({ length: count }, (_, i) => i));
+  const [scores] = Object.values(await teacher.run!(batch, createRunContext()));
   const labels = Uint8Array.from({ length: count }, (_, i) => {
     if (trouble === "one class") return 0;
     if (trouble === "random labels" || (trouble === "noisy labels" && rng.next() < 0.2)) return rng.integer(classes);
-    const row = logits.data.subarray(i * classes, (i + 1) * classes);
+    const row = scores!.data.subarray(i * classes, (i + 1) * classes);
     return row.indexOf(Math.max(...row));
   });
   return arrayDataset({ inputs, labels, classes, ...(side ? { inputShape: [1, side, side] } : {}) });

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { keepCount } from "../budget/constraint.ts";
 import { weightUnits } from "../budget/units.ts";
-import { arrayDataset, type Dataset } from "../data/dataset.ts";
-import type { ModelAdapter } from "../data/model-adapter.ts";
+import { arrayDataset, type Dataset, inputRows } from "../data/dataset.ts";
+import type { Model } from "../data/model.ts";
 import { identityCurvature } from "../problem/curvature.ts";
 import { selectorFrom, solverFrom } from "../problem/lift.ts";
 import { matrix, type Vec } from "../problem/matrix.ts";
@@ -28,8 +28,8 @@ const data = arrayDataset({
 });
 
 async function members(dataset: Dataset): Promise<readonly number[]> {
-  const { inputs } = await dataset.batch(Uint32Array.from({ length: dataset.size }, (_, i) => i));
-  return [...inputs.data];
+  const batch = await dataset.batch(Uint32Array.from({ length: dataset.size }, (_, i) => i));
+  return [...inputRows(batch).data];
 }
 
 /** Two weights that stay, and a loss of the first: |w - best|. */
@@ -42,14 +42,17 @@ function scene(best: number): {
 } {
   const weights = Float32Array.of(1, 1);
   const [ridges, taken, judged]: [number[], Dataset[], Dataset[]] = [[], [], []];
-  const model: ModelAdapter = {
+  const model: Model = {
     name: "two weights",
+    inputs: [],
+    outputs: [],
     params: () => [{ name: "w", shape: [1, 2], rows: 1, cols: 2, prunable: true, flopsPerWeight: 2 }],
     read: async () => matrix(1, 2, weights.slice()),
     write: async (_, w) => weights.set(w.data),
     evaluate: async (dataset) => {
       judged.push(dataset);
-      return { accuracy: 0, loss: Math.abs(weights[0]! - best), examples: dataset.size };
+      const loss = Math.abs(weights[0]! - best);
+      return { accuracy: 0, loss, examples: dataset.size, task: "classification", measures: [] };
     },
   };
   const curvature: CurvatureEstimator = {

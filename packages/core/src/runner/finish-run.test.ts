@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { arrayDataset } from "../data/dataset.ts";
-import type { ModelAdapter } from "../data/model-adapter.ts";
+import { arrayDataset, inputRows } from "../data/dataset.ts";
+import type { Model } from "../data/model.ts";
 import { identityCurvature } from "../problem/curvature.ts";
 import { selectorFrom, solverFrom } from "../problem/lift.ts";
 import { matrix } from "../problem/matrix.ts";
@@ -25,7 +25,7 @@ function chain(
   a: readonly number[],
   b: readonly number[],
   loss: (w: Float32Array) => number,
-): ModelAdapter & { w: Float32Array } {
+): Model & { w: Float32Array } {
   const w = Float32Array.of(...a, ...b);
   const layers = new Map([
     ["a", w.subarray(0, a.length)],
@@ -34,6 +34,8 @@ function chain(
   const through = (layer: string): number => layers.get(layer)!.reduce((sum, value) => sum + value, 0);
   return {
     name: "chain",
+    inputs: [{ name: "input", shape: [1], dtype: "f32" }],
+    outputs: [{ name: "output", shape: [1], dtype: "f32" }],
     w,
     params: () =>
       [...layers].map(([name, { length: cols }]) => ({
@@ -41,10 +43,10 @@ function chain(
       })),
     read: async (name) => matrix(1, layers.get(name)!.length, layers.get(name)!.slice()),
     write: async (name, { data: values }) => layers.get(name)!.set(values),
-    evaluate: async ({ size }) => ({ accuracy: 0, loss: loss(w), examples: size }),
-    async logits(dataset) {
-      const { inputs } = await dataset.batch(Uint32Array.from({ length: dataset.size }, (_, i) => i));
-      return { ...inputs, data: inputs.data.map((x) => x * through("a") * through("b")) };
+    evaluate: async ({ size }) => ({ loss: loss(w), examples: size, accuracy: 0, task: "mine", measures: [] }),
+    async run(batch) {
+      const data = inputRows(batch).data.map((x) => x * through("a") * through("b"));
+      return { output: { shape: [batch.size, 1], data } };
     },
   };
 }
@@ -73,7 +75,10 @@ describe("after a run", () => {
     expect(notes[0]!.message).toMatch(
       /'a' has no weight left, so the output no longer depends on the input.*--allocation uniform/,
     );
-    const around = { ...chain([0.1, 0.2], [3, 4], () => 1), logits: async () => matrix(2, 1, Float32Array.of(1, 2)) };
+    const around = {
+      ...chain([0.1, 0.2], [3, 4], () => 1),
+      run: async () => ({ output: { shape: [2, 1], data: Float32Array.of(1, 2) } }),
+    };
     const { notes: other } = await prune({ model: around, solver: bySize, data, sparsity: 0.5 });
     expect(other[0]!.message).toMatch(/nothing passes through there/);
   });
@@ -121,7 +126,13 @@ describe("a run in stages", () => {
     const model = chain([1, 2], [3, 4], loss);
     const worse = {
       ...model,
-      evaluate: async ({ size }: { size: number }) => ({ accuracy: 0, loss: loss(model.w), examples: size }),
+      evaluate: async ({ size }: { size: number }) => ({
+        loss: loss(model.w),
+        examples: size,
+        accuracy: 0,
+        task: "mine",
+        measures: [],
+      }),
     };
     const plan = { stages: 2, schedule: "linear" as const, from: 0.25 };
     const request = { solver: growing, curvature, data, sparsity: 0.5, plan };

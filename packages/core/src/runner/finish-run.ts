@@ -1,14 +1,14 @@
 /** After the last stage: whether all of them together were worth it, and what has to be said about the result. */
 import type { Constraint } from "../budget/constraint.ts";
 import { weightUnits } from "../budget/units.ts";
-import { type Dataset, subset } from "../data/dataset.ts";
-import type { ModelAdapter } from "../data/model-adapter.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Model } from "../data/model.ts";
 import { countZeros, type FlatParam, writeFlat } from "../problem/flat-weights.ts";
 import { masked } from "../problem/lift.ts";
 import { type Mask, matrix } from "../problem/matrix.ts";
 import type { Note } from "../problem/note.ts";
-import { isPruneError } from "../prune-error.ts";
 import { quietContext, type RunContext } from "../run-context.ts";
+import type { Task } from "../task/task.ts";
 import type { Taken } from "./accept-step.ts";
 import { measureLoss } from "./measure-loss.ts";
 
@@ -30,8 +30,9 @@ export interface Weights {
 
 /** Everything that is known when the stages are over. */
 export interface FinishedStages {
-  readonly model: ModelAdapter;
+  readonly model: Model;
   readonly params: readonly FlatParam[];
+  readonly task: Task;
   /** Examples on which steps were accepted. */
   readonly accept?: Dataset;
   readonly isHeldOut: boolean;
@@ -157,20 +158,17 @@ async function emptiedNotes(
 /** Examples that show whether outputs differ. */
 const probes = 64;
 
-async function hasConstantOutput(spec: FinishedStages, ctx: RunContext): Promise<boolean> {
-  const { model, accept } = spec;
-  if (!model.logits || !accept) return false;
-  const few = subset(
-    accept,
-    Uint32Array.from({ length: Math.min(probes, accept.size) }, (_, i) => i),
+async function hasConstantOutput({ model, accept }: FinishedStages, ctx: RunContext): Promise<boolean> {
+  if (!model.run || !accept || accept.size < 2) return false;
+  const count = Math.min(probes, accept.size);
+  const outputs = await model.run(
+    await accept.batch(Uint32Array.from({ length: count }, (_, i) => i)),
+    quietContext(ctx),
   );
-  try {
-    const { rows, cols, data } = await model.logits(few, quietContext(ctx));
-    return rows > 1 && data.every((value, e) => value === data[e % cols]);
-  } catch (error) {
-    if (isPruneError(error) && error.code === "ERR_NOT_FINITE") return false;
-    throw error;
-  }
+  return Object.values(outputs).every(({ data }) => {
+    const perExample = data.length / count;
+    return data.every((value, e) => value === data[e % perExample]);
+  });
 }
 
 /** What a run starts with that the user should know: it is sparser than asked for. */

@@ -3,7 +3,7 @@
  * that gave the gradients is too optimistic.
  */
 import { type Dataset, subset } from "../data/dataset.ts";
-import type { ModelAdapter } from "../data/model-adapter.ts";
+import type { Model } from "../data/model.ts";
 import { sampleIndices } from "../rng.ts";
 import type { RunContext } from "../run-context.ts";
 import type { ResolvedPlan } from "./plan.ts";
@@ -44,7 +44,7 @@ export interface Split {
  * plan needs them, `accept` is drawn from all.
  */
 export function splitHeldOut(
-  spec: { model: ModelAdapter; data?: Dataset; heldOut?: Dataset; plan: ResolvedPlan; macs: number },
+  spec: { model: Model; data?: Dataset; heldOut?: Dataset; plan: ResolvedPlan; macs: number },
   ctx: RunContext,
 ): Split {
   const { model, data, heldOut, plan, macs } = spec;

@@ -1,9 +1,10 @@
 import type { Dataset } from "../data/dataset.ts";
-import type { ModelAdapter } from "../data/model-adapter.ts";
+import type { Model } from "../data/model.ts";
 import { type FlatParam, writeFlat } from "../problem/flat-weights.ts";
 import type { Vec } from "../problem/matrix.ts";
 import { isPruneError } from "../prune-error.ts";
 import { quietContext, type RunContext } from "../run-context.ts";
+import type { Task } from "../task/task.ts";
 
 /**
  * Mean loss of a model with other weights; infinite where its outputs are not finite. Leaves these weights in the model.
@@ -13,7 +14,8 @@ import { quietContext, type RunContext } from "../run-context.ts";
  */
 export async function measureLoss(
   spec: {
-    model: ModelAdapter;
+    model: Model;
+    task: Task;
     params: readonly FlatParam[];
     w: Vec;
     accept: Dataset;
@@ -25,7 +27,7 @@ export async function measureLoss(
   await writeFlat(spec.model, spec.params, spec.w);
   try {
     await spec.settle?.(quiet);
-    const { loss } = await spec.model.evaluate!(spec.accept, quiet);
+    const { loss } = await spec.model.evaluate!(spec.accept, quiet, { task: spec.task });
     return Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss;
   } catch (error) {
     if (isPruneError(error) && error.code === "ERR_NOT_FINITE") return Number.POSITIVE_INFINITY;

@@ -4,14 +4,13 @@
  * as far as the stage goes.
  */
 import { countKept, keptCount } from "../budget/constraint.ts";
-import { type Dataset, subset } from "../data/dataset.ts";
-import type { ModelAdapter } from "../data/model-adapter.ts";
-import { impossibleRun, resumeMismatch, shapeMismatch } from "../errors.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Model } from "../data/model.ts";
+import { resumeMismatch, shapeMismatch } from "../errors.ts";
 import { countZeros, layoutParams, readFlat, writeFlat } from "../problem/flat-weights.ts";
-import { type Mask, type Mat, matrix } from "../problem/matrix.ts";
+import type { Mask } from "../problem/matrix.ts";
 import type { Note } from "../problem/note.ts";
 import type { Solver } from "../problem/strategy.ts";
-import { sampleIndices } from "../rng.ts";
 import {
   createRunContext,
   forkContext,
@@ -19,11 +18,15 @@ import {
   type RunContextOptions,
   throwIfAborted,
 } from "../run-context.ts";
+import { chooseTask } from "../task/choose-task.ts";
+import { distillation } from "../task/distillation.ts";
+import type { Task } from "../task/task.ts";
+import { taughtDataset } from "../task/taught-dataset.ts";
 import type { Taken } from "./accept-step.ts";
 import type { CurvatureEstimator } from "./curvature-estimator.ts";
 import { describeDifferences } from "./describe-differences.ts";
 import { finishRun, type RunLoss, sparserNote } from "./finish-run.ts";
-import { type Split, splitHeldOut } from "./held-out.ts";
+import { splitHeldOut } from "./held-out.ts";
 import { measureLoss } from "./measure-loss.ts";
 import type { ResolvedPlan, RunPlan } from "./plan.ts";
 import { planSparsities, resolvePlan } from "./resolve-plan.ts";
@@ -34,7 +37,7 @@ import { reportNotesOnce } from "./stage-notes.ts";
 /** What to prune, with what, how far. Only the first four matter to most users. */
 export interface PruneRequest extends RunContextOptions {
   /** Changed in place: holds the pruned weights afterwards. */
-  readonly model: ModelAdapter;
+  readonly model: Model;
   readonly solver: Solver;
   /** Fraction of the prunable weights to remove, in [0, 1). */
   readonly sparsity: number;
@@ -45,6 +48,8 @@ export interface PruneRequest extends RunContextOptions {
   readonly data?: Dataset;
   /** Examples on which steps are accepted, of which no gradient is taken; default: a share of the training data, where it is large enough. */
   readonly heldOut?: Dataset;
+  /** What the outputs mean; default: what {@link chooseTask} takes for the data. */
+  readonly task?: Task;
   /** Default: H = I, which is all that magnitude pruning needs. */
   readonly curvature?: CurvatureEstimator;
   /** Names of the parameters to prune; default: every prunable one. */
@@ -140,6 +145,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   const initial = 1 - countKept(start) / prunable;
   // Nothing is brought back unasked, and where nothing is kept nothing can be pruned.
   const sparsities = initial === 1 ? [] : planSparsities(plan, sparsity).map((planned) => Math.max(planned, initial));
+  const { task, data: told, heldOut, teacher } = await taskOf({ ...request, plan }, ctx);
   const fingerprint = JSON.stringify({
     prunable,
     sparsity,
@@ -147,6 +153,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     kernels: ctx.kernels.name,
     ...plan,
     ...(request.budget ? { budget: request.budget.settings } : {}),
+    ...(task.name === "classification" ? {} : { task: task.name, taskOptions: task.options, teacher }),
     reason: undefined,
   });
   if (resume && resume.fingerprint !== fingerprint)
@@ -170,10 +177,13 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     ctx.report({ type: "note", ...one });
   };
   note(sparserNote(sparsity, initial));
-  const teaching = await teachingOf({ ...request, plan }, ctx);
   const macs = situation.prunable * (situation.weightReuse ?? 1);
-  const { data = request.data, accept, isHeldOut } = teaching ?? splitHeldOut({ ...request, plan, macs }, ctx);
-  const lossBefore = accept ? await measureLoss({ model, params, w: original, accept }, ctx) : undefined;
+  const split = splitHeldOut(
+    { model, plan, macs, ...(told ? { data: told } : {}), ...(heldOut ? { heldOut } : {}) },
+    ctx,
+  );
+  const { data = told, accept, isHeldOut } = split;
+  const lossBefore = accept ? await measureLoss({ model, params, w: original, accept, task }, ctx) : undefined;
   ctx.report({ type: "run:start", stages: sparsities.length, sparsity, prunable });
   for (let index = resume?.stage ?? 0; index < sparsities.length; index++) {
     const place = { index, stages: sparsities.length, sparsity: sparsities[index]! };
@@ -185,6 +195,8 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     const stage = {
       ...request,
       plan,
+      task,
+      isMet: teacher !== undefined && index === 0,
       params,
       weights,
       mask,
@@ -193,7 +205,6 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       ...(data ? { data } : {}),
       dampingFactor: accept ? nextDampingFactor(reports.at(-1), plan) : 1,
       ...(accept ? { accept } : {}),
-      ...(teaching && index > 0 ? { targets: teaching.targets } : {}),
     };
     const { solution, report } = await runStage(stage, stageContext);
     weights = Float32Array.from(solution.w.data);
@@ -211,7 +222,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   const target = sparsities[sparsities.length - 1] ?? sparsity;
   const finished = await finishRun(
     {
-      ...{ model, params, isHeldOut, stages: sparsities.length, triesMagnitude: plan.tryMagnitude },
+      ...{ model, params, task, isHeldOut, stages: sparsities.length, triesMagnitude: plan.tryMagnitude },
       dense: { weights: original, mask: start },
       last: { weights, mask },
       constraint: stageConstraint({ ...request, plan, params, weights: original, mask: start, sparsity: target }, ctx),
@@ -247,35 +258,25 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   };
 }
 
-/** Training examples whose class probabilities before pruning are kept. */
-const mostTaught = 10_000;
-
-/** What the pruned network is to be led back to: class probabilities before pruning, and the examples they are of. */
-async function teachingOf(
-  spec: Pick<PruneRequest, "model" | "data"> & { plan: ResolvedPlan },
+/** The task of a run, and for one that the dense network teaches the data with its outputs. */
+async function taskOf(
+  {
+    model,
+    data,
+    heldOut,
+    task,
+    plan,
+  }: Pick<PruneRequest, "model" | "data" | "heldOut" | "task"> & { plan: ResolvedPlan },
   ctx: RunContext,
-): Promise<(Split & { data: Dataset; targets: Mat }) | undefined> {
-  const { model, data, plan } = spec;
-  const { stages, targetStages, distill, firstOrder, temperature } = plan;
-  if (!distill || !firstOrder || stages + targetStages === 1 || !data) return undefined;
-  if (!model.logits)
-    throw impossibleRun(`distill needs the logits of the model '${model.name}', which it does not give`);
-  const count = Math.min(data.size, mostTaught);
-  const taught = count < data.size ? subset(data, sampleIndices(data.size, count, ctx.rng.fork("taught"))) : data;
-  const targets = softmaxRows(await model.logits(taught, ctx), temperature);
-  return { data: taught, targets, isHeldOut: false, ...(model.evaluate ? { accept: taught } : {}) };
-}
-
-/** softmax(logits / temperature) by rows, f64. */
-function softmaxRows({ rows, cols, data }: Mat, temperature: number): Mat {
-  const out = matrix(rows, cols, new Float64Array(rows * cols));
-  for (let start = 0; start < out.data.length; start += cols) {
-    const most = Math.max(...data.subarray(start, start + cols));
-    let sum = 0;
-    for (let e = start; e < start + cols; e++) sum += out.data[e] = Math.exp((data[e]! - most) / temperature);
-    for (let e = start; e < start + cols; e++) out.data[e]! /= sum;
+): Promise<{ task: Task; data?: Dataset; heldOut?: Dataset; teacher?: string }> {
+  const { distill, temperature } = plan;
+  const chosen = distill && !task ? distillation({ temperature }) : (task ?? chooseTask({ model, data }));
+  if (chosen.targetsFrom !== "teacher" || !data) {
+    return { task: chosen, ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };
   }
-  return out;
+  const { data: taught, fingerprint } = await taughtDataset({ model, data }, ctx);
+  const taughtToo = heldOut ? { heldOut: (await taughtDataset({ model, data: heldOut }, ctx)).data } : {};
+  return { task: chosen, data: taught, teacher: fingerprint, ...taughtToo };
 }
 
 function reportStage(

@@ -2,7 +2,7 @@
 import { type Constraint, sparsityConstraint } from "../budget/constraint.ts";
 import { weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
-import type { ModelAdapter } from "../data/model-adapter.ts";
+import type { Model } from "../data/model.ts";
 import { impossibleRun } from "../errors.ts";
 import { checkSolution } from "../problem/check-solution.ts";
 import { type Curvature, dampingAlone, identityCurvature } from "../problem/curvature.ts";
@@ -15,6 +15,7 @@ import type { Problem, Solution, SolveStatus } from "../problem/problem.ts";
 import type { Solver } from "../problem/strategy.ts";
 import { isPruneError, type PruneError } from "../prune-error.ts";
 import type { RunContext } from "../run-context.ts";
+import type { Task } from "../task/task.ts";
 import { type Attempt, acceptStep, type Candidate, type Taken } from "./accept-step.ts";
 import type { CurvatureEstimator, Estimate } from "./curvature-estimator.ts";
 import { measureLoss } from "./measure-loss.ts";
@@ -43,7 +44,7 @@ export interface BudgetRule {
 
 /** All that one stage works on. */
 export interface Stage {
-  readonly model: ModelAdapter;
+  readonly model: Model;
   readonly solver: Solver;
   readonly curvature?: CurvatureEstimator;
   readonly data?: Dataset;
@@ -61,8 +62,9 @@ export interface Stage {
   readonly dampingFactor: number;
   /** Where steps are accepted, see splitHeldOut; absent: every step is. */
   readonly accept?: Dataset;
-  /** Class probabilities to be met, of all of `data`; present from the second stage on, before which they are met. */
-  readonly targets?: Mat;
+  readonly task: Task;
+  /** Whether the loss has no slope yet, as that of distillation before the first stage: the dense network meets its own outputs. */
+  readonly isMet: boolean;
   /** See PruneRequest. */
   readonly settle?: (ctx: RunContext) => Promise<void>;
 }
@@ -141,17 +143,13 @@ async function estimateCurvature(stage: Stage, ctx: RunContext): Promise<Estimat
   const { curvature, data, model, params, plan, mask, sinceTarget } = stage;
   if (!curvature) return undefined;
   if (!data) throw impossibleRun(`curvature ${curvature.name} needs training data; give 'data'`);
-  const { batch, ridge, temperature, distill } = plan;
-  const { targets } = stage;
-  // What is to be met is met before the first stage: its slope is zero.
-  const firstOrder = plan.firstOrder && (!distill || targets !== undefined);
+  const { batch, ridge, temperature } = plan;
+  const { task, isMet } = stage;
+  const firstOrder = plan.firstOrder && !isMet;
   const examples = sinceTarget >= 0 ? plan.targetExamples : plan.examples;
   const names = params.map((param) => param.name);
   return await curvature.estimate(
-    {
-      ...{ model, data, params: names, examples, batch, ridge, firstOrder, temperature, kept: mask },
-      ...(targets ? { targets } : {}),
-    },
+    { model, data, task, params: names, examples, batch, ridge, firstOrder, temperature, kept: mask },
     ctx,
   );
 }
