@@ -20,6 +20,10 @@ const obsCbs: FirstPartyPlugin = {
   packageName: "@secateur/solvers-obs-cbs",
   load: async () => (await import("@secateur/solvers-obs-cbs")).default,
 };
+const layerwise: FirstPartyPlugin = {
+  packageName: "@secateur/solvers-layerwise",
+  load: async () => (await import("@secateur/solvers-layerwise")).default,
+};
 const fisher: FirstPartyPlugin = {
   packageName: "@secateur/fisher",
   load: async () => (await import("@secateur/fisher")).default,
@@ -31,7 +35,14 @@ const impScheduler: FirstPartyPlugin = {
 };
 
 /** All of them, in the order of listings. */
-export const firstPartyPlugins: readonly FirstPartyPlugin[] = [chita, obsCbs, magnitude, impScheduler, fisher];
+export const firstPartyPlugins: readonly FirstPartyPlugin[] = [
+  chita,
+  obsCbs,
+  layerwise,
+  magnitude,
+  impScheduler,
+  fisher,
+];
 
 /** Families of names and who serves them, whether it knows the very name or not: "chita" stands for chita, chita.iht, ... */
 const families: Readonly<Record<string, FirstPartyPlugin>> = { chita, magnitude };
