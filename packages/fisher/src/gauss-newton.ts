@@ -25,6 +25,7 @@ import {
   zeros,
   zerosLike,
 } from "@secateur/core";
+import { gemmSpeedUp } from "@secateur/core/linalg";
 import { chooseRidge } from "./auto-ridge.ts";
 import { noLinearization, tooFewExamples } from "./errors.ts";
 
@@ -148,9 +149,6 @@ export function gaussNewtonFactor(linearization: Linearization, root: OutputFact
   };
   return view;
 }
-
-/** How many times faster a multiply-add is inside a matrix product than streamed from memory. */
-const gemmSpeedUp = 6;
 
 /** For every column c of the root, R e_c of all examples. */
 function* rootColumns(root: OutputFactor, outputs: FloatTensors, examples: number): Generator<FloatTensors> {
