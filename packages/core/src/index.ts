@@ -56,6 +56,7 @@ export {
   type TensorSpec,
   type Tensors,
   type TypedArray,
+  takeAllExamples,
   takeExamples,
   tensorDtypeOf,
   zerosLike,

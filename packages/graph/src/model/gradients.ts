@@ -80,7 +80,8 @@ async function eachPass(
 ): Promise<number> {
   const { data, examples, task, group } = request;
   const size = await passSize(state, data, group);
-  if (size % group !== 0 && group % size !== 0) throw unevenRows(`${state.name}, which takes ${size} examples at a time`, size, group);
+  if (size % group !== 0 && group % size !== 0)
+    throw unevenRows(`${state.name}, which takes ${size} examples at a time`, size, group);
   return await withPool(ctx.kernels, state.dtype, async (pool) => {
     let [sum, count] = [0, 0];
     for await (const pass of passesOf(state, { data, examples, size }, ctx)) {

@@ -59,7 +59,8 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
   const written = new Set<string>();
   const find = (name: string): GraphParam => {
     const found = state.params.get(name);
-    if (!found) throw unknownName({ where: state.name, what: "parameter", found: name, known: [...state.params.keys()] });
+    if (!found)
+      throw unknownName({ where: state.name, what: "parameter", found: name, known: [...state.params.keys()] });
     return found;
   };
   const chosen = (names: readonly string[], ctx: RunContext) => ({ params: names.map(find), ctx });
@@ -143,7 +144,11 @@ function capabilities(
       throwIfAborted(ctx.signal);
       return await layerMoments(state, { ...request, task: taskFor(request) }, chosen(request.params, ctx));
     },
-    async evaluate(data: Dataset, ctx: RunContext, options: { readonly task?: GradientRequest["task"] } = {}): Promise<Evaluation> {
+    async evaluate(
+      data: Dataset,
+      ctx: RunContext,
+      options: { readonly task?: GradientRequest["task"] } = {},
+    ): Promise<Evaluation> {
       throwIfAborted(ctx.signal);
       const task = options.task ?? chooseTask({ model: self, data });
       const batchSize = await passSize(state, data);
@@ -180,7 +185,11 @@ function joinOutputs(parts: readonly FloatTensors[]): FloatTensors {
     Object.entries(first).map(([name, { shape, data }]) => {
       const all = parts.map((part) => part[name]!);
       const count = all.reduce((sum, { shape: own }) => sum + own[0]!, 0);
-      const out = matrix(1, all.reduce((sum, { data: own }) => sum + own.length, 0), undefined).data;
+      const out = matrix(
+        1,
+        all.reduce((sum, { data: own }) => sum + own.length, 0),
+        undefined,
+      ).data;
       const joined = data instanceof Float64Array ? new Float64Array(out.length) : out;
       let start = 0;
       for (const { data: own } of all) {

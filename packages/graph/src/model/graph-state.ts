@@ -47,7 +47,10 @@ const mostPlans = 4;
 export function openGraph({ graph, opsets, name = graph.name, dtype = "f32" }: OpenGraphSpec): GraphState {
   const { params, dense } = findParams(graph, dtype);
   const { outputs, outputOf } = scoresOf(graph, opsets[""] ?? 1);
-  const running: GraphSpec = { ...graph, outputs: [...outputOf.keys()].map((value) => ({ name: value, dtype: "f32" })) };
+  const running: GraphSpec = {
+    ...graph,
+    outputs: [...outputOf.keys()].map((value) => ({ name: value, dtype: "f32" })),
+  };
   const kinds = new Map(graph.inputs.map((input) => [input.name, kindOfDtype(input.dtype) ?? "real"] as const));
   const batches = graph.inputs.map(({ shape }) => shape?.[0]).filter((extent) => typeof extent === "number");
   const plans = new Map<string, Plan>();

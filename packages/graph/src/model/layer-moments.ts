@@ -41,7 +41,8 @@ export async function layerMoments(
 ): Promise<Moments> {
   const { data, examples, task, temperature, gradient, centred } = request;
   for (const { name, order, uses } of params) {
-    if (order.kind === "conv-transpose" || uses.length > 1) throw noDerivative({ node: `of '${name}'`, what: "moments" });
+    if (order.kind === "conv-transpose" || uses.length > 1)
+      throw noDerivative({ node: `of '${name}'`, what: "moments" });
   }
   const rng = ctx.rng.fork("moments");
   const size = await passSize(state, data);
@@ -65,7 +66,11 @@ export async function layerMoments(
     }
     return {
       layers: params.flatMap((param) =>
-        finished(sums.get(param.name)!, { param, examples: examples.length, centred: centred && state.normed.has(param.name) }),
+        finished(sums.get(param.name)!, {
+          param,
+          examples: examples.length,
+          centred: centred && state.normed.has(param.name),
+        }),
       ),
       ...(gradient ? { gradient: joined([...slopes.values()], state.dtype) } : {}),
       loss: total.sum / total.count,
@@ -146,7 +151,11 @@ function finished(
       param: param.name,
       firstRow: group * deltas.cols,
       inputs: matrix(size, size, A),
-      deltas: matrix(deltas.rows, deltas.cols, deltas.data.map((sum: number) => sum / positions)),
+      deltas: matrix(
+        deltas.rows,
+        deltas.cols,
+        deltas.data.map((sum: number) => sum / positions),
+      ),
     };
   });
 }

@@ -105,8 +105,8 @@ export async function linearize(
 }
 
 function assertFiniteOutputs(state: GraphState, outputs: FloatTensors, examples: Uint32Array): void {
-  const isFinite = Object.values(outputs).every(({ data }) => data.every((value: number) => Number.isFinite(value)));
-  if (!isFinite) throw notFiniteOutput(state.name, examples[firstNotFinite(outputs)]!);
+  const isWhole = Object.values(outputs).every(({ data }) => data.every((value: number) => Number.isFinite(value)));
+  if (!isWhole) throw notFiniteOutput(state.name, examples[firstNotFinite(outputs)]!);
 }
 
 function copyOf(vector: Vec, pool: Pool): Vec {
@@ -233,7 +233,10 @@ function addSquares(rows: Vec, out: Vec): void {
 
 /** sum over i of (delta_i' x_i)^2 = (delta^2)' (x^2), elementwise squares. */
 function addSquaredFactors(
-  { delta, input }: { delta: { rows: number; cols: number; data: Vec }; input: { rows: number; cols: number; data: Vec } },
+  {
+    delta,
+    input,
+  }: { delta: { rows: number; cols: number; data: Vec }; input: { rows: number; cols: number; data: Vec } },
   out: Vec,
   pool: Pool,
 ): void {
@@ -273,7 +276,11 @@ function overColumns(whole: Linearization, columns: Uint32Array): Linearization 
       whole.sumOfSquares(us, wide);
       chosen(wide, out);
     },
-    restricted: (inside) => overColumns(whole, Uint32Array.from(inside, (i) => columns[i]!)),
+    restricted: (inside) =>
+      overColumns(
+        whole,
+        Uint32Array.from(inside, (i) => columns[i]!),
+      ),
     // What is kept belongs to the whole.
     release: () => undefined,
   };

@@ -5,7 +5,6 @@ import {
   type FloatTensors,
   formatShape,
   inputName,
-
   type RunContext,
   sizeOfShape,
   type Tensor,

@@ -1,12 +1,5 @@
 /** Who takes gradients of weights: sums over everything, or rows of some examples each. */
-import {
-  type GradientBlock,
-  type Mat,
-  matrix,
-  type Pool,
-  type RunContext,
-  type Vec,
-} from "@secateur/core";
+import { type GradientBlock, type Mat, matrix, type Pool, type RunContext, type Vec } from "@secateur/core";
 import type { WeightGradient, WeightSink } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
 
@@ -68,7 +61,11 @@ export function collectRows(
             input: alloc(rows * group, live.cols, pool.dtype),
           };
           factors.set(param, full);
-          keepFactors(full, gradient.factors, { first: start * perExample, units: count * perExample, scale: 1 / batch });
+          keepFactors(full, gradient.factors, {
+            first: start * perExample,
+            units: count * perExample,
+            scale: 1 / batch,
+          });
           return;
         }
         // A graph that takes few examples at a time adds to a row several times.
