@@ -16,6 +16,5 @@ export {
   woodfisherSaliency,
   woodfisherSelector,
 } from "./obs/woodfisher.ts";
-export { default } from "./plugin.ts";
 export { type JointUpdateOptions, jointUpdate, type UpdateForm } from "./update/joint-update.ts";
 export type { BlockSize } from "./update/weight-ranges.ts";
