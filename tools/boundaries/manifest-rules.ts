@@ -8,6 +8,9 @@ const core = "@secateur/core";
 /** Packages that run by themselves, before anything of ours is installed: named as npm wants it, without core. */
 const standalone = new Set(["packages/create-secateur-plugin"]);
 
+/** Libraries that pages load alone, without core. */
+const withoutCore = new Set([...standalone, "packages/runtime"]);
+
 /** Everything in a package's package.json and tsconfig.json that breaks the workspace's conventions, in words. */
 export function manifestViolations(pkg: WorkspacePackage, all: readonly WorkspacePackage[]): readonly string[] {
   const problems = [
@@ -48,7 +51,7 @@ function dependencyProblems({ folder, manifest }: WorkspacePackage): readonly st
       if (folder !== assembly && name.startsWith("@secateur/") && name !== core)
         found.push(`may depend on ${core} only, and names ${name}`);
     }
-    if (manifest.name !== core && !standalone.has(folder)) {
+    if (manifest.name !== core && !withoutCore.has(folder)) {
       if (Object.hasOwn(dependencies, core))
         found.push(`names ${core} in dependencies; it is a peer, so that a program has one copy`);
       if (!Object.hasOwn(peerDependencies, core)) found.push(`does not name ${core} in peerDependencies`);

@@ -8,15 +8,15 @@ export { type Check, type CheckResult, type RegisterTest, registerChecks, runChe
 export { countingContext } from "./counting-context.ts";
 export {
   describeFormat,
-  type FormatContent,
   type FormatDtype,
-  type FormatElements,
   type FormatSample,
   type FormatSpec,
-  type FormatTensor,
   formatChecks,
 } from "./format-checks.ts";
 export { describeKernels, type KernelsSpec, kernelChecks } from "./kernels/kernel-checks.ts";
+export { type AllocationSpec, allocationChecks, describeAllocation } from "./kinds/allocation-checks.ts";
+export { describeQuantizer, type QuantizerSpec, quantizerChecks } from "./kinds/quantizer-checks.ts";
+export { describeSchedule, type ScheduleSpec, scheduleChecks } from "./kinds/schedule-checks.ts";
 export { type CurvatureSpec, curvatureChecks, describeCurvature } from "./models/curvature-checks.ts";
 export { describeModel, type ModelSpec, modelChecks } from "./models/model-checks.ts";
 export { type TinyCurvatureSpec, tinyCurvature } from "./models/tiny-curvature.ts";
@@ -37,3 +37,4 @@ export {
 export { describeSolver, solverChecks } from "./solvers/solver-checks.ts";
 export type { OptimalityClaim, Refusal, SolverSpec, SolverSuite } from "./solvers/solver-suite.ts";
 export { type Awkwardness, type TinyProblem, type TinySpec, tinyProblem } from "./solvers/tiny-problems.ts";
+export { describeTrainingRule, type TrainingRuleSpec, trainingRuleChecks } from "./training/rule-checks.ts";

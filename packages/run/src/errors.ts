@@ -112,6 +112,15 @@ export function badProduct(spec: { plugin: string; entry: string; found: string 
   );
 }
 
+/** A plugin has an option that users could not set by its flag. */
+export function optionIsFlag(spec: { name: string; place: string; entry: string; option: string }): PruneError {
+  const { name, place, entry, option } = spec;
+  return new PruneError(
+    "ERR_PLUGIN",
+    `plugin '${name}' at ${place}: ${entry} has the option '${option}', which is a flag of the command line; its author has to give the option another name`,
+  );
+}
+
 /** A plugin of the first interface, or one whose manifest is not where it is looked for. */
 export function oldPlugin(spec: { name: string; place: string; api: 1 | 2 }): PruneError {
   const { name, place, api } = spec;

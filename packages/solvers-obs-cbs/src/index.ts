@@ -16,5 +16,4 @@ export {
   woodfisherSaliency,
   woodfisherSelector,
 } from "./obs/woodfisher.ts";
-export { type JointUpdateOptions, jointUpdate, type UpdateForm } from "./update/joint-update.ts";
-export type { BlockSize } from "./update/weight-ranges.ts";
+export { type JointUpdateOptions, jointUpdate } from "./update/joint-update.ts";

@@ -65,9 +65,7 @@ export function solverChecks(spec: SolverSpec): readonly Check[] {
     },
     { name: "leaves its inputs as they were", run: () => inputsUnchanged(spec, taken) },
     { name: "gives the same bytes for the same seed, also after other problems", run: () => sameSeed(spec) },
-    spec.randomised
-      ? { name: "gives other masks for other seeds", run: () => otherSeeds(spec) }
-      : { name: "permutes its answer when the weights are permuted", run: () => permuted(spec) },
+    ...orderChecks(spec),
     ...claimChecks(spec),
     ...(spec.baseline
       ? [{ name: "is never worse than its baseline", run: () => neverWorse(spec, spec.baseline!, taken) }]
@@ -197,6 +195,12 @@ async function otherSeeds({ create }: SolverSpec): Promise<void> {
     masks.add((await solveTiny(await create(), tinyProblem({ cols: 24 }), { seed })).mask.join(""));
   }
   ensure(masks.size > 1, () => "eight seeds gave one mask; draw from ctx.rng, or leave out 'randomised'");
+}
+
+function orderChecks(spec: SolverSpec): readonly Check[] {
+  if (spec.randomised) return [{ name: "gives other masks for other seeds", run: () => otherSeeds(spec) }];
+  if (spec.ordered) return [];
+  return [{ name: "permutes its answer when the weights are permuted", run: () => permuted(spec) }];
 }
 
 /** New weight j is old weight order[j]. */

@@ -35,6 +35,8 @@ export interface SolverSpec {
   readonly refuses?: readonly Refusal[];
   /** Whether it draws from the run's random numbers: then other seeds must give other masks, and reordering is not checked. Default false. */
   readonly randomised?: boolean;
+  /** Whether the order of the weights is part of the method (columns worked through from left to right): then reordering is not checked. Default false. */
+  readonly ordered?: boolean;
 }
 
 /** A spec with a test function, as `describeSolver` takes it. */

@@ -13,6 +13,8 @@ export interface Constraint {
   violation(mask: Mask): number;
   /** Present when the best feasible sets are any `keep` of the units (of the eligible ones, where given). */
   readonly count?: { readonly keep: number; readonly eligible?: Mask };
+  /** Present when the best feasible sets are any `keep` of every `of` consecutive units, groups starting anew every `cols` units (of the eligible ones, where given). */
+  readonly pattern?: { readonly keep: number; readonly of: number; readonly cols: number; readonly eligible?: Mask };
   /**
    * A set that contains this one and keeps `factor` times as much (>= 1): where active-set methods look for candidates.
    * Absent: such methods work on all units.

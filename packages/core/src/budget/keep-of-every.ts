@@ -45,6 +45,7 @@ export function keepOfEvery(spec: KeepOfEverySpec): Constraint {
   };
   return {
     kind: `keep-${keep}-of-${of}`,
+    pattern: { keep, of, cols },
     select(score) {
       const mask = new Uint8Array(count);
       const value = (unit: number): number => (Number.isNaN(score[unit]!) ? Number.NEGATIVE_INFINITY : score[unit]!);

@@ -1,26 +1,9 @@
 import { expect, test } from "vitest";
-import type { Kernels } from "../kernels/kernels.ts";
-import { referenceKernels } from "../kernels/reference-kernels.ts";
-import type { Vec } from "../problem/matrix.ts";
+import { countingKernels } from "./random-systems.test-support.ts";
 import { withScratch } from "./with-scratch.ts";
 
-/** Kernels that count what was allocated and not freed. */
-function counting(): { kernels: Kernels; held: Set<Vec> } {
-  const held = new Set<Vec>();
-  const kernels: Kernels = {
-    ...referenceKernels,
-    alloc(length, dtype) {
-      const vector = referenceKernels.alloc(length, dtype);
-      held.add(vector);
-      return vector;
-    },
-    free: (vector) => held.delete(vector),
-  };
-  return { kernels, held };
-}
-
 test("scratch is there while the work runs and freed afterwards", async () => {
-  const { kernels, held } = counting();
+  const { kernels, held } = countingKernels();
   const during = await withScratch(kernels, async (alloc) => {
     alloc(3, "f32");
     await Promise.resolve();
@@ -31,7 +14,7 @@ test("scratch is there while the work runs and freed afterwards", async () => {
 });
 
 test("scratch is freed when the work throws", async () => {
-  const { kernels, held } = counting();
+  const { kernels, held } = countingKernels();
   const work = withScratch(kernels, (alloc) => {
     alloc(3, "f32");
     throw new Error("planted");

@@ -19,7 +19,7 @@ export const reservedOptions: readonly string[] = [
     "force",
     "from",
   ],
-  ...["gradients", "growth", "help", "holdOut", "interval", "json", "keep", "keepDense", "kernels", "labelSmoothing"],
+  ...["gradients", "growth", "holdOut", "interval", "json", "keep", "keepDense", "kernels", "labelSmoothing"],
   ...["layerLimit", "learningRate", "lineSearch", "momentum", "nesterov", "normalize", "optimizer", "option", "out"],
   ...["patience", "phaseSchedule", "phases", "quiet", "recipe", "reestimateBatchNorm", "regrow", "report", "resume"],
   ...[

@@ -248,6 +248,7 @@ function withoutRegrowth(budget: Constraint, mask: Mask): Constraint {
     ...budget,
     kind: `${budget.kind} without regrowth`,
     ...(budget.count ? { count: { ...budget.count, eligible: mask } } : {}),
+    ...(budget.pattern ? { pattern: { ...budget.pattern, eligible: mask } } : {}),
     // A budget larger than what is left is filled up with pruned units: take those out again.
     select: (score) =>
       budget

@@ -6,7 +6,7 @@ import {
   pluginApi,
   reservedOptionOf,
 } from "@secateur/core";
-import { badPlugin, oldPlugin } from "../../errors.ts";
+import { badPlugin, oldPlugin, optionIsFlag } from "../../errors.ts";
 
 /** The kinds of methods, by what only they have: to recognise one that is exported in place of a plugin. */
 const methods = { solve: "solver", select: "selector", update: "updater", score: "saliency", estimate: "curvature" };
@@ -35,17 +35,14 @@ export function checkedPlugin(spec: {
     const label = `the entry ${JSON.stringify(entry?.name ?? entry)}`;
     const isWhole =
       typeof entry?.kind === "string" && typeof entry.name === "string" && typeof entry.create === "function";
-    if (!isWhole || entry.options?.["~standard"]?.jsonSchema === undefined) {
+    if (!isWhole || typeof entry.options?.["~standard"]?.jsonSchema?.input !== "function") {
       throw refuse(`${label} without kind, name, create, or options that are a Standard Schema with a JSON Schema`);
     }
     if (!entryKinds.includes(entry.kind!)) {
       throw refuse(`${label} of kind '${entry.kind}', known are ${entryKinds.join(", ")}`, "update secateur");
     }
-    const flag = reservedOptionOf(entry as PluginEntry);
-    if (flag !== undefined) {
-      const remedy = "its author has to give the option another name";
-      throw refuse(`${label} with an option '${flag}', which is a flag of the command line`, remedy);
-    }
+    const option = reservedOptionOf(entry as PluginEntry);
+    if (option !== undefined) throw optionIsFlag({ name, place, entry: label, option });
     const key = `${entry.kind} ${entry.name}`;
     if (seen.has(key)) throw refuse(`two entries '${key}', of which one would never be found`);
     seen.add(key);

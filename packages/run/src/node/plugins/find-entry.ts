@@ -103,7 +103,7 @@ async function findSource(name: string, from: string, is: Is): Promise<Source | 
 
 /** The package of "PACKAGE:NAME", with or without the prefix. */
 async function namedSource(packageName: string, asked: string, from: string): Promise<Source | undefined> {
-  for (const candidate of candidatePackages(packageName)) {
+  for (const candidate of [packageName, ...candidatePackages(packageName)].filter(isPackageName)) {
     const manifest = await findPackage(candidate, from);
     if (manifest) return { ...(await installedSource({ ...manifest, name: candidate }, asked)), asked };
   }
@@ -161,10 +161,14 @@ function conventionalName(family: string): string {
 /** Package names only: what npm would refuse as a name, such as "../x", must not lead out of node_modules. */
 const packageNamePattern = /^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/;
 
+function isPackageName(name: string): boolean {
+  return packageNamePattern.test(name);
+}
+
 function candidatePackages(name: string): readonly string[] {
   const family = familyOf(name);
   const candidates = [conventionalName(family), name, family];
-  return [...new Set(candidates)].filter((candidate) => packageNamePattern.test(candidate));
+  return [...new Set(candidates)].filter(isPackageName);
 }
 
 /** Names that could have been meant: those of our own entries, and the installed plugin packages. */

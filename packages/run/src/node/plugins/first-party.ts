@@ -11,9 +11,11 @@ export interface FirstPartyPlugin {
 const manifests: Readonly<Record<string, () => Promise<{ readonly default: Plugin }>>> = {
   "@secateur/solvers-chita": () => import("@secateur/solvers-chita/plugin"),
   "@secateur/solvers-obs-cbs": () => import("@secateur/solvers-obs-cbs/plugin"),
+  "@secateur/solvers-layerwise": () => import("@secateur/solvers-layerwise/plugin"),
   "@secateur/solvers-magnitude": () => import("@secateur/solvers-magnitude/plugin"),
   "@secateur/imp-scheduler": () => import("@secateur/imp-scheduler/plugin"),
   "@secateur/fisher": () => import("@secateur/fisher/plugin"),
+  "@secateur/sparse-training": () => import("@secateur/sparse-training/plugin"),
   "@secateur/nn": () => import("@secateur/nn/plugin"),
   "@secateur/datasets": () => import("@secateur/datasets/plugin"),
   "@secateur/formats": () => import("@secateur/formats/plugin"),

@@ -1,0 +1,69 @@
+// Windows of every plane: the largest entry or the mean; and the mean of whole planes. A unit is a plane.
+import { normalScalar } from "./simd";
+import { word } from "./step";
+
+/**
+ * Words: 2 in and 3 out, at position (0, 0) of the first plane; 4, 5 from plane to plane; 6, 7 from row to row; 8, 9 height and width of
+ * in; 10, 11 of out; 12, 13 of the window; 14, 15 strides; 16, 17 padding before; 18: 0 largest, 1 mean over the whole window, 2 mean over
+ * what lies inside the image.
+ */
+export function poolUnits(step: usize, begin: u32, end: u32): void {
+  const inRow = word(step, 6), outRow = word(step, 7);
+  const height = <i32>word(step, 8), width = <i32>word(step, 9), outHeight = <i32>word(step, 10), outWidth = <i32>word(step, 11);
+  const windowHeight = <i32>word(step, 12), windowWidth = <i32>word(step, 13);
+  const strideY = <i32>word(step, 14), strideX = <i32>word(step, 15), top = <i32>word(step, 16), left = <i32>word(step, 17);
+  const mode = word(step, 18);
+  const isHalving = mode == 0 && windowHeight == 2 && windowWidth == 2 && strideY == 2 && strideX == 2 && top == 0 && left == 0;
+  for (let plane = begin; plane < end; plane++) {
+    const from = word(step, 2) + plane * word(step, 4), to = word(step, 3) + plane * word(step, 5);
+    for (let oy = 0; oy < outHeight; oy++) {
+      const y0 = max(0, oy * strideY - top), y1 = min(height, oy * strideY - top + windowHeight);
+      let ox = 0;
+      if (isHalving && y0 + 2 <= height) {
+        for (; ox + 4 <= outWidth && 2 * ox + 8 <= width; ox += 4) {
+          const at = from + y0 * inRow + (ox << 3);
+          const a = larger(v128.load(at), v128.load(at + inRow)), b = larger(v128.load(at, 16), v128.load(at + inRow, 16));
+          v128.store(to + oy * outRow + (ox << 2), larger(v128.shuffle<f32>(a, b, 0, 2, 4, 6), v128.shuffle<f32>(a, b, 1, 3, 5, 7)));
+        }
+      }
+      for (; ox < outWidth; ox++) {
+        const x0 = max(0, ox * strideX - left), x1 = min(width, ox * strideX - left + windowWidth);
+        let value: f32 = mode == 0 ? -Infinity : 0;
+        for (let y = y0; y < y1; y++) {
+          const row = from + y * inRow;
+          for (let x = x0; x < x1; x++) {
+            const v = load<f32>(row + (x << 2));
+            if (mode == 0) { if (!(v <= value)) value = v; } else value += v;
+          }
+        }
+        if (mode == 1) value /= <f32>(windowHeight * windowWidth);
+        if (mode == 2) value /= <f32>((y1 - y0) * (x1 - x0));
+        store<f32>(to + oy * outRow + (ox << 2), normalScalar(value));
+      }
+    }
+  }
+}
+
+// The second one unless it is smaller or equal: a NaN in either wins, as in the scalar loop for the last one seen.
+// @ts-ignore: decorator
+@inline
+function larger(a: v128, b: v128): v128 {
+  return f32x4.max(a, b);
+}
+
+/** Means of whole planes; zeros between rows add nothing. Words: 2 in, 3 out, 4 and 5 from plane to plane, 6 vectors, 7 positions. */
+export function meanUnits(step: usize, begin: u32, end: u32): void {
+  const vectors = word(step, 6), positions = <f64>word(step, 7);
+  for (let plane = begin; plane < end; plane++) {
+    let from = word(step, 2) + plane * word(step, 4);
+    let low = f64x2.splat(0), high = low;
+    for (let v = vectors; v > 0; v--, from += 16) {
+      const x = v128.load(from);
+      low = f64x2.add(low, f64x2.promote_low_f32x4(x));
+      high = f64x2.add(high, f64x2.promote_low_f32x4(v128.shuffle<i32>(x, x, 2, 3, 0, 1)));
+    }
+    const sum = f64x2.add(low, high);
+    const mean = <f32>((f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1)) / positions);
+    store<f32>(word(step, 3) + plane * word(step, 5), normalScalar(mean));
+  }
+}

@@ -1,0 +1,60 @@
+// What is done over all features of a position: softmax and layer normalisation. A unit is a position. Sums are taken in f64.
+import { exponential } from "./exponential";
+import { normalScalar } from "./simd";
+import { word } from "./step";
+
+// @ts-ignore: decorator
+@inline
+function exponentialOf(x: f32): f32 {
+  return f32x4.extract_lane(exponential(f32x4.splat(x)), 0);
+}
+
+/**
+ * out = exp(x - max) / sum, or its logarithm. Words: 2 in, 3 out, 4 and 5 from position to position, 6 and 7 from feature to feature,
+ * 8 features, 9 is logarithm.
+ */
+export function softmaxUnits(step: usize, begin: u32, end: u32): void {
+  const inStep = word(step, 6), outStep = word(step, 7), features = word(step, 8);
+  for (let unit = begin; unit < end; unit++) {
+    const from = word(step, 2) + unit * word(step, 4), to = word(step, 3) + unit * word(step, 5);
+    let top: f32 = -Infinity;
+    for (let f: u32 = 0; f < features; f++) top = max(top, load<f32>(from + f * inStep));
+    let sum: f64 = 0;
+    for (let f: u32 = 0; f < features; f++) {
+      const e = exponentialOf(load<f32>(from + f * inStep) - top);
+      sum += <f64>e;
+      if (word(step, 9) == 0) store<f32>(to + f * outStep, e);
+    }
+    if (word(step, 9) == 0) {
+      const scale = 1 / sum;
+      for (let f: u32 = 0; f < features; f++) store<f32>(to + f * outStep, normalScalar(<f32>(<f64>load<f32>(to + f * outStep) * scale)));
+    } else {
+      const shift = <f64>top + Math.log(sum);
+      for (let f: u32 = 0; f < features; f++) store<f32>(to + f * outStep, normalScalar(<f32>(<f64>load<f32>(from + f * inStep) - shift)));
+    }
+  }
+}
+
+/**
+ * out = weight (x - mean) / sqrt(variance + epsilon) + bias. Words: 2 in, 3 out, 4 and 5 from position to position, 6 and 7 from feature
+ * to feature, 8 features, 9 weight, 10 bias, 11 epsilon.
+ */
+export function layerNormUnits(step: usize, begin: u32, end: u32): void {
+  const inStep = word(step, 6), outStep = word(step, 7), features = word(step, 8), epsilon = <f64>load<f32>(step + 44);
+  for (let unit = begin; unit < end; unit++) {
+    const from = word(step, 2) + unit * word(step, 4), to = word(step, 3) + unit * word(step, 5);
+    let sum: f64 = 0, squares: f64 = 0;
+    for (let f: u32 = 0; f < features; f++) sum += <f64>load<f32>(from + f * inStep);
+    const mean = sum / <f64>features;
+    for (let f: u32 = 0; f < features; f++) {
+      const d = <f64>load<f32>(from + f * inStep) - mean;
+      squares += d * d;
+    }
+    const scale = 1 / sqrt<f64>(squares / <f64>features + epsilon);
+    for (let f: u32 = 0; f < features; f++) {
+      const x = (<f64>load<f32>(from + f * inStep) - mean) * scale;
+      const value = x * <f64>load<f32>(word(step, 9) + (f << 2)) + <f64>load<f32>(word(step, 10) + (f << 2));
+      store<f32>(to + f * outStep, normalScalar(<f32>value));
+    }
+  }
+}

@@ -1,0 +1,47 @@
+// Vectors of four f32, and what every kernel does to a number before it stores it.
+
+/** x * y + sum; rounded once in the relaxed build, twice in the plain one. Each build does the same everywhere. */
+// @ts-ignore: decorator
+@inline
+export function madd(x: v128, y: v128, sum: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(x, y, sum);
+  return f32x4.add(sum, f32x4.mul(x, y));
+}
+
+/** The smallest normal f32. Subnormal numbers make products some thirty times slower, so that no kernel stores one. */
+const SMALLEST: f32 = 1.17549435e-38;
+
+/** Subnormal numbers become zero; NaN and infinity stay. */
+// @ts-ignore: decorator
+@inline
+export function normal(v: v128): v128 {
+  return v128.andnot(v, f32x4.lt(f32x4.abs(v), f32x4.splat(SMALLEST)));
+}
+
+// @ts-ignore: decorator
+@inline
+export function normalScalar(v: f32): f32 {
+  return abs<f32>(v) < SMALLEST ? 0 : v;
+}
+
+/** Activations that a product applies as it stores: see `activated`. */
+export const RELU: u32 = 1;
+export const CLIP: u32 = 2;
+
+/** code 0: v; RELU: max(v, 0); CLIP: v within [low, high]. Without subnormal numbers; NaN stays. */
+// @ts-ignore: decorator
+@inline
+export function activated(v: v128, code: u32, low: f32, high: f32): v128 {
+  // One comparison serves for the sign and the subnormal numbers; it is false for NaN.
+  if (code == RELU) return v128.andnot(v, f32x4.le(v, f32x4.splat(SMALLEST)));
+  if (code == CLIP) v = f32x4.pmax(f32x4.pmin(v, f32x4.splat(high)), f32x4.splat(low));
+  return normal(v);
+}
+
+// @ts-ignore: decorator
+@inline
+export function activatedScalar(v: f32, code: u32, low: f32, high: f32): f32 {
+  if (code == RELU) return v <= SMALLEST ? 0 : v;
+  if (code == CLIP) v = v > high ? high : v < low ? low : v;
+  return normalScalar(v);
+}

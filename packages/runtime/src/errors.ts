@@ -1,0 +1,95 @@
+/** Every error of this package, one factory each. Codes are stable; messages may improve. */
+import { PruneError } from "./prune-error.ts";
+
+/** Text of a file for a message: escaped, and cut at 60 characters. */
+export function quoted(text: string): string {
+  const escaped = JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}...` : text).slice(1, -1);
+  return `'${escaped.replaceAll("'", "\\'")}'`;
+}
+
+/** Bytes that are no packed network. */
+export function notPacked(found: string): PruneError {
+  return new PruneError(
+    "ERR_PACKED_MAGIC",
+    `this is no packed network: ${found}; a .secateur file begins with the bytes 89 53 45 43 0d 0a 1a 0a; make one with 'secateur pack MODEL --out net.secateur'`,
+  );
+}
+
+/** A file of a version that this runtime does not know. */
+export function packedVersion(found: number, known: number): PruneError {
+  return new PruneError(
+    "ERR_PACKED_VERSION",
+    `this packed network is of version ${found}, and this runtime reads version ${known}; update @secateur/runtime, or pack the model again`,
+  );
+}
+
+/** A file whose parts contradict each other. `where`: the part. */
+export function packedDamaged(where: string, problem: string, cause?: unknown): PruneError {
+  return new PruneError(
+    "ERR_PACKED_DAMAGED",
+    `packed network, ${where}: ${problem}; the file is damaged or incomplete: fetch it again or pack the model again`,
+    cause === undefined ? {} : { cause },
+  );
+}
+
+/** A graph that cannot be run: it does not fit its tensors, or has an operator that this runtime lacks. */
+export function packedGraph(where: string, problem: string): PruneError {
+  return new PruneError("ERR_PACKED_GRAPH", `packed network, ${where}: ${problem}`);
+}
+
+/** More memory than is allowed. */
+export function packedMemory(what: string, bytes: number, limit: number): PruneError {
+  return new PruneError(
+    "ERR_PACKED_MEMORY",
+    `packed network: ${what} takes ${bytes} bytes, and ${limit} are allowed; load with a larger maxMemoryBytes or a smaller batch`,
+  );
+}
+
+/** The engine gives no memory of this size. */
+export function noMemory(bytes: number, cause: unknown): PruneError {
+  return new PruneError(
+    "ERR_RUNTIME_MEMORY",
+    `the engine gives no WebAssembly memory of ${bytes} bytes; close other sessions, load with a smaller batch or pack a smaller network`,
+    { fault: "runtime", cause },
+  );
+}
+
+/** An engine without SIMD. */
+export function noSimd(): PruneError {
+  return new PruneError(
+    "ERR_RUNTIME_SIMD",
+    "this engine has no WebAssembly SIMD; needed are Chrome or Edge 91, Firefox 89, Safari 16.4, Node 20.19 or later",
+    { fault: "runtime" },
+  );
+}
+
+/** An address that gave no packed network. */
+export function notFetched(url: string, problem: string, cause?: unknown): PruneError {
+  return new PruneError(
+    "ERR_PACKED_FETCH",
+    `fetching ${quoted(url)}: ${problem}; check the address and what the server sends for it`,
+    { fault: "runtime", ...(cause === undefined ? {} : { cause }) },
+  );
+}
+
+/** An argument of `load` or `run` that does not fit. */
+export function badArgument(where: string, found: string, allowed: string): PruneError {
+  return new PruneError("ERR_RUNTIME_ARGUMENT", `${where}: found ${found}, allowed is ${allowed}`);
+}
+
+/** A session used after `close`. */
+export function sessionClosed(): PruneError {
+  return new PruneError("ERR_RUNTIME_CLOSED", "this session is closed; load the network again");
+}
+
+/** A thread that failed. */
+export function threadFailed(cause?: unknown): PruneError {
+  return new PruneError(
+    "ERR_RUNTIME_THREAD",
+    "a worker thread of the session failed; load again, with { threads: 1 }",
+    {
+      fault: "runtime",
+      ...(cause === undefined ? {} : { cause }),
+    },
+  );
+}

@@ -1,0 +1,86 @@
+/** One tensor of a packed file: its kept values, put where its mask says. */
+import { packedDamaged, quoted } from "../errors.ts";
+import { fromHalf } from "./half.ts";
+import type { TensorEntry } from "./packed-model.ts";
+
+/** Smaller numbers are subnormal, on which processors are many times slower; they count as zero. */
+const smallestNormal = 2 ** -126;
+
+function sizeOf({ dims }: Pick<TensorEntry, "dims">): number {
+  return dims.reduce((product, extent) => product * extent, 1);
+}
+
+/** Bytes of its mask: one bit a weight, the first in the lowest bit; none where nothing is pruned. */
+export function maskLength(entry: TensorEntry): number {
+  return entry.kept === undefined ? 0 : Math.ceil(sizeOf(entry) / 8);
+}
+
+/** Bytes of its scales and values. */
+export function valueLength(entry: TensorEntry): number {
+  const kept = entry.kept ?? sizeOf(entry);
+  const scales = entry.values.startsWith("int") ? 4 * (entry.dims[0] ?? 1) : 0;
+  const bits = { f32: 32, f16: 16, int8: 8, int4: 4 }[entry.values];
+  return scales + Math.ceil((kept * bits) / 8);
+}
+
+/**
+ * @param mask - `maskLength` bytes @param stored - `valueLength` bytes
+ * @returns all numbers, row-major
+ * @throws ERR_PACKED_DAMAGED
+ */
+export function decodeTensor(entry: TensorEntry, mask: Uint8Array, stored: Uint8Array): Float32Array {
+  const size = sizeOf(entry);
+  const refuse = (problem: string): never => {
+    throw packedDamaged(`tensor ${quoted(entry.name)}`, problem);
+  };
+  const rows = entry.dims[0] ?? 1;
+  const isScaled = entry.values.startsWith("int");
+  const scales = isScaled ? new Float32Array(stored.slice(0, 4 * rows).buffer) : undefined;
+  const kept = keptValues(entry, stored, scales ? 4 * rows : 0);
+  const data = entry.kept === undefined ? kept : new Float32Array(size);
+  if (entry.kept !== undefined) {
+    let next = 0;
+    for (let byte = 0; byte < mask.length; byte++) {
+      for (let bits = mask[byte]!; bits !== 0; bits &= bits - 1) {
+        const index = 8 * byte + 31 - Math.clz32(bits & -bits);
+        if (index >= size || next >= kept.length) refuse("its mask keeps more than it has values");
+        data[index] = kept[next++]!;
+      }
+    }
+    if (next !== kept.length) refuse(`its mask keeps ${next} and it has ${kept.length} values`);
+  }
+  const rowLength = size / rows;
+  for (let row = 0, i = 0; row < rows; row++) {
+    const scale = scales ? scales[row]! : 1;
+    for (const end = i + rowLength; i < end; i++) {
+      const value = Math.fround(data[i]! * scale);
+      if (!Number.isFinite(value)) refuse(`its number ${i} is ${value}`);
+      data[i] = Math.abs(value) < smallestNormal ? 0 : value;
+    }
+  }
+  return data;
+}
+
+function keptValues(entry: TensorEntry, stored: Uint8Array, from: number): Float32Array {
+  const count = entry.kept ?? sizeOf(entry);
+  const bytes = stored.slice(from);
+  switch (entry.values) {
+    case "f32":
+      return new Float32Array(bytes.buffer, 0, count);
+    case "f16": {
+      const out = new Float32Array(count);
+      fromHalf(new Uint16Array(bytes.buffer), out);
+      return out;
+    }
+    case "int8":
+      return Float32Array.from(new Int8Array(bytes.buffer));
+    case "int4": {
+      const out = new Float32Array(count);
+      // Two's complement, the first in the low half of its byte.
+      for (let i = 0; i < count; i++) out[i] = (bytes[i >> 1]! << (i & 1 ? 24 : 28)) >> 28;
+      return out;
+    }
+    default:
+      return entry.values satisfies never;
+  }
+}

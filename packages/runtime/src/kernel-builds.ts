@@ -1,0 +1,45 @@
+/** The two compiled forms of the kernels. */
+import { noSimd } from "./errors.ts";
+import { dataEnd as relaxedDataEnd, wasmBase64 as relaxedSimd } from "./generated/relaxed-simd.generated.ts";
+import { wasmBase64 as simd, dataEnd as simdDataEnd } from "./generated/simd.generated.ts";
+
+/** "simd" runs everywhere; "relaxed-simd" fuses multiply and add (faster, one rounding less; Node >= 22). */
+export type KernelBuild = "simd" | "relaxed-simd";
+
+/** All builds, the fastest first. */
+const kernelBuilds: readonly KernelBuild[] = ["relaxed-simd", "simd"];
+
+/** A compiled build. */
+export interface CompiledKernels {
+  readonly build: KernelBuild;
+  readonly module: WebAssembly.Module;
+  /** First byte of memory that its own tables do not use. */
+  readonly dataEnd: number;
+}
+
+const sources = {
+  simd: { base64: simd, dataEnd: simdDataEnd },
+  "relaxed-simd": { base64: relaxedSimd, dataEnd: relaxedDataEnd },
+} as const;
+
+/** Compiles the asked-for build, or the fastest that this engine runs. @throws ERR_RUNTIME_SIMD */
+export async function compileKernels(wanted: KernelBuild | undefined, isShared: boolean): Promise<CompiledKernels> {
+  if (typeof WebAssembly !== "object") throw noSimd();
+  for (const build of wanted === undefined ? kernelBuilds : [wanted]) {
+    const { base64, dataEnd } = sources[build];
+    const binary = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    if (!isShared) importPlainMemory(binary);
+    if (WebAssembly.validate(binary)) return { build, module: await WebAssembly.compile(binary), dataEnd };
+  }
+  throw noSimd();
+}
+
+/**
+ * Makes the memory that a module imports an ordinary one: its limits begin with a byte of flags, 3 for "has a maximum, is shared" and 1 for
+ * "has a maximum". Atomic instructions work on both, so that one module serves pages that may not share memory.
+ */
+function importPlainMemory(binary: Uint8Array): void {
+  const name = [0x06, ...new TextEncoder().encode("memory"), 0x02, 0x03];
+  const at = binary.findIndex((_, i) => name.every((byte, j) => binary[i + j] === byte));
+  binary[at + name.length - 1] = 0x01;
+}

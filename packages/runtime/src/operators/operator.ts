@@ -1,0 +1,77 @@
+/** What the planner wants of an operator: the shape it gives, and its steps. */
+import { packedGraph, quoted } from "../errors.ts";
+import type { Attribute, PackedOperator, PackedTensor } from "../file/packed-model.ts";
+import type { Builder } from "../plan/builder.ts";
+import { functions, realWord } from "../plan/kernel-numbers.ts";
+import type { Value } from "../plan/value.ts";
+
+/** An operator with what it reads. */
+export interface Call {
+  readonly operator: PackedOperator;
+  readonly inputs: readonly Value[];
+  readonly tensors: readonly PackedTensor[];
+  /** @throws ERR_PACKED_GRAPH naming the operator */
+  refuse(problem: string): never;
+}
+
+/** One kind of operator. */
+export interface OperatorKind {
+  /** How many values it reads, at least and at most. */
+  readonly inputs: readonly [least: number, most: number];
+  /** How many tensors, at least and at most. */
+  readonly tensors: readonly [least: number, most: number];
+  /** The shape of what it gives; everything wrong with the call is found here. @throws ERR_PACKED_GRAPH */
+  dims(call: Call): readonly number[];
+  /** Adds its steps; sets where `output` is held. */
+  lower(call: Call, output: Value, builder: Builder): void;
+}
+
+export function createCall(spec: Pick<Call, "operator" | "inputs" | "tensors">): Call {
+  return {
+    ...spec,
+    refuse(problem) {
+      throw packedGraph(`operator ${quoted(spec.operator.name)} (${quoted(spec.operator.op)})`, problem);
+    },
+  };
+}
+
+/** Whole numbers of an attribute, within bounds. */
+export function wholeNumbers(
+  call: Call,
+  name: string,
+  rule: { readonly length: number; readonly low: number; readonly high?: number; readonly or?: readonly number[] },
+): readonly number[] {
+  const found: Attribute | undefined = call.operator.attributes[name] ?? rule.or;
+  const { length, low, high = 2 ** 20 } = rule;
+  if (Array.isArray(found) && found.length === length) {
+    const numbers = found as readonly number[];
+    if (numbers.every((entry) => Number.isInteger(entry) && entry >= low && entry <= high)) return numbers;
+  }
+  return call.refuse(
+    `its ${name} are ${JSON.stringify(found) ?? "missing"}; allowed are ${length} whole numbers from ${low} to ${high}`,
+  );
+}
+
+/** A number of an attribute. */
+export function oneNumber(call: Call, name: string, or?: number): number {
+  const found = call.operator.attributes[name] ?? or;
+  return typeof found === "number"
+    ? found
+    : call.refuse(`its ${name} is ${JSON.stringify(found) ?? "missing"}; it has to be a number`);
+}
+
+/** What a product applies as it stores: the words activation, low, high. */
+export function activationWords(call: Call): readonly [number, number, number] {
+  const name = call.operator.attributes["activation"] ?? "Identity";
+  if (name === "Identity" || name === "Relu") return [functions[name], 0, 0];
+  if (name === "Clip") return [functions.Clip, realWord(oneNumber(call, "low")), realWord(oneNumber(call, "high"))];
+  return call.refuse(`its activation is ${JSON.stringify(name)}; allowed are Identity, Relu and Clip`);
+}
+
+export function shapeText(dims: readonly number[]): string {
+  return `[${dims.join(", ")}]`;
+}
+
+export function sameDims(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((extent, i) => extent === b[i]);
+}

@@ -1,0 +1,80 @@
+/** The steps of products over planes: convolutions, and matrices times many positions. */
+import type { Builder } from "../plan/builder.ts";
+import { kernels } from "../plan/kernel-numbers.ts";
+import { geometryOf, originOf, type PlaneShape, type Region, uniteRows } from "../plan/region.ts";
+import type { Value } from "../plan/value.ts";
+import { activationWords, type Call } from "./operator.ts";
+import { type TapMatrix, tapBlocks, tapRows } from "./taps.ts";
+
+/** Vectors of positions that a tile holds in registers. */
+const sparseVectors = 8;
+const blockVectors = 3;
+/** Pieces that a step is cut into at least, where it can be, so that threads have something to share. */
+const pieces = 8;
+
+/**
+ * Adds one step: out = activation(weights . taps + bias + residual).
+ *
+ * @param spec.from - what taps read; its planes and out's keep one distance from row to row
+ * @param spec.isByBlocks - four outputs at once, which read the same places
+ * @param spec.isDense - whether zeros take part
+ */
+export function lowerProduct(
+  spec: {
+    readonly call: Call;
+    readonly from: Region & { readonly planes: PlaneShape };
+    readonly output: Value;
+    readonly matrix: TapMatrix;
+    readonly isByBlocks: boolean;
+    readonly isDense: boolean;
+  },
+  builder: Builder,
+): void {
+  const { call, from, output, matrix, isByBlocks, isDense } = spec;
+  const to = builder.newPlanes(output.dims);
+  output.planes = to;
+  uniteRows(from.planes, to.planes);
+  const residual = call.inputs[1] ? builder.planes(call.inputs[1]) : undefined;
+  if (residual) uniteRows(residual.planes, to.planes);
+  const { outputs } = matrix;
+  const bias = builder.numbers(call.tensors[1]?.data ?? new Float32Array(outputs));
+  const table = (isByBlocks ? tapBlocks : tapRows)(matrix, isDense, builder.constant);
+  const activation = activationWords(call);
+  const perRow = isByBlocks ? Math.ceil(outputs / 4) : outputs;
+  const cut = (): { tiles: number; ranges: number } => {
+    const tiles = Math.ceil(geometryOf(to.planes).vectors / (isByBlocks ? blockVectors : sparseVectors));
+    const wanted = builder.threads === 1 ? 1 : Math.ceil(pieces / (tiles * to.planes.images));
+    return { tiles, ranges: Math.min(wanted, perRow) };
+  };
+  const positions = to.planes.images * to.planes.height * to.planes.width;
+  builder.step({
+    kernel: isByBlocks ? kernels.block : kernels.sparse,
+    units: () => cut().tiles * cut().ranges * to.planes.images,
+    reads: residual ? [from, residual] : [from],
+    writes: to,
+    work: table.count * (isByBlocks ? 4 : 1) * positions,
+    words: () => {
+      const [source, target] = [geometryOf(from.planes), geometryOf(to.planes)];
+      const rest = residual ? geometryOf(residual.planes) : undefined;
+      const { tiles, ranges } = cut();
+      return [
+        from.address,
+        4 * from.planes.channels * source.plane,
+        originOf(to),
+        4 * target.plane,
+        4 * to.planes.channels * target.plane,
+        table.ends(),
+        bias.address,
+        residual ? originOf(residual) : 0,
+        4 * (rest?.plane ?? 0),
+        4 * (rest?.plane ?? 0) * to.planes.channels,
+        builder.maskOf(to),
+        target.vectors,
+        tiles,
+        ranges,
+        outputs,
+        ...activation,
+      ];
+    },
+  });
+}

@@ -1,0 +1,73 @@
+/** Softmax, LogSoftmax and LayerNormalization (tensors weight and bias [features], attribute epsilon) over the last extent. */
+
+import type { Builder } from "../plan/builder.ts";
+import { kernels, realWord } from "../plan/kernel-numbers.ts";
+import { flatRegion } from "../plan/region.ts";
+import { matrixOf, productOf, type Value } from "../plan/value.ts";
+import { type OperatorKind, oneNumber, sameDims, shapeText } from "./operator.ts";
+
+/** One unit a position: words 2 to 8 are the same for all of these. */
+function overFeatures(
+  spec: {
+    readonly kernel: number;
+    readonly value: Value;
+    readonly output: Value;
+    readonly rest: () => readonly number[];
+  },
+  builder: Builder,
+): void {
+  const from = builder.flat(spec.value);
+  const to = flatRegion(productOf(spec.output.dims));
+  spec.output.flat = to;
+  const { positions, features } = matrixOf(spec.output.dims);
+  builder.step({
+    kernel: spec.kernel,
+    units: () => positions,
+    reads: [from],
+    writes: to,
+    work: 16 * positions * features,
+    words: () => [from.address, to.address, 4 * features, 4 * features, 4, 4, features, ...spec.rest()],
+  });
+}
+
+export function softmax(isLogarithm: boolean): OperatorKind {
+  return {
+    inputs: [1, 1],
+    tensors: [0, 0],
+    dims: (call) => call.inputs[0]!.dims,
+    lower(call, output, builder) {
+      overFeatures(
+        { kernel: kernels.softmax, value: call.inputs[0]!, output, rest: () => [Number(isLogarithm)] },
+        builder,
+      );
+    },
+  };
+}
+
+export const layerNorm: OperatorKind = {
+  inputs: [1, 1],
+  tensors: [2, 2],
+  dims(call) {
+    const { dims } = call.inputs[0]!;
+    const { features } = matrixOf(dims);
+    for (const tensor of call.tensors) {
+      if (!sameDims(tensor.dims, [features]))
+        call.refuse(`its tensor is ${shapeText(tensor.dims)} for ${features} features`);
+    }
+    oneNumber(call, "epsilon", 1e-5);
+    return dims;
+  },
+  lower(call, output, builder) {
+    const [weight, bias] = call.tensors.map(({ data }) => builder.numbers(data));
+    const epsilon = realWord(oneNumber(call, "epsilon", 1e-5));
+    overFeatures(
+      {
+        kernel: kernels.layerNorm,
+        value: call.inputs[0]!,
+        output,
+        rest: () => [weight!.address, bias!.address, epsilon],
+      },
+      builder,
+    );
+  },
+};

@@ -1,0 +1,94 @@
+/** Weights as the kernels of assembly/convolution.ts read them: for every output, or every four, its kept taps one behind the other. */
+import type { Constant } from "../plan/builder.ts";
+
+/** A matrix [outputs, taps] of weights, and where each tap of an output is read. */
+export interface TapMatrix {
+  readonly weights: Float32Array;
+  readonly outputs: number;
+  /** Taps of one output. */
+  readonly taps: number;
+  /** Bytes from the output's position to what tap `tap` of `output` reads, once rows have their distances. */
+  readonly offset: () => (output: number, tap: number) => number;
+}
+
+/** A table of ends and the taps themselves. */
+export interface TapTable {
+  readonly constant: Constant;
+  /** Address of the first end, once known. */
+  readonly ends: () => number;
+  /** Taps in all. */
+  readonly count: number;
+}
+
+/** One output a row. `isDense`: zeros are kept. */
+export function tapRows(matrix: TapMatrix, isDense: boolean, make: MakeConstant): TapTable {
+  const { weights, outputs, taps } = matrix;
+  const count = isDense ? weights.length : countNonzeros(weights);
+  const head = tableBytes(outputs);
+  const constant = make(
+    () => head + 8 * count,
+    ({ u32, f32 }, address) => {
+      const offset = matrix.offset();
+      let at = (address + head) / 4;
+      u32[address / 4] = 4 * at;
+      for (let o = 0, i = 0; o < outputs; o++) {
+        for (let tap = 0; tap < taps; tap++, i++) {
+          const weight = weights[i]!;
+          if (weight === 0 && !isDense) continue;
+          u32[at++] = offset(o, tap);
+          f32[at++] = weight;
+        }
+        u32[address / 4 + 1 + o] = 4 * at;
+      }
+    },
+  );
+  return { constant, ends: () => constant.address + 4, count };
+}
+
+/** Four outputs a row, which must read the same places; taps that all four have at zero are left out unless `isDense`. */
+export function tapBlocks(matrix: TapMatrix, isDense: boolean, make: MakeConstant): TapTable {
+  const { weights, outputs, taps } = matrix;
+  const blocks = Math.ceil(outputs / 4);
+  const weightAt = (output: number, tap: number): number => (output < outputs ? weights[output * taps + tap]! : 0);
+  const isKept = (block: number, tap: number): boolean => {
+    for (let o = 4 * block; o < 4 * block + 4; o++) if (weightAt(o, tap) !== 0) return true;
+    return false;
+  };
+  let count = blocks * taps;
+  if (!isDense) {
+    count = 0;
+    for (let block = 0; block < blocks; block++)
+      for (let tap = 0; tap < taps; tap++) count += Number(isKept(block, tap));
+  }
+  const head = tableBytes(blocks);
+  const constant = make(
+    () => head + 20 * count,
+    ({ u32, f32 }, address) => {
+      const offset = matrix.offset();
+      let at = (address + head) / 4;
+      u32[address / 4] = 4 * at;
+      for (let block = 0; block < blocks; block++) {
+        for (let tap = 0; tap < taps; tap++) {
+          if (!isDense && !isKept(block, tap)) continue;
+          u32[at++] = offset(4 * block, tap);
+          for (let o = 4 * block; o < 4 * block + 4; o++) f32[at++] = weightAt(o, tap);
+        }
+        u32[address / 4 + 1 + block] = 4 * at;
+      }
+    },
+  );
+  return { constant, ends: () => constant.address + 4, count };
+}
+
+/** Makes a constant, as a builder does. */
+export type MakeConstant = (bytes: () => number, write: Constant["write"]) => Constant;
+
+function countNonzeros(weights: Float32Array): number {
+  let count = 0;
+  for (let i = 0; i < weights.length; i++) if (weights[i] !== 0) count++;
+  return count;
+}
+
+function tableBytes(rows: number): number {
+  return Math.ceil((rows + 1) / 16) * 64;
+}

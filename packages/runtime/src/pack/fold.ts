@@ -1,0 +1,124 @@
+/**
+ * Operators that become part of the one before them, where it alone is read by them:
+ *
+ *   ScaleShift after Conv or Gemm      W~ = scale W, b~ = scale b + shift
+ *   Add of a Conv's or Gemm's value    its second input
+ *   Relu, Clip after a product, Add, Mul or ScaleShift    its activation
+ *
+ * A sum comes before the activation in every product, so that one that has an activation takes no sum.
+ */
+import type { PackedOperator } from "../file/packed-model.ts";
+import type { DenseTensor, PackGraph } from "./pack-graph.ts";
+
+const products: ReadonlySet<string> = new Set(["Conv", "Gemm"]);
+const activating: ReadonlySet<string> = new Set(["Conv", "Gemm", "Add", "Mul", "ScaleShift"]);
+
+/** A graph that gives the same values with fewer operators. */
+export function fold(graph: PackGraph): PackGraph {
+  const tensors = new Map(graph.tensors);
+  const operators: (PackedOperator | undefined)[] = [...graph.operators];
+  const outputs = new Set(graph.outputs.map(({ name }) => name));
+  for (let o = 0; o < operators.length; o++) {
+    const operator = operators[o];
+    if (!operator) continue;
+    const read = (name: string): number =>
+      operators.reduce((sum, other) => sum + Number(other?.inputs.includes(name) ?? false), 0);
+    /** The operator that gives a value which only this one reads. */
+    const maker = (name: string): number => {
+      const place = operators.findIndex((other) => other?.output === name);
+      return place >= 0 && !outputs.has(name) && read(name) === 1 ? place : -1;
+    };
+    const merged = mergeInto({ operator, operators, maker, tensors });
+    if (!merged) continue;
+    // It stands where the later one stood: what that one reads besides may be given only shortly before it.
+    operators[merged.place] = undefined;
+    operators[o] = merged.operator;
+  }
+  const left = operators.filter((operator) => operator !== undefined);
+  const used = new Set(left.flatMap((operator) => operator.tensors));
+  return { ...graph, operators: left, tensors: new Map([...tensors].filter(([name]) => used.has(name))) };
+}
+
+interface Merge {
+  readonly operator: PackedOperator;
+  readonly operators: readonly (PackedOperator | undefined)[];
+  readonly maker: (value: string) => number;
+  readonly tensors: Map<string, DenseTensor>;
+}
+
+function mergeInto({
+  operator,
+  operators,
+  maker,
+  tensors,
+}: Merge): { place: number; operator: PackedOperator } | undefined {
+  const { op, inputs, output, attributes } = operator;
+  if (op === "Relu" || op === "Clip") {
+    const place = maker(inputs[0]!);
+    const before = operators[place];
+    if (!before || !activating.has(before.op) || before.attributes["activation"] !== undefined) return undefined;
+    const activation =
+      op === "Relu"
+        ? { activation: "Relu" }
+        : { activation: "Clip", low: attributes["low"]!, high: attributes["high"]! };
+    return { place, operator: { ...before, output, attributes: { ...before.attributes, ...activation } } };
+  }
+  if (op === "ScaleShift" && attributes["activation"] === undefined) {
+    const place = maker(inputs[0]!);
+    const before = operators[place];
+    if (
+      !before ||
+      !products.has(before.op) ||
+      before.inputs.length > 1 ||
+      before.attributes["activation"] !== undefined
+    )
+      return undefined;
+    const isShared = operators.filter((other) => other?.tensors.includes(before.tensors[0]!)).length > 1;
+    const names = scaled({ product: before, after: operator, tensors, isShared });
+    return { place, operator: { ...before, output, tensors: names } };
+  }
+  if (op === "Add" && attributes["activation"] === undefined) {
+    const [first, second] = inputs as readonly [string, string];
+    for (const [own, other] of [
+      [first, second],
+      [second, first],
+    ] as const) {
+      const place = own === other ? -1 : maker(own);
+      const before = operators[place];
+      if (
+        !before ||
+        !products.has(before.op) ||
+        before.inputs.length > 1 ||
+        before.attributes["activation"] !== undefined
+      )
+        continue;
+      return { place, operator: { ...before, output, inputs: [before.inputs[0]!, other] } };
+    }
+  }
+  return undefined;
+}
+
+/** Tensors of a product times those of a ScaleShift. `isShared`: others read its weights, which therefore stay as they are. */
+function scaled(spec: {
+  readonly product: PackedOperator;
+  readonly after: PackedOperator;
+  readonly tensors: Map<string, DenseTensor>;
+  readonly isShared: boolean;
+}): readonly string[] {
+  const { product, after, tensors, isShared } = spec;
+  const [scale, shift] = after.tensors.map((name) => tensors.get(name)!);
+  const weights = tensors.get(product.tensors[0]!)!;
+  const bias = product.tensors[1] === undefined ? undefined : tensors.get(product.tensors[1])!;
+  const outputs = weights.dims[0]!;
+  const length = weights.data.length / outputs;
+  const [folded, biases] = [new Float32Array(weights.data.length), new Float32Array(outputs)];
+  for (let o = 0; o < outputs; o++) {
+    const factor = scale!.data[o]!;
+    for (let i = o * length; i < (o + 1) * length; i++) folded[i] = factor * weights.data[i]!;
+    biases[o] = factor * (bias?.data[o] ?? 0) + shift!.data[o]!;
+  }
+  const names = [isShared ? `${product.name}.folded.weight` : product.tensors[0]!, `${product.name}.folded.bias`];
+  tensors.set(names[0]!, { dims: weights.dims, data: folded });
+  tensors.set(names[1]!, { dims: [outputs], data: biases });
+  return names;
+}

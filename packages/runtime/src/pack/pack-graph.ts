@@ -1,0 +1,17 @@
+/** A network on its way into a file: operators over named values, and tensors that passes may replace. */
+import type { PackedOperator, PackedValue } from "../file/packed-model.ts";
+
+/** A tensor to be packed: row-major, outputs first. */
+export interface DenseTensor {
+  readonly dims: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** A network as `packGraph` takes it: whatever format it comes from. */
+export interface PackGraph {
+  readonly inputs: readonly PackedValue[];
+  readonly outputs: readonly PackedValue[];
+  /** In an order in which every value is given before it is read. */
+  readonly operators: readonly PackedOperator[];
+  readonly tensors: ReadonlyMap<string, DenseTensor>;
+}

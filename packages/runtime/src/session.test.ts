@@ -1,0 +1,148 @@
+import { architecture, mlp, type NetworkSpec } from "@secateur/nn";
+import { describe, expect, test } from "vitest";
+import type { KernelName } from "./file/packed-model.ts";
+import { type LoadOptions, load } from "./index.ts";
+import { fold, lowerNetwork, type PackGraph } from "./pack.ts";
+import { logitsOf, packed, randomNumbers, randomTensors } from "./session.test-support.ts";
+
+/** Relative to the largest logit. Sums of some hundred f32 products, layer after layer, against nn's in f64. */
+const tolerance = 1e-5;
+
+function waves(size: number, seed = 7): Float32Array {
+  return Float32Array.from({ length: size }, randomNumbers(seed));
+}
+
+function featuresOf(spec: NetworkSpec): number {
+  return spec.inputShape.reduce((product, extent) => product * extent, 1);
+}
+
+async function outputsOf(
+  graph: PackGraph,
+  inputs: Float32Array,
+  dims: readonly number[],
+  options?: LoadOptions,
+): Promise<Float32Array> {
+  const session = await load(await packed(graph), options);
+  const { logits } = await session.run({ input: { data: inputs, dims } });
+  await session.close();
+  return logits!.data;
+}
+
+function expectClose(found: Float32Array, expected: Float64Array): void {
+  const size = expected.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+  expect(found.length).toBe(expected.length);
+  found.forEach((value, i) => {
+    expect(Math.abs(value - expected[i]!), `number ${i}: ${value} for ${expected[i]}`).toBeLessThan(tolerance * size);
+  });
+}
+
+/** Every operator with weights run by one kernel, where it has that kernel. */
+function withKernel(graph: PackGraph, kernel: KernelName): PackGraph {
+  const operators = graph.operators.map((operator) => {
+    if (operator.tensors.length === 0 || operator.op === "ScaleShift" || operator.op === "LayerNormalization")
+      return operator;
+    return { ...operator, kernel: operator.op === "Conv" && kernel === "block16" ? "block4" : kernel } as const;
+  });
+  return { ...graph, operators };
+}
+
+const odd: NetworkSpec = {
+  name: "odd sizes",
+  inputShape: [3, 13, 11],
+  classes: 5,
+  layers: [
+    { kind: "conv2d", name: "a", in: 3, out: 6, kernel: [3, 3], stride: 2, padding: 1 },
+    { kind: "silu", name: "act" },
+    { kind: "conv2d", name: "b", in: 6, out: 6, kernel: [3, 3], padding: 2, dilation: 2, groups: 2 },
+    { kind: "batch-norm", name: "bn", channels: 6 },
+    { kind: "add", name: "sum", inputs: ["bn", "act"] },
+    { kind: "relu6", name: "r" },
+    { kind: "conv2d", name: "d", in: 6, out: 6, kernel: [3, 3], stride: 3, padding: 1, groups: 6 },
+    { kind: "gelu", name: "g" },
+    { kind: "conv2d", name: "e", in: 6, out: 3, kernel: [1, 1], stride: 2, inputs: ["r"] },
+    { kind: "average-pool", size: 2, stride: 2, padding: 1, name: "p", inputs: ["e"] },
+    { kind: "concat", inputs: ["p", "g"] },
+    { kind: "flatten" },
+    { kind: "layer-norm", name: "ln", features: 0 },
+    { kind: "dense", name: "fc", in: 0, out: 5, bias: true },
+    { kind: "log-softmax" },
+  ],
+};
+
+/** `odd` with the features that its concatenation gives, for a layout. */
+function oddNetwork(): NetworkSpec {
+  // 13 x 11 by stride 2 is 7 x 6, by stride 3 then 3 x 2; by 2 it is 4 x 3, pooled with padding 3 x 2.
+  const features = (3 + 6) * 3 * 2;
+  const layers = odd.layers.map((layer) =>
+    layer.kind === "layer-norm" ? { ...layer, features } : layer.kind === "dense" ? { ...layer, in: features } : layer,
+  );
+  return { ...odd, layers };
+}
+
+const networks: readonly NetworkSpec[] = [
+  architecture("mlpnet"),
+  mlp({ sizes: [17, 9, 33, 3] }),
+  architecture("lenet5"),
+  architecture("resnet20"),
+  architecture("resnet20a"),
+  oddNetwork(),
+];
+
+describe.each(networks.map((spec) => [spec.name, spec] as const))("%s, packed,", (_, spec) => {
+  const examples = 3;
+  const inputs = waves(examples * featuresOf(spec));
+  const dims = [examples, ...spec.inputShape];
+
+  test.each(["dense", "sparse", "block4", "block16"] as const)(
+    "gives nn's logits by its %s kernels, alone and in a batch",
+    async (kernel) => {
+      const tensors = randomTensors(spec, 0.8);
+      const expected = await logitsOf(spec, tensors, inputs, examples);
+      const graph = withKernel(fold(lowerNetwork(spec, tensors)), kernel);
+      expectClose(await outputsOf(graph, inputs, dims, { batch: examples }), expected);
+      const alone = await outputsOf(graph, inputs.slice(0, featuresOf(spec)), [1, ...spec.inputShape]);
+      expectClose(alone, expected.slice(0, spec.classes));
+    },
+  );
+
+  test("gives nn's logits without folding, with both builds", async () => {
+    const tensors = randomTensors(spec, 0.5, 5);
+    const expected = await logitsOf(spec, tensors, inputs, examples);
+    const { encodePacked } = await import("./pack.ts");
+    const bytes = await encodePacked(lowerNetwork(spec, tensors));
+    for (const build of ["simd", "relaxed-simd"] as const) {
+      const session = await load(bytes, { batch: examples, build });
+      expectClose((await session.run({ input: { data: inputs, dims } }))["logits"]!.data, expected);
+      expect(session.build).toBe(build);
+    }
+  });
+
+  test("gives the same bytes with any number of threads, run after run", async () => {
+    const graph = lowerNetwork(spec, randomTensors(spec, 0.9, 3));
+    const bytes = await packed(graph);
+    const alone = await load(bytes);
+    const one = inputs.slice(0, featuresOf(spec));
+    const other = waves(one.length, 9);
+    const run = (session: typeof alone, data: Float32Array) =>
+      session.run({ input: { data, dims: [1, ...spec.inputShape] } });
+    const expected = await run(alone, one);
+    for (const threads of [2, 3]) {
+      const session = await load(bytes, { threads });
+      expect(session.threads).toBe(threads);
+      for (let round = 0; round < 5; round++) {
+        expect(await run(session, one)).toEqual(expected);
+        // Another image in between: nothing of it may stay behind.
+        await run(session, other);
+      }
+      await session.close();
+    }
+  });
+});
+
+test("a network of pixels by rows (NHWC) gives nn's logits", async () => {
+  const spec: NetworkSpec = { ...oddNetwork(), inputShape: [13, 11, 3], layout: "nhwc" };
+  const tensors = randomTensors(spec, 0.5);
+  const inputs = waves(2 * featuresOf(spec));
+  const expected = await logitsOf(spec, tensors, inputs, 2);
+  expectClose(await outputsOf(lowerNetwork(spec, tensors), inputs, [2, ...spec.inputShape], { batch: 2 }), expected);
+});

@@ -1,0 +1,236 @@
+/** A loaded network. */
+import { badArgument, noMemory, quoted, sessionClosed } from "./errors.ts";
+import { fetchBytes } from "./fetch-bytes.ts";
+import { decodePacked } from "./file/decode-packed.ts";
+import type { PackedModel } from "./file/packed-model.ts";
+import { compileKernels, type KernelBuild } from "./kernel-builds.ts";
+import { makePlan, type Plan, type Port } from "./plan/plan.ts";
+import { whyNoThreads } from "./threads/start-worker.ts";
+import { type KernelExports, startTeam, type Team } from "./threads/team.ts";
+
+/** Numbers and their extents, row-major. */
+export interface Tensor {
+  readonly data: Float32Array;
+  readonly dims: readonly number[];
+}
+
+/** How `load` loads. */
+export interface LoadOptions {
+  /** Threads that share a run, the caller's among them; default 1. Results are the same bytes for any number. */
+  readonly threads?: number;
+  /** The first extent of inputs that leave it open; default 1. */
+  readonly batch?: number;
+  /** "simd" or "relaxed-simd"; default: the fastest that this engine runs. */
+  readonly build?: KernelBuild;
+  /** The most that the file may unpack to, and the network may take; default 2 GiB. */
+  readonly maxMemoryBytes?: number;
+}
+
+/** Time of one operator. */
+export interface OperatorTime {
+  readonly name: string;
+  readonly op: string;
+  /** "dense", "sparse", ... for operators with weights. */
+  readonly kernel?: string;
+  /** Milliseconds, median over the runs. */
+  readonly ms: number;
+}
+
+/** A network that is ready to run. */
+export interface Session {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  /** Extents of inputs and outputs by name. */
+  readonly dims: Readonly<Record<string, readonly number[]>>;
+  /** What the file says of itself: recipe, accuracy, labels, normalisation. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** Threads that take part. */
+  readonly threads: number;
+  readonly build: KernelBuild;
+  /** Bytes of memory, all of which was taken when loading. */
+  readonly memoryBytes: number;
+  /** What is not as it was asked for, each with a stable code. */
+  readonly notes: readonly { readonly code: string; readonly message: string }[];
+  /**
+   * Runs the network once. Takes no memory but for the outputs, which are the caller's. Runs of one session happen one after the other.
+   *
+   * @param inputs - by name: f32 numbers and the extents of `dims`
+   * @throws ERR_RUNTIME_ARGUMENT (a missing or unknown input, other extents or types), ERR_RUNTIME_CLOSED, ERR_RUNTIME_THREAD
+   */
+  run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>;
+  /** Time of every operator on one thread, on the numbers of the last run. @param options.runs - default 10 */
+  profile(options?: { readonly runs?: number }): readonly OperatorTime[];
+  /** Ends the threads and frees the memory. */
+  close(): Promise<void>;
+}
+
+const pageBytes = 65536;
+const maxThreads = 64;
+
+/**
+ * Loads a packed network.
+ *
+ * @param source - the bytes of a .secateur file, an address to fetch, or in Node a path
+ * @throws ERR_PACKED_MAGIC, ERR_PACKED_VERSION, ERR_PACKED_DAMAGED, ERR_PACKED_GRAPH, ERR_PACKED_MEMORY, ERR_PACKED_FETCH,
+ *   ERR_RUNTIME_SIMD, ERR_RUNTIME_MEMORY, ERR_RUNTIME_ARGUMENT
+ * @example
+ * const session = await load("net.secateur");
+ * const { logits } = await session.run({ input: { data, dims: [1, 3, 32, 32] } });
+ */
+export async function load(
+  source: string | URL | Uint8Array | ArrayBuffer,
+  options: LoadOptions = {},
+): Promise<Session> {
+  const { threads = 1, batch = 1, maxMemoryBytes = 2 ** 31 } = options;
+  assertWhole("load: threads", threads, maxThreads);
+  assertWhole("load: batch", batch, 2 ** 20);
+  const bytes =
+    source instanceof Uint8Array
+      ? source
+      : source instanceof ArrayBuffer
+        ? new Uint8Array(source)
+        : await fetchBytes(source);
+  const model = await decodePacked(bytes, { maxMemoryBytes });
+  return openSession(model, { threads, batch, maxMemoryBytes, ...(options.build ? { build: options.build } : {}) });
+}
+
+/** Plans a decoded network and makes it ready to run. @throws as `load` */
+async function openSession(
+  model: PackedModel,
+  { threads, batch, maxMemoryBytes, build: wanted }: Required<Omit<LoadOptions, "build">> & Pick<LoadOptions, "build">,
+): Promise<Session> {
+  const notes: { code: string; message: string }[] = [];
+  const reason = threads > 1 ? whyNoThreads() : undefined;
+  if (reason)
+    notes.push({ code: "NOTE_ONE_THREAD", message: `asked for ${threads} threads, running on one: ${reason}` });
+  const isAlone = threads === 1 || reason !== undefined;
+  const start = async (count: number): Promise<Started> => {
+    const { build, module, dataEnd } = await compileKernels(wanted, count > 1);
+    const plan = makePlan(model, { batch, threads: count, start: dataEnd, maxMemoryBytes });
+    const memory = makeMemory(plan.totalBytes, count > 1);
+    plan.write(memory.buffer);
+    const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
+    const kernels = exports as unknown as KernelExports;
+    const team = count > 1 ? await startTeam({ threads: count, module, memory, exports: kernels, plan }) : undefined;
+    return { build, plan, memory, kernels, team };
+  };
+  let started: Started;
+  try {
+    started = await start(isAlone ? 1 : threads);
+  } catch (error) {
+    if (isAlone || (error as { code?: string }).code !== "ERR_RUNTIME_THREAD") throw error;
+    // A page's content security policy may forbid workers that are made from text.
+    notes.push({
+      code: "NOTE_ONE_THREAD",
+      message: `asked for ${threads} threads, running on one: workers do not start here`,
+    });
+    started = await start(1);
+  }
+  return createSession(model, started, notes);
+}
+
+interface Started {
+  readonly build: KernelBuild;
+  readonly plan: Plan;
+  readonly memory: WebAssembly.Memory;
+  readonly kernels: KernelExports;
+  readonly team: Team | undefined;
+}
+
+function createSession(model: PackedModel, started: Started, notes: Session["notes"]): Session {
+  const { build, plan, memory, team } = started;
+  let kernels: KernelExports | undefined = started.kernels;
+  const viewOf = ({ region, dims }: Port): Float32Array =>
+    new Float32Array(
+      memory.buffer,
+      region.address,
+      dims.reduce((product, extent) => product * extent, 1),
+    );
+  const inputs = plan.inputs.map((port) => ({ ...port, view: viewOf(port) }));
+  const outputs = plan.outputs.map((port) => ({ ...port, view: viewOf(port) }));
+  const opened = (): KernelExports => {
+    if (!kernels) throw sessionClosed();
+    return kernels;
+  };
+  return {
+    inputNames: inputs.map(({ name }) => name),
+    outputNames: outputs.map(({ name }) => name),
+    dims: Object.fromEntries([...inputs, ...outputs].map(({ name, dims }) => [name, dims])),
+    metadata: model.metadata,
+    threads: team?.threads ?? 1,
+    build,
+    memoryBytes: plan.totalBytes,
+    notes,
+    async run(given) {
+      const running = opened();
+      assertInputs(inputs, given);
+      for (const { name, view } of inputs) view.set(given[name]!.data);
+      if (team) team.run();
+      else running.run(plan.program, 0, plan.steps.length);
+      return Object.fromEntries(outputs.map(({ name, dims, view }) => [name, { data: Float32Array.from(view), dims }]));
+    },
+    profile: ({ runs = 10 } = {}) => profileSteps(model, plan, opened(), runs),
+    async close() {
+      kernels = undefined;
+      await team?.close();
+    },
+  };
+}
+
+function assertInputs(inputs: readonly Port[], given: Readonly<Record<string, Tensor>>): void {
+  const names = inputs.map(({ name }) => name);
+  const where = "session.run";
+  if (typeof given !== "object" || given === null)
+    throw badArgument(where, String(given), "an object of inputs by name");
+  for (const name of Object.keys(given)) {
+    if (!names.includes(name)) throw badArgument(where, `an input named ${quoted(name)}`, names.map(quoted).join(", "));
+  }
+  for (const { name, dims } of inputs) {
+    const allowed = `{ data: Float32Array, dims: [${dims.join(", ")}] }`;
+    const tensor = given[name];
+    const input = `${where}: input ${quoted(name)}`;
+    if (!tensor) throw badArgument(input, "nothing", allowed);
+    if (!(tensor.data instanceof Float32Array))
+      throw badArgument(input, `data of type ${typeName(tensor.data)}`, allowed);
+    if (tensor.dims?.join() !== dims.join())
+      throw badArgument(input, `dims [${tensor.dims?.join(", ") ?? ""}]`, allowed);
+    const size = dims.reduce((product, extent) => product * extent, 1);
+    if (tensor.data.length !== size) throw badArgument(input, `${tensor.data.length} numbers`, `${size} numbers`);
+  }
+}
+
+function profileSteps(model: PackedModel, plan: Plan, kernels: KernelExports, runs: number): readonly OperatorTime[] {
+  assertWhole("session.profile: runs", runs, 1e6);
+  const times = model.operators.map(() => new Float64Array(runs));
+  for (let run = 0; run < runs; run++) {
+    plan.steps.forEach(({ operator }, s) => {
+      const before = performance.now();
+      kernels.run(plan.program, s, s + 1);
+      if (operator >= 0) times[operator]![run]! += performance.now() - before;
+    });
+  }
+  return model.operators.map(({ name, op, kernel }, o) => ({
+    name,
+    op,
+    ...(kernel ? { kernel } : {}),
+    ms: times[o]!.sort()[runs >> 1]!,
+  }));
+}
+
+function makeMemory(bytes: number, shared: boolean): WebAssembly.Memory {
+  const pages = Math.ceil(bytes / pageBytes);
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+  } catch (cause) {
+    throw noMemory(bytes, cause);
+  }
+}
+
+function assertWhole(where: string, found: number, most: number): void {
+  if (!Number.isInteger(found) || found < 1 || found > most)
+    throw badArgument(where, String(found), `a whole number from 1 to ${most}`);
+}
+
+function typeName(value: unknown): string {
+  return typeof value === "object" && value !== null ? value.constructor.name : typeof value;
+}

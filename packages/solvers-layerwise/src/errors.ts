@@ -1,0 +1,57 @@
+/** Every error the layer-wise solvers throw themselves, one factory each. */
+import { PruneError } from "@secateur/core";
+
+/** A layer with more inputs than its [inputs, inputs] matrices can be held for. */
+export function tooManyInputs(problem: string, cols: number, most: number): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `layer-wise pruning of '${problem}': its rows have ${cols} inputs, and the solvers hold matrices of inputs x inputs for at most ${most}; use chita, which needs products only`,
+  );
+}
+
+/** Numbers of H that are no curvature. */
+export function notFiniteCurvature(problem: string, index: number, value: number): PruneError {
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `layer-wise pruning of '${problem}': entry ${index} of H is ${value}; every entry must be finite: look for NaN or overflow in the layer's inputs`,
+  );
+}
+
+/** H differs from its transpose by more than rounding. */
+export function notSymmetric(spec: {
+  problem: string;
+  row: number;
+  column: number;
+  value: number;
+  mirrored: number;
+}): PruneError {
+  const { problem, row, column, value, mirrored } = spec;
+  return new PruneError(
+    "ERR_NOT_SYMMETRIC",
+    `layer-wise pruning of '${problem}': H[${row}, ${column}] is ${value} and H[${column}, ${row}] is ${mirrored}; H = X'X is symmetric, give that matrix`,
+  );
+}
+
+/** H has a direction of negative curvature that no rounding explains. */
+export function notSemidefinite(problem: string, pivot: number, ridge: number): PruneError {
+  return new PruneError(
+    "ERR_NOT_SEMIDEFINITE",
+    `layer-wise pruning of '${problem}': H is not positive semi-definite (pivot ${pivot} of its Cholesky factorisation stays negative with ${ridge} of the mean diagonal added); H = X'X has no negative eigenvalues, give that matrix`,
+  );
+}
+
+/** A feasible set that a method cannot walk through. */
+export function unknownBudget(who: string, problem: string, kind: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${who} cannot solve '${problem}': its budget '${kind}' is neither a number of weights to keep nor a pattern "keep of every"; use layerwise or alps, which take any budget`,
+  );
+}
+
+/** Units of several weights. */
+export function onlySingleWeights(who: string, problem: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${who} cannot solve '${problem}': its units are groups of weights, and ${who} removes single ones; use layerwise or alps, which take any units`,
+  );
+}

@@ -1,0 +1,11 @@
+/**
+ * @secateur/solvers-layerwise: pruning layer by layer from the layers' own inputs.
+ * @packageDocumentation
+ */
+export { type AlpsOptions, alps } from "./alps.ts";
+export { type LayerwiseOptions, layerwise } from "./layerwise.ts";
+export { obc, obcTrace } from "./obc.ts";
+export { type SparseGptOptions, sparseGpt } from "./sparse-gpt.ts";
+export { sparseSwaps, sparseSwapsSelector } from "./sparse-swaps.ts";
+export { rowRefit } from "./updater.ts";
+export { type WandaOptions, wanda, wandaSaliency } from "./wanda.ts";

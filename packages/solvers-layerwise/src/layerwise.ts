@@ -1,0 +1,200 @@
+/**
+ * The default: the better support of ALPS and OBC, then swaps of kept and pruned weights, each priced with all kept weights of its
+ * row re-fitted, until none lowers Q; where the layer has one budget, weights change rows as long as that lowers Q; then the exact
+ * re-fit. Every accepted move lowers the re-fitted Q, so that the result is never worse than where it started.
+ */
+import {
+  countKept,
+  type Mask,
+  type Problem,
+  type RunContext,
+  type Solver,
+  selectorFrom,
+  throwIfAborted,
+} from "@secateur/core";
+import { type AlpsOptions, alpsMask } from "./alps.ts";
+import { rowwiseBudget } from "./budget.ts";
+import { exchangeBetween, type RowOffer } from "./exchange.ts";
+import { type LayerProblem, layerProblem } from "./layer-problem.ts";
+import { obcMask } from "./obc.ts";
+import { refit } from "./refit.ts";
+import { type TableauWorkspace, tableauWorkspace } from "./row-tableau.ts";
+import { solutionOf, weightMask, withLayer } from "./solution.ts";
+import { rowCurve, type SwapRule, swapUntilBest } from "./swaps.ts";
+import { wandaSaliency } from "./wanda.ts";
+
+/** Settings of {@link layerwise}. */
+export interface LayerwiseOptions extends AlpsOptions {
+  /** Where the search starts: "alps", "obc", or "best" (default), the one of lower Q where both can be had. */
+  readonly start?: "alps" | "obc" | "best" | undefined;
+  /** Whether weights may change rows after the swaps, at most so many times; default 4. */
+  readonly exchanges?: number | undefined;
+  /** Multiply-adds that swaps may cost, at most; larger layers keep the support they started from. Default 1e11, about two minutes. */
+  readonly mostWork?: number | undefined;
+}
+
+/** About two minutes of f64 products. */
+const defaultWork = 1e11;
+/** Removals and additions that a row offers to the others at a time. */
+const offered = 8;
+
+/**
+ * The layer-wise default as a solver, for any budget over any units; swaps are of single weights. stats: `swaps`, `moved` (weights that
+ * changed rows), `relativeError`. "max-iterations": swaps were cut short.
+ * Time: that of the starts and rows cols^3 / 4 for the swaps. Memory: 40 cols^2 bytes more.
+ *
+ * @example
+ * const { w, stats } = await layerwise().solve(problem, ctx);
+ */
+export function layerwise(options: LayerwiseOptions = {}): Solver {
+  const { mostWork = defaultWork, exchanges = 4 } = options;
+  return {
+    needs: {},
+    solve: (problem, ctx) => {
+      throwIfAborted(ctx.signal);
+      return withLayer(layerProblem(problem, ctx), async (layer) => {
+        const start = await startFrom(problem, layer, ctx, options);
+        const rule = ruleOf(problem);
+        const isLarge = layer.rows * layer.cols ** 3 * 0.3 > mostWork;
+        if (!rule || isLarge) {
+          if (isLarge) noteNoSwaps(layer, ctx);
+          const w = await refit(layer, weightMask(problem, start), ctx);
+          return solutionOf(problem, layer, { w, mask: start, status: "converged", stats: { swaps: 0 } });
+        }
+        const found = await improve({ layer, mask: start, rule, exchanges }, ctx);
+        const w = await refit(layer, found.mask, ctx);
+        const { swaps, moved, settled } = found;
+        const status = settled ? "converged" : "max-iterations";
+        return solutionOf(problem, layer, { w, mask: found.mask, status, stats: { swaps, moved } });
+      });
+    },
+  };
+}
+
+function noteNoSwaps({ id, rows, cols }: LayerProblem, ctx: RunContext): void {
+  const message = `${id}: swaps in ${rows} rows of ${cols} inputs cost more than mostWork allows; the support of the start is kept, its weights are re-fitted`;
+  ctx.report({ type: "note", level: "info", code: "swaps-skipped", message });
+}
+
+/** The best support to start from, by Q after the re-fit. */
+async function startFrom(
+  problem: Problem,
+  layer: LayerProblem,
+  ctx: RunContext,
+  { start = "best", mostWork = defaultWork, ...options }: LayerwiseOptions,
+): Promise<Mask> {
+  const { units } = problem;
+  const canTrace = rowwiseBudget(problem) !== undefined;
+  const isLarge = (layer.rows * layer.cols ** 3) / 6 > mostWork;
+  if (start === "obc") return (await obcMask(problem, layer, ctx)).mask;
+  const masks = [(await alpsMask(problem, layer, ctx, options)).mask];
+  if (start === "alps") return masks[0]!;
+  if (canTrace && !isLarge) masks.push((await obcMask(problem, layer, ctx)).mask);
+  // Groups cannot be swapped: their start has to be good by itself.
+  if (!units.perWeight) masks.push(await selectorFrom(wandaSaliency).select(problem, ctx));
+  if (masks.length === 1) return masks[0]!;
+  let [best, least] = [masks[0]!, Number.POSITIVE_INFINITY];
+  for (const mask of masks) {
+    const w = await refit(layer, weightMask(problem, mask), ctx);
+    const value = layer.objective(w);
+    if (value < least) [best, least] = [mask, value];
+  }
+  return best;
+}
+
+/** How single weights may be swapped under a budget, and whether rows may trade. */
+interface Rule {
+  readonly swaps: SwapRule;
+  readonly eligible: Mask | undefined;
+  readonly isShared: boolean;
+  readonly maySwap?: (mask: Mask, out: number, into: number) => boolean;
+}
+
+function ruleOf(problem: Problem): Rule | undefined {
+  const budget = rowwiseBudget(problem);
+  if (budget?.kind === "count") return { swaps: {}, eligible: budget.eligible, isShared: true };
+  if (budget) return { swaps: { group: budget.of }, eligible: budget.eligible, isShared: false };
+  const { units, constraint } = problem;
+  if (!units.perWeight || !constraint.canSwap) return undefined;
+  const maySwap = (mask: Mask, out: number, into: number): boolean => constraint.canSwap!(mask, out, into);
+  return { swaps: {}, eligible: undefined, isShared: false, maySwap };
+}
+
+interface Improvement {
+  readonly mask: Mask;
+  readonly swaps: number;
+  readonly moved: number;
+  readonly settled: boolean;
+}
+
+async function improve(
+  { layer, mask: start, rule, exchanges }: { layer: LayerProblem; mask: Mask; rule: Rule; exchanges: number },
+  ctx: RunContext,
+): Promise<Improvement> {
+  const { rows, cols } = layer;
+  const mask = start.slice();
+  const workspace = tableauWorkspace(cols, ctx.kernels);
+  const offers: RowOffer[] = [];
+  let [swaps, moved, settled] = [0, 0, true];
+  // Rows of too few or too many kept weights for a swap have no offers either.
+  let open = Array.from({ length: rows }, (_, r) => r);
+  const budgets = rule.isShared && rows > 1 ? exchanges : 0;
+  for (let round = 0; round <= budgets; round++) {
+    for (const [index, r] of open.entries()) {
+      const row = improveRow({ layer, mask, rule, r, workspace, isOffering: round < budgets });
+      swaps += row.swaps;
+      settled &&= row.settled;
+      offers[r] = row.offer;
+      await ctx.tick({ task: "solve", done: index + 1, total: open.length });
+    }
+    if (round === budgets) break;
+    const moves = exchangeBetween(offers);
+    open = [];
+    moves.forEach((count, r) => {
+      if (count === 0) return;
+      open.push(r);
+      const { columns } = count < 0 ? offers[r]!.out : offers[r]!.into;
+      for (const j of columns.subarray(0, Math.abs(count))) mask[r * cols + j] = count < 0 ? 0 : 1;
+      moved += Math.max(0, count);
+    });
+    if (open.length === 0) break;
+  }
+  workspace.release();
+  return { mask, swaps, moved, settled };
+}
+
+/** Swaps in one row of the mask [rows * cols], which is changed, and what the row offers afterwards. */
+function improveRow(call: {
+  layer: LayerProblem;
+  mask: Mask;
+  rule: Rule;
+  r: number;
+  workspace: TableauWorkspace;
+  isOffering: boolean;
+}): { swaps: number; settled: boolean; offer: RowOffer } {
+  const { layer, mask, rule, r, workspace, isOffering } = call;
+  const { cols, H, B } = layer;
+  const [from, to] = [r * cols, (r + 1) * cols];
+  const own = mask.subarray(from, to);
+  const b = B.data.subarray(from, to);
+  const tableau = workspace.open(H, b, own);
+  const eligible = rule.eligible?.subarray(from, to);
+  const { maySwap } = rule;
+  const swapRule: SwapRule = {
+    ...rule.swaps,
+    eligible,
+    ...(maySwap ? { maySwap: (out: number, into: number) => maySwap(mask, from + out, from + into) } : {}),
+  };
+  let energy = 0;
+  for (let j = 0; j < cols; j++) energy += 0.5 * layer.dense.data[from + j]! * b[j]!;
+  const result = swapUntilBest(tableau, swapRule, { energy: Math.abs(energy), most: Math.max(8, countKept(own)) });
+  const none = { columns: new Uint32Array(0), values: new Float64Array(0) };
+  const offer = isOffering
+    ? {
+        out: rowCurve(tableau, "out", { depth: offered }),
+        into: rowCurve(tableau, "in", { depth: offered, eligible }),
+      }
+    : { out: none, into: none };
+  own.set(tableau.mask);
+  return { ...result, offer };
+}

@@ -1,0 +1,64 @@
+/** From a mask or weights in f64 to the solution that is handed back. */
+import type { Mask, Mat, Problem, Solution, SolveStatus } from "@secateur/core";
+import type { LayerProblem } from "./layer-problem.ts";
+
+/** What a method found. */
+export interface Found {
+  /** [rows, cols] f64, zeros where the mask is 0. */
+  readonly w: Mat;
+  /** [units.count] */
+  readonly mask: Mask;
+  readonly status: SolveStatus;
+  readonly stats: Readonly<Record<string, number>>;
+  readonly trace?: readonly number[];
+}
+
+/**
+ * The solution, in the dtype of the problem's weights. stats gain `relativeError` = Q / (1/2 sum over rows of w0'H w0), and where they
+ * are not 0 `dead` (inputs that are always 0) and `ridge` (what was added to H while searching).
+ */
+export function solutionOf(problem: Problem, layer: LayerProblem, found: Found): Solution {
+  const { rows, cols, data } = problem.w;
+  const w = { rows, cols, data: data.slice() };
+  w.data.set(found.w.data);
+  // Rounded to f32 the weights are what they will be in the model: Q is theirs.
+  const objective = layer.objective(w);
+  const nothing = { rows, cols, data: new Float64Array(rows * cols) };
+  const energy = problem.gradient ? 0 : layer.objective(nothing);
+  return {
+    w,
+    mask: found.mask,
+    objective,
+    status: found.status,
+    stats: {
+      ...found.stats,
+      ...(energy > 0 ? { relativeError: objective / energy } : {}),
+      ...(layer.dead > 0 ? { dead: layer.dead } : {}),
+      ...(layer.ridge > 0 ? { ridge: layer.ridge } : {}),
+    },
+    ...(found.trace ? { trace: found.trace } : {}),
+  };
+}
+
+/** Runs `work` with a problem written out, which is released whatever happens. */
+export async function withLayer<T>(
+  layer: Promise<LayerProblem>,
+  work: (layer: LayerProblem) => Promise<T>,
+): Promise<T> {
+  const opened = await layer;
+  try {
+    return await work(opened);
+  } finally {
+    opened.release();
+  }
+}
+
+/** One byte a weight [rows * cols] from one a unit. */
+export function weightMask({ units, w }: Pick<Problem, "units" | "w">, mask: Mask): Mask {
+  if (units.perWeight) return mask;
+  const perWeight = new Uint8Array(w.rows * w.cols);
+  for (let unit = 0; unit < units.count; unit++) {
+    if (mask[unit] === 1) for (const index of units.indices(unit)) perWeight[index] = 1;
+  }
+  return perWeight;
+}

@@ -1,0 +1,134 @@
+import { createRunContext, keepOfEvery, referenceKernels } from "@secateur/core";
+import { expect, test } from "vitest";
+import { alps } from "./alps.ts";
+import { bestOnMask, keeping, layerOf } from "./layer.test-support.ts";
+import { layerProblem } from "./layer-problem.ts";
+import { layerwise } from "./layerwise.ts";
+import { obc } from "./obc.ts";
+import { additionGain, pivot, removalCost, tableauWorkspace } from "./row-tableau.ts";
+import { sparseSwaps } from "./sparse-swaps.ts";
+import { bestSwap } from "./swaps.ts";
+import { wanda } from "./wanda.ts";
+
+const cols = 10;
+
+async function openRow(seed: number, mask: Uint8Array) {
+  const problem = layerOf({ rows: 1, cols, seed, constraint: keeping(4) });
+  const layer = await layerProblem(problem, createRunContext());
+  const tableau = tableauWorkspace(cols, referenceKernels).open(layer.H, layer.B.data, mask);
+  const lossOf = (one: Uint8Array): number =>
+    bestOnMask(problem.curvature.gram!(), Float64Array.from(problem.w.data), one).loss;
+  return { tableau, lossOf };
+}
+
+const changed = (mask: Uint8Array, ...places: number[]): Uint8Array =>
+  mask.map((bit, j) => (places.includes(j) ? 1 - bit : bit));
+
+test("removals, additions and the best swap are priced as exact re-fits price them", async () => {
+  const mask = Uint8Array.of(1, 0, 1, 0, 0, 1, 0, 0, 1, 0);
+  for (const seed of [0, 1, 2]) {
+    const { tableau, lossOf } = await openRow(seed, mask);
+    const now = lossOf(mask);
+    let best = { change: 0, out: -1, into: -1 };
+    for (let i = 0; i < cols; i++) {
+      if (mask[i] === 1) expect(removalCost(tableau, i)).toBeCloseTo(lossOf(changed(mask, i)) - now, 9);
+      else expect(additionGain(tableau, i)).toBeCloseTo(now - lossOf(changed(mask, i)), 9);
+      for (let j = 0; j < cols; j++) {
+        if (mask[i] !== 1 || mask[j] !== 0) continue;
+        const change = lossOf(changed(mask, i, j)) - now;
+        if (change < best.change) best = { change, out: i, into: j };
+      }
+    }
+    const found = bestSwap(tableau, {});
+    expect(found?.out ?? -1).toBe(best.out);
+    expect(found?.into ?? -1).toBe(best.into);
+    expect(found?.change ?? 0).toBeCloseTo(best.change, 9);
+  }
+});
+
+test("a pivot is what opening the row on the new support gives, and a second one takes it back", async () => {
+  const mask = Uint8Array.of(1, 1, 0, 0, 1, 0, 1, 0, 0, 1);
+  for (const place of [1, 3]) {
+    const { tableau } = await openRow(4, mask);
+    const before = Float64Array.from(tableau.M);
+    pivot(tableau, place);
+    const fresh = (await openRow(4, changed(mask, place))).tableau;
+    expect([...tableau.mask]).toEqual([...fresh.mask]);
+    for (let i = 0; i < cols * cols; i++) expect(tableau.M[i]).toBeCloseTo(fresh.M[i]!, 9);
+    for (let i = 0; i < cols; i++) expect(tableau.v[i]).toBeCloseTo(fresh.v[i]!, 9);
+    pivot(tableau, place);
+    for (let i = 0; i < cols * cols; i++) expect(tableau.M[i]).toBeCloseTo(before[i]!, 9);
+  }
+});
+
+test("layerwise is never worse than alps and obc, and leaves no swap in a row that would lower Q", async () => {
+  for (const seed of [0, 1, 2, 3]) {
+    const problem = layerOf({ rows: 3, cols, seed, constraint: keeping(11) });
+    const ctx = createRunContext();
+    const found = await layerwise().solve(problem, ctx);
+    const others = [await alps().solve(problem, ctx), await obc().solve(problem, ctx)];
+    for (const { objective } of others) expect(found.objective).toBeLessThanOrEqual(objective * (1 + 1e-12));
+    for (let r = 0; r < 3; r++) {
+      const mask = found.mask.slice(r * cols, (r + 1) * cols);
+      const w0 = Float64Array.from(problem.w.data.subarray(r * cols, (r + 1) * cols));
+      const H = problem.curvature.gram!();
+      const now = bestOnMask(H, w0, mask).loss;
+      for (let i = 0; i < cols; i++) {
+        for (let j = 0; j < cols; j++) {
+          if (mask[i] !== 1 || mask[j] !== 0) continue;
+          // Falls below 1e-10 of the row's energy are not taken.
+          expect(bestOnMask(H, w0, changed(mask, i, j)).loss).toBeGreaterThan(now - 1e-8);
+        }
+      }
+    }
+  }
+});
+
+test("with 'keep of every' swaps stay within their group", async () => {
+  const problem = layerOf({
+    rows: 4,
+    cols: 12,
+    constraint: (count) => keepOfEvery({ count, cols: 12, keep: 1, of: 3 }),
+  });
+  const { mask, stats } = await layerwise({ start: "alps" }).solve(problem, createRunContext());
+  expect(problem.constraint.violation(mask)).toBe(0);
+  expect(stats["moved"]).toBe(0);
+  const start = await alps().solve(problem, createRunContext());
+  const found = await layerwise({ start: "alps" }).solve(problem, createRunContext());
+  expect(found.objective).toBeLessThanOrEqual(start.objective);
+});
+
+test("weights change rows where that lowers Q", async () => {
+  // The second row's weights are a tenth of the first's: an even start wastes the budget.
+  const problem = layerOf({ rows: 2, cols, constraint: keeping(8) });
+  const w = { ...problem.w, data: problem.w.data.map((value, i) => (i < cols ? value : 0.1 * value)) };
+  const uneven = { ...problem, w };
+  const shared = await layerwise().solve(uneven, createRunContext());
+  const kept = shared.mask.subarray(0, cols).reduce((sum, bit) => sum + bit, 0);
+  expect(kept).toBeGreaterThan(4);
+});
+
+test("SparseSwaps never loses to Wanda, keeps its rows' counts, and leaves no swap that would lower the error", async () => {
+  const problem = layerOf({ rows: 3, cols, seed: 5, constraint: keeping(12) });
+  const ctx = createRunContext();
+  const start = await wanda().solve(problem, ctx);
+  const found = await sparseSwaps().solve(problem, ctx);
+  expect(found.objective).toBeLessThan(start.objective);
+  const H = problem.curvature.gram!();
+  for (let r = 0; r < 3; r++) {
+    const w0 = problem.w.data.subarray(r * cols, (r + 1) * cols);
+    const mask = found.mask.slice(r * cols, (r + 1) * cols);
+    expect(mask.reduce((sum, bit) => sum + bit, 0)).toBe(4);
+    const errorOf = (one: Uint8Array): number => {
+      const q = Float64Array.from(w0, (value, j) => (one[j] === 1 ? 0 : value));
+      let sum = 0;
+      for (let i = 0; i < cols; i++) for (let j = 0; j < cols; j++) sum += q[i]! * H.data[i * cols + j]! * q[j]!;
+      return sum;
+    };
+    for (let i = 0; i < cols; i++) {
+      for (let j = 0; j < cols; j++) {
+        if (mask[i] === 1 && mask[j] === 0) expect(errorOf(changed(mask, i, j))).toBeGreaterThan(errorOf(mask) - 1e-9);
+      }
+    }
+  }
+});

@@ -1,0 +1,244 @@
+/**
+ * ExactOBS (Frantar and Alistarh, Optimal Brain Compression, 2022, algorithm 1): of a row, weight after weight goes, always
+ * the one whose removal with all others re-fitted costs least, w_j^2 / (2 [H^-1]_jj) with H^-1 taken over what is left. The
+ * whole order with its losses is kept, so that one pass serves every sparsity.
+ *
+ * Removing j takes u u' off H^-1, u = H^-1 e_j / sqrt([H^-1]_jj). Departure: the order needs the diagonal and one row of
+ * H^-1 at a time only, so these matrices are not subtracted one by one from the whole but `batch` at a time in one product
+ * U'U, over the weights that are left. cols^3 / 6 multiply-adds a row instead of cols^3.
+ */
+import { type Kernels, type Mask, type Mat, matrix, type RunContext, type Vec } from "@secateur/core";
+import { invertSpd } from "@secateur/core/linalg";
+import type { LayerProblem } from "./layer-problem.ts";
+
+/** What each removal costs: of all rows, in flat weights of the layer. */
+export interface RemovalTrace {
+  /** [rows, cols]: the columns of a row in the order in which they go. */
+  readonly order: Uint32Array;
+  /** [rows, cols] f64: how much Q grows with each removal. */
+  readonly losses: Float64Array;
+  /** Removals in each row [rows]; with a pattern fewer than columns. */
+  readonly counts: Uint32Array;
+}
+
+/** What is removed first or never. */
+export interface TraceOptions {
+  /** Weights [rows * cols] that may stay; the others go first. */
+  readonly eligible?: Mask | undefined;
+  /** Of every `of` weights `keep` stay. */
+  readonly pattern?: { readonly keep: number; readonly of: number } | undefined;
+}
+
+/** Removals between two updates of H^-1. */
+const batch = 48;
+
+/** Traces all rows. Time: rows cols^3 / 6. Memory: 16 cols^2 bytes beside the result. */
+export async function removalTrace(layer: LayerProblem, options: TraceOptions, ctx: RunContext): Promise<RemovalTrace> {
+  const { rows, cols } = layer;
+  const { kernels } = ctx;
+  const inverse = matrix(cols, cols, kernels.alloc(cols * cols, "f64"));
+  inverse.data.set(layer.H.data);
+  invertSpd({ H: inverse, what: `H of '${layer.id}'`, damping: layer.ridge, kernels });
+  const work = workspace(cols, kernels);
+  const order = new Uint32Array(rows * cols);
+  const losses = new Float64Array(rows * cols);
+  const counts = new Uint32Array(rows);
+  const optimum = matrix(1, cols, kernels.alloc(cols, "f64"));
+  for (let r = 0; r < rows; r++) {
+    const [from, to] = [r * cols, (r + 1) * cols];
+    kernels.gemv({ a: inverse, x: layer.B.data.subarray(from, to), out: optimum.data });
+    counts[r] = traceRow({
+      inverse,
+      w: Float64Array.from(optimum.data),
+      eligible: options.eligible?.subarray(from, to),
+      pattern: options.pattern,
+      order: order.subarray(from, to),
+      losses: losses.subarray(from, to),
+      work,
+      kernels,
+    });
+    await ctx.tick({ task: "solve", done: r + 1, total: rows });
+  }
+  for (const vector of [inverse.data, optimum.data, work.P, work.U]) kernels.free(vector);
+  return { order, losses, counts };
+}
+
+interface Workspace {
+  /** H^-1 over what is left. */
+  readonly P: Vec;
+  /** [batch, left]: the removals since the last update. */
+  readonly U: Vec;
+}
+
+const workspace = (cols: number, kernels: Kernels): Workspace => ({
+  P: kernels.alloc(cols * cols, "f64"),
+  U: kernels.alloc(batch * cols, "f64"),
+});
+
+/** What is left of a row. Arrays are by place among the weights left, `size` of them. */
+interface RowState {
+  size: number;
+  readonly column: Uint32Array;
+  readonly alive: Uint8Array;
+  readonly w: Float64Array;
+  readonly diagonal: Float64Array;
+}
+
+interface RowCall {
+  readonly inverse: Mat;
+  /** The row's minimiser; overwritten. */
+  readonly w: Float64Array;
+  readonly eligible: Mask | undefined;
+  readonly pattern: TraceOptions["pattern"];
+  readonly order: Uint32Array;
+  readonly losses: Float64Array;
+  readonly work: Workspace;
+  readonly kernels: Kernels;
+}
+
+/** One row; returns how many weights went. */
+function traceRow({ inverse, w, eligible, pattern, order, losses, work, kernels }: RowCall): number {
+  const cols = inverse.cols;
+  const state: RowState = {
+    size: cols,
+    column: Uint32Array.from({ length: cols }, (_, j) => j),
+    alive: new Uint8Array(cols).fill(1),
+    w,
+    diagonal: Float64Array.from({ length: cols }, (_, j) => inverse.data[j * cols + j]!),
+  };
+  const budget = groupsOf(cols, eligible, pattern);
+  const { U } = work;
+  // The first batch reads the inverse that all rows share.
+  let P: Vec = inverse.data;
+  let [done, pending] = [0, 0];
+  for (;;) {
+    const place = cheapest(state, budget);
+    if (place < 0) return done;
+    if (pending === batch) {
+      P = update({ P, into: work.P, U, pending, state, kernels });
+      pending = 0;
+      continue;
+    }
+    const { size, column, alive, diagonal } = state;
+    const u = U.subarray(pending * cols, pending * cols + size);
+    rowLeft({ P, U, stride: cols, pending, place, size, u });
+    const pivot = Math.sqrt(diagonal[place]!);
+    const step = state.w[place]! / pivot;
+    for (let i = 0; i < size; i++) {
+      const value = u[i]! / pivot;
+      u[i] = value;
+      state.w[i]! -= step * value;
+      diagonal[i]! -= value * value;
+    }
+    losses[done] = 0.5 * step * step;
+    order[done++] = column[place]!;
+    alive[place] = 0;
+    budget.remove(column[place]!);
+    pending++;
+  }
+}
+
+/** u = row `place` of P - U'U. */
+function rowLeft(spec: { P: Vec; U: Vec; stride: number; pending: number; place: number; size: number; u: Vec }): void {
+  const { P, U, stride, pending, place, size, u } = spec;
+  const row = place * size;
+  for (let i = 0; i < size; i++) u[i] = P[row + i]!;
+  let s = 0;
+  for (; s + 1 < pending; s += 2) {
+    const [a, b] = [s * stride, (s + 1) * stride];
+    const [x, y] = [U[a + place]!, U[b + place]!];
+    for (let i = 0; i < size; i++) u[i] = u[i]! - x * U[a + i]! - y * U[b + i]!;
+  }
+  if (s < pending) {
+    const a = s * stride;
+    const x = U[a + place]!;
+    for (let i = 0; i < size; i++) u[i]! -= x * U[a + i]!;
+  }
+}
+
+/** P - U'U over the weights left, packed; returns where it stands. */
+function update(spec: { P: Vec; into: Vec; U: Vec; pending: number; state: RowState; kernels: Kernels }): Vec {
+  const { P, into, U, pending, state, kernels } = spec;
+  const { size, column, alive, w, diagonal } = state;
+  const cols = w.length;
+  const left = new Uint32Array(size);
+  let count = 0;
+  for (let i = 0; i < size; i++) if (alive[i] === 1) left[count++] = i;
+  // Ascending places: what is read lies behind what is written.
+  for (let i = 0, place = 0; i < count; i++) {
+    const row = left[i]! * size;
+    for (let j = 0; j < count; j++) into[place++] = P[row + left[j]!]!;
+  }
+  for (let s = 0; s < pending; s++) {
+    for (let j = 0; j < count; j++) U[s * count + j] = U[s * cols + left[j]!]!;
+  }
+  const packed = matrix(count, count, into.subarray(0, count * count));
+  kernels.gram({
+    a: matrix(pending, count, U.subarray(0, pending * count)),
+    transpose: true,
+    out: packed,
+    alpha: -1,
+    beta: 1,
+  });
+  for (let i = 0; i < count; i++) {
+    column[i] = column[left[i]!]!;
+    w[i] = w[left[i]!]!;
+    diagonal[i] = packed.data[i * count + i]!;
+    alive[i] = 1;
+  }
+  state.size = count;
+  return into;
+}
+
+/** Which columns may go now. */
+interface Groups {
+  /** 0: may not go, 1: may go, 2: has to go before all others. */
+  readonly may: Uint8Array;
+  remove(column: number): void;
+}
+
+function groupsOf(cols: number, eligible: Mask | undefined, pattern: TraceOptions["pattern"]): Groups {
+  const may = new Uint8Array(cols).fill(1);
+  if (!pattern) {
+    if (eligible) for (let j = 0; j < cols; j++) may[j] = eligible[j] === 1 ? 1 : 2;
+    return { may, remove: () => undefined };
+  }
+  const { keep, of } = pattern;
+  const kept = new Uint32Array(Math.ceil(cols / of));
+  for (let j = 0; j < cols; j++) kept[Math.floor(j / of)]!++;
+  const bar = (group: number): void => {
+    if (kept[group]! > keep) return;
+    for (let j = group * of; j < Math.min(cols, (group + 1) * of); j++) if (may[j] === 1) may[j] = 0;
+  };
+  if (eligible) for (let j = 0; j < cols; j++) if (eligible[j] === 0) may[j] = 2;
+  kept.forEach((_, group) => {
+    bar(group);
+  });
+  return {
+    may,
+    remove(column) {
+      const group = Math.floor(column / of);
+      kept[group]!--;
+      bar(group);
+    },
+  };
+}
+
+/** The place whose removal costs least, ties to the lower column; -1 when none may go. */
+function cheapest({ size, column, alive, w, diagonal }: RowState, { may }: Groups): number {
+  let best = -1;
+  let least = Number.POSITIVE_INFINITY;
+  let urgency = 1;
+  for (let i = 0; i < size; i++) {
+    if (alive[i] === 0) continue;
+    const allowed = may[column[i]!]!;
+    if (allowed < urgency) continue;
+    const cost = (w[i]! * w[i]!) / diagonal[i]!;
+    if (allowed > urgency || cost < least || best < 0) {
+      best = i;
+      least = cost;
+      urgency = allowed;
+    }
+  }
+  return best;
+}
