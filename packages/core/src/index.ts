@@ -16,20 +16,50 @@ export { type KeepOfEverySpec, keepOfEvery } from "./budget/keep-of-every.ts";
 export { type ScheduleName, scheduleNames, sparsitySchedule } from "./budget/sparsity-schedule.ts";
 export { keptWeights, type Units, weightUnits } from "./budget/units.ts";
 export { checkNumber, type NumberRange } from "./check-option.ts";
-export { arrayDataset, assertFinite, type Batch, batches, type Dataset, subset, takeRows } from "./data/dataset.ts";
+export {
+  arrayDataset,
+  assertFinite,
+  type Batch,
+  batchDataset,
+  batches,
+  type Dataset,
+  inputName,
+  inputRows,
+  labelName,
+  labelsOf,
+  soleInput,
+  subset,
+  tensorDataset,
+} from "./data/dataset.ts";
 export type {
-  Evaluation,
   GradientBlock,
   GradientRequest,
   GradientRows,
   LayerMoments,
   Linearization,
   MeanGradient,
-  ModelAdapter,
+  Model,
   Moments,
   MomentsRequest,
   ParamInfo,
-} from "./data/model-adapter.ts";
+} from "./data/model.ts";
+export {
+  asFloats,
+  asMatrix,
+  asTensor,
+  type FloatTensors,
+  formatShape,
+  mapTensors,
+  sizeOfShape,
+  type Tensor,
+  type TensorDtype,
+  type TensorSpec,
+  type Tensors,
+  type TypedArray,
+  takeExamples,
+  tensorDtypeOf,
+  zerosLike,
+} from "./data/tensor.ts";
 export {
   aborted,
   badOption,
@@ -39,11 +69,14 @@ export {
   labelOutOfRange,
   nearestName,
   notFinite,
+  notFiniteOutput,
   resumeMismatch,
   shapeMismatch,
   sparsityOutOfRange,
+  taskMismatch,
   unknownName,
 } from "./errors.ts";
+export { erf } from "./kernels/erf.ts";
 export {
   checkAddRow,
   checkAffineColumns,
@@ -87,6 +120,7 @@ export type {
   WindowShape,
   WindowsSpec,
 } from "./kernels/kernels.ts";
+export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
 export type { Allocation, AllocationRequest, BoundedLayer, LayerInfo } from "./plugin/allocation.ts";
 export type { Architecture } from "./plugin/architecture.ts";
@@ -115,6 +149,7 @@ export type { Grid, QuantizedWeights, Quantizer } from "./plugin/quantizer.ts";
 export type { ReportContent, Reporter, ReportRound, ReportRun } from "./plugin/reporter.ts";
 export { reservedOptionOf, reservedOptions } from "./plugin/reserved-options.ts";
 export type { DenseTraining, Phase, PruningLoss, Schedule, ScheduleRequest } from "./plugin/schedule.ts";
+export { checkSolution } from "./problem/check-solution.ts";
 export {
   type Curvature,
   type CurvatureBlock,
@@ -128,6 +163,7 @@ export { countZeros, type FlatParam, layoutParams, readFlat, writeFlat } from ".
 export { keepWeights, masked, selectorFrom, solverFrom } from "./problem/lift.ts";
 export { type Dtype, dtypeOf, type Mask, type Mat, matrix, type Vec, zeros } from "./problem/matrix.ts";
 export { assertNeeds, joinNeeds } from "./problem/needs.ts";
+export type { Note } from "./problem/note.ts";
 export { objective } from "./problem/objective.ts";
 export type { Problem, Solution, SolveStatus } from "./problem/problem.ts";
 export type { Needs, Saliency, Selector, Solver, Updater } from "./problem/strategy.ts";
@@ -142,14 +178,24 @@ export {
   type RunEvent,
   throwIfAborted,
 } from "./run-context.ts";
+export type { Taken } from "./runner/accept-step.ts";
 export type { CurvatureEstimator, Estimate, EstimateRequest } from "./runner/curvature-estimator.ts";
 export { describeDifferences } from "./runner/describe-differences.ts";
+export type { RunLoss } from "./runner/finish-run.ts";
 export type { ResolvedPlan, RunPlan, RunSituation } from "./runner/plan.ts";
 export { type LayerReport, type PruneRequest, type PruneResult, prune, type RunState } from "./runner/prune.ts";
 export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.ts";
 export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./runner/retrainer.ts";
 export { runSituation } from "./runner/run-situation.ts";
 export type { BudgetRequest, BudgetRule, StageReport } from "./runner/stage.ts";
+export { chooseTask } from "./task/choose-task.ts";
+export { classification } from "./task/classification.ts";
+export { type DistillationOptions, distillation } from "./task/distillation.ts";
+export { type Evaluation, evaluateBatches, firstNotFinite, type MeasuredValue, targetsOf } from "./task/evaluate.ts";
+export type { TaskNames } from "./task/read-task-tensors.ts";
+export { softmaxRows } from "./task/softmax.ts";
+export type { LossCall, LossSum, Measure, OutputFactor, OutputFactorCall, Task } from "./task/task.ts";
+export { type TaughtDataset, taughtDataset } from "./task/taught-dataset.ts";
 export {
   applyMask,
   beginRules,

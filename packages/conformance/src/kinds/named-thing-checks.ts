@@ -1,5 +1,12 @@
 /** Networks, datasets and reporters: what can be said of each without running a network. */
-import { type Architecture, type DatasetSource, isPruneError, type ReportContent, type Reporter } from "@secateur/core";
+import {
+  type Architecture,
+  type DatasetSource,
+  type Evaluation,
+  isPruneError,
+  type ReportContent,
+  type Reporter,
+} from "@secateur/core";
 import { ensure } from "../assertions.ts";
 import type { Check } from "../check.ts";
 
@@ -101,15 +108,20 @@ function openingCheck(name: string, create: () => DatasetSource | Promise<Datase
   };
 }
 
-/** A run of two stages, with text that is not harmless. */
+function evaluation(accuracy: number): Evaluation {
+  const measures = [{ name: "accuracy", unit: "%", better: "higher", value: accuracy }] as const;
+  return { accuracy, loss: 0.1, examples: 1000, task: "classification", measures };
+}
+
+/** A run, with text that is not harmless. */
 const content: ReportContent = {
   title: "A & B",
   summary: "</script><b>bold</b>",
   runs: [
     {
       ...{ solver: "magnitude", sparsity: 0.9, nonzeros: 10, prunable: 100, objective: 0.25, plan: {} },
-      dense: { accuracy: 98, loss: 0.08, examples: 1000 },
-      pruned: { accuracy: 97.5, loss: 0.1, examples: 1000 },
+      dense: evaluation(98),
+      pruned: evaluation(97.5),
       layers: [{ name: "fc1.weight", shape: [10, 10], size: 100, nonzeros: 10 }],
       stages: [],
       timing: { gradientMs: 0, solveMs: 3, totalMs: 4 },

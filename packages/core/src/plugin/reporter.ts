@@ -1,8 +1,9 @@
 /** Files about finished runs: results only, no models and no data. */
-import type { Evaluation } from "../data/model-adapter.ts";
+
 import type { RunPlan } from "../runner/plan.ts";
 import type { LayerReport } from "../runner/prune.ts";
 import type { StageReport } from "../runner/stage.ts";
+import type { Evaluation } from "../task/evaluate.ts";
 
 /** One pruning run, as a report shows it. */
 export interface ReportRun {
