@@ -1,5 +1,6 @@
 import type { EntryOf, RunPlan, Solver } from "@secateur/core";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
+import type { LayersSettings } from "../../prune/layers-settings.ts";
 import type { KernelChoice } from "../../session.ts";
 import type { BatchNormSettings } from "../open/batch-norm.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
@@ -37,6 +38,8 @@ export interface PruneSettings {
   readonly spread: FoundEntry<EntryOf<"allocation">> | undefined;
   /** Options of the curvature; what is left out is its default. */
   readonly curvatureOptions: Readonly<Record<string, unknown>>;
+  /** Absent: the weights of the whole network are one problem. */
+  readonly layers: LayersSettings | undefined;
   readonly seed: number;
   readonly kernels: KernelChoice;
 }

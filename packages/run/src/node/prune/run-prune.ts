@@ -8,7 +8,9 @@ import type { FoundEntry } from "../../plugins/found-entry.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import { kebab } from "../../plugins/option-schema.ts";
 import { unreadOptions } from "../../plugins/unread-options.ts";
+import type { LayersSettings } from "../../prune/layers-settings.ts";
 import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
+import { pruneNetworkLayers } from "../../prune/prune-network-layers.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { batchNormOfModel, chosenDense, remeasuringModel } from "../open/any-model-settings.ts";
@@ -102,7 +104,9 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   const dense = await network.evaluate(data.test, session.context());
   const done = spec.retrain
     ? await retrainKept({ ...spec, retrain: spec.retrain }, data)
-    : await pruneKept(spec, { train: data.train, settle });
+    : settings.layers
+      ? await pruneInLayers(spec, settings.layers, { train: data.train, settle })
+      : await pruneKept(spec, { train: data.train, settle });
   await after();
   const pruned = await network.evaluate(data.test, session.context());
   return { dense, pruned, ...done };
@@ -140,6 +144,17 @@ function jobOf({ cwd, settings, session, model, params }: MeasureSpec): Omit<Pru
 /** An allocation has no options of its own: what is excluded or bounded is said for all of them alike. */
 function makeAllocation({ entry }: FoundEntry<EntryOf<"allocation">>): Allocation {
   return entry.create({} as never);
+}
+
+/** Prunes layer by layer; such a run has no state to go on from. */
+async function pruneInLayers(
+  { settings, session, model, params }: MeasureSpec,
+  layers: LayersSettings,
+  { train, settle }: { train: Dataset; settle: Remeasure["settle"] },
+): Promise<Omit<RunOutcome, "dense" | "pruned">> {
+  const { solver, sparsity } = settings;
+  const task = { network: model.network, solver, sparsity, params, session, layers, train };
+  return await pruneNetworkLayers({ ...task, ...(settle ? { recalibrate: settle } : {}) });
 }
 
 /** Prunes with the state kept between stages. */
@@ -265,6 +280,7 @@ function recipeOf(spec: {
     plan,
     ...(retrain === undefined ? {} : { retrain }),
     ...(bounds === undefined ? {} : { allocation: bounds }),
+    ...(settings.layers === undefined ? {} : { layers: settings.layers }),
     ...(Object.keys(curvatureOptions).length === 0 ? {} : { curvatureOptions }),
     ...(batchNorm === undefined ? {} : { batchNorm }),
     seed,

@@ -1,6 +1,7 @@
 /** The resolved recipe of a run: everything that decided its result, as data, so that it can be repeated. */
 import type { EngineName } from "@secateur/backends-tfjs";
 import type { RunPlan } from "@secateur/core";
+import type { LayersSettings } from "../../prune/layers-settings.ts";
 import type { KernelChoice } from "../../session.ts";
 import type { BatchNormSettings } from "../open/batch-norm.ts";
 import type { AllocationSettings, RetrainSettings } from "../retrain/retrain-settings.ts";
@@ -29,6 +30,8 @@ export interface Recipe {
   readonly retrain?: RetrainSettings;
   /** How the kept weights were spread over layers; absent: anywhere. */
   readonly allocation?: AllocationSettings;
+  /** How it was pruned layer by layer; absent: the weights of the whole network were one problem. */
+  readonly layers?: LayersSettings;
   /** When statistics of batch normalisation were measured anew, and on which images; absent without batch normalisation. */
   readonly batchNorm?: BatchNormSettings;
   /** Options of the curvature that were given; absent: its defaults. */
