@@ -13,13 +13,15 @@ import type { CompareDocument } from "@secateur/run";
 export function compareText(document: CompareDocument): string {
   const { dense, keptDense, runs, prunable, arch, data, peakMemoryBytes } = document;
   const right = { align: "right" } as const;
+  const isLabelled = Number.isFinite(dense.accuracy);
+  const [shown, format] = isLabelled ? (["accuracy", formatPercent] as const) : (["loss", formatNumber] as const);
   const sparsities = [...new Set(runs.map(({ sparsity }) => sparsity))];
   const solvers = [...new Set(runs.map(({ solver }) => solver))];
   const find = (solver: string, sparsity: number) =>
     runs.find((run) => run.solver === solver && run.sparsity === sparsity)!;
   const accuracies = formatTable(
-    [{ title: "accuracy at" }, ...sparsities.map((sparsity) => ({ title: formatFraction(sparsity), ...right }))],
-    solvers.map((solver) => [solver, ...sparsities.map((sparsity) => formatPercent(find(solver, sparsity).accuracy))]),
+    [{ title: `${shown} at` }, ...sparsities.map((sparsity) => ({ title: formatFraction(sparsity), ...right }))],
+    solvers.map((solver) => [solver, ...sparsities.map((sparsity) => format(find(solver, sparsity)[shown]))]),
   );
   const details = formatTable(
     [
@@ -43,6 +45,6 @@ export function compareText(document: CompareDocument): string {
       formatDuration(run.timing.solveMs),
     ]),
   );
-  const before = `${arch} on ${data}: ${formatPercent(dense.accuracy)} of ${formatCount(dense.examples)} test examples, ${formatCount(prunable)} prunable weights\n${keptDense ? `kept dense: ${keptDense.join(", ")}\n` : ""}`;
+  const before = `${arch} on ${data}: ${isLabelled ? `${format(dense.accuracy)} of` : `loss ${format(dense.loss)} on`} ${formatCount(dense.examples)} test examples, ${formatCount(prunable)} prunable weights\n${keptDense ? `kept dense: ${keptDense.join(", ")}\n` : ""}`;
   return `${before}\n${accuracies}\n${details}\npeak memory ${formatBytes(peakMemoryBytes)}\n`;
 }

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { isPruneError } from "@secateur/core";
 import { checkOutput, checkpointEncoderFor } from "@secateur/formats";
-import { formatDuration, formatNumber, formatPercent, formatTable } from "@secateur/report/text";
+import { formatDuration, formatMeasure, formatNumber, formatPercent, formatTable } from "@secateur/report/text";
 import { flagWithoutEffect, mapDataPaths } from "@secateur/run";
 import {
   epochPath,
@@ -92,9 +92,9 @@ function trainText(document: TrainDocument): string {
     document.epochs.map(({ loss, accuracy }, index) => [
       String(index + 1),
       formatNumber(loss),
-      formatPercent(accuracy),
+      Number.isFinite(accuracy) ? formatPercent(accuracy) : "",
     ]),
   );
   const { test, trainMs, steps, out } = document;
-  return `${epochs}\ntest accuracy ${formatPercent(test.accuracy)}, loss ${formatNumber(test.loss)}; ${steps} steps in ${formatDuration(trainMs)}\nwrote ${out}\n`;
+  return `${epochs}\ntest ${test.measures.map((measure) => `${measure.name} ${formatMeasure(measure)}, `).join("")}loss ${formatNumber(test.loss)}; ${steps} steps in ${formatDuration(trainMs)}\nwrote ${out}\n`;
 }

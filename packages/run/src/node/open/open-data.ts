@@ -9,6 +9,7 @@ import { assertData, type NetworkSpec } from "@secateur/nn";
  *
  * @param spec.data - with absolute paths
  * @param spec.normalize - the text of --normalize
+ * @param spec.task - the text of --task: for regression whole numbers are no classes
  * @param spec.classes - of the network, where known; a label outside is refused
  * @param spec.network - the network; examples of another shape are refused as such, before their labels are judged
  * @param spec.onEvent - told what the user should know of the data
@@ -17,13 +18,17 @@ import { assertData, type NetworkSpec } from "@secateur/nn";
 export async function openData(spec: {
   data: string;
   normalize: string | undefined;
+  task?: string | undefined;
   classes: number | undefined;
   network?: NetworkSpec | undefined;
   onEvent: (event: RunEvent) => void;
 }): Promise<DatasetSplits> {
-  const { data, normalize, classes, network, onEvent } = spec;
+  const { data, normalize, task, network, onEvent } = spec;
+  // One score stands for two classes.
+  const classes = spec.classes === 1 ? 2 : spec.classes;
   const options = {
     readArray: readNpyNumbers,
+    ...(task?.split(":")[0] === "regression" ? { targets: "values" as const } : {}),
     ...(normalize === undefined ? {} : { normalize: parseNormalize(normalize) }),
   };
   let splits: DatasetSplits;
