@@ -8,7 +8,9 @@ import { poseTask, pruneNetwork } from "@secateur/run";
 import {
   completeSettings,
   findCurvature,
+  findEntry,
   findSolver,
+  makeSchedule,
   type OpenedModel,
   openModel,
   type RetrainSettings,
@@ -55,7 +57,10 @@ export async function pruneAndRetrain(
   const { model, data, kernels, sparsity, seed } = spec;
   const { network } = model;
   const session = quietSession(kernels, seed);
+  const settings = completeSettings({ settings: spec.settings, record: readRecord(model.metadata), sparsity });
+  const { entry } = await findEntry({ name: settings.schedule, from: process.cwd(), kinds: ["schedule"] });
   const { result } = await retrainNetwork({
+    schedule: await makeSchedule(entry, settings),
     network,
     posed: await poseTask({ network, data, name: undefined, session }),
     solver: await solverOf(spec.solver),
@@ -63,7 +68,7 @@ export async function pruneAndRetrain(
     plan: {},
     data,
     arch: model.architecture.name,
-    settings: completeSettings({ settings: spec.settings, record: readRecord(model.metadata), sparsity }),
+    settings,
     findCurvature: (name) => findCurvature(name, process.cwd()),
     session,
   });

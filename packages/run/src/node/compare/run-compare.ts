@@ -75,6 +75,7 @@ export async function runCompare(
     classes,
     network: layers,
     onEvent,
+    cwd,
   });
   const { reestimateBatchNorm: when } = spec;
   const settings = batchNormOfModel(first, when === undefined ? {} : { when });

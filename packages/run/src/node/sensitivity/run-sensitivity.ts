@@ -71,7 +71,7 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const found = await findSolver(spec.solver ?? sensitivityDefaults.solver, cwd);
   const solver = found.entry.create((await resolveOptions(found.entry, {})) as never);
   const { onEvent } = session;
-  const { network, architecture, sha256 } = await openModel({ path, arch: spec.arch, onEvent });
+  const { network, architecture, sha256 } = await openModel({ path, arch: spec.arch, onEvent, cwd });
   const { spec: layout } = network;
   const { normalize } = spec;
   const data = await openData({
@@ -81,6 +81,7 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
     classes: layout.classes,
     network: layout,
     onEvent,
+    cwd,
   });
   const { forGradients, heldOut } = splitTraining(data.train, spec);
   const ctx = session.context();

@@ -8,7 +8,7 @@ import { badUsage, flagWithoutEffect } from "../../errors.ts";
 import type { AugmentationFlags } from "../../prune/augmentation.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
-import { architectureKey, namedArchitecture } from "../open/architectures.ts";
+import { architectureKey, findArchitecture } from "../open/architectures.ts";
 import { augmentationOf } from "../open/batch-norm.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
 import { openData } from "../open/open-data.ts";
@@ -46,6 +46,8 @@ export interface TrainSpec {
   readonly overwrite: boolean;
   /** Whether to go on from the state that an interrupted run left. */
   readonly resume: boolean;
+  /** The folder from which plugins are looked for. */
+  readonly cwd: string;
   readonly session: Session;
 }
 
@@ -84,7 +86,7 @@ interface Start {
  * @throws whatever is wrong with the input, ERR_DIVERGED, ERR_ABORTED
  */
 export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
-  const { data, settings, out, overwrite, resume, session } = spec;
+  const { data, settings, out, overwrite, resume, cwd, session } = spec;
   const { keepEpochs = [] } = settings;
   const optimizer = optimizerOf(settings); // refuses settings it does not have
   const { network, arch, metadata } = await start(spec);
@@ -95,6 +97,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
     classes: network.spec.classes,
     network: network.spec,
     onEvent: session.onEvent,
+    cwd,
   });
   const posed = await poseTask({ network, data: splits, name: settings.task, session });
   const ctx = session.context();
@@ -104,7 +107,8 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   const keepEpoch = async (epoch: number): Promise<void> => {
     if (!keepEpochs.includes(epoch)) return;
     const place = epochPath(out, epoch);
-    const kept = encodeNetwork({ network, path: place, metadata: { ...metadata, [architectureKey]: arch } });
+    const labels = { ...metadata, [architectureKey]: arch };
+    const kept = await encodeNetwork({ network, path: place, metadata: labels, from: cwd });
     await writeFileAtomic(place, kept, { overwrite: true });
   };
   if (!resume) await keepEpoch(0);
@@ -136,7 +140,8 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   const trainMs = ctx.now() - started;
   const test = await posed.evaluate(network);
   const recorded = epochs > 0 ? { [trainingKey]: encodeRecord(recordOf(settings)) } : {};
-  const bytes = encodeNetwork({
+  const bytes = await encodeNetwork({
+    from: cwd,
     network,
     path: out,
     metadata: { ...metadata, ...recorded, [architectureKey]: arch },
@@ -202,9 +207,9 @@ function runIdentity(spec: { settings: TrainSettings; arch: string; data: string
   return JSON.stringify({ arch, data, seed, ...Object.fromEntries(settings.map((key) => [key, spec.settings[key]])) });
 }
 
-async function start({ model, settings, session }: TrainSpec): Promise<Start> {
+async function start({ model, settings, session, cwd }: TrainSpec): Promise<Start> {
   if (model !== undefined) {
-    const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent });
+    const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent, cwd });
     return { network: opened.network, arch: opened.architecture.name, metadata: opened.metadata };
   }
   if (settings.arch === undefined) {
@@ -212,7 +217,7 @@ async function start({ model, settings, session }: TrainSpec): Promise<Start> {
   }
   if (settings.keepZeros) throw flagWithoutEffect({ flag: "--keep-zeros", reason: "a new network has no zeros" });
   return {
-    network: createNetwork(namedArchitecture(settings.arch), { seed: session.seed }),
+    network: createNetwork(await findArchitecture(settings.arch, cwd), { seed: session.seed }),
     arch: settings.arch,
     metadata: {},
   };
