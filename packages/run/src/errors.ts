@@ -132,3 +132,12 @@ export function badState(path: string, found: string): PruneError {
     `${path}: ${found}; repeat the command of the interrupted run with --resume, or start afresh without --resume and with --force`,
   );
 }
+
+/** Storing values costs more accuracy than allowed. */
+export function packedLossTooLarge(spec: { values: string; lost: number; allowed: number }): PruneError {
+  const { values, lost, allowed } = spec;
+  return new PruneError(
+    "ERR_PACK_LOSS",
+    `storing values as ${values} loses ${lost.toFixed(2)} points of accuracy, and --max-loss allows ${allowed}; nothing was written: take --values f16, or allow more`,
+  );
+}

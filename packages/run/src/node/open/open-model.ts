@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { RunEvent } from "@secateur/core";
 import { assertFiniteTensors, type Checkpoint, decodeCheckpoint, readFileBytes, toFloat32 } from "@secateur/formats";
 import { createNetwork, type Network } from "@secateur/nn";
+import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
 import { type ResolvedArchitecture, resolveArchitecture } from "./architectures.ts";
 
 /** An opened checkpoint. */
@@ -45,5 +46,6 @@ export async function readModelFile(
   path: string,
 ): Promise<{ checkpoint: Checkpoint; bytes: Uint8Array; sha256: string }> {
   const bytes = await readFileBytes(path);
-  return { checkpoint: decodeCheckpoint(bytes, path), bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
+  const checkpoint = isPacked(bytes) ? await packedCheckpoint(bytes) : decodeCheckpoint(bytes, path);
+  return { checkpoint, bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
 }
