@@ -12,6 +12,7 @@ const browserLibraries = [
   "nn",
   "fisher",
   "solvers-magnitude",
+  "sparse-training",
   "solvers-chita",
   "solvers-obs-cbs",
   "solvers-layerwise",

@@ -52,7 +52,7 @@ export function wrongShardLength(spec: {
   const { source, shards, found, expected } = spec;
   return new PruneError(
     "ERR_TFJS_SHARD",
-    `${source}: the weights files ${shards.join(", ")} hold ${found} bytes and the manifest describes ${expected}; copy the whole model again`,
+    `${source}: the weights files ${shards.slice(0, 8).join(", ")}${shards.length > 8 ? ", ..." : ""} hold ${found} bytes and the manifest describes ${expected}; copy the whole model again`,
   );
 }
 
@@ -69,13 +69,15 @@ export function unknownDtype(spec: {
   );
 }
 
-/** TensorFlow.js refuses the model. */
-export function modelRefused(spec: { source: string; cause: unknown }): PruneError {
-  return new PruneError(
-    "ERR_TFJS_MODEL",
-    `${spec.source}: TensorFlow.js does not load this model: ${reasonOf(spec.cause)}; register its custom layers and load it yourself, or convert it again`,
-    { cause: spec.cause },
-  );
+/** TensorFlow.js refuses the model. Keras 3 writes layers that it does not read, such as batch_shape for batch_input_shape. */
+export function modelRefused(spec: { source: string; cause: unknown; kerasVersion?: unknown }): PruneError {
+  const { source, cause, kerasVersion } = spec;
+  const isKeras3 = typeof kerasVersion === "string" && /^[3-9]\./.test(kerasVersion);
+  const remedy = isKeras3
+    ? `it was exported by Keras ${kerasVersion.slice(0, 20)}, whose layers TensorFlow.js does not read: export it with TF_USE_LEGACY_KERAS=1 and tf_keras, or save it with model.export(FOLDER) and convert that with tensorflowjs_converter --input_format=tf_saved_model`
+    : "register its custom layers and load it yourself, or convert it again";
+  const message = `${source}: TensorFlow.js does not load this model: ${reasonOf(cause)}; ${remedy}`;
+  return new PruneError("ERR_TFJS_MODEL", message, { cause });
 }
 
 /** Several inputs or outputs, where one is needed. */

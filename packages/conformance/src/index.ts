@@ -37,3 +37,4 @@ export {
 export { describeSolver, solverChecks } from "./solvers/solver-checks.ts";
 export type { OptimalityClaim, Refusal, SolverSpec, SolverSuite } from "./solvers/solver-suite.ts";
 export { type Awkwardness, type TinyProblem, type TinySpec, tinyProblem } from "./solvers/tiny-problems.ts";
+export { describeTrainingRule, type TrainingRuleSpec, trainingRuleChecks } from "./training/rule-checks.ts";

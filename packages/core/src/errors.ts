@@ -61,6 +61,14 @@ export function singularSystem(spec: { what: string; pivot: number; damping: num
   );
 }
 
+/** The curvature gives no single columns of its gradient rows. */
+export function needsColumns(who: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${who} needs single columns of the gradient rows, which this curvature does not offer; use the empirical-fisher curvature, or conjugate gradients`,
+  );
+}
+
 /** Lengths that should agree and do not. */
 export function shapeMismatch(spec: { where: string; found: string; expected: string; remedy?: string }): PruneError {
   return new PruneError(

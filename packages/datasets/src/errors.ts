@@ -77,6 +77,16 @@ export function badGzip(path: string, cause: unknown): PruneError {
   return new PruneError("ERR_GZIP", `${path}: damaged gzip data (${reason}); download the file again`, { cause });
 }
 
+/** A gzip file that unpacks to far more than data of its size do. */
+export function gzipTooLarge(spec: { path: string; packed: number; limit: number; cause: unknown }): PruneError {
+  const { path, packed, limit, cause } = spec;
+  return new PruneError(
+    "ERR_GZIP",
+    `${path}: its ${packed} bytes unpack to more than ${limit}, the limit for a file of this size; if that is right, unpack it with gunzip and give the result`,
+    { cause },
+  );
+}
+
 /** Bytes that should be an idx file and are not. */
 export function badIdx(spec: { source: string; found: string; expected: string }): PruneError {
   return new PruneError(

@@ -123,11 +123,53 @@ describe("a folder of images", () => {
     expect(await bytesOf(test, 0)).toEqual(planes("greyAlphaPng").slice(0, 117));
   });
 
-  test("keeps the upper 8 of 16 bits, and reads rows in seven passes", async () => {
+  test.each([
+    ["Train", "Test"],
+    ["training", "testing"],
+    ["TRAIN", "dev"],
+    ["training_set", "test_set"],
+    ["train-set", "Val"],
+    ["train", "Validation Set"],
+  ])("may call its splits %s and %s", async (trainName, testName) => {
+    const files = Object.entries(twoClasses()).map(
+      ([name, content]) => [name.replace(/^train/, trainName).replace(/^test/, testName), content] as const,
+    );
+    const { train, test, warnings } = await openDataset(fill(Object.fromEntries(files)));
+    expect([train.size, test.size, train.classes]).toEqual([3, 2, 2]);
+    expect(warnings).toBeUndefined();
+  });
+
+  test("says which of two possible test splits it leaves out", async () => {
+    const { test, warnings } = await openDataset(fill(twoClasses({ "val/a/9.png": file("greyPng") })));
+    expect(test.size).toBe(2);
+    expect(warnings).toEqual([`${folder.path()}: test is the test split; not used: val`]);
+  });
+
+  test("may have a class named like a split beside others, and one folder in each class", async () => {
+    const names = Array.from({ length: 40 }, (_, i) => `${i % 2 === 0 ? "car" : "train"}/images/${i}.png`);
+    const { train } = await openDataset(fill(Object.fromEntries(names.map((name) => [name, file("greyPng")]))));
+    expect(train.classes).toBe(2);
+  });
+
+  test("trains every class, also one whose only image would be in the test split, and says so", async () => {
+    const common = Array.from({ length: 20 }, (_, i) => `common/${i}.png`);
+    // Whatever the hash says of one name, of twenty names some would be in the test split.
+    const rare = Array.from({ length: 20 }, (_, i) => `rare${String(i).padStart(2, "0")}/only.png`);
+    const files = Object.fromEntries([...common, ...rare].map((name) => [name, file("greyPng")]));
+    const { train, warnings } = await openDataset(fill(files));
+    const all = await train.batch(Uint32Array.from({ length: train.size }, (_, i) => i));
+    expect(new Set(all.labels).size).toBe(21);
+    expect(warnings?.[1]).toMatch(/no image of rare\d\d.* would be in the training split, so the first of each is/);
+  });
+
+  test("keeps the upper 8 of 16 bits, says so, and reads rows in seven passes", async () => {
     const deep = png({ width: 2, height: 1, depth: 16 }, Uint8Array.of(0, 0x12, 0xff, 0xab, 0x00));
     // Of 2 x 2 pixels, pass 1 has the first, pass 6 the one beside it, pass 7 the second row.
     const passes = png({ width: 2, height: 1, interlaced: 1 }, Uint8Array.of(0, 7, 0, 9));
-    const { train, test } = await openDataset(fill({ "train/a/0.png": deep, "test/a/0.png": passes }));
+    const { train, test, warnings } = await openDataset(fill({ "train/a/0.png": deep, "test/a/0.png": passes }));
+    expect(warnings).toEqual([
+      expect.stringMatching(/of 1 image\(s\) of 16 bits a value the upper 8 are used: .*0\.png/),
+    ]);
     expect(await bytesOf(train, 0)).toEqual([0x12, 0xab]);
     expect(await bytesOf(test, 0)).toEqual([7, 9]);
   });
@@ -180,6 +222,24 @@ describe("a folder of images", () => {
       twoClasses({ "test/b/2.png": small, "train/b/2.png": small }),
       "ERR_SHAPE",
       /images of 2 sizes: 13 x 9 \(5, such as .*1\.png\), 1 x 1 \(2, such as .*2\.png\)/,
+    ],
+    [
+      "with split folders only, none of training",
+      { "Test/a/1.png": small, "val/b/1.png": small },
+      "ERR_CLASS_FOLDERS",
+      /found Test, val, which are names of splits and not of classes/,
+    ],
+    [
+      "with two folders for training",
+      twoClasses({ "Training/a/1.png": small }),
+      "ERR_CLASS_FOLDERS",
+      /the folders Training, train, each of which may be the training split/,
+    ],
+    [
+      "with splits of names that nobody knows",
+      { "p1/a/1.png": small, "p1/b/1.png": small, "p2/a/1.png": small, "p2/b/1.png": small },
+      "ERR_CLASS_FOLDERS",
+      /found p1, p2, which all hold the folders a, b/,
     ],
     [
       "with empty class folders",
@@ -259,6 +319,33 @@ describe("a folder of images", () => {
       png(size, new Uint8Array(14 * 8)),
       /112 bytes of pixels, expected 126/,
     ],
+    [
+      "a PNG with a second header",
+      "0.png",
+      withChunk(
+        png(size, new Uint8Array(14 * 9)),
+        png({ width: 60000, height: 60000 }, new Uint8Array(0)).slice(8, 33),
+      ),
+      /the chunks IHDR, IHDR, IDAT, IEND, expected IHDR, IDAT, IEND/,
+    ],
+    [
+      "a PNG of a palette that it does not have",
+      "0.png",
+      png({ ...size, colour: 3 }, new Uint8Array(14 * 9)),
+      /the chunks IHDR, IDAT, IEND, expected IHDR, PLTE, IDAT, IEND/,
+    ],
+    [
+      "a PNG of a colour type that does not exist",
+      "0.png",
+      png({ ...size, colour: 1 }, new Uint8Array(14 * 9)),
+      /colour type 1 with 8 bits/,
+    ],
+    [
+      "a JPEG of hundreds of scans",
+      "0.jpg",
+      withScans(300),
+      /a JPEG of 310 scans over 13 x 9 pixels, expected at most 64/,
+    ],
     ["a PNG that inflates without end", "0.png", png(size, new Uint8Array(1e7)), /damaged PNG/],
     ["a PNG of a filter that does not exist", "0.png", png(size, new Uint8Array(14 * 9).fill(9)), /damaged PNG/],
     [
@@ -279,6 +366,18 @@ describe("a folder of images", () => {
     });
   }
 });
+
+/** A PNG with another chunk after its header. */
+function withChunk(bytes: Uint8Array, chunk: Uint8Array): Uint8Array {
+  return Uint8Array.of(...bytes.slice(0, 33), ...chunk, ...bytes.slice(33));
+}
+
+/** The progressive golden image with headers of `count` more scans before its end. */
+function withScans(count: number): Uint8Array {
+  const bytes = file("progressiveJpeg");
+  const scan = Uint8Array.of(0xff, 0xda, 0, 8, 1, 1, 0, 1, 1, 0);
+  return Uint8Array.of(...bytes.slice(0, -2), ...Array.from({ length: count }, () => [...scan]).flat(), 0xff, 0xd9);
+}
 
 function withChange(bytes: Uint8Array, at: number): Uint8Array {
   const changed = bytes.slice();

@@ -1,5 +1,7 @@
 /** Reading files and folders; Node only, reached without imports so that a browser bundle of this package does not break. */
-import { badGzip, fileNotFound, folderNotFound, needsNode, notReadable, wrongKind } from "./errors.ts";
+
+import { badGzip, fileNotFound, folderNotFound, gzipTooLarge, needsNode, notReadable, wrongKind } from "./errors.ts";
+import { maxUnpackedBytes } from "./limits.ts";
 
 interface Builtins {
   "node:buffer": typeof import("node:buffer");
@@ -20,9 +22,6 @@ export function nodeModule<Name extends keyof Builtins>(name: Name): Builtins[Na
   return module as Builtins[Name];
 }
 
-/** More than any dataset of this kind holds; keeps a small hostile gzip file from filling the memory. */
-const MAX_UNPACKED_BYTES = 2 ** 31 - 1;
-
 /**
  * Reads a whole file and unpacks it when its content is gzip, whatever its name.
  *
@@ -31,9 +30,13 @@ const MAX_UNPACKED_BYTES = 2 ** 31 - 1;
 export function readMaybeGzip(path: string): Uint8Array {
   const bytes = readFile(path);
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
+  const maxOutputLength = maxUnpackedBytes(bytes.length);
   try {
-    return nodeModule("node:zlib").gunzipSync(bytes, { maxOutputLength: MAX_UNPACKED_BYTES });
+    return nodeModule("node:zlib").gunzipSync(bytes, { maxOutputLength });
   } catch (cause) {
+    if (errorCode(cause) === "ERR_BUFFER_TOO_LARGE") {
+      throw gzipTooLarge({ path, packed: bytes.length, limit: maxOutputLength, cause });
+    }
     throw badGzip(path, cause);
   }
 }

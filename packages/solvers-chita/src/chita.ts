@@ -19,18 +19,24 @@ import {
   type Vec,
   zeros,
 } from "@secateur/core";
-import { overflow, singularRefit } from "./errors.ts";
+import { type QuadraticModel, type RefitOptions, refit, withPrunedModel, withScratch } from "@secateur/core/linalg";
+import { overflow } from "./errors.ts";
 import { shrinkPath } from "./path/shrink-path.ts";
 import { chitaPlan } from "./plan.ts";
 import { bestSupport, squares } from "./refit/project.ts";
-import { type RefitOptions, refit } from "./refit/refit.ts";
 import { solutionFrom } from "./refit/solution.ts";
-import { withScratch } from "./refit/with-scratch.ts";
 import { exchange } from "./relaxation/exchange.ts";
 import { reduceRows } from "./relaxation/reduce-rows.ts";
 import { type Relaxation, solveRelaxation } from "./relaxation/relaxation.ts";
-import { type RowModel, rowModel, withRestricted } from "./relaxation/row-model.ts";
-import { type RowSpace, rowSpace, writeFullGram } from "./relaxation/row-space.ts";
+import { rowModel } from "./relaxation/row-model.ts";
+import {
+  factorizeRows,
+  meetsRows,
+  type RowSpace,
+  type RowSpaceModel,
+  rowSpace,
+  writeFullGram,
+} from "./relaxation/row-space.ts";
 
 /** Settings of {@link chita}. */
 export interface ChitaOptions {
@@ -74,16 +80,17 @@ export function chita(options: ChitaOptions = {}): Solver {
     async solve(problem, ctx) {
       const { units, constraint } = problem;
       const model = rowModel(problem, ctx.kernels);
-      const rows = Math.min(model.rows, model.size);
-      const meets = model.rowGram && model.gather && rows <= (options.maxRows ?? 2048);
-      if (!constraint.count || !units.perWeight || !meets) return shrinkPath(problem, ctx);
+      const rows = Math.min(model.rows, model.dim);
+      const isSmall = rows <= (options.maxRows ?? 2048);
+      if (!constraint.count || !units.perWeight || !isSmall || !meetsRows(model)) return shrinkPath(problem, ctx);
       const { keep, eligible } = constraint.count;
       if (isOptimal(problem, keep)) return keepAsIs(problem);
       if (!gramFits(model)) throw overflow(problem.id);
       const columns = eligibleColumns(model, eligible);
-      if (columns.length === model.size) return solveRows({ problem, model, keep, columns, options }, ctx);
-      return withRestricted(model, columns, (inner) =>
-        solveRows({ problem, model: inner, keep, columns, options }, ctx),
+      if (columns.length === model.dim) return solveRows({ problem, model, keep, columns, options }, ctx);
+      return withPrunedModel(model, columns, (inner) =>
+        // A model with columns has the row Gram of any of them.
+        solveRows({ problem, model: inner as RowSpaceModel, keep, columns, options }, ctx),
       );
     },
   };
@@ -102,7 +109,7 @@ function isOptimal({ w, gradient, constraint }: Problem, keep: number): boolean 
 }
 
 /** Whether no entry of the row Gram matrix, none of which is larger than its trace, overflows the model's dtype. */
-function gramFits({ columnNormsSquared, dtype }: RowModel): boolean {
+function gramFits({ columnNormsSquared, dtype }: QuadraticModel): boolean {
   const trace = columnNormsSquared().reduce((sum, norm) => sum + norm, 0);
   return Number.isFinite(dtype === "f32" ? Math.fround(trace) : trace);
 }
@@ -119,15 +126,15 @@ export function chitaSelector(options: ChitaOptions = {}): Selector {
   return { needs, select: async (problem, ctx) => (await solve(problem, ctx)).mask };
 }
 
-function eligibleColumns(model: RowModel, eligible: Uint8Array | undefined): Uint32Array {
-  const all = Uint32Array.from({ length: model.size }, (_, j) => j);
+function eligibleColumns(model: QuadraticModel, eligible: Uint8Array | undefined): Uint32Array {
+  const all = Uint32Array.from({ length: model.dim }, (_, j) => j);
   return eligible ? all.filter((j) => eligible[j] === 1) : all;
 }
 
 interface RowsTask {
   readonly problem: Problem;
   /** Over the eligible columns. */
-  readonly model: RowModel;
+  readonly model: RowSpaceModel;
   readonly keep: number;
   /** Places of the model's weights in the problem. */
   readonly columns: Uint32Array;
@@ -168,9 +175,9 @@ interface Found {
 }
 
 /** k = 0, or all weights kept: nothing to choose. */
-function trivial(model: RowModel, keep: number): Found {
-  const columns = Uint32Array.from({ length: keep === 0 ? 0 : model.size }, (_, j) => j);
-  const w = keep === 0 ? zeros(model.size, model.dtype) : model.w0;
+function trivial(model: QuadraticModel, keep: number): Found {
+  const columns = Uint32Array.from({ length: keep === 0 ? 0 : model.dim }, (_, j) => j);
+  const w = keep === 0 ? zeros(model.dim, model.dtype) : model.w0;
   return { columns, w, polish: {}, iterations: 0, swaps: 0, lowerBound: Number.NEGATIVE_INFINITY, trace: [] };
 }
 
@@ -189,7 +196,7 @@ async function search(task: SearchTask, ctx: RunContext): Promise<Found> {
 }
 
 interface SearchTask {
-  readonly model: RowModel;
+  readonly model: RowSpaceModel;
   readonly keep: number;
   readonly options: ChitaOptions;
 }
@@ -202,7 +209,7 @@ async function searchIn(space: RowSpace, { model, keep, options }: SearchTask, c
   const lowerBound = isRaised ? Number.NEGATIVE_INFINITY : bound;
   const columns = model.kernels.largest(wanted.map(Math.abs), keep);
   if (pool === 0 || rounds === 0) {
-    const w = zeros(model.size, model.dtype);
+    const w = zeros(model.dim, model.dtype);
     for (const j of columns) w[j] = wanted[j]!;
     return { columns, w, polish: {}, trace: [], iterations, swaps: 0, lowerBound };
   }
@@ -213,20 +220,19 @@ async function searchIn(space: RowSpace, { model, keep, options }: SearchTask, c
   return { ...exchanged, polish, iterations, lowerBound };
 }
 
-function relax(space: RowSpace, { model, keep, options }: SearchTask, ctx: RunContext): Promise<Relaxation> {
+function relax(space: RowSpace, { keep, options }: SearchTask, ctx: RunContext): Promise<Relaxation> {
   const { rows, kernels } = space;
   return withScratch(kernels, async (alloc) => {
     const preconditioner = matrix(rows, rows, alloc(rows * rows, "f64"));
     await writeFullGram(space, preconditioner);
-    const pivot = kernels.cholesky(preconditioner);
-    if (pivot >= 0) throw singularRefit(pivot, model.damping);
+    factorizeRows(space, preconditioner);
     return solveRelaxation({ space, k: keep, preconditioner, maxIterations: options.iterations ?? 20 }, ctx);
   });
 }
 
 /** Exact weights on the support, [columns.length]. */
-function polish(model: RowModel, { columns, w, polish: options }: Found, ctx: RunContext): Promise<Vec> {
-  return withRestricted(model, columns, async (inner) => {
+function polish(model: QuadraticModel, { columns, w, polish: options }: Found, ctx: RunContext): Promise<Vec> {
+  return withPrunedModel(model, columns, async (inner) => {
     const start = inner.w0.map((dense, s) => w[columns[s]!]! - dense);
     const { d } = await refit(inner, { ...options, start }, ctx);
     return inner.w0.map((dense, s) => dense + d[s]!);

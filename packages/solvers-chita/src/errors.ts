@@ -9,23 +9,6 @@ export function onlyOneRow(problem: string, rows: number): PruneError {
   );
 }
 
-/** Weights, curvature and gradient of different sizes. */
-export function sizesDiffer(problem: string, weights: number, [curvature, gradient]: readonly number[]): PruneError {
-  return new PruneError(
-    "ERR_SHAPE",
-    `chita cannot solve '${problem}': ${weights} weights, a curvature of ${curvature} and a gradient of ${gradient}; all three must agree`,
-  );
-}
-
-/** The re-fit has no unique solution. */
-export function singularRefit(pivot: number, damping: number): PruneError {
-  return new PruneError(
-    "ERR_SINGULAR",
-    `chita re-fit: the curvature on the support is singular (pivot ${pivot} is not positive with damping ${damping}); raise the ridge`,
-    { fault: "runtime" },
-  );
-}
-
 /** A curvature whose rows exist only as products. */
 export function needsColumns(who: string): PruneError {
   return new PruneError(

@@ -5,8 +5,14 @@
 
 export { type ChitaOptions, chita, chitaSelector } from "./chita.ts";
 export { default } from "./plugin.ts";
-export { type BlockOptions, blockRanges } from "./published/block-refit.ts";
 export type { CoordinateDescentOptions } from "./published/coordinate-descent.ts";
 export type { IhtOptions } from "./published/iht.ts";
-export { type BsoOptions, chitaBlock, chitaBso, chitaCd, chitaIht, ridgeRefit } from "./published/named-solvers.ts";
-export type { RefitForm } from "./refit/refit.ts";
+export {
+  type BlockOptions,
+  type BsoOptions,
+  chitaBlock,
+  chitaBso,
+  chitaCd,
+  chitaIht,
+  ridgeRefit,
+} from "./published/named-solvers.ts";

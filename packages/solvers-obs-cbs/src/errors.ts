@@ -25,15 +25,6 @@ export function needsColumns(who: string): PruneError {
   );
 }
 
-/** The update has no unique solution. */
-export function singularUpdate(spec: { form: string; pivot: number; damping: number }): PruneError {
-  return new PruneError(
-    "ERR_SINGULAR",
-    `joint OBS update (${spec.form} form): the curvature on the kept weights is singular (pivot ${spec.pivot} is not positive with damping ${spec.damping}); raise the ridge`,
-    { fault: "runtime" },
-  );
-}
-
 /** A saliency that the curvature leaves undefined. */
 export function notPositive(spec: { index: number; value: number }): PruneError {
   return new PruneError(

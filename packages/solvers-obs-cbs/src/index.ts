@@ -17,5 +17,4 @@ export {
   woodfisherSelector,
 } from "./obs/woodfisher.ts";
 export { default } from "./plugin.ts";
-export { type JointUpdateOptions, jointUpdate, type UpdateForm } from "./update/joint-update.ts";
-export type { BlockSize } from "./update/weight-ranges.ts";
+export { type JointUpdateOptions, jointUpdate } from "./update/joint-update.ts";

@@ -1,5 +1,6 @@
 /** A TensorFlow.js model on disk or behind a URL: model.json and its weights files, read whole and checked. */
-import { badModelJson, missingShard, unknownDtype, wrongShardLength } from "../errors.ts";
+import { missingShard, unknownDtype, wrongShardLength } from "../errors.ts";
+import { parseModelJson } from "./parse-model-json.ts";
 import { storedBytes, weightDtypes } from "./weight-bytes.ts";
 
 /** One weight as the manifest describes it. */
@@ -16,7 +17,7 @@ export interface WeightSpec {
 }
 
 /** Weights that lie in the same files. */
-interface WeightGroup {
+export interface WeightGroup {
   readonly paths: readonly string[];
   readonly weights: readonly WeightSpec[];
 }
@@ -24,7 +25,7 @@ interface WeightGroup {
 /** model.json; keys that are not named here are kept as they are. */
 export interface ModelJson {
   readonly format?: string;
-  readonly modelTopology: object;
+  readonly modelTopology: Readonly<Record<string, unknown>>;
   readonly weightsManifest: readonly WeightGroup[];
   readonly [key: string]: unknown;
 }
@@ -89,7 +90,7 @@ export async function readModelFiles(spec: { source: string; read: ReadFile }): 
     if (offset !== bytes.length) {
       throw wrongShardLength({ source, shards: group.paths, found: bytes.length, expected: offset });
     }
-    shards.push(...group.paths.map((path, i) => ({ path, bytes: files[i]!.length })));
+    for (const [i, path] of group.paths.entries()) shards.push({ path, bytes: files[i]!.length });
     parts.push(bytes);
     end += bytes.length;
   }
@@ -108,60 +109,6 @@ async function readShard(spec: { source: string; path: string; read: ReadFile })
 function kindOf(json: ModelJson): "layers" | "graph" {
   if (json.format === "graph-model") return "graph";
   return json.format === undefined && "node" in json.modelTopology ? "graph" : "layers";
-}
-
-/** Checks the shape of model.json. @throws ERR_TFJS_MODEL saying what is wrong */
-function parseModelJson(source: string, bytes: Uint8Array): ModelJson {
-  const expected = "JSON with modelTopology and weightsManifest";
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw badModelJson({ source, found: cause instanceof Error ? cause.message : "no JSON", expected });
-  }
-  if (!isRecord(json)) throw badModelJson({ source, found: "JSON that is no object", expected });
-  if (!isRecord(json["modelTopology"])) throw badModelJson({ source, found: "no modelTopology", expected });
-  const { format } = json;
-  if (format !== undefined && format !== "layers-model" && format !== "graph-model") {
-    throw badModelJson({ source, found: `the format '${String(format)}'`, expected: "layers-model or graph-model" });
-  }
-  if (!Array.isArray(json["weightsManifest"])) throw badModelJson({ source, found: "no weightsManifest", expected });
-  for (const group of json["weightsManifest"] as unknown[]) checkGroup(source, group);
-  return json as unknown as ModelJson;
-}
-
-function checkGroup(source: string, group: unknown): void {
-  const expected = "groups of 'paths' and 'weights' with name, shape and dtype";
-  const isWhole = isRecord(group) && isTexts(group["paths"]) && Array.isArray(group["weights"]);
-  if (!isWhole) throw badModelJson({ source, found: "a weightsManifest of another form", expected });
-  for (const path of group["paths"] as readonly string[]) {
-    // The files lie beside model.json; a name that leads elsewhere would read, and on saving write, other people's files.
-    if (path === "" || /^([/\\]|[a-z]+:)|(^|[/\\])\.\.([/\\]|$)/i.test(path)) {
-      throw badModelJson({ source, found: `the weights file '${path}'`, expected: "a name inside the model's folder" });
-    }
-  }
-  for (const weight of group["weights"] as unknown[]) {
-    const isWeight =
-      isRecord(weight) &&
-      typeof weight["name"] === "string" &&
-      typeof weight["dtype"] === "string" &&
-      Array.isArray(weight["shape"]) &&
-      weight["shape"].every((extent) => Number.isSafeInteger(extent) && extent >= 0);
-    if (!isWeight)
-      throw badModelJson({ source, found: `the weight ${JSON.stringify(weight)?.slice(0, 80)}`, expected });
-    const { quantization } = weight;
-    if (quantization !== undefined && !(isRecord(quantization) && typeof quantization["dtype"] === "string")) {
-      throw badModelJson({ source, found: `a quantization of '${String(weight["name"])}' without dtype`, expected });
-    }
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

@@ -1,7 +1,7 @@
 import { createRunContext, isPruneError, prune } from "@secateur/core";
 import { magnitude } from "@secateur/solvers-magnitude";
 import * as tf from "@tensorflow/tfjs";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import {
   all,
   type Files,
@@ -212,6 +212,52 @@ describe("bad files are refused", () => {
       /format 'tflite', expected layers-model or graph-model/,
     ],
     [
+      "a format that is no text",
+      (files) => edit(files, '"layers-model"', '{"toString":1}'),
+      "ERR_TFJS_MODEL",
+      /the format \{"toString":1\}, expected/,
+    ],
+    [
+      "brackets nested too deep",
+      (files) => edit(files, '"layers-model"', `"layers-model","x":${"[".repeat(1e5)}${"]".repeat(1e5)}`),
+      "ERR_TFJS_MODEL",
+      /nested deeper than 200, expected at most 200 levels/,
+    ],
+    [
+      "one shard again and again",
+      (files) => edit(files, '"a.bin"', '"a.bin","a.bin"'),
+      "ERR_TFJS_MODEL",
+      /the weights file 'a\.bin' twice, expected each file once/,
+    ],
+    [
+      "too many shards",
+      (files) => edit(files, '"a.bin"', Array.from({ length: 10_001 }, (_, i) => `"${i}.bin"`).join(",")),
+      "ERR_TFJS_MODEL",
+      /more than 10000 weights files, expected at most 10000/,
+    ],
+    [
+      "a quantisation that is no number",
+      (files) =>
+        edit(files, '"dtype":"float32"', '"dtype":"float32","quantization":{"dtype":"uint8","min":{"toString":1}}'),
+      "ERR_TFJS_MODEL",
+      /expected a dtype, and finite numbers as scale and min/,
+    ],
+    [
+      "a shape of the topology that is none",
+      (files) => edit(files, '"batch_input_shape":[null', '"batch_input_shape":[""'),
+      "ERR_TFJS_MODEL",
+      /TensorFlow\.js does not load this model/,
+    ],
+    [
+      "layers of Keras 3",
+      (files) => {
+        edit(files, "batch_input_shape", "batch_shape");
+        edit(files, '"keras_version":"tfjs-layers 4.22.0"', '"keras_version":"3.3.3"');
+      },
+      "ERR_TFJS_MODEL",
+      /exported by Keras 3\.3\.3.*TF_USE_LEGACY_KERAS=1/,
+    ],
+    [
       "a shard outside the folder",
       (files) => edit(files, '"a.bin"', '"../a.bin"'),
       "ERR_TFJS_MODEL",
@@ -265,6 +311,30 @@ describe("bad files are refused", () => {
     ]);
     expect(decodeWeight(specs[2]!, read.data.subarray(14, 18))).toEqual(Int32Array.of(7));
   });
+});
+
+describe("the default fetch stays in the model's folder:", () => {
+  for (const path of ["%2e%2e/secret.bin", "sub/%2E%2e/%2e./secret.bin", "..%2f..\\\\secret.bin", "a.bin?x=1#y"]) {
+    test(path, async () => {
+      const [, make] = smallModels["dense layers"]!;
+      const original = seeded(make());
+      const files = await savedFiles(original);
+      original.dispose();
+      edit(files, '"a.bin"', `"${path}"`);
+      const asked: string[] = [];
+      vi.stubGlobal("fetch", async (url: string) => {
+        asked.push(url);
+        const bytes = files.get(url.slice(url.lastIndexOf("/") + 1));
+        return bytes === undefined ? new Response(null, { status: 404 }) : new Response(bytes.slice());
+      });
+      const source = "https://example.com/models/net/model.json";
+      const error = await loadModel({ tf, source }).catch((caught: unknown) => caught);
+      vi.unstubAllGlobals();
+      if (!isPruneError(error)) throw error;
+      expect(error.message).toContain(source);
+      expect(asked.every((url) => url.startsWith("https://example.com/models/net/"))).toBe(true);
+    });
+  }
 });
 
 function edit(files: Files, from: string, to: string): void {

@@ -1,4 +1,6 @@
 /** From files to a model that can be pruned, and back to files of the same kind. */
+
+import { isPruneError } from "@secateur/core";
 import type { io } from "@tensorflow/tfjs";
 import { modelRefused } from "../errors.ts";
 import type { GraphModel, LayersModel, Tf } from "../tf.ts";
@@ -50,14 +52,19 @@ export async function loadModel(
 export async function openModelFiles(
   spec: Omit<TfjsModelOptions, "model" | "topology" | "settle"> & { files: ModelFiles },
 ): Promise<SavedModel> {
+  try {
+    return await adaptedModel(spec);
+  } catch (cause) {
+    if (isPruneError(cause)) throw cause;
+    const { source, json } = spec.files;
+    throw modelRefused({ source, cause, kerasVersion: json.modelTopology["keras_version"] });
+  }
+}
+
+async function adaptedModel(spec: Parameters<typeof openModelFiles>[0]): Promise<SavedModel> {
   const { tf, files } = spec;
   const { source, json } = files;
-  let model: LayersModel | GraphModel;
-  try {
-    model = await load(tf, files);
-  } catch (cause) {
-    throw modelRefused({ source, cause });
-  }
+  const model = await load(tf, files);
   const byName = fileWeights(files);
   const settle = (name: string, values: Float32Array): Float32Array => {
     const stored = byName(name)?.spec;
@@ -151,8 +158,14 @@ function artifactsOf({ json, weights, data, kind }: ModelFiles): ModelArtifacts 
 }
 
 function fetched(source: string): ReadFile {
+  // In a browser a source may be relative to the page.
+  const page = (globalThis as { location?: { href: string } }).location?.href;
+  const model = new URL(source, page);
+  const folder = new URL(".", model).href;
   return async (name) => {
-    const url = name === "" ? source : new URL(name, source).href;
+    const url = name === "" ? model.href : new URL(name, model).href;
+    // URLs drop white space and read %2e as a dot, so only the whole address shows where a name leads.
+    if (!url.startsWith(folder)) throw new Error(`${url} is not in ${folder}`);
     const response = await fetch(url);
     if (!response.ok) throw new Error(`${url} answers ${response.status} ${response.statusText}`);
     return new Uint8Array(await response.arrayBuffer());

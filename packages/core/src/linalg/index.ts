@@ -2,17 +2,45 @@
  * @secateur/core/linalg: the linear algebra that curvatures and solvers share.
  * @packageDocumentation
  */
+export { type BlockRange, type BlockSize, blockRanges, indicesOf } from "./block-ranges.ts";
 export {
   addToDiagonal,
   diagonalOf,
   factorize,
   invertSpd,
-  roundingOfF32,
   type SpdMatrix,
   solveFactored,
   solveSpd,
 } from "./cholesky.ts";
+export {
+  addRowGram,
+  type ColumnView,
+  eachColumnTile,
+  hasColumnGram,
+  hasColumns,
+  indices,
+  writeColumns,
+  writeCurvature,
+} from "./column-grams.ts";
 export { type CgResult, type CgStatus, type CgSystem, conjugateGradients } from "./conjugate-gradients.ts";
 export { gemmSpeedUp } from "./gemm-speed-up.ts";
+export {
+  gradientAt,
+  modelOver,
+  type Point,
+  pick,
+  pointAt,
+  prunedModel,
+  type QuadraticModel,
+  quadraticModel,
+  type RestrictedModel,
+  valueAt,
+  withModelOver,
+  withPrunedModel,
+} from "./quadratic-model.ts";
+export { type Refit, type RefitOptions, refit } from "./refit.ts";
+export { refitBlocks } from "./refit-blocks.ts";
+export type { RefitForm } from "./refit-form.ts";
 export { gatherBlock, type RowsRefit, type RowsRefitForm, type RowsRefitSpec, refitRows } from "./refit-rows.ts";
-export { withScratch } from "./with-scratch.ts";
+export { type RestrictedView, restrictView } from "./restrict-view.ts";
+export { filledVector, withScratch } from "./with-scratch.ts";

@@ -5,16 +5,18 @@
 import { isPruneError } from "@secateur/core";
 import { badImage } from "../errors.ts";
 import type { ImageDecoder } from "./decode-png.ts";
+import { checkScans } from "./jpeg-scans.ts";
 
-/** The decoder, loaded when the first JPEG is met. */
+/** The decoder, loaded when the first JPEG is met. After an error it must not be used again: load another. */
 export async function loadJpegDecoder(): Promise<ImageDecoder> {
   const { default: load } = await import("@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs");
   const ignore = (): void => {};
   // What it prints to the console is in the error that it throws.
   const codec = await load({ print: ignore, printErr: ignore });
   return (bytes, header, path) => {
-    const decoder = new codec.JPEGDecoder();
+    checkScans(bytes, header, path);
     try {
+      const decoder = new codec.JPEGDecoder();
       decoder.getEncodedBuffer(bytes.length).set(bytes);
       decoder.decode();
       const { width, height, componentCount } = decoder.getFrameInfo();
@@ -22,12 +24,12 @@ export async function loadJpegDecoder(): Promise<ImageDecoder> {
         const found = `a JPEG of ${width} x ${height} x ${componentCount} behind a header of another size`;
         throw badImage({ path, found, expected: "one frame" });
       }
-      return decoder.getDecodedBuffer().slice();
+      const pixels = decoder.getDecodedBuffer().slice();
+      decoder.delete();
+      return pixels;
     } catch (cause) {
       if (isPruneError(cause)) throw cause;
       throw badImage({ path, found: "a damaged JPEG", expected: "a whole file (truncated or damaged)", cause });
-    } finally {
-      decoder.delete();
     }
   };
 }

@@ -36,11 +36,21 @@ interface DecodedPng {
 const SIGNATURE_BYTES = 8;
 const PIXEL_CHUNKS = ["IHDR", "PLTE", "IDAT", "IEND"];
 
+/** Bits of a value by colour type: grey, colour, palette, grey with alpha, colour with alpha. */
+const DEPTHS: Readonly<Record<number, readonly number[]>> = {
+  0: [1, 2, 4, 8, 16],
+  2: [8, 16],
+  3: [1, 2, 4, 8],
+  4: [8, 16],
+  6: [8, 16],
+};
+
 /** The file without all other chunks, once its data are found to inflate to exactly what its header needs. */
 function pixelChunks(bytes: Uint8Array, path: string): Uint8Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const kept: Uint8Array[] = [bytes.subarray(0, SIGNATURE_BYTES)];
   const data: Uint8Array[] = [];
+  const types: string[] = [];
   for (let at = SIGNATURE_BYTES; ; ) {
     const length = at + 12 <= bytes.length ? view.getUint32(at) : Number.POSITIVE_INFINITY;
     if (at + 12 + length > bytes.length) {
@@ -53,12 +63,29 @@ function pixelChunks(bytes: Uint8Array, path: string): Uint8Array {
     const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     const chunk = bytes.subarray(at, at + 12 + length);
     if (PIXEL_CHUNKS.includes(type)) kept.push(chunk);
+    if (PIXEL_CHUNKS.includes(type) && (type !== "IDAT" || types.at(-1) !== "IDAT")) types.push(type);
     if (type === "IDAT") data.push(chunk.subarray(8, 8 + length));
     if (type === "IEND") break;
     at += 12 + length;
   }
+  checkChunks({ bytes, types, path });
   checkInflated({ bytes, data, path });
   return new Uint8Array(nodeModule("node:buffer").Buffer.concat(kept));
+}
+
+/** One IHDR, a palette where indices need one, one run of IDAT, IEND, in this order; what else there is makes no pixels. */
+function checkChunks(spec: { bytes: Uint8Array; types: readonly string[]; path: string }): void {
+  const { bytes, types, path } = spec;
+  const [depth = 0, colourType = 0] = bytes.subarray(24, 26);
+  if (DEPTHS[colourType]?.includes(depth) !== true) {
+    const found = `a PNG of colour type ${colourType} with ${depth} bits`;
+    throw badImage({ path, found, expected: "one of the PNG standard's" });
+  }
+  const needed = colourType === 3 ? ["IHDR,PLTE,IDAT,IEND"] : ["IHDR,IDAT,IEND", "IHDR,PLTE,IDAT,IEND"];
+  if (!needed.includes(types.join())) {
+    const found = `a PNG with the chunks ${types.slice(0, 8).join(", ")}`;
+    throw badImage({ path, found, expected: needed[0]!.replaceAll(",", ", ") });
+  }
 }
 
 function checkInflated(spec: { bytes: Uint8Array; data: readonly Uint8Array[]; path: string }): void {

@@ -19,8 +19,14 @@ export interface ImageFiles {
   readonly warnings: readonly string[];
 }
 
-/** Names of the folder of the test split, the first that is there. */
-const TEST_FOLDERS = ["test", "val", "valid", "validation"];
+/** What people call the folder of the training split, in lower case with "_" between words. */
+const TRAIN_FOLDERS = ["train", "training", "train_set", "training_set", "trainset"];
+
+/** The same of the test split: the first that is there is used. */
+const TEST_FOLDERS = [
+  ...["test", "testing", "test_set", "testing_set", "testset"],
+  ...["val", "valid", "validation", "val_set", "valid_set", "validation_set", "dev", "dev_set", "eval", "holdout"],
+];
 
 /** One image in so many goes to the test split where the folder has none of its own. */
 const TEST_SHARE = 5;
@@ -29,20 +35,56 @@ const TEST_SHARE = 5;
 const MAX_DEPTH = 16;
 
 /**
- * Finds the images of DIR/train and DIR/test (or val, valid, validation), or of class folders directly in DIR, where
- * about one image in five is the test split, chosen by a hash of its name, so that the same files always split alike.
+ * Finds the images of DIR/train and DIR/test (or val, valid, validation, dev, and other spellings in any case), or of class
+ * folders directly in DIR, where about one image in five is the test split, chosen by a hash of its name, so that the same
+ * files always split alike; a class none of whose images would be trained keeps its first one for training.
  * Folders inside a class folder belong to the class. Files that end in neither .png, .jpg nor .jpeg are left out.
  *
- * @throws ERR_CLASS_FOLDERS for empty class folders and classes of one split only; ERR_FILE_NOT_FOUND, ERR_NOT_A_FILE,
+ * @throws ERR_CLASS_FOLDERS for empty class folders, classes of one split only, and folders that may be splits and not
+ * classes: all with names of splits, or all with the same two or more folders inside; ERR_FILE_NOT_FOUND, ERR_NOT_A_FILE,
  * ERR_FILE_NOT_READABLE
  */
 export function findImages(folder: string): ImageFiles {
   const names = foldersIn(folder);
-  const testName = TEST_FOLDERS.find((name) => names.includes(name));
-  if (names.includes("train") && testName !== undefined) {
-    return splitByFolder(fileIn(folder, "train"), fileIn(folder, testName));
+  const trains = names.filter((name) => TRAIN_FOLDERS.includes(plainName(name)));
+  const tests = TEST_FOLDERS.flatMap((known) => names.filter((name) => plainName(name) === known));
+  const [trainName] = trains;
+  const [testName, ...unused] = tests;
+  if (trainName !== undefined && testName !== undefined) {
+    if (trains.length > 1) {
+      const found = `the folders ${listOf(trains)}, each of which may be the training split`;
+      throw badClassFolders({ folder, found, expected: "one of them" });
+    }
+    const split = splitByFolder(fileIn(folder, trainName), fileIn(folder, testName));
+    const note = `${folder}: ${testName} is the test split; not used: ${listOf(unused)}`;
+    return unused.length === 0 ? split : { ...split, warnings: [...split.warnings, note] };
   }
+  if (names.length > 0 && names.length === trains.length + tests.length) {
+    const found = `${listOf(names)}, which are names of splits and not of classes`;
+    throw badClassFolders({ folder, found, expected: "a folder train and a folder test, each with class folders" });
+  }
+  refuseEqualInsides(folder, names);
   return splitByHash(folder);
+}
+
+/** In lower case, with "_" between words. */
+function plainName(name: string): string {
+  return name.toLowerCase().replace(/[-. ]+/g, "_");
+}
+
+/** Class folders may have folders of their own; the same several in each are the classes, and these are something else. */
+function refuseEqualInsides(folder: string, names: readonly string[]): void {
+  const insides = names.map((name) => foldersIn(fileIn(folder, name)));
+  const [first] = insides;
+  if (first === undefined || names.length < 2 || first.length < 2) return;
+  if (!insides.every((inside) => inside.join("/") === first.join("/"))) return;
+  const found = `${listOf(names)}, which all hold the folders ${listOf(first)}`;
+  throw badClassFolders({
+    folder,
+    found,
+    expected:
+      "class folders; if these are splits, call them train and test, and if the inner ones are classes, put them here",
+  });
 }
 
 function splitByFolder(trainFolder: string, testFolder: string): ImageFiles {
@@ -60,14 +102,22 @@ function splitByFolder(trainFolder: string, testFolder: string): ImageFiles {
 function splitByHash(folder: string): ImageFiles {
   const classes = classFolders(folder);
   const { images, warnings } = imagesOf(folder, classes);
-  const train = images.filter(({ name }) => hashOf(name) % TEST_SHARE !== 0);
-  const test = images.filter(({ name }) => hashOf(name) % TEST_SHARE === 0);
+  const isTrained = images.map(({ name }) => hashOf(name) % TEST_SHARE !== 0);
+  const kept: string[] = [];
+  for (const [label, name] of classes.entries()) {
+    if (images.some((image, i) => image.label === label && isTrained[i])) continue;
+    isTrained[images.findIndex((image) => image.label === label)] = true;
+    kept.push(name);
+  }
+  const train = images.filter((_, i) => isTrained[i]);
+  const test = images.filter((_, i) => !isTrained[i]);
   if (train.length === 0 || test.length === 0) {
     const found = `${images.length} image(s) and no folders train and test`;
     throw badClassFolders({ folder, found, expected: "folders train and test, or enough images to split" });
   }
   const message = `${folder}: has no folders train and test, so ${test.length} of its ${images.length} images, chosen by a hash of their names, are the test split`;
-  return { classes, train, test, warnings: [...warnings, message] };
+  const rare = `${folder}: no image of ${listOf(kept)} would be in the training split, so the first of each is; give classes more images, or folders train and test`;
+  return { classes, train, test, warnings: [...warnings, message, ...(kept.length > 0 ? [rare] : [])] };
 }
 
 function classFolders(folder: string): readonly string[] {

@@ -1,6 +1,7 @@
 /** Folders of images as datasets. Sizes are read at once, pixels when a batch first asks for them. */
 import type { Dataset } from "@secateur/core";
 import { badClassFolders, badImage, shapesDiffer } from "../errors.ts";
+import { MAX_SPLIT_BYTES } from "../limits.ts";
 import { readFile } from "../node-files.ts";
 import { type Normalisation, resolveNormalisation } from "../normalisation.ts";
 import type { DatasetSplits, OpenDatasetOptions } from "../source.ts";
@@ -12,9 +13,6 @@ import { type ImageHeader, imageHeader } from "./image-header.ts";
 
 /** Pixels are divided by 255 and nothing else, unless the caller normalises them. */
 const PIXELS: Normalisation = { divisor: 255, mean: [0], std: [1] };
-
-/** Of the decoded images of one split, which are kept. */
-const MAX_SPLIT_BYTES = 2 ** 31;
 
 /**
  * Opens a folder of class folders: see `findImages` for the splits. All images have one size; where all are grey an
@@ -39,7 +37,9 @@ export async function openImageFolder(request: {
   const decoders = decoderLoader();
   const dataset = (images: readonly ImageFile[], name: string): Dataset =>
     imageDataset({ name: `${spec} ${name}`, images, inputShape, classes, normalisation, decoders, folder });
-  const { warnings } = files;
+  const deep = [...headers].filter(([, { depth }]) => depth > 8).map(([path]) => path);
+  const cut = `${folder}: of ${deep.length} image(s) of 16 bits a value the upper 8 are used: ${listOf(deep)}`;
+  const warnings = [...files.warnings, ...(deep.length > 0 ? [cut] : [])];
   return {
     name: spec,
     train: dataset(files.train, "train"),
@@ -82,10 +82,19 @@ function commonShape(headers: ReadonlyMap<string, ImageHeader>, folder: string):
 /** Decoders by format, each loaded once when it is first needed. */
 function decoderLoader(): (format: ImageHeader["format"]) => Promise<ImageDecoder> {
   const loaded = new Map<ImageHeader["format"], Promise<ImageDecoder>>();
-  return (format) => {
+  return async (format) => {
     const decoder = loaded.get(format) ?? (format === "png" ? loadPngDecoder() : loadJpegDecoder());
     loaded.set(format, decoder);
-    return decoder;
+    const decode = await decoder;
+    return (bytes, header, path) => {
+      try {
+        return decode(bytes, header, path);
+      } catch (error) {
+        // A WebAssembly decoder that has failed may have lost memory, and fail for every image after many failures.
+        loaded.delete(format);
+        throw error;
+      }
+    };
   };
 }
 

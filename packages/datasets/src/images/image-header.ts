@@ -1,5 +1,6 @@
 /** The size of an image, from the first bytes of its file. */
 import { badImage } from "../errors.ts";
+import { MAX_PIXELS } from "../limits.ts";
 
 /** What an image's header says. */
 export interface ImageHeader {
@@ -8,17 +9,16 @@ export interface ImageHeader {
   readonly height: number;
   /** without alpha: 1 for greys, 3 for colours */
   readonly channels: 1 | 3;
+  /** bits of one value in the file: 1, 2, 4, 8 or 16 */
+  readonly depth: number;
 }
-
-/** Far above any example of a dataset, and far below what would fill the memory. */
-const MAX_PIXELS = 2 ** 26;
 
 const PNG_SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
 /**
  * Reads the header of a PNG or JPEG file, told apart by their content. O(header).
  *
- * @throws ERR_IMAGE when it is neither, truncated, empty or larger than 2^26 pixels
+ * @throws ERR_IMAGE when it is neither, truncated, empty or larger than 2^24 pixels
  */
 export function imageHeader(bytes: Uint8Array, path: string): ImageHeader {
   const header = pngHeader(bytes) ?? jpegHeader(bytes, path);
@@ -40,7 +40,7 @@ function pngHeader(bytes: Uint8Array): ImageHeader | undefined {
   const colourType = bytes[25]!;
   // Bit 1 is colour; palettes (3) have it too.
   const channels = (colourType & 2) === 0 ? 1 : 3;
-  return { format: "png", width: view.getUint32(16), height: view.getUint32(20), channels };
+  return { format: "png", width: view.getUint32(16), height: view.getUint32(20), channels, depth: bytes[24]! };
 }
 
 /** Segments up to the frame header: FF, marker, length; in SOFn precision, height, width, components. */
@@ -56,7 +56,8 @@ function jpegHeader(bytes: Uint8Array, path: string): ImageHeader | undefined {
       if (components !== 1 && components !== 3) {
         throw badImage({ path, found: `a JPEG of ${components} components`, expected: "grey (1) or colour (3)" });
       }
-      return { format: "jpeg", width: view.getUint16(at + 7), height: view.getUint16(at + 5), channels: components };
+      const [width, height] = [view.getUint16(at + 7), view.getUint16(at + 5)];
+      return { format: "jpeg", width, height, channels: components, depth: bytes[at + 4]! };
     } else at += 2 + view.getUint16(at + 2);
   }
   throw badImage({ path, found: "a JPEG without a frame header", expected: "a whole file (truncated or damaged)" });

@@ -109,6 +109,12 @@ describe("a folder of idx files", () => {
       /magic number 0x00000803/,
     ],
     [
+      "has a gzip file that unpacks to a thousand times its size",
+      { "train-images-idx3-ubyte": gzipSync(new Uint8Array(2 ** 26 + 1)) },
+      "ERR_GZIP",
+      /unpack to more than 67108864, the limit for a file of this size/,
+    ],
+    [
       "has a damaged gzip file",
       { "train-images-idx3-ubyte": gzipSync(SMALL_DATASET["train-images-idx3-ubyte"]!).fill(0x55, 12, 20) },
       "ERR_GZIP",

@@ -9,19 +9,10 @@
  * In the spirit of CHITA++ (Benbaki et al. 2023, section 4), with pruning and re-fitting interleaved inside a stage.
  */
 import { type Constraint, type Problem, type RunContext, type Solution, type Vec, zeros } from "@secateur/core";
+import { gradientAt, pick, pointAt, type QuadraticModel, refit, valueAt, withModelOver } from "@secateur/core/linalg";
 import { bestSupport, type Support } from "../refit/project.ts";
-import { refit } from "../refit/refit.ts";
 import { solutionFrom } from "../refit/solution.ts";
-import {
-  gradientAt,
-  narrowed,
-  overColumns,
-  pick,
-  pointAt,
-  type RowModel,
-  rowModel,
-  valueAt,
-} from "../relaxation/row-model.ts";
+import { rowModel } from "../relaxation/row-model.ts";
 
 /** How a path is walked. */
 interface Pace {
@@ -58,7 +49,7 @@ interface Walker {
 export async function shrinkPath(problem: Problem, ctx: RunContext): Promise<Solution> {
   const { constraint, growth = 0 } = problem;
   const model = rowModel(problem, ctx.kernels);
-  const pace = model.productCost <= cheapProduct * model.size ? thorough : brisk;
+  const pace = model.productCost <= cheapProduct * model.dim ? thorough : brisk;
   const keep = bestSupport(problem, saliency(model, model.w0)).columns.length;
   let walker: Walker = { u: model.w0.slice(), columns: nonZeros(model.w0), iterations: 0, value: 0 };
   const atTarget = walker.columns.length <= keep;
@@ -72,7 +63,7 @@ export async function shrinkPath(problem: Problem, ctx: RunContext): Promise<Sol
   const trace: number[] = [];
   for (const [index, wider] of rounds.entries()) {
     support = bestSupport({ units: problem.units, constraint: wider }, saliency(model, walker.u));
-    const u = zeros(model.size, model.dtype);
+    const u = zeros(model.dim, model.dtype);
     for (const j of support.columns) u[j] = walker.u[j]!;
     const fit = index < rounds.length - 1 ? pace.round : pace.last;
     const iterations = atTarget ? pace.swap : fit;
@@ -99,7 +90,7 @@ function shrinking(constraint: Constraint, excess: number, { ratio }: Pace): rea
 }
 
 /** M_j u_j^2, and below everything where u is 0: such a weight is taken only when nothing else is left. */
-function saliency({ columnNormsSquared, scale, damping, size, dtype }: RowModel, u: Vec): Vec {
+function saliency({ columnNormsSquared, scale, damping, dim: size, dtype }: QuadraticModel, u: Vec): Vec {
   const norms = columnNormsSquared();
   const score = zeros(size, dtype);
   for (let j = 0; j < size; j++) score[j] = u[j] === 0 ? -1 : (scale * norms[j]! + damping) * u[j]! ** 2;
@@ -108,11 +99,11 @@ function saliency({ columnNormsSquared, scale, damping, size, dtype }: RowModel,
 
 /** The support and the `count` pruned weights of greatest g_j^2 / M_j, among those the constraint could keep. */
 async function grow(
-  model: RowModel,
+  model: QuadraticModel,
   { u, columns }: Walker,
   spec: { count: number; problem: Problem },
 ): Promise<Uint32Array> {
-  const { size, scale, damping, dtype, kernels } = model;
+  const { dim: size, scale, damping, dtype, kernels } = model;
   const slope = zeros(size, dtype);
   await gradientAt(model, await pointAt(model, u), slope);
   const norms = model.columnNormsSquared();
@@ -129,7 +120,7 @@ async function grow(
 
 /** A few conjugate-gradient steps on Q over the columns, from u. */
 async function walkOn(
-  model: RowModel,
+  model: QuadraticModel,
   walker: Walker,
   { iterations: maxIterations, tolerance }: Pick<Pace, "tolerance"> & { iterations: number },
   ctx: RunContext,
@@ -137,13 +128,14 @@ async function walkOn(
   const { u, columns } = walker;
   const point = await pointAt(model, u);
   if (columns.length === 0) return { ...walker, value: valueAt(model, point) };
-  const slope = zeros(model.size, model.dtype);
+  const slope = zeros(model.dim, model.dtype);
   await gradientAt(model, point, slope);
-  const { release, ...products } = await narrowed(model, columns);
-  const inner: RowModel = { ...overColumns(model, columns), ...products, gradient: pick(slope, columns) };
-  const { d, iterations } = await refit(inner, { form: "cg", tolerance, maxIterations }, ctx).finally(release);
+  const gradient = pick(slope, columns);
+  const { d, iterations } = await withModelOver(model, columns, (inner) =>
+    refit({ ...inner, gradient }, { form: "cg", tolerance, maxIterations }, ctx),
+  );
   // At every iterate of conjugate gradients from 0, d'Hd = -slope'd: Q falls by half of slope'd, without a product.
-  const value = valueAt(model, point) + 0.5 * model.kernels.dot(inner.gradient!, d);
+  const value = valueAt(model, point) + 0.5 * model.kernels.dot(gradient, d);
   const moved = u.slice();
   for (let s = 0; s < columns.length; s++) moved[columns[s]!] = u[columns[s]!]! + d[s]!;
   return { u: moved, columns, iterations: walker.iterations + iterations, value };

@@ -5,9 +5,9 @@
  * residual from the dense weights, which leaves every weight where it is when there is no first-order term;
  * `residual: "published"` repeats that, to reproduce tables.
  */
-import { matrix, type RunContext, type Vec, zeros } from "@secateur/core";
+import { type Mat, matrix, type RunContext, type Vec, zeros } from "@secateur/core";
+import { hasColumns, type QuadraticModel, valueAt } from "@secateur/core/linalg";
 import { needsColumns } from "../errors.ts";
-import { type RowModel, valueAt } from "../relaxation/row-model.ts";
 
 /** Limits of coordinate descent. */
 export interface CoordinateDescentOptions {
@@ -21,19 +21,19 @@ export interface CoordinateDescentOptions {
 
 /** Minimises a row model restricted to the support, from d = 0 (kept weights as they were). n * k multiply-adds a sweep, twice. */
 export async function coordinateDescent(
-  model: RowModel,
+  model: QuadraticModel,
   options: CoordinateDescentOptions,
   ctx: RunContext,
 ): Promise<{ d: Vec; sweeps: number; converged: boolean; trace: readonly number[] }> {
   const { maxSweeps = 100, tolerance = 1e-7, residual: which = "exact" } = options;
-  const { rows, size, scale, damping } = model;
-  if (!model.gather) throw needsColumns("coordinate descent");
-  const G = zeros(rows * size, model.dtype);
-  await model.gather!(
+  const { rows, dim: size, scale, damping } = model;
+  if (!hasColumns(model)) throw needsColumns("coordinate descent");
+  const G = matrix(rows, size, zeros(rows * size, model.dtype));
+  await model.columns(
     Uint32Array.from({ length: size }, (_, j) => j),
     G,
   );
-  const columns = transposed(G, rows, size);
+  const columns = transposed(G);
   const residual = new Float64Array(rows);
   if (model.offset && which === "exact") residual.set(model.offset);
   const d = zeros(size, model.dtype);
@@ -70,8 +70,8 @@ function along(column: Vec, residual: Float64Array): { slope: number; norm: numb
 }
 
 /** Columns made contiguous: [size, rows]. */
-function transposed(G: Vec, rows: number, size: number): ReturnType<typeof matrix> {
-  const out = matrix(size, rows, G.slice());
-  for (let i = 0; i < rows; i++) for (let j = 0; j < size; j++) out.data[j * rows + i] = G[i * size + j]!;
+function transposed({ rows, cols, data }: Mat): Mat {
+  const out = matrix(cols, rows, data.slice());
+  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) out.data[j * rows + i] = data[i * cols + j]!;
   return out;
 }

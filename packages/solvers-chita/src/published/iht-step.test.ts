@@ -1,14 +1,15 @@
 import { createRng, createRunContext, matrix, type Problem, type Vec } from "@secateur/core";
+import { gradientAt, type QuadraticModel } from "@secateur/core/linalg";
 import { describe, expect, test } from "vitest";
 import { problemFrom, randomProblem } from "../problem.test-support.ts";
 import { bestSupport, type Support, squares } from "../refit/project.ts";
-import { gradientAt, type RowModel, rowModel } from "../relaxation/row-model.ts";
+import { rowModel } from "../relaxation/row-model.ts";
 import { type Iterate, ihtStep, iterateAt } from "./iht-step.ts";
 
 const { kernels } = createRunContext();
 
 interface Setting {
-  readonly model: RowModel;
+  readonly model: QuadraticModel;
   readonly project: (w: Vec) => Support;
 }
 
@@ -34,18 +35,18 @@ function startAt({ model, project }: Setting, w: ArrayLike<number>): Promise<Ite
 
 /** Q after a step of length tau along the full slope and the projection; without it, along the slope on the support. */
 async function valueAfter({ model, project }: Setting, from: Iterate, tau: number, keeps: boolean): Promise<number> {
-  const slope = new Float64Array(model.size);
+  const slope = new Float64Array(model.dim);
   await gradientAt(model, from.point, slope);
   const moved = from.w.map((value, j) => value - tau * slope[j]!);
   const support = keeps ? from.support : project(moved);
-  const w = new Float64Array(model.size);
+  const w = new Float64Array(model.dim);
   for (const j of support.columns) w[j] = moved[j]!;
   return (await iterateAt(model, w, support)).value;
 }
 
 /** The step up to which the projection keeps the support, by bisection. */
 async function supportChange({ model, project }: Setting, from: Iterate): Promise<number> {
-  const slope = new Float64Array(model.size);
+  const slope = new Float64Array(model.dim);
   await gradientAt(model, from.point, slope);
   const changes = (tau: number): boolean =>
     project(from.w.map((value, j) => value - tau * slope[j]!)).columns.join() !== from.support.columns.join();
@@ -64,9 +65,9 @@ async function supportChange({ model, project }: Setting, from: Iterate): Promis
 
 /** ||h||^2 / (scale ||G h||^2 + damping ||h||^2), h the slope on the support. */
 async function bestStep({ model }: Setting, { point, support }: Iterate): Promise<number> {
-  const slope = new Float64Array(model.size);
+  const slope = new Float64Array(model.dim);
   await gradientAt(model, point, slope);
-  const h = new Float64Array(model.size);
+  const h = new Float64Array(model.dim);
   for (const j of support.columns) h[j] = slope[j]!;
   const image = new Float64Array(model.rows);
   await model.times(h, image);

@@ -9,8 +9,8 @@
  * nothing more, is always a candidate, so Q never rises.
  */
 import { type Vec, zeros } from "@secateur/core";
+import { gradientAt, type Point, pointAt, type QuadraticModel, valueAt } from "@secateur/core/linalg";
 import type { Support } from "../refit/project.ts";
-import { gradientAt, type Point, pointAt, type RowModel, valueAt } from "../relaxation/row-model.ts";
 
 /** Weights that satisfy the constraint, with where they stand. */
 export interface Iterate {
@@ -24,7 +24,7 @@ export interface Iterate {
 export type Projection = (w: Vec) => Support;
 
 /** An iterate at weights that are zero outside the support. One product. */
-export async function iterateAt(model: RowModel, w: Vec, support: Support): Promise<Iterate> {
+export async function iterateAt(model: QuadraticModel, w: Vec, support: Support): Promise<Iterate> {
   const point = await pointAt(model, w);
   return { w, point, value: valueAt(model, point), support };
 }
@@ -33,8 +33,8 @@ export async function iterateAt(model: RowModel, w: Vec, support: Support): Prom
 const doublings = 6;
 
 /** One step from `current`; two products when the support stays, one more per trial else. Never increases Q. */
-export async function ihtStep(model: RowModel, current: Iterate, project: Projection): Promise<Iterate> {
-  const { size, rows, dtype, scale, damping, kernels } = model;
+export async function ihtStep(model: QuadraticModel, current: Iterate, project: Projection): Promise<Iterate> {
+  const { dim: size, rows, dtype, scale, damping, kernels } = model;
   const slope = zeros(size, dtype);
   await gradientAt(model, current.point, slope);
   const h = zeros(size, dtype);
@@ -68,7 +68,7 @@ export async function ihtStep(model: RowModel, current: Iterate, project: Projec
 }
 
 /** w - step h, whose residual needs no product. */
-function keepSupport(model: RowModel, current: Iterate, move: { h: Vec; image: Vec; step: number }): Iterate {
+function keepSupport(model: QuadraticModel, current: Iterate, move: { h: Vec; image: Vec; step: number }): Iterate {
   const { kernels } = model;
   const [w, d, residual] = [current.w.slice(), current.point.d.slice(), current.point.residual.slice()];
   kernels.axpy(-move.step, move.h, w);
@@ -95,7 +95,7 @@ function supportChangeStep({ w, support }: Pick<Iterate, "w" | "support">, slope
   return change;
 }
 
-function inverseCurvature(model: RowModel, slope: Vec): number {
+function inverseCurvature(model: QuadraticModel, slope: Vec): number {
   const norms = model.columnNormsSquared();
   let [square, bend] = [0, 0];
   for (let j = 0; j < slope.length; j++) {

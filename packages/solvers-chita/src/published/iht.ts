@@ -5,8 +5,8 @@
  * than one with the gathered active columns (factored rows), the active set is everything.
  */
 import { type RunContext, type SolveStatus, type Vec, zeros } from "@secateur/core";
+import { prunedModel, type QuadraticModel } from "@secateur/core/linalg";
 import { type Support, union } from "../refit/project.ts";
-import { type RowModel, restrict } from "../relaxation/row-model.ts";
 import { type Iterate, ihtStep, iterateAt, type Projection } from "./iht-step.ts";
 
 /** Limits of iterative hard thresholding. */
@@ -35,7 +35,7 @@ export interface IhtResult {
  */
 export async function iht(
   spec: {
-    model: RowModel;
+    model: QuadraticModel;
     start: Vec;
     support: Support;
     candidates: Uint32Array;
@@ -79,7 +79,7 @@ export async function iht(
 }
 
 interface ActiveView {
-  readonly model: RowModel;
+  readonly model: QuadraticModel;
   readonly project: Projection;
   enter(outer: Iterate): Promise<Iterate>;
   leave(inner: Iterate): Iterate;
@@ -87,22 +87,22 @@ interface ActiveView {
 }
 
 /** The model over the active set, and the way in and out. */
-async function activeView(model: RowModel, active: Uint32Array, project: Projection): Promise<ActiveView> {
-  const { model: inner, release } = await restrict(model, active);
-  const place = new Int32Array(model.size).fill(-1);
+async function activeView(model: QuadraticModel, active: Uint32Array, project: Projection): Promise<ActiveView> {
+  const inner = await prunedModel(model, active);
+  const place = new Int32Array(model.dim).fill(-1);
   for (let s = 0; s < active.length; s++) place[active[s]!] = s;
   const inward = ({ mask, columns }: Support): Support => ({
     mask,
     columns: columns.filter((column) => place[column]! >= 0).map((column) => place[column]!),
   });
   const outward = (values: Vec, rest: number): Vec => {
-    const out = zeros(model.size, model.dtype).fill(rest);
+    const out = zeros(model.dim, model.dtype).fill(rest);
     for (let s = 0; s < active.length; s++) out[active[s]!] = values[s]!;
     return out;
   };
   return {
     model: inner,
-    release,
+    release: () => inner.release(),
     // NaN outside the set: a weight there is not selected while another is left.
     project: (w) => inward(project(outward(w, Number.NaN))),
     enter({ w, support }) {
@@ -112,7 +112,7 @@ async function activeView(model: RowModel, active: Uint32Array, project: Project
     },
     leave({ w: values, support, value, point }) {
       const w = outward(values, 0);
-      const d = zeros(model.size, model.dtype);
+      const d = zeros(model.dim, model.dtype);
       for (let j = 0; j < d.length; j++) d[j] = w[j]! - model.w0[j]!;
       const columns = support.columns.map((s) => active[s]!);
       return { w, value, point: { d, residual: point.residual }, support: { mask: support.mask, columns } };

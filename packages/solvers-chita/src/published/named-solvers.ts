@@ -12,14 +12,15 @@ import {
   type Vec,
   zeros,
 } from "@secateur/core";
+import { blockRanges, type RefitForm, refit, refitBlocks, withPrunedModel } from "@secateur/core/linalg";
 import { bestSupport, type Support, squares } from "../refit/project.ts";
-import { type RefitForm, refit } from "../refit/refit.ts";
 import { placeWeights, solutionFrom } from "../refit/solution.ts";
-import { rowModel, withRestricted } from "../relaxation/row-model.ts";
-import { type BlockOptions, blockRanges, blockRefit } from "./block-refit.ts";
+import { rowModel } from "../relaxation/row-model.ts";
 import { type CoordinateDescentOptions, coordinateDescent } from "./coordinate-descent.ts";
 import { type IhtOptions, iht } from "./iht.ts";
 
+/** For the messages of errors. */
+const who = "chita re-fit";
 const needs: Needs = { curvature: ["factor"] };
 
 /** Where a method starts: the warm start, else the largest magnitudes, as they are. */
@@ -68,7 +69,7 @@ export function chitaCd(options: CoordinateDescentOptions = {}): Solver {
     async solve(problem, ctx) {
       const model = rowModel(problem, ctx.kernels);
       const { support } = await supportFor(problem, ctx);
-      const { d, sweeps, converged, trace } = await withRestricted(model, support.columns, (inner) =>
+      const { d, sweeps, converged, trace } = await withPrunedModel(model, support.columns, (inner) =>
         coordinateDescent(inner, options, ctx),
       );
       const status = converged ? "converged" : "max-iterations";
@@ -81,7 +82,7 @@ export function chitaCd(options: CoordinateDescentOptions = {}): Solver {
 /** Settings of {@link chitaBso}. */
 export interface BsoOptions {
   /** How the linear system is solved; default "auto", the cheapest. */
-  readonly form?: RefitForm | undefined;
+  readonly form?: RefitForm | "auto" | undefined;
 }
 
 /**
@@ -112,20 +113,31 @@ export function ridgeRefit(options: BsoOptions = {}): Updater {
   };
 }
 
+/** Settings of {@link chitaBlock}. */
+export interface BlockOptions extends BsoOptions {
+  /** Weights a block, >= 1; default 2000. "layer": one block a layer. */
+  readonly blockSize?: number | "layer" | undefined;
+}
+
 /**
- * The block-wise back-solve (Benbaki et al. 2023) on the largest magnitudes (with the first-order term: on the support IHT
- * finds).
+ * The block-wise back-solve, "LSBlock" of Benbaki et al. 2023, on the largest magnitudes (with the first-order term: on the support
+ * IHT finds). Departure: exactly k weights are kept also with ties (the public code drops all tied ones).
  */
 export function chitaBlock(options: BlockOptions = {}): Solver {
-  blockRanges([], options.blockSize ?? "layer"); // refuses a bad size before anything runs
+  const { blockSize = 2000, form } = options;
+  const blocksOf = ({ layers }: Pick<Problem, "layers">, size: number) =>
+    blockRanges({ size, layers, blockSize, leftOver: "last block", who: "chita.block" });
+  blocksOf({}, 0); // refuses a bad size before anything runs
   return {
     needs,
     async solve(problem, ctx) {
       const model = rowModel(problem, ctx.kernels);
       const { support } = await supportFor(problem, ctx);
-      const { d, blocks } = await blockRefit({ problem, model, support, ...options }, ctx);
+      const ranges = blocksOf(problem, model.dim);
+      const d = await refitBlocks({ model, support: support.columns, ranges }, { form, who }, ctx);
       const w = placeWeights(problem, support.columns, d);
-      return solutionFrom(problem, { w, mask: support.mask, status: "exact", stats: { iterations: 1, blocks } });
+      const stats = { iterations: 1, blocks: ranges.length };
+      return solutionFrom(problem, { w, mask: support.mask, status: "exact", stats });
     },
   };
 }
@@ -143,6 +155,6 @@ async function refitOn(
 ): Promise<{ w: Vec; iterations: number; form: RefitForm }> {
   throwIfAborted(ctx.signal);
   const model = rowModel(problem, ctx.kernels);
-  const found = await withRestricted(model, support.columns, (inner) => refit(inner, { form }, ctx));
+  const found = await withPrunedModel(model, support.columns, (inner) => refit(inner, { form, who }, ctx));
   return { w: placeWeights(problem, support.columns, found.d), iterations: found.iterations, form: found.form };
 }

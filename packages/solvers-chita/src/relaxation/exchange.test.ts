@@ -2,13 +2,13 @@ import { createRunContext, type Problem } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { bruteForce, denseHessian, exactOn, randomProblem } from "../problem.test-support.ts";
 import { type Exchanged, type ExchangeOptions, exchange } from "./exchange.ts";
-import { rowModel } from "./row-model.ts";
+import { storedModel } from "./row-space.test-support.ts";
 import { rowSpace } from "./row-space.ts";
 
 const ctx = createRunContext();
 
 async function exchangeFrom(problem: Problem, columns: Uint32Array, options: ExchangeOptions): Promise<Exchanged> {
-  const space = await rowSpace(rowModel(problem, ctx.kernels), 1e-8);
+  const space = await rowSpace(storedModel(problem), 1e-8);
   return exchange({ space, columns, wanted: problem.w.data, ...options }, ctx);
 }
 

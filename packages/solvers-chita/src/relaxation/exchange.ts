@@ -6,10 +6,8 @@
  * factorisation, M_F u = A_F v_F + A_P x - y, so that a round costs one n x n Cholesky. Notation: row-space.ts.
  */
 import { dtypeOf, type Mat, matrix, type RunContext, type Vec, zeros } from "@secateur/core";
-import { singularRefit } from "../errors.ts";
-import { withScratch } from "../refit/with-scratch.ts";
-import { pointAt, valueAt } from "./row-model.ts";
-import { type RowSpace, solveFactored, times, wantedWeights, writeColumns, writeSupportGram } from "./row-space.ts";
+import { pointAt, solveFactored, valueAt, withScratch } from "@secateur/core/linalg";
+import { factorizeRows, type RowSpace, times, wantedWeights, writeColumns, writeSupportGram } from "./row-space.ts";
 import { Tableau } from "./tableau.ts";
 
 /** Limits of {@link exchange}. */
@@ -92,8 +90,7 @@ function swapRound(
     addOuter(space, gram, pick(A, pool.kept), -1);
     const L = matrix(rows, rows, alloc(rows * rows, "f64"));
     L.data.set(gram.data);
-    const pivot = kernels.cholesky(L);
-    if (pivot >= 0) throw singularRefit(pivot, model.damping);
+    factorizeRows(space, L);
     const base = await eliminate(space, pool.others, L);
     const X = matrix(rows, A.cols, alloc(A.data.length, "f64"));
     const { B, b } = poolSystem(space, { A, L, X, members: pool.members, base });

@@ -1,14 +1,16 @@
 import { createRng, createRunContext, matrix, type Vec, zeros } from "@secateur/core";
+import { gradientAt, pointAt, prunedModel, valueAt } from "@secateur/core/linalg";
 import { describe, expect, test } from "vitest";
 import { randomProblem } from "../problem.test-support.ts";
 import { reduceRows } from "./reduce-rows.ts";
-import { gradientAt, pointAt, type RowModel, restrict, rowModel, valueAt } from "./row-model.ts";
+import { storedModel } from "./row-space.test-support.ts";
+import type { RowSpaceModel } from "./row-space.ts";
 
 const { kernels } = createRunContext();
 const [n, p] = [25, 7];
 
-function tallModel(spec: { firstOrder?: boolean; dtype?: "f32" | "f64"; ridge?: number } = {}): RowModel {
-  return rowModel(randomProblem({ n, p, keep: 3, ...spec }), kernels);
+function tallModel(spec: { firstOrder?: boolean; dtype?: "f32" | "f64"; ridge?: number } = {}): RowSpaceModel {
+  return storedModel(randomProblem({ n, p, keep: 3, ...spec }));
 }
 
 function randomVectors(count: number, length: number, dtype: "f32" | "f64"): Vec[] {
@@ -28,9 +30,13 @@ describe.each(["f64", "f32"] as const)("in %s", (dtype) => {
     { firstOrder: true, offset: true },
   ])("p rows give the same Q and the same slope everywhere: %j", async ({ firstOrder, offset }) => {
     const [shift] = randomVectors(1, n, dtype);
-    const model: RowModel = { ...tallModel({ firstOrder, dtype }), ...(offset ? { offset: shift! } : {}), constant: 2 };
+    const model: RowSpaceModel = {
+      ...tallModel({ firstOrder, dtype }),
+      ...(offset ? { offset: shift! } : {}),
+      constant: 2,
+    };
     const reduced = await reduceRows(model);
-    expect([reduced.rows, reduced.size]).toEqual([p, p]);
+    expect([reduced.rows, reduced.dim]).toEqual([p, p]);
     for (const w of randomVectors(10, p, dtype)) {
       const [full, small] = [await pointAt(model, w), await pointAt(reduced, w)];
       const value = valueAt(model, full);
@@ -50,7 +56,7 @@ describe.each(["f64", "f32"] as const)("in %s", (dtype) => {
     const reduced = await reduceRows(model);
     const columns = Uint32Array.from({ length: p }, (_, j) => j);
     const R = matrix(p, p, randomVectors(1, p * p, dtype)[0]!);
-    await reduced.gather!(columns, R.data);
+    await reduced.columns(columns, R);
     const H = matrix(p, p, R.data.slice());
     kernels.gram({ a: R, transpose: true, out: H, alpha: reduced.scale });
     const norms = model.columnNormsSquared();
@@ -60,7 +66,7 @@ describe.each(["f64", "f32"] as const)("in %s", (dtype) => {
     }
     const gram = matrix(p, p, R.data.slice());
     kernels.gram({ a: R, out: gram });
-    const own = await reduced.rowGram!();
+    const own = await reduced.rowGram();
     own.data.forEach((value, i) => {
       expect(Math.abs(value - gram.data[i]!)).toBeLessThanOrEqual(tolerance * Math.abs(gram.data[0]!));
     });
@@ -68,21 +74,21 @@ describe.each(["f64", "f32"] as const)("in %s", (dtype) => {
 });
 
 test("a model with no more rows than weights stays as it is", async () => {
-  const model = rowModel(randomProblem({ n: 6, p: 6, keep: 2 }), kernels);
+  const model = storedModel(randomProblem({ n: 6, p: 6, keep: 2 }));
   expect(await reduceRows(model)).toBe(model);
 });
 
 test("dependent and zero columns reduce without ridge", async () => {
   const problem = randomProblem({ n, p, keep: 3, ridge: 0 });
-  const rows = rowModel(problem, kernels);
+  const rows = storedModel(problem);
   // Columns 0 and 1 equal, column 2 zero: the model of a support with repeated columns.
   const columns = Uint32Array.of(0, 0, 3, 4);
-  const twice: RowModel = {
+  const twice: RowSpaceModel = {
     ...rows,
-    size: 4,
+    dim: 4,
     w0: rows.w0.slice(0, 4),
-    gather: async (inner, out) =>
-      rows.gather!(
+    columns: async (inner, out) =>
+      rows.columns(
         Uint32Array.from(inner, (s) => columns[s]!),
         out,
       ),
@@ -98,8 +104,8 @@ test("dependent and zero columns reduce without ridge", async () => {
 test("a reduced model can be restricted", async () => {
   const model = tallModel({ firstOrder: true });
   const columns = Uint32Array.of(1, 2, 5);
-  const { model: direct } = await restrict(model, columns);
-  const { model: after } = await restrict(await reduceRows(model), columns);
+  const direct = await prunedModel(model, columns);
+  const after = await prunedModel(await reduceRows(model), columns);
   for (const w of randomVectors(3, 3, "f64")) {
     const value = valueAt(direct, await pointAt(direct, w));
     expect(Math.abs(valueAt(after, await pointAt(after, w)) / value - 1)).toBeLessThan(1e-10); // the jitter

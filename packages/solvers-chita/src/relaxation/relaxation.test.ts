@@ -1,11 +1,11 @@
 import { createRng, createRunContext, type Mat, matrix, type Problem, type RunEvent, type Vec } from "@secateur/core";
+import { solveFactored } from "@secateur/core/linalg";
 import { describe, expect, test } from "vitest";
 import { bruteForce, randomProblem } from "../problem.test-support.ts";
 import { cappedSelection, kthLargest } from "./capped-selection.ts";
 import { type Relaxation, type RelaxationOptions, solveRelaxation } from "./relaxation.ts";
-import { rowModel } from "./row-model.ts";
-import { columnsIn, fullGramOf } from "./row-space.test-support.ts";
-import { type RowSpace, rowSpace, solveFactored, times } from "./row-space.ts";
+import { columnsIn, fullGramOf, storedModel } from "./row-space.test-support.ts";
+import { type RowSpace, rowSpace, times } from "./row-space.ts";
 
 const ctx = createRunContext();
 const { kernels } = ctx;
@@ -15,7 +15,7 @@ async function relax(
   k: number,
   options: RelaxationOptions = {},
 ): Promise<Relaxation & { space: RowSpace }> {
-  const space = await rowSpace(rowModel(problem, kernels), 1e-8);
+  const space = await rowSpace(storedModel(problem), 1e-8);
   const preconditioner = await fullGramOf(space);
   expect(kernels.cholesky(preconditioner)).toBe(-1);
   return { space, ...(await solveRelaxation({ space, k, preconditioner, ...options }, ctx)) };
@@ -129,7 +129,7 @@ describe("the relaxation", () => {
       events.push(event);
       if (events.length === 3) controller.abort();
     };
-    const space = await rowSpace(rowModel(problem, kernels), 1e-8);
+    const space = await rowSpace(storedModel(problem), 1e-8);
     const preconditioner = await fullGramOf(space);
     kernels.cholesky(preconditioner);
     const watched = createRunContext({ onEvent, signal: controller.signal });

@@ -7,8 +7,9 @@
  * search along which V is linear, so that a step costs two products whatever the number of trial lengths.
  */
 import { type Kernels, type Mat, type RunContext, type Vec, zeros } from "@secateur/core";
+import { solveFactored } from "@secateur/core/linalg";
 import { cappedSelection, kthLargest } from "./capped-selection.ts";
-import { type RowSpace, solveFactored, times, transposeTimes, wantedWeights } from "./row-space.ts";
+import { type RowSpace, times, transposeTimes, wantedWeights } from "./row-space.ts";
 
 /** Where the ascent ended. */
 export interface Relaxation {

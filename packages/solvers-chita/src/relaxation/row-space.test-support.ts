@@ -1,5 +1,20 @@
-import { type Mat, matrix } from "@secateur/core";
-import { type RowSpace, writeColumns, writeFullGram, writeSupportGram } from "./row-space.ts";
+import { type Mat, matrix, type Problem, referenceKernels } from "@secateur/core";
+import { rowModel } from "./row-model.ts";
+import {
+  meetsRows,
+  type RowSpace,
+  type RowSpaceModel,
+  writeColumns,
+  writeFullGram,
+  writeSupportGram,
+} from "./row-space.ts";
+
+/** The row model of a problem over stored rows. */
+export function storedModel(problem: Problem): RowSpaceModel {
+  const model = rowModel(problem, referenceKernels);
+  if (!meetsRows(model)) throw new Error("the rows of this problem are not stored");
+  return model;
+}
 
 /** A_S [n, columns.length]. */
 export async function columnsIn(space: RowSpace, columns: Uint32Array): Promise<Mat> {

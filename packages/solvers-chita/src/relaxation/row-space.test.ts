@@ -1,12 +1,12 @@
 import { createRng, createRunContext, type Mat, matrix, type Problem } from "@secateur/core";
+import { solveFactored } from "@secateur/core/linalg";
 import { describe, expect, test } from "vitest";
 import { denseHessian, exactOn, randomProblem } from "../problem.test-support.ts";
-import { rowModel } from "./row-model.ts";
-import { columnsIn, fullGramOf, supportGramOf } from "./row-space.test-support.ts";
-import { type RowSpace, rowSpace, solveFactored, times, transposeTimes, wantedWeights } from "./row-space.ts";
+import { columnsIn, fullGramOf, storedModel, supportGramOf } from "./row-space.test-support.ts";
+import { type RowSpace, rowSpace, times, transposeTimes, wantedWeights } from "./row-space.ts";
 
 const { kernels } = createRunContext();
-const spaceOf = (problem: Problem): Promise<RowSpace> => rowSpace(rowModel(problem, kernels), 1e-8);
+const spaceOf = (problem: Problem): Promise<RowSpace> => rowSpace(storedModel(problem), 1e-8);
 
 const [n, p] = [5, 12];
 const problem = randomProblem({ n, p, keep: 4, ridge: 0.2, firstOrder: true });
@@ -84,6 +84,6 @@ describe("the row space", () => {
     let trace = 0;
     for (let j = 0; j < p; j++) trace += H.data[j * p + j]!;
     // trace(H) = trace(A A') is n times the mean squared row norm of A.
-    expect((await rowSpace(rowModel(undamped, kernels), 1e-3)).lambda).toBeCloseTo((1e-3 * trace) / n, 12);
+    expect((await rowSpace(storedModel(undamped), 1e-3)).lambda).toBeCloseTo((1e-3 * trace) / n, 12);
   });
 });

@@ -6,11 +6,27 @@
  * concave problem in n numbers. The exact minimiser on a support S solves (I + A_S A_S' / lambda) u = A_S v_S - y.
  */
 import { type Kernels, type Mat, matrix, type Vec, zeros } from "@secateur/core";
-import { columnGram, type RowModel } from "./row-model.ts";
+import {
+  addRowGram,
+  type ColumnView,
+  factorize,
+  hasColumns,
+  type QuadraticModel,
+  withScratch,
+} from "@secateur/core/linalg";
+
+/** A model whose rows can meet each other. */
+export type RowSpaceModel = QuadraticModel & Required<Pick<ColumnView, "columns" | "rowGram">>;
+
+/** Narrows a model to one whose rows can meet each other. */
+export function meetsRows(model: QuadraticModel): model is RowSpaceModel {
+  return hasColumns(model) && model.rowGram !== undefined;
+}
 
 /** A row model and what its dual needs. */
 export interface RowSpace {
-  readonly model: RowModel;
+  /** Has a row Gram and columns. */
+  readonly model: RowSpaceModel;
   readonly kernels: Kernels;
   /** n */
   readonly rows: number;
@@ -29,8 +45,8 @@ export interface RowSpace {
  *
  * @param floor - damping below this fraction of the mean squared row norm is raised to it
  */
-export async function rowSpace(model: RowModel, floor: number): Promise<RowSpace> {
-  const { rows, size, scale, gradient, w0, dtype, kernels } = model;
+export async function rowSpace(model: RowSpaceModel, floor: number): Promise<RowSpace> {
+  const { rows, dim: size, scale, gradient, w0, dtype, kernels } = model;
   const norms = model.columnNormsSquared();
   const trace = scale * norms.reduce((sum, norm) => sum + norm, 0);
   const lambda = Math.max(model.damping, (floor * trace) / rows) || 1;
@@ -72,32 +88,34 @@ export async function wantedWeights(space: RowSpace, u: Float64Array): Promise<V
 /** Writes A_S into out [n, columns.length], f64. */
 export async function writeColumns(space: RowSpace, columns: Uint32Array, out: Vec): Promise<void> {
   const { rows, model } = space;
-  const gathered = zeros(rows * columns.length, model.dtype);
-  await model.gather!(columns, gathered);
+  const gathered = matrix(rows, columns.length, zeros(rows * columns.length, model.dtype));
+  await model.columns(columns, gathered);
   const root = Math.sqrt(model.scale);
-  for (let i = 0; i < gathered.length; i++) out[i] = root * gathered[i]!;
+  for (let i = 0; i < out.length; i++) out[i] = root * gathered.data[i]!;
 }
 
 /** Writes I + A A' / lambda over all columns into out [n, n], f64. */
 export async function writeFullGram(space: RowSpace, out: Mat): Promise<void> {
-  const gram = await space.model.rowGram!();
+  const gram = await space.model.rowGram();
   writeRegularised(space, gram.data, out);
   space.kernels.free(gram.data);
 }
 
 /** Writes I + A_S A_S' / lambda into out [n, n], f64, in time n^2 min(|S|, p - |S|). */
 export async function writeSupportGram(space: RowSpace, columns: Uint32Array, out: Mat): Promise<void> {
-  const { size, kernels, model } = space;
+  const { rows, size, kernels, model } = space;
   const few = columns.length <= size / 2;
-  const part = await columnGram(model, few ? columns : complement(columns, size));
-  if (few) writeRegularised(space, part.data, out);
-  else {
-    const all = await model.rowGram!();
-    kernels.axpy(-1, part.data, all.data);
-    writeRegularised(space, all.data, out);
-    kernels.free(all.data);
-  }
-  kernels.free(part.data);
+  await withScratch(kernels, async (alloc) => {
+    const part = matrix(rows, rows, alloc(rows * rows, model.dtype));
+    await addRowGram({ view: model, columns: few ? columns : complement(columns, size), out: part, kernels });
+    if (few) writeRegularised(space, part.data, out);
+    else {
+      const all = await model.rowGram();
+      kernels.axpy(-1, part.data, all.data);
+      writeRegularised(space, all.data, out);
+      kernels.free(all.data);
+    }
+  });
 }
 
 /** The indices below `size` that are not in `columns`. */
@@ -116,9 +134,12 @@ function writeRegularised({ rows, model, lambda }: RowSpace, gram: Vec, out: Mat
   for (let i = 0; i < rows; i++) out.data[i * rows + i]! += 1;
 }
 
-/** x := M^-1 x through the Cholesky factor L of M, in place. */
-export function solveFactored(L: Mat, x: Float64Array, kernels: Kernels): void {
-  const b = matrix(x.length, 1, x);
-  kernels.triangularSolve({ l: L, b });
-  kernels.triangularSolve({ l: L, transpose: true, b });
+/**
+ * Replaces M = I + A_S A_S' / lambda by its Cholesky factor. No pivot counts as lost to rounding: none is below 1 but for the rounding
+ * of A_S A_S' / lambda, which a higher lambda makes smaller.
+ *
+ * @throws ERR_SINGULAR
+ */
+export function factorizeRows({ model, kernels }: RowSpace, M: Mat): Mat {
+  return factorize({ H: M, what: "chita: the system of the rows", damping: model.damping, rounding: 0, kernels });
 }

@@ -1,7 +1,7 @@
 /** The combinatorial objective f(P) = w_P' H w_P of a problem, from its gradient rows. */
-import type { FactorView, Kernels, Mask, Problem, Vec } from "@secateur/core";
+import { type FactorView, type Kernels, type Mask, matrix, type Problem, type Vec } from "@secateur/core";
+import { hasColumnGram, writeCurvature } from "@secateur/core/linalg";
 import { needsColumns, onlyOneRow, onlySingleWeights } from "../errors.ts";
-import { denseBlock, hasColumns } from "../update/dense-block.ts";
 
 /** A problem as CBS-S sees it. */
 export interface CbsModel {
@@ -26,7 +26,7 @@ export function cbsModel(problem: Problem, kernels: Kernels): CbsModel {
   if (problem.w.rows !== 1) throw onlyOneRow("cbs", problem.id, problem.w.rows);
   if (!problem.units.perWeight) throw onlySingleWeights(problem.id);
   const view = problem.curvature.factor!();
-  if (!hasColumns(view)) throw needsColumns("cbs");
+  if (!hasColumnGram(view)) throw needsColumns("cbs");
   const norms = view.columnNormsSquared();
   const own = Float64Array.from(problem.w.data, (value, j) => (view.scale * norms[j]! + view.damping) * value * value);
   return { problem, view, kernels, own };
@@ -62,8 +62,9 @@ async function imageOf(
 /** B over some weights [c, c]: w_i H_ij w_j. n c^2 / 2 multiply-adds in the dtype of the rows. */
 export async function weightedBlock({ view, kernels, problem }: CbsModel, members: Uint32Array): Promise<Float64Array> {
   const c = members.length;
-  const H = await denseBlock(view, members, kernels);
+  const B = new Float64Array(c * c);
+  await writeCurvature({ view, columns: members, out: matrix(c, c, B), kernels });
   const weights = Float64Array.from(members, (j) => problem.w.data[j]!);
-  for (let s = 0; s < c; s++) for (let t = 0; t < c; t++) H.data[s * c + t]! *= weights[s]! * weights[t]!;
-  return Float64Array.from(H.data);
+  for (let s = 0; s < c; s++) for (let t = 0; t < c; t++) B[s * c + t]! *= weights[s]! * weights[t]!;
+  return B;
 }

@@ -4,12 +4,12 @@
  *   and what the others do then       dw = -(w_j / [H^-1]_jj) H^-1 e_j
  */
 import { type InverseView, type Problem, type RunContext, throwIfAborted } from "@secateur/core";
+import { type BlockRange, type BlockSize, blockRanges, indicesOf } from "@secateur/core/linalg";
 import { notPositive, onlyOneRow } from "../errors.ts";
-import { type BlockSize, indicesOf, type WeightRange, weightRanges } from "../update/weight-ranges.ts";
 
 /** A block of weights and the inverse of its block of H. */
 export interface InverseBlock {
-  readonly range: WeightRange;
+  readonly range: BlockRange;
   readonly inverse: InverseView;
   readonly diagonal: Float64Array;
 }
@@ -35,7 +35,9 @@ export async function invertBlocks(
   ctx: RunContext,
 ): Promise<readonly InverseBlock[]> {
   if (problem.w.rows !== 1) throw onlyOneRow("obs", problem.id, problem.w.rows);
-  const ranges = weightRanges(problem, blockSize === "auto" ? usualBlockSize(problem) : blockSize);
+  const { w, layers } = problem;
+  const size = blockSize === "auto" ? usualBlockSize(problem) : blockSize;
+  const ranges = blockRanges({ size: w.cols, layers, blockSize: size, leftOver: "own block", who: "the inverse" });
   const blocks: InverseBlock[] = [];
   try {
     for (const [index, range] of ranges.entries()) {

@@ -1,0 +1,126 @@
+/** A factor view over some of its columns: H[S, S] in the same form, scale G_S'G_S + damping I. */
+import type { Kernels } from "../kernels/kernels.ts";
+import type { FactorView } from "../problem/curvature.ts";
+import { dtypeOf, type Mat, matrix, type Vec, zeros } from "../problem/matrix.ts";
+import { addRowGram, type ColumnView, hasColumns } from "./column-grams.ts";
+
+/** A view over some columns, and what was set up for it. */
+export type RestrictedView<V extends FactorView = FactorView> = V & { release(): void };
+
+/** Entries of gathered columns, beyond which products run on all of G: 256 MB of f32 beside rows that may fill the memory. */
+const mostGathered = 2 ** 26;
+
+/**
+ * The view over G[:, support]. Products in the dtype of the rows run on whichever is cheapest: the columns of G, gathered at the
+ * first product (n |S| numbers), the view's own way, or all of G; in another dtype on all of G. The row Gram is summed over the
+ * columns, n^2 |S| / 2 multiply-adds. Release it.
+ *
+ * @param support - S, ascending
+ */
+export function restrictView(
+  view: ColumnView,
+  support: Uint32Array,
+  kernels: Kernels,
+): RestrictedView<ColumnView & Required<Pick<FactorView, "rowGram">>>;
+export function restrictView(view: FactorView, support: Uint32Array, kernels: Kernels): RestrictedView;
+export function restrictView(view: FactorView, support: Uint32Array, kernels: Kernels): RestrictedView {
+  const { rows, dtype } = view;
+  const dim = support.length;
+  const outer = (inner: Uint32Array): Uint32Array => inner.map((s) => support[s]!);
+  let norms: Float64Array | undefined;
+  return {
+    ...cheapestProducts(view, support, kernels),
+    rows,
+    dim,
+    scale: view.scale,
+    damping: view.damping,
+    dtype,
+    columnNormsSquared() {
+      if (!norms) {
+        const all = view.columnNormsSquared();
+        norms = Float64Array.from(support, (j) => all[j]!);
+      }
+      return norms;
+    },
+    ...(hasColumns(view) && {
+      columns: (inner: Uint32Array, out: Mat) => view.columns(outer(inner), out),
+      async rowGram() {
+        const gram = matrix(rows, rows, kernels.alloc(rows * rows, dtype));
+        await addRowGram({ view, columns: support, out: gram, kernels });
+        return gram;
+      },
+    }),
+    ...(view.columnGram && { columnGram: (inner, out) => view.columnGram!(outer(inner), out) }),
+    ...(view.restricted && { restricted: (inner) => view.restricted!(outer(inner)) }),
+  };
+}
+
+type Products = Pick<RestrictedView, "productCost" | "times" | "transposeTimes" | "release">;
+
+function cheapestProducts(view: FactorView, support: Uint32Array, kernels: Kernels): Products {
+  const { rows, productCost } = view;
+  if (hasColumns(view) && rows * support.length <= Math.min(productCost, mostGathered)) {
+    return gatheredProducts(view, support, kernels);
+  }
+  if (!view.restricted) return { productCost, ...scatteredProducts(view, support), release: () => {} };
+  const inner = view.restricted(support);
+  return {
+    productCost: inner.productCost,
+    times: (x, out) => inner.times(x, out),
+    transposeTimes: (u, out) => inner.transposeTimes(u, out),
+    release: () => inner.release(),
+  };
+}
+
+/** Products with all of G on vectors that are 0 outside the support. */
+function scatteredProducts(view: FactorView, support: Uint32Array): Pick<Products, "times" | "transposeTimes"> {
+  let full: Vec = zeros(0, view.dtype);
+  const fullLike = (vector: Vec): Vec => {
+    if (full.length !== view.dim || dtypeOf(full) !== dtypeOf(vector)) full = zeros(view.dim, dtypeOf(vector));
+    return full;
+  };
+  return {
+    times(x, out) {
+      const whole = fullLike(x).fill(0);
+      for (let s = 0; s < support.length; s++) whole[support[s]!] = x[s]!;
+      return view.times(whole, out);
+    },
+    async transposeTimes(u, out) {
+      const whole = fullLike(out);
+      await view.transposeTimes(u, whole);
+      for (let s = 0; s < support.length; s++) out[s] = whole[support[s]!]!;
+    },
+  };
+}
+
+function gatheredProducts(view: ColumnView, support: Uint32Array, kernels: Kernels): Products {
+  const { rows, dtype } = view;
+  const cols = support.length;
+  const scattered = scatteredProducts(view, support);
+  let gathering: Promise<void> | undefined;
+  let G: Mat | undefined;
+  const gather = async (): Promise<void> => {
+    const fresh = matrix(rows, cols, kernels.alloc(rows * cols, dtype));
+    G = fresh;
+    await view.columns(support, fresh);
+  };
+  const inRows = (x: Vec, out: Vec): boolean => dtypeOf(x) === dtype && dtypeOf(out) === dtype;
+  return {
+    productCost: rows * cols,
+    async times(x, out) {
+      if (!inRows(x, out)) return scattered.times(x, out);
+      gathering ??= gather();
+      await gathering;
+      kernels.gemv({ a: G!, x, out });
+    },
+    async transposeTimes(u, out) {
+      if (!inRows(u, out)) return scattered.transposeTimes(u, out);
+      gathering ??= gather();
+      await gathering;
+      kernels.gemv({ a: G!, transpose: true, x: u, out });
+    },
+    release() {
+      if (G) kernels.free(G.data);
+    },
+  };
+}

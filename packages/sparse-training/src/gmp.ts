@@ -1,0 +1,97 @@
+/**
+ * Gradual magnitude pruning while a network trains (Zhu and Gupta 2017, equation 1): after every d epochs of n the weights of
+ * smallest magnitude over the whole network go, until the sparsity is
+ *   s_t = s_f + (s_i - s_f) (1 - t / N)^3,   t = 1 .. N,   N = floor(n / d) - 1,
+ * so that at least d epochs are left to recover. What is pruned stays pruned, and the optimizer forgets it.
+ * Departure: the paper counts steps and prunes layer by layer; here it is epochs, and one list over all layers, as ZIB-IOL/BIMP does it.
+ */
+import {
+  checkNumber,
+  type Kernels,
+  keptCount,
+  type Mask,
+  type Mat,
+  type ParamInfo,
+  sparsitySchedule,
+  type TrainingRule,
+} from "@secateur/core";
+import { nothingToPrune, tooShort } from "./errors.ts";
+
+/** Options of {@link gmp}. */
+export interface GmpOptions {
+  /** s_f, the fraction of prunable weights that is removed at the end, in [0, 1). */
+  readonly sparsity: number;
+  /** s_i, the sparsity that the schedule starts from, in [0, sparsity]; default 0. */
+  readonly from?: number | undefined;
+  /** d, epochs between prunings, >= 1; default 1. */
+  readonly interval?: number | undefined;
+}
+
+/**
+ * The rule. Between prunings a step costs nothing; a pruning costs one selection over all prunable weights.
+ *
+ * @throws ERR_OPTION; when training begins ERR_IMPOSSIBLE for fewer than 2 d epochs or nothing to prune
+ * @example
+ * await train(network, { data, epochs: 10, rules: [gmp({ sparsity: 0.9 })] }, createRunContext());
+ */
+export function gmp(options: GmpOptions): TrainingRule {
+  const { sparsity, from = 0, interval = 1 } = options;
+  checkNumber("gmp", "sparsity", sparsity, { least: 0, most: 1 });
+  checkNumber("gmp", "from", from, { least: 0, most: sparsity });
+  checkNumber("gmp", "interval", interval, { least: 1, whole: true });
+  return {
+    name: "gmp",
+    settings: JSON.stringify({ sparsity, from, interval }),
+    begin({ params, steps, stepsPerEpoch }) {
+      const prunable = params.filter((param) => param.prunable);
+      if (prunable.length === 0) throw nothingToPrune("gmp");
+      const epochs = Math.round(steps / stepsPerEpoch);
+      const prunings = Math.floor(epochs / interval) - 1;
+      if (prunings < 1) throw tooShort({ rule: "gmp", interval, epochs });
+      const sparsities = sparsitySchedule({ name: "poly", stages: prunings + 1, target: sparsity, from });
+      return {
+        afterStep({ step, weights, masks, setMask, ctx }) {
+          const t = step / (interval * stepsPerEpoch);
+          if (!Number.isInteger(t) || t > prunings) return;
+          const pruned = smallestPruned({ prunable, weights, masks, sparsity: sparsities[t]!, kernels: ctx.kernels });
+          for (const [name, mask] of pruned) setMask(name, mask);
+        },
+      };
+    },
+  };
+}
+
+/** Masks that keep the floor((1 - sparsity) p) largest |w| of all p prunable weights, pruned ones excepted; ties to the lower index. */
+function smallestPruned(spec: {
+  prunable: readonly ParamInfo[];
+  weights: ReadonlyMap<string, Mat>;
+  masks: ReadonlyMap<string, Mask>;
+  sparsity: number;
+  kernels: Kernels;
+}): ReadonlyMap<string, Mask> {
+  const { prunable, weights, masks, sparsity, kernels } = spec;
+  const size = prunable.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
+  const scores = new Float64Array(size);
+  let start = 0;
+  for (const { name } of prunable) {
+    const { data } = weights.get(name)!;
+    const mask = masks.get(name);
+    for (let i = 0; i < data.length; i++) {
+      scores[start + i] = mask?.[i] === 0 ? Number.NEGATIVE_INFINITY : Math.abs(data[i]!);
+    }
+    start += data.length;
+  }
+  const keeps = new Uint8Array(size);
+  for (const place of kernels.largest(scores, keptCount(size, sparsity))) {
+    if (scores[place] !== Number.NEGATIVE_INFINITY) keeps[place] = 1;
+  }
+  let from = 0;
+  return new Map(
+    prunable.map(({ name, rows, cols }) => {
+      const to = from + rows * cols;
+      const mask = keeps.slice(from, to);
+      from = to;
+      return [name, mask] as const;
+    }),
+  );
+}
