@@ -15,6 +15,10 @@ interface UnpackFlags {
   readonly quiet?: boolean;
 }
 
+const examples = `
+Example:
+  secateur unpack net.secateur --out net.safetensors`;
+
 /** Adds the command. */
 export function addUnpackCommand(program: Command, terminal: Terminal): void {
   const command = program
@@ -26,7 +30,7 @@ export function addUnpackCommand(program: Command, terminal: Terminal): void {
     .option("--out <file>", "the checkpoint (.safetensors); always needed")
     .option("--force", "replace an existing output");
   addMessageFlags(command, { hasEvents: false });
-  command.action(async (file: string) => {
+  command.addHelpText("after", examples).action(async (file: string) => {
     const flags = command.opts<UnpackFlags>();
     if (flags.out === undefined)
       throw missingFlag("--out", "say where the checkpoint goes, for example --out net.safetensors");
