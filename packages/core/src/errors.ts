@@ -99,6 +99,19 @@ export function labelOutOfRange(spec: { where: string; index: number; label: num
   );
 }
 
+/** Outputs and targets that a task cannot compare. */
+export function taskMismatch(spec: { task: string; found: string; remedy: string }): PruneError {
+  return new PruneError("ERR_TASK", `task ${spec.task}: found ${spec.found}; ${spec.remedy}`);
+}
+
+/** A network computed NaN or infinity for an example. */
+export function notFiniteOutput(model: string, example: number): PruneError {
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `network '${model}': its output for example ${example} is not finite; the weights or the inputs are damaged, or too large for f32`,
+  );
+}
+
 /** A choice among known names that is none of them. */
 export function unknownName(spec: {
   where: string;

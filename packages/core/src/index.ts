@@ -16,20 +16,50 @@ export { type KeepOfEverySpec, keepOfEvery } from "./budget/keep-of-every.ts";
 export { type ScheduleName, scheduleNames, sparsitySchedule } from "./budget/sparsity-schedule.ts";
 export { keptWeights, type Units, weightUnits } from "./budget/units.ts";
 export { checkNumber, type NumberRange } from "./check-option.ts";
-export { arrayDataset, assertFinite, type Batch, batches, type Dataset, subset, takeRows } from "./data/dataset.ts";
+export {
+  arrayDataset,
+  assertFinite,
+  type Batch,
+  batchDataset,
+  batches,
+  type Dataset,
+  inputName,
+  inputRows,
+  labelName,
+  labelsOf,
+  soleInput,
+  subset,
+  tensorDataset,
+} from "./data/dataset.ts";
 export type {
-  Evaluation,
   GradientBlock,
   GradientRequest,
   GradientRows,
   LayerMoments,
   Linearization,
   MeanGradient,
-  ModelAdapter,
+  Model,
   Moments,
   MomentsRequest,
   ParamInfo,
-} from "./data/model-adapter.ts";
+} from "./data/model.ts";
+export {
+  asFloats,
+  asMatrix,
+  asTensor,
+  type FloatTensors,
+  formatShape,
+  mapTensors,
+  sizeOfShape,
+  type Tensor,
+  type TensorDtype,
+  type TensorSpec,
+  type Tensors,
+  type TypedArray,
+  takeExamples,
+  tensorDtypeOf,
+  zerosLike,
+} from "./data/tensor.ts";
 export {
   aborted,
   badOption,
@@ -39,9 +69,11 @@ export {
   labelOutOfRange,
   nearestName,
   notFinite,
+  notFiniteOutput,
   resumeMismatch,
   shapeMismatch,
   sparsityOutOfRange,
+  taskMismatch,
   unknownName,
 } from "./errors.ts";
 export { erf } from "./kernels/erf.ts";
@@ -138,6 +170,14 @@ export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.
 export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./runner/retrainer.ts";
 export { runSituation } from "./runner/run-situation.ts";
 export type { BudgetRequest, BudgetRule, StageReport } from "./runner/stage.ts";
+export { chooseTask } from "./task/choose-task.ts";
+export { classification } from "./task/classification.ts";
+export { type DistillationOptions, distillation } from "./task/distillation.ts";
+export { type Evaluation, evaluateBatches, firstNotFinite, type MeasuredValue, targetsOf } from "./task/evaluate.ts";
+export type { TaskNames } from "./task/read-task-tensors.ts";
+export { softmaxRows } from "./task/softmax.ts";
+export type { LossCall, LossSum, Measure, OutputFactor, OutputFactorCall, Task } from "./task/task.ts";
+export { type TaughtDataset, taughtDataset } from "./task/taught-dataset.ts";
 export {
   applyMask,
   beginRules,

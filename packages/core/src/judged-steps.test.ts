@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { arrayDataset, type Dataset } from "./data/dataset.ts";
-import type { ModelAdapter } from "./data/model-adapter.ts";
+import { arrayDataset, type Dataset, inputRows } from "./data/dataset.ts";
+import type { Model } from "./data/model.ts";
 import { selectorFrom, solverFrom } from "./problem/lift.ts";
 import { matrix } from "./problem/matrix.ts";
 import type { Solver } from "./problem/strategy.ts";
@@ -22,8 +22,8 @@ const data = arrayDataset({
 });
 
 async function members(dataset: Dataset): Promise<readonly number[]> {
-  const { inputs } = await dataset.batch(Uint32Array.from({ length: dataset.size }, (_, i) => i));
-  return [...inputs.data];
+  const batch = await dataset.batch(Uint32Array.from({ length: dataset.size }, (_, i) => i));
+  return [...inputRows(batch).data];
 }
 
 /** Two weights that stay, and a loss of the first: |w - best|. */
@@ -36,14 +36,17 @@ function scene(best: number): {
 } {
   const weights = Float32Array.of(1, 1);
   const [ridges, taken, judged]: [number[], Dataset[], Dataset[]] = [[], [], []];
-  const model: ModelAdapter = {
+  const model: Model = {
     name: "two weights",
+    inputs: [],
+    outputs: [],
     params: () => [{ name: "w", shape: [1, 2], rows: 1, cols: 2, prunable: true, flopsPerWeight: 2 }],
     read: async () => matrix(1, 2, weights.slice()),
     write: async (_, w) => weights.set(w.data),
     evaluate: async (dataset) => {
       judged.push(dataset);
-      return { accuracy: 0, loss: Math.abs(weights[0]! - best), examples: dataset.size };
+      const loss = Math.abs(weights[0]! - best);
+      return { accuracy: 0, loss, examples: dataset.size, task: "classification", measures: [] };
     },
   };
   const curvature: CurvatureEstimator = {

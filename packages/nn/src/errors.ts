@@ -32,14 +32,6 @@ export function dataMismatch(spec: { network: string; data: string; found: strin
   );
 }
 
-/** The network computed NaN or infinity. */
-export function notFiniteOutput(network: string, example: number): PruneError {
-  return new PruneError(
-    "ERR_NOT_FINITE",
-    `network '${network}': its output for example ${example} is not finite; the weights or the inputs are damaged, or too large for f32`,
-  );
-}
-
 /** Examples that do not divide into rows. */
 export function unevenRows(network: string, examples: number, batch: number): PruneError {
   return new PruneError(

@@ -27,8 +27,8 @@ function runOf(change: Partial<ReportRun> = {}): ReportRun {
   return {
     solver: "chita",
     sparsity: 0.9,
-    dense: { accuracy: 97.5, loss: 0.08, examples: 100 },
-    pruned: { accuracy: 96.25, loss: 0.12, examples: 100 },
+    dense: { accuracy: 97.5, loss: 0.08, examples: 100, task: "classification", measures: [] },
+    pruned: { accuracy: 96.25, loss: 0.12, examples: 100, task: "classification", measures: [] },
     nonzeros: 10,
     prunable: 100,
     objective: 0.25,

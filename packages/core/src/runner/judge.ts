@@ -1,6 +1,6 @@
 /** Training examples on which steps and ridges are judged: those that made a model speak for it whatever it does elsewhere. */
 import { type Dataset, subset } from "../data/dataset.ts";
-import type { ModelAdapter } from "../data/model-adapter.ts";
+import type { Model } from "../data/model.ts";
 import { sampleIndices } from "../rng.ts";
 import type { RunContext } from "../run-context.ts";
 import type { ResolvedPlan } from "./plan.ts";
@@ -22,7 +22,7 @@ export function spareJudges(size: number): number {
  * needs them, ridges compete on examples drawn from all, and steps on those of the model.
  */
 export function withJudge(
-  { model, data, plan }: { model: ModelAdapter; data?: Dataset; plan: ResolvedPlan },
+  { model, data, plan }: { model: Model; data?: Dataset; plan: ResolvedPlan },
   ctx: RunContext,
 ): { data?: Dataset; judge?: Dataset } {
   const competes = plan.ridgeFactors.length > 1;

@@ -50,11 +50,11 @@ export interface RunPlan {
   readonly temperature?: number | undefined;
   /** Whether the first-order term g'd takes part. */
   readonly firstOrder?: boolean | undefined;
-  /** Whether that term leads back to the class probabilities the network had before pruning, instead of to the labels. */
+  /** Short for the task distillation at this plan's temperature: the loss leads back to the class probabilities of the dense network. */
   readonly distill?: boolean | undefined;
   /**
    * Whether a step is halved, up to twice, while that lowers the loss of training examples that no gradient is taken of (of those that
-   * made the model where they are too few to spare any, or with `distill`). After a halved step the next automatic ridge is doubled,
+   * made the model where they are too few to spare any). After a halved step the next automatic ridge is doubled,
    * after a full one halved again.
    */
   readonly lineSearch?: boolean | undefined;

@@ -4,13 +4,12 @@
  * as far as the stage goes.
  */
 import { countKept, keptCount } from "../budget/constraint.ts";
-import { type Dataset, subset } from "../data/dataset.ts";
-import type { ModelAdapter } from "../data/model-adapter.ts";
-import { impossibleRun, resumeMismatch, shapeMismatch } from "../errors.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Model } from "../data/model.ts";
+import { resumeMismatch, shapeMismatch } from "../errors.ts";
 import { countZeros, layoutParams, readFlat, writeFlat } from "../problem/flat-weights.ts";
-import { type Mask, type Mat, matrix } from "../problem/matrix.ts";
+import type { Mask } from "../problem/matrix.ts";
 import type { Solver } from "../problem/strategy.ts";
-import { sampleIndices } from "../rng.ts";
 import {
   createRunContext,
   forkContext,
@@ -18,6 +17,10 @@ import {
   type RunContextOptions,
   throwIfAborted,
 } from "../run-context.ts";
+import { chooseTask } from "../task/choose-task.ts";
+import { distillation } from "../task/distillation.ts";
+import type { Task } from "../task/task.ts";
+import { taughtDataset } from "../task/taught-dataset.ts";
 import type { CurvatureEstimator } from "./curvature-estimator.ts";
 import { describeDifferences } from "./describe-differences.ts";
 import { withJudge } from "./judge.ts";
@@ -29,12 +32,14 @@ import { type BudgetRule, nextCaution, runStage, type StageReport } from "./stag
 /** What to prune, with what, how far. Only the first four matter to most users. */
 export interface PruneRequest extends RunContextOptions {
   /** Changed in place: holds the pruned weights afterwards. */
-  readonly model: ModelAdapter;
+  readonly model: Model;
   readonly solver: Solver;
   /** Fraction of the prunable weights to remove, in [0, 1). */
   readonly sparsity: number;
   /** Training data for gradients; may be left out when the solver needs no curvature (magnitude). */
   readonly data?: Dataset;
+  /** What the outputs mean; default: what {@link chooseTask} takes for the data. */
+  readonly task?: Task;
   /** Default: H = I, which is all that magnitude pruning needs. */
   readonly curvature?: CurvatureEstimator;
   /** Names of the parameters to prune; default: every prunable one. */
@@ -118,6 +123,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   const overrides = request.curvature ? { curvature: request.curvature.name, ...request.plan } : request.plan;
   const plan = resolvePlan(request.solver, situation, overrides);
   const sparsities = planSparsities(plan, sparsity);
+  const { task, data: told, teacher } = await taskOf({ ...request, plan }, ctx);
   const fingerprint = JSON.stringify({
     prunable,
     sparsity,
@@ -125,6 +131,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     kernels: ctx.kernels.name,
     ...plan,
     ...(request.budget ? { budget: request.budget.settings } : {}),
+    ...(task.name === "classification" ? {} : { task: task.name, taskOptions: task.options, teacher }),
     reason: undefined,
   });
   if (resume && resume.fingerprint !== fingerprint)
@@ -145,8 +152,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     throw shapeMismatch({ where: "prune: mask", found: `${start.length} entries`, expected: `${prunable}` });
   }
   let mask: Mask = resume?.mask.slice() ?? start;
-  const teaching = await teachingOf({ ...request, plan }, ctx);
-  const { data = request.data, judge } = teaching ?? withJudge({ ...request, plan }, ctx);
+  const { data = told, judge } = withJudge({ model, plan, ...(told ? { data: told } : {}) }, ctx);
   ctx.report({ type: "run:start", stages: sparsities.length, sparsity, prunable });
   for (let index = resume?.stage ?? 0; index < sparsities.length; index++) {
     const place = { index, stages: sparsities.length, sparsity: sparsities[index]! };
@@ -158,6 +164,8 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     const stage = {
       ...request,
       plan,
+      task,
+      isMet: teacher !== undefined && index === 0,
       params,
       weights,
       mask,
@@ -166,7 +174,6 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       ...(data ? { data } : {}),
       caution: judge ? nextCaution(reports.at(-1), plan) : 1,
       ...(judge ? { judge } : {}),
-      ...(teaching && index > 0 ? { targets: teaching.targets } : {}),
     };
     const { solution, report } = await runStage(stage, stageContext);
     weights = Float32Array.from(solution.w.data);
@@ -203,35 +210,16 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   };
 }
 
-/** Training examples whose class probabilities before pruning are kept. */
-const mostTaught = 10_000;
-
-/** What the pruned network is to be led back to: class probabilities before pruning, and the examples they are of. */
-async function teachingOf(
-  spec: Pick<PruneRequest, "model" | "data"> & { plan: ResolvedPlan },
+/** The task of a run, and for one that the dense network teaches the data with its outputs. */
+async function taskOf(
+  { model, data, task, plan }: Pick<PruneRequest, "model" | "data" | "task"> & { plan: ResolvedPlan },
   ctx: RunContext,
-): Promise<{ data: Dataset; judge?: undefined; targets: Mat } | undefined> {
-  const { model, data, plan } = spec;
-  const { stages, targetStages, distill, firstOrder, temperature } = plan;
-  if (!distill || !firstOrder || stages + targetStages === 1 || !data) return undefined;
-  if (!model.logits)
-    throw impossibleRun(`distill needs the logits of the model '${model.name}', which it does not give`);
-  const count = Math.min(data.size, mostTaught);
-  const taught = count < data.size ? subset(data, sampleIndices(data.size, count, ctx.rng.fork("taught"))) : data;
-  const targets = softmaxRows(await model.logits(taught, ctx), temperature);
-  return { data: taught, targets };
-}
-
-/** softmax(logits / temperature) by rows, f64. */
-function softmaxRows({ rows, cols, data }: Mat, temperature: number): Mat {
-  const out = matrix(rows, cols, new Float64Array(rows * cols));
-  for (let start = 0; start < out.data.length; start += cols) {
-    const most = Math.max(...data.subarray(start, start + cols));
-    let sum = 0;
-    for (let e = start; e < start + cols; e++) sum += out.data[e] = Math.exp((data[e]! - most) / temperature);
-    for (let e = start; e < start + cols; e++) out.data[e]! /= sum;
-  }
-  return out;
+): Promise<{ task: Task; data?: Dataset; teacher?: string }> {
+  const { distill, temperature } = plan;
+  const chosen = distill && !task ? distillation({ temperature }) : (task ?? chooseTask({ model, data }));
+  if (chosen.targetsFrom !== "teacher" || !data) return { task: chosen, ...(data ? { data } : {}) };
+  const { data: taught, fingerprint } = await taughtDataset({ model, data }, ctx);
+  return { task: chosen, data: taught, teacher: fingerprint };
 }
 
 function reportStage(

@@ -2,7 +2,7 @@
 import { type Constraint, sparsityConstraint } from "../budget/constraint.ts";
 import { weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
-import type { ModelAdapter } from "../data/model-adapter.ts";
+import type { Model } from "../data/model.ts";
 import { impossibleRun } from "../errors.ts";
 import { type Curvature, identityCurvature } from "../problem/curvature.ts";
 import { countZeros, type FlatParam, writeFlat } from "../problem/flat-weights.ts";
@@ -13,6 +13,7 @@ import { objective } from "../problem/objective.ts";
 import type { Problem, Solution, SolveStatus } from "../problem/problem.ts";
 import type { Solver } from "../problem/strategy.ts";
 import { quietContext, type RunContext } from "../run-context.ts";
+import type { Task } from "../task/task.ts";
 import type { CurvatureEstimator, Estimate } from "./curvature-estimator.ts";
 import type { ResolvedPlan } from "./plan.ts";
 
@@ -38,7 +39,7 @@ export interface BudgetRule {
 
 /** All that one stage works on. */
 export interface Stage {
-  readonly model: ModelAdapter;
+  readonly model: Model;
   readonly solver: Solver;
   readonly curvature?: CurvatureEstimator;
   readonly data?: Dataset;
@@ -56,8 +57,9 @@ export interface Stage {
   readonly caution: number;
   /** Training examples where steps and ridges are judged, see withJudge; absent: steps are judged on those of the model. */
   readonly judge?: Dataset;
-  /** Class probabilities to be met, of all of `data`; present from the second stage on, before which they are met. */
-  readonly targets?: Mat;
+  readonly task: Task;
+  /** Whether the loss has no slope yet, as that of distillation before the first stage: the dense network meets its own outputs. */
+  readonly isMet: boolean;
   /** See PruneRequest. */
   readonly settle?: (ctx: RunContext) => Promise<void>;
 }
@@ -124,17 +126,13 @@ async function estimateCurvature(stage: Stage, ctx: RunContext): Promise<Estimat
   const { curvature, data, model, params, plan, mask, sinceTarget } = stage;
   if (!curvature) return undefined;
   if (!data) throw impossibleRun(`curvature ${curvature.name} needs training data; give 'data'`);
-  const { batch, ridge, temperature, distill } = plan;
-  const { targets } = stage;
-  // What is to be met is met before the first stage: its slope is zero.
-  const firstOrder = plan.firstOrder && (!distill || targets !== undefined);
+  const { batch, ridge, temperature } = plan;
+  const { task, isMet } = stage;
+  const firstOrder = plan.firstOrder && !isMet;
   const examples = sinceTarget >= 0 ? plan.targetExamples : plan.examples;
   const names = params.map((param) => param.name);
   return await curvature.estimate(
-    {
-      ...{ model, data, params: names, examples, batch, ridge, firstOrder, temperature, kept: mask },
-      ...(targets ? { targets } : {}),
-    },
+    { model, data, task, params: names, examples, batch, ridge, firstOrder, temperature, kept: mask },
     ctx,
   );
 }
@@ -188,7 +186,7 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
       const w = step === 1 ? solution.w : step === 0 ? problem.w : between(start, solution.w, step);
       await writeFlat(stage.model, stage.params, w.data);
       await stage.settle?.(quietContext(ctx));
-      const evaluation = await stage.model.evaluate!(judge, quietContext(ctx));
+      const evaluation = await stage.model.evaluate!(judge, quietContext(ctx), { task: stage.task });
       const loss = Number.isNaN(evaluation.loss) ? Number.POSITIVE_INFINITY : evaluation.loss;
       // A longer step or a smaller ridge wins a tie; once halving stops paying, shorter steps are not tried.
       if (best && !(loss < best.loss)) {
