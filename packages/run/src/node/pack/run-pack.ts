@@ -1,7 +1,7 @@
 /** `secateur pack`: a checkpoint into one small file that @secateur/runtime loads. */
 import { promisify } from "node:util";
 import { brotliCompress, constants } from "node:zlib";
-import type { Evaluation } from "@secateur/core";
+import { chooseTask, type Evaluation } from "@secateur/core";
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import type { ValueType } from "@secateur/runtime";
 import { type CostTable, encodePacked, type PackedLayer, type PackGraph, packGraph } from "@secateur/runtime/pack";
@@ -92,7 +92,17 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   const costs = settings.costs ? { costs: settings.costs } : {};
   const graph = networkGraph(model.network);
   let packed = await packGraph(graph, { values, metadata, ...costs });
-  const after = data && (await packedAccuracy(packed.bytes, data.test, session.context()));
+  const after =
+    data &&
+    (await packedAccuracy(
+      {
+        name: spec.name,
+        bytes: packed.bytes,
+        data: data.test,
+        task: chooseTask({ model: model.network, data: data.test }),
+      },
+      session.context(),
+    ));
   if (before && after) {
     const lost = before.accuracy - after.accuracy;
     if (maxLoss !== undefined && lost > maxLoss) throw packedLossTooLarge({ values, lost, allowed: maxLoss });
