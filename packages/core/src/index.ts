@@ -32,6 +32,15 @@ export {
   tensorDataset,
 } from "./data/dataset.ts";
 export type {
+  LayerCurvature,
+  LayerCurvatureEstimator,
+  LayerCurvatureRequest,
+  LayerInputs,
+  LayerInputsMode,
+  LayerInputsRequest,
+  LayerRows,
+} from "./data/layer-inputs.ts";
+export type {
   GradientBlock,
   GradientRequest,
   GradientRows,
@@ -135,6 +144,7 @@ export {
   type PluginEntry,
   parseOptions,
 } from "./plugin/plugin.ts";
+export { checkSolution } from "./problem/check-solution.ts";
 export {
   type Curvature,
   type CurvatureBlock,
@@ -148,6 +158,7 @@ export { countZeros, type FlatParam, layoutParams, readFlat, writeFlat } from ".
 export { keepWeights, masked, selectorFrom, solverFrom } from "./problem/lift.ts";
 export { type Dtype, dtypeOf, type Mask, type Mat, matrix, type Vec, zeros } from "./problem/matrix.ts";
 export { assertNeeds, joinNeeds } from "./problem/needs.ts";
+export type { Note } from "./problem/note.ts";
 export { objective } from "./problem/objective.ts";
 export type { Problem, Solution, SolveStatus } from "./problem/problem.ts";
 export type { Needs, Saliency, Selector, Solver, Updater } from "./problem/strategy.ts";
@@ -162,8 +173,10 @@ export {
   type RunEvent,
   throwIfAborted,
 } from "./run-context.ts";
+export type { Taken } from "./runner/accept-step.ts";
 export type { CurvatureEstimator, Estimate, EstimateRequest } from "./runner/curvature-estimator.ts";
 export { describeDifferences } from "./runner/describe-differences.ts";
+export type { RunLoss } from "./runner/finish-run.ts";
 export type { ResolvedPlan, RunPlan, RunSituation } from "./runner/plan.ts";
 export { type LayerReport, type PruneRequest, type PruneResult, prune, type RunState } from "./runner/prune.ts";
 export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.ts";
