@@ -1,4 +1,4 @@
-import { type Dataset, type Evaluation, evaluateBatches, type RunContext, type Task } from "@secateur/core";
+import { asFloats, type Dataset, type Evaluation, evaluateBatches, type RunContext, type Task } from "@secateur/core";
 import { load } from "@secateur/runtime";
 
 /** Examples a run: enough for the kernels of matrices, little memory for images. */
@@ -24,7 +24,7 @@ export async function packedAccuracy(
         ...{ model: name, data, task, batchSize },
         async outputsOf({ size, inputs }) {
           // The last batch may be short; what stands behind it is run and not looked at.
-          padded.set(Object.values(inputs)[0]!.data);
+          padded.set(asFloats(Object.values(inputs)[0]!.data));
           const outputs = await session.run({ [input]: { data: padded, dims } });
           return Object.fromEntries(
             Object.entries(outputs).map(([output, tensor]) => {
