@@ -38,7 +38,13 @@ async function main() {
     const row = rows.insertRow();
     row.dataset.ms = ms;
     row.dataset.bytes = bytes;
-    for (const text of [name, bytes.toLocaleString("en"), loadMs.toFixed(1), (1000 * ms).toFixed(1), await runOnce(name, data)]) {
+    for (const text of [
+      name,
+      bytes.toLocaleString("en"),
+      loadMs.toFixed(1),
+      (1000 * ms).toFixed(1),
+      await runOnce(name, data),
+    ]) {
       row.insertCell().textContent = text;
     }
   }

@@ -32,14 +32,20 @@ try {
   await page.locator("#status", { hasText: /^(Done|That failed)/ }).waitFor({ timeout: 60_000 });
   const status = await page.locator("#status").textContent();
   assert.match(status ?? "", /^Done: (relaxed-)?simd, 1 thread/);
-  const rows = await page.locator("#rows tr").evaluateAll((all) => all.map((row) => [...(row as HTMLTableRowElement).cells].map((cell) => cell.textContent ?? "")));
+  const rows = await page
+    .locator("#rows tr")
+    .evaluateAll((all) =>
+      all.map((row) => [...(row as HTMLTableRowElement).cells].map((cell) => cell.textContent ?? "")),
+    );
   for (const row of rows) process.stdout.write(`${row.join("  ")}\n`);
   for (const [name, bytes, , , found] of rows as readonly (readonly [string, string, string, string, string])[]) {
     const content = files[name as keyof typeof files];
     assert.equal(Number(bytes.replaceAll(",", "")), content.length);
     assert.equal(Number(found), await classInNode(content));
   }
-  const [dense, small] = await page.locator("#rows tr").evaluateAll((all) => all.map((row) => Number((row as HTMLElement).dataset["ms"])));
+  const [dense, small] = await page
+    .locator("#rows tr")
+    .evaluateAll((all) => all.map((row) => Number((row as HTMLElement).dataset["ms"])));
   process.stdout.write(`Packed, it runs ${(dense! / small!).toFixed(1)} times faster than dense, ${status}\n`);
   assert.equal(await failure(page, "nowhere.secateur"), "ERR_PACKED_FETCH");
   assert.equal(await failure(page, "index.html"), "ERR_PACKED_FETCH");
@@ -56,12 +62,19 @@ try {
 async function resnet(sparsity: number): Promise<Uint8Array> {
   const rng = createRng("page");
   const spec = architecture("resnet20");
-  const tensors = createNetwork(spec, { seed: 3 }).tensors().map(({ name, shape, data }) => {
-    const isPruned = shape.length === 4 && name !== "conv1.weight";
-    return [name, { dims: shape, data: Float32Array.from(data, (value) => (isPruned && rng.next() < sparsity ? 0 : value)) }] as const;
-  });
+  const tensors = createNetwork(spec, { seed: 3 })
+    .tensors()
+    .map(({ name, shape, data }) => {
+      const isPruned = shape.length === 4 && name !== "conv1.weight";
+      return [
+        name,
+        { dims: shape, data: Float32Array.from(data, (value) => (isPruned && rng.next() < sparsity ? 0 : value)) },
+      ] as const;
+    });
   const graph = lowerNetwork(spec, new Map(tensors));
-  return sparsity === 0 ? await encodePacked(graph, { values: "f32" }) : (await packGraph(graph, { values: "int8" })).bytes;
+  return sparsity === 0
+    ? await encodePacked(graph, { values: "f32" })
+    : (await packGraph(graph, { values: "int8" })).bytes;
 }
 
 async function classInNode(bytes: Uint8Array): Promise<number> {
