@@ -36,8 +36,9 @@ export const commandNames = [
   "explain",
 ] as const;
 
-/** The best method we have. */
+/** The best method we have, of a whole network and of one layer. */
 const defaultSolver = "chita";
+const defaultLayerSolver = "layerwise";
 
 const examples = `
 Examples:
@@ -87,8 +88,11 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   } else {
     addPruneCommand(program);
   }
-  if (name === "solve") addSolveCommand(program, { terminal, found: await find(solver ?? defaultSolver) });
-  else addSolveCommand(program);
+  if (name === "solve") {
+    const isLayer = argv.some((word) => word === "--gram" || word.startsWith("--gram="));
+    const found = await find(solver ?? (isLayer ? defaultLayerSolver : defaultSolver));
+    addSolveCommand(program, { terminal, found });
+  } else addSolveCommand(program);
   addEvalCommand(program, terminal);
   addTrainCommand(program, terminal);
   addCompareCommand(program, { terminal, argv });

@@ -47,7 +47,7 @@ export { readRecord } from "./retrain/training-record.ts";
 export { optimizerNames, optimizerOf, rateNames } from "./retrain/training-settings.ts";
 export { runSensitivity, sensitivityDefaults } from "./sensitivity/run-sensitivity.ts";
 export { readArrays } from "./solve/read-arrays.ts";
-export { runSolve, type SolveDocument } from "./solve/run-solve.ts";
+export { runSolve, type SolveDocument, type SolveSpec } from "./solve/run-solve.ts";
 export { trainingPath } from "./state/training-file.ts";
 export { epochPath, runTrain, type TrainDocument, type TrainSettings, trainDefaults } from "./train/run-train.ts";
 export { versions } from "./versions.ts";
