@@ -96,6 +96,11 @@ function trainText(document: TrainDocument): string {
       Number.isFinite(accuracy) ? formatPercent(accuracy) : "",
     ]),
   );
-  const { test, trainMs, steps, out } = document;
-  return `${epochs}\ntest ${test.measures.map((measure) => `${measure.name} ${formatMeasure(measure)}, `).join("")}loss ${formatNumber(test.loss)}; ${steps} steps in ${formatDuration(trainMs)}\nwrote ${out}\n`;
+  const { test, trainMs, steps, out, nonzeros, prunable } = document;
+  const kept =
+    nonzeros === undefined || prunable === undefined
+      ? ""
+      : `; ${formatNumber(nonzeros)} of ${formatNumber(prunable)} weights left`;
+  const measured = test.measures.map((measure) => `${measure.name} ${formatMeasure(measure)}, `).join("");
+  return `${epochs}\ntest ${measured}loss ${formatNumber(test.loss)}; ${steps} steps in ${formatDuration(trainMs)}${kept}\nwrote ${out}\n`;
 }
