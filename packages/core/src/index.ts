@@ -32,6 +32,15 @@ export {
   tensorDataset,
 } from "./data/dataset.ts";
 export type {
+  LayerCurvature,
+  LayerCurvatureEstimator,
+  LayerCurvatureRequest,
+  LayerInputs,
+  LayerInputsMode,
+  LayerInputsRequest,
+  LayerRows,
+} from "./data/layer-inputs.ts";
+export type {
   GradientBlock,
   GradientRequest,
   GradientRows,
@@ -56,6 +65,7 @@ export {
   type TensorSpec,
   type Tensors,
   type TypedArray,
+  takeAllExamples,
   takeExamples,
   tensorDtypeOf,
   zerosLike,
@@ -188,14 +198,20 @@ export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.
 export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./runner/retrainer.ts";
 export { runSituation } from "./runner/run-situation.ts";
 export type { BudgetRequest, BudgetRule, StageReport } from "./runner/stage.ts";
+export { binary } from "./task/binary.ts";
 export { chooseTask } from "./task/choose-task.ts";
-export { classification } from "./task/classification.ts";
+export { type ClassificationOptions, classification } from "./task/classification.ts";
 export { type DistillationOptions, distillation } from "./task/distillation.ts";
 export { type Evaluation, evaluateBatches, firstNotFinite, type MeasuredValue, targetsOf } from "./task/evaluate.ts";
+export { firstPartyTasks, parseTask, type TaskFactory } from "./task/first-party-tasks.ts";
+export { type NextTokenOptions, nextToken } from "./task/next-token.ts";
+export { type PositionClassificationOptions, positionClassification } from "./task/position-classification.ts";
 export type { TaskNames } from "./task/read-task-tensors.ts";
+export { type RegressionOptions, regression } from "./task/regression.ts";
 export { softmaxRows } from "./task/softmax.ts";
 export type { LossCall, LossSum, Measure, OutputFactor, OutputFactorCall, Task } from "./task/task.ts";
 export { type TaughtDataset, taughtDataset } from "./task/taught-dataset.ts";
+export { type WeightedTask, weightedTasks } from "./task/weighted-tasks.ts";
 export {
   applyMask,
   beginRules,

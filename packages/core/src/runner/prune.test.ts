@@ -216,7 +216,8 @@ describe("what follows from weights and data", () => {
       async estimate(estimateRequest, ctx) {
         const { firstOrder, task, data: of } = estimateRequest;
         const { targets } = await of.batch(Uint32Array.of(0, 1));
-        asked.push({ firstOrder, task: task?.name, options: task?.options, targets, size: of.size });
+        const scores = targets?.["scores"];
+        asked.push({ firstOrder, task: task?.name, options: task?.options, scores, size: of.size });
         return await drawing.estimate(estimateRequest, ctx);
       },
     };
@@ -252,7 +253,7 @@ describe("what follows from weights and data", () => {
     const taught = {
       task: "distillation",
       options: { loss: "kl", temperature: 3 },
-      targets: { scores: { shape: [2, 1], data: Float64Array.of(-3, -3) } },
+      scores: { shape: [2, 1], data: Float64Array.of(-3, -3) },
       size: 50,
     };
     expect(asked).toEqual([
