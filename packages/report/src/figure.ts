@@ -70,7 +70,11 @@ export function drawFigure({ id, option }: Figure): string {
     // Hover styles of the static drawing are of no use and would be repeated for every figure.
     const svg = chart.renderToSVGString().replace(/<style\s*>[\s\S]*?<\/style>/g, "");
     // The names within a drawing count all drawings of the process: the same figure is to be the same text.
-    return svg.replace(/\bzr\d+/g, id);
+    const names = new Map<string, string>();
+    return svg.replace(/\bzr\d+[\w-]*/g, (name) => {
+      if (!names.has(name)) names.set(name, `${id}-${names.size}`);
+      return names.get(name)!;
+    });
   } finally {
     chart.dispose();
   }
