@@ -3,7 +3,7 @@ import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
 import { badUsage, type ComparedRun, mapDataPaths, type ReestimateTime, type Session } from "@secateur/run";
 import { type EngineChoice, findReporter, findSolver, modelFile, runCompare } from "@secateur/run/node";
-import { missingFlag } from "../errors.ts";
+import { missingFlag, someFailed } from "../errors.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { loadReport } from "../run/load-report.ts";
@@ -18,6 +18,7 @@ export interface CompareFlags extends SessionFlags, PlanFlags {
   readonly engine?: EngineChoice;
   readonly data?: string;
   readonly normalize?: string;
+  readonly task?: string;
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly solvers?: readonly string[];
   readonly sparsities?: readonly number[];
@@ -55,7 +56,7 @@ export async function callCompare(call: CompareCall): Promise<void> {
   const { document, runs } = await withSession({ flags, terminal, overwrite }, (session) =>
     runCompare({
       path: modelFile(absolutePath(terminal, call.model)),
-      ...{ arch: flags.arch, engine: flags.engine, normalize: flags.normalize },
+      ...{ arch: flags.arch, engine: flags.engine, normalize: flags.normalize, task: flags.task },
       reestimateBatchNorm: flags.reestimateBatchNorm,
       data: mapDataPaths(data, (file) => absolutePath(terminal, file)),
       ...{ solvers: found, sparsities, keepDense: flags.keepDense ?? [], plan: planFromFlags(flags) },
@@ -71,6 +72,7 @@ export async function callCompare(call: CompareCall): Promise<void> {
   }
   const wrote = report === undefined ? "" : `\nwrote ${report}\n`;
   printResult({ terminal, flags, document, text: () => `${compareText(document)}${wrote}` });
+  if (document.failed) throw someFailed({ failed: document.failed.length, finished: runs.length });
 }
 
 function note(session: Session, run: ComparedRun, { done, total }: { done: number; total: number }): void {
