@@ -160,7 +160,7 @@ async function pruneInLayers(
   { settings, session, model, params }: MeasureSpec,
   layers: LayersSettings,
   { train, settle }: { train: Dataset; settle: Remeasure["settle"] },
-): Promise<Omit<RunOutcome, "dense" | "pruned">> {
+): Promise<Omit<RunOutcome, "dense" | "pruned" | "measuredOn">> {
   const { solver, sparsity } = settings;
   const task = { network: model.network, solver, sparsity, params, session, layers, train };
   return await pruneNetworkLayers({ ...task, ...(settle ? { recalibrate: settle } : {}) });
