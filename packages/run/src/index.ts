@@ -16,7 +16,6 @@ export {
 } from "./plugins/option-schema.ts";
 export { resolveOptions } from "./plugins/resolve-options.ts";
 export { type AugmentationFlags, type ReestimateTime, reestimateTimes } from "./prune/augmentation.ts";
-export { type LayersSettings, layerAllocationChoices, layerInputsModes } from "./prune/layers-settings.ts";
 export { type PosedTask, poseTask } from "./prune/pose-task.ts";
 export { needsGradients, type PruneOutcome, pruneNetwork } from "./prune/prune-network.ts";
 export { mapDataPaths } from "./recipe/data-spec.ts";

@@ -1,12 +1,7 @@
 /** The flags of pruning layer by layer: the keys of a recipe's "layers". */
 import type { LayerInputsMode, Solver } from "@secateur/core";
-import {
-  badUsage,
-  flagWithoutEffect,
-  type LayersSettings,
-  layerAllocationChoices,
-  layerInputsModes,
-} from "@secateur/run";
+import { badUsage, flagWithoutEffect } from "@secateur/run";
+import { type LayersSettings, layerAllocationChoices, layerInputsModes } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { wholeParser } from "./number.ts";
 import { addUnitsFlag, type UnitsFlag } from "./units-flag.ts";

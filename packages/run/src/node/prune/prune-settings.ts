@@ -1,10 +1,10 @@
 import type { EntryOf, RunPlan, Solver } from "@secateur/core";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
-import type { LayersSettings } from "../../prune/layers-settings.ts";
 import type { KernelChoice } from "../../session.ts";
 import type { BatchNormSettings } from "../open/batch-norm.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
 import type { AllocationSettings, RetrainSettings } from "../retrain/retrain-settings.ts";
+import type { LayersSettings } from "./layers-settings.ts";
 
 /** A run, resolved but for what only the model and the data can tell. */
 export interface PruneSettings {

@@ -3,11 +3,11 @@ import { nearestName, unknownName } from "@secateur/core";
 import { readFileBytes } from "@secateur/formats";
 import stripJsonComments from "strip-json-comments";
 import { badRecipe } from "../../errors.ts";
-import { parseLayers } from "../../prune/layers-settings.ts";
 import { mapDataPaths } from "../../recipe/data-spec.ts";
 import { planKeys } from "../../recipe/plan-keys.ts";
 import { kernelChoices } from "../../session.ts";
 import { engineChoices } from "../open/load-tensorflow.ts";
+import { parseLayers } from "../prune/layers-settings.ts";
 import { parseAllocation, parseRetrain } from "../retrain/retrain-settings.ts";
 import type { Recipe, RecipeFile } from "./recipe.ts";
 

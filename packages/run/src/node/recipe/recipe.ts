@@ -1,9 +1,9 @@
 /** The resolved recipe of a run: everything that decided its result, as data, so that it can be repeated. */
 import type { EngineName } from "@secateur/backends-tfjs";
 import type { RunPlan } from "@secateur/core";
-import type { LayersSettings } from "../../prune/layers-settings.ts";
 import type { KernelChoice } from "../../session.ts";
 import type { BatchNormSettings } from "../open/batch-norm.ts";
+import type { LayersSettings } from "../prune/layers-settings.ts";
 import type { AllocationSettings, RetrainSettings } from "../retrain/retrain-settings.ts";
 
 /** A recipe as it stands in a file. Paths in it are relative to the file's folder, with forward slashes. */

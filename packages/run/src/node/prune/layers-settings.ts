@@ -1,7 +1,7 @@
 /** How a network is pruned layer by layer: the keys of a recipe's "layers". */
 import type { LayerInputsMode } from "@secateur/core";
 import { type LayerAllocation, layerAllocations } from "@secateur/solvers-layerwise";
-import { badRecipe } from "../errors.ts";
+import { badRecipe } from "../../errors.ts";
 
 /** Settings of scope "layers"; every one has a default. */
 export interface LayersSettings {

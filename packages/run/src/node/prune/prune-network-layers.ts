@@ -10,8 +10,8 @@ import {
 } from "@secateur/core";
 import { activations } from "@secateur/fisher";
 import { type PrunedLayer, pruneLayers } from "@secateur/solvers-layerwise";
+import type { PruneOutcome, PruneTask } from "../../prune/prune-network.ts";
 import type { LayersSettings } from "./layers-settings.ts";
-import type { PruneOutcome, PruneTask } from "./prune-network.ts";
 
 /** Calibration examples where nothing is said. */
 const usualExamples = 1024;
