@@ -44,6 +44,7 @@ export {
   sparsityOutOfRange,
   unknownName,
 } from "./errors.ts";
+export { erf } from "./kernels/erf.ts";
 export {
   checkAddRow,
   checkAffineColumns,
@@ -87,6 +88,7 @@ export type {
   WindowShape,
   WindowsSpec,
 } from "./kernels/kernels.ts";
+export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
 export {
   defineCurvature,

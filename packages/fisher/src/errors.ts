@@ -41,15 +41,6 @@ export function badRows(message: string): PruneError {
 
 const raiseDamping = "raise the ridge (--ridge, or ridge 'auto')";
 
-/** H, or a factor of it, has no inverse at working precision. */
-export function singularCurvature(spec: { what: string; pivot: number; damping: number }): PruneError {
-  return new PruneError(
-    "ERR_SINGULAR",
-    `inverse: ${spec.what} is singular (pivot ${spec.pivot} is not positive with damping ${spec.damping}); ${raiseDamping}`,
-    { fault: "runtime" },
-  );
-}
-
 /** The inverse in dual form without damping. */
 export function undampedDual(spec: { rows: number; dim: number; damping: number }): PruneError {
   const { rows, dim, damping } = spec;

@@ -19,6 +19,7 @@ import {
   type Vec,
   zeros,
 } from "@secateur/core";
+import { gemmSpeedUp } from "@secateur/core/linalg";
 import { chooseRidge } from "./auto-ridge.ts";
 import { noLinearization, tooFewExamples } from "./errors.ts";
 
@@ -148,9 +149,6 @@ export function gaussNewtonFactor(linearization: Linearization, probabilities: M
   };
   return view;
 }
-
-/** How many times faster a multiply-add is inside a matrix product than streamed from memory. */
-const gemmSpeedUp = 6;
 
 /** For every class c the rows sqrt(p_ic) (e_c - p_i) of all examples, [examples, classes]. */
 function* classRows(probabilities: Mat, roots: Vec): Generator<Mat> {

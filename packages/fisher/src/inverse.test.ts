@@ -1,3 +1,4 @@
+import { countingContext } from "@secateur/conformance";
 import {
   createRng,
   factorCurvature,
@@ -135,6 +136,27 @@ describe("the inverse of a principal block", () => {
         const inverse = await factorInverse(view, { kernels, support, form });
         expect(inverse.dim).toBe(7);
         expect(defect(H, support, await columnsOf(inverse))).toBeLessThan(tolerance);
+      }
+    }
+  });
+
+  test("frees what it took, whether it was made or refused", async () => {
+    for (const form of Object.keys(forms) as (keyof typeof forms)[]) {
+      const { ctx, live } = countingContext();
+      const view = denseFactor({ rows: randomMatrix(5, 12, "few"), damping: 0.3, kernels: ctx.kernels });
+      for (const support of [undefined, Uint32Array.of(0, 3, 4, 8)]) {
+        const inverse = await factorInverse(view, { kernels: ctx.kernels, support, form });
+        await inverse.diagonal();
+        await inverse.apply(new Float64Array(inverse.dim).fill(1), new Float64Array(inverse.dim));
+        expect(live()).toBeGreaterThan(0);
+        inverse.release();
+        expect(live()).toBe(0);
+        // Fewer rows than weights, or zero columns: no inverse without damping.
+        const singular = { ...view, damping: 0 };
+        await expect(factorInverse(singular, { kernels: ctx.kernels, form })).rejects.toMatchObject({
+          code: "ERR_SINGULAR",
+        });
+        expect(live()).toBe(0);
       }
     }
   });

@@ -53,6 +53,21 @@ export async function eachColumnTile(
   });
 }
 
+/** Writes G[:, columns] into out [n, columns.length], converted to the dtype of `out`; columns ascending. */
+export function writeColumns(spec: {
+  readonly view: ColumnView;
+  readonly columns: Uint32Array;
+  readonly out: Mat;
+  readonly kernels: Kernels;
+}): Promise<void> {
+  const { out } = spec;
+  return eachColumnTile({ ...spec, dtype: dtypeOf(out.data) }, (tile, start) => {
+    for (let i = 0; i < tile.rows; i++) {
+      out.data.set(tile.data.subarray(i * tile.cols, (i + 1) * tile.cols), i * out.cols + start);
+    }
+  });
+}
+
 /**
  * out += G_S G_S' [n, n], summed in the dtype of `out`; n^2 |S| / 2 multiply-adds.
  *

@@ -12,7 +12,16 @@ export {
   solveFactored,
   solveSpd,
 } from "./cholesky.ts";
-export { addRowGram, type ColumnView, hasColumnGram, hasColumns, indices, writeCurvature } from "./column-grams.ts";
+export {
+  addRowGram,
+  type ColumnView,
+  eachColumnTile,
+  hasColumnGram,
+  hasColumns,
+  indices,
+  writeColumns,
+  writeCurvature,
+} from "./column-grams.ts";
 export { type CgResult, type CgStatus, type CgSystem, conjugateGradients } from "./conjugate-gradients.ts";
 export { gemmSpeedUp } from "./gemm-speed-up.ts";
 export {
@@ -34,4 +43,4 @@ export { refitBlocks } from "./refit-blocks.ts";
 export type { RefitForm } from "./refit-form.ts";
 export { gatherBlock, type RowsRefit, type RowsRefitForm, type RowsRefitSpec, refitRows } from "./refit-rows.ts";
 export { type RestrictedView, restrictView } from "./restrict-view.ts";
-export { withScratch } from "./with-scratch.ts";
+export { filledVector, withScratch } from "./with-scratch.ts";

@@ -16,7 +16,7 @@ import { type Dtype, dtypeOf, matrix, type Vec, zeros } from "../problem/matrix.
 import { isPruneError } from "../prune-error.ts";
 import type { RunContext } from "../run-context.ts";
 import { addToDiagonal, roundingOfF32, solveSpd } from "./cholesky.ts";
-import { addRowGram, eachColumnTile, hasColumns, indices, writeCurvature } from "./column-grams.ts";
+import { addRowGram, eachColumnTile, hasColumns, indices, writeColumns, writeCurvature } from "./column-grams.ts";
 import { type CgStatus, conjugateGradients } from "./conjugate-gradients.ts";
 import { gradientAt, type QuadraticModel } from "./quadratic-model.ts";
 import { cheapestForm, type RefitForm } from "./refit-form.ts";
@@ -120,11 +120,7 @@ function solvePrimal(model: QuadraticModel, who: string): Promise<Float64Array> 
     let rounding: number | undefined;
     if (hasColumns(model)) {
       const G = matrix(rows, k, alloc(rows * k, "f64"));
-      await eachColumnTile({ view: model, columns, dtype: "f64", kernels }, (tile, start) => {
-        for (let i = 0; i < rows; i++) {
-          G.data.set(tile.data.subarray(i * tile.cols, (i + 1) * tile.cols), i * k + start);
-        }
-      });
+      await writeColumns({ view: model, columns, out: G, kernels });
       kernels.gram({ a: G, transpose: true, out: H, alpha: scale });
       addToDiagonal(H, damping);
       kernels.gemv({ a: G, transpose: true, x: r, out: b, alpha: -scale });

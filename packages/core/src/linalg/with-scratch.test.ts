@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { countingKernels } from "./random-systems.test-support.ts";
-import { withScratch } from "./with-scratch.ts";
+import { filledVector, withScratch } from "./with-scratch.ts";
 
 test("scratch is there while the work runs and freed afterwards", async () => {
   const { kernels, held } = countingKernels();
@@ -20,5 +20,20 @@ test("scratch is freed when the work throws", async () => {
     throw new Error("planted");
   });
   await expect(work).rejects.toThrow("planted");
+  expect(held.size).toBe(0);
+});
+
+test("a filled vector is the caller's, or freed when filling it throws", async () => {
+  const { kernels, held } = countingKernels();
+  const spec = { kernels, length: 2, dtype: "f64" } as const;
+  const vector = await filledVector(spec, (data) => {
+    data.fill(3);
+  });
+  expect([[...vector], held.has(vector)]).toEqual([[3, 3], true]);
+  kernels.free(vector);
+  const failing = filledVector(spec, () => {
+    throw new Error("planted");
+  });
+  await expect(failing).rejects.toThrow("planted");
   expect(held.size).toBe(0);
 });

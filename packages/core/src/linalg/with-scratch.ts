@@ -28,3 +28,18 @@ export async function withScratch<T>(
     for (const vector of owned) kernels.free(vector);
   }
 }
+
+/** Runs `fill` on a new vector of kernel memory that is the caller's to free afterwards; freed here when `fill` throws. */
+export async function filledVector(
+  spec: { readonly kernels: Kernels; readonly length: number; readonly dtype: Dtype },
+  fill: (vector: Vec) => void | Promise<void>,
+): Promise<Vec> {
+  const vector = spec.kernels.alloc(spec.length, spec.dtype);
+  try {
+    await fill(vector);
+    return vector;
+  } catch (error) {
+    spec.kernels.free(vector);
+    throw error;
+  }
+}

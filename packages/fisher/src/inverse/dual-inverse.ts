@@ -6,8 +6,8 @@
  * numbers in p^2 memory.
  */
 import { type InverseView, type Kernels, type Mat, matrix, type Vec } from "@secateur/core";
-import { singularCurvature, undampedDual } from "../errors.ts";
-import { columnTile } from "../rows/column-subset.ts";
+import { addToDiagonal, factorize, filledVector, indices, solveFactored } from "@secateur/core/linalg";
+import { undampedDual } from "../errors.ts";
 import type { StoredFactor } from "../rows/row-factor.ts";
 
 /**
@@ -22,20 +22,22 @@ export async function dualInverse(view: StoredFactor, kernels: Kernels): Promise
   const { rows: n, dim, scale, damping } = view;
   if (!(damping > 0)) throw undampedDual({ rows: n, dim, damping });
   const weight = scale / damping;
-  const L = matrix(n, n, kernels.alloc(n * n, "f64"));
-  const gram = await view.rowGram();
-  for (let i = 0; i < gram.data.length; i++) L.data[i] = weight * gram.data[i]!;
-  for (let i = 0; i < n; i++) L.data[i * n + i]! += 1;
-  const pivot = kernels.cholesky(L);
-  if (pivot >= 0) throw singularCurvature({ what: "the row Gram", pivot, damping });
+  const root = await filledVector({ kernels, length: n * n, dtype: "f64" }, async (data) => {
+    const gram = await view.rowGram();
+    for (let i = 0; i < data.length; i++) data[i] = weight * gram.data[i]!;
+    kernels.free(gram.data);
+    const M = matrix(n, n, data);
+    addToDiagonal(M, 1);
+    // No pivot of I + weight G G' is below 1 but for the rounding of G G'.
+    factorize({ H: M, what: "inverse: the row Gram", damping, rounding: 0, kernels });
+  });
+  const L = matrix(n, n, root);
   let diagonal: Float64Array | undefined;
 
   const apply = async (x: Vec, out: Vec): Promise<void> => {
     const image = new Float64Array(n);
     await view.times(Float64Array.from(x), image);
-    const column = matrix(n, 1, image);
-    kernels.triangularSolve({ l: L, b: column });
-    kernels.triangularSolve({ l: L, transpose: true, b: column });
+    solveFactored(L, image, kernels);
     const back = new Float64Array(dim);
     await view.transposeTimes(image, back);
     for (let j = 0; j < dim; j++) out[j] = (x[j]! - weight * back[j]!) / damping;
@@ -60,7 +62,7 @@ export async function dualInverse(view: StoredFactor, kernels: Kernels): Promise
       const norms = view.columnNormsSquared();
       const found = new Float64Array(dim);
       for (let start = 0; start < dim; start += columnTile) {
-        const chosen = range(start, Math.min(start + columnTile, dim));
+        const chosen = indices(start, Math.min(start + columnTile, dim));
         const X = await whitened(chosen);
         const sums = new Float64Array(chosen.length);
         kernels.multiply(X.data, X.data, X.data);
@@ -92,7 +94,5 @@ export async function dualInverse(view: StoredFactor, kernels: Kernels): Promise
   };
 }
 
-/** start, ..., end - 1 */
-export function range(start: number, end: number): Uint32Array {
-  return Uint32Array.from({ length: end - start }, (_, i) => start + i);
-}
+/** Columns whose diagonal entries are taken at a time. */
+const columnTile = 1024;

@@ -1,7 +1,7 @@
 /** The inverse of a factor view's H, or of a principal block of it, in the form that is cheapest. */
 import { type Curvature, factorCurvature, type InverseView, type Kernels } from "@secateur/core";
+import { restrictView } from "@secateur/core/linalg";
 import { inverseTooLarge } from "../errors.ts";
-import { columnSubset } from "../rows/column-subset.ts";
 import type { StoredFactor } from "../rows/row-factor.ts";
 import { dualInverse } from "./dual-inverse.ts";
 import { primalInverse, recursiveInverse } from "./explicit-inverse.ts";
@@ -23,18 +23,35 @@ export async function factorInverse(
   spec: { kernels: Kernels; support?: Uint32Array | undefined; form?: InverseForm },
 ): Promise<InverseView> {
   const { kernels, support, form = "auto" } = spec;
-  const inner = support ? columnSubset(view, support, kernels) : view;
-  const { rows, dim } = inner;
+  if (!support) return inverseOf(view, form, kernels);
+  const inner = restrictView(view, support, kernels);
+  try {
+    const inverse = await inverseOf(inner, form, kernels);
+    return {
+      ...inverse,
+      release() {
+        inverse.release();
+        inner.release();
+      },
+    };
+  } catch (error) {
+    inner.release();
+    throw error;
+  }
+}
+
+function inverseOf(view: StoredFactor, form: InverseForm, kernels: Kernels): Promise<InverseView> {
+  const { rows, dim, damping } = view;
   if (Math.min(rows, dim) > largestSystem) throw inverseTooLarge({ rows, dim, most: largestSystem });
   switch (form) {
     case "auto":
-      return rows < dim && inner.damping > 0 ? dualInverse(inner, kernels) : explicit(inner, kernels);
+      return rows < dim && damping > 0 ? dualInverse(view, kernels) : explicit(view, kernels);
     case "dual":
-      return dualInverse(inner, kernels);
+      return dualInverse(view, kernels);
     case "primal":
-      return explicit(inner, kernels);
+      return explicit(view, kernels);
     case "recursion":
-      return recursiveInverse(inner, kernels);
+      return recursiveInverse(view, kernels);
     default:
       return form satisfies never;
   }

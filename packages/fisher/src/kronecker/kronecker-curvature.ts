@@ -8,8 +8,8 @@ import {
   matrix,
   type Vec,
 } from "@secateur/core";
+import { invertSpd } from "@secateur/core/linalg";
 import { notKronecker } from "../errors.ts";
-import { invertInPlace } from "../inverse/explicit-inverse.ts";
 
 /** One layer's factors, undamped, f64. */
 export interface KroneckerFactors {
@@ -126,7 +126,7 @@ function invertLayer(spec: { layer: KroneckerFactors; damping: number; kernels: 
   const inverse = (M: Mat, factor: string): Mat => {
     const H = matrix(M.rows, M.cols, kernels.alloc(M.data.length, "f64"));
     H.data.set(M.data);
-    return invertInPlace({ H, damping, what: `factor ${factor} of layer '${layer.param}'`, kernels });
+    return invertSpd({ H, damping, what: `inverse: factor ${factor} of layer '${layer.param}'`, kernels });
   };
   return { param: layer.param, A: inverse(layer.A, "A (inputs)"), B: inverse(layer.B, "B (output gradients)") };
 }

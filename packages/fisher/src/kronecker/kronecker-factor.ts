@@ -12,7 +12,7 @@ import {
   matrix,
   type Vec,
 } from "@secateur/core";
-import { singularCurvature } from "../errors.ts";
+import { diagonalOf, factorize, gemmSpeedUp } from "@secateur/core/linalg";
 import { kroneckerCurvature } from "./kronecker-curvature.ts";
 
 /** One layer's factors, f32. */
@@ -95,9 +95,6 @@ function diagonalProducts(blocks: readonly Block[], dim: number): Float64Array {
   return out;
 }
 
-/** How many times faster a multiply-add is inside a matrix product than streamed from memory. */
-const gemmSpeedUp = 6;
-
 function blockOf(spec: { layer: LayerMoments; start: number; share: number; kernels: Kernels }): Block {
   const { layer, start, share, kernels } = spec;
   const { inputs, deltas, param } = layer;
@@ -130,15 +127,10 @@ function damped(M: Mat, share: number): Mat {
 /** Keeps the factors of a layer that was never active away from zero; its square is still a normal f64. */
 const tiny = 1e-30;
 
-function diagonalOf(M: Mat): Float64Array {
-  return Float64Array.from({ length: M.rows }, (_, j) => M.data[j * M.cols + j]!);
-}
-
 /** L with L L' = M, as f32 in kernel memory. M is overwritten. */
 function lower(M: Mat, spec: { what: string; share: number; kernels: Kernels }): Mat {
   const { what, share, kernels } = spec;
-  const pivot = kernels.cholesky(M);
-  if (pivot >= 0) throw singularCurvature({ what, pivot, damping: share });
+  factorize({ H: M, what, damping: share, kernels });
   const data = kernels.alloc(M.data.length, "f32");
   data.set(M.data);
   return { ...M, data };

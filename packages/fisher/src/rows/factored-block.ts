@@ -7,14 +7,12 @@
  *   (G G')_rs = sum_ij (delta_i . delta_j)(x_i . x_j)    a Hadamard product of two small Gram matrices
  */
 import { dtypeOf, type Kernels, type Mat, matrix, type Vec } from "@secateur/core";
+import { gemmSpeedUp } from "@secateur/core/linalg";
 import type { RowBlock } from "./row-block.ts";
 import { rowRange, rowTiles } from "./row-tiles.ts";
 
 /** Examples of one side of a tile of the row Gram: two tiles of f32 fit a core's cache. */
 const gramTile = 256;
-
-/** How many times faster a multiply-add is inside a matrix product than streamed from memory (40 GFLOPS against 12 GB/s of f32). */
-const gemmSpeedUp = 6;
 
 /** The factors of one layer; `delta` and `input` [n * group, ...] are kept, not copied. */
 export interface Factors {

@@ -1,0 +1,46 @@
+// Writes src/operators/operator-goldens.json: what onnxruntime-node makes of every case of operator-cases.test-support.ts.
+//   npm run build && node packages/graph/scripts/operator-goldens.mjs FOLDER
+// FOLDER has onnxruntime-node in its node_modules. Needs Node 22.18 or later.
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+import { encodeOnnx } from "../../formats/dist/index.js";
+import { graphOfCase, inputNumbers, operatorCases } from "../src/operators/operator-cases.test-support.ts";
+
+const folder = resolve(process.argv[2] ?? ".");
+const ort = createRequire(join(folder, "package.json"))("onnxruntime-node");
+const { version } = JSON.parse(readFileSync(join(folder, "node_modules/onnxruntime-node/package.json"), "utf8"));
+const names = { float32: "f32", int64: "i64", bool: "bool" };
+const cases = {};
+for (const spec of operatorCases) {
+  const graph = graphOfCase(spec);
+  const nodes = graph.nodes.map((node) => ({ ...node, floats: spec.floats }));
+  // The type of the output is what inference says: asked for by trying.
+  for (const dtype of ["f32", "i64", "bool"]) {
+    const outputs = graph.outputs.map((output) => ({ ...output, dtype }));
+    const bytes = encodeOnnx({ opsets: { "": spec.opset }, metadata: {}, graph: { ...graph, nodes, outputs } });
+    try {
+      const session = await ort.InferenceSession.create(bytes, { logSeverityLevel: 4 });
+      const feeds = Object.fromEntries(
+        graph.inputs.map(({ name, shape }) => {
+          const size = shape.reduce((product, extent) => product * extent, 1);
+          const data = Float32Array.from(inputNumbers(spec, Number(name.slice(1)), size));
+          return [name, new ort.Tensor("float32", data, shape)];
+        }),
+      );
+      const results = await session.run(feeds);
+      cases[spec.name] = graph.outputs.map(({ name }) => ({
+        dtype: names[results[name].type],
+        shape: results[name].dims,
+        data: Array.from(results[name].data, (value) => Number(Number(value).toPrecision(9))),
+      }));
+      break;
+    } catch (error) {
+      if (dtype === "bool") console.error(spec.name, String(error).slice(0, 300));
+    }
+  }
+}
+const text = Object.entries(cases).map(([name, outputs]) => `  ${JSON.stringify(name)}: ${JSON.stringify(outputs)}`);
+const about = `onnxruntime-node ${version}; scripts/operator-goldens.mjs`;
+const target = new URL("../src/operators/operator-goldens.json", import.meta.url);
+writeFileSync(target, `{\n  "from": ${JSON.stringify(about)},\n${text.join(",\n")}\n}\n`);

@@ -1,0 +1,51 @@
+/** Every error this package throws, one factory each. Codes are stable; messages may improve. */
+import { PruneError } from "@secateur/core";
+
+/** Operators that are not known, each with how often it stands in the graph. */
+export function unknownOperators(spec: { where: string; operators: readonly string[]; what: string }): PruneError {
+  const { where, operators, what } = spec;
+  return new PruneError(
+    "ERR_OPERATOR",
+    `${where}: ${what} needs the operators ${operators.join(", ")}, which are not known here; magnitude pruning works without them, and evaluation does where onnxruntime-node is installed`,
+  );
+}
+
+/** A node whose inputs or attributes an operator cannot work on. */
+export function badNode(spec: { node: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_GRAPH_NODE",
+    `node ${spec.node}: found ${spec.found}, expected ${spec.expected}; check the model, or export it again`,
+  );
+}
+
+/** Inputs that do not belong to the graph. */
+export function badInput(spec: { where: string; input: string; found: string; expected: string }): PruneError {
+  return new PruneError(
+    "ERR_GRAPH_INPUT",
+    `${spec.where}: input '${spec.input}': found ${spec.found}, expected ${spec.expected}; prepare the data as the model wants it`,
+  );
+}
+
+/** Derivatives of an operator that has none here. */
+export function noDerivative(spec: { node: string; what: string }): PruneError {
+  return new PruneError(
+    "ERR_NO_DERIVATIVE",
+    `node ${spec.node}: has no ${spec.what} here; keep the weights before it dense, or prune by magnitude, which needs no gradients`,
+  );
+}
+
+/** A model that gave NaN or infinite numbers. */
+export function notFiniteOutput(where: string, example: number): PruneError {
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `${where}: its outputs for example ${example} are not all finite; check its weights and how the data is normalised`,
+  );
+}
+
+/** Gradient rows that cannot be cut into batches of one size. */
+export function unevenRows(where: string, examples: number, batch: number): PruneError {
+  return new PruneError(
+    "ERR_UNEVEN_ROWS",
+    `${where}: ${examples} examples cannot be cut into rows of ${batch}; ask for a positive multiple of ${batch}`,
+  );
+}

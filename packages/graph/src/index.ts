@@ -1,0 +1,13 @@
+/**
+ * @secateur/graph: graphs of tensor operators, as ONNX models have them, run forward and differentiated.
+ * @packageDocumentation
+ */
+
+export type { Attribute, GraphSpec, GraphTensor, NodeSpec, TensorData, ValueSpec } from "./graph-spec.ts";
+export type { Applied, Call, Layout, Operator, Question, WeightGradient, WeightSink, WeightUse } from "./operator.ts";
+export { findOperator, operators } from "./operators/registry.ts";
+export { type DenseTensor, findParams, type GraphParam, toStored, type WeightOrder } from "./plan/params.ts";
+export { type Plan, type PlanSpec, planGraph, type Step } from "./plan/plan.ts";
+export { type RunSpec, runGraph } from "./run/run-graph.ts";
+export { recordGraph, type Tape } from "./run/tape.ts";
+export type { Kind, Numbers, Shape, Value, ValueType } from "./value.ts";

@@ -1,0 +1,222 @@
+/**
+ * Functions of two arrays, element by element, each stretched to the other's shape: y = f(a, b). Backward: da = sum over what was stretched of
+ * delta df/da, likewise db; tangent: df/da ta + df/db tb.
+ */
+import type { Pool, Vec } from "@secateur/core";
+import type { Applied, Call, Operator, Question } from "../operator.ts";
+import { broadcastShape, type Kind, type Numbers, numbersOf, sizeOf } from "../value.ts";
+import { type Overlay, overlayOf } from "./broadcast.ts";
+import { inputOf, refuse, showShape } from "./node-facts.ts";
+
+interface Rule {
+  readonly f: (a: number, b: number) => number;
+  readonly byA: (a: number, b: number, y: number) => number;
+  readonly byB: (a: number, b: number, y: number) => number;
+}
+
+const one = (): number => 1;
+
+const RULES: Readonly<Record<string, Rule>> = {
+  Add: { f: (a, b) => a + b, byA: one, byB: one },
+  Sub: { f: (a, b) => a - b, byA: one, byB: () => -1 },
+  Mul: { f: (a, b) => a * b, byA: (_a, b) => b, byB: (a) => a },
+  Div: { f: (a, b) => a / b, byA: (_a, b) => 1 / b, byB: (_a, b, y) => -y / b },
+  Pow: {
+    f: (a, b) => a ** b,
+    byA: (a, b) => (b === 0 ? 0 : b * a ** (b - 1)),
+    byB: (a, _b, y) => (a > 0 ? y * Math.log(a) : 0),
+  },
+  // Where both are equal each has half of the slope, as numpy's and PyTorch's have it.
+  Max: { f: Math.max, byA: (a, b) => (a > b ? 1 : a === b ? 0.5 : 0), byB: (a, b) => (b > a ? 1 : a === b ? 0.5 : 0) },
+  Min: { f: Math.min, byA: (a, b) => (a < b ? 1 : a === b ? 0.5 : 0), byB: (a, b) => (b < a ? 1 : a === b ? 0.5 : 0) },
+  PRelu: { f: (a, b) => (a < 0 ? a * b : a), byA: (a, b) => (a < 0 ? b : 1), byB: (a) => (a < 0 ? a : 0) },
+};
+
+/** Functions of two arrays that have derivatives. */
+export const binaryOperators: readonly Operator[] = Object.entries(RULES).map(([name, rule]) => ({
+  name,
+  layout: "either",
+  derivative: "yes",
+  infer: (question) => {
+    const [a, b] = [inputOf(question, 0), question.inputs[1]];
+    if (!b)
+      return name === "Max" || name === "Min"
+        ? [{ shape: a.shape, kind: a.kind }]
+        : refuse(question, "one input", "two");
+    if (question.inputs.length > 2) refuse(question, `${question.inputs.length} inputs`, "two");
+    return [{ shape: sharedShape(question), kind: sharedKind(question) }];
+  },
+  apply: (call) => applyBinary(call, rule),
+  flops: (_question, [output]) => sizeOf(output!.shape),
+}));
+
+function sharedShape(question: Question) {
+  const [a, b] = [inputOf(question, 0).shape, inputOf(question, 1).shape];
+  return broadcastShape(a, b) ?? refuse(question, `shapes ${showShape(a)} and ${showShape(b)}`, "shapes that stretch");
+}
+
+function sharedKind(question: Question): Kind {
+  const kinds = new Set(question.inputs.map((input) => input?.kind));
+  if (kinds.size > 1) refuse(question, `inputs of kinds ${[...kinds].join(" and ")}`, "inputs of one element type");
+  return inputOf(question, 0).kind;
+}
+
+function applyBinary(call: Call, rule: Rule): Applied {
+  const [a, b] = [call.inputs[0]!, call.inputs[1]];
+  const [{ shape, kind }] = call.types as [Call["types"][number]];
+  if (!b) return { outputs: [a.data], backward: ([delta]) => [delta], tangent: ([t]) => [t?.slice()] };
+  const size = sizeOf(shape);
+  const [overA, overB] = [overlayOf(a.shape, shape), overlayOf(b.shape, shape)];
+  if (kind !== "real") {
+    const out = numbersOf(kind, size, "f64");
+    const isIntegerDivision = call.node.op === "Div";
+    fill(out, { a: a.data, b: b.data, overA, overB, f: isIntegerDivision ? (x, y) => Math.trunc(x / y) : rule.f });
+    return { outputs: [out] };
+  }
+  const y = call.pool.take(size);
+  fill(y, { a: a.data, b: b.data, overA, overB, f: rule.f, op: call.node.op });
+  const at = { a: a.data, b: b.data, overA, overB };
+  return {
+    outputs: [y],
+    backward([delta]) {
+      const [activeA, activeB] = [call.active[0]!, call.active[1]!];
+      const out = (active: boolean, by: Rule["byA"], over: Overlay, length: number): Vec | undefined =>
+        active ? reduced(delta!, { ...at, y, by, over, length, pool: call.pool }) : undefined;
+      const db = out(activeB, rule.byB, overB, b.data.length);
+      // A sum hands its delta on to whoever has the same shape.
+      const isHandedOn = activeA && rule.byA === one && a.data.length === size;
+      const da = isHandedOn ? delta : out(activeA, rule.byA, overA, a.data.length);
+      if (!isHandedOn) call.pool.give(delta!);
+      return [da, db];
+    },
+    tangent([ta, tb]) {
+      if (!ta && !tb) return [undefined];
+      const out = call.pool.take(size);
+      eachPair({ ...at, size }, (i, ia, ib) => {
+        const [x, z] = [a.data[ia]!, b.data[ib]!];
+        out[i] = (ta ? rule.byA(x, z, y[i]!) * ta[ia]! : 0) + (tb ? rule.byB(x, z, y[i]!) * tb[ib]! : 0);
+      });
+      return [out];
+    },
+  };
+}
+
+interface Pair {
+  readonly a: Numbers;
+  readonly b: Numbers;
+  readonly overA: Overlay;
+  readonly overB: Overlay;
+}
+
+const isWhole = (over: Overlay): boolean => over.kind === "pattern" && over.outer === 1 && over.inner === 1;
+
+/** out[i] = f(a, b). The four operations over whole arrays or patterns have loops of their own: they are most of what graphs do. */
+function fill(out: Numbers, spec: Pair & { f: Rule["f"]; op?: string }): void {
+  const { a, b, overA, overB, f, op } = spec;
+  if (op !== undefined && isWhole(overA) && overB.kind === "pattern" && fillByPattern(out, { a, b, over: overB, op }))
+    return;
+  if ((op === "Add" || op === "Mul") && isWhole(overB) && overA.kind === "pattern") {
+    if (fillByPattern(out, { a: b, b: a, over: overA, op })) return;
+  }
+  eachPair({ ...spec, size: out.length }, (i, ia, ib) => {
+    out[i] = f(a[ia]!, b[ib]!);
+  });
+}
+
+function fillByPattern(
+  out: Numbers,
+  spec: { a: Numbers; b: Numbers; over: Extract<Overlay, { kind: "pattern" }>; op: string },
+): boolean {
+  const { a, b, over, op } = spec;
+  const { outer, own, inner } = over;
+  if (op !== "Add" && op !== "Sub" && op !== "Mul" && op !== "Div") return false;
+  const isSum = op === "Add" || op === "Sub";
+  let i = 0;
+  for (let o = 0; o < outer; o++) {
+    if (inner === 1) {
+      if (op === "Add") for (let k = 0; k < own; k++, i++) out[i] = a[i]! + b[k]!;
+      else if (op === "Sub") for (let k = 0; k < own; k++, i++) out[i] = a[i]! - b[k]!;
+      else if (op === "Mul") for (let k = 0; k < own; k++, i++) out[i] = a[i]! * b[k]!;
+      else for (let k = 0; k < own; k++, i++) out[i] = a[i]! / b[k]!;
+      continue;
+    }
+    for (let k = 0; k < own; k++) {
+      const term = op === "Sub" ? -b[k]! : b[k]!;
+      const end = i + inner;
+      if (isSum) for (; i < end; i++) out[i] = a[i]! + term;
+      else if (op === "Mul") for (; i < end; i++) out[i] = a[i]! * term;
+      else for (; i < end; i++) out[i] = a[i]! / term;
+    }
+  }
+  return true;
+}
+
+/** The index of element i. */
+function indexAt(over: Overlay): (i: number) => number {
+  if (over.kind === "indices") {
+    const { indices } = over;
+    return (i) => indices[i]!;
+  }
+  const { outer, own, inner } = over;
+  if (own === 1) return () => 0;
+  if (inner === 1) return outer === 1 ? (i) => i : (i) => i % own;
+  return (i) => Math.floor(i / inner) % own;
+}
+
+function eachPair(
+  { overA, overB, size }: Pick<Pair, "overA" | "overB"> & { size: number },
+  visit: (i: number, ia: number, ib: number) => void,
+): void {
+  const [atA, atB] = [indexAt(overA), indexAt(overB)];
+  for (let i = 0; i < size; i++) visit(i, atA(i), atB(i));
+}
+
+/** sum of delta by(a, b, y) over the elements that share one of the result, summed in f64. */
+function reduced(delta: Vec, spec: Pair & { y: Vec; by: Rule["byA"]; over: Overlay; length: number; pool: Pool }): Vec {
+  const { a, b, y, by, over, length, pool } = spec;
+  const out = pool.take(length);
+  const at = indexAt(over);
+  if (isWhole(over)) {
+    eachPair({ ...spec, size: delta.length }, (i, ia, ib) => {
+      out[i] = delta[i]! * by(a[ia]!, b[ib]!, y[i]!);
+    });
+    return out;
+  }
+  const sums = new Float64Array(length);
+  eachPair({ ...spec, size: delta.length }, (i, ia, ib) => {
+    sums[at(i)]! += delta[i]! * by(a[ia]!, b[ib]!, y[i]!);
+  });
+  out.set(sums);
+  return out;
+}
+
+const TESTS: Readonly<Record<string, (a: number, b: number) => number>> = {
+  Equal: (a, b) => Number(a === b),
+  Greater: (a, b) => Number(a > b),
+  GreaterOrEqual: (a, b) => Number(a >= b),
+  Less: (a, b) => Number(a < b),
+  LessOrEqual: (a, b) => Number(a <= b),
+  And: (a, b) => a & b,
+  Or: (a, b) => a | b,
+  Xor: (a, b) => a ^ b,
+  Mod: (a, b) => a - b * Math.floor(a / b),
+};
+
+/** Comparisons and other functions of two arrays without derivatives. */
+export const comparisonOperators: readonly Operator[] = Object.entries(TESTS).map(([name, f]) => ({
+  name,
+  layout: "either",
+  derivative: "none",
+  infer: (question) => {
+    const kind = sharedKind(question);
+    return [{ shape: sharedShape(question), kind: name === "Mod" ? kind : "truth" }];
+  },
+  apply(call) {
+    const [a, b] = [call.inputs[0]!, call.inputs[1]!];
+    const [{ shape, kind }] = call.types as [Call["types"][number]];
+    const out = numbersOf(kind, sizeOf(shape), call.pool.dtype);
+    fill(out, { a: a.data, b: b.data, overA: overlayOf(a.shape, shape), overB: overlayOf(b.shape, shape), f });
+    return { outputs: [out] };
+  },
+  flops: (_question, [output]) => sizeOf(output!.shape),
+}));

@@ -1,0 +1,43 @@
+/** All operators by domain and name. */
+import type { Operator } from "../operator.ts";
+import { binaryOperators, comparisonOperators } from "./binary.ts";
+import { convolutionOperators } from "./convolution.ts";
+import { gatheringOperators } from "./gathering.ts";
+import { joiningOperators } from "./joining.ts";
+import { movingOperators } from "./moving.ts";
+import { multiplyingOperators } from "./multiplying.ts";
+import { normalisingOperators } from "./normalising.ts";
+import { poolingOperators } from "./pooling.ts";
+import { reducingOperators } from "./reducing.ts";
+import { resizingOperators } from "./resizing.ts";
+import { shapeOperators } from "./shapes.ts";
+import { softmaxOperators } from "./softmax.ts";
+import { roundingOperators, unaryOperators } from "./unary.ts";
+
+/** Every operator, family by family. */
+export const operators: readonly Operator[] = [
+  ...convolutionOperators,
+  ...multiplyingOperators,
+  ...binaryOperators,
+  ...unaryOperators,
+  ...softmaxOperators,
+  ...normalisingOperators,
+  ...poolingOperators,
+  ...reducingOperators,
+  ...joiningOperators,
+  ...movingOperators,
+  ...gatheringOperators,
+  ...resizingOperators,
+  ...shapeOperators,
+  ...comparisonOperators,
+  ...roundingOperators,
+];
+
+const byName: ReadonlyMap<string, Operator> = new Map(operators.map((operator) => [operator.name, operator]));
+
+/** The operator of a node, or undefined where it is not known. `If` and `Constant` are none: they go when a graph is opened. */
+export function findOperator({ op, domain }: { readonly op: string; readonly domain: string }): Operator | undefined {
+  if (domain === "") return byName.get(op);
+  // ONNX Runtime's own domain has these under the same names and rules as ONNX got them later.
+  return domain === "com.microsoft" && op === "Gelu" ? byName.get("Gelu") : undefined;
+}

@@ -1,0 +1,212 @@
+/**
+ * Functions of single numbers: y = f(x), backward and tangent both by f'(x), for which y is remembered too. Where f has a corner, the
+ * slope is that from the left, as frameworks have it.
+ */
+import { erf, type Vec } from "@secateur/core";
+import type { Applied, Call, Operator, Question } from "../operator.ts";
+import { realOf } from "../value.ts";
+
+import { inputOf, knownInput, numberOf, refuse, sameAs, textOf } from "./node-facts.ts";
+
+type Curve = {
+  readonly f: (x: number) => number;
+  readonly slope: (x: number, y: number) => number;
+};
+
+const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+/** log(1 + e^x) without overflow. */
+const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+const tanhSlope = (_x: number, y: number): number => 1 - y * y;
+const density = (x: number): number => Math.exp(-0.5 * x * x) / Math.sqrt(2 * Math.PI);
+const gelu: Curve = {
+  f: (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2)),
+  slope: (x) => 0.5 * (1 + erf(x * Math.SQRT1_2)) + x * density(x),
+};
+const geluByTanh: Curve = {
+  f: (x) => 0.5 * x * (1 + Math.tanh(inner(x))),
+  slope: (x) => {
+    const t = Math.tanh(inner(x));
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * Math.sqrt(2 / Math.PI) * (1 + 3 * 0.044715 * x * x);
+  },
+};
+function inner(x: number): number {
+  return Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3);
+}
+
+/** Numbers that count as one operation of each function are a matter of taste; transcendental ones are taken as four. */
+const CURVES: Readonly<Record<string, { cost: number; curve: (question: Question) => Curve }>> = {
+  Sqrt: { cost: 1, curve: () => ({ f: Math.sqrt, slope: (_x, y) => 0.5 / y }) },
+  Reciprocal: { cost: 1, curve: () => ({ f: (x) => 1 / x, slope: (_x, y) => -y * y }) },
+  Exp: { cost: 4, curve: () => ({ f: Math.exp, slope: (_x, y) => y }) },
+  Log: { cost: 4, curve: () => ({ f: Math.log, slope: (x) => 1 / x }) },
+  Neg: { cost: 1, curve: () => ({ f: (x) => -x, slope: () => -1 }) },
+  Abs: { cost: 1, curve: () => ({ f: Math.abs, slope: (x) => Math.sign(x) }) },
+  Sin: { cost: 4, curve: () => ({ f: Math.sin, slope: (x) => Math.cos(x) }) },
+  Cos: { cost: 4, curve: () => ({ f: Math.cos, slope: (x) => -Math.sin(x) }) },
+  Tanh: { cost: 4, curve: () => ({ f: Math.tanh, slope: tanhSlope }) },
+  Erf: { cost: 4, curve: () => ({ f: erf, slope: (x) => (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) }) },
+  Sigmoid: { cost: 4, curve: () => ({ f: sigmoid, slope: (_x, y) => y * (1 - y) }) },
+  Softplus: { cost: 4, curve: () => ({ f: softplus, slope: (x) => sigmoid(x) }) },
+  Softsign: { cost: 2, curve: () => ({ f: (x) => x / (1 + Math.abs(x)), slope: (x) => (1 + Math.abs(x)) ** -2 }) },
+  Relu: { cost: 1, curve: () => ({ f: (x) => (x > 0 || Number.isNaN(x) ? x : 0), slope: (x) => (x > 0 ? 1 : 0) }) },
+  LeakyRelu: {
+    cost: 1,
+    curve: (question) => {
+      const alpha = numberOf(question, "alpha", 0.01);
+      return { f: (x) => (x < 0 ? alpha * x : x), slope: (x) => (x < 0 ? alpha : 1) };
+    },
+  },
+  ThresholdedRelu: {
+    cost: 1,
+    curve: (question) => {
+      const alpha = numberOf(question, "alpha", 1);
+      return { f: (x) => (x > alpha ? x : 0), slope: (x) => (x > alpha ? 1 : 0) };
+    },
+  },
+  Elu: {
+    cost: 4,
+    curve: (question) => {
+      const alpha = numberOf(question, "alpha", 1);
+      return { f: (x) => (x < 0 ? alpha * Math.expm1(x) : x), slope: (x, y) => (x < 0 ? y + alpha : 1) };
+    },
+  },
+  Celu: {
+    cost: 4,
+    curve: (question) => {
+      const alpha = numberOf(question, "alpha", 1);
+      return {
+        f: (x) => (x < 0 ? alpha * Math.expm1(x / alpha) : x),
+        slope: (x) => (x < 0 ? Math.exp(x / alpha) : 1),
+      };
+    },
+  },
+  Selu: {
+    cost: 4,
+    curve: (question) => {
+      const alpha = numberOf(question, "alpha", 1.6732631921768188);
+      const gamma = numberOf(question, "gamma", 1.0507010221481323);
+      return {
+        f: (x) => (x > 0 ? gamma * x : gamma * alpha * Math.expm1(x)),
+        slope: (x, y) => (x > 0 ? gamma : y + gamma * alpha),
+      };
+    },
+  },
+  HardSigmoid: {
+    cost: 2,
+    curve: (question) => {
+      const [alpha, beta] = [numberOf(question, "alpha", 0.2), numberOf(question, "beta", 0.5)];
+      return {
+        f: (x) => Math.max(0, Math.min(1, alpha * x + beta)),
+        slope: (_x, y) => (y > 0 && y < 1 ? alpha : 0),
+      };
+    },
+  },
+  HardSwish: {
+    cost: 3,
+    curve: () => ({
+      f: (x) => x * Math.max(0, Math.min(1, x / 6 + 0.5)),
+      slope: (x) => (x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5),
+    }),
+  },
+  Swish: { cost: 5, curve: (question) => swish(numberOf(question, "alpha", 1)) },
+  Mish: {
+    cost: 8,
+    curve: () => ({
+      f: (x) => x * Math.tanh(softplus(x)),
+      slope: (x) => {
+        const t = Math.tanh(softplus(x));
+        return t + x * (1 - t * t) * sigmoid(x);
+      },
+    }),
+  },
+  Gelu: { cost: 8, curve: (question) => (textOf(question, "approximate", "none") === "tanh" ? geluByTanh : gelu) },
+  Clip: {
+    cost: 2,
+    curve: (question) => {
+      const low = bound(question, "min", 1, Number.NEGATIVE_INFINITY);
+      const high = bound(question, "max", 2, Number.POSITIVE_INFINITY);
+      return { f: (x) => Math.min(high, Math.max(low, x)), slope: (x) => (x >= low && x <= high ? 1 : 0) };
+    },
+  },
+};
+
+function swish(alpha: number): Curve {
+  return {
+    f: (x) => x * sigmoid(alpha * x),
+    slope: (x) => {
+      const s = sigmoid(alpha * x);
+      return s + alpha * x * s * (1 - s);
+    },
+  };
+}
+
+/** A bound that was an attribute before operator set 11 and is an input since. */
+function bound(question: Question, key: string, i: number, otherwise: number): number {
+  return numberOf(question, key, knownInput(question, i)?.[0] ?? otherwise);
+}
+
+/** Functions of single numbers that have derivatives. */
+export const unaryOperators: readonly Operator[] = Object.entries(CURVES).map(([name, { cost, curve }]) => ({
+  name,
+  layout: "either",
+  derivative: "yes",
+  infer: (question) => {
+    const { shape, kind } = inputOf(question, 0);
+    // Shapes are computed with too: their negatives, absolute values and bounds stay whole.
+    if (kind === "truth") refuse(question, "truth values", "numbers");
+    return [{ shape, kind }];
+  },
+  apply: (call) => applyCurve(call, curve(call)),
+  flops: (_question, [output]) => cost * output!.shape.reduce((product, extent) => product * extent, 1),
+}));
+
+function applyCurve(call: Call, { f, slope }: Curve): Applied {
+  const { pool } = call;
+  const input = call.inputs[0]!;
+  const x = input.data;
+  if (input.kind !== "real") return { outputs: [Float64Array.from(x, f)] };
+  const y = pool.take(x.length);
+  if (call.node.op === "Relu") pool.kernels.relu(realOf(input), y);
+  else if (call.node.op === "Clip") clipped(x, y, [f(Number.NEGATIVE_INFINITY), f(Number.POSITIVE_INFINITY)]);
+  else for (let i = 0; i < y.length; i++) y[i] = f(x[i]!);
+  const scaled = (change: Vec, out: Vec): Vec => {
+    for (let i = 0; i < out.length; i++) out[i] = change[i]! * slope(x[i]!, y[i]!);
+    return out;
+  };
+  return {
+    outputs: [y],
+    backward: ([delta]) => [scaled(delta!, delta!)],
+    tangent: ([t]) => [t && scaled(t, pool.take(t.length))],
+  };
+}
+
+/** y = min(high, max(low, x)), the most frequent of these functions, without a call for every number. */
+function clipped(x: ArrayLike<number>, y: Vec, [low, high]: readonly [number, number]): void {
+  for (let i = 0; i < y.length; i++) {
+    const value = x[i]!;
+    y[i] = value < low ? low : value > high ? high : value;
+  }
+}
+
+const ROUNDINGS: Readonly<Record<string, (x: number) => number>> = {
+  Floor: Math.floor,
+  Ceil: Math.ceil,
+  Round: (x) => {
+    const near = Math.round(x);
+    return Math.abs(x % 1) === 0.5 && near % 2 !== 0 ? near - 1 : near;
+  },
+  Sign: Math.sign,
+};
+
+/** Functions that are flat almost everywhere. */
+export const roundingOperators: readonly Operator[] = Object.entries(ROUNDINGS).map(([name, f]) => ({
+  name,
+  layout: "either",
+  derivative: "none",
+  infer: (question) => [sameAs(question)],
+  apply: (call) => {
+    const x = call.inputs[0]!;
+    return { outputs: [x.kind === "real" ? (x.data as Vec).map(f) : Float64Array.from(x.data, f)] };
+  },
+  flops: (_question, [output]) => output!.shape.reduce((product, extent) => product * extent, 1),
+}));
