@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { encodeSafetensors } from "@secateur/formats";
 import type { CompareDocument } from "@secateur/run";
 import { describe, expect, test } from "vitest";
-import { call, refused, smallProblem, smallTask } from "./testing.test-support.ts";
+import { call, refused, smallArch, smallProblem, smallTask, smallTensors } from "./testing.test-support.ts";
 
 async function compared(argv: readonly string[]): Promise<CompareDocument> {
   const { code, stdout } = await call([...argv, "--json"]);
@@ -55,6 +56,27 @@ describe("compare", () => {
       };
       expect([objective, accuracy], `${solver} at ${sparsity}`).toEqual([alone.objective, alone.pruned.accuracy]);
     }
+  });
+
+  test("keeps and prints what finished when a run fails, says which, and exits with 1", async () => {
+    const { model, data } = await smallTask();
+    // Of a network of zeros every gradient is zero, so that a method of curvature has nothing to invert.
+    const dead = join(model, "..", "dead.safetensors");
+    const tensors = smallTensors().map((tensor) => ({ ...tensor, data: new Float32Array(tensor.data.length) }));
+    await writeFile(dead, encodeSafetensors({ tensors, metadata: { "secateur.architecture": smallArch } }));
+    const argv = ["compare", dead, "--data", data, "--solvers", "magnitude,woodfisher", "--sparsities", "0.5"];
+    const { code, stdout, stderr } = await call([...argv, "--json"]);
+    const document = JSON.parse(stdout) as CompareDocument;
+    expect(code).toBe(1);
+    expect(document.runs.map(({ solver }) => solver)).toEqual(["magnitude"]);
+    expect(document.failed).toMatchObject([{ solver: "woodfisher", sparsity: 0.5 }]);
+    expect(stderr).toMatch(/1 of 2 runs failed.*\[ERR_RUNS_FAILED\]/);
+    const text = await call(argv);
+    expect(text.stdout).toMatch(/woodfisher +failed/);
+    expect(text.code).toBe(1);
+    // Alone, what fails is the whole comparison.
+    const only = ["compare", dead, "--data", data, "--solvers", "woodfisher", "--sparsities", "0.5"];
+    expect((await call(only)).stderr).not.toContain("ERR_RUNS_FAILED");
   });
 
   test("so are Gauss-Newton's, which remember the weights they were taken at", async () => {

@@ -47,3 +47,9 @@ export function stateLeftBehind(path: string): PruneError {
 export function interrupted(remedy: string): PruneError {
   return new PruneError("ERR_ABORTED", `interrupted; ${remedy}`, { fault: "runtime" });
 }
+
+/** Some runs of a comparison failed; each was said, and the results of the others are kept. */
+export function runsFailed(failed: number, total: number): PruneError {
+  const message = `${failed} of ${total} runs failed, as said above; the results of the others are whole`;
+  return new PruneError("ERR_RUNS_FAILED", message, { fault: "runtime" });
+}

@@ -13,6 +13,7 @@ import { addPruneCommand } from "./commands/prune.ts";
 import { addSensitivityCommand } from "./commands/sensitivity.ts";
 import { addSolveCommand } from "./commands/solve.ts";
 import { addTrainCommand } from "./commands/train.ts";
+import { refuseRepeats } from "./flags/refuse-repeats.ts";
 import { absolutePath } from "./run/absolute-path.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -90,6 +91,7 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   addInspectCommand(program, terminal);
   addPluginsCommand(program, terminal);
   addExplainCommand(program, terminal);
+  for (const command of program.commands) refuseRepeats(command);
   return program;
 }
 

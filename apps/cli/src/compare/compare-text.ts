@@ -13,13 +13,18 @@ import type { CompareDocument } from "@secateur/run";
 export function compareText(document: CompareDocument): string {
   const { dense, keptDense, runs, prunable, arch, data, peakMemoryBytes } = document;
   const right = { align: "right" } as const;
-  const sparsities = [...new Set(runs.map(({ sparsity }) => sparsity))];
-  const solvers = [...new Set(runs.map(({ solver }) => solver))];
-  const find = (solver: string, sparsity: number) =>
-    runs.find((run) => run.solver === solver && run.sparsity === sparsity)!;
+  const { failed = [] } = document;
+  const all = [...runs, ...failed];
+  const sparsities = [...new Set(all.map(({ sparsity }) => sparsity))].sort((a, b) => a - b);
+  const solvers = [...new Set(all.map(({ solver }) => solver))];
+  const accuracyOf = (solver: string, sparsity: number): string => {
+    const run = runs.find((one) => one.solver === solver && one.sparsity === sparsity);
+    if (run !== undefined) return formatPercent(run.accuracy);
+    return failed.some((one) => one.solver === solver && one.sparsity === sparsity) ? "failed" : "not run";
+  };
   const accuracies = formatTable(
     [{ title: "accuracy at" }, ...sparsities.map((sparsity) => ({ title: formatFraction(sparsity), ...right }))],
-    solvers.map((solver) => [solver, ...sparsities.map((sparsity) => formatPercent(find(solver, sparsity).accuracy))]),
+    solvers.map((solver) => [solver, ...sparsities.map((sparsity) => accuracyOf(solver, sparsity))]),
   );
   const details = formatTable(
     [
@@ -44,5 +49,8 @@ export function compareText(document: CompareDocument): string {
     ]),
   );
   const before = `${arch} on ${data}: ${formatPercent(dense.accuracy)} of ${formatCount(dense.examples)} test examples, ${formatCount(prunable)} prunable weights\n${keptDense ? `kept dense: ${keptDense.join(", ")}\n` : ""}`;
-  return `${before}\n${accuracies}\n${details}\npeak memory ${formatBytes(peakMemoryBytes)}\n`;
+  const failures = failed.map(
+    ({ solver, sparsity, message, code }) => `${solver} at ${sparsity} failed: ${message} [${code}]\n`,
+  );
+  return `${before}\n${accuracies}\n${details}\n${failures.join("")}peak memory ${formatBytes(peakMemoryBytes)}\n`;
 }

@@ -1,6 +1,11 @@
 /** A comparison: every method at every sparsity, each from the checkpoint as it is. */
-import type { RunPlan } from "@secateur/core";
-import { type CompareDocument, type ComparedRun, compareDocument } from "../../compare/compare-document.ts";
+import { isPruneError, type RunPlan } from "@secateur/core";
+import {
+  type CompareDocument,
+  type ComparedRun,
+  compareDocument,
+  type FailedRun,
+} from "../../compare/compare-document.ts";
 import { gradientKey, shareGradients, sharingOrder } from "../../compare/shared-gradients.ts";
 import { badUsage, keepsAll } from "../../errors.ts";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
@@ -43,13 +48,16 @@ export interface Comparison {
   readonly session: Session;
   /** Told of every run that is done. */
   readonly onRun?: (run: ComparedRun, at: { readonly done: number; readonly total: number }) => void;
+  /** Told of every run that failed. */
+  readonly onFailure?: (run: FailedRun, at: { readonly done: number; readonly total: number }) => void;
 }
 
 /**
- * Runs every method at every sparsity. Gradients that runs ask for alike are taken once.
+ * Runs every method at every sparsity. Gradients that runs ask for alike are taken once. A run that fails, or an interrupt,
+ * costs no other run its result.
  *
- * @returns the document, and the runs that a report draws
- * @throws whatever is wrong with the input, ERR_ABORTED
+ * @returns the document, and the finished runs, which a report draws
+ * @throws whatever is wrong with the input; the first run's error, or ERR_ABORTED, where no run was finished
  */
 export async function runCompare(
   spec: Comparison,
@@ -80,7 +88,10 @@ export async function runCompare(
   );
   const order = sharingOrder(plans);
   const shared = shareGradients();
-  const runs: ComparedRun[] = [];
+  const finished = new Map<number, ComparedRun>();
+  const failed: FailedRun[] = [];
+  let firstError: unknown;
+  let isInterrupted = false;
   const sources: FoundEntry[] = [...found];
   try {
     for (const [turn, position] of order.entries()) {
@@ -93,34 +104,50 @@ export async function runCompare(
       const engine = first.tfjs?.engine.name;
       const model = await openAnyModel({ path, arch: first.arch, engine, cwd, onEvent: () => {} });
       const { network } = model;
-      const { before, settle, after } = remeasuringModel({ model, data, settings, session });
-      await before();
-      const { result, curvature } = await pruneNetwork({
-        ...{ network, solver, sparsity, plan, params, session, ...(settle ? { settle } : {}) },
-        train: data.train,
-        findCurvature: (name) => findCurvature(name, cwd),
-        wrapEstimator: (inner) => {
-          const run = shared.forRun({ key, inner, isKept });
-          wasShared = run.wasShared;
-          return run.estimator;
-        },
-      });
-      await after();
-      if (curvature) sources.push(curvature);
-      const pruned = await network.evaluate(data.test, session.context());
-      model.close();
-      runs[position] = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
-      spec.onRun?.(runs[position], { done: turn + 1, total: jobs.length });
+      try {
+        const { before, settle, after } = remeasuringModel({ model, data, settings, session });
+        await before();
+        const { result, curvature } = await pruneNetwork({
+          ...{ network, solver, sparsity, plan, params, session, ...(settle ? { settle } : {}) },
+          train: data.train,
+          findCurvature: (name) => findCurvature(name, cwd),
+          wrapEstimator: (inner) => {
+            const run = shared.forRun({ key, inner, isKept });
+            wasShared = run.wasShared;
+            return run.estimator;
+          },
+        });
+        await after();
+        if (curvature) sources.push(curvature);
+        const pruned = await network.evaluate(data.test, session.context());
+        const run = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
+        finished.set(position, run);
+        spec.onRun?.(run, { done: turn + 1, total: jobs.length });
+      } catch (error) {
+        if (!isPruneError(error)) throw error;
+        firstError ??= error;
+        if (error.code === "ERR_ABORTED") {
+          isInterrupted = true;
+          break;
+        }
+        const run = { solver: one.entry.name, sparsity, code: error.code, message: error.message };
+        failed.push(run);
+        spec.onFailure?.(run, { done: turn + 1, total: jobs.length });
+      } finally {
+        model.close();
+      }
     }
   } finally {
     shared.release();
   }
+  if (finished.size === 0) throw firstError;
+  const runs = jobs.flatMap((_, position) => finished.get(position) ?? []);
   const document = compareDocument({
     model: { path, sha256: first.sha256, arch: first.arch },
     data: source,
     dense,
     keptDense,
-    runs,
+    ...{ runs, failed, isInterrupted },
     seed: session.seed,
     backend: session.kernels.name,
     versions: versions([...sources, ...first.packages]),

@@ -1,15 +1,25 @@
-import { checkpointEncoderFor, type NamedTensor } from "@secateur/formats";
+import { checkpointEncoderFor, tensorOf } from "@secateur/formats";
 import type { Network } from "@secateur/nn";
+import type { StoredTensors } from "./stored-tensors.ts";
 
-/** A network as the bytes of the file format that the path's ending chooses. @throws ERR_OUTPUT_FORMAT */
+/**
+ * A network as the bytes of the file format that the path's ending chooses.
+ *
+ * @param spec.stored - names and types that its tensors had in the file they came from, which they get again; default those of
+ * the network
+ * @throws ERR_OUTPUT_FORMAT
+ */
 export function encodeNetwork(spec: {
   network: Network;
   path: string;
   metadata: Readonly<Record<string, string>>;
+  stored?: StoredTensors | undefined;
 }): Uint8Array {
-  const { network, path, metadata } = spec;
-  const tensors = network.tensors().map(({ name, shape, data }): NamedTensor => {
-    return data instanceof Float64Array ? { name, shape, dtype: "f64", data } : { name, shape, dtype: "f32", data };
+  const { network, path, metadata, stored } = spec;
+  const tensors = network.tensors().map(({ name, shape, data }) => {
+    const own = stored?.get(name);
+    const dtype = own?.dtype ?? (data instanceof Float64Array ? "f64" : "f32");
+    return { ...tensorOf(data, { shape, dtype }), name: own?.name ?? name };
   });
   return checkpointEncoderFor(path)({ tensors, metadata });
 }

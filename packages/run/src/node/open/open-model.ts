@@ -1,9 +1,10 @@
 /** A checkpoint file as a network that can be evaluated, pruned and saved again. */
 import { createHash } from "node:crypto";
 import type { RunEvent } from "@secateur/core";
-import { assertFiniteTensors, type Checkpoint, decodeCheckpoint, readFileBytes, toFloat32 } from "@secateur/formats";
+import { assertFiniteTensors, type Checkpoint, readCheckpointFiles, toFloat32 } from "@secateur/formats";
 import { createNetwork, type Network } from "@secateur/nn";
 import { type ResolvedArchitecture, resolveArchitecture } from "./architectures.ts";
+import { findTensors, type StoredTensors, withoutCounters } from "./stored-tensors.ts";
 
 /** An opened checkpoint. */
 export interface OpenedModel {
@@ -11,9 +12,11 @@ export interface OpenedModel {
   readonly path: string;
   readonly architecture: ResolvedArchitecture;
   readonly network: Network;
+  /** How the file names its tensors, and their types: what is written keeps both. */
+  readonly stored: StoredTensors;
   /** What the file said beside its tensors. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** Of the whole file, hexadecimal. */
+  /** Of the whole file, or of all files, hexadecimal. */
   readonly sha256: string;
 }
 
@@ -23,7 +26,8 @@ export interface OpenedModel {
  * @param spec.path - absolute
  * @param spec.arch - what --arch says
  * @param spec.onEvent - told what the user should know of how the file was read
- * @throws the file errors of formats, ERR_ARCHITECTURE, ERR_UNKNOWN_NAME, ERR_WEIGHTS_MISMATCH, ERR_NOT_FINITE
+ * @throws the file errors of formats, ERR_ARCHITECTURE, ERR_UNKNOWN_NAME, ERR_WEIGHTS_MISMATCH,
+ * ERR_TENSOR_NAMES, ERR_DTYPE, ERR_NOT_FINITE
  */
 export async function openModel(spec: {
   path: string;
@@ -32,18 +36,34 @@ export async function openModel(spec: {
 }): Promise<OpenedModel> {
   const { path, arch, onEvent } = spec;
   const { checkpoint, sha256 } = await readModelFile(path);
-  const { tensors, metadata, notes = [] } = checkpoint;
+  const { metadata, notes = [] } = checkpoint;
+  const tensors = withoutCounters(checkpoint.tensors);
   for (const note of notes) onEvent({ type: "note", level: "info", code: "checkpoint", message: `${path}: ${note}` });
   const architecture = resolveArchitecture({ flag: arch, path, tensors, metadata });
   assertFiniteTensors(tensors, path);
-  const weights = tensors.map((tensor) => ({ name: tensor.name, shape: tensor.shape, data: toFloat32(tensor) }));
-  return { path, architecture, network: createNetwork(architecture.spec, { weights }), metadata, sha256 };
+  const { spec: network, map } = architecture;
+  const found = findTensors({ path, network, tensors, map, onEvent });
+  const types = [...new Set([...found.stored.values()].map(({ dtype }) => dtype))].filter((dtype) => dtype !== "f32");
+  if (types.length > 0) {
+    const message = `${path}: holds ${types.join(" and ")}; it is computed in f32, and what is written has the types of the file again`;
+    onEvent({ type: "note", level: "info", code: "dtype", message });
+  }
+  const weights = found.tensors.map((tensor) => {
+    // Of a tensor that the network does not have only the name matters, for the message.
+    const data = found.stored.has(tensor.name) ? toFloat32(tensor) : new Float32Array(0);
+    return { name: tensor.name, shape: tensor.shape, data };
+  });
+  return { path, architecture, network: createNetwork(network, { weights }), stored: found.stored, metadata, sha256 };
 }
 
-/** Reads a checkpoint and hashes the file it came from. */
+/** Reads a checkpoint and hashes the files it came from: the file, or an index and the files that it names. */
 export async function readModelFile(
   path: string,
 ): Promise<{ checkpoint: Checkpoint; bytes: Uint8Array; sha256: string }> {
-  const bytes = await readFileBytes(path);
-  return { checkpoint: decodeCheckpoint(bytes, path), bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
+  const { checkpoint, files } = await readCheckpointFiles(path);
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(file.bytes);
+  const [first] = files;
+  const bytes = files.length === 1 && first ? first.bytes : Buffer.concat(files.map((file) => file.bytes));
+  return { checkpoint, bytes, sha256: hash.digest("hex") };
 }

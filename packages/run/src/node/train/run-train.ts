@@ -6,11 +6,14 @@ import { createNetwork, type Network, train } from "@secateur/nn";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
 import type { AugmentationFlags } from "../../prune/augmentation.ts";
 import type { Session } from "../../session.ts";
-import { architectureKey, namedArchitecture } from "../open/architectures.ts";
+import { freshMetadata } from "../fresh-metadata.ts";
+import { architectureKey } from "../open/architectures.ts";
 import { augmentationOf } from "../open/batch-norm.ts";
+import { namedArchitecture } from "../open/described-architecture.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
 import { openData } from "../open/open-data.ts";
 import { openModel } from "../open/open-model.ts";
+import type { StoredTensors } from "../open/stored-tensors.ts";
 import { encodeRecord, type TrainingRecord, trainingKey } from "../retrain/training-record.ts";
 import { learningRateOf, type OptimizerSettings, optimizerOf, peakRates } from "../retrain/training-settings.ts";
 import { readTraining, trainingPath, writeTraining } from "../state/training-file.ts";
@@ -72,6 +75,8 @@ interface Start {
   readonly network: Network;
   readonly arch: string;
   readonly metadata: Readonly<Record<string, string>>;
+  /** How the file stores the tensors; undefined for a new network. */
+  readonly stored: StoredTensors | undefined;
 }
 
 /**
@@ -83,7 +88,15 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   const { data, settings, out, overwrite, resume, session } = spec;
   const { keepEpochs = [] } = settings;
   const optimizer = optimizerOf(settings); // refuses settings it does not have
-  const { network, arch, metadata } = await start(spec);
+  const { network, arch, stored, ...opened } = await start(spec);
+  const keepZeros = settings.keepZeros ?? isPruned(network);
+  if (keepZeros && settings.keepZeros === undefined) {
+    const message = `${spec.model}: its zeros stay zero, since it is pruned; --no-keep-zeros trains them too`;
+    session.onEvent({ type: "note", level: "info", code: "keep-zeros", message });
+  }
+  // What is said of pruning holds as long as its zeros do.
+  const kept = keepZeros ? ["secateur.solver", "secateur.sparsity", "secateur.seed"] : [];
+  const metadata = freshMetadata(opened.metadata, [...kept, ...(settings.epochs === 0 ? [trainingKey] : [])]);
   const splits = await openData({
     data,
     normalize: settings.normalize,
@@ -98,12 +111,12 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   const keepEpoch = async (epoch: number): Promise<void> => {
     if (!keepEpochs.includes(epoch)) return;
     const place = epochPath(out, epoch);
-    const kept = encodeNetwork({ network, path: place, metadata: { ...metadata, [architectureKey]: arch } });
-    await writeFileAtomic(place, kept, { overwrite: true });
+    const bytes = encodeNetwork({ network, path: place, metadata: { ...metadata, [architectureKey]: arch }, stored });
+    await writeFileAtomic(place, bytes, { overwrite: true });
   };
   if (!resume) await keepEpoch(0);
   let saved = Number.NEGATIVE_INFINITY;
-  const run = runIdentity({ settings, arch, data, seed: session.seed });
+  const run = runIdentity({ settings: { ...settings, keepZeros }, arch, data, seed: session.seed });
   const report = await train(
     network,
     {
@@ -115,7 +128,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
       weightDecay,
       labelSmoothing: settings.labelSmoothing ?? 0,
       ...(settings.cropPadding || settings.flip ? { augmentation: augmentationOf(settings, splits) } : {}),
-      ...(settings.keepZeros ? { masks: masksOf(network) } : {}),
+      ...(keepZeros ? { masks: masksOf(network) } : {}),
       ...(resume ? { resume: await readTraining(path, run) } : {}),
       onEpoch: async (state) => {
         await keepEpoch(state.epoch);
@@ -133,6 +146,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
     network,
     path: out,
     metadata: { ...metadata, ...recorded, [architectureKey]: arch },
+    stored,
   });
   await writeFileAtomic(out, bytes, { overwrite });
   await rm(path, { force: true });
@@ -197,7 +211,8 @@ function runIdentity(spec: { settings: TrainSettings; arch: string; data: string
 async function start({ model, settings, session }: TrainSpec): Promise<Start> {
   if (model !== undefined) {
     const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent });
-    return { network: opened.network, arch: opened.architecture.name, metadata: opened.metadata };
+    const { network, architecture, metadata, stored } = opened;
+    return { network, arch: architecture.name, metadata, stored };
   }
   if (settings.arch === undefined) {
     throw badUsage("nothing to train: give MODEL, a checkpoint to go on from, or --arch for a new network");
@@ -207,7 +222,24 @@ async function start({ model, settings, session }: TrainSpec): Promise<Start> {
     network: createNetwork(namedArchitecture(settings.arch), { seed: session.seed }),
     arch: settings.arch,
     metadata: {},
+    stored: undefined,
   };
+}
+
+/** Fewer zeros than this come by chance or from a dead unit. */
+const PRUNED_SHARE = 0.1;
+
+/** Whether so many weights are zero that a network must have been pruned. */
+function isPruned(network: Network): boolean {
+  let size = 0;
+  let zeros = 0;
+  for (const { name, prunable } of network.params()) {
+    if (!prunable) continue;
+    const { data } = network.weights.get(name)!;
+    size += data.length;
+    for (let i = 0; i < data.length; i++) if (data[i] === 0) zeros++;
+  }
+  return zeros > 0 && zeros >= PRUNED_SHARE * size;
 }
 
 /** 1 where a prunable weight is not zero. */
