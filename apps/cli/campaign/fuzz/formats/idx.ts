@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { openDataset } from "@secateur/datasets";
+import { bytesOf } from "../bytes-of.ts";
 import type { FuzzFormat } from "../fuzz-format.ts";
 import { joined, oneOf } from "../mutate-bytes.ts";
 
@@ -39,8 +40,8 @@ export function idxFolder(): FuzzFormat {
     async read(bytes) {
       writeFileSync(join(folder, "train-images-idx3-ubyte"), bytes);
       const { train } = await openDataset(`mnist:${folder}`);
-      const { inputs } = await train.batch(Uint32Array.of(0));
-      return inputs.data.byteLength + bytes.length;
+      const batch = await train.batch(Uint32Array.of(0));
+      return bytesOf(batch.inputs) + bytes.length;
     },
     close: () => rmSync(folder, { recursive: true, force: true }),
   };

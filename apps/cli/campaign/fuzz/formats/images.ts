@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { crc32, deflateSync } from "node:zlib";
 import type { Rng } from "@secateur/core";
 import { openDataset } from "@secateur/datasets";
+import { bytesOf } from "../bytes-of.ts";
 import type { FuzzFormat } from "../fuzz-format.ts";
 import { joined, latin1, oneOf } from "../mutate-bytes.ts";
 
@@ -118,8 +119,8 @@ function imageFormat(spec: {
     async read(bytes) {
       for (const path of paths) writeFileSync(path, bytes);
       const { train } = await openDataset(`images:${folder}`);
-      const { inputs } = await train.batch(Uint32Array.of(0));
-      return inputs.data.byteLength;
+      const batch = await train.batch(Uint32Array.of(0));
+      return bytesOf(batch.inputs);
     },
     close: () => rmSync(folder, { recursive: true, force: true }),
   };
