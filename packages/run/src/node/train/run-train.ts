@@ -1,4 +1,5 @@
 /** Trains a network on the training split, from the start or from a checkpoint. */
+import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { Evaluation, Mask } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
@@ -114,7 +115,12 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
     const bytes = encodeNetwork({ network, path: place, metadata: { ...metadata, [architectureKey]: arch }, stored });
     await writeFileAtomic(place, bytes, { overwrite: true });
   };
-  if (!resume) await keepEpoch(0);
+  const isContinued = resume && existsSync(path);
+  if (resume && !isContinued) {
+    const message = `${path}: there is nothing to go on from yet, so the training starts from the beginning`;
+    session.onEvent({ type: "note", level: "info", code: "nothing-to-resume", message });
+  }
+  if (!isContinued) await keepEpoch(0);
   let saved = Number.NEGATIVE_INFINITY;
   const run = runIdentity({ settings: { ...settings, keepZeros }, arch, data, seed: session.seed });
   const report = await train(
@@ -129,7 +135,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
       labelSmoothing: settings.labelSmoothing ?? 0,
       ...(settings.cropPadding || settings.flip ? { augmentation: augmentationOf(settings, splits) } : {}),
       ...(keepZeros ? { masks: masksOf(network) } : {}),
-      ...(resume ? { resume: await readTraining(path, run) } : {}),
+      ...(isContinued ? { resume: await readTraining(path, run) } : {}),
       onEpoch: async (state) => {
         await keepEpoch(state.epoch);
         if (ctx.now() - saved < saveEveryMs) return;
@@ -148,7 +154,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
     metadata: { ...metadata, ...recorded, [architectureKey]: arch },
     stored,
   });
-  await writeFileAtomic(out, bytes, { overwrite });
+  await writeFileAtomic(out, bytes, { overwrite: overwrite || isContinued });
   await rm(path, { force: true });
   return {
     arch,
