@@ -24,14 +24,16 @@ export interface ResolvedArchitecture {
  * @param spec.tensors - without counters that networks do not have
  * @throws ERR_UNKNOWN_NAME, ERR_ARCHITECTURE when nothing tells
  */
-export function resolveArchitecture(spec: {
+export async function resolveArchitecture(spec: {
   flag: string | undefined;
   path: string;
   tensors: readonly ShapedName[];
   metadata: Readonly<Record<string, string>>;
-}): ResolvedArchitecture {
-  const { flag, path, tensors, metadata } = spec;
-  const said = flag === undefined ? undefined : describedArchitecture(flag, "--arch");
+  /** The folder from which plugins are looked for. */
+  from: string;
+}): Promise<ResolvedArchitecture> {
+  const { flag, path, tensors, metadata, from } = spec;
+  const said = flag === undefined ? undefined : await describedArchitecture(flag, { from });
   if (flag !== undefined && said?.spec !== undefined) {
     return { name: flag, spec: said.spec, source: "flag", map: said.map };
   }
@@ -40,7 +42,7 @@ export function resolveArchitecture(spec: {
     map.length === 0 ? arch : JSON.stringify({ arch, map: Object.fromEntries(map) });
   const written = metadata[architectureKey];
   if (written !== undefined) {
-    const own = describedArchitecture(written, `${path}: its metadata ${architectureKey}`);
+    const own = await describedArchitecture(written, { from, where: `${path}: its metadata ${architectureKey}` });
     if (own.spec !== undefined) {
       const isOwn = map.length === 0;
       return { name: isOwn ? written : name(written), spec: own.spec, source: "metadata", map: isOwn ? own.map : map };

@@ -1,7 +1,8 @@
 /** Networks as the text that --arch takes, a recipe holds and a checkpoint says of itself: a name, or JSON. */
-import { isPruneError, unknownName } from "@secateur/core";
+import { isPruneError, parseOptions, unknownName } from "@secateur/core";
 import { architecture, architectureNames, mlp, type NetworkSpec, paramSpecs } from "@secateur/nn";
 import { badArchitecture, largeArchitecture } from "../../errors.ts";
+import { findEntry } from "../plugins/find-entry.ts";
 
 /** Parameters of a network, random or read: 1 GiB of f32. */
 const MAX_PARAMETERS = 2 ** 28;
@@ -18,23 +19,65 @@ export interface DescribedArchitecture {
  * A network by the name that --arch takes: a built-in one, or `mlp:784-300-10` (dense layers fc1, fc2, ... with ReLU
  * between them; `:nobias` after the sizes leaves the biases out), or a description as JSON.
  *
- * @param where - what the text comes from, for messages; default "--arch"
  * @throws ERR_UNKNOWN_NAME, ERR_ARCHITECTURE, ERR_NETWORK
  */
-export function namedArchitecture(text: string, where: string = "--arch"): NetworkSpec {
-  const { spec } = describedArchitecture(text, where);
-  if (spec === undefined) throw badArchitecture({ where, found: text });
+export function namedArchitecture(text: string): NetworkSpec {
+  const { spec, name } = parsedText(text, WHERE);
+  return checked(spec ?? plainArchitecture(name ?? text, WHERE), WHERE);
+}
+
+/**
+ * The same, with the networks of plugins.
+ *
+ * @param options.from - the folder from which plugins are looked for
+ * @throws as namedArchitecture, and what is wrong with a plugin
+ */
+export async function findArchitecture(text: string, options: { from: string }): Promise<NetworkSpec> {
+  const { spec } = await describedArchitecture(text, options);
+  if (spec === undefined) throw badArchitecture({ where: WHERE, found: text });
   return spec;
 }
+
+const WHERE = "--arch";
 
 /**
  * Reads such a text: a name, a description { name, inputShape, classes, layers } as nn has them, or { arch, map } with the name
  * of a network and which tensors of the file are which of it; `map` may stand in a description too.
  *
- * @throws ERR_UNKNOWN_NAME, ERR_ARCHITECTURE, ERR_NETWORK
+ * @param options.where - what the text comes from, for messages; default "--arch"
+ * @throws as findArchitecture
  */
-export function describedArchitecture(text: string, where: string): DescribedArchitecture {
-  if (!text.trimStart().startsWith("{")) return { spec: checked(plainArchitecture(text, where), where), map: [] };
+export async function describedArchitecture(
+  text: string,
+  options: { from: string; where?: string },
+): Promise<DescribedArchitecture> {
+  const { from, where = WHERE } = options;
+  const { spec, name, map } = parsedText(text, where);
+  const found = spec ?? (name === undefined ? undefined : await byName(name, { from, where }));
+  return { spec: found && checked(found, where), map };
+}
+
+/** A built-in network or one of a plugin. */
+async function byName(name: string, { from, where }: { from: string; where: string }): Promise<NetworkSpec> {
+  if (/^mlp(:|$)/.test(name) || architectureNames.includes(name)) return plainArchitecture(name, where);
+  try {
+    const { entry } = await findEntry({ name, from, kinds: ["architecture"] });
+    return entry.create((await parseOptions(name, entry.options, {})) as never) as NetworkSpec;
+  } catch (error) {
+    // Refused in the words of this place.
+    if (isPruneError(error) && error.code === "ERR_UNKNOWN_NAME") return plainArchitecture(name, where);
+    throw error;
+  }
+}
+
+interface ParsedText {
+  readonly spec: NetworkSpec | undefined;
+  readonly name: string | undefined;
+  readonly map: DescribedArchitecture["map"];
+}
+
+function parsedText(text: string, where: string): ParsedText {
+  if (!text.trimStart().startsWith("{")) return { spec: undefined, name: text, map: [] };
   const json = parsed(text);
   if (json === undefined) throw badArchitecture({ where, found: text });
   const { map: pairs = {}, arch, ...rest } = json;
@@ -42,9 +85,9 @@ export function describedArchitecture(text: string, where: string): DescribedArc
     typeof pairs === "object" && pairs !== null && Object.values(pairs).every((to) => typeof to === "string");
   if (!isMap || !(arch === undefined || typeof arch === "string")) throw badArchitecture({ where, found: text });
   const map = Object.entries(pairs as Record<string, string>);
-  if ("layers" in rest) return { spec: checked(description(rest, { where, text }), where), map };
+  if ("layers" in rest) return { spec: description(rest, { where, text }), name: undefined, map };
   if (arch === undefined && map.length === 0) throw badArchitecture({ where, found: text });
-  return { spec: arch === undefined ? undefined : checked(plainArchitecture(arch, where), where), map };
+  return { spec: undefined, name: arch, map };
 }
 
 function plainArchitecture(name: string, where: string): NetworkSpec {

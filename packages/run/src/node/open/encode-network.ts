@@ -1,5 +1,6 @@
-import { checkpointEncoderFor, tensorOf } from "@secateur/formats";
+import { tensorOf } from "@secateur/formats";
 import type { Network } from "@secateur/nn";
+import { findEncoder } from "./find-format.ts";
 import type { StoredTensors } from "./stored-tensors.ts";
 
 /**
@@ -7,19 +8,21 @@ import type { StoredTensors } from "./stored-tensors.ts";
  *
  * @param spec.stored - names and types that its tensors had in the file they came from, which they get again; default those of
  * the network
+ * @param spec.from - the folder from which plugins are looked for
  * @throws ERR_OUTPUT_FORMAT
  */
-export function encodeNetwork(spec: {
+export async function encodeNetwork(spec: {
   network: Network;
   path: string;
   metadata: Readonly<Record<string, string>>;
   stored?: StoredTensors | undefined;
-}): Uint8Array {
-  const { network, path, metadata, stored } = spec;
+  from: string;
+}): Promise<Uint8Array> {
+  const { network, path, metadata, stored, from } = spec;
   const tensors = network.tensors().map(({ name, shape, data }) => {
     const own = stored?.get(name);
     const dtype = own?.dtype ?? (data instanceof Float64Array ? "f64" : "f32");
     return { ...tensorOf(data, { shape, dtype }), name: own?.name ?? name };
   });
-  return checkpointEncoderFor(path)({ tensors, metadata });
+  return await (await findEncoder(path, from))({ tensors, metadata });
 }

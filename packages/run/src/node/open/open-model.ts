@@ -1,9 +1,19 @@
 /** A checkpoint file as a network that can be evaluated, pruned and saved again. */
 import { createHash } from "node:crypto";
+import { dirname } from "node:path";
 import type { RunEvent } from "@secateur/core";
-import { assertFiniteTensors, type Checkpoint, readCheckpointFiles, toFloat32 } from "@secateur/formats";
+import {
+  assertFiniteTensors,
+  type Checkpoint,
+  cleanCheckpoint,
+  detectFormat,
+  readCheckpointFiles,
+  readFileBytes,
+  toFloat32,
+} from "@secateur/formats";
 import { createNetwork, type Network } from "@secateur/nn";
 import { type ResolvedArchitecture, resolveArchitecture } from "./architectures.ts";
+import { findFormat, pluginCheckpoint } from "./find-format.ts";
 import { findTensors, type StoredTensors, withoutCounters } from "./stored-tensors.ts";
 
 /** An opened checkpoint. */
@@ -25,6 +35,7 @@ export interface OpenedModel {
  *
  * @param spec.path - absolute
  * @param spec.arch - what --arch says
+ * @param spec.cwd - the folder from which plugins are looked for; default: that of the file
  * @param spec.onEvent - told what the user should know of how the file was read
  * @throws the file errors of formats, ERR_ARCHITECTURE, ERR_UNKNOWN_NAME, ERR_WEIGHTS_MISMATCH,
  * ERR_TENSOR_NAMES, ERR_DTYPE, ERR_NOT_FINITE
@@ -33,13 +44,14 @@ export async function openModel(spec: {
   path: string;
   arch: string | undefined;
   onEvent: (event: RunEvent) => void;
+  cwd?: string;
 }): Promise<OpenedModel> {
-  const { path, arch, onEvent } = spec;
-  const { checkpoint, sha256 } = await readModelFile(path);
+  const { path, arch, onEvent, cwd = dirname(path) } = spec;
+  const { checkpoint, sha256 } = await readModelFile(path, cwd);
   const { metadata, notes = [] } = checkpoint;
   const tensors = withoutCounters(checkpoint.tensors);
   for (const note of notes) onEvent({ type: "note", level: "info", code: "checkpoint", message: `${path}: ${note}` });
-  const architecture = resolveArchitecture({ flag: arch, path, tensors, metadata });
+  const architecture = await resolveArchitecture({ flag: arch, path, tensors, metadata, from: cwd });
   assertFiniteTensors(tensors, path);
   const { spec: network, map } = architecture;
   const found = findTensors({ path, network, tensors, map, onEvent });
@@ -56,14 +68,31 @@ export async function openModel(spec: {
   return { path, architecture, network: createNetwork(network, { weights }), stored: found.stored, metadata, sha256 };
 }
 
-/** Reads a checkpoint and hashes the files it came from: the file, or an index and the files that it names. */
+/**
+ * Reads a checkpoint and hashes the files it came from: the file, or an index and the files that it names. A file of no format
+ * of ours is read by the plugin that its ending names: "net.foo" by the format "foo", where that takes it.
+ *
+ * @param from - the folder from which plugins are looked for
+ */
 export async function readModelFile(
   path: string,
+  from: string,
 ): Promise<{ checkpoint: Checkpoint; bytes: Uint8Array; sha256: string }> {
+  const plugin = await findFormat(path, from);
+  const own = plugin && (await readFileBytes(path));
+  if (plugin?.format.decode && own && detectFormat(own) === "unknown" && plugin.format.detects(own.subarray(0, 4096))) {
+    const content = pluginCheckpoint(plugin.name, await plugin.format.decode(own, path));
+    return { checkpoint: cleanCheckpoint(content, path), bytes: own, sha256: sha256Of([own]) };
+  }
   const { checkpoint, files } = await readCheckpointFiles(path);
+  const parts = files.map(({ bytes }) => bytes);
+  const [first] = parts;
+  const bytes = parts.length === 1 && first ? first : Buffer.concat(parts);
+  return { checkpoint, bytes, sha256: sha256Of(parts) };
+}
+
+function sha256Of(parts: readonly Uint8Array[]): string {
   const hash = createHash("sha256");
-  for (const file of files) hash.update(file.bytes);
-  const [first] = files;
-  const bytes = files.length === 1 && first ? first.bytes : Buffer.concat(files.map((file) => file.bytes));
-  return { checkpoint, bytes, sha256: hash.digest("hex") };
+  for (const part of parts) hash.update(part);
+  return hash.digest("hex");
 }

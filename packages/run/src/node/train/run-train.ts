@@ -10,7 +10,7 @@ import type { Session } from "../../session.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
 import { architectureKey } from "../open/architectures.ts";
 import { augmentationOf } from "../open/batch-norm.ts";
-import { namedArchitecture } from "../open/described-architecture.ts";
+import { findArchitecture } from "../open/described-architecture.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
 import { openData } from "../open/open-data.ts";
 import { openModel } from "../open/open-model.ts";
@@ -46,6 +46,8 @@ export interface TrainSpec {
   readonly overwrite: boolean;
   /** Whether to go on from the state that an interrupted run left. */
   readonly resume: boolean;
+  /** The folder from which plugins are looked for. */
+  readonly cwd: string;
   readonly session: Session;
 }
 
@@ -86,7 +88,7 @@ interface Start {
  * @throws whatever is wrong with the input, ERR_DIVERGED, ERR_ABORTED
  */
 export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
-  const { data, settings, out, overwrite, resume, session } = spec;
+  const { data, settings, out, overwrite, resume, cwd, session } = spec;
   const { keepEpochs = [] } = settings;
   const optimizer = optimizerOf(settings); // refuses settings it does not have
   const { network, arch, stored, ...opened } = await start(spec);
@@ -104,6 +106,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
     classes: network.spec.classes,
     network: network.spec,
     onEvent: session.onEvent,
+    cwd,
   });
   const ctx = session.context();
   const started = ctx.now();
@@ -112,7 +115,8 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   const keepEpoch = async (epoch: number): Promise<void> => {
     if (!keepEpochs.includes(epoch)) return;
     const place = epochPath(out, epoch);
-    const bytes = encodeNetwork({ network, path: place, metadata: { ...metadata, [architectureKey]: arch }, stored });
+    const labels = { ...metadata, [architectureKey]: arch };
+    const bytes = await encodeNetwork({ network, path: place, metadata: labels, stored, from: cwd });
     await writeFileAtomic(place, bytes, { overwrite: true });
   };
   const isContinued = resume && existsSync(path);
@@ -148,7 +152,8 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   const trainMs = ctx.now() - started;
   const test = await network.evaluate(splits.test, session.context());
   const recorded = epochs > 0 ? { [trainingKey]: encodeRecord(recordOf(settings)) } : {};
-  const bytes = encodeNetwork({
+  const bytes = await encodeNetwork({
+    from: cwd,
     network,
     path: out,
     metadata: { ...metadata, ...recorded, [architectureKey]: arch },
@@ -214,9 +219,9 @@ function runIdentity(spec: { settings: TrainSettings; arch: string; data: string
   return JSON.stringify({ arch, data, seed, ...Object.fromEntries(settings.map((key) => [key, spec.settings[key]])) });
 }
 
-async function start({ model, settings, session }: TrainSpec): Promise<Start> {
+async function start({ model, settings, session, cwd }: TrainSpec): Promise<Start> {
   if (model !== undefined) {
-    const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent });
+    const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent, cwd });
     const { network, architecture, metadata, stored } = opened;
     return { network, arch: architecture.name, metadata, stored };
   }
@@ -225,7 +230,7 @@ async function start({ model, settings, session }: TrainSpec): Promise<Start> {
   }
   if (settings.keepZeros) throw flagWithoutEffect({ flag: "--keep-zeros", reason: "a new network has no zeros" });
   return {
-    network: createNetwork(namedArchitecture(settings.arch), { seed: session.seed }),
+    network: createNetwork(await findArchitecture(settings.arch, { from: cwd }), { seed: session.seed }),
     arch: settings.arch,
     metadata: {},
     stored: undefined,
