@@ -3,7 +3,7 @@ import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
 import { badUsage, type ComparedRun, mapDataPaths, type ReestimateTime, type Session } from "@secateur/run";
 import { type EngineChoice, findReporter, findSolver, modelFile, runCompare } from "@secateur/run/node";
-import { interrupted, missingFlag, runsFailed } from "../errors.ts";
+import { interrupted, missingFlag, someFailed } from "../errors.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { loadReport } from "../run/load-report.ts";
@@ -76,9 +76,8 @@ export async function callCompare(call: CompareCall): Promise<void> {
     await writeFileAtomic(report, await reporter.report({ ...content, plottingLibrary }), { overwrite });
     if (!flags.json && !flags.quiet) terminal.stdout.write(`\nwrote ${report}\n`);
   }
-  const { failed = [] } = document;
   if (document.interrupted) throw interrupted("the finished runs are above");
-  if (failed.length > 0) throw runsFailed(failed.length, failed.length + runs.length);
+  if (document.failed) throw someFailed({ failed: document.failed.length, finished: runs.length });
 }
 
 function note(session: Session, run: ComparedRun, { done, total }: { done: number; total: number }): void {

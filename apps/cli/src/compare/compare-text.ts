@@ -11,9 +11,8 @@ import type { CompareDocument } from "@secateur/run";
 
 /** What `secateur compare` prints for people: accuracy by solver and sparsity, then what each run cost. */
 export function compareText(document: CompareDocument): string {
-  const { dense, keptDense, runs, prunable, arch, data, peakMemoryBytes } = document;
+  const { dense, keptDense, runs, failed = [], prunable, arch, data, peakMemoryBytes } = document;
   const right = { align: "right" } as const;
-  const { failed = [] } = document;
   const all = [...runs, ...failed];
   const sparsities = [...new Set(all.map(({ sparsity }) => sparsity))].sort((a, b) => a - b);
   const solvers = [...new Set(all.map(({ solver }) => solver))];

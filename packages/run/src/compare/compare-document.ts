@@ -86,7 +86,8 @@ export function compareDocument(spec: {
     prunable: runs[0]!.result.prunable,
     ...(keptDense.length === 0 ? {} : { keptDense }),
     runs: runs.map(({ solver, sparsity, pruned, result, sharesGradients }) => {
-      const last = result.stages[result.stages.length - 1]!;
+      // A network of zeros has no stages.
+      const last = result.stages[result.stages.length - 1];
       return {
         solver,
         sparsity,
@@ -95,10 +96,10 @@ export function compareDocument(spec: {
         nonzeros: result.nonzeros,
         objective: result.objective,
         stages: result.stages.length,
-        ...(last.examples === undefined ? {} : { examples: last.examples }),
-        ...(last.ridge === undefined ? {} : { ridge: last.ridge }),
+        ...(last?.examples === undefined ? {} : { examples: last.examples }),
+        ...(last?.ridge === undefined ? {} : { ridge: last.ridge }),
         ...(sharesGradients ? { sharesGradients } : {}),
-        stats: last.stats,
+        stats: last?.stats ?? {},
         timing: result.timing,
         plan: result.plan,
       };

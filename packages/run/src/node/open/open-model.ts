@@ -5,13 +5,14 @@ import type { RunEvent } from "@secateur/core";
 import {
   assertFiniteTensors,
   type Checkpoint,
+  checkpointFilesOf,
   cleanCheckpoint,
   detectFormat,
-  readCheckpointFiles,
   readFileBytes,
   toFloat32,
 } from "@secateur/formats";
 import { createNetwork, type Network } from "@secateur/nn";
+import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
 import { type ResolvedArchitecture, resolveArchitecture } from "./architectures.ts";
 import { findFormat, pluginCheckpoint } from "./find-format.ts";
 import { findTensors, type StoredTensors, withoutCounters } from "./stored-tensors.ts";
@@ -79,15 +80,16 @@ export async function readModelFile(
   from: string,
 ): Promise<{ checkpoint: Checkpoint; bytes: Uint8Array; sha256: string }> {
   const plugin = await findFormat(path, from);
-  const own = plugin && (await readFileBytes(path));
-  if (plugin?.format.decode && own && detectFormat(own) === "unknown" && plugin.format.detects(own.subarray(0, 4096))) {
+  // A checkpoint in several files is read file by file; for these the first bytes of one decide.
+  const own = await readFileBytes(path);
+  if (isPacked(own)) return { checkpoint: await packedCheckpoint(own), bytes: own, sha256: sha256Of([own]) };
+  if (plugin?.format.decode && detectFormat(own) === "unknown" && plugin.format.detects(own.subarray(0, 4096))) {
     const content = pluginCheckpoint(plugin.name, await plugin.format.decode(own, path));
     return { checkpoint: cleanCheckpoint(content, path), bytes: own, sha256: sha256Of([own]) };
   }
-  const { checkpoint, files } = await readCheckpointFiles(path);
+  const { checkpoint, files } = await checkpointFilesOf(path, own);
   const parts = files.map(({ bytes }) => bytes);
-  const [first] = parts;
-  const bytes = parts.length === 1 && first ? first : Buffer.concat(parts);
+  const bytes = parts.length === 1 ? own : Buffer.concat(parts);
   return { checkpoint, bytes, sha256: sha256Of(parts) };
 }
 
