@@ -1,10 +1,9 @@
 import { existsSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { encodeSafetensors } from "@secateur/formats";
 import type { CompareDocument } from "@secateur/run";
 import { describe, expect, test } from "vitest";
-import { call, refused, smallArch, smallProblem, smallTask, smallTensors } from "./testing.test-support.ts";
+import { call, refused, smallProblem, smallTask } from "./testing.test-support.ts";
 
 async function compared(argv: readonly string[]): Promise<CompareDocument> {
   const { code, stdout } = await call([...argv, "--json"]);
