@@ -5,7 +5,7 @@
  *   3. refit.ts: conjugate-gradient steps take out the rounding of the n x n systems.
  * Invented here, on CHITA's reformulation (Benbaki et al. 2023, section 3.1): everything happens in the space of the n
  * gradient rows. Feasible sets other than "any k weights", and more rows than an n x n system is worth, are solved along a
- * path of products (shrink-path.ts), which gives no bound. A warm start is not needed and not used.
+ * path of products (shrink-path.ts), which gives no bound.
  */
 import {
   checkNumber,
@@ -19,7 +19,14 @@ import {
   type Vec,
   zeros,
 } from "@secateur/core";
-import { type QuadraticModel, type RefitOptions, refit, withPrunedModel, withScratch } from "@secateur/core/linalg";
+import {
+  overRows,
+  type QuadraticModel,
+  type RefitOptions,
+  refit,
+  withPrunedModel,
+  withScratch,
+} from "@secateur/core/linalg";
 import { overflow } from "./errors.ts";
 import { shrinkPath } from "./path/shrink-path.ts";
 import { chitaPlan } from "./plan.ts";
@@ -74,7 +81,7 @@ export function chita(options: ChitaOptions = {}): Solver {
   ] as const) {
     checkNumber("chita", name, options[name] ?? least, { least, whole: true });
   }
-  return {
+  return overRows({
     needs: { curvature: ["factor"] },
     plan: chitaPlan,
     async solve(problem, ctx) {
@@ -93,7 +100,7 @@ export function chita(options: ChitaOptions = {}): Solver {
         solveRows({ problem, model: inner as RowSpaceModel, keep, columns, options }, ctx),
       );
     },
-  };
+  });
 }
 
 /** Whether the weights meet the budget as they are and no slope leads away from them: then Q = 0 cannot be beaten. */
