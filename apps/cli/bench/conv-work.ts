@@ -1,7 +1,7 @@
 /** One piece of work on ResNet20 with random weights and images, in a process of its own: `node conv-work.ts WORK THREADS IMAGES`. */
 import process from "node:process";
 import { createWasmKernels } from "@secateur/backends-wasm";
-import { createRng, createRunContext, type Dataset, layoutParams, matrix } from "@secateur/core";
+import { createRng, createRunContext, type Dataset, inputName, labelName, layoutParams } from "@secateur/core";
 import { architecture, createNetwork, train } from "@secateur/nn";
 
 /** What conv.bench.ts can ask for. */
@@ -53,14 +53,18 @@ function randomImages(size: number): Dataset {
   return {
     name: "random images",
     size,
-    inputShape: [3, 32, 32],
-    classes: 10,
+    inputs: [{ name: inputName, shape: [3, 32, 32], dtype: "f32" }],
+    targets: [{ name: labelName, shape: [], dtype: "u32", classes: 10 }],
     batch(indices) {
       const inputs = new Float32Array(indices.length * pixels);
       indices.forEach((index, i) => {
         inputs.set(bank.subarray((index % 64) * pixels, ((index % 64) + 1) * pixels), i * pixels);
       });
-      return { inputs: matrix(indices.length, pixels, inputs), labels: indices.map((index) => index % 10) };
+      return {
+        size: indices.length,
+        inputs: { [inputName]: { shape: [indices.length, 3, 32, 32], data: inputs } },
+        targets: { [labelName]: { shape: [indices.length], data: indices.map((index) => index % 10) } },
+      };
     },
   };
 }

@@ -1,6 +1,5 @@
 /** Models of the benchmarks, trained on MNIST in TensorFlow.js itself, with its WASM engine and our gradient kernels. */
-import type { Dataset } from "@secateur/core";
-import { createRng } from "@secateur/core";
+import { createRng, type Dataset, inputRows, labelsOf } from "@secateur/core";
 import type { LayersModel } from "@tensorflow/tfjs";
 import type { Tf } from "../src/tf.ts";
 
@@ -78,7 +77,8 @@ export async function trainModel(
     }
     let total = 0;
     for (let start = 0; start + 64 <= order.length; start += 64) {
-      const { inputs, labels } = await data.batch(order.subarray(start, start + 64));
+      const batch = await data.batch(order.subarray(start, start + 64));
+      const [inputs, labels] = [inputRows(batch), labelsOf(batch)];
       const x = tf.tensor(inputs.data as Float32Array, [64, ...shape]);
       const y = tf.tidy(() => tf.oneHot(tf.tensor1d(Int32Array.from(labels), "int32"), 10).toFloat());
       total += (await model.trainOnBatch(x, y)) as number;

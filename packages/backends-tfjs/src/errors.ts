@@ -120,6 +120,14 @@ export function unevenRows(model: string, examples: number, batch: number): Prun
   );
 }
 
+/** A task that TensorFlow.js models are not measured by. */
+export function taskNotOffered(model: string, task: string): PruneError {
+  return new PruneError(
+    "ERR_TASK",
+    `model '${model}': the task ${task} is not offered for TensorFlow.js models, only classification; take that, or convert the model`,
+  );
+}
+
 /** TensorFlow.js cannot differentiate the model. */
 export function notDifferentiable(spec: { model: string; cause: unknown }): PruneError {
   return new PruneError(

@@ -1,5 +1,5 @@
 /** From examples of a dataset to the tensor a model takes: shapes that differ by ones, and channels first or last. */
-import type { Dataset, Mat } from "@secateur/core";
+import { type Dataset, formatShape, type Mat, soleInput } from "@secateur/core";
 import { dataMismatch } from "./errors.ts";
 
 /** What a model takes, without the batch. */
@@ -27,7 +27,8 @@ export interface InputLayout {
  */
 export function inputLayout(spec: { model: string; data: Dataset; input: InputSpec }): InputLayout {
   const { model, data, input } = spec;
-  const given = data.inputShape;
+  const only = soleInput(data);
+  const given = (only?.shape ?? []).map((extent) => extent ?? 1);
   const features = product(given);
   const asIs = matched(input.shape, given);
   if (asIs) return { shape: asIs, arrange: asFloats };
@@ -39,7 +40,7 @@ export function inputLayout(spec: { model: string; data: Dataset; input: InputSp
   throw dataMismatch({
     model,
     data: data.name,
-    found: `examples of shape [${given.join(", ")}]`,
+    found: `examples of shape ${formatShape(given)}`,
     expected: `[${input.shape.map((extent) => (extent < 0 ? "any" : extent)).join(", ")}]`,
   });
 }

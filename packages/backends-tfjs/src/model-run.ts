@@ -1,5 +1,14 @@
 /** Running a model over examples: batches of the size it takes, evaluation, and what a first run tells about it. */
-import { batches, type Dataset, type Evaluation, labelOutOfRange, type Mat, type RunContext } from "@secateur/core";
+import {
+  batches,
+  type Dataset,
+  type Evaluation,
+  inputRows,
+  labelOutOfRange,
+  labelsOf,
+  type Mat,
+  type RunContext,
+} from "@secateur/core";
 import { dataMismatch, notClassifier, notDifferentiable, notFiniteOutput } from "./errors.ts";
 import { countCorrect, type Loss } from "./gradients/loss.ts";
 import { disposeRecording, type Recording, recordGradients } from "./gradients/record-gradients.ts";
@@ -85,9 +94,10 @@ export function modelRun(spec: { tf: Tf; name: string; runnable: Runnable; loss:
       const layout = inputLayout({ model: name, data, input });
       const classes = factsFor(layout).classes;
       const most = classes === 1 ? 2 : classes;
-      if (data.classes > most) {
+      const labelled = data.targets?.[0]?.classes ?? 0;
+      if (labelled > most) {
         const expected = `labels of ${most} classes`;
-        throw dataMismatch({ model: name, data: data.name, found: `${data.classes} classes`, expected });
+        throw dataMismatch({ model: name, data: data.name, found: `${labelled} classes`, expected });
       }
       return layout;
     },
@@ -109,9 +119,9 @@ export function modelRun(spec: { tf: Tf; name: string; runnable: Runnable; loss:
       const { classes } = factsFor(layout);
       let [correct, total, seen] = [0, 0, 0];
       for await (const batch of batches(data, input.batch ?? evaluationPass)) {
-        const { labels } = batch;
+        const labels = labelsOf(batch);
         run.assertLabels(data, labels);
-        const output = await outputsOf(run, run.inputOf(batch.inputs, layout));
+        const output = await outputsOf(run, run.inputOf(inputRows(batch), layout));
         settleKind(output, labels.length);
         const { kind = "scores" } = facts!;
         correct += countCorrect({ output, classes, kind, loss: loss.name, labels });
@@ -120,7 +130,9 @@ export function modelRun(spec: { tf: Tf; name: string; runnable: Runnable; loss:
         seen += labels.length;
         await ctx.tick({ task: "evaluate", done: seen, total: data.size });
       }
-      return { accuracy: (100 * correct) / seen, loss: total / seen, examples: seen };
+      const accuracy = (100 * correct) / seen;
+      const measures = [{ name: "accuracy", unit: "%", better: "higher" as const, value: accuracy }];
+      return { accuracy, loss: total / seen, examples: seen, task: "classification", measures };
     },
   };
   return run;

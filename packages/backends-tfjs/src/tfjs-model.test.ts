@@ -1,4 +1,4 @@
-import { arrayDataset, createRunContext, isPruneError, matrix, prune } from "@secateur/core";
+import { arrayDataset, createRunContext, inputRows, isPruneError, labelsOf, matrix, prune } from "@secateur/core";
 import { architecture, createNetwork } from "@secateur/nn";
 import { magnitude } from "@secateur/solvers-magnitude";
 import * as tf from "@tensorflow/tfjs";
@@ -131,7 +131,8 @@ describe("losses", () => {
       const model = await tfjsModel({ tf, model: layers });
       const data = randomData([6]);
       const ctx = createRunContext();
-      const { inputs, labels } = await data.batch(all(data));
+      const batch = await data.batch(all(data));
+      const [inputs, labels] = [inputRows(batch), labelsOf(batch)];
       const x = tf.tensor2d(inputs.data as Float32Array, [10, 6]);
       const y = tf.oneHot(Array.from(labels), 4).toFloat();
       const expected = (layers.evaluate(x, y) as tf.Scalar).dataSync()[0]!;
@@ -160,7 +161,8 @@ describe("losses", () => {
     const data = randomData([6], { classes: 2 });
     expect(model.loss).toBe("binary-cross-entropy");
     const { accuracy } = await model.evaluate(data, createRunContext());
-    const { inputs, labels } = await data.batch(all(data));
+    const batch = await data.batch(all(data));
+    const [inputs, labels] = [inputRows(batch), labelsOf(batch)];
     const p = (layers.predict(tf.tensor2d(inputs.data as Float32Array, [10, 6])) as tf.Tensor).dataSync();
     expect(accuracy).toBe(10 * Array.from(labels).filter((label, i) => (p[i]! > 0.5 ? 1 : 0) === label).length);
     model.dispose();
@@ -203,7 +205,7 @@ describe("inputs", () => {
     });
     const model = await tfjsModel({ tf, model: layers, loss: "mse" });
     const data = randomData([3, 2, 2], { size: 1, classes: 12 });
-    const { inputs } = await data.batch(all(data));
+    const inputs = inputRows(await data.batch(all(data)));
     const expected = [...inputs.data].map((_, k) => inputs.data[(k % 3) * 4 + Math.floor(k / 3)]!);
     const target = expected.map((value, k) => (value - (k === 0 ? 1 : 0)) ** 2);
     const { loss } = await model.evaluate(data, createRunContext());

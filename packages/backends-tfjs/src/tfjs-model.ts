@@ -1,20 +1,24 @@
-/** A TensorFlow.js model as core's ModelAdapter: evaluated, differentiated and pruned where it is, without conversion. */
+/** A TensorFlow.js model as core's Model: evaluated, differentiated and pruned where it is, without conversion. */
 import {
   type Dataset,
   type Evaluation,
   type GradientRequest,
   type GradientRows,
+  inputName,
   type Linearization,
   type Mat,
   type MeanGradient,
-  type ModelAdapter,
+  type Model,
   matrix,
   type ParamInfo,
   type RunContext,
   shapeMismatch,
+  type Task,
+  type TensorSpec,
   unknownName,
 } from "@secateur/core";
 import { type Canonical, canonicalOf, fromCanonical, toCanonical } from "./canonical.ts";
+import { taskNotOffered } from "./errors.ts";
 import type { GraphTopology } from "./files/graph-weights.ts";
 import { createGradientKernels } from "./gradients/gradient-kernels.ts";
 import { gradientRows, meanGradient } from "./gradients/gradients.ts";
@@ -47,7 +51,7 @@ export interface KeptDense {
 }
 
 /** A TensorFlow.js model under pruning. */
-export interface TfjsModel extends ModelAdapter {
+export interface TfjsModel extends Model {
   readonly kind: "layers" | "graph";
   /** The TensorFlow.js engine it runs on: "wasm", "cpu", "tensorflow", ... */
   readonly engine: string;
@@ -63,8 +67,8 @@ export interface TfjsModel extends ModelAdapter {
   gradientRows(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
   meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
   /** Present for models whose prunable weights are all dense layers over one vector an example. */
-  linearize?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
-  evaluate(data: Dataset, ctx: RunContext): Promise<Evaluation>;
+  linearize?(request: Omit<GradientRequest, "batch" | "task">, ctx: RunContext): Promise<Linearization>;
+  evaluate(data: Dataset, ctx: RunContext, options?: { readonly task?: Task }): Promise<Evaluation>;
   /** Disposes of the model and all its tensors. */
   dispose(): void;
 }
@@ -99,6 +103,8 @@ export async function tfjsModel(options: TfjsModelOptions): Promise<TfjsModel> {
     classes: runnable.classes,
     keptDense: keptDense(runnable),
     written,
+    inputs: [inputSpec(runnable)],
+    outputs: [outputSpec(runnable)],
     params: () => [...params.values()].map(({ weight, canonical }) => paramInfo(run, weight, canonical)),
     async read(wanted) {
       const { weight, canonical } = find(wanted);
@@ -115,11 +121,39 @@ export async function tfjsModel(options: TfjsModelOptions): Promise<TfjsModel> {
       weight.replace(options.settle?.(wanted, values) ?? values);
       written.add(wanted);
     },
-    gradientRows: (request, ctx) => gradientRows(state, request, ctx),
-    meanGradient: (request, ctx) => meanGradient(state, request, ctx),
+    gradientRows: async (request, ctx) => {
+      assertTask(name, request.task);
+      return await gradientRows(state, request, ctx);
+    },
+    meanGradient: async (request, ctx) => {
+      assertTask(name, request.task);
+      return await meanGradient(state, request, ctx);
+    },
     ...(facts?.isDenseChain ? { linearize: (request, ctx) => linearize(state, request, ctx) } : {}),
-    evaluate: (data, ctx) => run.evaluate(data, ctx),
+    evaluate: async (data, ctx, { task } = {}) => {
+      assertTask(name, task);
+      return await run.evaluate(data, ctx);
+    },
     dispose: () => runnable.dispose(),
+  };
+}
+
+/** One class an example, by the loss the model was compiled with, is all that is measured here so far. */
+function assertTask(model: string, task: Task | undefined): void {
+  if (task && task.name !== "classification") throw taskNotOffered(model, task.name);
+}
+
+function inputSpec({ input }: Runnable): TensorSpec {
+  const shape = input.shape.map((extent) => (extent < 0 ? null : extent));
+  return { name: inputName, shape, dtype: input.dtype === "int32" ? "i32" : "f32" };
+}
+
+function outputSpec({ classes }: Runnable): TensorSpec {
+  return {
+    name: "output",
+    shape: [classes ?? null],
+    dtype: "f32",
+    ...(classes !== undefined && classes > 1 ? { classes } : {}),
   };
 }
 

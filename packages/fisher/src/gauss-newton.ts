@@ -1,23 +1,29 @@
 /**
- * The Gauss-Newton matrix of the cross-entropy, H = (1/n) sum over examples i of J_i' (diag(p_i) - p_i p_i') J_i + damping I,
- * with J_i the Jacobian of the logits [classes, p] and p_i the class probabilities (Schraudolph 2002; the Fisher matrix with
- * labels drawn from the model, exactly: Martens 2020). Unlike the empirical Fisher it does not vanish on examples that are
- * fitted already, and does not take noise in the labels for curvature. As a factor view it has a row per example and class,
- *   G_(i,c) = sqrt(p_ic) (e_c - p_i)' J_i,
- * none of which is formed: a product with G is one forward pass of tangents, one with G' one backward pass.
+ * The Gauss-Newton matrix of a task's loss, H = (1/n) sum over examples i of J_i' R_i R_i' J_i + damping I, with J_i the Jacobian of
+ * the outputs and R_i a root of the Hessian of the loss in them; for the cross-entropy R R' = diag(p) - p p' (Schraudolph 2002; the
+ * Fisher matrix with labels drawn from the model, exactly: Martens 2020). Unlike the empirical Fisher it does not vanish on
+ * examples that are fitted already, and does not take noise in the labels for curvature. As a factor view it has a row per example
+ * and column of R,
+ *   G_(i,c) = (R_i e_c)' J_i,
+ * none of which is formed: a product with G is one forward pass of tangents, one with G' a backward pass.
  */
 import {
   type CurvatureEstimator,
   checkNumber,
+  classification,
+  type Dtype,
   dtypeOf,
   type FactorView,
+  type FloatTensors,
   factorCurvature,
   type Linearization,
   type Mat,
   matrix,
+  type OutputFactor,
   sampleIndices,
   type Vec,
   zeros,
+  zerosLike,
 } from "@secateur/core";
 import { gemmSpeedUp } from "@secateur/core/linalg";
 import { chooseRidge } from "./auto-ridge.ts";
@@ -29,7 +35,7 @@ export interface GaussNewtonOptions {
   readonly examples?: number | undefined;
   /** Damping added to H, >= 0, or "auto"; default: the plan's, else "auto", see autoRidge. */
   readonly ridge?: number | "auto" | undefined;
-  /** Divides the logits in p, > 0; default: the plan's, else 1. */
+  /** Divides scores wherever they become probabilities, > 0; default: the plan's, else 1. */
   readonly temperature?: number | undefined;
 }
 
@@ -56,23 +62,24 @@ export function gaussNewton(options: GaussNewtonOptions = {}): CurvatureEstimato
       checkNumber("gauss-newton", "temperature", temperature, { least: 0, above: true });
       if (count > data.size) throw tooFewExamples({ data: data.name, size: data.size, rows: count, batch: 1 });
       const examples = sampleIndices(data.size, count, ctx.rng.fork("examples"));
+      const { task = classification() } = request;
       const linearization: Linearization = await model.linearize({ params, data, examples }, ctx);
       await ctx.tick({ task: "gradients", done: count, total: count });
-      const { logits, labels } = linearization;
-      const slope = { ...logits, data: logits.data.slice() };
-      const loss =
-        ctx.kernels.softmaxCrossEntropy({ logits, labels, loss: new Float64Array(count), delta: slope }) / count;
-      const gradient = zeros(linearization.dim, dtypeOf(logits.data));
+      const { outputs } = linearization;
+      const targets =
+        task.targetsFrom === "inputs" ? (await linearization.sample.batch(all(count))).inputs : linearization.targets;
+      const slope = zerosLike(outputs);
+      const { sum, count: counted } = task.loss({ outputs, targets, delta: slope, kernels: ctx.kernels });
+      const gradient = zeros(linearization.dim, dtypeOfOutputs(outputs));
       linearization.backward(slope, gradient);
       for (let j = 0; j < gradient.length; j++) gradient[j] = gradient[j]! / count;
-      const probabilities = softmax(logits, temperature);
-      const undamped = gaussNewtonFactor(linearization, probabilities);
+      const undamped = gaussNewtonFactor(linearization, task.outputFactor({ outputs, targets, temperature }));
       const ridge = chooseRidge(options.ridge ?? request.ridge, undamped, count, request.kept);
       return {
         curvature: (factor = 1) => factorCurvature({ ...undamped, damping: factor * ridge }),
         ...(request.firstOrder ? { gradient: matrix(1, gradient.length, gradient) } : {}),
         sample: linearization.sample,
-        loss,
+        loss: sum / counted,
         ridgeIsAutomatic: (options.ridge ?? request.ridge ?? "auto") === "auto",
         chosen: { examples: count, batch: 1, ridge },
         release: () => linearization.release(),
@@ -82,50 +89,43 @@ export function gaussNewton(options: GaussNewtonOptions = {}): CurvatureEstimato
 }
 
 /**
- * The undamped factor view [examples * classes, p] of a linearised network.
+ * The undamped factor view [examples * columns of the root, p] of a linearised network.
  *
  * @param linearization - not released with the view
- * @param probabilities - [examples, classes]
+ * @param root - of the Hessian of the loss in its outputs
  */
-export function gaussNewtonFactor(linearization: Linearization, probabilities: Mat): FactorView {
-  const { rows: examples, cols: classes } = probabilities;
-  const roots = probabilities.data.map(Math.sqrt);
+export function gaussNewtonFactor(linearization: Linearization, root: OutputFactor): FactorView {
+  const { outputs } = linearization;
+  const examples = linearization.sample.size;
+  const dtype = dtypeOfOutputs(outputs);
   let norms: Float64Array | undefined;
   const view: FactorView = {
-    rows: examples * classes,
+    rows: examples * root.columns,
     dim: linearization.dim,
-    dtype: dtypeOf(roots),
+    dtype,
     productCost: linearization.cost / gemmSpeedUp,
     scale: 1 / examples,
     damping: 0,
     times(x, out) {
-      const t = matrix(examples, classes, roots.slice());
-      linearization.forward(inDtype(x, roots), t);
-      eachExample(t, (start) => {
-        let mean = 0;
-        for (let c = start; c < start + classes; c++) mean += probabilities.data[c]! * t.data[c]!;
-        for (let c = start; c < start + classes; c++) out[c] = roots[c]! * (t.data[c]! - mean);
-      });
+      const t = zerosLike(outputs);
+      linearization.forward(inDtype(x, dtype), t);
+      root.transposeTimes(t, out);
     },
     transposeTimes(u, out) {
-      const v = matrix(examples, classes, roots.slice());
-      eachExample(v, (start) => {
-        let sum = 0;
-        for (let c = start; c < start + classes; c++) sum += roots[c]! * u[c]!;
-        for (let c = start; c < start + classes; c++) v.data[c] = roots[c]! * u[c]! - probabilities.data[c]! * sum;
-      });
-      if (dtypeOf(out) === dtypeOf(roots)) {
+      const v = zerosLike(outputs);
+      root.times(u, v);
+      if (dtypeOf(out) === dtype) {
         linearization.backward(v, out);
         return;
       }
-      const result = zeros(out.length, dtypeOf(roots));
+      const result = zeros(out.length, dtype);
       linearization.backward(v, result);
       out.set(result);
     },
     columnNormsSquared() {
       if (!norms) {
-        const sums = zeros(linearization.dim, dtypeOf(roots));
-        linearization.sumOfSquares(classRows(probabilities, roots), sums);
+        const sums = zeros(linearization.dim, dtype);
+        linearization.sumOfSquares(rootColumns(root, outputs, examples), sums);
         norms = Float64Array.from(sums);
       }
       return norms;
@@ -133,7 +133,7 @@ export function gaussNewtonFactor(linearization: Linearization, probabilities: M
     ...(linearization.columnGram
       ? {
           columnGram(support: Uint32Array, out: Mat) {
-            linearization.columnGram!(classRows(probabilities, roots), support, out);
+            linearization.columnGram!(rootColumns(root, outputs, examples), support, out);
           },
         }
       : {}),
@@ -141,7 +141,7 @@ export function gaussNewtonFactor(linearization: Linearization, probabilities: M
       const inner = linearization.restricted(support);
       const norm = view.columnNormsSquared();
       return {
-        ...gaussNewtonFactor(inner, probabilities),
+        ...gaussNewtonFactor(inner, root),
         columnNormsSquared: () => Float64Array.from(support, (j) => norm[j]!),
         release: () => inner.release(),
       };
@@ -150,50 +150,30 @@ export function gaussNewtonFactor(linearization: Linearization, probabilities: M
   return view;
 }
 
-/** For every class c the rows sqrt(p_ic) (e_c - p_i) of all examples, [examples, classes]. */
-function* classRows(probabilities: Mat, roots: Vec): Generator<Mat> {
-  const { cols: classes } = probabilities;
-  for (let chosen = 0; chosen < classes; chosen++) {
-    const row = matrix(probabilities.rows, classes, roots.slice());
-    eachExample(row, (start) => {
-      const root = roots[start + chosen]!;
-      for (let c = 0; c < classes; c++) {
-        row.data[start + c] = root * ((c === chosen ? 1 : 0) - probabilities.data[start + c]!);
-      }
-    });
-    yield row;
+/** For every column c of the root, R e_c of all examples. */
+function* rootColumns(root: OutputFactor, outputs: FloatTensors, examples: number): Generator<FloatTensors> {
+  const { columns } = root;
+  const unit = new Float64Array(examples * columns);
+  for (let chosen = 0; chosen < columns; chosen++) {
+    for (let i = chosen; i < unit.length; i += columns) unit[i] = 1;
+    const column = zerosLike(outputs);
+    root.times(unit, column);
+    for (let i = chosen; i < unit.length; i += columns) unit[i] = 0;
+    yield column;
   }
 }
 
-/** Probabilities below this count as zero: their products would be subnormal numbers, on which processors are slow. */
-const negligible = 1e-18;
-
-/** softmax(logits / temperature), by rows. */
-function softmax(logits: Mat, temperature: number): Mat {
-  const out = { ...logits, data: logits.data.slice() };
-  eachExample(out, (start) => {
-    let most = Number.NEGATIVE_INFINITY;
-    for (let c = start; c < start + out.cols; c++) most = Math.max(most, out.data[c]!);
-    let sum = 0;
-    for (let c = start; c < start + out.cols; c++) {
-      out.data[c] = Math.exp((out.data[c]! - most) / temperature);
-      sum += out.data[c]!;
-    }
-    for (let c = start; c < start + out.cols; c++) {
-      const p = out.data[c]! / sum;
-      out.data[c] = p < negligible ? 0 : p;
-    }
-  });
-  return out;
+function all(count: number): Uint32Array {
+  return Uint32Array.from({ length: count }, (_, i) => i);
 }
 
-function eachExample({ rows, cols }: Mat, visit: (start: number) => void): void {
-  for (let i = 0; i < rows; i++) visit(i * cols);
+function dtypeOfOutputs(outputs: FloatTensors): Dtype {
+  return dtypeOf(Object.values(outputs)[0]!.data);
 }
 
-function inDtype(x: Vec, like: Vec): Vec {
-  if (dtypeOf(x) === dtypeOf(like)) return x;
-  const out = zeros(x.length, dtypeOf(like));
+function inDtype(x: Vec, dtype: Dtype): Vec {
+  if (dtypeOf(x) === dtype) return x;
+  const out = zeros(x.length, dtype);
   out.set(x);
   return out;
 }

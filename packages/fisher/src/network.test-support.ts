@@ -1,4 +1,4 @@
-import { createRng, type Dataset, type EstimateRequest, type Mat, matrix } from "@secateur/core";
+import { arrayDataset, createRng, type Dataset, type EstimateRequest, type Mat, matrix } from "@secateur/core";
 import { createNetwork, mlp, type Network } from "@secateur/nn";
 
 export { countingContext } from "@secateur/conformance";
@@ -9,22 +9,7 @@ export function randomData(spec: { size: number; features: number; classes: numb
   const rng = createRng(`data ${seed}`);
   const inputs = Float64Array.from({ length: size * features }, () => rng.normal());
   const labels = Uint32Array.from({ length: size }, () => rng.integer(classes));
-  return {
-    name: "random",
-    size,
-    classes,
-    inputShape: [features],
-    batch: (indices) => ({
-      inputs: matrix(
-        indices.length,
-        features,
-        Float64Array.from({ length: indices.length * features }, (_, i) => {
-          return inputs[indices[Math.floor(i / features)]! * features + (i % features)]!;
-        }),
-      ),
-      labels: indices.map((i) => labels[i]!),
-    }),
-  };
+  return arrayDataset({ inputs: matrix(size, features, inputs), labels, classes, name: "random" });
 }
 
 /** A network in f64 with non-zero biases. */

@@ -33,7 +33,7 @@ const plugin: Plugin = definePlugin({
     }),
     defineCurvature({
       name: "gauss-newton",
-      summary: "Gauss-Newton curvature of the cross-entropy, through products with the network's Jacobian",
+      summary: "Gauss-Newton curvature of the task's loss, through products with the network's Jacobian",
       reference:
         "Schraudolph, Fast curvature matrix-vector products, 2002; Martens, New insights on the natural gradient, JMLR 2020",
       options: z.strictObject({
@@ -50,7 +50,7 @@ const plugin: Plugin = definePlugin({
           .number()
           .positive()
           .optional()
-          .describe("divides the logits; above 1 it softens over-confident probabilities"),
+          .describe("divides class scores; above 1 it softens over-confident probabilities"),
       }),
       unread: ["batch", "distill"],
       create: gaussNewton,
@@ -87,7 +87,7 @@ const plugin: Plugin = definePlugin({
           .number()
           .positive()
           .optional()
-          .describe("divides the logits; above 1 it softens over-confident probabilities"),
+          .describe("divides class scores; above 1 it softens over-confident probabilities"),
         share: z.number().positive().default(0.01).describe("damping of each factor, in means of its diagonal"),
       }),
       unread: ["batch"],

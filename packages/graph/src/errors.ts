@@ -34,14 +34,6 @@ export function noDerivative(spec: { node: string; what: string }): PruneError {
   );
 }
 
-/** A model that gave NaN or infinite numbers. */
-export function notFiniteOutput(where: string, example: number): PruneError {
-  return new PruneError(
-    "ERR_NOT_FINITE",
-    `${where}: its outputs for example ${example} are not all finite; check its weights and how the data is normalised`,
-  );
-}
-
 /** Gradient rows that cannot be cut into batches of one size. */
 export function unevenRows(where: string, examples: number, batch: number): PruneError {
   return new PruneError(

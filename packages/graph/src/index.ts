@@ -4,6 +4,8 @@
  */
 
 export type { Attribute, GraphSpec, GraphTensor, NodeSpec, TensorData, ValueSpec } from "./graph-spec.ts";
+export { assertKnownOperators, createGraphModel, type GraphModel } from "./model/graph-model.ts";
+export type { OpenGraphSpec } from "./model/graph-state.ts";
 export type { Applied, Call, Layout, Operator, Question, WeightGradient, WeightSink, WeightUse } from "./operator.ts";
 export { findOperator, operators } from "./operators/registry.ts";
 export { type DenseTensor, findParams, type GraphParam, toStored, type WeightOrder } from "./plan/params.ts";

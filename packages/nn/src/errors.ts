@@ -32,14 +32,6 @@ export function dataMismatch(spec: { network: string; data: string; found: strin
   );
 }
 
-/** The network computed NaN or infinity. */
-export function notFiniteOutput(network: string, example: number): PruneError {
-  return new PruneError(
-    "ERR_NOT_FINITE",
-    `network '${network}': its output for example ${example} is not finite; the weights or the inputs are damaged, or too large for f32`,
-  );
-}
-
 /** Examples that do not divide into rows. */
 export function unevenRows(network: string, examples: number, batch: number): PruneError {
   return new PruneError(
@@ -96,5 +88,22 @@ export function noMoments(network: string, param: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `network '${network}': '${param}' is no weight of a dense or convolution layer, so it has no Kronecker factors; take another curvature (--curvature gauss-newton) or leave the parameter out`,
+  );
+}
+
+/** Inputs of a parameter that multiplies none. */
+export function noLayerInputs(network: string, param: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `network '${network}': '${param}' is no weight of a dense or convolution layer, so no layer has inputs for it; leave the parameter out`,
+  );
+}
+
+/** A layer that is given a NaN or an infinity. */
+export function notFiniteInput(spec: { network: string; layer: string; example: number }): PruneError {
+  const { network, layer, example } = spec;
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `network '${network}': the input of layer '${layer}' for example ${example} is not finite; the weights before it or that example are damaged, or too large for f32`,
   );
 }

@@ -1,5 +1,16 @@
 import { createWasmKernels } from "@secateur/backends-wasm";
-import { createRng, createRunContext, type Dataset, type GradientBlock, type Mat, matrix } from "@secateur/core";
+import {
+  arrayDataset,
+  asTensor,
+  type Batch,
+  createRng,
+  createRunContext,
+  type Dataset,
+  type FloatTensors,
+  type GradientBlock,
+  inputRows,
+  matrix,
+} from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { logitsOf, record } from "./derivatives/tape.ts";
 import type { LayerSpec } from "./graph/layer-spec.ts";
@@ -102,19 +113,7 @@ function f64Data(examples: number): Dataset {
   const features = 2 * size * size;
   const data = Float64Array.from({ length: examples * features }, () => rng.normal());
   const labels = Uint32Array.from({ length: examples }, () => rng.integer(3));
-  return {
-    name: "images",
-    size: examples,
-    inputShape: [2, size, size],
-    classes: 3,
-    batch(indices) {
-      const inputs = new Float64Array(indices.length * features);
-      indices.forEach((index, i) => {
-        inputs.set(data.subarray(index * features, (index + 1) * features), i * features);
-      });
-      return { inputs: matrix(indices.length, features, inputs), labels: indices.map((i) => labels[i]!) };
-    },
-  };
+  return arrayDataset({ inputs: matrix(examples, features, data), labels, classes: 3, inputShape: [2, size, size] });
 }
 
 /** Random everything, running statistics too, so that nothing is 0 or 1 by accident. */
@@ -195,7 +194,7 @@ describe.each(Object.entries(cases))("%s", (_, layers) => {
     const x = Float64Array.from({ length: J.dim }, () => rng.normal());
     const u = Float64Array.from({ length: 18 }, () => rng.normal());
     const t = matrix(6, 3, new Float64Array(18));
-    J.forward(x, t);
+    J.forward(x, { output: asTensor(t) });
     const h = 1e-6;
     const [above, below] = [moved(network, x, h), moved(network, x, -h)];
     // Third derivatives times h^2 and rounding, eps / h: both below 1e-9 of logits of order 10.
@@ -206,16 +205,16 @@ describe.each(Object.entries(cases))("%s", (_, layers) => {
       ),
     ).toBeLessThan(1e-6);
     const adjoint = new Float64Array(J.dim);
-    J.backward(matrix(6, 3, u.slice()), adjoint);
+    J.backward(output(u.slice()), adjoint);
     expect(ctx.kernels.dot(t.data, u)).toBeCloseTo(ctx.kernels.dot(x, adjoint), 9);
     const squares = new Float64Array(J.dim);
-    J.sumOfSquares([matrix(6, 3, u.slice())], squares);
+    J.sumOfSquares([output(u.slice())], squares);
     const expected = new Float64Array(J.dim);
     for (let i = 0; i < 6; i++) {
       const own = new Float64Array(18);
       own.set(u.subarray(3 * i, 3 * i + 3), 3 * i);
       const row = new Float64Array(J.dim);
-      J.backward(matrix(6, 3, own), row);
+      J.backward(output(own), row);
       for (let j = 0; j < row.length; j++) expected[j]! += row[j]! ** 2;
     }
     expect(worst(squares, expected)).toBeLessThan(1e-10); // rounding
@@ -224,7 +223,7 @@ describe.each(Object.entries(cases))("%s", (_, layers) => {
 
   test("in training mode the gradient agrees with central differences", () => {
     const network = randomNetwork(spec);
-    const { inputs } = data.batch(examples) as { inputs: Mat };
+    const inputs = inputRows(data.batch(examples) as Batch);
     const rng = createRng("projection");
     const u = matrix(
       6,
@@ -268,6 +267,8 @@ describe.each(Object.entries(cases))("%s", (_, layers) => {
   });
 });
 
+const output = (data: Float64Array): FloatTensors => ({ output: { shape: [6, 3], data } });
+
 /** The logits at weights + h x. */
 function moved(network: Network, x: Float64Array, h: number): Float64Array {
   const weights = new Map([...network.weights].map(([name, w]) => [name, { ...w, data: w.data.slice() }]));
@@ -277,6 +278,6 @@ function moved(network: Network, x: Float64Array, h: number): Float64Array {
     for (let i = 0; i < data.length; i++, place++) data[i] = data[i]! + h * x[place]!;
   }
   const pool = createPool(ctx.kernels, "f64");
-  const { inputs } = f64Data(6).batch(Uint32Array.of(0, 1, 2, 3, 4, 5)) as { inputs: Mat };
+  const inputs = inputRows(f64Data(6).batch(Uint32Array.of(0, 1, 2, 3, 4, 5)) as Batch);
   return Float64Array.from(logitsOf({ network: network.spec, weights, input: inputs, pool }).data);
 }

@@ -1,4 +1,4 @@
-import { createRng, createRunContext, type Dataset, type Mat, matrix } from "@secateur/core";
+import { arrayDataset, type Batch, createRng, createRunContext, type Dataset, inputRows, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { architecture } from "./architectures/architectures.ts";
 import type { ImageLayout, NetworkSpec } from "./graph/network-spec.ts";
@@ -42,16 +42,9 @@ function images(layout: ImageLayout, examples = 6): Dataset {
   const planes = Float64Array.from({ length: examples * features }, () => rng.normal());
   const order = channelsLastOrder(channels, height * width);
   const data = layout === "nchw" ? planes : planes.map((_, k) => planes[k - (k % features) + order[k % features]!]!);
-  return {
-    name: "images",
-    size: examples,
-    inputShape: described(layout).inputShape,
-    classes: 3,
-    batch: (indices) => {
-      const rows = [...indices].flatMap((i) => [...data.subarray(i * features, (i + 1) * features)]);
-      return { inputs: matrix(indices.length, features, Float64Array.from(rows)), labels: indices.map((i) => i % 3) };
-    },
-  };
+  const labels = Array.from({ length: examples }, (_, i) => i % 3);
+  const { inputShape } = described(layout);
+  return arrayDataset({ inputs: matrix(examples, features, data), labels, classes: 3, inputShape });
 }
 
 /** The same network for both layouts: the dense layer behind flatten takes its columns in another order. */
@@ -78,12 +71,16 @@ describe("images given as NHWC", () => {
   const params = planes.network.params().map(({ name }) => name);
 
   test("give the logits and the loss of the same images as NCHW", async () => {
-    const [a, b] = [await planes.network.logits(planes.data, ctx), await pixels.network.logits(pixels.data, ctx)];
+    const [a, b] = await Promise.all(
+      [planes, pixels].map(
+        async ({ network, data }) => (await network.run(await data.batch(examples), ctx))["output"]!,
+      ),
+    );
     // The dense layer adds the same products in another order: f64 rounding of sums of 18 terms of order 1.
-    a.data.forEach((value, i) => {
-      expect(b.data[i]).toBeCloseTo(value, 12);
+    a!.data.forEach((value, i) => {
+      expect(b!.data[i]).toBeCloseTo(value, 12);
     });
-    expect(Math.max(...a.data.map(Math.abs))).toBeGreaterThan(0.1);
+    expect(Math.max(...a!.data.map(Math.abs))).toBeGreaterThan(0.1);
     const losses = await Promise.all([planes, pixels].map(({ network, data }) => network.evaluate(data, ctx)));
     expect(losses[1]!.loss).toBeCloseTo(losses[0]!.loss, 12);
   });
@@ -110,8 +107,8 @@ describe("images given as NHWC", () => {
   test("are cropped and mirrored to the same images by the same draws", () => {
     const order = channelsLastOrder(channels, height * width);
     const changes = { cropPadding: 2, flip: true, border: [-1, -2, -3] };
-    const { inputs } = planes.data.batch(examples) as { inputs: Mat };
-    const { inputs: last } = pixels.data.batch(examples) as { inputs: Mat };
+    const inputs = inputRows(planes.data.batch(examples) as Batch);
+    const last = inputRows(pixels.data.batch(examples) as Batch);
     const expected = augment(inputs, { shape: [channels, height, width] }, changes, createRng(3)).data;
     const found = augment(last, { shape: [height, width, channels], layout: "nhwc" }, changes, createRng(3)).data;
     found.forEach((value, k) => {
@@ -133,17 +130,17 @@ describe("images given as NHWC", () => {
     const rng = createRng("photos");
     const photo = Float32Array.from({ length: 3072 }, () => rng.normal());
     const order = channelsLastOrder(3, 1024);
-    const data = (inputShape: readonly number[], values: Float32Array): Dataset => ({
-      ...{ name: "photos", size: 1, inputShape, classes: 10 },
-      batch: () => ({ inputs: matrix(1, 3072, values), labels: Uint32Array.of(3) }),
+    const batch = (shape: readonly number[], data: Float32Array): Batch => ({
+      size: 1,
+      inputs: { input: { shape: [1, ...shape], data } },
     });
-    const logits = await createNetwork(spec, { seed: 2 }).logits(data([3, 32, 32], photo), ctx);
-    const same = data(
+    const expected = await createNetwork(spec, { seed: 2 }).run(batch([3, 32, 32], photo), ctx);
+    const same = batch(
       [32, 32, 3],
       photo.map((_, k) => photo[order[k]!]!),
     );
     // No dense layer behind a flatten: inside, both are the same numbers.
-    expect((await createNetwork(last, { seed: 2 }).logits(same, ctx)).data).toEqual(logits.data);
+    expect(await createNetwork(last, { seed: 2 }).run(same, ctx)).toEqual(expected);
   });
 
   test("a layout of another name is refused", () => {

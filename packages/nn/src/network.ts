@@ -1,29 +1,36 @@
 import {
+  type Batch,
+  chooseTask,
   createRng,
   type Dataset,
   type Dtype,
   type Evaluation,
+  type FloatTensors,
   type GradientRequest,
   type GradientRows,
+  type LayerInputs,
+  type LayerInputsRequest,
   type Linearization,
   type Mat,
   type MeanGradient,
-  type ModelAdapter,
+  type Model,
   type Moments,
   type MomentsRequest,
   matrix,
   type ParamInfo,
   type RunContext,
   shapeMismatch,
+  type Task,
   unknownName,
   zeros,
 } from "@secateur/core";
 import { assertData } from "./assert-data.ts";
 import { gradientRows, meanGradient } from "./derivatives/gradients.ts";
+import { layerInputs } from "./derivatives/layer-inputs.ts";
 import { layerMoments } from "./derivatives/layer-moments.ts";
 import { linearize } from "./derivatives/linearize.ts";
 import { badNetwork, weightsMismatch } from "./errors.ts";
-import { allLogits, evaluate } from "./evaluate.ts";
+import { evaluate, runBatch } from "./evaluate.ts";
 import { assertNetwork, type NetworkSpec } from "./graph/network-spec.ts";
 import { isStatistic, type TensorSpec, tensorSpecs } from "./graph/param-specs.ts";
 import {
@@ -35,6 +42,7 @@ import {
   weightLayouts,
 } from "./graph/weight-layout.ts";
 import { inDtype } from "./in-dtype.ts";
+import { inputSpecs, outputSpecs } from "./network-tensors.ts";
 
 /** A tensor with a name, as checkpoints hold it: row-major, any number of dimensions. */
 export interface WeightTensor {
@@ -44,8 +52,8 @@ export interface WeightTensor {
   readonly data: Float32Array | Float64Array;
 }
 
-/** A network with weights: core's ModelAdapter on this package's own layers. */
-export interface Network extends ModelAdapter {
+/** A network with weights: core's Model on this package's own layers. */
+export interface Network extends Model {
   readonly spec: NetworkSpec;
   /** The live tensors by name, running statistics included: canonical matrices, [length, 1] for vectors. */
   readonly weights: ReadonlyMap<string, Mat>;
@@ -53,10 +61,11 @@ export interface Network extends ModelAdapter {
   tensors(layout?: WeightLayout): readonly WeightTensor[];
   gradientRows(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
   meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
-  linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
-  logits(data: Dataset, ctx: RunContext): Promise<Mat>;
+  linearize(request: Omit<GradientRequest, "batch" | "task">, ctx: RunContext): Promise<Linearization>;
+  run(batch: Batch, ctx: RunContext): Promise<FloatTensors>;
   layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
-  evaluate(data: Dataset, ctx: RunContext): Promise<Evaluation>;
+  layerInputs(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;
+  evaluate(data: Dataset, ctx: RunContext, options?: { readonly task?: Task }): Promise<Evaluation>;
 }
 
 /**
@@ -82,11 +91,14 @@ export function createNetwork(
   const weights = options.weights
     ? loadWeights(spec, specs, { tensors: options.weights, layout, dtype })
     : randomWeights(specs, options.seed ?? 0, dtype);
+  const outputs = outputSpecs(spec, dtype);
   const infos = specs.filter(({ role }) => !isStatistic(role)).map(paramInfo);
   return {
     name: spec.name,
     spec,
     weights,
+    inputs: inputSpecs(spec, dtype),
+    outputs,
     params: () => infos,
     tensors(layout = "oihw") {
       assertWeightLayout(spec, layout);
@@ -122,17 +134,18 @@ export function createNetwork(
       assertData(spec, request.data);
       return linearize({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
     },
-    logits: (data, ctx) => {
-      assertData(spec, data);
-      return allLogits({ spec, weights }, inDtype(data, dtype), ctx);
-    },
+    run: (batch, ctx) => runBatch({ spec, weights }, batch, ctx),
     layerMoments: (request, ctx) => {
       assertData(spec, request.data);
       return layerMoments({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
     },
-    evaluate: (data, ctx) => {
+    layerInputs(request, ctx) {
+      assertData(spec, request.data);
+      return layerInputs({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
+    },
+    evaluate: (data, ctx, { task = chooseTask({ model: { outputs }, data }) } = {}) => {
       assertData(spec, data);
-      return evaluate({ spec, weights }, inDtype(data, dtype), ctx);
+      return evaluate({ spec, weights }, { data: inDtype(data, dtype), task }, ctx);
     },
   };
 }

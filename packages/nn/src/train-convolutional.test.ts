@@ -1,4 +1,12 @@
-import { arrayDataset, createRng, createRunContext, type Dataset, matrix, type RunContext } from "@secateur/core";
+import {
+  arrayDataset,
+  createRng,
+  createRunContext,
+  type Dataset,
+  inputRows,
+  matrix,
+  type RunContext,
+} from "@secateur/core";
 import { expect, test } from "vitest";
 import type { NetworkSpec } from "./graph/network-spec.ts";
 import { createNetwork, type Network } from "./network.ts";
@@ -101,7 +109,7 @@ test("re-estimated statistics are those of the data, and repeat to the same byte
   const first = bytes(network);
   // One batch: mean and unbiased variance of the convolution's output, worked with plain loops.
   const w = network.weights.get("c.weight")!.data;
-  const { inputs } = await data.batch(Uint32Array.from({ length: 64 }, (_, i) => i));
+  const inputs = inputRows(await data.batch(Uint32Array.from({ length: 64 }, (_, i) => i)));
   const values: number[] = [];
   for (let n = 0; n < 64; n++) {
     for (let y = 0; y < 6; y++) {

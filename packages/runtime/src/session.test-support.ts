@@ -1,5 +1,5 @@
 /** Networks of @secateur/nn with random weights and masks, packed, and what nn itself computes. */
-import { arrayDataset, createRunContext, matrix } from "@secateur/core";
+import { createRunContext } from "@secateur/core";
 import { createNetwork, type NetworkSpec, tensorSpecs } from "@secateur/nn";
 import { type DenseTensor, type EncodeOptions, encodePacked, fold, type PackGraph } from "./pack.ts";
 
@@ -45,11 +45,6 @@ export async function logitsOf(
 ): Promise<Float64Array> {
   const weights = [...tensors].map(([name, { dims, data }]) => ({ name, shape: dims, data }));
   const network = createNetwork(spec, { weights, dtype: "f64" });
-  const data = arrayDataset({
-    inputs: matrix(examples, inputs.length / examples, inputs),
-    labels: new Uint32Array(examples),
-    classes: spec.classes,
-    inputShape: spec.inputShape,
-  });
-  return (await network.logits(data, createRunContext())).data as Float64Array;
+  const batch = { size: examples, inputs: { input: { shape: [examples, ...spec.inputShape], data: inputs } } };
+  return (await network.run(batch, createRunContext()))["output"]!.data as Float64Array;
 }

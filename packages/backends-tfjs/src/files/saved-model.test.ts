@@ -1,4 +1,4 @@
-import { createRunContext, isPruneError, prune } from "@secateur/core";
+import { createRunContext, inputRows, isPruneError, prune } from "@secateur/core";
 import { magnitude } from "@secateur/solvers-magnitude";
 import * as tf from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, test, vi } from "vitest";
@@ -52,7 +52,7 @@ describe("a model goes from files to files", () => {
     expect([...saved.keys()]).toEqual([...files.keys()]);
     expect(saved.get("model.json")).toEqual(files.get("model.json"));
     const plain = await load(saved);
-    const { inputs } = await data.batch(all(data));
+    const inputs = inputRows(await data.batch(all(data)));
     const x = tf.tensor(inputs.data as Float32Array, [data.size, ...shape]);
     const found = tf.tidy(() => plain.predict(x) as tf.Tensor);
     const { accuracy, loss } = await model.evaluate(data, createRunContext());

@@ -1,4 +1,4 @@
-import { createRunContext, type ModelAdapter, quietContext, type RunContext } from "@secateur/core";
+import { createRunContext, type Model, quietContext, type RunContext } from "@secateur/core";
 import { empiricalFisher, gaussNewton } from "@secateur/fisher";
 import * as tf from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -36,7 +36,7 @@ for (const engine of ["wasm", "cpu"] as const) {
         expect(tf.memory().numTensors).toBe(inside);
         model.dispose();
 
-        async function rowsOf(from: ModelAdapter, { batch, ctx }: { batch: number; ctx: RunContext }) {
+        async function rowsOf(from: Model, { batch, ctx }: { batch: number; ctx: RunContext }) {
           const options = { examples: data.size / batch, batch, layout: "dense" } as const;
           const { blocks } = await from.gradientRows!({ params: names, data, examples: all(data), batch }, ctx);
           const count = options.examples;

@@ -6,7 +6,9 @@ import {
   type GradientBlock,
   type GradientRequest,
   type GradientRows,
+  inputRows,
   type Kernels,
+  labelsOf,
   type Mat,
   type MeanGradient,
   matrix,
@@ -109,9 +111,10 @@ async function eachPass(
   const { data, examples, layout } = request;
   for (let from = 0; from < examples.length; from += run.passSize) {
     const to = Math.min(from + run.passSize, examples.length);
-    const { inputs, labels } = await data.batch(examples.subarray(from, to));
+    const batch = await data.batch(examples.subarray(from, to));
+    const labels = labelsOf(batch);
     run.assertLabels(data, labels);
-    const input = run.inputOf(inputs, layout);
+    const input = run.inputOf(inputRows(batch), layout);
     try {
       await visit({ from, to, labels, input });
     } finally {
@@ -259,8 +262,9 @@ async function oneByOne(
   const { request, layout, params, stores, ctx } = spec;
   const { data, examples, batch } = request;
   for (let i = 0; i < examples.length; i++) {
-    const { inputs, labels } = await data.batch(examples.subarray(i, i + 1));
-    const input = run.inputOf(inputs, layout);
+    const single = await data.batch(examples.subarray(i, i + 1));
+    const labels = labelsOf(single);
+    const input = run.inputOf(inputRows(single), layout);
     const { output, gradients } = plainGradients(run.tf, lossOfPass(adapted, params, { input, labels }));
     for (const [param, gradient] of gradients) {
       const store = stores.get(param)!;

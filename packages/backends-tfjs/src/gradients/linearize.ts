@@ -5,16 +5,22 @@
  * so J is never formed: n (in + classes * out) numbers a layer.
  */
 import {
+  asTensor,
+  type Batch,
+  batchDataset,
   type Dataset,
+  type FloatTensors,
   type GradientRequest,
+  inputRows,
   type Kernels,
   type Linearization,
   type Mat,
   matrix,
   type RunContext,
-  takeRows,
+  type Tensors,
   type Vec,
 } from "@secateur/core";
+import { notFiniteOutput } from "../errors.ts";
 import type { InputLayout } from "../model-input.ts";
 import type { Tensor } from "../tf.ts";
 import { type Adapted, hostUses } from "./gradients.ts";
@@ -41,15 +47,15 @@ const smallest = 1.2e-38;
  */
 export async function linearize(
   adapted: Adapted,
-  request: Omit<GradientRequest, "batch">,
+  request: Omit<GradientRequest, "batch" | "task">,
   ctx: RunContext,
 ): Promise<Linearization> {
   const { run, find } = adapted;
   const { data, examples, params } = request;
   const layout = run.layoutOf(data);
   const { classes } = run.probe(layout)!;
-  const { inputs, labels } = await data.batch(examples);
-  run.assertLabels(data, labels);
+  const batch = await data.batch(examples);
+  const inputs = inputRows(batch);
   const logits = matrix(examples.length, classes);
   const { kernels } = ctx;
   const layers: LayerFactors[] = [];
@@ -66,15 +72,9 @@ export async function linearize(
     await recordPass(adapted, { params, layers, logits, layout, from, rows: rowsOf(inputs, from, to) });
     await ctx.tick({ task: "gradients", done: to, total: examples.length });
   }
-  run.losses({ output: logits.data as Float32Array, labels, exampleAt: (i) => examples[i]! });
-  const sample: Dataset = {
-    name: data.name,
-    size: examples.length,
-    inputShape: data.inputShape,
-    classes: data.classes,
-    batch: (indices) => ({ inputs: takeRows(inputs, indices), labels: indices.map((i) => labels[i]!) }),
-  };
-  return overFactors({ layers, dim, sample, logits, labels, kernels });
+  const bad = logits.data.findIndex((value: number) => !Number.isFinite(value));
+  if (bad >= 0) throw notFiniteOutput(run.name, examples[Math.floor(bad / classes)]!);
+  return overFactors({ layers, dim, sample: sampleOf(data, batch), logits, kernels });
 }
 
 async function recordPass(
@@ -124,22 +124,35 @@ async function recordPass(
   }
 }
 
+/** The examples, without loading them again, and their targets. */
+interface Sample {
+  readonly sample: Dataset;
+  readonly targets?: Tensors;
+}
+
+function sampleOf(data: Dataset, batch: Batch): Sample {
+  return { sample: batchDataset(data, batch), ...(batch.targets ? { targets: batch.targets } : {}) };
+}
+
+function rowsOfOutput({ output }: FloatTensors): Mat {
+  const { shape, data } = output!;
+  return matrix(shape[0]!, data.length / shape[0]!, data);
+}
+
 function overFactors(spec: {
   layers: readonly LayerFactors[];
   dim: number;
-  sample: Dataset;
+  sample: Sample;
   logits: Mat;
-  labels: Uint32Array;
   kernels: Kernels;
 }): Linearization {
-  const { layers, dim, sample, logits, labels, kernels } = spec;
+  const { layers, dim, sample, logits, kernels } = spec;
   const owned = layers.flatMap(({ input, deltas }) => [input, ...deltas]);
   return {
     ...products({ parts: layers.map((layer) => wholeLayer(layer)), dim, kernels, examples: logits.rows }),
-    sample,
-    logits,
-    labels,
-    restricted: (columns) => restricted({ layers, columns, sample, logits, labels, kernels }),
+    ...sample,
+    outputs: { output: asTensor(logits) },
+    restricted: (columns) => restricted({ layers, columns, sample, logits, kernels }),
     release() {
       for (const { data } of owned) kernels.free(data);
     },
@@ -186,7 +199,8 @@ function products(spec: { parts: readonly Part[]; dim: number; kernels: Kernels;
     cost: parts.reduce((sum, part) => {
       return sum + examples * (part.input.cols * outputs(part) + part.deltas.length * outputs(part));
     }, 0),
-    forward(x: Vec, out: Mat): void {
+    forward(x: Vec, named: FloatTensors): void {
+      const out = rowsOfOutput(named);
       out.data.fill(0);
       const sums = new Float32Array(examples);
       for (const part of parts) {
@@ -202,7 +216,8 @@ function products(spec: { parts: readonly Part[]; dim: number; kernels: Kernels;
         });
       }
     },
-    backward(u: Mat, out: Vec): void {
+    backward(named: FloatTensors, out: Vec): void {
+      const u = rowsOfOutput(named);
       for (const part of parts) {
         scratch(examples, outputs(part), (d) => {
           mixed(part, u, d);
@@ -213,13 +228,14 @@ function products(spec: { parts: readonly Part[]; dim: number; kernels: Kernels;
         });
       }
     },
-    sumOfSquares(us: Iterable<Mat>, out: Vec): void {
+    sumOfSquares(us: Iterable<FloatTensors>, out: Vec): void {
       const sums = parts.map((part) => matrix(outputs(part), part.input.cols));
       const squares = parts.map(({ input }) => ({
         ...input,
         data: input.data.map((value: number) => value * value) as Vec,
       }));
-      for (const u of us) {
+      for (const named of us) {
+        const u = rowsOfOutput(named);
         parts.forEach((part, l) => {
           scratch(examples, outputs(part), (d) => {
             mixed(part, u, d);
@@ -261,12 +277,11 @@ function gather({ places, start }: Part, gradient: Vec, out: Vec): void {
 function restricted(spec: {
   layers: readonly LayerFactors[];
   columns: Uint32Array;
-  sample: Dataset;
+  sample: Sample;
   logits: Mat;
-  labels: Uint32Array;
   kernels: Kernels;
 }): Linearization {
-  const { layers, columns, sample, logits, labels, kernels } = spec;
+  const { layers, columns, sample, logits, kernels } = spec;
   const gathered: Mat[] = [];
   const parts: Part[] = [];
   let first = 0;
@@ -292,9 +307,8 @@ function restricted(spec: {
   }
   return {
     ...products({ parts, dim: columns.length, kernels, examples: logits.rows }),
-    sample,
-    logits,
-    labels,
+    ...sample,
+    outputs: { output: asTensor(logits) },
     restricted: (inner) => restricted({ ...spec, columns: inner.map((j) => columns[j]!) }),
     release() {
       for (const { data } of gathered) kernels.free(data);

@@ -3,7 +3,7 @@
  * So rows made of factors are compared once with TensorFlow.js's own gradients, an example at a time; weights whose rows
  * differ are differentiated one example after the other from then on.
  */
-import type { Dataset, Kernels } from "@secateur/core";
+import { type Dataset, inputRows, type Kernels } from "@secateur/core";
 import type { InputLayout } from "../model-input.ts";
 import type { OutputKind } from "../output-kind.ts";
 import type { Tensor } from "../tf.ts";
@@ -40,7 +40,7 @@ async function compare(
   const { params, data, layout, kernels } = spec;
   const { tf, runnable } = run;
   const examples = Math.min(2, data.size, run.passSize);
-  const { inputs } = await data.batch(Uint32Array.from({ length: examples }, (_, i) => i));
+  const inputs = inputRows(await data.batch(Uint32Array.from({ length: examples }, (_, i) => i)));
   const input = run.inputOf(inputs, layout);
   const weights = new Map(params.map((param) => [param, find(param).weight.tensor()]));
   const forward = (): Tensor => runnable.forward(input);

@@ -7,7 +7,7 @@ import {
   type Estimate,
   type EstimateRequest,
   isPruneError,
-  type ModelAdapter,
+  type Model,
 } from "@secateur/core";
 import { describe, ensure, ensureClose, ensureSameBytes, errorOf } from "../assertions.ts";
 import { type Check, type RegisterTest, registerChecks } from "../check.ts";
@@ -21,8 +21,8 @@ export interface CurvatureSpec {
   readonly create: () => CurvatureEstimator | Promise<CurvatureEstimator>;
   /** For the names of the tests; default "the curvature". */
   readonly name?: string;
-  /** Default: a network of 24 weights with every capability of a ModelAdapter but `layerMoments`. */
-  readonly model?: () => ModelAdapter;
+  /** Default: a network of 24 weights with every capability of a Model but `layerMoments`. */
+  readonly model?: () => Model;
   /** Default: 40 examples for that network. */
   readonly data?: Dataset;
   /** Relative tolerance of products; default 1e-9, for a model in f64. */

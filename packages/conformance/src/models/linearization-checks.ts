@@ -2,10 +2,11 @@
 import {
   createRunContext,
   dtypeOf,
+  type FloatTensors,
   type Linearization,
-  type Mat,
-  matrix,
   referenceKernels,
+  sizeOfShape,
+  targetsOf,
   type Vec,
   zeros,
 } from "@secateur/core";
@@ -18,7 +19,7 @@ export const linearizationChecks: readonly {
   readonly name: string;
   readonly judge: (one: ModelCase) => Promise<void>;
 }[] = [
-  { name: "linearises at its present weights: logits, labels, sample", judge: (one) => within(one, ensureLogits) },
+  { name: "linearises at its present weights: outputs, targets, sample", judge: (one) => within(one, ensureOutputs) },
   { name: "has products with J' that are the adjoint of those with J", judge: (one) => within(one, ensureAdjoint) },
   { name: "has the gradient of its loss as a product with J'", judge: (one) => within(one, ensureSlope) },
   { name: "sums squares over examples, and restricts to chosen weights", judge: (one) => within(one, ensureSquares) },
@@ -35,7 +36,8 @@ async function within(one: ModelCase, judge: (J: Linearization, one: ModelCase) 
   }
 }
 
-const like = (J: Linearization, length: number): Vec => zeros(length, dtypeOf(J.logits.data));
+const like = ({ outputs }: Linearization, length: number): Vec =>
+  zeros(length, dtypeOf(Object.values(outputs)[0]!.data));
 
 /** Smooth numbers that are not symmetric in anything. */
 function wave(J: Linearization, length: number, phase: number): Vec {
@@ -44,7 +46,31 @@ function wave(J: Linearization, length: number, phase: number): Vec {
   return vector;
 }
 
-const shaped = ({ logits: { rows, cols } }: Linearization, data: Vec): Mat => matrix(rows, cols, data);
+/** Numbers of all outputs together. */
+const outputSize = ({ outputs }: Linearization): number =>
+  Object.values(outputs).reduce((sum, { data }) => sum + data.length, 0);
+
+/** A vector as tensors like the outputs, one after the other: views of it. */
+function shaped({ outputs }: Linearization, data: Vec): FloatTensors {
+  let start = 0;
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, { shape, data: numbers }]) => {
+      const own = data.subarray(start, start + numbers.length);
+      start += numbers.length;
+      return [name, { shape, data: own }];
+    }),
+  );
+}
+
+/** Keeps the numbers of one example. */
+function keepExample(tensors: FloatTensors, example: number): FloatTensors {
+  for (const { shape, data } of Object.values(tensors)) {
+    const size = sizeOfShape(shape.slice(1));
+    data.fill(0, 0, example * size);
+    data.fill(0, (example + 1) * size);
+  }
+  return tensors;
+}
 
 const dotOf = (a: Vec, b: Vec): number => {
   let sum = 0;
@@ -54,62 +80,64 @@ const dotOf = (a: Vec, b: Vec): number => {
 
 const normOf = (a: Vec): number => Math.sqrt(dotOf(a, a));
 
-async function ensureLogits(J: Linearization, { model, examples, data, ctx }: ModelCase): Promise<void> {
-  const { logits, labels, sample, cost, dim } = J;
-  ensure(logits.rows === examples.length, () => `logits of ${logits.rows} examples, expected ${examples.length}`);
+async function ensureOutputs(J: Linearization, { model, examples, data, ctx, task }: ModelCase): Promise<void> {
+  const { outputs, targets, sample, cost, dim } = J;
+  for (const [name, { shape }] of Object.entries(outputs)) {
+    ensure(shape[0] === examples.length, () => `output '${name}' of ${shape[0]} examples, expected ${examples.length}`);
+  }
   ensure(sample.size === examples.length, () => `a sample of ${sample.size} examples, expected ${examples.length}`);
   ensure(cost > 0 && dim > 0, () => `cost is ${cost} and dim ${dim}`);
-  ensureSameBytes(labels, (await data.batch(examples)).labels, "the labels");
+  const batch = await data.batch(examples);
+  for (const [name, { data: expected }] of Object.entries(batch.targets ?? {})) {
+    ensureSameBytes(targets?.[name]?.data ?? new Uint8Array(0), expected, `the target '${name}'`);
+  }
   if (!model.evaluate) return;
-  const loss = new Float64Array(examples.length);
-  const total = referenceKernels.softmaxCrossEntropy({ logits, labels, loss });
-  const measured = await model.evaluate(sample, ctx);
-  ensureClose([total / examples.length], [measured.loss], { what: "the loss of its logits", tolerance: 1e-5 });
+  const { sum, count } = task.loss({ outputs, targets: targetsOf(task, batch), kernels: referenceKernels });
+  const measured = await model.evaluate(sample, ctx, { task });
+  ensureClose([sum / count], [measured.loss], { what: "the loss of its outputs", tolerance: 1e-5 });
 }
 
 async function ensureAdjoint(J: Linearization, { tolerance }: ModelCase): Promise<void> {
-  const { rows, cols } = J.logits;
+  const size = outputSize(J);
   for (const phase of [0, 1, 2]) {
-    const [x, u] = [wave(J, J.dim, phase), wave(J, rows * cols, phase + 3)];
-    const image = shaped(J, like(J, rows * cols).fill(Number.NaN));
+    const [x, u] = [wave(J, J.dim, phase), wave(J, size, phase + 3)];
+    const image = like(J, size).fill(Number.NaN);
     const copy = x.slice();
-    J.forward(x, image);
+    J.forward(x, shaped(J, image));
     ensureSameBytes(x, copy, "the input of forward");
     const back = like(J, J.dim).fill(Number.NaN);
     J.backward(shaped(J, u.slice()), back);
-    const scale = normOf(image.data) * normOf(u);
-    ensureClose([dotOf(image.data, u)], [dotOf(x, back)], { what: "<J x, u> against <x, J'u>", tolerance, scale });
+    const scale = normOf(image) * normOf(u);
+    ensureClose([dotOf(image, u)], [dotOf(x, back)], { what: "<J x, u> against <x, J'u>", tolerance, scale });
   }
 }
 
 async function ensureSlope(
   J: Linearization,
-  { model, params, data, examples, ctx, tolerance }: ModelCase,
+  { model, params, data, examples, ctx, tolerance, task }: ModelCase,
 ): Promise<void> {
   if (!model.meanGradient) return;
-  const { logits, labels } = J;
-  const slope = shaped(J, logits.data.slice());
-  referenceKernels.softmaxCrossEntropy({ logits, labels, loss: new Float64Array(labels.length), delta: slope });
+  const slope = like(J, outputSize(J));
+  const targets = targetsOf(task, await data.batch(examples));
+  task.loss({ outputs: J.outputs, targets, delta: shaped(J, slope), kernels: referenceKernels });
   const gradient = like(J, J.dim);
-  J.backward(slope, gradient);
-  const { gradient: mean } = await model.meanGradient({ params, data, examples }, ctx);
+  J.backward(shaped(J, slope), gradient);
+  const { gradient: mean } = await model.meanGradient({ params, data, examples, task }, ctx);
   const found = gradient.map((value) => value / examples.length);
-  ensureClose(found, mean, { what: "J'(softmax - labels) / n against the mean gradient", tolerance });
+  ensureClose(found, mean, { what: "J'(slope of the loss) / n against the mean gradient", tolerance });
 }
 
-async function ensureSquares(J: Linearization, { tolerance }: ModelCase): Promise<void> {
-  const { rows, cols } = J.logits;
-  const u = wave(J, rows * cols, 5);
-  const v = wave(J, rows * cols, 6);
+async function ensureSquares(J: Linearization, { tolerance, examples }: ModelCase): Promise<void> {
+  const size = outputSize(J);
+  const u = wave(J, size, 5);
+  const v = wave(J, size, 6);
   const found = like(J, J.dim);
   J.sumOfSquares([shaped(J, u.slice()), shaped(J, v.slice())], found);
   const expected = new Float64Array(J.dim);
   const one = like(J, J.dim);
   for (const values of [u, v]) {
-    for (let i = 0; i < rows; i++) {
-      const single = like(J, rows * cols);
-      single.set(values.subarray(i * cols, (i + 1) * cols), i * cols);
-      J.backward(shaped(J, single), one);
+    for (let i = 0; i < examples.length; i++) {
+      J.backward(keepExample(shaped(J, values.slice()), i), one);
       for (let j = 0; j < J.dim; j++) expected[j]! += one[j]! ** 2;
     }
   }
@@ -129,27 +157,26 @@ async function ensureSquares(J: Linearization, { tolerance }: ModelCase): Promis
   const x = like(J, J.dim);
   const some = wave(J, columns.length, 8);
   for (const [s, j] of columns.entries()) x[j] = some[s]!;
-  const [image, whole] = [shaped(J, like(J, rows * cols)), shaped(J, like(J, rows * cols))];
-  inner.forward(some, image);
-  J.forward(x, whole);
-  ensureClose(image.data, whole.data, { what: "J x of a third of the weights", tolerance });
+  const [image, whole] = [like(J, size), like(J, size)];
+  inner.forward(some, shaped(J, image));
+  J.forward(x, shaped(J, whole));
+  ensureClose(image, whole, { what: "J x of a third of the weights", tolerance });
   inner.release();
 }
 
-async function ensureKept({ model, params, data, examples }: ModelCase): Promise<void> {
+async function ensureKept({ model, params, data, examples, task }: ModelCase): Promise<void> {
   const { ctx, live } = countingContext();
   const J = await model.linearize!({ params, data, examples }, ctx);
-  const { rows, cols } = J.logits;
   const x = wave(J, J.dim, 1);
-  const [before, after] = [shaped(J, like(J, rows * cols)), shaped(J, like(J, rows * cols))];
-  J.forward(x, before);
+  const [before, after] = [like(J, outputSize(J)), like(J, outputSize(J))];
+  J.forward(x, shaped(J, before));
   for (const name of params) {
     const w = await model.read(name);
     await model.write(name, { ...w, data: w.data.map((value) => 0.5 * value) });
   }
-  await model.evaluate?.(data, createRunContext());
-  J.forward(x, after);
-  ensureSameBytes(after.data, before.data, "J x after the model's weights have changed");
+  await model.evaluate?.(data, createRunContext(), { task });
+  J.forward(x, shaped(J, after));
+  ensureSameBytes(after, before, "J x after the model's weights have changed");
   J.release();
   ensure(live() === 0, () => `${live()} vectors of kernel memory are left after release`);
 }

@@ -1,4 +1,4 @@
-import { type GradientRows, type Linearization, type Mat, type ModelAdapter, subset } from "@secateur/core";
+import { type GradientRows, type Linearization, type Mat, type Model, subset } from "@secateur/core";
 import { describe, test } from "vitest";
 import type { Check } from "../check.ts";
 import { testPlanted } from "../planted.test-support.ts";
@@ -17,7 +17,7 @@ await describeModel({
 });
 
 /** The checks of a tiny model with some methods replaced. */
-async function broken(change: (model: ModelAdapter) => Partial<ModelAdapter>): Promise<readonly Check[]> {
+async function broken(change: (model: Model) => Partial<Model>): Promise<readonly Check[]> {
   const spec: ModelSpec = {
     data,
     create: () => {
@@ -31,24 +31,23 @@ async function broken(change: (model: ModelAdapter) => Partial<ModelAdapter>): P
 type Faults = Parameters<typeof testPlanted>[0];
 const fault = async (
   name: string,
-  change: (model: ModelAdapter) => Partial<ModelAdapter>,
+  change: (model: Model) => Partial<Model>,
   caughtBy: RegExp,
 ): Promise<Faults[number]> => {
   const checks = await broken(change);
   return [name, () => checks, caughtBy];
 };
 
-const rows = (change: (found: GradientRows) => GradientRows) => (model: ModelAdapter) => ({
-  gradientRows: async (...call: Parameters<NonNullable<ModelAdapter["gradientRows"]>>) =>
+const rows = (change: (found: GradientRows) => GradientRows) => (model: Model) => ({
+  gradientRows: async (...call: Parameters<NonNullable<Model["gradientRows"]>>) =>
     change(await model.gradientRows!(...call)),
 });
-const linear =
-  (change: (J: Linearization, model: ModelAdapter) => Partial<Linearization>) => (model: ModelAdapter) => ({
-    linearize: async (...call: Parameters<NonNullable<ModelAdapter["linearize"]>>) => {
-      const J = await model.linearize!(...call);
-      return { ...J, ...change(J, model) };
-    },
-  });
+const linear = (change: (J: Linearization, model: Model) => Partial<Linearization>) => (model: Model) => ({
+  linearize: async (...call: Parameters<NonNullable<Model["linearize"]>>) => {
+    const J = await model.linearize!(...call);
+    return { ...J, ...change(J, model) };
+  },
+});
 const faults = await Promise.all([
   fault(
     "describes sizes that do not fit the shape",
@@ -223,18 +222,20 @@ const faults = await Promise.all([
     /as they were/,
   ),
   fault(
-    "gives the logits of examples in another order",
+    "gives the outputs of examples in another order",
     (model) => ({
-      logits: async (...call) => {
-        const logits = await model.logits!(...call);
-        return { ...logits, data: logits.data.slice().reverse() };
+      run: async (...call) => {
+        const { scores } = await model.run!(...call);
+        return { scores: { ...scores!, data: scores!.data.slice().reverse() } };
       },
     }),
-    /logits of which/,
+    /has outputs as it describes/,
   ),
   fault(
-    "has logits of other weights",
-    linear((J) => ({ logits: { ...J.logits, data: J.logits.data.map((value, i) => value + 0.01 * i) } })),
+    "has outputs of other weights",
+    linear(({ outputs: { scores } }) => ({
+      outputs: { scores: { ...scores!, data: scores!.data.map((value: number, i: number) => value + 0.01 * i) } },
+    })),
     /linearises at/,
   ),
   fault(
@@ -242,7 +243,7 @@ const faults = await Promise.all([
     linear((J) => ({
       forward: (x, out) => {
         J.forward(x, out);
-        out.data[0]! += 1;
+        out["scores"]!.data[0]! += 1;
       },
     })),
     /adjoint/,
@@ -301,7 +302,7 @@ const faults = await Promise.all([
             ...J,
             forward(x, out) {
               J.forward(x, out);
-              out.data[0]! += writes;
+              out["scores"]!.data[0]! += writes;
             },
           };
         },

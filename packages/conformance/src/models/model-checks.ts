@@ -1,15 +1,19 @@
 /** Model adapters: weights in and out, and derivatives against differences. */
 import {
+  type Batch,
+  chooseTask,
   createRunContext,
   type Dataset,
+  type Evaluation,
+  evaluateBatches,
   type GradientBlock,
   type Mat,
-  type ModelAdapter,
+  type Model,
   matrix,
   type ParamInfo,
   type RunContext,
-  referenceKernels,
   subset,
+  type Task,
   type Vec,
 } from "@secateur/core";
 import { ensure, ensureClose, ensureFinite, ensureSameBytes, errorOf } from "../assertions.ts";
@@ -19,9 +23,11 @@ import { linearizationChecks } from "./linearization-checks.ts";
 /** A model and data it takes. */
 export interface ModelSpec {
   /** Makes the model, afresh at every call, with the same weights. */
-  readonly create: () => ModelAdapter | Promise<ModelAdapter>;
+  readonly create: () => Model | Promise<Model>;
   /** At least 8 examples. */
   readonly data: Dataset;
+  /** Whose loss is taken; default: what core's `chooseTask` takes for the data. */
+  readonly task?: Task;
   /** For the names of the tests; default "the model". */
   readonly name?: string;
   /**
@@ -38,12 +44,13 @@ export async function describeModel(suite: ModelSpec & { readonly test: Register
 
 /** Everything a check of a model works with. */
 export interface ModelCase {
-  readonly model: ModelAdapter;
+  readonly model: Model;
   readonly data: Dataset;
   /** The first examples of the data. */
   readonly examples: Uint32Array;
   /** The prunable parameters' names. */
   readonly params: readonly string[];
+  readonly task: Task;
   readonly ctx: RunContext;
   readonly tolerance: number;
 }
@@ -52,13 +59,14 @@ export interface ModelCase {
 export async function modelChecks(spec: ModelSpec): Promise<readonly Check[]> {
   const { data, tolerance = 1e-5 } = spec;
   const offered = await spec.create();
+  const task = spec.task ?? chooseTask({ model: offered, data });
   const check = (name: string, judge: (one: ModelCase) => Promise<void>): Check => ({
     name,
     async run() {
       const model = await spec.create();
       const examples = Uint32Array.from({ length: 8 }, (_, i) => i % data.size);
       const params = prunable(model);
-      await judge({ model, data, examples, params, ctx: createRunContext(), tolerance });
+      await judge({ model, data, examples, params, task, ctx: createRunContext(), tolerance });
     },
   });
   return [
@@ -66,8 +74,8 @@ export async function modelChecks(spec: ModelSpec): Promise<readonly Check[]> {
     check("hands out copies of its weights, and keeps copies of what it is given", ensureCopies),
     check("refuses unknown names and wrong shapes", ensureRefusals),
     ...(offered.evaluate ? [check("evaluates the same every time, by the mean over examples", ensureEvaluation)] : []),
-    ...(offered.evaluate && offered.logits
-      ? [check("has logits of which its loss and accuracy are made", ensureLogits)]
+    ...(offered.run
+      ? [check("has outputs as it describes them, of which its loss and measures are made", ensureRun)]
       : []),
     ...(offered.evaluate && offered.meanGradient
       ? [check("has the mean gradient that differences of its loss give", ensureMeanGradient)]
@@ -83,17 +91,17 @@ export async function modelChecks(spec: ModelSpec): Promise<readonly Check[]> {
   ];
 }
 
-const prunable = (model: ModelAdapter): readonly string[] =>
+const prunable = (model: Model): readonly string[] =>
   model
     .params()
     .filter((info) => info.prunable)
     .map(({ name }) => name);
 
-function infoOf(model: ModelAdapter, name: string): ParamInfo {
+function infoOf(model: Model, name: string): ParamInfo {
   return model.params().find((info) => info.name === name)!;
 }
 
-async function ensureParams(model: ModelAdapter): Promise<void> {
+async function ensureParams(model: Model): Promise<void> {
   const infos = model.params();
   ensure(
     infos.some((info) => info.prunable),
@@ -104,7 +112,9 @@ async function ensureParams(model: ModelAdapter): Promise<void> {
   for (const { name, shape, rows, cols, flopsPerWeight } of infos) {
     const size = shape.reduce((product, extent) => product * extent, 1);
     ensure(rows * cols === size, () => `'${name}': ${rows} x ${cols} does not hold the shape [${shape.join(", ")}]`);
-    ensure(rows === (shape[0] ?? 1), () => `'${name}': ${rows} rows, expected ${shape[0]}, its outputs`);
+    // Models store matrices and the weights of transposed convolutions inputs first, too.
+    const isExtent = [shape[0] ?? 1, ...shape].includes(rows);
+    ensure(isExtent, () => `'${name}': ${rows} rows, expected its outputs, one of [${shape.join(", ")}]`);
     ensure(flopsPerWeight >= 0, () => `'${name}': flopsPerWeight is ${flopsPerWeight}`);
     const w = await model.read(name);
     ensure(
@@ -147,52 +157,58 @@ async function ensureRefusals({ model, params }: ModelCase): Promise<void> {
   await errorOf(() => model.write(params[0]!, wrong), ["ERR_SHAPE"], `writing ${rows} x ${cols + 1} to '${params[0]}'`);
 }
 
-async function ensureEvaluation({ model, data, ctx }: ModelCase): Promise<void> {
-  const whole = await model.evaluate!(data, ctx);
-  const again = await model.evaluate!(data, ctx);
+async function ensureEvaluation({ model, data, ctx, task }: ModelCase): Promise<void> {
+  const whole = await model.evaluate!(data, ctx, { task });
+  const again = await model.evaluate!(data, ctx, { task });
   ensure(Object.is(whole.loss, again.loss), () => `the loss was ${whole.loss} and is ${again.loss}`);
   ensure(whole.examples === data.size, () => `${whole.examples} examples evaluated, there are ${data.size}`);
-  ensure(whole.accuracy >= 0 && whole.accuracy <= 100, () => `the accuracy is ${whole.accuracy}, expected percent`);
+  ensure(whole.measures.map(({ name }) => name).join() === task.measures.map(({ name }) => name).join(), () => {
+    return `the measures are ${whole.measures.map(({ name }) => name).join()}`;
+  });
   const half = Math.floor(data.size / 3);
   const range = (from: number, to: number): Uint32Array => Uint32Array.from({ length: to - from }, (_, i) => from + i);
-  const first = await model.evaluate!(subset(data, range(0, half)), ctx);
-  const rest = await model.evaluate!(subset(data, range(half, data.size)), ctx);
-  const mean = (key: "loss" | "accuracy"): number => (first[key] * half + rest[key] * (data.size - half)) / data.size;
-  ensureClose([whole.loss], [mean("loss")], { what: "the loss, from two parts of the data", tolerance: 1e-5 });
-  ensureClose([whole.accuracy], [mean("accuracy")], {
-    what: "the accuracy, from two parts",
-    tolerance: 1e-9,
-    scale: 100,
+  const first = await model.evaluate!(subset(data, range(0, half)), ctx, { task });
+  const rest = await model.evaluate!(subset(data, range(half, data.size)), ctx, { task });
+  const mean = (of: (one: Evaluation) => number): number =>
+    (of(first) * half + of(rest) * (data.size - half)) / data.size;
+  const loss = mean((one) => one.loss);
+  ensureClose([whole.loss], [loss], { what: "the loss, from two parts of the data", tolerance: 1e-5 });
+  whole.measures.forEach(({ name, value }, m) => {
+    // A measure that is no mean says nothing here.
+    if (task.measures[m]!.finish) return;
+    const parts = mean((one) => one.measures[m]!.value);
+    ensureClose([value], [parts], { what: `${name}, from two parts`, tolerance: 1e-9, scale: 100 });
   });
 }
 
-async function ensureLogits({ model, data, ctx }: ModelCase): Promise<void> {
-  const logits = await model.logits!(data, ctx);
-  ensure(logits.rows === data.size && logits.cols === data.classes, () => {
-    return `the logits are ${logits.rows} x ${logits.cols}, expected ${data.size} x ${data.classes}`;
-  });
-  const { labels } = await data.batch(Uint32Array.from({ length: data.size }, (_, i) => i));
-  const total = referenceKernels.softmaxCrossEntropy({ logits, labels, loss: new Float64Array(data.size) });
-  const measured = await model.evaluate!(data, ctx);
-  ensureClose([total / data.size], [measured.loss], { what: "the loss of the logits", tolerance: 1e-5 });
-  let correct = 0;
-  labels.forEach((label, i) => {
-    const row = logits.data.subarray(i * logits.cols, (i + 1) * logits.cols);
-    if (row.indexOf(Math.max(...row)) === label) correct++;
-  });
-  ensureClose([(100 * correct) / data.size], [measured.accuracy], {
-    what: "the accuracy of the logits",
-    tolerance: 1e-9,
+async function ensureRun({ model, data, ctx, task }: ModelCase): Promise<void> {
+  const outputsOf = (batch: Batch) => model.run!(batch, ctx);
+  const outputs = await outputsOf(await data.batch(Uint32Array.of(1, 0)));
+  for (const { name, shape } of model.outputs) {
+    const found = outputs[name]?.shape;
+    const fits = found?.[0] === 2 && shape.every((extent, d) => extent === null || extent === found[d + 1]);
+    ensure(fits, () => `output '${name}' of two examples is [${found}], described as [2, ${shape.join(", ")}]`);
+  }
+  if (!model.evaluate) return;
+  const own = await evaluateBatches({ model: model.name, data, task, batchSize: 7, outputsOf }, ctx);
+  const measured = await model.evaluate(data, ctx, { task });
+  ensureClose([own.loss], [measured.loss], { what: "the loss of the outputs", tolerance: 1e-5 });
+  own.measures.forEach(({ name, value }, m) => {
+    ensureClose([value], [measured.measures[m]!.value], {
+      what: `${name} of the outputs`,
+      tolerance: 1e-9,
+      scale: 100,
+    });
   });
 }
 
 /** Differences in this many directions, which single out weights and mix them. */
 const directions = 6;
 
-async function ensureMeanGradient({ model, data, examples, params, ctx, tolerance }: ModelCase): Promise<void> {
+async function ensureMeanGradient({ model, data, examples, params, ctx, tolerance, task }: ModelCase): Promise<void> {
   const chosen = subset(data, examples);
-  const { gradient, loss } = await model.meanGradient!({ params, data, examples }, ctx);
-  const measured = await model.evaluate!(chosen, ctx);
+  const { gradient, loss } = await model.meanGradient!({ params, data, examples, task }, ctx);
+  const measured = await model.evaluate!(chosen, ctx, { task });
   ensureClose([loss], [measured.loss], { what: "the loss beside the gradient", tolerance: 1e-5 });
   const weights = await readAll(model, params);
   const size = weights.reduce((sum, { data: w }) => sum + w.length, 0);
@@ -213,7 +229,7 @@ async function ensureMeanGradient({ model, data, examples, params, ctx, toleranc
         weights,
         direction.map((value) => (scale * value) / length),
       );
-      return (await model.evaluate!(chosen, ctx)).loss;
+      return (await model.evaluate!(chosen, ctx, { task })).loss;
     };
     expected.push(((await lossAt(step)) - (await lossAt(-step))) / (2 * step));
     slopes.push(direction.reduce((sum, value, j) => sum + (value * gradient[j]!) / length, 0));
@@ -225,14 +241,14 @@ async function ensureMeanGradient({ model, data, examples, params, ctx, toleranc
   ensureClose(slopes, expected, { what: "slopes of the loss in six directions", tolerance, scale });
 }
 
-async function readAll(model: ModelAdapter, params: readonly string[]): Promise<readonly Mat[]> {
+async function readAll(model: Model, params: readonly string[]): Promise<readonly Mat[]> {
   const weights: Mat[] = [];
   for (const name of params) weights.push(await model.read(name));
   return weights;
 }
 
 async function writeAll(
-  model: ModelAdapter,
+  model: Model,
   params: readonly string[],
   weights: readonly Mat[],
   d: Float64Array,
@@ -269,10 +285,10 @@ function rowsOf(block: GradientBlock, rows: number): Mat {
   return out;
 }
 
-async function ensureGradientRows({ model, data, examples, params, ctx, tolerance }: ModelCase): Promise<void> {
+async function ensureGradientRows({ model, data, examples, params, ctx, tolerance, task }: ModelCase): Promise<void> {
   const reversed = [...params].reverse();
-  const singles = await model.gradientRows!({ params, data, examples, batch: 1 }, ctx);
-  const pairs = await model.gradientRows!({ params: reversed, data, examples, batch: 2 }, ctx);
+  const singles = await model.gradientRows!({ params, data, examples, batch: 1, task }, ctx);
+  const pairs = await model.gradientRows!({ params: reversed, data, examples, batch: 2, task }, ctx);
   ensure(singles.rows === 8 && pairs.rows === 4, () => `8 examples give ${singles.rows} rows, in pairs ${pairs.rows}`);
   ensure(
     singles.blocks.map(({ param }) => param).join() === params.join(),
@@ -283,7 +299,7 @@ async function ensureGradientRows({ model, data, examples, params, ctx, toleranc
     () => "blocks do not follow the order asked for",
   );
   ensureClose([pairs.loss], [singles.loss], { what: "the loss of the same examples in pairs", tolerance: 1e-5 });
-  const mean = model.meanGradient ? await model.meanGradient({ params, data, examples }, ctx) : undefined;
+  const mean = model.meanGradient ? await model.meanGradient({ params, data, examples, task }, ctx) : undefined;
   let start = 0;
   for (const block of singles.blocks) {
     const { rows, cols } = infoOf(model, block.param);
@@ -307,25 +323,27 @@ async function ensureGradientRows({ model, data, examples, params, ctx, toleranc
   }
 }
 
-async function ensureUnchanged({ model, data, examples, params, ctx }: ModelCase): Promise<void> {
+async function ensureUnchanged({ model, data, examples, params, ctx, task }: ModelCase): Promise<void> {
   const before = await readAll(model, params);
   const copy = examples.slice();
   const { inputs } = await data.batch(examples);
-  const pixels = inputs.data.slice();
-  await model.gradientRows!({ params, data, examples, batch: 1 }, ctx);
-  await model.evaluate?.(data, ctx);
+  const given = Object.entries(inputs).map(([name, { data: numbers }]) => [name, numbers.slice()] as const);
+  await model.gradientRows!({ params, data, examples, batch: 1, task }, ctx);
+  await model.evaluate?.(data, ctx, { task });
   ensureSameBytes(examples, copy, "the list of examples");
-  ensureSameBytes((await data.batch(examples)).inputs.data, pixels, "the inputs of the data");
+  const after = (await data.batch(examples)).inputs;
+  for (const [name, numbers] of given) ensureSameBytes(after[name]!.data, numbers, `the input '${name}' of the data`);
   for (const [i, name] of params.entries())
     ensureSameBytes((await model.read(name)).data, before[i]!.data, `'${name}'`);
 }
 
-async function ensureAborts({ model, data, examples, params }: ModelCase): Promise<void> {
+async function ensureAborts({ model, data, examples, params, task }: ModelCase): Promise<void> {
   const ctx = createRunContext({ signal: AbortSignal.abort() });
-  const request = { params, data, examples };
+  const request = { params, data, examples, task };
+  const batch = await data.batch(examples);
   const calls: Readonly<Record<string, (() => unknown) | undefined>> = {
-    evaluate: model.evaluate && (() => model.evaluate!(data, ctx)),
-    logits: model.logits && (() => model.logits!(data, ctx)),
+    evaluate: model.evaluate && (() => model.evaluate!(data, ctx, { task })),
+    run: model.run && (() => model.run!(batch, ctx)),
     gradientRows: model.gradientRows && (() => model.gradientRows!({ ...request, batch: 1 }, ctx)),
     meanGradient: model.meanGradient && (() => model.meanGradient!(request, ctx)),
     linearize: model.linearize && (() => model.linearize!(request, ctx)),

@@ -1,21 +1,30 @@
 /**
  * A model small enough to differentiate by hand: logits = W2 tanh(W1 x) + b, in plain loops in f64. What curvature
- * estimators are tried on, and an example of all that a ModelAdapter can offer but the second moments of layers.
+ * estimators are tried on, and an example of all that a Model can offer but the second moments of layers.
  */
 import {
   arrayDataset,
+  asMatrix,
+  asTensor,
+  type Batch,
+  classification,
   createRng,
   type Dataset,
   type Dtype,
+  evaluateBatches,
+  type FloatTensors,
   type GradientRequest,
   type Linearization,
   type Mat,
-  type ModelAdapter,
+  type Model,
+  mapTensors,
   matrix,
   type ParamInfo,
   type RunContext,
   shapeMismatch,
   subset,
+  type Tensors,
+  takeExamples,
   throwIfAborted,
   unknownName,
   type Vec,
@@ -46,9 +55,11 @@ interface Pass {
   readonly x: Float64Array;
   readonly h: Float64Array;
   readonly logits: Float64Array;
-  readonly probabilities: Float64Array;
-  readonly label: number;
+  /** The gradient of the loss at the logits. */
+  readonly slope: Float64Array;
   readonly loss: number;
+  /** How much counts in it. */
+  readonly count: number;
 }
 
 /** Gradients of the logits' weighted sum with respect to every layer's output. */
@@ -58,7 +69,7 @@ interface Deltas {
 }
 
 /** The model with random weights of a seed, stored in a dtype. */
-export function tinyModel(options: { readonly seed?: number; readonly dtype?: Dtype } = {}): ModelAdapter {
+export function tinyModel(options: { readonly seed?: number; readonly dtype?: Dtype } = {}): Model {
   const { seed = 0, dtype = "f64" } = options;
   const rng = createRng(`tiny model ${seed}`);
   const weights = new Map(
@@ -76,6 +87,8 @@ export function tinyModel(options: { readonly seed?: number; readonly dtype?: Dt
   const copied = (): ReadonlyMap<string, Mat> => new Map([...weights].map(([name, w]) => [name, copyOf(w)]));
   return {
     name: "tiny model",
+    inputs: [{ name: "input", shape: [inputs], dtype }],
+    outputs: [{ name: "scores", shape: [classes], dtype, classes }],
     params: () => params,
     read: async (name) => copyOf(find(name)),
     async write(name, w) {
@@ -96,7 +109,7 @@ export function tinyModel(options: { readonly seed?: number; readonly dtype?: Dt
         const delta = matrix(n, out, zeros(n * out, dtype));
         const input = matrix(n, cols, zeros(n * cols, dtype));
         for (const [i, pass] of passes.entries()) {
-          const deltas = backward(weights, pass, slopeOf(pass));
+          const deltas = backward(weights, pass, pass.slope);
           delta.data.set(
             (isHidden ? deltas.hidden : deltas.out).map((value) => value / batch),
             i * out,
@@ -111,54 +124,71 @@ export function tinyModel(options: { readonly seed?: number; readonly dtype?: Dt
       const passes = await passesOf(weights, request, ctx);
       const gradient = zeros(sizeOf(request.params), dtype);
       for (const pass of passes) {
-        const deltas = backward(weights, pass, slopeOf(pass));
+        const deltas = backward(weights, pass, pass.slope);
         addGradient(request.params, { pass, deltas, scale: 1 / passes.length }, gradient);
       }
       return { gradient, loss: meanLoss(passes) };
     },
     async linearize(request, ctx) {
       const passes = await passesOf(weights, request, ctx);
-      const data = subset(request.data, request.examples);
-      return linearization({ weights: copied(), passes, names: request.params, sample: data, dtype });
+      const sample = subset(request.data, request.examples);
+      const { targets } = await request.data.batch(request.examples);
+      return linearization({ weights: copied(), passes, names: request.params, sample, targets, dtype });
     },
-    async logits(data, ctx) {
-      const passes = await passesOf(weights, { params: [], data, examples: everyExample(data) }, ctx);
-      return matrix(data.size, classes, Float64Array.from(passes.flatMap((pass) => [...pass.logits])));
+    async run(batch, ctx) {
+      throwIfAborted(ctx.signal);
+      return scoresOf(batch, weights);
     },
-    async evaluate(data, ctx) {
-      const passes = await passesOf(weights, { params: [], data, examples: everyExample(data) }, ctx);
-      const right = passes.filter(({ logits, label }) => logits.indexOf(Math.max(...logits)) === label).length;
-      return { accuracy: (100 * right) / data.size, loss: meanLoss(passes), examples: data.size };
+    async evaluate(data, ctx, { task = classification() } = {}) {
+      throwIfAborted(ctx.signal);
+      const outputsOf = (batch: Batch): FloatTensors => scoresOf(batch, weights);
+      return await evaluateBatches({ model: "tiny model", data, task, batchSize: data.size, outputsOf }, ctx);
     },
   };
 }
 
-const everyExample = ({ size }: Dataset): Uint32Array => Uint32Array.from({ length: size }, (_, i) => i);
-
 const copyOf = (w: Mat): Mat => ({ ...w, data: w.data.slice() });
 
-const meanLoss = (passes: readonly Pass[]): number => passes.reduce((sum, { loss }) => sum + loss, 0) / passes.length;
+const meanLoss = (passes: readonly Pass[]): number =>
+  passes.reduce((sum, { loss }) => sum + loss, 0) / passes.reduce((sum, { count }) => sum + count, 0);
 
 const infoOf = (name: string): ParamInfo => params.find((info) => info.name === name)!;
 
 const sizeOf = (names: readonly string[]): number =>
   names.reduce((sum, name) => sum + infoOf(name).rows * infoOf(name).cols, 0);
 
-/** softmax - onehot */
-function slopeOf({ probabilities, label }: Pass): Float64Array {
-  return probabilities.map((p, c) => p - (c === label ? 1 : 0));
+/** The scores [batch, classes] of all examples. */
+function scoresOf({ size, inputs: { input } }: Batch, weights: ReadonlyMap<string, Mat>): FloatTensors {
+  const scores = new Float64Array(size * classes);
+  for (let i = 0; i < size; i++) {
+    const x = Float64Array.from(asMatrix(input!).data.subarray(i * inputs, (i + 1) * inputs));
+    scores.set(forward(weights, x).logits, i * classes);
+  }
+  return { scores: { shape: [size, classes], data: scores } };
 }
 
 async function passesOf(
   weights: ReadonlyMap<string, Mat>,
-  { data, examples }: Omit<GradientRequest, "batch">,
+  { data, examples, task = classification() }: Omit<GradientRequest, "batch">,
   ctx: RunContext,
 ): Promise<readonly Pass[]> {
   throwIfAborted(ctx.signal);
-  const batch = await data.batch(examples);
-  const passes = Array.from(examples, (_, i) => {
-    const x = Float64Array.from(batch.inputs.data.subarray(i * inputs, (i + 1) * inputs));
-    return forward(weights, x, batch.labels[i]!);
+  const { inputs: given, targets } = await data.batch(examples);
+  const x = asMatrix(given["input"]!).data;
+  const one = Uint32Array.of(0);
+  const passes = Array.from(examples, (_, i): Pass => {
+    one[0] = i;
+    const forwarded = forward(weights, Float64Array.from(x.subarray(i * inputs, (i + 1) * inputs)));
+    const scores = { shape: [1, classes], data: forwarded.logits };
+    const slope = new Float64Array(classes);
+    const own = targets && mapTensors(targets, (tensor) => takeExamples(tensor, one));
+    const { sum, count } = task.loss({
+      outputs: { scores },
+      targets: own,
+      delta: { scores: { ...scores, data: slope } },
+      kernels: ctx.kernels,
+    });
+    return { ...forwarded, slope, loss: sum, count };
   });
   await ctx.tick({ task: "gradients", done: examples.length, total: examples.length });
   return passes;
@@ -172,14 +202,11 @@ function product({ rows, cols, data }: Mat, x: ArrayLike<number>): Float64Array 
   });
 }
 
-function forward(weights: ReadonlyMap<string, Mat>, x: Float64Array, label: number): Pass {
+function forward(weights: ReadonlyMap<string, Mat>, x: Float64Array): Pick<Pass, "x" | "h" | "logits"> {
   const h = product(weights.get("hidden.weight")!, x).map(Math.tanh);
   const bias = weights.get("out.bias")!.data;
   const logits = product(weights.get("out.weight")!, h).map((value, c) => value + bias[c]!);
-  const most = Math.max(...logits);
-  const total = logits.reduce((sum, value) => sum + Math.exp(value - most), 0);
-  const probabilities = logits.map((value) => Math.exp(value - most) / total);
-  return { x, h, logits, probabilities, label, loss: Math.log(total) - (logits[label]! - most) };
+  return { x, h, logits };
 }
 
 function backward(weights: ReadonlyMap<string, Mat>, { h }: Pass, out: Float64Array): Deltas {
@@ -211,6 +238,7 @@ interface Linear {
   readonly passes: readonly Pass[];
   readonly names: readonly string[];
   readonly sample: Dataset;
+  readonly targets: Tensors | undefined;
   readonly dtype: Dtype;
   /** Which flat weights take part; default: all. */
   readonly columns?: Uint32Array;
@@ -223,7 +251,7 @@ function addTo(sum: Float64Array): (value: number, place: number) => void {
 }
 
 function linearization(linear: Linear): Linearization {
-  const { weights, passes, names, sample, dtype } = linear;
+  const { weights, passes, names, sample, targets, dtype } = linear;
   const all = sizeOf(names);
   const columns = linear.columns ?? Uint32Array.from({ length: all }, (_, j) => j);
   const logits = matrix(passes.length, classes, zeros(passes.length * classes, dtype));
@@ -235,12 +263,13 @@ function linearization(linear: Linear): Linearization {
     addGradient(names, { pass, deltas: backward(weights, pass, u), scale: 1 }, gradient);
     return Float64Array.from(columns, (j) => gradient[j]!);
   };
-  const row = (u: Mat, i: number): Float64Array => Float64Array.from(u.data.subarray(i * classes, (i + 1) * classes));
+  const row = ({ scores }: FloatTensors, i: number): Float64Array =>
+    Float64Array.from(scores!.data.subarray(i * classes, (i + 1) * classes));
   return {
     dim: columns.length,
     sample,
-    logits,
-    labels: Uint32Array.from(passes, ({ label }) => label),
+    outputs: { scores: asTensor(logits) },
+    ...(targets ? { targets } : {}),
     cost: passes.length * (inputs * hidden + hidden * classes),
     forward(x, out) {
       // Row c of J_i is J_i' e_c.
@@ -250,7 +279,7 @@ function linearization(linear: Linear): Linearization {
             i,
             Float64Array.from({ length: classes }, (_, k) => (k === c ? 1 : 0)),
           );
-          out.data[i * classes + c] = gradient.reduce((sum, value, s) => sum + value * x[s]!, 0);
+          out["scores"]!.data[i * classes + c] = gradient.reduce((sum, value, s) => sum + value * x[s]!, 0);
         }
       }
     },

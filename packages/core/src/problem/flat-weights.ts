@@ -1,6 +1,6 @@
 /** The prunable weights of a model as one flat vector: the order and the places of its parameters. */
 import { assertFinite } from "../data/dataset.ts";
-import type { ModelAdapter, ParamInfo } from "../data/model-adapter.ts";
+import type { Model, ParamInfo } from "../data/model.ts";
 import { impossibleRun, unknownName } from "../errors.ts";
 import type { Vec } from "./matrix.ts";
 
@@ -13,7 +13,7 @@ export interface FlatParam extends ParamInfo {
 }
 
 /** Lays out the named parameters (default: all prunable ones) one after the other. @throws ERR_UNKNOWN_NAME, ERR_IMPOSSIBLE */
-export function layoutParams(model: ModelAdapter, names?: readonly string[]): readonly FlatParam[] {
+export function layoutParams(model: Model, names?: readonly string[]): readonly FlatParam[] {
   const all = model.params();
   for (const name of names ?? []) {
     if (!all.some((param) => param.name === name)) {
@@ -39,7 +39,7 @@ export function weightReuse(params: readonly FlatParam[]): number {
 }
 
 /** Reads the parameters into one vector. @throws ERR_NOT_FINITE naming the parameter */
-export async function readFlat(model: ModelAdapter, params: readonly FlatParam[]): Promise<Float32Array> {
+export async function readFlat(model: Model, params: readonly FlatParam[]): Promise<Float32Array> {
   const last = params[params.length - 1]!;
   const flat = new Float32Array(last.start + last.size);
   for (const param of params) {
@@ -55,7 +55,7 @@ export async function readFlat(model: ModelAdapter, params: readonly FlatParam[]
 }
 
 /** Writes one vector [p] back into the parameters. */
-export async function writeFlat(model: ModelAdapter, params: readonly FlatParam[], flat: Vec): Promise<void> {
+export async function writeFlat(model: Model, params: readonly FlatParam[], flat: Vec): Promise<void> {
   for (const param of params) {
     const data = Float32Array.from(flat.subarray(param.start, param.start + param.size));
     await model.write(param.name, { rows: param.rows, cols: param.cols, data });

@@ -1,14 +1,17 @@
 import type { Dataset } from "../data/dataset.ts";
-import type { ModelAdapter } from "../data/model-adapter.ts";
+import type { Model } from "../data/model.ts";
 import type { Curvature, CurvatureView } from "../problem/curvature.ts";
 import type { Mask, Mat } from "../problem/matrix.ts";
 import type { RunContext } from "../run-context.ts";
+import type { Task } from "../task/task.ts";
 
 /** What to estimate the curvature of. What the estimator's own options fix wins over what is asked here. */
 export interface EstimateRequest {
-  readonly model: ModelAdapter;
+  readonly model: Model;
   /** Training data. */
   readonly data: Dataset;
+  /** Whose loss; default: classification. */
+  readonly task?: Task;
   /** The parameters, in the order in which they are flattened. */
   readonly params: readonly string[];
   /** Gradient rows wanted; default: the estimator's. */
@@ -17,10 +20,8 @@ export interface EstimateRequest {
   readonly batch?: number;
   /** Damping; default: the estimator's. */
   readonly ridge?: number | "auto";
-  /** Divides the logits where class probabilities are used; default 1. */
+  /** Divides scores wherever they become probabilities; default 1. */
   readonly temperature?: number;
-  /** Class probabilities to be met, [data.size, classes] at that temperature; default: the labels are. Only estimators that say so read them. */
-  readonly targets?: Mat;
   /** Which of the flat weights are kept so far: an automatic ridge is measured on them. Default: all. */
   readonly kept?: Mask;
   /** Whether the gradient of the mean loss is wanted too; default false. */
@@ -37,7 +38,7 @@ export interface Estimate {
   readonly ridgeIsAutomatic: boolean;
   /** The training examples it was made of; valid until `release`. */
   readonly sample: Dataset;
-  /** Their mean loss, in nats. */
+  /** Their mean loss. */
   readonly loss: number;
   /** What was used, for the report. */
   readonly chosen: { readonly examples: number; readonly batch: number; readonly ridge: number };

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { countKept } from "../budget/constraint.ts";
-import { arrayDataset } from "../data/dataset.ts";
-import type { ModelAdapter } from "../data/model-adapter.ts";
+import { arrayDataset, type Batch } from "../data/dataset.ts";
+import type { Model } from "../data/model.ts";
+import type { FloatTensors } from "../data/tensor.ts";
 import { selectorFrom, solverFrom } from "../problem/lift.ts";
 import { type Mat, matrix } from "../problem/matrix.ts";
+import { objective } from "../problem/objective.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { RunEvent } from "../run-context.ts";
 import type { CurvatureEstimator } from "./curvature-estimator.ts";
@@ -12,7 +14,7 @@ import { type PruneRequest, prune, type RunState } from "./prune.ts";
 const data = arrayDataset({ inputs: matrix(50, 1), labels: new Uint8Array(50), classes: 1 });
 
 /** Two prunable layers and a bias; nothing but weights. */
-function toyModel(): ModelAdapter & { weights: Map<string, Mat> } {
+function toyModel(): Model & { weights: Map<string, Mat> } {
   const weights = new Map([
     ["a.weight", matrix(2, 3, Float32Array.of(6, -1, 4, 0.5, -8, 2))],
     ["a.bias", matrix(2, 1, Float32Array.of(9, 9))],
@@ -20,6 +22,8 @@ function toyModel(): ModelAdapter & { weights: Map<string, Mat> } {
   ]);
   return {
     name: "toy",
+    inputs: [],
+    outputs: [],
     weights,
     params: () =>
       [...weights].map(([name, { rows, cols }]) => ({
@@ -42,7 +46,8 @@ const halving: Solver = {
   ...bySize,
   async solve(problem, ctx) {
     const solution = await bySize.solve(problem, ctx);
-    return { ...solution, w: { ...solution.w, data: solution.w.data.map((value) => value / 2) } };
+    const w = { ...solution.w, data: solution.w.data.map((value) => value / 2) };
+    return { ...solution, w, objective: await objective(problem, w) };
   },
 };
 
@@ -154,7 +159,8 @@ describe("prune", () => {
     const { plan } = await prune(request({ solver: advised, data, plan: { batch: 3 } }));
     expect(plan).toMatchObject({ stages: 2, examples: 10, batch: 3, schedule: "poly", ridge: "auto", targetStages: 0 });
     const greedy: Solver = { ...bySize, plan: () => ({ examples: 1000, batch: 2 }) };
-    expect((await prune(request({ solver: greedy, data }))).plan.examples).toBe(25);
+    // Of 50 examples a fifth is held out.
+    expect((await prune(request({ solver: greedy, data }))).plan.examples).toBe(20);
   });
 
   test("reports its stages as events", async () => {
@@ -208,21 +214,21 @@ describe("what follows from weights and data", () => {
     const curvature: CurvatureEstimator = {
       ...drawing,
       async estimate(estimateRequest, ctx) {
-        const { firstOrder, targets, data: of } = estimateRequest;
-        asked.push({ firstOrder, targets: targets?.data.join(), size: of.size });
+        const { firstOrder, task, data: of } = estimateRequest;
+        const { targets } = await of.batch(Uint32Array.of(0, 1));
+        const scores = targets?.["scores"];
+        asked.push({ firstOrder, task: task?.name, options: task?.options, scores, size: of.size });
         return await drawing.estimate(estimateRequest, ctx);
       },
     };
-    const logits = async (): Promise<Mat> =>
-      matrix(
-        50,
-        1,
-        Float64Array.from({ length: 50 }, () => 3),
-      );
+    // Outputs that depend on the weights: the teacher's are those before the first stage.
+    const run = async ({ size }: Batch): Promise<FloatTensors> => ({
+      scores: { shape: [size, 1], data: new Float64Array(size).fill(model.weights.get("b.weight")!.data[0]!) },
+    });
     const settle = async (): Promise<void> => {
       settled.push([...model.weights.get("b.weight")!.data].join());
     };
-    return { overrides: { model: { ...model, logits }, data, curvature, settle }, asked, settled };
+    return { overrides: { model: { ...model, run }, data, curvature, settle }, asked, settled };
   }
 
   test("is settled before every stage but the first, with the weights of the stage before", async () => {
@@ -240,23 +246,47 @@ describe("what follows from weights and data", () => {
     expect(again.settled).toEqual(settled);
   });
 
-  test("targets are the class probabilities before pruning, from the second stage on; the first has no slope to ask for", async () => {
+  test("distillation's targets are the outputs before pruning; the first stage has no slope to ask for", async () => {
     const { overrides, asked } = settling();
-    const plan = { stages: 1, targetStages: 1, firstOrder: true, distill: true };
+    const plan = { stages: 1, targetStages: 1, firstOrder: true, distill: true, temperature: 3 };
     await prune(request({ ...overrides, plan }));
-    // One class: its probability is 1.
+    const taught = {
+      task: "distillation",
+      options: { loss: "kl", temperature: 3 },
+      scores: { shape: [2, 1], data: Float64Array.of(-3, -3) },
+      size: 50,
+    };
     expect(asked).toEqual([
-      { firstOrder: false, targets: undefined, size: 50 },
-      { firstOrder: true, targets: Array.from({ length: 50 }, () => 1).join(), size: 50 },
+      { firstOrder: false, ...taught },
+      { firstOrder: true, ...taught },
     ]);
     const labels = settling();
     await prune(request({ ...labels.overrides, plan: { ...plan, distill: false } }));
-    expect(labels.asked.map((one) => ({ ...one, size: undefined }))).toEqual(
-      [0, 1].map(() => ({ firstOrder: true, targets: undefined, size: undefined })),
-    );
+    expect(labels.asked).toMatchObject([0, 1].map(() => ({ firstOrder: true, task: "classification" })));
   });
 
-  test("a model without logits cannot be led back to its own", async () => {
+  test("a resumed run has the same teacher, and another teacher is refused", async () => {
+    const plan = { stages: 2, targetStages: 0, firstOrder: true, distill: true };
+    const states: RunState[] = [];
+    const first = settling();
+    const onStage = (state: RunState): void => {
+      states.push(state);
+    };
+    const whole = await prune(request({ ...first.overrides, plan, onStage }));
+    const again = settling();
+    const resumed = await prune(request({ ...again.overrides, plan, resume: states[0]! }));
+    expect(resumed.mask).toEqual(whole.mask);
+    expect(again.asked[0]).toEqual(first.asked[1]);
+    const other = settling();
+    const { model } = other.overrides;
+    await model!.write("b.weight", matrix(1, 4, Float32Array.of(-2, 7, 0.1, 5)));
+    await expect(prune(request({ ...other.overrides, plan, resume: states[0]! }))).rejects.toMatchObject({
+      code: "ERR_RESUME",
+      message: expect.stringContaining("teacher"),
+    });
+  });
+
+  test("a model without outputs cannot be led back to its own", async () => {
     const { overrides } = settling();
     const plan = { stages: 2, targetStages: 0, firstOrder: true, distill: true };
     await expect(prune(request({ ...overrides, model: toyModel(), plan }))).rejects.toMatchObject({

@@ -4,13 +4,13 @@
  * as far as the stage goes.
  */
 import { countKept, keptCount } from "../budget/constraint.ts";
-import { type Dataset, subset } from "../data/dataset.ts";
-import type { ModelAdapter } from "../data/model-adapter.ts";
-import { impossibleRun, resumeMismatch, shapeMismatch } from "../errors.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Model } from "../data/model.ts";
+import { resumeMismatch, shapeMismatch } from "../errors.ts";
 import { countZeros, layoutParams, readFlat, writeFlat } from "../problem/flat-weights.ts";
-import { type Mask, type Mat, matrix } from "../problem/matrix.ts";
+import type { Mask } from "../problem/matrix.ts";
+import type { Note } from "../problem/note.ts";
 import type { Solver } from "../problem/strategy.ts";
-import { sampleIndices } from "../rng.ts";
 import {
   createRunContext,
   forkContext,
@@ -18,23 +18,38 @@ import {
   type RunContextOptions,
   throwIfAborted,
 } from "../run-context.ts";
+import { chooseTask } from "../task/choose-task.ts";
+import { distillation } from "../task/distillation.ts";
+import type { Task } from "../task/task.ts";
+import { taughtDataset } from "../task/taught-dataset.ts";
+import type { Taken } from "./accept-step.ts";
 import type { CurvatureEstimator } from "./curvature-estimator.ts";
 import { describeDifferences } from "./describe-differences.ts";
-import { withJudge } from "./judge.ts";
+import { finishRun, type RunLoss, sparserNote } from "./finish-run.ts";
+import { splitHeldOut } from "./held-out.ts";
+import { measureLoss } from "./measure-loss.ts";
 import type { ResolvedPlan, RunPlan } from "./plan.ts";
 import { planSparsities, resolvePlan } from "./resolve-plan.ts";
 import { runSituation } from "./run-situation.ts";
-import { type BudgetRule, nextCaution, runStage, type StageReport } from "./stage.ts";
+import { type BudgetRule, nextDampingFactor, runStage, type StageReport, stageConstraint } from "./stage.ts";
+import { reportNotesOnce } from "./stage-notes.ts";
 
 /** What to prune, with what, how far. Only the first four matter to most users. */
 export interface PruneRequest extends RunContextOptions {
   /** Changed in place: holds the pruned weights afterwards. */
-  readonly model: ModelAdapter;
+  readonly model: Model;
   readonly solver: Solver;
   /** Fraction of the prunable weights to remove, in [0, 1). */
   readonly sparsity: number;
-  /** Training data for gradients; may be left out when the solver needs no curvature (magnitude). */
+  /**
+   * Training data, for gradients and to accept steps by; may be left out when the solver needs no curvature (magnitude). Nothing is then
+   * known of losses.
+   */
   readonly data?: Dataset;
+  /** Examples on which steps are accepted, of which no gradient is taken; default: a share of the training data, where it is large enough. */
+  readonly heldOut?: Dataset;
+  /** What the outputs mean; default: what {@link chooseTask} takes for the data. */
+  readonly task?: Task;
   /** Default: H = I, which is all that magnitude pruning needs. */
   readonly curvature?: CurvatureEstimator;
   /** Names of the parameters to prune; default: every prunable one. */
@@ -81,7 +96,7 @@ export interface LayerReport {
 
 /** What a run gave. The weights are in the model. */
 export interface PruneResult {
-  /** The sparsity reached: 1 - kept / prunable. */
+  /** The sparsity reached: 1 - kept / prunable, of what is in the model. */
   readonly sparsity: number;
   /** Kept weights (the ones in the mask; a kept weight may happen to be zero). */
   readonly kept: number;
@@ -89,10 +104,16 @@ export interface PruneResult {
   readonly nonzeros: number;
   /** Number of prunable weights. */
   readonly prunable: number;
-  /** Of the last stage. */
+  /** Of the last stage; 0 without stages. */
   readonly objective: number;
   readonly layers: readonly LayerReport[];
   readonly stages: readonly StageReport[];
+  /** What the weights are: of the last stage, unless all stages together were worse than a mask alone. */
+  readonly taken: Taken;
+  /** Mean loss before and after; absent without examples or a model that cannot be evaluated. */
+  readonly loss?: RunLoss;
+  /** What has to be said, of the stages and of the whole run; each was an event too, once. */
+  readonly notes: readonly Note[];
   /** The plan in force, defaults filled in. */
   readonly plan: ResolvedPlan;
   /** Flat mask over the prunable weights, in the order of `layers`. */
@@ -108,16 +129,23 @@ export interface PruneResult {
  */
 export async function prune(request: PruneRequest): Promise<PruneResult> {
   const { model, sparsity, resume, seed = 0 } = request;
-  const ctx = createRunContext(request);
+  const ctx = reportNotesOnce(createRunContext(request));
   const started = ctx.now();
   const params = layoutParams(model, request.params);
-  let weights = await readFlat(model, params);
-  const prunable = weights.length;
+  const original = await readFlat(model, params);
+  const prunable = original.length;
   keptCount(prunable, sparsity); // refuses a bad sparsity before any work
-  const situation = runSituation({ ...request, params, weights });
+  const situation = runSituation({ ...request, params, weights: original });
   const overrides = request.curvature ? { curvature: request.curvature.name, ...request.plan } : request.plan;
   const plan = resolvePlan(request.solver, situation, overrides);
-  const sparsities = planSparsities(plan, sparsity);
+  const start = request.mask?.slice() ?? Uint8Array.from(original, (value) => (value === 0 ? 0 : 1));
+  if (start.length !== prunable) {
+    throw shapeMismatch({ where: "prune: mask", found: `${start.length} entries`, expected: `${prunable}` });
+  }
+  const initial = 1 - countKept(start) / prunable;
+  // Nothing is brought back unasked, and where nothing is kept nothing can be pruned.
+  const sparsities = initial === 1 ? [] : planSparsities(plan, sparsity).map((planned) => Math.max(planned, initial));
+  const { task, data: told, heldOut, teacher } = await taskOf({ ...request, plan }, ctx);
   const fingerprint = JSON.stringify({
     prunable,
     sparsity,
@@ -125,6 +153,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     kernels: ctx.kernels.name,
     ...plan,
     ...(request.budget ? { budget: request.budget.settings } : {}),
+    ...(task.name === "classification" ? {} : { task: task.name, taskOptions: task.options, teacher }),
     reason: undefined,
   });
   if (resume && resume.fingerprint !== fingerprint)
@@ -139,14 +168,22 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   }
 
   const reports: StageReport[] = [...(resume?.reports ?? [])];
-  if (resume) weights = resume.weights.slice();
-  const start = request.mask?.slice() ?? Uint8Array.from(weights, (value) => (value === 0 ? 0 : 1));
-  if (start.length !== prunable) {
-    throw shapeMismatch({ where: "prune: mask", found: `${start.length} entries`, expected: `${prunable}` });
-  }
+  let weights = resume?.weights.slice() ?? original;
   let mask: Mask = resume?.mask.slice() ?? start;
-  const teaching = await teachingOf({ ...request, plan }, ctx);
-  const { data = request.data, judge } = teaching ?? withJudge({ ...request, plan }, ctx);
+  const notes: Note[] = [];
+  const note = (one: Note | undefined): void => {
+    if (!one) return;
+    notes.push(one);
+    ctx.report({ type: "note", ...one });
+  };
+  note(sparserNote(sparsity, initial));
+  const macs = situation.prunable * (situation.weightReuse ?? 1);
+  const split = splitHeldOut(
+    { model, plan, macs, ...(told ? { data: told } : {}), ...(heldOut ? { heldOut } : {}) },
+    ctx,
+  );
+  const { data = told, accept, isHeldOut } = split;
+  const lossBefore = accept ? await measureLoss({ model, params, w: original, accept, task }, ctx) : undefined;
   ctx.report({ type: "run:start", stages: sparsities.length, sparsity, prunable });
   for (let index = resume?.stage ?? 0; index < sparsities.length; index++) {
     const place = { index, stages: sparsities.length, sparsity: sparsities[index]! };
@@ -158,15 +195,16 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     const stage = {
       ...request,
       plan,
+      task,
+      isMet: teacher !== undefined && index === 0,
       params,
       weights,
       mask,
       sparsity: place.sparsity,
       sinceTarget: index - plan.stages,
       ...(data ? { data } : {}),
-      caution: judge ? nextCaution(reports.at(-1), plan) : 1,
-      ...(judge ? { judge } : {}),
-      ...(teaching && index > 0 ? { targets: teaching.targets } : {}),
+      dampingFactor: accept ? nextDampingFactor(reports.at(-1), plan) : 1,
+      ...(accept ? { accept } : {}),
     };
     const { solution, report } = await runStage(stage, stageContext);
     weights = Float32Array.from(solution.w.data);
@@ -181,18 +219,35 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       reports: [...reports],
     });
   }
-  await writeFlat(model, params, weights);
+  const target = sparsities[sparsities.length - 1] ?? sparsity;
+  const finished = await finishRun(
+    {
+      ...{ model, params, task, isHeldOut, stages: sparsities.length, triesMagnitude: plan.tryMagnitude },
+      dense: { weights: original, mask: start },
+      last: { weights, mask },
+      constraint: stageConstraint({ ...request, plan, params, weights: original, mask: start, sparsity: target }, ctx),
+      ...(accept ? { accept } : {}),
+      ...(lossBefore === undefined ? {} : { lossBefore }),
+      ...(request.settle ? { settle: request.settle } : {}),
+    },
+    ctx,
+  );
+  ({ weights, mask } = finished);
+  for (const one of finished.notes) note(one);
   const kept = countKept(mask);
   return {
     sparsity: 1 - kept / prunable,
     kept,
     nonzeros: prunable - countZeros(weights),
     prunable,
-    objective: reports[reports.length - 1]!.objective,
+    objective: reports[reports.length - 1]?.objective ?? 0,
     layers: params.map(({ name, shape, start, size }) => {
       return { name, shape, size, nonzeros: size - countZeros(weights.subarray(start, start + size)) };
     }),
     stages: reports,
+    taken: finished.taken ?? reports[reports.length - 1]?.taken ?? "last",
+    ...(finished.loss ? { loss: finished.loss } : {}),
+    notes: [...reports.flatMap((report) => report.notes), ...notes],
     plan,
     mask,
     timing: {
@@ -203,35 +258,25 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   };
 }
 
-/** Training examples whose class probabilities before pruning are kept. */
-const mostTaught = 10_000;
-
-/** What the pruned network is to be led back to: class probabilities before pruning, and the examples they are of. */
-async function teachingOf(
-  spec: Pick<PruneRequest, "model" | "data"> & { plan: ResolvedPlan },
+/** The task of a run, and for one that the dense network teaches the data with its outputs. */
+async function taskOf(
+  {
+    model,
+    data,
+    heldOut,
+    task,
+    plan,
+  }: Pick<PruneRequest, "model" | "data" | "heldOut" | "task"> & { plan: ResolvedPlan },
   ctx: RunContext,
-): Promise<{ data: Dataset; judge?: undefined; targets: Mat } | undefined> {
-  const { model, data, plan } = spec;
-  const { stages, targetStages, distill, firstOrder, temperature } = plan;
-  if (!distill || !firstOrder || stages + targetStages === 1 || !data) return undefined;
-  if (!model.logits)
-    throw impossibleRun(`distill needs the logits of the model '${model.name}', which it does not give`);
-  const count = Math.min(data.size, mostTaught);
-  const taught = count < data.size ? subset(data, sampleIndices(data.size, count, ctx.rng.fork("taught"))) : data;
-  const targets = softmaxRows(await model.logits(taught, ctx), temperature);
-  return { data: taught, targets };
-}
-
-/** softmax(logits / temperature) by rows, f64. */
-function softmaxRows({ rows, cols, data }: Mat, temperature: number): Mat {
-  const out = matrix(rows, cols, new Float64Array(rows * cols));
-  for (let start = 0; start < out.data.length; start += cols) {
-    const most = Math.max(...data.subarray(start, start + cols));
-    let sum = 0;
-    for (let e = start; e < start + cols; e++) sum += out.data[e] = Math.exp((data[e]! - most) / temperature);
-    for (let e = start; e < start + cols; e++) out.data[e]! /= sum;
+): Promise<{ task: Task; data?: Dataset; heldOut?: Dataset; teacher?: string }> {
+  const { distill, temperature } = plan;
+  const chosen = distill && !task ? distillation({ temperature }) : (task ?? chooseTask({ model, data }));
+  if (chosen.targetsFrom !== "teacher" || !data) {
+    return { task: chosen, ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };
   }
-  return out;
+  const { data: taught, fingerprint } = await taughtDataset({ model, data }, ctx);
+  const taughtToo = heldOut ? { heldOut: (await taughtDataset({ model, data: heldOut }, ctx)).data } : {};
+  return { task: chosen, data: taught, teacher: fingerprint, ...taughtToo };
 }
 
 function reportStage(

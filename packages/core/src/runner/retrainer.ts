@@ -15,7 +15,7 @@ export interface StateTensor {
 export interface RetrainingState {
   /** Epochs done. */
   readonly epoch: number;
-  /** Mean training loss (nats) and accuracy (percent) of those, measured while the weights moved. */
+  /** Mean training loss and accuracy (percent; NaN for tasks without one) of those, measured while the weights moved. */
   readonly epochs: readonly { readonly loss: number; readonly accuracy: number }[];
   /** All tensors of the model, and what the optimizer remembers under names of its own. */
   readonly tensors: readonly StateTensor[];

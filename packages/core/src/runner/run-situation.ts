@@ -1,5 +1,5 @@
 import type { Dataset } from "../data/dataset.ts";
-import type { ModelAdapter } from "../data/model-adapter.ts";
+import type { Model } from "../data/model.ts";
 import { countZeros, type FlatParam, weightReuse } from "../problem/flat-weights.ts";
 import type { RunSituation } from "./plan.ts";
 
@@ -12,7 +12,7 @@ import type { RunSituation } from "./plan.ts";
  * @param spec.data - the training split; absent: no examples
  */
 export function runSituation(spec: {
-  model: ModelAdapter;
+  model: Model;
   params: readonly FlatParam[];
   weights: Float32Array;
   sparsity: number;

@@ -1,5 +1,5 @@
 /** The training rules of one training: asks each hook in turn, checks what it did, and keeps theta, masks and weights in step. */
-import type { ParamInfo } from "../data/model-adapter.ts";
+import type { ParamInfo } from "../data/model.ts";
 import { clashingRules, ruleFailed } from "../errors.ts";
 import type { Mask, Mat } from "../problem/matrix.ts";
 import { isPruneError } from "../prune-error.ts";

@@ -9,7 +9,7 @@
  *   3. the optimizer moves the kept weights (or, of a reparameterised parameter, theta; then w = f(theta));
  *   4. every rule's `afterStep`, which may change masks.
  */
-import type { ParamInfo } from "../data/model-adapter.ts";
+import type { ParamInfo } from "../data/model.ts";
 import type { Mask, Mat, Vec } from "../problem/matrix.ts";
 import type { RunContext } from "../run-context.ts";
 import type { StateTensor } from "../runner/retrainer.ts";

@@ -1,5 +1,5 @@
 /** Folders of images as datasets. Sizes are read at once, pixels when a batch first asks for them. */
-import type { Dataset } from "@secateur/core";
+import { type Dataset, inputName, labelName } from "@secateur/core";
 import { badClassFolders, badImage, shapesDiffer } from "../errors.ts";
 import { MAX_SPLIT_BYTES } from "../limits.ts";
 import { readFile } from "../node-files.ts";
@@ -124,8 +124,8 @@ function imageDataset(spec: {
   return {
     name,
     size: images.length,
-    inputShape,
-    classes,
+    inputs: [{ name: inputName, shape: inputShape, dtype: "f32" }],
+    targets: [{ name: labelName, shape: [], dtype: "u32", classes }],
     async batch(indices) {
       values ??= new Uint8Array(images.length * features);
       raw ??= rawDataset({ name, values, labels, inputShape, classes, normalisation });

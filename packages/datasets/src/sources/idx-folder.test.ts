@@ -1,5 +1,6 @@
 import fs from "node:fs";
 import { gzipSync } from "node:zlib";
+import { inputRows, labelsOf } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { openDataset } from "../open-dataset.ts";
 import { counting, errorOf, idxFile, SMALL_DATASET, useFolder } from "../testing.test-support.ts";
@@ -17,17 +18,27 @@ describe("a folder of idx files", () => {
     const spec = `mnist:${folder.write(SMALL_DATASET)}`;
     const { name, train, test, normalisation } = await openDataset(spec, { normalize: { mean: [0], std: [1] } });
     expect(name).toBe(spec);
-    expect(train).toMatchObject({ name: `${spec} train`, size: 4, inputShape: [1, 2, 3], classes: 10 });
-    expect(test).toMatchObject({ name: `${spec} test`, size: 2, inputShape: [1, 2, 3], classes: 10 });
+    expect(train).toMatchObject({
+      name: `${spec} train`,
+      size: 4,
+      inputs: [{ shape: [1, 2, 3] }],
+      targets: [{ classes: 10 }],
+    });
+    expect(test).toMatchObject({
+      name: `${spec} test`,
+      size: 2,
+      inputs: [{ shape: [1, 2, 3] }],
+      targets: [{ classes: 10 }],
+    });
     expect(normalisation).toEqual({ divisor: 255, mean: [0], std: [1] });
-    const { inputs, labels } = await train.batch(Uint32Array.of(2, 0));
-    expect(labels).toEqual(Uint32Array.of(9, 3));
-    expect(inputs).toEqual({
+    const batch = await train.batch(Uint32Array.of(2, 0));
+    expect(labelsOf(batch)).toEqual(Uint32Array.of(9, 3));
+    expect(inputRows(batch)).toEqual({
       rows: 2,
       cols: 6,
       data: Float32Array.from([12, 13, 14, 15, 16, 17, 0, 1, 2, 3, 4, 5], (x) => x / 255),
     });
-    expect((await test.batch(Uint32Array.of(1))).inputs.data[5]).toBe(1);
+    expect(inputRows(await test.batch(Uint32Array.of(1))).data[5]).toBe(1);
   });
 
   test("declares the normalisation of MNIST", async () => {
@@ -45,15 +56,15 @@ describe("a folder of idx files", () => {
       "readme.txt": counting(3),
     });
     const { train, test } = await openDataset(`mnist:${folder.path()}`);
-    expect((await train.batch(Uint32Array.of(0, 1, 2, 3))).labels).toEqual(Uint32Array.of(3, 0, 9, 1));
-    expect((await test.batch(Uint32Array.of(0, 1))).labels).toEqual(Uint32Array.of(7, 2));
+    expect(labelsOf(await train.batch(Uint32Array.of(0, 1, 2, 3)))).toEqual(Uint32Array.of(3, 0, 9, 1));
+    expect(labelsOf(await test.batch(Uint32Array.of(0, 1)))).toEqual(Uint32Array.of(7, 2));
   });
 
   test("may have more classes than ten when told so", async () => {
     const files = withChanges({ "t10k-labels-idx1-ubyte": idxFile([2], Uint8Array.of(46, 0)) });
     const { test } = await openDataset(`mnist:${folder.write(files)}`, { classes: 47 });
-    expect(test.classes).toBe(47);
-    expect((await test.batch(Uint32Array.of(0))).labels).toEqual(Uint32Array.of(46));
+    expect(test.targets![0]!.classes).toBe(47);
+    expect(labelsOf(await test.batch(Uint32Array.of(0)))).toEqual(Uint32Array.of(46));
   });
 
   const bad: readonly (readonly [

@@ -1,3 +1,4 @@
+import { inputRows } from "@secateur/core";
 import { encodeNpy, readNpyNumbers } from "@secateur/formats";
 import { describe, expect, test } from "vitest";
 import { openDataset } from "../open-dataset.ts";
@@ -25,11 +26,12 @@ describe("npy: with two files", () => {
     const { name, train, test, normalisation } = await openDataset(spec, { readArray: readNpyNumbers });
     expect(name).toBe(spec);
     expect(test).toBe(train);
-    expect(train).toMatchObject({ name: spec, size: 3, inputShape: [2], classes: 3 });
+    expect(train).toMatchObject({ name: spec, size: 3, inputs: [{ shape: [2] }], targets: [{ classes: 3 }] });
     expect(normalisation).toEqual({ divisor: 1, mean: [0], std: [1] });
     expect(await train.batch(Uint32Array.of(2, 1))).toEqual({
-      inputs: { rows: 2, cols: 2, data: Float32Array.of(5, 6, 3, 4) },
-      labels: Uint32Array.of(1, 0),
+      size: 2,
+      inputs: { input: { shape: [2, 2], data: Float32Array.of(5, 6, 3, 4) } },
+      targets: { labels: { shape: [2], data: Uint32Array.of(1, 0) } },
     });
   });
 
@@ -37,7 +39,7 @@ describe("npy: with two files", () => {
     const readArray = fromMemory({ x, y });
     const normalize = { mean: [1, 2], std: [2, 4] };
     const { train } = await openDataset("npy:x,y", { readArray, normalize });
-    expect((await train.batch(Uint32Array.of(1))).inputs.data).toEqual(Float32Array.of(1, 0.5));
+    expect(inputRows(await train.batch(Uint32Array.of(1))).data).toEqual(Float32Array.of(1, 0.5));
   });
 
   test("keeps bytes as bytes, and gives the same values whether or not they go through tables", async () => {
@@ -50,7 +52,7 @@ describe("npy: with two files", () => {
     const indices = Uint32Array.of(0, 1);
     const expected = await overall.train.batch(indices);
     expect(await perFeature.train.batch(indices)).toEqual(expected);
-    expect(expected.inputs.data).toEqual(Float32Array.from(bytes.data, (value) => (value - 3) / 2));
+    expect(inputRows(expected).data).toEqual(Float32Array.from(bytes.data, (value) => (value - 3) / 2));
   });
 
   test("takes images of one or several channels", async () => {
@@ -60,11 +62,11 @@ describe("npy: with two files", () => {
     const readArray = fromMemory({ images, grey, label });
     const normalize = { mean: [1, 2, 3], std: [1, 1, 1] };
     const { train } = await openDataset("npy:images,label", { readArray, normalize, classes: 5 });
-    expect(train).toMatchObject({ inputShape: [3, 2, 2], classes: 5 });
-    expect((await train.batch(Uint32Array.of(0))).inputs.data).toEqual(
+    expect(train).toMatchObject({ inputs: [{ shape: [3, 2, 2] }], targets: [{ classes: 5 }] });
+    expect(inputRows(await train.batch(Uint32Array.of(0))).data).toEqual(
       Float32Array.of(0, 0, 0, 0, -1, -1, -1, -1, -2, -2, -2, -2),
     );
-    expect((await openDataset("npy:grey,label", { readArray })).train.inputShape).toEqual([3, 4]);
+    expect((await openDataset("npy:grey,label", { readArray })).train.inputs[0]!.shape).toEqual([3, 4]);
   });
 });
 
@@ -77,9 +79,9 @@ describe("npy: with four files", () => {
       yt: { shape: [1], data: Uint8Array.of(6) },
     });
     const { train, test } = await openDataset("npy:x,y,xt,yt", { readArray });
-    expect(train).toMatchObject({ name: "npy:x,y,xt,yt train", size: 3, classes: 7 });
-    expect(test).toMatchObject({ name: "npy:x,y,xt,yt test", size: 1, classes: 7 });
-    expect((await test.batch(Uint32Array.of(0))).inputs.data).toEqual(Float32Array.of(7, 8));
+    expect(train).toMatchObject({ name: "npy:x,y,xt,yt train", size: 3, targets: [{ classes: 7 }] });
+    expect(test).toMatchObject({ name: "npy:x,y,xt,yt test", size: 1, targets: [{ classes: 7 }] });
+    expect(inputRows(await test.batch(Uint32Array.of(0))).data).toEqual(Float32Array.of(7, 8));
   });
 
   test("needs examples of one shape", async () => {

@@ -2,7 +2,7 @@
  * A dataset that keeps its values as they are stored and normalises them when a batch is asked for: bytes through a
  * table of 256 f32 values a channel, so that whole MNIST stays at one byte a pixel and a batch costs one look-up each.
  */
-import { type Batch, type Dataset, matrix } from "@secateur/core";
+import { type Batch, type Dataset, inputName, labelName } from "@secateur/core";
 import { channelCount, type Normalisation } from "../normalisation.ts";
 
 /** What a dataset is made of. */
@@ -39,10 +39,18 @@ export function rawDataset(examples: RawExamples): Dataset {
       writeExample(data, i * features, index * features);
       chosen[i] = labels[index]!;
     }
-    return { inputs: matrix(indices.length, features, data), labels: chosen };
+    return {
+      size: indices.length,
+      inputs: { [inputName]: { shape: [indices.length, ...inputShape], data } },
+      targets: { [labelName]: { shape: [indices.length], data: chosen } },
+    };
   }
 
-  return { name, size, inputShape, classes, batch };
+  return {
+    ...{ name, size, batch },
+    inputs: [{ name: inputName, shape: inputShape, dtype: "f32" }],
+    targets: [{ name: labelName, shape: [], dtype: "u32", classes }],
+  };
 }
 
 /** (x / divisor - mean) / std of one channel, rounded to f32 after each step as torchvision's ToTensor and Normalize do. */

@@ -42,13 +42,13 @@ export function kfac(options: KfacOptions = {}): CurvatureEstimator {
     name: "kfac",
     provides: ["diagonal", "apply", "blocks", "inverse"],
     async estimate(request, ctx) {
-      const { model, data, params } = request;
+      const { model, data, params, task } = request;
       if (!model.gradientRows) throw noGradients("kfac", model.name);
       if ((request.batch ?? 1) !== 1) throw notKronecker(`rows of ${request.batch} examples are no outer products`);
       const rows = options.examples ?? request.examples ?? 1000;
       if (rows > data.size) throw tooFewExamples({ data: data.name, size: data.size, rows, batch: 1 });
       const examples = sampleIndices(data.size, rows, ctx.rng.fork("examples"));
-      const gradients = await model.gradientRows({ params, data, examples, batch: 1 }, ctx);
+      const gradients = await model.gradientRows({ params, data, examples, batch: 1, ...(task ? { task } : {}) }, ctx);
       const factors = gradients.blocks.map((block) => kroneckerFactors(block, ctx.kernels));
       const gradient = request.firstOrder ? meanGradient(gradients.blocks, ctx.kernels) : undefined;
       for (const block of gradients.blocks) {

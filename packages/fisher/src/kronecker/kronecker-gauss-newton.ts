@@ -1,9 +1,9 @@
 /**
- * The Gauss-Newton matrix of the cross-entropy with every layer's block taken as a Kronecker product and no interaction
+ * The Gauss-Newton matrix of a task's loss with every layer's block taken as a Kronecker product and no interaction
  * between layers (K-FAC: Martens and Grosse 2015; convolutions: Grosse and Martens 2016):
  *   H = (B + s mean(diag B) I) (x) (A + s mean(diag A) I) + ridge I
- * A [in, in] and B [out, out] the second moments of a layer's inputs and of the loss's slopes at its output, labels drawn
- * from the network. A few hundred examples make it of full rank, where as many gradient rows leave nearly all directions of
+ * A [in, in] and B [out, out] the second moments of a layer's inputs and of the loss's slopes at its output, drawn as
+ * the task says (for classes: of labels drawn from the network). A few hundred examples make it of full rank, where as many gradient rows leave nearly all directions of
  * a convolutional network unseen. Departures: without a first-order term the inputs of a layer before a batch normalisation
  * are taken less their mean, because statistics measured anew take the mean output out; the damping goes into the factors in
  * proportion to each.
@@ -27,7 +27,7 @@ export interface KroneckerGaussNewtonOptions {
   readonly examples?: number | undefined;
   /** Damping added to H, >= 0, or "auto": with a first-order term 0.008 trace(H), else 0, the factors being damped already. Default: the plan's, else "auto". */
   readonly ridge?: number | "auto" | undefined;
-  /** Divides the logits in the class probabilities, > 0; default: the plan's, else 1. */
+  /** Divides scores wherever they become probabilities, > 0; default: the plan's, else 1. */
   readonly temperature?: number | undefined;
   /** s above, > 0; default 0.01. */
   readonly share?: number | undefined;
@@ -62,7 +62,7 @@ export function kroneckerGaussNewton(options: KroneckerGaussNewtonOptions = {}):
     // And an inverse, where there is no ridge.
     provides: ["diagonal", "apply", "factor"],
     async estimate(request, ctx) {
-      const { model, data, params, targets } = request;
+      const { model, data, params, task } = request;
       if (!model.layerMoments) throw noMoments(name, model.name);
       const count = checkNumber(name, "examples", options.examples ?? request.examples ?? 2000, {
         least: 1,
@@ -81,7 +81,7 @@ export function kroneckerGaussNewton(options: KroneckerGaussNewtonOptions = {}):
           temperature,
           gradient: request.firstOrder === true,
           centred: request.firstOrder !== true,
-          ...(targets ? { targets } : {}),
+          ...(task ? { task } : {}),
         },
         ctx,
       );

@@ -3,6 +3,7 @@ import {
   type Estimate,
   type EstimateRequest,
   type FactorView,
+  inputRows,
   type RunContext,
 } from "@secateur/core";
 import { describe, expect, test } from "vitest";
@@ -131,7 +132,7 @@ describe("the empirical Fisher", () => {
   test("draws its examples from the run's seed, without replacement", async () => {
     const draw = async (seed: number): Promise<Float64Array> => {
       const { sample } = await estimateWith({}, { examples: 6, batch: 2 }, createRunContext({ seed }));
-      return Float64Array.from((await sample.batch(Uint32Array.from({ length: 12 }, (_, i) => i))).inputs.data);
+      return Float64Array.from(inputRows(await sample.batch(Uint32Array.from({ length: 12 }, (_, i) => i))).data);
     };
     expect(await draw(1)).toEqual(await draw(1));
     expect(await draw(2)).not.toEqual(await draw(1));

@@ -53,14 +53,14 @@ export function empiricalFisher(options: EmpiricalFisherOptions = {}): Curvature
     name: "empirical-fisher",
     provides: ["diagonal", "apply", "factor", "inverse"],
     async estimate(request, ctx) {
-      const { model, data, params } = request;
+      const { model, data, params, task } = request;
       if (!model.gradientRows) throw noGradients("empirical-fisher", model.name);
       const whole = { least: 1, whole: true };
       const rows = checkNumber("empirical-fisher", "examples", options.examples ?? request.examples ?? 1000, whole);
       const batch = checkNumber("empirical-fisher", "batch", options.batch ?? request.batch ?? 1, whole);
       if (rows * batch > data.size) throw tooFewExamples({ data: data.name, size: data.size, rows, batch });
       const examples = sampleIndices(data.size, rows * batch, ctx.rng.fork("examples"));
-      const gradients = await model.gradientRows({ params, data, examples, batch }, ctx);
+      const gradients = await model.gradientRows({ params, data, examples, batch, ...(task ? { task } : {}) }, ctx);
       const { blocks, dtype, release } = storeRows(gradients, options.layout ?? "auto", ctx.kernels);
       const undamped = rowFactor({ blocks, rows, dtype });
       const ridge = chooseRidge(options.ridge ?? request.ridge, undamped, rows, request.kept);

@@ -9,7 +9,7 @@ import { broadcastIndices, overlayOf } from "./broadcast.ts";
 import { inputOf, numberOf, refuse, showShape } from "./node-facts.ts";
 
 /** What a row of factors means to whoever takes gradients. */
-export function factoredGradient(delta: Mat, input: Mat, pool: Pool): WeightGradient {
+function factoredGradient(delta: Mat, input: Mat, pool: Pool): WeightGradient {
   return {
     units: delta.rows,
     groups: 1,

@@ -3,7 +3,7 @@ import {
   createRunContext,
   keptCount,
   layoutParams,
-  type ModelAdapter,
+  type Model,
   matrix,
   prune,
   readFlat,
@@ -42,11 +42,7 @@ function layersOf(
 
 const network = () => createNetwork(mlp({ sizes: [12, 10, 8, 4], bias: false }), { seed: 5 });
 
-async function keptBy(
-  options: AllocationOptions,
-  sparsity: number,
-  model: ModelAdapter = network(),
-): Promise<number[]> {
+async function keptBy(options: AllocationOptions, sparsity: number, model: Model = network()): Promise<number[]> {
   const { layers, kept, prunable } = await prune({ model, solver: magnitude(), sparsity, budget: allocation(options) });
   expect(kept).toBe(keptCount(prunable, sparsity)); // exact, whatever the allocation
   return layers.map(({ nonzeros }) => nonzeros);

@@ -217,7 +217,7 @@ describe("rounds of pruning and retraining", () => {
           patience: 2,
           evaluate: async () => {
             kept.push(await flat(network));
-            return { loss: losses[asked++]!, accuracy: 0, examples: 1 };
+            return { loss: losses[asked++]!, accuracy: 0, examples: 1, task: "classification", measures: [] };
           },
         },
       }),

@@ -1,4 +1,4 @@
-import { createRunContext, type Dataset, matrix } from "@secateur/core";
+import { arrayDataset, createRunContext, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import type { LayerSpec } from "../graph/layer-spec.ts";
 import { macsPerExample } from "../graph/macs.ts";
@@ -47,13 +47,7 @@ describe("built-in convolutional networks", () => {
       features,
       Float32Array.from({ length: 2 * features }, (_, i) => Math.sin(i)),
     );
-    const data: Dataset = {
-      name: "waves",
-      size: 2,
-      inputShape: spec.inputShape,
-      classes: 10,
-      batch: () => ({ inputs, labels: Uint32Array.of(0, 1) }),
-    };
+    const data = arrayDataset({ inputs, labels: [0, 1], inputShape: spec.inputShape, classes: 10, name: "waves" });
     const run = () => createNetwork(spec, { seed: 3 }).evaluate(data, createRunContext());
     const first = await run();
     expect(Number.isFinite(first.loss)).toBe(true);

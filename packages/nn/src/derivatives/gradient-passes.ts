@@ -1,9 +1,17 @@
 /** Forward and backward over many examples, as many at a time as memory should hold. */
-import type { GradientRequest, RunContext } from "@secateur/core";
-import { assertLabels } from "../assert-data.ts";
-import { notFiniteOutput } from "../errors.ts";
+import {
+  classification,
+  firstNotFinite,
+  type GradientRequest,
+  inputRows,
+  type LossSum,
+  notFiniteOutput,
+  type RunContext,
+  targetsOf,
+} from "@secateur/core";
 import { graphOf } from "../graph/graph.ts";
 import type { NetworkSpec } from "../graph/network-spec.ts";
+import { asOutputs, zeroRows } from "../network-tensors.ts";
 import type { GradientSink, Weights } from "../ops/op.ts";
 import { type Pool, withPool } from "../pool.ts";
 import { dtypeOfWeights, record } from "./tape.ts";
@@ -26,46 +34,52 @@ export function passSize(network: NetworkSpec, group = 1): number {
 }
 
 /**
- * Runs forward and backward over the examples; returns the mean loss.
+ * Runs forward and backward over the examples; returns the mean loss of what counts.
  *
  * @param request.group - runs of examples that must stay in one pass
  * @param sinkAt - takes the gradients of a pass, given the place of its first example among the requested ones
- * @throws ERR_LABEL_RANGE, ERR_NOT_FINITE, ERR_ABORTED
+ * @throws ERR_TASK, ERR_LABEL_RANGE, ERR_NOT_FINITE, ERR_ABORTED
  */
 export async function eachPass(
   model: Model,
-  request: Pick<GradientRequest, "data" | "examples"> & { group: number },
+  request: Pick<GradientRequest, "data" | "examples" | "task"> & { group: number },
   ctx: RunContext,
   sinkAt: (start: number) => GradientSink,
 ): Promise<number> {
   const { examples, group } = request;
   const size = passSize(model.spec, group);
   return await withPool(ctx.kernels, dtypeOfWeights(model.weights), async (pool) => {
-    let total = 0;
+    let [total, count] = [0, 0];
     for (let start = 0; start < examples.length; start += size) {
       const end = Math.min(start + size, examples.length);
-      total += await onePass(model, { ...request, start, end, sink: sinkAt(start), pool });
+      const loss = await onePass(model, { ...request, start, end, sink: sinkAt(start), pool });
+      total += loss.sum;
+      count += loss.count;
       await ctx.tick({ task: "gradients", done: end, total: examples.length });
     }
-    return total / examples.length;
+    return total / count;
   });
 }
 
-/** The summed loss of examples [start, end). */
+/** The loss of examples [start, end). */
 async function onePass(
   { spec, weights }: Model,
-  call: Pick<GradientRequest, "data" | "examples"> & { start: number; end: number; sink: GradientSink; pool: Pool },
-): Promise<number> {
-  const { data, examples, start, end, sink, pool } = call;
+  call: Pick<GradientRequest, "data" | "examples" | "task"> & {
+    start: number;
+    end: number;
+    sink: GradientSink;
+    pool: Pool;
+  },
+): Promise<LossSum> {
+  const { data, task = classification(), examples, start, end, sink, pool } = call;
   const batch = await data.batch(examples.subarray(start, end));
-  assertLabels(spec, data, batch.labels);
-  const tape = record({ network: spec, weights, input: batch.inputs, pool });
-  const delta = tape.logits;
-  const loss = new Float64Array(delta.rows);
-  const total = pool.kernels.softmaxCrossEntropy({ logits: delta, labels: batch.labels, loss, delta });
-  const bad = loss.findIndex((value) => !Number.isFinite(value));
-  if (bad >= 0) throw notFiniteOutput(spec.name, examples[start + bad]!);
+  const tape = record({ network: spec, weights, input: inputRows(batch), pool });
+  const delta = zeroRows(tape.logits, pool.dtype);
+  const { kernels } = pool;
+  const outputs = asOutputs(tape.logits);
+  const loss = task.loss({ outputs, targets: targetsOf(task, batch), delta: asOutputs(delta), kernels });
+  if (!Number.isFinite(loss.sum)) throw notFiniteOutput(spec.name, examples[start + firstNotFinite(outputs)]!);
   tape.backward(delta, sink);
   tape.release();
-  return total;
+  return loss;
 }

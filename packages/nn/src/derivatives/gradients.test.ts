@@ -1,4 +1,13 @@
-import { arrayDataset, createRng, createRunContext, type Dataset, type GradientBlock, matrix } from "@secateur/core";
+import {
+  arrayDataset,
+  asTensor,
+  createRng,
+  createRunContext,
+  type Dataset,
+  type GradientBlock,
+  matrix,
+  tensorDataset,
+} from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { mlp } from "../graph/network-spec.ts";
 import { createNetwork, type Network } from "../network.ts";
@@ -10,19 +19,7 @@ function randomData(size: number, seed: number): Dataset {
   const rng = createRng(seed);
   const data = Float64Array.from({ length: size * 5 }, () => rng.normal());
   const labels = Array.from({ length: size }, () => rng.integer(3));
-  return {
-    ...arrayDataset({ inputs: matrix(size, 5, data), labels, classes: 3 }),
-    batch: (indices) => f64Batch(data, labels, indices),
-  };
-}
-
-/** arrayDataset hands out f32; finite differences need f64 all the way. */
-function f64Batch(data: Float64Array, labels: readonly number[], indices: Uint32Array) {
-  const inputs = new Float64Array(indices.length * 5);
-  indices.forEach((index, i) => {
-    inputs.set(data.subarray(index * 5, index * 5 + 5), i * 5);
-  });
-  return { inputs: matrix(indices.length, 5, inputs), labels: Uint32Array.from(indices, (i) => labels[i]!) };
+  return arrayDataset({ inputs: matrix(size, 5, data), labels, classes: 3 });
 }
 
 /** Random biases too, so that no pre-activation sits on the kink of ReLU. */
@@ -112,7 +109,10 @@ describe("gradients", () => {
   test("a label beyond the classes and an output that is not finite are named", async () => {
     const network = createNetwork(mlp({ sizes: [2, 2] }), { seed: 0 });
     const inputs = matrix(1, 2, Float32Array.of(1, 1));
-    const wrong = { ...arrayDataset({ inputs, labels: [5] }), classes: 2 };
+    const wrong = tensorDataset({
+      inputs: { input: asTensor(inputs) },
+      targets: { labels: { shape: [1], data: Uint32Array.of(5) } },
+    });
     await expect(network.evaluate(wrong, ctx)).rejects.toMatchObject({ code: "ERR_LABEL_RANGE" });
     network.weights.get("fc1.weight")!.data[0] = Number.NaN;
     const data = arrayDataset({ inputs, labels: [0], classes: 2 });

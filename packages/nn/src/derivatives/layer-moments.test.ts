@@ -3,6 +3,8 @@ import {
   createRng,
   createRunContext,
   type Dataset,
+  distillation,
+  inputRows,
   type Mat,
   type Moments,
   matrix,
@@ -81,7 +83,7 @@ describe("the moments of one example that a layer sees once", () => {
     const network = networkOf(layers, 2);
     const data = imagesOf(1, 2);
     const { layers: moments } = await momentsOf(network, data);
-    const { inputs } = await data.batch(Uint32Array.of(0));
+    const inputs = inputRows(await data.batch(Uint32Array.of(0)));
     for (const param of ["conv.weight", "fc.weight"]) {
       const parts = moments.filter((entry) => entry.param === param);
       expect(parts.length).toBe(param === "conv.weight" ? groups : 1);
@@ -123,7 +125,7 @@ test("windows with stride, padding and dilation give the moments that the sum ov
   ];
   const data = imagesOf(5, 2);
   const { layers: moments } = await momentsOf(networkOf(layers, 2), data);
-  const { inputs } = await data.batch(Uint32Array.from({ length: 5 }, (_, i) => i));
+  const inputs = inputRows(await data.batch(Uint32Array.from({ length: 5 }, (_, i) => i)));
   const size = 2 * 2 * 3;
   const expected = new Float64Array(size * size);
   for (let n = 0; n < 5; n++) {
@@ -167,7 +169,7 @@ test("before a batch normalisation inputs are less their mean, and slopes carry 
   const scaled = b.deltas.data.map((value, e) => value * scale[Math.floor(e / 2)]! * scale[e % 2]!);
   expect(gap(a.deltas.data, scaled)).toBeLessThan(tolerance);
   // Less the mean, every row of A goes with windows that sum to zero: 6 positions of 6 examples.
-  const { inputs } = await data.batch(Uint32Array.from({ length: 6 }, (_, i) => i));
+  const inputs = inputRows(await data.batch(Uint32Array.from({ length: 6 }, (_, i) => i)));
   const mean = new Float64Array(4);
   for (let n = 0; n < 6; n++) {
     for (let y = 0; y < 2; y++) {
@@ -192,12 +194,12 @@ describe("the loss's side", () => {
 
   test("labels are drawn from softmax(logits / temperature): slopes have the covariance diag(p) - p p'", async () => {
     const network = networkOf(layers, 1);
-    const one = await imagesOf(1, 1).batch(Uint32Array.of(0));
+    const one = inputRows(await imagesOf(1, 1).batch(Uint32Array.of(0)));
     const [count, temperature] = [20_000, 3];
     const inputs = matrix(
       count,
-      one.inputs.cols,
-      Float64Array.from({ length: count * one.inputs.cols }, (_, i) => one.inputs.data[i % one.inputs.cols]!),
+      one.cols,
+      Float64Array.from({ length: count * one.cols }, (_, i) => one.data[i % one.cols]!),
     );
     const data = arrayDataset({ inputs, labels: new Uint32Array(count), inputShape: [1, height, width], classes });
     const { layers: moments } = await momentsOf(network, data, { temperature });
@@ -205,7 +207,7 @@ describe("the loss's side", () => {
     const { data: bias } = network.weights.get("fc.bias")!;
     const powers = Array.from({ length: classes }, (_, c) => {
       let z = bias[c]!;
-      for (let i = 0; i < one.inputs.cols; i++) z += w[c * one.inputs.cols + i]! * one.inputs.data[i]!;
+      for (let i = 0; i < one.cols; i++) z += w[c * one.cols + i]! * one.data[i]!;
       return Math.exp(z / temperature);
     });
     const sum = powers.reduce((total, power) => total + power, 0);
@@ -228,16 +230,18 @@ describe("the loss's side", () => {
     expect(loss).toBeCloseTo(expected.loss, 12);
   });
 
-  test("with targets it is that of temperature^2 times the divergence from them, which is 0 at targets that are met", async () => {
+  test("with a teacher it is that of temperature^2 times the divergence from its class probabilities", async () => {
     const network = networkOf(layers, 1);
-    const data = imagesOf(4, 1);
-    const targets = matrix(4, classes, normals(4 * classes).map(Math.exp));
-    for (let i = 0; i < 4; i++) {
-      const row = targets.data.subarray(i * classes, (i + 1) * classes);
-      const sum = row[0]! + row[1]! + row[2]!;
-      for (let c = 0; c < classes; c++) row[c] = row[c]! / sum;
-    }
-    const request = { gradient: true, temperature: 2, targets };
+    const { name, size, inputs, batch } = imagesOf(4, 1);
+    const data: Dataset = {
+      ...{ name, size, inputs },
+      batch: async (indices) => ({
+        ...(await batch(indices)),
+        targets: { output: { shape: [indices.length, classes], data: taught.slice(0, indices.length * classes) } },
+      }),
+    };
+    const taught = normals(4 * classes);
+    const request = { gradient: true, temperature: 2, task: distillation({ temperature: 2 }) };
     const { gradient } = await momentsOf(network, data, request);
     const { data: w } = network.weights.get("fc.weight")!;
     for (const j of [0, 5, 17, 30]) {

@@ -2,25 +2,28 @@
  * Second moments of what the layers see, for Kronecker-factored curvature: with x a window of a layer's inputs and delta the
  * slope of the loss at its output,
  *   A = mean over examples of the sum over positions of x x',   B = mean over examples and positions of delta delta'
- * (Martens and Grosse 2015; convolutions: Grosse and Martens 2016). Labels are drawn from the network's own probabilities,
- * so that the moments are those of the Gauss-Newton matrix. Departures: where a batch normalisation follows and its statistics
+ * (Martens and Grosse 2015; convolutions: Grosse and Martens 2016). Slopes at the output are drawn (OutputFactor.draw; labels from the
+ * network's own probabilities), so that the moments are those of the Gauss-Newton matrix. Departures: where a batch normalisation follows and its statistics
  * are measured anew, whatever the mean output of a channel becomes is taken out again, so x may be taken less its mean; A is taken over the first examples only where these have windows enough.
  */
 import {
-  type Dataset,
+  classification,
+  firstNotFinite,
+  inputRows,
   type LayerMoments,
+  type LossSum,
   type Mat,
   type Moments,
   type MomentsRequest,
-  matrix,
+  notFiniteOutput,
   type Rng,
   type RunContext,
+  targetsOf,
 } from "@secateur/core";
-import { assertLabels } from "../assert-data.ts";
-import { noMoments, notFiniteOutput } from "../errors.ts";
+import { noMoments } from "../errors.ts";
 import { graphOf } from "../graph/graph.ts";
 import { findParam } from "../graph/param-specs.ts";
-import type { GradientSink } from "../ops/op.ts";
+import { asOutputs, zeroRows } from "../network-tensors.ts";
 import { type Pool, withPool } from "../pool.ts";
 import { type Model, passSize } from "./gradient-passes.ts";
 import { sumSink, zeroGradients } from "./gradients.ts";
@@ -31,7 +34,7 @@ import { dtypeOfWeights, record } from "./tape.ts";
  * Takes the moments of dense and convolution weights. Time: a forward and a backward pass (two with the gradient), and
  * in^2 / 2 multiply-adds a window. Memory: in^2 + out^2 numbers a layer and the values of one pass.
  *
- * @throws ERR_INCOMPATIBLE (a parameter that is no weight of a dense or convolution layer), ERR_LABEL_RANGE, ERR_NOT_FINITE,
+ * @throws ERR_INCOMPATIBLE (a parameter that is no weight of a dense or convolution layer), ERR_TASK, ERR_LABEL_RANGE, ERR_NOT_FINITE,
  * ERR_ABORTED
  */
 export async function layerMoments(model: Model, request: MomentsRequest, ctx: RunContext): Promise<Moments> {
@@ -44,10 +47,12 @@ export async function layerMoments(model: Model, request: MomentsRequest, ctx: R
     const slopes = wantsGradient
       ? zeroGradients(new Map(params.map((param) => [param, findParam(model, param)])))
       : undefined;
-    let loss = 0;
+    let [loss, count] = [0, 0];
     for (let start = 0; start < examples.length; start += size) {
       const indices = examples.subarray(start, Math.min(start + size, examples.length));
-      loss += await onePass(model, { ...request, indices, start, sums, slopes, pool, rng });
+      const part = await onePass(model, { ...request, indices, start, sums, slopes, pool, rng });
+      loss += part.sum;
+      count += part.count;
       await ctx.tick({ task: "gradients", done: start + indices.length, total: examples.length });
     }
     return {
@@ -55,7 +60,7 @@ export async function layerMoments(model: Model, request: MomentsRequest, ctx: R
         return sums.get(layers[p]!.name)!.moments({ param, weights: model.weights, centred });
       }),
       ...(slopes ? { gradient: joined(params.map((param) => slopes.get(param)!)) } : {}),
-      loss: loss / examples.length,
+      loss: loss / count,
     };
   });
 }
@@ -70,16 +75,20 @@ interface Pass extends MomentsRequest {
   readonly rng: Rng;
 }
 
-/** The summed loss of some examples. */
-async function onePass({ spec, weights }: Model, pass: Pass): Promise<number> {
-  const { data, indices, start, sums, slopes, pool, temperature, rng } = pass;
-  const { inputs, labels } = await data.batch(indices);
-  assertLabels(spec, data, labels);
-  const tape = record({ network: spec, weights, input: inputs, pool });
-  const bad = tape.logits.data.findIndex((value: number) => !Number.isFinite(value));
-  if (bad >= 0) throw notFiniteOutput(spec.name, indices[Math.floor(bad / spec.classes)]!);
-  const p = softened(tape.logits, temperature);
-  const drawn: GradientSink = {
+/** The loss of some examples. */
+async function onePass({ spec, weights }: Model, pass: Pass): Promise<LossSum> {
+  const { data, task = classification(), indices, start, sums, slopes, pool, temperature, rng } = pass;
+  const batch = await data.batch(indices);
+  const targets = targetsOf(task, batch);
+  const tape = record({ network: spec, weights, input: inputRows(batch), pool });
+  const outputs = asOutputs(tape.logits);
+  const slope = zeroRows(tape.logits, pool.dtype);
+  const { kernels } = pool;
+  const loss = task.loss({ outputs, targets, delta: asOutputs(slope), kernels });
+  if (!Number.isFinite(loss.sum)) throw notFiniteOutput(spec.name, indices[firstNotFinite(outputs)]!);
+  const drawn = zeroRows(tape.logits, "f64");
+  task.outputFactor({ outputs, targets, temperature }).draw(rng, asOutputs(drawn));
+  tape.backward(drawn, {
     group: Number.MAX_SAFE_INTEGER,
     place: () => undefined,
     // Factors taken: a dense layer has nothing else to write.
@@ -88,9 +97,7 @@ async function onePass({ spec, weights }: Model, pass: Pass): Promise<number> {
       const { name } = node.layer;
       if (name !== undefined) sums.get(name)?.add({ inputs: from[0]!, delta, first: start });
     },
-  };
-  tape.backward(lessDrawnLabels(p, rng), drawn);
-  const { loss, slope } = lossOf(pass, { data, labels, logits: tape.logits, p });
+  });
   if (slopes) tape.backward(slope, sumSink(slopes, 1 / pass.examples.length));
   tape.release();
   return loss;
@@ -102,63 +109,6 @@ function layerOf(model: Model, param: string): LayerSums["layer"] {
   const layer = node?.layer;
   if (layer?.kind !== "dense" && layer?.kind !== "conv2d") throw noMoments(model.spec.name, param);
   return { node: node!, spec: layer, name: layer.name };
-}
-
-/** softmax(logits / temperature) in f64, by rows. */
-function softened(logits: Mat, temperature: number): Mat {
-  const { rows, cols } = logits;
-  const p = matrix(rows, cols, new Float64Array(rows * cols));
-  for (let start = 0; start < p.data.length; start += cols) {
-    const row = logits.data.subarray(start, start + cols);
-    const most = Math.max(...row);
-    let sum = 0;
-    for (let c = 0; c < cols; c++) {
-      p.data[start + c] = Math.exp((row[c]! - most) / temperature);
-      sum += p.data[start + c]!;
-    }
-    for (let c = 0; c < cols; c++) p.data[start + c] = p.data[start + c]! / sum;
-  }
-  return p;
-}
-
-/** p - onehot(y), y drawn from p for every row. */
-function lessDrawnLabels(p: Mat, rng: Rng): Mat {
-  const out = matrix(p.rows, p.cols, p.data.slice());
-  for (let start = 0; start < out.data.length; start += p.cols) {
-    let rest = rng.next();
-    let label = 0;
-    while (label < p.cols - 1 && rest >= p.data[start + label]!) rest -= p.data[start + label++]!;
-    out.data[start + label]! -= 1;
-  }
-  return out;
-}
-
-/** The summed loss and its slope at the logits. */
-function lossOf(
-  { targets, indices, temperature, pool }: Pass,
-  batch: { data: Dataset; labels: Uint32Array; logits: Mat; p: Mat },
-): { loss: number; slope: Mat } {
-  const { labels, logits, p } = batch;
-  if (!targets) {
-    const slope = { ...logits, data: logits.data.slice() };
-    const loss = pool.kernels.softmaxCrossEntropy({
-      logits,
-      labels,
-      loss: new Float64Array(logits.rows),
-      delta: slope,
-    });
-    return { loss, slope };
-  }
-  const slope = matrix(p.rows, p.cols, new Float64Array(p.data.length));
-  let divergence = 0;
-  indices.forEach((example, i) => {
-    for (let c = 0; c < p.cols; c++) {
-      const [wanted, found] = [targets.data[example * p.cols + c]!, p.data[i * p.cols + c]!];
-      slope.data[i * p.cols + c] = temperature * (found - wanted);
-      if (wanted > 0) divergence += wanted * Math.log(wanted / Math.max(found, Number.MIN_VALUE));
-    }
-  });
-  return { loss: temperature ** 2 * divergence, slope };
 }
 
 function joined(parts: readonly Mat[]): Float32Array | Float64Array {

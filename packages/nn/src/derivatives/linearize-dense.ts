@@ -5,26 +5,28 @@
  * run on the used columns only.
  */
 import {
-  type Dataset,
   dtypeOf,
+  firstNotFinite,
   type GradientRequest,
+  inputRows,
   type Kernels,
   type Linearization,
   type Mat,
   matrix,
+  notFiniteOutput,
   type RunContext,
   throwIfAborted,
   unknownName,
   type Vec,
   zeros,
 } from "@secateur/core";
-import { assertLabels } from "../assert-data.ts";
-import { notFiniteOutput } from "../errors.ts";
 import type { DenseSpec } from "../graph/layer-spec.ts";
 import type { NetworkSpec } from "../graph/network-spec.ts";
+import { asOutputs } from "../network-tensors.ts";
 import type { Weights } from "../ops/op.ts";
 import { denseForward } from "./dense-forward.ts";
-import { onColumns, sampleOf, within } from "./on-columns.ts";
+import { onColumns, within } from "./on-columns.ts";
+import { namedLinearization, type RowLinearization } from "./row-linearization.ts";
 
 /** A layer of the linearised network and what it keeps. */
 interface LinearLayer {
@@ -49,22 +51,23 @@ const compactShare = 0.75;
 /**
  * Linearises over some examples. Memory: examples * (features of all layers) numbers, in kernel memory.
  *
- * @throws ERR_LABEL_RANGE, ERR_NOT_FINITE, ERR_ABORTED
+ * @throws ERR_NOT_FINITE, ERR_ABORTED
  */
 export async function linearizeDense(
   { spec, weights }: { spec: NetworkSpec; weights: Weights },
-  request: Omit<GradientRequest, "batch">,
+  request: Omit<GradientRequest, "batch" | "task">,
   ctx: RunContext,
 ): Promise<Linearization> {
   const { data, examples, params } = request;
   const { kernels } = ctx;
   throwIfAborted(ctx.signal);
   const batch = await data.batch(examples);
-  assertLabels(spec, data, batch.labels);
-  const inputs = copied(batch.inputs, kernels);
+  const inputs = copied(inputRows(batch), kernels);
   const activations = denseForward(spec, weights, inputs, kernels);
-  const bad = activations.logits.data.findIndex((value: number) => !Number.isFinite(value));
-  if (bad >= 0) throw notFiniteOutput(spec.name, examples[Math.floor(bad / spec.classes)]!);
+  const { logits } = activations;
+  if (!logits.data.every((value: number) => Number.isFinite(value))) {
+    throw notFiniteOutput(spec.name, examples[firstNotFinite(asOutputs(logits))]!);
+  }
   const { starts, size } = flatStarts(weights, params);
   const snapshots: Vec[] = [];
   const layers = spec.layers.flatMap((layer, l): LinearLayer[] => {
@@ -78,11 +81,11 @@ export async function linearizeDense(
     const biasStart = starts.get(`${layer.name}.bias`) ?? -1;
     return [{ kind: "dense", input, dense: { spec: layer, W, weightStart, biasStart } }];
   });
-  const sample = sampleOf(data, batch);
-  return linearization({ layers, size, sample, logits: activations.logits, labels: batch.labels, kernels }, () => {
+  const rows = linearization({ layers, size, logits, kernels }, () => {
     activations.release();
     for (const data of [inputs.data, ...snapshots]) kernels.free(data);
   });
+  return namedLinearization(rows, { data, batch });
 }
 
 function flatStarts(weights: Weights, params: readonly string[]): { starts: Map<string, number>; size: number } {
@@ -101,19 +104,15 @@ interface Linearized {
   readonly layers: readonly LinearLayer[];
   /** p, length of the flat vectors */
   readonly size: number;
-  readonly sample: Dataset;
   readonly logits: Mat;
-  readonly labels: Uint32Array;
   readonly kernels: Kernels;
 }
 
-function linearization(state: Linearized, release: () => void): Linearization {
-  const { layers, size, sample, logits, labels } = state;
+function linearization(state: Linearized, release: () => void): RowLinearization {
+  const { layers, size, logits } = state;
   return {
     dim: size,
-    sample,
     logits,
-    labels,
     cost: layers.reduce((sum, { input, dense }) => sum + (dense ? input.data.length * dense.spec.out : 0), 0),
     forward: (x, out) => tangents(state, x, out),
     backward(u, out) {
@@ -127,7 +126,7 @@ function linearization(state: Linearized, release: () => void): Linearization {
 }
 
 /** The linearisation whose flat vectors hold the given weights only. */
-function overColumns(state: Linearized, columns: Uint32Array): Linearization {
+function overColumns(state: Linearized, columns: Uint32Array): RowLinearization {
   const { inner, free } = compacted(state, columns);
   const whole = linearization(inner, free);
   return {

@@ -1,4 +1,12 @@
-import { arrayDataset, createRng, createRunContext, type Linearization, matrix, type Vec } from "@secateur/core";
+import {
+  arrayDataset,
+  createRng,
+  createRunContext,
+  type FloatTensors,
+  type Linearization,
+  matrix,
+  type Vec,
+} from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { mlp } from "../graph/network-spec.ts";
 import { createNetwork, type Network } from "../network.ts";
@@ -16,10 +24,8 @@ const inputs = matrix(
   8,
   Float64Array.from({ length: 40 }, () => rng.normal()),
 );
-const data = {
-  ...arrayDataset({ inputs, labels: [0, 1, 2, 0, 1] }),
-  batch: () => ({ inputs, labels: Uint32Array.of(0, 1, 2, 0, 1) }),
-};
+const data = arrayDataset({ inputs, labels: [0, 1, 2, 0, 1] });
+const outputs = (u: Vec): FloatTensors => ({ output: { shape: [5, 3], data: u.slice() } });
 
 function network(): Network {
   const made = createNetwork(spec, { seed: 3, dtype: "f64" });
@@ -44,13 +50,13 @@ function logitsAt(made: Network, x: Vec, h: number): Vec {
 }
 
 const product = (J: Linearization, x: Vec): Vec => {
-  const out = matrix(5, 3, new Float64Array(15));
+  const out = { output: { shape: [5, 3], data: new Float64Array(15) } };
   J.forward(x, out);
-  return out.data;
+  return out.output.data;
 };
 const adjoint = (J: Linearization, u: Float64Array, length: number): Vec => {
   const out = new Float64Array(length);
-  J.backward(matrix(5, 3, u.slice()), out);
+  J.backward(outputs(u), out);
   return out;
 };
 const dot = (a: Vec, b: Vec): number => ctx.kernels.dot(a, b);
@@ -89,7 +95,7 @@ describe("linearize", () => {
       }
     }
     const sums = new Float64Array(size);
-    J.sumOfSquares([matrix(5, 3, u.slice()), matrix(5, 3, v.slice())], sums);
+    J.sumOfSquares([outputs(u), outputs(v)], sums);
     sums.forEach((value, j) => {
       expect(value).toBeCloseTo(expected[j]!, 10);
     });
@@ -113,18 +119,10 @@ describe("linearize", () => {
       }
     }
     const found = matrix(6, 6, new Float64Array(36).fill(7));
-    J.columnGram!(
-      us.map((u) => matrix(5, 3, u.slice())),
-      columns,
-      found,
-    );
+    J.columnGram!(us.map(outputs), columns, found);
     const inner = J.restricted(columns);
     const part = matrix(2, 2, new Float64Array(4));
-    inner.columnGram!(
-      us.map((u) => matrix(5, 3, u.slice())),
-      Uint32Array.of(1, 4),
-      part,
-    );
+    inner.columnGram!(us.map(outputs), Uint32Array.of(1, 4), part);
     expected.forEach((value, s) => {
       expect(found.data[s]).toBeCloseTo(value, 10);
     });

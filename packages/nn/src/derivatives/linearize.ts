@@ -4,28 +4,30 @@
  * forward again for every product.
  */
 import {
-  type Dataset,
   dtypeOf,
+  firstNotFinite,
   type GradientRequest,
+  inputRows,
   type Linearization,
   type Mat,
   matrix,
+  notFiniteOutput,
   type RunContext,
   throwIfAborted,
   type Vec,
   zeros,
 } from "@secateur/core";
-import { assertLabels } from "../assert-data.ts";
-import { notFiniteOutput } from "../errors.ts";
 import { graphOf } from "../graph/graph.ts";
 import { macsPerExample } from "../graph/macs.ts";
 import { findParam } from "../graph/param-specs.ts";
+import { asOutputs } from "../network-tensors.ts";
 import { type GradientSink, rowsOf, type Weights } from "../ops/op.ts";
 import { createPool, type Pool } from "../pool.ts";
 import { isDenseChain } from "./dense-forward.ts";
 import type { Model } from "./gradient-passes.ts";
 import { linearizeDense } from "./linearize-dense.ts";
-import { onColumns, sampleOf, within } from "./on-columns.ts";
+import { onColumns, within } from "./on-columns.ts";
+import { namedLinearization, type RowLinearization } from "./row-linearization.ts";
 import { dtypeOfWeights, record, type Tape } from "./tape.ts";
 
 /** Examples that run together. */
@@ -36,11 +38,11 @@ const keptNumbers = 384 * 1024 * 1024;
 /**
  * Linearises over some examples. Memory: what the layers keep of them, up to 1.5 GiB in kernel memory.
  *
- * @throws ERR_LABEL_RANGE, ERR_NOT_FINITE, ERR_ABORTED
+ * @throws ERR_NOT_FINITE, ERR_ABORTED
  */
 export async function linearize(
   model: Model,
-  request: Omit<GradientRequest, "batch">,
+  request: Omit<GradientRequest, "batch" | "task">,
   ctx: RunContext,
 ): Promise<Linearization> {
   if (isDenseChain(model.spec)) return await linearizeDense(model, request, ctx);
@@ -56,13 +58,13 @@ export async function linearize(
 
 async function recordAll(
   model: Model,
-  request: Omit<GradientRequest, "batch">,
+  request: Omit<GradientRequest, "batch" | "task">,
   { ctx, pool }: { ctx: RunContext; pool: Pool },
 ): Promise<Linearization> {
   const { spec } = model;
   const { data, examples, params } = request;
-  const { inputs, labels } = await data.batch(examples);
-  assertLabels(spec, data, labels);
+  const batch = await data.batch(examples);
+  const inputs = inputRows(batch);
   // A copy: trial weights may be written into the network while products with J go on.
   const weights = new Map([...model.weights].map(([name, w]) => [name, copied(w, pool)]));
   const logits = matrix(examples.length, spec.classes, zeros(examples.length * spec.classes, dtypeOf(inputs.data)));
@@ -76,11 +78,14 @@ async function recordAll(
     chunks.push({ from, to, ...(to > mostKept ? {} : { tape }) });
     await ctx.tick({ task: "gradients", done: to, total: examples.length });
   }
-  const bad = logits.data.findIndex((value: number) => !Number.isFinite(value));
-  if (bad >= 0) throw notFiniteOutput(spec.name, examples[Math.floor(bad / spec.classes)]!);
-  const sample = sampleOf(data, { inputs, labels });
+  if (!logits.data.every((value: number) => Number.isFinite(value))) {
+    throw notFiniteOutput(spec.name, examples[firstNotFinite(asOutputs(logits))]!);
+  }
   const layout = flatLayout(model, params);
-  return linearization({ model: { spec, weights }, chunks, inputs, pool, layout, sample, logits, labels });
+  return namedLinearization(linearization({ model: { spec, weights }, chunks, inputs, pool, layout, logits }), {
+    data,
+    batch,
+  });
 }
 
 /** Examples [from, to) and, while there is room, what the layers keep of them. */
@@ -113,19 +118,15 @@ interface Linearized {
   readonly inputs: Mat;
   readonly pool: Pool;
   readonly layout: FlatLayout;
-  readonly sample: Dataset;
   readonly logits: Mat;
-  readonly labels: Uint32Array;
 }
 
-function linearization(state: Linearized): Linearization {
-  const { model, pool, layout, sample, logits, labels } = state;
+function linearization(state: Linearized): RowLinearization {
+  const { model, pool, layout, logits } = state;
   const { size, places } = layout;
   return {
     dim: size,
-    sample,
     logits,
-    labels,
     cost: 2 * macsPerExample(model.spec) * logits.rows,
     forward(x, out) {
       const direction = (name: string): Mat | undefined => {
@@ -194,7 +195,7 @@ function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec): void
 }
 
 /** The linearisation whose flat vectors hold the given weights only. */
-function overColumns(whole: Linearization, columns: Uint32Array): Linearization {
+function overColumns(whole: RowLinearization, columns: Uint32Array): RowLinearization {
   return {
     ...whole,
     ...onColumns(whole, columns),

@@ -1,14 +1,6 @@
-/** What linearisations share: their examples as data, and products over some of the weights. */
-import { type Batch, type Dataset, dtypeOf, type Linearization, takeRows, type Vec, zeros } from "@secateur/core";
-
-/** The examples of a batch as data, numbered from 0. Nothing is copied. */
-export function sampleOf({ name, inputShape, classes }: Dataset, { inputs, labels }: Batch): Dataset {
-  return {
-    ...{ name, inputShape, classes },
-    size: inputs.rows,
-    batch: (indices) => ({ inputs: takeRows(inputs, indices), labels: indices.map((i) => labels[i]!) }),
-  };
-}
+/** What linearisations share: products over some of the weights. */
+import { dtypeOf, type Vec, zeros } from "@secateur/core";
+import type { RowLinearization } from "./row-linearization.ts";
 
 /** The places that columns of a selection have in what they were selected from. */
 export function within(columns: Uint32Array, inside: Uint32Array): Uint32Array {
@@ -17,9 +9,9 @@ export function within(columns: Uint32Array, inside: Uint32Array): Uint32Array {
 
 /** The products of `whole` for flat vectors that hold the weights at `columns` only; the others stay as they are. */
 export function onColumns(
-  whole: Linearization,
+  whole: RowLinearization,
   columns: Uint32Array,
-): Pick<Linearization, "dim" | "forward" | "backward" | "sumOfSquares"> {
+): Pick<RowLinearization, "dim" | "forward" | "backward" | "sumOfSquares"> {
   const full = zeros(whole.dim, dtypeOf(whole.logits.data));
   const gather = (out: Vec): void => {
     for (let s = 0; s < columns.length; s++) out[s] = full[columns[s]!]!;

@@ -2,13 +2,14 @@
  * Running statistics of batch normalisation: in training an exponential average, r = (1 - momentum) r + momentum s, s the batch's mean
  * or unbiased variance; re-estimated as the plain mean of s over batches, all with the same weights (PyTorch's momentum=None).
  */
-import { type Dataset, type RunContext, sampleIndices } from "@secateur/core";
+import { type Dataset, inputRows, type RunContext, sampleIndices } from "@secateur/core";
 import { assertData } from "../assert-data.ts";
 import { dtypeOfWeights, logitsOf } from "../derivatives/tape.ts";
 import { badTrainOption } from "../errors.ts";
 import type { BatchNormSpec } from "../graph/layer-spec.ts";
 import { inDtype } from "../in-dtype.ts";
 import type { Network } from "../network.ts";
+import { imageShape } from "../network-tensors.ts";
 import type { OpCall } from "../ops/op.ts";
 import { withPool } from "../pool.ts";
 import { type Augmentation, augment } from "./augmentation.ts";
@@ -51,14 +52,14 @@ export async function reestimateBatchNorm(
     for (let start = 0; start < order.length; start += batchSize) {
       const indices = order.subarray(start, start + batchSize);
       if (start > 0 && indices.length < batchSize / 2) break;
-      const { inputs } = await inDtype(data, pool.dtype).batch(indices);
+      const inputs = inputRows(await inDtype(data, pool.dtype).batch(indices));
       done++;
       const share = 1 / done;
       const logits = logitsOf({
         network: network.spec,
         weights: network.weights,
         input: augmentation
-          ? augment(inputs, { shape: data.inputShape, layout: network.spec.layout }, augmentation, random)
+          ? augment(inputs, { shape: imageShape(data), layout: network.spec.layout }, augmentation, random)
           : inputs,
         pool,
         mode: "train",

@@ -17,11 +17,12 @@ export type RetrainerOptions = Omit<TrainOptions, "epochs" | "learningRate" | "m
  */
 export function createRetrainer(network: Network, options: RetrainerOptions): Retrainer {
   assertTrainOptions(options);
-  const { data, batchSize = 64, ...rest } = options;
+  const { data, task, batchSize = 64, ...rest } = options;
+  const trained = task && task.name !== "classification" ? { task: task.name, taskOptions: task.options } : {};
   return {
     stepsPerEpoch: Math.ceil(data.size / batchSize),
     examples: data.size,
-    settings: JSON.stringify({ data: data.name, examples: data.size, batchSize, ...rest }),
+    settings: JSON.stringify({ data: data.name, examples: data.size, batchSize, ...trained, ...rest }),
     capture: () => network.tensors(),
     restore(tensors) {
       const given = new Map(tensors.map((tensor) => [tensor.name, tensor.data]));

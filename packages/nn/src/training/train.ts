@@ -1,26 +1,31 @@
 /**
- * Training by gradient descent on the cross-entropy of batches, with masks, label smoothing (Szegedy et al. 2016: the target is
+ * Training by gradient descent on the mean loss of batches, with masks, label smoothing (Szegedy et al. 2016: the target is
  * 1 - e + e / K for the label and e / K for every other of K classes), augmentation and running statistics. Everything random
  * is drawn from generators forked by epoch, so that a run resumed between epochs gives the same bytes.
  */
 import {
   applyMask,
   beginRules,
+  chooseTask,
   type Dataset,
+  inputRows,
+  labelsOf,
   type Mask,
   type Mat,
   type RuleRun,
   type RunContext,
   sampleIndices,
+  type Task,
   type TrainingRule,
+  targetsOf,
 } from "@secateur/core";
-import { assertData, assertLabels } from "../assert-data.ts";
-import { countCorrect } from "../count-correct.ts";
+import { assertData } from "../assert-data.ts";
 import { sumSink, zeroGradients } from "../derivatives/gradients.ts";
 import { dtypeOfWeights, record } from "../derivatives/tape.ts";
-import { badMask, trainingDiverged } from "../errors.ts";
+import { badMask, badTrainOption, trainingDiverged } from "../errors.ts";
 import { inDtype } from "../in-dtype.ts";
 import type { Network } from "../network.ts";
+import { asOutputs, imageShape, zeroRows } from "../network-tensors.ts";
 import { type Pool, withPool } from "../pool.ts";
 import { type Augmentation, augment } from "./augmentation.ts";
 import { updateRunningStatistics } from "./batch-norm-statistics.ts";
@@ -32,6 +37,8 @@ import { captureState, restoreState, type TrainingState } from "./training-state
 /** How to train; only `data` has no default. */
 export interface TrainOptions {
   readonly data: Dataset;
+  /** Whose loss; default: what core's `chooseTask` takes for the data. */
+  readonly task?: Task;
   /** Passes over the data, >= 0; default 10. */
   readonly epochs?: number;
   /** Examples a step, >= 1; default 64. The last batch of an epoch may be smaller. */
@@ -45,7 +52,7 @@ export interface TrainOptions {
   readonly nesterov?: boolean;
   /** L2 on weights, >= 0; default 5e-4. */
   readonly weightDecay?: number;
-  /** In [0, 1); default 0. */
+  /** In [0, 1); default 0. Above it the task must be classification by example. */
   readonly labelSmoothing?: number;
   /** Random changes of the images; default: none. */
   readonly augmentation?: Augmentation;
@@ -63,9 +70,9 @@ export interface TrainOptions {
 /** Whether training goes on after an epoch. */
 type EpochAnswer = "go on" | "stop";
 
-/** Mean training loss (plain cross-entropy, and what rules add to it) and accuracy of every epoch, measured while the weights moved. */
+/** Mean training loss (without label smoothing, with what rules add) and accuracy (NaN for tasks without one) of every epoch, measured while the weights moved. */
 export interface TrainReport {
-  readonly epochs: readonly { readonly loss: number; readonly accuracy: number }[];
+  readonly epochs: TrainingState["epochs"];
   /** Steps of gradient descent that were made, one a mini-batch. */
   readonly steps: number;
   /** The masks at the end by parameter: those given, unless a rule changed them. */
@@ -81,14 +88,27 @@ export interface TrainReport {
 export async function train(network: Network, options: TrainOptions, ctx: RunContext): Promise<TrainReport> {
   assertTrainOptions(options);
   assertData(network.spec, options.data);
+  const { labelSmoothing = 0, task = chooseTask({ model: network, data: options.data }) } = options;
+  if (labelSmoothing > 0 && task.name !== "classification") {
+    throw badTrainOption(
+      "labelSmoothing",
+      labelSmoothing,
+      `0 for the task ${task.name}, which has no labels to smooth`,
+    );
+  }
+  if (task.targetsFrom === "teacher" && !options.data.targets) {
+    throw badTrainOption("task", task.name, "data with the outputs of a teacher for targets (taughtDataset)");
+  }
   return await withPool(ctx.kernels, dtypeOfWeights(network.weights), (pool) =>
-    trainWith(pool, { network, options, ctx }),
+    trainWith(pool, { network, options: { ...options, task }, ctx }),
   );
 }
 
+type TaskOptions = TrainOptions & { readonly task: Task };
+
 async function trainWith(
   pool: Pool,
-  { network, options, ctx }: { network: Network; options: TrainOptions; ctx: RunContext },
+  { network, options, ctx }: { network: Network; options: TaskOptions; ctx: RunContext },
 ): Promise<TrainReport> {
   const { data, epochs = 10, batchSize = 64, learningRate = oneCycle(0.1), masks = new Map<string, Mask>() } = options;
   const stepsPerEpoch = Math.ceil(data.size / batchSize);
@@ -125,7 +145,11 @@ async function trainWith(
     const rng = ctx.rng.fork(`epoch ${epoch}`);
     const order = sampleIndices(data.size, data.size, rng);
     const random = rng.fork("examples");
-    let [loss, correct, seen] = [0, 0, 0];
+    const sums = { loss: 0, count: 0, correct: 0, judged: 0 };
+    const figures = () => ({
+      loss: sums.loss / sums.count,
+      accuracy: sums.correct / sums.judged,
+    });
     for (let start = 0; start < data.size; start += batchSize) {
       const indices = order.subarray(start, start + batchSize);
       const batch = await takeBatch({ network, options, indices, random, pool, ctx });
@@ -134,9 +158,10 @@ async function trainWith(
       const penalty = rules.beforeStep(at, ctx);
       updateWeights(network, { optimizer, moments, batch, rules, rate: at.rate, step, options });
       await rules.afterStep({ ...at, step: step + 1 }, ctx);
-      loss += batch.loss + penalty * batch.size;
-      correct += batch.correct;
-      seen += batch.size;
+      sums.loss += batch.loss + penalty * batch.count;
+      sums.count += batch.count;
+      sums.correct += batch.correct;
+      sums.judged += batch.judged;
       images += batch.size;
       step++;
       const seconds = (ctx.now() - started) / 1000;
@@ -144,15 +169,10 @@ async function trainWith(
         task: "train",
         done: step,
         total: steps,
-        values: {
-          epoch: epoch + 1,
-          loss: loss / seen,
-          accuracy: (100 * correct) / seen,
-          imagesPerSecond: images / seconds,
-        },
+        values: { epoch: epoch + 1, ...figures(), imagesPerSecond: images / seconds },
       });
     }
-    reports.push({ loss: loss / seen, accuracy: (100 * correct) / seen });
+    reports.push(figures());
     const answer = await options.onEpoch?.(
       captureState(network, moments, { epoch: epoch + 1, epochs: reports }, rules.capture()),
     );
@@ -176,43 +196,51 @@ function optimizerOf({ optimizer, momentum = 0.9, nesterov = false }: TrainOptio
 
 interface BatchResult {
   readonly gradients: ReadonlyMap<string, Mat>;
-  /** Summed over the batch. */
+  /** Summed over what counts in the batch, and how much that is. */
   readonly loss: number;
+  readonly count: number;
+  /** Percent that are right, summed, and over how many; 0 of 0 for tasks without accuracy. */
   readonly correct: number;
+  readonly judged: number;
   readonly size: number;
 }
 
 async function takeBatch(spec: {
   network: Network;
-  options: TrainOptions;
+  options: TaskOptions;
   indices: Uint32Array;
   random: RunContext["rng"];
   pool: Pool;
   ctx: RunContext;
 }): Promise<BatchResult> {
   const { network, options, indices, random, pool, ctx } = spec;
-  const { data, augmentation, labelSmoothing = 0 } = options;
-  const { inputs, labels } = await inDtype(data, pool.dtype).batch(indices);
-  assertLabels(network.spec, data, labels);
+  const { data, task, augmentation, labelSmoothing = 0 } = options;
+  const batch = await inDtype(data, pool.dtype).batch(indices);
+  const inputs = inputRows(batch);
+  const targets = targetsOf(task, batch);
   const tape = record({
     network: network.spec,
     weights: network.weights,
     input: augmentation
-      ? augment(inputs, { shape: data.inputShape, layout: network.spec.layout }, augmentation, random)
+      ? augment(inputs, { shape: imageShape(data), layout: network.spec.layout }, augmentation, random)
       : inputs,
     pool,
     mode: "train",
     random: () => random.next(),
     onStatistics: updateRunningStatistics(network),
   });
-  const delta = tape.logits;
-  const correct = countCorrect(delta, labels);
-  const loss = ctx.kernels.softmaxCrossEntropy({ logits: delta, labels, loss: new Float64Array(delta.rows), delta });
-  if (labelSmoothing > 0) smoothTargets(delta, labels, labelSmoothing);
+  const outputs = asOutputs(tape.logits);
+  const delta = zeroRows(tape.logits, pool.dtype);
+  const loss = task.loss({ outputs, targets, delta: asOutputs(delta), kernels: ctx.kernels });
+  const right = task.measures.find(({ name }) => name === "accuracy")?.add(outputs, targets);
+  if (labelSmoothing > 0) smoothTargets(delta, labelsOf(batch), labelSmoothing);
   const gradients = zeroGradients(new Map(network.params().map(({ name }) => [name, network.weights.get(name)!])));
-  tape.backward(delta, sumSink(gradients, 1 / delta.rows));
+  tape.backward(delta, sumSink(gradients, 1 / loss.count));
   tape.release();
-  return { gradients, loss, correct, size: labels.length };
+  return {
+    ...{ gradients, loss: loss.sum, count: loss.count, size: batch.size },
+    ...{ correct: right?.sum ?? 0, judged: right?.count ?? 0 },
+  };
 }
 
 /** softmax - onehot becomes softmax - (1 - e) onehot - e / K. */

@@ -8,7 +8,7 @@ import type { Moments } from "./optimizer.ts";
 export interface TrainingState {
   /** Epochs done. */
   readonly epoch: number;
-  /** Mean loss and accuracy of those. */
+  /** Mean loss and accuracy (NaN for tasks without one) of those. */
   readonly epochs: readonly { readonly loss: number; readonly accuracy: number }[];
   /** The network's tensors under their names; what the optimizer remembers as "optimizer.KIND/NAME"; with rules theta, masks and what they remember. */
   readonly tensors: readonly WeightTensor[];

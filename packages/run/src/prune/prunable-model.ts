@@ -1,6 +1,6 @@
-import type { ModelAdapter } from "@secateur/core";
+import type { Model } from "@secateur/core";
 
 /** A model that can be evaluated and pruned. */
-export interface PrunableModel extends ModelAdapter {
-  evaluate: NonNullable<ModelAdapter["evaluate"]>;
+export interface PrunableModel extends Model {
+  evaluate: NonNullable<Model["evaluate"]>;
 }

@@ -113,8 +113,9 @@ export function remeasuring(spec: {
 async function chooseChanges(spec: { network: Network; data: DatasetSplits; session: Session }): Promise<Augmentation> {
   const { network, data, session } = spec;
   const { train } = data;
-  const [, height = 0, width = 0] = train.inputShape;
-  if (train.inputShape.length !== 3 || Math.min(height, width) < 8) return {};
+  const shape = train.inputs[0]?.shape ?? [];
+  const [height, width] = [shape[1] ?? 0, shape[2] ?? 0];
+  if (shape.length !== 3 || Math.min(height, width) < 8) return {};
   const usual = augmentationOf({ cropPadding: Math.round(height / 8), flip: true }, data);
   const before = new Map([...network.weights].map(([name, { data: values }]) => [name, values.slice()]));
   const context = session.context();

@@ -33,7 +33,7 @@ export async function openData(spec: {
     if (network && isPruneError(error) && error.code === "ERR_LABEL_RANGE") {
       // Labels of another task often come with examples of another shape, and that says more.
       const { test } = await openDataset(data, options);
-      assertData({ ...network, classes: test.classes }, test);
+      assertData({ ...network, classes: test.targets?.[0]?.classes ?? network.classes }, test);
     }
     throw error;
   }

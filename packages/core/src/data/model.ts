@@ -2,7 +2,11 @@
 
 import type { Mat, Vec } from "../problem/matrix.ts";
 import type { RunContext } from "../run-context.ts";
-import type { Dataset } from "./dataset.ts";
+import type { Evaluation } from "../task/evaluate.ts";
+import type { Task } from "../task/task.ts";
+import type { Batch, Dataset } from "./dataset.ts";
+import type { LayerInputs, LayerInputsRequest } from "./layer-inputs.ts";
+import type { FloatTensors, TensorSpec, Tensors } from "./tensor.ts";
 
 /** One weight tensor of a model. */
 export interface ParamInfo {
@@ -19,21 +23,13 @@ export interface ParamInfo {
   readonly flopsPerWeight: number;
 }
 
-/** Mean loss and accuracy over a dataset. */
-export interface Evaluation {
-  /** Percent of examples whose largest logit is the label's. */
-  readonly accuracy: number;
-  /** Mean cross-entropy in nats. */
-  readonly loss: number;
-  /** How many examples were evaluated. */
-  readonly examples: number;
-}
-
 /** Which gradients to take. */
 export interface GradientRequest {
   /** Names of the parameters, in the order in which they are flattened. */
   readonly params: readonly string[];
   readonly data: Dataset;
+  /** Whose loss; default: classification. */
+  readonly task?: Task;
   /** Indices of examples; consecutive runs of `batch` are averaged into one row. Length a multiple of `batch`. */
   readonly examples: Uint32Array;
   /** Examples a row, >= 1. */
@@ -41,7 +37,8 @@ export interface GradientRequest {
 }
 
 /**
- * Gradient rows of one parameter: row i is the gradient of the mean loss of mini-batch i, flattened [out * in].
+ * Gradient rows of one parameter: row i is the gradient of the mean over the examples of mini-batch i of each one's loss (summed over
+ * its positions, where there are several), flattened [out * in].
  * Factored rows keep the two factors of the outer products: row i = sum over j < group of delta[i * group + j]' input[i * group + j].
  */
 export type GradientBlock =
@@ -59,7 +56,7 @@ export interface GradientRows {
   /** n, the number of rows. */
   readonly rows: number;
   readonly blocks: readonly GradientBlock[];
-  /** Mean loss of the examples, in nats. */
+  /** Mean loss of what counts in the examples. */
   readonly loss: number;
 }
 
@@ -70,28 +67,27 @@ export interface MeanGradient {
   readonly loss: number;
 }
 
-/** The network's logits around the present weights, linear in the weights: logits(w + x) ~ logits + J x. */
+/** The network's outputs around the present weights, linear in the weights: outputs(w + x) ~ outputs + J x. */
 export interface Linearization {
   /** p, the length of the flat vectors */
   readonly dim: number;
   /** The examples it was taken over, without loading them again. Valid until `release`. */
   readonly sample: Dataset;
-  /** [examples, classes], at the present weights */
-  readonly logits: Mat;
-  /** [examples], each below the number of classes */
-  readonly labels: Uint32Array;
-  /** out [examples, classes] = J x, x flat in the requested order */
-  forward(x: Vec, out: Mat): void;
-  /** out [p] = J'u, u [examples, classes]; u is overwritten */
-  backward(u: Mat, out: Vec): void;
-  /** out [p] = sum over the given u and over the examples i of the squares of J_i'u_i; every u [examples, classes] is overwritten */
-  sumOfSquares(us: Iterable<Mat>, out: Vec): void;
+  /** [examples, ...] by name, at the present weights */
+  readonly outputs: FloatTensors;
+  /** [examples, ...] by name, where the data have any */
+  readonly targets?: Tensors;
+  /** out, shaped like the outputs, = J x, x flat in the requested order */
+  forward(x: Vec, out: FloatTensors): void;
+  /** out [p] = J'u, u shaped like the outputs; u is overwritten */
+  backward(u: FloatTensors, out: Vec): void;
+  /** out [p] = sum over the given u and over the examples i of the squares of J_i'u_i; every u, shaped like the outputs, is overwritten */
+  sumOfSquares(us: Iterable<FloatTensors>, out: Vec): void;
   /**
    * out [c, c] = sum over the given u and over the examples i of g g', g = (J_i'u_i)[columns] (flat indices, ascending); every
-   * u [examples, classes] is overwritten. examples * c^2 / 2 multiply-adds for each u. Absent where single columns of J
-   * cost as much as all of them.
+   * u is overwritten. examples * c^2 / 2 multiply-adds for each u. Absent where single columns of J cost as much as all of them.
    */
-  columnGram?(us: Iterable<Mat>, columns: Uint32Array, out: Mat): void;
+  columnGram?(us: Iterable<FloatTensors>, columns: Uint32Array, out: Mat): void;
   /** What one `forward` costs, in multiply-adds. */
   readonly cost: number;
   /** The same over some of the weights only (flat indices, ascending), cheaper where they leave inputs unused. */
@@ -102,22 +98,17 @@ export interface Linearization {
 
 /** Which second moments to take. */
 export interface MomentsRequest extends Omit<GradientRequest, "batch"> {
-  /** Divides the logits in the class probabilities p, > 0. */
+  /** Divides scores wherever they become probabilities, > 0. */
   readonly temperature: number;
   /** Whether the gradient of the mean loss is wanted too. */
   readonly gradient: boolean;
   /** Whether inputs before a batch normalisation are taken less their mean: right where statistics are measured anew and no gradient, which is for fixed ones, goes with it. */
   readonly centred: boolean;
-  /**
-   * Class probabilities [data.size, classes] at that temperature to be met, by example of `data`: the loss is then temperature^2 times the
-   * divergence from them to p, instead of the cross-entropy with the labels.
-   */
-  readonly targets?: Mat;
 }
 
 /**
  * What one layer sees, [rows of weights] by [inputs of a weight row]: with x a window of its inputs and delta = dl/d(output)
- * for a label drawn from p, temperature^2 l the loss. A grouped convolution has one entry a group.
+ * for a slope of the task's loss that is drawn at the network's outputs (see OutputFactor.draw). A grouped convolution has one entry a group.
  */
 export interface LayerMoments {
   readonly param: string;
@@ -135,24 +126,31 @@ export interface Moments {
   readonly layers: readonly LayerMoments[];
   /** [sum of rows * cols], where asked for. */
   readonly gradient?: Vec;
-  /** Mean loss, in nats: as the gradient's, with `targets` the divergence. */
+  /** Mean loss of what counts in the examples. */
   readonly loss: number;
 }
 
 /** A model under pruning. Optional methods are capabilities; who needs one checks for it first. */
-export interface ModelAdapter {
+export interface Model {
   /** For messages and reports. */
   readonly name: string;
+  /** What it takes, by name; a model of one input takes the only input of a dataset whatever its name. */
+  readonly inputs: readonly TensorSpec[];
+  /** What it computes, by name: floating-point numbers. Where they are probabilities, the model gives their scores (logits). */
+  readonly outputs: readonly TensorSpec[];
   params(): readonly ParamInfo[];
   /** A copy of a parameter's canonical matrix. @throws ERR_UNKNOWN_NAME */
   read(name: string): Promise<Mat>;
   /** Replaces a parameter (copied). @throws ERR_UNKNOWN_NAME, ERR_SHAPE */
   write(name: string, w: Mat): Promise<void>;
+  /** Its outputs [batch.size, ...] by name; the caller's to keep. */
+  run?(batch: Batch, ctx: RunContext): Promise<FloatTensors>;
   gradientRows?(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
-  linearize?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
+  linearize?(request: Omit<GradientRequest, "batch" | "task">, ctx: RunContext): Promise<Linearization>;
   meanGradient?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
-  /** The logits [data.size, classes] of all examples. */
-  logits?(data: Dataset, ctx: RunContext): Promise<Mat>;
   layerMoments?(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
-  evaluate?(data: Dataset, ctx: RunContext): Promise<Evaluation>;
+  /** What the layers see. Read an entry's chunks to the end, write the parameters, then ask for the next. */
+  layerInputs?(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;
+  /** Loss and measures over all of a dataset. @param options.task - default: what {@link chooseTask} takes for the data */
+  evaluate?(data: Dataset, ctx: RunContext, options?: { readonly task?: Task }): Promise<Evaluation>;
 }

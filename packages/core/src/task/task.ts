@@ -1,0 +1,83 @@
+/** What a network's outputs mean: the one place that knows about classes, distances or teachers. */
+import type { FloatTensors, Tensors } from "../data/tensor.ts";
+import type { Kernels } from "../kernels/kernels.ts";
+import type { Vec } from "../problem/matrix.ts";
+import type { Rng } from "../rng.ts";
+
+/**
+ * A loss of a network's outputs, its gradient, its curvature and its measures. Plain functions of tensors: nothing here knows a
+ * model. Names of outputs and targets are settled by the task; one that reads a single output or target takes the only one there is.
+ */
+export interface Task {
+  /** For messages, reports and `--task`. */
+  readonly name: string;
+  /** What it was made with, as plain data, where that matters: a run is continued only under the same. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  /**
+   * Where targets come from: the dataset ("data"), the model's own inputs (a next token), or the outputs of the dense network, which
+   * are taken before its first weight changes ("teacher").
+   */
+  readonly targetsFrom: "data" | "inputs" | "teacher";
+  /**
+   * The loss over what counts: ignored positions do not.
+   *
+   * @param call.delta - one tensor an output, zeros when it comes in: dloss/doutput of the *summed* loss is written to those the task
+   * reads. Never shares memory with the outputs.
+   * @throws ERR_TASK when outputs and targets do not fit the task, ERR_LABEL_RANGE
+   */
+  loss(call: LossCall): LossSum;
+  /**
+   * A root R of the Hessian of the summed loss in the outputs, B = R R' (its positive semi-definite part), which is block-diagonal
+   * over examples. J'R are the rows of a Gauss-Newton factor view. Outputs may be overwritten afterwards: what is needed is copied.
+   */
+  outputFactor(call: OutputFactorCall): OutputFactor;
+  /** What is reported beside the loss; the first is the one that summaries show. */
+  readonly measures: readonly Measure[];
+}
+
+/** Outputs [n, ...] of some examples and what they are compared with. */
+export interface LossCall {
+  readonly outputs: FloatTensors;
+  readonly targets: Tensors | undefined;
+  readonly delta?: FloatTensors;
+  readonly kernels: Kernels;
+}
+
+/** A sum, and over how many examples or positions. */
+export interface LossSum {
+  readonly sum: number;
+  readonly count: number;
+}
+
+/** Where the Hessian is taken. Targets mark ignored positions, and matter to losses whose Hessian depends on them. */
+export interface OutputFactorCall {
+  readonly outputs: FloatTensors;
+  readonly targets: Tensors | undefined;
+  /** Divides scores wherever they become probabilities, > 0: above 1 it softens over-confident ones. Default 1. */
+  readonly temperature?: number;
+}
+
+/** Products with R and R', examples side by side. */
+export interface OutputFactor {
+  /** Columns of R for one example: vectors u hold [examples, columns] numbers. */
+  readonly columns: number;
+  /** out = R u. Outputs the task does not read are set to zero. */
+  times(u: Vec, out: FloatTensors): void;
+  /** out = R't */
+  transposeTimes(t: FloatTensors, out: Vec): void;
+  /** out = a random vector of mean 0 and covariance R R': where there is a likelihood, the slope of the loss for targets drawn from it. */
+  draw(rng: Rng, out: FloatTensors): void;
+}
+
+/** A number that says how good outputs are. */
+export interface Measure {
+  /** For example "accuracy". */
+  readonly name: string;
+  /** Printed behind the number: "%", "nats", "". */
+  readonly unit: string;
+  readonly better: "higher" | "lower";
+  /** The sum over some examples, and over how many it goes. */
+  add(outputs: FloatTensors, targets: Tensors | undefined): LossSum;
+  /** From the mean over everything to the number reported; default: as it is. */
+  finish?(mean: number): number;
+}

@@ -1,0 +1,212 @@
+import { describeModel } from "@secateur/conformance";
+import { arrayDataset, createRunContext, type Dataset, type Dtype, matrix, tensorDataset } from "@secateur/core";
+import { describe, expect, test } from "vitest";
+import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
+import { createGraphModel } from "./graph-model.ts";
+
+const node = (op: string, inputs: string[], output: string, attributes: NodeSpec["attributes"] = {}): NodeSpec => ({
+  ...{ name: output, op, domain: "", inputs, outputs: [output], attributes },
+});
+const wave = (name: string, ...shape: number[]): GraphTensor => {
+  const size = shape.reduce((product, extent) => product * extent, 1);
+  const data = Float64Array.from({ length: size }, (_, i) => 0.7 * Math.sin(1.3 * i + name.length + shape.length));
+  return { name, dtype: "f64", shape, data };
+};
+const list = (name: string, ...numbers: number[]): GraphTensor => ({
+  name,
+  dtype: "i64",
+  shape: [numbers.length],
+  data: BigInt64Array.from(numbers, BigInt),
+});
+
+/** Images through what image networks are made of: groups, strides, a normalisation, two branches, a dense layer both ways round. */
+const images: GraphSpec = {
+  name: "images",
+  nodes: [
+    node("Conv", ["x", "c1", "b1"], "h1", { pads: [1, 1, 1, 1] }),
+    node("BatchNormalization", ["h1", "scale", "shift", "mean", "variance"], "n1"),
+    node("HardSwish", ["n1"], "a1"),
+    node("Conv", ["a1", "c2"], "h2", { pads: [1, 1, 1, 1], group: 4, strides: [2, 1] }),
+    node("Sigmoid", ["h2"], "gate"),
+    node("Mul", ["h2", "gate"], "a2"),
+    node("ConvTranspose", ["a2", "t1"], "up", { strides: [2, 1], pads: [1, 1, 0, 1] }),
+    node("Concat", ["up", "a1"], "both", { axis: 1 }),
+    node("GlobalAveragePool", ["both"], "pooled"),
+    node("Flatten", ["pooled"], "flat"),
+    node("Identity", ["d1"], "d1 again"),
+    node("Transpose", ["d1 again"], "d1 turned"),
+    node("MatMul", ["flat", "d1 turned"], "m"),
+    node("Tanh", ["m"], "t"),
+    node("Gemm", ["t", "d2", "b2"], "scores"),
+    node("Softmax", ["scores"], "p"),
+  ],
+  initializers: [
+    wave("c1", 4, 2, 3, 3),
+    wave("b1", 4),
+    { ...wave("scale", 4), data: Float64Array.of(1, 0.5, 2, 1) },
+    wave("shift", 4),
+    wave("mean", 4),
+    { ...wave("variance", 4), data: Float64Array.of(1, 2, 0.5, 1) },
+    wave("c2", 4, 1, 3, 3),
+    wave("t1", 4, 2, 3, 3),
+    wave("d1", 5, 6),
+    wave("d2", 5, 3),
+    wave("b2", 3),
+  ],
+  inputs: [{ name: "x", dtype: "f64", shape: ["batch", 2, 4, 5] }],
+  outputs: [{ name: "p", dtype: "f64", shape: ["batch", 3] }],
+};
+
+/** A row of tokens through an attention, with shapes that the graph computes, then a mean over positions. */
+const tokens: GraphSpec = {
+  name: "tokens",
+  nodes: [
+    node("Gather", ["embedding", "ids"], "e"),
+    node("MatMul", ["e", "wq"], "q"),
+    node("MatMul", ["e", "wk"], "k"),
+    node("Transpose", ["k"], "kt", { perm: [0, 2, 1] }),
+    node("MatMul", ["q", "kt"], "weights"),
+    node("Shape", ["ids"], "size"),
+    node("Gather", ["size", "last"], "length", { axis: 0 }),
+    node("Concat", ["one", "length", "length"], "square", { axis: 0 }),
+    node("ConstantOfShape", ["square"], "mask"),
+    node("Add", ["weights", "mask"], "masked"),
+    node("Softmax", ["masked"], "attention", { axis: -1 }),
+    node("MatMul", ["attention", "e"], "mixed"),
+    node("LayerNormalization", ["mixed", "g", "h"], "normed"),
+    node("MatMul", ["normed", "wq"], "shared"),
+    node("Gelu", ["shared"], "active"),
+    node("ReduceMean", ["active", "positions"], "mean", { keepdims: 0 }),
+    node("Gemm", ["mean", "out"], "logits", { transB: 1 }),
+  ],
+  initializers: [
+    wave("embedding", 7, 4),
+    wave("wq", 4, 4),
+    wave("wk", 4, 4),
+    wave("g", 4),
+    wave("h", 4),
+    wave("out", 3, 4),
+    list("last", 1),
+    list("one", 1),
+    list("positions", 1),
+  ],
+  inputs: [{ name: "ids", dtype: "i64", shape: ["batch", "length"] }],
+  outputs: [{ name: "logits", dtype: "f64", shape: ["batch", 3] }],
+};
+
+const opsets = { "": 20 };
+const labels = Uint32Array.from({ length: 10 }, (_, i) => i % 3);
+const imageData = (dtype: Dtype = "f64"): Dataset => {
+  const numbers = Float64Array.from({ length: 400 }, (_, i) => Math.sin(0.37 * i * i));
+  const data = dtype === "f64" ? numbers : Float32Array.from(numbers);
+  return arrayDataset({ inputs: matrix(10, 40, data), labels, inputShape: [2, 4, 5] });
+};
+const tokenData = tensorDataset({
+  inputs: { ids: { shape: [10, 6], data: Int32Array.from({ length: 60 }, (_, i) => (i * i) % 7) } },
+  targets: { labels: { shape: [10], data: labels } },
+  classes: { labels: 3 },
+});
+
+await describeModel({
+  test,
+  name: "a graph over images",
+  create: () => createGraphModel({ graph: images, opsets, dtype: "f64" }),
+  data: imageData(),
+});
+await describeModel({
+  test,
+  name: "a graph over tokens",
+  create: () => createGraphModel({ graph: tokens, opsets, dtype: "f64" }),
+  data: tokenData,
+});
+
+describe("a graph as a model", () => {
+  test("says which tensors are its weights, canonical and with what they cost, and why others stay dense", () => {
+    const model = createGraphModel({ graph: tokens, opsets });
+    expect(model.params()).toMatchObject([
+      { name: "wq", rows: 4, cols: 4 },
+      { name: "wk", rows: 4, cols: 4 },
+      { name: "out", rows: 3, cols: 4, flopsPerWeight: 2 },
+    ]);
+    expect(model.keptDense).toEqual([{ name: "embedding", reason: "embedding" }]);
+    const costs = createGraphModel({ graph: images, opsets }).params();
+    expect(costs.map(({ name, flopsPerWeight }) => [name, flopsPerWeight])).toEqual([
+      ["c1", 2 * 20],
+      ["c2", 2 * 10],
+      ["t1", 2 * 10],
+      ["d1", 2],
+      ["d2", 2],
+    ]);
+  });
+
+  test("gives scores where the graph ends in a softmax", async () => {
+    const model = createGraphModel({ graph: images, opsets, dtype: "f64" });
+    const batch = await imageData().batch(Uint32Array.of(0, 1));
+    const { p } = await model.run!(batch, createRunContext());
+    expect(p!.shape).toEqual([2, 3]);
+    expect(p!.data.some((score: number) => score < 0)).toBe(true);
+    expect(model.outputs).toMatchObject([{ name: "p", classes: 3 }]);
+  });
+
+  test("stores weights as the graph has them", async () => {
+    const model = createGraphModel({ graph: images, opsets, dtype: "f64" });
+    for (const { name } of model.params()) {
+      const { tensor, data } = model.stored(name);
+      expect([...data]).toEqual([...(tensor.data as Float64Array)]);
+      const w = await model.read(name);
+      await model.write(name, { ...w, data: w.data.map((x: number, i: number) => (i === 5 ? 0 : x)) });
+      const zeros = model.stored(name).data.filter((x: number) => x === 0);
+      expect(zeros).toHaveLength(1);
+    }
+    expect([...model.written]).toEqual(["c1", "c2", "t1", "d1", "d2"]);
+  });
+
+  test("that takes a fixed number of examples runs any number of them, and has the same gradients", async () => {
+    const fixed = { ...images, inputs: [{ name: "x", dtype: "f64", shape: [4, 2, 4, 5] }] };
+    const [one, other] = [images, fixed].map((graph) => createGraphModel({ graph, opsets, dtype: "f64" })) as [
+      ReturnType<typeof createGraphModel>,
+      ReturnType<typeof createGraphModel>,
+    ];
+    const ctx = createRunContext();
+    const data = imageData();
+    const batch = await data.batch(Uint32Array.from({ length: 10 }, (_, i) => i));
+    const [p, q] = [(await one.run!(batch, ctx)).p!, (await other.run!(batch, ctx)).p!];
+    expect(q.shape).toEqual(p.shape);
+    // The kernels sum the same numbers in the same order.
+    q.data.forEach((value: number, i: number) => {
+      expect(value).toBeCloseTo(p.data[i]!, 12);
+    });
+    const request = { params: ["c1", "d1"], data, examples: Uint32Array.of(1, 4, 6, 9, 3, 2), batch: 2 };
+    const [rows, same] = [await one.gradientRows!(request, ctx), await other.gradientRows!(request, ctx)];
+    expect(same.loss).toBeCloseTo(rows.loss, 12);
+    const numbers = (from: typeof rows) =>
+      from.blocks.flatMap((block) => [...(block.kind === "dense" ? block.rows.data : block.delta.data)]);
+    numbers(same).forEach((value, i) => {
+      expect(value).toBeCloseTo(numbers(rows)[i]!, 12);
+    });
+  });
+
+  test("with unknown operators has its weights, and says what it cannot do", () => {
+    const nodes = [...images.nodes.slice(0, -1), { ...node("Mystery", ["scores"], "p"), domain: "com.example" }];
+    const model = createGraphModel({ graph: { ...images, nodes }, opsets: { ...opsets, "com.example": 1 } });
+    expect(model.params()).toHaveLength(5);
+    expect(model.evaluate).toBeUndefined();
+    expect([...model.unknownOperators]).toEqual([["com.example.Mystery", 1]]);
+  });
+
+  test.each([
+    [
+      "of another shape",
+      { x: { shape: [2, 3, 4, 5], data: new Float32Array(120) } },
+      /input 'x': found examples of shape \[3, 4, 5\]/,
+    ],
+    [
+      "of another name",
+      { a: { shape: [2, 1], data: new Float32Array(2) }, b: { shape: [2, 1], data: new Float32Array(2) } },
+      /inputs a, b/,
+    ],
+  ])("refuses inputs %s", async (_what, inputs, says) => {
+    const model = createGraphModel({ graph: images, opsets });
+    await expect(model.run!({ size: 2, inputs }, createRunContext())).rejects.toThrow(says);
+  });
+});

@@ -1,0 +1,233 @@
+/** A graph of tensor operators as core's Model: run, evaluated, differentiated and pruned. */
+import {
+  chooseTask,
+  type Dataset,
+  type Evaluation,
+  evaluateBatches,
+  type FloatTensors,
+  type GradientRequest,
+  type GradientRows,
+  type Linearization,
+  type Mat,
+  type MeanGradient,
+  type Model,
+  type Moments,
+  type MomentsRequest,
+  matrix,
+  type ParamInfo,
+  type RunContext,
+  shapeMismatch,
+  takeAllExamples,
+  throwIfAborted,
+  unknownName,
+  type Vec,
+  withPool,
+} from "@secateur/core";
+import { unknownOperators } from "../errors.ts";
+import type { GraphTensor } from "../graph-spec.ts";
+import { type DenseTensor, type GraphParam, toStored } from "../plan/params.ts";
+import { runGraph } from "../run/run-graph.ts";
+import { gradientRows, meanGradient } from "./gradients.ts";
+import { type GraphState, guessedShapes, type OpenGraphSpec, openGraph } from "./graph-state.ts";
+import { layerMoments } from "./layer-moments.ts";
+import { linearize } from "./linearize.ts";
+import { outputsOf, passOf, passSize } from "./passes.ts";
+
+/** A graph under pruning. A graph with unknown operators has weights and nothing else: none of the optional methods. */
+export interface GraphModel extends Model {
+  /** Tensors of two or more dimensions that pruning leaves alone. */
+  readonly keptDense: readonly DenseTensor[];
+  /** Operators that are not known, and how often each stands in the graph. */
+  readonly unknownOperators: ReadonlyMap<string, number>;
+  /** Weights as the graph stores them, now. @throws ERR_UNKNOWN_NAME */
+  stored(name: string): { readonly tensor: GraphTensor; readonly data: Vec };
+  /** Names of the weights written since the model was opened. */
+  readonly written: ReadonlySet<string>;
+  /** Multiply-adds times two and other operations of one example. @throws as `run` */
+  flops(data?: Dataset): Promise<number>;
+}
+
+/**
+ * Opens a graph as a model. Outputs behind a last softmax are its scores, under the output's name.
+ *
+ * @example
+ * const { graph, opsets } = decodeOnnx(bytes, "model.onnx");
+ * const model = createGraphModel({ graph, opsets });
+ */
+export function createGraphModel(spec: OpenGraphSpec): GraphModel {
+  const state = openGraph(spec);
+  const written = new Set<string>();
+  const find = (name: string): GraphParam => {
+    const found = state.params.get(name);
+    if (!found)
+      throw unknownName({ where: state.name, what: "parameter", found: name, known: [...state.params.keys()] });
+    return found;
+  };
+  const chosen = (names: readonly string[], ctx: RunContext) => ({ params: names.map(find), ctx });
+  const infos = describeParams(state);
+  const model = {
+    name: state.name,
+    inputs: state.inputs,
+    outputs: state.outputs,
+    keptDense: state.dense,
+    unknownOperators: state.unknown,
+    written,
+    params: () => infos,
+    async read(name: string): Promise<Mat> {
+      const { live } = find(name);
+      return { ...live, data: live.data.slice() };
+    },
+    async write(name: string, w: Mat): Promise<void> {
+      const { live } = find(name);
+      if (w.rows !== live.rows || w.cols !== live.cols) {
+        throw shapeMismatch({
+          where: `${state.name}: parameter '${name}'`,
+          found: `${w.rows} x ${w.cols}`,
+          expected: `${live.rows} x ${live.cols}`,
+        });
+      }
+      live.data.set(w.data);
+      written.add(name);
+    },
+    stored(name: string) {
+      const param = find(name);
+      return { tensor: param.tensor, data: toStored(param.live.data, param) };
+    },
+    async flops(data?: Dataset) {
+      if (!data) return state.planFor(guessedShapes(state, 1)).flops;
+      return passOf(state, await data.batch(Uint32Array.of(0)), 0).plan.flops;
+    },
+  };
+  if (state.unknown.size > 0) return model;
+  return { ...model, ...capabilities(state, chosen) };
+}
+
+/** The error for what a graph with unknown operators cannot do; undefined where all are known. */
+export function assertKnownOperators({ name, unknownOperators: unknown }: GraphModel, what: string): void {
+  if (unknown.size === 0) return;
+  throw unknownOperators({ where: name, operators: [...unknown].map(([op, count]) => `${op} (${count})`), what });
+}
+
+function capabilities(
+  state: GraphState,
+  chosen: (names: readonly string[], ctx: RunContext) => { params: readonly GraphParam[]; ctx: RunContext },
+) {
+  const self = { outputs: state.outputs };
+  const taskFor = ({ data, task }: Pick<GradientRequest, "data" | "task">) => task ?? chooseTask({ model: self, data });
+  return {
+    async run(batch: Parameters<NonNullable<Model["run"]>>[0], ctx: RunContext): Promise<FloatTensors> {
+      throwIfAborted(ctx.signal);
+      return await withPool(ctx.kernels, state.dtype, async (pool) => {
+        const parts: FloatTensors[] = [];
+        const size = await sizeFor(state, batch);
+        for (let start = 0; start < batch.size; start += size) {
+          const indices = Uint32Array.from({ length: Math.min(size, batch.size - start) }, (_, i) => start + i);
+          const pass = passOf(state, { size: indices.length, inputs: takeAllExamples(batch.inputs, indices) }, start);
+          parts.push(outputsOf(state, pass, runGraph({ ...pass, pool })));
+        }
+        return joinOutputs(parts);
+      });
+    },
+    async gradientRows(request: GradientRequest, ctx: RunContext): Promise<GradientRows> {
+      throwIfAborted(ctx.signal);
+      return await gradientRows(state, { ...request, task: taskFor(request) }, chosen(request.params, ctx));
+    },
+    async meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient> {
+      throwIfAborted(ctx.signal);
+      return await meanGradient(state, { ...request, task: taskFor(request) }, chosen(request.params, ctx));
+    },
+    async linearize(request: Omit<GradientRequest, "batch" | "task">, ctx: RunContext): Promise<Linearization> {
+      throwIfAborted(ctx.signal);
+      return await linearize(state, request, chosen(request.params, ctx));
+    },
+    async layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments> {
+      throwIfAborted(ctx.signal);
+      return await layerMoments(state, { ...request, task: taskFor(request) }, chosen(request.params, ctx));
+    },
+    async evaluate(
+      data: Dataset,
+      ctx: RunContext,
+      options: { readonly task?: GradientRequest["task"] } = {},
+    ): Promise<Evaluation> {
+      throwIfAborted(ctx.signal);
+      const task = options.task ?? chooseTask({ model: self, data });
+      const batchSize = await passSize(state, data);
+      return await withPool(ctx.kernels, state.dtype, async (pool) => {
+        return await evaluateBatches(
+          {
+            model: state.name,
+            data,
+            task,
+            batchSize,
+            outputsOf(batch) {
+              const pass = passOf(state, batch, 0);
+              return outputsOf(state, pass, runGraph({ ...pass, pool }));
+            },
+          },
+          ctx,
+        );
+      });
+    },
+  };
+}
+
+async function sizeFor(state: GraphState, batch: Parameters<NonNullable<Model["run"]>>[0]): Promise<number> {
+  const first = (): Parameters<NonNullable<Model["run"]>>[0] => {
+    return { size: 1, inputs: takeAllExamples(batch.inputs, Uint32Array.of(0)) };
+  };
+  return await passSize(state, { name: "batch", size: batch.size, inputs: state.inputs, batch: first });
+}
+
+function joinOutputs(parts: readonly FloatTensors[]): FloatTensors {
+  const [first] = parts;
+  if (!first || parts.length === 1) return first ?? {};
+  return Object.fromEntries(
+    Object.entries(first).map(([name, { shape, data }]) => {
+      const all = parts.map((part) => part[name]!);
+      const count = all.reduce((sum, { shape: own }) => sum + own[0]!, 0);
+      const out = matrix(
+        1,
+        all.reduce((sum, { data: own }) => sum + own.length, 0),
+        undefined,
+      ).data;
+      const joined = data instanceof Float64Array ? new Float64Array(out.length) : out;
+      let start = 0;
+      for (const { data: own } of all) {
+        joined.set(own, start);
+        start += own.length;
+      }
+      return [name, { shape: [count, ...shape.slice(1)], data: joined }];
+    }),
+  );
+}
+
+function describeParams(state: GraphState): readonly ParamInfo[] {
+  const uses = usesPerExample(state);
+  return [...state.params.values()].map(({ name, tensor, live }) => ({
+    name,
+    shape: tensor.shape,
+    rows: live.rows,
+    cols: live.cols,
+    prunable: true,
+    flopsPerWeight: 2 * (uses.get(name) ?? 1),
+  }));
+}
+
+/** How often a weight is multiplied for one example, where shapes that vary are taken as 64; once where that cannot be told. */
+function usesPerExample(state: GraphState): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  if (state.unknown.size > 0) return counts;
+  try {
+    const { steps } = state.planFor(guessedShapes(state, 1));
+    for (const { weights, flops } of steps) {
+      for (const use of weights) {
+        if (!use) continue;
+        const size = state.params.get(use.param)!.live.data.length;
+        counts.set(use.param, (counts.get(use.param) ?? 0) + flops / (2 * size * (state.fixedBatch ?? 1)));
+      }
+    }
+  } catch {
+    // The guessed shapes do not fit this graph; its data's will.
+  }
+  return counts;
+}
