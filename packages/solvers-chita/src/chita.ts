@@ -25,6 +25,7 @@ import {
   type RefitOptions,
   refit,
   withPrunedModel,
+  withResidentRows,
   withScratch,
 } from "@secateur/core/linalg";
 import { overflow } from "./errors.ts";
@@ -85,23 +86,28 @@ export function chita(options: ChitaOptions = {}): Solver {
     name: "chita",
     needs: { curvature: ["factor"] },
     plan: chitaPlan,
-    async solve(problem, ctx) {
-      const { units, constraint } = problem;
-      const model = rowModel(problem, ctx.kernels);
-      const rows = Math.min(model.rows, model.dim);
-      const isSmall = rows <= (options.maxRows ?? 2048);
-      if (!constraint.count || !units.perWeight || !isSmall || !meetsRows(model)) return shrinkPath(problem, ctx);
-      const { keep, eligible } = constraint.count;
-      if (isOptimal(problem, keep)) return keepAsIs(problem);
-      if (!gramFits(model)) throw overflow(problem.id);
-      const columns = eligibleColumns(model, eligible);
-      if (columns.length === model.dim) return solveRows({ problem, model, keep, columns, options }, ctx);
-      return withPrunedModel(model, columns, (inner) =>
-        // A model with columns has the row Gram of any of them.
-        solveRows({ problem, model: inner as RowSpaceModel, keep, columns, options }, ctx),
-      );
-    },
+    solve: (problem, ctx) =>
+      withResidentRows(rowModel(problem, ctx.kernels), (model) => solveModel({ problem, model, options }, ctx)),
   });
+}
+
+async function solveModel(
+  { problem, model, options }: { problem: Problem; model: QuadraticModel; options: ChitaOptions },
+  ctx: RunContext,
+): Promise<Solution> {
+  const { units, constraint } = problem;
+  const rows = Math.min(model.rows, model.dim);
+  const isSmall = rows <= (options.maxRows ?? 2048);
+  if (!constraint.count || !units.perWeight || !isSmall || !meetsRows(model)) return shrinkPath(problem, model, ctx);
+  const { keep, eligible } = constraint.count;
+  if (isOptimal(problem, keep)) return keepAsIs(problem);
+  if (!gramFits(model)) throw overflow(problem.id);
+  const columns = eligibleColumns(model, eligible);
+  if (columns.length === model.dim) return solveRows({ problem, model, keep, columns, options }, ctx);
+  return withPrunedModel(model, columns, (inner) =>
+    // A model with columns has the row Gram of any of them.
+    solveRows({ problem, model: inner as RowSpaceModel, keep, columns, options }, ctx),
+  );
 }
 
 /** Whether the weights meet the budget as they are and no slope leads away from them: then Q = 0 cannot be beaten. */

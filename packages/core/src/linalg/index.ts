@@ -38,6 +38,7 @@ export {
   valueAt,
   withModelOver,
   withPrunedModel,
+  withResidentRows,
 } from "./quadratic-model.ts";
 export { type Refit, type RefitOptions, refit } from "./refit.ts";
 export type { BlocksRefit } from "./refit-blocks.ts";

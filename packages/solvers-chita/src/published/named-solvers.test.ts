@@ -235,7 +235,9 @@ describe("iterative hard thresholding", () => {
       for (const firstOrder of [false, true]) {
         const problem = randomProblem({ n: 8, p: 30, keep: 6, seed, firstOrder });
         const { trace = [], objective: value } = await chitaIht().solve(problem, ctx);
-        for (let i = 1; i < trace.length; i++) expect(trace[i]!).toBeLessThanOrEqual(trace[i - 1]!);
+        // Values over the active set and over all weights are the same sums in another order.
+        const rounding = 1e-13 * Math.abs(trace[0]!);
+        for (let i = 1; i < trace.length; i++) expect(trace[i]!).toBeLessThanOrEqual(trace[i - 1]! + rounding);
         const magnitude = await objective(problem, matrix(1, 30, startOf(problem).w));
         expect(value).toBeLessThanOrEqual(magnitude);
         expect(trace.length).toBeGreaterThan(2);

@@ -20,6 +20,7 @@ import {
   refitMask,
   updateOverRows,
   withPrunedModel,
+  withResidentRows,
 } from "@secateur/core/linalg";
 import { bestSupport, type Support, squares } from "../refit/project.ts";
 import { placeWeights, solutionFrom } from "../refit/solution.ts";
@@ -46,18 +47,18 @@ export function chitaIht(options: IhtOptions = {}): Solver {
   checkNumber("chita.iht", "tolerance", options.tolerance ?? 0, { least: 0 });
   return overRows({
     needs,
-    async solve(problem, ctx) {
-      const model = rowModel(problem, ctx.kernels);
-      const { w: start, support } = startOf(problem);
-      const wider = problem.constraint.relax?.(1.5) ?? problem.constraint;
-      const candidates = bestSupport({ units: problem.units, constraint: wider }, squares(problem.w.data)).columns;
-      const project = (w: Vec): Support => bestSupport(problem, squares(w));
-      const { last, status, iterations, trace } = await iht(
-        { model, start, support, candidates, project, ...options },
-        ctx,
-      );
-      return solutionFrom(problem, { w: last.w, mask: last.support.mask, status, stats: { iterations }, trace });
-    },
+    solve: (problem, ctx) =>
+      withResidentRows(rowModel(problem, ctx.kernels), async (model) => {
+        const { w: start, support } = startOf(problem);
+        const wider = problem.constraint.relax?.(1.5) ?? problem.constraint;
+        const candidates = bestSupport({ units: problem.units, constraint: wider }, squares(problem.w.data)).columns;
+        const project = (w: Vec): Support => bestSupport(problem, squares(w));
+        const { last, status, iterations, trace } = await iht(
+          { model, start, support, candidates, project, ...options },
+          ctx,
+        );
+        return solutionFrom(problem, { w: last.w, mask: last.support.mask, status, stats: { iterations }, trace });
+      }),
   });
 }
 
