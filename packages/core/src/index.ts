@@ -131,19 +131,33 @@ export type {
 } from "./kernels/kernels.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
+export type { Allocation, AllocationRequest, BoundedLayer, LayerInfo } from "./plugin/allocation.ts";
+export type { Architecture } from "./plugin/architecture.ts";
+export type { DatasetArray, DatasetRequest, DatasetSource, DatasetSplits } from "./plugin/dataset-source.ts";
+export type { Format, StoredContent, StoredElements, StoredTensor } from "./plugin/format.ts";
+export { noOptions } from "./plugin/no-options.ts";
 export {
   defineCurvature,
+  defineEntry,
   definePlugin,
   defineSaliency,
   defineSelector,
   defineSolver,
   defineUpdater,
+  type EntryKind,
+  type EntryOf,
+  entryKinds,
   type OptionsSchema,
   optionProperties,
   type Plugin,
   type PluginEntry,
   parseOptions,
+  pluginApi,
 } from "./plugin/plugin.ts";
+export type { Grid, QuantizedWeights, Quantizer } from "./plugin/quantizer.ts";
+export type { ReportContent, Reporter, ReportRound, ReportRun } from "./plugin/reporter.ts";
+export { reservedOptionOf, reservedOptions } from "./plugin/reserved-options.ts";
+export type { DenseTraining, Phase, PruningLoss, Schedule, ScheduleRequest } from "./plugin/schedule.ts";
 export { checkSolution } from "./problem/check-solution.ts";
 export {
   type Curvature,
@@ -174,10 +188,10 @@ export {
   throwIfAborted,
 } from "./run-context.ts";
 export type { Taken } from "./runner/accept-step.ts";
-export type { CurvatureEstimator, Estimate, EstimateRequest } from "./runner/curvature-estimator.ts";
+export type { CurvatureEstimator, Estimate, EstimateRequest, Estimators } from "./runner/curvature-estimator.ts";
 export { describeDifferences } from "./runner/describe-differences.ts";
 export type { RunLoss } from "./runner/finish-run.ts";
-export type { ResolvedPlan, RunPlan, RunSituation } from "./runner/plan.ts";
+export type { ResolvedPlan, RunPlan, RunSituation, UsedPlan } from "./runner/plan.ts";
 export { type LayerReport, type PruneRequest, type PruneResult, prune, type RunState } from "./runner/prune.ts";
 export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.ts";
 export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./runner/retrainer.ts";
@@ -187,6 +201,7 @@ export { binary } from "./task/binary.ts";
 export { chooseTask } from "./task/choose-task.ts";
 export { type ClassificationOptions, classification } from "./task/classification.ts";
 export { type DistillationOptions, distillation } from "./task/distillation.ts";
+export { withDrawnSlopes } from "./task/drawn-slopes.ts";
 export { type Evaluation, evaluateBatches, firstNotFinite, type MeasuredValue, targetsOf } from "./task/evaluate.ts";
 export { firstPartyTasks, parseTask, type TaskFactory } from "./task/first-party-tasks.ts";
 export { type NextTokenOptions, nextToken } from "./task/next-token.ts";

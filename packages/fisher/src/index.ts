@@ -5,13 +5,13 @@
 
 export { type ActivationsOptions, activations } from "./activations.ts";
 export { autoRidge } from "./auto-ridge.ts";
+export { estimators } from "./estimators.ts";
 export { type GaussNewtonOptions, gaussNewton, gaussNewtonFactor } from "./gauss-newton.ts";
 export { factorInverse, type InverseForm, largestSystem, storedCurvature } from "./inverse/factor-inverse.ts";
 export { type KfacOptions, kfac, kroneckerFactors } from "./kronecker/kfac.ts";
 export { type KroneckerFactors, kroneckerCurvature } from "./kronecker/kronecker-curvature.ts";
 export { type KroneckerFactor, kroneckerFactor } from "./kronecker/kronecker-factor.ts";
 export { type KroneckerGaussNewtonOptions, kroneckerGaussNewton } from "./kronecker/kronecker-gauss-newton.ts";
-export { default } from "./plugin.ts";
 export { denseBlock } from "./rows/dense-block.ts";
 export { type EmpiricalFisherOptions, empiricalFisher, expandRows, largestGroup } from "./rows/empirical-fisher.ts";
 export { type Factors, factoredBlock } from "./rows/factored-block.ts";

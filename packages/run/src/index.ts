@@ -1,6 +1,6 @@
 /** Putting a pruning run together from values: models, data and plugins come in, nothing is read from files. */
 export type { CompareDocument, ComparedRun } from "./compare/compare-document.ts";
-export { badState, badUsage, flagWithoutEffect, unknownOption } from "./errors.ts";
+export { badEnding, badState, badUsage, flagWithoutEffect, unknownOption } from "./errors.ts";
 export type { FoundEntry, SolverEntry } from "./plugins/found-entry.ts";
 export { asSolver, isLiftable } from "./plugins/lift-entry.ts";
 export { notePlugin } from "./plugins/note-plugin.ts";
@@ -16,6 +16,7 @@ export {
 } from "./plugins/option-schema.ts";
 export { resolveOptions } from "./plugins/resolve-options.ts";
 export { type AugmentationFlags, type ReestimateTime, reestimateTimes } from "./prune/augmentation.ts";
+export { type PosedTask, poseTask } from "./prune/pose-task.ts";
 export { needsGradients, type PruneOutcome, pruneNetwork } from "./prune/prune-network.ts";
 export { mapDataPaths } from "./recipe/data-spec.ts";
 export { gradientPlanKeys, type PlanKey, planKeys } from "./recipe/plan-keys.ts";

@@ -1,12 +1,16 @@
 /** `secateur explain`: a method's formula, source and options, and how it would be run. */
 import {
+  type EntryKind,
+  type EntryOf,
   keptCount,
+  layoutParams,
   optionProperties,
-  type PluginEntry,
   planSparsities,
   type ResolvedPlan,
   type RunSituation,
+  readFlat,
   resolvePlan,
+  runSituation,
 } from "@secateur/core";
 import { formatCount, formatFraction, formatTable } from "@secateur/report/text";
 import {
@@ -16,21 +20,26 @@ import {
   flagWithoutEffect,
   isLiftable,
   kebab,
+  mapDataPaths,
   needsGradients,
   resolveOptions,
   type SolverEntry,
   valueLabel,
 } from "@secateur/run";
-import { type DenseSettings, findAnyEntry, parseRetrain, type RetrainName, retrainNames } from "@secateur/run/node";
+import { type DenseSettings, findAnyEntry, modelFile, openAnyModel, openData, parseRetrain } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { addSparsityFlag } from "../flags/common-flags.ts";
 import { wholeParser } from "../flags/number.ts";
 import { explainSchedule } from "../retrain/explain-schedule.ts";
 import { addScheduleFlags } from "../retrain/retrain-flags.ts";
+import { absolutePath } from "../run/absolute-path.ts";
 import type { Terminal } from "../terminal.ts";
 
 interface ExplainFlags {
   readonly sparsity?: number;
+  readonly model?: string;
+  readonly arch?: string;
+  readonly data?: string;
   readonly weights?: number;
   readonly trainExamples?: number;
   readonly retrainEpochs?: number;
@@ -45,6 +54,8 @@ const examples = `
 Examples:
   secateur explain chita
   secateur explain chita --sparsity 0.98 --weights 266200 --train-examples 60000
+  secateur explain chita --model lenet5.safetensors --data mnist
+      the plan for that network, whose layers decide what a plan costs
   secateur explain llr --sparsity 0.98 --phases 3 --retrain-epochs 10
       a schedule of retraining: sparsities, epochs and rates of its phases`;
 
@@ -54,10 +65,13 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
     .command("explain")
     .summary("say what a method does, and how it would be run")
     .description("Show a method's formula, its paper, its options, and the plan it would follow.")
-    .argument("<name>", "a solver, a curvature estimator (secateur plugins lists them), or a schedule of --retrain");
+    .argument("<name>", "anything that secateur plugins lists: a solver, a curvature, a schedule of --retrain, ...");
   command.optionsGroup("The situation to show the plan for:");
   addSparsityFlag(command, `default: ${usual.sparsity}`);
   command
+    .addOption(new Option("--model <file>", "the network itself: its layers decide what a plan costs"))
+    .addOption(new Option("--arch <name>", "with --model: the network its tensors belong to"))
+    .addOption(new Option("--data <data>", "with --model: the data; their training split counts"))
     .addOption(
       new Option("--weights <n>", `prunable weights (default: ${usual.weights}, MLPNet)`).argParser(
         wholeParser("--weights", 1),
@@ -71,28 +85,81 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
   addScheduleFlags(command);
   command.addHelpText("after", examples).action(async (name: string) => {
     const flags = command.opts<ExplainFlags>();
-    const schedule = retrainNames.find((known) => known === name);
-    if (schedule !== undefined) {
-      terminal.stdout.write(scheduleText(schedule, flags));
+    const found = await findAnyEntry(name, terminal.cwd);
+    if (found.entry.kind === "schedule") {
+      terminal.stdout.write(await scheduleText({ ...found, entry: found.entry }, flags, terminal.cwd));
       return;
     }
     const stray = (["retrainEpochs", "phases", "denseTraining"] as const).find((key) => flags[key] !== undefined);
     if (stray !== undefined) {
       throw flagWithoutEffect({ flag: `--${kebab(stray)}`, reason: `${name} is no schedule of retraining` });
     }
-    const found = await findAnyEntry(name, terminal.cwd);
-    const situation: RunSituation = {
-      sparsity: flags.sparsity ?? usual.sparsity,
-      prunable: flags.weights ?? usual.weights,
-      examples: flags.trainExamples ?? usual.trainExamples,
-      initialSparsity: 0,
-    };
-    keptCount(1, situation.sparsity); // refuses a sparsity outside [0, 1)
+    keptCount(1, flags.sparsity ?? usual.sparsity); // refuses a sparsity outside [0, 1)
+    const situation = flags.model === undefined ? sizesOf(flags) : await situationOf(flags.model, flags, terminal);
     terminal.stdout.write(await explanation(found, situation));
   });
 }
 
-function scheduleText(name: RetrainName, flags: ExplainFlags): string {
+/** A situation of sizes alone. @throws ERR_USAGE for flags that need a model */
+function sizesOf(flags: ExplainFlags): RunSituation {
+  const stray = (["arch", "data"] as const).find((key) => flags[key] !== undefined);
+  if (stray !== undefined) throw flagWithoutEffect({ flag: `--${stray}`, reason: "it belongs to --model" });
+  return {
+    sparsity: flags.sparsity ?? usual.sparsity,
+    prunable: flags.weights ?? usual.weights,
+    examples: flags.trainExamples ?? usual.trainExamples,
+    initialSparsity: 0,
+  };
+}
+
+/** The situation of a model, as a run of prune would see it. @throws ERR_USAGE for --weights, what opening throws */
+async function situationOf(path: string, flags: ExplainFlags, terminal: Terminal): Promise<RunSituation> {
+  if (flags.weights !== undefined) throw flagWithoutEffect({ flag: "--weights", reason: "the model has its own" });
+  if (flags.data !== undefined && flags.trainExamples !== undefined) {
+    throw flagWithoutEffect({ flag: "--train-examples", reason: "the data say how many there are" });
+  }
+  const onEvent = (): void => {};
+  const { cwd } = terminal;
+  const absolute = (file: string): string => absolutePath(terminal, file);
+  const model = await openAnyModel({
+    path: modelFile(absolute(path)),
+    arch: flags.arch,
+    engine: undefined,
+    cwd,
+    onEvent,
+  });
+  try {
+    const { network, classes, spec } = model;
+    const params = layoutParams(network);
+    const weights = await readFlat(network, params);
+    const sparsity = flags.sparsity ?? usual.sparsity;
+    const data =
+      flags.data &&
+      (await openData({
+        data: mapDataPaths(flags.data, absolute),
+        normalize: undefined,
+        classes,
+        network: spec,
+        onEvent,
+      }));
+    const situation = runSituation({
+      model: network,
+      params,
+      weights,
+      sparsity,
+      ...(data ? { data: data.train } : {}),
+    });
+    return data ? situation : { ...situation, examples: flags.trainExamples ?? usual.trainExamples };
+  } finally {
+    model.close();
+  }
+}
+
+async function scheduleText(
+  found: FoundEntry<EntryOf<"schedule">>,
+  flags: ExplainFlags,
+  from: string,
+): Promise<string> {
   const {
     sparsity = usual.sparsity,
     trainExamples = usual.trainExamples,
@@ -100,16 +167,18 @@ function scheduleText(name: RetrainName, flags: ExplainFlags): string {
     phases,
     denseTraining,
   } = flags;
+  const { name } = found.entry;
   keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
   // Programs of many prunings are shown at the length of their papers.
   const epochs = retrainEpochs ?? (name === "gradual" ? 100 : name === "gmp" || name === "bimp" ? 20 : 10);
-  const given = {
+  const value = {
+    schedule: name,
     epochs,
     ...(phases === undefined ? {} : { phases }),
     ...(denseTraining === undefined ? {} : { dense: denseTraining }),
   };
-  const { schedule: _name, ...settings } = parseRetrain("explain", { schedule: name, ...given });
-  return explainSchedule({ name, sparsity, trainExamples, settings });
+  const { settings } = await parseRetrain({ where: "explain", value, from });
+  return await explainSchedule({ found, sparsity, trainExamples, settings });
 }
 
 async function explanation(found: FoundEntry, situation: RunSituation): Promise<string> {
@@ -126,18 +195,24 @@ async function explanation(found: FoundEntry, situation: RunSituation): Promise<
   return parts.join("\n");
 }
 
-/** How to run what is only a part of a method. */
-const uses: Partial<Record<PluginEntry["kind"], (name: string) => string>> = {
+/** How to use what is no method by itself. */
+const uses: Partial<Record<EntryKind, (name: string) => string>> = {
   saliency: (name) =>
     `A saliency: --solver ${name} keeps the highest scores, --selector ${name} with any --updater re-fits them.`,
   selector: (name) =>
     `A selector: --solver ${name} keeps its weights as they are, --selector ${name} with any --updater re-fits them.`,
   updater: (name) => `An updater: --selector magnitude --updater ${name}, or after any other selector.`,
+  curvature: (name) => `A curvature: --curvature ${name}; --curvature-option KEY=VALUE sets its options.`,
+  allocation: (name) => `An allocation: --allocation ${name}, with --exclude and --layer-limit as bounds.`,
+  architecture: (name) => `A network: --arch ${name}; secateur train makes one.`,
+  dataset: (name) => `A dataset: --data ${name}, with a colon and a path where it needs one.`,
+  format: (name) => `A format of model files: ${name}.`,
+  reporter: (name) => `A reporter: --report FILE.${name}.`,
 };
 
 function optionsText({ entry }: FoundEntry): string {
   const rows = Object.entries(optionProperties(entry.options)).map(([key, property]) => [
-    `--${kebab(key)} ${valueLabel(property)}`,
+    entry.kind === "curvature" ? `${key}=${valueLabel(property)}` : `--${kebab(key)} ${valueLabel(property)}`,
     describeOption(property),
   ]);
   if (rows.length === 0) return "It has no options of its own.\n";

@@ -2,8 +2,8 @@
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
 import { badUsage, type ComparedRun, mapDataPaths, type ReestimateTime, type Session } from "@secateur/run";
-import { type EngineChoice, findSolver, modelFile, runCompare } from "@secateur/run/node";
-import { missingFlag } from "../errors.ts";
+import { type EngineChoice, findReporter, findSolver, modelFile, runCompare } from "@secateur/run/node";
+import { missingFlag, someFailed } from "../errors.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { loadReport } from "../run/load-report.ts";
@@ -18,6 +18,7 @@ export interface CompareFlags extends SessionFlags, PlanFlags {
   readonly engine?: EngineChoice;
   readonly data?: string;
   readonly normalize?: string;
+  readonly task?: string;
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly solvers?: readonly string[];
   readonly sparsities?: readonly number[];
@@ -44,7 +45,10 @@ export async function callCompare(call: CompareCall): Promise<void> {
   if (!sparsities) throw missingFlag("--sparsities", "say how far to prune, for example --sparsities 0.5,0.9");
   const overwrite = flags.force === true;
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
-  if (report !== undefined) await checkOutput(report, { overwrite });
+  if (report !== undefined) {
+    await findReporter(report, terminal.cwd); // refuses an ending that names none
+    await checkOutput(report, { overwrite });
+  }
   if (report !== undefined && flags.events !== undefined && report === absolutePath(terminal, flags.events)) {
     throw badUsage(`${report}: two outputs would go there; give each its own name`);
   }
@@ -52,7 +56,7 @@ export async function callCompare(call: CompareCall): Promise<void> {
   const { document, runs } = await withSession({ flags, terminal, overwrite }, (session) =>
     runCompare({
       path: modelFile(absolutePath(terminal, call.model)),
-      ...{ arch: flags.arch, engine: flags.engine, normalize: flags.normalize },
+      ...{ arch: flags.arch, engine: flags.engine, normalize: flags.normalize, task: flags.task },
       reestimateBatchNorm: flags.reestimateBatchNorm,
       data: mapDataPaths(data, (file) => absolutePath(terminal, file)),
       ...{ solvers: found, sparsities, keepDense: flags.keepDense ?? [], plan: planFromFlags(flags) },
@@ -61,17 +65,14 @@ export async function callCompare(call: CompareCall): Promise<void> {
     }),
   );
   if (report !== undefined) {
-    const { compareReport, plottingLibrary } = await loadReport();
-    await writeFileAtomic(
-      report,
-      compareReport({ plottingLibrary, document, runs, command: shellCommand("secateur", argv) }),
-      {
-        overwrite,
-      },
-    );
+    const { compareContent, plottingLibrary } = await loadReport();
+    const content = compareContent({ document, runs, command: shellCommand("secateur", argv) });
+    const reporter = await findReporter(report, terminal.cwd);
+    await writeFileAtomic(report, await reporter.report({ ...content, plottingLibrary }), { overwrite });
   }
   const wrote = report === undefined ? "" : `\nwrote ${report}\n`;
   printResult({ terminal, flags, document, text: () => `${compareText(document)}${wrote}` });
+  if (document.failed) throw someFailed({ failed: document.failed.length, finished: runs.length });
 }
 
 function note(session: Session, run: ComparedRun, { done, total }: { done: number; total: number }): void {

@@ -1,14 +1,12 @@
 /** Where the results of `secateur prune` go, checked before the long work. */
-
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { checkOutput, checkpointEncoderFor } from "@secateur/formats";
-import { badUsage } from "@secateur/run";
-import type { PruneOutputs } from "@secateur/run/node";
-import { isTfjsModel, recipePath, statePath } from "@secateur/run/node";
-import { badEnding, stateLeftBehind } from "../errors.ts";
+import { checkOutput } from "@secateur/formats";
+import { badEnding, badUsage } from "@secateur/run";
+import { findEncoder, findReporter, isTfjsModel, type PruneOutputs, recipePath, statePath } from "@secateur/run/node";
+import { stateLeftBehind } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertEnding, assertNotInput } from "../run/check-places.ts";
+import { assertNotInput } from "../run/check-places.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The flags that say where results go. */
@@ -37,9 +35,9 @@ export async function planOutputs(spec: {
   const { flags, terminal } = spec;
   const overwrite = flags.force === true;
   const isFolder = await isTfjsModel(spec.model);
-  const out = isFolder ? modelFolder(spec) : modelPath(spec);
+  const out = isFolder ? modelFolder(spec) : await modelPath(spec);
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
-  assertEnding({ flag: "--report", path: report }, [".html", ".htm"]);
+  if (report !== undefined) await findReporter(report, terminal.cwd); // refuses an ending that names none
   const outputs = { out, recipe: recipePath(out), state: statePath(out), report, overwrite };
   const events = flags.events === undefined ? undefined : absolutePath(terminal, flags.events);
   assertNotInput({
@@ -70,14 +68,14 @@ interface Placed {
 }
 
 /** The file of a pruned checkpoint. @throws ERR_OUTPUT_FORMAT for an ending that names no format */
-function modelPath(spec: Placed): string {
+async function modelPath(spec: Placed): Promise<string> {
   const { flags, model, terminal } = spec;
   const stem = basename(model).replace(/\.(safetensors|ckpt|json|onnx|pth?(\.tar)?)$/i, "");
   const out =
     flags.out === undefined
       ? join(dirname(model), `${stem}.${method(spec)}.safetensors`)
       : absolutePath(terminal, flags.out);
-  checkpointEncoderFor(out);
+  await findEncoder(out, terminal.cwd);
   return out;
 }
 

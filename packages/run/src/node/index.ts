@@ -4,13 +4,21 @@ export { compressedSizes } from "./compressed-sizes.ts";
 export { architectureKey, namedArchitecture } from "./open/architectures.ts";
 export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./open/batch-norm.ts";
 export { encodeNetwork } from "./open/encode-network.ts";
+export { findEncoder } from "./open/find-format.ts";
+export { findReporter } from "./open/find-reporter.ts";
 export { type EngineChoice, engineChoices, startTensorflow } from "./open/load-tensorflow.ts";
 export { openAnyModel, ownNetwork } from "./open/open-any-model.ts";
 export { openData } from "./open/open-data.ts";
 export { openKernels } from "./open/open-kernels.ts";
 export { type OpenedModel, openModel, readModelFile } from "./open/open-model.ts";
 export { isTfjsModel, modelFile, readTfjsFiles } from "./open/open-tfjs.ts";
-export { findAnyEntry, findCurvature } from "./plugins/find-entry.ts";
+export { readCosts, runCalibrate } from "./pack/costs-file.ts";
+export { networkGraph } from "./pack/network-graph.ts";
+export { packedAccuracy } from "./pack/packed-accuracy.ts";
+export { type BenchDocument, runBench } from "./pack/run-bench.ts";
+export { type PackDocument, type PackSettings, runPack } from "./pack/run-pack.ts";
+export { runUnpack, type UnpackDocument } from "./pack/run-unpack.ts";
+export { findAnyEntry, findCurvature, findEntry } from "./plugins/find-entry.ts";
 export { findSolver, solverNameFrom } from "./plugins/find-solver.ts";
 export { firstPartyPlugins } from "./plugins/first-party.ts";
 export { hiddenByOwn } from "./plugins/hidden-plugins.ts";
@@ -26,13 +34,12 @@ export { readRecipe } from "./recipe/read-recipe.ts";
 export type { RecipeFile } from "./recipe/recipe.ts";
 export { completeSettings } from "./retrain/complete-settings.ts";
 export { retrainNetwork } from "./retrain/retrain-network.ts";
-export { denseTraining, planPhases } from "./retrain/retrain-plan.ts";
+export { denseTraining, makeSchedule, planPhases } from "./retrain/retrain-plan.ts";
 export {
   type AllocationSettings,
   type DenseSettings,
   parseAllocation,
   parseRetrain,
-  type RetrainName,
   type RetrainSettings,
   retrainNames,
 } from "./retrain/retrain-settings.ts";
@@ -40,7 +47,7 @@ export { readRecord } from "./retrain/training-record.ts";
 export { optimizerNames, optimizerOf, rateNames } from "./retrain/training-settings.ts";
 export { runSensitivity, sensitivityDefaults } from "./sensitivity/run-sensitivity.ts";
 export { readArrays } from "./solve/read-arrays.ts";
-export { runSolve, type SolveDocument } from "./solve/run-solve.ts";
+export { runSolve, type SolveDocument, type SolveSpec } from "./solve/run-solve.ts";
 export { trainingPath } from "./state/training-file.ts";
 export { epochPath, runTrain, type TrainDocument, type TrainSettings, trainDefaults } from "./train/run-train.ts";
 export { versions } from "./versions.ts";

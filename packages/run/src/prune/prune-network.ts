@@ -17,6 +17,7 @@ import {
   resolvePlan,
   runSituation,
   type Solver,
+  type Task,
 } from "@secateur/core";
 import type { CurvatureEntry, FoundEntry } from "../plugins/found-entry.ts";
 import type { Session } from "../session.ts";
@@ -34,10 +35,14 @@ export interface PruneJob {
   readonly plan: RunPlan;
   /** How the kept weights are spread over layers; default: anywhere. */
   readonly budget?: BudgetRule;
+  /** What the outputs mean; default: what core takes for the data. */
+  readonly task?: Task;
   /** The training split, where gradients are taken if the solver needs any. */
   readonly train: Dataset;
   /** The curvature of a name. @throws ERR_UNKNOWN_NAME for one that nobody offers */
   findCurvature(name: string): Promise<FoundEntry<CurvatureEntry>>;
+  /** Options of the curvature; what is left out is its default. */
+  readonly curvatureOptions?: Readonly<Record<string, unknown>>;
   readonly session: Session;
   /** Stands in for the curvature's estimator, for example to share what several runs need alike; default: itself. */
   readonly wrapEstimator?: (estimator: CurvatureEstimator) => CurvatureEstimator;
@@ -71,19 +76,20 @@ export function needsGradients(solver: Solver): boolean {
 export async function pruneRequest(
   job: PruneTask,
 ): Promise<{ request: Omit<PruneRequest, "onStage" | "resume"> } & Pick<PruneOutcome, "curvature">> {
-  const { network, params, solver, sparsity, train, session, budget, settle } = job;
+  const { network, params, solver, sparsity, task, train, session, budget, settle } = job;
   const { seed, kernels, signal, onEvent } = session;
   const plan = needsGradients(solver) ? await feasiblePlan(job) : job.plan;
   const request = {
     ...{ model: network, solver, sparsity, plan, data: train, seed, kernels, signal, onEvent },
     ...(params ? { params } : {}),
+    ...(task ? { task } : {}),
     ...(budget ? { budget } : {}),
     ...(settle ? { settle } : {}),
   };
   if (!needsGradients(solver)) return { request };
   const found = await plannedCurvature({ ...job, plan });
   job.onCurvature?.(found);
-  const options = await parseOptions<object>(found.entry.name, found.entry.options, {});
+  const options = await parseOptions<object>(found.entry.name, found.entry.options, job.curvatureOptions ?? {});
   const made: CurvatureEstimator = found.entry.create(options as never);
   const curvature = job.wrapEstimator?.(made) ?? made;
   return { request: { ...request, curvature }, curvature: found };

@@ -1,6 +1,11 @@
 /** A comparison: every method at every sparsity, each from the checkpoint as it is. */
-import type { RunPlan } from "@secateur/core";
-import { type CompareDocument, type ComparedRun, compareDocument } from "../../compare/compare-document.ts";
+import { isPruneError, type PruneError, type RunPlan } from "@secateur/core";
+import {
+  type CompareDocument,
+  type ComparedRun,
+  compareDocument,
+  type FailedRun,
+} from "../../compare/compare-document.ts";
 import { gradientKey, shareGradients, sharingOrder } from "../../compare/shared-gradients.ts";
 import { badUsage, keepsAll } from "../../errors.ts";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
@@ -8,6 +13,7 @@ import { notePlugin } from "../../plugins/note-plugin.ts";
 import { kebab } from "../../plugins/option-schema.ts";
 import { resolveOptions } from "../../plugins/resolve-options.ts";
 import type { ReestimateTime } from "../../prune/augmentation.ts";
+import { poseTask } from "../../prune/pose-task.ts";
 import { needsGradients, plannedRun, pruneNetwork } from "../../prune/prune-network.ts";
 import { gradientPlanKeys } from "../../recipe/plan-keys.ts";
 import type { Session } from "../../session.ts";
@@ -29,6 +35,8 @@ export interface Comparison {
   /** The DATA argument with absolute paths. */
   readonly data: string;
   readonly normalize?: string | undefined;
+  /** NAME or NAME:KEY=VALUE,...; default: told from the model and the data. */
+  readonly task?: string | undefined;
   /** When statistics of batch normalisation are measured anew; default: where the network has any, before and after. */
   readonly reestimateBatchNorm?: ReestimateTime | undefined;
   /** At least one. */
@@ -48,8 +56,8 @@ export interface Comparison {
 /**
  * Runs every method at every sparsity. Gradients that runs ask for alike are taken once.
  *
- * @returns the document, and the runs that a report draws
- * @throws whatever is wrong with the input, ERR_ABORTED
+ * @returns the document, and the runs that a report draws; a run that ends with an error is told there and the others go on
+ * @throws the first error where no run ends well, whatever is wrong with the input, ERR_ABORTED
  */
 export async function runCompare(
   spec: Comparison,
@@ -65,11 +73,20 @@ export async function runCompare(
   const { classes, spec: layers } = first;
   const { pruned: params, dense: keptDense } = chosenDense(first, spec.keepDense);
   if (params.length === 0) throw keepsAll(path);
-  const data = await openData({ data: source, normalize: spec.normalize, classes, network: layers, onEvent });
+  const data = await openData({
+    data: source,
+    normalize: spec.normalize,
+    task: spec.task,
+    classes,
+    network: layers,
+    onEvent,
+    cwd,
+  });
   const { reestimateBatchNorm: when } = spec;
   const settings = batchNormOfModel(first, when === undefined ? {} : { when });
   await remeasuringModel({ model: first, data, settings, session }).before();
-  const dense = await first.network.evaluate(data.test, session.context());
+  const posed = await poseTask({ network: first.network, data, name: spec.task, session });
+  const dense = await posed.evaluate(first.network);
   const jobs = solvers.flatMap(({ one, solver }) => sparsities.map((sparsity) => ({ one, solver, sparsity })));
   const plans = await Promise.all(
     jobs.map(async ({ solver, sparsity }) => {
@@ -81,6 +98,8 @@ export async function runCompare(
   const order = sharingOrder(plans);
   const shared = shareGradients();
   const runs: ComparedRun[] = [];
+  const failed: FailedRun[] = [];
+  let onlyError: PruneError | undefined;
   const sources: FoundEntry[] = [...found];
   try {
     for (const [turn, position] of order.entries()) {
@@ -94,40 +113,51 @@ export async function runCompare(
       const model = await openAnyModel({ path, arch: first.arch, engine, cwd, onEvent: () => {} });
       const { network } = model;
       const { before, settle, after } = remeasuringModel({ model, data, settings, session });
-      await before();
-      const { result, curvature } = await pruneNetwork({
-        ...{ network, solver, sparsity, plan, params, session, ...(settle ? { settle } : {}) },
-        train: data.train,
-        findCurvature: (name) => findCurvature(name, cwd),
-        wrapEstimator: (inner) => {
-          const run = shared.forRun({ key, inner, isKept });
-          wasShared = run.wasShared;
-          return run.estimator;
-        },
-      });
-      await after();
-      if (curvature) sources.push(curvature);
-      const pruned = await network.evaluate(data.test, session.context());
-      model.close();
-      runs[position] = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
-      spec.onRun?.(runs[position], { done: turn + 1, total: jobs.length });
+      try {
+        await before();
+        const { result, curvature } = await pruneNetwork({
+          ...{ network, solver, sparsity, plan, params, session, ...(settle ? { settle } : {}) },
+          ...{ train: data.train, task: posed.task },
+          findCurvature: (name) => findCurvature(name, cwd),
+          wrapEstimator: (inner) => {
+            const run = shared.forRun({ key, inner, isKept });
+            wasShared = run.wasShared;
+            return run.estimator;
+          },
+        });
+        await after();
+        if (curvature) sources.push(curvature);
+        const pruned = await posed.evaluate(network);
+        runs[position] = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
+        spec.onRun?.(runs[position], { done: turn + 1, total: jobs.length });
+      } catch (error) {
+        // What is finished stays; an interrupt, and an error that no run is to blame for, end everything.
+        if (!isPruneError(error) || error.code === "ERR_ABORTED") throw error;
+        failed.push({ solver: one.entry.name, sparsity, code: error.code, message: error.message });
+        onlyError ??= error;
+      } finally {
+        model.close();
+      }
     }
   } finally {
     shared.release();
   }
+  const finished = runs.filter((run) => run !== undefined);
+  if (finished.length === 0) throw onlyError!;
   const document = compareDocument({
     model: { path, sha256: first.sha256, arch: first.arch },
     data: source,
     dense,
     keptDense,
-    runs,
+    runs: finished,
+    failed,
     seed: session.seed,
     backend: session.kernels.name,
     versions: versions([...sources, ...first.packages]),
     peakMemoryBytes: peakMemoryBytes(),
   });
   first.close();
-  return { document, runs };
+  return { document, runs: finished };
 }
 
 /** Where no method takes gradients, a setting of them would change nothing. */

@@ -1,6 +1,6 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
-import { type Dataset, keptCount } from "@secateur/core";
+import { type Allocation, type Dataset, type EntryOf, keptCount, type Task } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { allocation } from "@secateur/imp-scheduler";
 import { keepsAll, keepsNothing, overflowed } from "../../errors.ts";
@@ -8,6 +8,7 @@ import type { FoundEntry } from "../../plugins/found-entry.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import { kebab } from "../../plugins/option-schema.ts";
 import { unreadOptions } from "../../plugins/unread-options.ts";
+import { type PosedTask, poseTask } from "../../prune/pose-task.ts";
 import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
@@ -20,6 +21,7 @@ import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { assumedTraining, type CompleteSettings, completeSettings } from "../retrain/complete-settings.ts";
 import { retrainNetwork } from "../retrain/retrain-network.ts";
+import { makeSchedule } from "../retrain/retrain-plan.ts";
 import { readRecord } from "../retrain/training-record.ts";
 import { openPhaseKeeper } from "../state/phase-keeper.ts";
 import { openStageKeeper } from "../state/stage-keeper.ts";
@@ -38,8 +40,8 @@ export interface PruneRun {
   readonly cwd: string;
   /** Whether to go on from the state that an interrupted run left; a state is removed otherwise. */
   readonly resume: boolean;
-  /** The report as HTML; called only where the outputs name a file for it. */
-  makeReport(document: PruneDocument, outcome: RunOutcome): Promise<string>;
+  /** The report; called only where the outputs name a file for it. */
+  makeReport(document: PruneDocument, outcome: RunOutcome): Promise<string | Uint8Array>;
 }
 
 /**
@@ -61,7 +63,9 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   const outcome = await measure({ ...spec, retrain, model, params, run: runIdentity(draft) });
   await assertFiniteOutcome(outcome, model, settings.found.entry.name);
   const { result, curvature } = outcome;
-  const sources = [settings.found, ...(curvature ? [curvature] : []), ...model.packages];
+  const { spread, schedule } = settings;
+  const plugins = [curvature, spread, schedule].filter((source) => source !== undefined);
+  const sources = [settings.found, ...plugins, ...model.packages];
   // With retraining every phase had a plan of its own, which the same settings give again.
   const plan = retrain ? draft.plan : (result.plan ?? draft.plan);
   const recipe: Recipe = { ...draft, plan, versions: versions(sources, retrain ? ["@secateur/imp-scheduler"] : []) };
@@ -71,7 +75,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
     ...{ outcome, recipe, keptDense, out, peakMemoryBytes: peakMemoryBytes() },
     ...(unprunable ? { unprunable } : {}),
   });
-  await saveResults({ document, outcome, model, outputs, makeReport: spec.makeReport });
+  await saveResults({ document, outcome, model, outputs, makeReport: spec.makeReport, cwd });
   model.close();
   return document;
 }
@@ -84,9 +88,11 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   const data = await openData({
     data: source,
     normalize,
+    task: settings.task,
     classes: model.classes,
     network: model.spec,
     onEvent: session.onEvent,
+    cwd: spec.cwd,
   });
   const { before, settle, after } = remeasuringModel({
     model,
@@ -95,13 +101,14 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
     session,
   });
   await before();
-  const dense = await network.evaluate(data.test, session.context());
+  const posed = await poseTask({ network, data, name: taskName(settings), session });
+  const dense = await posed.evaluate(network);
   const done = spec.retrain
-    ? await retrainKept({ ...spec, retrain: spec.retrain }, data)
-    : await pruneKept(spec, { train: data.train, settle });
+    ? await retrainKept({ ...spec, retrain: spec.retrain }, { data, posed })
+    : await pruneKept(spec, { train: data.train, settle, task: posed.task });
   await after();
-  const pruned = await network.evaluate(data.test, session.context());
-  return { dense, pruned, ...done };
+  const pruned = await posed.evaluate(network);
+  return { dense, pruned, measuredOn: posed.measuredOn, ...done };
 }
 
 interface MeasureSpec extends PruneRun {
@@ -112,9 +119,15 @@ interface MeasureSpec extends PruneRun {
   readonly run: string;
 }
 
+/** What the user named; --distill is short for the task at the plan's temperature. */
+function taskName({ task, plan }: PruneSettings): string | undefined {
+  if (task !== undefined || !plan.distill) return task;
+  return plan.temperature === undefined ? "distillation" : `distillation:temperature=${plan.temperature}`;
+}
+
 /** What a run's job is, whether it retrains or not. */
 function jobOf({ cwd, settings, session, model, params }: MeasureSpec): Omit<PruneTask, "train"> {
-  const { solver, sparsity, plan, allocation: spread } = settings;
+  const { solver, sparsity, plan, allocation: bounds, spread, curvatureOptions } = settings;
   return {
     ...{
       network: model.network,
@@ -125,22 +138,31 @@ function jobOf({ cwd, settings, session, model, params }: MeasureSpec): Omit<Pru
       session,
       findCurvature: (name: string) => findCurvature(name, cwd),
     },
-    ...(spread ? { budget: allocation(spread) } : {}),
+    ...(bounds || spread
+      ? { budget: allocation({ ...bounds, ...(spread ? { by: makeAllocation(spread) } : {}) }) }
+      : {}),
+    curvatureOptions,
     onCurvature: (curvature) => noteUnread(settings, curvature, session),
   };
+}
+
+/** An allocation has no options of its own: what is excluded or bounded is said for all of them alike. */
+function makeAllocation({ entry }: FoundEntry<EntryOf<"allocation">>): Allocation {
+  return entry.create({} as never);
 }
 
 /** Prunes with the state kept between stages. */
 async function pruneKept(
   spec: MeasureSpec,
-  { train, settle }: { train: Dataset; settle: Remeasure["settle"] },
-): Promise<Omit<RunOutcome, "dense" | "pruned">> {
+  { train, settle, task }: { train: Dataset; settle: Remeasure["settle"]; task: Task },
+): Promise<Omit<RunOutcome, "dense" | "pruned" | "measuredOn">> {
   const { outputs, resume: isResumed, session, run } = spec;
   const keeper = await openStageKeeper({ path: outputs.state, run, resume: isResumed, session });
   const { onStage, resume } = keeper;
   const done = await pruneNetwork({
     ...jobOf(spec),
     train,
+    task,
     onStage,
     ...(resume ? { resume } : {}),
     ...(settle ? { settle } : {}),
@@ -159,13 +181,14 @@ function batchNormOf({ retrain, batchNorm }: PruneSettings, model: AnyModel): Ba
 /** Prunes and retrains with the state kept between stages and epochs. */
 async function retrainKept(
   spec: MeasureSpec & { retrain: CompleteSettings },
-  data: DatasetSplits,
-): Promise<Omit<RunOutcome, "dense" | "pruned">> {
-  const { outputs, resume: isResumed, session, run, retrain, model } = spec;
+  { data, posed }: { data: DatasetSplits; posed: PosedTask },
+): Promise<Omit<RunOutcome, "dense" | "pruned" | "measuredOn">> {
+  const { settings, outputs, resume: isResumed, session, run, retrain, model } = spec;
   const keeper = await openPhaseKeeper({ path: outputs.state, run, resume: isResumed, session });
   const { onState, resume } = keeper;
   const { network } = ownNetwork(model, "--retrain");
-  const job = { ...jobOf(spec), network, settings: retrain, data, arch: model.arch, onState };
+  const schedule = await makeSchedule(settings.schedule!.entry, retrain);
+  const job = { ...jobOf(spec), network, settings: retrain, schedule, data, posed, arch: model.arch, onState };
   const done = await retrainNetwork({ ...job, ...(resume ? { resume } : {}) });
   const { timing, rounds } = done.result;
   const result = { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } };
@@ -235,7 +258,7 @@ function recipeOf(spec: {
   session: Session;
 }): Recipe {
   const { settings, retrain, model, session } = spec;
-  const { normalize, found, sparsity, keepDense, plan, seed, options, allocation: spread } = settings;
+  const { normalize, found, sparsity, keepDense, plan, seed, options, allocation: bounds, curvatureOptions } = settings;
   const batchNorm = batchNormOf(settings, model);
   return {
     recipe: 1,
@@ -245,13 +268,15 @@ function recipeOf(spec: {
     ...(model.tfjs ? { engine: model.tfjs.engine.name } : {}),
     data: settings.data,
     ...(normalize === undefined ? {} : { normalize }),
+    ...(settings.task === undefined ? {} : { task: settings.task }),
     solver: found.entry.name,
     options,
     sparsity,
     ...(keepDense.length === 0 ? {} : { keepDense }),
     plan,
     ...(retrain === undefined ? {} : { retrain }),
-    ...(spread === undefined ? {} : { allocation: spread }),
+    ...(bounds === undefined ? {} : { allocation: bounds }),
+    ...(Object.keys(curvatureOptions).length === 0 ? {} : { curvatureOptions }),
     ...(batchNorm === undefined ? {} : { batchNorm }),
     seed,
     kernels: session.kernelChoice,
@@ -262,8 +287,8 @@ function recipeOf(spec: {
 
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
 function runIdentity(recipe: Recipe): string {
-  const { modelSha256, arch, engine, data, normalize, solver, options, sparsity, keepDense } = recipe;
-  const { batchNorm, retrain, allocation } = recipe;
+  const { modelSha256, arch, engine, data, normalize, task, solver, options, sparsity, keepDense } = recipe;
+  const { batchNorm, retrain, allocation, curvatureOptions } = recipe;
   return JSON.stringify({
     ...{
       modelSha256,
@@ -271,6 +296,7 @@ function runIdentity(recipe: Recipe): string {
       engine,
       data,
       normalize,
+      task,
       solver,
       options,
       sparsity,
@@ -278,6 +304,7 @@ function runIdentity(recipe: Recipe): string {
       batchNorm,
       retrain,
       allocation,
+      curvatureOptions,
     },
   });
 }

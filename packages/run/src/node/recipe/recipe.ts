@@ -17,6 +17,8 @@ export interface Recipe {
   readonly engine?: EngineName;
   readonly data: string;
   readonly normalize?: string;
+  /** NAME or NAME:KEY=VALUE,...; absent: told from the model and the data. */
+  readonly task?: string;
   readonly solver: string;
   /** Options of the solver, defaults filled in. */
   readonly options: Readonly<Record<string, unknown>>;
@@ -31,6 +33,8 @@ export interface Recipe {
   readonly allocation?: AllocationSettings;
   /** When statistics of batch normalisation were measured anew, and on which images; absent without batch normalisation. */
   readonly batchNorm?: BatchNormSettings;
+  /** Options of the curvature that were given; absent: its defaults. */
+  readonly curvatureOptions?: Readonly<Record<string, unknown>>;
   readonly seed: number;
   readonly kernels: KernelChoice;
   /** The build of the kernels that ran, for example "wasm-relaxed-simd": results differ between builds by rounding. */

@@ -1,12 +1,14 @@
 /** Trains a network on the training split, from the start or from a checkpoint. */
+
 import { rm } from "node:fs/promises";
-import type { Evaluation, Mask } from "@secateur/core";
+import type { Evaluation, Mask, TrainingRule } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
 import { createNetwork, type Network, train } from "@secateur/nn";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
 import type { AugmentationFlags } from "../../prune/augmentation.ts";
+import { poseTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
-import { architectureKey, namedArchitecture } from "../open/architectures.ts";
+import { architectureKey, findArchitecture } from "../open/architectures.ts";
 import { augmentationOf } from "../open/batch-norm.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
 import { openData } from "../open/open-data.ts";
@@ -15,12 +17,15 @@ import { encodeRecord, type TrainingRecord, trainingKey } from "../retrain/train
 import { learningRateOf, type OptimizerSettings, optimizerOf, peakRates } from "../retrain/training-settings.ts";
 import { readTraining, trainingPath, writeTraining } from "../state/training-file.ts";
 import { versions } from "../versions.ts";
+import { openRules, type RuleSettings } from "./training-rules.ts";
 
 /** How to train; what is left out is taken from {@link trainDefaults}. */
-export interface TrainSettings extends OptimizerSettings, AugmentationFlags {
+export interface TrainSettings extends OptimizerSettings, AugmentationFlags, RuleSettings {
   /** Name of a new network, or of the checkpoint's. */
   readonly arch?: string;
   readonly normalize?: string;
+  /** NAME or NAME:KEY=VALUE,...; default: told from the network and the data. */
+  readonly task?: string;
   /** Weights that are zero stay zero. */
   readonly keepZeros?: boolean;
   readonly epochs?: number;
@@ -42,6 +47,8 @@ export interface TrainSpec {
   readonly overwrite: boolean;
   /** Whether to go on from the state that an interrupted run left. */
   readonly resume: boolean;
+  /** The folder from which plugins are looked for. */
+  readonly cwd: string;
   readonly session: Session;
 }
 
@@ -62,6 +69,9 @@ export interface TrainDocument {
   /** Over each epoch, while the weights moved. */
   readonly epochs: readonly { readonly loss: number; readonly accuracy: number }[];
   readonly steps: number;
+  /** Prunable weights, and those that training rules left. */
+  readonly prunable?: number;
+  readonly nonzeros?: number;
   readonly trainMs: number;
   readonly seed: number;
   readonly versions: Readonly<Record<string, string>>;
@@ -80,17 +90,20 @@ interface Start {
  * @throws whatever is wrong with the input, ERR_DIVERGED, ERR_ABORTED
  */
 export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
-  const { data, settings, out, overwrite, resume, session } = spec;
+  const { data, settings, out, overwrite, resume, cwd, session } = spec;
   const { keepEpochs = [] } = settings;
   const optimizer = optimizerOf(settings); // refuses settings it does not have
   const { network, arch, metadata } = await start(spec);
   const splits = await openData({
     data,
     normalize: settings.normalize,
+    task: settings.task,
     classes: network.spec.classes,
     network: network.spec,
     onEvent: session.onEvent,
+    cwd,
   });
+  const posed = await poseTask({ network, data: splits, name: settings.task, session });
   const ctx = session.context();
   const started = ctx.now();
   const { batchSize, weightDecay, epochs } = { ...trainDefaults, ...defined(settings) };
@@ -98,16 +111,19 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   const keepEpoch = async (epoch: number): Promise<void> => {
     if (!keepEpochs.includes(epoch)) return;
     const place = epochPath(out, epoch);
-    const kept = encodeNetwork({ network, path: place, metadata: { ...metadata, [architectureKey]: arch } });
+    const labels = { ...metadata, [architectureKey]: arch };
+    const kept = await encodeNetwork({ network, path: place, metadata: labels, from: cwd });
     await writeFileAtomic(place, kept, { overwrite: true });
   };
   if (!resume) await keepEpoch(0);
   let saved = Number.NEGATIVE_INFINITY;
-  const run = runIdentity({ settings, arch, data, seed: session.seed });
+  const rules = await openRules(settings, cwd, session);
+  const run = runIdentity({ settings, rules, arch, data, seed: session.seed });
   const report = await train(
     network,
     {
-      data: splits.train,
+      data: await posed.taught(splits.train),
+      task: posed.task,
       epochs,
       batchSize,
       optimizer,
@@ -115,6 +131,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
       weightDecay,
       labelSmoothing: settings.labelSmoothing ?? 0,
       ...(settings.cropPadding || settings.flip ? { augmentation: augmentationOf(settings, splits) } : {}),
+      ...(rules.length > 0 ? { rules } : {}),
       ...(settings.keepZeros ? { masks: masksOf(network) } : {}),
       ...(resume ? { resume: await readTraining(path, run) } : {}),
       onEpoch: async (state) => {
@@ -127,9 +144,10 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
     ctx,
   );
   const trainMs = ctx.now() - started;
-  const test = await network.evaluate(splits.test, session.context());
+  const test = await posed.evaluate(network);
   const recorded = epochs > 0 ? { [trainingKey]: encodeRecord(recordOf(settings)) } : {};
-  const bytes = encodeNetwork({
+  const bytes = await encodeNetwork({
+    from: cwd,
     network,
     path: out,
     metadata: { ...metadata, ...recorded, [architectureKey]: arch },
@@ -141,6 +159,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
     test,
     epochs: report.epochs,
     steps: report.steps,
+    ...(rules.length > 0 ? countsOf(network) : {}),
     trainMs,
     seed: session.seed,
     versions: versions([]),
@@ -176,6 +195,7 @@ function recordOf(settings: TrainSettings): TrainingRecord {
 const decisive = [
   ...([
     "normalize",
+    "task",
     "epochs",
     "batchSize",
     "learningRate",
@@ -188,15 +208,29 @@ const decisive = [
 ] as const;
 
 /** Every setting that decides the result, as JSON. */
-function runIdentity(spec: { settings: TrainSettings; arch: string; data: string; seed: number }): string {
+function runIdentity(spec: {
+  settings: TrainSettings;
+  rules: readonly TrainingRule[];
+  arch: string;
+  data: string;
+  seed: number;
+}): string {
   const { arch, data, seed } = spec;
+  const rules = spec.rules.map(({ name, settings: own }) => ({ name, settings: own }));
+  const ruled = rules.length === 0 ? {} : { rules };
   const settings = [...decisive, "keepZeros"] as const;
-  return JSON.stringify({ arch, data, seed, ...Object.fromEntries(settings.map((key) => [key, spec.settings[key]])) });
+  return JSON.stringify({
+    arch,
+    data,
+    seed,
+    ...Object.fromEntries(settings.map((key) => [key, spec.settings[key]])),
+    ...ruled,
+  });
 }
 
-async function start({ model, settings, session }: TrainSpec): Promise<Start> {
+async function start({ model, settings, session, cwd }: TrainSpec): Promise<Start> {
   if (model !== undefined) {
-    const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent });
+    const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent, cwd });
     return { network: opened.network, arch: opened.architecture.name, metadata: opened.metadata };
   }
   if (settings.arch === undefined) {
@@ -204,10 +238,18 @@ async function start({ model, settings, session }: TrainSpec): Promise<Start> {
   }
   if (settings.keepZeros) throw flagWithoutEffect({ flag: "--keep-zeros", reason: "a new network has no zeros" });
   return {
-    network: createNetwork(namedArchitecture(settings.arch), { seed: session.seed }),
+    network: createNetwork(await findArchitecture(settings.arch, cwd), { seed: session.seed }),
     arch: settings.arch,
     metadata: {},
   };
+}
+
+/** How many weights may be pruned, and how many of them are not zero. */
+function countsOf(network: Network): { readonly prunable: number; readonly nonzeros: number } {
+  const weights = network.params().flatMap(({ name, prunable }) => (prunable ? [network.weights.get(name)!.data] : []));
+  const count = (counts: (value: number) => boolean): number =>
+    weights.reduce((sum, data) => sum + data.filter(counts).length, 0);
+  return { prunable: count(() => true), nonzeros: count((value) => value !== 0) };
 }
 
 /** 1 where a prunable weight is not zero. */
