@@ -102,6 +102,8 @@ export interface LayerReport {
   readonly size: number;
   /** How many of them are not zero. */
   readonly nonzeros: number;
+  /** tr((W - R) H (W - R)') / tr(W H W'), where it was pruned as a layer. */
+  readonly relativeError?: number;
 }
 
 /** What a run gave. The weights are in the model. */
