@@ -4,7 +4,7 @@
  * whatever still fits: at most one unit's score below the optimum for one limit (Dantzig 1957), and exact for equal costs.
  */
 import type { Mask, Vec } from "../problem/matrix.ts";
-import type { Constraint, RemovalWalk } from "./constraint.ts";
+import type { Constraint } from "./constraint.ts";
 
 /** A limit on what kept units cost in all. */
 export interface CostLimit {
@@ -67,18 +67,6 @@ export function costConstraint(count: number, limits: readonly CostLimit[]): Con
         count,
         limits.map((limit) => ({ ...limit, most: limit.most * factor })),
       ),
-    walk(mask): RemovalWalk {
-      const used = usedBy(mask);
-      const removed = new Uint8Array(count);
-      return {
-        done: () => fits(used),
-        allows: (unit) => mask[unit] === 1 && removed[unit] === 0,
-        remove(unit) {
-          removed[unit] = 1;
-          for (const [j, { costs }] of limits.entries()) used[j]! -= costs[unit]!;
-        },
-      };
-    },
     canSwap(mask, out, into) {
       if (mask[out] !== 1 || mask[into] !== 0) return false;
       const used = usedBy(mask);
