@@ -3,12 +3,12 @@
  * @packageDocumentation
  */
 
+export type { Budget, Limit, LimitKind, UnitSpec } from "./budget/budget.ts";
 export {
   type Constraint,
   countKept,
   keepCount,
   keptCount,
-  type RemovalWalk,
   sparsityConstraint,
 } from "./budget/constraint.ts";
 export { blockUnits, channelUnits, groupUnits } from "./budget/group-units.ts";

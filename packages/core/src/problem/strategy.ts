@@ -9,7 +9,7 @@ import type { Problem, Solution } from "./problem.ts";
 /** What a strategy cannot work without, checked before it starts. An inner array means any one of these. */
 export interface Needs {
   readonly curvature?: readonly (CurvatureView | readonly CurvatureView[])[];
-  readonly constraint?: readonly ("relax" | "walk" | "canSwap")[];
+  readonly constraint?: readonly ("relax" | "canSwap")[];
 }
 
 /** Scores weights; the constraint keeps the highest. */
@@ -39,6 +39,8 @@ export interface Solver {
   /** For messages, for example "chita"; default: "the solver". */
   readonly name?: string;
   readonly needs: Needs;
+  /** What it is made for: "network" (default) all weights flattened to one row, "layers" one layer at a time, whose rows share H. */
+  readonly scope?: "network" | "layers";
   solve(problem: Problem, ctx: RunContext): Promise<Solution>;
   /** How the method is best run when the user leaves it open: stages, examples, ridge. Absent: one stage, estimator defaults. */
   plan?(situation: RunSituation): RunPlan;

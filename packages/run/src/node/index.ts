@@ -1,8 +1,9 @@
 /** The same from files: plugins from node_modules, models, data, recipes and saved states. */
 export { runCompare } from "./compare/run-compare.ts";
 export { compressedSizes } from "./compressed-sizes.ts";
-export { architectureKey, namedArchitecture } from "./open/architectures.ts";
+export { architectureKey } from "./open/architectures.ts";
 export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./open/batch-norm.ts";
+export { namedArchitecture } from "./open/described-architecture.ts";
 export { encodeNetwork } from "./open/encode-network.ts";
 export { findEncoder } from "./open/find-format.ts";
 export { findReporter } from "./open/find-reporter.ts";
@@ -23,6 +24,7 @@ export { hiddenByOwn } from "./plugins/hidden-plugins.ts";
 export { installedPlugins } from "./plugins/installed-plugins.ts";
 export { ownVersion } from "./plugins/own-version.ts";
 export { unmetPeers } from "./plugins/unmet-peers.ts";
+export { type LayersSettings, layerAllocationChoices, layerInputsModes } from "./prune/layers-settings.ts";
 export type { PruneDocument } from "./prune/prune-document.ts";
 export type { PruneOutputs } from "./prune/prune-outputs.ts";
 export type { PruneSettings } from "./prune/prune-settings.ts";
