@@ -7,7 +7,6 @@
  * gradient rows. Feasible sets other than "any k weights", and more rows than an n x n system is worth, are solved along a
  * path of products (shrink-path.ts), which gives no bound.
  */
-
 import {
   checkNumber,
   isPruneError,
@@ -20,10 +19,6 @@ import {
   type Vec,
   zeros,
 } from "@secateur/core";
-<<<<<<< HEAD
-import { type QuadraticModel, type RefitOptions, refit, withPrunedModel, withScratch } from "@secateur/core/linalg";
-import { chitaDefaults } from "./chita-defaults.ts";
-=======
 import {
   overRows,
   type QuadraticModel,
@@ -33,7 +28,7 @@ import {
   withResidentRows,
   withScratch,
 } from "@secateur/core/linalg";
->>>>>>> main
+import { chitaDefaults } from "./chita-defaults.ts";
 import { overflow } from "./errors.ts";
 import { shrinkPath } from "./path/shrink-path.ts";
 import { chitaPlan } from "./plan.ts";
@@ -92,25 +87,6 @@ export function chita(options: ChitaOptions = {}): Solver {
     name: "chita",
     needs: { curvature: ["factor"] },
     plan: chitaPlan,
-<<<<<<< HEAD
-    async solve(problem, ctx) {
-      const { units, constraint } = problem;
-      const model = rowModel(problem, ctx.kernels);
-      const rows = Math.min(model.rows, model.dim);
-      const isSmall = rows <= (options.maxRows ?? chitaDefaults.maxRows);
-      if (!constraint.count || !units.perWeight || !isSmall || !meetsRows(model)) return shrinkPath(problem, ctx);
-      const { keep, eligible } = constraint.count;
-      if (isOptimal(problem, keep)) return keepAsIs(problem);
-      if (!gramFits(model)) throw overflow(problem.id);
-      const columns = eligibleColumns(model, eligible);
-      if (columns.length === model.dim) return solveRows({ problem, model, keep, columns, options }, ctx);
-      return withPrunedModel(model, columns, (inner) =>
-        // A model with columns has the row Gram of any of them.
-        solveRows({ problem, model: inner as RowSpaceModel, keep, columns, options }, ctx),
-      );
-    },
-  };
-=======
     solve: (problem, ctx) =>
       withResidentRows(rowModel(problem, ctx.kernels), (model) => solveModel({ problem, model, options }, ctx)),
   });
@@ -122,7 +98,7 @@ async function solveModel(
 ): Promise<Solution> {
   const { units, constraint } = problem;
   const rows = Math.min(model.rows, model.dim);
-  const isSmall = rows <= (options.maxRows ?? 2048);
+  const isSmall = rows <= (options.maxRows ?? chitaDefaults.maxRows);
   if (!constraint.count || !units.perWeight || !isSmall || !meetsRows(model)) return shrinkPath(problem, model, ctx);
   const { keep, eligible } = constraint.count;
   if (isOptimal(problem, keep)) return keepAsIs(problem);
@@ -133,7 +109,6 @@ async function solveModel(
     // A model with columns has the row Gram of any of them.
     solveRows({ problem, model: inner as RowSpaceModel, keep, columns, options }, ctx),
   );
->>>>>>> main
 }
 
 /** Whether the weights meet the budget as they are and no slope leads away from them: then Q = 0 cannot be beaten. */
