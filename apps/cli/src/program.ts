@@ -4,6 +4,7 @@ import { badUsage } from "@secateur/run";
 import { findSolver, ownVersion, readRecipe, solverNameFrom } from "@secateur/run/node";
 import { Command } from "commander";
 import { addCompareCommand } from "./commands/compare.ts";
+import { addConvertCommand } from "./commands/convert.ts";
 import { addEvalCommand } from "./commands/eval.ts";
 import { addExplainCommand } from "./commands/explain.ts";
 import { addInitCommand } from "./commands/init.ts";
@@ -26,6 +27,7 @@ export const commandNames = [
   "init",
   "sensitivity",
   "inspect",
+  "convert",
   "plugins",
   "explain",
 ] as const;
@@ -88,6 +90,7 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   addInitCommand(program, terminal);
   addSensitivityCommand(program, { terminal, argv });
   addInspectCommand(program, terminal);
+  addConvertCommand(program, terminal);
   addPluginsCommand(program, terminal);
   addExplainCommand(program, terminal);
   return program;

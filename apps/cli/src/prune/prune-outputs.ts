@@ -5,7 +5,7 @@ import { basename, dirname, join } from "node:path";
 import { checkOutput, checkpointEncoderFor } from "@secateur/formats";
 import { badUsage } from "@secateur/run";
 import type { PruneOutputs } from "@secateur/run/node";
-import { isTfjsModel, recipePath, statePath } from "@secateur/run/node";
+import { isOnnxModel, isOnnxOutput, isTfjsModel, recipePath, statePath } from "@secateur/run/node";
 import { badEnding, stateLeftBehind } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertEnding, assertNotInput } from "../run/check-places.ts";
@@ -37,7 +37,8 @@ export async function planOutputs(spec: {
   const { flags, terminal } = spec;
   const overwrite = flags.force === true;
   const isFolder = await isTfjsModel(spec.model);
-  const out = isFolder ? modelFolder(spec) : modelPath(spec);
+  const ending = (await isOnnxModel(spec.model)) ? ".onnx" : ".safetensors";
+  const out = isFolder ? modelFolder(spec) : modelPath(spec, ending);
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
   assertEnding({ flag: "--report", path: report }, [".html", ".htm"]);
   const outputs = { out, recipe: recipePath(out), state: statePath(out), report, overwrite };
@@ -69,15 +70,16 @@ interface Placed {
   readonly terminal: Terminal;
 }
 
-/** The file of a pruned checkpoint. @throws ERR_OUTPUT_FORMAT for an ending that names no format */
-function modelPath(spec: Placed): string {
+/** The file of a pruned network: an ONNX model stays one. @throws ERR_OUTPUT_FORMAT, ERR_USAGE for an ending of another format */
+function modelPath(spec: Placed, ending: ".onnx" | ".safetensors"): string {
   const { flags, model, terminal } = spec;
   const stem = basename(model).replace(/\.(safetensors|ckpt|json|onnx|pth?(\.tar)?)$/i, "");
   const out =
     flags.out === undefined
-      ? join(dirname(model), `${stem}.${method(spec)}.safetensors`)
+      ? join(dirname(model), `${stem}.${method(spec)}${ending}`)
       : absolutePath(terminal, flags.out);
-  checkpointEncoderFor(out);
+  if (ending === ".onnx") assertEnding({ flag: "--out", path: out }, [".onnx"]);
+  else if (!isOnnxOutput(out)) checkpointEncoderFor(out);
   return out;
 }
 
