@@ -91,12 +91,8 @@ describe("prune", () => {
       const out = join(task.folder, name);
       const argv = pruneArgs(
         task,
-        "--solver",
-        "chita",
-        "--sparsity",
-        "0.6",
-        "--examples",
-        "20",
+        ...["--solver", "chita", "--sparsity", "0.6", "--no-try-magnitude"],
+        ...["--examples", "20"],
         "--seed",
         seed,
         "--out",

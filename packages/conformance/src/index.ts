@@ -1,5 +1,5 @@
 /**
- * @secateur/conformance: suites that a solver, saliency, selector, updater, curvature estimator, backend, format or model runs
+ * @secateur/conformance: suites that a solver, saliency, selector, updater, curvature estimator, backend, format, task or model runs
  * to prove itself, under vitest, node:test or any runner with a `test(name, function)`.
  * @packageDocumentation
  */
@@ -37,4 +37,5 @@ export {
 export { describeSolver, solverChecks } from "./solvers/solver-checks.ts";
 export type { OptimalityClaim, Refusal, SolverSpec, SolverSuite } from "./solvers/solver-suite.ts";
 export { type Awkwardness, type TinyProblem, type TinySpec, tinyProblem } from "./solvers/tiny-problems.ts";
+export { describeTask, type TaskSpec, taskChecks } from "./tasks/task-checks.ts";
 export { describeTrainingRule, type TrainingRuleSpec, trainingRuleChecks } from "./training/rule-checks.ts";

@@ -50,6 +50,16 @@ export function badGroups(spec: { index: number; size: number; times: number }):
   );
 }
 
+/** A solver returned something that no solver may. */
+export function brokenSolution(spec: { who: string; problem: string; rule: string; found: string }): PruneError {
+  const { who, problem, rule, found } = spec;
+  return new PruneError(
+    "ERR_SOLUTION",
+    `${who}: its solution of '${problem}' breaks a rule: ${rule}; found ${found}; nothing was changed: use another solver, and tell whoever maintains this one`,
+    { fault: "runtime" },
+  );
+}
+
 /** A symmetric system without a unique solution; `enough` is a damping with which it has one. */
 export function singularSystem(spec: { what: string; pivot: number; damping: number; enough: number }): PruneError {
   const { what, pivot, damping, enough } = spec;

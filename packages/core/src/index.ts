@@ -32,6 +32,15 @@ export {
   tensorDataset,
 } from "./data/dataset.ts";
 export type {
+  LayerCurvature,
+  LayerCurvatureEstimator,
+  LayerCurvatureRequest,
+  LayerInputs,
+  LayerInputsMode,
+  LayerInputsRequest,
+  LayerRows,
+} from "./data/layer-inputs.ts";
+export type {
   GradientBlock,
   GradientRequest,
   GradientRows,
@@ -136,6 +145,7 @@ export {
   type PluginEntry,
   parseOptions,
 } from "./plugin/plugin.ts";
+export { checkSolution } from "./problem/check-solution.ts";
 export {
   type Curvature,
   type CurvatureBlock,
@@ -149,6 +159,7 @@ export { countZeros, type FlatParam, layoutParams, readFlat, writeFlat } from ".
 export { keepWeights, masked, selectorFrom, solverFrom } from "./problem/lift.ts";
 export { type Dtype, dtypeOf, type Mask, type Mat, matrix, type Vec, zeros } from "./problem/matrix.ts";
 export { assertNeeds, joinNeeds } from "./problem/needs.ts";
+export type { Note } from "./problem/note.ts";
 export { objective } from "./problem/objective.ts";
 export type { Problem, Solution, SolveStatus } from "./problem/problem.ts";
 export type { Needs, Saliency, Selector, Solver, Updater } from "./problem/strategy.ts";
@@ -163,22 +174,30 @@ export {
   type RunEvent,
   throwIfAborted,
 } from "./run-context.ts";
+export type { Taken } from "./runner/accept-step.ts";
 export type { CurvatureEstimator, Estimate, EstimateRequest } from "./runner/curvature-estimator.ts";
 export { describeDifferences } from "./runner/describe-differences.ts";
+export type { RunLoss } from "./runner/finish-run.ts";
 export type { ResolvedPlan, RunPlan, RunSituation } from "./runner/plan.ts";
 export { type LayerReport, type PruneRequest, type PruneResult, prune, type RunState } from "./runner/prune.ts";
 export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.ts";
 export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./runner/retrainer.ts";
 export { runSituation } from "./runner/run-situation.ts";
 export type { BudgetRequest, BudgetRule, StageReport } from "./runner/stage.ts";
+export { binary } from "./task/binary.ts";
 export { chooseTask } from "./task/choose-task.ts";
-export { classification } from "./task/classification.ts";
+export { type ClassificationOptions, classification } from "./task/classification.ts";
 export { type DistillationOptions, distillation } from "./task/distillation.ts";
 export { type Evaluation, evaluateBatches, firstNotFinite, type MeasuredValue, targetsOf } from "./task/evaluate.ts";
+export { firstPartyTasks, parseTask, type TaskFactory } from "./task/first-party-tasks.ts";
+export { type NextTokenOptions, nextToken } from "./task/next-token.ts";
+export { type PositionClassificationOptions, positionClassification } from "./task/position-classification.ts";
 export type { TaskNames } from "./task/read-task-tensors.ts";
+export { type RegressionOptions, regression } from "./task/regression.ts";
 export { softmaxRows } from "./task/softmax.ts";
 export type { LossCall, LossSum, Measure, OutputFactor, OutputFactorCall, Task } from "./task/task.ts";
 export { type TaughtDataset, taughtDataset } from "./task/taught-dataset.ts";
+export { type WeightedTask, weightedTasks } from "./task/weighted-tasks.ts";
 export {
   applyMask,
   beginRules,

@@ -83,3 +83,27 @@ export function noMoments(estimator: string, model: string): PruneError {
     `${estimator} needs second moments of the layers, and the model '${model}' has no layerMoments(); use the gauss-newton or the empirical-fisher estimator`,
   );
 }
+
+/** The model does not say what its layers see. */
+export function noLayerInputs(estimator: string, model: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${estimator} needs the inputs of layers, and the model '${model}' has no layerInputs(); use a model adapter that offers them, or a solver for the whole network (chita)`,
+  );
+}
+
+/** A layer that no example reaches. */
+export function noInputs(model: string, params: readonly string[]): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `curvature of '${model}': no calibration example reaches the layer of ${params.join(", ")}; give at least one example, or leave the layer out`,
+  );
+}
+
+/** A damping, relative to H, that is negative or not finite. */
+export function badShare(found: number): PruneError {
+  return new PruneError(
+    "ERR_OPTION",
+    `activations: damping ${found} is out of range; give a finite fraction of the mean diagonal of at least 0, such as 0.01`,
+  );
+}

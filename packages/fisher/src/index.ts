@@ -3,6 +3,7 @@
  * @packageDocumentation
  */
 
+export { type ActivationsOptions, activations } from "./activations.ts";
 export { autoRidge } from "./auto-ridge.ts";
 export { type GaussNewtonOptions, gaussNewton, gaussNewtonFactor } from "./gauss-newton.ts";
 export { factorInverse, type InverseForm, largestSystem, storedCurvature } from "./inverse/factor-inverse.ts";

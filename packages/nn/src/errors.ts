@@ -90,3 +90,20 @@ export function noMoments(network: string, param: string): PruneError {
     `network '${network}': '${param}' is no weight of a dense or convolution layer, so it has no Kronecker factors; take another curvature (--curvature gauss-newton) or leave the parameter out`,
   );
 }
+
+/** Inputs of a parameter that multiplies none. */
+export function noLayerInputs(network: string, param: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `network '${network}': '${param}' is no weight of a dense or convolution layer, so no layer has inputs for it; leave the parameter out`,
+  );
+}
+
+/** A layer that is given a NaN or an infinity. */
+export function notFiniteInput(spec: { network: string; layer: string; example: number }): PruneError {
+  const { network, layer, example } = spec;
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `network '${network}': the input of layer '${layer}' for example ${example} is not finite; the weights before it or that example are damaged, or too large for f32`,
+  );
+}

@@ -8,6 +8,8 @@ import {
   type FloatTensors,
   type GradientRequest,
   type GradientRows,
+  type LayerInputs,
+  type LayerInputsRequest,
   type Linearization,
   type Mat,
   type MeanGradient,
@@ -24,6 +26,7 @@ import {
 } from "@secateur/core";
 import { assertData } from "./assert-data.ts";
 import { gradientRows, meanGradient } from "./derivatives/gradients.ts";
+import { layerInputs } from "./derivatives/layer-inputs.ts";
 import { layerMoments } from "./derivatives/layer-moments.ts";
 import { linearize } from "./derivatives/linearize.ts";
 import { badNetwork, weightsMismatch } from "./errors.ts";
@@ -61,6 +64,7 @@ export interface Network extends Model {
   linearize(request: Omit<GradientRequest, "batch" | "task">, ctx: RunContext): Promise<Linearization>;
   run(batch: Batch, ctx: RunContext): Promise<FloatTensors>;
   layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
+  layerInputs(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;
   evaluate(data: Dataset, ctx: RunContext, options?: { readonly task?: Task }): Promise<Evaluation>;
 }
 
@@ -134,6 +138,10 @@ export function createNetwork(
     layerMoments: (request, ctx) => {
       assertData(spec, request.data);
       return layerMoments({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
+    },
+    layerInputs(request, ctx) {
+      assertData(spec, request.data);
+      return layerInputs({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
     },
     evaluate: (data, ctx, { task = chooseTask({ model: { outputs }, data }) } = {}) => {
       assertData(spec, data);

@@ -19,6 +19,8 @@ function runOf(change: Partial<ReportRun> = {}): ReportRun {
     ridge: 1e-4,
     examples: 1000,
     batch: 1,
+    taken: "step",
+    notes: [],
     gradientMs: 12,
     solveMs: 34,
     stats: { iterations: 3 },

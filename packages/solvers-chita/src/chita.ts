@@ -75,6 +75,7 @@ export function chita(options: ChitaOptions = {}): Solver {
     checkNumber("chita", name, options[name] ?? least, { least, whole: true });
   }
   return {
+    name: "chita",
     needs: { curvature: ["factor"] },
     plan: chitaPlan,
     async solve(problem, ctx) {

@@ -62,6 +62,7 @@ export function chitaPlan(situation: RunSituation): RunPlan {
     ...(total === 1 ? single : {}),
     firstOrder: true,
     lineSearch: true,
+    tryMagnitude: true,
     regrow: true,
     growth: 0.1,
     ...(stores ? storedRows : {}),
@@ -87,6 +88,7 @@ function kroneckerPlan({ stages = 1, targetStages = 0 }: RunSituation): RunPlan 
     from: 0,
     firstOrder: false,
     lineSearch: false,
+    tryMagnitude: true,
     regrow: true,
     growth: 0,
     reason:

@@ -55,3 +55,19 @@ export function onlySingleWeights(who: string, problem: string): PruneError {
     `${who} cannot solve '${problem}': its units are groups of weights, and ${who} removes single ones; use layerwise or alps, which take any units`,
   );
 }
+
+/** A model without prunable parameters. */
+export function nothingToPrune(model: string): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `layer-wise pruning of '${model}': it has no prunable parameters; name those to prune`,
+  );
+}
+
+/** A choice that needs the model's outputs. */
+export function noOutputs(model: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `layer-wise pruning of '${model}': allocation "auto" compares the model's outputs, which it does not give; choose "uniform" or "global"`,
+  );
+}

@@ -80,7 +80,7 @@ const settings: { readonly [K in PlanKey]-?: PlanSetting<RunPlan[K]> } = {
   },
   ridgeFactors: {
     flag: "--ridge-factors <a,b,...>",
-    help: "multiples of an automatic ridge to try; the lowest loss on fresh training examples wins",
+    help: "multiples of an automatic ridge to try; the lowest loss on held-out training examples wins",
     parse: (text) => text.split(",").map(notNegative("--ridge-factors")),
   },
   temperature: {
@@ -106,9 +106,15 @@ const settings: { readonly [K in PlanKey]-?: PlanSetting<RunPlan[K]> } = {
   },
   lineSearch: {
     flag: "--line-search",
-    help: "halve a step while that lowers the loss of training examples set aside",
+    help: "halve a step while that lowers the loss of held-out training examples",
     off: "take every step whole",
     parse: parseSwitch("--line-search"),
+  },
+  tryMagnitude: {
+    flag: "--try-magnitude",
+    help: "let the largest magnitudes, as they are, compete in every stage and at the end",
+    off: "compete with the mask of the solver alone",
+    parse: parseSwitch("--try-magnitude"),
   },
 };
 

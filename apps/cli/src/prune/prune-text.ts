@@ -59,6 +59,15 @@ export function pruneText(document: PruneDocument): string {
     layers,
     ...(document.keptDense ? [`kept dense: ${document.keptDense.join(", ")}\n`] : []),
     `objective ${formatNumber(document.objective)} (${[last?.status, formatStats(last?.stats ?? {})].filter(Boolean).join("; ")})\n${spent}\n`,
+    ...takenLine(last?.taken),
     ...(recipe.plan.reason ? [`plan: ${recipe.plan.reason}\n`] : []),
   ].join("\n");
+}
+
+/** Where the last stage did not end with a step of the solver. */
+function takenLine(taken: string | undefined): readonly string[] {
+  if (taken === "mask") return ["taken: the mask over the weights before the stage, as no step lowered their loss\n"];
+  if (taken === "magnitude")
+    return ["taken: the largest magnitudes, as nothing that the solver found had a lower loss\n"];
+  return [];
 }

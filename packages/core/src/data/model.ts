@@ -5,6 +5,7 @@ import type { RunContext } from "../run-context.ts";
 import type { Evaluation } from "../task/evaluate.ts";
 import type { Task } from "../task/task.ts";
 import type { Batch, Dataset } from "./dataset.ts";
+import type { LayerInputs, LayerInputsRequest } from "./layer-inputs.ts";
 import type { FloatTensors, TensorSpec, Tensors } from "./tensor.ts";
 
 /** One weight tensor of a model. */
@@ -148,6 +149,8 @@ export interface Model {
   linearize?(request: Omit<GradientRequest, "batch" | "task">, ctx: RunContext): Promise<Linearization>;
   meanGradient?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
   layerMoments?(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
+  /** What the layers see. Read an entry's chunks to the end, write the parameters, then ask for the next. */
+  layerInputs?(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;
   /** Loss and measures over all of a dataset. @param options.task - default: what {@link chooseTask} takes for the data */
   evaluate?(data: Dataset, ctx: RunContext, options?: { readonly task?: Task }): Promise<Evaluation>;
 }

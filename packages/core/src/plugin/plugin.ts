@@ -48,11 +48,17 @@ export function definePlugin(plugin: Plugin): Plugin {
   return plugin;
 }
 
-/** One solver entry with its option type inferred from the schema. */
+/** One solver entry with its option type inferred from the schema; its solvers get the entry's name where they have none. */
 export function defineSolver<T>(
   entry: Omit<Entry<"solver", Solver, T>, "kind">,
 ): Extract<PluginEntry, { kind: "solver" }> {
-  return { kind: "solver", ...entry } as Extract<PluginEntry, { kind: "solver" }>;
+  const made = {
+    ...{ kind: "solver", ...entry },
+    create(options: T): Solver {
+      return { name: entry.name, ...entry.create(options) };
+    },
+  };
+  return made as Extract<PluginEntry, { kind: "solver" }>;
 }
 
 /** One saliency entry with its option type inferred from the schema. */

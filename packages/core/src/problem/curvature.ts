@@ -2,7 +2,7 @@
  * What is H? The local model of the loss, Q(w) = sum over rows of 1/2 d'Hd + g'd with d = w - w0, needs H only through
  * the views below. H is the Hessian of the mean loss; damping is added by the estimator and never rescaled in a solver.
  */
-import type { Dtype, Mat, Vec } from "./matrix.ts";
+import { type Dtype, type Mat, matrix, type Vec } from "./matrix.ts";
 
 /**
  * The curvature H [dim, dim] shared by all rows of a problem: symmetric, positive semi-definite.
@@ -95,6 +95,40 @@ export function identityCurvature(dim: number): Curvature {
     dim,
     diagonal: () => new Float32Array(dim).fill(1),
     apply: (x, out) => out.set(x),
+  };
+}
+
+/** H = I over `dim` weights with every view of a factor of no curvature at all: what is left where every gradient is 0. */
+export function dampingAlone(dim: number): Curvature {
+  const view = (size: number): FactorView => ({
+    ...{ rows: 1, dim: size, scale: 1, damping: 1, dtype: "f64", productCost: 1 },
+    times: (_, out) => void out.fill(0),
+    transposeTimes: (_, out) => void out.fill(0),
+    rowGram: () => matrix(1, 1, new Float64Array(1)),
+    columns: (_, out) => void out.data.fill(0),
+    columnGram: (_, out) => void out.data.fill(0),
+    restricted: (support) => ({ ...view(support.length), release() {} }),
+    columnNormsSquared: () => new Float64Array(size),
+  });
+  return { ...factorCurvature(view(dim)), inverse: (support) => identityInverse(support?.length ?? dim) };
+}
+
+function identityInverse(dim: number): InverseView {
+  return {
+    dim,
+    diagonal: () => new Float64Array(dim).fill(1),
+    column(j, out) {
+      out.fill(0);
+      out[j] = 1;
+    },
+    apply: (x, out) => void out.set(x),
+    block: ({ length }) =>
+      matrix(
+        length,
+        length,
+        Float64Array.from({ length: length ** 2 }, (_, e) => (e % (length + 1) === 0 ? 1 : 0)),
+      ),
+    release() {},
   };
 }
 

@@ -1,5 +1,6 @@
 /** Makes solvers out of the lower rungs of the ladder. */
 
+import { selectWithTies } from "../budget/select-with-ties.ts";
 import { keptWeights, type Units } from "../budget/units.ts";
 import { throwIfAborted } from "../run-context.ts";
 import type { Mask, Mat } from "./matrix.ts";
@@ -20,11 +21,16 @@ export const keepWeights: Updater = {
   update: (problem, mask) => masked(problem.w, problem.units, mask),
 };
 
-/** Keeps the feasible units of highest total score. */
+/** Keeps the feasible units of highest total score; ties go by magnitude and are then spread over layers. @throws ERR_NOT_FINITE for a score that is NaN */
 export function selectorFrom(saliency: Saliency): Selector {
   return {
     needs: saliency.needs,
-    select: async (problem, ctx) => problem.constraint.select(problem.units.reduce(await saliency.score(problem, ctx))),
+    async select(problem, ctx) {
+      const scores = problem.units.reduce(await saliency.score(problem, ctx));
+      const { mask, note } = selectWithTies(problem, scores);
+      if (note) ctx.report({ type: "note", ...note });
+      return mask;
+    },
   };
 }
 

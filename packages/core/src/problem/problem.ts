@@ -42,6 +42,8 @@ export interface Solution {
   /** Q(w), as `objective` computes it. */
   readonly objective: number;
   readonly status: SolveStatus;
+  /** Which algorithm ran, where the solver has several, for example "row space" or "path"; absent: its only one. */
+  readonly method?: string;
   /** Counts and values worth reporting, for example { iterations, products }. */
   readonly stats: Readonly<Record<string, number>>;
   /** The objective after each round, for plots. */

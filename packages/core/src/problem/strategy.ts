@@ -36,6 +36,8 @@ export interface Updater {
 
 /** Finds mask and weights together. */
 export interface Solver {
+  /** For messages, for example "chita"; default: "the solver". */
+  readonly name?: string;
   readonly needs: Needs;
   solve(problem: Problem, ctx: RunContext): Promise<Solution>;
   /** How the method is best run when the user leaves it open: stages, examples, ridge. Absent: one stage, estimator defaults. */

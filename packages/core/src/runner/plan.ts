@@ -6,7 +6,7 @@ export interface RunSituation {
   readonly sparsity: number;
   /** Number of prunable weights. */
   readonly prunable: number;
-  /** Number of training examples; a solver is told how many are left for gradients when some are set aside to judge steps. */
+  /** Number of training examples; a solver is told how many are left for gradients where some are held out. */
   readonly examples: number;
   /** Sparsity of the weights as they come in. */
   readonly initialSparsity: number;
@@ -44,7 +44,7 @@ export interface RunPlan {
   readonly batch?: number | undefined;
   /** Damping added to H, >= 0; "auto" lets the estimator choose. */
   readonly ridge?: number | "auto" | undefined;
-  /** Multiples of an automatic ridge to try; the lowest loss on training examples that no gradient is taken of wins. */
+  /** Multiples of an automatic ridge to try; the lowest loss on held-out training examples wins. */
   readonly ridgeFactors?: readonly number[] | undefined;
   /** Divides the logits where the curvature uses class probabilities; above 1 it softens over-confident ones. */
   readonly temperature?: number | undefined;
@@ -53,11 +53,13 @@ export interface RunPlan {
   /** Short for the task distillation at this plan's temperature: the loss leads back to the class probabilities of the dense network. */
   readonly distill?: boolean | undefined;
   /**
-   * Whether a step is halved, up to twice, while that lowers the loss of training examples that no gradient is taken of (of those that
-   * made the model where they are too few to spare any). After a halved step the next automatic ridge is doubled,
-   * after a full one halved again.
+   * Whether a step is halved, up to twice, while that lowers the loss of held-out training examples (of all where they are too few to
+   * spare any), and at the target left out where none lowers it. After a halved step the next automatic ridge is
+   * doubled, after a full one halved again.
    */
   readonly lineSearch?: boolean | undefined;
+  /** Whether the largest magnitudes, as they are, stand for choice in every stage and at the end, so that a run is never worse than they. */
+  readonly tryMagnitude?: boolean | undefined;
   /** Whether a pruned weight may come back in a later stage. */
   readonly regrow?: boolean | undefined;
   /** Pruned weights put on trial in a stage at the target, as a fraction of the kept ones; falls to 0 over those stages. */

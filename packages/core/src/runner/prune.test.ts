@@ -5,6 +5,7 @@ import type { Model } from "../data/model.ts";
 import type { FloatTensors } from "../data/tensor.ts";
 import { selectorFrom, solverFrom } from "../problem/lift.ts";
 import { type Mat, matrix } from "../problem/matrix.ts";
+import { objective } from "../problem/objective.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { RunEvent } from "../run-context.ts";
 import type { CurvatureEstimator } from "./curvature-estimator.ts";
@@ -45,7 +46,8 @@ const halving: Solver = {
   ...bySize,
   async solve(problem, ctx) {
     const solution = await bySize.solve(problem, ctx);
-    return { ...solution, w: { ...solution.w, data: solution.w.data.map((value) => value / 2) } };
+    const w = { ...solution.w, data: solution.w.data.map((value) => value / 2) };
+    return { ...solution, w, objective: await objective(problem, w) };
   },
 };
 
@@ -157,7 +159,8 @@ describe("prune", () => {
     const { plan } = await prune(request({ solver: advised, data, plan: { batch: 3 } }));
     expect(plan).toMatchObject({ stages: 2, examples: 10, batch: 3, schedule: "poly", ridge: "auto", targetStages: 0 });
     const greedy: Solver = { ...bySize, plan: () => ({ examples: 1000, batch: 2 }) };
-    expect((await prune(request({ solver: greedy, data }))).plan.examples).toBe(25);
+    // Of 50 examples a fifth is held out.
+    expect((await prune(request({ solver: greedy, data }))).plan.examples).toBe(20);
   });
 
   test("reports its stages as events", async () => {
@@ -213,7 +216,8 @@ describe("what follows from weights and data", () => {
       async estimate(estimateRequest, ctx) {
         const { firstOrder, task, data: of } = estimateRequest;
         const { targets } = await of.batch(Uint32Array.of(0, 1));
-        asked.push({ firstOrder, task: task?.name, options: task?.options, targets, size: of.size });
+        const scores = targets?.["scores"];
+        asked.push({ firstOrder, task: task?.name, options: task?.options, scores, size: of.size });
         return await drawing.estimate(estimateRequest, ctx);
       },
     };
@@ -249,7 +253,7 @@ describe("what follows from weights and data", () => {
     const taught = {
       task: "distillation",
       options: { loss: "kl", temperature: 3 },
-      targets: { scores: { shape: [2, 1], data: Float64Array.of(-3, -3) } },
+      scores: { shape: [2, 1], data: Float64Array.of(-3, -3) },
       size: 50,
     };
     expect(asked).toEqual([

@@ -9,6 +9,7 @@ import type { Model } from "../data/model.ts";
 import { resumeMismatch, shapeMismatch } from "../errors.ts";
 import { countZeros, layoutParams, readFlat, writeFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
+import type { Note } from "../problem/note.ts";
 import type { Solver } from "../problem/strategy.ts";
 import {
   createRunContext,
@@ -21,13 +22,17 @@ import { chooseTask } from "../task/choose-task.ts";
 import { distillation } from "../task/distillation.ts";
 import type { Task } from "../task/task.ts";
 import { taughtDataset } from "../task/taught-dataset.ts";
+import type { Taken } from "./accept-step.ts";
 import type { CurvatureEstimator } from "./curvature-estimator.ts";
 import { describeDifferences } from "./describe-differences.ts";
-import { withJudge } from "./judge.ts";
+import { finishRun, type RunLoss, sparserNote } from "./finish-run.ts";
+import { splitHeldOut } from "./held-out.ts";
+import { measureLoss } from "./measure-loss.ts";
 import type { ResolvedPlan, RunPlan } from "./plan.ts";
 import { planSparsities, resolvePlan } from "./resolve-plan.ts";
 import { runSituation } from "./run-situation.ts";
-import { type BudgetRule, nextCaution, runStage, type StageReport } from "./stage.ts";
+import { type BudgetRule, nextDampingFactor, runStage, type StageReport, stageConstraint } from "./stage.ts";
+import { reportNotesOnce } from "./stage-notes.ts";
 
 /** What to prune, with what, how far. Only the first four matter to most users. */
 export interface PruneRequest extends RunContextOptions {
@@ -36,8 +41,13 @@ export interface PruneRequest extends RunContextOptions {
   readonly solver: Solver;
   /** Fraction of the prunable weights to remove, in [0, 1). */
   readonly sparsity: number;
-  /** Training data for gradients; may be left out when the solver needs no curvature (magnitude). */
+  /**
+   * Training data, for gradients and to accept steps by; may be left out when the solver needs no curvature (magnitude). Nothing is then
+   * known of losses.
+   */
   readonly data?: Dataset;
+  /** Examples on which steps are accepted, of which no gradient is taken; default: a share of the training data, where it is large enough. */
+  readonly heldOut?: Dataset;
   /** What the outputs mean; default: what {@link chooseTask} takes for the data. */
   readonly task?: Task;
   /** Default: H = I, which is all that magnitude pruning needs. */
@@ -86,7 +96,7 @@ export interface LayerReport {
 
 /** What a run gave. The weights are in the model. */
 export interface PruneResult {
-  /** The sparsity reached: 1 - kept / prunable. */
+  /** The sparsity reached: 1 - kept / prunable, of what is in the model. */
   readonly sparsity: number;
   /** Kept weights (the ones in the mask; a kept weight may happen to be zero). */
   readonly kept: number;
@@ -94,10 +104,16 @@ export interface PruneResult {
   readonly nonzeros: number;
   /** Number of prunable weights. */
   readonly prunable: number;
-  /** Of the last stage. */
+  /** Of the last stage; 0 without stages. */
   readonly objective: number;
   readonly layers: readonly LayerReport[];
   readonly stages: readonly StageReport[];
+  /** What the weights are: of the last stage, unless all stages together were worse than a mask alone. */
+  readonly taken: Taken;
+  /** Mean loss before and after; absent without examples or a model that cannot be evaluated. */
+  readonly loss?: RunLoss;
+  /** What has to be said, of the stages and of the whole run; each was an event too, once. */
+  readonly notes: readonly Note[];
   /** The plan in force, defaults filled in. */
   readonly plan: ResolvedPlan;
   /** Flat mask over the prunable weights, in the order of `layers`. */
@@ -113,17 +129,23 @@ export interface PruneResult {
  */
 export async function prune(request: PruneRequest): Promise<PruneResult> {
   const { model, sparsity, resume, seed = 0 } = request;
-  const ctx = createRunContext(request);
+  const ctx = reportNotesOnce(createRunContext(request));
   const started = ctx.now();
   const params = layoutParams(model, request.params);
-  let weights = await readFlat(model, params);
-  const prunable = weights.length;
+  const original = await readFlat(model, params);
+  const prunable = original.length;
   keptCount(prunable, sparsity); // refuses a bad sparsity before any work
-  const situation = runSituation({ ...request, params, weights });
+  const situation = runSituation({ ...request, params, weights: original });
   const overrides = request.curvature ? { curvature: request.curvature.name, ...request.plan } : request.plan;
   const plan = resolvePlan(request.solver, situation, overrides);
-  const sparsities = planSparsities(plan, sparsity);
-  const { task, data: told, teacher } = await taskOf({ ...request, plan }, ctx);
+  const start = request.mask?.slice() ?? Uint8Array.from(original, (value) => (value === 0 ? 0 : 1));
+  if (start.length !== prunable) {
+    throw shapeMismatch({ where: "prune: mask", found: `${start.length} entries`, expected: `${prunable}` });
+  }
+  const initial = 1 - countKept(start) / prunable;
+  // Nothing is brought back unasked, and where nothing is kept nothing can be pruned.
+  const sparsities = initial === 1 ? [] : planSparsities(plan, sparsity).map((planned) => Math.max(planned, initial));
+  const { task, data: told, heldOut, teacher } = await taskOf({ ...request, plan }, ctx);
   const fingerprint = JSON.stringify({
     prunable,
     sparsity,
@@ -146,13 +168,22 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   }
 
   const reports: StageReport[] = [...(resume?.reports ?? [])];
-  if (resume) weights = resume.weights.slice();
-  const start = request.mask?.slice() ?? Uint8Array.from(weights, (value) => (value === 0 ? 0 : 1));
-  if (start.length !== prunable) {
-    throw shapeMismatch({ where: "prune: mask", found: `${start.length} entries`, expected: `${prunable}` });
-  }
+  let weights = resume?.weights.slice() ?? original;
   let mask: Mask = resume?.mask.slice() ?? start;
-  const { data = told, judge } = withJudge({ model, plan, ...(told ? { data: told } : {}) }, ctx);
+  const notes: Note[] = [];
+  const note = (one: Note | undefined): void => {
+    if (!one) return;
+    notes.push(one);
+    ctx.report({ type: "note", ...one });
+  };
+  note(sparserNote(sparsity, initial));
+  const macs = situation.prunable * (situation.weightReuse ?? 1);
+  const split = splitHeldOut(
+    { model, plan, macs, ...(told ? { data: told } : {}), ...(heldOut ? { heldOut } : {}) },
+    ctx,
+  );
+  const { data = told, accept, isHeldOut } = split;
+  const lossBefore = accept ? await measureLoss({ model, params, w: original, accept, task }, ctx) : undefined;
   ctx.report({ type: "run:start", stages: sparsities.length, sparsity, prunable });
   for (let index = resume?.stage ?? 0; index < sparsities.length; index++) {
     const place = { index, stages: sparsities.length, sparsity: sparsities[index]! };
@@ -172,8 +203,8 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       sparsity: place.sparsity,
       sinceTarget: index - plan.stages,
       ...(data ? { data } : {}),
-      caution: judge ? nextCaution(reports.at(-1), plan) : 1,
-      ...(judge ? { judge } : {}),
+      dampingFactor: accept ? nextDampingFactor(reports.at(-1), plan) : 1,
+      ...(accept ? { accept } : {}),
     };
     const { solution, report } = await runStage(stage, stageContext);
     weights = Float32Array.from(solution.w.data);
@@ -188,18 +219,35 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       reports: [...reports],
     });
   }
-  await writeFlat(model, params, weights);
+  const target = sparsities[sparsities.length - 1] ?? sparsity;
+  const finished = await finishRun(
+    {
+      ...{ model, params, task, isHeldOut, stages: sparsities.length, triesMagnitude: plan.tryMagnitude },
+      dense: { weights: original, mask: start },
+      last: { weights, mask },
+      constraint: stageConstraint({ ...request, plan, params, weights: original, mask: start, sparsity: target }, ctx),
+      ...(accept ? { accept } : {}),
+      ...(lossBefore === undefined ? {} : { lossBefore }),
+      ...(request.settle ? { settle: request.settle } : {}),
+    },
+    ctx,
+  );
+  ({ weights, mask } = finished);
+  for (const one of finished.notes) note(one);
   const kept = countKept(mask);
   return {
     sparsity: 1 - kept / prunable,
     kept,
     nonzeros: prunable - countZeros(weights),
     prunable,
-    objective: reports[reports.length - 1]!.objective,
+    objective: reports[reports.length - 1]?.objective ?? 0,
     layers: params.map(({ name, shape, start, size }) => {
       return { name, shape, size, nonzeros: size - countZeros(weights.subarray(start, start + size)) };
     }),
     stages: reports,
+    taken: finished.taken ?? reports[reports.length - 1]?.taken ?? "last",
+    ...(finished.loss ? { loss: finished.loss } : {}),
+    notes: [...reports.flatMap((report) => report.notes), ...notes],
     plan,
     mask,
     timing: {
@@ -212,14 +260,23 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
 
 /** The task of a run, and for one that the dense network teaches the data with its outputs. */
 async function taskOf(
-  { model, data, task, plan }: Pick<PruneRequest, "model" | "data" | "task"> & { plan: ResolvedPlan },
+  {
+    model,
+    data,
+    heldOut,
+    task,
+    plan,
+  }: Pick<PruneRequest, "model" | "data" | "heldOut" | "task"> & { plan: ResolvedPlan },
   ctx: RunContext,
-): Promise<{ task: Task; data?: Dataset; teacher?: string }> {
+): Promise<{ task: Task; data?: Dataset; heldOut?: Dataset; teacher?: string }> {
   const { distill, temperature } = plan;
   const chosen = distill && !task ? distillation({ temperature }) : (task ?? chooseTask({ model, data }));
-  if (chosen.targetsFrom !== "teacher" || !data) return { task: chosen, ...(data ? { data } : {}) };
+  if (chosen.targetsFrom !== "teacher" || !data) {
+    return { task: chosen, ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };
+  }
   const { data: taught, fingerprint } = await taughtDataset({ model, data }, ctx);
-  return { task: chosen, data: taught, teacher: fingerprint };
+  const taughtToo = heldOut ? { heldOut: (await taughtDataset({ model, data: heldOut }, ctx)).data } : {};
+  return { task: chosen, data: taught, teacher: fingerprint, ...taughtToo };
 }
 
 function reportStage(

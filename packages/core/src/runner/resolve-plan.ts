@@ -5,7 +5,7 @@ import { checkNumber } from "../check-option.ts";
 import { badOption, impossibleRun } from "../errors.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { PruneError } from "../prune-error.ts";
-import { spareJudges } from "./judge.ts";
+import { heldOutCount } from "./held-out.ts";
 import type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
 
 /** The plan of a solver that has none: one stage at the target, the usual thousand rows of one example. */
@@ -24,6 +24,7 @@ export const defaultPlan: ResolvedPlan = {
   firstOrder: false,
   distill: false,
   lineSearch: false,
+  tryMagnitude: false,
   regrow: true,
   growth: 0,
   reason: "",
@@ -41,8 +42,8 @@ function defaultReason({ stages, targetStages }: ResolvedPlan): string {
  */
 export function resolvePlan(solver: Solver, situation: RunSituation, overrides: RunPlan = {}): ResolvedPlan {
   const { stages, targetStages, curvature } = overrides;
-  const { examples } = situation;
-  const spared = examples - spareJudges(examples);
+  const { examples, prunable, weightReuse = 1 } = situation;
+  const spared = examples - heldOutCount(examples, prunable * weightReuse);
   const asked = {
     ...situation,
     examples: spared,

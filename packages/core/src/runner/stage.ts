@@ -4,18 +4,23 @@ import { weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
 import { impossibleRun } from "../errors.ts";
-import { type Curvature, identityCurvature } from "../problem/curvature.ts";
-import { countZeros, type FlatParam, writeFlat } from "../problem/flat-weights.ts";
+import { checkSolution } from "../problem/check-solution.ts";
+import { type Curvature, dampingAlone, identityCurvature } from "../problem/curvature.ts";
+import { countZeros, type FlatParam } from "../problem/flat-weights.ts";
 import { masked } from "../problem/lift.ts";
 import { type Mask, type Mat, matrix } from "../problem/matrix.ts";
 import { assertNeeds } from "../problem/needs.ts";
-import { objective } from "../problem/objective.ts";
+import type { Note } from "../problem/note.ts";
 import type { Problem, Solution, SolveStatus } from "../problem/problem.ts";
 import type { Solver } from "../problem/strategy.ts";
-import { quietContext, type RunContext } from "../run-context.ts";
+import { isPruneError, type PruneError } from "../prune-error.ts";
+import type { RunContext } from "../run-context.ts";
 import type { Task } from "../task/task.ts";
+import { type Attempt, acceptStep, type Candidate, type Taken } from "./accept-step.ts";
 import type { CurvatureEstimator, Estimate } from "./curvature-estimator.ts";
+import { measureLoss } from "./measure-loss.ts";
 import type { ResolvedPlan } from "./plan.ts";
+import { collectNotes, curvatureIsZero, notesOn } from "./stage-notes.ts";
 
 /** What a rule for the budget may look at. */
 export interface BudgetRequest {
@@ -54,9 +59,9 @@ export interface Stage {
   /** Stages at the target before this one; negative while sparsity still rises. */
   readonly sinceTarget: number;
   /** Multiple of an automatic ridge that the stage starts from. */
-  readonly caution: number;
-  /** Training examples where steps and ridges are judged, see withJudge; absent: steps are judged on those of the model. */
-  readonly judge?: Dataset;
+  readonly dampingFactor: number;
+  /** Where steps are accepted, see splitHeldOut; absent: every step is. */
+  readonly accept?: Dataset;
   readonly task: Task;
   /** Whether the loss has no slope yet, as that of distillation before the first stage: the dense network meets its own outputs. */
   readonly isMet: boolean;
@@ -64,8 +69,9 @@ export interface Stage {
   readonly settle?: (ctx: RunContext) => Promise<void>;
 }
 
-/** The largest multiple of the automatic ridge that shortened steps lead to. */
-const mostCaution = 64;
+/** The largest multiple of the automatic ridge that shortened steps lead to, and how fast where no step was accepted at all. */
+const mostDampingFactor = 512;
+const raiseWithoutStep = 8;
 
 /** One stage, reported. */
 export interface StageReport {
@@ -84,6 +90,11 @@ export interface StageReport {
   readonly examples?: number;
   /** Training examples averaged into one row. */
   readonly batch?: number;
+  /** What the weights after it are. */
+  readonly taken: Taken;
+  /** Their mean loss on the examples on which steps are accepted; absent where none were compared. */
+  readonly acceptedLoss?: number;
+  readonly notes: readonly Note[];
   readonly gradientMs: number;
   readonly solveMs: number;
   readonly stats: Readonly<Record<string, number>>;
@@ -92,12 +103,14 @@ export interface StageReport {
 }
 
 /** Runs one stage. The model must hold `stage.weights`, and holds them or a trial's afterwards. */
-export async function runStage(stage: Stage, ctx: RunContext): Promise<{ solution: Solution; report: StageReport }> {
+export async function runStage(stage: Stage, outer: RunContext): Promise<{ solution: Solution; report: StageReport }> {
+  const { ctx, notes } = collectNotes(outer);
   const started = ctx.now();
   const estimate = await estimateCurvature(stage, ctx);
   const estimated = ctx.now();
   try {
-    const { solution, factor, step, fullStepObjective } = await solveStage(stage, estimate, ctx);
+    const candidate = await solveStage(stage, estimate, ctx);
+    const { solution, factor, step, fullStepObjective } = candidate;
     const { chosen, loss } = estimate ?? {};
     const report: StageReport = {
       sparsity: stage.sparsity,
@@ -106,12 +119,16 @@ export async function runStage(stage: Stage, ctx: RunContext): Promise<{ solutio
       status: solution.status,
       ...(loss === undefined ? {} : { loss }),
       ...(chosen ? { ...chosen, ridge: chosen.ridge * factor } : {}),
+      taken: candidate.taken,
+      ...(Number.isFinite(candidate.loss) ? { acceptedLoss: candidate.loss } : {}),
+      notes,
       gradientMs: estimated - started,
       solveMs: ctx.now() - estimated,
       // What the solver says of itself belongs to the full step.
       stats: {
         ...solution.stats,
-        ...(step === 1 ? {} : { step, fullStepObjective }),
+        ...(step === 1 ? {} : { step }),
+        ...(step === 1 || fullStepObjective === undefined ? {} : { fullStepObjective }),
         ...(factor === 1 ? {} : { ridgeFactor: factor }),
       },
       ...(solution.trace ? { trace: solution.trace } : {}),
@@ -137,12 +154,21 @@ async function estimateCurvature(stage: Stage, ctx: RunContext): Promise<Estimat
   );
 }
 
-function poseProblem(stage: Stage, curvature: Curvature, gradient: Mat | undefined, ctx: RunContext): Problem {
-  const { weights, sparsity, plan, mask, params, sinceTarget } = stage;
+/** The masks that a stage may choose from. */
+export function stageConstraint(
+  stage: Pick<Stage, "plan" | "budget" | "params" | "weights" | "mask" | "sparsity">,
+  ctx: RunContext,
+): Constraint {
+  const { plan, params, weights, mask, sparsity } = stage;
   const eligible = plan.regrow ? undefined : mask;
   const budget =
     stage.budget?.constraint({ sparsity, params, weights, eligible }, ctx) ??
     sparsityConstraint({ count: weights.length, sparsity, kernels: ctx.kernels });
+  return plan.regrow ? budget : withoutRegrowth(budget, mask);
+}
+
+function poseProblem(stage: Stage, curvature: Curvature, gradient: Mat | undefined, ctx: RunContext): Problem {
+  const { weights, plan, params, sinceTarget } = stage;
   const growth = sinceTarget >= 0 && plan.regrow ? plan.growth * (1 - sinceTarget / plan.targetStages) : 0;
   return {
     id: "network",
@@ -152,92 +178,88 @@ function poseProblem(stage: Stage, curvature: Curvature, gradient: Mat | undefin
     units: weightUnits(weights.length),
     layers: params,
     growth,
-    constraint: plan.regrow ? budget : withoutRegrowth(budget, mask),
+    constraint: stageConstraint(stage, ctx),
   };
 }
 
-interface Solved {
-  readonly solution: Solution;
-  /** The multiple of the ridge that won. */
-  readonly factor: number;
-  /** How much of the way from the masked weights to the solution was gone. */
-  readonly step: number;
-  /** Q at the end of that way. */
-  readonly fullStepObjective: number;
-}
-
-/** Solves for every ridge on trial and takes the step of lowest loss. */
-async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: RunContext): Promise<Solved> {
-  const { solver, weights } = stage;
-  const judge = judgeOf(stage, estimate);
-  const factors = estimate?.ridgeIsAutomatic ? ridgeFactorsOf(stage, judge) : [1];
-  let best: (Solved & { loss: number }) | undefined;
-  for (const factor of factors) {
-    const curvature = estimate?.curvature(factor) ?? identityCurvature(weights.length);
-    const problem = poseProblem(stage, curvature, estimate?.gradient, ctx);
-    assertNeeds("the solver", solver.needs, problem);
+/** Solves, and takes the best way on. */
+async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: RunContext): Promise<Candidate> {
+  const { solver, plan, weights, accept } = stage;
+  const isAutomatic = estimate?.ridgeIsAutomatic === true;
+  const curvatureOf = (factor: number): Curvature => estimate?.curvature(factor) ?? identityCurvature(weights.length);
+  const tellsNothing =
+    estimate?.chosen.ridge === 0 &&
+    curvatureOf(1)
+      .diagonal()
+      .every((value) => value === 0);
+  if (tellsNothing) ctx.report({ type: "note", ...curvatureIsZero(estimate) });
+  const pose = (factor: number): Problem =>
+    tellsNothing
+      ? poseProblem(stage, dampingAlone(weights.length), undefined, ctx)
+      : poseProblem(stage, curvatureOf(factor), estimate?.gradient, ctx);
+  const who = solver.name ?? "the solver";
+  const solve = async (factor: number): Promise<Attempt> => {
+    const problem = pose(factor);
+    assertNeeds(who, solver.needs, problem);
     const solution = await solver.solve(problem, ctx);
-    const fullStepObjective = solution.objective;
-    if (!judge) return { solution, factor, step: 1, fullStepObjective };
-    const start = masked(problem.w, problem.units, solution.mask);
-    for (const step of stepsOf(stage)) {
-      // No step at all keeps the mask of the stage before, too.
-      const mask = step === 0 ? stage.mask : solution.mask;
-      const w = step === 1 ? solution.w : step === 0 ? problem.w : between(start, solution.w, step);
-      await writeFlat(stage.model, stage.params, w.data);
-      await stage.settle?.(quietContext(ctx));
-      const evaluation = await stage.model.evaluate!(judge, quietContext(ctx), { task: stage.task });
-      const loss = Number.isNaN(evaluation.loss) ? Number.POSITIVE_INFINITY : evaluation.loss;
-      // A longer step or a smaller ridge wins a tie; once halving stops paying, shorter steps are not tried.
-      if (best && !(loss < best.loss)) {
-        if (step < 1) break;
-        continue;
-      }
-      best = {
-        solution: step === 1 ? solution : { ...solution, w, mask, objective: await objective(problem, w) },
-        factor,
-        step,
-        fullStepObjective,
-        loss,
-      };
+    await checkSolution(problem, solution, who);
+    return { problem, solution, factor };
+  };
+  const factors = isAutomatic ? ridgeFactorsOf(stage) : [1];
+  let failure: PruneError | undefined;
+  const attempt = async (factor: number): Promise<Attempt | undefined> => {
+    try {
+      return await solve(factor);
+    } catch (error) {
+      // More damping, or no step, helps against these; a ridge that was asked for is not changed in silence.
+      if (!isAutomatic || !accept || !isPruneError(error) || !numericalFailures.includes(error.code)) throw error;
+      failure = error;
+      return undefined;
     }
+  };
+  const first = accept ? await attempt(factors[0]!) : await solve(factors[0]!);
+  if (first && (!accept || (!estimate && isUnchanged(first)))) {
+    return { ...first, taken: "step", step: 1, fullStepObjective: first.solution.objective, loss: Number.NaN };
   }
-  return best!;
+  const candidate = await acceptStep({
+    measure: (w) => measureLoss({ ...stage, accept: accept!, w }, ctx),
+    attempt: async (factor) => (factor === factors[0] ? first : await attempt(factor)),
+    ...{ factors, problem: first?.problem ?? pose(factors[0]!), mask: stage.mask },
+    canRaise: isAutomatic && !tellsNothing && estimate.chosen.ridge > 0,
+    shortens: plan.lineSearch,
+    mayStay: plan.lineSearch,
+    triesMagnitude: plan.tryMagnitude,
+  });
+  for (const note of notesOn(candidate, { factors, failure, who })) ctx.report({ type: "note", ...note });
+  return candidate;
 }
 
-/** Multiples of the automatic ridge to solve with: a plan's only one needs no judge, several do. */
-function ridgeFactorsOf({ plan, caution }: Stage, judge: Dataset | undefined): readonly number[] {
-  if (!judge && plan.ridgeFactors.length > 1) return [1];
-  return plan.ridgeFactors.map((factor) => factor * caution);
+/** Failures of a solver that are the numbers' and not its own. */
+const numericalFailures: readonly string[] = ["ERR_SINGULAR", "ERR_OVERFLOW", "ERR_NOT_FINITE"];
+
+/** Whether a solver left the weights it keeps as they were. */
+function isUnchanged({ problem, solution }: Attempt): boolean {
+  const start = masked(problem.w, problem.units, solution.mask).data;
+  return solution.w.data.every((value, j) => value === start[j]);
 }
 
-/** Examples that no gradient is taken of; where there are too few to spare any, those that made the model. */
-function judgeOf({ model, judge, plan }: Stage, estimate: Estimate | undefined): Dataset | undefined {
-  if (!estimate || !model.evaluate) return undefined;
-  if (judge) return judge;
-  return plan.lineSearch ? estimate.sample : undefined;
-}
-
-/** At the target a stage may also leave the weights alone, unless a rule wants them spread in a new way. */
-function stepsOf({ plan, sinceTarget, budget }: Stage): readonly number[] {
-  if (!plan.lineSearch) return [1];
-  return sinceTarget >= 0 && !budget ? [1, 0.5, 0.25, 0] : [1, 0.5, 0.25];
+/** Multiples of the automatic ridge to solve with; several compete on examples and need some. */
+function ridgeFactorsOf({ plan, dampingFactor, accept }: Stage): readonly number[] {
+  if (!accept && plan.ridgeFactors.length > 1) return [1];
+  return plan.ridgeFactors.map((factor) => factor * dampingFactor);
 }
 
 /**
  * The multiple of the automatic ridge for the next stage, as in the method of Levenberg and Marquardt: a step that had to be shortened
  * trusted its model too far.
  */
-export function nextCaution(report: StageReport | undefined, { ridgeFactors }: ResolvedPlan): number {
+export function nextDampingFactor(report: StageReport | undefined, { ridgeFactors }: ResolvedPlan): number {
   // Several multiples adapt by competing.
   if (!report || ridgeFactors.length !== 1) return 1;
   const { step = 1, ridgeFactor = 1 } = report.stats;
-  const caution = ridgeFactor / ridgeFactors[0]!;
-  return step < 1 ? Math.min(mostCaution, 2 * caution) : Math.max(1, caution / 2);
-}
-
-function between(start: Mat, end: Mat, step: number): Mat {
-  return { ...end, data: end.data.map((value, j) => start.data[j]! + step * (value - start.data[j]!)) };
+  const damping = ridgeFactor / ridgeFactors[0]!;
+  if (step === 1) return Math.max(1, damping / 2);
+  return Math.min(mostDampingFactor, (step === 0 ? raiseWithoutStep : 2) * damping);
 }
 
 /** The same budget among the units that are kept already: what is pruned stays pruned. */

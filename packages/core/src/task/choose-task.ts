@@ -1,17 +1,57 @@
 /** The task that a model and data go together in, when nobody names one. */
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
+import type { TensorSpec } from "../data/tensor.ts";
+import { taskMismatch } from "../errors.ts";
+import { binary } from "./binary.ts";
 import { classification } from "./classification.ts";
 import { distillation } from "./distillation.ts";
+import { positionClassification } from "./position-classification.ts";
+import { tasksFor } from "./read-task-tensors.ts";
+import { regression } from "./regression.ts";
 import type { Task } from "./task.ts";
 
 /**
- * Data with targets: classification. Data without: distillation, of class scores where the model says that it computes some, else
- * by squared error.
+ * By the only output and the only target: class numbers make classification, by example, by position, or binary where there is one
+ * score; other numbers regression. Data without targets make distillation: of class scores where the model says that it computes some,
+ * else by squared error. Where nothing else is known, classification.
+ *
+ * @throws ERR_TASK for several outputs or targets, among which somebody must choose
  */
 export function chooseTask({ model, data }: { model: Pick<Model, "outputs">; data?: Dataset | undefined }): Task {
+  const { outputs } = model;
   if (data && !data.targets) {
-    return distillation({ loss: model.outputs.every(({ classes = 0 }) => classes > 1) ? "kl" : "squared" });
+    return distillation({ loss: outputs.every(({ classes = 0 }) => classes > 1) ? "kl" : "squared" });
   }
-  return classification();
+  const targets = data?.targets ?? [];
+  if (outputs.length > 1 || targets.length > 1) {
+    const named = (what: string, specs: readonly TensorSpec[]): string =>
+      `${specs.length} ${what}(s): ${specs.map(({ name }) => name).join(", ")}`;
+    throw taskMismatch({
+      task: "of this model and these data",
+      found: `${named("output", outputs)} and ${named("target", targets)}`,
+      remedy: "name a task with its output and target, or weigh tasks over several (weightedTasks)",
+    });
+  }
+  const [output, target] = [outputs[0], targets[0]];
+  if (!output || !target) return classification();
+  const isWhole = target.classes !== undefined || !target.dtype.startsWith("f");
+  // The same stand-in for extents that vary: they vary together.
+  const shapeOf = ({ shape }: TensorSpec): readonly number[] => [0, ...shape.map((extent) => extent ?? -1)];
+  const [likeliest] = tasksFor(
+    { shape: shapeOf(output) },
+    { shape: shapeOf(target) },
+    isWhole ? "whole" : "fractional",
+  );
+  switch (likeliest) {
+    case "position-classification":
+      return positionClassification();
+    case "binary":
+      return binary();
+    case "regression":
+      return regression();
+    default:
+      // What does not fit is refused with the shapes when it is measured.
+      return classification();
+  }
 }

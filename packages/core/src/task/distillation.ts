@@ -9,9 +9,9 @@ import { type FloatTensors, sizeOfShape, type Tensor, type Tensors } from "../da
 import { badOption, taskMismatch } from "../errors.ts";
 import { matrix, type Vec } from "../problem/matrix.ts";
 import { crossEntropyFactor } from "./cross-entropy-factor.ts";
+import { diagonalFactor } from "./diagonal-factor.ts";
 import { describePair, readTensor } from "./read-task-tensors.ts";
 import { largestOfRows, softmaxRows } from "./softmax.ts";
-import { squaredErrorFactor } from "./squared-error-factor.ts";
 import type { Task } from "./task.ts";
 
 /** Settings of {@link distillation}. */
@@ -64,7 +64,7 @@ export function distillation(options: DistillationOptions = {}): Task {
     },
     outputFactor({ outputs, temperature: softened = 1 }) {
       const output = readOutput(outputs);
-      if (!isKl) return squaredErrorFactor({ output: output.name, size: sizeOfShape(output.shape.slice(1)) });
+      if (!isKl) return diagonalFactor({ output: output.name, size: sizeOfShape(output.shape.slice(1)) });
       const classes = lastExtent(output);
       const rows = output.data.length / classes;
       return crossEntropyFactor({
@@ -85,9 +85,8 @@ export function distillation(options: DistillationOptions = {}): Task {
               add(outputs: FloatTensors, targets: Tensors | undefined) {
                 const { output, taught, classes } = read(outputs, targets);
                 const [own, wanted] = [largestOfRows(output.data, classes), largestOfRows(taught, classes)];
-                return { sum: own.filter((label, i) => label === wanted[i]).length, count: own.length };
+                return { sum: 100 * own.filter((label, i) => label === wanted[i]).length, count: own.length };
               },
-              finish: (mean: number) => 100 * mean,
             },
           ]
         : [

@@ -69,8 +69,28 @@ export function describePair(output: { name: string } & Tensor, target: { name: 
   return `output '${output.name}' ${formatShape(output.shape)} and target '${target.name}' ${formatShape(target.shape)}`;
 }
 
-/** Whether two lists of extents agree, extents of 1 left out. */
-export function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  const [left, right] = [a, b].map((shape) => [shape[0], ...shape.slice(1).filter((extent) => extent !== 1)]);
-  return left!.join() === right!.join();
+/** What to do with an output and a target: the tasks that would take them, by their shapes and types. */
+export function fittingTasks(output: Tensor, target: Tensor): string {
+  const names = tasksFor(output, target, target.data);
+  return names.length === 0 ? "no first-party task takes these" : `these fit ${names.join(", ")}`;
+}
+
+/** First-party tasks for shapes with the examples in front, the likeliest first. */
+export function tasksFor(
+  output: { readonly shape: readonly number[] },
+  target: { readonly shape: readonly number[] },
+  type: Tensor["data"] | "whole" | "fractional",
+): readonly string[] {
+  const isWhole =
+    type === "whole" || !(type === "fractional" || type instanceof Float32Array || type instanceof Float64Array);
+  const [wanted, given] = [sizeOfShape(target.shape.slice(1)), sizeOfShape(output.shape.slice(1))];
+  const isRow = output.shape.slice(2).every((extent) => extent === 1);
+  const byPosition =
+    output.shape.slice(0, -1).join() === target.shape.join() ||
+    [output.shape[0], ...output.shape.slice(2)].join() === target.shape.join();
+  const names: string[] = [];
+  if (isWhole && wanted === 1 && given > 1 && isRow) names.push("classification");
+  else if (isWhole && byPosition && output.shape.length > 2) names.push("position-classification");
+  if (wanted === given) names.push(...(isWhole ? ["binary", "regression"] : ["regression", "binary"]));
+  return names;
 }

@@ -20,7 +20,7 @@ export interface TaughtDataset {
 
 /**
  * Runs the model over the data and keeps its outputs, up to 256 MiB; of larger ones those of a sample of the examples, which is then
- * all that the returned dataset has, and a note says so. Targets the data have already are left out.
+ * all that the returned dataset has, and a note says so. Targets that the data have already stay beside them.
  *
  * @throws ERR_IMPOSSIBLE for a model that cannot be run, ERR_ABORTED
  */
@@ -67,7 +67,7 @@ export async function taughtDataset(
 
 function withTargets(data: Dataset, outputs: FloatTensors): Dataset {
   const { name, size, inputs } = data;
-  const targets = Object.entries(outputs).map(
+  const taught = Object.entries(outputs).map(
     ([key, { shape, data: numbers }]): TensorSpec => ({
       name: key,
       shape: shape.slice(1),
@@ -75,10 +75,12 @@ function withTargets(data: Dataset, outputs: FloatTensors): Dataset {
     }),
   );
   return {
-    ...{ name, size, inputs, targets },
+    ...{ name, size, inputs },
+    targets: [...(data.targets ?? []).filter((own) => !(own.name in outputs)), ...taught],
     async batch(indices) {
       const batch = await data.batch(indices);
-      return { size: batch.size, inputs: batch.inputs, targets: takeAllExamples(outputs, indices) };
+      const targets = { ...batch.targets, ...takeAllExamples(outputs, indices) };
+      return { size: batch.size, inputs: batch.inputs, targets };
     },
   };
 }

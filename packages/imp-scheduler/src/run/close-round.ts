@@ -27,7 +27,7 @@ export function closeRound(spec: {
   retrained: Evaluation | undefined;
 }): RoundReport {
   const { params, examples, state, phase, weights, rates, trained, stopping, retrainMs, retrained } = spec;
-  const { before, pruned, pruningDistance, stages, plan, pruneMs } = state.open!.round;
+  const { before, pruned, pruningDistance, stages, notes, plan, pruneMs } = state.open!.round;
   const kept = countKept(state.mask);
   const { flops, nonzeroFlops } = costs(params, weights);
   const images = trained.epochs.length * examples;
@@ -53,6 +53,7 @@ export function closeRound(spec: {
     lastRate: rates[rates.length - 1] ?? 0,
     rates: sampled(rates, 200),
     stages,
+    notes,
     ...(plan ? { plan } : {}),
     pruneMs,
     retrainMs,

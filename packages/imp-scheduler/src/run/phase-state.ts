@@ -6,7 +6,7 @@ import type { RoundReport } from "./round-report.ts";
 /** The numbers of a phase between its pruning and the end of its retraining. */
 export type OpenRound = Pick<
   RoundReport,
-  "before" | "pruned" | "pruningDistance" | "stages" | "plan" | "pruneMs" | "retrainMs"
+  "before" | "pruned" | "pruningDistance" | "stages" | "notes" | "plan" | "pruneMs" | "retrainMs"
 > & {
   /** Norm of the prunable weights before and right after pruning, and the fraction of the kept weights that it took. */
   readonly normBefore: number;

@@ -57,7 +57,7 @@ export interface RetrainingRequest extends Omit<PruneRequest, "sparsity" | "onSt
 }
 
 /** What a run gave; the weights are in the model. */
-export interface RetrainingResult extends Omit<PruneResult, "plan"> {
+export interface RetrainingResult extends Omit<PruneResult, "plan" | "taken" | "loss"> {
   /** The plan of the last phase that pruned. */
   readonly plan: PruneResult["plan"] | undefined;
   readonly rounds: readonly RoundReport[];
@@ -158,6 +158,7 @@ async function prunePhase(
     ...(pruned ? { pruned } : {}),
     pruningDistance: relativeDistance(before, after),
     stages,
+    notes: result?.notes ?? [],
     ...(result ? { plan: result.plan } : {}),
     pruneMs: ctx.now() - started,
     retrainMs: 0,
@@ -314,6 +315,7 @@ async function resultOf(
     objective: stages[stages.length - 1]?.objective ?? 0,
     layers,
     stages,
+    notes: rounds.flatMap((round) => round.notes),
     plan: [...rounds].reverse().find(({ plan }) => plan !== undefined)?.plan,
     mask,
     timing: {

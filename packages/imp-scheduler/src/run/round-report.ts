@@ -1,5 +1,5 @@
 /** What a round of pruning and retraining did, in numbers for tables and plots. */
-import type { Evaluation, ResolvedPlan, StageReport } from "@secateur/core";
+import type { Evaluation, Note, ResolvedPlan, StageReport } from "@secateur/core";
 
 /** One round, reported. Times are in milliseconds. */
 export interface RoundReport {
@@ -40,6 +40,8 @@ export interface RoundReport {
   readonly rates: readonly number[];
   /** Stages of the solver, how it was run, and the time of the pruning. */
   readonly stages: readonly StageReport[];
+  /** What its pruning had to say. */
+  readonly notes: readonly Note[];
   readonly plan?: ResolvedPlan;
   readonly pruneMs: number;
   readonly retrainMs: number;

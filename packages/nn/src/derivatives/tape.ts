@@ -104,7 +104,7 @@ function run(
 }
 
 /** Images of the network's layout as [batch, (y, x, c)], in kernel memory; rows of features as they are. */
-function channelsLast(input: Mat, { inputShape, layout }: Graph, pool: Pool): Mat {
+export function channelsLast(input: Mat, { inputShape, layout }: Graph, pool: Pool): Mat {
   const positions = positionsOf(inputShape);
   if (positions === 1) return input;
   const out = take(pool, input.rows, input.cols);

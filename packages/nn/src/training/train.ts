@@ -148,7 +148,7 @@ async function trainWith(
     const sums = { loss: 0, count: 0, correct: 0, judged: 0 };
     const figures = () => ({
       loss: sums.loss / sums.count,
-      accuracy: (100 * sums.correct) / sums.judged,
+      accuracy: sums.correct / sums.judged,
     });
     for (let start = 0; start < data.size; start += batchSize) {
       const indices = order.subarray(start, start + batchSize);
@@ -199,7 +199,7 @@ interface BatchResult {
   /** Summed over what counts in the batch, and how much that is. */
   readonly loss: number;
   readonly count: number;
-  /** How many are right, of how many; 0 of 0 for tasks without accuracy. */
+  /** Percent that are right, summed, and over how many; 0 of 0 for tasks without accuracy. */
   readonly correct: number;
   readonly judged: number;
   readonly size: number;

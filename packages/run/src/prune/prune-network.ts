@@ -56,7 +56,8 @@ export type PruneTask = Omit<PruneJob, "onStage" | "resume">;
 export interface PruneOutcome {
   readonly dense: Evaluation;
   readonly pruned: Evaluation;
-  readonly result: Omit<PruneResult, "plan"> & { readonly plan?: PruneResult["plan"] | undefined };
+  readonly result: Omit<PruneResult, "plan" | "taken" | "loss"> &
+    Partial<Pick<PruneResult, "taken" | "loss">> & { readonly plan?: PruneResult["plan"] | undefined };
   /** Where the curvature came from; absent for a solver that needs none. */
   readonly curvature?: FoundEntry<CurvatureEntry>;
 }
@@ -74,7 +75,7 @@ export async function pruneRequest(
   const { seed, kernels, signal, onEvent } = session;
   const plan = needsGradients(solver) ? await feasiblePlan(job) : job.plan;
   const request = {
-    ...{ model: network, solver, sparsity, plan, seed, kernels, signal, onEvent },
+    ...{ model: network, solver, sparsity, plan, data: train, seed, kernels, signal, onEvent },
     ...(params ? { params } : {}),
     ...(budget ? { budget } : {}),
     ...(settle ? { settle } : {}),
@@ -85,7 +86,7 @@ export async function pruneRequest(
   const options = await parseOptions<object>(found.entry.name, found.entry.options, {});
   const made: CurvatureEstimator = found.entry.create(options as never);
   const curvature = job.wrapEstimator?.(made) ?? made;
-  return { request: { ...request, data: train, curvature }, curvature: found };
+  return { request: { ...request, curvature }, curvature: found };
 }
 
 /** Prunes a network in place. @throws what core's `prune` throws; ERR_UNKNOWN_NAME for a curvature nobody offers */

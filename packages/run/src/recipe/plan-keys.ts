@@ -22,6 +22,7 @@ const isOfGradients: { readonly [K in PlanKey]-?: boolean } = {
   firstOrder: true,
   distill: true,
   lineSearch: true,
+  tryMagnitude: true,
 };
 
 /** The settable fields of a plan: their flags have these names in kebab-case. */

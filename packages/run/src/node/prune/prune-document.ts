@@ -1,5 +1,5 @@
 /** The JSON document of `secateur prune`: its keys are a contract, described in docs/cli.md. */
-import type { Evaluation } from "@secateur/core";
+import type { Evaluation, Note, RunLoss } from "@secateur/core";
 import type { RoundReport } from "@secateur/imp-scheduler";
 import type { PruneOutcome } from "../../prune/prune-network.ts";
 import type { Recipe } from "../recipe/recipe.ts";
@@ -23,6 +23,8 @@ interface StageDocument {
   readonly loss?: number;
   /** Percent on the test split, where measured. */
   readonly accuracy?: number;
+  /** What the weights after it are: "step", "mask", "last" or "magnitude". */
+  readonly taken: string;
 }
 
 /** One round; its stages are among the document's. */
@@ -53,6 +55,10 @@ export interface PruneDocument {
     readonly retrainMs?: number;
     readonly totalMs: number;
   };
+  /** What has to be said, of stages and of the whole run, by code. */
+  readonly notes: readonly Note[];
+  /** Mean loss of training examples before and after, on which steps were accepted; absent with --retrain. */
+  readonly trainingLoss?: RunLoss;
   readonly peakMemoryBytes: number;
   readonly solver: string;
   readonly seed: number;
@@ -94,6 +100,7 @@ export function pruneDocument(spec: {
       solveMs: stage.solveMs,
       retrainMs: retrainMs[index]!,
       stats: stage.stats,
+      taken: stage.taken,
       ...(stage.loss === undefined ? {} : { loss: stage.loss }),
       ...(index === result.stages.length - 1 ? { accuracy: pruned.accuracy } : {}),
     })),
@@ -103,6 +110,8 @@ export function pruneDocument(spec: {
     timing: rounds
       ? { ...result.timing, retrainMs: rounds.reduce((sum, round) => sum + round.retrainMs, 0) }
       : result.timing,
+    notes: result.notes,
+    ...(result.loss ? { trainingLoss: result.loss } : {}),
     peakMemoryBytes,
     solver: recipe.solver,
     seed: recipe.seed,

@@ -6,9 +6,15 @@ import type { OutputFactor } from "./task.ts";
  * @param spec.output - name of the tensor
  * @param spec.size - its numbers for one example
  * @param spec.curvature - h >= 0 of every number of every example; default 1
+ * @param spec.drawn - the slope of number i for a target drawn from a likelihood; default: normal of variance h
  */
-export function squaredErrorFactor(spec: { output: string; size: number; curvature?: Float64Array }): OutputFactor {
-  const { output, size } = spec;
+export function diagonalFactor(spec: {
+  output: string;
+  size: number;
+  curvature?: Float64Array;
+  drawn?: (random: () => number, i: number) => number;
+}): OutputFactor {
+  const { output, size, drawn } = spec;
   const root = spec.curvature?.map(Math.sqrt);
   return {
     columns: size,
@@ -22,8 +28,9 @@ export function squaredErrorFactor(spec: { output: string; size: number; curvatu
     },
     draw(rng, out) {
       const target = only(output, out);
-      // The noise of a normal likelihood.
-      for (let i = 0; i < target.length; i++) target[i] = (root?.[i] ?? 1) * rng.normal();
+      for (let i = 0; i < target.length; i++) {
+        target[i] = drawn ? drawn(() => rng.next(), i) : (root?.[i] ?? 1) * rng.normal();
+      }
     },
   };
 }

@@ -1,13 +1,19 @@
 import { describe, expect, test } from "vitest";
-import { arrayDataset, type Dataset, inputRows } from "./data/dataset.ts";
-import type { Model } from "./data/model.ts";
-import { selectorFrom, solverFrom } from "./problem/lift.ts";
-import { matrix } from "./problem/matrix.ts";
-import type { Solver } from "./problem/strategy.ts";
-import type { CurvatureEstimator } from "./runner/curvature-estimator.ts";
-import { spareJudges } from "./runner/judge.ts";
-import type { RunPlan, RunSituation } from "./runner/plan.ts";
-import { type PruneRequest, prune, type RunState } from "./runner/prune.ts";
+import { keepCount } from "../budget/constraint.ts";
+import { weightUnits } from "../budget/units.ts";
+import { arrayDataset, type Dataset, inputRows } from "../data/dataset.ts";
+import type { Model } from "../data/model.ts";
+import { identityCurvature } from "../problem/curvature.ts";
+import { selectorFrom, solverFrom } from "../problem/lift.ts";
+import { matrix, type Vec } from "../problem/matrix.ts";
+import { objective } from "../problem/objective.ts";
+import type { Problem } from "../problem/problem.ts";
+import type { Solver } from "../problem/strategy.ts";
+import { type Acceptance, acceptStep } from "./accept-step.ts";
+import type { CurvatureEstimator } from "./curvature-estimator.ts";
+import { heldOutCount } from "./held-out.ts";
+import type { RunPlan, RunSituation } from "./plan.ts";
+import { type PruneRequest, prune, type RunState } from "./prune.ts";
 
 const size = 6000;
 /** Every example is its own number, so that it is seen who got which. */
@@ -73,7 +79,8 @@ function scene(best: number): {
     ...keeping,
     async solve(problem, ctx) {
       const solution = await keeping.solve(problem, ctx);
-      return { ...solution, w: { ...solution.w, data: problem.w.data.map((value) => value + 1) } };
+      const w = { ...solution.w, data: problem.w.data.map((value) => value + 1) };
+      return { ...solution, w, objective: await objective(problem, w) };
     },
   };
   const plan = { stages: 1, targetStages: 3, lineSearch: true };
@@ -81,7 +88,7 @@ function scene(best: number): {
   return { request, weights, ridges, taken, judged };
 }
 
-test("a plan's only multiple of the ridge is taken without a judge, of several none", async () => {
+test("a plan's only multiple of the ridge is taken without examples to compare on, of several none", async () => {
   for (const [ridgeFactors, expected] of [
     [[2], [2]],
     [[2, 3], [1]],
@@ -89,7 +96,7 @@ test("a plan's only multiple of the ridge is taken without a judge, of several n
     const { request, ridges, judged } = scene(9);
     const { evaluate: _, ...model } = request.model;
     const plan = { stages: 1, targetStages: 0, lineSearch: false, ridgeFactors: ridgeFactors! };
-    await prune({ ...request, plan, ...(ridgeFactors!.length > 1 ? { model } : {}) });
+    await prune({ ...request, plan, model });
     expect(ridges).toEqual(expected);
     expect(judged).toEqual([]);
   }
@@ -105,8 +112,8 @@ describe("a step", () => {
     for (const dataset of judged) expect(await members(dataset)).toEqual(judges);
   });
 
-  test("of a run with few examples is judged on those that made the model", async () => {
-    const few = arrayDataset({ inputs: matrix(50, 1), labels: new Uint8Array(50), classes: 1 });
+  test("of a run with next to no examples is judged on those that made the model", async () => {
+    const few = arrayDataset({ inputs: matrix(4, 1), labels: new Uint8Array(4), classes: 1 });
     const { request, taken, judged } = scene(9);
     await prune({ ...request, data: few });
     expect(taken[0]).toBe(few);
@@ -121,11 +128,11 @@ describe("a step", () => {
     expect(weights[0]).toBe(1.25);
   });
 
-  test("that was shortened doubles the next ridge, a full one halves it again", async () => {
-    // 1 -> 1.5 (half), -> 2.5 -> 3.5 -> 4.5 (full).
+  test("that was shortened doubles the next ridge, none at all takes it eight times, a full one halves it again", async () => {
+    // 1 -> 1.5 (half), where it stays.
     const far = scene(1.5);
     await prune(far.request);
-    expect(far.ridges).toEqual([1, 2, 4, 8]);
+    expect(far.ridges).toEqual([1, 2, 16, 128]);
     const near = scene(4.4);
     // 1 -> 2 -> 3 -> 4 in full, then half of the last.
     await prune({ ...near.request, plan: { ...near.request.plan, targetStages: 4 } });
@@ -135,7 +142,7 @@ describe("a step", () => {
   test("changes the multiple that a plan asks for, not what it was multiplied to", async () => {
     const far = scene(1.5);
     await prune({ ...far.request, plan: { ...far.request.plan, ridgeFactors: [3] } });
-    expect(far.ridges).toEqual([3, 6, 12, 24]);
+    expect(far.ridges).toEqual([3, 6, 48, 384]);
     const competing = scene(1.5);
     await prune({ ...competing.request, plan: { ...competing.request.plan, ridgeFactors: [3, 5] } });
     expect(competing.ridges).toEqual([3, 5, 3, 5, 3, 5, 3, 5]);
@@ -160,9 +167,83 @@ describe("a step", () => {
   });
 });
 
-describe("judges", () => {
-  test("are spared from 5,000 examples on, a tenth, and never more than 5,000", () => {
-    expect([0, 50, 4999, 5000, 20_000, 60_000].map(spareJudges)).toEqual([0, 0, 0, 500, 2000, 5000]);
+describe("what is at hand", () => {
+  /** Two of four weights are kept: the solver takes the first two and moves them by its step, divided by the ridge. */
+  const problem: Problem = {
+    id: "network",
+    w: matrix(1, 4, Float32Array.of(1, 2, 3, 4)),
+    curvature: identityCurvature(4),
+    units: weightUnits(4),
+    constraint: keepCount({ count: 4, keep: 2 }),
+  };
+  const tried: number[] = [];
+  const spec = (over: Partial<Acceptance>): Acceptance => ({
+    problem,
+    async attempt(factor) {
+      tried.push(factor);
+      const w = matrix(1, 4, Float32Array.of(1 + 8 / factor, 2, 0, 0));
+      const mask = Uint8Array.of(1, 1, 0, 0);
+      return { problem, factor, solution: { w, mask, objective: 1, status: "exact", stats: {} } };
+    },
+    measure: async (w) => Math.abs(w[0]! - 1),
+    mask: Uint8Array.of(1, 1, 1, 1),
+    factors: [1],
+    ...{ canRaise: false, shortens: false, mayStay: true, triesMagnitude: false },
+    ...over,
+  });
+
+  test("is the solver's mask over the old weights where its step is worse", async () => {
+    const { taken, solution, step } = await acceptStep(spec({}));
+    expect([taken, step, [...solution.w.data]]).toEqual(["mask", 0, [1, 2, 0, 0]]);
+    // 1/2 of what it removes.
+    expect(solution.objective).toBe(0.5 * (9 + 16));
+  });
+
+  test("is left for a step with more damping, and damping rises no further than it has to", async () => {
+    tried.length = 0;
+    // Of a step of 8 / factor only the one of 64 leads to where the loss is lowest.
+    const measure = async (w: Vec): Promise<number> => Math.abs(w[0]! - 1.0625);
+    const { taken, factor, solution } = await acceptStep(spec({ canRaise: true, measure }));
+    expect([taken, factor, solution.w.data[0]]).toEqual(["step", 64, 1.125]);
+    expect(tried).toEqual([1, 8, 64]);
+  });
+
+  test("is taken after all where no damping helps, which rose three times", async () => {
+    tried.length = 0;
+    expect((await acceptStep(spec({ canRaise: true }))).taken).toBe("mask");
+    expect(tried).toEqual([1, 8, 64, 512]);
+  });
+
+  test("are the weights before the stage where they meet the budget", async () => {
+    const last = { ...problem, w: matrix(1, 4, Float32Array.of(0, 0, 3, 4)) };
+    const measure = async (w: Vec): Promise<number> => (w[3] === 4 ? 0 : 1);
+    const { taken, solution } = await acceptStep(spec({ problem: last, mask: Uint8Array.of(0, 0, 1, 1), measure }));
+    expect([taken, [...solution.w.data]]).toEqual(["last", [0, 0, 3, 4]]);
+  });
+
+  test("are the largest magnitudes where they are asked for, or where the solver fails", async () => {
+    const measure = async (w: Vec): Promise<number> => (w[3] === 4 ? 0 : w[0]!);
+    expect((await acceptStep(spec({ measure, triesMagnitude: true }))).taken).toBe("magnitude");
+    const failed = await acceptStep(spec({ attempt: async () => undefined }));
+    expect([failed.taken, [...failed.solution.mask]]).toEqual(["magnitude", [0, 0, 1, 1]]);
+  });
+
+  test("is taken where outputs are not finite, whatever their order", async () => {
+    const measure = async (w: Vec): Promise<number> => (w[0]! > 1 ? Number.POSITIVE_INFINITY : 3);
+    expect((await acceptStep(spec({ measure }))).taken).toBe("mask");
+    const nowhere = async (): Promise<number> => Number.POSITIVE_INFINITY;
+    expect((await acceptStep(spec({ measure: nowhere }))).taken).toBe("mask");
+  });
+});
+
+describe("held-out examples", () => {
+  test("are a tenth, never more than 5,000, and a fifth of few", () => {
+    const sizes = [0, 4, 50, 2000, 4999, 5000, 20_000, 60_000];
+    expect(sizes.map((size) => heldOutCount(size))).toEqual([0, 0, 10, 400, 500, 500, 2000, 5000]);
+  });
+
+  test("are fewer where an evaluation is dear", () => {
+    expect([1e6, 2e7, 1e9].map((macs) => heldOutCount(60_000, macs))).toEqual([5000, 2000, 500]);
   });
 
   test("are not spared where the plan needs their examples: ridges then compete on some drawn from all", async () => {

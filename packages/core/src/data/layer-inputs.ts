@@ -1,0 +1,65 @@
+/** What the layers of a model see: the data behind layer-wise pruning. */
+import type { Curvature } from "../problem/curvature.ts";
+import type { Mat } from "../problem/matrix.ts";
+import type { RunContext } from "../run-context.ts";
+import type { Dataset } from "./dataset.ts";
+import type { Model } from "./model.ts";
+
+/**
+ * Whose outputs the inputs of a layer come from: "sequential", the model with what has been written to the layers before it since; or
+ * "parallel", the model as it was when the request was made.
+ */
+export type LayerInputsMode = "sequential" | "parallel";
+
+/** Which inputs to take. */
+export interface LayerInputsRequest {
+  /** Weights of layers; the answer is in the order of the graph. */
+  readonly params: readonly string[];
+  readonly data: Dataset;
+  /** Indices of examples. */
+  readonly examples: Uint32Array;
+  readonly inputs: LayerInputsMode;
+}
+
+/** Rows [firstRow, firstRow + rows) of a parameter's canonical matrix: all of them, but for groups of a convolution. */
+export interface LayerRows {
+  readonly param: string;
+  readonly firstRow: number;
+  readonly rows: number;
+}
+
+/** What one layer sees, or several that see the same. A grouped convolution has one entry a group. */
+export interface LayerInputs {
+  /** Whose inputs these are. */
+  readonly targets: readonly LayerRows[];
+  /** Weights a row, columns of every chunk. */
+  readonly cols: number;
+  /**
+   * The inputs [some, cols] in canonical order, a row a position of an example: a convolution's windows (channel, kernel row, kernel
+   * column). A chunk is valid until the next one is asked for.
+   */
+  readonly chunks: AsyncIterable<Mat>;
+}
+
+/** How a {@link LayerCurvatureEstimator} is asked. */
+export interface LayerCurvatureRequest extends LayerInputsRequest {
+  readonly model: Model;
+}
+
+/** H of one entry of {@link LayerInputs}. */
+export interface LayerCurvature extends Omit<LayerInputs, "chunks"> {
+  /** H = X'X / n + damping I, with `gram`. */
+  readonly curvature: Curvature;
+  /** n, the rows of X. */
+  readonly count: number;
+  /** What was added to the diagonal. */
+  readonly damping: number;
+  /** Inputs that were always 0. */
+  readonly dead: number;
+}
+
+/** Makes the curvatures of layers, one after the other: each is freed before the next. */
+export interface LayerCurvatureEstimator {
+  readonly name: string;
+  estimate(request: LayerCurvatureRequest, ctx: RunContext): AsyncIterable<LayerCurvature>;
+}

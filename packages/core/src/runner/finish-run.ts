@@ -1,0 +1,179 @@
+/** After the last stage: whether all of them together were worth it, and what has to be said about the result. */
+import type { Constraint } from "../budget/constraint.ts";
+import { weightUnits } from "../budget/units.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Model } from "../data/model.ts";
+import { countZeros, type FlatParam, writeFlat } from "../problem/flat-weights.ts";
+import { masked } from "../problem/lift.ts";
+import { type Mask, matrix } from "../problem/matrix.ts";
+import type { Note } from "../problem/note.ts";
+import { quietContext, type RunContext } from "../run-context.ts";
+import type { Task } from "../task/task.ts";
+import type { Taken } from "./accept-step.ts";
+import { measureLoss } from "./measure-loss.ts";
+
+/** Mean loss before a run and after it, on the same examples. */
+export interface RunLoss {
+  readonly before: number;
+  readonly after: number;
+  /** How many examples. */
+  readonly examples: number;
+  /** Whether no gradient was taken of them. */
+  readonly isHeldOut: boolean;
+}
+
+/** Flat weights and their mask. */
+export interface Weights {
+  readonly weights: Float32Array;
+  readonly mask: Mask;
+}
+
+/** Everything that is known when the stages are over. */
+export interface FinishedStages {
+  readonly model: Model;
+  readonly params: readonly FlatParam[];
+  readonly task: Task;
+  /** Examples on which steps were accepted. */
+  readonly accept?: Dataset;
+  readonly isHeldOut: boolean;
+  readonly settle?: (ctx: RunContext) => Promise<void>;
+  /** Before the first stage. */
+  readonly dense: Weights;
+  readonly lossBefore?: number;
+  /** After the last stage. */
+  readonly last: Weights;
+  readonly stages: number;
+  readonly triesMagnitude: boolean;
+  /** The budget of the last stage. */
+  readonly constraint: Constraint;
+}
+
+/** Takes the best of what several stages gave and what their mask, or the largest magnitudes, give by themselves. Leaves it in the model. */
+export async function finishRun(
+  spec: FinishedStages,
+  ctx: RunContext,
+): Promise<Weights & { readonly taken?: Taken; readonly loss?: RunLoss; readonly notes: readonly Note[] }> {
+  const { model, params, accept, lossBefore } = spec;
+  const { chosen, loss: after } = await bestOfRun(spec, ctx);
+  const notes: Note[] = chosen.taken ? [fallbackNote(chosen.taken)] : [];
+  if (accept && lossBefore !== undefined && after !== undefined) {
+    const grown = await lossNote({ ...spec, accept, lossBefore, after }, ctx);
+    if (grown) notes.push(grown);
+  }
+  await writeFlat(model, params, chosen.weights);
+  notes.push(...(await emptiedNotes({ ...spec, weights: chosen.weights }, ctx)));
+  return {
+    ...chosen,
+    notes,
+    ...(accept && lossBefore !== undefined && after !== undefined
+      ? { loss: { before: lossBefore, after, examples: accept.size, isHeldOut: spec.isHeldOut } }
+      : {}),
+  };
+}
+
+async function bestOfRun(
+  spec: FinishedStages,
+  ctx: RunContext,
+): Promise<{ chosen: Weights & { taken?: Taken }; loss?: number }> {
+  const { accept, dense, last, stages, constraint } = spec;
+  if (!accept) return { chosen: last };
+  const over = (mask: Mask, taken: Taken): Weights & { taken: Taken } => {
+    const w = masked(matrix(1, dense.weights.length, dense.weights), weightUnits(mask.length), mask);
+    return { weights: Float32Array.from(w.data), mask, taken };
+  };
+  const rivals: (Weights & { taken: Taken })[] = [];
+  const own = over(last.mask, "mask");
+  if (!last.weights.every((value, j) => value === own.weights[j])) {
+    // A single stage has met its own mask already.
+    if (stages > 1) rivals.push(own);
+    if (spec.triesMagnitude) rivals.push(over(constraint.select(dense.weights.map(Math.abs)), "magnitude"));
+  }
+  let chosen: Weights & { taken?: Taken } = last;
+  let loss = await measureLoss({ ...spec, accept, w: last.weights }, ctx);
+  for (const rival of rivals) {
+    const rivalLoss = await measureLoss({ ...spec, accept, w: rival.weights }, ctx);
+    if (rivalLoss < loss || (chosen === last && !Number.isFinite(loss))) [chosen, loss] = [rival, rivalLoss];
+  }
+  return { chosen, loss };
+}
+
+function fallbackNote(taken: Taken): Note {
+  return taken === "magnitude"
+    ? {
+        code: "magnitude-mask",
+        level: "warn",
+        message:
+          "all stages together ended with a higher loss than the largest of the original weights, as they are: those were taken; more training examples, or fewer or more stages, may help",
+      }
+    : {
+        code: "mask-alone",
+        level: "warn",
+        message:
+          "all stages together ended with a higher loss than their mask over the original weights: those were taken; more training examples, or fewer or more stages, may help",
+      };
+}
+
+/** Loss after a run above so many times the one before, and above this share of what a network without these weights has, is worth a warning. */
+const muchMore = 2;
+const shareOfNothing = 0.5;
+
+async function lossNote(
+  spec: FinishedStages & { accept: Dataset; lossBefore: number; after: number },
+  ctx: RunContext,
+): Promise<Note | undefined> {
+  const { lossBefore, after, last } = spec;
+  const words = (value: number): string => (Number.isFinite(value) ? value.toPrecision(3) : "not finite");
+  if (!Number.isFinite(lossBefore)) {
+    const message = `the loss was ${words(lossBefore)} before pruning already; check the weights and the data`;
+    return { code: "loss-not-finite", level: "warn", message };
+  }
+  if (Number.isFinite(after) && after <= muchMore * lossBefore) return undefined;
+  const nothing = await measureLoss({ ...spec, w: new Float32Array(last.weights.length) }, ctx);
+  if (after <= shareOfNothing * nothing) return undefined;
+  return {
+    code: "loss-grew",
+    level: "warn",
+    message: `the loss on ${spec.isHeldOut ? "held-out" : "the"} training examples grew from ${words(lossBefore)} to ${words(after)}, and without any of these weights it is ${words(nothing)}: little is left of what the network had learned; prune less, or retrain`,
+  };
+}
+
+/** Layers that lost every weight, and whether the output still depends on the input. */
+async function emptiedNotes(
+  spec: FinishedStages & { weights: Float32Array },
+  ctx: RunContext,
+): Promise<readonly Note[]> {
+  const { params, dense, weights } = spec;
+  const isEmpty = (of: Float32Array, { start, size }: FlatParam): boolean =>
+    size > 0 && countZeros(of.subarray(start, start + size)) === size;
+  const emptied = params.filter((param) => isEmpty(weights, param) && !isEmpty(dense.weights, param));
+  if (emptied.length === 0) return [];
+  const names = emptied.map(({ name }) => `'${name}'`).join(", ");
+  const lost = (await hasConstantOutput(spec, ctx))
+    ? "the output no longer depends on the input"
+    : "nothing passes through there any more";
+  const message = `${names} ${emptied.length === 1 ? "has" : "have"} no weight left, so ${lost}; give every layer a share of the weights (--allocation uniform), or bound what a layer may lose (--layer-limit)`;
+  return [{ code: "layer-emptied", level: "warn", message }];
+}
+
+/** Examples that show whether outputs differ. */
+const probes = 64;
+
+async function hasConstantOutput({ model, accept }: FinishedStages, ctx: RunContext): Promise<boolean> {
+  if (!model.run || !accept || accept.size < 2) return false;
+  const count = Math.min(probes, accept.size);
+  const outputs = await model.run(
+    await accept.batch(Uint32Array.from({ length: count }, (_, i) => i)),
+    quietContext(ctx),
+  );
+  return Object.values(outputs).every(({ data }) => {
+    const perExample = data.length / count;
+    return data.every((value, e) => value === data[e % perExample]);
+  });
+}
+
+/** What a run starts with that the user should know: it is sparser than asked for. */
+export function sparserNote(sparsity: number, initial: number): Note | undefined {
+  if (!(initial > sparsity)) return undefined;
+  const message = `the network is sparser than asked for already: ${(100 * initial).toFixed(1)} % of its weights are zero, asked for are ${100 * sparsity} %; no weight is brought back, so it keeps that sparsity`;
+  return { code: "input-sparser", level: "warn", message };
+}

@@ -1,0 +1,68 @@
+/**
+ * Held-out training examples, of which no gradient is taken: steps and ridges are accepted on their loss. The loss on the examples
+ * that gave the gradients is too optimistic.
+ */
+import { type Dataset, subset } from "../data/dataset.ts";
+import type { Model } from "../data/model.ts";
+import { sampleIndices } from "../rng.ts";
+import type { RunContext } from "../run-context.ts";
+import type { ResolvedPlan } from "./plan.ts";
+
+/** Held-out examples, at most, and their share of all. */
+const most = 5000;
+const share = 0.1;
+/** Where that share is smaller than this, twice the share is held out, up to as many: on data of few examples the loss of those that gave the gradients means nothing. */
+const few = 500;
+const shareOfFew = 0.2;
+/** Multiply-adds that one evaluation of them may cost: networks that take more an example get fewer, but never fewer than `few`. */
+const costLimit = 4e10;
+
+/**
+ * How many of so many training examples are set aside.
+ *
+ * @param size - training examples
+ * @param macs - multiply-adds of a forward pass of one example; default 0
+ */
+export function heldOutCount(size: number, macs = 0): number {
+  const affordable = macs > 0 ? Math.max(few, Math.floor(costLimit / macs)) : most;
+  const count = Math.min(most, affordable, Math.floor(size * share));
+  return count < few ? Math.min(few, Math.floor(size * shareOfFew)) : count;
+}
+
+/** Examples on which steps are accepted, and what is left for gradients. */
+export interface Split {
+  /** What gradients are taken of; absent: all. */
+  readonly data?: Dataset;
+  /** Where steps are accepted; absent: no examples, or a model that cannot be evaluated. */
+  readonly accept?: Dataset;
+  /** Whether no gradient is taken of `accept`. */
+  readonly isHeldOut: boolean;
+}
+
+/**
+ * The held-out examples of a run and the examples that are left for gradients. Where none can be spared, because there are few or the
+ * plan needs them, `accept` is drawn from all.
+ */
+export function splitHeldOut(
+  spec: { model: Model; data?: Dataset; heldOut?: Dataset; plan: ResolvedPlan; macs: number },
+  ctx: RunContext,
+): Split {
+  const { model, data, heldOut, plan, macs } = spec;
+  if (!model.evaluate) return { isHeldOut: false };
+  if (heldOut) return { accept: heldOut, isHeldOut: true };
+  if (!data) return { isHeldOut: false };
+  const rng = ctx.rng.fork("judge");
+  const count = heldOutCount(data.size, macs);
+  const needed = Math.max(plan.examples, plan.targetExamples) * plan.batch;
+  if (count === 0 || data.size - count < Math.min(needed, data.size)) {
+    return { accept: data.size <= most ? data : subset(data, sampleIndices(data.size, most, rng)), isHeldOut: false };
+  }
+  const isOut = new Uint8Array(data.size);
+  for (const index of sampleIndices(data.size, count, rng)) isOut[index] = 1;
+  const chosen = (bit: number) =>
+    subset(
+      data,
+      Uint32Array.from({ length: data.size }, (_, index) => index).filter((index) => isOut[index] === bit),
+    );
+  return { data: chosen(0), accept: chosen(1), isHeldOut: true };
+}

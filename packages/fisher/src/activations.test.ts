@@ -1,0 +1,93 @@
+import { arrayDataset, createRng, createRunContext, type LayerInputs, type Model, matrix } from "@secateur/core";
+import { createNetwork, mlp } from "@secateur/nn";
+import { expect, test } from "vitest";
+import { activations } from "./activations.ts";
+
+const rng = createRng("inputs");
+const X = matrix(
+  40,
+  5,
+  Float64Array.from({ length: 200 }, (_, i) => (i % 5 === 3 ? 0 : rng.normal())),
+);
+const data = arrayDataset({ inputs: X, labels: new Uint32Array(40), classes: 2 });
+const examples = Uint32Array.from({ length: 40 }, (_, i) => i);
+const model = createNetwork(mlp({ sizes: [5, 4, 2] }), { dtype: "f64" });
+
+test("H is the mean of x x' with the damping on its diagonal; inputs that are always 0 are counted and said", async () => {
+  const notes: string[] = [];
+  const ctx = createRunContext({ onEvent: (event) => event.type === "note" && notes.push(event.code) });
+  const request = { model, data, examples, params: ["fc1.weight"], inputs: "parallel" as const };
+  const found = [];
+  for await (const layer of activations({ damping: 0.1 }).estimate(request, ctx)) found.push(layer);
+  const [first] = found;
+  const H = first!.curvature.gram!();
+  let trace = 0;
+  for (let i = 0; i < 5; i++) for (let e = 0; e < 40; e++) trace += X.data[e * 5 + i]! ** 2 / 40;
+  expect(first!.damping).toBeCloseTo((0.1 * trace) / 5, 12);
+  for (let i = 0; i < 5; i++) {
+    for (let j = 0; j < 5; j++) {
+      let sum = i === j ? first!.damping : 0;
+      for (let e = 0; e < 40; e++) sum += (X.data[e * 5 + i]! * X.data[e * 5 + j]!) / 40;
+      expect(H.data[i * 5 + j]).toBeCloseTo(sum, 12);
+    }
+  }
+  expect([first!.count, first!.dead, notes]).toEqual([40, 1, ["dead-inputs"]]);
+  const unit = Float64Array.of(0, 0, 1, 0, 0);
+  const column = new Float64Array(5);
+  await first!.curvature.apply(unit, column);
+  expect([...column]).toEqual([2, 7, 12, 17, 22].map((i) => H.data[i]!));
+});
+
+test("pieces of any length add up to the same H", async () => {
+  async function* pieces(sizes: readonly number[]) {
+    let from = 0;
+    for (const size of sizes) {
+      yield matrix(size, 5, X.data.subarray(from * 5, (from + size) * 5));
+      from += size;
+    }
+  }
+  const gramOf = async (sizes: readonly number[]): Promise<Float64Array> => {
+    const entry: LayerInputs = { targets: [{ param: "w", firstRow: 0, rows: 1 }], cols: 5, chunks: pieces(sizes) };
+    const source: Model = {
+      ...{
+        name: "pieces",
+        inputs: [],
+        outputs: [],
+        params: () => [],
+        read: async () => matrix(1, 5),
+        write: async () => {},
+      },
+      async *layerInputs() {
+        yield entry;
+      },
+    };
+    const request = { model: source, data, examples, params: ["w"], inputs: "parallel" as const };
+    for await (const { curvature } of activations().estimate(request, createRunContext())) {
+      return Float64Array.from(curvature.gram!().data);
+    }
+    throw new Error("no layer came");
+  };
+  const whole = await gramOf([40]);
+  for (const sizes of [
+    [1, 39],
+    [13, 0, 27],
+    [20, 20],
+  ]) {
+    (await gramOf(sizes)).forEach((value, i) => {
+      expect(value).toBeCloseTo(whole[i]!, 12);
+    });
+  }
+});
+
+test("models without layer inputs, layers without examples and a negative damping are refused", async () => {
+  const request = { model, data, examples, params: ["fc1.weight"], inputs: "parallel" as const };
+  const first = (one: Parameters<ReturnType<typeof activations>["estimate"]>[0]) =>
+    activations().estimate(one, createRunContext())[Symbol.asyncIterator]().next();
+  const { layerInputs: _, ...blind } = model;
+  await expect(first({ ...request, model: blind })).rejects.toMatchObject({ code: "ERR_INCOMPATIBLE" });
+  await expect(first({ ...request, examples: new Uint32Array(0) })).rejects.toMatchObject({
+    code: "ERR_IMPOSSIBLE",
+    message: expect.stringContaining("fc1.weight"),
+  });
+  expect(() => activations({ damping: -1 })).toThrow(expect.objectContaining({ code: "ERR_OPTION" }));
+});

@@ -1,0 +1,118 @@
+import { arrayDataset, countZeros, createRng, createRunContext, matrix, type RunEvent } from "@secateur/core";
+import { activations } from "@secateur/fisher";
+import { createNetwork, mlp, type Network, type NetworkSpec } from "@secateur/nn";
+import { expect, test } from "vitest";
+import { layerwise } from "./layerwise.ts";
+import { obc } from "./obc.ts";
+import { pruneLayers } from "./prune-layers.ts";
+import { wanda } from "./wanda.ts";
+
+/** Images whose neighbouring pixels are alike. */
+function someData(spec: NetworkSpec, size = 120) {
+  const features = spec.inputShape.reduce((product, extent) => product * extent, 1);
+  const rng = createRng("images");
+  const data = new Float64Array(size * features);
+  for (let i = 1; i < data.length; i++) data[i] = 0.7 * data[i - 1]! + rng.normal();
+  return arrayDataset({
+    inputs: matrix(size, features, data),
+    labels: Uint32Array.from({ length: size }, (_, i) => i % 3),
+    classes: 3,
+    inputShape: spec.inputShape,
+  });
+}
+
+const chain = mlp({ sizes: [12, 10, 8, 3] });
+const convolutional: NetworkSpec = {
+  name: "grouped",
+  inputShape: [2, 6, 6],
+  classes: 3,
+  layers: [
+    { kind: "conv2d", name: "stem", in: 2, out: 4, kernel: [3, 3], padding: 1 },
+    { kind: "relu" },
+    { kind: "conv2d", name: "groups", in: 4, out: 6, kernel: [3, 3], groups: 2 },
+    { kind: "relu" },
+    { kind: "global-average-pool" },
+    { kind: "dense", name: "fc", in: 6, out: 3, bias: true },
+  ],
+};
+
+const outputsOf = async (model: Network): Promise<number[]> => {
+  const batch = await someData(model.spec).batch(Uint32Array.from({ length: 120 }, (_, i) => i));
+  return Object.values(await model.run(batch, createRunContext())).flatMap(({ data }) => [...data]);
+};
+
+const weightsOf = (network: Network): number[][] =>
+  [...network.weights].filter(([name]) => name.endsWith(".weight")).map(([, { data }]) => [...data]);
+
+test("the budget is met exactly over all layers, whatever the allocation, groups of convolutions included", async () => {
+  for (const spec of [chain, convolutional]) {
+    for (const allocation of ["uniform", "global", "owl", "auto"] as const) {
+      const model = createNetwork(spec, { seed: 2, dtype: "f64" });
+      const size = weightsOf(model).flat().length;
+      const data = someData(spec);
+      const request = { model, data, solver: obc(), curvature: activations(), sparsity: 0.6, allocation };
+      const result = await pruneLayers(request, createRunContext());
+      expect(result.size).toBe(size);
+      expect(result.nonzeros).toBe(Math.floor(0.4 * size + 1e-9));
+      expect(size - countZeros(Float64Array.from(weightsOf(model).flat()))).toBe(result.nonzeros);
+    }
+  }
+});
+
+test("a pattern is met in every row of every layer", async () => {
+  const model = createNetwork(chain, { seed: 2, dtype: "f64" });
+  const request = { model, data: someData(chain), solver: layerwise(), curvature: activations(), sparsity: 0 };
+  const { layers, allocation } = await pruneLayers({ ...request, pattern: { keep: 1, of: 2 } }, createRunContext());
+  expect(allocation).toBe("pattern");
+  for (const { rows, cols, nonzeros } of layers) expect(nonzeros).toBe((rows * cols) / 2);
+});
+
+test("sequential inputs leave the outputs nearer to the dense ones than parallel ones do", async () => {
+  const change = async (inputs: "sequential" | "parallel"): Promise<number> => {
+    const model = createNetwork(chain, { seed: 5, dtype: "f64" });
+    const data = someData(chain);
+    const before = await outputsOf(model);
+    const request = { model, data, solver: layerwise(), curvature: activations(), sparsity: 0.6, inputs };
+    await pruneLayers({ ...request, allocation: "uniform" }, createRunContext());
+    const after = await outputsOf(model);
+    return after.reduce((sum, value, i) => sum + (value - before[i]!) ** 2, 0);
+  };
+  // Measured on the calibration examples themselves.
+  expect(await change("sequential")).toBeLessThan(await change("parallel"));
+});
+
+test("'auto' leaves the allocation of the smaller held-out error, and what that alone would have left", async () => {
+  const model = createNetwork(chain, { seed: 5, dtype: "f64" });
+  const common = { data: someData(chain), solver: obc(), curvature: activations(), sparsity: 0.7, heldOut: 20 };
+  const found = await pruneLayers({ ...common, model }, createRunContext());
+  const { uniform, global } = found.heldOutError!;
+  expect(found.allocation).toBe(uniform! <= global! ? "uniform" : "global");
+  expect(countZeros(Float64Array.from(weightsOf(model).flat()))).toBe(found.size - found.nonzeros);
+});
+
+test("what depends on the weights is measured anew after the last layer", async () => {
+  const model = createNetwork(chain, { seed: 5, dtype: "f64" });
+  let calls = 0;
+  const recalibrate = async (): Promise<void> => {
+    calls++;
+    expect(countZeros(model.weights.get("fc3.weight")!.data)).toBeGreaterThan(0);
+  };
+  const request = { model, data: someData(chain), solver: wanda(), curvature: activations(), sparsity: 0.5 };
+  await pruneLayers({ ...request, allocation: "uniform", recalibrate }, createRunContext());
+  expect(calls).toBe(1);
+});
+
+test("the same request gives the same bytes, and few examples are said", async () => {
+  const events: RunEvent[] = [];
+  const run = async (): Promise<number[][]> => {
+    const model = createNetwork(chain, { seed: 5, dtype: "f64" });
+    const request = { model, data: someData(chain), solver: layerwise(), curvature: activations(), sparsity: 0.5 };
+    await pruneLayers(
+      { ...request, examples: 10 },
+      createRunContext({ seed: 3, onEvent: (event) => events.push(event) }),
+    );
+    return weightsOf(model);
+  };
+  expect(await run()).toEqual(await run());
+  expect(events.some((event) => event.type === "note" && event.code === "calibration-rank")).toBe(true);
+});

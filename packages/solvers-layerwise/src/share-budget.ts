@@ -1,0 +1,103 @@
+/**
+ * How many weights each layer keeps when all layers share one budget:
+ *   uniform  the same fraction in every layer;
+ *   global   the cheapest removals of all OBC traces, each loss divided by the energy of its layer's outputs, 1/2 tr(W H W');
+ *   owl      the same fraction but for layers with many outliers, which keep up to `owlRange` more (OWL, Yin et al., ICML 2024): outliers are
+ *            scores |w_ij| sqrt(H_jj) above `owlFactor` times their mean.
+ */
+import { type Curvature, keptCount, type Mat } from "@secateur/core";
+import { allocateRemovals, type RowLosses } from "./allocate.ts";
+
+/** Rules that share a budget out. */
+export type LayerAllocation = "uniform" | "global" | "owl";
+
+/** All of them. */
+export const layerAllocations: readonly LayerAllocation[] = ["uniform", "global", "owl"];
+
+/** What an allocation knows of a layer, or of a group of a grouped convolution. */
+export interface LayerShare {
+  /** Number of weights. */
+  readonly size: number;
+  /** Of `global`: the losses of its rows, and the energy they are divided by. */
+  readonly traces?: { readonly rows: readonly RowLosses[]; readonly energy: number };
+  /** Of `owl`: the fraction of scores that are outliers. */
+  readonly outliers?: number;
+}
+
+const owlFactor = 5;
+const owlRange = 0.08;
+
+/** Weights that each layer keeps, floor((1 - sparsity) * weights) in all. */
+export function shareBudget(layers: readonly LayerShare[], sparsity: number, rule: LayerAllocation): readonly number[] {
+  const total = layers.reduce((sum, { size }) => sum + size, 0);
+  const keep = keptCount(total, sparsity);
+  switch (rule) {
+    case "uniform":
+      return inProportion(
+        layers.map(({ size }) => ({ size, weight: size })),
+        keep,
+      );
+    case "global":
+      return byTraces(layers, total - keep);
+    case "owl":
+      return inProportion(owlWeights(layers, sparsity), keep);
+    default:
+      return rule satisfies never;
+  }
+}
+
+/** Whole numbers in proportion to the weights, none above its size, with sum `keep`. */
+function inProportion(
+  layers: readonly { readonly size: number; readonly weight: number }[],
+  keep: number,
+): readonly number[] {
+  let left = keep;
+  let ahead = layers.reduce((sum, { weight }) => sum + weight, 0);
+  let room = layers.reduce((sum, { size }) => sum + size, 0);
+  return layers.map(({ size, weight }) => {
+    room -= size;
+    // What later layers have no room for has to be kept here.
+    const share = ahead > 0 ? Math.round((left * weight) / ahead) : left;
+    const kept = Math.max(Math.min(share, size, left), left - room);
+    left -= kept;
+    ahead -= weight;
+    return kept;
+  });
+}
+
+function byTraces(layers: readonly LayerShare[], removals: number): readonly number[] {
+  const owners: number[] = [];
+  const rows = layers.flatMap(({ traces }, l) => {
+    for (let r = 0; r < traces!.rows.length; r++) owners.push(l);
+    return traces!.rows;
+  });
+  // A layer whose outputs are all 0 loses nothing by any removal.
+  const scaleOf = (row: number): number => {
+    const { energy } = layers[owners[row]!]!.traces!;
+    return energy > 0 ? 1 / energy : 0;
+  };
+  const kept = layers.map(({ size }) => size);
+  allocateRemovals(rows, removals, scaleOf).forEach((count, row) => {
+    kept[owners[row]!]! -= count;
+  });
+  return kept;
+}
+
+function owlWeights(layers: readonly LayerShare[], sparsity: number): readonly { size: number; weight: number }[] {
+  const outliers = layers.map(({ outliers = 0 }) => outliers);
+  const [least, most] = [Math.min(...outliers), Math.max(...outliers)];
+  const scaled = outliers.map((value) => (most > least ? (2 * owlRange * (value - least)) / (most - least) : 0));
+  const mean = scaled.reduce((sum, value) => sum + value, 0) / scaled.length;
+  return layers.map(({ size }, l) => {
+    const density = Math.min(1, Math.max(0, 1 - sparsity + scaled[l]! - mean));
+    return { size, weight: size * density };
+  });
+}
+
+/** The fraction of a layer's scores |w_ij| sqrt(H_jj) that are outliers. */
+export function outlierShare({ cols, data }: Mat, curvature: Curvature): number {
+  const root = Float64Array.from(curvature.diagonal(), Math.sqrt);
+  const scores = Float64Array.from(data, (value, i) => Math.abs(value) * root[i % cols]!);
+  const limit = (owlFactor * scores.reduce((sum, score) => sum + score, 0)) / scores.length;
+  return scores.filter((score) => score > limit).length / scores.length;
+}

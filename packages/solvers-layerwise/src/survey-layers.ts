@@ -1,0 +1,63 @@
+/** A first look at all layers, from the dense model's inputs: what their shared budget is decided on. */
+import {
+  type Constraint,
+  keepCount,
+  type LayerCurvature,
+  type LayerCurvatureEstimator,
+  type LayerCurvatureRequest,
+  type LayerRows,
+  type Mat,
+  type Model,
+  matrix,
+  type Problem,
+  type RunContext,
+  weightUnits,
+} from "@secateur/core";
+import { obcTrace } from "./obc.ts";
+import { type LayerAllocation, type LayerShare, outlierShare } from "./share-budget.ts";
+
+/** Rows of a parameter, with where they belong. */
+export async function readRows(model: Model, { param, firstRow, rows }: LayerRows): Promise<Mat> {
+  const { cols, data } = await model.read(param);
+  return matrix(rows, cols, data.slice(firstRow * cols, (firstRow + rows) * cols));
+}
+
+/** The problem of some rows of a layer. */
+export function layerProblemOf(
+  target: LayerRows,
+  w: Mat,
+  { curvature }: LayerCurvature,
+  constraint: Constraint,
+): Problem {
+  return { id: target.param, w, curvature, units: weightUnits(w.rows * w.cols), constraint };
+}
+
+/** What each rule needs to know of every layer, in the order in which they come. */
+export async function surveyLayers(
+  request: Omit<LayerCurvatureRequest, "inputs"> & { readonly curvature: LayerCurvatureEstimator },
+  rules: readonly LayerAllocation[],
+  ctx: RunContext,
+): Promise<readonly LayerShare[]> {
+  const { model, curvature } = request;
+  const shares: LayerShare[] = [];
+  for await (const layer of curvature.estimate({ ...request, inputs: "parallel" }, ctx)) {
+    for (const target of layer.targets) {
+      const w = await readRows(model, target);
+      const size = w.rows * w.cols;
+      const problem = layerProblemOf(target, w, layer, keepCount({ count: size, keep: size }));
+      shares.push({
+        size,
+        ...(rules.includes("global") ? { traces: await tracesOf(problem, ctx) } : {}),
+        ...(rules.includes("owl") ? { outliers: outlierShare(w, layer.curvature) } : {}),
+      });
+    }
+  }
+  return shares;
+}
+
+async function tracesOf(problem: Problem, ctx: RunContext): Promise<NonNullable<LayerShare["traces"]>> {
+  const { losses, counts, energy } = await obcTrace(problem, ctx);
+  const { cols } = problem.w;
+  const rows = Array.from(counts, (count, r) => ({ losses: losses.slice(r * cols, r * cols + count) }));
+  return { rows, energy };
+}
