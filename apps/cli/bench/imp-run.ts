@@ -8,7 +8,9 @@ import { pruneNetwork } from "@secateur/run";
 import {
   completeSettings,
   findCurvature,
+  findEntry,
   findSolver,
+  makeSchedule,
   type OpenedModel,
   openModel,
   type RetrainSettings,
@@ -53,14 +55,17 @@ export async function pruneAndRetrain(
   },
 ): Promise<BenchRun> {
   const { model, data, kernels, sparsity, seed } = spec;
+  const settings = completeSettings({ settings: spec.settings, record: readRecord(model.metadata), sparsity });
+  const { entry } = await findEntry({ name: settings.schedule, from: process.cwd(), kinds: ["schedule"] });
   const { result } = await retrainNetwork({
+    schedule: await makeSchedule(entry, settings),
     network: model.network,
     solver: await solverOf(spec.solver),
     sparsity,
     plan: {},
     data,
     arch: model.architecture.name,
-    settings: completeSettings({ settings: spec.settings, record: readRecord(model.metadata), sparsity }),
+    settings,
     findCurvature: (name) => findCurvature(name, process.cwd()),
     session: quietSession(kernels, seed),
   });

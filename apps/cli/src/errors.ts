@@ -12,14 +12,6 @@ export function missingFlag(flag: string, remedy: string): PruneError {
   return badUsage(`${flag} is missing; ${remedy}`);
 }
 
-/** An output's name that does not say what the file is. */
-export function badEnding(spec: { flag: string; path: string; allowed: string }): PruneError {
-  return new PruneError(
-    "ERR_OUTPUT_FORMAT",
-    `${spec.flag}: ${spec.path} must end in ${spec.allowed}; rename the output`,
-  );
-}
-
 /** An output that would replace what is read. */
 export function outputIsInput(spec: { flag: string; path: string }): PruneError {
   return new PruneError(

@@ -16,7 +16,7 @@ test("explain shows formula, paper, options with defaults, and the plan for the 
 test("explain knows curvature estimators too, which have no plan", async () => {
   const { code, stdout } = await call(["explain", "empirical-fisher"]);
   expect(code).toBe(0);
-  expect(stdout).toContain("--layout <auto|factored|dense>");
+  expect(stdout).toContain("layout=<auto|factored|dense>");
   expect(stdout).not.toContain("Plan for");
 });
 

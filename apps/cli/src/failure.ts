@@ -17,7 +17,7 @@ export function reportFailure(error: unknown, command: string, terminal: Termina
   if (isPruneError(error)) {
     terminal.stderr.write(`${command}: ${error.message} [${error.code}]\n`);
     if (error.code === "ERR_ABORTED") return exitCodes.interrupted;
-    if (error.code === "ERR_PLUGIN_LOAD") terminal.stderr.write(causes(error));
+    if (error.code === "ERR_PLUGIN_LOAD" || error.code === "ERR_PLUGIN_CRASH") terminal.stderr.write(causes(error));
     return error.fault === "input" ? exitCodes.badInput : exitCodes.failed;
   }
   // Not one of ours: a defect, so everything that helps to find it is shown.

@@ -76,7 +76,8 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   }
   const find = (wanted: string) => findSolver(wanted, terminal.cwd);
   if (name === "prune") {
-    const recipe = recipeFile === undefined ? undefined : await readRecipe(absolutePath(terminal, recipeFile));
+    const recipe =
+      recipeFile === undefined ? undefined : await readRecipe(absolutePath(terminal, recipeFile), terminal.cwd);
     const found = await find(solver ?? recipe?.solver ?? defaultSolver);
     addPruneCommand(program, { terminal, found, recipe, argv });
   } else {

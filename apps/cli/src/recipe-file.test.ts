@@ -1,6 +1,7 @@
 /** Recipes written by hand, and those of `secateur init`. */
 import { readdirSync } from "node:fs";
 import { copyFile, readdir, readFile, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { recipeKinds } from "@secateur/run";
@@ -57,7 +58,7 @@ const examples = fileURLToPath(new URL("../../../docs/recipes/", import.meta.url
 describe("the recipes of the documentation", () => {
   for (const name of readdirSync(examples)) {
     test(`${name} is read as it stands`, async () => {
-      const recipe = await readRecipe(join(examples, name));
+      const recipe = await readRecipe(join(examples, name), tmpdir());
       expect(recipe.retrain).toBeDefined();
       expect(recipe.model).toBe(
         join(examples, name.startsWith("resnet20") ? "resnet20.safetensors" : "mlpnet.safetensors"),
@@ -175,7 +176,7 @@ describe("a recipe written by hand", () => {
     [
       "an unknown allocation",
       { ...base, allocation: { method: "erkk" } },
-      /'allocation.method': found "erkk".*global, uniform/,
+      /there is no allocation 'erkk'; known: global.*did you mean 'erk'/,
     ],
     ["a limit above 1", { ...base, allocation: { limits: { fc1: 2 } } }, /'allocation.limits.fc1': found 2.*at most 1/],
     [

@@ -1,10 +1,10 @@
-import { isPruneError, PruneError } from "@secateur/core";
+import { isPruneError, PruneError, type StoredContent } from "@secateur/core";
 import { describe, expect, test } from "vitest";
-import { describeFormat, type FormatContent, type FormatSpec, formatChecks } from "./format-checks.ts";
+import { describeFormat, type FormatSpec, formatChecks } from "./format-checks.ts";
 import { testPlanted } from "./planted.test-support.ts";
 
 /** A format for tests: eight bytes of length, JSON with shapes and numbers as bits in base 16. */
-function encode({ tensors, metadata = {} }: FormatContent): Uint8Array {
+function encode({ tensors, metadata = {} }: StoredContent): Uint8Array {
   const entries = tensors.map(({ name, dtype, shape, data }) => {
     if (shape.reduce((product, extent) => product * extent, 1) !== data.length) throw refuse("encode", "shape");
     const bits = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
@@ -26,7 +26,7 @@ interface Entry {
   readonly bits: string;
 }
 
-function decode(bytes: Uint8Array, source: string): FormatContent {
+function decode(bytes: Uint8Array, source: string): StoredContent {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     const head = text.slice(0, 8);

@@ -1,20 +1,7 @@
 /** File formats of named tensors: what comes back, and what damaged files end with. */
-import { isPruneError } from "@secateur/core";
+import { isPruneError, type StoredContent, type StoredElements, type StoredTensor } from "@secateur/core";
 import { describe, ensure } from "./assertions.ts";
 import { type Check, type RegisterTest, registerChecks } from "./check.ts";
-
-/** The elements of a tensor: any typed array. */
-export type FormatElements =
-  | Uint8Array
-  | Int8Array
-  | Uint16Array
-  | Int16Array
-  | Uint32Array
-  | Int32Array
-  | Float32Array
-  | Float64Array
-  | BigInt64Array
-  | BigUint64Array;
 
 /** The element types known here; f16 and bf16 are raw bits. */
 export type FormatDtype =
@@ -32,22 +19,8 @@ export type FormatDtype =
   | "i64"
   | "u64";
 
-/** A named tensor, row-major. */
-export interface FormatTensor {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly data: FormatElements;
-}
-
-/** What a file holds. */
-export interface FormatContent {
-  readonly tensors: readonly FormatTensor[];
-  readonly metadata?: Readonly<Record<string, string>>;
-}
-
 /** A file made elsewhere, and what is in it. */
-export interface FormatSample extends FormatContent {
+export interface FormatSample extends StoredContent {
   /** For messages. */
   readonly name: string;
   /** The bytes of the whole file. */
@@ -59,8 +32,8 @@ export interface FormatSpec {
   /** For the names of the tests; default "the format". */
   readonly name?: string;
   /** @throws PruneError for bytes that are not a whole file of this format */
-  readonly decode: (bytes: Uint8Array, source: string) => FormatContent | Promise<FormatContent>;
-  readonly encode?: (content: FormatContent) => Uint8Array | Promise<Uint8Array>;
+  readonly decode: (bytes: Uint8Array, source: string) => StoredContent | Promise<StoredContent>;
+  readonly encode?: (content: StoredContent) => Uint8Array | Promise<Uint8Array>;
   /** The element types `encode` takes, of those known here; default "f32" and "f64". */
   readonly dtypes?: readonly FormatDtype[];
   /** Whether a file holds free text beside tensors; default false. */
@@ -77,7 +50,7 @@ export function describeFormat(suite: FormatSpec & { readonly test: RegisterTest
   registerChecks(suite.test, suite.name ?? "the format", formatChecks(suite));
 }
 
-const makers: Readonly<Record<FormatDtype, (n: number) => FormatElements>> = {
+const makers: Readonly<Record<FormatDtype, (n: number) => StoredElements>> = {
   bool: (n) => Uint8Array.from({ length: n }, (_, i) => i % 2),
   u8: (n) => Uint8Array.from({ length: n }, (_, i) => 31 * i),
   i8: (n) => Int8Array.from({ length: n }, (_, i) => 17 * i - 90),
@@ -209,7 +182,7 @@ function encodingChecks(spec: FormatSpec, encode: NonNullable<FormatSpec["encode
     {
       name: "refuses to write a shape that does not fit the numbers",
       async run() {
-        const tensor: FormatTensor = {
+        const tensor: StoredTensor = {
           name: "w",
           dtype: dtypesOf(spec)[0]!,
           shape: [2, 3],
@@ -232,9 +205,9 @@ function encodingChecks(spec: FormatSpec, encode: NonNullable<FormatSpec["encode
 
 const dtypesOf = ({ dtypes = ["f32", "f64"] }: FormatSpec): readonly FormatDtype[] => dtypes;
 
-function contents(spec: FormatSpec): readonly FormatContent[] {
+function contents(spec: FormatSpec): readonly StoredContent[] {
   const tensors = dtypesOf(spec).flatMap((dtype) =>
-    shapes.map((shape, i): FormatTensor => {
+    shapes.map((shape, i): StoredTensor => {
       return { name: `${names[i]} ${dtype}`, dtype, shape, data: makers[dtype](sizeOf(shape)) };
     }),
   );
@@ -247,7 +220,7 @@ async function wholeFiles(spec: FormatSpec): Promise<readonly { name: string; by
   const files = (spec.samples ?? []).map(({ name, bytes }) => ({ name, bytes }));
   if (!spec.encode) return files;
   const dtype = dtypesOf(spec)[0]!;
-  const tensor: FormatTensor = { name: "w", dtype, shape: [2, 3], data: makers[dtype](6) };
+  const tensor: StoredTensor = { name: "w", dtype, shape: [2, 3], data: makers[dtype](6) };
   return [...files, { name: "test file", bytes: await spec.encode({ tensors: [tensor] }) }];
 }
 
@@ -266,12 +239,12 @@ function shifted(bytes: Uint8Array): Uint8Array {
   return larger.subarray(1);
 }
 
-function bitsOf(data: FormatElements): Uint8Array {
+function bitsOf(data: StoredElements): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-function ensureContent(found: FormatContent, expected: FormatContent, label: string): void {
-  const sorted = ({ tensors }: FormatContent) => [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));
+function ensureContent(found: StoredContent, expected: StoredContent, label: string): void {
+  const sorted = ({ tensors }: StoredContent) => [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));
   const [left, right] = [sorted(found), sorted(expected)];
   ensure(left.length === right.length, () => `${label}: ${left.length} tensors come back, expected ${right.length}`);
   for (const [i, tensor] of right.entries()) {
@@ -308,7 +281,7 @@ async function ensureRefused({ decode }: FormatSpec, bytes: Uint8Array, label: s
 }
 
 async function ensureReadOrRefused({ decode }: FormatSpec, bytes: Uint8Array, label: string): Promise<void> {
-  let content: FormatContent;
+  let content: StoredContent;
   try {
     content = await decode(bytes, "a/file.name");
   } catch (error) {

@@ -8,15 +8,15 @@ export { type Check, type CheckResult, type RegisterTest, registerChecks, runChe
 export { countingContext } from "./counting-context.ts";
 export {
   describeFormat,
-  type FormatContent,
   type FormatDtype,
-  type FormatElements,
   type FormatSample,
   type FormatSpec,
-  type FormatTensor,
   formatChecks,
 } from "./format-checks.ts";
 export { describeKernels, type KernelsSpec, kernelChecks } from "./kernels/kernel-checks.ts";
+export { type AllocationSpec, allocationChecks, describeAllocation } from "./kinds/allocation-checks.ts";
+export { describeQuantizer, type QuantizerSpec, quantizerChecks } from "./kinds/quantizer-checks.ts";
+export { describeSchedule, type ScheduleSpec, scheduleChecks } from "./kinds/schedule-checks.ts";
 export { type CurvatureSpec, curvatureChecks, describeCurvature } from "./models/curvature-checks.ts";
 export { describeModel, type ModelSpec, modelChecks } from "./models/model-checks.ts";
 export { type TinyCurvatureSpec, tinyCurvature } from "./models/tiny-curvature.ts";

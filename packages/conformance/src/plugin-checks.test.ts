@@ -42,8 +42,16 @@ const powers = (options: OptionsSchema<Options> = schema()): PluginEntry =>
     create: ({ power }) => ({ needs: {}, score: ({ w }) => w.data.map((value) => Math.abs(value) ** power) }),
   });
 
+/** An option that `prune --examples` hides. */
+function flagged(): PluginEntry {
+  const input = (): Record<string, unknown> => ({ properties: { examples: { type: "integer", description: "x" } } });
+  const { "~standard": standard } = schema();
+  const options = { "~standard": { ...standard, jsonSchema: { input, output: input } } };
+  return { ...powers(), options } as unknown as PluginEntry;
+}
+
 const plugin = (change: object = {}, entry: PluginEntry = powers()): Plugin =>
-  ({ api: 1, name: "secateur-plugin-powers", entries: [entry], ...change }) as Plugin;
+  ({ api: 2, name: "secateur-plugin-powers", entries: [entry], ...change }) as Plugin;
 
 describePlugin({
   test,
@@ -51,11 +59,11 @@ describePlugin({
   claims: { "saliency powers": { claims: ["identity"], options: { power: 2 } } },
 });
 
-const manifest = /plugin of api 1/;
+const manifest = /plugin of api 2/;
 
 describe("the suite rejects a plugin", () => {
   testPlanted([
-    ["of another interface", () => pluginChecks({ plugin: plugin({ api: 2 }) }), manifest],
+    ["of another interface", () => pluginChecks({ plugin: plugin({ api: 1 }) }), manifest],
     ["without a name", () => pluginChecks({ plugin: plugin({ name: "" }) }), manifest],
     ["without entries", () => pluginChecks({ plugin: plugin({ entries: [] }) }), manifest],
     [
@@ -81,6 +89,11 @@ describe("the suite rejects a plugin", () => {
     [
       "with an option that is not described",
       () => pluginChecks({ plugin: plugin({}, powers(schema({ property: { description: undefined } }))) }),
+      /documents every option/,
+    ],
+    [
+      "with an option that is a flag of the command line",
+      () => pluginChecks({ plugin: plugin({}, flagged()) }),
       /documents every option/,
     ],
     [

@@ -1,20 +1,40 @@
-/** What a plugin package exports, and every strategy it offers. */
-import { optionProperties, type Plugin, type PluginEntry, parseOptions } from "@secateur/core";
+/** What a plugin package exports, and everything it offers. */
+import {
+  entryKinds,
+  type Format,
+  optionProperties,
+  type Plugin,
+  type PluginEntry,
+  parseOptions,
+  pluginApi,
+  reservedOptionOf,
+} from "@secateur/core";
 import { ensure, errorOf } from "./assertions.ts";
 import { type Check, type RegisterTest, registerChecks } from "./check.ts";
+import { type FormatSpec, formatChecks } from "./format-checks.ts";
+import { allocationChecks } from "./kinds/allocation-checks.ts";
+import { architectureChecks, type DatasetClaims, datasetChecks, reporterChecks } from "./kinds/named-thing-checks.ts";
+import { quantizerChecks } from "./kinds/quantizer-checks.ts";
+import { type ScheduleSpec, scheduleChecks } from "./kinds/schedule-checks.ts";
 import { type CurvatureSpec, curvatureChecks } from "./models/curvature-checks.ts";
 import { saliencyChecks, selectorChecks, type UpdaterSpec, updaterChecks } from "./solvers/ladder-checks.ts";
 import { solverChecks } from "./solvers/solver-checks.ts";
 import type { SolverSpec } from "./solvers/solver-suite.ts";
+import { type TrainingRuleSpec, trainingRuleChecks } from "./training/rule-checks.ts";
 
 /** What one entry of a plugin claims, and options to make it with other than the defaults. */
-export type EntryClaims = Partial<Omit<SolverSpec & UpdaterSpec & CurvatureSpec, "create" | "name">> & {
+export type EntryClaims = Partial<
+  Omit<
+    SolverSpec & UpdaterSpec & CurvatureSpec & ScheduleSpec & FormatSpec & TrainingRuleSpec & DatasetClaims,
+    "create" | "name" | "decode" | "encode"
+  >
+> & {
   readonly options?: Readonly<Record<string, unknown>>;
 };
 
 /** A plugin and what its entries claim. */
 export interface PluginSpec {
-  /** The default export of the package. */
+  /** The default export of the package's subpath "./plugin". */
   readonly plugin: Plugin;
   /** By "KIND NAME", such as "solver chita" or "saliency taylor". Entries left out claim nothing and are checked all the same. */
   readonly claims?: Readonly<Record<string, EntryClaims>>;
@@ -36,7 +56,7 @@ export function pluginChecks({ plugin, claims = {} }: PluginSpec): readonly Chec
   const { entries } = plugin;
   return [
     {
-      name: "exports a plugin of api 1 with entries of different names",
+      name: "exports a plugin of api 2 with entries of different names",
       run: async () => ensureManifest(plugin, claims),
     },
     ...entries.flatMap((entry) => {
@@ -49,13 +69,14 @@ export function pluginChecks({ plugin, claims = {} }: PluginSpec): readonly Chec
 
 const labelOf = ({ kind, name }: PluginEntry): string => `${kind} ${name}`;
 
-const kinds: readonly string[] = ["saliency", "selector", "updater", "solver", "curvature"];
-
 /** What users type: a family, and parts after dots; a scope before it is the package's. */
 const namePattern = /^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)*$/;
 
+/** An allocation may end in "+", which joins the halves of a method elsewhere. */
+const allocationPattern = /^[a-z0-9]+(-[a-z0-9]+)*\+?$/;
+
 function ensureManifest({ api, name, entries }: Plugin, claims: Readonly<Record<string, EntryClaims>>): void {
-  ensure(api === 1, () => `api is ${JSON.stringify(api)}, expected 1`);
+  ensure(api === pluginApi, () => `api is ${JSON.stringify(api)}, expected ${pluginApi}`);
   ensure(typeof name === "string" && name !== "", () => `name is ${JSON.stringify(name)}, expected the package's name`);
   ensure(Array.isArray(entries) && entries.length > 0, () => "entries are missing, expected at least one");
   const labels = entries.map(labelOf);
@@ -65,10 +86,11 @@ function ensureManifest({ api, name, entries }: Plugin, claims: Readonly<Record<
   ensure(unknown === undefined, () => `claims are made for '${unknown}', the entries are ${labels.join(", ")}`);
   for (const entry of entries) {
     ensure(
-      kinds.includes(entry.kind),
-      () => `'${entry.name}' is of kind '${entry.kind}', expected ${kinds.join(", ")}`,
+      entryKinds.includes(entry.kind),
+      () => `'${entry.name}' is of kind '${entry.kind}', expected ${entryKinds.join(", ")}`,
     );
-    ensure(namePattern.test(entry.name), () => {
+    const pattern = entry.kind === "allocation" ? allocationPattern : namePattern;
+    ensure(pattern.test(entry.name), () => {
       return `the name '${entry.name}' cannot be typed as a flag's value; use lower case, digits, '-' and dots between parts`;
     });
     const { summary } = entry;
@@ -86,6 +108,8 @@ function optionChecks(entry: PluginEntry): readonly Check[] {
       name: "documents every option, with defaults that it accepts",
       async run() {
         const properties = optionProperties(entry.options);
+        const flag = reservedOptionOf(entry);
+        ensure(flag === undefined, () => `option '${flag}' is a flag of the command line; give it another name`);
         for (const [key, property] of Object.entries(properties)) {
           const text = property["description"];
           ensure(
@@ -136,7 +160,49 @@ function entryChecks(entry: PluginEntry, { options = {}, ...claims }: EntryClaim
       return updaterChecks({ ...claims, create: async () => entry.create(await parsed()) });
     case "curvature":
       return curvatureChecks({ ...claims, create: async () => entry.create(await parsed()) });
+    case "schedule":
+      return scheduleChecks({ ...claims, create: async () => entry.create(await parsed()) });
+    case "allocation":
+      return allocationChecks({ create: async () => entry.create(await parsed()) });
+    case "training-rule":
+      return trainingRuleChecks({ ...claims, create: () => entry.create(parsedNow(entry, options)) });
+    case "quantizer":
+      return quantizerChecks({ create: async () => entry.create(await parsed()) });
+    case "format":
+      return formatEntryChecks(entry.create(parsedNow(entry, options)), claims);
+    case "architecture":
+      return architectureChecks(async () => entry.create(await parsed()));
+    case "dataset":
+      return datasetChecks(entry.name, async () => entry.create(await parsed()), claims);
+    case "reporter":
+      return reporterChecks(async () => entry.create(await parsed()));
     default:
       return entry satisfies never;
   }
+}
+
+/** For what is needed before the first check runs; schemas that take their time are not for it. */
+function parsedNow(entry: PluginEntry, options: Readonly<Record<string, unknown>>): never {
+  const result = entry.options["~standard"].validate(options);
+  if (result instanceof Promise || result.issues)
+    throw new Error(`${labelOf(entry)}: its schema does not take the options`);
+  return result.value as never;
+}
+
+/** A format that cannot be read back is only asked whether it writes the same twice. */
+function formatEntryChecks(format: Format, claims: Partial<FormatSpec>): readonly Check[] {
+  const { decode, encode, endings } = format;
+  const own: Check = {
+    name: "names endings with a dot, in lower case, and does not take an empty file for its own",
+    async run() {
+      ensure(
+        endings.length > 0 && endings.every((ending) => /^\.[a-z0-9]+$/.test(ending)),
+        () => `found ${endings.join(", ")}`,
+      );
+      ensure(!format.detects(new Uint8Array(0)), () => "an empty file is detected");
+      ensure(decode !== undefined || encode !== undefined, () => "it neither reads nor writes");
+    },
+  };
+  if (!decode || (!encode && (claims.samples ?? []).length === 0)) return [own];
+  return [own, ...formatChecks({ ...claims, decode, ...(encode ? { encode } : {}) })];
 }

@@ -132,19 +132,33 @@ export type {
 } from "./kernels/kernels.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
+export type { Allocation, AllocationRequest, BoundedLayer, LayerInfo } from "./plugin/allocation.ts";
+export type { Architecture } from "./plugin/architecture.ts";
+export type { DatasetArray, DatasetRequest, DatasetSource, DatasetSplits } from "./plugin/dataset-source.ts";
+export type { Format, StoredContent, StoredElements, StoredTensor } from "./plugin/format.ts";
+export { noOptions } from "./plugin/no-options.ts";
 export {
   defineCurvature,
+  defineEntry,
   definePlugin,
   defineSaliency,
   defineSelector,
   defineSolver,
   defineUpdater,
+  type EntryKind,
+  type EntryOf,
+  entryKinds,
   type OptionsSchema,
   optionProperties,
   type Plugin,
   type PluginEntry,
   parseOptions,
+  pluginApi,
 } from "./plugin/plugin.ts";
+export type { Grid, QuantizedWeights, Quantizer } from "./plugin/quantizer.ts";
+export type { ReportContent, Reporter, ReportRound, ReportRun } from "./plugin/reporter.ts";
+export { reservedOptionOf, reservedOptions } from "./plugin/reserved-options.ts";
+export type { DenseTraining, Phase, PruningLoss, Schedule, ScheduleRequest } from "./plugin/schedule.ts";
 export { checkSolution } from "./problem/check-solution.ts";
 export {
   type Curvature,

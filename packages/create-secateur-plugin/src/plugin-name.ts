@@ -16,6 +16,7 @@ const prefix = "secateur-plugin-";
 
 /** First names of built-in methods; the command line looks there first. */
 const builtIn: readonly string[] = [
+  "alps",
   "bso",
   "cbs",
   "chita",
@@ -23,11 +24,16 @@ const builtIn: readonly string[] = [
   "gauss-newton",
   "kfac",
   "kronecker-gauss-newton",
+  "layerwise",
   "magnitude",
   "none",
+  "obc",
   "obd",
   "obs",
   "random",
+  "sparsegpt",
+  "sparseswaps",
+  "wanda",
   "woodfisher",
 ];
 

@@ -11,7 +11,6 @@ export { type KfacOptions, kfac, kroneckerFactors } from "./kronecker/kfac.ts";
 export { type KroneckerFactors, kroneckerCurvature } from "./kronecker/kronecker-curvature.ts";
 export { type KroneckerFactor, kroneckerFactor } from "./kronecker/kronecker-factor.ts";
 export { type KroneckerGaussNewtonOptions, kroneckerGaussNewton } from "./kronecker/kronecker-gauss-newton.ts";
-export { default } from "./plugin.ts";
 export { denseBlock } from "./rows/dense-block.ts";
 export { type EmpiricalFisherOptions, empiricalFisher, expandRows, largestGroup } from "./rows/empirical-fisher.ts";
 export { type Factors, factoredBlock } from "./rows/factored-block.ts";

@@ -20,7 +20,7 @@ const options = z.strictObject({
 
 /** The plugin manifest of this package. */
 const plugin: Plugin = definePlugin({
-  api: 1,
+  api: 2,
   name: "@secateur/fisher",
   entries: [
     defineCurvature({

@@ -1,8 +1,10 @@
-import { describeFormat, type FormatContent, type FormatTensor } from "@secateur/conformance";
+import { describeFormat, describePlugin } from "@secateur/conformance";
+import type { StoredContent, StoredTensor } from "@secateur/core";
 import { test } from "vitest";
 import { TENSOR_DTYPES } from "./dtype.ts";
 import { decodeNpy } from "./npy/decode-npy.ts";
 import { encodeNpy } from "./npy/encode-npy.ts";
+import plugin from "./plugin.ts";
 import { decodePytorchStream, decodePytorchZip } from "./pytorch/decode-pytorch.ts";
 import { floats, py, tensorPickle, torchStream, torchZip } from "./pytorch/pytorch.test-support.ts";
 import { decodeSafetensors } from "./safetensors/decode-safetensors.ts";
@@ -10,8 +12,8 @@ import { encodeSafetensors } from "./safetensors/encode-safetensors.ts";
 import type { Checkpoint, NamedTensor } from "./tensor.ts";
 
 /** A checkpoint's tensors as the suite compares them. */
-const contentOf = ({ tensors, metadata }: Checkpoint): FormatContent => ({
-  tensors: tensors as readonly FormatTensor[],
+const contentOf = ({ tensors, metadata }: Checkpoint): StoredContent => ({
+  tensors: tensors as readonly StoredTensor[],
   metadata,
 });
 
@@ -29,7 +31,7 @@ describeFormat({
   name: "npy",
   isSingle: true,
   encode: ({ tensors: [tensor] }) => encodeNpy(tensor as { shape: readonly number[]; data: Float32Array }),
-  decode: (bytes, source) => ({ tensors: [{ name: "npy", ...decodeNpy(bytes, source) }] as readonly FormatTensor[] }),
+  decode: (bytes, source) => ({ tensors: [{ name: "npy", ...decodeNpy(bytes, source) }] as readonly StoredTensor[] }),
 });
 
 const body = py.dict({ w: tensorPickle({ length: 2 }) });
@@ -52,4 +54,17 @@ describeFormat({
   allowsTrailingBytes: true,
   decode: (bytes, source) => contentOf(decodePytorchStream(bytes, source)),
   samples: [{ name: "a state dict", bytes: torchStream(body, storages), tensors }],
+});
+
+describePlugin({
+  test,
+  plugin,
+  claims: {
+    "format safetensors": { dtypes: TENSOR_DTYPES, hasMetadata: true },
+    "format npy": { isSingle: true },
+    "format pytorch": {
+      allowsTrailingBytes: true,
+      samples: [{ name: "a state dict", bytes: torchZip(body, storages), tensors }],
+    },
+  },
 });

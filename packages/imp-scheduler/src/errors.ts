@@ -69,3 +69,13 @@ export function maskBroken(phase: number, count: number): PruneError {
 export function impossiblePhases(message: string): PruneError {
   return new PruneError("ERR_IMPOSSIBLE", `retrain: ${message}`);
 }
+
+/** An allocation that does not spread what it was asked to spread. */
+export function badAllocation(spec: { method: string; found: string; keep: number }): PruneError {
+  const { method, found, keep } = spec;
+  return new PruneError(
+    "ERR_ALLOCATION",
+    `allocation ${method}: found ${found}, expected whole numbers, one a layer and within its bounds, that add up to ${keep}; tell the author of the allocation`,
+    { fault: "runtime" },
+  );
+}

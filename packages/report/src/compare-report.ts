@@ -1,6 +1,6 @@
 /** The report of a comparison of methods. */
+import type { ReportContent } from "@secateur/core";
 import { type ReportOutcome, reportRun } from "./prune-report.ts";
-import { makeReport } from "./report.ts";
 import { formatBytes } from "./text/format.ts";
 
 /** The parts of the JSON document of `secateur compare` that its report reads. */
@@ -17,29 +17,26 @@ export interface CompareReportDocument {
 }
 
 /**
- * The report of one `secateur compare`, as HTML.
+ * The report of one `secateur compare`: what a reporter writes.
  *
  * @param spec.runs - in the order of the table
  * @param spec.command - as typed, to repeat the run
- * @param spec.plottingLibrary - see {@link makePage}
  */
-export function compareReport(spec: {
+export function compareContent(spec: {
   document: CompareReportDocument;
   runs: readonly (ReportOutcome & { readonly solver: string; readonly sparsity: number })[];
   command: string;
-  plottingLibrary?: string;
-}): string {
-  const { document, runs, command, plottingLibrary } = spec;
+}): ReportContent {
+  const { document, runs, command } = spec;
   const { arch, data, seed, model, modelSha256, backend, peakMemoryBytes, versions } = document;
   const solvers = new Set(runs.map(({ solver }) => solver)).size;
-  return makeReport({
+  return {
     title: `${arch} pruned by ${solvers} ${solvers === 1 ? "method" : "methods"}`,
     summary: `On ${data}, seed ${seed}; every run starts from the same checkpoint.`,
     runs: runs.map(({ solver, sparsity, dense, pruned, result }) =>
       reportRun({ outcome: { dense, pruned, result }, solver, sparsity }),
     ),
     command,
-    ...(plottingLibrary === undefined ? {} : { plottingLibrary }),
     versions,
     facts: [
       ["model", model],
@@ -49,5 +46,5 @@ export function compareReport(spec: {
       ["kernels", backend],
       ["peak memory", formatBytes(peakMemoryBytes)],
     ],
-  });
+  };
 }

@@ -1,8 +1,10 @@
 /** The figures of a report about one run or several. */
+
+import type { ReportRun } from "@secateur/core";
 import type { EChartsCoreOption } from "echarts/core";
 import { type Figure, figureAxis, figureOption, paper } from "./figure.ts";
 import { pairFigures } from "./pair-figures.ts";
-import { type ReportRun, takesGradients } from "./report-run.ts";
+import { takesGradients } from "./report-run.ts";
 import { roundFigures } from "./round-figures.ts";
 import { formatFraction } from "./text/format.ts";
 

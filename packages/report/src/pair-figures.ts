@@ -1,7 +1,7 @@
 /** Figures of runs named SELECTOR+UPDATER: what the choice of weights and what the update contributes. */
 
+import type { ReportRun } from "@secateur/core";
 import { type Figure, figureAxis, figureOption } from "./figure.ts";
-import type { ReportRun } from "./report-run.ts";
 import { formatFraction } from "./text/format.ts";
 
 interface Pair {

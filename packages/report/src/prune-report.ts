@@ -1,6 +1,6 @@
 /** The report of one pruning run. */
-import { makeReport } from "./report.ts";
-import type { ReportRun } from "./report-run.ts";
+
+import type { ReportContent, ReportRun } from "@secateur/core";
 import { formatBytes, formatFraction } from "./text/format.ts";
 
 /** What a report shows of a run beside its numbers: the parts of the JSON document of `secateur prune` that it reads. */
@@ -31,25 +31,22 @@ export type ReportOutcome = Pick<ReportRun, "dense" | "pruned" | "rounds"> & {
 };
 
 /**
- * The report of one `secateur prune`, as HTML.
+ * The report of one `secateur prune`: what a reporter writes.
  *
  * @param spec.command - as typed, to repeat the run
- * @param spec.plottingLibrary - see {@link makePage}
  */
-export function pruneReport(spec: {
+export function pruneContent(spec: {
   document: PruneReportDocument;
   outcome: ReportOutcome;
   command: string;
-  plottingLibrary?: string;
-}): string {
-  const { document, outcome, command, plottingLibrary } = spec;
+}): ReportContent {
+  const { document, outcome, command } = spec;
   const { recipe, versions, peakMemoryBytes } = document;
-  return makeReport({
+  return {
     title: `${recipe.arch} pruned to ${formatFraction(document.sparsity)}`,
     summary: `By ${recipe.solver} on ${recipe.data}, seed ${recipe.seed}.`,
     runs: [reportRun({ outcome, solver: recipe.solver, sparsity: recipe.sparsity })],
     command,
-    ...(plottingLibrary === undefined ? {} : { plottingLibrary }),
     versions,
     facts: [
       ["model", recipe.model],
@@ -62,7 +59,7 @@ export function pruneReport(spec: {
       ["peak memory", formatBytes(peakMemoryBytes)],
     ],
     recipe,
-  });
+  };
 }
 
 /** What a report shows of a run. */

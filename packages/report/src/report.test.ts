@@ -1,11 +1,11 @@
 import { runInNewContext } from "node:vm";
+import type { ReportRun } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { svgFile } from "./figure.ts";
 import { figures } from "./figures.ts";
 import { escapeHtml, htmlTable, scriptJson } from "./html.ts";
 import { plottingLibrary } from "./node/plotting-library.ts";
 import { joinReasons, makeReport } from "./report.ts";
-import type { ReportRun } from "./report-run.ts";
 
 const hostile = `</script><script>alert("x")</script><img src=//evil.example/x onerror='alert(1)'>`;
 

@@ -1,9 +1,10 @@
 /** A report about one run or several: headline numbers, figures, tables, and everything needed to repeat it. */
 
+import type { ReportContent, ReportRun } from "@secateur/core";
 import { figures } from "./figures.ts";
 import { type Cell, escapeHtml, htmlTable } from "./html.ts";
 import { makePage, type Section } from "./page.ts";
-import { type ReportContent, type ReportRun, takesGradients } from "./report-run.ts";
+import { takesGradients } from "./report-run.ts";
 import {
   formatBytes,
   formatCount,

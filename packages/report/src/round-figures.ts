@@ -1,6 +1,7 @@
 /** The figures of a run's rounds of pruning and retraining. */
+
+import type { ReportRound, ReportRun } from "@secateur/core";
 import { type Figure, figureAxis, figureOption } from "./figure.ts";
-import type { ReportRound, ReportRun } from "./report-run.ts";
 
 /** All of them; none for a run without retraining. */
 export function roundFigures({ rounds = [] }: ReportRun): readonly Figure[] {

@@ -92,12 +92,57 @@ export function unmetPeer(spec: {
   );
 }
 
+/** Something inside a plugin failed that is none of our errors. */
+export function pluginCrashed(spec: { plugin: string; entry: string; cause: unknown }): PruneError {
+  const { plugin, entry, cause } = spec;
+  const reason = (cause instanceof Error ? cause.message : String(cause)).trim().replace(/\.$/, "");
+  return new PruneError(
+    "ERR_PLUGIN_CRASH",
+    `plugin '${plugin}' (${entry}) failed: ${reason}; tell its author, or use another method`,
+    { fault: "runtime", cause },
+  );
+}
+
+/** An entry of a plugin makes something that is not of its kind. */
+export function badProduct(spec: { plugin: string; entry: string; found: string }): PruneError {
+  const { plugin, entry, found } = spec;
+  return new PruneError(
+    "ERR_PLUGIN",
+    `plugin '${plugin}' (${entry}): create returned ${found}; tell its author, or install another version of it`,
+  );
+}
+
+/** A plugin has an option that users could not set by its flag. */
+export function optionIsFlag(spec: { name: string; place: string; entry: string; option: string }): PruneError {
+  const { name, place, entry, option } = spec;
+  return new PruneError(
+    "ERR_PLUGIN",
+    `plugin '${name}' at ${place}: ${entry} has the option '${option}', which is a flag of the command line; its author has to give the option another name`,
+  );
+}
+
+/** A plugin of the first interface, or one whose manifest is not where it is looked for. */
+export function oldPlugin(spec: { name: string; place: string; api: 1 | 2 }): PruneError {
+  const { name, place, api } = spec;
+  const found =
+    api === 1
+      ? "it is of plugin interface 1, and this secateur speaks 2"
+      : "its manifest is the default export of the package itself";
+  const remedy =
+    "move the manifest to a file of its own that exports it by default with api: 2, and name that file in package.json as" +
+    ' exports["./plugin"] (see docs/write-a-solver.md)';
+  return new PruneError(
+    "ERR_PLUGIN",
+    `plugin '${name}' at ${place}: ${found}; install a newer version of it, or if it is yours: ${remedy}`,
+  );
+}
+
 /** A package that is no plugin, or of another version of the interface. */
 export function badPlugin(spec: { name: string; place: string; found: string; remedy?: string }): PruneError {
   const { name, place, found, remedy = "tell its author, or install another version of it" } = spec;
   return new PruneError(
     "ERR_PLUGIN",
-    `plugin '${name}' at ${place}: found ${found}, expected a default export made by definePlugin with api 1; ${remedy}`,
+    `plugin '${name}' at ${place}: found ${found}, expected a manifest made by definePlugin with api 2 as the default export of its subpath ./plugin; ${remedy}`,
   );
 }
 
@@ -130,5 +175,13 @@ export function badState(path: string, found: string): PruneError {
   return new PruneError(
     "ERR_RESUME",
     `${path}: ${found}; repeat the command of the interrupted run with --resume, or start afresh without --resume and with --force`,
+  );
+}
+
+/** An output's name that does not say what the file is. */
+export function badEnding(spec: { flag: string; path: string; allowed: string }): PruneError {
+  return new PruneError(
+    "ERR_OUTPUT_FORMAT",
+    `${spec.flag}: ${spec.path} must end in ${spec.allowed}; rename the output`,
   );
 }

@@ -4,7 +4,6 @@
  */
 
 export { type ChitaOptions, chita, chitaSelector } from "./chita.ts";
-export { default } from "./plugin.ts";
 export type { CoordinateDescentOptions } from "./published/coordinate-descent.ts";
 export type { IhtOptions } from "./published/iht.ts";
 export {

@@ -27,7 +27,7 @@ const chitaOptions = z.strictObject({
 
 /** The plugin manifest of this package. */
 const plugin: Plugin = definePlugin({
-  api: 1,
+  api: 2,
   name: "@secateur/solvers-chita",
   entries: [
     defineSolver({

@@ -5,7 +5,6 @@
 export { type AlpsOptions, alps } from "./alps.ts";
 export { type LayerwiseOptions, layerwise } from "./layerwise.ts";
 export { obc, obcTrace } from "./obc.ts";
-export { default } from "./plugin.ts";
 export { type PrunedLayer, type PruneLayersRequest, type PruneLayersResult, pruneLayers } from "./prune-layers.ts";
 export { type LayerAllocation, layerAllocations } from "./share-budget.ts";
 export { type SparseGptOptions, sparseGpt } from "./sparse-gpt.ts";

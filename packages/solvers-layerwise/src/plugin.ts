@@ -28,7 +28,7 @@ const admm = {
 
 /** The plugin manifest of this package. */
 const plugin: Plugin = definePlugin({
-  api: 1,
+  api: 2,
   name: "@secateur/solvers-layerwise",
   entries: [
     defineSolver({

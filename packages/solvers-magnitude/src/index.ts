@@ -3,4 +3,3 @@
  * @packageDocumentation
  */
 export { magnitude, magnitudeSaliency } from "./magnitude.ts";
-export { default } from "./plugin.ts";

@@ -12,7 +12,7 @@ import { magnitude, magnitudeSaliency } from "./magnitude.ts";
 
 /** The plugin manifest of this package. */
 const plugin: Plugin = definePlugin({
-  api: 1,
+  api: 2,
   name: "@secateur/solvers-magnitude",
   entries: [
     defineSolver({

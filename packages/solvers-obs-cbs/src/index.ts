@@ -16,5 +16,4 @@ export {
   woodfisherSaliency,
   woodfisherSelector,
 } from "./obs/woodfisher.ts";
-export { default } from "./plugin.ts";
 export { type JointUpdateOptions, jointUpdate } from "./update/joint-update.ts";

@@ -52,7 +52,7 @@ const search = {
 
 /** The plugin manifest of this package. */
 const plugin: Plugin = definePlugin({
-  api: 1,
+  api: 2,
   name: "@secateur/solvers-obs-cbs",
   entries: [
     defineSolver({

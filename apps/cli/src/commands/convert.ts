@@ -1,8 +1,8 @@
 /** `secateur convert`: a network in another file format, and nothing else. */
-import { checkOutput, checkpointEncoderFor, writeFileAtomic } from "@secateur/formats";
+import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { formatBytes } from "@secateur/report/text";
 import { badUsage } from "@secateur/run";
-import { architectureKey, encodeNetwork, isOnnxOutput, modelFile, openAnyModel } from "@secateur/run/node";
+import { architectureKey, encodeNetwork, findEncoder, isOnnxOutput, modelFile, openAnyModel } from "@secateur/run/node";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addArchFlag, addMessageFlags } from "../flags/common-flags.ts";
@@ -46,7 +46,7 @@ async function runConvert(spec: { model: string; flags: ConvertFlags; terminal: 
   const path = modelFile(absolutePath(terminal, spec.model));
   const out = absolutePath(terminal, flags.out);
   const overwrite = flags.force === true;
-  if (!isOnnxOutput(out)) checkpointEncoderFor(out);
+  if (!isOnnxOutput(out)) await findEncoder(out, terminal.cwd);
   assertNotInput({ outputs: [{ flag: "--out", path: out }], inputs: [path] });
   await checkOutput(out, { overwrite });
   const document = await withSession({ flags, terminal, overwrite }, async ({ onEvent }) => {
@@ -65,7 +65,7 @@ async function runConvert(spec: { model: string; flags: ConvertFlags; terminal: 
     }
     const { network, architecture } = own;
     const metadata = { ...own.metadata, [architectureKey]: architecture.name };
-    const bytes = encodeNetwork({ network, path: out, metadata });
+    const bytes = await encodeNetwork({ network, path: out, metadata, from: terminal.cwd });
     await writeFileAtomic(out, bytes, { overwrite });
     return { out, arch: architecture.name, bytes: bytes.length };
   });

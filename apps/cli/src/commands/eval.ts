@@ -68,6 +68,7 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
       classes: model.classes,
       network: model.spec,
       onEvent: session.onEvent,
+      cwd: terminal.cwd,
     });
     const { test } = splits;
     if (flags.reestimateBatchNorm) {

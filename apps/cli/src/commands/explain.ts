@@ -1,8 +1,9 @@
 /** `secateur explain`: a method's formula, source and options, and how it would be run. */
 import {
+  type EntryKind,
+  type EntryOf,
   keptCount,
   optionProperties,
-  type PluginEntry,
   planSparsities,
   type ResolvedPlan,
   type RunSituation,
@@ -21,7 +22,7 @@ import {
   type SolverEntry,
   valueLabel,
 } from "@secateur/run";
-import { type DenseSettings, findAnyEntry, parseRetrain, type RetrainName, retrainNames } from "@secateur/run/node";
+import { type DenseSettings, findAnyEntry, parseRetrain } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { addSparsityFlag } from "../flags/common-flags.ts";
 import { wholeParser } from "../flags/number.ts";
@@ -54,7 +55,7 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
     .command("explain")
     .summary("say what a method does, and how it would be run")
     .description("Show a method's formula, its paper, its options, and the plan it would follow.")
-    .argument("<name>", "a solver, a curvature estimator (secateur plugins lists them), or a schedule of --retrain");
+    .argument("<name>", "anything that secateur plugins lists: a solver, a curvature, a schedule of --retrain, ...");
   command.optionsGroup("The situation to show the plan for:");
   addSparsityFlag(command, `default: ${usual.sparsity}`);
   command
@@ -71,16 +72,15 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
   addScheduleFlags(command);
   command.addHelpText("after", examples).action(async (name: string) => {
     const flags = command.opts<ExplainFlags>();
-    const schedule = retrainNames.find((known) => known === name);
-    if (schedule !== undefined) {
-      terminal.stdout.write(scheduleText(schedule, flags));
+    const found = await findAnyEntry(name, terminal.cwd);
+    if (found.entry.kind === "schedule") {
+      terminal.stdout.write(await scheduleText({ ...found, entry: found.entry }, flags, terminal.cwd));
       return;
     }
     const stray = (["retrainEpochs", "phases", "denseTraining"] as const).find((key) => flags[key] !== undefined);
     if (stray !== undefined) {
       throw flagWithoutEffect({ flag: `--${kebab(stray)}`, reason: `${name} is no schedule of retraining` });
     }
-    const found = await findAnyEntry(name, terminal.cwd);
     const situation: RunSituation = {
       sparsity: flags.sparsity ?? usual.sparsity,
       prunable: flags.weights ?? usual.weights,
@@ -92,7 +92,11 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
   });
 }
 
-function scheduleText(name: RetrainName, flags: ExplainFlags): string {
+async function scheduleText(
+  found: FoundEntry<EntryOf<"schedule">>,
+  flags: ExplainFlags,
+  from: string,
+): Promise<string> {
   const {
     sparsity = usual.sparsity,
     trainExamples = usual.trainExamples,
@@ -100,16 +104,18 @@ function scheduleText(name: RetrainName, flags: ExplainFlags): string {
     phases,
     denseTraining,
   } = flags;
+  const { name } = found.entry;
   keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
   // Programs of many prunings are shown at the length of their papers.
   const epochs = retrainEpochs ?? (name === "gradual" ? 100 : name === "gmp" || name === "bimp" ? 20 : 10);
-  const given = {
+  const value = {
+    schedule: name,
     epochs,
     ...(phases === undefined ? {} : { phases }),
     ...(denseTraining === undefined ? {} : { dense: denseTraining }),
   };
-  const { schedule: _name, ...settings } = parseRetrain("explain", { schedule: name, ...given });
-  return explainSchedule({ name, sparsity, trainExamples, settings });
+  const { settings } = await parseRetrain({ where: "explain", value, from });
+  return await explainSchedule({ found, sparsity, trainExamples, settings });
 }
 
 async function explanation(found: FoundEntry, situation: RunSituation): Promise<string> {
@@ -126,18 +132,24 @@ async function explanation(found: FoundEntry, situation: RunSituation): Promise<
   return parts.join("\n");
 }
 
-/** How to run what is only a part of a method. */
-const uses: Partial<Record<PluginEntry["kind"], (name: string) => string>> = {
+/** How to use what is no method by itself. */
+const uses: Partial<Record<EntryKind, (name: string) => string>> = {
   saliency: (name) =>
     `A saliency: --solver ${name} keeps the highest scores, --selector ${name} with any --updater re-fits them.`,
   selector: (name) =>
     `A selector: --solver ${name} keeps its weights as they are, --selector ${name} with any --updater re-fits them.`,
   updater: (name) => `An updater: --selector magnitude --updater ${name}, or after any other selector.`,
+  curvature: (name) => `A curvature: --curvature ${name}; --curvature-option KEY=VALUE sets its options.`,
+  allocation: (name) => `An allocation: --allocation ${name}, with --exclude and --layer-limit as bounds.`,
+  architecture: (name) => `A network: --arch ${name}; secateur train makes one.`,
+  dataset: (name) => `A dataset: --data ${name}, with a colon and a path where it needs one.`,
+  format: (name) => `A format of model files: ${name}.`,
+  reporter: (name) => `A reporter: --report FILE.${name}.`,
 };
 
 function optionsText({ entry }: FoundEntry): string {
   const rows = Object.entries(optionProperties(entry.options)).map(([key, property]) => [
-    `--${kebab(key)} ${valueLabel(property)}`,
+    entry.kind === "curvature" ? `${key}=${valueLabel(property)}` : `--${kebab(key)} ${valueLabel(property)}`,
     describeOption(property),
   ]);
   if (rows.length === 0) return "It has no options of its own.\n";

@@ -56,13 +56,13 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
     }
     const document = isTfjs
       ? await inspectModel({ path, engine: flags.engine, cwd, signal })
-      : await inspect(path, signal);
+      : await inspect(path, signal, cwd);
     printResult({ terminal, flags, document, text: () => inspectText(document) });
   });
 }
 
-async function inspect(path: string, signal: AbortSignal): Promise<InspectDocument> {
-  const { checkpoint, bytes, sha256 } = await readModelFile(path);
+async function inspect(path: string, signal: AbortSignal, cwd: string): Promise<InspectDocument> {
+  const { checkpoint, bytes, sha256 } = await readModelFile(path, cwd);
   const tensors = checkpoint.tensors.map((tensor) => {
     const { name, shape, dtype, data } = tensor;
     return { name, shape, dtype, size: data.length, zeros: countZeros(tensor), bytes: data.byteLength };

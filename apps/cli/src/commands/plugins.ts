@@ -27,15 +27,17 @@ interface ListedPlugin {
 
 const help = `
 Installed plugins are npm packages with the keyword 'secateur-plugin', found from the present folder upwards. They are
-listed from their manifests and not run. 'secateur-plugin-foo' serves --solver foo; any other package serves --solver
-with its own name. npm create secateur-plugin makes the folder of a new one.`;
+listed from their manifests and not run. What 'secateur-plugin-foo' offers as 'foo' is found by that name, and everything
+else it offers by the entry's name; PACKAGE:NAME means one package's entry whatever else is called so. npm create secateur-plugin makes the folder of a new one.`;
 
 /** Adds the command. */
 export function addPluginsCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("plugins")
     .summary("list the methods at hand")
-    .description("List solvers and curvature estimators: built-in ones, and plugins that are installed.");
+    .description(
+      "List everything with a name: methods, curvatures, schedules, networks, datasets, formats ..., built-in and from installed plugins.",
+    );
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", help).action(async () => {
     const plugins = [...(await builtIn()), ...(await installed(terminal.cwd))];

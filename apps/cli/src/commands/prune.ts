@@ -73,6 +73,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
     .option("--selector <name>", "instead of --solver: the method that chooses which weights are kept")
     .option("--updater <name>", "with --selector: the method that finds the kept weights (default: none)")
     .option("--option <key=value>", "an option of the solver or of the plan, may be repeated", collect)
+    .option("--curvature-option <key=value>", "an option of the curvature, may be repeated", collect)
     .option(
       "--recipe <file>",
       "repeat the run of a .recipe.json, or run one from secateur init; flags given as well win over it",

@@ -2,7 +2,7 @@
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
 import { badUsage, type ComparedRun, mapDataPaths, type ReestimateTime, type Session } from "@secateur/run";
-import { type EngineChoice, findSolver, modelFile, runCompare } from "@secateur/run/node";
+import { type EngineChoice, findReporter, findSolver, modelFile, runCompare } from "@secateur/run/node";
 import { missingFlag } from "../errors.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
@@ -44,7 +44,10 @@ export async function callCompare(call: CompareCall): Promise<void> {
   if (!sparsities) throw missingFlag("--sparsities", "say how far to prune, for example --sparsities 0.5,0.9");
   const overwrite = flags.force === true;
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
-  if (report !== undefined) await checkOutput(report, { overwrite });
+  if (report !== undefined) {
+    await findReporter(report, terminal.cwd); // refuses an ending that names none
+    await checkOutput(report, { overwrite });
+  }
   if (report !== undefined && flags.events !== undefined && report === absolutePath(terminal, flags.events)) {
     throw badUsage(`${report}: two outputs would go there; give each its own name`);
   }
@@ -61,14 +64,10 @@ export async function callCompare(call: CompareCall): Promise<void> {
     }),
   );
   if (report !== undefined) {
-    const { compareReport, plottingLibrary } = await loadReport();
-    await writeFileAtomic(
-      report,
-      compareReport({ plottingLibrary, document, runs, command: shellCommand("secateur", argv) }),
-      {
-        overwrite,
-      },
-    );
+    const { compareContent, plottingLibrary } = await loadReport();
+    const content = compareContent({ document, runs, command: shellCommand("secateur", argv) });
+    const reporter = await findReporter(report, terminal.cwd);
+    await writeFileAtomic(report, await reporter.report({ ...content, plottingLibrary }), { overwrite });
   }
   const wrote = report === undefined ? "" : `\nwrote ${report}\n`;
   printResult({ terminal, flags, document, text: () => `${compareText(document)}${wrote}` });

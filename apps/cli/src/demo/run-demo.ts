@@ -3,9 +3,9 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { ReportRun } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { writeFileAtomic } from "@secateur/formats";
-import type { ReportRun } from "@secateur/report";
 import {
   formatBytes,
   formatCount,
@@ -118,7 +118,7 @@ async function pruneOnce(spec: {
     "secateur.solver": entry.name,
     "secateur.sparsity": `${sparsity}`,
   };
-  const bytes = encodeNetwork({ network, path, metadata: { ...metadata, ...labels } });
+  const bytes = await encodeNetwork({ from: folder, network, path, metadata: { ...metadata, ...labels } });
   await writeFileAtomic(path, bytes, { overwrite: true });
   const { gzipBytes } = await compressedSizes(bytes, session.signal);
   const { reportRun } = await loadReport();

@@ -63,7 +63,7 @@ export function solverSettings(spec: {
   const given = spec.flags;
   let plan: PlanFlags = {};
   for (const pair of spec.pairs) {
-    const [typed, text] = splitPair(pair);
+    const [typed, text] = splitPair("--option", pair);
     const key = [...Object.keys(properties), ...planKeys].find((known) => known === typed || kebab(known) === typed);
     if (
       key !== undefined &&
@@ -82,8 +82,9 @@ export function solverSettings(spec: {
   return { options, plan };
 }
 
-function splitPair(pair: string): [string, string] {
+/** The two sides of KEY=VALUE. @throws ERR_USAGE */
+export function splitPair(flag: string, pair: string): [string, string] {
   const at = pair.indexOf("=");
-  if (at < 1) throw badUsage(`--option: found '${pair}', allowed is KEY=VALUE such as ridge=0.05`);
+  if (at < 1) throw badUsage(`${flag}: found '${pair}', allowed is KEY=VALUE such as ridge=0.05`);
   return [pair.slice(0, at), pair.slice(at + 1)];
 }

@@ -4,7 +4,14 @@ import { rm } from "node:fs/promises";
 import { isPruneError } from "@secateur/core";
 import { shellCommand } from "@secateur/report/text";
 import { badState, type FoundEntry, type SolverEntry } from "@secateur/run";
-import { type PruneDocument, type PruneOutputs, type PruneRun, type RecipeFile, runPrune } from "@secateur/run/node";
+import {
+  findReporter,
+  type PruneDocument,
+  type PruneOutputs,
+  type PruneRun,
+  type RecipeFile,
+  runPrune,
+} from "@secateur/run/node";
 import { interrupted } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { dataPaths } from "../run/check-places.ts";
@@ -44,8 +51,9 @@ export async function callPrune(call: PruneCall): Promise<void> {
   const { overwrite } = outputs;
   const appendEvents = flags.resume === true;
   const makeReport: PruneRun["makeReport"] = async (document, outcome) => {
-    const { pruneReport, plottingLibrary } = await loadReport();
-    return pruneReport({ document, outcome, command: shellCommand("secateur", argv), plottingLibrary });
+    const { pruneContent, plottingLibrary } = await loadReport();
+    const content = pruneContent({ document, outcome, command: shellCommand("secateur", argv) });
+    return await (await findReporter(outputs.report!, terminal.cwd)).report({ ...content, plottingLibrary });
   };
   let document: PruneDocument;
   try {

@@ -1,12 +1,19 @@
 /** Where the results of `secateur prune` go, checked before the long work. */
-
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { checkOutput, checkpointEncoderFor } from "@secateur/formats";
-import { badUsage } from "@secateur/run";
-import type { PruneOutputs } from "@secateur/run/node";
-import { isOnnxModel, isOnnxOutput, isTfjsModel, recipePath, statePath } from "@secateur/run/node";
-import { badEnding, stateLeftBehind } from "../errors.ts";
+import { checkOutput } from "@secateur/formats";
+import { badEnding, badUsage } from "@secateur/run";
+import {
+  findEncoder,
+  findReporter,
+  isOnnxModel,
+  isOnnxOutput,
+  isTfjsModel,
+  type PruneOutputs,
+  recipePath,
+  statePath,
+} from "@secateur/run/node";
+import { stateLeftBehind } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertEnding, assertNotInput } from "../run/check-places.ts";
 import type { Terminal } from "../terminal.ts";
@@ -37,10 +44,11 @@ export async function planOutputs(spec: {
   const { flags, terminal } = spec;
   const overwrite = flags.force === true;
   const isFolder = await isTfjsModel(spec.model);
-  const ending = (await isOnnxModel(spec.model)) ? ".onnx" : ".safetensors";
-  const out = isFolder ? modelFolder(spec) : modelPath(spec, ending);
+  const out = isFolder
+    ? modelFolder(spec)
+    : await modelPath(spec, (await isOnnxModel(spec.model)) ? ".onnx" : ".safetensors");
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
-  assertEnding({ flag: "--report", path: report }, [".html", ".htm"]);
+  if (report !== undefined) await findReporter(report, terminal.cwd); // refuses an ending that names none
   const outputs = { out, recipe: recipePath(out), state: statePath(out), report, overwrite };
   const events = flags.events === undefined ? undefined : absolutePath(terminal, flags.events);
   assertNotInput({
@@ -71,7 +79,7 @@ interface Placed {
 }
 
 /** The file of a pruned network: an ONNX model stays one. @throws ERR_OUTPUT_FORMAT, ERR_USAGE for an ending of another format */
-function modelPath(spec: Placed, ending: ".onnx" | ".safetensors"): string {
+async function modelPath(spec: Placed, ending: ".onnx" | ".safetensors"): Promise<string> {
   const { flags, model, terminal } = spec;
   const stem = basename(model).replace(/\.(safetensors|ckpt|json|onnx|pth?(\.tar)?)$/i, "");
   const out =
@@ -79,7 +87,7 @@ function modelPath(spec: Placed, ending: ".onnx" | ".safetensors"): string {
       ? join(dirname(model), `${stem}.${method(spec)}${ending}`)
       : absolutePath(terminal, flags.out);
   if (ending === ".onnx") assertEnding({ flag: "--out", path: out }, [".onnx"]);
-  else if (!isOnnxOutput(out)) checkpointEncoderFor(out);
+  else if (!isOnnxOutput(out)) await findEncoder(out, terminal.cwd);
   return out;
 }
 

@@ -16,18 +16,17 @@ import {
 } from "@secateur/run";
 import type { PruneSettings } from "@secateur/run/node";
 import {
-  type AllocationSettings,
   type BatchNormSettings,
   type EngineChoice,
+  findEntry,
   modelFile,
   parseAllocation,
   parseRetrain,
   type RecipeFile,
-  type RetrainSettings,
 } from "@secateur/run/node";
 import { missingFlag, sparsityTwice } from "../errors.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
-import { solverSettings } from "../flags/solver-flags.ts";
+import { solverSettings, splitPair } from "../flags/solver-flags.ts";
 import { allocationFromFlags, type RetrainFlags, retrainFromFlags } from "../retrain/retrain-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import type { SessionFlags } from "../run/session.ts";
@@ -44,6 +43,7 @@ export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, Augmen
   readonly sparsity?: number;
   readonly keepDense?: readonly string[];
   readonly option?: readonly string[];
+  readonly curvatureOption?: readonly string[];
   readonly recipe?: string;
 }
 
@@ -69,7 +69,8 @@ export async function pruneSettings(spec: {
     flags.data === undefined ? recipe?.data : mapDataPaths(flags.data, (path) => absolutePath(terminal, path));
   if (data === undefined)
     throw missingFlag("--data", "give the data to prune and to evaluate with, for example --data mnist");
-  const { retrain, allocation } = roundsOf(flags, recipe);
+  const rounds = await roundsOf(flags, recipe, terminal.cwd);
+  const { retrain } = rounds;
   const last = retrain?.sparsities?.[retrain.sparsities.length - 1];
   const sparsity = flags.sparsity ?? recipe?.sparsity ?? last ?? defaultSparsity;
   if (last !== undefined && last !== sparsity) throw sparsityTwice(sparsity, last);
@@ -86,7 +87,7 @@ export async function pruneSettings(spec: {
     ? { needs: created.needs, solve: (problem, ctx) => created.solve(problem, ctx) }
     : created;
   const asked = planFromFlags({ ...flags, ...own.plan });
-  assertUsed({ asked, solver, name: found.entry.name });
+  assertUsed({ asked, solver, name: found.entry.name, curvatureOption: flags.curvatureOption });
   return {
     model,
     arch: flags.arch ?? recipe?.arch,
@@ -101,23 +102,27 @@ export async function pruneSettings(spec: {
     sparsity,
     keepDense: flags.keepDense ?? recipe?.keepDense ?? [],
     batchNorm: { ...recipe?.batchNorm, ...batchNormSettings(flags) },
-    retrain,
-    allocation,
+    ...rounds,
+    curvatureOptions: { ...recipe?.curvatureOptions, ...curvatureOptions(flags) },
     seed: flags.seed ?? recipe?.seed ?? 0,
     kernels: flags.kernels ?? recipe?.kernels ?? "wasm",
   };
 }
 
 /** What flags and recipe say of retraining and allocation, judged before anything runs. */
-function roundsOf(
+async function roundsOf(
   flags: PruneFlags,
   recipe: RecipeFile | undefined,
-): { retrain: RetrainSettings | undefined; allocation: AllocationSettings | undefined } {
+  from: string,
+): Promise<Pick<PruneSettings, "retrain" | "schedule" | "allocation" | "spread">> {
   const retrain = retrainFromFlags(flags, recipe?.retrain);
-  const allocation = allocationFromFlags(flags, recipe?.allocation);
+  const bounds = allocationFromFlags(flags, recipe?.allocation);
+  const chosen = retrain && (await parseRetrain({ where: "prune", value: retrain, from }));
+  const allocation = bounds && parseAllocation("prune", bounds);
+  const name = allocation?.method;
   return {
-    retrain: retrain && parseRetrain("prune", retrain),
-    allocation: allocation && parseAllocation("prune", allocation),
+    ...{ retrain: chosen?.settings, schedule: chosen?.schedule, allocation },
+    spread: name === undefined ? undefined : await findEntry({ name, from, kinds: ["allocation"] }),
   };
 }
 
@@ -129,10 +134,33 @@ function batchNormSettings({ reestimateBatchNorm: when, cropPadding, flip }: Pru
   };
 }
 
+/** The pairs of --curvature-option, read as JSON where they are JSON; the curvature's schema judges them. @throws ERR_USAGE */
+function curvatureOptions({ curvatureOption = [] }: PruneFlags): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    curvatureOption.map((pair) => splitPair("--curvature-option", pair)).map(([key, text]) => [key, jsonOr(text)]),
+  );
+}
+
+function jsonOr(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
 /** A solver without gradients reads none of the settings of the gradients. */
-function assertUsed(spec: { asked: RunPlan; solver: Solver; name: string }): void {
+function assertUsed(spec: {
+  asked: RunPlan;
+  solver: Solver;
+  name: string;
+  curvatureOption: readonly string[] | undefined;
+}): void {
   const { asked, solver, name } = spec;
   if (needsGradients(solver)) return;
+  if (spec.curvatureOption !== undefined) {
+    throw flagWithoutEffect({ flag: "--curvature-option", reason: `the solver ${name} takes no gradients` });
+  }
   const key = gradientPlanKeys.find((candidate) => asked[candidate] !== undefined);
   if (key !== undefined) {
     throw flagWithoutEffect({ flag: `--${kebab(key)}`, reason: `the solver ${name} takes no gradients` });

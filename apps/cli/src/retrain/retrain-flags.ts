@@ -1,6 +1,6 @@
 /** The flags of retraining and allocation, and what they stand for: the keys of a recipe's "retrain" and "allocation". */
 import { scheduleNames } from "@secateur/core";
-import { allocationNames, amplitudes } from "@secateur/imp-scheduler";
+import { amplitudes } from "@secateur/imp-scheduler";
 import { type AugmentationFlags, flagWithoutEffect } from "@secateur/run";
 import {
   type AllocationSettings,
@@ -8,7 +8,6 @@ import {
   optimizerNames,
   type RetrainSettings,
   rateNames,
-  retrainNames,
 } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
@@ -65,8 +64,8 @@ export function addRetrainFlags(command: Command): void {
   command.addOption(
     new Option(
       "--retrain <name>",
-      "train the kept weights after pruning. The learning rate: ft constant and small; lrw as the dense training ended; slr as all of it, in fewer steps; clr a cosine; llr linear to 0 (the safe choice); allr like llr, lower the less was pruned. Or a whole program: gmp cubic sparsity during one training; gradual prunings between restarted cosines; bimp dense training and cycles within one budget",
-    ).choices(retrainNames),
+      "train the kept weights after pruning. The learning rate: ft constant and small; lrw as the dense training ended; slr as all of it, in fewer steps; clr a cosine; llr linear to 0 (the safe choice); allr like llr, lower the less was pruned. Or a whole program: gmp cubic sparsity during one training; gradual prunings between restarted cosines; bimp dense training and cycles within one budget. Or the schedule of a plugin; secateur plugins lists them",
+    ),
   );
   addEpochFlags(command);
   command.addOption(
@@ -122,8 +121,8 @@ export function addRetrainFlags(command: Command): void {
   command.addOption(
     new Option(
       "--allocation <name>",
-      "how the kept weights are spread over layers: global (scores compete), uniform, uniform+, erk, lamp, random (default: global)",
-    ).choices(allocationNames),
+      "how the kept weights are spread over layers: global (scores compete), uniform, uniform+, erk, lamp, random, or one of a plugin (default: global)",
+    ),
   );
   command.option(
     "--exclude <pattern>",

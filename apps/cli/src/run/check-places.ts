@@ -1,7 +1,7 @@
 /** Outputs must have fitting names and must not replace inputs. */
 import { realpathSync } from "node:fs";
-import { mapDataPaths } from "@secateur/run";
-import { badEnding, outputIsInput } from "../errors.ts";
+import { badEnding, mapDataPaths } from "@secateur/run";
+import { outputIsInput } from "../errors.ts";
 
 /** A flag that names an output, and where that lies; undefined when it is not given. */
 export interface OutputPlace {

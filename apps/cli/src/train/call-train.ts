@@ -1,11 +1,12 @@
 /** One call of `secateur train`. */
 import { existsSync } from "node:fs";
 import { isPruneError } from "@secateur/core";
-import { checkOutput, checkpointEncoderFor } from "@secateur/formats";
+import { checkOutput } from "@secateur/formats";
 import { formatDuration, formatNumber, formatPercent, formatTable } from "@secateur/report/text";
 import { flagWithoutEffect, mapDataPaths } from "@secateur/run";
 import {
   epochPath,
+  findEncoder,
   optimizerOf,
   runTrain,
   type TrainDocument,
@@ -41,7 +42,7 @@ export async function callTrain(call: {
   const data = mapDataPaths(flags.data, (path) => absolutePath(terminal, path));
   const out = absolutePath(terminal, flags.out);
   const overwrite = flags.force === true;
-  checkpointEncoderFor(out); // refuses an ending that names no format
+  await findEncoder(out, terminal.cwd); // refuses an ending that names no format
   assertNotInput({
     outputs: [
       { flag: "--out", path: out },
@@ -65,7 +66,7 @@ export async function callTrain(call: {
   const resume = flags.resume === true;
   const model = call.model === undefined ? undefined : absolutePath(terminal, call.model);
   const document = await withSession({ flags, terminal, overwrite, appendEvents: resume }, (session) =>
-    runTrain({ model, data, settings: flags, out, overwrite, resume, session }),
+    runTrain({ model, data, settings: flags, out, overwrite, resume, cwd: terminal.cwd, session }),
   ).catch((error: unknown) => {
     throw explainInterrupt(error, trainingPath(out));
   });

@@ -1,8 +1,16 @@
-/** What a plugin package exports by default: plain data, no global registry, no side effects on import. */
+/** What a plugin package exports by default at its subpath "./plugin": plain data, no global registry, no side effects on import. */
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/spec";
 import { badOption } from "../errors.ts";
 import type { Saliency, Selector, Solver, Updater } from "../problem/strategy.ts";
 import type { CurvatureEstimator } from "../runner/curvature-estimator.ts";
+import type { TrainingRule } from "../training/training-rule.ts";
+import type { Allocation } from "./allocation.ts";
+import type { Architecture } from "./architecture.ts";
+import type { DatasetSource } from "./dataset-source.ts";
+import type { Format } from "./format.ts";
+import type { Quantizer } from "./quantizer.ts";
+import type { Reporter } from "./reporter.ts";
+import type { Schedule } from "./schedule.ts";
 
 /** A Standard Schema that can also describe itself as JSON Schema: makes flags, help, docs and validation (zod >= 4.2 is one). */
 export type OptionsSchema<T> = {
@@ -28,17 +36,61 @@ interface Entry<Kind extends string, Made, T> {
   create(options: T): Made;
 }
 
-/** One strategy that a plugin offers, told apart by `kind`. */
-export type PluginEntry =
-  | Entry<"saliency", Saliency, never>
-  | Entry<"selector", Selector, never>
-  | Entry<"updater", Updater, never>
-  | Entry<"solver", Solver, never>
-  | Entry<"curvature", CurvatureEstimator, never>;
+/** What an entry of each kind makes. */
+export interface EntryProducts {
+  /** Scores weights. */
+  saliency: Saliency;
+  /** Chooses a mask. */
+  selector: Selector;
+  /** Finds the weights on a mask. */
+  updater: Updater;
+  /** Finds mask and weights. */
+  solver: Solver;
+  /** Estimates H from a model and data. */
+  curvature: CurvatureEstimator;
+  /** Prunings with training between them. */
+  schedule: Schedule;
+  /** Spreads the weights to keep over layers. */
+  allocation: Allocation;
+  /** Acts while a network trains. */
+  "training-rule": TrainingRule;
+  /** Puts weights on a grid. */
+  quantizer: Quantizer;
+  /** Files of named tensors. */
+  format: Format;
+  /** Networks by name. */
+  architecture: Architecture;
+  /** Datasets by name. */
+  dataset: DatasetSource;
+  /** Files about finished runs. */
+  reporter: Reporter;
+}
 
-/** A plugin's manifest. `api` is the version of this interface; the package's own version is in its package.json, where it cannot disagree. */
+/** A kind of thing with a name. */
+export type EntryKind = keyof EntryProducts;
+
+/** All kinds, in the order of listings; where several kinds of one name would do, the first of them is meant. */
+export const entryKinds: readonly EntryKind[] = [
+  ...(["solver", "selector", "saliency", "updater", "curvature"] as const),
+  ...(["schedule", "allocation", "training-rule", "quantizer"] as const),
+  ...(["architecture", "dataset", "format", "reporter"] as const),
+];
+
+/** One thing that a plugin offers, told apart by `kind`. */
+export type PluginEntry = { readonly [K in EntryKind]: Entry<K, EntryProducts[K], never> }[EntryKind];
+
+/** An entry of one kind. */
+export type EntryOf<K extends EntryKind> = Extract<PluginEntry, { kind: K }>;
+
+/** The version of the plugin interface. Version 1 had the first five kinds, and its manifest as the default export of the package's root. */
+export const pluginApi = 2;
+
+/**
+ * A plugin's manifest. `api` is the version of this interface; the package's own version is in its package.json, where it cannot
+ * disagree.
+ */
 export interface Plugin {
-  readonly api: 1;
+  readonly api: typeof pluginApi;
   readonly name: string;
   readonly entries: readonly PluginEntry[];
 }
@@ -46,6 +98,16 @@ export interface Plugin {
 /** Checks the manifest's type; returns it unchanged. */
 export function definePlugin(plugin: Plugin): Plugin {
   return plugin;
+}
+
+/**
+ * One entry of any kind with its option type inferred from the schema.
+ *
+ * @example
+ * defineEntry({ kind: "allocation", name: "even", summary: "as many weights in every layer", options, create: () => even });
+ */
+export function defineEntry<K extends EntryKind, T>(entry: Entry<K, EntryProducts[K], T>): EntryOf<K> {
+  return entry as unknown as EntryOf<K>;
 }
 
 /** One solver entry with its option type inferred from the schema; its solvers get the entry's name where they have none. */

@@ -1,4 +1,5 @@
 import {
+  type BoundedLayer,
   createRng,
   createRunContext,
   keptCount,
@@ -13,7 +14,7 @@ import { magnitude } from "@secateur/solvers-magnitude";
 import { describe, expect, test } from "vitest";
 import { type AllocationOptions, allocation, allocationNames } from "./allocation.ts";
 import { lampScores } from "./lamp.ts";
-import { apportion, type BoundedLayer } from "./layer-budget.ts";
+import { apportion } from "./layer-budget.ts";
 import { layeredConstraint } from "./layered-constraint.ts";
 import { matchesPattern } from "./name-pattern.ts";
 import { random } from "./random-solver.ts";

@@ -3,8 +3,7 @@
  * its layer that are not smaller; the k highest of the whole network are kept. A layer's largest weight has score 1, so
  * no layer vanishes before k reaches the number of layers.
  */
-import type { Vec } from "@secateur/core";
-import type { LayerInfo } from "./layer-budget.ts";
+import type { LayerInfo, Vec } from "@secateur/core";
 
 /** The scores [p] of flat weights [p]; of equal weights the one of higher index counts as smaller. O(p log p). */
 export function lampScores(weights: Vec, layers: readonly LayerInfo[]): Float64Array {

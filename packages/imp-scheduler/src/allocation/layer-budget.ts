@@ -1,24 +1,6 @@
-/** How many weights of each layer are kept: types that all allocations share, and exact totals. */
+/** How many weights of each layer are kept: exact totals within bounds. */
+import type { BoundedLayer } from "@secateur/core";
 import { budgetTooLarge, budgetTooTight } from "../errors.ts";
-
-/** What an allocation knows of one layer. */
-export interface LayerInfo {
-  readonly name: string;
-  /** As the model stores it: [out, in] for dense layers, [out, in, kh, kw] for convolutions. */
-  readonly shape: readonly number[];
-  /** Its place in the flat vectors. */
-  readonly start: number;
-  /** Number of its weights. */
-  readonly size: number;
-}
-
-/** A layer and the bounds on what it keeps. */
-export interface BoundedLayer extends LayerInfo {
-  /** Keeps at least this many: all of them for an excluded layer. */
-  readonly least: number;
-  /** Can keep at most this many: its size, or without regrowth what it still has. */
-  readonly most: number;
-}
 
 /** @throws ERR_IMPOSSIBLE when no choice within the bounds keeps `keep` weights */
 export function assertFits(layers: readonly BoundedLayer[], keep: number): void {

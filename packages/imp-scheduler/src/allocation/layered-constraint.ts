@@ -1,6 +1,14 @@
 /** A budget over the whole network with bounds by layer, as one of core's constraints: any solver works under it. */
-import { type Constraint, countKept, type Kernels, type Mask, type RemovalWalk, type Vec } from "@secateur/core";
-import { assertFits, type BoundedLayer } from "./layer-budget.ts";
+import {
+  type BoundedLayer,
+  type Constraint,
+  countKept,
+  type Kernels,
+  type Mask,
+  type RemovalWalk,
+  type Vec,
+} from "@secateur/core";
+import { assertFits } from "./layer-budget.ts";
 
 /**
  * Keeps exactly `keep` weights, in every layer no fewer than `least` and no more than `most`. The best feasible set is exact:

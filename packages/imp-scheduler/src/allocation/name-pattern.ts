@@ -1,5 +1,5 @@
+import type { LayerInfo } from "@secateur/core";
 import { patternMatchesNothing } from "../errors.ts";
-import type { LayerInfo } from "./layer-budget.ts";
 
 /** Whether a name fits a pattern: * stands for any characters, everything else for itself; the whole name must fit. */
 export function matchesPattern(pattern: string, name: string): boolean {

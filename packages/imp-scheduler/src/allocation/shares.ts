@@ -2,7 +2,7 @@
  * Shares of the kept weights by layer, for allocations that look at shapes only. Evci et al. 2020 (ERK), Gale et al. 2019
  * (uniform+); as in the public code of Zimmer et al. 2023.
  */
-import type { LayerInfo } from "./layer-budget.ts";
+import type { LayerInfo } from "@secateur/core";
 
 /** Uniform: every layer keeps the same fraction, so as many as it is large. */
 export function uniformShares(layers: readonly LayerInfo[]): readonly number[] {

@@ -3,10 +3,11 @@
  * falling linearly to 0, the others are m = floor((n - budget) / interval) cycles of pruning and retraining, cycle t = 0 .. m - 1
  * to the sparsity 1 - (1 - s)^((t + 1) / m). The last cycle takes the epochs that are left over.
  */
+
+import type { Phase } from "@secateur/core";
 import { badRetrainOption, impossiblePhases } from "../errors.ts";
 import { adaptivePeak } from "../rates/adaptive-peak.ts";
 import { type Amplitude, cyclePeak, linearRate, triangularRate } from "../rates/budgeted-rates.ts";
-import type { Phase } from "./phase.ts";
 import { phaseSparsities } from "./phase-sparsities.ts";
 
 /**

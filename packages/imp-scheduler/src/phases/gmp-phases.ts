@@ -4,8 +4,9 @@
  * so that the last pruning leaves at least d epochs to recover. One rate runs through the whole training, and the optimizer's
  * memory with it; that of pruned weights is erased. With another solver than magnitude it is that solver's gradual pruning.
  */
+
+import type { Phase } from "@secateur/core";
 import { badRetrainOption, impossiblePhases } from "../errors.ts";
-import type { Phase } from "./phase.ts";
 
 /** s_f - (s_f - s_i) (1 - t / N)^3, for t = 0 .. N: `from` s_i, `target` s_f, `step` t, `steps` N. */
 export function cubicSparsity(spec: { from: number; target: number; step: number; steps: number }): number {

@@ -3,9 +3,10 @@
  * .., 72 of 100, to the sparsities of core's "poly" from 0.5; between them the rate falls along half a cosine from 0.1 to
  * 1e-5, restarted at every pruning, the last one over 28 epochs. The optimizer starts anew at every pruning.
  */
+
+import type { Phase } from "@secateur/core";
 import { badRetrainOption, impossiblePhases } from "../errors.ts";
 import { cosineRate } from "../rates/restarted-cosine.ts";
-import type { Phase } from "./phase.ts";
 import { phaseSparsities } from "./phase-sparsities.ts";
 
 /**

@@ -1,8 +1,8 @@
+import type { DenseTraining, Phase } from "@secateur/core";
 import { impossiblePhases, rewindTooFar } from "../errors.ts";
 import { adaptivePeak } from "../rates/adaptive-peak.ts";
-import { type DenseTraining, peakRate } from "../rates/dense-training.ts";
+import { peakRate } from "../rates/dense-training.ts";
 import { type RetrainingName, retrainingRates } from "../rates/retraining-rates.ts";
-import type { Phase } from "./phase.ts";
 import { assertRising, splitEpochs } from "./phase-sparsities.ts";
 
 /**

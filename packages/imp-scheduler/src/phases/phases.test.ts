@@ -1,9 +1,9 @@
+import type { Phase } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { bimpPhases } from "./bimp-phases.ts";
 import { cubicSparsity, gmpPhases } from "./gmp-phases.ts";
 import { gradualPhases } from "./gradual-phases.ts";
 import { impPhases } from "./imp-phases.ts";
-import type { Phase } from "./phase.ts";
 import { phaseFraction, phaseSparsities, splitEpochs, usualPhases } from "./phase-sparsities.ts";
 
 const nothing = { normBefore: 1, normAfter: 1, prunedFraction: 0 };

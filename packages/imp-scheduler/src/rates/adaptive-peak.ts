@@ -4,15 +4,7 @@
  * p the fraction of the remaining weights that this phase pruned. rho / sqrt(p) is 1 when pruned weights are as large as kept ones.
  */
 
-/** What ALLR measures. */
-export interface PruningLoss {
-  /** |W|, the norm of the prunable weights before the phase's pruning. */
-  readonly normBefore: number;
-  /** |W^p|, after it. */
-  readonly normAfter: number;
-  /** p, the fraction of the weights kept so far that the phase pruned, in [0, 1]. */
-  readonly prunedFraction: number;
-}
+import type { PruningLoss } from "@secateur/core";
 
 /**
  * eta of ALLR.

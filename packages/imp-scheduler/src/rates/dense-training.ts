@@ -1,15 +1,6 @@
 /** What schedules of retraining know of the training that made the dense network. */
+import type { DenseTraining } from "@secateur/core";
 import { ratesUnknown } from "../errors.ts";
-
-/** The learning rates of a dense training. */
-export interface DenseTraining {
-  /** The rate of every step, T >= 1 of them, each finite and >= 0. */
-  readonly rates: ArrayLike<number>;
-  /** Epochs these steps made, > 0. */
-  readonly epochs: number;
-  /** How many of the first steps were a warm-up: they do not count for the smallest rate, and SLR replaces them. Default 0. */
-  readonly warmUpSteps?: number;
-}
 
 /** The largest rate, eta_max. */
 export function peakRate({ rates }: DenseTraining): number {

@@ -1,7 +1,8 @@
+import type { DenseTraining } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { adaptivePeak, pruningScale } from "./adaptive-peak.ts";
 import { triangularRate } from "./budgeted-rates.ts";
-import { type DenseTraining, leastRate, peakRate } from "./dense-training.ts";
+import { leastRate, peakRate } from "./dense-training.ts";
 import { plotRates } from "./plot-rates.ts";
 import { cosineRate } from "./restarted-cosine.ts";
 import { retrainingNames, retrainingRate, retrainingRates, warmUpSteps } from "./retraining-rates.ts";

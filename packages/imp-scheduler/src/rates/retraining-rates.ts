@@ -9,8 +9,10 @@
  *   LLR  eta_max (1 - j / T_rem)              ALLR the same from the smaller peak of `adaptivePeak`
  * The warm-up is half a cosine, eta (1 - cos(pi t / W)) / 2: its first rate is 0.
  */
+
+import type { DenseTraining } from "@secateur/core";
 import { ratesUnknown, rewindTooFar } from "../errors.ts";
-import { type DenseTraining, leastRate, peakRate } from "./dense-training.ts";
+import { leastRate, peakRate } from "./dense-training.ts";
 
 /** The schedules by name. */
 export type RetrainingName = "ft" | "lrw" | "slr" | "clr" | "llr" | "allr";

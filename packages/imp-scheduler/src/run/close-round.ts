@@ -1,6 +1,5 @@
 /** The report of a phase that is over, from its pruning, its training and the weights they left. */
-import { countKept, countZeros, type Evaluation, type FlatParam } from "@secateur/core";
-import type { Phase } from "../phases/phase.ts";
+import { countKept, countZeros, type Evaluation, type FlatParam, type Phase } from "@secateur/core";
 import type { StoppingState } from "./early-stopping.ts";
 import type { PhaseState } from "./phase-state.ts";
 import { type RoundReport, relativeDistance, sampled } from "./round-report.ts";

@@ -6,6 +6,7 @@ import {
   keptCount,
   layoutParams,
   matrix,
+  type Phase,
   type Retrainer,
   type RunEvent,
   readFlat,
@@ -18,7 +19,6 @@ import { describe, expect, test } from "vitest";
 import { allocation } from "../allocation/allocation.ts";
 import { gmpPhases } from "../phases/gmp-phases.ts";
 import { impPhases } from "../phases/imp-phases.ts";
-import type { Phase } from "../phases/phase.ts";
 import { phaseSparsities } from "../phases/phase-sparsities.ts";
 import type { PhaseState } from "./phase-state.ts";
 import { type RetrainingRequest, type RetrainingResult, retrainInPhases } from "./retrain-in-phases.ts";

@@ -17,6 +17,7 @@ import {
   type LayerReport,
   layoutParams,
   type Mask,
+  type Phase,
   type PruneRequest,
   type PruneResult,
   prune,
@@ -30,7 +31,6 @@ import {
   writeFlat,
 } from "@secateur/core";
 import { maskBroken } from "../errors.ts";
-import type { Phase } from "../phases/phase.ts";
 import { assertRising } from "../phases/phase-sparsities.ts";
 import { closeRound } from "./close-round.ts";
 import { type EarlyStopping, isOver, type StoppingState, withLoss } from "./early-stopping.ts";

@@ -1,5 +1,5 @@
 /** Rounds of pruning and retraining as a table for people. */
-import type { ReportRound } from "../report-run.ts";
+import type { ReportRound } from "@secateur/core";
 import { formatCount, formatDuration, formatFraction, formatNumber, formatPercent } from "./format.ts";
 
 /** The columns, and whether they hold numbers. */

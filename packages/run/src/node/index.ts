@@ -4,6 +4,8 @@ export { compressedSizes } from "./compressed-sizes.ts";
 export { architectureKey, namedArchitecture } from "./open/architectures.ts";
 export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./open/batch-norm.ts";
 export { encodeNetwork, isOnnxOutput } from "./open/encode-network.ts";
+export { findEncoder } from "./open/find-format.ts";
+export { findReporter } from "./open/find-reporter.ts";
 export { type EngineChoice, engineChoices, startTensorflow } from "./open/load-tensorflow.ts";
 export { openAnyModel, ownNetwork } from "./open/open-any-model.ts";
 export { openData } from "./open/open-data.ts";
@@ -11,7 +13,7 @@ export { openKernels } from "./open/open-kernels.ts";
 export { type OpenedModel, openModel, readModelFile } from "./open/open-model.ts";
 export { isOnnxModel } from "./open/open-onnx.ts";
 export { isTfjsModel, modelFile, readTfjsFiles } from "./open/open-tfjs.ts";
-export { findAnyEntry, findCurvature } from "./plugins/find-entry.ts";
+export { findAnyEntry, findCurvature, findEntry } from "./plugins/find-entry.ts";
 export { findSolver, solverNameFrom } from "./plugins/find-solver.ts";
 export { firstPartyPlugins } from "./plugins/first-party.ts";
 export { hiddenByOwn } from "./plugins/hidden-plugins.ts";
@@ -27,13 +29,12 @@ export { readRecipe } from "./recipe/read-recipe.ts";
 export type { RecipeFile } from "./recipe/recipe.ts";
 export { completeSettings } from "./retrain/complete-settings.ts";
 export { retrainNetwork } from "./retrain/retrain-network.ts";
-export { denseTraining, planPhases } from "./retrain/retrain-plan.ts";
+export { denseTraining, makeSchedule, planPhases } from "./retrain/retrain-plan.ts";
 export {
   type AllocationSettings,
   type DenseSettings,
   parseAllocation,
   parseRetrain,
-  type RetrainName,
   type RetrainSettings,
   retrainNames,
 } from "./retrain/retrain-settings.ts";

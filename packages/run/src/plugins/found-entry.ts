@@ -1,10 +1,10 @@
-import type { PluginEntry } from "@secateur/core";
+import type { EntryOf, PluginEntry } from "@secateur/core";
 
 /** A plugin entry that makes a solver. */
-export type SolverEntry = Extract<PluginEntry, { kind: "solver" }>;
+export type SolverEntry = EntryOf<"solver">;
 
 /** A plugin entry that makes a curvature estimator. */
-export type CurvatureEntry = Extract<PluginEntry, { kind: "curvature" }>;
+export type CurvatureEntry = EntryOf<"curvature">;
 
 /** An entry and the package it comes from. */
 export interface FoundEntry<E extends PluginEntry = PluginEntry> {

@@ -2,6 +2,7 @@
 import {
   defineSelector,
   defineSolver,
+  type EntryOf,
   type OptionsSchema,
   type PluginEntry,
   selectorFrom,
@@ -10,10 +11,10 @@ import {
 import type { SolverEntry } from "./found-entry.ts";
 
 /** A plugin entry that makes a selector. */
-export type SelectorEntry = Extract<PluginEntry, { kind: "selector" }>;
+export type SelectorEntry = EntryOf<"selector">;
 
 /** A plugin entry that makes a saliency. */
-export type SaliencyEntry = Extract<PluginEntry, { kind: "saliency" }>;
+export type SaliencyEntry = EntryOf<"saliency">;
 
 /** An entry of which a solver can be made. */
 export type LiftableEntry = SolverEntry | SelectorEntry | SaliencyEntry;

@@ -38,6 +38,8 @@ export interface PruneJob {
   readonly train: Dataset;
   /** The curvature of a name. @throws ERR_UNKNOWN_NAME for one that nobody offers */
   findCurvature(name: string): Promise<FoundEntry<CurvatureEntry>>;
+  /** Options of the curvature; what is left out is its default. */
+  readonly curvatureOptions?: Readonly<Record<string, unknown>>;
   readonly session: Session;
   /** Stands in for the curvature's estimator, for example to share what several runs need alike; default: itself. */
   readonly wrapEstimator?: (estimator: CurvatureEstimator) => CurvatureEstimator;
@@ -83,7 +85,7 @@ export async function pruneRequest(
   if (!needsGradients(solver)) return { request };
   const found = await plannedCurvature({ ...job, plan });
   job.onCurvature?.(found);
-  const options = await parseOptions<object>(found.entry.name, found.entry.options, {});
+  const options = await parseOptions<object>(found.entry.name, found.entry.options, job.curvatureOptions ?? {});
   const made: CurvatureEstimator = found.entry.create(options as never);
   const curvature = job.wrapEstimator?.(made) ?? made;
   return { request: { ...request, curvature }, curvature: found };

@@ -65,7 +65,7 @@ export async function runCompare(
   const { classes, spec: layers } = first;
   const { pruned: params, dense: keptDense } = chosenDense(first, spec.keepDense);
   if (params.length === 0) throw keepsAll(path);
-  const data = await openData({ data: source, normalize: spec.normalize, classes, network: layers, onEvent });
+  const data = await openData({ data: source, normalize: spec.normalize, classes, network: layers, onEvent, cwd });
   const { reestimateBatchNorm: when } = spec;
   const settings = batchNormOfModel(first, when === undefined ? {} : { when });
   await remeasuringModel({ model: first, data, settings, session }).before();

@@ -1,3 +1,4 @@
+import { tmpdir } from "node:os";
 import { architecture, paramSpecs } from "@secateur/nn";
 import { describe, expect, test } from "vitest";
 import { mapDataPaths } from "../../recipe/data-spec.ts";
@@ -24,21 +25,25 @@ describe("--arch", () => {
 
 describe("a checkpoint's network", () => {
   const tensors = paramSpecs(architecture("mlpnet"));
-  const base = { path: "net.safetensors", tensors, metadata: { "secateur.architecture": "lenet300" } };
+  const from = tmpdir();
+  const base = { from, path: "net.safetensors", tensors, metadata: { "secateur.architecture": "lenet300" } };
 
-  test("is what the flag says, before what the file says, before what its tensors look like", () => {
-    expect(resolveArchitecture({ ...base, flag: "mlp:2-2" })).toMatchObject({ name: "mlp:2-2", source: "flag" });
-    expect(resolveArchitecture({ ...base, flag: undefined })).toMatchObject({ name: "lenet300", source: "metadata" });
-    expect(resolveArchitecture({ ...base, flag: undefined, metadata: {} })).toMatchObject({
+  test("is what the flag says, before what the file says, before what its tensors look like", async () => {
+    expect(await resolveArchitecture({ ...base, flag: "mlp:2-2" })).toMatchObject({ name: "mlp:2-2", source: "flag" });
+    expect(await resolveArchitecture({ ...base, flag: undefined })).toMatchObject({
+      name: "lenet300",
+      source: "metadata",
+    });
+    expect(await resolveArchitecture({ ...base, flag: undefined, metadata: {} })).toMatchObject({
       name: "mlpnet",
       source: "shapes",
     });
   });
 
-  test("is not guessed from tensors in part", () => {
-    expect(() => resolveArchitecture({ ...base, flag: undefined, metadata: {}, tensors: tensors.slice(1) })).toThrow(
-      /fc2\.weight \[20, 40\].*--arch/,
-    );
+  test("is not guessed from tensors in part", async () => {
+    await expect(
+      resolveArchitecture({ ...base, flag: undefined, metadata: {}, tensors: tensors.slice(1) }),
+    ).rejects.toThrow(/fc2\.weight \[20, 40\].*--arch/);
   });
 });
 

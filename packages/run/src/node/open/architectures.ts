@@ -1,7 +1,8 @@
 /** Which network a checkpoint's tensors belong to: said by the user, by the file, or told from the tensors' shapes. */
-import { unknownName } from "@secateur/core";
+import { isPruneError, parseOptions, unknownName } from "@secateur/core";
 import { architecture, architectureNames, mlp, type NetworkSpec, tensorSpecs } from "@secateur/nn";
 import { architectureNeeded, badArchitecture } from "../../errors.ts";
+import { findEntry } from "../plugins/find-entry.ts";
 
 /** The metadata key of our own checkpoints that names the network. */
 export const architectureKey = "secateur.architecture";
@@ -28,6 +29,23 @@ export function namedArchitecture(name: string): NetworkSpec {
   return architecture(name);
 }
 
+/**
+ * A network by name, of ours or of a plugin.
+ *
+ * @param from - the folder from which plugins are looked for
+ * @throws as namedArchitecture, and what is wrong with a plugin
+ */
+export async function findArchitecture(name: string, from: string): Promise<NetworkSpec> {
+  if (/^mlp(:|$)/.test(name) || architectureNames.includes(name)) return namedArchitecture(name);
+  try {
+    const { entry } = await findEntry({ name, from, kinds: ["architecture"] });
+    return entry.create((await parseOptions(name, entry.options, {})) as never) as NetworkSpec;
+  } catch (error) {
+    if (isPruneError(error) && error.code === "ERR_UNKNOWN_NAME") return namedArchitecture(name); // refuses it in its own words
+    throw error;
+  }
+}
+
 function perceptron(name: string): NetworkSpec {
   const match = /^mlp:([1-9]\d{0,8}(?:-[1-9]\d{0,8})+)(:nobias)?$/.exec(name);
   if (!match) throw badArchitecture(name);
@@ -41,16 +59,18 @@ function perceptron(name: string): NetworkSpec {
  *
  * @throws ERR_UNKNOWN_NAME, ERR_ARCHITECTURE when nothing tells
  */
-export function resolveArchitecture(spec: {
+export async function resolveArchitecture(spec: {
   flag: string | undefined;
   path: string;
   tensors: readonly { readonly name: string; readonly shape: readonly number[] }[];
   metadata: Readonly<Record<string, string>>;
-}): ResolvedArchitecture {
-  const { flag, path, tensors, metadata } = spec;
-  if (flag !== undefined) return { name: flag, spec: namedArchitecture(flag), source: "flag" };
+  /** The folder from which plugins are looked for. */
+  from: string;
+}): Promise<ResolvedArchitecture> {
+  const { flag, path, tensors, metadata, from } = spec;
+  if (flag !== undefined) return { name: flag, spec: await findArchitecture(flag, from), source: "flag" };
   const written = metadata[architectureKey];
-  if (written !== undefined) return { name: written, spec: namedArchitecture(written), source: "metadata" };
+  if (written !== undefined) return { name: written, spec: await findArchitecture(written, from), source: "metadata" };
   // PyTorch counts batches beside running statistics; networks here have no such tensor.
   const named = tensors.filter((tensor) => !tensor.name.endsWith(".num_batches_tracked"));
   const fitting = architectureNames.filter((name) => signature(tensorSpecs(architecture(name))) === signature(named));

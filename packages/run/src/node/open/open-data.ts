@@ -1,8 +1,15 @@
 /** The DATA argument as datasets: gradients and training see the training split only, evaluation the test split only. */
-import { isPruneError, type RunEvent } from "@secateur/core";
-import { type DatasetSplits, openDataset, parseNormalize } from "@secateur/datasets";
+import { isPruneError, parseOptions, type RunEvent } from "@secateur/core";
+import {
+  type DatasetSplits,
+  dataSources,
+  type OpenDatasetOptions,
+  openDataset,
+  parseNormalize,
+} from "@secateur/datasets";
 import { readNpyNumbers } from "@secateur/formats";
 import { assertData, type NetworkSpec } from "@secateur/nn";
+import { findEntry } from "../plugins/find-entry.ts";
 
 /**
  * Opens the data of a network.
@@ -11,6 +18,7 @@ import { assertData, type NetworkSpec } from "@secateur/nn";
  * @param spec.normalize - the text of --normalize
  * @param spec.classes - of the network, where known; a label outside is refused
  * @param spec.network - the network; examples of another shape are refused as such, before their labels are judged
+ * @param spec.cwd - the folder from which plugins are looked for; absent: there are none
  * @param spec.onEvent - told what the user should know of the data
  * @throws what `openDataset` and `parseNormalize` throw
  */
@@ -20,23 +28,44 @@ export async function openData(spec: {
   classes: number | undefined;
   network?: NetworkSpec | undefined;
   onEvent: (event: RunEvent) => void;
+  cwd?: string;
 }): Promise<DatasetSplits> {
-  const { data, normalize, classes, network, onEvent } = spec;
+  const { data, normalize, classes, network, onEvent, cwd } = spec;
   const options = {
     readArray: readNpyNumbers,
     ...(normalize === undefined ? {} : { normalize: parseNormalize(normalize) }),
   };
   let splits: DatasetSplits;
+  const source = cwd === undefined ? undefined : await findSource(data, cwd);
   try {
-    splits = await openDataset(data, { ...options, ...(classes === undefined ? {} : { classes }) });
+    splits = await (source ?? openDataset)(data, { ...options, ...(classes === undefined ? {} : { classes }) });
   } catch (error) {
     if (network && isPruneError(error) && error.code === "ERR_LABEL_RANGE") {
       // Labels of another task often come with examples of another shape, and that says more.
-      const { test } = await openDataset(data, options);
+      const { test } = await (source ?? openDataset)(data, options);
       assertData({ ...network, classes: test.targets?.[0]?.classes ?? network.classes }, test);
     }
     throw error;
   }
   for (const message of splits.warnings ?? []) onEvent({ type: "note", level: "warn", code: "data", message });
   return splits;
+}
+
+type Open = (spec: string, options: OpenDatasetOptions) => Promise<DatasetSplits>;
+
+/** A dataset of a plugin, where the name is not one of ours. @throws what is wrong with the plugin */
+async function findSource(data: string, from: string): Promise<Open | undefined> {
+  const [name = "", argument] = data.split(/:(.*)/s);
+  if (dataSources.some((own) => own.name === name)) return undefined;
+  try {
+    const { entry } = await findEntry({ name, from, kinds: ["dataset"] });
+    const source = entry.create((await parseOptions(name, entry.options, {})) as never);
+    return async (spec, options) => {
+      const splits = await source.open({ spec, argument, options });
+      return { ...splits, normalisation: { divisor: 1, mean: [0], std: [1], ...splits.normalisation } };
+    };
+  } catch (error) {
+    if (isPruneError(error) && error.code === "ERR_UNKNOWN_NAME") return undefined; // refused with the names of ours
+    throw error;
+  }
 }

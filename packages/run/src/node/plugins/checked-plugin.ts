@@ -1,12 +1,14 @@
-import type { Plugin, PluginEntry, PruneError } from "@secateur/core";
-import { badPlugin } from "../../errors.ts";
+import {
+  entryKinds,
+  type Plugin,
+  type PluginEntry,
+  type PruneError,
+  pluginApi,
+  reservedOptionOf,
+} from "@secateur/core";
+import { badPlugin, oldPlugin, optionIsFlag } from "../../errors.ts";
 
-/** The version of the plugin interface that this command line speaks. */
-const api = 1;
-
-const kinds: readonly PluginEntry["kind"][] = ["saliency", "selector", "updater", "solver", "curvature"];
-
-/** The kinds of strategies, by what only they have: to recognise one that is exported in place of a plugin. */
+/** The kinds of methods, by what only they have: to recognise one that is exported in place of a plugin. */
 const methods = { solve: "solver", select: "selector", update: "updater", score: "saliency", estimate: "curvature" };
 
 /** What a plugin package exports by default, once it is known to be a plugin. @throws ERR_PLUGIN saying what it is instead */
@@ -14,27 +16,33 @@ export function checkedPlugin(spec: {
   name: string;
   place: string;
   module: Readonly<Record<string, unknown>>;
+  /** Whether it comes from the subpath "./plugin". */
+  isAtSubpath: boolean;
 }): Plugin {
-  const { name, place, module } = spec;
+  const { name, place, module, isAtSubpath } = spec;
   const refuse = (found: string, remedy?: string): PruneError =>
     badPlugin({ name, place, found, ...(remedy === undefined ? {} : { remedy }) });
   const exported = module["default"];
   if (typeof exported !== "object" || exported === null) throw refuse(...otherExport(exported, Object.keys(module)));
   const plugin = exported as Partial<Plugin> & Readonly<Record<string, unknown>>;
   if (plugin.api === undefined) throw refuse(...otherObject(plugin));
-  if (plugin.api !== api) throw refuse(`api ${JSON.stringify(plugin.api)}`, remedyForApi(plugin.api));
+  const api: unknown = plugin.api;
+  if (api === 1 || (api === pluginApi && !isAtSubpath)) throw oldPlugin({ name, place, api });
+  if (api !== pluginApi) throw refuse(`api ${JSON.stringify(api)}`, remedyForApi(api));
   if (!Array.isArray(plugin.entries)) throw refuse("no list of entries");
   const seen = new Set<string>();
   for (const entry of plugin.entries as readonly Partial<PluginEntry>[]) {
     const label = `the entry ${JSON.stringify(entry?.name ?? entry)}`;
     const isWhole =
       typeof entry?.kind === "string" && typeof entry.name === "string" && typeof entry.create === "function";
-    if (!isWhole || entry.options?.["~standard"]?.jsonSchema === undefined) {
+    if (!isWhole || typeof entry.options?.["~standard"]?.jsonSchema?.input !== "function") {
       throw refuse(`${label} without kind, name, create, or options that are a Standard Schema with a JSON Schema`);
     }
-    if (!kinds.includes(entry.kind!)) {
-      throw refuse(`${label} of kind '${entry.kind}', known are ${kinds.join(", ")}`, "update secateur");
+    if (!entryKinds.includes(entry.kind!)) {
+      throw refuse(`${label} of kind '${entry.kind}', known are ${entryKinds.join(", ")}`, "update secateur");
     }
+    const option = reservedOptionOf(entry as PluginEntry);
+    if (option !== undefined) throw optionIsFlag({ name, place, entry: label, option });
     const key = `${entry.kind} ${entry.name}`;
     if (seen.has(key)) throw refuse(`two entries '${key}', of which one would never be found`);
     seen.add(key);
@@ -50,7 +58,7 @@ function otherExport(exported: unknown, names: readonly string[]): Found {
   if (typeof exported === "function") {
     return [
       `a function as default export${beside}`,
-      "if it is yours, wrap it: definePlugin({ api: 1, name, entries: [...] })",
+      "if it is yours, wrap it: definePlugin({ api: 2, name, entries: [...] })",
     ];
   }
   return [`${exported === null ? "null" : typeof exported} as default export${beside}`, notMeant];
@@ -60,7 +68,7 @@ const notMeant = "if the package is not meant as a plugin, give another name; if
 
 /** What an object without `api` is. */
 function otherObject(exported: Readonly<Record<string, unknown>>): Found {
-  const wrap = "if it is yours, wrap it: definePlugin({ api: 1, name, entries: [...] })";
+  const wrap = "if it is yours, wrap it: definePlugin({ api: 2, name, entries: [...] })";
   const inner = exported["default"];
   if (typeof inner === "object" && inner !== null && "api" in inner) {
     return ["a plugin inside another default export", "it was compiled to CommonJS: publish ES modules (type: module)"];
@@ -72,7 +80,7 @@ function otherObject(exported: Readonly<Record<string, unknown>>): Found {
 }
 
 function remedyForApi(found: unknown): string {
-  return typeof found === "number" && found > api
+  return typeof found === "number" && found > pluginApi
     ? `it was made for a later secateur: update with npm install secateur@latest, or install an older version of it`
     : "install a newer version of it";
 }

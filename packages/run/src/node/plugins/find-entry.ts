@@ -1,39 +1,37 @@
 /**
- * From a name that a user typed to the strategy it means. A name such as "chita.iht" belongs to the family before its
- * first dot; the family is looked for as our own package, then as `secateur-plugin-FAMILY`, then as a package of that very
- * name, seen from the user's folder. Only a package that is not there at all makes the search go on.
+ * From a name that a user typed to the thing it means, whatever its kind. Our own packages come first. A name such as "many.one"
+ * belongs to the family before its first dot, which is looked for as `secateur-plugin-FAMILY`, then as a package of that very
+ * name, seen from the user's folder; where there is no such package, every installed plugin is asked. "PACKAGE:NAME" means the entry of
+ * one installed package, whatever else has its name.
  */
-import { type Plugin, type PluginEntry, unknownName } from "@secateur/core";
-import type { CurvatureEntry, FoundEntry } from "../../plugins/found-entry.ts";
-import { firstPartyPlugin, firstPartyPlugins } from "./first-party.ts";
+import { type EntryKind, type EntryOf, entryKinds, type Plugin, type PluginEntry, unknownName } from "@secateur/core";
+import type { FoundEntry } from "../../plugins/found-entry.ts";
+import { familyOf, firstPartyPlugin, firstPartyPlugins } from "./first-party.ts";
 import { hiddenNote } from "./hidden-plugins.ts";
 import { installedPlugins, pluginKeyword } from "./installed-plugins.ts";
 import { loadPlugin } from "./load-plugin.ts";
 import { ownVersion } from "./own-version.ts";
 import { findPackage, type PackageManifest } from "./package-manifest.ts";
 
-/** The curvature estimator of that name. @throws as findEntry */
-export async function findCurvature(name: string, from: string): Promise<FoundEntry<CurvatureEntry>> {
-  const is = (entry: PluginEntry): entry is CurvatureEntry => entry.kind === "curvature";
-  return await findEntry({ name, from, what: "curvature", is });
-}
-
-/** The entry of that name, of whatever kind. @throws as findEntry */
-export async function findAnyEntry(name: string, from: string): Promise<FoundEntry> {
-  return await findEntry({ name, from, what: "method", is: (_entry): _entry is PluginEntry => true });
+/** What is looked for. */
+export interface EntrySearch<K extends EntryKind> {
+  readonly name: string;
+  /** The folder from which plugins are looked for. */
+  readonly from: string;
+  /** Kinds that will do; where several have the name, the first in the order of listings is meant. */
+  readonly kinds: readonly K[];
+  /** For messages; default: the first kind. */
+  readonly what?: string;
 }
 
 /** The entry of that name and kind. @throws ERR_UNKNOWN_NAME with the known ones and the nearest, ERR_PLUGIN, ERR_PLUGIN_LOAD */
-export async function findEntry<E extends PluginEntry>(spec: {
-  name: string;
-  from: string;
-  what: string;
-  is: (entry: PluginEntry) => entry is E;
-}): Promise<FoundEntry<E>> {
-  const { name, from, is } = spec;
-  const source = await findSource(name, from);
+export async function findEntry<K extends EntryKind>(search: EntrySearch<K>): Promise<FoundEntry<EntryOf<K>>> {
+  const { name, from, kinds, what = kinds[0]! } = search;
+  const is = (entry: PluginEntry): entry is EntryOf<K> => (kinds as readonly EntryKind[]).includes(entry.kind);
+  const source = await findSource(name, from, is);
+  const wanted = source?.asked ?? name;
   const offered = [...(source?.plugin.entries.filter(is) ?? [])].sort((a, b) => rank(a) - rank(b));
-  const exact = offered.find((entry) => entry.name === name);
+  const exact = offered.find((entry) => entry.name === wanted);
   // A package asked for by its own name and offering one thing means that thing.
   const isOne = new Set(offered.map((one) => one.name)).size === 1;
   const entry = exact ?? (source?.isNamedAfterPackage && isOne ? offered[0] : undefined);
@@ -44,16 +42,28 @@ export async function findEntry<E extends PluginEntry>(spec: {
   const known = source?.isInstalled ? offered.map((other) => other.name) : await knownNames(from, is);
   throw unknownName({
     where: source?.isInstalled ? source.packageName : "plugins",
-    what: spec.what,
-    found: name,
+    what,
+    found: wanted,
     known: [...new Set(known)],
   });
 }
 
+/** The entry of that name, of whatever kind. @throws as findEntry */
+export async function findAnyEntry(name: string, from: string): Promise<FoundEntry> {
+  return await findEntry<EntryKind>({ name, from, kinds: entryKinds, what: "method" });
+}
+
+/** The curvature estimator of that name. @throws as findEntry */
+export async function findCurvature(name: string, from: string): Promise<FoundEntry<EntryOf<"curvature">>> {
+  return await findEntry({ name, from, kinds: ["curvature"] });
+}
+
 /** Where several kinds of one name would do, the one that does most comes first. */
 function rank({ kind }: PluginEntry): number {
-  return ["solver", "selector", "saliency", "updater", "curvature"].indexOf(kind);
+  return entryKinds.indexOf(kind);
 }
+
+type Is = (entry: PluginEntry) => boolean;
 
 interface Source {
   readonly plugin: Plugin;
@@ -61,43 +71,76 @@ interface Source {
   readonly version: string;
   readonly isInstalled: boolean;
   readonly isNamedAfterPackage: boolean;
+  /** The entry's name, where the search named a package beside it. */
+  readonly asked?: string;
   readonly note?: string;
 }
 
-async function findSource(name: string, from: string): Promise<Source | undefined> {
-  const family = familyOf(name);
-  const candidates = await installedCandidates(name, family, from);
-  const own = await firstPartyPlugin(name, family);
+async function findSource(name: string, from: string, is: Is): Promise<Source | undefined> {
+  const colon = name.indexOf(":");
+  if (colon > 0) return await namedSource(name.slice(0, colon), name.slice(colon + 1), from);
+  const candidates = await installedCandidates(name, from);
+  const own = await firstPartyPlugin(name, is);
   if (own) {
-    const plugin = await own.load();
     const { packageName } = own;
-    const found = {
-      plugin,
-      packageName,
-      version: ownVersion(packageName),
-      isInstalled: false,
-      isNamedAfterPackage: false,
-    };
+    const version = ownVersion(packageName);
+    const found = { packageName, version, isInstalled: false, isNamedAfterPackage: false, plugin: await own.load() };
     return withNote(found, name, candidates);
   }
   const [manifest, ...others] = candidates;
-  if (!manifest) return undefined;
-  const packageName = manifest.name;
-  const plugin = await loadPlugin(manifest);
-  const isNamedAfterPackage = packageName === name || packageName === conventionalName(name);
-  return withNote(
-    { plugin, packageName, version: manifest.version, isInstalled: true, isNamedAfterPackage },
-    name,
-    others,
+  if (manifest) return withNote(await installedSource(manifest, name), name, others);
+  const offering = await installedOffering(name, from, is);
+  const [first, ...more] = offering;
+  return (
+    first &&
+    withNote(
+      first.source,
+      name,
+      more.map(({ manifest: other }) => other),
+    )
   );
 }
 
+/** The package of "PACKAGE:NAME", with or without the prefix. */
+async function namedSource(packageName: string, asked: string, from: string): Promise<Source | undefined> {
+  for (const candidate of [packageName, ...candidatePackages(packageName)].filter(isPackageName)) {
+    const manifest = await findPackage(candidate, from);
+    if (manifest) return { ...(await installedSource({ ...manifest, name: candidate }, asked)), asked };
+  }
+  return undefined;
+}
+
+async function installedSource(manifest: PackageManifest, name: string): Promise<Source> {
+  const packageName = manifest.name;
+  const plugin = await loadPlugin(manifest);
+  const isNamedAfterPackage = packageName === name || packageName === conventionalName(name);
+  return { plugin, packageName, version: manifest.version, isInstalled: true, isNamedAfterPackage };
+}
+
 /** The installed packages that a name could mean, in the order in which they are asked. */
-async function installedCandidates(name: string, family: string, from: string): Promise<readonly PackageManifest[]> {
+async function installedCandidates(name: string, from: string): Promise<readonly PackageManifest[]> {
   const found: PackageManifest[] = [];
-  for (const packageName of candidatePackages(name, family)) {
+  for (const packageName of candidatePackages(name)) {
     const manifest = await findPackage(packageName, from);
     if (manifest) found.push({ ...manifest, name: packageName });
+  }
+  return found;
+}
+
+/** The installed plugins that have an entry of the name; those that cannot be loaded have none. */
+async function installedOffering(
+  name: string,
+  from: string,
+  is: Is,
+): Promise<readonly { readonly manifest: PackageManifest; readonly source: Source }[]> {
+  const found: { manifest: PackageManifest; source: Source }[] = [];
+  for (const manifest of await installedPlugins(from)) {
+    try {
+      const source = await installedSource(manifest, name);
+      if (source.plugin.entries.some((entry) => is(entry) && entry.name === name)) found.push({ manifest, source });
+    } catch {
+      // What is wrong with it is told to whoever asks for it by name.
+    }
   }
   return found;
 }
@@ -109,12 +152,6 @@ function withNote(source: Source, name: string, others: readonly PackageManifest
   return { ...source, note: hiddenNote({ name, by: source.packageName, hidden: hidden.map((other) => other.name) }) };
 }
 
-/** "chita.iht" -> "chita"; dots in a scope's name do not count. */
-function familyOf(name: string): string {
-  const dot = name.indexOf(".", name.lastIndexOf("/") + 1);
-  return dot > 0 ? name.slice(0, dot) : name;
-}
-
 /** "foo" -> "secateur-plugin-foo"; "@scope/foo" -> "@scope/secateur-plugin-foo" */
 function conventionalName(family: string): string {
   const slash = family.lastIndexOf("/") + 1;
@@ -124,13 +161,18 @@ function conventionalName(family: string): string {
 /** Package names only: what npm would refuse as a name, such as "../x", must not lead out of node_modules. */
 const packageNamePattern = /^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/;
 
-function candidatePackages(name: string, family: string): readonly string[] {
+function isPackageName(name: string): boolean {
+  return packageNamePattern.test(name);
+}
+
+function candidatePackages(name: string): readonly string[] {
+  const family = familyOf(name);
   const candidates = [conventionalName(family), name, family];
-  return [...new Set(candidates)].filter((candidate) => packageNamePattern.test(candidate));
+  return [...new Set(candidates)].filter(isPackageName);
 }
 
 /** Names that could have been meant: those of our own entries, and the installed plugin packages. */
-async function knownNames(from: string, is: (entry: PluginEntry) => boolean): Promise<readonly string[]> {
+async function knownNames(from: string, is: Is): Promise<readonly string[]> {
   const plugins = await Promise.all(firstPartyPlugins.map((own) => own.load()));
   const own = plugins.flatMap((plugin) => plugin.entries.filter(is).map((entry) => entry.name));
   const installed = await installedPlugins(from);

@@ -5,11 +5,9 @@
 import { defineSolver, type PluginEntry, solverFrom } from "@secateur/core";
 import { badUsage } from "../../errors.ts";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
-import { asSelector, asSolver, isLiftable, type SaliencyEntry, type SelectorEntry } from "../../plugins/lift-entry.ts";
+import { asSelector, asSolver } from "../../plugins/lift-entry.ts";
 import { pairOptions } from "../../plugins/pair-options.ts";
 import { findEntry } from "./find-entry.ts";
-
-type UpdaterEntry = Extract<PluginEntry, { kind: "updater" }>;
 
 /** The updater of a selector that is given alone: kept weights stay as they are. */
 const noUpdate = "none";
@@ -20,7 +18,7 @@ const noUpdate = "none";
 export async function findSolver(name: string, from: string): Promise<FoundEntry<SolverEntry>> {
   const plus = name.indexOf("+");
   if (plus > 0) return await findPair({ selector: name.slice(0, plus), updater: name.slice(plus + 1), from });
-  const found = await findEntry({ name, from, what: "solver", is: isLiftable });
+  const found = await findEntry({ name, from, kinds: ["solver", "selector", "saliency"] });
   return { ...found, entry: asSolver(found.entry) };
 }
 
@@ -29,15 +27,13 @@ async function findPair(spec: { selector: string; updater: string; from: string 
   const selector = await findEntry({
     name: spec.selector,
     from,
-    what: "selector",
-    is: (entry): entry is SelectorEntry | SaliencyEntry => entry.kind === "selector" || entry.kind === "saliency",
+    kinds: ["selector", "saliency"],
   });
   const selectorEntry = asSelector(selector.entry);
   const updater = await findEntry({
     name: spec.updater,
     from,
-    what: "updater",
-    is: (entry): entry is UpdaterEntry => entry.kind === "updater",
+    kinds: ["updater"],
   });
   const { schema, split } = pairOptions(selectorEntry.options, updater.entry.options);
   const entry = defineSolver({

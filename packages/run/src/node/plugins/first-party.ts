@@ -1,4 +1,4 @@
-/** Our own plugin packages. */
+/** Our own plugin packages. What they offer stands in their manifests. */
 import type { Plugin } from "@secateur/core";
 
 /** One of our own plugin packages. */
@@ -8,41 +8,48 @@ export interface FirstPartyPlugin {
   load(): Promise<Plugin>;
 }
 
-const chita: FirstPartyPlugin = {
-  packageName: "@secateur/solvers-chita",
-  load: async () => (await import("@secateur/solvers-chita")).default,
-};
-const magnitude: FirstPartyPlugin = {
-  packageName: "@secateur/solvers-magnitude",
-  load: async () => (await import("@secateur/solvers-magnitude")).default,
-};
-const obsCbs: FirstPartyPlugin = {
-  packageName: "@secateur/solvers-obs-cbs",
-  load: async () => (await import("@secateur/solvers-obs-cbs")).default,
-};
-const fisher: FirstPartyPlugin = {
-  packageName: "@secateur/fisher",
-  load: async () => (await import("@secateur/fisher")).default,
-};
-
-const impScheduler: FirstPartyPlugin = {
-  packageName: "@secateur/imp-scheduler",
-  load: async () => (await import("@secateur/imp-scheduler")).default,
+const manifests: Readonly<Record<string, () => Promise<{ readonly default: Plugin }>>> = {
+  "@secateur/solvers-chita": () => import("@secateur/solvers-chita/plugin"),
+  "@secateur/solvers-obs-cbs": () => import("@secateur/solvers-obs-cbs/plugin"),
+  "@secateur/solvers-layerwise": () => import("@secateur/solvers-layerwise/plugin"),
+  "@secateur/solvers-magnitude": () => import("@secateur/solvers-magnitude/plugin"),
+  "@secateur/imp-scheduler": () => import("@secateur/imp-scheduler/plugin"),
+  "@secateur/fisher": () => import("@secateur/fisher/plugin"),
+  "@secateur/sparse-training": () => import("@secateur/sparse-training/plugin"),
+  "@secateur/nn": () => import("@secateur/nn/plugin"),
+  "@secateur/datasets": () => import("@secateur/datasets/plugin"),
+  "@secateur/formats": () => import("@secateur/formats/plugin"),
+  "@secateur/report": () => import("@secateur/report/plugin"),
 };
 
 /** All of them, in the order of listings. */
-export const firstPartyPlugins: readonly FirstPartyPlugin[] = [chita, obsCbs, magnitude, impScheduler, fisher];
+export const firstPartyPlugins: readonly FirstPartyPlugin[] = Object.entries(manifests).map(([packageName, load]) => ({
+  packageName,
+  load: async () => (await load()).default,
+}));
 
-/** Families of names and who serves them, whether it knows the very name or not: "chita" stands for chita, chita.iht, ... */
-const families: Readonly<Record<string, FirstPartyPlugin>> = { chita, magnitude };
-
-/** Our plugin for a name: the one that serves its family, else the one that has an entry of that name. */
-export async function firstPartyPlugin(name: string, family: string): Promise<FirstPartyPlugin | undefined> {
-  const own = Object.hasOwn(families, family) ? families[family] : undefined;
-  if (own) return own;
+/**
+ * Our plugin for a name: the one that has an entry of that name, else the one that has its family, so that "chita.x" is refused with
+ * what chita has.
+ *
+ * @param is - which entries count
+ */
+export async function firstPartyPlugin(
+  name: string,
+  is: (entry: Plugin["entries"][number]) => boolean,
+): Promise<FirstPartyPlugin | undefined> {
+  const family = familyOf(name);
+  let relative: FirstPartyPlugin | undefined;
   for (const candidate of firstPartyPlugins) {
-    const { entries } = await candidate.load();
-    if (entries.some((entry) => entry.name === name)) return candidate;
+    const names = (await candidate.load()).entries.filter(is).map((entry) => entry.name);
+    if (names.includes(name)) return candidate;
+    if (names.some((known) => familyOf(known) === family)) relative ??= candidate;
   }
-  return undefined;
+  return relative;
+}
+
+/** "chita.iht" -> "chita"; dots in a scope's name do not count. */
+export function familyOf(name: string): string {
+  const dot = name.indexOf(".", name.lastIndexOf("/") + 1);
+  return dot > 0 ? name.slice(0, dot) : name;
 }

@@ -1,6 +1,7 @@
 /** package.json files of the packages in a user's node_modules, and the file that `import` would load from them. */
 import { readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { exports as resolveExports } from "resolve.exports";
 
 /** The parts of a package.json that matter for plugins. */
 export interface PackageManifest {
@@ -71,43 +72,25 @@ export async function findPackage(name: string, from: string): Promise<PackageMa
 }
 
 /**
- * The file that `import "name"` loads. `import.meta.resolve` cannot start from another folder and `require.resolve`
- * refuses packages that offer only `import`, so the rules of Node's `exports` are followed here for the package's root.
+ * The file that `import "name"` or `import "name/subpath"` loads. `import.meta.resolve` cannot start from another folder and
+ * `require.resolve` refuses packages that offer only `import`.
+ *
+ * @param subpath - "." or "./plugin"
+ * @returns undefined where the package has no such thing
  */
-export async function packageEntry(manifest: PackageManifest): Promise<string | undefined> {
-  const { exports, folder } = manifest;
+export async function packageEntry(manifest: PackageManifest, subpath: string): Promise<string | undefined> {
+  const { exports, folder, name } = manifest;
   if (exports !== undefined && exports !== null) {
-    const target = conditional(rootOf(exports));
-    return target === undefined ? undefined : join(folder, target);
+    try {
+      const [target] = resolveExports({ name, exports } as never, subpath, { conditions: ["module-sync"] }) ?? [];
+      return target === undefined ? undefined : join(folder, target);
+    } catch {
+      return undefined; // not among its exports
+    }
   }
+  if (subpath !== ".") return undefined;
   for (const candidate of [manifest.main, manifest.main && `${manifest.main}.js`, "index.js"]) {
     if (candidate !== undefined && (await isFile(join(folder, candidate)))) return join(folder, candidate);
-  }
-  return undefined;
-}
-
-/** `exports` may be the root target itself or a map of subpaths. */
-function rootOf(exports: unknown): unknown {
-  if (typeof exports !== "object" || exports === null || Array.isArray(exports)) return exports;
-  const isSubpathMap = Object.keys(exports).some((key) => key.startsWith("."));
-  return isSubpathMap ? (exports as Record<string, unknown>)["."] : exports;
-}
-
-/** The first target whose conditions hold for an import in Node. */
-function conditional(target: unknown): string | undefined {
-  if (typeof target === "string") return target.startsWith("./") ? target : undefined;
-  if (Array.isArray(target)) {
-    for (const item of target) {
-      const found = conditional(item);
-      if (found !== undefined) return found;
-    }
-    return undefined;
-  }
-  if (typeof target !== "object" || target === null) return undefined;
-  for (const [condition, value] of Object.entries(target)) {
-    if (!["node", "import", "module-sync", "default"].includes(condition)) continue;
-    const found = conditional(value);
-    if (found !== undefined) return found;
   }
   return undefined;
 }

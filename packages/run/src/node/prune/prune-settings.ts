@@ -1,4 +1,4 @@
-import type { RunPlan, Solver } from "@secateur/core";
+import type { EntryOf, RunPlan, Solver } from "@secateur/core";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
 import type { KernelChoice } from "../../session.ts";
 import type { BatchNormSettings } from "../open/batch-norm.ts";
@@ -29,8 +29,14 @@ export interface PruneSettings {
   readonly batchNorm: Partial<BatchNormSettings>;
   /** Absent: nothing is retrained. */
   readonly retrain: RetrainSettings | undefined;
+  /** The schedule that `retrain` names. */
+  readonly schedule: FoundEntry<EntryOf<"schedule">> | undefined;
   /** Absent: global. */
   readonly allocation: AllocationSettings | undefined;
+  /** The allocation that `allocation` names, where it is not one of ours. */
+  readonly spread: FoundEntry<EntryOf<"allocation">> | undefined;
+  /** Options of the curvature; what is left out is its default. */
+  readonly curvatureOptions: Readonly<Record<string, unknown>>;
   readonly seed: number;
   readonly kernels: KernelChoice;
 }

@@ -1,6 +1,6 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
-import { type Dataset, keptCount } from "@secateur/core";
+import { type Allocation, type Dataset, type EntryOf, keptCount } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { allocation } from "@secateur/imp-scheduler";
 import { keepsAll, keepsNothing, overflowed } from "../../errors.ts";
@@ -20,6 +20,7 @@ import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { assumedTraining, type CompleteSettings, completeSettings } from "../retrain/complete-settings.ts";
 import { retrainNetwork } from "../retrain/retrain-network.ts";
+import { makeSchedule } from "../retrain/retrain-plan.ts";
 import { readRecord } from "../retrain/training-record.ts";
 import { openPhaseKeeper } from "../state/phase-keeper.ts";
 import { openStageKeeper } from "../state/stage-keeper.ts";
@@ -38,8 +39,8 @@ export interface PruneRun {
   readonly cwd: string;
   /** Whether to go on from the state that an interrupted run left; a state is removed otherwise. */
   readonly resume: boolean;
-  /** The report as HTML; called only where the outputs name a file for it. */
-  makeReport(document: PruneDocument, outcome: RunOutcome): Promise<string>;
+  /** The report; called only where the outputs name a file for it. */
+  makeReport(document: PruneDocument, outcome: RunOutcome): Promise<string | Uint8Array>;
 }
 
 /**
@@ -61,7 +62,9 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   const outcome = await measure({ ...spec, retrain, model, params, run: runIdentity(draft) });
   await assertFiniteOutcome(outcome, model, settings.found.entry.name);
   const { result, curvature } = outcome;
-  const sources = [settings.found, ...(curvature ? [curvature] : []), ...model.packages];
+  const { spread, schedule } = settings;
+  const plugins = [curvature, spread, schedule].filter((source) => source !== undefined);
+  const sources = [settings.found, ...plugins, ...model.packages];
   // With retraining every phase had a plan of its own, which the same settings give again.
   const plan = retrain ? draft.plan : (result.plan ?? draft.plan);
   const recipe: Recipe = { ...draft, plan, versions: versions(sources, retrain ? ["@secateur/imp-scheduler"] : []) };
@@ -72,7 +75,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
     ...{ outcome, recipe, keptDense, out, peakMemoryBytes: peakMemoryBytes() },
     ...(unprunable ? { unprunable } : {}),
   });
-  await saveResults({ document, outcome, model, outputs, makeReport: spec.makeReport });
+  await saveResults({ document, outcome, model, outputs, makeReport: spec.makeReport, cwd });
   model.close();
   return document;
 }
@@ -88,6 +91,7 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
     classes: model.classes,
     network: model.spec,
     onEvent: session.onEvent,
+    cwd: spec.cwd,
   });
   const { before, settle, after } = remeasuringModel({
     model,
@@ -115,7 +119,7 @@ interface MeasureSpec extends PruneRun {
 
 /** What a run's job is, whether it retrains or not. */
 function jobOf({ cwd, settings, session, model, params }: MeasureSpec): Omit<PruneTask, "train"> {
-  const { solver, sparsity, plan, allocation: spread } = settings;
+  const { solver, sparsity, plan, allocation: bounds, spread, curvatureOptions } = settings;
   return {
     ...{
       network: model.network,
@@ -126,9 +130,17 @@ function jobOf({ cwd, settings, session, model, params }: MeasureSpec): Omit<Pru
       session,
       findCurvature: (name: string) => findCurvature(name, cwd),
     },
-    ...(spread ? { budget: allocation(spread) } : {}),
+    ...(bounds || spread
+      ? { budget: allocation({ ...bounds, ...(spread ? { by: makeAllocation(spread) } : {}) }) }
+      : {}),
+    curvatureOptions,
     onCurvature: (curvature) => noteUnread(settings, curvature, session),
   };
+}
+
+/** An allocation has no options of its own: what is excluded or bounded is said for all of them alike. */
+function makeAllocation({ entry }: FoundEntry<EntryOf<"allocation">>): Allocation {
+  return entry.create({} as never);
 }
 
 /** Prunes with the state kept between stages. */
@@ -162,11 +174,12 @@ async function retrainKept(
   spec: MeasureSpec & { retrain: CompleteSettings },
   data: DatasetSplits,
 ): Promise<Omit<RunOutcome, "dense" | "pruned">> {
-  const { outputs, resume: isResumed, session, run, retrain, model } = spec;
+  const { settings, outputs, resume: isResumed, session, run, retrain, model } = spec;
   const keeper = await openPhaseKeeper({ path: outputs.state, run, resume: isResumed, session });
   const { onState, resume } = keeper;
   const { network } = ownNetwork(model, "--retrain");
-  const job = { ...jobOf(spec), network, settings: retrain, data, arch: model.arch, onState };
+  const schedule = await makeSchedule(settings.schedule!.entry, retrain);
+  const job = { ...jobOf(spec), network, settings: retrain, schedule, data, arch: model.arch, onState };
   const done = await retrainNetwork({ ...job, ...(resume ? { resume } : {}) });
   const { timing, rounds } = done.result;
   const result = { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } };
@@ -236,7 +249,7 @@ function recipeOf(spec: {
   session: Session;
 }): Recipe {
   const { settings, retrain, model, session } = spec;
-  const { normalize, found, sparsity, keepDense, plan, seed, options, allocation: spread } = settings;
+  const { normalize, found, sparsity, keepDense, plan, seed, options, allocation: bounds, curvatureOptions } = settings;
   const batchNorm = batchNormOf(settings, model);
   return {
     recipe: 1,
@@ -252,7 +265,8 @@ function recipeOf(spec: {
     ...(keepDense.length === 0 ? {} : { keepDense }),
     plan,
     ...(retrain === undefined ? {} : { retrain }),
-    ...(spread === undefined ? {} : { allocation: spread }),
+    ...(bounds === undefined ? {} : { allocation: bounds }),
+    ...(Object.keys(curvatureOptions).length === 0 ? {} : { curvatureOptions }),
     ...(batchNorm === undefined ? {} : { batchNorm }),
     seed,
     kernels: session.kernelChoice,
@@ -264,7 +278,7 @@ function recipeOf(spec: {
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
 function runIdentity(recipe: Recipe): string {
   const { modelSha256, arch, engine, data, normalize, solver, options, sparsity, keepDense } = recipe;
-  const { batchNorm, retrain, allocation } = recipe;
+  const { batchNorm, retrain, allocation, curvatureOptions } = recipe;
   return JSON.stringify({
     ...{
       modelSha256,
@@ -279,6 +293,7 @@ function runIdentity(recipe: Recipe): string {
       batchNorm,
       retrain,
       allocation,
+      curvatureOptions,
     },
   });
 }

@@ -14,11 +14,13 @@ export async function saveResults(spec: {
   outcome: RunOutcome;
   model: AnyModel;
   outputs: PruneOutputs;
-  makeReport(document: PruneDocument, outcome: RunOutcome): Promise<string>;
+  makeReport(document: PruneDocument, outcome: RunOutcome): Promise<string | Uint8Array>;
+  /** The folder from which plugins are looked for. */
+  cwd: string;
 }): Promise<void> {
   const { document, outcome, model, outputs } = spec;
   const { overwrite } = outputs;
-  const network = await encodePruned({ model, document, path: outputs.out });
+  const network = await encodePruned({ model, document, path: outputs.out, from: spec.cwd });
   const report = outputs.report === undefined ? undefined : await spec.makeReport(document, outcome);
   for (const [path, bytes] of network) {
     if (model.tfjs) await mkdir(dirname(path), { recursive: true });
@@ -35,8 +37,9 @@ async function encodePruned(spec: {
   model: AnyModel;
   document: PruneDocument;
   path: string;
+  from: string;
 }): Promise<readonly (readonly [path: string, bytes: Uint8Array])[]> {
-  const { model, document, path } = spec;
+  const { model, document, path, from } = spec;
   if (model.tfjs) {
     // The weights first: where there is a model.json, its files are there.
     const files = [...(await model.tfjs.model.encode())].reverse();
@@ -46,7 +49,8 @@ async function encodePruned(spec: {
   if (model.onnx) return [[path, model.onnx.encode()]];
   const { network, metadata, architecture } = ownNetwork(model, "saving");
   const { solver, sparsity, seed } = document.recipe;
-  const bytes = encodeNetwork({
+  const bytes = await encodeNetwork({
+    from,
     network,
     path,
     metadata: {

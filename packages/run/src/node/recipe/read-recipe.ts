@@ -29,6 +29,7 @@ const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
   retrain: "object",
   allocation: "object",
   batchNorm: "object",
+  curvatureOptions: "object",
   seed: "number",
   kernels: "string",
   backend: "string",
@@ -39,9 +40,10 @@ const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
  * Reads a recipe, JSON that may have comments and trailing commas; its paths become absolute. What the fields say is judged where flags are.
  *
  * @param path - absolute
+ * @param from - the folder from which plugins are looked for
  * @throws ERR_RECIPE, and the file errors of formats
  */
-export async function readRecipe(path: string): Promise<RecipeFile> {
+export async function readRecipe(path: string, from: string): Promise<RecipeFile> {
   const json = parse(path, new TextDecoder().decode(await readFileBytes(path)));
   for (const [name, type] of Object.entries(fields)) {
     const value = json[name];
@@ -51,7 +53,7 @@ export async function readRecipe(path: string): Promise<RecipeFile> {
   }
   assertKnown({ path, where: "", found: Object.keys(json), known: Object.keys(fields) });
   assertKnown({ path, where: "in 'plan' ", found: Object.keys(json["plan"] ?? {}), known: [...planKeys, "reason"] });
-  if (json["retrain"] !== undefined) parseRetrain(path, json["retrain"]);
+  if (json["retrain"] !== undefined) await parseRetrain({ where: path, value: json["retrain"] as object, from });
   if (json["allocation"] !== undefined) parseAllocation(path, json["allocation"]);
   if (json["kernels"] !== undefined && !kernelChoices.some((name) => name === json["kernels"])) {
     throw unknownName({ where: path, what: "kernels", found: String(json["kernels"]), known: kernelChoices });

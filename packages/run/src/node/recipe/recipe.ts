@@ -31,6 +31,8 @@ export interface Recipe {
   readonly allocation?: AllocationSettings;
   /** When statistics of batch normalisation were measured anew, and on which images; absent without batch normalisation. */
   readonly batchNorm?: BatchNormSettings;
+  /** Options of the curvature that were given; absent: its defaults. */
+  readonly curvatureOptions?: Readonly<Record<string, unknown>>;
   readonly seed: number;
   readonly kernels: KernelChoice;
   /** The build of the kernels that ran, for example "wasm-relaxed-simd": results differ between builds by rounding. */

@@ -1,5 +1,5 @@
 /** Fills in what the user left open: from the training of the dense network where it is known, else from the defaults of `train`. */
-import { usualPhases } from "@secateur/imp-scheduler";
+import { completeScheduleOptions } from "@secateur/imp-scheduler";
 import type { RetrainSettings } from "./retrain-settings.ts";
 import type { TrainingRecord } from "./training-record.ts";
 import { peakRates } from "./training-settings.ts";
@@ -43,9 +43,13 @@ export function completeSettings(spec: {
   // Momentum is sgd's: a record of adam says nothing about it.
   const momentum = settings.momentum ?? (optimizer === "sgd" ? (record.momentum ?? 0.9) : undefined);
   const nesterov = settings.nesterov ?? (optimizer === "sgd" ? (record.nesterov ?? false) : undefined);
+  const scheduleDefaults = completeScheduleOptions({
+    ...{ name: settings.schedule, target: sparsity, epochs: settings.epochs },
+    options: settings,
+  });
   return {
     ...settings,
-    ...programDefaults(settings, sparsity),
+    ...scheduleDefaults,
     dense: settings.dense ?? { schedule, learningRate, epochs },
     ...(highest === undefined ? {} : { learningRate: highest }),
     optimizer,
@@ -58,25 +62,4 @@ export function completeSettings(spec: {
     flip: settings.flip ?? record.flip,
     ...(settings.patience === undefined ? {} : { holdOut: settings.holdOut ?? 0.1 }),
   };
-}
-
-/** What a program needs beside its epochs, in the proportions of its paper. */
-function programDefaults(settings: RetrainSettings, sparsity: number): Partial<RetrainSettings> {
-  const { schedule, epochs, interval, sparsities } = settings;
-  switch (schedule) {
-    case "gmp":
-      return { interval: interval ?? Math.max(1, Math.floor(epochs / 10)) };
-    case "gradual":
-      return {
-        phases: typeof settings.phases === "number" ? settings.phases : 7,
-        interval: interval ?? Math.max(1, Math.floor(0.12 * epochs)),
-      };
-    case "bimp": {
-      const budget = settings.budget ?? Math.floor(epochs / 2);
-      return { budget, interval: interval ?? Math.max(1, Math.floor((epochs - budget) / 5)) };
-    }
-    default:
-      if (sparsities !== undefined) return {};
-      return { phases: settings.phases === "auto" ? usualPhases(sparsity) : (settings.phases ?? 1) };
-  }
 }

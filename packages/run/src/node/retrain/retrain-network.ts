@@ -1,5 +1,5 @@
 /** The computation behind `prune --retrain`: rounds of pruning and retraining on the training split. */
-import { type Dataset, layoutParams, readFlat, sampleIndices, subset } from "@secateur/core";
+import { type Dataset, layoutParams, readFlat, type Schedule, sampleIndices, subset } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { type EarlyStopping, type PhaseState, type RetrainingResult, retrainInPhases } from "@secateur/imp-scheduler";
 import { createRetrainer, type Network } from "@secateur/nn";
@@ -16,6 +16,7 @@ export interface RetrainJob extends Omit<PruneTask, "train" | "network"> {
   /** Changed in place; of our own layers, which train. */
   readonly network: Network;
   readonly settings: CompleteSettings;
+  readonly schedule: Schedule;
   readonly data: DatasetSplits;
   /** Of the network, for a checkpoint to rewind to. */
   readonly arch: string;
@@ -48,6 +49,7 @@ export async function retrainNetwork(
     ...request,
     retrainer,
     phases: planPhases({
+      schedule: job.schedule,
       settings,
       sparsity,
       // Opened afresh also where a run is continued, so its zeros are those of the start.

@@ -1,15 +1,13 @@
 /** From settings to what runs: phases with their rates. */
-
 import {
-  bimpPhases,
   type DenseTraining,
-  gmpPhases,
-  gradualPhases,
-  impPhases,
+  type EntryOf,
+  optionProperties,
   type Phase,
-  peakRate,
-  phaseSparsities,
-} from "@secateur/imp-scheduler";
+  parseOptions,
+  type Schedule,
+} from "@secateur/core";
+import { peakRate } from "@secateur/imp-scheduler";
 import type { CompleteSettings } from "./complete-settings.ts";
 import { learningRateOf } from "./training-settings.ts";
 
@@ -28,6 +26,13 @@ export function denseTraining(settings: CompleteSettings, stepsPerEpoch: number)
   };
 }
 
+/** The schedule of an entry with those of the settings that are its options. @throws ERR_OPTION */
+export async function makeSchedule(entry: EntryOf<"schedule">, settings: CompleteSettings): Promise<Schedule> {
+  const own = Object.keys(optionProperties(entry.options));
+  const options = Object.fromEntries(Object.entries(settings).filter(([key]) => own.includes(key)));
+  return entry.create(await parseOptions(entry.name, entry.options, options));
+}
+
 /**
  * The phases of a run.
  *
@@ -35,45 +40,17 @@ export function denseTraining(settings: CompleteSettings, stepsPerEpoch: number)
  * @throws ERR_OPTION, ERR_IMPOSSIBLE, ERR_SPARSITY_RANGE
  */
 export function planPhases(spec: {
+  schedule: Schedule;
   settings: CompleteSettings;
   sparsity: number;
   from: number;
   stepsPerEpoch: number;
 }): readonly Phase[] {
-  const { settings, sparsity: target, stepsPerEpoch } = spec;
-  const { schedule, epochs, interval = 1, budget = 0 } = settings;
-  const phases = typeof settings.phases === "number" ? settings.phases : 1;
-  const from = Math.min(spec.from, target);
+  const { schedule, settings, sparsity: target, stepsPerEpoch } = spec;
   const dense = denseTraining(settings, stepsPerEpoch);
-  const peak = peakRate(dense);
-  switch (schedule) {
-    case "gmp":
-      // One training of the dense one's kind.
-      return gmpPhases({
-        target,
-        epochs,
-        interval,
-        from,
-        rate: learningRateOf({ schedule: settings.dense.schedule, learningRate: peak }),
-      });
-    case "gradual":
-      return gradualPhases({
-        target,
-        epochs,
-        interval,
-        prunings: phases,
-        peak,
-        from: Math.max(from, Math.min(0.5, target)),
-      });
-    case "bimp":
-      return bimpPhases({
-        ...{ target, epochs, budget, interval, peak },
-        amplitude: settings.amplitude ?? "constant",
-      });
-    default: {
-      const phaseSchedule = settings.phaseSchedule ?? "geometric";
-      const sparsities = settings.sparsities ?? phaseSparsities({ target, phases, schedule: phaseSchedule, from });
-      return impPhases({ sparsities, epochs, schedule, dense });
-    }
-  }
+  return schedule.phases({
+    ...{ target, from: Math.min(spec.from, target), epochs: settings.epochs, stepsPerEpoch, dense },
+    // One training of the dense one's kind.
+    rate: learningRateOf({ schedule: settings.dense.schedule, learningRate: peakRate(dense) }),
+  });
 }

@@ -1,24 +1,21 @@
 /** How a run retrains, as data: what stands under "retrain" and "allocation" in a recipe. */
-import { nearestName, type ScheduleName, scheduleNames } from "@secateur/core";
-import {
-  type AllocationOptions,
-  type Amplitude,
-  allocationNames,
-  amplitudes,
-  type RetrainingName,
-  retrainingNames,
-} from "@secateur/imp-scheduler";
+import { type EntryOf, nearestName, optionProperties, type PluginEntry, type ScheduleName } from "@secateur/core";
+import { type AllocationOptions, type Amplitude, retrainingNames } from "@secateur/imp-scheduler";
 import { z } from "zod";
 import { badRetrainSetting } from "../../errors.ts";
+import type { FoundEntry } from "../../plugins/found-entry.ts";
+import { allowedValues } from "../../plugins/option-schema.ts";
+import { findEntry } from "../plugins/find-entry.ts";
+import { firstPartyPlugins } from "../plugins/first-party.ts";
 import { type OptimizerName, optimizerNames, type RateName, rateNames } from "./training-settings.ts";
 
-/** Every way of retraining: the schedules of IMP, and programs that fix sparsities and rates together. */
-export type RetrainName = RetrainingName | "gmp" | "gradual" | "bimp";
-export const retrainNames: readonly RetrainName[] = [...retrainingNames, "gmp", "gradual", "bimp"];
+/** Our own ways of retraining, for help: the schedules of IMP, and programs that fix sparsities and rates together. */
+export const retrainNames: readonly string[] = [...retrainingNames, "gmp", "gradual", "bimp"];
 
 /** What a recipe says under "retrain"; what is left open comes from the dense training or from defaults. */
 export interface RetrainSettings {
-  readonly schedule: RetrainName;
+  /** Name of a schedule; further keys are options of a schedule that a plugin brought. */
+  readonly schedule: string;
   /** Of retraining in all (of bimp: of the whole run), >= 1. */
   readonly epochs: number;
   /** Rounds; "auto": 20 % of the remaining weights each. */
@@ -61,19 +58,14 @@ export interface DenseSettings {
 /** What a recipe says under "allocation". */
 export type AllocationSettings = AllocationOptions;
 
-function retrainSchema(): z.ZodType {
+/** The settings that are the same for every schedule; those of a schedule stand in its own options. */
+function retrainSchema(): z.ZodObject {
   const above0 = z.number().gt(0);
   const whole = (least: number) => z.int().min(least);
   const fraction = z.number().min(0).lt(1);
   return z.strictObject({
-    schedule: z.enum(retrainNames),
+    schedule: z.string(),
     epochs: whole(1).default(10),
-    phases: z.union([whole(1), z.literal("auto")]).optional(),
-    sparsities: z.array(fraction).min(1).optional(),
-    phaseSchedule: z.enum(scheduleNames).optional(),
-    interval: whole(1).optional(),
-    budget: whole(0).optional(),
-    amplitude: z.enum(amplitudes).optional(),
     learningRate: above0.optional(),
     dense: z
       .strictObject({
@@ -98,54 +90,102 @@ function retrainSchema(): z.ZodType {
 
 function allocationSchema(): z.ZodType {
   return z.strictObject({
-    method: z.enum(allocationNames).optional(),
+    method: z.string().min(1).optional(),
     exclude: z.array(z.string().min(1)).optional(),
     limits: z.record(z.string().min(1), z.number().min(0).max(1)).optional(),
   });
 }
 
-/** Settings that only some schedules read, and which. */
-const readers: Readonly<Record<string, readonly string[]>> = {
-  phases: [...retrainingNames, "gradual"],
-  sparsities: retrainingNames,
-  phaseSchedule: retrainingNames,
-  interval: ["gmp", "gradual", "bimp"],
-  budget: ["bimp"],
-  amplitude: ["bimp"],
-  // One rate runs through all of gmp: an interval cut short would make it jump.
-  patience: [...retrainingNames, "gradual", "bimp"],
-};
-
 /** Settings that are nothing without another one, and which. */
 const partners: Readonly<Record<string, string>> = { holdOut: "patience" };
+
+/** Settings of retraining, and the schedule they name. */
+export interface RetrainChoice {
+  readonly settings: RetrainSettings;
+  readonly schedule: FoundEntry<EntryOf<"schedule">>;
+}
 
 /**
  * Checks the value of "retrain" before anything runs.
  *
- * @param where - what is being judged, a recipe's path or "the flags"
- * @throws ERR_OPTION naming key, what was found and what is allowed
+ * @param spec.where - what is being judged, a recipe's path or "the flags"
+ * @param spec.from - the folder from which plugins are looked for
+ * @throws ERR_OPTION naming key, what was found and what is allowed; ERR_UNKNOWN_NAME for a schedule that nobody offers
  */
-export function parseRetrain(where: string, value: unknown): RetrainSettings {
-  const settings = parse({ where, under: "retrain", value, schema: retrainSchema() }) as RetrainSettings;
-  for (const [key, names] of Object.entries(readers)) {
-    if (!(key in settings) || names.includes(settings.schedule)) continue;
-    const found = `it, and the schedule ${settings.schedule} does not read it`;
-    throw badRetrainSetting({ where, key: `retrain.${key}`, found, allowed: `only with ${names.join(", ")}` });
+export async function parseRetrain(spec: { where: string; value: object; from: string }): Promise<RetrainChoice> {
+  const { where, from } = spec;
+  const value = spec.value as Readonly<Record<string, unknown>>;
+  const name = value["schedule"];
+  if (typeof name !== "string") {
+    const allowed = `one of ${retrainNames.join(", ")}, or a schedule of a plugin`;
+    throw badRetrainSetting({ where, key: "retrain.schedule", found: shown(name), allowed });
   }
+  const schedule = await findEntry({ name, from, kinds: ["schedule"] });
+  const own = optionProperties(schedule.entry.options);
+  await assertRead({ where, value, own, name });
+  const isOwn = ([key]: readonly [string, unknown]) => Object.hasOwn(own, key);
+  const common = parse({
+    ...{ where, under: "retrain", schema: retrainSchema(), more: Object.keys(own) },
+    value: Object.fromEntries(Object.entries(value).filter((entry) => !isOwn(entry))),
+  }) as RetrainSettings;
+  const options = Object.fromEntries(Object.entries(value).filter(isOwn));
+  const settings: RetrainSettings = { ...common, ...(await ownOptions({ where, entry: schedule.entry, options })) };
   for (const [key, partner] of Object.entries(partners)) {
     if (!(key in settings) || partner in settings) continue;
     throw badRetrainSetting({ where, key: `retrain.${key}`, found: "it alone", allowed: `only with '${partner}'` });
   }
-  const { sparsities, phases } = settings;
-  if (phases === "auto" && settings.schedule === "gradual") {
-    const found = "'auto', and gradual prunes at set epochs";
-    throw badRetrainSetting({ where, key: "retrain.phases", found, allowed: "a whole number of at least 1" });
+  assertAgree(where, settings);
+  return { settings, schedule };
+}
+
+/** Settings that other schedules read, and this one does not. */
+async function assertRead(spec: {
+  where: string;
+  value: Readonly<Record<string, unknown>>;
+  own: Readonly<Record<string, unknown>>;
+  name: string;
+}): Promise<void> {
+  const { where, value, own, name } = spec;
+  const plugins = await Promise.all(firstPartyPlugins.map((plugin) => plugin.load()));
+  const isSchedule = (entry: PluginEntry): entry is EntryOf<"schedule"> => entry.kind === "schedule";
+  const schedules = plugins.flatMap(({ entries }) => entries.filter(isSchedule));
+  for (const key of Object.keys(value)) {
+    const readers = Object.hasOwn(own, key)
+      ? []
+      : schedules.filter((one) => Object.hasOwn(optionProperties(one.options), key));
+    // One rate runs through all of gmp: an interval cut short would make it jump.
+    const isStray = readers.length > 0 || (key === "patience" && name === "gmp");
+    if (!isStray) continue;
+    const names = readers.length > 0 ? readers.map((one) => one.name) : retrainNames.filter((known) => known !== "gmp");
+    const found = `it, and the schedule ${name} does not read it`;
+    throw badRetrainSetting({ where, key: `retrain.${key}`, found, allowed: `only with ${names.join(", ")}` });
   }
+}
+
+/** The schedule's own options with their defaults. */
+async function ownOptions(spec: {
+  where: string;
+  entry: EntryOf<"schedule">;
+  options: Readonly<Record<string, unknown>>;
+}): Promise<object> {
+  const { where, entry, options } = spec;
+  const result = await entry.options["~standard"].validate(options);
+  if (!result.issues) return result.value;
+  const [issue] = result.issues;
+  const [part] = issue!.path ?? [];
+  const key = String(typeof part === "object" ? part.key : (part ?? ""));
+  const property = optionProperties(entry.options)[key];
+  const allowed = property ? allowedValues(property) : issue!.message;
+  throw badRetrainSetting({ where, key: `retrain.${key}`, found: shown(options[key]), allowed });
+}
+
+/** Settings of the rounds that contradict each other. */
+function assertAgree(where: string, { sparsities, phases, phaseSchedule }: RetrainSettings): void {
   if (sparsities !== undefined && phases !== undefined && phases !== sparsities.length) {
     const found = `${phases} phases and ${sparsities.length} sparsities`;
     throw badRetrainSetting({ where, key: "retrain.phases", found, allowed: "one of the two, or numbers that agree" });
   }
-  if (sparsities !== undefined && settings.phaseSchedule !== undefined) {
+  if (sparsities !== undefined && phaseSchedule !== undefined) {
     const found = "it beside sparsities, which say how the sparsity grows";
     throw badRetrainSetting({ where, key: "retrain.phaseSchedule", found, allowed: "one of the two" });
   }
@@ -155,23 +195,34 @@ export function parseRetrain(where: string, value: unknown): RetrainSettings {
     const found = `${sparsity} after ${before}`;
     throw badRetrainSetting({ where, key: "retrain.sparsities", found, allowed: "sparsities that never decrease" });
   });
-  return settings;
+}
+
+function shown(value: unknown): string {
+  if (value === undefined) return "nothing";
+  return typeof value === "string" ? `'${value}'` : JSON.stringify(value);
 }
 
 /** Checks the value of "allocation". @throws ERR_OPTION */
 export function parseAllocation(where: string, value: unknown): AllocationSettings {
-  return parse({ where, under: "allocation", value, schema: allocationSchema() }) as AllocationSettings;
+  return parse({ where, under: "allocation", value, schema: allocationSchema(), more: [] }) as AllocationSettings;
 }
 
 /** The value as the schema admits it; interfaces and schemas of this file say the same. */
-function parse(spec: { where: string; under: string; value: unknown; schema: z.ZodType }): unknown {
+function parse(spec: {
+  where: string;
+  under: string;
+  value: unknown;
+  schema: z.ZodType;
+  /** Keys that are judged elsewhere, for messages. */
+  more: readonly string[];
+}): unknown {
   const { where, under, value } = spec;
   const result = spec.schema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const path = [under, ...issue!.path.map(String)].join(".");
   if (issue!.code === "unrecognized_keys") {
-    const known = knownKeys(spec.schema, issue!.path);
+    const known = [...knownKeys(spec.schema, issue!.path), ...(issue!.path.length === 0 ? spec.more : [])];
     const [strange] = issue!.keys;
     const near = nearestName(strange!, known);
     const hint = near === undefined ? "" : `; did you mean '${near}'?`;

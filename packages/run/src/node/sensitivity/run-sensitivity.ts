@@ -67,10 +67,10 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const found = await findSolver(spec.solver ?? sensitivityDefaults.solver, cwd);
   const solver = found.entry.create((await resolveOptions(found.entry, {})) as never);
   const { onEvent } = session;
-  const { network, architecture, sha256 } = await openModel({ path, arch: spec.arch, onEvent });
+  const { network, architecture, sha256 } = await openModel({ path, arch: spec.arch, onEvent, cwd });
   const { spec: layout } = network;
   const { normalize } = spec;
-  const data = await openData({ data: source, normalize, classes: layout.classes, network: layout, onEvent });
+  const data = await openData({ data: source, normalize, classes: layout.classes, network: layout, onEvent, cwd });
   const { forGradients, heldOut } = splitTraining(data.train, spec);
   const ctx = session.context();
   const started = ctx.now();

@@ -6,7 +6,7 @@ import { createNetwork, type Network, train } from "@secateur/nn";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
 import type { AugmentationFlags } from "../../prune/augmentation.ts";
 import type { Session } from "../../session.ts";
-import { architectureKey, namedArchitecture } from "../open/architectures.ts";
+import { architectureKey, findArchitecture } from "../open/architectures.ts";
 import { augmentationOf } from "../open/batch-norm.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
 import { openData } from "../open/open-data.ts";
@@ -42,6 +42,8 @@ export interface TrainSpec {
   readonly overwrite: boolean;
   /** Whether to go on from the state that an interrupted run left. */
   readonly resume: boolean;
+  /** The folder from which plugins are looked for. */
+  readonly cwd: string;
   readonly session: Session;
 }
 
@@ -80,7 +82,7 @@ interface Start {
  * @throws whatever is wrong with the input, ERR_DIVERGED, ERR_ABORTED
  */
 export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
-  const { data, settings, out, overwrite, resume, session } = spec;
+  const { data, settings, out, overwrite, resume, cwd, session } = spec;
   const { keepEpochs = [] } = settings;
   const optimizer = optimizerOf(settings); // refuses settings it does not have
   const { network, arch, metadata } = await start(spec);
@@ -90,6 +92,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
     classes: network.spec.classes,
     network: network.spec,
     onEvent: session.onEvent,
+    cwd,
   });
   const ctx = session.context();
   const started = ctx.now();
@@ -98,7 +101,8 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   const keepEpoch = async (epoch: number): Promise<void> => {
     if (!keepEpochs.includes(epoch)) return;
     const place = epochPath(out, epoch);
-    const kept = encodeNetwork({ network, path: place, metadata: { ...metadata, [architectureKey]: arch } });
+    const labels = { ...metadata, [architectureKey]: arch };
+    const kept = await encodeNetwork({ network, path: place, metadata: labels, from: cwd });
     await writeFileAtomic(place, kept, { overwrite: true });
   };
   if (!resume) await keepEpoch(0);
@@ -129,7 +133,8 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   const trainMs = ctx.now() - started;
   const test = await network.evaluate(splits.test, session.context());
   const recorded = epochs > 0 ? { [trainingKey]: encodeRecord(recordOf(settings)) } : {};
-  const bytes = encodeNetwork({
+  const bytes = await encodeNetwork({
+    from: cwd,
     network,
     path: out,
     metadata: { ...metadata, ...recorded, [architectureKey]: arch },
@@ -194,9 +199,9 @@ function runIdentity(spec: { settings: TrainSettings; arch: string; data: string
   return JSON.stringify({ arch, data, seed, ...Object.fromEntries(settings.map((key) => [key, spec.settings[key]])) });
 }
 
-async function start({ model, settings, session }: TrainSpec): Promise<Start> {
+async function start({ model, settings, session, cwd }: TrainSpec): Promise<Start> {
   if (model !== undefined) {
-    const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent });
+    const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent, cwd });
     return { network: opened.network, arch: opened.architecture.name, metadata: opened.metadata };
   }
   if (settings.arch === undefined) {
@@ -204,7 +209,7 @@ async function start({ model, settings, session }: TrainSpec): Promise<Start> {
   }
   if (settings.keepZeros) throw flagWithoutEffect({ flag: "--keep-zeros", reason: "a new network has no zeros" });
   return {
-    network: createNetwork(namedArchitecture(settings.arch), { seed: session.seed }),
+    network: createNetwork(await findArchitecture(settings.arch, cwd), { seed: session.seed }),
     arch: settings.arch,
     metadata: {},
   };

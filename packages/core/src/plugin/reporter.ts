@@ -1,0 +1,82 @@
+/** Files about finished runs: results only, no models and no data. */
+
+import type { RunPlan } from "../runner/plan.ts";
+import type { LayerReport } from "../runner/prune.ts";
+import type { StageReport } from "../runner/stage.ts";
+import type { Evaluation } from "../task/evaluate.ts";
+
+/** One pruning run, as a report shows it. */
+export interface ReportRun {
+  readonly solver: string;
+  /** The sparsity asked for. */
+  readonly sparsity: number;
+  readonly dense: Evaluation;
+  readonly pruned: Evaluation;
+  readonly nonzeros: number;
+  readonly prunable: number;
+  readonly objective: number;
+  readonly layers: readonly LayerReport[];
+  readonly stages: readonly StageReport[];
+  readonly plan: RunPlan;
+  /** Rounds of pruning and retraining; absent without retraining. */
+  readonly rounds?: readonly ReportRound[];
+  readonly timing: { readonly gradientMs: number; readonly solveMs: number; readonly totalMs: number };
+  /** Size of the written file, raw and gzipped, where measured. */
+  readonly fileBytes?: number;
+  readonly gzipBytes?: number;
+}
+
+/** One round of pruning and retraining, as a report shows it. */
+export interface ReportRound {
+  /** The sparsity that was reached. */
+  readonly reached: number;
+  /** Before its pruning, right after it, and after retraining; where the run measures. */
+  readonly before?: Evaluation;
+  readonly pruned?: Evaluation;
+  readonly retrained?: Evaluation;
+  /** Share of the accuracy that the pruning cost. */
+  readonly instability?: number;
+  /** Relative distances: of the pruned weights from those before, and of the retrained ones from the pruned. */
+  readonly pruningDistance: number;
+  readonly retrainingDistance: number;
+  /** Of a forward pass of one example: of all prunable weights, and of those that are not zero. */
+  readonly flops: number;
+  readonly nonzeroFlops: number;
+  /** Epochs planned; `training` has those that ran. */
+  readonly epochs: number;
+  readonly training: readonly { readonly loss: number; readonly accuracy: number }[];
+  /** Loss of held-out training examples before the first epoch and after each, where early stopping watches. */
+  readonly heldOut?: readonly number[];
+  /** The epoch whose weights were kept, where early stopping watches; 0: those right after pruning. */
+  readonly bestEpoch?: number;
+  readonly peakRate: number;
+  /** Rates at evenly spaced steps. */
+  readonly rates: readonly number[];
+  readonly imagesPerSecond: number;
+  readonly retrainMs: number;
+}
+
+/** A report's content. */
+export interface ReportContent {
+  readonly title: string;
+  /** One or two sentences under the title. */
+  readonly summary: string;
+  readonly runs: readonly ReportRun[];
+  /** As typed. */
+  readonly command: string;
+  readonly versions: Readonly<Record<string, string>>;
+  /** Further facts for the table at the end, label and text. */
+  readonly facts: readonly (readonly [string, string])[];
+  /** Shown in full where people can unfold it. */
+  readonly recipe?: object;
+  /** Code of ECharts for browsers, for pages with live plots; absent: drawings only. `@secateur/report/node` reads it. */
+  readonly plottingLibrary?: string;
+}
+
+/** Makes a file about one run or several. */
+export interface Reporter {
+  /** Endings of its files' names, lower case, with the dot: `--report` chooses by them. At least one. */
+  readonly endings: readonly string[];
+  /** The whole file; the same content gives the same file. At least one run. */
+  report(content: ReportContent): string | Uint8Array | Promise<string | Uint8Array>;
+}

@@ -1,0 +1,44 @@
+import { optionProperties, type PluginEntry } from "./plugin.ts";
+
+/**
+ * Names that options of methods cannot have: flags of the commands that run them, and settings of a run's plan. A user who gives
+ * `--examples` means the run's.
+ */
+export const reservedOptions: readonly string[] = [
+  ...["allocation", "amplitude", "arch", "batch", "batchSize", "budget", "cropPadding", "curvature", "curvatureOption"],
+  ...[
+    "data",
+    "denseTraining",
+    "distill",
+    "engine",
+    "events",
+    "examples",
+    "exclude",
+    "firstOrder",
+    "flip",
+    "force",
+    "from",
+  ],
+  ...["gradients", "growth", "holdOut", "interval", "json", "keep", "keepDense", "kernels", "labelSmoothing"],
+  ...["layerLimit", "learningRate", "lineSearch", "momentum", "nesterov", "normalize", "optimizer", "option", "out"],
+  ...["patience", "phaseSchedule", "phases", "quiet", "recipe", "reestimateBatchNorm", "regrow", "report", "resume"],
+  ...[
+    "retrain",
+    "retrainEpochs",
+    "rewind",
+    "ridge",
+    "ridgeFactors",
+    "schedule",
+    "seed",
+    "selector",
+    "solver",
+    "sparsity",
+  ],
+  ...["stages", "targetExamples", "targetStages", "temperature", "threads", "updater", "weightDecay", "weights"],
+];
+
+/** The first option of a method that has a reserved name; options of other kinds are no flags. */
+export function reservedOptionOf(entry: PluginEntry): string | undefined {
+  if (!["solver", "selector", "saliency", "updater"].includes(entry.kind)) return undefined;
+  return Object.keys(optionProperties(entry.options)).find((key) => reservedOptions.includes(key));
+}

@@ -1,0 +1,26 @@
+/** The plugin manifest of this package: what `--report FILE` writes, by the ending of FILE. */
+import { defineEntry, definePlugin, noOptions, type Plugin } from "@secateur/core";
+import { jsonReport } from "./json-report.ts";
+import { makeReport } from "./report.ts";
+
+const plugin: Plugin = definePlugin({
+  api: 2,
+  name: "@secateur/report",
+  entries: [
+    defineEntry({
+      kind: "reporter",
+      name: "html",
+      summary: "one page with plots and tables that needs nothing else",
+      options: noOptions,
+      create: () => ({ endings: [".html", ".htm"], report: makeReport }),
+    }),
+    defineEntry({
+      kind: "reporter",
+      name: "json",
+      summary: "everything that the page shows, as JSON",
+      options: noOptions,
+      create: () => ({ endings: [".json"], report: jsonReport }),
+    }),
+  ],
+});
+export default plugin;
