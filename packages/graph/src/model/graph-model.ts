@@ -7,6 +7,8 @@ import {
   type FloatTensors,
   type GradientRequest,
   type GradientRows,
+  type LayerInputs,
+  type LayerInputsRequest,
   type Linearization,
   type Mat,
   type MeanGradient,
@@ -29,6 +31,7 @@ import { type DenseTensor, type GraphParam, toStored } from "../plan/params.ts";
 import { runGraph } from "../run/run-graph.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
 import { type GraphState, guessedShapes, type OpenGraphSpec, openGraph } from "./graph-state.ts";
+import { layerInputs } from "./layer-inputs.ts";
 import { layerMoments } from "./layer-moments.ts";
 import { linearize } from "./linearize.ts";
 import { outputsOf, passOf, passSize } from "./passes.ts";
@@ -143,6 +146,10 @@ function capabilities(
     async layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments> {
       throwIfAborted(ctx.signal);
       return await layerMoments(state, { ...request, task: taskFor(request) }, chosen(request.params, ctx));
+    },
+    layerInputs(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs> {
+      const { params } = chosen(request.params, ctx);
+      return layerInputs(state, request, { params, ctx });
     },
     async evaluate(
       data: Dataset,
