@@ -33,6 +33,17 @@ describe("compare", () => {
     expect([run.objective, run.accuracy]).toEqual([objective, pruned.accuracy]);
   });
 
+  test("keeps what is finished when a run fails, names the failed one and exits with 1", async () => {
+    const { model, data } = await smallTask();
+    // Two rows of gradients and no damping: OBS has no inverse, magnitude needs none.
+    const argv = ["compare", model, "--data", data, "--solvers", "magnitude,woodfisher", "--sparsities", "0.5"];
+    const { code, stdout, stderr } = await call([...argv, "--examples", "2", "--ridge", "0", "--json"]);
+    const document = JSON.parse(stdout) as CompareDocument;
+    expect(document.runs.map(({ solver }) => solver)).toEqual(["magnitude"]);
+    expect(document.failed).toMatchObject([{ solver: "woodfisher", sparsity: 0.5, code: "ERR_SINGULAR" }]);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/1 of 2 runs failed/)]);
+  });
+
   test("gradients that runs need alike are taken once, and change nothing", async () => {
     const { model, data } = await smallTask();
     const common = ["--data", data, "--examples", "30", "--stages", "1"];

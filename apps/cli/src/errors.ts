@@ -7,6 +7,15 @@ export function badFlagValue(spec: { flag: string; found: string; allowed: strin
   return badUsage(`${spec.flag}: found '${spec.found}', allowed is ${spec.allowed}`);
 }
 
+/** Some runs of a comparison ended with an error; their messages stand in its result. */
+export function someFailed({ failed, finished }: { failed: number; finished: number }): PruneError {
+  return new PruneError(
+    "ERR_SOME_FAILED",
+    `${failed} of ${failed + finished} runs failed, as the result says; what the others gave is in it`,
+    { fault: "runtime" },
+  );
+}
+
 /** Something that only the user can say was left out. */
 export function missingFlag(flag: string, remedy: string): PruneError {
   return badUsage(`${flag} is missing; ${remedy}`);

@@ -3,17 +3,20 @@ import { unknownName } from "@secateur/core";
 import { badUsage } from "@secateur/run";
 import { findSolver, ownVersion, readRecipe, solverNameFrom } from "@secateur/run/node";
 import { Command } from "commander";
+import { addBenchCommand } from "./commands/bench.ts";
 import { addCompareCommand } from "./commands/compare.ts";
 import { addConvertCommand } from "./commands/convert.ts";
 import { addEvalCommand } from "./commands/eval.ts";
 import { addExplainCommand } from "./commands/explain.ts";
 import { addInitCommand } from "./commands/init.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
+import { addPackCommand } from "./commands/pack.ts";
 import { addPluginsCommand } from "./commands/plugins.ts";
 import { addPruneCommand } from "./commands/prune.ts";
 import { addSensitivityCommand } from "./commands/sensitivity.ts";
 import { addSolveCommand } from "./commands/solve.ts";
 import { addTrainCommand } from "./commands/train.ts";
+import { addUnpackCommand } from "./commands/unpack.ts";
 import { absolutePath } from "./run/absolute-path.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -28,12 +31,16 @@ export const commandNames = [
   "sensitivity",
   "inspect",
   "convert",
+  "pack",
+  "unpack",
+  "bench",
   "plugins",
   "explain",
 ] as const;
 
-/** The best method we have. */
+/** The best method we have, of a whole network and of one layer. */
 const defaultSolver = "chita";
+const defaultLayerSolver = "layerwise";
 
 const examples = `
 Examples:
@@ -83,8 +90,11 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   } else {
     addPruneCommand(program);
   }
-  if (name === "solve") addSolveCommand(program, { terminal, found: await find(solver ?? defaultSolver) });
-  else addSolveCommand(program);
+  if (name === "solve") {
+    const isLayer = argv.some((word) => word === "--gram" || word.startsWith("--gram="));
+    const found = await find(solver ?? (isLayer ? defaultLayerSolver : defaultSolver));
+    addSolveCommand(program, { terminal, found });
+  } else addSolveCommand(program);
   addEvalCommand(program, terminal);
   addTrainCommand(program, terminal);
   addCompareCommand(program, { terminal, argv });
@@ -92,6 +102,9 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   addSensitivityCommand(program, { terminal, argv });
   addInspectCommand(program, terminal);
   addConvertCommand(program, terminal);
+  addPackCommand(program, terminal);
+  addUnpackCommand(program, terminal);
+  addBenchCommand(program, terminal);
   addPluginsCommand(program, terminal);
   addExplainCommand(program, terminal);
   return program;

@@ -147,6 +147,14 @@ export function impossibleRun(message: string): PruneError {
   return new PruneError("ERR_IMPOSSIBLE", message);
 }
 
+/** A solver's plan takes a curvature, and nothing was given that estimates it. */
+export function curvatureMissing(who: string, curvature: string): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `${who} takes the curvature '${curvature}' and none was given; npm install @secateur/fisher, then import { estimators } from "@secateur/fisher" and add curvature: estimators to the call`,
+  );
+}
+
 /** The saved state of an earlier run does not belong to this run; `difference` is a clause such as "seed was 0 and is 1". */
 export function resumeMismatch(difference: string): PruneError {
   return new PruneError(

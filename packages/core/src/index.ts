@@ -189,10 +189,10 @@ export {
   throwIfAborted,
 } from "./run-context.ts";
 export type { Taken } from "./runner/accept-step.ts";
-export type { CurvatureEstimator, Estimate, EstimateRequest } from "./runner/curvature-estimator.ts";
+export type { CurvatureEstimator, Estimate, EstimateRequest, Estimators } from "./runner/curvature-estimator.ts";
 export { describeDifferences } from "./runner/describe-differences.ts";
 export type { RunLoss } from "./runner/finish-run.ts";
-export type { ResolvedPlan, RunPlan, RunSituation } from "./runner/plan.ts";
+export type { ResolvedPlan, RunPlan, RunSituation, UsedPlan } from "./runner/plan.ts";
 export { type LayerReport, type PruneRequest, type PruneResult, prune, type RunState } from "./runner/prune.ts";
 export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.ts";
 export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./runner/retrainer.ts";

@@ -5,6 +5,7 @@
 
 export { type ActivationsOptions, activations } from "./activations.ts";
 export { autoRidge } from "./auto-ridge.ts";
+export { estimators } from "./estimators.ts";
 export { type GaussNewtonOptions, gaussNewton, gaussNewtonFactor } from "./gauss-newton.ts";
 export { factorInverse, type InverseForm, largestSystem, storedCurvature } from "./inverse/factor-inverse.ts";
 export { type KfacOptions, kfac, kroneckerFactors } from "./kronecker/kfac.ts";

@@ -178,6 +178,15 @@ export function badState(path: string, found: string): PruneError {
   );
 }
 
+/** Storing values costs more accuracy than allowed. */
+export function packedLossTooLarge(spec: { values: string; lost: number; allowed: number }): PruneError {
+  const { values, lost, allowed } = spec;
+  return new PruneError(
+    "ERR_PACK_LOSS",
+    `storing values as ${values} loses ${lost.toFixed(2)} points of accuracy, and --max-loss allows ${allowed}; nothing was written: take --values f16, or allow more`,
+  );
+}
+
 /** An output's name that does not say what the file is. */
 export function badEnding(spec: { flag: string; path: string; allowed: string }): PruneError {
   return new PruneError(

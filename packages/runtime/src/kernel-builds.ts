@@ -22,8 +22,18 @@ const sources = {
   "relaxed-simd": { base64: relaxedSimd, dataEnd: relaxedDataEnd },
 } as const;
 
-/** Compiles the asked-for build, or the fastest that this engine runs. @throws ERR_RUNTIME_SIMD */
-export async function compileKernels(wanted: KernelBuild | undefined, isShared: boolean): Promise<CompiledKernels> {
+/** Modules do not change, and compiling one takes longer than loading a small network. */
+const compiled = new Map<string, Promise<CompiledKernels>>();
+
+/** The asked-for build, or the fastest that this engine runs; compiled once. @throws ERR_RUNTIME_SIMD */
+export function compileKernels(wanted: KernelBuild | undefined, isShared: boolean): Promise<CompiledKernels> {
+  const key = `${wanted} ${isShared}`;
+  const module = compiled.get(key) ?? compile(wanted, isShared);
+  compiled.set(key, module);
+  return module;
+}
+
+async function compile(wanted: KernelBuild | undefined, isShared: boolean): Promise<CompiledKernels> {
   if (typeof WebAssembly !== "object") throw noSimd();
   for (const build of wanted === undefined ? kernelBuilds : [wanted]) {
     const { base64, dataEnd } = sources[build];

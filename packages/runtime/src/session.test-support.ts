@@ -1,7 +1,7 @@
 /** Networks of @secateur/nn with random weights and masks, packed, and what nn itself computes. */
 import { createRunContext } from "@secateur/core";
 import { createNetwork, type NetworkSpec, tensorSpecs } from "@secateur/nn";
-import { type DenseTensor, type EncodeOptions, encodePacked, fold, type PackGraph } from "./pack.ts";
+import { type DenseTensor, type EncodeOptions, encodePacked, type PackGraph } from "./pack.ts";
 
 /** Numbers in (-1, 1) that are the same every time. */
 export function randomNumbers(seed: number): () => number {
@@ -33,7 +33,7 @@ export function randomTensors(spec: NetworkSpec, sparsity: number, seed = 1): Ma
 
 /** The packed file of a network. */
 export function packed(graph: PackGraph, options?: EncodeOptions): Promise<Uint8Array> {
-  return encodePacked(fold(graph), options);
+  return encodePacked(graph, options);
 }
 
 /** Logits that nn computes, [examples, classes], in f64. */

@@ -2,7 +2,7 @@ import { architecture, mlp, type NetworkSpec } from "@secateur/nn";
 import { describe, expect, test } from "vitest";
 import type { KernelName } from "./file/packed-model.ts";
 import { type LoadOptions, load } from "./index.ts";
-import { fold, lowerNetwork, type PackGraph } from "./pack.ts";
+import { encodePacked, lowerNetwork, type PackGraph } from "./pack.ts";
 import { logitsOf, packed, randomNumbers, randomTensors } from "./session.test-support.ts";
 
 /** Relative to the largest logit. Sums of some hundred f32 products, layer after layer, against nn's in f64. */
@@ -39,8 +39,7 @@ function expectClose(found: Float32Array, expected: Float64Array): void {
 /** Every operator with weights run by one kernel, where it has that kernel. */
 function withKernel(graph: PackGraph, kernel: KernelName): PackGraph {
   const operators = graph.operators.map((operator) => {
-    if (operator.tensors.length === 0 || operator.op === "ScaleShift" || operator.op === "LayerNormalization")
-      return operator;
+    if (operator.tensors.length === 0 || operator.op.endsWith("Normalization")) return operator;
     return { ...operator, kernel: operator.op === "Conv" && kernel === "block16" ? "block4" : kernel } as const;
   });
   return { ...graph, operators };
@@ -98,17 +97,16 @@ describe.each(networks.map((spec) => [spec.name, spec] as const))("%s, packed,",
     async (kernel) => {
       const tensors = randomTensors(spec, 0.8);
       const expected = await logitsOf(spec, tensors, inputs, examples);
-      const graph = withKernel(fold(lowerNetwork(spec, tensors)), kernel);
+      const graph = withKernel(lowerNetwork(spec, tensors), kernel);
       expectClose(await outputsOf(graph, inputs, dims, { batch: examples }), expected);
       const alone = await outputsOf(graph, inputs.slice(0, featuresOf(spec)), [1, ...spec.inputShape]);
       expectClose(alone, expected.slice(0, spec.classes));
     },
   );
 
-  test("gives nn's logits without folding, with both builds", async () => {
+  test("gives nn's logits with both builds", async () => {
     const tensors = randomTensors(spec, 0.5, 5);
     const expected = await logitsOf(spec, tensors, inputs, examples);
-    const { encodePacked } = await import("./pack.ts");
     const bytes = await encodePacked(lowerNetwork(spec, tensors));
     for (const build of ["simd", "relaxed-simd"] as const) {
       const session = await load(bytes, { batch: examples, build });

@@ -169,7 +169,7 @@ function createSession(model: PackedModel, started: Started, notes: Session["not
       else running.run(plan.program, 0, plan.steps.length);
       return Object.fromEntries(outputs.map(({ name, dims, view }) => [name, { data: Float32Array.from(view), dims }]));
     },
-    profile: ({ runs = 10 } = {}) => profileSteps(model, plan, opened(), runs),
+    profile: ({ runs = 10 } = {}) => profileSteps(plan, opened(), runs),
     async close() {
       kernels = undefined;
       await team?.close();
@@ -199,9 +199,9 @@ function assertInputs(inputs: readonly Port[], given: Readonly<Record<string, Te
   }
 }
 
-function profileSteps(model: PackedModel, plan: Plan, kernels: KernelExports, runs: number): readonly OperatorTime[] {
+function profileSteps(plan: Plan, kernels: KernelExports, runs: number): readonly OperatorTime[] {
   assertWhole("session.profile: runs", runs, 1e6);
-  const times = model.operators.map(() => new Float64Array(runs));
+  const times = plan.operators.map(() => new Float64Array(runs));
   for (let run = 0; run < runs; run++) {
     plan.steps.forEach(({ operator }, s) => {
       const before = performance.now();
@@ -209,7 +209,7 @@ function profileSteps(model: PackedModel, plan: Plan, kernels: KernelExports, ru
       if (operator >= 0) times[operator]![run]! += performance.now() - before;
     });
   }
-  return model.operators.map(({ name, op, kernel }, o) => ({
+  return plan.operators.map(({ name, op, kernel }, o) => ({
     name,
     op,
     ...(kernel ? { kernel } : {}),

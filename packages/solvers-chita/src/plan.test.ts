@@ -1,6 +1,7 @@
 import { keptCount, planSparsities, type RunSituation, resolvePlan } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { chita } from "./chita.ts";
+import { chitaPlan } from "./plan.ts";
 
 const situation = (overrides: Partial<RunSituation> = {}): RunSituation => ({
   sparsity: 0.9,
@@ -127,4 +128,34 @@ test("weights that are used at many positions get stored rows of mini-batches in
   expect(resolvePlan(chita(), situation({ weightReuse: 150 }), { curvature: "gauss-newton" }).curvature).toBe(
     "gauss-newton",
   );
+});
+
+describe("what the default costs", () => {
+  /** The built-in LeNet-5: 416,520 multiply-adds for 61,470 weights. */
+  const lenet = { prunable: 61_470, weightReuse: 416_520 / 61_470, hasLayerMoments: true, examples: 60_000 };
+
+  test("is no more than some epochs of training: beyond that convolutions get Kronecker factors and one stage", () => {
+    for (const sparsity of [0.5, 0.9, 0.95]) {
+      expect(chitaPlan(situation({ ...lenet, sparsity }))).toMatchObject({
+        curvature: "kronecker-gauss-newton",
+        stages: 1,
+      });
+    }
+  });
+
+  test("leaves dense networks of any size and sparsity their stages with the Gauss-Newton matrix", () => {
+    for (const prunable of [300, 32_360, 4_000_000]) {
+      for (const sparsity of [0.3, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99]) {
+        for (const examples of [40, 1000, 60_000]) {
+          const plan = chitaPlan(situation({ prunable, sparsity, examples, hasLayerMoments: true }));
+          // A large network on a handful of examples is not worth more stages than they say anything about.
+          if (prunable < 1_000_000 || examples === 60_000) expect(plan.curvature).toBe("gauss-newton");
+        }
+      }
+    }
+  });
+
+  test("gives way to a curvature that was asked for", () => {
+    expect(chitaPlan(situation({ ...lenet, curvature: "gauss-newton" })).curvature).toBe("gauss-newton");
+  });
 });

@@ -27,6 +27,19 @@ const mostReuse = 8;
 const kroneckerName = "kronecker-gauss-newton";
 const kroneckerExamples = 2000;
 const kroneckerTemperature = 4;
+/**
+ * What a run may cost by default, in multiply-adds: so many passes of training over the same examples (forward, and backward twice
+ * that), but always what takes a few seconds. Counted, never measured, so that a plan is the same on every machine.
+ */
+const mostEpochs = 8;
+const passesOfTraining = 3;
+const alwaysAffordable = 2e10;
+/** Conjugate-gradient iterations of a rising stage and of one at the target. */
+const risingIterations = 20;
+const targetIterations = 10;
+/** Passes for each through dense layers, of which the first has most weights and takes no tangents, and through convolutions. */
+const densePasses = 2;
+const convolutionPasses = 4;
 /** Where the model cannot give what Kronecker factors are made of, rows are stored: gradients of mini-batches. */
 const storedRows: RunPlan = { examples: 500, targetExamples: 500, firstOrder: false };
 const storedRidges: RunPlan = { ridgeFactors: [1e-3, 1e-2, 0.1, 1] };
@@ -35,13 +48,14 @@ const largestBatch = 16;
 /** The plan of {@link chita}. Never looks at data. */
 export function chitaPlan(situation: RunSituation): RunPlan {
   const { sparsity, prunable, curvature, weightReuse = 1, examples: available } = situation;
-  const reuses = weightReuse > mostReuse;
-  if (curvature === kroneckerName || (curvature === undefined && reuses && situation.hasLayerMoments)) {
-    return kroneckerPlan(situation);
-  }
   const rising =
     1 + Math.max(0, Math.ceil(Math.log(firstKept / Math.max(1 - sparsity, 1 / prunable)) / Math.log(stageRatio)));
   const { stages, targetStages } = split(situation, rising);
+  const reuses = weightReuse > mostReuse;
+  const isDear = reuses || gaussNewtonCost(situation, rising) > affordable(situation);
+  if (curvature === kroneckerName || (curvature === undefined && isDear && situation.hasLayerMoments)) {
+    return kroneckerPlan(situation);
+  }
   const total = stages + targetStages;
   const stores = reuses && curvature !== "gauss-newton";
   const batch = stores ? Math.max(1, Math.min(largestBatch, Math.floor(available / 500))) : 1;
@@ -68,6 +82,32 @@ export function chitaPlan(situation: RunSituation): RunPlan {
     ...(stores ? storedRows : {}),
     reason: reasonFor(total, stages, targetStages),
   };
+}
+
+/** What a run costs at most by default, in multiply-adds. */
+function affordable({ prunable, weightReuse = 1, examples: available }: RunSituation): number {
+  return Math.max(alwaysAffordable, mostEpochs * passesOfTraining * prunable * weightReuse * available);
+}
+
+/**
+ * Multiply-adds of so many rising stages, and as many at the target as a plan that is free has, with the Gauss-Newton matrix. What a
+ * dense layer costs falls with the weights still kept; the positions of a convolution cost the same however few are.
+ */
+function gaussNewtonCost(
+  { sparsity, prunable, weightReuse = 1, examples: available }: RunSituation,
+  stages: number,
+): number {
+  const passes = (count: number, kept: number): number =>
+    Math.min(count, available) * (convolutionPasses * (weightReuse - 1) + densePasses * kept);
+  let rising = 0;
+  let before = 1;
+  for (let i = 0; i < stages; i++) {
+    const after = Math.max(1 - sparsity, firstKept / stageRatio ** i);
+    rising += risingIterations * passes(examples, (before + after) / 2);
+    before = after;
+  }
+  const atTarget = Math.max(leastTargetStages, stages) * targetIterations * passes(targetExamples, 1 - sparsity);
+  return prunable * (rising + atTarget);
 }
 
 /**

@@ -9,14 +9,12 @@ import {
   prune,
   type RunContext,
   readFlat,
-  resolvePlan,
-  runSituation,
   type Solver,
   selectorFrom,
   solverFrom,
   writeFlat,
 } from "@secateur/core";
-import { empiricalFisher, gaussNewton, kroneckerGaussNewton } from "@secateur/fisher";
+import { estimators } from "@secateur/fisher";
 import type { Network } from "@secateur/nn";
 import { chita, chitaBso, chitaIht } from "@secateur/solvers-chita";
 import { cbs } from "./cbs/cbs.ts";
@@ -67,16 +65,12 @@ export async function comparison(
   const before = await readFlat(network, params);
   try {
     const solver = campaignSolvers[spec.solver]!();
-    const situation = runSituation({
-      ...{ model: network, params, weights: before, sparsity: one.sparsity, data: one.train },
-    });
-    const { curvature } = resolvePlan(solver, situation);
     const result = await prune({
       model: network,
       solver,
       data: one.train,
       sparsity: one.sparsity,
-      curvature: estimators[curvature]!(),
+      curvature: estimators,
       seed: one.index,
       ...spec.request,
     });
@@ -98,12 +92,6 @@ export async function comparison(
     return { error };
   }
 }
-
-const estimators: Readonly<Record<string, () => NonNullable<PruneRequest["curvature"]>>> = {
-  "empirical-fisher": () => empiricalFisher(),
-  "gauss-newton": () => gaussNewton(),
-  "kronecker-gauss-newton": () => kroneckerGaussNewton(),
-};
 
 async function lossOf(network: Network, data: Dataset, ctx: RunContext): Promise<number> {
   try {

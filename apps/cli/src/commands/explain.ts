@@ -3,11 +3,14 @@ import {
   type EntryKind,
   type EntryOf,
   keptCount,
+  layoutParams,
   optionProperties,
   planSparsities,
   type ResolvedPlan,
   type RunSituation,
+  readFlat,
   resolvePlan,
+  runSituation,
 } from "@secateur/core";
 import { formatCount, formatFraction, formatTable } from "@secateur/report/text";
 import {
@@ -17,21 +20,26 @@ import {
   flagWithoutEffect,
   isLiftable,
   kebab,
+  mapDataPaths,
   needsGradients,
   resolveOptions,
   type SolverEntry,
   valueLabel,
 } from "@secateur/run";
-import { type DenseSettings, findAnyEntry, parseRetrain } from "@secateur/run/node";
+import { type DenseSettings, findAnyEntry, modelFile, openAnyModel, openData, parseRetrain } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { addSparsityFlag } from "../flags/common-flags.ts";
 import { wholeParser } from "../flags/number.ts";
 import { explainSchedule } from "../retrain/explain-schedule.ts";
 import { addScheduleFlags } from "../retrain/retrain-flags.ts";
+import { absolutePath } from "../run/absolute-path.ts";
 import type { Terminal } from "../terminal.ts";
 
 interface ExplainFlags {
   readonly sparsity?: number;
+  readonly model?: string;
+  readonly arch?: string;
+  readonly data?: string;
   readonly weights?: number;
   readonly trainExamples?: number;
   readonly retrainEpochs?: number;
@@ -46,6 +54,8 @@ const examples = `
 Examples:
   secateur explain chita
   secateur explain chita --sparsity 0.98 --weights 266200 --train-examples 60000
+  secateur explain chita --model lenet5.safetensors --data mnist
+      the plan for that network, whose layers decide what a plan costs
   secateur explain llr --sparsity 0.98 --phases 3 --retrain-epochs 10
       a schedule of retraining: sparsities, epochs and rates of its phases`;
 
@@ -59,6 +69,9 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
   command.optionsGroup("The situation to show the plan for:");
   addSparsityFlag(command, `default: ${usual.sparsity}`);
   command
+    .addOption(new Option("--model <file>", "the network itself: its layers decide what a plan costs"))
+    .addOption(new Option("--arch <name>", "with --model: the network its tensors belong to"))
+    .addOption(new Option("--data <data>", "with --model: the data; their training split counts"))
     .addOption(
       new Option("--weights <n>", `prunable weights (default: ${usual.weights}, MLPNet)`).argParser(
         wholeParser("--weights", 1),
@@ -81,15 +94,65 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
     if (stray !== undefined) {
       throw flagWithoutEffect({ flag: `--${kebab(stray)}`, reason: `${name} is no schedule of retraining` });
     }
-    const situation: RunSituation = {
-      sparsity: flags.sparsity ?? usual.sparsity,
-      prunable: flags.weights ?? usual.weights,
-      examples: flags.trainExamples ?? usual.trainExamples,
-      initialSparsity: 0,
-    };
-    keptCount(1, situation.sparsity); // refuses a sparsity outside [0, 1)
+    keptCount(1, flags.sparsity ?? usual.sparsity); // refuses a sparsity outside [0, 1)
+    const situation = flags.model === undefined ? sizesOf(flags) : await situationOf(flags.model, flags, terminal);
     terminal.stdout.write(await explanation(found, situation));
   });
+}
+
+/** A situation of sizes alone. @throws ERR_USAGE for flags that need a model */
+function sizesOf(flags: ExplainFlags): RunSituation {
+  const stray = (["arch", "data"] as const).find((key) => flags[key] !== undefined);
+  if (stray !== undefined) throw flagWithoutEffect({ flag: `--${stray}`, reason: "it belongs to --model" });
+  return {
+    sparsity: flags.sparsity ?? usual.sparsity,
+    prunable: flags.weights ?? usual.weights,
+    examples: flags.trainExamples ?? usual.trainExamples,
+    initialSparsity: 0,
+  };
+}
+
+/** The situation of a model, as a run of prune would see it. @throws ERR_USAGE for --weights, what opening throws */
+async function situationOf(path: string, flags: ExplainFlags, terminal: Terminal): Promise<RunSituation> {
+  if (flags.weights !== undefined) throw flagWithoutEffect({ flag: "--weights", reason: "the model has its own" });
+  if (flags.data !== undefined && flags.trainExamples !== undefined) {
+    throw flagWithoutEffect({ flag: "--train-examples", reason: "the data say how many there are" });
+  }
+  const onEvent = (): void => {};
+  const { cwd } = terminal;
+  const absolute = (file: string): string => absolutePath(terminal, file);
+  const model = await openAnyModel({
+    path: modelFile(absolute(path)),
+    arch: flags.arch,
+    engine: undefined,
+    cwd,
+    onEvent,
+  });
+  try {
+    const { network, classes, spec } = model;
+    const params = layoutParams(network);
+    const weights = await readFlat(network, params);
+    const sparsity = flags.sparsity ?? usual.sparsity;
+    const data =
+      flags.data &&
+      (await openData({
+        data: mapDataPaths(flags.data, absolute),
+        normalize: undefined,
+        classes,
+        network: spec,
+        onEvent,
+      }));
+    const situation = runSituation({
+      model: network,
+      params,
+      weights,
+      sparsity,
+      ...(data ? { data: data.train } : {}),
+    });
+    return data ? situation : { ...situation, examples: flags.trainExamples ?? usual.trainExamples };
+  } finally {
+    model.close();
+  }
 }
 
 async function scheduleText(

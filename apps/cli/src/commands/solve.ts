@@ -5,17 +5,20 @@ import { type Command, Option } from "commander";
 import { addMessageFlags, addRunFlags, addSparsityFlag, collect } from "../flags/common-flags.ts";
 import { numberParser, wholeParser } from "../flags/number.ts";
 import { addSolverFlags } from "../flags/solver-flags.ts";
+import { addUnitsFlag } from "../flags/units-flag.ts";
 import { callSolve, type SolveFlags } from "../solve/call-solve.ts";
 import type { Terminal } from "../terminal.ts";
 
 const help = `
 It minimises  Q(w) = 1/2 d'(G'G/n)d + (l2/2) d'd + g'd,  d = w - w0,  over weights w with at most k non-zeros.
 G [n, p] holds one gradient row per example or mini-batch, w0 [p] the trained weights; g is the mean row with
---first-order, else 0.
+--first-order, else 0. With --gram the rows of W share H:  1/2 tr((R - W) H (R - W)')  over R with at most k non-zeros,
+or with --units of-every:KEEP/OF.
 
 Examples:
   secateur solve --gradients G.npy --weights w.npy --sparsity 0.9 --out pruned.npy
-  secateur solve --gradients G.npy --weights w.npy --solver chita --keep 99 --ridge 1e-4 --json`;
+  secateur solve --gradients G.npy --weights w.npy --solver chita --keep 99 --ridge 1e-4 --json
+  secateur solve --gram H.npy --weights W.npy --solver layerwise --units of-every:2/4 --out pruned.npy`;
 
 /** Adds the command; without `spec` only its line in the program's help, for calls of other commands. */
 export function addSolveCommand(
@@ -29,15 +32,17 @@ export function addSolveCommand(
   if (!spec) return;
   command.optionsGroup("The problem:");
   command
-    .option("--gradients <file>", "gradient rows G [n, p], .npy")
-    .option("--weights <file>", "trained weights w0, p numbers in any shape, .npy");
+    .option("--gradients <file>", "gradient rows G [n, p], .npy (this or --gram)")
+    .option("--gram <file>", "of one layer: H = X'X [in, in] of its inputs, at any scale, .npy")
+    .option("--weights <file>", "trained weights, .npy: p numbers in any shape; with --gram [out, in]");
   addSparsityFlag(command, "this or --keep");
+  addUnitsFlag(command);
   command
     .addOption(
       new Option("--keep <k>", "how many weights to keep (this or --sparsity)").argParser(wholeParser("--keep", 0)),
     )
     .addOption(
-      new Option("--ridge <l2>", "damping: larger stays nearer to w0 (default: 1e-4)").argParser(
+      new Option("--ridge <l2>", "damping: larger stays nearer to w0 (default: 1e-4, with --gram 0)").argParser(
         numberParser({
           flag: "--ridge",
           allowed: "a number of at least 0",
@@ -47,7 +52,7 @@ export function addSolveCommand(
     )
     .option("--first-order", "take g = the mean gradient row instead of 0")
     .optionsGroup("How:")
-    .option("--solver <name>", "which method; secateur plugins lists them (default: chita)")
+    .option("--solver <name>", "which method; secateur plugins lists them (default: chita, with --gram layerwise)")
     .option("--selector <name>", "instead of --solver: the method that chooses which weights are kept")
     .option("--updater <name>", "with --selector: the method that finds the kept weights (default: none)")
     .option("--option <key=value>", "an option of the solver, may be repeated", collect);

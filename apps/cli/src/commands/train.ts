@@ -3,7 +3,7 @@
 import { trainDefaults } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { addAugmentationFlags } from "../flags/batch-norm-flags.ts";
-import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags, collect } from "../flags/common-flags.ts";
 import { numberParser, wholeParser } from "../flags/number.ts";
 import { addTrainingFlags } from "../flags/training-flags.ts";
 import type { Terminal } from "../terminal.ts";
@@ -13,6 +13,7 @@ const examples = `
 Examples:
   secateur train --arch mlpnet --data mnist --epochs 10 --out mlpnet.safetensors
   secateur train net.chita-0.95.safetensors --data mnist --keep-zeros --learning-rate 0.01 --out tuned.safetensors
+  secateur train --arch mlpnet --data mnist --rule gmp --sparsity 0.95 --out sparse.safetensors
   secateur train --arch resnet20 --data cifar10:DIR --batch-size 128 --crop-padding 4 --flip --nesterov --out resnet20.safetensors
 An interrupted run goes on with the same command and --resume.`;
 
@@ -77,6 +78,28 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
       ),
     );
   addTrainingFlags(command);
+  command
+    .optionsGroup("Pruning while it trains:")
+    .addOption(
+      new Option("--rule <name>", "a rule that acts while the network trains, such as gmp; may be repeated").argParser(
+        collect,
+      ),
+    )
+    .addOption(
+      new Option("--sparsity <x>", "fraction of weights that the rule removes (default: the rule's)").argParser(
+        numberParser({
+          flag: "--sparsity",
+          allowed: "a number from 0 to below 1",
+          accepts: (value) => value >= 0 && value < 1,
+        }),
+      ),
+    )
+    .addOption(
+      new Option(
+        "--rule-option <key=value>",
+        "another option of the rule ('secateur explain NAME' lists them); may be repeated",
+      ).argParser(collect),
+    );
   addAugmentationFlags(command, "training images");
   command
     .optionsGroup("Where results go:")

@@ -3,7 +3,7 @@ import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
 import { badUsage, type ComparedRun, mapDataPaths, type ReestimateTime, type Session } from "@secateur/run";
 import { type EngineChoice, findReporter, findSolver, modelFile, runCompare } from "@secateur/run/node";
-import { missingFlag } from "../errors.ts";
+import { missingFlag, someFailed } from "../errors.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { loadReport } from "../run/load-report.ts";
@@ -71,6 +71,7 @@ export async function callCompare(call: CompareCall): Promise<void> {
   }
   const wrote = report === undefined ? "" : `\nwrote ${report}\n`;
   printResult({ terminal, flags, document, text: () => `${compareText(document)}${wrote}` });
+  if (document.failed) throw someFailed({ failed: document.failed.length, finished: runs.length });
 }
 
 function note(session: Session, run: ComparedRun, { done, total }: { done: number; total: number }): void {

@@ -11,15 +11,22 @@ import type { CompareDocument } from "@secateur/run";
 
 /** What `secateur compare` prints for people: accuracy by solver and sparsity, then what each run cost. */
 export function compareText(document: CompareDocument): string {
-  const { dense, keptDense, runs, prunable, arch, data, peakMemoryBytes } = document;
+  const { dense, keptDense, runs, failed, prunable, arch, data, peakMemoryBytes } = document;
   const right = { align: "right" } as const;
-  const sparsities = [...new Set(runs.map(({ sparsity }) => sparsity))];
-  const solvers = [...new Set(runs.map(({ solver }) => solver))];
+  const all = [...runs, ...(failed ?? [])];
+  const sparsities = [...new Set(all.map(({ sparsity }) => sparsity))];
+  const solvers = [...new Set(all.map(({ solver }) => solver))];
   const find = (solver: string, sparsity: number) =>
-    runs.find((run) => run.solver === solver && run.sparsity === sparsity)!;
+    runs.find((run) => run.solver === solver && run.sparsity === sparsity);
   const accuracies = formatTable(
     [{ title: "accuracy at" }, ...sparsities.map((sparsity) => ({ title: formatFraction(sparsity), ...right }))],
-    solvers.map((solver) => [solver, ...sparsities.map((sparsity) => formatPercent(find(solver, sparsity).accuracy))]),
+    solvers.map((solver) => [
+      solver,
+      ...sparsities.map((sparsity) => {
+        const run = find(solver, sparsity);
+        return run ? formatPercent(run.accuracy) : "failed";
+      }),
+    ]),
   );
   const details = formatTable(
     [
@@ -44,5 +51,8 @@ export function compareText(document: CompareDocument): string {
     ]),
   );
   const before = `${arch} on ${data}: ${formatPercent(dense.accuracy)} of ${formatCount(dense.examples)} test examples, ${formatCount(prunable)} prunable weights\n${keptDense ? `kept dense: ${keptDense.join(", ")}\n` : ""}`;
-  return `${before}\n${accuracies}\n${details}\npeak memory ${formatBytes(peakMemoryBytes)}\n`;
+  const failures = (failed ?? []).map(
+    ({ solver, sparsity, message }) => `failed: ${solver} at ${sparsity}: ${message}\n`,
+  );
+  return `${before}\n${accuracies}\n${details}\n${failures.join("")}peak memory ${formatBytes(peakMemoryBytes)}\n`;
 }

@@ -27,11 +27,16 @@ test("the demo prints a row a run and leaves networks, report and plot", async (
   expect(Number(accuracy)).toBeGreaterThanOrEqual(95);
   expect(printed).toMatch(/^magnitude +90 % +\S+ % +3,236 /m);
   expect(printed).toMatch(/^magnitude +98 % +\S+ % +647 /m);
+  // f32 weights, 4 bytes each; packed, even with all that a file says of itself, a tenth of that.
+  expect(printed).toMatch(/^dense, f32 +\S+ % +129.4 kB /m);
+  expect(printed).toMatch(/^98 % pruned, packed +\S+ % +\S+ k?B +[4-9]\d x /m);
   expect((await readdir(folder)).sort()).toEqual([
     ".gitignore",
     "accuracy.svg",
     "mlpnet.magnitude-0.9.safetensors",
+    "mlpnet.magnitude-0.9.secateur",
     "mlpnet.magnitude-0.98.safetensors",
+    "mlpnet.magnitude-0.98.secateur",
     "report.html",
   ]);
   expect(await readFile(`${folder}/report.html`, "utf8")).toContain("Accuracy against sparsity");

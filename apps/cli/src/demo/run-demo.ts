@@ -23,6 +23,9 @@ import {
   findSolver,
   openData,
   openModel,
+  type PackDocument,
+  runBench,
+  runPack,
   versions,
 } from "@secateur/run/node";
 import { loadReport } from "../run/load-report.ts";
@@ -50,7 +53,7 @@ export async function runDemo(spec: DemoSpec): Promise<void> {
   // Generated files, wherever the demo is run, are nobody's to commit.
   await writeFileAtomic(join(folder, ".gitignore"), "*\n", { overwrite: true });
   const found = await Promise.all(solvers.map((name) => findSolver(name, terminal.cwd)));
-  const { before, runs } = await withSession({ flags: {}, terminal, overwrite: true }, async (session) => {
+  const { before, runs, gains } = await withSession({ flags: {}, terminal, overwrite: true }, async (session) => {
     const { network, architecture } = await openModel({
       path: bundledModel,
       arch: undefined,
@@ -72,9 +75,10 @@ export async function runDemo(spec: DemoSpec): Promise<void> {
     await writeReport({ runs: done, folder, found: [...found, ...curvatures] });
     const weights = formatCount(weightCount(network.params()));
     const accuracy = `${formatPercent(dense.accuracy)} of ${formatCount(dense.examples)} test images of MNIST`;
-    return { before: `${architecture.name}, ${weights} weights: ${accuracy}\n`, runs: done };
+    const gains = await measureGains({ folder, solver: found.at(-1)!.entry.name, sparsities, session });
+    return { before: `${architecture.name}, ${weights} weights: ${accuracy}\n`, runs: done, gains };
   });
-  terminal.stdout.write(`\n${before}\n${demoTable(runs)}\n${filesText(folder)}`);
+  terminal.stdout.write(`\n${before}\n${demoTable(runs)}\n${gainsTable(gains)}\n${filesText(folder)}`);
 }
 
 function weightCount(params: readonly { rows: number; cols: number }[]): number {
@@ -124,6 +128,70 @@ async function pruneOnce(spec: {
   const { reportRun } = await loadReport();
   const run = reportRun({ outcome: { dense, result, pruned }, solver: entry.name, sparsity });
   return { ...run, fileBytes: bytes.length, gzipBytes };
+}
+
+/** What one pruned network is worth once it is packed. */
+interface Gain {
+  readonly sparsity: number;
+  readonly packed: PackDocument;
+  /** Milliseconds for one image, as packed and with every weight taking part, measured in turn. */
+  readonly ms: number;
+  readonly denseMs: number;
+}
+
+/** Packs the networks of one solver and runs them beside the network before pruning. */
+async function measureGains(spec: {
+  folder: string;
+  solver: string;
+  sparsities: readonly number[];
+  session: Session;
+}): Promise<readonly Gain[]> {
+  const { folder, solver, sparsities, session } = spec;
+  const gains: Gain[] = [];
+  for (const sparsity of sparsities) {
+    const model = join(folder, `mlpnet.${solver}-${sparsity}.safetensors`);
+    const out = model.replace(/safetensors$/, "secateur");
+    const packed = await runPack({ model, out, data: "mnist", dense: bundledModel, overwrite: true }, session);
+    const times = await runBench({ path: out, arch: undefined, threads: 1 }, session);
+    const [ms, denseMs] = ["secateur", "secateur-dense"].map(
+      (name) => times.find(({ engine }) => engine === name)!.medianMs,
+    );
+    gains.push({ sparsity, packed, ms: ms!, denseMs: denseMs! });
+  }
+  return gains;
+}
+
+/** What pruning bought: bytes, milliseconds and accuracy of the packed networks beside the dense one's. */
+function gainsTable(gains: readonly Gain[]): string {
+  const right = { align: "right" } as const;
+  const [first] = gains as readonly [Gain, ...Gain[]];
+  const { bytes, accuracy } = first.packed;
+  const dense = formatPercent(accuracy!.dense!.accuracy);
+  const rows = gains.map(({ sparsity, packed, ms, denseMs }) => [
+    `${formatFraction(sparsity)} pruned, packed`,
+    formatPercent(packed.accuracy!.after.accuracy),
+    formatBytes(packed.bytes.gzip),
+    `${(bytes.denseF32 / packed.bytes.gzip).toFixed(0)} x`,
+    `${(bytes.denseInt8Brotli / packed.bytes.gzip).toFixed(1)} x`,
+    (1000 * ms).toFixed(1),
+    `${(denseMs / ms).toFixed(1)} x`,
+  ]);
+  return formatTable(
+    [
+      { title: "what pruning bought" },
+      { title: "accuracy", ...right },
+      { title: "bytes", ...right },
+      { title: "smaller than f32", ...right },
+      { title: "than int8, brotli", ...right },
+      { title: "microseconds", ...right },
+      { title: "faster than dense", ...right },
+    ],
+    [
+      ["dense, f32", dense, formatBytes(bytes.denseF32), "", "", (1000 * first.denseMs).toFixed(1), ""],
+      ["dense, int8 and brotli", "", formatBytes(bytes.denseInt8Brotli), "", "", "", ""],
+      ...rows,
+    ],
+  );
 }
 
 /** Where nothing is drawn on a terminal, a line a run shows that the demo lives. */
@@ -180,5 +248,6 @@ function filesText(folder: string): string {
     `Report with plots:   ${join(folder, "report.html")}\n`,
     `The plot by itself:  ${join(folder, "accuracy.svg")}\n`,
     `Pruned networks:     ${join(folder, "*.safetensors")}\n`,
+    `Packed networks:     ${join(folder, "*.secateur")}\n`,
   ].join("");
 }

@@ -2,10 +2,18 @@
 import { keptCount } from "@secateur/core";
 import { checkOutput } from "@secateur/formats";
 import { formatCount, formatDuration, formatNumber, formatStats } from "@secateur/report/text";
-import { badUsage, type FoundEntry, notePlugin, resolveOptions, type SolverEntry } from "@secateur/run";
-import { runSolve, type SolveDocument } from "@secateur/run/node";
+import {
+  badUsage,
+  type FoundEntry,
+  flagWithoutEffect,
+  notePlugin,
+  resolveOptions,
+  type SolverEntry,
+} from "@secateur/run";
+import { runSolve, type SolveDocument, type SolveSpec } from "@secateur/run/node";
 import { missingFlag } from "../errors.ts";
 import { solverSettings } from "../flags/solver-flags.ts";
+import type { UnitsFlag } from "../flags/units-flag.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertEnding, assertNotInput } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
@@ -15,7 +23,9 @@ import type { Terminal } from "../terminal.ts";
 /** The flags of `secateur solve` as commander hands them over; options of the solver come on top. */
 export interface SolveFlags extends SessionFlags {
   readonly gradients?: string;
+  readonly gram?: string;
   readonly weights?: string;
+  readonly units?: UnitsFlag;
   readonly sparsity?: number;
   readonly keep?: number;
   readonly ridge?: number;
@@ -39,34 +49,53 @@ export async function callSolve(call: SolveCall): Promise<void> {
   const pairs = flags.option ?? [];
   const { options } = solverSettings({ entry: found.entry, flags: { ...flags }, pairs, hasPlan: false, ownFlags });
   const solver = found.entry.create((await resolveOptions(found.entry, options)) as never);
+  const source = sourceOf(call);
   assertBudget(flags);
   const overwrite = flags.force === true;
   const out = flags.out === undefined ? undefined : absolutePath(terminal, flags.out);
-  const inputs = { gradients: path(call, "gradients"), weights: path(call, "weights") };
+  const weights = absolutePath(terminal, required(flags.weights, "weights"));
   assertEnding({ flag: "--out", path: out }, [".npy"]);
   assertNotInput({
     outputs: [
       { flag: "--out", path: out },
       { flag: "--events", path: flags.events === undefined ? undefined : absolutePath(terminal, flags.events) },
     ],
-    inputs: Object.values(inputs),
+    inputs: [...Object.values(source), weights],
   });
   if (out !== undefined) await checkOutput(out, { overwrite });
   const document = await withSession({ flags, terminal, overwrite }, async (session) => {
     notePlugin(found, session);
-    return await runSolve({ ...inputs, solver, name: found.entry.name, settings: flags, out, overwrite, session });
+    const settings = {
+      ...flags,
+      ...(flags.units === undefined || flags.units === "weights" ? {} : { pattern: flags.units }),
+    };
+    return await runSolve({ source, weights, solver, name: found.entry.name, settings, out, overwrite, session });
   });
   printResult({ terminal, flags, document, text: () => solveText(document) });
 }
 
-function path({ flags, terminal }: SolveCall, flag: "gradients" | "weights"): string {
-  const given = flags[flag];
-  if (given === undefined)
-    throw missingFlag(`--${flag}`, "give an .npy file; both --gradients and --weights are needed");
-  return absolutePath(terminal, given);
+/** What the problem is made of. */
+function sourceOf({ flags, terminal }: SolveCall): SolveSpec["source"] {
+  const { gradients, gram, units, firstOrder } = flags;
+  if (gram === undefined) {
+    if (units !== undefined) throw flagWithoutEffect({ flag: "--units", reason: "patterns are of layers, see --gram" });
+    return { gradients: absolutePath(terminal, required(gradients, "gradients")) };
+  }
+  if (gradients !== undefined) throw badUsage("--gradients and --gram pose different problems; give one of them");
+  if (firstOrder) throw flagWithoutEffect({ flag: "--first-order", reason: "--gram holds no gradients" });
+  return { gram: absolutePath(terminal, gram) };
 }
 
-function assertBudget({ sparsity, keep }: SolveFlags): void {
+function required(given: string | undefined, flag: string): string {
+  if (given !== undefined) return given;
+  throw missingFlag(`--${flag}`, "give .npy files: --weights, and --gradients or --gram");
+}
+
+function assertBudget({ sparsity, keep, units }: SolveFlags): void {
+  if (units !== undefined && units !== "weights") {
+    if (sparsity === undefined && keep === undefined) return;
+    throw badUsage("--units of-every says how many weights are kept; leave --sparsity and --keep out");
+  }
   if (sparsity === undefined && keep === undefined) {
     throw missingFlag("--sparsity", "say how far to prune: --sparsity S (fraction removed) or --keep K (weights kept)");
   }
@@ -77,9 +106,10 @@ function assertBudget({ sparsity, keep }: SolveFlags): void {
 }
 
 function solveText(document: SolveDocument): string {
-  const { solver, objective: value, nonzeros, size, status, stats, solveMs, out } = document;
+  const { solver, objective: value, nonzeros, size, status, stats, solveMs, out, relativeError } = document;
   return [
     `${solver}: objective ${formatNumber(value)} with ${formatCount(nonzeros)} of ${formatCount(size)} weights\n`,
+    ...(relativeError === undefined ? [] : [`relative error ${formatNumber(relativeError)}\n`]),
     `${status} in ${formatDuration(solveMs)}; ${formatStats(stats)}\n`,
     ...(out === undefined ? [] : [`wrote ${out}\n`]),
   ].join("");

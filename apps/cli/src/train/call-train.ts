@@ -96,6 +96,10 @@ function trainText(document: TrainDocument): string {
       formatPercent(accuracy),
     ]),
   );
-  const { test, trainMs, steps, out } = document;
-  return `${epochs}\ntest accuracy ${formatPercent(test.accuracy)}, loss ${formatNumber(test.loss)}; ${steps} steps in ${formatDuration(trainMs)}\nwrote ${out}\n`;
+  const { test, trainMs, steps, out, nonzeros, prunable } = document;
+  const kept =
+    nonzeros === undefined || prunable === undefined
+      ? ""
+      : `; ${formatNumber(nonzeros)} of ${formatNumber(prunable)} weights left`;
+  return `${epochs}\ntest accuracy ${formatPercent(test.accuracy)}, loss ${formatNumber(test.loss)}; ${steps} steps in ${formatDuration(trainMs)}${kept}\nwrote ${out}\n`;
 }

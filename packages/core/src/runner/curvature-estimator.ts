@@ -52,3 +52,6 @@ export interface CurvatureEstimator {
   readonly provides: readonly CurvatureView[];
   estimate(request: EstimateRequest, ctx: RunContext): Promise<Estimate>;
 }
+
+/** Estimators with their defaults, by the name that a plan calls them. */
+export type Estimators = Readonly<Record<string, () => CurvatureEstimator>>;

@@ -70,3 +70,9 @@ export interface RunPlan {
 
 /** A plan with every field decided. */
 export type ResolvedPlan = { readonly [Key in keyof RunPlan]-?: Exclude<RunPlan[Key], undefined> };
+
+/** The part of a plan that a run without gradients follows too. */
+type PlainPlanKey = "stages" | "targetStages" | "schedule" | "from" | "regrow" | "reason";
+
+/** What of a plan was used: without gradients the fields that only they read are absent. */
+export type UsedPlan = Pick<ResolvedPlan, PlainPlanKey> & Partial<Omit<ResolvedPlan, PlainPlanKey>>;

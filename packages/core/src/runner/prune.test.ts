@@ -156,11 +156,11 @@ describe("prune", () => {
       ...bySize,
       plan: ({ prunable }) => ({ stages: 2, examples: prunable, batch: 2, schedule: "poly" }),
     };
-    const { plan } = await prune(request({ solver: advised, data, plan: { batch: 3 } }));
+    const { plan } = await prune(request({ solver: advised, curvature: drawing, data, plan: { batch: 3 } }));
     expect(plan).toMatchObject({ stages: 2, examples: 10, batch: 3, schedule: "poly", ridge: "auto", targetStages: 0 });
     const greedy: Solver = { ...bySize, plan: () => ({ examples: 1000, batch: 2 }) };
     // Of 50 examples a fifth is held out.
-    expect((await prune(request({ solver: greedy, data }))).plan.examples).toBe(20);
+    expect((await prune(request({ solver: greedy, curvature: drawing, data }))).plan.examples).toBe(20);
   });
 
   test("reports its stages as events", async () => {

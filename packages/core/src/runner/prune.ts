@@ -6,7 +6,7 @@
 import { countKept, keptCount } from "../budget/constraint.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
-import { resumeMismatch, shapeMismatch } from "../errors.ts";
+import { curvatureMissing, resumeMismatch, shapeMismatch, unknownName } from "../errors.ts";
 import { countZeros, layoutParams, readFlat, writeFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { Note } from "../problem/note.ts";
@@ -23,12 +23,12 @@ import { distillation } from "../task/distillation.ts";
 import type { Task } from "../task/task.ts";
 import { taughtDataset } from "../task/taught-dataset.ts";
 import type { Taken } from "./accept-step.ts";
-import type { CurvatureEstimator } from "./curvature-estimator.ts";
+import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
 import { describeDifferences } from "./describe-differences.ts";
 import { finishRun, type RunLoss, sparserNote } from "./finish-run.ts";
 import { splitHeldOut } from "./held-out.ts";
 import { measureLoss } from "./measure-loss.ts";
-import type { ResolvedPlan, RunPlan } from "./plan.ts";
+import type { ResolvedPlan, RunPlan, UsedPlan } from "./plan.ts";
 import { planSparsities, resolvePlan } from "./resolve-plan.ts";
 import { runSituation } from "./run-situation.ts";
 import { type BudgetRule, nextDampingFactor, runStage, type StageReport, stageConstraint } from "./stage.ts";
@@ -50,8 +50,11 @@ export interface PruneRequest extends RunContextOptions {
   readonly heldOut?: Dataset;
   /** What the outputs mean; default: what {@link chooseTask} takes for the data. */
   readonly task?: Task;
-  /** Default: H = I, which is all that magnitude pruning needs. */
-  readonly curvature?: CurvatureEstimator;
+  /**
+   * What estimates the curvature, or several by name, such as `estimators` of @secateur/fisher, of which the plan takes one. Default:
+   * H = I, which is all that magnitude pruning needs.
+   */
+  readonly curvature?: CurvatureEstimator | Estimators;
   /** Names of the parameters to prune; default: every prunable one. */
   readonly params?: readonly string[];
   /** Overrides of the solver's own plan. */
@@ -114,8 +117,8 @@ export interface PruneResult {
   readonly loss?: RunLoss;
   /** What has to be said, of the stages and of the whole run; each was an event too, once. */
   readonly notes: readonly Note[];
-  /** The plan in force, defaults filled in. */
-  readonly plan: ResolvedPlan;
+  /** The plan in force, defaults filled in; without what only gradients use where none were taken. */
+  readonly plan: UsedPlan;
   /** Flat mask over the prunable weights, in the order of `layers`. */
   readonly mask: Mask;
   readonly timing: { readonly gradientMs: number; readonly solveMs: number; readonly totalMs: number };
@@ -136,8 +139,10 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   const prunable = original.length;
   keptCount(prunable, sparsity); // refuses a bad sparsity before any work
   const situation = runSituation({ ...request, params, weights: original });
-  const overrides = request.curvature ? { curvature: request.curvature.name, ...request.plan } : request.plan;
-  const plan = resolvePlan(request.solver, situation, overrides);
+  const fixed = request.curvature && isEstimator(request.curvature) ? { curvature: request.curvature.name } : {};
+  const plan = resolvePlan(request.solver, situation, { ...fixed, ...request.plan });
+  const { curvature: _given, ...spec } = request;
+  const curvature = estimatorOf(request, plan);
   const start = request.mask?.slice() ?? Uint8Array.from(original, (value) => (value === 0 ? 0 : 1));
   if (start.length !== prunable) {
     throw shapeMismatch({ where: "prune: mask", found: `${start.length} entries`, expected: `${prunable}` });
@@ -193,8 +198,9 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     const stageContext = forkContext(ctx, `stage ${index}`);
     if (index > 0) await request.settle?.(stageContext);
     const stage = {
-      ...request,
+      ...spec,
       plan,
+      ...(curvature ? { curvature } : {}),
       task,
       isMet: teacher !== undefined && index === 0,
       params,
@@ -248,7 +254,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     taken: finished.taken ?? reports[reports.length - 1]?.taken ?? "last",
     ...(finished.loss ? { loss: finished.loss } : {}),
     notes: [...reports.flatMap((report) => report.notes), ...notes],
-    plan,
+    plan: usedPlan(plan, curvature !== undefined),
     mask,
     timing: {
       gradientMs: reports.reduce((sum, report) => sum + report.gradientMs, 0),
@@ -277,6 +283,33 @@ async function taskOf(
   const { data: taught, fingerprint } = await taughtDataset({ model, data }, ctx);
   const taughtToo = heldOut ? { heldOut: (await taughtDataset({ model, data: heldOut }, ctx)).data } : {};
   return { task: chosen, data: taught, teacher: fingerprint, ...taughtToo };
+}
+
+function isEstimator(curvature: CurvatureEstimator | Estimators): curvature is CurvatureEstimator {
+  return typeof curvature["estimate"] === "function" && typeof curvature["name"] === "string";
+}
+
+/** What estimates the curvature; nothing for a solver that needs none and is given none. @throws ERR_IMPOSSIBLE, ERR_UNKNOWN_NAME */
+function estimatorOf({ curvature, solver }: PruneRequest, plan: ResolvedPlan): CurvatureEstimator | undefined {
+  const needsCurvature = (solver.needs.curvature ?? []).length > 0;
+  if (!curvature) {
+    if (needsCurvature && solver.plan) throw curvatureMissing(solver.name ?? "the solver", plan.curvature);
+    return undefined;
+  }
+  if (isEstimator(curvature)) return curvature;
+  if (!needsCurvature) return undefined;
+  const make = curvature[plan.curvature];
+  if (!make) {
+    const known = Object.keys(curvature);
+    throw unknownName({ where: "prune", what: "curvature", found: plan.curvature, known });
+  }
+  return make();
+}
+
+function usedPlan(plan: ResolvedPlan, takesGradients: boolean): UsedPlan {
+  if (takesGradients) return plan;
+  const { stages, targetStages, schedule, from, regrow, reason } = plan;
+  return { stages, targetStages, schedule, from, regrow, reason };
 }
 
 function reportStage(

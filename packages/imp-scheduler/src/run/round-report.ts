@@ -1,5 +1,5 @@
 /** What a round of pruning and retraining did, in numbers for tables and plots. */
-import type { Evaluation, Note, ResolvedPlan, StageReport } from "@secateur/core";
+import type { Evaluation, Note, StageReport, UsedPlan } from "@secateur/core";
 
 /** One round, reported. Times are in milliseconds. */
 export interface RoundReport {
@@ -42,7 +42,7 @@ export interface RoundReport {
   readonly stages: readonly StageReport[];
   /** What its pruning had to say. */
   readonly notes: readonly Note[];
-  readonly plan?: ResolvedPlan;
+  readonly plan?: UsedPlan;
   readonly pruneMs: number;
   readonly retrainMs: number;
   /** Training images a second. */

@@ -33,6 +33,14 @@ export interface ComparedDocument {
   readonly plan: RunPlan;
 }
 
+/** A run that ended with an error; the others go on. */
+export interface FailedRun {
+  readonly solver: string;
+  readonly sparsity: number;
+  readonly code: string;
+  readonly message: string;
+}
+
 /** What `secateur compare --json` prints. */
 export interface CompareDocument {
   readonly model: string;
@@ -44,6 +52,8 @@ export interface CompareDocument {
   /** Weights left as they were by --keep-dense. */
   readonly keptDense?: readonly string[];
   readonly runs: readonly ComparedDocument[];
+  /** Present where some ended with an error. */
+  readonly failed?: readonly FailedRun[];
   readonly seed: number;
   readonly backend: string;
   readonly peakMemoryBytes: number;
@@ -57,6 +67,7 @@ export function compareDocument(spec: {
   dense: Evaluation;
   keptDense: readonly string[];
   runs: readonly ComparedRun[];
+  failed: readonly FailedRun[];
   seed: number;
   backend: string;
   versions: Readonly<Record<string, string>>;
@@ -72,7 +83,8 @@ export function compareDocument(spec: {
     prunable: runs[0]!.result.prunable,
     ...(keptDense.length === 0 ? {} : { keptDense }),
     runs: runs.map(({ solver, sparsity, pruned, result, sharesGradients }) => {
-      const last = result.stages[result.stages.length - 1]!;
+      // A network of zeros has no stages.
+      const last = result.stages[result.stages.length - 1];
       return {
         solver,
         sparsity,
@@ -81,14 +93,15 @@ export function compareDocument(spec: {
         nonzeros: result.nonzeros,
         objective: result.objective,
         stages: result.stages.length,
-        ...(last.examples === undefined ? {} : { examples: last.examples }),
-        ...(last.ridge === undefined ? {} : { ridge: last.ridge }),
+        ...(last?.examples === undefined ? {} : { examples: last.examples }),
+        ...(last?.ridge === undefined ? {} : { ridge: last.ridge }),
         ...(sharesGradients ? { sharesGradients } : {}),
-        stats: last.stats,
+        stats: last?.stats ?? {},
         timing: result.timing,
         plan: result.plan,
       };
     }),
+    ...(spec.failed.length === 0 ? {} : { failed: spec.failed }),
     seed,
     backend,
     peakMemoryBytes: spec.peakMemoryBytes,

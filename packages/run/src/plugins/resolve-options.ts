@@ -1,11 +1,10 @@
-import { badOption, type OptionsSchema, optionProperties } from "@secateur/core";
+import { badOption, type OptionsSchema, optionProperties, type PluginEntry } from "@secateur/core";
 import { unknownOption } from "../errors.ts";
-import type { SolverEntry } from "./found-entry.ts";
 import { allowedValues } from "./option-schema.ts";
 
 /** Validated options with their defaults. @throws ERR_OPTION */
 export async function resolveOptions(
-  entry: SolverEntry,
+  entry: Pick<PluginEntry, "name" | "options">,
   options: Readonly<Record<string, unknown>>,
 ): Promise<Readonly<Record<string, unknown>>> {
   const properties = optionProperties(entry.options);

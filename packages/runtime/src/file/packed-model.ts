@@ -50,6 +50,13 @@ export interface TensorEntry {
   readonly crc32: number;
 }
 
+/** A tensor as operators take it: numbers, row-major, and whether it was stored with a mask. */
+export interface WeightTensor {
+  readonly dims: readonly number[];
+  readonly data: Float32Array;
+  readonly kept?: number;
+}
+
 /** A tensor with its numbers: zeros where its mask is 0. */
 export interface PackedTensor extends TensorEntry {
   readonly data: Float32Array;

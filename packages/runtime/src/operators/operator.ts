@@ -1,6 +1,6 @@
 /** What the planner wants of an operator: the shape it gives, and its steps. */
 import { packedGraph, quoted } from "../errors.ts";
-import type { Attribute, PackedOperator, PackedTensor } from "../file/packed-model.ts";
+import type { Attribute, PackedOperator, WeightTensor } from "../file/packed-model.ts";
 import type { Builder } from "../plan/builder.ts";
 import { functions, realWord } from "../plan/kernel-numbers.ts";
 import type { Value } from "../plan/value.ts";
@@ -9,7 +9,7 @@ import type { Value } from "../plan/value.ts";
 export interface Call {
   readonly operator: PackedOperator;
   readonly inputs: readonly Value[];
-  readonly tensors: readonly PackedTensor[];
+  readonly tensors: readonly WeightTensor[];
   /** @throws ERR_PACKED_GRAPH naming the operator */
   refuse(problem: string): never;
 }

@@ -10,6 +10,8 @@ export interface EncodeOptions {
   readonly values?: ValueType;
   /** Default "gzip"; "none" for hosts that compress, or to compress it otherwise. */
   readonly compression?: "gzip" | "none";
+  /** Whether weights that are zero may be left out; default true. Without, a file tells what the dense network would take. */
+  readonly masks?: boolean;
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
@@ -18,12 +20,12 @@ const leastZeros = 0.05;
 
 /** The bytes of a .secateur file. The same graph and options give the same bytes. */
 export async function encodePacked(graph: PackGraph, options: EncodeOptions = {}): Promise<Uint8Array> {
-  const { values = "f32", compression = "gzip", metadata = {} } = options;
+  const { values = "f32", compression = "gzip", masks: mayMask = true, metadata = {} } = options;
   const masks: Uint8Array[] = [];
   const streams: Uint8Array[] = [];
   const entries: TensorEntry[] = [];
   for (const [name, tensor] of graph.tensors) {
-    const kept = keptIndices(tensor);
+    const kept = mayMask ? keptIndices(tensor) : undefined;
     const type = tensor.dims.length < 2 ? "f32" : values;
     const mask = kept ? maskOf(kept, tensor.data.length) : new Uint8Array();
     const stored = storedValues(tensor, type, kept);

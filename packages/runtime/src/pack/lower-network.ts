@@ -100,17 +100,12 @@ export function lowerNetwork(network: LayeredNetwork, tensors: ReadonlyMap<strin
         break;
       }
       case "batch-norm": {
-        const [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map(
-          (part) => get(`${name}.${part}`).data,
+        const channels = [number("channels", 0)];
+        const held = ["weight", "bias", "running_mean", "running_var"].map((part) =>
+          keep(`${name}.${part}`, { dims: channels, data: get(`${name}.${part}`).data }),
         );
-        const channels = number("channels", 0);
-        const scale = Float32Array.from(gamma!, (g, c) => g / Math.sqrt(variance![c]! + number("epsilon", 1e-5)));
-        const shift = Float32Array.from(beta!, (b, c) => b - scale[c]! * mean![c]!);
-        const held = [
-          keep(`${name}.scale`, { dims: [channels], data: scale }),
-          keep(`${name}.shift`, { dims: [channels], data: shift }),
-        ];
-        place(give({ op: "ScaleShift", name, from, tensors: held }));
+        const attributes = { epsilon: number("epsilon", 1e-5) };
+        place(give({ op: "BatchNormalization", name, from, tensors: held, attributes }));
         break;
       }
       case "layer-norm": {

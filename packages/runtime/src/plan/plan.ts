@@ -1,9 +1,10 @@
 /** From a decoded network to memory and a program: everything that can be decided before the first run. */
 import { packedGraph, packedMemory, quoted } from "../errors.ts";
-import type { PackedModel, PackedTensor } from "../file/packed-model.ts";
+import type { PackedModel, PackedOperator, WeightTensor } from "../file/packed-model.ts";
 import { type Call, createCall } from "../operators/operator.ts";
 import { operatorKinds } from "../operators/operator-kinds.ts";
 import { createDraft, type Draft, type Step } from "./builder.ts";
+import { fold } from "./fold.ts";
 import { aligned, placeRegions } from "./lay-out.ts";
 import { flatRegion, type Region } from "./region.ts";
 import { productOf, type Value } from "./value.ts";
@@ -17,6 +18,8 @@ export interface Port {
 
 /** A planned network. Addresses are bytes in a memory of `totalBytes`. */
 export interface Plan {
+  /** What is left after folding; steps name their places here. */
+  readonly operators: readonly PackedOperator[];
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
   readonly steps: readonly Step[];
@@ -56,7 +59,8 @@ export function makePlan(model: PackedModel, options: PlanOptions): Plan {
     return { name, dims: extents, region };
   });
   const draft = createDraft(threads);
-  lowerAll(model, values, draft);
+  const folded = fold(model);
+  lowerAll(folded, values, draft);
   const outputs = model.outputs.map(({ name, dims }): Port => {
     const value = values.get(name)!;
     const promised = dims.map((extent) => (extent === "batch" ? batch : extent));
@@ -85,6 +89,7 @@ export function makePlan(model: PackedModel, options: PlanOptions): Plan {
   at = placeRegions(new Set([...draft.regions, ...inputs.map(({ region }) => region)]), at);
   if (at > maxMemoryBytes) throw packedMemory(`the network with a batch of ${batch}`, at, maxMemoryBytes);
   return {
+    operators: folded.operators,
     inputs,
     outputs,
     steps,
@@ -106,13 +111,17 @@ export function makePlan(model: PackedModel, options: PlanOptions): Plan {
   };
 }
 
-function lowerAll(model: PackedModel, values: Map<string, Value>, draft: Draft): void {
+function lowerAll(
+  model: Pick<PackedModel, "operators"> & { readonly tensors: ReadonlyMap<string, WeightTensor> },
+  values: Map<string, Value>,
+  draft: Draft,
+): void {
   model.operators.forEach((operator, o) => {
     const kind = Object.hasOwn(operatorKinds, operator.op) ? operatorKinds[operator.op]! : undefined;
     const call: Call = createCall({
       operator,
       inputs: operator.inputs.map((name) => values.get(name)!),
-      tensors: operator.tensors.map((name): PackedTensor => model.tensors.get(name)!),
+      tensors: operator.tensors.map((name): WeightTensor => model.tensors.get(name)!),
     });
     if (!kind) call.refuse(`this runtime has no such operator; it has ${Object.keys(operatorKinds).join(", ")}`);
     else {

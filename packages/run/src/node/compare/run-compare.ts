@@ -1,6 +1,11 @@
 /** A comparison: every method at every sparsity, each from the checkpoint as it is. */
-import type { RunPlan } from "@secateur/core";
-import { type CompareDocument, type ComparedRun, compareDocument } from "../../compare/compare-document.ts";
+import { isPruneError, type PruneError, type RunPlan } from "@secateur/core";
+import {
+  type CompareDocument,
+  type ComparedRun,
+  compareDocument,
+  type FailedRun,
+} from "../../compare/compare-document.ts";
 import { gradientKey, shareGradients, sharingOrder } from "../../compare/shared-gradients.ts";
 import { badUsage, keepsAll } from "../../errors.ts";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
@@ -48,8 +53,8 @@ export interface Comparison {
 /**
  * Runs every method at every sparsity. Gradients that runs ask for alike are taken once.
  *
- * @returns the document, and the runs that a report draws
- * @throws whatever is wrong with the input, ERR_ABORTED
+ * @returns the document, and the runs that a report draws; a run that ends with an error is told there and the others go on
+ * @throws the first error where no run ends well, whatever is wrong with the input, ERR_ABORTED
  */
 export async function runCompare(
   spec: Comparison,
@@ -81,6 +86,8 @@ export async function runCompare(
   const order = sharingOrder(plans);
   const shared = shareGradients();
   const runs: ComparedRun[] = [];
+  const failed: FailedRun[] = [];
+  let onlyError: PruneError | undefined;
   const sources: FoundEntry[] = [...found];
   try {
     for (const [turn, position] of order.entries()) {
@@ -94,40 +101,51 @@ export async function runCompare(
       const model = await openAnyModel({ path, arch: first.arch, engine, cwd, onEvent: () => {} });
       const { network } = model;
       const { before, settle, after } = remeasuringModel({ model, data, settings, session });
-      await before();
-      const { result, curvature } = await pruneNetwork({
-        ...{ network, solver, sparsity, plan, params, session, ...(settle ? { settle } : {}) },
-        train: data.train,
-        findCurvature: (name) => findCurvature(name, cwd),
-        wrapEstimator: (inner) => {
-          const run = shared.forRun({ key, inner, isKept });
-          wasShared = run.wasShared;
-          return run.estimator;
-        },
-      });
-      await after();
-      if (curvature) sources.push(curvature);
-      const pruned = await network.evaluate(data.test, session.context());
-      model.close();
-      runs[position] = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
-      spec.onRun?.(runs[position], { done: turn + 1, total: jobs.length });
+      try {
+        await before();
+        const { result, curvature } = await pruneNetwork({
+          ...{ network, solver, sparsity, plan, params, session, ...(settle ? { settle } : {}) },
+          train: data.train,
+          findCurvature: (name) => findCurvature(name, cwd),
+          wrapEstimator: (inner) => {
+            const run = shared.forRun({ key, inner, isKept });
+            wasShared = run.wasShared;
+            return run.estimator;
+          },
+        });
+        await after();
+        if (curvature) sources.push(curvature);
+        const pruned = await network.evaluate(data.test, session.context());
+        runs[position] = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
+        spec.onRun?.(runs[position], { done: turn + 1, total: jobs.length });
+      } catch (error) {
+        // What is finished stays; an interrupt, and an error that no run is to blame for, end everything.
+        if (!isPruneError(error) || error.code === "ERR_ABORTED") throw error;
+        failed.push({ solver: one.entry.name, sparsity, code: error.code, message: error.message });
+        onlyError ??= error;
+      } finally {
+        model.close();
+      }
     }
   } finally {
     shared.release();
   }
+  const finished = runs.filter((run) => run !== undefined);
+  if (finished.length === 0) throw onlyError!;
   const document = compareDocument({
     model: { path, sha256: first.sha256, arch: first.arch },
     data: source,
     dense,
     keptDense,
-    runs,
+    runs: finished,
+    failed,
     seed: session.seed,
     backend: session.kernels.name,
     versions: versions([...sources, ...first.packages]),
     peakMemoryBytes: peakMemoryBytes(),
   });
   first.close();
-  return { document, runs };
+  return { document, runs: finished };
 }
 
 /** Where no method takes gradients, a setting of them would change nothing. */

@@ -12,6 +12,7 @@ import {
   toFloat32,
 } from "@secateur/formats";
 import { createNetwork, type Network } from "@secateur/nn";
+import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
 import { type ResolvedArchitecture, resolveArchitecture } from "./architectures.ts";
 import { findFormat, pluginCheckpoint } from "./find-format.ts";
 
@@ -63,10 +64,12 @@ export async function readModelFile(
   from: string,
 ): Promise<{ checkpoint: Checkpoint; bytes: Uint8Array; sha256: string }> {
   const bytes = await readFileBytes(path);
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  if (isPacked(bytes)) return { checkpoint: await packedCheckpoint(bytes), bytes, sha256 };
   const plugin = detectFormat(bytes) === "unknown" ? await findFormat(path, from) : undefined;
   const decode = plugin?.format.detects(bytes.subarray(0, 4096)) ? plugin.format.decode : undefined;
   const checkpoint = decode
     ? cleanCheckpoint(pluginCheckpoint(plugin!.name, await decode(bytes, path)), path)
     : decodeCheckpoint(bytes, path);
-  return { checkpoint, bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
+  return { checkpoint, bytes, sha256 };
 }

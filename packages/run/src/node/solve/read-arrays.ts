@@ -47,7 +47,8 @@ export async function readArrays(spec: { gradients: string; weights: string }): 
   };
 }
 
-async function readFinite(path: string, remedy: string): Promise<Tensor> {
+/** A .npy file whose numbers are all finite. @throws ERR_NOT_FINITE with the remedy, the file errors of formats */
+export async function readFinite(path: string, remedy: string): Promise<Tensor> {
   const tensor = await readNpy(path);
   assertFinite(path, toVec(tensor), remedy);
   return tensor;

@@ -1,4 +1,4 @@
-/** One pruning problem from files of gradient rows and weights. */
+/** One pruning problem from files: of gradient rows and weights, or of a layer's H and its weights. */
 import {
   assertFinite,
   assertNeeds,
@@ -20,6 +20,7 @@ import { denseFactor, storedCurvature } from "@secateur/fisher";
 import { encodeNpy, writeFileAtomic } from "@secateur/formats";
 import { keepsNothing, overflowed } from "../../errors.ts";
 import type { Session } from "../../session.ts";
+import { gramProblem, halfEnergy, readLayer } from "./gram-problem.ts";
 import { type ProblemArrays, readArrays } from "./read-arrays.ts";
 
 /** What `secateur solve --json` prints. */
@@ -34,6 +35,8 @@ export interface SolveDocument {
   readonly solveMs: number;
   readonly solver: string;
   readonly seed: number;
+  /** tr((W - R) H (W - R)') / tr(W H W') with --gram. */
+  readonly relativeError?: number;
   /** Absolute path of the new weights, where they were written. */
   readonly out?: string;
 }
@@ -42,8 +45,8 @@ const defaultRidge = 1e-4;
 
 /** What to solve. */
 export interface SolveSpec {
-  /** Absolute paths of .npy files. */
-  readonly gradients: string;
+  /** Absolute paths of .npy files: G [n, p], or H [in, in] of weights [out, in]. */
+  readonly source: { readonly gradients: string } | { readonly gram: string };
   readonly weights: string;
   readonly solver: Solver;
   /** Of the solver, for messages and the document. */
@@ -59,29 +62,30 @@ export interface SolveSpec {
 export interface SolveSettings {
   readonly sparsity?: number;
   readonly keep?: number;
-  /** Damping; default 1e-4. */
+  /** Damping; default 1e-4 with gradients, 0 with H. */
   readonly ridge?: number;
+  /** Of every `of` inputs of a row `keep` stay; with H only, instead of sparsity and keep. */
+  readonly pattern?: { readonly keep: number; readonly of: number };
   /** Whether the mean gradient row is the first-order term. */
   readonly firstOrder?: boolean;
 }
 
 /** Solves, and writes the weights where asked to. @throws the file errors of formats, ERR_SHAPE, ERR_NOT_FINITE, ERR_IMPOSSIBLE, ERR_OVERFLOW, ERR_ABORTED */
 export async function runSolve(spec: SolveSpec): Promise<SolveDocument> {
-  const { solver, name, out, overwrite, session } = spec;
-  const arrays = await readArrays(spec);
-  const problem = makeProblem({ ...spec, arrays });
-  assertNeeds(name, solver.needs, problem);
+  const { name, out, overwrite, session } = spec;
+  const { problem, shape, dtype, judge } = await openProblem(spec);
+  assertNeeds(name, spec.solver.needs, problem);
   const ctx = createRunContext(session);
   const started = ctx.now();
-  const solution = await solver.solve(problem, ctx);
+  const solution = await spec.solver.solve(problem, ctx);
   const solveMs = ctx.now() - started;
   // Judged as written: a solver may compute in f64 what an f32 file will hold.
-  const w = inDtype(solution.w.data, arrays.dtype);
-  const value = await objective(problem, matrix(1, w.length, w));
-  if (!Number.isFinite(value) || !w.every(Number.isFinite)) throw overflowed(name);
-  if (out !== undefined) await writeFileAtomic(out, encodeNpy({ shape: arrays.shape, data: w }), { overwrite });
+  const w = inDtype(solution.w.data, dtype);
+  const value = await judge(w);
+  if (!Number.isFinite(value.objective) || !w.every(Number.isFinite)) throw overflowed(name);
+  if (out !== undefined) await writeFileAtomic(out, encodeNpy({ shape, data: w }), { overwrite });
   return {
-    objective: value,
+    ...value,
     nonzeros: countNonzeros(w),
     size: w.length,
     status: solution.status,
@@ -91,6 +95,35 @@ export async function runSolve(spec: SolveSpec): Promise<SolveDocument> {
     solver: name,
     seed: session.seed,
     ...(out === undefined ? {} : { out }),
+  };
+}
+
+/** A problem from files, and what weights of it are worth. */
+interface OpenedProblem extends Pick<ProblemArrays, "shape" | "dtype"> {
+  readonly problem: Problem;
+  judge(w: Vec): Promise<{ objective: number; relativeError?: number }>;
+}
+
+async function openProblem(spec: SolveSpec): Promise<OpenedProblem> {
+  const { source, weights, settings, session } = spec;
+  if ("gradients" in source) {
+    const arrays = await readArrays({ ...source, weights });
+    const problem = makeProblem({ ...spec, arrays });
+    return {
+      ...{ problem, shape: arrays.shape, dtype: arrays.dtype },
+      judge: async (w) => ({ objective: await objective(problem, matrix(1, w.length, w)) }),
+    };
+  }
+  const { kernels } = session;
+  const layer = await readLayer({ ...source, weights, ridge: settings.ridge ?? 0 });
+  const energy = halfEnergy(layer.weights.data, layer, kernels);
+  return {
+    ...{ problem: gramProblem(layer, settings, kernels), shape: layer.shape, dtype: layer.dtype },
+    async judge(w) {
+      const change = Float64Array.from(w, (value, i) => value - layer.weights.data[i]!);
+      const value = halfEnergy(change, layer, kernels);
+      return { objective: value, relativeError: energy > 0 ? value / energy : 0 };
+    },
   };
 }
 

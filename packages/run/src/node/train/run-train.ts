@@ -1,6 +1,6 @@
 /** Trains a network on the training split, from the start or from a checkpoint. */
 import { rm } from "node:fs/promises";
-import type { Evaluation, Mask } from "@secateur/core";
+import type { Evaluation, Mask, TrainingRule } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
 import { createNetwork, type Network, train } from "@secateur/nn";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
@@ -15,9 +15,10 @@ import { encodeRecord, type TrainingRecord, trainingKey } from "../retrain/train
 import { learningRateOf, type OptimizerSettings, optimizerOf, peakRates } from "../retrain/training-settings.ts";
 import { readTraining, trainingPath, writeTraining } from "../state/training-file.ts";
 import { versions } from "../versions.ts";
+import { openRules, type RuleSettings } from "./training-rules.ts";
 
 /** How to train; what is left out is taken from {@link trainDefaults}. */
-export interface TrainSettings extends OptimizerSettings, AugmentationFlags {
+export interface TrainSettings extends OptimizerSettings, AugmentationFlags, RuleSettings {
   /** Name of a new network, or of the checkpoint's. */
   readonly arch?: string;
   readonly normalize?: string;
@@ -64,6 +65,9 @@ export interface TrainDocument {
   /** Over each epoch, while the weights moved. */
   readonly epochs: readonly { readonly loss: number; readonly accuracy: number }[];
   readonly steps: number;
+  /** Prunable weights, and those that training rules left. */
+  readonly prunable?: number;
+  readonly nonzeros?: number;
   readonly trainMs: number;
   readonly seed: number;
   readonly versions: Readonly<Record<string, string>>;
@@ -107,7 +111,8 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   };
   if (!resume) await keepEpoch(0);
   let saved = Number.NEGATIVE_INFINITY;
-  const run = runIdentity({ settings, arch, data, seed: session.seed });
+  const rules = await openRules(settings, cwd, session);
+  const run = runIdentity({ settings, rules, arch, data, seed: session.seed });
   const report = await train(
     network,
     {
@@ -119,6 +124,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
       weightDecay,
       labelSmoothing: settings.labelSmoothing ?? 0,
       ...(settings.cropPadding || settings.flip ? { augmentation: augmentationOf(settings, splits) } : {}),
+      ...(rules.length > 0 ? { rules } : {}),
       ...(settings.keepZeros ? { masks: masksOf(network) } : {}),
       ...(resume ? { resume: await readTraining(path, run) } : {}),
       onEpoch: async (state) => {
@@ -146,6 +152,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
     test,
     epochs: report.epochs,
     steps: report.steps,
+    ...(rules.length > 0 ? countsOf(network) : {}),
     trainMs,
     seed: session.seed,
     versions: versions([]),
@@ -193,10 +200,24 @@ const decisive = [
 ] as const;
 
 /** Every setting that decides the result, as JSON. */
-function runIdentity(spec: { settings: TrainSettings; arch: string; data: string; seed: number }): string {
+function runIdentity(spec: {
+  settings: TrainSettings;
+  rules: readonly TrainingRule[];
+  arch: string;
+  data: string;
+  seed: number;
+}): string {
   const { arch, data, seed } = spec;
+  const rules = spec.rules.map(({ name, settings: own }) => ({ name, settings: own }));
+  const ruled = rules.length === 0 ? {} : { rules };
   const settings = [...decisive, "keepZeros"] as const;
-  return JSON.stringify({ arch, data, seed, ...Object.fromEntries(settings.map((key) => [key, spec.settings[key]])) });
+  return JSON.stringify({
+    arch,
+    data,
+    seed,
+    ...Object.fromEntries(settings.map((key) => [key, spec.settings[key]])),
+    ...ruled,
+  });
 }
 
 async function start({ model, settings, session, cwd }: TrainSpec): Promise<Start> {
@@ -213,6 +234,14 @@ async function start({ model, settings, session, cwd }: TrainSpec): Promise<Star
     arch: settings.arch,
     metadata: {},
   };
+}
+
+/** How many weights may be pruned, and how many of them are not zero. */
+function countsOf(network: Network): { readonly prunable: number; readonly nonzeros: number } {
+  const weights = network.params().flatMap(({ name, prunable }) => (prunable ? [network.weights.get(name)!.data] : []));
+  const count = (counts: (value: number) => boolean): number =>
+    weights.reduce((sum, data) => sum + data.filter(counts).length, 0);
+  return { prunable: count(() => true), nonzeros: count((value) => value !== 0) };
 }
 
 /** 1 where a prunable weight is not zero. */

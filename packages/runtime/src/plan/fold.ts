@@ -1,22 +1,29 @@
 /**
  * Operators that become part of the one before them, where it alone is read by them:
  *
+ *   BatchNormalization             a ScaleShift: scale = gamma / sqrt(variance + epsilon), shift = beta - scale mean
  *   ScaleShift after Conv or Gemm      W~ = scale W, b~ = scale b + shift
  *   Add of a Conv's or Gemm's value    its second input
  *   Relu, Clip after a product, Add, Mul or ScaleShift    its activation
  *
  * A sum comes before the activation in every product, so that one that has an activation takes no sum.
  */
-import type { PackedOperator } from "../file/packed-model.ts";
-import type { DenseTensor, PackGraph } from "./pack-graph.ts";
+import type { PackedOperator, PackedValue, WeightTensor } from "../file/packed-model.ts";
 
 const products: ReadonlySet<string> = new Set(["Conv", "Gemm"]);
 const activating: ReadonlySet<string> = new Set(["Conv", "Gemm", "Add", "Mul", "ScaleShift"]);
 
-/** A graph that gives the same values with fewer operators. */
-export function fold(graph: PackGraph): PackGraph {
+/** What is folded: a part of a packed model. */
+export interface Foldable {
+  readonly outputs: readonly PackedValue[];
+  readonly operators: readonly PackedOperator[];
+  readonly tensors: ReadonlyMap<string, WeightTensor>;
+}
+
+/** Operators and tensors that give the same values with fewer steps. */
+export function fold(graph: Foldable): Pick<Foldable, "operators" | "tensors"> {
   const tensors = new Map(graph.tensors);
-  const operators: (PackedOperator | undefined)[] = [...graph.operators];
+  const operators: (PackedOperator | undefined)[] = graph.operators.map((operator) => asScaleShift(operator, tensors));
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   for (let o = 0; o < operators.length; o++) {
     const operator = operators[o];
@@ -36,14 +43,36 @@ export function fold(graph: PackGraph): PackGraph {
   }
   const left = operators.filter((operator) => operator !== undefined);
   const used = new Set(left.flatMap((operator) => operator.tensors));
-  return { ...graph, operators: left, tensors: new Map([...tensors].filter(([name]) => used.has(name))) };
+  return { operators: left, tensors: new Map([...tensors].filter(([name]) => used.has(name))) };
+}
+
+/** Batch normalisation in its eval form is a scale and a shift a channel. Where its tensors do not fit it stays, and is refused later. */
+function asScaleShift(operator: PackedOperator, tensors: Map<string, WeightTensor>): PackedOperator {
+  const [gamma, beta, mean, variance] = operator.tensors.map((name) => tensors.get(name)?.data);
+  const { epsilon = 1e-5 } = operator.attributes;
+  const isWhole =
+    gamma && [beta, mean, variance].every((data) => data?.length === gamma.length) && typeof epsilon === "number";
+  if (operator.op !== "BatchNormalization" || !isWhole) return operator;
+  const scale = Float32Array.from(gamma, (g, c) => g / Math.sqrt(variance![c]! + epsilon));
+  const shift = Float32Array.from(beta!, (b, c) => b - scale[c]! * mean![c]!);
+  const names = [`${operator.name}.scale`, `${operator.name}.shift`] as const;
+  tensors.set(names[0], { dims: [scale.length], data: scale });
+  tensors.set(names[1], { dims: [shift.length], data: shift });
+  const { activation, low, high } = operator.attributes;
+  const kept = Object.entries({ activation, low, high }).filter(([, value]) => value !== undefined);
+  return {
+    ...operator,
+    op: "ScaleShift",
+    tensors: names,
+    attributes: Object.fromEntries(kept) as PackedOperator["attributes"],
+  };
 }
 
 interface Merge {
   readonly operator: PackedOperator;
   readonly operators: readonly (PackedOperator | undefined)[];
   readonly maker: (value: string) => number;
-  readonly tensors: Map<string, DenseTensor>;
+  readonly tensors: Map<string, WeightTensor>;
 }
 
 function mergeInto({
@@ -102,7 +131,7 @@ function mergeInto({
 function scaled(spec: {
   readonly product: PackedOperator;
   readonly after: PackedOperator;
-  readonly tensors: Map<string, DenseTensor>;
+  readonly tensors: Map<string, WeightTensor>;
   readonly isShared: boolean;
 }): readonly string[] {
   const { product, after, tensors, isShared } = spec;
@@ -118,7 +147,7 @@ function scaled(spec: {
     biases[o] = factor * (bias?.data[o] ?? 0) + shift!.data[o]!;
   }
   const names = [isShared ? `${product.name}.folded.weight` : product.tensors[0]!, `${product.name}.folded.bias`];
-  tensors.set(names[0]!, { dims: weights.dims, data: folded });
+  tensors.set(names[0]!, { ...weights, data: folded });
   tensors.set(names[1]!, { dims: [outputs], data: biases });
   return names;
 }

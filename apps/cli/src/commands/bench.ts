@@ -1,0 +1,108 @@
+/** `secateur bench`: milliseconds of networks, dense and packed, and what kernels take on this machine. */
+import { basename } from "node:path";
+import { formatTable, plainText } from "@secateur/report/text";
+import { badUsage } from "@secateur/run";
+import { type BenchDocument, runBench, runCalibrate } from "@secateur/run/node";
+import { type Command, Option } from "commander";
+import { addArchFlag, addMessageFlags } from "../flags/common-flags.ts";
+import { wholeParser } from "../flags/number.ts";
+import { absolutePath } from "../run/absolute-path.ts";
+import { printResult } from "../run/print-result.ts";
+import { withSession } from "../run/session.ts";
+import type { Terminal } from "../terminal.ts";
+
+interface BenchFlags {
+  readonly arch?: string;
+  readonly threads?: number;
+  readonly calibrate?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+const examples = `
+Examples:
+  secateur bench net.secateur
+  secateur bench dense.safetensors pruned.safetensors --threads 2 --json
+  secateur bench --calibrate --json > costs.json
+Other work on the machine lengthens all times: compare those of one call.`;
+
+/** Adds the command. */
+export function addBenchCommand(program: Command, terminal: Terminal): void {
+  const command = program
+    .command("bench")
+    .summary("measure what networks take, dense and packed")
+    .description(
+      "Run networks for one example, as packed and with every weight taking part; medians of rounds in turn.",
+    )
+    .argument("[model...]", "packed networks (.secateur) or checkpoints of built-in networks");
+  addArchFlag(command);
+  command
+    .addOption(
+      new Option("--threads <n>", "threads of the runtime (default: 1)").argParser(wholeParser("--threads", 1)),
+    )
+    .option("--calibrate", "measure what kernels take on this machine, for pack --costs");
+  addMessageFlags(command, { hasEvents: false });
+  command.addHelpText("after", examples).action(async (models: readonly string[]) => {
+    await callBench({ models, flags: command.opts<BenchFlags>(), terminal });
+  });
+}
+
+async function callBench({
+  models,
+  flags,
+  terminal,
+}: {
+  models: readonly string[];
+  flags: BenchFlags;
+  terminal: Terminal;
+}): Promise<void> {
+  const { arch, threads = 1 } = flags;
+  if (flags.calibrate) {
+    if (models.length > 0) throw badUsage("bench --calibrate measures the machine, not a model; leave the models out");
+    const document = await runCalibrate();
+    const rows = Object.entries(document).map(([kernel, cost]) =>
+      typeof cost === "number" ? [kernel, "", cost.toFixed(2)] : [kernel, cost.row.toFixed(2), cost.tap.toFixed(2)],
+    );
+    const right = { align: "right" } as const;
+    const text = () =>
+      formatTable([{ title: "kernel" }, { title: "ns a row", ...right }, { title: "ns a tap", ...right }], rows);
+    printResult({ terminal, flags, document, text });
+    return;
+  }
+  if (models.length === 0) throw badUsage("bench needs at least one model, or --calibrate");
+  const quiet = { ...(flags.quiet ? { quiet: true } : {}), ...(flags.json ? { json: true } : {}) };
+  const document = await withSession(
+    { flags: { kernels: "reference", ...quiet }, terminal, overwrite: false },
+    async (session) => {
+      const results: BenchDocument[] = [];
+      for (const model of models)
+        results.push(...(await runBench({ path: absolutePath(terminal, model), arch, threads }, session)));
+      return results;
+    },
+  );
+  printResult({ terminal, flags, document, text: () => benchText(document) });
+}
+
+function benchText(results: readonly BenchDocument[]): string {
+  const right = { align: "right" } as const;
+  const table = formatTable(
+    [
+      { title: "model" },
+      { title: "engine" },
+      { title: "threads", ...right },
+      { title: "ms", ...right },
+      { title: "load ms", ...right },
+      { title: "runs", ...right },
+    ],
+    results.map(({ model, engine, threads, medianMs, loadMs, runs }) => [
+      plainText(basename(model)),
+      engine,
+      String(threads),
+      medianMs.toFixed(4),
+      loadMs.toFixed(1),
+      String(runs),
+    ]),
+  );
+  const notes = [...new Set(results.flatMap((result) => result.notes ?? []))].map((note) => `${note}\n`);
+  return [table, ...notes].join("\n");
+}

@@ -1,0 +1,185 @@
+/** `secateur pack`: a pruned network into one small file that runs in the time of its kept weights. */
+import { formatBytes, formatCount, formatFraction, formatPercent, formatTable, plainText } from "@secateur/report/text";
+import { mapDataPaths } from "@secateur/run";
+import { type PackDocument, readCosts, runPack } from "@secateur/run/node";
+import { type Command, Option } from "commander";
+import { badFlagValue, missingFlag, outputIsInput } from "../errors.ts";
+import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { numberParser } from "../flags/number.ts";
+import { absolutePath } from "../run/absolute-path.ts";
+import { printResult } from "../run/print-result.ts";
+import { type SessionFlags, withSession } from "../run/session.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** How values can be stored, the most exact first. */
+const valueNames = ["f32", "f16", "int8", "int4"] as const;
+
+interface PackFlags extends SessionFlags {
+  readonly out?: string;
+  readonly values?: (typeof valueNames)[number];
+  readonly maxLoss?: number;
+  readonly data?: string;
+  readonly normalize?: string;
+  readonly dense?: string;
+  readonly arch?: string;
+  readonly costs?: string;
+  readonly force?: boolean;
+}
+
+const examples = `
+Examples:
+  secateur pack net.chita-0.95.safetensors --out net.secateur
+  secateur pack net.chita-0.95.safetensors --out net.secateur --data mnist --max-loss 0.1 --dense net.safetensors`;
+
+/** Adds the command. */
+export function addPackCommand(program: Command, terminal: Terminal): void {
+  const command = program
+    .command("pack")
+    .summary("make a small file that runs fast")
+    .description(
+      "Pack a pruned network: masks and values in few bits, each layer's fastest kernel; @secateur/runtime loads it.",
+    )
+    .argument("<model>", "checkpoint (safetensors or PyTorch) of a built-in network");
+  command
+    .optionsGroup("What to write:")
+    .option("--out <file>", "the packed network (.secateur); always needed")
+    .addOption(
+      new Option("--values <type>", `how kept weights are stored: ${valueNames.join(", ")} (default: int8)`).argParser(
+        parseValues,
+      ),
+    )
+    .option(
+      "--costs <file>",
+      "what kernels take on the machine that will run it, from bench --calibrate --json (default: a usual one's)",
+    )
+    .option("--force", "replace an existing output");
+  command.optionsGroup("What to measure:");
+  addDataFlags(command, "accuracy before and after storing the values, on the test split");
+  command
+    .addOption(
+      new Option(
+        "--max-loss <points>",
+        "refuse to write where storing the values costs more points of accuracy than this",
+      ).argParser(
+        numberParser({
+          flag: "--max-loss",
+          allowed: "a number of at least 0",
+          accepts: (value) => value >= 0 && Number.isFinite(value),
+        }),
+      ),
+    )
+    .option("--dense <model>", "the network before pruning, to compare with (default: MODEL with its zeros in place)");
+  addArchFlag(command);
+  addRunFlags(command);
+  addMessageFlags(command, { hasEvents: false });
+  command.addHelpText("after", examples).action(async (model: string) => {
+    await callPack({ model, flags: command.opts<PackFlags>(), terminal });
+  });
+}
+
+async function callPack({
+  model,
+  flags,
+  terminal,
+}: {
+  model: string;
+  flags: PackFlags;
+  terminal: Terminal;
+}): Promise<void> {
+  const paths = (path: string) => absolutePath(terminal, path);
+  if (flags.out === undefined)
+    throw missingFlag("--out", "say where the packed network goes, for example --out net.secateur");
+  const [source, out] = [paths(model), paths(flags.out)];
+  if (source === out) throw outputIsInput({ flag: "--out", path: out });
+  const { values, maxLoss, normalize, arch, dense, costs, force = false } = flags;
+  const document = await withSession({ flags, terminal, overwrite: false }, async (session) =>
+    runPack(
+      {
+        model: source,
+        out,
+        overwrite: force,
+        ...(arch === undefined ? {} : { arch }),
+        ...(values === undefined ? {} : { values }),
+        ...(maxLoss === undefined ? {} : { maxLoss }),
+        ...(flags.data === undefined ? {} : { data: mapDataPaths(flags.data, paths) }),
+        ...(normalize === undefined ? {} : { normalize }),
+        ...(dense === undefined ? {} : { dense: paths(dense) }),
+        ...(costs === undefined ? {} : { costs: await readCosts(paths(costs)) }),
+      },
+      session,
+    ),
+  );
+  printResult({ terminal, flags, document, text: () => packText(document, dense !== undefined) });
+}
+
+function parseValues(text: string): (typeof valueNames)[number] {
+  const found = valueNames.find((name) => name === text);
+  if (found === undefined) throw badFlagValue({ flag: "--values", found: text, allowed: valueNames.join(", ") });
+  return found;
+}
+
+const right = { align: "right" } as const;
+
+function packText(document: PackDocument, hasDense: boolean): string {
+  const { bytes, weights, nonzeros, values, accuracy } = document;
+  const of = hasDense ? "before pruning" : "zeros in place";
+  const stored = [
+    [`f32, ${of}`, bytes.denseF32],
+    [`int8 and brotli, ${of}`, bytes.denseInt8Brotli],
+    ["packed, nothing compressed", bytes.raw],
+    ["packed, gzip inside: the file", bytes.gzip],
+    ["packed, brotli instead", bytes.brotli],
+  ] as const;
+  const sizes = formatTable(
+    [
+      { title: "stored as" },
+      { title: "bytes", ...right },
+      { title: "bits a weight", ...right },
+      { title: "of f32", ...right },
+    ],
+    stored.map(([what, count]) => [
+      what,
+      formatBytes(count),
+      ((8 * count) / weights).toFixed(2),
+      formatFraction(count / bytes.denseF32),
+    ]),
+  );
+  const products = document.layers.filter(({ kernel }) => kernel !== undefined);
+  const layers = formatTable(
+    [
+      { title: "layer" },
+      { title: "kernel" },
+      { title: "weights", ...right },
+      { title: "kept", ...right },
+      { title: "dense ms", ...right },
+      { title: "packed ms", ...right },
+    ],
+    [
+      ...products.map((layer) => [
+        plainText(layer.name),
+        layer.kernel!,
+        formatCount(layer.weights),
+        formatCount(layer.nonzeros),
+        layer.denseMs.toFixed(4),
+        layer.expectedMs.toFixed(4),
+      ]),
+      [
+        "in all",
+        "",
+        formatCount(weights),
+        formatCount(nonzeros),
+        document.denseMs.toFixed(4),
+        document.expectedMs.toFixed(4),
+      ],
+    ],
+  );
+  const measured = accuracy
+    ? [
+        `accuracy on ${formatCount(accuracy.before.examples)} examples: ${accuracy.dense ? `${formatPercent(accuracy.dense.accuracy)} before pruning, ` : ""}` +
+          `${formatPercent(accuracy.before.accuracy)} pruned, ${formatPercent(accuracy.after.accuracy)} packed (${values})\n`,
+      ]
+    : [];
+  const expected =
+    "Times are expected ones: one example, one thread, from a table of what kernels take. secateur bench measures.\n";
+  return [...measured, sizes, layers, expected].join("\n");
+}

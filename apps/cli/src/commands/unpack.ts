@@ -1,0 +1,48 @@
+/** `secateur unpack`: a packed network as a checkpoint again. */
+import { formatCount, plainText } from "@secateur/report/text";
+import { runUnpack } from "@secateur/run/node";
+import type { Command } from "commander";
+import { missingFlag } from "../errors.ts";
+import { addMessageFlags } from "../flags/common-flags.ts";
+import { absolutePath } from "../run/absolute-path.ts";
+import { printResult } from "../run/print-result.ts";
+import type { Terminal } from "../terminal.ts";
+
+interface UnpackFlags {
+  readonly out?: string;
+  readonly force?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+const examples = `
+Example:
+  secateur unpack net.secateur --out net.safetensors`;
+
+/** Adds the command. */
+export function addUnpackCommand(program: Command, terminal: Terminal): void {
+  const command = program
+    .command("unpack")
+    .summary("make a checkpoint of a packed network")
+    .description("Write a packed network's tensors, zeros included, as a checkpoint.")
+    .argument("<file>", "packed network (.secateur)");
+  command
+    .option("--out <file>", "the checkpoint (.safetensors); always needed")
+    .option("--force", "replace an existing output");
+  addMessageFlags(command, { hasEvents: false });
+  command.addHelpText("after", examples).action(async (file: string) => {
+    const flags = command.opts<UnpackFlags>();
+    if (flags.out === undefined)
+      throw missingFlag("--out", "say where the checkpoint goes, for example --out net.safetensors");
+    const document = await runUnpack({
+      path: absolutePath(terminal, file),
+      out: absolutePath(terminal, flags.out),
+      overwrite: flags.force === true,
+      signal: terminal.signal,
+    });
+    const { tensors, size, zeros } = document;
+    const text = () =>
+      `${plainText(document.file)}: ${formatCount(tensors)} tensors, ${formatCount(size)} numbers, ${formatCount(zeros)} of them zero\n`;
+    printResult({ terminal, flags, document, text });
+  });
+}

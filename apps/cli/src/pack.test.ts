@@ -1,0 +1,105 @@
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { load } from "@secateur/runtime";
+import { describe, expect, test } from "vitest";
+import { call, smallTask } from "./testing.test-support.ts";
+
+async function packedTask(...flags: readonly string[]) {
+  const task = await smallTask();
+  const pruned = join(task.folder, "pruned.safetensors");
+  const out = join(task.folder, "net.secateur");
+  const args = [
+    "prune",
+    task.model,
+    "--solver",
+    "magnitude",
+    "--sparsity",
+    "0.6",
+    "--data",
+    task.data,
+    "--out",
+    pruned,
+  ];
+  expect((await call(args)).code).toBe(0);
+  const result = await call(["pack", pruned, "--out", out, "--data", task.data, "--json", ...flags]);
+  return { ...task, pruned, out, result };
+}
+
+describe("secateur pack", () => {
+  test("writes a file that the runtime runs with the accuracy it says", async () => {
+    const { out, data, result } = await packedTask("--values", "f32");
+    expect(result).toMatchObject({ code: 0, stderr: "" });
+    const document = JSON.parse(result.stdout);
+    expect(document).toMatchObject({ file: out, values: "f32", weights: 45, nonzeros: 18 });
+    expect(Object.keys(document.bytes).sort()).toEqual(["brotli", "denseF32", "denseInt8Brotli", "gzip", "raw"]);
+    expect(document.bytes.denseF32).toBe(180);
+    expect(document.bytes.gzip).toBe((await stat(out)).size);
+    expect(document.layers.map(({ name }: { name: string }) => name)).toEqual(["fc1", "fc2"]);
+    // f32 values are the model's own.
+    expect(document.accuracy.after.accuracy).toBe(document.accuracy.before.accuracy);
+    const session = await load(await readFile(out));
+    expect(session.metadata).toMatchObject({ "secateur.architecture": "mlp:6-5-3:nobias" });
+    expect(session.metadata["accuracy"]).toMatchObject({ accuracy: document.accuracy.after.accuracy });
+    // eval, inspect and prune read it like any checkpoint.
+    const evaluated = JSON.parse((await call(["eval", out, "--data", data, "--json"])).stdout);
+    expect(evaluated.accuracy).toBe(document.accuracy.after.accuracy);
+    expect(JSON.parse((await call(["inspect", out, "--json"])).stdout)).toMatchObject({
+      format: "secateur",
+      zeros: 27,
+    });
+  });
+
+  test("and unpack give back the same tensors", async () => {
+    const { folder, pruned, out } = await packedTask("--values", "f32");
+    const back = join(folder, "back.safetensors");
+    expect((await call(["unpack", out, "--out", back])).code).toBe(0);
+    const tensorsOf = async (path: string) => JSON.parse((await call(["inspect", path, "--json"])).stdout).tensors;
+    expect(await tensorsOf(back)).toEqual(await tensorsOf(pruned));
+  });
+
+  test("refuses to lose more accuracy than --max-loss, and then writes nothing", async () => {
+    const { folder, model, data } = await smallTask();
+    const out = join(folder, "net.secateur");
+    const tried = await call(["pack", model, "--out", out, "--values", "int4", "--data", data, "--max-loss", "0"]);
+    expect(tried).toMatchObject({ code: 2, stderr: expect.stringContaining("ERR_PACK_LOSS") });
+    await expect(stat(out)).rejects.toThrow("ENOENT");
+    const allowed = await call(["pack", model, "--out", out, "--values", "int4", "--data", data, "--max-loss", "100"]);
+    expect(allowed.code).toBe(0);
+  });
+
+  test.each([
+    [["--values", "int9"], "allowed is f32, f16, int8, int4"],
+    [["--max-loss", "0.1"], "--max-loss needs --data"],
+    [["--costs", "net.safetensors"], "is no table of costs"],
+    [["--out", "net.packed"], "has to end in .secateur"],
+  ])("refuses %j in one line", async (flags, message) => {
+    const { folder, model } = await smallTask();
+    const { code, stderr } = await call(["pack", model, "--out", "net.secateur", ...flags], { cwd: folder });
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+    await expect(stat(join(folder, "net.secateur"))).rejects.toThrow("ENOENT");
+  });
+
+  test("a checkpoint is no packed network", async () => {
+    const { folder, model } = await smallTask();
+    const { code, stderr } = await call(["unpack", model, "--out", join(folder, "x.safetensors")]);
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining("is no packed network") });
+  });
+});
+
+test("secateur bench times the packed and the dense network", async () => {
+  const { out } = await packedTask();
+  const { code, stdout } = await call(["bench", out, "--json"]);
+  expect(code).toBe(0);
+  const results = JSON.parse(stdout);
+  expect(results.map(({ engine }: { engine: string }) => engine)).toEqual(["secateur", "secateur-dense"]);
+  for (const result of results) expect(result).toMatchObject({ model: out, threads: 1, runs: expect.any(Number) });
+});
+
+test("secateur bench --calibrate gives what pack --costs takes", async () => {
+  const { folder, model } = await smallTask();
+  const { code, stdout } = await call(["bench", "--calibrate", "--json"]);
+  expect(code).toBe(0);
+  await writeFile(join(folder, "costs.json"), stdout);
+  expect((await call(["pack", model, "--out", "net.secateur", "--costs", "costs.json"], { cwd: folder })).code).toBe(0);
+});

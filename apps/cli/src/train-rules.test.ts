@@ -1,0 +1,51 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { call, smallArch, smallTask } from "./testing.test-support.ts";
+
+async function trainWith(...more: readonly string[]) {
+  const { folder, data } = await smallTask();
+  const out = join(folder, "sparse.safetensors");
+  const fixed = ["--arch", smallArch, "--data", data, "--epochs", "6", "--batch-size", "20", "--out", out];
+  return { out, ...(await call(["train", ...fixed, ...more])) };
+}
+
+describe("train with a rule", () => {
+  test("ends at the sparsity asked for, and says how many weights are left", async () => {
+    const { code, stdout } = await trainWith("--rule", "gmp", "--sparsity", "0.8", "--json");
+    expect(code).toBe(0);
+    // 45 weights, of which floor(0.2 * 45) stay.
+    expect(JSON.parse(stdout)).toMatchObject({ prunable: 45, nonzeros: 9 });
+    const text = await trainWith("--rule", "gmp", "--sparsity", "0.8");
+    expect(text.stdout).toContain("9 of 45 weights left");
+  });
+
+  test("takes options by KEY=VALUE, with or without the rule's name", async () => {
+    const bytes = async (...more: readonly string[]) => {
+      const { code, out } = await trainWith("--rule", "gmp", ...more);
+      expect(code).toBe(0);
+      return await readFile(out);
+    };
+    const one = await bytes("--sparsity", "0.5", "--rule-option", "interval=2");
+    expect(await bytes("--rule-option", "gmp.sparsity=0.5", "--rule-option", "gmp.interval=2")).toEqual(one);
+    expect(await bytes("--sparsity", "0.5")).not.toEqual(one);
+  });
+
+  test.each([
+    [["--rule", "gpm"], /gpm.*did you mean 'gmp'/],
+    [["--sparsity", "0.5"], /--sparsity would change nothing: training without --rule prunes nothing/],
+    [
+      ["--rule", "gmp", "--rule-option", "depth=3"],
+      /no rule has an option 'depth'; known: gmp.sparsity, gmp.from, gmp.interval/,
+    ],
+    [["--rule", "gmp", "--sparsity", "0.5", "--rule-option", "sparsity=0.6"], /'sparsity' of gmp is set twice/],
+    [["--rule", "gmp", "--rule-option", "interval=4"], /need at least 8 epochs, and there are 6/],
+    [["--rule", "gmp", "--rule", "gmp"], /contradict each other/],
+  ])("refuses %j before anything is written", async (argv, message) => {
+    const { code, stderr, out } = await trainWith(...argv);
+    expect(stderr).toMatch(message);
+    expect(stderr.trim().split("\n")).toHaveLength(1);
+    expect(code).toBe(2);
+    await expect(readFile(out)).rejects.toThrow();
+  });
+});

@@ -1,0 +1,20 @@
+/** Packed networks read as checkpoints, so that whatever reads a checkpoint reads them. */
+import type { Checkpoint } from "@secateur/formats";
+import { decodePacked } from "@secateur/runtime";
+import { namedTensors } from "./network-graph.ts";
+
+/** Whether bytes begin as a .secateur file does. */
+export function isPacked(bytes: Uint8Array): boolean {
+  return [0x89, 0x53, 0x45, 0x43].every((byte, i) => bytes[i] === byte);
+}
+
+/** The tensors of a packed network, f32, with zeros where nothing is kept. @throws what `decodePacked` throws */
+export async function packedCheckpoint(bytes: Uint8Array): Promise<Checkpoint> {
+  const { tensors, metadata } = await decodePacked(bytes);
+  const texts = Object.entries(metadata).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+  return {
+    format: "secateur",
+    tensors: namedTensors(tensors),
+    metadata: Object.fromEntries(texts),
+  };
+}

@@ -1,0 +1,156 @@
+/** `secateur pack`: a checkpoint into one small file that @secateur/runtime loads. */
+import { promisify } from "node:util";
+import { brotliCompress, constants } from "node:zlib";
+import { chooseTask, type Evaluation } from "@secateur/core";
+import { checkOutput, writeFileAtomic } from "@secateur/formats";
+import type { ValueType } from "@secateur/runtime";
+import { type CostTable, encodePacked, type PackedLayer, type PackGraph, packGraph } from "@secateur/runtime/pack";
+import { badUsage, packedLossTooLarge } from "../../errors.ts";
+import type { Session } from "../../session.ts";
+import { architectureKey } from "../open/architectures.ts";
+import { openData } from "../open/open-data.ts";
+import { type OpenedModel, openModel } from "../open/open-model.ts";
+import { networkGraph } from "./network-graph.ts";
+import { packedAccuracy } from "./packed-accuracy.ts";
+
+/** What `secateur pack` is told. Paths are absolute. */
+export interface PackSettings {
+  readonly model: string;
+  readonly out: string;
+  readonly arch?: string;
+  /** Default int8. */
+  readonly values?: ValueType;
+  /** Points of accuracy that storing values may cost at most. */
+  readonly maxLoss?: number;
+  readonly data?: string;
+  readonly normalize?: string;
+  /** The network before pruning, to compare bytes with. */
+  readonly dense?: string;
+  readonly overwrite: boolean;
+  readonly costs?: CostTable;
+}
+
+/** Bytes of a network, stored in several ways. */
+export interface PackedBytes {
+  /** The packed file with nothing compressed, with gzip inside (as it is written), and compressed by brotli. */
+  readonly raw: number;
+  readonly gzip: number;
+  readonly brotli: number;
+  /** All weights in four bytes, and in one (a scale an output) compressed by brotli; of `--dense` where it is given, else with zeros in place. */
+  readonly denseF32: number;
+  readonly denseInt8Brotli: number;
+}
+
+/** What `secateur pack --json` prints. */
+export interface PackDocument {
+  readonly file: string;
+  readonly values: ValueType;
+  readonly weights: number;
+  readonly nonzeros: number;
+  readonly bytes: PackedBytes;
+  readonly layers: readonly PackedLayer[];
+  readonly expectedMs: number;
+  readonly denseMs: number;
+  /** Before: values as they are in the model; after: as they are in the file. Where data are given. */
+  readonly accuracy?: { readonly before: Evaluation; readonly after: Evaluation; readonly dense?: Evaluation };
+}
+
+/**
+ * Packs a checkpoint and writes the file, whole or not at all.
+ *
+ * @throws ERR_PACK_LOSS where storing the values costs more accuracy than allowed; ERR_USAGE; what opening models and data throws
+ */
+export async function runPack(settings: PackSettings, session: Session): Promise<PackDocument> {
+  const { out, values = "int8", maxLoss, overwrite } = settings;
+  if (!out.endsWith(".secateur")) throw badUsage(`--out: '${out}' has to end in .secateur`);
+  if (maxLoss !== undefined && settings.data === undefined)
+    throw badUsage("--max-loss needs --data: a loss is measured on data");
+  await checkOutput(out, { overwrite });
+  const open = (path: string): Promise<OpenedModel> =>
+    openModel({ path, arch: settings.arch, onEvent: session.onEvent });
+  const model = await open(settings.model);
+  const dense = settings.dense === undefined ? undefined : await open(settings.dense);
+  const { spec } = model.network;
+  const data =
+    settings.data === undefined
+      ? undefined
+      : await openData({
+          data: settings.data,
+          normalize: settings.normalize,
+          classes: spec.classes,
+          network: spec,
+          onEvent: session.onEvent,
+        });
+  const before = data && (await model.network.evaluate(data.test, session.context()));
+  const denseAccuracy = data && dense && (await dense.network.evaluate(data.test, session.context()));
+  const metadata = {
+    ...model.metadata,
+    [architectureKey]: model.architecture.name,
+    "secateur.source.sha256": model.sha256,
+    ...(data ? { normalisation: data.normalisation } : {}),
+  };
+  const costs = settings.costs ? { costs: settings.costs } : {};
+  const graph = networkGraph(model.network);
+  let packed = await packGraph(graph, { values, metadata, ...costs });
+  const after =
+    data &&
+    (await packedAccuracy(
+      {
+        name: spec.name,
+        bytes: packed.bytes,
+        data: data.test,
+        task: chooseTask({ model: model.network, data: data.test }),
+      },
+      session.context(),
+    ));
+  if (before && after) {
+    const lost = before.accuracy - after.accuracy;
+    if (maxLoss !== undefined && lost > maxLoss) throw packedLossTooLarge({ values, lost, allowed: maxLoss });
+    packed = await packGraph(graph, { values, metadata: { ...metadata, accuracy: after }, ...costs });
+  }
+  await writeFileAtomic(out, packed.bytes, { overwrite, signal: session.signal });
+  const { layers } = packed;
+  const total = (of: (layer: PackedLayer) => number): number => layers.reduce((sum, layer) => sum + of(layer), 0);
+  return {
+    file: out,
+    values,
+    weights: total((layer) => layer.weights),
+    nonzeros: total((layer) => layer.nonzeros),
+    bytes: await measureBytes(packed, { values, metadata, dense: dense ? networkGraph(dense.network) : packed.graph }),
+    layers,
+    expectedMs: total((layer) => layer.expectedMs),
+    denseMs: total((layer) => layer.denseMs),
+    ...(before && after ? { accuracy: { before, after, ...(denseAccuracy ? { dense: denseAccuracy } : {}) } } : {}),
+  };
+}
+
+async function measureBytes(
+  { bytes, graph }: { bytes: Uint8Array; graph: PackGraph },
+  spec: { readonly values: ValueType; readonly metadata: Readonly<Record<string, unknown>>; readonly dense: PackGraph },
+): Promise<PackedBytes> {
+  const { values, metadata, dense } = spec;
+  const raw = await encodePacked(graph, { values, metadata, compression: "none" });
+  const int8 = await encodePacked(dense, { values: "int8", masks: false, compression: "none" });
+  const numbers = [...dense.tensors.values()].reduce((sum, { data }) => sum + data.length, 0);
+  return {
+    raw: raw.length,
+    gzip: bytes.length,
+    brotli: await brotliSize(raw),
+    denseF32: 4 * numbers,
+    denseInt8Brotli: await brotliSize(int8),
+  };
+}
+
+/** Quality 11 takes minutes for a hundred megabytes. */
+const bestBelow = 2 ** 24;
+
+async function brotliSize(bytes: Uint8Array): Promise<number> {
+  const packed = await promisify(brotliCompress)(bytes, {
+    params: {
+      [constants.BROTLI_PARAM_QUALITY]: bytes.length < bestBelow ? 11 : 9,
+      [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
+      [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
+    },
+  });
+  return packed.length;
+}

@@ -1,0 +1,35 @@
+/** `secateur unpack`: a packed network as a checkpoint again. */
+import { checkOutput, checkpointEncoderFor, readFileBytes, writeFileAtomic } from "@secateur/formats";
+import { badUsage } from "../../errors.ts";
+import { isPacked, packedCheckpoint } from "./packed-checkpoint.ts";
+
+/** What `secateur unpack --json` prints. */
+export interface UnpackDocument {
+  readonly file: string;
+  readonly tensors: number;
+  readonly size: number;
+  readonly zeros: number;
+}
+
+/** @throws ERR_USAGE for a file that is not packed; ERR_OUTPUT_FORMAT, ERR_OUTPUT_EXISTS, ...; what `decodePacked` throws */
+export async function runUnpack(spec: {
+  readonly path: string;
+  readonly out: string;
+  readonly overwrite: boolean;
+  readonly signal: AbortSignal;
+}): Promise<UnpackDocument> {
+  const { path, out, overwrite, signal } = spec;
+  const encode = checkpointEncoderFor(out);
+  await checkOutput(out, { overwrite });
+  const bytes = await readFileBytes(path);
+  if (!isPacked(bytes)) throw badUsage(`${path} is no packed network; unpack takes what secateur pack wrote`);
+  const { tensors, metadata } = await packedCheckpoint(bytes);
+  await writeFileAtomic(out, encode({ tensors, metadata }), { overwrite, signal });
+  const size = tensors.reduce((sum, { data }) => sum + data.length, 0);
+  const zeros = tensors.reduce((sum, { data }) => sum + countZeros(data as Float32Array), 0);
+  return { file: out, tensors: tensors.length, size, zeros };
+}
+
+function countZeros(data: Float32Array): number {
+  return data.reduce((sum, value) => sum + Number(value === 0), 0);
+}

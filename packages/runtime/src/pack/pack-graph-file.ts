@@ -1,0 +1,97 @@
+/** A graph into a file: kernels chosen by what they would take, then the bytes. */
+import type { PackedOperator } from "../file/packed-model.ts";
+import { createCall } from "../operators/operator.ts";
+import { operatorKinds } from "../operators/operator-kinds.ts";
+import { fold } from "../plan/fold.ts";
+import { productOf, type Value } from "../plan/value.ts";
+import { type CostTable, defaultCosts, kernelTimes } from "./costs.ts";
+import { type EncodeOptions, encodePacked } from "./encode-packed.ts";
+import type { PackGraph } from "./pack-graph.ts";
+
+/** One step of the packed network, after folding. */
+export interface PackedLayer {
+  readonly name: string;
+  readonly op: string;
+  /** For products: how it runs. */
+  readonly kernel?: string;
+  readonly weights: number;
+  readonly nonzeros: number;
+  /** Milliseconds for one example on one thread by the chosen kernel, and by the dense one. */
+  readonly expectedMs: number;
+  readonly denseMs: number;
+}
+
+/** A packed network. */
+export interface PackResult {
+  readonly bytes: Uint8Array;
+  /** The graph with its kernels, for other encodings of it. */
+  readonly graph: PackGraph;
+  readonly layers: readonly PackedLayer[];
+}
+
+/**
+ * Packs a graph: per operator with weights the kernel that takes the least time, and the bytes of the file.
+ *
+ * @param options.costs - of the machine that will run it; default: `defaultCosts`
+ * @throws ERR_PACKED_GRAPH where the graph could not be run
+ */
+export async function packGraph(
+  graph: PackGraph,
+  options: EncodeOptions & { readonly costs?: CostTable } = {},
+): Promise<PackResult> {
+  const { costs = defaultCosts, ...encoding } = options;
+  const folded = fold(graph);
+  const dims = valueDims({ ...graph, ...folded });
+  const kernels = new Map<string, PackedOperator["kernel"]>();
+  const layers = folded.operators.map((operator): PackedLayer => {
+    const outDims = dims.get(operator.output)!;
+    const about = { name: operator.name, op: operator.op };
+    const weights =
+      operator.op === "Conv" || operator.op === "Gemm" ? folded.tensors.get(operator.tensors[0]!)! : undefined;
+    if (!weights) {
+      const ms = (productOf(outDims) * costs.number) / 1e6;
+      return { ...about, weights: 0, nonzeros: 0, expectedMs: ms, denseMs: ms };
+    }
+    const times = kernelTimes(operator, weights, outDims, costs);
+    const best = times.reduce((least, time) => (time.ms < least.ms ? time : least));
+    kernels.set(operator.name, best.kernel);
+    return {
+      ...about,
+      kernel: best.kernel,
+      weights: weights.data.length,
+      nonzeros: weights.data.reduce((sum, value) => sum + Number(value !== 0), 0),
+      expectedMs: best.ms,
+      denseMs: times.find(({ kernel }) => kernel === "dense")!.ms,
+    };
+  });
+  const operators = graph.operators.map((operator) => {
+    const kernel = kernels.get(operator.name);
+    return kernel && (operator.op === "Conv" || operator.op === "Gemm") ? { ...operator, kernel } : operator;
+  });
+  const chosen = { ...graph, operators };
+  return { bytes: await encodePacked(chosen, encoding), graph: chosen, layers };
+}
+
+/** Extents of every value, for one example. @throws ERR_PACKED_GRAPH */
+function valueDims(graph: PackGraph): ReadonlyMap<string, readonly number[]> {
+  const values = new Map<string, Value>();
+  const hold = (name: string, dims: readonly number[]): void => {
+    values.set(name, { name, dims, phases: new Map() });
+  };
+  for (const { name, dims } of graph.inputs)
+    hold(
+      name,
+      dims.map((extent) => (extent === "batch" ? 1 : extent)),
+    );
+  for (const operator of graph.operators) {
+    const call = createCall({
+      operator,
+      inputs: operator.inputs.map((name) => values.get(name)!),
+      tensors: operator.tensors.map((name) => graph.tensors.get(name)!),
+    });
+    if (!Object.hasOwn(operatorKinds, operator.op))
+      call.refuse(`the runtime has no such operator; it has ${Object.keys(operatorKinds).join(", ")}`);
+    hold(operator.output, operatorKinds[operator.op]!.dims(call));
+  }
+  return new Map([...values].map(([name, { dims }]) => [name, dims]));
+}
