@@ -16,17 +16,16 @@ export interface PluginPackage {
   readonly plugin: Plugin;
 }
 
-/** Every built package under `root` whose default export is a plugin. */
+/** Every built package under `root` that has a plugin manifest. */
 export async function pluginPackages(root: string): Promise<readonly PluginPackage[]> {
   const found: PluginPackage[] = [];
   for (const file of globSync("packages/*/package.json", { cwd: root }).sort()) {
     const manifest = JSON.parse(readFileSync(join(root, file), "utf8")) as Manifest;
+    const target = manifest.exports?.["./plugin"]?.default;
     const folder = file.replace(/[/\\]package\.json$/, "").replaceAll("\\", "/");
-    const entry = join(root, folder, "dist/index.js");
-    // Only what has a default export is loaded: loading a package may need what is not installed here, or start its work.
-    if (!existsSync(entry) || !/\bdefault\b/.test(readFileSync(entry, "utf8"))) continue;
-    const { default: plugin } = (await import(pathToFileURL(entry).href)) as { default?: Plugin };
-    if (plugin?.entries) found.push({ name: manifest.name, folder, description: manifest.description, plugin });
+    if (target === undefined || !existsSync(join(root, folder, target))) continue;
+    const { default: plugin } = (await import(pathToFileURL(join(root, folder, target)).href)) as { default: Plugin };
+    found.push({ name: manifest.name, folder, description: manifest.description, plugin });
   }
   return found;
 }
@@ -34,6 +33,7 @@ export async function pluginPackages(root: string): Promise<readonly PluginPacka
 interface Manifest {
   readonly name: string;
   readonly description: string;
+  readonly exports?: Readonly<Record<string, { readonly default?: string } | undefined>>;
 }
 
 /** The situation that plans are shown for: MLPNet on MNIST. */
@@ -50,7 +50,7 @@ export function methodPage(spec: {
   const short = found.name.replace(/^@[^/]+\//, "");
   const read = guides.map(({ title, link }) => `[${title}](${link})`);
   const intro = [
-    `# Methods of ${short}`,
+    `# What ${short} offers`,
     found.description,
     `The package is [\`${found.name}\`](../../${found.folder}/README.md)${read.length > 0 ? `; more in ${read.join(", ")}` : ""}. ` +
       "This page is made from what the package declares: `secateur explain NAME` prints the same.",
@@ -87,12 +87,16 @@ function explanationText(text: string): string {
 export function optionTable(entry: PluginEntry): string {
   const rows = Object.entries(optionProperties(entry.options)).map(([key, property]) => {
     const only = entry.optionsOnlyWith?.[key];
+    const typed = flagKinds.includes(entry.kind) ? `--${kebab(key)}` : key;
     const meaning = `${cell(String(property["description"] ?? ""))}${only ? ` (with the curvature ${only.join(", ")} only)` : ""}`;
-    return `| \`--${kebab(key)}\` | \`${cell(valueLabel(property))}\` | ${cell(describeRange(property))} | ${meaning} |`;
+    return `| \`${typed}\` | \`${cell(valueLabel(property))}\` | ${cell(describeRange(property))} | ${meaning} |`;
   });
   if (rows.length === 0) return "It has no options of its own.";
   return ["| option | takes | default and range | meaning |", "|---|---|---|---|", ...rows].join("\n");
 }
+
+/** Kinds whose options are flags of the commands; those of others are keys of recipes or of --curvature-option. */
+const flagKinds: readonly string[] = ["solver", "selector", "saliency", "updater"];
 
 function cell(text: string): string {
   return text.replaceAll("|", "\\|").replace(/\s+/g, " ");

@@ -119,9 +119,9 @@ async function useShortName(root, user) {
     root,
     user,
     ["explain", short],
-    /--temperature <number>[\s\S]*From secateur-plugin-stochastic-magnitude 0\.1\.0/,
+    /--spread <number>[\s\S]*From secateur-plugin-stochastic-magnitude 0\.1\.0/,
   );
-  await secateur(root, user, ["prune", "--solver", short, "--help"], "--temperature");
+  await secateur(root, user, ["prune", "--solver", short, "--help"], "--spread");
   const pruned = await secateur(root, user, pruneWith("one.safetensors"), '"nonzeros"');
   const { solver, nonzeros, versions } = JSON.parse(pruned);
   if (solver !== short || nonzeros !== 3236 || versions[example] !== "0.1.0") {
@@ -202,6 +202,6 @@ async function createPlugin({ root, outside, tarballs }) {
   if (!(passed >= 15 && failed === 0)) throw new Failure(`the new plugin's tests:\n${output}`);
   // Its types are in comments: they have to fit those that the packages publish.
   const strict = ["--noEmit", "--allowJs", "--checkJs", "--strict", "--module", "nodenext", "--target", "es2022"];
-  await read(root, "tsc", ["--ignoreConfig", ...strict, "src/index.js"], { cwd: made });
+  await read(root, "tsc", ["--ignoreConfig", ...strict, "src/plugin.js"], { cwd: made });
   process.stdout.write(`\n${passed} conformance tests passed, ${seconds} s after npm create in an empty folder\n`);
 }

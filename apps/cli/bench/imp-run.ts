@@ -4,7 +4,7 @@ import type { Kernels } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import type { RoundReport } from "@secateur/imp-scheduler";
 import type { Network } from "@secateur/nn";
-import { pruneNetwork } from "@secateur/run";
+import { poseTask, pruneNetwork } from "@secateur/run";
 import {
   completeSettings,
   findCurvature,
@@ -55,11 +55,14 @@ export async function pruneAndRetrain(
   },
 ): Promise<BenchRun> {
   const { model, data, kernels, sparsity, seed } = spec;
+  const { network } = model;
+  const session = quietSession(kernels, seed);
   const settings = completeSettings({ settings: spec.settings, record: readRecord(model.metadata), sparsity });
   const { entry } = await findEntry({ name: settings.schedule, from: process.cwd(), kinds: ["schedule"] });
   const { result } = await retrainNetwork({
     schedule: await makeSchedule(entry, settings),
-    network: model.network,
+    network,
+    posed: await poseTask({ network, data, name: undefined, session }),
     solver: await solverOf(spec.solver),
     sparsity,
     plan: {},
@@ -67,7 +70,7 @@ export async function pruneAndRetrain(
     arch: model.architecture.name,
     settings,
     findCurvature: (name) => findCurvature(name, process.cwd()),
-    session: quietSession(kernels, seed),
+    session,
   });
   const last = result.rounds[result.rounds.length - 1]!;
   return { pruned: last.pruned!.accuracy, accuracy: last.retrained!.accuracy, rounds: result.rounds };

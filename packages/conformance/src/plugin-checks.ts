@@ -20,12 +20,13 @@ import { type CurvatureSpec, curvatureChecks } from "./models/curvature-checks.t
 import { saliencyChecks, selectorChecks, type UpdaterSpec, updaterChecks } from "./solvers/ladder-checks.ts";
 import { solverChecks } from "./solvers/solver-checks.ts";
 import type { SolverSpec } from "./solvers/solver-suite.ts";
+import { type TaskSpec, taskChecks } from "./tasks/task-checks.ts";
 import { type TrainingRuleSpec, trainingRuleChecks } from "./training/rule-checks.ts";
 
 /** What one entry of a plugin claims, and options to make it with other than the defaults. */
 export type EntryClaims = Partial<
   Omit<
-    SolverSpec & UpdaterSpec & CurvatureSpec & ScheduleSpec & FormatSpec & TrainingRuleSpec & DatasetClaims,
+    SolverSpec & UpdaterSpec & CurvatureSpec & ScheduleSpec & FormatSpec & TrainingRuleSpec & DatasetClaims & TaskSpec,
     "create" | "name" | "decode" | "encode"
   >
 > & {
@@ -166,6 +167,13 @@ function entryChecks(entry: PluginEntry, { options = {}, ...claims }: EntryClaim
       return allocationChecks({ create: async () => entry.create(await parsed()) });
     case "training-rule":
       return trainingRuleChecks({ ...claims, create: () => entry.create(parsedNow(entry, options)) });
+    case "task": {
+      const { outputs } = claims;
+      // A task that nothing is claimed of is only made: no outputs are known that it could be tried on.
+      return outputs === undefined
+        ? []
+        : taskChecks({ ...claims, outputs, create: () => entry.create(parsedNow(entry, options)) });
+    }
     case "quantizer":
       return quantizerChecks({ create: async () => entry.create(await parsed()) });
     case "format":

@@ -202,6 +202,7 @@ export { binary } from "./task/binary.ts";
 export { chooseTask } from "./task/choose-task.ts";
 export { type ClassificationOptions, classification } from "./task/classification.ts";
 export { type DistillationOptions, distillation } from "./task/distillation.ts";
+export { withDrawnSlopes } from "./task/drawn-slopes.ts";
 export { type Evaluation, evaluateBatches, firstNotFinite, type MeasuredValue, targetsOf } from "./task/evaluate.ts";
 export { firstPartyTasks, parseTask, type TaskFactory } from "./task/first-party-tasks.ts";
 export { type NextTokenOptions, nextToken } from "./task/next-token.ts";

@@ -28,7 +28,7 @@ export function pluginFiles(spec: PluginSpec): PluginFiles {
     "package.json": packageJson(spec),
     "README.md": readme(spec),
     ".gitignore": "node_modules/\n",
-    "src/index.js": pluginSource(spec),
+    "src/plugin.js": pluginSource(spec),
     [`src/${spec.name.method}.js`]: methodSource(spec),
     "test/conformance.test.js": testSource(spec),
   };

@@ -2,7 +2,7 @@ import { inputRows, labelsOf } from "@secateur/core";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseNormalize, resolveNormalisation } from "./normalisation.ts";
-import { rawDataset } from "./sources/raw-dataset.ts";
+import { classTargets, rawDataset } from "./sources/raw-dataset.ts";
 import { errorOf } from "./testing.test-support.ts";
 
 const pixels = { divisor: 255, mean: [0.1307], std: [0.3081] };
@@ -13,9 +13,9 @@ describe("normalising", () => {
     const dataset = rawDataset({
       name: "bytes",
       values,
-      labels: Uint8Array.of(0),
       inputShape: [1, 16, 16],
-      classes: 1,
+      size: Uint8Array.of(0).length,
+      targets: classTargets(Uint8Array.of(0), 1),
       normalisation: pixels,
     });
     const inputs = inputRows(await dataset.batch(Uint32Array.of(0)));
@@ -41,7 +41,13 @@ describe("normalising", () => {
             mean: channels.map(({ mean }) => mean),
             std: channels.map(({ std }) => std),
           };
-          const common = { name: "x", labels: Uint8Array.of(0, 1), inputShape: [3, 2, 2], classes: 2, normalisation };
+          const common = {
+            name: "x",
+            inputShape: [3, 2, 2],
+            size: Uint8Array.of(0, 1).length,
+            targets: classTargets(Uint8Array.of(0, 1), 2),
+            normalisation,
+          };
           const indices = Uint32Array.of(1, 0);
           const bytes = await rawDataset({ ...common, values }).batch(indices);
           const floats = await rawDataset({ ...common, values: new Float32Array(values) }).batch(indices);
@@ -60,9 +66,9 @@ describe("normalising", () => {
     const dataset = rawDataset({
       name: "floats",
       values: Float32Array.of(1, 2, -0, 4),
-      labels: Uint32Array.of(5, 6),
       inputShape: [2],
-      classes: 7,
+      size: Uint32Array.of(5, 6).length,
+      targets: classTargets(Uint32Array.of(5, 6), 7),
       normalisation: { divisor: 1, mean: [0], std: [1] },
     });
     const batch = await dataset.batch(Uint32Array.of(1, 0, 1));
@@ -74,9 +80,9 @@ describe("normalising", () => {
     const dataset = rawDataset({
       name: "two",
       values: Float32Array.of(1, 2),
-      labels: Uint32Array.of(0, 0),
       inputShape: [1],
-      classes: 1,
+      size: Uint32Array.of(0, 0).length,
+      targets: classTargets(Uint32Array.of(0, 0), 1),
       normalisation: { divisor: 1, mean: [0], std: [1] },
     });
     expect(() => dataset.batch(Uint32Array.of(0, 2))).toThrow("two has 2 examples and no example 2");

@@ -18,7 +18,7 @@ export const dataSources: readonly DataSource[] = [mnistSource, ...cifarSources,
  * ERR_SHAPE, ERR_LABEL_RANGE, ERR_NOT_FINITE, ERR_READER_MISSING, ERR_CLASS_FOLDERS, ERR_IMAGE
  * @example
  * const { train, test } = await openDataset("mnist");
- * const { inputs, labels } = await train.batch(Uint32Array.of(0, 1, 2)); // inputs: [3, 784] f32
+ * const rows = inputRows(await train.batch(Uint32Array.of(0, 1, 2))); // [3, 784] f32
  */
 export async function openDataset(spec: string, options: OpenDatasetOptions = {}): Promise<DatasetSplits> {
   const colon = spec.indexOf(":");

@@ -28,6 +28,11 @@ export interface OpenDatasetOptions {
   readonly normalize?: MeanAndStd;
   /** Number of classes. Default: 10 for `mnist` and `cifar10`, 100 for `cifar100`, the class folders of `images`, the largest label + 1 for `npy`. */
   readonly classes?: number;
+  /**
+   * Of `npy`, what Y holds: class numbers, or numbers to be met (regression). Default: whole numbers are classes (with several an example,
+   * classes by position or labels 0 and 1), others are values.
+   */
+  readonly targets?: "classes" | "values";
   /** Reads an .npy file; needed for `npy:` only. Pass `readNpyNumbers` of @secateur/formats. */
   readonly readArray?: (path: string) => NumberArray | Promise<NumberArray>;
 }

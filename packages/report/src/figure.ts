@@ -63,12 +63,18 @@ export function figureAxis(axis: EChartsCoreOption): EChartsCoreOption {
 }
 
 /** Draws a figure as an SVG element without any script. */
-export function drawFigure({ option }: Figure): string {
+export function drawFigure({ id, option }: Figure): string {
   const chart = init(null, null, { renderer: "svg", ssr: true, ...figureSize });
   try {
     chart.setOption(option);
     // Hover styles of the static drawing are of no use and would be repeated for every figure.
-    return chart.renderToSVGString().replace(/<style\s*>[\s\S]*?<\/style>/g, "");
+    const svg = chart.renderToSVGString().replace(/<style\s*>[\s\S]*?<\/style>/g, "");
+    // The names within a drawing count all drawings of the process: the same figure is to be the same text.
+    const names = new Map<string, string>();
+    return svg.replace(/\bzr\d+[\w-]*/g, (name) => {
+      if (!names.has(name)) names.set(name, `${id}-${names.size}`);
+      return names.get(name)!;
+    });
   } finally {
     chart.dispose();
   }

@@ -16,6 +16,7 @@ export {
 } from "./plugins/option-schema.ts";
 export { resolveOptions } from "./plugins/resolve-options.ts";
 export { type AugmentationFlags, type ReestimateTime, reestimateTimes } from "./prune/augmentation.ts";
+export { type PosedTask, poseTask } from "./prune/pose-task.ts";
 export { needsGradients, type PruneOutcome, pruneNetwork } from "./prune/prune-network.ts";
 export { mapDataPaths } from "./recipe/data-spec.ts";
 export { gradientPlanKeys, type PlanKey, planKeys } from "./recipe/plan-keys.ts";

@@ -1,7 +1,7 @@
 /** `secateur eval`: accuracy and loss of a network on the test split. */
 import type { Evaluation } from "@secateur/core";
-import { formatCount, formatNumber, formatPercent } from "@secateur/report/text";
-import { type AugmentationFlags, mapDataPaths } from "@secateur/run";
+import { formatCount, formatMeasure, formatNumber } from "@secateur/report/text";
+import { type AugmentationFlags, mapDataPaths, poseTask } from "@secateur/run";
 import { type EngineChoice, modelFile, openAnyModel, openData, ownNetwork, reestimate } from "@secateur/run/node";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
@@ -18,6 +18,7 @@ interface EvalFlags extends SessionFlags, AugmentationFlags {
   readonly engine?: EngineChoice;
   readonly data?: string;
   readonly normalize?: string;
+  readonly task?: string;
 }
 
 const usageExamples = `
@@ -30,7 +31,9 @@ export function addEvalCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("eval")
     .summary("measure a network's accuracy")
-    .description("Measure accuracy (percent) and mean cross-entropy (nats) on the test split.")
+    .description(
+      "Measure the loss and what else the task measures (for classes the accuracy in percent) on the test split.",
+    )
     .argument("<model>", "checkpoint (safetensors or PyTorch), or a TensorFlow.js model.json");
   command.optionsGroup("What to evaluate:");
   addDataFlags(command, "its test split is used");
@@ -65,6 +68,7 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
     const splits = await openData({
       data,
       normalize: flags.normalize,
+      task: flags.task,
       classes: model.classes,
       network: model.spec,
       onEvent: session.onEvent,
@@ -75,13 +79,15 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
       const own = ownNetwork(model, "--reestimate-batch-norm");
       await reestimate({ network: own.network, data: splits, flags, session });
     }
-    const evaluation = await network.evaluate(test, session.context());
+    const posed = await poseTask({ network, data: splits, name: flags.task, session });
+    const evaluation = await posed.evaluate(network);
     model.close();
     return { document: evaluation, text: evalText(evaluation, `${test.name} (${model.arch})`) };
   });
   printResult({ terminal, flags, document, text: () => text });
 }
 
-function evalText({ accuracy, loss, examples }: Evaluation, where: string): string {
-  return `${formatPercent(accuracy)} accuracy, loss ${formatNumber(loss)} on ${formatCount(examples)} examples of ${where}\n`;
+function evalText({ measures, loss, examples }: Evaluation, where: string): string {
+  const measured = measures.map((measure) => `${formatMeasure(measure)} ${measure.name}, `).join("");
+  return `${measured}loss ${formatNumber(loss)} on ${formatCount(examples)} examples of ${where}\n`;
 }

@@ -18,6 +18,7 @@ export interface CompareFlags extends SessionFlags, PlanFlags {
   readonly engine?: EngineChoice;
   readonly data?: string;
   readonly normalize?: string;
+  readonly task?: string;
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly solvers?: readonly string[];
   readonly sparsities?: readonly number[];
@@ -55,7 +56,7 @@ export async function callCompare(call: CompareCall): Promise<void> {
   const { document, runs } = await withSession({ flags, terminal, overwrite }, (session) =>
     runCompare({
       path: modelFile(absolutePath(terminal, call.model)),
-      ...{ arch: flags.arch, engine: flags.engine, normalize: flags.normalize },
+      ...{ arch: flags.arch, engine: flags.engine, normalize: flags.normalize, task: flags.task },
       reestimateBatchNorm: flags.reestimateBatchNorm,
       data: mapDataPaths(data, (file) => absolutePath(terminal, file)),
       ...{ solvers: found, sparsities, keepDense: flags.keepDense ?? [], plan: planFromFlags(flags) },

@@ -13,18 +13,20 @@ import type { CompareDocument } from "@secateur/run";
 export function compareText(document: CompareDocument): string {
   const { dense, keptDense, runs, failed, prunable, arch, data, peakMemoryBytes } = document;
   const right = { align: "right" } as const;
+  const isLabelled = Number.isFinite(dense.accuracy);
+  const [shown, format] = isLabelled ? (["accuracy", formatPercent] as const) : (["loss", formatNumber] as const);
   const all = [...runs, ...(failed ?? [])];
   const sparsities = [...new Set(all.map(({ sparsity }) => sparsity))];
   const solvers = [...new Set(all.map(({ solver }) => solver))];
   const find = (solver: string, sparsity: number) =>
     runs.find((run) => run.solver === solver && run.sparsity === sparsity);
   const accuracies = formatTable(
-    [{ title: "accuracy at" }, ...sparsities.map((sparsity) => ({ title: formatFraction(sparsity), ...right }))],
+    [{ title: `${shown} at` }, ...sparsities.map((sparsity) => ({ title: formatFraction(sparsity), ...right }))],
     solvers.map((solver) => [
       solver,
       ...sparsities.map((sparsity) => {
         const run = find(solver, sparsity);
-        return run ? formatPercent(run.accuracy) : "failed";
+        return run ? format(run[shown]) : "failed";
       }),
     ]),
   );
@@ -50,7 +52,7 @@ export function compareText(document: CompareDocument): string {
       formatDuration(run.timing.solveMs),
     ]),
   );
-  const before = `${arch} on ${data}: ${formatPercent(dense.accuracy)} of ${formatCount(dense.examples)} test examples, ${formatCount(prunable)} prunable weights\n${keptDense ? `kept dense: ${keptDense.join(", ")}\n` : ""}`;
+  const before = `${arch} on ${data}: ${isLabelled ? `${format(dense.accuracy)} of` : `loss ${format(dense.loss)} on`} ${formatCount(dense.examples)} test examples, ${formatCount(prunable)} prunable weights\n${keptDense ? `kept dense: ${keptDense.join(", ")}\n` : ""}`;
   const failures = (failed ?? []).map(
     ({ solver, sparsity, message }) => `failed: ${solver} at ${sparsity}: ${message}\n`,
   );

@@ -1,4 +1,5 @@
 /** Flags that several commands share, defined once so that they read alike everywhere. */
+import { firstPartyTasks } from "@secateur/core";
 import { dataSources } from "@secateur/datasets";
 import { architectureNames } from "@secateur/nn";
 import { type KernelChoice, kernelChoices } from "@secateur/run";
@@ -12,11 +13,15 @@ export function collect(value: string, previous: readonly string[] | undefined):
   return [...(previous ?? []), value];
 }
 
-/** --data, --normalize */
+/** --data, --task, --normalize */
 export function addDataFlags(command: Command, purpose: string): void {
   const usages = dataSources.flatMap((source) => source.usages);
   command
     .option("--data <data>", `${purpose}: ${usages.join(", ")}`)
+    .option(
+      "--task <name>",
+      `what the outputs mean, NAME or NAME:KEY=VALUE,...: ${firstPartyTasks.map(({ name }) => name).join(", ")} (default: told from the network and the data; without targets distillation)`,
+    )
     .option(
       "--normalize <mean,std>",
       "subtract the mean and divide by the standard deviation (default: the dataset's own)",

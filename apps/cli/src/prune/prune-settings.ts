@@ -40,6 +40,7 @@ export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, Augmen
   readonly engine?: EngineChoice;
   readonly data?: string;
   readonly normalize?: string;
+  readonly task?: string;
   readonly sparsity?: number;
   readonly keepDense?: readonly string[];
   readonly option?: readonly string[];
@@ -94,6 +95,7 @@ export async function pruneSettings(spec: {
     engine: flags.engine ?? recipe?.engine,
     data,
     normalize: flags.normalize ?? recipe?.normalize,
+    task: flags.task ?? recipe?.task,
     found,
     solver,
     options,

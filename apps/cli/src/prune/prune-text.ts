@@ -3,8 +3,8 @@ import {
   formatCount,
   formatDuration,
   formatFraction,
+  formatMeasure,
   formatNumber,
-  formatPercent,
   formatShape,
   formatStats,
   formatTable,
@@ -20,8 +20,16 @@ export function pruneText(document: PruneDocument): string {
   const numbers = formatTable(
     [{ title: "" }, { title: "before", ...right }, { title: "after", ...right }],
     [
-      ["accuracy", formatPercent(dense.accuracy), formatPercent(pruned.accuracy)],
-      ["loss", formatNumber(dense.loss), formatNumber(pruned.loss)],
+      ...dense.measures.map((measure, m) => [
+        measure.name,
+        formatMeasure(measure),
+        formatMeasure(pruned.measures[m] ?? measure),
+      ]),
+      [
+        document.measuredOn === "test" ? "loss" : "loss (on calibration data)",
+        formatNumber(dense.loss),
+        formatNumber(pruned.loss),
+      ],
       ["non-zero weights", "", `${formatCount(nonzeros)} of ${formatCount(prunable)}`],
       ["sparsity", "", formatFraction(document.sparsity)],
     ],

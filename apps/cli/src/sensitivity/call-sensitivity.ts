@@ -16,6 +16,7 @@ export interface SensitivityFlags extends SessionFlags {
   readonly arch?: string;
   readonly data?: string;
   readonly normalize?: string;
+  readonly task?: string;
   readonly solver?: string;
   readonly sparsity?: number;
   readonly sparsities?: readonly number[];
@@ -52,7 +53,7 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
   const document = await withSession({ flags, terminal, overwrite }, (session) =>
     runSensitivity({
       path: absolutePath(terminal, call.model),
-      ...{ arch: flags.arch, normalize: flags.normalize, solver: flags.solver },
+      ...{ arch: flags.arch, normalize: flags.normalize, task: flags.task, solver: flags.solver },
       data: mapDataPaths(data, (file) => absolutePath(terminal, file)),
       ...{ sparsity: flags.sparsity, sparsities: flags.sparsities, tolerance: flags.tolerance },
       ...{ examples: flags.examples, heldOut: flags.heldOut, ridge: flags.ridge },

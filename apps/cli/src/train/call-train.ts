@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { isPruneError } from "@secateur/core";
 import { checkOutput } from "@secateur/formats";
-import { formatDuration, formatNumber, formatPercent, formatTable } from "@secateur/report/text";
+import { formatDuration, formatMeasure, formatNumber, formatPercent, formatTable } from "@secateur/report/text";
 import { flagWithoutEffect, mapDataPaths } from "@secateur/run";
 import {
   epochPath,
@@ -93,7 +93,7 @@ function trainText(document: TrainDocument): string {
     document.epochs.map(({ loss, accuracy }, index) => [
       String(index + 1),
       formatNumber(loss),
-      formatPercent(accuracy),
+      Number.isFinite(accuracy) ? formatPercent(accuracy) : "",
     ]),
   );
   const { test, trainMs, steps, out, nonzeros, prunable } = document;
@@ -101,5 +101,6 @@ function trainText(document: TrainDocument): string {
     nonzeros === undefined || prunable === undefined
       ? ""
       : `; ${formatNumber(nonzeros)} of ${formatNumber(prunable)} weights left`;
-  return `${epochs}\ntest accuracy ${formatPercent(test.accuracy)}, loss ${formatNumber(test.loss)}; ${steps} steps in ${formatDuration(trainMs)}${kept}\nwrote ${out}\n`;
+  const measured = test.measures.map((measure) => `${measure.name} ${formatMeasure(measure)}, `).join("");
+  return `${epochs}\ntest ${measured}loss ${formatNumber(test.loss)}; ${steps} steps in ${formatDuration(trainMs)}${kept}\nwrote ${out}\n`;
 }

@@ -3,6 +3,7 @@ import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/sp
 import { badOption } from "../errors.ts";
 import type { Saliency, Selector, Solver, Updater } from "../problem/strategy.ts";
 import type { CurvatureEstimator } from "../runner/curvature-estimator.ts";
+import type { Task } from "../task/task.ts";
 import type { TrainingRule } from "../training/training-rule.ts";
 import type { Allocation } from "./allocation.ts";
 import type { Architecture } from "./architecture.ts";
@@ -52,6 +53,8 @@ export interface EntryProducts {
   schedule: Schedule;
   /** Spreads the weights to keep over layers. */
   allocation: Allocation;
+  /** What a network's outputs mean: loss, curvature, measures. */
+  task: Task;
   /** Acts while a network trains. */
   "training-rule": TrainingRule;
   /** Puts weights on a grid. */
@@ -72,7 +75,7 @@ export type EntryKind = keyof EntryProducts;
 /** All kinds, in the order of listings; where several kinds of one name would do, the first of them is meant. */
 export const entryKinds: readonly EntryKind[] = [
   ...(["solver", "selector", "saliency", "updater", "curvature"] as const),
-  ...(["schedule", "allocation", "training-rule", "quantizer"] as const),
+  ...(["schedule", "allocation", "task", "training-rule", "quantizer"] as const),
   ...(["architecture", "dataset", "format", "reporter"] as const),
 ];
 
@@ -117,10 +120,21 @@ export function defineSolver<T>(
   const made = {
     ...{ kind: "solver", ...entry },
     create(options: T): Solver {
-      return { name: entry.name, ...entry.create(options) };
+      return named(entry.create(options), entry.name);
     },
   };
   return made as Extract<PluginEntry, { kind: "solver" }>;
+}
+
+/** A solver with a name, which may be an instance of a class: its methods keep their own `this`. */
+function named(made: Solver, name: string): Solver {
+  if (made.name !== undefined) return made;
+  const { needs } = made;
+  return {
+    ...{ name, needs },
+    solve: (problem, ctx) => made.solve(problem, ctx),
+    ...(made.plan ? { plan: (situation) => made.plan!(situation) } : {}),
+  };
 }
 
 /** One saliency entry with its option type inferred from the schema. */

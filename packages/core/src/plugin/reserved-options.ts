@@ -34,7 +34,17 @@ export const reservedOptions: readonly string[] = [
     "solver",
     "sparsity",
   ],
-  ...["stages", "targetExamples", "targetStages", "temperature", "threads", "updater", "weightDecay", "weights"],
+  ...[
+    "stages",
+    "targetExamples",
+    "targetStages",
+    "temperature",
+    "threads",
+    "tryMagnitude",
+    "updater",
+    "weightDecay",
+    "weights",
+  ],
 ];
 
 /** The first option of a method that has a reserved name; options of other kinds are no flags. */

@@ -277,12 +277,27 @@ async function taskOf(
 ): Promise<{ task: Task; data?: Dataset; heldOut?: Dataset; teacher?: string }> {
   const { distill, temperature } = plan;
   const chosen = distill && !task ? distillation({ temperature }) : (task ?? chooseTask({ model, data }));
+  if (chosen !== task && chosen.name !== "classification" && data) noteTask(chosen, data, ctx);
   if (chosen.targetsFrom !== "teacher" || !data) {
     return { task: chosen, ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };
   }
+  // Data that carry outputs already have a teacher of their own.
+  if (hasOutputs(data, model)) return { task: chosen, data, ...(heldOut ? { heldOut } : {}) };
   const { data: taught, fingerprint } = await taughtDataset({ model, data }, ctx);
   const taughtToo = heldOut ? { heldOut: (await taughtDataset({ model, data: heldOut }, ctx)).data } : {};
   return { task: chosen, data: taught, teacher: fingerprint, ...taughtToo };
+}
+
+/** Says what was taken for the task where nobody named one. */
+function noteTask({ name }: Task, { targets }: Dataset, ctx: RunContext): void {
+  const reason = targets
+    ? `for targets ${targets.map((target) => target.name).join(", ")}`
+    : "because the data have no targets";
+  ctx.report({ type: "note", level: "info", code: "task", message: `the task is ${name}, ${reason}` });
+}
+
+function hasOutputs({ targets = [] }: Dataset, { outputs }: Model): boolean {
+  return outputs.length > 0 && outputs.every(({ name }) => targets.some((target) => target.name === name));
 }
 
 function isEstimator(curvature: CurvatureEstimator | Estimators): curvature is CurvatureEstimator {

@@ -15,7 +15,7 @@ export interface Task {
   readonly options?: Readonly<Record<string, unknown>>;
   /**
    * Where targets come from: the dataset ("data"), the model's own inputs (a next token), or the outputs of the dense network, which
-   * are taken before its first weight changes ("teacher").
+   * are taken before its first weight changes unless the data carry them already ("teacher").
    */
   readonly targetsFrom: "data" | "inputs" | "teacher";
   /**

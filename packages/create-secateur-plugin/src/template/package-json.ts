@@ -10,13 +10,18 @@ export function packageJson({ name, kind, version }: PluginSpec): string {
     license: "MIT",
     type: "module",
     sideEffects: false,
-    exports: { ".": "./src/index.js", "./package.json": "./package.json" },
+    exports: { ".": `./src/${name.method}.js`, "./plugin": "./src/plugin.js", "./package.json": "./package.json" },
     files: ["src"],
     engines: { node: ">=20.19" },
     scripts: { test: "node --test" },
     dependencies: { zod: "^4.2.0" },
-    peerDependencies: { "@secateur/core": `^${version}` },
-    devDependencies: { "@secateur/conformance": `^${version}`, "@secateur/core": `^${version}` },
+    peerDependencies: { "@secateur/core": rangeOf(version) },
+    devDependencies: { "@secateur/conformance": rangeOf(version), "@secateur/core": rangeOf(version) },
   };
   return `${JSON.stringify(manifest, undefined, 2)}\n`;
+}
+
+/** Everything up to the next version that may break: "^0.0.0" would be that very version and no other. */
+function rangeOf(version: string): string {
+  return version.startsWith("0.0.") ? ">=0.0.0 <0.2.0" : `^${version}`;
 }

@@ -43,15 +43,13 @@ const wordings: Readonly<Record<PluginKind, Wording>> = {
   },
 };
 
-/** src/index.js: the manifest of the plugin and the schema of its options. */
+/** src/plugin.js: the manifest of the plugin and the schema of its options. */
 export function pluginSource({ name, kind }: PluginSpec): string {
   const { define, summary, explanation, option } = wordings[kind];
-  return `// The plugin: plain data. Importing it does nothing else.
+  return `// The manifest: plain data that the command line reads. Programs import the method itself, and load none of this.
 import { ${[define, "definePlugin"].sort().join(", ")} } from "@secateur/core";
 import { z } from "zod";
 import { ${name.identifier} } from "./${name.method}.js";
-
-export { ${name.identifier} };
 
 // Each option needs a description: flags, --help, the documentation and the checks are made of them.
 const options = z.strictObject({
@@ -59,7 +57,7 @@ const options = z.strictObject({
 });
 
 export default definePlugin({
-  api: 1,
+  api: 2,
   name: "${name.packageName}",
   entries: [
     ${define}({

@@ -26,7 +26,7 @@ In code it is a function like any other: \`import { ${identifier} } from "${pack
 
 ## Work on it
 
-\`src/${method}.js\` is the method, \`src/index.js\` its options, \`test/conformance.test.js\` what it has to prove.
+\`src/${method}.js\` is the method, \`src/plugin.js\` its options, \`test/conformance.test.js\` what it has to prove.
 
 \`\`\`sh
 npm install

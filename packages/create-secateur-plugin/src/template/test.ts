@@ -13,7 +13,7 @@ export function testSource({ name, kind }: PluginSpec): string {
 // Say in \`claims\` what your method reaches, for example "mask", "diagonal" or "any-k": brute force then checks it.
 import { test } from "node:test";
 import { describePlugin } from "@secateur/conformance";
-import plugin from "../src/index.js";
+import plugin from "../src/plugin.js";
 
 describePlugin({ test, plugin, claims: { "${kind} ${name.method}": ${claims[kind]} } });
 `;

@@ -1,11 +1,11 @@
 /** Folders of images as datasets. Sizes are read at once, pixels when a batch first asks for them. */
-import { type Dataset, inputName, labelName } from "@secateur/core";
+import { type Dataset, inputName } from "@secateur/core";
 import { badClassFolders, badImage, shapesDiffer } from "../errors.ts";
 import { MAX_SPLIT_BYTES } from "../limits.ts";
 import { readFile } from "../node-files.ts";
 import { type Normalisation, resolveNormalisation } from "../normalisation.ts";
 import type { DatasetSplits, OpenDatasetOptions } from "../source.ts";
-import { rawDataset } from "../sources/raw-dataset.ts";
+import { classTargets, rawDataset, targetSpec } from "../sources/raw-dataset.ts";
 import { loadJpegDecoder } from "./decode-jpeg.ts";
 import { type ImageDecoder, loadPngDecoder } from "./decode-png.ts";
 import { findImages, type ImageFile, type ImageFiles, listOf } from "./image-files.ts";
@@ -117,7 +117,10 @@ function imageDataset(spec: {
       expected: `at most ${MAX_SPLIT_BYTES} bytes a split; scale them down`,
     });
   }
-  const labels = Uint32Array.from(images, ({ label }) => label);
+  const targets = classTargets(
+    Uint32Array.from(images, ({ label }) => label),
+    classes,
+  );
   const isDecoded = new Uint8Array(images.length);
   let values: Uint8Array | undefined;
   let raw: Dataset | undefined;
@@ -125,10 +128,10 @@ function imageDataset(spec: {
     name,
     size: images.length,
     inputs: [{ name: inputName, shape: inputShape, dtype: "f32" }],
-    targets: [{ name: labelName, shape: [], dtype: "u32", classes }],
+    targets: [targetSpec(targets)],
     async batch(indices) {
       values ??= new Uint8Array(images.length * features);
-      raw ??= rawDataset({ name, values, labels, inputShape, classes, normalisation });
+      raw ??= rawDataset({ ...{ name, values, inputShape, normalisation }, size: images.length, targets });
       for (const index of indices) {
         const image = images[index];
         if (image === undefined || isDecoded[index] === 1) continue;

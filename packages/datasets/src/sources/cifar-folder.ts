@@ -6,7 +6,7 @@ import { badLabel, emptyDataset, missingPart } from "../errors.ts";
 import { fileIn, isFolder, listFolder, readMaybeGzip } from "../node-files.ts";
 import { type Normalisation, resolveNormalisation } from "../normalisation.ts";
 import type { DatasetSplits, OpenDatasetOptions } from "../source.ts";
-import { rawDataset } from "./raw-dataset.ts";
+import { classTargets, rawDataset } from "./raw-dataset.ts";
 
 /** How one of the two datasets is stored. */
 export interface CifarLayout {
@@ -53,7 +53,10 @@ export function openCifarFolder(request: {
   const classes = options.classes ?? layout.classes;
   const dataset = (paths: readonly string[], name: string) => {
     const records = joinRecords(paths.map((path) => readRecords({ path, layout, classes, warnings })));
-    return rawDataset({ ...records, name: `${spec} ${name}`, inputShape: INPUT_SHAPE, classes, normalisation });
+    return rawDataset({
+      ...{ name: `${spec} ${name}`, values: records.values, inputShape: INPUT_SHAPE, normalisation },
+      ...{ size: records.labels.length, targets: classTargets(records.labels, classes) },
+    });
   };
   const train = dataset(place.train, "train");
   const test = dataset([place.test], "test");

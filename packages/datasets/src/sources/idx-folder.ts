@@ -4,7 +4,7 @@ import { listFolder, nodeModule, readMaybeGzip } from "../node-files.ts";
 import { type Normalisation, resolveNormalisation } from "../normalisation.ts";
 import type { DatasetSplits, OpenDatasetOptions } from "../source.ts";
 import { decodeIdx } from "./idx.ts";
-import { rawDataset } from "./raw-dataset.ts";
+import { classTargets, rawDataset } from "./raw-dataset.ts";
 
 /** A folder of idx files and how to read it. */
 export interface IdxFolder {
@@ -42,7 +42,10 @@ export function openIdxFolder(spec: IdxFolder): DatasetSplits {
     inputShape: train.inputShape,
   });
   const dataset = (split: Split, name: string): Dataset =>
-    rawDataset({ ...split, name: `${spec.name} ${name}`, classes: spec.classes, normalisation });
+    rawDataset({
+      ...{ name: `${spec.name} ${name}`, values: split.values, inputShape: split.inputShape, normalisation },
+      ...{ size: split.labels.length, targets: classTargets(split.labels, spec.classes) },
+    });
   return { name: spec.name, train: dataset(train, "train"), test: dataset(test, "test"), normalisation };
 }
 

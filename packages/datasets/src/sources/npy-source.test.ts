@@ -102,15 +102,12 @@ describe("npy: refuses", () => {
   const floats = (shape: number[], ...values: number[]): NumberArray => ({ shape, data: Float64Array.from(values) });
   const bad: readonly (readonly [what: string, x: NumberArray, y: NumberArray, code: string, message: RegExp])[] = [
     ["counts that differ", x, labels(0, 1), "ERR_SHAPE", /x: found 3 examples and 2 labels in y/],
-    ["one-hot labels", x, { shape: [3, 2], data: new Uint8Array(6) }, "ERR_SHAPE", /shape \[3, 2\].*argmax/],
-    ["a scalar for labels", x, floats([], 1), "ERR_SHAPE", /labels of shape \[n\]/],
+    ["a scalar for labels", x, floats([], 1), "ERR_SHAPE", /targets of shape \[n\]/],
     ["a vector for inputs", floats([3], 1, 2, 3), y, "ERR_SHAPE", /x: found an array of shape \[3\]/],
-    ["inputs of too many dimensions", floats([1, 1, 1, 1, 1], 1), labels(0), "ERR_SHAPE", /shape \[1, 1, 1, 1, 1\]/],
     ["no examples", floats([0, 2]), labels(), "ERR_DATASET_EMPTY", /x: holds no examples/],
     ["examples without features", floats([3, 0]), y, "ERR_DATASET_EMPTY", /x: holds no examples/],
     ["a negative label", x, labels(0, -1, 2), "ERR_LABEL_RANGE", /y: label -1 of example 1/],
-    ["a fractional label", x, labels(0, 1, 0.5), "ERR_LABEL_RANGE", /y: label 0.5 of example 2/],
-    ["NaN for a label", x, labels(Number.NaN, 1, 2), "ERR_LABEL_RANGE", /y: label NaN of example 0/],
+    ["NaN for a target", x, labels(Number.NaN, 1, 2), "ERR_NOT_FINITE", /y: feature 0 of example 0 is NaN/],
     ["a label far too large", x, labels(0, 1, 1e6), "ERR_LABEL_RANGE", /label 1000000 .*0\.\.65535/],
     [
       "NaN and infinity among the inputs",
@@ -134,11 +131,11 @@ describe("npy: refuses", () => {
     expect(error.message).toMatch(/label 2 of example 0 is not one of the whole numbers 0\.\.1/);
   });
 
-  test("anything but two or four paths", async () => {
-    for (const spec of ["npy", "npy:", "npy:x", "npy:x,", "npy:x,y,z", "npy:a,b,c,d,e"]) {
+  test("anything but one, two or four paths", async () => {
+    for (const spec of ["npy", "npy:", "npy:x,", "npy:x,y,z", "npy:a,b,c,d,e"]) {
       const error = await errorOf(() => openDataset(spec, { readArray: fromMemory({}) }));
       expect(error.code).toBe("ERR_DATA_SPEC");
-      expect(error.message).toContain("npy:X.npy,Y.npy or npy:Xtrain.npy");
+      expect(error.message).toContain("npy:X.npy or npy:X.npy,Y.npy or npy:Xtrain.npy");
     }
   });
 
@@ -152,5 +149,40 @@ describe("npy: refuses", () => {
     const spec = `npy:${folder.path("none.npy")},y`;
     const error = await errorOf(() => openDataset(spec, { readArray: readNpyNumbers }));
     expect(error.code).toBe("ERR_FILE_NOT_FOUND");
+  });
+});
+
+describe("npy: targets", () => {
+  const inputs: NumberArray = { shape: [2, 3], data: Float32Array.of(1, 2, 3, 4, 5, 6) };
+  const open = async (y: NumberArray | undefined, targets?: "classes" | "values") => {
+    const readArray = fromMemory({ x: inputs, ...(y ? { y } : {}) });
+    const { train } = await openDataset(y ? "npy:x,y" : "npy:x", { readArray, ...(targets ? { targets } : {}) });
+    return { train, batch: await train.batch(Uint32Array.of(1, 0)) };
+  };
+
+  test("may be missing: the data are unlabelled", async () => {
+    const { train, batch } = await open(undefined);
+    expect(train.targets).toBeUndefined();
+    expect(batch).toEqual({ size: 2, inputs: { input: { shape: [2, 3], data: Float32Array.of(4, 5, 6, 1, 2, 3) } } });
+  });
+
+  test("are values where some number is no whole one, of any width, or where that is asked for", async () => {
+    const half = await open({ shape: [2, 2], data: Float64Array.of(0.5, 1, 2, 3) });
+    expect(half.train.targets).toEqual([{ name: "values", shape: [2], dtype: "f32" }]);
+    expect(half.batch.targets).toEqual({ values: { shape: [2, 2], data: Float32Array.of(2, 3, 0.5, 1) } });
+    const asked = await open({ shape: [2], data: Uint8Array.of(7, 200) }, "values");
+    expect(asked.batch.targets).toEqual({ values: { shape: [2], data: Float32Array.of(200, 7) } });
+  });
+
+  test("are whole numbers by position where an example has several", async () => {
+    const { train, batch } = await open({ shape: [2, 2], data: Float64Array.of(0, 1, -100, 3) });
+    expect(train.targets).toEqual([{ name: "labels", shape: [2], dtype: "i32" }]);
+    expect(batch.targets).toEqual({ labels: { shape: [2, 2], data: Int32Array.of(-100, 3, 0, 1) } });
+  });
+
+  test("go with inputs of any number of dimensions", async () => {
+    const x: NumberArray = { shape: [1, 1, 2, 1, 2], data: Uint8Array.of(1, 2, 3, 4) };
+    const { train } = await openDataset("npy:x", { readArray: fromMemory({ x }) });
+    expect(train.inputs[0]!.shape).toEqual([1, 2, 1, 2]);
   });
 });

@@ -1,12 +1,12 @@
-import type { Dataset } from "@secateur/core";
-import { badDataSpec, emptyDataset, readerMissing, shapesDiffer } from "../errors.ts";
+import { type Dataset, labelName } from "@secateur/core";
+import { badDataSpec, badLabel, emptyDataset, readerMissing, shapesDiffer } from "../errors.ts";
 import { type Normalisation, resolveNormalisation } from "../normalisation.ts";
 import type { DataSource, DatasetSplits, NumberArray, OpenRequest } from "../source.ts";
 import { classLabels } from "./class-labels.ts";
 import { finiteFloats } from "./finite-floats.ts";
-import { rawDataset } from "./raw-dataset.ts";
+import { rawDataset, type SplitTargets } from "./raw-dataset.ts";
 
-const USAGES = ["npy:X.npy,Y.npy", "npy:Xtrain.npy,Ytrain.npy,Xtest.npy,Ytest.npy"];
+const USAGES = ["npy:X.npy", "npy:X.npy,Y.npy", "npy:Xtrain.npy,Ytrain.npy,Xtest.npy,Ytest.npy"];
 
 /** Values are used as they are stored unless the caller normalises them. */
 const IDENTITY: Normalisation = { divisor: 1, mean: [0], std: [1] };
@@ -15,85 +15,120 @@ const IDENTITY: Normalisation = { divisor: 1, mean: [0], std: [1] };
 const MAX_BYTE_TABLES = 256;
 
 /**
- * Inputs X [n, features] or [n, channels, height, width] and labels Y [n] from .npy files. Two files are one split,
- * used for training and testing alike; four are a training and a test split. Values are used as stored, without
- * division by 255, unless a normalisation is given.
+ * Inputs X [n, ...] and targets Y from .npy files. One file is unlabelled; two are one split, used for training and testing alike; four are
+ * a training and a test split. Y is [n] class numbers, [n, ...] whole numbers (a class a position, or 0 and 1 for several labels), or other
+ * numbers for regression. Inputs are used as stored, without division by 255, unless a normalisation is given.
  */
 export const npySource: DataSource = {
   name: "npy",
   usages: USAGES,
-  summary: "inputs X [n, ...] and labels Y [n] from .npy files; two files serve for training and testing alike",
+  summary:
+    "inputs X [n, ...] and targets Y [n, ...] from .npy files; without Y unlabelled; one split serves for both uses",
   async open(request: OpenRequest): Promise<DatasetSplits> {
     const { spec, argument, options } = request;
     const paths = argument?.split(",") ?? [];
-    if ((paths.length !== 2 && paths.length !== 4) || paths.includes("")) {
+    if (![1, 2, 4].includes(paths.length) || paths.includes("")) {
       throw badDataSpec({ found: spec, expected: `${USAGES.join(" or ")} (paths without commas)` });
     }
-    const train = await readPair(request, paths.slice(0, 2) as [string, string]);
-    const test = paths.length === 4 ? await readPair(request, paths.slice(2) as [string, string]) : train;
+    const [trainX = "", trainY, testX, testY] = paths;
+    const train = await readSplit(request, trainX, trainY);
+    const test = testX === undefined ? train : await readSplit(request, testX, testY);
     const inputShape = train.inputShape;
     if (inputShape.join() !== test.inputShape.join()) {
       const found = `training examples of shape [${inputShape.join(", ")}] and test examples of shape [${test.inputShape.join(", ")}]`;
       throw shapesDiffer({ where: spec, found, expected: "examples of one shape" });
     }
     const normalisation = resolveNormalisation({ declared: IDENTITY, normalize: options.normalize, inputShape });
-    const classes = options.classes ?? 1 + Math.max(train.highestLabel, test.highestLabel);
-    const dataset = (pair: Pair, name: string): Dataset => {
+    const both = targetsOf([train, test], options);
+    const dataset = (split: Split, targets: SplitTargets | undefined, name: string): Dataset => {
       const isTabled = normalisation.mean.length <= MAX_BYTE_TABLES;
-      const values = pair.values instanceof Uint8Array && !isTabled ? new Float32Array(pair.values) : pair.values;
-      return rawDataset({ ...pair, name, values, classes, normalisation });
+      const values = split.values instanceof Uint8Array && !isTabled ? new Float32Array(split.values) : split.values;
+      return rawDataset({ ...{ name, values, inputShape, normalisation, size: split.size }, targets });
     };
     if (test === train) {
-      const only = dataset(train, spec);
+      const only = dataset(train, both?.[0], spec);
       return { name: spec, train: only, test: only, normalisation };
     }
-    return { name: spec, train: dataset(train, `${spec} train`), test: dataset(test, `${spec} test`), normalisation };
+    return {
+      name: spec,
+      train: dataset(train, both?.[0], `${spec} train`),
+      test: dataset(test, both?.[1], `${spec} test`),
+      normalisation,
+    };
   },
 };
 
-interface Pair {
+interface Split {
+  readonly size: number;
   readonly values: Uint8Array | Float32Array;
-  readonly labels: Uint32Array;
-  readonly highestLabel: number;
   readonly inputShape: readonly number[];
+  /** As read; absent without a file. */
+  readonly targets?: NumberArray & { readonly path: string };
 }
 
-async function readPair({ spec, options }: OpenRequest, paths: readonly [string, string]): Promise<Pair> {
+async function readSplit({ spec, options }: OpenRequest, inputsPath: string, targetsPath?: string): Promise<Split> {
   if (options.readArray === undefined) throw readerMissing(spec);
-  const [inputsPath, labelsPath] = paths;
   const inputs = await options.readArray(inputsPath);
-  const labels = await options.readArray(labelsPath);
-  checkCounts({ inputs, inputsPath, labels, labelsPath });
   const [size = 0, ...inputShape] = inputs.shape;
-  const features = inputs.data.length / size;
-  const values =
-    inputs.data instanceof Uint8Array ? inputs.data : finiteFloats(inputs.data, { features, source: inputsPath });
-  return { values, inputShape, ...classLabels(labels.data, { classes: options.classes, source: labelsPath }) };
-}
-
-function checkCounts(spec: { inputs: NumberArray; inputsPath: string; labels: NumberArray; labelsPath: string }): void {
-  const { inputs, inputsPath, labels, labelsPath } = spec;
-  const [size = 0, ...inputShape] = inputs.shape;
-  if (inputShape.length < 1 || inputShape.length > 3) {
+  if (inputShape.length < 1) {
     const found = `an array of shape [${inputs.shape.join(", ")}]`;
     throw shapesDiffer({
       where: inputsPath,
       found,
-      expected: "[n, features], [n, height, width] or [n, channels, height, width]",
+      expected: "examples first, as [n, features] or [n, channels, height, width]",
     });
   }
   if (inputs.data.length === 0) throw emptyDataset(inputsPath);
-  const [labelCount = 0, ...rest] = labels.shape;
-  if (labels.shape.length === 0 || rest.some((extent) => extent !== 1)) {
-    const found = `an array of shape [${labels.shape.join(", ")}]`;
-    throw shapesDiffer({
-      where: labelsPath,
-      found,
-      expected: "labels of shape [n], one class number an example (for one-hot rows take argmax)",
-    });
+  const features = inputs.data.length / size;
+  const values =
+    inputs.data instanceof Uint8Array ? inputs.data : finiteFloats(inputs.data, { features, source: inputsPath });
+  if (targetsPath === undefined) return { size, values, inputShape };
+  const targets = await options.readArray(targetsPath);
+  if (targets.shape.length === 0) {
+    const expected = "targets of shape [n] or [n, ...], examples first";
+    throw shapesDiffer({ where: targetsPath, found: "an array of shape []", expected });
   }
-  if (labelCount !== size) {
-    const found = `${size} examples and ${labelCount} labels in ${labelsPath}`;
+  if (targets.shape[0] !== size) {
+    const found = `${size} examples and ${targets.shape[0]} labels in ${targetsPath}`;
     throw shapesDiffer({ where: inputsPath, found, expected: "as many labels as examples" });
   }
+  return { size, values, inputShape, targets: { ...targets, path: targetsPath } };
+}
+
+/** What kind of targets the files hold is decided once for both splits. */
+function targetsOf(
+  splits: readonly [Split, Split],
+  options: OpenRequest["options"],
+): readonly SplitTargets[] | undefined {
+  const given = splits.flatMap(({ targets }) => targets ?? []);
+  if (given.length === 0) return undefined;
+  const isClass = given.every(({ shape }) => shape.slice(1).every((extent) => extent === 1));
+  const isWhole = given.every(({ data }) => data.every(Number.isInteger));
+  if (options.targets === "values" || (options.targets === undefined && !isWhole)) {
+    return given.map(({ shape, data, path }) => {
+      const floats = finiteFloats(data instanceof Uint8Array ? new Float32Array(data) : data, {
+        features: data.length / shape[0]!,
+        source: path,
+      });
+      return { name: "values", shape: shape.slice(1), data: floats };
+    });
+  }
+  if (!isClass) {
+    return given.map(({ shape, data, path }) => ({
+      name: labelName,
+      shape: shape.slice(1),
+      data: wholeTargets(data, path),
+    }));
+  }
+  const labels = given.map(({ data, path }) => classLabels(data, { classes: options.classes, source: path }));
+  const classes = options.classes ?? 1 + Math.max(...labels.map(({ highestLabel }) => highestLabel));
+  return labels.map(({ labels: data }) => ({ name: labelName, shape: [], data, classes }));
+}
+
+/** Targets of several numbers an example, -100 and the like included. @throws ERR_LABEL_RANGE */
+function wholeTargets(data: NumberArray["data"], path: string): Int32Array {
+  const whole = Int32Array.from(data);
+  const wrong = whole.findIndex((value, i) => value !== data[i]);
+  if (wrong < 0) return whole;
+  throw badLabel({ where: path, index: wrong, label: data[wrong]!, allowed: "the whole numbers of 32 bits" });
 }

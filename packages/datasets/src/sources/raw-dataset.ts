@@ -2,18 +2,42 @@
  * A dataset that keeps its values as they are stored and normalises them when a batch is asked for: bytes through a
  * table of 256 f32 values a channel, so that whole MNIST stays at one byte a pixel and a batch costs one look-up each.
  */
-import { type Batch, type Dataset, inputName, labelName } from "@secateur/core";
+import {
+  type Batch,
+  type Dataset,
+  inputName,
+  labelName,
+  type TensorSpec,
+  takeExamples,
+  tensorDtypeOf,
+} from "@secateur/core";
 import { channelCount, type Normalisation } from "../normalisation.ts";
+
+/** What the inputs are compared with. */
+export interface SplitTargets {
+  readonly name: string;
+  /** of one example */
+  readonly shape: readonly number[];
+  /** [size, ...shape]; kept */
+  readonly data: Uint32Array | Int32Array | Float32Array;
+  /** of class numbers: each is below it */
+  readonly classes?: number;
+}
+
+/** Class numbers, each below `classes`. */
+export function classTargets(labels: Uint8Array | Uint32Array, classes: number): SplitTargets {
+  return { name: labelName, shape: [], data: Uint32Array.from(labels), classes };
+}
 
 /** What a dataset is made of. */
 export interface RawExamples {
   readonly name: string;
   /** [size, features] values as stored, kept and not copied */
   readonly values: Uint8Array | Float32Array;
-  /** [size], each below `classes`; kept */
-  readonly labels: Uint8Array | Uint32Array;
+  readonly size: number;
+  /** Absent: unlabelled. */
+  readonly targets: SplitTargets | undefined;
   readonly inputShape: readonly number[];
-  readonly classes: number;
   readonly normalisation: Normalisation;
 }
 
@@ -25,32 +49,36 @@ type WriteExample = (out: Float32Array, to: number, from: number) => void;
  * A batch throws RangeError (a programming error) for an index that is not below the size.
  */
 export function rawDataset(examples: RawExamples): Dataset {
-  const { name, values, labels, inputShape, classes } = examples;
-  const size = labels.length;
+  const { name, values, size, targets, inputShape } = examples;
   const features = values.length / size;
   const writeExample = values instanceof Uint8Array ? bytesWriter(examples, values) : floatsWriter(examples, values);
 
+  const whole = targets && { shape: [size, ...targets.shape], data: targets.data };
+
   function batch(indices: Uint32Array): Batch {
     const data = new Float32Array(indices.length * features);
-    const chosen = new Uint32Array(indices.length);
     for (let i = 0; i < indices.length; i++) {
       const index = indices[i]!;
       if (index >= size) throw new RangeError(`${name} has ${size} examples and no example ${index}`);
       writeExample(data, i * features, index * features);
-      chosen[i] = labels[index]!;
     }
     return {
       size: indices.length,
       inputs: { [inputName]: { shape: [indices.length, ...inputShape], data } },
-      targets: { [labelName]: { shape: [indices.length], data: chosen } },
+      ...(targets ? { targets: { [targets.name]: takeExamples(whole!, indices) } } : {}),
     };
   }
 
   return {
     ...{ name, size, batch },
     inputs: [{ name: inputName, shape: inputShape, dtype: "f32" }],
-    targets: [{ name: labelName, shape: [], dtype: "u32", classes }],
+    ...(targets ? { targets: [targetSpec(targets)] } : {}),
   };
+}
+
+/** As a dataset describes them. */
+export function targetSpec({ name, shape, data, classes }: SplitTargets): TensorSpec {
+  return { name, shape, dtype: tensorDtypeOf(data), ...(classes === undefined ? {} : { classes }) };
 }
 
 /** (x / divisor - mean) / std of one channel, rounded to f32 after each step as torchvision's ToTensor and Normalize do. */
@@ -61,8 +89,8 @@ function normaliser({ divisor, mean, std }: Normalisation, channel: number): (va
 }
 
 /** Channels that are normalised differently, and how many values each has. */
-function planes({ normalisation, inputShape, values, labels }: RawExamples): { count: number; length: number } {
-  const features = values.length / labels.length;
+function planes({ normalisation, inputShape, values, size }: RawExamples): { count: number; length: number } {
+  const features = values.length / size;
   const count = normalisation.mean.length === 1 ? 1 : channelCount(inputShape);
   return { count, length: features / count };
 }

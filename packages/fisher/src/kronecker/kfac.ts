@@ -19,6 +19,7 @@ import {
 } from "@secateur/core";
 import { shareOfMean } from "../auto-ridge.ts";
 import { badRidge, noGradients, notKronecker, tooFewExamples } from "../errors.ts";
+import { lossGradient, rowTask } from "../rows/empirical-fisher.ts";
 import { type KroneckerFactors, kroneckerCurvature } from "./kronecker-curvature.ts";
 
 /** Settings of {@link kfac}; a run's plan fills what is left out. */
@@ -48,9 +49,17 @@ export function kfac(options: KfacOptions = {}): CurvatureEstimator {
       const rows = options.examples ?? request.examples ?? 1000;
       if (rows > data.size) throw tooFewExamples({ data: data.name, size: data.size, rows, batch: 1 });
       const examples = sampleIndices(data.size, rows, ctx.rng.fork("examples"));
-      const gradients = await model.gradientRows({ params, data, examples, batch: 1, ...(task ? { task } : {}) }, ctx);
+      const own = rowTask(task, ctx);
+      const gradients = await model.gradientRows(
+        { params, data, examples, batch: 1, ...(own ? { task: own } : {}) },
+        ctx,
+      );
       const factors = gradients.blocks.map((block) => kroneckerFactors(block, ctx.kernels));
-      const gradient = request.firstOrder ? meanGradient(gradients.blocks, ctx.kernels) : undefined;
+      const gradient = request.firstOrder
+        ? task === own
+          ? meanGradient(gradients.blocks, ctx.kernels)
+          : await lossGradient({ model, params, data, examples, task }, ctx)
+        : undefined;
       for (const block of gradients.blocks) {
         if (block.kind === "dense") continue;
         ctx.kernels.free(block.delta.data);

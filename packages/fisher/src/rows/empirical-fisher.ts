@@ -8,13 +8,18 @@ import {
   dtypeOf,
   type FactorView,
   type GradientBlock,
+  type GradientRequest,
   type GradientRows,
   type Kernels,
   type Mat,
+  type Model,
   matrix,
+  type RunContext,
   sampleIndices,
   subset,
+  type Task,
   type Vec,
+  withDrawnSlopes,
   zeros,
 } from "@secateur/core";
 import { chooseRidge } from "../auto-ridge.ts";
@@ -60,11 +65,16 @@ export function empiricalFisher(options: EmpiricalFisherOptions = {}): Curvature
       const batch = checkNumber("empirical-fisher", "batch", options.batch ?? request.batch ?? 1, whole);
       if (rows * batch > data.size) throw tooFewExamples({ data: data.name, size: data.size, rows, batch });
       const examples = sampleIndices(data.size, rows * batch, ctx.rng.fork("examples"));
-      const gradients = await model.gradientRows({ params, data, examples, batch, ...(task ? { task } : {}) }, ctx);
+      const own = rowTask(task, ctx);
+      const gradients = await model.gradientRows({ params, data, examples, batch, ...(own ? { task: own } : {}) }, ctx);
       const { blocks, dtype, release } = storeRows(gradients, options.layout ?? "auto", ctx.kernels);
       const undamped = rowFactor({ blocks, rows, dtype });
       const ridge = chooseRidge(options.ridge ?? request.ridge, undamped, rows, request.kept);
-      const gradient = request.firstOrder ? await meanRow(undamped) : undefined;
+      const gradient = request.firstOrder
+        ? task === own
+          ? await meanRow(undamped)
+          : await lossGradient({ model, params, data, examples, task }, ctx)
+        : undefined;
       return {
         curvature: (factor = 1) => storedCurvature({ ...undamped, damping: factor * ridge }, ctx.kernels),
         ...(gradient ? { gradient } : {}),
@@ -76,6 +86,28 @@ export function empiricalFisher(options: EmpiricalFisherOptions = {}): Curvature
       };
     },
   };
+}
+
+/**
+ * Whose slopes make rows: the loss's, but drawn ones where the dense network teaches itself, since there the loss starts with no slope at
+ * all and its rows would tell nothing (then this is a Fisher matrix of drawn targets, whose mean is the Gauss-Newton matrix).
+ */
+export function rowTask(task: Task | undefined, ctx: RunContext): Task | undefined {
+  return task?.targetsFrom === "teacher" ? withDrawnSlopes(task, ctx.rng.fork("slopes")) : task;
+}
+
+/** g [1, p], the gradient of the mean loss over the examples, taken as one row. */
+export async function lossGradient(
+  spec: Omit<GradientRequest, "batch" | "task"> & { model: Model; task: Task | undefined },
+  ctx: RunContext,
+): Promise<Mat> {
+  const { model, task, ...request } = spec;
+  const { examples } = request;
+  const gradients = await model.gradientRows!({ ...request, batch: examples.length, ...(task ? { task } : {}) }, ctx);
+  const { blocks, dtype, release } = storeRows(gradients, "factored", ctx.kernels);
+  const gradient = await meanRow(rowFactor({ blocks, rows: 1, dtype }));
+  release();
+  return gradient;
 }
 
 /** g [1, p]: the mean row. */

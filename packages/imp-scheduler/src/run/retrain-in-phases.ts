@@ -175,7 +175,7 @@ async function prunePhase(
 
 function pruning(run: Run, state: PhaseState, index: number): PruneRequest {
   const { request } = run;
-  const { model, solver, data, curvature, plan, budget, phases, kernels, signal, onEvent } = request;
+  const { model, solver, data, task, curvature, plan, budget, phases, kernels, signal, onEvent } = request;
   const { seed = 0 } = request;
   return {
     ...{ model, solver, sparsity: phases[index]!.sparsity, mask: state.mask },
@@ -187,6 +187,7 @@ function pruning(run: Run, state: PhaseState, index: number): PruneRequest {
             .fork(`phase ${index}`)
             .integer(2 ** 31),
     ...(data ? { data } : {}),
+    ...(task ? { task } : {}),
     ...(curvature ? { curvature } : {}),
     ...(plan ? { plan } : {}),
     ...(budget ? { budget } : {}),

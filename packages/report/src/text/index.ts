@@ -4,6 +4,7 @@ export {
   formatCount,
   formatDuration,
   formatFraction,
+  formatMeasure,
   formatNumber,
   formatPercent,
   formatShape,

@@ -17,6 +17,7 @@ import {
   resolvePlan,
   runSituation,
   type Solver,
+  type Task,
 } from "@secateur/core";
 import type { CurvatureEntry, FoundEntry } from "../plugins/found-entry.ts";
 import type { Session } from "../session.ts";
@@ -34,6 +35,8 @@ export interface PruneJob {
   readonly plan: RunPlan;
   /** How the kept weights are spread over layers; default: anywhere. */
   readonly budget?: BudgetRule;
+  /** What the outputs mean; default: what core takes for the data. */
+  readonly task?: Task;
   /** The training split, where gradients are taken if the solver needs any. */
   readonly train: Dataset;
   /** The curvature of a name. @throws ERR_UNKNOWN_NAME for one that nobody offers */
@@ -73,12 +76,13 @@ export function needsGradients(solver: Solver): boolean {
 export async function pruneRequest(
   job: PruneTask,
 ): Promise<{ request: Omit<PruneRequest, "onStage" | "resume"> } & Pick<PruneOutcome, "curvature">> {
-  const { network, params, solver, sparsity, train, session, budget, settle } = job;
+  const { network, params, solver, sparsity, task, train, session, budget, settle } = job;
   const { seed, kernels, signal, onEvent } = session;
   const plan = needsGradients(solver) ? await feasiblePlan(job) : job.plan;
   const request = {
     ...{ model: network, solver, sparsity, plan, data: train, seed, kernels, signal, onEvent },
     ...(params ? { params } : {}),
+    ...(task ? { task } : {}),
     ...(budget ? { budget } : {}),
     ...(settle ? { settle } : {}),
   };

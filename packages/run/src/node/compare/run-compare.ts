@@ -13,6 +13,7 @@ import { notePlugin } from "../../plugins/note-plugin.ts";
 import { kebab } from "../../plugins/option-schema.ts";
 import { resolveOptions } from "../../plugins/resolve-options.ts";
 import type { ReestimateTime } from "../../prune/augmentation.ts";
+import { poseTask } from "../../prune/pose-task.ts";
 import { needsGradients, plannedRun, pruneNetwork } from "../../prune/prune-network.ts";
 import { gradientPlanKeys } from "../../recipe/plan-keys.ts";
 import type { Session } from "../../session.ts";
@@ -34,6 +35,8 @@ export interface Comparison {
   /** The DATA argument with absolute paths. */
   readonly data: string;
   readonly normalize?: string | undefined;
+  /** NAME or NAME:KEY=VALUE,...; default: told from the model and the data. */
+  readonly task?: string | undefined;
   /** When statistics of batch normalisation are measured anew; default: where the network has any, before and after. */
   readonly reestimateBatchNorm?: ReestimateTime | undefined;
   /** At least one. */
@@ -70,11 +73,20 @@ export async function runCompare(
   const { classes, spec: layers } = first;
   const { pruned: params, dense: keptDense } = chosenDense(first, spec.keepDense);
   if (params.length === 0) throw keepsAll(path);
-  const data = await openData({ data: source, normalize: spec.normalize, classes, network: layers, onEvent, cwd });
+  const data = await openData({
+    data: source,
+    normalize: spec.normalize,
+    task: spec.task,
+    classes,
+    network: layers,
+    onEvent,
+    cwd,
+  });
   const { reestimateBatchNorm: when } = spec;
   const settings = batchNormOfModel(first, when === undefined ? {} : { when });
   await remeasuringModel({ model: first, data, settings, session }).before();
-  const dense = await first.network.evaluate(data.test, session.context());
+  const posed = await poseTask({ network: first.network, data, name: spec.task, session });
+  const dense = await posed.evaluate(first.network);
   const jobs = solvers.flatMap(({ one, solver }) => sparsities.map((sparsity) => ({ one, solver, sparsity })));
   const plans = await Promise.all(
     jobs.map(async ({ solver, sparsity }) => {
@@ -105,7 +117,7 @@ export async function runCompare(
         await before();
         const { result, curvature } = await pruneNetwork({
           ...{ network, solver, sparsity, plan, params, session, ...(settle ? { settle } : {}) },
-          train: data.train,
+          ...{ train: data.train, task: posed.task },
           findCurvature: (name) => findCurvature(name, cwd),
           wrapEstimator: (inner) => {
             const run = shared.forRun({ key, inner, isKept });
@@ -115,7 +127,7 @@ export async function runCompare(
         });
         await after();
         if (curvature) sources.push(curvature);
-        const pruned = await network.evaluate(data.test, session.context());
+        const pruned = await posed.evaluate(network);
         runs[position] = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
         spec.onRun?.(runs[position], { done: turn + 1, total: jobs.length });
       } catch (error) {

@@ -16,6 +16,7 @@ import { findEntry } from "../plugins/find-entry.ts";
  *
  * @param spec.data - with absolute paths
  * @param spec.normalize - the text of --normalize
+ * @param spec.task - the text of --task: for regression whole numbers are no classes
  * @param spec.classes - of the network, where known; a label outside is refused
  * @param spec.network - the network; examples of another shape are refused as such, before their labels are judged
  * @param spec.cwd - the folder from which plugins are looked for; absent: there are none
@@ -25,14 +26,18 @@ import { findEntry } from "../plugins/find-entry.ts";
 export async function openData(spec: {
   data: string;
   normalize: string | undefined;
+  task?: string | undefined;
   classes: number | undefined;
   network?: NetworkSpec | undefined;
   onEvent: (event: RunEvent) => void;
   cwd?: string;
 }): Promise<DatasetSplits> {
-  const { data, normalize, classes, network, onEvent, cwd } = spec;
+  const { data, normalize, task, network, onEvent, cwd } = spec;
+  // One score stands for two classes.
+  const classes = spec.classes === 1 ? 2 : spec.classes;
   const options = {
     readArray: readNpyNumbers,
+    ...(task?.split(":")[0] === "regression" ? { targets: "values" as const } : {}),
     ...(normalize === undefined ? {} : { normalize: parseNormalize(normalize) }),
   };
   let splits: DatasetSplits;

@@ -16,6 +16,7 @@ const manifests: Readonly<Record<string, () => Promise<{ readonly default: Plugi
   "@secateur/imp-scheduler": () => import("@secateur/imp-scheduler/plugin"),
   "@secateur/fisher": () => import("@secateur/fisher/plugin"),
   "@secateur/sparse-training": () => import("@secateur/sparse-training/plugin"),
+  "@secateur/core": () => import("@secateur/core/plugin"),
   "@secateur/nn": () => import("@secateur/nn/plugin"),
   "@secateur/datasets": () => import("@secateur/datasets/plugin"),
   "@secateur/formats": () => import("@secateur/formats/plugin"),

@@ -7,6 +7,8 @@ import type { Recipe } from "../recipe/recipe.ts";
 /** A pruning run with the evaluations around it, and its rounds where it retrained. */
 export interface RunOutcome extends PruneOutcome {
   readonly rounds?: readonly RoundReport[];
+  /** "calibration": the data have no split for testing. */
+  readonly measuredOn: "test" | "calibration";
 }
 
 interface StageDocument {
@@ -34,6 +36,8 @@ type RoundDocument = Omit<RoundReport, "stages" | "plan"> & { readonly stages: n
 export interface PruneDocument {
   readonly dense: Evaluation;
   readonly pruned: Evaluation;
+  /** "calibration": there are no data set apart for testing, so both are measured on what the run worked with. */
+  readonly measuredOn: "test" | "calibration";
   readonly sparsity: number;
   readonly nonzeros: number;
   readonly prunable: number;
@@ -85,6 +89,7 @@ export function pruneDocument(spec: {
   return {
     dense,
     pruned,
+    measuredOn: outcome.measuredOn,
     sparsity: result.sparsity,
     nonzeros: result.nonzeros,
     prunable: result.prunable,

@@ -15,6 +15,8 @@ export interface PruneSettings {
   /** With absolute paths. */
   readonly data: string;
   readonly normalize: string | undefined;
+  /** The text of --task. */
+  readonly task: string | undefined;
   readonly found: FoundEntry<SolverEntry>;
   readonly solver: Solver;
   /** Options of the solver, defaults filled in. */

@@ -1,6 +1,6 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
-import { type Allocation, type Dataset, type EntryOf, keptCount } from "@secateur/core";
+import { type Allocation, type Dataset, type EntryOf, keptCount, type Task } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { allocation } from "@secateur/imp-scheduler";
 import { keepsAll, keepsNothing, overflowed } from "../../errors.ts";
@@ -8,6 +8,7 @@ import type { FoundEntry } from "../../plugins/found-entry.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import { kebab } from "../../plugins/option-schema.ts";
 import { unreadOptions } from "../../plugins/unread-options.ts";
+import { type PosedTask, poseTask } from "../../prune/pose-task.ts";
 import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
@@ -88,6 +89,7 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   const data = await openData({
     data: source,
     normalize,
+    task: settings.task,
     classes: model.classes,
     network: model.spec,
     onEvent: session.onEvent,
@@ -100,13 +102,14 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
     session,
   });
   await before();
-  const dense = await network.evaluate(data.test, session.context());
+  const posed = await poseTask({ network, data, name: taskName(settings), session });
+  const dense = await posed.evaluate(network);
   const done = spec.retrain
-    ? await retrainKept({ ...spec, retrain: spec.retrain }, data)
-    : await pruneKept(spec, { train: data.train, settle });
+    ? await retrainKept({ ...spec, retrain: spec.retrain }, { data, posed })
+    : await pruneKept(spec, { train: data.train, settle, task: posed.task });
   await after();
-  const pruned = await network.evaluate(data.test, session.context());
-  return { dense, pruned, ...done };
+  const pruned = await posed.evaluate(network);
+  return { dense, pruned, measuredOn: posed.measuredOn, ...done };
 }
 
 interface MeasureSpec extends PruneRun {
@@ -115,6 +118,12 @@ interface MeasureSpec extends PruneRun {
   readonly params: readonly string[];
   /** Identifies model, data and method in the saved state. */
   readonly run: string;
+}
+
+/** What the user named; --distill is short for the task at the plan's temperature. */
+function taskName({ task, plan }: PruneSettings): string | undefined {
+  if (task !== undefined || !plan.distill) return task;
+  return plan.temperature === undefined ? "distillation" : `distillation:temperature=${plan.temperature}`;
 }
 
 /** What a run's job is, whether it retrains or not. */
@@ -146,14 +155,15 @@ function makeAllocation({ entry }: FoundEntry<EntryOf<"allocation">>): Allocatio
 /** Prunes with the state kept between stages. */
 async function pruneKept(
   spec: MeasureSpec,
-  { train, settle }: { train: Dataset; settle: Remeasure["settle"] },
-): Promise<Omit<RunOutcome, "dense" | "pruned">> {
+  { train, settle, task }: { train: Dataset; settle: Remeasure["settle"]; task: Task },
+): Promise<Omit<RunOutcome, "dense" | "pruned" | "measuredOn">> {
   const { outputs, resume: isResumed, session, run } = spec;
   const keeper = await openStageKeeper({ path: outputs.state, run, resume: isResumed, session });
   const { onStage, resume } = keeper;
   const done = await pruneNetwork({
     ...jobOf(spec),
     train,
+    task,
     onStage,
     ...(resume ? { resume } : {}),
     ...(settle ? { settle } : {}),
@@ -172,14 +182,14 @@ function batchNormOf({ retrain, batchNorm }: PruneSettings, model: AnyModel): Ba
 /** Prunes and retrains with the state kept between stages and epochs. */
 async function retrainKept(
   spec: MeasureSpec & { retrain: CompleteSettings },
-  data: DatasetSplits,
-): Promise<Omit<RunOutcome, "dense" | "pruned">> {
+  { data, posed }: { data: DatasetSplits; posed: PosedTask },
+): Promise<Omit<RunOutcome, "dense" | "pruned" | "measuredOn">> {
   const { settings, outputs, resume: isResumed, session, run, retrain, model } = spec;
   const keeper = await openPhaseKeeper({ path: outputs.state, run, resume: isResumed, session });
   const { onState, resume } = keeper;
   const { network } = ownNetwork(model, "--retrain");
   const schedule = await makeSchedule(settings.schedule!.entry, retrain);
-  const job = { ...jobOf(spec), network, settings: retrain, schedule, data, arch: model.arch, onState };
+  const job = { ...jobOf(spec), network, settings: retrain, schedule, data, posed, arch: model.arch, onState };
   const done = await retrainNetwork({ ...job, ...(resume ? { resume } : {}) });
   const { timing, rounds } = done.result;
   const result = { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } };
@@ -259,6 +269,7 @@ function recipeOf(spec: {
     ...(model.tfjs ? { engine: model.tfjs.engine.name } : {}),
     data: settings.data,
     ...(normalize === undefined ? {} : { normalize }),
+    ...(settings.task === undefined ? {} : { task: settings.task }),
     solver: found.entry.name,
     options,
     sparsity,
@@ -277,7 +288,7 @@ function recipeOf(spec: {
 
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
 function runIdentity(recipe: Recipe): string {
-  const { modelSha256, arch, engine, data, normalize, solver, options, sparsity, keepDense } = recipe;
+  const { modelSha256, arch, engine, data, normalize, task, solver, options, sparsity, keepDense } = recipe;
   const { batchNorm, retrain, allocation, curvatureOptions } = recipe;
   return JSON.stringify({
     ...{
@@ -286,6 +297,7 @@ function runIdentity(recipe: Recipe): string {
       engine,
       data,
       normalize,
+      task,
       solver,
       options,
       sparsity,

@@ -21,6 +21,7 @@ const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
   engine: "string",
   data: "string",
   normalize: "string",
+  task: "string",
   solver: "string",
   options: "object",
   sparsity: "number",

@@ -17,6 +17,8 @@ export interface Recipe {
   readonly engine?: EngineName;
   readonly data: string;
   readonly normalize?: string;
+  /** NAME or NAME:KEY=VALUE,...; absent: told from the model and the data. */
+  readonly task?: string;
   readonly solver: string;
   /** Options of the solver, defaults filled in. */
   readonly options: Readonly<Record<string, unknown>>;

@@ -4,6 +4,7 @@ import type { DatasetSplits } from "@secateur/datasets";
 import { type EarlyStopping, type PhaseState, type RetrainingResult, retrainInPhases } from "@secateur/imp-scheduler";
 import { createRetrainer, type Network } from "@secateur/nn";
 import { rewindMismatch } from "../../errors.ts";
+import type { PosedTask } from "../../prune/pose-task.ts";
 import { type PruneOutcome, type PruneTask, pruneRequest } from "../../prune/prune-network.ts";
 import { augmentationOf } from "../open/batch-norm.ts";
 import { openModel } from "../open/open-model.ts";
@@ -18,6 +19,7 @@ export interface RetrainJob extends Omit<PruneTask, "train" | "network"> {
   readonly settings: CompleteSettings;
   readonly schedule: Schedule;
   readonly data: DatasetSplits;
+  readonly posed: PosedTask;
   /** Of the network, for a checkpoint to rewind to. */
   readonly arch: string;
   readonly onState?: (state: PhaseState) => Promise<void>;
@@ -28,22 +30,25 @@ export interface RetrainJob extends Omit<PruneTask, "train" | "network"> {
 export async function retrainNetwork(
   job: RetrainJob,
 ): Promise<Pick<PruneOutcome, "curvature"> & { readonly result: RetrainingResult }> {
-  const { network, settings, data, session, sparsity, onState, resume } = job;
-  const { train, heldOut } = splitOff(data.train, settings.holdOut, job);
+  const { network, settings, data, posed, session, sparsity, onState, resume } = job;
+  const { task } = posed;
+  // Every round is led back to the dense network, not to the one the round before left.
+  const { train, heldOut } = splitOff(await posed.taught(data.train), settings.holdOut, job);
   const { schedule: _schedule, ...optimizer } = settings;
   const retrainer = createRetrainer(network, {
     data: train,
+    task,
     batchSize: settings.batchSize,
     optimizer: optimizerOf(optimizer),
     weightDecay: settings.weightDecay,
     labelSmoothing: settings.labelSmoothing,
     ...(settings.cropPadding > 0 || settings.flip ? { augmentation: augmentationOf(settings, data) } : {}),
   });
-  const { request, curvature } = await pruneRequest({ ...job, train });
+  const { request, curvature } = await pruneRequest({ ...job, task, train });
   const earlyStopping: EarlyStopping | undefined =
     settings.patience === undefined || !heldOut
       ? undefined
-      : { patience: settings.patience, evaluate: () => network.evaluate(heldOut, session.context()) };
+      : { patience: settings.patience, evaluate: () => network.evaluate(heldOut, session.context(), { task }) };
   const rewind = settings.rewind === undefined ? undefined : await openRewind(settings.rewind, job);
   const result = await retrainInPhases({
     ...request,
@@ -59,7 +64,7 @@ export async function retrainNetwork(
     // A file that has changed since is another point to rewind to.
     schedule: JSON.stringify({ ...settings, rewindSha256: rewind?.sha256 }),
     // Test accuracy is reported after each round and decides nothing.
-    measure: () => network.evaluate(data.test, session.context()),
+    measure: () => posed.evaluate(network),
     ...(rewind ? { rewindTo: rewind.tensors } : {}),
     ...(earlyStopping ? { earlyStopping } : {}),
     ...(onState ? { onState } : {}),

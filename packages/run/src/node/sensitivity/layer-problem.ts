@@ -11,6 +11,7 @@ import {
   matrix,
   type RunContext,
   sampleIndices,
+  type Task,
   weightUnits,
 } from "@secateur/core";
 import { autoRidge, denseBlock, factoredBlock, type RowBlock, rowFactor, storedCurvature } from "@secateur/fisher";
@@ -27,15 +28,16 @@ export async function takeGradients(
     params: readonly FlatParam[];
     weights: Float32Array;
     data: Dataset;
+    task: Task;
     rows: number;
     ridge: number | "auto";
   },
   ctx: RunContext,
 ): Promise<NetworkGradients> {
-  const { network, params, weights, data, rows } = spec;
+  const { network, params, weights, data, task, rows } = spec;
   const started = ctx.now();
   const examples = sampleIndices(data.size, rows, ctx.rng.fork("examples"));
-  const request = { params: params.map(({ name }) => name), data, examples, batch: 1 };
+  const request = { params: params.map(({ name }) => name), data, task, examples, batch: 1 };
   const gradients = await network.gradientRows!(request, ctx);
   const blocks = new Map<string, RowBlock>();
   let dtype: "f32" | "f64" = "f32";

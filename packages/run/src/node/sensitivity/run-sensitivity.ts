@@ -1,9 +1,11 @@
 /** Which layers stand pruning least: one set of gradients, layers pruned one at a time, a proposal of what to keep dense. */
 import {
+  chooseTask,
   createRng,
   type Dataset,
   keptCount,
   layoutParams,
+  parseTask,
   type RunContext,
   readFlat,
   sampleIndices,
@@ -40,6 +42,8 @@ export interface SensitivitySpec {
   /** The DATA argument with absolute paths. */
   readonly data: string;
   readonly normalize: string | undefined;
+  /** NAME or NAME:KEY=VALUE,...; default: told from the model and the data. It must measure accuracy. */
+  readonly task: string | undefined;
   /** Name of the method. */
   readonly solver: string | undefined;
   /** Where layers are judged. */
@@ -70,7 +74,15 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const { network, architecture, sha256 } = await openModel({ path, arch: spec.arch, onEvent, cwd });
   const { spec: layout } = network;
   const { normalize } = spec;
-  const data = await openData({ data: source, normalize, classes: layout.classes, network: layout, onEvent, cwd });
+  const data = await openData({
+    data: source,
+    normalize,
+    task: spec.task,
+    classes: layout.classes,
+    network: layout,
+    onEvent,
+    cwd,
+  });
   const { forGradients, heldOut } = splitTraining(data.train, spec);
   const ctx = session.context();
   const started = ctx.now();
@@ -80,11 +92,18 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
     (a, b) => a - b,
   );
   assertKeepsSome({ path, params, sparsities });
-  const dense = await network.evaluate(heldOut, ctx);
+  const task = spec.task === undefined ? chooseTask({ model: network, data: data.train }) : parseTask(spec.task);
+  if (!task.measures.some(({ name }) => name === "accuracy")) {
+    throw badUsage(
+      `sensitivity compares accuracies, and the task ${task.name} measures none; give data with labels of classes`,
+    );
+  }
+  const measured = { ...network, evaluate: (on: Dataset, inner: RunContext) => network.evaluate(on, inner, { task }) };
+  const dense = await measured.evaluate(heldOut, ctx);
   const rows = forGradients.size;
   const ridge = spec.ridge ?? "auto";
-  const gradients = await takeGradients({ network, params, weights, data: forGradients, rows, ridge }, ctx);
-  const scan: ScanSpec = { network, solver, gradients, heldOut };
+  const gradients = await takeGradients({ network, params, weights, data: forGradients, task, rows, ridge }, ctx);
+  const scan: ScanSpec = { network: measured, solver, gradients, heldOut };
   const layers = await scanLayers({ ...scan, sparsities }, ctx);
   const candidates = sensitiveLayers({ scans: layers, dense: dense.accuracy, target: sparsity, tolerance });
   const proposal = await judge({ scan, candidates: candidates.map(({ name }) => name), sparsity, tolerance }, ctx);

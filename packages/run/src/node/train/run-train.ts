@@ -1,10 +1,12 @@
 /** Trains a network on the training split, from the start or from a checkpoint. */
+
 import { rm } from "node:fs/promises";
 import type { Evaluation, Mask, TrainingRule } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
 import { createNetwork, type Network, train } from "@secateur/nn";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
 import type { AugmentationFlags } from "../../prune/augmentation.ts";
+import { poseTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
 import { architectureKey, findArchitecture } from "../open/architectures.ts";
 import { augmentationOf } from "../open/batch-norm.ts";
@@ -22,6 +24,8 @@ export interface TrainSettings extends OptimizerSettings, AugmentationFlags, Rul
   /** Name of a new network, or of the checkpoint's. */
   readonly arch?: string;
   readonly normalize?: string;
+  /** NAME or NAME:KEY=VALUE,...; default: told from the network and the data. */
+  readonly task?: string;
   /** Weights that are zero stay zero. */
   readonly keepZeros?: boolean;
   readonly epochs?: number;
@@ -93,11 +97,13 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   const splits = await openData({
     data,
     normalize: settings.normalize,
+    task: settings.task,
     classes: network.spec.classes,
     network: network.spec,
     onEvent: session.onEvent,
     cwd,
   });
+  const posed = await poseTask({ network, data: splits, name: settings.task, session });
   const ctx = session.context();
   const started = ctx.now();
   const { batchSize, weightDecay, epochs } = { ...trainDefaults, ...defined(settings) };
@@ -116,7 +122,8 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   const report = await train(
     network,
     {
-      data: splits.train,
+      data: await posed.taught(splits.train),
+      task: posed.task,
       epochs,
       batchSize,
       optimizer,
@@ -137,7 +144,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
     ctx,
   );
   const trainMs = ctx.now() - started;
-  const test = await network.evaluate(splits.test, session.context());
+  const test = await posed.evaluate(network);
   const recorded = epochs > 0 ? { [trainingKey]: encodeRecord(recordOf(settings)) } : {};
   const bytes = await encodeNetwork({
     from: cwd,
@@ -188,6 +195,7 @@ function recordOf(settings: TrainSettings): TrainingRecord {
 const decisive = [
   ...([
     "normalize",
+    "task",
     "epochs",
     "batchSize",
     "learningRate",

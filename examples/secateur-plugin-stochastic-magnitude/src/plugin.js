@@ -2,10 +2,8 @@ import { definePlugin, defineSaliency } from "@secateur/core";
 import { z } from "zod";
 import { stochasticMagnitude } from "./stochastic-magnitude.js";
 
-export { stochasticMagnitude };
-
 export default definePlugin({
-  api: 1,
+  api: 2,
   name: "secateur-plugin-stochastic-magnitude",
   entries: [
     defineSaliency({
@@ -13,13 +11,9 @@ export default definePlugin({
       summary: "draw the weights to keep, large ones more often",
       reference: "Kool, van Hoof, Welling: Stochastic Beams and Where to Find Them, ICML 2019",
       explanation:
-        "Gumbel noise on log |w| / temperature, and the k largest sums stay: k weights drawn without replacement, each with a probability proportional to |w|^(1 / temperature). --seed decides the draw.",
+        "Gumbel noise on log |w| / spread, and the k largest sums stay: k weights drawn without replacement, each with a probability proportional to |w|^(1 / spread). --seed decides the draw.",
       options: z.strictObject({
-        temperature: z
-          .number()
-          .positive()
-          .default(0.1)
-          .describe("0 is magnitude pruning, 1 draws in proportion to |w|"),
+        spread: z.number().positive().default(0.1).describe("0 is magnitude pruning, 1 draws in proportion to |w|"),
       }),
       create: stochasticMagnitude,
     }),

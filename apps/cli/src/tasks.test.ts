@@ -1,0 +1,114 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createRng } from "@secateur/core";
+import { encodeNpy } from "@secateur/formats";
+import { describe, expect, test } from "vitest";
+import { call, refused, type SmallTask, smallTask, temporaryFolder } from "./testing.test-support.ts";
+
+// biome-ignore lint/suspicious/noExplicitAny: a document of any command
+async function documentOf(argv: readonly string[]): Promise<any> {
+  const { code, stdout, stderr } = await call([...argv, "--json"]);
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout);
+}
+
+const unlabelled = ({ folder }: SmallTask): string => `npy:${join(folder, "X.npy")}`;
+
+/** 80 examples of a smooth function of four numbers, as two targets. */
+async function functionTask(): Promise<{ folder: string; data: string }> {
+  const folder = await temporaryFolder();
+  const rng = createRng("function");
+  const x = Float32Array.from({ length: 80 * 4 }, () => rng.normal());
+  const y = Float32Array.from({ length: 160 }, (_, k) => {
+    const at = Math.floor(k / 2) * 4;
+    return k % 2 === 0 ? Math.sin(x[at]!) + 0.5 * x[at + 1]! : x[at + 2]! * x[at + 3]!;
+  });
+  await writeFile(join(folder, "X.npy"), encodeNpy({ shape: [80, 4], data: x }));
+  await writeFile(join(folder, "Y.npy"), encodeNpy({ shape: [80, 2], data: y }));
+  return { folder, data: `npy:${join(folder, "X.npy")},${join(folder, "Y.npy")}` };
+}
+
+describe("without labels", () => {
+  test("a network is led back to its own outputs, by every curvature, and the result says how far it agrees", async () => {
+    const task = await smallTask();
+    for (const curvature of ["empirical-fisher", "gauss-newton", "kronecker-gauss-newton"]) {
+      const out = join(task.folder, `${curvature}.safetensors`);
+      const argv = ["prune", task.model, "--data", unlabelled(task), "--sparsity", "0.5", "--curvature", curvature];
+      const stages = ["--stages", "2", "--target-stages", "1", "--examples", "20"];
+      const { dense, pruned, measuredOn } = await documentOf([...argv, ...stages, "--solver", "chita", "--out", out]);
+      expect(measuredOn).toBe("calibration");
+      expect(dense, curvature).toMatchObject({ task: "distillation", accuracy: null, loss: 0 });
+      expect(dense.measures, curvature).toEqual([{ name: "agreement", unit: "%", better: "higher", value: 100 }]);
+      expect(pruned.loss, curvature).toBeGreaterThan(0);
+      expect(pruned.loss, curvature).toBeLessThan(1);
+    }
+  });
+
+  test("measures by labels where the test data have some, and trains towards the dense network between prunings", async () => {
+    const task = await smallTask();
+    const out = join(task.folder, "out.safetensors");
+    const argv = ["prune", task.model, "--data", task.data, "--solver", "magnitude", "--sparsity", "0.5", "--out", out];
+    const retrain = [
+      "--retrain",
+      "llr",
+      "--retrain-epochs",
+      "2",
+      "--phases",
+      "2",
+      "--dense-training",
+      "one-cycle:0.1:20",
+    ];
+    const { dense, pruned, rounds, recipe } = await documentOf([
+      ...argv,
+      ...retrain,
+      "--task",
+      "distillation:temperature=2",
+    ]);
+    expect(dense.task).toBe("classification");
+    expect(pruned.accuracy).toBeGreaterThan(0);
+    expect(recipe.task).toBe("distillation:temperature=2");
+    const [first, second] = rounds as readonly { training: readonly { loss: number }[] }[];
+    // Divergences from the dense network, not cross-entropies of three classes.
+    expect(first!.training[0]!.loss).toBeLessThan(0.5);
+    expect(second!.training.length).toBeGreaterThan(0);
+  });
+
+  test("other tasks say what they miss", async () => {
+    const task = await smallTask();
+    const argv = ["eval", task.model, "--data", unlabelled(task), "--task"];
+    expect(await refused([...argv, "classification"])).toMatch(
+      /found no targets; give data with targets.*\[ERR_TASK\]/,
+    );
+    expect(await refused([...argv, "regresion"])).toMatch(/there is no task 'regresion'.*did you mean 'regression'\?/);
+    const labelled = ["eval", task.model, "--data", task.data, "--task", "regression"];
+    expect(await refused(labelled)).toMatch(/output 'output' \[\d+, 3\] and target 'values' \[\d+\].*\[ERR_TASK\]/);
+    const half = ["--sparsity", "0.5", "--sparsities", "0.5"];
+    const sensitivity = ["sensitivity", task.model, "--data", unlabelled(task), ...half];
+    expect(await refused(sensitivity)).toMatch(/task distillation measures none/);
+  });
+});
+
+test("numbers are learned, pruned and measured as numbers, from end to end", async () => {
+  const { folder, data } = await functionTask();
+  const model = join(folder, "net.safetensors");
+  const trained = await documentOf([
+    ...["train", "--arch", "mlp:4-16-2", "--data", data, "--epochs", "30", "--batch-size", "8", "--out", model],
+    ...["--learning-rate", "0.02"],
+  ]);
+  expect(trained.test).toMatchObject({ task: "regression", accuracy: null });
+  const losses = (trained.epochs as { loss: number }[]).map(({ loss }) => loss);
+  expect(losses.at(-1)).toBeLessThan(losses[0]! / 2);
+  const pruned = async (solver: string): Promise<number> => {
+    const out = join(folder, `${solver}.safetensors`);
+    const argv = ["prune", model, "--data", data, "--solver", solver, "--sparsity", "0.6", "--out", out];
+    const document = await documentOf(argv);
+    expect(document.pruned.measures).toMatchObject([{ name: "rmse" }, { name: "mean-absolute-error" }]);
+    return document.pruned.loss;
+  };
+  // The curvature of squared errors tells which weights matter: magnitude does not know the data.
+  expect(await pruned("chita")).toBeLessThan(0.8 * (await pruned("magnitude")));
+  const { stdout } = await call(["eval", model, "--data", data]);
+  expect(stdout).toMatch(/^[\d.]+ rmse, [\d.]+ mean-absolute-error, loss [\d.]+ on 80 examples/);
+  const compare = await call(["compare", model, "--data", data, "--solvers", "magnitude", "--sparsities", "0.5"]);
+  expect(compare.stdout).toMatch(/loss at +50 %/);
+});

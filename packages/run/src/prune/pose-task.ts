@@ -1,0 +1,54 @@
+/** Which task a run has: one for pruning and training, and one that says how good the result is. */
+import { chooseTask, type Dataset, type Evaluation, parseTask, type Task, taughtDataset } from "@secateur/core";
+import type { Session } from "../session.ts";
+import type { PrunableModel } from "./prunable-model.ts";
+
+/** A task, and how models are measured. */
+export interface PosedTask {
+  readonly task: Task;
+  /**
+   * Loss and measures on the data that were named for measuring: of the task; but of labels, where there are some, when the network is
+   * led back to its own outputs.
+   */
+  evaluate(network: PrunableModel): Promise<Evaluation>;
+  /** "calibration": there are no data set apart for testing, so results are measured on what the run works with. */
+  readonly measuredOn: "test" | "calibration";
+  /** The training data with the outputs of the dense network as targets where those are the task's, else as they are. */
+  taught(train: Dataset): Promise<Dataset>;
+}
+
+/**
+ * Settles the task. For distillation the network must be the dense one: its outputs on the test data are taken now.
+ *
+ * @param spec.name - what the user named, NAME or NAME:KEY=VALUE,...; default: what the model and the training data go together in
+ * @throws ERR_UNKNOWN_NAME, ERR_OPTION, ERR_TASK
+ */
+export async function poseTask(spec: {
+  network: PrunableModel;
+  data: { readonly train: Dataset; readonly test: Dataset };
+  name: string | undefined;
+  session: Session;
+}): Promise<PosedTask> {
+  const { network, data, name, session } = spec;
+  const task = name === undefined ? chooseTask({ model: network, data: data.train }) : parseTask(name);
+  const taught = async (dataset: Dataset): Promise<Dataset> =>
+    task.targetsFrom === "teacher"
+      ? (await taughtDataset({ model: network, data: dataset }, session.context())).data
+      : dataset;
+  const { measuredBy, test } =
+    task.targetsFrom === "teacher" && data.test.targets
+      ? { measuredBy: chooseTask({ model: network, data: data.test }), test: data.test }
+      : { measuredBy: task, test: await taught(data.test) };
+  if (name === undefined && task.name !== "classification") {
+    const reason = data.train.targets
+      ? `for ${data.train.targets.map((one) => one.name).join(", ")}`
+      : "without targets";
+    session.onEvent({ type: "note", level: "info", code: "task", message: `the task is ${task.name}, ${reason}` });
+  }
+  return {
+    task,
+    taught,
+    measuredOn: data.train === data.test ? "calibration" : "test",
+    evaluate: (model) => model.evaluate(test, session.context(), { task: measuredBy }),
+  };
+}
