@@ -7,5 +7,6 @@ export { calibrate } from "./pack/calibrate.ts";
 export { type CostTable, defaultCosts } from "./pack/costs.ts";
 export { type EncodeOptions, encodePacked } from "./pack/encode-packed.ts";
 export { type LayeredNetwork, lowerNetwork, type NetworkLayer } from "./pack/lower-network.ts";
+export { lowerOnnx, type OnnxLikeGraph, type OnnxLikeNode, type OnnxLikeTensor } from "./pack/lower-onnx.ts";
 export type { DenseTensor, PackGraph } from "./pack/pack-graph.ts";
 export { type PackedLayer, type PackResult, packGraph } from "./pack/pack-graph-file.ts";

@@ -34,7 +34,7 @@ export function addBenchCommand(program: Command, terminal: Terminal): void {
     .description(
       "Run networks for one example, as packed and with every weight taking part; medians of rounds in turn.",
     )
-    .argument("[model...]", "packed networks (.secateur) or checkpoints of built-in networks");
+    .argument("[model...]", "packed networks (.secateur), checkpoints of built-in networks, or ONNX models");
   addArchFlag(command);
   command
     .addOption(
@@ -76,7 +76,9 @@ async function callBench({
     async (session) => {
       const results: BenchDocument[] = [];
       for (const model of models)
-        results.push(...(await runBench({ path: absolutePath(terminal, model), arch, threads }, session)));
+        results.push(
+          ...(await runBench({ path: absolutePath(terminal, model), arch, threads, cwd: terminal.cwd }, session)),
+        );
       return results;
     },
   );

@@ -4,6 +4,7 @@ import type { GraphSpec, NodeSpec, ValueSpec } from "../graph-spec.ts";
 import { findOperator } from "../operators/registry.ts";
 import { type DenseTensor, findParams, type GraphParam } from "../plan/params.ts";
 import { type Plan, planGraph } from "../plan/plan.ts";
+import { isRecurrent } from "../plan/recurrent.ts";
 import { type Kind, kindOfDtype, type Shape } from "../value.ts";
 
 /** What a model is opened from. */
@@ -134,7 +135,8 @@ function unknownOf(graph: GraphSpec): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   const walk = ({ nodes }: GraphSpec): void => {
     for (const node of nodes) {
-      const isKnown = findOperator(node) || (node.domain === "" && (node.op === "Constant" || node.op === "If"));
+      const isKnown =
+        findOperator(node) || isRecurrent(node) || (node.domain === "" && (node.op === "Constant" || node.op === "If"));
       const name = node.domain === "" ? node.op : `${node.domain}.${node.op}`;
       if (!isKnown) counts.set(name, (counts.get(name) ?? 0) + 1);
       for (const value of Object.values(node.attributes)) {

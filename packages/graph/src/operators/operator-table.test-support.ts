@@ -1,4 +1,5 @@
 /** The table of operators in docs/onnx.md. */
+import { recurrentOperators } from "../plan/recurrent.ts";
 import { operators } from "./registry.ts";
 
 /** Where the table stands in the page. */
@@ -6,7 +7,13 @@ const tableMarks = { start: "<!-- operators -->", end: "<!-- /operators -->" } a
 
 /** The table, as Markdown. */
 function operatorTable(): string {
-  const rows = [...operators]
+  const recurrent = recurrentOperators.map((name) => ({
+    name,
+    derivative: "yes",
+    layout: "first",
+    weightInputs: undefined,
+  }));
+  const rows = [...operators, ...recurrent]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .map(({ name, derivative, layout, weightInputs }) => {
       const gradients = derivative === "yes" ? "backward, tangent" : derivative === "none" ? "flat: none" : "none";

@@ -1,6 +1,6 @@
 import { encodeOnnx, type NamedTensor } from "@secateur/formats";
 import type { Network } from "@secateur/nn";
-import { onnxOfNetwork } from "../../export/onnx-of-network.ts";
+import { onnxOfNetwork } from "../export/onnx-of-network.ts";
 import { findEncoder } from "./find-format.ts";
 
 /** Whether an output is to be an ONNX model, by its ending. */

@@ -1,16 +1,18 @@
 /** `secateur bench`: the same network dense and packed, in one process, round after round. */
-import { readFileBytes } from "@secateur/formats";
-import { load, type Session } from "@secateur/runtime";
+import { detectFormat, readFileBytes } from "@secateur/formats";
+import { load, type Tensor } from "@secateur/runtime";
 import { encodePacked, type PackGraph, packGraph } from "@secateur/runtime/pack";
 import type { Session as RunSession } from "../../session.ts";
-import { openModel } from "../open/open-model.ts";
-import { networkGraph } from "./network-graph.ts";
+import { openOnnxEngines } from "./onnx-engines.ts";
+import { openPackable } from "./open-packable.ts";
 import { isPacked } from "./packed-checkpoint.ts";
 
 /** One line of `secateur bench --json`. */
 export interface BenchDocument {
   readonly model: string;
-  /** "secateur" as packed, "secateur-dense" the same network with every weight taking part. */
+  /** "secateur" as packed, "secateur-dense" the same network with every weight taking part; for ONNX models also
+   * "onnxruntime-web" and "onnxruntime-node", where they are installed.
+   */
   readonly engine: string;
   readonly threads: number;
   readonly medianMs: number;
@@ -25,20 +27,42 @@ export interface BenchDocument {
 const leastRounds = 15;
 const leastMs = 1000;
 
-/** Times a model's engines in turn, so that whatever else the machine does meets all of them. */
+/** Something that runs the model. */
+interface Engine {
+  readonly engine: string;
+  readonly threads: number;
+  readonly loadMs: number;
+  readonly notes: readonly string[];
+  run(): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+/** Times a model's engines in turn, so that whatever else the machine does meets all of them. @param spec.cwd - where other runtimes are looked for */
 export async function runBench(
-  spec: { readonly path: string; readonly arch: string | undefined; readonly threads: number },
+  spec: { readonly path: string; readonly arch: string | undefined; readonly threads: number; readonly cwd: string },
   session: RunSession,
 ): Promise<readonly BenchDocument[]> {
-  const { path, arch, threads } = spec;
+  const { path, arch, threads, cwd } = spec;
   const bytes = await readFileBytes(path);
-  const { network } = await openModel({ path, arch, onEvent: session.onEvent });
-  const graph = networkGraph(network);
-  const engines = [
-    await open("secateur", isPacked(bytes) ? bytes : (await packGraph(graph)).bytes, threads),
-    await open("secateur-dense", await encodePacked(asDense(graph), { masks: false }), threads),
+  const { graph } = await openPackable({ path, arch, onEvent: session.onEvent });
+  const packed = isPacked(bytes) ? bytes : (await packGraph(graph)).bytes;
+  const inputs = await inputsOf(packed);
+  const engines: Engine[] = [
+    await openOwn({ engine: "secateur", bytes: packed, inputs, threads }),
+    await openOwn({
+      engine: "secateur-dense",
+      bytes: await encodePacked(asDense(graph), { masks: false }),
+      inputs,
+      threads,
+    }),
   ];
+  if (detectFormat(bytes) === "onnx") {
+    const others = await openOnnxEngines({ bytes, inputs, threads, cwd });
+    engines.push(...others.map((other) => ({ ...other, threads, notes: [] })));
+  }
   const times = engines.map((): number[] => []);
+  // The first runs are slower: engines still compile.
+  for (const { run } of engines) for (let i = 0; i < 3; i++) await run();
   const ctx = session.context();
   for (let began = performance.now(), round = 0; round < leastRounds || performance.now() - began < leastMs; round++) {
     for (const [e, { run }] of engines.entries()) {
@@ -48,22 +72,12 @@ export async function runBench(
     }
     await ctx.tick({ task: "bench", done: round, total: leastRounds });
   }
-  return await Promise.all(
-    engines.map(async ({ engine, loadMs, opened }, e) => {
-      const all = times[e]!.sort((a, b) => a - b);
-      const notes = opened.notes.map(({ message }) => message);
-      await opened.close();
-      const result = {
-        model: path,
-        engine,
-        threads: opened.threads,
-        medianMs: all[all.length >> 1]!,
-        loadMs,
-        runs: all.length,
-      };
-      return notes.length > 0 ? { ...result, notes } : result;
-    }),
-  );
+  for (const { close } of engines) await close();
+  return engines.map(({ engine, loadMs, notes, threads: used }, e) => {
+    const all = times[e]!.sort((a, b) => a - b);
+    const result = { model: path, engine, threads: used, medianMs: all[all.length >> 1]!, loadMs, runs: all.length };
+    return notes.length > 0 ? { ...result, notes } : result;
+  });
 }
 
 function asDense(graph: PackGraph): PackGraph {
@@ -73,23 +87,36 @@ function asDense(graph: PackGraph): PackGraph {
   return { ...graph, operators };
 }
 
-async function open(
-  engine: string,
-  bytes: Uint8Array,
-  threads: number,
-): Promise<{ engine: string; loadMs: number; opened: Session; run: () => Promise<unknown> }> {
+type Inputs = Readonly<Record<string, Tensor>>;
+
+/** Ordinary numbers for every input: zeros would be as fast, subnormal ones thirty times slower. */
+async function inputsOf(bytes: Uint8Array): Promise<Inputs> {
+  const session = await load(bytes);
+  const inputs = session.inputNames.map((name) => {
+    const dims = session.dims[name]!;
+    const size = dims.reduce((product, extent) => product * extent, 1);
+    return [name, { dims, data: Float32Array.from({ length: size }, (_, i) => Math.sin(i)) }] as const;
+  });
+  await session.close();
+  return Object.fromEntries(inputs);
+}
+
+async function openOwn(spec: {
+  readonly engine: string;
+  readonly bytes: Uint8Array;
+  readonly inputs: Inputs;
+  readonly threads: number;
+}): Promise<Engine> {
+  const { engine, bytes, inputs, threads } = spec;
   const before = performance.now();
   const opened = await load(bytes, { threads });
   const loadMs = performance.now() - before;
-  const inputs = Object.fromEntries(
-    opened.inputNames.map((name) => {
-      const dims = opened.dims[name]!;
-      const size = dims.reduce((product, extent) => product * extent, 1);
-      // Ordinary numbers: zeros would be as fast, subnormal ones thirty times slower.
-      return [name, { dims, data: Float32Array.from({ length: size }, (_, i) => Math.sin(i)) }];
-    }),
-  );
-  const run = (): Promise<unknown> => opened.run(inputs);
-  for (let i = 0; i < 3; i++) await run();
-  return { engine, loadMs, opened, run };
+  return {
+    engine,
+    threads: opened.threads,
+    loadMs,
+    notes: opened.notes.map(({ message }) => message),
+    run: () => opened.run(inputs),
+    close: () => opened.close(),
+  };
 }

@@ -1,4 +1,4 @@
-/** `secateur pack`: a checkpoint into one small file that @secateur/runtime loads. */
+/** `secateur pack`: a model into one small file that @secateur/runtime loads. */
 import { promisify } from "node:util";
 import { brotliCompress, constants } from "node:zlib";
 import { chooseTask, type Evaluation } from "@secateur/core";
@@ -7,10 +7,8 @@ import type { ValueType } from "@secateur/runtime";
 import { type CostTable, encodePacked, type PackedLayer, type PackGraph, packGraph } from "@secateur/runtime/pack";
 import { badUsage, packedLossTooLarge } from "../../errors.ts";
 import type { Session } from "../../session.ts";
-import { architectureKey } from "../open/architectures.ts";
 import { openData } from "../open/open-data.ts";
-import { type OpenedModel, openModel } from "../open/open-model.ts";
-import { networkGraph } from "./network-graph.ts";
+import { openPackable, type Packable } from "./open-packable.ts";
 import { packedAccuracy } from "./packed-accuracy.ts";
 
 /** What `secateur pack` is told. Paths are absolute. */
@@ -56,7 +54,7 @@ export interface PackDocument {
 }
 
 /**
- * Packs a checkpoint and writes the file, whole or not at all.
+ * Packs a model and writes the file, whole or not at all.
  *
  * @throws ERR_PACK_LOSS where storing the values costs more accuracy than allowed; ERR_USAGE; what opening models and data throws
  */
@@ -66,43 +64,32 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   if (maxLoss !== undefined && settings.data === undefined)
     throw badUsage("--max-loss needs --data: a loss is measured on data");
   await checkOutput(out, { overwrite });
-  const open = (path: string): Promise<OpenedModel> =>
-    openModel({ path, arch: settings.arch, onEvent: session.onEvent });
+  const open = (path: string): Promise<Packable> =>
+    openPackable({ path, arch: settings.arch, onEvent: session.onEvent });
   const model = await open(settings.model);
   const dense = settings.dense === undefined ? undefined : await open(settings.dense);
-  const { spec } = model.network;
+  const { graph, spec } = model;
   const data =
     settings.data === undefined
       ? undefined
       : await openData({
           data: settings.data,
           normalize: settings.normalize,
-          classes: spec.classes,
+          classes: spec?.classes,
           network: spec,
           onEvent: session.onEvent,
         });
-  const before = data && (await model.network.evaluate(data.test, session.context()));
-  const denseAccuracy = data && dense && (await dense.network.evaluate(data.test, session.context()));
-  const metadata = {
-    ...model.metadata,
-    [architectureKey]: model.architecture.name,
-    "secateur.source.sha256": model.sha256,
-    ...(data ? { normalisation: data.normalisation } : {}),
-  };
+  const metadata = { ...model.metadata, ...(data ? { normalisation: data.normalisation } : {}) };
   const costs = settings.costs ? { costs: settings.costs } : {};
-  const graph = networkGraph(model.network);
+  const measure = async ({ name, outputs }: Packable, bytes: Uint8Array): Promise<Evaluation | undefined> => {
+    if (!data) return undefined;
+    const task = chooseTask({ model: { outputs }, data: data.test });
+    return await packedAccuracy({ name, bytes, data: data.test, task }, session.context());
+  };
+  const before = await measure(model, await encodePacked(graph));
+  const denseAccuracy = dense && (await measure(dense, await encodePacked(dense.graph)));
   let packed = await packGraph(graph, { values, metadata, ...costs });
-  const after =
-    data &&
-    (await packedAccuracy(
-      {
-        name: spec.name,
-        bytes: packed.bytes,
-        data: data.test,
-        task: chooseTask({ model: model.network, data: data.test }),
-      },
-      session.context(),
-    ));
+  const after = await measure(model, packed.bytes);
   if (before && after) {
     const lost = before.accuracy - after.accuracy;
     if (maxLoss !== undefined && lost > maxLoss) throw packedLossTooLarge({ values, lost, allowed: maxLoss });
@@ -116,7 +103,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
     values,
     weights: total((layer) => layer.weights),
     nonzeros: total((layer) => layer.nonzeros),
-    bytes: await measureBytes(packed, { values, metadata, dense: dense ? networkGraph(dense.network) : packed.graph }),
+    bytes: await measureBytes(packed, { values, metadata, dense: dense?.graph ?? packed.graph }),
     layers,
     expectedMs: total((layer) => layer.expectedMs),
     denseMs: total((layer) => layer.denseMs),

@@ -1,0 +1,74 @@
+/** Other runtimes of ONNX models, where the user has them installed: found from the user's folder, needed by nothing here. */
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+/** A runtime that has loaded a model. */
+export interface OnnxEngine {
+  readonly engine: string;
+  readonly loadMs: number;
+  /** One run on the given inputs. */
+  run(): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+/** Packages that run ONNX models. */
+const packages = ["onnxruntime-web", "onnxruntime-node"] as const;
+
+/** What both packages offer. */
+interface OnnxRuntime {
+  readonly InferenceSession: {
+    create(
+      bytes: Uint8Array,
+      options: object,
+    ): Promise<{ run(inputs: object): Promise<unknown>; release(): Promise<void> }>;
+  };
+  readonly Tensor: new (type: string, data: Float32Array, dims: readonly number[]) => object;
+  readonly env: { readonly wasm?: { numThreads?: number } };
+}
+
+/**
+ * Loads a model in every such package that is installed.
+ *
+ * @param spec.inputs - by name
+ * @param spec.cwd - where packages are looked for
+ */
+export async function openOnnxEngines(spec: {
+  readonly bytes: Uint8Array;
+  readonly inputs: Readonly<Record<string, { readonly data: Float32Array; readonly dims: readonly number[] }>>;
+  readonly threads: number;
+  readonly cwd: string;
+}): Promise<readonly OnnxEngine[]> {
+  const { bytes, inputs, threads, cwd } = spec;
+  const found: OnnxEngine[] = [];
+  for (const name of packages) {
+    const runtime = await findRuntime(name, cwd);
+    if (!runtime) continue;
+    if (runtime.env.wasm) runtime.env.wasm.numThreads = threads;
+    const before = performance.now();
+    const options = {
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      ...(name === "onnxruntime-web" ? { executionProviders: ["wasm"] } : {}),
+    };
+    const session = await runtime.InferenceSession.create(bytes, options);
+    const loadMs = performance.now() - before;
+    const feeds = Object.fromEntries(
+      Object.entries(inputs).map(([input, { data, dims }]) => [input, new runtime.Tensor("float32", data, dims)]),
+    );
+    found.push({ engine: name, loadMs, run: () => session.run(feeds), close: () => session.release() });
+  }
+  return found;
+}
+
+async function findRuntime(name: string, cwd: string): Promise<OnnxRuntime | undefined> {
+  let path: string;
+  try {
+    path = createRequire(join(cwd, "package.json")).resolve(name);
+  } catch {
+    return undefined;
+  }
+  const module: unknown = await import(pathToFileURL(path).href);
+  const inner = (module as { default?: unknown }).default;
+  return (typeof inner === "object" && inner !== null && "InferenceSession" in inner ? inner : module) as OnnxRuntime;
+}

@@ -1,0 +1,55 @@
+/** MODEL as the packer takes it: a checkpoint of a built-in network, a packed network, or an ONNX model. */
+import { createHash } from "node:crypto";
+import type { RunEvent, TensorSpec } from "@secateur/core";
+import { detectFormat, readFileBytes, readOnnx } from "@secateur/formats";
+import type { NetworkSpec } from "@secateur/nn";
+import { lowerOnnx, type OnnxLikeGraph, type PackGraph } from "@secateur/runtime/pack";
+import { flagWithoutEffect } from "../../errors.ts";
+import { architectureKey } from "../open/architectures.ts";
+import { openModel } from "../open/open-model.ts";
+import { networkGraph } from "./network-graph.ts";
+
+/** A model that can be packed. */
+export interface Packable {
+  readonly name: string;
+  readonly graph: PackGraph;
+  /** What it computes, to tell the task. */
+  readonly outputs: readonly TensorSpec[];
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Of a built-in network. */
+  readonly spec: NetworkSpec | undefined;
+}
+
+/** @throws what `openModel` and `readOnnx` throw; ERR_PACKED_GRAPH for an ONNX model with an operator that the packer lacks */
+export async function openPackable(spec: {
+  readonly path: string;
+  readonly arch: string | undefined;
+  readonly onEvent: (event: RunEvent) => void;
+}): Promise<Packable> {
+  const { path, arch } = spec;
+  if (detectFormat(await readFileBytes(path)) === "onnx") {
+    if (arch !== undefined)
+      throw flagWithoutEffect({ flag: "--arch", reason: `${path} is an ONNX model, which says what its layers are` });
+    const { model, bytes } = await readOnnx(path);
+    const graph = lowerOnnx(model.graph as OnnxLikeGraph);
+    const outputs = graph.outputs.map(
+      ({ name, dims }): TensorSpec => ({ name, shape: dims.slice(1) as number[], dtype: "f32" }),
+    );
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    return {
+      name: path,
+      graph,
+      outputs,
+      metadata: { ...model.metadata, "secateur.source.sha256": sha256 },
+      spec: undefined,
+    };
+  }
+  const { network, architecture, metadata, sha256 } = await openModel(spec);
+  return {
+    name: network.name,
+    graph: networkGraph(network),
+    outputs: network.outputs,
+    metadata: { ...metadata, [architectureKey]: architecture.name, "secateur.source.sha256": sha256 },
+    spec: network.spec,
+  };
+}
