@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { runBenchmarks, runChitaBenchmark, runImpBenchmark, runObsBenchmark } from "./tasks/bench.mjs";
 import { openPage, testPage } from "./tasks/browser.mjs";
 import { build } from "./tasks/build.mjs";
+import { runFaults, runFuzz } from "./tasks/campaign.mjs";
 import { check } from "./tasks/check.mjs";
 import { demo } from "./tasks/demo.mjs";
 import { docs } from "./tasks/docs.mjs";
@@ -27,6 +28,8 @@ const tasks = {
   "bench:chita": afterInstall(runChitaBenchmark),
   "bench:imp": afterInstall(runImpBenchmark),
   "bench:obs": afterInstall(runObsBenchmark),
+  fuzz: afterInstall(runFuzz),
+  faults: afterInstall(runFaults),
   browser: afterInstall(openPage),
   "test:browser": afterInstall(testPage),
   docs: afterInstall(docs),

@@ -115,8 +115,9 @@ describe("a checkpoint that cannot be used", () => {
 
   test("fits no built-in network and says nothing of itself", async () => {
     const task = await smallTask();
-    await writeFile(task.model, encodeSafetensors({ tensors: smallTensors() }));
-    expect(await refused(evalArgs(task))).toMatch(/--arch: mlpnet.*ERR_ARCHITECTURE/);
+    const filter = { name: "conv.weight", dtype: "f32", shape: [2, 1, 3, 3], data: new Float32Array(18) } as const;
+    await writeFile(task.model, encodeSafetensors({ tensors: [...smallTensors(), filter] }));
+    expect(await refused(evalArgs(task))).toMatch(/--arch: mlpnet.*net\.json.*ERR_ARCHITECTURE/);
   });
 
   for (const value of [Number.NaN, Number.NEGATIVE_INFINITY]) {

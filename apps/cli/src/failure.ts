@@ -1,5 +1,6 @@
 /** From whatever was thrown to one message on stderr and an exit code. */
 import { isPruneError } from "@secateur/core";
+import { badUsage } from "@secateur/run";
 import { CommanderError } from "commander";
 import type { Terminal } from "./terminal.ts";
 
@@ -40,7 +41,9 @@ function reportUsage(error: CommanderError, command: string, terminal: Terminal)
     )
     .replace(/\s+/g, " ");
   const period = message.endsWith("?") ? "" : ";";
-  terminal.stderr.write(`${command}: ${message}${period} see '${command} --help' [ERR_USAGE]\n`);
+  // What was typed may be as long and odd as a name in a file, so it becomes one bounded line the same way.
+  const line = badUsage(`${message}${period} see '${command} --help'`).message;
+  terminal.stderr.write(`${command}: ${line} [ERR_USAGE]\n`);
   return exitCodes.badInput;
 }
 

@@ -2,6 +2,7 @@
 /** The `secateur` executable: hands the process's streams and signals to `main`. */
 import process from "node:process";
 import { main } from "./cli.ts";
+import { exitCodes } from "./failure.ts";
 import { interruptSignal } from "./interrupt-signal.ts";
 
 const signal = interruptSignal();
@@ -14,11 +15,22 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 // Messages that nobody can receive are no reason to fail: the exit code still tells.
 process.stderr.on("error", () => {});
 
-process.exitCode = await main(process.argv.slice(2), {
-  stdout: process.stdout,
-  stderr: process.stderr,
-  cwd: process.cwd(),
-  signal,
-});
+const cwd = workingFolder();
+process.exitCode =
+  cwd === undefined
+    ? exitCodes.badInput
+    : await main(process.argv.slice(2), { stdout: process.stdout, stderr: process.stderr, cwd, signal });
 // Work that cannot be called off, such as a compression under way, must not keep an interrupted process alive.
 if (signal.aborted) process.exit();
+
+/** The folder that relative paths start from. */
+function workingFolder(): string | undefined {
+  try {
+    return process.cwd();
+  } catch {
+    process.stderr.write(
+      "secateur: the folder that you are in was deleted; change to one that is there [ERR_FOLDER]\n",
+    );
+    return undefined;
+  }
+}

@@ -17,6 +17,7 @@ import { addSensitivityCommand } from "./commands/sensitivity.ts";
 import { addSolveCommand } from "./commands/solve.ts";
 import { addTrainCommand } from "./commands/train.ts";
 import { addUnpackCommand } from "./commands/unpack.ts";
+import { refuseContradictions } from "./flags/refuse-contradictions.ts";
 import { absolutePath } from "./run/absolute-path.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -107,6 +108,7 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   addBenchCommand(program, terminal);
   addPluginsCommand(program, terminal);
   addExplainCommand(program, terminal);
+  for (const command of program.commands) refuseContradictions(command);
   return program;
 }
 

@@ -1,4 +1,5 @@
 /** Every error core throws, one factory each. Codes are stable; messages may improve. */
+import { distance } from "fastest-levenshtein";
 import { PruneError } from "./prune-error.ts";
 
 /** A solver was given a problem that lacks something it needs. */
@@ -160,6 +161,7 @@ export function resumeMismatch(difference: string): PruneError {
   return new PruneError(
     "ERR_RESUME",
     `resume: the saved state is of another run: ${difference}; repeat the original command, or start afresh without resume`,
+    { details: { difference } },
   );
 }
 
@@ -173,26 +175,13 @@ export function nearestName(found: string, known: readonly string[]): string | u
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(found.length / 3)) + 1;
   for (const name of known) {
-    const distance = editDistance(found.toLowerCase(), name.toLowerCase());
-    if (distance < bestDistance) {
+    const edits = distance(found.toLowerCase(), name.toLowerCase());
+    if (edits < bestDistance) {
       best = name;
-      bestDistance = distance;
+      bestDistance = edits;
     }
   }
   return best;
-}
-
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      current.push(Math.min(substitution, previous[j]! + 1, current[j - 1]! + 1));
-    }
-    previous = current;
-  }
-  return previous[b.length]!;
 }
 
 /** A training rule that did what no rule may. */

@@ -8,7 +8,6 @@ export {
   countKept,
   keepCount,
   keptCount,
-  type RemovalWalk,
   sparsityConstraint,
 } from "./budget/constraint.ts";
 export { blockUnits, channelUnits, groupUnits } from "./budget/group-units.ts";

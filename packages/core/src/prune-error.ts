@@ -10,13 +10,28 @@ export class PruneError extends Error {
   override readonly name = "PruneError";
   readonly code: string;
   readonly fault: Fault;
+  /** What the message says as plain data, for programs; no code reads numbers or names out of a message. */
+  readonly details: Readonly<Record<string, unknown>>;
 
-  constructor(code: string, message: string, options: { fault?: Fault; cause?: unknown } = {}) {
+  constructor(
+    code: string,
+    message: string,
+    options: { fault?: Fault; cause?: unknown; details?: Readonly<Record<string, unknown>> } = {},
+  ) {
     super(plainMessage(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.fault = options.fault ?? "input";
+    this.details = options.details ?? {};
+  }
+
+  /** The section of the documentation about this code: what it means, and every message that ends with it. */
+  get url(): string {
+    return `${site}/documents/error-codes.html#${this.code.toLowerCase()}`;
   }
 }
+
+/** Where the pages are that are made from the sources. */
+const site = "https://secateur.github.io/secateur";
 
 const MAX_MESSAGE = 2000;
 /** Of a long message its end is kept too: it says what to do. */

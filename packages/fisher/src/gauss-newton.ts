@@ -5,12 +5,15 @@
  * examples that are fitted already, and does not take noise in the labels for curvature. As a factor view it has a row per example
  * and column of R,
  *   G_(i,c) = (R_i e_c)' J_i,
- * none of which is formed: a product with G is one forward pass of tangents, one with G' a backward pass.
+ * none of which is formed: a product with G is one forward pass of tangents, one with G' a backward pass. The diagonal takes a backward
+ * pass for every column; where R has many (a class score at every position) it is estimated, as Bekas, Kokiopoulou and Saad (2007) do:
+ *   diag(G'G) = E[(G'z)^2],   z of random signs.
  */
 import {
   type CurvatureEstimator,
   checkNumber,
   classification,
+  createRng,
   type Dtype,
   dtypeOf,
   type FactorView,
@@ -98,6 +101,7 @@ export function gaussNewtonFactor(linearization: Linearization, root: OutputFact
   const { outputs } = linearization;
   const examples = linearization.sample.size;
   const dtype = dtypeOfOutputs(outputs);
+  const isMany = root.columns > mostColumns;
   let norms: Float64Array | undefined;
   const view: FactorView = {
     rows: examples * root.columns,
@@ -125,12 +129,15 @@ export function gaussNewtonFactor(linearization: Linearization, root: OutputFact
     columnNormsSquared() {
       if (!norms) {
         const sums = zeros(linearization.dim, dtype);
-        linearization.sumOfSquares(rootColumns(root, outputs, examples), sums);
+        linearization.sumOfSquares(
+          isMany ? signedSums(root, outputs, examples) : rootColumns(root, outputs, examples),
+          sums,
+        );
         norms = Float64Array.from(sums);
       }
       return norms;
     },
-    ...(linearization.columnGram
+    ...(linearization.columnGram && !isMany
       ? {
           columnGram(support: Uint32Array, out: Mat) {
             linearization.columnGram!(rootColumns(root, outputs, examples), support, out);
@@ -148,6 +155,23 @@ export function gaussNewtonFactor(linearization: Linearization, root: OutputFact
     },
   };
   return view;
+}
+
+/** Columns of R beyond which the diagonal is estimated. */
+const mostColumns = 128;
+/** Random vectors of such an estimate: a relative error of about sqrt(2 / 64) for every weight. */
+const probes = 64;
+
+/** R z / sqrt(probes) for random signs z, always the same ones. */
+function* signedSums(root: OutputFactor, outputs: FloatTensors, examples: number): Generator<FloatTensors> {
+  const rng = createRng("Gauss-Newton diagonal");
+  const z = new Float64Array(examples * root.columns);
+  for (let probe = 0; probe < probes; probe++) {
+    for (let i = 0; i < z.length; i++) z[i] = (rng.integer(2) === 1 ? 1 : -1) / Math.sqrt(probes);
+    const sum = zerosLike(outputs);
+    root.times(z, sum);
+    yield sum;
+  }
 }
 
 /** For every column c of the root, R e_c of all examples. */

@@ -9,7 +9,12 @@ export { type FloatDtype, isFloatDtype, tensorOf, toFloat32, toFloat64, toVec } 
 export { decodeCheckpoint } from "./files/decode-checkpoint.ts";
 export { detectFormat, type FileFormat } from "./files/detect-format.ts";
 export { checkOutput, type OutputPlace } from "./files/output-path.ts";
-export { type CheckpointFiles, readCheckpoint, readCheckpointFiles } from "./files/read-checkpoint.ts";
+export {
+  type CheckpointFiles,
+  checkpointFilesOf,
+  readCheckpoint,
+  readCheckpointFiles,
+} from "./files/read-checkpoint.ts";
 export { readFileBytes, readNpy, readNpyNumbers } from "./files/read-file.ts";
 export { asTensorLike } from "./files/to-dtype.ts";
 export { type WriteOptions, writeFileAtomic } from "./files/write-file-atomic.ts";

@@ -7,11 +7,11 @@
 export const MAX_PICKLE_VALUES: number = 2 ** 22;
 
 /**
- * Lists, dictionaries, entries, byte strings and calls that a pickle of so many bytes may make, each of about 100 bytes of
- * memory: what fits in 52 MB, and one more for every 16 bytes. A tensor takes ten of them in some 150 bytes.
+ * Lists, dictionaries, entries, byte strings and calls that a pickle of so many bytes may make, each of about 80 bytes of
+ * memory: what fits in 21 MB, and one more for every 8 bytes. A tensor takes some ten of them in 150 bytes.
  */
 export function maxPickleNodes(bytes: number): number {
-  return 2 ** 19 + Math.floor(bytes / 16);
+  return 2 ** 18 + Math.floor(bytes / 8);
 }
 
 /** Characters of one tensor's name in a pickle, where names are joined from the keys of nested dictionaries. */

@@ -1,7 +1,8 @@
 import { describeModel, tinyData } from "@secateur/conformance";
 import { arrayDataset, createRng, type Dataset, matrix } from "@secateur/core";
 import { test } from "vitest";
-import { mlp, type NetworkSpec } from "./graph/network-spec.ts";
+import { mlp } from "./graph/mlp.ts";
+import type { NetworkSpec } from "./graph/network-spec.ts";
 import { createNetwork } from "./network.ts";
 
 /** Twelve random images of 6 x 5 in two channels. */

@@ -6,21 +6,23 @@ export function badNetwork(name: string, message: string): PruneError {
   return new PruneError("ERR_NETWORK", `network '${name}': ${message}`);
 }
 
-/** Weights that do not belong to the architecture; every tensor at fault is named. */
+/** Weights that do not belong to the architecture; the first dozen of each kind is named. */
 export function weightsMismatch(spec: {
   name: string;
   missing: readonly string[];
   unexpected: readonly string[];
   misshapen: readonly string[];
 }): PruneError {
+  const some = (list: readonly string[]): string =>
+    list.length <= 12 ? list.join(", ") : `${list.slice(0, 12).join(", ")} and ${list.length - 12} more`;
   const parts = [
-    spec.missing.length > 0 ? `missing ${spec.missing.join(", ")}` : "",
-    spec.unexpected.length > 0 ? `not part of it: ${spec.unexpected.join(", ")}` : "",
-    spec.misshapen.length > 0 ? `wrong shape: ${spec.misshapen.join(", ")}` : "",
+    spec.missing.length > 0 ? `missing ${some(spec.missing)}` : "",
+    spec.unexpected.length > 0 ? `not part of it: ${some(spec.unexpected)}` : "",
+    spec.misshapen.length > 0 ? `wrong shape: ${some(spec.misshapen)}` : "",
   ].filter((part) => part !== "");
   return new PruneError(
     "ERR_WEIGHTS_MISMATCH",
-    `the tensors do not fit architecture '${spec.name}': ${parts.join("; ")}; choose the architecture the checkpoint was trained with`,
+    `the tensors do not fit architecture '${spec.name}': ${parts.join("; ")}; choose the architecture the checkpoint was trained with, or take out of the file what is no tensor of it`,
   );
 }
 

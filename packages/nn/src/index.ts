@@ -22,7 +22,8 @@ export type {
   ShortcutSpec,
 } from "./graph/layer-spec.ts";
 export { macsPerExample } from "./graph/macs.ts";
-export { type ImageLayout, mlp, type NetworkSpec } from "./graph/network-spec.ts";
+export { mlp } from "./graph/mlp.ts";
+export type { ImageLayout, NetworkSpec } from "./graph/network-spec.ts";
 export { type ParamSpec, paramSpecs, type TensorSpec, tensorSpecs } from "./graph/param-specs.ts";
 export type { WeightLayout } from "./graph/weight-layout.ts";
 export { createNetwork, type Network, type WeightTensor } from "./network.ts";

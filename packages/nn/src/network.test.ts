@@ -1,7 +1,7 @@
 import { arrayDataset, createRunContext, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { architecture, architectureNames } from "./architectures/architectures.ts";
-import { assertNetwork, mlp } from "./graph/network-spec.ts";
+import { assertNetwork, mlp } from "./graph/mlp.ts";
 import { paramSpecs } from "./graph/param-specs.ts";
 import { createNetwork } from "./network.ts";
 

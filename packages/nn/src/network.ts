@@ -31,7 +31,8 @@ import { layerMoments } from "./derivatives/layer-moments.ts";
 import { linearize } from "./derivatives/linearize.ts";
 import { badNetwork, weightsMismatch } from "./errors.ts";
 import { evaluate, runBatch } from "./evaluate.ts";
-import { assertNetwork, type NetworkSpec } from "./graph/network-spec.ts";
+import { assertNetwork } from "./graph/mlp.ts";
+import type { NetworkSpec } from "./graph/network-spec.ts";
 import { isStatistic, type TensorSpec, tensorSpecs } from "./graph/param-specs.ts";
 import {
   fromLayout,

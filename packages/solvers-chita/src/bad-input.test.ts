@@ -39,8 +39,8 @@ describe.each(Object.entries(solvers))("%s refuses", (_name, solver) => {
     await expect(refused({ curvature: identityCurvature(8) })).rejects.toMatchObject({ code: "ERR_INCOMPATIBLE" });
   });
 
-  test("weights of several rows", async () => {
-    await expect(refused({ w: matrix(2, 4, problem.w.data) })).rejects.toMatchObject({ code: "ERR_INCOMPATIBLE" });
+  test("rows that the curvature does not fit", async () => {
+    await expect(refused({ w: matrix(2, 4, problem.w.data) })).rejects.toMatchObject({ code: "ERR_SHAPE" });
   });
 
   test("weights, curvature and gradient of different sizes", async () => {

@@ -324,9 +324,4 @@ describe("a run", () => {
       expect(solution.objective).toBeCloseTo((await chita({ maxRows: 1 }).solve(problem, ctx)).objective, 8);
     }
   });
-
-  test("refuses weights of several rows", async () => {
-    const rows = { ...problem, w: matrix(2, 15, problem.w.data) };
-    await expect(chita().solve(rows, ctx)).rejects.toMatchObject({ code: "ERR_INCOMPATIBLE", fault: "input" });
-  });
 });

@@ -5,7 +5,7 @@
  *   3. refit.ts: conjugate-gradient steps take out the rounding of the n x n systems.
  * Invented here, on CHITA's reformulation (Benbaki et al. 2023, section 3.1): everything happens in the space of the n
  * gradient rows. Feasible sets other than "any k weights", and more rows than an n x n system is worth, are solved along a
- * path of products (shrink-path.ts), which gives no bound. A warm start is not needed and not used.
+ * path of products (shrink-path.ts), which gives no bound.
  */
 import {
   checkNumber,
@@ -19,7 +19,15 @@ import {
   type Vec,
   zeros,
 } from "@secateur/core";
-import { type QuadraticModel, type RefitOptions, refit, withPrunedModel, withScratch } from "@secateur/core/linalg";
+import {
+  overRows,
+  type QuadraticModel,
+  type RefitOptions,
+  refit,
+  withPrunedModel,
+  withResidentRows,
+  withScratch,
+} from "@secateur/core/linalg";
 import { overflow } from "./errors.ts";
 import { shrinkPath } from "./path/shrink-path.ts";
 import { chitaPlan } from "./plan.ts";
@@ -74,27 +82,32 @@ export function chita(options: ChitaOptions = {}): Solver {
   ] as const) {
     checkNumber("chita", name, options[name] ?? least, { least, whole: true });
   }
-  return {
+  return overRows({
     name: "chita",
     needs: { curvature: ["factor"] },
     plan: chitaPlan,
-    async solve(problem, ctx) {
-      const { units, constraint } = problem;
-      const model = rowModel(problem, ctx.kernels);
-      const rows = Math.min(model.rows, model.dim);
-      const isSmall = rows <= (options.maxRows ?? 2048);
-      if (!constraint.count || !units.perWeight || !isSmall || !meetsRows(model)) return shrinkPath(problem, ctx);
-      const { keep, eligible } = constraint.count;
-      if (isOptimal(problem, keep)) return keepAsIs(problem);
-      if (!gramFits(model)) throw overflow(problem.id);
-      const columns = eligibleColumns(model, eligible);
-      if (columns.length === model.dim) return solveRows({ problem, model, keep, columns, options }, ctx);
-      return withPrunedModel(model, columns, (inner) =>
-        // A model with columns has the row Gram of any of them.
-        solveRows({ problem, model: inner as RowSpaceModel, keep, columns, options }, ctx),
-      );
-    },
-  };
+    solve: (problem, ctx) =>
+      withResidentRows(rowModel(problem, ctx.kernels), (model) => solveModel({ problem, model, options }, ctx)),
+  });
+}
+
+async function solveModel(
+  { problem, model, options }: { problem: Problem; model: QuadraticModel; options: ChitaOptions },
+  ctx: RunContext,
+): Promise<Solution> {
+  const { units, constraint } = problem;
+  const rows = Math.min(model.rows, model.dim);
+  const isSmall = rows <= (options.maxRows ?? 2048);
+  if (!constraint.count || !units.perWeight || !isSmall || !meetsRows(model)) return shrinkPath(problem, model, ctx);
+  const { keep, eligible } = constraint.count;
+  if (isOptimal(problem, keep)) return keepAsIs(problem);
+  if (!gramFits(model)) throw overflow(problem.id);
+  const columns = eligibleColumns(model, eligible);
+  if (columns.length === model.dim) return solveRows({ problem, model, keep, columns, options }, ctx);
+  return withPrunedModel(model, columns, (inner) =>
+    // A model with columns has the row Gram of any of them.
+    solveRows({ problem, model: inner as RowSpaceModel, keep, columns, options }, ctx),
+  );
 }
 
 /** Whether the weights meet the budget as they are and no slope leads away from them: then Q = 0 cannot be beaten. */

@@ -5,8 +5,8 @@ import plugin from "./plugin.ts";
 
 const magnitude = () => solverFrom(selectorFrom({ needs: {}, score: ({ w }) => w.data.map(Math.abs) }));
 
-/** All of them take one flattened row and start from the largest magnitudes. */
-const common: EntryClaims = { refuses: ["rows"], baseline: magnitude };
+/** All of them start from the largest magnitudes. */
+const common: EntryClaims = { baseline: magnitude };
 
 describePlugin({
   test,
@@ -16,10 +16,10 @@ describePlugin({
     "solver chita": { ...common, claims: ["identity", "diagonal", "one", "mask", "any-k"], slack: 0.01 },
     "solver chita.iht": { ...common, claims: ["identity"] },
     // Stops when a sweep gains little: on equal columns that is before the minimum.
-    "solver chita.cd": { ...common, claims: ["identity", "mask"], slack: 1e-4, refuses: ["rows", "products"] },
+    "solver chita.cd": { ...common, claims: ["identity", "mask"], slack: 1e-4, refuses: ["products"] },
     "solver chita.bso": { ...common, claims: ["identity", "mask"] },
     "solver chita.block": { ...common, claims: ["identity", "mask"] },
-    "selector chita": { refuses: ["rows"], claims: ["identity"] },
-    "updater bso": { refuses: ["rows"], claims: ["mask"] },
+    "selector chita": { claims: ["identity"] },
+    "updater bso": { claims: ["mask"] },
   },
 });

@@ -1,14 +1,6 @@
 /** Every error the CHITA solvers throw themselves, one factory each. */
 import { PruneError } from "@secateur/core";
 
-/** CHITA prunes a network flattened to one row. */
-export function onlyOneRow(problem: string, rows: number): PruneError {
-  return new PruneError(
-    "ERR_INCOMPATIBLE",
-    `chita cannot solve '${problem}': its weights have ${rows} rows that share one curvature; chita takes one flattened row, use a layer-wise solver for this problem`,
-  );
-}
-
 /** A curvature whose rows exist only as products. */
 export function needsColumns(who: string): PruneError {
   return new PruneError(

@@ -72,7 +72,7 @@ On an empirical Fisher of up to --max-rows gradient rows (--curvature empirical-
       explanation:
         "Fixes the support by magnitude (with the first-order term: by IHT) and minimises over one weight after the other. Converges to chita.bso. The public code computes its residual wrongly and changes nothing without the first-order term; residual=published repeats that.",
       options: z.strictObject({
-        maxSweeps: z.int().min(0).default(100).describe("sweeps over the support"),
+        maxSweeps: z.int().min(0).default(1000).describe("sweeps over the support"),
         tolerance: z
           .number()
           .min(0)

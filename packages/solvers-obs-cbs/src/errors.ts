@@ -1,14 +1,6 @@
 /** Every error the Brain Surgeon solvers throw themselves, one factory each. */
 import { PruneError } from "@secateur/core";
 
-/** These methods prune a network flattened to one row. */
-export function onlyOneRow(who: string, problem: string, rows: number): PruneError {
-  return new PruneError(
-    "ERR_INCOMPATIBLE",
-    `${who} cannot solve '${problem}': its weights have ${rows} rows that share one curvature; ${who} takes one flattened row, use a layer-wise solver for this problem`,
-  );
-}
-
 /** Swaps are of single weights. */
 export function onlySingleWeights(problem: string): PruneError {
   return new PruneError(

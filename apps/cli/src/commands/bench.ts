@@ -4,7 +4,8 @@ import { formatTable, plainText } from "@secateur/report/text";
 import { badUsage } from "@secateur/run";
 import { type BenchDocument, runBench, runCalibrate } from "@secateur/run/node";
 import { type Command, Option } from "commander";
-import { addArchFlag, addMessageFlags } from "../flags/common-flags.ts";
+import { addArchFlags } from "../flags/arch-flags.ts";
+import { addMessageFlags } from "../flags/common-flags.ts";
 import { wholeParser } from "../flags/number.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { printResult } from "../run/print-result.ts";
@@ -35,7 +36,7 @@ export function addBenchCommand(program: Command, terminal: Terminal): void {
       "Run networks for one example, as packed and with every weight taking part; medians of rounds in turn.",
     )
     .argument("[model...]", "packed networks (.secateur), checkpoints of built-in networks, or ONNX models");
-  addArchFlag(command);
+  addArchFlags(command, terminal);
   command
     .addOption(
       new Option("--threads <n>", "threads of the runtime (default: 1)").argParser(wholeParser("--threads", 1)),

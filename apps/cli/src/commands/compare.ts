@@ -4,15 +4,9 @@ import { keptCount } from "@secateur/core";
 import type { Command } from "commander";
 import { type CompareFlags, callCompare } from "../compare/call-compare.ts";
 import { badFlagValue } from "../errors.ts";
+import { addArchFlags } from "../flags/arch-flags.ts";
 import { addReestimateFlag } from "../flags/batch-norm-flags.ts";
-import {
-  addArchFlag,
-  addDataFlags,
-  addEngineFlag,
-  addKeepDenseFlag,
-  addMessageFlags,
-  addRunFlags,
-} from "../flags/common-flags.ts";
+import { addDataFlags, addEngineFlag, addKeepDenseFlag, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
 import { numberParser } from "../flags/number.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
 import type { Terminal } from "../terminal.ts";
@@ -35,7 +29,7 @@ export function addCompareCommand(program: Command, spec: { terminal: Terminal; 
     .argument("<model>", "checkpoint (safetensors or PyTorch), or a TensorFlow.js model.json");
   command.optionsGroup("What to compare:");
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");
-  addArchFlag(command);
+  addArchFlags(command, spec.terminal);
   addEngineFlag(command);
   command
     .option(

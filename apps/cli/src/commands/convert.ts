@@ -5,7 +5,8 @@ import { badUsage } from "@secateur/run";
 import { architectureKey, encodeNetwork, findEncoder, isOnnxOutput, modelFile, openAnyModel } from "@secateur/run/node";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
-import { addArchFlag, addMessageFlags } from "../flags/common-flags.ts";
+import { addArchFlags } from "../flags/arch-flags.ts";
+import { addMessageFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertNotInput } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
@@ -31,7 +32,7 @@ export function addConvertCommand(program: Command, terminal: Terminal): void {
     .description("Write a checkpoint as an ONNX model or as safetensors; the ending of --out chooses.")
     .argument("<model>", "checkpoint (safetensors or PyTorch) of a known architecture");
   command.optionsGroup("What to write:");
-  addArchFlag(command);
+  addArchFlags(command, terminal);
   command.option("--out <file>", "the file to write: .onnx or .safetensors");
   command.option("--force", "replace the file if it is there");
   addMessageFlags(command, { hasEvents: false });
@@ -65,7 +66,7 @@ async function runConvert(spec: { model: string; flags: ConvertFlags; terminal: 
     }
     const { network, architecture } = own;
     const metadata = { ...own.metadata, [architectureKey]: architecture.name };
-    const bytes = await encodeNetwork({ network, path: out, metadata, from: terminal.cwd });
+    const bytes = await encodeNetwork({ network, path: out, metadata, stored: own.stored, from: terminal.cwd });
     await writeFileAtomic(out, bytes, { overwrite });
     return { out, arch: architecture.name, bytes: bytes.length };
   });

@@ -5,8 +5,9 @@ import { type AugmentationFlags, mapDataPaths, poseTask } from "@secateur/run";
 import { type EngineChoice, modelFile, openAnyModel, openData, ownNetwork, reestimate } from "@secateur/run/node";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
+import { addArchFlags } from "../flags/arch-flags.ts";
 import { addAugmentationFlags } from "../flags/batch-norm-flags.ts";
-import { addArchFlag, addDataFlags, addEngineFlag, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { addDataFlags, addEngineFlag, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
@@ -37,7 +38,7 @@ export function addEvalCommand(program: Command, terminal: Terminal): void {
     .argument("<model>", "checkpoint (safetensors or PyTorch), or a TensorFlow.js model.json");
   command.optionsGroup("What to evaluate:");
   addDataFlags(command, "its test split is used");
-  addArchFlag(command);
+  addArchFlags(command, terminal);
   addEngineFlag(command);
   command.option(
     "--reestimate-batch-norm",

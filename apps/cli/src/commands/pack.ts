@@ -4,7 +4,8 @@ import { mapDataPaths } from "@secateur/run";
 import { type PackDocument, readCosts, runPack } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { badFlagValue, missingFlag, outputIsInput } from "../errors.ts";
-import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { addArchFlags } from "../flags/arch-flags.ts";
+import { addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
 import { numberParser } from "../flags/number.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { printResult } from "../run/print-result.ts";
@@ -69,7 +70,7 @@ export function addPackCommand(program: Command, terminal: Terminal): void {
       ),
     )
     .option("--dense <model>", "the network before pruning, to compare with (default: MODEL with its zeros in place)");
-  addArchFlag(command);
+  addArchFlags(command, terminal);
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", examples).action(async (model: string) => {

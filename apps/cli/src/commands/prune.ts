@@ -3,9 +3,9 @@
 import type { FoundEntry, SolverEntry } from "@secateur/run";
 import type { RecipeFile } from "@secateur/run/node";
 import type { Command } from "commander";
+import { addArchFlags } from "../flags/arch-flags.ts";
 import { addAugmentationFlags, addReestimateFlag } from "../flags/batch-norm-flags.ts";
 import {
-  addArchFlag,
   addDataFlags,
   addEngineFlag,
   addKeepDenseFlag,
@@ -57,7 +57,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   if (!spec) return;
   command.optionsGroup("What to prune:");
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");
-  addArchFlag(command);
+  addArchFlags(command, spec.terminal);
   addEngineFlag(command);
   addReestimateFlag(command);
   addAugmentationFlags(

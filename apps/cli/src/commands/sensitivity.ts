@@ -4,7 +4,8 @@ import { keptCount } from "@secateur/core";
 import { sensitivityDefaults } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
-import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags, addSparsityFlag } from "../flags/common-flags.ts";
+import { addArchFlags } from "../flags/arch-flags.ts";
+import { addDataFlags, addMessageFlags, addRunFlags, addSparsityFlag } from "../flags/common-flags.ts";
 import { numberParser, wholeParser } from "../flags/number.ts";
 import { callSensitivity, type SensitivityFlags } from "../sensitivity/call-sensitivity.ts";
 import type { Terminal } from "../terminal.ts";
@@ -29,7 +30,7 @@ export function addSensitivityCommand(program: Command, spec: { terminal: Termin
     .argument("<model>", "checkpoint (safetensors or PyTorch)");
   command.optionsGroup("What to scan:");
   addDataFlags(command, "its training split is used, one part for gradients and another to measure");
-  addArchFlag(command);
+  addArchFlags(command, spec.terminal);
   command.option("--solver <name>", `method from secateur plugins, or SELECTOR+UPDATER (default: ${defaults.solver})`);
   addSparsityFlag(command, `layers are judged here; default: ${defaults.sparsity}`);
   command

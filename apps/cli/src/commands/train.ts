@@ -2,8 +2,9 @@
 
 import { trainDefaults } from "@secateur/run/node";
 import { type Command, Option } from "commander";
+import { addArchFlags } from "../flags/arch-flags.ts";
 import { addAugmentationFlags } from "../flags/batch-norm-flags.ts";
-import { addArchFlag, addDataFlags, addMessageFlags, addRunFlags, collect } from "../flags/common-flags.ts";
+import { addDataFlags, addMessageFlags, addRunFlags, collect } from "../flags/common-flags.ts";
 import { numberParser, wholeParser } from "../flags/number.ts";
 import { addTrainingFlags } from "../flags/training-flags.ts";
 import type { Terminal } from "../terminal.ts";
@@ -26,8 +27,10 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
     .argument("[model]", "checkpoint to go on from (default: random weights for --arch)");
   command.optionsGroup("What to train:");
   addDataFlags(command, "trained on its training split, measured on its test split");
-  addArchFlag(command);
-  command.option("--keep-zeros", "weights that are zero in MODEL stay zero: train a pruned network");
+  addArchFlags(command, terminal);
+  command
+    .option("--keep-zeros", "weights that are zero in MODEL stay zero (default: where a tenth of its weights are)")
+    .option("--no-keep-zeros", "train them too");
   command
     .optionsGroup("How:")
     .addOption(

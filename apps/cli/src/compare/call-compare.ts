@@ -3,7 +3,7 @@ import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
 import { badUsage, type ComparedRun, mapDataPaths, type ReestimateTime, type Session } from "@secateur/run";
 import { type EngineChoice, findReporter, findSolver, modelFile, runCompare } from "@secateur/run/node";
-import { missingFlag, someFailed } from "../errors.ts";
+import { interrupted, missingFlag, someFailed } from "../errors.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { loadReport } from "../run/load-report.ts";
@@ -62,16 +62,22 @@ export async function callCompare(call: CompareCall): Promise<void> {
       ...{ solvers: found, sparsities, keepDense: flags.keepDense ?? [], plan: planFromFlags(flags) },
       ...{ cwd: terminal.cwd, session },
       ...(flags.json ? {} : { onRun: (run, at) => note(session, run, at) }),
+      onFailure: ({ solver, sparsity, message }, { done, total }) => {
+        const text = `${done} of ${total}: ${solver} at ${sparsity} failed: ${message}`;
+        session.onEvent({ type: "note", level: "warn", code: "compare-failed", message: text });
+      },
     }),
   );
+  // Hours of work are printed first, whatever becomes of the report.
+  printResult({ terminal, flags, document, text: () => compareText(document) });
   if (report !== undefined) {
     const { compareContent, plottingLibrary } = await loadReport();
     const content = compareContent({ document, runs, command: shellCommand("secateur", argv) });
     const reporter = await findReporter(report, terminal.cwd);
     await writeFileAtomic(report, await reporter.report({ ...content, plottingLibrary }), { overwrite });
+    if (!flags.json && !flags.quiet) terminal.stdout.write(`\nwrote ${report}\n`);
   }
-  const wrote = report === undefined ? "" : `\nwrote ${report}\n`;
-  printResult({ terminal, flags, document, text: () => `${compareText(document)}${wrote}` });
+  if (document.interrupted) throw interrupted("the finished runs are above");
   if (document.failed) throw someFailed({ failed: document.failed.length, finished: runs.length });
 }
 

@@ -11,24 +11,21 @@ import type { CompareDocument } from "@secateur/run";
 
 /** What `secateur compare` prints for people: accuracy by solver and sparsity, then what each run cost. */
 export function compareText(document: CompareDocument): string {
-  const { dense, keptDense, runs, failed, prunable, arch, data, peakMemoryBytes } = document;
+  const { dense, keptDense, runs, failed = [], prunable, arch, data, peakMemoryBytes } = document;
   const right = { align: "right" } as const;
   const isLabelled = Number.isFinite(dense.accuracy);
   const [shown, format] = isLabelled ? (["accuracy", formatPercent] as const) : (["loss", formatNumber] as const);
-  const all = [...runs, ...(failed ?? [])];
-  const sparsities = [...new Set(all.map(({ sparsity }) => sparsity))];
+  const all = [...runs, ...failed];
+  const sparsities = [...new Set(all.map(({ sparsity }) => sparsity))].sort((a, b) => a - b);
   const solvers = [...new Set(all.map(({ solver }) => solver))];
-  const find = (solver: string, sparsity: number) =>
-    runs.find((run) => run.solver === solver && run.sparsity === sparsity);
+  const reached = (solver: string, sparsity: number): string => {
+    const run = runs.find((one) => one.solver === solver && one.sparsity === sparsity);
+    if (run !== undefined) return format(run[shown]);
+    return failed.some((one) => one.solver === solver && one.sparsity === sparsity) ? "failed" : "not run";
+  };
   const accuracies = formatTable(
     [{ title: `${shown} at` }, ...sparsities.map((sparsity) => ({ title: formatFraction(sparsity), ...right }))],
-    solvers.map((solver) => [
-      solver,
-      ...sparsities.map((sparsity) => {
-        const run = find(solver, sparsity);
-        return run ? format(run[shown]) : "failed";
-      }),
-    ]),
+    solvers.map((solver) => [solver, ...sparsities.map((sparsity) => reached(solver, sparsity))]),
   );
   const details = formatTable(
     [
@@ -53,8 +50,8 @@ export function compareText(document: CompareDocument): string {
     ]),
   );
   const before = `${arch} on ${data}: ${isLabelled ? `${format(dense.accuracy)} of` : `loss ${format(dense.loss)} on`} ${formatCount(dense.examples)} test examples, ${formatCount(prunable)} prunable weights\n${keptDense ? `kept dense: ${keptDense.join(", ")}\n` : ""}`;
-  const failures = (failed ?? []).map(
-    ({ solver, sparsity, message }) => `failed: ${solver} at ${sparsity}: ${message}\n`,
+  const failures = failed.map(
+    ({ solver, sparsity, message, code }) => `${solver} at ${sparsity} failed: ${message} [${code}]\n`,
   );
   return `${before}\n${accuracies}\n${details}\n${failures.join("")}peak memory ${formatBytes(peakMemoryBytes)}\n`;
 }

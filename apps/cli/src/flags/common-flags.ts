@@ -1,7 +1,6 @@
 /** Flags that several commands share, defined once so that they read alike everywhere. */
 import { firstPartyTasks } from "@secateur/core";
 import { dataSources } from "@secateur/datasets";
-import { architectureNames } from "@secateur/nn";
 import { type KernelChoice, kernelChoices } from "@secateur/run";
 import { type EngineChoice, engineChoices } from "@secateur/run/node";
 import { type Command, Option } from "commander";
@@ -26,14 +25,6 @@ export function addDataFlags(command: Command, purpose: string): void {
       "--normalize <mean,std>",
       "subtract the mean and divide by the standard deviation (default: the dataset's own)",
     );
-}
-
-/** --arch */
-export function addArchFlag(command: Command): void {
-  command.option(
-    "--arch <name>",
-    `network the tensors belong to: ${architectureNames.join(", ")}, or mlp:784-300-10[:nobias] (default: told from the file)`,
-  );
 }
 
 /** --engine */

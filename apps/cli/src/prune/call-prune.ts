@@ -78,8 +78,10 @@ function explainInterrupt(error: unknown, spec: { outputs: PruneOutputs; events:
   const { state } = outputs;
   if (!isPruneError(error)) return error;
   // Core knows the state only as data; which file it came from is ours to say.
-  const mismatch = /^resume: (the saved state is of another run: .*); repeat the original command/.exec(error.message);
-  if (error.code === "ERR_RESUME" && mismatch) return badState(state, mismatch[1]!);
+  const { difference } = error.details ?? {};
+  if (error.code === "ERR_RESUME" && typeof difference === "string") {
+    return badState(state, `the saved state is of another run: ${difference}`);
+  }
   if (error.code !== "ERR_ABORTED") return error;
   return interrupted(
     existsSync(state)

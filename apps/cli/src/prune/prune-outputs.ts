@@ -1,4 +1,5 @@
 /** Where the results of `secateur prune` go, checked before the long work. */
+
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { checkOutput } from "@secateur/formats";
@@ -49,7 +50,9 @@ export async function planOutputs(spec: {
     : await modelPath(spec, (await isOnnxModel(spec.model)) ? ".onnx" : ".safetensors");
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
   if (report !== undefined) await findReporter(report, terminal.cwd); // refuses an ending that names none
-  const outputs = { out, recipe: recipePath(out), state: statePath(out), report, overwrite };
+  // A run that was killed after it wrote some outputs and before it took its state away goes on, and writes them again.
+  const isContinued = flags.resume === true && existsSync(statePath(out));
+  const outputs = { out, recipe: recipePath(out), state: statePath(out), report, overwrite: overwrite || isContinued };
   const events = flags.events === undefined ? undefined : absolutePath(terminal, flags.events);
   assertNotInput({
     outputs: [
@@ -62,9 +65,9 @@ export async function planOutputs(spec: {
   const paths = [out, outputs.recipe, outputs.state, report, events].filter((path) => path !== undefined);
   const twice = paths.find((path, index) => paths.indexOf(path) !== index);
   if (twice !== undefined) throw badUsage(`${twice}: two outputs would go there; give each its own name`);
-  if (isFolder) await checkFolder(out, { overwrite });
+  if (isFolder) await checkFolder(out, outputs);
   for (const path of [...(isFolder ? [] : [out]), outputs.recipe, ...(report === undefined ? [] : [report])]) {
-    await checkOutput(path, { overwrite });
+    await checkOutput(path, outputs);
   }
   if (existsSync(outputs.state) && !flags.resume && !overwrite) throw stateLeftBehind(outputs.state);
   return outputs;

@@ -2,10 +2,12 @@
 
 import { createRunContext, type RunEvent } from "@secateur/core";
 import { checkOutput } from "@secateur/formats";
+import { plainText } from "@secateur/report/text";
 import type { KernelChoice, Session } from "@secateur/run";
 import { openKernels } from "@secateur/run/node";
 import { type EventLog, openEventLog } from "../progress/event-log.ts";
 import { createProgressBar, type ProgressBar } from "../progress/progress-bar.ts";
+import { createProgressLines } from "../progress/progress-lines.ts";
 import type { Terminal } from "../terminal.ts";
 import { absolutePath } from "./absolute-path.ts";
 
@@ -55,8 +57,10 @@ async function withListeners<T>(
   const isShown = terminal.stderr.isTTY === true && !flags.json && !flags.quiet;
   const log = await openLog(spec);
   const bar = isShown ? createProgressBar(terminal.stderr) : undefined;
+  const hasLines = !isShown && !flags.json && !flags.quiet;
+  const lines = hasLines ? createProgressLines(terminal.stderr, () => performance.now()) : undefined;
   try {
-    return await work(listener({ log, bar, terminal, isQuiet: flags.quiet === true }));
+    return await work(listener({ log, bar, lines, terminal, isQuiet: flags.quiet === true }));
   } finally {
     bar?.clear();
     await log?.close();
@@ -74,15 +78,19 @@ async function openLog(spec: SessionSpec): Promise<EventLog | undefined> {
 function listener(spec: {
   log: EventLog | undefined;
   bar: ProgressBar | undefined;
+  lines: ((event: RunEvent) => void) | undefined;
   terminal: Terminal;
   isQuiet: boolean;
 }): (event: RunEvent) => void {
-  const { log, bar, terminal, isQuiet } = spec;
+  const { log, bar, lines, terminal, isQuiet } = spec;
   return (event) => {
     log?.write(event);
     bar?.handle(event);
+    lines?.(event);
     if (event.type !== "note" || event.level === "debug" || isQuiet) return;
-    const text = event.level === "warn" ? `warning: ${event.message}` : event.message;
+    // Notes quote names from files, which must not steer the terminal.
+    const message = plainText(event.message);
+    const text = event.level === "warn" ? `warning: ${message}` : message;
     if (bar) bar.print(text);
     else terminal.stderr.write(`${text}\n`);
   };

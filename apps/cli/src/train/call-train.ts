@@ -50,7 +50,9 @@ export async function callTrain(call: {
     ],
     inputs: [call.model === undefined ? undefined : absolutePath(terminal, call.model), ...dataPaths(data)],
   });
-  await checkOutput(out, { overwrite });
+  // A run that was killed after it wrote the network and before it took its state away goes on too.
+  const isContinued = flags.resume === true && existsSync(trainingPath(out));
+  await checkOutput(out, { overwrite: overwrite || isContinued });
   const { epochs: planned = trainDefaults.epochs, keepEpochs = [] } = flags;
   const beyond = keepEpochs.find((epoch) => epoch > planned);
   if (beyond !== undefined) {

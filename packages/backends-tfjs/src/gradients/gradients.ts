@@ -17,22 +17,12 @@ import {
 import type { Canonical } from "../canonical.ts";
 import { unevenRows } from "../errors.ts";
 import type { InputLayout } from "../model-input.ts";
-import type { ModelRun } from "../model-run.ts";
 import type { Tensor } from "../tf.ts";
-import type { ModelWeight } from "../weights.ts";
 import { addRows, type HostUse, type RowMaker } from "./captured-rows.ts";
-import type { GradientKernels } from "./gradient-kernels.ts";
+import { type Adapted, hostUses } from "./host-uses.ts";
 import { type Differentiable, plainGradients } from "./plain-gradients.ts";
 import { disposeRecording, recordGradients } from "./record-gradients.ts";
 import { weightsWithFactors } from "./verify-factors.ts";
-
-/** An adapted model. */
-export interface Adapted {
-  readonly run: ModelRun;
-  readonly gradientKernels: GradientKernels;
-  /** A parameter by name. @throws ERR_UNKNOWN_NAME */
-  find(name: string): { readonly weight: ModelWeight; readonly canonical: Canonical };
-}
 
 /** Gradients below this are taken as zero: their products would be subnormal numbers, on which processors are slow. */
 const negligible = 1e-18;
@@ -209,23 +199,6 @@ function keepFactors(
     const value = use.delta[i]! / batch;
     scaled[i] = Math.abs(value) < negligible ? 0 : value;
   }
-}
-
-/** The factors of every weight, on the host. Uses that the loss does not depend on are left out. */
-export async function hostUses(
-  uses: ReturnType<typeof recordGradients>["uses"],
-): Promise<ReadonlyMap<string, readonly HostUse[]>> {
-  const found = new Map<string, HostUse[]>();
-  for (const { weight, use, input, delta } of uses) {
-    if (!delta) continue;
-    const host: HostUse = {
-      use,
-      input: (await input.data()) as Float32Array,
-      delta: (await delta.data()) as Float32Array,
-    };
-    found.set(weight, [...(found.get(weight) ?? []), host]);
-  }
-  return found;
 }
 
 async function passLoss(

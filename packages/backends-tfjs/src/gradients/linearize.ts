@@ -23,7 +23,7 @@ import {
 import { notFiniteOutput } from "../errors.ts";
 import type { InputLayout } from "../model-input.ts";
 import type { Tensor } from "../tf.ts";
-import { type Adapted, hostUses } from "./gradients.ts";
+import { type Adapted, hostUses } from "./host-uses.ts";
 import { disposeRecording, recordGradients } from "./record-gradients.ts";
 
 /** The factors of J for one layer. */

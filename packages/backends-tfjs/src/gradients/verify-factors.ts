@@ -8,7 +8,7 @@ import type { InputLayout } from "../model-input.ts";
 import type { OutputKind } from "../output-kind.ts";
 import type { Tensor } from "../tf.ts";
 import { addRows } from "./captured-rows.ts";
-import { type Adapted, hostUses } from "./gradients.ts";
+import { type Adapted, hostUses } from "./host-uses.ts";
 import { plainGradients } from "./plain-gradients.ts";
 import { disposeRecording, recordGradients } from "./record-gradients.ts";
 

@@ -7,7 +7,7 @@ import type { Engine } from "../engine.ts";
 import { isResident, placeBlock, placeVector } from "../memory/staging.ts";
 import { bitsOf } from "../products/product.ts";
 import { floorTo, ranges } from "../products/tiles.ts";
-import { storeSums } from "./row-sums.ts";
+import { storeSums } from "./store-sums.ts";
 
 const CHUNK = 256;
 /** Rows that the transposed product takes in one pass. */

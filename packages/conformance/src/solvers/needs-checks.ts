@@ -7,7 +7,7 @@ import type { SolverSpec } from "./solver-suite.ts";
 import { tinyProblem } from "./tiny-problems.ts";
 
 const views: readonly string[] = ["diagonal", "apply", "factor", "gram", "blocks", "inverse"];
-const methods: readonly string[] = ["relax", "walk", "canSwap"];
+const methods: readonly string[] = ["relax", "canSwap"];
 
 /** Checks of `needs`. */
 export function needsChecks({ create }: SolverSpec): readonly Check[] {

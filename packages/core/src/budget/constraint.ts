@@ -20,17 +20,8 @@ export interface Constraint {
    * Absent: such methods work on all units.
    */
   relax?(factor: number): Constraint;
-  /** Incremental removal, one unit at a time (OBS, OBC). */
-  walk?(mask: Mask): RemovalWalk;
   /** Whether removing kept unit `out` and restoring pruned unit `into` keeps a feasible mask feasible (local search, CBS). */
   canSwap?(mask: Mask, out: number, into: number): boolean;
-}
-
-/** Removes units one by one until the budget is met. */
-export interface RemovalWalk {
-  done(): boolean;
-  allows(unit: number): boolean;
-  remove(unit: number): void;
 }
 
 /** k = floor((1 - s) * size), the number of weights that sparsity s keeps; exact where (1 - s) * size is whole but for rounding. */
@@ -63,18 +54,6 @@ export function keepCount(spec: { count: number; keep: number; kernels?: Kernels
     },
     violation: (mask) => Math.max(0, countKept(mask) - keep),
     relax: (factor) => keepCount({ count, keep: Math.min(count, Math.ceil(keep * factor)), kernels }),
-    walk(mask) {
-      let kept = countKept(mask);
-      const removed = new Uint8Array(count);
-      return {
-        done: () => kept <= keep,
-        allows: (unit) => mask[unit] === 1 && removed[unit] === 0,
-        remove(unit) {
-          removed[unit] = 1;
-          kept--;
-        },
-      };
-    },
     canSwap: (mask, out, into) => mask[out] === 1 && mask[into] === 0,
   };
 }

@@ -5,7 +5,7 @@
 
 import { badPattern } from "../errors.ts";
 import type { Mask } from "../problem/matrix.ts";
-import type { Constraint, RemovalWalk } from "./constraint.ts";
+import type { Constraint } from "./constraint.ts";
 
 /** A pattern over units in order. */
 export interface KeepOfEverySpec {
@@ -63,27 +63,6 @@ export function keepOfEvery(spec: KeepOfEverySpec): Constraint {
     },
     violation: (mask) => keptOf(mask).reduce((sum, kept) => sum + Math.max(0, kept - keep), 0),
     relax: (factor) => keepOfEvery({ ...spec, keep: Math.min(of, Math.ceil(keep * factor)) }),
-    walk: (mask) => patternWalk({ mask, kept: keptOf(mask), keep, groupOf }),
     canSwap: (mask, out, into) => mask[out] === 1 && mask[into] === 0 && groupOf(out) === groupOf(into),
-  };
-}
-
-function patternWalk(spec: {
-  mask: Mask;
-  kept: Uint32Array;
-  keep: number;
-  groupOf: (unit: number) => number;
-}): RemovalWalk {
-  const { mask, kept, keep, groupOf } = spec;
-  const removed = new Uint8Array(mask.length);
-  let excess = kept.reduce((sum, count) => sum + Math.max(0, count - keep), 0);
-  return {
-    done: () => excess === 0,
-    allows: (unit) => mask[unit] === 1 && removed[unit] === 0 && kept[groupOf(unit)]! > keep,
-    remove(unit) {
-      removed[unit] = 1;
-      kept[groupOf(unit)]!--;
-      excess--;
-    },
   };
 }

@@ -23,6 +23,7 @@ export {
   writeCurvature,
 } from "./column-grams.ts";
 export { type CgResult, type CgStatus, type CgSystem, conjugateGradients } from "./conjugate-gradients.ts";
+export { flattenRows, overRows, selectOverRows, updateOverRows } from "./flatten-rows.ts";
 export { gemmSpeedUp } from "./gemm-speed-up.ts";
 export {
   gradientAt,
@@ -37,10 +38,12 @@ export {
   valueAt,
   withModelOver,
   withPrunedModel,
+  withResidentRows,
 } from "./quadratic-model.ts";
 export { type Refit, type RefitOptions, refit } from "./refit.ts";
-export { refitBlocks } from "./refit-blocks.ts";
+export type { BlocksRefit } from "./refit-blocks.ts";
 export type { RefitForm } from "./refit-form.ts";
+export { refitMask } from "./refit-mask.ts";
 export { gatherBlock, type RowsRefit, type RowsRefitForm, type RowsRefitSpec, refitRows } from "./refit-rows.ts";
 export { type RestrictedView, restrictView } from "./restrict-view.ts";
 export { filledVector, withScratch } from "./with-scratch.ts";

@@ -8,7 +8,7 @@ import type { Kernels } from "../kernels/kernels.ts";
 import type { FactorView } from "../problem/curvature.ts";
 import { type Dtype, dtypeOf, type Mat, type Vec, zeros } from "../problem/matrix.ts";
 import type { Problem } from "../problem/problem.ts";
-import { restrictView } from "./restrict-view.ts";
+import { residentView, restrictView } from "./restrict-view.ts";
 
 /** A quadratic model of the loss around w0: its curvature as a factor view, in the dtype of w0. */
 export interface QuadraticModel extends FactorView {
@@ -53,6 +53,19 @@ export function quadraticModel(
     constant: 0,
     kernels,
   };
+}
+
+/** Runs `work` on the model with its rows in kernel memory, see {@link residentView}, and frees them, also when it throws. */
+export async function withResidentRows<T>(
+  model: QuadraticModel,
+  work: (resident: QuadraticModel) => T | Promise<T>,
+): Promise<T> {
+  const { release, ...products } = residentView(model, model.kernels);
+  try {
+    return await work({ ...model, ...products });
+  } finally {
+    release();
+  }
 }
 
 /** The view with columns and Gram matrices in the wanted dtype; products follow their vectors anyway. */

@@ -229,7 +229,7 @@ test("the re-fit in blocks is the re-fit of each block as if the others stayed w
     { start: 5, end: 6 },
     { start: 6, end: 12 },
   ];
-  const d = await refitBlocks({ model, support: kept, ranges }, { form: "primal" }, ctx);
+  const { d } = await refitBlocks({ model, support: kept, ranges }, { form: "primal" }, ctx);
   // H with zeros between blocks, by ml-matrix.
   const G = toMlMatrix(problem.G);
   const H = G.transpose().mmul(G).div(7).add(Matrix.eye(12).mul(0.1));

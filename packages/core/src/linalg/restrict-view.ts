@@ -2,13 +2,33 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import type { FactorView } from "../problem/curvature.ts";
 import { dtypeOf, type Mat, matrix, type Vec, zeros } from "../problem/matrix.ts";
-import { addRowGram, type ColumnView, hasColumns } from "./column-grams.ts";
+import { addRowGram, type ColumnView, hasColumns, indices } from "./column-grams.ts";
 
 /** A view over some columns, and what was set up for it. */
 export type RestrictedView<V extends FactorView = FactorView> = V & { release(): void };
 
 /** Entries of gathered columns, beyond which products run on all of G: 256 MB of f32 beside rows that may fill the memory. */
 const mostGathered = 2 ** 26;
+
+/**
+ * The view with its products on a copy of G in kernel memory, made at the first of them: rows elsewhere are copied there for every
+ * product anew. The same bytes. The view itself where its rows are factored, exist only as products, or are too many (more than 256 MB
+ * of f32). Release it.
+ */
+export function residentView(
+  view: FactorView,
+  kernels: Kernels,
+): Pick<RestrictedView, "times" | "transposeTimes" | "release"> {
+  const { rows, dim, productCost } = view;
+  if (hasColumns(view) && productCost >= rows * dim && rows * dim <= mostGathered) {
+    return gatheredProducts(view, indices(0, dim), kernels);
+  }
+  return {
+    times: (x, out) => view.times(x, out),
+    transposeTimes: (u, out) => view.transposeTimes(u, out),
+    release: () => {},
+  };
+}
 
 /**
  * The view over G[:, support]. Products in the dtype of the rows run on whichever is cheapest: the columns of G, gathered at the

@@ -67,7 +67,7 @@ describe("the ladder", () => {
 
   test("what a problem lacks is named with what it has, before anything runs", () => {
     const posed = problem(matrix(1, 2), small);
-    expect(() => assertNeeds("chita", { curvature: ["factor"], constraint: ["walk"] }, posed)).toThrow(
+    expect(() => assertNeeds("chita", { curvature: ["factor"], constraint: ["canSwap"] }, posed)).toThrow(
       /chita cannot solve 'test': needs curvature\.factor \(the curvature has diagonal, apply;/,
     );
     expect(() =>

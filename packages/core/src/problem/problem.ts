@@ -23,8 +23,6 @@ export interface Problem {
   readonly layers?: readonly { readonly name: string; readonly start: number; readonly size: number }[];
   /** At a w0 that meets the constraint already: how many pruned weights to try again, as a fraction of the kept ones. Default 0. */
   readonly growth?: number;
-  /** Where to start, when an earlier solution is at hand. */
-  readonly warmStart?: { readonly w: Mat; readonly mask: Mask };
 }
 
 /**

@@ -9,7 +9,7 @@ import type { Problem, Solution } from "./problem.ts";
 /** What a strategy cannot work without, checked before it starts. An inner array means any one of these. */
 export interface Needs {
   readonly curvature?: readonly (CurvatureView | readonly CurvatureView[])[];
-  readonly constraint?: readonly ("relax" | "walk" | "canSwap")[];
+  readonly constraint?: readonly ("relax" | "canSwap")[];
 }
 
 /** Scores weights; the constraint keeps the highest. */

@@ -36,7 +36,7 @@ describe("a checkpoint in several files", () => {
       ["y", 2],
       ["z", 3],
     ]);
-    expect(checkpoint.notes).toEqual(["read from 2 files", "dropped 'model.' in all 3 names"]);
+    expect(checkpoint.notes).toEqual(["read from 2 files", "dropped 'model.' from every name"]);
     expect(files.map(({ path: file }) => file)).toEqual([
       path,
       join(folder, "a.safetensors"),

@@ -26,7 +26,11 @@ export interface CheckpointFiles {
  * const { checkpoint } = await readCheckpointFiles("model.safetensors.index.json");
  */
 export async function readCheckpointFiles(path: string): Promise<CheckpointFiles> {
-  const bytes = await readFileBytes(path);
+  return await checkpointFilesOf(path, await readFileBytes(path));
+}
+
+/** The same where the bytes of the file at `path` have been read. */
+export async function checkpointFilesOf(path: string, bytes: Uint8Array): Promise<CheckpointFiles> {
   if (detectFormat(bytes) !== "shard-index") {
     const checkpoint = cleanCheckpoint(decodeStored(bytes, path, dataBeside(path)), path);
     return { checkpoint, files: [{ path, bytes }] };

@@ -1,26 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { halfToNumber, toFloat64 } from "./convert.ts";
-import { asTensorLike, toHalf } from "./to-dtype.ts";
-
-describe("half precision", () => {
-  test("comes back as the bits it was, all 65,536 of them but NaN", () => {
-    for (let bits = 0; bits < 0x10000; bits++) {
-      const value = halfToNumber(bits);
-      if (!Number.isNaN(value) && toHalf(value) !== bits) expect(toHalf(value)).toBe(bits);
-    }
-  });
-
-  test("rounds to the nearest, ties to even", () => {
-    for (let bits = 0; bits < 0x7bff; bits++) {
-      const [low, high] = [halfToNumber(bits), halfToNumber(bits + 1)];
-      const even = bits % 2 === 0 ? bits : bits + 1;
-      if (toHalf((low + high) / 2) !== even) expect(toHalf((low + high) / 2)).toBe(even);
-      if (toHalf(low + 0.4 * (high - low)) !== bits) expect(toHalf(low + 0.4 * (high - low))).toBe(bits);
-    }
-    expect(toHalf(65519)).toBe(0x7bff);
-    expect(toHalf(65520)).toBe(0x7c00);
-  });
-});
+import { toFloat64 } from "./convert.ts";
+import { asTensorLike } from "./to-dtype.ts";
 
 describe("numbers like a tensor", () => {
   test("keep the bits of what did not change, signed zeros too", () => {

@@ -20,7 +20,7 @@ describe("names of tensors", () => {
   test("lose what wrappers put into them, wherever it stands, and a note says so", () => {
     expect(clean(tensor("module.a.w", 1), tensor("b._orig_mod.w", 2))).toEqual({
       values: { "a.w": [1], "b.w": [2] },
-      notes: ["dropped 'module.' in 1 of 2 names, '_orig_mod.' in 1 of 2 names"],
+      notes: ["dropped 'module.' from 1 of 2 names, '_orig_mod.' from 1 of 2 names"],
     });
   });
 

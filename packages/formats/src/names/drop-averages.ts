@@ -25,7 +25,10 @@ export function dropAverages(tensors: readonly NamedTensor[]): {
   const plain = (name: string): string => name.slice(prefix.length);
   if (averaged.length === rest.length) {
     const renamed = rest.map((tensor) => ({ ...tensor, name: plain(tensor.name) }));
-    return { tensors: renamed, notes: [...notes, `dropped ${quote(prefix)} in all names; the weights are averages`] };
+    return {
+      tensors: renamed,
+      notes: [...notes, `dropped ${quote(prefix)} from every name; the weights are averages`],
+    };
   }
   // Averages are copies of weights: the same names under some prefix, with the same shapes.
   const known = new Set(rest.filter((tensor) => !averaged.includes(tensor)).map(({ name }) => lastSegments(name)));

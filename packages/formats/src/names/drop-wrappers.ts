@@ -48,7 +48,7 @@ export function dropWrappers(names: readonly string[]): Unwrapped {
     };
   }
   const parts = [...dropped].map(([part, count]) => {
-    return `${quote(`${part}.`)} in ${count === names.length ? `all ${count}` : `${count} of ${names.length}`} names`;
+    return `${quote(`${part}.`)} from ${count === names.length ? "every name" : `${count} of ${names.length} names`}`;
   });
   return { names: new Map(names.map((name, i) => [name, renamed[i]!])), notes: [`dropped ${parts.join(", ")}`] };
 }

@@ -272,22 +272,6 @@ describe("a constraint with bounds by layer", () => {
     }
   });
 
-  test("walks from everything to a feasible mask, whatever is removed first", () => {
-    const rng = createRng(2);
-    for (let trial = 0; trial < 50; trial++) {
-      const mask = new Uint8Array(7).fill(1);
-      const walk = constraint.walk!(mask);
-      for (let guard = 0; guard < 20 && !walk.done(); guard++) {
-        const allowed = [...mask.keys()].filter((unit) => mask[unit] === 1 && walk.allows(unit));
-        const unit = allowed[rng.integer(allowed.length)]!;
-        walk.remove(unit);
-        mask[unit] = 0;
-      }
-      expect(constraint.violation(mask)).toBe(0);
-      expect(mask.reduce((sum, bit) => sum + bit, 0)).toBe(4);
-    }
-  });
-
   test("relaxes to a set that contains it", () => {
     const wider = constraint.relax!(1.5);
     for (const mask of feasible()) expect(wider.violation(mask)).toBe(0);

@@ -1,13 +1,5 @@
 /** A budget over the whole network with bounds by layer, as one of core's constraints: any solver works under it. */
-import {
-  type BoundedLayer,
-  type Constraint,
-  countKept,
-  type Kernels,
-  type Mask,
-  type RemovalWalk,
-  type Vec,
-} from "@secateur/core";
+import { type BoundedLayer, type Constraint, countKept, type Kernels, type Mask, type Vec } from "@secateur/core";
 import { assertFits } from "./layer-budget.ts";
 
 /**
@@ -34,7 +26,6 @@ export function layeredConstraint(spec: {
       return Math.max(0, countKept(mask) - keep) + outside.reduce((sum, value) => sum + value, 0);
     },
     relax: (factor) => relaxed(spec, factor),
-    walk: (mask) => removalWalk({ layers, keep, owner }, mask),
     canSwap(mask, out, into) {
       if (mask[out] !== 1 || mask[into] !== 0) return false;
       const [from, to] = [owner[out]!, owner[into]!];
@@ -106,30 +97,6 @@ function selectBest(
 /** A difference of infinities is no number. */
 function compare(a: number, b: number): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-function removalWalk(
-  { layers, keep, owner }: { layers: readonly BoundedLayer[]; keep: number; owner: Uint32Array },
-  mask: Mask,
-): RemovalWalk {
-  const kept = [...keptByLayer(layers, mask)];
-  const removed = new Uint8Array(mask.length);
-  let total = sum(kept);
-  // Removals that layers above their bound still need must stay affordable.
-  const owed = (): number => sum(layers.map(({ most }, l) => Math.max(0, kept[l]! - most)));
-  return {
-    done: () => total <= keep,
-    allows(unit) {
-      const layer = owner[unit]!;
-      if (mask[unit] !== 1 || removed[unit] === 1 || kept[layer]! <= layers[layer]!.least) return false;
-      return kept[layer]! > layers[layer]!.most || total - keep > owed();
-    },
-    remove(unit) {
-      removed[unit] = 1;
-      kept[owner[unit]!]!--;
-      total--;
-    },
-  };
 }
 
 function sum(values: readonly number[]): number {

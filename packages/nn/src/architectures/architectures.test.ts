@@ -2,7 +2,7 @@ import { arrayDataset, createRunContext, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import type { LayerSpec } from "../graph/layer-spec.ts";
 import { macsPerExample } from "../graph/macs.ts";
-import { assertNetwork } from "../graph/network-spec.ts";
+import { assertNetwork } from "../graph/mlp.ts";
 import { paramSpecs, tensorSpecs } from "../graph/param-specs.ts";
 import { createNetwork } from "../network.ts";
 import { architecture } from "./architectures.ts";

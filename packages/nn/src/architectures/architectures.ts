@@ -1,5 +1,6 @@
 import { unknownName } from "@secateur/core";
-import { mlp, type NetworkSpec } from "../graph/network-spec.ts";
+import { mlp } from "../graph/mlp.ts";
+import type { NetworkSpec } from "../graph/network-spec.ts";
 import { lenet5, mobilenetv1, vgg11 } from "./convolutional.ts";
 import { resnet } from "./resnet.ts";
 

@@ -9,7 +9,7 @@ import {
   tensorDataset,
 } from "@secateur/core";
 import { describe, expect, test } from "vitest";
-import { mlp } from "../graph/network-spec.ts";
+import { mlp } from "../graph/mlp.ts";
 import { createNetwork, type Network } from "../network.ts";
 
 const spec = mlp({ sizes: [5, 4, 3, 3], bias: true });

@@ -8,8 +8,8 @@ import {
   matrix,
 } from "@secateur/core";
 import { expect, test } from "vitest";
+import { mlp } from "../graph/mlp.ts";
 import type { NetworkSpec } from "../graph/network-spec.ts";
-import { mlp } from "../graph/network-spec.ts";
 import { createNetwork, type Network } from "../network.ts";
 
 const examples = Uint32Array.from({ length: 6 }, (_, i) => i);

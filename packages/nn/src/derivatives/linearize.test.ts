@@ -8,7 +8,7 @@ import {
   type Vec,
 } from "@secateur/core";
 import { describe, expect, test } from "vitest";
-import { mlp } from "../graph/network-spec.ts";
+import { mlp } from "../graph/mlp.ts";
 import { createNetwork, type Network } from "../network.ts";
 import { denseForward } from "./dense-forward.ts";
 

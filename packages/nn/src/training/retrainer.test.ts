@@ -8,7 +8,7 @@ import {
   type RetrainingState,
 } from "@secateur/core";
 import { expect, test } from "vitest";
-import { mlp } from "../graph/network-spec.ts";
+import { mlp } from "../graph/mlp.ts";
 import { createNetwork, type Network } from "../network.ts";
 import { createMoments, type OptimizerSpec, stepParam } from "./optimizer.ts";
 import { createRetrainer } from "./retrainer.ts";

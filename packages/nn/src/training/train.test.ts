@@ -1,6 +1,6 @@
 import { arrayDataset, createRng, createRunContext, type Dataset, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
-import { mlp } from "../graph/network-spec.ts";
+import { mlp } from "../graph/mlp.ts";
 import { createNetwork } from "../network.ts";
 import { oneCycle } from "./learning-rate.ts";
 import { train } from "./train.ts";

@@ -9,7 +9,7 @@ import {
   type TrainingRule,
 } from "@secateur/core";
 import { describe, expect, test } from "vitest";
-import { mlp } from "../graph/network-spec.ts";
+import { mlp } from "../graph/mlp.ts";
 import { createNetwork, type Network } from "../network.ts";
 import { type TrainOptions, train } from "./train.ts";
 import type { TrainingState } from "./training-state.ts";

@@ -60,7 +60,11 @@ export function formatShape(shape: readonly number[]): string {
   return `[${shape.join(", ")}]`;
 }
 
-/** Text from a file or a package, made fit for a terminal: control characters cannot steer it. */
+/**
+ * Text from a file or a package, made fit for a terminal: control characters cannot steer it, and of more than 500
+ * characters the rest is left out.
+ */
 export function plainText(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}]/gu, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`);
+  const short = text.length > 500 ? `${text.slice(0, 497)}...` : text;
+  return short.replace(/[\p{Cc}\p{Cf}]/gu, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`);
 }

@@ -7,7 +7,9 @@ export interface Column {
 
 /** Rows under titles, two spaces between columns, no trailing blanks; ends with a newline. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
-  const widths = columns.map(({ title }, c) => Math.max(title.length, ...rows.map((row) => (row[c] ?? "").length)));
+  const widths = columns.map(({ title }, c) =>
+    rows.reduce((width, row) => Math.max(width, (row[c] ?? "").length), title.length),
+  );
   const line = (cells: readonly string[]) =>
     columns
       .map(({ align }, c) =>

@@ -13,6 +13,14 @@ export interface ComparedRun {
   readonly sharesGradients: boolean;
 }
 
+/** A run that ended with an error; the others are not touched by it. */
+export interface FailedRun {
+  readonly solver: string;
+  readonly sparsity: number;
+  readonly code: string;
+  readonly message: string;
+}
+
 /** One run, as the document shows it. */
 export interface ComparedDocument {
   readonly solver: string;
@@ -33,14 +41,6 @@ export interface ComparedDocument {
   readonly plan: RunPlan;
 }
 
-/** A run that ended with an error; the others go on. */
-export interface FailedRun {
-  readonly solver: string;
-  readonly sparsity: number;
-  readonly code: string;
-  readonly message: string;
-}
-
 /** What `secateur compare --json` prints. */
 export interface CompareDocument {
   readonly model: string;
@@ -52,8 +52,10 @@ export interface CompareDocument {
   /** Weights left as they were by --keep-dense. */
   readonly keptDense?: readonly string[];
   readonly runs: readonly ComparedDocument[];
-  /** Present where some ended with an error. */
+  /** Runs that ended with an error; absent where none did. */
   readonly failed?: readonly FailedRun[];
+  /** Present where the comparison was interrupted: `runs` are those that were finished. */
+  readonly interrupted?: true;
   readonly seed: number;
   readonly backend: string;
   readonly peakMemoryBytes: number;
@@ -68,6 +70,7 @@ export function compareDocument(spec: {
   keptDense: readonly string[];
   runs: readonly ComparedRun[];
   failed: readonly FailedRun[];
+  isInterrupted: boolean;
   seed: number;
   backend: string;
   versions: Readonly<Record<string, string>>;
@@ -102,6 +105,7 @@ export function compareDocument(spec: {
       };
     }),
     ...(spec.failed.length === 0 ? {} : { failed: spec.failed }),
+    ...(spec.isInterrupted ? { interrupted: true as const } : {}),
     seed,
     backend,
     peakMemoryBytes: spec.peakMemoryBytes,

@@ -1,8 +1,9 @@
 /** The same from files: plugins from node_modules, models, data, recipes and saved states. */
 export { runCompare } from "./compare/run-compare.ts";
 export { compressedSizes } from "./compressed-sizes.ts";
-export { architectureKey, namedArchitecture } from "./open/architectures.ts";
+export { architectureKey } from "./open/architectures.ts";
 export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./open/batch-norm.ts";
+export { namedArchitecture } from "./open/described-architecture.ts";
 export { encodeNetwork, isOnnxOutput } from "./open/encode-network.ts";
 export { findEncoder } from "./open/find-format.ts";
 export { findReporter } from "./open/find-reporter.ts";

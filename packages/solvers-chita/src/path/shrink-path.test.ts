@@ -7,13 +7,19 @@ import {
   matrix,
   objective,
   type Problem,
+  type RunContext,
   type RunEvent,
   type Solution,
   type Units,
 } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { bruteForce, denseHessian, exactOn, problemFrom, randomProblem, rowKinds } from "../problem.test-support.ts";
+import { rowModel } from "../relaxation/row-model.ts";
 import { shrinkPath } from "./shrink-path.ts";
+
+/** The path of a problem posed as a quadratic. */
+const along = (problem: Problem, context: RunContext): Promise<Solution> =>
+  shrinkPath(problem, rowModel(problem, context.kernels), context);
 
 const ctx = createRunContext();
 const kept = ({ units }: Problem, { mask }: Solution): number[] => [...keptWeights(units, mask)];
@@ -48,7 +54,7 @@ describe("from dense weights", () => {
         for (const dtype of ["f64", "f32"] as const) {
           const problem = randomProblem({ n, p, keep, kind, dtype, ridge: 0.05, firstOrder: n === 40 });
           const before = problem.w.data.slice();
-          const solution = await shrinkPath(problem, ctx);
+          const solution = await along(problem, ctx);
           expect(countKept(solution.mask)).toBe(keep);
           solution.mask.forEach((bit, j) => {
             if (bit === 0) expect(solution.w.data[j]).toBe(0);
@@ -69,7 +75,7 @@ describe("from dense weights", () => {
     const bends = Array.from({ length: 14 }, (_, j) => 4 ** ((j * 5) % 7));
     const w = Array.from({ length: 14 }, (_, j) => (j % 3 === 0 ? -1 : 1) * (1 + ((j * 11) % 14)));
     const problem = diagonalProblem({ bends, w, keep: 5, ridge: 0.5 });
-    const solution = await shrinkPath(problem, ctx);
+    const solution = await along(problem, ctx);
     const best = await bruteForce(problem, 5);
     expect(kept(problem, solution)).toEqual(best.columns);
     expect(solution.objective).toBeCloseTo(best.value, 10);
@@ -81,7 +87,7 @@ describe("from dense weights", () => {
   test("ends near the exact minimiser on its support, far below the weights as they were", async () => {
     for (let seed = 0; seed < 20; seed++) {
       const problem = randomProblem({ n: 20, p: 30, keep: 8, ridge: 0.1, seed, firstOrder: seed % 2 === 1 });
-      const solution = await shrinkPath(problem, ctx);
+      const solution = await along(problem, ctx);
       const exact = await exactOn(problem, kept(problem, solution), await denseHessian(problem));
       const asTheyWere = await objective(problem, masked(problem.w, problem.units, solution.mask));
       // Conjugate gradients stop at a residual of 1e-2, of which Q feels the square.
@@ -96,8 +102,8 @@ describe("from dense weights", () => {
       const problem = randomProblem({ n: 12, p: 16, keep: 4, ridge: 0.1, seed });
       const { value } = await bruteForce(problem, 4);
       const { relax: _, ...only } = problem.constraint;
-      const stepwise = await shrinkPath(problem, ctx);
-      const atOnce = await shrinkPath({ ...problem, constraint: only }, ctx);
+      const stepwise = await along(problem, ctx);
+      const atOnce = await along({ ...problem, constraint: only }, ctx);
       expect([stepwise.stats["rounds"]! > 3, atOnce.stats["rounds"]]).toEqual([true, 1]);
       expect(countKept(atOnce.mask)).toBe(4);
       // Both are computed in f64, along different ways.
@@ -119,7 +125,7 @@ describe("from dense weights", () => {
       costs: {},
     };
     const problem = { ...randomProblem({ n: 8, p: 10, keep: 2 }), units, constraint: keepCount({ count: 4, keep: 2 }) };
-    const solution = await shrinkPath(problem, ctx);
+    const solution = await along(problem, ctx);
     expect(countKept(solution.mask)).toBe(2);
     owned.forEach((indices, unit) => {
       for (const j of indices) expect(solution.w.data[j] !== 0).toBe(solution.mask[unit] === 1);
@@ -132,13 +138,13 @@ describe("from weights that meet the constraint already", () => {
   const swapPays = diagonalProblem({ bends: [1, 1, 1], w: [1, 0, 0], keep: 1, g: [0, -3, 0] });
 
   test("without growth keeps the support and re-fits", async () => {
-    const solution = await shrinkPath({ ...swapPays, growth: 0 }, ctx);
+    const solution = await along({ ...swapPays, growth: 0 }, ctx);
     expect([...solution.mask]).toEqual([1, 0, 0]);
     expect(solution.w.data[0]).toBeCloseTo(1, 12);
   });
 
   test("with growth brings a pruned weight back that is clearly better, at its best value", async () => {
-    const solution = await shrinkPath({ ...swapPays, growth: 1 }, ctx);
+    const solution = await along({ ...swapPays, growth: 1 }, ctx);
     expect([...solution.mask]).toEqual([0, 1, 0]);
     expect(solution.w.data[1]).toBeCloseTo(3, 12);
     expect(solution.objective).toBeCloseTo(-4, 12);
@@ -155,7 +161,7 @@ describe("from weights that meet the constraint already", () => {
       select: (score: Float64Array | Float32Array) =>
         all.select(score.map((value, j) => (eligible[j] === 1 ? value : Number.NEGATIVE_INFINITY))),
     };
-    const solution = await shrinkPath({ ...problem, growth: 1, constraint }, ctx);
+    const solution = await along({ ...problem, growth: 1, constraint }, ctx);
     expect([...solution.mask]).toEqual([0, 0, 1]);
     expect(solution.objective).toBeCloseTo(-1.5, 12);
   });
@@ -166,11 +172,11 @@ describe("from weights that meet the constraint already", () => {
       const problem = randomProblem({ n: 15, p: 40, keep: 10, ridge: 0.2, seed, firstOrder: true });
       problem.w.data.fill(0, 10);
       for (const growth of [0.1, 0.5, 3, 100]) {
-        const solution = await shrinkPath({ ...problem, growth }, ctx);
+        const solution = await along({ ...problem, growth }, ctx);
         expect(countKept(solution.mask)).toBe(10);
         if (growth === 0.5) grown += solution.objective;
       }
-      still += (await shrinkPath(problem, ctx)).objective;
+      still += (await along(problem, ctx)).objective;
     }
     expect(grown).toBeLessThan(still);
   });
@@ -179,7 +185,7 @@ describe("from weights that meet the constraint already", () => {
     const problem = randomProblem({ n: 15, p: 12, keep: 5, ridge: 0.2, firstOrder: true });
     problem.w.data.fill(0, 2);
     for (const growth of [0, 0.2, 2]) {
-      const solution = await shrinkPath({ ...problem, growth }, ctx);
+      const solution = await along({ ...problem, growth }, ctx);
       expect(countKept(solution.mask)).toBe(5);
       expect([solution.mask[0], solution.mask[1]]).toEqual([1, 1]);
     }
@@ -195,7 +201,7 @@ test("reports its rounds, and stops when it is aborted", async () => {
     if (events.length === 2) controller.abort();
   };
   const watched = createRunContext({ onEvent, signal: controller.signal });
-  await expect(shrinkPath(problem, watched)).rejects.toMatchObject({ code: "ERR_ABORTED" });
+  await expect(along(problem, watched)).rejects.toMatchObject({ code: "ERR_ABORTED" });
   // 40 to 5 weights by at most a factor 1.15 a round: ln 8 / ln 1.15 = 14.9.
   expect(events).toMatchObject([
     { task: "solve", done: 1, total: 15 },
@@ -207,7 +213,7 @@ test("walks in larger steps, with shorter re-fits, where products with the curva
   const problem = randomProblem({ n: 10, p: 40, keep: 5 });
   const { curvature } = problem;
   const dear = { ...curvature, factor: () => ({ ...curvature.factor!(), productCost: 257 * 40 }) };
-  const [thorough, brisk] = [await shrinkPath(problem, ctx), await shrinkPath({ ...problem, curvature: dear }, ctx)];
+  const [thorough, brisk] = [await along(problem, ctx), await along({ ...problem, curvature: dear }, ctx)];
   // A factor 1.35 a round: ln 8 / ln 1.35 = 6.9.
   expect([thorough.stats["rounds"], brisk.stats["rounds"]]).toEqual([15, 7]);
   expect(brisk.stats["iterations"]).toBeLessThan(thorough.stats["iterations"]!);

@@ -12,7 +12,6 @@ import { type Constraint, type Problem, type RunContext, type Solution, type Vec
 import { gradientAt, pick, pointAt, type QuadraticModel, refit, valueAt, withModelOver } from "@secateur/core/linalg";
 import { bestSupport, type Support } from "../refit/project.ts";
 import { solutionFrom } from "../refit/solution.ts";
-import { rowModel } from "../relaxation/row-model.ts";
 
 /** How a path is walked. */
 interface Pace {
@@ -45,10 +44,9 @@ interface Walker {
   readonly value: number;
 }
 
-/** Solves along the path. stats: `iterations` of conjugate gradients, `rounds`. */
-export async function shrinkPath(problem: Problem, ctx: RunContext): Promise<Solution> {
+/** Solves along the path; `model` is the problem as a quadratic. stats: `iterations` of conjugate gradients, `rounds`. */
+export async function shrinkPath(problem: Problem, model: QuadraticModel, ctx: RunContext): Promise<Solution> {
   const { constraint, growth = 0 } = problem;
-  const model = rowModel(problem, ctx.kernels);
   const pace = model.productCost <= cheapProduct * model.dim ? thorough : brisk;
   const keep = bestSupport(problem, saliency(model, model.w0)).columns.length;
   let walker: Walker = { u: model.w0.slice(), columns: nonZeros(model.w0), iterations: 0, value: 0 };

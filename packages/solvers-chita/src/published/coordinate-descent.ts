@@ -11,7 +11,7 @@ import { needsColumns } from "../errors.ts";
 
 /** Limits of coordinate descent. */
 export interface CoordinateDescentOptions {
-  /** Sweeps over the support, >= 0; default 100. */
+  /** Sweeps over the support, >= 0; default 1000. */
   readonly maxSweeps?: number | undefined;
   /** Stop when a sweep lowers Q by less than this fraction of it; default 1e-7. */
   readonly tolerance?: number | undefined;
@@ -25,7 +25,7 @@ export async function coordinateDescent(
   options: CoordinateDescentOptions,
   ctx: RunContext,
 ): Promise<{ d: Vec; sweeps: number; converged: boolean; trace: readonly number[] }> {
-  const { maxSweeps = 100, tolerance = 1e-7, residual: which = "exact" } = options;
+  const { maxSweeps = 1000, tolerance = 1e-7, residual: which = "exact" } = options;
   const { rows, dim: size, scale, damping } = model;
   if (!hasColumns(model)) throw needsColumns("coordinate descent");
   const G = matrix(rows, size, zeros(rows * size, model.dtype));

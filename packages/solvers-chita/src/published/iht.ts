@@ -2,10 +2,11 @@
  * Active-set iterative hard thresholding (CHITA, Benbaki et al. 2023, algorithm 1): steps on a small active set until they
  * stop paying, then one step on all weights; indices it brings in join the set; ends when that step does not pay. Departure: steps are
  * line-searched in the outer loop too, so no Lipschitz constant is estimated. Where a product with all of G is no dearer
- * than one with the gathered active columns (factored rows), the active set is everything.
+ * than one with the gathered active columns (factored rows), the active set is everything. On a support that stays for ten steps
+ * conjugate gradients do what steepest descent would need hundreds of steps for; such a re-fit counts as one.
  */
 import { type RunContext, type SolveStatus, type Vec, zeros } from "@secateur/core";
-import { prunedModel, type QuadraticModel } from "@secateur/core/linalg";
+import { prunedModel, type QuadraticModel, refit, withPrunedModel } from "@secateur/core/linalg";
 import { type Support, union } from "../refit/project.ts";
 import { type Iterate, ihtStep, iterateAt, type Projection } from "./iht-step.ts";
 
@@ -56,16 +57,24 @@ export async function iht(
   let active = union(spec.candidates, spec.support.columns);
   let goOn = maxIterations > 0;
   while (goOn) {
-    if (active.length * model.rows < model.productCost) {
-      const view = await activeView(model, active, project);
-      try {
-        let inner = await view.enter(current);
-        do {
-          inner = await ihtStep(view.model, inner, view.project);
-        } while (await record(view.leave(inner)));
-      } finally {
-        view.release();
+    const isSmall = active.length * model.rows < model.productCost;
+    const view = isSmall ? await activeView(model, active, project) : wholeView(model, project);
+    try {
+      let inner = await view.enter(current);
+      let stayed = 0;
+      let pays = true;
+      while (pays && stayed < patience) {
+        const next = await ihtStep(view.model, inner, view.project);
+        stayed = isSame(next.support.columns, inner.support.columns) ? stayed + 1 : 0;
+        inner = next;
+        pays = await record(view.leave(inner));
       }
+      if (trace.length <= maxIterations) {
+        const fitted = await refitted(view.model, inner, ctx);
+        if (fitted.value < inner.value) await record(view.leave(fitted));
+      }
+    } finally {
+      view.release();
     }
     goOn = trace.length <= maxIterations && (await record(await ihtStep(model, current, project)));
     active = union(active, current.support.columns);
@@ -76,6 +85,32 @@ export async function iht(
     status: trace.length > maxIterations ? "max-iterations" : "converged",
     trace,
   };
+}
+
+/** Steps on one support after which conjugate gradients take over. */
+const patience = 10;
+/** Conjugate gradients on a support end here: further ones wait until the support has settled. */
+const onSupport = { form: "cg", tolerance: 1e-3, maxIterations: 50 } as const;
+
+/** The iterate re-fitted on its support, as far as a few conjugate-gradient steps go. */
+function refitted(model: QuadraticModel, { w, support }: Iterate, ctx: RunContext): Promise<Iterate> {
+  const { columns } = support;
+  return withPrunedModel(model, columns, async (inner) => {
+    const start = inner.w0.map((dense, s) => w[columns[s]!]! - dense);
+    const { d } = await refit(inner, { ...onSupport, start }, ctx);
+    const fitted = zeros(model.dim, model.dtype);
+    for (let s = 0; s < columns.length; s++) fitted[columns[s]!] = inner.w0[s]! + d[s]!;
+    return iterateAt(model, fitted, support);
+  });
+}
+
+function isSame(a: Uint32Array, b: Uint32Array): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
+}
+
+/** The whole model as a view of itself. */
+function wholeView(model: QuadraticModel, project: Projection): ActiveView {
+  return { model, project, enter: (outer) => Promise.resolve(outer), leave: (inner) => inner, release: () => {} };
 }
 
 interface ActiveView {

@@ -50,7 +50,7 @@ describe.each(Object.entries(solvers))("%s", (_name, solver) => {
   });
 });
 
-describe.each(Object.entries(solvers))("%s on awkward problems", (name, solver) => {
+describe.each(Object.entries(solvers))("%s on awkward problems", (_name, solver) => {
   test.each(rowKinds)(
     "keeps exactly k weights and stays finite, with and without ridge: rows with %s",
     async (kind) => {
@@ -88,17 +88,6 @@ describe.each(Object.entries(solvers))("%s on awkward problems", (name, solver) 
     const problem = randomProblem({ n: 8, p: 20, keep: 6, firstOrder: true });
     const aborted = createRunContext({ signal: AbortSignal.abort() });
     await expect(solver.solve(problem, aborted)).rejects.toMatchObject({ code: "ERR_ABORTED" });
-  });
-
-  test("starts from a warm start's support where there is one", async () => {
-    const problem = randomProblem({ n: 8, p: 20, keep: 3, ridge: 0.1 });
-    const best = await bruteForce(problem, 3);
-    const mask = new Uint8Array(20);
-    for (const j of best.columns) mask[j] = 1;
-    const { mask: found, objective: value } = await solver.solve({ ...problem, warmStart: { w: best.w, mask } }, ctx);
-    expect(found).toEqual(mask);
-    // chita.block leaves out what blocks have to do with each other; the others cannot leave the optimum.
-    if (name !== "chita.block") expect(value).toBeLessThan(best.value * (1 + 1e-5));
   });
 });
 
@@ -201,23 +190,23 @@ describe("coordinate descent", () => {
     // n times Q with lambda = ridge n / 2, X = G, y = X w0, alpha = n g; S = ||X_j||^2.
     const [n, ridge] = [5, 0.3];
     const problem = randomProblem({ n, p: 4, keep: 1, ridge, firstOrder: true });
-    const [j] = startOf(problem).support.columns;
+    // With a slope the support is the one that IHT finds.
+    const j = (await chitaIht().solve(problem, ctx)).mask.indexOf(1);
     const view = problem.curvature.factor!();
     const X = matrix(n, 4, new Float64Array(4 * n));
     await view.columns!(Uint32Array.of(0, 1, 2, 3), X);
     const [w0, lambda] = [problem.w.data, (ridge * n) / 2];
-    const warmStart = { w: problem.w, mask: Uint8Array.from([0, 1, 2, 3], (i) => (i === j ? 1 : 0)) };
-    const { w } = await chitaCd({ maxSweeps: 1 }).solve({ ...problem, warmStart }, ctx);
+    const { w } = await chitaCd({ maxSweeps: 1 }).solve(problem, ctx);
     let [S, Xr] = [0, 0];
     for (let i = 0; i < n; i++) {
       // r = y - X b with b = w0 on the support, 0 elsewhere.
       let r = 0;
       for (let c = 0; c < 4; c++) if (c !== j) r += X.data[i * 4 + c]! * w0[c]!;
-      S += X.data[i * 4 + j!]! ** 2;
-      Xr += X.data[i * 4 + j!]! * r;
+      S += X.data[i * 4 + j]! ** 2;
+      Xr += X.data[i * 4 + j]! * r;
     }
-    const alpha = n * problem.gradient!.data[j!]!;
-    expect(w.data[j!]).toBeCloseTo((2 * lambda * w0[j!]! + Xr + S * w0[j!]! - alpha) / (S + 2 * lambda), 12);
+    const alpha = n * problem.gradient!.data[j]!;
+    expect(w.data[j!]).toBeCloseTo((2 * lambda * w0[j]! + Xr + S * w0[j]! - alpha) / (S + 2 * lambda), 12);
   });
 
   test("needs single columns, and says so", async () => {
@@ -246,7 +235,9 @@ describe("iterative hard thresholding", () => {
       for (const firstOrder of [false, true]) {
         const problem = randomProblem({ n: 8, p: 30, keep: 6, seed, firstOrder });
         const { trace = [], objective: value } = await chitaIht().solve(problem, ctx);
-        for (let i = 1; i < trace.length; i++) expect(trace[i]!).toBeLessThanOrEqual(trace[i - 1]!);
+        // Values over the active set and over all weights are the same sums in another order.
+        const rounding = 1e-13 * Math.abs(trace[0]!);
+        for (let i = 1; i < trace.length; i++) expect(trace[i]!).toBeLessThanOrEqual(trace[i - 1]! + rounding);
         const magnitude = await objective(problem, matrix(1, 30, startOf(problem).w));
         expect(value).toBeLessThanOrEqual(magnitude);
         expect(trace.length).toBeGreaterThan(2);

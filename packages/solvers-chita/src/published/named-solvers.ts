@@ -1,5 +1,6 @@
 /** CHITA's parts as solvers of their own: each takes any feasible set and works with or without the first-order term. */
 import {
+  assertNeeds,
   checkNumber,
   keptWeights,
   matrix,
@@ -7,12 +8,20 @@ import {
   type Problem,
   type RunContext,
   type Solver,
-  throwIfAborted,
   type Updater,
   type Vec,
   zeros,
 } from "@secateur/core";
-import { blockRanges, type RefitForm, refit, refitBlocks, withPrunedModel } from "@secateur/core/linalg";
+import {
+  type BlocksRefit,
+  blockRanges,
+  overRows,
+  type RefitForm,
+  refitMask,
+  updateOverRows,
+  withPrunedModel,
+  withResidentRows,
+} from "@secateur/core/linalg";
 import { bestSupport, type Support, squares } from "../refit/project.ts";
 import { placeWeights, solutionFrom } from "../refit/solution.ts";
 import { rowModel } from "../relaxation/row-model.ts";
@@ -23,13 +32,9 @@ import { type IhtOptions, iht } from "./iht.ts";
 const who = "chita re-fit";
 const needs: Needs = { curvature: ["factor"] };
 
-/** Where a method starts: the warm start, else the largest magnitudes, as they are. */
+/** Where a method starts: the largest magnitudes, as they are. */
 export function startOf(problem: Problem): { w: Vec; support: Support } {
-  const { warmStart, w, units } = problem;
-  if (warmStart) {
-    return { w: warmStart.w.data, support: { mask: warmStart.mask, columns: keptWeights(units, warmStart.mask) } };
-  }
-  const support = bestSupport(problem, squares(w.data));
+  const support = bestSupport(problem, squares(problem.w.data));
   return { w: placeWeights(problem, support.columns, zeros(support.columns.length, "f32")), support };
 }
 
@@ -40,21 +45,21 @@ export function startOf(problem: Problem): { w: Vec; support: Support } {
 export function chitaIht(options: IhtOptions = {}): Solver {
   checkNumber("chita.iht", "maxIterations", options.maxIterations ?? 1, { least: 1, whole: true });
   checkNumber("chita.iht", "tolerance", options.tolerance ?? 0, { least: 0 });
-  return {
+  return overRows({
     needs,
-    async solve(problem, ctx) {
-      const model = rowModel(problem, ctx.kernels);
-      const { w: start, support } = startOf(problem);
-      const wider = problem.constraint.relax?.(1.5) ?? problem.constraint;
-      const candidates = bestSupport({ units: problem.units, constraint: wider }, squares(problem.w.data)).columns;
-      const project = (w: Vec): Support => bestSupport(problem, squares(w));
-      const { last, status, iterations, trace } = await iht(
-        { model, start, support, candidates, project, ...options },
-        ctx,
-      );
-      return solutionFrom(problem, { w: last.w, mask: last.support.mask, status, stats: { iterations }, trace });
-    },
-  };
+    solve: (problem, ctx) =>
+      withResidentRows(rowModel(problem, ctx.kernels), async (model) => {
+        const { w: start, support } = startOf(problem);
+        const wider = problem.constraint.relax?.(1.5) ?? problem.constraint;
+        const candidates = bestSupport({ units: problem.units, constraint: wider }, squares(problem.w.data)).columns;
+        const project = (w: Vec): Support => bestSupport(problem, squares(w));
+        const { last, status, iterations, trace } = await iht(
+          { model, start, support, candidates, project, ...options },
+          ctx,
+        );
+        return solutionFrom(problem, { w: last.w, mask: last.support.mask, status, stats: { iterations }, trace });
+      }),
+  });
 }
 
 /**
@@ -64,7 +69,7 @@ export function chitaIht(options: IhtOptions = {}): Solver {
 export function chitaCd(options: CoordinateDescentOptions = {}): Solver {
   checkNumber("chita.cd", "maxSweeps", options.maxSweeps ?? 0, { least: 0, whole: true });
   checkNumber("chita.cd", "tolerance", options.tolerance ?? 0, { least: 0 });
-  return {
+  return overRows({
     needs,
     async solve(problem, ctx) {
       const model = rowModel(problem, ctx.kernels);
@@ -76,7 +81,7 @@ export function chitaCd(options: CoordinateDescentOptions = {}): Solver {
       const w = placeWeights(problem, support.columns, d);
       return solutionFrom(problem, { w, mask: support.mask, status, stats: { iterations: sweeps }, trace });
     },
-  };
+  });
 }
 
 /** Settings of {@link chitaBso}. */
@@ -90,27 +95,28 @@ export interface BsoOptions {
  * Benbaki et al. 2023.
  */
 export function chitaBso(options: BsoOptions = {}): Solver {
-  return {
+  return overRows({
     needs,
     async solve(problem, ctx) {
       const { support } = await supportFor(problem, ctx);
-      const { w, iterations, form } = await refitOn({ problem, support, ...options }, ctx);
+      const { d, iterations, isExact } = await refitOn({ problem, support, ...options }, ctx);
+      const w = placeWeights(problem, support.columns, d);
       const stats = { iterations: Math.max(1, iterations) };
-      return solutionFrom(problem, { w, mask: support.mask, status: form === "cg" ? "converged" : "exact", stats });
+      return solutionFrom(problem, { w, mask: support.mask, status: isExact ? "exact" : "converged", stats });
     },
-  };
+  });
 }
 
 /** The exact ridge back-solve (Benbaki et al. 2023) as an updater: the best weights on any given mask. */
 export function ridgeRefit(options: BsoOptions = {}): Updater {
-  return {
+  return updateOverRows({
     needs,
     async update(problem, mask, ctx) {
       const support = { mask, columns: keptWeights(problem.units, mask) };
-      const { w } = await refitOn({ problem, support, ...options }, ctx);
-      return matrix(1, w.length, w);
+      const { d } = await refitOn({ problem, support, ...options }, ctx);
+      return matrix(1, problem.w.cols, placeWeights(problem, support.columns, d));
     },
-  };
+  });
 }
 
 /** Settings of {@link chitaBlock}. */
@@ -128,33 +134,30 @@ export function chitaBlock(options: BlockOptions = {}): Solver {
   const blocksOf = ({ layers }: Pick<Problem, "layers">, size: number) =>
     blockRanges({ size, layers, blockSize, leftOver: "last block", who: "chita.block" });
   blocksOf({}, 0); // refuses a bad size before anything runs
-  return {
+  return overRows({
     needs,
     async solve(problem, ctx) {
-      const model = rowModel(problem, ctx.kernels);
       const { support } = await supportFor(problem, ctx);
-      const ranges = blocksOf(problem, model.dim);
-      const d = await refitBlocks({ model, support: support.columns, ranges }, { form, who }, ctx);
+      const ranges = blocksOf(problem, problem.w.cols);
+      const { d } = await refitMask({ problem, support: support.columns, ranges }, { form, who }, ctx);
       const w = placeWeights(problem, support.columns, d);
       const stats = { iterations: 1, blocks: ranges.length };
       return solutionFrom(problem, { w, mask: support.mask, status: "exact", stats });
     },
-  };
+  });
 }
 
 /** The support the fixed-support methods work on, as in the public code: by magnitude, or by IHT when there is a slope. */
 async function supportFor(problem: Problem, ctx: RunContext): Promise<{ support: Support }> {
-  if (problem.warmStart || !problem.gradient) return startOf(problem);
+  if (!problem.gradient) return startOf(problem);
   const { mask } = await chitaIht().solve(problem, ctx);
   return { support: { mask, columns: keptWeights(problem.units, mask) } };
 }
 
-async function refitOn(
+function refitOn(
   { problem, support, form = "auto" }: { problem: Problem; support: Support } & BsoOptions,
   ctx: RunContext,
-): Promise<{ w: Vec; iterations: number; form: RefitForm }> {
-  throwIfAborted(ctx.signal);
-  const model = rowModel(problem, ctx.kernels);
-  const found = await withPrunedModel(model, support.columns, (inner) => refit(inner, { form, who }, ctx));
-  return { w: placeWeights(problem, support.columns, found.d), iterations: found.iterations, form: found.form };
+): Promise<BlocksRefit> {
+  assertNeeds("chita", needs, problem);
+  return refitMask({ problem, support: support.columns }, { form, who }, ctx);
 }

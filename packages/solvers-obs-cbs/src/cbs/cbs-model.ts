@@ -1,7 +1,7 @@
 /** The combinatorial objective f(P) = w_P' H w_P of a problem, from its gradient rows. */
 import { type FactorView, type Kernels, type Mask, matrix, type Problem, type Vec } from "@secateur/core";
 import { hasColumnGram, writeCurvature } from "@secateur/core/linalg";
-import { needsColumns, onlyOneRow, onlySingleWeights } from "../errors.ts";
+import { needsColumns, onlySingleWeights } from "../errors.ts";
 
 /** A problem as CBS-S sees it. */
 export interface CbsModel {
@@ -23,7 +23,6 @@ export interface CbsPoint {
 
 /** @throws ERR_INCOMPATIBLE for rows, units or curvatures that single swaps do not fit */
 export function cbsModel(problem: Problem, kernels: Kernels): CbsModel {
-  if (problem.w.rows !== 1) throw onlyOneRow("cbs", problem.id, problem.w.rows);
   if (!problem.units.perWeight) throw onlySingleWeights(problem.id);
   const view = problem.curvature.factor!();
   if (!hasColumnGram(view)) throw needsColumns("cbs");

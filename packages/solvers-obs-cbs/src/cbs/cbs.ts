@@ -3,6 +3,7 @@
  * argmin f(P) = w_P' H w_P, from several starts by local search; CBS-U, the joint OBS update, re-fits the others.
  */
 import { type Mask, objective, type Problem, type RunContext, type Selector, type Solver } from "@secateur/core";
+import { overRows, selectOverRows } from "@secateur/core/linalg";
 import { obsSolution } from "../obs/obs-solution.ts";
 import { cbsPlan, cbsSelectorPlan } from "../plan.ts";
 import { type JointUpdateOptions, jointUpdate } from "../update/joint-update.ts";
@@ -77,10 +78,14 @@ function lastOf(trace: readonly number[]): number {
  * Time: a round is two products, n (2 pool)^2 / 2 multiply-adds and 4 pool^2 a swap; a draw is one product. Memory: 16 n pool bytes
  * and 32 pool^2.
  *
- * @throws ERR_INCOMPATIBLE for grouped units, several rows or a curvature without columns
+ * @throws ERR_INCOMPATIBLE for grouped units or a curvature without columns
  */
 export function cbsSelector(options: CbsOptions = {}): Selector {
-  return { needs, plan: cbsSelectorPlan, select: async (problem, ctx) => (await select(problem, options, ctx)).mask };
+  return selectOverRows({
+    needs,
+    plan: cbsSelectorPlan,
+    select: async (problem, ctx) => (await select(problem, options, ctx)).mask,
+  });
 }
 
 /**
@@ -98,7 +103,7 @@ export function cbsSelector(options: CbsOptions = {}): Selector {
  * const result = await prune({ model, data, curvature: empiricalFisher(), solver: cbs(), sparsity: 0.95 });
  */
 export function cbs(options: CbsSolverOptions = {}): Solver {
-  return {
+  return overRows({
     needs,
     plan: cbsPlan,
     async solve(problem, ctx) {
@@ -128,5 +133,5 @@ export function cbs(options: CbsSolverOptions = {}): Solver {
       const stats = { iterations: totals.rounds, steps: budgets.length, ...totals, ...combinatorial };
       return obsSolution(problem, { w, mask, stats, trace });
     },
-  };
+  });
 }

@@ -8,8 +8,8 @@ export function perWeightMask(units: Units, mask: Mask, size: number): Mask {
   return kept;
 }
 
-/** f64 weights [p] as a matrix in the dtype of the problem's. */
+/** f64 weights as a matrix of the shape and dtype of the problem's. */
 export function asWeights(problem: Problem, values: Float64Array): Mat {
   const data = dtypeOf(problem.w.data) === "f64" ? values : Float32Array.from(values);
-  return matrix(1, values.length, data);
+  return matrix(problem.w.rows, problem.w.cols, data);
 }

@@ -5,7 +5,7 @@
  */
 import { type InverseView, type Problem, type RunContext, throwIfAborted } from "@secateur/core";
 import { type BlockRange, type BlockSize, blockRanges, indicesOf } from "@secateur/core/linalg";
-import { notPositive, onlyOneRow } from "../errors.ts";
+import { notPositive } from "../errors.ts";
 
 /** A block of weights and the inverse of its block of H. */
 export interface InverseBlock {
@@ -34,7 +34,6 @@ export async function invertBlocks(
   blockSize: InverseBlockSize,
   ctx: RunContext,
 ): Promise<readonly InverseBlock[]> {
-  if (problem.w.rows !== 1) throw onlyOneRow("obs", problem.id, problem.w.rows);
   const { w, layers } = problem;
   const size = blockSize === "auto" ? usualBlockSize(problem) : blockSize;
   const ranges = blockRanges({ size: w.cols, layers, blockSize: size, leftOver: "own block", who: "the inverse" });

@@ -63,13 +63,6 @@ describe.each(Object.entries(solvers))("%s", (_name, solver) => {
       expect(value).toBeCloseTo(all.w.data[j]!, 12);
     });
   });
-
-  test("refuses weights in several rows", async () => {
-    const problem = randomProblem({ n: 4, p: 6, keep: 2 });
-    const rows = { ...problem, w: { rows: 2, cols: 3, data: problem.w.data } };
-    if (solver === solvers["obd"]) return; // scores every weight by itself
-    await expect(solver.solve(rows, ctx)).rejects.toThrow(/2 rows/);
-  });
 });
 
 describe("Optimal Brain Surgeon", () => {

@@ -6,9 +6,9 @@
  * and let weights that were redundant only together stop being so.
  */
 import { type InverseView, keptWeights, objective, type Solver } from "@secateur/core";
+import { overRows } from "@secateur/core/linalg";
 import { asWeights, perWeightMask } from "../cbs/kept-mask.ts";
 import { shrinkingBudgets } from "../cbs/shrinking-budgets.ts";
-import { onlyOneRow } from "../errors.ts";
 import { obsPlan } from "../plan.ts";
 import { jointUpdate } from "../update/joint-update.ts";
 import { obsScores, singleUpdates } from "./obs-inverses.ts";
@@ -33,11 +33,10 @@ export interface ObsOptions {
  */
 export function obs(options: ObsOptions = {}): Solver {
   const { update = "joint" } = options;
-  return {
+  return overRows({
     needs: { curvature: ["inverse"] },
     plan: obsPlan,
     async solve(problem, ctx) {
-      if (problem.w.rows !== 1) throw onlyOneRow("obs", problem.id, problem.w.rows);
       const { units, w: w0 } = problem;
       let mask = new Uint8Array(units.count).fill(1);
       // At w0 the slope is g; OBS's costs hold at the minimum over the kept weights.
@@ -63,7 +62,7 @@ export function obs(options: ObsOptions = {}): Solver {
       }
       return obsSolution(problem, { w, mask, trace, stats: { iterations: budgets.length, rounds: budgets.length } });
     },
-  };
+  });
 }
 
 interface OnSupport {

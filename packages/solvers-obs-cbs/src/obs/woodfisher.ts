@@ -4,6 +4,7 @@
  * published code's blocks are `blockSize`), and exactly k weights are kept also with ties.
  */
 import type { Mask, Problem, RunContext, Saliency, Selector, Solver, Updater } from "@secateur/core";
+import { flattenRows, overRows, updateOverRows } from "@secateur/core/linalg";
 import { asWeights, perWeightMask } from "../cbs/kept-mask.ts";
 import { obsPlan } from "../plan.ts";
 import { type JointUpdateOptions, jointUpdate } from "../update/joint-update.ts";
@@ -27,7 +28,8 @@ export interface WoodfisherOptions {
 export function woodfisherSaliency(options: Pick<WoodfisherOptions, "blockSize"> = {}): Saliency {
   return {
     needs,
-    async score(problem, ctx) {
+    async score(posed, ctx) {
+      const problem = flattenRows(posed);
       const blocks = await invertBlocks(problem, options.blockSize ?? "auto", ctx);
       try {
         return obsScores(problem.w.data, blocks);
@@ -47,7 +49,7 @@ export function woodfisherSaliency(options: Pick<WoodfisherOptions, "blockSize">
  */
 export function woodfisher(options: WoodfisherOptions = {}): Solver {
   const { update = "joint", blockSize = "auto" } = options;
-  return {
+  return overRows({
     needs,
     plan: obsPlan,
     async solve(problem, ctx) {
@@ -64,7 +66,7 @@ export function woodfisher(options: WoodfisherOptions = {}): Solver {
         releaseBlocks(blocks);
       }
     },
-  };
+  });
 }
 
 /** The selector of {@link woodfisher}, with the plan of the method. */
@@ -80,7 +82,7 @@ export function woodfisherSelector(options: Pick<WoodfisherOptions, "blockSize">
 
 /** The published sum of single-weight OBS updates on any mask. */
 export function singleUpdater(options: Pick<WoodfisherOptions, "blockSize"> = {}): Updater {
-  return {
+  return updateOverRows({
     needs,
     async update(problem, mask, ctx) {
       const blocks = await invertBlocks(problem, options.blockSize ?? "auto", ctx);
@@ -91,7 +93,7 @@ export function singleUpdater(options: Pick<WoodfisherOptions, "blockSize"> = {}
         releaseBlocks(blocks);
       }
     },
-  };
+  });
 }
 
 /** The joint OBS update (CBS-U) on any mask: the exact minimiser. */

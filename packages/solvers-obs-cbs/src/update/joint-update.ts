@@ -4,9 +4,7 @@
  * the exact ridge re-fit of core's linear algebra. A singular system is refused, never repaired.
  */
 import { keptWeights, type Mask, type Problem, type RunContext } from "@secateur/core";
-import { type BlockSize, blockRanges, quadraticModel, type RefitForm, refitBlocks } from "@secateur/core/linalg";
-import { onlyOneRow } from "../errors.ts";
-import { updateByProducts } from "./update-by-products.ts";
+import { type BlockSize, blockRanges, flattenRows, type RefitForm, refitMask } from "@secateur/core/linalg";
 
 /** Settings of {@link jointUpdate}. */
 export interface JointUpdateOptions {
@@ -17,26 +15,24 @@ export interface JointUpdateOptions {
 }
 
 /**
- * The best weights on a mask, exactly; f64 [p], zeros where the mask is 0.
+ * The best weights on a mask, exactly; f64 [rows * p], zeros where the mask is 0.
  * Time by form, k kept weights and n rows: n k^2 / 2 + k^3 / 3, n^2 k / 2 + n^3 / 3, or some 100 products. Memory: 8 k^2 + 8 n k,
  * 8 n^2, or a few vectors.
  *
  * @param spec.tolerance - relative residual at which conjugate gradients stop; default: what the dtype can tell
- * @throws ERR_SINGULAR naming pivot and damping; ERR_INCOMPATIBLE for more than one row of weights
+ * @throws ERR_SINGULAR naming pivot and damping
  */
 export async function jointUpdate(
   spec: { problem: Problem; mask: Mask; tolerance?: number } & JointUpdateOptions,
   ctx: RunContext,
 ): Promise<Float64Array> {
-  const { problem, mask, blockSize = "network", form = "auto", tolerance } = spec;
-  if (problem.w.rows !== 1) throw onlyOneRow("the joint update", problem.id, problem.w.rows);
+  const { mask, blockSize = "network", form = "auto", tolerance } = spec;
+  const problem = flattenRows(spec.problem);
   const { layers, w: w0 } = problem;
   const support = keptWeights(problem.units, mask);
   const ranges = blockRanges({ size: w0.cols, layers, blockSize, leftOver: "own block", who: "the joint update" });
   const how = { form, tolerance, recurrences: "f64", singular: "refuse", who: "joint OBS update" } as const;
-  const d = problem.curvature.factor
-    ? await refitBlocks({ model: quadraticModel(problem, ctx), support, ranges }, how, ctx)
-    : await updateByProducts({ problem, support, ranges, tolerance }, ctx);
+  const { d } = await refitMask({ problem, support, ranges }, how, ctx);
   const w = new Float64Array(w0.cols);
   support.forEach((j, s) => {
     w[j] = w0.data[j]! + d[s]!;

@@ -1,5 +1,5 @@
 /** A comparison: every method at every sparsity, each from the checkpoint as it is. */
-import { isPruneError, type PruneError, type RunPlan } from "@secateur/core";
+import { isPruneError, type RunPlan } from "@secateur/core";
 import {
   type CompareDocument,
   type ComparedRun,
@@ -51,13 +51,16 @@ export interface Comparison {
   readonly session: Session;
   /** Told of every run that is done. */
   readonly onRun?: (run: ComparedRun, at: { readonly done: number; readonly total: number }) => void;
+  /** Told of every run that failed. */
+  readonly onFailure?: (run: FailedRun, at: { readonly done: number; readonly total: number }) => void;
 }
 
 /**
- * Runs every method at every sparsity. Gradients that runs ask for alike are taken once.
+ * Runs every method at every sparsity. Gradients that runs ask for alike are taken once. A run that fails, or an interrupt,
+ * costs no other run its result.
  *
- * @returns the document, and the runs that a report draws; a run that ends with an error is told there and the others go on
- * @throws the first error where no run ends well, whatever is wrong with the input, ERR_ABORTED
+ * @returns the document, and the finished runs, which a report draws
+ * @throws whatever is wrong with the input; the first run's error, or ERR_ABORTED, where no run was finished
  */
 export async function runCompare(
   spec: Comparison,
@@ -97,9 +100,10 @@ export async function runCompare(
   );
   const order = sharingOrder(plans);
   const shared = shareGradients();
-  const runs: ComparedRun[] = [];
+  const finished = new Map<number, ComparedRun>();
   const failed: FailedRun[] = [];
-  let onlyError: PruneError | undefined;
+  let firstError: unknown;
+  let isInterrupted = false;
   const sources: FoundEntry[] = [...found];
   try {
     for (const [turn, position] of order.entries()) {
@@ -112,8 +116,8 @@ export async function runCompare(
       const engine = first.tfjs?.engine.name;
       const model = await openAnyModel({ path, arch: first.arch, engine, cwd, onEvent: () => {} });
       const { network } = model;
-      const { before, settle, after } = remeasuringModel({ model, data, settings, session });
       try {
+        const { before, settle, after } = remeasuringModel({ model, data, settings, session });
         await before();
         const { result, curvature } = await pruneNetwork({
           ...{ network, solver, sparsity, plan, params, session, ...(settle ? { settle } : {}) },
@@ -128,13 +132,19 @@ export async function runCompare(
         await after();
         if (curvature) sources.push(curvature);
         const pruned = await posed.evaluate(network);
-        runs[position] = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
-        spec.onRun?.(runs[position], { done: turn + 1, total: jobs.length });
+        const run = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
+        finished.set(position, run);
+        spec.onRun?.(run, { done: turn + 1, total: jobs.length });
       } catch (error) {
-        // What is finished stays; an interrupt, and an error that no run is to blame for, end everything.
-        if (!isPruneError(error) || error.code === "ERR_ABORTED") throw error;
-        failed.push({ solver: one.entry.name, sparsity, code: error.code, message: error.message });
-        onlyError ??= error;
+        if (!isPruneError(error)) throw error;
+        firstError ??= error;
+        if (error.code === "ERR_ABORTED") {
+          isInterrupted = true;
+          break;
+        }
+        const run = { solver: one.entry.name, sparsity, code: error.code, message: error.message };
+        failed.push(run);
+        spec.onFailure?.(run, { done: turn + 1, total: jobs.length });
       } finally {
         model.close();
       }
@@ -142,22 +152,21 @@ export async function runCompare(
   } finally {
     shared.release();
   }
-  const finished = runs.filter((run) => run !== undefined);
-  if (finished.length === 0) throw onlyError!;
+  if (finished.size === 0) throw firstError;
+  const runs = jobs.flatMap((_, position) => finished.get(position) ?? []);
   const document = compareDocument({
     model: { path, sha256: first.sha256, arch: first.arch },
     data: source,
     dense,
     keptDense,
-    runs: finished,
-    failed,
+    ...{ runs, failed, isInterrupted },
     seed: session.seed,
     backend: session.kernels.name,
     versions: versions([...sources, ...first.packages]),
     peakMemoryBytes: peakMemoryBytes(),
   });
   first.close();
-  return { document, runs: finished };
+  return { document, runs };
 }
 
 /** Where no method takes gradients, a setting of them would change nothing. */

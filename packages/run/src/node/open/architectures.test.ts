@@ -1,8 +1,11 @@
 import { tmpdir } from "node:os";
-import { architecture, paramSpecs } from "@secateur/nn";
+import { isPruneError } from "@secateur/core";
+import type { ShapedName } from "@secateur/formats";
+import { architecture, paramSpecs, tensorSpecs } from "@secateur/nn";
 import { describe, expect, test } from "vitest";
 import { mapDataPaths } from "../../recipe/data-spec.ts";
-import { namedArchitecture, resolveArchitecture } from "./architectures.ts";
+import { resolveArchitecture } from "./architectures.ts";
+import { namedArchitecture } from "./described-architecture.ts";
 
 describe("--arch", () => {
   test("describes perceptrons by their sizes", () => {
@@ -25,8 +28,7 @@ describe("--arch", () => {
 
 describe("a checkpoint's network", () => {
   const tensors = paramSpecs(architecture("mlpnet"));
-  const from = tmpdir();
-  const base = { from, path: "net.safetensors", tensors, metadata: { "secateur.architecture": "lenet300" } };
+  const base = { path: "net.safetensors", tensors, metadata: { "secateur.architecture": "lenet300" }, from: tmpdir() };
 
   test("is what the flag says, before what the file says, before what its tensors look like", async () => {
     expect(await resolveArchitecture({ ...base, flag: "mlp:2-2" })).toMatchObject({ name: "mlp:2-2", source: "flag" });
@@ -40,10 +42,72 @@ describe("a checkpoint's network", () => {
     });
   });
 
+  const told = (list: readonly ShapedName[]) =>
+    resolveArchitecture({ ...base, metadata: {}, flag: undefined, tensors: list });
+  const renamed = (name: string, from: RegExp, to: string): readonly ShapedName[] =>
+    tensorSpecs(architecture(name)).map((tensor) => ({ ...tensor, name: tensor.name.replace(from, to) }));
+
   test("is not guessed from tensors in part", async () => {
-    await expect(
-      resolveArchitecture({ ...base, flag: undefined, metadata: {}, tensors: tensors.slice(1) }),
-    ).rejects.toThrow(/fc2\.weight \[20, 40\].*--arch/);
+    await expect(told(paramSpecs(architecture("lenet5")).slice(1))).rejects.toThrow(
+      /conv1\.bias \[6\].*--arch.*net\.json/,
+    );
+  });
+
+  test.each([
+    ["resnet20a", /^fc\./, "linear."],
+    ["resnet56a", /^fc\./, "linear."],
+    ["resnet32", /^/, "body."],
+    ["lenet300", /^fc/, "layers."],
+  ])("%s is told from shapes under other names (%s is '%s')", async (name, from, to) => {
+    expect(await told(renamed(name, from, to))).toMatchObject({ name, source: "shapes" });
+  });
+
+  test("of dense layers alone is told whatever their names", async () => {
+    const layers = [
+      { name: "hidden.weight", shape: [7, 5] },
+      { name: "out.weight", shape: [2, 7] },
+    ];
+    expect((await told(layers)).name).toBe("mlp:5-7-2:nobias");
+  });
+
+  test("is a description as data, with names of its own", async () => {
+    const text = JSON.stringify({
+      inputShape: [1, 4, 4],
+      classes: 3,
+      layers: [{ kind: "flatten" }, { kind: "dense", name: "d", in: 16, out: 3, bias: true }, { kind: "log-softmax" }],
+      map: { head: "d" },
+    });
+    const resolved = await resolveArchitecture({ ...base, flag: text });
+    expect(paramSpecs(resolved.spec).map(({ name }) => name)).toEqual(["d.weight", "d.bias"]);
+    expect(resolved.map).toEqual([["head", "d"]]);
+  });
+
+  test("is kept with the names that the user gave, so that it opens again", async () => {
+    const flag = JSON.stringify({ map: { a: "fc1" } });
+    const { name } = await resolveArchitecture({ ...base, flag });
+    expect(JSON.parse(name)).toEqual({ arch: "lenet300", map: { a: "fc1" } });
+    expect(await resolveArchitecture({ ...base, flag: name })).toMatchObject({ map: [["a", "fc1"]], source: "flag" });
+  });
+
+  test.each([
+    ["{", /describes no network/],
+    ["{}", /describes no network/],
+    ['{"map":{"a":1}}', /describes no network/],
+    ['{"inputShape":[0],"classes":2,"layers":[]}', /describes no network/],
+    ['{"inputShape":[4],"classes":2,"layers":[{"kind":"dense"}]}', /layer|describes no network/],
+    ['{"inputShape":[4],"classes":2,"layers":[{"kind":"sparkle"}]}', /sparkle|describes no network/],
+    ["mlp:784-100000000-10", /has 79500000010 parameters, allowed are at most 268435456/],
+  ])("is not %s", async (flag, message) => {
+    const error = await errorOf(resolveArchitecture({ ...base, flag }));
+    expect(isPruneError(error)).toBe(true);
+    expect((error as Error).message).toMatch(message);
+  });
+
+  test("that a file's metadata gets wrong is not blamed on --arch", async () => {
+    const metadata = { "secateur.architecture": "\u001b[2Jmlpnett" };
+    const error = (await errorOf(resolveArchitecture({ ...base, flag: undefined, metadata }))) as Error;
+    expect(error.message).toMatch(/^net\.safetensors: its metadata secateur\.architecture: there is no network/);
+    expect(error.message).not.toContain("\u001b");
   });
 });
 
@@ -54,3 +118,7 @@ test("the paths of a data argument are changed, its name is not", () => {
   expect(mapDataPaths("npy:x.npy,y.npy", upper)).toBe("npy:X.NPY,Y.NPY");
   expect(mapDataPaths("npy:x.npy,", upper)).toBe("npy:X.NPY,");
 });
+
+async function errorOf(work: Promise<unknown>): Promise<unknown> {
+  return await work.catch((error: unknown) => error);
+}

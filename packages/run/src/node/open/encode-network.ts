@@ -1,7 +1,8 @@
-import { encodeOnnx, type NamedTensor } from "@secateur/formats";
+import { encodeOnnx, tensorOf } from "@secateur/formats";
 import type { Network } from "@secateur/nn";
 import { onnxOfNetwork } from "../export/onnx-of-network.ts";
 import { findEncoder } from "./find-format.ts";
+import type { StoredTensors } from "./stored-tensors.ts";
 
 /** Whether an output is to be an ONNX model, by its ending. */
 export function isOnnxOutput(path: string): boolean {
@@ -11,6 +12,8 @@ export function isOnnxOutput(path: string): boolean {
 /**
  * A network as the bytes of the file format that the path's ending chooses.
  *
+ * @param spec.stored - names and types that its tensors had in the file they came from, which they get again; default those of
+ * the network
  * @param spec.from - the folder from which plugins are looked for
  * @throws ERR_OUTPUT_FORMAT
  */
@@ -18,13 +21,16 @@ export async function encodeNetwork(spec: {
   network: Network;
   path: string;
   metadata: Readonly<Record<string, string>>;
+  stored?: StoredTensors | undefined;
   from: string;
 }): Promise<Uint8Array> {
-  const { network, path, metadata, from } = spec;
+  const { network, path, metadata, stored, from } = spec;
   // A graph is more than its tensors, which is all that other formats write.
   if (isOnnxOutput(path)) return encodeOnnx(onnxOfNetwork(network, { metadata }));
-  const tensors = network.tensors().map(({ name, shape, data }): NamedTensor => {
-    return data instanceof Float64Array ? { name, shape, dtype: "f64", data } : { name, shape, dtype: "f32", data };
+  const tensors = network.tensors().map(({ name, shape, data }) => {
+    const own = stored?.get(name);
+    const dtype = own?.dtype ?? (data instanceof Float64Array ? "f64" : "f32");
+    return { ...tensorOf(data, { shape, dtype }), name: own?.name ?? name };
   });
   return await (await findEncoder(path, from))({ tensors, metadata });
 }

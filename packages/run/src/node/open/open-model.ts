@@ -5,8 +5,8 @@ import type { RunEvent } from "@secateur/core";
 import {
   assertFiniteTensors,
   type Checkpoint,
+  checkpointFilesOf,
   cleanCheckpoint,
-  decodeCheckpoint,
   detectFormat,
   readFileBytes,
   toFloat32,
@@ -15,6 +15,7 @@ import { createNetwork, type Network } from "@secateur/nn";
 import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
 import { type ResolvedArchitecture, resolveArchitecture } from "./architectures.ts";
 import { findFormat, pluginCheckpoint } from "./find-format.ts";
+import { findTensors, type StoredTensors, withoutCounters } from "./stored-tensors.ts";
 
 /** An opened checkpoint. */
 export interface OpenedModel {
@@ -22,9 +23,11 @@ export interface OpenedModel {
   readonly path: string;
   readonly architecture: ResolvedArchitecture;
   readonly network: Network;
+  /** How the file names its tensors, and their types: what is written keeps both. */
+  readonly stored: StoredTensors;
   /** What the file said beside its tensors. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** Of the whole file, hexadecimal. */
+  /** Of the whole file, or of all files, hexadecimal. */
   readonly sha256: string;
 }
 
@@ -35,7 +38,8 @@ export interface OpenedModel {
  * @param spec.arch - what --arch says
  * @param spec.cwd - the folder from which plugins are looked for; default: that of the file
  * @param spec.onEvent - told what the user should know of how the file was read
- * @throws the file errors of formats, ERR_ARCHITECTURE, ERR_UNKNOWN_NAME, ERR_WEIGHTS_MISMATCH, ERR_NOT_FINITE
+ * @throws the file errors of formats, ERR_ARCHITECTURE, ERR_UNKNOWN_NAME, ERR_WEIGHTS_MISMATCH,
+ * ERR_TENSOR_NAMES, ERR_DTYPE, ERR_NOT_FINITE
  */
 export async function openModel(spec: {
   path: string;
@@ -45,17 +49,29 @@ export async function openModel(spec: {
 }): Promise<OpenedModel> {
   const { path, arch, onEvent, cwd = dirname(path) } = spec;
   const { checkpoint, sha256 } = await readModelFile(path, cwd);
-  const { tensors, metadata, notes = [] } = checkpoint;
+  const { metadata, notes = [] } = checkpoint;
+  const tensors = withoutCounters(checkpoint.tensors);
   for (const note of notes) onEvent({ type: "note", level: "info", code: "checkpoint", message: `${path}: ${note}` });
   const architecture = await resolveArchitecture({ flag: arch, path, tensors, metadata, from: cwd });
   assertFiniteTensors(tensors, path);
-  const weights = tensors.map((tensor) => ({ name: tensor.name, shape: tensor.shape, data: toFloat32(tensor) }));
-  return { path, architecture, network: createNetwork(architecture.spec, { weights }), metadata, sha256 };
+  const { spec: network, map } = architecture;
+  const found = findTensors({ path, network, tensors, map, onEvent });
+  const types = [...new Set([...found.stored.values()].map(({ dtype }) => dtype))].filter((dtype) => dtype !== "f32");
+  if (types.length > 0) {
+    const message = `${path}: holds ${types.join(" and ")}; it is computed in f32, and what is written has the types of the file again`;
+    onEvent({ type: "note", level: "info", code: "dtype", message });
+  }
+  const weights = found.tensors.map((tensor) => {
+    // Of a tensor that the network does not have only the name matters, for the message.
+    const data = found.stored.has(tensor.name) ? toFloat32(tensor) : new Float32Array(0);
+    return { name: tensor.name, shape: tensor.shape, data };
+  });
+  return { path, architecture, network: createNetwork(network, { weights }), stored: found.stored, metadata, sha256 };
 }
 
 /**
- * Reads a checkpoint and hashes the file it came from. A file of no format of ours is read by the plugin that its ending names:
- * "net.foo" by the format "foo", where that takes it.
+ * Reads a checkpoint and hashes the files it came from: the file, or an index and the files that it names. A file of no format
+ * of ours is read by the plugin that its ending names: "net.foo" by the format "foo", where that takes it.
  *
  * @param from - the folder from which plugins are looked for
  */
@@ -63,13 +79,22 @@ export async function readModelFile(
   path: string,
   from: string,
 ): Promise<{ checkpoint: Checkpoint; bytes: Uint8Array; sha256: string }> {
-  const bytes = await readFileBytes(path);
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  if (isPacked(bytes)) return { checkpoint: await packedCheckpoint(bytes), bytes, sha256 };
-  const plugin = detectFormat(bytes) === "unknown" ? await findFormat(path, from) : undefined;
-  const decode = plugin?.format.detects(bytes.subarray(0, 4096)) ? plugin.format.decode : undefined;
-  const checkpoint = decode
-    ? cleanCheckpoint(pluginCheckpoint(plugin!.name, await decode(bytes, path)), path)
-    : decodeCheckpoint(bytes, path);
-  return { checkpoint, bytes, sha256 };
+  const plugin = await findFormat(path, from);
+  // A checkpoint in several files is read file by file; for these the first bytes of one decide.
+  const own = await readFileBytes(path);
+  if (isPacked(own)) return { checkpoint: await packedCheckpoint(own), bytes: own, sha256: sha256Of([own]) };
+  if (plugin?.format.decode && detectFormat(own) === "unknown" && plugin.format.detects(own.subarray(0, 4096))) {
+    const content = pluginCheckpoint(plugin.name, await plugin.format.decode(own, path));
+    return { checkpoint: cleanCheckpoint(content, path), bytes: own, sha256: sha256Of([own]) };
+  }
+  const { checkpoint, files } = await checkpointFilesOf(path, own);
+  const parts = files.map(({ bytes }) => bytes);
+  const bytes = parts.length === 1 ? own : Buffer.concat(parts);
+  return { checkpoint, bytes, sha256: sha256Of(parts) };
+}
+
+function sha256Of(parts: readonly Uint8Array[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest("hex");
 }

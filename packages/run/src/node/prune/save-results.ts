@@ -2,9 +2,11 @@
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { writeFileAtomic } from "@secateur/formats";
+import { freshMetadata } from "../fresh-metadata.ts";
 import { architectureKey } from "../open/architectures.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
 import { type AnyModel, ownNetwork } from "../open/open-any-model.ts";
+import { trainingKey } from "../retrain/training-record.ts";
 import type { PruneDocument, RunOutcome } from "./prune-document.ts";
 import type { PruneOutputs } from "./prune-outputs.ts";
 
@@ -47,14 +49,16 @@ async function encodePruned(spec: {
   }
   // Graph, names and metadata stay what they are: only the bytes of pruned tensors differ.
   if (model.onnx) return [[path, model.onnx.encode()]];
-  const { network, metadata, architecture } = ownNetwork(model, "saving");
+  const { network, metadata, architecture, stored } = ownNetwork(model, "saving");
   const { solver, sparsity, seed } = document.recipe;
   const bytes = await encodeNetwork({
     from,
     network,
     path,
+    stored,
     metadata: {
-      ...metadata,
+      // How the network was trained before stays true of it.
+      ...freshMetadata(metadata, [trainingKey]),
       [architectureKey]: architecture.name,
       "secateur.solver": solver,
       "secateur.sparsity": String(sparsity),

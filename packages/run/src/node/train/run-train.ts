@@ -1,5 +1,5 @@
 /** Trains a network on the training split, from the start or from a checkpoint. */
-
+import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { Evaluation, Mask, TrainingRule } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
@@ -8,11 +8,14 @@ import { badUsage, flagWithoutEffect } from "../../errors.ts";
 import type { AugmentationFlags } from "../../prune/augmentation.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
-import { architectureKey, findArchitecture } from "../open/architectures.ts";
+import { freshMetadata } from "../fresh-metadata.ts";
+import { architectureKey } from "../open/architectures.ts";
 import { augmentationOf } from "../open/batch-norm.ts";
+import { findArchitecture } from "../open/described-architecture.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
 import { openData } from "../open/open-data.ts";
 import { openModel } from "../open/open-model.ts";
+import type { StoredTensors } from "../open/stored-tensors.ts";
 import { encodeRecord, type TrainingRecord, trainingKey } from "../retrain/training-record.ts";
 import { learningRateOf, type OptimizerSettings, optimizerOf, peakRates } from "../retrain/training-settings.ts";
 import { readTraining, trainingPath, writeTraining } from "../state/training-file.ts";
@@ -82,6 +85,8 @@ interface Start {
   readonly network: Network;
   readonly arch: string;
   readonly metadata: Readonly<Record<string, string>>;
+  /** How the file stores the tensors; undefined for a new network. */
+  readonly stored: StoredTensors | undefined;
 }
 
 /**
@@ -93,7 +98,15 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   const { data, settings, out, overwrite, resume, cwd, session } = spec;
   const { keepEpochs = [] } = settings;
   const optimizer = optimizerOf(settings); // refuses settings it does not have
-  const { network, arch, metadata } = await start(spec);
+  const { network, arch, stored, ...opened } = await start(spec);
+  const keepZeros = settings.keepZeros ?? isPruned(network);
+  if (keepZeros && settings.keepZeros === undefined) {
+    const message = `${spec.model}: its zeros stay zero, since it is pruned; --no-keep-zeros trains them too`;
+    session.onEvent({ type: "note", level: "info", code: "keep-zeros", message });
+  }
+  // What is said of pruning holds as long as its zeros do.
+  const kept = keepZeros ? ["secateur.solver", "secateur.sparsity", "secateur.seed"] : [];
+  const metadata = freshMetadata(opened.metadata, [...kept, ...(settings.epochs === 0 ? [trainingKey] : [])]);
   const splits = await openData({
     data,
     normalize: settings.normalize,
@@ -112,13 +125,18 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
     if (!keepEpochs.includes(epoch)) return;
     const place = epochPath(out, epoch);
     const labels = { ...metadata, [architectureKey]: arch };
-    const kept = await encodeNetwork({ network, path: place, metadata: labels, from: cwd });
-    await writeFileAtomic(place, kept, { overwrite: true });
+    const bytes = await encodeNetwork({ network, path: place, metadata: labels, stored, from: cwd });
+    await writeFileAtomic(place, bytes, { overwrite: true });
   };
-  if (!resume) await keepEpoch(0);
+  const isContinued = resume && existsSync(path);
+  if (resume && !isContinued) {
+    const message = `${path}: there is nothing to go on from yet, so the training starts from the beginning`;
+    session.onEvent({ type: "note", level: "info", code: "nothing-to-resume", message });
+  }
+  if (!isContinued) await keepEpoch(0);
   let saved = Number.NEGATIVE_INFINITY;
   const rules = await openRules(settings, cwd, session);
-  const run = runIdentity({ settings, rules, arch, data, seed: session.seed });
+  const run = runIdentity({ settings: { ...settings, keepZeros }, rules, arch, data, seed: session.seed });
   const report = await train(
     network,
     {
@@ -132,8 +150,8 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
       labelSmoothing: settings.labelSmoothing ?? 0,
       ...(settings.cropPadding || settings.flip ? { augmentation: augmentationOf(settings, splits) } : {}),
       ...(rules.length > 0 ? { rules } : {}),
-      ...(settings.keepZeros ? { masks: masksOf(network) } : {}),
-      ...(resume ? { resume: await readTraining(path, run) } : {}),
+      ...(keepZeros ? { masks: masksOf(network) } : {}),
+      ...(isContinued ? { resume: await readTraining(path, run) } : {}),
       onEpoch: async (state) => {
         await keepEpoch(state.epoch);
         if (ctx.now() - saved < saveEveryMs) return;
@@ -151,8 +169,9 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
     network,
     path: out,
     metadata: { ...metadata, ...recorded, [architectureKey]: arch },
+    stored,
   });
-  await writeFileAtomic(out, bytes, { overwrite });
+  await writeFileAtomic(out, bytes, { overwrite: overwrite || isContinued });
   await rm(path, { force: true });
   return {
     arch,
@@ -231,17 +250,28 @@ function runIdentity(spec: {
 async function start({ model, settings, session, cwd }: TrainSpec): Promise<Start> {
   if (model !== undefined) {
     const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent, cwd });
-    return { network: opened.network, arch: opened.architecture.name, metadata: opened.metadata };
+    const { network, architecture, metadata, stored } = opened;
+    return { network, arch: architecture.name, metadata, stored };
   }
   if (settings.arch === undefined) {
     throw badUsage("nothing to train: give MODEL, a checkpoint to go on from, or --arch for a new network");
   }
   if (settings.keepZeros) throw flagWithoutEffect({ flag: "--keep-zeros", reason: "a new network has no zeros" });
   return {
-    network: createNetwork(await findArchitecture(settings.arch, cwd), { seed: session.seed }),
+    network: createNetwork(await findArchitecture(settings.arch, { from: cwd }), { seed: session.seed }),
     arch: settings.arch,
     metadata: {},
+    stored: undefined,
   };
+}
+
+/** Fewer zeros than this come by chance or from a dead unit. */
+const PRUNED_SHARE = 0.1;
+
+/** Whether so many weights are zero that a network must have been pruned. */
+function isPruned(network: Network): boolean {
+  const { prunable, nonzeros } = countsOf(network);
+  return nonzeros < prunable && prunable - nonzeros >= PRUNED_SHARE * prunable;
 }
 
 /** How many weights may be pruned, and how many of them are not zero. */
