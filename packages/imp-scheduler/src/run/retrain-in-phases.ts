@@ -5,6 +5,7 @@
  * where the solver's plan says `regrow`.
  */
 import {
+  type BudgetRule,
   countKept,
   countZeros,
   createRng,
@@ -38,7 +39,9 @@ import type { OpenRound, PhaseState } from "./phase-state.ts";
 import { norm, type RoundReport, relativeDistance, roundValues } from "./round-report.ts";
 
 /** What to prune and retrain, with what. Everything of core's `prune` applies to each phase's pruning. */
-export interface RetrainingRequest extends Omit<PruneRequest, "sparsity" | "onStage" | "resume" | "mask"> {
+export interface RetrainingRequest extends Omit<PruneRequest, "sparsity" | "budget" | "onStage" | "resume" | "mask"> {
+  /** How the weights that a phase keeps are spread over the layers; default: anywhere. */
+  readonly budget?: BudgetRule;
   /** Trains `model`. */
   readonly retrainer: Retrainer;
   /** In order; sparsities never decrease. */
