@@ -80,6 +80,19 @@ export function needsColumns(who: string): PruneError {
   );
 }
 
+/** A budget that cannot be met, or says nothing. */
+export function badBudget(found: string): PruneError {
+  return new PruneError("ERR_BUDGET", `budget: ${found}`);
+}
+
+/** Units that cannot be laid over a parameter. */
+export function badUnits(param: string, found: string): PruneError {
+  return new PruneError(
+    "ERR_BUDGET",
+    `budget: units of '${param}' are ${found}; extents are whole numbers of at least 1`,
+  );
+}
+
 /** Lengths that should agree and do not. */
 export function shapeMismatch(spec: { where: string; found: string; expected: string; remedy?: string }): PruneError {
   return new PruneError(

@@ -3,6 +3,7 @@
  * @packageDocumentation
  */
 
+export type { Budget, Limit, LimitKind, UnitSpec } from "./budget/budget.ts";
 export {
   type Constraint,
   countKept,

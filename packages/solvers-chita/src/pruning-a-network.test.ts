@@ -1,5 +1,6 @@
 import {
   arrayDataset,
+  type Budget,
   type CurvatureEstimator,
   countKept,
   createRng,
@@ -51,11 +52,10 @@ const held = drawData(1000, "held out");
 const dense = createNetwork(spec, { seed: 5 });
 const copy = (): Network => createNetwork(spec, { weights: dense.tensors() });
 const accuracyOf = async (network: Network): Promise<number> => (await network.evaluate(held, ctx)).accuracy;
+const lossOf = async (network: Network): Promise<number> => (await network.evaluate(held, ctx)).loss;
 const magnitude: Solver = solverFrom(selectorFrom({ needs: {}, score: ({ w }) => w.data.map(Math.abs) }));
 
-async function pruned(
-  request: Partial<PruneRequest> & { sparsity: number },
-): Promise<PruneResult & { network: Network; accuracy: number }> {
+async function pruned(request: Partial<PruneRequest>): Promise<PruneResult & { network: Network; accuracy: number }> {
   const network = copy();
   const result = await prune({
     model: network,
@@ -128,6 +128,39 @@ describe("chita prunes a trained network", () => {
       // f32 weights: the bound errs by their rounding.
       expect(stats["lowerBound"]).toBeLessThanOrEqual(objective + 1e-6 * Math.abs(objective));
     }
+  });
+
+  test.each<[string, Budget, (kept: Uint8Array) => void]>([
+    [
+      "operations",
+      { limits: [{ kind: "flops", amount: 0.3 }] },
+      (kept) => expect(countKept(kept)).toBe(Math.floor(0.3 * prunable)),
+    ],
+    [
+      "two of every four",
+      { units: [{ match: "*", units: { kind: "of-every", keep: 2, of: 4 } }] },
+      (kept) => {
+        for (let j = 0; j < 256; j += 4) expect(countKept(kept.subarray(j, j + 4))).toBe(2);
+      },
+    ],
+    [
+      "blocks of one by four in the first layer",
+      {
+        limits: [{ kind: "weights", amount: 0.4 }],
+        units: [{ match: "fc1.*", units: { kind: "blocks", rows: 1, cols: 4 } }],
+      },
+      (kept) => {
+        expect(countKept(kept)).toBeLessThanOrEqual(0.4 * prunable);
+        for (let j = 0; j < 256; j += 4) expect(countKept(kept.subarray(j, j + 4)) % 4).toBe(0);
+      },
+    ],
+  ])("under a budget of %s, better than magnitude does", async (_words, budget, check) => {
+    const { mask, network, stages } = await pruned({ budget, plan: { stages: 3, targetStages: 1 } });
+    check(mask);
+    expect(stages).toHaveLength(4);
+    const byMagnitude = copy();
+    check((await prune({ model: byMagnitude, solver: magnitude, budget })).mask);
+    expect(await lossOf(network)).toBeLessThan(await lossOf(byMagnitude));
   });
 
   test("with every part of it by name, at exactly the sparsity", async () => {

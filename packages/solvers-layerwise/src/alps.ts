@@ -47,6 +47,7 @@ const patience = { steps: 30, change: 3e-4 };
 export function alps(options: AlpsOptions = {}): Solver {
   return {
     needs: {},
+    scope: "layers",
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {

@@ -50,6 +50,7 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
   const { mostWork = defaultWork, exchanges = 4 } = options;
   return {
     needs: {},
+    scope: "layers",
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {

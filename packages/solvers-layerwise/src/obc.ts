@@ -20,6 +20,7 @@ import { type RemovalTrace, removalTrace } from "./trace.ts";
 export function obc(): Solver {
   return {
     needs: {},
+    scope: "layers",
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {

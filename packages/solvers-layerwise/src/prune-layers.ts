@@ -22,6 +22,7 @@ import {
 } from "@secateur/core";
 import { nothingToPrune } from "./errors.ts";
 import { heldOutMeasure, type OutputMeasure } from "./held-out-outputs.ts";
+import { relativeErrorOf } from "./relative-error.ts";
 import { type LayerAllocation, shareBudget } from "./share-budget.ts";
 import { layerProblemOf, readRows, surveyLayers } from "./survey-layers.ts";
 
@@ -71,6 +72,8 @@ export interface PruneLayersResult {
   readonly layers: readonly PrunedLayer[];
   readonly nonzeros: number;
   readonly size: number;
+  /** Calibration examples that the layers were solved on. */
+  readonly examples: number;
   readonly allocation: LayerAllocation | "pattern";
   /** Held-out mean squared change of the outputs, relative to the dense outputs' energy, by allocation tried. */
   readonly heldOutError?: Readonly<Record<string, number>>;
@@ -170,13 +173,13 @@ async function pruneOnce(
       const solution = await solver.solve(problem, ctx);
       await writeRows(model, target, solution.w);
       const { param: name, firstRow } = target;
-      const { relativeError = 0, ...stats } = solution.stats;
+      const solveMs = ctx.now() - started;
       layers.push({
         ...{ name, firstRow, rows: w.rows, cols: w.cols, inputs: layer.count },
         nonzeros: count - countZeros(solution.w.data),
-        relativeError,
-        solveMs: ctx.now() - started,
-        stats,
+        relativeError: await relativeErrorOf(problem, solution.w, ctx.kernels),
+        solveMs,
+        stats: solution.stats,
       });
     }
   }
@@ -186,6 +189,7 @@ async function pruneOnce(
     layers,
     nonzeros: sum(({ nonzeros }) => nonzeros),
     size: sum(({ rows, cols }) => rows * cols),
+    examples: request.examples.length,
     allocation: rule,
   };
 }

@@ -37,6 +37,7 @@ export interface SparseGptOptions {
 export function sparseGpt({ blockSize = 128, damping = 0.01 }: SparseGptOptions = {}): Solver {
   return {
     needs: {},
+    scope: "layers",
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       const budget = weightBudget("sparsegpt", problem);

@@ -20,7 +20,7 @@ import { equalRows, wandaSaliency } from "./wanda.ts";
 
 /** The published swaps as a solver: weights stay as they are. Time: k (cols - k) prices a swap. */
 export function sparseSwaps(): Solver {
-  return solverFrom(sparseSwapsSelector);
+  return { ...solverFrom(sparseSwapsSelector), scope: "layers" };
 }
 
 /** The mask alone. */

@@ -24,7 +24,7 @@ export const wandaSaliency: Saliency = {
 /** Wanda as a solver. Time: one pass over the weights. */
 export function wanda({ rows = "equal" }: WandaOptions = {}): Solver {
   const free = selectorFrom(wandaSaliency);
-  return solverFrom({
+  const solver = solverFrom({
     needs: {},
     select(problem, ctx) {
       const { count } = problem.constraint;
@@ -33,6 +33,7 @@ export function wanda({ rows = "equal" }: WandaOptions = {}): Solver {
       return equalRows(problem, score);
     },
   });
+  return { ...solver, scope: "layers" };
 }
 
 /** The best k of every row, and of the next best ones as many as are left to keep. */

@@ -14,6 +14,7 @@ import {
   addSparsityFlag,
   collect,
 } from "../flags/common-flags.ts";
+import { addLayersFlags } from "../flags/layers-flags.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
 import { addSolverFlags } from "../flags/solver-flags.ts";
 import { callPrune } from "../prune/call-prune.ts";
@@ -31,6 +32,8 @@ Examples:
       thirty stages with fresh gradients, and a report with plots
   secateur prune mlpnet.safetensors --data mnist --solver magnitude --sparsity 0.98 --retrain llr --retrain-epochs 10 --phases 3
       three rounds of pruning and retraining
+  secateur prune net.safetensors --data npy:X.npy,Y.npy --solver layerwise --sparsity 0.6
+      layer by layer from the layers' inputs; --units of-every:2/4 instead of a sparsity for sparse tensor cores
   secateur prune --recipe net.chita-0.9.recipe.json --force
       the same run again, to the same bytes
 An interrupted run of several stages or rounds goes on with the same command and --resume.`;
@@ -79,6 +82,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
       "repeat the run of a .recipe.json, or run one from secateur init; flags given as well win over it",
     );
   addPlanFlags(command);
+  addLayersFlags(command);
   addRetrainFlags(command);
   command
     .optionsGroup("Where results go:")

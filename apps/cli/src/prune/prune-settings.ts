@@ -25,6 +25,7 @@ import {
   type RecipeFile,
 } from "@secateur/run/node";
 import { missingFlag, sparsityTwice } from "../errors.ts";
+import { type LayersFlags, layersFromFlags } from "../flags/layers-flags.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { solverSettings, splitPair } from "../flags/solver-flags.ts";
 import { allocationFromFlags, type RetrainFlags, retrainFromFlags } from "../retrain/retrain-flags.ts";
@@ -34,7 +35,7 @@ import type { Terminal } from "../terminal.ts";
 import type { OutputFlags } from "./prune-outputs.ts";
 
 /** The flags of `secateur prune` as commander hands them over; options of the solver come on top. */
-export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, AugmentationFlags, RetrainFlags {
+export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, AugmentationFlags, RetrainFlags, LayersFlags {
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly arch?: string;
   readonly engine?: EngineChoice;
@@ -88,6 +89,11 @@ export async function pruneSettings(spec: {
     ? { needs: created.needs, solve: (problem, ctx) => created.solve(problem, ctx) }
     : created;
   const asked = planFromFlags({ ...flags, ...own.plan });
+  const layers = layersFromFlags(flags, {
+    ...{ solver: created, recipe: recipe?.layers, isRetrained: retrain !== undefined },
+    isSparsityGiven: flags.sparsity !== undefined,
+    asked: Object.keys(asked).map(kebab),
+  });
   assertUsed({ asked, solver, name: found.entry.name, curvatureOption: flags.curvatureOption });
   return {
     model,
@@ -101,10 +107,11 @@ export async function pruneSettings(spec: {
     options,
     plan: { ...inherited?.plan, ...asked },
     given: [...Object.keys(own.options), ...Object.keys(asked)],
-    sparsity,
+    sparsity: layers?.pattern ? 1 - layers.pattern.keep / layers.pattern.of : sparsity,
     keepDense: flags.keepDense ?? recipe?.keepDense ?? [],
     batchNorm: { ...recipe?.batchNorm, ...batchNormSettings(flags) },
     ...rounds,
+    layers,
     curvatureOptions: { ...recipe?.curvatureOptions, ...curvatureOptions(flags) },
     seed: flags.seed ?? recipe?.seed ?? 0,
     kernels: flags.kernels ?? recipe?.kernels ?? "wasm",

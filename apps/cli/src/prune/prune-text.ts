@@ -35,12 +35,18 @@ export function pruneText(document: PruneDocument): string {
     ],
   );
   const layers = formatTable(
-    [{ title: "layer" }, { title: "shape" }, { title: "non-zero", ...right }, { title: "sparsity", ...right }],
-    document.layers.map(({ name, shape, size, nonzeros: kept }) => [
+    [
+      ...[{ title: "layer" }, { title: "shape" }, { title: "non-zero", ...right }, { title: "sparsity", ...right }],
+      ...(document.layers.some(({ relativeError }) => relativeError !== undefined)
+        ? [{ title: "relative error", ...right }]
+        : []),
+    ],
+    document.layers.map(({ name, shape, size, nonzeros: kept, relativeError }) => [
       name,
       formatShape(shape),
       formatCount(kept),
       formatFraction(size === 0 ? 0 : 1 - kept / size),
+      ...(relativeError === undefined ? [] : [formatNumber(relativeError)]),
     ]),
   );
   const rounds = document.rounds

@@ -39,6 +39,8 @@ export interface Solver {
   /** For messages, for example "chita"; default: "the solver". */
   readonly name?: string;
   readonly needs: Needs;
+  /** What it is made for: "network" (default) all weights flattened to one row, "layers" one layer at a time, whose rows share H. */
+  readonly scope?: "network" | "layers";
   solve(problem: Problem, ctx: RunContext): Promise<Solution>;
   /** How the method is best run when the user leaves it open: stages, examples, ridge. Absent: one stage, estimator defaults. */
   plan?(situation: RunSituation): RunPlan;

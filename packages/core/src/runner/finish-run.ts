@@ -1,6 +1,7 @@
 /** After the last stage: whether all of them together were worth it, and what has to be said about the result. */
 import type { Constraint } from "../budget/constraint.ts";
-import { weightUnits } from "../budget/units.ts";
+import { weightMask } from "../budget/stack-units.ts";
+import { type Units, weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
 import { countZeros, type FlatParam, writeFlat } from "../problem/flat-weights.ts";
@@ -44,7 +45,8 @@ export interface FinishedStages {
   readonly last: Weights;
   readonly stages: number;
   readonly triesMagnitude: boolean;
-  /** The budget of the last stage. */
+  readonly units: Units;
+  /** The budget of the last stage, over those units. */
   readonly constraint: Constraint;
 }
 
@@ -75,7 +77,7 @@ async function bestOfRun(
   spec: FinishedStages,
   ctx: RunContext,
 ): Promise<{ chosen: Weights & { taken?: Taken }; loss?: number }> {
-  const { accept, dense, last, stages, constraint } = spec;
+  const { accept, dense, last, stages } = spec;
   if (!accept) return { chosen: last };
   const over = (mask: Mask, taken: Taken): Weights & { taken: Taken } => {
     const w = masked(matrix(1, dense.weights.length, dense.weights), weightUnits(mask.length), mask);
@@ -86,7 +88,7 @@ async function bestOfRun(
   if (!last.weights.every((value, j) => value === own.weights[j])) {
     // A single stage has met its own mask already.
     if (stages > 1) rivals.push(own);
-    if (spec.triesMagnitude) rivals.push(over(constraint.select(dense.weights.map(Math.abs)), "magnitude"));
+    if (spec.triesMagnitude) rivals.push(over(largestUnits(spec), "magnitude"));
   }
   let chosen: Weights & { taken?: Taken } = last;
   let loss = await measureLoss({ ...spec, accept, w: last.weights }, ctx);
@@ -95,6 +97,10 @@ async function bestOfRun(
     if (rivalLoss < loss || (chosen === last && !Number.isFinite(loss))) [chosen, loss] = [rival, rivalLoss];
   }
   return { chosen, loss };
+}
+
+function largestUnits({ units, constraint, dense }: FinishedStages): Mask {
+  return weightMask(units, constraint.select(units.reduce(dense.weights.map(Math.abs))));
 }
 
 function fallbackNote(taken: Taken): Note {

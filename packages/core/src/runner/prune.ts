@@ -3,11 +3,15 @@
  * are taken afresh at the present weights (CHITA++, Benbaki et al. 2023, section 4), so each local model is trusted only
  * as far as the stage goes.
  */
+import { type BoundBudget, bindBudget } from "../budget/bound-budget.ts";
+import type { Budget, Limit } from "../budget/budget.ts";
 import { countKept, keptCount } from "../budget/constraint.ts";
+import { weightMask } from "../budget/stack-units.ts";
+import { weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
-import { curvatureMissing, resumeMismatch, shapeMismatch, unknownName } from "../errors.ts";
-import { countZeros, layoutParams, readFlat, writeFlat } from "../problem/flat-weights.ts";
+import { badBudget, curvatureMissing, resumeMismatch, shapeMismatch, unknownName } from "../errors.ts";
+import { countZeros, type FlatParam, layoutParams, readFlat, writeFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { Note } from "../problem/note.ts";
 import type { Solver } from "../problem/strategy.ts";
@@ -39,8 +43,8 @@ export interface PruneRequest extends RunContextOptions {
   /** Changed in place: holds the pruned weights afterwards. */
   readonly model: Model;
   readonly solver: Solver;
-  /** Fraction of the prunable weights to remove, in [0, 1). */
-  readonly sparsity: number;
+  /** Fraction of the prunable weights to remove, in [0, 1): short for the limit { kind: "weights", amount: 1 - sparsity }. */
+  readonly sparsity?: number;
   /**
    * Training data, for gradients and to accept steps by; may be left out when the solver needs no curvature (magnitude). Nothing is then
    * known of losses.
@@ -64,8 +68,11 @@ export interface PruneRequest extends RunContextOptions {
    * follows from weights and data, such as the statistics of batch normalisation. The weights that come in are taken as settled.
    */
   readonly settle?: (ctx: RunContext) => Promise<void>;
-  /** How the weights to keep are spread over the layers; default: anywhere, the largest scores of the whole network. */
-  readonly budget?: BudgetRule;
+  /**
+   * Limits, and what is kept or removed together; or a rule that spreads the weights that `sparsity` keeps over the layers. Default: single
+   * weights anywhere, the largest scores of the whole network.
+   */
+  readonly budget?: Budget | BudgetRule;
   /** Flat mask of what an earlier run kept; default: every weight that is not zero. */
   readonly mask?: Mask;
   /** Called after every stage with all that is needed to go on from there. */
@@ -95,6 +102,8 @@ export interface LayerReport {
   readonly size: number;
   /** How many of them are not zero. */
   readonly nonzeros: number;
+  /** tr((W - R) H (W - R)') / tr(W H W'), where it was pruned as a layer. */
+  readonly relativeError?: number;
 }
 
 /** What a run gave. The weights are in the model. */
@@ -131,17 +140,19 @@ export interface PruneResult {
  * @throws ERR_SPARSITY_RANGE, ERR_IMPOSSIBLE, ERR_INCOMPATIBLE, ERR_NOT_FINITE, ERR_RESUME, ERR_ABORTED
  */
 export async function prune(request: PruneRequest): Promise<PruneResult> {
-  const { model, sparsity, resume, seed = 0 } = request;
+  const { model, resume, seed = 0 } = request;
   const ctx = reportNotesOnce(createRunContext(request));
   const started = ctx.now();
   const params = layoutParams(model, request.params);
   const original = await readFlat(model, params);
   const prunable = original.length;
-  keptCount(prunable, sparsity); // refuses a bad sparsity before any work
-  const situation = runSituation({ ...request, params, weights: original });
+  const { sparsity, bound, rule } = budgetOf(request, params);
+  const situation = runSituation({ ...request, params, weights: original, sparsity });
   const fixed = request.curvature && isEstimator(request.curvature) ? { curvature: request.curvature.name } : {};
   const plan = resolvePlan(request.solver, situation, { ...fixed, ...request.plan });
-  const { curvature: _given, ...spec } = request;
+  const { curvature: _given, budget: _budget, ...spec } = request;
+  const limits = { ...(bound ? { bound } : {}), ...(rule ? { rule } : {}) };
+  const units = bound?.units ?? weightUnits(prunable);
   const curvature = estimatorOf(request, plan);
   const start = request.mask?.slice() ?? Uint8Array.from(original, (value) => (value === 0 ? 0 : 1));
   if (start.length !== prunable) {
@@ -149,7 +160,10 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   }
   const initial = 1 - countKept(start) / prunable;
   // Nothing is brought back unasked, and where nothing is kept nothing can be pruned.
-  const sparsities = initial === 1 ? [] : planSparsities(plan, sparsity).map((planned) => Math.max(planned, initial));
+  const sparsities =
+    initial === 1
+      ? []
+      : planSparsities(plan, sparsity).map((planned) => (bound?.isStructured ? planned : Math.max(planned, initial)));
   const { task, data: told, heldOut, teacher } = await taskOf({ ...request, plan }, ctx);
   const fingerprint = JSON.stringify({
     prunable,
@@ -157,7 +171,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     seed,
     kernels: ctx.kernels.name,
     ...plan,
-    ...(request.budget ? { budget: request.budget.settings } : {}),
+    ...(request.budget ? { budget: (bound ?? rule)?.settings } : {}),
     ...(task.name === "classification" ? {} : { task: task.name, taskOptions: task.options, teacher }),
     reason: undefined,
   });
@@ -181,7 +195,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     notes.push(one);
     ctx.report({ type: "note", ...one });
   };
-  note(sparserNote(sparsity, initial));
+  if (!bound?.isStructured) note(sparserNote(sparsity, initial));
   const macs = situation.prunable * (situation.weightReuse ?? 1);
   const split = splitHeldOut(
     { model, plan, macs, ...(told ? { data: told } : {}), ...(heldOut ? { heldOut } : {}) },
@@ -198,7 +212,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     const stageContext = forkContext(ctx, `stage ${index}`);
     if (index > 0) await request.settle?.(stageContext);
     const stage = {
-      ...spec,
+      ...{ ...spec, ...limits },
       plan,
       ...(curvature ? { curvature } : {}),
       task,
@@ -214,7 +228,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     };
     const { solution, report } = await runStage(stage, stageContext);
     weights = Float32Array.from(solution.w.data);
-    mask = solution.mask;
+    mask = weightMask(units, solution.mask);
     reports.push(report);
     reportStage(ctx, place, report);
     await request.onStage?.({
@@ -231,7 +245,8 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       ...{ model, params, task, isHeldOut, stages: sparsities.length, triesMagnitude: plan.tryMagnitude },
       dense: { weights: original, mask: start },
       last: { weights, mask },
-      constraint: stageConstraint({ ...request, plan, params, weights: original, mask: start, sparsity: target }, ctx),
+      units,
+      constraint: stageConstraint({ ...limits, plan, params, weights: original, mask: start, sparsity: target }, ctx),
       ...(accept ? { accept } : {}),
       ...(lossBefore === undefined ? {} : { lossBefore }),
       ...(request.settle ? { settle: request.settle } : {}),
@@ -286,6 +301,23 @@ async function taskOf(
   const { data: taught, fingerprint } = await taughtDataset({ model, data }, ctx);
   const taughtToo = heldOut ? { heldOut: (await taughtDataset({ model, data: heldOut }, ctx)).data } : {};
   return { task: chosen, data: taught, teacher: fingerprint, ...taughtToo };
+}
+
+/** What a request asks to keep. @throws ERR_SPARSITY_RANGE, ERR_BUDGET */
+function budgetOf(
+  { sparsity, budget }: PruneRequest,
+  params: readonly FlatParam[],
+): { sparsity: number; bound?: BoundBudget; rule?: BudgetRule } {
+  const size = params.reduce((sum, param) => sum + param.size, 0);
+  if (sparsity !== undefined) keptCount(size, sparsity); // refuses a bad sparsity before any work
+  if (!budget || "constraint" in budget) {
+    if (sparsity === undefined)
+      throw badBudget("nothing says how far to prune; give a sparsity, or a budget with a limit");
+    return { sparsity, ...(budget ? { rule: budget } : {}) };
+  }
+  const short: readonly Limit[] = sparsity === undefined ? [] : [{ kind: "weights", amount: 1 - sparsity }];
+  const bound = bindBudget({ ...budget, limits: [...(budget.limits ?? []), ...short] }, params);
+  return { sparsity: bound.sparsity, bound };
 }
 
 /** Says what was taken for the task where nobody named one. */

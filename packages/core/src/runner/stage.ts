@@ -1,5 +1,8 @@
 /** One stage of a run: estimate the curvature at the present weights, pose the problem, solve it. */
+
+import type { BoundBudget } from "../budget/bound-budget.ts";
 import { type Constraint, sparsityConstraint } from "../budget/constraint.ts";
+import { unitMask } from "../budget/stack-units.ts";
 import { weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
@@ -49,7 +52,9 @@ export interface Stage {
   readonly curvature?: CurvatureEstimator;
   readonly data?: Dataset;
   readonly plan: ResolvedPlan;
-  readonly budget?: BudgetRule;
+  /** What is kept: limits over units, or a rule over layers; absent: single weights anywhere. */
+  readonly bound?: BoundBudget;
+  readonly rule?: BudgetRule;
   readonly params: readonly FlatParam[];
   /** Flat weights before the stage. */
   readonly weights: Float32Array;
@@ -156,15 +161,16 @@ async function estimateCurvature(stage: Stage, ctx: RunContext): Promise<Estimat
 
 /** The masks that a stage may choose from. */
 export function stageConstraint(
-  stage: Pick<Stage, "plan" | "budget" | "params" | "weights" | "mask" | "sparsity">,
+  stage: Pick<Stage, "plan" | "bound" | "rule" | "params" | "weights" | "mask" | "sparsity">,
   ctx: RunContext,
 ): Constraint {
-  const { plan, params, weights, mask, sparsity } = stage;
+  const { plan, params, weights, mask, sparsity, bound, rule } = stage;
   const eligible = plan.regrow ? undefined : mask;
-  const budget =
-    stage.budget?.constraint({ sparsity, params, weights, eligible }, ctx) ??
+  const constraint =
+    bound?.constraint(sparsity, ctx.kernels) ??
+    rule?.constraint({ sparsity, params, weights, eligible }, ctx) ??
     sparsityConstraint({ count: weights.length, sparsity, kernels: ctx.kernels });
-  return plan.regrow ? budget : withoutRegrowth(budget, mask);
+  return plan.regrow ? constraint : withoutRegrowth(constraint, bound ? unitMask(bound.units, mask) : mask);
 }
 
 function poseProblem(stage: Stage, curvature: Curvature, gradient: Mat | undefined, ctx: RunContext): Problem {
@@ -175,7 +181,7 @@ function poseProblem(stage: Stage, curvature: Curvature, gradient: Mat | undefin
     w: matrix(1, weights.length, weights),
     curvature,
     ...(gradient ? { gradient } : {}),
-    units: weightUnits(weights.length),
+    units: stage.bound?.units ?? weightUnits(weights.length),
     layers: params,
     growth,
     constraint: stageConstraint(stage, ctx),
@@ -221,10 +227,11 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
   if (first && (!accept || (!estimate && isUnchanged(first)))) {
     return { ...first, taken: "step", step: 1, fullStepObjective: first.solution.objective, loss: Number.NaN };
   }
+  const problem = first?.problem ?? pose(factors[0]!);
   const candidate = await acceptStep({
     measure: (w) => measureLoss({ ...stage, accept: accept!, w }, ctx),
     attempt: async (factor) => (factor === factors[0] ? first : await attempt(factor)),
-    ...{ factors, problem: first?.problem ?? pose(factors[0]!), mask: stage.mask },
+    ...{ factors, problem, mask: unitMask(problem.units, stage.mask) },
     canRaise: isAutomatic && !tellsNothing && estimate.chosen.ridge > 0,
     shortens: plan.lineSearch,
     mayStay: plan.lineSearch,

@@ -25,6 +25,7 @@ export { hiddenByOwn } from "./plugins/hidden-plugins.ts";
 export { installedPlugins } from "./plugins/installed-plugins.ts";
 export { ownVersion } from "./plugins/own-version.ts";
 export { unmetPeers } from "./plugins/unmet-peers.ts";
+export { type LayersSettings, layerAllocationChoices, layerInputsModes } from "./prune/layers-settings.ts";
 export type { PruneDocument } from "./prune/prune-document.ts";
 export type { PruneOutputs } from "./prune/prune-outputs.ts";
 export type { PruneSettings } from "./prune/prune-settings.ts";

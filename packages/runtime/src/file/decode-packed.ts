@@ -39,7 +39,7 @@ export async function decodePacked(bytes: Uint8Array, options: DecodeOptions = {
 }
 
 /** The header alone, and what the file holds of each stream. @throws as `decodePacked` */
-export async function openPacked(
+async function openPacked(
   bytes: Uint8Array,
   { maxMemoryBytes = defaultMaxMemoryBytes }: DecodeOptions = {},
 ): Promise<{ header: PackedHeader; masks: Uint8Array; values: Uint8Array }> {

@@ -13,48 +13,47 @@ export function vectorTaps(
   },
   make: MakeConstant,
 ): { readonly constant: Constant; readonly count: number } {
-  const { weights, outputs, features, rows, isDense } = spec;
+  const { weights, outputs, features, rows } = spec;
   const blocks = Math.ceil(outputs / rows);
   const kept = keptFeatures(spec, blocks);
-  const count = isDense ? blocks * features : kept.total;
+  let count = 0;
+  for (let i = 0; i < kept.length; i++) count += kept[i]!;
   const head = Math.ceil((12 * blocks) / 64) * 64;
   const constant = make(
     () => head + 4 * count * (rows + 1) + 64,
     ({ u32, f32 }, address) => {
       let weight = (address + head) / 4;
       let offset = weight + count * rows;
-      for (let block = 0; block < blocks; block++) {
+      for (let block = 0, i = 0; block < blocks; block++) {
         const row = address / 4 + 3 * block;
-        const taps = isDense ? features : kept.counts[block]!;
-        u32.set([4 * weight, 4 * offset, taps], row);
-        for (let f = 0; f < features; f++) {
-          if (!isDense && !kept.has(block, f)) continue;
+        u32[row] = 4 * weight;
+        u32[row + 1] = 4 * offset;
+        const before = offset;
+        const last = Math.min(outputs, rows * (block + 1));
+        for (let f = 0; f < features; f++, i++) {
+          if (kept[i] === 0) continue;
           u32[offset++] = 4 * f;
-          for (let o = rows * block; o < rows * block + rows; o++)
-            f32[weight++] = o < outputs ? weights[o * features + f]! : 0;
+          // Outputs beyond the last one keep the zeros of new memory.
+          for (let o = rows * block; o < last; o++) f32[weight + o - rows * block] = weights[o * features + f]!;
+          weight += rows;
         }
+        u32[row + 2] = offset - before;
       }
     },
   );
   return { constant, count };
 }
 
+/** 1 for every feature of a block that at least one of its outputs keeps, or that all do. */
 function keptFeatures(
   { weights, outputs, features, rows, isDense }: Parameters<typeof vectorTaps>[0],
   blocks: number,
-): { total: number; counts: Uint32Array; has: (block: number, feature: number) => boolean } {
-  const has = (block: number, feature: number): boolean => {
-    const last = Math.min(outputs, rows * block + rows);
-    for (let o = rows * block; o < last; o++) if (weights[o * features + feature] !== 0) return true;
-    return false;
-  };
-  const counts = new Uint32Array(blocks);
-  let total = 0;
-  if (!isDense) {
-    for (let block = 0; block < blocks; block++) {
-      for (let f = 0; f < features; f++) if (has(block, f)) counts[block]!++;
-      total += counts[block]!;
-    }
+): Uint8Array {
+  const kept = new Uint8Array(blocks * features);
+  if (isDense) return kept.fill(1);
+  for (let o = 0, i = 0; o < outputs; o++) {
+    const row = Math.floor(o / rows) * features;
+    for (let f = 0; f < features; f++, i++) if (weights[i] !== 0) kept[row + f] = 1;
   }
-  return { total, counts, has };
+  return kept;
 }

@@ -47,6 +47,8 @@ export interface PruneDocument {
     readonly shape: readonly number[];
     readonly size: number;
     readonly nonzeros: number;
+    /** Of its outputs at the inputs it was solved for, where it was pruned as a layer. */
+    readonly relativeError?: number;
   }[];
   /** Weights left as they were by --keep-dense; they count neither as prunable nor as non-zero. */
   readonly keptDense?: readonly string[];
@@ -94,7 +96,10 @@ export function pruneDocument(spec: {
     nonzeros: result.nonzeros,
     prunable: result.prunable,
     objective: result.objective,
-    layers: result.layers.map(({ name, shape, size, nonzeros }) => ({ name, shape, size, nonzeros })),
+    layers: result.layers.map(({ name, shape, size, nonzeros, relativeError }) => ({
+      ...{ name, shape, size, nonzeros },
+      ...(relativeError === undefined ? {} : { relativeError }),
+    })),
     ...(keptDense.length === 0 ? {} : { keptDense }),
     stages: result.stages.map((stage, index) => ({
       sparsity: stage.sparsity,

@@ -4,6 +4,7 @@ import type { KernelChoice } from "../../session.ts";
 import type { BatchNormSettings } from "../open/batch-norm.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
 import type { AllocationSettings, RetrainSettings } from "../retrain/retrain-settings.ts";
+import type { LayersSettings } from "./layers-settings.ts";
 
 /** A run, resolved but for what only the model and the data can tell. */
 export interface PruneSettings {
@@ -39,6 +40,8 @@ export interface PruneSettings {
   readonly spread: FoundEntry<EntryOf<"allocation">> | undefined;
   /** Options of the curvature; what is left out is its default. */
   readonly curvatureOptions: Readonly<Record<string, unknown>>;
+  /** Absent: the weights of the whole network are one problem. */
+  readonly layers: LayersSettings | undefined;
   readonly seed: number;
   readonly kernels: KernelChoice;
 }

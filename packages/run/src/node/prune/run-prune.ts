@@ -26,7 +26,9 @@ import { readRecord } from "../retrain/training-record.ts";
 import { openPhaseKeeper } from "../state/phase-keeper.ts";
 import { openStageKeeper } from "../state/stage-keeper.ts";
 import { versions } from "../versions.ts";
+import type { LayersSettings } from "./layers-settings.ts";
 import { type PruneDocument, pruneDocument, type RunOutcome } from "./prune-document.ts";
+import { pruneNetworkLayers } from "./prune-network-layers.ts";
 import type { PruneOutputs } from "./prune-outputs.ts";
 import type { PruneSettings } from "./prune-settings.ts";
 import { saveResults } from "./save-results.ts";
@@ -106,7 +108,9 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   const dense = await posed.evaluate(network);
   const done = spec.retrain
     ? await retrainKept({ ...spec, retrain: spec.retrain }, { data, posed })
-    : await pruneKept(spec, { train: data.train, settle, task: posed.task });
+    : settings.layers
+      ? await pruneInLayers(spec, settings.layers, { train: data.train, settle })
+      : await pruneKept(spec, { train: data.train, settle, task: posed.task });
   await after();
   const pruned = await posed.evaluate(network);
   return { dense, pruned, measuredOn: posed.measuredOn, ...done };
@@ -150,6 +154,17 @@ function jobOf({ cwd, settings, session, model, params }: MeasureSpec): Omit<Pru
 /** An allocation has no options of its own: what is excluded or bounded is said for all of them alike. */
 function makeAllocation({ entry }: FoundEntry<EntryOf<"allocation">>): Allocation {
   return entry.create({} as never);
+}
+
+/** Prunes layer by layer; such a run has no state to go on from. */
+async function pruneInLayers(
+  { settings, session, model, params }: MeasureSpec,
+  layers: LayersSettings,
+  { train, settle }: { train: Dataset; settle: Remeasure["settle"] },
+): Promise<Omit<RunOutcome, "dense" | "pruned" | "measuredOn">> {
+  const { solver, sparsity } = settings;
+  const task = { network: model.network, solver, sparsity, params, session, layers, train };
+  return await pruneNetworkLayers({ ...task, ...(settle ? { recalibrate: settle } : {}) });
 }
 
 /** Prunes with the state kept between stages. */
@@ -277,6 +292,7 @@ function recipeOf(spec: {
     plan,
     ...(retrain === undefined ? {} : { retrain }),
     ...(bounds === undefined ? {} : { allocation: bounds }),
+    ...(settings.layers === undefined ? {} : { layers: settings.layers }),
     ...(Object.keys(curvatureOptions).length === 0 ? {} : { curvatureOptions }),
     ...(batchNorm === undefined ? {} : { batchNorm }),
     seed,

@@ -7,6 +7,7 @@ import { mapDataPaths } from "../../recipe/data-spec.ts";
 import { planKeys } from "../../recipe/plan-keys.ts";
 import { kernelChoices } from "../../session.ts";
 import { engineChoices } from "../open/load-tensorflow.ts";
+import { parseLayers } from "../prune/layers-settings.ts";
 import { parseAllocation, parseRetrain } from "../retrain/retrain-settings.ts";
 import type { Recipe, RecipeFile } from "./recipe.ts";
 
@@ -29,6 +30,7 @@ const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
   plan: "object",
   retrain: "object",
   allocation: "object",
+  layers: "object",
   batchNorm: "object",
   curvatureOptions: "object",
   seed: "number",
@@ -56,6 +58,7 @@ export async function readRecipe(path: string, from: string): Promise<RecipeFile
   assertKnown({ path, where: "in 'plan' ", found: Object.keys(json["plan"] ?? {}), known: [...planKeys, "reason"] });
   if (json["retrain"] !== undefined) await parseRetrain({ where: path, value: json["retrain"] as object, from });
   if (json["allocation"] !== undefined) parseAllocation(path, json["allocation"]);
+  if (json["layers"] !== undefined) parseLayers(path, json["layers"] as Readonly<Record<string, unknown>>);
   if (json["kernels"] !== undefined && !kernelChoices.some((name) => name === json["kernels"])) {
     throw unknownName({ where: path, what: "kernels", found: String(json["kernels"]), known: kernelChoices });
   }

@@ -3,6 +3,7 @@ import type { EngineName } from "@secateur/backends-tfjs";
 import type { RunPlan } from "@secateur/core";
 import type { KernelChoice } from "../../session.ts";
 import type { BatchNormSettings } from "../open/batch-norm.ts";
+import type { LayersSettings } from "../prune/layers-settings.ts";
 import type { AllocationSettings, RetrainSettings } from "../retrain/retrain-settings.ts";
 
 /** A recipe as it stands in a file. Paths in it are relative to the file's folder, with forward slashes. */
@@ -31,6 +32,8 @@ export interface Recipe {
   readonly retrain?: RetrainSettings;
   /** How the kept weights were spread over layers; absent: anywhere. */
   readonly allocation?: AllocationSettings;
+  /** How it was pruned layer by layer; absent: the weights of the whole network were one problem. */
+  readonly layers?: LayersSettings;
   /** When statistics of batch normalisation were measured anew, and on which images; absent without batch normalisation. */
   readonly batchNorm?: BatchNormSettings;
   /** Options of the curvature that were given; absent: its defaults. */

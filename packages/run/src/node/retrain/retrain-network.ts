@@ -45,13 +45,15 @@ export async function retrainNetwork(
     ...(settings.cropPadding > 0 || settings.flip ? { augmentation: augmentationOf(settings, data) } : {}),
   });
   const { request, curvature } = await pruneRequest({ ...job, task, train });
+  const { budget: _any, sparsity: _phases, ...pruning } = request;
   const earlyStopping: EarlyStopping | undefined =
     settings.patience === undefined || !heldOut
       ? undefined
       : { patience: settings.patience, evaluate: () => network.evaluate(heldOut, session.context(), { task }) };
   const rewind = settings.rewind === undefined ? undefined : await openRewind(settings.rewind, job);
   const result = await retrainInPhases({
-    ...request,
+    ...pruning,
+    ...(job.budget ? { budget: job.budget } : {}),
     retrainer,
     phases: planPhases({
       schedule: job.schedule,

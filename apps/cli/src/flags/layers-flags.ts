@@ -1,0 +1,96 @@
+/** The flags of pruning layer by layer: the keys of a recipe's "layers". */
+import type { LayerInputsMode, Solver } from "@secateur/core";
+import { badUsage, flagWithoutEffect } from "@secateur/run";
+import { type LayersSettings, layerAllocationChoices, layerInputsModes } from "@secateur/run/node";
+import { type Command, Option } from "commander";
+import { wholeParser } from "./number.ts";
+import { addUnitsFlag, type UnitsFlag } from "./units-flag.ts";
+
+/** As commander hands them over. */
+export interface LayersFlags {
+  readonly scope?: "network" | "layers";
+  readonly inputs?: LayerInputsMode;
+  readonly units?: UnitsFlag;
+  readonly layerAllocation?: NonNullable<LayersSettings["allocation"]>;
+  readonly calibration?: number;
+}
+
+/** Adds the flags to a command. */
+export function addLayersFlags(command: Command): void {
+  command.optionsGroup("Layer by layer, from the layers' own inputs (recipe: layers):");
+  command
+    .addOption(
+      new Option(
+        "--scope <scope>",
+        "network: all weights are one problem; layers: one problem a layer (default: what the solver is made for)",
+      ).choices(["network", "layers"]),
+    )
+    .addOption(
+      new Option(
+        "--inputs <which>",
+        "inputs of a layer: sequential, of the network pruned so far; parallel, of the dense one (default: sequential)",
+      ).choices(layerInputsModes),
+    );
+  addUnitsFlag(command);
+  command
+    .addOption(
+      new Option(
+        "--layer-allocation <name>",
+        "how layers share the sparsity: uniform; global by the losses of removing weights; owl by outliers; auto tries uniform and global on held-out examples (default: auto)",
+      ).choices(layerAllocationChoices),
+    )
+    .addOption(
+      new Option("--calibration <n>", "training examples whose layer inputs are taken (default: 1024)").argParser(
+        wholeParser("--calibration", 1),
+      ),
+    );
+}
+
+/**
+ * What flags and recipe say of layers; undefined where the whole network is one problem.
+ *
+ * @throws ERR_USAGE for flags of layers in a run that has none
+ */
+export function layersFromFlags(
+  flags: LayersFlags,
+  spec: {
+    solver: Solver;
+    recipe: LayersSettings | undefined;
+    asked: readonly string[];
+    isRetrained: boolean;
+    isSparsityGiven: boolean;
+  },
+): LayersSettings | undefined {
+  const { solver, recipe, asked, isRetrained, isSparsityGiven } = spec;
+  const given = {
+    ...(flags.inputs === undefined ? {} : { inputs: flags.inputs }),
+    ...(flags.layerAllocation === undefined ? {} : { allocation: flags.layerAllocation }),
+    ...(flags.calibration === undefined ? {} : { examples: flags.calibration }),
+    ...(flags.units === undefined || flags.units === "weights" ? {} : { pattern: flags.units }),
+  };
+  const scope = flags.scope ?? (recipe ? "layers" : (solver.scope ?? "network"));
+  if (scope === "network") {
+    const used = (["inputs", "layerAllocation", "calibration"] as const).find((key) => flags[key] !== undefined);
+    const flag = used ?? ("pattern" in given ? "units" : undefined);
+    if (flag === undefined) return undefined;
+    throw flagWithoutEffect({ flag: flagNames[flag], reason: "it is of pruning layer by layer, see --scope layers" });
+  }
+  if ("pattern" in given && isSparsityGiven) {
+    throw badUsage("--units of-every says how many weights are kept; leave --sparsity out");
+  }
+  if (isRetrained) {
+    throw badUsage("--scope layers prunes once, and --retrain in rounds; prune first, then train the result");
+  }
+  const [setting] = asked;
+  if (setting !== undefined) {
+    throw flagWithoutEffect({ flag: `--${setting}`, reason: "layers are pruned one by one, in no stages" });
+  }
+  return { ...recipe, ...given };
+}
+
+const flagNames = {
+  inputs: "--inputs",
+  layerAllocation: "--layer-allocation",
+  calibration: "--calibration",
+  units: "--units",
+} as const;

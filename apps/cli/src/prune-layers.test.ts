@@ -1,0 +1,53 @@
+import { readFile } from "node:fs/promises";
+import { readCheckpoint } from "@secateur/formats";
+import type { PruneDocument } from "@secateur/run/node";
+import { describe, expect, test } from "vitest";
+import { call, refused, smallTask } from "./testing.test-support.ts";
+
+async function prune(argv: readonly string[]): Promise<PruneDocument> {
+  const { code, stdout, stderr } = await call(["prune", ...argv, "--quiet", "--json"]);
+  expect([code, stderr]).toEqual([0, ""]);
+  return JSON.parse(stdout) as PruneDocument;
+}
+
+describe("prune layer by layer", () => {
+  test("layer-wise solvers prune layers by default, others with --scope layers, and say the error of each layer", async () => {
+    for (const solver of ["layerwise", "obc", "alps", "sparsegpt", "wanda", "magnitude"]) {
+      const { model, data } = await smallTask();
+      const scope = solver === "magnitude" ? ["--scope", "layers"] : [];
+      const document = await prune([model, "--data", data, "--solver", solver, "--sparsity", "0.6", ...scope]);
+      expect(document.nonzeros).toBe(18); // floor(0.4 * 45)
+      expect(document.layers).toHaveLength(2);
+      const { tensors } = await readCheckpoint(document.out);
+      expect(tensors.flatMap(({ data: values }) => [...(values as Float32Array)]).filter(Boolean)).toHaveLength(18);
+      if (solver !== "magnitude")
+        for (const { relativeError } of document.layers) expect(relativeError).toBeGreaterThan(0);
+    }
+  });
+
+  test("a pattern is met in every row, and the recipe repeats the run to the same bytes", async () => {
+    const { model, data } = await smallTask();
+    const flags = ["--solver", "layerwise", "--units", "of-every:1/2", "--inputs", "parallel", "--calibration", "40"];
+    const document = await prune([model, "--data", data, ...flags]);
+    const { tensors } = await readCheckpoint(document.out);
+    const first = tensors.find(({ shape }) => shape[1] === 6)!.data as Float32Array;
+    for (let i = 0; i < first.length; i += 2) expect(Number(first[i] === 0) + Number(first[i + 1] === 0)).toBe(1);
+    const layers = { inputs: "parallel", examples: 40, pattern: { keep: 1, of: 2 } };
+    expect(document.recipe).toMatchObject({ layers, sparsity: 0.5 });
+    const bytes = await readFile(document.out);
+    const recipe = document.out.replace(/safetensors$/, "recipe.json");
+    await prune(["--recipe", recipe, "--force"]);
+    expect(await readFile(document.out)).toEqual(bytes);
+  });
+
+  test("flags that would change nothing, or contradict each other, are refused", async () => {
+    const { model, data } = await smallTask();
+    const said = (...more: string[]) => refused(["prune", model, "--data", data, ...more]);
+    expect(await said("--solver", "magnitude", "--inputs", "parallel")).toMatch(/--inputs would change nothing/);
+    expect(await said("--solver", "layerwise", "--stages", "3")).toMatch(/--stages would change nothing/);
+    expect(await said("--solver", "obc", "--retrain", "llr", "--retrain-epochs", "1")).toMatch(/prune first/);
+    expect(await said("--solver", "obc", "--units", "of-every:1/2", "--sparsity", "0.5")).toMatch(
+      /leave --sparsity out/,
+    );
+  });
+});

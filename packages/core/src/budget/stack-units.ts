@@ -1,0 +1,123 @@
+/** The units of all parameters of a network, one after the other, and what keeping each of them costs. */
+import { badUnits, impossibleRun } from "../errors.ts";
+import type { FlatParam } from "../problem/flat-weights.ts";
+import { dtypeOf, type Mask, type Vec, zeros } from "../problem/matrix.ts";
+import type { Budget, UnitSpec } from "./budget.ts";
+import { blockUnits, channelUnits } from "./group-units.ts";
+import { keptWeights, type Units, weightUnits } from "./units.ts";
+
+/** The units of one parameter. */
+export interface StackedPart {
+  readonly param: FlatParam;
+  readonly spec: UnitSpec;
+  readonly units: Units;
+  /** Index of its first unit in the stack. */
+  readonly firstUnit: number;
+}
+
+/** Units of a whole network, with the parts they come from. Costs: weights and flops. */
+export interface StackedUnits extends Units {
+  readonly parts: readonly StackedPart[];
+}
+
+/**
+ * Lays the units of the parameters one after the other.
+ *
+ * @throws ERR_IMPOSSIBLE for units that do not fit a parameter
+ */
+export function stackUnits(params: readonly FlatParam[], chosen: Budget["units"] = []): StackedUnits {
+  let count = 0;
+  const parts = params.map((param): StackedPart => {
+    const spec = chosen.find(({ match }) => matches(match, param.name))?.units ?? { kind: "weights" };
+    const units = unitsOf(param, spec);
+    count += units.count;
+    return { param, spec, units, firstUnit: count - units.count };
+  });
+  const perWeight = parts.every(({ units }) => units.perWeight);
+  const sizes = new Float64Array(count);
+  const flops = new Float64Array(count);
+  for (const { param, units, firstUnit } of parts) {
+    for (let u = 0; u < units.count; u++) {
+      sizes[firstUnit + u] = units.perWeight ? 1 : units.indices(u).length;
+      flops[firstUnit + u] = sizes[firstUnit + u]! * param.flopsPerWeight;
+    }
+  }
+  const costs = { weights: sizes, flops };
+  if (perWeight) return { ...weightUnits(count, costs), parts };
+  const owner = new Uint32Array(count);
+  parts.forEach(({ firstUnit, units }, part) => {
+    owner.fill(part, firstUnit, firstUnit + units.count);
+  });
+  return {
+    ...{ count, perWeight, costs, parts },
+    indices(unit) {
+      const { units, firstUnit, param } = parts[owner[unit]!]!;
+      return units.indices(unit - firstUnit).map((index) => param.start + index);
+    },
+    reduce(scores: Vec) {
+      const out = zeros(count, dtypeOf(scores));
+      for (const { units, firstUnit, param } of parts) {
+        out.set(units.reduce(scores.subarray(param.start, param.start + param.size)), firstUnit);
+      }
+      return out;
+    },
+  };
+}
+
+/** Mask over units [units.count] from one over weights [p]: a unit is kept where any of its weights is. */
+export function unitMask(units: Units, weights: Mask): Mask {
+  if (units.perWeight) return weights;
+  return Uint8Array.from({ length: units.count }, (_, unit) =>
+    units.indices(unit).some((index) => weights[index] === 1) ? 1 : 0,
+  );
+}
+
+/** Mask over weights [p] from one over units [units.count]. */
+export function weightMask(units: Units, mask: Mask): Mask {
+  if (units.perWeight) return mask;
+  let size = 0;
+  for (let unit = 0; unit < units.count; unit++) size += units.indices(unit).length;
+  const weights = new Uint8Array(size);
+  for (const index of keptWeights(units, mask)) weights[index] = 1;
+  return weights;
+}
+
+function unitsOf({ name, rows, cols, size, shape }: FlatParam, spec: UnitSpec): Units {
+  const kernel = shape.slice(2).reduce((product, extent) => product * extent, 1);
+  switch (spec.kind) {
+    case "weights":
+    case "of-every":
+      return weightUnits(size);
+    case "blocks":
+      if (!isWhole(spec.rows) || !isWhole(spec.cols)) throw badUnits(name, `blocks of ${spec.rows} x ${spec.cols}`);
+      return blockUnits({ rows, cols, height: spec.rows, width: spec.cols });
+    case "kernels":
+      return blockUnits({ rows, cols, height: 1, width: kernel });
+    case "rows":
+    case "channels":
+      return channelUnits({ rows, cols, axis: "out" });
+    case "columns":
+      return channelUnits({ rows, cols, axis: "in" });
+    default:
+      throw impossibleRun(`${name}: there are no units '${String((spec satisfies never as UnitSpec).kind)}'`);
+  }
+}
+
+function isWhole(extent: number): boolean {
+  return Number.isInteger(extent) && extent >= 1;
+}
+
+/** Whether a pattern, in which "*" stands for any text, names a parameter. */
+function matches(pattern: string, name: string): boolean {
+  const parts = pattern.split("*");
+  const [first = "", last = ""] = [parts[0], parts[parts.length - 1]];
+  if (parts.length === 1) return name === pattern;
+  if (!name.startsWith(first) || !name.endsWith(last) || name.length < first.length + last.length) return false;
+  let at = first.length;
+  for (const part of parts.slice(1, -1)) {
+    const found = name.indexOf(part, at);
+    if (found < 0 || found + part.length > name.length - last.length) return false;
+    at = found + part.length;
+  }
+  return true;
+}

@@ -1,0 +1,48 @@
+/** How a network is pruned layer by layer: the keys of a recipe's "layers". */
+import type { LayerInputsMode } from "@secateur/core";
+import { type LayerAllocation, layerAllocations } from "@secateur/solvers-layerwise";
+import { badRecipe } from "../../errors.ts";
+
+/** Settings of scope "layers"; every one has a default. */
+export interface LayersSettings {
+  /** Inputs of the network pruned so far (default), or of the dense one. */
+  readonly inputs?: LayerInputsMode;
+  /** How layers share the budget; default "auto". */
+  readonly allocation?: LayerAllocation | "auto";
+  /** Calibration examples at most; default 1024. */
+  readonly examples?: number;
+  /** Keep so many of every so many inputs of a row, instead of a sparsity. */
+  readonly pattern?: { readonly keep: number; readonly of: number };
+}
+
+/** All modes of inputs. */
+export const layerInputsModes: readonly LayerInputsMode[] = ["sequential", "parallel"];
+
+/** All ways to share a budget out. */
+export const layerAllocationChoices: readonly (LayerAllocation | "auto")[] = ["auto", ...layerAllocations];
+
+/** Checks the value of "layers" in a recipe. @throws ERR_RECIPE */
+export function parseLayers(path: string, value: Readonly<Record<string, unknown>>): LayersSettings {
+  const { inputs, allocation, examples, pattern, ...others } = value;
+  const refuse = (key: string, found: unknown, expected: string): never => {
+    throw badRecipe({ path, found: `${JSON.stringify(found)} as 'layers.${key}'`, expected });
+  };
+  const [strange] = Object.keys(others);
+  if (strange !== undefined) refuse(strange, others[strange], "inputs, allocation, examples or pattern");
+  if (inputs !== undefined && !layerInputsModes.some((name) => name === inputs)) {
+    refuse("inputs", inputs, layerInputsModes.join(" or "));
+  }
+  if (allocation !== undefined && !layerAllocationChoices.some((name) => name === allocation)) {
+    refuse("allocation", allocation, layerAllocationChoices.join(", "));
+  }
+  if (examples !== undefined && !(Number.isInteger(examples) && (examples as number) >= 1)) {
+    refuse("examples", examples, "a whole number of at least 1");
+  }
+  if (pattern !== undefined && !isPattern(pattern)) refuse("pattern", pattern, 'such as { "keep": 2, "of": 4 }');
+  return value as LayersSettings;
+}
+
+function isPattern(value: unknown): boolean {
+  const { keep, of } = (value ?? {}) as { keep?: unknown; of?: unknown };
+  return Number.isInteger(keep) && Number.isInteger(of) && 0 <= (keep as number) && (keep as number) <= (of as number);
+}
