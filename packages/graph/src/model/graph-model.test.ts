@@ -196,6 +196,40 @@ describe("what layers are multiplied with", () => {
   });
 });
 
+describe("statistics of batch normalisation", () => {
+  test("follow weights that are scaled, so that the network computes what it computed", async () => {
+    const model = createGraphModel({ graph: images, opsets, dtype: "f64" });
+    const [data, ctx] = [imageData(), createRunContext()];
+    const batch = await data.batch(Uint32Array.of(0, 1, 2));
+    const { p: dense } = await model.run!(batch, ctx);
+    const reference = await model.channelStatistics!(data, ctx);
+    const w = await model.read("c1");
+    await model.write("c1", { ...w, data: w.data.map((x: number) => 3 * x) });
+    const { p: scaled } = await model.run!(batch, ctx);
+    await model.matchStatistics!(reference, data, ctx);
+    const { p: matched } = await model.run!(batch, ctx);
+    // What is left is the epsilon of 1e-5 beside variances near 1, and the bias, which does not scale.
+    dense!.data.forEach((score: number, i: number) => {
+      expect(Math.abs(score - matched!.data[i]!)).toBeLessThan(1e-4);
+    });
+    expect(
+      Math.max(...dense!.data.map((score: number, i: number) => Math.abs(score - scaled!.data[i]!))),
+    ).toBeGreaterThan(1e-2);
+    expect([...model.changedStatistics().keys()].map(({ name }) => name)).toEqual(["mean", "variance"]);
+  });
+
+  test("stay what they are while weights do", async () => {
+    const model = createGraphModel({ graph: images, opsets, dtype: "f64" });
+    const [data, ctx] = [imageData(), createRunContext()];
+    await model.matchStatistics!(await model.channelStatistics!(data, ctx), data, ctx);
+    expect(model.changedStatistics().size).toBe(0);
+  });
+
+  test("are no concern of a graph without them", () => {
+    expect(createGraphModel({ graph: tokens, opsets }).channelStatistics).toBeUndefined();
+  });
+});
+
 describe("a graph as a model", () => {
   test("says which tensors are its weights, canonical and with what they cost, and why others stay dense", () => {
     const model = createGraphModel({ graph: tokens, opsets });

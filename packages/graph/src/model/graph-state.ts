@@ -6,6 +6,7 @@ import { type DenseTensor, findParams, type GraphParam } from "../plan/params.ts
 import { type Plan, planGraph } from "../plan/plan.ts";
 import { isRecurrent } from "../plan/recurrent.ts";
 import { type Kind, kindOfDtype, type Shape } from "../value.ts";
+import { findNorms, type Norm } from "./channel-statistics.ts";
 
 /** What a model is opened from. */
 export interface OpenGraphSpec {
@@ -33,6 +34,8 @@ export interface GraphState {
   readonly kinds: ReadonlyMap<string, Kind>;
   /** Weights whose outputs go straight into a BatchNormalization. */
   readonly normed: ReadonlySet<string>;
+  /** Batch normalisations whose statistics can be corrected. */
+  readonly norms: readonly Norm[];
   /** Name of an output by the value that it is read from. */
   readonly outputOf: ReadonlyMap<string, string>;
   /** The plan for inputs of given shapes; the last few are kept. */
@@ -55,10 +58,15 @@ export function openGraph({ graph, opsets, name = graph.name, dtype = "f32" }: O
   const kinds = new Map(graph.inputs.map((input) => [input.name, kindOfDtype(input.dtype) ?? "real"] as const));
   const batches = graph.inputs.map(({ shape }) => shape?.[0]).filter((extent) => typeof extent === "number");
   const plans = new Map<string, Plan>();
+  const norms = findNorms(graph, dtype);
+  const live = new Map(
+    norms.flatMap(({ mean, variance }) => [mean, variance].map((one) => [one.tensor, one.live] as const)),
+  );
   return {
     name,
     dtype,
     dense,
+    norms,
     outputs,
     outputOf,
     kinds,
@@ -71,7 +79,7 @@ export function openGraph({ graph, opsets, name = graph.name, dtype = "f32" }: O
       const key = [...shapes].map(([input, shape]) => `${input} ${shape.join()}`).join("; ");
       const known = plans.get(key);
       if (known) return known;
-      const plan = planGraph({ graph: running, opsets, params, dtype, inputs: shapes, kinds });
+      const plan = planGraph({ graph: running, opsets, params, dtype, inputs: shapes, kinds, live });
       if (plans.size >= mostPlans) plans.delete(plans.keys().next().value!);
       plans.set(key, plan);
       return plan;

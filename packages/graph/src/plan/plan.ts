@@ -56,6 +56,8 @@ export interface PlanSpec {
   /** Shapes of all inputs. */
   readonly inputs: ReadonlyMap<string, Shape>;
   readonly kinds: ReadonlyMap<string, Kind>;
+  /** Values of tensors that may change while the plan is in use. */
+  readonly live?: ReadonlyMap<GraphTensor, Value>;
   /** Names of inputs that derivatives are wanted for; default none. */
   readonly activeInputs?: readonly string[];
 }
@@ -102,7 +104,7 @@ function createBuilder(spec: PlanSpec): Builder {
   const constant = (tensor: GraphTensor): number => {
     const param = byTensor.get(tensor);
     if (param) return add({ type: { shape: tensor.shape, kind: "real" }, param, transposed: false });
-    const known = tensorValue(tensor, spec.dtype);
+    const known = spec.live?.get(tensor) ?? tensorValue(tensor, spec.dtype);
     if (!known) {
       const found = `elements of type ${tensor.dtype}`;
       throw badNode({

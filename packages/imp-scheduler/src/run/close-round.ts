@@ -1,5 +1,5 @@
 /** The report of a phase that is over, from its pruning, its training and the weights they left. */
-import { countKept, countZeros, type Evaluation, type FlatParam, type Phase } from "@secateur/core";
+import { countKept, countZeros, type Evaluation, type FlatParam, type Note, type Phase } from "@secateur/core";
 import type { StoppingState } from "./early-stopping.ts";
 import type { PhaseState } from "./phase-state.ts";
 import { type RoundReport, relativeDistance, sampled } from "./round-report.ts";
@@ -24,9 +24,11 @@ export function closeRound(spec: {
   stopping: StoppingState | undefined;
   retrainMs: number;
   retrained: Evaluation | undefined;
+  /** Of its training. */
+  notes: readonly Note[];
 }): RoundReport {
   const { params, examples, state, phase, weights, rates, trained, stopping, retrainMs, retrained } = spec;
-  const { before, pruned, pruningDistance, stages, notes, plan, pruneMs } = state.open!.round;
+  const { before, pruned, pruningDistance, stages, plan, pruneMs } = state.open!.round;
   const kept = countKept(state.mask);
   const { flops, nonzeroFlops } = costs(params, weights);
   const images = trained.epochs.length * examples;
@@ -52,7 +54,7 @@ export function closeRound(spec: {
     lastRate: rates[rates.length - 1] ?? 0,
     rates: sampled(rates, 200),
     stages,
-    notes,
+    notes: [...state.open!.round.notes, ...spec.notes],
     ...(plan ? { plan } : {}),
     pruneMs,
     retrainMs,

@@ -12,7 +12,7 @@ import {
   readFlat,
 } from "@secateur/core";
 import { gaussNewton } from "@secateur/fisher";
-import { createNetwork, createRetrainer, mlp, type Network } from "@secateur/nn";
+import { createNetwork, createRetrainer, mlp, type Network, train } from "@secateur/nn";
 import { chita } from "@secateur/solvers-chita";
 import { magnitude } from "@secateur/solvers-magnitude";
 import { describe, expect, test } from "vitest";
@@ -274,6 +274,25 @@ describe("rounds of pruning and retraining", () => {
       retrain: (request, ctx) => inner.retrain({ ...request, masks: new Map() }, ctx),
     };
     await expect(retrainInPhases(setting(network, { retrainer }))).rejects.toThrow(/pruned weights are not zero/);
+  });
+
+  test("keep their start where training made the loss worse, and say so", async () => {
+    const network = newNetwork();
+    await train(network, { data, epochs: 20 }, createRunContext());
+    const wild: Phase = { sparsity: 0.2, epochs: 1, rates: (steps) => new Float64Array(steps).fill(3) };
+    let start: Float32Array | undefined;
+    const { notes, rounds } = await retrainInPhases(
+      setting(network, {
+        data,
+        phases: [wild],
+        onState: ({ open }) => {
+          start ??= open?.weights;
+        },
+      }),
+    );
+    expect(notes.map(({ code }) => code)).toContain("round-undone");
+    expect(await flat(network)).toEqual(start);
+    expect(rounds[0]!.retrained).toEqual(rounds[0]!.pruned);
   });
 
   test("refuse sparsities that go down before anything runs", async () => {

@@ -14,20 +14,25 @@ import {
   type Evaluation,
   type FlatParam,
   forkContext,
+  isPruneError,
   keptCount,
   type LayerReport,
   layoutParams,
   type Mask,
+  type Note,
   type Phase,
   type PruneRequest,
   type PruneResult,
   prune,
+  quietContext,
   type Retrainer,
   type RetrainingState,
   type RunContext,
   readFlat,
   resumeMismatch,
   type StateTensor,
+  sampleIndices,
+  subset,
   throwIfAborted,
   writeFlat,
 } from "@secateur/core";
@@ -213,20 +218,57 @@ async function retrainPhase(run: Run, state: PhaseState, index: number): Promise
   const rates = phase.rates(phase.epochs * retrainer.stepsPerEpoch, open.round);
   const started = ctx.now();
   const spentMs = (): number => open.round.retrainMs + ctx.now() - started;
+  // One training that spans several phases may climb in between; early stopping judges by itself.
+  const isWhole = !phase.keepsMomentum && !phases[index + 1]?.keepsMomentum && !request.earlyStopping;
+  const lossBefore = isWhole && phase.epochs > 0 ? await trainingLoss(run) : undefined;
   const { trained, stopping } = await trainPhase({ run, state, phase, index, rates, spentMs }, ctx);
   if (stopping && stopping.best < trained.epoch) retrainer.restore(stopping.tensors);
+  const lossAfter = lossBefore === undefined ? undefined : await trainingLoss(run);
+  const isUndone = lossBefore !== undefined && !(lossAfter! <= lossBefore);
+  if (isUndone) {
+    retrainer.restore(state.tensors);
+    ctx.report({ type: "note", ...roundUndone({ round: index + 1, lossBefore, lossAfter: lossAfter! }) });
+  }
   const retrainMs = spentMs();
   const weights = await readFlat(model, params);
   const broken = weights.reduce((count, value, j) => (value !== 0 && state.mask[j] === 0 ? count + 1 : count), 0);
   if (broken > 0) throw maskBroken(index + 1, broken);
   const retrained = phase.epochs === 0 ? open.round.pruned : await measure?.();
   const { examples } = retrainer;
-  const done = { state, phase, weights, rates, trained, stopping, retrainMs, retrained };
+  const notes = isUndone ? [roundUndone({ round: index + 1, lossBefore, lossAfter: lossAfter! })] : [];
+  const done = { state, phase, weights, rates, trained, stopping, retrainMs, retrained, notes };
   const round = closeRound({ params, examples, ...done });
   return {
     ...{ phase: index + 1, fingerprint, mask: state.mask, tensors: retrainer.capture() },
     rounds: [...state.rounds, round],
     ...(phases[index + 1]?.keepsMomentum ? { trained } : {}),
+  };
+}
+
+/** Examples on which a round's end is compared with its start. */
+const compared = 2000;
+
+/** Mean loss of the model as it is on training examples, the same in every round; nothing without data. Infinite where outputs are not finite. */
+async function trainingLoss({ request, ctx }: Run): Promise<number | undefined> {
+  const { model, data, task } = request;
+  if (!data || !model.evaluate) return undefined;
+  const some = sampleIndices(data.size, Math.min(compared, data.size), ctx.rng.fork("retraining compared"));
+  try {
+    const { loss } = await model.evaluate(subset(data, some), quietContext(ctx), task ? { task } : {});
+    return Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss;
+  } catch (error) {
+    if (isPruneError(error) && error.code === "ERR_NOT_FINITE") return Number.POSITIVE_INFINITY;
+    throw error;
+  }
+}
+
+function roundUndone(spec: { round: number; lossBefore: number; lossAfter: number }): Note {
+  const { round, lossBefore, lossAfter } = spec;
+  const [before, after] = [lossBefore, lossAfter].map((loss) => loss.toPrecision(3));
+  return {
+    code: "round-undone",
+    level: "warn",
+    message: `round ${round}: training ended with a loss of ${after} on training examples, above the ${before} right after pruning, so its start is kept; a lower learning rate, or augmentation as in the first training, may help`,
   };
 }
 

@@ -40,7 +40,7 @@ export interface RoundReport {
   readonly rates: readonly number[];
   /** Stages of the solver, how it was run, and the time of the pruning. */
   readonly stages: readonly StageReport[];
-  /** What its pruning had to say. */
+  /** What its pruning and its training had to say. */
   readonly notes: readonly Note[];
   readonly plan?: UsedPlan;
   readonly pruneMs: number;

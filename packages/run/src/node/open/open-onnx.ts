@@ -94,5 +94,9 @@ function changedTensors(graph: GraphModel, file: OnnxModel): ReadonlyMap<string,
     const stored = tensor as unknown as Exclude<OnnxTensor, { opaque: true }>;
     changes.set(stored.place, asTensorLike(stored, data));
   }
+  for (const [tensor, data] of graph.changedStatistics()) {
+    const stored = tensor as unknown as Exclude<OnnxTensor, { opaque: true }>;
+    changes.set(stored.place, asTensorLike(stored, data));
+  }
   return changes;
 }
