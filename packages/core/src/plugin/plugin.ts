@@ -129,9 +129,10 @@ export function defineSolver<T>(
 /** A solver with a name, which may be an instance of a class: its methods keep their own `this`. */
 function named(made: Solver, name: string): Solver {
   if (made.name !== undefined) return made;
-  const { needs } = made;
+  const { needs, scope } = made;
   return {
     ...{ name, needs },
+    ...(scope ? { scope } : {}),
     solve: (problem, ctx) => made.solve(problem, ctx),
     ...(made.plan ? { plan: (situation) => made.plan!(situation) } : {}),
   };
