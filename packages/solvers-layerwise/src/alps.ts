@@ -54,8 +54,8 @@ export function alps(options: AlpsOptions = {}): Solver {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
         const { mask, steps, settled } = await alpsMask(problem, layer, ctx, options);
-        const w = await refit(layer, weightMask(problem, mask), ctx);
-        const status = settled ? "converged" : "max-iterations";
+        const { w, status: refitted } = await refit(layer, weightMask(problem, mask), ctx);
+        const status = settled && refitted !== "max-iterations" ? "converged" : "max-iterations";
         return solutionOf(problem, layer, { w, mask, status, stats: { iterations: steps } });
       });
     },

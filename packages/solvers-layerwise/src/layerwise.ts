@@ -43,7 +43,7 @@ const offered = 8;
 
 /**
  * The layer-wise default as a solver, for any budget over any units; swaps are of single weights. stats: `swaps`, `moved` (weights that
- * changed rows), `relativeError`. "max-iterations": swaps were cut short.
+ * changed rows), `relativeError`. "max-iterations": swaps or the re-fit were cut short.
  * Time: that of the starts and rows cols^3 / 4 for the swaps. Memory: 40 cols^2 bytes more.
  *
  * @example
@@ -62,15 +62,16 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
         const isLarge = layer.rows * layer.cols ** 3 * 0.3 > mostWork;
         if (!rule || isLarge) {
           if (isLarge) noteNoSwaps(layer, ctx);
-          const w = await refit(layer, weightMask(problem, start), ctx);
-          return solutionOf(problem, layer, { w, mask: start, status: "converged", stats: { swaps: 0 } });
+          const { w, status: refitted } = await refit(layer, weightMask(problem, start), ctx);
+          const status = refitted === "max-iterations" ? refitted : "converged";
+          return solutionOf(problem, layer, { w, mask: start, status, stats: { swaps: 0 } });
         }
         const workspace = tableauWorkspace(layer.cols, ctx.kernels);
         const improving = improve({ layer, mask: start, rule, exchanges, workspace }, ctx);
         const found = await improving.finally(() => workspace.release());
-        const w = await refit(layer, found.mask, ctx);
+        const { w, status: refitted } = await refit(layer, found.mask, ctx);
         const { swaps, moved, settled } = found;
-        const status = settled ? "converged" : "max-iterations";
+        const status = settled && refitted !== "max-iterations" ? "converged" : "max-iterations";
         return solutionOf(problem, layer, { w, mask: found.mask, status, stats: { swaps, moved } });
       });
     },
@@ -101,7 +102,7 @@ async function startFrom(
   if (masks.length === 1) return masks[0]!;
   let [best, least] = [masks[0]!, Number.POSITIVE_INFINITY];
   for (const mask of masks) {
-    const w = await refit(layer, weightMask(problem, mask), ctx);
+    const { w } = await refit(layer, weightMask(problem, mask), ctx);
     const value = layer.objective(w);
     if (value < least) [best, least] = [mask, value];
   }
