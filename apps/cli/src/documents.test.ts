@@ -142,6 +142,16 @@ describe("the JSON document of", () => {
     checkDocument("inspect", await documentOf(["inspect", model]));
   });
 
+  test("pack, unpack and bench", async () => {
+    const { folder, model, data } = await smallTask();
+    const packed = join(folder, "small.secateur");
+    checkDocument("pack", await documentOf(["pack", model, "--data", data, "--out", packed]));
+    checkDocument("unpack", await documentOf(["unpack", packed, "--out", join(folder, "again.safetensors")]));
+    const measured = (await documentOf(["bench", packed])) as unknown as Record<string, unknown>[];
+    expect(measured.length).toBeGreaterThan(0);
+    for (const one of measured) checkDocument("bench", one);
+  });
+
   test("plugins", async () => {
     const { folder } = await smallTask();
     checkDocument("plugins", await documentOf(["plugins"], folder));
@@ -151,14 +161,17 @@ describe("the JSON document of", () => {
 describe("the page", () => {
   test("has a table for every command that prints a document", () => {
     expect([...contract.keys()].sort()).toEqual([
+      "bench",
       "compare",
       "eval",
       "inspect",
+      "pack",
       "plugins",
       "prune",
       "sensitivity",
       "solve",
       "train",
+      "unpack",
     ]);
     for (const keys of contract.values()) expect(keys.size).toBeGreaterThan(0);
   });
