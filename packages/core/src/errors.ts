@@ -161,6 +161,19 @@ export function impossibleRun(message: string): PruneError {
   return new PruneError("ERR_IMPOSSIBLE", message);
 }
 
+/** A solver for single layers that is given the whole network, and nothing that says how weights act together. */
+export function layersNeeded(solver: string): PruneError {
+  return incompatible({
+    ...{
+      who: solver,
+      problem: "network",
+      missing: "one layer at a time, with its inputs",
+      has: "the whole network is one problem here, without a curvature",
+    },
+    remedy: `use 'secateur prune --solver ${solver}', or in code pruneLayers of @secateur/solvers-layerwise`,
+  });
+}
+
 /** A solver's plan takes a curvature, and nothing was given that estimates it. */
 export function curvatureMissing(who: string, curvature: string): PruneError {
   return new PruneError(

@@ -3,6 +3,8 @@ import { countKept } from "../budget/constraint.ts";
 import { arrayDataset, type Batch } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
 import type { FloatTensors } from "../data/tensor.ts";
+import { noOptions } from "../plugin/no-options.ts";
+import { defineSolver } from "../plugin/plugin.ts";
 import { selectorFrom, solverFrom } from "../problem/lift.ts";
 import { type Mat, matrix } from "../problem/matrix.ts";
 import { objective } from "../problem/objective.ts";
@@ -294,4 +296,17 @@ describe("what follows from weights and data", () => {
       message: expect.stringContaining("'toy'"),
     });
   });
+});
+
+test("a solver for single layers is not run on the whole network in silence, under its plugin name either", async () => {
+  const layered = solverFrom(selectorFrom({ needs: {}, score: ({ w }) => w.data.map(Math.abs) }));
+  const entry = defineSolver({
+    ...{ name: "by-layers", summary: "one layer at a time", options: noOptions },
+    create: (): Solver => ({ ...layered, scope: "layers" }),
+  });
+  const solver = entry.create({} as never);
+  expect(solver.scope).toBe("layers");
+  await expect(prune({ model: toyModel(), solver, sparsity: 0.5 })).rejects.toThrow(
+    /by-layers cannot solve 'network': needs one layer at a time, with its inputs/,
+  );
 });

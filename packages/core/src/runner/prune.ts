@@ -10,7 +10,7 @@ import { weightMask } from "../budget/stack-units.ts";
 import { weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
-import { badBudget, curvatureMissing, resumeMismatch, shapeMismatch, unknownName } from "../errors.ts";
+import { badBudget, curvatureMissing, layersNeeded, resumeMismatch, shapeMismatch, unknownName } from "../errors.ts";
 import { countZeros, type FlatParam, layoutParams, readFlat, writeFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { Note } from "../problem/note.ts";
@@ -338,10 +338,12 @@ function isEstimator(curvature: CurvatureEstimator | Estimators): curvature is C
   return typeof curvature["estimate"] === "function" && typeof curvature["name"] === "string";
 }
 
-/** What estimates the curvature; nothing for a solver that needs none and is given none. @throws ERR_IMPOSSIBLE, ERR_UNKNOWN_NAME */
+/** What estimates the curvature; nothing for a solver that needs none and is given none. @throws ERR_IMPOSSIBLE, ERR_INCOMPATIBLE, ERR_UNKNOWN_NAME */
 function estimatorOf({ curvature, solver }: PruneRequest, plan: ResolvedPlan): CurvatureEstimator | undefined {
   const needsCurvature = (solver.needs.curvature ?? []).length > 0;
   if (!curvature) {
+    // Without a curvature every such solver would be magnitude pruning under another name.
+    if (solver.scope === "layers") throw layersNeeded(solver.name ?? "the solver");
     if (needsCurvature && solver.plan) throw curvatureMissing(solver.name ?? "the solver", plan.curvature);
     return undefined;
   }
