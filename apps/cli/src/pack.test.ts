@@ -67,6 +67,28 @@ describe("secateur pack", () => {
     expect(allowed.code).toBe(0);
   });
 
+  test("refuses --max-loss for a task without accuracy, which could not be held to it", async () => {
+    const { folder, model, data } = await smallTask();
+    const measured = ["--data", data, "--task", "distillation"];
+    const refused = await call(["pack", model, "--out", "net.secateur", ...measured, "--max-loss", "1"], { cwd: folder });
+    expect(refused.stderr).toMatch(/distillation/);
+    expect(refused.code).toBe(2);
+    await expect(stat(join(folder, "net.secateur"))).rejects.toThrow("ENOENT");
+  });
+
+  test("never replaces what it reads, also not with --force", async () => {
+    const { folder, pruned, out } = await packedTask();
+    const before = await readFile(out);
+    const over = ["pack", pruned, "--dense", out, "--out", out, "--force"];
+    expect(await call(over)).toMatchObject({ code: 2, stderr: expect.stringContaining("ERR_OUTPUT_IS_INPUT") });
+    const disguised = join(folder, "packed.safetensors");
+    await writeFile(disguised, before);
+    const onto = await call(["unpack", disguised, "--out", disguised, "--force"]);
+    expect(onto).toMatchObject({ code: 2, stderr: expect.stringContaining("ERR_OUTPUT_IS_INPUT") });
+    expect(await readFile(out)).toEqual(before);
+    expect(await readFile(disguised)).toEqual(before);
+  });
+
   test.each([
     [["--values", "int9"], "allowed is f32, f16, int8, int4"],
     [["--max-loss", "0.1"], "--max-loss needs --data"],
