@@ -4,7 +4,13 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { runBenchmarks, runChitaBenchmark, runImpBenchmark, runObsBenchmark } from "./tasks/bench.mjs";
+import {
+  runBenchmarks,
+  runChitaBenchmark,
+  runImpBenchmark,
+  runLayerwiseBenchmark,
+  runObsBenchmark,
+} from "./tasks/bench.mjs";
 import { openPage, testPage } from "./tasks/browser.mjs";
 import { build } from "./tasks/build.mjs";
 import { runFaults, runFuzz } from "./tasks/campaign.mjs";
@@ -27,6 +33,7 @@ const tasks = {
   bench: afterInstall(runBenchmarks),
   "bench:chita": afterInstall(runChitaBenchmark),
   "bench:imp": afterInstall(runImpBenchmark),
+  "bench:layerwise": afterInstall(runLayerwiseBenchmark),
   "bench:obs": afterInstall(runObsBenchmark),
   fuzz: afterInstall(runFuzz),
   faults: afterInstall(runFaults),

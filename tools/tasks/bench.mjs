@@ -41,6 +41,12 @@ export async function runImpBenchmark(context) {
   await run(context.root, "node", ["apps/cli/bench/imp.ts", ...context.args]);
 }
 
+/** `npm run bench:layerwise -- DATA_FOLDER`: the layer-wise solvers on single layers; arguments go to its script. */
+export async function runLayerwiseBenchmark(context) {
+  await build(context);
+  await run(context.root, "node", ["apps/cli/bench/layerwise.ts", ...context.args]);
+}
+
 /** `npm run bench:obs [-- ARGUMENT...]`: the Brain Surgeon family beside CHITA; arguments go to its script. */
 export async function runObsBenchmark(context) {
   await build(context);

@@ -1,0 +1,147 @@
+/**
+ * `npm run bench:layerwise -- DATA_FOLDER | --synthetic N`: the layer-wise solvers on single layers. DATA_FOLDER holds pairs NAME-H.npy
+ * [in, in] and NAME-W.npy [out, in]; --synthetic makes a layer of N x N. Prints relative errors, and seconds of one thread.
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { createWasmKernels } from "@secateur/backends-wasm";
+import {
+  createRng,
+  createRunContext,
+  type Kernels,
+  keepCount,
+  keepOfEvery,
+  keptCount,
+  type Mat,
+  matrix,
+  type Solver,
+  type Vec,
+  weightUnits,
+} from "@secateur/core";
+import { readNpyNumbers } from "@secateur/formats";
+import { badUsage } from "@secateur/run";
+import { alps, layerwise, obc, sparseGpt, sparseSwaps, wanda } from "@secateur/solvers-layerwise";
+import { dataFolder } from "./bench-arguments.ts";
+import { decimals, printLine, printTable, showProgress } from "./print.ts";
+
+const solvers: Readonly<Record<string, () => Solver>> = {
+  ...{ wanda: () => wanda(), sparseswaps: () => sparseSwaps(), sparsegpt: () => sparseGpt(), obc: () => obc() },
+  ...{ alps: () => alps(), layerwise: () => layerwise() },
+};
+const sparsities = [0.5, 0.6, 0.7, 0.8, 0.9, undefined] as const;
+
+/** One layer. */
+interface Layer {
+  readonly name: string;
+  readonly H: Mat;
+  readonly W: Mat;
+}
+
+const { values, positionals } = parseArgs({
+  options: { synthetic: { type: "string" }, solver: { type: "string", multiple: true } },
+  allowPositionals: true,
+});
+const size = Number(values.synthetic);
+if (positionals.length === 0 && !(size >= 4)) throw badUsage("give DATA_FOLDER, or --synthetic N");
+const chosen = values.solver ?? Object.keys(solvers);
+const kernels = await createWasmKernels({ threads: 1 });
+if (positionals[0] === undefined) await benchmark(synthetic(size), [0.5]);
+else for await (const layer of layersIn(dataFolder(positionals[0], []))) await benchmark(layer, sparsities);
+await kernels.close();
+
+/** Every method at every sparsity; undefined stands for 2 of every 4. */
+async function benchmark(layer: Layer, cells: readonly (number | undefined)[]): Promise<void> {
+  printLine(`\n${layer.name}: ${layer.W.rows} x ${layer.W.cols}`);
+  const rows: string[][] = [];
+  for (const name of chosen) {
+    const row = [name];
+    let seconds = 0;
+    for (const sparsity of cells) {
+      showProgress(`${layer.name}, ${name} at ${sparsity ?? "2 of 4"}`);
+      const found = await solve(layer, { solver: solvers[name]!(), sparsity, kernels });
+      seconds += found.seconds / cells.length;
+      row.push(decimals(found.relativeError, 5)!);
+    }
+    rows.push([...row, decimals(seconds, 2)!]);
+  }
+  printTable(["relative error", ...cells.map((cell) => (cell === undefined ? "2 of 4" : `${cell}`)), "CPU s"], rows);
+  printLine(`peak memory ${Math.round(process.resourceUsage().maxRSS / 1024)} MiB`);
+}
+
+async function solve(
+  { name, H, W }: Layer,
+  spec: { solver: Solver; sparsity: number | undefined; kernels: Kernels },
+): Promise<{ relativeError: number; seconds: number }> {
+  const { solver, sparsity } = spec;
+  const count = W.rows * W.cols;
+  const constraint =
+    sparsity === undefined
+      ? keepOfEvery({ count, cols: W.cols, keep: 2, of: 4 })
+      : keepCount({ count, keep: keptCount(count, sparsity), kernels });
+  const curvature = {
+    dim: W.cols,
+    diagonal: () => Float64Array.from({ length: W.cols }, (_, j) => H.data[j * (W.cols + 1)]!),
+    gram: () => H,
+    apply(x: Vec, out: Vec) {
+      const image = new Float64Array(W.cols);
+      kernels.gemv({ a: H, x: Float64Array.from(x), out: image });
+      out.set(image);
+    },
+  };
+  const started = process.cpuUsage().user;
+  const problem = { id: name, w: W, units: weightUnits(count), constraint, curvature };
+  const { w, stats } = await solver.solve(problem, createRunContext({ kernels }));
+  const seconds = (process.cpuUsage().user - started) / 1e6;
+  return { relativeError: stats["relativeError"] ?? relativeError(H, W, w), seconds };
+}
+
+function relativeError(H: Mat, W: Mat, R: Mat): number {
+  const energy = (of: (i: number) => number): number => {
+    const D = matrix(
+      W.rows,
+      W.cols,
+      Float64Array.from(W.data, (_, i) => of(i)),
+    );
+    const image = matrix(W.rows, W.cols, new Float64Array(D.data.length));
+    kernels.gemm({ a: D, b: H, out: image });
+    return kernels.dot(D.data, image.data);
+  };
+  return energy((i) => R.data[i]! - W.data[i]!) / energy((i) => W.data[i]!);
+}
+
+async function* layersIn(folder: string): AsyncGenerator<Layer> {
+  for (const file of readdirSync(folder)
+    .filter((name) => name.endsWith("-H.npy"))
+    .sort()) {
+    const name = file.slice(0, -"-H.npy".length);
+    const [H, W] = [await readNpyNumbers(join(folder, file)), await readNpyNumbers(join(folder, `${name}-W.npy`))];
+    yield {
+      name,
+      H: matrix(H.shape[0]!, H.shape[1]!, Float64Array.from(H.data, Number)),
+      W: matrix(W.shape[0]!, W.shape[1]!, Float32Array.from(W.data, Number)),
+    };
+  }
+}
+
+/** Inputs whose neighbours are alike, and normal weights. */
+function synthetic(n: number): Layer {
+  const rng = createRng("layer");
+  const X = matrix(2 * n, n, new Float32Array(2 * n * n));
+  for (let i = 0; i < 2 * n; i++) {
+    let carried = rng.normal();
+    for (let j = 0; j < n; j++) {
+      carried = 0.8 * carried + 0.6 * rng.normal();
+      X.data[i * n + j] = carried;
+    }
+  }
+  const gram = matrix(n, n, new Float32Array(n * n));
+  kernels.gram({ a: X, transpose: true, out: gram, alpha: 1 / (2 * n) });
+  const W = matrix(
+    n,
+    n,
+    Float32Array.from({ length: n * n }, () => rng.normal()),
+  );
+  return { name: "synthetic", H: matrix(n, n, Float64Array.from(gram.data)), W };
+}
