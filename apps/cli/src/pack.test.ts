@@ -1,5 +1,6 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { encodeNpy } from "@secateur/formats";
 import { load } from "@secateur/runtime";
 import { describe, expect, test } from "vitest";
 import { call, smallTask } from "./testing.test-support.ts";
@@ -67,13 +68,22 @@ describe("secateur pack", () => {
     expect(allowed.code).toBe(0);
   });
 
-  test("refuses --max-loss for a task without accuracy, which could not be held to it", async () => {
-    const { folder, model, data } = await smallTask();
-    const measured = ["--data", data, "--task", "distillation"];
-    const refused = await call(["pack", model, "--out", "net.secateur", ...measured, "--max-loss", "1"], { cwd: folder });
-    expect(refused.stderr).toMatch(/distillation/);
-    expect(refused.code).toBe(2);
+  test("measures what --task says, and refuses --max-loss where that has no accuracy", async () => {
+    const { folder, model } = await smallTask();
+    const targets = Float32Array.from({ length: 180 }, (_, i) => 3 * Math.sin(i));
+    await writeFile(join(folder, "V.npy"), encodeNpy({ shape: [60, 3], data: targets }));
+    const pack = (...flags: readonly string[]) =>
+      call(["pack", model, "--out", "net.secateur", "--data", "npy:X.npy,V.npy", "--json", ...flags], { cwd: folder });
+    const refused = await pack("--max-loss", "1");
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("the task regression has none") });
     await expect(stat(join(folder, "net.secateur"))).rejects.toThrow("ENOENT");
+    const lossOf = async (...flags: readonly string[]) => {
+      const { code, stdout, stderr } = await pack("--force", ...flags);
+      expect(code, stderr).toBe(0);
+      return JSON.parse(stdout).accuracy.after.loss;
+    };
+    // Huber's loss is below half the squared error wherever errors are beyond its bound.
+    expect(await lossOf("--task", "regression:huber=0.1")).toBeLessThan(await lossOf());
   });
 
   test("never replaces what it reads, also not with --force", async () => {
