@@ -5,6 +5,7 @@ import { findSolver, ownVersion, readRecipe, solverNameFrom } from "@secateur/ru
 import { Command } from "commander";
 import { addBenchCommand } from "./commands/bench.ts";
 import { addCompareCommand } from "./commands/compare.ts";
+import { addConvertCommand } from "./commands/convert.ts";
 import { addEvalCommand } from "./commands/eval.ts";
 import { addExplainCommand } from "./commands/explain.ts";
 import { addInitCommand } from "./commands/init.ts";
@@ -30,6 +31,7 @@ export const commandNames = [
   "init",
   "sensitivity",
   "inspect",
+  "convert",
   "pack",
   "unpack",
   "bench",
@@ -100,6 +102,7 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   addInitCommand(program, terminal);
   addSensitivityCommand(program, { terminal, argv });
   addInspectCommand(program, terminal);
+  addConvertCommand(program, terminal);
   addPackCommand(program, terminal);
   addUnpackCommand(program, terminal);
   addBenchCommand(program, terminal);

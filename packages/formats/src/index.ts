@@ -16,6 +16,7 @@ export {
   readCheckpointFiles,
 } from "./files/read-checkpoint.ts";
 export { readFileBytes, readNpy, readNpyNumbers } from "./files/read-file.ts";
+export { asTensorLike } from "./files/to-dtype.ts";
 export { type WriteOptions, writeFileAtomic } from "./files/write-file-atomic.ts";
 export { cleanCheckpoint } from "./names/clean-checkpoint.ts";
 export { type DenseStack, denseStack } from "./names/dense-stack.ts";
@@ -25,6 +26,7 @@ export { decodeNpy } from "./npy/decode-npy.ts";
 export { encodeNpy } from "./npy/encode-npy.ts";
 export { decodeOnnx } from "./onnx/decode-onnx.ts";
 export { encodeOnnx, type NewOnnxModel } from "./onnx/encode-onnx.ts";
+export { onnxTensors } from "./onnx/onnx-checkpoint.ts";
 export type {
   ExternalPlace,
   OnnxAttribute,

@@ -1,16 +1,17 @@
 // Writes src/operators/operator-goldens.json: what onnxruntime-node makes of every case of operator-cases.test-support.ts.
 //   npm run build && node packages/graph/scripts/operator-goldens.mjs FOLDER
 // FOLDER has onnxruntime-node in its node_modules. Needs Node 22.18 or later.
+import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { encodeOnnx } from "../../formats/dist/index.js";
 import { graphOfCase, inputNumbers, operatorCases } from "../src/operators/operator-cases.test-support.ts";
 
 const folder = resolve(process.argv[2] ?? ".");
 const ort = createRequire(join(folder, "package.json"))("onnxruntime-node");
 const { version } = JSON.parse(readFileSync(join(folder, "node_modules/onnxruntime-node/package.json"), "utf8"));
-const names = { float32: "f32", int64: "i64", bool: "bool" };
 const cases = {};
 for (const spec of operatorCases) {
   const graph = graphOfCase(spec);
@@ -29,18 +30,22 @@ for (const spec of operatorCases) {
         }),
       );
       const results = await session.run(feeds);
-      cases[spec.name] = graph.outputs.map(({ name }) => ({
-        dtype: names[results[name].type],
-        shape: results[name].dims,
-        data: Array.from(results[name].data, (value) => Number(Number(value).toPrecision(9))),
-      }));
+      // Texts, because a number a line would make a long file of them.
+      cases[spec.name] = graph.outputs.map(({ name }) => {
+        const { dims, data } = results[name];
+        return `[${dims.join(", ")}] ${Array.from(data, (value) => Number(Number(value).toPrecision(9))).join(" ")}`;
+      });
       break;
     } catch (error) {
       if (dtype === "bool") console.error(spec.name, String(error).slice(0, 300));
     }
   }
 }
-const text = Object.entries(cases).map(([name, outputs]) => `  ${JSON.stringify(name)}: ${JSON.stringify(outputs)}`);
 const about = `onnxruntime-node ${version}; scripts/operator-goldens.mjs`;
-const target = new URL("../src/operators/operator-goldens.json", import.meta.url);
-writeFileSync(target, `{\n  "from": ${JSON.stringify(about)},\n${text.join(",\n")}\n}\n`);
+const target = fileURLToPath(new URL("../src/operators/operator-goldens.json", import.meta.url));
+writeFileSync(target, JSON.stringify({ from: about, cases }));
+execFileSync(fileURLToPath(new URL("../../../node_modules/.bin/biome", import.meta.url)), [
+  "format",
+  "--write",
+  target,
+]);

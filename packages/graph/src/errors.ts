@@ -34,6 +34,22 @@ export function noDerivative(spec: { node: string; what: string }): PruneError {
   );
 }
 
+/** A weight whose inputs are not handed out. */
+export function noLayerInputs(where: string, param: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${where}: what '${param}' is multiplied with is not handed out: it belongs to a transposed convolution, or to several nodes; leave it dense (--keep-dense), or take a method for the whole network`,
+  );
+}
+
+/** A number that is not finite on its way through the graph. */
+export function notFiniteInput(spec: { where: string; param: string; example: number }): PruneError {
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `${spec.where}: the inputs of '${spec.param}' for example ${spec.example} are not all finite; check the weights before it and how the data is normalised`,
+  );
+}
+
 /** Gradient rows that cannot be cut into batches of one size. */
 export function unevenRows(where: string, examples: number, batch: number): PruneError {
   return new PruneError(

@@ -40,6 +40,8 @@ export interface Applied {
   readonly outputs: readonly Numbers[];
   /** Vectors of the pool that are remembered besides inputs and outputs. */
   readonly kept?: readonly Vec[];
+  /** What its weight is multiplied with, where it has one. */
+  readonly weightInputs?: WeightInputs;
   /**
    * dL/dinputs for dL/doutputs. The deltas are owned: each is handed on as a result or given back to the pool; results are owned by the
    * caller. Gradients of weights go to the sink.
@@ -56,19 +58,27 @@ export interface WeightSink {
   take(param: string, gradient: WeightGradient): void;
 }
 
-/** The gradient of a weight, not yet summed: a sum over units (rows of a matrix product, images), neighbours of one example together. */
-export interface WeightGradient {
+/** What the rows of a weight are multiplied with: units (rows of a matrix product, images), those of one example together. */
+export interface WeightInputs {
   readonly units: number;
+  /** The groups of a convolution, each with its own rows of the weight; one for anything else. */
+  readonly groups: number;
+  /**
+   * What the rows of a group see, [some, in] in canonical order, of units [from, to). A matrix is valid until the next is asked for.
+   *
+   * @throws ERR_NO_DERIVATIVE for transposed convolutions
+   */
+  inputs(group: number, range: readonly [from: number, to: number]): Iterable<Mat>;
+}
+
+/** The gradient of a weight, not yet summed over units. */
+export interface WeightGradient extends WeightInputs {
   /** Row s of out [ceil(units / group), out * in] = the gradient summed over units [s group, (s + 1) group). */
   rows(group: number, out: Mat): void;
   /** Its factors, where each unit adds delta' input: delta [units, out], input [units, in]. Valid during the call only. */
   readonly factors?: { readonly delta: Mat; readonly input: Mat };
-  /** The groups of a convolution, each with its own rows of the weight; one for anything else. */
-  readonly groups: number;
   /** [units * positions, out of the group]: slopes of the loss at the outputs of a group. */
   deltaOf(group: number): Mat;
-  /** Visits the inputs that the rows of a group see, [some, in] in canonical order, of units [from, to). */
-  eachInput(group: number, range: readonly [from: number, to: number], visit: (inputs: Mat) => void): void;
 }
 
 /** How the arrays of an operator's inputs and outputs of three or more dimensions are stored. */

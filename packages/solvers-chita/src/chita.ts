@@ -28,6 +28,7 @@ import {
   withResidentRows,
   withScratch,
 } from "@secateur/core/linalg";
+import { chitaDefaults } from "./chita-defaults.ts";
 import { overflow } from "./errors.ts";
 import { shrinkPath } from "./path/shrink-path.ts";
 import { chitaPlan } from "./plan.ts";
@@ -46,15 +47,15 @@ import {
   writeFullGram,
 } from "./relaxation/row-space.ts";
 
-/** Settings of {@link chita}. */
+/** Settings of {@link chita}; what is left out stands in `chitaDefaults`, and in `secateur explain chita`. */
 export interface ChitaOptions {
-  /** Largest number of rows (after reduction to the number of weights) for the row-space method; default 2048. */
+  /** Largest number of rows (after reduction to the number of weights) for the row-space method. */
   readonly maxRows?: number | undefined;
-  /** Iterations on the relaxation, >= 1; default 20. */
+  /** Iterations on the relaxation, >= 1. */
   readonly iterations?: number | undefined;
-  /** Swap-pool members of each kind; 0 = no swaps. Default 64. */
+  /** Swap-pool members of each kind; 0 = no swaps. */
   readonly pool?: number | undefined;
-  /** Rounds of swaps; default 4. */
+  /** Rounds of swaps. */
   readonly rounds?: number | undefined;
 }
 
@@ -97,7 +98,7 @@ async function solveModel(
 ): Promise<Solution> {
   const { units, constraint } = problem;
   const rows = Math.min(model.rows, model.dim);
-  const isSmall = rows <= (options.maxRows ?? 2048);
+  const isSmall = rows <= (options.maxRows ?? chitaDefaults.maxRows);
   if (!constraint.count || !units.perWeight || !isSmall || !meetsRows(model)) return shrinkPath(problem, model, ctx);
   const { keep, eligible } = constraint.count;
   if (isOptimal(problem, keep)) return keepAsIs(problem);
@@ -216,7 +217,7 @@ interface SearchTask {
 }
 
 async function searchIn(space: RowSpace, { model, keep, options }: SearchTask, ctx: RunContext): Promise<Found> {
-  const { pool = 64, rounds = 4 } = options;
+  const { pool = chitaDefaults.pool, rounds = chitaDefaults.rounds } = options;
   const { wanted, iterations, lowerBound: bound } = await relax(space, { model, keep, options }, ctx);
   // Bound and weights with raised damping are those of another Q.
   const isRaised = space.lambda > model.damping;
@@ -240,7 +241,10 @@ function relax(space: RowSpace, { keep, options }: SearchTask, ctx: RunContext):
     const preconditioner = matrix(rows, rows, alloc(rows * rows, "f64"));
     await writeFullGram(space, preconditioner);
     factorizeRows(space, preconditioner);
-    return solveRelaxation({ space, k: keep, preconditioner, maxIterations: options.iterations ?? 20 }, ctx);
+    return solveRelaxation(
+      { space, k: keep, preconditioner, maxIterations: options.iterations ?? chitaDefaults.iterations },
+      ctx,
+    );
   });
 }
 

@@ -1,6 +1,7 @@
 import { definePlugin, defineSelector, defineSolver, defineUpdater, type Plugin } from "@secateur/core";
 import { z } from "zod";
 import { chita, chitaSelector } from "./chita.ts";
+import { chitaDefaults } from "./chita-defaults.ts";
 import { chitaBlock, chitaBso, chitaCd, chitaIht, ridgeRefit } from "./published/named-solvers.ts";
 
 const reference =
@@ -13,13 +14,17 @@ const form = z
   );
 
 const chitaOptions = z.strictObject({
-  iterations: z.int().min(1).default(20).describe("iterations on the relaxation"),
-  pool: z.int().min(0).default(64).describe("swap candidates of each kind, kept and pruned; 0 = no swaps"),
-  rounds: z.int().min(0).default(4).describe("rounds of swaps"),
+  iterations: z.int().min(1).default(chitaDefaults.iterations).describe("iterations on the relaxation"),
+  pool: z
+    .int()
+    .min(0)
+    .default(chitaDefaults.pool)
+    .describe("swap candidates of each kind, kept and pruned; 0 = no swaps"),
+  rounds: z.int().min(0).default(chitaDefaults.rounds).describe("rounds of swaps"),
   maxRows: z
     .int()
     .min(1)
-    .default(2048)
+    .default(chitaDefaults.maxRows)
     .describe(
       "beyond this many gradient rows the support shrinks along a path instead of being optimised with a bound",
     ),

@@ -4,10 +4,19 @@ import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { checkOutput } from "@secateur/formats";
 import { badEnding, badUsage } from "@secateur/run";
-import { findEncoder, findReporter, isTfjsModel, type PruneOutputs, recipePath, statePath } from "@secateur/run/node";
+import {
+  findEncoder,
+  findReporter,
+  isOnnxModel,
+  isOnnxOutput,
+  isTfjsModel,
+  type PruneOutputs,
+  recipePath,
+  statePath,
+} from "@secateur/run/node";
 import { stateLeftBehind } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertNotInput } from "../run/check-places.ts";
+import { assertEnding, assertNotInput } from "../run/check-places.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The flags that say where results go. */
@@ -36,7 +45,9 @@ export async function planOutputs(spec: {
   const { flags, terminal } = spec;
   const overwrite = flags.force === true;
   const isFolder = await isTfjsModel(spec.model);
-  const out = isFolder ? modelFolder(spec) : await modelPath(spec);
+  const out = isFolder
+    ? modelFolder(spec)
+    : await modelPath(spec, (await isOnnxModel(spec.model)) ? ".onnx" : ".safetensors");
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
   if (report !== undefined) await findReporter(report, terminal.cwd); // refuses an ending that names none
   // A run that was killed after it wrote some outputs and before it took its state away goes on, and writes them again.
@@ -70,15 +81,16 @@ interface Placed {
   readonly terminal: Terminal;
 }
 
-/** The file of a pruned checkpoint. @throws ERR_OUTPUT_FORMAT for an ending that names no format */
-async function modelPath(spec: Placed): Promise<string> {
+/** The file of a pruned network: an ONNX model stays one. @throws ERR_OUTPUT_FORMAT, ERR_USAGE for an ending of another format */
+async function modelPath(spec: Placed, ending: ".onnx" | ".safetensors"): Promise<string> {
   const { flags, model, terminal } = spec;
   const stem = basename(model).replace(/\.(safetensors|ckpt|json|onnx|pth?(\.tar)?)$/i, "");
   const out =
     flags.out === undefined
-      ? join(dirname(model), `${stem}.${method(spec)}.safetensors`)
+      ? join(dirname(model), `${stem}.${method(spec)}${ending}`)
       : absolutePath(terminal, flags.out);
-  await findEncoder(out, terminal.cwd);
+  if (ending === ".onnx") assertEnding({ flag: "--out", path: out }, [".onnx"]);
+  else if (!isOnnxOutput(out)) await findEncoder(out, terminal.cwd);
   return out;
 }
 

@@ -239,6 +239,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       reports: [...reports],
     });
   }
+  const lastLoss = reports[reports.length - 1]?.acceptedLoss;
   const target = sparsities[sparsities.length - 1] ?? sparsity;
   const finished = await finishRun(
     {
@@ -249,6 +250,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       constraint: stageConstraint({ ...limits, plan, params, weights: original, mask: start, sparsity: target }, ctx),
       ...(accept ? { accept } : {}),
       ...(lossBefore === undefined ? {} : { lossBefore }),
+      ...(lastLoss === undefined ? {} : { lastLoss }),
       ...(request.settle ? { settle: request.settle } : {}),
     },
     ctx,

@@ -4,7 +4,7 @@ import { bodiesOf } from "./check-onnx.ts";
 import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxTensor } from "./onnx-model.ts";
 
 /** Every tensor of a graph and its subgraphs, constants of nodes under the name of the value they make. */
-function onnxTensors(graph: OnnxGraph): readonly OnnxTensor[] {
+export function onnxTensors(graph: OnnxGraph): readonly OnnxTensor[] {
   const inNodes = graph.nodes.flatMap((node) => {
     const own = Object.entries(node.attributes).flatMap(([key, value]) => {
       const name = node.op === "Constant" ? node.outputs[0]! : `${node.name || node.outputs[0]}.${key}`;
@@ -23,10 +23,10 @@ function tensorsOf(value: OnnxAttribute): readonly OnnxTensor[] {
 /** The tensors with elements that are read; others are counted in a note. */
 export function onnxCheckpoint(model: OnnxModel): Checkpoint {
   const all = onnxTensors(model.graph);
-  const read = all.filter((tensor): tensor is NamedTensor & { place: string } => !("opaque" in tensor));
+  const read = all.filter((tensor): tensor is Exclude<OnnxTensor, { opaque: true }> => !("opaque" in tensor));
   const left = all.length - read.length;
   const seen = new Map<string, number>();
-  const tensors = read.map(({ place: _place, ...tensor }) => {
+  const tensors = read.map(({ place: _place, external: _external, ...tensor }) => {
     const times = seen.get(tensor.name) ?? 0;
     seen.set(tensor.name, times + 1);
     return times === 0 ? tensor : { ...tensor, name: `${tensor.name}#${times + 1}` };

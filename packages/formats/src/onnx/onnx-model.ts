@@ -24,6 +24,8 @@ export interface ExternalPlace {
 export type OnnxTensor = (NamedTensor | OpaqueTensor) & {
   /** Which tensor of the file it is, such as "graph/initializer[3]" or "graph/node[5]/attribute[0]/t". */
   readonly place: string;
+  /** Present where its elements lie in a file beside the model's. */
+  readonly external?: true;
 };
 
 /** The value of a node's attribute. Whole numbers beyond 2^53 round. */

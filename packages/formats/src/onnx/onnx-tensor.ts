@@ -1,7 +1,7 @@
 /** TensorProto to numbers: raw bytes as views, typed fields as their arrays; sizes are checked against the shape first. */
 import { type ArrayOfDtype, bytesPerElement, elementsFrom, type TensorDtype } from "../dtype.ts";
 import { badOnnx } from "../errors.ts";
-import { elementCount, type NamedTensor } from "../tensor.ts";
+import { elementCount } from "../tensor.ts";
 import { quote } from "../text/quote.ts";
 import { onnxDtypeName, opaqueBits } from "./onnx-dtype.ts";
 import type { ExternalPlace, OnnxTensor } from "./onnx-model.ts";
@@ -43,7 +43,7 @@ export function readOnnxTensor(
   const stored = typed ? typed.length : raw.length / bytesPerElement(known);
   if (stored !== size) refuse(`data of ${stored} elements`, `${size} for its shape [${shape.join(", ")}]`);
   const data = typed ? fromTyped(typed, known, refuse) : elementsFrom(known, raw, true);
-  return { name, dtype: known, shape, data, place } as NamedTensor & { place: string };
+  return { name, dtype: known, shape, data, place, ...(isExternal ? { external: true } : {}) } as OnnxTensor;
 }
 
 function externalPlace(proto: TensorProto, refuse: (found: string, expected: string) => never): ExternalPlace {

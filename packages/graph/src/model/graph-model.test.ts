@@ -2,7 +2,7 @@ import { describeModel } from "@secateur/conformance";
 import { arrayDataset, createRunContext, type Dataset, type Dtype, matrix, tensorDataset } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
-import { createGraphModel } from "./graph-model.ts";
+import { createGraphModel, type GraphModel } from "./graph-model.ts";
 
 const node = (op: string, inputs: string[], output: string, attributes: NodeSpec["attributes"] = {}): NodeSpec => ({
   ...{ name: output, op, domain: "", inputs, outputs: [output], attributes },
@@ -118,6 +118,116 @@ await describeModel({
   name: "a graph over tokens",
   create: () => createGraphModel({ graph: tokens, opsets, dtype: "f64" }),
   data: tokenData,
+});
+
+describe("what layers are multiplied with", () => {
+  /** The rows of all chunks of every entry, by weight and first row. */
+  async function rowsOf(model: GraphModel, data: Dataset, inputs: "sequential" | "parallel", change?: string) {
+    const found = new Map<string, number[][]>();
+    const params = model.params().flatMap(({ name }) => (name === "t1" || name === "wq" ? [] : [name]));
+    const examples = Uint32Array.of(3, 0, 7);
+    for await (const entry of model.layerInputs!({ params, data, examples, inputs }, createRunContext())) {
+      const rows: number[][] = [];
+      for await (const { data: numbers, cols } of entry.chunks) {
+        for (let i = 0; i < numbers.length; i += cols) rows.push([...numbers.subarray(i, i + cols)]);
+      }
+      for (const { param, firstRow } of entry.targets) found.set(`${param} ${firstRow}`, rows);
+      const isChanged = entry.targets.some(({ param }) => param === change);
+      if (isChanged) await model.write(change!, { ...(await model.read(change!)), data: new Float64Array(72) });
+    }
+    return found;
+  }
+  const open = () => createGraphModel({ graph: images, opsets, dtype: "f64" });
+
+  test("gives the layer's outputs when multiplied: groups, strides that differ, weights stored transposed", async () => {
+    // The value behind each weight, as the only output of the same graph.
+    for (const [param, value, bias] of [
+      ["c1", "h1", "b1"],
+      ["c2", "h2", undefined],
+      ["d1", "m", undefined],
+      ["d2", "scores", "b2"],
+    ] as const) {
+      const outputs = [{ name: value, dtype: "f64", shape: ["batch"] }];
+      const part = createGraphModel({ graph: { ...images, outputs }, opsets, dtype: "f64" });
+      const data = imageData();
+      const rows = await rowsOf(open(), data, "parallel");
+      const w = await part.read(param);
+      const { [value]: y } = await part.run!(await data.batch(Uint32Array.of(3, 0, 7)), createRunContext());
+      const offset = images.initializers.find(({ name }) => name === bias)?.data;
+      const [n, outs, ...space] = y!.shape as [number, number, ...number[]];
+      const positions = space.reduce((product, extent) => product * extent, 1);
+      for (const [key, inputs] of rows) {
+        const [name, first] = key.split(" ");
+        if (name !== param) continue;
+        expect(inputs).toHaveLength(n * positions);
+        const own = rows.has(`${param} 1`) ? 1 : outs;
+        for (let o = Number(first); o < Number(first) + own; o++) {
+          inputs.forEach((row, i) => {
+            const sum = row.reduce((total, x, j) => total + x * w.data[o * w.cols + j]!, Number(offset?.[o] ?? 0));
+            const at = (Math.floor(i / positions) * outs + o) * positions + (i % positions);
+            expect(sum).toBeCloseTo(y!.data[at]!, 10);
+          });
+        }
+      }
+    }
+  });
+
+  test("follows the weights that are written, or those that were there at first", async () => {
+    const before = await rowsOf(open(), imageData(), "sequential");
+    const after = await rowsOf(open(), imageData(), "sequential", "c1");
+    const parallel = await rowsOf(open(), imageData(), "parallel", "c1");
+    expect(parallel).toEqual(before);
+    expect(after.get("c1 0")).toEqual(before.get("c1 0"));
+    expect(after.get("c2 0")).not.toEqual(before.get("c2 0"));
+  });
+
+  test("comes together for products of one value, and is refused for weights of several nodes", async () => {
+    const nodes = tokens.nodes.map((one) => (one.name === "shared" ? node("Identity", ["normed"], "shared") : one));
+    const model = createGraphModel({ graph: { ...tokens, nodes }, opsets, dtype: "f64" });
+    const request = { params: ["wq", "wk"], data: tokenData, examples: Uint32Array.of(0), inputs: "parallel" } as const;
+    const targets: string[][] = [];
+    for await (const entry of model.layerInputs!(request, createRunContext())) {
+      targets.push(entry.targets.map(({ param }) => param));
+      for await (const chunk of entry.chunks) expect(chunk.rows).toBe(6);
+    }
+    expect(targets).toEqual([["wq", "wk"]]);
+    const shared = createGraphModel({ graph: tokens, opsets, dtype: "f64" }).layerInputs!(request, createRunContext());
+    await expect(shared[Symbol.asyncIterator]().next()).rejects.toThrow(/several nodes/);
+  });
+});
+
+describe("statistics of batch normalisation", () => {
+  test("follow weights that are scaled, so that the network computes what it computed", async () => {
+    const model = createGraphModel({ graph: images, opsets, dtype: "f64" });
+    const [data, ctx] = [imageData(), createRunContext()];
+    const batch = await data.batch(Uint32Array.of(0, 1, 2));
+    const { p: dense } = await model.run!(batch, ctx);
+    const reference = await model.channelStatistics!(data, ctx);
+    const w = await model.read("c1");
+    await model.write("c1", { ...w, data: w.data.map((x: number) => 3 * x) });
+    const { p: scaled } = await model.run!(batch, ctx);
+    await model.matchStatistics!(reference, data, ctx);
+    const { p: matched } = await model.run!(batch, ctx);
+    // What is left is the epsilon of 1e-5 beside variances near 1, and the bias, which does not scale.
+    dense!.data.forEach((score: number, i: number) => {
+      expect(Math.abs(score - matched!.data[i]!)).toBeLessThan(1e-4);
+    });
+    expect(
+      Math.max(...dense!.data.map((score: number, i: number) => Math.abs(score - scaled!.data[i]!))),
+    ).toBeGreaterThan(1e-2);
+    expect([...model.changedStatistics().keys()].map(({ name }) => name)).toEqual(["mean", "variance"]);
+  });
+
+  test("stay what they are while weights do", async () => {
+    const model = createGraphModel({ graph: images, opsets, dtype: "f64" });
+    const [data, ctx] = [imageData(), createRunContext()];
+    await model.matchStatistics!(await model.channelStatistics!(data, ctx), data, ctx);
+    expect(model.changedStatistics().size).toBe(0);
+  });
+
+  test("are no concern of a graph without them", () => {
+    expect(createGraphModel({ graph: tokens, opsets }).channelStatistics).toBeUndefined();
+  });
 });
 
 describe("a graph as a model", () => {

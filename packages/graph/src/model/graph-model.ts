@@ -7,6 +7,8 @@ import {
   type FloatTensors,
   type GradientRequest,
   type GradientRows,
+  type LayerInputs,
+  type LayerInputsRequest,
   type Linearization,
   type Mat,
   type MeanGradient,
@@ -27,8 +29,10 @@ import { unknownOperators } from "../errors.ts";
 import type { GraphTensor } from "../graph-spec.ts";
 import { type DenseTensor, type GraphParam, toStored } from "../plan/params.ts";
 import { runGraph } from "../run/run-graph.ts";
+import { type ChannelStatistics, measureChannels } from "./channel-statistics.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
 import { type GraphState, guessedShapes, type OpenGraphSpec, openGraph } from "./graph-state.ts";
+import { layerInputs } from "./layer-inputs.ts";
 import { layerMoments } from "./layer-moments.ts";
 import { linearize } from "./linearize.ts";
 import { outputsOf, passOf, passSize } from "./passes.ts";
@@ -41,6 +45,15 @@ export interface GraphModel extends Model {
   readonly unknownOperators: ReadonlyMap<string, number>;
   /** Weights as the graph stores them, now. @throws ERR_UNKNOWN_NAME */
   stored(name: string): { readonly tensor: GraphTensor; readonly data: Vec };
+  /**
+   * Mean and variance of the channels in front of every batch normalisation, on a sample of the data that the context's seed draws. Absent
+   * where the graph has none, as `matchStatistics` is.
+   */
+  channelStatistics?(data: Dataset, ctx: RunContext): Promise<ChannelStatistics>;
+  /** Corrects the statistics of batch normalisation so that what they give is distributed as with the reference, on the same sample. */
+  matchStatistics?(reference: ChannelStatistics, data: Dataset, ctx: RunContext): Promise<void>;
+  /** The tensors that this changed, with their numbers. */
+  changedStatistics(): ReadonlyMap<GraphTensor, Vec>;
   /** Names of the weights written since the model was opened. */
   readonly written: ReadonlySet<string>;
   /** Multiply-adds times two and other operations of one example. @throws as `run` */
@@ -93,13 +106,27 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
       const param = find(name);
       return { tensor: param.tensor, data: toStored(param.live.data, param) };
     },
+    changedStatistics() {
+      const all = state.norms.flatMap(({ mean, variance }) => [mean, variance]);
+      const changed = all.filter(({ live, original }) => original.some((x: number, c: number) => x !== live.data[c]));
+      return new Map(changed.map(({ tensor, live }) => [tensor, live.data.slice() as Vec]));
+    },
     async flops(data?: Dataset) {
       if (!data) return state.planFor(guessedShapes(state, 1)).flops;
       return passOf(state, await data.batch(Uint32Array.of(0)), 0).plan.flops;
     },
   };
   if (state.unknown.size > 0) return model;
-  return { ...model, ...capabilities(state, chosen) };
+  return { ...model, ...capabilities(state, chosen), ...(state.norms.length > 0 ? statistics(state) : {}) };
+}
+
+function statistics(state: GraphState): Pick<GraphModel, "channelStatistics" | "matchStatistics"> {
+  return {
+    channelStatistics: (data, ctx) => measureChannels(state, data, { ctx }),
+    async matchStatistics(reference, data, ctx) {
+      await measureChannels(state, data, { ctx, reference });
+    },
+  };
 }
 
 /** The error for what a graph with unknown operators cannot do; undefined where all are known. */
@@ -143,6 +170,10 @@ function capabilities(
     async layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments> {
       throwIfAborted(ctx.signal);
       return await layerMoments(state, { ...request, task: taskFor(request) }, chosen(request.params, ctx));
+    },
+    layerInputs(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs> {
+      const { params } = chosen(request.params, ctx);
+      return layerInputs(state, request, { params, ctx });
     },
     async evaluate(
       data: Dataset,

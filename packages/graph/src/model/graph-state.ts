@@ -4,7 +4,9 @@ import type { GraphSpec, NodeSpec, ValueSpec } from "../graph-spec.ts";
 import { findOperator } from "../operators/registry.ts";
 import { type DenseTensor, findParams, type GraphParam } from "../plan/params.ts";
 import { type Plan, planGraph } from "../plan/plan.ts";
+import { isRecurrent } from "../plan/recurrent.ts";
 import { type Kind, kindOfDtype, type Shape } from "../value.ts";
+import { findNorms, type Norm } from "./channel-statistics.ts";
 
 /** What a model is opened from. */
 export interface OpenGraphSpec {
@@ -32,6 +34,8 @@ export interface GraphState {
   readonly kinds: ReadonlyMap<string, Kind>;
   /** Weights whose outputs go straight into a BatchNormalization. */
   readonly normed: ReadonlySet<string>;
+  /** Batch normalisations whose statistics can be corrected. */
+  readonly norms: readonly Norm[];
   /** Name of an output by the value that it is read from. */
   readonly outputOf: ReadonlyMap<string, string>;
   /** The plan for inputs of given shapes; the last few are kept. */
@@ -54,10 +58,15 @@ export function openGraph({ graph, opsets, name = graph.name, dtype = "f32" }: O
   const kinds = new Map(graph.inputs.map((input) => [input.name, kindOfDtype(input.dtype) ?? "real"] as const));
   const batches = graph.inputs.map(({ shape }) => shape?.[0]).filter((extent) => typeof extent === "number");
   const plans = new Map<string, Plan>();
+  const norms = findNorms(graph, dtype);
+  const live = new Map(
+    norms.flatMap(({ mean, variance }) => [mean, variance].map((one) => [one.tensor, one.live] as const)),
+  );
   return {
     name,
     dtype,
     dense,
+    norms,
     outputs,
     outputOf,
     kinds,
@@ -70,7 +79,7 @@ export function openGraph({ graph, opsets, name = graph.name, dtype = "f32" }: O
       const key = [...shapes].map(([input, shape]) => `${input} ${shape.join()}`).join("; ");
       const known = plans.get(key);
       if (known) return known;
-      const plan = planGraph({ graph: running, opsets, params, dtype, inputs: shapes, kinds });
+      const plan = planGraph({ graph: running, opsets, params, dtype, inputs: shapes, kinds, live });
       if (plans.size >= mostPlans) plans.delete(plans.keys().next().value!);
       plans.set(key, plan);
       return plan;
@@ -134,7 +143,8 @@ function unknownOf(graph: GraphSpec): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   const walk = ({ nodes }: GraphSpec): void => {
     for (const node of nodes) {
-      const isKnown = findOperator(node) || (node.domain === "" && (node.op === "Constant" || node.op === "If"));
+      const isKnown =
+        findOperator(node) || isRecurrent(node) || (node.domain === "" && (node.op === "Constant" || node.op === "If"));
       const name = node.domain === "" ? node.op : `${node.domain}.${node.op}`;
       if (!isKnown) counts.set(name, (counts.get(name) ?? 0) + 1);
       for (const value of Object.values(node.attributes)) {

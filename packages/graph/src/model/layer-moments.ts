@@ -47,7 +47,7 @@ export async function layerMoments(
   const rng = ctx.rng.fork("moments");
   const size = await passSize(state, data);
   return await withPool(ctx.kernels, state.dtype, async (pool) => {
-    const sums = new Map(params.map((param) => [param.name, emptySums(param)]));
+    const sums = new Map(params.map(({ name }) => [name, { groups: [], positions: 0 } as Sums]));
     const slopes = new Map<string, Vec>(
       gradient ? params.map(({ name, live }) => [name, zeros(live.data.length, state.dtype)]) : [],
     );
@@ -85,10 +85,6 @@ interface Sums {
   positions: number;
 }
 
-function emptySums(_param: GraphParam): Sums {
-  return { groups: [], positions: 0 };
-}
-
 function square(size: number): Mat {
   return matrix(size, size, new Float64Array(size * size));
 }
@@ -109,7 +105,8 @@ function addMoments(sums: Sums, gradient: WeightGradient, { units, pool }: { uni
     const delta = gradient.deltaOf(group);
     const rows = (delta.rows / gradient.units) * units;
     const own = matrix(rows, delta.cols, delta.data.subarray(0, rows * delta.cols));
-    gradient.eachInput(group, [0, units], (inputs) => {
+    for (const inputs of gradient.inputs(group, [0, units])) {
+      if (group === 0) sums.positions += inputs.rows;
       sums.groups[group] ??= {
         inputs: square(inputs.cols),
         deltas: square(delta.cols),
@@ -121,9 +118,8 @@ function addMoments(sums: Sums, gradient: WeightGradient, { units, pool }: { uni
       kernels.columnSums(inputs, columns);
       for (let j = 0; j < columns.length; j++) known.total[j] = known.total[j]! + columns[j]!;
       pool.give(columns);
-    });
+    }
     addGram(own, sums.groups[group]!.deltas, pool);
-    if (group === 0) sums.positions += rows;
     if (gradient.groups > 1) pool.give(delta.data);
   }
 }

@@ -80,17 +80,23 @@ function applyBinary(call: Call, rule: Rule): Applied {
     outputs: [y],
     backward([delta]) {
       const [activeA, activeB] = [call.active[0]!, call.active[1]!];
-      const out = (active: boolean, by: Rule["byA"], over: Overlay, length: number): Vec | undefined =>
-        active ? reduced(delta!, { ...at, y, by, over, length, pool: call.pool }) : undefined;
-      const db = out(activeB, rule.byB, overB, b.data.length);
+      const slope = { ...at, y, rule, pool: call.pool, op: call.node.op };
+      const db = activeB ? slopeSum(delta!, { ...slope, isFirst: false }) : undefined;
       // A sum hands its delta on to whoever has the same shape.
       const isHandedOn = activeA && rule.byA === one && a.data.length === size;
-      const da = isHandedOn ? delta : out(activeA, rule.byA, overA, a.data.length);
+      const da = isHandedOn ? delta : activeA ? slopeSum(delta!, { ...slope, isFirst: true }) : undefined;
       if (!isHandedOn) call.pool.give(delta!);
       return [da, db];
     },
     tangent([ta, tb]) {
       if (!ta && !tb) return [undefined];
+      if (call.node.op === "Mul" && (!ta || !tb)) {
+        // One factor is a constant: the tangent is the product with it.
+        const out = call.pool.take(size);
+        const moved = ta ? { a: ta, b: b.data } : { a: a.data, b: tb! };
+        fill(out, { ...moved, overA, overB, f: rule.f, op: "Mul" });
+        return [out];
+      }
       const out = call.pool.take(size);
       eachPair({ ...at, size }, (i, ia, ib) => {
         const [x, z] = [a.data[ia]!, b.data[ib]!];
@@ -110,27 +116,37 @@ interface Pair {
 
 const isWhole = (over: Overlay): boolean => over.kind === "pattern" && over.outer === 1 && over.inner === 1;
 
-/** out[i] = f(a, b). The four operations over whole arrays or patterns have loops of their own: they are most of what graphs do. */
-function fill(out: Numbers, spec: Pair & { f: Rule["f"]; op?: string }): void {
-  const { a, b, overA, overB, f, op } = spec;
-  if (op !== undefined && isWhole(overA) && overB.kind === "pattern" && fillByPattern(out, { a, b, over: overB, op }))
-    return;
-  if ((op === "Add" || op === "Mul") && isWhole(overB) && overA.kind === "pattern") {
-    if (fillByPattern(out, { a: b, b: a, over: overA, op })) return;
-  }
-  eachPair({ ...spec, size: out.length }, (i, ia, ib) => {
-    out[i] = f(a[ia]!, b[ib]!);
-  });
+/** Operations with loops of their own: they are most of what graphs do, and a call for every number costs ten times as much. */
+type Arithmetic = "Add" | "Sub" | "Mul" | "Div";
+
+function isArithmetic(op: string | undefined): op is Arithmetic {
+  return op === "Add" || op === "Sub" || op === "Mul" || op === "Div";
 }
 
-function fillByPattern(
-  out: Numbers,
-  spec: { a: Numbers; b: Numbers; over: Extract<Overlay, { kind: "pattern" }>; op: string },
-): boolean {
+/** out[i] = f(a, b) */
+function fill(out: Numbers, spec: Pair & { f: Rule["f"]; op?: string }): void {
+  const { a, b, overA, overB, f, op } = spec;
+  if (isArithmetic(op) && isWhole(overA)) arithmetic(out, { a, b, over: overB, op });
+  else if ((op === "Add" || op === "Mul") && isWhole(overB)) arithmetic(out, { a: b, b: a, over: overA, op });
+  else {
+    eachPair({ ...spec, size: out.length }, (i, ia, ib) => {
+      out[i] = f(a[ia]!, b[ib]!);
+    });
+  }
+}
+
+/** out[i] = a[i] op b[where `over` says] */
+function arithmetic(out: Numbers, spec: { a: Numbers; b: Numbers; over: Overlay; op: Arithmetic }): void {
   const { a, b, over, op } = spec;
+  if (over.kind === "indices") {
+    const { indices } = over;
+    if (op === "Add") for (let i = 0; i < out.length; i++) out[i] = a[i]! + b[indices[i]!]!;
+    else if (op === "Sub") for (let i = 0; i < out.length; i++) out[i] = a[i]! - b[indices[i]!]!;
+    else if (op === "Mul") for (let i = 0; i < out.length; i++) out[i] = a[i]! * b[indices[i]!]!;
+    else for (let i = 0; i < out.length; i++) out[i] = a[i]! / b[indices[i]!]!;
+    return;
+  }
   const { outer, own, inner } = over;
-  if (op !== "Add" && op !== "Sub" && op !== "Mul" && op !== "Div") return false;
-  const isSum = op === "Add" || op === "Sub";
   let i = 0;
   for (let o = 0; o < outer; o++) {
     if (inner === 1) {
@@ -141,14 +157,13 @@ function fillByPattern(
       continue;
     }
     for (let k = 0; k < own; k++) {
-      const term = op === "Sub" ? -b[k]! : b[k]!;
       const end = i + inner;
-      if (isSum) for (; i < end; i++) out[i] = a[i]! + term;
-      else if (op === "Mul") for (; i < end; i++) out[i] = a[i]! * term;
-      else for (; i < end; i++) out[i] = a[i]! / term;
+      const value = op === "Sub" ? -b[k]! : b[k]!;
+      if (op === "Mul") for (; i < end; i++) out[i] = a[i]! * value;
+      else if (op === "Div") for (; i < end; i++) out[i] = a[i]! / value;
+      else for (; i < end; i++) out[i] = a[i]! + value;
     }
   }
-  return true;
 }
 
 /** The index of element i. */
@@ -171,22 +186,56 @@ function eachPair(
   for (let i = 0; i < size; i++) visit(i, atA(i), atB(i));
 }
 
-/** sum of delta by(a, b, y) over the elements that share one of the result, summed in f64. */
-function reduced(delta: Vec, spec: Pair & { y: Vec; by: Rule["byA"]; over: Overlay; length: number; pool: Pool }): Vec {
-  const { a, b, y, by, over, length, pool } = spec;
-  const out = pool.take(length);
-  const at = indexAt(over);
-  if (isWhole(over)) {
-    eachPair({ ...spec, size: delta.length }, (i, ia, ib) => {
+interface Slope extends Pair {
+  readonly op: string;
+  readonly y: Vec;
+  /** Whether the slope is that of the first input. */
+  readonly isFirst: boolean;
+  readonly rule: Rule;
+  readonly pool: Pool;
+}
+
+/** sum of delta df/d(input) over the elements that share one of the input, summed in f64. */
+function slopeSum(delta: Vec, spec: Slope): Vec {
+  const { a, b, overA, overB, isFirst, pool } = spec;
+  const over = isFirst ? overA : overB;
+  const terms = slopeTerms(delta, spec);
+  if (isWhole(over)) return terms;
+  const sums = new Float64Array(isFirst ? a.length : b.length);
+  if (over.kind === "indices") {
+    const { indices } = over;
+    for (let i = 0; i < terms.length; i++) sums[indices[i]!]! += terms[i]!;
+  } else {
+    const { outer, own, inner } = over;
+    for (let o = 0, i = 0; o < outer; o++) {
+      if (inner === 1) for (let k = 0; k < own; k++, i++) sums[k]! += terms[i]!;
+      else {
+        for (let k = 0; k < own; k++) {
+          let sum = 0;
+          for (const end = i + inner; i < end; i++) sum += terms[i]!;
+          sums[k]! += sum;
+        }
+      }
+    }
+  }
+  pool.give(terms);
+  const out = pool.take(sums.length);
+  out.set(sums);
+  return out;
+}
+
+/** delta df/d(input) for every element of the output. */
+function slopeTerms(delta: Vec, { op, a, b, overA, overB, y, isFirst, rule, pool }: Slope): Vec {
+  const out = pool.take(delta.length);
+  if (op === "Add") out.set(delta);
+  else if (op === "Mul") arithmetic(out, { a: delta, b: isFirst ? b : a, over: isFirst ? overB : overA, op });
+  else if (op === "Div" && isFirst) arithmetic(out, { a: delta, b, over: overB, op });
+  else {
+    const by = isFirst ? rule.byA : rule.byB;
+    eachPair({ overA, overB, size: delta.length }, (i, ia, ib) => {
       out[i] = delta[i]! * by(a[ia]!, b[ib]!, y[i]!);
     });
-    return out;
   }
-  const sums = new Float64Array(length);
-  eachPair({ ...spec, size: delta.length }, (i, ia, ib) => {
-    sums[at(i)]! += delta[i]! * by(a[ia]!, b[ib]!, y[i]!);
-  });
-  out.set(sums);
   return out;
 }
 

@@ -5,7 +5,7 @@
  */
 import { type ConvolutionShape, type Mat, matrix, type Pool, type Vec, windowsShape } from "@secateur/core";
 import { noDerivative } from "../errors.ts";
-import type { Applied, Call, Operator, Question, WeightGradient } from "../operator.ts";
+import type { Applied, Call, Operator, Question, WeightGradient, WeightInputs } from "../operator.ts";
 import { realOf, type Shape, sizeOf } from "../value.ts";
 import { padMove, sliceMove } from "./moving.ts";
 import { inputOf, listOf, numberOf, refuse, showShape, textOf } from "./node-facts.ts";
@@ -156,12 +156,10 @@ function adjoint(plan: Plan, whole: Vec, w: Vec, pool: Pool): Vec {
 /** Gradient of the weights [outputs, channels / groups * taps] of a plan. */
 function convolutionGradient(plan: Plan, images: Vec, whole: Vec, pool: Pool): WeightGradient {
   const { shape } = plan;
-  const { batch, groups, channels, outputs, kernel } = shape;
+  const { batch, groups, outputs } = shape;
   const positions = whole.length / Math.max(1, batch * outputs);
-  const [own, taps] = [channels / groups, kernel[0] * kernel[1]];
   return {
-    units: batch,
-    groups,
+    ...imageInputs(plan, images, pool),
     rows: (group, out) => pool.kernels.convolutionGradients({ shape, images, deltas: whole, group, out }),
     deltaOf(group) {
       const all = matrix(batch * positions, outputs, whole);
@@ -171,22 +169,40 @@ function convolutionGradient(plan: Plan, images: Vec, whole: Vec, pool: Pool): W
       pool.kernels.gatherColumns(all, columns, out);
       return out;
     },
-    eachInput(group, [from, to], visit) {
-      const perImage = images.length / Math.max(1, batch);
+  };
+}
+
+/** The windows of a plan's images, an image at a time, at the positions that are kept. */
+function imageInputs(plan: Plan, images: Vec, pool: Pool): WeightInputs {
+  const { shape, windows: geometry, skip, computed } = plan;
+  const { batch, groups, channels, kernel } = shape;
+  const [own, taps] = [channels / groups, kernel[0] * kernel[1]];
+  const perImage = images.length / Math.max(1, batch);
+  const [down, across] = geometry.positions;
+  return {
+    units: batch,
+    groups,
+    *inputs(group, [from, to]) {
+      const part = { ...shape, batch: 1, channelRange: [group * own, (group + 1) * own] as const };
+      const { rows, cols } = windowsShape(part);
+      const count = down * across;
       for (let i = from; i < to; i++) {
-        const part = { ...shape, batch: 1, channelRange: [group * own, (group + 1) * own] as const };
-        const { rows, cols } = windowsShape(part);
         const windows = matrix(rows, cols, pool.take(rows * cols));
-        pool.kernels.gatherWindows({
-          shape: part,
-          images: images.subarray(i * perImage, (i + 1) * perImage),
-          windows,
-        });
-        // (tap, channel) becomes (channel, tap), as weights have it.
-        const canonical = pool.take(rows * cols);
-        pool.kernels.transposeBlocks(windows.data, { count: rows, rows: taps, cols: own }, canonical);
-        visit(matrix(rows, cols, canonical));
+        const image = images.subarray(i * perImage, (i + 1) * perImage);
+        pool.kernels.gatherWindows({ shape: part, images: image, windows });
+        const kept = pool.take(count * cols);
+        for (let y = 0, k = 0; y < down; y++) {
+          for (let x = 0; x < across; x++, k++) {
+            const row = (y * skip[0] * computed[1] + x * skip[1]) * cols;
+            kept.set(windows.data.subarray(row, row + cols), k * cols);
+          }
+        }
         pool.give(windows.data);
+        // (tap, channel) becomes (channel, tap), as weights have it.
+        const canonical = pool.take(count * cols);
+        pool.kernels.transposeBlocks(kept, { count, rows: taps, cols: own }, canonical);
+        pool.give(kept);
+        yield matrix(count, cols, canonical);
         pool.give(canonical);
       }
     },
@@ -238,6 +254,7 @@ function applyConvolution(call: Call, plan: Plan, pool: Pool): Applied {
   return {
     outputs: [y],
     kept: plan.isPadded ? [images] : [],
+    ...(use ? { weightInputs: imageInputs(plan, images, pool) } : {}),
     backward([delta], sink) {
       const whole = wholeDelta(plan, delta!, pool);
       if (use && sink.wants(use.param)) sink.take(use.param, convolutionGradient(plan, images, whole, pool));
@@ -413,7 +430,7 @@ function reordered(gradient: WeightGradient, order: Order, pool: Pool): WeightGr
   return {
     ...gradient,
     deltaOf: none,
-    eachInput: none,
+    inputs: none,
     rows(group, out) {
       gradient.rows(group, out);
       const row = pool.take(out.cols);

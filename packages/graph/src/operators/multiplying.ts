@@ -3,7 +3,7 @@
  * over rows of the outer products d' x, handed over as its factors. Products of two computed arrays go matrix by matrix, stretched as numpy has it.
  */
 import { type Mat, matrix, type Pool, type Vec } from "@secateur/core";
-import type { Applied, Call, Operator, Question, WeightGradient } from "../operator.ts";
+import type { Applied, Call, Operator, Question, WeightGradient, WeightInputs } from "../operator.ts";
 import { broadcastShape, realOf, type Shape, sizeOf } from "../value.ts";
 import { broadcastIndices, overlayOf } from "./broadcast.ts";
 import { inputOf, numberOf, refuse, showShape } from "./node-facts.ts";
@@ -11,8 +11,7 @@ import { inputOf, numberOf, refuse, showShape } from "./node-facts.ts";
 /** What a row of factors means to whoever takes gradients. */
 function factoredGradient(delta: Mat, input: Mat, pool: Pool): WeightGradient {
   return {
-    units: delta.rows,
-    groups: 1,
+    ...rowInputs(input),
     factors: { delta, input },
     rows(group, out) {
       const { kernels } = pool;
@@ -23,8 +22,12 @@ function factoredGradient(delta: Mat, input: Mat, pool: Pool): WeightGradient {
       }
     },
     deltaOf: () => delta,
-    eachInput: (_group, [from, to], visit) => visit(rowsOf(input, from, to)),
   };
+}
+
+/** Rows that are multiplied with a weight. */
+function rowInputs(input: Mat): WeightInputs {
+  return { units: input.rows, groups: 1, inputs: (_group, [from, to]) => [rowsOf(input, from, to)] };
 }
 
 function rowsOf({ cols, data }: Mat, from: number, to: number): Mat {
@@ -47,6 +50,7 @@ function weighted(call: Call, at: { x: number; w: number; rows: number; alpha?: 
   const param = call.weights[at.w]?.param;
   return {
     outputs: [y],
+    ...(param === undefined ? {} : { weightInputs: rowInputs(input) }),
     backward([delta], sink) {
       const d = matrix(rows, weights.rows, delta!);
       if (alpha !== 1) for (let i = 0; i < delta!.length; i++) delta![i] = delta![i]! * alpha;

@@ -9,7 +9,7 @@ export interface OperatorCase {
   readonly attributes: Readonly<Record<string, Attribute>>;
   /** Attributes that are floats although they are whole. */
   readonly floats: readonly string[];
-  /** Shapes of the real inputs, in order; null: the constant of that place. */
+  /** Shapes of the real inputs, in order; null: the constant of that place, or nothing. */
   readonly inputs: readonly (readonly number[] | null)[];
   /** By place: whole numbers, or real ones where a number has a fraction or `real` says so. */
   readonly constants: Readonly<Record<number, GraphTensor>>;
@@ -298,6 +298,43 @@ export const operatorCases: readonly OperatorCase[] = [
     attributes: { mode: "cubic" },
   }),
   one("Upsample", [[1, 2, 3, 4], null], { opset: 9, constants: { 1: reals(1, 1, 2, 2) } }),
+  ...["forward", "reverse", "bidirectional"].flatMap((direction) => {
+    const d = direction === "bidirectional" ? 2 : 1;
+    const attributes = { hidden_size: 3, direction };
+    const state = [d, 2, 3];
+    const start = { attributes };
+    return [
+      one("LSTM", [[4, 2, 5], [d, 12, 5], [d, 12, 3], [d, 24], null, state, state], {
+        name: direction,
+        ...start,
+        outputs: 3,
+      }),
+      one("GRU", [[4, 2, 5], [d, 9, 5], [d, 9, 3], [d, 18], null, state], { name: direction, ...start, outputs: 2 }),
+    ];
+  }),
+  one(
+    "GRU",
+    [
+      [4, 2, 5],
+      [1, 9, 5],
+      [1, 9, 3],
+      [1, 18],
+    ],
+    {
+      name: "linear before its reset",
+      attributes: { hidden_size: 3, linear_before_reset: 1 },
+      outputs: 2,
+    },
+  ),
+  one(
+    "LSTM",
+    [
+      [3, 2, 4],
+      [1, 8, 4],
+      [1, 8, 2],
+    ],
+    { name: "without bias", attributes: { hidden_size: 2 } },
+  ),
   one("Identity", [[2, 3]]),
   one("Dropout", [[2, 3]]),
   one("Cast", [[2, 3]], { attributes: { to: 1 } }),
@@ -327,7 +364,7 @@ export function inputNumbers({ range: [low, high] }: OperatorCase, place: number
 
 /** The graph of a case. */
 export function graphOfCase(spec: OperatorCase): GraphSpec {
-  const names = spec.inputs.map((_, i) => `x${i}`);
+  const names = spec.inputs.map((shape, i) => (shape === null && !spec.constants[i] ? "" : `x${i}`));
   const shapes = spec.inputs;
   const isFed = (i: number): boolean => shapes[i] !== null && !spec.weights.includes(i);
   const outputs = Array.from({ length: spec.outputs }, (_, i) => `y${i}`);
@@ -335,7 +372,7 @@ export function graphOfCase(spec: OperatorCase): GraphSpec {
     name: spec.name,
     nodes: [{ name: "n", op: spec.op, domain: "", inputs: names, outputs, attributes: spec.attributes }],
     initializers: names.flatMap((name, i): GraphTensor[] => {
-      if (isFed(i)) return [];
+      if (isFed(i) || name === "") return [];
       const constant = spec.constants[i];
       if (constant) return [{ ...constant, name }];
       const shape = shapes[i]!;

@@ -170,7 +170,10 @@ function applyCurve(call: Call, { f, slope }: Curve): Applied {
   else if (call.node.op === "Clip") clipped(x, y, [f(Number.NEGATIVE_INFINITY), f(Number.POSITIVE_INFINITY)]);
   else for (let i = 0; i < y.length; i++) y[i] = f(x[i]!);
   const scaled = (change: Vec, out: Vec): Vec => {
-    for (let i = 0; i < out.length; i++) out[i] = change[i]! * slope(x[i]!, y[i]!);
+    if (call.node.op === "Relu") pool.kernels.reluBackward(y, change, out);
+    else if (call.node.op === "Clip")
+      withinClip(x, change, { out, low: f(Number.NEGATIVE_INFINITY), high: f(Number.POSITIVE_INFINITY) });
+    else for (let i = 0; i < out.length; i++) out[i] = change[i]! * slope(x[i]!, y[i]!);
     return out;
   };
   return {
@@ -186,6 +189,11 @@ function clipped(x: ArrayLike<number>, y: Vec, [low, high]: readonly [number, nu
     const value = x[i]!;
     y[i] = value < low ? low : value > high ? high : value;
   }
+}
+
+function withinClip(x: ArrayLike<number>, change: Vec, at: { out: Vec; low: number; high: number }): void {
+  const { out, low, high } = at;
+  for (let i = 0; i < out.length; i++) out[i] = x[i]! >= low && x[i]! <= high ? change[i]! : 0;
 }
 
 const ROUNDINGS: Readonly<Record<string, (x: number) => number>> = {

@@ -6,6 +6,7 @@ import type { Dtype, Mat, Vec } from "@secateur/core";
 import type { Attribute, GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
 import { findOperator } from "../operators/registry.ts";
 import { sizeOf, tensorValue } from "../value.ts";
+import { isRecurrent } from "./recurrent.ts";
 
 /** How a stored tensor becomes the canonical matrix [out, in * taps]. */
 export type WeightOrder =
@@ -139,6 +140,7 @@ export function passedOn<T extends { readonly transposed: boolean; readonly root
 function placeOf(node: NodeSpec, input: number, { root, transposed }: Alias): Placed | string {
   const operator = findOperator(node);
   const { shape } = root.tensor;
+  if (isRecurrent(node)) return `it goes into ${node.op}`;
   if (!operator) return `the operator ${node.op} is not known here`;
   if (!operator.weightInputs?.includes(input)) {
     if (node.op === "Gather") return "embedding";

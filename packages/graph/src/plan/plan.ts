@@ -12,6 +12,7 @@ import { findOperator } from "../operators/registry.ts";
 import { type Kind, type Shape, sizeOf, tensorValue, type Value, type ValueType } from "../value.ts";
 import { storedAs, toFirst, toLast } from "./layout.ts";
 import { type GraphParam, passedOn } from "./params.ts";
+import { isRecurrent, writtenOut } from "./recurrent.ts";
 
 /** An operator at its place. */
 export interface Step {
@@ -55,6 +56,8 @@ export interface PlanSpec {
   /** Shapes of all inputs. */
   readonly inputs: ReadonlyMap<string, Shape>;
   readonly kinds: ReadonlyMap<string, Kind>;
+  /** Values of tensors that may change while the plan is in use. */
+  readonly live?: ReadonlyMap<GraphTensor, Value>;
   /** Names of inputs that derivatives are wanted for; default none. */
   readonly activeInputs?: readonly string[];
 }
@@ -101,7 +104,7 @@ function createBuilder(spec: PlanSpec): Builder {
   const constant = (tensor: GraphTensor): number => {
     const param = byTensor.get(tensor);
     if (param) return add({ type: { shape: tensor.shape, kind: "real" }, param, transposed: false });
-    const known = tensorValue(tensor, spec.dtype);
+    const known = spec.live?.get(tensor) ?? tensorValue(tensor, spec.dtype);
     if (!known) {
       const found = `elements of type ${tensor.dtype}`;
       throw badNode({
@@ -238,6 +241,7 @@ function createBuilder(spec: PlanSpec): Builder {
     for (const node of graph.nodes) {
       if (node.op === "Constant" && node.domain === "") env.set(node.outputs[0]!, constant(constantOf(node)));
       else if (node.op === "If" && node.domain === "") branch(node, env);
+      else if (isRecurrent(node)) recurrent(node, env);
       else if (findOperator(node)) apply(node, env);
       else throw unknownOperators({ where: graph.name || "the graph", operators: [node.op], what: "running it" });
     }
@@ -249,19 +253,27 @@ function createBuilder(spec: PlanSpec): Builder {
     return known;
   };
 
-  const branch = (node: NodeSpec, env: Map<string, number>): void => {
-    const condition = slots[env.get(node.inputs[0]!)!]?.known;
-    if (!condition) {
-      const found = "a condition that is known only while the graph runs";
-      throw badNode({ node: describeNode(node), found, expected: "one that follows from shapes and constants" });
-    }
-    const body = node.attributes[condition.data[0] ? "then_branch" : "else_branch"] as GraphSpec;
+  const recurrent = (node: NodeSpec, env: Map<string, number>): void => {
+    inline(node, writtenOut(node, slots[env.get(node.inputs[0]!)!]!.type.shape), env);
+  };
+
+  /** Puts a body in the place of its node. */
+  const inline = (node: NodeSpec, body: GraphSpec, env: Map<string, number>): void => {
     const inner = new Map(env);
     walk(body, inner);
     body.outputs.forEach(({ name }, i) => {
       const out = node.outputs[i];
       if (out) env.set(out, inner.get(name)!);
     });
+  };
+
+  const branch = (node: NodeSpec, env: Map<string, number>): void => {
+    const condition = slots[env.get(node.inputs[0]!)!]?.known;
+    if (!condition) {
+      const found = "a condition that is known only while the graph runs";
+      throw badNode({ node: describeNode(node), found, expected: "one that follows from shapes and constants" });
+    }
+    inline(node, node.attributes[condition.data[0] ? "then_branch" : "else_branch"] as GraphSpec, env);
   };
 
   return { slots, steps, add, walk, firstOf: (at) => stored(at, false) };

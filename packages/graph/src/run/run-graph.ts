@@ -13,11 +13,31 @@ export interface RunSpec {
   readonly weights?: ReadonlyMap<string, Vec>;
 }
 
+/** A run on its way. */
+export interface GraphRun {
+  /** Values by number, as far as they are computed and still needed. */
+  readonly values: readonly (Value | undefined)[];
+  /** Takes the steps before `to`; those taken already are not taken again. Weights are read as they are then. */
+  advance(to: number): void;
+  /** Gives everything back to the pool. */
+  release(): void;
+}
+
 /** Runs a graph. @returns its outputs by name, copied out of the pool */
 export function runGraph(spec: RunSpec): ReadonlyMap<string, Value> {
+  const run = startGraph(spec);
+  run.advance(spec.plan.steps.length);
+  const outputs = new Map([...spec.plan.outputs].map(([name, slot]) => [name, copied(run.values[slot]!)]));
+  run.release();
+  return outputs;
+}
+
+/** Starts a run that goes on when it is told to. */
+export function startGraph(spec: RunSpec): GraphRun {
   const { plan, pool } = spec;
   const values = startValues(spec);
   const counts = new Map<Numbers, number>();
+  let next = 0;
   const drop = (data: Numbers): void => {
     const count = counts.get(data);
     if (count === undefined) return;
@@ -27,7 +47,8 @@ export function runGraph(spec: RunSpec): ReadonlyMap<string, Value> {
       pool.give(data as Vec);
     }
   };
-  plan.steps.forEach((step, s) => {
+  const take = (s: number): void => {
+    const step = plan.steps[s]!;
     const applied = applyStep(step, { values, plan, pool });
     for (const vector of applied.kept ?? []) pool.give(vector);
     step.outputs.forEach((slot, i) => {
@@ -38,12 +59,21 @@ export function runGraph(spec: RunSpec): ReadonlyMap<string, Value> {
       if (plan.lastUse[slot]! < 0) drop(data);
     });
     for (const slot of new Set(step.inputs)) {
-      if (slot !== undefined && plan.lastUse[slot] === s) drop(values[slot]!.data);
+      if (slot === undefined || plan.lastUse[slot] !== s) continue;
+      drop(values[slot]!.data);
+      if (!plan.params.has(slot)) values[slot] = undefined;
     }
-  });
-  const outputs = new Map([...plan.outputs].map(([name, slot]) => [name, copied(values[slot]!)]));
-  for (const vector of counts.keys()) pool.give(vector as Vec);
-  return outputs;
+  };
+  return {
+    values,
+    advance(to) {
+      while (next < to) take(next++);
+    },
+    release() {
+      for (const vector of counts.keys()) pool.give(vector as Vec);
+      counts.clear();
+    },
+  };
 }
 
 /** Whether an output is the very array of an input that this run does not own. */

@@ -5,16 +5,18 @@
  * in which a tableau (tableau.ts) prices every swap exactly. The exact minimiser on the new support follows from the same
  * factorisation, M_F u = A_F v_F + A_P x - y, so that a round costs one n x n Cholesky. Notation: row-space.ts.
  */
+
 import { dtypeOf, type Mat, matrix, type RunContext, type Vec, zeros } from "@secateur/core";
 import { pointAt, solveFactored, valueAt, withScratch } from "@secateur/core/linalg";
+import { chitaDefaults } from "../chita-defaults.ts";
 import { factorizeRows, type RowSpace, times, wantedWeights, writeColumns, writeSupportGram } from "./row-space.ts";
 import { Tableau } from "./tableau.ts";
 
 /** Limits of {@link exchange}. */
 export interface ExchangeOptions {
-  /** Pool members of each kind, >= 1; default 64. */
+  /** Pool members of each kind, >= 1. */
   readonly pool?: number | undefined;
-  /** Rounds, >= 1; default 4. */
+  /** Rounds, >= 1. */
   readonly maxRounds?: number | undefined;
 }
 
@@ -44,7 +46,7 @@ export async function exchange(
   spec: { space: RowSpace; columns: Uint32Array; wanted: Vec } & ExchangeOptions,
   ctx: RunContext,
 ): Promise<Exchanged> {
-  const { space, pool = 64, maxRounds = 4 } = spec;
+  const { space, pool = chitaDefaults.pool, maxRounds = chitaDefaults.rounds } = spec;
   const { kernels, rows, lambda, model } = space;
   return withScratch(kernels, async (alloc) => {
     const gram = matrix(rows, rows, alloc(rows * rows, "f64"));

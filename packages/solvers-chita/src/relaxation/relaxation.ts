@@ -6,8 +6,10 @@
  * Maximised by L-BFGS preconditioned with I + A A'/lambda (the curvature of phi when everything is kept), with a line
  * search along which V is linear, so that a step costs two products whatever the number of trial lengths.
  */
+
 import { type Kernels, type Mat, type RunContext, type Vec, zeros } from "@secateur/core";
 import { solveFactored } from "@secateur/core/linalg";
+import { chitaDefaults } from "../chita-defaults.ts";
 import { cappedSelection, kthLargest } from "./capped-selection.ts";
 import { type RowSpace, times, transposeTimes, wantedWeights } from "./row-space.ts";
 
@@ -45,7 +47,7 @@ export async function solveRelaxation(
   spec: { space: RowSpace; k: number; preconditioner: Mat } & RelaxationOptions,
   ctx: RunContext,
 ): Promise<Relaxation> {
-  const { space, k, preconditioner, maxIterations = 20, tolerance = 3e-4 } = spec;
+  const { space, k, preconditioner, maxIterations = chitaDefaults.iterations, tolerance = 3e-4 } = spec;
   const { rows, size, lambda, target, model, kernels } = space;
   let u = await denseOptimum(space, preconditioner);
   const V = await wantedWeights(space, u);

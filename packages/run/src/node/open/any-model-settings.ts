@@ -1,6 +1,7 @@
 /** Settings of a run that networks of our own layers and other models answer differently. */
 import { unknownName } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
+import type { ChannelStatistics } from "@secateur/graph";
 import { chooseDense, keepDenseWords } from "@secateur/nn";
 import type { Session } from "../../session.ts";
 import { type BatchNormSettings, batchNormFor, type Remeasure, remeasuring } from "./batch-norm.ts";
@@ -31,16 +32,23 @@ export function chosenDense(
   return { pruned: weights.filter((name) => !chosen.has(name)), dense: weights.filter((name) => chosen.has(name)) };
 }
 
-/** What a run does about batch normalisation; other models than ours keep their statistics. @throws ERR_USAGE */
+/**
+ * What a run does about batch normalisation. An ONNX model's statistics are matched to those of the dense model, which needs no random changes of
+ * images; TensorFlow.js models keep theirs.
+ *
+ * @throws ERR_USAGE
+ */
 export function batchNormOfModel(model: AnyModel, asked: Partial<BatchNormSettings>): BatchNormSettings | undefined {
   if (model.own) return batchNormFor(model.own.network, asked);
+  const isMatched = model.onnx?.model.matchStatistics !== undefined;
+  if (isMatched && asked.cropPadding === undefined && asked.flip === undefined) return { when: asked.when ?? "both" };
   if (asked.when !== undefined && asked.when !== "never") ownNetwork(model, "--reestimate-batch-norm");
   if (asked.cropPadding !== undefined) ownNetwork(model, "--crop-padding");
   if (asked.flip !== undefined) ownNetwork(model, "--flip");
   return undefined;
 }
 
-/** The measurements of batch normalisation around a run; none for other models than ours. */
+/** The measurements of batch normalisation around a run. */
 export function remeasuringModel(spec: {
   model: AnyModel;
   data: DatasetSplits;
@@ -49,5 +57,18 @@ export function remeasuringModel(spec: {
 }): Remeasure {
   const { model, ...rest } = spec;
   if (model.own) return remeasuring({ ...rest, network: model.own.network });
-  return { before: async () => {}, after: async () => {} };
+  const { onnx } = rest.settings?.when === "after" || rest.settings?.when === "both" ? model : { onnx: undefined };
+  const graph = onnx?.model;
+  if (!graph?.channelStatistics || !graph.matchStatistics) return { before: async () => {}, after: async () => {} };
+  // The same examples before and after, whichever random numbers the stages between have drawn.
+  const { session, data } = rest;
+  let dense: ChannelStatistics | undefined;
+  const settle = async (): Promise<void> => await graph.matchStatistics!(dense!, data.train, session.context());
+  return {
+    async before() {
+      dense = await graph.channelStatistics!(data.train, session.context());
+    },
+    settle,
+    after: settle,
+  };
 }

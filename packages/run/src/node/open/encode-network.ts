@@ -1,7 +1,13 @@
-import { tensorOf } from "@secateur/formats";
+import { encodeOnnx, tensorOf } from "@secateur/formats";
 import type { Network } from "@secateur/nn";
+import { onnxOfNetwork } from "../export/onnx-of-network.ts";
 import { findEncoder } from "./find-format.ts";
 import type { StoredTensors } from "./stored-tensors.ts";
+
+/** Whether an output is to be an ONNX model, by its ending. */
+export function isOnnxOutput(path: string): boolean {
+  return path.toLowerCase().endsWith(".onnx");
+}
 
 /**
  * A network as the bytes of the file format that the path's ending chooses.
@@ -19,6 +25,8 @@ export async function encodeNetwork(spec: {
   from: string;
 }): Promise<Uint8Array> {
   const { network, path, metadata, stored, from } = spec;
+  // A graph is more than its tensors, which is all that other formats write.
+  if (isOnnxOutput(path)) return encodeOnnx(onnxOfNetwork(network, { metadata }));
   const tensors = network.tensors().map(({ name, shape, data }) => {
     const own = stored?.get(name);
     const dtype = own?.dtype ?? (data instanceof Float64Array ? "f64" : "f32");

@@ -1,4 +1,4 @@
-/** MODEL, whatever it is: a checkpoint of our own layers, or a TensorFlow.js model that runs itself. */
+/** MODEL, whatever it is: a checkpoint of our own layers, an ONNX graph, or a TensorFlow.js model that runs itself. */
 
 import type { RunEvent } from "@secateur/core";
 import type { NetworkSpec } from "@secateur/nn";
@@ -7,13 +7,14 @@ import type { PrunableModel } from "../../prune/prunable-model.ts";
 import { ownVersion } from "../plugins/own-version.ts";
 import type { EngineChoice } from "./load-tensorflow.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
+import { isOnnxModel, type OpenedOnnx, onnxArchitecture, openOnnx } from "./open-onnx.ts";
 import { isTfjsModel, type OpenedTfjs, openTfjs, tfjsArchitecture } from "./open-tfjs.ts";
 
 /** An opened model. */
 export interface AnyModel {
   /** Absolute path. */
   readonly path: string;
-  /** What --arch would say, or "tfjs-layers" or "tfjs-graph". */
+  /** What --arch would say, or "onnx", "tfjs-layers" or "tfjs-graph". */
   readonly arch: string;
   readonly network: PrunableModel;
   /** Labels are below; undefined where the model does not say. */
@@ -24,6 +25,7 @@ export interface AnyModel {
   /** A checkpoint of our own layers. */
   readonly own?: OpenedModel;
   readonly tfjs?: OpenedTfjs;
+  readonly onnx?: OpenedOnnx;
   /** Packages that ran the model beside our usual ones. */
   readonly packages: readonly { readonly packageName: string; readonly version: string }[];
   /** Gives back what lives outside of JavaScript's memory. */
@@ -43,7 +45,7 @@ export interface OpenSpec {
   readonly onEvent: (event: RunEvent) => void;
 }
 
-/** Opens a model. @throws what `openModel` and `openTfjs` throw; ERR_USAGE for --engine with a checkpoint */
+/** Opens a model. @throws what `openModel`, `openOnnx` and `openTfjs` throw; ERR_USAGE for --engine with a checkpoint */
 export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
   const { path, engine } = spec;
   if (await isTfjsModel(path)) {
@@ -67,6 +69,15 @@ export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
   if (engine !== undefined) {
     throw flagWithoutEffect({ flag: "--engine", reason: `${path} is no TensorFlow.js model` });
   }
+  if (await isOnnxModel(path)) {
+    const onnx = await openOnnx(spec);
+    return {
+      ...{ path, arch: onnxArchitecture, network: onnx.model, spec: undefined, sha256: onnx.sha256, onnx },
+      classes: onnx.model.outputs.length === 1 ? onnx.model.outputs[0]!.classes : undefined,
+      packages: [{ packageName: "@secateur/graph", version: ownVersion("@secateur/graph") }],
+      close: () => {},
+    };
+  }
   const own = await openModel(spec);
   const { network, architecture, sha256 } = own;
   const { spec: layers } = network;
@@ -78,11 +89,10 @@ export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
 }
 
 /** The model as a network of our own layers, for what only these can. @throws ERR_USAGE */
-export function ownNetwork({ own, path }: AnyModel, what: string): OpenedModel {
+export function ownNetwork({ own, onnx, path }: AnyModel, what: string): OpenedModel {
   if (own) return own;
-  throw badUsage(
-    `${what} works on networks of secateur's own layers, and ${path} is a TensorFlow.js model; leave it out`,
-  );
+  const kind = onnx ? "an ONNX model" : "a TensorFlow.js model";
+  throw badUsage(`${what} works on networks of secateur's own layers, and ${path} is ${kind}; leave it out`);
 }
 
 /** Whether every weight is a number. */

@@ -72,7 +72,8 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   const plan = retrain ? draft.plan : (result.plan ?? draft.plan);
   const recipe: Recipe = { ...draft, plan, versions: versions(sources, retrain ? ["@secateur/imp-scheduler"] : []) };
   const out = model.tfjs ? join(outputs.out, "model.json") : outputs.out;
-  const unprunable = model.tfjs?.model.keptDense;
+  const unprunable =
+    model.tfjs?.model.keptDense ?? model.onnx?.model.keptDense.map(({ name, reason }) => ({ weight: name, reason }));
   const document = pruneDocument({
     ...{ outcome, recipe, keptDense, out, peakMemoryBytes: peakMemoryBytes() },
     ...(unprunable ? { unprunable } : {}),

@@ -47,6 +47,8 @@ async function encodePruned(spec: {
     const files = [...(await model.tfjs.model.encode())].reverse();
     return files.map(([name, bytes]) => [join(path, name), bytes] as const);
   }
+  // Graph, names and metadata stay what they are: only the bytes of pruned tensors differ.
+  if (model.onnx) return [[path, model.onnx.encode()]];
   const { network, metadata, architecture, stored } = ownNetwork(model, "saving");
   const { solver, sparsity, seed } = document.recipe;
   const bytes = await encodeNetwork({

@@ -1,0 +1,108 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { decodeOnnx, encodeOnnx, type OnnxTensor } from "@secateur/formats";
+import { describe, expect, test } from "vitest";
+import { call, refused, type SmallTask, smallTask } from "./testing.test-support.ts";
+
+/** The small network as model.onnx, written by `convert`. */
+async function onnxTask(): Promise<SmallTask & { onnx: string }> {
+  const task = await smallTask();
+  const onnx = join(task.folder, "model.onnx");
+  await json(["convert", task.model, "--out", onnx]);
+  return { ...task, onnx };
+}
+
+async function json<T = Record<string, unknown>>(argv: readonly string[]): Promise<T> {
+  const { code, stdout, stderr } = await call([...argv, "--json", "--quiet"]);
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  return JSON.parse(stdout) as T;
+}
+
+const decoded = async (path: string) => decodeOnnx(new Uint8Array(await readFile(path)), path);
+const zerosOf = (tensors: readonly OnnxTensor[]): number =>
+  tensors.reduce((sum, tensor) => {
+    return sum + ("opaque" in tensor ? 0 : [...tensor.data].filter((value) => Number(value) === 0).length);
+  }, 0);
+
+describe("an ONNX model", () => {
+  test("that convert wrote evaluates as the checkpoint does", async () => {
+    const { model, onnx, data } = await onnxTask();
+    const [own, graph] = [await json(["eval", model, "--data", data]), await json(["eval", onnx, "--data", data])];
+    expect(graph.accuracy).toBe(own.accuracy);
+    // f32 sums in another order.
+    expect(graph.loss).toBeCloseTo(own.loss as number, 5);
+  });
+
+  test("is pruned to a file that differs in its pruned weights only, and evaluates as the document says", async () => {
+    const { onnx, data, folder } = await onnxTask();
+    const document = await json<{ pruned: { loss: number }; nonzeros: number }>([
+      ...["prune", onnx, "--data", data, "--solver", "magnitude", "--sparsity", "0.5"],
+    ]);
+    const out = join(folder, "model.magnitude-0.5.onnx");
+    expect(document.nonzeros).toBe(22);
+    const [before, after] = [await readFile(onnx), await readFile(out)];
+    expect(after.length).toBe(before.length);
+    const [old, pruned] = [await decoded(onnx), await decoded(out)];
+    expect({ ...pruned, source: "", graph: { ...pruned.graph, initializers: [] } }).toEqual({
+      ...{ ...old, source: "", graph: { ...old.graph, initializers: [] } },
+    });
+    expect(zerosOf(pruned.graph.initializers)).toBe(23);
+    expect((await json<{ loss: number }>(["eval", out, "--data", data])).loss).toBe(document.pruned.loss);
+  });
+
+  test("is pruned by a method that takes gradients as the checkpoint is", async () => {
+    const { model, onnx, data, folder } = await onnxTask();
+    const prune = async (path: string, out: string) =>
+      await json<{ pruned: { loss: number }; objective: number }>([
+        ...["prune", path, "--data", data, "--solver", "chita", "--sparsity", "0.6", "--examples", "40"],
+        ...["--batch", "1", "--out", join(folder, out)],
+      ]);
+    const [own, graph] = [await prune(model, "a.safetensors"), await prune(onnx, "b.onnx")];
+    // The same gradients but for rounding, and so the same mask and nearly the same weights.
+    expect(graph.pruned.loss).toBeCloseTo(own.pruned.loss, 2);
+  });
+
+  test("is inspected", async () => {
+    const { onnx } = await onnxTask();
+    const { format, tensors } = await json<{ format: string; tensors: readonly { name: string }[] }>(["inspect", onnx]);
+    expect(format).toBe("onnx");
+    expect(tensors.map(({ name }) => name)).toEqual(["fc1.weight", "fc2.weight"]);
+  });
+
+  test("with an operator that is not known says which, and what evaluates it", async () => {
+    const { onnx, data, folder } = await onnxTask();
+    const { opsets, metadata, graph } = await decoded(onnx);
+    const nodes = graph.nodes.map((node) =>
+      node.op === "Relu" ? { ...node, domain: "com.example", op: "Mystery" } : node,
+    );
+    const path = join(folder, "mystery.onnx");
+    const strange = { opsets: { ...opsets, "com.example": 1 }, metadata, graph: { ...graph, nodes } };
+    await writeFile(path, encodeOnnx(strange as Parameters<typeof encodeOnnx>[0]));
+    const message = await refused(["eval", path, "--data", data, "--quiet"]);
+    expect(message).toMatch(/com\.example\.Mystery \(1\).*onnxruntime-node/);
+  });
+
+  test.each([
+    ["another ending", ["--out", "net.safetensors"], /\.onnx/],
+    ["retraining", ["--retrain", "ft", "--retrain-epochs", "1"], /an ONNX model/],
+    ["another architecture", ["--arch", "mlpnet"], /says itself which network it is/],
+  ])("refuses %s", async (_what, flags, says) => {
+    const { onnx, data } = await onnxTask();
+    const argv = ["prune", onnx, "--data", data, "--solver", "magnitude", ...flags, "--quiet"];
+    expect(await refused(argv)).toMatch(says);
+  });
+
+  test("that is damaged is refused in one line, by every command", async () => {
+    const { onnx, data, folder } = await onnxTask();
+    const path = join(folder, "cut.onnx");
+    await writeFile(path, (await readFile(onnx)).subarray(0, 300));
+    for (const argv of [
+      ["inspect", path],
+      ["eval", path, "--data", data],
+      ["prune", path, "--data", data],
+    ]) {
+      expect(await refused(argv)).toMatch(/ERR_ONNX/);
+    }
+  });
+});

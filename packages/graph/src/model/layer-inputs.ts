@@ -1,0 +1,158 @@
+/**
+ * What the weights of a graph are multiplied with, weight after weight. Every batch of examples waits at the step whose turn it is with the values
+ * that later steps need, and goes on from there with the weights that are then in place: a pass over the graph in all. Where the values of
+ * all examples are too many to wait, each weight begins at the inputs again.
+ */
+import {
+  createPool,
+  type LayerInputs,
+  type LayerInputsRequest,
+  type Mat,
+  type Pool,
+  type RunContext,
+  throwIfAborted,
+  type Vec,
+} from "@secateur/core";
+import { noLayerInputs, notFiniteInput } from "../errors.ts";
+import type { GraphParam } from "../plan/params.ts";
+import type { Plan } from "../plan/plan.ts";
+import { applyStep, type GraphRun, startGraph } from "../run/run-graph.ts";
+import type { GraphState } from "./graph-state.ts";
+import { type Pass, passOf, passSize } from "./passes.ts";
+
+/** Numbers that waiting batches may hold: 512 MiB of f32. */
+const waitingNumbers = 128 * 1024 * 1024;
+
+/** A batch on its way. */
+interface Walk {
+  readonly pass: Pass;
+  readonly run: GraphRun;
+}
+
+/**
+ * Hands out inputs in the order of the graph; matrix products of one value come together. Time: a forward pass, and each weight's step once
+ * more. Memory: the live values of all examples, up to 512 MiB; with "parallel" a copy of the weights.
+ *
+ * @throws ERR_INCOMPATIBLE for weights of transposed convolutions and of several nodes, ERR_NOT_FINITE, ERR_ABORTED, and as `run`
+ */
+export async function* layerInputs(
+  state: GraphState,
+  request: LayerInputsRequest,
+  { params, ctx }: { params: readonly GraphParam[]; ctx: RunContext },
+): AsyncGenerator<LayerInputs> {
+  const { data, examples } = request;
+  throwIfAborted(ctx.signal);
+  for (const { name, order, uses } of params) {
+    if (order.kind === "conv-transpose" || uses.length > 1) throw noLayerInputs(state.name, name);
+  }
+  const weights =
+    request.inputs === "parallel"
+      ? new Map<string, Vec>([...state.params].map(([name, { live }]) => [name, live.data.slice()]))
+      : undefined;
+  const pool = createPool(ctx.kernels, state.dtype);
+  try {
+    const size = await passSize(state, data);
+    const first = passOf(state, await data.batch(examples.subarray(0, 1)), 0);
+    const isWaiting = (examples.length / first.fed) * first.plan.size <= waitingNumbers;
+    const call: Call = { state, request, ctx, pool, size, isWaiting, walks: [], ...(weights ? { weights } : {}) };
+    for (const site of sitesOf(first.plan, params)) {
+      const { groups, cols, members } = site;
+      for (let group = 0; group < groups; group++) {
+        const targets = members.map(({ name, live }) => {
+          const rows = live.rows / groups;
+          return { param: name, firstRow: group * rows, rows };
+        });
+        yield { targets, cols, chunks: chunksOf(call, members[0]!.name, group) };
+      }
+    }
+  } finally {
+    pool.close();
+  }
+}
+
+interface Call {
+  readonly state: GraphState;
+  readonly request: LayerInputsRequest;
+  readonly ctx: RunContext;
+  readonly pool: Pool;
+  readonly size: number;
+  readonly isWaiting: boolean;
+  readonly walks: Walk[];
+  readonly weights?: ReadonlyMap<string, Vec>;
+}
+
+async function* chunksOf(call: Call, param: string, group: number): AsyncGenerator<Mat> {
+  const { state, request, ctx, pool, size, isWaiting, walks } = call;
+  const { examples } = request;
+  for (let start = 0, b = 0; start < examples.length; start += size, b++) {
+    const indices = examples.subarray(start, Math.min(start + size, examples.length));
+    const walk = walks[b] ?? (await startWalk(call, indices, start));
+    if (isWaiting) walks[b] = walk;
+    yield* inputsOf(walk, { state, param, group, pool, indices });
+    if (!isWaiting) walk.run.release();
+    await ctx.tick({ task: "inputs", done: start + indices.length, total: examples.length });
+  }
+}
+
+async function startWalk({ state, request, pool, weights }: Call, indices: Uint32Array, start: number): Promise<Walk> {
+  const pass = passOf(state, await request.data.batch(indices), start);
+  return { pass, run: startGraph({ ...pass, pool, ...(weights ? { weights } : {}) }) };
+}
+
+/** What a weight's step sees of one batch: the step is taken for it, and again when the run goes on. */
+function* inputsOf(
+  { pass, run }: Walk,
+  at: { state: GraphState; param: string; group: number; pool: Pool; indices: Uint32Array },
+): Generator<Mat> {
+  const { plan, fed, count } = pass;
+  const { state, param, group, pool, indices } = at;
+  const s = stepOf(plan, param);
+  run.advance(s);
+  const step = plan.steps[s]!;
+  const applied = applyStep(step, { values: run.values, plan, pool });
+  const { units, inputs } = applied.weightInputs!;
+  const perExample = units / fed;
+  let seen = 0;
+  const own = perExample * count;
+  for (const chunk of inputs(group, [0, own])) {
+    const bad = chunk.data.findIndex((value: number) => !Number.isFinite(value));
+    if (bad >= 0) {
+      const example = Math.floor(((seen + Math.floor(bad / chunk.cols)) * indices.length) / Math.max(own, chunk.rows));
+      throw notFiniteInput({ where: state.name, param, example: indices[Math.min(example, indices.length - 1)]! });
+    }
+    seen += chunk.rows;
+    yield chunk;
+  }
+  for (const data of new Set([...applied.outputs, ...(applied.kept ?? [])])) pool.give(data as Vec);
+}
+
+function stepOf({ steps }: Plan, param: string): number {
+  return steps.findIndex(({ weights }) => weights.some((use) => use?.param === param));
+}
+
+/** Weights that see the same, in the order of the graph. */
+interface Site {
+  readonly members: GraphParam[];
+  readonly groups: number;
+  readonly cols: number;
+}
+
+function sitesOf(plan: Plan, params: readonly GraphParam[]): readonly Site[] {
+  const wanted = new Map(params.map((param) => [param.name, param]));
+  const sites = new Map<string, Site>();
+  plan.steps.forEach((step, s) => {
+    for (const use of step.weights) {
+      const param = use && wanted.get(use.param);
+      if (!param) continue;
+      // Products of one value see the same rows; convolutions are left apart, since their windows may differ.
+      const isProduct = step.operator.name === "MatMul" || step.operator.name === "Gemm";
+      const key = isProduct ? `product ${step.inputs[0]}` : `step ${s}`;
+      const known = sites.get(key);
+      const group = step.node.attributes.group;
+      const groups = typeof group === "number" && !isProduct ? group : 1;
+      if (known) known.members.push(param);
+      else sites.set(key, { members: [param], groups, cols: param.live.cols });
+    }
+  });
+  return [...sites.values()];
+}

@@ -1,0 +1,211 @@
+/**
+ * LSTM and GRU written out as the graph they stand for, a step of time after the other (ONNX operator specification, LSTM and GRU):
+ *   LSTM  i, o, f = sigmoid(W x + R h + b),  c' = tanh(W x + R h + b),  c = f c + i c',  h = o tanh(c)
+ *   GRU   z, r = sigmoid(W x + R h + b),  h' = tanh(W x + r (R h + b)) or tanh(W x + R (r h) + b),  h = (1 - z) h' + z h
+ * Derivatives come from those of the parts. Peepholes, clipping, lengths by example and other activations are refused.
+ */
+import { badNode } from "../errors.ts";
+import type { Attribute, GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
+import { describeNode } from "../operators/node-facts.ts";
+import type { Shape } from "../value.ts";
+
+/** Operators that are written out when a graph is planned. */
+export const recurrentOperators = ["LSTM", "GRU"] as const;
+
+/** Whether a node is one of them. */
+export function isRecurrent({ op, domain }: Pick<NodeSpec, "op" | "domain">): boolean {
+  return domain === "" && recurrentOperators.some((name) => name === op);
+}
+
+/** The graph of an LSTM or GRU whose input has a shape [time, batch, features]. Its outputs stand in the order of the node's. */
+export function writtenOut(node: NodeSpec, shape: Shape): GraphSpec {
+  assertPlain(node);
+  const writer = nodeWriter(node);
+  const [time = 0] = shape;
+  const directions = node.attributes.direction === "bidirectional" ? 2 : 1;
+  const parts = Array.from({ length: directions }, (_, d) => {
+    const isReversed = node.attributes.direction === "reverse" || d === 1;
+    const order = Array.from({ length: time }, (_, t) => (isReversed ? time - 1 - t : t));
+    return node.op === "LSTM" ? lstm(writer, { node, d, order, shape }) : gru(writer, { node, d, order, shape });
+  });
+  const { call, whole } = writer;
+  const joined = (names: readonly string[], axis: number): string => call("Concat", names, { axis });
+  const y = joined(
+    parts.map(({ steps }) =>
+      joined(
+        steps.map((h) => call("Unsqueeze", [h, whole(0, 1)])),
+        0,
+      ),
+    ),
+    1,
+  );
+  const last = (key: "h" | "c"): string =>
+    joined(
+      parts.map((part) => call("Unsqueeze", [part[key] ?? part.h, whole(0)])),
+      0,
+    );
+  const outputs = [y, last("h"), ...(node.op === "LSTM" ? [last("c")] : [])].slice(0, node.outputs.length);
+  return {
+    name: node.name,
+    nodes: writer.nodes,
+    initializers: writer.initializers,
+    inputs: [],
+    outputs: outputs.map((name) => ({ name, dtype: "f32" })),
+  };
+}
+
+function assertPlain(node: NodeSpec): void {
+  const refuse = (found: string): never => {
+    throw badNode({ node: describeNode(node), found, expected: "one as frameworks export it" });
+  };
+  const { activations, clip, layout, input_forget } = node.attributes;
+  const usual = node.op === "LSTM" ? "Sigmoid,Tanh,Tanh" : "Sigmoid,Tanh";
+  const given = Array.isArray(activations) ? activations.join() : usual;
+  if (given !== usual && given !== `${usual},${usual}`) refuse(`activations ${given}`);
+  if (clip !== undefined) refuse("clipping");
+  if (layout === 1) refuse("layout 1");
+  if (input_forget === 1) refuse("input_forget");
+  if (node.inputs[4]) refuse("lengths by example");
+  if (node.inputs[7]) refuse("peepholes");
+}
+
+interface Writer {
+  readonly nodes: NodeSpec[];
+  readonly initializers: GraphTensor[];
+  /** Adds a node; returns the name of its first output. */
+  call(
+    op: string,
+    inputs: readonly string[],
+    attributes?: Readonly<Record<string, Attribute>>,
+    outputs?: number,
+  ): string;
+  /** Adds a constant of whole numbers. */
+  whole(...numbers: readonly number[]): string;
+  zeros(shape: Shape): string;
+  one(): string;
+}
+
+function nodeWriter({ name, outputs: [first] }: NodeSpec): Writer {
+  const nodes: NodeSpec[] = [];
+  const initializers: GraphTensor[] = [];
+  const known = new Map<string, string>();
+  const prefix = `${name || first} `;
+  const constant = (key: string, tensor: Omit<GraphTensor, "name">): string => {
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const own = `${prefix}constant ${key}`;
+    initializers.push({ ...tensor, name: own });
+    known.set(key, own);
+    return own;
+  };
+  return {
+    nodes,
+    initializers,
+    call(op, inputs, attributes = {}, outputs = 1) {
+      const own = `${prefix}${nodes.length}`;
+      const names = Array.from({ length: outputs }, (_, i) => (i === 0 ? own : `${own}.${i}`));
+      nodes.push({ name: own, op, domain: "", inputs, outputs: names, attributes });
+      return own;
+    },
+    whole: (...numbers) =>
+      constant(numbers.join(), { dtype: "i64", shape: [numbers.length], data: Float64Array.from(numbers) }),
+    zeros: (shape) =>
+      constant(`zeros ${shape.join()}`, {
+        dtype: "f32",
+        shape,
+        data: new Float32Array(shape.reduce((product, extent) => product * extent, 1)),
+      }),
+    one: () => constant("one", { dtype: "f32", shape: [], data: Float32Array.of(1) }),
+  };
+}
+
+interface Direction {
+  readonly node: NodeSpec;
+  /** Which of the directions. */
+  readonly d: number;
+  /** Steps of time in the order they are taken. */
+  readonly order: readonly number[];
+  readonly shape: Shape;
+}
+
+interface Written {
+  /** h after each step of time, by time. */
+  readonly steps: readonly string[];
+  readonly h: string;
+  readonly c?: string;
+}
+
+/** Names of what one direction works with. */
+function operands({ call, whole, zeros }: Writer, { node, d, shape }: Direction) {
+  const [x = "", w = "", r = "", b = "", , h0 = "", c0 = ""] = node.inputs;
+  const hidden = Number(node.attributes.hidden_size);
+  if (!(hidden > 0)) throw badNode({ node: describeNode(node), found: "no hidden_size", expected: "one" });
+  const part = (name: string): string =>
+    call("Squeeze", [call("Slice", [name, whole(d), whole(d + 1), whole(0)]), whole(0)]);
+  const gates = node.op === "LSTM" ? 4 : 3;
+  const turned = (name: string): string => call("Transpose", [part(name)], { perm: [1, 0] });
+  const size = gates * hidden;
+  const bias = b === "" ? undefined : part(b);
+  const biasPart = (from: number): string | undefined =>
+    bias && call("Slice", [bias, whole(from * size), whole((from + 1) * size), whole(0)]);
+  const start = (name: string): string => (name === "" ? zeros([shape[1]!, hidden]) : part(name));
+  const plus = (sum: string, other: string | undefined): string => (other ? call("Add", [sum, other]) : sum);
+  const inputs = plus(call("MatMul", [x, turned(w)]), biasPart(0));
+  const at = (t: number): string =>
+    call("Squeeze", [call("Slice", [inputs, whole(t), whole(t + 1), whole(0)]), whole(0)]);
+  /** Names of the gates of a value [batch, gates * hidden]. */
+  const split = (name: string): readonly string[] => {
+    const first = call("Split", [name], { axis: 1 }, gates);
+    return Array.from({ length: gates }, (_, i) => (i === 0 ? first : `${first}.${i}`));
+  };
+  return {
+    recurrent: turned(r),
+    recurrentBias: biasPart(1),
+    h: start(h0),
+    c: () => start(c0),
+    at,
+    split,
+    plus,
+    hidden,
+  };
+}
+
+function lstm(writer: Writer, direction: Direction): Written {
+  const { call } = writer;
+  const { recurrent, recurrentBias, at, split, plus, ...first } = operands(writer, direction);
+  const steps: string[] = [];
+  let [h, c] = [first.h, first.c()];
+  for (const t of direction.order) {
+    const sums = plus(call("Add", [at(t), call("MatMul", [h, recurrent])]), recurrentBias);
+    const [i, o, f, g] = split(sums) as [string, string, string, string];
+    const kept = call("Mul", [call("Sigmoid", [f]), c]);
+    c = call("Add", [kept, call("Mul", [call("Sigmoid", [i]), call("Tanh", [g])])]);
+    h = call("Mul", [call("Sigmoid", [o]), call("Tanh", [c])]);
+    steps[t] = h;
+  }
+  return { steps, h, c };
+}
+
+function gru(writer: Writer, direction: Direction): Written {
+  const { call, whole, one } = writer;
+  const { recurrent, recurrentBias, at, split, plus, hidden, ...first } = operands(writer, direction);
+  const isBefore = direction.node.attributes.linear_before_reset === 1;
+  const columns = (name: string, axis: number): string =>
+    call("Slice", [name, whole(2 * hidden), whole(3 * hidden), whole(axis)]);
+  const steps: string[] = [];
+  let h = first.h;
+  for (const t of direction.order) {
+    const [xz, xr, xh] = split(at(t)) as [string, string, string];
+    const [hz, hr, hh] = split(plus(call("MatMul", [h, recurrent]), recurrentBias)) as [string, string, string];
+    const z = call("Sigmoid", [call("Add", [xz, hz])]);
+    const r = call("Sigmoid", [call("Add", [xr, hr])]);
+    const bias = recurrentBias && columns(recurrentBias, 0);
+    const inner = isBefore
+      ? call("Mul", [r, hh])
+      : plus(call("MatMul", [call("Mul", [r, h]), columns(recurrent, 1)]), bias);
+    const fresh = call("Tanh", [call("Add", [xh, inner])]);
+    h = call("Add", [call("Mul", [call("Sub", [one(), z]), fresh]), call("Mul", [z, h])]);
+    steps[t] = h;
+  }
+  return { steps, h };
+}

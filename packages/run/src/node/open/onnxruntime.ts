@@ -1,0 +1,112 @@
+/** Evaluation of models whose operators are not all known here, by onnxruntime where the user has installed it. */
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import {
+  type Batch,
+  chooseTask,
+  type Dataset,
+  type Evaluation,
+  evaluateBatches,
+  type FloatTensors,
+  type RunContext,
+  type RunEvent,
+  type Task,
+  type Tensor,
+} from "@secateur/core";
+import { assertKnownOperators, type GraphModel } from "@secateur/graph";
+
+/** The part of onnxruntime's interface that is used; both packages have it. */
+interface Onnxruntime {
+  readonly InferenceSession: {
+    create(bytes: Uint8Array): Promise<{
+      run(
+        feeds: Record<string, unknown>,
+      ): Promise<Record<string, { dims: readonly number[]; data: ArrayLike<number> }>>;
+    }>;
+  };
+  readonly Tensor: new (type: string, data: unknown, dims: readonly number[]) => unknown;
+}
+
+/** Packages that are tried, in order. */
+const packages = ["onnxruntime-node", "onnxruntime-web"];
+
+/** Examples at a time. */
+const batchSize = 32;
+
+/**
+ * A model's `evaluate` that hands the file, with its weights as they are, to onnxruntime.
+ *
+ * @returns a function that throws ERR_OPERATOR, naming the operators and what to install, where neither package is found
+ */
+export function onnxruntimeEvaluation(spec: {
+  encode(): Uint8Array;
+  graph: GraphModel;
+  cwd: string;
+  onEvent: (event: RunEvent) => void;
+}): (data: Dataset, ctx: RunContext, options?: { readonly task?: Task }) => Promise<Evaluation> {
+  const { encode, graph, cwd, onEvent } = spec;
+  return async (data, ctx, options = {}) => {
+    const runtime = await load(cwd);
+    if (!runtime) assertKnownOperators(graph, "evaluating it");
+    const { ort, name } = runtime!;
+    const message = `${graph.name} has operators that are not known here, and is evaluated by ${name}`;
+    onEvent({ type: "note", level: "info", code: "onnxruntime", message });
+    const session = await ort.InferenceSession.create(encode());
+    const task = options.task ?? chooseTask({ model: graph, data });
+    return await evaluateBatches(
+      {
+        ...{ model: graph.name, data, task, batchSize },
+        async outputsOf(batch) {
+          const results = await session.run(feedsOf(ort, graph, batch));
+          return Object.fromEntries(
+            graph.outputs.map(({ name: output, classes }) => [output, scores(results[output]!, classes)]),
+          );
+        },
+      },
+      ctx,
+    );
+  };
+}
+
+async function load(cwd: string): Promise<{ ort: Onnxruntime; name: string } | undefined> {
+  for (const name of packages) {
+    try {
+      const file = createRequire(join(cwd, "_")).resolve(name);
+      const module = (await import(pathToFileURL(file).href)) as { default?: Onnxruntime } & Onnxruntime;
+      return { ort: module.InferenceSession ? module : module.default!, name };
+    } catch {
+      // Not installed, or not for this machine: the next one, or none.
+    }
+  }
+  return undefined;
+}
+
+function feedsOf(ort: Onnxruntime, graph: GraphModel, { inputs }: Batch): Record<string, unknown> {
+  const names = Object.keys(inputs);
+  return Object.fromEntries(
+    graph.inputs.map(({ name, dtype, shape }) => {
+      const given = inputs[name] ?? inputs[names[0]!]!;
+      const dims = shape.every((extent) => extent !== null) ? [given.shape[0]!, ...shape] : given.shape;
+      return [name, tensorOf(ort, dtype, { ...given, shape: dims as readonly number[] })];
+    }),
+  );
+}
+
+function tensorOf(ort: Onnxruntime, dtype: string, { shape, data }: Tensor): unknown {
+  const numbers = Array.from(data as Iterable<number | bigint>, Number);
+  if (dtype === "i64") return new ort.Tensor("int64", BigInt64Array.from(numbers, BigInt), shape);
+  if (dtype === "i32") return new ort.Tensor("int32", Int32Array.from(numbers), shape);
+  if (dtype === "u8") return new ort.Tensor("uint8", Uint8Array.from(numbers), shape);
+  return new ort.Tensor("float32", Float32Array.from(numbers), shape);
+}
+
+/** An output as the model describes it: scores, where the file gives the probabilities of its last softmax. */
+function scores(
+  { dims, data }: { dims: readonly number[]; data: ArrayLike<number> },
+  classes: number | undefined,
+): FloatTensors[string] {
+  const numbers = Float32Array.from(data, Number);
+  const isProbability = classes !== undefined && numbers.every((x) => x >= 0 && x <= 1);
+  return { shape: dims, data: isProbability ? numbers.map((p) => Math.log(Math.max(p, 1e-38))) : numbers };
+}
