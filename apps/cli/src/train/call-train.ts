@@ -2,7 +2,14 @@
 import { existsSync } from "node:fs";
 import { isPruneError } from "@secateur/core";
 import { checkOutput } from "@secateur/formats";
-import { formatCount, formatDuration, formatMeasure, formatNumber, formatPercent, formatTable } from "@secateur/report/text";
+import {
+  formatCount,
+  formatDuration,
+  formatMeasure,
+  formatNumber,
+  formatPercent,
+  formatTable,
+} from "@secateur/report/text";
 import { flagWithoutEffect, mapDataPaths } from "@secateur/run";
 import {
   epochPath,
