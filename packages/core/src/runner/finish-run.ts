@@ -41,8 +41,9 @@ export interface FinishedStages {
   /** Before the first stage. */
   readonly dense: Weights;
   readonly lossBefore?: number;
-  /** After the last stage. */
+  /** After the last stage, and their loss where the stage has measured it. */
   readonly last: Weights;
+  readonly lastLoss?: number;
   readonly stages: number;
   readonly triesMagnitude: boolean;
   readonly units: Units;
@@ -91,7 +92,7 @@ async function bestOfRun(
     if (spec.triesMagnitude) rivals.push(over(largestUnits(spec), "magnitude"));
   }
   let chosen: Weights & { taken?: Taken } = last;
-  let loss = await measureLoss({ ...spec, accept, w: last.weights }, ctx);
+  let loss = spec.lastLoss ?? (await measureLoss({ ...spec, accept, w: last.weights }, ctx));
   for (const rival of rivals) {
     const rivalLoss = await measureLoss({ ...spec, accept, w: rival.weights }, ctx);
     if (rivalLoss < loss || (chosen === last && !Number.isFinite(loss))) [chosen, loss] = [rival, rivalLoss];

@@ -30,6 +30,9 @@ const HEAD_BYTES = 4096;
 
 /** Each format with its test on the first bytes; the first that fits wins, so the order matters. */
 const TESTS: readonly (readonly [FileFormat, (head: Uint8Array) => boolean])[] = [
+  // First: the file begins with the length of its header, whose bytes may be those of any other format (a header of 640 bytes begins as
+  // a pickle does, one of 35,615 as gzip). No other format has four zeros and then '{' there.
+  ["safetensors", (head) => isObjectAt(head, 8) && head.subarray(4, 8).every((byte) => byte === 0)],
   ["npy", hasNpyMagic],
   [
     "pytorch-zip",
@@ -48,8 +51,6 @@ const TESTS: readonly (readonly [FileFormat, (head: Uint8Array) => boolean])[] =
   ["gguf", (head) => startsWith(head, [0x47, 0x47, 0x55, 0x46])],
   ["tar", (head) => text(head.subarray(257, 262)) === "ustar"],
   ["gzip", (head) => startsWith(head, [0x1f, 0x8b])],
-  // Before JSON: a header length whose first byte is that of '{' must not pass for JSON.
-  ["safetensors", (head) => isObjectAt(head, 8) && head.subarray(4, 8).every((byte) => byte === 0)],
   ["tfjs", (head) => /^\s*\{/.test(text(head)) && /"(modelTopology|weightsManifest)"/.test(text(head))],
   ["shard-index", (head) => /^\s*\{/.test(text(head)) && /"weight_map"\s*:/.test(text(head))],
   ["git-lfs-pointer", (head) => text(head).startsWith("version https://git-lfs.github.com/")],
