@@ -5,6 +5,7 @@
  */
 import {
   type Curvature,
+  dtypeOf,
   type LayerCurvature,
   type LayerCurvatureEstimator,
   type LayerInputs,
@@ -12,6 +13,7 @@ import {
   matrix,
   type RunContext,
 } from "@secateur/core";
+import { withScratch } from "@secateur/core/linalg";
 import { badShare, noInputs, noLayerInputs } from "./errors.ts";
 
 /** Settings of {@link activations}. */
@@ -52,17 +54,18 @@ async function secondMoment(
   let count = 0;
   for await (const chunk of chunks) {
     const { data } = chunk;
-    const sum = matrix(cols, cols, kernels.alloc(cols * cols, data instanceof Float64Array ? "f64" : "f32"));
-    for (let from = 0; from < chunk.rows; from += mostRows) {
-      const rows = Math.min(mostRows, chunk.rows - from);
-      kernels.gram({
-        a: matrix(rows, cols, data.subarray(from * cols, (from + rows) * cols)),
-        transpose: true,
-        out: sum,
-      });
-      for (let i = 0; i < H.data.length; i++) H.data[i]! += sum.data[i]!;
-    }
-    kernels.free(sum.data);
+    await withScratch(kernels, (alloc) => {
+      const sum = matrix(cols, cols, alloc(cols * cols, dtypeOf(data)));
+      for (let from = 0; from < chunk.rows; from += mostRows) {
+        const rows = Math.min(mostRows, chunk.rows - from);
+        kernels.gram({
+          a: matrix(rows, cols, data.subarray(from * cols, (from + rows) * cols)),
+          transpose: true,
+          out: sum,
+        });
+        for (let i = 0; i < H.data.length; i++) H.data[i]! += sum.data[i]!;
+      }
+    });
     count += chunk.rows;
   }
   return { H, count };

@@ -4,8 +4,10 @@
  *   W = (H + rho I)^-1 (H w0 - V + rho D),  D = the projection of W + V / rho on the budget,  V += rho (W - D),
  * rho growing while the support still changes. The support is D's, the weights are re-fitted on it.
  * Departures: one Cholesky factorisation for every rho instead of one eigenvalue decomposition (rho takes about ten values); the steps
- * are in f32, whose rounding is far below rho; a support that moves and comes back between two looks is not taken for settled; the re-fit is exact, where a few projected conjugate gradients were published,
- * and without the damping.
+ * are in f32, whose rounding is far below rho, and end where rho has become too small for it; a change counts the units that came in,
+ * half of what the published code counts; rho begins anew, smaller, only where nothing at all has moved, not after every small change;
+ * a support that moves and comes back between two looks is not taken for settled; the re-fit is exact, where a few projected conjugate
+ * gradients were published, and without the damping.
  */
 import {
   countKept,
@@ -52,8 +54,8 @@ export function alps(options: AlpsOptions = {}): Solver {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
         const { mask, steps, settled } = await alpsMask(problem, layer, ctx, options);
-        const w = await refit(layer, weightMask(problem, mask), ctx);
-        const status = settled ? "converged" : "max-iterations";
+        const { w, status: refitted } = await refit(layer, weightMask(problem, mask), ctx);
+        const status = settled && refitted !== "max-iterations" ? "converged" : "max-iterations";
         return solutionOf(problem, layer, { w, mask, status, stats: { iterations: steps } });
       });
     },
@@ -69,11 +71,13 @@ export async function alpsMask(
 ): Promise<{ mask: Mask; steps: number; settled: boolean }> {
   const admm = startAdmm(problem, layer, damping, ctx.kernels);
   let rho = first;
-  let [last, mask] = [admm.mask(), admm.mask()];
   let [hasGrown, steps, moving] = [false, 0, 0];
   try {
+    let mask = admm.mask();
+    let last = mask;
     for (let step = 1; step <= iterations; step++) {
       const next = admm.step(rho);
+      if (!next) return { mask, steps, settled: true };
       moving += changeBetween(mask, next);
       mask = next;
       steps = step;
@@ -110,8 +114,8 @@ function changeBetween(before: Mask, after: Mask): number {
 }
 
 interface Admm {
-  /** One step; the mask of D. */
-  step(rho: number): Mask;
+  /** One step; the mask of D. Undefined where rho is too small for H + rho I to be factored in f32. */
+  step(rho: number): Mask | undefined;
   /** The projection of the start. */
   mask(): Mask;
   restart(): void;
@@ -141,15 +145,15 @@ function startAdmm(problem: Problem, layer: LayerProblem, damping: number, kerne
     }
   }
   restart();
-  const factor = (rho: number): void => {
-    if (rho === factoredFor) return;
+  const factor = (rho: number): boolean => {
+    if (rho === factoredFor) return true;
     factoredFor = rho;
     for (let i = 0; i < cols; i++) {
       const row = i * cols;
       for (let j = 0; j <= i; j++) L.data[row + j] = scale[i]! * scale[j]! * H.data[row + j]!;
       L.data[row + i] = 1 + rho;
     }
-    kernels.cholesky(L);
+    return kernels.cholesky(L) < 0;
   };
   /** The budget's choice by the squares of what W holds. */
   const project = (at: Mat): Mask => {
@@ -161,7 +165,7 @@ function startAdmm(problem: Problem, layer: LayerProblem, damping: number, kerne
     mask: () => project(D),
     restart,
     step(rho) {
-      factor(rho);
+      if (!factor(rho)) return undefined;
       for (let i = 0; i < W.data.length; i++) W.data[i] = target.data[i]! - V.data[i]! + rho * D.data[i]!;
       kernels.triangularSolve({ l: L, b: W });
       kernels.triangularSolve({ l: L, b: W, transpose: true });

@@ -1,10 +1,19 @@
-import { createRunContext, keepOfEvery, matrix, type RunEvent } from "@secateur/core";
+import {
+  createRunContext,
+  keepOfEvery,
+  matrix,
+  type RunContext,
+  type RunEvent,
+  referenceKernels,
+  type Vec,
+} from "@secateur/core";
 import { expect, test } from "vitest";
 import { alps } from "./alps.ts";
 import { keeping, layerOf, secondMoment, someInputs } from "./layer.test-support.ts";
 import { layerwise } from "./layerwise.ts";
 import { obc } from "./obc.ts";
 import { sparseGpt } from "./sparse-gpt.ts";
+import { sparseSwaps } from "./sparse-swaps.ts";
 import { wanda } from "./wanda.ts";
 
 const all = { layerwise, obc, alps, sparseGpt, wanda };
@@ -31,12 +40,87 @@ test("inputs that are always 0 lose their weights first, cost nothing and are co
   const inputs = someInputs(60, 10);
   for (let i = 0; i < 60; i++) inputs.data[i * 10 + 2] = inputs.data[i * 10 + 7] = 0;
   const problem = layerOf({ rows: 2, cols: 10, H: secondMoment(inputs), constraint: keeping(16) });
-  for (const create of [layerwise, obc, alps]) {
+  for (const [name, create] of Object.entries({ layerwise, obc, alps, sparseGpt })) {
     const { w, objective, stats } = await create().solve(problem, createRunContext());
-    expect([w.data[2], w.data[7], w.data[12], w.data[17]]).toEqual([0, 0, 0, 0]);
-    expect(objective).toBeLessThan(1e-12);
-    expect(stats["dead"]).toBe(2);
+    expect([w.data[2], w.data[7], w.data[12], w.data[17]], name).toEqual([0, 0, 0, 0]);
+    // All weights that matter are kept: rounding of sums of about ten is left.
+    expect(objective, name).toBeLessThan(1e-12);
+    expect(stats["dead"], name).toBe(2);
   }
+});
+
+test("SparseSwaps takes a weight whose input is always 0 for what it costs: nothing", async () => {
+  const inputs = someInputs(60, 10);
+  for (let i = 0; i < 60; i++) inputs.data[i * 10 + 2] = inputs.data[i * 10 + 7] = 0;
+  const H = secondMoment(inputs);
+  const problem = layerOf({ rows: 2, cols: 10, H, constraint: keeping(12) });
+  const { mask, objective } = await sparseSwaps().solve(problem, createRunContext());
+  const start = await wanda().solve(problem, createRunContext());
+  expect(objective).toBeLessThanOrEqual(start.objective);
+  for (let r = 0; r < 2; r++) {
+    const errorWith = (out: number, into: number): number => {
+      const q = Float64Array.from({ length: 10 }, (_, j) => {
+        const isKept = j === into || (j !== out && mask[r * 10 + j] === 1);
+        return isKept ? 0 : problem.w.data[r * 10 + j]!;
+      });
+      return q.reduce(
+        (sum, value, i) => sum + value * q.reduce((row, other, j) => row + H.data[i * 10 + j]! * other, 0),
+        0,
+      );
+    };
+    const now = errorWith(-1, -1);
+    for (let out = 0; out < 10; out++) {
+      for (let into = 0; into < 10; into++) {
+        if (mask[r * 10 + out] !== 1 || mask[r * 10 + into] !== 0) continue;
+        // Falls below 1e-12 of the row's energy, here about 30, are not taken.
+        expect(errorWith(out, into)).toBeGreaterThan(now - 1e-9);
+      }
+    }
+  }
+});
+
+/** A context whose kernels count what is taken and not given back, and whose ticks fail from the given one on. */
+function countingContext(failAt: number): { ctx: RunContext; taken: Set<Vec> } {
+  const taken = new Set<Vec>();
+  const kernels = {
+    ...referenceKernels,
+    alloc(length: number, dtype: "f32" | "f64") {
+      const vector = referenceKernels.alloc(length, dtype);
+      taken.add(vector);
+      return vector;
+    },
+    free(vector: Vec) {
+      taken.delete(vector);
+    },
+  };
+  let ticks = 0;
+  const tick = async (): Promise<void> => {
+    if (++ticks >= failAt) throw new Error("stopped");
+  };
+  return { ctx: { ...createRunContext({ kernels }), tick }, taken };
+}
+
+test("a solve that ends, is stopped or refuses its H gives all kernel memory back", async () => {
+  const problem = layerOf({ rows: 3, cols: 8, constraint: keeping(10) });
+  for (const [name, create] of Object.entries({ ...all, sparseSwaps })) {
+    const whole = countingContext(Number.POSITIVE_INFINITY);
+    await create().solve(problem, whole.ctx);
+    expect(whole.taken.size, name).toBe(0);
+    const stopped = countingContext(1);
+    // Wanda is a single pass and has nowhere to stop.
+    if (name !== "wanda") await expect(create().solve(problem, stopped.ctx), name).rejects.toThrow("stopped");
+    expect(stopped.taken.size, name).toBe(0);
+  }
+  // The swaps of layerwise come after the start.
+  const late = countingContext(2);
+  await expect(layerwise({ start: "obc" }).solve(problem, { ...late.ctx })).rejects.toThrow("stopped");
+  expect(late.taken.size).toBe(0);
+  const H = secondMoment(someInputs(40, 8));
+  H.data[3] = Number.NaN;
+  const refused = countingContext(Number.POSITIVE_INFINITY);
+  const damaged = layerOf({ rows: 3, cols: 8, H, constraint: keeping(10) });
+  await expect(obc().solve(damaged, refused.ctx)).rejects.toMatchObject({ code: "ERR_NOT_FINITE" });
+  expect(refused.taken.size).toBe(0);
 });
 
 test("a layer whose inputs are all 0 is pruned without loss", async () => {
@@ -71,6 +155,18 @@ test("an H that is no second moment is refused: not symmetric, not semi-definite
     message: expect.stringContaining("H[1, 0]"),
   });
   await expect(layerwise().solve(negative, createRunContext())).rejects.toMatchObject({ code: "ERR_NOT_SEMIDEFINITE" });
+  const upsideDown = broken((data) => {
+    data[14] = -data[14]!;
+  });
+  const hollow = broken((data) => {
+    data[14] = 0;
+  });
+  for (const problem of [upsideDown, hollow]) {
+    await expect(obc().solve(problem, createRunContext())).rejects.toMatchObject({
+      code: "ERR_NOT_SEMIDEFINITE",
+      message: expect.stringContaining("H[2, 2] is"),
+    });
+  }
   await expect(alps().solve(infinite, createRunContext())).rejects.toMatchObject({
     code: "ERR_NOT_FINITE",
     message: expect.stringContaining("entry 8"),

@@ -40,6 +40,22 @@ export function notSemidefinite(problem: string, pivot: number, ridge: number): 
   );
 }
 
+/** A diagonal entry of H that is 0 or less, and an entry beside it that this rules out. */
+export function negativeDirection(spec: {
+  problem: string;
+  row: number;
+  column: number;
+  value: number;
+  diagonal: number;
+}): PruneError {
+  const { problem, row, column, value, diagonal } = spec;
+  const beside = row === column ? "" : ` and H[${row}, ${column}] is ${value}`;
+  return new PruneError(
+    "ERR_NOT_SEMIDEFINITE",
+    `layer-wise pruning of '${problem}': H is not positive semi-definite: H[${column}, ${column}] is ${diagonal}${beside}; H = X'X has a diagonal of at least 0, and only zeros beside a 0, give that matrix`,
+  );
+}
+
 /** A feasible set that a method cannot walk through. */
 export function unknownBudget(who: string, problem: string, kind: string): PruneError {
   return new PruneError(
@@ -69,5 +85,17 @@ export function noOutputs(model: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `layer-wise pruning of '${model}': allocation "auto" compares the model's outputs, which it does not give; choose "uniform" or "global"`,
+  );
+}
+
+/** A choice that needs examples of its own, beside those that layers are solved on. */
+export function nothingHeldOut(model: string, heldOut: number, examples: number): PruneError {
+  const those = `${examples} calibration example${examples === 1 ? "" : "s"}`;
+  const remedy = 'choose "uniform" or "global", or give more examples';
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    examples < 2
+      ? `layer-wise pruning of '${model}': allocation "auto" holds examples out, and of ${those} none would be left; ${remedy}`
+      : `layer-wise pruning of '${model}': allocation "auto" cannot hold ${heldOut} of ${those} out; hold out 1 to ${examples - 1}, or ${remedy}`,
   );
 }

@@ -5,8 +5,8 @@
  * published OBC; where H is singular at working precision the smallest ridge that makes it factorable is added, on the search
  * only: Q is reported without it.
  */
-import { type Kernels, type Mat, matrix, type Problem, type RunContext } from "@secateur/core";
-import { notFiniteCurvature, notSemidefinite, notSymmetric, tooManyInputs } from "./errors.ts";
+import { type Kernels, type Mat, matrix, type Problem, type RunContext, type Vec } from "@secateur/core";
+import { negativeDirection, notFiniteCurvature, notSemidefinite, notSymmetric, tooManyInputs } from "./errors.ts";
 
 /** A layer's problem in f64, in kernel memory until `release`. */
 export interface LayerProblem {
@@ -21,7 +21,7 @@ export interface LayerProblem {
   readonly L: Mat;
   /** H w0' - g [rows, cols], with the ridge. */
   readonly B: Mat;
-  /** w0 [rows, cols]. */
+  /** w0 [rows, cols], 0 where the input is always 0. */
   readonly dense: Mat;
   /** Where H is exact: its own diagonal [cols] before ridge and dead inputs. */
   readonly diagonal: Float64Array;
@@ -48,23 +48,48 @@ const asymmetry = 1e-4;
  * @throws ERR_IMPOSSIBLE (too many inputs), ERR_NOT_FINITE, ERR_NOT_SYMMETRIC, ERR_NOT_SEMIDEFINITE
  */
 export async function layerProblem(problem: Problem, ctx: RunContext): Promise<LayerProblem> {
+  const { id, w } = problem;
+  const { cols } = w;
+  const { kernels } = ctx;
+  if (cols > mostInputs) throw tooManyInputs(id, cols, mostInputs);
+  const owned: Vec[] = [];
+  const take = (length: number): Vec => {
+    const vector = kernels.alloc(length, "f64");
+    owned.push(vector);
+    return vector;
+  };
+  const release = (): void => {
+    for (const vector of owned.splice(0)) kernels.free(vector);
+  };
+  try {
+    return { ...(await pose(problem, take, ctx)), release };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** What `release` gives back is taken with `take`. */
+async function pose(
+  problem: Problem,
+  take: (length: number) => Vec,
+  ctx: RunContext,
+): Promise<Omit<LayerProblem, "release">> {
   const { id, w, gradient } = problem;
   const { rows, cols } = w;
   const { kernels } = ctx;
-  if (cols > mostInputs) throw tooManyInputs(id, cols, mostInputs);
-  const H = await writtenOut(problem, kernels);
+  const H = matrix(cols, cols, take(cols * cols));
+  await writeOut(problem, H);
   const diagonal = Float64Array.from({ length: cols }, (_, j) => H.data[j * cols + j]!);
   const mean = diagonal.reduce((sum, value) => sum + value, 0) / cols || 1;
   const isDead = Uint8Array.from(diagonal, (value) => (value > 0 ? 0 : 1));
-  for (let j = 0; j < cols; j++) if (isDead[j] === 1) killInput(H, j, mean);
-  const { L, ridge } = factored({ H, mean, id, kernels });
-  const dense = matrix(rows, cols, kernels.alloc(rows * cols, "f64"));
-  dense.data.set(w.data);
-  const start = matrix(rows, cols, kernels.alloc(rows * cols, "f64"));
-  for (let i = 0; i < start.data.length; i++) start.data[i] = isDead[i % cols] === 1 ? 0 : w.data[i]!;
-  const B = matrix(rows, cols, kernels.alloc(rows * cols, "f64"));
-  kernels.gemm({ a: start, b: H, out: B });
-  kernels.free(start.data);
+  for (let j = 0; j < cols; j++) if (isDead[j] === 1) killInput(H, j, { id, mean });
+  const L = matrix(cols, cols, take(cols * cols));
+  const ridge = factor({ H, L, mean, id, kernels });
+  const dense = matrix(rows, cols, take(rows * cols));
+  for (let i = 0; i < dense.data.length; i++) dense.data[i] = isDead[i % cols] === 1 ? 0 : w.data[i]!;
+  const B = matrix(rows, cols, take(rows * cols));
+  kernels.gemm({ a: dense, b: H, out: B });
   if (gradient) for (let i = 0; i < B.data.length; i++) B.data[i]! -= gradient.data[i]!;
   const dead = isDead.reduce((sum, bit) => sum + bit, 0);
   if (ridge > 0) {
@@ -73,17 +98,13 @@ export async function layerProblem(problem: Problem, ctx: RunContext): Promise<L
   }
   return {
     ...{ id, rows, cols, H, L, B, dense, diagonal, dead, ridge },
-    objective: (found) => objectiveOf({ found, dense, H, isDead, ridge, gradient, kernels }),
-    release() {
-      for (const { data } of [H, L, B, dense]) kernels.free(data);
-    },
+    objective: (found) => objectiveOf({ found, w, H, isDead, ridge, gradient, kernels }),
   };
 }
 
-/** H [cols, cols] f64, exactly symmetric. */
-async function writtenOut({ id, curvature, w }: Problem, kernels: Kernels): Promise<Mat> {
-  const { cols } = w;
-  const H = matrix(cols, cols, kernels.alloc(cols * cols, "f64"));
+/** Writes H [cols, cols] f64, exactly symmetric. */
+async function writeOut({ id, curvature }: Problem, H: Mat): Promise<void> {
+  const { cols } = H;
   const given = curvature.gram?.();
   if (given) H.data.set(given.data);
   else {
@@ -99,7 +120,6 @@ async function writtenOut({ id, curvature, w }: Problem, kernels: Kernels): Prom
   const bad = H.data.findIndex((value: number) => !Number.isFinite(value));
   if (bad >= 0) throw notFiniteCurvature(id, bad, H.data[bad]!);
   symmetrise(id, H);
-  return H;
 }
 
 function symmetrise(id: string, { cols, data }: Mat): void {
@@ -117,16 +137,24 @@ function symmetrise(id: string, { cols, data }: Mat): void {
   }
 }
 
-function killInput({ cols, data }: Mat, j: number, mean: number): void {
+/** @throws ERR_NOT_SEMIDEFINITE where a diagonal entry of 0 or less is more than an input that is always 0 */
+function killInput({ cols, data }: Mat, j: number, { id, mean }: { id: string; mean: number }): void {
+  const own = data[j * (cols + 1)]!;
+  for (let i = 0; i < cols; i++) {
+    const value = data[i * cols + j]!;
+    // An input that is nearly 0 has products that are not 0 where its square underflows.
+    if (Math.abs(value) > asymmetry * Math.abs(mean)) {
+      throw negativeDirection({ problem: id, row: i, column: j, value, diagonal: own });
+    }
+  }
   for (let i = 0; i < cols; i++) data[i * cols + j] = data[j * cols + i] = 0;
   data[j * cols + j] = mean;
 }
 
-/** L L' = H + ridge I; the ridge stays on H. */
-function factored(spec: { H: Mat; mean: number; id: string; kernels: Kernels }): { L: Mat; ridge: number } {
-  const { H, mean, id, kernels } = spec;
+/** Writes L with L L' = H + ridge I; the ridge stays on H. Returns it. */
+function factor(spec: { H: Mat; L: Mat; mean: number; id: string; kernels: Kernels }): number {
+  const { H, L, mean, id, kernels } = spec;
   const { cols } = H;
-  const L = matrix(cols, cols, kernels.alloc(cols * cols, "f64"));
   let [ridge, pivot] = [0, -1];
   for (const share of ridges) {
     const more = share * mean - ridge;
@@ -138,27 +166,26 @@ function factored(spec: { H: Mat; mean: number; id: string; kernels: Kernels }):
     const isLost = (j: number): boolean =>
       L.data[j * cols + j]! ** 2 <= 8 * cols * Number.EPSILON * H.data[j * cols + j]!;
     if (pivot < 0) for (let j = 0; j < cols && pivot < 0; j++) if (isLost(j)) pivot = j;
-    if (pivot < 0) return { L, ridge };
+    if (pivot < 0) return ridge;
   }
-  for (const { data } of [H, L]) kernels.free(data);
   throw notSemidefinite(id, pivot, ridges.at(-1)!);
 }
 
 function objectiveOf(spec: {
   found: Mat;
-  dense: Mat;
+  w: Mat;
   H: Mat;
   isDead: Uint8Array;
   ridge: number;
   gradient: Mat | undefined;
   kernels: Kernels;
 }): number {
-  const { found, dense, H, isDead, ridge, gradient, kernels } = spec;
-  const { rows, cols } = dense;
+  const { found, w, H, isDead, ridge, gradient, kernels } = spec;
+  const { rows, cols } = w;
   const d = matrix(rows, cols, kernels.alloc(rows * cols, "f64"));
   let linear = 0;
   for (let i = 0; i < d.data.length; i++) {
-    const change = found.data[i]! - dense.data[i]!;
+    const change = found.data[i]! - w.data[i]!;
     d.data[i] = isDead[i % cols] === 1 ? 0 : change;
     if (gradient) linear += gradient.data[i]! * change;
   }

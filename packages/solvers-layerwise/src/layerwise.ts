@@ -29,7 +29,10 @@ export interface LayerwiseOptions extends AlpsOptions {
   readonly start?: "alps" | "obc" | "best" | undefined;
   /** Whether weights may change rows after the swaps, at most so many times; default 4. */
   readonly exchanges?: number | undefined;
-  /** Multiply-adds that swaps may cost, at most; larger layers keep the support they started from. Default 1e11, about two minutes. */
+  /**
+   * Multiply-adds that swaps may cost, at most; larger layers keep the support they started from, and where OBC's traces cost more too,
+   * "best" is ALPS's. Default 1e11, about two minutes.
+   */
   readonly mostWork?: number | undefined;
 }
 
@@ -40,7 +43,7 @@ const offered = 8;
 
 /**
  * The layer-wise default as a solver, for any budget over any units; swaps are of single weights. stats: `swaps`, `moved` (weights that
- * changed rows), `relativeError`. "max-iterations": swaps were cut short.
+ * changed rows), `relativeError`. "max-iterations": swaps or the re-fit were cut short.
  * Time: that of the starts and rows cols^3 / 4 for the swaps. Memory: 40 cols^2 bytes more.
  *
  * @example
@@ -59,13 +62,16 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
         const isLarge = layer.rows * layer.cols ** 3 * 0.3 > mostWork;
         if (!rule || isLarge) {
           if (isLarge) noteNoSwaps(layer, ctx);
-          const w = await refit(layer, weightMask(problem, start), ctx);
-          return solutionOf(problem, layer, { w, mask: start, status: "converged", stats: { swaps: 0 } });
+          const { w, status: refitted } = await refit(layer, weightMask(problem, start), ctx);
+          const status = refitted === "max-iterations" ? refitted : "converged";
+          return solutionOf(problem, layer, { w, mask: start, status, stats: { swaps: 0 } });
         }
-        const found = await improve({ layer, mask: start, rule, exchanges }, ctx);
-        const w = await refit(layer, found.mask, ctx);
+        const workspace = tableauWorkspace(layer.cols, ctx.kernels);
+        const improving = improve({ layer, mask: start, rule, exchanges, workspace }, ctx);
+        const found = await improving.finally(() => workspace.release());
+        const { w, status: refitted } = await refit(layer, found.mask, ctx);
         const { swaps, moved, settled } = found;
-        const status = settled ? "converged" : "max-iterations";
+        const status = settled && refitted !== "max-iterations" ? "converged" : "max-iterations";
         return solutionOf(problem, layer, { w, mask: found.mask, status, stats: { swaps, moved } });
       });
     },
@@ -96,7 +102,7 @@ async function startFrom(
   if (masks.length === 1) return masks[0]!;
   let [best, least] = [masks[0]!, Number.POSITIVE_INFINITY];
   for (const mask of masks) {
-    const w = await refit(layer, weightMask(problem, mask), ctx);
+    const { w } = await refit(layer, weightMask(problem, mask), ctx);
     const value = layer.objective(w);
     if (value < least) [best, least] = [mask, value];
   }
@@ -129,15 +135,14 @@ interface Improvement {
 }
 
 async function improve(
-  { layer, mask: start, rule, exchanges }: { layer: LayerProblem; mask: Mask; rule: Rule; exchanges: number },
+  call: { layer: LayerProblem; mask: Mask; rule: Rule; exchanges: number; workspace: TableauWorkspace },
   ctx: RunContext,
 ): Promise<Improvement> {
+  const { layer, mask: start, rule, exchanges, workspace } = call;
   const { rows, cols } = layer;
   const mask = start.slice();
-  const workspace = tableauWorkspace(cols, ctx.kernels);
   const offers: RowOffer[] = [];
   let [swaps, moved, settled] = [0, 0, true];
-  // Rows of too few or too many kept weights for a swap have no offers either.
   let open = Array.from({ length: rows }, (_, r) => r);
   const budgets = rule.isShared && rows > 1 ? exchanges : 0;
   for (let round = 0; round <= budgets; round++) {
@@ -160,7 +165,6 @@ async function improve(
     });
     if (open.length === 0) break;
   }
-  workspace.release();
   return { mask, swaps, moved, settled };
 }
 

@@ -25,8 +25,8 @@ export function obc(): Solver {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
         const { mask, removals } = await obcMask(problem, layer, ctx);
-        const w = await refit(layer, mask, ctx);
-        return solutionOf(problem, layer, { w, mask, status: "exact", stats: { iterations: removals } });
+        const { w, status } = await refit(layer, mask, ctx);
+        return solutionOf(problem, layer, { w, mask, status, stats: { iterations: removals } });
       });
     },
   };

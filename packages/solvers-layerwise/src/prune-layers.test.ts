@@ -90,6 +90,23 @@ test("'auto' leaves the allocation of the smaller held-out error, and what that 
   expect(countZeros(Float64Array.from(weightsOf(model).flat()))).toBe(found.size - found.nonzeros);
 });
 
+test("holding out as many examples as there are is refused before anything is pruned", async () => {
+  const model = createNetwork(chain, { seed: 5, dtype: "f64" });
+  const before = weightsOf(model);
+  const common = { model, data: someData(chain), solver: obc(), curvature: activations(), sparsity: 0.5, examples: 10 };
+  for (const heldOut of [0, 10, 11, 2.5]) {
+    await expect(pruneLayers({ ...common, heldOut }, createRunContext())).rejects.toMatchObject({
+      code: "ERR_IMPOSSIBLE",
+      message: expect.stringContaining("10 calibration examples"),
+    });
+  }
+  await expect(pruneLayers({ ...common, examples: 1 }, createRunContext())).rejects.toMatchObject({
+    code: "ERR_IMPOSSIBLE",
+    message: expect.stringContaining("1 calibration example"),
+  });
+  expect(weightsOf(model)).toEqual(before);
+});
+
 test("what depends on the weights is measured anew after the last layer", async () => {
   const model = createNetwork(chain, { seed: 5, dtype: "f64" });
   let calls = 0;

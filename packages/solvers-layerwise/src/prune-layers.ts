@@ -20,7 +20,7 @@ import {
   type Solver,
   sampleIndices,
 } from "@secateur/core";
-import { nothingToPrune } from "./errors.ts";
+import { nothingHeldOut, nothingToPrune } from "./errors.ts";
 import { heldOutMeasure, type OutputMeasure } from "./held-out-outputs.ts";
 import { relativeErrorOf } from "./relative-error.ts";
 import { type LayerAllocation, shareBudget } from "./share-budget.ts";
@@ -46,7 +46,7 @@ export interface PruneLayersRequest {
   readonly params?: readonly string[];
   /** Calibration examples, drawn at random; default: all. */
   readonly examples?: number;
-  /** Of these, how many are held out where a choice is made; default: an eighth. */
+  /** Of these, how many are held out where allocation "auto" makes a choice, at least one and not all; default: an eighth. */
   readonly heldOut?: number;
   /** Called when all layers are written, for what depends on them, such as batch-norm statistics. */
   readonly recalibrate?: (ctx: RunContext) => Promise<void>;
@@ -101,7 +101,9 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
     const shares = await surveyLayers(sampled, [allocation], ctx);
     return await pruneOnce(sampled, { rule: allocation, keeps: shareBudget(shares, sparsity, allocation) }, ctx);
   }
-  const heldOut = Math.max(1, request.heldOut ?? Math.floor(wanted / 8));
+  const heldOut = request.heldOut ?? Math.max(1, Math.floor(wanted / 8));
+  if (!(Number.isInteger(heldOut) && heldOut >= 1 && heldOut < wanted))
+    throw nothingHeldOut(model.name, heldOut, wanted);
   const measure = await heldOutMeasure(model, { data, indices: drawn.slice(0, heldOut) }, ctx);
   return await pruneBest({ ...sampled, examples: drawn.slice(heldOut) }, measure, ctx);
 }

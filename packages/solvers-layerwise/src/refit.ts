@@ -1,11 +1,26 @@
 /** The kept weights of every row re-fitted, r[S] = H[S, S]^-1 b[S] with b = H w0 - g; core's linalg has the ways to it. */
-import type { Mask, Mat, RunContext } from "@secateur/core";
+import type { Mask, Mat, RunContext, SolveStatus } from "@secateur/core";
 import { refitRows } from "@secateur/core/linalg";
 import type { LayerProblem } from "./layer-problem.ts";
 
-/** Weights [rows, cols] f64 of least Q on a mask [rows * cols], zeros elsewhere. Conjugate gradients start from the dense weights. */
-export async function refit(layer: LayerProblem, mask: Mask, ctx: RunContext): Promise<Mat> {
+/**
+ * Weights [rows, cols] f64 of least Q on a mask [rows * cols], zeros elsewhere: "exact" by factorisations; by conjugate gradients, from
+ * the dense weights, where rows are long: "converged", or "max-iterations", which is noted.
+ */
+export async function refit(
+  layer: LayerProblem,
+  mask: Mask,
+  ctx: RunContext,
+): Promise<{ readonly w: Mat; readonly status: SolveStatus }> {
   const { H, B, dense, ridge } = layer;
-  const { w } = await refitRows({ H, b: B, mask, start: dense, what: `H of '${layer.id}'`, damping: ridge }, ctx);
-  return w;
+  const { w, status, iterations } = await refitRows(
+    { H, b: B, mask, start: dense, what: `H of '${layer.id}'`, damping: ridge },
+    ctx,
+  );
+  if (status === "max-iterations") {
+    const message = `${layer.id}: the re-fit of the kept weights was ended after ${iterations} steps of conjugate gradients, short of the minimum; more calibration examples, or damping, make it easier`;
+    ctx.report({ type: "note", level: "warn", code: "refit-cut-short", message });
+  }
+  // Directions without curvature change nothing that Q could see.
+  return { w, status: status === "flat" ? "converged" : status };
 }

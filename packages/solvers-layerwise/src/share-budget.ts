@@ -2,8 +2,8 @@
  * How many weights each layer keeps when all layers share one budget:
  *   uniform  the same fraction in every layer;
  *   global   the cheapest removals of all OBC traces, each loss divided by the energy of its layer's outputs, 1/2 tr(W H W');
- *   owl      the same fraction but for layers with many outliers, which keep up to `owlRange` more (OWL, Yin et al., ICML 2024): outliers are
- *            scores |w_ij| sqrt(H_jj) above `owlFactor` times their mean.
+ *   owl      fractions that rise with a layer's share of outliers, 2 `owlRange` between the layers of fewest and of most, around the
+ *            same mean over layers (OWL, Yin et al., ICML 2024): outliers are scores |w_ij| sqrt(H_jj) above `owlFactor` times their mean.
  */
 import { type Curvature, keptCount, type Mat } from "@secateur/core";
 import { allocateRemovals, type RowLosses } from "./allocate.ts";

@@ -17,7 +17,7 @@ import {
   type Solver,
   throwIfAborted,
 } from "@secateur/core";
-import { solveFactored } from "@secateur/core/linalg";
+import { factorize, solveFactored, withScratch } from "@secateur/core/linalg";
 import { type WeightBudget, weightBudget } from "./budget.ts";
 import { type LayerProblem, layerProblem } from "./layer-problem.ts";
 import { solutionOf, withLayer } from "./solution.ts";
@@ -41,55 +41,72 @@ export function sparseGpt({ blockSize = 128, damping = 0.01 }: SparseGptOptions 
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       const budget = weightBudget("sparsegpt", problem);
-      return withLayer(layerProblem(problem, ctx), async (layer) => {
-        const U = inverseFactor(layer, damping, ctx.kernels);
-        const w = startingPoint(problem, layer, ctx.kernels);
-        const mask = new Uint8Array(layer.rows * layer.cols);
-        const blocks = blocksOf(layer.cols, blockSize, budget);
-        for (const [index, block] of blocks.entries()) {
-          pruneBlock({ block, budget, U, w, mask, layer, kernels: ctx.kernels });
-          await ctx.tick({ task: "solve", done: index + 1, total: blocks.length });
-        }
-        const found = matrix(layer.rows, layer.cols, Float64Array.from(w.data));
-        ctx.kernels.free(U.data);
-        ctx.kernels.free(w.data);
-        return solutionOf(problem, layer, { w: found, mask, status: "exact", stats: { iterations: blocks.length } });
-      });
+      const { kernels } = ctx;
+      return withLayer(layerProblem(problem, ctx), (layer) =>
+        withScratch(kernels, async (alloc) => {
+          const { rows, cols } = layer;
+          const U = matrix(cols, cols, alloc(cols * cols, "f64"));
+          writeInverseFactor(U, { layer, damping, kernels });
+          const w = matrix(rows, cols, alloc(rows * cols, "f64"));
+          writeStart(w, { problem, layer, kernels });
+          const mask = new Uint8Array(rows * cols);
+          const blocks = blocksOf(cols, blockSize, budget);
+          for (const [index, block] of blocks.entries()) {
+            pruneBlock({ block, budget, U, w, mask, layer, kernels });
+            await ctx.tick({ task: "solve", done: index + 1, total: blocks.length });
+          }
+          return solutionOf(problem, layer, { w, mask, status: "exact", stats: { iterations: blocks.length } });
+        }),
+      );
     },
   };
 }
 
-/** U = R^-1, R R' = H + damping, R upper triangular: the Cholesky factor of H with rows and columns in reverse order, reversed. */
-function inverseFactor(layer: LayerProblem, damping: number, kernels: Kernels): Mat {
+/**
+ * Writes U = R^-1, R R' = H + damping, R upper triangular: the Cholesky factor of H with rows and columns in reverse order, reversed.
+ *
+ * @throws ERR_SINGULAR where H can be factored in its own order only
+ */
+function writeInverseFactor(
+  U: Mat,
+  { layer, damping, kernels }: { layer: LayerProblem; damping: number; kernels: Kernels },
+): void {
   const { cols: n, H } = layer;
   const mean = layer.diagonal.reduce((sum, value) => sum + value, 0) / n;
-  const reversed = matrix(n, n, kernels.alloc(n * n, "f64"));
+  const added = damping * mean;
   for (let i = 0; i < n; i++) {
-    for (let j = 0; j < n; j++) reversed.data[i * n + j] = H.data[(n - 1 - i) * n + (n - 1 - j)]!;
-    reversed.data[i * n + i]! += damping * mean;
+    for (let j = 0; j < n; j++) U.data[i * n + j] = H.data[(n - 1 - i) * n + (n - 1 - j)]!;
+    U.data[i * n + i]! += added;
   }
-  kernels.cholesky(reversed);
+  factorize({
+    H: U,
+    what: `sparsegpt: H of '${layer.id}' from its last column`,
+    damping: layer.ridge + added,
+    kernels,
+  });
   const inverse = matrix(n, n, kernels.alloc(n * n, "f64"));
   for (let i = 0; i < n; i++) inverse.data[i * n + i] = 1;
-  kernels.triangularSolve({ l: reversed, b: inverse });
+  kernels.triangularSolve({ l: U, b: inverse });
   for (let i = 0; i < n; i++) {
-    for (let j = 0; j < n; j++) reversed.data[i * n + j] = inverse.data[(n - 1 - i) * n + (n - 1 - j)]!;
+    for (let j = 0; j < n; j++) U.data[i * n + j] = inverse.data[(n - 1 - i) * n + (n - 1 - j)]!;
   }
   kernels.free(inverse.data);
-  return reversed;
 }
 
-/** The dense minimiser: w0, less H^-1 g where there is a slope. */
-function startingPoint({ gradient }: Problem, { rows, cols, dense, L }: LayerProblem, kernels: Kernels): Mat {
-  const w = matrix(rows, cols, kernels.alloc(rows * cols, "f64"));
+/** Writes the dense minimiser: w0, less H^-1 g where there is a slope. */
+function writeStart(
+  w: Mat,
+  { problem, layer, kernels }: { problem: Problem; layer: LayerProblem; kernels: Kernels },
+): void {
+  const { rows, cols, dense, L } = layer;
+  const { gradient } = problem;
   w.data.set(dense.data);
-  if (!gradient) return w;
+  if (!gradient) return;
   const columns = matrix(cols, rows, new Float64Array(rows * cols));
   for (let r = 0; r < rows; r++)
     for (let j = 0; j < cols; j++) columns.data[j * rows + r] = gradient.data[r * cols + j]!;
   solveFactored(L, columns, kernels);
   for (let r = 0; r < rows; r++) for (let j = 0; j < cols; j++) w.data[r * cols + j]! -= columns.data[j * rows + r]!;
-  return w;
 }
 
 interface Block {

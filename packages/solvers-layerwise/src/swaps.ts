@@ -25,7 +25,7 @@ interface Swap {
   readonly change: number;
 }
 
-/** Smallest fall of Q that counts, as a fraction of what the row's kept weights explain: far above rounding, far below what matters. */
+/** Smallest fall of Q that counts, as a fraction of the energy of the row's outputs: far above rounding, far below what matters. */
 const leastFall = 1e-10;
 
 /**

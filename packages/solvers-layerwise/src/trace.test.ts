@@ -102,3 +102,14 @@ test("one pass serves every sparsity: the losses of the removals add up to the o
     expect(objective).toBeCloseTo(total, 9);
   }
 });
+
+test("a re-fit by conjugate gradients, as of long rows, is not called exact", async () => {
+  const short = layerOf({ rows: 1, cols: 14, constraint: keeping(10) });
+  expect((await obc().solve(short, createRunContext())).status).toBe("exact");
+  const long = layerOf({ rows: 1, cols: 300, examples: 600, constraint: keeping(296) });
+  const { w, mask, status } = await obc().solve(long, createRunContext());
+  expect(status).toBe("converged");
+  const expected = bestOnMask(long.curvature.gram!(), Float64Array.from(long.w.data), mask);
+  // Conjugate gradients end at a residual of 1e-10 of b.
+  for (let j = 0; j < 300; j++) expect(w.data[j]).toBeCloseTo(expected.w[j]!, 7);
+});

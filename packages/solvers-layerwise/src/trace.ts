@@ -8,7 +8,7 @@
  * U'U, over the weights that are left. cols^3 / 6 multiply-adds a row instead of cols^3.
  */
 import { type Kernels, type Mask, type Mat, matrix, type RunContext, type Vec } from "@secateur/core";
-import { invertSpd } from "@secateur/core/linalg";
+import { invertSpd, withScratch } from "@secateur/core/linalg";
 import type { LayerProblem } from "./layer-problem.ts";
 
 /** What each removal costs: of all rows, in flat weights of the layer. */
@@ -36,30 +36,31 @@ const batch = 48;
 export async function removalTrace(layer: LayerProblem, options: TraceOptions, ctx: RunContext): Promise<RemovalTrace> {
   const { rows, cols } = layer;
   const { kernels } = ctx;
-  const inverse = matrix(cols, cols, kernels.alloc(cols * cols, "f64"));
-  inverse.data.set(layer.H.data);
-  invertSpd({ H: inverse, what: `H of '${layer.id}'`, damping: layer.ridge, kernels });
-  const work = workspace(cols, kernels);
   const order = new Uint32Array(rows * cols);
   const losses = new Float64Array(rows * cols);
   const counts = new Uint32Array(rows);
-  const optimum = matrix(1, cols, kernels.alloc(cols, "f64"));
-  for (let r = 0; r < rows; r++) {
-    const [from, to] = [r * cols, (r + 1) * cols];
-    kernels.gemv({ a: inverse, x: layer.B.data.subarray(from, to), out: optimum.data });
-    counts[r] = traceRow({
-      inverse,
-      w: Float64Array.from(optimum.data),
-      eligible: options.eligible?.subarray(from, to),
-      pattern: options.pattern,
-      order: order.subarray(from, to),
-      losses: losses.subarray(from, to),
-      work,
-      kernels,
-    });
-    await ctx.tick({ task: "solve", done: r + 1, total: rows });
-  }
-  for (const vector of [inverse.data, optimum.data, work.P, work.U]) kernels.free(vector);
+  await withScratch(kernels, async (alloc) => {
+    const inverse = matrix(cols, cols, alloc(cols * cols, "f64"));
+    inverse.data.set(layer.H.data);
+    invertSpd({ H: inverse, what: `H of '${layer.id}'`, damping: layer.ridge, kernels });
+    const work: Workspace = { P: alloc(cols * cols, "f64"), U: alloc(batch * cols, "f64") };
+    const optimum = alloc(cols, "f64");
+    for (let r = 0; r < rows; r++) {
+      const [from, to] = [r * cols, (r + 1) * cols];
+      kernels.gemv({ a: inverse, x: layer.B.data.subarray(from, to), out: optimum });
+      counts[r] = traceRow({
+        inverse,
+        w: Float64Array.from(optimum),
+        eligible: options.eligible?.subarray(from, to),
+        pattern: options.pattern,
+        order: order.subarray(from, to),
+        losses: losses.subarray(from, to),
+        work,
+        kernels,
+      });
+      await ctx.tick({ task: "solve", done: r + 1, total: rows });
+    }
+  });
   return { order, losses, counts };
 }
 
@@ -69,11 +70,6 @@ interface Workspace {
   /** [batch, left]: the removals since the last update. */
   readonly U: Vec;
 }
-
-const workspace = (cols: number, kernels: Kernels): Workspace => ({
-  P: kernels.alloc(cols * cols, "f64"),
-  U: kernels.alloc(batch * cols, "f64"),
-});
 
 /** What is left of a row. Arrays are by place among the weights left, `size` of them. */
 interface RowState {

@@ -9,7 +9,7 @@ export const rowRefit: Updater = {
   needs: {},
   update: (problem, mask, ctx) =>
     withLayer(layerProblem(problem, ctx), async (layer) => {
-      const w = await refit(layer, weightMask(problem, mask), ctx);
+      const { w } = await refit(layer, weightMask(problem, mask), ctx);
       const data = problem.w.data.slice();
       data.set(w.data);
       return { ...problem.w, data };

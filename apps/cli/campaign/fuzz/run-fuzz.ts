@@ -86,7 +86,7 @@ export async function runFuzz(spec: {
 }
 
 /** The file of one case. Each has a generator of its own, so that a fault is repeated without all cases before it. */
-export function damagedFile(format: FuzzFormat, seed: number, index: number): Uint8Array {
+function damagedFile(format: FuzzFormat, seed: number, index: number): Uint8Array {
   const rng = createRng(seed).fork(`${format.name} ${index}`);
   const { mutate, corpus } = format;
   const isStructured = mutate !== undefined && rng.next() < 0.6;

@@ -24,7 +24,7 @@ export interface SpdMatrix {
 export const roundingOfF32: number = 2 ** -20;
 
 /**
- * Replaces H by L, lower triangular with L L' = H; the upper triangle becomes 0. c^3 / 3 multiply-adds, no memory.
+ * Replaces H by L, lower triangular with L L' = H; the upper triangle becomes 0. c^3 / 6 multiply-adds, no memory.
  *
  * @returns L, in the place of H
  * @throws ERR_SINGULAR naming what, pivot and damping, with a damping that would be enough
@@ -55,7 +55,7 @@ export function solveFactored(L: Mat, x: Vec | Mat, kernels: Kernels): void {
 }
 
 /**
- * b := H^-1 b, in place; H is overwritten. c^3 / 3 multiply-adds, no memory.
+ * b := H^-1 b, in place; H is overwritten. c^3 / 6 multiply-adds, no memory.
  *
  * @param spec.b - [c], or [c, m]; f64
  * @throws ERR_SINGULAR naming what, pivot and damping

@@ -56,7 +56,7 @@ export interface RefitOptions {
 
 /**
  * Minimises a quadratic model over all of its weights: pose it over a support first, {@link prunedModel}.
- * Time by form, k weights and n rows: n k^2 / 2 + k^3 / 3, n^2 k / 2 + n^3 / 3, or two products an iteration. Memory: 8 k^2 + 8 n k
+ * Time by form, k weights and n rows: n k^2 / 2 + k^3 / 6, n^2 k / 2 + n^3 / 6, or two products an iteration. Memory: 8 k^2 + 8 n k
  * bytes, 8 n^2 and tiles of columns, or a few vectors.
  *
  * @throws ERR_SINGULAR naming form, pivot and damping, with `singular: "refuse"` or a form that was asked for; ERR_INCOMPATIBLE for a

@@ -1,6 +1,5 @@
 /** What must hold for every solution, whatever solver it comes from: checked before its weights are used. */
-
-import { keptWeights } from "./../budget/units.ts";
+import { keptWeights } from "../budget/units.ts";
 import { brokenSolution } from "../errors.ts";
 import { objective } from "./objective.ts";
 import type { Problem, Solution } from "./problem.ts";
