@@ -31,3 +31,19 @@ test("explain refuses a sparsity that keeps nothing", async () => {
   expect(code).toBe(2);
   expect(stderr).toContain("ERR_SPARSITY_RANGE");
 });
+
+test("explain tells several things of one name apart by their kind", async () => {
+  expect((await call(["explain", "gmp"])).stdout).toContain("phase");
+  const { code, stdout } = await call(["explain", "gmp", "--kind", "training-rule"]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/interval=<n>.*default 1/);
+  expect(stdout).toContain("train --rule gmp; --rule-option KEY=VALUE");
+  const none = await call(["explain", "chita", "--kind", "schedule"]);
+  expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining("ERR_UNKNOWN_NAME") });
+});
+
+test("options of tasks are written as --task takes them", async () => {
+  const { stdout } = await call(["explain", "regression"]);
+  expect(stdout).toContain("huber=<number>");
+  expect(stdout).toContain("--task regression:KEY=VALUE");
+});

@@ -1,5 +1,6 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { encodeNpy } from "@secateur/formats";
 import { load } from "@secateur/runtime";
 import { describe, expect, test } from "vitest";
 import { call, smallTask } from "./testing.test-support.ts";
@@ -65,6 +66,37 @@ describe("secateur pack", () => {
     await expect(stat(out)).rejects.toThrow("ENOENT");
     const allowed = await call(["pack", model, "--out", out, "--values", "int4", "--data", data, "--max-loss", "100"]);
     expect(allowed.code).toBe(0);
+  });
+
+  test("measures what --task says, and refuses --max-loss where that has no accuracy", async () => {
+    const { folder, model } = await smallTask();
+    const targets = Float32Array.from({ length: 180 }, (_, i) => 3 * Math.sin(i));
+    await writeFile(join(folder, "V.npy"), encodeNpy({ shape: [60, 3], data: targets }));
+    const pack = (...flags: readonly string[]) =>
+      call(["pack", model, "--out", "net.secateur", "--data", "npy:X.npy,V.npy", "--json", ...flags], { cwd: folder });
+    const refused = await pack("--max-loss", "1");
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("the task regression has none") });
+    await expect(stat(join(folder, "net.secateur"))).rejects.toThrow("ENOENT");
+    const lossOf = async (...flags: readonly string[]) => {
+      const { code, stdout, stderr } = await pack("--force", ...flags);
+      expect(code, stderr).toBe(0);
+      return JSON.parse(stdout).accuracy.after.loss;
+    };
+    // Huber's loss is below half the squared error wherever errors are beyond its bound.
+    expect(await lossOf("--task", "regression:huber=0.1")).toBeLessThan(await lossOf());
+  });
+
+  test("never replaces what it reads, also not with --force", async () => {
+    const { folder, pruned, out } = await packedTask();
+    const before = await readFile(out);
+    const over = ["pack", pruned, "--dense", out, "--out", out, "--force"];
+    expect(await call(over)).toMatchObject({ code: 2, stderr: expect.stringContaining("ERR_OUTPUT_IS_INPUT") });
+    const disguised = join(folder, "packed.safetensors");
+    await writeFile(disguised, before);
+    const onto = await call(["unpack", disguised, "--out", disguised, "--force"]);
+    expect(onto).toMatchObject({ code: 2, stderr: expect.stringContaining("ERR_OUTPUT_IS_INPUT") });
+    expect(await readFile(out)).toEqual(before);
+    expect(await readFile(disguised)).toEqual(before);
   });
 
   test.each([

@@ -44,8 +44,5 @@ for (const spec of operatorCases) {
 const about = `onnxruntime-node ${version}; scripts/operator-goldens.mjs`;
 const target = fileURLToPath(new URL("../src/operators/operator-goldens.json", import.meta.url));
 writeFileSync(target, JSON.stringify({ from: about, cases }));
-execFileSync(fileURLToPath(new URL("../../../node_modules/.bin/biome", import.meta.url)), [
-  "format",
-  "--write",
-  target,
-]);
+const here = fileURLToPath(new URL(".", import.meta.url));
+execFileSync(join(here, "../../../node_modules/.bin/biome"), ["format", "--write", target]);

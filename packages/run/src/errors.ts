@@ -229,6 +229,13 @@ export function packedLossTooLarge(spec: { values: string; lost: number; allowed
   );
 }
 
+/** A limit on lost accuracy where the task has none. */
+export function maxLossWithoutAccuracy(task: string): PruneError {
+  return badUsage(
+    `--max-loss is in points of accuracy, and the task ${task} has none; nothing was written: leave it out and compare the losses that pack --json prints`,
+  );
+}
+
 /** An output's name that does not say what the file is. */
 export function badEnding(spec: { flag: string; path: string; allowed: string }): PruneError {
   return new PruneError(

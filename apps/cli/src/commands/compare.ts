@@ -43,7 +43,7 @@ export function addCompareCommand(program: Command, spec: { terminal: Terminal; 
   addPlanFlags(command);
   command
     .optionsGroup("Where results go:")
-    .option("--report <file>", "an HTML page with plots, self-contained")
+    .option("--report <file>", "FILE.html: a page with plots, self-contained; FILE.json: its content as data")
     .option("--force", "replace an existing report or event log");
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: true });

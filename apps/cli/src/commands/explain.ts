@@ -2,6 +2,7 @@
 import {
   type EntryKind,
   type EntryOf,
+  entryKinds,
   keptCount,
   layoutParams,
   optionProperties,
@@ -36,6 +37,7 @@ import { absolutePath } from "../run/absolute-path.ts";
 import type { Terminal } from "../terminal.ts";
 
 interface ExplainFlags {
+  readonly kind?: EntryKind;
   readonly sparsity?: number;
   readonly model?: string;
   readonly arch?: string;
@@ -56,6 +58,8 @@ Examples:
   secateur explain chita --sparsity 0.98 --weights 266200 --train-examples 60000
   secateur explain chita --model lenet5.safetensors --data mnist
       the plan for that network, whose layers decide what a plan costs
+  secateur explain gmp --kind training-rule
+      the rule of train --rule, where a schedule has the same name
   secateur explain llr --sparsity 0.98 --phases 3 --retrain-epochs 10
       a schedule of retraining: sparsities, epochs and rates of its phases`;
 
@@ -66,6 +70,11 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
     .summary("say what a method does, and how it would be run")
     .description("Show a method's formula, its paper, its options, and the plan it would follow.")
     .argument("<name>", "anything that secateur plugins lists: a solver, a curvature, a schedule of --retrain, ...");
+  command.addOption(
+    new Option("--kind <kind>", "which of several things of one name (default: the first in this order)").choices(
+      entryKinds,
+    ),
+  );
   command.optionsGroup("The situation to show the plan for:");
   addSparsityFlag(command, `default: ${usual.sparsity}`);
   command
@@ -85,7 +94,7 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
   addScheduleFlags(command);
   command.addHelpText("after", examples).action(async (name: string) => {
     const flags = command.opts<ExplainFlags>();
-    const found = await findAnyEntry(name, terminal.cwd);
+    const found = await findAnyEntry(name, terminal.cwd, flags.kind);
     if (found.entry.kind === "schedule") {
       terminal.stdout.write(await scheduleText({ ...found, entry: found.entry }, flags, terminal.cwd));
       return;
@@ -203,6 +212,8 @@ const uses: Partial<Record<EntryKind, (name: string) => string>> = {
     `A selector: --solver ${name} keeps its weights as they are, --selector ${name} with any --updater re-fits them.`,
   updater: (name) => `An updater: --selector magnitude --updater ${name}, or after any other selector.`,
   curvature: (name) => `A curvature: --curvature ${name}; --curvature-option KEY=VALUE sets its options.`,
+  task: (name) => `A task: --task ${name}, or --task ${name}:KEY=VALUE,... with its options.`,
+  "training-rule": (name) => `A training rule: train --rule ${name}; --rule-option KEY=VALUE sets its options.`,
   allocation: (name) => `An allocation: --allocation ${name}, with --exclude and --layer-limit as bounds.`,
   architecture: (name) => `A network: --arch ${name}; secateur train makes one.`,
   dataset: (name) => `A dataset: --data ${name}, with a colon and a path where it needs one.`,
@@ -211,12 +222,14 @@ const uses: Partial<Record<EntryKind, (name: string) => string>> = {
 };
 
 function optionsText({ entry }: FoundEntry): string {
+  // Only options of methods are flags; those of other kinds are typed as KEY=VALUE.
+  const isMethod = isLiftable(entry) || entry.kind === "updater";
   const rows = Object.entries(optionProperties(entry.options)).map(([key, property]) => [
-    entry.kind === "curvature" ? `${key}=${valueLabel(property)}` : `--${kebab(key)} ${valueLabel(property)}`,
+    isMethod ? `--${kebab(key)} ${valueLabel(property)}` : `${key}=${valueLabel(property)}`,
     describeOption(property),
   ]);
   if (rows.length === 0) return "It has no options of its own.\n";
-  return `Options:\n${indent(formatTable([{ title: "flag" }, { title: "meaning" }], rows))}`;
+  return `Options:\n${indent(formatTable([{ title: isMethod ? "flag" : "option" }, { title: "meaning" }], rows))}`;
 }
 
 async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituation): Promise<string> {

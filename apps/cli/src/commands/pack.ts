@@ -3,11 +3,12 @@ import { formatBytes, formatCount, formatFraction, formatPercent, formatTable, p
 import { mapDataPaths } from "@secateur/run";
 import { type PackDocument, readCosts, runPack } from "@secateur/run/node";
 import { type Command, Option } from "commander";
-import { badFlagValue, missingFlag, outputIsInput } from "../errors.ts";
+import { badFlagValue, missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
 import { numberParser } from "../flags/number.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import { assertNotInput, dataPaths } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
@@ -21,6 +22,7 @@ interface PackFlags extends SessionFlags {
   readonly maxLoss?: number;
   readonly data?: string;
   readonly normalize?: string;
+  readonly task?: string;
   readonly dense?: string;
   readonly arch?: string;
   readonly costs?: string;
@@ -91,8 +93,14 @@ async function callPack({
   if (flags.out === undefined)
     throw missingFlag("--out", "say where the packed network goes, for example --out net.secateur");
   const [source, out] = [paths(model), paths(flags.out)];
-  if (source === out) throw outputIsInput({ flag: "--out", path: out });
-  const { values, maxLoss, normalize, arch, dense, costs, force = false } = flags;
+  const { values, maxLoss, normalize, task, arch, force = false } = flags;
+  const data = flags.data === undefined ? undefined : mapDataPaths(flags.data, paths);
+  const dense = flags.dense === undefined ? undefined : paths(flags.dense);
+  const costs = flags.costs === undefined ? undefined : paths(flags.costs);
+  assertNotInput({
+    outputs: [{ flag: "--out", path: out }],
+    inputs: [source, dense, costs, ...(data === undefined ? [] : dataPaths(data))],
+  });
   const document = await withSession({ flags, terminal, overwrite: false }, async (session) =>
     runPack(
       {
@@ -102,10 +110,11 @@ async function callPack({
         ...(arch === undefined ? {} : { arch }),
         ...(values === undefined ? {} : { values }),
         ...(maxLoss === undefined ? {} : { maxLoss }),
-        ...(flags.data === undefined ? {} : { data: mapDataPaths(flags.data, paths) }),
+        ...(data === undefined ? {} : { data }),
         ...(normalize === undefined ? {} : { normalize }),
-        ...(dense === undefined ? {} : { dense: paths(dense) }),
-        ...(costs === undefined ? {} : { costs: await readCosts(paths(costs)) }),
+        ...(task === undefined ? {} : { task }),
+        ...(dense === undefined ? {} : { dense }),
+        ...(costs === undefined ? {} : { costs: await readCosts(costs) }),
       },
       session,
     ),

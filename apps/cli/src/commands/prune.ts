@@ -90,7 +90,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
       "--out <file>",
       "the pruned network: FILE.safetensors, or a folder for a TensorFlow.js model (default: MODEL.SOLVER-SPARSITY beside the model)",
     )
-    .option("--report <file>", "an HTML page with plots, self-contained")
+    .option("--report <file>", "FILE.html: a page with plots, self-contained; FILE.json: its content as data")
     .option("--force", "replace existing outputs")
     .option("--resume", "continue an interrupted run from its last finished stage or epoch");
   addRunFlags(command);

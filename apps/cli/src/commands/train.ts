@@ -100,7 +100,7 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
     .addOption(
       new Option(
         "--rule-option <key=value>",
-        "another option of the rule ('secateur explain NAME' lists them); may be repeated",
+        "another option of the rule ('secateur explain NAME --kind training-rule' lists them); may be repeated",
       ).argParser(collect),
     );
   addAugmentationFlags(command, "training images");

@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addMessageFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import { assertNotInput } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -34,9 +35,11 @@ export function addUnpackCommand(program: Command, terminal: Terminal): void {
     const flags = command.opts<UnpackFlags>();
     if (flags.out === undefined)
       throw missingFlag("--out", "say where the checkpoint goes, for example --out net.safetensors");
+    const [path, out] = [absolutePath(terminal, file), absolutePath(terminal, flags.out)];
+    assertNotInput({ outputs: [{ flag: "--out", path: out }], inputs: [path] });
     const document = await runUnpack({
-      path: absolutePath(terminal, file),
-      out: absolutePath(terminal, flags.out),
+      path,
+      out,
       overwrite: flags.force === true,
       signal: terminal.signal,
     });

@@ -2,7 +2,14 @@
 import { existsSync } from "node:fs";
 import { isPruneError } from "@secateur/core";
 import { checkOutput } from "@secateur/formats";
-import { formatDuration, formatMeasure, formatNumber, formatPercent, formatTable } from "@secateur/report/text";
+import {
+  formatCount,
+  formatDuration,
+  formatMeasure,
+  formatNumber,
+  formatPercent,
+  formatTable,
+} from "@secateur/report/text";
 import { flagWithoutEffect, mapDataPaths } from "@secateur/run";
 import {
   epochPath,
@@ -102,7 +109,7 @@ function trainText(document: TrainDocument): string {
   const kept =
     nonzeros === undefined || prunable === undefined
       ? ""
-      : `; ${formatNumber(nonzeros)} of ${formatNumber(prunable)} weights left`;
+      : `; ${formatCount(nonzeros)} of ${formatCount(prunable)} weights left`;
   const measured = test.measures.map((measure) => `${measure.name} ${formatMeasure(measure)}, `).join("");
   return `${epochs}\ntest ${measured}loss ${formatNumber(test.loss)}; ${steps} steps in ${formatDuration(trainMs)}${kept}\nwrote ${out}\n`;
 }

@@ -55,6 +55,8 @@ export interface Acceptance {
   readonly shortens: boolean;
   /** Whether the weights before the stage may stay, where they meet the budget. */
   readonly mayStay: boolean;
+  /** Their loss, where the stage before has measured it. */
+  readonly lastLoss?: number;
   /** Whether the largest magnitudes take part. */
   readonly triesMagnitude: boolean;
 }
@@ -88,7 +90,7 @@ export async function acceptStep(spec: Acceptance): Promise<Candidate> {
       factor: highest,
       step: 0,
       ...(attempt ? { fullStepObjective: attempt.solution.objective } : {}),
-      loss: await measure(w.data),
+      loss: taken === "last" && spec.lastLoss !== undefined ? spec.lastLoss : await measure(w.data),
     };
   };
   if (spec.mayStay && problem.constraint.violation(mask) === 0) {

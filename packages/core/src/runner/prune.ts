@@ -225,6 +225,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       ...(data ? { data } : {}),
       dampingFactor: accept ? nextDampingFactor(reports.at(-1), plan) : 1,
       ...(accept ? { accept } : {}),
+      ...acceptedLossOf(reports),
     };
     const { solution, report } = await runStage(stage, stageContext);
     weights = Float32Array.from(solution.w.data);
@@ -239,7 +240,6 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       reports: [...reports],
     });
   }
-  const lastLoss = reports[reports.length - 1]?.acceptedLoss;
   const target = sparsities[sparsities.length - 1] ?? sparsity;
   const finished = await finishRun(
     {
@@ -250,7 +250,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       constraint: stageConstraint({ ...limits, plan, params, weights: original, mask: start, sparsity: target }, ctx),
       ...(accept ? { accept } : {}),
       ...(lossBefore === undefined ? {} : { lossBefore }),
-      ...(lastLoss === undefined ? {} : { lastLoss }),
+      ...acceptedLossOf(reports),
       ...(request.settle ? { settle: request.settle } : {}),
     },
     ctx,
@@ -355,6 +355,12 @@ function estimatorOf({ curvature, solver }: PruneRequest, plan: ResolvedPlan): C
     throw unknownName({ where: "prune", what: "curvature", found: plan.curvature, known });
   }
   return make();
+}
+
+/** The loss of the weights that the last stage left, where it measured one. */
+function acceptedLossOf(reports: readonly StageReport[]): { readonly lastLoss?: number } {
+  const lastLoss = reports[reports.length - 1]?.acceptedLoss;
+  return lastLoss === undefined ? {} : { lastLoss };
 }
 
 function usedPlan(plan: ResolvedPlan, takesGradients: boolean): UsedPlan {

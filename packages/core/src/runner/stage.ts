@@ -67,6 +67,8 @@ export interface Stage {
   readonly dampingFactor: number;
   /** Where steps are accepted, see splitHeldOut; absent: every step is. */
   readonly accept?: Dataset;
+  /** Mean loss there before the stage, where the one before has measured it. */
+  readonly lastLoss?: number;
   readonly task: Task;
   /** Whether the loss has no slope yet, as that of distillation before the first stage: the dense network meets its own outputs. */
   readonly isMet: boolean;
@@ -235,6 +237,7 @@ async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: Run
     canRaise: isAutomatic && !tellsNothing && estimate.chosen.ridge > 0,
     shortens: plan.lineSearch,
     mayStay: plan.lineSearch,
+    ...(stage.lastLoss === undefined ? {} : { lastLoss: stage.lastLoss }),
     triesMagnitude: plan.tryMagnitude,
   });
   for (const note of notesOn(candidate, { factors, failure, who })) ctx.report({ type: "note", ...note });

@@ -1,11 +1,11 @@
 /** `secateur pack`: a model into one small file that @secateur/runtime loads. */
 import { promisify } from "node:util";
 import { brotliCompress, constants } from "node:zlib";
-import { chooseTask, type Evaluation } from "@secateur/core";
+import { chooseTask, type Evaluation, parseTask } from "@secateur/core";
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import type { ValueType } from "@secateur/runtime";
 import { type CostTable, encodePacked, type PackedLayer, type PackGraph, packGraph } from "@secateur/runtime/pack";
-import { badUsage, packedLossTooLarge } from "../../errors.ts";
+import { badUsage, maxLossWithoutAccuracy, packedLossTooLarge } from "../../errors.ts";
 import type { Session } from "../../session.ts";
 import { openData } from "../open/open-data.ts";
 import { openPackable, type Packable } from "./open-packable.ts";
@@ -22,6 +22,8 @@ export interface PackSettings {
   readonly maxLoss?: number;
   readonly data?: string;
   readonly normalize?: string;
+  /** NAME or NAME:KEY=VALUE,...; absent: told from the model and the data. */
+  readonly task?: string;
   /** The network before pruning, to compare bytes with. */
   readonly dense?: string;
   readonly overwrite: boolean;
@@ -59,7 +61,7 @@ export interface PackDocument {
  * @throws ERR_PACK_LOSS where storing the values costs more accuracy than allowed; ERR_USAGE; what opening models and data throws
  */
 export async function runPack(settings: PackSettings, session: Session): Promise<PackDocument> {
-  const { out, values = "int8", maxLoss, overwrite } = settings;
+  const { out, values = "int8", maxLoss, task: named, overwrite } = settings;
   if (!out.endsWith(".secateur")) throw badUsage(`--out: '${out}' has to end in .secateur`);
   if (maxLoss !== undefined && settings.data === undefined)
     throw badUsage("--max-loss needs --data: a loss is measured on data");
@@ -75,6 +77,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
       : await openData({
           data: settings.data,
           normalize: settings.normalize,
+          task: named,
           classes: spec?.classes,
           network: spec,
           onEvent: session.onEvent,
@@ -83,7 +86,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   const costs = settings.costs ? { costs: settings.costs } : {};
   const measure = async ({ name, outputs }: Packable, bytes: Uint8Array): Promise<Evaluation | undefined> => {
     if (!data) return undefined;
-    const task = chooseTask({ model: { outputs }, data: data.test });
+    const task = named === undefined ? chooseTask({ model: { outputs }, data: data.test }) : parseTask(named);
     return await packedAccuracy({ name, bytes, data: data.test, task }, session.context());
   };
   const before = await measure(model, await encodePacked(graph));
@@ -92,6 +95,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   const after = await measure(model, packed.bytes);
   if (before && after) {
     const lost = before.accuracy - after.accuracy;
+    if (maxLoss !== undefined && Number.isNaN(lost)) throw maxLossWithoutAccuracy(after.task);
     if (maxLoss !== undefined && lost > maxLoss) throw packedLossTooLarge({ values, lost, allowed: maxLoss });
     packed = await packGraph(graph, { values, metadata: { ...metadata, accuracy: after }, ...costs });
   }

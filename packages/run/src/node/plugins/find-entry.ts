@@ -48,8 +48,9 @@ export async function findEntry<K extends EntryKind>(search: EntrySearch<K>): Pr
   });
 }
 
-/** The entry of that name, of whatever kind. @throws as findEntry */
-export async function findAnyEntry(name: string, from: string): Promise<FoundEntry> {
+/** The entry of that name, of the given kind or whatever kind. @throws as findEntry */
+export async function findAnyEntry(name: string, from: string, kind?: EntryKind): Promise<FoundEntry> {
+  if (kind !== undefined) return await findEntry<EntryKind>({ name, from, kinds: [kind] });
   return await findEntry<EntryKind>({ name, from, kinds: entryKinds, what: "method" });
 }
 
