@@ -152,6 +152,11 @@ describe("the JSON document of", () => {
     for (const one of measured) checkDocument("bench", one);
   });
 
+  test("convert", async () => {
+    const { folder, model } = await smallTask();
+    checkDocument("convert", await documentOf(["convert", model, "--out", join(folder, "net.onnx")]));
+  });
+
   test("plugins", async () => {
     const { folder } = await smallTask();
     checkDocument("plugins", await documentOf(["plugins"], folder));
@@ -163,6 +168,7 @@ describe("the page", () => {
     expect([...contract.keys()].sort()).toEqual([
       "bench",
       "compare",
+      "convert",
       "eval",
       "inspect",
       "pack",

@@ -30,7 +30,9 @@ describe("npm create secateur-plugin", () => {
       expect(out).toContain(`secateur-plugin-my-rule: a ${kind} in secateur-plugin-my-rule`);
       expect(out).toMatch(/cd secateur-plugin-my-rule\n {2}npm install\n {2}npm test/);
       const made = join(cwd, "secateur-plugin-my-rule");
-      const { default: plugin } = (await import(pathToFileURL(join(made, "src/index.js")).href)) as { default: Plugin };
+      const { default: plugin } = (await import(pathToFileURL(join(made, "src/plugin.js")).href)) as {
+        default: Plugin;
+      };
       const source = readFileSync(join(made, "test/conformance.test.js"), "utf8");
       const claims = kind === "updater" ? {} : { [`${kind} my-rule`]: { claims: ["identity"] as const } };
       for (const label of Object.keys(claims)) expect(source).toContain(`"${label}": { claims: ["identity"] }`);
