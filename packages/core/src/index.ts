@@ -14,7 +14,7 @@ export {
 export { blockUnits, channelUnits, groupUnits } from "./budget/group-units.ts";
 export { type KeepOfEverySpec, keepOfEvery } from "./budget/keep-of-every.ts";
 export { type ScheduleName, scheduleNames, sparsitySchedule } from "./budget/sparsity-schedule.ts";
-export { keptWeights, type Units, weightUnits } from "./budget/units.ts";
+export { keptPlaces, keptWeights, type Units, weightUnits } from "./budget/units.ts";
 export { checkNumber, type NumberRange } from "./check-option.ts";
 export {
   arrayDataset,
@@ -216,7 +216,6 @@ export { type WeightedTask, weightedTasks } from "./task/weighted-tasks.ts";
 export {
   applyMask,
   beginRules,
-  keptPlaces,
   type RuleRun,
   type RuleSetup,
   type StepSpec,

@@ -1,7 +1,7 @@
 /** What `secateur inspect` says of a TensorFlow.js model: its weights, and which of them can be pruned where TensorFlow.js is installed. */
 import { dirname } from "node:path";
 import { decodeWeight, type ModelFiles, openModelFiles } from "@secateur/backends-tfjs";
-import { isPruneError } from "@secateur/core";
+import { countZeros, isPruneError } from "@secateur/core";
 import { type EngineChoice, readTfjsFiles, startTensorflow } from "@secateur/run/node";
 
 /** One tensor of an inspected model. */
@@ -47,12 +47,6 @@ export async function inspectTfjs(spec: {
   content.set(files.jsonBytes);
   content.set(files.data, files.jsonBytes.length);
   return { format: `tfjs-${files.kind}`, metadata: metadataOf(files), notes, tensors, content, sha256 };
-}
-
-function countZeros(values: ArrayLike<number>): number {
-  let zeros = 0;
-  for (let i = 0; i < values.length; i++) if (values[i] === 0) zeros++;
-  return zeros;
 }
 
 function metadataOf({ json }: ModelFiles): Readonly<Record<string, string>> {

@@ -21,15 +21,18 @@ export function weightUnits(count: number, costs: Readonly<Record<string, Vec>> 
 
 /** The flat indices of the weights that a mask [units.count] keeps, ascending. */
 export function keptWeights(units: Units, mask: Mask): Uint32Array {
-  if (units.perWeight) {
-    const kept = new Uint32Array(mask.reduce((sum, bit) => sum + bit, 0));
-    let place = 0;
-    for (let j = 0; j < mask.length; j++) if (mask[j] === 1) kept[place++] = j;
-    return kept;
-  }
+  if (units.perWeight) return keptPlaces(mask);
   const kept: number[] = [];
   for (let unit = 0; unit < units.count; unit++) {
     if (mask[unit] === 1) for (const index of units.indices(unit)) kept.push(index);
   }
   return Uint32Array.from(kept).sort();
+}
+
+/** The places of a mask's ones, ascending. */
+export function keptPlaces(mask: Mask): Uint32Array {
+  const kept = new Uint32Array(mask.reduce((sum, bit) => sum + bit, 0));
+  let place = 0;
+  for (let i = 0; i < mask.length; i++) if (mask[i] !== 0) kept[place++] = i;
+  return kept;
 }

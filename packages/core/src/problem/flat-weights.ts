@@ -63,7 +63,7 @@ export async function writeFlat(model: Model, params: readonly FlatParam[], flat
 }
 
 /** Number of entries of a vector [n] that are exactly zero. */
-export function countZeros(values: Vec): number {
+export function countZeros(values: ArrayLike<number>): number {
   let zeros = 0;
   for (let i = 0; i < values.length; i++) if (values[i] === 0) zeros++;
   return zeros;

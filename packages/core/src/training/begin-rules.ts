@@ -1,4 +1,5 @@
 /** The training rules of one training: asks each hook in turn, checks what it did, and keeps theta, masks and weights in step. */
+import { keptPlaces } from "../budget/units.ts";
 import type { ParamInfo } from "../data/model.ts";
 import { clashingRules, ruleFailed } from "../errors.ts";
 import type { Mask, Mat } from "../problem/matrix.ts";
@@ -315,14 +316,6 @@ function stateMissing(tensor: string, found: number | undefined, expected: numbe
 
 function tensor(name: string, shape: readonly number[], data: ArrayLike<number>): StateTensor {
   return { name, shape, data: data instanceof Float64Array ? data.slice() : Float32Array.from(data) };
-}
-
-/** The places of a mask's ones, ascending. */
-export function keptPlaces(mask: Mask): Uint32Array {
-  const kept = new Uint32Array(mask.reduce((sum, bit) => sum + bit, 0));
-  let place = 0;
-  for (let i = 0; i < mask.length; i++) if (mask[i] !== 0) kept[place++] = i;
-  return kept;
 }
 
 /** Zeros what the mask leaves out, in place. */

@@ -1,4 +1,5 @@
 /** `secateur unpack`: a packed network as a checkpoint again. */
+import { countZeros } from "@secateur/core";
 import { checkOutput, checkpointEncoderFor, readFileBytes, writeFileAtomic } from "@secateur/formats";
 import { badUsage } from "../../errors.ts";
 import { isPacked, packedCheckpoint } from "./packed-checkpoint.ts";
@@ -28,8 +29,4 @@ export async function runUnpack(spec: {
   const size = tensors.reduce((sum, { data }) => sum + data.length, 0);
   const zeros = tensors.reduce((sum, { data }) => sum + countZeros(data as Float32Array), 0);
   return { file: out, tensors: tensors.length, size, zeros };
-}
-
-function countZeros(data: Float32Array): number {
-  return data.reduce((sum, value) => sum + Number(value === 0), 0);
 }

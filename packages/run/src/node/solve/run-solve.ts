@@ -2,6 +2,7 @@
 import {
   assertFinite,
   assertNeeds,
+  countZeros,
   createRunContext,
   type Dtype,
   dtypeOf,
@@ -86,7 +87,7 @@ export async function runSolve(spec: SolveSpec): Promise<SolveDocument> {
   if (out !== undefined) await writeFileAtomic(out, encodeNpy({ shape, data: w }), { overwrite });
   return {
     ...value,
-    nonzeros: countNonzeros(w),
+    nonzeros: w.length - countZeros(w),
     size: w.length,
     status: solution.status,
     iterations: solution.stats["iterations"] ?? 0,
@@ -164,10 +165,4 @@ function meanRow({ gradients: { rows, cols, data } }: ProblemArrays): Float64Arr
 function inDtype(data: Vec, dtype: Dtype): Vec {
   if (dtypeOf(data) === dtype) return data;
   return dtype === "f64" ? Float64Array.from(data) : Float32Array.from(data);
-}
-
-function countNonzeros(w: Vec): number {
-  let count = 0;
-  for (let j = 0; j < w.length; j++) if (w[j] !== 0) count++;
-  return count;
 }

@@ -1,7 +1,7 @@
 /** Trains a network on the training split, from the start or from a checkpoint. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import type { Evaluation, Mask, TrainingRule } from "@secateur/core";
+import { countZeros, type Evaluation, type Mask, type TrainingRule } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
 import { createNetwork, type Network, train } from "@secateur/nn";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
@@ -276,10 +276,14 @@ function isPruned(network: Network): boolean {
 
 /** How many weights may be pruned, and how many of them are not zero. */
 function countsOf(network: Network): { readonly prunable: number; readonly nonzeros: number } {
-  const weights = network.params().flatMap(({ name, prunable }) => (prunable ? [network.weights.get(name)!.data] : []));
-  const count = (counts: (value: number) => boolean): number =>
-    weights.reduce((sum, data) => sum + data.filter(counts).length, 0);
-  return { prunable: count(() => true), nonzeros: count((value) => value !== 0) };
+  let [prunable, nonzeros] = [0, 0];
+  for (const param of network.params()) {
+    if (!param.prunable) continue;
+    const { data } = network.weights.get(param.name)!;
+    prunable += data.length;
+    nonzeros += data.length - countZeros(data);
+  }
+  return { prunable, nonzeros };
 }
 
 /** 1 where a prunable weight is not zero. */
