@@ -32,6 +32,7 @@ export {
   tensorDataset,
 } from "./data/dataset.ts";
 export type {
+  DenseMoments,
   LayerCurvature,
   LayerCurvatureEstimator,
   LayerCurvatureRequest,
@@ -39,6 +40,7 @@ export type {
   LayerInputsMode,
   LayerInputsRequest,
   LayerRows,
+  LayerTargets,
 } from "./data/layer-inputs.ts";
 export type {
   GradientBlock,

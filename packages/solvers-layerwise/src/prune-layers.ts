@@ -8,22 +8,27 @@ import {
   countZeros,
   type Dataset,
   forkContext,
+  type Kernels,
   keepCount,
   keepOfEvery,
+  type LayerCurvature,
   type LayerCurvatureEstimator,
   type LayerInputsMode,
   type LayerRows,
+  type LayerTargets,
   type Mat,
   type Model,
+  type Problem,
   quietContext,
   type RunContext,
   type Solver,
   sampleIndices,
 } from "@secateur/core";
+import { denseError } from "./dense-targets.ts";
 import { nothingHeldOut, nothingToPrune } from "./errors.ts";
 import { heldOutMeasure, type OutputMeasure } from "./held-out-outputs.ts";
 import { relativeErrorOf } from "./relative-error.ts";
-import { type LayerAllocation, shareBudget } from "./share-budget.ts";
+import { evenShare, inOrder, type KeepNext, type LayerAllocation, shareBudget } from "./share-budget.ts";
 import { layerProblemOf, readRows, surveyLayers } from "./survey-layers.ts";
 
 /** What to prune and how. */
@@ -40,6 +45,8 @@ export interface PruneLayersRequest {
   readonly pattern?: { readonly keep: number; readonly of: number };
   /** Default "sequential". */
   readonly inputs?: LayerInputsMode;
+  /** Whose outputs a layer is to give on its inputs: its own dense weights' (default), or those of the dense model. */
+  readonly match?: LayerTargets;
   /** How layers share the budget; "auto" (default) tries uniform and global and keeps the one whose outputs on held-out examples are nearer to the dense ones. */
   readonly allocation?: LayerAllocation | "auto";
   /** Default: all prunable parameters. */
@@ -59,7 +66,10 @@ export interface PrunedLayer {
   readonly rows: number;
   readonly cols: number;
   readonly nonzeros: number;
-  /** tr((W - R) H (W - R)') / tr(W H W') at the inputs it was solved for; 0 where the outputs are 0. */
+  /**
+   * tr((W - R) H (W - R)') / tr(W H W') at the inputs it was solved for; with the dense model's outputs to match the squared distance to those, as a
+   * fraction of their squares. 0 where the outputs are 0.
+   */
   readonly relativeError: number;
   /** Rows of X behind H. */
   readonly inputs: number;
@@ -97,9 +107,17 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
   const sampled: SampledRequest = { ...request, params, examples: drawn };
   if (pattern) return await pruneOnce(sampled, { rule: "pattern", keeps: undefined }, ctx);
   const { allocation = "auto" } = request;
+  if (allocation === "uniform") {
+    const sizes = prunable.filter(({ name }) => params.includes(name)).map(({ rows, cols }) => rows * cols);
+    return await pruneOnce(sampled, { rule: "uniform", keeps: evenShare(sizes, sparsity) }, ctx);
+  }
   if (allocation !== "auto") {
     const shares = await surveyLayers(sampled, [allocation], ctx);
-    return await pruneOnce(sampled, { rule: allocation, keeps: shareBudget(shares, sparsity, allocation) }, ctx);
+    return await pruneOnce(
+      sampled,
+      { rule: allocation, keeps: inOrder(shareBudget(shares, sparsity, allocation)) },
+      ctx,
+    );
   }
   const heldOut = request.heldOut ?? Math.max(1, Math.floor(wanted / 8));
   if (!(Number.isInteger(heldOut) && heldOut >= 1 && heldOut < wanted))
@@ -117,8 +135,8 @@ export interface SampledRequest extends Omit<PruneLayersRequest, "examples"> {
 /** How the budget was shared out. */
 interface Shared {
   readonly rule: PruneLayersResult["allocation"];
-  /** Weights that each layer keeps, in order; absent with a pattern. */
-  readonly keeps: readonly number[] | undefined;
+  /** How many weights the next layer keeps of so many, asked in order; absent with a pattern. */
+  readonly keeps: KeepNext | undefined;
 }
 
 /** Rules that "auto" tries. */
@@ -135,7 +153,7 @@ async function pruneBest(request: SampledRequest, measure: OutputMeasure, ctx: R
     await writeAll(model, dense);
     // What the last try changed beside the weights is measured anew, too.
     if (best) await request.recalibrate?.(quietContext(ctx));
-    const result = await pruneOnce(request, { rule, keeps: shareBudget(shares, sparsity, rule) }, ctx);
+    const result = await pruneOnce(request, { rule, keeps: inOrder(shareBudget(shares, sparsity, rule)) }, ctx);
     const error = await measure(quietContext(ctx));
     errors[rule] = error;
     if (!best || error < best.error) best = { result, weights: await readAll(model, params), error };
@@ -168,8 +186,8 @@ async function pruneOnce(
       const count = w.rows * w.cols;
       const constraint = pattern
         ? keepOfEvery({ count, cols: w.cols, ...pattern })
-        : keepCount({ count, keep: keeps![layers.length]!, kernels: ctx.kernels });
-      const problem = layerProblemOf(target, w, layer, constraint);
+        : keepCount({ count, keep: keeps!(count), kernels: ctx.kernels });
+      const problem = layerProblemOf({ target, w, layer, constraint }, ctx.kernels);
       assertNeeds("the solver", solver.needs, problem);
       const started = ctx.now();
       const solution = await solver.solve(problem, ctx);
@@ -179,7 +197,7 @@ async function pruneOnce(
       layers.push({
         ...{ name, firstRow, rows: w.rows, cols: w.cols, inputs: layer.count },
         nonzeros: count - countZeros(solution.w.data),
-        relativeError: await relativeErrorOf(problem, solution.w, ctx.kernels),
+        relativeError: await errorOf({ problem, found: solution.w, layer }, ctx.kernels),
         solveMs,
         stats: solution.stats,
       });
@@ -194,6 +212,16 @@ async function pruneOnce(
     examples: request.examples.length,
     allocation: rule,
   };
+}
+
+async function errorOf(
+  { problem, found, layer }: { problem: Problem; found: Mat; layer: LayerCurvature },
+  kernels: Kernels,
+): Promise<number> {
+  const { dense } = layer;
+  return dense
+    ? denseError({ w: problem.w, found, layer, dense }, kernels)
+    : await relativeErrorOf(problem, found, kernels);
 }
 
 async function writeRows(model: Model, { param, firstRow }: LayerRows, w: Mat): Promise<void> {

@@ -27,14 +27,17 @@ function eachRow({ count, length, step }: Rows, visit: (start: number) => void):
   for (let r = 0; r < count; r++) visit(Math.floor(r / step) * length * step + (r % step));
 }
 
+const barred = Number.NEGATIVE_INFINITY;
+
 /** y = the softmax of one row of x, or its logarithm. */
 function softmaxRow(x: Vec, y: Vec, at: { start: number; end: number; step: number; isLog: boolean }): void {
   const { start, end, step, isLog } = at;
-  let most = Number.NEGATIVE_INFINITY;
+  let most = barred;
   for (let i = start; i < end; i += step) if (!(x[i]! <= most)) most = x[i]!;
   let sum = 0;
   for (let i = start; i < end; i += step) {
-    const value = Math.exp(x[i]! - most);
+    // What attention masks out is minus infinity, half of all scores; a test costs less than an exponential.
+    const value = x[i] === barred && most > barred ? 0 : Math.exp(x[i]! - most);
     y[i] = value;
     sum += value;
   }

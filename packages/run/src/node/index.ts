@@ -1,6 +1,7 @@
 /** The same from files: plugins from node_modules, models, data, recipes and saved states. */
 export { runCompare } from "./compare/run-compare.ts";
 export { compressedSizes } from "./compressed-sizes.ts";
+export { batchNormOfModel, chosenDense, remeasuringModel } from "./open/any-model-settings.ts";
 export { architectureKey } from "./open/architectures.ts";
 export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./open/batch-norm.ts";
 export { namedArchitecture } from "./open/described-architecture.ts";
@@ -8,7 +9,7 @@ export { encodeNetwork, isOnnxOutput } from "./open/encode-network.ts";
 export { findEncoder } from "./open/find-format.ts";
 export { findReporter } from "./open/find-reporter.ts";
 export { type EngineChoice, engineChoices, startTensorflow } from "./open/load-tensorflow.ts";
-export { openAnyModel, ownNetwork } from "./open/open-any-model.ts";
+export { type AnyModel, openAnyModel, ownNetwork } from "./open/open-any-model.ts";
 export { openData } from "./open/open-data.ts";
 export { openKernels } from "./open/open-kernels.ts";
 export { type OpenedModel, openModel, readModelFile } from "./open/open-model.ts";
