@@ -4,9 +4,22 @@
  * data, the sum of the layers' relative errors, and processor seconds.
  */
 import process from "node:process";
-import { chooseTask, type Kernels, parseTask, type Solver, type Task } from "@secateur/core";
+import {
+  chooseTask,
+  type Dataset,
+  distillation,
+  type Kernels,
+  type Mask,
+  parseTask,
+  type RunContext,
+  type Solver,
+  type Task,
+  taughtDataset,
+} from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { activations } from "@secateur/fisher";
+import { createGraphRetrainer } from "@secateur/graph";
+import { badUsage } from "@secateur/run";
 import {
   type AnyModel,
   batchNormOfModel,
@@ -32,8 +45,10 @@ export interface NetworkBenchmark {
   readonly damping: number;
   readonly solvers: ReadonlyMap<string, Solver>;
   readonly cells: readonly string[];
+  /** Passes of distillation from the dense network afterwards, and the first rate of Adam, which falls along a cosine. */
+  readonly distill: { readonly epochs: number; readonly rate: number };
   /** What else the request says. */
-  readonly request: Pick<PruneLayersRequest, "inputs" | "match" | "allocation">;
+  readonly request: Pick<PruneLayersRequest, "inputs" | "match" | "allocation" | "blocks">;
 }
 
 /** Runs every cell and prints the table. */
@@ -45,6 +60,8 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
   const { train } = calibration;
   const { test } = spec.test === spec.calibration ? calibration : await dataOf(spec, spec.test, first);
   const task = spec.task === undefined ? chooseTask({ model: first.network, data: test }) : parseTask(spec.task);
+  const taught =
+    spec.distill.epochs > 0 ? await taughtDataset({ model: first.network, data: train }, session.context()) : undefined;
   const measure = async ({ network }: AnyModel): Promise<number> =>
     (await network.evaluate(test, session.context(), { task })).measures[0]!.value;
   printLine(`dense ${digits(await measure(first))}`);
@@ -68,6 +85,7 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
         session.context(),
       );
       await after();
+      if (taught) await distill(model, { ...spec.distill, data: taught.data, ctx: session.context() });
       const seconds = (process.cpuUsage().user - started) / 1e6;
       const errors = pruned.layers.reduce((sum, { relativeError }) => sum + relativeError, 0);
       rows.push([
@@ -83,6 +101,25 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
     }
   }
   printTable(["sparsity", "solver", "allocation", measureName(task), "errors", "CPU s", "held out"], rows);
+}
+
+async function distill(
+  { onnx, network }: AnyModel,
+  { data, epochs, rate, ctx }: NetworkBenchmark["distill"] & { data: Dataset; ctx: RunContext },
+): Promise<void> {
+  if (!onnx) throw badUsage("--distill is for ONNX models here; secateur prune --retrain trains others");
+  const retrainer = createGraphRetrainer(onnx.model, { data, task: distillation(), batchSize: 4 });
+  const steps = epochs * retrainer.stepsPerEpoch;
+  const masks = new Map<string, Mask>();
+  for (const { name } of network.params()) {
+    const { data: w } = await network.read(name);
+    masks.set(
+      name,
+      Uint8Array.from(w, (value) => (value === 0 ? 0 : 1)),
+    );
+  }
+  const learningRate = (step: number): number => 0.5 * rate * (1 + Math.cos((Math.PI * step) / steps));
+  await retrainer.retrain({ epochs, learningRate, masks }, ctx);
 }
 
 async function open({ network: path, arch }: NetworkBenchmark): Promise<AnyModel> {

@@ -49,7 +49,14 @@ const { values, positionals } = parseArgs({
     ...{ arch: { type: "string" }, normalize: { type: "string" }, task: { type: "string" } },
     ...{ "keep-dense": { type: "string", default: "" }, examples: { type: "string" } },
     ...{ damping: { type: "string", default: "0" }, sparsity: { type: "string", multiple: true } },
-    ...{ inputs: { type: "string" }, match: { type: "string" }, allocation: { type: "string" } },
+    ...{
+      inputs: { type: "string" },
+      match: { type: "string" },
+      blocks: { type: "string" },
+      rate: { type: "string" },
+      allocation: { type: "string" },
+      ...{ distill: { type: "string", default: "0" }, "distill-rate": { type: "string", default: "0.002" } },
+    },
   },
   allowPositionals: true,
 });
@@ -73,9 +80,18 @@ function networkBenchmark(): NetworkBenchmark {
     ...(examples === undefined ? {} : { examples: Number(examples) }),
     solvers: new Map(chosen.map((name) => [name, solvers[name]!()])),
     cells: values.sparsity ?? ["0.5", "0.6", "0.7", "0.8", "2/4"],
+    distill: { epochs: Number(values.distill), rate: Number(values["distill-rate"]) },
     request: {
       ...(inputs === undefined ? {} : { inputs: inputs as LayerInputsMode }),
       ...(match === undefined ? {} : { match: match as LayerTargets }),
+      ...(values.blocks === undefined
+        ? {}
+        : {
+            blocks: {
+              epochs: Number(values.blocks),
+              ...(values.rate === undefined ? {} : { rate: Number(values.rate) }),
+            },
+          }),
       ...(allocation === undefined ? {} : { allocation: allocation as LayerAllocation }),
     },
   };

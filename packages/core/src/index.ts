@@ -50,6 +50,7 @@ export type {
   Linearization,
   MeanGradient,
   Model,
+  ModelBlock,
   Moments,
   MomentsRequest,
   ParamInfo,
@@ -242,6 +243,13 @@ export {
   type RuleSetup,
   type StepSpec,
 } from "./training/begin-rules.ts";
+export {
+  createMoments,
+  type OptimizerMemory,
+  type OptimizerSpec,
+  type ParamStep,
+  stepParam,
+} from "./training/optimizer.ts";
 export type {
   Reparameterization,
   RuleHooks,

@@ -99,3 +99,11 @@ export function nothingHeldOut(model: string, heldOut: number, examples: number)
       : `layer-wise pruning of '${model}': allocation "auto" cannot hold ${heldOut} of ${those} out; hold out 1 to ${examples - 1}, or ${remedy}`,
   );
 }
+
+/** A re-fit of whole blocks needs the model in parts. */
+export function noBlocks(model: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `layer-wise pruning of '${model}': a re-fit of whole blocks needs a model that can be cut into them, as ONNX graphs can; leave the re-fit of blocks out, or export the network to ONNX`,
+  );
+}

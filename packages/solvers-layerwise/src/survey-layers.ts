@@ -8,21 +8,14 @@ import {
   type LayerCurvatureRequest,
   type LayerRows,
   type Mat,
-  type Model,
-  matrix,
   type Problem,
   type RunContext,
   weightUnits,
 } from "@secateur/core";
 import { denseSlope } from "./dense-targets.ts";
 import { obcTrace } from "./obc.ts";
+import { readRows } from "./parameters.ts";
 import { type LayerAllocation, type LayerShare, outlierShare } from "./share-budget.ts";
-
-/** Rows of a parameter, with where they belong. */
-export async function readRows(model: Model, { param, firstRow, rows }: LayerRows): Promise<Mat> {
-  const { cols, data } = await model.read(param);
-  return matrix(rows, cols, data.slice(firstRow * cols, (firstRow + rows) * cols));
-}
 
 /** The problem of some rows of a layer; with a slope where they are to give the dense model's outputs. */
 export function layerProblemOf(

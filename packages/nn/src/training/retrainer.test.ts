@@ -10,7 +10,6 @@ import {
 import { expect, test } from "vitest";
 import { mlp } from "../graph/mlp.ts";
 import { createNetwork, type Network } from "../network.ts";
-import { createMoments, type OptimizerSpec, stepParam } from "./optimizer.ts";
 import { createRetrainer } from "./retrainer.ts";
 
 const rng = createRng(1);
