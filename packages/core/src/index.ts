@@ -178,6 +178,11 @@ export { objective } from "./problem/objective.ts";
 export type { Problem, Solution, SolveStatus } from "./problem/problem.ts";
 export type { Needs, Saliency, Selector, Solver, Updater } from "./problem/strategy.ts";
 export { type Fault, isPruneError, PruneError } from "./prune-error.ts";
+export type { EarlyStopping, StoppingState } from "./retraining/early-stopping.ts";
+export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./retraining/retrainer.ts";
+export type { Retraining } from "./retraining/retraining.ts";
+export type { RoundReport } from "./retraining/round-report.ts";
+export type { OpenRound, TrainingProgress } from "./retraining/training-progress.ts";
 export { createRng, type Rng, sampleIndices } from "./rng.ts";
 export {
   createRunContext,
@@ -193,11 +198,19 @@ export type { CurvatureEstimator, Estimate, EstimateRequest, Estimators } from "
 export { describeDifferences } from "./runner/describe-differences.ts";
 export type { RunLoss } from "./runner/finish-run.ts";
 export type { ResolvedPlan, RunPlan, RunSituation, UsedPlan } from "./runner/plan.ts";
-export { type LayerReport, type PruneRequest, type PruneResult, prune, type RunState } from "./runner/prune.ts";
+export { type LayerReport, type PruneRequest, type PruneResult, prune } from "./runner/prune.ts";
 export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.ts";
-export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./runner/retrainer.ts";
 export { runSituation } from "./runner/run-situation.ts";
-export type { BudgetRequest, BudgetRule, StageReport } from "./runner/stage.ts";
+export type { BudgetRequest, BudgetRule, StageReport } from "./runner/run-stage.ts";
+export type { RunState } from "./runner/run-state.ts";
+export {
+  assertRising,
+  makeStages,
+  type Scope,
+  type Stage,
+  type StageCurvature,
+  type StageTraining,
+} from "./runner/stage.ts";
 export { binary } from "./task/binary.ts";
 export { chooseTask } from "./task/choose-task.ts";
 export { type ClassificationOptions, classification } from "./task/classification.ts";

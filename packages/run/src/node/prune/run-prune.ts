@@ -1,6 +1,6 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
-import { type Allocation, type Dataset, type EntryOf, keptCount, type Task } from "@secateur/core";
+import { type Allocation, type Dataset, type EntryOf, keptCount } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { allocation } from "@secateur/imp-scheduler";
 import { keepsAll, keepsNothing, overflowed } from "../../errors.ts";
@@ -23,8 +23,7 @@ import { assumedTraining, type CompleteSettings, completeSettings } from "../ret
 import { retrainNetwork } from "../retrain/retrain-network.ts";
 import { makeSchedule } from "../retrain/retrain-plan.ts";
 import { readRecord } from "../retrain/training-record.ts";
-import { openPhaseKeeper } from "../state/phase-keeper.ts";
-import { openStageKeeper } from "../state/stage-keeper.ts";
+import { openRunKeeper } from "../state/run-keeper.ts";
 import { versions } from "../versions.ts";
 import type { LayersSettings } from "./layers-settings.ts";
 import { type PruneDocument, pruneDocument, type RunOutcome } from "./prune-document.ts";
@@ -106,11 +105,9 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   await before();
   const posed = await poseTask({ network, data, name: taskName(settings), session });
   const dense = await posed.evaluate(network);
-  const done = spec.retrain
-    ? await retrainKept({ ...spec, retrain: spec.retrain }, { data, posed })
-    : settings.layers
-      ? await pruneInLayers(spec, settings.layers, { train: data.train, settle })
-      : await pruneKept(spec, { train: data.train, settle, task: posed.task });
+  const done = settings.layers
+    ? await pruneInLayers(spec, settings.layers, { train: data.train, settle })
+    : await pruneInStages(spec, { data, posed, settle });
   await after();
   const pruned = await posed.evaluate(network);
   return { dense, pruned, measuredOn: posed.measuredOn, ...done };
@@ -167,48 +164,36 @@ async function pruneInLayers(
   return await pruneNetworkLayers({ ...task, ...(settle ? { recalibrate: settle } : {}) });
 }
 
-/** Prunes with the state kept between stages. */
-async function pruneKept(
+/** Prunes, and retrains where that was asked for, with the state kept between stages and epochs. */
+async function pruneInStages(
   spec: MeasureSpec,
-  { train, settle, task }: { train: Dataset; settle: Remeasure["settle"]; task: Task },
+  { data, posed, settle }: { data: DatasetSplits; posed: PosedTask; settle: Remeasure["settle"] },
 ): Promise<Omit<RunOutcome, "dense" | "pruned" | "measuredOn">> {
-  const { outputs, resume: isResumed, session, run } = spec;
-  const keeper = await openStageKeeper({ path: outputs.state, run, resume: isResumed, session });
-  const { onStage, resume } = keeper;
-  const done = await pruneNetwork({
-    ...jobOf(spec),
-    train,
-    task,
-    onStage,
-    ...(resume ? { resume } : {}),
-    ...(settle ? { settle } : {}),
-  });
+  const { outputs, resume: isResumed, session, run, settings, model, retrain } = spec;
+  const keeper = await openRunKeeper({ path: outputs.state, run, resume: isResumed, session });
+  const { onState, resume } = keeper;
+  const job = { ...jobOf(spec), onState, ...(resume ? { resume } : {}) };
+  const done = retrain
+    ? await retrainNetwork({
+        ...{
+          ...job,
+          network: ownNetwork(model, "--retrain").network,
+          settings: retrain,
+          data,
+          posed,
+          arch: model.arch,
+        },
+        schedule: await makeSchedule(settings.schedule!.entry, retrain),
+      })
+    : await pruneNetwork({ ...job, train: data.train, task: posed.task, ...(settle ? { settle } : {}) });
   const { timing } = done.result;
   // A continued run counts what went before, as its stages do.
-  const result = { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } };
-  return { ...done, result };
+  return { ...done, result: { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } } };
 }
 
 /** What is done about batch normalisation: with retraining nothing unless asked for, because training measures statistics. */
 function batchNormOf({ retrain, batchNorm }: PruneSettings, model: AnyModel): BatchNormSettings | undefined {
   return retrain && batchNorm.when === undefined ? undefined : batchNormOfModel(model, batchNorm);
-}
-
-/** Prunes and retrains with the state kept between stages and epochs. */
-async function retrainKept(
-  spec: MeasureSpec & { retrain: CompleteSettings },
-  { data, posed }: { data: DatasetSplits; posed: PosedTask },
-): Promise<Omit<RunOutcome, "dense" | "pruned" | "measuredOn">> {
-  const { settings, outputs, resume: isResumed, session, run, retrain, model } = spec;
-  const keeper = await openPhaseKeeper({ path: outputs.state, run, resume: isResumed, session });
-  const { onState, resume } = keeper;
-  const { network } = ownNetwork(model, "--retrain");
-  const schedule = await makeSchedule(settings.schedule!.entry, retrain);
-  const job = { ...jobOf(spec), network, settings: retrain, schedule, data, posed, arch: model.arch, onState };
-  const done = await retrainNetwork({ ...job, ...(resume ? { resume } : {}) });
-  const { timing, rounds } = done.result;
-  const result = { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } };
-  return { ...done, result, rounds };
 }
 
 /** The settings of retraining with everything decided, paths absolute. */
