@@ -249,3 +249,9 @@ export function notExported(spec: { source: string; found: string; can: string }
   const { source, found, can } = spec;
   return new PruneError("ERR_EXPORT", `${source}: ${found} cannot be written; ${can}`);
 }
+
+/** An ONNX operator set that does not hold what is written. */
+export function opsetTooLow(spec: { found: number; lowest: number; newest: number }): PruneError {
+  const { found, lowest, newest } = spec;
+  return badUsage(`--opset is ${found}; this graph is written in operator sets ${lowest} to ${newest}`);
+}

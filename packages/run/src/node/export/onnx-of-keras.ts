@@ -7,6 +7,7 @@ import type { KerasWeight, LayerCall } from "./keras-call.ts";
 import { type KerasLayer, kerasGraph } from "./keras-graph.ts";
 import { writeKerasLayer } from "./keras-layers.ts";
 import { channelsLast, type OrientedValue, oriented } from "./oriented-value.ts";
+import { outputShapes } from "./output-shapes.ts";
 
 /**
  * Describes a layers model as an ONNX model. Inputs and outputs keep their names and the order of their dimensions (images with channels
@@ -45,21 +46,21 @@ export function onnxOfKeras(files: ModelFiles): NewOnnxModel {
     };
   });
   const isNormalising = writer.nodes.some(({ op }) => op === "LayerNormalization");
-  return {
-    opsets: { "": isNormalising ? 17 : 13 },
-    metadata: {},
-    graph: {
-      name: keras.name,
-      nodes: writer.nodes,
-      initializers: writer.initializers,
-      inputs: keras.inputs.map(({ name, shape }) => ({
-        name,
-        dtype: "f32",
-        shape: shape.map((extent, d) => extent ?? (d === 0 ? "batch" : `${name}_${d}`)),
-      })),
-      outputs,
-    },
+  const opsets = { "": isNormalising ? 17 : 13 };
+  const graph = {
+    name: keras.name,
+    nodes: writer.nodes,
+    initializers: writer.initializers,
+    inputs: keras.inputs.map(({ name, shape }) => ({
+      name,
+      dtype: "f32",
+      shape: shape.map((extent, d) => extent ?? (d === 0 ? "batch" : `${name}_${d}`)),
+    })),
+    outputs,
   };
+  const shapes = outputShapes({ graph, opsets });
+  const shaped = outputs.map((output) => ({ ...output, shape: shapes.get(output.name)! }));
+  return { opsets, metadata: {}, graph: { ...graph, outputs: shaped } };
 }
 
 /** A model may give back its input under the input's own name; ONNX wants another. */

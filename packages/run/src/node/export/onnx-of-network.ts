@@ -15,13 +15,8 @@ interface Value {
 /**
  * Describes a network as an ONNX model with a free batch dimension: input "input", output "output" (log-probabilities where the network ends in
  * log-softmax, else scores). Dropout does nothing at inference and is left out.
- *
- * @param options.metadata - kept in the file
  */
-export function onnxOfNetwork(
-  network: Network,
-  options: { readonly metadata?: Readonly<Record<string, string>> } = {},
-): NewOnnxModel {
+export function onnxOfNetwork(network: Network): NewOnnxModel {
   const { spec } = network;
   const writer = graphWriter();
   for (const { name, shape, data } of network.tensors()) {
@@ -38,7 +33,7 @@ export function onnxOfNetwork(
   writer.node("Identity", [previous.name], {}, "output");
   return {
     opsets: { "": opsetOf(spec.layers) },
-    metadata: options.metadata ?? {},
+    metadata: {},
     graph: {
       name: spec.name,
       nodes: writer.nodes,
