@@ -60,7 +60,7 @@ export interface HeadReader {
 }
 
 /** Output by name, as it is or as scores, from numbers that `read` has brought to the host. */
-export function namedOutputs(
+function namedOutputs(
   heads: readonly Head[],
   { names, asValues, kinds }: HeadReader,
   read: (tensor: Tensor) => Vec,
