@@ -18,8 +18,6 @@ import {
 } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { activations } from "@secateur/fisher";
-import { createGraphRetrainer } from "@secateur/graph";
-import { badUsage } from "@secateur/run";
 import {
   type AnyModel,
   batchNormOfModel,
@@ -27,6 +25,7 @@ import {
   openAnyModel,
   openData,
   remeasuringModel,
+  retrainerOf,
 } from "@secateur/run/node";
 import { type PruneLayersRequest, pruneLayers } from "@secateur/solvers-layerwise";
 import { quietSession } from "./bench-network.ts";
@@ -85,7 +84,8 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
         session.context(),
       );
       await after();
-      if (taught) await distill(model, { ...spec.distill, data: taught.data, ctx: session.context() });
+      if (taught)
+        await distill(model, { ...spec.distill, data: taught.data, splits: calibration, ctx: session.context() });
       const seconds = (process.cpuUsage().user - started) / 1e6;
       const errors = pruned.layers.reduce((sum, { relativeError }) => sum + relativeError, 0);
       rows.push([
@@ -104,11 +104,19 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
 }
 
 async function distill(
-  { onnx, network }: AnyModel,
-  { data, epochs, rate, ctx }: NetworkBenchmark["distill"] & { data: Dataset; ctx: RunContext },
+  { onnx, own, network }: AnyModel,
+  call: NetworkBenchmark["distill"] & { data: Dataset; splits: DatasetSplits; ctx: RunContext },
 ): Promise<void> {
-  if (!onnx) throw badUsage("--distill is for ONNX models here; secateur prune --retrain trains others");
-  const retrainer = createGraphRetrainer(onnx.model, { data, task: distillation(), batchSize: 4 });
+  const { data, epochs, rate, splits, ctx } = call;
+  const settings = {
+    optimizer: "adam",
+    batchSize: 4,
+    weightDecay: 0,
+    labelSmoothing: 0,
+    cropPadding: 0,
+    flip: false,
+  } as const;
+  const retrainer = retrainerOf(onnx?.model ?? own!.network, { data, task: distillation(), settings, splits });
   const steps = epochs * retrainer.stepsPerEpoch;
   const masks = new Map<string, Mask>();
   for (const { name } of network.params()) {
@@ -129,7 +137,8 @@ async function open({ network: path, arch }: NetworkBenchmark): Promise<AnyModel
 async function dataOf(spec: NetworkBenchmark, data: string, model: AnyModel): Promise<DatasetSplits> {
   const { normalize, task } = spec;
   const { classes, spec: network } = model;
-  return await openData({ data, normalize, task, classes, network, onEvent: () => {} });
+  const posed = task === undefined ? {} : { task: parseTask(task) };
+  return await openData({ data, normalize, ...posed, classes, network, onEvent: () => {} });
 }
 
 /** "0.6" or "2/4". */

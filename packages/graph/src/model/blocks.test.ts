@@ -73,7 +73,7 @@ test("the gradient of a part's distance is that of differences", async () => {
   const at = await block!.distance({ batch, x, target, gradients }, ctx);
   const y = await block!.run({ batch, x }, ctx);
   expect(at).toBeCloseTo(
-    0.5 * y.reduce((sum: number, value: number, i: number) => sum + (value - target[i]!) ** 2, 0),
+    0.5 * Float64Array.from(y).reduce((sum, value, i) => sum + (value - target[i]!) ** 2, 0),
     12,
   );
   for (const name of ["c", "d"]) {

@@ -165,7 +165,7 @@ function capabilities(state: GraphState, find: (name: string) => GraphParam) {
       throwIfAborted(ctx.signal);
       return await meanGradient(state, { ...request, task: taskFor(request) }, chosen(request.params, ctx));
     },
-    async linearize(request: Omit<GradientRequest, "batch" | "task">, ctx: RunContext): Promise<Linearization> {
+    async linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization> {
       throwIfAborted(ctx.signal);
       return await linearize(state, request, chosen(request.params, ctx));
     },

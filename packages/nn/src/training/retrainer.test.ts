@@ -1,11 +1,14 @@
 import {
   arrayDataset,
+  createMoments,
   createRng,
   createRunContext,
   keptPlaces,
   type Mask,
   matrix,
+  type OptimizerSpec,
   type RetrainingState,
+  stepParam,
 } from "@secateur/core";
 import { expect, test } from "vitest";
 import { mlp } from "../graph/mlp.ts";

@@ -17,9 +17,15 @@ import type { BatchNormSettings, Remeasure } from "../open/batch-norm.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
+import { findTask } from "../plugins/find-task.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
-import { assumedTraining, type CompleteSettings, completeSettings } from "../retrain/complete-settings.ts";
+import {
+  assumedTraining,
+  type CompleteSettings,
+  completeSettings,
+  graphTraining,
+} from "../retrain/complete-settings.ts";
 import { retrainNetwork } from "../retrain/retrain-network.ts";
 import { makeSchedule } from "../retrain/retrain-plan.ts";
 import { readRecord } from "../retrain/training-record.ts";
@@ -52,8 +58,15 @@ export interface PruneRun {
  */
 export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   const { settings, outputs, session, cwd } = spec;
-  const { arch, engine } = settings;
-  const model = await openAnyModel({ path: settings.model, arch, engine, cwd, onEvent: session.onEvent });
+  const { arch, engine, includeFrozen } = settings;
+  const model = await openAnyModel({
+    path: settings.model,
+    arch,
+    engine,
+    includeFrozen,
+    cwd,
+    onEvent: session.onEvent,
+  });
   noteArchitecture(model, session);
   notePlugin(settings.found, session);
   const { pruned: params, dense: keptDense } = chosenDense(model, settings.keepDense);
@@ -69,7 +82,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   // With retraining every phase had a plan of its own, which the same settings give again.
   const plan = retrain ? draft.plan : result.plan;
   const recipe: Recipe = { ...draft, plan, versions: versions(sources, retrain ? ["@secateur/imp-scheduler"] : []) };
-  const out = model.tfjs ? join(outputs.out, "model.json") : outputs.out;
+  const out = outputs.form === "tfjs" ? join(outputs.out, "model.json") : outputs.out;
   const unprunable =
     model.tfjs?.model.keptDense ?? model.onnx?.model.keptDense.map(({ name, reason }) => ({ weight: name, reason }));
   const document = pruneDocument({
@@ -86,10 +99,12 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   const { settings, session, model } = spec;
   const { network } = model;
   const { data: source, normalize } = settings;
+  const text = taskName(settings);
+  const named = text === undefined ? undefined : await findTask(text, spec.cwd);
   const data = await openData({
     data: source,
     normalize,
-    task: settings.task,
+    task: named?.task,
     classes: model.classes,
     network: model.spec,
     onEvent: session.onEvent,
@@ -102,7 +117,7 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
     session,
   });
   await before();
-  const posed = await poseTask({ network, data, name: taskName(settings), session });
+  const posed = await poseTask({ network, data, named: named?.task, session });
   const dense = await posed.evaluate(network);
   const done = await pruneInStages(spec, { data, posed, settle });
   await after();
@@ -164,7 +179,7 @@ async function pruneInStages(
     ? await retrainNetwork({
         ...{
           ...job,
-          network: ownNetwork(model, "--retrain").network,
+          network: model.onnx?.model ?? ownNetwork(model, "--retrain").network,
           settings: retrain,
           data,
           posed,
@@ -192,7 +207,7 @@ function completeRetrain(spec: {
 }): CompleteSettings | undefined {
   const { settings, model, cwd, session } = spec;
   if (!settings.retrain) return undefined;
-  const record = readRecord(ownNetwork(model, "--retrain").metadata);
+  const record = model.onnx ? graphTraining : readRecord(ownNetwork(model, "--retrain").metadata);
   const isKnown = record !== undefined || settings.retrain.dense !== undefined;
   if (!isKnown) {
     const { schedule, learningRate, epochs } = assumedTraining;
@@ -254,6 +269,7 @@ function recipeOf(spec: {
     modelSha256: model.sha256,
     arch: model.arch,
     ...(model.tfjs ? { engine: model.tfjs.engine.name } : {}),
+    ...(settings.includeFrozen ? { includeFrozen: true } : {}),
     data: settings.data,
     ...(normalize === undefined ? {} : { normalize }),
     ...(settings.task === undefined ? {} : { task: settings.task }),
@@ -276,13 +292,15 @@ function recipeOf(spec: {
 
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
 function runIdentity(recipe: Recipe): string {
-  const { modelSha256, arch, engine, data, normalize, task, solver, options, sparsity, keepDense } = recipe;
+  const { modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity, keepDense } =
+    recipe;
   const { batchNorm, retrain, allocation, curvatureOptions } = recipe;
   return JSON.stringify({
     ...{
       modelSha256,
       arch,
       engine,
+      includeFrozen,
       data,
       normalize,
       task,
