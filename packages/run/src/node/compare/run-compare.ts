@@ -24,6 +24,7 @@ import { openAnyModel } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
 import { findTask } from "../plugins/find-task.ts";
+import { layerScope } from "../prune/layer-scope.ts";
 import { versions } from "../versions.ts";
 
 /** What to compare. */
@@ -126,6 +127,7 @@ export async function runCompare(
         const { result, curvature } = await pruneNetwork({
           ...{ network, solver, sparsity, plan, params, session, ...(settle ? { settle } : {}) },
           ...{ train: data.train, task: posed.task },
+          ...(solver.scope === "layers" ? layerScope({}) : {}),
           findCurvature: (name) => findCurvature(name, cwd),
           wrapEstimator: (inner) => {
             const run = shared.forRun({ key, inner, isKept });

@@ -1,7 +1,7 @@
 /** What trains a model between prunings: networks of our own layers with all of their tensors, ONNX graphs with their weights. */
 import type { Dataset, Retrainer, Task } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
-import { createGraphRetrainer, type GraphModel } from "@secateur/graph";
+import { assertKnownOperators, createGraphRetrainer, type GraphModel } from "@secateur/graph";
 import { createRetrainer, type Network } from "@secateur/nn";
 import { flagWithoutEffect } from "../../errors.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
@@ -23,7 +23,7 @@ export type TrainerSettings = Pick<
   "optimizer" | "momentum" | "nesterov" | "batchSize" | "weightDecay" | "labelSmoothing" | "cropPadding" | "flip"
 >;
 
-/** Makes the retrainer. @throws ERR_USAGE for settings that an ONNX graph has no use for */
+/** Makes the retrainer. @throws ERR_USAGE for settings that an ONNX graph has no use for, ERR_OPERATOR */
 export function retrainerOf(
   model: TrainableModel,
   spec: { data: Dataset; task: Task; settings: TrainerSettings; splits: DatasetSplits },
@@ -41,6 +41,7 @@ export function retrainerOf(
     const changes = cropPadding > 0 || flip ? { augmentation: augmentationOf(settings, splits) } : {};
     return createRetrainer(model, { ...common, labelSmoothing, ...changes });
   }
+  assertKnownOperators(model, "--retrain");
   const unused = labelSmoothing > 0 ? "--label-smoothing" : cropPadding > 0 ? "--crop-padding" : flip ? "--flip" : "";
   if (unused)
     throw flagWithoutEffect({ flag: unused, reason: `${model.name} is an ONNX graph, which trains without it` });
