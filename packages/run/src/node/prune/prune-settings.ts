@@ -13,8 +13,8 @@ export interface PruneSettings {
   readonly arch: string | undefined;
   /** Of a TensorFlow.js model. */
   readonly engine: EngineChoice | undefined;
-  /** With absolute paths. */
-  readonly data: string;
+  /** With absolute paths. Absent: nothing is measured, which only a run that needs no data can do without. */
+  readonly data: string | undefined;
   readonly normalize: string | undefined;
   /** The text of --task. */
   readonly task: string | undefined;

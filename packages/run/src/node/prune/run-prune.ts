@@ -82,11 +82,15 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   return document;
 }
 
-/** Evaluates, prunes with the state kept between stages, evaluates again. */
+/** Evaluates, prunes with the state kept between stages, evaluates again. Without data nothing is evaluated. */
 async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   const { settings, session, model } = spec;
   const { network } = model;
   const { data: source, normalize } = settings;
+  if (source === undefined) {
+    noteUnmeasured(spec);
+    return { measured: undefined, ...(await pruneInStages(spec, undefined)) };
+  }
   const data = await openData({
     data: source,
     normalize,
@@ -110,7 +114,17 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
     : await pruneInStages(spec, { data, posed, settle });
   await after();
   const pruned = await posed.evaluate(network);
-  return { dense, pruned, measuredOn: posed.measuredOn, ...done };
+  return { measured: { dense, pruned, measuredOn: posed.measuredOn }, ...done };
+}
+
+/** What a run without data leaves undone. */
+function noteUnmeasured({ settings, session, model }: MeasureSpec): void {
+  const message = "without --data nothing is measured";
+  session.onEvent({ type: "note", level: "info", code: "not-measured", message });
+  if (!batchNormOf(settings, model)) return;
+  const hint =
+    "statistics of batch normalisation stay as they were; with --data they are measured anew, which usually matters a lot";
+  session.onEvent({ type: "note", level: "warn", code: "batch-norm", message: hint });
 }
 
 interface MeasureSpec extends PruneRun {
@@ -158,7 +172,7 @@ async function pruneInLayers(
   { settings, session, model, params }: MeasureSpec,
   layers: LayersSettings,
   { train, settle }: { train: Dataset; settle: Remeasure["settle"] },
-): Promise<Omit<RunOutcome, "dense" | "pruned" | "measuredOn">> {
+): Promise<Omit<RunOutcome, "measured">> {
   const { solver, sparsity } = settings;
   const task = { network: model.network, solver, sparsity, params, session, layers, train };
   return await pruneNetworkLayers({ ...task, ...(settle ? { recalibrate: settle } : {}) });
@@ -167,25 +181,31 @@ async function pruneInLayers(
 /** Prunes, and retrains where that was asked for, with the state kept between stages and epochs. */
 async function pruneInStages(
   spec: MeasureSpec,
-  { data, posed, settle }: { data: DatasetSplits; posed: PosedTask; settle: Remeasure["settle"] },
-): Promise<Omit<RunOutcome, "dense" | "pruned" | "measuredOn">> {
+  given: { data: DatasetSplits; posed: PosedTask; settle: Remeasure["settle"] } | undefined,
+): Promise<Omit<RunOutcome, "measured">> {
   const { outputs, resume: isResumed, session, run, settings, model, retrain } = spec;
   const keeper = await openRunKeeper({ path: outputs.state, run, resume: isResumed, session });
   const { onState, resume } = keeper;
   const job = { ...jobOf(spec), onState, ...(resume ? { resume } : {}) };
-  const done = retrain
-    ? await retrainNetwork({
-        ...{
+  const { data, posed, settle } = given ?? {};
+  const done =
+    retrain && data && posed
+      ? await retrainNetwork({
+          ...{
+            ...job,
+            network: ownNetwork(model, "--retrain").network,
+            settings: retrain,
+            data,
+            posed,
+            arch: model.arch,
+          },
+          schedule: await makeSchedule(settings.schedule!.entry, retrain),
+        })
+      : await pruneNetwork({
           ...job,
-          network: ownNetwork(model, "--retrain").network,
-          settings: retrain,
-          data,
-          posed,
-          arch: model.arch,
-        },
-        schedule: await makeSchedule(settings.schedule!.entry, retrain),
-      })
-    : await pruneNetwork({ ...job, train: data.train, task: posed.task, ...(settle ? { settle } : {}) });
+          ...(data && posed ? { train: data.train, task: posed.task } : {}),
+          ...(settle ? { settle } : {}),
+        });
   const { timing } = done.result;
   // A continued run counts what went before, as its stages do.
   return { ...done, result: { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } } };
@@ -226,9 +246,10 @@ function assertKeepsSome({ path, network }: AnyModel, params: readonly string[],
 }
 
 /** Weights, objective and loss must be numbers before anything is written. */
-async function assertFiniteOutcome({ result, pruned }: RunOutcome, model: AnyModel, solver: string): Promise<void> {
+async function assertFiniteOutcome({ result, measured }: RunOutcome, model: AnyModel, solver: string): Promise<void> {
   const areFinite = await hasFiniteWeights(model);
-  if (!areFinite || !Number.isFinite(result.objective) || !Number.isFinite(pruned.loss)) throw overflowed(solver);
+  if (!areFinite || !Number.isFinite(result.objective) || (measured && !Number.isFinite(measured.pruned.loss)))
+    throw overflowed(solver);
 }
 
 function noteArchitecture({ path, own }: AnyModel, session: Session): void {
@@ -267,7 +288,7 @@ function recipeOf(spec: {
     modelSha256: model.sha256,
     arch: model.arch,
     ...(model.tfjs ? { engine: model.tfjs.engine.name } : {}),
-    data: settings.data,
+    ...(settings.data === undefined ? {} : { data: settings.data }),
     ...(normalize === undefined ? {} : { normalize }),
     ...(settings.task === undefined ? {} : { task: settings.task }),
     solver: found.entry.name,

@@ -16,7 +16,8 @@ export interface Recipe {
   readonly arch: string;
   /** What ran a TensorFlow.js model; absent for other networks. */
   readonly engine?: EngineName;
-  readonly data: string;
+  /** Absent: the run needed none, and nothing was measured. */
+  readonly data?: string;
   readonly normalize?: string;
   /** NAME or NAME:KEY=VALUE,...; absent: told from the model and the data. */
   readonly task?: string;
