@@ -187,7 +187,8 @@ export function layersNeeded(solver: string): PruneError {
       missing: "one layer at a time, with its inputs",
       has: "the whole network is one problem here, without a curvature",
     },
-    remedy: `use 'secateur prune --solver ${solver}', or in code pruneLayers of @secateur/solvers-layerwise`,
+    remedy:
+      "npm install @secateur/solvers-layerwise @secateur/fisher, and add layers: { loop: layerLoop(), curvature: activations() } to the call (layerLoop is of the first, activations of the second)",
   });
 }
 

@@ -70,6 +70,7 @@ export {
   tensorDtypeOf,
   zerosLike,
 } from "./data/tensor.ts";
+export { describeDifferences } from "./describe-differences.ts";
 export {
   aborted,
   badOption,
@@ -195,13 +196,19 @@ export {
 } from "./run-context.ts";
 export type { Taken } from "./runner/accept-step.ts";
 export type { CurvatureEstimator, Estimate, EstimateRequest, Estimators } from "./runner/curvature-estimator.ts";
-export { describeDifferences } from "./runner/describe-differences.ts";
 export type { RunLoss } from "./runner/finish-run.ts";
+export type {
+  LayerCapability,
+  LayerLoop,
+  LayerLoopRequest,
+  LayerLoopResult,
+  PrunedLayer,
+} from "./runner/layer-stage.ts";
 export type { ResolvedPlan, RunPlan, RunSituation, UsedPlan } from "./runner/plan.ts";
 export { type LayerReport, type PruneRequest, type PruneResult, prune } from "./runner/prune.ts";
 export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.ts";
 export { runSituation } from "./runner/run-situation.ts";
-export type { BudgetRequest, BudgetRule, StageReport } from "./runner/run-stage.ts";
+export { type BudgetRequest, type BudgetRule, type StageReport, withoutRegrowth } from "./runner/run-stage.ts";
 export type { RunState } from "./runner/run-state.ts";
 export {
   assertRising,

@@ -88,9 +88,8 @@ export async function pruneSettings(spec: {
     : created;
   const asked = planFromFlags({ ...flags, ...own.plan });
   const layers = layersFromFlags(flags, {
-    ...{ solver: created, recipe: recipe?.layers, isRetrained: retrain !== undefined },
-    isSparsityGiven: flags.sparsity !== undefined,
-    asked: Object.keys(asked).map(kebab),
+    ...{ solver: created, recipe: recipe?.layers, isSparsityGiven: flags.sparsity !== undefined },
+    asked: planKeys.filter((key) => asked[key] !== undefined),
   });
   assertUsed({ asked, solver, name: found.entry.name, curvatureOption: flags.curvatureOption });
   if (data === undefined)

@@ -5,11 +5,12 @@ import { countKept, keptCount } from "../budget/constraint.ts";
 import { type Units, weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
-import { badBudget, curvatureMissing, layersNeeded, shapeMismatch, unknownName } from "../errors.ts";
+import { badBudget, curvatureMissing, impossibleRun, layersNeeded, shapeMismatch, unknownName } from "../errors.ts";
 import { type FlatParam, layoutParams, readFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { RunContext } from "../run-context.ts";
 import { chooseTask } from "../task/choose-task.ts";
+import { classification } from "../task/classification.ts";
 import { distillation } from "../task/distillation.ts";
 import type { Task } from "../task/task.ts";
 import { taughtDataset } from "../task/taught-dataset.ts";
@@ -19,7 +20,7 @@ import type { ResolvedPlan } from "./plan.ts";
 import type { PruneRequest } from "./prune.ts";
 import { runSituation } from "./run-situation.ts";
 import type { BudgetRule } from "./run-stage.ts";
-import { makeStages, type Stage } from "./stage.ts";
+import { makeStages, type Scope, type Stage } from "./stage.ts";
 
 /** A run about to begin. */
 export interface OpenRun extends Split {
@@ -56,22 +57,24 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
   const { sparsity, bound, rule } = budgetOf(request, params);
   const situation = runSituation({ ...request, params, weights, sparsity });
   const fixed = request.curvature && isEstimator(request.curvature) ? { curvature: request.curvature.name } : {};
-  const takesGradients = hasEstimator(request);
+  const scope = scopeOf(request);
+  const takesGradients = scope.kind === "network" && hasEstimator(request);
   const reached = 1 - countKept(mask) / weights.length;
   const { plan, stages } = makeStages({
-    ...{ solver: request.solver, situation, takesGradients, overrides: { ...fixed, ...request.plan } },
+    ...{ solver: request.solver, situation, takesGradients, scope, overrides: { ...fixed, ...request.plan } },
     // Limits on other things than weights say nothing about how many weights are zero already.
     reached: bound?.isStructured && reached < 1 ? 0 : reached,
     ...(retrain ? { phases: retrain.phases } : {}),
   });
-  const estimator = estimatorOf(request, plan);
-  const posed = await taskOf({ ...request, plan }, ctx);
+  const estimator = scope.kind === "network" ? estimatorOf(request, plan) : undefined;
+  const posed = scope.kind === "network" ? await taskOf({ ...request, plan }, ctx) : layersTask(request);
   const { task, teacher, data, heldOut } = posed;
   const fingerprint = JSON.stringify({
     ...{ prunable: weights.length, sparsity, seed, kernels: ctx.kernels.name, ...plan },
     ...(request.budget ? { budget: (bound ?? rule)?.settings } : {}),
     ...(task.name === "classification" ? {} : { task: task.name, taskOptions: task.options, teacher }),
     reason: undefined,
+    ...(scope.kind === "layers" ? { scope, layers: request.layers!.loop.settings } : {}),
     ...(retrain
       ? {
           phases: stages.flatMap(({ sparsity: reached, train }) => (train ? [{ sparsity: reached, ...train }] : [])),
@@ -83,10 +86,12 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
       : {}),
   });
   const macs = situation.prunable * (situation.weightReuse ?? 1);
-  const split = splitHeldOut(
-    { model, plan: mostRows(plan, stages), macs, ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) },
-    ctx,
-  );
+  const examples = { ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };
+  // Layers are accepted as they come: what is held out for them is the loop's to say.
+  const split: Split =
+    scope.kind === "layers"
+      ? { isHeldOut: false }
+      : splitHeldOut({ model, plan: mostRows(plan, stages), macs, ...examples }, ctx);
   return {
     ...{ params, weights, mask, sparsity, plan, stages, units: bound?.units ?? weightUnits(weights.length) },
     ...{ task, isTaught: teacher !== undefined, fingerprint },
@@ -96,6 +101,26 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
     ...(data ? { data } : {}),
     ...split,
   };
+}
+
+/** What is one problem. @throws ERR_INCOMPATIBLE for layers without what poses and solves them, ERR_IMPOSSIBLE without examples */
+function scopeOf({ scope, layers, solver, data }: PruneRequest): Scope {
+  const chosen: Scope = scope ?? (layers ? { kind: "layers", inputs: "sequential" } : { kind: "network" });
+  if (chosen.kind === "network") return chosen;
+  if (!layers) throw layersNeeded(solver.name ?? "the solver");
+  if (!data) throw impossibleRun("scope layers needs calibration examples; give 'data'");
+  return chosen;
+}
+
+/** Calibration reads no targets; what is trained has a task. */
+function layersTask({ model, data, task, retrain }: PruneRequest): {
+  task: Task;
+  data?: Dataset;
+  heldOut?: Dataset;
+  teacher?: string;
+} {
+  const chosen = task ?? (retrain ? chooseTask({ model, data }) : classification());
+  return { task: chosen, ...(data ? { data } : {}) };
 }
 
 /** A plan with the most gradient rows that any stage takes. */

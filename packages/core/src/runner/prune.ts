@@ -7,6 +7,7 @@
 import type { Budget } from "../budget/budget.ts";
 import { countKept } from "../budget/constraint.ts";
 import { weightMask } from "../budget/stack-units.ts";
+import type { Units } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
 import { countZeros, readFlat, writeFlat } from "../problem/flat-weights.ts";
@@ -28,12 +29,20 @@ import type { Task } from "../task/task.ts";
 import type { Taken } from "./accept-step.ts";
 import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
 import { finishRun, type RunLoss, sparserNote } from "./finish-run.ts";
+import { type LayerCapability, runLayerStage } from "./layer-stage.ts";
 import { measureLoss } from "./measure-loss.ts";
 import { type OpenRun, openRun } from "./open-run.ts";
 import type { ResolvedPlan, RunPlan, UsedPlan } from "./plan.ts";
-import { type BudgetRule, nextDampingFactor, runStage, type StageReport, stageConstraint } from "./run-stage.ts";
+import {
+  type BudgetRule,
+  nextDampingFactor,
+  runStage,
+  type StageReport,
+  type StageRun,
+  stageConstraint,
+} from "./run-stage.ts";
 import { assertResumable, type RunState } from "./run-state.ts";
-import type { Stage } from "./stage.ts";
+import type { Scope, Stage } from "./stage.ts";
 import { reportNotesOnce } from "./stage-notes.ts";
 
 /** What to prune, with what, how far. Only the first four matter to most users. */
@@ -57,6 +66,10 @@ export interface PruneRequest extends RunContextOptions {
    * H = I, which is all that magnitude pruning needs.
    */
   readonly curvature?: CurvatureEstimator | Estimators;
+  /** What is one problem; default: the network, or with `layers` each layer from its inputs, sequentially. */
+  readonly scope?: Scope;
+  /** What prunes layer by layer, for scope "layers". */
+  readonly layers?: LayerCapability;
   /** Names of the parameters to prune; default: every prunable one. */
   readonly params?: readonly string[];
   /** Overrides of the solver's own plan. */
@@ -165,7 +178,11 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     prunable,
     objective: reports[reports.length - 1]?.objective ?? 0,
     layers: params.map(({ name, shape, start, size }) => {
-      return { name, shape, size, nonzeros: size - countZeros(weights.subarray(start, start + size)) };
+      const relativeError = reports[reports.length - 1]?.relativeErrors?.[name];
+      return {
+        ...{ name, shape, size, nonzeros: size - countZeros(weights.subarray(start, start + size)) },
+        ...(relativeError === undefined ? {} : { relativeError }),
+      };
     }),
     schedule: stages,
     stages: reports,
@@ -282,6 +299,12 @@ async function pruneRound(
     ...(accept ? { accept } : {}),
     ...(settle ? { settle } : {}),
   };
+  const pattern = bound?.pattern;
+  const layered = {
+    ...{ model, solver: request.solver, data: data!, ...request.layers! },
+    ...(pattern ? { pattern } : {}),
+    ...(settle ? { recalibrate: settle } : {}),
+  };
   /** The report of the stage before, of this round. */
   const lastReport = (): StageReport | undefined => (state.stage > first ? state.reports.at(-1) : undefined);
   for (let index = state.stage; index < end; index++) {
@@ -291,20 +314,23 @@ async function pruneRound(
     ctx.report({ type: "stage:start", ...place });
     await writeFlat(model, params, state.weights);
     const stageContext = forkContext(ctx, `stage ${index}`);
-    if (index > first) await settle?.(stageContext);
-    const { solution, report } = await runStage(
-      {
-        ...{ ...common, stage, weights: state.weights, mask: state.mask },
-        isMet: run.isTaught && index === 0,
-        dampingFactor: accept ? nextDampingFactor(lastReport(), stage) : 1,
-        ...acceptedLossOf(lastReport()),
-      },
-      stageContext,
-    );
+    // A loop over layers settles what it has written itself.
+    if (index > first && stage.scope.kind === "network") await settle?.(stageContext);
+    const present = { weights: state.weights, mask: state.mask };
+    const { weights, mask, report } =
+      stage.scope.kind === "layers"
+        ? await runLayerStage({ ...layered, stage, params, mask: state.mask }, stageContext)
+        : await runNetworkStage(
+            {
+              ...{ ...common, ...present, stage, isMet: run.isTaught && index === 0 },
+              dampingFactor: accept ? nextDampingFactor(lastReport(), stage) : 1,
+              ...acceptedLossOf(lastReport()),
+            },
+            units,
+            stageContext,
+          );
     state = {
-      ...{ stage: index + 1, fingerprint, reports: [...state.reports, report] },
-      weights: Float32Array.from(solution.w.data),
-      mask: weightMask(units, solution.mask),
+      ...{ stage: index + 1, fingerprint, reports: [...state.reports, report], weights, mask },
       ...(before.training ? { training: before.training } : {}),
     };
     reportStage(ctx, place, report);
@@ -325,6 +351,15 @@ async function pruneRound(
   for (const one of finished.notes) note(one);
   const { weights, mask, taken, loss } = finished;
   return { state: { ...state, weights, mask }, notes, ...(taken ? { taken } : {}), ...(loss ? { loss } : {}) };
+}
+
+async function runNetworkStage(
+  spec: StageRun,
+  units: Units,
+  ctx: RunContext,
+): Promise<{ weights: Float32Array; mask: Mask; report: StageReport }> {
+  const { solution, report } = await runStage(spec, ctx);
+  return { weights: Float32Array.from(solution.w.data), mask: weightMask(units, solution.mask), report };
 }
 
 /** The loss of the weights that the last stage left, where it measured one. */

@@ -102,6 +102,8 @@ export interface StageReport {
   readonly gradientMs: number;
   readonly solveMs: number;
   readonly stats: Readonly<Record<string, number>>;
+  /** tr((W - R) H (W - R)') / tr(W H W') by parameter, in scope "layers". */
+  readonly relativeErrors?: Readonly<Record<string, number>>;
   /** The objective over the solver's rounds. */
   readonly trace?: readonly number[];
 }
@@ -275,7 +277,7 @@ export function nextDampingFactor(report: StageReport | undefined, { curvature }
 }
 
 /** The same budget among the units that are kept already: what is pruned stays pruned. */
-function withoutRegrowth(budget: Constraint, mask: Mask): Constraint {
+export function withoutRegrowth(budget: Constraint, mask: Mask): Constraint {
   return {
     ...budget,
     kind: `${budget.kind} without regrowth`,

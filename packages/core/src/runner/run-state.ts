@@ -1,8 +1,9 @@
 /** A run at the moments where it can be continued: plain data, for whoever keeps it. */
+
+import { describeDifferences } from "../describe-differences.ts";
 import { resumeMismatch } from "../errors.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { TrainingProgress } from "../retraining/training-progress.ts";
-import { describeDifferences } from "./describe-differences.ts";
 import type { StageReport } from "./run-stage.ts";
 import type { Stage } from "./stage.ts";
 

@@ -4,14 +4,21 @@
  * retraining to which targets it is pruned one after the other.
  */
 import { keptCount } from "../budget/constraint.ts";
+import type { LayerInputsMode } from "../data/layer-inputs.ts";
 import { sparsityFalls, sparsityOutOfRange } from "../errors.ts";
 import type { Phase } from "../plugin/schedule.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
 import { planSparsities, resolvePlan } from "./resolve-plan.ts";
 
-/** What is one problem: all weights flattened to one row. */
-export type Scope = { readonly kind: "network" };
+/**
+ * What is one problem: all weights flattened to one row, or one layer at a time, whose rows share the H of its inputs: those of the
+ * network pruned so far ("sequential") or of the network before the stage ("parallel"), on `examples` calibration examples
+ * at most (default: all).
+ */
+export type Scope =
+  | { readonly kind: "network" }
+  | { readonly kind: "layers"; readonly inputs: LayerInputsMode; readonly examples?: number };
 
 /** How the curvature of a stage is estimated; the fields are those of {@link RunPlan}. */
 export type StageCurvature = Pick<ResolvedPlan, "batch" | "ridge" | "ridgeFactors" | "temperature" | "firstOrder"> & {
@@ -52,7 +59,8 @@ export interface Stage {
  *
  * @param spec.situation - of the dense network
  * @param spec.reached - sparsity of the mask that the run starts from, below which no stage goes; default: the situation's zeros
- * @param spec.takesGradients - whether the solver is given a curvature
+ * @param spec.takesGradients - whether the solver is given the curvature of the network
+ * @param spec.scope - default: the network
  * @param spec.phases - targets one after the other, each trained at; default: the situation's sparsity, without training
  * @returns the list, and the plan of the last target that prunes
  * @throws ERR_OPTION for sparsities that fall, and as {@link resolvePlan}
@@ -62,10 +70,14 @@ export function makeStages(spec: {
   situation: RunSituation;
   reached?: number;
   takesGradients: boolean;
+  scope?: Scope | undefined;
   overrides?: RunPlan | undefined;
   phases?: readonly Phase[] | undefined;
 }): { readonly plan: ResolvedPlan; readonly stages: readonly Stage[] } {
-  const { solver, situation, takesGradients, overrides, phases } = spec;
+  const { situation, takesGradients, scope = { kind: "network" }, overrides, phases } = spec;
+  // What a solver advises for the weights of the whole network does not hold for single layers.
+  const isForLayers = scope.kind === "layers" && spec.solver.scope !== "layers";
+  const solver = isForLayers ? withoutPlan(spec.solver) : spec.solver;
   const { prunable } = situation;
   if (phases) assertRising(phases.map(({ sparsity }) => sparsity));
   const stages: Stage[] = [];
@@ -77,7 +89,11 @@ export function makeStages(spec: {
     const prunes = phase ? keptCount(prunable, sparsity) < Math.round((1 - reached) * prunable) : reached < 1;
     const initialSparsity = index === 0 ? situation.initialSparsity : reached;
     if (prunes || !plan) plan = resolvePlan(solver, { ...situation, sparsity, initialSparsity }, overrides);
-    const own = prunes ? pruningStages({ plan, sparsity, takesGradients, reached }) : phase ? [idleStage(reached)] : [];
+    const own = prunes
+      ? pruningStages({ plan, sparsity, scope, takesGradients, reached })
+      : phase
+        ? [idleStage(reached, scope)]
+        : [];
     if (phase)
       own.push({ ...own.pop()!, train: { epochs: phase.epochs, keepsMomentum: phase.keepsMomentum === true } });
     stages.push(...own);
@@ -95,19 +111,24 @@ export function assertRising(sparsities: readonly number[]): void {
   });
 }
 
-function idleStage(sparsity: number): Stage {
+function withoutPlan({ plan: _plan, ...solver }: Solver): Solver {
+  return solver;
+}
+
+function idleStage(sparsity: number, scope: Scope): Stage {
   const accept = { lineSearch: false, tryMagnitude: false };
-  return { sparsity, scope: { kind: "network" }, prunes: false, accept, regrow: false, growth: 0 };
+  return { sparsity, scope, prunes: false, accept, regrow: false, growth: 0 };
 }
 
 /** The stages on the way to one target. */
 function pruningStages(spec: {
   plan: ResolvedPlan;
   sparsity: number;
+  scope: Scope;
   takesGradients: boolean;
   reached: number;
 }): Stage[] {
-  const { plan, takesGradients, reached } = spec;
+  const { plan, scope, takesGradients, reached } = spec;
   const { stages, targetStages, examples, targetExamples, regrow, growth, lineSearch, tryMagnitude } = plan;
   const { curvature: name, batch, ridge, ridgeFactors, temperature, firstOrder } = plan;
   return planSparsities(plan, spec.sparsity).map((sparsity, index): Stage => {
@@ -115,7 +136,7 @@ function pruningStages(spec: {
     const rows = sinceTarget >= 0 ? targetExamples : examples;
     return {
       // Nothing is brought back unasked.
-      ...{ sparsity: Math.max(sparsity, reached), scope: { kind: "network" }, prunes: true },
+      ...{ sparsity: Math.max(sparsity, reached), scope, prunes: true },
       ...(takesGradients ? { curvature: { name, rows, batch, ridge, ridgeFactors, temperature, firstOrder } } : {}),
       accept: { lineSearch, tryMagnitude },
       regrow,

@@ -1,9 +1,11 @@
 /** Prunes a network in place on the training split. */
 import {
+  type Budget,
   type BudgetRule,
   type CurvatureEstimator,
   type Dataset,
   type Evaluation,
+  type LayerCapability,
   layoutParams,
   type PruneRequest,
   type PruneResult,
@@ -17,6 +19,7 @@ import {
   readFlat,
   resolvePlan,
   runSituation,
+  type Scope,
   type Solver,
   type Task,
 } from "@secateur/core";
@@ -34,8 +37,10 @@ export interface PruneJob {
   readonly params?: readonly string[];
   /** What the user fixed of the plan. */
   readonly plan: RunPlan;
-  /** How the kept weights are spread over layers; default: anywhere. */
-  readonly budget?: BudgetRule;
+  /** Limits and units, or how the kept weights are spread over layers; default: anywhere. */
+  readonly budget?: Budget | BudgetRule;
+  /** Prunes layer by layer; absent: the weights of the whole network are one problem. */
+  readonly layers?: LayerCapability & { readonly scope: Scope };
   /** What the outputs mean; default: what core takes for the data. */
   readonly task?: Task;
   /** The training split, where gradients are taken; a solver that needs none does without. */
@@ -64,8 +69,7 @@ export type PruneTask = Omit<PruneJob, "retrain" | "onState" | "resume">;
 export interface PruneOutcome {
   readonly dense: Evaluation;
   readonly pruned: Evaluation;
-  readonly result: Omit<PruneResult, "plan" | "taken" | "schedule"> &
-    Partial<Pick<PruneResult, "plan" | "taken" | "schedule">>;
+  readonly result: PruneResult;
   /** Where the curvature came from; absent for a solver that needs none. */
   readonly curvature?: FoundEntry<CurvatureEntry>;
 }
@@ -79,7 +83,8 @@ export function needsGradients(solver: Solver): boolean {
 async function pruneRequest(job: PruneJob): Promise<{ request: PruneRequest } & Pick<PruneOutcome, "curvature">> {
   const { network, params, solver, sparsity, task, train, session, budget, settle, retrain, onState, resume } = job;
   const { seed, kernels, signal, onEvent } = session;
-  const plan = needsGradients(solver) ? await feasiblePlan(job) : job.plan;
+  const takesGradients = needsGradients(solver) && !job.layers;
+  const plan = takesGradients ? await feasiblePlan(job) : job.plan;
   const request = {
     ...{ model: network, solver, sparsity, plan, seed, kernels, signal, onEvent },
     ...(train ? { data: train } : {}),
@@ -87,11 +92,12 @@ async function pruneRequest(job: PruneJob): Promise<{ request: PruneRequest } & 
     ...(task ? { task } : {}),
     ...(budget ? { budget } : {}),
     ...(settle ? { settle } : {}),
+    ...(job.layers ? { scope: job.layers.scope, layers: job.layers } : {}),
     ...(retrain ? { retrain } : {}),
     ...(onState ? { onState } : {}),
     ...(resume ? { resume } : {}),
   };
-  if (!needsGradients(solver)) return { request };
+  if (!takesGradients) return { request };
   const found = await plannedCurvature({ ...job, plan });
   job.onCurvature?.(found);
   const options = await parseOptions<object>(found.entry.name, found.entry.options, job.curvatureOptions ?? {});

@@ -1,6 +1,6 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
-import { type Allocation, type Dataset, type EntryOf, keptCount } from "@secateur/core";
+import { type Allocation, type EntryOf, keptCount } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { allocation } from "@secateur/imp-scheduler";
 import { keepsAll, keepsNothing, overflowed } from "../../errors.ts";
@@ -25,9 +25,8 @@ import { makeSchedule } from "../retrain/retrain-plan.ts";
 import { readRecord } from "../retrain/training-record.ts";
 import { openRunKeeper } from "../state/run-keeper.ts";
 import { versions } from "../versions.ts";
-import type { LayersSettings } from "./layers-settings.ts";
+import { layerScope } from "./layer-scope.ts";
 import { type PruneDocument, pruneDocument, type RunOutcome } from "./prune-document.ts";
-import { pruneNetworkLayers } from "./prune-network-layers.ts";
 import type { PruneOutputs } from "./prune-outputs.ts";
 import type { PruneSettings } from "./prune-settings.ts";
 import { saveResults } from "./save-results.ts";
@@ -68,7 +67,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   const plugins = [curvature, spread, schedule].filter((source) => source !== undefined);
   const sources = [settings.found, ...plugins, ...model.packages];
   // With retraining every phase had a plan of its own, which the same settings give again.
-  const plan = retrain ? draft.plan : (result.plan ?? draft.plan);
+  const plan = retrain ? draft.plan : result.plan;
   const recipe: Recipe = { ...draft, plan, versions: versions(sources, retrain ? ["@secateur/imp-scheduler"] : []) };
   const out = model.tfjs ? join(outputs.out, "model.json") : outputs.out;
   const unprunable =
@@ -109,9 +108,7 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   await before();
   const posed = await poseTask({ network, data, name: taskName(settings), session });
   const dense = await posed.evaluate(network);
-  const done = settings.layers
-    ? await pruneInLayers(spec, settings.layers, { train: data.train, settle })
-    : await pruneInStages(spec, { data, posed, settle });
+  const done = await pruneInStages(spec, { data, posed, settle });
   await after();
   const pruned = await posed.evaluate(network);
   return { measured: { dense, pruned, measuredOn: posed.measuredOn }, ...done };
@@ -157,6 +154,7 @@ function jobOf({ cwd, settings, session, model, params }: MeasureSpec): Omit<Pru
     ...(bounds || spread
       ? { budget: allocation({ ...bounds, ...(spread ? { by: makeAllocation(spread) } : {}) }) }
       : {}),
+    ...(settings.layers ? layerScope(settings.layers) : {}),
     curvatureOptions,
     onCurvature: (curvature) => noteUnread(settings, curvature, session),
   };
@@ -165,17 +163,6 @@ function jobOf({ cwd, settings, session, model, params }: MeasureSpec): Omit<Pru
 /** An allocation has no options of its own: what is excluded or bounded is said for all of them alike. */
 function makeAllocation({ entry }: FoundEntry<EntryOf<"allocation">>): Allocation {
   return entry.create({} as never);
-}
-
-/** Prunes layer by layer; such a run has no state to go on from. */
-async function pruneInLayers(
-  { settings, session, model, params }: MeasureSpec,
-  layers: LayersSettings,
-  { train, settle }: { train: Dataset; settle: Remeasure["settle"] },
-): Promise<Omit<RunOutcome, "measured">> {
-  const { solver, sparsity } = settings;
-  const task = { network: model.network, solver, sparsity, params, session, layers, train };
-  return await pruneNetworkLayers({ ...task, ...(settle ? { recalibrate: settle } : {}) });
 }
 
 /** Prunes, and retrains where that was asked for, with the state kept between stages and epochs. */
