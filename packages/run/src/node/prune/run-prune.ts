@@ -114,14 +114,12 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   return { measured: { dense, pruned, measuredOn: posed.measuredOn }, ...done };
 }
 
-/** What a run without data leaves undone. */
+/** What a run without data leaves undone, beside all measuring. */
 function noteUnmeasured({ settings, session, model }: MeasureSpec): void {
-  const message = "without --data nothing is measured";
-  session.onEvent({ type: "note", level: "info", code: "not-measured", message });
   if (!batchNormOf(settings, model)) return;
-  const hint =
+  const message =
     "statistics of batch normalisation stay as they were; with --data they are measured anew, which usually matters a lot";
-  session.onEvent({ type: "note", level: "warn", code: "batch-norm", message: hint });
+  session.onEvent({ type: "note", level: "warn", code: "batch-norm", message });
 }
 
 interface MeasureSpec extends PruneRun {
