@@ -13,6 +13,7 @@ import {
   addRunFlags,
   addSparsityFlag,
   collect,
+  opsetOption,
 } from "../flags/common-flags.ts";
 import { addLayersFlags } from "../flags/layers-flags.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
@@ -88,8 +89,9 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
     .optionsGroup("Where results go:")
     .option(
       "--out <file>",
-      "the pruned network: FILE.safetensors, or a folder for a TensorFlow.js model (default: MODEL.SOLVER-SPARSITY beside the model)",
+      "the pruned network: FILE.safetensors, FILE.onnx, or FOLDER/model.json for TensorFlow.js (default: MODEL.SOLVER-SPARSITY beside the model)",
     )
+    .addOption(opsetOption())
     .option("--report <file>", "FILE.html: a page with plots, self-contained; FILE.json: its content as data")
     .option("--force", "replace existing outputs")
     .option("--resume", "continue an interrupted run from its last finished stage or epoch");

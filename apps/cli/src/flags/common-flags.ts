@@ -114,3 +114,11 @@ export function addMessageFlags(command: Command, options: { hasEvents: boolean 
     .option("--quiet", "print no progress and no notes, and without --json no result")
     .option("--json", "print one JSON document on stdout and nothing else there");
 }
+
+/** --opset of commands that write models. */
+export function opsetOption(): Option {
+  return new Option(
+    "--opset <n>",
+    "ONNX operator set of what becomes ONNX (default: the lowest that holds it)",
+  ).argParser(wholeParser("--opset", 1));
+}

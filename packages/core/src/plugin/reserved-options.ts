@@ -10,7 +10,7 @@ export const reservedOptions: readonly string[] = [
   ...["exclude", "firstOrder", "flip", "force", "from", "gradients", "gram", "growth"],
   ...["holdOut", "inputs", "interval", "json", "keep", "keepDense", "kernels", "labelSmoothing"],
   ...["layerAllocation", "layerLimit", "learningRate", "lineSearch", "map", "momentum", "nesterov", "normalize"],
-  ...["optimizer", "option", "out", "patience", "phaseSchedule", "phases", "quiet", "recipe"],
+  ...["optimizer", "opset", "option", "out", "patience", "phaseSchedule", "phases", "quiet", "recipe"],
   ...["reestimateBatchNorm", "regrow", "report", "resume", "retrain", "retrainEpochs", "rewind", "ridge"],
   ...["ridgeFactors", "schedule", "scope", "seed", "selector", "solver", "sparsity", "stages"],
   ...["targetExamples", "targetStages", "task", "temperature", "threads", "tryMagnitude", "units", "updater"],

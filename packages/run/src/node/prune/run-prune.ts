@@ -69,7 +69,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   // With retraining every phase had a plan of its own, which the same settings give again.
   const plan = retrain ? draft.plan : result.plan;
   const recipe: Recipe = { ...draft, plan, versions: versions(sources, retrain ? ["@secateur/imp-scheduler"] : []) };
-  const out = model.tfjs ? join(outputs.out, "model.json") : outputs.out;
+  const out = outputs.form === "tfjs" ? join(outputs.out, "model.json") : outputs.out;
   const unprunable =
     model.tfjs?.model.keptDense ?? model.onnx?.model.keptDense.map(({ name, reason }) => ({ weight: name, reason }));
   const document = pruneDocument({
