@@ -4,7 +4,13 @@ import type { DatasetSplits } from "@secateur/datasets";
 import type { ChannelStatistics } from "@secateur/graph";
 import { chooseDense, keepDenseWords } from "@secateur/nn";
 import type { Session } from "../../session.ts";
-import { type BatchNormSettings, batchNormFor, type Remeasure, remeasuring } from "./batch-norm.ts";
+import {
+  type BatchNormSettings,
+  batchNormFor,
+  type Remeasure,
+  remeasuring,
+  type SharedRemeasure,
+} from "./batch-norm.ts";
 import { type AnyModel, ownNetwork } from "./open-any-model.ts";
 
 /**
@@ -54,21 +60,30 @@ export function remeasuringModel(spec: {
   data: DatasetSplits;
   settings: BatchNormSettings | undefined;
   session: Session;
-}): Remeasure {
+}): SharedRemeasure<AnyModel> {
   const { model, ...rest } = spec;
-  if (model.own) return remeasuring({ ...rest, network: model.own.network });
+  if (model.own) {
+    const measurements = remeasuring({ ...rest, network: model.own.network });
+    return { ...measurements, forCopy: (copy) => measurements.forCopy(copy.own!.network) };
+  }
   const { onnx } = rest.settings?.when === "after" || rest.settings?.when === "both" ? model : { onnx: undefined };
   const graph = onnx?.model;
-  if (!graph?.channelStatistics || !graph.matchStatistics) return { before: async () => {}, after: async () => {} };
+  if (!graph?.channelStatistics || !graph.matchStatistics) return { ...nothing, forCopy: () => nothing };
   // The same examples before and after, whichever random numbers the stages between have drawn.
   const { session, data } = rest;
   let dense: ChannelStatistics | undefined;
-  const settle = async (): Promise<void> => await graph.matchStatistics!(dense!, data.train, session.context());
+  const behind = (copy: AnyModel): Omit<Remeasure, "before"> => {
+    const settle = async (): Promise<void> =>
+      await copy.onnx!.model.matchStatistics!(dense!, data.train, session.context());
+    return { settle, after: settle };
+  };
   return {
     async before() {
       dense = await graph.channelStatistics!(data.train, session.context());
     },
-    settle,
-    after: settle,
+    ...behind(model),
+    forCopy: (copy) => ({ before: async () => {}, ...behind(copy) }),
   };
 }
+
+const nothing: Remeasure = { before: async () => {}, after: async () => {} };

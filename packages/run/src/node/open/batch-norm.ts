@@ -75,6 +75,12 @@ export interface Remeasure {
   after(): Promise<void>;
 }
 
+/** Measurements that a comparison makes once: `before` of a copy takes over what was measured of the first. */
+export interface SharedRemeasure<M> extends Remeasure {
+  /** The measurements of another copy of the same network, as it came from its file. After `before` only. */
+  forCopy(copy: M): Remeasure;
+}
+
 /**
  * The measurements of a run, to be made in order. Unless the settings name them, the random changes of images are chosen by
  * the loss of training images: none, or the usual ones.
@@ -86,24 +92,39 @@ export function remeasuring(spec: {
   data: DatasetSplits;
   settings: BatchNormSettings | undefined;
   session: Session;
-}): Remeasure {
+}): SharedRemeasure<Network> {
   const { network, data, settings, session } = spec;
   const { when = "never" } = settings ?? {};
   let augmentation: Augmentation = {};
-  const measure = async (ctx: RunContext, examples: number): Promise<void> => {
-    await reestimateBatchNorm(network, data.train, ctx, { examples, augmentation });
+  let measured: ReadonlyMap<string, Float32Array | Float64Array> = new Map();
+  const measure = async (copy: Network, ctx: RunContext, examples: number): Promise<void> => {
+    await reestimateBatchNorm(copy, data.train, ctx, { examples, augmentation });
   };
   const isAfter = when === "after" || when === "both";
+  const behind = (copy: Network): Omit<Remeasure, "before"> => ({
+    ...(isAfter ? { settle: (ctx: RunContext) => measure(copy, ctx, imagesWithin) } : {}),
+    after: async () => (isAfter ? await measure(copy, session.context(), mostImages) : undefined),
+  });
   return {
     async before() {
       if (settings === undefined || when === "never") return;
       const isNamed = settings.cropPadding !== undefined || settings.flip !== undefined;
       augmentation = isNamed ? augmentationOf(settings, data) : await chooseChanges({ network, data, session });
-      if (when !== "after") await measure(session.context(), mostImages);
+      if (when === "after") return;
+      await measure(network, session.context(), mostImages);
+      measured = copyOf(network);
     },
-    ...(isAfter ? { settle: (ctx: RunContext) => measure(ctx, imagesWithin) } : {}),
-    after: async () => (isAfter ? await measure(session.context(), mostImages) : undefined),
+    ...behind(network),
+    forCopy: (copy) => ({ before: async () => restore(copy, measured), ...behind(copy) }),
   };
+}
+
+function copyOf({ weights }: Network): ReadonlyMap<string, Float32Array | Float64Array> {
+  return new Map([...weights].map(([name, { data }]) => [name, data.slice()]));
+}
+
+function restore({ weights }: Network, saved: ReadonlyMap<string, Float32Array | Float64Array>): void {
+  for (const [name, values] of saved) weights.get(name)!.data.set(values);
 }
 
 /**
@@ -117,7 +138,7 @@ async function chooseChanges(spec: { network: Network; data: DatasetSplits; sess
   const [height, width] = [shape[1] ?? 0, shape[2] ?? 0];
   if (shape.length !== 3 || Math.min(height, width) < 8) return {};
   const usual = augmentationOf({ cropPadding: Math.round(height / 8), flip: true }, data);
-  const before = new Map([...network.weights].map(([name, { data: values }]) => [name, values.slice()]));
+  const before = copyOf(network);
   const context = session.context();
   const count = Math.min(imagesToChoose, train.size);
   const judged = subset(train, sampleIndices(train.size, count, context.rng.fork("image changes")));
@@ -126,7 +147,7 @@ async function chooseChanges(spec: { network: Network; data: DatasetSplits; sess
     await reestimateBatchNorm(network, train, context, { examples: count, augmentation });
     losses.push((await network.evaluate(judged, context)).loss);
   }
-  for (const [name, values] of before) network.weights.get(name)!.data.set(values);
+  restore(network, before);
   const [plain = 0, changed = 0] = losses;
   const message = `statistics of batch normalisation are measured on ${changed < plain ? "randomly cropped and mirrored" : "unchanged"} training images: their loss is ${Math.min(changed, plain).toPrecision(3)}, else ${Math.max(changed, plain).toPrecision(3)} (--crop-padding and --flip say otherwise)`;
   session.onEvent({ type: "note", level: "info", code: "batch-norm", message });
