@@ -8,6 +8,7 @@ import { addAugmentationFlags, addReestimateFlag } from "../flags/batch-norm-fla
 import {
   addDataFlags,
   addEngineFlag,
+  addFrozenFlag,
   addKeepDenseFlag,
   addMessageFlags,
   addRunFlags,
@@ -63,6 +64,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");
   addArchFlags(command, spec.terminal);
   addEngineFlag(command);
+  addFrozenFlag(command);
   addReestimateFlag(command);
   addAugmentationFlags(
     command,

@@ -37,6 +37,11 @@ export function addEngineFlag(command: Command): void {
   );
 }
 
+/** --include-frozen */
+export function addFrozenFlag(command: Command): void {
+  command.option("--include-frozen", "prune weights of a TensorFlow.js model's frozen layers too (default: they stay)");
+}
+
 function parseEngine(text: string): EngineChoice {
   const choice = engineChoices.find((name) => name === text);
   if (choice === undefined) {

@@ -8,7 +8,7 @@ export const reservedOptions: readonly string[] = [
   ...["allocation", "amplitude", "arch", "batch", "batchSize", "budget", "calibration", "cropPadding"],
   ...["curvature", "curvatureOption", "data", "denseTraining", "distill", "engine", "events", "examples"],
   ...["exclude", "firstOrder", "flip", "force", "from", "gradients", "gram", "growth"],
-  ...["holdOut", "inputs", "interval", "json", "keep", "keepDense", "kernels", "labelSmoothing"],
+  ...["holdOut", "includeFrozen", "inputs", "interval", "json", "keep", "keepDense", "kernels", "labelSmoothing"],
   ...["layerAllocation", "layerLimit", "learningRate", "lineSearch", "map", "momentum", "nesterov", "normalize"],
   ...["optimizer", "opset", "option", "out", "patience", "phaseSchedule", "phases", "quiet", "recipe"],
   ...["reestimateBatchNorm", "regrow", "report", "resume", "retrain", "retrainEpochs", "rewind", "ridge"],

@@ -23,6 +23,7 @@ export { type PackDocument, type PackSettings, runPack } from "./pack/run-pack.t
 export { runUnpack, type UnpackDocument } from "./pack/run-unpack.ts";
 export { findAnyEntry, findCurvature, findEntry } from "./plugins/find-entry.ts";
 export { findSolver, solverNameFrom } from "./plugins/find-solver.ts";
+export { findTask } from "./plugins/find-task.ts";
 export { firstPartyPlugins } from "./plugins/first-party.ts";
 export { hiddenByOwn } from "./plugins/hidden-plugins.ts";
 export { installedPlugins } from "./plugins/installed-plugins.ts";

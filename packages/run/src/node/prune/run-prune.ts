@@ -17,6 +17,7 @@ import type { BatchNormSettings, Remeasure } from "../open/batch-norm.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
+import { findTask } from "../plugins/find-task.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { assumedTraining, type CompleteSettings, completeSettings } from "../retrain/complete-settings.ts";
@@ -52,8 +53,15 @@ export interface PruneRun {
  */
 export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   const { settings, outputs, session, cwd } = spec;
-  const { arch, engine } = settings;
-  const model = await openAnyModel({ path: settings.model, arch, engine, cwd, onEvent: session.onEvent });
+  const { arch, engine, includeFrozen } = settings;
+  const model = await openAnyModel({
+    path: settings.model,
+    arch,
+    engine,
+    includeFrozen,
+    cwd,
+    onEvent: session.onEvent,
+  });
   noteArchitecture(model, session);
   notePlugin(settings.found, session);
   const { pruned: params, dense: keptDense } = chosenDense(model, settings.keepDense);
@@ -86,14 +94,19 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   const { settings, session, model } = spec;
   const { network } = model;
   const { data: source, normalize } = settings;
+<<<<<<< HEAD
   if (source === undefined) {
     noteUnmeasured(spec);
     return { measured: undefined, ...(await pruneInStages(spec, undefined)) };
   }
+=======
+  const text = taskName(settings);
+  const named = text === undefined ? undefined : await findTask(text, spec.cwd);
+>>>>>>> main
   const data = await openData({
     data: source,
     normalize,
-    task: settings.task,
+    task: named?.task,
     classes: model.classes,
     network: model.spec,
     onEvent: session.onEvent,
@@ -106,7 +119,7 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
     session,
   });
   await before();
-  const posed = await poseTask({ network, data, name: taskName(settings), session });
+  const posed = await poseTask({ network, data, named: named?.task, session });
   const dense = await posed.evaluate(network);
   const done = await pruneInStages(spec, { data, posed, settle });
   await after();
@@ -273,7 +286,12 @@ function recipeOf(spec: {
     modelSha256: model.sha256,
     arch: model.arch,
     ...(model.tfjs ? { engine: model.tfjs.engine.name } : {}),
+<<<<<<< HEAD
     ...(settings.data === undefined ? {} : { data: settings.data }),
+=======
+    ...(settings.includeFrozen ? { includeFrozen: true } : {}),
+    data: settings.data,
+>>>>>>> main
     ...(normalize === undefined ? {} : { normalize }),
     ...(settings.task === undefined ? {} : { task: settings.task }),
     solver: found.entry.name,
@@ -295,13 +313,15 @@ function recipeOf(spec: {
 
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
 function runIdentity(recipe: Recipe): string {
-  const { modelSha256, arch, engine, data, normalize, task, solver, options, sparsity, keepDense } = recipe;
+  const { modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity, keepDense } =
+    recipe;
   const { batchNorm, retrain, allocation, curvatureOptions } = recipe;
   return JSON.stringify({
     ...{
       modelSha256,
       arch,
       engine,
+      includeFrozen,
       data,
       normalize,
       task,

@@ -16,6 +16,8 @@ export interface Recipe {
   readonly arch: string;
   /** What ran a TensorFlow.js model; absent for other networks. */
   readonly engine?: EngineName;
+  /** Whether weights of frozen layers of a TensorFlow.js model were pruned too; absent: they were not. */
+  readonly includeFrozen?: boolean;
   /** Absent: the run needed none, and nothing was measured. */
   readonly data?: string;
   readonly normalize?: string;
