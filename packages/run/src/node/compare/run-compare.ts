@@ -23,11 +23,8 @@ import type { EngineChoice } from "../open/load-tensorflow.ts";
 import { type AnyModel, openAnyModel } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
-<<<<<<< HEAD
-import { openComparison } from "../state/comparison-file.ts";
-=======
 import { findTask } from "../plugins/find-task.ts";
->>>>>>> main
+import { openComparison } from "../state/comparison-file.ts";
 import { versions } from "../versions.ts";
 
 /** What to compare. */
@@ -99,14 +96,9 @@ export async function runCompare(
   });
   const { reestimateBatchNorm: when } = spec;
   const settings = batchNormOfModel(first, when === undefined ? {} : { when });
-<<<<<<< HEAD
   const measurements = remeasuringModel({ model: first, data, settings, session });
   await measurements.before();
-  const posed = await poseTask({ network: first.network, data, name: spec.task, session });
-=======
-  await remeasuringModel({ model: first, data, settings, session }).before();
   const posed = await poseTask({ network: first.network, data, named: named?.task, session });
->>>>>>> main
   const dense = await posed.evaluate(first.network);
   const jobs = solvers.flatMap(({ one, solver }) => sparsities.map((sparsity) => ({ one, solver, sparsity })));
   const keeper =

@@ -61,43 +61,29 @@ export function remeasuringModel(spec: {
   session: Session;
 }): SharedRemeasure<AnyModel> {
   const { model, ...rest } = spec;
-<<<<<<< HEAD
   if (model.own) {
     const measurements = remeasuring({ ...rest, network: model.own.network });
     return { ...measurements, forCopy: (copy) => measurements.forCopy(copy.own!.network) };
   }
-  const { onnx } = rest.settings?.when === "after" || rest.settings?.when === "both" ? model : { onnx: undefined };
-  const graph = onnx?.model;
-  if (!graph?.channelStatistics || !graph.matchStatistics) return { ...nothing, forCopy: () => nothing };
-  // The same examples before and after, whichever random numbers the stages between have drawn.
-  const { session, data } = rest;
-  let dense: ChannelStatistics | undefined;
-  const behind = (copy: AnyModel): Omit<Remeasure, "before"> => {
-    const settle = async (): Promise<void> =>
-      await copy.onnx!.model.matchStatistics!(dense!, data.train, session.context());
-    return { settle, after: settle };
-  };
-=======
-  if (model.own) return remeasuring({ ...rest, network: model.own.network });
-  const { session, data, settings } = rest;
+  return { ...matching(spec), forCopy: (copy) => matching({ ...rest, model: copy }) };
+}
+
+/** The same for models of other layers: statistics are matched to those of the dense model, which every copy measures itself. */
+function matching({ model, session, data, settings }: Parameters<typeof remeasuringModel>[0]): Remeasure {
   const isAfter = settings?.when === "after" || settings?.when === "both";
   const matcher = isAfter ? matcherOf(model) : undefined;
   if (!matcher) return { before: async () => {}, after: async () => {} };
   let match: Awaited<ReturnType<Matcher>>;
   const settle = async (): Promise<void> => await match(session.context());
->>>>>>> main
   return {
     async before() {
       match = await matcher(data.train, session.context());
     },
-    ...behind(model),
-    forCopy: (copy) => ({ before: async () => {}, ...behind(copy) }),
+    settle,
+    after: settle,
   };
 }
 
-<<<<<<< HEAD
-const nothing: Remeasure = { before: async () => {}, after: async () => {} };
-=======
 /** Measures statistics; what it returns brings those of the model as it is then back to them, on the same examples. */
 type Matcher = (data: Dataset, ctx: RunContext) => Promise<(ctx: RunContext) => Promise<void>>;
 
@@ -112,4 +98,3 @@ function matcherOf({ onnx, tfjs }: AnyModel): Matcher | undefined {
     return async (after) => await graph.matchStatistics!(dense, data, after);
   };
 }
->>>>>>> main

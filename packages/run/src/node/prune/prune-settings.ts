@@ -13,15 +13,10 @@ export interface PruneSettings {
   readonly arch: string | undefined;
   /** Of a TensorFlow.js model. */
   readonly engine: EngineChoice | undefined;
-<<<<<<< HEAD
-  /** With absolute paths. Absent: nothing is measured, which only a run that needs no data can do without. */
-  readonly data: string | undefined;
-=======
   /** Whether weights of a TensorFlow.js model's frozen layers are pruned too. */
   readonly includeFrozen: boolean | undefined;
-  /** With absolute paths. */
-  readonly data: string;
->>>>>>> main
+  /** With absolute paths. Absent: nothing is measured, which only a run that needs no data can do without. */
+  readonly data: string | undefined;
   readonly normalize: string | undefined;
   /** The text of --task. */
   readonly task: string | undefined;

@@ -94,15 +94,12 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   const { settings, session, model } = spec;
   const { network } = model;
   const { data: source, normalize } = settings;
-<<<<<<< HEAD
   if (source === undefined) {
     noteUnmeasured(spec);
     return { measured: undefined, ...(await pruneInStages(spec, undefined)) };
   }
-=======
   const text = taskName(settings);
   const named = text === undefined ? undefined : await findTask(text, spec.cwd);
->>>>>>> main
   const data = await openData({
     data: source,
     normalize,
@@ -286,12 +283,8 @@ function recipeOf(spec: {
     modelSha256: model.sha256,
     arch: model.arch,
     ...(model.tfjs ? { engine: model.tfjs.engine.name } : {}),
-<<<<<<< HEAD
-    ...(settings.data === undefined ? {} : { data: settings.data }),
-=======
     ...(settings.includeFrozen ? { includeFrozen: true } : {}),
-    data: settings.data,
->>>>>>> main
+    ...(settings.data === undefined ? {} : { data: settings.data }),
     ...(normalize === undefined ? {} : { normalize }),
     ...(settings.task === undefined ? {} : { task: settings.task }),
     solver: found.entry.name,
