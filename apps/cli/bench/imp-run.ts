@@ -1,8 +1,7 @@
 /** One run of pruning and retraining on a network of the benchmark. */
 
-import type { Kernels } from "@secateur/core";
+import type { Kernels, RoundReport } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
-import type { RoundReport } from "@secateur/imp-scheduler";
 import type { Network } from "@secateur/nn";
 import { poseTask, pruneNetwork } from "@secateur/run";
 import {
@@ -62,7 +61,7 @@ export async function pruneAndRetrain(
   const { result } = await retrainNetwork({
     schedule: await makeSchedule(entry, settings),
     network,
-    posed: await poseTask({ network, data, name: undefined, session }),
+    posed: await poseTask({ network, data, named: undefined, session }),
     solver: await solverOf(spec.solver),
     sparsity,
     plan: {},
@@ -72,8 +71,9 @@ export async function pruneAndRetrain(
     findCurvature: (name) => findCurvature(name, process.cwd()),
     session,
   });
-  const last = result.rounds[result.rounds.length - 1]!;
-  return { pruned: last.pruned!.accuracy, accuracy: last.retrained!.accuracy, rounds: result.rounds };
+  const rounds = result.rounds!;
+  const last = rounds[rounds.length - 1]!;
+  return { pruned: last.pruned!.accuracy, accuracy: last.retrained!.accuracy, rounds };
 }
 
 /** Prunes only, by the solver's own plan. @returns test accuracy */

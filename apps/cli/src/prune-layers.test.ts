@@ -40,12 +40,23 @@ describe("prune layer by layer", () => {
     expect(await readFile(document.out)).toEqual(bytes);
   });
 
+  test("in stages and in rounds with training, the recipe of which repeats them", async () => {
+    const { model, data } = await smallTask();
+    const rounds = ["--retrain", "llr", "--retrain-epochs", "4", "--phases", "2"];
+    const document = await prune([model, "--data", data, "--solver", "obc", "--stages", "2", ...rounds]);
+    const kept = document.rounds!.map((round) => round.kept);
+    expect(kept).toEqual([14, 4]); // floor(45 * 0.1^(1 / 2)), floor(45 * 0.1)
+    expect(document.rounds!.map(({ stages }) => stages)).toEqual([2, 2]);
+    const bytes = await readFile(document.out);
+    await prune(["--recipe", document.out.replace(/safetensors$/, "recipe.json"), "--force"]);
+    expect(await readFile(document.out)).toEqual(bytes);
+  });
+
   test("flags that would change nothing, or contradict each other, are refused", async () => {
     const { model, data } = await smallTask();
     const said = (...more: string[]) => refused(["prune", model, "--data", data, ...more]);
     expect(await said("--solver", "magnitude", "--inputs", "parallel")).toMatch(/--inputs would change nothing/);
-    expect(await said("--solver", "layerwise", "--stages", "3")).toMatch(/--stages would change nothing/);
-    expect(await said("--solver", "obc", "--retrain", "llr", "--retrain-epochs", "1")).toMatch(/prune first/);
+    expect(await said("--solver", "layerwise", "--ridge", "3")).toMatch(/--ridge would change nothing/);
     expect(await said("--solver", "obc", "--units", "of-every:1/2", "--sparsity", "0.5")).toMatch(
       /leave --sparsity out/,
     );

@@ -192,9 +192,9 @@ describe("an interrupted run", () => {
     const state = join(task.folder, "cut.resume.safetensors");
     await interrupt(argv, state);
     const { tensors, metadata } = decodeSafetensors(await readFile(state), state);
-    const header = JSON.parse(metadata["secateur.state"]!) as object;
+    const header = JSON.parse(metadata["secateur.run"]!) as object;
     const hour = 3_600_000;
-    const longer = { ...metadata, "secateur.state": JSON.stringify({ ...header, elapsedMs: hour }) };
+    const longer = { ...metadata, "secateur.run": JSON.stringify({ ...header, elapsedMs: hour }) };
     await writeFile(state, encodeSafetensors({ tensors, metadata: longer }));
     const { timing } = await pruneToJson([...argv, "--resume", "--quiet"]);
     expect(timing.totalMs).toBeGreaterThan(hour);

@@ -76,7 +76,7 @@ async function pruneOnce(task: Task, sparsity: number): Promise<void> {
     ...{ model: network, data: task.train, solver: chita(), curvature: gaussNewton(), sparsity, kernels: task.kernels },
     signal: stop.signal,
     onEvent: tellProgress(),
-    onStage: async ({ weights, reports }) => {
+    onState: async ({ weights, reports }) => {
       const shown = open(task);
       await write(shown, weights);
       say({ type: "stage", snapshot: await look(task, shown, reports[reports.length - 1]!.sparsity) });

@@ -156,6 +156,23 @@ export function badOption(where: string, message: string): PruneError {
   return new PruneError("ERR_OPTION", `${where}: ${message}`);
 }
 
+/** Sparsities of stages that go down. */
+export function sparsityFalls(before: number, after: number): PruneError {
+  return badOption(
+    "stages",
+    `sparsity goes down from ${before} to ${after}; pruned weights stay pruned, so give sparsities that never decrease`,
+  );
+}
+
+/** Training brought back what is pruned. */
+export function maskBroken(round: number, count: number): PruneError {
+  return new PruneError(
+    "ERR_MASK",
+    `retrain: after round ${round} ${count} pruned weights are not zero; the retrainer ignores masks, use one that keeps them`,
+    { fault: "runtime" },
+  );
+}
+
 /** The run was asked for something the model, the data or the stage plan cannot give. */
 export function impossibleRun(message: string): PruneError {
   return new PruneError("ERR_IMPOSSIBLE", message);
@@ -170,7 +187,8 @@ export function layersNeeded(solver: string): PruneError {
       missing: "one layer at a time, with its inputs",
       has: "the whole network is one problem here, without a curvature",
     },
-    remedy: `use 'secateur prune --solver ${solver}', or in code pruneLayers of @secateur/solvers-layerwise`,
+    remedy:
+      "npm install @secateur/solvers-layerwise @secateur/fisher, and add layers: { loop: layerLoop(), curvature: activations() } to the call (layerLoop is of the first, activations of the second)",
   });
 }
 

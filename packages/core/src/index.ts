@@ -70,6 +70,7 @@ export {
   tensorDtypeOf,
   zerosLike,
 } from "./data/tensor.ts";
+export { describeDifferences } from "./describe-differences.ts";
 export {
   aborted,
   badOption,
@@ -178,6 +179,11 @@ export { objective } from "./problem/objective.ts";
 export type { Problem, Solution, SolveStatus } from "./problem/problem.ts";
 export type { Needs, Saliency, Selector, Solver, Updater } from "./problem/strategy.ts";
 export { type Fault, isPruneError, PruneError } from "./prune-error.ts";
+export type { EarlyStopping, StoppingState } from "./retraining/early-stopping.ts";
+export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./retraining/retrainer.ts";
+export type { Retraining } from "./retraining/retraining.ts";
+export type { RoundReport } from "./retraining/round-report.ts";
+export type { OpenRound, TrainingProgress } from "./retraining/training-progress.ts";
 export { createRng, type Rng, sampleIndices } from "./rng.ts";
 export {
   createRunContext,
@@ -190,27 +196,58 @@ export {
 } from "./run-context.ts";
 export type { Taken } from "./runner/accept-step.ts";
 export type { CurvatureEstimator, Estimate, EstimateRequest, Estimators } from "./runner/curvature-estimator.ts";
-export { describeDifferences } from "./runner/describe-differences.ts";
 export type { RunLoss } from "./runner/finish-run.ts";
+export type {
+  LayerCapability,
+  LayerLoop,
+  LayerLoopRequest,
+  LayerLoopResult,
+  PrunedLayer,
+} from "./runner/layer-stage.ts";
 export type { ResolvedPlan, RunPlan, RunSituation, UsedPlan } from "./runner/plan.ts";
-export { type LayerReport, type PruneRequest, type PruneResult, prune, type RunState } from "./runner/prune.ts";
+export { type LayerReport, type PruneRequest, type PruneResult, prune } from "./runner/prune.ts";
 export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.ts";
-export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./runner/retrainer.ts";
 export { runSituation } from "./runner/run-situation.ts";
-export type { BudgetRequest, BudgetRule, StageReport } from "./runner/stage.ts";
+export { type BudgetRequest, type BudgetRule, type StageReport, withoutRegrowth } from "./runner/run-stage.ts";
+export type { RunState } from "./runner/run-state.ts";
+export {
+  assertRising,
+  makeStages,
+  type Scope,
+  type Stage,
+  type StageCurvature,
+  type StageTraining,
+} from "./runner/stage.ts";
 export { binary } from "./task/binary.ts";
 export { chooseTask } from "./task/choose-task.ts";
 export { type ClassificationOptions, classification } from "./task/classification.ts";
 export { type DistillationOptions, distillation } from "./task/distillation.ts";
 export { withDrawnSlopes } from "./task/drawn-slopes.ts";
-export { type Evaluation, evaluateBatches, firstNotFinite, type MeasuredValue, targetsOf } from "./task/evaluate.ts";
-export { firstPartyTasks, parseTask, type TaskFactory } from "./task/first-party-tasks.ts";
+export {
+  type Evaluation,
+  evaluateBatches,
+  firstNotFinite,
+  gainOver,
+  type MeasuredValue,
+  mainMeasure,
+  targetsOf,
+} from "./task/evaluate.ts";
+export { firstPartyTasks } from "./task/first-party-tasks.ts";
 export { type NextTokenOptions, nextToken } from "./task/next-token.ts";
+export { joinTaskParts, parseTask, type TaskPart, taskParts } from "./task/parse-task.ts";
 export { type PositionClassificationOptions, positionClassification } from "./task/position-classification.ts";
 export type { TaskNames } from "./task/read-task-tensors.ts";
 export { type RegressionOptions, regression } from "./task/regression.ts";
 export { softmaxRows } from "./task/softmax.ts";
-export type { LossCall, LossSum, Measure, OutputFactor, OutputFactorCall, Task } from "./task/task.ts";
+export {
+  type LossCall,
+  type LossSum,
+  type Measure,
+  type OutputFactor,
+  type OutputFactorCall,
+  readsValues,
+  type Task,
+} from "./task/task.ts";
 export { type TaughtDataset, taughtDataset } from "./task/taught-dataset.ts";
 export { type WeightedTask, weightedTasks } from "./task/weighted-tasks.ts";
 export {

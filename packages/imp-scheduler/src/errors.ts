@@ -22,14 +22,6 @@ export function ratesUnknown(schedule: string): PruneError {
   );
 }
 
-/** Sparsities of phases that go down. */
-export function decreasingSparsity(before: number, after: number): PruneError {
-  return new PruneError(
-    "ERR_OPTION",
-    `retrain: sparsity goes down from ${before} to ${after}; pruned weights stay pruned, so give sparsities that never decrease`,
-  );
-}
-
 /** Layers that must keep more than the budget leaves. */
 export function budgetTooTight(spec: { keep: number; least: number; total: number; why: string }): PruneError {
   const { keep, least, total, why } = spec;
@@ -53,15 +45,6 @@ export function patternMatchesNothing(pattern: string, layers: readonly string[]
   return new PruneError(
     "ERR_OPTION",
     `allocation: no layer matches '${pattern}'; layers: ${layers.join(", ")}; write part of a name with * for the rest`,
-  );
-}
-
-/** A solver or a training brought back what is pruned. */
-export function maskBroken(phase: number, count: number): PruneError {
-  return new PruneError(
-    "ERR_MASK",
-    `retrain: after phase ${phase} ${count} pruned weights are not zero; the retrainer ignores masks, use one that keeps them`,
-    { fault: "runtime" },
   );
 }
 

@@ -19,7 +19,7 @@ export { bimpPhases } from "./phases/bimp-phases.ts";
 export { cubicSparsity, gmpPhases } from "./phases/gmp-phases.ts";
 export { gradualPhases } from "./phases/gradual-phases.ts";
 export { impPhases } from "./phases/imp-phases.ts";
-export { assertRising, phaseFraction, phaseSparsities, splitEpochs, usualPhases } from "./phases/phase-sparsities.ts";
+export { phaseFraction, phaseSparsities, splitEpochs, usualPhases } from "./phases/phase-sparsities.ts";
 export {
   type AnyScheduleOptions,
   type BimpOptions,
@@ -45,7 +45,3 @@ export {
   retrainingRates,
   warmUpSteps,
 } from "./rates/retraining-rates.ts";
-export type { EarlyStopping, StoppingState } from "./run/early-stopping.ts";
-export type { OpenRound, PhaseState } from "./run/phase-state.ts";
-export { type RetrainingRequest, type RetrainingResult, retrainInPhases } from "./run/retrain-in-phases.ts";
-export type { RoundReport } from "./run/round-report.ts";

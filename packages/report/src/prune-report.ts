@@ -24,8 +24,11 @@ export interface PruneReportDocument {
 }
 
 /** Evaluations, and what core's `prune` returned between them. */
-export type ReportOutcome = Pick<ReportRun, "dense" | "pruned" | "rounds"> & {
-  readonly result: Pick<ReportRun, "nonzeros" | "prunable" | "objective" | "layers" | "stages" | "timing"> & {
+export type ReportOutcome = Pick<ReportRun, "dense" | "pruned"> & {
+  readonly result: Pick<
+    ReportRun,
+    "nonzeros" | "prunable" | "objective" | "layers" | "stages" | "rounds" | "timing"
+  > & {
     readonly plan?: ReportRun["plan"] | undefined;
   };
 };
@@ -65,8 +68,8 @@ export function pruneContent(spec: {
 /** What a report shows of a run. */
 export function reportRun(spec: { outcome: ReportOutcome; solver: string; sparsity: number }): ReportRun {
   const { outcome, solver, sparsity } = spec;
-  const { dense, pruned, result, rounds } = outcome;
-  const { nonzeros, prunable, objective, layers, stages, plan = {}, timing } = result;
+  const { dense, pruned, result } = outcome;
+  const { nonzeros, prunable, objective, layers, stages, rounds, plan = {}, timing } = result;
   const run = { solver, sparsity, dense, pruned, nonzeros, prunable, objective, layers, stages, plan, timing };
   return rounds ? { ...run, rounds } : run;
 }

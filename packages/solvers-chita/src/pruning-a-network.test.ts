@@ -185,7 +185,7 @@ describe.each(Object.entries(estimators))("a staged run on %s curvature", (_name
 
   test("resumed after any stage gives the same bytes, and the same seed gives them again", async () => {
     const states: RunState[] = [];
-    const whole = await pruned({ ...request, onStage: (state) => void states.push(state) });
+    const whole = await pruned({ ...request, onState: (state) => void states.push(state) });
     expect(states).toHaveLength(5);
     for (const resume of states.slice(0, -1)) {
       const resumed = await pruned({ ...request, resume });
@@ -206,8 +206,8 @@ describe.each(Object.entries(estimators))("a staged run on %s curvature", (_name
   test("without regrowth never brings a weight back, with it does", async () => {
     const returned = async (regrow: boolean): Promise<number> => {
       const masks: Uint8Array[] = [];
-      const onStage = ({ mask }: RunState): void => void masks.push(mask);
-      await pruned({ ...request, plan: { ...request.plan, regrow }, onStage });
+      const onState = ({ mask }: RunState): void => void masks.push(mask);
+      await pruned({ ...request, plan: { ...request.plan, regrow }, onState });
       return masks.slice(1).reduce((sum, mask, i) => sum + mask.filter((bit, j) => bit > masks[i]![j]!).length, 0);
     };
     expect(await returned(false)).toBe(0);

@@ -6,19 +6,20 @@
 import {
   assertNeeds,
   countZeros,
-  type Dataset,
   forkContext,
   keepCount,
   keepOfEvery,
-  type LayerCurvatureEstimator,
-  type LayerInputsMode,
+  type LayerLoopRequest,
+  type LayerLoopResult,
   type LayerRows,
+  type Mask,
   type Mat,
   type Model,
+  type PrunedLayer,
   quietContext,
   type RunContext,
-  type Solver,
   sampleIndices,
+  withoutRegrowth,
 } from "@secateur/core";
 import { nothingHeldOut, nothingToPrune } from "./errors.ts";
 import { heldOutMeasure, type OutputMeasure } from "./held-out-outputs.ts";
@@ -26,57 +27,21 @@ import { relativeErrorOf } from "./relative-error.ts";
 import { type LayerAllocation, shareBudget } from "./share-budget.ts";
 import { layerProblemOf, readRows, surveyLayers } from "./survey-layers.ts";
 
-/** What to prune and how. */
-export interface PruneLayersRequest {
-  readonly model: Model;
-  /** Calibration data; labels are not read. */
-  readonly data: Dataset;
-  readonly solver: Solver;
-  /** Makes H, such as `activations()` of @secateur/fisher. */
-  readonly curvature: LayerCurvatureEstimator;
-  /** Fraction of the weights removed, in [0, 1). Not read with a pattern. */
-  readonly sparsity: number;
-  /** Keep so many of every so many inputs of a row instead. */
-  readonly pattern?: { readonly keep: number; readonly of: number };
-  /** Default "sequential". */
-  readonly inputs?: LayerInputsMode;
+/** What to prune and how; of what core's loops are asked, the order of inputs and the parameters have defaults: sequential, all prunable ones. */
+export interface PruneLayersRequest
+  extends Omit<LayerLoopRequest, "inputs" | "params">,
+    Partial<Pick<LayerLoopRequest, "inputs" | "params">> {
   /** How layers share the budget; "auto" (default) tries uniform and global and keeps the one whose outputs on held-out examples are nearer to the dense ones. */
   readonly allocation?: LayerAllocation | "auto";
-  /** Default: all prunable parameters. */
-  readonly params?: readonly string[];
-  /** Calibration examples, drawn at random; default: all. */
-  readonly examples?: number;
-  /** Of these, how many are held out where allocation "auto" makes a choice, at least one and not all; default: an eighth. */
+  /** Of the calibration examples, how many are held out where allocation "auto" makes a choice, at least one and not all; default: an eighth. */
   readonly heldOut?: number;
-  /** Called when all layers are written, for what depends on them, such as batch-norm statistics. */
-  readonly recalibrate?: (ctx: RunContext) => Promise<void>;
-}
-
-/** One layer, or one group of a grouped convolution, pruned. */
-export interface PrunedLayer {
-  readonly name: string;
-  readonly firstRow: number;
-  readonly rows: number;
-  readonly cols: number;
-  readonly nonzeros: number;
-  /** tr((W - R) H (W - R)') / tr(W H W') at the inputs it was solved for; 0 where the outputs are 0. */
-  readonly relativeError: number;
-  /** Rows of X behind H. */
-  readonly inputs: number;
-  readonly solveMs: number;
-  readonly stats: Readonly<Record<string, number>>;
 }
 
 /** A model pruned layer by layer. */
-export interface PruneLayersResult {
-  readonly layers: readonly PrunedLayer[];
+export interface PruneLayersResult extends LayerLoopResult {
   readonly nonzeros: number;
   readonly size: number;
-  /** Calibration examples that the layers were solved on. */
-  readonly examples: number;
   readonly allocation: LayerAllocation | "pattern";
-  /** Held-out mean squared change of the outputs, relative to the dense outputs' energy, by allocation tried. */
-  readonly heldOutError?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -166,9 +131,11 @@ async function pruneOnce(
     for (const target of layer.targets) {
       const w = await readRows(model, target);
       const count = w.rows * w.cols;
-      const constraint = pattern
+      const budget = pattern
         ? keepOfEvery({ count, cols: w.cols, ...pattern })
         : keepCount({ count, keep: keeps![layers.length]!, kernels: ctx.kernels });
+      const mayStay = eligibleRows(request, target, w.cols);
+      const constraint = mayStay ? withoutRegrowth(budget, mayStay) : budget;
       const problem = layerProblemOf(target, w, layer, constraint);
       assertNeeds("the solver", solver.needs, problem);
       const started = ctx.now();
@@ -194,6 +161,15 @@ async function pruneOnce(
     examples: request.examples.length,
     allocation: rule,
   };
+}
+
+/** Of the rows of a parameter, what may be kept. */
+function eligibleRows(
+  { eligible }: SampledRequest,
+  { param, firstRow, rows }: LayerRows,
+  cols: number,
+): Mask | undefined {
+  return eligible?.get(param)?.subarray(firstRow * cols, (firstRow + rows) * cols);
 }
 
 async function writeRows(model: Model, { param, firstRow }: LayerRows, w: Mat): Promise<void> {

@@ -1,6 +1,6 @@
 /** The flags of pruning layer by layer: the keys of a recipe's "layers". */
 import type { LayerInputsMode, Solver } from "@secateur/core";
-import { badUsage, flagWithoutEffect } from "@secateur/run";
+import { badUsage, flagWithoutEffect, gradientPlanKeys, kebab, type PlanKey } from "@secateur/run";
 import { type LayersSettings, layerAllocationChoices, layerInputsModes } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { wholeParser } from "./number.ts";
@@ -56,12 +56,11 @@ export function layersFromFlags(
   spec: {
     solver: Solver;
     recipe: LayersSettings | undefined;
-    asked: readonly string[];
-    isRetrained: boolean;
+    asked: readonly PlanKey[];
     isSparsityGiven: boolean;
   },
 ): LayersSettings | undefined {
-  const { solver, recipe, asked, isRetrained, isSparsityGiven } = spec;
+  const { solver, recipe, asked, isSparsityGiven } = spec;
   const given = {
     ...(flags.inputs === undefined ? {} : { inputs: flags.inputs }),
     ...(flags.layerAllocation === undefined ? {} : { allocation: flags.layerAllocation }),
@@ -78,12 +77,12 @@ export function layersFromFlags(
   if ("pattern" in given && isSparsityGiven) {
     throw badUsage("--units of-every says how many weights are kept; leave --sparsity out");
   }
-  if (isRetrained) {
-    throw badUsage("--scope layers prunes once, and --retrain in rounds; prune first, then train the result");
-  }
-  const [setting] = asked;
+  const setting = asked.find((key) => gradientPlanKeys.includes(key));
   if (setting !== undefined) {
-    throw flagWithoutEffect({ flag: `--${setting}`, reason: "layers are pruned one by one, in no stages" });
+    throw flagWithoutEffect({
+      flag: `--${kebab(setting)}`,
+      reason: "layers are pruned from their inputs, without gradients",
+    });
   }
   return { ...recipe, ...given };
 }

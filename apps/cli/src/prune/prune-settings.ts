@@ -39,6 +39,7 @@ export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, Augmen
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly arch?: string;
   readonly engine?: EngineChoice;
+  readonly includeFrozen?: boolean;
   readonly data?: string;
   readonly normalize?: string;
   readonly task?: string;
@@ -90,15 +91,15 @@ export async function pruneSettings(spec: {
     : created;
   const asked = planFromFlags({ ...flags, ...own.plan });
   const layers = layersFromFlags(flags, {
-    ...{ solver: created, recipe: recipe?.layers, isRetrained: retrain !== undefined },
-    isSparsityGiven: flags.sparsity !== undefined,
-    asked: Object.keys(asked).map(kebab),
+    ...{ solver: created, recipe: recipe?.layers, isSparsityGiven: flags.sparsity !== undefined },
+    asked: planKeys.filter((key) => asked[key] !== undefined),
   });
   assertUsed({ asked, solver, name: found.entry.name, curvatureOption: flags.curvatureOption });
   return {
     model,
     arch: flags.arch ?? recipe?.arch,
     engine: flags.engine ?? recipe?.engine,
+    includeFrozen: flags.includeFrozen ?? recipe?.includeFrozen,
     data,
     normalize: flags.normalize ?? recipe?.normalize,
     task: flags.task ?? recipe?.task,

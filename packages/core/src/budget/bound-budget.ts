@@ -13,6 +13,8 @@ export interface BoundBudget {
   readonly units: StackedUnits;
   /** 1 - the smallest fraction that a limit or a pattern keeps: what schedules of sparsity rise to, in [0, 1). */
   readonly sparsity: number;
+  /** Present where every parameter has the same pattern, and no limit asks for less. */
+  readonly pattern?: { readonly keep: number; readonly of: number };
   /** What decides it, as data: a run is continued only under the same budget. */
   readonly settings: Budget;
   /** Whether it limits anything but the number of single weights. */
@@ -44,6 +46,7 @@ export function bindBudget(budget: Budget, params: readonly FlatParam[]): BoundB
   const isStructured = !units.perWeight || patterns.length > 0 || limits.length !== 1 || limits[0]!.kind !== "weights";
   return {
     ...{ units, sparsity, settings: budget, isStructured },
+    ...(isPatternAlone(units, limits) ? { pattern: { keep: patterns[0]!.spec.keep, of: patterns[0]!.spec.of } } : {}),
     constraint(now, kernels) {
       if (!isStructured) return sparsityConstraint({ count: units.count, sparsity: Math.min(now, sparsity), kernels });
       const costs = limits.map(({ kind, fraction }) => {
@@ -57,6 +60,15 @@ export function bindBudget(budget: Budget, params: readonly FlatParam[]): BoundB
       return patterned({ units, within, outer: costs.length === 0 ? undefined : costConstraint(units.count, costs) });
     },
   };
+}
+
+/** Whether all parameters have one pattern, which keeps no more than any limit does. */
+function isPatternAlone({ parts }: StackedUnits, limits: readonly { kind: string; fraction: number }[]): boolean {
+  const [first] = parts;
+  if (first?.spec.kind !== "of-every") return false;
+  const { keep, of } = first.spec;
+  const areSame = parts.every(({ spec }) => spec.kind === "of-every" && spec.keep === keep && spec.of === of);
+  return areSame && limits.every(({ kind, fraction }) => kind === "weights" && fraction >= keep / of - 1e-9);
 }
 
 /** Masks that hold the patterns of some parameters and, over all units, an outer constraint. */

@@ -2,7 +2,7 @@
 
 import type { RunPlan } from "../runner/plan.ts";
 import type { LayerReport } from "../runner/prune.ts";
-import type { StageReport } from "../runner/stage.ts";
+import type { StageReport } from "../runner/run-stage.ts";
 import type { Evaluation } from "../task/evaluate.ts";
 
 /** One pruning run, as a report shows it. */

@@ -13,7 +13,8 @@ import { type Acceptance, acceptStep } from "./accept-step.ts";
 import type { CurvatureEstimator } from "./curvature-estimator.ts";
 import { heldOutCount } from "./held-out.ts";
 import type { RunPlan, RunSituation } from "./plan.ts";
-import { type PruneRequest, prune, type RunState } from "./prune.ts";
+import { type PruneRequest, prune } from "./prune.ts";
+import type { RunState } from "./run-state.ts";
 
 const size = 6000;
 /** Every example is its own number, so that it is seen who got which. */
@@ -153,7 +154,7 @@ describe("a step", () => {
     const states: RunState[] = [];
     const { stages } = await prune({
       ...whole.request,
-      onStage: (state) => {
+      onState: (state) => {
         states.push(state);
       },
     });

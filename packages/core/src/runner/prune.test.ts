@@ -11,7 +11,8 @@ import { objective } from "../problem/objective.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { RunEvent } from "../run-context.ts";
 import type { CurvatureEstimator } from "./curvature-estimator.ts";
-import { type PruneRequest, prune, type RunState } from "./prune.ts";
+import { type PruneRequest, prune } from "./prune.ts";
+import type { RunState } from "./run-state.ts";
 
 const data = arrayDataset({ inputs: matrix(50, 1), labels: new Uint8Array(50), classes: 1 });
 
@@ -121,7 +122,7 @@ describe("prune", () => {
     const states: RunState[] = [];
     const whole = toyModel();
     const spec = { solver: halving, curvature: drawing, data, plan, seed: 5 };
-    const { stages } = await prune(request({ ...spec, model: whole, onStage: (state) => void states.push(state) }));
+    const { stages } = await prune(request({ ...spec, model: whole, onState: (state) => void states.push(state) }));
     expect(new Set(stages.map(({ ridge }) => ridge)).size).toBe(4);
     for (const resume of states) {
       const model = toyModel();
@@ -200,8 +201,8 @@ describe("prune", () => {
       /weights 'b.weight': 1 of its numbers is not finite, the first is NaN at index 2/,
     );
     const controller = new AbortController();
-    const onStage = (): void => controller.abort();
-    await expect(prune(request({ plan: { stages: 3 }, onStage, signal: controller.signal }))).rejects.toMatchObject({
+    const onState = (): void => controller.abort();
+    await expect(prune(request({ plan: { stages: 3 }, onState, signal: controller.signal }))).rejects.toMatchObject({
       code: "ERR_ABORTED",
     });
   });
@@ -237,10 +238,10 @@ describe("what follows from weights and data", () => {
     const { overrides, settled } = settling();
     const states: RunState[] = [];
     const plan = { stages: 3, targetStages: 0 };
-    const onStage = (state: RunState): void => {
+    const onState = (state: RunState): void => {
       states.push(state);
     };
-    await prune(request({ ...overrides, plan, onStage }));
+    await prune(request({ ...overrides, plan, onState }));
     expect(settled).toEqual(states.slice(0, 2).map(({ weights }) => [...weights.subarray(6)].join()));
     // A run that goes on settles first.
     const again = settling();
@@ -271,10 +272,10 @@ describe("what follows from weights and data", () => {
     const plan = { stages: 2, targetStages: 0, firstOrder: true, distill: true };
     const states: RunState[] = [];
     const first = settling();
-    const onStage = (state: RunState): void => {
+    const onState = (state: RunState): void => {
       states.push(state);
     };
-    const whole = await prune(request({ ...first.overrides, plan, onStage }));
+    const whole = await prune(request({ ...first.overrides, plan, onState }));
     const again = settling();
     const resumed = await prune(request({ ...again.overrides, plan, resume: states[0]! }));
     expect(resumed.mask).toEqual(whole.mask);

@@ -1,20 +1,22 @@
 /**
- * The runner: model + data -> curvature -> problem -> solver -> model, in one stage or many. At every stage the gradients
- * are taken afresh at the present weights (CHITA++, Benbaki et al. 2023, section 4), so each local model is trusted only
- * as far as the stage goes.
+ * The runner: model + data -> curvature -> problem -> solver -> model, over a list of stages, and training where a stage says so. At
+ * every stage the gradients are taken afresh at the present weights (CHITA++, Benbaki et al. 2023, section 4), so each local model is
+ * trusted only as far as the stage goes. Stages up to a training are a round; all of a round's together are compared with
+ * their mask alone before it is trained (Han et al. 2015; Zimmer et al. 2023).
  */
-import { type BoundBudget, bindBudget } from "../budget/bound-budget.ts";
-import type { Budget, Limit } from "../budget/budget.ts";
-import { countKept, keptCount } from "../budget/constraint.ts";
+import type { Budget } from "../budget/budget.ts";
+import { countKept } from "../budget/constraint.ts";
 import { weightMask } from "../budget/stack-units.ts";
-import { weightUnits } from "../budget/units.ts";
+import type { Units } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
-import { badBudget, curvatureMissing, layersNeeded, resumeMismatch, shapeMismatch, unknownName } from "../errors.ts";
-import { countZeros, type FlatParam, layoutParams, readFlat, writeFlat } from "../problem/flat-weights.ts";
+import { countZeros, readFlat, writeFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { Note } from "../problem/note.ts";
 import type { Solver } from "../problem/strategy.ts";
+import type { Retraining } from "../retraining/retraining.ts";
+import type { RoundReport } from "../retraining/round-report.ts";
+import { beginTraining, type Round, trainRound } from "../retraining/train-round.ts";
 import {
   createRunContext,
   forkContext,
@@ -22,20 +24,25 @@ import {
   type RunContextOptions,
   throwIfAborted,
 } from "../run-context.ts";
-import { chooseTask } from "../task/choose-task.ts";
-import { distillation } from "../task/distillation.ts";
+import type { Evaluation } from "../task/evaluate.ts";
 import type { Task } from "../task/task.ts";
-import { taughtDataset } from "../task/taught-dataset.ts";
 import type { Taken } from "./accept-step.ts";
 import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
-import { describeDifferences } from "./describe-differences.ts";
 import { finishRun, type RunLoss, sparserNote } from "./finish-run.ts";
-import { splitHeldOut } from "./held-out.ts";
+import { type LayerCapability, runLayerStage } from "./layer-stage.ts";
 import { measureLoss } from "./measure-loss.ts";
+import { type OpenRun, openRun } from "./open-run.ts";
 import type { ResolvedPlan, RunPlan, UsedPlan } from "./plan.ts";
-import { planSparsities, resolvePlan } from "./resolve-plan.ts";
-import { runSituation } from "./run-situation.ts";
-import { type BudgetRule, nextDampingFactor, runStage, type StageReport, stageConstraint } from "./stage.ts";
+import {
+  type BudgetRule,
+  nextDampingFactor,
+  runStage,
+  type StageReport,
+  type StageRun,
+  stageConstraint,
+} from "./run-stage.ts";
+import { assertResumable, type RunState } from "./run-state.ts";
+import type { Scope, Stage } from "./stage.ts";
 import { reportNotesOnce } from "./stage-notes.ts";
 
 /** What to prune, with what, how far. Only the first four matter to most users. */
@@ -59,6 +66,10 @@ export interface PruneRequest extends RunContextOptions {
    * H = I, which is all that magnitude pruning needs.
    */
   readonly curvature?: CurvatureEstimator | Estimators;
+  /** What is one problem; default: the network, or with `layers` each layer from its inputs, sequentially. */
+  readonly scope?: Scope;
+  /** What prunes layer by layer, for scope "layers". */
+  readonly layers?: LayerCapability;
   /** Names of the parameters to prune; default: every prunable one. */
   readonly params?: readonly string[];
   /** Overrides of the solver's own plan. */
@@ -75,23 +86,12 @@ export interface PruneRequest extends RunContextOptions {
   readonly budget?: Budget | BudgetRule;
   /** Flat mask of what an earlier run kept; default: every weight that is not zero. */
   readonly mask?: Mask;
-  /** Called after every stage with all that is needed to go on from there. */
-  readonly onStage?: (state: RunState) => void | Promise<void>;
-  /** Continue from a state of `onStage` of the same run: the result is the same bytes as without the interruption. */
+  /** Trains what is kept between prunings; its phases say how far each goes, so `sparsity` is left out. Default: no training. */
+  readonly retrain?: Retraining;
+  /** Called wherever the run can be continued, after every stage and every epoch; awaited. */
+  readonly onState?: (state: RunState) => void | Promise<void>;
+  /** Continue from a state of `onState` of the same run: the result is the same bytes as without the interruption. */
   readonly resume?: RunState;
-}
-
-/** A run between two stages. */
-export interface RunState {
-  /** Stages done. */
-  readonly stage: number;
-  /** Flat prunable weights after that stage. */
-  readonly weights: Float32Array;
-  /** Their mask [p]: a kept weight may happen to be zero. */
-  readonly mask: Mask;
-  /** Identifies the run: sizes, plan, seed, kernels. */
-  readonly fingerprint: string;
-  readonly reports: readonly StageReport[];
 }
 
 /** One parameter after pruning. */
@@ -119,10 +119,15 @@ export interface PruneResult {
   /** Of the last stage; 0 without stages. */
   readonly objective: number;
   readonly layers: readonly LayerReport[];
+  /** The list of stages that the run followed, as data. */
+  readonly schedule: readonly Stage[];
+  /** Those of them that pruned, reported. */
   readonly stages: readonly StageReport[];
+  /** Rounds of pruning and training; absent without training. */
+  readonly rounds?: readonly RoundReport[];
   /** What the weights are: of the last stage, unless all stages together were worse than a mask alone. */
   readonly taken: Taken;
-  /** Mean loss before and after; absent without examples or a model that cannot be evaluated. */
+  /** Mean loss before and after; absent without examples or a model that cannot be evaluated, and with training. */
   readonly loss?: RunLoss;
   /** What has to be said, of the stages and of the whole run; each was an event too, once. */
   readonly notes: readonly Note[];
@@ -137,127 +142,35 @@ export interface PruneResult {
  * Prunes a model in place.
  *
  * @returns sparsities, objectives, timings by stage and layer; the weights are in the model
- * @throws ERR_SPARSITY_RANGE, ERR_IMPOSSIBLE, ERR_INCOMPATIBLE, ERR_NOT_FINITE, ERR_RESUME, ERR_ABORTED
+ * @throws ERR_SPARSITY_RANGE, ERR_IMPOSSIBLE, ERR_INCOMPATIBLE, ERR_NOT_FINITE, ERR_RESUME, ERR_ABORTED; with training also ERR_OPTION
+ *   for sparsities that fall, and ERR_MASK when training moved a pruned weight
+ * @example
+ * const phases = impPhases({ sparsities: phaseSparsities({ target: 0.9, phases: 3 }), epochs: 9, schedule: "llr", dense });
+ * await prune({ model, solver: magnitude(), retrain: { retrainer, phases, schedule: "llr" } });
  */
 export async function prune(request: PruneRequest): Promise<PruneResult> {
-  const { model, resume, seed = 0 } = request;
+  const { resume, retrain } = request;
   const ctx = reportNotesOnce(createRunContext(request));
   const started = ctx.now();
-  const params = layoutParams(model, request.params);
-  const original = await readFlat(model, params);
-  const prunable = original.length;
-  const { sparsity, bound, rule } = budgetOf(request, params);
-  const situation = runSituation({ ...request, params, weights: original, sparsity });
-  const fixed = request.curvature && isEstimator(request.curvature) ? { curvature: request.curvature.name } : {};
-  const plan = resolvePlan(request.solver, situation, { ...fixed, ...request.plan });
-  const { curvature: _given, budget: _budget, ...spec } = request;
-  const limits = { ...(bound ? { bound } : {}), ...(rule ? { rule } : {}) };
-  const units = bound?.units ?? weightUnits(prunable);
-  const curvature = estimatorOf(request, plan);
-  const start = request.mask?.slice() ?? Uint8Array.from(original, (value) => (value === 0 ? 0 : 1));
-  if (start.length !== prunable) {
-    throw shapeMismatch({ where: "prune: mask", found: `${start.length} entries`, expected: `${prunable}` });
-  }
-  const initial = 1 - countKept(start) / prunable;
-  // Nothing is brought back unasked, and where nothing is kept nothing can be pruned.
-  const sparsities =
-    initial === 1
-      ? []
-      : planSparsities(plan, sparsity).map((planned) => (bound?.isStructured ? planned : Math.max(planned, initial)));
-  const { task, data: told, heldOut, teacher } = await taskOf({ ...request, plan }, ctx);
-  const fingerprint = JSON.stringify({
-    prunable,
-    sparsity,
-    seed,
-    kernels: ctx.kernels.name,
-    ...plan,
-    ...(request.budget ? { budget: (bound ?? rule)?.settings } : {}),
-    ...(task.name === "classification" ? {} : { task: task.name, taskOptions: task.options, teacher }),
-    reason: undefined,
-  });
-  if (resume && resume.fingerprint !== fingerprint)
-    throw resumeMismatch(describeDifferences(resume.fingerprint, fingerprint));
-  if (
-    resume &&
-    !(resume.weights.length === prunable && resume.mask.length === prunable && resume.reports.length === resume.stage)
-  ) {
-    throw resumeMismatch(
-      `it holds ${resume.weights.length} weights and ${resume.reports.length} reports, where ${prunable} weights and ${resume.stage} reports belong`,
-    );
-  }
-
-  const reports: StageReport[] = [...(resume?.reports ?? [])];
-  let weights = resume?.weights.slice() ?? original;
-  let mask: Mask = resume?.mask.slice() ?? start;
-  const notes: Note[] = [];
-  const note = (one: Note | undefined): void => {
-    if (!one) return;
-    notes.push(one);
-    ctx.report({ type: "note", ...one });
+  const run = await openRun(request, ctx);
+  const { params, stages, fingerprint } = run;
+  if (resume) assertResumable(resume, { fingerprint, prunable: run.weights.length, stages });
+  if (resume?.training) retrain!.retrainer.restore(resume.training.tensors);
+  let state: RunState = resume ?? {
+    ...{ stage: 0, weights: run.weights, mask: run.mask, fingerprint, reports: [] },
+    ...(retrain ? { training: { rounds: [], tensors: retrain.retrainer.capture(), mask: run.mask } } : {}),
   };
-  if (!bound?.isStructured) note(sparserNote(sparsity, initial));
-  const macs = situation.prunable * (situation.weightReuse ?? 1);
-  const split = splitHeldOut(
-    { model, plan, macs, ...(told ? { data: told } : {}), ...(heldOut ? { heldOut } : {}) },
-    ctx,
-  );
-  const { data = told, accept, isHeldOut } = split;
-  const lossBefore = accept ? await measureLoss({ model, params, w: original, accept, task }, ctx) : undefined;
-  ctx.report({ type: "run:start", stages: sparsities.length, sparsity, prunable });
-  for (let index = resume?.stage ?? 0; index < sparsities.length; index++) {
-    const place = { index, stages: sparsities.length, sparsity: sparsities[index]! };
-    throwIfAborted(ctx.signal);
-    ctx.report({ type: "stage:start", ...place });
-    await writeFlat(model, params, weights);
-    const stageContext = forkContext(ctx, `stage ${index}`);
-    if (index > 0) await request.settle?.(stageContext);
-    const stage = {
-      ...{ ...spec, ...limits },
-      plan,
-      ...(curvature ? { curvature } : {}),
-      task,
-      isMet: teacher !== undefined && index === 0,
-      params,
-      weights,
-      mask,
-      sparsity: place.sparsity,
-      sinceTarget: index - plan.stages,
-      ...(data ? { data } : {}),
-      dampingFactor: accept ? nextDampingFactor(reports.at(-1), plan) : 1,
-      ...(accept ? { accept } : {}),
-      ...acceptedLossOf(reports),
-    };
-    const { solution, report } = await runStage(stage, stageContext);
-    weights = Float32Array.from(solution.w.data);
-    mask = weightMask(units, solution.mask);
-    reports.push(report);
-    reportStage(ctx, place, report);
-    await request.onStage?.({
-      stage: index + 1,
-      weights: weights.slice(),
-      mask: mask.slice(),
-      fingerprint,
-      reports: [...reports],
-    });
+  let pruned: PrunedRound | undefined;
+  for (const [index, round] of roundsOf(stages).entries()) {
+    if (index < (state.training?.rounds.length ?? 0)) continue;
+    pruned = await runRound({ run, request, ...round, index }, state, ctx);
+    ({ state } = pruned);
   }
-  const target = sparsities[sparsities.length - 1] ?? sparsity;
-  const finished = await finishRun(
-    {
-      ...{ model, params, task, isHeldOut, stages: sparsities.length, triesMagnitude: plan.tryMagnitude },
-      dense: { weights: original, mask: start },
-      last: { weights, mask },
-      units,
-      constraint: stageConstraint({ ...limits, plan, params, weights: original, mask: start, sparsity: target }, ctx),
-      ...(accept ? { accept } : {}),
-      ...(lossBefore === undefined ? {} : { lossBefore }),
-      ...acceptedLossOf(reports),
-      ...(request.settle ? { settle: request.settle } : {}),
-    },
-    ctx,
-  );
-  ({ weights, mask } = finished);
-  for (const one of finished.notes) note(one);
+  const { notes = [], taken, loss } = pruned ?? {};
+  const { weights, mask, reports, training } = state;
+  const prunable = weights.length;
   const kept = countKept(mask);
+  const { rounds } = training ?? {};
   return {
     sparsity: 1 - kept / prunable,
     kept,
@@ -265,13 +178,19 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     prunable,
     objective: reports[reports.length - 1]?.objective ?? 0,
     layers: params.map(({ name, shape, start, size }) => {
-      return { name, shape, size, nonzeros: size - countZeros(weights.subarray(start, start + size)) };
+      const relativeError = reports[reports.length - 1]?.relativeErrors?.[name];
+      return {
+        ...{ name, shape, size, nonzeros: size - countZeros(weights.subarray(start, start + size)) },
+        ...(relativeError === undefined ? {} : { relativeError }),
+      };
     }),
+    schedule: stages,
     stages: reports,
-    taken: finished.taken ?? reports[reports.length - 1]?.taken ?? "last",
-    ...(finished.loss ? { loss: finished.loss } : {}),
-    notes: [...reports.flatMap((report) => report.notes), ...notes],
-    plan: usedPlan(plan, curvature !== undefined),
+    ...(rounds ? { rounds } : {}),
+    taken: taken ?? reports[reports.length - 1]?.taken ?? "last",
+    ...(loss && !rounds ? { loss } : {}),
+    notes: rounds ? rounds.flatMap((round) => round.notes) : [...reports.flatMap((report) => report.notes), ...notes],
+    plan: usedPlan(run.plan, run.estimator !== undefined),
     mask,
     timing: {
       gradientMs: reports.reduce((sum, report) => sum + report.gradientMs, 0),
@@ -281,86 +200,171 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   };
 }
 
-/** The task of a run, and for one that the dense network teaches the data with its outputs. */
-async function taskOf(
-  {
-    model,
-    data,
-    heldOut,
-    task,
-    plan,
-  }: Pick<PruneRequest, "model" | "data" | "heldOut" | "task"> & { plan: ResolvedPlan },
+/** Stages [first, end) of the list: those up to a training, or to the end. */
+interface StageRange {
+  readonly first: number;
+  readonly end: number;
+}
+
+function roundsOf(stages: readonly Stage[]): readonly StageRange[] {
+  const ends = stages.flatMap(({ train }, index) => (train || index === stages.length - 1 ? [index + 1] : []));
+  // A network of zeros has no stages, and is looked at all the same.
+  return (ends.length === 0 ? [0] : ends).map((end, index) => ({ first: ends[index - 1] ?? 0, end }));
+}
+
+interface RoundRun extends StageRange {
+  readonly run: OpenRun;
+  readonly request: PruneRequest;
+  readonly index: number;
+}
+
+interface PrunedRound {
+  readonly state: RunState;
+  /** Of the whole round. */
+  readonly notes: readonly Note[];
+  readonly taken?: Taken;
+  readonly loss?: RunLoss;
+}
+
+/** Prunes over the stages of a round, from wherever the state has come, and trains where its last stage says so. */
+async function runRound(round: RoundRun, before: RunState, ctx: RunContext): Promise<PrunedRound> {
+  const { run, request, index, first, end } = round;
+  const { retrain, onState } = request;
+  const { stages, params, task, data } = run;
+  const train = stages[end - 1]?.train;
+  if (!train || !retrain) return await pruneRound(round, before, ctx);
+  const { training } = before;
+  const spec: Round = {
+    ...{ index, model: request.model, params, task, retraining: retrain },
+    ...(data ? { data } : {}),
+    ...(onState ? { onState } : {}),
+  };
+  throwIfAborted(ctx.signal);
+  const { sparsity } = retrain.phases[index]!;
+  ctx.report({ type: "round:start", index, rounds: retrain.phases.length, sparsity });
+  let state = { ...before, training: training! };
+  if (!state.training.open) {
+    const started = ctx.now();
+    const measured: Evaluation | undefined = training!.rounds[index - 1]?.retrained ?? (await retrain.measure?.());
+    const start = { weights: await readFlat(request.model, params), mask: training!.mask };
+    const pruned = await pruneRound(round, before, ctx);
+    const reports = pruned.state.reports.slice(before.reports.length - stagesBetween(stages, first, before.stage));
+    const pruning = {
+      ...{ start, before: measured, stages: reports.length, pruneMs: ctx.now() - started },
+      notes: [...reports.flatMap((report) => report.notes), ...pruned.notes],
+    };
+    state = await beginTraining(spec, { ...pruned.state, training: training! }, pruning);
+    await onState?.(state);
+  }
+  state = await trainRound(spec, state, ctx);
+  await onState?.(state);
+  return { state, notes: [] };
+}
+
+/** How many of the stages [first, end) prune. */
+function stagesBetween(stages: readonly Stage[], first: number, end: number): number {
+  return stages.slice(first, end).filter(({ prunes }) => prunes).length;
+}
+
+/** The first half of a round: its stages, and whether all of them together were worth it. The model ends with the state's weights. */
+async function pruneRound(
+  { run, request, first, end }: RoundRun,
+  before: RunState,
   ctx: RunContext,
-): Promise<{ task: Task; data?: Dataset; heldOut?: Dataset; teacher?: string }> {
-  const { distill, temperature } = plan;
-  const chosen = distill && !task ? distillation({ temperature }) : (task ?? chooseTask({ model, data }));
-  if (chosen !== task && chosen.name !== "classification" && data) noteTask(chosen, data, ctx);
-  if (chosen.targetsFrom !== "teacher" || !data) {
-    return { task: chosen, ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };
+): Promise<PrunedRound> {
+  const { model, settle, onState } = request;
+  const { params, units, bound, rule, task, accept, isHeldOut, data, estimator, fingerprint } = run;
+  const stages = run.stages.slice(first, end);
+  if (stages.some(({ prunes }) => !prunes)) return { state: { ...before, stage: end }, notes: [] };
+  const notes: Note[] = [];
+  const note = (one: Note | undefined): void => {
+    if (!one) return;
+    notes.push(one);
+    ctx.report({ type: "note", ...one });
+  };
+  const start = { weights: await readFlat(model, params), mask: before.training?.mask ?? run.mask };
+  const last = stages[stages.length - 1];
+  const sparsity = before.training ? last!.sparsity : run.sparsity;
+  if (!before.training && !bound?.isStructured)
+    note(sparserNote(sparsity, 1 - countKept(start.mask) / start.mask.length));
+  const lossBefore = accept ? await measureLoss({ model, params, w: start.weights, accept, task }, ctx) : undefined;
+  ctx.report({ type: "run:start", stages: stages.length, sparsity, prunable: start.weights.length });
+  let state = before;
+  const common = {
+    ...{ model, solver: request.solver, params, task },
+    ...(bound ? { bound } : {}),
+    ...(rule ? { rule } : {}),
+    ...(estimator ? { curvature: estimator } : {}),
+    ...(data ? { data } : {}),
+    ...(accept ? { accept } : {}),
+    ...(settle ? { settle } : {}),
+  };
+  const pattern = bound?.pattern;
+  const layered = {
+    ...{ model, solver: request.solver, data: data!, ...request.layers! },
+    ...(pattern ? { pattern } : {}),
+    ...(settle ? { recalibrate: settle } : {}),
+  };
+  /** The report of the stage before, of this round. */
+  const lastReport = (): StageReport | undefined => (state.stage > first ? state.reports.at(-1) : undefined);
+  for (let index = state.stage; index < end; index++) {
+    const stage = stages[index - first]!;
+    const place = { index: index - first, stages: stages.length, sparsity: stage.sparsity };
+    throwIfAborted(ctx.signal);
+    ctx.report({ type: "stage:start", ...place });
+    await writeFlat(model, params, state.weights);
+    const stageContext = forkContext(ctx, `stage ${index}`);
+    // A loop over layers settles what it has written itself.
+    if (index > first && stage.scope.kind === "network") await settle?.(stageContext);
+    const present = { weights: state.weights, mask: state.mask };
+    const { weights, mask, report } =
+      stage.scope.kind === "layers"
+        ? await runLayerStage({ ...layered, stage, params, mask: state.mask }, stageContext)
+        : await runNetworkStage(
+            {
+              ...{ ...common, ...present, stage, isMet: run.isTaught && index === 0 },
+              dampingFactor: accept ? nextDampingFactor(lastReport(), stage) : 1,
+              ...acceptedLossOf(lastReport()),
+            },
+            units,
+            stageContext,
+          );
+    state = {
+      ...{ stage: index + 1, fingerprint, reports: [...state.reports, report], weights, mask },
+      ...(before.training ? { training: before.training } : {}),
+    };
+    reportStage(ctx, place, report);
+    await onState?.(state);
   }
-  // Data that carry outputs already have a teacher of their own.
-  if (hasOutputs(data, model)) return { task: chosen, data, ...(heldOut ? { heldOut } : {}) };
-  const { data: taught, fingerprint } = await taughtDataset({ model, data }, ctx);
-  const taughtToo = heldOut ? { heldOut: (await taughtDataset({ model, data: heldOut }, ctx)).data } : {};
-  return { task: chosen, data: taught, teacher: fingerprint, ...taughtToo };
+  const finished = await finishRun(
+    {
+      ...{ model, params, task, isHeldOut, stages: stages.length, triesMagnitude: last?.accept.tryMagnitude ?? false },
+      ...{ dense: start, last: { weights: state.weights, mask: state.mask }, units },
+      constraint: stageConstraint({ ...common, ...start, stage: last ?? { sparsity, regrow: true } }, ctx),
+      ...(accept ? { accept } : {}),
+      ...(lossBefore === undefined ? {} : { lossBefore }),
+      ...acceptedLossOf(lastReport()),
+      ...(settle ? { settle } : {}),
+    },
+    ctx,
+  );
+  for (const one of finished.notes) note(one);
+  const { weights, mask, taken, loss } = finished;
+  return { state: { ...state, weights, mask }, notes, ...(taken ? { taken } : {}), ...(loss ? { loss } : {}) };
 }
 
-/** What a request asks to keep. @throws ERR_SPARSITY_RANGE, ERR_BUDGET */
-function budgetOf(
-  { sparsity, budget }: PruneRequest,
-  params: readonly FlatParam[],
-): { sparsity: number; bound?: BoundBudget; rule?: BudgetRule } {
-  const size = params.reduce((sum, param) => sum + param.size, 0);
-  if (sparsity !== undefined) keptCount(size, sparsity); // refuses a bad sparsity before any work
-  if (!budget || "constraint" in budget) {
-    if (sparsity === undefined)
-      throw badBudget("nothing says how far to prune; give a sparsity, or a budget with a limit");
-    return { sparsity, ...(budget ? { rule: budget } : {}) };
-  }
-  const short: readonly Limit[] = sparsity === undefined ? [] : [{ kind: "weights", amount: 1 - sparsity }];
-  const bound = bindBudget({ ...budget, limits: [...(budget.limits ?? []), ...short] }, params);
-  return { sparsity: bound.sparsity, bound };
-}
-
-/** Says what was taken for the task where nobody named one. */
-function noteTask({ name }: Task, { targets }: Dataset, ctx: RunContext): void {
-  const reason = targets
-    ? `for targets ${targets.map((target) => target.name).join(", ")}`
-    : "because the data have no targets";
-  ctx.report({ type: "note", level: "info", code: "task", message: `the task is ${name}, ${reason}` });
-}
-
-function hasOutputs({ targets = [] }: Dataset, { outputs }: Model): boolean {
-  return outputs.length > 0 && outputs.every(({ name }) => targets.some((target) => target.name === name));
-}
-
-function isEstimator(curvature: CurvatureEstimator | Estimators): curvature is CurvatureEstimator {
-  return typeof curvature["estimate"] === "function" && typeof curvature["name"] === "string";
-}
-
-/** What estimates the curvature; nothing for a solver that needs none and is given none. @throws ERR_IMPOSSIBLE, ERR_INCOMPATIBLE, ERR_UNKNOWN_NAME */
-function estimatorOf({ curvature, solver }: PruneRequest, plan: ResolvedPlan): CurvatureEstimator | undefined {
-  const needsCurvature = (solver.needs.curvature ?? []).length > 0;
-  if (!curvature) {
-    // Without a curvature every such solver would be magnitude pruning under another name.
-    if (solver.scope === "layers") throw layersNeeded(solver.name ?? "the solver");
-    if (needsCurvature && solver.plan) throw curvatureMissing(solver.name ?? "the solver", plan.curvature);
-    return undefined;
-  }
-  if (isEstimator(curvature)) return curvature;
-  if (!needsCurvature) return undefined;
-  const make = curvature[plan.curvature];
-  if (!make) {
-    const known = Object.keys(curvature);
-    throw unknownName({ where: "prune", what: "curvature", found: plan.curvature, known });
-  }
-  return make();
+async function runNetworkStage(
+  spec: StageRun,
+  units: Units,
+  ctx: RunContext,
+): Promise<{ weights: Float32Array; mask: Mask; report: StageReport }> {
+  const { solution, report } = await runStage(spec, ctx);
+  return { weights: Float32Array.from(solution.w.data), mask: weightMask(units, solution.mask), report };
 }
 
 /** The loss of the weights that the last stage left, where it measured one. */
-function acceptedLossOf(reports: readonly StageReport[]): { readonly lastLoss?: number } {
-  const lastLoss = reports[reports.length - 1]?.acceptedLoss;
-  return lastLoss === undefined ? {} : { lastLoss };
+function acceptedLossOf(report: StageReport | undefined): { readonly lastLoss?: number } {
+  return report?.acceptedLoss === undefined ? {} : { lastLoss: report.acceptedLoss };
 }
 
 function usedPlan(plan: ResolvedPlan, takesGradients: boolean): UsedPlan {

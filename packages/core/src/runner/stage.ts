@@ -1,292 +1,146 @@
-/** One stage of a run: estimate the curvature at the present weights, pose the problem, solve it. */
-
-import type { BoundBudget } from "../budget/bound-budget.ts";
-import { type Constraint, sparsityConstraint } from "../budget/constraint.ts";
-import { unitMask } from "../budget/stack-units.ts";
-import { weightUnits } from "../budget/units.ts";
-import type { Dataset } from "../data/dataset.ts";
-import type { Model } from "../data/model.ts";
-import { impossibleRun } from "../errors.ts";
-import { checkSolution } from "../problem/check-solution.ts";
-import { type Curvature, dampingAlone, identityCurvature } from "../problem/curvature.ts";
-import { countZeros, type FlatParam } from "../problem/flat-weights.ts";
-import { masked } from "../problem/lift.ts";
-import { type Mask, type Mat, matrix } from "../problem/matrix.ts";
-import { assertNeeds } from "../problem/needs.ts";
-import type { Note } from "../problem/note.ts";
-import type { Problem, Solution, SolveStatus } from "../problem/problem.ts";
+/**
+ * A run as data: a list of stages, each of which prunes to a sparsity and, where it says so, trains what is kept. One shot, CHITA++, IMP,
+ * GMP, BIMP and gradual pruning differ in the list only. A solver's plan says how a target is reached in stages, a schedule of
+ * retraining to which targets it is pruned one after the other.
+ */
+import { keptCount } from "../budget/constraint.ts";
+import type { LayerInputsMode } from "../data/layer-inputs.ts";
+import { sparsityFalls, sparsityOutOfRange } from "../errors.ts";
+import type { Phase } from "../plugin/schedule.ts";
 import type { Solver } from "../problem/strategy.ts";
-import { isPruneError, type PruneError } from "../prune-error.ts";
-import type { RunContext } from "../run-context.ts";
-import type { Task } from "../task/task.ts";
-import { type Attempt, acceptStep, type Candidate, type Taken } from "./accept-step.ts";
-import type { CurvatureEstimator, Estimate } from "./curvature-estimator.ts";
-import { measureLoss } from "./measure-loss.ts";
-import type { ResolvedPlan } from "./plan.ts";
-import { collectNotes, curvatureIsZero, notesOn } from "./stage-notes.ts";
+import type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
+import { planSparsities, resolvePlan } from "./resolve-plan.ts";
 
-/** What a rule for the budget may look at. */
-export interface BudgetRequest {
-  /** Fraction of the weights to remove at this stage, in [0, 1). */
-  readonly sparsity: number;
-  /** The prunable parameters and their places in the flat vectors. */
-  readonly params: readonly FlatParam[];
-  /** Flat weights before the stage. */
-  readonly weights: Float32Array;
-  /** What may be kept [p]: everything, or without regrowth what is kept so far. */
-  readonly eligible: Mask | undefined;
+/**
+ * What is one problem: all weights flattened to one row, or one layer at a time, whose rows share the H of its inputs: those of the
+ * network pruned so far ("sequential") or of the network before the stage ("parallel"), on `examples` calibration examples
+ * at most (default: all).
+ */
+export type Scope =
+  | { readonly kind: "network" }
+  | { readonly kind: "layers"; readonly inputs: LayerInputsMode; readonly examples?: number };
+
+/** How the curvature of a stage is estimated; the fields are those of {@link RunPlan}. */
+export type StageCurvature = Pick<ResolvedPlan, "batch" | "ridge" | "ridgeFactors" | "temperature" | "firstOrder"> & {
+  /** Of the estimator. */
+  readonly name: string;
+  /** Gradient rows. */
+  readonly rows: number;
+};
+
+/** Training after a stage. */
+export interface StageTraining {
+  readonly epochs: number;
+  /** Whether the optimizer remembers the training before. */
+  readonly keepsMomentum: boolean;
 }
 
-/** Spreads the weights to keep over the layers. */
-export interface BudgetRule {
-  /** What decides it, in words: a run is continued only under the same rule. */
-  readonly settings: string;
-  /** The feasible masks of a stage; they keep floor((1 - sparsity) * weights) weights in all. */
-  constraint(request: BudgetRequest, ctx: RunContext): Constraint;
-}
-
-/** All that one stage works on. */
+/** One stage of a run. */
 export interface Stage {
-  readonly model: Model;
-  readonly solver: Solver;
-  readonly curvature?: CurvatureEstimator;
-  readonly data?: Dataset;
-  readonly plan: ResolvedPlan;
-  /** What is kept: limits over units, or a rule over layers; absent: single weights anywhere. */
-  readonly bound?: BoundBudget;
-  readonly rule?: BudgetRule;
-  readonly params: readonly FlatParam[];
-  /** Flat weights before the stage. */
-  readonly weights: Float32Array;
-  /** Flat mask before the stage. */
-  readonly mask: Mask;
+  /** Fraction of the prunable weights that is removed when it is done, in [0, 1). */
   readonly sparsity: number;
-  /** Stages at the target before this one; negative while sparsity still rises. */
-  readonly sinceTarget: number;
-  /** Multiple of an automatic ridge that the stage starts from. */
-  readonly dampingFactor: number;
-  /** Where steps are accepted, see splitHeldOut; absent: every step is. */
-  readonly accept?: Dataset;
-  /** Mean loss there before the stage, where the one before has measured it. */
-  readonly lastLoss?: number;
-  readonly task: Task;
-  /** Whether the loss has no slope yet, as that of distillation before the first stage: the dense network meets its own outputs. */
-  readonly isMet: boolean;
-  /** See PruneRequest. */
-  readonly settle?: (ctx: RunContext) => Promise<void>;
-}
-
-/** The largest multiple of the automatic ridge that shortened steps lead to, and how fast where no step was accepted at all. */
-const mostDampingFactor = 512;
-const raiseWithoutStep = 8;
-
-/** One stage, reported. */
-export interface StageReport {
-  /** Fraction of the weights that the stage prunes to. */
-  readonly sparsity: number;
-  /** Weights that are not zero after it. */
-  readonly nonzeros: number;
-  /** Q of the stage's own local model. */
-  readonly objective: number;
-  readonly status: SolveStatus;
-  /** Mean training loss (nats) of the examples that gave the gradients, before the stage; absent without gradients. */
-  readonly loss?: number;
-  /** Damping added to the curvature, >= 0; absent without gradients, as are the next two. */
-  readonly ridge?: number;
-  /** Gradient rows that were taken. */
-  readonly examples?: number;
-  /** Training examples averaged into one row. */
-  readonly batch?: number;
-  /** What the weights after it are. */
-  readonly taken: Taken;
-  /** Their mean loss on the examples on which steps are accepted; absent where none were compared. */
-  readonly acceptedLoss?: number;
-  readonly notes: readonly Note[];
-  readonly gradientMs: number;
-  readonly solveMs: number;
-  readonly stats: Readonly<Record<string, number>>;
-  /** The objective over the solver's rounds. */
-  readonly trace?: readonly number[];
-}
-
-/** Runs one stage. The model must hold `stage.weights`, and holds them or a trial's afterwards. */
-export async function runStage(stage: Stage, outer: RunContext): Promise<{ solution: Solution; report: StageReport }> {
-  const { ctx, notes } = collectNotes(outer);
-  const started = ctx.now();
-  const estimate = await estimateCurvature(stage, ctx);
-  const estimated = ctx.now();
-  try {
-    const candidate = await solveStage(stage, estimate, ctx);
-    const { solution, factor, step, fullStepObjective } = candidate;
-    const { chosen, loss } = estimate ?? {};
-    const report: StageReport = {
-      sparsity: stage.sparsity,
-      nonzeros: stage.weights.length - countZeros(solution.w.data),
-      objective: solution.objective,
-      status: solution.status,
-      ...(loss === undefined ? {} : { loss }),
-      ...(chosen ? { ...chosen, ridge: chosen.ridge * factor } : {}),
-      taken: candidate.taken,
-      ...(Number.isFinite(candidate.loss) ? { acceptedLoss: candidate.loss } : {}),
-      notes,
-      gradientMs: estimated - started,
-      solveMs: ctx.now() - estimated,
-      // What the solver says of itself belongs to the full step.
-      stats: {
-        ...solution.stats,
-        ...(step === 1 ? {} : { step }),
-        ...(step === 1 || fullStepObjective === undefined ? {} : { fullStepObjective }),
-        ...(factor === 1 ? {} : { ridgeFactor: factor }),
-      },
-      ...(solution.trace ? { trace: solution.trace } : {}),
-    };
-    return { solution, report };
-  } finally {
-    estimate?.release();
-  }
-}
-
-async function estimateCurvature(stage: Stage, ctx: RunContext): Promise<Estimate | undefined> {
-  const { curvature, data, model, params, plan, mask, sinceTarget } = stage;
-  if (!curvature) return undefined;
-  if (!data) throw impossibleRun(`curvature ${curvature.name} needs training data; give 'data'`);
-  const { batch, ridge, temperature } = plan;
-  const { task, isMet } = stage;
-  const firstOrder = plan.firstOrder && !isMet;
-  const examples = sinceTarget >= 0 ? plan.targetExamples : plan.examples;
-  const names = params.map((param) => param.name);
-  return await curvature.estimate(
-    { model, data, task, params: names, examples, batch, ridge, firstOrder, temperature, kept: mask },
-    ctx,
-  );
-}
-
-/** The masks that a stage may choose from. */
-export function stageConstraint(
-  stage: Pick<Stage, "plan" | "bound" | "rule" | "params" | "weights" | "mask" | "sparsity">,
-  ctx: RunContext,
-): Constraint {
-  const { plan, params, weights, mask, sparsity, bound, rule } = stage;
-  const eligible = plan.regrow ? undefined : mask;
-  const constraint =
-    bound?.constraint(sparsity, ctx.kernels) ??
-    rule?.constraint({ sparsity, params, weights, eligible }, ctx) ??
-    sparsityConstraint({ count: weights.length, sparsity, kernels: ctx.kernels });
-  return plan.regrow ? constraint : withoutRegrowth(constraint, bound ? unitMask(bound.units, mask) : mask);
-}
-
-function poseProblem(stage: Stage, curvature: Curvature, gradient: Mat | undefined, ctx: RunContext): Problem {
-  const { weights, plan, params, sinceTarget } = stage;
-  const growth = sinceTarget >= 0 && plan.regrow ? plan.growth * (1 - sinceTarget / plan.targetStages) : 0;
-  return {
-    id: "network",
-    w: matrix(1, weights.length, weights),
-    curvature,
-    ...(gradient ? { gradient } : {}),
-    units: stage.bound?.units ?? weightUnits(weights.length),
-    layers: params,
-    growth,
-    constraint: stageConstraint(stage, ctx),
-  };
-}
-
-/** Solves, and takes the best way on. */
-async function solveStage(stage: Stage, estimate: Estimate | undefined, ctx: RunContext): Promise<Candidate> {
-  const { solver, plan, weights, accept } = stage;
-  const isAutomatic = estimate?.ridgeIsAutomatic === true;
-  const curvatureOf = (factor: number): Curvature => estimate?.curvature(factor) ?? identityCurvature(weights.length);
-  const tellsNothing =
-    estimate?.chosen.ridge === 0 &&
-    curvatureOf(1)
-      .diagonal()
-      .every((value) => value === 0);
-  if (tellsNothing) ctx.report({ type: "note", ...curvatureIsZero(estimate) });
-  const pose = (factor: number): Problem =>
-    tellsNothing
-      ? poseProblem(stage, dampingAlone(weights.length), undefined, ctx)
-      : poseProblem(stage, curvatureOf(factor), estimate?.gradient, ctx);
-  const who = solver.name ?? "the solver";
-  const solve = async (factor: number): Promise<Attempt> => {
-    const problem = pose(factor);
-    assertNeeds(who, solver.needs, problem);
-    const solution = await solver.solve(problem, ctx);
-    await checkSolution(problem, solution, who);
-    return { problem, solution, factor };
-  };
-  const factors = isAutomatic ? ridgeFactorsOf(stage) : [1];
-  let failure: PruneError | undefined;
-  const attempt = async (factor: number): Promise<Attempt | undefined> => {
-    try {
-      return await solve(factor);
-    } catch (error) {
-      // More damping, or no step, helps against these; a ridge that was asked for is not changed in silence.
-      if (!isAutomatic || !accept || !isPruneError(error) || !numericalFailures.includes(error.code)) throw error;
-      failure = error;
-      return undefined;
-    }
-  };
-  const first = accept ? await attempt(factors[0]!) : await solve(factors[0]!);
-  if (first && (!accept || (!estimate && isUnchanged(first)))) {
-    return { ...first, taken: "step", step: 1, fullStepObjective: first.solution.objective, loss: Number.NaN };
-  }
-  const problem = first?.problem ?? pose(factors[0]!);
-  const candidate = await acceptStep({
-    measure: (w) => measureLoss({ ...stage, accept: accept!, w }, ctx),
-    attempt: async (factor) => (factor === factors[0] ? first : await attempt(factor)),
-    ...{ factors, problem, mask: unitMask(problem.units, stage.mask) },
-    canRaise: isAutomatic && !tellsNothing && estimate.chosen.ridge > 0,
-    shortens: plan.lineSearch,
-    mayStay: plan.lineSearch,
-    ...(stage.lastLoss === undefined ? {} : { lastLoss: stage.lastLoss }),
-    triesMagnitude: plan.tryMagnitude,
-  });
-  for (const note of notesOn(candidate, { factors, failure, who })) ctx.report({ type: "note", ...note });
-  return candidate;
-}
-
-/** Failures of a solver that are the numbers' and not its own. */
-const numericalFailures: readonly string[] = ["ERR_SINGULAR", "ERR_OVERFLOW", "ERR_NOT_FINITE"];
-
-/** Whether a solver left the weights it keeps as they were. */
-function isUnchanged({ problem, solution }: Attempt): boolean {
-  const start = masked(problem.w, problem.units, solution.mask).data;
-  return solution.w.data.every((value, j) => value === start[j]);
-}
-
-/** Multiples of the automatic ridge to solve with; several compete on examples and need some. */
-function ridgeFactorsOf({ plan, dampingFactor, accept }: Stage): readonly number[] {
-  if (!accept && plan.ridgeFactors.length > 1) return [1];
-  return plan.ridgeFactors.map((factor) => factor * dampingFactor);
+  readonly scope: Scope;
+  /** Whether there is anything to prune; not in the dense training that BIMP begins with. */
+  readonly prunes: boolean;
+  /** Absent for a solver that takes no gradients. */
+  readonly curvature?: StageCurvature;
+  /** What competes when its step is accepted, see {@link RunPlan}. */
+  readonly accept: Pick<ResolvedPlan, "lineSearch" | "tryMagnitude">;
+  /** Whether pruned weights may come back. */
+  readonly regrow: boolean;
+  /** Pruned weights put on trial, as a fraction of the kept ones. */
+  readonly growth: number;
+  /** Ends a round: what is kept is trained. Absent: the next stage goes on from the solver's weights. */
+  readonly train?: StageTraining;
 }
 
 /**
- * The multiple of the automatic ridge for the next stage, as in the method of Levenberg and Marquardt: a step that had to be shortened
- * trusted its model too far.
+ * The stages of a run.
+ *
+ * @param spec.situation - of the dense network
+ * @param spec.reached - sparsity of the mask that the run starts from, below which no stage goes; default: the situation's zeros
+ * @param spec.takesGradients - whether the solver is given the curvature of the network
+ * @param spec.scope - default: the network
+ * @param spec.phases - targets one after the other, each trained at; default: the situation's sparsity, without training
+ * @returns the list, and the plan of the last target that prunes
+ * @throws ERR_OPTION for sparsities that fall, and as {@link resolvePlan}
  */
-export function nextDampingFactor(report: StageReport | undefined, { ridgeFactors }: ResolvedPlan): number {
-  // Several multiples adapt by competing.
-  if (!report || ridgeFactors.length !== 1) return 1;
-  const { step = 1, ridgeFactor = 1 } = report.stats;
-  const damping = ridgeFactor / ridgeFactors[0]!;
-  if (step === 1) return Math.max(1, damping / 2);
-  return Math.min(mostDampingFactor, (step === 0 ? raiseWithoutStep : 2) * damping);
+export function makeStages(spec: {
+  solver: Solver;
+  situation: RunSituation;
+  reached?: number;
+  takesGradients: boolean;
+  scope?: Scope | undefined;
+  overrides?: RunPlan | undefined;
+  phases?: readonly Phase[] | undefined;
+}): { readonly plan: ResolvedPlan; readonly stages: readonly Stage[] } {
+  const { situation, takesGradients, scope = { kind: "network" }, overrides, phases } = spec;
+  // What a solver advises for the weights of the whole network does not hold for single layers.
+  const isForLayers = scope.kind === "layers" && spec.solver.scope !== "layers";
+  const solver = isForLayers ? withoutPlan(spec.solver) : spec.solver;
+  const { prunable } = situation;
+  if (phases) assertRising(phases.map(({ sparsity }) => sparsity));
+  const stages: Stage[] = [];
+  let plan: ResolvedPlan | undefined;
+  let reached = spec.reached ?? situation.initialSparsity;
+  for (const [index, phase] of (phases ?? [undefined]).entries()) {
+    const sparsity = phase?.sparsity ?? situation.sparsity;
+    // A phase at the sparsity reached already has nothing to prune; where nothing is kept, nothing can be pruned.
+    const prunes = phase ? keptCount(prunable, sparsity) < Math.round((1 - reached) * prunable) : reached < 1;
+    const initialSparsity = index === 0 ? situation.initialSparsity : reached;
+    if (prunes || !plan) plan = resolvePlan(solver, { ...situation, sparsity, initialSparsity }, overrides);
+    const own = prunes
+      ? pruningStages({ plan, sparsity, scope, takesGradients, reached })
+      : phase
+        ? [idleStage(reached, scope)]
+        : [];
+    if (phase)
+      own.push({ ...own.pop()!, train: { epochs: phase.epochs, keepsMomentum: phase.keepsMomentum === true } });
+    stages.push(...own);
+    if (prunes) reached = Math.max(reached, 1 - keptCount(prunable, sparsity) / prunable);
+  }
+  return { plan: plan!, stages };
 }
 
-/** The same budget among the units that are kept already: what is pruned stays pruned. */
-function withoutRegrowth(budget: Constraint, mask: Mask): Constraint {
-  return {
-    ...budget,
-    kind: `${budget.kind} without regrowth`,
-    ...(budget.count ? { count: { ...budget.count, eligible: mask } } : {}),
-    ...(budget.pattern ? { pattern: { ...budget.pattern, eligible: mask } } : {}),
-    // A budget larger than what is left is filled up with pruned units: take those out again.
-    select: (score) =>
-      budget
-        .select(score.map((value, unit) => (mask[unit] === 1 ? value : Number.NEGATIVE_INFINITY)))
-        .map((bit, unit) => bit & mask[unit]!),
-    ...(budget.relax ? { relax: (factor: number) => withoutRegrowth(budget.relax!(factor), mask) } : {}),
-    ...(budget.canSwap
-      ? { canSwap: (kept: Mask, out: number, into: number) => mask[into] === 1 && budget.canSwap!(kept, out, into) }
-      : {}),
-  };
+/** Refuses sparsities out of range or falling. @throws ERR_SPARSITY_RANGE, ERR_OPTION */
+export function assertRising(sparsities: readonly number[]): void {
+  sparsities.forEach((sparsity, index) => {
+    if (!(sparsity >= 0 && sparsity < 1)) throw sparsityOutOfRange(`stage ${index + 1}`, sparsity);
+    const before = sparsities[index - 1] ?? 0;
+    if (sparsity < before) throw sparsityFalls(before, sparsity);
+  });
+}
+
+function withoutPlan({ plan: _plan, ...solver }: Solver): Solver {
+  return solver;
+}
+
+function idleStage(sparsity: number, scope: Scope): Stage {
+  const accept = { lineSearch: false, tryMagnitude: false };
+  return { sparsity, scope, prunes: false, accept, regrow: false, growth: 0 };
+}
+
+/** The stages on the way to one target. */
+function pruningStages(spec: {
+  plan: ResolvedPlan;
+  sparsity: number;
+  scope: Scope;
+  takesGradients: boolean;
+  reached: number;
+}): Stage[] {
+  const { plan, scope, takesGradients, reached } = spec;
+  const { stages, targetStages, examples, targetExamples, regrow, growth, lineSearch, tryMagnitude } = plan;
+  const { curvature: name, batch, ridge, ridgeFactors, temperature, firstOrder } = plan;
+  return planSparsities(plan, spec.sparsity).map((sparsity, index): Stage => {
+    const sinceTarget = index - stages;
+    const rows = sinceTarget >= 0 ? targetExamples : examples;
+    return {
+      // Nothing is brought back unasked.
+      ...{ sparsity: Math.max(sparsity, reached), scope, prunes: true },
+      ...(takesGradients ? { curvature: { name, rows, batch, ridge, ridgeFactors, temperature, firstOrder } } : {}),
+      accept: { lineSearch, tryMagnitude },
+      regrow,
+      growth: sinceTarget >= 0 && regrow ? growth * (1 - sinceTarget / targetStages) : 0,
+    };
+  });
 }

@@ -4,8 +4,8 @@ import type { ParamInfo } from "../data/model.ts";
 import { clashingRules, ruleFailed } from "../errors.ts";
 import type { Mask, Mat } from "../problem/matrix.ts";
 import { isPruneError } from "../prune-error.ts";
+import type { StateTensor } from "../retraining/retrainer.ts";
 import { forkContext, type RunContext } from "../run-context.ts";
-import type { StateTensor } from "../runner/retrainer.ts";
 import type { Reparameterization, RuleHooks, TrainingRule, TrainingStep } from "./training-rule.ts";
 
 /** What the rules of one training work on. */

@@ -11,8 +11,8 @@
  */
 import type { ParamInfo } from "../data/model.ts";
 import type { Mask, Mat, Vec } from "../problem/matrix.ts";
+import type { StateTensor } from "../retraining/retrainer.ts";
 import type { RunContext } from "../run-context.ts";
-import type { StateTensor } from "../runner/retrainer.ts";
 
 /** A rule by name. */
 export interface TrainingRule {

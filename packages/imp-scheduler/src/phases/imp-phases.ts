@@ -1,9 +1,9 @@
-import type { DenseTraining, Phase } from "@secateur/core";
+import { assertRising, type DenseTraining, type Phase } from "@secateur/core";
 import { impossiblePhases, rewindTooFar } from "../errors.ts";
 import { adaptivePeak } from "../rates/adaptive-peak.ts";
 import { peakRate } from "../rates/dense-training.ts";
 import { type RetrainingName, retrainingRates } from "../rates/retraining-rates.ts";
-import { assertRising, splitEpochs } from "./phase-sparsities.ts";
+import { splitEpochs } from "./phase-sparsities.ts";
 
 /**
  * Rounds of pruning and retraining (IMP, Han et al. 2015, with the schedules of Zimmer et al. 2023). One phase is one-shot

@@ -3,7 +3,7 @@
  * 1 - (1 - s)^(1/J) (Zimmer et al. 2023); without J it is 20 % a phase (Renda et al. 2020; Frankle and Carbin 2019).
  */
 import { type ScheduleName, sparsityOutOfRange, sparsitySchedule } from "@secateur/core";
-import { badRetrainOption, decreasingSparsity } from "../errors.ts";
+import { badRetrainOption } from "../errors.ts";
 
 /** The fraction of the remaining weights that each of J phases prunes to reach sparsity s: 1 - (1 - s)^(1/J). */
 export function phaseFraction(sparsity: number, phases: number): number {
@@ -36,15 +36,6 @@ export function phaseSparsities(spec: {
   const { target, phases, schedule = "geometric", from = 0 } = spec;
   assertPhases(phases);
   return sparsitySchedule({ name: schedule, stages: phases, target, from });
-}
-
-/** Refuses sparsities out of range or going down. @throws ERR_SPARSITY_RANGE, ERR_OPTION */
-export function assertRising(sparsities: readonly number[]): void {
-  sparsities.forEach((sparsity, index) => {
-    if (!(sparsity >= 0 && sparsity < 1)) throw sparsityOutOfRange("retrain", sparsity);
-    const before = sparsities[index - 1] ?? 0;
-    if (sparsity < before) throw decreasingSparsity(before, sparsity);
-  });
 }
 
 /** Epochs in all over J phases: floor(epochs / J) each, the last takes the remainder as well. */

@@ -1,21 +1,25 @@
 /** Prunes a network in place on the training split. */
 import {
+  type Budget,
   type BudgetRule,
   type CurvatureEstimator,
   type Dataset,
   type Evaluation,
+  type LayerCapability,
   layoutParams,
   type PruneRequest,
   type PruneResult,
   parseOptions,
   prune,
   type ResolvedPlan,
+  type Retraining,
   type RunContext,
   type RunPlan,
   type RunState,
   readFlat,
   resolvePlan,
   runSituation,
+  type Scope,
   type Solver,
   type Task,
 } from "@secateur/core";
@@ -33,8 +37,10 @@ export interface PruneJob {
   readonly params?: readonly string[];
   /** What the user fixed of the plan. */
   readonly plan: RunPlan;
-  /** How the kept weights are spread over layers; default: anywhere. */
-  readonly budget?: BudgetRule;
+  /** Limits and units, or how the kept weights are spread over layers; default: anywhere. */
+  readonly budget?: Budget | BudgetRule;
+  /** Prunes layer by layer; absent: the weights of the whole network are one problem. */
+  readonly layers?: LayerCapability & { readonly scope: Scope };
   /** What the outputs mean; default: what core takes for the data. */
   readonly task?: Task;
   /** The training split, where gradients are taken if the solver needs any. */
@@ -48,21 +54,22 @@ export interface PruneJob {
   readonly wrapEstimator?: (estimator: CurvatureEstimator) => CurvatureEstimator;
   /** Told which curvature is used, before the work starts. */
   readonly onCurvature?: (found: FoundEntry<CurvatureEntry>) => void;
-  readonly onStage?: (state: RunState) => Promise<void>;
+  /** Trains what is kept; its last phase prunes to `sparsity`. */
+  readonly retrain?: Retraining;
+  readonly onState?: (state: RunState) => Promise<void>;
   readonly resume?: RunState;
   /** See core's PruneRequest. */
   readonly settle?: (ctx: RunContext) => Promise<void>;
 }
 
 /** A job but for how its state is kept. */
-export type PruneTask = Omit<PruneJob, "onStage" | "resume">;
+export type PruneTask = Omit<PruneJob, "retrain" | "onState" | "resume">;
 
 /** A pruning run with the evaluations around it. */
 export interface PruneOutcome {
   readonly dense: Evaluation;
   readonly pruned: Evaluation;
-  readonly result: Omit<PruneResult, "plan" | "taken" | "loss"> &
-    Partial<Pick<PruneResult, "taken" | "loss">> & { readonly plan?: PruneResult["plan"] | undefined };
+  readonly result: PruneResult;
   /** Where the curvature came from; absent for a solver that needs none. */
   readonly curvature?: FoundEntry<CurvatureEntry>;
 }
@@ -72,21 +79,24 @@ export function needsGradients(solver: Solver): boolean {
   return (solver.needs.curvature ?? []).length > 0;
 }
 
-/** What core is asked for, without the state of a run. @throws ERR_UNKNOWN_NAME for a curvature nobody offers */
-export async function pruneRequest(
-  job: PruneTask,
-): Promise<{ request: Omit<PruneRequest, "onStage" | "resume"> } & Pick<PruneOutcome, "curvature">> {
-  const { network, params, solver, sparsity, task, train, session, budget, settle } = job;
+/** What core is asked for. @throws ERR_UNKNOWN_NAME for a curvature nobody offers */
+async function pruneRequest(job: PruneJob): Promise<{ request: PruneRequest } & Pick<PruneOutcome, "curvature">> {
+  const { network, params, solver, sparsity, task, train, session, budget, settle, retrain, onState, resume } = job;
   const { seed, kernels, signal, onEvent } = session;
-  const plan = needsGradients(solver) ? await feasiblePlan(job) : job.plan;
+  const takesGradients = needsGradients(solver) && !job.layers;
+  const plan = takesGradients ? await feasiblePlan(job) : job.plan;
   const request = {
     ...{ model: network, solver, sparsity, plan, data: train, seed, kernels, signal, onEvent },
     ...(params ? { params } : {}),
     ...(task ? { task } : {}),
     ...(budget ? { budget } : {}),
     ...(settle ? { settle } : {}),
+    ...(job.layers ? { scope: job.layers.scope, layers: job.layers } : {}),
+    ...(retrain ? { retrain } : {}),
+    ...(onState ? { onState } : {}),
+    ...(resume ? { resume } : {}),
   };
-  if (!needsGradients(solver)) return { request };
+  if (!takesGradients) return { request };
   const found = await plannedCurvature({ ...job, plan });
   job.onCurvature?.(found);
   const options = await parseOptions<object>(found.entry.name, found.entry.options, job.curvatureOptions ?? {});
@@ -97,10 +107,8 @@ export async function pruneRequest(
 
 /** Prunes a network in place. @throws what core's `prune` throws; ERR_UNKNOWN_NAME for a curvature nobody offers */
 export async function pruneNetwork(job: PruneJob): Promise<Pick<PruneOutcome, "curvature"> & { result: PruneResult }> {
-  const { onStage, resume } = job;
   const { request, curvature } = await pruneRequest(job);
-  const result = await prune({ ...request, ...(onStage ? { onStage } : {}), ...(resume ? { resume } : {}) });
-  return { result, ...(curvature ? { curvature } : {}) };
+  return { result: await prune(request), ...(curvature ? { curvature } : {}) };
 }
 
 /** The user's plan, with a curvature that the model can give where the solver advises another. */

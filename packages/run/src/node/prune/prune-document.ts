@@ -1,12 +1,10 @@
 /** The JSON document of `secateur prune`: its keys are a contract, described in docs/cli.md. */
-import type { Evaluation, Note, RunLoss } from "@secateur/core";
-import type { RoundReport } from "@secateur/imp-scheduler";
+import type { Evaluation, Note, RoundReport, RunLoss } from "@secateur/core";
 import type { PruneOutcome } from "../../prune/prune-network.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 
-/** A pruning run with the evaluations around it, and its rounds where it retrained. */
+/** A pruning run with the evaluations around it. */
 export interface RunOutcome extends PruneOutcome {
-  readonly rounds?: readonly RoundReport[];
   /** "calibration": the data have no split for testing. */
   readonly measuredOn: "test" | "calibration";
 }
@@ -28,9 +26,6 @@ interface StageDocument {
   /** What the weights after it are: "step", "mask", "last" or "magnitude". */
   readonly taken: string;
 }
-
-/** One round; its stages are among the document's. */
-type RoundDocument = Omit<RoundReport, "stages" | "plan"> & { readonly stages: number };
 
 /** What `secateur prune --json` prints. */
 export interface PruneDocument {
@@ -54,7 +49,7 @@ export interface PruneDocument {
   readonly keptDense?: readonly string[];
   readonly stages: readonly StageDocument[];
   /** Rounds of pruning and retraining, with --retrain. */
-  readonly rounds?: readonly RoundDocument[];
+  readonly rounds?: readonly RoundReport[];
   readonly timing: {
     readonly gradientMs: number;
     readonly solveMs: number;
@@ -86,7 +81,8 @@ export function pruneDocument(spec: {
   unprunable?: NonNullable<PruneDocument["unprunable"]>;
 }): PruneDocument {
   const { outcome, recipe, keptDense, unprunable = [], out, peakMemoryBytes } = spec;
-  const { result, dense, pruned, rounds } = outcome;
+  const { result, dense, pruned } = outcome;
+  const { rounds } = result;
   const retrainMs = retrainTimes(rounds, result.stages.length);
   return {
     dense,
@@ -114,9 +110,7 @@ export function pruneDocument(spec: {
       ...(stage.loss === undefined ? {} : { loss: stage.loss }),
       ...(index === result.stages.length - 1 ? { accuracy: pruned.accuracy } : {}),
     })),
-    ...(rounds
-      ? { rounds: rounds.map(({ stages, plan: _plan, ...round }) => ({ ...round, stages: stages.length })) }
-      : {}),
+    ...(rounds ? { rounds } : {}),
     timing: rounds
       ? { ...result.timing, retrainMs: rounds.reduce((sum, round) => sum + round.retrainMs, 0) }
       : result.timing,
@@ -137,7 +131,7 @@ function retrainTimes(rounds: readonly RoundReport[] | undefined, stages: number
   const times = new Array<number>(stages).fill(0);
   let end = 0;
   for (const round of rounds ?? []) {
-    end += round.stages.length;
+    end += round.stages;
     if (end > 0) times[end - 1]! += round.retrainMs;
   }
   return times;

@@ -1,6 +1,6 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
-import { type Allocation, type Dataset, type EntryOf, keptCount, type Task } from "@secateur/core";
+import { type Allocation, type EntryOf, keptCount } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { allocation } from "@secateur/imp-scheduler";
 import { keepsAll, keepsNothing, overflowed } from "../../errors.ts";
@@ -17,18 +17,17 @@ import type { BatchNormSettings, Remeasure } from "../open/batch-norm.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
+import { findTask } from "../plugins/find-task.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { assumedTraining, type CompleteSettings, completeSettings } from "../retrain/complete-settings.ts";
 import { retrainNetwork } from "../retrain/retrain-network.ts";
 import { makeSchedule } from "../retrain/retrain-plan.ts";
 import { readRecord } from "../retrain/training-record.ts";
-import { openPhaseKeeper } from "../state/phase-keeper.ts";
-import { openStageKeeper } from "../state/stage-keeper.ts";
+import { openRunKeeper } from "../state/run-keeper.ts";
 import { versions } from "../versions.ts";
-import type { LayersSettings } from "./layers-settings.ts";
+import { layerScope } from "./layer-scope.ts";
 import { type PruneDocument, pruneDocument, type RunOutcome } from "./prune-document.ts";
-import { pruneNetworkLayers } from "./prune-network-layers.ts";
 import type { PruneOutputs } from "./prune-outputs.ts";
 import type { PruneSettings } from "./prune-settings.ts";
 import { saveResults } from "./save-results.ts";
@@ -54,8 +53,15 @@ export interface PruneRun {
  */
 export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   const { settings, outputs, session, cwd } = spec;
-  const { arch, engine } = settings;
-  const model = await openAnyModel({ path: settings.model, arch, engine, cwd, onEvent: session.onEvent });
+  const { arch, engine, includeFrozen } = settings;
+  const model = await openAnyModel({
+    path: settings.model,
+    arch,
+    engine,
+    includeFrozen,
+    cwd,
+    onEvent: session.onEvent,
+  });
   noteArchitecture(model, session);
   notePlugin(settings.found, session);
   const { pruned: params, dense: keptDense } = chosenDense(model, settings.keepDense);
@@ -69,9 +75,9 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   const plugins = [curvature, spread, schedule].filter((source) => source !== undefined);
   const sources = [settings.found, ...plugins, ...model.packages];
   // With retraining every phase had a plan of its own, which the same settings give again.
-  const plan = retrain ? draft.plan : (result.plan ?? draft.plan);
+  const plan = retrain ? draft.plan : result.plan;
   const recipe: Recipe = { ...draft, plan, versions: versions(sources, retrain ? ["@secateur/imp-scheduler"] : []) };
-  const out = model.tfjs ? join(outputs.out, "model.json") : outputs.out;
+  const out = outputs.form === "tfjs" ? join(outputs.out, "model.json") : outputs.out;
   const unprunable =
     model.tfjs?.model.keptDense ?? model.onnx?.model.keptDense.map(({ name, reason }) => ({ weight: name, reason }));
   const document = pruneDocument({
@@ -88,10 +94,12 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   const { settings, session, model } = spec;
   const { network } = model;
   const { data: source, normalize } = settings;
+  const text = taskName(settings);
+  const named = text === undefined ? undefined : await findTask(text, spec.cwd);
   const data = await openData({
     data: source,
     normalize,
-    task: settings.task,
+    task: named?.task,
     classes: model.classes,
     network: model.spec,
     onEvent: session.onEvent,
@@ -104,13 +112,9 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
     session,
   });
   await before();
-  const posed = await poseTask({ network, data, name: taskName(settings), session });
+  const posed = await poseTask({ network, data, named: named?.task, session });
   const dense = await posed.evaluate(network);
-  const done = spec.retrain
-    ? await retrainKept({ ...spec, retrain: spec.retrain }, { data, posed })
-    : settings.layers
-      ? await pruneInLayers(spec, settings.layers, { train: data.train, settle })
-      : await pruneKept(spec, { train: data.train, settle, task: posed.task });
+  const done = await pruneInStages(spec, { data, posed, settle });
   await after();
   const pruned = await posed.evaluate(network);
   return { dense, pruned, measuredOn: posed.measuredOn, ...done };
@@ -146,6 +150,7 @@ function jobOf({ cwd, settings, session, model, params }: MeasureSpec): Omit<Pru
     ...(bounds || spread
       ? { budget: allocation({ ...bounds, ...(spread ? { by: makeAllocation(spread) } : {}) }) }
       : {}),
+    ...(settings.layers ? layerScope(settings.layers) : {}),
     curvatureOptions,
     onCurvature: (curvature) => noteUnread(settings, curvature, session),
   };
@@ -156,59 +161,36 @@ function makeAllocation({ entry }: FoundEntry<EntryOf<"allocation">>): Allocatio
   return entry.create({} as never);
 }
 
-/** Prunes layer by layer; such a run has no state to go on from. */
-async function pruneInLayers(
-  { settings, session, model, params }: MeasureSpec,
-  layers: LayersSettings,
-  { train, settle }: { train: Dataset; settle: Remeasure["settle"] },
-): Promise<Omit<RunOutcome, "dense" | "pruned" | "measuredOn">> {
-  const { solver, sparsity } = settings;
-  const task = { network: model.network, solver, sparsity, params, session, layers, train };
-  return await pruneNetworkLayers({ ...task, ...(settle ? { recalibrate: settle } : {}) });
-}
-
-/** Prunes with the state kept between stages. */
-async function pruneKept(
+/** Prunes, and retrains where that was asked for, with the state kept between stages and epochs. */
+async function pruneInStages(
   spec: MeasureSpec,
-  { train, settle, task }: { train: Dataset; settle: Remeasure["settle"]; task: Task },
+  { data, posed, settle }: { data: DatasetSplits; posed: PosedTask; settle: Remeasure["settle"] },
 ): Promise<Omit<RunOutcome, "dense" | "pruned" | "measuredOn">> {
-  const { outputs, resume: isResumed, session, run } = spec;
-  const keeper = await openStageKeeper({ path: outputs.state, run, resume: isResumed, session });
-  const { onStage, resume } = keeper;
-  const done = await pruneNetwork({
-    ...jobOf(spec),
-    train,
-    task,
-    onStage,
-    ...(resume ? { resume } : {}),
-    ...(settle ? { settle } : {}),
-  });
+  const { outputs, resume: isResumed, session, run, settings, model, retrain } = spec;
+  const keeper = await openRunKeeper({ path: outputs.state, run, resume: isResumed, session });
+  const { onState, resume } = keeper;
+  const job = { ...jobOf(spec), onState, ...(resume ? { resume } : {}) };
+  const done = retrain
+    ? await retrainNetwork({
+        ...{
+          ...job,
+          network: ownNetwork(model, "--retrain").network,
+          settings: retrain,
+          data,
+          posed,
+          arch: model.arch,
+        },
+        schedule: await makeSchedule(settings.schedule!.entry, retrain),
+      })
+    : await pruneNetwork({ ...job, train: data.train, task: posed.task, ...(settle ? { settle } : {}) });
   const { timing } = done.result;
   // A continued run counts what went before, as its stages do.
-  const result = { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } };
-  return { ...done, result };
+  return { ...done, result: { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } } };
 }
 
 /** What is done about batch normalisation: with retraining nothing unless asked for, because training measures statistics. */
 function batchNormOf({ retrain, batchNorm }: PruneSettings, model: AnyModel): BatchNormSettings | undefined {
   return retrain && batchNorm.when === undefined ? undefined : batchNormOfModel(model, batchNorm);
-}
-
-/** Prunes and retrains with the state kept between stages and epochs. */
-async function retrainKept(
-  spec: MeasureSpec & { retrain: CompleteSettings },
-  { data, posed }: { data: DatasetSplits; posed: PosedTask },
-): Promise<Omit<RunOutcome, "dense" | "pruned" | "measuredOn">> {
-  const { settings, outputs, resume: isResumed, session, run, retrain, model } = spec;
-  const keeper = await openPhaseKeeper({ path: outputs.state, run, resume: isResumed, session });
-  const { onState, resume } = keeper;
-  const { network } = ownNetwork(model, "--retrain");
-  const schedule = await makeSchedule(settings.schedule!.entry, retrain);
-  const job = { ...jobOf(spec), network, settings: retrain, schedule, data, posed, arch: model.arch, onState };
-  const done = await retrainNetwork({ ...job, ...(resume ? { resume } : {}) });
-  const { timing, rounds } = done.result;
-  const result = { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } };
-  return { ...done, result, rounds };
 }
 
 /** The settings of retraining with everything decided, paths absolute. */
@@ -282,6 +264,7 @@ function recipeOf(spec: {
     modelSha256: model.sha256,
     arch: model.arch,
     ...(model.tfjs ? { engine: model.tfjs.engine.name } : {}),
+    ...(settings.includeFrozen ? { includeFrozen: true } : {}),
     data: settings.data,
     ...(normalize === undefined ? {} : { normalize }),
     ...(settings.task === undefined ? {} : { task: settings.task }),
@@ -304,13 +287,15 @@ function recipeOf(spec: {
 
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
 function runIdentity(recipe: Recipe): string {
-  const { modelSha256, arch, engine, data, normalize, task, solver, options, sparsity, keepDense } = recipe;
+  const { modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity, keepDense } =
+    recipe;
   const { batchNorm, retrain, allocation, curvatureOptions } = recipe;
   return JSON.stringify({
     ...{
       modelSha256,
       arch,
       engine,
+      includeFrozen,
       data,
       normalize,
       task,

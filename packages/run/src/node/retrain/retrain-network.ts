@@ -1,11 +1,19 @@
 /** The computation behind `prune --retrain`: rounds of pruning and retraining on the training split. */
-import { type Dataset, layoutParams, readFlat, type Schedule, sampleIndices, subset } from "@secateur/core";
+import {
+  type Dataset,
+  type EarlyStopping,
+  layoutParams,
+  type PruneResult,
+  readFlat,
+  type Schedule,
+  sampleIndices,
+  subset,
+} from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
-import { type EarlyStopping, type PhaseState, type RetrainingResult, retrainInPhases } from "@secateur/imp-scheduler";
 import { createRetrainer, type Network } from "@secateur/nn";
 import { rewindMismatch } from "../../errors.ts";
 import type { PosedTask } from "../../prune/pose-task.ts";
-import { type PruneOutcome, type PruneTask, pruneRequest } from "../../prune/prune-network.ts";
+import { type PruneJob, type PruneOutcome, pruneNetwork } from "../../prune/prune-network.ts";
 import { augmentationOf } from "../open/batch-norm.ts";
 import { openModel } from "../open/open-model.ts";
 import type { CompleteSettings } from "./complete-settings.ts";
@@ -13,7 +21,7 @@ import { planPhases } from "./retrain-plan.ts";
 import { optimizerOf } from "./training-settings.ts";
 
 /** What to prune and retrain, and how. */
-export interface RetrainJob extends Omit<PruneTask, "train" | "network"> {
+export interface RetrainJob extends Omit<PruneJob, "train" | "network" | "retrain"> {
   /** Changed in place; of our own layers, which train. */
   readonly network: Network;
   readonly settings: CompleteSettings;
@@ -22,15 +30,13 @@ export interface RetrainJob extends Omit<PruneTask, "train" | "network"> {
   readonly posed: PosedTask;
   /** Of the network, for a checkpoint to rewind to. */
   readonly arch: string;
-  readonly onState?: (state: PhaseState) => Promise<void>;
-  readonly resume?: PhaseState;
 }
 
 /** Prunes and retrains a network in place. @throws what `prune` and the retraining throw; ERR_REWIND */
 export async function retrainNetwork(
   job: RetrainJob,
-): Promise<Pick<PruneOutcome, "curvature"> & { readonly result: RetrainingResult }> {
-  const { network, settings, data, posed, session, sparsity, onState, resume } = job;
+): Promise<Pick<PruneOutcome, "curvature"> & { readonly result: PruneResult }> {
+  const { network, settings, data, posed, session, sparsity } = job;
   const { task } = posed;
   // Every round is led back to the dense network, not to the one the round before left.
   const { train, heldOut } = splitOff(await posed.taught(data.train), settings.holdOut, job);
@@ -44,35 +50,31 @@ export async function retrainNetwork(
     labelSmoothing: settings.labelSmoothing,
     ...(settings.cropPadding > 0 || settings.flip ? { augmentation: augmentationOf(settings, data) } : {}),
   });
-  const { request, curvature } = await pruneRequest({ ...job, task, train });
-  const { budget: _any, sparsity: _phases, ...pruning } = request;
   const earlyStopping: EarlyStopping | undefined =
     settings.patience === undefined || !heldOut
       ? undefined
       : { patience: settings.patience, evaluate: () => network.evaluate(heldOut, session.context(), { task }) };
   const rewind = settings.rewind === undefined ? undefined : await openRewind(settings.rewind, job);
-  const result = await retrainInPhases({
-    ...pruning,
-    ...(job.budget ? { budget: job.budget } : {}),
-    retrainer,
-    phases: planPhases({
-      schedule: job.schedule,
-      settings,
-      sparsity,
-      // Opened afresh also where a run is continued, so its zeros are those of the start.
-      from: await sparsityOf(job),
-      stepsPerEpoch: retrainer.stepsPerEpoch,
-    }),
-    // A file that has changed since is another point to rewind to.
-    schedule: JSON.stringify({ ...settings, rewindSha256: rewind?.sha256 }),
-    // Test accuracy is reported after each round and decides nothing.
-    measure: () => posed.evaluate(network),
-    ...(rewind ? { rewindTo: rewind.tensors } : {}),
-    ...(earlyStopping ? { earlyStopping } : {}),
-    ...(onState ? { onState } : {}),
-    ...(resume ? { resume } : {}),
+  return await pruneNetwork({
+    ...{ ...job, task, train },
+    retrain: {
+      retrainer,
+      phases: planPhases({
+        schedule: job.schedule,
+        settings,
+        sparsity,
+        // Opened afresh also where a run is continued, so its zeros are those of the start.
+        from: await sparsityOf(job),
+        stepsPerEpoch: retrainer.stepsPerEpoch,
+      }),
+      // A file that has changed since is another point to rewind to.
+      schedule: JSON.stringify({ ...settings, rewindSha256: rewind?.sha256 }),
+      // Test accuracy is reported after each round and decides nothing.
+      measure: () => posed.evaluate(network),
+      ...(rewind ? { rewindTo: rewind.tensors } : {}),
+      ...(earlyStopping ? { earlyStopping } : {}),
+    },
   });
-  return { result, ...(curvature ? { curvature } : {}) };
 }
 
 async function sparsityOf({ network, params }: Pick<RetrainJob, "network" | "params">): Promise<number> {

@@ -1,5 +1,6 @@
 /** What a round of pruning and retraining did, in numbers for tables and plots. */
-import type { Evaluation, Note, StageReport, UsedPlan } from "@secateur/core";
+import type { Note } from "../problem/note.ts";
+import type { Evaluation } from "../task/evaluate.ts";
 
 /** One round, reported. Times are in milliseconds. */
 export interface RoundReport {
@@ -38,11 +39,10 @@ export interface RoundReport {
   readonly lastRate: number;
   /** Rates at evenly spaced steps, at most 200, for plots. */
   readonly rates: readonly number[];
-  /** Stages of the solver, how it was run, and the time of the pruning. */
-  readonly stages: readonly StageReport[];
+  /** How many stages pruned; their reports stand in the run's, in order. */
+  readonly stages: number;
   /** What its pruning and its training had to say. */
   readonly notes: readonly Note[];
-  readonly plan?: UsedPlan;
   readonly pruneMs: number;
   readonly retrainMs: number;
   /** Training images a second. */

@@ -1,5 +1,6 @@
 /** Stops a retraining when the loss of held-out training examples no longer falls, and remembers the best weights. */
-import type { Evaluation, StateTensor } from "@secateur/core";
+import type { Evaluation } from "../task/evaluate.ts";
+import type { StateTensor } from "./retrainer.ts";
 
 /** When to stop. */
 export interface EarlyStopping {

@@ -1,22 +1,29 @@
-/** The report of a phase that is over, from its pruning, its training and the weights they left. */
-import { countKept, countZeros, type Evaluation, type FlatParam, type Note, type Phase } from "@secateur/core";
+/** The report of a round that is over, from its pruning, its training and the weights they left. */
+
+import { countKept } from "../budget/constraint.ts";
+import type { Phase } from "../plugin/schedule.ts";
+import { countZeros, type FlatParam } from "../problem/flat-weights.ts";
+import type { Mask } from "../problem/matrix.ts";
+import type { Note } from "../problem/note.ts";
+import type { Evaluation } from "../task/evaluate.ts";
 import type { StoppingState } from "./early-stopping.ts";
-import type { PhaseState } from "./phase-state.ts";
 import { type RoundReport, relativeDistance, sampled } from "./round-report.ts";
+import type { OpenRound } from "./training-progress.ts";
 
 /**
- * Sums a phase up.
+ * Sums a round up.
  *
  * @param spec.params - the prunable parameters
  * @param spec.examples - training examples of an epoch
- * @param spec.state - with the open phase
+ * @param spec.pruned - flat weights [p] right after pruning, and their mask
  * @param spec.weights - flat weights [p] after training
  * @param spec.rates - of all its planned steps
  */
 export function closeRound(spec: {
   params: readonly FlatParam[];
   examples: number;
-  state: PhaseState;
+  round: OpenRound;
+  pruned: { readonly weights: Float32Array; readonly mask: Mask };
   phase: Phase;
   weights: Float32Array;
   rates: ArrayLike<number>;
@@ -27,9 +34,9 @@ export function closeRound(spec: {
   /** Of its training. */
   notes: readonly Note[];
 }): RoundReport {
-  const { params, examples, state, phase, weights, rates, trained, stopping, retrainMs, retrained } = spec;
-  const { before, pruned, pruningDistance, stages, plan, pruneMs } = state.open!.round;
-  const kept = countKept(state.mask);
+  const { params, examples, round, phase, weights, rates, trained, stopping, retrainMs, retrained } = spec;
+  const { before, pruned, pruningDistance, stages, pruneMs } = round;
+  const kept = countKept(spec.pruned.mask);
   const { flops, nonzeroFlops } = costs(params, weights);
   const images = trained.epochs.length * examples;
   return {
@@ -44,7 +51,7 @@ export function closeRound(spec: {
       ? { instability: (before.accuracy - pruned.accuracy) / before.accuracy }
       : {}),
     pruningDistance,
-    retrainingDistance: relativeDistance(state.open!.weights, weights),
+    retrainingDistance: relativeDistance(spec.pruned.weights, weights),
     flops,
     nonzeroFlops,
     epochs: phase.epochs,
@@ -54,8 +61,7 @@ export function closeRound(spec: {
     lastRate: rates[rates.length - 1] ?? 0,
     rates: sampled(rates, 200),
     stages,
-    notes: [...state.open!.round.notes, ...spec.notes],
-    ...(plan ? { plan } : {}),
+    notes: [...round.notes, ...spec.notes],
     pruneMs,
     retrainMs,
     imagesPerSecond: retrainMs === 0 ? 0 : (1000 * images) / retrainMs,

@@ -1,19 +1,19 @@
-/** Keeps the state of a run of phases on disk, and finds it again. */
+/** Keeps the state of a run on disk, and finds it again. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import type { PhaseState } from "@secateur/imp-scheduler";
+import type { RunState } from "@secateur/core";
 import type { Session } from "../../session.ts";
-import { readPhases, type SavedPhases, writePhases } from "./phase-state-file.ts";
+import { readState, type SavedState, writeState } from "./run-state-file.ts";
 
-/** What a run of phases needs to save and to continue. */
-export interface PhaseKeeper {
-  readonly resume: PhaseState | undefined;
+/** What a run needs to save and to continue. */
+export interface RunKeeper {
+  readonly resume: RunState | undefined;
   /** Time that went into the parts of the run before this one. */
   readonly earlierMs: number;
-  onState(state: PhaseState): Promise<void>;
+  onState(state: RunState): Promise<void>;
 }
 
-/** Epochs and stages of small networks take less time than a file does. */
+/** Epochs of small networks take less time than a file does. */
 const saveEveryMs = 2000;
 
 /**
@@ -22,39 +22,40 @@ const saveEveryMs = 2000;
  * @param spec.path - absolute
  * @param spec.run - identifies model, data and method
  */
-export async function openPhaseKeeper(spec: {
+export async function openRunKeeper(spec: {
   path: string;
   run: string;
   resume: boolean;
   session: Session;
-}): Promise<PhaseKeeper> {
+}): Promise<RunKeeper> {
   const { path, run, session } = spec;
-  const saved = await savedPhases(spec);
+  const saved = await savedState(spec);
   const { now } = session.context();
   const started = now();
   const earlierMs = saved?.elapsedMs ?? 0;
   if (saved === undefined) await rm(path, { force: true });
   let last = Number.NEGATIVE_INFINITY;
-  let phase = -1;
+  let reached = "";
   return {
     resume: saved?.state,
     earlierMs,
     async onState(state) {
-      // The end of a phase is always kept: should the disk be full when the results are written, no work is lost.
-      if (state.phase === phase && now() - last < saveEveryMs) return;
-      await writePhases(path, { state, run, elapsedMs: earlierMs + now() - started });
+      // Stages and rounds are always kept: should the disk be full when the results are written, no work is lost.
+      const place = `${state.stage} ${state.training?.rounds.length}`;
+      if (place === reached && now() - last < saveEveryMs) return;
+      await writeState(path, { state, run, elapsedMs: earlierMs + now() - started });
       last = now();
-      phase = state.phase;
+      reached = place;
     },
   };
 }
 
-async function savedPhases(spec: {
+async function savedState(spec: {
   path: string;
   run: string;
   resume: boolean;
   session: Session;
-}): Promise<SavedPhases | undefined> {
+}): Promise<SavedState | undefined> {
   const { path, run, resume, session } = spec;
   if (!resume) return undefined;
   if (!existsSync(path)) {
@@ -62,10 +63,13 @@ async function savedPhases(spec: {
     session.onEvent({ type: "note", level: "info", code: "nothing-to-resume", message });
     return undefined;
   }
-  const saved = await readPhases(path, run);
-  const { phase, open } = saved.state;
-  const within = open?.training ? ` and ${open.training.epoch} epochs of the next` : "";
-  const message = `continuing after ${phase} phases${within}, saved in ${path}`;
+  const saved = await readState(path, run);
+  const { stage, training } = saved.state;
+  const epochs = training?.open?.training?.epoch;
+  const where = training
+    ? `${training.rounds.length} rounds${epochs === undefined ? "" : ` and ${epochs} epochs of the next`}`
+    : `stage ${stage}`;
+  const message = `continuing after ${where}, saved in ${path}`;
   session.onEvent({ type: "note", level: "info", code: "resumed", message });
   return saved;
 }

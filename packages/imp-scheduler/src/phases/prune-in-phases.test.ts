@@ -7,8 +7,13 @@ import {
   layoutParams,
   matrix,
   type Phase,
+  type PruneRequest,
+  type PruneResult,
+  prune,
   type Retrainer,
+  type Retraining,
   type RunEvent,
+  type RunState,
   readFlat,
 } from "@secateur/core";
 import { gaussNewton } from "@secateur/fisher";
@@ -17,11 +22,9 @@ import { chita } from "@secateur/solvers-chita";
 import { magnitude } from "@secateur/solvers-magnitude";
 import { describe, expect, test } from "vitest";
 import { allocation } from "../allocation/allocation.ts";
-import { gmpPhases } from "../phases/gmp-phases.ts";
-import { impPhases } from "../phases/imp-phases.ts";
-import { phaseSparsities } from "../phases/phase-sparsities.ts";
-import type { PhaseState } from "./phase-state.ts";
-import { type RetrainingRequest, type RetrainingResult, retrainInPhases } from "./retrain-in-phases.ts";
+import { gmpPhases } from "./gmp-phases.ts";
+import { impPhases } from "./imp-phases.ts";
+import { phaseSparsities } from "./phase-sparsities.ts";
 
 const dense = { rates: Array.from({ length: 100 }, (_, t) => 0.2 * (1 - t / 100)), epochs: 10 };
 
@@ -39,18 +42,29 @@ function examples(count: number, seed: number): Dataset {
 const data = examples(160, 1);
 const newNetwork = (): Network => createNetwork(mlp({ sizes: [8, 12, 2] }), { seed: 2 });
 
-function setting(network: Network, over: Partial<RetrainingRequest> = {}): RetrainingRequest {
+/** A run of three rounds; of `over` what belongs to the training goes there. */
+function setting(network: Network, over: Partial<PruneRequest & Retraining> = {}): PruneRequest {
   const sparsities = phaseSparsities({ target: 0.8, phases: 3 });
+  const { retrainer, phases, rewindTo, earlyStopping, ...pruning } = over;
   return {
     model: network,
     solver: magnitude(),
-    retrainer: createRetrainer(network, { data, batchSize: 16 }),
-    phases: impPhases({ sparsities, epochs: 7, schedule: "llr", dense }),
-    schedule: "llr",
     seed: 4,
-    measure: () => network.evaluate(data, createRunContext()),
-    ...over,
+    ...pruning,
+    retrain: {
+      retrainer: retrainer ?? createRetrainer(network, { data, batchSize: 16 }),
+      phases: phases ?? impPhases({ sparsities, epochs: 7, schedule: "llr", dense }),
+      schedule: "llr",
+      measure: () => network.evaluate(data, createRunContext()),
+      ...(rewindTo ? { rewindTo } : {}),
+      ...(earlyStopping ? { earlyStopping } : {}),
+    },
   };
+}
+
+async function inRounds(request: PruneRequest): Promise<PruneResult & { rounds: NonNullable<PruneResult["rounds"]> }> {
+  const result = await prune(request);
+  return { ...result, rounds: result.rounds! };
 }
 
 async function flat(network: Network): Promise<Float32Array> {
@@ -58,22 +72,16 @@ async function flat(network: Network): Promise<Float32Array> {
 }
 
 /** The result without its times, which differ from run to run. */
-function timeless({ rounds, mask, layers, nonzeros }: RetrainingResult): unknown {
-  const plain = rounds.map((round) => ({
-    ...round,
-    pruneMs: 0,
-    retrainMs: 0,
-    imagesPerSecond: 0,
-    stages: round.stages.length,
-  }));
-  return { rounds: plain, mask, layers, nonzeros };
+function timeless({ rounds, mask, layers, nonzeros, stages }: PruneResult): unknown {
+  const plain = rounds!.map((round) => ({ ...round, pruneMs: 0, retrainMs: 0, imagesPerSecond: 0 }));
+  return { rounds: plain, mask, layers, nonzeros, objectives: stages.map(({ objective }) => objective) };
 }
 
 describe("rounds of pruning and retraining", () => {
   test("reach the exact sparsity of every phase, and what was pruned stays pruned", async () => {
     const network = newNetwork();
     const masks: Uint8Array[] = [];
-    const result = await retrainInPhases(
+    const result = await inRounds(
       setting(network, {
         onState: (state) => {
           masks.push(state.mask.slice());
@@ -96,13 +104,14 @@ describe("rounds of pruning and retraining", () => {
     const network = newNetwork();
     let states = 0;
     const phases = impPhases({ sparsities: [0.7], epochs: 250, schedule: "clr", dense });
-    await retrainInPhases(
+    await inRounds(
       setting(network, {
         phases,
-        onState: ({ open, mask }) => {
-          if (!open?.training) return;
+        onState: ({ training, mask }) => {
+          const trained = training?.open?.training;
+          if (!trained) return;
           states++;
-          const tensors = new Map(open.training.tensors.map(({ name, data: values }) => [name, values]));
+          const tensors = new Map(trained.tensors.map(({ name, data: values }) => [name, values]));
           for (const { name, start, size } of layoutParams(network)) {
             for (const key of [name, `optimizer.velocity/${name}`]) {
               const values = tensors.get(key)!;
@@ -119,7 +128,7 @@ describe("rounds of pruning and retraining", () => {
 
   test("go on from every state to the same bytes as without the interruption", async () => {
     const network = newNetwork();
-    const states: PhaseState[] = [];
+    const states: RunState[] = [];
     const request = (one: Network) =>
       setting(one, {
         solver: chita(),
@@ -128,7 +137,7 @@ describe("rounds of pruning and retraining", () => {
         plan: { stages: 2, targetStages: 1, examples: 40 },
         earlyStopping: { patience: 2, evaluate: () => one.evaluate(examples(40, 9), createRunContext()) },
       });
-    const whole = await retrainInPhases({
+    const whole = await inRounds({
       ...request(network),
       onState: (state) => {
         states.push(structuredClone(state));
@@ -136,36 +145,34 @@ describe("rounds of pruning and retraining", () => {
     });
     // Three phases of three stages and one pruning, an epoch each, and the ends.
     expect(states.length).toBeGreaterThan(15);
-    expect(states.some(({ pruning }) => pruning)).toBe(true);
-    expect(states.some(({ open }) => open?.training)).toBe(true);
+    expect(states.some(({ stage }) => stage % 3 !== 0)).toBe(true);
+    expect(states.some(({ training }) => training?.open?.training)).toBe(true);
     for (const state of states) {
       const other = createNetwork(mlp({ sizes: [8, 12, 2] }), { seed: 99 });
-      const resumed = await retrainInPhases({ ...request(other), resume: state });
+      const resumed = await inRounds({ ...request(other), resume: state });
       expect(other.tensors()).toEqual(network.tensors());
       expect(timeless(resumed)).toEqual(timeless(whole));
     }
   });
 
   test("refuse a state of another run and say what differs", async () => {
-    let saved: PhaseState | undefined;
+    let saved: RunState | undefined;
     const network = newNetwork();
-    await retrainInPhases(
+    await inRounds(
       setting(network, {
         onState: (state) => {
           saved ??= state;
         },
       }),
     );
-    await expect(retrainInPhases(setting(newNetwork(), { seed: 5, resume: saved! }))).rejects.toThrow(
-      /seed was 4 and is 5/,
-    );
+    await expect(inRounds(setting(newNetwork(), { seed: 5, resume: saved! }))).rejects.toThrow(/seed was 4 and is 5/);
   });
 
   test("report accuracies, distances, instability and the operations of non-zero weights", async () => {
     const network = newNetwork();
     const start = await flat(network);
     const events: RunEvent[] = [];
-    const { rounds } = await retrainInPhases(
+    const { rounds } = await inRounds(
       setting(network, {
         phases: impPhases({ sparsities: [0.5], epochs: 1, schedule: "llr", dense }),
         onEvent: (event) => events.push(event),
@@ -190,18 +197,18 @@ describe("rounds of pruning and retraining", () => {
   test("rewind kept weights to an earlier point and leave pruned ones zero", async () => {
     const network = newNetwork();
     const early = createNetwork(mlp({ sizes: [8, 12, 2] }), { seed: 50 });
-    let first: PhaseState | undefined;
-    await retrainInPhases(
+    let first: RunState | undefined;
+    await inRounds(
       setting(network, {
         rewindTo: early.tensors(),
         onState: (state) => {
-          if (state.open && !state.open.training) first ??= state;
+          if (state.training?.open && !state.training.open.training) first ??= state;
         },
       }),
     );
     const target = await flat(early);
-    expect([...first!.open!.weights]).toEqual([...target].map((value, j) => (first!.mask[j] === 1 ? value : 0)));
-    const bias = first!.tensors.find(({ name }) => name === "fc1.bias")!;
+    expect([...first!.weights]).toEqual([...target].map((value, j) => (first!.mask[j] === 1 ? value : 0)));
+    const bias = first!.training!.tensors.find(({ name }) => name === "fc1.bias")!;
     expect(bias.data).toEqual(early.weights.get("fc1.bias")!.data);
   });
 
@@ -210,7 +217,7 @@ describe("rounds of pruning and retraining", () => {
     const losses = [1, 0.5, 0.7, 0.6, 0.4];
     const kept: Float32Array[] = [];
     let asked = 0;
-    const { rounds } = await retrainInPhases(
+    const { rounds } = await inRounds(
       setting(network, {
         phases: impPhases({ sparsities: [0.5], epochs: 9, schedule: "llr", dense }),
         earlyStopping: {
@@ -240,7 +247,7 @@ describe("rounds of pruning and retraining", () => {
           return inner.retrain(request, ctx);
         },
       };
-      await retrainInPhases(setting(network, { phases, retrainer }));
+      await inRounds(setting(network, { phases, retrainer }));
       return seen;
     };
     const gmp = gmpPhases({ target: 0.6, epochs: 3, interval: 1, rate: () => 0.01 });
@@ -253,7 +260,7 @@ describe("rounds of pruning and retraining", () => {
 
   test("go around a solver with curvature and an allocation by layer", async () => {
     const network = newNetwork();
-    const { kept, layers } = await retrainInPhases(
+    const { kept, layers } = await inRounds(
       setting(network, {
         solver: chita(),
         curvature: gaussNewton(),
@@ -273,7 +280,7 @@ describe("rounds of pruning and retraining", () => {
       ...inner,
       retrain: (request, ctx) => inner.retrain({ ...request, masks: new Map() }, ctx),
     };
-    await expect(retrainInPhases(setting(network, { retrainer }))).rejects.toThrow(/pruned weights are not zero/);
+    await expect(inRounds(setting(network, { retrainer }))).rejects.toThrow(/pruned weights are not zero/);
   });
 
   test("keep their start where training made the loss worse, and say so", async () => {
@@ -281,12 +288,12 @@ describe("rounds of pruning and retraining", () => {
     await train(network, { data, epochs: 20 }, createRunContext());
     const wild: Phase = { sparsity: 0.2, epochs: 1, rates: (steps) => new Float64Array(steps).fill(3) };
     let start: Float32Array | undefined;
-    const { notes, rounds } = await retrainInPhases(
+    const { notes, rounds } = await inRounds(
       setting(network, {
         data,
         phases: [wild],
-        onState: ({ open }) => {
-          start ??= open?.weights;
+        onState: ({ training, weights }) => {
+          if (training?.open) start ??= weights;
         },
       }),
     );
@@ -299,7 +306,7 @@ describe("rounds of pruning and retraining", () => {
     const network = newNetwork();
     const before = await flat(network);
     const [a, b] = impPhases({ sparsities: [0.5, 0.8], epochs: 2, schedule: "ft", dense });
-    await expect(retrainInPhases(setting(network, { phases: [b!, a!] }))).rejects.toThrow(/goes down/);
+    await expect(inRounds(setting(network, { phases: [b!, a!] }))).rejects.toThrow(/goes down/);
     expect(await flat(network)).toEqual(before);
   });
 });

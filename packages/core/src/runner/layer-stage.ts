@@ -1,0 +1,126 @@
+/** One stage of scope "layers": one problem a layer, posed and solved one after the other by a loop that a solver package brings. */
+import type { Dataset } from "../data/dataset.ts";
+import type { LayerCurvatureEstimator, LayerInputsMode } from "../data/layer-inputs.ts";
+import type { Model } from "../data/model.ts";
+import { countZeros, type FlatParam, readFlat } from "../problem/flat-weights.ts";
+import type { Mask } from "../problem/matrix.ts";
+import type { Solver } from "../problem/strategy.ts";
+import type { RunContext } from "../run-context.ts";
+import type { StageReport } from "./run-stage.ts";
+import type { Stage } from "./stage.ts";
+import { collectNotes } from "./stage-notes.ts";
+
+/** What a stage asks of a loop over layers. */
+export interface LayerLoopRequest {
+  /** Changed in place. */
+  readonly model: Model;
+  /** Calibration data; labels are not read. */
+  readonly data: Dataset;
+  readonly solver: Solver;
+  readonly curvature: LayerCurvatureEstimator;
+  /** Fraction of all weights of `params` that is removed, in [0, 1); how layers share it is the loop's to say. */
+  readonly sparsity: number;
+  /** Keep so many of every so many inputs of a row instead. */
+  readonly pattern?: { readonly keep: number; readonly of: number };
+  readonly inputs: LayerInputsMode;
+  readonly params: readonly string[];
+  /** Calibration examples at most, drawn at random; default: all. */
+  readonly examples?: number;
+  /** Which weights of each parameter may be kept; default: any. */
+  readonly eligible?: ReadonlyMap<string, Mask>;
+  /** Called when layers have been written, for what depends on them, such as batch-norm statistics. */
+  readonly recalibrate?: (ctx: RunContext) => Promise<void>;
+}
+
+/** One layer, or one group of a grouped convolution, pruned. */
+export interface PrunedLayer {
+  readonly name: string;
+  readonly firstRow: number;
+  readonly rows: number;
+  readonly cols: number;
+  readonly nonzeros: number;
+  /** tr((W - R) H (W - R)') / tr(W H W') at the inputs it was solved for; 0 where the outputs are 0. */
+  readonly relativeError: number;
+  /** Rows of X behind H. */
+  readonly inputs: number;
+  readonly solveMs: number;
+  readonly stats: Readonly<Record<string, number>>;
+}
+
+/** What a loop did; the weights are in the model. */
+export interface LayerLoopResult {
+  readonly layers: readonly PrunedLayer[];
+  /** Calibration examples that the layers were solved on. */
+  readonly examples: number;
+  /** Held-out mean squared change of the outputs, relative to the dense outputs' energy, by way to share the budget that was tried. */
+  readonly heldOutError?: Readonly<Record<string, number>>;
+}
+
+/** Prunes a model layer by layer, from the layers' own inputs. */
+export interface LayerLoop {
+  /** What decides it, as data: a run is continued only under the same. */
+  readonly settings: object;
+  prune(request: LayerLoopRequest, ctx: RunContext): Promise<LayerLoopResult>;
+}
+
+/** What a run over layers needs beside its stages. */
+export interface LayerCapability {
+  readonly loop: LayerLoop;
+  /** Makes H, such as `activations()` of @secateur/fisher. */
+  readonly curvature: LayerCurvatureEstimator;
+}
+
+/** Runs one stage. The model must hold the weights before it, and holds those after it. */
+export async function runLayerStage(
+  spec: Pick<LayerLoopRequest, "model" | "data" | "solver" | "pattern" | "recalibrate"> &
+    LayerCapability & { stage: Stage; params: readonly FlatParam[]; mask: Mask },
+  outer: RunContext,
+): Promise<{ weights: Float32Array; mask: Mask; report: StageReport }> {
+  const { loop, stage, params, mask: before, model, data, solver, curvature, pattern, recalibrate } = spec;
+  const { ctx, notes } = collectNotes(outer);
+  const { sparsity, regrow, scope } = stage;
+  const { inputs = "sequential", examples } = scope.kind === "layers" ? scope : {};
+  const started = ctx.now();
+  const done = await loop.prune(
+    {
+      ...{ model, data, solver, curvature, sparsity, inputs, params: params.map(({ name }) => name) },
+      ...(pattern ? { pattern } : {}),
+      ...(examples === undefined ? {} : { examples: Math.min(examples, data.size) }),
+      ...(regrow ? {} : { eligible: byName(before, params) }),
+      ...(recalibrate ? { recalibrate } : {}),
+    },
+    ctx,
+  );
+  const weights = await readFlat(model, params);
+  const solveMs = done.layers.reduce((sum, layer) => sum + layer.solveMs, 0);
+  const relativeError = meanError(done.layers);
+  const report: StageReport = {
+    ...{ sparsity, nonzeros: weights.length - countZeros(weights), objective: relativeError },
+    ...{ status: "converged", taken: "step", notes, examples: done.examples },
+    ...{ gradientMs: ctx.now() - started - solveMs, solveMs },
+    stats: { relativeError, layers: done.layers.length, ...heldOutStats(done.heldOutError) },
+    relativeErrors: errorsByParam(params, done.layers),
+  };
+  const mask = Uint8Array.from(weights, (value) => (value === 0 ? 0 : 1));
+  return { weights, mask, report };
+}
+
+/** Groups of one parameter count alike. */
+function errorsByParam(params: readonly FlatParam[], layers: readonly PrunedLayer[]): Readonly<Record<string, number>> {
+  return Object.fromEntries(params.map(({ name }) => [name, meanError(layers.filter((layer) => layer.name === name))]));
+}
+
+/** The mean relative error, each layer counting alike. */
+function meanError(layers: readonly PrunedLayer[]): number {
+  return layers.reduce((sum, layer) => sum + layer.relativeError, 0) / Math.max(1, layers.length);
+}
+
+function byName(mask: Mask, params: readonly FlatParam[]): ReadonlyMap<string, Mask> {
+  return new Map(params.map(({ name, start, size }) => [name, mask.subarray(start, start + size)]));
+}
+
+function heldOutStats(errors: Readonly<Record<string, number>> | undefined): Readonly<Record<string, number>> {
+  return Object.fromEntries(
+    Object.entries(errors ?? {}).map(([rule, error]) => [`heldOut${rule[0]!.toUpperCase()}${rule.slice(1)}`, error]),
+  );
+}

@@ -1,0 +1,212 @@
+/** Everything about a run that is fixed before its first stage: what is pruned, by which stages, with what, judged on what. */
+import { type BoundBudget, bindBudget } from "../budget/bound-budget.ts";
+import type { Limit } from "../budget/budget.ts";
+import { countKept, keptCount } from "../budget/constraint.ts";
+import { type Units, weightUnits } from "../budget/units.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Model } from "../data/model.ts";
+import { badBudget, curvatureMissing, impossibleRun, layersNeeded, shapeMismatch, unknownName } from "../errors.ts";
+import { type FlatParam, layoutParams, readFlat } from "../problem/flat-weights.ts";
+import type { Mask } from "../problem/matrix.ts";
+import type { RunContext } from "../run-context.ts";
+import { chooseTask } from "../task/choose-task.ts";
+import { classification } from "../task/classification.ts";
+import { distillation } from "../task/distillation.ts";
+import type { Task } from "../task/task.ts";
+import { taughtDataset } from "../task/taught-dataset.ts";
+import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
+import { type Split, splitHeldOut } from "./held-out.ts";
+import type { ResolvedPlan } from "./plan.ts";
+import type { PruneRequest } from "./prune.ts";
+import { runSituation } from "./run-situation.ts";
+import type { BudgetRule } from "./run-stage.ts";
+import { makeStages, type Scope, type Stage } from "./stage.ts";
+
+/** A run about to begin. */
+export interface OpenRun extends Split {
+  readonly params: readonly FlatParam[];
+  /** Flat weights as they come in, and their mask [p]. */
+  readonly weights: Float32Array;
+  readonly mask: Mask;
+  /** The sparsity to reach, for messages and reports. */
+  readonly sparsity: number;
+  readonly plan: ResolvedPlan;
+  readonly stages: readonly Stage[];
+  readonly units: Units;
+  /** Limits over units, or a rule over layers; at most one of them. */
+  readonly bound?: BoundBudget;
+  readonly rule?: BudgetRule;
+  /** Absent for a solver that takes none. */
+  readonly estimator?: CurvatureEstimator;
+  readonly task: Task;
+  /** Whether the dense network's own outputs are the targets, taken when the run was opened. */
+  readonly isTaught: boolean;
+  /** What a saved state must agree in. */
+  readonly fingerprint: string;
+}
+
+/** Reads the model, makes the stages, settles the task. @throws ERR_SPARSITY_RANGE, ERR_BUDGET, ERR_IMPOSSIBLE, ERR_INCOMPATIBLE, ... */
+export async function openRun(request: PruneRequest, ctx: RunContext): Promise<OpenRun> {
+  const { model, seed = 0, retrain } = request;
+  const params = layoutParams(model, request.params);
+  const weights = await readFlat(model, params);
+  const mask = request.mask?.slice() ?? Uint8Array.from(weights, (value) => (value === 0 ? 0 : 1));
+  if (mask.length !== weights.length) {
+    throw shapeMismatch({ where: "prune: mask", found: `${mask.length} entries`, expected: `${weights.length}` });
+  }
+  const { sparsity, bound, rule } = budgetOf(request, params);
+  const situation = runSituation({ ...request, params, weights, sparsity });
+  const fixed = request.curvature && isEstimator(request.curvature) ? { curvature: request.curvature.name } : {};
+  const scope = scopeOf(request);
+  const takesGradients = scope.kind === "network" && hasEstimator(request);
+  const reached = 1 - countKept(mask) / weights.length;
+  const { plan, stages } = makeStages({
+    ...{ solver: request.solver, situation, takesGradients, scope, overrides: { ...fixed, ...request.plan } },
+    // Limits on other things than weights say nothing about how many weights are zero already.
+    reached: bound?.isStructured && reached < 1 ? 0 : reached,
+    ...(retrain ? { phases: retrain.phases } : {}),
+  });
+  const estimator = scope.kind === "network" ? estimatorOf(request, plan) : undefined;
+  const posed = scope.kind === "network" ? await taskOf({ ...request, plan }, ctx) : layersTask(request);
+  const { task, teacher, data, heldOut } = posed;
+  const fingerprint = JSON.stringify({
+    ...{ prunable: weights.length, sparsity, seed, kernels: ctx.kernels.name, ...plan },
+    ...(request.budget ? { budget: (bound ?? rule)?.settings } : {}),
+    ...(task.name === "classification" ? {} : { task: task.name, taskOptions: task.options, teacher }),
+    reason: undefined,
+    ...(scope.kind === "layers" ? { scope, layers: request.layers!.loop.settings } : {}),
+    ...(retrain
+      ? {
+          phases: stages.flatMap(({ sparsity: reached, train }) => (train ? [{ sparsity: reached, ...train }] : [])),
+          schedule: retrain.schedule,
+          retrainer: retrain.retrainer.settings,
+          patience: retrain.earlyStopping?.patience,
+          rewinds: retrain.rewindTo !== undefined,
+        }
+      : {}),
+  });
+  const macs = situation.prunable * (situation.weightReuse ?? 1);
+  const examples = { ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };
+  // Layers are accepted as they come: what is held out for them is the loop's to say.
+  const split: Split =
+    scope.kind === "layers"
+      ? { isHeldOut: false }
+      : splitHeldOut({ model, plan: mostRows(plan, stages), macs, ...examples }, ctx);
+  return {
+    ...{ params, weights, mask, sparsity, plan, stages, units: bound?.units ?? weightUnits(weights.length) },
+    ...{ task, isTaught: teacher !== undefined, fingerprint },
+    ...(bound ? { bound } : {}),
+    ...(rule ? { rule } : {}),
+    ...(estimator ? { estimator } : {}),
+    ...(data ? { data } : {}),
+    ...split,
+  };
+}
+
+/** What is one problem. @throws ERR_INCOMPATIBLE for layers without what poses and solves them, ERR_IMPOSSIBLE without examples */
+function scopeOf({ scope, layers, solver, data }: PruneRequest): Scope {
+  const chosen: Scope = scope ?? (layers ? { kind: "layers", inputs: "sequential" } : { kind: "network" });
+  if (chosen.kind === "network") return chosen;
+  if (!layers) throw layersNeeded(solver.name ?? "the solver");
+  if (!data) throw impossibleRun("scope layers needs calibration examples; give 'data'");
+  return chosen;
+}
+
+/** Calibration reads no targets; what is trained has a task. */
+function layersTask({ model, data, task, retrain }: PruneRequest): {
+  task: Task;
+  data?: Dataset;
+  heldOut?: Dataset;
+  teacher?: string;
+} {
+  const chosen = task ?? (retrain ? chooseTask({ model, data }) : classification());
+  return { task: chosen, ...(data ? { data } : {}) };
+}
+
+/** A plan with the most gradient rows that any stage takes. */
+function mostRows(plan: ResolvedPlan, stages: readonly Stage[]): ResolvedPlan {
+  return { ...plan, examples: Math.max(plan.examples, ...stages.map(({ curvature }) => curvature?.rows ?? 0)) };
+}
+
+/** The task of a run, and for one that the dense network teaches the data with its outputs. */
+async function taskOf(
+  {
+    model,
+    data,
+    heldOut,
+    task,
+    plan,
+  }: Pick<PruneRequest, "model" | "data" | "heldOut" | "task"> & { plan: ResolvedPlan },
+  ctx: RunContext,
+): Promise<{ task: Task; data?: Dataset; heldOut?: Dataset; teacher?: string }> {
+  const { distill, temperature } = plan;
+  const chosen = distill && !task ? distillation({ temperature }) : (task ?? chooseTask({ model, data }));
+  if (chosen !== task && chosen.name !== "classification" && data) noteTask(chosen, data, ctx);
+  if (chosen.targetsFrom !== "teacher" || !data) {
+    return { task: chosen, ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };
+  }
+  // Data that carry outputs already have a teacher of their own.
+  if (hasOutputs(data, model)) return { task: chosen, data, ...(heldOut ? { heldOut } : {}) };
+  const { data: taught, fingerprint } = await taughtDataset({ model, data, task: chosen }, ctx);
+  const taughtToo = heldOut ? { heldOut: (await taughtDataset({ model, data: heldOut, task: chosen }, ctx)).data } : {};
+  return { task: chosen, data: taught, teacher: fingerprint, ...taughtToo };
+}
+
+/** What a request asks to keep. @throws ERR_SPARSITY_RANGE, ERR_BUDGET */
+function budgetOf(
+  { budget, retrain, ...request }: PruneRequest,
+  params: readonly FlatParam[],
+): { sparsity: number; bound?: BoundBudget; rule?: BudgetRule } {
+  const size = params.reduce((sum, param) => sum + param.size, 0);
+  const sparsity = request.sparsity ?? retrain?.phases[retrain.phases.length - 1]?.sparsity;
+  if (sparsity !== undefined) keptCount(size, sparsity); // refuses a bad sparsity before any work
+  if (!budget || "constraint" in budget) {
+    if (sparsity === undefined)
+      throw badBudget("nothing says how far to prune; give a sparsity, or a budget with a limit");
+    return { sparsity, ...(budget ? { rule: budget } : {}) };
+  }
+  const short: readonly Limit[] = sparsity === undefined ? [] : [{ kind: "weights", amount: 1 - sparsity }];
+  const bound = bindBudget({ ...budget, limits: [...(budget.limits ?? []), ...short] }, params);
+  return { sparsity: bound.sparsity, bound };
+}
+
+/** Says what was taken for the task where nobody named one. */
+function noteTask({ name }: Task, { targets }: Dataset, ctx: RunContext): void {
+  const reason = targets
+    ? `for targets ${targets.map((target) => target.name).join(", ")}`
+    : "because the data have no targets";
+  ctx.report({ type: "note", level: "info", code: "task", message: `the task is ${name}, ${reason}` });
+}
+
+function hasOutputs({ targets = [] }: Dataset, { outputs }: Model): boolean {
+  return outputs.length > 0 && outputs.every(({ name }) => targets.some((target) => target.name === name));
+}
+
+function isEstimator(curvature: CurvatureEstimator | Estimators): curvature is CurvatureEstimator {
+  return typeof curvature["estimate"] === "function" && typeof curvature["name"] === "string";
+}
+
+/** Whether the solver is given a curvature: one that was made for the run, or of several named ones where it needs any. */
+function hasEstimator({ curvature, solver }: PruneRequest): boolean {
+  return curvature !== undefined && (isEstimator(curvature) || (solver.needs.curvature ?? []).length > 0);
+}
+
+/** What estimates the curvature; nothing for a solver that needs none and is given none. @throws ERR_IMPOSSIBLE, ERR_INCOMPATIBLE, ERR_UNKNOWN_NAME */
+function estimatorOf(request: PruneRequest, plan: ResolvedPlan): CurvatureEstimator | undefined {
+  const { curvature, solver } = request;
+  if (!curvature) {
+    // Without a curvature every such solver would be magnitude pruning under another name.
+    if (solver.scope === "layers") throw layersNeeded(solver.name ?? "the solver");
+    const needsCurvature = (solver.needs.curvature ?? []).length > 0;
+    if (needsCurvature && solver.plan) throw curvatureMissing(solver.name ?? "the solver", plan.curvature);
+    return undefined;
+  }
+  if (isEstimator(curvature)) return curvature;
+  if (!hasEstimator(request)) return undefined;
+  const make = curvature[plan.curvature];
+  if (!make) {
+    const known = Object.keys(curvature);
+    throw unknownName({ where: "prune", what: "curvature", found: plan.curvature, known });
+  }
+  return make();
+}

@@ -1,0 +1,25 @@
+/** From the settings of scope "layers" to what core's runner takes. */
+import { activations } from "@secateur/fisher";
+import { layerLoop } from "@secateur/solvers-layerwise";
+import type { PruneJob } from "../../prune/prune-network.ts";
+import type { LayersSettings } from "./layers-settings.ts";
+
+/** Calibration examples where nothing is said. */
+const usualExamples = 1024;
+
+/** The scope of a run, what prunes over it, and with a pattern the budget. */
+export function layerScope({
+  inputs = "sequential",
+  examples = usualExamples,
+  allocation,
+  pattern,
+}: LayersSettings): Pick<PruneJob, "layers" | "budget"> {
+  return {
+    layers: {
+      scope: { kind: "layers", inputs, examples },
+      loop: layerLoop(allocation === undefined ? {} : { allocation }),
+      curvature: activations(),
+    },
+    ...(pattern ? { budget: { units: [{ match: "*", units: { kind: "of-every", ...pattern } }] } } : {}),
+  };
+}

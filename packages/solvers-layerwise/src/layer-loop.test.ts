@@ -1,0 +1,92 @@
+import {
+  arrayDataset,
+  countKept,
+  createRng,
+  createRunContext,
+  keptCount,
+  matrix,
+  type PruneRequest,
+  prune,
+  type RunState,
+} from "@secateur/core";
+import { activations } from "@secateur/fisher";
+import { createNetwork, createRetrainer, mlp, type Network } from "@secateur/nn";
+import { expect, test } from "vitest";
+import { layerLoop } from "./layer-loop.ts";
+import { obc } from "./obc.ts";
+import { pruneLayers } from "./prune-layers.ts";
+
+const rng = createRng("layers");
+const inputs = matrix(
+  60,
+  8,
+  Float32Array.from({ length: 480 }, () => rng.normal()),
+);
+const data = arrayDataset({ inputs, labels: Array.from({ length: 60 }, (_, i) => i % 2) });
+const newNetwork = (): Network => createNetwork(mlp({ sizes: [8, 6, 2] }), { seed: 3 });
+const weightCount = 8 * 6 + 6 * 2;
+
+const layered = (model: Network): PruneRequest => ({
+  ...{ model, data, solver: obc(), seed: 1 },
+  layers: { loop: layerLoop({ allocation: "uniform" }), curvature: activations() },
+});
+
+/** Two rounds of two stages each, with an epoch of training after each round. */
+const inRounds = (model: Network): PruneRequest => ({
+  ...layered(model),
+  plan: { stages: 2, regrow: false },
+  retrain: {
+    retrainer: createRetrainer(model, { data, batchSize: 20 }),
+    phases: [0.4, 0.7].map((sparsity) => ({
+      sparsity,
+      epochs: 1,
+      rates: (steps) => new Float64Array(steps).fill(0.01),
+    })),
+    schedule: "constant",
+  },
+});
+
+test("a stage over layers is what the loop does by itself, with the errors of the layers", async () => {
+  const [one, other] = [newNetwork(), newNetwork()];
+  const scope = { kind: "layers", inputs: "parallel" } as const;
+  const result = await prune({ ...layered(one), sparsity: 0.6, scope });
+  expect(result.schedule).toMatchObject([{ scope, prunes: true, sparsity: 0.6 }]);
+  expect(result.schedule[0]!.curvature).toBeUndefined();
+  const request = { model: other, data, solver: obc(), curvature: activations(), sparsity: 0.6, inputs: scope.inputs };
+  const { layers } = await pruneLayers({ ...request, allocation: "uniform" }, createRunContext({ seed: 1 }));
+  expect(one.tensors()).toEqual(other.tensors());
+  expect(result.layers.map(({ relativeError }) => relativeError)).toEqual(layers.map((layer) => layer.relativeError));
+});
+
+test("layers are pruned in rounds with training, what is pruned stays pruned, and any state goes on to the same bytes", async () => {
+  const network = newNetwork();
+  const states: RunState[] = [];
+  const whole = await prune({ ...inRounds(network), onState: (state) => void states.push(structuredClone(state)) });
+  expect(whole.rounds!.map(({ kept }) => kept)).toEqual([0.4, 0.7].map((s) => keptCount(weightCount, s)));
+  expect(whole.stages).toHaveLength(4);
+  states.forEach(({ mask }, i) => {
+    expect(mask.every((bit, j) => bit <= (states[i - 1]?.mask[j] ?? 1))).toBe(true);
+  });
+  expect(countKept(whole.mask)).toBe(whole.nonzeros);
+  for (const resume of states) {
+    const again = newNetwork();
+    await prune({ ...inRounds(again), resume });
+    expect(again.tensors()).toEqual(network.tensors());
+  }
+});
+
+test("without a loop, without data and under another loop nothing runs", async () => {
+  const model = newNetwork();
+  const scope = { kind: "layers", inputs: "sequential" } as const;
+  const { layers: _none, ...alone } = layered(model);
+  await expect(prune({ ...alone, sparsity: 0.5, scope })).rejects.toThrow(/layers: \{ loop: layerLoop\(\)/);
+  const { data: _no, ...blind } = layered(model);
+  await expect(prune({ ...blind, sparsity: 0.5 })).rejects.toThrow(/needs calibration examples/);
+  const states: RunState[] = [];
+  await prune({ ...inRounds(newNetwork()), onState: (state) => void states.push(state) });
+  const other = { loop: layerLoop({ allocation: "global" }), curvature: activations() };
+  await expect(prune({ ...inRounds(model), layers: other, resume: states[0]! })).rejects.toMatchObject({
+    code: "ERR_RESUME",
+    message: expect.stringContaining("allocation was uniform and is global"),
+  });
+});
