@@ -63,6 +63,14 @@ describe("an ONNX model", () => {
     expect(graph.pruned.loss).toBeCloseTo(own.pruned.loss, 2);
   });
 
+  test("is written in the operator set that is asked for, and in none that does not hold it", async () => {
+    const { model, folder } = await smallTask();
+    await json(["convert", model, "--out", join(folder, "newer.onnx"), "--opset", "21"]);
+    expect((await decoded(join(folder, "newer.onnx"))).opsets).toEqual({ "": 21 });
+    const message = await refused(["convert", model, "--out", join(folder, "older.onnx"), "--opset", "9", "--quiet"]);
+    expect(message).toContain("--opset is 9; this graph is written in operator sets 13 to 23");
+  });
+
   test("is inspected", async () => {
     const { onnx } = await onnxTask();
     const { format, tensors } = await json<{ format: string; tensors: readonly { name: string }[] }>(["inspect", onnx]);

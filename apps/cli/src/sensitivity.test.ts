@@ -43,7 +43,8 @@ describe("sensitivity", () => {
     ];
     const [first, again] = [await scanned(argv), await scanned(argv)];
     const { accuracy, loss } = first.dense;
-    for (const { measures } of first.layers) expect(measures[0]).toEqual({ sparsity: 0, accuracy, loss });
+    for (const { measures } of first.layers)
+      expect(measures[0]).toEqual({ sparsity: 0, accuracy, loss, value: accuracy });
     expect(again.layers).toEqual(first.layers);
     expect(again.proposal).toEqual(first.proposal);
   });
@@ -132,8 +133,10 @@ describe("sensitivity", () => {
 describe("the proposal", () => {
   const layer = (name: string, size: number, accuracy: number) => ({
     ...{ name, size, shape: [size] },
-    measures: [{ sparsity: 0.9, accuracy, loss: 1 }],
+    measures: [{ sparsity: 0.9, accuracy, loss: 1, value: accuracy }],
   });
+
+  const accuracyBefore = { value: 90, better: "higher" } as const;
 
   test("takes what loses most per weight first, as far as half of the kept weights go", () => {
     // 2000 weights, 200 kept, 100 may be dense.
@@ -144,12 +147,14 @@ describe("the proposal", () => {
       layer("tiny", 40, 85),
       layer("calm", 10, 89.5),
     ];
-    const found = sensitiveLayers({ scans, dense: 90, target: 0.9, tolerance: 1 });
+    const found = sensitiveLayers({ scans, dense: accuracyBefore, target: 0.9, tolerance: 1 });
     // Per weight: small 0.33, tiny 0.125, middle 0.11, large 0.017. middle no longer fits, calm loses too little.
     expect(found.map(({ name }) => name)).toEqual(["small", "tiny"]);
   });
 
   test("is empty where every layer stands it", () => {
-    expect(sensitiveLayers({ scans: [layer("a", 100, 89)], dense: 90, target: 0.9, tolerance: 1 })).toEqual([]);
+    expect(sensitiveLayers({ scans: [layer("a", 100, 89)], dense: accuracyBefore, target: 0.9, tolerance: 1 })).toEqual(
+      [],
+    );
   });
 });

@@ -82,10 +82,20 @@ describe("without labels", () => {
     expect(await refused([...argv, "regresion"])).toMatch(/there is no task 'regresion'.*did you mean 'regression'\?/);
     const labelled = ["eval", task.model, "--data", task.data, "--task", "regression"];
     expect(await refused(labelled)).toMatch(/output 'output' \[\d+, 3\] and target 'values' \[\d+\].*\[ERR_TASK\]/);
-    const half = ["--sparsity", "0.5", "--sparsities", "0.5"];
-    const sensitivity = ["sensitivity", task.model, "--data", unlabelled(task), ...half];
-    expect(await refused(sensitivity)).toMatch(/task distillation measures none/);
   });
+});
+
+test("sensitivity compares layers by the task's own measure: agreement without labels, errors of numbers", async () => {
+  const task = await smallTask();
+  const half = ["--sparsity", "0.5", "--sparsities", "0.5", "--examples", "20"];
+  const unnamed = await documentOf(["sensitivity", task.model, "--data", unlabelled(task), ...half]);
+  expect(unnamed.measure).toEqual({ name: "agreement", unit: "%", better: "higher", value: 100 });
+  const values = unnamed.layers.flatMap(({ measures }: { measures: { value: number }[] }) =>
+    measures.map(({ value }) => value),
+  );
+  // Half of a layer's weights gone must change some answer of this small network, and cannot make it agree more.
+  expect(Math.min(...values)).toBeLessThan(100);
+  expect(Math.max(...values)).toBeLessThanOrEqual(100);
 });
 
 test("numbers are learned, pruned and measured as numbers, from end to end", async () => {
@@ -109,6 +119,9 @@ test("numbers are learned, pruned and measured as numbers, from end to end", asy
   expect(await pruned("chita")).toBeLessThan(0.8 * (await pruned("magnitude")));
   const { stdout } = await call(["eval", model, "--data", data]);
   expect(stdout).toMatch(/^[\d.]+ rmse, [\d.]+ mean-absolute-error, loss [\d.]+ on 80 examples/);
+  const layers = await documentOf(["sensitivity", model, "--data", data, "--sparsity", "0.5", "--sparsities", "0.5"]);
+  expect(layers.measure).toMatchObject({ name: "rmse", better: "lower" });
+  expect(layers.proposal.tolerance).toBeCloseTo(0.01 * layers.measure.value, 6);
   const compare = await call(["compare", model, "--data", data, "--solvers", "magnitude", "--sparsities", "0.5"]);
   expect(compare.stdout).toMatch(/loss at +50 %/);
 });

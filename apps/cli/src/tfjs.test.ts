@@ -42,6 +42,58 @@ async function json<T = Record<string, unknown>>(argv: readonly string[]): Promi
   return JSON.parse(stdout) as T;
 }
 
+describe("a TensorFlow.js model as ONNX and back", () => {
+  test("evaluates as it did, whole and pruned", async () => {
+    const { folder, model, data } = await tfjsTask();
+    const measured = async (path: string) =>
+      await json<{ accuracy: number; loss: number }>(["eval", path, "--data", data]);
+    const [whole, pruned] = [join(folder, "whole.onnx"), join(folder, "pruned.onnx")];
+    await json(["convert", model, "--out", whole]);
+    const document = await json<{ out: string; pruned: { accuracy: number; loss: number } }>([
+      ...[
+        "prune",
+        model,
+        "--data",
+        data,
+        "--solver",
+        "magnitude",
+        "--sparsity",
+        "0.5",
+        "--out",
+        pruned,
+        "--opset",
+        "17",
+      ],
+    ]);
+    const dense = await measured(model);
+    expect(document.out).toBe(pruned);
+    for (const [found, expected] of [
+      [await measured(whole), dense],
+      [await measured(pruned), document.pruned],
+    ] as const) {
+      expect(found.accuracy).toBe(expected.accuracy);
+      // f32 sums in another order.
+      expect(found.loss).toBeCloseTo(expected.loss, 5);
+    }
+  });
+
+  test("is what a checkpoint becomes, by convert and by prune", async () => {
+    const { model, data, folder } = await smallTask();
+    const [whole, pruned] = [join(folder, "whole/model.json"), join(folder, "pruned/model.json")];
+    await json(["convert", model, "--out", whole]);
+    const document = await json<{ out: string; pruned: { accuracy: number } }>([
+      ...["prune", model, "--data", data, "--solver", "magnitude", "--sparsity", "0.5", "--out", pruned],
+    ]);
+    expect(document.out).toBe(pruned);
+    const accuracy = async (path: string) =>
+      (await json<{ accuracy: number }>(["eval", path, "--data", data])).accuracy;
+    expect(await accuracy(whole)).toBe(await accuracy(model));
+    expect(await accuracy(pruned)).toBe(document.pruned.accuracy);
+    expect(await refused(["convert", model, "--out", whole, "--quiet"])).toContain("exists already");
+    expect(await refused(["convert", whole, "--out", join(folder, "back.safetensors"), "--quiet"])).toContain(".onnx");
+  });
+});
+
 describe("a TensorFlow.js model", () => {
   test("is pruned to a folder that evaluates as the document says, with a recipe that repeats it", async () => {
     const { folder, model, data } = await tfjsTask();

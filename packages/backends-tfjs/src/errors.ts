@@ -80,19 +80,27 @@ export function modelRefused(spec: { source: string; cause: unknown; kerasVersio
   return new PruneError("ERR_TFJS_MODEL", message, { cause });
 }
 
-/** Several inputs or outputs, where one is needed. */
-export function notOne(spec: { model: string; what: "inputs" | "outputs"; found: readonly string[] }): PruneError {
+/** Several inputs, where one is needed. */
+export function notOne({ model, found }: { model: string; found: readonly string[] }): PruneError {
   return new PruneError(
     "ERR_TFJS_MODEL",
-    `model '${spec.model}' has ${spec.found.length} ${spec.what} (${spec.found.join(", ")}) and a classifier with one is expected; build a model over the one that matters, for example tf.model({ inputs, outputs: model.outputs[0] })`,
+    `model '${model}' has ${found.length} inputs (${found.join(", ")}) and one is expected; build a model over the one that matters, for example tf.model({ inputs: model.inputs[0], outputs: model.outputs })`,
+    { details: { model, found, allowed: 1 } },
   );
 }
 
-/** An output that is not one row of scores an example. */
-export function notClassifier(spec: { model: string; found: string }): PruneError {
+/** An output whose first dimension is not that of the examples. */
+export function notBatched(spec: {
+  model: string;
+  output: string;
+  found: readonly number[];
+  examples: number;
+}): PruneError {
+  const { model, output, found, examples } = spec;
   return new PruneError(
     "ERR_TFJS_MODEL",
-    `model '${spec.model}' gives outputs of shape ${spec.found}, expected [examples, classes]; flatten or pool its last layer`,
+    `model '${model}' gives ${examples} example(s) an output '${output}' of shape [${found.join(", ")}], expected [${examples}, ...]; give it an output with a row for each example`,
+    { details: { model, output, found, examples } },
   );
 }
 
@@ -104,14 +112,6 @@ export function dataMismatch(spec: { model: string; data: string; found: string;
   );
 }
 
-/** The model computed NaN or infinity. */
-export function notFiniteOutput(model: string, example: number): PruneError {
-  return new PruneError(
-    "ERR_NOT_FINITE",
-    `model '${model}': its output for example ${example} is not finite; the weights or the inputs are damaged, or too large for f32`,
-  );
-}
-
 /** Examples that do not divide into rows. */
 export function unevenRows(model: string, examples: number, batch: number): PruneError {
   return new PruneError(
@@ -120,11 +120,11 @@ export function unevenRows(model: string, examples: number, batch: number): Prun
   );
 }
 
-/** A task that TensorFlow.js models are not measured by. */
-export function taskNotOffered(model: string, task: string): PruneError {
+/** A compiled loss of which only values and slopes are known. */
+export function lossWithoutHessian(): PruneError {
   return new PruneError(
-    "ERR_TASK",
-    `model '${model}': the task ${task} is not offered for TensorFlow.js models, only classification; take that, or convert the model`,
+    "ERR_INCOMPATIBLE",
+    "the loss that the model was compiled with is a function without a known Hessian; take curvature from gradient rows (empirical-fisher), or name a task",
   );
 }
 

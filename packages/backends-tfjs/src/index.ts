@@ -9,6 +9,6 @@ export {
 } from "./files/model-files.ts";
 export { loadModel, type ModelArtifacts, openModelFiles, type SavedModel } from "./files/saved-model.ts";
 export { decodeWeight } from "./files/weight-bytes.ts";
-export { type LossName, lossNames } from "./gradients/loss.ts";
 export { registerGradientKernels } from "./gradients/register-kernels.ts";
+export { type LossName, lossNames } from "./tasks/loss-name.ts";
 export { type KeptDense, type TfjsModel, type TfjsModelOptions, tfjsModel } from "./tfjs-model.ts";

@@ -25,7 +25,11 @@ export interface InputLayout {
  *
  * @throws ERR_DATA_MISMATCH with both shapes
  */
-export function inputLayout(spec: { model: string; data: Dataset; input: InputSpec }): InputLayout {
+export function inputLayout(spec: {
+  model: string;
+  data: Pick<Dataset, "name" | "inputs">;
+  input: InputSpec;
+}): InputLayout {
   const { model, data, input } = spec;
   const only = soleInput(data);
   const given = (only?.shape ?? []).map((extent) => extent ?? 1);

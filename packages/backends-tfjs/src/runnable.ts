@@ -1,25 +1,34 @@
 /** The two kinds of TensorFlow.js models behind one face: input, output, weights, forward. */
-import { notClassifier, notOne } from "./errors.ts";
+import { notOne } from "./errors.ts";
 import { type GraphTopology, graphWeights } from "./files/graph-weights.ts";
-import { layersWeights } from "./files/layers-weights.ts";
-import type { CompiledLoss, LossName } from "./gradients/loss.ts";
+import { layersWeights, leafLayers } from "./files/layers-weights.ts";
 import type { InputSpec } from "./model-input.ts";
+import type { CompiledLoss } from "./tasks/loss-name.ts";
 import type { GraphModel, LayersModel, Tensor, Tf } from "./tf.ts";
 import type { ModelWeight, PrunableOptions } from "./weights.ts";
+
+/** One output of a model. */
+export interface RunnableOutput {
+  readonly name: string;
+  /** Of one example, null where an extent varies; undefined where the model does not say. */
+  readonly shape: readonly (number | null)[] | undefined;
+  /** The loss that it was compiled with here: a name of Keras or of TensorFlow.js, or a function. */
+  readonly compiled?: string | undefined;
+  readonly compiledLoss?: CompiledLoss | undefined;
+}
 
 /** A model that runs. */
 export interface Runnable {
   readonly kind: "layers" | "graph";
   readonly input: InputSpec;
-  /** Outputs of one example; undefined where the model does not say. */
-  readonly classes: number | undefined;
+  readonly outputs: readonly RunnableOutput[];
   readonly weights: readonly ModelWeight[];
-  /** The loss it was compiled with. */
-  readonly compiled: { readonly name: LossName; readonly loss?: CompiledLoss } | undefined;
-  /** Runs a batch as at inference. Synchronous, so that it can be differentiated. */
-  forward(input: Tensor): Tensor;
+  /** Whether it has batch normalisation with statistics of its own. */
+  readonly hasNorms: boolean;
+  /** Runs a batch as at inference: all outputs. Synchronous, so that it can be differentiated. */
+  forward(input: Tensor): readonly Tensor[];
   /** The same for models with control flow, which have no synchronous way to run. */
-  forwardAsync(input: Tensor): Promise<Tensor>;
+  forwardAsync(input: Tensor): Promise<readonly Tensor[]>;
   dispose(): void;
 }
 
@@ -28,53 +37,63 @@ export function isLayersModel(model: LayersModel | GraphModel): model is LayersM
   return Array.isArray((model as Partial<LayersModel>).layers);
 }
 
-/** A LayersModel. @throws ERR_TFJS_MODEL for several inputs or outputs */
+/** A LayersModel. @throws ERR_TFJS_MODEL for several inputs */
 export function layersRunnable(tf: Tf, spec: { name: string; model: LayersModel; options: PrunableOptions }): Runnable {
   const { name, model, options } = spec;
-  if (model.inputs.length !== 1) throw notOne({ model: name, what: "inputs", found: model.inputNames });
-  if (model.outputs.length !== 1) throw notOne({ model: name, what: "outputs", found: model.outputNames });
+  if (model.inputs.length !== 1) throw notOne({ model: name, found: model.inputNames });
   const [input] = model.inputs;
-  const [output] = model.outputs;
-  const forward = (x: Tensor): Tensor => model.apply(x, { training: false }) as Tensor;
+  const forward = (x: Tensor): readonly Tensor[] => listOf(model.apply(x, { training: false }) as Tensor | Tensor[]);
   return {
     kind: "layers",
     input: inputSpec(input!.shape, input!.dtype),
-    classes: classesOf(name, output!.shape),
+    outputs: model.outputs.map(({ shape }, i) => ({
+      name: nameOf(model.outputs.length, model.outputNames?.[i]),
+      shape: extentsOf(shape),
+      ...compiledAt(model, i),
+    })),
     weights: layersWeights(tf, model, options),
-    compiled: compiledLoss(model),
+    hasNorms: leafLayers(model.layers).some((layer) => layer.getClassName() === "BatchNormalization"),
     forward,
-    forwardAsync: async (x) => tf.tidy(() => forward(x)),
+    forwardAsync: async (x) => tf.tidy(() => forward(x) as Tensor[]),
     dispose: () => {
       model.dispose();
     },
   };
 }
 
-/** A GraphModel, with its graph as model.json keeps it. @throws ERR_TFJS_MODEL for several inputs or outputs */
+/** A GraphModel, with its graph as model.json keeps it. @throws ERR_TFJS_MODEL for several inputs */
 export function graphRunnable(tf: Tf, spec: { name: string; model: GraphModel; topology: GraphTopology }): Runnable {
   const { name, model, topology } = spec;
-  if (model.inputs.length !== 1) throw notOne({ model: name, what: "inputs", found: namesOf(model.inputs) });
-  if (model.outputs.length !== 1) throw notOne({ model: name, what: "outputs", found: namesOf(model.outputs) });
+  if (model.inputs.length !== 1) throw notOne({ model: name, found: model.inputs.map((one) => one.name) });
   const [input] = model.inputs;
-  const [output] = model.outputs;
+  // The names of the signature where the file has one, of nodes otherwise; execute takes both.
+  const { outputNodes } = model as GraphModel & { readonly outputNodes: readonly string[] };
   return {
     kind: "graph",
     input: inputSpec(input!.shape ?? [], input!.dtype),
-    classes: output!.shape ? classesOf(name, output!.shape) : undefined,
+    outputs: model.outputs.map(({ shape }, i) => ({
+      name: nameOf(model.outputs.length, outputNodes[i]),
+      shape: shape && extentsOf(shape),
+    })),
     weights: graphWeights(tf, model, topology),
-    compiled: undefined,
-    forward: (x) => only(model.execute({ [input!.name]: x }, output!.name)),
-    forwardAsync: async (x) => only(await model.executeAsync({ [input!.name]: x }, output!.name)),
+    hasNorms: topology.node?.some(({ op }) => op.startsWith("FusedBatchNorm")) ?? false,
+    forward: (x) => listOf(model.execute({ [input!.name]: x }, [...outputNodes])),
+    forwardAsync: async (x) => listOf(await model.executeAsync({ [input!.name]: x }, [...outputNodes])),
     dispose: () => model.dispose(),
   };
 }
 
-function only(result: Tensor | Tensor[]): Tensor {
-  return Array.isArray(result) ? result[0]! : result;
+/** The only output is called "output", as everywhere; several have the names they have. */
+function nameOf(count: number, own: string | undefined): string {
+  return count === 1 || own === undefined ? "output" : own;
 }
 
-function namesOf(tensors: readonly { readonly name: string }[]): readonly string[] {
-  return tensors.map(({ name }) => name);
+function listOf(result: Tensor | Tensor[]): readonly Tensor[] {
+  return Array.isArray(result) ? result : [result];
+}
+
+function extentsOf(shape: readonly (number | null)[]): readonly (number | null)[] {
+  return shape.slice(1).map((extent) => (extent === null || extent < 0 ? null : extent));
 }
 
 function inputSpec(shape: readonly (number | null)[], dtype: string | undefined): InputSpec {
@@ -86,43 +105,20 @@ function inputSpec(shape: readonly (number | null)[], dtype: string | undefined)
   };
 }
 
-function classesOf(model: string, shape: readonly (number | null)[]): number | undefined {
-  if (shape.length !== 2) {
-    throw notClassifier({
-      model,
-      found: `[${shape.map((extent) => (extent === null || extent < 0 ? "any" : extent)).join(", ")}]`,
-    });
-  }
-  const classes = shape[1]!;
-  return classes === null || classes < 0 ? undefined : classes;
+/** What a model was compiled with in TensorFlow.js, for one of its outputs. */
+function compiledAt(model: LayersModel, i: number): Pick<RunnableOutput, "compiled" | "compiledLoss"> {
+  const { loss } = model as { loss?: unknown };
+  // A sequential model keeps its functions in the model inside it.
+  const holder = model as Compiled & { readonly model?: Compiled };
+  const compiledLoss = (holder.lossFunctions ?? holder.model?.lossFunctions)?.[i];
+  const named = Array.isArray(loss)
+    ? loss[i]
+    : typeof loss === "object" && loss !== null
+      ? (loss as Record<string, unknown>)[model.outputNames[i]!]
+      : loss;
+  return { compiled: typeof named === "string" ? named : undefined, compiledLoss };
 }
 
 interface Compiled {
   readonly lossFunctions?: readonly CompiledLoss[];
-}
-
-function compiledLoss(model: LayersModel): Runnable["compiled"] {
-  const { loss } = model as { loss?: unknown };
-  const [one] = Array.isArray(loss) ? loss : typeof loss === "object" && loss !== null ? Object.values(loss) : [loss];
-  if (one === undefined || one === null) return undefined;
-  switch (one) {
-    case "categoricalCrossentropy":
-    case "categorical_crossentropy":
-    case "sparseCategoricalCrossentropy":
-    case "sparse_categorical_crossentropy":
-      return { name: "cross-entropy" };
-    case "binaryCrossentropy":
-    case "binary_crossentropy":
-      return { name: "binary-cross-entropy" };
-    case "meanSquaredError":
-    case "mean_squared_error":
-    case "mse":
-      return { name: "mse" };
-    default: {
-      // A sequential model keeps its functions in the model inside it.
-      const holder = model as Compiled & { readonly model?: Compiled };
-      const [compiled] = holder.lossFunctions ?? holder.model?.lossFunctions ?? [];
-      return compiled ? { name: "model", loss: compiled } : undefined;
-    }
-  }
 }

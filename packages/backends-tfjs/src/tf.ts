@@ -46,3 +46,10 @@ export function withOwnTape<T>(tf: Tf, work: () => T): T {
     state.activeTape = activeTape;
   }
 }
+
+/** A tensor of the caller's over data that an operation was given: not a copy. */
+export function sharedTensor(tf: Tf, info: TensorInfo): Tensor {
+  const backend = tf.backend();
+  backend.incRef(info.dataId);
+  return tf.keep(tf.engine().makeTensorFromTensorInfo(info, backend));
+}

@@ -119,40 +119,53 @@ describe("losses", () => {
     expect(distance(results[0]!.gradient, results[1]!.gradient)).toBeLessThan(1e-5);
   });
 
-  for (const loss of ["meanSquaredError", "binaryCrossentropy", "meanAbsoluteError", "kullbackLeiblerDivergence"]) {
-    test(`of the model's own compilation: ${loss}`, async () => {
-      const layers = tf.sequential({
-        layers: [
-          scores(),
-          loss === "binaryCrossentropy" ? tf.layers.activation({ activation: "sigmoid" }) : tf.layers.softmax(),
-        ],
+  // Keras's own loss per example is so many times ours, and our rows are gradients of so many times the evaluated loss.
+  const scales: Readonly<Record<string, { readonly keras: number; readonly rows: number }>> = {
+    categoricalCrossentropy: { keras: 1, rows: 1 },
+    binaryCrossentropy: { keras: 1, rows: 4 },
+    meanSquaredError: { keras: 2, rows: 4 },
+    meanAbsoluteError: { keras: 1, rows: 1 },
+    kullbackLeiblerDivergence: { keras: 1, rows: 1 },
+  };
+  const activations: Readonly<Record<string, () => readonly tf.layers.Layer[]>> = {
+    softmax: () => [tf.layers.softmax()],
+    sigmoid: () => [tf.layers.activation({ activation: "sigmoid" })],
+    linear: () => [],
+  };
+  for (const [loss, scale] of Object.entries(scales)) {
+    for (const [activation, last] of Object.entries(activations)) {
+      // TensorFlow.js clips what are no probabilities there, so that there is no slope to compare.
+      if (loss === "kullbackLeiblerDivergence" && activation === "linear") continue;
+      test(`${loss} of ${activation} outputs has the value that TensorFlow.js gives and its slope`, async () => {
+        const layers = tf.sequential({ layers: [scores(), ...last()] });
+        layers.compile({ optimizer: "sgd", loss });
+        const model = await tfjsModel({ tf, model: layers });
+        const data = randomData([6]);
+        const ctx = createRunContext();
+        const batch = await data.batch(all(data));
+        const [inputs, labels] = [inputRows(batch), labelsOf(batch)];
+        const x = tf.tensor2d(inputs.data as Float32Array, [10, 6]);
+        const y = tf.oneHot(Array.from(labels), 4).toFloat();
+        const expected = (layers.evaluate(x, y) as tf.Scalar).dataSync()[0]!;
+        // Linear outputs are scores to an entropy, as Keras takes them with from_logits; TensorFlow.js would clip them as probabilities.
+        const isOfScores = activation === "linear" && /rossentropy/.test(loss);
+        if (!isOfScores) expect((await model.evaluate(data, ctx)).loss * scale.keras).toBeCloseTo(expected, 4);
+        // The slope along the gradient is its norm: central differences along it, to third order, and rounding of f32 losses.
+        const { name } = model.params()[0]!;
+        const { gradient } = await model.meanGradient({ params: [name], data, examples: all(data) }, ctx);
+        const w = await model.read(name);
+        const step = 1e-2 / Math.hypot(...gradient);
+        const losses: number[] = [];
+        for (const sign of [1, -1]) {
+          const data64 = w.data.map((value: number, k: number) => value + sign * step * gradient[k]!);
+          await model.write(name, { ...w, data: data64 as Float32Array });
+          losses.push((await model.evaluate(data, ctx)).loss);
+        }
+        const slope = ((losses[0]! - losses[1]!) / (2 * step)) * scale.rows;
+        expect(slope / Math.hypot(...gradient) ** 2).toBeCloseTo(1, 2);
+        model.dispose();
       });
-      layers.compile({ optimizer: "sgd", loss });
-      const model = await tfjsModel({ tf, model: layers });
-      const data = randomData([6]);
-      const ctx = createRunContext();
-      const batch = await data.batch(all(data));
-      const [inputs, labels] = [inputRows(batch), labelsOf(batch)];
-      const x = tf.tensor2d(inputs.data as Float32Array, [10, 6]);
-      const y = tf.oneHot(Array.from(labels), 4).toFloat();
-      const expected = (layers.evaluate(x, y) as tf.Scalar).dataSync()[0]!;
-      expect((await model.evaluate(data, ctx)).loss).toBeCloseTo(expected, 4);
-      // The slope along the gradient is its norm.
-      const { name } = model.params()[0]!;
-      const { gradient } = await model.meanGradient({ params: [name], data, examples: all(data) }, ctx);
-      const w = await model.read(name);
-      const step = 1e-2 / Math.hypot(...gradient);
-      const losses: number[] = [];
-      for (const sign of [1, -1]) {
-        await model.write(name, {
-          ...w,
-          data: w.data.map((value: number, k: number) => value + sign * step * gradient[k]!) as Float32Array,
-        });
-        losses.push((await model.evaluate(data, ctx)).loss);
-      }
-      expect((losses[0]! - losses[1]!) / (2 * step) / Math.hypot(...gradient) ** 2).toBeCloseTo(1, 1);
-      model.dispose();
-    });
+    }
   }
 
   test("of a single output are of two classes", async () => {
@@ -209,7 +222,8 @@ describe("inputs", () => {
     const expected = [...inputs.data].map((_, k) => inputs.data[(k % 3) * 4 + Math.floor(k / 3)]!);
     const target = expected.map((value, k) => (value - (k === 0 ? 1 : 0)) ** 2);
     const { loss } = await model.evaluate(data, createRunContext());
-    expect(loss).toBeCloseTo(target.reduce((sum, value) => sum + value) / 12, 5);
+    // Half the mean square, as everywhere.
+    expect(loss).toBeCloseTo(target.reduce((sum, value) => sum + value) / 24, 5);
     model.dispose();
   });
 
@@ -243,39 +257,11 @@ describe("inputs", () => {
   });
 });
 
-describe("models that are no classifiers with one input and one output are refused", () => {
-  const dense = (units: number) => tf.layers.dense({ units });
-  const cases: readonly (readonly [what: string, make: () => tf.LayersModel, message: RegExp])[] = [
-    [
-      "several inputs",
-      () => {
-        const [a, b] = [tf.input({ shape: [3], name: "left" }), tf.input({ shape: [3], name: "right" })];
-        return tf.model({
-          inputs: [a, b],
-          outputs: dense(2).apply(tf.layers.concatenate().apply([a, b])) as tf.SymbolicTensor,
-        });
-      },
-      /2 inputs \(left, right\)/,
-    ],
-    [
-      "several outputs",
-      () => {
-        const a = tf.input({ shape: [3] });
-        return tf.model({ inputs: a, outputs: [dense(2).apply(a), dense(3).apply(a)] as tf.SymbolicTensor[] });
-      },
-      /2 outputs/,
-    ],
-    [
-      "an image as output",
-      () => tf.sequential({ layers: [tf.layers.conv2d({ inputShape: [4, 4, 1], filters: 2, kernelSize: 1 })] }),
-      /outputs of shape \[any, 4, 4, 2\], expected \[examples, classes\]/,
-    ],
-  ];
-  for (const [what, make, message] of cases) {
-    test(what, async () => {
-      await expect(tfjsModel({ tf, model: make() })).rejects.toThrow(message);
-    });
-  }
+test("a model with several inputs is refused, with what to do", async () => {
+  const [a, b] = [tf.input({ shape: [3], name: "left" }), tf.input({ shape: [3], name: "right" })];
+  const joined = tf.layers.concatenate().apply([a, b]);
+  const model = tf.model({ inputs: [a, b], outputs: tf.layers.dense({ units: 2 }).apply(joined) as tf.SymbolicTensor });
+  await expect(tfjsModel({ tf, model })).rejects.toThrow(/2 inputs \(left, right\)/);
 });
 
 describe("engines", () => {

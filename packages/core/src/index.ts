@@ -234,14 +234,31 @@ export { chooseTask } from "./task/choose-task.ts";
 export { type ClassificationOptions, classification } from "./task/classification.ts";
 export { type DistillationOptions, distillation } from "./task/distillation.ts";
 export { withDrawnSlopes } from "./task/drawn-slopes.ts";
-export { type Evaluation, evaluateBatches, firstNotFinite, type MeasuredValue, targetsOf } from "./task/evaluate.ts";
-export { firstPartyTasks, parseTask, type TaskFactory } from "./task/first-party-tasks.ts";
+export {
+  type Evaluation,
+  evaluateBatches,
+  firstNotFinite,
+  gainOver,
+  type MeasuredValue,
+  mainMeasure,
+  targetsOf,
+} from "./task/evaluate.ts";
+export { firstPartyTasks } from "./task/first-party-tasks.ts";
 export { type NextTokenOptions, nextToken } from "./task/next-token.ts";
+export { joinTaskParts, parseTask, type TaskPart, taskParts } from "./task/parse-task.ts";
 export { type PositionClassificationOptions, positionClassification } from "./task/position-classification.ts";
 export type { TaskNames } from "./task/read-task-tensors.ts";
 export { type RegressionOptions, regression } from "./task/regression.ts";
 export { softmaxRows } from "./task/softmax.ts";
-export type { LossCall, LossSum, Measure, OutputFactor, OutputFactorCall, Task } from "./task/task.ts";
+export {
+  type LossCall,
+  type LossSum,
+  type Measure,
+  type OutputFactor,
+  type OutputFactorCall,
+  readsValues,
+  type Task,
+} from "./task/task.ts";
 export { type TaughtDataset, taughtDataset } from "./task/taught-dataset.ts";
 export { type WeightedTask, weightedTasks } from "./task/weighted-tasks.ts";
 export {

@@ -66,7 +66,7 @@ export function gaussNewton(options: GaussNewtonOptions = {}): CurvatureEstimato
       if (count > data.size) throw tooFewExamples({ data: data.name, size: data.size, rows: count, batch: 1 });
       const examples = sampleIndices(data.size, count, ctx.rng.fork("examples"));
       const { task = classification() } = request;
-      const linearization: Linearization = await model.linearize({ params, data, examples }, ctx);
+      const linearization: Linearization = await model.linearize({ params, data, examples, task }, ctx);
       await ctx.tick({ task: "gradients", done: count, total: count });
       const { outputs } = linearization;
       const targets =

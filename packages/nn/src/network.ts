@@ -62,7 +62,7 @@ export interface Network extends Model {
   tensors(layout?: WeightLayout): readonly WeightTensor[];
   gradientRows(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
   meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
-  linearize(request: Omit<GradientRequest, "batch" | "task">, ctx: RunContext): Promise<Linearization>;
+  linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
   run(batch: Batch, ctx: RunContext): Promise<FloatTensors>;
   layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   layerInputs(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;

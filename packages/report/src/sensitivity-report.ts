@@ -6,12 +6,12 @@ import {
   formatCount,
   formatDuration,
   formatFraction,
+  formatMeasure,
   formatNumber,
-  formatPercent,
   formatShape,
 } from "./text/format.ts";
 
-/** The parts of the JSON document of `secateur sensitivity` that its report reads. Accuracies in percent. */
+/** The parts of the JSON document of `secateur sensitivity` that its report reads. */
 export interface SensitivityReportDocument {
   readonly model: string;
   readonly modelSha256: string;
@@ -19,13 +19,15 @@ export interface SensitivityReportDocument {
   readonly data: string;
   readonly solver: string;
   readonly seed: number;
-  readonly dense: { readonly accuracy: number; readonly examples: number };
+  readonly dense: { readonly examples: number };
+  /** By what layers are compared, with its value before pruning. */
+  readonly measure: { readonly name: string; readonly unit: string; readonly value: number };
   readonly gradients: { readonly examples: number; readonly ridge: number; readonly gradientMs: number };
   readonly layers: readonly {
     readonly name: string;
     readonly shape: readonly number[];
     readonly size: number;
-    readonly measures: readonly { readonly sparsity: number; readonly accuracy: number }[];
+    readonly measures: readonly { readonly sparsity: number; readonly value: number }[];
   }[];
   readonly timing: { readonly gradientMs: number; readonly totalMs: number };
   readonly backend: string;
@@ -47,14 +49,14 @@ export function sensitivityReport(spec: {
   plottingLibrary?: string;
 }): string {
   const { document, verdict, command, plottingLibrary } = spec;
-  const { arch, data, dense, layers, solver, seed, versions } = document;
+  const { arch, data, dense, measure, layers, solver, seed, versions } = document;
   const number = (text: string) => ({ text, isNumber: true });
   const sparsities = layers[0]!.measures.map(({ sparsity }) => sparsity);
   const rows = layers.map(({ name, shape, size, measures }) => [
     { text: name },
     { text: formatShape(shape) },
     number(formatCount(size)),
-    ...measures.map(({ accuracy }) => number(formatPercent(accuracy))),
+    ...measures.map(({ value }) => number(formatMeasure({ value, unit: measure.unit }))),
   ]);
   const facts = [
     ["model", document.model],
@@ -66,7 +68,7 @@ export function sensitivityReport(spec: {
     ["peak memory", formatBytes(document.peakMemoryBytes)],
     ...Object.entries(versions),
   ].map((row) => row.map((text) => ({ text })));
-  const summary = `By ${solver} on ${data}, seed ${seed}; measured on ${formatCount(dense.examples)} training examples that gave no gradients, ${formatPercent(dense.accuracy)} of them right before pruning.`;
+  const summary = `By ${solver} on ${data}, seed ${seed}; measured on ${formatCount(dense.examples)} training examples that gave no gradients, ${formatMeasure(measure)} ${measure.name} before pruning.`;
   return makePage({
     title: `How much each layer of ${arch} stands`,
     intro: `<p class="soft">${escapeHtml(summary)}</p>\n<p>${escapeHtml(verdict.trim()).replaceAll("\n", "<br>\n")}</p>`,
@@ -85,23 +87,30 @@ export function sensitivityReport(spec: {
   });
 }
 
-/** Accuracy against the sparsity of one layer, a line a layer. */
-function layersFigure({ layers, dense }: SensitivityReportDocument): Figure {
+/** The measure against the sparsity of one layer, a line a layer. */
+function layersFigure({ layers, measure }: SensitivityReportDocument): Figure {
+  const { name: measured, unit, value: before } = measure;
+  const title = unit === "" ? measured : `${measured} (${unit})`;
   return {
     id: "layers",
     title: "One layer pruned, the others as they were",
-    caption:
-      "Percent of the held-out training examples classified rightly, over the percentage of that layer's weights removed.",
+    caption: `The ${measured} on the held-out training examples, over the percentage of that layer's weights removed.`,
     option: figureOption({
       legend: { textStyle: { color: "currentColor" }, type: "scroll", top: 0 },
       xAxis: figureAxis({ type: "value", name: "sparsity of the layer (%)", max: 100 }),
-      yAxis: figureAxis({ type: "value", name: "accuracy (%)", nameGap: 44, scale: true, max: 100 }),
+      yAxis: figureAxis({
+        type: "value",
+        name: title,
+        nameGap: 44,
+        scale: true,
+        ...(unit === "%" ? { max: 100 } : {}),
+      }),
       series: layers.map(({ name, measures }) => ({
         name,
         type: "line",
         symbolSize: 7,
         lineStyle: { width: 2 },
-        data: [[0, dense.accuracy], ...measures.map(({ sparsity, accuracy }) => [100 * sparsity, accuracy])],
+        data: [[0, before], ...measures.map(({ sparsity, value }) => [100 * sparsity, value])],
       })),
     }),
   };

@@ -243,3 +243,15 @@ export function badEnding(spec: { flag: string; path: string; allowed: string })
     `${spec.flag}: ${spec.path} must end in ${spec.allowed}; rename the output`,
   );
 }
+
+/** Something of a network that the other format cannot say, or that is not written yet. @param spec.can - what to do instead */
+export function notExported(spec: { source: string; found: string; can: string }): PruneError {
+  const { source, found, can } = spec;
+  return new PruneError("ERR_EXPORT", `${source}: ${found} cannot be written; ${can}`);
+}
+
+/** An ONNX operator set that does not hold what is written. */
+export function opsetTooLow(spec: { found: number; lowest: number; newest: number }): PruneError {
+  const { found, lowest, newest } = spec;
+  return badUsage(`--opset is ${found}; this graph is written in operator sets ${lowest} to ${newest}`);
+}

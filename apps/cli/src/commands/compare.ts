@@ -6,7 +6,14 @@ import { type CompareFlags, callCompare } from "../compare/call-compare.ts";
 import { badFlagValue } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addReestimateFlag } from "../flags/batch-norm-flags.ts";
-import { addDataFlags, addEngineFlag, addKeepDenseFlag, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import {
+  addDataFlags,
+  addEngineFlag,
+  addFrozenFlag,
+  addKeepDenseFlag,
+  addMessageFlags,
+  addRunFlags,
+} from "../flags/common-flags.ts";
 import { numberParser } from "../flags/number.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
 import type { Terminal } from "../terminal.ts";
@@ -31,6 +38,7 @@ export function addCompareCommand(program: Command, spec: { terminal: Terminal; 
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");
   addArchFlags(command, spec.terminal);
   addEngineFlag(command);
+  addFrozenFlag(command);
   command
     .option(
       "--solvers <a,b,...>",

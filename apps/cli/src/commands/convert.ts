@@ -1,12 +1,10 @@
 /** `secateur convert`: a network in another file format, and nothing else. */
-import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { formatBytes } from "@secateur/report/text";
-import { badUsage } from "@secateur/run";
-import { architectureKey, encodeNetwork, findEncoder, isOnnxOutput, modelFile, openAnyModel } from "@secateur/run/node";
+import { modelFile, runConvert } from "@secateur/run/node";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
-import { addMessageFlags } from "../flags/common-flags.ts";
+import { addMessageFlags, opsetOption } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertNotInput } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
@@ -16,60 +14,49 @@ import type { Terminal } from "../terminal.ts";
 interface ConvertFlags extends SessionFlags {
   readonly arch?: string;
   readonly out?: string;
+  readonly opset?: number;
   readonly force?: boolean;
 }
 
 const usageExamples = `
 Examples:
   secateur convert mlpnet.safetensors --arch mlpnet --out mlpnet.onnx
-  secateur convert resnet20.pth --arch resnet20 --out resnet20.safetensors`;
+  secateur convert resnet20.pth --arch resnet20 --out resnet20/model.json
+  secateur convert net/model.json --out net.onnx`;
 
 /** Adds the command. */
 export function addConvertCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("convert")
     .summary("write a network in another format")
-    .description("Write a checkpoint as an ONNX model or as safetensors; the ending of --out chooses.")
-    .argument("<model>", "checkpoint (safetensors or PyTorch) of a known architecture");
+    .description(
+      "Write a network as an ONNX model, as a TensorFlow.js layers model or as safetensors; the name after --out chooses.",
+    )
+    .argument(
+      "<model>",
+      "checkpoint (safetensors or PyTorch) of a known architecture, or a TensorFlow.js layers model",
+    );
   command.optionsGroup("What to write:");
   addArchFlags(command, terminal);
-  command.option("--out <file>", "the file to write: .onnx or .safetensors");
+  command.option("--out <file>", "the file to write: NAME.onnx, NAME.safetensors, or FOLDER/model.json");
+  command.addOption(opsetOption());
   command.option("--force", "replace the file if it is there");
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", usageExamples).action(async (model: string) => {
-    await runConvert({ model, flags: command.opts<ConvertFlags>(), terminal });
+    await callConvert({ model, flags: command.opts<ConvertFlags>(), terminal });
   });
 }
 
-async function runConvert(spec: { model: string; flags: ConvertFlags; terminal: Terminal }): Promise<void> {
+async function callConvert(spec: { model: string; flags: ConvertFlags; terminal: Terminal }): Promise<void> {
   const { flags, terminal } = spec;
   if (flags.out === undefined) throw missingFlag("--out", "name the file to write, for example --out model.onnx");
   const path = modelFile(absolutePath(terminal, spec.model));
   const out = absolutePath(terminal, flags.out);
-  const overwrite = flags.force === true;
-  if (!isOnnxOutput(out)) await findEncoder(out, terminal.cwd);
+  const { arch, opset, force: overwrite = false } = flags;
   assertNotInput({ outputs: [{ flag: "--out", path: out }], inputs: [path] });
-  await checkOutput(out, { overwrite });
-  const document = await withSession({ flags, terminal, overwrite }, async ({ onEvent }) => {
-    const { own, close } = await openAnyModel({
-      path,
-      arch: flags.arch,
-      engine: undefined,
-      cwd: terminal.cwd,
-      onEvent,
-    });
-    close();
-    if (!own) {
-      throw badUsage(
-        `${path}: only checkpoints of a known architecture are converted; give a safetensors or PyTorch file`,
-      );
-    }
-    const { network, architecture } = own;
-    const metadata = { ...own.metadata, [architectureKey]: architecture.name };
-    const bytes = await encodeNetwork({ network, path: out, metadata, stored: own.stored, from: terminal.cwd });
-    await writeFileAtomic(out, bytes, { overwrite });
-    return { out, arch: architecture.name, bytes: bytes.length };
-  });
+  const document = await withSession({ flags, terminal, overwrite }, ({ onEvent }) =>
+    runConvert({ path, out, arch, opset, overwrite, cwd: terminal.cwd, onEvent }),
+  );
   printResult({
     terminal,
     flags,

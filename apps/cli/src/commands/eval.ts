@@ -2,7 +2,15 @@
 import type { Evaluation } from "@secateur/core";
 import { formatCount, formatMeasure, formatNumber } from "@secateur/report/text";
 import { type AugmentationFlags, mapDataPaths, poseTask } from "@secateur/run";
-import { type EngineChoice, modelFile, openAnyModel, openData, ownNetwork, reestimate } from "@secateur/run/node";
+import {
+  type EngineChoice,
+  findTask,
+  modelFile,
+  openAnyModel,
+  openData,
+  ownNetwork,
+  reestimate,
+} from "@secateur/run/node";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
@@ -66,10 +74,11 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
       onEvent: session.onEvent,
     });
     const { network } = model;
+    const named = flags.task === undefined ? undefined : (await findTask(flags.task, terminal.cwd)).task;
     const splits = await openData({
       data,
       normalize: flags.normalize,
-      task: flags.task,
+      task: named,
       classes: model.classes,
       network: model.spec,
       onEvent: session.onEvent,
@@ -80,7 +89,7 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
       const own = ownNetwork(model, "--reestimate-batch-norm");
       await reestimate({ network: own.network, data: splits, flags, session });
     }
-    const posed = await poseTask({ network, data: splits, name: flags.task, session });
+    const posed = await poseTask({ network, data: splits, named, session });
     const evaluation = await posed.evaluate(network);
     model.close();
     return { document: evaluation, text: evalText(evaluation, `${test.name} (${model.arch})`) };

@@ -107,6 +107,7 @@ async function callPack({
         model: source,
         out,
         overwrite: force,
+        cwd: terminal.cwd,
         ...(arch === undefined ? {} : { arch }),
         ...(values === undefined ? {} : { values }),
         ...(maxLoss === undefined ? {} : { maxLoss }),

@@ -8,11 +8,13 @@ import { addAugmentationFlags, addReestimateFlag } from "../flags/batch-norm-fla
 import {
   addDataFlags,
   addEngineFlag,
+  addFrozenFlag,
   addKeepDenseFlag,
   addMessageFlags,
   addRunFlags,
   addSparsityFlag,
   collect,
+  opsetOption,
 } from "../flags/common-flags.ts";
 import { addLayersFlags } from "../flags/layers-flags.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
@@ -62,6 +64,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");
   addArchFlags(command, spec.terminal);
   addEngineFlag(command);
+  addFrozenFlag(command);
   addReestimateFlag(command);
   addAugmentationFlags(
     command,
@@ -88,8 +91,9 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
     .optionsGroup("Where results go:")
     .option(
       "--out <file>",
-      "the pruned network: FILE.safetensors, or a folder for a TensorFlow.js model (default: MODEL.SOLVER-SPARSITY beside the model)",
+      "the pruned network: FILE.safetensors, FILE.onnx, or FOLDER/model.json for TensorFlow.js (default: MODEL.SOLVER-SPARSITY beside the model)",
     )
+    .addOption(opsetOption())
     .option("--report <file>", "FILE.html: a page with plots, self-contained; FILE.json: its content as data")
     .option("--force", "replace existing outputs")
     .option("--resume", "continue an interrupted run from its last finished stage or epoch");

@@ -41,8 +41,8 @@ export function addSensitivityCommand(program: Command, spec: { terminal: Termin
     )
     .addOption(
       new Option(
-        "--tolerance <points>",
-        `points of accuracy a layer may lose alone (default: ${defaults.tolerance})`,
+        "--tolerance <n>",
+        `what a layer may cost alone: points of what is measured in percent, else in its unit (default: ${defaults.tolerance}, or a hundredth of the value before)`,
       ).argParser(
         numberParser({
           flag: "--tolerance",

@@ -16,6 +16,7 @@ import { compareText } from "./compare-text.ts";
 export interface CompareFlags extends SessionFlags, PlanFlags {
   readonly arch?: string;
   readonly engine?: EngineChoice;
+  readonly includeFrozen?: boolean;
   readonly data?: string;
   readonly normalize?: string;
   readonly task?: string;
@@ -57,6 +58,7 @@ export async function callCompare(call: CompareCall): Promise<void> {
     runCompare({
       path: modelFile(absolutePath(terminal, call.model)),
       ...{ arch: flags.arch, engine: flags.engine, normalize: flags.normalize, task: flags.task },
+      includeFrozen: flags.includeFrozen,
       reestimateBatchNorm: flags.reestimateBatchNorm,
       data: mapDataPaths(data, (file) => absolutePath(terminal, file)),
       ...{ solvers: found, sparsities, keepDense: flags.keepDense ?? [], plan: planFromFlags(flags) },

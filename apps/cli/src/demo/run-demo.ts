@@ -151,7 +151,10 @@ async function measureGains(spec: {
   for (const sparsity of sparsities) {
     const model = join(folder, `mlpnet.${solver}-${sparsity}.safetensors`);
     const out = model.replace(/safetensors$/, "secateur");
-    const packed = await runPack({ model, out, data: "mnist", dense: bundledModel, overwrite: true }, session);
+    const packed = await runPack(
+      { model, out, data: "mnist", dense: bundledModel, overwrite: true, cwd: folder },
+      session,
+    );
     const times = await runBench({ path: out, arch: undefined, threads: 1, cwd: folder }, session);
     const [ms, denseMs] = ["secateur", "secateur-dense"].map(
       (name) => times.find(({ engine }) => engine === name)!.medianMs,

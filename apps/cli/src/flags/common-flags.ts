@@ -37,6 +37,11 @@ export function addEngineFlag(command: Command): void {
   );
 }
 
+/** --include-frozen */
+export function addFrozenFlag(command: Command): void {
+  command.option("--include-frozen", "prune weights of a TensorFlow.js model's frozen layers too (default: they stay)");
+}
+
 function parseEngine(text: string): EngineChoice {
   const choice = engineChoices.find((name) => name === text);
   if (choice === undefined) {
@@ -113,4 +118,12 @@ export function addMessageFlags(command: Command, options: { hasEvents: boolean 
   command
     .option("--quiet", "print no progress and no notes, and without --json no result")
     .option("--json", "print one JSON document on stdout and nothing else there");
+}
+
+/** --opset of commands that write models. */
+export function opsetOption(): Option {
+  return new Option(
+    "--opset <n>",
+    "ONNX operator set of what becomes ONNX (default: the lowest that holds it)",
+  ).argParser(wholeParser("--opset", 1));
 }

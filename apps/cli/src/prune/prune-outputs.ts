@@ -1,15 +1,17 @@
 /** Where the results of `secateur prune` go, checked before the long work. */
 
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { checkOutput } from "@secateur/formats";
 import { badEnding, badUsage } from "@secateur/run";
 import {
+  checkModelPlace,
   findEncoder,
   findReporter,
   isOnnxModel,
-  isOnnxOutput,
   isTfjsModel,
+  type OutputForm,
+  outputForm,
   type PruneOutputs,
   recipePath,
   statePath,
@@ -24,6 +26,7 @@ export interface OutputFlags {
   readonly out?: string;
   readonly report?: string;
   readonly events?: string;
+  readonly opset?: number;
   readonly force?: boolean;
   readonly resume?: boolean;
 }
@@ -44,15 +47,26 @@ export async function planOutputs(spec: {
 }): Promise<PruneOutputs> {
   const { flags, terminal } = spec;
   const overwrite = flags.force === true;
-  const isFolder = await isTfjsModel(spec.model);
-  const out = isFolder
-    ? modelFolder(spec)
-    : await modelPath(spec, (await isOnnxModel(spec.model)) ? ".onnx" : ".safetensors");
+  const { form, out } = await modelPlace(spec);
+  const isFolder = form === "tfjs";
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
   if (report !== undefined) await findReporter(report, terminal.cwd); // refuses an ending that names none
   // A run that was killed after it wrote some outputs and before it took its state away goes on, and writes them again.
   const isContinued = flags.resume === true && existsSync(statePath(out));
-  const outputs = { out, recipe: recipePath(out), state: statePath(out), report, overwrite: overwrite || isContinued };
+  if (flags.opset !== undefined && (form !== "onnx" || (await isOnnxModel(spec.model)))) {
+    throw badUsage(
+      "--opset is for models that become ONNX: give --out FILE.onnx and a model that is none yet, or leave it out",
+    );
+  }
+  const outputs = {
+    out,
+    form,
+    opset: flags.opset,
+    recipe: recipePath(out),
+    state: statePath(out),
+    report,
+    overwrite: overwrite || isContinued,
+  };
   const events = flags.events === undefined ? undefined : absolutePath(terminal, flags.events);
   assertNotInput({
     outputs: [
@@ -65,8 +79,8 @@ export async function planOutputs(spec: {
   const paths = [out, outputs.recipe, outputs.state, report, events].filter((path) => path !== undefined);
   const twice = paths.find((path, index) => paths.indexOf(path) !== index);
   if (twice !== undefined) throw badUsage(`${twice}: two outputs would go there; give each its own name`);
-  if (isFolder) await checkFolder(out, outputs);
-  for (const path of [...(isFolder ? [] : [out]), outputs.recipe, ...(report === undefined ? [] : [report])]) {
+  await checkModelPlace(form, out, outputs);
+  for (const path of [outputs.recipe, ...(report === undefined ? [] : [report])]) {
     await checkOutput(path, outputs);
   }
   if (existsSync(outputs.state) && !flags.resume && !overwrite) throw stateLeftBehind(outputs.state);
@@ -81,17 +95,29 @@ interface Placed {
   readonly terminal: Terminal;
 }
 
-/** The file of a pruned network: an ONNX model stays one. @throws ERR_OUTPUT_FORMAT, ERR_USAGE for an ending of another format */
-async function modelPath(spec: Placed, ending: ".onnx" | ".safetensors"): Promise<string> {
+/** Where the pruned network goes, and as what. @throws ERR_OUTPUT_FORMAT, ERR_USAGE for an ending of another format */
+async function modelPlace(spec: Placed): Promise<{ form: OutputForm; out: string }> {
   const { flags, model, terminal } = spec;
-  const stem = basename(model).replace(/\.(safetensors|ckpt|json|onnx|pth?(\.tar)?)$/i, "");
-  const out =
-    flags.out === undefined
-      ? join(dirname(model), `${stem}.${method(spec)}${ending}`)
-      : absolutePath(terminal, flags.out);
-  if (ending === ".onnx") assertEnding({ flag: "--out", path: out }, [".onnx"]);
-  else if (!isOnnxOutput(out)) await findEncoder(out, terminal.cwd);
-  return out;
+  const given = flags.out === undefined ? undefined : absolutePath(terminal, flags.out);
+  const asked = given === undefined ? undefined : outputForm(given);
+  if (await isTfjsModel(model)) {
+    return asked === "onnx" ? { form: "onnx", out: given! } : { form: "tfjs", out: modelFolder(spec) };
+  }
+  if (await isOnnxModel(model)) {
+    // Graph, names and metadata stay, which only the same format can hold.
+    const out = given ?? besideModel(spec, ".onnx");
+    assertEnding({ flag: "--out", path: out }, [".onnx"]);
+    return { form: "onnx", out };
+  }
+  if (asked === "tfjs") return { form: "tfjs", out: dirname(given!) };
+  const out = given ?? besideModel(spec, ".safetensors");
+  if (asked !== "onnx") await findEncoder(out, terminal.cwd);
+  return { form: asked ?? "checkpoint", out };
+}
+
+function besideModel(spec: Placed, ending: ".onnx" | ".safetensors"): string {
+  const stem = basename(spec.model).replace(/\.(safetensors|ckpt|json|onnx|pth?(\.tar)?)$/i, "");
+  return join(dirname(spec.model), `${stem}.${method(spec)}${ending}`);
 }
 
 /** The folder of a pruned TensorFlow.js model, whether --out names it or the model.json in it. @throws ERR_OUTPUT_FORMAT */
@@ -111,12 +137,6 @@ function modelFolder(spec: Placed): string {
   }
   const out = absolutePath(terminal, flags.out);
   return basename(out) === "model.json" ? dirname(out) : out;
-}
-
-/** Refuses a place where a model's folder could not be written. */
-async function checkFolder(folder: string, options: { overwrite: boolean }): Promise<void> {
-  const isThere = existsSync(folder) && statSync(folder).isDirectory();
-  await checkOutput(isThere ? join(folder, "model.json") : folder, isThere ? options : { overwrite: false });
 }
 
 function method({ solver, sparsity }: Placed): string {

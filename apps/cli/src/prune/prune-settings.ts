@@ -39,6 +39,7 @@ export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, Augmen
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly arch?: string;
   readonly engine?: EngineChoice;
+  readonly includeFrozen?: boolean;
   readonly data?: string;
   readonly normalize?: string;
   readonly task?: string;
@@ -98,6 +99,7 @@ export async function pruneSettings(spec: {
     model,
     arch: flags.arch ?? recipe?.arch,
     engine: flags.engine ?? recipe?.engine,
+    includeFrozen: flags.includeFrozen ?? recipe?.includeFrozen,
     data,
     normalize: flags.normalize ?? recipe?.normalize,
     task: flags.task ?? recipe?.task,

@@ -1,8 +1,10 @@
+import type { MeasuredValue } from "@secateur/core";
 import {
   formatCount,
   formatDuration,
   formatFraction,
-  formatPercent,
+  formatMeasure,
+  formatNumber,
   formatShape,
   formatTable,
 } from "@secateur/report/text";
@@ -10,7 +12,7 @@ import type { SensitivityDocument } from "@secateur/run";
 
 /** What `secateur sensitivity` prints for people: points of accuracy lost, layer by layer, then the proposal. */
 export function sensitivityText(document: SensitivityDocument): string {
-  const { dense, layers, gradients, solver, arch, data, timing } = document;
+  const { dense, measure, layers, gradients, solver, arch, data, timing } = document;
   const right = { align: "right" } as const;
   const sparsities = layers[0]!.measures.map(({ sparsity }) => sparsity);
   const table = formatTable(
@@ -24,21 +26,23 @@ export function sensitivityText(document: SensitivityDocument): string {
       name,
       formatShape(shape),
       formatCount(size),
-      ...measures.map(({ accuracy }) => formatChange(accuracy - dense.accuracy)),
+      ...measures.map(({ value }) => formatChange(value - measure.value, measure)),
     ]),
   );
-  const before = `${arch} on ${data}: ${formatPercent(dense.accuracy)} of ${formatCount(dense.examples)} training examples held out from the gradients\n`;
-  const how = `Points of accuracy gained or lost when ${solver} prunes one layer alone, in one stage, on one set of ${formatCount(gradients.examples)} gradient rows:\n`;
+  const before = `${arch} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} training examples held out from the gradients\n`;
+  const points =
+    measure.unit === "%" ? `Points of ${measure.name}` : `What ${measure.name} (${measure.better} is better)`;
+  const how = `${points} ${measure.unit === "%" ? "gained or lost" : "changes by"} when ${solver} prunes one layer alone, in one stage, on one set of ${formatCount(gradients.examples)} gradient rows:\n`;
   return `${before}${how}\n${table}\n${proposalText(document)}took ${formatDuration(timing.totalMs)}, gradients ${formatDuration(timing.gradientMs)}\n`;
 }
 
 /** The proposal in sentences. */
-export function proposalText({ proposal, model }: SensitivityDocument): string {
-  const { sparsity, keepDense, accuracyAll, accuracyKept, candidates, reason, flag } = proposal;
+export function proposalText({ proposal, model, measure: { unit } }: SensitivityDocument): string {
+  const { sparsity, keepDense, valueAll, valueKept, candidates, reason, flag } = proposal;
   const measured =
-    accuracyAll === undefined || accuracyKept === undefined
+    valueAll === undefined || valueKept === undefined
       ? ""
-      : `All layers pruned to ${formatFraction(sparsity)} in one stage: ${formatPercent(accuracyAll)}; with ${candidates.join(", ")} dense and as many weights in all: ${formatPercent(accuracyKept)}.\n`;
+      : `All layers pruned to ${formatFraction(sparsity)} in one stage: ${formatMeasure({ value: valueAll, unit })}; with ${candidates.join(", ")} dense and as many weights in all: ${formatMeasure({ value: valueKept, unit })}.\n`;
   const verdict =
     keepDense.length === 0
       ? `Keep no layer dense at ${formatFraction(sparsity)}: ${reason}.\n`
@@ -46,7 +50,7 @@ export function proposalText({ proposal, model }: SensitivityDocument): string {
   return `${measured}${verdict}`;
 }
 
-function formatChange(points: number): string {
-  const text = points.toFixed(2);
+function formatChange(points: number, { unit }: MeasuredValue): string {
+  const text = unit === "%" ? points.toFixed(2) : formatNumber(points);
   return points > 0 ? `+${text}` : text === "0.00" ? "0.00" : text;
 }

@@ -53,7 +53,8 @@ export function layersWeights(tf: Tf, model: LayersModel, options: PrunableOptio
   return found;
 }
 
-function leafLayers(layers: readonly Layer[]): readonly Layer[] {
+/** The layers inside wrappers and nested models, in order. */
+export function leafLayers(layers: readonly Layer[]): readonly Layer[] {
   return layers.flatMap((layer) => {
     const holder = layer as unknown as Holder;
     const inner = holder.layers ?? [holder.forwardLayer, holder.backwardLayer, holder.layer];

@@ -3,6 +3,7 @@
 import { isPruneError } from "@secateur/core";
 import type { io } from "@tensorflow/tfjs";
 import { modelRefused } from "../errors.ts";
+import { lossesInFile } from "../tasks/loss-name.ts";
 import type { GraphModel, LayersModel, Tf } from "../tf.ts";
 import { type TfjsModel, type TfjsModelOptions, tfjsModel } from "../tfjs-model.ts";
 import {
@@ -73,7 +74,10 @@ async function adaptedModel(spec: Parameters<typeof openModelFiles>[0]): Promise
     return decodeWeight(encoded.spec, encoded.bytes) as Float32Array;
   };
   const { modelTopology: topology } = json;
-  const adapted = await tfjsModel({ ...spec, model, name: spec.name ?? source, topology, settle });
+  const { outputNames } = model as { outputNames?: readonly string[] };
+  // Sequential models name no outputs: they have one.
+  const compiled = lossesInFile(json, outputNames?.length ? outputNames : ["output"]);
+  const adapted = await tfjsModel({ compiled, ...spec, model, name: spec.name ?? source, topology, settle });
   return {
     ...adapted,
     files,
@@ -88,15 +92,21 @@ async function adaptedModel(spec: Parameters<typeof openModelFiles>[0]): Promise
 async function load(tf: Tf, files: ModelFiles): Promise<LayersModel | GraphModel> {
   const artifacts = artifactsOf(files);
   if (files.kind === "graph") return await tf.loadGraphModel({ load: async () => artifacts });
-  try {
-    return await tf.loadLayersModel({ load: async () => artifacts });
-  } catch (error) {
-    if (artifacts.trainingConfig === undefined) throw error;
-    // A loss or optimizer of its own keeps a model from training, not from being pruned.
-    const { trainingConfig: _, ...rest } = artifacts;
-    return await tf.loadLayersModel({ load: async () => rest });
+  // Files converted from Keras keep it inside the topology, where TensorFlow.js does not look.
+  const { trainingConfig = files.json.modelTopology["training_config"], ...rest } = artifacts;
+  if (trainingConfig) {
+    try {
+      return await tf.loadLayersModel({
+        load: async () => ({ ...rest, trainingConfig: trainingConfig as TrainingConfig }),
+      });
+    } catch {
+      // A loss or optimizer of its own keeps a model from training, not from being pruned.
+    }
   }
+  return await tf.loadLayersModel({ load: async () => rest });
 }
+
+type TrainingConfig = NonNullable<ModelArtifacts["trainingConfig"]>;
 
 /** The file's weights by the names that TensorFlow.js gives them: it drops the cell's name inside recurrent layers. */
 function fileWeights({ weights }: ModelFiles): (name: string) => FileWeight | undefined {

@@ -3,20 +3,28 @@
  * every linear map leaves become rows on the host. Weights used in other ways take one pass per example.
  */
 import {
+  type FloatTensors,
+  firstNotFinite,
   type GradientBlock,
   type GradientRequest,
   type GradientRows,
   inputRows,
   type Kernels,
-  labelsOf,
+  type LossSum,
   type Mat,
   type MeanGradient,
   matrix,
+  notFiniteOutput,
   type RunContext,
+  type Task,
+  type Tensors,
+  targetsOf,
+  zerosLike,
 } from "@secateur/core";
 import type { Canonical } from "../canonical.ts";
 import { unevenRows } from "../errors.ts";
 import type { InputLayout } from "../model-input.ts";
+import { firstExamples } from "../model-run.ts";
 import type { Tensor } from "../tf.ts";
 import { addRows, type HostUse, type RowMaker } from "./captured-rows.ts";
 import { type Adapted, hostUses } from "./host-uses.ts";
@@ -31,9 +39,14 @@ const negligible = 1e-18;
 export interface Pass {
   readonly from: number;
   readonly to: number;
-  readonly labels: Uint32Array;
+  readonly targets: Tensors | undefined;
   readonly input: Tensor;
+  /** Computed before where the engine cannot be waited for within a gradient. */
+  readonly outputs: FloatTensors | undefined;
 }
+
+/** A request whose task is settled. */
+type Posed<Request> = Request & { readonly task: Task };
 
 /**
  * Gradient rows: row r is the gradient of the mean loss of `batch` consecutive examples; factored for dense layers over one
@@ -42,7 +55,11 @@ export interface Pass {
  *
  * @throws ERR_DATA_MISMATCH, ERR_LABEL_RANGE, ERR_NOT_FINITE, ERR_INCOMPATIBLE (no gradients), ERR_ABORTED
  */
-export async function gradientRows(adapted: Adapted, request: GradientRequest, ctx: RunContext): Promise<GradientRows> {
+export async function gradientRows(
+  adapted: Adapted,
+  request: Posed<GradientRequest>,
+  ctx: RunContext,
+): Promise<GradientRows> {
   const { run, find } = adapted;
   const { examples, batch, params } = request;
   if (examples.length === 0 || examples.length % batch !== 0) throw unevenRows(run.name, examples.length, batch);
@@ -54,15 +71,15 @@ export async function gradientRows(adapted: Adapted, request: GradientRequest, c
   const stores = new Map(
     params.map((param): [string, Store] => {
       const isFactored = facts.factored.has(param) && withFactors.has(param);
-      const factored: Store = { kind: "factored", examples: examples.length };
-      return [param, isFactored ? factored : denseStore(find(param).canonical, rows, ctx)];
+      const { canonical } = find(param);
+      return [param, isFactored ? factoredStore(canonical, examples.length, ctx) : denseStore(canonical, rows, ctx)];
     }),
   );
   const maker: RowMaker = { kernels: ctx.kernels, gradientKernels: adapted.gradientKernels };
   const recorded = params.filter((param) => withFactors.has(param));
-  let loss = 0;
-  await eachPass(adapted, { ...request, layout }, async (pass) => {
-    loss += await recordPass(adapted, { pass, params: recorded, request, stores, maker });
+  let loss: LossSum = { sum: 0, count: 0 };
+  await eachPass(adapted, { ...request, layout, ctx }, async (pass) => {
+    loss = added(loss, await recordPass(adapted, { pass, params: recorded, request, layout, stores, maker }));
     await ctx.tick({ task: "gradients", done: pass.to, total: examples.length });
   });
   const single = params.filter((param) => !withFactors.has(param));
@@ -70,61 +87,100 @@ export async function gradientRows(adapted: Adapted, request: GradientRequest, c
   return {
     rows,
     blocks: params.map((param) => blockOf(param, stores.get(param)!, batch)),
-    loss: loss / examples.length,
+    loss: loss.sum / loss.count,
   };
 }
 
-/** Where the rows of a parameter are kept; factors are allocated when their extents are known. */
+function added(a: LossSum, b: LossSum): LossSum {
+  return { sum: a.sum + b.sum, count: a.count + b.count };
+}
+
+/** Where the rows of a parameter are kept, zeros at first. */
 type Store = { readonly kind: "dense"; readonly rows: Mat } | FactoredStore;
 
 interface FactoredStore {
   readonly kind: "factored";
-  readonly examples: number;
-  factors?: { readonly delta: Mat; readonly input: Mat };
+  /** [examples, out] */
+  readonly delta: Mat;
+  /** [examples, in] */
+  readonly input: Mat;
 }
 
-function denseStore({ order }: Canonical, rows: number, ctx: RunContext): Store {
-  return { kind: "dense", rows: matrix(rows, order.length, ctx.kernels.alloc(rows * order.length, "f32")) };
+function denseStore({ order }: Canonical, rows: number, { kernels }: RunContext): Store {
+  return { kind: "dense", rows: zeros(kernels, rows, order.length) };
+}
+
+function factoredStore({ rows: out, cols }: Canonical, examples: number, { kernels }: RunContext): Store {
+  return { kind: "factored", delta: zeros(kernels, examples, out), input: zeros(kernels, examples, cols) };
+}
+
+function zeros(kernels: Kernels, rows: number, cols: number): Mat {
+  return matrix(rows, cols, kernels.alloc(rows * cols, "f32"));
 }
 
 function blockOf(param: string, store: Store, batch: number): GradientBlock {
   if (store.kind === "dense") return { kind: "dense", param, rows: store.rows };
-  return { kind: "factored", param, group: batch, ...store.factors! };
+  const { delta, input } = store;
+  return { kind: "factored", param, group: batch, delta, input };
 }
 
 /** Runs over the examples of a request, as many at a time as a pass takes. */
 async function eachPass(
   { run }: Adapted,
-  request: Pick<GradientRequest, "data" | "examples"> & { layout: InputLayout },
+  request: Posed<Pick<GradientRequest, "data" | "examples">> & { layout: InputLayout; ctx: RunContext },
   visit: (pass: Pass) => Promise<void>,
 ): Promise<void> {
-  const { data, examples, layout } = request;
+  const { data, examples, layout, task } = request;
   for (let from = 0; from < examples.length; from += run.passSize) {
     const to = Math.min(from + run.passSize, examples.length);
     const batch = await data.batch(examples.subarray(from, to));
-    const labels = labelsOf(batch);
-    run.assertLabels(data, labels);
+    // Reading an output makes the processor wait for the engine, which those on a GPU do not offer within a gradient.
+    const isOnGpu = run.tf.getBackend() === "webgpu";
+    const outputs = isOnGpu ? await run.outputsOf(batch, { layout, task }) : undefined;
     const input = run.inputOf(inputRows(batch), layout);
     try {
-      await visit({ from, to, labels, input });
+      await visit({ from, to, targets: targetsOf(task, batch), input, outputs });
     } finally {
       input.dispose();
     }
   }
 }
 
-/** What a pass differentiates: the model's summed loss by some weights. */
+/** What a pass differentiates: the task's summed loss by some weights; the loss is there once it has run. */
 function lossOfPass(
-  { run, find }: Adapted,
-  params: readonly string[],
-  pass: Pick<Pass, "input" | "labels">,
-): Differentiable {
-  const { tf, runnable, loss } = run;
-  return {
+  adapted: Adapted,
+  spec: { params: readonly string[]; task: Task; pass: Pass; examples: Uint32Array; kernels: Kernels },
+): { readonly computation: Differentiable; readonly loss: () => LossSum } {
+  const { run, find } = adapted;
+  const { params, pass } = spec;
+  let loss: LossSum = { sum: 0, count: 0 };
+  const computation: Differentiable = {
     weights: new Map(params.map((param) => [param, find(param).weight.tensor()])),
-    forward: () => runnable.forward(pass.input),
-    delta: (output, kind) => loss.delta(tf, { output, kind, labels: pass.labels }),
+    forward: () => run.runnable.forward(pass.input),
+    reader: run.readerFor(spec.task),
+    outputs: pass.outputs,
+    delta(outputs) {
+      const delta = zerosLike(outputs);
+      loss = lossOf(run.name, spec, { outputs, delta });
+      return delta;
+    },
   };
+  return { computation, loss: () => loss };
+}
+
+/** The loss of a pass, with its slope where a `delta` is given. @throws ERR_NOT_FINITE naming the example */
+function lossOf(
+  model: string,
+  spec: { task: Task; pass: Pass; examples: Uint32Array; kernels: Kernels },
+  { outputs, delta }: { outputs: FloatTensors; delta?: FloatTensors },
+): LossSum {
+  const { task, pass, examples, kernels } = spec;
+  const count = pass.to - pass.from;
+  const own = firstExamples(outputs, count);
+  const slope = delta && firstExamples(delta, count);
+  const loss = task.loss({ outputs: own, targets: pass.targets, kernels, ...(slope ? { delta: slope } : {}) });
+  if (!Number.isFinite(loss.sum)) throw notFiniteOutput(model, examples[pass.from + firstNotFinite(own)]!);
+  return loss;
 }
 
 async function recordPass(
@@ -132,24 +188,30 @@ async function recordPass(
   spec: {
     pass: Pass;
     params: readonly string[];
-    request: GradientRequest;
+    request: Posed<GradientRequest>;
+    layout: InputLayout;
     stores: ReadonlyMap<string, Store>;
     maker: RowMaker;
   },
-): Promise<number> {
+): Promise<LossSum> {
   const { run, find } = adapted;
-  const { pass, params, request, stores, maker } = spec;
-  if (params.length === 0) return await lossOnly(adapted, pass, request);
-  const recording = recordGradients(run.tf, lossOfPass(adapted, params, pass));
-  const count = recording.output.shape[0]!;
+  const { pass, params, request, layout, stores, maker } = spec;
+  const { task, examples } = request;
+  const posed = { params, task, pass, examples, kernels: maker.kernels };
+  if (params.length === 0) {
+    const batch = await request.data.batch(examples.subarray(pass.from, pass.to));
+    return lossOf(run.name, posed, { outputs: await run.outputsOf(batch, { layout, task }) });
+  }
+  const { computation, loss } = lossOfPass(adapted, posed);
+  const recording = recordGradients(run.tf, computation);
+  const count = pass.input.shape[0]!;
   const uses = await hostUses(recording.uses);
-  const loss = await passLoss(adapted, recording.output, pass, request);
   disposeRecording(run.tf, recording);
   for (const param of params) {
     const own = uses.get(param) ?? [];
     const store = stores.get(param)!;
     if (store.kind === "factored") {
-      for (const use of own) keepFactors(store, { use, count, pass, batch: request.batch, kernels: maker.kernels });
+      for (const use of own) keepFactors(store, { use, pass, batch: request.batch });
       continue;
     }
     const runs = runsOf(pass, request.batch);
@@ -162,7 +224,7 @@ async function recordPass(
       row: (r) => rowOf(store.rows, runs[r]!.row),
     });
   }
-  return loss;
+  return loss();
 }
 
 /** The pieces of rows that lie in a pass: examples [from, to) of the pass belong to that row. */
@@ -182,16 +244,9 @@ function rowOf(rows: Mat, row: number): Float32Array {
 }
 
 function keepFactors(
-  store: FactoredStore,
-  spec: { use: HostUse; count: number; pass: Pass; batch: number; kernels: Kernels },
+  { delta, input }: FactoredStore,
+  { use, pass, batch }: { use: HostUse; pass: Pass; batch: number },
 ): void {
-  const { use, count, pass, batch, kernels } = spec;
-  const allocate = (values: Float32Array): Mat => {
-    const cols = values.length / count;
-    return matrix(store.examples, cols, kernels.alloc(store.examples * cols, "f32"));
-  };
-  store.factors ??= { delta: allocate(use.delta), input: allocate(use.input) };
-  const { delta, input } = store.factors;
   const examples = pass.to - pass.from;
   input.data.set(use.input.subarray(0, examples * input.cols), pass.from * input.cols);
   const scaled = delta.data.subarray(pass.from * delta.cols, pass.to * delta.cols);
@@ -201,30 +256,11 @@ function keepFactors(
   }
 }
 
-async function passLoss(
-  { run }: Adapted,
-  output: Tensor,
-  pass: Pass,
-  request: Pick<GradientRequest, "examples">,
-): Promise<number> {
-  const values = (await output.data()) as Float32Array;
-  const exampleAt = (i: number): number => request.examples[pass.from + i]!;
-  return run.losses({ output: values, labels: pass.labels, exampleAt }).reduce((sum, value) => sum + value, 0);
-}
-
-async function lossOnly(adapted: Adapted, pass: Pass, request: GradientRequest): Promise<number> {
-  const { tf, runnable } = adapted.run;
-  const output = tf.tidy(() => runnable.forward(pass.input));
-  const loss = await passLoss(adapted, output, pass, request);
-  output.dispose();
-  return loss;
-}
-
 /** A pass per example, for weights that leave no factors. */
 async function oneByOne(
   adapted: Adapted,
   spec: {
-    request: GradientRequest;
+    request: Posed<GradientRequest>;
     layout: InputLayout;
     params: readonly string[];
     stores: ReadonlyMap<string, Store>;
@@ -233,12 +269,17 @@ async function oneByOne(
 ): Promise<void> {
   const { run, find } = adapted;
   const { request, layout, params, stores, ctx } = spec;
-  const { data, examples, batch } = request;
+  const { data, examples, batch, task } = request;
+  const { kernels } = ctx;
   for (let i = 0; i < examples.length; i++) {
     const single = await data.batch(examples.subarray(i, i + 1));
-    const labels = labelsOf(single);
     const input = run.inputOf(inputRows(single), layout);
-    const { output, gradients } = plainGradients(run.tf, lossOfPass(adapted, params, { input, labels }));
+    const outputs = run.tf.getBackend() === "webgpu" ? await run.outputsOf(single, { layout, task }) : undefined;
+    const pass: Pass = { from: i, to: i + 1, targets: targetsOf(task, single), input, outputs };
+    const { gradients } = plainGradients(
+      run.tf,
+      lossOfPass(adapted, { params, task, pass, examples, kernels }).computation,
+    );
     for (const [param, gradient] of gradients) {
       const store = stores.get(param)!;
       if (store.kind !== "dense") continue;
@@ -247,7 +288,7 @@ async function oneByOne(
       const values = await gradient.data();
       for (let k = 0; k < row.length; k++) row[k] = row[k]! + values[order[k]!]! / batch;
     }
-    run.tf.dispose([input, output, ...gradients.values()]);
+    run.tf.dispose([input, ...gradients.values()]);
     await ctx.tick({ task: "gradients one by one", done: i + 1, total: examples.length });
   }
 }
@@ -258,11 +299,12 @@ async function oneByOne(
  */
 export async function meanGradient(
   adapted: Adapted,
-  request: Omit<GradientRequest, "batch">,
+  request: Posed<Omit<GradientRequest, "batch">>,
   ctx: RunContext,
 ): Promise<MeanGradient> {
   const { run, find } = adapted;
-  const { examples, params } = request;
+  const { examples, params, task } = request;
+  const { kernels } = ctx;
   const layout = run.layoutOf(request.data);
   const { problem } = run.probe(layout)!;
   if (problem !== undefined) throw problem;
@@ -273,18 +315,19 @@ export async function meanGradient(
     size += find(param).canonical.order.length;
   }
   const gradient = new Float32Array(size);
-  let loss = 0;
-  await eachPass(adapted, { ...request, layout }, async (pass) => {
-    const { output, gradients } = plainGradients(run.tf, lossOfPass(adapted, params, pass));
+  let total: LossSum = { sum: 0, count: 0 };
+  await eachPass(adapted, { ...request, layout, ctx }, async (pass) => {
+    const { computation, loss } = lossOfPass(adapted, { params, task, pass, examples, kernels });
+    const { gradients } = plainGradients(run.tf, computation);
     for (const [param, tensor] of gradients) {
       const { order } = find(param).canonical;
       const start = starts.get(param)!;
       const values = await tensor.data();
       for (let k = 0; k < order.length; k++) gradient[start + k]! += values[order[k]!]! / examples.length;
     }
-    loss += await passLoss(adapted, output, pass, request);
-    run.tf.dispose([output, ...gradients.values()]);
+    total = added(total, loss());
+    run.tf.dispose([...gradients.values()]);
     await ctx.tick({ task: "gradients", done: pass.to, total: examples.length });
   });
-  return { gradient, loss: loss / examples.length };
+  return { gradient, loss: total.sum / total.count };
 }

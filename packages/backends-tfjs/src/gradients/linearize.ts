@@ -16,13 +16,14 @@ import {
   type Linearization,
   type Mat,
   matrix,
+  notFiniteOutput,
   type RunContext,
+  type Task,
   type Tensors,
   type Vec,
+  zerosLike,
 } from "@secateur/core";
-import { notFiniteOutput } from "../errors.ts";
 import type { InputLayout } from "../model-input.ts";
-import type { Tensor } from "../tf.ts";
 import { type Adapted, hostUses } from "./host-uses.ts";
 import { disposeRecording, recordGradients } from "./record-gradients.ts";
 
@@ -36,27 +37,25 @@ interface LayerFactors {
   readonly deltas: readonly Mat[];
 }
 
-/** f32 holds no probability below this. */
-const smallest = 1.2e-38;
-
 /**
  * Linearises over some examples. Time: a backward pass per class. Memory: n (in + classes * out) numbers a layer, in kernel
- * memory. The scores of a softmax are known up to a constant an example, on which nothing that uses them depends.
+ * memory. Where the task reads probabilities as they are, J is theirs.
  *
  * @throws as gradientRows
  */
 export async function linearize(
   adapted: Adapted,
-  request: Omit<GradientRequest, "batch" | "task">,
+  request: Omit<GradientRequest, "batch">,
   ctx: RunContext,
 ): Promise<Linearization> {
   const { run, find } = adapted;
-  const { data, examples, params } = request;
+  const { data, examples, params, task } = request;
   const layout = run.layoutOf(data);
-  const { classes } = run.probe(layout)!;
+  const [shape = []] = run.probe(layout)!.shapes;
+  const columns = shape.reduce<number>((product, extent) => product * (extent ?? 1), 1);
   const batch = await data.batch(examples);
   const inputs = inputRows(batch);
-  const logits = matrix(examples.length, classes);
+  const outputs = matrix(examples.length, columns);
   const { kernels } = ctx;
   const layers: LayerFactors[] = [];
   let dim = 0;
@@ -64,17 +63,17 @@ export async function linearize(
     const { rows, cols } = find(param).canonical;
     const allocate = (extent: number): Mat =>
       matrix(examples.length, extent, kernels.alloc(examples.length * extent, "f32"));
-    layers.push({ start: dim, input: allocate(cols), deltas: Array.from({ length: classes }, () => allocate(rows)) });
+    layers.push({ start: dim, input: allocate(cols), deltas: Array.from({ length: columns }, () => allocate(rows)) });
     dim += rows * cols;
   }
   for (let from = 0; from < examples.length; from += run.passSize) {
     const to = Math.min(from + run.passSize, examples.length);
-    await recordPass(adapted, { params, layers, logits, layout, from, rows: rowsOf(inputs, from, to) });
+    await recordPass(adapted, { params, layers, outputs, layout, task, from, rows: rowsOf(inputs, from, to) });
     await ctx.tick({ task: "gradients", done: to, total: examples.length });
   }
-  const bad = logits.data.findIndex((value: number) => !Number.isFinite(value));
-  if (bad >= 0) throw notFiniteOutput(run.name, examples[Math.floor(bad / classes)]!);
-  return overFactors({ layers, dim, sample: sampleOf(data, batch), logits, kernels });
+  const bad = outputs.data.findIndex((value: number) => !Number.isFinite(value));
+  if (bad >= 0) throw notFiniteOutput(run.name, examples[Math.floor(bad / columns)]!);
+  return overFactors({ layers, dim, sample: sampleOf(data, batch), outputs, kernels });
 }
 
 async function recordPass(
@@ -82,28 +81,24 @@ async function recordPass(
   spec: {
     params: readonly string[];
     layers: readonly LayerFactors[];
-    logits: Mat;
+    outputs: Mat;
     layout: InputLayout;
+    task: Task | undefined;
     from: number;
     rows: Mat;
   },
 ): Promise<void> {
-  const { params, layers, logits, layout, from, rows } = spec;
+  const { params, layers, outputs, layout, task, from, rows } = spec;
   const { tf, runnable } = run;
   const input = run.inputOf(rows, layout);
   const weights = new Map(params.map((param) => [param, find(param).weight.tensor()]));
-  for (let chosen = 0; chosen < logits.cols; chosen++) {
-    const delta = (output: Tensor): Tensor => classColumn(output, chosen);
-    const recording = recordGradients(tf, { weights, forward: () => runnable.forward(input), delta });
+  const found = await run.outputsOf({ size: rows.rows, inputs: { input: asTensor(rows) } }, { layout, task });
+  outputs.data.set(found["output"]!.data, from * outputs.cols);
+  const reader = run.readerFor(task);
+  for (let chosen = 0; chosen < outputs.cols; chosen++) {
+    const delta = (all: FloatTensors): FloatTensors => oneColumn(all, chosen);
+    const recording = recordGradients(tf, { weights, forward: () => runnable.forward(input), reader, delta });
     const uses = await hostUses(recording.uses);
-    if (chosen === 0) {
-      const output = (await recording.output.data()).subarray(0, rows.rows * logits.cols) as Float32Array;
-      const isSoftmax = recording.outputKind === "softmax";
-      logits.data.set(
-        isSoftmax ? output.map((p) => (Number.isNaN(p) ? p : Math.log(Math.max(p, smallest)))) : output,
-        from * logits.cols,
-      );
-    }
     params.forEach((param, l) => {
       const [use] = uses.get(param) ?? [];
       const { input: kept, deltas } = layers[l]!;
@@ -115,13 +110,16 @@ async function recordPass(
     disposeRecording(tf, recording);
   }
   input.dispose();
+}
 
-  function classColumn(output: Tensor, chosen: number): Tensor {
-    const [count, classes] = output.shape as [number, number];
-    const values = new Float32Array(count * classes);
-    for (let i = 0; i < count; i++) values[i * classes + chosen] = 1;
-    return tf.tensor2d(values, [count, classes]);
+/** Ones in one column of the only output. */
+function oneColumn(outputs: FloatTensors, chosen: number): FloatTensors {
+  const delta = zerosLike(outputs);
+  for (const { shape, data } of Object.values(delta)) {
+    const columns = data.length / shape[0]!;
+    for (let i = chosen; i < data.length; i += columns) data[i] = 1;
   }
+  return delta;
 }
 
 /** The examples, without loading them again, and their targets. */
@@ -143,16 +141,16 @@ function overFactors(spec: {
   layers: readonly LayerFactors[];
   dim: number;
   sample: Sample;
-  logits: Mat;
+  outputs: Mat;
   kernels: Kernels;
 }): Linearization {
-  const { layers, dim, sample, logits, kernels } = spec;
+  const { layers, dim, sample, outputs, kernels } = spec;
   const owned = layers.flatMap(({ input, deltas }) => [input, ...deltas]);
   return {
-    ...products({ parts: layers.map((layer) => wholeLayer(layer)), dim, kernels, examples: logits.rows }),
+    ...products({ parts: layers.map((layer) => wholeLayer(layer)), dim, kernels, examples: outputs.rows }),
     ...sample,
-    outputs: { output: asTensor(logits) },
-    restricted: (columns) => restricted({ layers, columns, sample, logits, kernels }),
+    outputs: { output: asTensor(outputs) },
+    restricted: (columns) => restricted({ layers, columns, sample, outputs, kernels }),
     release() {
       for (const { data } of owned) kernels.free(data);
     },
@@ -278,10 +276,10 @@ function restricted(spec: {
   layers: readonly LayerFactors[];
   columns: Uint32Array;
   sample: Sample;
-  logits: Mat;
+  outputs: Mat;
   kernels: Kernels;
 }): Linearization {
-  const { layers, columns, sample, logits, kernels } = spec;
+  const { layers, columns, sample, outputs, kernels } = spec;
   const gathered: Mat[] = [];
   const parts: Part[] = [];
   let first = 0;
@@ -306,9 +304,9 @@ function restricted(spec: {
     first = end;
   }
   return {
-    ...products({ parts, dim: columns.length, kernels, examples: logits.rows }),
+    ...products({ parts, dim: columns.length, kernels, examples: outputs.rows }),
     ...sample,
-    outputs: { output: asTensor(logits) },
+    outputs: { output: asTensor(outputs) },
     restricted: (inner) => restricted({ ...spec, columns: inner.map((j) => columns[j]!) }),
     release() {
       for (const { data } of gathered) kernels.free(data);

@@ -3,22 +3,23 @@
  * delta at its output: the factors of the weight's gradient rows, for all examples at once. TensorFlow.js's tape gives the
  * deltas; its kernels' calls say how the weights were used. The summed gradients of these weights are never computed.
  */
-import { type OutputKind, outputKindOf } from "../output-kind.ts";
-import { type TapeNode, type Tensor, type TensorInfo, type Tf, tapeOf } from "../tf.ts";
-import { type Differentiable, differentiate, startBackward } from "./plain-gradients.ts";
+import type { FloatTensors } from "@secateur/core";
+import type { OutputKind } from "../heads.ts";
+import { sharedTensor, type TapeNode, type Tensor, type TensorInfo, type Tf, tapeOf } from "../tf.ts";
+import { type Differentiable, differentiate, lossAtHeads } from "./plain-gradients.ts";
 import { type KernelCall, withWatchedKernels } from "./watched-kernels.ts";
 import { aliasesOf, aliasKernels, linearKernels, useOf, type WeightAlias, type WeightUse } from "./weight-use.ts";
 
 /** What a pass left behind. All tensors belong to the caller; see {@link disposeRecording}. */
 export interface Recording {
-  /** The model's output. */
-  readonly output: Tensor;
+  /** The model's outputs on the host, read as asked; all examples of the pass. */
+  readonly outputs: FloatTensors;
   /** In the order of the forward pass. */
   readonly uses: readonly WeightUse[];
   /** Weights that were used in a way that leaves no factors: their rows must be taken one by one. */
   readonly others: ReadonlySet<string>;
-  /** What the output is. */
-  readonly outputKind: OutputKind;
+  /** What the outputs are, in their order. */
+  readonly kinds: readonly OutputKind[];
 }
 
 /**
@@ -27,7 +28,7 @@ export interface Recording {
  * @throws what TensorFlow.js throws, for example for operations without gradients
  */
 export function recordGradients(tf: Tf, spec: Differentiable): Recording {
-  const { weights, forward, delta } = spec;
+  const { weights } = spec;
   const aliases = new Map<object, WeightAlias>();
   for (const [weight, tensor] of weights) {
     aliases.set(tensor.dataId, { weight, column: 0, width: tensor.shape[tensor.shape.length - 1] ?? 1 });
@@ -38,7 +39,8 @@ export function recordGradients(tf: Tf, spec: Differentiable): Recording {
   const others = new Set<string>();
   const byOutput = new Map<object, WeightUse>();
   let isForward = true;
-  let outputKind: OutputKind = "scores";
+  let outputs: FloatTensors = {};
+  let kinds: readonly OutputKind[] = [];
   const onCall = (call: KernelCall): void => {
     if (!isForward) return;
     const made = aliasesOf(call, aliasOf);
@@ -47,17 +49,17 @@ export function recordGradients(tf: Tf, spec: Differentiable): Recording {
     });
     const found = made ? undefined : useOf(tf, call, { aliasOf, shapeOf });
     if (!found) return;
-    const use: WeightUse = { weight: found.alias.weight, use: found.use, input: shared(tf, found.input) };
+    const use: WeightUse = { weight: found.alias.weight, use: found.use, input: sharedTensor(tf, found.input) };
     uses.push(use);
     byOutput.set(call.output.dataId, use);
   };
   const run = (): Tensor => {
-    const output = forward();
-    isForward = false;
-    const tape = tapeOf(tf);
-    for (const node of tape) watchNode(tf, node, { aliasOf, byOutput, others });
-    outputKind = outputKindOf(tape, output);
-    return startBackward(tf, { output, kind: outputKind, delta });
+    return lossAtHeads(tf, spec, (heads, read) => {
+      isForward = false;
+      for (const node of tapeOf(tf)) watchNode(tf, node, { aliasOf, byOutput, others });
+      kinds = heads.map(({ kind }) => kind);
+      outputs = read;
+    });
   };
   try {
     const { value, grads } = withWatchedKernels(
@@ -65,8 +67,8 @@ export function recordGradients(tf: Tf, spec: Differentiable): Recording {
       { watch: [...linearKernels, ...aliasKernels], onCall, replace: zeroFilterGradients(tf) },
       () => differentiate(tf, run, [...weights.values()]),
     );
-    tf.dispose(grads.filter((gradient) => gradient !== undefined));
-    return { output: value, uses, others, outputKind };
+    tf.dispose([value, ...grads.filter((gradient) => gradient !== undefined)]);
+    return { outputs, uses, others, kinds };
   } catch (error) {
     disposeUses(tf, uses);
     throw error;
@@ -74,20 +76,12 @@ export function recordGradients(tf: Tf, spec: Differentiable): Recording {
 }
 
 /** Gives back all tensors of a recording. */
-export function disposeRecording(tf: Tf, { output, uses }: Recording): void {
-  output.dispose();
+export function disposeRecording(tf: Tf, { uses }: Recording): void {
   disposeUses(tf, uses);
 }
 
 function disposeUses(tf: Tf, uses: readonly WeightUse[]): void {
   tf.dispose(uses.flatMap(({ input, delta }) => (delta ? [input, delta] : [input])));
-}
-
-/** A tensor of the caller's over data that an operation was given: not a copy. */
-function shared(tf: Tf, info: TensorInfo): Tensor {
-  const backend = tf.backend();
-  backend.incRef(info.dataId);
-  return tf.keep(tf.engine().makeTensorFromTensorInfo(info, backend));
 }
 
 /** Lets the tape's node of a recorded use hand over its output gradient, and spares it the weight's own gradient. */

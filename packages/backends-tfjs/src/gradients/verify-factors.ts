@@ -3,10 +3,8 @@
  * So rows made of factors are compared once with TensorFlow.js's own gradients, an example at a time; weights whose rows
  * differ are differentiated one example after the other from then on.
  */
-import { type Dataset, inputRows, type Kernels } from "@secateur/core";
+import { type Dataset, type FloatTensors, inputRows, type Kernels, zerosLike } from "@secateur/core";
 import type { InputLayout } from "../model-input.ts";
-import type { OutputKind } from "../output-kind.ts";
-import type { Tensor } from "../tf.ts";
 import { addRows } from "./captured-rows.ts";
 import { type Adapted, hostUses } from "./host-uses.ts";
 import { plainGradients } from "./plain-gradients.ts";
@@ -40,17 +38,17 @@ async function compare(
   const { params, data, layout, kernels } = spec;
   const { tf, runnable } = run;
   const examples = Math.min(2, data.size, run.passSize);
-  const inputs = inputRows(await data.batch(Uint32Array.from({ length: examples }, (_, i) => i)));
-  const input = run.inputOf(inputs, layout);
+  const batch = await data.batch(Uint32Array.from({ length: examples }, (_, i) => i));
+  const input = run.inputOf(inputRows(batch), layout);
   const weights = new Map(params.map((param) => [param, find(param).weight.tensor()]));
-  const forward = (): Tensor => runnable.forward(input);
-  const recording = recordGradients(tf, { weights, forward, delta: (output) => probeDelta(output, undefined) });
+  const outputs = tf.getBackend() === "webgpu" ? await run.outputsOf(batch, { layout }) : undefined;
+  const pass = { weights, forward: () => runnable.forward(input), reader: run.readerFor(undefined), outputs };
+  const recording = recordGradients(tf, { ...pass, delta: (found) => probeDelta(found, undefined) });
   const uses = await hostUses(recording.uses);
-  const batch = recording.output.shape[0]!;
+  const count = input.shape[0]!;
   const isTrue = new Map(params.map((param) => [param, uses.has(param) && !recording.others.has(param)]));
   for (let example = 0; example < examples; example++) {
-    const delta = (output: Tensor, _kind: OutputKind): Tensor => probeDelta(output, example);
-    const plain = plainGradients(tf, { weights, forward, delta });
+    const plain = plainGradients(tf, { ...pass, delta: (found) => probeDelta(found, example) });
     for (const [param, gradient] of plain.gradients) {
       if (!isTrue.get(param)) continue;
       const { canonical } = find(param);
@@ -58,7 +56,7 @@ async function compare(
       const runs = [[example, example + 1]] as const;
       addRows(
         { kernels, gradientKernels },
-        { uses: uses.get(param)!, canonical, batch, runs, alpha: 1, row: () => row },
+        { uses: uses.get(param)!, canonical, batch: count, runs, alpha: 1, row: () => row },
       );
       const values = await gradient.data();
       let [difference, size] = [0, 0];
@@ -69,19 +67,21 @@ async function compare(
       }
       isTrue.set(param, Math.sqrt(difference) <= tolerance * Math.sqrt(size));
     }
-    tf.dispose([plain.output, ...plain.gradients.values()]);
+    tf.dispose([...plain.gradients.values()]);
   }
   disposeRecording(tf, recording);
   input.dispose();
   return isTrue;
 
-  /** Output gradients of no particular meaning that differ between examples and classes; of one example or of all. */
-  function probeDelta(output: Tensor, only: number | undefined): Tensor {
-    const [rows, classes] = output.shape as [number, number];
-    const values = Float32Array.from({ length: rows * classes }, (_, i) => {
-      const example = Math.floor(i / classes);
-      return only === undefined || only === example ? Math.cos(1 + i) : 0;
-    });
-    return tf.tensor2d(values, [rows, classes]);
+  /** Output gradients of no particular meaning that differ between examples and numbers; of one example or of all. */
+  function probeDelta(found: FloatTensors, only: number | undefined): FloatTensors {
+    const delta = zerosLike(found);
+    for (const { shape, data: values } of Object.values(delta)) {
+      const size = values.length / shape[0]!;
+      for (let i = 0; i < values.length; i++) {
+        if (only === undefined || only === Math.floor(i / size)) values[i] = Math.cos(1 + i);
+      }
+    }
+    return delta;
   }
 }

@@ -11,6 +11,15 @@ export interface KernelCall {
   readonly outputs: readonly TensorInfo[];
 }
 
+/** What stands in for a kernel; `run` is the kernel itself, with other inputs. */
+export type KernelReplacement = (
+  attributes: KernelAttributes,
+  call: {
+    readonly inputs: KernelCall["inputs"];
+    readonly run: (inputs: KernelCall["inputs"]) => TensorInfo;
+  },
+) => TensorInfo;
+
 /**
  * Runs `work` synchronously with kernels of the present engine watched or replaced, and puts them back whatever happens.
  *
@@ -23,7 +32,7 @@ export function withWatchedKernels<T>(
   spec: {
     readonly watch: readonly string[];
     readonly onCall: (call: KernelCall) => void;
-    readonly replace?: Readonly<Record<string, (attributes: KernelAttributes) => TensorInfo>>;
+    readonly replace?: Readonly<Record<string, KernelReplacement>>;
   },
   work: () => T,
 ): T {
@@ -48,7 +57,12 @@ export function withWatchedKernels<T>(
       });
     }
     for (const [name, replacement] of Object.entries(spec.replace ?? {})) {
-      swap(name, () => (params) => replacement(params.attrs ?? {}));
+      swap(name, (original) => (params) => {
+        const inputs = params.inputs as KernelCall["inputs"];
+        const run = (changed: KernelCall["inputs"]): TensorInfo =>
+          original.kernelFunc({ ...params, inputs: changed as typeof params.inputs }) as TensorInfo;
+        return replacement(params.attrs ?? {}, { inputs, run });
+      });
     }
     return work();
   } finally {

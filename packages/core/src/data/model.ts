@@ -136,17 +136,26 @@ export interface Model {
   readonly name: string;
   /** What it takes, by name; a model of one input takes the only input of a dataset whatever its name. */
   readonly inputs: readonly TensorSpec[];
-  /** What it computes, by name: floating-point numbers. Where they are probabilities, the model gives their scores (logits). */
+  /**
+   * What it computes, by name: floating-point numbers. Where they are probabilities, the model gives their scores (logits), but for a task
+   * that reads them as they are (Task.valuesOf).
+   */
   readonly outputs: readonly TensorSpec[];
   params(): readonly ParamInfo[];
   /** A copy of a parameter's canonical matrix. @throws ERR_UNKNOWN_NAME */
   read(name: string): Promise<Mat>;
   /** Replaces a parameter (copied). @throws ERR_UNKNOWN_NAME, ERR_SHAPE */
   write(name: string, w: Mat): Promise<void>;
-  /** Its outputs [batch.size, ...] by name; the caller's to keep. */
-  run?(batch: Batch, ctx: RunContext): Promise<FloatTensors>;
+  /**
+   * The task that the model's file says it was trained for, on data with such targets; undefined where it does not say, or the data do not
+   * fit. {@link chooseTask} takes it where nobody names a task.
+   */
+  taskFor?(data: Dataset): Task | undefined;
+  /** Its outputs [batch.size, ...] by name; the caller's to keep. @param options.task - who will read them; default: scores are read */
+  run?(batch: Batch, ctx: RunContext, options?: { readonly task?: Task }): Promise<FloatTensors>;
   gradientRows?(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
-  linearize?(request: Omit<GradientRequest, "batch" | "task">, ctx: RunContext): Promise<Linearization>;
+  /** @param request.task - who will read the outputs; default: scores are read */
+  linearize?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
   meanGradient?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
   layerMoments?(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   /** What the layers see. Read an entry's chunks to the end, write the parameters, then ask for the next. */

@@ -150,8 +150,8 @@ async function taskOf(
   }
   // Data that carry outputs already have a teacher of their own.
   if (hasOutputs(data, model)) return { task: chosen, data, ...(heldOut ? { heldOut } : {}) };
-  const { data: taught, fingerprint } = await taughtDataset({ model, data }, ctx);
-  const taughtToo = heldOut ? { heldOut: (await taughtDataset({ model, data: heldOut }, ctx)).data } : {};
+  const { data: taught, fingerprint } = await taughtDataset({ model, data, task: chosen }, ctx);
+  const taughtToo = heldOut ? { heldOut: (await taughtDataset({ model, data: heldOut, task: chosen }, ctx)).data } : {};
   return { task: chosen, data: taught, teacher: fingerprint, ...taughtToo };
 }
 

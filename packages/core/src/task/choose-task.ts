@@ -10,19 +10,37 @@ import { positionClassification } from "./position-classification.ts";
 import { tasksFor } from "./read-task-tensors.ts";
 import { regression } from "./regression.ts";
 import type { Task } from "./task.ts";
+import { weightedTasks } from "./weighted-tasks.ts";
 
 /**
- * By the only output and the only target: class numbers make classification, by example, by position, or binary where there is one
+ * What the model says it was trained for, where its file tells. Else by the only output and the only target: class numbers make classification, by example, by position, or binary where there is one
  * score; other numbers regression. Data without targets make distillation: of class scores where the model says that it computes some,
- * else by squared error. Where nothing else is known, classification.
+ * else by squared error, of all outputs alike. Where nothing else is known, classification.
  *
  * @throws ERR_TASK for several outputs or targets, among which somebody must choose
  */
-export function chooseTask({ model, data }: { model: Pick<Model, "outputs">; data?: Dataset | undefined }): Task {
+export function chooseTask({
+  model,
+  data,
+}: {
+  model: Pick<Model, "outputs" | "taskFor">;
+  data?: Dataset | undefined;
+}): Task {
   const { outputs } = model;
   if (data && !data.targets) {
-    return distillation({ loss: outputs.every(({ classes = 0 }) => classes > 1) ? "kl" : "squared" });
+    const [only] = outputs;
+    if (only && outputs.length === 1) return distillation({ loss: distillationLoss(only) });
+    return weightedTasks(
+      Object.fromEntries(
+        outputs.map((output) => [
+          output.name,
+          { task: distillation({ output: output.name, loss: distillationLoss(output) }) },
+        ]),
+      ),
+    );
   }
+  const own = data && model.taskFor?.(data);
+  if (own) return own;
   const targets = data?.targets ?? [];
   if (outputs.length > 1 || targets.length > 1) {
     const named = (what: string, specs: readonly TensorSpec[]): string =>
@@ -30,7 +48,8 @@ export function chooseTask({ model, data }: { model: Pick<Model, "outputs">; dat
     throw taskMismatch({
       task: "of this model and these data",
       found: `${named("output", outputs)} and ${named("target", targets)}`,
-      remedy: "name a task with its output and target, or weigh tasks over several (weightedTasks)",
+      remedy:
+        "name a task with its output and target, such as classification:output=NAME,target=NAME; several with weights are joined by +",
     });
   }
   const [output, target] = [outputs[0], targets[0]];
@@ -54,4 +73,8 @@ export function chooseTask({ model, data }: { model: Pick<Model, "outputs">; dat
       // What does not fit is refused with the shapes when it is measured.
       return classification();
   }
+}
+
+function distillationLoss({ classes = 0 }: TensorSpec): "kl" | "squared" {
+  return classes > 1 ? "kl" : "squared";
 }

@@ -53,6 +53,7 @@ export function distillation(options: DistillationOptions = {}): Task {
   return {
     name,
     targetsFrom: "teacher",
+    ...(isKl ? {} : { valuesOf: options.output === undefined ? ("all" as const) : [options.output] }),
     options: { loss, ...(isKl ? { temperature } : {}) },
     loss({ outputs, targets, delta }) {
       const { output, taught, classes } = read(outputs, targets);

@@ -24,6 +24,16 @@ export interface Evaluation {
   readonly measures: readonly MeasuredValue[];
 }
 
+/** The number that summaries show of an evaluation: the task's first measure, or the loss where it measures nothing. */
+export function mainMeasure({ measures, loss }: Pick<Evaluation, "measures" | "loss">): MeasuredValue {
+  return measures[0] ?? { name: "loss", unit: "", better: "lower", value: loss };
+}
+
+/** By how much a value is better than another, in the unit of the measure; negative where it is worse. */
+export function gainOver(before: number, { value, better }: Pick<MeasuredValue, "value" | "better">): number {
+  return better === "higher" ? value - before : before - value;
+}
+
 /** Targets of a batch for a task: the data's, or for tasks that predict the inputs those. */
 export function targetsOf(task: Task, batch: Batch): Tensors | undefined {
   return task.targetsFrom === "inputs" ? batch.inputs : batch.targets;

@@ -1,5 +1,4 @@
-/** The tasks that have a name, and how a name with options becomes one: what `--task` and registries of plugins are made of. */
-import { badOption, unknownName } from "../errors.ts";
+/** The tasks that have a name: what `--task` and registries of plugins are made of. */
 import { binary } from "./binary.ts";
 import { classification } from "./classification.ts";
 import { distillation } from "./distillation.ts";
@@ -71,36 +70,3 @@ export const firstPartyTasks: readonly TaskFactory[] = [
     create: nextToken,
   },
 ];
-
-/**
- * A task from text: a name, or a name and options, NAME:KEY=VALUE,KEY=VALUE.
- *
- * @param known - default: core's own
- * @throws ERR_UNKNOWN_NAME, ERR_OPTION
- * @example
- * const task = parseTask("distillation:temperature=4");
- */
-export function parseTask(text: string, known: readonly TaskFactory[] = firstPartyTasks): Task {
-  const colon = text.indexOf(":");
-  const name = colon < 0 ? text : text.slice(0, colon);
-  const factory = known.find((one) => one.name === name);
-  if (!factory) throw unknownName({ where: "task", what: "task", found: name, known: known.map((one) => one.name) });
-  const where = `task ${name}`;
-  const options: Record<string, number | string> = {};
-  for (const part of colon < 0 ? [] : text.slice(colon + 1).split(",")) {
-    const [key = "", value] = part.split("=", 2);
-    const spec = factory.options[key];
-    if (!Object.hasOwn(factory.options, key) || spec === undefined || value === undefined || value === "") {
-      const allowed = Object.keys(factory.options).join(", ");
-      throw badOption(where, `found '${part}'; give KEY=VALUE with one of ${allowed}`);
-    }
-    options[key] = spec.takes === "number" ? Number(value) : value;
-    const isOff =
-      spec.takes === "number" ? !Number.isFinite(options[key]) : spec.takes !== "text" && !spec.takes.includes(value);
-    if (isOff) {
-      const allowed = spec.takes === "number" ? "a number" : (spec.takes as readonly string[]).join(" or ");
-      throw badOption(where, `option '${key}' is '${value}'; give ${allowed}`);
-    }
-  }
-  return factory.create(options);
-}

@@ -5,8 +5,8 @@ import { binary } from "./binary.ts";
 import { chooseTask } from "./choose-task.ts";
 import { classification } from "./classification.ts";
 import { distillation } from "./distillation.ts";
-import { parseTask } from "./first-party-tasks.ts";
 import { nextToken } from "./next-token.ts";
+import { parseTask, taskParts } from "./parse-task.ts";
 import { positionClassification } from "./position-classification.ts";
 import { regression } from "./regression.ts";
 import { softmaxRows } from "./softmax.ts";
@@ -138,7 +138,7 @@ describe("the task left open", () => {
   test("of several outputs is nobody's guess", () => {
     const outputs = ["a", "b"].map((name) => ({ name, shape: [2], dtype: "f32" as const }));
     const data = { name: "d", size: 1, inputs: [], targets: [], batch: () => ({ size: 0, inputs: {} }) };
-    expect(() => chooseTask({ model: { outputs }, data })).toThrow(/2 output\(s\): a, b.*weightedTasks/);
+    expect(() => chooseTask({ model: { outputs }, data })).toThrow(/2 output\(s\): a, b.*joined by \+/);
   });
 });
 
@@ -231,6 +231,32 @@ describe("a task that does not fit", () => {
     ["regression:toString=1", /ERR_OPTION/],
   ])("is refused by name: %s", (text, expected) => {
     expect(messageOf(() => parseTask(text))).toMatch(expected);
+  });
+
+  test.each([
+    ["0*binary", /ERR_OPTION.*weight '0'; give a number above 0, such as 0\.3\*binary/],
+    ["x*binary", /ERR_OPTION.*weight 'x'/],
+    ["binary:output", /ERR_OPTION.*found 'output'; give KEY=VALUE/],
+    ["binary+regresion", /did you mean 'regression'/],
+  ])("is refused among several: %s", (text, expected) => {
+    expect(messageOf(() => parseTask(text))).toMatch(expected);
+  });
+
+  test("several are weighed, whatever their outputs are called", () => {
+    expect(taskParts("classification:output=Identity:0+1e+1*regression:output=b,huber=2")).toEqual([
+      { name: "classification", weight: 1, options: { output: "Identity:0" } },
+      { name: "regression", weight: 10, options: { output: "b", huber: "2" } },
+    ]);
+    expect(taskParts("secateur-plugin-x:poisson")).toEqual([
+      { name: "secateur-plugin-x:poisson", weight: 1, options: {} },
+    ]);
+    const task = parseTask("binary:output=a,target=t + 0.5*regression:output=b,target=u");
+    expect(task).toMatchObject({ name: "weighted", valuesOf: ["b"], targetKind: "values" });
+    const [outputs, targets] = [
+      { a: tensor([1, 1], 0), b: tensor([1, 1], 3) },
+      { t: whole([1], 1), u: tensor([1], 1) },
+    ];
+    expect(task.loss({ outputs, targets, kernels }).sum).toBeCloseTo(Math.log(2) + 0.5 * 2, 12);
   });
 
   test("while a good name gives the task with its options", () => {

@@ -57,6 +57,8 @@ export function regression(options: RegressionOptions = {}): Task {
     name,
     ...(huber === undefined ? {} : { options: { huber } }),
     targetsFrom: "data",
+    targetKind: "values",
+    valuesOf: options.output === undefined ? "all" : [options.output],
     loss({ outputs, targets, delta }) {
       const { output, errors } = errorsOf(outputs, targets);
       const slope = delta?.[output]?.data;

@@ -18,6 +18,13 @@ export interface Task {
    * are taken before its first weight changes unless the data carry them already ("teacher").
    */
   readonly targetsFrom: "data" | "inputs" | "teacher";
+  /** What whole numbers in a file of targets are to it: class numbers (the default), or values like any other number. */
+  readonly targetKind?: "classes" | "values" | undefined;
+  /**
+   * Names of outputs that are compared as they are, or "all": where the network ends in a softmax or a sigmoid, the task reads the
+   * probabilities. Default: none, it reads the scores (logits) that went into it.
+   */
+  readonly valuesOf?: "all" | readonly string[] | undefined;
   /**
    * The loss over what counts: ignored positions do not.
    *
@@ -33,6 +40,11 @@ export interface Task {
   outputFactor(call: OutputFactorCall): OutputFactor;
   /** What is reported beside the loss; the first is the one that summaries show. */
   readonly measures: readonly Measure[];
+}
+
+/** Whether a task reads an output as it is, rather than the scores behind a last softmax or sigmoid; see Task.valuesOf. */
+export function readsValues(task: Pick<Task, "valuesOf"> | undefined, output: string): boolean {
+  return task?.valuesOf === "all" || (task?.valuesOf?.includes(output) ?? false);
 }
 
 /** Outputs [n, ...] of some examples and what they are compared with. */

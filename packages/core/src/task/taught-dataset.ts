@@ -5,6 +5,7 @@ import { type FloatTensors, mapTensors, sizeOfShape, type TensorSpec, takeAllExa
 import { impossibleRun } from "../errors.ts";
 import { sampleIndices } from "../rng.ts";
 import type { RunContext } from "../run-context.ts";
+import type { Task } from "./task.ts";
 
 /** Numbers that are kept of a teacher's outputs: 256 MiB of f32. */
 const mostNumbers = 64 * 1024 * 1024;
@@ -22,15 +23,17 @@ export interface TaughtDataset {
  * Runs the model over the data and keeps its outputs, up to 256 MiB; of larger ones those of a sample of the examples, which is then
  * all that the returned dataset has, and a note says so. Targets that the data have already stay beside them.
  *
+ * @param spec.task - who will compare with them; default: one that reads scores
  * @throws ERR_IMPOSSIBLE for a model that cannot be run, ERR_ABORTED
  */
 export async function taughtDataset(
-  { model, data }: { model: Model; data: Dataset },
+  { model, data, task }: { model: Model; data: Dataset; task?: Task },
   ctx: RunContext,
 ): Promise<TaughtDataset> {
   if (!model.run)
     throw impossibleRun(`distillation needs the outputs of the model '${model.name}', which it does not give`);
-  const first = await model.run(await data.batch(Uint32Array.of(0)), ctx);
+  const reader = task ? { task } : {};
+  const first = await model.run(await data.batch(Uint32Array.of(0)), ctx, reader);
   const perExample = Object.values(first).reduce((sum, { data: numbers }) => sum + numbers.length, 0);
   const most = Math.max(1, Math.floor(mostNumbers / perExample));
   if (data.size > most) {
@@ -56,7 +59,8 @@ export async function taughtDataset(
   const step = Math.max(1, Math.min(1000, Math.floor(batchNumbers / largest)));
   for (let start = 0; start < examples.size; start += step) {
     const size = Math.min(step, examples.size - start);
-    const part = await model.run(await examples.batch(Uint32Array.from({ length: size }, (_, i) => start + i)), ctx);
+    const indices = Uint32Array.from({ length: size }, (_, i) => start + i);
+    const part = await model.run(await examples.batch(indices), ctx, reader);
     for (const [name, { data: numbers }] of Object.entries(part)) {
       outputs[name]!.data.set(numbers, start * (numbers.length / size));
     }

@@ -44,6 +44,11 @@ export function weightedTasks(parts: Readonly<Record<string, WeightedTask>>): Ta
     name,
     options: Object.fromEntries(list.map(({ key, task, weight }) => [key, [task.name, task.options ?? {}, weight]])),
     targetsFrom: sources.has("teacher") ? "teacher" : list[0]!.task.targetsFrom,
+    ...(list.some(({ task }) => task.targetKind === "values") ? { targetKind: "values" as const } : {}),
+    // A part that names no output has the only one.
+    valuesOf: list.some(({ task }) => task.valuesOf === "all")
+      ? "all"
+      : list.flatMap(({ task }) => (Array.isArray(task.valuesOf) ? task.valuesOf : [])),
     loss(call) {
       const examples = Object.values(call.outputs)[0]?.shape[0] ?? 1;
       let sum = 0;

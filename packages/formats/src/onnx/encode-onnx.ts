@@ -89,8 +89,11 @@ function attributeProto(name: string, value: OnnxAttribute, isFloat: boolean): A
   if (Array.isArray(value) && list.every((item) => typeof item === "number")) {
     return isFloat ? of({ type: 6, floats: [...list] }) : of({ type: 7, ints: list.map((item) => BigInt(item)) });
   }
+  if (Array.isArray(value) && list.every((item) => typeof item === "string")) {
+    return of({ type: 8, strings: list.map((item) => text(String(item))) });
+  }
   if ("dtype" in value && !("opaque" in value)) return of({ type: 4, t: tensorProto(value) });
-  throw badTensor({ name, found: "an attribute that is not written", expected: "numbers, a text or a tensor" });
+  throw badTensor({ name, found: "an attribute that is not written", expected: "numbers, texts or a tensor" });
 }
 
 function tensorProto({ name, dtype, shape, data }: NewTensor): TensorProto {

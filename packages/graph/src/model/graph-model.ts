@@ -163,7 +163,7 @@ function capabilities(
       throwIfAborted(ctx.signal);
       return await meanGradient(state, { ...request, task: taskFor(request) }, chosen(request.params, ctx));
     },
-    async linearize(request: Omit<GradientRequest, "batch" | "task">, ctx: RunContext): Promise<Linearization> {
+    async linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization> {
       throwIfAborted(ctx.signal);
       return await linearize(state, request, chosen(request.params, ctx));
     },

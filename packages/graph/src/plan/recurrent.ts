@@ -2,7 +2,8 @@
  * LSTM and GRU written out as the graph they stand for, a step of time after the other (ONNX operator specification, LSTM and GRU):
  *   LSTM  i, o, f = sigmoid(W x + R h + b),  c' = tanh(W x + R h + b),  c = f c + i c',  h = o tanh(c)
  *   GRU   z, r = sigmoid(W x + R h + b),  h' = tanh(W x + r (R h + b)) or tanh(W x + R (r h) + b),  h = (1 - z) h' + z h
- * Derivatives come from those of the parts. Peepholes, clipping, lengths by example and other activations are refused.
+ * with sigmoid and tanh replaced by what the node names as its activations. Derivatives come from those of the parts. Peepholes, clipping,
+ * lengths by example and activations that differ between the directions are refused.
  */
 import { badNode } from "../errors.ts";
 import type { Attribute, GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
@@ -58,15 +59,26 @@ function assertPlain(node: NodeSpec): void {
   const refuse = (found: string): never => {
     throw badNode({ node: describeNode(node), found, expected: "one as frameworks export it" });
   };
-  const { activations, clip, layout, input_forget } = node.attributes;
-  const usual = node.op === "LSTM" ? "Sigmoid,Tanh,Tanh" : "Sigmoid,Tanh";
-  const given = Array.isArray(activations) ? activations.join() : usual;
-  if (given !== usual && given !== `${usual},${usual}`) refuse(`activations ${given}`);
+  const { activations, activation_alpha, activation_beta, clip, layout, input_forget } = node.attributes;
+  const [one, both] = [activationsOf(node), activations];
+  const isSame = !Array.isArray(both) || both.every((name, i) => name === one[i % one.length]);
+  if (!isSame || !one.every((name) => knownActivations.includes(name))) refuse(`activations ${String(both)}`);
+  if (activation_alpha !== undefined || activation_beta !== undefined) refuse("constants of its activations");
   if (clip !== undefined) refuse("clipping");
   if (layout === 1) refuse("layout 1");
   if (input_forget === 1) refuse("input_forget");
   if (node.inputs[4]) refuse("lengths by example");
   if (node.inputs[7]) refuse("peepholes");
+}
+
+/** Activations that are operators of the same name, with the constants that these have by themselves. */
+const knownActivations: readonly string[] = ["Sigmoid", "HardSigmoid", "Tanh", "Relu", "Softsign", "Softplus"];
+
+/** Of the gates, of the new values, and of an LSTM's output. */
+function activationsOf({ op, attributes }: NodeSpec): readonly [string, string, string] {
+  const usual = op === "LSTM" ? ["Sigmoid", "Tanh", "Tanh"] : ["Sigmoid", "Tanh"];
+  const given = Array.isArray(attributes.activations) ? attributes.activations.map(String) : usual;
+  return usual.map((name, i) => given[i] ?? name) as unknown as readonly [string, string, string];
 }
 
 interface Writer {
@@ -173,14 +185,15 @@ function operands({ call, whole, zeros }: Writer, { node, d, shape }: Direction)
 function lstm(writer: Writer, direction: Direction): Written {
   const { call } = writer;
   const { recurrent, recurrentBias, at, split, plus, ...first } = operands(writer, direction);
+  const [gate, value, output] = activationsOf(direction.node);
   const steps: string[] = [];
   let [h, c] = [first.h, first.c()];
   for (const t of direction.order) {
     const sums = plus(call("Add", [at(t), call("MatMul", [h, recurrent])]), recurrentBias);
     const [i, o, f, g] = split(sums) as [string, string, string, string];
-    const kept = call("Mul", [call("Sigmoid", [f]), c]);
-    c = call("Add", [kept, call("Mul", [call("Sigmoid", [i]), call("Tanh", [g])])]);
-    h = call("Mul", [call("Sigmoid", [o]), call("Tanh", [c])]);
+    const kept = call("Mul", [call(gate, [f]), c]);
+    c = call("Add", [kept, call("Mul", [call(gate, [i]), call(value, [g])])]);
+    h = call("Mul", [call(gate, [o]), call(output, [c])]);
     steps[t] = h;
   }
   return { steps, h, c };
@@ -189,6 +202,7 @@ function lstm(writer: Writer, direction: Direction): Written {
 function gru(writer: Writer, direction: Direction): Written {
   const { call, whole, one } = writer;
   const { recurrent, recurrentBias, at, split, plus, hidden, ...first } = operands(writer, direction);
+  const [gate, value] = activationsOf(direction.node);
   const isBefore = direction.node.attributes.linear_before_reset === 1;
   const columns = (name: string, axis: number): string =>
     call("Slice", [name, whole(2 * hidden), whole(3 * hidden), whole(axis)]);
@@ -197,13 +211,13 @@ function gru(writer: Writer, direction: Direction): Written {
   for (const t of direction.order) {
     const [xz, xr, xh] = split(at(t)) as [string, string, string];
     const [hz, hr, hh] = split(plus(call("MatMul", [h, recurrent]), recurrentBias)) as [string, string, string];
-    const z = call("Sigmoid", [call("Add", [xz, hz])]);
-    const r = call("Sigmoid", [call("Add", [xr, hr])]);
+    const z = call(gate, [call("Add", [xz, hz])]);
+    const r = call(gate, [call("Add", [xr, hr])]);
     const bias = recurrentBias && columns(recurrentBias, 0);
     const inner = isBefore
       ? call("Mul", [r, hh])
       : plus(call("MatMul", [call("Mul", [r, h]), columns(recurrent, 1)]), bias);
-    const fresh = call("Tanh", [call("Add", [xh, inner])]);
+    const fresh = call(value, [call("Add", [xh, inner])]);
     h = call("Add", [call("Mul", [call("Sub", [one(), z]), fresh]), call("Mul", [z, h])]);
     steps[t] = h;
   }

@@ -1,10 +1,13 @@
 /** The same from files: plugins from node_modules, models, data, recipes and saved states. */
 export { runCompare } from "./compare/run-compare.ts";
 export { compressedSizes } from "./compressed-sizes.ts";
+export { checkModelPlace } from "./export/check-model-place.ts";
+export { type OutputForm, outputForm } from "./export/encode-model.ts";
+export { runConvert } from "./export/run-convert.ts";
 export { architectureKey } from "./open/architectures.ts";
 export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./open/batch-norm.ts";
 export { namedArchitecture } from "./open/described-architecture.ts";
-export { encodeNetwork, isOnnxOutput } from "./open/encode-network.ts";
+export { encodeNetwork } from "./open/encode-network.ts";
 export { findEncoder } from "./open/find-format.ts";
 export { findReporter } from "./open/find-reporter.ts";
 export { type EngineChoice, engineChoices, startTensorflow } from "./open/load-tensorflow.ts";
@@ -20,6 +23,7 @@ export { type PackDocument, type PackSettings, runPack } from "./pack/run-pack.t
 export { runUnpack, type UnpackDocument } from "./pack/run-unpack.ts";
 export { findAnyEntry, findCurvature, findEntry } from "./plugins/find-entry.ts";
 export { findSolver, solverNameFrom } from "./plugins/find-solver.ts";
+export { findTask } from "./plugins/find-task.ts";
 export { firstPartyPlugins } from "./plugins/first-party.ts";
 export { hiddenByOwn } from "./plugins/hidden-plugins.ts";
 export { installedPlugins } from "./plugins/installed-plugins.ts";

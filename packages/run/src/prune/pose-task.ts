@@ -1,5 +1,5 @@
 /** Which task a run has: one for pruning and training, and one that says how good the result is. */
-import { chooseTask, type Dataset, type Evaluation, parseTask, type Task, taughtDataset } from "@secateur/core";
+import { chooseTask, type Dataset, type Evaluation, type RunContext, type Task, taughtDataset } from "@secateur/core";
 import type { Session } from "../session.ts";
 import type { PrunableModel } from "./prunable-model.ts";
 
@@ -10,7 +10,7 @@ export interface PosedTask {
    * Loss and measures on the data that were named for measuring: of the task; but of labels, where there are some, when the network is
    * led back to its own outputs.
    */
-  evaluate(network: PrunableModel): Promise<Evaluation>;
+  evaluate(network: PrunableModel, ctx?: RunContext): Promise<Evaluation>;
   /** "calibration": there are no data set apart for testing, so results are measured on what the run works with. */
   readonly measuredOn: "test" | "calibration";
   /** The training data with the outputs of the dense network as targets where those are the task's, else as they are. */
@@ -20,26 +20,26 @@ export interface PosedTask {
 /**
  * Settles the task. For distillation the network must be the dense one: its outputs on the test data are taken now.
  *
- * @param spec.name - what the user named, NAME or NAME:KEY=VALUE,...; default: what the model and the training data go together in
- * @throws ERR_UNKNOWN_NAME, ERR_OPTION, ERR_TASK
+ * @param spec.named - what the user named; default: what the model and the training data go together in
+ * @throws ERR_TASK
  */
 export async function poseTask(spec: {
   network: PrunableModel;
   data: { readonly train: Dataset; readonly test: Dataset };
-  name: string | undefined;
+  named: Task | undefined;
   session: Session;
 }): Promise<PosedTask> {
-  const { network, data, name, session } = spec;
-  const task = name === undefined ? chooseTask({ model: network, data: data.train }) : parseTask(name);
+  const { network, data, named, session } = spec;
+  const task = named ?? chooseTask({ model: network, data: data.train });
   const taught = async (dataset: Dataset): Promise<Dataset> =>
     task.targetsFrom === "teacher"
-      ? (await taughtDataset({ model: network, data: dataset }, session.context())).data
+      ? (await taughtDataset({ model: network, data: dataset, task }, session.context())).data
       : dataset;
   const { measuredBy, test } =
     task.targetsFrom === "teacher" && data.test.targets
       ? { measuredBy: chooseTask({ model: network, data: data.test }), test: data.test }
       : { measuredBy: task, test: await taught(data.test) };
-  if (name === undefined && task.name !== "classification") {
+  if (named === undefined && task.name !== "classification") {
     const reason = data.train.targets
       ? `for ${data.train.targets.map((one) => one.name).join(", ")}`
       : "without targets";
@@ -49,6 +49,6 @@ export async function poseTask(spec: {
     task,
     taught,
     measuredOn: data.train === data.test ? "calibration" : "test",
-    evaluate: (model) => model.evaluate(test, session.context(), { task: measuredBy }),
+    evaluate: (model, ctx = session.context()) => model.evaluate(test, ctx, { task: measuredBy }),
   };
 }

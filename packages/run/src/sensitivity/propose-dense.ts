@@ -1,5 +1,5 @@
 /** Which layers to keep dense: those that cost much alone, as far as the budget allows, and only if that pays for all. */
-import { keptCount } from "@secateur/core";
+import { gainOver, keptCount, type MeasuredValue } from "@secateur/core";
 import type { LayerScan } from "./scan-layers.ts";
 
 /** Layers kept dense may use at most this part of the weights that are kept: the others must have room to live. */
@@ -9,21 +9,21 @@ const mostOfBudget = 0.5;
 export interface SensitiveLayer {
   readonly name: string;
   readonly size: number;
-  /** Points of accuracy lost at the target when this layer alone is pruned to it. */
+  /** How much worse the network is at the target when this layer alone is pruned to it, in the unit of the measure. */
   readonly drop: number;
 }
 
 /**
- * The layers whose pruning to the target alone loses more than `tolerance` points, most lost per weight first, as long as
+ * The layers whose pruning to the target alone costs more than `tolerance`, most lost per weight first, as long as
  * their weights fit into half of the budget. Every one of them kept dense makes the others sparser.
  *
- * @param spec.dense - accuracy before pruning, percent
+ * @param spec.dense - the measure before pruning
  * @param spec.target - the sparsity at which layers are judged; one of those that were scanned
- * @param spec.tolerance - points of accuracy, >= 0
+ * @param spec.tolerance - in the unit of the measure, >= 0
  */
 export function sensitiveLayers(spec: {
   scans: readonly LayerScan[];
-  dense: number;
+  dense: Pick<MeasuredValue, "value" | "better">;
   target: number;
   tolerance: number;
 }): readonly SensitiveLayer[] {
@@ -34,8 +34,8 @@ export function sensitiveLayers(spec: {
   );
   const candidates = scans
     .map(({ name, size, measures }) => {
-      const { accuracy } = measures.find(({ sparsity }) => sparsity === target)!;
-      return { name, size, drop: dense - accuracy };
+      const { value } = measures.find(({ sparsity }) => sparsity === target)!;
+      return { name, size, drop: -gainOver(dense.value, { ...dense, value }) };
     })
     .filter(({ drop }) => drop > tolerance)
     .sort((a, b) => b.drop / b.size - a.drop / a.size);

@@ -1,10 +1,10 @@
 /** Prunes layers one at a time, each alone and from the trained weights, and measures what that costs. */
 import {
   assertNeeds,
-  type Dataset,
   type Evaluation,
   forkContext,
   keptCount,
+  mainMeasure,
   quietContext,
   type RunContext,
   type Solver,
@@ -16,10 +16,12 @@ import type { NetworkGradients } from "./network-gradients.ts";
 /** One layer pruned alone to one sparsity. */
 export interface LayerMeasure {
   readonly sparsity: number;
-  /** Percent of the held-out training examples. */
+  /** Percent of the held-out training examples; NaN for tasks that have no such measure. */
   readonly accuracy: number;
-  /** Mean cross-entropy in nats. */
+  /** The task's, as everywhere. */
   readonly loss: number;
+  /** Of the measure by which layers are compared. */
+  readonly value: number;
 }
 
 /** One layer over all sparsities. */
@@ -35,8 +37,8 @@ export interface ScanSpec {
   readonly network: PrunableModel;
   readonly solver: Solver;
   readonly gradients: NetworkGradients;
-  /** Training examples that gave no gradients. */
-  readonly heldOut: Dataset;
+  /** Measures the network on training examples that gave no gradients. */
+  evaluate(ctx: RunContext): Promise<Evaluation>;
 }
 
 /** Scans every layer at every sparsity. The network holds its own weights again afterwards. @throws ERR_ABORTED, ERR_INCOMPATIBLE */
@@ -51,8 +53,8 @@ export async function scanLayers(
     const measures: LayerMeasure[] = [];
     for (const sparsity of sparsities) {
       const keep = keptCount(param.size, sparsity);
-      const { accuracy, loss } = await pruneAndMeasure({ ...spec, names: [param.name], keep }, ctx);
-      measures.push({ sparsity, accuracy, loss });
+      const found = await pruneAndMeasure({ ...spec, names: [param.name], keep }, ctx);
+      measures.push({ sparsity, accuracy: found.accuracy, loss: found.loss, value: mainMeasure(found).value });
       await ctx.tick({ task: "layers", done: scans.length * sparsities.length + measures.length, total });
     }
     scans.push({ name: param.name, shape: param.shape, size: param.size, measures });
@@ -65,7 +67,7 @@ export async function pruneAndMeasure(
   spec: ScanSpec & { names: readonly string[]; keep: number },
   ctx: RunContext,
 ): Promise<Evaluation> {
-  const { network, solver, gradients, heldOut, names, keep } = spec;
+  const { network, solver, gradients, names, keep } = spec;
   const inner = quietContext(forkContext(ctx, `${names.join(" ")} ${keep}`));
   const problem = gradients.problem(names, keep, inner);
   assertNeeds("the solver", solver.needs, problem);
@@ -77,7 +79,7 @@ export async function pruneAndMeasure(
   }
   try {
     await writeFlat(network, gradients.params, pruned);
-    return await network.evaluate(heldOut, inner);
+    return await spec.evaluate(inner);
   } finally {
     await writeFlat(network, gradients.params, gradients.weights);
   }

@@ -1,7 +1,8 @@
 /** The JSON document of `secateur sensitivity`: its keys are a contract, described in docs/cli.md. */
+import type { Evaluation, MeasuredValue } from "@secateur/core";
 import type { LayerScan } from "./scan-layers.ts";
 
-/** What `secateur sensitivity --json` prints. Accuracy in percent, of training examples that gave no gradients. */
+/** What `secateur sensitivity --json` prints. Measured on training examples that gave no gradients. */
 export interface SensitivityDocument {
   readonly model: string;
   readonly modelSha256: string;
@@ -9,7 +10,9 @@ export interface SensitivityDocument {
   readonly data: string;
   readonly solver: string;
   /** Of the network as it is, on the held-out training examples. */
-  readonly dense: { readonly accuracy: number; readonly loss: number; readonly examples: number };
+  readonly dense: Evaluation;
+  /** By what layers are compared: the task's first measure, with its value before pruning. */
+  readonly measure: MeasuredValue;
   readonly gradients: { readonly examples: number; readonly ridge: number; readonly gradientMs: number };
   readonly layers: readonly LayerScan[];
   readonly proposal: Proposal;
@@ -28,9 +31,11 @@ export interface Proposal {
   readonly keepDense: readonly string[];
   /** The layers that were tried as dense, in the order of their need. */
   readonly candidates: readonly string[];
-  /** Accuracy of the whole network pruned in one stage, every layer. */
+  /** The measure of the whole network pruned in one stage, every layer; accuracyAll where it is the accuracy. */
+  readonly valueAll?: number;
   readonly accuracyAll?: number;
   /** The same with the candidates dense and the others sparser, as many weights kept in all. */
+  readonly valueKept?: number;
   readonly accuracyKept?: number;
   /** The flag of `secateur prune` that applies it; absent when nothing is proposed. */
   readonly flag?: string;

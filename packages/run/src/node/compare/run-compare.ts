@@ -23,6 +23,7 @@ import type { EngineChoice } from "../open/load-tensorflow.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
+import { findTask } from "../plugins/find-task.ts";
 import { versions } from "../versions.ts";
 
 /** What to compare. */
@@ -32,6 +33,8 @@ export interface Comparison {
   readonly arch?: string | undefined;
   /** Of a TensorFlow.js model. */
   readonly engine?: EngineChoice | undefined;
+  /** Whether weights of a TensorFlow.js model's frozen layers are pruned too. */
+  readonly includeFrozen?: boolean | undefined;
   /** The DATA argument with absolute paths. */
   readonly data: string;
   readonly normalize?: string | undefined;
@@ -65,21 +68,22 @@ export interface Comparison {
 export async function runCompare(
   spec: Comparison,
 ): Promise<{ document: CompareDocument; runs: readonly ComparedRun[] }> {
-  const { path, data: source, solvers: found, sparsities, plan, cwd, session } = spec;
+  const { path, data: source, solvers: found, sparsities, plan, cwd, session, includeFrozen } = spec;
   for (const one of found) notePlugin(one, session);
   const solvers = await Promise.all(
     found.map(async (one) => ({ one, solver: one.entry.create((await resolveOptions(one.entry, {})) as never) })),
   );
   assertUsed({ plan, anyGradients: solvers.some(({ solver }) => needsGradients(solver)) });
   const { onEvent } = session;
-  const first = await openAnyModel({ path, arch: spec.arch, engine: spec.engine, cwd, onEvent });
+  const first = await openAnyModel({ path, arch: spec.arch, engine: spec.engine, includeFrozen, cwd, onEvent });
   const { classes, spec: layers } = first;
   const { pruned: params, dense: keptDense } = chosenDense(first, spec.keepDense);
   if (params.length === 0) throw keepsAll(path);
+  const named = spec.task === undefined ? undefined : await findTask(spec.task, cwd);
   const data = await openData({
     data: source,
     normalize: spec.normalize,
-    task: spec.task,
+    task: named?.task,
     classes,
     network: layers,
     onEvent,
@@ -88,7 +92,7 @@ export async function runCompare(
   const { reestimateBatchNorm: when } = spec;
   const settings = batchNormOfModel(first, when === undefined ? {} : { when });
   await remeasuringModel({ model: first, data, settings, session }).before();
-  const posed = await poseTask({ network: first.network, data, name: spec.task, session });
+  const posed = await poseTask({ network: first.network, data, named: named?.task, session });
   const dense = await posed.evaluate(first.network);
   const jobs = solvers.flatMap(({ one, solver }) => sparsities.map((sparsity) => ({ one, solver, sparsity })));
   const plans = await Promise.all(
@@ -104,7 +108,7 @@ export async function runCompare(
   const failed: FailedRun[] = [];
   let firstError: unknown;
   let isInterrupted = false;
-  const sources: FoundEntry[] = [...found];
+  const sources: FoundEntry[] = [...found, ...(named?.sources ?? [])];
   try {
     for (const [turn, position] of order.entries()) {
       const { one, solver, sparsity } = jobs[position]!;
@@ -114,7 +118,7 @@ export async function runCompare(
       const isKept = next !== undefined && plans[next]!.key === key && plans[position]!.stages === 1;
       let wasShared = (): boolean => false;
       const engine = first.tfjs?.engine.name;
-      const model = await openAnyModel({ path, arch: first.arch, engine, cwd, onEvent: () => {} });
+      const model = await openAnyModel({ path, arch: first.arch, engine, includeFrozen, cwd, onEvent: () => {} });
       const { network } = model;
       try {
         const { before, settle, after } = remeasuringModel({ model, data, settings, session });

@@ -1,9 +1,7 @@
 /** A network of our own layers as an ONNX model: the lowest operator set that holds it, weights under the names they have. */
-import type { NewOnnxModel, OnnxNode } from "@secateur/formats";
+import type { NewOnnxModel } from "@secateur/formats";
 import type { LayerSpec, Network } from "@secateur/nn";
-
-type NewNode = OnnxNode & { readonly floats?: readonly string[] };
-type NewTensor = NewOnnxModel["graph"]["initializers"][number];
+import { type GraphWriter, gelu, graphWriter } from "./graph-writer.ts";
 
 /** ONNX's LayerNormalization is of 17; everything else that is written is of 13. */
 const opsetOf = (layers: readonly LayerSpec[]): number => (layers.some(({ kind }) => kind === "layer-norm") ? 17 : 13);
@@ -17,13 +15,8 @@ interface Value {
 /**
  * Describes a network as an ONNX model with a free batch dimension: input "input", output "output" (log-probabilities where the network ends in
  * log-softmax, else scores). Dropout does nothing at inference and is left out.
- *
- * @param options.metadata - kept in the file
  */
-export function onnxOfNetwork(
-  network: Network,
-  options: { readonly metadata?: Readonly<Record<string, string>> } = {},
-): NewOnnxModel {
+export function onnxOfNetwork(network: Network): NewOnnxModel {
   const { spec } = network;
   const writer = graphWriter();
   for (const { name, shape, data } of network.tensors()) {
@@ -40,7 +33,7 @@ export function onnxOfNetwork(
   writer.node("Identity", [previous.name], {}, "output");
   return {
     opsets: { "": opsetOf(spec.layers) },
-    metadata: options.metadata ?? {},
+    metadata: {},
     graph: {
       name: spec.name,
       nodes: writer.nodes,
@@ -51,49 +44,8 @@ export function onnxOfNetwork(
   };
 }
 
-interface Writer {
-  readonly nodes: NewNode[];
-  readonly initializers: NewTensor[];
-  /** Adds a node; returns the name of its output. @param floats - attributes that are floats even where they are whole */
-  node(
-    op: string,
-    inputs: readonly string[],
-    attributes?: NewNode["attributes"],
-    output?: string,
-    floats?: readonly string[],
-  ): string;
-  /** Adds a constant; returns its name. */
-  whole(...numbers: readonly number[]): string;
-  real(number: number): string;
-}
-
-function graphWriter(): Writer {
-  const nodes: NewNode[] = [];
-  const initializers: NewTensor[] = [];
-  const constant = (tensor: {
-    dtype: "f32" | "i64";
-    shape: readonly number[];
-    data: Float32Array | BigInt64Array;
-  }): string => {
-    const name = `constant_${initializers.length}`;
-    initializers.push({ ...tensor, name } as NewTensor);
-    return name;
-  };
-  return {
-    nodes,
-    initializers,
-    node(op, inputs, attributes = {}, output = `${op.toLowerCase()}_${nodes.length}`, floats = []) {
-      nodes.push({ name: `${op}_${nodes.length}`, op, domain: "", inputs, outputs: [output], attributes, floats });
-      return output;
-    },
-    whole: (...numbers) =>
-      constant({ dtype: "i64", shape: [numbers.length], data: BigInt64Array.from(numbers, BigInt) }),
-    real: (number) => constant({ dtype: "f32", shape: [], data: Float32Array.of(number) }),
-  };
-}
-
 /** The input as the first layer takes it: images with their channels, or rows of features. */
-function inputValue({ spec }: Network, writer: Writer): Value {
+function inputValue({ spec }: Network, writer: GraphWriter): Value {
   const { inputShape, layers, layout = "nchw" } = spec;
   const takers = layers.filter((layer, l) => (layer.inputs ? layer.inputs.includes("input") : l === 0));
   const isRow = takers.every(({ kind }) => kind === "dense" || kind === "flatten" || kind === "layer-norm");
@@ -114,7 +66,7 @@ function inputValue({ spec }: Network, writer: Writer): Value {
 function writeLayer(
   layer: LayerSpec,
   inputs: readonly Value[],
-  { writer, layout }: { writer: Writer; layout: "nchw" | "nhwc" },
+  { writer, layout }: { writer: GraphWriter; layout: "nchw" | "nhwc" },
 ): Value {
   const [first] = inputs as readonly [Value, ...Value[]];
   const { node } = writer;
@@ -158,11 +110,8 @@ function writeLayer(
       return like(node("Clip", [first.name, writer.real(0), writer.real(6)]));
     case "silu":
       return like(node("Mul", [first.name, node("Sigmoid", [first.name])]));
-    case "gelu": {
-      const erf = node("Erf", [node("Mul", [first.name, writer.real(Math.SQRT1_2)])]);
-      const half = node("Mul", [first.name, writer.real(0.5)]);
-      return like(node("Mul", [half, node("Add", [erf, writer.real(1)])]));
-    }
+    case "gelu":
+      return like(gelu(writer, first.name));
     case "max-pool":
     case "average-pool": {
       const { size, stride = size, padding = 0 } = layer;
@@ -200,7 +149,11 @@ function writeLayer(
 }
 
 /** Every `stride`-th position with channels of zeros around: as many before as after, which the graph computes from its own shape. */
-function shortcut(layer: Extract<LayerSpec, { kind: "subsample-and-pad" }>, input: string, writer: Writer): string {
+function shortcut(
+  layer: Extract<LayerSpec, { kind: "subsample-and-pad" }>,
+  input: string,
+  writer: GraphWriter,
+): string {
   const { node, whole } = writer;
   const [zero, far, axes] = [whole(0, 0), whole(2 ** 31 - 1, 2 ** 31 - 1), whole(2, 3)];
   const sliced = node("Slice", [input, zero, far, axes, whole(layer.stride, layer.stride)]);

@@ -1,7 +1,6 @@
 /** Settings of a run that networks of our own layers and other models answer differently. */
-import { unknownName } from "@secateur/core";
+import { type Dataset, type RunContext, unknownName } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
-import type { ChannelStatistics } from "@secateur/graph";
 import { chooseDense, keepDenseWords } from "@secateur/nn";
 import type { Session } from "../../session.ts";
 import { type BatchNormSettings, batchNormFor, type Remeasure, remeasuring } from "./batch-norm.ts";
@@ -33,14 +32,14 @@ export function chosenDense(
 }
 
 /**
- * What a run does about batch normalisation. An ONNX model's statistics are matched to those of the dense model, which needs no random changes of
- * images; TensorFlow.js models keep theirs.
+ * What a run does about batch normalisation. The statistics of ONNX and TensorFlow.js models are matched to those of the dense model, which
+ * needs no random changes of images.
  *
  * @throws ERR_USAGE
  */
 export function batchNormOfModel(model: AnyModel, asked: Partial<BatchNormSettings>): BatchNormSettings | undefined {
   if (model.own) return batchNormFor(model.own.network, asked);
-  const isMatched = model.onnx?.model.matchStatistics !== undefined;
+  const isMatched = matcherOf(model) !== undefined;
   if (isMatched && asked.cropPadding === undefined && asked.flip === undefined) return { when: asked.when ?? "both" };
   if (asked.when !== undefined && asked.when !== "never") ownNetwork(model, "--reestimate-batch-norm");
   if (asked.cropPadding !== undefined) ownNetwork(model, "--crop-padding");
@@ -57,18 +56,32 @@ export function remeasuringModel(spec: {
 }): Remeasure {
   const { model, ...rest } = spec;
   if (model.own) return remeasuring({ ...rest, network: model.own.network });
-  const { onnx } = rest.settings?.when === "after" || rest.settings?.when === "both" ? model : { onnx: undefined };
-  const graph = onnx?.model;
-  if (!graph?.channelStatistics || !graph.matchStatistics) return { before: async () => {}, after: async () => {} };
-  // The same examples before and after, whichever random numbers the stages between have drawn.
-  const { session, data } = rest;
-  let dense: ChannelStatistics | undefined;
-  const settle = async (): Promise<void> => await graph.matchStatistics!(dense!, data.train, session.context());
+  const { session, data, settings } = rest;
+  const isAfter = settings?.when === "after" || settings?.when === "both";
+  const matcher = isAfter ? matcherOf(model) : undefined;
+  if (!matcher) return { before: async () => {}, after: async () => {} };
+  let match: Awaited<ReturnType<Matcher>>;
+  const settle = async (): Promise<void> => await match(session.context());
   return {
     async before() {
-      dense = await graph.channelStatistics!(data.train, session.context());
+      match = await matcher(data.train, session.context());
     },
     settle,
     after: settle,
+  };
+}
+
+/** Measures statistics; what it returns brings those of the model as it is then back to them, on the same examples. */
+type Matcher = (data: Dataset, ctx: RunContext) => Promise<(ctx: RunContext) => Promise<void>>;
+
+/** How a model of other layers than ours is matched; undefined for one without batch normalisation. */
+function matcherOf({ onnx, tfjs }: AnyModel): Matcher | undefined {
+  if (tfjs) return tfjs.model.matchStatistics;
+  const graph = onnx?.model;
+  if (!graph?.channelStatistics || !graph.matchStatistics) return undefined;
+  return async (data, ctx) => {
+    const dense = await graph.channelStatistics!(data, ctx);
+    // The same examples before and after, whichever random numbers the stages between have drawn.
+    return async (after) => await graph.matchStatistics!(dense, data, after);
   };
 }

@@ -1,16 +1,10 @@
-import { encodeOnnx, tensorOf } from "@secateur/formats";
+import { tensorOf } from "@secateur/formats";
 import type { Network } from "@secateur/nn";
-import { onnxOfNetwork } from "../export/onnx-of-network.ts";
 import { findEncoder } from "./find-format.ts";
 import type { StoredTensors } from "./stored-tensors.ts";
 
-/** Whether an output is to be an ONNX model, by its ending. */
-export function isOnnxOutput(path: string): boolean {
-  return path.toLowerCase().endsWith(".onnx");
-}
-
 /**
- * A network as the bytes of the file format that the path's ending chooses.
+ * The tensors of a network as the bytes of the file format that the path's ending chooses.
  *
  * @param spec.stored - names and types that its tensors had in the file they came from, which they get again; default those of
  * the network
@@ -25,8 +19,6 @@ export async function encodeNetwork(spec: {
   from: string;
 }): Promise<Uint8Array> {
   const { network, path, metadata, stored, from } = spec;
-  // A graph is more than its tensors, which is all that other formats write.
-  if (isOnnxOutput(path)) return encodeOnnx(onnxOfNetwork(network, { metadata }));
   const tensors = network.tensors().map(({ name, shape, data }) => {
     const own = stored?.get(name);
     const dtype = own?.dtype ?? (data instanceof Float64Array ? "f64" : "f32");

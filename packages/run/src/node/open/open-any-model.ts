@@ -40,14 +40,16 @@ export interface OpenSpec {
   readonly arch: string | undefined;
   /** What --engine says. */
   readonly engine: EngineChoice | undefined;
+  /** What --include-frozen says: weights of frozen layers of a TensorFlow.js model are pruned too. */
+  readonly includeFrozen?: boolean | undefined;
   /** Where packages of TensorFlow.js are looked for. */
   readonly cwd: string;
   readonly onEvent: (event: RunEvent) => void;
 }
 
-/** Opens a model. @throws what `openModel`, `openOnnx` and `openTfjs` throw; ERR_USAGE for --engine with a checkpoint */
+/** Opens a model. @throws what `openModel`, `openOnnx` and `openTfjs` throw; ERR_USAGE for --engine and --include-frozen with a checkpoint */
 export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
-  const { path, engine } = spec;
+  const { path, engine, includeFrozen } = spec;
   if (await isTfjsModel(path)) {
     const tfjs = await openTfjs({ ...spec, engine: engine ?? "auto" });
     const { classes } = tfjs.model;
@@ -66,8 +68,11 @@ export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
       close: () => tfjs.model.dispose(),
     };
   }
-  if (engine !== undefined) {
-    throw flagWithoutEffect({ flag: "--engine", reason: `${path} is no TensorFlow.js model` });
+  for (const [flag, given] of [
+    ["--engine", engine],
+    ["--include-frozen", includeFrozen],
+  ] as const) {
+    if (given !== undefined) throw flagWithoutEffect({ flag, reason: `${path} is no TensorFlow.js model` });
   }
   if (await isOnnxModel(path)) {
     const onnx = await openOnnx(spec);

@@ -1,5 +1,5 @@
 /** The DATA argument as datasets: gradients and training see the training split only, evaluation the test split only. */
-import { isPruneError, parseOptions, type RunEvent } from "@secateur/core";
+import { isPruneError, parseOptions, type RunEvent, type Task } from "@secateur/core";
 import {
   type DatasetSplits,
   dataSources,
@@ -16,7 +16,7 @@ import { findEntry } from "../plugins/find-entry.ts";
  *
  * @param spec.data - with absolute paths
  * @param spec.normalize - the text of --normalize
- * @param spec.task - the text of --task: for regression whole numbers are no classes
+ * @param spec.task - what --task named: to some, whole numbers are no classes
  * @param spec.classes - of the network, where known; a label outside is refused
  * @param spec.network - the network; examples of another shape are refused as such, before their labels are judged
  * @param spec.cwd - the folder from which plugins are looked for; absent: there are none
@@ -26,7 +26,7 @@ import { findEntry } from "../plugins/find-entry.ts";
 export async function openData(spec: {
   data: string;
   normalize: string | undefined;
-  task?: string | undefined;
+  task?: Task | undefined;
   classes: number | undefined;
   network?: NetworkSpec | undefined;
   onEvent: (event: RunEvent) => void;
@@ -37,7 +37,7 @@ export async function openData(spec: {
   const classes = spec.classes === 1 ? 2 : spec.classes;
   const options = {
     readArray: readNpyNumbers,
-    ...(task?.split(":")[0] === "regression" ? { targets: "values" as const } : {}),
+    ...(task?.targetKind === "values" ? { targets: "values" as const } : {}),
     ...(normalize === undefined ? {} : { normalize: parseNormalize(normalize) }),
   };
   let splits: DatasetSplits;

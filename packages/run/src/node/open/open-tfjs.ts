@@ -60,19 +60,24 @@ export async function openTfjs(spec: {
   path: string;
   arch: string | undefined;
   engine: EngineChoice;
+  includeFrozen?: boolean | undefined;
   cwd: string;
   onEvent: (event: RunEvent) => void;
 }): Promise<OpenedTfjs> {
-  const { path, arch, engine: choice, cwd, onEvent } = spec;
+  const { path, arch, engine: choice, includeFrozen = false, cwd, onEvent } = spec;
   const { files, sha256 } = await readTfjsFiles(path);
   if (arch !== undefined && arch !== tfjsArchitecture(files)) {
     throw flagWithoutEffect({ flag: "--arch", reason: `${path} says itself which network it is` });
   }
   const engine = await startTensorflow({ engine: choice, folders: [cwd, dirname(path)], onEvent });
-  const model = await openModelFiles({ tf: engine.tf, files });
+  const model = await openModelFiles({ tf: engine.tf, files, includeFrozen });
   for (const { weight, reason } of model.keptDense) {
     const message = `'${weight}' stays dense: ${reason}`;
     onEvent({ type: "note", level: "info", code: "kept-dense", message });
+  }
+  for (const loss of model.unknownLosses) {
+    const message = `${path} was trained with the loss '${loss.slice(0, 60)}', which is not known here; ${model.loss ?? "what --task says"} is taken in its place (--task says otherwise)`;
+    onEvent({ type: "note", level: "warn", code: "unknown-loss", message });
   }
   return { model, engine, sha256 };
 }

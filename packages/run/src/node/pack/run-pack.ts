@@ -1,13 +1,14 @@
 /** `secateur pack`: a model into one small file that @secateur/runtime loads. */
 import { promisify } from "node:util";
 import { brotliCompress, constants } from "node:zlib";
-import { chooseTask, type Evaluation, parseTask } from "@secateur/core";
+import { chooseTask, type Evaluation } from "@secateur/core";
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import type { ValueType } from "@secateur/runtime";
 import { type CostTable, encodePacked, type PackedLayer, type PackGraph, packGraph } from "@secateur/runtime/pack";
 import { badUsage, maxLossWithoutAccuracy, packedLossTooLarge } from "../../errors.ts";
 import type { Session } from "../../session.ts";
 import { openData } from "../open/open-data.ts";
+import { findTask } from "../plugins/find-task.ts";
 import { openPackable, type Packable } from "./open-packable.ts";
 import { packedAccuracy } from "./packed-accuracy.ts";
 
@@ -27,6 +28,8 @@ export interface PackSettings {
   /** The network before pruning, to compare bytes with. */
   readonly dense?: string;
   readonly overwrite: boolean;
+  /** The folder from which plugins are looked for. */
+  readonly cwd: string;
   readonly costs?: CostTable;
 }
 
@@ -61,7 +64,7 @@ export interface PackDocument {
  * @throws ERR_PACK_LOSS where storing the values costs more accuracy than allowed; ERR_USAGE; what opening models and data throws
  */
 export async function runPack(settings: PackSettings, session: Session): Promise<PackDocument> {
-  const { out, values = "int8", maxLoss, task: named, overwrite } = settings;
+  const { out, values = "int8", maxLoss, overwrite } = settings;
   if (!out.endsWith(".secateur")) throw badUsage(`--out: '${out}' has to end in .secateur`);
   if (maxLoss !== undefined && settings.data === undefined)
     throw badUsage("--max-loss needs --data: a loss is measured on data");
@@ -71,6 +74,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   const model = await open(settings.model);
   const dense = settings.dense === undefined ? undefined : await open(settings.dense);
   const { graph, spec } = model;
+  const named = settings.task === undefined ? undefined : (await findTask(settings.task, settings.cwd)).task;
   const data =
     settings.data === undefined
       ? undefined
@@ -86,7 +90,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   const costs = settings.costs ? { costs: settings.costs } : {};
   const measure = async ({ name, outputs }: Packable, bytes: Uint8Array): Promise<Evaluation | undefined> => {
     if (!data) return undefined;
-    const task = named === undefined ? chooseTask({ model: { outputs }, data: data.test }) : parseTask(named);
+    const task = named ?? chooseTask({ model: { outputs }, data: data.test });
     return await packedAccuracy({ name, bytes, data: data.test, task }, session.context());
   };
   const before = await measure(model, await encodePacked(graph));

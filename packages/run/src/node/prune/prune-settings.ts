@@ -13,6 +13,8 @@ export interface PruneSettings {
   readonly arch: string | undefined;
   /** Of a TensorFlow.js model. */
   readonly engine: EngineChoice | undefined;
+  /** Whether weights of a TensorFlow.js model's frozen layers are pruned too. */
+  readonly includeFrozen: boolean | undefined;
   /** With absolute paths. */
   readonly data: string;
   readonly normalize: string | undefined;

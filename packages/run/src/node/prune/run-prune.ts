@@ -17,6 +17,7 @@ import type { BatchNormSettings, Remeasure } from "../open/batch-norm.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
+import { findTask } from "../plugins/find-task.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { assumedTraining, type CompleteSettings, completeSettings } from "../retrain/complete-settings.ts";
@@ -52,8 +53,15 @@ export interface PruneRun {
  */
 export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   const { settings, outputs, session, cwd } = spec;
-  const { arch, engine } = settings;
-  const model = await openAnyModel({ path: settings.model, arch, engine, cwd, onEvent: session.onEvent });
+  const { arch, engine, includeFrozen } = settings;
+  const model = await openAnyModel({
+    path: settings.model,
+    arch,
+    engine,
+    includeFrozen,
+    cwd,
+    onEvent: session.onEvent,
+  });
   noteArchitecture(model, session);
   notePlugin(settings.found, session);
   const { pruned: params, dense: keptDense } = chosenDense(model, settings.keepDense);
@@ -69,7 +77,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   // With retraining every phase had a plan of its own, which the same settings give again.
   const plan = retrain ? draft.plan : result.plan;
   const recipe: Recipe = { ...draft, plan, versions: versions(sources, retrain ? ["@secateur/imp-scheduler"] : []) };
-  const out = model.tfjs ? join(outputs.out, "model.json") : outputs.out;
+  const out = outputs.form === "tfjs" ? join(outputs.out, "model.json") : outputs.out;
   const unprunable =
     model.tfjs?.model.keptDense ?? model.onnx?.model.keptDense.map(({ name, reason }) => ({ weight: name, reason }));
   const document = pruneDocument({
@@ -86,10 +94,12 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   const { settings, session, model } = spec;
   const { network } = model;
   const { data: source, normalize } = settings;
+  const text = taskName(settings);
+  const named = text === undefined ? undefined : await findTask(text, spec.cwd);
   const data = await openData({
     data: source,
     normalize,
-    task: settings.task,
+    task: named?.task,
     classes: model.classes,
     network: model.spec,
     onEvent: session.onEvent,
@@ -102,7 +112,7 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
     session,
   });
   await before();
-  const posed = await poseTask({ network, data, name: taskName(settings), session });
+  const posed = await poseTask({ network, data, named: named?.task, session });
   const dense = await posed.evaluate(network);
   const done = await pruneInStages(spec, { data, posed, settle });
   await after();
@@ -254,6 +264,7 @@ function recipeOf(spec: {
     modelSha256: model.sha256,
     arch: model.arch,
     ...(model.tfjs ? { engine: model.tfjs.engine.name } : {}),
+    ...(settings.includeFrozen ? { includeFrozen: true } : {}),
     data: settings.data,
     ...(normalize === undefined ? {} : { normalize }),
     ...(settings.task === undefined ? {} : { task: settings.task }),
@@ -276,13 +287,15 @@ function recipeOf(spec: {
 
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
 function runIdentity(recipe: Recipe): string {
-  const { modelSha256, arch, engine, data, normalize, task, solver, options, sparsity, keepDense } = recipe;
+  const { modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity, keepDense } =
+    recipe;
   const { batchNorm, retrain, allocation, curvatureOptions } = recipe;
   return JSON.stringify({
     ...{
       modelSha256,
       arch,
       engine,
+      includeFrozen,
       data,
       normalize,
       task,

@@ -1,11 +1,11 @@
 /** Writes what a run of pruning gave: the network, its recipe, the report. */
 import { mkdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { writeFileAtomic } from "@secateur/formats";
+import { type EncodedFile, encodeModel } from "../export/encode-model.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
 import { architectureKey } from "../open/architectures.ts";
-import { encodeNetwork } from "../open/encode-network.ts";
-import { type AnyModel, ownNetwork } from "../open/open-any-model.ts";
+import type { AnyModel } from "../open/open-any-model.ts";
 import { trainingKey } from "../retrain/training-record.ts";
 import type { PruneDocument, RunOutcome } from "./prune-document.ts";
 import type { PruneOutputs } from "./prune-outputs.ts";
@@ -22,10 +22,10 @@ export async function saveResults(spec: {
 }): Promise<void> {
   const { document, outcome, model, outputs } = spec;
   const { overwrite } = outputs;
-  const network = await encodePruned({ model, document, path: outputs.out, from: spec.cwd });
+  const network = await encodePruned({ model, document, outputs, from: spec.cwd });
   const report = outputs.report === undefined ? undefined : await spec.makeReport(document, outcome);
   for (const [path, bytes] of network) {
-    if (model.tfjs) await mkdir(dirname(path), { recursive: true });
+    if (outputs.form === "tfjs") await mkdir(dirname(path), { recursive: true });
     await writeFileAtomic(path, bytes, { overwrite });
   }
   await writeFileAtomic(outputs.recipe, `${JSON.stringify(document.recipe, null, 2)}\n`, { overwrite });
@@ -38,32 +38,19 @@ export async function saveResults(spec: {
 async function encodePruned(spec: {
   model: AnyModel;
   document: PruneDocument;
-  path: string;
+  outputs: PruneOutputs;
   from: string;
-}): Promise<readonly (readonly [path: string, bytes: Uint8Array])[]> {
-  const { model, document, path, from } = spec;
-  if (model.tfjs) {
-    // The weights first: where there is a model.json, its files are there.
-    const files = [...(await model.tfjs.model.encode())].reverse();
-    return files.map(([name, bytes]) => [join(path, name), bytes] as const);
-  }
-  // Graph, names and metadata stay what they are: only the bytes of pruned tensors differ.
-  if (model.onnx) return [[path, model.onnx.encode()]];
-  const { network, metadata, architecture, stored } = ownNetwork(model, "saving");
+}): Promise<readonly EncodedFile[]> {
+  const { model, document, outputs, from } = spec;
   const { solver, sparsity, seed } = document.recipe;
-  const bytes = await encodeNetwork({
-    from,
-    network,
-    path,
-    stored,
-    metadata: {
-      // How the network was trained before stays true of it.
-      ...freshMetadata(metadata, [trainingKey]),
-      [architectureKey]: architecture.name,
-      "secateur.solver": solver,
-      "secateur.sparsity": String(sparsity),
-      "secateur.seed": String(seed),
-    },
-  });
-  return [[path, bytes]];
+  const metadata = {
+    // How the network was trained before stays true of it.
+    ...(model.own ? freshMetadata(model.own.metadata, [trainingKey]) : {}),
+    ...(model.own ? { [architectureKey]: model.own.architecture.name } : {}),
+    "secateur.solver": solver,
+    "secateur.sparsity": String(sparsity),
+    "secateur.seed": String(seed),
+  };
+  const { out: path, form, opset } = outputs;
+  return await encodeModel({ model, form, path, metadata, opset, from });
 }

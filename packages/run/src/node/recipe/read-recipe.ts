@@ -11,7 +11,7 @@ import { parseLayers } from "../prune/layers-settings.ts";
 import { parseAllocation, parseRetrain } from "../retrain/retrain-settings.ts";
 import type { Recipe, RecipeFile } from "./recipe.ts";
 
-type FieldType = "string" | "number" | "object" | "a list";
+type FieldType = "string" | "number" | "boolean" | "object" | "a list";
 
 /** Only the version must be there: what a recipe leaves open is decided as without one. */
 const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
@@ -20,6 +20,7 @@ const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
   modelSha256: "string",
   arch: "string",
   engine: "string",
+  includeFrozen: "boolean",
   data: "string",
   normalize: "string",
   task: "string",

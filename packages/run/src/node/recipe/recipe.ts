@@ -16,6 +16,8 @@ export interface Recipe {
   readonly arch: string;
   /** What ran a TensorFlow.js model; absent for other networks. */
   readonly engine?: EngineName;
+  /** Whether weights of frozen layers of a TensorFlow.js model were pruned too; absent: they were not. */
+  readonly includeFrozen?: boolean;
   readonly data: string;
   readonly normalize?: string;
   /** NAME or NAME:KEY=VALUE,...; absent: told from the model and the data. */

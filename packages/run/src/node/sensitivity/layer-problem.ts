@@ -13,6 +13,7 @@ import {
   sampleIndices,
   type Task,
   weightUnits,
+  withDrawnSlopes,
 } from "@secateur/core";
 import { autoRidge, denseBlock, factoredBlock, type RowBlock, rowFactor, storedCurvature } from "@secateur/fisher";
 import type { Network } from "@secateur/nn";
@@ -37,7 +38,9 @@ export async function takeGradients(
   const { network, params, weights, data, task, rows } = spec;
   const started = ctx.now();
   const examples = sampleIndices(data.size, rows, ctx.rng.fork("examples"));
-  const request = { params: params.map(({ name }) => name), data, task, examples, batch: 1 };
+  // The slopes of a loss that compares a network with itself are all zero.
+  const drawn = task.targetsFrom === "teacher" ? withDrawnSlopes(task, ctx.rng.fork("slopes")) : task;
+  const request = { params: params.map(({ name }) => name), data, task: drawn, examples, batch: 1 };
   const gradients = await network.gradientRows!(request, ctx);
   const blocks = new Map<string, RowBlock>();
   let dtype: "f32" | "f64" = "f32";

@@ -1,11 +1,12 @@
 /** Which layers stand pruning least: one set of gradients, layers pruned one at a time, a proposal of what to keep dense. */
 import {
-  chooseTask,
   createRng,
   type Dataset,
+  gainOver,
   keptCount,
   layoutParams,
-  parseTask,
+  type MeasuredValue,
+  mainMeasure,
   type RunContext,
   readFlat,
   sampleIndices,
@@ -13,6 +14,7 @@ import {
 } from "@secateur/core";
 import { badUsage, keepsNothing } from "../../errors.ts";
 import { resolveOptions } from "../../plugins/resolve-options.ts";
+import { poseTask } from "../../prune/pose-task.ts";
 import { sensitiveLayers } from "../../sensitivity/propose-dense.ts";
 import { pruneAndMeasure, type ScanSpec, scanLayers } from "../../sensitivity/scan-layers.ts";
 import type { Proposal, SensitivityDocument } from "../../sensitivity/sensitivity-document.ts";
@@ -21,6 +23,7 @@ import { peakMemoryBytes } from "../memory.ts";
 import { openData } from "../open/open-data.ts";
 import { openModel } from "../open/open-model.ts";
 import { findSolver } from "../plugins/find-solver.ts";
+import { findTask } from "../plugins/find-task.ts";
 import { versions } from "../versions.ts";
 import { takeGradients } from "./layer-problem.ts";
 
@@ -42,14 +45,14 @@ export interface SensitivitySpec {
   /** The DATA argument with absolute paths. */
   readonly data: string;
   readonly normalize: string | undefined;
-  /** NAME or NAME:KEY=VALUE,...; default: told from the model and the data. It must measure accuracy. */
+  /** NAME or NAME:KEY=VALUE,...; default: told from the model and the data. */
   readonly task: string | undefined;
   /** Name of the method. */
   readonly solver: string | undefined;
   /** Where layers are judged. */
   readonly sparsity: number | undefined;
   readonly sparsities: readonly number[] | undefined;
-  /** Points of accuracy that a layer may cost. */
+  /** What a layer may cost: points of a measure in percent, else in its unit; default: one point, or a hundredth of what it is before. */
   readonly tolerance: number | undefined;
   /** Gradient rows, and training examples that are measured; apart from each other. */
   readonly examples: number | undefined;
@@ -67,17 +70,18 @@ export interface SensitivitySpec {
  */
 export async function runSensitivity(spec: SensitivitySpec): Promise<SensitivityDocument> {
   const { path, data: source, cwd, session } = spec;
-  const { sparsity = sensitivityDefaults.sparsity, tolerance = sensitivityDefaults.tolerance } = spec;
+  const { sparsity = sensitivityDefaults.sparsity } = spec;
   const found = await findSolver(spec.solver ?? sensitivityDefaults.solver, cwd);
   const solver = found.entry.create((await resolveOptions(found.entry, {})) as never);
   const { onEvent } = session;
   const { network, architecture, sha256 } = await openModel({ path, arch: spec.arch, onEvent, cwd });
   const { spec: layout } = network;
   const { normalize } = spec;
+  const named = spec.task === undefined ? undefined : (await findTask(spec.task, cwd)).task;
   const data = await openData({
     data: source,
     normalize,
-    task: spec.task,
+    task: named,
     classes: layout.classes,
     network: layout,
     onEvent,
@@ -92,29 +96,35 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
     (a, b) => a - b,
   );
   assertKeepsSome({ path, params, sparsities });
-  const task = spec.task === undefined ? chooseTask({ model: network, data: data.train }) : parseTask(spec.task);
-  if (!task.measures.some(({ name }) => name === "accuracy")) {
-    throw badUsage(
-      `sensitivity compares accuracies, and the task ${task.name} measures none; give data with labels of classes`,
-    );
-  }
-  const measured = { ...network, evaluate: (on: Dataset, inner: RunContext) => network.evaluate(on, inner, { task }) };
-  const dense = await measured.evaluate(heldOut, ctx);
+  const posed = await poseTask({ network, data: { train: forGradients, test: heldOut }, named, session });
+  const { task } = posed;
+  const dense = await posed.evaluate(network, ctx);
+  const measure = mainMeasure(dense);
+  const tolerance = spec.tolerance ?? usualTolerance(measure);
   const rows = forGradients.size;
   const ridge = spec.ridge ?? "auto";
-  const gradients = await takeGradients({ network, params, weights, data: forGradients, task, rows, ridge }, ctx);
-  const scan: ScanSpec = { network: measured, solver, gradients, heldOut };
+  const taught = await posed.taught(forGradients);
+  const gradients = await takeGradients({ network, params, weights, data: taught, task, rows, ridge }, ctx);
+  const scan: ScanSpec = { network, solver, gradients, evaluate: (inner) => posed.evaluate(network, inner) };
   const layers = await scanLayers({ ...scan, sparsities }, ctx);
-  const candidates = sensitiveLayers({ scans: layers, dense: dense.accuracy, target: sparsity, tolerance });
-  const proposal = await judge({ scan, candidates: candidates.map(({ name }) => name), sparsity, tolerance }, ctx);
+  const candidates = sensitiveLayers({ scans: layers, dense: measure, target: sparsity, tolerance });
+  const proposal = await judge(
+    { scan, candidates: candidates.map(({ name }) => name), sparsity, tolerance, measure },
+    ctx,
+  );
   return {
     ...{ model: path, modelSha256: sha256, arch: architecture.name, data: source, solver: found.entry.name, dense },
     gradients: { examples: rows, ridge: gradients.ridge, gradientMs: gradients.gradientMs },
-    ...{ layers, proposal, seed: session.seed, backend: session.kernels.name },
+    ...{ measure, layers, proposal, seed: session.seed, backend: session.kernels.name },
     timing: { gradientMs: gradients.gradientMs, totalMs: ctx.now() - started },
     peakMemoryBytes: peakMemoryBytes(),
     versions: versions([found]),
   };
+}
+
+/** A point of what is measured in percent; a hundredth of the value before of anything else. */
+function usualTolerance({ unit, value }: MeasuredValue): number {
+  return unit === "%" ? sensitivityDefaults.tolerance : (sensitivityDefaults.tolerance / 100) * Math.abs(value);
 }
 
 /** Draws the examples that give gradients and, apart from them, the examples that are measured: never the test split. */
@@ -150,27 +160,34 @@ function assertKeepsSome(spec: {
 
 /** Tries the candidates as dense, with as many weights in all, and proposes them only if that is better. */
 async function judge(
-  spec: { scan: ScanSpec; candidates: readonly string[]; sparsity: number; tolerance: number },
+  spec: {
+    scan: ScanSpec;
+    candidates: readonly string[];
+    sparsity: number;
+    tolerance: number;
+    measure: MeasuredValue;
+  },
   ctx: RunContext,
 ): Promise<Proposal> {
-  const { scan, candidates, sparsity, tolerance } = spec;
+  const { scan, candidates, sparsity, tolerance, measure } = spec;
+  const { name, better } = measure;
   const { params, weights } = scan.gradients;
   const common = { sparsity, tolerance, candidates };
   if (candidates.length === 0) {
-    const reason = `no layer that would fit into half of the kept weights loses more than ${tolerance} points when it alone is pruned to ${sparsity}`;
+    const reason = `no layer that would fit into half of the kept weights costs more than ${Number(tolerance.toPrecision(3))} of ${name} when it alone is pruned to ${sparsity}`;
     return { ...common, keepDense: [], reason };
   }
   const keep = keptCount(weights.length, sparsity);
-  const names = params.map(({ name }) => name);
-  const others = params.filter(({ name }) => !candidates.includes(name));
+  const names = params.map((param) => param.name);
+  const others = params.filter((param) => !candidates.includes(param.name));
   const denseWeights = weights.length - others.reduce((sum, { size }) => sum + size, 0);
-  const { accuracy: accuracyAll } = await pruneAndMeasure({ ...scan, names, keep }, ctx);
-  const { accuracy: accuracyKept } = await pruneAndMeasure(
-    { ...scan, names: others.map(({ name }) => name), keep: keep - denseWeights },
-    ctx,
-  );
-  const measured = { ...common, accuracyAll, accuracyKept };
-  if (!(accuracyKept > accuracyAll)) {
+  const all = mainMeasure(await pruneAndMeasure({ ...scan, names, keep }, ctx)).value;
+  const kept = mainMeasure(
+    await pruneAndMeasure({ ...scan, names: others.map((param) => param.name), keep: keep - denseWeights }, ctx),
+  ).value;
+  const accuracies = name === "accuracy" ? { accuracyAll: all, accuracyKept: kept } : {};
+  const measured = { ...common, valueAll: all, valueKept: kept, ...accuracies };
+  if (!(gainOver(all, { value: kept, better }) > 0)) {
     const reason = `keeping ${candidates.join(", ")} dense makes the others sparser, and the whole network is no better for it`;
     return { ...measured, keepDense: [], reason };
   }

@@ -16,6 +16,7 @@ import { encodeNetwork } from "../open/encode-network.ts";
 import { openData } from "../open/open-data.ts";
 import { openModel } from "../open/open-model.ts";
 import type { StoredTensors } from "../open/stored-tensors.ts";
+import { findTask } from "../plugins/find-task.ts";
 import { encodeRecord, type TrainingRecord, trainingKey } from "../retrain/training-record.ts";
 import { learningRateOf, type OptimizerSettings, optimizerOf, peakRates } from "../retrain/training-settings.ts";
 import { readTraining, trainingPath, writeTraining } from "../state/training-file.ts";
@@ -107,16 +108,17 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   // What is said of pruning holds as long as its zeros do.
   const kept = keepZeros ? ["secateur.solver", "secateur.sparsity", "secateur.seed"] : [];
   const metadata = freshMetadata(opened.metadata, [...kept, ...(settings.epochs === 0 ? [trainingKey] : [])]);
+  const named = settings.task === undefined ? undefined : await findTask(settings.task, cwd);
   const splits = await openData({
     data,
     normalize: settings.normalize,
-    task: settings.task,
+    task: named?.task,
     classes: network.spec.classes,
     network: network.spec,
     onEvent: session.onEvent,
     cwd,
   });
-  const posed = await poseTask({ network, data: splits, name: settings.task, session });
+  const posed = await poseTask({ network, data: splits, named: named?.task, session });
   const ctx = session.context();
   const started = ctx.now();
   const { batchSize, weightDecay, epochs } = { ...trainDefaults, ...defined(settings) };

@@ -1,0 +1,87 @@
+/** A model as the files of the format that is asked for: what it is already, or another that can say the same. */
+import { basename, join } from "node:path";
+import { type ModelFiles, readModelFiles } from "@secateur/backends-tfjs";
+import { encodeOnnx, type NewOnnxModel } from "@secateur/formats";
+import { badUsage, opsetTooLow } from "../../errors.ts";
+import { encodeNetwork } from "../open/encode-network.ts";
+import { type AnyModel, ownNetwork } from "../open/open-any-model.ts";
+import { onnxOfKeras } from "./onnx-of-keras.ts";
+import { onnxOfNetwork } from "./onnx-of-network.ts";
+import { tfjsOfNetwork } from "./tfjs-of-network.ts";
+
+/** What an output is: a file of tensors, a graph with its tensors in one file, or a folder with model.json in it. */
+export type OutputForm = "checkpoint" | "onnx" | "tfjs";
+
+/** The form that a path's name asks for: NAME.onnx, FOLDER/model.json, or a file of tensors. */
+export function outputForm(path: string): OutputForm {
+  if (path.toLowerCase().endsWith(".onnx")) return "onnx";
+  return basename(path) === "model.json" ? "tfjs" : "checkpoint";
+}
+
+/** A file to write: its absolute path and its bytes. */
+export type EncodedFile = readonly [path: string, bytes: Uint8Array];
+
+/** The newest operator set whose operators mean what those that are written mean. */
+const newestOpset = 23;
+
+/**
+ * Encodes a model.
+ *
+ * @param spec.path - the file, or the folder of a TensorFlow.js model
+ * @param spec.metadata - kept in the files, where the model is not written as what it is already
+ * @param spec.opset - ONNX operator set; default: the lowest that holds the graph
+ * @param spec.from - the folder from which plugins are looked for
+ * @returns the files in the order in which they are to be written
+ * @throws ERR_EXPORT for what the format cannot say, ERR_OUTPUT_FORMAT, ERR_USAGE
+ */
+export async function encodeModel(spec: {
+  model: Pick<AnyModel, "own" | "onnx" | "tfjs" | "path">;
+  form: OutputForm;
+  path: string;
+  metadata: Readonly<Record<string, string>>;
+  opset?: number | undefined;
+  from: string;
+}): Promise<readonly EncodedFile[]> {
+  const { model, form, path, metadata, opset, from } = spec;
+  const { tfjs, onnx } = model;
+  if (opset !== undefined && (onnx || form !== "onnx")) {
+    throw badUsage(`--opset is for models that become ONNX, and ${path} does not; leave it out`);
+  }
+  if (tfjs) {
+    const files = await tfjs.model.encode();
+    if (form === "onnx")
+      return [[path, encodeOnnx(withOpset(onnxOfKeras(await asRead(files, model.path)), { metadata, opset }))]];
+    return inFolder(path, files);
+  }
+  // Graph, names and metadata stay what they are: only the bytes of pruned tensors differ.
+  if (onnx) return [[path, onnx.encode()]];
+  const { network, stored } = ownNetwork(model as AnyModel, "saving");
+  if (form === "tfjs") return inFolder(path, tfjsOfNetwork(network, { metadata }));
+  if (form === "onnx") return [[path, encodeOnnx(withOpset(onnxOfNetwork(network), { metadata, opset }))]];
+  return [[path, await encodeNetwork({ network, path, metadata, stored, from })]];
+}
+
+/**
+ * The same model with its metadata, in a higher operator set where one is asked for.
+ *
+ * @throws ERR_USAGE for one that does not hold the graph, or is not known
+ */
+export function withOpset(
+  model: NewOnnxModel,
+  { metadata, opset }: { metadata: Readonly<Record<string, string>>; opset?: number | undefined },
+): NewOnnxModel {
+  const lowest = model.opsets[""]!;
+  if (opset !== undefined && (opset < lowest || opset > newestOpset)) {
+    throw opsetTooLow({ found: opset, lowest, newest: newestOpset });
+  }
+  return { ...model, metadata, opsets: { "": opset ?? lowest } };
+}
+
+/** The weights first: where there is a model.json, its files are there. */
+function inFolder(folder: string, files: ReadonlyMap<string, Uint8Array>): readonly EncodedFile[] {
+  return [...files].reverse().map(([name, bytes]) => [join(folder, name), bytes] as const);
+}
+
+async function asRead(files: ReadonlyMap<string, Uint8Array>, source: string): Promise<ModelFiles> {
+  return await readModelFiles({ source, read: async (name) => files.get(name === "" ? "model.json" : name)! });
+}

@@ -1,0 +1,87 @@
+/** `secateur convert`: a model read in one format and written in another. */
+import { mkdir } from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import type { RunEvent } from "@secateur/core";
+import { encodeOnnx, writeFileAtomic } from "@secateur/formats";
+import { badEnding, badUsage } from "../../errors.ts";
+import { architectureKey } from "../open/architectures.ts";
+import { findEncoder } from "../open/find-format.ts";
+import { openAnyModel } from "../open/open-any-model.ts";
+import { isTfjsModel, readTfjsFiles, tfjsArchitecture } from "../open/open-tfjs.ts";
+import { checkModelPlace } from "./check-model-place.ts";
+import { type EncodedFile, encodeModel, outputForm, withOpset } from "./encode-model.ts";
+import { onnxOfKeras } from "./onnx-of-keras.ts";
+
+/** What `secateur convert --json` prints. */
+export interface ConvertDocument {
+  readonly out: string;
+  /** What --arch would say, or "tfjs-layers". */
+  readonly arch: string;
+  /** Of all files written. */
+  readonly bytes: number;
+}
+
+/** What to convert, and to what. */
+export interface ConvertRun {
+  /** Absolute path of a checkpoint or a model.json. */
+  readonly path: string;
+  readonly arch: string | undefined;
+  /** Absolute: NAME.onnx, FOLDER/model.json, or a file of tensors. */
+  readonly out: string;
+  /** ONNX operator set; default: the lowest that holds the graph. */
+  readonly opset: number | undefined;
+  readonly overwrite: boolean;
+  /** The folder from which plugins are looked for. */
+  readonly cwd: string;
+  readonly onEvent: (event: RunEvent) => void;
+}
+
+/**
+ * Converts. Files appear whole or not at all; the place is checked before anything is read.
+ *
+ * @throws ERR_EXPORT for what the format cannot say, ERR_OUTPUT_FORMAT, ERR_OUTPUT_EXISTS, ERR_USAGE; what reading the model throws
+ */
+export async function runConvert(run: ConvertRun): Promise<ConvertDocument> {
+  const { path, out, overwrite, cwd } = run;
+  const form = outputForm(out);
+  const isTfjs = await isTfjsModel(path);
+  if (isTfjs && form !== "onnx")
+    throw badEnding({ flag: "--out", path: out, allowed: ".onnx: a TensorFlow.js model becomes that" });
+  if (form === "checkpoint") await findEncoder(out, cwd);
+  const place = form === "tfjs" ? dirname(out) : out;
+  await checkModelPlace(form, place, { overwrite });
+  const { arch, files } = isTfjs ? await tfjsAsOnnx(run) : await ownAs(run, place);
+  for (const [target, bytes] of files) {
+    if (form === "tfjs") await mkdir(dirname(target), { recursive: true });
+    await writeFileAtomic(target, bytes, { overwrite });
+  }
+  return { out, arch, bytes: files.reduce((sum, [, bytes]) => sum + bytes.length, 0) };
+}
+
+interface Converted {
+  readonly arch: string;
+  readonly files: readonly EncodedFile[];
+}
+
+/** From the files alone: TensorFlow.js itself need not be installed. */
+async function tfjsAsOnnx({ path, arch, out, opset, onEvent }: ConvertRun): Promise<Converted> {
+  const { files } = await readTfjsFiles(path);
+  const own = tfjsArchitecture(files);
+  if (arch !== undefined && arch !== own) throw badUsage(`${path} says itself which network it is; leave --arch out`);
+  if (files.weights.some(({ spec }) => spec.quantization !== undefined)) {
+    const message = `${basename(path)}: its weights are quantised; ${basename(out)} holds the f32 numbers that they mean`;
+    onEvent({ type: "note", level: "info", code: "dequantised", message });
+  }
+  return { arch: own, files: [[out, encodeOnnx(withOpset(onnxOfKeras(files), { metadata: {}, opset }))]] };
+}
+
+async function ownAs({ path, arch, out, opset, cwd, onEvent }: ConvertRun, place: string): Promise<Converted> {
+  const model = await openAnyModel({ path, arch, engine: undefined, cwd, onEvent });
+  model.close();
+  const { own } = model;
+  if (!own)
+    throw badUsage(`${path} is an ONNX model already; give a safetensors or PyTorch file, or a TensorFlow.js model`);
+  const metadata = { ...own.metadata, [architectureKey]: own.architecture.name };
+  const files = await encodeModel({ model, form: outputForm(out), path: place, metadata, opset, from: cwd });
+  return { arch: own.architecture.name, files };
+}
