@@ -32,6 +32,11 @@ export function pruneText(document: PruneDocument): string {
       ],
       ["non-zero weights", "", `${formatCount(nonzeros)} of ${formatCount(prunable)}`],
       ["sparsity", "", formatFraction(document.sparsity)],
+      ...(document.limits ?? []).map(({ kind, asked, reached, absolute }) => [
+        absolute ? `${kind} (limit ${asked})` : `${kind} of the dense network (limit ${formatFraction(asked)})`,
+        "",
+        absolute ? formatNumber(reached) : formatFraction(reached),
+      ]),
     ],
   );
   const layers = formatTable(

@@ -86,7 +86,9 @@ async function pruneRequest(job: PruneJob): Promise<{ request: PruneRequest } & 
   const takesGradients = needsGradients(solver) && !job.layers;
   const plan = takesGradients ? await feasiblePlan(job) : job.plan;
   const request = {
-    ...{ model: network, solver, sparsity, plan, data: train, seed, kernels, signal, onEvent },
+    ...{ model: network, solver, plan, data: train, seed, kernels, signal, onEvent },
+    // Limits and patterns of a budget say it all.
+    ...(budget && !("constraint" in budget) ? {} : { sparsity }),
     ...(params ? { params } : {}),
     ...(task ? { task } : {}),
     ...(budget ? { budget } : {}),

@@ -1,5 +1,5 @@
 /** The JSON document of `secateur prune`: its keys are a contract, described in docs/cli.md. */
-import type { Evaluation, Note, RoundReport, RunLoss } from "@secateur/core";
+import type { Evaluation, LimitReached, Note, RoundReport, RunLoss } from "@secateur/core";
 import type { PruneOutcome } from "../../prune/prune-network.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 
@@ -36,6 +36,8 @@ export interface PruneDocument {
   readonly sparsity: number;
   readonly nonzeros: number;
   readonly prunable: number;
+  /** Limits on other things than the number of single weights: what was asked and what was reached, in the same measure. */
+  readonly limits?: readonly LimitReached[];
   readonly objective: number;
   readonly layers: readonly {
     readonly name: string;
@@ -91,6 +93,7 @@ export function pruneDocument(spec: {
     sparsity: result.sparsity,
     nonzeros: result.nonzeros,
     prunable: result.prunable,
+    ...(result.limits ? { limits: result.limits } : {}),
     objective: result.objective,
     layers: result.layers.map(({ name, shape, size, nonzeros, relativeError }) => ({
       ...{ name, shape, size, nonzeros },
