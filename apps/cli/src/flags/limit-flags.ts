@@ -38,7 +38,7 @@ export function addLimitFlags(command: Command): void {
         }),
       ),
     )
-    .option("--costs <file>", "with --milliseconds: the machine's, from secateur bench --calibrate --json")
+    .option("--costs <file>", "with --milliseconds: what kernels take on the machine, the same file as for pack")
     .addOption(
       new Option(
         "--units <[pattern=]units>",

@@ -65,6 +65,8 @@ export interface StageReport {
   /** Q of the stage's own local model. */
   readonly objective: number;
   readonly status: SolveStatus;
+  /** Which of its algorithms the solver took, where it has several. */
+  readonly method?: string;
   /** Mean training loss (nats) of the examples that gave the gradients, before the stage; absent without gradients. */
   readonly loss?: number;
   /** Damping added to the curvature, >= 0; absent without gradients, as are the next two. */
@@ -102,6 +104,7 @@ export async function runStage(run: StageRun, outer: RunContext): Promise<{ solu
       nonzeros: run.weights.length - countZeros(solution.w.data),
       objective: solution.objective,
       status: solution.status,
+      ...(solution.method === undefined ? {} : { method: solution.method }),
       ...(loss === undefined ? {} : { loss }),
       ...(chosen ? { ...chosen, ridge: chosen.ridge * factor } : {}),
       taken: candidate.taken,

@@ -49,6 +49,8 @@ export interface PruneDocument {
   }[];
   /** Weights left as they were by --keep-dense; they count neither as prunable nor as non-zero. */
   readonly keptDense?: readonly string[];
+  /** Which of its algorithms the solver took in the last stage, where it has several. */
+  readonly method?: string;
   readonly stages: readonly StageDocument[];
   /** Rounds of pruning and retraining, with --retrain. */
   readonly rounds?: readonly RoundReport[];
@@ -85,6 +87,7 @@ export function pruneDocument(spec: {
   const { outcome, recipe, keptDense, unprunable = [], out, peakMemoryBytes } = spec;
   const { result, dense, pruned } = outcome;
   const { rounds } = result;
+  const { method } = result.stages[result.stages.length - 1] ?? {};
   const retrainMs = retrainTimes(rounds, result.stages.length);
   return {
     dense,
@@ -100,6 +103,7 @@ export function pruneDocument(spec: {
       ...(relativeError === undefined ? {} : { relativeError }),
     })),
     ...(keptDense.length === 0 ? {} : { keptDense }),
+    ...(method === undefined ? {} : { method }),
     stages: result.stages.map((stage, index) => ({
       sparsity: stage.sparsity,
       objective: stage.objective,
