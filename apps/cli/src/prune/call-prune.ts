@@ -47,13 +47,17 @@ export async function callPrune(call: PruneCall): Promise<void> {
   const { retrain } = settings;
   const rewind = retrain?.rewind === undefined ? undefined : absolutePath(terminal, retrain.rewind);
   const method = retrain ? `${found.entry.name}-${retrain.schedule}` : found.entry.name;
-  const inputs = [recipeFile, rewind, ...dataPaths(settings.data)];
+  const inputs = [recipeFile, rewind, ...(settings.data === undefined ? [] : dataPaths(settings.data))];
   const outputs = await planOutputs({ flags, model, inputs, method: `${method}-${amountOf(settings)}`, terminal });
   const { overwrite } = outputs;
   const appendEvents = flags.resume === true;
   const makeReport: PruneRun["makeReport"] = async (document, outcome) => {
     const { pruneContent, plottingLibrary } = await loadReport();
-    const content = pruneContent({ document, outcome, command: shellCommand("secateur", argv) });
+    const { dense, pruned } = outcome.measured!; // a report without data was refused
+    const content = pruneContent({
+      ...{ document: { ...document, recipe: { ...document.recipe, data: settings.data! } } },
+      ...{ outcome: { ...outcome, dense, pruned }, command: shellCommand("secateur", argv) },
+    });
     return await (await findReporter(outputs.report!, terminal.cwd)).report({ ...content, plottingLibrary });
   };
   let document: PruneDocument;

@@ -80,8 +80,6 @@ export async function pruneSettings(spec: {
   if (model === undefined) throw missingFlag("MODEL", "give the checkpoint to prune, or a --recipe that names one");
   const data =
     flags.data === undefined ? recipe?.data : mapDataPaths(flags.data, (path) => absolutePath(terminal, path));
-  if (data === undefined)
-    throw missingFlag("--data", "give the data to prune and to evaluate with, for example --data mnist");
   const rounds = await roundsOf(flags, recipe, terminal.cwd);
   const { retrain } = rounds;
   const last = retrain?.sparsities?.[retrain.sparsities.length - 1];
@@ -111,6 +109,14 @@ export async function pruneSettings(spec: {
     asked: planKeys.filter((key) => asked[key] !== undefined),
   });
   assertUsed({ asked, solver, name: found.entry.name, curvatureOption: flags.curvatureOption });
+  if (data === undefined)
+    assertNoDataNeeded({
+      flags,
+      solver,
+      name: found.entry.name,
+      isRetrained: retrain !== undefined,
+      isInLayers: layers !== undefined,
+    });
   return {
     model,
     arch: flags.arch ?? recipe?.arch,
@@ -176,6 +182,40 @@ function jsonOr(text: string): unknown {
     return text;
   }
 }
+
+/** Data may be left out where nothing is made of them; then nothing is measured either. @throws ERR_USAGE */
+function assertNoDataNeeded(spec: {
+  flags: PruneFlags;
+  solver: Solver;
+  name: string;
+  isRetrained: boolean;
+  isInLayers: boolean;
+}): void {
+  const { flags, solver, name } = spec;
+  const reason = needsGradients(solver)
+    ? `${name} takes gradients`
+    : spec.isInLayers
+      ? `${name} prunes layers by their inputs`
+      : spec.isRetrained
+        ? "retraining needs examples"
+        : undefined;
+  if (reason !== undefined) {
+    throw missingFlag(
+      "--data",
+      `${reason}: give the data to prune and to evaluate with, for example --data mnist; only --solver magnitude does without`,
+    );
+  }
+  const flag = dataFlags.find((key) => flags[key] !== undefined);
+  if (flag !== undefined) {
+    throw missingFlag(
+      "--data",
+      `--${kebab(flag)} does nothing without data: add --data, or leave --${kebab(flag)} out`,
+    );
+  }
+}
+
+/** Flags that say what is done with data. */
+const dataFlags = ["normalize", "task", "reestimateBatchNorm", "cropPadding", "flip", "report"] as const;
 
 /** A solver without gradients reads none of the settings of the gradients. */
 function assertUsed(spec: {

@@ -3,10 +3,18 @@ import type { Evaluation, LimitReached, Note, RoundReport, RunLoss } from "@seca
 import type { PruneOutcome } from "../../prune/prune-network.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 
-/** A pruning run with the evaluations around it. */
-export interface RunOutcome extends PruneOutcome {
-  /** "calibration": the data have no split for testing. */
+/** What a network was measured to be before and after, and on what. */
+export interface Measured {
+  readonly dense: Evaluation;
+  readonly pruned: Evaluation;
+  /** "calibration": there are no data set apart for testing, so both are measured on what the run worked with. */
   readonly measuredOn: "test" | "calibration";
+}
+
+/** A pruning run with the evaluations around it. */
+export interface RunOutcome extends Omit<PruneOutcome, "dense" | "pruned"> {
+  /** Absent where there were no data to measure with. */
+  readonly measured: Measured | undefined;
 }
 
 interface StageDocument {
@@ -28,11 +36,7 @@ interface StageDocument {
 }
 
 /** What `secateur prune --json` prints. */
-export interface PruneDocument {
-  readonly dense: Evaluation;
-  readonly pruned: Evaluation;
-  /** "calibration": there are no data set apart for testing, so both are measured on what the run worked with. */
-  readonly measuredOn: "test" | "calibration";
+export interface PruneDocument extends Partial<Measured> {
   readonly sparsity: number;
   readonly nonzeros: number;
   readonly prunable: number;
@@ -85,14 +89,12 @@ export function pruneDocument(spec: {
   unprunable?: NonNullable<PruneDocument["unprunable"]>;
 }): PruneDocument {
   const { outcome, recipe, keptDense, unprunable = [], out, peakMemoryBytes } = spec;
-  const { result, dense, pruned } = outcome;
+  const { result, measured } = outcome;
   const { rounds } = result;
   const { method } = result.stages[result.stages.length - 1] ?? {};
   const retrainMs = retrainTimes(rounds, result.stages.length);
   return {
-    dense,
-    pruned,
-    measuredOn: outcome.measuredOn,
+    ...measured,
     sparsity: result.sparsity,
     nonzeros: result.nonzeros,
     prunable: result.prunable,
@@ -115,7 +117,7 @@ export function pruneDocument(spec: {
       stats: stage.stats,
       taken: stage.taken,
       ...(stage.loss === undefined ? {} : { loss: stage.loss }),
-      ...(index === result.stages.length - 1 ? { accuracy: pruned.accuracy } : {}),
+      ...(measured && index === result.stages.length - 1 ? { accuracy: measured.pruned.accuracy } : {}),
     })),
     ...(rounds ? { rounds } : {}),
     timing: rounds

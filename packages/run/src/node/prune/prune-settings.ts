@@ -17,8 +17,8 @@ export interface PruneSettings {
   readonly engine: EngineChoice | undefined;
   /** Whether weights of a TensorFlow.js model's frozen layers are pruned too. */
   readonly includeFrozen: boolean | undefined;
-  /** With absolute paths. */
-  readonly data: string;
+  /** With absolute paths. Absent: nothing is measured, which only a run that needs no data can do without. */
+  readonly data: string | undefined;
   readonly normalize: string | undefined;
   /** The text of --task. */
   readonly task: string | undefined;

@@ -89,11 +89,15 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   return document;
 }
 
-/** Evaluates, prunes with the state kept between stages, evaluates again. */
+/** Evaluates, prunes with the state kept between stages, evaluates again. Without data nothing is evaluated. */
 async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   const { settings, session, model } = spec;
   const { network } = model;
   const { data: source, normalize } = settings;
+  if (source === undefined) {
+    noteUnmeasured(spec);
+    return { measured: undefined, ...(await pruneInStages(spec, undefined)) };
+  }
   const text = taskName(settings);
   const named = text === undefined ? undefined : await findTask(text, spec.cwd);
   const data = await openData({
@@ -117,7 +121,15 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   const done = await pruneInStages(spec, { data, posed, settle });
   await after();
   const pruned = await posed.evaluate(network);
-  return { dense, pruned, measuredOn: posed.measuredOn, ...done };
+  return { measured: { dense, pruned, measuredOn: posed.measuredOn }, ...done };
+}
+
+/** What a run without data leaves undone, beside all measuring. */
+function noteUnmeasured({ settings, session, model }: MeasureSpec): void {
+  if (!batchNormOf(settings, model)) return;
+  const message =
+    "statistics of batch normalisation stay as they were; with --data they are measured anew, which usually matters a lot";
+  session.onEvent({ type: "note", level: "warn", code: "batch-norm", message });
 }
 
 interface MeasureSpec extends PruneRun {
@@ -157,25 +169,31 @@ function jobOf({ cwd, settings, session, model, params, budget }: MeasureSpec): 
 /** Prunes, and retrains where that was asked for, with the state kept between stages and epochs. */
 async function pruneInStages(
   spec: MeasureSpec,
-  { data, posed, settle }: { data: DatasetSplits; posed: PosedTask; settle: Remeasure["settle"] },
-): Promise<Omit<RunOutcome, "dense" | "pruned" | "measuredOn">> {
+  given: { data: DatasetSplits; posed: PosedTask; settle: Remeasure["settle"] } | undefined,
+): Promise<Omit<RunOutcome, "measured">> {
   const { outputs, resume: isResumed, session, run, settings, model, retrain } = spec;
   const keeper = await openRunKeeper({ path: outputs.state, run, resume: isResumed, session });
   const { onState, resume } = keeper;
   const job = { ...jobOf(spec), onState, ...(resume ? { resume } : {}) };
-  const done = retrain
-    ? await retrainNetwork({
-        ...{
+  const { data, posed, settle } = given ?? {};
+  const done =
+    retrain && data && posed
+      ? await retrainNetwork({
+          ...{
+            ...job,
+            network: ownNetwork(model, "--retrain").network,
+            settings: retrain,
+            data,
+            posed,
+            arch: model.arch,
+          },
+          schedule: await makeSchedule(settings.schedule!.entry, retrain),
+        })
+      : await pruneNetwork({
           ...job,
-          network: ownNetwork(model, "--retrain").network,
-          settings: retrain,
-          data,
-          posed,
-          arch: model.arch,
-        },
-        schedule: await makeSchedule(settings.schedule!.entry, retrain),
-      })
-    : await pruneNetwork({ ...job, train: data.train, task: posed.task, ...(settle ? { settle } : {}) });
+          ...(data && posed ? { train: data.train, task: posed.task } : {}),
+          ...(settle ? { settle } : {}),
+        });
   const { timing } = done.result;
   // A continued run counts what went before, as its stages do.
   return { ...done, result: { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } } };
@@ -209,9 +227,10 @@ function completeRetrain(spec: {
 }
 
 /** Weights, objective and loss must be numbers before anything is written. */
-async function assertFiniteOutcome({ result, pruned }: RunOutcome, model: AnyModel, solver: string): Promise<void> {
+async function assertFiniteOutcome({ result, measured }: RunOutcome, model: AnyModel, solver: string): Promise<void> {
   const areFinite = await hasFiniteWeights(model);
-  if (!areFinite || !Number.isFinite(result.objective) || !Number.isFinite(pruned.loss)) throw overflowed(solver);
+  if (!areFinite || !Number.isFinite(result.objective) || (measured && !Number.isFinite(measured.pruned.loss)))
+    throw overflowed(solver);
 }
 
 function noteArchitecture({ path, own }: AnyModel, session: Session): void {
@@ -251,7 +270,7 @@ function recipeOf(spec: {
     arch: model.arch,
     ...(model.tfjs ? { engine: model.tfjs.engine.name } : {}),
     ...(settings.includeFrozen ? { includeFrozen: true } : {}),
-    data: settings.data,
+    ...(settings.data === undefined ? {} : { data: settings.data }),
     ...(normalize === undefined ? {} : { normalize }),
     ...(settings.task === undefined ? {} : { task: settings.task }),
     solver: found.entry.name,

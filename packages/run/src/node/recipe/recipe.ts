@@ -18,7 +18,8 @@ export interface Recipe {
   readonly engine?: EngineName;
   /** Whether weights of frozen layers of a TensorFlow.js model were pruned too; absent: they were not. */
   readonly includeFrozen?: boolean;
-  readonly data: string;
+  /** Absent: the run needed none, and nothing was measured. */
+  readonly data?: string;
   readonly normalize?: string;
   /** NAME or NAME:KEY=VALUE,...; absent: told from the model and the data. */
   readonly task?: string;
