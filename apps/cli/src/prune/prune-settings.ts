@@ -13,6 +13,7 @@ import {
   type ReestimateTime,
   resolveOptions,
   type SolverEntry,
+  soleOfEvery,
 } from "@secateur/run";
 import type { PruneSettings } from "@secateur/run/node";
 import {
@@ -23,9 +24,11 @@ import {
   parseAllocation,
   parseRetrain,
   type RecipeFile,
+  readCosts,
 } from "@secateur/run/node";
 import { missingFlag, sparsityTwice } from "../errors.ts";
 import { type LayersFlags, layersFromFlags } from "../flags/layers-flags.ts";
+import { type LimitFlags, limitsFromFlags } from "../flags/limit-flags.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { solverSettings, splitPair } from "../flags/solver-flags.ts";
 import { allocationFromFlags, type RetrainFlags, retrainFromFlags } from "../retrain/retrain-flags.ts";
@@ -35,7 +38,14 @@ import type { Terminal } from "../terminal.ts";
 import type { OutputFlags } from "./prune-outputs.ts";
 
 /** The flags of `secateur prune` as commander hands them over; options of the solver come on top. */
-export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, AugmentationFlags, RetrainFlags, LayersFlags {
+export interface PruneFlags
+  extends SessionFlags,
+    OutputFlags,
+    PlanFlags,
+    AugmentationFlags,
+    RetrainFlags,
+    LayersFlags,
+    LimitFlags {
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly arch?: string;
   readonly engine?: EngineChoice;
@@ -73,9 +83,15 @@ export async function pruneSettings(spec: {
   const rounds = await roundsOf(flags, recipe, terminal.cwd);
   const { retrain } = rounds;
   const last = retrain?.sparsities?.[retrain.sparsities.length - 1];
-  const sparsity = flags.sparsity ?? recipe?.sparsity ?? last ?? defaultSparsity;
-  if (last !== undefined && last !== sparsity) throw sparsityTwice(sparsity, last);
-  keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
+  const limits = limitsFromFlags(flags, recipe);
+  // The default stands in where nothing else says how far to go.
+  const saysEnough = Object.keys(limits).some((key) => key !== "units") || soleOfEvery(limits.units) !== undefined;
+  const sparsity = flags.sparsity ?? recipe?.sparsity ?? last ?? (saysEnough ? undefined : defaultSparsity);
+  if (last !== undefined && last !== sparsity) throw sparsityTwice(sparsity!, last);
+  if (sparsity !== undefined) keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
+  if (flags.costs !== undefined && limits.milliseconds === undefined) {
+    throw flagWithoutEffect({ flag: "--costs", reason: "no --milliseconds are limited" });
+  }
 
   const inherited = recipe?.solver === found.entry.name ? recipe : undefined;
   const pairs = flags.option ?? [];
@@ -89,7 +105,7 @@ export async function pruneSettings(spec: {
     : created;
   const asked = planFromFlags({ ...flags, ...own.plan });
   const layers = layersFromFlags(flags, {
-    ...{ solver: created, recipe: recipe?.layers, isSparsityGiven: flags.sparsity !== undefined },
+    ...{ solver: created, recipe: recipe?.layers, limits, isSparsityGiven: flags.sparsity !== undefined },
     asked: planKeys.filter((key) => asked[key] !== undefined),
   });
   assertUsed({ asked, solver, name: found.entry.name, curvatureOption: flags.curvatureOption });
@@ -115,6 +131,8 @@ export async function pruneSettings(spec: {
     plan: { ...inherited?.plan, ...asked },
     given: [...Object.keys(own.options), ...Object.keys(asked)],
     sparsity: layers?.pattern ? 1 - layers.pattern.keep / layers.pattern.of : sparsity,
+    limits: layers ? {} : limits,
+    ...(flags.costs === undefined ? {} : { costs: await readCosts(absolutePath(terminal, flags.costs)) }),
     keepDense: flags.keepDense ?? recipe?.keepDense ?? [],
     batchNorm: { ...recipe?.batchNorm, ...batchNormSettings(flags) },
     ...rounds,

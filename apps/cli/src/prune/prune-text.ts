@@ -24,6 +24,11 @@ export function pruneText(document: PruneDocument): string {
       ...(dense && pruned && measuredOn ? measuredRows({ dense, pruned, measuredOn }) : []),
       ["non-zero weights", "", `${formatCount(nonzeros)} of ${formatCount(prunable)}`],
       ["sparsity", "", formatFraction(document.sparsity)],
+      ...(document.limits ?? []).map(({ kind, asked, reached, absolute }) => [
+        absolute ? `${kind} (limit ${asked})` : `${kind} of the dense network (limit ${formatFraction(asked)})`,
+        "",
+        absolute ? formatNumber(reached) : formatFraction(reached),
+      ]),
     ],
   );
   const layers = formatTable(

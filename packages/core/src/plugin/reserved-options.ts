@@ -5,9 +5,20 @@ import { optionProperties, type PluginEntry } from "./plugin.ts";
  * `--examples` means the run's.
  */
 export const reservedOptions: readonly string[] = [
-  ...["allocation", "amplitude", "arch", "batch", "batchSize", "budget", "calibration", "cropPadding"],
+  ...[
+    "allocation",
+    "amplitude",
+    "arch",
+    "batch",
+    "batchSize",
+    "budget",
+    "bytes",
+    "calibration",
+    "costs",
+    "cropPadding",
+  ],
   ...["curvature", "curvatureOption", "data", "denseTraining", "distill", "engine", "events", "examples"],
-  ...["exclude", "firstOrder", "flip", "force", "from", "gradients", "gram", "growth"],
+  ...["exclude", "firstOrder", "flip", "flops", "force", "from", "gradients", "gram", "growth"],
   ...["holdOut", "includeFrozen", "inputs", "interval", "json", "keep", "keepDense", "kernels", "labelSmoothing"],
   ...[
     "layerAllocation",
@@ -16,6 +27,7 @@ export const reservedOptions: readonly string[] = [
     "lineSearch",
     "map",
     "match",
+    "milliseconds",
     "momentum",
     "nesterov",
     "normalize",

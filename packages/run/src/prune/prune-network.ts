@@ -86,8 +86,10 @@ async function pruneRequest(job: PruneJob): Promise<{ request: PruneRequest } & 
   const takesGradients = needsGradients(solver) && !job.layers;
   const plan = takesGradients ? await feasiblePlan(job) : job.plan;
   const request = {
-    ...{ model: network, solver, sparsity, plan, seed, kernels, signal, onEvent },
+    ...{ model: network, solver, plan, seed, kernels, signal, onEvent },
     ...(train ? { data: train } : {}),
+    // Limits and patterns of a budget say it all.
+    ...(budget && !("constraint" in budget) ? {} : { sparsity }),
     ...(params ? { params } : {}),
     ...(task ? { task } : {}),
     ...(budget ? { budget } : {}),

@@ -1,5 +1,5 @@
 /** The JSON document of `secateur prune`: its keys are a contract, described in docs/cli.md. */
-import type { Evaluation, Note, RoundReport, RunLoss } from "@secateur/core";
+import type { Evaluation, LimitReached, Note, RoundReport, RunLoss } from "@secateur/core";
 import type { PruneOutcome } from "../../prune/prune-network.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 
@@ -40,6 +40,8 @@ export interface PruneDocument extends Partial<Measured> {
   readonly sparsity: number;
   readonly nonzeros: number;
   readonly prunable: number;
+  /** Limits on other things than the number of single weights: what was asked and what was reached, in the same measure. */
+  readonly limits?: readonly LimitReached[];
   readonly objective: number;
   readonly layers: readonly {
     readonly name: string;
@@ -51,6 +53,8 @@ export interface PruneDocument extends Partial<Measured> {
   }[];
   /** Weights left as they were by --keep-dense; they count neither as prunable nor as non-zero. */
   readonly keptDense?: readonly string[];
+  /** Which of its algorithms the solver took in the last stage, where it has several. */
+  readonly method?: string;
   readonly stages: readonly StageDocument[];
   /** Rounds of pruning and retraining, with --retrain. */
   readonly rounds?: readonly RoundReport[];
@@ -87,18 +91,21 @@ export function pruneDocument(spec: {
   const { outcome, recipe, keptDense, unprunable = [], out, peakMemoryBytes } = spec;
   const { result, measured } = outcome;
   const { rounds } = result;
+  const { method } = result.stages[result.stages.length - 1] ?? {};
   const retrainMs = retrainTimes(rounds, result.stages.length);
   return {
     ...measured,
     sparsity: result.sparsity,
     nonzeros: result.nonzeros,
     prunable: result.prunable,
+    ...(result.limits ? { limits: result.limits } : {}),
     objective: result.objective,
     layers: result.layers.map(({ name, shape, size, nonzeros, relativeError }) => ({
       ...{ name, shape, size, nonzeros },
       ...(relativeError === undefined ? {} : { relativeError }),
     })),
     ...(keptDense.length === 0 ? {} : { keptDense }),
+    ...(method === undefined ? {} : { method }),
     stages: result.stages.map((stage, index) => ({
       sparsity: stage.sparsity,
       objective: stage.objective,

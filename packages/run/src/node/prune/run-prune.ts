@@ -1,9 +1,7 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
-import { type Allocation, type EntryOf, keptCount } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
-import { allocation } from "@secateur/imp-scheduler";
-import { keepsAll, keepsNothing, overflowed } from "../../errors.ts";
+import { keepsAll, overflowed } from "../../errors.ts";
 import type { FoundEntry } from "../../plugins/found-entry.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import { kebab } from "../../plugins/option-schema.ts";
@@ -35,6 +33,7 @@ import { layerScope } from "./layer-scope.ts";
 import { type PruneDocument, pruneDocument, type RunOutcome } from "./prune-document.ts";
 import type { PruneOutputs } from "./prune-outputs.ts";
 import type { PruneSettings } from "./prune-settings.ts";
+import { type RunBudget, runBudget } from "./run-budget.ts";
 import { saveResults } from "./save-results.ts";
 
 /** What a run is told beside its settings. */
@@ -70,10 +69,11 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   noteArchitecture(model, session);
   notePlugin(settings.found, session);
   const { pruned: params, dense: keptDense } = chosenDense(model, settings.keepDense);
-  assertKeepsSome(model, params, settings.sparsity);
-  const retrain = completeRetrain({ settings, model, cwd, session });
+  if (params.length === 0) throw keepsAll(settings.model);
+  const budget = runBudget(settings, model, params);
+  const retrain = completeRetrain({ settings, model, cwd, session, sparsity: budget.sparsity });
   const draft = portableRecipe(recipeOf({ settings, retrain, model, session }), outputs.recipe);
-  const outcome = await measure({ ...spec, retrain, model, params, run: runIdentity(draft) });
+  const outcome = await measure({ ...spec, retrain, model, params, budget, run: runIdentity(draft) });
   await assertFiniteOutcome(outcome, model, settings.found.entry.name);
   const { result, curvature } = outcome;
   const { spread, schedule } = settings;
@@ -141,6 +141,7 @@ interface MeasureSpec extends PruneRun {
   readonly retrain: CompleteSettings | undefined;
   readonly model: AnyModel;
   readonly params: readonly string[];
+  readonly budget: RunBudget;
   /** Identifies model, data and method in the saved state. */
   readonly run: string;
 }
@@ -152,30 +153,22 @@ function taskName({ task, plan }: PruneSettings): string | undefined {
 }
 
 /** What a run's job is, whether it retrains or not. */
-function jobOf({ cwd, settings, session, model, params }: MeasureSpec): Omit<PruneTask, "train"> {
-  const { solver, sparsity, plan, allocation: bounds, spread, curvatureOptions } = settings;
+function jobOf({ cwd, settings, session, model, params, budget }: MeasureSpec): Omit<PruneTask, "train"> {
+  const { solver, plan, curvatureOptions } = settings;
   return {
     ...{
       network: model.network,
       params,
       solver,
-      sparsity,
       plan,
       session,
       findCurvature: (name: string) => findCurvature(name, cwd),
     },
-    ...(bounds || spread
-      ? { budget: allocation({ ...bounds, ...(spread ? { by: makeAllocation(spread) } : {}) }) }
-      : {}),
+    ...budget,
     ...(settings.layers ? layerScope(settings.layers) : {}),
     curvatureOptions,
     onCurvature: (curvature) => noteUnread(settings, curvature, session),
   };
-}
-
-/** An allocation has no options of its own: what is excluded or bounded is said for all of them alike. */
-function makeAllocation({ entry }: FoundEntry<EntryOf<"allocation">>): Allocation {
-  return entry.create({} as never);
 }
 
 /** Prunes, and retrains where that was asked for, with the state kept between stages and epochs. */
@@ -222,8 +215,9 @@ function completeRetrain(spec: {
   model: AnyModel;
   cwd: string;
   session: Session;
+  sparsity: number;
 }): CompleteSettings | undefined {
-  const { settings, model, cwd, session } = spec;
+  const { settings, model, cwd, session, sparsity } = spec;
   if (!settings.retrain) return undefined;
   const record = model.onnx ? graphTraining : readRecord(ownNetwork(model, "--retrain").metadata);
   const isKnown = record !== undefined || settings.retrain.dense !== undefined;
@@ -234,15 +228,7 @@ function completeRetrain(spec: {
   }
   const { rewind, ...rest } = settings.retrain;
   const absolute = rewind === undefined ? rest : { ...rest, rewind: resolve(cwd, rewind) };
-  return completeSettings({ settings: absolute, record, sparsity: settings.sparsity });
-}
-
-/** Nothing would be left of the network. */
-function assertKeepsSome({ path, network }: AnyModel, params: readonly string[], sparsity: number): void {
-  if (params.length === 0) throw keepsAll(path);
-  const prunable = network.params().filter(({ name }) => params.includes(name));
-  const size = prunable.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
-  if (size > 0 && keptCount(size, sparsity) === 0) throw keepsNothing({ where: path, sparsity, size });
+  return completeSettings({ settings: absolute, record, sparsity });
 }
 
 /** Weights, objective and loss must be numbers before anything is written. */
@@ -294,7 +280,8 @@ function recipeOf(spec: {
     ...(settings.task === undefined ? {} : { task: settings.task }),
     solver: found.entry.name,
     options,
-    sparsity,
+    ...(sparsity === undefined ? {} : { sparsity }),
+    ...settings.limits,
     ...(keepDense.length === 0 ? {} : { keepDense }),
     plan,
     ...(retrain === undefined ? {} : { retrain }),
@@ -311,26 +298,10 @@ function recipeOf(spec: {
 
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
 function runIdentity(recipe: Recipe): string {
-  const { modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity, keepDense } =
-    recipe;
-  const { batchNorm, retrain, allocation, curvatureOptions } = recipe;
+  const { modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity } = recipe;
+  const { flops, bytes, milliseconds, units, keepDense, batchNorm, retrain, allocation, curvatureOptions } = recipe;
   return JSON.stringify({
-    ...{
-      modelSha256,
-      arch,
-      engine,
-      includeFrozen,
-      data,
-      normalize,
-      task,
-      solver,
-      options,
-      sparsity,
-      keepDense,
-      batchNorm,
-      retrain,
-      allocation,
-      curvatureOptions,
-    },
+    ...{ modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity },
+    ...{ flops, bytes, milliseconds, units, keepDense, batchNorm, retrain, allocation, curvatureOptions },
   });
 }
