@@ -72,10 +72,7 @@ test("the gradient of a part's distance is that of differences", async () => {
   const gradients = new Map(["c", "d"].map((name) => [name, new Float64Array(20)]));
   const at = await block!.distance({ batch, x, target, gradients }, ctx);
   const y = await block!.run({ batch, x }, ctx);
-  expect(at).toBeCloseTo(
-    0.5 * Float64Array.from(y).reduce((sum, value, i) => sum + (value - target[i]!) ** 2, 0),
-    12,
-  );
+  expect(at).toBeCloseTo(0.5 * Float64Array.from(y).reduce((sum, value, i) => sum + (value - target[i]!) ** 2, 0), 12);
   for (const name of ["c", "d"]) {
     for (const i of [0, 7, 19]) {
       const w = await model.read(name);
