@@ -310,7 +310,6 @@ describe("bad settings of retraining are refused before anything runs:", () => {
     ["phases without retraining", ["--phases", "3"], /--phases would change nothing.*--retrain/],
     ["a dense training without epochs", ["--retrain", "llr", "--dense-training", "cosine:0.1"], /SCHEDULE:RATE:EPOCHS/],
     ["an interval of imp", ["--retrain", "llr", "--interval", "2"], /retrain.interval.*gmp, gradual, bimp/],
-    ["a held-out share alone", ["--retrain", "llr", "--hold-out", "0.2"], /retrain.holdOut.*patience/],
     [
       "more phases than epochs",
       ["--retrain", "llr", "--retrain-epochs", "2", "--phases", "3"],

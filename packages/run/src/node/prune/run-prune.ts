@@ -1,6 +1,6 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
-import { type Allocation, type EntryOf, keptCount } from "@secateur/core";
+import { type Allocation, type EntryOf, keptCount, type Task } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { allocation } from "@secateur/imp-scheduler";
 import { keepsAll, keepsNothing, overflowed } from "../../errors.ts";
@@ -20,9 +20,10 @@ import { findCurvature } from "../plugins/find-entry.ts";
 import { findTask } from "../plugins/find-task.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
-import { assumedTraining, type CompleteSettings, completeSettings } from "../retrain/complete-settings.ts";
+import { type CompleteSettings, completeSettings } from "../retrain/complete-settings.ts";
 import { retrainNetwork } from "../retrain/retrain-network.ts";
 import { makeSchedule } from "../retrain/retrain-plan.ts";
+import { settingsByTrial } from "../retrain/settings-by-trial.ts";
 import { readRecord } from "../retrain/training-record.ts";
 import { openRunKeeper } from "../state/run-keeper.ts";
 import { versions } from "../versions.ts";
@@ -66,9 +67,10 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   notePlugin(settings.found, session);
   const { pruned: params, dense: keptDense } = chosenDense(model, settings.keepDense);
   assertKeepsSome(model, params, settings.sparsity);
-  const retrain = completeRetrain({ settings, model, cwd, session });
+  const opened = await openSource(spec, model);
+  const retrain = await completeRetrain({ settings, model, cwd, session, params, opened });
   const draft = portableRecipe(recipeOf({ settings, retrain, model, session }), outputs.recipe);
-  const outcome = await measure({ ...spec, retrain, model, params, run: runIdentity(draft) });
+  const outcome = await measure({ ...spec, opened, retrain, model, params, run: runIdentity(draft) });
   await assertFiniteOutcome(outcome, model, settings.found.entry.name);
   const { result, curvature } = outcome;
   const { spread, schedule } = settings;
@@ -89,13 +91,16 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   return document;
 }
 
-/** Evaluates, prunes with the state kept between stages, evaluates again. */
-async function measure(spec: MeasureSpec): Promise<RunOutcome> {
-  const { settings, session, model } = spec;
-  const { network } = model;
+/** The data, and the task that the user named. */
+interface OpenedSource {
+  readonly data: DatasetSplits;
+  readonly named: Task | undefined;
+}
+
+async function openSource({ settings, session, cwd }: PruneRun, model: AnyModel): Promise<OpenedSource> {
   const { data: source, normalize } = settings;
   const text = taskName(settings);
-  const named = text === undefined ? undefined : await findTask(text, spec.cwd);
+  const named = text === undefined ? undefined : await findTask(text, cwd);
   const data = await openData({
     data: source,
     normalize,
@@ -103,8 +108,16 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
     classes: model.classes,
     network: model.spec,
     onEvent: session.onEvent,
-    cwd: spec.cwd,
+    cwd,
   });
+  return { data, named: named?.task };
+}
+
+/** Evaluates, prunes with the state kept between stages, evaluates again. */
+async function measure(spec: MeasureSpec): Promise<RunOutcome> {
+  const { settings, session, model, opened } = spec;
+  const { network } = model;
+  const { data, named } = opened;
   const { before, settle, after } = remeasuringModel({
     model,
     data,
@@ -112,7 +125,7 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
     session,
   });
   await before();
-  const posed = await poseTask({ network, data, named: named?.task, session });
+  const posed = await poseTask({ network, data, named, session });
   const dense = await posed.evaluate(network);
   const done = await pruneInStages(spec, { data, posed, settle });
   await after();
@@ -121,6 +134,7 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
 }
 
 interface MeasureSpec extends PruneRun {
+  readonly opened: OpenedSource;
   readonly retrain: CompleteSettings | undefined;
   readonly model: AnyModel;
   readonly params: readonly string[];
@@ -194,24 +208,26 @@ function batchNormOf({ retrain, batchNorm }: PruneSettings, model: AnyModel): Ba
 }
 
 /** The settings of retraining with everything decided, paths absolute. */
-function completeRetrain(spec: {
+async function completeRetrain(spec: {
   settings: PruneSettings;
   model: AnyModel;
   cwd: string;
   session: Session;
-}): CompleteSettings | undefined {
-  const { settings, model, cwd, session } = spec;
+  params: readonly string[];
+  opened: OpenedSource;
+}): Promise<CompleteSettings | undefined> {
+  const { settings, model, cwd, session, params, opened } = spec;
+  const { sparsity } = settings;
   if (!settings.retrain) return undefined;
-  const record = readRecord(ownNetwork(model, "--retrain").metadata);
-  const isKnown = record !== undefined || settings.retrain.dense !== undefined;
-  if (!isKnown) {
-    const { schedule, learningRate, epochs } = assumedTraining;
-    const message = `${model.path} does not say how it was trained; taken is ${schedule} from ${learningRate} over ${epochs} epochs (--dense-training says otherwise)`;
-    session.onEvent({ type: "note", level: "warn", code: "dense-training", message });
-  }
+  const own = ownNetwork(model, "--retrain");
+  const record = readRecord(own.metadata);
   const { rewind, ...rest } = settings.retrain;
   const absolute = rewind === undefined ? rest : { ...rest, rewind: resolve(cwd, rewind) };
-  return completeSettings({ settings: absolute, record, sparsity: settings.sparsity });
+  if (record !== undefined || rest.dense !== undefined) {
+    return completeSettings({ settings: absolute, record, sparsity });
+  }
+  const task = { ...opened, network: own.network, path: model.path, params, sparsity, settings: absolute };
+  return await settingsByTrial(task, session);
 }
 
 /** Nothing would be left of the network. */
