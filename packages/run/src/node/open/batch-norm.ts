@@ -91,6 +91,12 @@ export interface Remeasure {
   after(): Promise<void>;
 }
 
+/** Measurements that a comparison makes once: `before` of a copy takes over what was measured of the first. */
+export interface SharedRemeasure<M> extends Remeasure {
+  /** The measurements of another copy of the same network, as it came from its file. After `before` only. */
+  forCopy(copy: M): Remeasure;
+}
+
 /**
  * The measurements of a run, to be made in order. Unless the settings name them, the random changes of images are chosen by
  * the loss of training images: none, or the usual ones.
@@ -102,32 +108,45 @@ export function remeasuring(spec: {
   data: DatasetSplits;
   settings: BatchNormSettings | undefined;
   session: Session;
-}): Remeasure {
+}): SharedRemeasure<Network> {
   const { network, data, settings, session } = spec;
   const { when = "never" } = settings ?? {};
   let chosen: Augmentation = {};
+  let dense: ReadonlyMap<string, Float32Array | Float64Array> = new Map();
   const remembered = new Map<string, ReadonlyMap<string, Float32Array | Float64Array>>();
-  const measure = async (ctx: RunContext, augmentation: Augmentation): Promise<void> => {
-    const key = JSON.stringify([hashOfParams(network), augmentation]);
-    const known = remembered.get(key);
-    if (known) return writeTensors(network, known);
-    // The same images every time: candidates are compared on equal terms, and statistics follow from the weights alone.
-    const { rng } = session.context();
-    await reestimateBatchNorm(network, data.train, { ...ctx, rng }, { examples: images, augmentation });
-    remembered.set(key, copiedStatistics(network));
-    const [oldest] = remembered.keys();
-    if (remembered.size > mostRemembered) remembered.delete(oldest!);
-  };
+  const measureOf =
+    (copy: Network) =>
+    async (ctx: RunContext, augmentation: Augmentation): Promise<void> => {
+      const key = JSON.stringify([hashOfParams(copy), augmentation]);
+      const known = remembered.get(key);
+      if (known) return writeTensors(copy, known);
+      // The same images every time: candidates are compared on equal terms, and statistics follow from the weights alone.
+      const { rng } = session.context();
+      await reestimateBatchNorm(copy, data.train, { ...ctx, rng }, { examples: images, augmentation });
+      remembered.set(key, copiedStatistics(copy));
+      const [oldest] = remembered.keys();
+      if (remembered.size > mostRemembered) remembered.delete(oldest!);
+    };
   const isAfter = when === "after" || when === "both";
+  const behind = (copy: Network): Omit<Remeasure, "before"> => {
+    const measure = measureOf(copy);
+    return {
+      ...(isAfter ? { settle: (ctx: RunContext) => measure(ctx, chosen) } : {}),
+      after: async () => (isAfter ? await measure(session.context(), chosen) : undefined),
+    };
+  };
   return {
     async before() {
       if (settings === undefined || when === "never") return;
       const isNamed = settings.cropPadding !== undefined || settings.flip !== undefined;
+      const measure = measureOf(network);
       chosen = isNamed ? augmentationOf(settings, data) : await chooseChanges({ network, data, session, measure });
-      if (when !== "after") await measure(session.context(), chosen);
+      if (when === "after") return;
+      await measure(session.context(), chosen);
+      dense = copiedStatistics(network);
     },
-    ...(isAfter ? { settle: (ctx: RunContext) => measure(ctx, chosen) } : {}),
-    after: async () => (isAfter ? await measure(session.context(), chosen) : undefined),
+    ...behind(network),
+    forCopy: (copy) => ({ before: async () => writeTensors(copy, dense), ...behind(copy) }),
   };
 }
 
