@@ -17,6 +17,9 @@ export const assumedTraining: TrainingRecord = {
   flip: false,
 };
 
+/** Share of the training split that is held out where something is judged on it. */
+export const usualHoldOut = 0.1;
+
 /** Settings with everything decided that decides the result. */
 export type CompleteSettings = RetrainSettings &
   Required<
@@ -60,6 +63,6 @@ export function completeSettings(spec: {
     labelSmoothing: settings.labelSmoothing ?? record.labelSmoothing,
     cropPadding: settings.cropPadding ?? record.cropPadding,
     flip: settings.flip ?? record.flip,
-    ...(settings.patience === undefined ? {} : { holdOut: settings.holdOut ?? 0.1 }),
+    ...(settings.patience === undefined ? {} : { holdOut: settings.holdOut ?? usualHoldOut }),
   };
 }

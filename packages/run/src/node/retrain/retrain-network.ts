@@ -14,6 +14,7 @@ import { createRetrainer, type Network } from "@secateur/nn";
 import { rewindMismatch } from "../../errors.ts";
 import type { PosedTask } from "../../prune/pose-task.ts";
 import { type PruneJob, type PruneOutcome, pruneNetwork } from "../../prune/prune-network.ts";
+import type { Session } from "../../session.ts";
 import { augmentationOf } from "../open/batch-norm.ts";
 import { openModel } from "../open/open-model.ts";
 import type { CompleteSettings } from "./complete-settings.ts";
@@ -39,7 +40,7 @@ export async function retrainNetwork(
   const { network, settings, data, posed, session, sparsity } = job;
   const { task } = posed;
   // Every round is led back to the dense network, not to the one the round before left.
-  const { train, heldOut } = splitOff(await posed.taught(data.train), settings.holdOut, job);
+  const { train, heldOut } = splitOff(await posed.taught(data.train), settings.holdOut, session);
   const { schedule: _schedule, ...optimizer } = settings;
   const retrainer = createRetrainer(network, {
     data: train,
@@ -57,6 +58,7 @@ export async function retrainNetwork(
   const rewind = settings.rewind === undefined ? undefined : await openRewind(settings.rewind, job);
   return await pruneNetwork({
     ...{ ...job, task, train },
+    ...(heldOut ? { heldOut } : {}),
     retrain: {
       retrainer,
       phases: planPhases({
@@ -83,10 +85,10 @@ async function sparsityOf({ network, params }: Pick<RetrainJob, "network" | "par
 }
 
 /** Held-out training examples, drawn from the seed; gradients and training see the others only. */
-function splitOff(
+export function splitOff(
   train: Dataset,
   share: number | undefined,
-  { session }: Pick<RetrainJob, "session">,
+  session: Session,
 ): { train: Dataset; heldOut: Dataset | undefined } {
   if (share === undefined) return { train, heldOut: undefined };
   const order = sampleIndices(train.size, train.size, session.context().rng.fork("held out"));
