@@ -11,10 +11,11 @@ export function unknownOperators(spec: { where: string; operators: readonly stri
 }
 
 /** A node whose inputs or attributes an operator cannot work on. */
-export function badNode(spec: { node: string; found: string; expected: string }): PruneError {
+export function badNode(spec: { node: string; found: string; expected: string; cause?: unknown }): PruneError {
   return new PruneError(
     "ERR_GRAPH_NODE",
     `node ${spec.node}: found ${spec.found}, expected ${spec.expected}; check the model, or export it again`,
+    { cause: spec.cause },
   );
 }
 
