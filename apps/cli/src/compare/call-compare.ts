@@ -51,7 +51,7 @@ export async function callCompare(call: CompareCall): Promise<void> {
     await checkOutput(report, { overwrite });
   }
   if (report !== undefined && flags.events !== undefined && report === absolutePath(terminal, flags.events)) {
-    throw badUsage(`${report}: two outputs would go there; give each its own name`);
+    throw badUsage(`${report}: two outputs would go there; give each its own name`, { report });
   }
   const found = await Promise.all(solvers.map((name) => findSolver(name, terminal.cwd)));
   const { document, runs } = await withSession({ flags, terminal, overwrite }, (session) =>

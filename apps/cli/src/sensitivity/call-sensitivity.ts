@@ -48,7 +48,7 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
   if (report !== undefined) await checkOutput(report, { overwrite });
   if (report !== undefined && flags.events !== undefined && report === absolutePath(terminal, flags.events)) {
-    throw badUsage(`${report}: two outputs would go there; give each its own name`);
+    throw badUsage(`${report}: two outputs would go there; give each its own name`, { report });
   }
   const document = await withSession({ flags, terminal, overwrite }, (session) =>
     runSensitivity({
