@@ -17,6 +17,13 @@ export default defineConfig({
   test: {
     // CI machines and busy laptops are many times slower than an idle one; a test that hangs still ends.
     testTimeout: 60_000,
+    // Files of one worker share what they import: loading everything anew for each took as long as the tests themselves.
+    // So no file may leave anything changed behind; what is spied on or stubbed comes back by itself.
+    isolate: false,
+    // By default one processor is left free, which on two leaves half of the machine idle.
+    maxWorkers: "100%",
+    restoreMocks: true,
+    unstubGlobals: true,
     reporters: ["default", "./tools/tally-reporter.ts"],
     projects: projects.map((project) => ({
       extends: true,

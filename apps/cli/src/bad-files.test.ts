@@ -188,7 +188,7 @@ describe("data that cannot be used", () => {
   test("none at all", async () => {
     const { model } = await smallTask();
     for (const argv of [
-      ["prune", model, "--solver", "magnitude"],
+      ["prune", model, "--solver", "cbs"],
       ["eval", model],
       ["train", model],
     ]) {

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CompareDocument } from "@secateur/run";
 import { describe, expect, test } from "vitest";
@@ -42,6 +42,47 @@ describe("compare", () => {
     expect(document.runs.map(({ solver }) => solver)).toEqual(["magnitude"]);
     expect(document.failed).toMatchObject([{ solver: "woodfisher", sparsity: 0.5, code: "ERR_SINGULAR" }]);
     expect([code, stderr]).toEqual([1, expect.stringMatching(/1 of 2 runs failed/)]);
+  });
+
+  test("goes on after an interrupt with the runs that are left, and ends as if there had been none", async () => {
+    const { folder, model, data } = await smallTask();
+    const argv = ["compare", model, "--data", data, "--solvers", "magnitude,cbs,chita", "--sparsities", "0.5,0.8"];
+    const whole = await compared(argv);
+    const state = join(folder, "net.compare.resume.json");
+    const controller = new AbortController();
+    const watch = setInterval(() => existsSync(state) && controller.abort(), 1);
+    const cut = await call([...argv, "--json"], { signal: controller.signal });
+    clearInterval(watch);
+    expect([cut.code, cut.stderr]).toEqual([130, expect.stringMatching(/net\.compare\.resume\.json: .*--resume/)]);
+    const before = JSON.parse(cut.stdout) as CompareDocument;
+    expect(before.interrupted).toBe(true);
+    expect(before.runs.length).toBeLessThan(6);
+    // Neither left behind in silence, nor taken for another comparison.
+    expect(await refused(argv)).toMatch(/interrupted run left its state.*ERR_RESUME/);
+    expect(await refused([...argv, "--resume", "--seed", "1"])).toMatch(/of another comparison: .*seed.*ERR_RESUME/);
+    const after = await call([...argv, "--resume", "--events", join(folder, "e.jsonl"), "--json"]);
+    expect(after.code).toBe(0);
+    const results = ({ runs }: CompareDocument) =>
+      runs.map(({ solver, sparsity, accuracy, loss, objective }) => [solver, sparsity, accuracy, loss, objective]);
+    expect(results(JSON.parse(after.stdout) as CompareDocument)).toEqual(results(whole));
+    expect(await readFile(join(folder, "e.jsonl"), "utf8")).toContain(`${before.runs.length} finished runs are in `);
+    expect(existsSync(state)).toBe(false);
+  });
+
+  test("refuses a state that is none", async () => {
+    const { folder, model, data } = await smallTask();
+    const argv = ["compare", model, "--data", data, "--solvers", "magnitude", "--sparsities", "0.5", "--resume"];
+    for (const text of ["{", "null", '{"version":1,"comparison":"{}","runs":[{}]}']) {
+      await writeFile(join(folder, "net.compare.resume.json"), text);
+      expect(await refused(argv)).toMatch(/not the state of a comparison.*ERR_RESUME/);
+    }
+  });
+
+  test("says of which run a note is", async () => {
+    const { model, data } = await smallTask();
+    const argv = ["compare", model, "--data", data, "--solvers", "magnitude,cbs", "--sparsities", "0.9"];
+    const { stderr } = await call(argv);
+    expect(stderr).toMatch(/^warning: cbs at 0\.9: .fc1\.weight. has no weight left/m);
   });
 
   test("gradients that runs need alike are taken once, and change nothing", async () => {

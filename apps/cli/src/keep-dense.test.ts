@@ -130,7 +130,7 @@ describe("compare --keep-dense", () => {
     const flags = ["--solver", "magnitude", "--sparsity", "0.8", "--keep-dense", "last", "--force"];
     const same = await pruned(["prune", model, "--data", data, ...flags]);
     expect(alone.prunable).toBe(30);
-    expect(document.runs[1]!.accuracy).toBe(same.pruned.accuracy);
+    expect(document.runs[1]!.accuracy).toBe(same.pruned!.accuracy);
     expect(await readFile(report, "utf8")).toMatch(/kept dense<\/t[hd]>\s*<td[^>]*>fc2\.weight</);
     expect(await readFile(model)).toEqual(before);
     const text = await call(argv.filter((word) => word !== "--quiet"));

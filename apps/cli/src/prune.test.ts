@@ -41,7 +41,31 @@ describe("prune", () => {
     const before = await call(["eval", task.model, "--data", task.data, "--json"]);
     expect(JSON.parse(after.stdout)).toEqual(pruned);
     expect(JSON.parse(before.stdout)).toEqual(dense);
-    expect(stages[6]!.accuracy).toBe(pruned.accuracy);
+    expect(stages[6]!.accuracy).toBe(pruned!.accuracy);
+  });
+
+  test("without data prunes to the same bytes by a method that needs none, and measures nothing", async () => {
+    const task = await smallTask();
+    const by = ["--solver", "magnitude", "--sparsity", "0.6", "--allocation", "erk"];
+    const measured = await pruneToJson(pruneArgs(task, ...by, "--out", join(task.folder, "with.safetensors")));
+    const out = join(task.folder, "without.safetensors");
+    const document = await pruneToJson(["prune", task.model, ...by, "--out", out, "--json"]);
+    expect(await readFile(out)).toEqual(await readFile(measured.out));
+    expect(Object.keys(document)).not.toEqual(expect.arrayContaining(["dense"]));
+    expect(JSON.stringify(document)).not.toMatch(/accuracy|"loss"|"data"/);
+    const again = await call(["prune", "--recipe", join(task.folder, "without.recipe.json"), "--force"]);
+    expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining("not measured, as there are no data") });
+  });
+
+  test.each([
+    [["--solver", "cbs"], /cbs takes gradients: give the data .*--solver magnitude does without/],
+    [["--solver", "magnitude", "--retrain", "llr"], /retraining needs examples/],
+    [["--solver", "wanda"], /wanda prunes layers by their inputs/],
+    [["--solver", "magnitude", "--report", "r.html"], /--report does nothing without data/],
+    [["--solver", "magnitude", "--task", "regression"], /--task does nothing without data/],
+  ])("without data refuses %j and says why", async (flags, message) => {
+    const { model } = await smallTask();
+    expect(await call(["prune", model, ...flags])).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
   });
 
   test("names its output after model, solver and sparsity, and puts it beside the model", async () => {

@@ -40,7 +40,7 @@ describe("prune --retrain", () => {
     expect(document.stages).toHaveLength(3);
     expect(document.stages.every(({ retrainMs }) => retrainMs > 0)).toBe(true);
     expect(document.timing.retrainMs).toBeGreaterThan(0);
-    expect(document.pruned.loss).toBeLessThan(document.rounds![2]!.pruned!.loss);
+    expect(document.pruned!.loss).toBeLessThan(document.rounds![2]!.pruned!.loss);
   });
 
   test("runs by every schedule and program, always to the exact sparsity", async () => {

@@ -116,6 +116,7 @@ describe("sensitivity", () => {
 
   test.each([
     [[], /--data is missing/],
+    [["--data", "mnist", "--report", "layers.txt"], /--report: .*layers\.txt.*\.html or \.htm/],
     [["--data", "DATA", "--sparsity", "1"], /\[0, 1\)/],
     [["--data", "DATA", "--sparsities", "0.5,0.5"], /different numbers/],
     [["--data", "DATA", "--sparsities", "0.99"], /layer fc1\.weight.*keeps 0 of 30 weights/],

@@ -3,7 +3,17 @@
  * @packageDocumentation
  */
 
-export type { Budget, Limit, LimitKind, UnitSpec } from "./budget/budget.ts";
+export { type BoundBudget, bindBudget } from "./budget/bound-budget.ts";
+export type {
+  Budget,
+  CostModel,
+  CostWay,
+  Limit,
+  LimitKind,
+  LimitReached,
+  UnitSpec,
+} from "./budget/budget.ts";
+export type { BudgetRequest, BudgetRule } from "./budget/budget-rule.ts";
 export {
   type Constraint,
   countKept,
@@ -13,6 +23,7 @@ export {
 } from "./budget/constraint.ts";
 export { blockUnits, channelUnits, groupUnits } from "./budget/group-units.ts";
 export { type KeepOfEverySpec, keepOfEvery } from "./budget/keep-of-every.ts";
+export { matchesPattern } from "./budget/name-pattern.ts";
 export { type ScheduleName, scheduleNames, sparsitySchedule } from "./budget/sparsity-schedule.ts";
 export { keptPlaces, keptWeights, type Units, weightUnits } from "./budget/units.ts";
 export { checkNumber, type NumberRange } from "./check-option.ts";
@@ -208,7 +219,7 @@ export type { ResolvedPlan, RunPlan, RunSituation, UsedPlan } from "./runner/pla
 export { type LayerReport, type PruneRequest, type PruneResult, prune } from "./runner/prune.ts";
 export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.ts";
 export { runSituation } from "./runner/run-situation.ts";
-export { type BudgetRequest, type BudgetRule, type StageReport, withoutRegrowth } from "./runner/run-stage.ts";
+export { type StageReport, withoutRegrowth } from "./runner/run-stage.ts";
 export type { RunState } from "./runner/run-state.ts";
 export {
   assertRising,

@@ -311,12 +311,12 @@ describe("a PyTorch file", () => {
       }
     });
 
-    test(`of the ${name} layout with a bit of any second byte flipped is read or refused within its size`, () => {
+    test(`of the ${name} layout with a bit of every fifth byte flipped is read or refused within its size`, () => {
       const file = golden(name);
       const codes = new Set<string>();
-      for (let i = 0; i < file.length; i += 2) {
+      for (let i = 0; i < file.length; i += 5) {
         const damaged = file.slice();
-        damaged[i]! ^= 1 << ((i / 2) % 8);
+        damaged[i]! ^= 1 << ((i / 5) % 8);
         const largest = largestAllocation(() => {
           try {
             decode(damaged);

@@ -12,7 +12,6 @@ export {
 export { lampScores } from "./allocation/lamp.ts";
 export { apportion } from "./allocation/layer-budget.ts";
 export { layeredConstraint } from "./allocation/layered-constraint.ts";
-export { matchesPattern } from "./allocation/name-pattern.ts";
 export { random, randomSaliency } from "./allocation/random-solver.ts";
 export { erkShares, uniformPlusFloors, uniformShares } from "./allocation/shares.ts";
 export { bimpPhases } from "./phases/bimp-phases.ts";

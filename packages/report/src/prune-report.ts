@@ -17,7 +17,7 @@ export interface PruneReportDocument {
     readonly engine?: string;
     readonly data: string;
     readonly solver: string;
-    readonly sparsity: number;
+    readonly sparsity?: number;
     readonly seed: number;
     readonly backend: string;
   };
@@ -48,7 +48,7 @@ export function pruneContent(spec: {
   return {
     title: `${recipe.arch} pruned to ${formatFraction(document.sparsity)}`,
     summary: `By ${recipe.solver} on ${recipe.data}, seed ${recipe.seed}.`,
-    runs: [reportRun({ outcome, solver: recipe.solver, sparsity: recipe.sparsity })],
+    runs: [reportRun({ outcome, solver: recipe.solver, sparsity: recipe.sparsity ?? document.sparsity })],
     command,
     versions,
     facts: [

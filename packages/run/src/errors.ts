@@ -253,6 +253,13 @@ export function badState(path: string, found: string): PruneError {
   );
 }
 
+/** A limit on what packing gives, of a model that cannot be packed. */
+export function costsNeedGraph(path: string): PruneError {
+  return badUsage(
+    `${path}: --bytes and --milliseconds are those of the packed network, and a TensorFlow.js model cannot be packed; limit --flops, or convert the model first`,
+  );
+}
+
 /** Storing values costs more accuracy than allowed. */
 export function packedLossTooLarge(spec: { values: string; lost: number; allowed: number }): PruneError {
   const { values, lost, allowed } = spec;

@@ -99,7 +99,9 @@ async function solveModel(
   const { units, constraint } = problem;
   const rows = Math.min(model.rows, model.dim);
   const isSmall = rows <= (options.maxRows ?? chitaDefaults.maxRows);
-  if (!constraint.count || !units.perWeight || !isSmall || !meetsRows(model)) return shrinkPath(problem, model, ctx);
+  if (!constraint.count || !units.perWeight || !isSmall || !meetsRows(model)) {
+    return { ...(await shrinkPath(problem, model, ctx)), method: "path" };
+  }
   const { keep, eligible } = constraint.count;
   if (isOptimal(problem, keep)) return keepAsIs(problem);
   if (!gramFits(model)) throw overflow(problem.id);
@@ -169,7 +171,8 @@ async function solveRows(task: RowsTask, ctx: RunContext): Promise<Solution> {
     mask[columns[j]!] = 1;
   });
   const { iterations, swaps, lowerBound, trace } = found;
-  const solution = await solutionFrom(problem, { w, mask, status: "converged", stats: { iterations, swaps }, trace });
+  const parts = { w, mask, status: "converged", stats: { iterations, swaps }, trace } as const;
+  const solution = { ...(await solutionFrom(problem, parts)), method: "row space" };
   if (!Number.isFinite(lowerBound)) return solution;
   const largest = Math.max(Math.abs(solution.objective), Math.abs(lowerBound));
   const gap = largest === 0 ? 0 : (solution.objective - lowerBound) / largest;

@@ -52,7 +52,8 @@ export function addCompareCommand(program: Command, spec: { terminal: Terminal; 
   command
     .optionsGroup("Where results go:")
     .option("--report <file>", "FILE.html: a page with plots, self-contained; FILE.json: its content as data")
-    .option("--force", "replace an existing report or event log");
+    .option("--force", "replace an existing report or event log")
+    .option("--resume", "take over the runs that an interrupted comparison finished");
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: true });
   command.addHelpText("after", examples).action(async (model: string) => {

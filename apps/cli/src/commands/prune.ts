@@ -17,6 +17,7 @@ import {
   opsetOption,
 } from "../flags/common-flags.ts";
 import { addLayersFlags } from "../flags/layers-flags.ts";
+import { addLimitFlags } from "../flags/limit-flags.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
 import { addSolverFlags } from "../flags/solver-flags.ts";
 import { callPrune } from "../prune/call-prune.ts";
@@ -74,6 +75,8 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   command.optionsGroup("How:");
   addSparsityFlag(command, "default: 0.9");
   addKeepDenseFlag(command);
+  addLimitFlags(command);
+  command.optionsGroup("By which method:");
   command
     .option("--solver <name>", "which method; secateur plugins lists them (default: chita)")
     .option("--selector <name>", "instead of --solver: the method that chooses which weights are kept")

@@ -1,11 +1,22 @@
 /** One call of `secateur compare`. */
-import { checkOutput, writeFileAtomic } from "@secateur/formats";
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
-import { badUsage, type ComparedRun, mapDataPaths, type ReestimateTime, type Session } from "@secateur/run";
-import { type EngineChoice, findReporter, findSolver, modelFile, runCompare } from "@secateur/run/node";
-import { interrupted, missingFlag, someFailed } from "../errors.ts";
+import { type ComparedRun, mapDataPaths, type ReestimateTime, type Session } from "@secateur/run";
+import {
+  comparisonStatePath,
+  type EngineChoice,
+  findReporter,
+  findSolver,
+  modelFile,
+  runCompare,
+} from "@secateur/run/node";
+import { interrupted, missingFlag, someFailed, stateLeftBehind } from "../errors.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import { dataPaths } from "../run/check-places.ts";
+import { checkReport } from "../run/check-report.ts";
 import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
@@ -26,6 +37,7 @@ export interface CompareFlags extends SessionFlags, PlanFlags {
   readonly keepDense?: readonly string[];
   readonly report?: string;
   readonly force?: boolean;
+  readonly resume?: boolean;
 }
 
 interface CompareCall {
@@ -45,22 +57,25 @@ export async function callCompare(call: CompareCall): Promise<void> {
   if (!solvers) throw missingFlag("--solvers", "name the methods, for example --solvers magnitude,cbs,chita");
   if (!sparsities) throw missingFlag("--sparsities", "say how far to prune, for example --sparsities 0.5,0.9");
   const overwrite = flags.force === true;
+  const path = modelFile(absolutePath(terminal, call.model));
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
-  if (report !== undefined) {
-    await findReporter(report, terminal.cwd); // refuses an ending that names none
-    await checkOutput(report, { overwrite });
-  }
-  if (report !== undefined && flags.events !== undefined && report === absolutePath(terminal, flags.events)) {
-    throw badUsage(`${report}: two outputs would go there; give each its own name`, { report });
-  }
+  if (report !== undefined) await findReporter(report, terminal.cwd); // refuses an ending that names none
+  const resume = flags.resume === true;
+  const state = comparisonStatePath({ model: path, report });
+  const source = mapDataPaths(data, (file) => absolutePath(terminal, file));
+  await checkReport({
+    ...{ report, terminal, overwrite: overwrite || (resume && existsSync(state)) },
+    ...{ events: flags.events, inputs: [path, ...dataPaths(source)] },
+  });
+  if (existsSync(state) && !resume && !overwrite) throw stateLeftBehind(state);
   const found = await Promise.all(solvers.map((name) => findSolver(name, terminal.cwd)));
-  const { document, runs } = await withSession({ flags, terminal, overwrite }, (session) =>
+  const { document, runs } = await withSession({ flags, terminal, overwrite, appendEvents: resume }, (session) =>
     runCompare({
-      path: modelFile(absolutePath(terminal, call.model)),
+      ...{ path, state, resume },
       ...{ arch: flags.arch, engine: flags.engine, normalize: flags.normalize, task: flags.task },
       includeFrozen: flags.includeFrozen,
       reestimateBatchNorm: flags.reestimateBatchNorm,
-      data: mapDataPaths(data, (file) => absolutePath(terminal, file)),
+      data: source,
       ...{ solvers: found, sparsities, keepDense: flags.keepDense ?? [], plan: planFromFlags(flags) },
       ...{ cwd: terminal.cwd, session },
       ...(flags.json ? {} : { onRun: (run, at) => note(session, run, at) }),
@@ -76,10 +91,15 @@ export async function callCompare(call: CompareCall): Promise<void> {
     const { compareContent, plottingLibrary } = await loadReport();
     const content = compareContent({ document, runs, command: shellCommand("secateur", argv) });
     const reporter = await findReporter(report, terminal.cwd);
-    await writeFileAtomic(report, await reporter.report({ ...content, plottingLibrary }), { overwrite });
+    await writeFileAtomic(report, await reporter.report({ ...content, plottingLibrary }), {
+      overwrite: overwrite || resume,
+    });
     if (!flags.json && !flags.quiet) terminal.stdout.write(`\nwrote ${report}\n`);
   }
-  if (document.interrupted) throw interrupted("the finished runs are above");
+  if (document.interrupted) {
+    throw interrupted(`the finished runs are above and in ${state}: repeat the command with --resume to go on`);
+  }
+  await rm(state, { force: true });
   if (document.failed) throw someFailed({ failed: document.failed.length, finished: runs.length });
 }
 

@@ -1,16 +1,23 @@
 /** The flags of pruning layer by layer: the keys of a recipe's "layers". */
 import type { LayerInputsMode, Solver } from "@secateur/core";
-import { badUsage, flagWithoutEffect, gradientPlanKeys, kebab, type PlanKey } from "@secateur/run";
+import {
+  badUsage,
+  flagWithoutEffect,
+  gradientPlanKeys,
+  isLimited,
+  kebab,
+  type LimitSettings,
+  type PlanKey,
+  soleOfEvery,
+} from "@secateur/run";
 import { type LayersSettings, layerAllocationChoices, layerInputsModes } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { wholeParser } from "./number.ts";
-import { addUnitsFlag, type UnitsFlag } from "./units-flag.ts";
 
 /** As commander hands them over. */
 export interface LayersFlags {
   readonly scope?: "network" | "layers";
   readonly inputs?: LayerInputsMode;
-  readonly units?: UnitsFlag;
   readonly layerAllocation?: NonNullable<LayersSettings["allocation"]>;
   readonly calibration?: number;
 }
@@ -31,7 +38,6 @@ export function addLayersFlags(command: Command): void {
         "inputs of a layer: sequential, of the network pruned so far; parallel, of the dense one (default: sequential)",
       ).choices(layerInputsModes),
     );
-  addUnitsFlag(command);
   command
     .addOption(
       new Option(
@@ -57,24 +63,30 @@ export function layersFromFlags(
     solver: Solver;
     recipe: LayersSettings | undefined;
     asked: readonly PlanKey[];
+    limits: LimitSettings;
     isSparsityGiven: boolean;
   },
 ): LayersSettings | undefined {
-  const { solver, recipe, asked, isSparsityGiven } = spec;
+  const { solver, recipe, asked, limits, isSparsityGiven } = spec;
+  const pattern = soleOfEvery(limits.units);
   const given = {
     ...(flags.inputs === undefined ? {} : { inputs: flags.inputs }),
     ...(flags.layerAllocation === undefined ? {} : { allocation: flags.layerAllocation }),
     ...(flags.calibration === undefined ? {} : { examples: flags.calibration }),
-    ...(flags.units === undefined || flags.units === "weights" ? {} : { pattern: flags.units }),
+    ...(pattern ? { pattern } : {}),
   };
   const scope = flags.scope ?? (recipe ? "layers" : (solver.scope ?? "network"));
   if (scope === "network") {
     const used = (["inputs", "layerAllocation", "calibration"] as const).find((key) => flags[key] !== undefined);
-    const flag = used ?? ("pattern" in given ? "units" : undefined);
-    if (flag === undefined) return undefined;
-    throw flagWithoutEffect({ flag: flagNames[flag], reason: "it is of pruning layer by layer, see --scope layers" });
+    if (used === undefined) return undefined;
+    throw flagWithoutEffect({ flag: flagNames[used], reason: "it is of pruning layer by layer, see --scope layers" });
   }
-  if ("pattern" in given && isSparsityGiven) {
+  if (isLimited(limits) && !(pattern && Object.keys(limits).length === 1)) {
+    throw badUsage(
+      "layers share a --sparsity, or have one --units of-every:KEEP/OF; other limits and units are of --scope network",
+    );
+  }
+  if (pattern && isSparsityGiven) {
     throw badUsage("--units of-every says how many weights are kept; leave --sparsity out");
   }
   const setting = asked.find((key) => gradientPlanKeys.includes(key));
@@ -91,5 +103,4 @@ const flagNames = {
   inputs: "--inputs",
   layerAllocation: "--layer-allocation",
   calibration: "--calibration",
-  units: "--units",
 } as const;

@@ -3,12 +3,13 @@ import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { isPruneError } from "@secateur/core";
 import { shellCommand } from "@secateur/report/text";
-import { badState, type FoundEntry, type SolverEntry } from "@secateur/run";
+import { badState, type FoundEntry, limitKeys, type SolverEntry, soleOfEvery } from "@secateur/run";
 import {
   findReporter,
   type PruneDocument,
   type PruneOutputs,
   type PruneRun,
+  type PruneSettings,
   type RecipeFile,
   runPrune,
 } from "@secateur/run/node";
@@ -41,18 +42,22 @@ export interface PruneCall {
 export async function callPrune(call: PruneCall): Promise<void> {
   const { flags, terminal, argv } = call;
   const settings = await pruneSettings(call);
-  const { model, sparsity, seed, kernels, found } = settings;
+  const { model, seed, kernels, found } = settings;
   const recipeFile = flags.recipe === undefined ? undefined : absolutePath(terminal, flags.recipe);
   const { retrain } = settings;
   const rewind = retrain?.rewind === undefined ? undefined : absolutePath(terminal, retrain.rewind);
   const method = retrain ? `${found.entry.name}-${retrain.schedule}` : found.entry.name;
-  const inputs = [recipeFile, rewind, ...dataPaths(settings.data)];
-  const outputs = await planOutputs({ flags, model, inputs, solver: method, sparsity, terminal });
+  const inputs = [recipeFile, rewind, ...(settings.data === undefined ? [] : dataPaths(settings.data))];
+  const outputs = await planOutputs({ flags, model, inputs, method: `${method}-${amountOf(settings)}`, terminal });
   const { overwrite } = outputs;
   const appendEvents = flags.resume === true;
   const makeReport: PruneRun["makeReport"] = async (document, outcome) => {
     const { pruneContent, plottingLibrary } = await loadReport();
-    const content = pruneContent({ document, outcome, command: shellCommand("secateur", argv) });
+    const { dense, pruned } = outcome.measured!; // a report without data was refused
+    const content = pruneContent({
+      ...{ document: { ...document, recipe: { ...document.recipe, data: settings.data! } } },
+      ...{ outcome: { ...outcome, dense, pruned }, command: shellCommand("secateur", argv) },
+    });
     return await (await findReporter(outputs.report!, terminal.cwd)).report({ ...content, plottingLibrary });
   };
   let document: PruneDocument;
@@ -65,6 +70,16 @@ export async function callPrune(call: PruneCall): Promise<void> {
   }
   await rm(outputs.state, { force: true });
   printResult({ terminal, flags, document, text: () => `${pruneText(document)}\n${written(outputs)}` });
+}
+
+/** How far a run goes, for the name of its output: "0.9", "0.5flops" or, of a pattern alone, "2of4". */
+function amountOf({ sparsity, limits }: PruneSettings): string {
+  const pattern = soleOfEvery(limits.units);
+  const parts = [
+    ...(sparsity === undefined ? [] : [String(sparsity)]),
+    ...limitKeys.flatMap((key) => (key === "units" || limits[key] === undefined ? [] : [`${limits[key]}${key}`])),
+  ];
+  return [...parts, ...(pattern ? [`${pattern.keep}of${pattern.of}`] : [])].join("-");
 }
 
 function written({ out, recipe, report }: PruneOutputs): string {

@@ -34,6 +34,7 @@ export interface OutputFlags {
 /**
  * Decides and checks the outputs. Without --out the pruned network goes next to the model, named after solver and sparsity.
  *
+ * @param spec.method - what the run does, for the name of its output
  * @param spec.inputs - absolute paths of the files that are read beside the model
  * @throws ERR_OUTPUT_FORMAT, ERR_OUTPUT_IS_INPUT, ERR_OUTPUT_EXISTS, ERR_OUTPUT_FOLDER, ERR_OUTPUT_NOT_WRITABLE, ERR_USAGE, ERR_RESUME
  */
@@ -41,8 +42,7 @@ export async function planOutputs(spec: {
   flags: OutputFlags;
   model: string;
   inputs: readonly (string | undefined)[];
-  solver: string;
-  sparsity: number;
+  method: string;
   terminal: Terminal;
 }): Promise<PruneOutputs> {
   const { flags, terminal } = spec;
@@ -90,8 +90,7 @@ export async function planOutputs(spec: {
 interface Placed {
   readonly flags: OutputFlags;
   readonly model: string;
-  readonly solver: string;
-  readonly sparsity: number;
+  readonly method: string;
   readonly terminal: Terminal;
 }
 
@@ -117,7 +116,7 @@ async function modelPlace(spec: Placed): Promise<{ form: OutputForm; out: string
 
 function besideModel(spec: Placed, ending: ".onnx" | ".safetensors"): string {
   const stem = basename(spec.model).replace(/\.(safetensors|ckpt|json|onnx|pth?(\.tar)?)$/i, "");
-  return join(dirname(spec.model), `${stem}.${method(spec)}${ending}`);
+  return join(dirname(spec.model), `${stem}.${fileName(spec)}${ending}`);
 }
 
 /** The folder of a pruned TensorFlow.js model, whether --out names it or the model.json in it. @throws ERR_OUTPUT_FORMAT */
@@ -126,7 +125,7 @@ function modelFolder(spec: Placed): string {
   if (flags.out === undefined) {
     // A model.json is named by its folder.
     const stem = basename(model) === "model.json" ? dirname(model) : model.replace(/\.json$/i, "");
-    return `${stem}.${method(spec)}`;
+    return `${stem}.${fileName(spec)}`;
   }
   if (/\.(safetensors|npy|html?|pth?|zip)$/i.test(flags.out)) {
     throw badEnding({
@@ -139,7 +138,7 @@ function modelFolder(spec: Placed): string {
   return basename(out) === "model.json" ? dirname(out) : out;
 }
 
-function method({ solver, sparsity }: Placed): string {
+function fileName({ method }: Placed): string {
   // A solver may be named after a package, "@scope/name".
-  return `${solver.replace(/[^\w.-]+/g, "-").replace(/^-/, "")}-${sparsity}`;
+  return method.replace(/[^\w.-]+/g, "-").replace(/^-/, "");
 }

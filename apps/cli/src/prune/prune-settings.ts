@@ -13,6 +13,7 @@ import {
   type ReestimateTime,
   resolveOptions,
   type SolverEntry,
+  soleOfEvery,
 } from "@secateur/run";
 import type { PruneSettings } from "@secateur/run/node";
 import {
@@ -23,9 +24,11 @@ import {
   parseAllocation,
   parseRetrain,
   type RecipeFile,
+  readCosts,
 } from "@secateur/run/node";
 import { missingFlag, sparsityTwice } from "../errors.ts";
 import { type LayersFlags, layersFromFlags } from "../flags/layers-flags.ts";
+import { type LimitFlags, limitsFromFlags } from "../flags/limit-flags.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { solverSettings, splitPair } from "../flags/solver-flags.ts";
 import { allocationFromFlags, type RetrainFlags, retrainFromFlags } from "../retrain/retrain-flags.ts";
@@ -35,7 +38,14 @@ import type { Terminal } from "../terminal.ts";
 import type { OutputFlags } from "./prune-outputs.ts";
 
 /** The flags of `secateur prune` as commander hands them over; options of the solver come on top. */
-export interface PruneFlags extends SessionFlags, OutputFlags, PlanFlags, AugmentationFlags, RetrainFlags, LayersFlags {
+export interface PruneFlags
+  extends SessionFlags,
+    OutputFlags,
+    PlanFlags,
+    AugmentationFlags,
+    RetrainFlags,
+    LayersFlags,
+    LimitFlags {
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly arch?: string;
   readonly engine?: EngineChoice;
@@ -70,14 +80,18 @@ export async function pruneSettings(spec: {
   if (model === undefined) throw missingFlag("MODEL", "give the checkpoint to prune, or a --recipe that names one");
   const data =
     flags.data === undefined ? recipe?.data : mapDataPaths(flags.data, (path) => absolutePath(terminal, path));
-  if (data === undefined)
-    throw missingFlag("--data", "give the data to prune and to evaluate with, for example --data mnist");
   const rounds = await roundsOf(flags, recipe, terminal.cwd);
   const { retrain } = rounds;
   const last = retrain?.sparsities?.[retrain.sparsities.length - 1];
-  const sparsity = flags.sparsity ?? recipe?.sparsity ?? last ?? defaultSparsity;
-  if (last !== undefined && last !== sparsity) throw sparsityTwice(sparsity, last);
-  keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
+  const limits = limitsFromFlags(flags, recipe);
+  // The default stands in where nothing else says how far to go.
+  const saysEnough = Object.keys(limits).some((key) => key !== "units") || soleOfEvery(limits.units) !== undefined;
+  const sparsity = flags.sparsity ?? recipe?.sparsity ?? last ?? (saysEnough ? undefined : defaultSparsity);
+  if (last !== undefined && last !== sparsity) throw sparsityTwice(sparsity!, last);
+  if (sparsity !== undefined) keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
+  if (flags.costs !== undefined && limits.milliseconds === undefined) {
+    throw flagWithoutEffect({ flag: "--costs", reason: "no --milliseconds are limited" });
+  }
 
   const inherited = recipe?.solver === found.entry.name ? recipe : undefined;
   const pairs = flags.option ?? [];
@@ -91,10 +105,18 @@ export async function pruneSettings(spec: {
     : created;
   const asked = planFromFlags({ ...flags, ...own.plan });
   const layers = layersFromFlags(flags, {
-    ...{ solver: created, recipe: recipe?.layers, isSparsityGiven: flags.sparsity !== undefined },
+    ...{ solver: created, recipe: recipe?.layers, limits, isSparsityGiven: flags.sparsity !== undefined },
     asked: planKeys.filter((key) => asked[key] !== undefined),
   });
   assertUsed({ asked, solver, name: found.entry.name, curvatureOption: flags.curvatureOption });
+  if (data === undefined)
+    assertNoDataNeeded({
+      flags,
+      solver,
+      name: found.entry.name,
+      isRetrained: retrain !== undefined,
+      isInLayers: layers !== undefined,
+    });
   return {
     model,
     arch: flags.arch ?? recipe?.arch,
@@ -109,6 +131,8 @@ export async function pruneSettings(spec: {
     plan: { ...inherited?.plan, ...asked },
     given: [...Object.keys(own.options), ...Object.keys(asked)],
     sparsity: layers?.pattern ? 1 - layers.pattern.keep / layers.pattern.of : sparsity,
+    limits: layers ? {} : limits,
+    ...(flags.costs === undefined ? {} : { costs: await readCosts(absolutePath(terminal, flags.costs)) }),
     keepDense: flags.keepDense ?? recipe?.keepDense ?? [],
     batchNorm: { ...recipe?.batchNorm, ...batchNormSettings(flags) },
     ...rounds,
@@ -158,6 +182,40 @@ function jsonOr(text: string): unknown {
     return text;
   }
 }
+
+/** Data may be left out where nothing is made of them; then nothing is measured either. @throws ERR_USAGE */
+function assertNoDataNeeded(spec: {
+  flags: PruneFlags;
+  solver: Solver;
+  name: string;
+  isRetrained: boolean;
+  isInLayers: boolean;
+}): void {
+  const { flags, solver, name } = spec;
+  const reason = needsGradients(solver)
+    ? `${name} takes gradients`
+    : spec.isInLayers
+      ? `${name} prunes layers by their inputs`
+      : spec.isRetrained
+        ? "retraining needs examples"
+        : undefined;
+  if (reason !== undefined) {
+    throw missingFlag(
+      "--data",
+      `${reason}: give the data to prune and to evaluate with, for example --data mnist; only --solver magnitude does without`,
+    );
+  }
+  const flag = dataFlags.find((key) => flags[key] !== undefined);
+  if (flag !== undefined) {
+    throw missingFlag(
+      "--data",
+      `--${kebab(flag)} does nothing without data: add --data, or leave --${kebab(flag)} out`,
+    );
+  }
+}
+
+/** Flags that say what is done with data. */
+const dataFlags = ["normalize", "task", "reestimateBatchNorm", "cropPadding", "flip", "report"] as const;
 
 /** A solver without gradients reads none of the settings of the gradients. */
 function assertUsed(spec: {

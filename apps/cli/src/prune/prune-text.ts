@@ -1,3 +1,4 @@
+import type { Evaluation } from "@secateur/core";
 import {
   formatBytes,
   formatCount,
@@ -15,23 +16,19 @@ import type { PruneDocument } from "@secateur/run/node";
 
 /** What `secateur prune` prints for people. */
 export function pruneText(document: PruneDocument): string {
-  const { dense, pruned, nonzeros, prunable, timing, stages, recipe } = document;
+  const { dense, pruned, measuredOn, nonzeros, prunable, timing, stages, recipe } = document;
   const right = { align: "right" } as const;
   const numbers = formatTable(
     [{ title: "" }, { title: "before", ...right }, { title: "after", ...right }],
     [
-      ...dense.measures.map((measure, m) => [
-        measure.name,
-        formatMeasure(measure),
-        formatMeasure(pruned.measures[m] ?? measure),
-      ]),
-      [
-        document.measuredOn === "test" ? "loss" : "loss (on calibration data)",
-        formatNumber(dense.loss),
-        formatNumber(pruned.loss),
-      ],
+      ...(dense && pruned && measuredOn ? measuredRows({ dense, pruned, measuredOn }) : []),
       ["non-zero weights", "", `${formatCount(nonzeros)} of ${formatCount(prunable)}`],
       ["sparsity", "", formatFraction(document.sparsity)],
+      ...(document.limits ?? []).map(({ kind, asked, reached, absolute }) => [
+        absolute ? `${kind} (limit ${asked})` : `${kind} of the dense network (limit ${formatFraction(asked)})`,
+        "",
+        absolute ? formatNumber(reached) : formatFraction(reached),
+      ]),
     ],
   );
   const layers = formatTable(
@@ -67,7 +64,7 @@ export function pruneText(document: PruneDocument): string {
     `peak memory ${formatBytes(document.peakMemoryBytes)}`,
   ].join(", ");
   return [
-    `${recipe.solver}, ${formatCount(pruned.examples)} test examples\n`,
+    `${recipe.solver}, ${pruned ? `${formatCount(pruned.examples)} test examples` : "not measured, as there are no data"}\n`,
     numbers,
     ...rounds,
     layers,
@@ -76,6 +73,28 @@ export function pruneText(document: PruneDocument): string {
     ...takenLine(last?.taken),
     ...(recipe.plan.reason ? [`plan: ${recipe.plan.reason}\n`] : []),
   ].join("\n");
+}
+
+function measuredRows({
+  dense,
+  pruned,
+  measuredOn,
+}: Required<Pick<PruneDocument, "measuredOn">> & {
+  dense: Evaluation;
+  pruned: Evaluation;
+}): readonly (readonly string[])[] {
+  return [
+    ...dense.measures.map((measure, m) => [
+      measure.name,
+      formatMeasure(measure),
+      formatMeasure(pruned.measures[m] ?? measure),
+    ]),
+    [
+      measuredOn === "test" ? "loss" : "loss (on calibration data)",
+      formatNumber(dense.loss),
+      formatNumber(pruned.loss),
+    ],
+  ];
 }
 
 /** Where the last stage did not end with a step of the solver. */

@@ -1,10 +1,12 @@
 /** One call of `secateur sensitivity`. */
-import { checkOutput, writeFileAtomic } from "@secateur/formats";
+import { writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
-import { badUsage, mapDataPaths } from "@secateur/run";
+import { mapDataPaths } from "@secateur/run";
 import { runSensitivity } from "@secateur/run/node";
 import { missingFlag } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
+import { assertEnding, dataPaths } from "../run/check-places.ts";
+import { checkReport } from "../run/check-report.ts";
 import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
@@ -46,20 +48,22 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
   }
   const overwrite = flags.force === true;
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
-  if (report !== undefined) await checkOutput(report, { overwrite });
-  if (report !== undefined && flags.events !== undefined && report === absolutePath(terminal, flags.events)) {
-    throw badUsage(`${report}: two outputs would go there; give each its own name`, { report });
-  }
+  assertEnding({ flag: "--report", path: report }, [".html", ".htm"]);
+  const path = absolutePath(terminal, call.model);
+  const source = mapDataPaths(data, (file) => absolutePath(terminal, file));
+  await checkReport({ report, terminal, overwrite, events: flags.events, inputs: [path, ...dataPaths(source)] });
   const document = await withSession({ flags, terminal, overwrite }, (session) =>
     runSensitivity({
-      path: absolutePath(terminal, call.model),
+      path,
       ...{ arch: flags.arch, normalize: flags.normalize, task: flags.task, solver: flags.solver },
-      data: mapDataPaths(data, (file) => absolutePath(terminal, file)),
+      data: source,
       ...{ sparsity: flags.sparsity, sparsities: flags.sparsities, tolerance: flags.tolerance },
       ...{ examples: flags.examples, heldOut: flags.heldOut, ridge: flags.ridge },
       ...{ cwd: terminal.cwd, session },
     }),
   );
+  // Hours of work are printed first, whatever becomes of the report.
+  printResult({ terminal, flags, document, text: () => sensitivityText(document) });
   if (report !== undefined) {
     const { sensitivityReport, plottingLibrary } = await loadReport();
     await writeFileAtomic(
@@ -73,6 +77,5 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
       { overwrite },
     );
   }
-  const wrote = report === undefined ? "" : `\nwrote ${report}\n`;
-  printResult({ terminal, flags, document, text: () => `${sensitivityText(document)}${wrote}` });
+  if (report !== undefined && !flags.json && !flags.quiet) terminal.stdout.write(`\nwrote ${report}\n`);
 }

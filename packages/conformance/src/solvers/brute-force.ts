@@ -1,5 +1,5 @@
 /** Exact answers to tiny problems, by trying every mask and eliminating. */
-import { countKept, keptWeights, type Mask, type Mat, matrix, objective, type Problem } from "@secateur/core";
+import { keptWeights, type Mask, type Mat, matrix, objective, type Problem } from "@secateur/core";
 import { solveDense } from "../linear-algebra.ts";
 import { budgetSize } from "./budgets.ts";
 
@@ -46,16 +46,11 @@ export async function minimiserOn(problem: Problem, mask: Mask, H: Mat): Promise
       return sum;
     });
     const size = kept.length;
-    const entry = (i: number): number => H.data[kept[Math.floor(i / size)]! * cols + kept[i % size]!]!;
-    const d = solveDense(
-      matrix(
-        size,
-        size,
-        Float64Array.from({ length: size * size }, (_, i) => entry(i)),
-      ),
-      right,
-      1,
-    );
+    const onSupport = matrix(size, size, new Float64Array(size * size));
+    kept.forEach((i, s) => {
+      for (let t = 0; t < size; t++) onSupport.data[s * size + t] = H.data[i * cols + kept[t]!]!;
+    });
+    const d = solveDense(onSupport, right, 1);
     if (!d) return undefined;
     kept.forEach((j, s) => {
       w.data[r * cols + j] = w0.data[r * cols + j]! + d[s]!;
@@ -72,11 +67,18 @@ export async function optimumOf(problem: Problem): Promise<Optimum> {
   const full = budgetSize({ units, constraint });
   let best: Optimum | undefined;
   for (let bits = 0; bits < 2 ** units.count; bits++) {
+    if (countBits(bits) !== full) continue;
     const mask = Uint8Array.from({ length: units.count }, (_, unit) => (bits >> unit) & 1);
-    if (countKept(mask) !== full || constraint.violation(mask) !== 0) continue;
+    if (constraint.violation(mask) !== 0) continue;
     const found = await minimiserOn(problem, mask, H);
     if (found && !(best && best.objective <= found.objective)) best = found;
   }
   if (!best) throw new RangeError("no feasible mask has a minimiser; give the problem damping");
   return best;
+}
+
+function countBits(bits: number): number {
+  let count = 0;
+  for (let rest = bits; rest !== 0; rest &= rest - 1) count++;
+  return count;
 }

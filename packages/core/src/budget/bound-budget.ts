@@ -2,11 +2,16 @@
 import { badBudget } from "../errors.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { FlatParam } from "../problem/flat-weights.ts";
-import type { Budget, Limit } from "./budget.ts";
+import type { Mask } from "../problem/matrix.ts";
+import { type BoundLimit, bindLimit } from "./bound-limit.ts";
+import type { Budget, Limit, LimitReached } from "./budget.ts";
+import type { BudgetRule } from "./budget-rule.ts";
 import { type Constraint, sparsityConstraint } from "./constraint.ts";
-import { costConstraint } from "./cost-constraint.ts";
+import { costConstraint, type UnitFloor } from "./cost-constraint.ts";
 import { keepOfEvery } from "./keep-of-every.ts";
-import { type StackedUnits, stackUnits } from "./stack-units.ts";
+import { matchesPattern } from "./name-pattern.ts";
+import { patterned } from "./pattern-constraint.ts";
+import { assertMatches, type StackedUnits, stackUnits } from "./stack-units.ts";
 
 /** A budget and the network it is for. */
 export interface BoundBudget {
@@ -15,138 +20,131 @@ export interface BoundBudget {
   readonly sparsity: number;
   /** Present where every parameter has the same pattern, and no limit asks for less. */
   readonly pattern?: { readonly keep: number; readonly of: number };
+  /** How the weights that a stage keeps are spread over layers, see `allotted`. */
+  readonly allocation?: BudgetRule;
   /** What decides it, as data: a run is continued only under the same budget. */
-  readonly settings: Budget;
+  readonly settings: object;
   /** Whether it limits anything but the number of single weights. */
   readonly isStructured: boolean;
   /** The masks of a stage that has come to this sparsity, in [0, sparsity]. */
   constraint(sparsity: number, kernels: Kernels): Constraint;
+  /** The limits of that stage. */
+  limitsAt(sparsity: number): readonly Limit[];
+  /** What a mask [units.count] comes to. */
+  reached(mask: Mask): readonly LimitReached[];
 }
 
 /**
  * Binds a budget to parameters.
  *
- * @throws ERR_BUDGET for limits out of range, out of reach (with the nearest one in reach), or of a kind that nothing here can count
+ * @throws ERR_BUDGET for limits out of range, out of reach (with the nearest one in reach), or of a kind that nothing here can count, and
+ *   for exclusions and bounds that keep more than they allow
  */
 export function bindBudget(budget: Budget, params: readonly FlatParam[]): BoundBudget {
   const units = stackUnits(params, budget.units);
   const patterns = units.parts.flatMap(({ spec, param }) => (spec.kind === "of-every" ? [{ spec, param }] : []));
-  const limits = (budget.limits ?? []).map((limit) => ({ ...limit, fraction: fractionOf(limit, units) }));
+  const floors = floorsOf(budget, units);
+  const limits = (budget.limits ?? []).map((limit) => bindLimit(limit, { units, floors, costs: budget.costs ?? {} }));
   if (limits.length === 0 && patterns.length < units.parts.length) {
     throw badBudget(
       'it has no limit, and not every parameter has a pattern of-every; give a limit, such as { kind: "weights", amount: 0.1 }',
     );
   }
-  for (const limit of limits) assertReachable(limit, units);
-  const kept = [...limits.map(({ fraction }) => fraction), ...patterns.map(({ spec }) => spec.keep / spec.of)];
+  if (budget.allocation && !(units.perWeight && patterns.length === 0)) {
+    throw badBudget("an allocation spreads single weights over layers; leave it out, or leave the units at weights");
+  }
+  const kept = [...limits.map(({ share }) => share), ...patterns.map(({ spec }) => spec.keep / spec.of)];
   const sparsity = 1 - Math.min(1, ...kept);
   // On the way to the target every limit shrinks in proportion.
-  const at = (fraction: number, now: number): number =>
-    sparsity === 0 ? fraction : 1 - (1 - fraction) * Math.min(1, now / sparsity);
-  const isStructured = !units.perWeight || patterns.length > 0 || limits.length !== 1 || limits[0]!.kind !== "weights";
+  const at = (share: number, now: number): number =>
+    sparsity === 0 ? share : 1 - (1 - share) * Math.min(1, now / sparsity);
+  const isPlain = units.perWeight && patterns.length === 0 && limits.length === 1 && limits[0]!.kind === "weights";
+  const isStructured = !isPlain || floors.length > 0;
+  const { allocation, costs: _models, ...plain } = budget;
   return {
-    ...{ units, sparsity, settings: budget, isStructured },
+    ...{ units, sparsity, isStructured },
+    settings: {
+      ...plain,
+      ...(allocation ? { allocation: allocation.settings } : {}),
+      // Of a cost model what the dense network costs by it.
+      ...(limits.some(({ isModelled }) => isModelled) ? { dense: limits.map(({ all }) => all) } : {}),
+    },
+    ...(allocation ? { allocation } : {}),
     ...(isPatternAlone(units, limits) ? { pattern: { keep: patterns[0]!.spec.keep, of: patterns[0]!.spec.of } } : {}),
     constraint(now, kernels) {
       if (!isStructured) return sparsityConstraint({ count: units.count, sparsity: Math.min(now, sparsity), kernels });
-      const costs = limits.map(({ kind, fraction }) => {
-        const all = units.costs[kind]!;
-        return { name: kind, costs: all, most: at(fraction, now) * sum(all) };
-      });
+      const costs = limits.map((limit) => limit.at(at(limit.share, now)));
       const within = patterns.map(({ spec, param }) => {
         const keep = Math.max(spec.keep, Math.ceil(spec.of * at(spec.keep / spec.of, now) - 1e-9));
         return { param, rule: keepOfEvery({ count: param.size, cols: param.cols, keep, of: spec.of }) };
       });
-      return patterned({ units, within, outer: costs.length === 0 ? undefined : costConstraint(units.count, costs) });
+      const outer =
+        costs.length === 0 ? undefined : costConstraint(units.count, costs, { floors, sizes: units.costs["weights"]! });
+      return patterned({ units, within, outer });
     },
+    limitsAt: (now) =>
+      limits.map(({ kind, all, absolute, ...limit }) => {
+        const { most } = limit.at(at(limit.share, now));
+        return absolute ? { kind, amount: most, absolute } : { kind, amount: most / all };
+      }),
+    reached: (mask) =>
+      limits.map(({ kind, asked, absolute, all, cost }) => {
+        const used = cost(mask);
+        return { kind, asked, reached: absolute ? used : used / all, absolute };
+      }),
   };
 }
 
+/** What exclusions and bounds keep of the units of each parameter. @throws ERR_BUDGET */
+function floorsOf({ exclude = [], bounds = [] }: Budget, { parts }: StackedUnits): readonly UnitFloor[] {
+  const params = parts.map(({ param }) => param);
+  for (const match of [...exclude, ...bounds.map((bound) => bound.match)]) assertMatches(match, params);
+  for (const { match, sparsity } of bounds) {
+    if (!(sparsity >= 0 && sparsity <= 1)) {
+      throw badBudget(`the bound of '${match}' is ${sparsity}; give a sparsity from 0 to 1, the largest that it gets`);
+    }
+  }
+  return parts.flatMap(({ param: { name, size }, firstUnit, units }) => {
+    const own = bounds.filter(({ match }) => matchesPattern(match, name)).map(({ sparsity }) => 1 - sparsity);
+    const fraction = exclude.some((pattern) => matchesPattern(pattern, name)) ? 1 : Math.max(0, ...own);
+    const least = Math.ceil(size * fraction - 1e-9);
+    return least === 0 ? [] : [{ first: firstUnit, end: firstUnit + units.count, least }];
+  });
+}
+
 /** Whether all parameters have one pattern, which keeps no more than any limit does. */
-function isPatternAlone({ parts }: StackedUnits, limits: readonly { kind: string; fraction: number }[]): boolean {
+function isPatternAlone({ parts }: StackedUnits, limits: readonly BoundLimit[]): boolean {
   const [first] = parts;
   if (first?.spec.kind !== "of-every") return false;
   const { keep, of } = first.spec;
   const areSame = parts.every(({ spec }) => spec.kind === "of-every" && spec.keep === keep && spec.of === of);
-  return areSame && limits.every(({ kind, fraction }) => kind === "weights" && fraction >= keep / of - 1e-9);
+  return areSame && limits.every(({ kind, share }) => kind === "weights" && share >= keep / of - 1e-9);
 }
 
-/** Masks that hold the patterns of some parameters and, over all units, an outer constraint. */
-function patterned(spec: {
-  units: StackedUnits;
-  within: readonly { readonly param: FlatParam; readonly rule: Constraint }[];
-  outer: Constraint | undefined;
-}): Constraint {
-  const { units, within, outer } = spec;
-  if (within.length === 0) return outer!;
-  const ranges = within.map(({ param, rule }) => {
-    const { firstUnit, units: own } = units.parts.find((part) => part.param.name === param.name)!;
-    return { first: firstUnit, end: firstUnit + own.count, rule };
-  });
-  const rangeOf = (unit: number) => ranges.find(({ first, end }) => unit >= first && unit < end);
-  return {
-    kind: [...(outer ? [outer.kind] : []), "patterns"].join(" and "),
-    select(score) {
-      const allowed = Float64Array.from(score);
-      for (const { first, end, rule } of ranges) {
-        const mask = rule.select(allowed.subarray(first, end));
-        for (let u = first; u < end; u++) if (mask[u - first] === 0) allowed[u] = Number.NEGATIVE_INFINITY;
-      }
-      if (outer) return outer.select(allowed);
-      return Uint8Array.from(allowed, (value) => (value === Number.NEGATIVE_INFINITY ? 0 : 1));
-    },
-    violation: (mask) =>
-      ranges.reduce((total, { first, end, rule }) => total + rule.violation(mask.subarray(first, end)), 0) +
-      (outer?.violation(mask) ?? 0),
-    relax: (factor) =>
-      patterned({
-        units,
-        within: within.map(({ param, rule }) => ({ param, rule: rule.relax!(factor) })),
-        outer: outer?.relax?.(factor),
-      }),
-    canSwap(mask, out, into) {
-      const [from, to] = [rangeOf(out), rangeOf(into)];
-      // A unit may come into a pattern only for one that leaves the same group.
-      const holds =
-        !to || (from === to && to.rule.canSwap!(mask.subarray(to.first, to.end), out - to.first, into - to.first));
-      return holds && (outer ? outer.canSwap!(mask, out, into) : mask[out] === 1 && mask[into] === 0);
-    },
-  };
-}
-
-/** A limit as the fraction that it keeps of the dense network. */
-function fractionOf({ kind, amount, absolute = false }: Limit, units: StackedUnits): number {
-  if (kind === "bytes" || kind === "milliseconds") {
-    throw badBudget(
-      `a limit of ${kind} needs the cost model of what runs the network, which this call has not; limit weights or flops instead`,
-    );
+/**
+ * The sparsity at which an allocation comes within every limit of a stage: the lowest at which the largest of `scores` fit them, by bisection
+ * over the number of weights.
+ *
+ * @param spec.select - the mask that the allocation keeps at a sparsity
+ * @param spec.constraint - of the limits alone
+ */
+export function allottedSparsity(spec: {
+  sparsity: number;
+  size: number;
+  select: (sparsity: number) => Mask;
+  constraint: Constraint;
+}): number {
+  const { size, select, constraint } = spec;
+  const fits = (removed: number): boolean => constraint.violation(select(removed / size)) === 0;
+  let low = Math.max(0, Math.floor(spec.sparsity * size));
+  if (fits(low)) return spec.sparsity;
+  let high = size - 1;
+  if (!fits(high))
+    throw badBudget("no allotment of a single weight is within its limits; raise them, or leave --allocation out");
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (fits(middle)) high = middle;
+    else low = middle;
   }
-  const all = sum(units.costs[kind]!);
-  if (!(amount > 0) || !Number.isFinite(amount) || (!absolute && amount > 1)) {
-    const allowed = absolute ? `a number above 0, at most ${all}` : "a fraction above 0, at most 1: 0.1 keeps a tenth";
-    throw badBudget(`its limit of ${kind} is ${amount}; allowed is ${allowed}`);
-  }
-  return absolute ? Math.min(1, amount / all) : amount;
-}
-
-/** Whether anything at all can be kept under a limit. */
-function assertReachable(
-  { kind, amount, fraction, absolute }: Limit & { fraction: number },
-  units: StackedUnits,
-): void {
-  const costs = units.costs[kind]!;
-  const all = sum(costs);
-  let least = Number.POSITIVE_INFINITY;
-  for (let u = 0; u < costs.length; u++) if (costs[u]! > 0) least = Math.min(least, costs[u]!);
-  if (fraction * all * (1 + 1e-9) >= least) return;
-  const nearest = absolute ? least : Number((least / all).toPrecision(3));
-  throw badBudget(
-    `its limit of ${kind}, ${amount}, is below what a single unit costs, so nothing would be left; the nearest in reach is ${nearest}`,
-  );
-}
-
-function sum(values: ArrayLike<number>): number {
-  let total = 0;
-  for (let i = 0; i < values.length; i++) total += values[i]!;
-  return total;
+  return high / size;
 }

@@ -1,4 +1,5 @@
 /** What must hold of a pruned network, as plain data: limits in any unit, and what is kept or removed together. */
+import type { BudgetRule } from "./budget-rule.ts";
 
 /**
  * What lives or dies together in a parameter's canonical matrix [out, in * kh * kw]: single weights; at most `keep` of every `of` in a
@@ -16,16 +17,48 @@ export type LimitKind = "weights" | "flops" | "bytes" | "milliseconds";
 /** One limit. */
 export interface Limit {
   readonly kind: LimitKind;
-  /** What is kept, as a fraction of the dense prunable parameters in (0, 1], or with `absolute` in the limit's own unit. */
+  /** What is kept, as a fraction in (0, 1] of what the dense network has (weights and flops: of its prunable parameters), or with `absolute` in the limit's own unit. */
   readonly amount: number;
   /** Default false. */
   readonly absolute?: boolean;
+}
+
+/** A limit and what a mask comes to, in the same measure. */
+export interface LimitReached {
+  readonly kind: LimitKind;
+  readonly asked: number;
+  readonly reached: number;
+  /** Whether the two are in the limit's own unit rather than fractions. */
+  readonly absolute: boolean;
 }
 
 /** One limit or several at once, over units of any kind. */
 export interface Budget {
   /** All of them hold. May be empty where every parameter has a pattern "of-every". */
   readonly limits?: readonly Limit[];
-  /** The first pattern that matches a parameter's name decides, "*" standing for any text; default: weights. */
+  /** The first pattern that matches a parameter's name, with or without ".weight", decides; "*" stands for any text. Default: weights. */
   readonly units?: readonly { readonly match: string; readonly units: UnitSpec }[];
+  /** Patterns of parameters that stay dense within the limits; default none. */
+  readonly exclude?: readonly string[];
+  /** The largest sparsity of parameters, by pattern, in [0, 1]; of several that match one the smallest holds. */
+  readonly bounds?: readonly { readonly match: string; readonly sparsity: number }[];
+  /** Spreads single weights over the layers, such as `allocation({ method: "erk" })` of @secateur/imp-scheduler; default: anywhere. */
+  readonly allocation?: BudgetRule;
+  /** What bytes and milliseconds are, for limits on them; `costModels` of @secateur/runtime/pack makes both. */
+  readonly costs?: Readonly<Partial<Record<"bytes" | "milliseconds", CostModel>>>;
+}
+
+/** One way to store or run a parameter: a fixed cost, and one for every block of `outputs` rows x 1 column of its matrix in which anything is kept. */
+export interface CostWay {
+  readonly fixed: number;
+  readonly each: number;
+  readonly outputs: number;
+}
+
+/** A cost that is no sum over weights, as data: of every parameter the cheapest way counts. */
+export interface CostModel {
+  /** Of everything but the parameters below. */
+  readonly other: number;
+  /** At least one way each, among them one without `each`, which is dense; all numbers >= 0. */
+  readonly params: Readonly<Record<string, readonly CostWay[]>>;
 }

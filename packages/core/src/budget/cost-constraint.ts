@@ -1,7 +1,8 @@
 /**
  * Masks whose kept units cost no more than every limit allows: sum over kept u of cost_j(u) <= most_j for all j. With unequal costs the
  * keep-set of greatest total score is a knapsack problem. `select` takes the greedy answer, units by score a share of the limits, then
- * whatever still fits: at most one unit's score below the optimum for one limit (Dantzig 1957), and exact for equal costs.
+ * whatever still fits: at most one unit's score below the optimum for one limit (Dantzig 1957), and exact for equal costs. Where a limit
+ * is no sum, its linear costs give the order, and the longest beginning of it that the limit itself allows is kept.
  */
 import type { Mask, Vec } from "../problem/matrix.ts";
 import type { Constraint } from "./constraint.ts";
@@ -13,6 +14,15 @@ export interface CostLimit {
   /** [count], >= 0 */
   readonly costs: Vec;
   readonly most: number;
+  /** What a mask costs where that is no sum of `costs`; never less for a mask that keeps more. */
+  readonly exact?: (mask: Mask) => number;
+}
+
+/** Units [first, end), of which enough are kept that their sizes come to `least` or more. */
+export interface UnitFloor {
+  readonly first: number;
+  readonly end: number;
+  readonly least: number;
 }
 
 /** Sums of costs round: within this share of a limit it counts as met. */
@@ -23,19 +33,30 @@ const rounding = 1e-9;
  *
  * @param count - number of units
  * @param limits - at least one
+ * @param floored - ranges that keep at least so much, in sizes [count] of units: their best units come before all others
  */
-export function costConstraint(count: number, limits: readonly CostLimit[]): Constraint {
+export function costConstraint(
+  count: number,
+  limits: readonly CostLimit[],
+  floored: { readonly floors: readonly UnitFloor[]; readonly sizes: Vec } = { floors: [], sizes: new Float64Array(0) },
+): Constraint {
+  const { floors, sizes } = floored;
+  const isAdditive = limits.every(({ exact }) => exact === undefined);
   const share = (unit: number): number =>
     limits.reduce((sum, { costs, most }) => sum + (most > 0 ? costs[unit]! / most : costs[unit]! > 0 ? 1e30 : 0), 0);
   const usedBy = (mask: Mask): number[] =>
-    limits.map(({ costs }) => {
+    limits.map(({ costs, exact }) => {
+      if (exact) return exact(mask);
       let used = 0;
       for (let u = 0; u < count; u++) if (mask[u] === 1) used += costs[u]!;
       return used;
     });
-  const excess = (used: readonly number[]): number =>
-    Math.max(0, ...limits.map(({ most }, j) => used[j]! - most * (1 + rounding)));
   const fits = (used: readonly number[]): boolean => limits.every(({ most }, j) => used[j]! <= most * (1 + rounding));
+  const held = (mask: Mask, { first, end }: UnitFloor): number => {
+    let sum = 0;
+    for (let u = first; u < end; u++) if (mask[u] === 1) sum += sizes[u]!;
+    return sum;
+  };
   return {
     kind: `limits on ${limits.map(({ name }) => name).join(" and ")}`,
     select(score) {
@@ -49,11 +70,11 @@ export function costConstraint(count: number, limits: readonly CostLimit[]): Con
             ? value / Math.max(share(u), 1e-300)
             : value;
       }
-      const order = Uint32Array.from({ length: count }, (_, u) => u).sort((a, b) => compare(key, a, b));
+      const order = ordered(key, floors, sizes);
+      if (!isAdditive) return longestBeginning(order, count, (mask) => fits(usedBy(mask)));
       const mask = new Uint8Array(count);
       const used = limits.map(() => 0);
       for (const unit of order) {
-        if (key[unit] === Number.NEGATIVE_INFINITY) break;
         const next = limits.map(({ costs }, j) => used[j]! + costs[unit]!);
         if (!fits(next)) continue;
         mask[unit] = 1;
@@ -61,21 +82,59 @@ export function costConstraint(count: number, limits: readonly CostLimit[]): Con
       }
       return mask;
     },
-    violation: (mask) => excess(usedBy(mask)),
+    violation(mask) {
+      const used = usedBy(mask);
+      const excess = limits.map(({ most }, j) => used[j]! - most * (1 + rounding));
+      return Math.max(0, ...excess) + floors.reduce((sum, one) => sum + Math.max(0, one.least - held(mask, one)), 0);
+    },
     relax: (factor) =>
       costConstraint(
         count,
         limits.map((limit) => ({ ...limit, most: limit.most * factor })),
+        floored,
       ),
     canSwap(mask, out, into) {
       if (mask[out] !== 1 || mask[into] !== 0) return false;
-      const used = usedBy(mask);
-      return fits(limits.map(({ costs }, j) => used[j]! - costs[out]! + costs[into]!));
+      if (isAdditive && floors.length === 0) {
+        const used = usedBy(mask);
+        return fits(limits.map(({ costs }, j) => used[j]! - costs[out]! + costs[into]!));
+      }
+      const swapped = mask.slice();
+      [swapped[out], swapped[into]] = [0, 1];
+      return fits(usedBy(swapped)) && floors.every((floor) => held(swapped, floor) >= floor.least);
     },
   };
 }
 
-function compare(key: Float64Array, a: number, b: number): number {
-  if (key[a] === key[b]) return a - b;
-  return key[a]! > key[b]! ? -1 : 1;
+/** Units that may be kept, the best first; those that floors need before all others. */
+function ordered(key: Float64Array, floors: readonly UnitFloor[], sizes: Vec): Uint32Array {
+  const descending = (a: number, b: number): number => (key[a] === key[b] ? a - b : key[a]! > key[b]! ? -1 : 1);
+  const isNeeded = new Uint8Array(key.length);
+  for (const { first, end, least } of floors) {
+    let held = 0;
+    for (const unit of Uint32Array.from({ length: end - first }, (_, i) => first + i).sort(descending)) {
+      if (held >= least) break;
+      isNeeded[unit] = 1;
+      held += sizes[unit]!;
+    }
+  }
+  return Uint32Array.from({ length: key.length }, (_, u) => u)
+    .filter((unit) => key[unit] !== Number.NEGATIVE_INFINITY)
+    .sort((a, b) => isNeeded[b]! - isNeeded[a]! || descending(a, b));
+}
+
+/** The mask of the longest beginning of an order that is accepted, found by bisection. */
+function longestBeginning(order: Uint32Array, count: number, accepts: (mask: Mask) => boolean): Mask {
+  const maskOf = (length: number): Mask => {
+    const mask = new Uint8Array(count);
+    for (let i = 0; i < length; i++) mask[order[i]!] = 1;
+    return mask;
+  };
+  let [low, high] = [0, order.length];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (accepts(maskOf(middle))) low = middle;
+    else high = middle - 1;
+  }
+  return maskOf(low);
 }

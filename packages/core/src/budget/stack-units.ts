@@ -1,9 +1,10 @@
 /** The units of all parameters of a network, one after the other, and what keeping each of them costs. */
-import { badUnits, impossibleRun } from "../errors.ts";
+import { badBudget, badUnits, impossibleRun } from "../errors.ts";
 import type { FlatParam } from "../problem/flat-weights.ts";
 import { dtypeOf, type Mask, type Vec, zeros } from "../problem/matrix.ts";
 import type { Budget, UnitSpec } from "./budget.ts";
 import { blockUnits, channelUnits } from "./group-units.ts";
+import { matchesPattern } from "./name-pattern.ts";
 import { keptWeights, type Units, weightUnits } from "./units.ts";
 
 /** The units of one parameter. */
@@ -23,12 +24,13 @@ export interface StackedUnits extends Units {
 /**
  * Lays the units of the parameters one after the other.
  *
- * @throws ERR_IMPOSSIBLE for units that do not fit a parameter
+ * @throws ERR_BUDGET for units that do not fit a parameter, and a pattern that names none
  */
 export function stackUnits(params: readonly FlatParam[], chosen: Budget["units"] = []): StackedUnits {
+  for (const { match } of chosen) assertMatches(match, params);
   let count = 0;
   const parts = params.map((param): StackedPart => {
-    const spec = chosen.find(({ match }) => matches(match, param.name))?.units ?? { kind: "weights" };
+    const spec = chosen.find(({ match }) => matchesPattern(match, param.name))?.units ?? { kind: "weights" };
     const units = unitsOf(param, spec);
     count += units.count;
     return { param, spec, units, firstUnit: count - units.count };
@@ -62,6 +64,13 @@ export function stackUnits(params: readonly FlatParam[], chosen: Budget["units"]
       return out;
     },
   };
+}
+
+/** @throws ERR_BUDGET for a pattern that names no parameter */
+export function assertMatches(pattern: string, params: readonly FlatParam[]): void {
+  if (params.some(({ name }) => matchesPattern(pattern, name))) return;
+  const names = params.map(({ name }) => name).join(", ");
+  throw badBudget(`no prunable parameter matches '${pattern}'; there are ${names}; write * for the rest of a name`);
 }
 
 /** Mask over units [units.count] from one over weights [p]: a unit is kept where any of its weights is. */
@@ -105,19 +114,4 @@ function unitsOf({ name, rows, cols, size, shape }: FlatParam, spec: UnitSpec): 
 
 function isWhole(extent: number): boolean {
   return Number.isInteger(extent) && extent >= 1;
-}
-
-/** Whether a pattern, in which "*" stands for any text, names a parameter. */
-function matches(pattern: string, name: string): boolean {
-  const parts = pattern.split("*");
-  const [first = "", last = ""] = [parts[0], parts[parts.length - 1]];
-  if (parts.length === 1) return name === pattern;
-  if (!name.startsWith(first) || !name.endsWith(last) || name.length < first.length + last.length) return false;
-  let at = first.length;
-  for (const part of parts.slice(1, -1)) {
-    const found = name.indexOf(part, at);
-    if (found < 0 || found + part.length > name.length - last.length) return false;
-    at = found + part.length;
-  }
-  return true;
 }

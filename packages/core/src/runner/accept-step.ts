@@ -61,6 +61,9 @@ export interface Acceptance {
   readonly triesMagnitude: boolean;
 }
 
+/** A candidate whose objective, one product with the curvature, is computed only if it is taken. */
+type Way = Candidate & { readonly problem: Problem };
+
 /** By how much damping rises, and how often. */
 const raise = 8;
 const mostRaises = 3;
@@ -68,8 +71,8 @@ const mostRaises = 3;
 /** The best way to go on. Solves once for every factor, and up to three times more where no step is accepted. */
 export async function acceptStep(spec: Acceptance): Promise<Candidate> {
   const { measure, problem, mask, factors, canRaise } = spec;
-  let step: Candidate | undefined;
-  let atHand: Candidate | undefined;
+  let step: Way | undefined;
+  let atHand: Way | undefined;
   const masks: Mask[] = [];
   let highest = factors[0]!;
   const consider = async (factor: number): Promise<void> => {
@@ -81,12 +84,13 @@ export async function acceptStep(spec: Acceptance): Promise<Candidate> {
     masks.push(attempt.solution.mask);
     atHand = better(atHand, await withoutStep("mask", attempt.solution.mask, attempt));
   };
-  const withoutStep = async (taken: Taken, kept: Mask, attempt?: Attempt): Promise<Candidate> => {
+  const withoutStep = async (taken: Taken, kept: Mask, attempt?: Attempt): Promise<Way> => {
     const w = masked(problem.w, problem.units, kept);
     const { stats = {}, status = "exact" } = attempt?.solution ?? {};
     return {
       taken,
-      solution: { w, mask: kept, objective: await objective(attempt?.problem ?? problem, w), status, stats },
+      problem: attempt?.problem ?? problem,
+      solution: { w, mask: kept, objective: Number.NaN, status, stats },
       factor: highest,
       step: 0,
       ...(attempt ? { fullStepObjective: attempt.solution.objective } : {}),
@@ -109,20 +113,26 @@ export async function acceptStep(spec: Acceptance): Promise<Candidate> {
   const isStuck = () => atHand?.taken !== "last" && !isAccepted(step, atHand);
   for (let k = 1; k <= mostRaises && canRaise && isStuck(); k++) await consider(Math.max(...factors) * raise ** k);
   // A stage without a step trusted its model too far, however much damping it tried.
-  return isAccepted(step, atHand) ? step! : { ...atHand!, factor: highest };
+  return await withObjective(isAccepted(step, atHand) ? step! : { ...atHand!, factor: highest });
 }
 
-function isAccepted(step: Candidate | undefined, atHand: Candidate | undefined): boolean {
+async function withObjective({ problem, ...candidate }: Way): Promise<Candidate> {
+  const { solution, step } = candidate;
+  if (step === 1) return candidate;
+  return { ...candidate, solution: { ...solution, objective: await objective(problem, solution.w) } };
+}
+
+function isAccepted(step: Way | undefined, atHand: Way | undefined): boolean {
   return step !== undefined && Number.isFinite(step.loss) && !(atHand && atHand.loss < step.loss);
 }
 
 /** The one of lower loss; the earlier one of equal ones. */
-function better(one: Candidate | undefined, other: Candidate): Candidate {
+function better(one: Way | undefined, other: Way): Way {
   return one && !(other.loss < one.loss) ? one : other;
 }
 
 /** The full step, and shorter ones while that lowers the loss. */
-async function bestStep(attempt: Attempt, before: Candidate | undefined, spec: Acceptance): Promise<Candidate> {
+async function bestStep(attempt: Attempt, before: Way | undefined, spec: Acceptance): Promise<Way> {
   const { problem, solution, factor } = attempt;
   const start = masked(problem.w, problem.units, solution.mask);
   let best = before;
@@ -134,10 +144,10 @@ async function bestStep(attempt: Attempt, before: Candidate | undefined, spec: A
       if (step < 1) break;
       continue;
     }
-    const value = step === 1 ? solution.objective : await objective(problem, w);
     best = {
       taken: "step",
-      solution: step === 1 ? solution : { ...solution, w, objective: value },
+      problem,
+      solution: step === 1 ? solution : { ...solution, w, objective: Number.NaN },
       ...{ factor, step, fullStepObjective: solution.objective, loss },
     };
   }

@@ -3,6 +3,7 @@
  * that gave the gradients is too optimistic.
  */
 import { type Dataset, subset } from "../data/dataset.ts";
+import { keptInMemory } from "../data/kept-in-memory.ts";
 import type { Model } from "../data/model.ts";
 import { sampleIndices } from "../rng.ts";
 import type { RunContext } from "../run-context.ts";
@@ -49,13 +50,14 @@ export function splitHeldOut(
 ): Split {
   const { model, data, heldOut, plan, macs } = spec;
   if (!model.evaluate) return { isHeldOut: false };
-  if (heldOut) return { accept: heldOut, isHeldOut: true };
+  if (heldOut) return { accept: keptInMemory(heldOut), isHeldOut: true };
   if (!data) return { isHeldOut: false };
   const rng = ctx.rng.fork("judge");
   const count = heldOutCount(data.size, macs);
   const needed = Math.max(plan.examples, plan.targetExamples) * plan.batch;
   if (count === 0 || data.size - count < Math.min(needed, data.size)) {
-    return { accept: data.size <= most ? data : subset(data, sampleIndices(data.size, most, rng)), isHeldOut: false };
+    const drawn = data.size <= most ? data : subset(data, sampleIndices(data.size, most, rng));
+    return { accept: keptInMemory(drawn), isHeldOut: false };
   }
   const isOut = new Uint8Array(data.size);
   for (const index of sampleIndices(data.size, count, rng)) isOut[index] = 1;
@@ -64,5 +66,5 @@ export function splitHeldOut(
       data,
       Uint32Array.from({ length: data.size }, (_, index) => index).filter((index) => isOut[index] === bit),
     );
-  return { data: chosen(0), accept: chosen(1), isHeldOut: true };
+  return { data: chosen(0), accept: keptInMemory(chosen(1)), isHeldOut: true };
 }

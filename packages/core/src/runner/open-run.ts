@@ -1,6 +1,6 @@
 /** Everything about a run that is fixed before its first stage: what is pruned, by which stages, with what, judged on what. */
 import { type BoundBudget, bindBudget } from "../budget/bound-budget.ts";
-import type { Limit } from "../budget/budget.ts";
+import type { Budget, Limit } from "../budget/budget.ts";
 import { countKept, keptCount } from "../budget/constraint.ts";
 import { type Units, weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
@@ -19,7 +19,6 @@ import { type Split, splitHeldOut } from "./held-out.ts";
 import type { ResolvedPlan } from "./plan.ts";
 import type { PruneRequest } from "./prune.ts";
 import { runSituation } from "./run-situation.ts";
-import type { BudgetRule } from "./run-stage.ts";
 import { makeStages, type Scope, type Stage } from "./stage.ts";
 
 /** A run about to begin. */
@@ -33,9 +32,8 @@ export interface OpenRun extends Split {
   readonly plan: ResolvedPlan;
   readonly stages: readonly Stage[];
   readonly units: Units;
-  /** Limits over units, or a rule over layers; at most one of them. */
+  /** Absent: single weights anywhere. */
   readonly bound?: BoundBudget;
-  readonly rule?: BudgetRule;
   /** Absent for a solver that takes none. */
   readonly estimator?: CurvatureEstimator;
   readonly task: Task;
@@ -54,7 +52,7 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
   if (mask.length !== weights.length) {
     throw shapeMismatch({ where: "prune: mask", found: `${mask.length} entries`, expected: `${weights.length}` });
   }
-  const { sparsity, bound, rule } = budgetOf(request, params);
+  const { sparsity, bound } = budgetOf(request, params);
   const situation = runSituation({ ...request, params, weights, sparsity });
   const fixed = request.curvature && isEstimator(request.curvature) ? { curvature: request.curvature.name } : {};
   const scope = scopeOf(request);
@@ -65,13 +63,19 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
     // Limits on other things than weights say nothing about how many weights are zero already.
     reached: bound?.isStructured && reached < 1 ? 0 : reached,
     ...(retrain ? { phases: retrain.phases } : {}),
+    ...(bound?.isStructured ? { limitsAt: bound.limitsAt } : {}),
   });
+  if (scope.kind === "layers" && ((bound?.isStructured && !bound.pattern) || bound?.allocation)) {
+    throw badBudget(
+      "in scope layers it is a sparsity, shared out by the loop, or one pattern of-every for all layers; leave other limits, units and allocations out",
+    );
+  }
   const estimator = scope.kind === "network" ? estimatorOf(request, plan) : undefined;
   const posed = scope.kind === "network" ? await taskOf({ ...request, plan }, ctx) : layersTask(request);
   const { task, teacher, data, heldOut } = posed;
   const fingerprint = JSON.stringify({
     ...{ prunable: weights.length, sparsity, seed, kernels: ctx.kernels.name, ...plan },
-    ...(request.budget ? { budget: (bound ?? rule)?.settings } : {}),
+    ...(bound ? { budget: bound.settings } : {}),
     ...(task.name === "classification" ? {} : { task: task.name, taskOptions: task.options, teacher }),
     reason: undefined,
     ...(scope.kind === "layers" ? { scope, layers: request.layers!.loop.settings } : {}),
@@ -96,7 +100,6 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
     ...{ params, weights, mask, sparsity, plan, stages, units: bound?.units ?? weightUnits(weights.length) },
     ...{ task, isTaught: teacher !== undefined, fingerprint },
     ...(bound ? { bound } : {}),
-    ...(rule ? { rule } : {}),
     ...(estimator ? { estimator } : {}),
     ...(data ? { data } : {}),
     ...split,
@@ -156,17 +159,26 @@ async function taskOf(
 function budgetOf(
   { budget, retrain, ...request }: PruneRequest,
   params: readonly FlatParam[],
-): { sparsity: number; bound?: BoundBudget; rule?: BudgetRule } {
+): { sparsity: number; bound?: BoundBudget } {
   const size = params.reduce((sum, param) => sum + param.size, 0);
-  const sparsity = request.sparsity ?? retrain?.phases[retrain.phases.length - 1]?.sparsity;
+  const last = retrain?.phases[retrain.phases.length - 1]?.sparsity;
+  const given: Budget = budget && "constraint" in budget ? { allocation: budget } : (budget ?? {});
+  const hasLimits = (given.limits ?? []).length > 0;
+  // The phases of a schedule say how far on the way to other limits each goes.
+  const sparsity = request.sparsity ?? (hasLimits ? undefined : last);
   if (sparsity !== undefined) keptCount(size, sparsity); // refuses a bad sparsity before any work
-  if (!budget || "constraint" in budget) {
+  if (!budget) {
     if (sparsity === undefined)
       throw badBudget("nothing says how far to prune; give a sparsity, or a budget with a limit");
-    return { sparsity, ...(budget ? { rule: budget } : {}) };
+    return { sparsity };
   }
   const short: readonly Limit[] = sparsity === undefined ? [] : [{ kind: "weights", amount: 1 - sparsity }];
-  const bound = bindBudget({ ...budget, limits: [...(budget.limits ?? []), ...short] }, params);
+  const bound = bindBudget({ ...given, limits: [...(given.limits ?? []), ...short] }, params);
+  if (last !== undefined && last < bound.sparsity - 1e-9) {
+    throw badBudget(
+      `its limits need a sparsity of about ${bound.sparsity.toPrecision(3)}, and the last phase goes to ${last}; make the phases for that sparsity`,
+    );
+  }
   return { sparsity: bound.sparsity, bound };
 }
 

@@ -4,9 +4,10 @@
  * trusted only as far as the stage goes. Stages up to a training are a round; all of a round's together are compared with
  * their mask alone before it is trained (Han et al. 2015; Zimmer et al. 2023).
  */
-import type { Budget } from "../budget/budget.ts";
+import type { Budget, LimitReached } from "../budget/budget.ts";
+import type { BudgetRule } from "../budget/budget-rule.ts";
 import { countKept } from "../budget/constraint.ts";
-import { weightMask } from "../budget/stack-units.ts";
+import { unitMask, weightMask } from "../budget/stack-units.ts";
 import type { Units } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
@@ -33,14 +34,7 @@ import { type LayerCapability, runLayerStage } from "./layer-stage.ts";
 import { measureLoss } from "./measure-loss.ts";
 import { type OpenRun, openRun } from "./open-run.ts";
 import type { ResolvedPlan, RunPlan, UsedPlan } from "./plan.ts";
-import {
-  type BudgetRule,
-  nextDampingFactor,
-  runStage,
-  type StageReport,
-  type StageRun,
-  stageConstraint,
-} from "./run-stage.ts";
+import { nextDampingFactor, runStage, type StageReport, type StageRun, stageConstraint } from "./run-stage.ts";
 import { assertResumable, type RunState } from "./run-state.ts";
 import type { Scope, Stage } from "./stage.ts";
 import { reportNotesOnce } from "./stage-notes.ts";
@@ -80,8 +74,8 @@ export interface PruneRequest extends RunContextOptions {
    */
   readonly settle?: (ctx: RunContext) => Promise<void>;
   /**
-   * Limits, and what is kept or removed together; or a rule that spreads the weights that `sparsity` keeps over the layers. Default: single
-   * weights anywhere, the largest scores of the whole network.
+   * Limits, what is kept or removed together, how it is spread over the layers; a rule alone spreads the weights that `sparsity` keeps.
+   * Default: single weights anywhere, the largest scores of the whole network.
    */
   readonly budget?: Budget | BudgetRule;
   /** Flat mask of what an earlier run kept; default: every weight that is not zero. */
@@ -117,6 +111,8 @@ export interface PruneResult {
   /** Number of prunable weights. */
   readonly prunable: number;
   /** Of the last stage; 0 without stages. */
+  /** What was limited, and what the result comes to; absent where only the number of single weights was. */
+  readonly limits?: readonly LimitReached[];
   readonly objective: number;
   readonly layers: readonly LayerReport[];
   /** The list of stages that the run followed, as data. */
@@ -176,6 +172,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     kept,
     nonzeros: prunable - countZeros(weights),
     prunable,
+    ...(run.bound?.isStructured ? { limits: run.bound.reached(unitMask(run.units, mask)) } : {}),
     objective: reports[reports.length - 1]?.objective ?? 0,
     layers: params.map(({ name, shape, start, size }) => {
       const relativeError = reports[reports.length - 1]?.relativeErrors?.[name];
@@ -273,7 +270,7 @@ async function pruneRound(
   ctx: RunContext,
 ): Promise<PrunedRound> {
   const { model, settle, onState } = request;
-  const { params, units, bound, rule, task, accept, isHeldOut, data, estimator, fingerprint } = run;
+  const { params, units, bound, task, accept, isHeldOut, data, estimator, fingerprint } = run;
   const stages = run.stages.slice(first, end);
   if (stages.some(({ prunes }) => !prunes)) return { state: { ...before, stage: end }, notes: [] };
   const notes: Note[] = [];
@@ -293,7 +290,6 @@ async function pruneRound(
   const common = {
     ...{ model, solver: request.solver, params, task },
     ...(bound ? { bound } : {}),
-    ...(rule ? { rule } : {}),
     ...(estimator ? { curvature: estimator } : {}),
     ...(data ? { data } : {}),
     ...(accept ? { accept } : {}),

@@ -1,6 +1,6 @@
 /** One stage of a run: estimate the curvature at the present weights, pose the problem, solve it. */
 
-import type { BoundBudget } from "../budget/bound-budget.ts";
+import { allottedSparsity, type BoundBudget } from "../budget/bound-budget.ts";
 import { type Constraint, sparsityConstraint } from "../budget/constraint.ts";
 import { unitMask } from "../budget/stack-units.ts";
 import { weightUnits } from "../budget/units.ts";
@@ -25,26 +25,6 @@ import { measureLoss } from "./measure-loss.ts";
 import type { Stage } from "./stage.ts";
 import { collectNotes, curvatureIsZero, notesOn } from "./stage-notes.ts";
 
-/** What a rule for the budget may look at. */
-export interface BudgetRequest {
-  /** Fraction of the weights to remove at this stage, in [0, 1). */
-  readonly sparsity: number;
-  /** The prunable parameters and their places in the flat vectors. */
-  readonly params: readonly FlatParam[];
-  /** Flat weights before the stage. */
-  readonly weights: Float32Array;
-  /** What may be kept [p]: everything, or without regrowth what is kept so far. */
-  readonly eligible: Mask | undefined;
-}
-
-/** Spreads the weights to keep over the layers. */
-export interface BudgetRule {
-  /** What decides it, in words: a run is continued only under the same rule. */
-  readonly settings: string;
-  /** The feasible masks of a stage; they keep floor((1 - sparsity) * weights) weights in all. */
-  constraint(request: BudgetRequest, ctx: RunContext): Constraint;
-}
-
 /** All that one stage works on. */
 export interface StageRun {
   readonly stage: Stage;
@@ -52,9 +32,8 @@ export interface StageRun {
   readonly solver: Solver;
   readonly curvature?: CurvatureEstimator;
   readonly data?: Dataset;
-  /** What is kept: limits over units, or a rule over layers; absent: single weights anywhere. */
+  /** What is kept; absent: single weights anywhere. */
   readonly bound?: BoundBudget;
-  readonly rule?: BudgetRule;
   readonly params: readonly FlatParam[];
   /** Flat weights before the stage. */
   readonly weights: Float32Array;
@@ -86,6 +65,8 @@ export interface StageReport {
   /** Q of the stage's own local model. */
   readonly objective: number;
   readonly status: SolveStatus;
+  /** Which of its algorithms the solver took, where it has several. */
+  readonly method?: string;
   /** Mean training loss (nats) of the examples that gave the gradients, before the stage; absent without gradients. */
   readonly loss?: number;
   /** Damping added to the curvature, >= 0; absent without gradients, as are the next two. */
@@ -123,6 +104,7 @@ export async function runStage(run: StageRun, outer: RunContext): Promise<{ solu
       nonzeros: run.weights.length - countZeros(solution.w.data),
       objective: solution.objective,
       status: solution.status,
+      ...(solution.method === undefined ? {} : { method: solution.method }),
       ...(loss === undefined ? {} : { loss }),
       ...(chosen ? { ...chosen, ridge: chosen.ridge * factor } : {}),
       taken: candidate.taken,
@@ -163,19 +145,36 @@ async function estimateCurvature(run: StageRun, ctx: RunContext): Promise<Estima
 
 /** The masks that a stage may choose from. */
 export function stageConstraint(
-  run: Pick<StageRun, "bound" | "rule" | "params" | "weights" | "mask"> & {
+  run: Pick<StageRun, "bound" | "params" | "weights" | "mask"> & {
     readonly stage: Pick<Stage, "sparsity" | "regrow">;
   },
   ctx: RunContext,
 ): Constraint {
-  const { params, weights, mask, bound, rule } = run;
+  const { params, weights, mask, bound } = run;
   const { sparsity, regrow } = run.stage;
   const eligible = regrow ? undefined : mask;
-  const constraint =
+  const limited =
     bound?.constraint(sparsity, ctx.kernels) ??
-    rule?.constraint({ sparsity, params, weights, eligible }, ctx) ??
     sparsityConstraint({ count: weights.length, sparsity, kernels: ctx.kernels });
+  const { allocation } = bound ?? {};
+  const allotted = (at: number): Constraint => allocation!.constraint({ sparsity: at, params, weights, eligible }, ctx);
+  const constraint = !allocation
+    ? limited
+    : allotted(bound!.isStructured ? allottedWithin({ sparsity, weights, limited, allotted }) : sparsity);
   return regrow ? constraint : withoutRegrowth(constraint, bound ? unitMask(bound.units, mask) : mask);
+}
+
+/** The sparsity at which an allocation comes within the limits, judged by the largest magnitudes. */
+function allottedWithin(spec: {
+  sparsity: number;
+  weights: Float32Array;
+  limited: Constraint;
+  allotted: (sparsity: number) => Constraint;
+}): number {
+  const { sparsity, weights, limited, allotted } = spec;
+  const size = weights.map(Math.abs);
+  const select = (at: number): Mask => allotted(at).select(size);
+  return allottedSparsity({ sparsity, size: weights.length, select, constraint: limited });
 }
 
 function poseProblem(run: StageRun, curvature: Curvature, gradient: Mat | undefined, ctx: RunContext): Problem {

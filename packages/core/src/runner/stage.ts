@@ -3,6 +3,7 @@
  * GMP, BIMP and gradual pruning differ in the list only. A solver's plan says how a target is reached in stages, a schedule of
  * retraining to which targets it is pruned one after the other.
  */
+import type { Limit } from "../budget/budget.ts";
 import { keptCount } from "../budget/constraint.ts";
 import type { LayerInputsMode } from "../data/layer-inputs.ts";
 import { sparsityFalls, sparsityOutOfRange } from "../errors.ts";
@@ -39,6 +40,8 @@ export interface StageTraining {
 export interface Stage {
   /** Fraction of the prunable weights that is removed when it is done, in [0, 1). */
   readonly sparsity: number;
+  /** Where other things than single weights are limited: what holds then. */
+  readonly limits?: readonly Limit[];
   readonly scope: Scope;
   /** Whether there is anything to prune; not in the dense training that BIMP begins with. */
   readonly prunes: boolean;
@@ -61,6 +64,7 @@ export interface Stage {
  * @param spec.reached - sparsity of the mask that the run starts from, below which no stage goes; default: the situation's zeros
  * @param spec.takesGradients - whether the solver is given the curvature of the network
  * @param spec.scope - default: the network
+ * @param spec.limitsAt - the limits of a stage at a sparsity, where other things than single weights are limited
  * @param spec.phases - targets one after the other, each trained at; default: the situation's sparsity, without training
  * @returns the list, and the plan of the last target that prunes
  * @throws ERR_OPTION for sparsities that fall, and as {@link resolvePlan}
@@ -72,6 +76,7 @@ export function makeStages(spec: {
   takesGradients: boolean;
   scope?: Scope | undefined;
   overrides?: RunPlan | undefined;
+  limitsAt?: (sparsity: number) => readonly Limit[];
   phases?: readonly Phase[] | undefined;
 }): { readonly plan: ResolvedPlan; readonly stages: readonly Stage[] } {
   const { situation, takesGradients, scope = { kind: "network" }, overrides, phases } = spec;
@@ -96,7 +101,7 @@ export function makeStages(spec: {
         : [];
     if (phase)
       own.push({ ...own.pop()!, train: { epochs: phase.epochs, keepsMomentum: phase.keepsMomentum === true } });
-    stages.push(...own);
+    stages.push(...own.map((stage) => (spec.limitsAt ? { ...stage, limits: spec.limitsAt(stage.sparsity) } : stage)));
     if (prunes) reached = Math.max(reached, 1 - keptCount(prunable, sparsity) / prunable);
   }
   return { plan: plan!, stages };

@@ -5,6 +5,7 @@ import {
   keptCount,
   layoutParams,
   type Model,
+  matchesPattern,
   matrix,
   prune,
   readFlat,
@@ -16,7 +17,6 @@ import { type AllocationOptions, allocation, allocationNames } from "./allocatio
 import { lampScores } from "./lamp.ts";
 import { apportion } from "./layer-budget.ts";
 import { layeredConstraint } from "./layered-constraint.ts";
-import { matchesPattern } from "./name-pattern.ts";
 import { random } from "./random-solver.ts";
 
 const { kernels } = createRunContext();
@@ -50,6 +50,21 @@ async function keptBy(options: AllocationOptions, sparsity: number, model: Model
 }
 
 describe("allocation", () => {
+  test("within a limit on operations keeps as much as the limit allows, spread by its own rule", async () => {
+    for (const method of ["uniform", "erk", "lamp"] as const) {
+      const budget = { limits: [{ kind: "flops", amount: 0.3 }], allocation: allocation({ method }) } as const;
+      const { layers, limits, kept, prunable } = await prune({ model: network(), solver: magnitude(), budget });
+      expect(limits).toMatchObject([{ kind: "flops", asked: 0.3 }]);
+      // Every weight of a dense layer is used once, so operations are weights, and one more would be too many.
+      expect(kept).toBe(Math.floor(0.3 * prunable));
+      expect(layers.map(({ nonzeros }) => nonzeros)).toEqual(await keptBy({ method }, 1 - kept / prunable));
+    }
+    const blocks = [{ match: "*", units: { kind: "rows" } }] as const;
+    const limits = [{ kind: "flops", amount: 0.3 }] as const;
+    const budget = { limits, units: blocks, allocation: allocation({ method: "erk" }) };
+    await expect(prune({ model: network(), solver: magnitude(), budget })).rejects.toThrow(/spreads single weights/);
+  });
+
   test("keeps the exact total by every method at every sparsity", async () => {
     for (const method of allocationNames) {
       for (const sparsity of [0, 0.13, 0.5, 0.77, 0.9, 0.96]) {

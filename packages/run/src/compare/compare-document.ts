@@ -8,7 +8,7 @@ export interface ComparedRun {
   readonly sparsity: number;
   readonly dense: Evaluation;
   readonly pruned: Evaluation;
-  readonly result: PruneResult;
+  readonly result: Omit<PruneResult, "mask">;
   /** Whether the first stage's gradients were those of an earlier run. */
   readonly sharesGradients: boolean;
 }

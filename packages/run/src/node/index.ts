@@ -53,6 +53,7 @@ export { optimizerNames, optimizerOf, rateNames } from "./retrain/training-setti
 export { runSensitivity, sensitivityDefaults } from "./sensitivity/run-sensitivity.ts";
 export { readArrays } from "./solve/read-arrays.ts";
 export { runSolve, type SolveDocument, type SolveSpec } from "./solve/run-solve.ts";
+export { comparisonStatePath } from "./state/comparison-file.ts";
 export { trainingPath } from "./state/training-file.ts";
 export { epochPath, runTrain, type TrainDocument, type TrainSettings, trainDefaults } from "./train/run-train.ts";
 export { versions } from "./versions.ts";

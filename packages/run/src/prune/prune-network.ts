@@ -43,8 +43,8 @@ export interface PruneJob {
   readonly layers?: LayerCapability & { readonly scope: Scope };
   /** What the outputs mean; default: what core takes for the data. */
   readonly task?: Task;
-  /** The training split, where gradients are taken if the solver needs any. */
-  readonly train: Dataset;
+  /** The training split, where gradients are taken; a solver that needs none does without. */
+  readonly train?: Dataset;
   /** The curvature of a name. @throws ERR_UNKNOWN_NAME for one that nobody offers */
   findCurvature(name: string): Promise<FoundEntry<CurvatureEntry>>;
   /** Options of the curvature; what is left out is its default. */
@@ -86,7 +86,10 @@ async function pruneRequest(job: PruneJob): Promise<{ request: PruneRequest } & 
   const takesGradients = needsGradients(solver) && !job.layers;
   const plan = takesGradients ? await feasiblePlan(job) : job.plan;
   const request = {
-    ...{ model: network, solver, sparsity, plan, data: train, seed, kernels, signal, onEvent },
+    ...{ model: network, solver, plan, seed, kernels, signal, onEvent },
+    ...(train ? { data: train } : {}),
+    // Limits and patterns of a budget say it all.
+    ...(budget && !("constraint" in budget) ? {} : { sparsity }),
     ...(params ? { params } : {}),
     ...(task ? { task } : {}),
     ...(budget ? { budget } : {}),
@@ -149,6 +152,6 @@ async function advisedRun(job: PlannedJob): Promise<ResolvedPlan> {
   const { network, solver, sparsity, plan, train } = job;
   const params = layoutParams(network, job.params);
   const weights = await readFlat(network, params);
-  const situation = runSituation({ model: network, params, weights, sparsity, data: train });
+  const situation = runSituation({ model: network, params, weights, sparsity, ...(train ? { data: train } : {}) });
   return resolvePlan(solver, situation, plan);
 }

@@ -32,54 +32,84 @@ export const defaultCosts: CostTable = {
   number: 0.9,
 };
 
+/** How a product can be run: so many milliseconds whatever is kept, and more for every tap of `outputs` neighbouring outputs of which any weight is. */
+export interface KernelWay {
+  readonly kernel: KernelName;
+  readonly fixed: number;
+  readonly each: number;
+  readonly outputs: number;
+}
+
+/**
+ * Every kernel that can run a product, and what it takes.
+ *
+ * @param dims - of the weights: outputs first
+ * @param outDims - of its output, for one example
+ */
+export function kernelWays(
+  operator: PackedOperator,
+  dims: readonly number[],
+  outDims: readonly number[],
+  costs: CostTable,
+): readonly KernelWay[] {
+  const outputs = dims[0]!;
+  const taps = product(dims) / outputs;
+  const positions = product(outDims) / outputs;
+  const way = (
+    kernel: KernelName,
+    { row, tap }: KernelCost,
+    spec: { outputs: number; tiles: number; isDense?: boolean },
+  ): KernelWay => {
+    const blocks = Math.ceil(outputs / spec.outputs);
+    const each = (spec.tiles * tap) / 1e6;
+    const fixed = (spec.tiles * blocks * row) / 1e6;
+    return spec.isDense
+      ? { kernel, fixed: fixed + blocks * taps * each, each: 0, outputs: 1 }
+      : { kernel, fixed, each, outputs: spec.outputs };
+  };
+  if (operator.op !== "Conv" && positions === 1) {
+    return [
+      way("dense", costs.block16, { outputs: 16, tiles: 1, isDense: true }),
+      way("sparse", costs.rows, { outputs: 1, tiles: 1 }),
+      way("block4", costs.block4, { outputs: 4, tiles: 1 }),
+      way("block16", costs.block16, { outputs: 16, tiles: 1 }),
+    ];
+  }
+  const group = (operator.attributes["group"] as number | undefined) ?? 1;
+  const [vectors, blocks] = [positions / 32, positions / 12];
+  const sparse = way("sparse", costs.sparse, { outputs: 1, tiles: vectors });
+  if (group > 1 && (outputs / group) % 4 !== 0) {
+    return [way("dense", costs.sparse, { outputs: 1, tiles: vectors, isDense: true }), sparse];
+  }
+  return [
+    way("dense", costs.block, { outputs: 4, tiles: blocks, isDense: true }),
+    sparse,
+    way("block4", costs.block, { outputs: 4, tiles: blocks }),
+  ];
+}
+
 /** A kernel and what it would take. */
 export interface KernelTime {
   readonly kernel: KernelName;
   readonly ms: number;
 }
 
-/**
- * Every kernel that can run a product, and its expected time.
- *
- * @param outDims - of its output, for one example
- */
+/** Every kernel that can run a product, and its expected time with these weights. @param outDims - of its output, for one example */
 export function kernelTimes(
   operator: PackedOperator,
-  weights: WeightTensor,
+  { dims, data }: WeightTensor,
   outDims: readonly number[],
   costs: CostTable,
 ): readonly KernelTime[] {
-  const { dims, data } = weights;
   const outputs = dims[0]!;
   const taps = data.length / outputs;
-  const isConv = operator.op === "Conv";
-  const positions = outDims.reduce((product, extent) => product * extent, 1) / outputs;
-  const count = (rows: number): number => keptBlocks(data, { outputs, taps, rows });
-  const time = ({ row, tap }: KernelCost, spec: { rows: number; kept: number; tiles: number }): number =>
-    (spec.tiles * (spec.rows * row + spec.kept * tap)) / 1e6;
-  if (!isConv && positions === 1) {
-    const byBlocks = (rows: number, kept: number) => ({ rows: Math.ceil(outputs / rows), kept, tiles: 1 });
-    return [
-      { kernel: "dense", ms: time(costs.block16, byBlocks(16, Math.ceil(outputs / 16) * taps)) },
-      { kernel: "sparse", ms: time(costs.rows, byBlocks(1, count(1))) },
-      { kernel: "block4", ms: time(costs.block4, byBlocks(4, count(4))) },
-      { kernel: "block16", ms: time(costs.block16, byBlocks(16, count(16))) },
-    ];
-  }
-  const group = (operator.attributes["group"] as number | undefined) ?? 1;
-  const sparse = (kept: number): number => time(costs.sparse, { rows: outputs, kept, tiles: positions / 32 });
-  if (group > 1 && (outputs / group) % 4 !== 0)
-    return [
-      { kernel: "dense", ms: sparse(data.length) },
-      { kernel: "sparse", ms: sparse(count(1)) },
-    ];
-  const block = (kept: number): number =>
-    time(costs.block, { rows: Math.ceil(outputs / 4), kept, tiles: positions / 12 });
-  return [
-    { kernel: "dense", ms: block(Math.ceil(outputs / 4) * taps) },
-    { kernel: "sparse", ms: sparse(count(1)) },
-    { kernel: "block4", ms: block(count(4)) },
-  ];
+  return kernelWays(operator, dims, outDims, costs).map(({ kernel, fixed, each, outputs: rows }) => {
+    return { kernel, ms: each === 0 ? fixed : fixed + each * keptBlocks(data, { outputs, taps, rows }) };
+  });
+}
+
+function product(extents: readonly number[]): number {
+  return extents.reduce((all, extent) => all * extent, 1);
 }
 
 /** Taps of which at least one of `rows` outputs in a block keeps its weight. */

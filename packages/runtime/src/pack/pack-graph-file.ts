@@ -73,7 +73,7 @@ export async function packGraph(
 }
 
 /** Extents of every value, for one example. @throws ERR_PACKED_GRAPH */
-function valueDims(graph: PackGraph): ReadonlyMap<string, readonly number[]> {
+export function valueDims(graph: PackGraph): ReadonlyMap<string, readonly number[]> {
   const values = new Map<string, Value>();
   const hold = (name: string, dims: readonly number[]): void => {
     values.set(name, { name, dims, phases: new Map() });

@@ -1,5 +1,5 @@
 /** A comparison: every method at every sparsity, each from the checkpoint as it is. */
-import { isPruneError, type RunPlan } from "@secateur/core";
+import { createRunContext, isPruneError, type RunEvent, type RunPlan } from "@secateur/core";
 import {
   type CompareDocument,
   type ComparedRun,
@@ -20,10 +20,11 @@ import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { batchNormOfModel, chosenDense, remeasuringModel } from "../open/any-model-settings.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
-import { openAnyModel } from "../open/open-any-model.ts";
+import { type AnyModel, openAnyModel } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
 import { findTask } from "../plugins/find-task.ts";
+import { openComparison } from "../state/comparison-file.ts";
 import { versions } from "../versions.ts";
 
 /** What to compare. */
@@ -52,6 +53,10 @@ export interface Comparison {
   /** The folder from which plugins and TensorFlow.js are looked for. */
   readonly cwd: string;
   readonly session: Session;
+  /** Absolute path of the file in which finished runs are kept as they come; absent: they are not. */
+  readonly state?: string | undefined;
+  /** Whether runs that are in it already are taken from there; default: it is begun anew. */
+  readonly resume?: boolean;
   /** Told of every run that is done. */
   readonly onRun?: (run: ComparedRun, at: { readonly done: number; readonly total: number }) => void;
   /** Told of every run that failed. */
@@ -91,10 +96,17 @@ export async function runCompare(
   });
   const { reestimateBatchNorm: when } = spec;
   const settings = batchNormOfModel(first, when === undefined ? {} : { when });
-  await remeasuringModel({ model: first, data, settings, session }).before();
+  const measurements = remeasuringModel({ model: first, data, settings, session });
+  await measurements.before();
   const posed = await poseTask({ network: first.network, data, named: named?.task, session });
   const dense = await posed.evaluate(first.network);
   const jobs = solvers.flatMap(({ one, solver }) => sparsities.map((sparsity) => ({ one, solver, sparsity })));
+  const keeper =
+    spec.state === undefined
+      ? undefined
+      : await openComparison({
+          ...{ path: spec.state, comparison: identityOf(spec, first), resume: spec.resume === true, session },
+        });
   const plans = await Promise.all(
     jobs.map(async ({ solver, sparsity }) => {
       const planned = await plannedRun({ network: first.network, params, solver, sparsity, plan, train: data.train });
@@ -102,9 +114,14 @@ export async function runCompare(
       return { key: needsGradients(solver) ? gradientKey(planned) : undefined, stages };
     }),
   );
-  const order = sharingOrder(plans);
   const shared = shareGradients();
   const finished = new Map<number, ComparedRun>();
+  for (const [position, { one, sparsity }] of jobs.entries()) {
+    const earlier = keeper?.finished.find((run) => run.solver === one.entry.name && run.sparsity === sparsity);
+    if (earlier) finished.set(position, earlier);
+  }
+  const order = sharingOrder(plans).filter((position) => !finished.has(position));
+  const doneBefore = finished.size;
   const failed: FailedRun[] = [];
   let firstError: unknown;
   let isInterrupted = false;
@@ -120,11 +137,13 @@ export async function runCompare(
       const engine = first.tfjs?.engine.name;
       const model = await openAnyModel({ path, arch: first.arch, engine, includeFrozen, cwd, onEvent: () => {} });
       const { network } = model;
+      const at = { done: doneBefore + turn + 1, total: jobs.length };
       try {
-        const { before, settle, after } = remeasuringModel({ model, data, settings, session });
+        const { before, settle, after } = measurements.forCopy(model);
         await before();
-        const { result, curvature } = await pruneNetwork({
-          ...{ network, solver, sparsity, plan, params, session, ...(settle ? { settle } : {}) },
+        const { result: whole, curvature } = await pruneNetwork({
+          ...{ network, solver, sparsity, plan, params, ...(settle ? { settle } : {}) },
+          session: labelled(session, `${one.entry.name} at ${sparsity}`),
           ...{ train: data.train, task: posed.task },
           findCurvature: (name) => findCurvature(name, cwd),
           wrapEstimator: (inner) => {
@@ -136,9 +155,11 @@ export async function runCompare(
         await after();
         if (curvature) sources.push(curvature);
         const pruned = await posed.evaluate(network);
+        const { mask: _mask, ...result } = whole;
         const run = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
         finished.set(position, run);
-        spec.onRun?.(run, { done: turn + 1, total: jobs.length });
+        await keeper?.keep(run);
+        spec.onRun?.(run, at);
       } catch (error) {
         if (!isPruneError(error)) throw error;
         firstError ??= error;
@@ -148,7 +169,7 @@ export async function runCompare(
         }
         const run = { solver: one.entry.name, sparsity, code: error.code, message: error.message };
         failed.push(run);
-        spec.onFailure?.(run, { done: turn + 1, total: jobs.length });
+        spec.onFailure?.(run, at);
       } finally {
         model.close();
       }
@@ -171,6 +192,24 @@ export async function runCompare(
   });
   first.close();
   return { document, runs };
+}
+
+/** What all runs share, as JSON: runs of an earlier call count only where it is the same. */
+function identityOf(spec: Comparison, { sha256, arch, packages }: AnyModel): string {
+  const { data, normalize, task, reestimateBatchNorm, keepDense, plan, engine, session, solvers } = spec;
+  const { seed, kernels } = session;
+  return JSON.stringify({
+    ...{ modelSha256: sha256, arch, engine, data, normalize, task, reestimateBatchNorm, keepDense, plan, seed },
+    ...{ backend: kernels.name, versions: versions([...solvers, ...packages]) },
+  });
+}
+
+/** The session with notes that say of which run they are. */
+function labelled(session: Session, label: string): Session {
+  const { seed, kernels, signal } = session;
+  const onEvent = (event: RunEvent): void =>
+    session.onEvent(event.type === "note" ? { ...event, message: `${label}: ${event.message}` } : event);
+  return { ...session, onEvent, context: () => createRunContext({ seed, kernels, signal, onEvent }) };
 }
 
 /** Where no method takes gradients, a setting of them would change nothing. */

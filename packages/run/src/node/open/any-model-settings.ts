@@ -3,7 +3,13 @@ import { type Dataset, type RunContext, unknownName } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { chooseDense, keepDenseWords } from "@secateur/nn";
 import type { Session } from "../../session.ts";
-import { type BatchNormSettings, batchNormFor, type Remeasure, remeasuring } from "./batch-norm.ts";
+import {
+  type BatchNormSettings,
+  batchNormFor,
+  type Remeasure,
+  remeasuring,
+  type SharedRemeasure,
+} from "./batch-norm.ts";
 import { type AnyModel, ownNetwork } from "./open-any-model.ts";
 
 /**
@@ -53,10 +59,17 @@ export function remeasuringModel(spec: {
   data: DatasetSplits;
   settings: BatchNormSettings | undefined;
   session: Session;
-}): Remeasure {
+}): SharedRemeasure<AnyModel> {
   const { model, ...rest } = spec;
-  if (model.own) return remeasuring({ ...rest, network: model.own.network });
-  const { session, data, settings } = rest;
+  if (model.own) {
+    const measurements = remeasuring({ ...rest, network: model.own.network });
+    return { ...measurements, forCopy: (copy) => measurements.forCopy(copy.own!.network) };
+  }
+  return { ...matching(spec), forCopy: (copy) => matching({ ...rest, model: copy }) };
+}
+
+/** The same for models of other layers: statistics are matched to those of the dense model, which every copy measures itself. */
+function matching({ model, session, data, settings }: Parameters<typeof remeasuringModel>[0]): Remeasure {
   const isAfter = settings?.when === "after" || settings?.when === "both";
   const matcher = isAfter ? matcherOf(model) : undefined;
   if (!matcher) return { before: async () => {}, after: async () => {} };

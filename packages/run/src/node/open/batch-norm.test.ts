@@ -120,3 +120,40 @@ test("chooses the random changes of images under whose statistics training image
     expect(note).toMatchObject({ message: expect.stringContaining(better!.word) });
   }
 });
+
+test("measures weights once only, with the same images, and again whatever changed in them", async () => {
+  const data = bright();
+  let reads = 0;
+  const train = {
+    ...data.train,
+    batch: (indices: Uint32Array) => {
+      reads++;
+      return data.train.batch(indices);
+    },
+  };
+  const network = normed();
+  const ctx = createRunContext();
+  const { settle } = remeasuring({
+    network,
+    data: { ...data, train },
+    settings: { when: "both" },
+    session: sessionOf(),
+  });
+  const weights = network.weights.get("conv.weight")!.data;
+  const [original, changed] = [weights.slice(), weights.map((value) => value / 2)];
+  await settle!(ctx);
+  const [first, one] = [statistics(network), reads];
+  weights.set(changed);
+  await settle!(ctx);
+  expect(statistics(network)).not.toEqual(first);
+  expect(reads).toBe(2 * one);
+  weights.set(original);
+  // Whatever generator the caller has: the images are those of the run.
+  await settle!({ ...ctx, rng: createRng("another") });
+  expect(statistics(network)).toEqual(first);
+  expect(reads).toBe(2 * one);
+  // A bias has statistics of its own, a kept weight too.
+  network.weights.get("bn.bias")!.data[0]! += 1;
+  await settle!(ctx);
+  expect(reads).toBe(3 * one);
+});

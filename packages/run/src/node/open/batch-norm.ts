@@ -1,4 +1,5 @@
 /** Batch-normalisation statistics measured anew on the training split, with the random changes of images that training used. */
+import { createHash } from "node:crypto";
 import { type RunContext, sampleIndices, subset } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { type Augmentation, type Network, reestimateBatchNorm } from "@secateur/nn";
@@ -62,10 +63,14 @@ export function batchNormFor(network: Network, asked: Partial<BatchNormSettings>
   return { ...asked, when: when ?? "both" };
 }
 
-/** Training images that statistics are measured on around a pruning run, within it, and to choose random changes. */
-const mostImages = 10_000;
-const imagesWithin = 2048;
-const imagesToChoose = 1024;
+/**
+ * Training images that statistics are measured on, and are judged by. On ResNet20 at .9, losses of 800 held-out training images under the
+ * statistics of 512, 1024, 2048 and 4000 images were .506, .510, .516 and .514: more images do not lower them.
+ */
+const images = 1024;
+const imagesToJudge = 512;
+/** Weights whose statistics are remembered: those of a stage, and of its candidates. */
+const mostRemembered = 8;
 
 /** Measures statistics around a pruning run, as its settings say. */
 export interface Remeasure {
@@ -73,6 +78,12 @@ export interface Remeasure {
   /** Between stages; undefined where they are not measured after pruning. */
   readonly settle?: (ctx: RunContext) => Promise<void>;
   after(): Promise<void>;
+}
+
+/** Measurements that a comparison makes once: `before` of a copy takes over what was measured of the first. */
+export interface SharedRemeasure<M> extends Remeasure {
+  /** The measurements of another copy of the same network, as it came from its file. After `before` only. */
+  forCopy(copy: M): Remeasure;
 }
 
 /**
@@ -86,47 +97,98 @@ export function remeasuring(spec: {
   data: DatasetSplits;
   settings: BatchNormSettings | undefined;
   session: Session;
-}): Remeasure {
+}): SharedRemeasure<Network> {
   const { network, data, settings, session } = spec;
   const { when = "never" } = settings ?? {};
-  let augmentation: Augmentation = {};
-  const measure = async (ctx: RunContext, examples: number): Promise<void> => {
-    await reestimateBatchNorm(network, data.train, ctx, { examples, augmentation });
-  };
+  let chosen: Augmentation = {};
+  let dense: ReadonlyMap<string, Float32Array | Float64Array> = new Map();
+  const remembered = new Map<string, ReadonlyMap<string, Float32Array | Float64Array>>();
+  const measureOf =
+    (copy: Network) =>
+    async (ctx: RunContext, augmentation: Augmentation): Promise<void> => {
+      const key = JSON.stringify([hashOfParams(copy), augmentation]);
+      const known = remembered.get(key);
+      if (known) return writeTensors(copy, known);
+      // The same images every time: candidates are compared on equal terms, and statistics follow from the weights alone.
+      const { rng } = session.context();
+      await reestimateBatchNorm(copy, data.train, { ...ctx, rng }, { examples: images, augmentation });
+      remembered.set(key, copiedStatistics(copy));
+      const [oldest] = remembered.keys();
+      if (remembered.size > mostRemembered) remembered.delete(oldest!);
+    };
   const isAfter = when === "after" || when === "both";
+  const behind = (copy: Network): Omit<Remeasure, "before"> => {
+    const measure = measureOf(copy);
+    return {
+      ...(isAfter ? { settle: (ctx: RunContext) => measure(ctx, chosen) } : {}),
+      after: async () => (isAfter ? await measure(session.context(), chosen) : undefined),
+    };
+  };
   return {
     async before() {
       if (settings === undefined || when === "never") return;
       const isNamed = settings.cropPadding !== undefined || settings.flip !== undefined;
-      augmentation = isNamed ? augmentationOf(settings, data) : await chooseChanges({ network, data, session });
-      if (when !== "after") await measure(session.context(), mostImages);
+      const measure = measureOf(network);
+      chosen = isNamed ? augmentationOf(settings, data) : await chooseChanges({ network, data, session, measure });
+      if (when === "after") return;
+      await measure(session.context(), chosen);
+      dense = copiedStatistics(network);
     },
-    ...(isAfter ? { settle: (ctx: RunContext) => measure(ctx, imagesWithin) } : {}),
-    after: async () => (isAfter ? await measure(session.context(), mostImages) : undefined),
+    ...behind(network),
+    forCopy: (copy) => ({ before: async () => writeTensors(copy, dense), ...behind(copy) }),
   };
+}
+
+function paramNames(network: Network): readonly string[] {
+  return network.params().map(({ name }) => name);
+}
+
+/** Of all that is no statistic. */
+function hashOfParams(network: Network): string {
+  const hash = createHash("sha256");
+  for (const name of paramNames(network)) {
+    const { data } = network.weights.get(name)!;
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest("hex");
+}
+
+function copiedStatistics(network: Network): ReadonlyMap<string, Float32Array | Float64Array> {
+  const params = new Set(paramNames(network));
+  const statistics = [...network.weights].filter(([name]) => !params.has(name));
+  return new Map(statistics.map(([name, { data }]) => [name, data.slice()]));
+}
+
+function writeTensors(network: Network, tensors: ReadonlyMap<string, Float32Array | Float64Array>): void {
+  for (const [name, values] of tensors) network.weights.get(name)!.data.set(values);
 }
 
 /**
  * No random changes, or cropping by an eighth and mirroring: whichever gives statistics under which training images have
  * the lower loss. A network has to meet the statistics that it was trained with. Leaves the network as it was.
  */
-async function chooseChanges(spec: { network: Network; data: DatasetSplits; session: Session }): Promise<Augmentation> {
-  const { network, data, session } = spec;
+async function chooseChanges(spec: {
+  network: Network;
+  data: DatasetSplits;
+  session: Session;
+  measure: (ctx: RunContext, augmentation: Augmentation) => Promise<void>;
+}): Promise<Augmentation> {
+  const { network, data, session, measure } = spec;
   const { train } = data;
   const shape = train.inputs[0]?.shape ?? [];
   const [height, width] = [shape[1] ?? 0, shape[2] ?? 0];
   if (shape.length !== 3 || Math.min(height, width) < 8) return {};
   const usual = augmentationOf({ cropPadding: Math.round(height / 8), flip: true }, data);
-  const before = new Map([...network.weights].map(([name, { data: values }]) => [name, values.slice()]));
+  const before = copiedStatistics(network);
   const context = session.context();
-  const count = Math.min(imagesToChoose, train.size);
+  const count = Math.min(imagesToJudge, train.size);
   const judged = subset(train, sampleIndices(train.size, count, context.rng.fork("image changes")));
   const losses: number[] = [];
   for (const augmentation of [{}, usual]) {
-    await reestimateBatchNorm(network, train, context, { examples: count, augmentation });
+    await measure(context, augmentation);
     losses.push((await network.evaluate(judged, context)).loss);
   }
-  for (const [name, values] of before) network.weights.get(name)!.data.set(values);
+  writeTensors(network, before);
   const [plain = 0, changed = 0] = losses;
   const message = `statistics of batch normalisation are measured on ${changed < plain ? "randomly cropped and mirrored" : "unchanged"} training images: their loss is ${Math.min(changed, plain).toPrecision(3)}, else ${Math.max(changed, plain).toPrecision(3)} (--crop-padding and --flip say otherwise)`;
   session.onEvent({ type: "note", level: "info", code: "batch-norm", message });

@@ -1,12 +1,20 @@
 /** The JSON document of `secateur prune`: its keys are a contract, described in docs/cli.md. */
-import type { Evaluation, Note, RoundReport, RunLoss } from "@secateur/core";
+import type { Evaluation, LimitReached, Note, RoundReport, RunLoss } from "@secateur/core";
 import type { PruneOutcome } from "../../prune/prune-network.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 
-/** A pruning run with the evaluations around it. */
-export interface RunOutcome extends PruneOutcome {
-  /** "calibration": the data have no split for testing. */
+/** What a network was measured to be before and after, and on what. */
+export interface Measured {
+  readonly dense: Evaluation;
+  readonly pruned: Evaluation;
+  /** "calibration": there are no data set apart for testing, so both are measured on what the run worked with. */
   readonly measuredOn: "test" | "calibration";
+}
+
+/** A pruning run with the evaluations around it. */
+export interface RunOutcome extends Omit<PruneOutcome, "dense" | "pruned"> {
+  /** Absent where there were no data to measure with. */
+  readonly measured: Measured | undefined;
 }
 
 interface StageDocument {
@@ -28,14 +36,12 @@ interface StageDocument {
 }
 
 /** What `secateur prune --json` prints. */
-export interface PruneDocument {
-  readonly dense: Evaluation;
-  readonly pruned: Evaluation;
-  /** "calibration": there are no data set apart for testing, so both are measured on what the run worked with. */
-  readonly measuredOn: "test" | "calibration";
+export interface PruneDocument extends Partial<Measured> {
   readonly sparsity: number;
   readonly nonzeros: number;
   readonly prunable: number;
+  /** Limits on other things than the number of single weights: what was asked and what was reached, in the same measure. */
+  readonly limits?: readonly LimitReached[];
   readonly objective: number;
   readonly layers: readonly {
     readonly name: string;
@@ -47,6 +53,8 @@ export interface PruneDocument {
   }[];
   /** Weights left as they were by --keep-dense; they count neither as prunable nor as non-zero. */
   readonly keptDense?: readonly string[];
+  /** Which of its algorithms the solver took in the last stage, where it has several. */
+  readonly method?: string;
   readonly stages: readonly StageDocument[];
   /** Rounds of pruning and retraining, with --retrain. */
   readonly rounds?: readonly RoundReport[];
@@ -81,22 +89,23 @@ export function pruneDocument(spec: {
   unprunable?: NonNullable<PruneDocument["unprunable"]>;
 }): PruneDocument {
   const { outcome, recipe, keptDense, unprunable = [], out, peakMemoryBytes } = spec;
-  const { result, dense, pruned } = outcome;
+  const { result, measured } = outcome;
   const { rounds } = result;
+  const { method } = result.stages[result.stages.length - 1] ?? {};
   const retrainMs = retrainTimes(rounds, result.stages.length);
   return {
-    dense,
-    pruned,
-    measuredOn: outcome.measuredOn,
+    ...measured,
     sparsity: result.sparsity,
     nonzeros: result.nonzeros,
     prunable: result.prunable,
+    ...(result.limits ? { limits: result.limits } : {}),
     objective: result.objective,
     layers: result.layers.map(({ name, shape, size, nonzeros, relativeError }) => ({
       ...{ name, shape, size, nonzeros },
       ...(relativeError === undefined ? {} : { relativeError }),
     })),
     ...(keptDense.length === 0 ? {} : { keptDense }),
+    ...(method === undefined ? {} : { method }),
     stages: result.stages.map((stage, index) => ({
       sparsity: stage.sparsity,
       objective: stage.objective,
@@ -108,7 +117,7 @@ export function pruneDocument(spec: {
       stats: stage.stats,
       taken: stage.taken,
       ...(stage.loss === undefined ? {} : { loss: stage.loss }),
-      ...(index === result.stages.length - 1 ? { accuracy: pruned.accuracy } : {}),
+      ...(measured && index === result.stages.length - 1 ? { accuracy: measured.pruned.accuracy } : {}),
     })),
     ...(rounds ? { rounds } : {}),
     timing: rounds

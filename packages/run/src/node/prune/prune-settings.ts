@@ -1,5 +1,7 @@
 import type { EntryOf, RunPlan, Solver } from "@secateur/core";
+import type { CostTable } from "@secateur/runtime/pack";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
+import type { LimitSettings } from "../../recipe/limits.ts";
 import type { KernelChoice } from "../../session.ts";
 import type { BatchNormSettings } from "../open/batch-norm.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
@@ -15,8 +17,8 @@ export interface PruneSettings {
   readonly engine: EngineChoice | undefined;
   /** Whether weights of a TensorFlow.js model's frozen layers are pruned too. */
   readonly includeFrozen: boolean | undefined;
-  /** With absolute paths. */
-  readonly data: string;
+  /** With absolute paths. Absent: nothing is measured, which only a run that needs no data can do without. */
+  readonly data: string | undefined;
   readonly normalize: string | undefined;
   /** The text of --task. */
   readonly task: string | undefined;
@@ -27,7 +29,11 @@ export interface PruneSettings {
   readonly plan: RunPlan;
   /** Names of the options and plan settings that this call set, without those of a recipe. */
   readonly given: readonly string[];
-  readonly sparsity: number;
+  /** Absent where only other things are limited. */
+  readonly sparsity: number | undefined;
+  readonly limits: LimitSettings;
+  /** What kernels take on the machine that `milliseconds` are of; default: as measured on a server. */
+  readonly costs?: CostTable;
   /** Words of --keep-dense. */
   readonly keepDense: readonly string[];
   /** What was asked for; see batchNormFor. */

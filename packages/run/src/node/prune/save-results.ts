@@ -42,7 +42,7 @@ async function encodePruned(spec: {
   from: string;
 }): Promise<readonly EncodedFile[]> {
   const { model, document, outputs, from } = spec;
-  const { solver, sparsity, seed } = document.recipe;
+  const { solver, sparsity = document.sparsity, seed } = document.recipe;
   const metadata = {
     // How the network was trained before stays true of it.
     ...(model.own ? freshMetadata(model.own.metadata, [trainingKey]) : {}),

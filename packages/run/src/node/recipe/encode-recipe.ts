@@ -15,11 +15,11 @@ export function portableRecipe(recipe: Recipe, path: string): Recipe {
     // On Windows there is no relative path to another drive.
     return isAbsolute(short) ? short : short.split(sep).join("/");
   };
-  const { retrain } = recipe;
+  const { retrain, data } = recipe;
   return {
     ...recipe,
     model: fromThere(recipe.model),
-    data: mapDataPaths(recipe.data, fromThere),
+    ...(data === undefined ? {} : { data: mapDataPaths(data, fromThere) }),
     ...(retrain?.rewind === undefined ? {} : { retrain: { ...retrain, rewind: fromThere(retrain.rewind) } }),
   };
 }

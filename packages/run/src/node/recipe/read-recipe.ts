@@ -4,6 +4,7 @@ import { readFileBytes } from "@secateur/formats";
 import stripJsonComments from "strip-json-comments";
 import { badRecipe } from "../../errors.ts";
 import { mapDataPaths } from "../../recipe/data-spec.ts";
+import { parseUnits, unitsAllowed } from "../../recipe/limits.ts";
 import { planKeys } from "../../recipe/plan-keys.ts";
 import { kernelChoices } from "../../session.ts";
 import { engineChoices } from "../open/load-tensorflow.ts";
@@ -27,6 +28,10 @@ const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
   solver: "string",
   options: "object",
   sparsity: "number",
+  flops: "number",
+  bytes: "number",
+  milliseconds: "number",
+  units: "a list",
   keepDense: "a list",
   plan: "object",
   retrain: "object",
@@ -69,6 +74,10 @@ export async function readRecipe(path: string, from: string): Promise<RecipeFile
   const recipe = json as unknown as RecipeFile;
   if (recipe.keepDense?.some((word) => typeof word !== "string")) {
     throw badRecipe({ path, found: "something else than text in 'keepDense'", expected: "names of layers" });
+  }
+  const strange = recipe.units?.find((text) => typeof text !== "string" || !parseUnits(text));
+  if (strange !== undefined) {
+    throw badRecipe({ path, found: `${JSON.stringify(strange)} in 'units'`, expected: unitsAllowed });
   }
   if (recipe.seed !== undefined && !(Number.isSafeInteger(recipe.seed) && recipe.seed >= 0)) {
     throw badRecipe({ path, found: `the seed ${recipe.seed}`, expected: "a whole number of at least 0" });

@@ -18,14 +18,22 @@ export interface Recipe {
   readonly engine?: EngineName;
   /** Whether weights of frozen layers of a TensorFlow.js model were pruned too; absent: they were not. */
   readonly includeFrozen?: boolean;
-  readonly data: string;
+  /** Absent: the run needed none, and nothing was measured. */
+  readonly data?: string;
   readonly normalize?: string;
   /** NAME or NAME:KEY=VALUE,...; absent: told from the model and the data. */
   readonly task?: string;
   readonly solver: string;
   /** Options of the solver, defaults filled in. */
   readonly options: Readonly<Record<string, unknown>>;
-  readonly sparsity: number;
+  /** Absent where only the following are limited. */
+  readonly sparsity?: number;
+  /** Kept of the dense network's operations and bytes, as fractions; milliseconds of a forward pass. Absent: not limited. */
+  readonly flops?: number;
+  readonly bytes?: number;
+  readonly milliseconds?: number;
+  /** What is kept or removed together, as --units has it; absent: single weights. */
+  readonly units?: readonly string[];
   /** Weights left as they were: first, last, or names; absent: none. */
   readonly keepDense?: readonly string[];
   /** The plan in force, defaults filled in. */

@@ -1,0 +1,80 @@
+/**
+ * Costs that are no sums over weights. A parameter costs min over its ways of fixed + each * (kept blocks), so it is linearised where a
+ * share d of its units is kept at random: a block of m independent units is kept with probability 1 - (1 - d)^m.
+ */
+import type { Mask } from "../problem/matrix.ts";
+import type { CostModel, CostWay } from "./budget.ts";
+import { type StackedPart, type StackedUnits, weightMask } from "./stack-units.ts";
+
+/** The cost of a mask [units.count]. O(weights) a way. */
+export function modelCost({ other, params }: CostModel, units: StackedUnits, mask: Mask): number {
+  const weights = weightMask(units, mask);
+  return units.parts.reduce((total, { param }) => {
+    const own = weights.subarray(param.start, param.start + param.size);
+    const ways = params[param.name]!.map(({ fixed, each, outputs }) => {
+      return each === 0 ? fixed : fixed + each * keptBlocks(own, { ...param, outputs });
+    });
+    return total + Math.min(...ways);
+  }, other);
+}
+
+/** Blocks of `outputs` x 1 in which any weight is kept. */
+function keptBlocks(mask: Mask, { rows, cols, outputs }: { rows: number; cols: number; outputs: number }): number {
+  let kept = 0;
+  for (let first = 0; first < rows; first += outputs) {
+    const end = Math.min(first + outputs, rows);
+    for (let col = 0; col < cols; col++) {
+      let any = 0;
+      for (let row = first; row < end && any === 0; row++) any = mask[row * cols + col]!;
+      kept += any;
+    }
+  }
+  return kept;
+}
+
+/** The expected cost where every unit is kept with probability `share`. */
+export function expectedCost({ other, params }: CostModel, { parts }: StackedUnits, share: number): number {
+  return parts.reduce(
+    (total, part) => total + Math.min(...params[part.param.name]!.map((way) => expected(way, part, share))),
+    other,
+  );
+}
+
+function expected({ fixed, each, outputs }: CostWay, { param, spec }: StackedPart, share: number): number {
+  const independent = spec.kind === "columns" ? 1 : spec.kind === "blocks" ? Math.ceil(outputs / spec.rows) : outputs;
+  const blocks = Math.ceil(param.rows / outputs) * param.cols;
+  return fixed + each * blocks * (1 - (1 - share) ** independent);
+}
+
+/** The least that any mask can come to: nothing is kept. */
+export function leastCost({ other, params }: CostModel, { parts }: StackedUnits): number {
+  return parts.reduce((total, { param }) => total + Math.min(...params[param.name]!.map(({ fixed }) => fixed)), other);
+}
+
+/** The share of units, in (0, 1], at which the expected cost is `amount`: within 2^-40. */
+export function shareAt(model: CostModel, units: StackedUnits, amount: number): number {
+  if (expectedCost(model, units, 1) <= amount) return 1;
+  let [low, high] = [0, 1];
+  for (let step = 0; step < 40; step++) {
+    const middle = (low + high) / 2;
+    if (expectedCost(model, units, middle) <= amount) low = middle;
+    else high = middle;
+  }
+  return high;
+}
+
+/** What keeping each unit costs [units.count], on average where the share is kept, by the way that is best there among those that a mask makes cheaper. */
+export function linearCosts({ params }: CostModel, units: StackedUnits, share: number): Float64Array {
+  const costs = new Float64Array(units.count);
+  for (const part of units.parts) {
+    const { param, firstUnit, units: own } = part;
+    const ways = params[param.name]!.filter(({ each }) => each > 0);
+    const least = Math.min(...ways.map((way) => expected(way, part, share)));
+    const best = ways.find((way) => expected(way, part, share) === least);
+    const perWeight = best ? (expected(best, part, share) - best.fixed) / (share * param.size) : 0;
+    for (let u = 0; u < own.count; u++) {
+      costs[firstUnit + u] = perWeight * (own.perWeight ? 1 : own.indices(u).length);
+    }
+  }
+  return costs;
+}

@@ -1,0 +1,67 @@
+/** What a run may keep, from its settings: a sparsity, or limits and units with how they are spread over layers. */
+import {
+  type Allocation,
+  type Budget,
+  type BudgetRule,
+  bindBudget,
+  type EntryOf,
+  keptCount,
+  layoutParams,
+} from "@secateur/core";
+import { allocation } from "@secateur/imp-scheduler";
+import { costModels, lowerOnnx, type OnnxLikeGraph, type PackGraph } from "@secateur/runtime/pack";
+import { costsNeedGraph, keepsNothing } from "../../errors.ts";
+import type { FoundEntry } from "../../plugins/found-entry.ts";
+import { isLimited, limitsOf } from "../../recipe/limits.ts";
+import type { AnyModel } from "../open/open-any-model.ts";
+import { networkGraph } from "../pack/network-graph.ts";
+import type { PruneSettings } from "./prune-settings.ts";
+
+/** How far a run goes. */
+export interface RunBudget {
+  /** Of weights, in [0, 1): for limits on other things about what they come to. */
+  readonly sparsity: number;
+  /** Absent: any weights of the whole network. */
+  readonly budget?: Budget | BudgetRule;
+}
+
+/**
+ * The budget of a run.
+ *
+ * @param params - names of the parameters to prune
+ * @throws ERR_IMPOSSIBLE where nothing would be left, ERR_BUDGET for limits out of reach
+ */
+export function runBudget(settings: PruneSettings, model: AnyModel, params: readonly string[]): RunBudget {
+  const { allocation: bounds, spread, limits, sparsity } = settings;
+  const layout = layoutParams(model.network, params);
+  const isGlobal = (bounds?.method ?? "global") === "global" && (!spread || spread.entry.name === "global");
+  const rule =
+    bounds || spread ? allocation({ ...bounds, ...(spread ? { by: makeAllocation(spread) } : {}) }) : undefined;
+  if (!isLimited(limits)) {
+    const size = layout.reduce((sum, param) => sum + param.size, 0);
+    if (keptCount(size, sparsity!) === 0) throw keepsNothing({ where: model.path, sparsity: sparsity!, size });
+    return { sparsity: sparsity!, ...(rule ? { budget: rule } : {}) };
+  }
+  const { exclude = [], limits: largest = {} } = bounds ?? {};
+  const needsCosts = limits.bytes !== undefined || limits.milliseconds !== undefined;
+  const budget: Budget = {
+    ...limitsOf(limits, sparsity),
+    ...(isGlobal
+      ? { exclude, bounds: Object.entries(largest).map(([match, most]) => ({ match, sparsity: most })) }
+      : { allocation: rule! }),
+    ...(needsCosts ? { costs: costModels(graphOf(model), settings.costs ? { costs: settings.costs } : {}) } : {}),
+  };
+  return { sparsity: bindBudget(budget, layout).sparsity, budget };
+}
+
+/** An allocation has no options of its own: what is excluded or bounded is said for all of them alike. */
+function makeAllocation({ entry }: FoundEntry<EntryOf<"allocation">>): Allocation {
+  return entry.create({} as never);
+}
+
+/** The model as packing takes it. @throws ERR_USAGE, ERR_PACKED_GRAPH */
+function graphOf({ own, onnx, path }: AnyModel): PackGraph {
+  if (own) return networkGraph(own.network);
+  if (onnx) return lowerOnnx(onnx.file.graph as OnnxLikeGraph);
+  throw costsNeedGraph(path);
+}

@@ -1,0 +1,60 @@
+import { bindBudget, layoutParams, referenceKernels } from "@secateur/core";
+import { createNetwork, mlp, type NetworkSpec } from "@secateur/nn";
+import { expect, test } from "vitest";
+import { costModels } from "./cost-models.ts";
+import { type LayeredNetwork, lowerNetwork } from "./lower-network.ts";
+import type { PackGraph } from "./pack-graph.ts";
+import { packGraph } from "./pack-graph-file.ts";
+
+const convolutional: NetworkSpec = {
+  ...{ name: "small", inputShape: [8, 6, 6], classes: 3 },
+  layers: [
+    { kind: "conv2d", name: "conv", in: 8, out: 16, kernel: [3, 3], padding: 1, bias: false },
+    { kind: "batch-norm", name: "norm", channels: 16 },
+    { kind: "relu" },
+    { kind: "global-average-pool" },
+    { kind: "dense", name: "fc", in: 16, out: 3, bias: true },
+  ],
+};
+
+/** Bytes of masks and values, as a file's prefix says. */
+function streamBytes(file: Uint8Array): number {
+  const view = new DataView(file.buffer);
+  return view.getUint32(16, true) + view.getUint32(20, true);
+}
+
+test("a budget's bytes and milliseconds are those that packing the pruned network gives", async () => {
+  for (const spec of [mlp({ sizes: [40, 48, 3] }), convolutional]) {
+    for (const values of ["f32", "int8"] as const) {
+      const network = createNetwork(spec, { seed: 1 });
+      const graphOf = (): PackGraph => {
+        const tensors = network.tensors().map(({ name, shape, data }) => {
+          return [name, { dims: shape, data: Float32Array.from(data) }] as const;
+        });
+        return lowerNetwork(network.spec as LayeredNetwork, new Map(tensors));
+      };
+      const params = layoutParams(network);
+      const limits = [
+        { kind: "bytes", amount: 0.6 },
+        { kind: "milliseconds", amount: 0.95 },
+      ] as const;
+      const bound = bindBudget({ limits, costs: costModels(graphOf(), { values }) }, params);
+      const score = Float64Array.from({ length: bound.units.count }, (_, u) => (7 * u) % 11);
+      const mask = bound.constraint(bound.sparsity, referenceKernels).select(score);
+      const [bytes, milliseconds] = bound.reached(mask);
+      expect(bytes!.reached).toBeLessThanOrEqual(0.6);
+      expect(milliseconds!.reached).toBeLessThanOrEqual(0.95);
+      const stored = { values, compression: "none" } as const;
+      const dense = await packGraph(graphOf(), { ...stored, masks: false });
+      for (const { name, start, size } of params) {
+        const { data } = network.weights.get(name)!;
+        for (let j = 0; j < size; j++) data[j] = mask[start + j] === 1 ? 1 + j : 0;
+      }
+      const pruned = await packGraph(graphOf(), stored);
+      // Sums of fractions of bytes and of nanoseconds.
+      expect(bytes!.reached * streamBytes(dense.bytes)).toBeCloseTo(streamBytes(pruned.bytes), 6);
+      const ms = (layers: typeof pruned.layers): number => layers.reduce((sum, layer) => sum + layer.expectedMs, 0);
+      expect(milliseconds!.reached * ms(dense.layers)).toBeCloseTo(ms(pruned.layers), 9);
+    }
+  }
+});
