@@ -57,6 +57,10 @@ describe("prune layer by layer", () => {
     const said = (...more: string[]) => refused(["prune", model, "--data", data, ...more]);
     expect(await said("--solver", "magnitude", "--inputs", "parallel")).toMatch(/--inputs would change nothing/);
     expect(await said("--solver", "layerwise", "--ridge", "3")).toMatch(/--ridge would change nothing/);
+    expect(await said("--solver", "magnitude", "--match", "dense")).toMatch(/--match would change nothing/);
+    expect(await said("--solver", "alps", "--refit-blocks", "2")).toMatch(
+      /cut into .*blocks|export the network to ONNX/,
+    );
     expect(await said("--solver", "obc", "--units", "of-every:1/2", "--sparsity", "0.5")).toMatch(
       /leave --sparsity out/,
     );

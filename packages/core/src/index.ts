@@ -43,6 +43,7 @@ export {
   tensorDataset,
 } from "./data/dataset.ts";
 export type {
+  DenseMoments,
   LayerCurvature,
   LayerCurvatureEstimator,
   LayerCurvatureRequest,
@@ -50,6 +51,7 @@ export type {
   LayerInputsMode,
   LayerInputsRequest,
   LayerRows,
+  LayerTargets,
 } from "./data/layer-inputs.ts";
 export type {
   GradientBlock,
@@ -59,6 +61,7 @@ export type {
   Linearization,
   MeanGradient,
   Model,
+  ModelBlock,
   Moments,
   MomentsRequest,
   ParamInfo,
@@ -268,6 +271,13 @@ export {
   type RuleSetup,
   type StepSpec,
 } from "./training/begin-rules.ts";
+export {
+  createMoments,
+  type OptimizerMemory,
+  type OptimizerSpec,
+  type ParamStep,
+  stepParam,
+} from "./training/optimizer.ts";
 export type {
   Reparameterization,
   RuleHooks,

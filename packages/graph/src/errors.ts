@@ -64,3 +64,19 @@ export function unevenRows(where: string, examples: number, batch: number): Prun
     { details: { where, examples, batch } },
   );
 }
+
+/** A loss that is no number while a graph trains. */
+export function trainingDiverged(where: string, step: number): PruneError {
+  return new PruneError(
+    "ERR_DIVERGED",
+    `${where}: the loss is not finite at step ${step} of training; lower the learning rate`,
+  );
+}
+
+/** A training state of another graph or optimizer. */
+export function stateMismatch(tensor: string, found: number | undefined, expected: number): PruneError {
+  return new PruneError(
+    "ERR_TRAINING_STATE",
+    `the training state holds ${found === undefined ? "no" : `${found} numbers as`} '${tensor}', expected are ${expected} numbers; it belongs to another model or optimizer`,
+  );
+}

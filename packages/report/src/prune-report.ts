@@ -30,6 +30,7 @@ export type ReportOutcome = Pick<ReportRun, "dense" | "pruned"> & {
     "nonzeros" | "prunable" | "objective" | "layers" | "stages" | "rounds" | "timing"
   > & {
     readonly plan?: ReportRun["plan"] | undefined;
+    readonly schedule?: ReportRun["schedule"];
   };
 };
 
@@ -69,7 +70,7 @@ export function pruneContent(spec: {
 export function reportRun(spec: { outcome: ReportOutcome; solver: string; sparsity: number }): ReportRun {
   const { outcome, solver, sparsity } = spec;
   const { dense, pruned, result } = outcome;
-  const { nonzeros, prunable, objective, layers, stages, rounds, plan = {}, timing } = result;
+  const { nonzeros, prunable, objective, layers, stages, rounds, plan = {}, schedule, timing } = result;
   const run = { solver, sparsity, dense, pruned, nonzeros, prunable, objective, layers, stages, plan, timing };
-  return rounds ? { ...run, rounds } : run;
+  return { ...run, ...(schedule ? { schedule } : {}), ...(rounds ? { rounds } : {}) };
 }

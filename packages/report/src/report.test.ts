@@ -87,6 +87,21 @@ describe("a report", () => {
     expect(html.match(/<script/g)!.length).toBe(3 + countIn(await plottingLibrary(), /<script/g));
   });
 
+  test("lists the stages as they were planned, with columns only for what they say", async () => {
+    const common = { scope: { kind: "network" }, prunes: true, regrow: true, growth: 0 } as const;
+    const accept = { lineSearch: true, tryMagnitude: false };
+    const schedule = [
+      { ...common, accept, sparsity: 0.5 },
+      { ...common, accept, sparsity: 0.9, train: { epochs: 3, keepsMomentum: false } },
+    ];
+    const html = elements(await reportOf([runOf({ schedule })]));
+    const list = html.slice(html.indexOf("The list of stages"));
+    expect(list).toContain("training after it");
+    expect(list).toContain("3 epochs");
+    expect(list.slice(0, list.indexOf("</table>"))).not.toMatch(/>(curvature|limits|scope)</);
+    expect(elements(await reportOf([runOf()]))).not.toContain("The list of stages");
+  });
+
   test("has a drawing for every figure before any script runs", async () => {
     const html = await reportOf([runOf()]);
     const ids = figures([runOf()]).map(({ id }) => id);

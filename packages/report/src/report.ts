@@ -16,6 +16,7 @@ import {
   formatStats,
 } from "./text/format.ts";
 import { roundRows, roundTitles } from "./text/round-table.ts";
+import { stageTable } from "./text/stage-table.ts";
 
 /** Makes the report's HTML. At least one run. */
 export function makeReport(content: ReportContent): string {
@@ -24,7 +25,9 @@ export function makeReport(content: ReportContent): string {
   const intro = `<p class="soft">${escapeHtml(summary)}</p>\n${single ? headline(single) : ""}`;
   const sections = [
     runsSection(runs),
-    ...(single ? [...roundsSection(single), layersSection(single), stagesSection(single)] : []),
+    ...(single
+      ? [...roundsSection(single), layersSection(single), stagesSection(single), ...scheduleSection(single)]
+      : []),
     planSection(runs),
     repeatSection(content),
   ];
@@ -120,6 +123,22 @@ function stagesSection({ stages }: ReportRun): Section {
     "numbers of the solver",
   ];
   return { title: "Stages", html: htmlTable(titles, rows) };
+}
+
+/** The list of stages as data, made before anything ran. */
+function scheduleSection({ schedule = [] }: ReportRun): readonly Section[] {
+  if (schedule.length === 0) return [];
+  const { titles, rows } = stageTable(schedule);
+  const words = "<p>What was planned: solver, schedule and flags made this list before the run began.</p>";
+  return [
+    {
+      title: "The list of stages",
+      html: `${words}\n${htmlTable(
+        titles,
+        rows.map((row) => row.map(number)),
+      )}`,
+    },
+  ];
 }
 
 /** Nothing for a run without retraining. */

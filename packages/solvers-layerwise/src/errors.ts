@@ -109,3 +109,11 @@ export function nothingHeldOut(model: string, heldOut: number, examples: number)
     { details: { model, heldOut, examples } },
   );
 }
+
+/** A re-fit of whole blocks needs the model in parts. */
+export function noBlocks(model: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `layer-wise pruning of '${model}': a re-fit of whole blocks needs a model that can be cut into them, as ONNX graphs can; leave the re-fit of blocks out, or export the network to ONNX`,
+  );
+}

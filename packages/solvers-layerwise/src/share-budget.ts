@@ -32,11 +32,13 @@ export function shareBudget(layers: readonly LayerShare[], sparsity: number, rul
   const total = layers.reduce((sum, { size }) => sum + size, 0);
   const keep = keptCount(total, sparsity);
   switch (rule) {
-    case "uniform":
-      return inProportion(
-        layers.map(({ size }) => ({ size, weight: size })),
-        keep,
+    case "uniform": {
+      const next = evenShare(
+        layers.map(({ size }) => size),
+        sparsity,
       );
+      return layers.map(({ size }) => next(size));
+    }
     case "global":
       return byTraces(layers, total - keep);
     case "owl":
@@ -63,6 +65,27 @@ function inProportion(
     ahead -= weight;
     return kept;
   });
+}
+
+/** How many weights the next layer keeps of so many. */
+export type KeepNext = (size: number) => number;
+
+/** Numbers one after the other. */
+export function inOrder(keeps: readonly number[]): KeepNext {
+  let next = 0;
+  return () => keeps[next++]!;
+}
+
+/** The same fraction of every layer, whole numbers, so that floor((1 - sparsity) * weights) are kept in the end. */
+export function evenShare(sizes: readonly number[], sparsity: number): KeepNext {
+  let ahead = sizes.reduce((sum, size) => sum + size, 0);
+  let left = keptCount(ahead, sparsity);
+  return (size) => {
+    const kept = Math.max(Math.min(Math.round((left * size) / ahead), size), left - (ahead - size));
+    left -= kept;
+    ahead -= size;
+    return kept;
+  };
 }
 
 function byTraces(layers: readonly LayerShare[], removals: number): readonly number[] {

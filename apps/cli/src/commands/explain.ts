@@ -5,15 +5,13 @@ import {
   entryKinds,
   keptCount,
   layoutParams,
+  makeStages,
   optionProperties,
-  planSparsities,
-  type ResolvedPlan,
   type RunSituation,
   readFlat,
-  resolvePlan,
   runSituation,
 } from "@secateur/core";
-import { formatCount, formatFraction, formatTable } from "@secateur/report/text";
+import { formatCount, formatTable, stageTable } from "@secateur/report/text";
 import {
   asSolver,
   describeOption,
@@ -95,16 +93,18 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
   command.addHelpText("after", examples).action(async (name: string) => {
     const flags = command.opts<ExplainFlags>();
     const found = await findAnyEntry(name, terminal.cwd, flags.kind);
+    keptCount(1, flags.sparsity ?? usual.sparsity); // refuses a sparsity outside [0, 1)
+    const situation = flags.model === undefined ? sizesOf(flags) : await situationOf(flags.model, flags, terminal);
     if (found.entry.kind === "schedule") {
-      terminal.stdout.write(await scheduleText({ ...found, entry: found.entry }, flags, terminal.cwd));
+      terminal.stdout.write(
+        await scheduleText({ ...found, entry: found.entry }, flags, { situation, from: terminal.cwd }),
+      );
       return;
     }
     const stray = (["retrainEpochs", "phases", "denseTraining"] as const).find((key) => flags[key] !== undefined);
     if (stray !== undefined) {
       throw flagWithoutEffect({ flag: `--${kebab(stray)}`, reason: `${name} is no schedule of retraining` });
     }
-    keptCount(1, flags.sparsity ?? usual.sparsity); // refuses a sparsity outside [0, 1)
-    const situation = flags.model === undefined ? sizesOf(flags) : await situationOf(flags.model, flags, terminal);
     terminal.stdout.write(await explanation(found, situation));
   });
 }
@@ -166,18 +166,10 @@ async function situationOf(path: string, flags: ExplainFlags, terminal: Terminal
 
 async function scheduleText(
   found: FoundEntry<EntryOf<"schedule">>,
-  flags: ExplainFlags,
-  from: string,
+  { retrainEpochs, phases, denseTraining }: ExplainFlags,
+  { situation, from }: { situation: RunSituation; from: string },
 ): Promise<string> {
-  const {
-    sparsity = usual.sparsity,
-    trainExamples = usual.trainExamples,
-    retrainEpochs,
-    phases,
-    denseTraining,
-  } = flags;
   const { name } = found.entry;
-  keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
   // Programs of many prunings are shown at the length of their papers.
   const epochs = retrainEpochs ?? (name === "gradual" ? 100 : name === "gmp" || name === "bimp" ? 20 : 10);
   const value = {
@@ -187,7 +179,7 @@ async function scheduleText(
     ...(denseTraining === undefined ? {} : { dense: denseTraining }),
   };
   const { settings } = await parseRetrain({ where: "explain", value, from });
-  return await explainSchedule({ found, sparsity, trainExamples, settings });
+  return await explainSchedule({ found, situation, settings });
 }
 
 async function explanation(found: FoundEntry, situation: RunSituation): Promise<string> {
@@ -234,43 +226,29 @@ function optionsText({ entry }: FoundEntry): string {
 
 async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituation): Promise<string> {
   const solver = entry.create((await resolveOptions(entry, {})) as never);
-  const plan = resolvePlan(solver, situation);
+  const isLayered = solver.scope === "layers";
+  const { plan, stages } = makeStages({
+    ...{ solver, situation, takesGradients: needsGradients(solver) && !isLayered },
+    ...(isLayered ? { scope: { kind: "layers", inputs: "sequential" } } : {}),
+  });
   const { sparsity, prunable, examples } = situation;
-  const sparsities = planSparsities(plan, sparsity);
+  const { titles, rows } = stageTable(stages);
   const lines = [
-    ...(sparsities.length === 1
+    ...(stages.length === 1
       ? ["stages: 1"]
       : [
-          `stages: ${plan.stages} rising (${plan.schedule}) + ${plan.targetStages} at the target = ${sparsities.length}`,
-          `sparsity over the stages: ${shorten(sparsities.map(formatFraction))}`,
+          `stages: ${plan.stages} rising (${plan.schedule}) + ${plan.targetStages} at the target = ${stages.length}, with fresh gradients each`,
         ]),
-    ...(needsGradients(solver) ? gradientLines(plan) : ["gradients: none needed"]),
-    `pruned weights may come back: ${plan.regrow ? "yes" : "no"}`,
-    `why: ${plan.reason}`,
+    ...(needsGradients(solver) ? [] : ["gradients: none needed"]),
+    `why: ${isLayered ? "layers are pruned one by one from their inputs, once" : plan.reason}`,
   ];
   const keeps = `${formatCount(keptCount(prunable, sparsity))} of ${formatCount(prunable)} weights`;
   const head = `Plan for sparsity ${sparsity} (keeps ${keeps}) with ${formatCount(examples)} training examples:\n`;
-  return head + indent(lines.map((line) => `${line}\n`).join(""));
-}
-
-function gradientLines(plan: ResolvedPlan): readonly string[] {
-  const { curvature, examples, targetExamples, batch, ridge, ridgeFactors, firstOrder, lineSearch, temperature } = plan;
-  const rows = `${formatCount(examples)} of ${batch} ${batch === 1 ? "example" : "examples"}`;
-  const atTarget = targetExamples === examples ? "" : `, ${formatCount(targetExamples)} at the target`;
-  const trials = ridge === "auto" && ridgeFactors.length > 1 ? `, the best of ${ridgeFactors.join(", ")} times it` : "";
-  return [
-    `curvature: ${curvature}${temperature === 1 ? "" : ` at temperature ${temperature}`}`,
-    `gradient rows a stage: ${rows}${atTarget}`,
-    `ridge: ${ridge}${trials}`,
-    `first-order term: ${firstOrder ? "yes" : "no"}`,
-    `line search on the step: ${lineSearch ? "yes" : "no"}`,
-  ];
-}
-
-/** All of a short list, the ends of a long one. */
-function shorten(items: readonly string[]): string {
-  if (items.length <= 12) return items.join(", ");
-  return `${items.slice(0, 6).join(", ")}, ..., ${items.slice(-4).join(", ")}`;
+  const table = formatTable(
+    titles.map((title) => ({ title })),
+    rows,
+  );
+  return head + indent(lines.map((line) => `${line}\n`).join("") + table);
 }
 
 function indent(text: string): string {

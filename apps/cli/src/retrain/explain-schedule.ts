@@ -1,5 +1,5 @@
 /** What `secateur explain` says of a schedule of retraining: its phases and the rates of their steps, as numbers and bars. */
-import type { EntryOf } from "@secateur/core";
+import type { EntryOf, RunSituation } from "@secateur/core";
 import { plotRates } from "@secateur/imp-scheduler";
 import { formatFraction, formatNumber, formatTable } from "@secateur/report/text";
 import type { FoundEntry } from "@secateur/run";
@@ -8,16 +8,16 @@ import { completeSettings, denseTraining, makeSchedule, planPhases, type Retrain
 /** The page of a schedule. */
 export async function explainSchedule(spec: {
   found: FoundEntry<EntryOf<"schedule">>;
-  sparsity: number;
-  trainExamples: number;
+  situation: RunSituation;
   settings: RetrainSettings;
 }): Promise<string> {
-  const { found, sparsity, trainExamples } = spec;
+  const { found, situation } = spec;
+  const { sparsity, examples, initialSparsity: from } = situation;
   const { name, summary, explanation = summary, reference } = found.entry;
   const settings = completeSettings({ settings: spec.settings, record: undefined, sparsity });
   const plan = await makeSchedule(found.entry, settings);
-  const stepsPerEpoch = Math.ceil(trainExamples / settings.batchSize);
-  const phases = planPhases({ schedule: plan, settings, sparsity, from: 0, stepsPerEpoch });
+  const stepsPerEpoch = Math.max(1, Math.ceil(examples / settings.batchSize));
+  const phases = planPhases({ schedule: plan, settings, sparsity, from, stepsPerEpoch });
   const everything = { normBefore: 1, normAfter: 0, prunedFraction: 1 };
   const right = { align: "right" } as const;
   const rows = phases.map((phase, index) => {

@@ -110,7 +110,7 @@ export function addRetrainFlags(command: Command): void {
   );
   option(
     "--hold-out <x>",
-    "with --patience: share of the training split that is held out (default: 0.1)",
+    "share of the training split that is held out, for --patience and to judge whether a round ends better than it began (default: 0.1 with --patience, and for a network that does not say how it was trained)",
     numberParser({
       flag: "--hold-out",
       allowed: "a number between 0 and 1",

@@ -3,6 +3,7 @@
 import type { RunPlan } from "../runner/plan.ts";
 import type { LayerReport } from "../runner/prune.ts";
 import type { StageReport } from "../runner/run-stage.ts";
+import type { Stage } from "../runner/stage.ts";
 import type { Evaluation } from "../task/evaluate.ts";
 
 /** One pruning run, as a report shows it. */
@@ -18,6 +19,8 @@ export interface ReportRun {
   readonly layers: readonly LayerReport[];
   readonly stages: readonly StageReport[];
   readonly plan: RunPlan;
+  /** The list of stages as it was made before the run. */
+  readonly schedule?: readonly Stage[];
   /** Rounds of pruning and retraining; absent without retraining. */
   readonly rounds?: readonly ReportRound[];
   readonly timing: { readonly gradientMs: number; readonly solveMs: number; readonly totalMs: number };

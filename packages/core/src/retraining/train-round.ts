@@ -30,7 +30,8 @@ export interface Round {
   readonly model: Model;
   readonly params: readonly FlatParam[];
   readonly task: Task;
-  readonly data?: Dataset;
+  /** Training examples on which its end is compared with its start; best held-out ones, which the training does not see. */
+  readonly compared?: Dataset;
   readonly retraining: Retraining;
   readonly onState?: (state: RunState) => void | Promise<void>;
 }
@@ -91,10 +92,10 @@ export async function trainRound(spec: Round, state: TrainedState, outer: RunCon
   const spentMs = (): number => open.retrainMs + ctx.now() - started;
   // One training that spans several rounds may climb in between; early stopping judges by itself.
   const isWhole = !phase.keepsMomentum && !phases[index + 1]?.keepsMomentum && !earlyStopping;
-  const lossBefore = isWhole && phase.epochs > 0 ? await trainingLoss(spec, outer) : undefined;
+  const lossBefore = isWhole && phase.epochs > 0 ? await comparedLoss(spec, outer) : undefined;
   const { trained, stopping } = await train({ ...spec, state, phase, rates, spentMs }, ctx);
   if (stopping && stopping.best < trained.epoch) retrainer.restore(stopping.tensors);
-  const lossAfter = lossBefore === undefined ? undefined : await trainingLoss(spec, outer);
+  const lossAfter = lossBefore === undefined ? undefined : await comparedLoss(spec, outer);
   const isUndone = lossBefore !== undefined && !(lossAfter! <= lossBefore);
   const notes = isUndone ? [roundUndone({ round: index + 1, lossBefore, lossAfter: lossAfter! })] : [];
   if (isUndone) retrainer.restore(state.training.tensors);
@@ -120,13 +121,13 @@ export async function trainRound(spec: Round, state: TrainedState, outer: RunCon
   };
 }
 
-/** Examples on which a round's end is compared with its start. */
-const compared = 2000;
+/** How many of them, at most. */
+const mostCompared = 2000;
 
 /** Mean loss of the model as it is on training examples, the same in every round; nothing without data. Infinite where outputs are not finite. */
-async function trainingLoss({ model, data, task }: Round, ctx: RunContext): Promise<number | undefined> {
+async function comparedLoss({ model, compared: data, task }: Round, ctx: RunContext): Promise<number | undefined> {
   if (!data || !model.evaluate) return undefined;
-  const some = sampleIndices(data.size, Math.min(compared, data.size), ctx.rng.fork("retraining compared"));
+  const some = sampleIndices(data.size, Math.min(mostCompared, data.size), ctx.rng.fork("retraining compared"));
   try {
     const { loss } = await model.evaluate(subset(data, some), quietContext(ctx), { task });
     return Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss;
@@ -142,7 +143,7 @@ function roundUndone(spec: { round: number; lossBefore: number; lossAfter: numbe
   return {
     code: "round-undone",
     level: "warn",
-    message: `round ${round}: training ended with a loss of ${after} on training examples, above the ${before} right after pruning, so its start is kept; a lower learning rate, or augmentation as in the first training, may help`,
+    message: `round ${round}: training ended with a loss of ${after} on the training examples it is judged by, above the ${before} right after pruning, so its start is kept; a lower learning rate, or augmentation as in the first training, may help`,
   };
 }
 

@@ -39,7 +39,10 @@ export interface PrunedLayer {
   readonly rows: number;
   readonly cols: number;
   readonly nonzeros: number;
-  /** tr((W - R) H (W - R)') / tr(W H W') at the inputs it was solved for; 0 where the outputs are 0. */
+  /**
+   * tr((W - R) H (W - R)') / tr(W H W') at the inputs it was solved for; where a loop matches the dense model's outputs the squared distance to those,
+   * as a fraction of their squares. 0 where the outputs are 0.
+   */
   readonly relativeError: number;
   /** Rows of X behind H. */
   readonly inputs: number;

@@ -227,13 +227,14 @@ interface PrunedRound {
 async function runRound(round: RoundRun, before: RunState, ctx: RunContext): Promise<PrunedRound> {
   const { run, request, index, first, end } = round;
   const { retrain, onState } = request;
-  const { stages, params, task, data } = run;
+  const { stages, params, task } = run;
+  const compared = request.heldOut ? run.accept : run.data;
   const train = stages[end - 1]?.train;
   if (!train || !retrain) return await pruneRound(round, before, ctx);
   const { training } = before;
   const spec: Round = {
     ...{ index, model: request.model, params, task, retraining: retrain },
-    ...(data ? { data } : {}),
+    ...(compared ? { compared } : {}),
     ...(onState ? { onState } : {}),
   };
   throwIfAborted(ctx.signal);

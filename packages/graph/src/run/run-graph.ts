@@ -11,6 +11,10 @@ export interface RunSpec {
   readonly pool: Pool;
   /** Canonical numbers of the weights to run with; default: as they are now. */
   readonly weights?: ReadonlyMap<string, Vec>;
+  /** Takes these steps only, from the first up to but without the second; what they read must be in `given`. Default: all. */
+  readonly range?: readonly [number, number];
+  /** Values that are there before the first step, by number. */
+  readonly given?: ReadonlyMap<number, Value>;
 }
 
 /** A run on its way. */
@@ -37,7 +41,7 @@ export function startGraph(spec: RunSpec): GraphRun {
   const { plan, pool } = spec;
   const values = startValues(spec);
   const counts = new Map<Numbers, number>();
-  let next = 0;
+  let next = spec.range?.[0] ?? 0;
   const drop = (data: Numbers): void => {
     const count = counts.get(data);
     if (count === undefined) return;
@@ -91,13 +95,14 @@ function copied(value: Value): Value {
 }
 
 /** Constants, weights and inputs by number. */
-export function startValues({ plan, inputs, weights }: RunSpec): (Value | undefined)[] {
+export function startValues({ plan, inputs, weights, given }: RunSpec): (Value | undefined)[] {
   const values: (Value | undefined)[] = new Array(plan.types.length).fill(undefined);
   for (const [slot, value] of plan.constants) values[slot] = value;
   for (const [slot, { name, live }] of plan.params) {
     values[slot] = { ...plan.types[slot]!, data: weights?.get(name) ?? live.data };
   }
   for (const [name, slot] of plan.inputs) values[slot] = inputs.get(name);
+  for (const [slot, value] of given ?? []) values[slot] = value;
   return values;
 }
 

@@ -45,6 +45,8 @@ export interface PruneJob {
   readonly task?: Task;
   /** The training split, where gradients are taken; a solver that needs none does without. */
   readonly train?: Dataset;
+  /** Examples on which steps and rounds are judged, of which nothing else is taken; default: a share of the training split for steps. */
+  readonly heldOut?: Dataset;
   /** The curvature of a name. @throws ERR_UNKNOWN_NAME for one that nobody offers */
   findCurvature(name: string): Promise<FoundEntry<CurvatureEntry>>;
   /** Options of the curvature; what is left out is its default. */
@@ -81,7 +83,8 @@ export function needsGradients(solver: Solver): boolean {
 
 /** What core is asked for. @throws ERR_UNKNOWN_NAME for a curvature nobody offers */
 async function pruneRequest(job: PruneJob): Promise<{ request: PruneRequest } & Pick<PruneOutcome, "curvature">> {
-  const { network, params, solver, sparsity, task, train, session, budget, settle, retrain, onState, resume } = job;
+  const { network, params, solver, sparsity, task, train, heldOut, session } = job;
+  const { budget, settle, retrain, onState, resume } = job;
   const { seed, kernels, signal, onEvent } = session;
   const takesGradients = needsGradients(solver) && !job.layers;
   const plan = takesGradients ? await feasiblePlan(job) : job.plan;
@@ -92,6 +95,7 @@ async function pruneRequest(job: PruneJob): Promise<{ request: PruneRequest } & 
     ...(budget && !("constraint" in budget) ? {} : { sparsity }),
     ...(params ? { params } : {}),
     ...(task ? { task } : {}),
+    ...(heldOut ? { heldOut } : {}),
     ...(budget ? { budget } : {}),
     ...(settle ? { settle } : {}),
     ...(job.layers ? { scope: job.layers.scope, layers: job.layers } : {}),

@@ -1,6 +1,6 @@
 /** Batch-normalisation statistics measured anew on the training split, with the random changes of images that training used. */
 import { createHash } from "node:crypto";
-import { type RunContext, sampleIndices, subset } from "@secateur/core";
+import { type Dataset, type RunContext, sampleIndices, subset } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { type Augmentation, type Network, reestimateBatchNorm } from "@secateur/nn";
 import { flagWithoutEffect } from "../../errors.ts";
@@ -8,13 +8,24 @@ import type { AugmentationFlags, ReestimateTime } from "../../prune/augmentation
 import type { Session } from "../../session.ts";
 
 /** Random changes as flags ask for them, with borders as black as the data's own black. */
-export function augmentationOf(flags: AugmentationFlags, { normalisation }: DatasetSplits): Augmentation {
+export function augmentationOf(
+  flags: AugmentationFlags,
+  { normalisation }: Pick<DatasetSplits, "normalisation">,
+): Augmentation {
   const { mean, std } = normalisation;
   return {
     cropPadding: flags.cropPadding ?? 0,
     flip: flags.flip === true,
     border: mean.map((value, channel) => (0 - value) / std[channel]!),
   };
+}
+
+/** The random changes that images of this kind are usually trained with: cropping by an eighth and mirroring; undefined for what is too small. */
+export function usualChanges({ inputs }: Dataset): { cropPadding: number; flip: boolean } | undefined {
+  const shape = inputs[0]?.shape ?? [];
+  const [height, width] = [shape[1] ?? 0, shape[2] ?? 0];
+  if (shape.length !== 3 || Math.min(height, width) < 8) return undefined;
+  return { cropPadding: Math.round(height / 8), flip: true };
 }
 
 /** Measures the statistics in place. @throws ERR_USAGE for a network that has none */
@@ -175,10 +186,9 @@ async function chooseChanges(spec: {
 }): Promise<Augmentation> {
   const { network, data, session, measure } = spec;
   const { train } = data;
-  const shape = train.inputs[0]?.shape ?? [];
-  const [height, width] = [shape[1] ?? 0, shape[2] ?? 0];
-  if (shape.length !== 3 || Math.min(height, width) < 8) return {};
-  const usual = augmentationOf({ cropPadding: Math.round(height / 8), flip: true }, data);
+  const changes = usualChanges(train);
+  if (!changes) return {};
+  const usual = augmentationOf(changes, data);
   const before = copiedStatistics(network);
   const context = session.context();
   const count = Math.min(imagesToJudge, train.size);

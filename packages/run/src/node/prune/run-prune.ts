@@ -1,5 +1,6 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
+import type { Task } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { keepsAll, overflowed } from "../../errors.ts";
 import type { FoundEntry } from "../../plugins/found-entry.ts";
@@ -18,9 +19,10 @@ import { findCurvature } from "../plugins/find-entry.ts";
 import { findTask } from "../plugins/find-task.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
-import { assumedTraining, type CompleteSettings, completeSettings } from "../retrain/complete-settings.ts";
+import { type CompleteSettings, completeSettings, graphTraining } from "../retrain/complete-settings.ts";
 import { retrainNetwork } from "../retrain/retrain-network.ts";
 import { makeSchedule } from "../retrain/retrain-plan.ts";
+import { settingsByTrial } from "../retrain/settings-by-trial.ts";
 import { readRecord } from "../retrain/training-record.ts";
 import { openRunKeeper } from "../state/run-keeper.ts";
 import { versions } from "../versions.ts";
@@ -66,9 +68,10 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   const { pruned: params, dense: keptDense } = chosenDense(model, settings.keepDense);
   if (params.length === 0) throw keepsAll(settings.model);
   const budget = runBudget(settings, model, params);
-  const retrain = completeRetrain({ settings, model, cwd, session, sparsity: budget.sparsity });
+  const opened = await openSource(spec, model);
+  const retrain = await completeRetrain({ settings, model, cwd, session, params, opened, sparsity: budget.sparsity });
   const draft = portableRecipe(recipeOf({ settings, retrain, model, session }), outputs.recipe);
-  const outcome = await measure({ ...spec, retrain, model, params, budget, run: runIdentity(draft) });
+  const outcome = await measure({ ...spec, opened, retrain, model, params, budget, run: runIdentity(draft) });
   await assertFiniteOutcome(outcome, model, settings.found.entry.name);
   const { result, curvature } = outcome;
   const { spread, schedule } = settings;
@@ -89,17 +92,18 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   return document;
 }
 
-/** Evaluates, prunes with the state kept between stages, evaluates again. Without data nothing is evaluated. */
-async function measure(spec: MeasureSpec): Promise<RunOutcome> {
-  const { settings, session, model } = spec;
-  const { network } = model;
+/** The data, and the task that the user named. */
+interface OpenedSource {
+  readonly data: DatasetSplits;
+  readonly named: Task | undefined;
+}
+
+/** Opens the data, where there are some. */
+async function openSource({ settings, session, cwd }: PruneRun, model: AnyModel): Promise<OpenedSource | undefined> {
   const { data: source, normalize } = settings;
-  if (source === undefined) {
-    noteUnmeasured(spec);
-    return { measured: undefined, ...(await pruneInStages(spec, undefined)) };
-  }
+  if (source === undefined) return undefined;
   const text = taskName(settings);
-  const named = text === undefined ? undefined : await findTask(text, spec.cwd);
+  const named = text === undefined ? undefined : await findTask(text, cwd);
   const data = await openData({
     data: source,
     normalize,
@@ -107,8 +111,20 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
     classes: model.classes,
     network: model.spec,
     onEvent: session.onEvent,
-    cwd: spec.cwd,
+    cwd,
   });
+  return { data, named: named?.task };
+}
+
+/** Evaluates, prunes with the state kept between stages, evaluates again. Without data nothing is evaluated. */
+async function measure(spec: MeasureSpec): Promise<RunOutcome> {
+  const { settings, session, model, opened } = spec;
+  const { network } = model;
+  if (!opened) {
+    noteUnmeasured(spec);
+    return { measured: undefined, ...(await pruneInStages(spec, undefined)) };
+  }
+  const { data, named } = opened;
   const { before, settle, after } = remeasuringModel({
     model,
     data,
@@ -116,7 +132,7 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
     session,
   });
   await before();
-  const posed = await poseTask({ network, data, named: named?.task, session });
+  const posed = await poseTask({ network, data, named, session });
   const dense = await posed.evaluate(network);
   const done = await pruneInStages(spec, { data, posed, settle });
   await after();
@@ -133,6 +149,7 @@ function noteUnmeasured({ settings, session, model }: MeasureSpec): void {
 }
 
 interface MeasureSpec extends PruneRun {
+  readonly opened: OpenedSource | undefined;
   readonly retrain: CompleteSettings | undefined;
   readonly model: AnyModel;
   readonly params: readonly string[];
@@ -181,7 +198,7 @@ async function pruneInStages(
       ? await retrainNetwork({
           ...{
             ...job,
-            network: ownNetwork(model, "--retrain").network,
+            network: model.onnx?.model ?? ownNetwork(model, "--retrain").network,
             settings: retrain,
             data,
             posed,
@@ -205,25 +222,27 @@ function batchNormOf({ retrain, batchNorm }: PruneSettings, model: AnyModel): Ba
 }
 
 /** The settings of retraining with everything decided, paths absolute. */
-function completeRetrain(spec: {
+async function completeRetrain(spec: {
   settings: PruneSettings;
   model: AnyModel;
   cwd: string;
   session: Session;
+  params: readonly string[];
+  opened: OpenedSource | undefined;
   sparsity: number;
-}): CompleteSettings | undefined {
-  const { settings, model, cwd, session, sparsity } = spec;
+}): Promise<CompleteSettings | undefined> {
+  const { settings, model, cwd, session, params, opened, sparsity } = spec;
   if (!settings.retrain) return undefined;
-  const record = readRecord(ownNetwork(model, "--retrain").metadata);
-  const isKnown = record !== undefined || settings.retrain.dense !== undefined;
-  if (!isKnown) {
-    const { schedule, learningRate, epochs } = assumedTraining;
-    const message = `${model.path} does not say how it was trained; taken is ${schedule} from ${learningRate} over ${epochs} epochs (--dense-training says otherwise)`;
-    session.onEvent({ type: "note", level: "warn", code: "dense-training", message });
-  }
+  const own = model.onnx ? undefined : ownNetwork(model, "--retrain");
+  const record = own ? readRecord(own.metadata) : graphTraining;
   const { rewind, ...rest } = settings.retrain;
   const absolute = rewind === undefined ? rest : { ...rest, rewind: resolve(cwd, rewind) };
-  return completeSettings({ settings: absolute, record, sparsity });
+  // Without data there is nothing to try, and nothing to retrain with: that is said later.
+  if (!own || record !== undefined || rest.dense !== undefined || !opened) {
+    return completeSettings({ settings: absolute, record, sparsity });
+  }
+  const task = { ...opened, network: own.network, path: model.path, params, sparsity, settings: absolute };
+  return await settingsByTrial(task, session);
 }
 
 /** Weights, objective and loss must be numbers before anything is written. */

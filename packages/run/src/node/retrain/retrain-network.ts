@@ -10,20 +10,20 @@ import {
   subset,
 } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
-import { createRetrainer, type Network } from "@secateur/nn";
+import type { Network } from "@secateur/nn";
 import { rewindMismatch } from "../../errors.ts";
 import type { PosedTask } from "../../prune/pose-task.ts";
 import { type PruneJob, type PruneOutcome, pruneNetwork } from "../../prune/prune-network.ts";
-import { augmentationOf } from "../open/batch-norm.ts";
+import type { Session } from "../../session.ts";
 import { openModel } from "../open/open-model.ts";
 import type { CompleteSettings } from "./complete-settings.ts";
 import { planPhases } from "./retrain-plan.ts";
-import { optimizerOf } from "./training-settings.ts";
+import { isNetwork, retrainerOf, type TrainableModel } from "./retrainer-of.ts";
 
 /** What to prune and retrain, and how. */
 export interface RetrainJob extends Omit<PruneJob, "train" | "network" | "retrain"> {
-  /** Changed in place; of our own layers, which train. */
-  readonly network: Network;
+  /** Changed in place. */
+  readonly network: TrainableModel;
   readonly settings: CompleteSettings;
   readonly schedule: Schedule;
   readonly data: DatasetSplits;
@@ -39,17 +39,8 @@ export async function retrainNetwork(
   const { network, settings, data, posed, session, sparsity } = job;
   const { task } = posed;
   // Every round is led back to the dense network, not to the one the round before left.
-  const { train, heldOut } = splitOff(await posed.taught(data.train), settings.holdOut, job);
-  const { schedule: _schedule, ...optimizer } = settings;
-  const retrainer = createRetrainer(network, {
-    data: train,
-    task,
-    batchSize: settings.batchSize,
-    optimizer: optimizerOf(optimizer),
-    weightDecay: settings.weightDecay,
-    labelSmoothing: settings.labelSmoothing,
-    ...(settings.cropPadding > 0 || settings.flip ? { augmentation: augmentationOf(settings, data) } : {}),
-  });
+  const { train, heldOut } = splitOff(await posed.taught(data.train), settings.holdOut, session);
+  const retrainer = retrainerOf(network, { data: train, task, settings, splits: data });
   const earlyStopping: EarlyStopping | undefined =
     settings.patience === undefined || !heldOut
       ? undefined
@@ -57,6 +48,7 @@ export async function retrainNetwork(
   const rewind = settings.rewind === undefined ? undefined : await openRewind(settings.rewind, job);
   return await pruneNetwork({
     ...{ ...job, task, train },
+    ...(heldOut ? { heldOut } : {}),
     retrain: {
       retrainer,
       phases: planPhases({
@@ -83,10 +75,10 @@ async function sparsityOf({ network, params }: Pick<RetrainJob, "network" | "par
 }
 
 /** Held-out training examples, drawn from the seed; gradients and training see the others only. */
-function splitOff(
+export function splitOff(
   train: Dataset,
   share: number | undefined,
-  { session }: Pick<RetrainJob, "session">,
+  session: Session,
 ): { train: Dataset; heldOut: Dataset | undefined } {
   if (share === undefined) return { train, heldOut: undefined };
   const order = sampleIndices(train.size, train.size, session.context().rng.fork("held out"));
@@ -103,6 +95,7 @@ async function openRewind(
   { network, arch }: RetrainJob,
 ): Promise<{ tensors: ReturnType<Network["tensors"]>; sha256: string }> {
   try {
+    if (!isNetwork(network)) throw new Error("an ONNX graph has no checkpoints of a training to go back to");
     const { network: earlier, sha256 } = await openModel({ path, arch, onEvent: () => {} });
     const isSame = earlier.tensors().every(({ name, data }) => network.weights.get(name)?.data.length === data.length);
     if (!isSame) throw new Error(`its layers are not those of ${network.name}`);

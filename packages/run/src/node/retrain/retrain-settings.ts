@@ -44,7 +44,7 @@ export interface RetrainSettings {
   readonly rewind?: string;
   /** Epochs without a lower held-out loss that end a round. */
   readonly patience?: number;
-  /** Share of the training split that is held out for it. */
+  /** Share of the training split that is held out: for patience, and to judge whether a round ends better than it began. */
   readonly holdOut?: number;
 }
 
@@ -96,9 +96,6 @@ function allocationSchema(): z.ZodType {
   });
 }
 
-/** Settings that are nothing without another one, and which. */
-const partners: Readonly<Record<string, string>> = { holdOut: "patience" };
-
 /** Settings of retraining, and the schedule they name. */
 export interface RetrainChoice {
   readonly settings: RetrainSettings;
@@ -130,10 +127,6 @@ export async function parseRetrain(spec: { where: string; value: object; from: s
   }) as RetrainSettings;
   const options = Object.fromEntries(Object.entries(value).filter(isOwn));
   const settings: RetrainSettings = { ...common, ...(await ownOptions({ where, entry: schedule.entry, options })) };
-  for (const [key, partner] of Object.entries(partners)) {
-    if (!(key in settings) || partner in settings) continue;
-    throw badRetrainSetting({ where, key: `retrain.${key}`, found: "it alone", allowed: `only with '${partner}'` });
-  }
   assertAgree(where, settings);
   return { settings, schedule };
 }
