@@ -70,6 +70,7 @@ export function trainingDiverged(where: string, step: number): PruneError {
   return new PruneError(
     "ERR_DIVERGED",
     `${where}: the loss is not finite at step ${step} of training; lower the learning rate`,
+    { details: { where, step } },
   );
 }
 
@@ -78,5 +79,6 @@ export function stateMismatch(tensor: string, found: number | undefined, expecte
   return new PruneError(
     "ERR_TRAINING_STATE",
     `the training state holds ${found === undefined ? "no" : `${found} numbers as`} '${tensor}', expected are ${expected} numbers; it belongs to another model or optimizer`,
+    { details: { tensor, found, expected } },
   );
 }

@@ -115,5 +115,6 @@ export function noBlocks(model: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `layer-wise pruning of '${model}': a re-fit of whole blocks needs a model that can be cut into them, as ONNX graphs can; leave the re-fit of blocks out, or export the network to ONNX`,
+    { details: { model } },
   );
 }
