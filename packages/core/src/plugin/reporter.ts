@@ -1,5 +1,6 @@
 /** Files about finished runs: results only, no models and no data. */
 
+import type { LimitReached } from "../budget/budget.ts";
 import type { RunPlan } from "../runner/plan.ts";
 import type { LayerReport } from "../runner/prune.ts";
 import type { StageReport } from "../runner/run-stage.ts";
@@ -19,6 +20,8 @@ export interface ReportRun {
   readonly layers: readonly LayerReport[];
   readonly stages: readonly StageReport[];
   readonly plan: RunPlan;
+  /** What was limited beside the number of single weights, and what the result comes to. */
+  readonly limits?: readonly LimitReached[];
   /** The list of stages as it was made before the run. */
   readonly schedule?: readonly Stage[];
   /** Rounds of pruning and retraining; absent without retraining. */

@@ -308,7 +308,7 @@ async function pruneRound(
     const stage = stages[index - first]!;
     const place = { index: index - first, stages: stages.length, sparsity: stage.sparsity };
     throwIfAborted(ctx.signal);
-    ctx.report({ type: "stage:start", ...place });
+    ctx.report({ type: "stage:start", ...place, ...(stage.limits ? { limits: stage.limits } : {}) });
     await writeFlat(model, params, state.weights);
     const stageContext = forkContext(ctx, `stage ${index}`);
     // A loop over layers settles what it has written itself.
