@@ -1,10 +1,10 @@
 /** Files about finished runs: results only, no models and no data. */
 
 import type { LimitReached } from "../budget/budget.ts";
-import type { RunPlan } from "../runner/plan.ts";
 import type { LayerReport } from "../runner/prune.ts";
 import type { StageReport } from "../runner/run-stage.ts";
-import type { Stage } from "../runner/stage.ts";
+import type { RunPlan } from "../stages/plan.ts";
+import type { Stage } from "../stages/stage.ts";
 import type { Evaluation } from "../task/evaluate.ts";
 
 /** One pruning run, as a report shows it. */
