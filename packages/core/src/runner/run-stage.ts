@@ -130,7 +130,8 @@ export async function runStage(run: StageRun, outer: RunContext): Promise<{ solu
 async function estimateCurvature(run: StageRun, ctx: RunContext): Promise<Estimate | undefined> {
   const { stage, curvature, data, model, params, mask, task, isMet } = run;
   if (!curvature) return undefined;
-  if (!data) throw impossibleRun(`curvature ${curvature.name} needs training data; give 'data'`);
+  if (!data)
+    throw impossibleRun(`curvature ${curvature.name} needs training data; give 'data'`, { name: curvature.name });
   const { rows: examples, batch, ridge, temperature, firstOrder } = stage.curvature!;
   const names = params.map((param) => param.name);
   return await curvature.estimate(

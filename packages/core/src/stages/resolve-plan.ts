@@ -82,6 +82,7 @@ export function resolvePlan(solver: Solver, situation: RunSituation, overrides: 
 function tooFewExamples(rows: number, batch: number, examples: number): PruneError {
   return impossibleRun(
     `plan: ${rows} rows of ${batch} examples need ${rows * batch} training examples and there are ${examples}; lower examples or batch`,
+    { rows, batch, examples },
   );
 }
 

@@ -138,6 +138,7 @@ function splitTraining(
   if (rows + measured > train.size || measured < 1 || rows < 1) {
     throw badUsage(
       `--examples ${rows} and --held-out ${measured} need ${rows + measured} training examples and there are ${train.size}; lower one of them`,
+      { rows, measured, size: train.size },
     );
   }
   const order = sampleIndices(train.size, rows + measured, createRng(session.seed).fork("sensitivity split"));
