@@ -16,7 +16,9 @@ export function refuseContradictions(command: Command, terminal: Terminal): void
       const earlier = given.get(option.attributeName());
       given.set(option.attributeName(), flag);
       if (earlier === undefined) return;
-      if (earlier !== flag) throw badUsage(`${earlier} and ${flag} contradict each other; leave one out`);
+      if (earlier !== flag) {
+        throw badUsage(`${earlier} and ${flag} contradict each other; leave one out`, { earlier, flag });
+      }
       if (!option.isBoolean()) twice.add(option.attributeName());
     });
   }
