@@ -109,7 +109,7 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   addBenchCommand(program, terminal);
   addPluginsCommand(program, terminal);
   addExplainCommand(program, terminal);
-  for (const command of program.commands) refuseContradictions(command, terminal);
+  for (const command of program.commands) refuseContradictions(command);
   return program;
 }
 
