@@ -68,6 +68,8 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
     for (const [name, solver] of spec.solvers) {
       showProgress(`${name} at ${cell}`);
       const model = await open(spec);
+      // The measure when all layers are pruned, and after every step that follows.
+      const parts: string[] = [];
       const started = process.cpuUsage().user;
       const { before, settle, after } = remeasuringModel({
         ...{ model, data: { ...calibration, test }, session },
@@ -79,7 +81,10 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
           ...{ model: model.network, data: train, solver, curvature: activations({ damping: spec.damping }) },
           ...{ ...budgetOf(cell), ...spec.request, params: chosenDense(model, spec.keepDense).pruned },
           ...(spec.examples === undefined ? {} : { examples: spec.examples }),
-          ...(settle ? { recalibrate: settle } : {}),
+          recalibrate: async (ctx) => {
+            await settle?.(ctx);
+            parts.push(digits(await measure(model))!);
+          },
         },
         session.context(),
       );
@@ -89,7 +94,7 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
       const seconds = (process.cpuUsage().user - started) / 1e6;
       const errors = pruned.layers.reduce((sum, { relativeError }) => sum + relativeError, 0);
       rows.push([
-        ...[cell, name, pruned.allocation, digits(await measure(model)), decimals(errors, 3)],
+        ...[cell, name, pruned.allocation, parts.join(" "), digits(await measure(model)), decimals(errors, 3)],
         ...[
           decimals(seconds, 1),
           Object.values(pruned.heldOutError ?? {})
@@ -100,7 +105,10 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
       printLine(rows.at(-1)!.join("  "));
     }
   }
-  printTable(["sparsity", "solver", "allocation", measureName(task), "errors", "CPU s", "held out"], rows);
+  printTable(
+    ["sparsity", "solver", "allocation", "on the way", measureName(task), "errors", "CPU s", "held out"],
+    rows,
+  );
 }
 
 async function distill(

@@ -218,12 +218,13 @@ export type {
   LayerLoopResult,
   PrunedLayer,
 } from "./runner/layer-stage.ts";
-export type { ResolvedPlan, RunPlan, RunSituation, UsedPlan } from "./runner/plan.ts";
 export { type LayerReport, type PruneRequest, type PruneResult, prune } from "./runner/prune.ts";
-export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.ts";
-export { runSituation } from "./runner/run-situation.ts";
-export { type StageReport, withoutRegrowth } from "./runner/run-stage.ts";
+export type { StageReport } from "./runner/run-stage.ts";
 export type { RunState } from "./runner/run-state.ts";
+export { withoutRegrowth } from "./runner/stage-constraint.ts";
+export type { ResolvedPlan, RunPlan, RunSituation, UsedPlan } from "./stages/plan.ts";
+export { defaultPlan, planSparsities, resolvePlan } from "./stages/resolve-plan.ts";
+export { runSituation } from "./stages/run-situation.ts";
 export {
   assertRising,
   makeStages,
@@ -231,7 +232,7 @@ export {
   type Stage,
   type StageCurvature,
   type StageTraining,
-} from "./runner/stage.ts";
+} from "./stages/stage.ts";
 export { binary } from "./task/binary.ts";
 export { chooseTask } from "./task/choose-task.ts";
 export { type ClassificationOptions, classification } from "./task/classification.ts";

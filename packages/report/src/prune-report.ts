@@ -31,6 +31,7 @@ export type ReportOutcome = Pick<ReportRun, "dense" | "pruned" | "measuredOn"> &
   > & {
     readonly plan?: ReportRun["plan"] | undefined;
     readonly schedule?: ReportRun["schedule"];
+    readonly limits?: ReportRun["limits"];
   };
 };
 
@@ -70,12 +71,13 @@ export function pruneContent(spec: {
 export function reportRun(spec: { outcome: ReportOutcome; solver: string; sparsity: number }): ReportRun {
   const { outcome, solver, sparsity } = spec;
   const { dense, pruned, measuredOn, result } = outcome;
-  const { nonzeros, prunable, objective, layers, stages, rounds, plan = {}, schedule, timing } = result;
+  const { nonzeros, prunable, objective, layers, stages, rounds, plan = {}, schedule, limits, timing } = result;
   const run = { solver, sparsity, dense, pruned, nonzeros, prunable, objective, layers, stages, plan, timing };
   return {
     ...run,
     ...(measuredOn ? { measuredOn } : {}),
     ...(schedule ? { schedule } : {}),
+    ...(limits ? { limits } : {}),
     ...(rounds ? { rounds } : {}),
   };
 }

@@ -43,6 +43,11 @@ function headline(run: ReportRun): string {
     [after.name, formatMeasure(after), `${better}before: ${formatMeasure(before)}`],
     ["weights kept", formatCount(nonzeros), `of ${formatCount(prunable)}`],
     ["sparsity", formatFraction(1 - nonzeros / prunable), `${run.solver}`],
+    ...(run.limits ?? []).map(({ kind, asked, reached, absolute }) =>
+      absolute
+        ? [kind, formatNumber(reached), `limit ${formatNumber(asked)}`]
+        : [kind, formatFraction(reached), `of the dense network's; limit ${formatFraction(asked)}`],
+    ),
     [
       "time",
       formatDuration(timing.totalMs),

@@ -24,7 +24,7 @@ import { surveyLayers } from "./survey-layers.ts";
 export interface PruneLayersRequest
   extends Omit<LayerLoopRequest, "inputs" | "params">,
     Partial<Pick<LayerLoopRequest, "inputs" | "params">> {
-  /** Whose outputs a layer is to give on its inputs: its own dense weights' (default), or those of the dense model. */
+  /** Whose outputs a layer is to give on its inputs: those of the dense model (default), or of its own dense weights. With parallel inputs they are the same. */
   readonly match?: LayerTargets;
   /** How layers share the budget; "auto" (default) tries uniform and global and keeps the one whose outputs on held-out examples are nearer to the dense ones. */
   readonly allocation?: LayerAllocation | "auto";
@@ -57,7 +57,7 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
   if (params.length === 0) throw nothingToPrune(model.name);
   const wanted = Math.min(data.size, request.examples ?? data.size);
   const examples = sampleIndices(data.size, wanted, forkContext(ctx, "calibration").rng);
-  const sampled: SampledRequest = { ...request, params, examples };
+  const sampled: SampledRequest = { match: "dense", ...request, params, examples };
   if (blocks && !model.blocks) throw noBlocks(model.name);
   const dense = await readAll(model, params);
   try {

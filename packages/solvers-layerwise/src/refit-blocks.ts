@@ -26,7 +26,7 @@ import { readAll, writeAll } from "./parameters.ts";
 export interface BlockRefitOptions {
   /** Passes over the calibration examples for each block, >= 0. Default 8. */
   readonly epochs?: number | undefined;
-  /** First step of Adam, as a fraction of the root mean square of a parameter's kept weights, > 0; it falls to 0 along a cosine. Default 0.02. */
+  /** First step of Adam, as a fraction of the root mean square of a parameter's kept weights, > 0; it falls to 0 along a cosine. Default 0.05. */
   readonly rate?: number | undefined;
   /** Examples a step, >= 1. Default 4. */
   readonly batchSize?: number | undefined;
@@ -138,7 +138,7 @@ async function refitBlock(
   spec: { model: Model; block: ModelBlock; flow: Flow; pruned: ReadonlyMap<string, Mat> } & BlockRefitOptions,
   ctx: RunContext,
 ): Promise<RefittedBlock> {
-  const { model, block, flow, pruned, epochs = 8, rate = 0.02, batchSize = 4 } = spec;
+  const { model, block, flow, pruned, epochs = 8, rate = 0.05, batchSize = 4 } = spec;
   const heldOut = Uint32Array.from({ length: Math.max(1, Math.floor(flow.size / 8)) }, (_, i) => i);
   const fitted = Uint32Array.from({ length: flow.size - heldOut.length }, (_, i) => heldOut.length + i);
   const measure = async (): Promise<number> => {

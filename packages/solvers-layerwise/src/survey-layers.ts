@@ -12,6 +12,7 @@ import {
   type RunContext,
   weightUnits,
 } from "@secateur/core";
+import { convexSlopes } from "./allocate.ts";
 import { denseSlope } from "./dense-targets.ts";
 import { obcTrace } from "./obc.ts";
 import { readRows } from "./parameters.ts";
@@ -43,7 +44,7 @@ export async function surveyLayers(
       const problem = layerProblemOf({ target, w, layer, constraint }, ctx.kernels);
       shares.push({
         size,
-        ...(rules.includes("global") ? { traces: await tracesOf(problem, ctx) } : {}),
+        ...(rules.includes("global") ? { losses: await relativeLosses(problem, ctx) } : {}),
         ...(rules.includes("owl") ? { outliers: outlierShare(w, layer.curvature) } : {}),
       });
     }
@@ -51,9 +52,15 @@ export async function surveyLayers(
   return shares;
 }
 
-async function tracesOf(problem: Problem, ctx: RunContext): Promise<NonNullable<LayerShare["traces"]>> {
+/** Of all removals of a layer, 8 bytes a weight: all that is kept of its traces. A layer whose outputs are all 0 loses nothing by any of them. */
+async function relativeLosses(problem: Problem, ctx: RunContext): Promise<Float64Array> {
   const { losses, counts, energy } = await obcTrace(problem, ctx);
   const { cols } = problem.w;
-  const rows = Array.from(counts, (count, r) => ({ losses: losses.slice(r * cols, r * cols + count) }));
-  return { rows, energy };
+  const all = new Float64Array(losses.length);
+  if (!(energy > 0)) return all;
+  counts.forEach((count, r) => {
+    all.set(convexSlopes(losses.subarray(r * cols, r * cols + count)), r * cols);
+  });
+  for (let i = 0; i < all.length; i++) all[i]! /= energy;
+  return all.sort();
 }

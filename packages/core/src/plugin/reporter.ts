@@ -1,9 +1,10 @@
 /** Files about finished runs: results only, no models and no data. */
 
-import type { RunPlan } from "../runner/plan.ts";
+import type { LimitReached } from "../budget/budget.ts";
 import type { LayerReport } from "../runner/prune.ts";
 import type { StageReport } from "../runner/run-stage.ts";
-import type { Stage } from "../runner/stage.ts";
+import type { RunPlan } from "../stages/plan.ts";
+import type { Stage } from "../stages/stage.ts";
 import type { Evaluation } from "../task/evaluate.ts";
 
 /** One pruning run, as a report shows it. */
@@ -21,6 +22,8 @@ export interface ReportRun {
   readonly layers: readonly LayerReport[];
   readonly stages: readonly StageReport[];
   readonly plan: RunPlan;
+  /** What was limited beside the number of single weights, and what the result comes to. */
+  readonly limits?: readonly LimitReached[];
   /** The list of stages as it was made before the run. */
   readonly schedule?: readonly Stage[];
   /** Rounds of pruning and retraining; absent without retraining. */

@@ -6,8 +6,8 @@ import { countZeros, type FlatParam, readFlat } from "../problem/flat-weights.ts
 import type { Mask } from "../problem/matrix.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { RunContext } from "../run-context.ts";
+import type { Stage } from "../stages/stage.ts";
 import type { StageReport } from "./run-stage.ts";
-import type { Stage } from "./stage.ts";
 import { collectNotes } from "./stage-notes.ts";
 
 /** What a stage asks of a loop over layers. */

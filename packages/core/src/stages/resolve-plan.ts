@@ -5,7 +5,7 @@ import { checkNumber } from "../check-option.ts";
 import { badOption, impossibleRun } from "../errors.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { PruneError } from "../prune-error.ts";
-import { heldOutCount } from "./held-out.ts";
+import { heldOutCount } from "../runner/held-out.ts";
 import type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
 
 /** The plan of a solver that has none: one stage at the target, the usual thousand rows of one example. */
