@@ -1,40 +1,15 @@
 /** `secateur explain`: a method's formula, source and options, and how it would be run. */
-import {
-  type EntryKind,
-  type EntryOf,
-  entryKinds,
-  keptCount,
-  layoutParams,
-  makeStages,
-  optionProperties,
-  type RunSituation,
-  readFlat,
-  runSituation,
-} from "@secateur/core";
-import { formatCount, formatTable, stageTable, wrapText } from "@secateur/report/text";
-import {
-  asSolver,
-  describeOption,
-  type FoundEntry,
-  flagWithoutEffect,
-  isLiftable,
-  kebab,
-  mapDataPaths,
-  needsGradients,
-  resolveOptions,
-  type SolverEntry,
-  valueLabel,
-} from "@secateur/run";
-import { type DenseSettings, findAnyEntry, modelFile, openAnyModel, openData, parseRetrain } from "@secateur/run/node";
+import { type EntryKind, entryKinds, keptCount, type RunSituation } from "@secateur/core";
+import { flagWithoutEffect, kebab, mapDataPaths } from "@secateur/run";
+import { explainEntry, explainSchedule, findAnyEntry, planSituation, type ShownSchedule } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { addSparsityFlag } from "../flags/common-flags.ts";
 import { wholeParser } from "../flags/number.ts";
-import { explainSchedule } from "../retrain/explain-schedule.ts";
 import { addScheduleFlags } from "../retrain/retrain-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import type { Terminal } from "../terminal.ts";
 
-interface ExplainFlags {
+interface ExplainFlags extends ShownSchedule {
   readonly kind?: EntryKind;
   readonly sparsity?: number;
   readonly model?: string;
@@ -42,9 +17,6 @@ interface ExplainFlags {
   readonly data?: string;
   readonly weights?: number;
   readonly trainExamples?: number;
-  readonly retrainEpochs?: number;
-  readonly phases?: number | "auto";
-  readonly denseTraining?: DenseSettings;
 }
 
 /** The size of the situation a plan is shown for: MLPNet on MNIST. */
@@ -96,16 +68,16 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
     keptCount(1, flags.sparsity ?? usual.sparsity); // refuses a sparsity outside [0, 1)
     const situation = flags.model === undefined ? sizesOf(flags) : await situationOf(flags.model, flags, terminal);
     if (found.entry.kind === "schedule") {
-      terminal.stdout.write(
-        await scheduleText({ ...found, entry: found.entry }, flags, { situation, from: terminal.cwd }),
-      );
+      const schedule = { ...found, entry: found.entry };
+      const page = await explainSchedule({ found: schedule, situation, shown: flags, from: terminal.cwd });
+      terminal.stdout.write(page);
       return;
     }
     const stray = (["retrainEpochs", "phases", "denseTraining"] as const).find((key) => flags[key] !== undefined);
     if (stray !== undefined) {
       throw flagWithoutEffect({ flag: `--${kebab(stray)}`, reason: `${name} is no schedule of retraining` });
     }
-    terminal.stdout.write(await explanation(found, situation));
+    terminal.stdout.write(await explainEntry(found, situation));
   });
 }
 
@@ -127,132 +99,8 @@ async function situationOf(path: string, flags: ExplainFlags, terminal: Terminal
   if (flags.data !== undefined && flags.trainExamples !== undefined) {
     throw flagWithoutEffect({ flag: "--train-examples", reason: "the data say how many there are" });
   }
-  const onEvent = (): void => {};
-  const { cwd } = terminal;
   const absolute = (file: string): string => absolutePath(terminal, file);
-  const model = await openAnyModel({
-    path: modelFile(absolute(path)),
-    arch: flags.arch,
-    engine: undefined,
-    cwd,
-    onEvent,
-  });
-  try {
-    const { network, classes, spec } = model;
-    const params = layoutParams(network);
-    const weights = await readFlat(network, params);
-    const sparsity = flags.sparsity ?? usual.sparsity;
-    const data =
-      flags.data &&
-      (await openData({
-        data: mapDataPaths(flags.data, absolute),
-        normalize: undefined,
-        classes,
-        network: spec,
-        onEvent,
-      }));
-    const situation = runSituation({
-      model: network,
-      params,
-      weights,
-      sparsity,
-      ...(data ? { data: data.train } : {}),
-    });
-    return data ? situation : { ...situation, examples: flags.trainExamples ?? usual.trainExamples };
-  } finally {
-    model.close();
-  }
-}
-
-async function scheduleText(
-  found: FoundEntry<EntryOf<"schedule">>,
-  { retrainEpochs, phases, denseTraining }: ExplainFlags,
-  { situation, from }: { situation: RunSituation; from: string },
-): Promise<string> {
-  const { name } = found.entry;
-  // Programs of many prunings are shown at the length of their papers.
-  const epochs = retrainEpochs ?? (name === "gradual" ? 100 : name === "gmp" || name === "bimp" ? 20 : 10);
-  const value = {
-    schedule: name,
-    epochs,
-    ...(phases === undefined ? {} : { phases }),
-    ...(denseTraining === undefined ? {} : { dense: denseTraining }),
-  };
-  const { settings } = await parseRetrain({ where: "explain", value, from });
-  return await explainSchedule({ found, situation, settings });
-}
-
-async function explanation(found: FoundEntry, situation: RunSituation): Promise<string> {
-  const { entry, packageName, version } = found;
-  const parts = [`${entry.name}: ${entry.summary}\n`];
-  if (found.note !== undefined) parts.push(`Note: ${found.note}\n`);
-  if (entry.explanation) parts.push(`${wrapText(entry.explanation)}\n`);
-  if (entry.reference) parts.push(`${wrapText(`Reference: ${entry.reference}`)}\n`);
-  parts.push(optionsText(found));
-  const use = uses[entry.kind]?.(entry.name);
-  if (use !== undefined) parts.push(`${use}\n`);
-  if (isLiftable(entry)) parts.push(await planText({ ...found, entry: asSolver(entry) }, situation));
-  parts.push(`From ${packageName} ${version}.\n`);
-  return parts.join("\n");
-}
-
-/** How to use what is no method by itself. */
-const uses: Partial<Record<EntryKind, (name: string) => string>> = {
-  saliency: (name) =>
-    `A saliency: --solver ${name} keeps the highest scores, --selector ${name} with any --updater re-fits them.`,
-  selector: (name) =>
-    `A selector: --solver ${name} keeps its weights as they are, --selector ${name} with any --updater re-fits them.`,
-  updater: (name) => `An updater: --selector magnitude --updater ${name}, or after any other selector.`,
-  curvature: (name) => `A curvature: --curvature ${name}; --curvature-option KEY=VALUE sets its options.`,
-  task: (name) => `A task: --task ${name}, or --task ${name}:KEY=VALUE,... with its options.`,
-  "training-rule": (name) => `A training rule: train --rule ${name}; --rule-option KEY=VALUE sets its options.`,
-  allocation: (name) => `An allocation: --allocation ${name}, with --exclude and --layer-limit as bounds.`,
-  architecture: (name) => `A network: --arch ${name}; secateur train makes one.`,
-  dataset: (name) => `A dataset: --data ${name}, with a colon and a path where it needs one.`,
-  format: (name) => `A format of model files: ${name}.`,
-  reporter: (name) => `A reporter: --report FILE.${name}.`,
-};
-
-function optionsText({ entry }: FoundEntry): string {
-  // Only options of methods are flags; those of other kinds are typed as KEY=VALUE.
-  const isMethod = isLiftable(entry) || entry.kind === "updater";
-  const rows = Object.entries(optionProperties(entry.options)).map(([key, property]) => [
-    isMethod ? `--${kebab(key)} ${valueLabel(property)}` : `${key}=${valueLabel(property)}`,
-    describeOption(property),
-  ]);
-  if (rows.length === 0) return "It has no options of its own.\n";
-  const widest = rows.reduce((width, [flag = ""]) => Math.max(width, flag.length), 0);
-  const columns = [{ title: isMethod ? "flag" : "option" }, { title: "meaning", wrap: Math.max(40, 96 - widest) }];
-  return `Options:\n${indent(formatTable(columns, rows))}`;
-}
-
-async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituation): Promise<string> {
-  const solver = entry.create((await resolveOptions(entry, {})) as never);
-  const isLayered = solver.scope === "layers";
-  const { plan, stages } = makeStages({
-    ...{ solver, situation, takesGradients: needsGradients(solver) && !isLayered },
-    ...(isLayered ? { scope: { kind: "layers", inputs: "sequential" } } : {}),
-  });
-  const { sparsity, prunable, examples } = situation;
-  const { titles, rows } = stageTable(stages);
-  const lines = [
-    ...(stages.length === 1
-      ? ["stages: 1"]
-      : [
-          `stages: ${plan.stages} rising (${plan.schedule}) + ${plan.targetStages} at the target = ${stages.length}, with fresh gradients each`,
-        ]),
-    ...(needsGradients(solver) ? [] : ["gradients: none needed"]),
-    `why: ${isLayered ? "layers are pruned one by one from their inputs, once" : plan.reason}`,
-  ];
-  const keeps = `${formatCount(keptCount(prunable, sparsity))} of ${formatCount(prunable)} weights`;
-  const head = `Plan for sparsity ${sparsity} (keeps ${keeps}) with ${formatCount(examples)} training examples:\n`;
-  const table = formatTable(
-    titles.map((title) => ({ title })),
-    rows,
-  );
-  return head + indent(lines.map((line) => `${wrapText(line)}\n`).join("") + table);
-}
-
-function indent(text: string): string {
-  return text.replace(/^(?=.)/gm, "  ");
+  const { arch, sparsity = usual.sparsity, trainExamples: examples = usual.trainExamples } = flags;
+  const data = flags.data === undefined ? undefined : mapDataPaths(flags.data, absolute);
+  return await planSituation({ path: absolute(path), arch, data, sparsity, examples, cwd: terminal.cwd });
 }
