@@ -29,8 +29,8 @@ function runOf(change: Partial<ReportRun> = {}): ReportRun {
   return {
     solver: "chita",
     sparsity: 0.9,
-    dense: { accuracy: 97.5, loss: 0.08, examples: 100, task: "classification", measures: [] },
-    pruned: { accuracy: 96.25, loss: 0.12, examples: 100, task: "classification", measures: [] },
+    dense: { accuracy: 97.5, loss: 0.08, examples: 100, task: "classification", measures: [accuracyOf(97.5)] },
+    pruned: { accuracy: 96.25, loss: 0.12, examples: 100, task: "classification", measures: [accuracyOf(96.25)] },
     nonzeros: 10,
     prunable: 100,
     objective: 0.25,
@@ -61,6 +61,11 @@ async function reportOf(runs: readonly ReportRun[], text = "plain"): Promise<str
 /** The page without the text of its scripts: what the browser takes as elements. */
 function elements(html: string): string {
   return html.replace(/<script[^>]*>[\s\S]*?<\/script>/g, "<script></script>");
+}
+
+/** Percent, as classification measures it. */
+function accuracyOf(value: number) {
+  return { name: "accuracy", unit: "%", better: "higher", value } as const;
 }
 
 describe("a report", () => {
@@ -100,6 +105,15 @@ describe("a report", () => {
     expect(list).toContain("3 epochs");
     expect(list.slice(0, list.indexOf("</table>"))).not.toMatch(/>(curvature|limits|scope)</);
     expect(elements(await reportOf([runOf()]))).not.toContain("The list of stages");
+  });
+
+  test("says of layers that were pruned alone what their zeros cost, what the re-fit left of it, and how long it took", async () => {
+    const own = { name: "fc1.weight", shape: [10, 8], size: 80, nonzeros: 4 };
+    const layers = [{ ...own, maskedError: 0.375, relativeError: 0.0625, solveMs: 1500 }];
+    const html = elements(await reportOf([runOf({ layers })]));
+    const table = html.slice(html.indexOf("error of the zeros"));
+    for (const text of ["0.375", "0.0625", "1.50 s"]) expect(table.slice(0, table.indexOf("</table>"))).toContain(text);
+    expect(elements(await reportOf([runOf()]))).not.toContain("error of the zeros");
   });
 
   test("has a drawing for every figure before any script runs", async () => {

@@ -14,6 +14,8 @@ export interface ReportRun {
   readonly sparsity: number;
   readonly dense: Evaluation;
   readonly pruned: Evaluation;
+  /** "calibration": there were no data apart for testing, so that both were measured on what the run worked with. Absent: "test". */
+  readonly measuredOn?: "test" | "calibration";
   readonly nonzeros: number;
   readonly prunable: number;
   readonly objective: number;

@@ -15,6 +15,11 @@ export function formatMeasure({ value, unit }: { readonly value: number; readonl
   return unit === "%" ? formatPercent(value) : `${formatNumber(value)}${unit === "" ? "" : ` ${unit}`}`;
 }
 
+/** A measure as the title of an axis: "accuracy (%)", "rmse". */
+export function measureTitle({ name, unit }: { readonly name: string; readonly unit: string }): string {
+  return unit === "" ? name : `${name} (${unit})`;
+}
+
 /** A fraction as percent with as few places as it needs: 0.9 -> "90 %", 0.90003 -> "90.003 %" */
 export function formatFraction(value: number): string {
   return `${Number((100 * value).toFixed(3))} %`;

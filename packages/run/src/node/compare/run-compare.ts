@@ -185,6 +185,7 @@ export async function runCompare(
     model: { path, sha256: first.sha256, arch: first.arch },
     data: source,
     dense,
+    measuredOn: posed.measuredOn,
     keptDense,
     ...{ runs, failed, isInterrupted },
     seed: session.seed,
