@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { errorViolations } from "./error-rules.ts";
 import { importViolations } from "./import-rules.ts";
 import { cycles, manifestViolations } from "./manifest-rules.ts";
 import { type Manifest, readWorkspace, type WorkspacePackage } from "./workspace-package.ts";
@@ -22,6 +23,10 @@ describe("the workspace", () => {
       expect(importViolations(pkg)).toEqual([]);
     });
 
+    test(`says what the errors of ${pkg.folder} say as data too`, () => {
+      expect(errorViolations(pkg)).toEqual([]);
+    });
+
     test(`keeps the manifest of ${pkg.folder} in its conventions`, () => {
       expect(manifestViolations(pkg, workspace)).toEqual([]);
     });
@@ -36,6 +41,25 @@ describe("the workspace", () => {
       references: { path: string }[];
     };
     expect(references.map(({ path }) => path)).toEqual(expect.arrayContaining(workspace.map(({ folder }) => folder)));
+  });
+});
+
+describe("the rules for errors find", () => {
+  const found = (text: string): string => errorViolations(library({ sources: { "src/a.ts": text } })).join("\n");
+
+  test("an error without data, and none where there is nothing to say", () => {
+    const factory = (parameters: string, rest: string): string =>
+      `export function bad(${parameters}): PruneError {\n  return new PruneError("ERR_A", "b"${rest});\n}\n`;
+    expect(found(factory("path: string", ""))).toContain("'bad' has no details");
+    expect(found(factory("spec: { path: string }", ', { fault: "runtime" }'))).toContain("'bad' has no details");
+    expect(found(factory("path: string", ", { details: { path } }"))).toBe("");
+    expect(found(factory("cause: unknown", ", { cause }"))).toBe("");
+    expect(found(factory("", ""))).toBe("");
+  });
+
+  test("code that reads a message", () => {
+    expect(found("if (/no file/.test(error.message)) retry();")).toContain("reads a message");
+    expect(found('if (error.message.includes("no file")) retry();')).toContain("reads a message");
   });
 });
 

@@ -1,5 +1,5 @@
 /**
- * `npm run bench:layerwise -- DATA_FOLDER | --synthetic N`: the layer-wise solvers on single layers. DATA_FOLDER holds pairs NAME-H.npy
+ * `npm run bench:layerwise -- DATA_FOLDER | --synthetic N | --network MODEL ...`: the layer-wise solvers on single layers, or on a network (layerwise-network.ts). DATA_FOLDER holds pairs NAME-H.npy
  * [in, in] and NAME-W.npy [out, in]; --synthetic makes a layer of N x N. Prints relative errors, and seconds of one thread.
  */
 import { readdirSync } from "node:fs";
@@ -14,6 +14,8 @@ import {
   keepCount,
   keepOfEvery,
   keptCount,
+  type LayerInputsMode,
+  type LayerTargets,
   type Mat,
   matrix,
   type Solver,
@@ -22,8 +24,9 @@ import {
 } from "@secateur/core";
 import { readNpyNumbers } from "@secateur/formats";
 import { badUsage } from "@secateur/run";
-import { alps, layerwise, obc, sparseGpt, sparseSwaps, wanda } from "@secateur/solvers-layerwise";
+import { alps, type LayerAllocation, layerwise, obc, sparseGpt, sparseSwaps, wanda } from "@secateur/solvers-layerwise";
 import { dataFolder } from "./bench-arguments.ts";
+import { benchmarkNetwork, type NetworkBenchmark } from "./layerwise-network.ts";
 import { decimals, printLine, printTable, showProgress } from "./print.ts";
 
 const solvers: Readonly<Record<string, () => Solver>> = {
@@ -40,16 +43,59 @@ interface Layer {
 }
 
 const { values, positionals } = parseArgs({
-  options: { synthetic: { type: "string" }, solver: { type: "string", multiple: true } },
+  options: {
+    ...{ synthetic: { type: "string" }, solver: { type: "string", multiple: true } },
+    ...{ network: { type: "string" }, calibration: { type: "string" }, test: { type: "string" } },
+    ...{ arch: { type: "string" }, normalize: { type: "string" }, task: { type: "string" } },
+    ...{ "keep-dense": { type: "string", default: "" }, examples: { type: "string" } },
+    ...{ damping: { type: "string", default: "0" }, sparsity: { type: "string", multiple: true } },
+    ...{
+      inputs: { type: "string" },
+      match: { type: "string", default: "dense" },
+      blocks: { type: "string" },
+      rate: { type: "string" },
+      allocation: { type: "string" },
+      ...{ distill: { type: "string", default: "0" }, "distill-rate": { type: "string", default: "0.002" } },
+    },
+  },
   allowPositionals: true,
 });
 const size = Number(values.synthetic);
-if (positionals.length === 0 && !(size >= 4)) throw badUsage("give DATA_FOLDER, or --synthetic N");
+const isPlain = values.network === undefined;
+if (isPlain && positionals.length === 0 && !(size >= 4)) throw badUsage("give DATA_FOLDER, or --synthetic N");
 const chosen = values.solver ?? Object.keys(solvers);
 const kernels = await createWasmKernels({ threads: 1 });
-if (positionals[0] === undefined) await benchmark(synthetic(size), [0.5]);
+if (!isPlain) await benchmarkNetwork(networkBenchmark(), kernels);
+else if (positionals[0] === undefined) await benchmark(synthetic(size), [0.5]);
 else for await (const layer of layersIn(dataFolder(positionals[0], []))) await benchmark(layer, sparsities);
 await kernels.close();
+
+function networkBenchmark(): NetworkBenchmark {
+  const { network, calibration, test = calibration, damping, examples, inputs, match, allocation } = values;
+  if (network === undefined || calibration === undefined) throw badUsage("--network takes --calibration DATA");
+  return {
+    ...{ network, calibration, test: test!, arch: values.arch, normalize: values.normalize, task: values.task },
+    keepDense: values["keep-dense"].split(",").filter((word) => word !== ""),
+    damping: Number(damping),
+    ...(examples === undefined ? {} : { examples: Number(examples) }),
+    solvers: new Map(chosen.map((name) => [name, solvers[name]!()])),
+    cells: values.sparsity ?? ["0.5", "0.6", "0.7", "0.8", "2/4"],
+    distill: { epochs: Number(values.distill), rate: Number(values["distill-rate"]) },
+    request: {
+      ...(inputs === undefined ? {} : { inputs: inputs as LayerInputsMode }),
+      match: match as LayerTargets,
+      ...(values.blocks === undefined
+        ? {}
+        : {
+            blocks: {
+              epochs: Number(values.blocks),
+              ...(values.rate === undefined ? {} : { rate: Number(values.rate) }),
+            },
+          }),
+      ...(allocation === undefined ? {} : { allocation: allocation as LayerAllocation }),
+    },
+  };
+}
 
 /** Every method at every sparsity; undefined stands for 2 of every 4. */
 async function benchmark(layer: Layer, cells: readonly (number | undefined)[]): Promise<void> {

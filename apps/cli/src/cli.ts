@@ -1,6 +1,4 @@
 /** The command line as a function: arguments and streams in, exit code out. */
-import type { Command } from "commander";
-import { explainUsage } from "./explain-usage.ts";
 import { exitCodes, reportFailure } from "./failure.ts";
 import { buildProgram, commandNames } from "./program.ts";
 import type { Terminal } from "./terminal.ts";
@@ -14,15 +12,12 @@ import type { Terminal } from "./terminal.ts";
  * const code = await main(["inspect", "net.safetensors"], { stdout, stderr, cwd: process.cwd(), signal });
  */
 export async function main(argv: readonly string[], terminal: Terminal): Promise<number> {
-  let program: Command | undefined;
   try {
-    program = await buildProgram(argv, terminal);
+    const program = await buildProgram(argv, terminal);
     await program.parseAsync([...argv], { from: "user" });
     return exitCodes.done;
   } catch (error) {
     const name = commandNames.find((candidate) => candidate === argv[0]);
-    const command = program?.commands.find((candidate) => candidate.name() === name);
-    const usage = command ? explainUsage(error, command) : error;
-    return reportFailure(usage, name === undefined ? "secateur" : `secateur ${name}`, terminal);
+    return reportFailure(error, name === undefined ? "secateur" : `secateur ${name}`, terminal);
   }
 }

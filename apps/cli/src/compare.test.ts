@@ -12,6 +12,18 @@ async function compared(argv: readonly string[]): Promise<CompareDocument> {
 }
 
 describe("compare", () => {
+  test("runs layer-wise solvers over the layers, beside methods for the whole network", async () => {
+    const { model, data } = await smallTask();
+    const argv = ["compare", model, "--data", data, "--solvers", "obc,magnitude", "--sparsities", "0.6"];
+    const { runs, failed } = await compared(argv);
+    expect(failed).toBeUndefined();
+    expect(runs.map(({ solver, nonzeros }) => [solver, nonzeros])).toEqual([
+      ["obc", 18],
+      ["magnitude", 18],
+    ]);
+    expect(runs[0]!.stats["relativeError"]).toBeGreaterThan(0);
+  });
+
   test("runs every solver at every sparsity, each from the checkpoint as it is", async () => {
     const { model, data } = await smallTask();
     const common = ["--data", data, "--examples", "30"];

@@ -4,7 +4,7 @@ import { badUsage } from "@secateur/run";
 
 /** A flag's text is not what the flag takes. */
 export function badFlagValue(spec: { flag: string; found: string; allowed: string }): PruneError {
-  return badUsage(`${spec.flag}: found '${spec.found}', allowed is ${spec.allowed}`);
+  return badUsage(`${spec.flag}: found '${spec.found}', allowed is ${spec.allowed}`, spec);
 }
 
 /** Some runs of a comparison ended with an error; their messages stand in its result. */
@@ -12,13 +12,13 @@ export function someFailed({ failed, finished }: { failed: number; finished: num
   return new PruneError(
     "ERR_SOME_FAILED",
     `${failed} of ${failed + finished} runs failed, as the result says; what the others gave is in it`,
-    { fault: "runtime" },
+    { fault: "runtime", details: { failed, finished } },
   );
 }
 
 /** Something that only the user can say was left out. */
 export function missingFlag(flag: string, remedy: string): PruneError {
-  return badUsage(`${flag} is missing; ${remedy}`);
+  return badUsage(`${flag} is missing; ${remedy}`, { flag, remedy });
 }
 
 /** An output that would replace what is read. */
@@ -26,6 +26,7 @@ export function outputIsInput(spec: { flag: string; path: string }): PruneError 
   return new PruneError(
     "ERR_OUTPUT_IS_INPUT",
     `${spec.flag}: ${spec.path} is one of the inputs and is never overwritten, also not with --force; choose another name`,
+    { details: spec },
   );
 }
 
@@ -33,6 +34,7 @@ export function outputIsInput(spec: { flag: string; path: string }): PruneError 
 export function sparsityTwice(sparsity: number, last: number): PruneError {
   return badUsage(
     `the sparsity to reach is ${sparsity} and the last of retrain.sparsities is ${last}; make them equal, or leave one out`,
+    { sparsity, last },
   );
 }
 
@@ -41,10 +43,11 @@ export function stateLeftBehind(path: string): PruneError {
   return new PruneError(
     "ERR_RESUME",
     `${path}: an interrupted run left its state here; continue it with --resume, or start afresh with --force`,
+    { details: { path } },
   );
 }
 
 /** Ctrl-C or termination; what was saved is said by the caller. */
 export function interrupted(remedy: string): PruneError {
-  return new PruneError("ERR_ABORTED", `interrupted; ${remedy}`, { fault: "runtime" });
+  return new PruneError("ERR_ABORTED", `interrupted; ${remedy}`, { fault: "runtime", details: { remedy } });
 }

@@ -1,16 +1,48 @@
 import { expect, test } from "vitest";
-import { call } from "./testing.test-support.ts";
+import { call, smallTask } from "./testing.test-support.ts";
 
 test("explain shows formula, paper, options with defaults, and the plan for the situation", async () => {
   const { code, stdout } = await call(["explain", "chita", "--sparsity", "0.98", "--weights", "1000"]);
   expect(code).toBe(0);
   expect(stdout).toContain("Q(w) = 1/2 d'Hd");
   expect(stdout).toContain("Benbaki");
-  expect(stdout).toMatch(/--max-rows <n>.*default \d+/);
+  expect(stdout).toMatch(/--max-rows <n>[^<]*default\s\d+/);
   expect(stdout).toContain("Plan for sparsity 0.98 (keeps 20 of 1,000 weights)");
   expect(stdout).toMatch(/why: \S/);
   const [, rising, atTarget, all] = /stages: (\d+) rising \(geometric\) \+ (\d+) at the target = (\d+)/.exec(stdout)!;
   expect(Number(rising) + Number(atTarget)).toBe(Number(all));
+});
+
+/** Lines of the table of stages, without its title. */
+const stageLines = (stdout: string): string[] => stdout.split("\n").filter((line) => /^ +\d+ +[\d.]+ %/.test(line));
+
+test("explain lists the stages as data, one line each, for the model and data at hand", async () => {
+  const { model, data } = await smallTask();
+  const { stdout } = await call(["explain", "chita", "--sparsity", "0.9", "--model", model, "--data", data]);
+  const [, all] = /at the target = (\d+)/.exec(stdout)!;
+  const lines = stageLines(stdout);
+  expect(lines).toHaveLength(Number(all));
+  expect(lines.at(-1)).toMatch(/90 %.*gauss-newton/);
+  const magnitude = (await call(["explain", "magnitude"])).stdout;
+  expect(stageLines(magnitude)).toHaveLength(1);
+  expect(magnitude.slice(magnitude.indexOf("Plan for"))).not.toMatch(/curvature|rows of examples/);
+});
+
+test("explain says of layer-wise solvers what they do, and no gradients or held-out examples", async () => {
+  const { stdout } = await call(["explain", "layerwise"]);
+  const [line, ...others] = stageLines(stdout);
+  expect(others).toEqual([]);
+  expect(line).toMatch(/layers, sequential inputs/);
+  expect(stdout).not.toMatch(/empirical-fisher|rows of examples|ridge/);
+});
+
+test("explain shows a schedule for the examples of the data, and refuses flags without effect", async () => {
+  const { model, data } = await smallTask();
+  const { stdout } = await call(["explain", "llr", "--model", model, "--data", data]);
+  expect(stdout).toMatch(/with 1 steps an epoch/);
+  const { code, stderr } = await call(["explain", "llr", "--arch", "mlpnet"]);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/--arch would change nothing/);
 });
 
 test("explain knows curvature estimators too, which have no plan", async () => {

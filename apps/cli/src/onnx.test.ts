@@ -63,6 +63,22 @@ describe("an ONNX model", () => {
     expect(graph.pruned.loss).toBeCloseTo(own.pruned.loss, 2);
   });
 
+  test("is pruned layer by layer to the dense outputs, its blocks re-fitted, and trained with its zeros", async () => {
+    const { onnx, data, folder } = await onnxTask();
+    const out = join(folder, "trained.onnx");
+    const flags = ["--solver", "alps", "--sparsity", "0.5", "--match", "dense", "--refit-blocks", "2"];
+    const training = ["--retrain", "llr", "--retrain-epochs", "1", "--phases", "1", "--task", "distillation"];
+    const { recipe, rounds } = await json<{ recipe: { layers: object; retrain: object }; rounds: unknown[] }>([
+      ...["prune", onnx, "--data", data, ...flags, ...training, "--out", out],
+    ]);
+    expect(recipe.layers).toEqual({ match: "dense", refitBlocks: 2 });
+    expect(recipe.retrain).toMatchObject({ optimizer: "adam", batchSize: 4 });
+    expect(rounds).toHaveLength(1);
+    expect(zerosOf((await decoded(out)).graph.initializers)).toBe(23);
+    const smoothed = ["prune", onnx, "--data", data, ...flags, ...training.slice(0, 4), "--label-smoothing", "0.1"];
+    expect(await refused([...smoothed, "--out", join(folder, "x.onnx")])).toMatch(/--label-smoothing would change/);
+  });
+
   test("is written in the operator set that is asked for, and in none that does not hold it", async () => {
     const { model, folder } = await smallTask();
     await json(["convert", model, "--out", join(folder, "newer.onnx"), "--opset", "21"]);
@@ -93,7 +109,6 @@ describe("an ONNX model", () => {
 
   test.each([
     ["another ending", ["--out", "net.safetensors"], /\.onnx/],
-    ["retraining", ["--retrain", "ft", "--retrain-epochs", "1"], /an ONNX model/],
     ["another architecture", ["--arch", "mlpnet"], /says itself which network it is/],
   ])("refuses %s", async (_what, flags, says) => {
     const { onnx, data } = await onnxTask();

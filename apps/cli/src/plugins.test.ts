@@ -175,16 +175,15 @@ describe("a plugin's plan", () => {
 });
 
 describe("a plugin that cannot be loaded", () => {
-  test("is not passed over: its own failure is shown with its cause", async () => {
+  test("is not passed over: what it misses is said in one line", async () => {
     const folder = await temporaryFolder();
     await install(folder, { name: "secateur-plugin-broken", code: "import 'not-installed-anywhere';" });
     await install(folder, { name: "broken", code: pluginCode("broken") });
     const { code, stderr } = await call(["explain", "broken"], { cwd: folder });
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(stderr).toMatch(
-      /plugin 'secateur-plugin-broken' at .* failed to load: .*not-installed-anywhere.*ERR_PLUGIN_LOAD/,
+      /^[^\n]*plugin 'secateur-plugin-broken' at .* failed to load: .*not-installed-anywhere.*ERR_PLUGIN_LOAD\]\n$/,
     );
-    expect(stderr).toMatch(/caused by/);
   });
 
   test("that throws at import shows what it threw, and what to do", async () => {
@@ -206,7 +205,7 @@ describe("a plugin that cannot be loaded", () => {
     const a = await call(["explain", "a"], { cwd: folder });
     expect(a.stderr).toMatch(/'fft-of-something' is one of its dependencies: run npm install in .*secateur-plugin-a/);
     const b = await call(["explain", "b"], { cwd: folder });
-    expect(b.stderr).toMatch(/its package\.json does not name 'fft-of-something': tell its author/);
+    expect(b.stderr).toMatch(/'fft-of-something' .*its package\.json does not name what it imports: tell its author/);
   });
 
   test("names a peer that is missing or of another version, and the install line", async () => {

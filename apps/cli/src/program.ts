@@ -20,6 +20,7 @@ import { addUnpackCommand } from "./commands/unpack.ts";
 import { refuseContradictions } from "./flags/refuse-contradictions.ts";
 import { absolutePath } from "./run/absolute-path.ts";
 import type { Terminal } from "./terminal.ts";
+import { UsageCommand } from "./usage-command.ts";
 
 /** The commands in the order of the help. */
 export const commandNames = [
@@ -59,7 +60,7 @@ Exit codes: 0 done, 1 failed while running, 2 bad input or usage, 130 interrupte
  * @throws ERR_UNKNOWN_NAME and plugin errors for the solver, ERR_RECIPE and file errors for the recipe
  */
 export async function buildProgram(argv: readonly string[], terminal: Terminal): Promise<Command> {
-  const program = new Command("secateur")
+  const program = new UsageCommand("secateur")
     .description("Prune neural networks: remove weights, re-fit the rest, measure what it costs.")
     .version(ownVersion(), "--version", "print the version")
     .helpOption("--help", "print this help")

@@ -39,8 +39,8 @@ describe("prune", () => {
     const { out, dense, pruned, stages } = await pruneToJson(pruneArgs(task, ...staged));
     const after = await call(["eval", out, "--data", task.data, "--json"]);
     const before = await call(["eval", task.model, "--data", task.data, "--json"]);
-    expect(JSON.parse(after.stdout)).toEqual(pruned);
-    expect(JSON.parse(before.stdout)).toEqual(dense);
+    expect(JSON.parse(after.stdout)).toEqual({ ...pruned, measuredOn: "calibration" });
+    expect(JSON.parse(before.stdout)).toEqual({ ...dense, measuredOn: "calibration" });
     expect(stages[6]!.accuracy).toBe(pruned!.accuracy);
   });
 
@@ -301,7 +301,7 @@ describe("on a terminal", () => {
     const task = await smallTask();
     const { stdout, stderr } = await call(pruneArgs(task, ...staged), { isTTY: true });
     expect(stderr).toContain("evaluating");
-    expect(stdout).toMatch(/^magnitude, 60 test examples\n/);
+    expect(stdout).toMatch(/^magnitude, 60 calibration examples\n/);
     expect(stdout).not.toContain("█");
   });
 

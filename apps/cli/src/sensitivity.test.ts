@@ -27,6 +27,29 @@ describe("sensitivity", () => {
     expect([document.gradients.examples, document.dense.examples]).toEqual([20, 40]);
   });
 
+  test("a layer-wise solver prunes every layer from its inputs, without gradients", async () => {
+    const { model, data } = await smallTask();
+    const argv = [
+      "sensitivity",
+      model,
+      "--data",
+      data,
+      "--solver",
+      "obc",
+      "--sparsities",
+      "0,0.9",
+      "--sparsity",
+      "0.9",
+    ];
+    const { gradients, layers, dense } = await scanned([...argv, "--examples", "20"]);
+    expect(gradients).toEqual({ examples: 20, ridge: 0, gradientMs: 0 });
+    for (const { measures } of layers) {
+      expect(measures[0]!.loss).toBe(dense.loss);
+      expect(measures[1]!.loss).not.toBe(dense.loss);
+    }
+    expect(await refused([...argv, "--ridge", "1"])).toMatch(/--ridge would change nothing/);
+  });
+
   test("at sparsity 0 nothing changes, and the same seed gives the same numbers", async () => {
     const { model, data } = await smallTask();
     const argv = [

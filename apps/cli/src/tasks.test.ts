@@ -123,5 +123,5 @@ test("numbers are learned, pruned and measured as numbers, from end to end", asy
   expect(layers.measure).toMatchObject({ name: "rmse", better: "lower" });
   expect(layers.proposal.tolerance).toBeCloseTo(0.01 * layers.measure.value, 6);
   const compare = await call(["compare", model, "--data", data, "--solvers", "magnitude", "--sparsities", "0.5"]);
-  expect(compare.stdout).toMatch(/loss at +50 %/);
+  expect(compare.stdout).toMatch(/rmse at +50 %/);
 });

@@ -12,6 +12,7 @@ export function engineMissing(spec: {
   return new PruneError(
     "ERR_TFJS_ENGINE",
     `TensorFlow.js: ${wanted} is needed and ${has}; install it with: npm install ${packages.join(" ")}`,
+    { details: spec },
   );
 }
 
@@ -21,7 +22,7 @@ export function engineFailed(spec: { engine: string; cause: unknown }): PruneErr
   return new PruneError(
     "ERR_TFJS_ENGINE",
     `TensorFlow.js: the engine ${engine} is installed and does not start: ${reasonOf(cause)}; choose another engine, or repair this one`,
-    { fault: "runtime", cause },
+    { fault: "runtime", cause, details: { engine } },
   );
 }
 
@@ -30,6 +31,7 @@ export function badModelJson(spec: { source: string; found: string; expected: st
   return new PruneError(
     "ERR_TFJS_MODEL",
     `${spec.source}: found ${spec.found}, expected ${spec.expected}; give a model.json that TensorFlow.js or tensorflowjs_converter wrote`,
+    { details: spec },
   );
 }
 
@@ -38,7 +40,7 @@ export function missingShard(spec: { source: string; shard: string; cause: unkno
   return new PruneError(
     "ERR_TFJS_SHARD",
     `${spec.source}: its weights file '${spec.shard}' cannot be read (${reasonOf(spec.cause)}); put it beside model.json under that name`,
-    { cause: spec.cause },
+    { cause: spec.cause, details: { source: spec.source, shard: spec.shard } },
   );
 }
 
@@ -53,6 +55,7 @@ export function wrongShardLength(spec: {
   return new PruneError(
     "ERR_TFJS_SHARD",
     `${source}: the weights files ${shards.slice(0, 8).join(", ")}${shards.length > 8 ? ", ..." : ""} hold ${found} bytes and the manifest describes ${expected}; copy the whole model again`,
+    { details: spec },
   );
 }
 
@@ -66,6 +69,7 @@ export function unknownDtype(spec: {
   return new PruneError(
     "ERR_TFJS_DTYPE",
     `${spec.source}: weight '${spec.weight}' has the dtype '${spec.found}'; known: ${spec.known.join(", ")}; convert the model again`,
+    { details: spec },
   );
 }
 
@@ -77,7 +81,7 @@ export function modelRefused(spec: { source: string; cause: unknown; kerasVersio
     ? `it was exported by Keras ${kerasVersion.slice(0, 20)}, whose layers TensorFlow.js does not read: export it with TF_USE_LEGACY_KERAS=1 and tf_keras, or save it with model.export(FOLDER) and convert that with tensorflowjs_converter --input_format=tf_saved_model`
     : "register its custom layers and load it yourself, or convert it again";
   const message = `${source}: TensorFlow.js does not load this model: ${reasonOf(cause)}; ${remedy}`;
-  return new PruneError("ERR_TFJS_MODEL", message, { cause });
+  return new PruneError("ERR_TFJS_MODEL", message, { cause, details: { source } });
 }
 
 /** Several inputs, where one is needed. */
@@ -109,6 +113,7 @@ export function dataMismatch(spec: { model: string; data: string; found: string;
   return new PruneError(
     "ERR_DATA_MISMATCH",
     `data '${spec.data}' has ${spec.found}, but model '${spec.model}' takes ${spec.expected}; choose data of that shape or another model`,
+    { details: spec },
   );
 }
 
@@ -117,6 +122,7 @@ export function unevenRows(model: string, examples: number, batch: number): Prun
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `model '${model}': ${examples} examples do not make rows of ${batch}; give a positive multiple of the batch`,
+    { details: { model, examples, batch } },
   );
 }
 
@@ -133,13 +139,15 @@ export function notDifferentiable(spec: { model: string; cause: unknown }): Prun
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `model '${spec.model}' gives no gradients: ${reasonOf(spec.cause)}; use a method without gradients, such as magnitude`,
-    { cause: spec.cause },
+    { cause: spec.cause, details: { model: spec.model } },
   );
 }
 
 /** A setting that is none of the known ones. */
 export function badSetting(spec: { what: string; found: string; known: readonly string[] }): PruneError {
-  return new PruneError("ERR_OPTION", `${spec.what}: found '${spec.found}', allowed is ${spec.known.join(", ")}`);
+  return new PruneError("ERR_OPTION", `${spec.what}: found '${spec.found}', allowed is ${spec.known.join(", ")}`, {
+    details: spec,
+  });
 }
 
 /** A caught value in one line. */

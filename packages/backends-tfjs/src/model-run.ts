@@ -122,29 +122,23 @@ export function modelRun(spec: { tf: Tf; name: string; runnable: Runnable }): Mo
   return run;
 }
 
-/** Runs a pass; disposes of the input. */
+/** Runs a pass; disposes of the input. Graphs with loops or conditions have no synchronous way to run, so that they are run the other way. */
 async function headsOf({ tf, runnable }: ModelRun, input: EngineTensor): Promise<readonly Head[]> {
-  let heads: readonly Head[];
   try {
-    heads = forwardHeads(tf, () => tf.tidy(() => runnable.forward(input) as EngineTensor[]));
+    return forwardHeads(tf, () => tf.tidy(() => runnable.forward(input) as EngineTensor[]));
   } catch (error) {
-    if (!isControlFlow(error)) throw error;
+    if (runnable.kind !== "graph") throw error;
     const outputs = await runnable.forwardAsync(input);
-    heads = outputs.map((output) => ({ output, kind: "scores", scores: undefined }));
+    return outputs.map((output) => ({ output, kind: "scores", scores: undefined }));
+  } finally {
+    input.dispose();
   }
-  input.dispose();
-  return heads;
 }
 
 /** Without a tape the outputs themselves must tell. */
 async function kindsOf(heads: readonly Head[], names: readonly string[]): Promise<readonly OutputKind[]> {
   const values = await readOutputs(heads, { names, asValues: () => true });
   return heads.map(({ kind, scores }, h) => (scores ? kind : kindOfValues(values[names[h]!]!)));
-}
-
-/** TensorFlow.js has no codes; this is how its GraphModel says that a graph has loops or conditions. */
-function isControlFlow(error: unknown): boolean {
-  return error instanceof Error && /executeAsync/.test(error.message);
 }
 
 /** The first examples of outputs [n, ...]: what comes after them filled up a batch of fixed size. */

@@ -14,7 +14,11 @@ export function kernelsClosed(): PruneError {
 
 /** An option of createWasmKernels is out of range. */
 export function badOption(option: string, found: unknown, allowed: string): PruneError {
-  return new PruneError("ERR_WASM_OPTION", `createWasmKernels: option '${option}' is ${String(found)}; use ${allowed}`);
+  return new PruneError(
+    "ERR_WASM_OPTION",
+    `createWasmKernels: option '${option}' is ${String(found)}; use ${allowed}`,
+    { details: { option, allowed } },
+  );
 }
 
 /** The asked-for build does not validate on this engine. */
@@ -22,7 +26,7 @@ export function buildNotSupported(build: string): PruneError {
   return new PruneError(
     "ERR_WASM_BUILD",
     `createWasmKernels: this JavaScript engine cannot run the '${build}' build (relaxed SIMD needs Node 22, SIMD and threads Node 16.4, or a browser of their time); leave the option 'build' out to take the best that runs`,
-    { fault: "runtime" },
+    { fault: "runtime", details: { build } },
   );
 }
 
@@ -31,7 +35,7 @@ export function memoryExhausted(bytes: number, maxMemoryBytes: number): PruneErr
   return new PruneError(
     "ERR_WASM_MEMORY",
     `wasm kernels: ${bytes} bytes of working memory are not free within the limit of ${maxMemoryBytes}; raise 'maxMemoryBytes' or free vectors`,
-    { fault: "runtime" },
+    { fault: "runtime", details: { bytes, maxMemoryBytes } },
   );
 }
 
@@ -40,5 +44,6 @@ export function threadFailed(what: string, cause?: unknown): PruneError {
   return new PruneError("ERR_WASM_THREAD", `wasm kernels: ${what}; create the kernels with threads: 1 to do without`, {
     fault: "runtime",
     cause,
+    details: { what },
   });
 }

@@ -25,5 +25,9 @@ export function checkNumber(where: string, name: string, value: number, range: N
   const kind = whole ? "a whole number" : "a finite number";
   const from = least === Number.NEGATIVE_INFINITY ? "" : above ? ` above ${least}` : ` of at least ${least}`;
   const to = most === Number.POSITIVE_INFINITY ? "" : ` and at most ${most}`;
-  throw badOption(where, `option '${name}' is ${value}; give ${kind}${from}${to}`);
+  throw badOption(where, `option '${name}' is ${value}; give ${kind}${from}${to}`, {
+    option: name,
+    found: value,
+    ...range,
+  });
 }

@@ -13,6 +13,7 @@ export function incompatible(spec: {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `${spec.who} cannot solve '${spec.problem}': needs ${spec.missing} (${spec.has}); ${spec.remedy}`,
+    { details: spec },
   );
 }
 
@@ -21,6 +22,7 @@ export function sparsityOutOfRange(where: string, found: number): PruneError {
   return new PruneError(
     "ERR_SPARSITY_RANGE",
     `${where}: sparsity ${found} is outside [0, 1); sparsity is the fraction of weights removed, so 0.9 keeps one weight in ten`,
+    { details: { where, found } },
   );
 }
 
@@ -29,6 +31,7 @@ export function keepOutOfRange(where: string, found: number, size: number): Prun
   return new PruneError(
     "ERR_KEEP_RANGE",
     `${where}: cannot keep ${found} of ${size} weights; give a whole number from 0 to ${size}`,
+    { details: { where, found, size } },
   );
 }
 
@@ -38,6 +41,7 @@ export function badPattern(spec: { count: number; keep: number; of: number; cols
   return new PruneError(
     "ERR_PATTERN",
     `keep ${keep} of every ${of} in ${count} units of rows of ${cols}: allowed are whole numbers with 0 <= keep <= of, of >= 1, and a count that is a whole number of rows, such as { keep: 2, of: 4 }`,
+    { details: spec },
   );
 }
 
@@ -48,6 +52,7 @@ export function badGroups(spec: { index: number; size: number; times: number }):
   return new PruneError(
     "ERR_GROUPS",
     `units of ${size} weights: weight ${index} ${found}; give every weight from 0 to ${size - 1} to exactly one group`,
+    { details: spec },
   );
 }
 
@@ -57,7 +62,7 @@ export function brokenSolution(spec: { who: string; problem: string; rule: strin
   return new PruneError(
     "ERR_SOLUTION",
     `${who}: its solution of '${problem}' breaks a rule: ${rule}; found ${found}; nothing was changed: use another solver, and tell whoever maintains this one`,
-    { fault: "runtime" },
+    { fault: "runtime", details: spec },
   );
 }
 
@@ -68,7 +73,7 @@ export function singularSystem(spec: { what: string; pivot: number; damping: num
   return new PruneError(
     "ERR_SINGULAR",
     `${what} is singular (pivot ${pivot} is not positive with damping ${damping}); raise the ridge${advice}`,
-    { fault: "runtime" },
+    { fault: "runtime", details: spec },
   );
 }
 
@@ -77,12 +82,13 @@ export function needsColumns(who: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `${who} needs single columns of the gradient rows, which this curvature does not offer; use the empirical-fisher curvature, or conjugate gradients`,
+    { details: { who } },
   );
 }
 
 /** A budget that cannot be met, or says nothing. */
 export function badBudget(found: string): PruneError {
-  return new PruneError("ERR_BUDGET", `budget: ${found}`);
+  return new PruneError("ERR_BUDGET", `budget: ${found}`, { details: { found } });
 }
 
 /** Units that cannot be laid over a parameter. */
@@ -90,6 +96,7 @@ export function badUnits(param: string, found: string): PruneError {
   return new PruneError(
     "ERR_BUDGET",
     `budget: units of '${param}' are ${found}; extents are whole numbers of at least 1`,
+    { details: { param, found } },
   );
 }
 
@@ -98,6 +105,7 @@ export function shapeMismatch(spec: { where: string; found: string; expected: st
   return new PruneError(
     "ERR_SHAPE",
     `${spec.where}: found ${spec.found}, expected ${spec.expected}${spec.remedy ? `; ${spec.remedy}` : ""}`,
+    { details: spec },
   );
 }
 
@@ -112,6 +120,7 @@ export function notFinite(spec: {
   return new PruneError(
     "ERR_NOT_FINITE",
     `${spec.where}: ${spec.count} of its numbers ${spec.count === 1 ? "is" : "are"} not finite, the first is ${spec.value} at index ${spec.index}; ${spec.remedy}`,
+    { details: spec },
   );
 }
 
@@ -120,12 +129,13 @@ export function labelOutOfRange(spec: { where: string; index: number; label: num
   return new PruneError(
     "ERR_LABEL_RANGE",
     `${spec.where}: label ${spec.label} of example ${spec.index} is outside 0..${spec.classes - 1}; check that the labels belong to this data and this network`,
+    { details: spec },
   );
 }
 
 /** Outputs and targets that a task cannot compare. */
 export function taskMismatch(spec: { task: string; found: string; remedy: string }): PruneError {
-  return new PruneError("ERR_TASK", `task ${spec.task}: found ${spec.found}; ${spec.remedy}`);
+  return new PruneError("ERR_TASK", `task ${spec.task}: found ${spec.found}; ${spec.remedy}`, { details: spec });
 }
 
 /** A network computed NaN or infinity for an example. */
@@ -133,6 +143,7 @@ export function notFiniteOutput(model: string, example: number): PruneError {
   return new PruneError(
     "ERR_NOT_FINITE",
     `network '${model}': its output for example ${example} is not finite; the weights or the inputs are damaged, or too large for f32`,
+    { details: { model, example } },
   );
 }
 
@@ -148,12 +159,13 @@ export function unknownName(spec: {
   return new PruneError(
     "ERR_UNKNOWN_NAME",
     `${spec.where}: there is no ${spec.what} '${spec.found}'; known: ${spec.known.join(", ")}${hint}`,
+    { details: spec },
   );
 }
 
-/** An option whose value its schema refuses, or a key it does not know. */
-export function badOption(where: string, message: string): PruneError {
-  return new PruneError("ERR_OPTION", `${where}: ${message}`);
+/** An option whose value its schema refuses, or a key it does not know. @param details - what the message says, as data */
+export function badOption(where: string, message: string, details: Readonly<Record<string, unknown>> = {}): PruneError {
+  return new PruneError("ERR_OPTION", `${where}: ${message}`, { details: { where, ...details } });
 }
 
 /** Sparsities of stages that go down. */
@@ -161,6 +173,7 @@ export function sparsityFalls(before: number, after: number): PruneError {
   return badOption(
     "stages",
     `sparsity goes down from ${before} to ${after}; pruned weights stay pruned, so give sparsities that never decrease`,
+    { before, after },
   );
 }
 
@@ -169,13 +182,13 @@ export function maskBroken(round: number, count: number): PruneError {
   return new PruneError(
     "ERR_MASK",
     `retrain: after round ${round} ${count} pruned weights are not zero; the retrainer ignores masks, use one that keeps them`,
-    { fault: "runtime" },
+    { fault: "runtime", details: { round, count } },
   );
 }
 
-/** The run was asked for something the model, the data or the stage plan cannot give. */
-export function impossibleRun(message: string): PruneError {
-  return new PruneError("ERR_IMPOSSIBLE", message);
+/** The run was asked for something the model, the data or the stage plan cannot give. @param details - what the message says, as data */
+export function impossibleRun(message: string, details: Readonly<Record<string, unknown>> = {}): PruneError {
+  return new PruneError("ERR_IMPOSSIBLE", message, { details });
 }
 
 /** A solver for single layers that is given the whole network, and nothing that says how weights act together. */
@@ -197,6 +210,7 @@ export function curvatureMissing(who: string, curvature: string): PruneError {
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `${who} takes the curvature '${curvature}' and none was given; npm install @secateur/fisher, then import { estimators } from "@secateur/fisher" and add curvature: estimators to the call`,
+    { details: { who, curvature } },
   );
 }
 
@@ -237,11 +251,10 @@ export function ruleFailed(spec: {
   cause?: unknown;
 }): PruneError {
   const { rule, hook, found, allowed, cause } = spec;
-  return new PruneError(
-    "ERR_TRAINING_RULE",
-    `training rule '${rule}': ${hook} ${found}; ${allowed}`,
-    cause === undefined ? {} : { cause },
-  );
+  return new PruneError("ERR_TRAINING_RULE", `training rule '${rule}': ${hook} ${found}; ${allowed}`, {
+    cause,
+    details: { rule, hook, found, allowed },
+  });
 }
 
 /** Training rules that contradict each other. */
@@ -249,5 +262,6 @@ export function clashingRules({ rules, over }: { rules: readonly string[]; over:
   return new PruneError(
     "ERR_TRAINING_RULE",
     `training rules '${rules.join("' and '")}' contradict each other: ${over}; leave one out`,
+    { details: { rules, over } },
   );
 }

@@ -19,6 +19,7 @@ export {
   countKept,
   keepCount,
   keptCount,
+  keptFraction,
   sparsityConstraint,
 } from "./budget/constraint.ts";
 export { blockUnits, channelUnits, groupUnits } from "./budget/group-units.ts";
@@ -43,6 +44,7 @@ export {
   tensorDataset,
 } from "./data/dataset.ts";
 export type {
+  DenseMoments,
   LayerCurvature,
   LayerCurvatureEstimator,
   LayerCurvatureRequest,
@@ -50,6 +52,7 @@ export type {
   LayerInputsMode,
   LayerInputsRequest,
   LayerRows,
+  LayerTargets,
 } from "./data/layer-inputs.ts";
 export type {
   GradientBlock,
@@ -59,6 +62,7 @@ export type {
   Linearization,
   MeanGradient,
   Model,
+  ModelBlock,
   Moments,
   MomentsRequest,
   ParamInfo,
@@ -219,13 +223,15 @@ export type {
   LayerLoopRequest,
   LayerLoopResult,
   PrunedLayer,
+  RefittedBlock,
 } from "./runner/layer-stage.ts";
-export type { ResolvedPlan, RunPlan, RunSituation, UsedPlan } from "./runner/plan.ts";
 export { type LayerReport, type PruneRequest, type PruneResult, prune } from "./runner/prune.ts";
-export { defaultPlan, planSparsities, resolvePlan } from "./runner/resolve-plan.ts";
-export { runSituation } from "./runner/run-situation.ts";
-export { type StageReport, withoutRegrowth } from "./runner/run-stage.ts";
+export type { LayerNumbers, StageReport } from "./runner/run-stage.ts";
 export type { RunState } from "./runner/run-state.ts";
+export { withoutRegrowth } from "./runner/stage-constraint.ts";
+export type { ResolvedPlan, RunPlan, RunSituation, UsedPlan } from "./stages/plan.ts";
+export { defaultPlan, planSparsities, resolvePlan } from "./stages/resolve-plan.ts";
+export { runSituation } from "./stages/run-situation.ts";
 export {
   assertRising,
   makeStages,
@@ -233,7 +239,7 @@ export {
   type Stage,
   type StageCurvature,
   type StageTraining,
-} from "./runner/stage.ts";
+} from "./stages/stage.ts";
 export { binary } from "./task/binary.ts";
 export { chooseTask } from "./task/choose-task.ts";
 export { type ClassificationOptions, classification } from "./task/classification.ts";
@@ -273,6 +279,13 @@ export {
   type RuleSetup,
   type StepSpec,
 } from "./training/begin-rules.ts";
+export {
+  createMoments,
+  type OptimizerMemory,
+  type OptimizerSpec,
+  type ParamStep,
+  stepParam,
+} from "./training/optimizer.ts";
 export type {
   Reparameterization,
   RuleHooks,

@@ -1,3 +1,4 @@
+import type { Limit } from "./budget/budget.ts";
 import { aborted } from "./errors.ts";
 import type { Kernels } from "./kernels/kernels.ts";
 import { referenceKernels } from "./kernels/reference-kernels.ts";
@@ -7,7 +8,14 @@ import { createRng, type Rng } from "./rng.ts";
 /** Everything that happens in a run, as plain data: feeds progress bars, a JSON-lines log and the report. */
 export type RunEvent =
   | { readonly type: "run:start"; readonly stages: number; readonly sparsity: number; readonly prunable: number }
-  | { readonly type: "stage:start"; readonly index: number; readonly stages: number; readonly sparsity: number }
+  | {
+      readonly type: "stage:start";
+      readonly index: number;
+      readonly stages: number;
+      readonly sparsity: number;
+      /** Where other things than the number of single weights are limited. */
+      readonly limits?: readonly Limit[];
+    }
   | {
       readonly type: "stage:end";
       readonly index: number;

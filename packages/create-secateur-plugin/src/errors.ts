@@ -4,10 +4,13 @@
 export class CreateError extends Error {
   override readonly name = "CreateError";
   readonly code: string;
+  /** What the message says, as data. */
+  readonly details: Readonly<Record<string, unknown>>;
 
-  constructor(code: string, message: string) {
+  constructor(code: string, message: string, details: Readonly<Record<string, unknown>> = {}) {
     super(message);
     this.code = code;
+    this.details = details;
   }
 }
 
@@ -16,6 +19,7 @@ export function badName(found: string, why: string): CreateError {
   return new CreateError(
     "ERR_NAME",
     `the name '${found}' ${why}; give lower-case letters, digits and '-', such as my-method or @me/my-method`,
+    { found, why },
   );
 }
 
@@ -24,17 +28,18 @@ export function takenName(found: string): CreateError {
   return new CreateError(
     "ERR_NAME_TAKEN",
     `the name '${found}' is a built-in method's; give another, such as my-${found}`,
+    { found },
   );
 }
 
 /** A kind of method that does not exist. */
 export function badKind(found: string, known: readonly string[]): CreateError {
-  return new CreateError("ERR_KIND", `--kind: found '${found}', allowed is ${known.join(", ")}`);
+  return new CreateError("ERR_KIND", `--kind: found '${found}', allowed is ${known.join(", ")}`, { found, known });
 }
 
 /** Flags or arguments that cannot be understood. */
-export function badUsage(message: string): CreateError {
-  return new CreateError("ERR_USAGE", `${message}; see npm create secateur-plugin -- --help`);
+export function badUsage(message: string, details: Readonly<Record<string, unknown>>): CreateError {
+  return new CreateError("ERR_USAGE", `${message}; see npm create secateur-plugin -- --help`, details);
 }
 
 /** The target holds something already. */
@@ -42,5 +47,6 @@ export function folderInUse(folder: string, found: string): CreateError {
   return new CreateError(
     "ERR_FOLDER",
     `${folder}: it holds ${found} already and nothing is overwritten; give another folder with --dir, or an empty one`,
+    { folder, found },
   );
 }

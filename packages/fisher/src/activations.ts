@@ -1,10 +1,11 @@
 /**
  * The curvature of layer-wise pruning: H = X'X / n + damping I, X [n, inputs] what a layer sees, the Hessian of the mean squared change of
  * one of its outputs over 2 (OBC, Frantar and Alistarh 2022, section 3). X is never held: pieces of it are multiplied in its own dtype,
- * their products added up in f64.
+ * their products added up in f64. To match the dense model's outputs the moments of x with what it is there come along.
  */
 import {
   type Curvature,
+  type DenseMoments,
   dtypeOf,
   type LayerCurvature,
   type LayerCurvatureEstimator,
@@ -37,50 +38,89 @@ export function activations({ damping = 0 }: ActivationsOptions = {}): LayerCurv
   if (!(damping >= 0 && damping < Number.POSITIVE_INFINITY)) throw badShare(damping);
   return {
     name: "activations",
-    async *estimate({ model, ...request }, ctx) {
+    async *estimate({ model, match = "own", ...request }, ctx) {
       if (!model.layerInputs) throw noLayerInputs("activations", model.name);
-      for await (const entry of model.layerInputs(request, ctx)) {
-        yield curvatureOf(entry, { damping, model: model.name }, ctx, await secondMoment(entry, ctx));
+      const isPaired = match === "dense" && request.inputs === "sequential";
+      // Asked before anything is written: the weights of "parallel" are those of now.
+      const dense = isPaired
+        ? model.layerInputs({ ...request, inputs: "parallel" }, ctx)[Symbol.asyncIterator]()
+        : undefined;
+      try {
+        for await (const entry of model.layerInputs(request, ctx)) {
+          const partner = (await dense?.next())?.value as LayerInputs | undefined;
+          yield curvatureOf(entry, { damping, model: model.name }, ctx, await secondMoments(entry, partner, ctx));
+        }
+      } finally {
+        await dense?.return?.();
       }
     },
   };
 }
 
-async function secondMoment(
+/** Moments of the rows of one entry. */
+interface SecondMoments {
+  /** Sum of x x'. */
+  readonly H: Mat;
+  readonly count: number;
+  /** Sums with the rows that the dense model has in their place. */
+  readonly dense?: DenseMoments;
+}
+
+async function secondMoments(
   { chunks, cols }: LayerInputs,
+  partner: LayerInputs | undefined,
   { kernels }: RunContext,
-): Promise<{ H: Mat; count: number }> {
-  const H = matrix(cols, cols, new Float64Array(cols * cols));
+): Promise<SecondMoments> {
+  const take = (): Mat => matrix(cols, cols, new Float64Array(cols * cols));
+  const H = take();
+  const dense = partner && { cross: take(), own: take() };
+  const others = partner?.chunks[Symbol.asyncIterator]();
   let count = 0;
   for await (const chunk of chunks) {
-    const { data } = chunk;
+    // Taken in step, so that row stands beside row: both come from the same batches.
+    const other = (await others?.next())?.value as Mat | undefined;
     await withScratch(kernels, (alloc) => {
-      const sum = matrix(cols, cols, alloc(cols * cols, dtypeOf(data)));
+      const sum = matrix(cols, cols, alloc(cols * cols, dtypeOf(chunk.data)));
       for (let from = 0; from < chunk.rows; from += mostRows) {
-        const rows = Math.min(mostRows, chunk.rows - from);
-        kernels.gram({
-          a: matrix(rows, cols, data.subarray(from * cols, (from + rows) * cols)),
-          transpose: true,
-          out: sum,
-        });
-        for (let i = 0; i < H.data.length; i++) H.data[i]! += sum.data[i]!;
+        const to = Math.min(from + mostRows, chunk.rows);
+        const a = rowsOf(chunk, from, to);
+        kernels.gram({ a, transpose: true, out: sum });
+        addTo(H, sum);
+        if (!dense || !other) continue;
+        const b = rowsOf(other, from, to);
+        kernels.gemm({ a, transposeA: true, b, out: sum });
+        addTo(dense.cross, sum);
+        kernels.gram({ a: b, transpose: true, out: sum });
+        addTo(dense.own, sum);
       }
     });
     count += chunk.rows;
   }
-  return { H, count };
+  // The last chunk is given back when another one is asked for.
+  await others?.next();
+  return { H, count, ...(dense ? { dense } : {}) };
+}
+
+function rowsOf({ cols, data }: Mat, from: number, to: number): Mat {
+  return matrix(to - from, cols, data.subarray(from * cols, to * cols));
+}
+
+function addTo(total: Mat, sum: Mat): void {
+  for (let i = 0; i < total.data.length; i++) total.data[i]! += sum.data[i]!;
 }
 
 function curvatureOf(
   { targets, cols }: LayerInputs,
   { damping, model }: { damping: number; model: string },
   ctx: RunContext,
-  { H, count }: { H: Mat; count: number },
+  { H, count, dense }: SecondMoments,
 ): LayerCurvature {
   const names = targets.map(({ param }) => param);
   if (count === 0) throw noInputs(model, names);
   let [trace, dead] = [0, 0];
-  for (let i = 0; i < H.data.length; i++) H.data[i]! /= count;
+  for (const { data } of [H, ...(dense ? [dense.cross, dense.own] : [])]) {
+    for (let i = 0; i < data.length; i++) data[i]! /= count;
+  }
   for (let j = 0; j < cols; j++) {
     const value = H.data[j * (cols + 1)]!;
     trace += value;
@@ -97,7 +137,7 @@ function curvatureOf(
     const message = `${name}: ${dead} of ${cols} inputs are 0 in all calibration examples; their weights go first`;
     ctx.report({ type: "note", level: "info", code: "dead-inputs", message });
   }
-  return { targets, cols, count, dead, damping: added, curvature: gramCurvature(H, ctx) };
+  return { targets, cols, count, dead, damping: added, curvature: gramCurvature(H, ctx), ...(dense ? { dense } : {}) };
 }
 
 /** A curvature written out. @param H - [cols, cols] f64, symmetric; kept, not copied */

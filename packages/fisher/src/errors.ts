@@ -6,6 +6,7 @@ export function noGradients(estimator: string, model: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `${estimator} needs gradient rows, and the model '${model}' has no gradientRows(); use a model adapter that offers them, or a solver that needs no curvature (magnitude)`,
+    { details: { estimator, model } },
   );
 }
 
@@ -14,6 +15,7 @@ export function noLinearization(estimator: string, model: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `${estimator} needs products with the network's Jacobian, and the model '${model}' has no linearize(); use the empirical-fisher estimator`,
+    { details: { estimator, model } },
   );
 }
 
@@ -23,6 +25,7 @@ export function tooFewExamples(spec: { data: string; size: number; rows: number;
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `curvature: ${rows} rows of ${batch} examples need ${rows * batch} of the ${size} examples in '${data}'; ask for fewer examples or a smaller batch`,
+    { details: spec },
   );
 }
 
@@ -31,12 +34,13 @@ export function badRidge(found: number): PruneError {
   return new PruneError(
     "ERR_OPTION",
     `curvature: ridge ${found} is out of range; give "auto" or a finite number of at least 0`,
+    { details: { found } },
   );
 }
 
 /** Gradient rows whose shapes do not belong together. */
 export function badRows(message: string): PruneError {
-  return new PruneError("ERR_SHAPE", `gradient rows: ${message}`);
+  return new PruneError("ERR_SHAPE", `gradient rows: ${message}`, { details: { message } });
 }
 
 const raiseDamping = "raise the ridge (--ridge, or ridge 'auto')";
@@ -47,7 +51,7 @@ export function undampedDual(spec: { rows: number; dim: number; damping: number 
   return new PruneError(
     "ERR_SINGULAR",
     `inverse: ${rows} gradient rows for ${dim} weights leave the curvature singular (pivot ${rows} at the latest is not positive with damping ${damping}); ${raiseDamping}`,
-    { fault: "runtime" },
+    { fault: "runtime", details: spec },
   );
 }
 
@@ -56,7 +60,7 @@ export function undampedRecursion(spec: { rows: number; dim: number; damping: nu
   return new PruneError(
     "ERR_SINGULAR",
     `inverse: the recursion over ${spec.rows} rows starts from I / damping (pivot 0 of ${spec.dim} is not positive with damping ${spec.damping}); ${raiseDamping}, or use the primal form`,
-    { fault: "runtime" },
+    { fault: "runtime", details: spec },
   );
 }
 
@@ -65,6 +69,7 @@ export function inverseTooLarge(spec: { rows: number; dim: number; most: number 
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `inverse: ${spec.rows} gradient rows and ${spec.dim} weights are both more than ${spec.most}; take fewer examples, or smaller blocks (blockSize)`,
+    { details: spec },
   );
 }
 
@@ -73,6 +78,7 @@ export function notKronecker(message: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `a Kronecker-factored curvature: ${message}; use the empirical-fisher curvature`,
+    { details: { message } },
   );
 }
 
@@ -81,6 +87,7 @@ export function noMoments(estimator: string, model: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `${estimator} needs second moments of the layers, and the model '${model}' has no layerMoments(); use the gauss-newton or the empirical-fisher estimator`,
+    { details: { estimator, model } },
   );
 }
 
@@ -89,6 +96,7 @@ export function noLayerInputs(estimator: string, model: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `${estimator} needs the inputs of layers, and the model '${model}' has no layerInputs(); use a model adapter that offers them, or a solver for the whole network (chita)`,
+    { details: { estimator, model } },
   );
 }
 
@@ -97,6 +105,7 @@ export function noInputs(model: string, params: readonly string[]): PruneError {
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `curvature of '${model}': no calibration example reaches the layer of ${params.join(", ")}; give at least one example, or leave the layer out`,
+    { details: { model, params } },
   );
 }
 
@@ -105,5 +114,6 @@ export function badShare(found: number): PruneError {
   return new PruneError(
     "ERR_OPTION",
     `activations: damping ${found} is out of range; give a finite fraction of the mean diagonal of at least 0, such as 0.01`,
+    { details: { found } },
   );
 }

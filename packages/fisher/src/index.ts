@@ -13,7 +13,8 @@ export { type KroneckerFactors, kroneckerCurvature } from "./kronecker/kronecker
 export { type KroneckerFactor, kroneckerFactor } from "./kronecker/kronecker-factor.ts";
 export { type KroneckerGaussNewtonOptions, kroneckerGaussNewton } from "./kronecker/kronecker-gauss-newton.ts";
 export { denseBlock } from "./rows/dense-block.ts";
-export { type EmpiricalFisherOptions, empiricalFisher, expandRows, largestGroup } from "./rows/empirical-fisher.ts";
+export { type EmpiricalFisherOptions, empiricalFisher } from "./rows/empirical-fisher.ts";
 export { type Factors, factoredBlock } from "./rows/factored-block.ts";
 export type { RowBlock } from "./rows/row-block.ts";
 export { denseFactor, type RowFactorSpec, rowFactor, type StoredFactor } from "./rows/row-factor.ts";
+export { expandRows, largestGroup } from "./rows/take-rows.ts";

@@ -4,12 +4,17 @@ import { quote } from "./text/quote.ts";
 
 /** The path leads nowhere. */
 export function fileNotFound(path: string, cause: unknown): PruneError {
-  return new PruneError("ERR_FILE_NOT_FOUND", `${path}: there is no such file; check the path`, { cause });
+  return new PruneError("ERR_FILE_NOT_FOUND", `${path}: there is no such file; check the path`, {
+    cause,
+    details: { path },
+  });
 }
 
 /** A folder, socket or device where a file was expected. */
 export function notAFile(path: string, found: string): PruneError {
-  return new PruneError("ERR_NOT_A_FILE", `${path}: found ${found} where a file is expected; give the path of a file`);
+  return new PruneError("ERR_NOT_A_FILE", `${path}: found ${found} where a file is expected; give the path of a file`, {
+    details: { path, found },
+  });
 }
 
 /** The file is there and cannot be read. */
@@ -17,6 +22,7 @@ export function fileNotReadable(path: string, cause: unknown): PruneError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new PruneError("ERR_FILE_NOT_READABLE", `${path}: cannot be read (${reason}); check its permissions`, {
     cause,
+    details: { path },
   });
 }
 
@@ -25,7 +31,7 @@ export function fileTooLarge(path: string, bytes: number, cause: unknown): Prune
   return new PruneError(
     "ERR_FILE_TOO_LARGE",
     `${path}: its ${bytes} bytes do not fit into memory in one piece; split the file into smaller ones`,
-    { cause },
+    { cause, details: { path, bytes } },
   );
 }
 
@@ -33,7 +39,8 @@ export function fileTooLarge(path: string, bytes: number, cause: unknown): Prune
 export function unsupportedFormat(spec: { source: string; found: string; remedy: string }): PruneError {
   return new PruneError(
     "ERR_FORMAT",
-    `${spec.source}: found ${spec.found}, which is not supported; supported are safetensors, ONNX and PyTorch files, checkpoints in several files with an index, and TensorFlow.js models; ${spec.remedy}`,
+    `${spec.source}: found ${spec.found}, which is not supported; supported are safetensors, PyTorch (.pt, .pth, .bin), ONNX (.onnx) and packed (.secateur) files, checkpoints in several files with an index, TensorFlow.js models (model.json), and formats of plugins, by the ending of the file; ${spec.remedy}`,
+    { details: spec },
   );
 }
 
@@ -42,6 +49,7 @@ export function unknownOutputFormat(path: string, known: readonly string[]): Pru
   return new PruneError(
     "ERR_OUTPUT_FORMAT",
     `${path}: the ending of an output file chooses its format and this one names none; known: ${known.join(", ")}; rename the output`,
+    { details: { path, known } },
   );
 }
 
@@ -50,6 +58,7 @@ export function badSafetensors(spec: { source: string; found: string; expected: 
   return new PruneError(
     "ERR_SAFETENSORS",
     `${spec.source}: not a valid safetensors file: found ${spec.found}, expected ${spec.expected}; copy or export the file again`,
+    { details: spec },
   );
 }
 
@@ -59,6 +68,7 @@ export function badPytorch(spec: { source: string; found: string; expected: stri
   return new PruneError(
     "ERR_PYTORCH",
     `${source}: not a readable PyTorch checkpoint: found ${found}, expected ${expected}; ${remedy}`,
+    { details: spec },
   );
 }
 
@@ -67,6 +77,7 @@ export function badShardIndex(spec: { source: string; found: string; expected: s
   return new PruneError(
     "ERR_SHARD_INDEX",
     `${spec.source}: not a usable index of a checkpoint's files: found ${spec.found}, expected ${spec.expected}; download the index and its files again`,
+    { details: spec },
   );
 }
 
@@ -75,6 +86,7 @@ export function badTensors(spec: { source: string; found: string; expected: stri
   return new PruneError(
     "ERR_TENSORS",
     `${spec.source}: found ${spec.found}, expected ${spec.expected}; save the bare network's tensors, each with elements of its own`,
+    { details: spec },
   );
 }
 
@@ -83,6 +95,7 @@ export function hostilePytorch(spec: { source: string; calls: readonly string[] 
   return new PruneError(
     "ERR_PYTORCH_UNSAFE",
     `${spec.source}: unpickling it would run ${spec.calls.join(", ")}; nothing was run, and such a file is not read; do not load it with torch either, and get the network from a source that you trust`,
+    { details: spec },
   );
 }
 
@@ -92,6 +105,7 @@ export function badOnnx(spec: { source: string; found: string; expected: string;
   return new PruneError(
     "ERR_ONNX",
     `${source}: not a readable ONNX model: found ${found}, expected ${expected}; ${remedy}`,
+    { details: spec },
   );
 }
 
@@ -100,6 +114,7 @@ export function badExternalData(spec: { source: string; tensor: string; found: s
   return new PruneError(
     "ERR_ONNX_EXTERNAL",
     `${spec.source}: the external data of tensor ${quote(spec.tensor)}: ${spec.found}; ${spec.remedy}`,
+    { details: spec },
   );
 }
 
@@ -108,6 +123,7 @@ export function badNpy(spec: { source: string; found: string; expected: string }
   return new PruneError(
     "ERR_NPY",
     `${spec.source}: not a valid .npy file: found ${spec.found}, expected ${spec.expected}; save the array again with numpy.save`,
+    { details: spec },
   );
 }
 
@@ -116,6 +132,7 @@ export function unknownDtype(spec: { where: string; found: string; known: readon
   return new PruneError(
     "ERR_DTYPE",
     `${spec.where}: its dtype is ${quote(spec.found)}; supported: ${spec.known.join(", ")}; convert it to float32 and save again`,
+    { details: spec },
   );
 }
 
@@ -124,6 +141,7 @@ export function badTensor(spec: { name: string; found: string; expected: string 
   return new PruneError(
     "ERR_TENSOR",
     `tensor ${quote(spec.name)} cannot be written: found ${spec.found}, expected ${spec.expected}; correct the tensor before writing`,
+    { details: spec },
   );
 }
 
@@ -140,6 +158,7 @@ export function notFinite(spec: {
     "ERR_NOT_FINITE",
     `${spec.where}: ${spec.count} of its ${spec.size} numbers ${spec.count === 1 ? "is" : "are"} NaN or infinite, ` +
       `the first is ${spec.value} at flat index ${spec.index}${spec.position}; only finite numbers can be used, so train or export it again`,
+    { details: spec },
   );
 }
 
@@ -148,6 +167,7 @@ export function outputExists(path: string): PruneError {
   return new PruneError(
     "ERR_OUTPUT_EXISTS",
     `${path}: exists already and is not overwritten; choose another name, or allow overwriting (--force)`,
+    { details: { path } },
   );
 }
 
@@ -161,7 +181,7 @@ export function outputFolderMissing(spec: {
   return new PruneError(
     "ERR_OUTPUT_FOLDER",
     `${spec.path}: cannot be written because ${spec.folder} ${spec.found}; create the folder or choose another`,
-    { cause: spec.cause },
+    { cause: spec.cause, details: { path: spec.path, folder: spec.folder, found: spec.found } },
   );
 }
 
@@ -170,7 +190,7 @@ export function outputNotWritable(spec: { path: string; reason: string; cause?: 
   return new PruneError(
     "ERR_OUTPUT_NOT_WRITABLE",
     `${spec.path}: cannot be written (${spec.reason}); change the permissions or choose another place`,
-    { cause: spec.cause },
+    { cause: spec.cause, details: { path: spec.path, reason: spec.reason } },
   );
 }
 
@@ -180,7 +200,7 @@ export function outputFailed(path: string, cause: unknown): PruneError {
   return new PruneError(
     "ERR_OUTPUT_FAILED",
     `${path}: writing failed (${reason}) and nothing was left behind; check the free space of the disk and try again`,
-    { fault: "runtime", cause },
+    { fault: "runtime", cause, details: { path } },
   );
 }
 
@@ -189,6 +209,6 @@ export function needsNode(what: string): PruneError {
   return new PruneError(
     "ERR_NEEDS_NODE",
     `${what} needs Node 20.19 or later; elsewhere fetch the bytes yourself and hand them to a decode function`,
-    { fault: "runtime" },
+    { fault: "runtime", details: { what } },
   );
 }

@@ -7,14 +7,17 @@ export function unknownOperators(spec: { where: string; operators: readonly stri
   return new PruneError(
     "ERR_OPERATOR",
     `${where}: ${what} needs the operators ${operators.join(", ")}, which are not known here; magnitude pruning works without them, and evaluation does where onnxruntime-node is installed`,
+    { details: spec },
   );
 }
 
 /** A node whose inputs or attributes an operator cannot work on. */
-export function badNode(spec: { node: string; found: string; expected: string }): PruneError {
+export function badNode(spec: { node: string; found: string; expected: string; cause?: unknown }): PruneError {
+  const { node, found, expected, cause } = spec;
   return new PruneError(
     "ERR_GRAPH_NODE",
-    `node ${spec.node}: found ${spec.found}, expected ${spec.expected}; check the model, or export it again`,
+    `node ${node}: found ${found}, expected ${expected}; check the model, or export it again`,
+    { details: { node, found, expected }, cause },
   );
 }
 
@@ -23,6 +26,7 @@ export function badInput(spec: { where: string; input: string; found: string; ex
   return new PruneError(
     "ERR_GRAPH_INPUT",
     `${spec.where}: input '${spec.input}': found ${spec.found}, expected ${spec.expected}; prepare the data as the model wants it`,
+    { details: spec },
   );
 }
 
@@ -31,6 +35,7 @@ export function noDerivative(spec: { node: string; what: string }): PruneError {
   return new PruneError(
     "ERR_NO_DERIVATIVE",
     `node ${spec.node}: has no ${spec.what} here; keep the weights before it dense, or prune by magnitude, which needs no gradients`,
+    { details: spec },
   );
 }
 
@@ -39,6 +44,7 @@ export function noLayerInputs(where: string, param: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `${where}: what '${param}' is multiplied with is not handed out: it belongs to a transposed convolution, or to several nodes; leave it dense (--keep-dense), or take a method for the whole network`,
+    { details: { where, param } },
   );
 }
 
@@ -47,6 +53,7 @@ export function notFiniteInput(spec: { where: string; param: string; example: nu
   return new PruneError(
     "ERR_NOT_FINITE",
     `${spec.where}: the inputs of '${spec.param}' for example ${spec.example} are not all finite; check the weights before it and how the data is normalised`,
+    { details: spec },
   );
 }
 
@@ -55,5 +62,24 @@ export function unevenRows(where: string, examples: number, batch: number): Prun
   return new PruneError(
     "ERR_UNEVEN_ROWS",
     `${where}: ${examples} examples cannot be cut into rows of ${batch}; ask for a positive multiple of ${batch}`,
+    { details: { where, examples, batch } },
+  );
+}
+
+/** A loss that is no number while a graph trains. */
+export function trainingDiverged(where: string, step: number): PruneError {
+  return new PruneError(
+    "ERR_DIVERGED",
+    `${where}: the loss is not finite at step ${step} of training; lower the learning rate`,
+    { details: { where, step } },
+  );
+}
+
+/** A training state of another graph or optimizer. */
+export function stateMismatch(tensor: string, found: number | undefined, expected: number): PruneError {
+  return new PruneError(
+    "ERR_TRAINING_STATE",
+    `the training state holds ${found === undefined ? "no" : `${found} numbers as`} '${tensor}', expected are ${expected} numbers; it belongs to another model or optimizer`,
+    { details: { tensor, found, expected } },
   );
 }

@@ -3,7 +3,9 @@ import { PruneError } from "@secateur/core";
 
 /** A setting of the retraining out of range. */
 export function badRetrainOption(option: string, found: unknown, allowed: string): PruneError {
-  return new PruneError("ERR_OPTION", `retrain: '${option}' is ${String(found)}; give ${allowed}`);
+  return new PruneError("ERR_OPTION", `retrain: '${option}' is ${String(found)}; give ${allowed}`, {
+    details: { option, allowed },
+  });
 }
 
 /** Learning-rate rewinding further back than the dense training went. */
@@ -11,6 +13,7 @@ export function rewindTooFar(span: string, most: number): PruneError {
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `retrain: lrw repeats the last ${span} of the dense training, and that had ${most}; retrain for fewer epochs a phase, or use slr, which stretches it`,
+    { details: { span, most } },
   );
 }
 
@@ -19,6 +22,7 @@ export function ratesUnknown(schedule: string): PruneError {
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `retrain: ${schedule} needs the learning rates of the dense training, and they have no steps; say how the network was trained`,
+    { details: { schedule } },
   );
 }
 
@@ -29,6 +33,7 @@ export function budgetTooTight(spec: { keep: number; least: number; total: numbe
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `allocation: ${keep} of ${total} weights are to be kept, and ${why} keep${why.includes(",") ? "" : "s"} at least ${least}; ask for a sparsity of at most ${largest}, or exclude fewer layers`,
+    { details: spec },
   );
 }
 
@@ -37,6 +42,7 @@ export function budgetTooLarge(keep: number, most: number): PruneError {
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `allocation: ${keep} weights are to be kept and only ${most} are left to keep; ask for a higher sparsity, or allow regrowth`,
+    { details: { keep, most } },
   );
 }
 
@@ -45,12 +51,13 @@ export function patternMatchesNothing(pattern: string, layers: readonly string[]
   return new PruneError(
     "ERR_OPTION",
     `allocation: no layer matches '${pattern}'; layers: ${layers.join(", ")}; write part of a name with * for the rest`,
+    { details: { pattern, layers } },
   );
 }
 
 /** A plan of phases that cannot be made. */
 export function impossiblePhases(message: string): PruneError {
-  return new PruneError("ERR_IMPOSSIBLE", `retrain: ${message}`);
+  return new PruneError("ERR_IMPOSSIBLE", `retrain: ${message}`, { details: { message } });
 }
 
 /** An allocation that does not spread what it was asked to spread. */
@@ -59,6 +66,6 @@ export function badAllocation(spec: { method: string; found: string; keep: numbe
   return new PruneError(
     "ERR_ALLOCATION",
     `allocation ${method}: found ${found}, expected whole numbers, one a layer and within its bounds, that add up to ${keep}; tell the author of the allocation`,
-    { fault: "runtime" },
+    { fault: "runtime", details: spec },
   );
 }

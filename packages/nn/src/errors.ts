@@ -3,7 +3,7 @@ import { PruneError } from "@secateur/core";
 
 /** A network description that cannot be built. */
 export function badNetwork(name: string, message: string): PruneError {
-  return new PruneError("ERR_NETWORK", `network '${name}': ${message}`);
+  return new PruneError("ERR_NETWORK", `network '${name}': ${message}`, { details: { name, message } });
 }
 
 /** Weights that do not belong to the architecture; the first dozen of each kind is named. */
@@ -23,6 +23,7 @@ export function weightsMismatch(spec: {
   return new PruneError(
     "ERR_WEIGHTS_MISMATCH",
     `the tensors do not fit architecture '${spec.name}': ${parts.join("; ")}; choose the architecture the checkpoint was trained with, or take out of the file what is no tensor of it`,
+    { details: spec },
   );
 }
 
@@ -31,6 +32,7 @@ export function dataMismatch(spec: { network: string; data: string; found: strin
   return new PruneError(
     "ERR_DATA_MISMATCH",
     `data '${spec.data}' has ${spec.found}, but network '${spec.network}' takes ${spec.expected}; choose data of that shape or another architecture`,
+    { details: spec },
   );
 }
 
@@ -39,12 +41,17 @@ export function unevenRows(network: string, examples: number, batch: number): Pr
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `network '${network}': ${examples} examples do not make rows of ${batch}; give a positive multiple of the batch`,
+    { details: { network, examples, batch } },
   );
 }
 
 /** A dataset without examples. */
 export function noExamples(network: string, data: string): PruneError {
-  return new PruneError("ERR_DATA_MISMATCH", `network '${network}': data '${data}' has no examples; give at least one`);
+  return new PruneError(
+    "ERR_DATA_MISMATCH",
+    `network '${network}': data '${data}' has no examples; give at least one`,
+    { details: { network, data } },
+  );
 }
 
 /** A mask that is not a parameter's. */
@@ -54,6 +61,7 @@ export function badMask(network: string, name: string, found: number, expected: 
     expected === undefined
       ? `network '${network}': there is a mask for '${name}', which is none of its parameters`
       : `network '${network}': the mask of '${name}' has ${found} entries and the parameter ${expected}`,
+    { details: { network, name, found, expected } },
   );
 }
 
@@ -62,13 +70,15 @@ export function trainingDiverged(network: string, step: number): PruneError {
   return new PruneError(
     "ERR_DIVERGED",
     `network '${network}': training diverged at step ${step} (the loss is not finite); lower the learning rate`,
-    { fault: "runtime" },
+    { fault: "runtime", details: { network, step } },
   );
 }
 
 /** A training setting out of range. */
 export function badTrainOption(option: string, found: unknown, allowed: string): PruneError {
-  return new PruneError("ERR_OPTION", `train: option '${option}' is ${String(found)}; give ${allowed}`);
+  return new PruneError("ERR_OPTION", `train: option '${option}' is ${String(found)}; give ${allowed}`, {
+    details: { option, allowed },
+  });
 }
 
 /** A training state of another network or optimizer. */
@@ -82,6 +92,7 @@ export function stateMismatch(
   return new PruneError(
     "ERR_TRAINING_STATE",
     `network '${network}': the training state cannot be continued: '${tensor}' ${what}, where ${expected} entries belong; resume with the network and optimizer it was saved with`,
+    { details: { network, tensor, found, expected } },
   );
 }
 
@@ -90,6 +101,7 @@ export function noMoments(network: string, param: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `network '${network}': '${param}' is no weight of a dense or convolution layer, so it has no Kronecker factors; take another curvature (--curvature gauss-newton) or leave the parameter out`,
+    { details: { network, param } },
   );
 }
 
@@ -98,6 +110,7 @@ export function noLayerInputs(network: string, param: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `network '${network}': '${param}' is no weight of a dense or convolution layer, so no layer has inputs for it; leave the parameter out`,
+    { details: { network, param } },
   );
 }
 
@@ -107,5 +120,6 @@ export function notFiniteInput(spec: { network: string; layer: string; example: 
   return new PruneError(
     "ERR_NOT_FINITE",
     `network '${network}': the input of layer '${layer}' for example ${example} is not finite; the weights before it or that example are damaged, or too large for f32`,
+    { details: spec },
   );
 }

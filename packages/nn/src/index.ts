@@ -3,6 +3,7 @@
  * @packageDocumentation
  */
 
+export type { OptimizerSpec } from "@secateur/core";
 export { architecture, architectureNames } from "./architectures/architectures.ts";
 export { assertData } from "./assert-data.ts";
 export { chooseDense, keepDenseWords } from "./graph/keep-dense.ts";
@@ -30,7 +31,6 @@ export { createNetwork, type Network, type WeightTensor } from "./network.ts";
 export type { Augmentation } from "./training/augmentation.ts";
 export { reestimateBatchNorm } from "./training/batch-norm-statistics.ts";
 export { constant, cosine, type LearningRate, oneCycle, stepwise } from "./training/learning-rate.ts";
-export type { OptimizerSpec } from "./training/optimizer.ts";
 export { createRetrainer, type RetrainerOptions } from "./training/retrainer.ts";
 export { type TrainOptions, type TrainReport, train } from "./training/train.ts";
 export type { TrainingState } from "./training/training-state.ts";

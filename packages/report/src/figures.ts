@@ -1,12 +1,12 @@
 /** The figures of a report about one run or several. */
 
-import type { ReportRun } from "@secateur/core";
+import { gainOver, mainMeasure, type ReportRun } from "@secateur/core";
 import type { EChartsCoreOption } from "echarts/core";
 import { type Figure, figureAxis, figureOption, paper } from "./figure.ts";
 import { pairFigures } from "./pair-figures.ts";
 import { takesGradients } from "./report-run.ts";
 import { roundFigures } from "./round-figures.ts";
-import { formatFraction } from "./text/format.ts";
+import { formatFraction, measureTitle } from "./text/format.ts";
 
 /** Beyond this many runs there are no figures with a colour a run. */
 const mostRunsByRun = 12;
@@ -30,10 +30,11 @@ export function figures(runs: readonly ReportRun[]): readonly Figure[] {
   return candidates.filter((figure) => figure !== undefined);
 }
 
-/** Accuracy against sparsity, one line a solver, from the dense network on. */
+/** The task's first measure against sparsity, one line a solver, from the dense network on. */
 export function accuracyFigure(runs: readonly ReportRun[]): Figure {
   const solvers = [...new Set(runs.map(({ solver }) => solver))];
-  const dense = runs[0]!.dense.accuracy;
+  const measure = mainMeasure(runs[0]!.dense);
+  const { value: dense, name, unit } = measure;
   const sparsities = runs.map(({ sparsity }) => 100 * sparsity);
   const isSingle = runs.length === 1;
   const lowest = isSingle ? 0 : 5 * Math.max(0, Math.floor(Math.min(...sparsities) / 5) - 1);
@@ -41,7 +42,7 @@ export function accuracyFigure(runs: readonly ReportRun[]): Figure {
   const series = solvers.map((solver) => {
     const points = runs
       .filter((run) => run.solver === solver)
-      .map((run) => [rounded(100 * run.sparsity), rounded(run.pruned.accuracy)] as const)
+      .map((run) => [rounded(100 * run.sparsity), rounded(mainMeasure(run.pruned).value)] as const)
       .sort((a, b) => a[0] - b[0]);
     return {
       name: solver,
@@ -69,17 +70,17 @@ export function accuracyFigure(runs: readonly ReportRun[]): Figure {
   };
   return {
     id: "accuracy",
-    title: "Accuracy against sparsity",
-    caption: "Percent of the test examples classified rightly, over the percentage of weights removed.",
+    title: `${name[0]!.toUpperCase()}${name.slice(1)} against sparsity`,
+    caption: `The ${name} on the ${runs[0]!.measuredOn ?? "test"} examples, over the percentage of weights removed.`,
     option: figureOption({
       xAxis: figureAxis({ type: "value", name: "sparsity (%)", min: lowest, max: 100, interval: lowest < 70 ? 10 : 5 }),
       yAxis: figureAxis({
         type: "value",
-        name: "accuracy (%)",
+        name: measureTitle(measure),
         nameGap: 44,
         scale: true,
         boundaryGap: ["10%", 0],
-        max: 100,
+        ...(unit === "%" ? { max: 100 } : {}),
       }),
       series: [...series, denseLine],
     }),
@@ -92,11 +93,11 @@ const rightAbove = { position: "right", offset: [0, -11] };
 const leftBelow = { position: "left", offset: [0, 11] };
 const rightBelow = { position: "right", offset: [0, 11] };
 
-/** The solver whose accuracies are highest on average: its labels stand above its line, those of the others below. */
+/** The solver whose measures are best on average: its labels stand above its line, those of the others below. */
 function bestSolver(runs: readonly ReportRun[]): string {
   const mean = (solver: string) => {
     const own = runs.filter((run) => run.solver === solver);
-    return own.reduce((sum, { pruned }) => sum + pruned.accuracy, 0) / own.length;
+    return own.reduce((sum, { pruned }) => sum + gainOver(0, mainMeasure(pruned)), 0) / own.length;
   };
   return runs.map(({ solver }) => solver).reduce((best, solver) => (mean(solver) > mean(best) ? solver : best));
 }

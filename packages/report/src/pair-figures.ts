@@ -1,8 +1,8 @@
 /** Figures of runs named SELECTOR+UPDATER: what the choice of weights and what the update contributes. */
 
-import type { ReportRun } from "@secateur/core";
+import { mainMeasure, type ReportRun } from "@secateur/core";
 import { type Figure, figureAxis, figureOption } from "./figure.ts";
-import { formatFraction } from "./text/format.ts";
+import { formatFraction, measureTitle } from "./text/format.ts";
 
 interface Pair {
   readonly selector: string;
@@ -22,21 +22,21 @@ export function pairFigures(runs: readonly ReportRun[]): readonly Figure[] {
     if (here.length < 2) return [];
     const selectors = [...new Set(here.map(({ selector }) => selector))];
     const updaters = [...new Set(here.map(({ updater }) => updater))];
-    const accuracy = (selector: string, updater: string): number | null => {
+    const measure = mainMeasure(runs[0]!.dense);
+    const reached = (selector: string, updater: string): number | null => {
       const pair = here.find((one) => one.selector === selector && one.updater === updater);
-      return pair ? Number(pair.run.pruned.accuracy.toPrecision(6)) : null;
+      return pair ? Number(mainMeasure(pair.run.pruned).value.toPrecision(6)) : null;
     };
     return [
       {
         id: `pairs-${index + 1}`,
         title: `Selectors and updaters at ${formatFraction(sparsity)}`,
-        caption:
-          "Which weights are kept (along the axis), and how the kept ones are found (the bars): accuracy on the test split.",
+        caption: `Which weights are kept (along the axis), and how the kept ones are found (the bars): ${measure.name} on the ${runs[0]!.measuredOn ?? "test"} examples.`,
         option: figureOption({
           xAxis: figureAxis({ type: "category", name: "selector", data: selectors }),
           yAxis: figureAxis({
             type: "value",
-            name: "accuracy (%)",
+            name: measureTitle(measure),
             nameGap: 44,
             scale: true,
             boundaryGap: ["10%", "4%"],
@@ -45,7 +45,7 @@ export function pairFigures(runs: readonly ReportRun[]): readonly Figure[] {
             name: updater,
             type: "bar",
             barMaxWidth: 40,
-            data: selectors.map((selector) => accuracy(selector, updater)),
+            data: selectors.map((selector) => reached(selector, updater)),
           })),
         }),
       },

@@ -24,12 +24,14 @@ export interface PruneReportDocument {
 }
 
 /** Evaluations, and what core's `prune` returned between them. */
-export type ReportOutcome = Pick<ReportRun, "dense" | "pruned"> & {
+export type ReportOutcome = Pick<ReportRun, "dense" | "pruned" | "measuredOn"> & {
   readonly result: Pick<
     ReportRun,
     "nonzeros" | "prunable" | "objective" | "layers" | "stages" | "rounds" | "timing"
   > & {
     readonly plan?: ReportRun["plan"] | undefined;
+    readonly schedule?: ReportRun["schedule"];
+    readonly limits?: ReportRun["limits"];
   };
 };
 
@@ -68,8 +70,14 @@ export function pruneContent(spec: {
 /** What a report shows of a run. */
 export function reportRun(spec: { outcome: ReportOutcome; solver: string; sparsity: number }): ReportRun {
   const { outcome, solver, sparsity } = spec;
-  const { dense, pruned, result } = outcome;
-  const { nonzeros, prunable, objective, layers, stages, rounds, plan = {}, timing } = result;
+  const { dense, pruned, measuredOn, result } = outcome;
+  const { nonzeros, prunable, objective, layers, stages, rounds, plan = {}, schedule, limits, timing } = result;
   const run = { solver, sparsity, dense, pruned, nonzeros, prunable, objective, layers, stages, plan, timing };
-  return rounds ? { ...run, rounds } : run;
+  return {
+    ...run,
+    ...(measuredOn ? { measuredOn } : {}),
+    ...(schedule ? { schedule } : {}),
+    ...(limits ? { limits } : {}),
+    ...(rounds ? { rounds } : {}),
+  };
 }

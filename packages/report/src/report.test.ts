@@ -29,8 +29,8 @@ function runOf(change: Partial<ReportRun> = {}): ReportRun {
   return {
     solver: "chita",
     sparsity: 0.9,
-    dense: { accuracy: 97.5, loss: 0.08, examples: 100, task: "classification", measures: [] },
-    pruned: { accuracy: 96.25, loss: 0.12, examples: 100, task: "classification", measures: [] },
+    dense: { accuracy: 97.5, loss: 0.08, examples: 100, task: "classification", measures: [accuracyOf(97.5)] },
+    pruned: { accuracy: 96.25, loss: 0.12, examples: 100, task: "classification", measures: [accuracyOf(96.25)] },
     nonzeros: 10,
     prunable: 100,
     objective: 0.25,
@@ -63,6 +63,11 @@ function elements(html: string): string {
   return html.replace(/<script[^>]*>[\s\S]*?<\/script>/g, "<script></script>");
 }
 
+/** Percent, as classification measures it. */
+function accuracyOf(value: number) {
+  return { name: "accuracy", unit: "%", better: "higher", value } as const;
+}
+
 describe("a report", () => {
   test("loads nothing: no element points anywhere, and the page forbids it", async () => {
     const html = elements(await reportOf([runOf()]));
@@ -85,6 +90,30 @@ describe("a report", () => {
     expect(elements(html)).not.toMatch(/<img|alert\("x"\)/);
     // Data, library and start are all the scripts there are.
     expect(html.match(/<script/g)!.length).toBe(3 + countIn(await plottingLibrary(), /<script/g));
+  });
+
+  test("lists the stages as they were planned, with columns only for what they say", async () => {
+    const common = { scope: { kind: "network" }, prunes: true, regrow: true, growth: 0 } as const;
+    const accept = { lineSearch: true, tryMagnitude: false };
+    const schedule = [
+      { ...common, accept, sparsity: 0.5 },
+      { ...common, accept, sparsity: 0.9, train: { epochs: 3, keepsMomentum: false } },
+    ];
+    const html = elements(await reportOf([runOf({ schedule })]));
+    const list = html.slice(html.indexOf("The list of stages"));
+    expect(list).toContain("training after it");
+    expect(list).toContain("3 epochs");
+    expect(list.slice(0, list.indexOf("</table>"))).not.toMatch(/>(curvature|limits|scope)</);
+    expect(elements(await reportOf([runOf()]))).not.toContain("The list of stages");
+  });
+
+  test("says of layers that were pruned alone what their zeros cost, what the re-fit left of it, and how long it took", async () => {
+    const own = { name: "fc1.weight", shape: [10, 8], size: 80, nonzeros: 4 };
+    const layers = [{ ...own, maskedError: 0.375, relativeError: 0.0625, solveMs: 1500 }];
+    const html = elements(await reportOf([runOf({ layers })]));
+    const table = html.slice(html.indexOf("error of the zeros"));
+    for (const text of ["0.375", "0.0625", "1.50 s"]) expect(table.slice(0, table.indexOf("</table>"))).toContain(text);
+    expect(elements(await reportOf([runOf()]))).not.toContain("error of the zeros");
   });
 
   test("has a drawing for every figure before any script runs", async () => {

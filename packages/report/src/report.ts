@@ -1,6 +1,6 @@
 /** A report about one run or several: headline numbers, figures, tables, and everything needed to repeat it. */
 
-import type { ReportContent, ReportRun } from "@secateur/core";
+import { gainOver, mainMeasure, type ReportContent, type ReportRun } from "@secateur/core";
 import { figures } from "./figures.ts";
 import { type Cell, escapeHtml, htmlTable } from "./html.ts";
 import { makePage, type Section } from "./page.ts";
@@ -10,12 +10,13 @@ import {
   formatCount,
   formatDuration,
   formatFraction,
+  formatMeasure,
   formatNumber,
-  formatPercent,
   formatShape,
   formatStats,
 } from "./text/format.ts";
 import { roundRows, roundTitles } from "./text/round-table.ts";
+import { stageTable } from "./text/stage-table.ts";
 
 /** Makes the report's HTML. At least one run. */
 export function makeReport(content: ReportContent): string {
@@ -24,7 +25,9 @@ export function makeReport(content: ReportContent): string {
   const intro = `<p class="soft">${escapeHtml(summary)}</p>\n${single ? headline(single) : ""}`;
   const sections = [
     runsSection(runs),
-    ...(single ? [...roundsSection(single), layersSection(single), stagesSection(single)] : []),
+    ...(single
+      ? [...roundsSection(single), layersSection(single), stagesSection(single), ...scheduleSection(single)]
+      : []),
     planSection(runs),
     repeatSection(content),
   ];
@@ -33,15 +36,18 @@ export function makeReport(content: ReportContent): string {
 
 function headline(run: ReportRun): string {
   const { dense, pruned, nonzeros, prunable, timing } = run;
-  const change = pruned.accuracy - dense.accuracy;
+  const [before, after] = [mainMeasure(dense), mainMeasure(pruned)];
+  const change = gainOver(before.value, after);
+  const better = after.unit === "%" ? `${change >= 0 ? "+" : ""}${change.toFixed(2)} points; ` : "";
   const cards = [
-    [
-      "accuracy",
-      formatPercent(pruned.accuracy),
-      `${change >= 0 ? "+" : ""}${change.toFixed(2)} points; before: ${formatPercent(dense.accuracy)}`,
-    ],
+    [after.name, formatMeasure(after), `${better}before: ${formatMeasure(before)}`],
     ["weights kept", formatCount(nonzeros), `of ${formatCount(prunable)}`],
     ["sparsity", formatFraction(1 - nonzeros / prunable), `${run.solver}`],
+    ...(run.limits ?? []).map(({ kind, asked, reached, absolute }) =>
+      absolute
+        ? [kind, formatNumber(reached), `limit ${formatNumber(asked)}`]
+        : [kind, formatFraction(reached), `of the dense network's; limit ${formatFraction(asked)}`],
+    ),
     [
       "time",
       formatDuration(timing.totalMs),
@@ -59,11 +65,20 @@ function number(text: string): Cell {
 
 function runsSection(runs: readonly ReportRun[]): Section {
   const hasFiles = runs.some(({ fileBytes }) => fileBytes !== undefined);
-  const titles = ["solver", "sparsity", "accuracy", "loss", "weights kept", "gradients", "solving", "in all"];
+  const titles = [
+    "solver",
+    "sparsity",
+    mainMeasure(runs[0]!.dense).name,
+    "loss",
+    "weights kept",
+    "gradients",
+    "solving",
+    "in all",
+  ];
   const rows = runs.map((run) => [
     { text: run.solver },
     number(formatFraction(run.sparsity)),
-    number(formatPercent(run.pruned.accuracy)),
+    number(formatMeasure(mainMeasure(run.pruned))),
     number(formatNumber(run.pruned.loss)),
     number(formatCount(run.nonzeros)),
     number(formatDuration(run.timing.gradientMs)),
@@ -71,8 +86,8 @@ function runsSection(runs: readonly ReportRun[]): Section {
     number(formatDuration(run.timing.totalMs)),
     ...(hasFiles ? [number(bytes(run.fileBytes)), number(bytes(run.gzipBytes))] : []),
   ]);
-  const { dense } = runs[0]!;
-  const before = `<p>Before pruning: ${escapeHtml(formatPercent(dense.accuracy))}, loss ${escapeHtml(formatNumber(dense.loss))}, on ${escapeHtml(formatCount(dense.examples))} test examples.</p>`;
+  const { dense, measuredOn = "test" } = runs[0]!;
+  const before = `<p>Before pruning: ${escapeHtml(formatMeasure(mainMeasure(dense)))}, loss ${escapeHtml(formatNumber(dense.loss))}, on ${escapeHtml(formatCount(dense.examples))} ${measuredOn} examples.</p>`;
   return {
     title: "Results",
     html: `${before}\n${htmlTable(hasFiles ? [...titles, "file", "gzipped"] : titles, rows)}`,
@@ -84,14 +99,33 @@ function bytes(value: number | undefined): string {
 }
 
 function layersSection({ layers }: ReportRun): Section {
-  const rows = layers.map(({ name, shape, size, nonzeros }) => [
+  const isAlone = layers.some(({ relativeError }) => relativeError !== undefined);
+  const rows = layers.map(({ name, shape, size, nonzeros, maskedError, relativeError, solveMs }) => [
     { text: name },
     { text: formatShape(shape) },
     number(formatCount(size)),
     number(formatCount(nonzeros)),
     number(size === 0 ? "" : formatFraction(1 - nonzeros / size)),
+    ...(isAlone
+      ? [
+          number(shown(maskedError, formatNumber)),
+          number(shown(relativeError, formatNumber)),
+          number(shown(solveMs, formatDuration)),
+        ]
+      : []),
   ]);
-  return { title: "Layers", html: htmlTable(["layer", "shape", "weights", "non-zero", "sparsity"], rows) };
+  const titles = ["layer", "shape", "weights", "non-zero", "sparsity"];
+  if (!isAlone) return { title: "Layers", html: htmlTable(titles, rows) };
+  const words =
+    "<p>Error: squared change of a layer's outputs as a fraction of their squares, on the inputs it was pruned for; with the zeros alone, and with the other weights making up for them.</p>";
+  return {
+    title: "Layers",
+    html: `${words}\n${htmlTable([...titles, "error of the zeros", "error re-fitted", "solving"], rows)}`,
+  };
+}
+
+function shown(value: number | undefined, format: (value: number) => string): string {
+  return value === undefined ? "" : format(value);
 }
 
 function stagesSection({ stages }: ReportRun): Section {
@@ -120,6 +154,22 @@ function stagesSection({ stages }: ReportRun): Section {
     "numbers of the solver",
   ];
   return { title: "Stages", html: htmlTable(titles, rows) };
+}
+
+/** The list of stages as data, made before anything ran. */
+function scheduleSection({ schedule = [] }: ReportRun): readonly Section[] {
+  if (schedule.length === 0) return [];
+  const { titles, rows } = stageTable(schedule);
+  const words = "<p>What was planned: solver, schedule and flags made this list before the run began.</p>";
+  return [
+    {
+      title: "The list of stages",
+      html: `${words}\n${htmlTable(
+        titles,
+        rows.map((row) => row.map(number)),
+      )}`,
+    },
+  ];
 }
 
 /** Nothing for a run without retraining. */

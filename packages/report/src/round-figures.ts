@@ -1,7 +1,8 @@
 /** The figures of a run's rounds of pruning and retraining. */
 
-import type { ReportRound, ReportRun } from "@secateur/core";
+import { type Evaluation, mainMeasure, type ReportRound, type ReportRun } from "@secateur/core";
 import { type Figure, figureAxis, figureOption } from "./figure.ts";
+import { measureTitle } from "./text/format.ts";
 
 /** All of them; none for a run without retraining. */
 export function roundFigures({ rounds = [] }: ReportRun): readonly Figure[] {
@@ -16,18 +17,25 @@ function accuracyByRound(rounds: readonly ReportRound[]): Figure {
     symbolSize: 7,
     data: rounds.map((round) => rounded(of(round))),
   });
+  const value = (evaluation: Evaluation | undefined) => evaluation && mainMeasure(evaluation).value;
+  const measured = rounds.map(({ before, pruned, retrained }) => before ?? pruned ?? retrained).find(Boolean);
+  const title = measured ? mainMeasure(measured).name : "accuracy";
   return {
     id: "rounds",
-    title: "Accuracy by round",
-    caption:
-      "Percent of the test examples classified rightly: before a round's pruning, right after it, and after retraining.",
+    title: `${title[0]!.toUpperCase()}${title.slice(1)} by round`,
+    caption: `The ${title} before a round's pruning, right after it, and after retraining.`,
     option: figureOption({
       xAxis: figureAxis({ type: "category", name: "round (sparsity)", data: labels(rounds) }),
-      yAxis: figureAxis({ type: "value", name: "accuracy (%)", nameGap: 44, scale: true }),
+      yAxis: figureAxis({
+        type: "value",
+        name: measured ? measureTitle(mainMeasure(measured)) : "",
+        nameGap: 44,
+        scale: true,
+      }),
       series: [
-        line("before", ({ before }) => before?.accuracy),
-        line("pruned", ({ pruned }) => pruned?.accuracy),
-        line("retrained", ({ retrained }) => retrained?.accuracy),
+        line("before", ({ before }) => value(before)),
+        line("pruned", ({ pruned }) => value(pruned)),
+        line("retrained", ({ retrained }) => value(retrained)),
       ],
     }),
   };

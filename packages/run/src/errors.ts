@@ -1,9 +1,9 @@
 /** Every error that putting a run together can raise, one factory each. Codes are stable; messages may improve. */
 import { nearestName, PruneError } from "@secateur/core";
 
-/** Flags or arguments that cannot be understood, or that contradict each other. */
-export function badUsage(message: string): PruneError {
-  return new PruneError("ERR_USAGE", message);
+/** Flags or arguments that cannot be understood, or that contradict each other. @param details - what the message says, as data */
+export function badUsage(message: string, details: Readonly<Record<string, unknown>> = {}): PruneError {
+  return new PruneError("ERR_USAGE", message, { details });
 }
 
 /** A setting that neither the solver nor the plan has. */
@@ -11,7 +11,7 @@ export function unknownOption(spec: { solver: string; found: string; known: read
   const { solver, found, known } = spec;
   const near = nearestName(found, known);
   const hint = near === undefined ? "" : `; did you mean '${near}'?`;
-  return badUsage(`the solver ${solver} has no option '${found}'; known: ${known.join(", ") || "none"}${hint}`);
+  return badUsage(`the solver ${solver} has no option '${found}'; known: ${known.join(", ") || "none"}${hint}`, spec);
 }
 
 /** A sparsity so high that nothing would be left. */
@@ -23,12 +23,15 @@ export function keepsNothing(spec: { where: string; sparsity: number; size: numb
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `${where}: sparsity ${sparsity} keeps 0 of ${size} weights; the largest sparsity that keeps one is ${largest}`,
+    { details: spec },
   );
 }
 
 /** Nothing is left to prune. */
 export function keepsAll(where: string): PruneError {
-  return new PruneError("ERR_IMPOSSIBLE", `${where}: --keep-dense names every layer with weights; leave one to prune`);
+  return new PruneError("ERR_IMPOSSIBLE", `${where}: --keep-dense names every layer with weights; leave one to prune`, {
+    details: { where },
+  });
 }
 
 /** Sums outgrew the range of the numbers they are kept in. */
@@ -36,13 +39,13 @@ export function overflowed(where: string): PruneError {
   return new PruneError(
     "ERR_OVERFLOW",
     `${where}: the numbers overflowed; rescale the gradients (divide them by a power of ten) or raise --ridge; nothing was written`,
-    { fault: "runtime" },
+    { fault: "runtime", details: { where } },
   );
 }
 
 /** A flag that could not change anything here. */
 export function flagWithoutEffect(spec: { flag: string; reason: string }): PruneError {
-  return badUsage(`${spec.flag} would change nothing: ${spec.reason}; leave it out`);
+  return badUsage(`${spec.flag} would change nothing: ${spec.reason}; leave it out`, spec);
 }
 
 /** The checkpoint holds tensors only and nothing tells which network they belong to. */
@@ -52,6 +55,7 @@ export function architectureNeeded(spec: { path: string; tensors: string; known:
     `${spec.path}: it holds only tensors (${spec.tensors}) and they fit no built-in network by themselves; ` +
       `say which one with --arch: ${spec.known.join(", ")}, mlp:SIZES such as mlp:784-300-10, or a file such as net.json ` +
       "that describes its layers; for other networks give a TensorFlow.js model.json, or make a ModelAdapter in code",
+    { details: spec },
   );
 }
 
@@ -62,7 +66,7 @@ export function badArchitecture(spec: { where: string; found: string; cause?: un
     "ERR_ARCHITECTURE",
     `${where}: '${found.slice(0, 200)}' describes no network; allowed is mlp:SIZES with two or more whole numbers joined by '-', ` +
       "and ':nobias' after them for layers without bias, such as mlp:784-40-20-10:nobias, or JSON with name, inputShape, classes and layers",
-    { cause },
+    { cause, details: { where, found } },
   );
 }
 
@@ -72,6 +76,7 @@ export function largeArchitecture(spec: { where: string; found: string; count: n
   return new PruneError(
     "ERR_ARCHITECTURE",
     `${where}: '${found.slice(0, 200)}' has ${count} parameters, allowed are at most ${limit}; make its layers smaller`,
+    { details: spec },
   );
 }
 
@@ -92,6 +97,7 @@ export function ambiguousTensors(spec: {
     "ERR_TENSOR_NAMES",
     `${path}: its shapes do not tell which tensor is which of '${network}': ${list.join("; ")}${more}; ` +
       `say it with --map, such as --map '${first?.found[0]?.slice(0, 60)}=${first?.expected}'`,
+    { details: spec },
   );
 }
 
@@ -102,6 +108,7 @@ export function integerWeights(spec: { path: string; tensor: string; dtype: stri
     "ERR_DTYPE",
     `${path}: tensor '${tensor.slice(0, 100)}' holds ${dtype} numbers where weights belong, and no scale; ` +
       "convert the network to floating point before, for example with dequantize() in PyTorch",
+    { details: spec },
   );
 }
 
@@ -112,6 +119,26 @@ export function pluginFailed(spec: { name: string; place: string; cause: unknown
   return new PruneError("ERR_PLUGIN_LOAD", `plugin '${name}' at ${place} failed to load: ${reason}; ${remedy}`, {
     fault: "runtime",
     cause,
+    details: { name, place, remedy },
+  });
+}
+
+/** A plugin could not be loaded, and packages that it needs are not there. `missing`: those its package.json names; empty: others. */
+export function pluginIncomplete(spec: {
+  name: string;
+  place: string;
+  missing: readonly string[];
+  cause: unknown;
+}): PruneError {
+  const { name, place, missing, cause } = spec;
+  const reason = (cause instanceof Error ? cause.message : String(cause)).trim().replace(/\.$/, "");
+  const remedy =
+    missing.length > 0
+      ? `${missing.map((one) => `'${one}'`).join(", ")} ${missing.length === 1 ? "is one" : "are some"} of its dependencies: run npm install in ${place}`
+      : "its package.json does not name what it imports: tell its author; npm install of the missing package may help until then";
+  return new PruneError("ERR_PLUGIN_LOAD", `plugin '${name}' at ${place} failed to load: ${reason}; ${remedy}`, {
+    cause,
+    details: { name, place, missing },
   });
 }
 
@@ -130,7 +157,7 @@ export function unmetPeer(spec: {
     "ERR_PLUGIN_PEER",
     `plugin '${name}' at ${place} needs ${peer} ${range} beside it, and ${has}; run npm install '${peer}@${range}' ` +
       "there, or install a version of the plugin for the one you have",
-    { cause },
+    { cause, details: { name, place, peer, range, found } },
   );
 }
 
@@ -141,7 +168,7 @@ export function pluginCrashed(spec: { plugin: string; entry: string; cause: unkn
   return new PruneError(
     "ERR_PLUGIN_CRASH",
     `plugin '${plugin}' (${entry}) failed: ${reason}; tell its author, or use another method`,
-    { fault: "runtime", cause },
+    { fault: "runtime", cause, details: { plugin, entry } },
   );
 }
 
@@ -151,6 +178,7 @@ export function badProduct(spec: { plugin: string; entry: string; found: string 
   return new PruneError(
     "ERR_PLUGIN",
     `plugin '${plugin}' (${entry}): create returned ${found}; tell its author, or install another version of it`,
+    { details: spec },
   );
 }
 
@@ -160,6 +188,7 @@ export function optionIsFlag(spec: { name: string; place: string; entry: string;
   return new PruneError(
     "ERR_PLUGIN",
     `plugin '${name}' at ${place}: ${entry} has the option '${option}', which is a flag of the command line; its author has to give the option another name`,
+    { details: spec },
   );
 }
 
@@ -176,6 +205,7 @@ export function oldPlugin(spec: { name: string; place: string; api: 1 | 2 }): Pr
   return new PruneError(
     "ERR_PLUGIN",
     `plugin '${name}' at ${place}: ${found}; install a newer version of it, or if it is yours: ${remedy}`,
+    { details: spec },
   );
 }
 
@@ -185,6 +215,7 @@ export function badPlugin(spec: { name: string; place: string; found: string; re
   return new PruneError(
     "ERR_PLUGIN",
     `plugin '${name}' at ${place}: found ${found}, expected a manifest made by definePlugin with api 2 as the default export of its subpath ./plugin; ${remedy}`,
+    { details: spec },
   );
 }
 
@@ -193,13 +224,14 @@ export function badRecipe(spec: { path: string; found: string; expected: string 
   return new PruneError(
     "ERR_RECIPE",
     `${spec.path}: not a recipe: found ${spec.found}, expected ${spec.expected}; give a .recipe.json that secateur prune wrote`,
+    { details: spec },
   );
 }
 
 /** A setting of retraining or allocation that is not allowed. */
 export function badRetrainSetting(spec: { where: string; key: string; found: string; allowed: string }): PruneError {
   const { where, key, found, allowed } = spec;
-  return new PruneError("ERR_OPTION", `${where}: '${key}': found ${found}, allowed is ${allowed}`);
+  return new PruneError("ERR_OPTION", `${where}: '${key}': found ${found}, allowed is ${allowed}`, { details: spec });
 }
 
 /** A checkpoint to rewind to that is of another network. */
@@ -208,7 +240,7 @@ export function rewindMismatch(path: string, cause: unknown): PruneError {
   return new PruneError(
     "ERR_REWIND",
     `--rewind: ${path} is no checkpoint of this network: ${reason}; give one that the same training saved earlier`,
-    { cause },
+    { cause, details: { path } },
   );
 }
 
@@ -217,6 +249,7 @@ export function badState(path: string, found: string): PruneError {
   return new PruneError(
     "ERR_RESUME",
     `${path}: ${found}; repeat the command of the interrupted run with --resume, or start afresh without --resume and with --force`,
+    { details: { path, found } },
   );
 }
 
@@ -233,6 +266,7 @@ export function packedLossTooLarge(spec: { values: string; lost: number; allowed
   return new PruneError(
     "ERR_PACK_LOSS",
     `storing values as ${values} loses ${lost.toFixed(2)} points of accuracy, and --max-loss allows ${allowed}; nothing was written: take --values f16, or allow more`,
+    { details: spec },
   );
 }
 
@@ -240,6 +274,7 @@ export function packedLossTooLarge(spec: { values: string; lost: number; allowed
 export function maxLossWithoutAccuracy(task: string): PruneError {
   return badUsage(
     `--max-loss is in points of accuracy, and the task ${task} has none; nothing was written: leave it out and compare the losses that pack --json prints`,
+    { task },
   );
 }
 
@@ -248,17 +283,22 @@ export function badEnding(spec: { flag: string; path: string; allowed: string })
   return new PruneError(
     "ERR_OUTPUT_FORMAT",
     `${spec.flag}: ${spec.path} must end in ${spec.allowed}; rename the output`,
+    { details: spec },
   );
 }
 
 /** Something of a network that the other format cannot say, or that is not written yet. @param spec.can - what to do instead */
 export function notExported(spec: { source: string; found: string; can: string }): PruneError {
   const { source, found, can } = spec;
-  return new PruneError("ERR_EXPORT", `${source}: ${found} cannot be written; ${can}`);
+  return new PruneError("ERR_EXPORT", `${source}: ${found} cannot be written; ${can}`, { details: spec });
 }
 
 /** An ONNX operator set that does not hold what is written. */
 export function opsetTooLow(spec: { found: number; lowest: number; newest: number }): PruneError {
   const { found, lowest, newest } = spec;
-  return badUsage(`--opset is ${found}; this graph is written in operator sets ${lowest} to ${newest}`);
+  return badUsage(`--opset is ${found}; this graph is written in operator sets ${lowest} to ${newest}`, {
+    found,
+    lowest,
+    newest,
+  });
 }

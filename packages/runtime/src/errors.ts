@@ -12,6 +12,7 @@ export function notPacked(found: string): PruneError {
   return new PruneError(
     "ERR_PACKED_MAGIC",
     `this is no packed network: ${found}; a .secateur file begins with the bytes 89 53 45 43 0d 0a 1a 0a; make one with 'secateur pack MODEL --out net.secateur'`,
+    { details: { found } },
   );
 }
 
@@ -20,6 +21,7 @@ export function packedVersion(found: number, known: number): PruneError {
   return new PruneError(
     "ERR_PACKED_VERSION",
     `this packed network is of version ${found}, and this runtime reads version ${known}; update @secateur/runtime, or pack the model again`,
+    { details: { found, known } },
   );
 }
 
@@ -28,13 +30,13 @@ export function packedDamaged(where: string, problem: string, cause?: unknown): 
   return new PruneError(
     "ERR_PACKED_DAMAGED",
     `packed network, ${where}: ${problem}; the file is damaged or incomplete: fetch it again or pack the model again`,
-    cause === undefined ? {} : { cause },
+    { cause, details: { where, problem } },
   );
 }
 
 /** A graph that cannot be run: it does not fit its tensors, or has an operator that this runtime lacks. */
 export function packedGraph(where: string, problem: string): PruneError {
-  return new PruneError("ERR_PACKED_GRAPH", `packed network, ${where}: ${problem}`);
+  return new PruneError("ERR_PACKED_GRAPH", `packed network, ${where}: ${problem}`, { details: { where, problem } });
 }
 
 /** More memory than is allowed. */
@@ -42,6 +44,7 @@ export function packedMemory(what: string, bytes: number, limit: number): PruneE
   return new PruneError(
     "ERR_PACKED_MEMORY",
     `packed network: ${what} takes ${bytes} bytes, and ${limit} are allowed; load with a larger maxMemoryBytes or a smaller batch`,
+    { details: { what, bytes, limit } },
   );
 }
 
@@ -50,7 +53,7 @@ export function noMemory(bytes: number, cause: unknown): PruneError {
   return new PruneError(
     "ERR_RUNTIME_MEMORY",
     `the engine gives no WebAssembly memory of ${bytes} bytes; close other sessions, load with a smaller batch or pack a smaller network`,
-    { fault: "runtime", cause },
+    { fault: "runtime", cause, details: { bytes } },
   );
 }
 
@@ -68,13 +71,15 @@ export function notFetched(url: string, problem: string, cause?: unknown): Prune
   return new PruneError(
     "ERR_PACKED_FETCH",
     `fetching ${quoted(url)}: ${problem}; check the address and what the server sends for it`,
-    { fault: "runtime", ...(cause === undefined ? {} : { cause }) },
+    { fault: "runtime", ...(cause === undefined ? {} : { cause }), details: { url, problem } },
   );
 }
 
 /** An argument of `load` or `run` that does not fit. */
 export function badArgument(where: string, found: string, allowed: string): PruneError {
-  return new PruneError("ERR_RUNTIME_ARGUMENT", `${where}: found ${found}, allowed is ${allowed}`);
+  return new PruneError("ERR_RUNTIME_ARGUMENT", `${where}: found ${found}, allowed is ${allowed}`, {
+    details: { where, found, allowed },
+  });
 }
 
 /** A session used after `close`. */

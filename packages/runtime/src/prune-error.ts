@@ -9,10 +9,22 @@ export class PruneError extends Error {
   override readonly name = "PruneError";
   readonly code: string;
   readonly fault: Fault;
+  /** What the message says, as data. */
+  readonly details: Readonly<Record<string, unknown>>;
 
-  constructor(code: string, message: string, options: { fault?: Fault; cause?: unknown } = {}) {
+  constructor(
+    code: string,
+    message: string,
+    options: { fault?: Fault; cause?: unknown; details?: Readonly<Record<string, unknown>> } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.fault = options.fault ?? "input";
+    this.details = options.details ?? {};
+  }
+
+  /** The section of the documentation about this code. */
+  get url(): string {
+    return `https://secateur.github.io/secateur/documents/error-codes.html#${this.code.toLowerCase()}`;
   }
 }

@@ -6,6 +6,7 @@ export function needsColumns(who: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `chita: ${who} needs single columns of the gradient rows, which this curvature does not offer; use the empirical-fisher curvature, or conjugate gradients`,
+    { details: { who } },
   );
 }
 
@@ -14,6 +15,6 @@ export function overflow(problem: string): PruneError {
   return new PruneError(
     "ERR_OVERFLOW",
     `chita cannot solve '${problem}': its numbers overflowed; scale the gradient rows down (the best weights stay the same if the ridge is scaled by the square)`,
-    { fault: "runtime" },
+    { fault: "runtime", details: { problem } },
   );
 }

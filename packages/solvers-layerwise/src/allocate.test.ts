@@ -1,6 +1,6 @@
 import { createRng } from "@secateur/core";
 import { expect, test } from "vitest";
-import { allocateRemovals, slopesOf } from "./allocate.ts";
+import { allocateRemovals, convexSlopes } from "./allocate.ts";
 
 test("rising losses are allocated as a full enumeration does", () => {
   const rng = createRng(1);
@@ -31,9 +31,9 @@ test("a cheap removal behind a dear one is taken with it or not at all", () => {
 test("slopes rise and add up to the losses", () => {
   const rng = createRng(2);
   const losses = Float64Array.from({ length: 40 }, () => rng.next());
-  const slopes = slopesOf(losses);
-  for (let s = 1; s < slopes.length; s++) expect(slopes[s]!.slope).toBeGreaterThanOrEqual(slopes[s - 1]!.slope);
-  const sum = slopes.reduce((total, { count, slope }) => total + count * slope, 0);
+  const slopes = convexSlopes(losses);
+  for (let s = 1; s < slopes.length; s++) expect(slopes[s]).toBeGreaterThanOrEqual(slopes[s - 1]!);
+  const sum = slopes.reduce((total, slope) => total + slope, 0);
   expect(sum).toBeCloseTo(
     losses.reduce((total, loss) => total + loss, 0),
     10,

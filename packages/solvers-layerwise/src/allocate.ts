@@ -3,9 +3,10 @@
  * numbers with sum M. Greedy OBC sorts the single losses (Frantar and Alistarh 2022, section 4); departure: where a loss is
  * smaller than the one before it (a weight that only became cheap because another went), the two count as one step of their
  * mean, the slope of the largest convex function below C_r, so that what is cheap later is not taken without what opens it.
+ * The M smallest slopes of all rows are found by sorting numbers: 16 bytes a weight.
  */
 
-/** Traces of any number of rows, of one layer or several. */
+/** The trace of a row. */
 export interface RowLosses {
   /** Losses of the removals, in order. */
   readonly losses: Float64Array;
@@ -13,50 +14,68 @@ export interface RowLosses {
   readonly least?: number;
 }
 
+/** Removals of each row, `total` in all (as many as there are when that is less); ties go to the first rows. */
+export function allocateRemovals(rows: readonly RowLosses[], total: number): Uint32Array {
+  const slopes = rows.map(({ losses, least = 0 }) => convexSlopes(losses.subarray(least)));
+  const forced = rows.reduce((sum, { least = 0 }) => sum + least, 0);
+  const taken = smallestOf(slopes, Math.max(0, total - forced));
+  return taken.map((count, r) => count + (rows[r]!.least ?? 0));
+}
+
 /**
- * Removals of each row, `total` in all (as many as there are when that is less).
- *
- * @param rows - one trace a row
- * @param scaleOf - what the losses of a row are multiplied by; default 1
+ * How many of the `count` smallest numbers of all lists are in each. Lists rise, so that these are the first of each; ties go to the first lists.
  */
-export function allocateRemovals(
-  rows: readonly RowLosses[],
-  total: number,
-  scaleOf: (row: number) => number = () => 1,
-): Uint32Array {
-  const steps: { readonly row: number; readonly order: number; readonly count: number; readonly slope: number }[] = [];
-  const taken = new Uint32Array(rows.length);
-  let left = total;
-  rows.forEach(({ losses, least = 0 }, row) => {
-    taken[row] = least;
-    left -= least;
-    slopesOf(losses.subarray(least)).forEach(({ count, slope }, order) => {
-      steps.push({ row, order, count, slope: slope * scaleOf(row) });
-    });
-  });
-  // A row's own slopes rise, so its steps are taken in order.
-  steps.sort((a, b) => a.slope - b.slope || a.row - b.row || a.order - b.order);
-  for (const { row, count } of steps) {
-    if (left <= 0) break;
-    const some = Math.min(count, left);
-    taken[row]! += some;
-    left -= some;
+export function smallestOf(lists: readonly Float64Array[], count: number): Uint32Array {
+  const size = lists.reduce((sum, { length }) => sum + length, 0);
+  if (count >= size) return Uint32Array.from(lists, ({ length }) => length);
+  const all = new Float64Array(size);
+  let start = 0;
+  for (const list of lists) {
+    all.set(list, start);
+    start += list.length;
+  }
+  const limit = all.sort()[count]!;
+  const taken = Uint32Array.from(lists, (list) => countUpTo(list, (value) => value < limit));
+  let left = count - taken.reduce((sum, some) => sum + some, 0);
+  for (const [r, list] of lists.entries()) {
+    const ties = Math.min(left, countUpTo(list, (value) => value <= limit) - taken[r]!);
+    taken[r]! += ties;
+    left -= ties;
   }
   return taken;
 }
 
-/** The slopes of the largest convex function below the sums of `losses` (pool adjacent violators). */
-export function slopesOf(losses: Float64Array): readonly { readonly count: number; readonly slope: number }[] {
-  const pools: { count: number; sum: number }[] = [];
-  for (const loss of losses) {
-    let pool = { count: 1, sum: loss };
-    for (let last = pools.at(-1); last && last.sum * pool.count >= pool.sum * last.count; last = pools.at(-1)) {
-      // Equal slopes stay apart, so that a budget can end between them.
-      if (last.sum * pool.count === pool.sum * last.count) break;
-      pools.pop();
-      pool = { count: pool.count + last.count, sum: pool.sum + last.sum };
-    }
-    pools.push(pool);
+/** How many numbers at the beginning of a rising list pass: binary search. */
+function countUpTo(list: Float64Array, passes: (value: number) => boolean): number {
+  let [low, high] = [0, list.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (passes(list[middle]!)) low = middle + 1;
+    else high = middle;
   }
-  return pools.map(({ count, sum }) => ({ count, slope: sum / count }));
+  return low;
+}
+
+/** For every removal the slope of the largest convex function below the sums of `losses` (pool adjacent violators); rising. */
+export function convexSlopes(losses: Float64Array): Float64Array {
+  const slopes = new Float64Array(losses.length);
+  const counts = new Uint32Array(losses.length);
+  let pools = 0;
+  for (const loss of losses) {
+    let [sum, count] = [loss, 1];
+    while (pools > 0 && slopes[pools - 1]! * count > sum * counts[pools - 1]!) {
+      pools--;
+      sum += slopes[pools]!;
+      count += counts[pools]!;
+    }
+    slopes[pools] = sum;
+    counts[pools++] = count;
+  }
+  // From the last pool back, so that sums are read before they are written over.
+  for (let p = pools - 1, end = losses.length; p >= 0; p--) {
+    const start = end - counts[p]!;
+    slopes.fill(slopes[p]! / counts[p]!, start, end);
+    end = start;
+  }
+  return slopes;
 }

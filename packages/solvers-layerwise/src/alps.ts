@@ -4,8 +4,7 @@
  *   W = (H + rho I)^-1 (H w0 - V + rho D),  D = the projection of W + V / rho on the budget,  V += rho (W - D),
  * rho growing while the support still changes. The support is D's, the weights are re-fitted on it.
  * Departures: one Cholesky factorisation for every rho instead of one eigenvalue decomposition (rho takes about ten values); the steps
- * are in f32, whose rounding is far below rho, and end where rho has become too small for it; a change counts the units that came in,
- * half of what the published code counts; rho begins anew, smaller, only where nothing at all has moved, not after every small change;
+ * are in f32, whose rounding is far below rho, and end where rho has become too small for it; rho begins anew, smaller, only where nothing at all has moved, not after every small change;
  * a support that moves and comes back between two looks is not taken for settled; the re-fit is exact, where a few projected conjugate
  * gradients were published, and without the damping.
  */
@@ -106,10 +105,10 @@ export async function alpsMask(
   }
 }
 
-/** Units that are kept in `after` and not in `before`. */
+/** Units that came in and units that went. */
 function changeBetween(before: Mask, after: Mask): number {
   let change = 0;
-  for (let u = 0; u < after.length; u++) if (after[u] === 1 && before[u] === 0) change++;
+  for (let u = 0; u < after.length; u++) if (after[u] !== before[u]) change++;
   return change;
 }
 

@@ -6,6 +6,7 @@ export function tooManyInputs(problem: string, cols: number, most: number): Prun
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `layer-wise pruning of '${problem}': its rows have ${cols} inputs, and the solvers hold matrices of inputs x inputs for at most ${most}; use chita, which needs products only`,
+    { details: { problem, cols, most } },
   );
 }
 
@@ -14,6 +15,7 @@ export function notFiniteCurvature(problem: string, index: number, value: number
   return new PruneError(
     "ERR_NOT_FINITE",
     `layer-wise pruning of '${problem}': entry ${index} of H is ${value}; every entry must be finite: look for NaN or overflow in the layer's inputs`,
+    { details: { problem, index, value } },
   );
 }
 
@@ -29,6 +31,7 @@ export function notSymmetric(spec: {
   return new PruneError(
     "ERR_NOT_SYMMETRIC",
     `layer-wise pruning of '${problem}': H[${row}, ${column}] is ${value} and H[${column}, ${row}] is ${mirrored}; H = X'X is symmetric, give that matrix`,
+    { details: spec },
   );
 }
 
@@ -37,6 +40,7 @@ export function notSemidefinite(problem: string, pivot: number, ridge: number): 
   return new PruneError(
     "ERR_NOT_SEMIDEFINITE",
     `layer-wise pruning of '${problem}': H is not positive semi-definite (pivot ${pivot} of its Cholesky factorisation stays negative with ${ridge} of the mean diagonal added); H = X'X has no negative eigenvalues, give that matrix`,
+    { details: { problem, pivot, ridge } },
   );
 }
 
@@ -53,6 +57,7 @@ export function negativeDirection(spec: {
   return new PruneError(
     "ERR_NOT_SEMIDEFINITE",
     `layer-wise pruning of '${problem}': H is not positive semi-definite: H[${column}, ${column}] is ${diagonal}${beside}; H = X'X has a diagonal of at least 0, and only zeros beside a 0, give that matrix`,
+    { details: spec },
   );
 }
 
@@ -61,6 +66,7 @@ export function unknownBudget(who: string, problem: string, kind: string): Prune
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `${who} cannot solve '${problem}': its budget '${kind}' is neither a number of weights to keep nor a pattern "keep of every"; use layerwise or alps, which take any budget`,
+    { details: { who, problem, kind } },
   );
 }
 
@@ -69,6 +75,7 @@ export function onlySingleWeights(who: string, problem: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `${who} cannot solve '${problem}': its units are groups of weights, and ${who} removes single ones; use layerwise or alps, which take any units`,
+    { details: { who, problem } },
   );
 }
 
@@ -77,6 +84,7 @@ export function nothingToPrune(model: string): PruneError {
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `layer-wise pruning of '${model}': it has no prunable parameters; name those to prune`,
+    { details: { model } },
   );
 }
 
@@ -85,6 +93,7 @@ export function noOutputs(model: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `layer-wise pruning of '${model}': allocation "auto" compares the model's outputs, which it does not give; choose "uniform" or "global"`,
+    { details: { model } },
   );
 }
 
@@ -97,5 +106,15 @@ export function nothingHeldOut(model: string, heldOut: number, examples: number)
     examples < 2
       ? `layer-wise pruning of '${model}': allocation "auto" holds examples out, and of ${those} none would be left; ${remedy}`
       : `layer-wise pruning of '${model}': allocation "auto" cannot hold ${heldOut} of ${those} out; hold out 1 to ${examples - 1}, or ${remedy}`,
+    { details: { model, heldOut, examples } },
+  );
+}
+
+/** A re-fit of whole blocks needs the model in parts. */
+export function noBlocks(model: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `layer-wise pruning of '${model}': a re-fit of whole blocks needs a model that can be cut into them, as ONNX graphs can; leave the re-fit of blocks out, or export the network to ONNX`,
+    { details: { model } },
   );
 }

@@ -81,6 +81,24 @@ test("sequential inputs leave the outputs nearer to the dense ones than parallel
   expect(await change("sequential")).toBeLessThan(await change("parallel"));
 });
 
+test("matching the dense model, the last layer's error is the distance of the outputs to the dense ones, and smaller", async () => {
+  const change = async (match: "own" | "dense"): Promise<{ found: number; said: number }> => {
+    const model = createNetwork(chain, { seed: 5, dtype: "f64" });
+    const bias = model.weights.get("fc3.bias")!.data;
+    const before = await outputsOf(model);
+    const request = { model, data: someData(chain), solver: layerwise(), curvature: activations(), sparsity: 0.6 };
+    const result = await pruneLayers({ ...request, allocation: "uniform", match }, createRunContext());
+    const after = await outputsOf(model);
+    const sum = (value: (i: number) => number): number => before.reduce((total, _, i) => total + value(i) ** 2, 0);
+    const lost = sum((i) => after[i]! - before[i]!);
+    return { found: lost / sum((i) => before[i]! - bias[i % 3]!), said: result.layers.at(-1)!.relativeError };
+  };
+  const [own, dense] = [await change("own"), await change("dense")];
+  // Both are sums of 360 squares of f64.
+  expect(dense.said).toBeCloseTo(dense.found, 9);
+  expect(dense.found).toBeLessThan(own.found);
+});
+
 test("'auto' leaves the allocation of the smaller held-out error, and what that alone would have left", async () => {
   const model = createNetwork(chain, { seed: 5, dtype: "f64" });
   const common = { data: someData(chain), solver: obc(), curvature: activations(), sparsity: 0.7, heldOut: 20 };

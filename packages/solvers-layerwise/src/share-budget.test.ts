@@ -15,12 +15,12 @@ test("uniform shares keep the same fraction of every layer and the budget exactl
 });
 
 test("global shares take the cheapest removals relative to each layer's output energy", () => {
-  const traced = (losses: number[], energy: number) => ({
-    size: losses.length,
-    traces: { rows: [{ losses: Float64Array.from(losses) }], energy },
-  });
-  // Relative losses .1 .2 .3 and .05 .15 .4: the three least are .05, .1 and .15.
-  expect(shareBudget([traced([1, 2, 3], 10), traced([5, 15, 40], 100)], 0.5, "global")).toEqual([2, 1]);
+  const layers = [
+    { size: 3, losses: Float64Array.of(0.1, 0.2, 0.3) },
+    { size: 3, losses: Float64Array.of(0.05, 0.15, 0.4) },
+  ];
+  // The three least are .05, .1 and .15.
+  expect(shareBudget(layers, 0.5, "global")).toEqual([2, 1]);
 });
 
 test("OWL lets layers with more outliers keep more, and keeps the budget", () => {

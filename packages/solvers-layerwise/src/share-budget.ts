@@ -6,7 +6,7 @@
  *            same mean over layers (OWL, Yin et al., ICML 2024): outliers are scores |w_ij| sqrt(H_jj) above `owlFactor` times their mean.
  */
 import { type Curvature, keptCount, type Mat } from "@secateur/core";
-import { allocateRemovals, type RowLosses } from "./allocate.ts";
+import { smallestOf } from "./allocate.ts";
 
 /** Rules that share a budget out. */
 export type LayerAllocation = "uniform" | "global" | "owl";
@@ -18,8 +18,8 @@ export const layerAllocations: readonly LayerAllocation[] = ["uniform", "global"
 export interface LayerShare {
   /** Number of weights. */
   readonly size: number;
-  /** Of `global`: the losses of its rows, and the energy they are divided by. */
-  readonly traces?: { readonly rows: readonly RowLosses[]; readonly energy: number };
+  /** Of `global`: what its removals cost relative to the energy of its outputs, the cheapest first. */
+  readonly losses?: Float64Array;
   /** Of `owl`: the fraction of scores that are outliers. */
   readonly outliers?: number;
 }
@@ -32,11 +32,13 @@ export function shareBudget(layers: readonly LayerShare[], sparsity: number, rul
   const total = layers.reduce((sum, { size }) => sum + size, 0);
   const keep = keptCount(total, sparsity);
   switch (rule) {
-    case "uniform":
-      return inProportion(
-        layers.map(({ size }) => ({ size, weight: size })),
-        keep,
+    case "uniform": {
+      const next = evenShare(
+        layers.map(({ size }) => size),
+        sparsity,
       );
+      return layers.map(({ size }) => next(size));
+    }
     case "global":
       return byTraces(layers, total - keep);
     case "owl":
@@ -65,22 +67,33 @@ function inProportion(
   });
 }
 
-function byTraces(layers: readonly LayerShare[], removals: number): readonly number[] {
-  const owners: number[] = [];
-  const rows = layers.flatMap(({ traces }, l) => {
-    for (let r = 0; r < traces!.rows.length; r++) owners.push(l);
-    return traces!.rows;
-  });
-  // A layer whose outputs are all 0 loses nothing by any removal.
-  const scaleOf = (row: number): number => {
-    const { energy } = layers[owners[row]!]!.traces!;
-    return energy > 0 ? 1 / energy : 0;
+/** How many weights the next layer keeps of so many. */
+export type KeepNext = (size: number) => number;
+
+/** Numbers one after the other. */
+export function inOrder(keeps: readonly number[]): KeepNext {
+  let next = 0;
+  return () => keeps[next++]!;
+}
+
+/** The same fraction of every layer, whole numbers, so that floor((1 - sparsity) * weights) are kept in the end. */
+export function evenShare(sizes: readonly number[], sparsity: number): KeepNext {
+  let ahead = sizes.reduce((sum, size) => sum + size, 0);
+  let left = keptCount(ahead, sparsity);
+  return (size) => {
+    const kept = Math.max(Math.min(Math.round((left * size) / ahead), size), left - (ahead - size));
+    left -= kept;
+    ahead -= size;
+    return kept;
   };
-  const kept = layers.map(({ size }) => size);
-  allocateRemovals(rows, removals, scaleOf).forEach((count, row) => {
-    kept[owners[row]!]! -= count;
-  });
-  return kept;
+}
+
+function byTraces(layers: readonly LayerShare[], removals: number): readonly number[] {
+  const removed = smallestOf(
+    layers.map(({ losses }) => losses!),
+    removals,
+  );
+  return layers.map(({ size }, l) => size - removed[l]!);
 }
 
 function owlWeights(layers: readonly LayerShare[], sparsity: number): readonly { size: number; weight: number }[] {

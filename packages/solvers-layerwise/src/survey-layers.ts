@@ -1,35 +1,31 @@
 /** A first look at all layers, from the dense model's inputs: what their shared budget is decided on. */
 import {
   type Constraint,
+  type Kernels,
   keepCount,
   type LayerCurvature,
   type LayerCurvatureEstimator,
   type LayerCurvatureRequest,
   type LayerRows,
   type Mat,
-  type Model,
-  matrix,
   type Problem,
   type RunContext,
   weightUnits,
 } from "@secateur/core";
+import { convexSlopes } from "./allocate.ts";
+import { denseSlope } from "./dense-targets.ts";
 import { obcTrace } from "./obc.ts";
+import { readRows } from "./parameters.ts";
 import { type LayerAllocation, type LayerShare, outlierShare } from "./share-budget.ts";
 
-/** Rows of a parameter, with where they belong. */
-export async function readRows(model: Model, { param, firstRow, rows }: LayerRows): Promise<Mat> {
-  const { cols, data } = await model.read(param);
-  return matrix(rows, cols, data.slice(firstRow * cols, (firstRow + rows) * cols));
-}
-
-/** The problem of some rows of a layer. */
+/** The problem of some rows of a layer; with a slope where they are to give the dense model's outputs. */
 export function layerProblemOf(
-  target: LayerRows,
-  w: Mat,
-  { curvature }: LayerCurvature,
-  constraint: Constraint,
+  { target, w, layer, constraint }: { target: LayerRows; w: Mat; layer: LayerCurvature; constraint: Constraint },
+  kernels: Kernels,
 ): Problem {
-  return { id: target.param, w, curvature, units: weightUnits(w.rows * w.cols), constraint };
+  const { curvature, dense } = layer;
+  const problem = { id: target.param, w, curvature, units: weightUnits(w.rows * w.cols), constraint };
+  return dense ? { ...problem, gradient: denseSlope(w, layer, dense, kernels) } : problem;
 }
 
 /** What each rule needs to know of every layer, in the order in which they come. */
@@ -44,10 +40,11 @@ export async function surveyLayers(
     for (const target of layer.targets) {
       const w = await readRows(model, target);
       const size = w.rows * w.cols;
-      const problem = layerProblemOf(target, w, layer, keepCount({ count: size, keep: size }));
+      const constraint = keepCount({ count: size, keep: size });
+      const problem = layerProblemOf({ target, w, layer, constraint }, ctx.kernels);
       shares.push({
         size,
-        ...(rules.includes("global") ? { traces: await tracesOf(problem, ctx) } : {}),
+        ...(rules.includes("global") ? { losses: await relativeLosses(problem, ctx) } : {}),
         ...(rules.includes("owl") ? { outliers: outlierShare(w, layer.curvature) } : {}),
       });
     }
@@ -55,9 +52,15 @@ export async function surveyLayers(
   return shares;
 }
 
-async function tracesOf(problem: Problem, ctx: RunContext): Promise<NonNullable<LayerShare["traces"]>> {
+/** Of all removals of a layer, 8 bytes a weight: all that is kept of its traces. A layer whose outputs are all 0 loses nothing by any of them. */
+async function relativeLosses(problem: Problem, ctx: RunContext): Promise<Float64Array> {
   const { losses, counts, energy } = await obcTrace(problem, ctx);
   const { cols } = problem.w;
-  const rows = Array.from(counts, (count, r) => ({ losses: losses.slice(r * cols, r * cols + count) }));
-  return { rows, energy };
+  const all = new Float64Array(losses.length);
+  if (!(energy > 0)) return all;
+  counts.forEach((count, r) => {
+    all.set(convexSlopes(losses.subarray(r * cols, r * cols + count)), r * cols);
+  });
+  for (let i = 0; i < all.length; i++) all[i]! /= energy;
+  return all.sort();
 }

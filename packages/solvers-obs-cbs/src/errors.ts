@@ -6,6 +6,7 @@ export function onlySingleWeights(problem: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `cbs cannot select for '${problem}': its units are groups of weights, and swaps are of single ones; use the selector obd or woodfisher`,
+    { details: { problem } },
   );
 }
 
@@ -14,6 +15,7 @@ export function needsColumns(who: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `${who} needs single columns of the gradient rows, which this curvature does not offer; use the empirical-fisher curvature`,
+    { details: { who } },
   );
 }
 
@@ -22,6 +24,6 @@ export function notPositive(spec: { index: number; value: number }): PruneError 
   return new PruneError(
     "ERR_SINGULAR",
     `OBS saliency: the inverse curvature has ${spec.value} on its diagonal at weight ${spec.index}, which is not positive; raise the ridge`,
-    { fault: "runtime" },
+    { fault: "runtime", details: spec },
   );
 }

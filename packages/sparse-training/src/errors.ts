@@ -7,6 +7,7 @@ export function tooShort(spec: { rule: string; interval: number; epochs: number 
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `training rule '${rule}': prunings every ${interval} epochs need at least ${2 * interval} epochs, and there are ${epochs}; lower the interval or train longer`,
+    { details: spec },
   );
 }
 
@@ -15,5 +16,6 @@ export function nothingToPrune(rule: string): PruneError {
   return new PruneError(
     "ERR_IMPOSSIBLE",
     `training rule '${rule}': the network has no prunable weights; rules prune weights of dense and convolution layers`,
+    { details: { rule } },
   );
 }

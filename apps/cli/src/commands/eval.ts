@@ -92,7 +92,9 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
     const posed = await poseTask({ network, data: splits, named, session });
     const evaluation = await posed.evaluate(network);
     model.close();
-    return { document: evaluation, text: evalText(evaluation, `${test.name} (${model.arch})`) };
+    const { measuredOn } = posed;
+    const where = `${test.name}${measuredOn === "calibration" ? ", which is all there is" : ""} (${model.arch})`;
+    return { document: { ...evaluation, measuredOn }, text: evalText(evaluation, where) };
   });
   printResult({ terminal, flags, document, text: () => text });
 }

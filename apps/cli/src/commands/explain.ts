@@ -1,42 +1,15 @@
 /** `secateur explain`: a method's formula, source and options, and how it would be run. */
-import {
-  type EntryKind,
-  type EntryOf,
-  entryKinds,
-  keptCount,
-  layoutParams,
-  optionProperties,
-  planSparsities,
-  type ResolvedPlan,
-  type RunSituation,
-  readFlat,
-  resolvePlan,
-  runSituation,
-} from "@secateur/core";
-import { formatCount, formatFraction, formatTable } from "@secateur/report/text";
-import {
-  asSolver,
-  describeOption,
-  type FoundEntry,
-  flagWithoutEffect,
-  isLiftable,
-  kebab,
-  mapDataPaths,
-  needsGradients,
-  resolveOptions,
-  type SolverEntry,
-  valueLabel,
-} from "@secateur/run";
-import { type DenseSettings, findAnyEntry, modelFile, openAnyModel, openData, parseRetrain } from "@secateur/run/node";
+import { type EntryKind, entryKinds, keptCount, type RunSituation } from "@secateur/core";
+import { flagWithoutEffect, kebab, mapDataPaths } from "@secateur/run";
+import { explainEntry, explainSchedule, findAnyEntry, planSituation, type ShownSchedule } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { addSparsityFlag } from "../flags/common-flags.ts";
 import { wholeParser } from "../flags/number.ts";
-import { explainSchedule } from "../retrain/explain-schedule.ts";
 import { addScheduleFlags } from "../retrain/retrain-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import type { Terminal } from "../terminal.ts";
 
-interface ExplainFlags {
+interface ExplainFlags extends ShownSchedule {
   readonly kind?: EntryKind;
   readonly sparsity?: number;
   readonly model?: string;
@@ -44,9 +17,6 @@ interface ExplainFlags {
   readonly data?: string;
   readonly weights?: number;
   readonly trainExamples?: number;
-  readonly retrainEpochs?: number;
-  readonly phases?: number | "auto";
-  readonly denseTraining?: DenseSettings;
 }
 
 /** The size of the situation a plan is shown for: MLPNet on MNIST. */
@@ -95,17 +65,19 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
   command.addHelpText("after", examples).action(async (name: string) => {
     const flags = command.opts<ExplainFlags>();
     const found = await findAnyEntry(name, terminal.cwd, flags.kind);
+    keptCount(1, flags.sparsity ?? usual.sparsity); // refuses a sparsity outside [0, 1)
+    const situation = flags.model === undefined ? sizesOf(flags) : await situationOf(flags.model, flags, terminal);
     if (found.entry.kind === "schedule") {
-      terminal.stdout.write(await scheduleText({ ...found, entry: found.entry }, flags, terminal.cwd));
+      const schedule = { ...found, entry: found.entry };
+      const page = await explainSchedule({ found: schedule, situation, shown: flags, from: terminal.cwd });
+      terminal.stdout.write(page);
       return;
     }
     const stray = (["retrainEpochs", "phases", "denseTraining"] as const).find((key) => flags[key] !== undefined);
     if (stray !== undefined) {
       throw flagWithoutEffect({ flag: `--${kebab(stray)}`, reason: `${name} is no schedule of retraining` });
     }
-    keptCount(1, flags.sparsity ?? usual.sparsity); // refuses a sparsity outside [0, 1)
-    const situation = flags.model === undefined ? sizesOf(flags) : await situationOf(flags.model, flags, terminal);
-    terminal.stdout.write(await explanation(found, situation));
+    terminal.stdout.write(await explainEntry(found, situation));
   });
 }
 
@@ -127,174 +99,8 @@ async function situationOf(path: string, flags: ExplainFlags, terminal: Terminal
   if (flags.data !== undefined && flags.trainExamples !== undefined) {
     throw flagWithoutEffect({ flag: "--train-examples", reason: "the data say how many there are" });
   }
-  const onEvent = (): void => {};
-  const { cwd } = terminal;
   const absolute = (file: string): string => absolutePath(terminal, file);
-  const model = await openAnyModel({
-    path: modelFile(absolute(path)),
-    arch: flags.arch,
-    engine: undefined,
-    cwd,
-    onEvent,
-  });
-  try {
-    const { network, classes, spec } = model;
-    const params = layoutParams(network);
-    const weights = await readFlat(network, params);
-    const sparsity = flags.sparsity ?? usual.sparsity;
-    const data =
-      flags.data &&
-      (await openData({
-        data: mapDataPaths(flags.data, absolute),
-        normalize: undefined,
-        classes,
-        network: spec,
-        onEvent,
-      }));
-    const situation = runSituation({
-      model: network,
-      params,
-      weights,
-      sparsity,
-      ...(data ? { data: data.train } : {}),
-    });
-    return data ? situation : { ...situation, examples: flags.trainExamples ?? usual.trainExamples };
-  } finally {
-    model.close();
-  }
-}
-
-async function scheduleText(
-  found: FoundEntry<EntryOf<"schedule">>,
-  flags: ExplainFlags,
-  from: string,
-): Promise<string> {
-  const {
-    sparsity = usual.sparsity,
-    trainExamples = usual.trainExamples,
-    retrainEpochs,
-    phases,
-    denseTraining,
-  } = flags;
-  const { name } = found.entry;
-  keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
-  // Programs of many prunings are shown at the length of their papers.
-  const epochs = retrainEpochs ?? (name === "gradual" ? 100 : name === "gmp" || name === "bimp" ? 20 : 10);
-  const value = {
-    schedule: name,
-    epochs,
-    ...(phases === undefined ? {} : { phases }),
-    ...(denseTraining === undefined ? {} : { dense: denseTraining }),
-  };
-  const { settings } = await parseRetrain({ where: "explain", value, from });
-  return await explainSchedule({ found, sparsity, trainExamples, settings });
-}
-
-async function explanation(found: FoundEntry, situation: RunSituation): Promise<string> {
-  const { entry, packageName, version } = found;
-  const parts = [`${entry.name}: ${entry.summary}\n`];
-  if (found.note !== undefined) parts.push(`Note: ${found.note}\n`);
-  if (entry.explanation) parts.push(`${wrap(entry.explanation)}\n`);
-  if (entry.reference) parts.push(`Reference: ${entry.reference}\n`);
-  parts.push(optionsText(found));
-  const use = uses[entry.kind]?.(entry.name);
-  if (use !== undefined) parts.push(`${use}\n`);
-  if (isLiftable(entry)) parts.push(await planText({ ...found, entry: asSolver(entry) }, situation));
-  parts.push(`From ${packageName} ${version}.\n`);
-  return parts.join("\n");
-}
-
-/** How to use what is no method by itself. */
-const uses: Partial<Record<EntryKind, (name: string) => string>> = {
-  saliency: (name) =>
-    `A saliency: --solver ${name} keeps the highest scores, --selector ${name} with any --updater re-fits them.`,
-  selector: (name) =>
-    `A selector: --solver ${name} keeps its weights as they are, --selector ${name} with any --updater re-fits them.`,
-  updater: (name) => `An updater: --selector magnitude --updater ${name}, or after any other selector.`,
-  curvature: (name) => `A curvature: --curvature ${name}; --curvature-option KEY=VALUE sets its options.`,
-  task: (name) => `A task: --task ${name}, or --task ${name}:KEY=VALUE,... with its options.`,
-  "training-rule": (name) => `A training rule: train --rule ${name}; --rule-option KEY=VALUE sets its options.`,
-  allocation: (name) => `An allocation: --allocation ${name}, with --exclude and --layer-limit as bounds.`,
-  architecture: (name) => `A network: --arch ${name}; secateur train makes one.`,
-  dataset: (name) => `A dataset: --data ${name}, with a colon and a path where it needs one.`,
-  format: (name) => `A format of model files: ${name}.`,
-  reporter: (name) => `A reporter: --report FILE.${name}.`,
-};
-
-function optionsText({ entry }: FoundEntry): string {
-  // Only options of methods are flags; those of other kinds are typed as KEY=VALUE.
-  const isMethod = isLiftable(entry) || entry.kind === "updater";
-  const rows = Object.entries(optionProperties(entry.options)).map(([key, property]) => [
-    isMethod ? `--${kebab(key)} ${valueLabel(property)}` : `${key}=${valueLabel(property)}`,
-    describeOption(property),
-  ]);
-  if (rows.length === 0) return "It has no options of its own.\n";
-  return `Options:\n${indent(formatTable([{ title: isMethod ? "flag" : "option" }, { title: "meaning" }], rows))}`;
-}
-
-async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituation): Promise<string> {
-  const solver = entry.create((await resolveOptions(entry, {})) as never);
-  const plan = resolvePlan(solver, situation);
-  const { sparsity, prunable, examples } = situation;
-  const sparsities = planSparsities(plan, sparsity);
-  const lines = [
-    ...(sparsities.length === 1
-      ? ["stages: 1"]
-      : [
-          `stages: ${plan.stages} rising (${plan.schedule}) + ${plan.targetStages} at the target = ${sparsities.length}`,
-          `sparsity over the stages: ${shorten(sparsities.map(formatFraction))}`,
-        ]),
-    ...(needsGradients(solver) ? gradientLines(plan) : ["gradients: none needed"]),
-    `pruned weights may come back: ${plan.regrow ? "yes" : "no"}`,
-    `why: ${plan.reason}`,
-  ];
-  const keeps = `${formatCount(keptCount(prunable, sparsity))} of ${formatCount(prunable)} weights`;
-  const head = `Plan for sparsity ${sparsity} (keeps ${keeps}) with ${formatCount(examples)} training examples:\n`;
-  return head + indent(lines.map((line) => `${line}\n`).join(""));
-}
-
-function gradientLines(plan: ResolvedPlan): readonly string[] {
-  const { curvature, examples, targetExamples, batch, ridge, ridgeFactors, firstOrder, lineSearch, temperature } = plan;
-  const rows = `${formatCount(examples)} of ${batch} ${batch === 1 ? "example" : "examples"}`;
-  const atTarget = targetExamples === examples ? "" : `, ${formatCount(targetExamples)} at the target`;
-  const trials = ridge === "auto" && ridgeFactors.length > 1 ? `, the best of ${ridgeFactors.join(", ")} times it` : "";
-  return [
-    `curvature: ${curvature}${temperature === 1 ? "" : ` at temperature ${temperature}`}`,
-    `gradient rows a stage: ${rows}${atTarget}`,
-    `ridge: ${ridge}${trials}`,
-    `first-order term: ${firstOrder ? "yes" : "no"}`,
-    `line search on the step: ${lineSearch ? "yes" : "no"}`,
-  ];
-}
-
-/** All of a short list, the ends of a long one. */
-function shorten(items: readonly string[]): string {
-  if (items.length <= 12) return items.join(", ");
-  return `${items.slice(0, 6).join(", ")}, ..., ${items.slice(-4).join(", ")}`;
-}
-
-function indent(text: string): string {
-  return text.replace(/^(?=.)/gm, "  ");
-}
-
-/** Paragraphs at most 100 characters wide; lines that are indented (formulas) stay as they are. */
-function wrap(text: string): string {
-  return text
-    .split("\n")
-    .map((line) => (/^\s/.test(line) ? line : wrapLine(line)))
-    .join("\n");
-}
-
-function wrapLine(line: string): string {
-  const lines: string[] = [];
-  let current = "";
-  for (const word of line.split(" ")) {
-    if (current !== "" && current.length + 1 + word.length > 100) {
-      lines.push(current);
-      current = word;
-    } else {
-      current = current === "" ? word : `${current} ${word}`;
-    }
-  }
-  return [...lines, current].join("\n");
+  const { arch, sparsity = usual.sparsity, trainExamples: examples = usual.trainExamples } = flags;
+  const data = flags.data === undefined ? undefined : mapDataPaths(flags.data, absolute);
+  return await planSituation({ path: absolute(path), arch, data, sparsity, examples, cwd: terminal.cwd });
 }

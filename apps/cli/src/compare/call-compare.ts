@@ -1,8 +1,9 @@
 /** One call of `secateur compare`. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { mainMeasure } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
-import { shellCommand } from "@secateur/report/text";
+import { formatMeasure, shellCommand } from "@secateur/report/text";
 import { type ComparedRun, mapDataPaths, type ReestimateTime, type Session } from "@secateur/run";
 import {
   comparisonStatePath,
@@ -105,6 +106,6 @@ export async function callCompare(call: CompareCall): Promise<void> {
 
 function note(session: Session, run: ComparedRun, { done, total }: { done: number; total: number }): void {
   const { solver, sparsity, pruned } = run;
-  const message = `${done} of ${total}: ${solver} at ${sparsity}: ${pruned.accuracy.toFixed(2)} %`;
+  const message = `${done} of ${total}: ${solver} at ${sparsity}: ${formatMeasure(mainMeasure(pruned))}`;
   session.onEvent({ type: "note", level: "info", code: "compare", message });
 }

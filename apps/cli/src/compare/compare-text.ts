@@ -1,30 +1,30 @@
+import { mainMeasure } from "@secateur/core";
 import {
   formatBytes,
   formatCount,
   formatDuration,
   formatFraction,
+  formatMeasure,
   formatNumber,
-  formatPercent,
   formatTable,
 } from "@secateur/report/text";
 import type { CompareDocument } from "@secateur/run";
 
 /** What `secateur compare` prints for people: accuracy by solver and sparsity, then what each run cost. */
 export function compareText(document: CompareDocument): string {
-  const { dense, keptDense, runs, failed = [], prunable, arch, data, peakMemoryBytes } = document;
+  const { dense, measuredOn, keptDense, runs, failed = [], prunable, arch, data, peakMemoryBytes } = document;
   const right = { align: "right" } as const;
-  const isLabelled = Number.isFinite(dense.accuracy);
-  const [shown, format] = isLabelled ? (["accuracy", formatPercent] as const) : (["loss", formatNumber] as const);
+  const measure = mainMeasure(dense);
   const all = [...runs, ...failed];
   const sparsities = [...new Set(all.map(({ sparsity }) => sparsity))].sort((a, b) => a - b);
   const solvers = [...new Set(all.map(({ solver }) => solver))];
   const reached = (solver: string, sparsity: number): string => {
     const run = runs.find((one) => one.solver === solver && one.sparsity === sparsity);
-    if (run !== undefined) return format(run[shown]);
+    if (run !== undefined) return formatMeasure(mainMeasure(run));
     return failed.some((one) => one.solver === solver && one.sparsity === sparsity) ? "failed" : "not run";
   };
   const accuracies = formatTable(
-    [{ title: `${shown} at` }, ...sparsities.map((sparsity) => ({ title: formatFraction(sparsity), ...right }))],
+    [{ title: `${measure.name} at` }, ...sparsities.map((sparsity) => ({ title: formatFraction(sparsity), ...right }))],
     solvers.map((solver) => [solver, ...sparsities.map((sparsity) => reached(solver, sparsity))]),
   );
   const details = formatTable(
@@ -49,7 +49,7 @@ export function compareText(document: CompareDocument): string {
       formatDuration(run.timing.solveMs),
     ]),
   );
-  const before = `${arch} on ${data}: ${isLabelled ? `${format(dense.accuracy)} of` : `loss ${format(dense.loss)} on`} ${formatCount(dense.examples)} test examples, ${formatCount(prunable)} prunable weights\n${keptDense ? `kept dense: ${keptDense.join(", ")}\n` : ""}`;
+  const before = `${arch} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} ${measuredOn} examples, ${formatCount(prunable)} prunable weights\n${keptDense ? `kept dense: ${keptDense.join(", ")}\n` : ""}`;
   const failures = failed.map(
     ({ solver, sparsity, message, code }) => `${solver} at ${sparsity} failed: ${message} [${code}]\n`,
   );

@@ -41,7 +41,8 @@ function collectPairs(
     throw badFlagValue({ flag: "--map", found: text, allowed: "FROM=TO, a name in the file and one of the network" });
   }
   const pairs = previous ?? [];
-  if (pairs.some(([known]) => known === from)) throw badUsage(`--map: '${from}' is given twice; leave one out`);
+  if (pairs.some(([known]) => known === from))
+    throw badUsage(`--map: '${from}' is given twice; leave one out`, { from });
   return [...pairs, [from, to]];
 }
 
@@ -61,7 +62,7 @@ function architectureText(spec: {
 /** The description in a file, on one line. */
 function readDescription(path: string): string {
   const refuse = (reason: string) =>
-    badUsage(`--arch: ${path} ${reason}; give a file of JSON that describes a network`);
+    badUsage(`--arch: ${path} ${reason}; give a file of JSON that describes a network`, { path });
   const buffer = Buffer.alloc(MAX_DESCRIPTION_BYTES + 1);
   let length = 0;
   try {

@@ -1,5 +1,5 @@
 /** The flags of pruning layer by layer: the keys of a recipe's "layers". */
-import type { LayerInputsMode, Solver } from "@secateur/core";
+import type { LayerInputsMode, LayerTargets, Solver } from "@secateur/core";
 import {
   badUsage,
   flagWithoutEffect,
@@ -10,7 +10,7 @@ import {
   type PlanKey,
   soleOfEvery,
 } from "@secateur/run";
-import { type LayersSettings, layerAllocationChoices, layerInputsModes } from "@secateur/run/node";
+import { type LayersSettings, layerAllocationChoices, layerInputsModes, layerTargets } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { wholeParser } from "./number.ts";
 
@@ -18,6 +18,8 @@ import { wholeParser } from "./number.ts";
 export interface LayersFlags {
   readonly scope?: "network" | "layers";
   readonly inputs?: LayerInputsMode;
+  readonly match?: LayerTargets;
+  readonly refitBlocks?: number;
   readonly layerAllocation?: NonNullable<LayersSettings["allocation"]>;
   readonly calibration?: number;
 }
@@ -37,6 +39,19 @@ export function addLayersFlags(command: Command): void {
         "--inputs <which>",
         "inputs of a layer: sequential, of the network pruned so far; parallel, of the dense one (default: sequential)",
       ).choices(layerInputsModes),
+    );
+  command
+    .addOption(
+      new Option(
+        "--match <whose>",
+        "outputs that a layer is to give on its inputs: dense, those it has in the dense network; own, those of its dense weights (default: dense; own where batch-norm statistics are measured anew)",
+      ).choices(layerTargets),
+    )
+    .addOption(
+      new Option(
+        "--refit-blocks <epochs>",
+        "re-fits the weights of whole blocks to what the dense blocks give, so many passes over the examples (default: 0)",
+      ).argParser(wholeParser("--refit-blocks", 0)),
     );
   command
     .addOption(
@@ -71,13 +86,17 @@ export function layersFromFlags(
   const pattern = soleOfEvery(limits.units);
   const given = {
     ...(flags.inputs === undefined ? {} : { inputs: flags.inputs }),
+    ...(flags.match === undefined ? {} : { match: flags.match }),
+    ...(flags.refitBlocks === undefined ? {} : { refitBlocks: flags.refitBlocks }),
     ...(flags.layerAllocation === undefined ? {} : { allocation: flags.layerAllocation }),
     ...(flags.calibration === undefined ? {} : { examples: flags.calibration }),
     ...(pattern ? { pattern } : {}),
   };
   const scope = flags.scope ?? (recipe ? "layers" : (solver.scope ?? "network"));
   if (scope === "network") {
-    const used = (["inputs", "layerAllocation", "calibration"] as const).find((key) => flags[key] !== undefined);
+    const used = (["inputs", "match", "refitBlocks", "layerAllocation", "calibration"] as const).find(
+      (key) => flags[key] !== undefined,
+    );
     if (used === undefined) return undefined;
     throw flagWithoutEffect({ flag: flagNames[used], reason: "it is of pruning layer by layer, see --scope layers" });
   }
@@ -101,6 +120,8 @@ export function layersFromFlags(
 
 const flagNames = {
   inputs: "--inputs",
+  match: "--match",
+  refitBlocks: "--refit-blocks",
   layerAllocation: "--layer-allocation",
   calibration: "--calibration",
 } as const;

@@ -11,7 +11,8 @@ export function refuseContradictions(command: Command): void {
     const flag = option.long ?? "";
     command.on(`option:${option.name()}`, () => {
       const earlier = given.get(option.attributeName()) ?? flag;
-      if (earlier !== flag) throw badUsage(`${earlier} and ${flag} contradict each other; leave one out`);
+      if (earlier !== flag)
+        throw badUsage(`${earlier} and ${flag} contradict each other; leave one out`, { earlier, flag });
       given.set(option.attributeName(), flag);
     });
   }

@@ -70,7 +70,7 @@ export function solverSettings(spec: {
       given[key] !== undefined &&
       (properties[key] === undefined || options[key] !== undefined)
     ) {
-      throw badUsage(`--option ${pair} and --${kebab(key)} set the same thing; give one of them`);
+      throw badUsage(`--option ${pair} and --${kebab(key)} set the same thing; give one of them`, { pair });
     }
     if (key !== undefined && properties[key] !== undefined) options[key] = optionValue(text, properties[key]);
     else if (key !== undefined && spec.hasPlan) plan = { ...plan, ...parsePlanValue(key as PlanKey, text) };
@@ -85,6 +85,6 @@ export function solverSettings(spec: {
 /** The two sides of KEY=VALUE. @throws ERR_USAGE */
 export function splitPair(flag: string, pair: string): [string, string] {
   const at = pair.indexOf("=");
-  if (at < 1) throw badUsage(`${flag}: found '${pair}', allowed is KEY=VALUE such as ridge=0.05`);
+  if (at < 1) throw badUsage(`${flag}: found '${pair}', allowed is KEY=VALUE such as ridge=0.05`, { flag, pair });
   return [pair.slice(0, at), pair.slice(at + 1)];
 }

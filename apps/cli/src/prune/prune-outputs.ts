@@ -78,7 +78,7 @@ export async function planOutputs(spec: {
   });
   const paths = [out, outputs.recipe, outputs.state, report, events].filter((path) => path !== undefined);
   const twice = paths.find((path, index) => paths.indexOf(path) !== index);
-  if (twice !== undefined) throw badUsage(`${twice}: two outputs would go there; give each its own name`);
+  if (twice !== undefined) throw badUsage(`${twice}: two outputs would go there; give each its own name`, { twice });
   await checkModelPlace(form, out, outputs);
   for (const path of [outputs.recipe, ...(report === undefined ? [] : [report])]) {
     await checkOutput(path, outputs);

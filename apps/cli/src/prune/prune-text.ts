@@ -64,7 +64,7 @@ export function pruneText(document: PruneDocument): string {
     `peak memory ${formatBytes(document.peakMemoryBytes)}`,
   ].join(", ");
   return [
-    `${recipe.solver}, ${pruned ? `${formatCount(pruned.examples)} test examples` : "not measured, as there are no data"}\n`,
+    `${recipe.solver}, ${pruned ? `${formatCount(pruned.examples)} ${measuredOn} examples` : "not measured, as there are no data"}\n`,
     numbers,
     ...rounds,
     layers,

@@ -93,16 +93,13 @@ function explainInterrupt(error: unknown, state: string): unknown {
 
 function trainText(document: TrainDocument): string {
   const right = { align: "right" } as const;
+  const hasAccuracy = document.epochs.some(({ accuracy }) => Number.isFinite(accuracy));
   const epochs = formatTable(
-    [
-      { title: "epoch", ...right },
-      { title: "training loss", ...right },
-      { title: "training accuracy", ...right },
-    ],
+    ["epoch", "training loss", ...(hasAccuracy ? ["training accuracy"] : [])].map((title) => ({ title, ...right })),
     document.epochs.map(({ loss, accuracy }, index) => [
       String(index + 1),
       formatNumber(loss),
-      Number.isFinite(accuracy) ? formatPercent(accuracy) : "",
+      ...(hasAccuracy ? [formatPercent(accuracy)] : []),
     ]),
   );
   const { test, trainMs, steps, out, nonzeros, prunable } = document;

@@ -50,11 +50,12 @@ export function sparsitySchedule(spec: {
   const from = spec.from ?? Math.min(0.1, target);
   if (!(from >= 0 && from < 1)) throw sparsityOutOfRange("schedule start", from);
   if (!Number.isInteger(stages) || stages < 1) {
-    throw impossibleRun(`schedule: ${stages} stages; give a whole number of at least 1`);
+    throw impossibleRun(`schedule: ${stages} stages; give a whole number of at least 1`, { stages });
   }
   if (from > target) {
     throw impossibleRun(
       `schedule: it would start at sparsity ${from} and end at ${target}; sparsity must not decrease, start at ${target} or lower`,
+      { from, target },
     );
   }
   return Array.from({ length: stages }, (_, i) => (i === stages - 1 ? target : schedule(i, stages, from, target)));

@@ -108,7 +108,7 @@ function unitsOf({ name, rows, cols, size, shape }: FlatParam, spec: UnitSpec): 
     case "columns":
       return channelUnits({ rows, cols, axis: "in" });
     default:
-      throw impossibleRun(`${name}: there are no units '${String((spec satisfies never as UnitSpec).kind)}'`);
+      throw impossibleRun(`${name}: there are no units '${String((spec satisfies never as UnitSpec).kind)}'`, { name });
   }
 }
 

@@ -41,9 +41,25 @@ export interface LayerInputs {
   readonly chunks: AsyncIterable<Mat>;
 }
 
+/**
+ * Which outputs the pruned layer is to give on its inputs x: "own", those of its dense weights on the same x; or "dense", those that it has in the
+ * dense model, so that it makes up for what the layers before it have changed. The two differ with sequential inputs only.
+ */
+export type LayerTargets = "own" | "dense";
+
 /** How a {@link LayerCurvatureEstimator} is asked. */
 export interface LayerCurvatureRequest extends LayerInputsRequest {
   readonly model: Model;
+  /** Default "own". */
+  readonly match?: LayerTargets;
+}
+
+/** With x the inputs of a layer and z what they are in the dense model, both [inputs, inputs] f64: what the outputs of the dense model are reached by. */
+export interface DenseMoments {
+  /** mean of x z' */
+  readonly cross: Mat;
+  /** mean of z z' */
+  readonly own: Mat;
 }
 
 /** H of one entry of {@link LayerInputs}. */
@@ -56,6 +72,8 @@ export interface LayerCurvature extends Omit<LayerInputs, "chunks"> {
   readonly damping: number;
   /** Inputs that were always 0. */
   readonly dead: number;
+  /** Where the dense model's outputs are to be matched. */
+  readonly dense?: DenseMoments;
 }
 
 /** Makes the curvatures of layers, one after the other: each is freed before the next. */

@@ -64,7 +64,10 @@ export interface GradientRows {
 export interface MeanGradient {
   /** [sum of rows * cols] */
   readonly gradient: Vec;
+  /** Mean of what counts. */
   readonly loss: number;
+  /** How much counts in all the examples, such as positions; absent: one an example. */
+  readonly count?: number;
 }
 
 /** The network's outputs around the present weights, linear in the weights: outputs(w + x) ~ outputs + J x. */
@@ -130,6 +133,27 @@ export interface Moments {
   readonly loss: number;
 }
 
+/**
+ * A part of a model between two values that everything passes through, such as a residual block: it takes what the part before it gives, one
+ * value, and gives one. Values of a batch are flat, examples one after the other.
+ */
+export interface ModelBlock {
+  /** Names of the weights in it, of those that were asked for. */
+  readonly params: readonly string[];
+  /** What it gives. @param x - what it takes; absent for the first, which takes the batch */
+  run(call: { readonly batch: Batch; readonly x?: Vec }, ctx: RunContext): Promise<Vec>;
+  /** The same, and 1/2 sum (y - target)^2; its gradient in the weights is added to `gradients` (canonical, by parameter). */
+  distance(
+    call: {
+      readonly batch: Batch;
+      readonly x?: Vec;
+      readonly target: Vec;
+      readonly gradients?: ReadonlyMap<string, Vec>;
+    },
+    ctx: RunContext,
+  ): Promise<number>;
+}
+
 /** A model under pruning. Optional methods are capabilities; who needs one checks for it first. */
 export interface Model {
   /** For messages and reports. */
@@ -160,6 +184,8 @@ export interface Model {
   layerMoments?(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   /** What the layers see. Read an entry's chunks to the end, write the parameters, then ask for the next. */
   layerInputs?(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;
+  /** The model in parts with at least one of the weights each, in order; what comes behind the last is left out. Weights are read as they are then. */
+  blocks?(request: { readonly params: readonly string[]; readonly data: Dataset }): Promise<readonly ModelBlock[]>;
   /** Loss and measures over all of a dataset. @param options.task - default: what {@link chooseTask} takes for the data */
   evaluate?(data: Dataset, ctx: RunContext, options?: { readonly task?: Task }): Promise<Evaluation>;
 }

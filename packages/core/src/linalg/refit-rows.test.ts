@@ -113,6 +113,12 @@ describe("rows that share H, re-fitted on supports of their own", () => {
     for (let r = 0; r < 200; r++) for (let s = 0; s < 3; s++) few[r * 24 + rng.integer(24)] = 1;
     expect((await refitRows({ ...posed, mask: few }, ctx)).form).toBe("kept");
     expect((await refitRows({ ...posed, mask: few.map((bit) => 1 - bit) }, ctx)).form).toBe("pruned");
+    // 300^3 / 6 for the factor of a row is less than 80 products of it with H, 80 * 300^2; twice as much would be more.
+    const size = 300;
+    const H = matrix(size, size, new Float64Array(size * size));
+    for (let i = 0; i < size; i++) H.data[i * (size + 1)] = 1 + i;
+    const b = matrix(1, size, new Float64Array(size).fill(1));
+    expect((await refitRows({ H, b, mask: new Uint8Array(size).fill(1) }, ctx)).form).toBe("kept");
   });
 
   test("leave what they were given as it was", async () => {

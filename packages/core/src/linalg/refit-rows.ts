@@ -2,9 +2,9 @@
  * The best weights of many rows that share one explicit H, each on a support S of its own (layer-wise pruning: a row an output):
  *   minimise 1/2 w'Hw - b'w over w that are 0 outside S,   H[S,S] w_S = b_S,   b = H w0 - g.
  * Three ways to the same w, all in f64:
- *   kept     Cholesky of H[S,S] for every support, k^3 / 3 multiply-adds with k = |S|;
+ *   kept     Cholesky of H[S,S] for every support, k^3 / 6 multiply-adds with k = |S|;
  *   pruned   the joint OBS update from F = H^-1 (Hassibi and Stork 1993, for several weights at once): with l = F[P,P]^-1 (F b)_P
- *            on the m pruned weights P, w = F (b - l): m^3 / 3, which is less where more is kept than pruned;
+ *            on the m pruned weights P, w = F (b - l): m^3 / 6, which is less where more is kept than pruned;
  *   cg       conjugate gradients on all rows at once, a product of matrices a step: for rows too long to be factored one by one.
  * Rows with the same support share its factor.
  */
@@ -96,10 +96,11 @@ function groupBySupport(mask: Mask, { rows, cols }: Mat): readonly Group[] {
 }
 
 function cheapestForm(groups: readonly Group[], { rows, cols }: Mat): Exclude<RowsRefitForm, "auto"> {
-  const factors = (sizeOf: (group: Group) => number): number =>
-    groups.reduce((sum, group) => sum + sizeOf(group) ** 3 / 3, 0);
-  const kept = factors((group) => group.kept);
-  const pruned = factors((group) => cols - group.kept) + cols ** 3 + 2 * rows * cols ** 2;
+  // All in multiply-adds: k^3 / 6 a Cholesky factorisation, k^2 the solves of a row with it, c^3 / 2 an inverse, rows c^2 a product.
+  const solved = (sizeOf: (group: Group) => number): number =>
+    groups.reduce((sum, group) => sum + sizeOf(group) ** 3 / 6 + group.rows.length * sizeOf(group) ** 2, 0);
+  const kept = solved((group) => group.kept);
+  const pruned = solved((group) => cols - group.kept) + cols ** 3 / 2 + 2 * rows * cols ** 2;
   const cg = usualIterations * rows * cols ** 2;
   if (cg < kept && cg < pruned) return "cg";
   return kept <= pruned ? "kept" : "pruned";

@@ -180,7 +180,7 @@ export async function parseOptions<T>(where: string, schema: OptionsSchema<T>, o
     return path ? `option '${path}': ${issue.message}` : issue.message;
   });
   const known = Object.keys(optionProperties(schema));
-  throw badOption(where, `${problems.join("; ")}; known options: ${known.join(", ") || "none"}`);
+  throw badOption(where, `${problems.join("; ")}; known options: ${known.join(", ") || "none"}`, { problems, known });
 }
 
 /** The properties of a schema's JSON Schema by option name: type, description, default, range. */

@@ -1,8 +1,10 @@
 /** Files about finished runs: results only, no models and no data. */
 
-import type { RunPlan } from "../runner/plan.ts";
+import type { LimitReached } from "../budget/budget.ts";
 import type { LayerReport } from "../runner/prune.ts";
 import type { StageReport } from "../runner/run-stage.ts";
+import type { RunPlan } from "../stages/plan.ts";
+import type { Stage } from "../stages/stage.ts";
 import type { Evaluation } from "../task/evaluate.ts";
 
 /** One pruning run, as a report shows it. */
@@ -12,12 +14,18 @@ export interface ReportRun {
   readonly sparsity: number;
   readonly dense: Evaluation;
   readonly pruned: Evaluation;
+  /** "calibration": there were no data apart for testing, so that both were measured on what the run worked with. Absent: "test". */
+  readonly measuredOn?: "test" | "calibration";
   readonly nonzeros: number;
   readonly prunable: number;
   readonly objective: number;
   readonly layers: readonly LayerReport[];
   readonly stages: readonly StageReport[];
   readonly plan: RunPlan;
+  /** What was limited beside the number of single weights, and what the result comes to. */
+  readonly limits?: readonly LimitReached[];
+  /** The list of stages as it was made before the run. */
+  readonly schedule?: readonly Stage[];
   /** Rounds of pruning and retraining; absent without retraining. */
   readonly rounds?: readonly ReportRound[];
   readonly timing: { readonly gradientMs: number; readonly solveMs: number; readonly totalMs: number };

@@ -28,7 +28,10 @@ export function layoutParams(model: Model, names?: readonly string[]): readonly 
     chosen.push({ ...param, start, size });
     start += size;
   }
-  if (start === 0) throw impossibleRun(`${model.name}: it has no prunable weights; name the parameters to prune`);
+  if (start === 0)
+    throw impossibleRun(`${model.name}: it has no prunable weights; name the parameters to prune`, {
+      name: model.name,
+    });
   return chosen;
 }
 

@@ -1,7 +1,7 @@
 /** The ladder a method climbs: implement the smallest rung; `lift.ts` makes a solver of it. */
 
 import type { RunContext } from "../run-context.ts";
-import type { RunPlan, RunSituation } from "../runner/plan.ts";
+import type { RunPlan, RunSituation } from "../stages/plan.ts";
 import type { CurvatureView } from "./curvature.ts";
 import type { Mask, Mat, Vec } from "./matrix.ts";
 import type { Problem, Solution } from "./problem.ts";

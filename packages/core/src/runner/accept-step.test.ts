@@ -9,10 +9,10 @@ import { matrix, type Vec } from "../problem/matrix.ts";
 import { objective } from "../problem/objective.ts";
 import type { Problem } from "../problem/problem.ts";
 import type { Solver } from "../problem/strategy.ts";
+import type { RunPlan, RunSituation } from "../stages/plan.ts";
 import { type Acceptance, acceptStep } from "./accept-step.ts";
 import type { CurvatureEstimator } from "./curvature-estimator.ts";
 import { heldOutCount } from "./held-out.ts";
-import type { RunPlan, RunSituation } from "./plan.ts";
 import { type PruneRequest, prune } from "./prune.ts";
 import type { RunState } from "./run-state.ts";
 

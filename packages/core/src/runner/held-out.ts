@@ -7,7 +7,7 @@ import { keptInMemory } from "../data/kept-in-memory.ts";
 import type { Model } from "../data/model.ts";
 import { sampleIndices } from "../rng.ts";
 import type { RunContext } from "../run-context.ts";
-import type { ResolvedPlan } from "./plan.ts";
+import type { ResolvedPlan } from "../stages/plan.ts";
 
 /** Held-out examples, at most, and their share of all. */
 const most = 5000;

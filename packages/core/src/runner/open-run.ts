@@ -1,25 +1,20 @@
 /** Everything about a run that is fixed before its first stage: what is pruned, by which stages, with what, judged on what. */
 import { type BoundBudget, bindBudget } from "../budget/bound-budget.ts";
 import type { Budget, Limit } from "../budget/budget.ts";
-import { countKept, keptCount } from "../budget/constraint.ts";
+import { countKept, keptCount, keptFraction } from "../budget/constraint.ts";
 import { type Units, weightUnits } from "../budget/units.ts";
-import type { Dataset } from "../data/dataset.ts";
-import type { Model } from "../data/model.ts";
 import { badBudget, curvatureMissing, impossibleRun, layersNeeded, shapeMismatch, unknownName } from "../errors.ts";
 import { type FlatParam, layoutParams, readFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { RunContext } from "../run-context.ts";
-import { chooseTask } from "../task/choose-task.ts";
-import { classification } from "../task/classification.ts";
-import { distillation } from "../task/distillation.ts";
+import type { ResolvedPlan } from "../stages/plan.ts";
+import { runSituation } from "../stages/run-situation.ts";
+import { makeStages, type Scope, type Stage } from "../stages/stage.ts";
 import type { Task } from "../task/task.ts";
-import { taughtDataset } from "../task/taught-dataset.ts";
 import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
 import { type Split, splitHeldOut } from "./held-out.ts";
-import type { ResolvedPlan } from "./plan.ts";
+import { layersTask, taskOf } from "./pose-run-task.ts";
 import type { PruneRequest } from "./prune.ts";
-import { runSituation } from "./run-situation.ts";
-import { makeStages, type Scope, type Stage } from "./stage.ts";
 
 /** A run about to begin. */
 export interface OpenRun extends Split {
@@ -115,44 +110,9 @@ function scopeOf({ scope, layers, solver, data }: PruneRequest): Scope {
   return chosen;
 }
 
-/** Calibration reads no targets; what is trained has a task. */
-function layersTask({ model, data, task, retrain }: PruneRequest): {
-  task: Task;
-  data?: Dataset;
-  heldOut?: Dataset;
-  teacher?: string;
-} {
-  const chosen = task ?? (retrain ? chooseTask({ model, data }) : classification());
-  return { task: chosen, ...(data ? { data } : {}) };
-}
-
 /** A plan with the most gradient rows that any stage takes. */
 function mostRows(plan: ResolvedPlan, stages: readonly Stage[]): ResolvedPlan {
   return { ...plan, examples: Math.max(plan.examples, ...stages.map(({ curvature }) => curvature?.rows ?? 0)) };
-}
-
-/** The task of a run, and for one that the dense network teaches the data with its outputs. */
-async function taskOf(
-  {
-    model,
-    data,
-    heldOut,
-    task,
-    plan,
-  }: Pick<PruneRequest, "model" | "data" | "heldOut" | "task"> & { plan: ResolvedPlan },
-  ctx: RunContext,
-): Promise<{ task: Task; data?: Dataset; heldOut?: Dataset; teacher?: string }> {
-  const { distill, temperature } = plan;
-  const chosen = distill && !task ? distillation({ temperature }) : (task ?? chooseTask({ model, data }));
-  if (chosen !== task && chosen.name !== "classification" && data) noteTask(chosen, data, ctx);
-  if (chosen.targetsFrom !== "teacher" || !data) {
-    return { task: chosen, ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };
-  }
-  // Data that carry outputs already have a teacher of their own.
-  if (hasOutputs(data, model)) return { task: chosen, data, ...(heldOut ? { heldOut } : {}) };
-  const { data: taught, fingerprint } = await taughtDataset({ model, data, task: chosen }, ctx);
-  const taughtToo = heldOut ? { heldOut: (await taughtDataset({ model, data: heldOut, task: chosen }, ctx)).data } : {};
-  return { task: chosen, data: taught, teacher: fingerprint, ...taughtToo };
 }
 
 /** What a request asks to keep. @throws ERR_SPARSITY_RANGE, ERR_BUDGET */
@@ -172,26 +132,16 @@ function budgetOf(
       throw badBudget("nothing says how far to prune; give a sparsity, or a budget with a limit");
     return { sparsity };
   }
-  const short: readonly Limit[] = sparsity === undefined ? [] : [{ kind: "weights", amount: 1 - sparsity }];
+  const short: readonly Limit[] = sparsity === undefined ? [] : [{ kind: "weights", amount: keptFraction(sparsity) }];
   const bound = bindBudget({ ...given, limits: [...(given.limits ?? []), ...short] }, params);
   if (last !== undefined && last < bound.sparsity - 1e-9) {
     throw badBudget(
       `its limits need a sparsity of about ${bound.sparsity.toPrecision(3)}, and the last phase goes to ${last}; make the phases for that sparsity`,
     );
   }
-  return { sparsity: bound.sparsity, bound };
-}
-
-/** Says what was taken for the task where nobody named one. */
-function noteTask({ name }: Task, { targets }: Dataset, ctx: RunContext): void {
-  const reason = targets
-    ? `for targets ${targets.map((target) => target.name).join(", ")}`
-    : "because the data have no targets";
-  ctx.report({ type: "note", level: "info", code: "task", message: `the task is ${name}, ${reason}` });
-}
-
-function hasOutputs({ targets = [] }: Dataset, { outputs }: Model): boolean {
-  return outputs.length > 0 && outputs.every(({ name }) => targets.some((target) => target.name === name));
+  // Where the sparsity decides, it is the one that was asked for, to the last bit.
+  const isDecisive = sparsity !== undefined && Math.abs(bound.sparsity - sparsity) < 1e-12;
+  return { sparsity: isDecisive ? sparsity : bound.sparsity, bound };
 }
 
 function isEstimator(curvature: CurvatureEstimator | Estimators): curvature is CurvatureEstimator {

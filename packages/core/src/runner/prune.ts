@@ -7,36 +7,27 @@
 import type { Budget, LimitReached } from "../budget/budget.ts";
 import type { BudgetRule } from "../budget/budget-rule.ts";
 import { countKept } from "../budget/constraint.ts";
-import { unitMask, weightMask } from "../budget/stack-units.ts";
-import type { Units } from "../budget/units.ts";
+import { unitMask } from "../budget/stack-units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
-import { countZeros, readFlat, writeFlat } from "../problem/flat-weights.ts";
+import { countZeros } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { Note } from "../problem/note.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { Retraining } from "../retraining/retraining.ts";
 import type { RoundReport } from "../retraining/round-report.ts";
-import { beginTraining, type Round, trainRound } from "../retraining/train-round.ts";
-import {
-  createRunContext,
-  forkContext,
-  type RunContext,
-  type RunContextOptions,
-  throwIfAborted,
-} from "../run-context.ts";
-import type { Evaluation } from "../task/evaluate.ts";
+import { createRunContext, type RunContext, type RunContextOptions } from "../run-context.ts";
+import type { ResolvedPlan, RunPlan, UsedPlan } from "../stages/plan.ts";
+import type { Scope, Stage } from "../stages/stage.ts";
 import type { Task } from "../task/task.ts";
 import type { Taken } from "./accept-step.ts";
 import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
-import { finishRun, type RunLoss, sparserNote } from "./finish-run.ts";
-import { type LayerCapability, runLayerStage } from "./layer-stage.ts";
-import { measureLoss } from "./measure-loss.ts";
+import type { RunLoss } from "./finish-run.ts";
+import type { LayerCapability } from "./layer-stage.ts";
 import { type OpenRun, openRun } from "./open-run.ts";
-import type { ResolvedPlan, RunPlan, UsedPlan } from "./plan.ts";
-import { nextDampingFactor, runStage, type StageReport, type StageRun, stageConstraint } from "./run-stage.ts";
+import { type PrunedRound, roundsOf, runRound } from "./run-round.ts";
+import type { LayerNumbers, StageReport } from "./run-stage.ts";
 import { assertResumable, type RunState } from "./run-state.ts";
-import type { Scope, Stage } from "./stage.ts";
 import { reportNotesOnce } from "./stage-notes.ts";
 
 /** What to prune, with what, how far. Only the first four matter to most users. */
@@ -88,16 +79,14 @@ export interface PruneRequest extends RunContextOptions {
   readonly resume?: RunState;
 }
 
-/** One parameter after pruning. */
-export interface LayerReport {
+/** One parameter after pruning; with the numbers of the last stage where it was pruned as a layer. */
+export interface LayerReport extends Partial<LayerNumbers> {
   readonly name: string;
   readonly shape: readonly number[];
   /** Number of weights. */
   readonly size: number;
   /** How many of them are not zero. */
   readonly nonzeros: number;
-  /** tr((W - R) H (W - R)') / tr(W H W'), where it was pruned as a layer. */
-  readonly relativeError?: number;
 }
 
 /** What a run gave. The weights are in the model. */
@@ -172,13 +161,13 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     kept,
     nonzeros: prunable - countZeros(weights),
     prunable,
-    ...(run.bound?.isStructured ? { limits: run.bound.reached(unitMask(run.units, mask)) } : {}),
+    ...limitsReached(run, mask),
     objective: reports[reports.length - 1]?.objective ?? 0,
     layers: params.map(({ name, shape, start, size }) => {
-      const relativeError = reports[reports.length - 1]?.relativeErrors?.[name];
+      const own = reports[reports.length - 1]?.layers?.[name];
       return {
         ...{ name, shape, size, nonzeros: size - countZeros(weights.subarray(start, start + size)) },
-        ...(relativeError === undefined ? {} : { relativeError }),
+        ...own,
       };
     }),
     schedule: stages,
@@ -197,186 +186,14 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   };
 }
 
-/** Stages [first, end) of the list: those up to a training, or to the end. */
-interface StageRange {
-  readonly first: number;
-  readonly end: number;
-}
-
-function roundsOf(stages: readonly Stage[]): readonly StageRange[] {
-  const ends = stages.flatMap(({ train }, index) => (train || index === stages.length - 1 ? [index + 1] : []));
-  // A network of zeros has no stages, and is looked at all the same.
-  return (ends.length === 0 ? [0] : ends).map((end, index) => ({ first: ends[index - 1] ?? 0, end }));
-}
-
-interface RoundRun extends StageRange {
-  readonly run: OpenRun;
-  readonly request: PruneRequest;
-  readonly index: number;
-}
-
-interface PrunedRound {
-  readonly state: RunState;
-  /** Of the whole round. */
-  readonly notes: readonly Note[];
-  readonly taken?: Taken;
-  readonly loss?: RunLoss;
-}
-
-/** Prunes over the stages of a round, from wherever the state has come, and trains where its last stage says so. */
-async function runRound(round: RoundRun, before: RunState, ctx: RunContext): Promise<PrunedRound> {
-  const { run, request, index, first, end } = round;
-  const { retrain, onState } = request;
-  const { stages, params, task } = run;
-  const compared = request.heldOut ? run.accept : run.data;
-  const train = stages[end - 1]?.train;
-  if (!train || !retrain) return await pruneRound(round, before, ctx);
-  const { training } = before;
-  const spec: Round = {
-    ...{ index, model: request.model, params, task, retraining: retrain },
-    ...(compared ? { compared } : {}),
-    ...(onState ? { onState } : {}),
-  };
-  throwIfAborted(ctx.signal);
-  const { sparsity } = retrain.phases[index]!;
-  ctx.report({ type: "round:start", index, rounds: retrain.phases.length, sparsity });
-  let state = { ...before, training: training! };
-  if (!state.training.open) {
-    const started = ctx.now();
-    const measured: Evaluation | undefined = training!.rounds[index - 1]?.retrained ?? (await retrain.measure?.());
-    const start = { weights: await readFlat(request.model, params), mask: training!.mask };
-    const pruned = await pruneRound(round, before, ctx);
-    const reports = pruned.state.reports.slice(before.reports.length - stagesBetween(stages, first, before.stage));
-    const pruning = {
-      ...{ start, before: measured, stages: reports.length, pruneMs: ctx.now() - started },
-      notes: [...reports.flatMap((report) => report.notes), ...pruned.notes],
-    };
-    state = await beginTraining(spec, { ...pruned.state, training: training! }, pruning);
-    await onState?.(state);
-  }
-  state = await trainRound(spec, state, ctx);
-  await onState?.(state);
-  return { state, notes: [] };
-}
-
-/** How many of the stages [first, end) prune. */
-function stagesBetween(stages: readonly Stage[], first: number, end: number): number {
-  return stages.slice(first, end).filter(({ prunes }) => prunes).length;
-}
-
-/** The first half of a round: its stages, and whether all of them together were worth it. The model ends with the state's weights. */
-async function pruneRound(
-  { run, request, first, end }: RoundRun,
-  before: RunState,
-  ctx: RunContext,
-): Promise<PrunedRound> {
-  const { model, settle, onState } = request;
-  const { params, units, bound, task, accept, isHeldOut, data, estimator, fingerprint } = run;
-  const stages = run.stages.slice(first, end);
-  if (stages.some(({ prunes }) => !prunes)) return { state: { ...before, stage: end }, notes: [] };
-  const notes: Note[] = [];
-  const note = (one: Note | undefined): void => {
-    if (!one) return;
-    notes.push(one);
-    ctx.report({ type: "note", ...one });
-  };
-  const start = { weights: await readFlat(model, params), mask: before.training?.mask ?? run.mask };
-  const last = stages[stages.length - 1];
-  const sparsity = before.training ? last!.sparsity : run.sparsity;
-  if (!before.training && !bound?.isStructured)
-    note(sparserNote(sparsity, 1 - countKept(start.mask) / start.mask.length));
-  const lossBefore = accept ? await measureLoss({ model, params, w: start.weights, accept, task }, ctx) : undefined;
-  ctx.report({ type: "run:start", stages: stages.length, sparsity, prunable: start.weights.length });
-  let state = before;
-  const common = {
-    ...{ model, solver: request.solver, params, task },
-    ...(bound ? { bound } : {}),
-    ...(estimator ? { curvature: estimator } : {}),
-    ...(data ? { data } : {}),
-    ...(accept ? { accept } : {}),
-    ...(settle ? { settle } : {}),
-  };
-  const pattern = bound?.pattern;
-  const layered = {
-    ...{ model, solver: request.solver, data: data!, ...request.layers! },
-    ...(pattern ? { pattern } : {}),
-    ...(settle ? { recalibrate: settle } : {}),
-  };
-  /** The report of the stage before, of this round. */
-  const lastReport = (): StageReport | undefined => (state.stage > first ? state.reports.at(-1) : undefined);
-  for (let index = state.stage; index < end; index++) {
-    const stage = stages[index - first]!;
-    const place = { index: index - first, stages: stages.length, sparsity: stage.sparsity };
-    throwIfAborted(ctx.signal);
-    ctx.report({ type: "stage:start", ...place });
-    await writeFlat(model, params, state.weights);
-    const stageContext = forkContext(ctx, `stage ${index}`);
-    // A loop over layers settles what it has written itself.
-    if (index > first && stage.scope.kind === "network") await settle?.(stageContext);
-    const present = { weights: state.weights, mask: state.mask };
-    const { weights, mask, report } =
-      stage.scope.kind === "layers"
-        ? await runLayerStage({ ...layered, stage, params, mask: state.mask }, stageContext)
-        : await runNetworkStage(
-            {
-              ...{ ...common, ...present, stage, isMet: run.isTaught && index === 0 },
-              dampingFactor: accept ? nextDampingFactor(lastReport(), stage) : 1,
-              ...acceptedLossOf(lastReport()),
-            },
-            units,
-            stageContext,
-          );
-    state = {
-      ...{ stage: index + 1, fingerprint, reports: [...state.reports, report], weights, mask },
-      ...(before.training ? { training: before.training } : {}),
-    };
-    reportStage(ctx, place, report);
-    await onState?.(state);
-  }
-  const finished = await finishRun(
-    {
-      ...{ model, params, task, isHeldOut, stages: stages.length, triesMagnitude: last?.accept.tryMagnitude ?? false },
-      ...{ dense: start, last: { weights: state.weights, mask: state.mask }, units },
-      constraint: stageConstraint({ ...common, ...start, stage: last ?? { sparsity, regrow: true } }, ctx),
-      ...(accept ? { accept } : {}),
-      ...(lossBefore === undefined ? {} : { lossBefore }),
-      ...acceptedLossOf(lastReport()),
-      ...(settle ? { settle } : {}),
-    },
-    ctx,
-  );
-  for (const one of finished.notes) note(one);
-  const { weights, mask, taken, loss } = finished;
-  return { state: { ...state, weights, mask }, notes, ...(taken ? { taken } : {}), ...(loss ? { loss } : {}) };
-}
-
-async function runNetworkStage(
-  spec: StageRun,
-  units: Units,
-  ctx: RunContext,
-): Promise<{ weights: Float32Array; mask: Mask; report: StageReport }> {
-  const { solution, report } = await runStage(spec, ctx);
-  return { weights: Float32Array.from(solution.w.data), mask: weightMask(units, solution.mask), report };
-}
-
-/** The loss of the weights that the last stage left, where it measured one. */
-function acceptedLossOf(report: StageReport | undefined): { readonly lastLoss?: number } {
-  return report?.acceptedLoss === undefined ? {} : { lastLoss: report.acceptedLoss };
+/** What was limited beside the number of single weights. */
+function limitsReached({ bound, units }: OpenRun, mask: Mask): Pick<PruneResult, "limits"> {
+  const limits = bound?.isStructured ? bound.reached(unitMask(units, mask)) : [];
+  return limits.length === 0 ? {} : { limits };
 }
 
 function usedPlan(plan: ResolvedPlan, takesGradients: boolean): UsedPlan {
   if (takesGradients) return plan;
   const { stages, targetStages, schedule, from, regrow, reason } = plan;
   return { stages, targetStages, schedule, from, regrow, reason };
-}
-
-function reportStage(
-  ctx: RunContext,
-  place: { index: number; stages: number; sparsity: number },
-  report: StageReport,
-): void {
-  const { objective, status, nonzeros, gradientMs, solveMs, stats, loss } = report;
-  ctx.report({ type: "solve:end", problem: "network", objective, status });
-  const values = loss === undefined ? stats : { ...stats, loss };
-  ctx.report({ type: "stage:end", ...place, objective, nonzeros, gradientMs, solveMs, values });
 }

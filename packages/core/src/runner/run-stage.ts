@@ -1,7 +1,6 @@
 /** One stage of a run: estimate the curvature at the present weights, pose the problem, solve it. */
 
-import { allottedSparsity, type BoundBudget } from "../budget/bound-budget.ts";
-import { type Constraint, sparsityConstraint } from "../budget/constraint.ts";
+import type { BoundBudget } from "../budget/bound-budget.ts";
 import { unitMask } from "../budget/stack-units.ts";
 import { weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
@@ -18,11 +17,12 @@ import type { Problem, Solution, SolveStatus } from "../problem/problem.ts";
 import type { Solver } from "../problem/strategy.ts";
 import { isPruneError, type PruneError } from "../prune-error.ts";
 import type { RunContext } from "../run-context.ts";
+import type { Stage } from "../stages/stage.ts";
 import type { Task } from "../task/task.ts";
 import { type Attempt, acceptStep, type Candidate, type Taken } from "./accept-step.ts";
 import type { CurvatureEstimator, Estimate } from "./curvature-estimator.ts";
 import { measureLoss } from "./measure-loss.ts";
-import type { Stage } from "./stage.ts";
+import { stageConstraint } from "./stage-constraint.ts";
 import { collectNotes, curvatureIsZero, notesOn } from "./stage-notes.ts";
 
 /** All that one stage works on. */
@@ -56,6 +56,16 @@ export interface StageRun {
 const mostDampingFactor = 512;
 const raiseWithoutStep = 8;
 
+/** What a layer pruned from its own inputs says. */
+export interface LayerNumbers {
+  /** tr((W - R) H (W - R)') / tr(W H W') of the weights R it was left with. */
+  readonly relativeError: number;
+  /** The same of its dense weights with the zeros of R. */
+  readonly maskedError: number;
+  /** Of its solver. */
+  readonly solveMs: number;
+}
+
 /** One stage, reported. */
 export interface StageReport {
   /** Fraction of the weights that the stage prunes to. */
@@ -83,8 +93,8 @@ export interface StageReport {
   readonly gradientMs: number;
   readonly solveMs: number;
   readonly stats: Readonly<Record<string, number>>;
-  /** tr((W - R) H (W - R)') / tr(W H W') by parameter, in scope "layers". */
-  readonly relativeErrors?: Readonly<Record<string, number>>;
+  /** By parameter, in scope "layers". */
+  readonly layers?: Readonly<Record<string, LayerNumbers>>;
   /** The objective over the solver's rounds. */
   readonly trace?: readonly number[];
 }
@@ -130,7 +140,8 @@ export async function runStage(run: StageRun, outer: RunContext): Promise<{ solu
 async function estimateCurvature(run: StageRun, ctx: RunContext): Promise<Estimate | undefined> {
   const { stage, curvature, data, model, params, mask, task, isMet } = run;
   if (!curvature) return undefined;
-  if (!data) throw impossibleRun(`curvature ${curvature.name} needs training data; give 'data'`);
+  if (!data)
+    throw impossibleRun(`curvature ${curvature.name} needs training data; give 'data'`, { name: curvature.name });
   const { rows: examples, batch, ridge, temperature, firstOrder } = stage.curvature!;
   const names = params.map((param) => param.name);
   return await curvature.estimate(
@@ -140,40 +151,6 @@ async function estimateCurvature(run: StageRun, ctx: RunContext): Promise<Estima
     },
     ctx,
   );
-}
-
-/** The masks that a stage may choose from. */
-export function stageConstraint(
-  run: Pick<StageRun, "bound" | "params" | "weights" | "mask"> & {
-    readonly stage: Pick<Stage, "sparsity" | "regrow">;
-  },
-  ctx: RunContext,
-): Constraint {
-  const { params, weights, mask, bound } = run;
-  const { sparsity, regrow } = run.stage;
-  const eligible = regrow ? undefined : mask;
-  const limited =
-    bound?.constraint(sparsity, ctx.kernels) ??
-    sparsityConstraint({ count: weights.length, sparsity, kernels: ctx.kernels });
-  const { allocation } = bound ?? {};
-  const allotted = (at: number): Constraint => allocation!.constraint({ sparsity: at, params, weights, eligible }, ctx);
-  const constraint = !allocation
-    ? limited
-    : allotted(bound!.isStructured ? allottedWithin({ sparsity, weights, limited, allotted }) : sparsity);
-  return regrow ? constraint : withoutRegrowth(constraint, bound ? unitMask(bound.units, mask) : mask);
-}
-
-/** The sparsity at which an allocation comes within the limits, judged by the largest magnitudes. */
-function allottedWithin(spec: {
-  sparsity: number;
-  weights: Float32Array;
-  limited: Constraint;
-  allotted: (sparsity: number) => Constraint;
-}): number {
-  const { sparsity, weights, limited, allotted } = spec;
-  const size = weights.map(Math.abs);
-  const select = (at: number): Mask => allotted(at).select(size);
-  return allottedSparsity({ sparsity, size: weights.length, select, constraint: limited });
 }
 
 function poseProblem(run: StageRun, curvature: Curvature, gradient: Mat | undefined, ctx: RunContext): Problem {
@@ -273,23 +250,4 @@ export function nextDampingFactor(report: StageReport | undefined, { curvature }
   const damping = ridgeFactor / ridgeFactors[0]!;
   if (step === 1) return Math.max(1, damping / 2);
   return Math.min(mostDampingFactor, (step === 0 ? raiseWithoutStep : 2) * damping);
-}
-
-/** The same budget among the units that are kept already: what is pruned stays pruned. */
-export function withoutRegrowth(budget: Constraint, mask: Mask): Constraint {
-  return {
-    ...budget,
-    kind: `${budget.kind} without regrowth`,
-    ...(budget.count ? { count: { ...budget.count, eligible: mask } } : {}),
-    ...(budget.pattern ? { pattern: { ...budget.pattern, eligible: mask } } : {}),
-    // A budget larger than what is left is filled up with pruned units: take those out again.
-    select: (score) =>
-      budget
-        .select(score.map((value, unit) => (mask[unit] === 1 ? value : Number.NEGATIVE_INFINITY)))
-        .map((bit, unit) => bit & mask[unit]!),
-    ...(budget.relax ? { relax: (factor: number) => withoutRegrowth(budget.relax!(factor), mask) } : {}),
-    ...(budget.canSwap
-      ? { canSwap: (kept: Mask, out: number, into: number) => mask[into] === 1 && budget.canSwap!(kept, out, into) }
-      : {}),
-  };
 }

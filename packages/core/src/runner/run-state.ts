@@ -4,8 +4,8 @@ import { describeDifferences } from "../describe-differences.ts";
 import { resumeMismatch } from "../errors.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { TrainingProgress } from "../retraining/training-progress.ts";
+import type { Stage } from "../stages/stage.ts";
 import type { StageReport } from "./run-stage.ts";
-import type { Stage } from "./stage.ts";
 
 /** Everything that the rest of a run depends on besides its settings, its data and the dense model. */
 export interface RunState {

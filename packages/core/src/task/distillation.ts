@@ -33,7 +33,7 @@ export function distillation(options: DistillationOptions = {}): Task {
   const name = "distillation";
   const { loss = "kl", temperature = 1 } = options;
   if (!(temperature > 0 && Number.isFinite(temperature))) {
-    throw badOption(`task ${name}`, `option 'temperature' is ${temperature}; give a number above 0`);
+    throw badOption(`task ${name}`, `option 'temperature' is ${temperature}; give a number above 0`, { temperature });
   }
   const isKl = loss === "kl";
   const readOutput = (outputs: FloatTensors) =>

@@ -28,7 +28,10 @@ export function taskParts(text: string): readonly TaskPart[] {
     const name = isNameAlone ? rest : rest.slice(0, colon);
     const weight = factor === undefined ? 1 : Number(factor || Number.NaN);
     if (!(weight > 0 && Number.isFinite(weight))) {
-      throw badOption(`task ${name}`, `found the weight '${factor}'; give a number above 0, such as 0.3*${name}`);
+      throw badOption(`task ${name}`, `found the weight '${factor}'; give a number above 0, such as 0.3*${name}`, {
+        factor,
+        name,
+      });
     }
     return { name, weight, options: isNameAlone ? {} : optionsIn(rest.slice(colon + 1), name) };
   });
@@ -39,7 +42,7 @@ function optionsIn(text: string, name: string): Readonly<Record<string, string>>
   for (const pair of text.split(",")) {
     const [, key, value] = /^([^=]+)=(.+)$/s.exec(pair) ?? [];
     if (key === undefined || value === undefined) {
-      throw badOption(`task ${name}`, `found '${pair}'; give KEY=VALUE`);
+      throw badOption(`task ${name}`, `found '${pair}'; give KEY=VALUE`, { pair });
     }
     options[key] = value;
   }
@@ -87,16 +90,24 @@ function optionOf({ name, options }: TaskFactory, key: string, value: string): n
   const where = `task ${name}`;
   const spec = Object.hasOwn(options, key) ? options[key] : undefined;
   if (spec === undefined) {
-    throw badOption(where, `found '${key}=${value}'; give KEY=VALUE with one of ${Object.keys(options).join(", ")}`);
+    throw badOption(where, `found '${key}=${value}'; give KEY=VALUE with one of ${Object.keys(options).join(", ")}`, {
+      key,
+      value,
+    });
   }
   if (spec.takes === "text") return value;
   if (spec.takes === "number") {
     const number = Number(value);
-    if (!Number.isFinite(number)) throw badOption(where, `option '${key}' is '${value}'; give a number`);
+    if (!Number.isFinite(number))
+      throw badOption(where, `option '${key}' is '${value}'; give a number`, { key, value });
     return number;
   }
   if (!spec.takes.includes(value)) {
-    throw badOption(where, `option '${key}' is '${value}'; give ${spec.takes.join(" or ")}`);
+    throw badOption(where, `option '${key}' is '${value}'; give ${spec.takes.join(" or ")}`, {
+      key,
+      value,
+      takes: spec.takes,
+    });
   }
   return value;
 }

@@ -26,7 +26,7 @@ export function regression(options: RegressionOptions = {}): Task {
   const name = "regression";
   const { huber } = options;
   if (huber !== undefined && !(huber > 0 && Number.isFinite(huber))) {
-    throw badOption(`task ${name}`, `option 'huber' is ${huber}; give a number above 0`);
+    throw badOption(`task ${name}`, `option 'huber' is ${huber}; give a number above 0`, { huber });
   }
   const threshold = huber ?? Number.POSITIVE_INFINITY;
   /** Output minus target. */

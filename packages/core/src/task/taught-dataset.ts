@@ -31,7 +31,9 @@ export async function taughtDataset(
   ctx: RunContext,
 ): Promise<TaughtDataset> {
   if (!model.run)
-    throw impossibleRun(`distillation needs the outputs of the model '${model.name}', which it does not give`);
+    throw impossibleRun(`distillation needs the outputs of the model '${model.name}', which it does not give`, {
+      name: model.name,
+    });
   const reader = task ? { task } : {};
   const first = await model.run(await data.batch(Uint32Array.of(0)), ctx, reader);
   const perExample = Object.values(first).reduce((sum, { data: numbers }) => sum + numbers.length, 0);

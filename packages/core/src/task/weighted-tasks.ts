@@ -33,7 +33,7 @@ export function weightedTasks(parts: Readonly<Record<string, WeightedTask>>): Ta
   if (list.length === 0) throw badOption(`task ${name}`, "there are no parts; give at least one");
   for (const { key, weight } of list) {
     if (!(weight > 0 && Number.isFinite(weight))) {
-      throw badOption(`task ${name}`, `the weight of '${key}' is ${weight}; give a number above 0`);
+      throw badOption(`task ${name}`, `the weight of '${key}' is ${weight}; give a number above 0`, { key, weight });
     }
   }
   const sources = new Set(list.map(({ task }) => task.targetsFrom));

@@ -9,8 +9,9 @@ import {
 } from "@secateur/core";
 import { createNetwork, mlp } from "@secateur/nn";
 import { describe, expect, test } from "vitest";
-import { empiricalFisher, expandRows } from "../rows/empirical-fisher.ts";
+import { empiricalFisher } from "../rows/empirical-fisher.ts";
 import { denseFactor } from "../rows/row-factor.ts";
+import { expandRows } from "../rows/take-rows.ts";
 import { kfac, kroneckerFactors } from "./kfac.ts";
 import { kroneckerCurvature } from "./kronecker-curvature.ts";
 

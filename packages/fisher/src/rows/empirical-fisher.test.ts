@@ -4,7 +4,9 @@ import {
   type EstimateRequest,
   type FactorView,
   inputRows,
+  type Kernels,
   type RunContext,
+  type RunEvent,
 } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { autoRidge } from "../auto-ridge.ts";
@@ -153,6 +155,47 @@ describe("the empirical Fisher", () => {
       estimate.release();
       expect(live()).toBe(0);
     }
+  });
+
+  test("takes rows that are written out in pieces, and never holds the factors of all examples beside them", async () => {
+    const many = randomData({ size: 6000, features: 5, classes });
+    const [rows, batch] = [1000, 6];
+    let [live, peak] = [0, 0];
+    const sizes = new Map<object, number>();
+    const kernels: Kernels = {
+      ...ctx.kernels,
+      alloc(length, dtype) {
+        const vector = ctx.kernels.alloc(length, dtype);
+        sizes.set(vector, length);
+        live += length;
+        peak = Math.max(peak, live);
+        return vector;
+      },
+      free(vector) {
+        live -= sizes.get(vector) ?? 0; // ones of biases are nobody's
+        ctx.kernels.free(vector);
+      },
+    };
+    const ask = (layout: "dense" | "factored", seen: RunEvent[] = []) =>
+      empiricalFisher({ layout }).estimate(requestFor(network, many, { examples: rows, batch, ridge: 0 }), {
+        ...createRunContext({ onEvent: (event) => seen.push(event) }),
+        ...(layout === "dense" ? { kernels } : {}),
+      });
+    const events: RunEvent[] = [];
+    const pieces = await ask("dense", events);
+    const numbers = live;
+    expect(numbers).toBe(rows * dim);
+    // Two thousand examples a piece of six thousand; the scratch of a pass comes on top.
+    const factors = rows * batch * (5 + 4 + 4 + classes);
+    expect(peak - numbers).toBeLessThan(0.75 * factors);
+    const whole = await ask("factored");
+    expect(gap((await rowsOf(viewOf(pieces))).data, (await rowsOf(viewOf(whole))).data)).toBeLessThan(1e-14); // f64 sums of six terms
+    expect(pieces.loss).toBeCloseTo(whole.loss, 12); // a mean of means
+    const done = events.flatMap((event) => (event.type === "progress" ? [event.done / event.total!] : []));
+    expect(done).toEqual([...done].sort((a, b) => a - b));
+    expect(done.at(-1)).toBe(1);
+    pieces.release();
+    expect(live).toBe(0);
   });
 
   test.each([

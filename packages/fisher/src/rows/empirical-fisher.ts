@@ -5,12 +5,8 @@
 import {
   type CurvatureEstimator,
   checkNumber,
-  dtypeOf,
   type FactorView,
-  type GradientBlock,
   type GradientRequest,
-  type GradientRows,
-  type Kernels,
   type Mat,
   type Model,
   matrix,
@@ -18,18 +14,14 @@ import {
   sampleIndices,
   subset,
   type Task,
-  type Vec,
   withDrawnSlopes,
   zeros,
 } from "@secateur/core";
 import { chooseRidge } from "../auto-ridge.ts";
 import { noGradients, tooFewExamples } from "../errors.ts";
 import { storedCurvature } from "../inverse/factor-inverse.ts";
-import { denseBlock } from "./dense-block.ts";
-import { factoredBlock } from "./factored-block.ts";
-import type { RowBlock } from "./row-block.ts";
 import { rowFactor } from "./row-factor.ts";
-import { rowRange } from "./row-tiles.ts";
+import { takeRows } from "./take-rows.ts";
 
 /** Settings of {@link empiricalFisher}; a run's plan fills what is left out. */
 export interface EmpiricalFisherOptions {
@@ -66,8 +58,11 @@ export function empiricalFisher(options: EmpiricalFisherOptions = {}): Curvature
       if (rows * batch > data.size) throw tooFewExamples({ data: data.name, size: data.size, rows, batch });
       const examples = sampleIndices(data.size, rows * batch, ctx.rng.fork("examples"));
       const own = rowTask(task, ctx);
-      const gradients = await model.gradientRows({ params, data, examples, batch, ...(own ? { task: own } : {}) }, ctx);
-      const { blocks, dtype, release } = storeRows(gradients, options.layout ?? "auto", ctx.kernels);
+      const asked = { params, data, examples, batch, ...(own ? { task: own } : {}) };
+      const { blocks, dtype, loss, release } = await takeRows(
+        { ...asked, model, layout: options.layout ?? "auto" },
+        ctx,
+      );
       const undamped = rowFactor({ blocks, rows, dtype });
       const ridge = chooseRidge(options.ridge ?? request.ridge, undamped, rows, request.kept);
       const gradient = request.firstOrder
@@ -79,7 +74,7 @@ export function empiricalFisher(options: EmpiricalFisherOptions = {}): Curvature
         curvature: (factor = 1) => storedCurvature({ ...undamped, damping: factor * ridge }, ctx.kernels),
         ...(gradient ? { gradient } : {}),
         sample: subset(data, examples),
-        loss: gradients.loss,
+        loss,
         ridgeIsAutomatic: (options.ridge ?? request.ridge ?? "auto") === "auto",
         chosen: { examples: rows, batch, ridge },
         release,
@@ -103,8 +98,8 @@ export async function lossGradient(
 ): Promise<Mat> {
   const { model, task, ...request } = spec;
   const { examples } = request;
-  const gradients = await model.gradientRows!({ ...request, batch: examples.length, ...(task ? { task } : {}) }, ctx);
-  const { blocks, dtype, release } = storeRows(gradients, "factored", ctx.kernels);
+  const asked = { ...request, batch: examples.length, ...(task ? { task } : {}) };
+  const { blocks, dtype, release } = await takeRows({ ...asked, model, layout: "factored" }, ctx);
   const gradient = await meanRow(rowFactor({ blocks, rows: 1, dtype }));
   release();
   return gradient;
@@ -115,56 +110,4 @@ async function meanRow(view: FactorView): Promise<Mat> {
   const g = zeros(view.dim, view.dtype);
   await view.transposeTimes(zeros(view.rows, view.dtype).fill(1 / view.rows), g);
   return matrix(1, view.dim, g);
-}
-
-/** Examples a factored row may sum before its product costs more than the stored row's, which is bound by memory. */
-export const largestGroup = 4;
-
-interface StoredRows {
-  readonly blocks: readonly RowBlock[];
-  readonly dtype: "f32" | "f64";
-  release(): void;
-}
-
-function storeRows(gradients: GradientRows, layout: "auto" | "factored" | "dense", kernels: Kernels): StoredRows {
-  // Blocks of one layer share factors: what no block uses any more is freed once, at the end.
-  const owned = new Set<Vec>();
-  const spent = new Set<Vec>();
-  const blocks = gradients.blocks.map((block) => {
-    if (block.kind === "dense") {
-      owned.add(block.rows.data);
-      return denseBlock(block.rows, kernels);
-    }
-    const expands = layout === "dense" || (layout === "auto" && block.group > largestGroup);
-    for (const { data } of [block.delta, block.input]) (expands ? spent : owned).add(data);
-    if (!expands) return factoredBlock(block, kernels);
-    const rows = expandRows(block, kernels);
-    owned.add(rows.data);
-    return denseBlock(rows, kernels);
-  });
-  for (const vector of spent) if (!owned.has(vector)) kernels.free(vector);
-  return {
-    blocks,
-    dtype: dtypeOf([...owned][0]!),
-    release() {
-      for (const vector of owned) kernels.free(vector);
-    },
-  };
-}
-
-/** The rows [n, out * in] of a factored block, `group` examples summed in each, written out: n * out * in numbers. */
-export function expandRows(block: Extract<GradientBlock, { kind: "factored" }>, kernels: Kernels): Mat {
-  const { delta, input, group } = block;
-  const rows = delta.rows / group;
-  const size = delta.cols * input.cols;
-  const data = kernels.alloc(rows * size, dtypeOf(delta.data));
-  for (let r = 0; r < rows; r++) {
-    kernels.gemm({
-      a: rowRange(delta, r * group, (r + 1) * group),
-      transposeA: true,
-      b: rowRange(input, r * group, (r + 1) * group),
-      out: matrix(delta.cols, input.cols, data.subarray(r * size, (r + 1) * size)),
-    });
-  }
-  return matrix(rows, size, data);
 }

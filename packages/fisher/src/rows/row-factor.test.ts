@@ -2,9 +2,9 @@ import { createRng, factorCurvature, type Mat, matrix, referenceKernels, type Ve
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { denseBlock } from "./dense-block.ts";
-import { expandRows } from "./empirical-fisher.ts";
 import { factoredBlock } from "./factored-block.ts";
 import { denseFactor, rowFactor, type StoredFactor } from "./row-factor.ts";
+import { expandRows } from "./take-rows.ts";
 
 const kernels = referenceKernels;
 

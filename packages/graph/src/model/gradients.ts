@@ -39,7 +39,7 @@ export async function gradientRows(
   if (examples.length === 0 || examples.length % batch !== 0) throw unevenRows(state.name, examples.length, batch);
   const rows = examples.length / batch;
   const collector = collectRows({ params, rows, batch }, ctx);
-  const loss = await eachPass(state, { ...request, group: batch }, ctx, ({ start, count, fed }, pool) =>
+  const { loss } = await eachPass(state, { ...request, group: batch }, ctx, ({ start, count, fed }, pool) =>
     collector.sinkAt({ start, fed, count, pool }),
   );
   return { rows, blocks: collector.blocks(), loss };
@@ -53,8 +53,8 @@ export async function meanGradient(
 ): Promise<MeanGradient> {
   const sums = new Map<string, Vec>(params.map(({ name, live }) => [name, zeros(live.data.length, state.dtype)]));
   const alpha = 1 / request.examples.length;
-  const loss = await eachPass(state, { ...request, group: 1 }, ctx, (_pass, pool) => sumSink(sums, { alpha, pool }));
-  return { gradient: joined([...sums.values()], state.dtype), loss };
+  const mean = await eachPass(state, { ...request, group: 1 }, ctx, (_pass, pool) => sumSink(sums, { alpha, pool }));
+  return { gradient: joined([...sums.values()], state.dtype), ...mean };
 }
 
 /** Vectors one after the other. */
@@ -71,13 +71,13 @@ export function joined(parts: readonly Vec[], dtype: "f32" | "f64"): Vec {
   return out;
 }
 
-/** Runs forward and backward over the examples; returns the mean loss of what counts. */
+/** Runs forward and backward over the examples; returns the mean loss of what counts, and how much that is. */
 async function eachPass(
   state: GraphState,
   request: { data: Dataset; examples: Uint32Array; task: Task; group: number },
   ctx: RunContext,
   sinkAt: (pass: Pass, pool: Pool) => WeightSink,
-): Promise<number> {
+): Promise<{ loss: number; count: number }> {
   const { data, examples, task, group } = request;
   const size = await passSize(state, data, group);
   if (size % group !== 0 && group % size !== 0)
@@ -92,7 +92,7 @@ async function eachPass(
       sum += loss.sum;
       count += loss.count;
     }
-    return sum / count;
+    return { loss: sum / count, count };
   });
 }
 

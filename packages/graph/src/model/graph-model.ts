@@ -13,6 +13,7 @@ import {
   type Mat,
   type MeanGradient,
   type Model,
+  type ModelBlock,
   type Moments,
   type MomentsRequest,
   matrix,
@@ -29,6 +30,7 @@ import { unknownOperators } from "../errors.ts";
 import type { GraphTensor } from "../graph-spec.ts";
 import { type DenseTensor, type GraphParam, toStored } from "../plan/params.ts";
 import { runGraph } from "../run/run-graph.ts";
+import { graphBlocks } from "./blocks.ts";
 import { type ChannelStatistics, measureChannels } from "./channel-statistics.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
 import { type GraphState, guessedShapes, type OpenGraphSpec, openGraph } from "./graph-state.ts";
@@ -39,6 +41,8 @@ import { outputsOf, passOf, passSize } from "./passes.ts";
 
 /** A graph under pruning. A graph with unknown operators has weights and nothing else: none of the optional methods. */
 export interface GraphModel extends Model {
+  /** The canonical weights by parameter, live: whoever changes them in place says so with `write`. */
+  readonly weights: ReadonlyMap<string, Mat>;
   /** Tensors of two or more dimensions that pruning leaves alone. */
   readonly keptDense: readonly DenseTensor[];
   /** Operators that are not known, and how often each stands in the graph. */
@@ -76,7 +80,6 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
       throw unknownName({ where: state.name, what: "parameter", found: name, known: [...state.params.keys()] });
     return found;
   };
-  const chosen = (names: readonly string[], ctx: RunContext) => ({ params: names.map(find), ctx });
   const infos = describeParams(state);
   const model = {
     name: state.name,
@@ -85,6 +88,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     keptDense: state.dense,
     unknownOperators: state.unknown,
     written,
+    weights: new Map<string, Mat>([...state.params].map(([name, { live }]) => [name, live])),
     params: () => infos,
     async read(name: string): Promise<Mat> {
       const { live } = find(name);
@@ -117,7 +121,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     },
   };
   if (state.unknown.size > 0) return model;
-  return { ...model, ...capabilities(state, chosen), ...(state.norms.length > 0 ? statistics(state) : {}) };
+  return { ...model, ...capabilities(state, find), ...(state.norms.length > 0 ? statistics(state) : {}) };
 }
 
 function statistics(state: GraphState): Pick<GraphModel, "channelStatistics" | "matchStatistics"> {
@@ -135,10 +139,8 @@ export function assertKnownOperators({ name, unknownOperators: unknown }: GraphM
   throw unknownOperators({ where: name, operators: [...unknown].map(([op, count]) => `${op} (${count})`), what });
 }
 
-function capabilities(
-  state: GraphState,
-  chosen: (names: readonly string[], ctx: RunContext) => { params: readonly GraphParam[]; ctx: RunContext },
-) {
+function capabilities(state: GraphState, find: (name: string) => GraphParam) {
+  const chosen = (names: readonly string[], ctx: RunContext) => ({ params: names.map(find), ctx });
   const self = { outputs: state.outputs };
   const taskFor = ({ data, task }: Pick<GradientRequest, "data" | "task">) => task ?? chooseTask({ model: self, data });
   return {
@@ -174,6 +176,9 @@ function capabilities(
     layerInputs(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs> {
       const { params } = chosen(request.params, ctx);
       return layerInputs(state, request, { params, ctx });
+    },
+    async blocks({ params, data }: Parameters<NonNullable<Model["blocks"]>>[0]): Promise<readonly ModelBlock[]> {
+      return await graphBlocks(state, { params: params.map(find), data });
     },
     async evaluate(
       data: Dataset,

@@ -17,6 +17,7 @@ import { noLayerInputs, notFiniteInput } from "../errors.ts";
 import type { GraphParam } from "../plan/params.ts";
 import type { Plan } from "../plan/plan.ts";
 import { applyStep, type GraphRun, startGraph } from "../run/run-graph.ts";
+import { sizeOf } from "../value.ts";
 import type { GraphState } from "./graph-state.ts";
 import { type Pass, passOf, passSize } from "./passes.ts";
 
@@ -53,9 +54,10 @@ export async function* layerInputs(
   try {
     const size = await passSize(state, data);
     const first = passOf(state, await data.batch(examples.subarray(0, 1)), 0);
-    const isWaiting = (examples.length / first.fed) * first.plan.size <= waitingNumbers;
+    const sites = sitesOf(first.plan, params);
+    const isWaiting = (examples.length / first.fed) * mostLive(first.plan, sites) <= waitingNumbers;
     const call: Call = { state, request, ctx, pool, size, isWaiting, walks: [], ...(weights ? { weights } : {}) };
-    for (const site of sitesOf(first.plan, params)) {
+    for (const site of sites) {
       const { groups, cols, members } = site;
       for (let group = 0; group < groups; group++) {
         const targets = members.map(({ name, live }) => {
@@ -128,6 +130,17 @@ function* inputsOf(
 
 function stepOf({ steps }: Plan, param: string): number {
   return steps.findIndex(({ weights }) => weights.some((use) => use?.param === param));
+}
+
+/** The most numbers that a batch holds while it waits at one of the weights: values made before and needed then or later. */
+function mostLive(plan: Plan, sites: readonly Site[]): number {
+  const { steps, types, lastUse } = plan;
+  const live = sites.map(({ members }) => {
+    const at = stepOf(plan, members[0]!.name);
+    const made = steps.slice(0, at).flatMap(({ outputs }) => outputs);
+    return made.reduce((sum, slot) => sum + (lastUse[slot]! >= at ? sizeOf(types[slot]!.shape) : 0), 0);
+  });
+  return Math.max(0, ...live);
 }
 
 /** Weights that see the same, in the order of the graph. */

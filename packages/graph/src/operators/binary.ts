@@ -5,7 +5,7 @@
 import type { Pool, Vec } from "@secateur/core";
 import type { Applied, Call, Operator, Question } from "../operator.ts";
 import { broadcastShape, type Kind, type Numbers, numbersOf, sizeOf } from "../value.ts";
-import { type Overlay, overlayOf } from "./broadcast.ts";
+import { indexAt, type Overlay, overlayOf } from "./broadcast.ts";
 import { inputOf, refuse, showShape } from "./node-facts.ts";
 
 interface Rule {
@@ -164,18 +164,6 @@ function arithmetic(out: Numbers, spec: { a: Numbers; b: Numbers; over: Overlay;
       else for (; i < end; i++) out[i] = a[i]! + value;
     }
   }
-}
-
-/** The index of element i. */
-function indexAt(over: Overlay): (i: number) => number {
-  if (over.kind === "indices") {
-    const { indices } = over;
-    return (i) => indices[i]!;
-  }
-  const { outer, own, inner } = over;
-  if (own === 1) return () => 0;
-  if (inner === 1) return outer === 1 ? (i) => i : (i) => i % own;
-  return (i) => Math.floor(i / inner) % own;
 }
 
 function eachPair(

@@ -2,7 +2,7 @@
  * How a smaller array lies over a larger one that it stretches to (numpy's rule): mostly its elements repeat in a pattern
  * outer x own x inner, index = floor(i / inner) mod own, which loops without an index for every element; else an index each.
  */
-import { type Shape, sizeOf, stridesOf } from "../value.ts";
+import { type Numbers, type Shape, sizeOf, stridesOf } from "../value.ts";
 
 /** Where element i of the large array finds its element of the small one. */
 export type Overlay =
@@ -27,6 +27,37 @@ export function overlayOf(shape: Shape, full: Shape): Overlay {
     };
   }
   return { kind: "indices", indices: broadcastIndices(shape, full) };
+}
+
+/** Where element i of the large array finds its own. */
+export function indexAt(over: Overlay): (i: number) => number {
+  if (over.kind === "indices") {
+    const { indices } = over;
+    return (i) => indices[i]!;
+  }
+  const { outer, own, inner } = over;
+  if (own === 1) return () => 0;
+  if (inner === 1) return outer === 1 ? (i) => i : (i) => i % own;
+  return (i) => Math.floor(i / inner) % own;
+}
+
+/** An array of `shape` stretched to `full`: itself where the two are alike. Not to be written to. */
+export function stretched(data: Numbers, shape: Shape, full: Shape): Numbers {
+  const size = sizeOf(full);
+  if (data.length === size) return data;
+  const out: Numbers = new (data.constructor as Float64ArrayConstructor)(size);
+  if (size === 0) return out;
+  const over = overlayOf(shape, full);
+  if (over.kind === "indices") {
+    for (let i = 0; i < size; i++) out[i] = data[over.indices[i]!]!;
+    return out;
+  }
+  const { outer, own, inner } = over;
+  const block = own * inner;
+  if (inner === 1) out.set(data);
+  else for (let k = 0; k < own; k++) out.fill(data[k]!, k * inner, (k + 1) * inner);
+  for (let o = 1; o < outer; o++) out.copyWithin(o * block, 0, block);
+  return out;
 }
 
 /** For every element of `full` the index of its element of `shape`. */

@@ -1,8 +1,8 @@
 /** Elements chosen by other values: Gather, GatherElements, Where. */
 import type { Vec } from "@secateur/core";
 import type { Applied, Call, Operator, Question } from "../operator.ts";
-import { broadcastShape, numbersOf, sizeOf, stridesOf } from "../value.ts";
-import { broadcastIndices, walkIndices } from "./broadcast.ts";
+import { broadcastShape, type Numbers, numbersOf, sizeOf, stridesOf, type Value } from "../value.ts";
+import { indexAt, overlayOf, stretched, walkIndices } from "./broadcast.ts";
 import { applyMove } from "./moving.ts";
 import { axisIn, inputOf, numberOf, refuse, showShape } from "./node-facts.ts";
 
@@ -80,32 +80,25 @@ function applyWhere(call: Call): Applied {
   const [condition, a, b] = [call.inputs[0]!, call.inputs[1]!, call.inputs[2]!];
   const [{ shape, kind }] = call.types as [Call["types"][number]];
   const size = sizeOf(shape);
-  const [atC, atA, atB] = [condition, a, b].map((one) => broadcastIndices(one.shape, shape)) as [
-    Int32Array,
-    Int32Array,
-    Int32Array,
-  ];
-  const chosen = (x: ArrayLike<number> | undefined, z: ArrayLike<number> | undefined) => {
+  const holds = stretched(condition.data, condition.shape, shape);
+  const chosen = (x: Numbers | undefined, z: Numbers | undefined) => {
     const out = kind === "real" ? call.pool.take(size) : numbersOf(kind, size, "f64");
-    for (let i = 0; i < size; i++) out[i] = condition.data[atC[i]!] ? (x?.[atA[i]!] ?? 0) : (z?.[atB[i]!] ?? 0);
+    out.set(stretched(z ?? new Uint8Array(b.data.length), b.shape, shape));
+    const first = stretched(x ?? new Uint8Array(a.data.length), a.shape, shape);
+    for (let i = 0; i < size; i++) if (holds[i] !== 0) out[i] = first[i]!;
     return out;
   };
   return {
     outputs: [chosen(a.data, b.data)],
     backward([delta]) {
-      const part = (isActive: boolean, length: number, at: Int32Array, wanted: boolean): Vec | undefined => {
+      const part = (isActive: boolean, own: Value, wanted: boolean): Vec | undefined => {
         if (!isActive) return undefined;
-        const out = call.pool.take(length).fill(0);
-        for (let i = 0; i < size; i++) {
-          if ((condition.data[atC[i]!] !== 0) === wanted) out[at[i]!] = out[at[i]!]! + delta![i]!;
-        }
+        const out = call.pool.take(own.data.length).fill(0);
+        const at = indexAt(overlayOf(own.shape, shape));
+        for (let i = 0; i < size; i++) if ((holds[i] !== 0) === wanted) out[at(i)] = out[at(i)]! + delta![i]!;
         return out;
       };
-      const results = [
-        undefined,
-        part(call.active[1]!, a.data.length, atA, true),
-        part(call.active[2]!, b.data.length, atB, false),
-      ];
+      const results = [undefined, part(call.active[1]!, a, true), part(call.active[2]!, b, false)];
       call.pool.give(delta!);
       return results;
     },

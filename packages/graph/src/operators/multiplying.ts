@@ -5,7 +5,7 @@
 import { type Mat, matrix, type Pool, type Vec } from "@secateur/core";
 import type { Applied, Call, Operator, Question, WeightGradient, WeightInputs } from "../operator.ts";
 import { broadcastShape, realOf, type Shape, sizeOf } from "../value.ts";
-import { broadcastIndices, overlayOf } from "./broadcast.ts";
+import { broadcastIndices, indexAt, overlayOf } from "./broadcast.ts";
 import { inputOf, numberOf, refuse, showShape } from "./node-facts.ts";
 
 /** What a row of factors means to whoever takes gradients. */
@@ -164,7 +164,7 @@ const gemm: Operator = {
     const product = gemmProduct(call, y);
     const [c, beta] = [call.inputs[2], numberOf(call, "beta", 1)];
     if (!c) return product;
-    const at = indexOver(c.shape, shape);
+    const at = indexAt(overlayOf(c.shape, shape));
     const offset = realOf(c);
     for (let i = 0; i < y.length; i++) y[i] = y[i]! + beta * offset[at(i)]!;
     return {
@@ -192,13 +192,6 @@ const gemm: Operator = {
     return 2 * (numberOf(question, "transA", 0) ? a[0]! : a[1]!) * sizeOf(output!.shape);
   },
 };
-
-function indexOver(shape: Shape, full: Shape): (i: number) => number {
-  const over = overlayOf(shape, full);
-  if (over.kind === "indices") return (i) => over.indices[i]!;
-  const { own, inner } = over;
-  return (i) => Math.floor(i / inner) % own;
-}
 
 function gemmProduct(call: Call, y: Vec): Applied {
   const alpha = numberOf(call, "alpha", 1);

@@ -27,22 +27,33 @@ function eachRow({ count, length, step }: Rows, visit: (start: number) => void):
   for (let r = 0; r < count; r++) visit(Math.floor(r / step) * length * step + (r % step));
 }
 
+const barred = Number.NEGATIVE_INFINITY;
+
+/** y = the softmax of one row of x, or its logarithm. */
+function softmaxRow(x: Vec, y: Vec, at: { start: number; end: number; step: number; isLog: boolean }): void {
+  const { start, end, step, isLog } = at;
+  let most = barred;
+  for (let i = start; i < end; i += step) if (!(x[i]! <= most)) most = x[i]!;
+  let sum = 0;
+  for (let i = start; i < end; i += step) {
+    // What attention masks out is minus infinity, half of all scores; a test costs less than an exponential.
+    const value = x[i] === barred && most > barred ? 0 : Math.exp(x[i]! - most);
+    y[i] = value;
+    sum += value;
+  }
+  if (isLog) {
+    const log = most + Math.log(sum);
+    for (let i = start; i < end; i += step) y[i] = x[i]! - log;
+  } else for (let i = start; i < end; i += step) y[i] = y[i]! / sum;
+}
+
 function applySoftmax(call: Call, isLog: boolean): Applied {
   const x = realOf(call.inputs[0]!);
   const rows = rowsOf(call);
   const { length, step } = rows;
   const y = call.pool.take(x.length);
-  const row = new Float64Array(length);
   eachRow(rows, (start) => {
-    let most = Number.NEGATIVE_INFINITY;
-    for (let j = 0; j < length; j++) most = Math.max(most, x[start + j * step]!);
-    let sum = 0;
-    for (let j = 0; j < length; j++) {
-      row[j] = Math.exp(x[start + j * step]! - most);
-      sum += row[j]!;
-    }
-    const log = Math.log(sum);
-    for (let j = 0; j < length; j++) y[start + j * step] = isLog ? x[start + j * step]! - most - log : row[j]! / sum;
+    softmaxRow(x, y, { start, end: start + length * step, step, isLog });
   });
   /** In place: what a change of x, or for the plain softmax also a delta, becomes. */
   const changed = (d: Vec): Vec => {

@@ -1,6 +1,8 @@
 /** A plan run forward: values are freed after their last use. */
 import type { Pool, Vec } from "@secateur/core";
+import { badNode } from "../errors.ts";
 import type { Applied } from "../operator.ts";
+import { describeNode } from "../operators/node-facts.ts";
 import type { Plan, Step } from "../plan/plan.ts";
 import type { Numbers, Value } from "../value.ts";
 
@@ -11,6 +13,10 @@ export interface RunSpec {
   readonly pool: Pool;
   /** Canonical numbers of the weights to run with; default: as they are now. */
   readonly weights?: ReadonlyMap<string, Vec>;
+  /** Takes these steps only, from the first up to but without the second; what they read must be in `given`. Default: all. */
+  readonly range?: readonly [number, number];
+  /** Values that are there before the first step, by number. */
+  readonly given?: ReadonlyMap<number, Value>;
 }
 
 /** A run on its way. */
@@ -37,7 +43,7 @@ export function startGraph(spec: RunSpec): GraphRun {
   const { plan, pool } = spec;
   const values = startValues(spec);
   const counts = new Map<Numbers, number>();
-  let next = 0;
+  let next = spec.range?.[0] ?? 0;
   const drop = (data: Numbers): void => {
     const count = counts.get(data);
     if (count === undefined) return;
@@ -91,13 +97,14 @@ function copied(value: Value): Value {
 }
 
 /** Constants, weights and inputs by number. */
-export function startValues({ plan, inputs, weights }: RunSpec): (Value | undefined)[] {
+export function startValues({ plan, inputs, weights, given }: RunSpec): (Value | undefined)[] {
   const values: (Value | undefined)[] = new Array(plan.types.length).fill(undefined);
   for (const [slot, value] of plan.constants) values[slot] = value;
   for (const [slot, { name, live }] of plan.params) {
     values[slot] = { ...plan.types[slot]!, data: weights?.get(name) ?? live.data };
   }
   for (const [name, slot] of plan.inputs) values[slot] = inputs.get(name);
+  for (const [slot, value] of given ?? []) values[slot] = value;
   return values;
 }
 
@@ -106,5 +113,15 @@ export function applyStep(step: Step, at: { values: readonly (Value | undefined)
   const { operator, node, opset, weights, types, axisOf } = step;
   const inputs = step.inputs.map((slot) => (slot === undefined ? undefined : at.values[slot]));
   const active = step.inputs.map((slot) => slot !== undefined && at.plan.active[slot]!);
-  return operator.apply({ node, opset, weights, types, inputs, active, pool: at.pool, ...(axisOf ? { axisOf } : {}) });
+  try {
+    return operator.apply({
+      ...{ node, opset, weights, types, inputs, active, pool: at.pool },
+      ...(axisOf ? { axisOf } : {}),
+    });
+  } catch (cause) {
+    // Kernels refuse operands that do not go together; here such a node came from a file.
+    if (!(cause instanceof RangeError)) throw cause;
+    const found = `inputs that do not go together (${cause.message})`;
+    throw badNode({ node: describeNode(node), found, expected: "sizes and types that do", cause });
+  }
 }

@@ -22,16 +22,24 @@ export interface Tape {
   release(): void;
 }
 
+/** What is recorded. */
+export interface TapeSpec extends RunSpec {
+  /** What the tape calls outputs, by number; default: the plan's. */
+  readonly outputs?: ReadonlyMap<string, number>;
+}
+
 /** Runs and records. Memory: all values and what the operators keep. */
-export function recordGraph(spec: RunSpec): Tape {
-  const { plan, pool } = spec;
+export function recordGraph(given: TapeSpec): Tape {
+  const { plan, pool } = given;
+  const spec = { range: [0, plan.steps.length] as const, outputs: plan.outputs, ...given };
   const values = startValues(spec);
   const borrowed = new Set<Numbers>(values.flatMap((value) => (value ? [value.data] : [])));
   const owned = new Set<Vec>();
   const applied: Applied[] = [];
-  for (const step of plan.steps) {
+  for (let s = spec.range[0]; s < spec.range[1]; s++) {
+    const step = plan.steps[s]!;
     const one = applyStep(step, { values, plan, pool });
-    applied.push(one);
+    applied[s] = one;
     step.outputs.forEach((slot, i) => {
       const data = one.outputs[i]!;
       values[slot] = { ...step.types[i]!, data };
@@ -40,7 +48,7 @@ export function recordGraph(spec: RunSpec): Tape {
     for (const vector of one.kept ?? []) if (!borrowed.has(vector)) owned.add(vector);
   }
   return {
-    outputs: new Map([...plan.outputs].map(([name, slot]) => [name, values[slot]!])),
+    outputs: new Map([...spec.outputs].map(([name, slot]) => [name, values[slot]!])),
     backward: (deltas, sink) => backward({ ...spec, applied }, deltas, sink),
     tangent: (changeOf) => tangent({ ...spec, applied }, changeOf),
     release() {
@@ -50,22 +58,23 @@ export function recordGraph(spec: RunSpec): Tape {
   };
 }
 
-interface Recorded extends RunSpec {
+interface Recorded extends Required<Pick<TapeSpec, "plan" | "pool" | "range" | "outputs">> {
+  /** By number of the step. */
   readonly applied: readonly Applied[];
 }
 
 function backward(
-  { plan, pool, applied }: Recorded,
+  { plan, pool, applied, range, outputs }: Recorded,
   given: ReadonlyMap<string, Vec>,
   sink: WeightSink,
 ): ReadonlyMap<string, Vec> {
   const deltas = new Map<number, Vec>();
   for (const [name, delta] of given) {
-    const slot = plan.outputs.get(name);
+    const slot = outputs.get(name);
     if (slot === undefined || !plan.active[slot]) continue;
     accumulate(deltas, { slot, delta: copyOf(delta, pool), pool });
   }
-  for (let s = plan.steps.length - 1; s >= 0; s--) {
+  for (let s = range[1] - 1; s >= range[0]; s--) {
     const step = plan.steps[s]!;
     const own = step.outputs.map((slot) => deltas.get(slot));
     if (own.every((delta) => delta === undefined)) continue;

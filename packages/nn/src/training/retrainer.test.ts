@@ -1,16 +1,18 @@
 import {
   arrayDataset,
+  createMoments,
   createRng,
   createRunContext,
   keptPlaces,
   type Mask,
   matrix,
+  type OptimizerSpec,
   type RetrainingState,
+  stepParam,
 } from "@secateur/core";
 import { expect, test } from "vitest";
 import { mlp } from "../graph/mlp.ts";
 import { createNetwork, type Network } from "../network.ts";
-import { createMoments, type OptimizerSpec, stepParam } from "./optimizer.ts";
 import { createRetrainer } from "./retrainer.ts";
 
 const rng = createRng(1);

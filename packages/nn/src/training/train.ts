@@ -7,14 +7,18 @@ import {
   applyMask,
   beginRules,
   chooseTask,
+  createMoments,
   type Dataset,
   inputRows,
   labelsOf,
   type Mask,
   type Mat,
+  type OptimizerMemory,
+  type OptimizerSpec,
   type RuleRun,
   type RunContext,
   sampleIndices,
+  stepParam,
   type Task,
   type TrainingRule,
   targetsOf,
@@ -30,7 +34,6 @@ import { type Pool, withPool } from "../pool.ts";
 import { type Augmentation, augment } from "./augmentation.ts";
 import { updateRunningStatistics } from "./batch-norm-statistics.ts";
 import { type LearningRate, oneCycle } from "./learning-rate.ts";
-import { createMoments, type Moments, type OptimizerSpec, stepParam } from "./optimizer.ts";
 import { assertTrainOptions } from "./train-options.ts";
 import { captureState, restoreState, type TrainingState } from "./training-state.ts";
 
@@ -121,7 +124,7 @@ async function trainWith(
   }
   const names = params.map(({ name }) => name);
   const optimizer = optimizerOf(options);
-  let moments: Moments = new Map();
+  let moments: OptimizerMemory = new Map();
   const rules = beginRules({
     ...{ rules: options.rules ?? [], params, masks, steps, stepsPerEpoch },
     weights: new Map(names.map((name) => [name, network.weights.get(name)!])),
@@ -182,7 +185,7 @@ async function trainWith(
 }
 
 /** The optimizer remembers nothing of what is pruned. */
-function forgetPruned(moments: Moments, name: string, mask: Mask): void {
+function forgetPruned(moments: OptimizerMemory, name: string, mask: Mask): void {
   for (const byName of moments.values()) {
     const moment = byName.get(name)!;
     // theta may be laid out in another way than the weights that the mask is of.
@@ -255,7 +258,7 @@ function updateWeights(
   network: Network,
   spec: {
     optimizer: OptimizerSpec;
-    moments: Moments;
+    moments: OptimizerMemory;
     batch: BatchResult;
     rules: RuleRun;
     rate: number;

@@ -1,8 +1,7 @@
 /** Training between two epochs as named tensors, so that a run that was stopped goes on to the same bytes. */
-import type { Mat } from "@secateur/core";
+import type { Mat, OptimizerMemory } from "@secateur/core";
 import { stateMismatch } from "../errors.ts";
 import type { Network, WeightTensor } from "../network.ts";
-import type { Moments } from "./optimizer.ts";
 
 /** Everything a later epoch depends on besides the settings and the data. */
 export interface TrainingState {
@@ -19,7 +18,7 @@ const prefix = (kind: string): string => `optimizer.${kind}/`;
 /** The state after some epochs; tensors are copies. @param ofRules - what the training rules add */
 export function captureState(
   network: Network,
-  moments: Moments,
+  moments: OptimizerMemory,
   done: Pick<TrainingState, "epoch" | "epochs">,
   ofRules: readonly WeightTensor[] = [],
 ): TrainingState {
@@ -32,7 +31,7 @@ export function captureState(
 }
 
 /** Puts a state back. @throws ERR_TRAINING_STATE when it is not this network's or optimizer's */
-export function restoreState(network: Network, moments: Moments, state: TrainingState): void {
+export function restoreState(network: Network, moments: OptimizerMemory, state: TrainingState): void {
   const tensors = new Map(state.tensors.map((tensor) => [tensor.name, tensor]));
   const put = (name: string, target: Mat): void => {
     const found = tensors.get(name);

@@ -13,4 +13,6 @@ export {
 } from "./format.ts";
 export { roundRows, roundTitles } from "./round-table.ts";
 export { shellCommand } from "./shell-command.ts";
+export { stageTable } from "./stage-table.ts";
 export { formatTable } from "./table.ts";
+export { wrapText } from "./wrap-text.ts";

@@ -1,6 +1,6 @@
 /** Rounds of pruning and retraining as a table for people. */
-import type { ReportRound } from "@secateur/core";
-import { formatCount, formatDuration, formatFraction, formatNumber, formatPercent } from "./format.ts";
+import { type Evaluation, mainMeasure, type ReportRound } from "@secateur/core";
+import { formatCount, formatDuration, formatFraction, formatMeasure, formatNumber } from "./format.ts";
 
 /** The columns, and whether they hold numbers. */
 export const roundTitles: readonly string[] = [
@@ -19,14 +19,18 @@ export const roundTitles: readonly string[] = [
   "time",
 ];
 
-/** One row a round: accuracies on the test split, distances relative, FLOPs of the non-zero weights. */
+function shown(evaluation: Evaluation | undefined): string {
+  return evaluation ? formatMeasure(mainMeasure(evaluation)) : "";
+}
+
+/** One row a round: the task's first measure, distances relative, FLOPs of the non-zero weights. */
 export function roundRows(rounds: readonly ReportRound[]): readonly (readonly string[])[] {
   return rounds.map((round, index) => [
     String(index + 1),
     formatFraction(round.reached),
-    round.before ? formatPercent(round.before.accuracy) : "",
-    round.pruned ? formatPercent(round.pruned.accuracy) : "",
-    round.retrained ? formatPercent(round.retrained.accuracy) : "",
+    shown(round.before),
+    shown(round.pruned),
+    shown(round.retrained),
     round.instability === undefined ? "" : formatFraction(round.instability),
     formatNumber(round.pruningDistance),
     formatNumber(round.retrainingDistance),

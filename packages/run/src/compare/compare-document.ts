@@ -27,6 +27,8 @@ export interface ComparedDocument {
   readonly sparsity: number;
   readonly accuracy: number;
   readonly loss: number;
+  /** Everything that the task measures. */
+  readonly measures: Evaluation["measures"];
   readonly nonzeros: number;
   readonly objective: number;
   readonly stages: number;
@@ -48,6 +50,8 @@ export interface CompareDocument {
   readonly arch: string;
   readonly data: string;
   readonly dense: Evaluation;
+  /** "calibration": there are no data set apart for testing, so everything is measured on what the runs worked with. */
+  readonly measuredOn: "test" | "calibration";
   readonly prunable: number;
   /** Weights left as they were by --keep-dense. */
   readonly keptDense?: readonly string[];
@@ -67,6 +71,7 @@ export function compareDocument(spec: {
   model: { path: string; sha256: string; arch: string };
   data: string;
   dense: Evaluation;
+  measuredOn: "test" | "calibration";
   keptDense: readonly string[];
   runs: readonly ComparedRun[];
   failed: readonly FailedRun[];
@@ -83,6 +88,7 @@ export function compareDocument(spec: {
     arch: model.arch,
     data,
     dense,
+    measuredOn: spec.measuredOn,
     prunable: runs[0]!.result.prunable,
     ...(keptDense.length === 0 ? {} : { keptDense }),
     runs: runs.map(({ solver, sparsity, pruned, result, sharesGradients }) => {
@@ -93,6 +99,7 @@ export function compareDocument(spec: {
         sparsity,
         accuracy: pruned.accuracy,
         loss: pruned.loss,
+        measures: pruned.measures,
         nonzeros: result.nonzeros,
         objective: result.objective,
         stages: result.stages.length,

@@ -1,17 +1,22 @@
 /** The same from files: plugins from node_modules, models, data, recipes and saved states. */
+
 export { runCompare } from "./compare/run-compare.ts";
 export { compressedSizes } from "./compressed-sizes.ts";
+export { explainEntry } from "./explain/explain-entry.ts";
+export { explainSchedule, type ShownSchedule } from "./explain/explain-schedule.ts";
+export { planSituation } from "./explain/plan-situation.ts";
 export { checkModelPlace } from "./export/check-model-place.ts";
 export { type OutputForm, outputForm } from "./export/encode-model.ts";
 export { runConvert } from "./export/run-convert.ts";
+export { batchNormOfModel, chosenDense, remeasuringModel } from "./open/any-model-settings.ts";
 export { architectureKey } from "./open/architectures.ts";
 export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./open/batch-norm.ts";
-export { namedArchitecture } from "./open/described-architecture.ts";
+export { describedArchitecture, namedArchitecture } from "./open/described-architecture.ts";
 export { encodeNetwork } from "./open/encode-network.ts";
 export { findEncoder } from "./open/find-format.ts";
 export { findReporter } from "./open/find-reporter.ts";
 export { type EngineChoice, engineChoices, startTensorflow } from "./open/load-tensorflow.ts";
-export { openAnyModel, ownNetwork } from "./open/open-any-model.ts";
+export { type AnyModel, openAnyModel, ownNetwork } from "./open/open-any-model.ts";
 export { openData } from "./open/open-data.ts";
 export { openKernels } from "./open/open-kernels.ts";
 export { type OpenedModel, openModel, readModelFile } from "./open/open-model.ts";
@@ -29,7 +34,12 @@ export { hiddenByOwn } from "./plugins/hidden-plugins.ts";
 export { installedPlugins } from "./plugins/installed-plugins.ts";
 export { ownVersion } from "./plugins/own-version.ts";
 export { unmetPeers } from "./plugins/unmet-peers.ts";
-export { type LayersSettings, layerAllocationChoices, layerInputsModes } from "./prune/layers-settings.ts";
+export {
+  type LayersSettings,
+  layerAllocationChoices,
+  layerInputsModes,
+  layerTargets,
+} from "./prune/layers-settings.ts";
 export type { PruneDocument } from "./prune/prune-document.ts";
 export type { PruneOutputs } from "./prune/prune-outputs.ts";
 export type { PruneSettings } from "./prune/prune-settings.ts";
@@ -48,6 +58,7 @@ export {
   type RetrainSettings,
   retrainNames,
 } from "./retrain/retrain-settings.ts";
+export { retrainerOf } from "./retrain/retrainer-of.ts";
 export { readRecord } from "./retrain/training-record.ts";
 export { optimizerNames, optimizerOf, rateNames } from "./retrain/training-settings.ts";
 export { runSensitivity, sensitivityDefaults } from "./sensitivity/run-sensitivity.ts";

@@ -23,5 +23,5 @@ export async function resolveOptions(
     const found = options[key];
     return `option '${key}': found ${typeof found === "string" ? `'${found}'` : JSON.stringify(found)}, allowed is ${allowedValues(property)}`;
   });
-  throw badOption(entry.name, [...new Set(problems)].join("; "));
+  throw badOption(entry.name, [...new Set(problems)].join("; "), { problems, known });
 }

@@ -93,6 +93,8 @@ const prunePart = `  // secateur plugins lists the methods, secateur explain NAM
   // Options of the solver; none are needed.
   "options": {},
   "sparsity": 0.95,
+  // Other limits, beside the sparsity or in its place: fractions of the dense network that are kept, and what is kept or removed together.
+  // "flops": 0.2, "bytes": 0.1, "milliseconds": 2, "units": ["fc1=blocks:4x1"],
   // Settings of the run; what is left out is the solver's own plan. "stages": 10, "examples": 2000, ...
   "plan": {},
 

@@ -2,6 +2,7 @@
 import {
   assertNeeds,
   type Evaluation,
+  type FlatParam,
   forkContext,
   keptCount,
   mainMeasure,
@@ -32,11 +33,21 @@ export interface LayerScan {
   readonly measures: readonly LayerMeasure[];
 }
 
+/** Prunes some layers of a network, from its own weights. */
+export interface LayerPruner {
+  readonly params: readonly FlatParam[];
+  /** Flat weights [p] of the network as it is, in the order of `params`. */
+  readonly weights: Float32Array;
+  /**
+   * The weights [p] with the named layers, in the network's order, pruned to `keep` weights in all. May change the network, which whoever asks puts back.
+   */
+  prune(names: readonly string[], keep: number, ctx: RunContext): Promise<Float32Array>;
+}
+
 /** What a scan works on. */
 export interface ScanSpec {
   readonly network: PrunableModel;
-  readonly solver: Solver;
-  readonly gradients: NetworkGradients;
+  readonly pruner: LayerPruner;
   /** Measures the network on training examples that gave no gradients. */
   evaluate(ctx: RunContext): Promise<Evaluation>;
 }
@@ -46,10 +57,11 @@ export async function scanLayers(
   spec: ScanSpec & { sparsities: readonly number[] },
   ctx: RunContext,
 ): Promise<readonly LayerScan[]> {
-  const { gradients, sparsities } = spec;
+  const { sparsities } = spec;
+  const { params } = spec.pruner;
   const scans: LayerScan[] = [];
-  const total = gradients.params.length * sparsities.length;
-  for (const param of gradients.params) {
+  const total = params.length * sparsities.length;
+  for (const param of params) {
     const measures: LayerMeasure[] = [];
     for (const sparsity of sparsities) {
       const keep = keptCount(param.size, sparsity);
@@ -67,20 +79,32 @@ export async function pruneAndMeasure(
   spec: ScanSpec & { names: readonly string[]; keep: number },
   ctx: RunContext,
 ): Promise<Evaluation> {
-  const { network, solver, gradients, names, keep } = spec;
+  const { network, pruner, names, keep } = spec;
   const inner = quietContext(forkContext(ctx, `${names.join(" ")} ${keep}`));
-  const problem = gradients.problem(names, keep, inner);
-  assertNeeds("the solver", solver.needs, problem);
-  const { w } = await solver.solve(problem, inner);
-  const pruned = gradients.weights.slice();
-  for (const { name, start, size } of problem.layers ?? []) {
-    const param = gradients.params.find((one) => one.name === name)!;
-    pruned.set(Float32Array.from(w.data.subarray(start, start + size)), param.start);
-  }
   try {
-    await writeFlat(network, gradients.params, pruned);
+    await writeFlat(network, pruner.params, await pruner.prune(names, keep, inner));
     return await spec.evaluate(inner);
   } finally {
-    await writeFlat(network, gradients.params, gradients.weights);
+    await writeFlat(network, pruner.params, pruner.weights);
   }
+}
+
+/** Solves the problems of gradients. @throws ERR_INCOMPATIBLE */
+export function gradientPruner(solver: Solver, gradients: NetworkGradients): LayerPruner {
+  const { params, weights } = gradients;
+  return {
+    params,
+    weights,
+    async prune(names, keep, ctx) {
+      const problem = gradients.problem(names, keep, ctx);
+      assertNeeds("the solver", solver.needs, problem);
+      const { w } = await solver.solve(problem, ctx);
+      const pruned = weights.slice();
+      for (const { name, start, size } of problem.layers ?? []) {
+        const param = params.find((one) => one.name === name)!;
+        pruned.set(Float32Array.from(w.data.subarray(start, start + size)), param.start);
+      }
+      return pruned;
+    },
+  };
 }

@@ -13,6 +13,7 @@ export interface SensitivityDocument {
   readonly dense: Evaluation;
   /** By what layers are compared: the task's first measure, with its value before pruning. */
   readonly measure: MeasuredValue;
+  /** Of a layer-wise solver the calibration examples: it takes no gradients. */
   readonly gradients: { readonly examples: number; readonly ridge: number; readonly gradientMs: number };
   readonly layers: readonly LayerScan[];
   readonly proposal: Proposal;

@@ -24,6 +24,7 @@ import { type AnyModel, openAnyModel } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
 import { findTask } from "../plugins/find-task.ts";
+import { layerScope } from "../prune/layer-scope.ts";
 import { openComparison } from "../state/comparison-file.ts";
 import { versions } from "../versions.ts";
 
@@ -145,6 +146,7 @@ export async function runCompare(
           ...{ network, solver, sparsity, plan, params, ...(settle ? { settle } : {}) },
           session: labelled(session, `${one.entry.name} at ${sparsity}`),
           ...{ train: data.train, task: posed.task },
+          ...(solver.scope === "layers" ? layerScope({}) : {}),
           findCurvature: (name) => findCurvature(name, cwd),
           wrapEstimator: (inner) => {
             const run = shared.forRun({ key, inner, isKept });
@@ -183,6 +185,7 @@ export async function runCompare(
     model: { path, sha256: first.sha256, arch: first.arch },
     data: source,
     dense,
+    measuredOn: posed.measuredOn,
     keptDense,
     ...{ runs, failed, isInterrupted },
     seed: session.seed,

@@ -45,7 +45,7 @@ export async function encodeModel(spec: {
   const { model, form, path, metadata, opset, from } = spec;
   const { tfjs, onnx } = model;
   if (opset !== undefined && (onnx || form !== "onnx")) {
-    throw badUsage(`--opset is for models that become ONNX, and ${path} does not; leave it out`);
+    throw badUsage(`--opset is for models that become ONNX, and ${path} does not; leave it out`, { path });
   }
   if (tfjs) {
     const files = await tfjs.model.encode();

@@ -67,7 +67,8 @@ interface Converted {
 async function tfjsAsOnnx({ path, arch, out, opset, onEvent }: ConvertRun): Promise<Converted> {
   const { files } = await readTfjsFiles(path);
   const own = tfjsArchitecture(files);
-  if (arch !== undefined && arch !== own) throw badUsage(`${path} says itself which network it is; leave --arch out`);
+  if (arch !== undefined && arch !== own)
+    throw badUsage(`${path} says itself which network it is; leave --arch out`, { path });
   if (files.weights.some(({ spec }) => spec.quantization !== undefined)) {
     const message = `${basename(path)}: its weights are quantised; ${basename(out)} holds the f32 numbers that they mean`;
     onEvent({ type: "note", level: "info", code: "dequantised", message });
@@ -80,7 +81,9 @@ async function ownAs({ path, arch, out, opset, cwd, onEvent }: ConvertRun, place
   model.close();
   const { own } = model;
   if (!own)
-    throw badUsage(`${path} is an ONNX model already; give a safetensors or PyTorch file, or a TensorFlow.js model`);
+    throw badUsage(`${path} is an ONNX model already; give a safetensors or PyTorch file, or a TensorFlow.js model`, {
+      path,
+    });
   const metadata = { ...own.metadata, [architectureKey]: own.architecture.name };
   const files = await encodeModel({ model, form: outputForm(out), path: place, metadata, opset, from: cwd });
   return { arch: own.architecture.name, files };

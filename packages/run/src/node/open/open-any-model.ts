@@ -97,7 +97,11 @@ export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
 export function ownNetwork({ own, onnx, path }: AnyModel, what: string): OpenedModel {
   if (own) return own;
   const kind = onnx ? "an ONNX model" : "a TensorFlow.js model";
-  throw badUsage(`${what} works on networks of secateur's own layers, and ${path} is ${kind}; leave it out`);
+  throw badUsage(`${what} works on networks of secateur's own layers, and ${path} is ${kind}; leave it out`, {
+    what,
+    path,
+    kind,
+  });
 }
 
 /** Whether every weight is a number. */

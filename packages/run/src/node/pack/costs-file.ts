@@ -32,6 +32,7 @@ export async function readCosts(path: string): Promise<CostTable> {
   if (!parsed.success)
     throw badUsage(
       `--costs: ${path} is no table of costs; make one with secateur bench --calibrate --json > costs.json`,
+      { path },
     );
   return parsed.data;
 }

@@ -65,7 +65,7 @@ export interface PackDocument {
  */
 export async function runPack(settings: PackSettings, session: Session): Promise<PackDocument> {
   const { out, values = "int8", maxLoss, overwrite } = settings;
-  if (!out.endsWith(".secateur")) throw badUsage(`--out: '${out}' has to end in .secateur`);
+  if (!out.endsWith(".secateur")) throw badUsage(`--out: '${out}' has to end in .secateur`, { out });
   if (maxLoss !== undefined && settings.data === undefined)
     throw badUsage("--max-loss needs --data: a loss is measured on data");
   await checkOutput(out, { overwrite });

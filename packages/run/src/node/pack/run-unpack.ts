@@ -23,7 +23,7 @@ export async function runUnpack(spec: {
   const encode = checkpointEncoderFor(out);
   await checkOutput(out, { overwrite });
   const bytes = await readFileBytes(path);
-  if (!isPacked(bytes)) throw badUsage(`${path} is no packed network; unpack takes what secateur pack wrote`);
+  if (!isPacked(bytes)) throw badUsage(`${path} is no packed network; unpack takes what secateur pack wrote`, { path });
   const { tensors, metadata } = await packedCheckpoint(bytes);
   await writeFileAtomic(out, encode({ tensors, metadata }), { overwrite, signal });
   const size = tensors.reduce((sum, { data }) => sum + data.length, 0);

@@ -74,6 +74,7 @@ export function solverNameFrom(flags: {
   if (selector === undefined) {
     throw badUsage(
       `--updater ${updater}: which weights to keep is missing; give --selector, for example --selector magnitude`,
+      { updater },
     );
   }
   return `${selector}+${updater ?? noUpdate}`;

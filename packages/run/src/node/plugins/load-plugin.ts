@@ -1,10 +1,10 @@
 import { stat } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import type { Plugin } from "@secateur/core";
-import { badPlugin, pluginFailed, unmetPeer } from "../../errors.ts";
+import { badPlugin, pluginFailed, pluginIncomplete, unmetPeer } from "../../errors.ts";
 import { guardPlugin } from "../../plugins/guard-plugin.ts";
 import { checkedPlugin } from "./checked-plugin.ts";
-import { type PackageManifest, packageEntry } from "./package-manifest.ts";
+import { findPackage, type PackageManifest, packageEntry } from "./package-manifest.ts";
 import { unmetPeers } from "./unmet-peers.ts";
 
 /**
@@ -33,17 +33,28 @@ async function imported(file: string, manifest: PackageManifest): Promise<Readon
   } catch (cause) {
     const [peer] = await unmetPeers(manifest);
     if (peer) throw unmetPeer({ name, place, ...peer, cause });
-    throw pluginFailed({ name, place, cause, remedy: remedyFor(cause, manifest) });
+    const missing = await missingDependencies(manifest);
+    if (missing.length > 0 || codeOf(cause) === "ERR_MODULE_NOT_FOUND") {
+      throw pluginIncomplete({ name, place, missing, cause });
+    }
+    throw pluginFailed({
+      name,
+      place,
+      cause,
+      remedy: `reinstall '${name}', and if that does not help, tell its author`,
+    });
   }
 }
 
-/** Who has to do what: the user installs what is named and not there; everything else is the author's. */
-function remedyFor(cause: unknown, { name, folder, dependencies }: PackageManifest): string {
-  const missing = /Cannot find package '((?:@[^/']+\/)?[^/']+)/.exec(cause instanceof Error ? cause.message : "")?.[1];
-  if (missing === undefined) return `reinstall '${name}', and if that does not help, tell its author`;
-  if (Object.hasOwn(dependencies, missing))
-    return `'${missing}' is one of its dependencies: run npm install in ${folder}`;
-  return `its package.json does not name '${missing}': tell its author; npm install ${missing} may help until then`;
+/** The packages that a plugin's package.json names and that are not to be found from its folder. */
+async function missingDependencies({ folder, dependencies }: PackageManifest): Promise<readonly string[]> {
+  const names = Object.keys(dependencies);
+  const found = await Promise.all(names.map((name) => findPackage(name, folder)));
+  return names.filter((_, i) => found[i] === undefined);
+}
+
+function codeOf(cause: unknown): unknown {
+  return cause instanceof Error && "code" in cause ? cause.code : undefined;
 }
 
 async function isFile(path: string): Promise<boolean> {

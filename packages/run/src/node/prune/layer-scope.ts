@@ -12,12 +12,18 @@ export function layerScope({
   inputs = "sequential",
   examples = usualExamples,
   allocation,
+  match,
+  refitBlocks = 0,
   pattern,
 }: LayersSettings): Pick<PruneJob, "layers" | "budget"> {
   return {
     layers: {
       scope: { kind: "layers", inputs, examples },
-      loop: layerLoop(allocation === undefined ? {} : { allocation }),
+      loop: layerLoop({
+        ...(allocation === undefined ? {} : { allocation }),
+        ...(match === undefined ? {} : { match }),
+        ...(refitBlocks > 0 ? { blocks: { epochs: refitBlocks } } : {}),
+      }),
       curvature: activations(),
     },
     ...(pattern ? { budget: { units: [{ match: "*", units: { kind: "of-every", ...pattern } }] } } : {}),

@@ -1,5 +1,5 @@
 /** How a network is pruned layer by layer: the keys of a recipe's "layers". */
-import type { LayerInputsMode } from "@secateur/core";
+import type { LayerInputsMode, LayerTargets } from "@secateur/core";
 import { type LayerAllocation, layerAllocations } from "@secateur/solvers-layerwise";
 import { badRecipe } from "../../errors.ts";
 
@@ -7,6 +7,10 @@ import { badRecipe } from "../../errors.ts";
 export interface LayersSettings {
   /** Inputs of the network pruned so far (default), or of the dense one. */
   readonly inputs?: LayerInputsMode;
+  /** Whose outputs a layer is to give on the inputs it has now: those of the dense network, or of its own dense weights; default: the former, but the latter where batch-norm statistics are measured anew. */
+  readonly match?: LayerTargets;
+  /** Passes over the calibration examples in which whole blocks are re-fitted when all layers are pruned; default 0. */
+  readonly refitBlocks?: number;
   /** How layers share the budget; default "auto". */
   readonly allocation?: LayerAllocation | "auto";
   /** Calibration examples at most; default 1024. */
@@ -18,19 +22,28 @@ export interface LayersSettings {
 /** All modes of inputs. */
 export const layerInputsModes: readonly LayerInputsMode[] = ["sequential", "parallel"];
 
+/** All that a layer can be led to. */
+export const layerTargets: readonly LayerTargets[] = ["own", "dense"];
+
 /** All ways to share a budget out. */
 export const layerAllocationChoices: readonly (LayerAllocation | "auto")[] = ["auto", ...layerAllocations];
 
 /** Checks the value of "layers" in a recipe. @throws ERR_RECIPE */
 export function parseLayers(path: string, value: Readonly<Record<string, unknown>>): LayersSettings {
-  const { inputs, allocation, examples, pattern, ...others } = value;
+  const { inputs, match, refitBlocks, allocation, examples, pattern, ...others } = value;
   const refuse = (key: string, found: unknown, expected: string): never => {
     throw badRecipe({ path, found: `${JSON.stringify(found)} as 'layers.${key}'`, expected });
   };
   const [strange] = Object.keys(others);
-  if (strange !== undefined) refuse(strange, others[strange], "inputs, allocation, examples or pattern");
+  if (strange !== undefined)
+    refuse(strange, others[strange], "inputs, match, refitBlocks, allocation, examples or pattern");
   if (inputs !== undefined && !layerInputsModes.some((name) => name === inputs)) {
     refuse("inputs", inputs, layerInputsModes.join(" or "));
+  }
+  if (match !== undefined && !layerTargets.some((name) => name === match))
+    refuse("match", match, layerTargets.join(" or "));
+  if (refitBlocks !== undefined && !(Number.isInteger(refitBlocks) && (refitBlocks as number) >= 0)) {
+    refuse("refitBlocks", refitBlocks, "a whole number of at least 0");
   }
   if (allocation !== undefined && !layerAllocationChoices.some((name) => name === allocation)) {
     refuse("allocation", allocation, layerAllocationChoices.join(", "));

@@ -19,7 +19,7 @@ import { findCurvature } from "../plugins/find-entry.ts";
 import { findTask } from "../plugins/find-task.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
-import { type CompleteSettings, completeSettings } from "../retrain/complete-settings.ts";
+import { type CompleteSettings, completeSettings, graphTraining } from "../retrain/complete-settings.ts";
 import { retrainNetwork } from "../retrain/retrain-network.ts";
 import { makeSchedule } from "../retrain/retrain-plan.ts";
 import { settingsByTrial } from "../retrain/settings-by-trial.ts";
@@ -198,7 +198,7 @@ async function pruneInStages(
       ? await retrainNetwork({
           ...{
             ...job,
-            network: ownNetwork(model, "--retrain").network,
+            network: model.onnx?.model ?? ownNetwork(model, "--retrain").network,
             settings: retrain,
             data,
             posed,
@@ -233,12 +233,12 @@ async function completeRetrain(spec: {
 }): Promise<CompleteSettings | undefined> {
   const { settings, model, cwd, session, params, opened, sparsity } = spec;
   if (!settings.retrain) return undefined;
-  const own = ownNetwork(model, "--retrain");
-  const record = readRecord(own.metadata);
+  const own = model.onnx ? undefined : ownNetwork(model, "--retrain");
+  const record = own ? readRecord(own.metadata) : graphTraining;
   const { rewind, ...rest } = settings.retrain;
   const absolute = rewind === undefined ? rest : { ...rest, rewind: resolve(cwd, rewind) };
   // Without data there is nothing to try, and nothing to retrain with: that is said later.
-  if (record !== undefined || rest.dense !== undefined || !opened) {
+  if (!own || record !== undefined || rest.dense !== undefined || !opened) {
     return completeSettings({ settings: absolute, record, sparsity });
   }
   const task = { ...opened, network: own.network, path: model.path, params, sparsity, settings: absolute };

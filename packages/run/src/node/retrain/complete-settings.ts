@@ -17,6 +17,19 @@ export const assumedTraining: TrainingRecord = {
   flip: false,
 };
 
+/** How an ONNX graph trains where nothing else is said: it does not say how it was trained, and steps of adam need no rate of their own. */
+export const graphTraining: TrainingRecord = {
+  schedule: "cosine",
+  learningRate: 2e-3,
+  epochs: 1,
+  optimizer: "adam",
+  batchSize: 4,
+  weightDecay: 0,
+  labelSmoothing: 0,
+  cropPadding: 0,
+  flip: false,
+};
+
 /** Share of the training split that is held out where something is judged on it. */
 export const usualHoldOut = 0.1;
 

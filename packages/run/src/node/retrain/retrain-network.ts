@@ -10,21 +10,20 @@ import {
   subset,
 } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
-import { createRetrainer, type Network } from "@secateur/nn";
+import type { Network } from "@secateur/nn";
 import { rewindMismatch } from "../../errors.ts";
 import type { PosedTask } from "../../prune/pose-task.ts";
 import { type PruneJob, type PruneOutcome, pruneNetwork } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
-import { augmentationOf } from "../open/batch-norm.ts";
 import { openModel } from "../open/open-model.ts";
 import type { CompleteSettings } from "./complete-settings.ts";
 import { planPhases } from "./retrain-plan.ts";
-import { optimizerOf } from "./training-settings.ts";
+import { isNetwork, retrainerOf, type TrainableModel } from "./retrainer-of.ts";
 
 /** What to prune and retrain, and how. */
 export interface RetrainJob extends Omit<PruneJob, "train" | "network" | "retrain"> {
-  /** Changed in place; of our own layers, which train. */
-  readonly network: Network;
+  /** Changed in place. */
+  readonly network: TrainableModel;
   readonly settings: CompleteSettings;
   readonly schedule: Schedule;
   readonly data: DatasetSplits;
@@ -41,16 +40,7 @@ export async function retrainNetwork(
   const { task } = posed;
   // Every round is led back to the dense network, not to the one the round before left.
   const { train, heldOut } = splitOff(await posed.taught(data.train), settings.holdOut, session);
-  const { schedule: _schedule, ...optimizer } = settings;
-  const retrainer = createRetrainer(network, {
-    data: train,
-    task,
-    batchSize: settings.batchSize,
-    optimizer: optimizerOf(optimizer),
-    weightDecay: settings.weightDecay,
-    labelSmoothing: settings.labelSmoothing,
-    ...(settings.cropPadding > 0 || settings.flip ? { augmentation: augmentationOf(settings, data) } : {}),
-  });
+  const retrainer = retrainerOf(network, { data: train, task, settings, splits: data });
   const earlyStopping: EarlyStopping | undefined =
     settings.patience === undefined || !heldOut
       ? undefined
@@ -105,6 +95,7 @@ async function openRewind(
   { network, arch }: RetrainJob,
 ): Promise<{ tensors: ReturnType<Network["tensors"]>; sha256: string }> {
   try {
+    if (!isNetwork(network)) throw new Error("an ONNX graph has no checkpoints of a training to go back to");
     const { network: earlier, sha256 } = await openModel({ path, arch, onEvent: () => {} });
     const isSame = earlier.tensors().every(({ name, data }) => network.weights.get(name)?.data.length === data.length);
     if (!isSame) throw new Error(`its layers are not those of ${network.name}`);

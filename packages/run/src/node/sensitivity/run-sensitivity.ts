@@ -16,7 +16,7 @@ import { badUsage, keepsNothing } from "../../errors.ts";
 import { resolveOptions } from "../../plugins/resolve-options.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import { sensitiveLayers } from "../../sensitivity/propose-dense.ts";
-import { pruneAndMeasure, type ScanSpec, scanLayers } from "../../sensitivity/scan-layers.ts";
+import { gradientPruner, pruneAndMeasure, type ScanSpec, scanLayers } from "../../sensitivity/scan-layers.ts";
 import type { Proposal, SensitivityDocument } from "../../sensitivity/sensitivity-document.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
@@ -26,6 +26,7 @@ import { findSolver } from "../plugins/find-solver.ts";
 import { findTask } from "../plugins/find-task.ts";
 import { versions } from "../versions.ts";
 import { takeGradients } from "./layer-problem.ts";
+import { layerPruner } from "./layer-pruner.ts";
 
 /** What is taken where a flag is left out. */
 export const sensitivityDefaults = {
@@ -103,9 +104,17 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const tolerance = spec.tolerance ?? usualTolerance(measure);
   const rows = forGradients.size;
   const ridge = spec.ridge ?? "auto";
-  const taught = await posed.taught(forGradients);
-  const gradients = await takeGradients({ network, params, weights, data: taught, task, rows, ridge }, ctx);
-  const scan: ScanSpec = { network, solver, gradients, evaluate: (inner) => posed.evaluate(network, inner) };
+  const isLayerwise = solver.scope === "layers";
+  if (isLayerwise && spec.ridge !== undefined) {
+    throw badUsage(`--ridge would change nothing: ${found.entry.name} takes no gradients; leave it out`);
+  }
+  const gradients = isLayerwise
+    ? undefined
+    : await takeGradients({ network, params, weights, data: await posed.taught(forGradients), task, rows, ridge }, ctx);
+  const pruner = gradients
+    ? gradientPruner(solver, gradients)
+    : layerPruner({ network, solver, params, weights, data: forGradients });
+  const scan: ScanSpec = { network, pruner, evaluate: (inner) => posed.evaluate(network, inner) };
   const layers = await scanLayers({ ...scan, sparsities }, ctx);
   const candidates = sensitiveLayers({ scans: layers, dense: measure, target: sparsity, tolerance });
   const proposal = await judge(
@@ -114,9 +123,9 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   );
   return {
     ...{ model: path, modelSha256: sha256, arch: architecture.name, data: source, solver: found.entry.name, dense },
-    gradients: { examples: rows, ridge: gradients.ridge, gradientMs: gradients.gradientMs },
+    gradients: { examples: rows, ridge: gradients?.ridge ?? 0, gradientMs: gradients?.gradientMs ?? 0 },
     ...{ measure, layers, proposal, seed: session.seed, backend: session.kernels.name },
-    timing: { gradientMs: gradients.gradientMs, totalMs: ctx.now() - started },
+    timing: { gradientMs: gradients?.gradientMs ?? 0, totalMs: ctx.now() - started },
     peakMemoryBytes: peakMemoryBytes(),
     versions: versions([found]),
   };
@@ -138,6 +147,7 @@ function splitTraining(
   if (rows + measured > train.size || measured < 1 || rows < 1) {
     throw badUsage(
       `--examples ${rows} and --held-out ${measured} need ${rows + measured} training examples and there are ${train.size}; lower one of them`,
+      { rows, measured, size: train.size },
     );
   }
   const order = sampleIndices(train.size, rows + measured, createRng(session.seed).fork("sensitivity split"));
@@ -171,7 +181,7 @@ async function judge(
 ): Promise<Proposal> {
   const { scan, candidates, sparsity, tolerance, measure } = spec;
   const { name, better } = measure;
-  const { params, weights } = scan.gradients;
+  const { params, weights } = scan.pruner;
   const common = { sparsity, tolerance, candidates };
   if (candidates.length === 0) {
     const reason = `no layer that would fit into half of the kept weights costs more than ${Number(tolerance.toPrecision(3))} of ${name} when it alone is pruned to ${sparsity}`;

@@ -52,22 +52,30 @@ export async function openRules(
       const known = entries.flatMap(({ entry, properties }) =>
         Object.keys(properties).map((own) => `${entry.name}.${own}`),
       );
-      throw badUsage(`${flag}: no rule has an option '${typed}'; known: ${known.join(", ") || "none"}`);
+      throw badUsage(`${flag}: no rule has an option '${typed}'; known: ${known.join(", ") || "none"}`, {
+        flag,
+        typed,
+      });
     }
     if (other) {
       throw badUsage(
         `${flag}: ${takers.map(({ name }) => name).join(" and ")} both have an option '${key}'; say ${taker.name}.${key} or ${other.name}.${key}`,
+        { flag, key, name: taker.name },
       );
     }
     const own = options.get(taker.name)!;
     if (own[taker.known] !== undefined)
-      throw badUsage(`${flag}: '${taker.known}' of ${taker.name} is set twice; set it once`);
+      throw badUsage(`${flag}: '${taker.known}' of ${taker.name} is set twice; set it once`, {
+        flag,
+        known: taker.known,
+        name: taker.name,
+      });
     own[taker.known] = read(taker.property);
   };
   if (sparsity !== undefined) give("sparsity", () => sparsity, "--sparsity");
   for (const pair of pairs) {
     const at = pair.indexOf("=");
-    if (at < 1) throw badUsage(`--rule-option: found '${pair}', allowed is KEY=VALUE such as interval=2`);
+    if (at < 1) throw badUsage(`--rule-option: found '${pair}', allowed is KEY=VALUE such as interval=2`, { pair });
     give(pair.slice(0, at), (property) => optionValue(pair.slice(at + 1), property), `--rule-option ${pair}`);
   }
   return await Promise.all(

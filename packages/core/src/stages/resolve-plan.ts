@@ -5,7 +5,7 @@ import { checkNumber } from "../check-option.ts";
 import { badOption, impossibleRun } from "../errors.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { PruneError } from "../prune-error.ts";
-import { heldOutCount } from "./held-out.ts";
+import { heldOutCount } from "../runner/held-out.ts";
 import type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
 
 /** The plan of a solver that has none: one stage at the target, the usual thousand rows of one example. */
@@ -82,6 +82,7 @@ export function resolvePlan(solver: Solver, situation: RunSituation, overrides: 
 function tooFewExamples(rows: number, batch: number, examples: number): PruneError {
   return impossibleRun(
     `plan: ${rows} rows of ${batch} examples need ${rows * batch} training examples and there are ${examples}; lower examples or batch`,
+    { rows, batch, examples },
   );
 }
 

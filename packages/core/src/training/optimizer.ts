@@ -7,7 +7,7 @@
  * Weight decay applies to weights, not to biases or normalisation. A masked parameter's step visits its kept weights only:
  * the others stay 0 with all that is remembered of them, and a mask makes a step no slower.
  */
-import type { Mat } from "@secateur/core";
+import type { Mat } from "../problem/matrix.ts";
 
 /** Which steps to take. */
 export type OptimizerSpec =
@@ -27,14 +27,14 @@ export type OptimizerSpec =
     };
 
 /** What an optimizer remembers of each parameter: "velocity" for sgd; "mean" and "square" for adam. */
-export type Moments = ReadonlyMap<string, ReadonlyMap<string, Mat>>;
+export type OptimizerMemory = ReadonlyMap<string, ReadonlyMap<string, Mat>>;
 
 /** Empty memory for the given parameters. */
 export function createMoments(
   spec: OptimizerSpec,
   weights: ReadonlyMap<string, Mat>,
   names: readonly string[],
-): Moments {
+): OptimizerMemory {
   const kinds = spec.kind === "sgd" ? ["velocity"] : ["mean", "square"];
   return new Map(
     kinds.map((kind) => [
@@ -54,7 +54,7 @@ export interface ParamStep {
   readonly w: Mat;
   /** The gradient of the mean loss. */
   readonly g: Mat;
-  readonly moments: Moments;
+  readonly moments: OptimizerMemory;
   readonly name: string;
   readonly rate: number;
   /** Steps done before this one. */

@@ -1,0 +1,61 @@
+/** The masks that a stage may choose from: its budget, how an allocation spreads it, and without regrowth what is kept already. */
+import { allottedSparsity } from "../budget/bound-budget.ts";
+import { type Constraint, sparsityConstraint } from "../budget/constraint.ts";
+import { unitMask } from "../budget/stack-units.ts";
+import type { Mask } from "../problem/matrix.ts";
+import type { RunContext } from "../run-context.ts";
+import type { Stage } from "../stages/stage.ts";
+import type { StageRun } from "./run-stage.ts";
+
+/** The masks that a stage may choose from. */
+export function stageConstraint(
+  run: Pick<StageRun, "bound" | "params" | "weights" | "mask"> & {
+    readonly stage: Pick<Stage, "sparsity" | "regrow">;
+  },
+  ctx: RunContext,
+): Constraint {
+  const { params, weights, mask, bound } = run;
+  const { sparsity, regrow } = run.stage;
+  const eligible = regrow ? undefined : mask;
+  const limited =
+    bound?.constraint(sparsity, ctx.kernels) ??
+    sparsityConstraint({ count: weights.length, sparsity, kernels: ctx.kernels });
+  const { allocation } = bound ?? {};
+  const allotted = (at: number): Constraint => allocation!.constraint({ sparsity: at, params, weights, eligible }, ctx);
+  const constraint = !allocation
+    ? limited
+    : allotted(bound!.isStructured ? allottedWithin({ sparsity, weights, limited, allotted }) : sparsity);
+  return regrow ? constraint : withoutRegrowth(constraint, bound ? unitMask(bound.units, mask) : mask);
+}
+
+/** The sparsity at which an allocation comes within the limits, judged by the largest magnitudes. */
+function allottedWithin(spec: {
+  sparsity: number;
+  weights: Float32Array;
+  limited: Constraint;
+  allotted: (sparsity: number) => Constraint;
+}): number {
+  const { sparsity, weights, limited, allotted } = spec;
+  const size = weights.map(Math.abs);
+  const select = (at: number): Mask => allotted(at).select(size);
+  return allottedSparsity({ sparsity, size: weights.length, select, constraint: limited });
+}
+
+/** The same budget among the units that are kept already: what is pruned stays pruned. */
+export function withoutRegrowth(budget: Constraint, mask: Mask): Constraint {
+  return {
+    ...budget,
+    kind: `${budget.kind} without regrowth`,
+    ...(budget.count ? { count: { ...budget.count, eligible: mask } } : {}),
+    ...(budget.pattern ? { pattern: { ...budget.pattern, eligible: mask } } : {}),
+    // A budget larger than what is left is filled up with pruned units: take those out again.
+    select: (score) =>
+      budget
+        .select(score.map((value, unit) => (mask[unit] === 1 ? value : Number.NEGATIVE_INFINITY)))
+        .map((bit, unit) => bit & mask[unit]!),
+    ...(budget.relax ? { relax: (factor: number) => withoutRegrowth(budget.relax!(factor), mask) } : {}),
+    ...(budget.canSwap
+      ? { canSwap: (kept: Mask, out: number, into: number) => mask[into] === 1 && budget.canSwap!(kept, out, into) }
+      : {}),
+  };
+}

@@ -1,0 +1,117 @@
+import {
+  arrayDataset,
+  createRng,
+  createRunContext,
+  type Mask,
+  matrix,
+  type RetrainingState,
+  regression,
+} from "@secateur/core";
+import { expect, test } from "vitest";
+import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
+import { createGraphModel, type GraphModel } from "./graph-model.ts";
+import { createGraphRetrainer } from "./graph-retrainer.ts";
+
+const node = (op: string, inputs: string[], output: string): NodeSpec => ({
+  ...{ name: output, op, domain: "", inputs, outputs: [output], attributes: {} },
+});
+const rng = createRng("blocks");
+const weight = (name: string, ...shape: [number, number]): GraphTensor => ({
+  ...{ name, dtype: "f64", shape },
+  data: Float64Array.from({ length: shape[0] * shape[1] }, () => rng.normal()),
+});
+
+/** Two residual blocks, h = x + tanh(x a) b and y = h + tanh(h c) d, and a layer behind them. */
+const residual: GraphSpec = {
+  name: "residual",
+  nodes: [
+    node("MatMul", ["x", "a"], "xa"),
+    node("Tanh", ["xa"], "ta"),
+    node("MatMul", ["ta", "b"], "tb"),
+    node("Add", ["x", "tb"], "h"),
+    node("MatMul", ["h", "c"], "hc"),
+    node("Tanh", ["hc"], "tc"),
+    node("MatMul", ["tc", "d"], "td"),
+    node("Add", ["h", "td"], "y"),
+    node("MatMul", ["y", "e"], "z"),
+  ],
+  initializers: [weight("a", 4, 5), weight("b", 5, 4), weight("c", 4, 5), weight("d", 5, 4), weight("e", 4, 3)],
+  inputs: [{ name: "x", dtype: "f64", shape: ["n", 4] }],
+  outputs: [{ name: "z", dtype: "f64", shape: ["n", 3] }],
+};
+const open = (): GraphModel => createGraphModel({ graph: residual, opsets: { "": 20 }, dtype: "f64" });
+const X = matrix(
+  12,
+  4,
+  Float64Array.from({ length: 48 }, () => rng.normal()),
+);
+const data = arrayDataset({ inputs: X, values: matrix(12, 3, new Float64Array(36).fill(0.5)) });
+const params = ["a", "b", "c", "d", "e"];
+const all = Uint32Array.from({ length: 12 }, (_, i) => i);
+
+test("a graph is cut where one value is all that is needed, and its parts one after the other give its output", async () => {
+  const model = open();
+  const blocks = await model.blocks!({ params, data });
+  expect(blocks.map((block) => block.params)).toEqual([["a", "b"], ["c", "d"], ["e"]]);
+  const batch = await data.batch(all);
+  const ctx = createRunContext();
+  let x: Float32Array | Float64Array | undefined;
+  for (const block of blocks) x = await block.run({ batch, ...(x ? { x } : {}) }, ctx);
+  expect([...x!]).toEqual([...(await model.run!(batch, ctx))["z"]!.data]);
+  const some = await model.blocks!({ params: ["c"], data });
+  // What is in front of the first weight that is asked for belongs to its part.
+  expect(some.map((block) => block.params)).toEqual([["c"]]);
+});
+
+test("the gradient of a part's distance is that of differences", async () => {
+  const model = open();
+  const [, block] = await model.blocks!({ params, data });
+  const batch = await data.batch(all.slice(0, 3));
+  const ctx = createRunContext();
+  const [x, target] = [X.data.slice(12, 24), X.data.slice(24, 36)];
+  const gradients = new Map(["c", "d"].map((name) => [name, new Float64Array(20)]));
+  const at = await block!.distance({ batch, x, target, gradients }, ctx);
+  const y = await block!.run({ batch, x }, ctx);
+  expect(at).toBeCloseTo(0.5 * Float64Array.from(y).reduce((sum, value, i) => sum + (value - target[i]!) ** 2, 0), 12);
+  for (const name of ["c", "d"]) {
+    for (const i of [0, 7, 19]) {
+      const w = await model.read(name);
+      const moved = async (step: number): Promise<number> => {
+        const data = w.data.slice();
+        data[i]! += step;
+        await model.write(name, { ...w, data });
+        return await block!.distance({ batch, x, target }, ctx);
+      };
+      const slope = ((await moved(1e-5)) - (await moved(-1e-5))) / 2e-5;
+      await model.write(name, w);
+      // Central differences of step 1e-5 are off by 1e-10 of the third derivative, and rounding by 1e-11.
+      expect(gradients.get(name)![i]).toBeCloseTo(slope, 7);
+    }
+  }
+});
+
+test("a graph trains: the loss falls, zeros stay zeros, and a training that goes on gives the same bytes", async () => {
+  const masks = new Map<string, Mask>([["c", Uint8Array.from({ length: 20 }, (_, i) => i % 2)]]);
+  const states: RetrainingState[] = [];
+  const run = async (resume?: RetrainingState): Promise<{ model: GraphModel; losses: number[] }> => {
+    const model = open();
+    const retrainer = createGraphRetrainer(model, { data, task: regression(), batchSize: 5 });
+    expect(retrainer.stepsPerEpoch).toBe(3);
+    const request = { epochs: 4, learningRate: () => 0.02, masks, ...(resume ? { resume } : {}) };
+    const onEpoch = (state: RetrainingState): "go on" => {
+      if (!resume) states.push(state);
+      return "go on";
+    };
+    const end = await retrainer.retrain({ ...request, onEpoch }, createRunContext({ seed: 7 }));
+    return { model, losses: end.epochs.map(({ loss }) => loss) };
+  };
+  const { model, losses } = await run();
+  expect(losses).toHaveLength(4);
+  expect(losses[3]).toBeLessThan(losses[0]!);
+  expect([...model.weights.get("c")!.data].every((value, i) => (value === 0) === (i % 2 === 0))).toBe(true);
+  expect([...model.written].sort()).toEqual(params);
+  const resumed = await run(states[1]);
+  expect(resumed.losses).toEqual(losses);
+  for (const [name, { data: w }] of model.weights) expect(resumed.model.weights.get(name)!.data).toEqual(w);
+  await expect(run({ ...states[1]!, tensors: [] })).rejects.toMatchObject({ code: "ERR_TRAINING_STATE" });
+});

@@ -1,0 +1,34 @@
+import { layoutParams, type RunSituation, readFlat, runSituation } from "@secateur/core";
+import { openAnyModel } from "../open/open-any-model.ts";
+import { openData } from "../open/open-data.ts";
+import { modelFile } from "../open/open-tfjs.ts";
+
+/**
+ * The situation of a model, as a run of prune would see it.
+ *
+ * @param spec.path - absolute
+ * @param spec.data - the DATA argument with absolute paths; absent: `examples` are assumed
+ * @throws what opening model and data throws
+ */
+export async function planSituation(spec: {
+  path: string;
+  arch: string | undefined;
+  data: string | undefined;
+  sparsity: number;
+  examples: number;
+  cwd: string;
+}): Promise<RunSituation> {
+  const { path, arch, cwd, sparsity, examples, data: source } = spec;
+  const onEvent = (): void => {};
+  const model = await openAnyModel({ path: modelFile(path), arch, engine: undefined, cwd, onEvent });
+  try {
+    const { network, classes, spec: layers } = model;
+    const params = layoutParams(network);
+    const weights = await readFlat(network, params);
+    const data = source && (await openData({ data: source, normalize: undefined, classes, network: layers, onEvent }));
+    const sizes = { model: network, params, weights, sparsity };
+    return data ? runSituation({ ...sizes, data: data.train }) : { ...runSituation(sizes), examples };
+  } finally {
+    model.close();
+  }
+}

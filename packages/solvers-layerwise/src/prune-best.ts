@@ -1,0 +1,36 @@
+/** Layers pruned once for every rule that "auto" tries; the weights that are best on held-out examples stay. */
+import { type Mat, quietContext, type RunContext } from "@secateur/core";
+import type { OutputMeasure } from "./held-out-outputs.ts";
+import { readAll, writeAll } from "./parameters.ts";
+import type { PruneLayersResult } from "./prune-layers.ts";
+import { pruneOnce, type SampledRequest } from "./prune-once.ts";
+import { inOrder, type LayerAllocation, shareBudget } from "./share-budget.ts";
+import { surveyLayers } from "./survey-layers.ts";
+
+/** Rules that "auto" tries. */
+const tried = ["uniform", "global"] as const satisfies readonly LayerAllocation[];
+
+/** Prunes once by every rule, from the same dense weights, and leaves the best. */
+export async function pruneBest(
+  request: SampledRequest,
+  measure: OutputMeasure,
+  ctx: RunContext,
+): Promise<PruneLayersResult> {
+  const { model, params, sparsity } = request;
+  const shares = await surveyLayers(request, tried, ctx);
+  const dense = await readAll(model, params);
+  const errors: Record<string, number> = {};
+  let best: { result: PruneLayersResult; weights: ReadonlyMap<string, Mat>; error: number } | undefined;
+  for (const rule of tried) {
+    await writeAll(model, dense);
+    // What the last try changed beside the weights is measured anew, too.
+    if (best) await request.recalibrate?.(quietContext(ctx));
+    const result = await pruneOnce(request, { rule, keeps: inOrder(shareBudget(shares, sparsity, rule)) }, ctx);
+    const error = await measure(quietContext(ctx));
+    errors[rule] = error;
+    if (!best || error < best.error) best = { result, weights: await readAll(model, params), error };
+  }
+  await writeAll(model, best!.weights);
+  await request.recalibrate?.(ctx);
+  return { ...best!.result, heldOutError: errors };
+}

@@ -1,0 +1,105 @@
+/** All layers pruned once, each keeping what it is told to: a pass over the calibration examples and a solve a layer. */
+import {
+  assertNeeds,
+  countZeros,
+  type Kernels,
+  keepCount,
+  keepOfEvery,
+  type LayerCurvature,
+  type LayerRows,
+  type Mask,
+  type Mat,
+  type Problem,
+  type PrunedLayer,
+  type RunContext,
+  type Vec,
+  withoutRegrowth,
+} from "@secateur/core";
+import { denseError } from "./dense-targets.ts";
+import { readRows, writeRows } from "./parameters.ts";
+import type { PruneLayersRequest, PruneLayersResult } from "./prune-layers.ts";
+import { relativeErrorOf } from "./relative-error.ts";
+import type { KeepNext } from "./share-budget.ts";
+import { layerProblemOf } from "./survey-layers.ts";
+
+/** A request with its parameters and examples chosen. */
+export interface SampledRequest extends Omit<PruneLayersRequest, "examples"> {
+  readonly params: readonly string[];
+  readonly examples: Uint32Array;
+}
+
+/** How the budget was shared out. */
+export interface Shared {
+  readonly rule: PruneLayersResult["allocation"];
+  /** How many weights the next layer keeps of so many, asked in order; absent with a pattern. */
+  readonly keeps: KeepNext | undefined;
+}
+
+/** Prunes in place. @throws those of model, curvature and solver, with some layers written already */
+export async function pruneOnce(
+  request: SampledRequest,
+  { rule, keeps }: Shared,
+  ctx: RunContext,
+): Promise<PruneLayersResult> {
+  const { model, curvature, solver, pattern, inputs = "sequential" } = request;
+  const layers: PrunedLayer[] = [];
+  for await (const layer of curvature.estimate({ ...request, inputs }, ctx)) {
+    for (const target of layer.targets) {
+      const w = await readRows(model, target);
+      const count = w.rows * w.cols;
+      const budget = pattern
+        ? keepOfEvery({ count, cols: w.cols, ...pattern })
+        : keepCount({ count, keep: keeps!(count), kernels: ctx.kernels });
+      const mayStay = eligibleRows(request, target, w.cols);
+      const constraint = mayStay ? withoutRegrowth(budget, mayStay) : budget;
+      const problem = layerProblemOf({ target, w, layer, constraint }, ctx.kernels);
+      assertNeeds("the solver", solver.needs, problem);
+      const started = ctx.now();
+      const solution = await solver.solve(problem, ctx);
+      await writeRows(model, target, solution.w);
+      const { param: name, firstRow } = target;
+      const solveMs = ctx.now() - started;
+      layers.push({
+        ...{ name, firstRow, rows: w.rows, cols: w.cols, inputs: layer.count },
+        nonzeros: count - countZeros(solution.w.data),
+        maskedError: await errorOf({ problem, found: masked(w, solution.w), layer }, ctx.kernels),
+        relativeError: await errorOf({ problem, found: solution.w, layer }, ctx.kernels),
+        solveMs,
+        stats: solution.stats,
+      });
+    }
+  }
+  await request.recalibrate?.(ctx);
+  const sum = (value: (layer: PrunedLayer) => number): number => layers.reduce((total, one) => total + value(one), 0);
+  return {
+    layers,
+    nonzeros: sum(({ nonzeros }) => nonzeros),
+    size: sum(({ rows, cols }) => rows * cols),
+    examples: request.examples.length,
+    allocation: rule,
+  };
+}
+
+/** Of the rows of a parameter, what may be kept. */
+function eligibleRows(
+  { eligible }: SampledRequest,
+  { param, firstRow, rows }: LayerRows,
+  cols: number,
+): Mask | undefined {
+  return eligible?.get(param)?.subarray(firstRow * cols, (firstRow + rows) * cols);
+}
+
+/** Dense weights with the zeros of others. */
+function masked(w: Mat, { data }: Mat): Mat {
+  return { ...w, data: w.data.map((value: number, i: number) => (data[i] === 0 ? 0 : value)) as Vec };
+}
+
+async function errorOf(
+  { problem, found, layer }: { problem: Problem; found: Mat; layer: LayerCurvature },
+  kernels: Kernels,
+): Promise<number> {
+  const { dense } = layer;
+  return dense
+    ? denseError({ w: problem.w, found, layer, dense }, kernels)
+    : await relativeErrorOf(problem, found, kernels);
+}

@@ -1,0 +1,86 @@
+import { arrayDataset, createRng, createRunContext, matrix } from "@secateur/core";
+import { activations } from "@secateur/fisher";
+import { createGraphModel, type GraphModel, type GraphTensor } from "@secateur/graph";
+import { createNetwork, mlp } from "@secateur/nn";
+import { expect, test } from "vitest";
+import { alps } from "./alps.ts";
+import { pruneLayers } from "./prune-layers.ts";
+
+const rng = createRng("refit");
+const weight = (name: string, rows: number, cols: number): GraphTensor => ({
+  ...{ name, dtype: "f64", shape: [rows, cols] },
+  data: Float64Array.from({ length: rows * cols }, () => rng.normal()),
+});
+const tensors = [weight("a", 6, 8), weight("b", 8, 6), weight("c", 6, 8), weight("d", 8, 6)];
+
+/** h = x + tanh(x a) b, y = h + tanh(h c) d */
+function residual(): GraphModel {
+  const node = (op: string, inputs: string[], output: string) => ({
+    ...{ name: output, op, domain: "", inputs, outputs: [output], attributes: {} },
+  });
+  const nodes = [
+    ...[node("MatMul", ["x", "a"], "xa"), node("Tanh", ["xa"], "ta"), node("MatMul", ["ta", "b"], "tb")],
+    ...[node("Add", ["x", "tb"], "h"), node("MatMul", ["h", "c"], "hc"), node("Tanh", ["hc"], "tc")],
+    ...[node("MatMul", ["tc", "d"], "td"), node("Add", ["h", "td"], "y")],
+  ];
+  const graph = {
+    ...{ name: "residual", nodes, initializers: tensors },
+    inputs: [{ name: "x", dtype: "f64", shape: ["n", 6] }],
+    outputs: [{ name: "y", dtype: "f64", shape: ["n", 6] }],
+  };
+  return createGraphModel({ graph, opsets: { "": 20 }, dtype: "f64" });
+}
+
+const data = arrayDataset({
+  inputs: matrix(
+    64,
+    6,
+    Float64Array.from({ length: 384 }, () => rng.normal()),
+  ),
+});
+
+test("re-fitted blocks are nearer to the dense ones, keep their zeros, and are never left worse", async () => {
+  const prune = async (rate: number | undefined) => {
+    const model = residual();
+    const request = {
+      model,
+      data,
+      solver: alps(),
+      curvature: activations(),
+      sparsity: 0.5,
+      allocation: "uniform" as const,
+    };
+    const blocks = rate === undefined ? {} : { blocks: { epochs: 6, rate } };
+    return { model, result: await pruneLayers({ ...request, ...blocks }, createRunContext({ seed: 1 })) };
+  };
+  const [without, fitted] = [await prune(undefined), await prune(0.05)];
+  expect(fitted.result.blocks!.map(({ params }) => params)).toEqual([
+    ["a", "b"],
+    ["c", "d"],
+  ]);
+  for (const { before, after } of fitted.result.blocks!) expect(after).toBeLessThan(before);
+  for (const [name, { data: w }] of without.model.weights) {
+    const refitted = fitted.model.weights.get(name)!.data;
+    expect([...refitted].map((value) => value === 0)).toEqual([...w].map((value) => value === 0));
+  }
+  // Steps far too long make no epoch better: the weights from before stay.
+  const wild = await prune(1e3);
+  for (const { before, after } of wild.result.blocks!) expect(after).toBe(before);
+  for (const [name, { data: w }] of without.model.weights) expect(wild.model.weights.get(name)!.data).toEqual(w);
+});
+
+test("a run that is aborted leaves the dense weights, and a model without blocks is refused before anything is pruned", async () => {
+  const model = residual();
+  const dense = new Map([...model.weights].map(([name, { data: w }]) => [name, w.slice()]));
+  const controller = new AbortController();
+  const onEvent = (event: { type: string; task?: string }): void => {
+    if (event.type === "progress" && event.task === "solve") controller.abort();
+  };
+  const request = { model, data, solver: alps(), curvature: activations(), sparsity: 0.5 };
+  const ctx = createRunContext({ signal: controller.signal, onEvent });
+  await expect(pruneLayers(request, ctx)).rejects.toMatchObject({ code: "ERR_ABORTED" });
+  for (const [name, { data: w }] of model.weights) expect(w).toEqual(dense.get(name));
+  const network = createNetwork(mlp({ sizes: [6, 4, 2] }));
+  const refused = pruneLayers({ ...request, model: network, blocks: {} }, createRunContext());
+  await expect(refused).rejects.toMatchObject({ code: "ERR_INCOMPATIBLE" });
+});
