@@ -3,6 +3,7 @@ import {
   createRng,
   createRunContext,
   type FloatTensors,
+  type Kernels,
   type Linearization,
   matrix,
   referenceKernels,
