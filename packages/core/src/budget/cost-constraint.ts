@@ -4,6 +4,7 @@
  * whatever still fits: at most one unit's score below the optimum for one limit (Dantzig 1957), and exact for equal costs. Where a limit
  * is no sum, its linear costs give the order, and the longest beginning of it that the limit itself allows is kept.
  */
+import { descendingOrder } from "../kernels/descending-order.ts";
 import type { Mask, Vec } from "../problem/matrix.ts";
 import type { Constraint } from "./constraint.ts";
 
@@ -42,8 +43,14 @@ export function costConstraint(
 ): Constraint {
   const { floors, sizes } = floored;
   const isAdditive = limits.every(({ exact }) => exact === undefined);
-  const share = (unit: number): number =>
-    limits.reduce((sum, { costs, most }) => sum + (most > 0 ? costs[unit]! / most : costs[unit]! > 0 ? 1e30 : 0), 0);
+  /** Of the limits together, what each unit takes [count]. */
+  const shares = (): Float64Array => {
+    const sums = new Float64Array(count);
+    for (const { costs, most } of limits) {
+      for (let u = 0; u < count; u++) sums[u]! += most > 0 ? costs[u]! / most : costs[u]! > 0 ? 1e30 : 0;
+    }
+    return sums;
+  };
   const usedBy = (mask: Mask): number[] =>
     limits.map(({ costs, exact }) => {
       if (exact) return exact(mask);
@@ -61,26 +68,19 @@ export function costConstraint(
     kind: `limits on ${limits.map(({ name }) => name).join(" and ")}`,
     select(score) {
       const key = new Float64Array(count);
+      const share = shares();
       for (let u = 0; u < count; u++) {
         const value = score[u]!;
         // A negative score is no better for costing more.
         key[u] = Number.isNaN(value)
           ? Number.NEGATIVE_INFINITY
           : value > 0
-            ? value / Math.max(share(u), 1e-300)
+            ? value / Math.max(share[u]!, 1e-300)
             : value;
       }
       const order = ordered(key, floors, sizes);
       if (!isAdditive) return longestBeginning(order, count, (mask) => fits(usedBy(mask)));
-      const mask = new Uint8Array(count);
-      const used = limits.map(() => 0);
-      for (const unit of order) {
-        const next = limits.map(({ costs }, j) => used[j]! + costs[unit]!);
-        if (!fits(next)) continue;
-        mask[unit] = 1;
-        for (let j = 0; j < used.length; j++) used[j] = next[j]!;
-      }
-      return mask;
+      return greedy(order, count, limits);
     },
     violation(mask) {
       const used = usedBy(mask);
@@ -108,19 +108,47 @@ export function costConstraint(
 
 /** Units that may be kept, the best first; those that floors need before all others. */
 function ordered(key: Float64Array, floors: readonly UnitFloor[], sizes: Vec): Uint32Array {
-  const descending = (a: number, b: number): number => (key[a] === key[b] ? a - b : key[a]! > key[b]! ? -1 : 1);
+  const all = descendingOrder(key);
+  let end = all.length;
+  while (end > 0 && key[all[end - 1]!] === Number.NEGATIVE_INFINITY) end--;
+  const order = all.subarray(0, end);
+  if (floors.length === 0) return order;
+  const held = floors.map(() => 0);
   const isNeeded = new Uint8Array(key.length);
-  for (const { first, end, least } of floors) {
-    let held = 0;
-    for (const unit of Uint32Array.from({ length: end - first }, (_, i) => first + i).sort(descending)) {
-      if (held >= least) break;
+  for (const unit of order) {
+    floors.forEach(({ first, end: last, least }, f) => {
+      if (unit < first || unit >= last || held[f]! >= least) return;
       isNeeded[unit] = 1;
-      held += sizes[unit]!;
-    }
+      held[f]! += sizes[unit]!;
+    });
   }
-  return Uint32Array.from({ length: key.length }, (_, u) => u)
-    .filter((unit) => key[unit] !== Number.NEGATIVE_INFINITY)
-    .sort((a, b) => isNeeded[b]! - isNeeded[a]! || descending(a, b));
+  return neededFirst(order, isNeeded);
+}
+
+function neededFirst(order: Uint32Array, isNeeded: Uint8Array): Uint32Array {
+  const needed = order.filter((unit) => isNeeded[unit] === 1);
+  const sorted = new Uint32Array(order.length);
+  sorted.set(needed);
+  sorted.set(
+    order.filter((unit) => isNeeded[unit] === 0),
+    needed.length,
+  );
+  return sorted;
+}
+
+/** Units in order as long as all limits hold, and later ones that still fit. */
+function greedy(order: Uint32Array, count: number, limits: readonly CostLimit[]): Mask {
+  const mask = new Uint8Array(count);
+  const used = new Float64Array(limits.length);
+  const allowed = limits.map(({ most }) => most * (1 + rounding));
+  for (const unit of order) {
+    let fits = true;
+    for (let j = 0; j < limits.length && fits; j++) fits = used[j]! + limits[j]!.costs[unit]! <= allowed[j]!;
+    if (!fits) continue;
+    mask[unit] = 1;
+    for (let j = 0; j < limits.length; j++) used[j]! += limits[j]!.costs[unit]!;
+  }
+  return mask;
 }
 
 /** The mask of the longest beginning of an order that is accepted, found by bisection. */
