@@ -51,7 +51,7 @@ const { values, positionals } = parseArgs({
     ...{ damping: { type: "string", default: "0" }, sparsity: { type: "string", multiple: true } },
     ...{
       inputs: { type: "string" },
-      match: { type: "string" },
+      match: { type: "string", default: "dense" },
       blocks: { type: "string" },
       rate: { type: "string" },
       allocation: { type: "string" },
@@ -83,7 +83,7 @@ function networkBenchmark(): NetworkBenchmark {
     distill: { epochs: Number(values.distill), rate: Number(values["distill-rate"]) },
     request: {
       ...(inputs === undefined ? {} : { inputs: inputs as LayerInputsMode }),
-      ...(match === undefined ? {} : { match: match as LayerTargets }),
+      match: match as LayerTargets,
       ...(values.blocks === undefined
         ? {}
         : {

@@ -19,6 +19,7 @@ export {
   countKept,
   keepCount,
   keptCount,
+  keptFraction,
   sparsityConstraint,
 } from "./budget/constraint.ts";
 export { blockUnits, channelUnits, groupUnits } from "./budget/group-units.ts";
@@ -217,9 +218,10 @@ export type {
   LayerLoopRequest,
   LayerLoopResult,
   PrunedLayer,
+  RefittedBlock,
 } from "./runner/layer-stage.ts";
 export { type LayerReport, type PruneRequest, type PruneResult, prune } from "./runner/prune.ts";
-export type { StageReport } from "./runner/run-stage.ts";
+export type { LayerNumbers, StageReport } from "./runner/run-stage.ts";
 export type { RunState } from "./runner/run-state.ts";
 export { withoutRegrowth } from "./runner/stage-constraint.ts";
 export type { ResolvedPlan, RunPlan, RunSituation, UsedPlan } from "./stages/plan.ts";

@@ -107,6 +107,15 @@ describe("a report", () => {
     expect(elements(await reportOf([runOf()]))).not.toContain("The list of stages");
   });
 
+  test("says of layers that were pruned alone what their zeros cost, what the re-fit left of it, and how long it took", async () => {
+    const own = { name: "fc1.weight", shape: [10, 8], size: 80, nonzeros: 4 };
+    const layers = [{ ...own, maskedError: 0.375, relativeError: 0.0625, solveMs: 1500 }];
+    const html = elements(await reportOf([runOf({ layers })]));
+    const table = html.slice(html.indexOf("error of the zeros"));
+    for (const text of ["0.375", "0.0625", "1.50 s"]) expect(table.slice(0, table.indexOf("</table>"))).toContain(text);
+    expect(elements(await reportOf([runOf()]))).not.toContain("error of the zeros");
+  });
+
   test("has a drawing for every figure before any script runs", async () => {
     const html = await reportOf([runOf()]);
     const ids = figures([runOf()]).map(({ id }) => id);

@@ -99,14 +99,33 @@ function bytes(value: number | undefined): string {
 }
 
 function layersSection({ layers }: ReportRun): Section {
-  const rows = layers.map(({ name, shape, size, nonzeros }) => [
+  const isAlone = layers.some(({ relativeError }) => relativeError !== undefined);
+  const rows = layers.map(({ name, shape, size, nonzeros, maskedError, relativeError, solveMs }) => [
     { text: name },
     { text: formatShape(shape) },
     number(formatCount(size)),
     number(formatCount(nonzeros)),
     number(size === 0 ? "" : formatFraction(1 - nonzeros / size)),
+    ...(isAlone
+      ? [
+          number(shown(maskedError, formatNumber)),
+          number(shown(relativeError, formatNumber)),
+          number(shown(solveMs, formatDuration)),
+        ]
+      : []),
   ]);
-  return { title: "Layers", html: htmlTable(["layer", "shape", "weights", "non-zero", "sparsity"], rows) };
+  const titles = ["layer", "shape", "weights", "non-zero", "sparsity"];
+  if (!isAlone) return { title: "Layers", html: htmlTable(titles, rows) };
+  const words =
+    "<p>Error: squared change of a layer's outputs as a fraction of their squares, on the inputs it was pruned for; with the zeros alone, and with the other weights making up for them.</p>";
+  return {
+    title: "Layers",
+    html: `${words}\n${htmlTable([...titles, "error of the zeros", "error re-fitted", "solving"], rows)}`,
+  };
+}
+
+function shown(value: number | undefined, format: (value: number) => string): string {
+  return value === undefined ? "" : format(value);
 }
 
 function stagesSection({ stages }: ReportRun): Section {

@@ -16,7 +16,7 @@ import { heldOutMeasure } from "./held-out-outputs.ts";
 import { readAll, writeAll } from "./parameters.ts";
 import { pruneBest } from "./prune-best.ts";
 import { pruneOnce, type SampledRequest } from "./prune-once.ts";
-import { type BlockRefitOptions, type RefittedBlock, refitBlocks } from "./refit-blocks.ts";
+import { type BlockRefitOptions, refitBlocks } from "./refit-blocks.ts";
 import { evenShare, inOrder, type LayerAllocation, shareBudget } from "./share-budget.ts";
 import { surveyLayers } from "./survey-layers.ts";
 
@@ -24,7 +24,10 @@ import { surveyLayers } from "./survey-layers.ts";
 export interface PruneLayersRequest
   extends Omit<LayerLoopRequest, "inputs" | "params">,
     Partial<Pick<LayerLoopRequest, "inputs" | "params">> {
-  /** Whose outputs a layer is to give on its inputs: those of the dense model (default), or of its own dense weights. With parallel inputs they are the same. */
+  /**
+   * Whose outputs a layer is to give on its inputs: those of the dense model, or of its own dense weights. With parallel inputs they are the same. Default:
+   * the dense model's; but its own where something is measured anew afterwards (`recalibrate`), which would undo what was made up for.
+   */
   readonly match?: LayerTargets;
   /** How layers share the budget; "auto" (default) tries uniform and global and keeps the one whose outputs on held-out examples are nearer to the dense ones. */
   readonly allocation?: LayerAllocation | "auto";
@@ -39,8 +42,6 @@ export interface PruneLayersResult extends LayerLoopResult {
   readonly nonzeros: number;
   readonly size: number;
   readonly allocation: LayerAllocation | "pattern";
-  /** Of the re-fit of blocks. */
-  readonly blocks?: readonly RefittedBlock[];
 }
 
 /**
@@ -57,7 +58,8 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
   if (params.length === 0) throw nothingToPrune(model.name);
   const wanted = Math.min(data.size, request.examples ?? data.size);
   const examples = sampleIndices(data.size, wanted, forkContext(ctx, "calibration").rng);
-  const sampled: SampledRequest = { match: "dense", ...request, params, examples };
+  const match = request.match ?? (request.recalibrate ? "own" : "dense");
+  const sampled: SampledRequest = { ...request, match, params, examples };
   if (blocks && !model.blocks) throw noBlocks(model.name);
   const dense = await readAll(model, params);
   try {

@@ -12,6 +12,7 @@ import {
   type Problem,
   type PrunedLayer,
   type RunContext,
+  type Vec,
   withoutRegrowth,
 } from "@secateur/core";
 import { denseError } from "./dense-targets.ts";
@@ -61,6 +62,7 @@ export async function pruneOnce(
       layers.push({
         ...{ name, firstRow, rows: w.rows, cols: w.cols, inputs: layer.count },
         nonzeros: count - countZeros(solution.w.data),
+        maskedError: await errorOf({ problem, found: masked(w, solution.w), layer }, ctx.kernels),
         relativeError: await errorOf({ problem, found: solution.w, layer }, ctx.kernels),
         solveMs,
         stats: solution.stats,
@@ -85,6 +87,11 @@ function eligibleRows(
   cols: number,
 ): Mask | undefined {
   return eligible?.get(param)?.subarray(firstRow * cols, (firstRow + rows) * cols);
+}
+
+/** Dense weights with the zeros of others. */
+function masked(w: Mat, { data }: Mat): Mat {
+  return { ...w, data: w.data.map((value: number, i: number) => (data[i] === 0 ? 0 : value)) as Vec };
 }
 
 async function errorOf(

@@ -13,6 +13,7 @@ import {
   type Model,
   type ModelBlock,
   type OptimizerSpec,
+  type RefittedBlock,
   type RunContext,
   sampleIndices,
   stepParam,
@@ -30,14 +31,6 @@ export interface BlockRefitOptions {
   readonly rate?: number | undefined;
   /** Examples a step, >= 1. Default 4. */
   readonly batchSize?: number | undefined;
-}
-
-/** One block. */
-export interface RefittedBlock {
-  readonly params: readonly string[];
-  /** |f(x) - y|^2 / |y|^2 over held-out examples, before and after. */
-  readonly before: number;
-  readonly after: number;
 }
 
 const optimizer: OptimizerSpec = { kind: "adam", betas: [0.9, 0.99] };

@@ -7,7 +7,7 @@ import type { Mask } from "../problem/matrix.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { RunContext } from "../run-context.ts";
 import type { Stage } from "../stages/stage.ts";
-import type { StageReport } from "./run-stage.ts";
+import type { LayerNumbers, StageReport } from "./run-stage.ts";
 import { collectNotes } from "./stage-notes.ts";
 
 /** What a stage asks of a loop over layers. */
@@ -44,15 +44,27 @@ export interface PrunedLayer {
    * as a fraction of their squares. 0 where the outputs are 0.
    */
   readonly relativeError: number;
+  /** The same of the dense weights with these zeros: what the re-fit started from. */
+  readonly maskedError: number;
   /** Rows of X behind H. */
   readonly inputs: number;
   readonly solveMs: number;
   readonly stats: Readonly<Record<string, number>>;
 }
 
+/** A block of layers re-fitted together. */
+export interface RefittedBlock {
+  readonly params: readonly string[];
+  /** |f(x) - y|^2 / |y|^2 over held-out examples, before and after. */
+  readonly before: number;
+  readonly after: number;
+}
+
 /** What a loop did; the weights are in the model. */
 export interface LayerLoopResult {
   readonly layers: readonly PrunedLayer[];
+  /** Where blocks were re-fitted when all layers had been pruned. */
+  readonly blocks?: readonly RefittedBlock[];
   /** Calibration examples that the layers were solved on. */
   readonly examples: number;
   /** Held-out mean squared change of the outputs, relative to the dense outputs' energy, by way to share the budget that was tried. */
@@ -101,16 +113,39 @@ export async function runLayerStage(
     ...{ sparsity, nonzeros: weights.length - countZeros(weights), objective: relativeError },
     ...{ status: "converged", taken: "step", notes, examples: done.examples },
     ...{ gradientMs: ctx.now() - started - solveMs, solveMs },
-    stats: { relativeError, layers: done.layers.length, ...heldOutStats(done.heldOutError) },
-    relativeErrors: errorsByParam(params, done.layers),
+    stats: {
+      ...{ relativeError, layers: done.layers.length },
+      ...heldOutStats(done.heldOutError),
+      ...blockStats(done.blocks),
+    },
+    layers: Object.fromEntries(params.map(({ name }) => [name, numbersOf(name, done.layers)])),
   };
   const mask = Uint8Array.from(weights, (value) => (value === 0 ? 0 : 1));
   return { weights, mask, report };
 }
 
 /** Groups of one parameter count alike. */
-function errorsByParam(params: readonly FlatParam[], layers: readonly PrunedLayer[]): Readonly<Record<string, number>> {
-  return Object.fromEntries(params.map(({ name }) => [name, meanError(layers.filter((layer) => layer.name === name))]));
+function numbersOf(name: string, layers: readonly PrunedLayer[]): LayerNumbers {
+  const own = layers.filter((layer) => layer.name === name);
+  const mean = (value: (layer: PrunedLayer) => number): number =>
+    own.reduce((sum, layer) => sum + value(layer), 0) / Math.max(1, own.length);
+  return {
+    relativeError: mean((layer) => layer.relativeError),
+    maskedError: mean((layer) => layer.maskedError),
+    solveMs: own.length * mean((layer) => layer.solveMs),
+  };
+}
+
+/** Means over the blocks. */
+function blockStats(blocks: readonly RefittedBlock[] | undefined): Readonly<Record<string, number>> {
+  if (!blocks || blocks.length === 0) return {};
+  const mean = (value: (block: RefittedBlock) => number): number =>
+    blocks.reduce((sum, block) => sum + value(block), 0) / blocks.length;
+  return {
+    blocks: blocks.length,
+    blockErrorBefore: mean(({ before }) => before),
+    blockErrorAfter: mean(({ after }) => after),
+  };
 }
 
 /** The mean relative error, each layer counting alike. */

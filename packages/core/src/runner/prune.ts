@@ -24,9 +24,9 @@ import type { Taken } from "./accept-step.ts";
 import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
 import type { RunLoss } from "./finish-run.ts";
 import type { LayerCapability } from "./layer-stage.ts";
-import { openRun } from "./open-run.ts";
+import { type OpenRun, openRun } from "./open-run.ts";
 import { type PrunedRound, roundsOf, runRound } from "./run-round.ts";
-import type { StageReport } from "./run-stage.ts";
+import type { LayerNumbers, StageReport } from "./run-stage.ts";
 import { assertResumable, type RunState } from "./run-state.ts";
 import { reportNotesOnce } from "./stage-notes.ts";
 
@@ -79,16 +79,14 @@ export interface PruneRequest extends RunContextOptions {
   readonly resume?: RunState;
 }
 
-/** One parameter after pruning. */
-export interface LayerReport {
+/** One parameter after pruning; with the numbers of the last stage where it was pruned as a layer. */
+export interface LayerReport extends Partial<LayerNumbers> {
   readonly name: string;
   readonly shape: readonly number[];
   /** Number of weights. */
   readonly size: number;
   /** How many of them are not zero. */
   readonly nonzeros: number;
-  /** tr((W - R) H (W - R)') / tr(W H W'), where it was pruned as a layer. */
-  readonly relativeError?: number;
 }
 
 /** What a run gave. The weights are in the model. */
@@ -163,13 +161,13 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     kept,
     nonzeros: prunable - countZeros(weights),
     prunable,
-    ...(run.bound?.isStructured ? { limits: run.bound.reached(unitMask(run.units, mask)) } : {}),
+    ...limitsReached(run, mask),
     objective: reports[reports.length - 1]?.objective ?? 0,
     layers: params.map(({ name, shape, start, size }) => {
-      const relativeError = reports[reports.length - 1]?.relativeErrors?.[name];
+      const own = reports[reports.length - 1]?.layers?.[name];
       return {
         ...{ name, shape, size, nonzeros: size - countZeros(weights.subarray(start, start + size)) },
-        ...(relativeError === undefined ? {} : { relativeError }),
+        ...own,
       };
     }),
     schedule: stages,
@@ -186,6 +184,12 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       totalMs: ctx.now() - started,
     },
   };
+}
+
+/** What was limited beside the number of single weights. */
+function limitsReached({ bound, units }: OpenRun, mask: Mask): Pick<PruneResult, "limits"> {
+  const limits = bound?.isStructured ? bound.reached(unitMask(units, mask)) : [];
+  return limits.length === 0 ? {} : { limits };
 }
 
 function usedPlan(plan: ResolvedPlan, takesGradients: boolean): UsedPlan {

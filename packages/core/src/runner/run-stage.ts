@@ -56,6 +56,16 @@ export interface StageRun {
 const mostDampingFactor = 512;
 const raiseWithoutStep = 8;
 
+/** What a layer pruned from its own inputs says. */
+export interface LayerNumbers {
+  /** tr((W - R) H (W - R)') / tr(W H W') of the weights R it was left with. */
+  readonly relativeError: number;
+  /** The same of its dense weights with the zeros of R. */
+  readonly maskedError: number;
+  /** Of its solver. */
+  readonly solveMs: number;
+}
+
 /** One stage, reported. */
 export interface StageReport {
   /** Fraction of the weights that the stage prunes to. */
@@ -83,8 +93,8 @@ export interface StageReport {
   readonly gradientMs: number;
   readonly solveMs: number;
   readonly stats: Readonly<Record<string, number>>;
-  /** tr((W - R) H (W - R)') / tr(W H W') by parameter, in scope "layers". */
-  readonly relativeErrors?: Readonly<Record<string, number>>;
+  /** By parameter, in scope "layers". */
+  readonly layers?: Readonly<Record<string, LayerNumbers>>;
   /** The objective over the solver's rounds. */
   readonly trace?: readonly number[];
 }

@@ -50,6 +50,9 @@ export interface PruneDocument extends Partial<Measured> {
     readonly nonzeros: number;
     /** Of its outputs at the inputs it was solved for, where it was pruned as a layer. */
     readonly relativeError?: number;
+    /** The same of its dense weights with the same zeros, before the others made up for them. */
+    readonly maskedError?: number;
+    readonly solveMs?: number;
   }[];
   /** Weights left as they were by --keep-dense; they count neither as prunable nor as non-zero. */
   readonly keptDense?: readonly string[];
@@ -100,10 +103,7 @@ export function pruneDocument(spec: {
     prunable: result.prunable,
     ...(result.limits ? { limits: result.limits } : {}),
     objective: result.objective,
-    layers: result.layers.map(({ name, shape, size, nonzeros, relativeError }) => ({
-      ...{ name, shape, size, nonzeros },
-      ...(relativeError === undefined ? {} : { relativeError }),
-    })),
+    layers: result.layers,
     ...(keptDense.length === 0 ? {} : { keptDense }),
     ...(method === undefined ? {} : { method }),
     stages: result.stages.map((stage, index) => ({

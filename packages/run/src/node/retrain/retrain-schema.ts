@@ -19,6 +19,8 @@ import {
 const above0 = z.number().gt(0);
 const fraction = z.number().min(0).lt(1);
 const whole = (least: number) => z.int().min(least);
+/** More than anybody waits for: a slip. */
+const mostEpochs = 1_000_000;
 
 /** The rates of the dense training. */
 export interface DenseSettings {
@@ -65,7 +67,7 @@ const commonShape = {
     .describe(
       "train the kept weights after pruning. The learning rate: ft constant and small; lrw as the dense training ended; slr as all of it, in fewer steps; clr a cosine; llr linear to 0 (the safe choice); allr like llr, lower the less was pruned. Or a whole program: gmp cubic sparsity during one training; gradual prunings between restarted cosines; bimp dense training and cycles within one budget. Or the schedule of a plugin; secateur plugins lists them",
     ),
-  epochs: whole(1).default(10).describe("epochs of retraining in all (of bimp: of the whole run)"),
+  epochs: whole(1).max(mostEpochs).default(10).describe("epochs of retraining in all (of bimp: of the whole run)"),
   dense: z
     .strictObject({ schedule: z.enum(rateNames), learningRate: above0, epochs: whole(1) })
     .optional()
