@@ -1,13 +1,14 @@
 /** The same from files: plugins from node_modules, models, data, recipes and saved states. */
 
 export { runCompare } from "./compare/run-compare.ts";
-export { compressedSizes } from "./compressed-sizes.ts";
 export { explainEntry } from "./explain/explain-entry.ts";
 export { explainSchedule, type ShownSchedule } from "./explain/explain-schedule.ts";
 export { planSituation } from "./explain/plan-situation.ts";
 export { checkModelPlace } from "./export/check-model-place.ts";
 export { type OutputForm, outputForm } from "./export/encode-model.ts";
 export { runConvert } from "./export/run-convert.ts";
+export { compressedSizes } from "./inspect/compressed-sizes.ts";
+export { type InspectDocument, runInspect } from "./inspect/run-inspect.ts";
 export { batchNormOfModel, chosenDense, remeasuringModel } from "./open/any-model-settings.ts";
 export { architectureKey } from "./open/architectures.ts";
 export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./open/batch-norm.ts";
