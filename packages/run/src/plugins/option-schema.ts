@@ -97,7 +97,7 @@ export function allowedValues(property: OptionProperty): string {
   if (values) return values.length === 1 ? `'${values[0]}'` : `one of ${values.join(", ")}`;
   const kinds = [property["type"]].flat().map((type) => typeNames[String(type)] ?? "a value of another kind");
   const ranges = rangeParts(property);
-  return `${kinds.join(" or ")}${ranges.length === 0 ? "" : ` ${ranges.map((part) => part.replace("at", "of at")).join(" and ")}`}`;
+  return `${kinds.join(" or ")}${ranges.length === 0 ? "" : ` ${ranges.join(" and ").replace(/^at/, "of at")}`}`;
 }
 
 const typeNames: Readonly<Record<string, string>> = {
