@@ -16,8 +16,8 @@ export function descendingOrder(key: Float64Array): Uint32Array {
   for (let i = 0; i < places.length; i++) places[i] = i;
   const compare = (a: number, b: number): number => (key[a] === key[b] ? a - b : key[a]! > key[b]! ? -1 : 1);
   if (key.length < few) return places.sort(compare);
-  let from = { upper: upperHalves(key), places };
-  let to = { upper: new Uint32Array(key.length), places: new Uint32Array(key.length) };
+  let from: Sorted = { upper: upperHalves(key), places };
+  let to: Sorted = { upper: new Uint32Array(key.length), places: new Uint32Array(key.length) };
   for (let shift = 0; shift < 32; shift += digitBits) {
     countingSort(from, to, shift);
     [from, to] = [to, from];
