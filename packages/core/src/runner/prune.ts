@@ -140,7 +140,8 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   const started = ctx.now();
   const run = await openRun(request, ctx);
   const { params, stages, fingerprint } = run;
-  if (resume) assertResumable(resume, { fingerprint, prunable: run.weights.length, stages });
+  if (resume)
+    assertResumable(resume, { fingerprint, prunable: run.weights.length, stages, isTrained: retrain !== undefined });
   if (resume?.training) retrain!.retrainer.restore(resume.training.tensors);
   let state: RunState = resume ?? {
     ...{ stage: 0, weights: run.weights, mask: run.mask, fingerprint, reports: [] },
