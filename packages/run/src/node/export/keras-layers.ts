@@ -104,7 +104,7 @@ const writers: Readonly<Record<string, Write>> = {
 const joins = ["Add", "Multiply", "Subtract", "Maximum", "Minimum", "Average", "Concatenate"];
 
 /** Classes of Keras layers that become ONNX. */
-export const exportedLayers: readonly string[] = Object.keys(writers);
+const exportedLayers: readonly string[] = Object.keys(writers);
 
 /** Writes one use of a layer; returns its output. @throws ERR_EXPORT for a class or a setting that is not written */
 export function writeKerasLayer(call: LayerCall): OrientedValue {
