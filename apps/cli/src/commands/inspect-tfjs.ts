@@ -14,6 +14,8 @@ export interface InspectedTensor {
   readonly bytes: number;
   /** Of a TensorFlow.js model, where TensorFlow.js is installed. */
   readonly prunable?: boolean;
+  /** The tensor that it is the same as in the file. */
+  readonly tiedTo?: string;
 }
 
 /** An inspected model before its file sizes. */

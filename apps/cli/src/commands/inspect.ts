@@ -63,9 +63,13 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
 
 async function inspect(path: string, signal: AbortSignal, cwd: string): Promise<InspectDocument> {
   const { checkpoint, bytes, sha256 } = await readModelFile(path, cwd);
+  const firsts = new Map<unknown, string>();
   const tensors = checkpoint.tensors.map((tensor) => {
     const { name, shape, dtype, data } = tensor;
-    return { name, shape, dtype, size: data.length, zeros: countZeros(tensor), bytes: data.byteLength };
+    const first = data.length > 1 ? firsts.get(data) : undefined;
+    if (first === undefined) firsts.set(data, name);
+    const tied = first === undefined ? {} : { tiedTo: first };
+    return { name, shape, dtype, size: data.length, zeros: countZeros(tensor), bytes: data.byteLength, ...tied };
   });
   const { format, metadata, notes } = checkpoint;
   const about = { format, metadata, ...(notes === undefined ? {} : { notes }) };
@@ -83,7 +87,9 @@ async function inspectModel(spec: {
   return { ...about, tensors, ...totals(tensors), ...(await sizes(content, spec.signal)), sha256 };
 }
 
-function totals(tensors: readonly InspectedTensor[]): Pick<InspectDocument, "size" | "zeros" | "sparsity"> {
+/** Over all tensors; what is one tensor in the file counts once. */
+function totals(all: readonly InspectedTensor[]): Pick<InspectDocument, "size" | "zeros" | "sparsity"> {
+  const tensors = all.filter(({ tiedTo }) => tiedTo === undefined);
   const size = tensors.reduce((sum, tensor) => sum + tensor.size, 0);
   const zeros = tensors.reduce((sum, tensor) => sum + tensor.zeros, 0);
   return { size, zeros, sparsity: size === 0 ? 0 : zeros / size };
@@ -143,6 +149,10 @@ function inspectText(document: InspectDocument): string {
   );
   const metadata = Object.entries(document.metadata).map(([key, value]) => `${plainText(key)}: ${plainText(value)}\n`);
   const sizes = `${document.format}, ${formatBytes(document.bytes)}; gzip ${formatBytes(document.gzipBytes)}, brotli ${formatBytes(document.brotliBytes)}\n`;
-  const notes = (document.notes ?? []).map((note) => `${plainText(note)}\n`);
+  const ties = document.tensors.flatMap(({ name, tiedTo }) =>
+    tiedTo === undefined ? [] : [`${name} is the same tensor as ${tiedTo}, and counts once`],
+  );
+  const isChecked = "secateur.crc32" in document.metadata ? ["the tensor data have the checksum that was written"] : [];
+  const notes = [...isChecked, ...ties, ...(document.notes ?? [])].map((note) => `${plainText(note)}\n`);
   return [sizes, table, ...[metadata.join(""), notes.join("")].filter((part) => part !== "")].join("\n");
 }

@@ -118,8 +118,13 @@ function windowed(
     return Math.floor((extent + 2 * padding - dilation * (kernel[axis]! - 1) - 1) / stride) + 1;
   }) as [number, number];
   if (height < 1 || width < 1) return refuse(`looks at windows larger than its input of ${text(input)}`);
-  return { channels, height, width };
+  const shape = { channels, height, width };
+  if (channels * height * width > mostNumbers) return refuse(`gives ${text(shape)}, more than ${mostNumbers} numbers`);
+  return shape;
 }
+
+/** Of one example's value: 8 GiB of f32. Padding and kernels of a file could ask for any number. */
+const mostNumbers = 2 ** 31;
 
 function assertWhole(values: readonly number[], refuse: () => never): void {
   if (!values.every((value) => Number.isInteger(value) && value >= 1)) refuse();
