@@ -3,11 +3,15 @@ import { badNetwork } from "../errors.ts";
 import type { Conv2dSpec, LayerSpec, PoolSpec } from "./layer-spec.ts";
 import { positionsOf, sizeOf, type ValueShape } from "./value-shape.ts";
 
+/** Layers with tensors; a description from a file may leave anything out. */
+const needsName: ReadonlySet<string> = new Set(["dense", "conv2d", "batch-norm", "layer-norm"]);
+
 /** @throws ERR_NETWORK naming the layer, what it was given and what it takes */
 export function inferShape(network: string, layer: LayerSpec, inputs: readonly ValueShape[]): ValueShape {
   const refuse = (problem: string): never => {
     throw badNetwork(network, `layer ${layer.name === undefined ? layer.kind : `'${layer.name}'`} ${problem}`);
   };
+  if (needsName.has(layer.kind) && typeof layer.name !== "string") return refuse("needs a name, which its weights get");
   const [input] = inputs;
   if (!input) return refuse("has no input");
   if (inputs.length > 1 && layer.kind !== "add" && layer.kind !== "concat") {
