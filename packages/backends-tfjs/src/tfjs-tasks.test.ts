@@ -206,7 +206,10 @@ test("statistics of batch normalisation are matched to those of the file however
   const match = await model.matchStatistics!(data, createRunContext());
   const [name] = prunable(model) as [string];
   const w = await model.read(name);
-  await model.write(name, { ...w, data: w.data.map((value: number, i: number) => (i % 2 ? 0 : value)) as Float32Array });
+  await model.write(name, {
+    ...w,
+    data: w.data.map((value: number, i: number) => (i % 2 ? 0 : value)) as Float32Array,
+  });
   await match(createRunContext());
   const once = await statistics();
   expect(once).not.toEqual(ofFile);
