@@ -1,6 +1,7 @@
 /** Writes what a run of pruning gave: the network, its recipe, the report. */
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
+import type { RunEvent } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
 import { type EncodedFile, encodeModel } from "../export/encode-model.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
@@ -20,10 +21,11 @@ export async function saveResults(spec: {
   makeReport(document: PruneDocument, outcome: RunOutcome): Promise<string | Uint8Array>;
   /** The folder from which plugins are looked for. */
   cwd: string;
+  onEvent: (event: RunEvent) => void;
 }): Promise<void> {
   const { document, outcome, model, outputs } = spec;
   const { overwrite } = outputs;
-  const network = await encodePruned({ model, document, outputs, from: spec.cwd });
+  const network = await encodePruned({ model, document, outputs, from: spec.cwd, onEvent: spec.onEvent });
   const report = outputs.report === undefined ? undefined : await spec.makeReport(document, outcome);
   for (const [path, bytes] of network) {
     if (outputs.form === "tfjs") await mkdir(dirname(path), { recursive: true });
@@ -41,8 +43,9 @@ async function encodePruned(spec: {
   document: PruneDocument;
   outputs: PruneOutputs;
   from: string;
+  onEvent: (event: RunEvent) => void;
 }): Promise<readonly EncodedFile[]> {
-  const { model, document, outputs, from } = spec;
+  const { model, document, outputs, from, onEvent } = spec;
   const { solver, sparsity = document.sparsity, seed } = document.recipe;
   const metadata = {
     // How the network was trained before stays true of it.
@@ -54,7 +57,7 @@ async function encodePruned(spec: {
     ...tiesOf(model),
   };
   const { out: path, form, opset } = outputs;
-  return await encodeModel({ model, form, path, metadata, opset, from });
+  return await encodeModel({ model, form, path, metadata, opset, from, onEvent });
 }
 
 /** Which tensors of the file are one, under their names there: safetensors has no other way to say it. */
