@@ -141,7 +141,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   const run = await openRun(request, ctx);
   const { params, stages, fingerprint } = run;
   if (resume) assertResumable(resume, { fingerprint, prunable: run.weights.length, stages });
-  if (resume?.training) retrain!.retrainer.restore(resume.training.tensors);
+  if (resume?.training) await retrain!.retrainer.restore(resume.training.tensors);
   let state: RunState = resume ?? {
     ...{ stage: 0, weights: run.weights, mask: run.mask, fingerprint, reports: [] },
     ...(retrain ? { training: { rounds: [], tensors: retrain.retrainer.capture(), mask: run.mask } } : {}),
