@@ -62,6 +62,8 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
     includeFrozen,
     cwd,
     onEvent: session.onEvent,
+    // Training and layers see every use of a weight as one of its own.
+    untie: settings.retrain !== undefined || settings.layers !== undefined,
   });
   noteArchitecture(model, session);
   notePlugin(settings.found, session);
@@ -87,7 +89,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
     ...{ outcome, recipe, keptDense, out, peakMemoryBytes: peakMemoryBytes() },
     ...(unprunable ? { unprunable } : {}),
   });
-  await saveResults({ document, outcome, model, outputs, makeReport: spec.makeReport, cwd });
+  await saveResults({ document, outcome, model, outputs, makeReport: spec.makeReport, cwd, onEvent: session.onEvent });
   model.close();
   return document;
 }

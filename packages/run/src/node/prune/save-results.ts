@@ -1,11 +1,13 @@
 /** Writes what a run of pruning gave: the network, its recipe, the report. */
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
+import type { RunEvent } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
 import { type EncodedFile, encodeModel } from "../export/encode-model.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
 import { architectureKey } from "../open/architectures.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
+import { tiedKey } from "../open/stored-tensors.ts";
 import { trainingKey } from "../retrain/training-record.ts";
 import type { PruneDocument, RunOutcome } from "./prune-document.ts";
 import type { PruneOutputs } from "./prune-outputs.ts";
@@ -19,10 +21,11 @@ export async function saveResults(spec: {
   makeReport(document: PruneDocument, outcome: RunOutcome): Promise<string | Uint8Array>;
   /** The folder from which plugins are looked for. */
   cwd: string;
+  onEvent: (event: RunEvent) => void;
 }): Promise<void> {
   const { document, outcome, model, outputs } = spec;
   const { overwrite } = outputs;
-  const network = await encodePruned({ model, document, outputs, from: spec.cwd });
+  const network = await encodePruned({ model, document, outputs, from: spec.cwd, onEvent: spec.onEvent });
   const report = outputs.report === undefined ? undefined : await spec.makeReport(document, outcome);
   for (const [path, bytes] of network) {
     if (outputs.form === "tfjs") await mkdir(dirname(path), { recursive: true });
@@ -40,8 +43,9 @@ async function encodePruned(spec: {
   document: PruneDocument;
   outputs: PruneOutputs;
   from: string;
+  onEvent: (event: RunEvent) => void;
 }): Promise<readonly EncodedFile[]> {
-  const { model, document, outputs, from } = spec;
+  const { model, document, outputs, from, onEvent } = spec;
   const { solver, sparsity = document.sparsity, seed } = document.recipe;
   const metadata = {
     // How the network was trained before stays true of it.
@@ -50,7 +54,15 @@ async function encodePruned(spec: {
     "secateur.solver": solver,
     "secateur.sparsity": String(sparsity),
     "secateur.seed": String(seed),
+    ...tiesOf(model),
   };
   const { out: path, form, opset } = outputs;
-  return await encodeModel({ model, form, path, metadata, opset, from });
+  return await encodeModel({ model, form, path, metadata, opset, from, onEvent });
+}
+
+/** Which tensors of the file are one, under their names there: safetensors has no other way to say it. */
+function tiesOf({ own }: AnyModel): Readonly<Record<string, string>> {
+  if (!own || own.tied.length === 0) return {};
+  const names = own.tied.map((group) => group.map((name) => own.stored.get(name)?.name ?? name));
+  return { [tiedKey]: JSON.stringify(names) };
 }
