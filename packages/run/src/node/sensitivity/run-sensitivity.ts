@@ -110,7 +110,10 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   }
   const gradients = isLayerwise
     ? undefined
-    : await takeGradients({ network, params, weights, data: await posed.taught(forGradients), task, rows, ridge }, ctx);
+    : await takeGradients(
+        { network, params, weights, data: await posed.withTeacher(forGradients), task, rows, ridge },
+        ctx,
+      );
   const pruner = gradients
     ? gradientPruner(solver, gradients)
     : layerPruner({ network, solver, params, weights, data: forGradients });
@@ -169,7 +172,7 @@ function assertKeepsSome(spec: {
 }
 
 /** Tries the candidates as dense, with as many weights in all, and proposes them only if that is better. */
-async function judge(
+async function tryDense(
   spec: {
     scan: ScanSpec;
     candidates: readonly string[];
