@@ -120,7 +120,7 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const scan: ScanSpec = { network, pruner, evaluate: (inner) => posed.evaluate(network, inner) };
   const layers = await scanLayers({ ...scan, sparsities }, ctx);
   const candidates = sensitiveLayers({ scans: layers, dense: measure, target: sparsity, tolerance });
-  const proposal = await judge(
+  const proposal = await tryDense(
     { scan, candidates: candidates.map(({ name }) => name), sparsity, tolerance, measure },
     ctx,
   );
