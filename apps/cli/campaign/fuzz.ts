@@ -36,7 +36,7 @@ if (!Number.isSafeInteger(seed) || !(minutes > 0) || !(cases > 0)) {
 
 let isWhole = true;
 for (const name of chosen) {
-  const format = fuzzFormats[name]!();
+  const format = await fuzzFormats[name]!();
   const until = performance.now() + (minutes * 60_000) / chosen.length;
   const report = await runFuzz({ format, seed, cases, until, isTimed: true });
   format.close?.();

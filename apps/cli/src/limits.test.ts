@@ -30,9 +30,11 @@ describe("limits", () => {
     const bytes = await prune([...magnitude, "--bytes", "0.9", "--sparsity", "0.2"]);
     expect(bytes.limits!.map(({ kind }) => kind)).toEqual(["weights", "bytes"]);
     for (const { asked, reached } of bytes.limits!) expect(reached).toBeLessThanOrEqual(asked + 1e-9);
-    const { limits } = await prune([...magnitude, "--milliseconds", "1"]);
+    expect(bytes.limits![0]!.asked).toBe(0.8);
+    const { limits, notes } = await prune([...magnitude, "--milliseconds", "1"]);
     expect(limits).toMatchObject([{ kind: "milliseconds", asked: 1, absolute: true }]);
     expect(limits![0]!.reached).toBeLessThan(1);
+    expect(notes.map(({ code }) => code)).toEqual(["limits-met"]);
   });
 
   test("go with gradients, stages and rounds of training, and the recipe repeats the run to the same bytes", async () => {
@@ -87,6 +89,7 @@ describe("units", () => {
     expect(kept(await firstLayer(pattern), 1, 3)).toEqual(new Array(10).fill(1));
     expect(pattern.out).toMatch(/magnitude-1of3\.safetensors$/);
     expect(pattern.recipe).toMatchObject({ units: ["of-every:1/3"] });
+    expect(pattern.limits).toBeUndefined();
   });
 
   test("that are none, or name no layer, are refused", async () => {

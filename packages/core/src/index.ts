@@ -19,6 +19,7 @@ export {
   countKept,
   keepCount,
   keptCount,
+  keptFraction,
   sparsityConstraint,
 } from "./budget/constraint.ts";
 export { blockUnits, channelUnits, groupUnits } from "./budget/group-units.ts";

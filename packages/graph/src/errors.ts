@@ -12,11 +12,12 @@ export function unknownOperators(spec: { where: string; operators: readonly stri
 }
 
 /** A node whose inputs or attributes an operator cannot work on. */
-export function badNode(spec: { node: string; found: string; expected: string }): PruneError {
+export function badNode(spec: { node: string; found: string; expected: string; cause?: unknown }): PruneError {
+  const { node, found, expected, cause } = spec;
   return new PruneError(
     "ERR_GRAPH_NODE",
-    `node ${spec.node}: found ${spec.found}, expected ${spec.expected}; check the model, or export it again`,
-    { details: spec },
+    `node ${node}: found ${found}, expected ${expected}; check the model, or export it again`,
+    { details: { node, found, expected }, cause },
   );
 }
 

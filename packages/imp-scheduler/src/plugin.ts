@@ -18,16 +18,19 @@ import { amplitudes } from "./rates/budgeted-rates.ts";
 import { type RetrainingName, retrainingNames } from "./rates/retraining-rates.ts";
 
 const whole = (least: number) => z.int().min(least);
+/** Every phase prunes, trains and is reported. */
+const mostPhases = 1000;
 const interval = whole(1).optional().describe("epochs between prunings");
 
 const impOptions = z.strictObject({
   phases: z
-    .union([whole(1), z.literal("auto")])
+    .union([whole(1).max(mostPhases), z.literal("auto")])
     .optional()
     .describe("rounds, each pruning the same fraction of what is left; auto: 20 % a round"),
   sparsities: z
     .array(z.number().min(0).lt(1))
     .min(1)
+    .max(mostPhases)
     .optional()
     .describe("the sparsity after each round, never decreasing, in place of phases"),
   phaseSchedule: z.enum(scheduleNames).optional().describe("how the sparsity grows over the phases"),
@@ -98,7 +101,7 @@ const schedules: readonly EntryOf<"schedule">[] = [
     summary: "prunings with restarted cosines between them",
     explanation: "Prunings with restarted cosines between them.",
     reference: "Benbaki et al.: Fast as CHITA, ICML 2023",
-    options: z.strictObject({ phases: whole(1).optional().describe("prunings (default 7)"), interval }),
+    options: z.strictObject({ phases: whole(1).max(mostPhases).optional().describe("prunings (default 7)"), interval }),
     create: gradualSchedule,
   }),
   defineEntry({

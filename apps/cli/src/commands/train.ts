@@ -5,7 +5,7 @@ import { type Command, Option } from "commander";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addAugmentationFlags } from "../flags/batch-norm-flags.ts";
 import { addDataFlags, addMessageFlags, addRunFlags, collect } from "../flags/common-flags.ts";
-import { numberParser, wholeParser } from "../flags/number.ts";
+import { epochsParser, numberParser, wholeParser } from "../flags/number.ts";
 import { addTrainingFlags } from "../flags/training-flags.ts";
 import type { Terminal } from "../terminal.ts";
 import { callTrain, type TrainFlags } from "../train/call-train.ts";
@@ -35,7 +35,7 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
     .optionsGroup("How:")
     .addOption(
       new Option("--epochs <n>", `passes over the training split (default: ${trainDefaults.epochs})`).argParser(
-        wholeParser("--epochs", 0),
+        epochsParser("--epochs", 0),
       ),
     )
     .addOption(

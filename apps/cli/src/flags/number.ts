@@ -23,11 +23,16 @@ export function numberParser(spec: {
   };
 }
 
-/** A parser for whole numbers from `least` up. */
-export function wholeParser(flag: string, least: number): (text: string) => number {
+/** A parser for whole numbers from `least` up, to `most` where that is given. */
+export function wholeParser(flag: string, least: number, most?: number): (text: string) => number {
   return numberParser({
     flag,
-    allowed: `a whole number of at least ${least}`,
-    accepts: (value) => Number.isSafeInteger(value) && value >= least,
+    allowed: most === undefined ? `a whole number of at least ${least}` : `a whole number from ${least} to ${most}`,
+    accepts: (value) => Number.isSafeInteger(value) && value >= least && value <= (most ?? value),
   });
+}
+
+/** A parser for a number of epochs: the largest takes longer than anybody waits, and is a slip. */
+export function epochsParser(flag: string, least: number): (text: string) => number {
+  return wholeParser(flag, least, 1_000_000);
 }

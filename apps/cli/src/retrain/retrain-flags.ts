@@ -12,7 +12,7 @@ import {
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
 import { collect } from "../flags/common-flags.ts";
-import { numberParser, wholeParser } from "../flags/number.ts";
+import { epochsParser, numberParser, wholeParser } from "../flags/number.ts";
 
 /** As commander hands them over. */
 export interface RetrainFlags extends AugmentationFlags {
@@ -73,8 +73,8 @@ export function addRetrainFlags(command: Command): void {
       scheduleNames,
     ),
   );
-  option("--interval <epochs>", "of gmp, gradual and bimp: epochs between prunings", wholeParser("--interval", 1));
-  option("--budget <epochs>", "of bimp: epochs of dense training first (default: half)", wholeParser("--budget", 0));
+  option("--interval <epochs>", "of gmp, gradual and bimp: epochs between prunings", epochsParser("--interval", 1));
+  option("--budget <epochs>", "of bimp: epochs of dense training first (default: half)", epochsParser("--budget", 0));
   command.addOption(
     new Option("--amplitude <name>", "of bimp: highest rates of the cycles (default: constant)").choices(amplitudes),
   );
@@ -147,11 +147,11 @@ export function addScheduleFlags(command: Command): void {
 function addEpochFlags(command: Command): void {
   const option = (flags: string, help: string, parse: (text: string) => unknown) =>
     command.addOption(new Option(flags, help).argParser(parse));
-  option("--retrain-epochs <n>", "epochs of retraining in all (default: 10)", wholeParser("--retrain-epochs", 1));
+  option("--retrain-epochs <n>", "epochs of retraining in all (default: 10)", epochsParser("--retrain-epochs", 1));
   option(
     "--phases <n|auto>",
     "rounds of pruning and retraining, each pruning the same fraction of what is left; auto: 20 % a round (default: 1; gradual: 7)",
-    (text) => (text === "auto" ? text : wholeParser("--phases", 1)(text)),
+    (text) => (text === "auto" ? text : wholeParser("--phases", 1, 1000)(text)),
   );
 }
 

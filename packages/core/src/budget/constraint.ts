@@ -33,6 +33,11 @@ export function keptCount(size: number, sparsity: number): number {
   return Math.abs(exact - nearest) <= 4 * Number.EPSILON * Math.max(1, size) ? nearest : Math.floor(exact);
 }
 
+/** 1 - s as it is written: 0.1 for 0.9, where binary subtraction gives 0.09999999999999998. */
+export function keptFraction(sparsity: number): number {
+  return Number((1 - sparsity).toPrecision(15));
+}
+
 /**
  * Keep exactly `keep` of `count` units.
  *

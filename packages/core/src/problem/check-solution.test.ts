@@ -34,6 +34,7 @@ describe("a solution", () => {
     ["0 and 1 only; found 2", { mask: Uint8Array.of(0, 0, 2, 1) }],
     ["no more than the budget; found 4 kept units, 2 beyond", { mask: Uint8Array.of(1, 1, 1, 1) }],
     ["a matrix 1 x 4; found 1 x 3", { w: matrix(1, 3) }],
+    ["a matrix 1 x 4; found none", { w: undefined as never }],
     ["a finite number; found NaN at index 3", { w: matrix(1, 4, Float32Array.of(0, 0, 3, Number.NaN)) }],
     ["0 where the mask is 0; found 1 at index 0", { w: matrix(1, 4, Float32Array.of(1, 0, 3, 4)) }],
     ["the objective is a finite number; found Infinity", { objective: Number.POSITIVE_INFINITY }],

@@ -16,7 +16,7 @@ const tolerance = 1e-3;
  */
 export async function checkSolution(problem: Problem, solution: Solution, who: string): Promise<void> {
   const { units, constraint, w: dense } = problem;
-  const { mask, w } = solution;
+  const { mask, w } = (solution ?? {}) as Partial<Solution> as Solution;
   const fail = (rule: string, found: string): never => {
     throw brokenSolution({ who, problem: problem.id, rule, found });
   };
@@ -30,6 +30,8 @@ export async function checkSolution(problem: Problem, solution: Solution, who: s
     const kept = mask.reduce((sum, bit) => sum + bit, 0);
     fail("the mask keeps no more than the budget", `${kept} kept units, ${violation} beyond '${constraint.kind}'`);
   }
+  // What a plugin returns was checked by no compiler.
+  if (!ArrayBuffer.isView(w?.data)) fail(`the weights are a matrix ${dense.rows} x ${dense.cols}`, "none");
   if (w.rows !== dense.rows || w.cols !== dense.cols || w.data.length !== dense.rows * dense.cols) {
     fail(`the weights are a matrix ${dense.rows} x ${dense.cols}`, `${w.rows} x ${w.cols}`);
   }

@@ -1,7 +1,7 @@
 /** Everything about a run that is fixed before its first stage: what is pruned, by which stages, with what, judged on what. */
 import { type BoundBudget, bindBudget } from "../budget/bound-budget.ts";
 import type { Budget, Limit } from "../budget/budget.ts";
-import { countKept, keptCount } from "../budget/constraint.ts";
+import { countKept, keptCount, keptFraction } from "../budget/constraint.ts";
 import { type Units, weightUnits } from "../budget/units.ts";
 import { badBudget, curvatureMissing, impossibleRun, layersNeeded, shapeMismatch, unknownName } from "../errors.ts";
 import { type FlatParam, layoutParams, readFlat } from "../problem/flat-weights.ts";
@@ -132,14 +132,16 @@ function budgetOf(
       throw badBudget("nothing says how far to prune; give a sparsity, or a budget with a limit");
     return { sparsity };
   }
-  const short: readonly Limit[] = sparsity === undefined ? [] : [{ kind: "weights", amount: 1 - sparsity }];
+  const short: readonly Limit[] = sparsity === undefined ? [] : [{ kind: "weights", amount: keptFraction(sparsity) }];
   const bound = bindBudget({ ...given, limits: [...(given.limits ?? []), ...short] }, params);
   if (last !== undefined && last < bound.sparsity - 1e-9) {
     throw badBudget(
       `its limits need a sparsity of about ${bound.sparsity.toPrecision(3)}, and the last phase goes to ${last}; make the phases for that sparsity`,
     );
   }
-  return { sparsity: bound.sparsity, bound };
+  // Where the sparsity decides, it is the one that was asked for, to the last bit.
+  const isDecisive = sparsity !== undefined && Math.abs(bound.sparsity - sparsity) < 1e-12;
+  return { sparsity: isDecisive ? sparsity : bound.sparsity, bound };
 }
 
 function isEstimator(curvature: CurvatureEstimator | Estimators): curvature is CurvatureEstimator {

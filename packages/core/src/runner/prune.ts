@@ -24,7 +24,7 @@ import type { Taken } from "./accept-step.ts";
 import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
 import type { RunLoss } from "./finish-run.ts";
 import type { LayerCapability } from "./layer-stage.ts";
-import { openRun } from "./open-run.ts";
+import { type OpenRun, openRun } from "./open-run.ts";
 import { type PrunedRound, roundsOf, runRound } from "./run-round.ts";
 import type { LayerNumbers, StageReport } from "./run-stage.ts";
 import { assertResumable, type RunState } from "./run-state.ts";
@@ -161,7 +161,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     kept,
     nonzeros: prunable - countZeros(weights),
     prunable,
-    ...(run.bound?.isStructured ? { limits: run.bound.reached(unitMask(run.units, mask)) } : {}),
+    ...limitsReached(run, mask),
     objective: reports[reports.length - 1]?.objective ?? 0,
     layers: params.map(({ name, shape, start, size }) => {
       const own = reports[reports.length - 1]?.layers?.[name];
@@ -184,6 +184,12 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       totalMs: ctx.now() - started,
     },
   };
+}
+
+/** What was limited beside the number of single weights. */
+function limitsReached({ bound, units }: OpenRun, mask: Mask): Pick<PruneResult, "limits"> {
+  const limits = bound?.isStructured ? bound.reached(unitMask(units, mask)) : [];
+  return limits.length === 0 ? {} : { limits };
 }
 
 function usedPlan(plan: ResolvedPlan, takesGradients: boolean): UsedPlan {

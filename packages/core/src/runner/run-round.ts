@@ -109,6 +109,7 @@ async function pruneRound(
   const sparsity = before.training ? last!.sparsity : run.sparsity;
   if (!before.training && !bound?.isStructured)
     note(sparserNote(sparsity, 1 - countKept(start.mask) / start.mask.length));
+  if (bound && run.sparsity === 0) note(limitsMet);
   const lossBefore = accept ? await measureLoss({ model, params, w: start.weights, accept, task }, ctx) : undefined;
   ctx.report({ type: "run:start", stages: stages.length, sparsity, prunable: start.weights.length });
   let state = before;
@@ -182,6 +183,12 @@ async function runNetworkStage(
   const { solution, report } = await runStage(spec, ctx);
   return { weights: Float32Array.from(solution.w.data), mask: weightMask(units, solution.mask), report };
 }
+
+const limitsMet: Note = {
+  code: "limits-met",
+  level: "info",
+  message: "the dense network is within every limit already, so nothing has to be pruned; ask for less to prune more",
+};
 
 /** The loss of the weights that the last stage left, where it measured one. */
 function acceptedLossOf(report: StageReport | undefined): { readonly lastLoss?: number } {

@@ -81,6 +81,7 @@ type Refuse = (problem: string) => never;
 
 function convolved(layer: Conv2dSpec, input: ValueShape, refuse: Refuse): ValueShape {
   const { stride = 1, padding = 0, dilation = 1, groups = 1, kernel } = layer;
+  if (!Array.isArray(kernel) || kernel.length !== 2) return refuse("needs a kernel of two sizes, [height, width]");
   assertWhole([layer.in, layer.out, ...kernel, stride, dilation, groups, padding + 1], () =>
     refuse("has a size, stride, dilation or group count that is not a whole number of at least 1"),
   );

@@ -15,3 +15,4 @@ export { roundRows, roundTitles } from "./round-table.ts";
 export { shellCommand } from "./shell-command.ts";
 export { stageTable } from "./stage-table.ts";
 export { formatTable } from "./table.ts";
+export { wrapText } from "./wrap-text.ts";

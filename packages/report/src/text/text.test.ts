@@ -4,7 +4,7 @@ import { shellCommand } from "./shell-command.ts";
 import { formatTable } from "./table.ts";
 
 test("durations are read in the unit that fits", () => {
-  expect([0, 340, 2410, 12340, 59940, 59960, 185000].map(formatDuration)).toEqual([
+  expect([0, 340, 2410, 12340, 59940, 59960, 185000, 11_100_000, 98_000_000].map(formatDuration)).toEqual([
     "0 ms",
     "340 ms",
     "2.41 s",
@@ -12,6 +12,8 @@ test("durations are read in the unit that fits", () => {
     "59.9 s",
     "1 min 00 s",
     "3 min 05 s",
+    "3 h 05 min",
+    "1 d 3 h",
   ]);
 });
 
@@ -60,4 +62,14 @@ test("a command line is quoted where a shell would take it apart", () => {
   expect(shellCommand("secateur", ["prune", "my net.safetensors", "--option", "a='b'"])).toBe(
     "secateur prune 'my net.safetensors' --option 'a='\\''b'\\'''",
   );
+});
+
+test("a column that wraps goes on below its first line, and every line fits", () => {
+  const columns = [{ title: "a" }, { title: "b", wrap: 12 }];
+  expect(
+    formatTable(columns, [
+      ["x", "one two three four"],
+      ["y", "short"],
+    ]),
+  ).toBe("a  b\nx  one two\n   three four\ny  short\n");
 });

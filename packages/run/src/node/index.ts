@@ -11,7 +11,7 @@ export { runConvert } from "./export/run-convert.ts";
 export { batchNormOfModel, chosenDense, remeasuringModel } from "./open/any-model-settings.ts";
 export { architectureKey } from "./open/architectures.ts";
 export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./open/batch-norm.ts";
-export { namedArchitecture } from "./open/described-architecture.ts";
+export { describedArchitecture, namedArchitecture } from "./open/described-architecture.ts";
 export { encodeNetwork } from "./open/encode-network.ts";
 export { findEncoder } from "./open/find-format.ts";
 export { findReporter } from "./open/find-reporter.ts";

@@ -1,5 +1,5 @@
 /** Limits and units of a run: the keys "flops", "bytes", "milliseconds" and "units" of a recipe, which flags have the names of. */
-import type { Budget, Limit, UnitSpec } from "@secateur/core";
+import { type Budget, keptFraction, type Limit, type UnitSpec } from "@secateur/core";
 
 /** What is limited beside the number of weights, and what is kept or removed together. */
 export interface LimitSettings {
@@ -55,7 +55,7 @@ export function isLimited({ flops, bytes, milliseconds, units = [] }: LimitSetti
 export function limitsOf(settings: LimitSettings, sparsity: number | undefined): Pick<Budget, "limits" | "units"> {
   const { flops, bytes, milliseconds, units = [] } = settings;
   const limits: readonly (Limit | undefined)[] = [
-    sparsity === undefined ? undefined : { kind: "weights", amount: 1 - sparsity },
+    sparsity === undefined ? undefined : { kind: "weights", amount: keptFraction(sparsity) },
     flops === undefined ? undefined : { kind: "flops", amount: flops },
     bytes === undefined ? undefined : { kind: "bytes", amount: bytes },
     milliseconds === undefined ? undefined : { kind: "milliseconds", amount: milliseconds, absolute: true },

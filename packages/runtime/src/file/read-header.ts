@@ -121,8 +121,10 @@ function asTensor(value: unknown, where: string): TensorEntry {
 function asDims(value: unknown, where: string, mayBatch: boolean): readonly Extent[] {
   const dims = asList(value, where);
   const isRight = dims.every((extent, i) => isWhole(extent, 1, 2 ** 31) || (mayBatch && i === 0 && extent === "batch"));
-  const size = dims.reduce<number>((product, extent) => product * (extent === "batch" ? 1 : Number(extent)), 1);
-  if (!isRight || dims.length > 8 || size > 2 ** 31) {
+  // An extent that is no number has no size, and may be an object that cannot become one.
+  const size = (): number =>
+    dims.reduce<number>((product, extent) => product * (extent === "batch" ? 1 : (extent as number)), 1);
+  if (!isRight || dims.length > 8 || size() > 2 ** 31) {
     throw packedDamaged(
       `header, ${where}`,
       `they are no list of up to 8 whole numbers of at least 1${mayBatch ? ', the first may be "batch",' : ""} for at most 2^31 numbers`,

@@ -1,6 +1,6 @@
 /** What `secateur explain` says of anything with a name: formula, source and options, and of a method the stages that it would be run in. */
 import { type EntryKind, keptCount, makeStages, optionProperties, type RunSituation } from "@secateur/core";
-import { formatCount, formatTable, stageTable } from "@secateur/report/text";
+import { formatCount, formatTable, stageTable, wrapText } from "@secateur/report/text";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
 import { asSolver, isLiftable } from "../../plugins/lift-entry.ts";
 import { describeOption, kebab, valueLabel } from "../../plugins/option-schema.ts";
@@ -12,8 +12,8 @@ export async function explainEntry(found: FoundEntry, situation: RunSituation): 
   const { entry, packageName, version } = found;
   const parts = [`${entry.name}: ${entry.summary}\n`];
   if (found.note !== undefined) parts.push(`Note: ${found.note}\n`);
-  if (entry.explanation) parts.push(`${wrap(entry.explanation)}\n`);
-  if (entry.reference) parts.push(`Reference: ${entry.reference}\n`);
+  if (entry.explanation) parts.push(`${wrapText(entry.explanation)}\n`);
+  if (entry.reference) parts.push(`${wrapText(`Reference: ${entry.reference}`)}\n`);
   parts.push(optionsText(found));
   const use = uses[entry.kind]?.(entry.name);
   if (use !== undefined) parts.push(`${use}\n`);
@@ -47,7 +47,9 @@ function optionsText({ entry }: FoundEntry): string {
     describeOption(property),
   ]);
   if (rows.length === 0) return "It has no options of its own.\n";
-  return `Options:\n${indent(formatTable([{ title: isMethod ? "flag" : "option" }, { title: "meaning" }], rows))}`;
+  const widest = rows.reduce((width, [flag = ""]) => Math.max(width, flag.length), 0);
+  const columns = [{ title: isMethod ? "flag" : "option" }, { title: "meaning", wrap: Math.max(40, 96 - widest) }];
+  return `Options:\n${indent(formatTable(columns, rows))}`;
 }
 
 async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituation): Promise<string> {
@@ -74,31 +76,9 @@ async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituat
     titles.map((title) => ({ title })),
     rows,
   );
-  return head + indent(lines.map((line) => `${line}\n`).join("") + table);
+  return head + indent(lines.map((line) => `${wrapText(line)}\n`).join("") + table);
 }
 
 function indent(text: string): string {
   return text.replace(/^(?=.)/gm, "  ");
-}
-
-/** Paragraphs at most 100 characters wide; lines that are indented (formulas) stay as they are. */
-function wrap(text: string): string {
-  return text
-    .split("\n")
-    .map((line) => (/^\s/.test(line) ? line : wrapLine(line)))
-    .join("\n");
-}
-
-function wrapLine(line: string): string {
-  const lines: string[] = [];
-  let current = "";
-  for (const word of line.split(" ")) {
-    if (current !== "" && current.length + 1 + word.length > 100) {
-      lines.push(current);
-      current = word;
-    } else {
-      current = current === "" ? word : `${current} ${word}`;
-    }
-  }
-  return [...lines, current].join("\n");
 }

@@ -1,7 +1,7 @@
 /** What `secateur explain` says of a schedule of retraining: its phases and the rates of their steps, as numbers and bars. */
 import type { EntryOf, RunSituation } from "@secateur/core";
 import { plotRates } from "@secateur/imp-scheduler";
-import { formatFraction, formatNumber, formatTable } from "@secateur/report/text";
+import { formatFraction, formatNumber, formatTable, wrapText } from "@secateur/report/text";
 import type { FoundEntry } from "../../plugins/found-entry.ts";
 import { completeSettings } from "../retrain/complete-settings.ts";
 import { denseTraining, makeSchedule, planPhases } from "../retrain/retrain-plan.ts";
@@ -65,7 +65,7 @@ export async function explainSchedule(spec: {
   const assumed = given.dense === undefined ? ", which is what secateur train does unless told otherwise" : "";
   return [
     `${name}: ${explanation}\n`,
-    ...(reference === undefined ? [] : [`Reference: ${reference}\n`]),
+    ...(reference === undefined ? [] : [`${wrapText(`Reference: ${reference}`)}\n`]),
     table,
     `Dense training: ${schedule} from ${learningRate} over ${epochs} epochs${assumed}.\n  ${plotRates(dense.rates, 60)}\n`,
     `Of ${phases.length} ${phases.length === 1 ? "phase" : "phases"} with ${stepsPerEpoch} steps an epoch. From ${found.packageName} ${found.version}.\n`,

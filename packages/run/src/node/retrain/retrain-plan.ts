@@ -8,6 +8,7 @@ import {
   type Schedule,
 } from "@secateur/core";
 import { peakRate } from "@secateur/imp-scheduler";
+import { badRetrainSetting } from "../../errors.ts";
 import type { CompleteSettings } from "./complete-settings.ts";
 import { learningRateOf } from "./training-settings.ts";
 
@@ -33,6 +34,9 @@ export async function makeSchedule(entry: EntryOf<"schedule">, settings: Complet
   return entry.create(await parseOptions(entry.name, entry.options, options));
 }
 
+/** Every step has a rate of its own, which takes 8 bytes. */
+const mostSteps = 20_000_000;
+
 /**
  * The phases of a run.
  *
@@ -47,6 +51,12 @@ export function planPhases(spec: {
   stepsPerEpoch: number;
 }): readonly Phase[] {
   const { schedule, settings, sparsity: target, stepsPerEpoch } = spec;
+  if (settings.epochs * stepsPerEpoch > mostSteps) {
+    throw badRetrainSetting({
+      ...{ where: "retrain", key: "epochs", found: `${settings.epochs} epochs of ${stepsPerEpoch} steps` },
+      allowed: `at most ${mostSteps} steps in all; take fewer epochs, or larger batches`,
+    });
+  }
   const dense = denseTraining(settings, stepsPerEpoch);
   return schedule.phases({
     ...{ target, from: Math.min(spec.from, target), epochs: settings.epochs, stepsPerEpoch, dense },

@@ -58,6 +58,9 @@ export interface DenseSettings {
 /** What a recipe says under "allocation". */
 export type AllocationSettings = AllocationOptions;
 
+/** More than anybody waits for: a slip. */
+const mostEpochs = 1_000_000;
+
 /** The settings that are the same for every schedule; those of a schedule stand in its own options. */
 function retrainSchema(): z.ZodObject {
   const above0 = z.number().gt(0);
@@ -65,7 +68,7 @@ function retrainSchema(): z.ZodObject {
   const fraction = z.number().min(0).lt(1);
   return z.strictObject({
     schedule: z.string(),
-    epochs: whole(1).default(10),
+    epochs: whole(1).max(mostEpochs).default(10),
     learningRate: above0.optional(),
     dense: z
       .strictObject({
