@@ -309,7 +309,11 @@ describe("allocation", () => {
 
 describe("bad settings of retraining are refused before anything runs:", () => {
   const cases: readonly (readonly [what: string, flags: readonly string[], message: RegExp])[] = [
-    ["zero epochs", ["--retrain", "llr", "--retrain-epochs", "0"], /--retrain-epochs: found '0'.*from 1 to/],
+    [
+      "zero epochs",
+      ["--retrain", "llr", "--retrain-epochs", "0"],
+      /--retrain-epochs: found '0'.*allowed is a whole number/,
+    ],
     ["a rate of 0", ["--retrain", "llr", "--learning-rate", "0"], /--learning-rate: found '0'.*above 0/],
     ["an unknown schedule", ["--retrain", "llrr"], /there is no schedule 'lr'|there is no schedule/],
     ["phases without retraining", ["--phases", "3"], /--phases would change nothing.*--retrain/],

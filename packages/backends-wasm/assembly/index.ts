@@ -11,6 +11,7 @@ import { maxWindows as maxWindowsOf } from "./pool";
 import { columnDots as columnDotsOf, columnSums as columnSumsOf, dotUnits as dotUnitsOf, rowDots as rowDotsOf } from "./reduce";
 import { collect as collectOf, histogram32 as histogramOf32, histogram64 as histogramOf64 } from "./select";
 import { softmaxRows as softmaxRowsOf } from "./softmax";
+import { panelProducts as panelProductsOf, sparseTimes as sparseTimesOf } from "./sparse";
 import { eliminateBlock as eliminateBlockOf, solveBlock as solveBlockOf } from "./triangular";
 import { addSegments as addSegmentsOf, transformWeights as transformWeightsOf, winogradGradients as winogradGradientsOf, winogradTiles as winogradTilesOf } from "./winograd";
 import { gatherWindows as gatherWindowsOf, scatterWindows as scatterWindowsOf, transposeBlocks as transposeBlocksOf } from "./windows";
@@ -258,4 +259,16 @@ export function maxWindows64(begin: u32, end: u32, scratch: usize, images: usize
 /** The first address after the module's own data. */
 export function dataEnd(): usize {
   return __heap_base;
+}
+export function sparseTimes32(begin: u32, end: u32, scratch: usize, starts: usize, columns: usize, values: usize, rows: u32, cols: u32, panels: usize, out: usize): void {
+  sparseTimesOf<f32>(begin, end, starts, columns, values, rows, cols, panels, out);
+}
+export function sparseTimes64(begin: u32, end: u32, scratch: usize, starts: usize, columns: usize, values: usize, rows: u32, cols: u32, panels: usize, out: usize): void {
+  sparseTimesOf<f64>(begin, end, starts, columns, values, rows, cols, panels, out);
+}
+export function panelProducts32(begin: u32, end: u32, scratch: usize, starts: usize, columns: usize, rows: u32, cols: u32, a: usize, b: usize, count: u32, sums: usize, out: usize): void {
+  panelProductsOf<f32>(begin, end, starts, columns, rows, cols, a, b, count, sums, out);
+}
+export function panelProducts64(begin: u32, end: u32, scratch: usize, starts: usize, columns: usize, rows: u32, cols: u32, a: usize, b: usize, count: u32, sums: usize, out: usize): void {
+  panelProductsOf<f64>(begin, end, starts, columns, rows, cols, a, b, count, sums, out);
 }

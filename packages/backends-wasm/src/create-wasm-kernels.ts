@@ -9,6 +9,7 @@ import { WasmMemory } from "./memory/wasm-memory.ts";
 import { cholesky } from "./products/cholesky.ts";
 import { dot } from "./products/dot.ts";
 import { gemm, gram } from "./products/gemm.ts";
+import { panelProducts, sparseTimes } from "./products/sparse.ts";
 import { triangularSolve } from "./products/triangular-solve.ts";
 import { columnDots, columnSums } from "./rows/column-sums.ts";
 import { axpy, multiply, relu, reluBackward } from "./rows/elementwise.ts";
@@ -98,6 +99,8 @@ function kernelsOn(engine: Engine, name: string): WasmKernels {
     convolutionGradients: (spec) => convolutionGradients(open(), spec),
     maxWindows: (spec) => maxWindows(open(), spec),
     gatherColumns: (a, columns, out) => gatherColumns(open(), { a, columns, out }),
+    sparseTimes: (spec) => sparseTimes(open(), spec),
+    panelProducts: (spec) => panelProducts(open(), spec),
     largest: (scores, k) => largest(open(), scores, k),
     relu: (x, out) => relu(open(), x, out),
     reluBackward: (activation, gradient, out) => reluBackward(open(), activation, gradient, out),

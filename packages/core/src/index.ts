@@ -142,12 +142,17 @@ export type {
   GramSpec,
   Kernels,
   MaxWindowsSpec,
+  PanelProductsSpec,
+  SparsePattern,
+  SparseTimesSpec,
   TriangularSolveSpec,
   WindowShape,
   WindowsSpec,
 } from "./kernels/kernels.ts";
+export { panelWidth } from "./kernels/kernels.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
+export { checkPanelProducts, checkSparseTimes } from "./kernels/reference-sparse.ts";
 export type { Allocation, AllocationRequest, BoundedLayer, LayerInfo } from "./plugin/allocation.ts";
 export type { Architecture } from "./plugin/architecture.ts";
 export type { DatasetArray, DatasetRequest, DatasetSource, DatasetSplits } from "./plugin/dataset-source.ts";

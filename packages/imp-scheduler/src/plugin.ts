@@ -26,14 +26,19 @@ const impOptions = z.strictObject({
   phases: z
     .union([whole(1).max(mostPhases), z.literal("auto")])
     .optional()
-    .describe("rounds, each pruning the same fraction of what is left; auto: 20 % a round"),
+    .describe(
+      "rounds of pruning and retraining, each pruning the same fraction of what is left; auto: 20 % a round (default: 1; gradual: 7)",
+    ),
   sparsities: z
     .array(z.number().min(0).lt(1))
     .min(1)
     .max(mostPhases)
     .optional()
     .describe("the sparsity after each round, never decreasing, in place of phases"),
-  phaseSchedule: z.enum(scheduleNames).optional().describe("how the sparsity grows over the phases"),
+  phaseSchedule: z
+    .enum(scheduleNames)
+    .optional()
+    .describe("how the sparsity grows over the phases (default: geometric)"),
 });
 
 /** One line, the formula, the paper. */
@@ -113,7 +118,7 @@ const schedules: readonly EntryOf<"schedule">[] = [
     options: z.strictObject({
       budget: whole(0).optional().describe("epochs of dense training first (default: half)"),
       interval,
-      amplitude: z.enum(amplitudes).optional().describe("highest rates of the cycles"),
+      amplitude: z.enum(amplitudes).optional().describe("highest rates of the cycles (default: constant)"),
     }),
     create: bimpSchedule,
   }),

@@ -5,6 +5,7 @@ export type { FoundEntry, SolverEntry } from "./plugins/found-entry.ts";
 export { asSolver, isLiftable } from "./plugins/lift-entry.ts";
 export { notePlugin } from "./plugins/note-plugin.ts";
 export {
+  admits,
   admittedTypes,
   allowedValues,
   describeOption,

@@ -1,36 +1,18 @@
 /** `secateur inspect`: what a checkpoint holds and what it costs to store. */
 
-import { type NamedTensor, toVec } from "@secateur/formats";
 import { formatBytes, formatCount, formatFraction, formatShape, formatTable, plainText } from "@secateur/report/text";
-import { flagWithoutEffect } from "@secateur/run";
-import { compressedSizes, type EngineChoice, isTfjsModel, modelFile, readModelFile } from "@secateur/run/node";
+import { type EngineChoice, type InspectDocument, modelFile, runInspect } from "@secateur/run/node";
 import type { Command } from "commander";
 import { addEngineFlag, addMessageFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { printResult } from "../run/print-result.ts";
 import type { Terminal } from "../terminal.ts";
-import { type InspectedTensor, inspectTfjs } from "./inspect-tfjs.ts";
 
 interface InspectFlags {
   readonly engine?: EngineChoice;
+  readonly exactSizes?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
-}
-
-/** What `secateur inspect --json` prints. */
-interface InspectDocument {
-  readonly format: string;
-  readonly metadata: Readonly<Record<string, string>>;
-  /** What was left out of the file or changed. */
-  readonly notes?: readonly string[];
-  readonly tensors: readonly InspectedTensor[];
-  readonly size: number;
-  readonly zeros: number;
-  readonly sparsity: number;
-  readonly bytes: number;
-  readonly gzipBytes: number;
-  readonly brotliBytes: number;
-  readonly sha256: string;
 }
 
 const examples = `
@@ -45,62 +27,16 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
     .description("Show a checkpoint's tensors, their zeros, and its size as it is and compressed.")
     .argument("<model>", "checkpoint (safetensors or PyTorch), or a TensorFlow.js model.json");
   addEngineFlag(command);
+  command.option("--exact-sizes", "compress files above 4 MB as a whole, too, rather than pieces of them");
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", examples).action(async (model: string) => {
     const flags = command.opts<InspectFlags>();
-    const path = modelFile(absolutePath(terminal, model));
     const { signal, cwd } = terminal;
-    const isTfjs = await isTfjsModel(path);
-    if (!isTfjs && flags.engine !== undefined) {
-      throw flagWithoutEffect({ flag: "--engine", reason: `${path} is no TensorFlow.js model` });
-    }
-    const document = isTfjs
-      ? await inspectModel({ path, engine: flags.engine, cwd, signal })
-      : await inspect(path, signal, cwd);
+    const path = modelFile(absolutePath(terminal, model));
+    const { engine, exactSizes = false } = flags;
+    const document = await runInspect({ path, engine, exactSizes, cwd, signal });
     printResult({ terminal, flags, document, text: () => inspectText(document) });
   });
-}
-
-async function inspect(path: string, signal: AbortSignal, cwd: string): Promise<InspectDocument> {
-  const { checkpoint, bytes, sha256 } = await readModelFile(path, cwd);
-  const tensors = checkpoint.tensors.map((tensor) => {
-    const { name, shape, dtype, data } = tensor;
-    return { name, shape, dtype, size: data.length, zeros: countZeros(tensor), bytes: data.byteLength };
-  });
-  const { format, metadata, notes } = checkpoint;
-  const about = { format, metadata, ...(notes === undefined ? {} : { notes }) };
-  return { ...about, tensors, ...totals(tensors), ...(await sizes(bytes, signal)), sha256 };
-}
-
-async function inspectModel(spec: {
-  path: string;
-  engine: EngineChoice | undefined;
-  cwd: string;
-  signal: AbortSignal;
-}): Promise<InspectDocument> {
-  const { format, metadata, notes, tensors, content, sha256 } = await inspectTfjs(spec);
-  const about = { format, metadata, ...(notes.length === 0 ? {} : { notes }) };
-  return { ...about, tensors, ...totals(tensors), ...(await sizes(content, spec.signal)), sha256 };
-}
-
-function totals(tensors: readonly InspectedTensor[]): Pick<InspectDocument, "size" | "zeros" | "sparsity"> {
-  const size = tensors.reduce((sum, tensor) => sum + tensor.size, 0);
-  const zeros = tensors.reduce((sum, tensor) => sum + tensor.zeros, 0);
-  return { size, zeros, sparsity: size === 0 ? 0 : zeros / size };
-}
-
-async function sizes(
-  bytes: Uint8Array,
-  signal: AbortSignal,
-): Promise<Pick<InspectDocument, "bytes" | "gzipBytes" | "brotliBytes">> {
-  return { bytes: bytes.length, ...(await compressedSizes(bytes, signal)) };
-}
-
-function countZeros(tensor: NamedTensor): number {
-  const values = toVec(tensor);
-  let zeros = 0;
-  for (let i = 0; i < values.length; i++) if (values[i] === 0) zeros++;
-  return zeros;
 }
 
 function inspectText(document: InspectDocument): string {
@@ -142,7 +78,9 @@ function inspectText(document: InspectDocument): string {
     ],
   );
   const metadata = Object.entries(document.metadata).map(([key, value]) => `${plainText(key)}: ${plainText(value)}\n`);
-  const sizes = `${document.format}, ${formatBytes(document.bytes)}; gzip ${formatBytes(document.gzipBytes)}, brotli ${formatBytes(document.brotliBytes)}\n`;
+  const about = document.sampledBytes === undefined ? "" : "about ";
+  const [gzip, brotli] = [document.gzipBytes, document.brotliBytes].map((size) => `${about}${formatBytes(size)}`);
+  const sizes = `${document.format}, ${formatBytes(document.bytes)}; gzip ${gzip}, brotli ${brotli}\n`;
   const notes = (document.notes ?? []).map((note) => `${plainText(note)}\n`);
   return [sizes, table, ...[metadata.join(""), notes.join("")].filter((part) => part !== "")].join("\n");
 }

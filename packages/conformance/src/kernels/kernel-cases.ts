@@ -2,6 +2,7 @@
 import { type Kernels, matrix, type WindowShape, windowsShape } from "@secateur/core";
 import { convolutionGradientsCases, convolveBackCases, convolveCases } from "./convolution-cases.ts";
 import { exact, type KernelCase, rounded } from "./kernel-case.ts";
+import { panelProductsCases, sparseTimesCases } from "./sparse-cases.ts";
 
 /** The kernels that have cases. */
 export type CheckedKernel = Exclude<keyof Kernels, "name" | "threads" | "alloc" | "free">;
@@ -253,6 +254,8 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
       return [out.data];
     }),
   ),
+  sparseTimes: sparseTimesCases,
+  panelProducts: panelProductsCases,
   largest: lengths
     .flatMap((length) =>
       [0, 1, Math.floor(length / 3), length].map((k) =>

@@ -2,8 +2,9 @@
 import { badBudget } from "../errors.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { Budget, CostModel, Limit, LimitKind } from "./budget.ts";
-import type { CostLimit, UnitFloor } from "./cost-constraint.ts";
-import { expectedCost, leastCost, linearCosts, modelCost, shareAt } from "./cost-model.ts";
+import type { CostLimit } from "./cost-constraint.ts";
+import { costGroups, expectedCost, leastCost, linearCosts, modelCost, shareAt } from "./cost-model.ts";
+import { cheapestFloors, type UnitFloor } from "./floors.ts";
 import type { StackedUnits } from "./stack-units.ts";
 
 /** A limit and the network it is for. */
@@ -51,14 +52,16 @@ export function bindLimit(
   const most = absolute ? Math.min(all, amount) : amount * all;
   const share = model ? shareAt(model, units, most) : most / all;
   const unitCosts = model ? linearCosts(model, units, share) : linear!;
-  const least = leastOf({ cost, unitCosts, none: model ? leastCost(model, units) : 0 }, units, floors);
+  const groups = model ? costGroups(model, units, share) : undefined;
+  const least = leastOf({ cost, unitCosts, none: model ? leastCost(model, units) : 0, groups }, units, floors);
   if (most * (1 + 1e-9) < least) throw outOfReach({ kind, amount, absolute, least, all, isFloored: floors.length > 0 });
   return {
     ...{ kind, asked: amount, absolute, all, share, isModelled, cost },
     at(now) {
       const name = kind;
       if (!model) return { name, costs: unitCosts, most: now * all };
-      return { name, costs: unitCosts, most: now <= share ? most : expectedCost(model, units, now), exact: cost };
+      const allowed = now <= share ? most : expectedCost(model, units, now);
+      return { name, costs: unitCosts, most: allowed, exact: cost, ...(groups ? { groups } : {}) };
     },
   };
 }
@@ -73,22 +76,17 @@ function withOthers(model: CostModel, { parts }: StackedUnits): CostModel {
 
 /** The least that a mask costs that keeps anything at all, and what has to stay. */
 function leastOf(
-  spec: { cost: (mask: Mask) => number; unitCosts: ArrayLike<number>; none: number },
+  spec: {
+    cost: (mask: Mask) => number;
+    unitCosts: ArrayLike<number>;
+    none: number;
+    groups: Uint32Array | undefined;
+  },
   units: StackedUnits,
   floors: readonly UnitFloor[],
 ): number {
-  const { cost, unitCosts, none } = spec;
-  const cheapest = (first: number, end: number, least: number, mask: Uint8Array): void => {
-    const order = Uint32Array.from({ length: end - first }, (_, i) => first + i);
-    let held = 0;
-    for (const unit of order.sort((a, b) => unitCosts[a]! - unitCosts[b]! || a - b)) {
-      if (held >= least) break;
-      mask[unit] = 1;
-      held += units.costs["weights"]![unit]!;
-    }
-  };
-  const mask = new Uint8Array(units.count);
-  for (const { first, end, least } of floors) cheapest(first, end, least, mask);
+  const { cost, unitCosts, none, groups } = spec;
+  const mask = cheapestFloors({ floors, sizes: units.costs["weights"]! }, new Float64Array(units.count), groups);
   // Nothing has to stay: a single unit, then, the cheapest that costs anything.
   if (floors.length > 0) return Math.max(none, cost(mask));
   let unit = -1;

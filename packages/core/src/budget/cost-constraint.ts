@@ -4,8 +4,10 @@
  * whatever still fits: at most one unit's score below the optimum for one limit (Dantzig 1957), and exact for equal costs. Where a limit
  * is no sum, its linear costs give the order, and the longest beginning of it that the limit itself allows is kept.
  */
+import { badBudget } from "../errors.ts";
 import type { Mask, Vec } from "../problem/matrix.ts";
 import type { Constraint } from "./constraint.ts";
+import { bestFloors, cheapestFloors, type Floors, shortfall } from "./floors.ts";
 
 /** A limit on what kept units cost in all. */
 export interface CostLimit {
@@ -16,13 +18,8 @@ export interface CostLimit {
   readonly most: number;
   /** What a mask costs where that is no sum of `costs`; never less for a mask that keeps more. */
   readonly exact?: (mask: Mask) => number;
-}
-
-/** Units [first, end), of which enough are kept that their sizes come to `least` or more. */
-export interface UnitFloor {
-  readonly first: number;
-  readonly end: number;
-  readonly least: number;
+  /** Units that then cost together: of one number [count] within a parameter. */
+  readonly groups?: Uint32Array;
 }
 
 /** Sums of costs round: within this share of a limit it counts as met. */
@@ -33,15 +30,16 @@ const rounding = 1e-9;
  *
  * @param count - number of units
  * @param limits - at least one
- * @param floored - ranges that keep at least so much, in sizes [count] of units: their best units come before all others
+ * @param floored - ranges that keep at least so much: their best units come before all others, or where those break a limit their cheapest
+ * @returns a constraint whose `select` throws ERR_BUDGET where floors and limits cannot both be met by what may be kept
  */
 export function costConstraint(
   count: number,
   limits: readonly CostLimit[],
-  floored: { readonly floors: readonly UnitFloor[]; readonly sizes: Vec } = { floors: [], sizes: new Float64Array(0) },
+  floored: Floors = { floors: [], sizes: new Float64Array(0) },
 ): Constraint {
-  const { floors, sizes } = floored;
   const isAdditive = limits.every(({ exact }) => exact === undefined);
+  const groups = limits.find((limit) => limit.groups)?.groups;
   const share = (unit: number): number =>
     limits.reduce((sum, { costs, most }) => sum + (most > 0 ? costs[unit]! / most : costs[unit]! > 0 ? 1e30 : 0), 0);
   const usedBy = (mask: Mask): number[] =>
@@ -52,10 +50,15 @@ export function costConstraint(
       return used;
     });
   const fits = (used: readonly number[]): boolean => limits.every(({ most }, j) => used[j]! <= most * (1 + rounding));
-  const held = (mask: Mask, { first, end }: UnitFloor): number => {
-    let sum = 0;
-    for (let u = first; u < end; u++) if (mask[u] === 1) sum += sizes[u]!;
-    return sum;
+  /** The units that floors keep whatever the others do. @throws ERR_BUDGET */
+  const neededOf = (key: Float64Array): Uint8Array => {
+    const best = bestFloors(floored, key);
+    if (floored.floors.length === 0 || fits(usedBy(best))) return best;
+    const cheapest = cheapestFloors(floored, key, groups);
+    if (fits(usedBy(cheapest))) return cheapest;
+    throw badBudget(
+      `the least that exclusions and bounds keep is more than its limits of ${limits.map(({ name }) => name).join(" and ")} allow together; raise a limit, or exclude less${key.includes(Number.NEGATIVE_INFINITY) ? ", or let pruned weights come back" : ""}`,
+    );
   };
   return {
     kind: `limits on ${limits.map(({ name }) => name).join(" and ")}`,
@@ -70,22 +73,23 @@ export function costConstraint(
             ? value / Math.max(share(u), 1e-300)
             : value;
       }
-      const order = ordered(key, floors, sizes);
+      const needed = neededOf(key);
+      const order = ordered(key, needed);
       if (!isAdditive) return longestBeginning(order, count, (mask) => fits(usedBy(mask)));
-      const mask = new Uint8Array(count);
-      const used = limits.map(() => 0);
+      const used = usedBy(needed);
+      const hasRoom = (unit: number): boolean =>
+        limits.every(({ costs, most }, j) => used[j]! + costs[unit]! <= most * (1 + rounding));
       for (const unit of order) {
-        const next = limits.map(({ costs }, j) => used[j]! + costs[unit]!);
-        if (!fits(next)) continue;
-        mask[unit] = 1;
-        for (let j = 0; j < used.length; j++) used[j] = next[j]!;
+        if (needed[unit] === 1 || !hasRoom(unit)) continue;
+        needed[unit] = 1;
+        for (let j = 0; j < used.length; j++) used[j]! += limits[j]!.costs[unit]!;
       }
-      return mask;
+      return needed;
     },
     violation(mask) {
       const used = usedBy(mask);
       const excess = limits.map(({ most }, j) => used[j]! - most * (1 + rounding));
-      return Math.max(0, ...excess) + floors.reduce((sum, one) => sum + Math.max(0, one.least - held(mask, one)), 0);
+      return Math.max(0, ...excess) + shortfall(floored, mask);
     },
     relax: (factor) =>
       costConstraint(
@@ -95,32 +99,23 @@ export function costConstraint(
       ),
     canSwap(mask, out, into) {
       if (mask[out] !== 1 || mask[into] !== 0) return false;
-      if (isAdditive && floors.length === 0) {
+      if (isAdditive && floored.floors.length === 0) {
         const used = usedBy(mask);
         return fits(limits.map(({ costs }, j) => used[j]! - costs[out]! + costs[into]!));
       }
       const swapped = mask.slice();
       [swapped[out], swapped[into]] = [0, 1];
-      return fits(usedBy(swapped)) && floors.every((floor) => held(swapped, floor) >= floor.least);
+      return fits(usedBy(swapped)) && shortfall(floored, swapped) === 0;
     },
   };
 }
 
 /** Units that may be kept, the best first; those that floors need before all others. */
-function ordered(key: Float64Array, floors: readonly UnitFloor[], sizes: Vec): Uint32Array {
+function ordered(key: Float64Array, needed: Uint8Array): Uint32Array {
   const descending = (a: number, b: number): number => (key[a] === key[b] ? a - b : key[a]! > key[b]! ? -1 : 1);
-  const isNeeded = new Uint8Array(key.length);
-  for (const { first, end, least } of floors) {
-    let held = 0;
-    for (const unit of Uint32Array.from({ length: end - first }, (_, i) => first + i).sort(descending)) {
-      if (held >= least) break;
-      isNeeded[unit] = 1;
-      held += sizes[unit]!;
-    }
-  }
   return Uint32Array.from({ length: key.length }, (_, u) => u)
     .filter((unit) => key[unit] !== Number.NEGATIVE_INFINITY)
-    .sort((a, b) => isNeeded[b]! - isNeeded[a]! || descending(a, b));
+    .sort((a, b) => needed[b]! - needed[a]! || descending(a, b));
 }
 
 /** The mask of the longest beginning of an order that is accepted, found by bisection. */

@@ -153,16 +153,97 @@ describe("a limit on a modelled cost", () => {
   });
 });
 
-test("what is named as the nearest in reach is in reach", () => {
-  for (const more of [{}, { exclude: ["b"] }, { bounds: [{ match: "a", sparsity: 0.3 }] }]) {
-    let nearest = 0.001;
-    try {
-      bindBudget(limitedTo(nearest, more), params);
-    } catch (error) {
-      nearest = Number(/nearest in reach is ([\d.]+)/.exec(String(error))![1]);
-    }
-    const bound = bindBudget(limitedTo(nearest, more), params);
-    const mask = bound.constraint(bound.sparsity, referenceKernels).select(new Float64Array(10).fill(1));
-    expect(mask.reduce((sum, bit) => sum + bit, 0)).toBeGreaterThan(0);
-  }
+test("what is named as the nearest in reach is in reach, and a little more too, whatever the scores", () => {
+  const floored: readonly Budget[] = [{}, { exclude: ["b"] }, { bounds: [{ match: "a", sparsity: 0.3 }] }];
+  fc.assert(
+    fc.property(scores, fc.constantFrom(...floored), fc.constantFrom(1, 1.01, 1.1, 1.3), (score, more, times) => {
+      const refusal = ((): string => {
+        try {
+          bindBudget(limitedTo(0.001, more), params);
+          return "";
+        } catch (error) {
+          return String(error);
+        }
+      })();
+      const nearest = Number(/nearest in reach is ([\d.]+)/.exec(refusal)![1]);
+      const bound = bindBudget(limitedTo(Math.min(1, times * nearest), more), params);
+      const constraint = bound.constraint(bound.sparsity, referenceKernels);
+      const mask = constraint.select(Float64Array.from(score));
+      expect(constraint.violation(mask)).toBe(0);
+      // Where nothing has to stay, the best unit for its cost may be one that does not fit.
+      if (Object.keys(more).length > 0 || new Set(score).size === 1) expect(mask).toContain(1);
+    }),
+  );
+});
+
+describe("what exclusions and bounds keep", () => {
+  // 8 x 8 weights in blocks of 4 x 1, of which a bound of 0.75 keeps 16: 4 blocks at least, 16 where each is in another.
+  const layer = param("a.weight", [8, 8], 0);
+  const blocks: CostModel = {
+    other: 0,
+    params: {
+      "a.weight": [
+        { fixed: 64, each: 0, outputs: 1 },
+        { fixed: 0, each: 4, outputs: 4 },
+      ],
+    },
+  };
+  const bounded = (amount: number): Budget => ({
+    limits: [{ kind: "bytes", amount }],
+    bounds: [{ match: "a", sparsity: 0.75 }],
+    costs: { bytes: blocks },
+  });
+  /** The best weights are the first row of each block. */
+  const spread = Float64Array.from({ length: 64 }, (_, j) => (j % 32 < 8 ? 100 + j : j / 64));
+
+  test.each([0.25, 0.5, 0.9, 1])("goes by whole blocks where its best weights break a limit of bytes: %d", (amount) => {
+    const bound = bindBudget(bounded(amount), [layer]);
+    const constraint = bound.constraint(bound.sparsity, referenceKernels);
+    const mask = constraint.select(spread);
+    expect(constraint.violation(mask)).toBe(0);
+    expect(mask.reduce((sum, bit) => sum + bit, 0)).toBeGreaterThanOrEqual(16);
+    // Of equally full blocks those of the highest scores: the last four.
+    if (amount === 0.25) expect([...mask.subarray(32, 40)]).toEqual([0, 0, 0, 0, 1, 1, 1, 1]);
+  });
+
+  test("is refused where it fits each of two limits and not both", () => {
+    const both: Budget = {
+      limits: [{ kind: "flops", amount: 0.5 }, ...limitedTo(0.66).limits!],
+      ...{ exclude: ["b"], costs: { milliseconds: model } },
+    };
+    expect(() => bindBudget(both, params)).not.toThrow();
+    const heavy = params.map((one) => (one.name === "b.weight" ? { ...one, flopsPerWeight: 1 } : one));
+    const apart = { ...both, limits: [{ kind: "flops", amount: 0.1 } as const, ...limitedTo(0.66).limits!] };
+    expect(() => bindBudget(apart, heavy)).toThrow(/limit of flops, 0.1, is below what exclusions and bounds keep/);
+  });
+
+  test("is never more than what may come back, and holds against patterns", () => {
+    const mayStay = Uint8Array.from({ length: 64 }, (_, j) => (j < 10 ? 1 : 0));
+    const bound = bindBudget({ limits: [{ kind: "weights", amount: 0.5 }], exclude: [], bounds: bounded(1).bounds! }, [
+      layer,
+    ]);
+    expect(bound.constraint(0.5, referenceKernels, mayStay).violation(mayStay)).toBe(0);
+    expect(bound.constraint(0.5, referenceKernels).violation(mayStay)).toBe(6);
+    const units = [{ match: "*", units: { kind: "of-every", keep: 2, of: 4 } as const }];
+    // An excluded parameter stays dense, whatever its pattern; the other follows its own.
+    const excluded = bindBudget({ units, exclude: ["b"] }, params);
+    const mask = excluded.constraint(excluded.sparsity, referenceKernels).select(new Float64Array(10).fill(1));
+    expect([...mask]).toEqual([1, 1, 0, 1, 1, 0, 1, 1, 1, 1]);
+    expect(excluded.pattern).toBeUndefined();
+    const dense = Uint8Array.from(mask).fill(0, 6);
+    expect(excluded.constraint(excluded.sparsity, referenceKernels).violation(dense)).toBe(4);
+    expect(() => bindBudget({ units, bounds: [{ match: "a", sparsity: 0.25 }] }, params)).toThrow(
+      /bound of 'a.weight' keeps 5 of its 6 weights, and its pattern keeps 2 of every 4/,
+    );
+  });
+
+  test("and an allocation does not go with limits that depend on which weights a layer keeps", () => {
+    const allocation = {
+      settings: "",
+      constraint: () => bindBudget(bounded(1), [layer]).constraint(0, referenceKernels),
+    };
+    expect(() => bindBudget({ ...bounded(0.5), bounds: [], allocation }, [layer])).toThrow(
+      /its bytes depend on which; limit weights or flops with an allocation/,
+    );
+  });
 });

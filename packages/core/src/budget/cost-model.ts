@@ -63,18 +63,35 @@ export function shareAt(model: CostModel, units: StackedUnits, amount: number): 
   return high;
 }
 
-/** What keeping each unit costs [units.count], on average where the share is kept, by the way that is best there among those that a mask makes cheaper. */
-export function linearCosts({ params }: CostModel, units: StackedUnits, share: number): Float64Array {
+/** The way that is best where the share is kept, among those that a mask makes cheaper; nothing where there is none. */
+function bestWay({ params }: CostModel, part: StackedPart, share: number): CostWay | undefined {
+  const ways = params[part.param.name]!.filter(({ each }) => each > 0);
+  const least = Math.min(...ways.map((way) => expected(way, part, share)));
+  return ways.find((way) => expected(way, part, share) === least);
+}
+
+/** What keeping each unit costs [units.count], on average where the share is kept, by the way that is best there. */
+export function linearCosts(model: CostModel, units: StackedUnits, share: number): Float64Array {
   const costs = new Float64Array(units.count);
   for (const part of units.parts) {
     const { param, firstUnit, units: own } = part;
-    const ways = params[param.name]!.filter(({ each }) => each > 0);
-    const least = Math.min(...ways.map((way) => expected(way, part, share)));
-    const best = ways.find((way) => expected(way, part, share) === least);
+    const best = bestWay(model, part, share);
     const perWeight = best ? (expected(best, part, share) - best.fixed) / (share * param.size) : 0;
-    for (let u = 0; u < own.count; u++) {
-      costs[firstUnit + u] = perWeight * (own.perWeight ? 1 : own.indices(u).length);
-    }
+    for (let u = 0; u < own.count; u++) costs[firstUnit + u] = perWeight * units.costs["weights"]![firstUnit + u]!;
   }
   return costs;
+}
+
+/** The block of each unit [units.count], by number within its parameter, that the way that is best there stores: its first one. */
+export function costGroups(model: CostModel, units: StackedUnits, share: number): Uint32Array {
+  const groups = new Uint32Array(units.count);
+  for (const part of units.parts) {
+    const { param, firstUnit, units: own } = part;
+    const { outputs } = bestWay(model, part, share) ?? { outputs: 1 };
+    for (let u = 0; u < own.count; u++) {
+      const index = own.perWeight ? u : own.indices(u)[0]!;
+      groups[firstUnit + u] = Math.floor(Math.floor(index / param.cols) / outputs) * param.cols + (index % param.cols);
+    }
+  }
+  return groups;
 }

@@ -163,6 +163,44 @@ export interface ConvolutionGradientsSpec {
   readonly out: Mat;
 }
 
+/** Where a sparse matrix [rows, cols] has entries: those of row i are [starts[i], starts[i + 1]), in columns `columns[e]`, ascending. */
+export interface SparsePattern {
+  readonly rows: number;
+  readonly cols: number;
+  /** [rows + 1] */
+  readonly starts: Uint32Array;
+  /** [entries] */
+  readonly columns: Uint32Array;
+}
+
+/** Columns of a panel: a matrix [rows, columns] as panels is [count, rows, 32], the columns of a panel side by side. */
+export const panelWidth = 32;
+
+/** out = A b, panel by panel. */
+export interface SparseTimesSpec {
+  /** Of A. */
+  readonly pattern: SparsePattern;
+  /** [entries] */
+  readonly values: Vec;
+  readonly count: number;
+  /** [count, cols, 32] */
+  readonly b: Vec;
+  /** [count, rows, 32], overwritten */
+  readonly out: Vec;
+}
+
+/** The entries of a b' where the pattern has some: out[e] = sum over all columns of a[row of e, :] b[column of e, :]. */
+export interface PanelProductsSpec {
+  readonly pattern: SparsePattern;
+  readonly count: number;
+  /** [count, rows, 32] */
+  readonly a: Vec;
+  /** [count, cols, 32] */
+  readonly b: Vec;
+  /** [entries], overwritten */
+  readonly out: Vec;
+}
+
 /** out[:, j] = alpha[j] a[:, j] + beta[j] b[:, j] + gamma[j]; a scale left out is 1, a term left out is 0. `out` may be `a` or `b`. */
 export interface AffineColumnsSpec {
   readonly a: Mat;
@@ -227,6 +265,10 @@ export interface Kernels {
   convolutionGradients(spec: ConvolutionGradientsSpec): void;
   /** out[:, s] = a[:, columns[s]]; out is [a.rows, columns.length]. */
   gatherColumns(a: Mat, columns: Uint32Array, out: Mat): void;
+
+  /** Products with a sparse matrix; a backend that has none leaves both out, and dense products are used. */
+  sparseTimes?(spec: SparseTimesSpec): void;
+  panelProducts?(spec: PanelProductsSpec): void;
 
   /** The indices of the k largest scores in ascending index order; ties go to the lower index; NaN counts as -Infinity. 0 <= k <= length. */
   largest(scores: Vec, k: number): Uint32Array;

@@ -33,6 +33,7 @@ import type {
   TriangularSolveSpec,
 } from "./kernels.ts";
 import { convolutionGradients, convolve, convolveBack } from "./reference-convolution.ts";
+import { panelProducts, sparseTimes } from "./reference-sparse.ts";
 import { gatherWindows, maxWindows, scatterWindows, transposeBlocks } from "./reference-windows.ts";
 
 /**
@@ -71,6 +72,8 @@ export const referenceKernels: Kernels = {
   convolveBack,
   convolutionGradients,
   gatherColumns,
+  sparseTimes,
+  panelProducts,
   largest,
   relu,
   reluBackward,

@@ -3,6 +3,7 @@
  * terms they are made of. With a factor view 1/2 d'Hd = scale/2 ||G d||^2 + damping/2 ||d||^2, a sum of squares that
  * cannot cancel.
  */
+import type { FactorView } from "./curvature.ts";
 import type { Mat } from "./matrix.ts";
 import type { Problem } from "./problem.ts";
 
@@ -26,7 +27,7 @@ async function quadratic(problem: Problem, d: Float64Array): Promise<number> {
   const view = problem.curvature.factor?.();
   if (view) {
     const product = new Float64Array(view.rows);
-    await view.times(d, product);
+    await timesWhereMoved(view, d, product);
     return 0.5 * (view.scale * sumSquares(product) + view.damping * sumSquares(d));
   }
   const product = new Float64Array(d.length);
@@ -34,6 +35,24 @@ async function quadratic(problem: Problem, d: Float64Array): Promise<number> {
   let sum = 0;
   for (let j = 0; j < d.length; j++) sum += d[j]! * product[j]!;
   return 0.5 * sum;
+}
+
+/** Below this share of weights that moved, a view over those alone is worth setting up. */
+const fewMoved = 0.3;
+
+/** out = G d */
+async function timesWhereMoved(view: FactorView, d: Float64Array, out: Float64Array): Promise<void> {
+  const moved = Uint32Array.from({ length: d.length }, (_, j) => j).filter((j) => d[j] !== 0);
+  if (!view.restricted || moved.length > fewMoved * d.length) return view.times(d, out);
+  const inner = view.restricted(moved);
+  try {
+    await inner.times(
+      Float64Array.from(moved, (j) => d[j]!),
+      out,
+    );
+  } finally {
+    inner.release();
+  }
 }
 
 function sumSquares(x: Float64Array): number {

@@ -1,7 +1,7 @@
 /** The masks that a stage may choose from: its budget, how an allocation spreads it, and without regrowth what is kept already. */
-import { allottedSparsity } from "../budget/bound-budget.ts";
 import { type Constraint, sparsityConstraint } from "../budget/constraint.ts";
 import { unitMask } from "../budget/stack-units.ts";
+import { badBudget } from "../errors.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { RunContext } from "../run-context.ts";
 import type { Stage } from "../stages/stage.ts";
@@ -17,18 +17,24 @@ export function stageConstraint(
   const { params, weights, mask, bound } = run;
   const { sparsity, regrow } = run.stage;
   const eligible = regrow ? undefined : mask;
+  const mayStay = regrow ? undefined : bound ? unitMask(bound.units, mask) : mask;
   const limited =
-    bound?.constraint(sparsity, ctx.kernels) ??
+    bound?.constraint(sparsity, ctx.kernels, mayStay) ??
     sparsityConstraint({ count: weights.length, sparsity, kernels: ctx.kernels });
   const { allocation } = bound ?? {};
   const allotted = (at: number): Constraint => allocation!.constraint({ sparsity: at, params, weights, eligible }, ctx);
   const constraint = !allocation
     ? limited
     : allotted(bound!.isStructured ? allottedWithin({ sparsity, weights, limited, allotted }) : sparsity);
-  return regrow ? constraint : withoutRegrowth(constraint, bound ? unitMask(bound.units, mask) : mask);
+  return mayStay ? withoutRegrowth(constraint, mayStay) : constraint;
 }
 
-/** The sparsity at which an allocation comes within the limits, judged by the largest magnitudes. */
+/**
+ * The sparsity at which an allocation comes within every limit of a stage: the lowest at which its masks fit them, by bisection over the
+ * number of weights. An allocation fixes how many weights each layer keeps, so what one of its masks costs, all of them do.
+ *
+ * @throws ERR_BUDGET
+ */
 function allottedWithin(spec: {
   sparsity: number;
   weights: Float32Array;
@@ -36,9 +42,23 @@ function allottedWithin(spec: {
   allotted: (sparsity: number) => Constraint;
 }): number {
   const { sparsity, weights, limited, allotted } = spec;
-  const size = weights.map(Math.abs);
-  const select = (at: number): Mask => allotted(at).select(size);
-  return allottedSparsity({ sparsity, size: weights.length, select, constraint: limited });
+  const size = weights.length;
+  const score = weights.map(Math.abs);
+  const fits = (removed: number): boolean => limited.violation(allotted(removed / size).select(score)) === 0;
+  let low = Math.max(0, Math.floor(sparsity * size));
+  if (fits(low)) return sparsity;
+  let high = size - 1;
+  if (!fits(high)) {
+    throw badBudget(
+      "no share of the weights for each layer is within its limits and what exclusions and bounds keep; raise them, or leave the allocation out",
+    );
+  }
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (fits(middle)) high = middle;
+    else low = middle;
+  }
+  return high / size;
 }
 
 /** The same budget among the units that are kept already: what is pruned stays pruned. */

@@ -2,7 +2,7 @@
  * The logits of a chain of dense layers around the present weights, J x and J'u without forming J. Forward (tangents):
  *   dense  t = t_in W' + x V' + b,   relu  t = t .* (activation > 0);      V, b the parts of x that belong to the layer.
  * Backward: delta W. Over a support that leaves input columns unused (pixels no kept weight looks at), products
- * run on the used columns only.
+ * run on the used columns only, and where few weights are left on those alone.
  */
 import {
   dtypeOf,
@@ -27,6 +27,14 @@ import type { Weights } from "../ops/op.ts";
 import { denseForward } from "./dense-forward.ts";
 import { onColumns, within } from "./on-columns.ts";
 import { namedLinearization, type RowLinearization } from "./row-linearization.ts";
+import {
+  type InputPanels,
+  inputPanels,
+  type SparseWeights,
+  sparseForward,
+  sparseGradients,
+  sparseWeights,
+} from "./sparse-weights.ts";
 
 /** A layer of the linearised network and what it keeps. */
 interface LinearLayer {
@@ -42,6 +50,10 @@ interface LinearLayer {
     readonly biasStart: number;
     /** Input columns in use; absent = all. */
     readonly used?: Uint32Array;
+    /** The same inputs for sparse products, shared by all restrictions. */
+    readonly panels: InputPanels;
+    /** Where few weights are in use: those. The columns are then all there. */
+    readonly sparse?: SparseWeights;
   };
 }
 
@@ -79,10 +91,12 @@ export async function linearizeDense(
     snapshots.push(W.data);
     const weightStart = starts.get(`${layer.name}.weight`) ?? -1;
     const biasStart = starts.get(`${layer.name}.bias`) ?? -1;
-    return [{ kind: "dense", input, dense: { spec: layer, W, weightStart, biasStart } }];
+    const panels = inputPanels(input, kernels);
+    return [{ kind: "dense", input, dense: { spec: layer, W, weightStart, biasStart, panels } }];
   });
   const rows = linearization({ layers, size, logits, kernels }, () => {
     activations.release();
+    for (const { dense } of layers) dense?.panels.release();
     for (const data of [inputs.data, ...snapshots]) kernels.free(data);
   });
   return namedLinearization(rows, { data, batch });
@@ -113,7 +127,10 @@ function linearization(state: Linearized, release: () => void): RowLinearization
   return {
     dim: size,
     logits,
-    cost: layers.reduce((sum, { input, dense }) => sum + (dense ? input.data.length * dense.spec.out : 0), 0),
+    cost: layers.reduce((sum, { input, dense }) => {
+      const weights = dense?.sparse ? dense.sparse.places.length : input.cols * (dense?.spec.out ?? 0);
+      return sum + input.rows * weights;
+    }, 0),
     forward: (x, out) => tangents(state, x, out),
     backward(u, out) {
       deltas(state, u, (layer, delta) => writeWeightGradients(state, { layer, delta, out }));
@@ -143,7 +160,10 @@ function compacted(state: Linearized, columns: Uint32Array): { inner: Linearized
   const owned: Vec[] = [];
   const layers = state.layers.map((layer): LinearLayer => {
     if (!layer.dense || layer.dense.weightStart < 0) return layer;
-    const { spec, weightStart } = layer.dense;
+    const { spec, weightStart, panels } = layer.dense;
+    const size = { examples: layer.input.rows, inputs: spec.in, outputs: spec.out };
+    const sparse = sparseWeights({ ...size, start: weightStart, columns, panels }, kernels);
+    if (sparse) return { ...layer, dense: { ...layer.dense, sparse } };
     const looked = new Uint8Array(spec.in);
     for (const j of columns) {
       if (j >= weightStart && j < weightStart + spec.in * spec.out) looked[(j - weightStart) % spec.in] = 1;
@@ -172,13 +192,14 @@ function tangents({ layers, kernels }: Linearized, x: Vec, out: Mat): void {
       if (t) kernels.reluBackward(input.data, t.data, t.data);
       continue;
     }
-    const { spec, W, weightStart, biasStart, used } = dense!;
+    const { spec, W, weightStart, biasStart, used, sparse } = dense!;
     const y = matrix(input.rows, spec.out, kernels.alloc(input.rows * spec.out, dtypeOf(input.data)));
     if (t) {
       kernels.gemm({ a: t, b: W, transposeB: true, out: y });
       kernels.free(t.data);
     }
-    if (weightStart >= 0) {
+    if (sparse) sparseForward(sparse, { x, y, adds: t !== undefined }, kernels);
+    else if (weightStart >= 0) {
       const V = matrix(spec.out, spec.in, x.subarray(weightStart, weightStart + spec.out * spec.in));
       kernels.gemm({ a: input, b: used ? pickColumns(V, used) : V, transposeB: true, out: y, beta: t ? 1 : 0 });
     }
@@ -213,8 +234,9 @@ function deltas({ layers, kernels }: Linearized, u: Mat, visit: (layer: LinearLa
 /** Writes delta'input and the column sums of delta to the layer's places in out. */
 function writeWeightGradients({ kernels }: Linearized, spec: { layer: LinearLayer; delta: Mat; out: Vec }): void {
   const { layer, delta, out } = spec;
-  const { spec: dense, weightStart, biasStart, used } = layer.dense!;
-  if (weightStart >= 0) {
+  const { spec: dense, weightStart, biasStart, used, sparse } = layer.dense!;
+  if (sparse) sparseGradients(sparse, { delta, out }, kernels);
+  else if (weightStart >= 0) {
     const target = matrix(dense.out, dense.in, out.subarray(weightStart, weightStart + dense.out * dense.in));
     const product = used ? matrix(dense.out, used.length, zeros(dense.out * used.length, dtypeOf(out))) : target;
     kernels.gemm({ a: delta, transposeA: true, b: layer.input, out: product });
@@ -236,7 +258,8 @@ function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec): void
   for (const [layer, delta] of sums) {
     const input = { ...layer.input, data: kernels.alloc(layer.input.data.length, dtypeOf(layer.input.data)) };
     kernels.multiply(layer.input.data, layer.input.data, input.data);
-    writeWeightGradients(state, { layer: { ...layer, input }, delta, out });
+    const { sparse: _products, ...dense } = layer.dense!;
+    writeWeightGradients(state, { layer: { ...layer, input, dense }, delta, out });
     kernels.free(input.data);
     kernels.free(delta.data);
   }

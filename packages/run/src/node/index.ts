@@ -1,13 +1,14 @@
 /** The same from files: plugins from node_modules, models, data, recipes and saved states. */
 
 export { runCompare } from "./compare/run-compare.ts";
-export { compressedSizes } from "./compressed-sizes.ts";
 export { explainEntry } from "./explain/explain-entry.ts";
 export { explainSchedule, type ShownSchedule } from "./explain/explain-schedule.ts";
 export { planSituation } from "./explain/plan-situation.ts";
 export { checkModelPlace } from "./export/check-model-place.ts";
 export { type OutputForm, outputForm } from "./export/encode-model.ts";
 export { runConvert } from "./export/run-convert.ts";
+export { compressedSizes } from "./inspect/compressed-sizes.ts";
+export { type InspectDocument, runInspect } from "./inspect/run-inspect.ts";
 export { batchNormOfModel, chosenDense, remeasuringModel } from "./open/any-model-settings.ts";
 export { architectureKey } from "./open/architectures.ts";
 export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./open/batch-norm.ts";
@@ -50,21 +51,20 @@ export type { RecipeFile } from "./recipe/recipe.ts";
 export { completeSettings } from "./retrain/complete-settings.ts";
 export { retrainNetwork } from "./retrain/retrain-network.ts";
 export { denseTraining, makeSchedule, planPhases } from "./retrain/retrain-plan.ts";
+export { type DenseSettings, type RetrainFlag, type RetrainSettings, retrainFlags } from "./retrain/retrain-schema.ts";
 export {
   type AllocationSettings,
-  type DenseSettings,
   parseAllocation,
   parseRetrain,
-  type RetrainSettings,
   retrainNames,
 } from "./retrain/retrain-settings.ts";
 export { retrainerOf } from "./retrain/retrainer-of.ts";
 export { readRecord } from "./retrain/training-record.ts";
-export { optimizerNames, optimizerOf, rateNames } from "./retrain/training-settings.ts";
+export { optimizerNames, optimizerOf, rateNames, trainDefaults } from "./retrain/training-settings.ts";
 export { runSensitivity, sensitivityDefaults } from "./sensitivity/run-sensitivity.ts";
 export { readArrays } from "./solve/read-arrays.ts";
 export { runSolve, type SolveDocument, type SolveSpec } from "./solve/run-solve.ts";
 export { comparisonStatePath } from "./state/comparison-file.ts";
 export { trainingPath } from "./state/training-file.ts";
-export { epochPath, runTrain, type TrainDocument, type TrainSettings, trainDefaults } from "./train/run-train.ts";
+export { epochPath, runTrain, type TrainDocument, type TrainSettings } from "./train/run-train.ts";
 export { versions } from "./versions.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { admittedTypes, describeRange, kebab, optionValue, valueLabel } from "./option-schema.ts";
+import { admits, admittedTypes, describeRange, kebab, optionValue, valueLabel } from "./option-schema.ts";
 
 const number = { type: "number", minimum: 0, exclusiveMaximum: 1, default: 0.5 };
 const numberOrAuto = {
@@ -59,4 +59,18 @@ describe("a flag's text", () => {
       expect(optionValue(text, property as Record<string, unknown>)).toEqual(value);
     });
   }
+});
+
+describe("whether an option may have a value", () => {
+  test.each([
+    [{ type: "integer", minimum: 1 }, [1, 7], [0, 1.5, "1", Number.NaN]],
+    [{ type: "number", exclusiveMinimum: 0, exclusiveMaximum: 1 }, [0.5], [0, 1, Number.POSITIVE_INFINITY, "x"]],
+    [{ anyOf: [{ type: "integer", minimum: 1 }, { const: "auto" }] }, [3, "auto"], [0, "none"]],
+    [{ enum: ["a", "b"] }, ["a"], ["c", 1]],
+    [{ type: "string" }, ["x"], [1]],
+    [{ type: "boolean" }, [true], ["true"]],
+  ])("%j", (property, good, bad) => {
+    for (const value of good) expect(admits(property, value), String(value)).toBe(true);
+    for (const value of bad) expect(admits(property, value), String(value)).toBe(false);
+  });
 });

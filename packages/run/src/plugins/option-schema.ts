@@ -50,6 +50,25 @@ export function optionValue(text: string, property: OptionProperty): unknown {
   return text;
 }
 
+/** Whether the option may have a value: its type, its range, its fixed values. What else a schema asks is left to it. */
+export function admits(property: OptionProperty, value: unknown): boolean {
+  const alternatives = [...list(property["anyOf"]), ...list(property["oneOf"])] as OptionProperty[];
+  if (alternatives.length > 0) return alternatives.some((one) => admits(one, value));
+  const values = admittedValues(property);
+  if (values) return values.includes(value);
+  if (typeof value !== "number") return admittedTypes(property).has(typeof value);
+  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = property as Partial<Record<string, number>>;
+  const { type } = property;
+  const isOfType = type === "number" ? Number.isFinite(value) : type === "integer" && Number.isSafeInteger(value);
+  return (
+    isOfType &&
+    !(minimum !== undefined && value < minimum) &&
+    !(maximum !== undefined && value > maximum) &&
+    !(exclusiveMinimum !== undefined && value <= exclusiveMinimum) &&
+    !(exclusiveMaximum !== undefined && value >= exclusiveMaximum)
+  );
+}
+
 /** What the option takes, for help: "<a|b|c>", "<number>", "<number|auto>", ... */
 export function valueLabel(property: OptionProperty): string {
   const labels = new Set<string>();
@@ -78,7 +97,7 @@ export function allowedValues(property: OptionProperty): string {
   if (values) return values.length === 1 ? `'${values[0]}'` : `one of ${values.join(", ")}`;
   const kinds = [property["type"]].flat().map((type) => typeNames[String(type)] ?? "a value of another kind");
   const ranges = rangeParts(property);
-  return `${kinds.join(" or ")}${ranges.length === 0 ? "" : ` ${ranges.map((part) => part.replace("at", "of at")).join(" and ")}`}`;
+  return `${kinds.join(" or ")}${ranges.length === 0 ? "" : ` ${ranges.join(" and ").replace(/^at/, "of at")}`}`;
 }
 
 const typeNames: Readonly<Record<string, string>> = {

@@ -34,6 +34,8 @@ const cheapProduct = 256;
 
 /** Where the path has come to. */
 interface Walker {
+  /** Residual at weights 0: offset - G w0 [rows]. With it residuals take products over the support alone. */
+  readonly atZero: Vec;
   /** [p], zero outside the columns. */
   readonly u: Vec;
   /** Ascending. */
@@ -49,7 +51,9 @@ export async function shrinkPath(problem: Problem, model: QuadraticModel, ctx: R
   const { constraint, growth = 0 } = problem;
   const pace = model.productCost <= cheapProduct * model.dim ? thorough : brisk;
   const keep = bestSupport(problem, saliency(model, model.w0)).columns.length;
-  let walker: Walker = { u: model.w0.slice(), columns: nonZeros(model.w0), iterations: 0, value: 0 };
+  const start = nonZeros(model.w0);
+  const atZero = await residualAtZero(model, start);
+  let walker: Walker = { u: model.w0.slice(), columns: start, iterations: 0, value: 0, atZero };
   const atTarget = walker.columns.length <= keep;
   if (atTarget && growth > 0) {
     const candidates = await grow(model, walker, { count: Math.max(1, Math.floor(growth * keep)), problem });
@@ -103,7 +107,9 @@ async function grow(
 ): Promise<Uint32Array> {
   const { dim: size, scale, damping, dtype, kernels } = model;
   const slope = zeros(size, dtype);
-  await gradientAt(model, await pointAt(model, u), slope);
+  // At the weights that the model was taken at nothing has moved yet.
+  if (model.offset) await gradientAt(model, await pointAt(model, u), slope);
+  else if (model.gradient) slope.set(model.gradient);
   const norms = model.columnNormsSquared();
   const score = zeros(size, dtype);
   const eligible = spec.problem.constraint.count?.eligible;
@@ -116,27 +122,44 @@ async function grow(
   return best.filter((j) => score[j] !== Number.NEGATIVE_INFINITY);
 }
 
-/** A few conjugate-gradient steps on Q over the columns, from u. */
+/** offset - G w0; where few weights are left, by a product over those. */
+async function residualAtZero(model: QuadraticModel, columns: Uint32Array): Promise<Vec> {
+  const { kernels, offset, w0, dim: size } = model;
+  const residual = zeros(model.rows, model.dtype);
+  const negative = w0.map((value) => -value);
+  if (columns.length > size / 2) await model.times(negative, residual);
+  else if (columns.length > 0) {
+    await withModelOver(model, columns, (inner) => inner.times(pick(negative, columns), residual));
+  }
+  if (offset) kernels.axpy(1, offset, residual);
+  return residual;
+}
+
+/** A few conjugate-gradient steps on Q over the columns, from u, which is 0 elsewhere. */
 async function walkOn(
   model: QuadraticModel,
   walker: Walker,
   { iterations: maxIterations, tolerance }: Pick<Pace, "tolerance"> & { iterations: number },
   ctx: RunContext,
 ): Promise<Walker> {
-  const { u, columns } = walker;
-  const point = await pointAt(model, u);
-  if (columns.length === 0) return { ...walker, value: valueAt(model, point) };
-  const slope = zeros(model.dim, model.dtype);
-  await gradientAt(model, point, slope);
-  const gradient = pick(slope, columns);
-  const { d, iterations } = await withModelOver(model, columns, (inner) =>
-    refit({ ...inner, gradient }, { form: "cg", tolerance, maxIterations }, ctx),
-  );
-  // At every iterate of conjugate gradients from 0, d'Hd = -slope'd: Q falls by half of slope'd, without a product.
-  const value = valueAt(model, point) + 0.5 * model.kernels.dot(gradient, d);
-  const moved = u.slice();
-  for (let s = 0; s < columns.length; s++) moved[columns[s]!] = u[columns[s]!]! + d[s]!;
-  return { u: moved, columns, iterations: walker.iterations + iterations, value };
+  const { u, columns, atZero } = walker;
+  const d = zeros(model.dim, model.dtype);
+  for (let j = 0; j < d.length; j++) d[j] = u[j]! - model.w0[j]!;
+  if (columns.length === 0) return { ...walker, value: valueAt(model, { d, residual: atZero }) };
+  return await withModelOver(model, columns, async (inner) => {
+    const residual = zeros(model.rows, model.dtype);
+    await inner.times(pick(u, columns), residual);
+    model.kernels.axpy(1, atZero, residual);
+    const gradient = zeros(columns.length, model.dtype);
+    await gradientAt(inner, { d: pick(d, columns), residual }, gradient);
+    const { offset: _inGradient, ...rest } = inner;
+    const { d: moved, iterations } = await refit({ ...rest, gradient }, { form: "cg", tolerance, maxIterations }, ctx);
+    // At every iterate of conjugate gradients from 0, d'Hd = -slope'd: Q falls by half of slope'd, without a product.
+    const value = valueAt(model, { d, residual }) + 0.5 * model.kernels.dot(gradient, moved);
+    const next = u.slice();
+    for (let s = 0; s < columns.length; s++) next[columns[s]!] = u[columns[s]!]! + moved[s]!;
+    return { ...walker, u: next, iterations: walker.iterations + iterations, value };
+  });
 }
 
 function nonZeros(u: Vec): Uint32Array {

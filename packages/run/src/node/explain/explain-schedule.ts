@@ -5,7 +5,8 @@ import { formatFraction, formatNumber, formatTable, wrapText } from "@secateur/r
 import type { FoundEntry } from "../../plugins/found-entry.ts";
 import { completeSettings } from "../retrain/complete-settings.ts";
 import { denseTraining, makeSchedule, planPhases } from "../retrain/retrain-plan.ts";
-import { type DenseSettings, parseRetrain, type RetrainSettings } from "../retrain/retrain-settings.ts";
+import type { DenseSettings, RetrainSettings } from "../retrain/retrain-schema.ts";
+import { parseRetrain } from "../retrain/retrain-settings.ts";
 
 /** Settings that a schedule is shown with; what is left out is usual. */
 export interface ShownSchedule {

@@ -5,7 +5,8 @@ import type { LimitSettings } from "../../recipe/limits.ts";
 import type { KernelChoice } from "../../session.ts";
 import type { BatchNormSettings } from "../open/batch-norm.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
-import type { AllocationSettings, RetrainSettings } from "../retrain/retrain-settings.ts";
+import type { RetrainSettings } from "../retrain/retrain-schema.ts";
+import type { AllocationSettings } from "../retrain/retrain-settings.ts";
 import type { LayersSettings } from "./layers-settings.ts";
 
 /** A run, resolved but for what only the model and the data can tell. */

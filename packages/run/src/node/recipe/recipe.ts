@@ -4,7 +4,8 @@ import type { RunPlan } from "@secateur/core";
 import type { KernelChoice } from "../../session.ts";
 import type { BatchNormSettings } from "../open/batch-norm.ts";
 import type { LayersSettings } from "../prune/layers-settings.ts";
-import type { AllocationSettings, RetrainSettings } from "../retrain/retrain-settings.ts";
+import type { RetrainSettings } from "../retrain/retrain-schema.ts";
+import type { AllocationSettings } from "../retrain/retrain-settings.ts";
 
 /** A recipe as it stands in a file. Paths in it are relative to the file's folder, with forward slashes. */
 export interface Recipe {

@@ -1,17 +1,17 @@
 /** Fills in what the user left open: from the training of the dense network where it is known, else from the defaults of `train`. */
 import { completeScheduleOptions } from "@secateur/imp-scheduler";
-import type { RetrainSettings } from "./retrain-settings.ts";
+import type { RetrainSettings } from "./retrain-schema.ts";
 import type { TrainingRecord } from "./training-record.ts";
-import { peakRates } from "./training-settings.ts";
+import { peakRates, trainDefaults, usualHoldOut } from "./training-settings.ts";
 
 /** What `secateur train` does unless told otherwise: assumed of a network that nothing is known of. */
 export const assumedTraining: TrainingRecord = {
-  schedule: "one-cycle",
-  learningRate: 0.1,
-  epochs: 10,
-  optimizer: "sgd",
-  batchSize: 64,
-  weightDecay: 5e-4,
+  schedule: trainDefaults.schedule,
+  learningRate: trainDefaults.learningRate,
+  epochs: trainDefaults.epochs,
+  optimizer: trainDefaults.optimizer,
+  batchSize: trainDefaults.batchSize,
+  weightDecay: trainDefaults.weightDecay,
   labelSmoothing: 0,
   cropPadding: 0,
   flip: false,
@@ -29,9 +29,6 @@ export const graphTraining: TrainingRecord = {
   cropPadding: 0,
   flip: false,
 };
-
-/** Share of the training split that is held out where something is judged on it. */
-export const usualHoldOut = 0.1;
 
 /** Settings with everything decided that decides the result. */
 export type CompleteSettings = RetrainSettings &
@@ -57,7 +54,7 @@ export function completeSettings(spec: {
   const ownPeak = settings.dense === undefined && isOfOtherScale ? peakRates[optimizer] : undefined;
   const highest = settings.learningRate ?? ownPeak;
   // Momentum is sgd's: a record of adam says nothing about it.
-  const momentum = settings.momentum ?? (optimizer === "sgd" ? (record.momentum ?? 0.9) : undefined);
+  const momentum = settings.momentum ?? (optimizer === "sgd" ? (record.momentum ?? trainDefaults.momentum) : undefined);
   const nesterov = settings.nesterov ?? (optimizer === "sgd" ? (record.nesterov ?? false) : undefined);
   const scheduleDefaults = completeScheduleOptions({
     ...{ name: settings.schedule, target: sparsity, epochs: settings.epochs },

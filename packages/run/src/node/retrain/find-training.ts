@@ -20,7 +20,7 @@ import type { DatasetSplits } from "@secateur/datasets";
 import { createRetrainer, type Network } from "@secateur/nn";
 import { augmentationOf, usualChanges } from "../open/batch-norm.ts";
 import { assumedTraining, completeSettings } from "./complete-settings.ts";
-import type { RetrainSettings } from "./retrain-settings.ts";
+import type { RetrainSettings } from "./retrain-schema.ts";
 import type { TrainingRecord } from "./training-record.ts";
 import { optimizerOf, peakRates } from "./training-settings.ts";
 

@@ -1,103 +1,19 @@
-/** How a run retrains, as data: what stands under "retrain" and "allocation" in a recipe. */
-import { type EntryOf, nearestName, optionProperties, type PluginEntry, type ScheduleName } from "@secateur/core";
-import { type AllocationOptions, type Amplitude, retrainingNames } from "@secateur/imp-scheduler";
+/** Settings of retraining and allocation, judged before anything runs. */
+import { type EntryOf, nearestName, optionProperties, type PluginEntry } from "@secateur/core";
+import { type AllocationOptions, retrainingNames } from "@secateur/imp-scheduler";
 import { z } from "zod";
 import { badRetrainSetting } from "../../errors.ts";
 import type { FoundEntry } from "../../plugins/found-entry.ts";
 import { allowedValues } from "../../plugins/option-schema.ts";
 import { findEntry } from "../plugins/find-entry.ts";
 import { firstPartyPlugins } from "../plugins/first-party.ts";
-import { type OptimizerName, optimizerNames, type RateName, rateNames } from "./training-settings.ts";
+import { allocationSchema, type RetrainSettings, retrainSchema } from "./retrain-schema.ts";
 
 /** Our own ways of retraining, for help: the schedules of IMP, and programs that fix sparsities and rates together. */
 export const retrainNames: readonly string[] = [...retrainingNames, "gmp", "gradual", "bimp"];
 
-/** What a recipe says under "retrain"; what is left open comes from the dense training or from defaults. */
-export interface RetrainSettings {
-  /** Name of a schedule; further keys are options of a schedule that a plugin brought. */
-  readonly schedule: string;
-  /** Of retraining in all (of bimp: of the whole run), >= 1. */
-  readonly epochs: number;
-  /** Rounds; "auto": 20 % of the remaining weights each. */
-  readonly phases?: number | "auto";
-  /** After each round, in place of `phases`. */
-  readonly sparsities?: readonly number[];
-  readonly phaseSchedule?: ScheduleName;
-  /** Of gmp, gradual, bimp: epochs between prunings. */
-  readonly interval?: number;
-  /** Of bimp: epochs of dense training. */
-  readonly budget?: number;
-  readonly amplitude?: Amplitude;
-  /** Highest rate, in place of the dense training's. */
-  readonly learningRate?: number;
-  /** How the dense network was trained. */
-  readonly dense?: DenseSettings;
-  readonly optimizer?: OptimizerName;
-  readonly batchSize?: number;
-  readonly momentum?: number;
-  readonly nesterov?: boolean;
-  readonly weightDecay?: number;
-  readonly labelSmoothing?: number;
-  readonly cropPadding?: number;
-  readonly flip?: boolean;
-  /** Checkpoint that kept weights go back to after each pruning. */
-  readonly rewind?: string;
-  /** Epochs without a lower held-out loss that end a round. */
-  readonly patience?: number;
-  /** Share of the training split that is held out: for patience, and to judge whether a round ends better than it began. */
-  readonly holdOut?: number;
-}
-
-/** The rates of the dense training. */
-export interface DenseSettings {
-  readonly schedule: RateName;
-  readonly learningRate: number;
-  readonly epochs: number;
-}
-
 /** What a recipe says under "allocation". */
 export type AllocationSettings = AllocationOptions;
-
-/** More than anybody waits for: a slip. */
-const mostEpochs = 1_000_000;
-
-/** The settings that are the same for every schedule; those of a schedule stand in its own options. */
-function retrainSchema(): z.ZodObject {
-  const above0 = z.number().gt(0);
-  const whole = (least: number) => z.int().min(least);
-  const fraction = z.number().min(0).lt(1);
-  return z.strictObject({
-    schedule: z.string(),
-    epochs: whole(1).max(mostEpochs).default(10),
-    learningRate: above0.optional(),
-    dense: z
-      .strictObject({
-        schedule: z.enum(rateNames),
-        learningRate: above0,
-        epochs: whole(1),
-      })
-      .optional(),
-    optimizer: z.enum(optimizerNames).optional(),
-    batchSize: whole(1).optional(),
-    momentum: fraction.optional(),
-    nesterov: z.boolean().optional(),
-    weightDecay: z.number().min(0).optional(),
-    labelSmoothing: fraction.optional(),
-    cropPadding: whole(0).optional(),
-    flip: z.boolean().optional(),
-    rewind: z.string().min(1).optional(),
-    patience: whole(1).optional(),
-    holdOut: above0.lt(1).optional(),
-  });
-}
-
-function allocationSchema(): z.ZodType {
-  return z.strictObject({
-    method: z.string().min(1).optional(),
-    exclude: z.array(z.string().min(1)).optional(),
-    limits: z.record(z.string().min(1), z.number().min(0).max(1)).optional(),
-  });
-}
 
 /** Settings of retraining, and the schedule they name. */
 export interface RetrainChoice {
@@ -125,7 +41,7 @@ export async function parseRetrain(spec: { where: string; value: object; from: s
   await assertRead({ where, value, own, name });
   const isOwn = ([key]: readonly [string, unknown]) => Object.hasOwn(own, key);
   const common = parse({
-    ...{ where, under: "retrain", schema: retrainSchema(), more: Object.keys(own) },
+    ...{ where, under: "retrain", schema: retrainSchema, more: Object.keys(own) },
     value: Object.fromEntries(Object.entries(value).filter((entry) => !isOwn(entry))),
   }) as RetrainSettings;
   const options = Object.fromEntries(Object.entries(value).filter(isOwn));
@@ -200,10 +116,10 @@ function shown(value: unknown): string {
 
 /** Checks the value of "allocation". @throws ERR_OPTION */
 export function parseAllocation(where: string, value: unknown): AllocationSettings {
-  return parse({ where, under: "allocation", value, schema: allocationSchema(), more: [] }) as AllocationSettings;
+  return parse({ where, under: "allocation", value, schema: allocationSchema, more: [] }) as AllocationSettings;
 }
 
-/** The value as the schema admits it; interfaces and schemas of this file say the same. */
+/** The value as the schema admits it. */
 function parse(spec: {
   where: string;
   under: string;

@@ -4,10 +4,11 @@ import type { DatasetSplits } from "@secateur/datasets";
 import type { Network } from "@secateur/nn";
 import { poseTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
-import { type CompleteSettings, completeSettings, usualHoldOut } from "./complete-settings.ts";
+import { type CompleteSettings, completeSettings } from "./complete-settings.ts";
 import { findTraining } from "./find-training.ts";
 import { splitOff } from "./retrain-network.ts";
-import type { RetrainSettings } from "./retrain-settings.ts";
+import type { RetrainSettings } from "./retrain-schema.ts";
+import { usualHoldOut } from "./training-settings.ts";
 
 /**
  * Holds a tenth of the training split out, on which rounds are judged as well, and finds rate and changes of images by a range test.

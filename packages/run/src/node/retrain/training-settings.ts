@@ -19,7 +19,11 @@ export interface OptimizerSettings {
 }
 
 /** The optimizer that settings ask for. @throws ERR_USAGE for a setting the optimizer does not have */
-export function optimizerOf({ optimizer = "sgd", momentum, nesterov }: OptimizerSettings): OptimizerSpec {
+export function optimizerOf({
+  optimizer = trainDefaults.optimizer,
+  momentum,
+  nesterov,
+}: OptimizerSettings): OptimizerSpec {
   if (optimizer === "sgd") {
     return { kind: "sgd", ...(momentum === undefined ? {} : { momentum }), nesterov: nesterov === true };
   }
@@ -31,11 +35,33 @@ export function optimizerOf({ optimizer = "sgd", momentum, nesterov }: Optimizer
 /** Peak rates where none is given. */
 export const peakRates = { sgd: 0.1, adam: 1e-3, adamw: 1e-3 } as const;
 
+/** How a network trains where settings are left out. */
+export const trainDefaults: {
+  readonly schedule: RateName;
+  readonly optimizer: OptimizerName;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+  readonly momentum: number;
+  readonly weightDecay: number;
+} = {
+  schedule: "one-cycle",
+  optimizer: "sgd",
+  epochs: 10,
+  batchSize: 64,
+  learningRate: peakRates.sgd,
+  momentum: 0.9,
+  weightDecay: 5e-4,
+};
+
+/** Share of the training split that is held out where something is judged on it. */
+export const usualHoldOut = 0.1;
+
 /** The learning rate that settings ask for. */
 export function learningRateOf({
-  schedule = "one-cycle",
+  schedule = trainDefaults.schedule,
   learningRate,
-  optimizer = "sgd",
+  optimizer = trainDefaults.optimizer,
 }: OptimizerSettings): LearningRate {
   const peak = learningRate ?? peakRates[optimizer];
   if (schedule === "cosine") return cosine(peak);

@@ -18,7 +18,13 @@ import { openModel } from "../open/open-model.ts";
 import type { StoredTensors } from "../open/stored-tensors.ts";
 import { findTask } from "../plugins/find-task.ts";
 import { encodeRecord, type TrainingRecord, trainingKey } from "../retrain/training-record.ts";
-import { learningRateOf, type OptimizerSettings, optimizerOf, peakRates } from "../retrain/training-settings.ts";
+import {
+  learningRateOf,
+  type OptimizerSettings,
+  optimizerOf,
+  peakRates,
+  trainDefaults,
+} from "../retrain/training-settings.ts";
 import { readTraining, trainingPath, writeTraining } from "../state/training-file.ts";
 import { versions } from "../versions.ts";
 import { openRules, type RuleSettings } from "./training-rules.ts";
@@ -55,15 +61,6 @@ export interface TrainSpec {
   readonly cwd: string;
   readonly session: Session;
 }
-
-/** What is used where settings are left out. */
-export const trainDefaults = {
-  epochs: 10,
-  batchSize: 64,
-  learningRate: 0.1,
-  momentum: 0.9,
-  weightDecay: 5e-4,
-} as const;
 
 /** What `secateur train --json` prints. */
 export interface TrainDocument {

@@ -2,19 +2,9 @@
 import { dirname } from "node:path";
 import { decodeWeight, type ModelFiles, openModelFiles } from "@secateur/backends-tfjs";
 import { countZeros, isPruneError } from "@secateur/core";
-import { type EngineChoice, readTfjsFiles, startTensorflow } from "@secateur/run/node";
-
-/** One tensor of an inspected model. */
-export interface InspectedTensor {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly dtype: string;
-  readonly size: number;
-  readonly zeros: number;
-  readonly bytes: number;
-  /** Of a TensorFlow.js model, where TensorFlow.js is installed. */
-  readonly prunable?: boolean;
-}
+import { type EngineChoice, startTensorflow } from "../open/load-tensorflow.ts";
+import { readTfjsFiles } from "../open/open-tfjs.ts";
+import type { InspectedTensor } from "./run-inspect.ts";
 
 /** An inspected model before its file sizes. */
 export interface InspectedTfjs {

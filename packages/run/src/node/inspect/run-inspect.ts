@@ -1,0 +1,81 @@
+/** `secateur inspect`: what a model file holds, and what it costs to store. */
+import { countZeros } from "@secateur/core";
+import { type NamedTensor, toVec } from "@secateur/formats";
+import { flagWithoutEffect } from "../../errors.ts";
+import type { EngineChoice } from "../open/load-tensorflow.ts";
+import { readModelFile } from "../open/open-model.ts";
+import { isTfjsModel } from "../open/open-tfjs.ts";
+import { type CompressedSizes, compressedSizes, sampledSizes } from "./compressed-sizes.ts";
+import { inspectTfjs } from "./inspect-tfjs.ts";
+
+/** One tensor of an inspected model. */
+export interface InspectedTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+  readonly size: number;
+  readonly zeros: number;
+  readonly bytes: number;
+  /** Of a TensorFlow.js model, where TensorFlow.js is installed. */
+  readonly prunable?: boolean;
+}
+
+/** What `secateur inspect --json` prints. */
+export interface InspectDocument extends CompressedSizes {
+  readonly format: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** What was left out of the file or changed. */
+  readonly notes?: readonly string[];
+  readonly tensors: readonly InspectedTensor[];
+  readonly size: number;
+  readonly zeros: number;
+  readonly sparsity: number;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** What to inspect. */
+export interface InspectRun {
+  /** Absolute path of a checkpoint or a model.json. */
+  readonly path: string;
+  /** What --engine says. */
+  readonly engine: EngineChoice | undefined;
+  /** Whether files of any size are compressed as a whole; default: pieces of large ones are. */
+  readonly exactSizes: boolean;
+  /** Where plugins and packages of TensorFlow.js are looked for. */
+  readonly cwd: string;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Reads a model file and describes it. O(bytes), most of it reading and hashing: of a large file only pieces are compressed.
+ *
+ * @throws what reading the file throws; ERR_USAGE for an engine with a file that needs none; ERR_ABORTED
+ */
+export async function runInspect(run: InspectRun): Promise<InspectDocument> {
+  const { path, engine, cwd, signal, exactSizes } = run;
+  const isTfjs = await isTfjsModel(path);
+  if (!isTfjs && engine !== undefined) {
+    throw flagWithoutEffect({ flag: "--engine", reason: `${path} is no TensorFlow.js model` });
+  }
+  const { format, metadata, notes, tensors, content, sha256 } = isTfjs ? await inspectTfjs(run) : await read(path, cwd);
+  const size = tensors.reduce((sum, tensor) => sum + tensor.size, 0);
+  const zeros = tensors.reduce((sum, tensor) => sum + tensor.zeros, 0);
+  return {
+    ...{ format, metadata, ...(notes.length === 0 ? {} : { notes }), tensors },
+    ...{ size, zeros, sparsity: size === 0 ? 0 : zeros / size, bytes: content.length },
+    ...(await (exactSizes ? compressedSizes : sampledSizes)(content, signal)),
+    sha256,
+  };
+}
+
+async function read(path: string, cwd: string): ReturnType<typeof inspectTfjs> {
+  const { checkpoint, bytes, sha256 } = await readModelFile(path, cwd);
+  const { format, metadata, notes = [] } = checkpoint;
+  return { format, metadata, notes, tensors: checkpoint.tensors.map(describe), content: bytes, sha256 };
+}
+
+function describe(tensor: NamedTensor): InspectedTensor {
+  const { name, shape, dtype, data } = tensor;
+  return { name, shape, dtype, size: data.length, zeros: countZeros(toVec(tensor)), bytes: data.byteLength };
+}
