@@ -1,6 +1,6 @@
 /**
  * Statistics of batch normalisation after pruning. With m, v the mean and variance that a channel had on some examples before, m', v' what
- * it has now on the same ones, and M, V those in the model,
+ * it has now on the same ones, and M, V those in the model when the first were measured,
  *   V' = V v' / v,   (m' - M') / sqrt(V') = (m - M) / sqrt(V)
  * so that what leaves the normalisation has the mean and variance it had (as @secateur/graph does for ONNX models). It is done batch by
  * batch, each normalisation corrected before what follows it is measured, and the corrected statistics are averaged over batches: one pass.
@@ -38,13 +38,18 @@ export async function matchStatistics(
   const { run, written } = model;
   const count = Math.min(mostExamples, data.size);
   const examples = sampleIndices(data.size, count, ctx.rng.fork("channel statistics"));
-  const before: BatchMoments = await eachBatch(run, { data, examples, ctx }, () => undefined);
+  // Corrections start from these each time, so that one may follow another.
+  const stored = new Map<string, Moments>();
+  const before: BatchMoments = await eachBatch(run, { data, examples, ctx }, ({ norm }) => {
+    if (!stored.has(norm.mean.name)) stored.set(norm.mean.name, storedMoments(norm));
+    return undefined;
+  });
   return async (after) => {
     const sums = new Map<string, { norm: Norm; moments: Moments; batches: number }>();
     await eachBatch(run, { data, examples, ctx: after }, ({ norm, moments, batch }) => {
       const reference = before[batch]?.get(norm.mean.name);
       if (!reference) return undefined;
-      const corrected = correct({ now: moments, before: reference, stored: storedMoments(norm) });
+      const corrected = correct({ now: moments, before: reference, stored: stored.get(norm.mean.name)! });
       const sum = sums.get(norm.mean.name);
       if (!sum) sums.set(norm.mean.name, { norm, moments: corrected, batches: 1 });
       else sums.set(norm.mean.name, { norm, moments: plus(sum.moments, corrected), batches: sum.batches + 1 });
@@ -145,7 +150,11 @@ function correct({ now, before, stored }: { now: Moments; before: Moments; store
   );
   return {
     variance: stored.variance.map((value, c) => value * ratio[c]!),
-    mean: now.mean.map((value, c) => value - (before.mean[c]! - stored.mean[c]!) * Math.sqrt(ratio[c]!)),
+    // In this order nothing is rounded where nothing changed.
+    mean: stored.mean.map((M, c) => {
+      const m = before.mean[c]!;
+      return M + (now.mean[c]! - m) + (m - M) * (1 - Math.sqrt(ratio[c]!));
+    }),
   };
 }
 

@@ -1,5 +1,5 @@
 import { describeModel, tinyData } from "@secateur/conformance";
-import { arrayDataset, createRng, type Dataset, matrix } from "@secateur/core";
+import { arrayDataset, createRng, type Dataset, matrix, regression, tensorDataset } from "@secateur/core";
 import { test } from "vitest";
 import { mlp } from "./graph/mlp.ts";
 import type { NetworkSpec } from "./graph/network-spec.ts";
@@ -47,6 +47,22 @@ await describeModel({
   create: () => createNetwork(mlp({ sizes: [4, 5, 3] }), { seed: 1 }),
   data: tinyData(),
   tolerance: 0.02,
+});
+const { inputs } = await tinyData().batch(Uint32Array.from({ length: tinyData().size }, (_, i) => i));
+await describeModel({
+  test,
+  name: "a dense network in a regression of three numbers",
+  create: () => createNetwork(mlp({ sizes: [4, 5, 3] }), { seed: 1, dtype: "f64" }),
+  data: tensorDataset({
+    inputs,
+    targets: {
+      values: {
+        shape: [tinyData().size, 3],
+        data: Float32Array.from({ length: 3 * tinyData().size }, (_, i) => Math.cos(i)),
+      },
+    },
+  }),
+  task: regression(),
 });
 await describeModel({
   test,

@@ -15,6 +15,8 @@ import { expect, test } from "vitest";
 import { layerLoop } from "./layer-loop.ts";
 import { obc } from "./obc.ts";
 import { pruneLayers } from "./prune-layers.ts";
+import { layerAllocations } from "./share-budget.ts";
+import { wanda } from "./wanda.ts";
 
 const rng = createRng("layers");
 const inputs = matrix(
@@ -72,6 +74,19 @@ test("layers are pruned in rounds with training, what is pruned stays pruned, an
     const again = newNetwork();
     await prune({ ...inRounds(again), resume });
     expect(again.tensors()).toEqual(network.tensors());
+  }
+});
+
+test("what a layer may not keep the others do, so that rounds of any rule keep their budget", async () => {
+  for (const allocation of layerAllocations) {
+    const model = createNetwork(mlp({ sizes: [8, 6, 2] }), { seed: 3 });
+    const fewOfFirst = Uint8Array.from({ length: 48 }, (_, i) => (i < 8 ? 1 : 0));
+    const eligible = new Map([["fc1.weight", fewOfFirst]]);
+    const request = { model, data, solver: wanda(), curvature: activations(), sparsity: 0.75, eligible, allocation };
+    const { nonzeros, layers } = await pruneLayers(request, createRunContext({ seed: 1 }));
+    // Each rule alone would give the first layer more than 8 of the 15.
+    expect(layers[0]!.nonzeros).toBe(8);
+    expect(nonzeros).toBe(keptCount(weightCount, 0.75));
   }
 });
 

@@ -89,6 +89,29 @@ test("SparseGPT in blocks equals its column-wise definition", async () => {
   }
 });
 
+test("SparseGPT starts from the minimum of the damped problem, which stays near where examples are fewer than inputs", async () => {
+  const [rows, cols, damping] = [3, 8, 0.01];
+  const H = secondMoment(someInputs(5, cols));
+  const gradient = matrix(
+    rows,
+    cols,
+    Float64Array.from({ length: rows * cols }, (_, i) => Math.sin(i)),
+  );
+  const problem = { ...layerOf({ rows, cols, H, constraint: keeping(rows * cols) }), gradient };
+  const { w } = await sparseGpt({ damping }).solve(problem, createRunContext());
+  let mean = 0;
+  for (let j = 0; j < cols; j++) mean += H.data[j * (cols + 1)]! / cols;
+  for (let r = 0; r < rows; r++) {
+    const change = Float64Array.from({ length: cols }, (_, j) => w.data[r * cols + j]! - problem.w.data[r * cols + j]!);
+    for (let i = 0; i < cols; i++) {
+      let slope = gradient.data[r * cols + i]! + damping * mean * change[i]!;
+      for (let j = 0; j < cols; j++) slope += H.data[i * cols + j]! * change[j]!;
+      // The ridge that makes H factorable is at most 1e-10 of its mean diagonal, and changes are below 1e2.
+      expect(slope).toBeCloseTo(0, 6);
+    }
+  }
+});
+
 test("SparseGPT's groups of 'keep of every' are chosen when each begins, also where a block would cut them", async () => {
   const constraint = (count: number) => keepOfEvery({ count, cols: 12, keep: 2, of: 3 });
   const H = secondMoment(someInputs(80, 12));

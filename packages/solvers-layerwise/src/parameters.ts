@@ -1,5 +1,5 @@
 /** Weights of a model's parameters, or of some of their rows. */
-import { type LayerRows, type Mat, type Model, matrix } from "@secateur/core";
+import { type LayerRows, type Mask, type Mat, type Model, matrix } from "@secateur/core";
 
 /** Copies of whole parameters by name. */
 export async function readAll(model: Model, params: readonly string[]): Promise<ReadonlyMap<string, Mat>> {
@@ -28,4 +28,13 @@ export async function writeRows(model: Model, { param, firstRow }: LayerRows, w:
   const whole = await model.read(param);
   whole.data.set(w.data, firstRow * w.cols);
   await model.write(param, whole);
+}
+
+/** Of the rows of a parameter, what may be kept; undefined where all may. */
+export function eligibleRows(
+  eligible: ReadonlyMap<string, Mask> | undefined,
+  { param, firstRow, rows }: LayerRows,
+  cols: number,
+): Mask | undefined {
+  return eligible?.get(param)?.subarray(firstRow * cols, (firstRow + rows) * cols);
 }

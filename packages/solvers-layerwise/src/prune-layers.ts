@@ -4,6 +4,7 @@
  * layers share is shared out first, from the dense model's inputs; of these passes counts and losses are kept, no problems.
  */
 import {
+  countKept,
   forkContext,
   type LayerLoopRequest,
   type LayerLoopResult,
@@ -79,8 +80,13 @@ async function pruneShared(request: SampledRequest, ctx: RunContext): Promise<Pr
   const { model, data, params, examples, sparsity, pattern, allocation = "auto" } = request;
   if (pattern) return await pruneOnce(request, { rule: "pattern", keeps: undefined }, ctx);
   if (allocation === "uniform") {
-    const sizes = model.params().flatMap(({ name, rows, cols }) => (params.includes(name) ? [rows * cols] : []));
-    return await pruneOnce(request, { rule: "uniform", keeps: evenShare(sizes, sparsity) }, ctx);
+    const all = { size: 0, eligible: 0 };
+    for (const { name, rows, cols } of model.params().filter((param) => params.includes(param.name))) {
+      const mayStay = request.eligible?.get(name);
+      all.size += rows * cols;
+      all.eligible += mayStay ? countKept(mayStay) : rows * cols;
+    }
+    return await pruneOnce(request, { rule: "uniform", keeps: evenShare(all, sparsity) }, ctx);
   }
   if (allocation !== "auto") {
     const shares = await surveyLayers(request, [allocation], ctx);

@@ -1,13 +1,12 @@
 /** All layers pruned once, each keeping what it is told to: a pass over the calibration examples and a solve a layer. */
 import {
   assertNeeds,
+  countKept,
   countZeros,
   type Kernels,
   keepCount,
   keepOfEvery,
   type LayerCurvature,
-  type LayerRows,
-  type Mask,
   type Mat,
   type Problem,
   type PrunedLayer,
@@ -16,7 +15,7 @@ import {
   withoutRegrowth,
 } from "@secateur/core";
 import { denseError } from "./dense-targets.ts";
-import { readRows, writeRows } from "./parameters.ts";
+import { eligibleRows, readRows, writeRows } from "./parameters.ts";
 import type { PruneLayersRequest, PruneLayersResult } from "./prune-layers.ts";
 import { relativeErrorOf } from "./relative-error.ts";
 import type { KeepNext } from "./share-budget.ts";
@@ -31,7 +30,7 @@ export interface SampledRequest extends Omit<PruneLayersRequest, "examples"> {
 /** How the budget was shared out. */
 export interface Shared {
   readonly rule: PruneLayersResult["allocation"];
-  /** How many weights the next layer keeps of so many, asked in order; absent with a pattern. */
+  /** How many weights the next layer keeps of so many, as they come; absent with a pattern. */
   readonly keeps: KeepNext | undefined;
 }
 
@@ -47,10 +46,11 @@ export async function pruneOnce(
     for (const target of layer.targets) {
       const w = await readRows(model, target);
       const count = w.rows * w.cols;
+      const mayStay = eligibleRows(request.eligible, target, w.cols);
+      const eligible = mayStay ? countKept(mayStay) : count;
       const budget = pattern
         ? keepOfEvery({ count, cols: w.cols, ...pattern })
-        : keepCount({ count, keep: keeps!(count), kernels: ctx.kernels });
-      const mayStay = eligibleRows(request, target, w.cols);
+        : keepCount({ count, keep: keeps!(count, eligible), kernels: ctx.kernels });
       const constraint = mayStay ? withoutRegrowth(budget, mayStay) : budget;
       const problem = layerProblemOf({ target, w, layer, constraint }, ctx.kernels);
       assertNeeds("the solver", solver.needs, problem);
@@ -78,15 +78,6 @@ export async function pruneOnce(
     examples: request.examples.length,
     allocation: rule,
   };
-}
-
-/** Of the rows of a parameter, what may be kept. */
-function eligibleRows(
-  { eligible }: SampledRequest,
-  { param, firstRow, rows }: LayerRows,
-  cols: number,
-): Mask | undefined {
-  return eligible?.get(param)?.subarray(firstRow * cols, (firstRow + rows) * cols);
 }
 
 /** Dense weights with the zeros of others. */

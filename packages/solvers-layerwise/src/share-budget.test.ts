@@ -39,3 +39,21 @@ test("OWL lets layers with more outliers keep more, and keeps the budget", () =>
     ),
   ).toEqual([50, 50, 50]);
 });
+
+test("no rule lets a layer keep more than it may, and the others keep what that leaves", () => {
+  const layers = [
+    { size: 10, eligible: 2, losses: Float64Array.from({ length: 10 }, (_, i) => 5 + i), outliers: 0.3 },
+    { size: 10, eligible: 9, losses: Float64Array.from({ length: 10 }, (_, i) => 4 + i), outliers: 0.2 },
+    { size: 10, eligible: 10, losses: Float64Array.from({ length: 10 }, (_, i) => 1 + i), outliers: 0 },
+  ];
+  for (const rule of ["uniform", "global", "owl"] as const) {
+    for (const keep of [3, 15, 20, 21, 24]) {
+      const keeps = shareBudget(layers, 1 - keep / 30, rule);
+      for (const [l, kept] of keeps.entries()) expect(kept).toBeLessThanOrEqual(layers[l]!.eligible);
+      // 21 of the 30 may be kept.
+      expect(sum(keeps)).toBe(Math.min(keep, 21));
+    }
+  }
+  // Of the 13 that the second and third may still keep, the dearest removals are 13 to 7 of the one and 10 to 5 of the other.
+  expect(shareBudget(layers, 0.5, "global")).toEqual([2, 8, 5]);
+});

@@ -4,6 +4,7 @@
  *   global   the cheapest removals of all OBC traces, each loss divided by the energy of its layer's outputs, 1/2 tr(W H W');
  *   owl      fractions that rise with a layer's share of outliers, 2 `owlRange` between the layers of fewest and of most, around the
  *            same mean over layers (OWL, Yin et al., ICML 2024): outliers are scores |w_ij| sqrt(H_jj) above `owlFactor` times their mean.
+ * No layer keeps more than it may; what that leaves of the budget the other layers keep.
  */
 import { type Curvature, keptCount, type Mat } from "@secateur/core";
 import { smallestOf } from "./allocate.ts";
@@ -18,6 +19,8 @@ export const layerAllocations: readonly LayerAllocation[] = ["uniform", "global"
 export interface LayerShare {
   /** Number of weights. */
   readonly size: number;
+  /** Of them, how many may be kept. Default: all. */
+  readonly eligible?: number;
   /** Of `global`: what its removals cost relative to the energy of its outputs, the cheapest first. */
   readonly losses?: Float64Array;
   /** Of `owl`: the fraction of scores that are outliers. */
@@ -27,26 +30,29 @@ export interface LayerShare {
 const owlFactor = 5;
 const owlRange = 0.08;
 
-/** Weights that each layer keeps, floor((1 - sparsity) * weights) in all. */
+/** Weights that each layer keeps, floor((1 - sparsity) * weights) in all, or as many as may be kept. */
 export function shareBudget(layers: readonly LayerShare[], sparsity: number, rule: LayerAllocation): readonly number[] {
   const total = layers.reduce((sum, { size }) => sum + size, 0);
-  const keep = keptCount(total, sparsity);
+  const keep = Math.min(
+    keptCount(total, sparsity),
+    layers.reduce((sum, layer) => sum + mayKeep(layer), 0),
+  );
   switch (rule) {
-    case "uniform": {
-      const next = evenShare(
-        layers.map(({ size }) => size),
-        sparsity,
+    case "uniform":
+      return inProportion(
+        layers.map((layer) => ({ size: mayKeep(layer), weight: layer.size })),
+        keep,
       );
-      return layers.map(({ size }) => next(size));
-    }
     case "global":
-      return byTraces(layers, total - keep);
+      return byTraces(layers, keep);
     case "owl":
       return inProportion(owlWeights(layers, sparsity), keep);
     default:
       return rule satisfies never;
   }
 }
+
+const mayKeep = ({ size, eligible = size }: LayerShare): number => eligible;
 
 /** Whole numbers in proportion to the weights, none above its size, with sum `keep`. */
 function inProportion(
@@ -67,8 +73,8 @@ function inProportion(
   });
 }
 
-/** How many weights the next layer keeps of so many. */
-export type KeepNext = (size: number) => number;
+/** How many weights the next layer keeps of so many, of which it may keep `eligible`. */
+export type KeepNext = (size: number, eligible: number) => number;
 
 /** Numbers one after the other. */
 export function inOrder(keeps: readonly number[]): KeepNext {
@@ -76,24 +82,43 @@ export function inOrder(keeps: readonly number[]): KeepNext {
   return () => keeps[next++]!;
 }
 
-/** The same fraction of every layer, whole numbers, so that floor((1 - sparsity) * weights) are kept in the end. */
-export function evenShare(sizes: readonly number[], sparsity: number): KeepNext {
-  let ahead = sizes.reduce((sum, size) => sum + size, 0);
-  let left = keptCount(ahead, sparsity);
-  return (size) => {
-    const kept = Math.max(Math.min(Math.round((left * size) / ahead), size), left - (ahead - size));
+/**
+ * The same fraction of every layer, whole numbers, so that floor((1 - sparsity) * weights) are kept in the end, or as many as may be.
+ *
+ * @param all - weights of all layers together, and how many of them may be kept
+ */
+export function evenShare(all: { readonly size: number; readonly eligible: number }, sparsity: number): KeepNext {
+  let [ahead, room] = [all.size, all.eligible];
+  let left = Math.min(keptCount(ahead, sparsity), room);
+  return (size, eligible) => {
+    room -= eligible;
+    const kept = Math.max(Math.min(Math.round((left * size) / ahead), eligible), left - room);
     left -= kept;
     ahead -= size;
     return kept;
   };
 }
 
-function byTraces(layers: readonly LayerShare[], removals: number): readonly number[] {
-  const removed = smallestOf(
-    layers.map(({ losses }) => losses!),
-    removals,
-  );
-  return layers.map(({ size }, l) => size - removed[l]!);
+/** The cheapest removals of all layers; a layer that would keep more than it may is given what it may, and the others are shared out again. */
+function byTraces(layers: readonly LayerShare[], keep: number): readonly number[] {
+  const kept = layers.map(mayKeep);
+  let open = [...layers.keys()];
+  for (let left = keep; open.length > 0; ) {
+    const sizes = open.reduce((sum, l) => sum + layers[l]!.size, 0);
+    const removed = smallestOf(
+      open.map((l) => layers[l]!.losses!),
+      sizes - left,
+    );
+    const wanted = new Map(open.map((l, i) => [l, layers[l]!.size - removed[i]!]));
+    const within = open.filter((l) => wanted.get(l)! <= kept[l]!);
+    if (within.length === open.length) {
+      for (const [l, count] of wanted) kept[l] = count;
+      break;
+    }
+    left -= open.reduce((sum, l) => sum + (within.includes(l) ? 0 : kept[l]!), 0);
+    open = within;
+  }
+  return kept;
 }
 
 function owlWeights(layers: readonly LayerShare[], sparsity: number): readonly { size: number; weight: number }[] {
@@ -101,9 +126,9 @@ function owlWeights(layers: readonly LayerShare[], sparsity: number): readonly {
   const [least, most] = [Math.min(...outliers), Math.max(...outliers)];
   const scaled = outliers.map((value) => (most > least ? (2 * owlRange * (value - least)) / (most - least) : 0));
   const mean = scaled.reduce((sum, value) => sum + value, 0) / scaled.length;
-  return layers.map(({ size }, l) => {
+  return layers.map((layer, l) => {
     const density = Math.min(1, Math.max(0, 1 - sparsity + scaled[l]! - mean));
-    return { size, weight: size * density };
+    return { size: mayKeep(layer), weight: layer.size * density };
   });
 }
 

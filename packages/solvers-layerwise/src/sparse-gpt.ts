@@ -17,7 +17,7 @@ import {
   type Solver,
   throwIfAborted,
 } from "@secateur/core";
-import { factorize, solveFactored, withScratch } from "@secateur/core/linalg";
+import { factorize, withScratch } from "@secateur/core/linalg";
 import { type WeightBudget, weightBudget } from "./budget.ts";
 import { type LayerProblem, layerProblem } from "./layer-problem.ts";
 import { solutionOf, withLayer } from "./solution.ts";
@@ -48,7 +48,7 @@ export function sparseGpt({ blockSize = 128, damping = 0.01 }: SparseGptOptions 
           const U = matrix(cols, cols, alloc(cols * cols, "f64"));
           writeInverseFactor(U, { layer, damping, kernels });
           const w = matrix(rows, cols, alloc(rows * cols, "f64"));
-          writeStart(w, { problem, layer, kernels });
+          writeStart(w, { problem, layer, U, kernels });
           const mask = new Uint8Array(rows * cols);
           const blocks = blocksOf(cols, blockSize, budget);
           for (const [index, block] of blocks.entries()) {
@@ -93,20 +93,22 @@ function writeInverseFactor(
   kernels.free(inverse.data);
 }
 
-/** Writes the dense minimiser: w0, less H^-1 g where there is a slope. */
+/**
+ * Writes the dense minimiser: w0, less (H + damping)^-1 g = U'U g where there is a slope. The damping is that of the removals: H alone may be
+ * singular but for rounding, in directions of which the examples tell nothing and the start would be thrown far out.
+ */
 function writeStart(
   w: Mat,
-  { problem, layer, kernels }: { problem: Problem; layer: LayerProblem; kernels: Kernels },
+  { problem, layer, U, kernels }: { problem: Problem; layer: LayerProblem; U: Mat; kernels: Kernels },
 ): void {
-  const { rows, cols, dense, L } = layer;
+  const { rows, cols, dense } = layer;
   const { gradient } = problem;
   w.data.set(dense.data);
   if (!gradient) return;
-  const columns = matrix(cols, rows, new Float64Array(rows * cols));
-  for (let r = 0; r < rows; r++)
-    for (let j = 0; j < cols; j++) columns.data[j * rows + r] = gradient.data[r * cols + j]!;
-  solveFactored(L, columns, kernels);
-  for (let r = 0; r < rows; r++) for (let j = 0; j < cols; j++) w.data[r * cols + j]! -= columns.data[j * rows + r]!;
+  const half = matrix(rows, cols, kernels.alloc(rows * cols, "f64"));
+  kernels.gemm({ a: matrix(rows, cols, Float64Array.from(gradient.data)), b: U, transposeB: true, out: half });
+  kernels.gemm({ a: half, b: U, alpha: -1, beta: 1, out: w });
+  kernels.free(half.data);
 }
 
 interface Block {

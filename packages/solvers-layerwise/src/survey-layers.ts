@@ -1,11 +1,13 @@
 /** A first look at all layers, from the dense model's inputs: what their shared budget is decided on. */
 import {
   type Constraint,
+  countKept,
   type Kernels,
   keepCount,
   type LayerCurvature,
   type LayerCurvatureEstimator,
   type LayerCurvatureRequest,
+  type LayerLoopRequest,
   type LayerRows,
   type Mat,
   type Problem,
@@ -15,7 +17,7 @@ import {
 import { convexSlopes } from "./allocate.ts";
 import { denseSlope } from "./dense-targets.ts";
 import { obcTrace } from "./obc.ts";
-import { readRows } from "./parameters.ts";
+import { eligibleRows, readRows } from "./parameters.ts";
 import { type LayerAllocation, type LayerShare, outlierShare } from "./share-budget.ts";
 
 /** The problem of some rows of a layer; with a slope where they are to give the dense model's outputs. */
@@ -30,7 +32,8 @@ export function layerProblemOf(
 
 /** What each rule needs to know of every layer, in the order in which they come. */
 export async function surveyLayers(
-  request: Omit<LayerCurvatureRequest, "inputs"> & { readonly curvature: LayerCurvatureEstimator },
+  request: Omit<LayerCurvatureRequest, "inputs"> &
+    Pick<LayerLoopRequest, "eligible"> & { readonly curvature: LayerCurvatureEstimator },
   rules: readonly LayerAllocation[],
   ctx: RunContext,
 ): Promise<readonly LayerShare[]> {
@@ -40,10 +43,12 @@ export async function surveyLayers(
     for (const target of layer.targets) {
       const w = await readRows(model, target);
       const size = w.rows * w.cols;
+      const eligible = eligibleRows(request.eligible, target, w.cols);
       const constraint = keepCount({ count: size, keep: size });
       const problem = layerProblemOf({ target, w, layer, constraint }, ctx.kernels);
       shares.push({
         size,
+        ...(eligible ? { eligible: countKept(eligible) } : {}),
         ...(rules.includes("global") ? { losses: await relativeLosses(problem, ctx) } : {}),
         ...(rules.includes("owl") ? { outliers: outlierShare(w, layer.curvature) } : {}),
       });

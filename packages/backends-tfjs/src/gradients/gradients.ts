@@ -294,7 +294,7 @@ async function oneByOne(
 }
 
 /**
- * The gradient of the mean loss over the examples, flattened in the order of `params`, by the engine's own differentiation.
+ * The gradient of the summed loss over the number of examples, flattened in the order of `params`, by the engine's own differentiation.
  * Time: one forward and backward pass. @throws as gradientRows
  */
 export async function meanGradient(
@@ -329,5 +329,5 @@ export async function meanGradient(
     run.tf.dispose([...gradients.values()]);
     await ctx.tick({ task: "gradients", done: pass.to, total: examples.length });
   });
-  return { gradient, loss: total.sum / total.count };
+  return { gradient, loss: total.sum / total.count, count: total.count };
 }

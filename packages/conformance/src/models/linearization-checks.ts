@@ -27,8 +27,8 @@ export const linearizationChecks: readonly {
 ];
 
 async function within(one: ModelCase, judge: (J: Linearization, one: ModelCase) => Promise<void>): Promise<void> {
-  const { model, params, data, examples, ctx } = one;
-  const J = await model.linearize!({ params, data, examples }, ctx);
+  const { model, params, data, examples, ctx, task } = one;
+  const J = await model.linearize!({ params, data, examples, task }, ctx);
   try {
     await judge(J, one);
   } finally {
@@ -166,7 +166,7 @@ async function ensureSquares(J: Linearization, { tolerance, examples }: ModelCas
 
 async function ensureKept({ model, params, data, examples, task }: ModelCase): Promise<void> {
   const { ctx, live } = countingContext();
-  const J = await model.linearize!({ params, data, examples }, ctx);
+  const J = await model.linearize!({ params, data, examples, task }, ctx);
   const x = wave(J, J.dim, 1);
   const [before, after] = [like(J, outputSize(J)), like(J, outputSize(J))];
   J.forward(x, shaped(J, before));

@@ -1,4 +1,13 @@
-import { type GradientRows, type Linearization, type Mat, type Model, subset } from "@secateur/core";
+import {
+  type Dataset,
+  type GradientRows,
+  type Linearization,
+  type Mat,
+  type Model,
+  regression,
+  subset,
+  tensorDataset,
+} from "@secateur/core";
 import { describe, test } from "vitest";
 import type { Check } from "../check.ts";
 import { testPlanted } from "../planted.test-support.ts";
@@ -14,6 +23,23 @@ await describeModel({
   create: () => tinyModel({ dtype: "f32" }),
   data,
   tolerance: 0.02,
+});
+/** Three numbers to an example, each of which counts. */
+const numbers: Dataset = tensorDataset({
+  inputs: (await data.batch(Uint32Array.from({ length: data.size }, (_, i) => i))).inputs,
+  targets: {
+    values: {
+      shape: [data.size, 3],
+      data: Float32Array.from({ length: 3 * data.size }, (_, i) => Math.cos(i)),
+    },
+  },
+});
+await describeModel({
+  test,
+  name: "the tiny model in a regression",
+  create: () => tinyModel(),
+  data: numbers,
+  task: regression(),
 });
 
 /** The checks of a tiny model with some methods replaced. */

@@ -127,7 +127,7 @@ export function tinyModel(options: { readonly seed?: number; readonly dtype?: Dt
         const deltas = backward(weights, pass, pass.slope);
         addGradient(request.params, { pass, deltas, scale: 1 / passes.length }, gradient);
       }
-      return { gradient, loss: meanLoss(passes) };
+      return { gradient, loss: meanLoss(passes), count: countOf(passes) };
     },
     async linearize(request, ctx) {
       const passes = await passesOf(weights, request, ctx);
@@ -149,8 +149,9 @@ export function tinyModel(options: { readonly seed?: number; readonly dtype?: Dt
 
 const copyOf = (w: Mat): Mat => ({ ...w, data: w.data.slice() });
 
-const meanLoss = (passes: readonly Pass[]): number =>
-  passes.reduce((sum, { loss }) => sum + loss, 0) / passes.reduce((sum, { count }) => sum + count, 0);
+const meanLoss = (passes: readonly Pass[]): number => passes.reduce((sum, { loss }) => sum + loss, 0) / countOf(passes);
+
+const countOf = (passes: readonly Pass[]): number => passes.reduce((sum, { count }) => sum + count, 0);
 
 const infoOf = (name: string): ParamInfo => params.find((info) => info.name === name)!;
 

@@ -60,9 +60,9 @@ export interface GradientRows {
   readonly loss: number;
 }
 
-/** The gradient of the mean loss over many examples, flattened in the requested order. */
+/** A gradient over many examples, flattened in the requested order. */
 export interface MeanGradient {
-  /** [sum of rows * cols] */
+  /** [sum of rows * cols], of the summed loss over the number of examples; times examples / count it is that of the mean loss. */
   readonly gradient: Vec;
   /** Mean of what counts. */
   readonly loss: number;

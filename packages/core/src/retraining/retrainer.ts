@@ -54,5 +54,5 @@ export interface Retrainer {
   /** Copies of all tensors of the model, running statistics included. */
   capture(): readonly StateTensor[];
   /** Puts tensors of `capture` back; others are left alone. @throws when one is missing or has another length */
-  restore(tensors: readonly StateTensor[]): void;
+  restore(tensors: readonly StateTensor[]): void | Promise<void>;
 }

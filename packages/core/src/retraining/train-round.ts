@@ -61,7 +61,7 @@ export async function beginTraining(
   const { retrainer, rewindTo } = retraining;
   const { start, before, taken, stages, notes, pruneMs } = pruning;
   if (rewindTo) {
-    retrainer.restore(rewindTo);
+    await retrainer.restore(rewindTo);
     await writeFlat(model, params, zeroed(await readFlat(model, params), state.mask));
   }
   const kept = countKept(start.mask);
@@ -97,11 +97,11 @@ export async function trainRound(spec: Round, state: TrainedState, outer: RunCon
   const isWhole = !phase.keepsMomentum && !phases[index + 1]?.keepsMomentum && !earlyStopping;
   const lossBefore = isWhole && phase.epochs > 0 ? await comparedLoss(spec, outer) : undefined;
   const { trained, stopping } = await train({ ...spec, state, phase, rates, spentMs }, ctx);
-  if (stopping && stopping.best < trained.epoch) retrainer.restore(stopping.tensors);
+  if (stopping && stopping.best < trained.epoch) await retrainer.restore(stopping.tensors);
   const lossAfter = lossBefore === undefined ? undefined : await comparedLoss(spec, outer);
   const isUndone = lossBefore !== undefined && !(lossAfter! <= lossBefore);
   const notes = isUndone ? [roundUndone({ round: index + 1, lossBefore, lossAfter: lossAfter! })] : [];
-  if (isUndone) retrainer.restore(state.training.tensors);
+  if (isUndone) await retrainer.restore(state.training.tensors);
   for (const note of notes) ctx.report({ type: "note", ...note });
   const retrainMs = spentMs();
   const weights = await readFlat(model, params);

@@ -136,5 +136,12 @@ test("a graph trains: the loss falls, zeros stay zeros, and a training that goes
   const resumed = await run(states[1]);
   expect(resumed.losses).toEqual(losses);
   for (const [name, { data: w }] of model.weights) expect(resumed.model.weights.get(name)!.data).toEqual(w);
+  // All epochs are done: the weights come from the state alone, and are saved.
+  const restored = await run(states[3]);
+  expect([...restored.model.written].sort()).toEqual(params);
+  for (const name of params) expect(restored.model.stored(name).data).toEqual(model.stored(name).data);
+  const taken = open();
+  await createGraphRetrainer(taken, { data }).restore(states[3]!.tensors);
+  expect([...taken.written].sort()).toEqual(params);
   await expect(run({ ...states[1]!, tensors: [] })).rejects.toMatchObject({ code: "ERR_TRAINING_STATE" });
 });

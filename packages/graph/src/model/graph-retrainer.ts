@@ -54,9 +54,7 @@ export function createGraphRetrainer(model: GraphModel, options: GraphRetrainerO
     examples: data.size,
     settings: JSON.stringify({ data: data.name, examples: data.size, batchSize, task: task?.name, ...rest }),
     capture: () => capture(model, new Map()),
-    restore(tensors) {
-      restore(model, new Map(), tensors);
-    },
+    restore: (tensors) => restore(model, new Map(), tensors),
     retrain: (request, ctx) => trainGraph({ model, options, stepsPerEpoch, batchSize, request }, ctx),
   };
 }
@@ -88,7 +86,7 @@ async function trainGraph(
   });
   moments = createMoments(optimizer, rules.trained, names);
   const start = resume ?? after;
-  if (start) restore(resume ? model : undefined, moments, start.tensors);
+  if (start) await restore(resume ? model : undefined, moments, start.tensors);
   if (resume) rules.restore(resume.tensors);
   const done = [...(resume?.epochs ?? [])];
   let state: RetrainingState = { epoch: resume?.epoch ?? 0, epochs: done, tensors: capture(model, moments) };
@@ -145,13 +143,20 @@ function capture({ weights }: GraphModel, moments: OptimizerMemory): readonly St
 }
 
 /** Puts back what there is a place for. @throws ERR_TRAINING_STATE when something is missing or has another length */
-function restore(model: GraphModel | undefined, moments: OptimizerMemory, tensors: readonly StateTensor[]): void {
+async function restore(
+  model: GraphModel | undefined,
+  moments: OptimizerMemory,
+  tensors: readonly StateTensor[],
+): Promise<void> {
   const given = new Map(tensors.map((tensor) => [tensor.name, tensor.data]));
-  const put = (name: string, { data }: Mat): void => {
+  const own = (name: string, { data }: Mat): Vec => {
     const found = given.get(name);
     if (found?.length !== data.length) throw stateMismatch(name, found?.length, data.length);
-    data.set(found);
+    return found;
   };
-  for (const [name, w] of model?.weights ?? []) put(name, w);
-  for (const [kind, byName] of moments) for (const [name, memory] of byName) put(memoryName(kind, name), memory);
+  // Written, not only set: what is saved are the weights that were written.
+  for (const [name, w] of model?.weights ?? []) await model!.write(name, { ...w, data: own(name, w) } as Mat);
+  for (const [kind, byName] of moments) {
+    for (const [name, memory] of byName) memory.data.set(own(memoryName(kind, name), memory));
+  }
 }

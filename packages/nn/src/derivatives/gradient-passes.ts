@@ -34,7 +34,7 @@ export function passSize(network: NetworkSpec, group = 1): number {
 }
 
 /**
- * Runs forward and backward over the examples; returns the mean loss of what counts.
+ * Runs forward and backward over the examples; returns the mean loss of what counts, and how much that is.
  *
  * @param request.group - runs of examples that must stay in one pass
  * @param sinkAt - takes the gradients of a pass, given the place of its first example among the requested ones
@@ -45,7 +45,7 @@ export async function eachPass(
   request: Pick<GradientRequest, "data" | "examples" | "task"> & { group: number },
   ctx: RunContext,
   sinkAt: (start: number) => GradientSink,
-): Promise<number> {
+): Promise<{ loss: number; count: number }> {
   const { examples, group } = request;
   const size = passSize(model.spec, group);
   return await withPool(ctx.kernels, dtypeOfWeights(model.weights), async (pool) => {
@@ -57,7 +57,7 @@ export async function eachPass(
       count += loss.count;
       await ctx.tick({ task: "gradients", done: end, total: examples.length });
     }
-    return total / count;
+    return { loss: total / count, count };
   });
 }
 

@@ -53,7 +53,7 @@ export async function gradientRows(model: Model, request: GradientRequest, ctx: 
     stored.set(param, matrix(rows, data.length, ctx.kernels.alloc(rows * data.length, dtypeOf(data))));
   }
   const factors = new Map<string, { delta: Mat; input: Mat }>();
-  const loss = await eachPass(model, { ...request, group: batch }, ctx, (start): GradientSink => {
+  const { loss } = await eachPass(model, { ...request, group: batch }, ctx, (start): GradientSink => {
     return {
       group: batch,
       place(param, segment) {
@@ -97,7 +97,7 @@ function keepFactors(spec: {
 }
 
 /**
- * The gradient of the mean loss over the examples, flattened in the order of `params`, in the network's dtype.
+ * The gradient of the summed loss over the number of examples, flattened in the order of `params`, in the network's dtype.
  * Time: one forward and backward. @throws ERR_LABEL_RANGE, ERR_NOT_FINITE, ERR_ABORTED
  */
 export async function meanGradient(
@@ -108,7 +108,7 @@ export async function meanGradient(
   const wanted = new Map(request.params.map((param) => [param, findParam(model, param)]));
   const sums = zeroGradients(wanted);
   const sink = sumSink(sums, 1 / request.examples.length);
-  const loss = await eachPass(model, { ...request, group: 1 }, ctx, () => sink);
+  const { loss, count } = await eachPass(model, { ...request, group: 1 }, ctx, () => sink);
   const parts = request.params.map((param) => sums.get(param)!.data);
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   const gradient: Vec = dtypeOf(parts[0]!) === "f64" ? new Float64Array(length) : new Float32Array(length);
@@ -117,7 +117,7 @@ export async function meanGradient(
     gradient.set(part, start);
     start += part.length;
   }
-  return { gradient, loss };
+  return { gradient, loss, count };
 }
 
 /** A zero matrix for every parameter. */
