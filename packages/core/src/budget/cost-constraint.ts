@@ -5,6 +5,7 @@
  * is no sum, its linear costs give the order, and the longest beginning of it that the limit itself allows is kept.
  */
 import { badBudget } from "../errors.ts";
+import { descendingOrder } from "../kernels/descending-order.ts";
 import type { Mask, Vec } from "../problem/matrix.ts";
 import type { Constraint } from "./constraint.ts";
 import { bestFloors, cheapestFloors, type Floors, shortfall } from "./floors.ts";
@@ -40,8 +41,14 @@ export function costConstraint(
 ): Constraint {
   const isAdditive = limits.every(({ exact }) => exact === undefined);
   const groups = limits.find((limit) => limit.groups)?.groups;
-  const share = (unit: number): number =>
-    limits.reduce((sum, { costs, most }) => sum + (most > 0 ? costs[unit]! / most : costs[unit]! > 0 ? 1e30 : 0), 0);
+  /** Of the limits together, what each unit takes [count]. */
+  const shares = (): Float64Array => {
+    const sums = new Float64Array(count);
+    for (const { costs, most } of limits) {
+      for (let u = 0; u < count; u++) sums[u]! += most > 0 ? costs[u]! / most : costs[u]! > 0 ? 1e30 : 0;
+    }
+    return sums;
+  };
   const usedBy = (mask: Mask): number[] =>
     limits.map(({ costs, exact }) => {
       if (exact) return exact(mask);
@@ -64,27 +71,20 @@ export function costConstraint(
     kind: `limits on ${limits.map(({ name }) => name).join(" and ")}`,
     select(score) {
       const key = new Float64Array(count);
+      const share = shares();
       for (let u = 0; u < count; u++) {
         const value = score[u]!;
         // A negative score is no better for costing more.
         key[u] = Number.isNaN(value)
           ? Number.NEGATIVE_INFINITY
           : value > 0
-            ? value / Math.max(share(u), 1e-300)
+            ? value / Math.max(share[u]!, 1e-300)
             : value;
       }
       const needed = neededOf(key);
       const order = ordered(key, needed);
       if (!isAdditive) return longestBeginning(order, count, (mask) => fits(usedBy(mask)));
-      const used = usedBy(needed);
-      const hasRoom = (unit: number): boolean =>
-        limits.every(({ costs, most }, j) => used[j]! + costs[unit]! <= most * (1 + rounding));
-      for (const unit of order) {
-        if (needed[unit] === 1 || !hasRoom(unit)) continue;
-        needed[unit] = 1;
-        for (let j = 0; j < used.length; j++) used[j]! += limits[j]!.costs[unit]!;
-      }
-      return needed;
+      return greedy({ order, needed, used: usedBy(needed), limits });
     },
     violation(mask) {
       const used = usedBy(mask);
@@ -112,10 +112,39 @@ export function costConstraint(
 
 /** Units that may be kept, the best first; those that floors need before all others. */
 function ordered(key: Float64Array, needed: Uint8Array): Uint32Array {
-  const descending = (a: number, b: number): number => (key[a] === key[b] ? a - b : key[a]! > key[b]! ? -1 : 1);
-  return Uint32Array.from({ length: key.length }, (_, u) => u)
-    .filter((unit) => key[unit] !== Number.NEGATIVE_INFINITY)
-    .sort((a, b) => needed[b]! - needed[a]! || descending(a, b));
+  const all = descendingOrder(key);
+  let end = all.length;
+  while (end > 0 && key[all[end - 1]!] === Number.NEGATIVE_INFINITY) end--;
+  const order = all.subarray(0, end);
+  const first = order.filter((unit) => needed[unit] === 1);
+  if (first.length === 0) return order;
+  const sorted = new Uint32Array(order.length);
+  sorted.set(first);
+  sorted.set(
+    order.filter((unit) => needed[unit] === 0),
+    first.length,
+  );
+  return sorted;
+}
+
+/** Beside the needed units, which it takes over, those in order as long as all limits hold, and later ones that still fit. */
+function greedy(spec: {
+  order: Uint32Array;
+  needed: Uint8Array;
+  used: readonly number[];
+  limits: readonly CostLimit[];
+}): Mask {
+  const { order, needed: mask, limits } = spec;
+  const used = Float64Array.from(spec.used);
+  const allowed = limits.map(({ most }) => most * (1 + rounding));
+  for (const unit of order) {
+    let fits = mask[unit] === 0;
+    for (let j = 0; j < limits.length && fits; j++) fits = used[j]! + limits[j]!.costs[unit]! <= allowed[j]!;
+    if (!fits) continue;
+    mask[unit] = 1;
+    for (let j = 0; j < limits.length; j++) used[j]! += limits[j]!.costs[unit]!;
+  }
+  return mask;
 }
 
 /** The mask of the longest beginning of an order that is accepted, found by bisection. */

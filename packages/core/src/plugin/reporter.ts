@@ -1,6 +1,7 @@
 /** Files about finished runs: results only, no models and no data. */
 
 import type { LimitReached } from "../budget/budget.ts";
+import type { RoundReport } from "../retraining/round-report.ts";
 import type { LayerReport } from "../runner/prune.ts";
 import type { StageReport } from "../runner/run-stage.ts";
 import type { RunPlan } from "../stages/plan.ts";
@@ -34,35 +35,11 @@ export interface ReportRun {
   readonly gzipBytes?: number;
 }
 
-/** One round of pruning and retraining, as a report shows it. */
-export interface ReportRound {
-  /** The sparsity that was reached. */
-  readonly reached: number;
-  /** Before its pruning, right after it, and after retraining; where the run measures. */
-  readonly before?: Evaluation;
-  readonly pruned?: Evaluation;
-  readonly retrained?: Evaluation;
-  /** Share of the accuracy that the pruning cost. */
-  readonly instability?: number;
-  /** Relative distances: of the pruned weights from those before, and of the retrained ones from the pruned. */
-  readonly pruningDistance: number;
-  readonly retrainingDistance: number;
-  /** Of a forward pass of one example: of all prunable weights, and of those that are not zero. */
-  readonly flops: number;
-  readonly nonzeroFlops: number;
-  /** Epochs planned; `training` has those that ran. */
-  readonly epochs: number;
-  readonly training: readonly { readonly loss: number; readonly accuracy: number }[];
-  /** Loss of held-out training examples before the first epoch and after each, where early stopping watches. */
-  readonly heldOut?: readonly number[];
-  /** The epoch whose weights were kept, where early stopping watches; 0: those right after pruning. */
-  readonly bestEpoch?: number;
-  readonly peakRate: number;
-  /** Rates at evenly spaced steps. */
-  readonly rates: readonly number[];
-  readonly imagesPerSecond: number;
-  readonly retrainMs: number;
-}
+/** One round of pruning and training, as a report shows it. */
+export type ReportRound = Omit<
+  RoundReport,
+  "sparsity" | "kept" | "nonzeros" | "lastRate" | "stages" | "notes" | "pruneMs"
+>;
 
 /** A report's content. */
 export interface ReportContent {

@@ -1,11 +1,11 @@
 /** Makes solvers out of the lower rungs of the ladder. */
 
-import { selectWithTies } from "../budget/select-with-ties.ts";
 import { keptWeights, type Units } from "../budget/units.ts";
 import { throwIfAborted } from "../run-context.ts";
 import type { Mask, Mat } from "./matrix.ts";
 import { assertNeeds, joinNeeds } from "./needs.ts";
 import { objective } from "./objective.ts";
+import { selectWithTies } from "./select-with-ties.ts";
 import type { Saliency, Selector, Solver, Updater } from "./strategy.ts";
 
 /** A copy of `w` [rows, cols] with zeros where the mask [units.count] is 0. */

@@ -35,7 +35,7 @@ export function closeRound(spec: {
   notes: readonly Note[];
 }): RoundReport {
   const { params, examples, round, phase, weights, rates, trained, stopping, retrainMs, retrained } = spec;
-  const { before, pruned, pruningDistance, stages, pruneMs } = round;
+  const { before, pruned, taken, pruningDistance, stages, pruneMs } = round;
   const kept = countKept(spec.pruned.mask);
   const { flops, nonzeroFlops } = costs(params, weights);
   const images = trained.epochs.length * examples;
@@ -50,6 +50,7 @@ export function closeRound(spec: {
     ...(before && pruned && before.accuracy > 0
       ? { instability: (before.accuracy - pruned.accuracy) / before.accuracy }
       : {}),
+    ...(taken ? { taken } : {}),
     pruningDistance,
     retrainingDistance: relativeDistance(spec.pruned.weights, weights),
     flops,

@@ -1,5 +1,6 @@
 /** What a round of pruning and retraining did, in numbers for tables and plots. */
 import type { Note } from "../problem/note.ts";
+import type { Taken } from "../runner/accept-step.ts";
 import type { Evaluation } from "../task/evaluate.ts";
 
 /** One round, reported. Times are in milliseconds. */
@@ -18,6 +19,8 @@ export interface RoundReport {
   readonly retrained?: Evaluation;
   /** Accuracy that the pruning cost, as a fraction of the accuracy before it (Zimmer et al. 2023: pruning instability). */
   readonly instability?: number;
+  /** What its pruning left where all of its stages together were worse than a mask alone. */
+  readonly taken?: Taken;
   /** |w - w^p| / |w|: how far the pruned point is from the weights before. */
   readonly pruningDistance: number;
   /** |w^r - w^p| / |w^p|: how far retraining went from it. */

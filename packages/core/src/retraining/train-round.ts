@@ -10,9 +10,10 @@ import type { Phase } from "../plugin/schedule.ts";
 import { type FlatParam, readFlat, writeFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { Note } from "../problem/note.ts";
-import { isPruneError } from "../prune-error.ts";
 import { sampleIndices } from "../rng.ts";
 import { forkContext, quietContext, type RunContext } from "../run-context.ts";
+import type { Taken } from "../runner/accept-step.ts";
+import { ifFinite, lossOf } from "../runner/measure-loss.ts";
 import type { RunState } from "../runner/run-state.ts";
 import type { Evaluation } from "../task/evaluate.ts";
 import type { Task } from "../task/task.ts";
@@ -45,6 +46,7 @@ export interface RoundPruning {
   readonly start: { readonly weights: Float32Array; readonly mask: Mask };
   /** The model before it, where it is measured. */
   readonly before: Evaluation | undefined;
+  readonly taken: Taken | undefined;
   readonly stages: number;
   readonly notes: readonly Note[];
   readonly pruneMs: number;
@@ -56,17 +58,18 @@ export async function beginTraining(
   state: TrainedState,
   pruning: RoundPruning,
 ): Promise<TrainedState> {
-  const { retrainer, rewindTo, measure } = retraining;
-  const { start, before, stages, notes, pruneMs } = pruning;
+  const { retrainer, rewindTo } = retraining;
+  const { start, before, taken, stages, notes, pruneMs } = pruning;
   if (rewindTo) {
     await retrainer.restore(rewindTo);
     await writeFlat(model, params, zeroed(await readFlat(model, params), state.mask));
   }
   const kept = countKept(start.mask);
-  const pruned = await measure?.();
+  const pruned = await measured(retraining);
   const round = {
     ...(before ? { before } : {}),
     ...(pruned ? { pruned } : {}),
+    ...(taken ? { taken } : {}),
     pruningDistance: relativeDistance(start.weights, state.weights),
     ...{ stages, notes, pruneMs, retrainMs: 0 },
     normBefore: norm(start.weights),
@@ -83,7 +86,7 @@ export async function beginTraining(
 /** Trains with masks, and closes the round. @throws ERR_MASK where the training brought pruned weights back */
 export async function trainRound(spec: Round, state: TrainedState, outer: RunContext): Promise<TrainedState> {
   const { index, model, params, retraining } = spec;
-  const { retrainer, phases, measure, earlyStopping } = retraining;
+  const { retrainer, phases, earlyStopping } = retraining;
   const phase = phases[index]!;
   const { round: open } = state.training.open!;
   const ctx = forkContext(outer, `retrain ${index}`);
@@ -104,7 +107,7 @@ export async function trainRound(spec: Round, state: TrainedState, outer: RunCon
   const weights = await readFlat(model, params);
   const broken = weights.reduce((count, value, j) => (value !== 0 && state.mask[j] === 0 ? count + 1 : count), 0);
   if (broken > 0) throw maskBroken(index + 1, broken);
-  const retrained = phase.epochs === 0 ? open.pruned : await measure?.();
+  const retrained = phase.epochs === 0 ? open.pruned : await measured(retraining);
   const { examples } = retrainer;
   const done = { phase, weights, rates, trained, stopping, retrainMs, retrained, notes };
   const round = closeRound({ params, examples, round: open, pruned: state, ...done });
@@ -128,13 +131,12 @@ const mostCompared = 2000;
 async function comparedLoss({ model, compared: data, task }: Round, ctx: RunContext): Promise<number | undefined> {
   if (!data || !model.evaluate) return undefined;
   const some = sampleIndices(data.size, Math.min(mostCompared, data.size), ctx.rng.fork("retraining compared"));
-  try {
-    const { loss } = await model.evaluate(subset(data, some), quietContext(ctx), { task });
-    return Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss;
-  } catch (error) {
-    if (isPruneError(error) && error.code === "ERR_NOT_FINITE") return Number.POSITIVE_INFINITY;
-    throw error;
-  }
+  return lossOf(await ifFinite(() => model.evaluate!(subset(data, some), quietContext(ctx), { task })));
+}
+
+/** The measurement of a report, which decides nothing: absent too where outputs are not finite. */
+export async function measured({ measure }: Retraining): Promise<Evaluation | undefined> {
+  return measure && (await ifFinite(() => measure()));
 }
 
 function roundUndone(spec: { round: number; lossBefore: number; lossAfter: number }): Note {
@@ -155,14 +157,13 @@ async function train(
   const { state, params, phase, rates, spentMs, onState } = spec;
   const { retrainer, earlyStopping } = spec.retraining;
   const open = state.training.open!;
-  let stopping = await firstJudgement(spec.retraining, open.stopping);
+  let stopping = await lossBeforeTraining(spec.retraining, open.stopping);
   // Interrupted right after the epoch that ended it, a training has nothing left to do.
   const isDone = stopping !== undefined && earlyStopping !== undefined && isOver(stopping, earlyStopping.patience);
   const onEpoch = async (training: RetrainingState): Promise<"go on" | "stop"> => {
     let answer: "go on" | "stop" = "go on";
     if (stopping && earlyStopping) {
-      const { loss } = await earlyStopping.evaluate();
-      stopping = withLoss(stopping, loss, retrainer.capture());
+      stopping = withLoss(stopping, lossOf(await ifFinite(() => earlyStopping.evaluate())), retrainer.capture());
       if (isOver(stopping, earlyStopping.patience)) answer = "stop";
     }
     const done = training.epochs[training.epochs.length - 1]!;
@@ -194,13 +195,12 @@ async function train(
 }
 
 /** The held-out loss before the first epoch: a round that only makes things worse keeps its start. */
-async function firstJudgement(
+async function lossBeforeTraining(
   { earlyStopping, retrainer }: Retraining,
   saved: StoppingState | undefined,
 ): Promise<StoppingState | undefined> {
   if (!earlyStopping || saved) return saved;
-  const { loss } = await earlyStopping.evaluate();
-  return withLoss(undefined, Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss, retrainer.capture());
+  return withLoss(undefined, lossOf(await ifFinite(() => earlyStopping.evaluate())), retrainer.capture());
 }
 
 function masksByName(mask: Mask, params: readonly FlatParam[]): ReadonlyMap<string, Mask> {

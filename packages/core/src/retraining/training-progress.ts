@@ -8,7 +8,7 @@ import type { RoundReport } from "./round-report.ts";
 /** The numbers of a round between its pruning and the end of its training. */
 export type OpenRound = Pick<
   RoundReport,
-  "before" | "pruned" | "pruningDistance" | "stages" | "pruneMs" | "retrainMs"
+  "before" | "pruned" | "taken" | "pruningDistance" | "stages" | "pruneMs" | "retrainMs"
 > & {
   /** Of its pruning. */
   readonly notes: readonly Note[];

@@ -19,7 +19,7 @@ export interface RunLoss {
   readonly after: number;
   /** How many examples. */
   readonly examples: number;
-  /** Whether no gradient was taken of them. */
+  /** Whether no gradient was taken of them, neither for a curvature nor in the training of an earlier round. */
   readonly isHeldOut: boolean;
 }
 
@@ -57,13 +57,17 @@ export async function finishRun(
   ctx: RunContext,
 ): Promise<Weights & { readonly taken?: Taken; readonly loss?: RunLoss; readonly notes: readonly Note[] }> {
   const { model, params, accept, lossBefore } = spec;
-  const { chosen, loss: after } = await bestOfRun(spec, ctx);
+  const { chosen, loss: after, settled } = await bestOfRun(spec, ctx);
+  let isSettled = settled === chosen.weights || spec.stages === 0;
   const notes: Note[] = chosen.taken ? [fallbackNote(chosen.taken)] : [];
   if (accept && lossBefore !== undefined && after !== undefined) {
-    const grown = await lossNote({ ...spec, accept, lossBefore, after }, ctx);
+    const nothing = await lossOfNothing({ ...spec, accept, lossBefore, after }, ctx);
+    if (nothing !== undefined) isSettled = false;
+    const grown = lossNote({ ...spec, lossBefore, after, nothing });
     if (grown) notes.push(grown);
   }
   await writeFlat(model, params, chosen.weights);
+  if (!isSettled) await spec.settle?.(quietContext(ctx));
   notes.push(...(await emptiedNotes({ ...spec, weights: chosen.weights }, ctx)));
   return {
     ...chosen,
@@ -77,7 +81,7 @@ export async function finishRun(
 async function bestOfRun(
   spec: FinishedStages,
   ctx: RunContext,
-): Promise<{ chosen: Weights & { taken?: Taken }; loss?: number }> {
+): Promise<{ chosen: Weights & { taken?: Taken }; loss?: number; settled?: Float32Array }> {
   const { accept, dense, last, stages } = spec;
   if (!accept) return { chosen: last };
   const over = (mask: Mask, taken: Taken): Weights & { taken: Taken } => {
@@ -92,12 +96,18 @@ async function bestOfRun(
     if (spec.triesMagnitude) rivals.push(over(largestUnits(spec), "magnitude"));
   }
   let chosen: Weights & { taken?: Taken } = last;
-  let loss = spec.lastLoss ?? (await measureLoss({ ...spec, accept, w: last.weights }, ctx));
+  /** What the model was measured with last. */
+  let settled: Float32Array | undefined;
+  const measure = async (w: Float32Array): Promise<number> => {
+    settled = w;
+    return await measureLoss({ ...spec, accept, w }, ctx);
+  };
+  let loss = spec.lastLoss ?? (await measure(last.weights));
   for (const rival of rivals) {
-    const rivalLoss = await measureLoss({ ...spec, accept, w: rival.weights }, ctx);
+    const rivalLoss = await measure(rival.weights);
     if (rivalLoss < loss || (chosen === last && !Number.isFinite(loss))) [chosen, loss] = [rival, rivalLoss];
   }
-  return { chosen, loss };
+  return { chosen, loss, ...(settled ? { settled } : {}) };
 }
 
 function largestUnits({ units, constraint, dense }: FinishedStages): Mask {
@@ -124,23 +134,32 @@ function fallbackNote(taken: Taken): Note {
 const muchMore = 2;
 const shareOfNothing = 0.5;
 
-async function lossNote(
-  spec: FinishedStages & { accept: Dataset; lossBefore: number; after: number },
-  ctx: RunContext,
-): Promise<Note | undefined> {
+type Compared = FinishedStages & { readonly lossBefore: number; readonly after: number };
+
+/** The loss without any of the weights, where it has grown so much that this matters. */
+async function lossOfNothing(spec: Compared & { accept: Dataset }, ctx: RunContext): Promise<number | undefined> {
   const { lossBefore, after, last } = spec;
+  const isFine = Number.isFinite(after) && after <= muchMore * lossBefore;
+  if (isFine || !Number.isFinite(lossBefore)) return undefined;
+  return await measureLoss({ ...spec, w: new Float32Array(last.weights.length) }, ctx);
+}
+
+function lossNote({
+  lossBefore,
+  after,
+  isHeldOut,
+  nothing,
+}: Compared & { nothing: number | undefined }): Note | undefined {
   const words = (value: number): string => (Number.isFinite(value) ? value.toPrecision(3) : "not finite");
   if (!Number.isFinite(lossBefore)) {
     const message = `the loss was ${words(lossBefore)} before pruning already; check the weights and the data`;
     return { code: "loss-not-finite", level: "warn", message };
   }
-  if (Number.isFinite(after) && after <= muchMore * lossBefore) return undefined;
-  const nothing = await measureLoss({ ...spec, w: new Float32Array(last.weights.length) }, ctx);
-  if (after <= shareOfNothing * nothing) return undefined;
+  if (nothing === undefined || after <= shareOfNothing * nothing) return undefined;
   return {
     code: "loss-grew",
     level: "warn",
-    message: `the loss on ${spec.isHeldOut ? "held-out" : "the"} training examples grew from ${words(lossBefore)} to ${words(after)}, and without any of these weights it is ${words(nothing)}: little is left of what the network had learned; prune less, or retrain`,
+    message: `the loss on ${isHeldOut ? "held-out" : "the"} training examples grew from ${words(lossBefore)} to ${words(after)}, and without any of these weights it is ${words(nothing)}: little is left of what the network had learned; prune less, or retrain`,
   };
 }
 

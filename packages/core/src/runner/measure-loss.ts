@@ -25,12 +25,25 @@ export async function measureLoss(
 ): Promise<number> {
   const quiet = quietContext(ctx);
   await writeFlat(spec.model, spec.params, spec.w);
-  try {
+  const evaluation = await ifFinite(async () => {
     await spec.settle?.(quiet);
-    const { loss } = await spec.model.evaluate!(spec.accept, quiet, { task: spec.task });
-    return Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss;
+    return await spec.model.evaluate!(spec.accept, quiet, { task: spec.task });
+  });
+  return lossOf(evaluation);
+}
+
+/** What is measured, or nothing where outputs are not finite. */
+export async function ifFinite<T>(measured: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await measured();
   } catch (error) {
-    if (isPruneError(error) && error.code === "ERR_NOT_FINITE") return Number.POSITIVE_INFINITY;
+    if (isPruneError(error) && error.code === "ERR_NOT_FINITE") return undefined;
     throw error;
   }
+}
+
+/** The loss to compare by: infinite where outputs, or it, are not finite. */
+export function lossOf(evaluation: { readonly loss: number } | undefined): number {
+  const { loss = Number.NaN } = evaluation ?? {};
+  return Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss;
 }

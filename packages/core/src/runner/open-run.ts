@@ -3,13 +3,22 @@ import { type BoundBudget, bindBudget } from "../budget/bound-budget.ts";
 import type { Budget, Limit } from "../budget/budget.ts";
 import { countKept, keptCount, keptFraction } from "../budget/constraint.ts";
 import { type Units, weightUnits } from "../budget/units.ts";
-import { badBudget, curvatureMissing, impossibleRun, layersNeeded, shapeMismatch, unknownName } from "../errors.ts";
+import type { Dataset } from "../data/dataset.ts";
+import {
+  badBudget,
+  badOption,
+  curvatureMissing,
+  impossibleRun,
+  layersNeeded,
+  shapeMismatch,
+  unknownName,
+} from "../errors.ts";
 import { type FlatParam, layoutParams, readFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { RunContext } from "../run-context.ts";
 import type { ResolvedPlan } from "../stages/plan.ts";
 import { runSituation } from "../stages/run-situation.ts";
-import { makeStages, type Scope, type Stage } from "../stages/stage.ts";
+import { assertRising, makeStages, type Scope, type Stage } from "../stages/stage.ts";
 import type { Task } from "../task/task.ts";
 import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
 import { type Split, splitHeldOut } from "./held-out.ts";
@@ -32,6 +41,8 @@ export interface OpenRun extends Split {
   /** Absent for a solver that takes none. */
   readonly estimator?: CurvatureEstimator;
   readonly task: Task;
+  /** The examples that the caller held out, of which nothing is trained. */
+  readonly heldOut?: Dataset;
   /** Whether the dense network's own outputs are the targets, taken when the run was opened. */
   readonly isTaught: boolean;
   /** What a saved state must agree in. */
@@ -70,10 +81,18 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
   const { task, teacher, data, heldOut } = posed;
   const fingerprint = JSON.stringify({
     ...{ prunable: weights.length, sparsity, seed, kernels: ctx.kernels.name, ...plan },
+    ...{
+      solver: request.solver.name,
+      params: params.map(({ name }) => name),
+      size: data?.size,
+      heldOut: heldOut?.size,
+    },
     ...(bound ? { budget: bound.settings } : {}),
     ...(task.name === "classification" ? {} : { task: task.name, taskOptions: task.options, teacher }),
     reason: undefined,
-    ...(scope.kind === "layers" ? { scope, layers: request.layers!.loop.settings } : {}),
+    ...(scope.kind === "layers"
+      ? { scope, layers: request.layers!.loop.settings, layerCurvature: request.layers!.curvature.name }
+      : {}),
     ...(retrain
       ? {
           phases: stages.flatMap(({ sparsity: reached, train }) => (train ? [{ sparsity: reached, ...train }] : [])),
@@ -96,7 +115,7 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
     ...{ task, isTaught: teacher !== undefined, fingerprint },
     ...(bound ? { bound } : {}),
     ...(estimator ? { estimator } : {}),
-    ...(data ? { data } : {}),
+    ...examples,
     ...split,
   };
 }
@@ -121,7 +140,15 @@ function budgetOf(
   params: readonly FlatParam[],
 ): { sparsity: number; bound?: BoundBudget } {
   const size = params.reduce((sum, param) => sum + param.size, 0);
+  if (retrain) assertRising(retrain.phases.map((phase) => phase.sparsity));
   const last = retrain?.phases[retrain.phases.length - 1]?.sparsity;
+  if (last !== undefined && request.sparsity !== undefined && Math.abs(last - request.sparsity) > 1e-9) {
+    throw badOption(
+      "prune",
+      `sparsity is ${request.sparsity} and the last phase of the retraining goes to ${last}; leave 'sparsity' out, or make the phases for it`,
+      { sparsity: request.sparsity, last },
+    );
+  }
   const given: Budget = budget && "constraint" in budget ? { allocation: budget } : (budget ?? {});
   const hasLimits = (given.limits ?? []).length > 0;
   // The phases of a schedule say how far on the way to other limits each goes.

@@ -11,14 +11,14 @@ import { taughtDataset } from "../task/taught-dataset.ts";
 import type { PruneRequest } from "./prune.ts";
 
 /** Calibration reads no targets; what is trained has a task. */
-export function layersTask({ model, data, task, retrain }: PruneRequest): {
+export function layersTask({ model, data, heldOut, task, retrain }: PruneRequest): {
   task: Task;
   data?: Dataset;
   heldOut?: Dataset;
   teacher?: string;
 } {
   const chosen = task ?? (retrain ? chooseTask({ model, data }) : classification());
-  return { task: chosen, ...(data ? { data } : {}) };
+  return { task: chosen, ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };
 }
 
 /** The task of a run, and for one that the dense network teaches the data with its outputs. */

@@ -60,8 +60,9 @@ export interface PruneRequest extends RunContextOptions {
   /** Overrides of the solver's own plan. */
   readonly plan?: RunPlan;
   /**
-   * Called whenever weights of a stage have been written, before the model is differentiated or judged with them: for what
-   * follows from weights and data, such as the statistics of batch normalisation. The weights that come in are taken as settled.
+   * Called whenever weights of a stage have been written, before the model is differentiated or measured with them, and for those of the
+   * result: for what follows from weights and data, such as the statistics of batch normalisation. The weights that come in are taken as
+   * settled.
    */
   readonly settle?: (ctx: RunContext) => Promise<void>;
   /**
@@ -71,7 +72,7 @@ export interface PruneRequest extends RunContextOptions {
   readonly budget?: Budget | BudgetRule;
   /** Flat mask of what an earlier run kept; default: every weight that is not zero. */
   readonly mask?: Mask;
-  /** Trains what is kept between prunings; its phases say how far each goes, so `sparsity` is left out. Default: no training. */
+  /** Trains what is kept between prunings; its phases say how far each goes, so `sparsity` is left out or that of the last. Default: no training. */
   readonly retrain?: Retraining;
   /** Called wherever the run can be continued, after every stage and every epoch; awaited. */
   readonly onState?: (state: RunState) => void | Promise<void>;
@@ -99,9 +100,9 @@ export interface PruneResult {
   readonly nonzeros: number;
   /** Number of prunable weights. */
   readonly prunable: number;
-  /** Of the last stage; 0 without stages. */
   /** What was limited, and what the result comes to; absent where only the number of single weights was. */
   readonly limits?: readonly LimitReached[];
+  /** Of the last stage; 0 without stages. */
   readonly objective: number;
   readonly layers: readonly LayerReport[];
   /** The list of stages that the run followed, as data. */
@@ -173,7 +174,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     schedule: stages,
     stages: reports,
     ...(rounds ? { rounds } : {}),
-    taken: taken ?? reports[reports.length - 1]?.taken ?? "last",
+    taken: taken ?? rounds?.at(-1)?.taken ?? reports[reports.length - 1]?.taken ?? "last",
     ...(loss && !rounds ? { loss } : {}),
     notes: rounds ? rounds.flatMap((round) => round.notes) : [...reports.flatMap((report) => report.notes), ...notes],
     plan: usedPlan(run.plan, run.estimator !== undefined),

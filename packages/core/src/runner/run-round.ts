@@ -5,7 +5,7 @@ import type { Units } from "../budget/units.ts";
 import { readFlat, writeFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { Note } from "../problem/note.ts";
-import { beginTraining, type Round, trainRound } from "../retraining/train-round.ts";
+import { beginTraining, measured, type Round, trainRound } from "../retraining/train-round.ts";
 import { forkContext, type RunContext, throwIfAborted } from "../run-context.ts";
 import type { Stage } from "../stages/stage.ts";
 import type { Evaluation } from "../task/evaluate.ts";
@@ -52,7 +52,7 @@ export async function runRound(round: RoundRun, before: RunState, ctx: RunContex
   const { run, request, index, first, end } = round;
   const { retrain, onState } = request;
   const { stages, params, task } = run;
-  const compared = request.heldOut ? run.accept : run.data;
+  const compared = run.heldOut ?? run.data;
   const train = stages[end - 1]?.train;
   if (!train || !retrain) return await pruneRound(round, before, ctx);
   const { training } = before;
@@ -67,12 +67,12 @@ export async function runRound(round: RoundRun, before: RunState, ctx: RunContex
   let state = { ...before, training: training! };
   if (!state.training.open) {
     const started = ctx.now();
-    const measured: Evaluation | undefined = training!.rounds[index - 1]?.retrained ?? (await retrain.measure?.());
+    const evaluated: Evaluation | undefined = training!.rounds[index - 1]?.retrained ?? (await measured(retrain));
     const start = { weights: await readFlat(request.model, params), mask: training!.mask };
     const pruned = await pruneRound(round, before, ctx);
     const reports = pruned.state.reports.slice(before.reports.length - stagesBetween(stages, first, before.stage));
     const pruning = {
-      ...{ start, before: measured, stages: reports.length, pruneMs: ctx.now() - started },
+      ...{ start, before: evaluated, taken: pruned.taken, stages: reports.length, pruneMs: ctx.now() - started },
       notes: [...reports.flatMap((report) => report.notes), ...pruned.notes],
     };
     state = await beginTraining(spec, { ...pruned.state, training: training! }, pruning);
@@ -136,8 +136,7 @@ async function pruneRound(
     ctx.report({ type: "stage:start", ...place, ...(stage.limits ? { limits: stage.limits } : {}) });
     await writeFlat(model, params, state.weights);
     const stageContext = forkContext(ctx, `stage ${index}`);
-    // A loop over layers settles what it has written itself.
-    if (index > first && stage.scope.kind === "network") await settle?.(stageContext);
+    if (index > first) await settle?.(stageContext);
     const present = { weights: state.weights, mask: state.mask };
     const { weights, mask, report } =
       stage.scope.kind === "layers"
@@ -160,7 +159,10 @@ async function pruneRound(
   }
   const finished = await finishRun(
     {
-      ...{ model, params, task, isHeldOut, stages: stages.length, triesMagnitude: last?.accept.tryMagnitude ?? false },
+      ...{ model, params, task, stages: stages.length },
+      // A training of an earlier round may have seen what no gradient was taken of.
+      isHeldOut: isHeldOut && (run.heldOut !== undefined || !before.training?.rounds.length),
+      ...{ triesMagnitude: last?.accept.tryMagnitude ?? false },
       ...{ dense: start, last: { weights: state.weights, mask: state.mask }, units },
       constraint: stageConstraint({ ...common, ...start, stage: last ?? { sparsity, regrow: true } }, ctx),
       ...(accept ? { accept } : {}),

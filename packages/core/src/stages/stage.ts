@@ -6,7 +6,7 @@
 import type { Limit } from "../budget/budget.ts";
 import { keptCount } from "../budget/constraint.ts";
 import type { LayerInputsMode } from "../data/layer-inputs.ts";
-import { sparsityFalls, sparsityOutOfRange } from "../errors.ts";
+import { badOption, sparsityFalls, sparsityOutOfRange } from "../errors.ts";
 import type { Phase } from "../plugin/schedule.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { ResolvedPlan, RunPlan, RunSituation } from "./plan.ts";
@@ -107,8 +107,9 @@ export function makeStages(spec: {
   return { plan: plan!, stages };
 }
 
-/** Refuses sparsities out of range or falling. @throws ERR_SPARSITY_RANGE, ERR_OPTION */
+/** Refuses no sparsities, and those out of range or falling. @throws ERR_SPARSITY_RANGE, ERR_OPTION */
 export function assertRising(sparsities: readonly number[]): void {
+  if (sparsities.length === 0) throw badOption("stages", "there is not one phase to prune for; give at least one");
   sparsities.forEach((sparsity, index) => {
     if (!(sparsity >= 0 && sparsity < 1)) throw sparsityOutOfRange(`stage ${index + 1}`, sparsity);
     const before = sparsities[index - 1] ?? 0;

@@ -1,6 +1,7 @@
 /** A model as the files of the format that is asked for: what it is already, or another that can say the same. */
 import { basename, join } from "node:path";
 import { type ModelFiles, readModelFiles } from "@secateur/backends-tfjs";
+import type { RunEvent } from "@secateur/core";
 import { encodeOnnx, type NewOnnxModel } from "@secateur/formats";
 import { badUsage, opsetTooLow } from "../../errors.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
@@ -31,6 +32,7 @@ const newestOpset = 23;
  * @param spec.metadata - kept in the files, where the model is not written as what it is already
  * @param spec.opset - ONNX operator set; default: the lowest that holds the graph
  * @param spec.from - the folder from which plugins are looked for
+ * @param spec.onEvent - told where numbers are written in another type
  * @returns the files in the order in which they are to be written
  * @throws ERR_EXPORT for what the format cannot say, ERR_OUTPUT_FORMAT, ERR_USAGE
  */
@@ -41,14 +43,16 @@ export async function encodeModel(spec: {
   metadata: Readonly<Record<string, string>>;
   opset?: number | undefined;
   from: string;
+  onEvent: (event: RunEvent) => void;
 }): Promise<readonly EncodedFile[]> {
-  const { model, form, path, metadata, opset, from } = spec;
+  const { model, form, path, metadata, opset, from, onEvent } = spec;
   const { tfjs, onnx } = model;
   if (opset !== undefined && (onnx || form !== "onnx")) {
     throw badUsage(`--opset is for models that become ONNX, and ${path} does not; leave it out`, { path });
   }
   if (tfjs) {
     const files = await tfjs.model.encode();
+    if (form === "onnx") noteQuantised(tfjs.model.files, onEvent);
     if (form === "onnx")
       return [[path, encodeOnnx(withOpset(onnxOfKeras(await asRead(files, model.path)), { metadata, opset }))]];
     return inFolder(path, files);
@@ -56,9 +60,23 @@ export async function encodeModel(spec: {
   // Graph, names and metadata stay what they are: only the bytes of pruned tensors differ.
   if (onnx) return [[path, onnx.encode()]];
   const { network, stored } = ownNetwork(model as AnyModel, "saving");
+  if (form !== "checkpoint" && network.tensors().some(({ data }) => data instanceof Float64Array)) {
+    onEvent(narrowed("its weights are f64; what is written holds f32"));
+  }
   if (form === "tfjs") return inFolder(path, tfjsOfNetwork(network, { metadata }));
   if (form === "onnx") return [[path, encodeOnnx(withOpset(onnxOfNetwork(network), { metadata, opset }))]];
   return [[path, await encodeNetwork({ network, path, metadata, stored, from })]];
+}
+
+/** Says that quantised weights of a TensorFlow.js model are written as f32. */
+export function noteQuantised({ weights }: ModelFiles, onEvent: (event: RunEvent) => void): void {
+  if (weights.some(({ spec }) => spec.quantization !== undefined)) {
+    onEvent(narrowed("its weights are quantised; what is written holds the f32 numbers that they mean"));
+  }
+}
+
+function narrowed(message: string): RunEvent {
+  return { type: "note", level: "info", code: "dtype", message };
 }
 
 /**
@@ -74,7 +92,7 @@ export function withOpset(
   if (opset !== undefined && (opset < lowest || opset > newestOpset)) {
     throw opsetTooLow({ found: opset, lowest, newest: newestOpset });
   }
-  return { ...model, metadata, opsets: { "": opset ?? lowest } };
+  return { ...model, metadata: { ...model.metadata, ...metadata }, opsets: { "": opset ?? lowest } };
 }
 
 /** The weights first: where there is a model.json, its files are there. */

@@ -22,8 +22,15 @@ export interface GraphWriter {
   reals(...numbers: readonly number[]): string;
 }
 
-/** An empty graph. */
-export function graphWriter(): GraphWriter {
+/** An empty graph. @param reserved - names that inputs, outputs and weights have, which nothing else gets */
+export function graphWriter(reserved: Iterable<string> = []): GraphWriter {
+  const taken = new Set(reserved);
+  const free = (wanted: string): string => {
+    let name = wanted;
+    for (let i = 1; taken.has(name); i++) name = `${wanted}_${i}`;
+    taken.add(name);
+    return name;
+  };
   const nodes: NewNode[] = [];
   const initializers: NewTensor[] = [];
   const constant = (tensor: {
@@ -31,14 +38,15 @@ export function graphWriter(): GraphWriter {
     shape: readonly number[];
     data: Float32Array | BigInt64Array;
   }): string => {
-    const name = `constant_${initializers.length}`;
+    const name = free(`constant_${initializers.length}`);
     initializers.push({ ...tensor, name } as NewTensor);
     return name;
   };
   return {
     nodes,
     initializers,
-    node(op, inputs, attributes = {}, output = `${op.toLowerCase()}_${nodes.length}`, floats = []) {
+    node(op, inputs, attributes = {}, asked = undefined, floats = []) {
+      const output = asked ?? free(`${op.toLowerCase()}_${nodes.length}`);
       nodes.push({ name: `${op}_${nodes.length}`, op, domain: "", inputs, outputs: [output], attributes, floats });
       return output;
     },

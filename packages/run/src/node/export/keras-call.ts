@@ -35,12 +35,30 @@ export function refusedLayer(
   return notExported({ source: `${source}: the layer '${layer.name}' (${layer.className})`, found, can });
 }
 
-/** Settings of a layer. @throws ERR_EXPORT naming the layer and the setting */
+/** Settings that say how a layer is trained, named, stored or run, but not what it computes at inference. */
+const withoutEffect =
+  /^(name|trainable|(input_)?dtype|batch_(input_shape|size)|sparse|ragged|seed|implementation|unroll|momentum|rate|(recurrent_)?dropout|unit_forget_bias|input_(dim|length)|output_dim|units|filters|kernel_size|depth_multiplier|rank|fused)$|_(initializer|regularizer|constraint)$/;
+
+/**
+ * Settings of a layer. A setting that is not asked for and that might change what the layer computes is refused, so that none is
+ * passed over.
+ *
+ * @throws ERR_EXPORT naming the layer and the setting
+ */
 export function settingsOf<T extends z.ZodRawShape>(
   call: Pick<LayerCall, "layer" | "source">,
   shape: T,
 ): z.infer<z.ZodObject<T>> {
   const result = z.object(shape).safeParse(call.layer.config);
+  const isSet = (value: unknown): boolean => value !== undefined && value !== null && value !== false;
+  const unread = Object.entries(call.layer.config).find(
+    ([key, value]) => !(key in shape) && !withoutEffect.test(key) && isSet(value),
+  );
+  if (unread) {
+    const [key, value] = unread;
+    const found = `'${key.slice(0, 60)}' of ${(JSON.stringify(value) ?? "?").slice(0, 60)}`;
+    throw refusedLayer(call, found, "give a layer without it");
+  }
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const found = `'${issue?.path.join(".").slice(0, 60)}' of another form (${issue?.message ?? "?"})`;

@@ -60,6 +60,8 @@ export function writeTransposed(call: LayerCall): OrientedValue {
   const { writer } = call;
   const given = convolutionSettings(call, 2);
   const kernel = call.weight("kernel"); // [height, width, out, in]
+  if (given.dilation_rate.some((rate) => rate !== 1)) throw refusedLayer(call, "dilation", "use strides alone");
+  if (given.groups !== 1) throw refusedLayer(call, `${given.groups} groups`, "use one");
   const beyond = given.strides.map((stride, d) => kernel.shape[d]! - stride);
   const cut = given.padding === "same" ? beyond.map((size) => Math.max(0, size)) : [0, 0];
   const attributes = {

@@ -54,6 +54,9 @@ const sequentialSchema = z.union([
   z.looseObject({ name: z.string().optional(), layers: z.array(layerSchema) }),
 ]);
 
+/** Uses of layers in one model; the deepest that are deployed have a thousand. Models inside models could multiply without a bound. */
+const mostUses = 20_000;
+
 /** Classes whose config is a model's. */
 const functionalClasses = ["Functional", "Model"];
 
@@ -69,7 +72,7 @@ export function kerasGraph(topology: unknown, source: string): KerasGraph {
   const model = parsed(layerSchema, whole.model_config ?? topology, source);
   const calls: KerasCall[] = [];
   const inputs: KerasGraph["inputs"][number][] = [];
-  const builder: Builder = { source, calls, inputs, next: 0 };
+  const builder: Builder = { source, calls, inputs, next: 0, uses: 0 };
   const outputs = writeModel(model, undefined, { builder, depth: 0 });
   return { name: model.name ?? "network", inputs, calls, outputs };
 }
@@ -80,6 +83,8 @@ interface Builder {
   readonly inputs: KerasGraph["inputs"][number][];
   /** The value that is given out next. */
   next: number;
+  /** Of layers and of models inside models, so far. */
+  uses: number;
 }
 
 interface Named {
@@ -146,32 +151,41 @@ function writeFunctional(
       throw notExported({ source: builder.source, found: `no input layer '${name}'`, can: "give a whole model" });
     known.set(keyOf(name, 0, 0), given?.[i] ?? declareInput(layer, builder));
   }
-  let waiting = model.layers.flatMap((layer) =>
+  const waiting = model.layers.flatMap((layer) =>
     layer.class_name === "InputLayer"
       ? []
-      : (layer.inbound_nodes ?? []).map((node, index) => ({ layer, index, from: inboundOf(node, layer, builder) })),
+      : (layer.inbound_nodes ?? []).map((node, index): Waiting => {
+          const from = inboundOf(node, layer, builder);
+          return { layer, index, from, missing: new Set(from.filter((key) => !known.has(key))) };
+        }),
   );
-  while (waiting.length > 0) {
-    const later: typeof waiting = [];
-    for (const call of waiting) {
-      const inputs = call.from.map((key) => known.get(key));
-      if (!inputs.every((value) => value !== undefined)) {
-        later.push(call);
-        continue;
-      }
-      const outputs = callLayer(call.layer, inputs, at);
-      // Keras counts what a model inside a model was made from as its first use.
-      const index = isModel(call.layer) ? call.index + 1 : call.index;
-      for (const [t, { value }] of outputs.entries()) {
-        known.set(keyOf(nameOf(call.layer), index, t), value);
-        if (call.index === 0) known.set(keyOf(nameOf(call.layer), 0, t), value);
+  const takers = new Map<string, Waiting[]>();
+  for (const call of waiting) {
+    for (const key of call.missing) takers.set(key, [...(takers.get(key) ?? []), call]);
+  }
+  const ready = waiting.filter(({ missing }) => missing.size === 0);
+  let done = 0;
+  // The list grows while it is walked: a call that has all its inputs comes behind those that made them.
+  for (const { layer, index, from } of ready) {
+    done++;
+    const outputs = callLayer(
+      layer,
+      from.map((key) => known.get(key)!),
+      at,
+    );
+    for (const [t, { value }] of outputs.entries()) {
+      for (const key of placesOf(layer, index, t)) {
+        known.set(key, value);
+        for (const taker of takers.get(key) ?? []) {
+          if (taker.missing.delete(key) && taker.missing.size === 0) ready.push(taker);
+        }
       }
     }
-    if (later.length === waiting.length) {
-      const found = `the layer '${nameOf(later[0]!.layer)}' takes what no layer gives`;
-      throw notExported({ source: builder.source, found, can: "give a whole model" });
-    }
-    waiting = later;
+  }
+  if (done < waiting.length) {
+    const { layer } = waiting.find(({ missing }) => missing.size > 0)!;
+    const found = `the layer '${nameOf(layer)}' takes what no layer gives`;
+    throw notExported({ source: builder.source, found, can: "give a whole model" });
   }
   return model.output_layers.map(([name, index, t]) => {
     const value = known.get(keyOf(name, index, t));
@@ -182,6 +196,21 @@ function writeFunctional(
   });
 }
 
+/** A call that is not written yet, and which of its inputs are not there. */
+interface Waiting {
+  readonly layer: LayerJson;
+  readonly index: number;
+  readonly from: readonly string[];
+  readonly missing: Set<string>;
+}
+
+/** Under which names others refer to an output: Keras counts what a model inside a model was made from as its first use. */
+function placesOf(layer: LayerJson, index: number, tensor: number): readonly string[] {
+  const name = nameOf(layer);
+  if (!isModel(layer)) return [keyOf(name, index, tensor)];
+  return [keyOf(name, index + 1, tensor), ...(index === 0 ? [keyOf(name, 0, tensor)] : [])];
+}
+
 function callLayer(
   layer: LayerJson,
   inputs: readonly number[],
@@ -189,6 +218,10 @@ function callLayer(
 ): readonly Named[] {
   const { builder, depth } = at;
   const name = nameOf(layer);
+  if (++builder.uses > mostUses) {
+    const found = `more than ${mostUses} uses of layers`;
+    throw notExported({ source: builder.source, found, can: "give a smaller model" });
+  }
   if (isModel(layer)) {
     return writeModel(layer, inputs, { builder, depth: depth + 1 });
   }

@@ -28,10 +28,10 @@ const writers: Readonly<Record<string, Write>> = {
   MaxPooling2D: writePool,
   AveragePooling1D: writePool,
   AveragePooling2D: writePool,
-  GlobalAveragePooling1D: (call) => globalPool(call, "ReduceMean"),
-  GlobalAveragePooling2D: (call) => globalPool(call, "ReduceMean"),
-  GlobalMaxPooling1D: (call) => globalPool(call, "ReduceMax"),
-  GlobalMaxPooling2D: (call) => globalPool(call, "ReduceMax"),
+  GlobalAveragePooling1D: (call) => globalPool(call, "GlobalAveragePool"),
+  GlobalAveragePooling2D: (call) => globalPool(call, "GlobalAveragePool"),
+  GlobalMaxPooling1D: (call) => globalPool(call, "GlobalMaxPool"),
+  GlobalMaxPooling2D: (call) => globalPool(call, "GlobalMaxPool"),
   BatchNormalization: writeBatchNorm,
   LayerNormalization: writeLayerNorm,
   LSTM: writeRecurrent,
@@ -39,7 +39,11 @@ const writers: Readonly<Record<string, Write>> = {
   Embedding: writeEmbedding,
   Activation: (call) =>
     writeActivation(call, call.inputs[0], settingsOf(call, { activation: activationSetting }).activation),
-  Softmax: (call) => writeActivation(call, call.inputs[0], "softmax"),
+  Softmax: (call) => {
+    const { axis } = settingsOf(call, { axis: z.int().default(-1) });
+    if (axis !== -1 && axis !== call.inputs[0].rank - 1) throw refusedLayer(call, `axis ${axis}`, "use the last axis");
+    return writeActivation(call, call.inputs[0], "softmax");
+  },
   ReLU: writeRelu,
   LeakyReLU: (call) => {
     const { alpha } = settingsOf(call, { alpha: z.number().default(0.3) });
@@ -58,8 +62,11 @@ const writers: Readonly<Record<string, Write>> = {
     return oriented(writer.node("Mul", [sum[order]!, writer.real(1 / inputs.length)]), sum.rank, order);
   },
   Concatenate: writeConcat,
-  Flatten: ({ inputs: [value], writer }) =>
-    oriented(writer.node("Flatten", [channelsLast(value, writer)], { axis: 1 }), 2),
+  Flatten: (call) => {
+    const { writer, inputs } = call;
+    settingsOf(call, { data_format: layoutSetting });
+    return oriented(writer.node("Flatten", [channelsLast(inputs[0], writer)], { axis: 1 }), 2);
+  },
   Reshape: (call) => {
     const { target_shape: shape } = settingsOf(call, { target_shape: z.array(z.int()).min(1) });
     const { writer, inputs } = call;
@@ -93,14 +100,25 @@ const writers: Readonly<Record<string, Write>> = {
   ActivityRegularization: asItIs,
 };
 
+/** Classes that take several inputs, all of one rank. */
+const joins = ["Add", "Multiply", "Subtract", "Maximum", "Minimum", "Average", "Concatenate"];
+
 /** Classes of Keras layers that become ONNX. */
-export const exportedLayers: readonly string[] = Object.keys(writers);
+const exportedLayers: readonly string[] = Object.keys(writers);
 
 /** Writes one use of a layer; returns its output. @throws ERR_EXPORT for a class or a setting that is not written */
 export function writeKerasLayer(call: LayerCall): OrientedValue {
   const { className } = call.layer;
   const write = Object.hasOwn(writers, className) ? writers[className] : undefined;
   if (!write) throw refusedLayer(call, "a class that is not written", `classes that are: ${exportedLayers.join(", ")}`);
+  const ranks = new Set(call.inputs.map(({ rank }) => rank));
+  if (joins.includes(className) ? ranks.size > 1 : call.inputs.length > 1) {
+    throw refusedLayer(
+      call,
+      `${call.inputs.length} inputs, ${ranks.size} of different rank`,
+      "give it what it needs alone",
+    );
+  }
   return write(call);
 }
 
@@ -158,6 +176,8 @@ function writeLayerNorm(call: LayerCall): OrientedValue {
   const { writer, inputs } = call;
   const { rank } = inputs[0];
   const { epsilon, axis } = settingsOf(call, {
+    center: z.literal(true).default(true),
+    scale: z.literal(true).default(true),
     epsilon: z.number().default(1e-3),
     axis: z
       .union([
@@ -180,6 +200,7 @@ function writeLayerNorm(call: LayerCall): OrientedValue {
 
 function writeEmbedding(call: LayerCall): OrientedValue {
   const { writer, inputs } = call;
+  settingsOf(call, {});
   // Token numbers may come as floats, as Keras takes them.
   const indices = writer.node("Cast", [channelsLast(inputs[0], writer)], { to: 7 });
   const name = writer.node("Gather", [call.tensor(call.weight("embeddings")), indices], { axis: 0 });
@@ -210,10 +231,12 @@ function unary(
   return oriented(name, value.rank, order);
 }
 
-function join({ writer, inputs }: LayerCall, op: string): OrientedValue {
+function join(call: LayerCall, op: string): OrientedValue {
+  const { writer, inputs } = call;
+  settingsOf(call, {});
   const { names, order } = inOneOrder(inputs, writer);
   const [first, ...rest] = names as readonly [string, ...string[]];
-  const rank = Math.max(...inputs.map((value) => value.rank));
+  const { rank } = inputs[0];
   return oriented(
     rest.reduce((sum, name) => writer.node(op, [sum, name]), first),
     rank,
@@ -234,16 +257,11 @@ function writeConcat(call: LayerCall): OrientedValue {
 }
 
 /** Mean or largest entry over all positions. */
-function globalPool(call: LayerCall, op: "ReduceMean" | "ReduceMax"): OrientedValue {
+function globalPool(call: LayerCall, op: "GlobalAveragePool" | "GlobalMaxPool"): OrientedValue {
   const { writer, inputs } = call;
-  const { keepdims, data_format: _ } = settingsOf(call, {
-    keepdims: z.boolean().nullish(),
-    data_format: layoutSetting,
-  });
-  if (keepdims) throw refusedLayer(call, "'keepdims'", "give a model without it");
-  const { rank } = inputs[0];
-  const axes = Array.from({ length: rank - 2 }, (_unused, d) => d + 2);
-  return oriented(writer.node(op, [channelsFirst(inputs[0], writer)], { axes, keepdims: 0 }), 2);
+  settingsOf(call, { data_format: layoutSetting });
+  const pooled = writer.node(op, [channelsFirst(inputs[0], writer)]);
+  return oriented(writer.node("Flatten", [pooled], { axis: 1 }), 2);
 }
 
 function writeZeroPadding(call: LayerCall): OrientedValue {
@@ -297,6 +315,6 @@ function writeUpSampling(call: LayerCall): OrientedValue {
   const attributes =
     interpolation === "nearest"
       ? { mode: "nearest", coordinate_transformation_mode: "asymmetric", nearest_mode: "floor" }
-      : { mode: "linear", coordinate_transformation_mode: "half_pixel" };
+      : { mode: "linear", coordinate_transformation_mode: "asymmetric" };
   return oriented(writer.node("Resize", [channelsFirst(inputs[0], writer), "", scales], attributes), 4, "first");
 }

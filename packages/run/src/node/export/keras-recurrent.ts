@@ -31,6 +31,7 @@ export function writeRecurrent(call: LayerCall): OrientedValue {
     go_backwards: z.boolean().nullish(),
     stateful: z.boolean().nullish(),
     reset_after: z.boolean().nullish(),
+    time_major: z.literal(false).nullish(),
   });
   for (const flag of ["return_state", "stateful"] as const) {
     if (given[flag]) throw refusedLayer(call, `'${flag}'`, "give a model without it");

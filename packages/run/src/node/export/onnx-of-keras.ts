@@ -22,7 +22,12 @@ export function onnxOfKeras(files: ModelFiles): NewOnnxModel {
     throw notExported({ source, found: "a graph model", can: "convert the model that it was made from with tf2onnx" });
   }
   const keras = kerasGraph(json.modelTopology, source);
-  const writer = graphWriter();
+  const inputNames = keras.inputs.map(({ name }) => name);
+  const names = uniqueNames(
+    keras.outputs.map(({ name }) => name),
+    inputNames,
+  );
+  const writer = graphWriter([...inputNames, ...names, ...files.weights.map(({ spec }) => spec.name)]);
   const find = weightFinder(files);
   const written = new Set<string>();
   const tensor = ({ name, shape, data }: KerasWeight): string => {
@@ -38,13 +43,10 @@ export function onnxOfKeras(files: ModelFiles): NewOnnxModel {
     const weight = (role: string): KerasWeight => find(layer, role);
     values.set(output, writeKerasLayer({ layer, inputs: given, writer, source, weight, tensor }));
   }
-  const outputs = keras.outputs.map(({ name, value }) => {
-    const own = values.get(value)!;
-    return {
-      name: writer.node("Identity", [channelsLast(own, writer)], {}, outputName(name, keras.inputs)),
-      dtype: "f32" as const,
-    };
-  });
+  const outputs = keras.outputs.map(({ value }, i) => ({
+    name: writer.node("Identity", [channelsLast(values.get(value)!, writer)], {}, names[i]!),
+    dtype: "f32" as const,
+  }));
   const isNormalising = writer.nodes.some(({ op }) => op === "LayerNormalization");
   const opsets = { "": isNormalising ? 17 : 13 };
   const graph = {
@@ -60,12 +62,18 @@ export function onnxOfKeras(files: ModelFiles): NewOnnxModel {
   };
   const shapes = outputShapes({ graph, opsets });
   const shaped = outputs.map((output) => ({ ...output, shape: shapes.get(output.name)! }));
-  return { opsets, metadata: {}, graph: { ...graph, outputs: shaped } };
+  return { opsets, metadata: textsOf(json["userDefinedMetadata"]), graph: { ...graph, outputs: shaped } };
 }
 
-/** A model may give back its input under the input's own name; ONNX wants another. */
-function outputName(name: string, inputs: readonly { readonly name: string }[]): string {
-  return inputs.some((input) => input.name === name) ? `${name}_output` : name;
+/** A layer may give several outputs, or be an input as well; ONNX wants a name for each. */
+function uniqueNames(wanted: readonly string[], taken: readonly string[]): readonly string[] {
+  const seen = new Set(taken);
+  return wanted.map((name) => {
+    let free = name;
+    for (let i = 1; seen.has(free); i++) free = `${name}_output_${i}`;
+    seen.add(free);
+    return free;
+  });
 }
 
 /** Finds weights by layer and role: "dense/kernel", or with a cell between as in "lstm/lstm_cell/kernel" and "lstm_LSTM1/kernel". */
@@ -93,6 +101,17 @@ function weightFinder({ source, weights, data }: ModelFiles): (layer: KerasLayer
       });
     }
     const numbers = decodeWeight(found.spec, data.subarray(found.offset, found.offset + found.bytes));
-    return { name: found.spec.name, shape: found.spec.shape, data: Float32Array.from(numbers ?? []) };
+    const count = found.spec.shape.reduce((product, extent) => product * extent, 1);
+    if (numbers?.length !== count) {
+      const what = `the weight '${found.spec.name}' of the type ${found.spec.dtype}`;
+      throw notExported({ source, found: what, can: "give a model whose weights are numbers" });
+    }
+    return { name: found.spec.name, shape: found.spec.shape, data: Float32Array.from(numbers) };
   };
+}
+
+/** What the model's user wrote beside it, as far as it is text. */
+function textsOf(metadata: unknown): Readonly<Record<string, string>> {
+  if (typeof metadata !== "object" || metadata === null) return {};
+  return Object.fromEntries(Object.entries(metadata).filter(([, value]) => typeof value === "string"));
 }

@@ -18,7 +18,7 @@ interface Value {
  */
 export function onnxOfNetwork(network: Network): NewOnnxModel {
   const { spec } = network;
-  const writer = graphWriter();
+  const writer = graphWriter(["input", "output", ...network.tensors().map(({ name }) => name)]);
   for (const { name, shape, data } of network.tensors()) {
     writer.initializers.push({ name, dtype: "f32", shape, data: Float32Array.from(data) });
   }

@@ -1,6 +1,6 @@
 /** `secateur convert`: a model read in one format and written in another. */
 import { mkdir } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { dirname } from "node:path";
 import type { RunEvent } from "@secateur/core";
 import { encodeOnnx, writeFileAtomic } from "@secateur/formats";
 import { badEnding, badUsage } from "../../errors.ts";
@@ -9,7 +9,7 @@ import { findEncoder } from "../open/find-format.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
 import { isTfjsModel, readTfjsFiles, tfjsArchitecture } from "../open/open-tfjs.ts";
 import { checkModelPlace } from "./check-model-place.ts";
-import { type EncodedFile, encodeModel, outputForm, withOpset } from "./encode-model.ts";
+import { type EncodedFile, encodeModel, noteQuantised, outputForm, withOpset } from "./encode-model.ts";
 import { onnxOfKeras } from "./onnx-of-keras.ts";
 
 /** What `secateur convert --json` prints. */
@@ -37,7 +37,7 @@ export interface ConvertRun {
 }
 
 /**
- * Converts. Files appear whole or not at all; the place is checked before anything is read.
+ * Converts. Each file appears whole or not at all, model.json after its weights; the place is checked before anything is read.
  *
  * @throws ERR_EXPORT for what the format cannot say, ERR_OUTPUT_FORMAT, ERR_OUTPUT_EXISTS, ERR_USAGE; what reading the model throws
  */
@@ -69,10 +69,7 @@ async function tfjsAsOnnx({ path, arch, out, opset, onEvent }: ConvertRun): Prom
   const own = tfjsArchitecture(files);
   if (arch !== undefined && arch !== own)
     throw badUsage(`${path} says itself which network it is; leave --arch out`, { path });
-  if (files.weights.some(({ spec }) => spec.quantization !== undefined)) {
-    const message = `${basename(path)}: its weights are quantised; ${basename(out)} holds the f32 numbers that they mean`;
-    onEvent({ type: "note", level: "info", code: "dequantised", message });
-  }
+  noteQuantised(files, onEvent);
   return { arch: own, files: [[out, encodeOnnx(withOpset(onnxOfKeras(files), { metadata: {}, opset }))]] };
 }
 
@@ -85,6 +82,6 @@ async function ownAs({ path, arch, out, opset, cwd, onEvent }: ConvertRun, place
       path,
     });
   const metadata = { ...own.metadata, [architectureKey]: own.architecture.name };
-  const files = await encodeModel({ model, form: outputForm(out), path: place, metadata, opset, from: cwd });
+  const files = await encodeModel({ model, form: outputForm(out), path: place, metadata, opset, from: cwd, onEvent });
   return { arch: own.architecture.name, files };
 }

@@ -87,7 +87,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
     ...{ outcome, recipe, keptDense, out, peakMemoryBytes: peakMemoryBytes() },
     ...(unprunable ? { unprunable } : {}),
   });
-  await saveResults({ document, outcome, model, outputs, makeReport: spec.makeReport, cwd });
+  await saveResults({ document, outcome, model, outputs, makeReport: spec.makeReport, cwd, onEvent: session.onEvent });
   model.close();
   return document;
 }

@@ -1,6 +1,7 @@
 /** Writes what a run of pruning gave: the network, its recipe, the report. */
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
+import type { RunEvent } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
 import { type EncodedFile, encodeModel } from "../export/encode-model.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
@@ -19,10 +20,11 @@ export async function saveResults(spec: {
   makeReport(document: PruneDocument, outcome: RunOutcome): Promise<string | Uint8Array>;
   /** The folder from which plugins are looked for. */
   cwd: string;
+  onEvent: (event: RunEvent) => void;
 }): Promise<void> {
   const { document, outcome, model, outputs } = spec;
   const { overwrite } = outputs;
-  const network = await encodePruned({ model, document, outputs, from: spec.cwd });
+  const network = await encodePruned({ model, document, outputs, from: spec.cwd, onEvent: spec.onEvent });
   const report = outputs.report === undefined ? undefined : await spec.makeReport(document, outcome);
   for (const [path, bytes] of network) {
     if (outputs.form === "tfjs") await mkdir(dirname(path), { recursive: true });
@@ -40,8 +42,9 @@ async function encodePruned(spec: {
   document: PruneDocument;
   outputs: PruneOutputs;
   from: string;
+  onEvent: (event: RunEvent) => void;
 }): Promise<readonly EncodedFile[]> {
-  const { model, document, outputs, from } = spec;
+  const { model, document, outputs, from, onEvent } = spec;
   const { solver, sparsity = document.sparsity, seed } = document.recipe;
   const metadata = {
     // How the network was trained before stays true of it.
@@ -52,5 +55,5 @@ async function encodePruned(spec: {
     "secateur.seed": String(seed),
   };
   const { out: path, form, opset } = outputs;
-  return await encodeModel({ model, form, path, metadata, opset, from });
+  return await encodeModel({ model, form, path, metadata, opset, from, onEvent });
 }

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { matrix } from "../problem/matrix.ts";
-import { countKept, keepCount } from "./constraint.ts";
-import { keepOfEvery } from "./keep-of-every.ts";
+import { countKept, keepCount } from "../budget/constraint.ts";
+import { keepOfEvery } from "../budget/keep-of-every.ts";
+import { weightUnits } from "../budget/units.ts";
+import { matrix } from "./matrix.ts";
 import { selectWithTies } from "./select-with-ties.ts";
-import { weightUnits } from "./units.ts";
 
 const layers = [
   { name: "a", start: 0, size: 8 },

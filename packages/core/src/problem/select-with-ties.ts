@@ -4,9 +4,9 @@
  * over layers and within them.
  */
 import { notFinite } from "../errors.ts";
-import type { Mask, Vec } from "../problem/matrix.ts";
-import type { Note } from "../problem/note.ts";
-import type { Problem } from "../problem/problem.ts";
+import type { Mask, Vec } from "./matrix.ts";
+import type { Note } from "./note.ts";
+import type { Problem } from "./problem.ts";
 
 /** Above this share of the units in ties, the criterion counts as one that does not tell them apart. */
 const telling = 0.5;
