@@ -1,6 +1,8 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { decodeSafetensors, encodeSafetensors, tensorOf } from "@secateur/formats";
+import { createNetwork } from "@secateur/nn";
+import { namedArchitecture } from "@secateur/run/node";
 import { describe, expect, test } from "vitest";
 import { call, halving, refused, type SmallTask, smallArch, smallTask, smallTensors } from "./testing.test-support.ts";
 
@@ -117,5 +119,68 @@ describe("training goes on from a pruned network", () => {
     expect((await call([...train, "--no-keep-zeros"])).code).toBe(0);
     expect(await zeros()).toBeLessThan(5);
     expect(decodeSafetensors(await readFile(out)).metadata).not.toHaveProperty("secateur.solver");
+  });
+});
+
+describe("weights that are one tensor", () => {
+  test("are pruned as one, count once, stay equal, and the file that is written says so", async () => {
+    const { folder, data } = await smallTask();
+    const network = createNetwork(namedArchitecture("mlp:6-5-5-5-3:nobias"), { seed: 4 });
+    const tensors = network.tensors().map(({ name, shape, data: values }) => {
+      const shared = name === "fc3.weight" ? network.weights.get("fc2.weight")!.data : values;
+      return { name, shape, dtype: "f32", data: Float32Array.from(shared) } as const;
+    });
+    const model = join(folder, "tied.safetensors");
+    const tied = JSON.stringify([["fc2.weight", "fc3.weight"]]);
+    await writeFile(model, encodeSafetensors({ tensors, metadata: { "secateur.tied": tied } }));
+    for (const flags of [
+      ["--solver", "magnitude"],
+      ["--solver", "woodfisher", "--examples", "30"],
+    ]) {
+      const out = join(folder, "out.safetensors");
+      const argv = ["prune", model, "--data", data, ...flags, "--sparsity", "0.5", "--out", out, "--force"];
+      const { code, stdout, stderr } = await call([...argv, "--json"]);
+      expect([code, stderr]).toEqual([0, expect.stringMatching(/fc2\.weight, fc3\.weight are one tensor.*stay equal/)]);
+      expect(JSON.parse(stdout)).toMatchObject({ prunable: 30 + 25 + 15, nonzeros: 35 });
+      const written = decodeSafetensors(await readFile(out));
+      const values = (name: string) => written.tensors.find((tensor) => tensor.name === name)!.data;
+      expect(values("fc3.weight")).toEqual(values("fc2.weight"));
+      expect(written.metadata["secateur.tied"]).toBe(tied);
+      expect((await call(["eval", out, "--data", data])).stderr).toMatch(/are one tensor/);
+    }
+    const retrained = [
+      "prune",
+      model,
+      "--data",
+      data,
+      "--solver",
+      "magnitude",
+      "--retrain",
+      "llr",
+      "--retrain-epochs",
+      "1",
+    ];
+    expect((await call(retrained)).stderr).toMatch(/warning: .*are one tensor.*come apart/);
+  });
+
+  test("are not taken for one where they differ, or the entry makes no sense", async () => {
+    const { model, data, folder } = await smallTask();
+    for (const tied of ['[["fc1.weight","fc2.weight"]]', "[[1]]", "{", '[["fc1.weight"]]', '[["x","y"]]']) {
+      const metadata = { "secateur.architecture": smallArch, "secateur.tied": tied };
+      await writeFile(model, encodeSafetensors({ tensors: smallTensors(), metadata }));
+      const out = join(folder, "o.safetensors");
+      const { code, stderr } = await call([
+        "prune",
+        model,
+        "--data",
+        data,
+        "--solver",
+        "magnitude",
+        "--out",
+        out,
+        "--force",
+      ]);
+      expect([code, stderr]).toEqual([0, expect.not.stringContaining("one tensor")]);
+    }
   });
 });

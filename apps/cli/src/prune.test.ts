@@ -87,6 +87,7 @@ describe("prune", () => {
       "secateur.solver": "magnitude",
       "secateur.sparsity": "0.5",
       "secateur.seed": "0",
+      "secateur.crc32": expect.stringMatching(/^[0-9a-f]{8}$/),
     });
   });
 

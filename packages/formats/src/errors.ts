@@ -212,3 +212,13 @@ export function needsNode(what: string): PruneError {
     { fault: "runtime", details: { what } },
   );
 }
+
+/** Tensor data that are not those that were written. */
+export function badChecksum(spec: { source: string; key: string; found: string; expected: string }): PruneError {
+  const { source, key, found, expected } = spec;
+  return new PruneError(
+    "ERR_CHECKSUM",
+    `${source}: its tensor data have the checksum ${found}, and ${quote(expected)} was written: the file is damaged, or another program changed tensors and kept the metadata; copy the file again, or take the entry '${key}' out of the metadata`,
+    { details: spec },
+  );
+}

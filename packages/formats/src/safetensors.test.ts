@@ -1,3 +1,4 @@
+import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeSafetensors } from "./safetensors/decode-safetensors.ts";
@@ -332,5 +333,42 @@ describe("writing safetensors refuses", () => {
 
   test("metadata that UTF-8 cannot hold", () => {
     expect(codeThrownBy(() => encodeSafetensors({ tensors: [], metadata: { a: "\udc00" } }))).toBe("ERR_TENSOR");
+  });
+});
+
+describe("the checksum of a safetensors file", () => {
+  const tensors = [
+    { name: "a", dtype: "f32", shape: [3], data: Float32Array.of(1, 2, 3) },
+    { name: "b", dtype: "u8", shape: [2], data: Uint8Array.of(4, 5) },
+  ] as const;
+  const file = encodeSafetensors({ tensors, metadata: { note: "\u00e9" }, checksum: true });
+  const data = file.length - 14;
+
+  test("stands in its metadata, and every damaged byte of a tensor is noticed", () => {
+    const { metadata, tensors: read } = decodeSafetensors(file);
+    // CRC-32 of the fourteen bytes by zlib.
+    expect(metadata).toEqual({
+      note: "\u00e9",
+      "secateur.crc32": crc32(file.subarray(data)).toString(16).padStart(8, "0"),
+    });
+    expect(read.map(({ name }) => name)).toEqual(["a", "b"]);
+    for (let i = data; i < file.length; i++) {
+      const damaged = file.slice();
+      damaged[i]! ^= 1;
+      expect(codeThrownBy(() => decodeSafetensors(damaged))).toBe("ERR_CHECKSUM");
+    }
+  });
+
+  test("is made anew where metadata with one are written again, and left out where nobody asks for it", () => {
+    const { metadata } = decodeSafetensors(file);
+    const other = encodeSafetensors({ tensors: tensors.slice(0, 1), metadata });
+    expect(decodeSafetensors(other).metadata["secateur.crc32"]).not.toBe(metadata["secateur.crc32"]);
+    expect(decodeSafetensors(encodeSafetensors({ tensors })).metadata).toEqual({});
+  });
+
+  test("is not mistaken for a tensor or a text that looks like it", () => {
+    const odd = { name: '00000000"}', dtype: "u8", shape: [1], data: Uint8Array.of(7) } as const;
+    const written = encodeSafetensors({ tensors: [odd], metadata: { x: '00000000"}' }, checksum: true });
+    expect(decodeSafetensors(written)).toMatchObject({ tensors: [{ name: odd.name }], metadata: { x: '00000000"}' } });
   });
 });

@@ -35,7 +35,7 @@ export async function killAndResume(scenario: FaultScenario, reference: Referenc
     const half = halfWritten(scenario, reference, cwd);
     if (half !== undefined) return half;
     if (killed.code === 0) return undefined; // it was faster
-    const again = await runProcess([...scenario.argv, ...(scenario.resume ?? ["--force"])], { cwd });
+    const again = await runProcess([...scenario.argv, ...scenario.resume], { cwd });
     if (again.code !== 0) return `after a kill it does not go on: ${again.stderr.slice(-300)}`;
     const state = readdirSync(cwd).find((name) => /\.resume\.|\.training\./.test(name));
     return differing(scenario, reference, cwd) ?? (state === undefined ? undefined : `${state} is left behind`);

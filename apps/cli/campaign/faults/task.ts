@@ -14,8 +14,8 @@ export interface FaultScenario {
   readonly argv: readonly string[];
   /** files that a finished run leaves, and whose bytes an interrupted and continued run must give again */
   readonly outputs: readonly string[];
-  /** what is added to go on after an interrupt; undefined for commands that keep nothing */
-  readonly resume: readonly string[] | undefined;
+  /** what is added to go on after an interrupt */
+  readonly resume: readonly string[];
 }
 
 const pruned = ["net.pruned.safetensors", "net.pruned.recipe.json"];
@@ -68,7 +68,7 @@ export const scenarios: readonly FaultScenario[] = [
       "report.html",
     ],
     outputs: [],
-    resume: undefined,
+    resume: ["--resume"],
   },
 ];
 

@@ -59,6 +59,7 @@ function changeOnce(rng: Rng, root: Field[]): void {
       return;
     }
     case 5:
+      if (field.type !== 2) return;
       // A message within itself, to a depth.
       for (let depth = rng.integer(40), inner = field.value; depth > 0; depth--) {
         inner = [{ number: field.number, type: 2, value: inner } as Field];

@@ -81,6 +81,10 @@ function inspectText(document: InspectDocument): string {
   const about = document.sampledBytes === undefined ? "" : "about ";
   const [gzip, brotli] = [document.gzipBytes, document.brotliBytes].map((size) => `${about}${formatBytes(size)}`);
   const sizes = `${document.format}, ${formatBytes(document.bytes)}; gzip ${gzip}, brotli ${brotli}\n`;
-  const notes = (document.notes ?? []).map((note) => `${plainText(note)}\n`);
+  const ties = document.tensors.flatMap(({ name, tiedTo }) =>
+    tiedTo === undefined ? [] : [`${name} is the same tensor as ${tiedTo}, and counts once`],
+  );
+  const isChecked = "secateur.crc32" in document.metadata ? ["the tensor data have the checksum that was written"] : [];
+  const notes = [...isChecked, ...ties, ...(document.notes ?? [])].map((note) => `${plainText(note)}\n`);
   return [sizes, table, ...[metadata.join(""), notes.join("")].filter((part) => part !== "")].join("\n");
 }

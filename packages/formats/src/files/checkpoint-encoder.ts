@@ -4,7 +4,8 @@ import type { NamedTensor } from "../tensor.ts";
 
 /** Formats that are written, by the ending that chooses them. */
 const ENCODERS = {
-  ".safetensors": encodeSafetensors,
+  ".safetensors": (checkpoint: Parameters<CheckpointEncoder>[0]) =>
+    encodeSafetensors({ ...checkpoint, checksum: true }),
 };
 
 /** Turns tensors into the bytes of a model file. */

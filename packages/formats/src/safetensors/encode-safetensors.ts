@@ -3,6 +3,7 @@ import { badTensor } from "../errors.ts";
 import { elementCount, type NamedTensor } from "../tensor.ts";
 import { isWellFormed } from "../text/json.ts";
 import { quote } from "../text/quote.ts";
+import { CHECKSUM_KEY, checksumText } from "./checksum.ts";
 import { DTYPE_OF_SAFETENSORS } from "./safetensors-dtype.ts";
 
 const SAFETENSORS_OF_DTYPE = new Map([...DTYPE_OF_SAFETENSORS].map(([name, dtype]) => [dtype, name]));
@@ -14,6 +15,9 @@ const SAFETENSORS_OF_DTYPE = new Map([...DTYPE_OF_SAFETENSORS].map(([name, dtype
  *
  * @param checkpoint.tensors - any order, unique names
  * @param checkpoint.metadata - free text kept beside them, in the order given; default none
+ * @param checkpoint.checksum - whether the metadata entry `secateur.crc32` says the CRC-32 of all tensor data, which
+ * `decodeSafetensors` then checks: the format itself notices no damage there. Default: where the metadata have such an entry,
+ * which is made anew
  * @returns the whole file. O(total bytes) time, one allocation of the file's size.
  * @throws ERR_TENSOR when a name occurs twice or is reserved, or a shape does not fit its data
  * @example
@@ -22,10 +26,14 @@ const SAFETENSORS_OF_DTYPE = new Map([...DTYPE_OF_SAFETENSORS].map(([name, dtype
 export function encodeSafetensors(checkpoint: {
   readonly tensors: readonly NamedTensor[];
   readonly metadata?: Readonly<Record<string, string>>;
+  readonly checksum?: boolean;
 }): Uint8Array {
   const tensors = [...checkpoint.tensors].sort(byLayout);
   checkNames(tensors);
-  const entries = Object.entries(checkpoint.metadata ?? {});
+  const { [CHECKSUM_KEY]: earlier, ...metadata } = checkpoint.metadata ?? {};
+  const hasChecksum = checkpoint.checksum ?? earlier !== undefined;
+  const unknown = "00000000";
+  const entries = Object.entries(hasChecksum ? { ...metadata, [CHECKSUM_KEY]: unknown } : metadata);
   for (const [key, text] of entries) checkText(`__metadata__ ${key}`, key + text);
 
   const fields: string[] = [];
@@ -52,6 +60,11 @@ export function encodeSafetensors(checkpoint: {
   for (const { data } of tensors) {
     putElements(data, file, offset);
     offset += data.byteLength;
+  }
+  if (hasChecksum) {
+    // Known only now; as many characters as were left for it, at the end of the metadata.
+    const at = new TextEncoder().encode(fields[0]).length + 1 - `${unknown}"}`.length;
+    file.set(new TextEncoder().encode(checksumText(file.subarray(8 + headerBytes))), 8 + at);
   }
   return file;
 }

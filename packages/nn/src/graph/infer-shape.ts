@@ -3,11 +3,15 @@ import { badNetwork } from "../errors.ts";
 import type { Conv2dSpec, LayerSpec, PoolSpec } from "./layer-spec.ts";
 import { positionsOf, sizeOf, type ValueShape } from "./value-shape.ts";
 
+/** Layers with tensors; a description from a file may leave anything out. */
+const needsName: ReadonlySet<string> = new Set(["dense", "conv2d", "batch-norm", "layer-norm"]);
+
 /** @throws ERR_NETWORK naming the layer, what it was given and what it takes */
 export function inferShape(network: string, layer: LayerSpec, inputs: readonly ValueShape[]): ValueShape {
   const refuse = (problem: string): never => {
     throw badNetwork(network, `layer ${layer.name === undefined ? layer.kind : `'${layer.name}'`} ${problem}`);
   };
+  if (needsName.has(layer.kind) && typeof layer.name !== "string") return refuse("needs a name, which its weights get");
   const [input] = inputs;
   if (!input) return refuse("has no input");
   if (inputs.length > 1 && layer.kind !== "add" && layer.kind !== "concat") {
@@ -118,8 +122,13 @@ function windowed(
     return Math.floor((extent + 2 * padding - dilation * (kernel[axis]! - 1) - 1) / stride) + 1;
   }) as [number, number];
   if (height < 1 || width < 1) return refuse(`looks at windows larger than its input of ${text(input)}`);
-  return { channels, height, width };
+  const shape = { channels, height, width };
+  if (channels * height * width > mostNumbers) return refuse(`gives ${text(shape)}, more than ${mostNumbers} numbers`);
+  return shape;
 }
+
+/** Of one example's value: 8 GiB of f32. Padding and kernels of a file could ask for any number. */
+const mostNumbers = 2 ** 31;
 
 function assertWhole(values: readonly number[], refuse: () => never): void {
   if (!values.every((value) => Number.isInteger(value) && value >= 1)) refuse();

@@ -18,6 +18,8 @@ export interface InspectedTensor {
   readonly bytes: number;
   /** Of a TensorFlow.js model, where TensorFlow.js is installed. */
   readonly prunable?: boolean;
+  /** The tensor that it is the same as in the file. */
+  readonly tiedTo?: string;
 }
 
 /** What `secateur inspect --json` prints. */
@@ -59,8 +61,10 @@ export async function runInspect(run: InspectRun): Promise<InspectDocument> {
     throw flagWithoutEffect({ flag: "--engine", reason: `${path} is no TensorFlow.js model` });
   }
   const { format, metadata, notes, tensors, content, sha256 } = isTfjs ? await inspectTfjs(run) : await read(path, cwd);
-  const size = tensors.reduce((sum, tensor) => sum + tensor.size, 0);
-  const zeros = tensors.reduce((sum, tensor) => sum + tensor.zeros, 0);
+  // What is one tensor in the file counts once.
+  const counted = tensors.filter(({ tiedTo }) => tiedTo === undefined);
+  const size = counted.reduce((sum, tensor) => sum + tensor.size, 0);
+  const zeros = counted.reduce((sum, tensor) => sum + tensor.zeros, 0);
   return {
     ...{ format, metadata, ...(notes.length === 0 ? {} : { notes }), tensors },
     ...{ size, zeros, sparsity: size === 0 ? 0 : zeros / size, bytes: content.length },
@@ -72,7 +76,13 @@ export async function runInspect(run: InspectRun): Promise<InspectDocument> {
 async function read(path: string, cwd: string): ReturnType<typeof inspectTfjs> {
   const { checkpoint, bytes, sha256 } = await readModelFile(path, cwd);
   const { format, metadata, notes = [] } = checkpoint;
-  return { format, metadata, notes, tensors: checkpoint.tensors.map(describe), content: bytes, sha256 };
+  const firsts = new Map<unknown, string>();
+  const tensors = checkpoint.tensors.map((tensor) => {
+    const first = tensor.data.length > 1 ? firsts.get(tensor.data) : undefined;
+    if (first === undefined) firsts.set(tensor.data, tensor.name);
+    return { ...describe(tensor), ...(first === undefined ? {} : { tiedTo: first }) };
+  });
+  return { format, metadata, notes, tensors, content: bytes, sha256 };
 }
 
 function describe(tensor: NamedTensor): InspectedTensor {

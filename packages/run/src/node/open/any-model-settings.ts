@@ -21,7 +21,14 @@ export function chosenDense(
   { own, network }: AnyModel,
   words: readonly string[],
 ): { readonly pruned: readonly string[]; readonly dense: readonly string[] } {
-  if (own) return chooseDense(own.network.spec, words);
+  if (own) {
+    const chosen = chooseDense(own.network.spec, words);
+    // Of weights that are one tensor the first stands for all, unless one of them is to stay dense.
+    const kept = own.tied.filter((names) => names.some((name) => chosen.dense.includes(name))).flat();
+    const behind = new Set(own.tied.flatMap(([, ...others]) => others));
+    const isPruned = (name: string): boolean => !behind.has(name) && !kept.includes(name);
+    return { pruned: chosen.pruned.filter(isPruned), dense: [...new Set([...chosen.dense, ...kept])] };
+  }
   const weights = network.params().flatMap(({ name, prunable }) => (prunable ? [name] : []));
   const chosen = new Set(
     words.flatMap((word) => {

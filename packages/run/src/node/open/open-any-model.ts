@@ -4,11 +4,13 @@ import type { RunEvent } from "@secateur/core";
 import type { NetworkSpec } from "@secateur/nn";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
+import { tiedModel } from "../../prune/tied-model.ts";
 import { ownVersion } from "../plugins/own-version.ts";
 import type { EngineChoice } from "./load-tensorflow.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
 import { isOnnxModel, type OpenedOnnx, onnxArchitecture, openOnnx } from "./open-onnx.ts";
 import { isTfjsModel, type OpenedTfjs, openTfjs, tfjsArchitecture } from "./open-tfjs.ts";
+import { some } from "./stored-tensors.ts";
 
 /** An opened model. */
 export interface AnyModel {
@@ -45,6 +47,8 @@ export interface OpenSpec {
   /** Where packages of TensorFlow.js are looked for. */
   readonly cwd: string;
   readonly onEvent: (event: RunEvent) => void;
+  /** Whether weights that are one tensor in the file become parameters of their own; default: they stay one. */
+  readonly untie?: boolean;
 }
 
 /** Opens a model. @throws what `openModel`, `openOnnx` and `openTfjs` throw; ERR_USAGE for --engine and --include-frozen with a checkpoint */
@@ -83,14 +87,28 @@ export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
       close: () => {},
     };
   }
-  const own = await openModel(spec);
-  const { network, architecture, sha256 } = own;
-  const { spec: layers } = network;
+  const opened = await openModel(spec);
+  const own = spec.untie ? { ...opened, tied: [] } : opened;
+  noteTies(opened, spec);
+  const { architecture, sha256, tied } = own;
+  const { spec: layers } = own.network;
+  const network = tied.length === 0 ? own.network : tiedModel(own.network, tied);
   return {
     ...{ path, arch: architecture.name, network, classes: layers.classes, spec: layers, sha256, own },
     packages: [],
     close: () => {},
   };
+}
+
+/** Says what becomes of weights that are one tensor in the file. */
+export function noteTies({ path, tied }: OpenedModel, { untie, onEvent }: Pick<OpenSpec, "untie" | "onEvent">): void {
+  for (const names of tied) {
+    const what = untie
+      ? "here each is a parameter of its own, so they come apart"
+      : "they are pruned as one and stay equal";
+    const message = `${path}: ${some(names)} are one tensor in the file; ${what}`;
+    onEvent({ type: "note", level: untie ? "warn" : "info", code: "tied-weights", message });
+  }
 }
 
 /** The model as a network of our own layers, for what only these can. @throws ERR_USAGE */

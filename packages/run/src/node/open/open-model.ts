@@ -25,6 +25,8 @@ export interface OpenedModel {
   readonly network: Network;
   /** How the file names its tensors, and their types: what is written keeps both. */
   readonly stored: StoredTensors;
+  /** Names of weights that are one tensor in the file, a list each. */
+  readonly tied: readonly (readonly string[])[];
   /** What the file said beside its tensors. */
   readonly metadata: Readonly<Record<string, string>>;
   /** Of the whole file, or of all files, hexadecimal. */
@@ -55,7 +57,7 @@ export async function openModel(spec: {
   const architecture = await resolveArchitecture({ flag: arch, path, tensors, metadata, from: cwd });
   assertFiniteTensors(tensors, path);
   const { spec: network, map } = architecture;
-  const found = findTensors({ path, network, tensors, map, onEvent });
+  const found = findTensors({ path, network, tensors, map, metadata, onEvent });
   const types = [...new Set([...found.stored.values()].map(({ dtype }) => dtype))].filter((dtype) => dtype !== "f32");
   if (types.length > 0) {
     const message = `${path}: holds ${types.join(" and ")}; it is computed in f32, and what is written has the types of the file again`;
@@ -66,7 +68,8 @@ export async function openModel(spec: {
     const data = found.stored.has(tensor.name) ? toFloat32(tensor) : new Float32Array(0);
     return { name: tensor.name, shape: tensor.shape, data };
   });
-  return { path, architecture, network: createNetwork(network, { weights }), stored: found.stored, metadata, sha256 };
+  const { stored, tied } = found;
+  return { path, architecture, network: createNetwork(network, { weights }), stored, tied, metadata, sha256 };
 }
 
 /**

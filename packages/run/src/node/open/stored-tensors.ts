@@ -20,11 +20,12 @@ export interface FoundTensors {
   /** under the network's names; what belongs to none of them keeps its own */
   readonly tensors: readonly NamedTensor[];
   readonly stored: StoredTensors;
+  /** Names of the network's tensors that are one tensor in the file, a list each. */
+  readonly tied: readonly (readonly string[])[];
 }
 
 /**
- * Finds a network's tensors in a file, and says in notes which were found under other names, and which are one tensor in the
- * file.
+ * Finds a network's tensors in a file, and says in notes which were found under other names.
  *
  * @param spec.tensors - without counters
  * @throws ERR_TENSOR_NAMES where several could be the same, ERR_DTYPE for whole numbers as weights
@@ -34,6 +35,8 @@ export function findTensors(spec: {
   network: NetworkSpec;
   tensors: readonly NamedTensor[];
   map: readonly (readonly [found: string, expected: string])[];
+  /** Of the file: what we wrote says which tensors are one. */
+  metadata: Readonly<Record<string, string>>;
   onEvent: (event: RunEvent) => void;
 }): FoundTensors {
   const { path, network, tensors, map, onEvent } = spec;
@@ -53,12 +56,12 @@ export function findTensors(spec: {
     if (!isFloatDtype(dtype)) throw integerWeights({ path, tensor: name, dtype });
     stored.set(expected, { name, dtype });
   }
-  const tied = tiedNames(tensors.filter(({ name }) => expectedOf.has(name)));
-  for (const names of tied) {
-    const list = some(names.map((name) => expectedOf.get(name) ?? name));
-    note("tied-weights", `${list} are one tensor in the file; here each is a parameter of its own, so they come apart`);
-  }
+  const tied = [
+    ...tiedNames(tensors.filter(({ name }) => expectedOf.has(name))),
+    ...recordedTies(spec.metadata, tensors),
+  ].map((names) => names.map((name) => expectedOf.get(name) ?? name));
   return {
+    tied,
     tensors: tensors.map((tensor) => ({ ...tensor, name: expectedOf.get(tensor.name) ?? tensor.name })),
     stored,
   };
@@ -74,6 +77,39 @@ function tiedNames(tensors: readonly NamedTensor[]): readonly (readonly string[]
   return [...names.values()].filter((list) => list.length > 1);
 }
 
-function some(list: readonly string[]): string {
+/** The metadata entry of files that we write: names of tensors that are one, as JSON, a list each. */
+export const tiedKey = "secateur.tied";
+
+/** What the entry says, as far as it is still true: tensors of equal shapes and bytes. */
+function recordedTies(
+  metadata: Readonly<Record<string, string>>,
+  tensors: readonly NamedTensor[],
+): readonly (readonly string[])[] {
+  let lists: unknown;
+  try {
+    lists = JSON.parse(metadata[tiedKey] ?? "[]");
+  } catch {
+    return [];
+  }
+  if (!Array.isArray(lists)) return [];
+  const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  const taken = new Set<string>();
+  return lists.filter((names): names is readonly string[] => {
+    if (!Array.isArray(names) || names.length < 2 || names.length > tensors.length) return false;
+    const found = names.map((name) => byName.get(String(name)));
+    const [first] = found;
+    const areOne = found.every((tensor) => tensor && first && isSame(tensor, first) && !taken.has(tensor.name));
+    if (areOne) for (const name of names) taken.add(String(name));
+    return areOne;
+  });
+}
+
+function isSame(a: NamedTensor, b: NamedTensor): boolean {
+  const bytes = ({ data }: NamedTensor): Buffer => Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  return a.dtype === b.dtype && a.shape.join() === b.shape.join() && bytes(a).equals(bytes(b));
+}
+
+/** Names for a note: a few of a long list. */
+export function some(list: readonly string[]): string {
   return list.length <= 8 ? list.join(", ") : `${list.slice(0, 8).join(", ")} and ${list.length - 8} more`;
 }

@@ -62,6 +62,8 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
     includeFrozen,
     cwd,
     onEvent: session.onEvent,
+    // Training and layers see every use of a weight as one of its own.
+    untie: settings.retrain !== undefined || settings.layers !== undefined,
   });
   noteArchitecture(model, session);
   notePlugin(settings.found, session);

@@ -7,6 +7,7 @@ import { type EncodedFile, encodeModel } from "../export/encode-model.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
 import { architectureKey } from "../open/architectures.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
+import { tiedKey } from "../open/stored-tensors.ts";
 import { trainingKey } from "../retrain/training-record.ts";
 import type { PruneDocument, RunOutcome } from "./prune-document.ts";
 import type { PruneOutputs } from "./prune-outputs.ts";
@@ -53,7 +54,15 @@ async function encodePruned(spec: {
     "secateur.solver": solver,
     "secateur.sparsity": String(sparsity),
     "secateur.seed": String(seed),
+    ...tiesOf(model),
   };
   const { out: path, form, opset } = outputs;
   return await encodeModel({ model, form, path, metadata, opset, from, onEvent });
+}
+
+/** Which tensors of the file are one, under their names there: safetensors has no other way to say it. */
+function tiesOf({ own }: AnyModel): Readonly<Record<string, string>> {
+  if (!own || own.tied.length === 0) return {};
+  const names = own.tied.map((group) => group.map((name) => own.stored.get(name)?.name ?? name));
+  return { [tiedKey]: JSON.stringify(names) };
 }

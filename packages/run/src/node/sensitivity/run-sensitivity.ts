@@ -20,6 +20,7 @@ import { gradientPruner, pruneAndMeasure, type ScanSpec, scanLayers } from "../.
 import type { Proposal, SensitivityDocument } from "../../sensitivity/sensitivity-document.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
+import { noteTies } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { openModel } from "../open/open-model.ts";
 import { findSolver } from "../plugins/find-solver.ts";
@@ -75,7 +76,9 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const found = await findSolver(spec.solver ?? sensitivityDefaults.solver, cwd);
   const solver = found.entry.create((await resolveOptions(found.entry, {})) as never);
   const { onEvent } = session;
-  const { network, architecture, sha256 } = await openModel({ path, arch: spec.arch, onEvent, cwd });
+  const opened = await openModel({ path, arch: spec.arch, onEvent, cwd });
+  const { network, architecture, sha256 } = opened;
+  noteTies(opened, { untie: true, onEvent });
   const { spec: layout } = network;
   const { normalize } = spec;
   const named = spec.task === undefined ? undefined : (await findTask(spec.task, cwd)).task;

@@ -80,7 +80,10 @@ export async function writeState(path: string, spec: SavedState & { readonly run
     ...{ version: 2, run, elapsedMs },
     state: { ...plain, ...(training ? { training: withoutArrays(training) } : {}) },
   };
-  const bytes = encodeSafetensors({ tensors: named, metadata: { [metadataKey]: JSON.stringify(header) } });
+  const bytes = encodeSafetensors({
+    ...{ tensors: named, metadata: { [metadataKey]: JSON.stringify(header) } },
+    checksum: true,
+  });
   await writeFileAtomic(path, bytes, { overwrite: true });
 }
 

@@ -26,6 +26,7 @@ export async function writeTraining(path: string, state: TrainingState, run: str
       return { name, shape, dtype: "f32", data: data instanceof Float32Array ? data : Float32Array.from(data) };
     }),
     metadata: { [metadataKey]: JSON.stringify(header) },
+    checksum: true,
   });
   await writeFileAtomic(path, bytes, { overwrite: true });
 }

@@ -13,6 +13,7 @@ import { architectureKey } from "../open/architectures.ts";
 import { augmentationOf } from "../open/batch-norm.ts";
 import { findArchitecture } from "../open/described-architecture.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
+import { noteTies } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { openModel } from "../open/open-model.ts";
 import type { StoredTensors } from "../open/stored-tensors.ts";
@@ -249,6 +250,7 @@ function runIdentity(spec: {
 async function start({ model, settings, session, cwd }: TrainSpec): Promise<Start> {
   if (model !== undefined) {
     const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent, cwd });
+    noteTies(opened, { untie: true, onEvent: session.onEvent });
     const { network, architecture, metadata, stored } = opened;
     return { network, arch: architecture.name, metadata, stored };
   }
