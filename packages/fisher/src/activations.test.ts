@@ -31,6 +31,9 @@ test("H is the mean of x x' with the damping on its diagonal; inputs that are al
       expect(H.data[i * 5 + j]).toBeCloseTo(sum, 12);
     }
   }
+  const mean = (j: number): number =>
+    Float64Array.from(X.data).reduce((sum, value, i) => sum + (i % 5 === j ? value / 40 : 0), 0);
+  for (let j = 0; j < 5; j++) expect(first!.curvature.means!()[j]).toBeCloseTo(mean(j), 12);
   expect([first!.count, first!.dead, notes]).toEqual([40, 1, ["dead-inputs"]]);
   const unit = Float64Array.of(0, 0, 1, 0, 0);
   const column = new Float64Array(5);
@@ -110,6 +113,31 @@ test("to match the dense model, moments with its inputs come along, of the weigh
     }
   }
   expect(after).not.toEqual(before);
+});
+
+test("few rows are damped by themselves and said, many and what is asked are not", async () => {
+  const dampingFor = async (count: number, options?: { damping: number }): Promise<[number, string[]]> => {
+    const notes: string[] = [];
+    const ctx = createRunContext({ onEvent: (event) => event.type === "note" && notes.push(event.code) });
+    const request = {
+      model,
+      data,
+      examples: examples.slice(0, count),
+      params: ["fc1.weight"],
+      inputs: "parallel" as const,
+    };
+    for await (const { damping, curvature } of activations(options).estimate(request, ctx)) {
+      const trace = Float64Array.from(curvature.diagonal()).reduce((sum, value) => sum + value, 0) - 5 * damping;
+      return [(5 * damping) / trace, notes.filter((code) => code !== "dead-inputs")];
+    }
+    throw new Error("no layer came");
+  };
+  expect(await dampingFor(20)).toEqual([0, []]);
+  const [few, notes] = await dampingFor(19);
+  expect(few).toBeCloseTo(0.01, 12);
+  expect(notes).toEqual(["calibration-damped"]);
+  expect((await dampingFor(4))[1]).toEqual(["calibration-rank", "calibration-damped"]);
+  expect(await dampingFor(19, { damping: 0 })).toEqual([0, []]);
 });
 
 test("models without layer inputs, layers without examples and a negative damping are refused", async () => {

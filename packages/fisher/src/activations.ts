@@ -19,9 +19,15 @@ import { badShare, noInputs, noLayerInputs } from "./errors.ts";
 
 /** Settings of {@link activations}. */
 export interface ActivationsOptions {
-  /** Added to the diagonal of H, as a fraction of its mean, >= 0. Default 0. */
+  /** Added to the diagonal of H, as a fraction of its mean, >= 0. Default: .01 for a layer with fewer than 4 rows of inputs to a weight of a row, else 0. */
   readonly damping?: number | undefined;
 }
+
+/**
+ * Where rows are few beside inputs, the least directions of X'X / n are too small by chance, and weights that follow them give other outputs on
+ * other examples: so much is added to the diagonal there, as in the published code of OBC, SparseGPT and ALPS.
+ */
+const few = { rowsPerInput: 4, damping: 0.01 };
 
 /** Rows whose products are added up in the dtype of the inputs: f32 loses some digits in longer sums. */
 const mostRows = 8192;
@@ -34,8 +40,8 @@ const mostRows = 8192;
  * @example
  * for await (const { targets, curvature } of activations().estimate(request, ctx)) console.log(targets, curvature.diagonal());
  */
-export function activations({ damping = 0 }: ActivationsOptions = {}): LayerCurvatureEstimator {
-  if (!(damping >= 0 && damping < Number.POSITIVE_INFINITY)) throw badShare(damping);
+export function activations({ damping }: ActivationsOptions = {}): LayerCurvatureEstimator {
+  if (damping !== undefined && !(damping >= 0 && damping < Number.POSITIVE_INFINITY)) throw badShare(damping);
   return {
     name: "activations",
     async *estimate({ model, match = "own", ...request }, ctx) {
@@ -62,6 +68,8 @@ interface SecondMoments {
   /** Sum of x x'. */
   readonly H: Mat;
   readonly count: number;
+  /** Sum of x. */
+  readonly means: Float64Array;
   /** Sums with the rows that the dense model has in their place. */
   readonly dense?: DenseMoments;
 }
@@ -75,6 +83,7 @@ async function secondMoments(
   const H = take();
   const dense = partner && { cross: take(), own: take() };
   const others = partner?.chunks[Symbol.asyncIterator]();
+  const means = new Float64Array(cols);
   let count = 0;
   for await (const chunk of chunks) {
     // Taken in step, so that row stands beside row: both come from the same batches.
@@ -94,11 +103,12 @@ async function secondMoments(
         addTo(dense.own, sum);
       }
     });
+    for (let r = 0, i = 0; r < chunk.rows; r++) for (let j = 0; j < cols; j++, i++) means[j]! += chunk.data[i]!;
     count += chunk.rows;
   }
   // The last chunk is given back when another one is asked for.
   await others?.next();
-  return { H, count, ...(dense ? { dense } : {}) };
+  return { H, count, means, ...(dense ? { dense } : {}) };
 }
 
 function rowsOf({ cols, data }: Mat, from: number, to: number): Mat {
@@ -111,14 +121,14 @@ function addTo(total: Mat, sum: Mat): void {
 
 function curvatureOf(
   { targets, cols }: LayerInputs,
-  { damping, model }: { damping: number; model: string },
+  { damping: asked, model }: { damping: number | undefined; model: string },
   ctx: RunContext,
-  { H, count, dense }: SecondMoments,
+  { H, count, means, dense }: SecondMoments,
 ): LayerCurvature {
   const names = targets.map(({ param }) => param);
   if (count === 0) throw noInputs(model, names);
   let [trace, dead] = [0, 0];
-  for (const { data } of [H, ...(dense ? [dense.cross, dense.own] : [])]) {
+  for (const data of [H.data, means, ...(dense ? [dense.cross.data, dense.own.data] : [])]) {
     for (let i = 0; i < data.length; i++) data[i]! /= count;
   }
   for (let j = 0; j < cols; j++) {
@@ -126,28 +136,43 @@ function curvatureOf(
     trace += value;
     if (value === 0) dead++;
   }
+  const damping = asked ?? (count < few.rowsPerInput * cols ? few.damping : 0);
   const added = (damping * trace) / cols;
   for (let j = 0; j < cols; j++) H.data[j * (cols + 1)]! += added;
   const name = names.join(", ");
   if (count < cols) {
-    const message = `${name}: ${count} rows of inputs for ${cols} weights a row leave H with rank ${count} at most; more calibration examples, or damping, make up for it`;
+    const remedy = `more calibration examples${damping === 0 ? ", or damping," : ""} make up for it`;
+    const message = `${name}: ${count} rows of inputs for ${cols} weights a row leave H with rank ${count} at most; ${remedy}`;
     ctx.report({ type: "note", level: "warn", code: "calibration-rank", message });
+  }
+  if (asked === undefined && damping > 0) {
+    const message = `${name}: ${count} rows of inputs for ${cols} weights a row are few; ${damping} of its mean is added to H's diagonal (activations({ damping }) says otherwise)`;
+    ctx.report({ type: "note", level: "info", code: "calibration-damped", message });
   }
   if (dead > 0) {
     const message = `${name}: ${dead} of ${cols} inputs are 0 in all calibration examples; their weights go first`;
     ctx.report({ type: "note", level: "info", code: "dead-inputs", message });
   }
-  return { targets, cols, count, dead, damping: added, curvature: gramCurvature(H, ctx), ...(dense ? { dense } : {}) };
+  return {
+    targets,
+    cols,
+    count,
+    dead,
+    damping: added,
+    curvature: gramCurvature(H, means, ctx),
+    ...(dense ? { dense } : {}),
+  };
 }
 
 /** A curvature written out. @param H - [cols, cols] f64, symmetric; kept, not copied */
-function gramCurvature(H: Mat, { kernels }: RunContext): Curvature {
+function gramCurvature(H: Mat, means: Float64Array, { kernels }: RunContext): Curvature {
   const { cols } = H;
   const diagonal = Float64Array.from({ length: cols }, (_, j) => H.data[j * (cols + 1)]!);
   return {
     dim: cols,
     diagonal: () => diagonal,
     gram: () => H,
+    means: () => means,
     apply(x, out) {
       const image = new Float64Array(cols);
       kernels.gemv({ a: H, x: Float64Array.from(x), out: image });

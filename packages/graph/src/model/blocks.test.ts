@@ -63,6 +63,29 @@ test("a graph is cut where one value is all that is needed, and its parts one af
   expect(some.map((block) => block.params)).toEqual([["c"]]);
 });
 
+test("a graph of a fixed number of examples gives the same parts, whatever is left over", async () => {
+  const shapes = {
+    inputs: [{ name: "x", dtype: "f64", shape: [5, 4] }],
+    outputs: [{ name: "z", dtype: "f64", shape: [5, 3] }],
+  };
+  const fixed = createGraphModel({ graph: { ...residual, ...shapes }, opsets: { "": 20 }, dtype: "f64" });
+  const batch = await data.batch(all);
+  const ctx = createRunContext();
+  const ends = [];
+  for (const model of [open(), fixed]) {
+    const [first, second] = await model.blocks!({ params, data });
+    const x = await first!.run({ batch }, ctx);
+    const gradients = new Map([["c", new Float64Array(20)]]);
+    const distance = await second!.distance({ batch, x, target: new Float64Array(48), gradients }, ctx);
+    ends.push({ x: [...x], distance, gradient: [...gradients.get("c")!] });
+  }
+  const [free, whole] = ends as [(typeof ends)[0], (typeof ends)[0]];
+  expect(whole.x).toEqual(free.x);
+  // Sums of the same numbers in pieces of five examples.
+  expect(whole.distance).toBeCloseTo(free.distance, 10);
+  for (const [i, value] of free.gradient.entries()) expect(whole.gradient[i]).toBeCloseTo(value, 10);
+});
+
 test("the gradient of a part's distance is that of differences", async () => {
   const model = open();
   const [, block] = await model.blocks!({ params, data });
@@ -121,4 +144,16 @@ test("a graph trains: the loss falls, zeros stay zeros, and a training that goes
   await createGraphRetrainer(taken, { data }).restore(states[3]!.tensors);
   expect([...taken.written].sort()).toEqual(params);
   await expect(run({ ...states[1]!, tensors: [] })).rejects.toMatchObject({ code: "ERR_TRAINING_STATE" });
+});
+
+test("settings of training that mean nothing are refused", async () => {
+  const model = open();
+  for (const options of [{ batchSize: 0 }, { batchSize: -1 }, { weightDecay: Number.NaN }]) {
+    expect(() => createGraphRetrainer(model, { data, ...options })).toThrow(
+      expect.objectContaining({ code: "ERR_OPTION" }),
+    );
+  }
+  const retrainer = createGraphRetrainer(model, { data, task: regression() });
+  const request = { epochs: -1, learningRate: () => 0.1, masks: new Map() };
+  await expect(retrainer.retrain(request, createRunContext())).rejects.toMatchObject({ code: "ERR_OPTION" });
 });

@@ -37,7 +37,7 @@ export async function settingsByTrial(
     named: named ?? chooseTask({ model: network, data: data.train }),
     session,
   });
-  const { train, heldOut } = splitOff(await posed.taught(data.train), settings.holdOut, session);
+  const { train, heldOut } = splitOff(await posed.withTeacher(data.train), settings.holdOut, session);
   const found = await findTraining(
     {
       ...{ network, params, sparsity, settings, train, task: posed.task },
