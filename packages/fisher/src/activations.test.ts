@@ -112,6 +112,31 @@ test("to match the dense model, moments with its inputs come along, of the weigh
   expect(after).not.toEqual(before);
 });
 
+test("few rows are damped by themselves and said, many and what is asked are not", async () => {
+  const dampingFor = async (count: number, options?: { damping: number }): Promise<[number, string[]]> => {
+    const notes: string[] = [];
+    const ctx = createRunContext({ onEvent: (event) => event.type === "note" && notes.push(event.code) });
+    const request = {
+      model,
+      data,
+      examples: examples.slice(0, count),
+      params: ["fc1.weight"],
+      inputs: "parallel" as const,
+    };
+    for await (const { damping, curvature } of activations(options).estimate(request, ctx)) {
+      const trace = Float64Array.from(curvature.diagonal()).reduce((sum, value) => sum + value, 0) - 5 * damping;
+      return [(5 * damping) / trace, notes.filter((code) => code !== "dead-inputs")];
+    }
+    throw new Error("no layer came");
+  };
+  expect(await dampingFor(20)).toEqual([0, []]);
+  const [few, notes] = await dampingFor(19);
+  expect(few).toBeCloseTo(0.01, 12);
+  expect(notes).toEqual(["calibration-damped"]);
+  expect((await dampingFor(4))[1]).toEqual(["calibration-rank", "calibration-damped"]);
+  expect(await dampingFor(19, { damping: 0 })).toEqual([0, []]);
+});
+
 test("models without layer inputs, layers without examples and a negative damping are refused", async () => {
   const request = { model, data, examples, params: ["fc1.weight"], inputs: "parallel" as const };
   const first = (one: Parameters<ReturnType<typeof activations>["estimate"]>[0]) =>

@@ -19,9 +19,15 @@ import { badShare, noInputs, noLayerInputs } from "./errors.ts";
 
 /** Settings of {@link activations}. */
 export interface ActivationsOptions {
-  /** Added to the diagonal of H, as a fraction of its mean, >= 0. Default 0. */
+  /** Added to the diagonal of H, as a fraction of its mean, >= 0. Default: .01 for a layer with fewer than 4 rows of inputs to a weight of a row, else 0. */
   readonly damping?: number | undefined;
 }
+
+/**
+ * Where rows are few beside inputs, the least directions of X'X / n are too small by chance, and weights that follow them give other outputs on
+ * other examples: so much is added to the diagonal there, as in the published code of OBC, SparseGPT and ALPS.
+ */
+const few = { rowsPerInput: 4, damping: 0.01 };
 
 /** Rows whose products are added up in the dtype of the inputs: f32 loses some digits in longer sums. */
 const mostRows = 8192;
@@ -34,8 +40,8 @@ const mostRows = 8192;
  * @example
  * for await (const { targets, curvature } of activations().estimate(request, ctx)) console.log(targets, curvature.diagonal());
  */
-export function activations({ damping = 0 }: ActivationsOptions = {}): LayerCurvatureEstimator {
-  if (!(damping >= 0 && damping < Number.POSITIVE_INFINITY)) throw badShare(damping);
+export function activations({ damping }: ActivationsOptions = {}): LayerCurvatureEstimator {
+  if (damping !== undefined && !(damping >= 0 && damping < Number.POSITIVE_INFINITY)) throw badShare(damping);
   return {
     name: "activations",
     async *estimate({ model, match = "own", ...request }, ctx) {
@@ -111,7 +117,7 @@ function addTo(total: Mat, sum: Mat): void {
 
 function curvatureOf(
   { targets, cols }: LayerInputs,
-  { damping, model }: { damping: number; model: string },
+  { damping: asked, model }: { damping: number | undefined; model: string },
   ctx: RunContext,
   { H, count, dense }: SecondMoments,
 ): LayerCurvature {
@@ -126,12 +132,18 @@ function curvatureOf(
     trace += value;
     if (value === 0) dead++;
   }
+  const damping = asked ?? (count < few.rowsPerInput * cols ? few.damping : 0);
   const added = (damping * trace) / cols;
   for (let j = 0; j < cols; j++) H.data[j * (cols + 1)]! += added;
   const name = names.join(", ");
   if (count < cols) {
-    const message = `${name}: ${count} rows of inputs for ${cols} weights a row leave H with rank ${count} at most; more calibration examples, or damping, make up for it`;
+    const remedy = `more calibration examples${damping === 0 ? ", or damping," : ""} make up for it`;
+    const message = `${name}: ${count} rows of inputs for ${cols} weights a row leave H with rank ${count} at most; ${remedy}`;
     ctx.report({ type: "note", level: "warn", code: "calibration-rank", message });
+  }
+  if (asked === undefined && damping > 0) {
+    const message = `${name}: ${count} rows of inputs for ${cols} weights a row are few; ${damping} of its mean is added to H's diagonal (activations({ damping }) says otherwise)`;
+    ctx.report({ type: "note", level: "info", code: "calibration-damped", message });
   }
   if (dead > 0) {
     const message = `${name}: ${dead} of ${cols} inputs are 0 in all calibration examples; their weights go first`;

@@ -5,6 +5,7 @@
  */
 import {
   countKept,
+  createRunContext,
   forkContext,
   type LayerLoopRequest,
   type LayerLoopResult,
@@ -17,7 +18,7 @@ import { heldOutMeasure } from "./held-out-outputs.ts";
 import { readAll, writeAll } from "./parameters.ts";
 import { pruneBest } from "./prune-best.ts";
 import { pruneOnce, type SampledRequest } from "./prune-once.ts";
-import { type BlockRefitOptions, refitBlocks } from "./refit-blocks.ts";
+import { type BlockRefitOptions, checkBlockRefit, refitBlocks } from "./refit-blocks.ts";
 import { evenShare, inOrder, type LayerAllocation, shareBudget } from "./share-budget.ts";
 import { surveyLayers } from "./survey-layers.ts";
 
@@ -47,7 +48,8 @@ export interface PruneLayersResult extends LayerLoopResult {
 
 /**
  * Prunes in place: the model's parameters are written. Time: a pass over the calibration examples and a solve a layer; with a shared
- * budget another pass and the traces; with "auto" both budgets are solved. Should anything fail, or the run be aborted, the weights are put back.
+ * budget another pass and the traces; with "auto" both budgets are solved. Should anything fail, or the run be aborted, the weights are
+ * put back, and what is recalibrated with them.
  *
  * @throws ERR_IMPOSSIBLE (nothing to prune, no examples to hold out), and those of model, curvature and solver
  * @example
@@ -62,15 +64,20 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
   const match = request.match ?? (request.recalibrate ? "own" : "dense");
   const sampled: SampledRequest = { ...request, match, params, examples };
   if (blocks && !model.blocks) throw noBlocks(model.name);
+  if (blocks) checkBlockRefit(blocks);
   const dense = await readAll(model, params);
   try {
     const result = await pruneShared(sampled, ctx);
     if (!blocks) return result;
-    const refitted = await refitBlocks({ model, data, examples, params, dense, ...blocks }, ctx);
-    await request.recalibrate?.(ctx);
+    const { recalibrate } = request;
+    const refitted = await refitBlocks({ model, data, examples, params, dense, recalibrate, ...blocks }, ctx);
+    await recalibrate?.(ctx);
     return { ...result, blocks: refitted };
   } catch (error) {
     await writeAll(model, dense);
+    // An aborted run would measure nothing; and what went wrong first is what is told.
+    const unaborted = { ...createRunContext({ kernels: ctx.kernels }), rng: ctx.rng };
+    await request.recalibrate?.(unaborted).catch(() => {});
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { arrayDataset, createRng, createRunContext, matrix } from "@secateur/core";
+import { arrayDataset, createRng, createRunContext, matrix, type RunContext } from "@secateur/core";
 import { activations } from "@secateur/fisher";
 import { createGraphModel, type GraphModel, type GraphTensor } from "@secateur/graph";
 import { createNetwork, mlp } from "@secateur/nn";
@@ -13,18 +13,31 @@ const weight = (name: string, rows: number, cols: number): GraphTensor => ({
 });
 const tensors = [weight("a", 6, 8), weight("b", 8, 6), weight("c", 6, 8), weight("d", 8, 6)];
 
-/** h = x + tanh(x a) b, y = h + tanh(h c) d */
-function residual(): GraphModel {
+/** h = x + tanh(x a) b, y = h + tanh(h c) d; with batch normalisation of x a and h c where it is asked for. */
+function residual({ isNormalised = false } = {}): GraphModel {
   const node = (op: string, inputs: string[], output: string) => ({
     ...{ name: output, op, domain: "", inputs, outputs: [output], attributes: {} },
   });
+  /** tanh(x w), or of it normalised. */
+  const branch = (x: string, w: string, names: readonly [string, string, string]) => {
+    const [product, normal, out] = names;
+    const norm = node("BatchNormalization", [product, "scale", "shift", `mean ${w}`, `var ${w}`], normal);
+    return [
+      ...[node("MatMul", [x, w], product), ...(isNormalised ? [norm] : [])],
+      node("Tanh", [isNormalised ? normal : product], out),
+    ];
+  };
   const nodes = [
-    ...[node("MatMul", ["x", "a"], "xa"), node("Tanh", ["xa"], "ta"), node("MatMul", ["ta", "b"], "tb")],
-    ...[node("Add", ["x", "tb"], "h"), node("MatMul", ["h", "c"], "hc"), node("Tanh", ["hc"], "tc")],
-    ...[node("MatMul", ["tc", "d"], "td"), node("Add", ["h", "td"], "y")],
+    ...[...branch("x", "a", ["xa", "na", "ta"]), node("MatMul", ["ta", "b"], "tb"), node("Add", ["x", "tb"], "h")],
+    ...[...branch("h", "c", ["hc", "nc", "tc"]), node("MatMul", ["tc", "d"], "td"), node("Add", ["h", "td"], "y")],
   ];
+  const channels = (name: string, value: number): GraphTensor => ({
+    ...{ name, dtype: "f64", shape: [8], data: new Float64Array(8).fill(value) },
+  });
+  const statistics = ["a", "c"].flatMap((w) => [channels(`mean ${w}`, 0.1), channels(`var ${w}`, 6)]);
   const graph = {
-    ...{ name: "residual", nodes, initializers: tensors },
+    ...{ name: "residual", nodes },
+    initializers: [...tensors, channels("scale", 1), channels("shift", 0), ...statistics],
     inputs: [{ name: "x", dtype: "f64", shape: ["n", 6] }],
     outputs: [{ name: "y", dtype: "f64", shape: ["n", 6] }],
   };
@@ -49,6 +62,8 @@ test("re-fitted blocks are nearer to the dense ones, keep their zeros, and are n
       curvature: activations(),
       sparsity: 0.5,
       allocation: "uniform" as const,
+      // Layers led to the dense outputs leave the blocks little to gain.
+      match: "own" as const,
     };
     const blocks = rate === undefined ? {} : { blocks: { epochs: 6, rate } };
     return { model, result: await pruneLayers({ ...request, ...blocks }, createRunContext({ seed: 1 })) };
@@ -83,4 +98,49 @@ test("a run that is aborted leaves the dense weights, and a model without blocks
   const network = createNetwork(mlp({ sizes: [6, 4, 2] }));
   const refused = pruneLayers({ ...request, model: network, blocks: {} }, createRunContext());
   await expect(refused).rejects.toMatchObject({ code: "ERR_INCOMPATIBLE" });
+});
+
+test("blocks are led to what the dense ones give with the statistics of the dense model, and these come back after an abort", async () => {
+  const [model, dense] = [residual({ isNormalised: true }), residual({ isNormalised: true })];
+  const seeded = { seed: 1 };
+  const reference = await model.channelStatistics!(data, createRunContext(seeded));
+  const controller = new AbortController();
+  const [targets, expected]: number[][] = [[], []];
+  const spied = {
+    ...model,
+    async blocks(request: Parameters<NonNullable<GraphModel["blocks"]>>[0]) {
+      const blocks = await model.blocks!(request);
+      return blocks.map((block, b) => ({
+        ...block,
+        async distance(call: Parameters<typeof block.distance>[0], ctx: Parameters<typeof block.distance>[1]) {
+          if (b === blocks.length - 1) {
+            targets!.push(...call.target);
+            expected!.push(...(await dense.run!(call.batch, createRunContext()))["y"]!.data);
+          }
+          if (targets!.length > 100) controller.abort();
+          return await block.distance(call, ctx);
+        },
+      }));
+    },
+  };
+  const request = {
+    ...{ model: spied, data, solver: alps(), curvature: activations(), sparsity: 0.7 },
+    ...{ allocation: "uniform" as const, blocks: { epochs: 2 } },
+    recalibrate: async (ctx: RunContext) =>
+      await model.matchStatistics!(reference, data, createRunContext({ ...seeded, signal: ctx.signal })),
+  };
+  const ctx = createRunContext({ ...seeded, signal: controller.signal });
+  await expect(pruneLayers(request, ctx)).rejects.toMatchObject({ code: "ERR_ABORTED" });
+  expect(targets!.length).toBeGreaterThan(100);
+  expect(targets).toEqual(expected);
+  expect(model.changedStatistics().size).toBe(0);
+});
+
+test("options of a re-fit that mean nothing are refused before anything is pruned", async () => {
+  const model = residual();
+  for (const blocks of [{ batchSize: 0 }, { batchSize: 1.5 }, { rate: Number.NaN }, { rate: -1 }, { epochs: -1 }]) {
+    const request = { model, data, solver: alps(), curvature: activations(), sparsity: 0.5, blocks };
+    await expect(pruneLayers(request, createRunContext())).rejects.toMatchObject({ code: "ERR_OPTION" });
+  }
+  expect(model.written.size).toBe(0);
 });

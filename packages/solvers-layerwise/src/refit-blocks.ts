@@ -6,13 +6,16 @@
  * where none is better.
  */
 import {
+  checkNumber,
   createMoments,
   type Dataset,
+  type LayerLoopRequest,
   type Mask,
   type Mat,
   type Model,
   type ModelBlock,
   type OptimizerSpec,
+  quietContext,
   type RefittedBlock,
   type RunContext,
   sampleIndices,
@@ -33,13 +36,21 @@ export interface BlockRefitOptions {
   readonly batchSize?: number | undefined;
 }
 
+/** @throws ERR_OPTION for options out of range */
+export function checkBlockRefit({ epochs = 8, rate = 0.05, batchSize = 4 }: BlockRefitOptions): void {
+  checkNumber("the re-fit of blocks", "epochs", epochs, { least: 0, whole: true });
+  checkNumber("the re-fit of blocks", "rate", rate, { least: 0, above: true });
+  checkNumber("the re-fit of blocks", "batchSize", batchSize, { least: 1, whole: true });
+}
+
 const optimizer: OptimizerSpec = { kind: "adam", betas: [0.9, 0.99] };
 
 /**
- * Re-fits in place; zeros stay zeros. Time: 3 forward passes of a block for each epoch. Memory: four times what flows between blocks for all
- * examples.
+ * Re-fits in place; zeros stay zeros. Time: 3 forward passes of a block for each epoch, and two runs of `recalibrate` a block. Memory: four times
+ * what flows between blocks for all examples.
  *
  * @param spec.dense - the weights of `params` in the dense model
+ * @param spec.recalibrate - measures anew what follows from the weights: the dense blocks run with what the dense model has
  * @throws ERR_INCOMPATIBLE for a model that cannot be cut into blocks, ERR_ABORTED
  */
 export async function refitBlocks(
@@ -49,10 +60,11 @@ export async function refitBlocks(
     readonly examples: Uint32Array;
     readonly params: readonly string[];
     readonly dense: ReadonlyMap<string, Mat>;
+    readonly recalibrate?: LayerLoopRequest["recalibrate"];
   } & BlockRefitOptions,
   ctx: RunContext,
 ): Promise<readonly RefittedBlock[]> {
-  const { model, data, params, dense, examples } = spec;
+  const { model, data, params, dense, examples, recalibrate } = spec;
   if (!model.blocks) throw noBlocks(model.name);
   const blocks = await model.blocks({ params, data });
   // The order of the examples decides which are held out.
@@ -63,10 +75,14 @@ export async function refitBlocks(
   const flow = createFlow(data, order);
   const done: RefittedBlock[] = [];
   for (const [index, block] of blocks.entries()) {
-    const pruned = await readAll(model, block.params);
-    await writeAll(model, dense, block.params);
+    // Statistics follow from the weights of all blocks, so that with them all have to be dense.
+    const found = await readAll(model, recalibrate ? params : block.params);
+    await writeAll(model, dense, found.keys());
+    await recalibrate?.(quietContext(ctx));
     await flow.advanceDense(block, ctx);
-    await writeAll(model, pruned, block.params);
+    await writeAll(model, found);
+    await recalibrate?.(quietContext(ctx));
+    const pruned = new Map(block.params.map((param) => [param, found.get(param)!]));
     done.push(await refitBlock({ ...spec, block, flow, pruned }, ctx));
     await flow.advancePruned(block, ctx);
     await ctx.tick({ task: "solve", done: index + 1, total: blocks.length });

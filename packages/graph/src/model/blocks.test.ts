@@ -122,3 +122,15 @@ test("a graph trains: the loss falls, zeros stay zeros, and a training that goes
   expect([...taken.written].sort()).toEqual(params);
   await expect(run({ ...states[1]!, tensors: [] })).rejects.toMatchObject({ code: "ERR_TRAINING_STATE" });
 });
+
+test("settings of training that mean nothing are refused", async () => {
+  const model = open();
+  for (const options of [{ batchSize: 0 }, { batchSize: -1 }, { weightDecay: Number.NaN }]) {
+    expect(() => createGraphRetrainer(model, { data, ...options })).toThrow(
+      expect.objectContaining({ code: "ERR_OPTION" }),
+    );
+  }
+  const retrainer = createGraphRetrainer(model, { data, task: regression() });
+  const request = { epochs: -1, learningRate: () => 0.1, masks: new Map() };
+  await expect(retrainer.retrain(request, createRunContext())).rejects.toMatchObject({ code: "ERR_OPTION" });
+});

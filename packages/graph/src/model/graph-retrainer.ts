@@ -5,6 +5,7 @@
 import {
   applyMask,
   beginRules,
+  checkNumber,
   createMoments,
   type Dataset,
   type Mat,
@@ -41,13 +42,15 @@ export interface GraphRetrainerOptions {
 /**
  * Makes a retrainer. Time: a forward and a backward pass an epoch. Memory: three times the weights, and the values of one pass.
  *
- * @throws while training what `meanGradient` throws, ERR_DIVERGED, ERR_TRAINING_STATE, ERR_ABORTED
+ * @throws ERR_OPTION; while training what `meanGradient` throws, ERR_DIVERGED, ERR_TRAINING_STATE, ERR_ABORTED
  * @example
  * const { data } = await taughtDataset({ model: dense, data: calibration }, ctx);
  * const retrainer = createGraphRetrainer(model, { data, task: distillation() });
  */
 export function createGraphRetrainer(model: GraphModel, options: GraphRetrainerOptions): Retrainer {
   const { data, task, batchSize = 8, ...rest } = options;
+  checkNumber("graph retrainer", "batchSize", batchSize, { least: 1, whole: true });
+  checkNumber("graph retrainer", "weightDecay", options.weightDecay ?? 0, { least: 0 });
   const stepsPerEpoch = Math.ceil(data.size / batchSize);
   return {
     stepsPerEpoch,
@@ -72,6 +75,7 @@ async function trainGraph(
   const { model, options, stepsPerEpoch, batchSize, request } = call;
   const { data, task, optimizer = { kind: "adam" }, weightDecay: decay = 0 } = options;
   const { epochs, masks, resume, after, onEpoch, learningRate } = request;
+  checkNumber("graph retrainer", "epochs", epochs, { least: 0, whole: true });
   const names = [...model.weights.keys()];
   const steps = epochs * stepsPerEpoch;
   let moments: OptimizerMemory = new Map();
