@@ -319,4 +319,24 @@ describe("a graph as a model", () => {
     const model = createGraphModel({ graph: images, opsets });
     await expect(model.run!({ size: 2, inputs }, createRunContext())).rejects.toThrow(says);
   });
+
+  test("refuses more examples at once than memory is made for, and operands that do not go together", async () => {
+    const relu: GraphSpec = {
+      ...{ name: "fixed", nodes: [node("Relu", ["x"], "y")], initializers: [] },
+      inputs: [{ name: "x", dtype: "f32", shape: [2 ** 31, 4] }],
+      outputs: [{ name: "y", dtype: "f32", shape: [2 ** 31, 4] }],
+    };
+    const batch = (width: number) => ({ size: 1, inputs: { x: { shape: [1, width], data: new Float32Array(width) } } });
+    const fixed = createGraphModel({ graph: relu, opsets });
+    await expect(fixed.run!(batch(4), createRunContext())).rejects.toMatchObject({ code: "ERR_GRAPH_INPUT" });
+    // Weights in f64, inputs in f32: a type error of the file, found by the kernels.
+    const mixed: GraphSpec = {
+      ...{ name: "mixed", nodes: [node("Gemm", ["x", "w"], "y", { transA: 1 })] },
+      initializers: [{ ...wave("w", 1, 2), dtype: "i64", data: BigInt64Array.of(1n, 2n) }],
+      inputs: [{ name: "x", dtype: "f32", shape: ["n", 3] }],
+      outputs: [{ name: "y", dtype: "f32", shape: ["n", 2] }],
+    };
+    const model = createGraphModel({ graph: mixed, opsets });
+    await expect(model.run!(batch(3), createRunContext())).rejects.toMatchObject({ code: "ERR_GRAPH_NODE" });
+  });
 });
