@@ -8,6 +8,7 @@ test("explain shows formula, paper, options with defaults, and the plan for the 
   expect(stdout).toContain("Benbaki");
   expect(stdout).toMatch(/--max-rows <n>[^<]*default\s\d+/);
   expect(stdout).toContain("Plan for sparsity 0.98 (keeps 20 of 1,000 weights)");
+  expect(stdout).toMatch(/work: about \S+ multiply-adds, as many as \S+ epochs of training/);
   expect(stdout).toMatch(/why: \S/);
   const [, rising, atTarget, all] = /stages: (\d+) rising \(geometric\) \+ (\d+) at the target = (\d+)/.exec(stdout)!;
   expect(Number(rising) + Number(atTarget)).toBe(Number(all));

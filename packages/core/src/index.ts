@@ -216,7 +216,9 @@ export {
 } from "./run-context.ts";
 export type { Taken } from "./runner/accept-step.ts";
 export type { CurvatureEstimator, Estimate, EstimateRequest, Estimators } from "./runner/curvature-estimator.ts";
+export { expectedWork } from "./runner/expected-time.ts";
 export type { RunLoss } from "./runner/finish-run.ts";
+export { heldOutCount } from "./runner/held-out.ts";
 export type {
   LayerCapability,
   LayerLoop,

@@ -46,6 +46,7 @@ import {
   rowSpace,
   writeFullGram,
 } from "./relaxation/row-space.ts";
+import { chitaWork } from "./work.ts";
 
 /** Settings of {@link chita}; what is left out stands in `chitaDefaults`, and in `secateur explain chita`. */
 export interface ChitaOptions {
@@ -87,6 +88,7 @@ export function chita(options: ChitaOptions = {}): Solver {
     name: "chita",
     needs: { curvature: ["factor"] },
     plan: chitaPlan,
+    work: chitaWork,
     solve: (problem, ctx) =>
       withResidentRows(rowModel(problem, ctx.kernels), (model) => solveModel({ problem, model, options }, ctx)),
   });

@@ -1,7 +1,7 @@
 /** The ladder a method climbs: implement the smallest rung; `lift.ts` makes a solver of it. */
 
 import type { RunContext } from "../run-context.ts";
-import type { RunPlan, RunSituation } from "../stages/plan.ts";
+import type { ResolvedPlan, RunPlan, RunSituation } from "../stages/plan.ts";
 import type { CurvatureView } from "./curvature.ts";
 import type { Mask, Mat, Vec } from "./matrix.ts";
 import type { Problem, Solution } from "./problem.ts";
@@ -44,4 +44,6 @@ export interface Solver {
   solve(problem: Problem, ctx: RunContext): Promise<Solution>;
   /** How the method is best run when the user leaves it open: stages, examples, ridge. Absent: one stage, estimator defaults. */
   plan?(situation: RunSituation): RunPlan;
+  /** Multiply-adds that solving takes in a whole run by a plan, in those of dense products; for the expected time only. Absent: next to none. */
+  work?(plan: ResolvedPlan, situation: RunSituation): number;
 }

@@ -11,6 +11,7 @@ import type { Note } from "../problem/note.ts";
 import { quietContext, type RunContext } from "../run-context.ts";
 import type { Task } from "../task/task.ts";
 import type { Taken } from "./accept-step.ts";
+import { areAlike } from "./data-notes.ts";
 import { measureLoss } from "./measure-loss.ts";
 
 /** Mean loss before a run and after it, on the same examples. */
@@ -177,7 +178,7 @@ async function emptiedNotes(
   const lost = (await hasConstantOutput(spec, ctx))
     ? "the output no longer depends on the input"
     : "nothing passes through there any more";
-  const message = `${names} ${emptied.length === 1 ? "has" : "have"} no weight left, so ${lost}; give every layer a share of the weights (--allocation uniform), or bound what a layer may lose (--layer-limit)`;
+  const message = `${names} ${emptied.length === 1 ? "has" : "have"} no weight left, so ${lost}; give every layer a share of the weights, or bound what a layer may lose (the option 'budget'; --allocation uniform and --layer-limit on the command line)`;
   return [{ code: "layer-emptied", level: "warn", message }];
 }
 
@@ -191,10 +192,7 @@ async function hasConstantOutput({ model, accept }: FinishedStages, ctx: RunCont
     await accept.batch(Uint32Array.from({ length: count }, (_, i) => i)),
     quietContext(ctx),
   );
-  return Object.values(outputs).every(({ data }) => {
-    const perExample = data.length / count;
-    return data.every((value, e) => value === data[e % perExample]);
-  });
+  return areAlike(outputs, count);
 }
 
 /** What a run starts with that the user should know: it is sparser than asked for. */

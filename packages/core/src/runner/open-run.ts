@@ -16,7 +16,7 @@ import {
 import { type FlatParam, layoutParams, readFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { RunContext } from "../run-context.ts";
-import type { ResolvedPlan } from "../stages/plan.ts";
+import type { ResolvedPlan, RunSituation } from "../stages/plan.ts";
 import { runSituation } from "../stages/run-situation.ts";
 import { assertRising, makeStages, type Scope, type Stage } from "../stages/stage.ts";
 import type { Task } from "../task/task.ts";
@@ -34,6 +34,8 @@ export interface OpenRun extends Split {
   /** The sparsity to reach, for messages and reports. */
   readonly sparsity: number;
   readonly plan: ResolvedPlan;
+  /** What the plan was made for. */
+  readonly situation: RunSituation;
   readonly stages: readonly Stage[];
   readonly units: Units;
   /** Absent: single weights anywhere. */
@@ -111,7 +113,7 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
       ? { isHeldOut: false }
       : splitHeldOut({ model, plan: mostRows(plan, stages), macs, ...examples }, ctx);
   return {
-    ...{ params, weights, mask, sparsity, plan, stages, units: bound?.units ?? weightUnits(weights.length) },
+    ...{ params, weights, mask, sparsity, plan, situation, stages, units: bound?.units ?? weightUnits(weights.length) },
     ...{ task, isTaught: teacher !== undefined, fingerprint },
     ...(bound ? { bound } : {}),
     ...(estimator ? { estimator } : {}),

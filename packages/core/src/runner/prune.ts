@@ -10,7 +10,7 @@ import { countKept } from "../budget/constraint.ts";
 import { unitMask } from "../budget/stack-units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
-import { countZeros } from "../problem/flat-weights.ts";
+import { countZeros, writeFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { Note } from "../problem/note.ts";
 import type { Solver } from "../problem/strategy.ts";
@@ -121,11 +121,17 @@ export interface PruneResult {
   readonly plan: UsedPlan;
   /** Flat mask over the prunable weights, in the order of `layers`. */
   readonly mask: Mask;
-  readonly timing: { readonly gradientMs: number; readonly solveMs: number; readonly totalMs: number };
+  readonly timing: {
+    readonly gradientMs: number;
+    readonly solveMs: number;
+    readonly totalMs: number;
+    /** What the run was expected to take when it began, by counted work and a short measurement; not with retraining. */
+    readonly expectedMs?: number;
+  };
 }
 
 /**
- * Prunes a model in place.
+ * Prunes a model in place. Where it throws, the model has the weights that it came with.
  *
  * @returns sparsities, objectives, timings by stage and layer; the weights are in the model
  * @throws ERR_SPARSITY_RANGE, ERR_IMPOSSIBLE, ERR_INCOMPATIBLE, ERR_NOT_FINITE, ERR_RESUME, ERR_ABORTED; with training also ERR_OPTION
@@ -141,18 +147,26 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   const run = await openRun(request, ctx);
   const { params, stages, fingerprint } = run;
   if (resume) assertResumable(resume, { fingerprint, prunable: run.weights.length, stages });
+  const original = retrain?.retrainer.capture();
   if (resume?.training) await retrain!.retrainer.restore(resume.training.tensors);
   let state: RunState = resume ?? {
     ...{ stage: 0, weights: run.weights, mask: run.mask, fingerprint, reports: [] },
     ...(retrain ? { training: { rounds: [], tensors: retrain.retrainer.capture(), mask: run.mask } } : {}),
   };
   let pruned: PrunedRound | undefined;
-  for (const [index, round] of roundsOf(stages).entries()) {
-    if (index < (state.training?.rounds.length ?? 0)) continue;
-    pruned = await runRound({ run, request, ...round, index }, state, ctx);
-    ({ state } = pruned);
+  try {
+    for (const [index, round] of roundsOf(stages).entries()) {
+      if (index < (state.training?.rounds.length ?? 0)) continue;
+      pruned = await runRound({ run, request, ...round, index }, state, ctx);
+      ({ state } = pruned);
+    }
+  } catch (error) {
+    // Trial weights are no result: a caller that goes on has the model that it gave.
+    if (original) await retrain!.retrainer.restore(original);
+    await writeFlat(request.model, params, run.weights);
+    throw error;
   }
-  const { notes = [], taken, loss } = pruned ?? {};
+  const { notes = [], taken, loss, expectedMs } = pruned ?? {};
   const { weights, mask, reports, training } = state;
   const prunable = weights.length;
   const kept = countKept(mask);
@@ -183,6 +197,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       gradientMs: reports.reduce((sum, report) => sum + report.gradientMs, 0),
       solveMs: reports.reduce((sum, report) => sum + report.solveMs, 0),
       totalMs: ctx.now() - started,
+      ...(expectedMs === undefined ? {} : { expectedMs }),
     },
   };
 }

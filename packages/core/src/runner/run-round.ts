@@ -10,6 +10,8 @@ import { forkContext, type RunContext, throwIfAborted } from "../run-context.ts"
 import type { Stage } from "../stages/stage.ts";
 import type { Evaluation } from "../task/evaluate.ts";
 import type { Taken } from "./accept-step.ts";
+import { dataNotes } from "./data-notes.ts";
+import { expectedMs, expectedWork } from "./expected-time.ts";
 import { finishRun, type RunLoss, sparserNote } from "./finish-run.ts";
 import { runLayerStage } from "./layer-stage.ts";
 import { measureLoss } from "./measure-loss.ts";
@@ -45,6 +47,8 @@ export interface PrunedRound {
   readonly notes: readonly Note[];
   readonly taken?: Taken;
   readonly loss?: RunLoss;
+  /** What its pruning was expected to take. */
+  readonly expectedMs?: number;
 }
 
 /** Prunes over the stages of a round, from wherever the state has come, and trains where its last stage says so. */
@@ -83,6 +87,15 @@ export async function runRound(round: RoundRun, before: RunState, ctx: RunContex
   return { state, notes: [] };
 }
 
+/** Runs longer than this are announced. */
+const worthSayingMs = 5000;
+
+function timeNote(expected: number, work: number): Note {
+  const seconds = Number((expected / 1000).toPrecision(2));
+  const message = `about ${seconds} s expected, for ${work.toPrecision(2)} multiply-adds at the speed of a short measurement`;
+  return { code: "expected-time", level: "info", message };
+}
+
 /** How many of the stages [first, end) prune. */
 function stagesBetween(stages: readonly Stage[], first: number, end: number): number {
   return stages.slice(first, end).filter(({ prunes }) => prunes).length;
@@ -110,8 +123,23 @@ async function pruneRound(
   if (!before.training && !bound?.isStructured)
     note(sparserNote(sparsity, 1 - countKept(start.mask) / start.mask.length));
   if (bound && run.sparsity === 0) note(limitsMet);
-  const lossBefore = accept ? await measureLoss({ model, params, w: start.weights, accept, task }, ctx) : undefined;
+  const lossStarted = ctx.now();
+  const evaluate = () => measureLoss({ model, params, w: start.weights, accept: accept!, task }, ctx);
+  const lossBefore = accept ? await evaluate() : undefined;
+  const firstMs = ctx.now() - lossStarted;
   ctx.report({ type: "run:start", stages: stages.length, sparsity, prunable: start.weights.length });
+  let expected: number | undefined;
+  // A solver without gradients is over at once, and judges nothing by its examples.
+  if (accept && estimator && !before.training) {
+    for (const one of await dataNotes({ model, accept, isHeldOut, examples: run.situation.examples }, ctx)) note(one);
+    const { plan, situation } = run;
+    const work = expectedWork({
+      ...{ solver: request.solver, plan, situation, accept: accept.size, settles: settle !== undefined },
+    });
+    const macs = situation.prunable * (situation.weightReuse ?? 1);
+    expected = await expectedMs({ work, macs, accept, firstMs, evaluate }, ctx);
+    if (expected >= worthSayingMs) ctx.report({ type: "note", ...timeNote(expected, work) });
+  }
   let state = before;
   const common = {
     ...{ model, solver: request.solver, params, task },
@@ -174,7 +202,13 @@ async function pruneRound(
   );
   for (const one of finished.notes) note(one);
   const { weights, mask, taken, loss } = finished;
-  return { state: { ...state, weights, mask }, notes, ...(taken ? { taken } : {}), ...(loss ? { loss } : {}) };
+  return {
+    state: { ...state, weights, mask },
+    notes,
+    ...(taken ? { taken } : {}),
+    ...(loss ? { loss } : {}),
+    ...(expected === undefined ? {} : { expectedMs: expected }),
+  };
 }
 
 async function runNetworkStage(

@@ -25,6 +25,7 @@ export function runSituation(spec: {
     initialSparsity: countZeros(weights) / weights.length,
     examples: data?.size ?? 0,
     weightReuse: weightReuse(params),
+    kroneckerProduct: params.reduce((sum, { rows, cols }) => sum + rows * cols * (rows + cols), 0),
     hasLayerMoments: model.layerMoments !== undefined,
   };
 }

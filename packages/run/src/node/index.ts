@@ -5,7 +5,6 @@ export { explainEntry } from "./explain/explain-entry.ts";
 export { explainSchedule, type ShownSchedule } from "./explain/explain-schedule.ts";
 export { planSituation } from "./explain/plan-situation.ts";
 export { checkModelPlace } from "./export/check-model-place.ts";
-export { type OutputForm, outputForm } from "./export/encode-model.ts";
 export { runConvert } from "./export/run-convert.ts";
 export { compressedSizes } from "./inspect/compressed-sizes.ts";
 export { type InspectDocument, runInspect } from "./inspect/run-inspect.ts";
@@ -41,6 +40,7 @@ export {
   layerInputsModes,
   layerTargets,
 } from "./prune/layers-settings.ts";
+export { modelPlace } from "./prune/model-place.ts";
 export type { PruneDocument } from "./prune/prune-document.ts";
 export type { PruneOutputs } from "./prune/prune-outputs.ts";
 export type { PruneSettings } from "./prune/prune-settings.ts";

@@ -1,5 +1,15 @@
 /** What `secateur explain` says of anything with a name: formula, source and options, and of a method the stages that it would be run in. */
-import { type EntryKind, keptCount, makeStages, optionProperties, type RunSituation } from "@secateur/core";
+import {
+  type EntryKind,
+  expectedWork,
+  heldOutCount,
+  keptCount,
+  makeStages,
+  optionProperties,
+  type ResolvedPlan,
+  type RunSituation,
+  type Solver,
+} from "@secateur/core";
 import { formatCount, formatTable, stageTable, wrapText } from "@secateur/report/text";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
 import { asSolver, isLiftable } from "../../plugins/lift-entry.ts";
@@ -68,6 +78,7 @@ async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituat
           `stages: ${plan.stages} rising (${plan.schedule}) + ${plan.targetStages} at the target = ${stages.length}, with fresh gradients each`,
         ]),
     ...(needsGradients(solver) ? [] : ["gradients: none needed"]),
+    ...(isLayered ? [] : workLines(solver, plan, situation)),
     `why: ${isLayered ? "layers are pruned one by one from their inputs, once" : plan.reason}`,
   ];
   const keeps = `${formatCount(keptCount(prunable, sparsity))} of ${formatCount(prunable)} weights`;
@@ -77,6 +88,18 @@ async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituat
     rows,
   );
   return head + indent(lines.map((line) => `${wrapText(line)}\n`).join("") + table);
+}
+
+/** What a run costs, in multiply-adds and as so many epochs of training, each of three forward passes an example. */
+function workLines(solver: Solver, plan: ResolvedPlan, situation: RunSituation): readonly string[] {
+  const { prunable, weightReuse = 1, examples } = situation;
+  const macs = prunable * weightReuse;
+  const work = expectedWork({ solver, plan, situation, accept: heldOutCount(examples, macs), settles: false });
+  if (work === 0) return [];
+  const epochs = Number((work / (3 * macs * examples)).toPrecision(2));
+  return [
+    `work: about ${work.toPrecision(2)} multiply-adds, as many as ${epochs} epochs of training on the same examples`,
+  ];
 }
 
 function indent(text: string): string {

@@ -1,0 +1,62 @@
+/** How long a run will take, from its counted multiply-adds and a short measurement. Feeds a number that is printed, and no decision. */
+import type { Dataset } from "../data/dataset.ts";
+import type { Solver } from "../problem/strategy.ts";
+import type { RunContext } from "../run-context.ts";
+import type { ResolvedPlan, RunSituation } from "../stages/plan.ts";
+
+/** Forward passes worth that a backward pass and its bookkeeping take on top of the forward one. */
+const gradientPasses = 3;
+/** Losses that a stage compares: its step in full and halved, and its mask alone. */
+const lossesAStage = 3;
+/** Examples that settling takes, three passes' worth each: those of batch statistics. */
+const settledExamples = 1024;
+const settledPasses = 2;
+
+/**
+ * Multiply-adds of a run by a plan, of dense speed.
+ *
+ * @param spec.accept - how many examples steps are accepted on
+ * @param spec.settles - whether weights are settled before they are judged
+ */
+export function expectedWork(spec: {
+  solver: Solver;
+  plan: ResolvedPlan;
+  situation: RunSituation;
+  accept: number;
+  settles: boolean;
+}): number {
+  const { solver, plan, situation, accept, settles } = spec;
+  const { prunable, weightReuse = 1 } = situation;
+  const pass = prunable * weightReuse;
+  const stages = plan.stages + plan.targetStages;
+  const rows = plan.stages * plan.examples + plan.targetStages * plan.targetExamples;
+  const needsCurvature = (solver.needs.curvature ?? []).length > 0;
+  const gradients = needsCurvature ? rows * plan.batch * gradientPasses * pass : 0;
+  const competing = plan.ridge === "auto" ? plan.ridgeFactors.length : 1;
+  const judged = accept + (settles ? settledExamples * settledPasses : 0);
+  const losses = needsCurvature ? stages * competing * lossesAStage * judged * pass : 0;
+  return gradients + losses + (needsCurvature ? (solver.work?.(plan, situation) ?? 0) : 0);
+}
+
+/** A measurement is long enough. */
+const enoughMs = 300;
+
+/**
+ * Milliseconds for so many multiply-adds, by the speed of evaluating `accept`.
+ *
+ * @param spec.evaluate - evaluates it once; called again where the first time, in which everything is new, was short
+ * @param spec.firstMs - how long the first time took
+ */
+export async function expectedMs(
+  spec: { work: number; macs: number; accept: Dataset; firstMs: number; evaluate(): Promise<unknown> },
+  ctx: RunContext,
+): Promise<number> {
+  const { work, macs, accept, firstMs, evaluate } = spec;
+  let ms = firstMs;
+  if (ms < enoughMs) {
+    const started = ctx.now();
+    await evaluate();
+    ms = Math.min(ms, ctx.now() - started);
+  }
+  return (work * ms) / Math.max(1, macs * accept.size);
+}

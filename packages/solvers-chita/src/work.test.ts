@@ -1,0 +1,35 @@
+import { type RunSituation, resolvePlan } from "@secateur/core";
+import { expect, test } from "vitest";
+import { chita } from "./chita.ts";
+
+const situation: RunSituation = {
+  ...{ sparsity: 0.9, prunable: 32_360, examples: 60_000, initialSparsity: 0, weightReuse: 1 },
+};
+const workOf = (overrides: Partial<RunSituation>, plan = {}): number => {
+  const of = { ...situation, ...overrides };
+  return chita().work!(resolvePlan(chita(), of, plan), of);
+};
+
+test("the work of a run is that counted in the kernels of MLPNet on MNIST, within a factor of two", () => {
+  // Dense multiply-adds, and four times the sparse ones: 1.2e11 at .5, 5.6e10 at .9, 6.4e10 at .98.
+  for (const [sparsity, counted] of [
+    [0.5, 1.2e11],
+    [0.9, 5.6e10],
+    [0.98, 6.4e10],
+  ] as const) {
+    const ratio = workOf({ sparsity }) / counted;
+    expect(ratio).toBeGreaterThan(0.5);
+    expect(ratio).toBeLessThan(2);
+  }
+});
+
+test("work grows with the examples, with competing ridges, and with the factors of layers", () => {
+  const [some, more] = [2000, 4000].map((examples) => workOf({}, { examples, targetExamples: examples }));
+  expect(more).toBeCloseTo(2 * some!, 0);
+  const [one, three] = [[1], [0.6, 2, 6]].map((ridgeFactors) =>
+    workOf({}, { stages: 1, targetStages: 0, ridgeFactors }),
+  );
+  expect(three).toBeCloseTo(3 * one!, 0);
+  const kronecker = { curvature: "kronecker-gauss-newton" };
+  expect(workOf({ kroneckerProduct: 2e6 }, kronecker)).toBe(2 * workOf({ kroneckerProduct: 1e6 }, kronecker));
+});

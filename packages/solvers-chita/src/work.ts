@@ -1,0 +1,40 @@
+/** What solving takes in a run of {@link chita} by a plan, counted in multiply-adds of dense products; for the expected time only. */
+import { planSparsities, type ResolvedPlan, type RunSituation } from "@secateur/core";
+
+/** A multiply-add of a sparse product takes so many times that of a dense one. */
+const sparseSlowness = 4;
+/** Products with the Gauss-Newton matrix a stage that are no iterations: of slopes, residuals, objectives, and its diagonal. */
+const otherProducts = 5;
+/** Iterations of the path (see path/shrink-path.ts) for rows that cost a pass over thousands of examples. */
+const brisk = { ratio: 1.35, round: 5, last: 15, atTarget: 20 };
+/** And where a product is that of a few small matrices. */
+const thorough = { ratio: 1.15, round: 20, last: 60, atTarget: 60 };
+
+/** @returns multiply-adds of all its stages */
+export function chitaWork(plan: ResolvedPlan, situation: RunSituation): number {
+  const { prunable, weightReuse = 1, sparsity, kroneckerProduct = 0, initialSparsity } = situation;
+  const competing = plan.ridge === "auto" ? plan.ridgeFactors.length : 1;
+  const isKronecker = plan.curvature === "kronecker-gauss-newton";
+  const pace = isKronecker ? thorough : brisk;
+  let work = 0;
+  let before = 1 - initialSparsity;
+  for (const [index, reached] of planSparsities(plan, sparsity).entries()) {
+    const after = Math.min(before, 1 - reached);
+    const isAtTarget = index >= plan.stages;
+    const rounds = Math.max(1, Math.ceil(Math.log(before / Math.max(after, 1 / prunable)) / Math.log(pace.ratio)));
+    const iterations = isAtTarget ? pace.atTarget : pace.round * (rounds - 1) + pace.last;
+    const rows = isAtTarget ? plan.targetExamples : plan.examples;
+    if (isKronecker) {
+      work += competing * 2 * iterations * kroneckerProduct;
+    } else if (plan.curvature === "gauss-newton") {
+      // Convolutions take as long however few weights are kept.
+      const dense = weightReuse > 1 ? 1 : Math.min(1, (sparseSlowness * (before + after)) / 2);
+      work += competing * rows * prunable * weightReuse * (otherProducts + 2 * iterations * dense);
+    } else {
+      // The Gram matrix of the rows, and some dozens of products with them.
+      work += competing * rows * prunable * (rows / 2 + 50);
+    }
+    before = after;
+  }
+  return work;
+}
