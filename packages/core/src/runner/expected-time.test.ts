@@ -28,9 +28,11 @@ test("time is work at the speed of evaluating, measured again where the first ti
     evaluations++;
     clock += 20;
   };
-  // 100 examples of 10 multiply-adds in 20 ms.
-  expect(await expectedMs({ work: 5000, macs: 10, accept, firstMs: 200, evaluate }, ctx)).toBe(100);
+  // 100 examples of a million multiply-adds in 20 ms.
+  expect(await expectedMs({ work: 5e8, macs: 1e6, accept, firstMs: 200, evaluate }, ctx)).toBe(100);
   expect(evaluations).toBe(1);
-  expect(await expectedMs({ work: 5000, macs: 10, accept, firstMs: 1000, evaluate }, ctx)).toBe(5000);
+  expect(await expectedMs({ work: 5e8, macs: 1e6, accept, firstMs: 1000, evaluate }, ctx)).toBe(5000);
   expect(evaluations).toBe(1);
+  // Next to nothing would be measured of a tiny model.
+  expect(await expectedMs({ work: 5e8, macs: 10, accept, firstMs: 1, evaluate }, ctx)).toBeUndefined();
 });

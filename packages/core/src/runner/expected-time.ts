@@ -38,11 +38,13 @@ export function expectedWork(spec: {
   return gradients + losses + (needsCurvature ? (solver.work?.(plan, situation) ?? 0) : 0);
 }
 
+/** A measurement of fewer multiply-adds measures the calls around them. */
+const leastMeasured = 1e7;
 /** A measurement is long enough. */
 const enoughMs = 300;
 
 /**
- * Milliseconds for so many multiply-adds, by the speed of evaluating `accept`.
+ * Milliseconds for so many multiply-adds, by the speed of evaluating `accept`; undefined where that is too little to tell.
  *
  * @param spec.evaluate - evaluates it once; called again where the first time, in which everything is new, was short
  * @param spec.firstMs - how long the first time took
@@ -50,13 +52,14 @@ const enoughMs = 300;
 export async function expectedMs(
   spec: { work: number; macs: number; accept: Dataset; firstMs: number; evaluate(): Promise<unknown> },
   ctx: RunContext,
-): Promise<number> {
+): Promise<number | undefined> {
   const { work, macs, accept, firstMs, evaluate } = spec;
+  if (macs * accept.size < leastMeasured) return undefined;
   let ms = firstMs;
   if (ms < enoughMs) {
     const started = ctx.now();
     await evaluate();
     ms = Math.min(ms, ctx.now() - started);
   }
-  return (work * ms) / Math.max(1, macs * accept.size);
+  return (work * ms) / (macs * accept.size);
 }

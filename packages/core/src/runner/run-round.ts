@@ -138,7 +138,7 @@ async function pruneRound(
     });
     const macs = situation.prunable * (situation.weightReuse ?? 1);
     expected = await expectedMs({ work, macs, accept, firstMs, evaluate }, ctx);
-    if (expected >= worthSayingMs) ctx.report({ type: "note", ...timeNote(expected, work) });
+    if (expected !== undefined && expected >= worthSayingMs) ctx.report({ type: "note", ...timeNote(expected, work) });
   }
   let state = before;
   const common = {

@@ -64,6 +64,29 @@ test("a graph is cut where one value is all that is needed, and its parts one af
   expect(some.map((block) => block.params)).toEqual([["c"]]);
 });
 
+test("a graph of a fixed number of examples gives the same parts, whatever is left over", async () => {
+  const shapes = {
+    inputs: [{ name: "x", dtype: "f64", shape: [5, 4] }],
+    outputs: [{ name: "z", dtype: "f64", shape: [5, 3] }],
+  };
+  const fixed = createGraphModel({ graph: { ...residual, ...shapes }, opsets: { "": 20 }, dtype: "f64" });
+  const batch = await data.batch(all);
+  const ctx = createRunContext();
+  const ends = [];
+  for (const model of [open(), fixed]) {
+    const [first, second] = await model.blocks!({ params, data });
+    const x = await first!.run({ batch }, ctx);
+    const gradients = new Map([["c", new Float64Array(20)]]);
+    const distance = await second!.distance({ batch, x, target: new Float64Array(48), gradients }, ctx);
+    ends.push({ x: [...x], distance, gradient: [...gradients.get("c")!] });
+  }
+  const [free, whole] = ends as [(typeof ends)[0], (typeof ends)[0]];
+  expect(whole.x).toEqual(free.x);
+  // Sums of the same numbers in pieces of five examples.
+  expect(whole.distance).toBeCloseTo(free.distance, 10);
+  for (const [i, value] of free.gradient.entries()) expect(whole.gradient[i]).toBeCloseTo(value, 10);
+});
+
 test("the gradient of a part's distance is that of differences", async () => {
   const model = open();
   const [, block] = await model.blocks!({ params, data });

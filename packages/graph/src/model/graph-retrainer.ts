@@ -45,7 +45,7 @@ export interface GraphRetrainerOptions {
  *
  * @throws ERR_OPTION; while training what `meanGradient` throws, ERR_DATA_MISMATCH (nothing counts), ERR_DIVERGED, ERR_TRAINING_STATE, ERR_ABORTED
  * @example
- * const { data } = await taughtDataset({ model: dense, data: calibration }, ctx);
+ * const { data } = await teacherDataset({ model: dense, data: calibration }, ctx);
  * const retrainer = createGraphRetrainer(model, { data, task: distillation() });
  */
 export function createGraphRetrainer(model: GraphModel, options: GraphRetrainerOptions): Retrainer {
