@@ -14,7 +14,7 @@ import {
   type RunContext,
   type Solver,
   type Task,
-  taughtDataset,
+  teacherDataset,
 } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { activations } from "@secateur/fisher";
@@ -60,7 +60,9 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
   const { test } = spec.test === spec.calibration ? calibration : await dataOf(spec, spec.test, first);
   const task = spec.task === undefined ? chooseTask({ model: first.network, data: test }) : parseTask(spec.task);
   const taught =
-    spec.distill.epochs > 0 ? await taughtDataset({ model: first.network, data: train }, session.context()) : undefined;
+    spec.distill.epochs > 0
+      ? await teacherDataset({ model: first.network, data: train }, session.context())
+      : undefined;
   const measure = async ({ network }: AnyModel): Promise<number> =>
     (await network.evaluate(test, session.context(), { task })).measures[0]!.value;
   printLine(`dense ${digits(await measure(first))}`);

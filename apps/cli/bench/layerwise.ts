@@ -24,13 +24,28 @@ import {
 } from "@secateur/core";
 import { readNpyNumbers } from "@secateur/formats";
 import { badUsage } from "@secateur/run";
-import { alps, type LayerAllocation, layerwise, obc, sparseGpt, sparseSwaps, wanda } from "@secateur/solvers-layerwise";
+import {
+  alps,
+  dsnot,
+  type LayerAllocation,
+  layerwise,
+  obc,
+  sparseGpt,
+  sparseSwaps,
+  wanda,
+} from "@secateur/solvers-layerwise";
 import { dataFolder } from "./bench-arguments.ts";
 import { benchmarkNetwork, type NetworkBenchmark } from "./layerwise-network.ts";
 import { decimals, printLine, printTable, showProgress } from "./print.ts";
 
 const solvers: Readonly<Record<string, () => Solver>> = {
-  ...{ wanda: () => wanda(), sparseswaps: () => sparseSwaps(), sparsegpt: () => sparseGpt(), obc: () => obc() },
+  ...{
+    wanda: () => wanda(),
+    dsnot: () => dsnot(),
+    sparseswaps: () => sparseSwaps(),
+    sparsegpt: () => sparseGpt(),
+    obc: () => obc(),
+  },
   ...{ alps: () => alps(), layerwise: () => layerwise() },
 };
 const sparsities = [0.5, 0.6, 0.7, 0.8, 0.9, undefined] as const;
@@ -63,7 +78,8 @@ const { values, positionals } = parseArgs({
 const size = Number(values.synthetic);
 const isPlain = values.network === undefined;
 if (isPlain && positionals.length === 0 && !(size >= 4)) throw badUsage("give DATA_FOLDER, or --synthetic N");
-const chosen = values.solver ?? Object.keys(solvers);
+// Without data nothing is known of the means that dsnot looks at.
+const chosen = values.solver ?? Object.keys(solvers).filter((name) => !isPlain || name !== "dsnot");
 const kernels = await createWasmKernels({ threads: 1 });
 if (!isPlain) await benchmarkNetwork(networkBenchmark(), kernels);
 else if (positionals[0] === undefined) await benchmark(synthetic(size), [0.5]);

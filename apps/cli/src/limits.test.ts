@@ -1,8 +1,9 @@
 /** Limits on operations, bytes and milliseconds, and units, from flags to files. */
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readCheckpoint } from "@secateur/formats";
 import type { PruneDocument } from "@secateur/run/node";
+import { defaultCosts } from "@secateur/runtime/pack";
 import { describe, expect, test } from "vitest";
 import { call, refused, smallTask } from "./testing.test-support.ts";
 
@@ -47,6 +48,20 @@ describe("limits", () => {
     const bytes = await readFile(document.out);
     await prune(["--recipe", document.out.replace(/safetensors$/, "recipe.json"), "--force"]);
     expect(await readFile(document.out)).toEqual(bytes);
+  });
+
+  test("of milliseconds by a table of costs stand in the recipe with it", async () => {
+    const { model, folder } = await smallTask();
+    const costs = { ...defaultCosts, number: 2 };
+    const path = join(folder, "costs.json");
+    await writeFile(path, JSON.stringify(costs));
+    const { out } = await prune([model, "--solver", "magnitude", "--milliseconds", "1", "--costs", path]);
+    const recipe = out.replace(/safetensors$/, "recipe.json");
+    expect(JSON.parse(await readFile(recipe, "utf8"))).toMatchObject({ milliseconds: 1, costs });
+    await rm(path);
+    expect(await prune(["--recipe", recipe, "--force"])).toMatchObject({ recipe: { costs } });
+    await writeFile(recipe, JSON.stringify({ recipe: 1, model, milliseconds: 1, costs: { number: 2 } }));
+    expect(await refused(["prune", "--recipe", recipe])).toMatch(/'costs' that are no table.*calibrate.*ERR_RECIPE/);
   });
 
   test("out of reach are refused with the nearest that is not, and flags without effect as such", async () => {

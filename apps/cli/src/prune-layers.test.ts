@@ -1,4 +1,5 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { readCheckpoint } from "@secateur/formats";
 import type { PruneDocument } from "@secateur/run/node";
 import { describe, expect, test } from "vitest";
@@ -58,7 +59,7 @@ describe("prune layer by layer", () => {
   });
 
   test("flags that would change nothing, or contradict each other, are refused", async () => {
-    const { model, data } = await smallTask();
+    const { model, data, folder } = await smallTask();
     const said = (...more: string[]) => refused(["prune", model, "--data", data, ...more]);
     expect(await said("--solver", "magnitude", "--inputs", "parallel")).toMatch(/--inputs would change nothing/);
     expect(await said("--solver", "layerwise", "--ridge", "3")).toMatch(/--ridge would change nothing/);
@@ -69,5 +70,24 @@ describe("prune layer by layer", () => {
     expect(await said("--solver", "obc", "--units", "of-every:1/2", "--sparsity", "0.5")).toMatch(
       /leave --sparsity out/,
     );
+    const pattern = ["--solver", "obc", "--units", "of-every:1/2"];
+    for (const more of [
+      ["--exclude", "fc1"],
+      ["--layer-limit", "fc1=0.5"],
+      ["--allocation", "uniform"],
+    ]) {
+      expect(await said(...pattern, ...more)).toMatch(
+        /are of --scope network; layers share by --layer-allocation.*ERR_USAGE/,
+      );
+    }
+    const path = join(folder, "layers.recipe.json");
+    const recipe = (keep: number): Promise<void> =>
+      writeFile(path, JSON.stringify({ recipe: 1, model, data, solver: "obc", layers: { pattern: { keep, of: 2 } } }));
+    await recipe(1);
+    expect(await refused(["prune", "--recipe", path, "--sparsity", "0.9"])).toMatch(
+      /layers.pattern of the recipe.*ERR_USAGE/,
+    );
+    await recipe(0);
+    expect(await refused(["prune", "--recipe", path])).toMatch(/'layers.pattern'.*ERR_RECIPE/);
   });
 });

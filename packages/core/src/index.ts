@@ -242,11 +242,7 @@ export {
   type StageCurvature,
   type StageTraining,
 } from "./stages/stage.ts";
-export { binary } from "./task/binary.ts";
 export { chooseTask } from "./task/choose-task.ts";
-export { type ClassificationOptions, classification } from "./task/classification.ts";
-export { type DistillationOptions, distillation } from "./task/distillation.ts";
-export { withDrawnSlopes } from "./task/drawn-slopes.ts";
 export {
   type Evaluation,
   evaluateBatches,
@@ -257,12 +253,17 @@ export {
   targetsOf,
 } from "./task/evaluate.ts";
 export { firstPartyTasks } from "./task/first-party-tasks.ts";
-export { type NextTokenOptions, nextToken } from "./task/next-token.ts";
+export { binary } from "./task/losses/binary.ts";
+export { type ClassificationOptions, classification } from "./task/losses/classification.ts";
+export { type DistillationOptions, distillation } from "./task/losses/distillation.ts";
+export { withDrawnSlopes } from "./task/losses/drawn-slopes.ts";
+export { type NextTokenOptions, nextToken } from "./task/losses/next-token.ts";
+export { type PositionClassificationOptions, positionClassification } from "./task/losses/position-classification.ts";
+export { type RegressionOptions, regression } from "./task/losses/regression.ts";
+export { softmaxRows } from "./task/losses/softmax.ts";
+export { type WeightedTask, weightedTasks } from "./task/losses/weighted-tasks.ts";
 export { joinTaskParts, parseTask, type TaskPart, taskParts } from "./task/parse-task.ts";
-export { type PositionClassificationOptions, positionClassification } from "./task/position-classification.ts";
 export type { TaskNames } from "./task/read-task-tensors.ts";
-export { type RegressionOptions, regression } from "./task/regression.ts";
-export { softmaxRows } from "./task/softmax.ts";
 export {
   type LossCall,
   type LossSum,
@@ -272,8 +273,7 @@ export {
   readsValues,
   type Task,
 } from "./task/task.ts";
-export { type TaughtDataset, taughtDataset } from "./task/taught-dataset.ts";
-export { type WeightedTask, weightedTasks } from "./task/weighted-tasks.ts";
+export { type TeacherDataset, teacherDataset } from "./task/teacher-dataset.ts";
 export {
   applyMask,
   beginRules,

@@ -31,6 +31,9 @@ test("H is the mean of x x' with the damping on its diagonal; inputs that are al
       expect(H.data[i * 5 + j]).toBeCloseTo(sum, 12);
     }
   }
+  const mean = (j: number): number =>
+    Float64Array.from(X.data).reduce((sum, value, i) => sum + (i % 5 === j ? value / 40 : 0), 0);
+  for (let j = 0; j < 5; j++) expect(first!.curvature.means!()[j]).toBeCloseTo(mean(j), 12);
   expect([first!.count, first!.dead, notes]).toEqual([40, 1, ["dead-inputs"]]);
   const unit = Float64Array.of(0, 0, 1, 0, 0);
   const column = new Float64Array(5);

@@ -68,6 +68,8 @@ interface SecondMoments {
   /** Sum of x x'. */
   readonly H: Mat;
   readonly count: number;
+  /** Sum of x. */
+  readonly means: Float64Array;
   /** Sums with the rows that the dense model has in their place. */
   readonly dense?: DenseMoments;
 }
@@ -81,6 +83,7 @@ async function secondMoments(
   const H = take();
   const dense = partner && { cross: take(), own: take() };
   const others = partner?.chunks[Symbol.asyncIterator]();
+  const means = new Float64Array(cols);
   let count = 0;
   for await (const chunk of chunks) {
     // Taken in step, so that row stands beside row: both come from the same batches.
@@ -100,11 +103,12 @@ async function secondMoments(
         addTo(dense.own, sum);
       }
     });
+    for (let r = 0, i = 0; r < chunk.rows; r++) for (let j = 0; j < cols; j++, i++) means[j]! += chunk.data[i]!;
     count += chunk.rows;
   }
   // The last chunk is given back when another one is asked for.
   await others?.next();
-  return { H, count, ...(dense ? { dense } : {}) };
+  return { H, count, means, ...(dense ? { dense } : {}) };
 }
 
 function rowsOf({ cols, data }: Mat, from: number, to: number): Mat {
@@ -119,12 +123,12 @@ function curvatureOf(
   { targets, cols }: LayerInputs,
   { damping: asked, model }: { damping: number | undefined; model: string },
   ctx: RunContext,
-  { H, count, dense }: SecondMoments,
+  { H, count, means, dense }: SecondMoments,
 ): LayerCurvature {
   const names = targets.map(({ param }) => param);
   if (count === 0) throw noInputs(model, names);
   let [trace, dead] = [0, 0];
-  for (const { data } of [H, ...(dense ? [dense.cross, dense.own] : [])]) {
+  for (const data of [H.data, means, ...(dense ? [dense.cross.data, dense.own.data] : [])]) {
     for (let i = 0; i < data.length; i++) data[i]! /= count;
   }
   for (let j = 0; j < cols; j++) {
@@ -149,17 +153,26 @@ function curvatureOf(
     const message = `${name}: ${dead} of ${cols} inputs are 0 in all calibration examples; their weights go first`;
     ctx.report({ type: "note", level: "info", code: "dead-inputs", message });
   }
-  return { targets, cols, count, dead, damping: added, curvature: gramCurvature(H, ctx), ...(dense ? { dense } : {}) };
+  return {
+    targets,
+    cols,
+    count,
+    dead,
+    damping: added,
+    curvature: gramCurvature(H, means, ctx),
+    ...(dense ? { dense } : {}),
+  };
 }
 
 /** A curvature written out. @param H - [cols, cols] f64, symmetric; kept, not copied */
-function gramCurvature(H: Mat, { kernels }: RunContext): Curvature {
+function gramCurvature(H: Mat, means: Float64Array, { kernels }: RunContext): Curvature {
   const { cols } = H;
   const diagonal = Float64Array.from({ length: cols }, (_, j) => H.data[j * (cols + 1)]!);
   return {
     dim: cols,
     diagonal: () => diagonal,
     gram: () => H,
+    means: () => means,
     apply(x, out) {
       const image = new Float64Array(cols);
       kernels.gemv({ a: H, x: Float64Array.from(x), out: image });

@@ -12,6 +12,8 @@ describePlugin({
     "solver sparsegpt": { refuses: ["groups"], ordered: true },
     "solver sparseswaps": { refuses: ["groups"] },
     "selector sparseswaps": { refuses: ["groups"] },
+    "solver dsnot": { refuses: ["groups"] },
+    "selector dsnot": { refuses: ["groups"] },
     "updater layerwise": { claims: ["mask"] },
   },
 });

@@ -118,3 +118,12 @@ export function noBlocks(model: string): PruneError {
     { details: { model } },
   );
 }
+
+/** A method that looks at the mean of the inputs. */
+export function noMeans(problem: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `dsnot cannot solve '${problem}': it needs the means of the layer's inputs beside their second moments; prune a model with data, or use wanda or sparseswaps`,
+    { details: { problem } },
+  );
+}

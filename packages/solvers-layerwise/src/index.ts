@@ -3,6 +3,7 @@
  * @packageDocumentation
  */
 export { type AlpsOptions, alps } from "./alps.ts";
+export { dsnot, dsnotSelector } from "./dsnot.ts";
 export { type LayerLoopOptions, layerLoop } from "./layer-loop.ts";
 export { type LayerwiseOptions, layerwise } from "./layerwise.ts";
 export { obc, obcTrace } from "./obc.ts";

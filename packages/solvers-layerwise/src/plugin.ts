@@ -1,6 +1,7 @@
 import { definePlugin, defineSaliency, defineSelector, defineSolver, defineUpdater, type Plugin } from "@secateur/core";
 import { z } from "zod";
 import { alps } from "./alps.ts";
+import { dsnot, dsnotSelector } from "./dsnot.ts";
 import { layerwise } from "./layerwise.ts";
 import { obc } from "./obc.ts";
 import { sparseGpt } from "./sparse-gpt.ts";
@@ -13,6 +14,7 @@ const references = {
   sparseGpt: "Frantar and Alistarh, SparseGPT, ICML 2023",
   wanda: "Sun et al., A simple and effective pruning approach for large language models, ICLR 2024",
   alps: "Meng et al., ALPS, NeurIPS 2024",
+  dsnot: "Zhang et al., Dynamic Sparse No Training, ICLR 2024",
   sparseSwaps: "Zimmer et al., SparseSwaps, arXiv 2512.10922, 2025",
 };
 
@@ -101,6 +103,13 @@ const plugin: Plugin = definePlugin({
       options: z.strictObject({}),
       create: () => sparseSwaps(),
     }),
+    defineSolver({
+      name: "dsnot",
+      summary: "Wanda's mask, swapped until the expected change of every output is near 0, weights as they are",
+      reference: references.dsnot,
+      options: z.strictObject({}),
+      create: () => dsnot(),
+    }),
     defineSaliency({
       name: "wanda",
       summary: "w^2 times the squared norm of the input",
@@ -114,6 +123,13 @@ const plugin: Plugin = definePlugin({
       reference: references.sparseSwaps,
       options: z.strictObject({}),
       create: () => sparseSwapsSelector,
+    }),
+    defineSelector({
+      name: "dsnot",
+      summary: "the mask of dsnot",
+      reference: references.dsnot,
+      options: z.strictObject({}),
+      create: () => dsnotSelector,
     }),
     defineUpdater({
       name: "layerwise",

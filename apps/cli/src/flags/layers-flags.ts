@@ -105,8 +105,11 @@ export function layersFromFlags(
       "layers share a --sparsity, or have one --units of-every:KEEP/OF; other limits and units are of --scope network",
     );
   }
-  if (pattern && isSparsityGiven) {
-    throw badUsage("--units of-every says how many weights are kept; leave --sparsity out");
+  const layers = { ...recipe, ...given };
+  if (layers.pattern && isSparsityGiven) {
+    throw badUsage(
+      `${pattern ? "--units of-every" : "layers.pattern of the recipe"} says how many weights are kept; leave ${pattern ? "--sparsity" : "one of it and --sparsity"} out`,
+    );
   }
   const setting = asked.find((key) => gradientPlanKeys.includes(key));
   if (setting !== undefined) {
@@ -115,7 +118,7 @@ export function layersFromFlags(
       reason: "layers are pruned from their inputs, without gradients",
     });
   }
-  return { ...recipe, ...given };
+  return layers;
 }
 
 const flagNames = {

@@ -92,6 +92,7 @@ export async function pruneSettings(spec: {
   if (flags.costs !== undefined && limits.milliseconds === undefined) {
     throw flagWithoutEffect({ flag: "--costs", reason: "no --milliseconds are limited" });
   }
+  const costs = flags.costs === undefined ? recipe?.costs : await readCosts(absolutePath(terminal, flags.costs));
 
   const inherited = recipe?.solver === found.entry.name ? recipe : undefined;
   const pairs = flags.option ?? [];
@@ -132,7 +133,7 @@ export async function pruneSettings(spec: {
     given: [...Object.keys(own.options), ...Object.keys(asked)],
     sparsity: layers?.pattern ? 1 - layers.pattern.keep / layers.pattern.of : sparsity,
     limits: layers ? {} : limits,
-    ...(flags.costs === undefined ? {} : { costs: await readCosts(absolutePath(terminal, flags.costs)) }),
+    ...(costs ? { costs } : {}),
     keepDense: flags.keepDense ?? recipe?.keepDense ?? [],
     batchNorm: { ...recipe?.batchNorm, ...batchNormSettings(flags) },
     ...rounds,

@@ -51,6 +51,16 @@ export function tinyCurvature(spec: TinyCurvatureSpec): Curvature {
       view.transposeTimes(product, back);
       for (let j = 0; j < dim; j++) out[j] = view.scale * back[j]! + damping * x[j]!;
     },
+    // Taken as a layer's inputs, the rows have means; nothing declares that it needs them.
+    means() {
+      onCall();
+      const { data, rows, cols } = spec.rows;
+      return Float64Array.from({ length: cols }, (_, j) => {
+        let sum = 0;
+        for (let i = 0; i < rows; i++) sum += data[i * cols + j]!;
+        return sum / rows;
+      });
+    },
     ...(offers("factor") ? { factor: () => view } : {}),
     ...(offers("gram")
       ? {

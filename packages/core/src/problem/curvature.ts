@@ -18,6 +18,8 @@ export interface Curvature {
   factor?(): FactorView;
   /** Dense H [dim, dim]. */
   gram?(): Mat;
+  /** Of a layer's inputs x, with H the mean of x x': the mean of x [dim]; not to be written to. */
+  means?(): Vec;
   /** Diagonal blocks; H is zero outside them. */
   blocks?(): readonly CurvatureBlock[];
   /**

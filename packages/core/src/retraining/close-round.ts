@@ -5,7 +5,7 @@ import type { Phase } from "../plugin/schedule.ts";
 import { countZeros, type FlatParam } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { Note } from "../problem/note.ts";
-import type { Evaluation } from "../task/evaluate.ts";
+import { type Evaluation, mainMeasure } from "../task/evaluate.ts";
 import type { StoppingState } from "./early-stopping.ts";
 import { type RoundReport, relativeDistance, sampled } from "./round-report.ts";
 import type { OpenRound } from "./training-progress.ts";
@@ -47,9 +47,7 @@ export function closeRound(spec: {
     ...(before ? { before } : {}),
     ...(pruned ? { pruned } : {}),
     ...(retrained ? { retrained } : {}),
-    ...(before && pruned && before.accuracy > 0
-      ? { instability: (before.accuracy - pruned.accuracy) / before.accuracy }
-      : {}),
+    ...instabilityOf(before, pruned),
     ...(taken ? { taken } : {}),
     pruningDistance,
     retrainingDistance: relativeDistance(spec.pruned.weights, weights),
@@ -67,6 +65,16 @@ export function closeRound(spec: {
     retrainMs,
     imagesPerSecond: retrainMs === 0 ? 0 : (1000 * images) / retrainMs,
   };
+}
+
+/** What the pruning cost, as a fraction of the task's first measure before it: only of measures that are positive and better when higher. */
+function instabilityOf(
+  before: Evaluation | undefined,
+  pruned: Evaluation | undefined,
+): Pick<RoundReport, "instability"> {
+  if (!before || !pruned) return {};
+  const [{ value, better }, { value: after }] = [mainMeasure(before), mainMeasure(pruned)];
+  return better === "higher" && value > 0 ? { instability: (value - after) / value } : {};
 }
 
 function costs(params: readonly FlatParam[], weights: Float32Array): { flops: number; nonzeroFlops: number } {

@@ -17,7 +17,7 @@ export interface RoundReport {
   readonly before?: Evaluation;
   readonly pruned?: Evaluation;
   readonly retrained?: Evaluation;
-  /** Accuracy that the pruning cost, as a fraction of the accuracy before it (Zimmer et al. 2023: pruning instability). */
+  /** What the pruning cost of the task's first measure (accuracy, where there is one), as a fraction of it before, where higher is better (Zimmer et al. 2023: pruning instability). */
   readonly instability?: number;
   /** What its pruning left where all of its stages together were worse than a mask alone. */
   readonly taken?: Taken;

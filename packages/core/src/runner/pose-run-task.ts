@@ -4,10 +4,10 @@ import type { Model } from "../data/model.ts";
 import type { RunContext } from "../run-context.ts";
 import type { ResolvedPlan } from "../stages/plan.ts";
 import { chooseTask } from "../task/choose-task.ts";
-import { classification } from "../task/classification.ts";
-import { distillation } from "../task/distillation.ts";
+import { classification } from "../task/losses/classification.ts";
+import { distillation } from "../task/losses/distillation.ts";
 import type { Task } from "../task/task.ts";
-import { taughtDataset } from "../task/taught-dataset.ts";
+import { teacherDataset } from "../task/teacher-dataset.ts";
 import type { PruneRequest } from "./prune.ts";
 
 /** Calibration reads no targets; what is trained has a task. */
@@ -40,9 +40,11 @@ export async function taskOf(
   }
   // Data that carry outputs already have a teacher of their own.
   if (hasOutputs(data, model)) return { task: chosen, data, ...(heldOut ? { heldOut } : {}) };
-  const { data: taught, fingerprint } = await taughtDataset({ model, data, task: chosen }, ctx);
-  const taughtToo = heldOut ? { heldOut: (await taughtDataset({ model, data: heldOut, task: chosen }, ctx)).data } : {};
-  return { task: chosen, data: taught, teacher: fingerprint, ...taughtToo };
+  const { data: withTeacher, fingerprint } = await teacherDataset({ model, data, task: chosen }, ctx);
+  const heldOutToo = heldOut
+    ? { heldOut: (await teacherDataset({ model, data: heldOut, task: chosen }, ctx)).data }
+    : {};
+  return { task: chosen, data: withTeacher, teacher: fingerprint, ...heldOutToo };
 }
 
 /** Says what was taken for the task where nobody named one. */

@@ -146,7 +146,8 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
   const started = ctx.now();
   const run = await openRun(request, ctx);
   const { params, stages, fingerprint } = run;
-  if (resume) assertResumable(resume, { fingerprint, prunable: run.weights.length, stages });
+  if (resume)
+    assertResumable(resume, { fingerprint, prunable: run.weights.length, stages, isTrained: retrain !== undefined });
   const original = retrain?.retrainer.capture();
   if (resume?.training) await retrain!.retrainer.restore(resume.training.tensors);
   let state: RunState = resume ?? {

@@ -3,14 +3,14 @@ import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
 import type { TensorSpec } from "../data/tensor.ts";
 import { taskMismatch } from "../errors.ts";
-import { binary } from "./binary.ts";
-import { classification } from "./classification.ts";
-import { distillation } from "./distillation.ts";
-import { positionClassification } from "./position-classification.ts";
+import { binary } from "./losses/binary.ts";
+import { classification } from "./losses/classification.ts";
+import { distillation } from "./losses/distillation.ts";
+import { positionClassification } from "./losses/position-classification.ts";
+import { regression } from "./losses/regression.ts";
+import { weightedTasks } from "./losses/weighted-tasks.ts";
 import { tasksFor } from "./read-task-tensors.ts";
-import { regression } from "./regression.ts";
 import type { Task } from "./task.ts";
-import { weightedTasks } from "./weighted-tasks.ts";
 
 /**
  * What the model says it was trained for, where its file tells. Else by the only output and the only target: class numbers make classification, by example, by position, or binary where there is one

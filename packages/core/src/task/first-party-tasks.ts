@@ -1,10 +1,10 @@
 /** The tasks that have a name: what `--task` and registries of plugins are made of. */
-import { binary } from "./binary.ts";
-import { classification } from "./classification.ts";
-import { distillation } from "./distillation.ts";
-import { nextToken } from "./next-token.ts";
-import { positionClassification } from "./position-classification.ts";
-import { regression } from "./regression.ts";
+import { binary } from "./losses/binary.ts";
+import { classification } from "./losses/classification.ts";
+import { distillation } from "./losses/distillation.ts";
+import { nextToken } from "./losses/next-token.ts";
+import { positionClassification } from "./losses/position-classification.ts";
+import { regression } from "./losses/regression.ts";
 import type { Task } from "./task.ts";
 
 /** A task as users name it. Options are plain data: numbers, or words. */

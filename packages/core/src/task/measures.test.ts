@@ -1,17 +1,17 @@
 import { describe, expect, test } from "vitest";
 import type { FloatTensors, Tensors } from "../data/tensor.ts";
 import { isPruneError } from "../prune-error.ts";
-import { binary } from "./binary.ts";
 import { chooseTask } from "./choose-task.ts";
-import { classification } from "./classification.ts";
-import { distillation } from "./distillation.ts";
-import { nextToken } from "./next-token.ts";
+import { binary } from "./losses/binary.ts";
+import { classification } from "./losses/classification.ts";
+import { distillation } from "./losses/distillation.ts";
+import { nextToken } from "./losses/next-token.ts";
+import { positionClassification } from "./losses/position-classification.ts";
+import { regression } from "./losses/regression.ts";
+import { softmaxRows } from "./losses/softmax.ts";
+import { weightedTasks } from "./losses/weighted-tasks.ts";
 import { parseTask, taskParts } from "./parse-task.ts";
-import { positionClassification } from "./position-classification.ts";
-import { regression } from "./regression.ts";
-import { softmaxRows } from "./softmax.ts";
 import type { Task } from "./task.ts";
-import { weightedTasks } from "./weighted-tasks.ts";
 
 const tensor = (shape: number[], ...numbers: number[]) => ({ shape, data: Float64Array.from(numbers) });
 const whole = (shape: number[], ...numbers: number[]) => ({ shape, data: Int32Array.from(numbers) });

@@ -1,8 +1,8 @@
 /** Tasks from text: NAME, NAME:KEY=VALUE,KEY=VALUE, and several of these with weights, 0.7*NAME:...+0.3*NAME:... */
 import { badOption, unknownName } from "../errors.ts";
 import { firstPartyTasks, type TaskFactory } from "./first-party-tasks.ts";
+import { weightedTasks } from "./losses/weighted-tasks.ts";
 import type { Task } from "./task.ts";
-import { weightedTasks } from "./weighted-tasks.ts";
 
 /** One task of a text. */
 export interface TaskPart {

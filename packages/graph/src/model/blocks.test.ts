@@ -6,6 +6,7 @@ import {
   matrix,
   type RetrainingState,
   regression,
+  type Task,
 } from "@secateur/core";
 import { expect, test } from "vitest";
 import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
@@ -61,6 +62,29 @@ test("a graph is cut where one value is all that is needed, and its parts one af
   const some = await model.blocks!({ params: ["c"], data });
   // What is in front of the first weight that is asked for belongs to its part.
   expect(some.map((block) => block.params)).toEqual([["c"]]);
+});
+
+test("a graph of a fixed number of examples gives the same parts, whatever is left over", async () => {
+  const shapes = {
+    inputs: [{ name: "x", dtype: "f64", shape: [5, 4] }],
+    outputs: [{ name: "z", dtype: "f64", shape: [5, 3] }],
+  };
+  const fixed = createGraphModel({ graph: { ...residual, ...shapes }, opsets: { "": 20 }, dtype: "f64" });
+  const batch = await data.batch(all);
+  const ctx = createRunContext();
+  const ends = [];
+  for (const model of [open(), fixed]) {
+    const [first, second] = await model.blocks!({ params, data });
+    const x = await first!.run({ batch }, ctx);
+    const gradients = new Map([["c", new Float64Array(20)]]);
+    const distance = await second!.distance({ batch, x, target: new Float64Array(48), gradients }, ctx);
+    ends.push({ x: [...x], distance, gradient: [...gradients.get("c")!] });
+  }
+  const [free, whole] = ends as [(typeof ends)[0], (typeof ends)[0]];
+  expect(whole.x).toEqual(free.x);
+  // Sums of the same numbers in pieces of five examples.
+  expect(whole.distance).toBeCloseTo(free.distance, 10);
+  for (const [i, value] of free.gradient.entries()) expect(whole.gradient[i]).toBeCloseTo(value, 10);
 });
 
 test("the gradient of a part's distance is that of differences", async () => {
@@ -133,4 +157,18 @@ test("settings of training that mean nothing are refused", async () => {
   const retrainer = createGraphRetrainer(model, { data, task: regression() });
   const request = { epochs: -1, learningRate: () => 0.1, masks: new Map() };
   await expect(retrainer.retrain(request, createRunContext())).rejects.toMatchObject({ code: "ERR_OPTION" });
+});
+
+test("a loss that leaves the finite numbers is the run's fault, a batch of which nothing counts the data's", async () => {
+  const model = open();
+  const own = regression();
+  const trained = async (loss: Task["loss"], step: number): Promise<RetrainingState> => {
+    const retrainer = createGraphRetrainer(model, { data, task: { ...own, loss }, optimizer: { kind: "sgd" } });
+    return await retrainer.retrain({ epochs: 9, learningRate: () => step, masks: new Map() }, createRunContext());
+  };
+  await expect(trained((call) => own.loss(call), 1e300)).rejects.toMatchObject({
+    code: "ERR_DIVERGED",
+    fault: "runtime",
+  });
+  await expect(trained(() => ({ sum: 0, count: 0 }), 0.1)).rejects.toMatchObject({ code: "ERR_DATA_MISMATCH" });
 });

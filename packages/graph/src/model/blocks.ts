@@ -108,6 +108,8 @@ function blockOf(state: GraphState, { from, to, params }: Span, size: number): M
     const type = plan.types[from.slot]!;
     const data = pool.take(sizeOf(type.shape));
     data.set(x.subarray(start * own, (start + count) * own));
+    // A graph of a fixed number of examples is fed the last one again, as its inputs are.
+    for (let at = count * own; at < data.length; at += own) data.copyWithin(at, (count - 1) * own, count * own);
     return { plan, inputs, pool, range, given: new Map([[from.slot, { ...type, data }]]) };
   };
   const giveBack = ({ given }: ReturnType<typeof specOf>, pool: Pool): void => {

@@ -1,22 +1,24 @@
 /** All operators by domain and name. */
 import type { Operator } from "../operator.ts";
 import { binaryOperators, comparisonOperators } from "./binary.ts";
-import { convolutionOperators } from "./convolution.ts";
 import { gatheringOperators } from "./gathering.ts";
 import { joiningOperators } from "./joining.ts";
 import { movingOperators } from "./moving.ts";
 import { multiplyingOperators } from "./multiplying.ts";
 import { normalisingOperators } from "./normalising.ts";
-import { poolingOperators } from "./pooling.ts";
 import { reducingOperators } from "./reducing.ts";
 import { resizingOperators } from "./resizing.ts";
 import { shapeOperators } from "./shapes.ts";
 import { softmaxOperators } from "./softmax.ts";
 import { roundingOperators, unaryOperators } from "./unary.ts";
+import { conv } from "./windows/convolution.ts";
+import { poolingOperators } from "./windows/pooling.ts";
+import { convTranspose } from "./windows/transposed-convolution.ts";
 
 /** Every operator, family by family. */
 export const operators: readonly Operator[] = [
-  ...convolutionOperators,
+  conv,
+  convTranspose,
   ...multiplyingOperators,
   ...binaryOperators,
   ...unaryOperators,

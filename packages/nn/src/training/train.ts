@@ -100,7 +100,7 @@ export async function train(network: Network, options: TrainOptions, ctx: RunCon
     );
   }
   if (task.targetsFrom === "teacher" && !options.data.targets) {
-    throw badTrainOption("task", task.name, "data with the outputs of a teacher for targets (taughtDataset)");
+    throw badTrainOption("task", task.name, "data with the outputs of a teacher for targets (teacherDataset)");
   }
   return await withPool(ctx.kernels, dtypeOfWeights(network.weights), (pool) =>
     trainWith(pool, { network, options: { ...options, task }, ctx }),

@@ -1,5 +1,5 @@
 /** Which task a run has: one for pruning and training, and one that says how good the result is. */
-import { chooseTask, type Dataset, type Evaluation, type RunContext, type Task, taughtDataset } from "@secateur/core";
+import { chooseTask, type Dataset, type Evaluation, type RunContext, type Task, teacherDataset } from "@secateur/core";
 import type { Session } from "../session.ts";
 import type { PrunableModel } from "./prunable-model.ts";
 
@@ -14,7 +14,7 @@ export interface PosedTask {
   /** "calibration": there are no data set apart for testing, so results are measured on what the run works with. */
   readonly measuredOn: "test" | "calibration";
   /** The training data with the outputs of the dense network as targets where those are the task's, else as they are. */
-  taught(train: Dataset): Promise<Dataset>;
+  withTeacher(train: Dataset): Promise<Dataset>;
 }
 
 /**
@@ -31,14 +31,14 @@ export async function poseTask(spec: {
 }): Promise<PosedTask> {
   const { network, data, named, session } = spec;
   const task = named ?? chooseTask({ model: network, data: data.train });
-  const taught = async (dataset: Dataset): Promise<Dataset> =>
+  const withTeacher = async (dataset: Dataset): Promise<Dataset> =>
     task.targetsFrom === "teacher"
-      ? (await taughtDataset({ model: network, data: dataset, task }, session.context())).data
+      ? (await teacherDataset({ model: network, data: dataset, task }, session.context())).data
       : dataset;
   const { measuredBy, test } =
     task.targetsFrom === "teacher" && data.test.targets
       ? { measuredBy: chooseTask({ model: network, data: data.test }), test: data.test }
-      : { measuredBy: task, test: await taught(data.test) };
+      : { measuredBy: task, test: await withTeacher(data.test) };
   if (named === undefined && task.name !== "classification") {
     const reason = data.train.targets
       ? `for ${data.train.targets.map((one) => one.name).join(", ")}`
@@ -47,7 +47,7 @@ export async function poseTask(spec: {
   }
   return {
     task,
-    taught,
+    withTeacher,
     measuredOn: data.train === data.test ? "calibration" : "test",
     evaluate: (model, ctx = session.context()) => model.evaluate(test, ctx, { task: measuredBy }),
   };

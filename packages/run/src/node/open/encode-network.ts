@@ -1,6 +1,6 @@
 import { tensorOf } from "@secateur/formats";
 import type { Network } from "@secateur/nn";
-import { findEncoder } from "./find-format.ts";
+import { findEncoder } from "../plugins/find-format.ts";
 import type { StoredTensors } from "./stored-tensors.ts";
 
 /**

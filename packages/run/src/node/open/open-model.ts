@@ -13,8 +13,8 @@ import {
 } from "@secateur/formats";
 import { createNetwork, type Network } from "@secateur/nn";
 import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
+import { findFormat, pluginCheckpoint } from "../plugins/find-format.ts";
 import { type ResolvedArchitecture, resolveArchitecture } from "./architectures.ts";
-import { findFormat, pluginCheckpoint } from "./find-format.ts";
 import { findTensors, type StoredTensors, withoutCounters } from "./stored-tensors.ts";
 
 /** An opened checkpoint. */

@@ -28,11 +28,17 @@ export async function readCosts(path: string): Promise<CostTable> {
   } catch {
     json = undefined;
   }
-  const parsed = costTable.safeParse(json);
-  if (!parsed.success)
+  const table = costTableOf(json);
+  if (!table) {
     throw badUsage(
       `--costs: ${path} is no table of costs; make one with secateur bench --calibrate --json > costs.json`,
       { path },
     );
-  return parsed.data;
+  }
+  return table;
+}
+
+/** A table of costs from JSON; undefined for what is none. */
+export function costTableOf(json: unknown): CostTable | undefined {
+  return costTable.safeParse(json).data;
 }

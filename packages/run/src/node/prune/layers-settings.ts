@@ -57,11 +57,5 @@ export function parseLayers(path: string, value: Readonly<Record<string, unknown
 
 function isPattern(value: unknown): boolean {
   const { keep, of } = (value ?? {}) as { keep?: unknown; of?: unknown };
-  return (
-    Number.isInteger(keep) &&
-    Number.isInteger(of) &&
-    0 <= (keep as number) &&
-    1 <= (of as number) &&
-    (keep as number) <= (of as number)
-  );
+  return Number.isInteger(keep) && Number.isInteger(of) && 1 <= (keep as number) && (keep as number) <= (of as number);
 }

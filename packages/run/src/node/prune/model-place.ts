@@ -2,9 +2,9 @@
 import { basename, dirname, join } from "node:path";
 import { badEnding } from "../../errors.ts";
 import { type OutputForm, outputForm } from "../export/encode-model.ts";
-import { findEncoder } from "../open/find-format.ts";
 import { isOnnxModel } from "../open/open-onnx.ts";
 import { isTfjsModel } from "../open/open-tfjs.ts";
+import { findEncoder } from "../plugins/find-format.ts";
 
 interface Placed {
   /** Absolute path of the model that is pruned. */

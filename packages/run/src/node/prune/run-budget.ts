@@ -10,7 +10,7 @@ import {
 } from "@secateur/core";
 import { allocation } from "@secateur/imp-scheduler";
 import { costModels, lowerOnnx, type OnnxLikeGraph, type PackGraph } from "@secateur/runtime/pack";
-import { costsNeedGraph, keepsNothing } from "../../errors.ts";
+import { badUsage, costsNeedGraph, keepsNothing } from "../../errors.ts";
 import type { FoundEntry } from "../../plugins/found-entry.ts";
 import { isLimited, limitsOf } from "../../recipe/limits.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
@@ -29,10 +29,15 @@ export interface RunBudget {
  * The budget of a run.
  *
  * @param params - names of the parameters to prune
- * @throws ERR_IMPOSSIBLE where nothing would be left, ERR_BUDGET for limits out of reach
+ * @throws ERR_USAGE for what layers pruned one by one do not know, ERR_IMPOSSIBLE where nothing would be left, ERR_BUDGET for limits out of reach
  */
 export function runBudget(settings: PruneSettings, model: AnyModel, params: readonly string[]): RunBudget {
-  const { allocation: bounds, spread, limits, sparsity } = settings;
+  const { allocation: bounds, spread, limits, sparsity, layers } = settings;
+  if (layers && (bounds || spread)) {
+    throw badUsage(
+      "--exclude, --layer-limit and --allocation are of --scope network; layers share by --layer-allocation, and --keep-dense leaves some of them out",
+    );
+  }
   const layout = layoutParams(model.network, params);
   const isGlobal = (bounds?.method ?? "global") === "global" && (!spread || spread.entry.name === "global");
   const rule =

@@ -298,6 +298,7 @@ function recipeOf(spec: {
     options,
     ...(sparsity === undefined ? {} : { sparsity }),
     ...settings.limits,
+    ...(settings.costs && settings.limits.milliseconds !== undefined ? { costs: settings.costs } : {}),
     ...(keepDense.length === 0 ? {} : { keepDense }),
     plan,
     ...(retrain === undefined ? {} : { retrain }),
@@ -315,9 +316,10 @@ function recipeOf(spec: {
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
 function runIdentity(recipe: Recipe): string {
   const { modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity } = recipe;
-  const { flops, bytes, milliseconds, units, keepDense, batchNorm, retrain, allocation, curvatureOptions } = recipe;
+  const { flops, bytes, milliseconds, costs, units, keepDense, batchNorm, retrain, allocation, curvatureOptions } =
+    recipe;
   return JSON.stringify({
     ...{ modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity },
-    ...{ flops, bytes, milliseconds, units, keepDense, batchNorm, retrain, allocation, curvatureOptions },
+    ...{ flops, bytes, milliseconds, costs, units, keepDense, batchNorm, retrain, allocation, curvatureOptions },
   });
 }

@@ -8,6 +8,7 @@ import { parseUnits, unitsAllowed } from "../../recipe/limits.ts";
 import { planKeys } from "../../recipe/plan-keys.ts";
 import { kernelChoices } from "../../session.ts";
 import { engineChoices } from "../open/load-tensorflow.ts";
+import { costTableOf } from "../pack/costs-file.ts";
 import { parseLayers } from "../prune/layers-settings.ts";
 import { parseAllocation, parseRetrain } from "../retrain/retrain-settings.ts";
 import type { Recipe, RecipeFile } from "./recipe.ts";
@@ -31,6 +32,7 @@ const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
   flops: "number",
   bytes: "number",
   milliseconds: "number",
+  costs: "object",
   units: "a list",
   keepDense: "a list",
   plan: "object",
@@ -65,6 +67,13 @@ export async function readRecipe(path: string, from: string): Promise<RecipeFile
   if (json["retrain"] !== undefined) await parseRetrain({ where: path, value: json["retrain"] as object, from });
   if (json["allocation"] !== undefined) parseAllocation(path, json["allocation"]);
   if (json["layers"] !== undefined) parseLayers(path, json["layers"] as Readonly<Record<string, unknown>>);
+  if (json["costs"] !== undefined && !costTableOf(json["costs"])) {
+    throw badRecipe({
+      path,
+      found: "'costs' that are no table",
+      expected: "what secateur bench --calibrate --json prints",
+    });
+  }
   if (json["kernels"] !== undefined && !kernelChoices.some((name) => name === json["kernels"])) {
     throw unknownName({ where: path, what: "kernels", found: String(json["kernels"]), known: kernelChoices });
   }

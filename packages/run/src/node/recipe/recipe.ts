@@ -1,6 +1,7 @@
 /** The resolved recipe of a run: everything that decided its result, as data, so that it can be repeated. */
 import type { EngineName } from "@secateur/backends-tfjs";
 import type { RunPlan } from "@secateur/core";
+import type { CostTable } from "@secateur/runtime/pack";
 import type { KernelChoice } from "../../session.ts";
 import type { BatchNormSettings } from "../open/batch-norm.ts";
 import type { LayersSettings } from "../prune/layers-settings.ts";
@@ -33,6 +34,8 @@ export interface Recipe {
   readonly flops?: number;
   readonly bytes?: number;
   readonly milliseconds?: number;
+  /** What kernels take on the machine that the milliseconds are of; absent: those of the runtime. */
+  readonly costs?: CostTable;
   /** What is kept or removed together, as --units has it; absent: single weights. */
   readonly units?: readonly string[];
   /** Weights left as they were: first, last, or names; absent: none. */

@@ -64,6 +64,16 @@ test("a rate at which training diverges is never taken, and none higher is tried
   expect(learningRate).toBeLessThan(last.rate);
 });
 
+test("where every training diverges the lowest rate is taken, and no other is tried", async () => {
+  const spec = await trained();
+  // On inputs this large no output is finite, whatever the training.
+  const inputs = matrix(20, 4, new Float32Array(80).fill(3e38));
+  const heldOut = arrayDataset({ inputs, labels: new Uint32Array(20), classes: 2 });
+  const { learningRate, losses } = await findTraining({ ...spec, heldOut }, createRunContext());
+  expect(losses.map(({ loss }) => loss)).toEqual([Number.POSITIVE_INFINITY]);
+  expect(learningRate).toBe(losses[0]!.rate);
+});
+
 test("what the user has set is not tried", async () => {
   const spec = await trained();
   const settings = { ...spec.settings, learningRate: 0.02 };

@@ -35,8 +35,8 @@ const fewest = 512;
 const most = 3072;
 const passes = 2;
 const trialsInAll = 12;
-/** Examples that judge. */
-const judges = 512;
+/** Held-out examples on which trials are compared. */
+const compared = 512;
 
 /** What a range test works on. */
 export interface RangeTest {
@@ -90,9 +90,11 @@ export async function findTraining(spec: RangeTest, ctx: RunContext): Promise<Fo
     for (const rate of rates) {
       const loss = await trial(rate, given);
       losses.push({ rate, loss });
-      if (!(loss <= hopeless * lowest(losses))) break;
+      if (!Number.isFinite(loss) || loss > hopeless * lowest(losses)) break;
     }
-    const best = losses.filter(({ loss }) => loss <= nearlyBest * lowest(losses)).at(-1) ?? losses[0]!;
+    // Where every training diverged, the least harm is at the lowest rate: no loss speaks for a higher one.
+    const near = losses.filter(({ loss }) => Number.isFinite(loss) && loss <= nearlyBest * lowest(losses));
+    const best = near.at(-1) ?? losses[0]!;
     const usual = usualChanges(spec.train);
     const isOpen = settings.cropPadding === undefined && settings.flip === undefined;
     const changes = isOpen && usual && (await trial(best.rate, usual)) < best.loss ? usual : given;
@@ -151,7 +153,7 @@ async function lossAfter(
       { epochs: passes, learningRate: (step) => rate * (1 - step / steps), masks },
       { ...ctx, rng: ctx.rng.fork("range test") },
     );
-    const { loss } = await network.evaluate(some(heldOut, judges, "range test judges"), ctx, { task });
+    const { loss } = await network.evaluate(some(heldOut, compared, "range test judges"), ctx, { task });
     return Number.isFinite(loss) ? loss : Number.POSITIVE_INFINITY;
   } catch (error) {
     if (isPruneError(error) && notFiniteCodes.includes(error.code)) return Number.POSITIVE_INFINITY;

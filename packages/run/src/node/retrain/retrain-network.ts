@@ -39,7 +39,7 @@ export async function retrainNetwork(
   const { network, settings, data, posed, session, sparsity } = job;
   const { task } = posed;
   // Every round is led back to the dense network, not to the one the round before left.
-  const { train, heldOut } = splitOff(await posed.taught(data.train), settings.holdOut, session);
+  const { train, heldOut } = splitOff(await posed.withTeacher(data.train), settings.holdOut, session);
   const retrainer = retrainerOf(network, { data: train, task, settings, splits: data });
   const earlyStopping: EarlyStopping | undefined =
     settings.patience === undefined || !heldOut

@@ -37,7 +37,7 @@ export async function settingsByTrial(
     named: named ?? chooseTask({ model: network, data: data.train }),
     session,
   });
-  const { train, heldOut } = splitOff(await posed.taught(data.train), settings.holdOut, session);
+  const { train, heldOut } = splitOff(await posed.withTeacher(data.train), settings.holdOut, session);
   const found = await findTraining(
     {
       ...{ network, params, sparsity, settings, train, task: posed.task },
@@ -48,7 +48,8 @@ export async function settingsByTrial(
   const { losses, learningRate, cropPadding, flip, schedule, epochs } = found;
   const tried = losses.map(({ rate, loss }) => `${rate}: ${Number.isFinite(loss) ? loss.toPrecision(3) : "diverged"}`);
   const changes = cropPadding > 0 || flip ? "randomly cropped and mirrored images" : "unchanged images";
-  const message = `${path} does not say how it was trained; short trainings ended at held-out losses of ${tried.join(", ")} by highest rate, so ${schedule} from ${learningRate} over ${epochs} epochs on ${changes} is taken (--dense-training says otherwise)`;
+  const isLost = losses.every(({ loss }) => !Number.isFinite(loss));
+  const message = `${path} does not say how it was trained; short trainings ended at these held-out losses, by their highest rate: ${tried.join(", ")}; so ${schedule} from ${learningRate}${isLost ? ", the lowest that was tried and too high already," : ""} over ${epochs} epochs on ${changes} is taken (--dense-training says otherwise)`;
   session.onEvent({ type: "note", level: "warn", code: "dense-training", message });
   const { dense = { schedule, learningRate, epochs } } = settings;
   return completeSettings({ settings: { ...settings, dense, cropPadding, flip }, record: found, sparsity });

@@ -113,14 +113,17 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   }
   const gradients = isLayerwise
     ? undefined
-    : await takeGradients({ network, params, weights, data: await posed.taught(forGradients), task, rows, ridge }, ctx);
+    : await takeGradients(
+        { network, params, weights, data: await posed.withTeacher(forGradients), task, rows, ridge },
+        ctx,
+      );
   const pruner = gradients
     ? gradientPruner(solver, gradients)
     : layerPruner({ network, solver, params, weights, data: forGradients });
   const scan: ScanSpec = { network, pruner, evaluate: (inner) => posed.evaluate(network, inner) };
   const layers = await scanLayers({ ...scan, sparsities }, ctx);
   const candidates = sensitiveLayers({ scans: layers, dense: measure, target: sparsity, tolerance });
-  const proposal = await judge(
+  const proposal = await tryDense(
     { scan, candidates: candidates.map(({ name }) => name), sparsity, tolerance, measure },
     ctx,
   );
@@ -172,7 +175,7 @@ function assertKeepsSome(spec: {
 }
 
 /** Tries the candidates as dense, with as many weights in all, and proposes them only if that is better. */
-async function judge(
+async function tryDense(
   spec: {
     scan: ScanSpec;
     candidates: readonly string[];

@@ -1,7 +1,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { arrayDataset, createRng, createRunContext, matrix, prune, type RunState } from "@secateur/core";
+import {
+  arrayDataset,
+  createRng,
+  createRunContext,
+  matrix,
+  prune,
+  type RunState,
+  type StateTensor,
+} from "@secateur/core";
 import { encodeSafetensors, writeFileAtomic } from "@secateur/formats";
 import { impPhases } from "@secateur/imp-scheduler";
 import { createNetwork, createRetrainer, mlp } from "@secateur/nn";
@@ -67,12 +75,52 @@ test("a state in the layout of an earlier version is told from a file that is no
 });
 
 /** The state with its tensors by name: files keep them in an order of their own. */
-function sorted(state: RunState): unknown {
-  const order = (key: string, value: unknown): unknown =>
-    key === "tensors"
-      ? [...(value as { name: string; data: ArrayLike<number> }[])]
-          .map(({ data, ...rest }) => ({ ...rest, data: Array.from(data) }))
-          .sort((a, b) => (a.name < b.name ? -1 : 1))
-      : value;
-  return JSON.parse(JSON.stringify(state, order));
+function sorted({ training, ...state }: RunState): unknown {
+  if (!training) return state;
+  const byName = <T extends { readonly tensors: readonly StateTensor[] }>(one: T | undefined): T | undefined =>
+    one && { ...one, tensors: [...one.tensors].sort((a, b) => (a.name < b.name ? -1 : 1)) };
+  const { open, trained, ...rest } = training;
+  const under = open && { ...open, training: byName(open.training), stopping: byName(open.stopping) };
+  return { ...state, training: { ...byName(rest), trained: byName(trained), open: under } };
 }
+
+/** A state of a training that failed, for a task without accuracy, in f64. */
+const failed: RunState = {
+  ...{ stage: 1, weights: Float32Array.of(1, 0), mask: Uint8Array.of(1, 0), fingerprint: "{}", reports: [] },
+  training: {
+    ...{ rounds: [], mask: Uint8Array.of(1, 1) },
+    tensors: [{ name: "w", shape: [2], data: Float64Array.of(0.1, 1e300) }],
+    open: {
+      round: {
+        before: { accuracy: Number.NaN, loss: 2, examples: 1, task: "regression", measures: [] },
+        ...{ pruningDistance: 0, stages: 1, pruneMs: 0, retrainMs: 0, notes: [] },
+        ...{ normBefore: 1, normAfter: 1, prunedFraction: Number.NEGATIVE_INFINITY },
+      },
+      stopping: { losses: [Number.POSITIVE_INFINITY, 3], best: 1, tensors: [] },
+    },
+  },
+};
+
+test("numbers that are not finite and those of f64 come back as they were", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "secateur-run-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const path = join(folder, "state.resume.safetensors");
+  await writeState(path, { state: failed, run: "{}", elapsedMs: 0 });
+  expect((await readState(path, "{}")).state).toEqual(failed);
+});
+
+test.each([
+  "{",
+  "[]",
+  '{"version":2,"run":"{}","elapsedMs":0}',
+  '{"version":2,"run":"{}","elapsedMs":0,"state":{"stage":1,"fingerprint":""}}',
+  '{"version":2,"run":"{}","elapsedMs":0,"state":{"stage":1,"fingerprint":"","reports":[],"training":null}}',
+])("a state that lacks a part is refused as damaged: %s", async (header) => {
+  const folder = await mkdtemp(join(tmpdir(), "secateur-run-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const path = join(folder, "state.resume.safetensors");
+  await writeFileAtomic(path, encodeSafetensors({ tensors: [], metadata: { "secateur.run": header } }), {
+    overwrite: true,
+  });
+  await expect(readState(path, "{}")).rejects.toMatchObject({ code: "ERR_RESUME" });
+});

@@ -24,7 +24,7 @@ const olderKeys = ["secateur.state", "secateur.phases"];
 type Training = NonNullable<RunState["training"]>;
 type Open = NonNullable<Training["open"]>;
 
-/** Everything of a state but its arrays. */
+/** Everything of a state but its arrays. Rounds train without rules, so no masks come out of their training. */
 interface Header {
   readonly version: 2;
   /** Ours: model, data and method; core's fingerprint covers plan and seed. */
@@ -65,7 +65,8 @@ export async function writeState(path: string, spec: SavedState & { readonly run
   ];
   const put = (prefix: string, list: readonly StateTensor[]): void => {
     for (const { name, shape, data } of list) {
-      named.push({ name: `${prefix}:${name}`, shape, dtype: "f32", data: Float32Array.from(data) });
+      const form = data instanceof Float64Array ? { dtype: "f64" as const, data } : { dtype: "f32" as const, data };
+      named.push({ name: `${prefix}:${name}`, shape, ...form });
     }
   };
   if (training) {
@@ -81,7 +82,7 @@ export async function writeState(path: string, spec: SavedState & { readonly run
     state: { ...plain, ...(training ? { training: withoutArrays(training) } : {}) },
   };
   const bytes = encodeSafetensors({
-    ...{ tensors: named, metadata: { [metadataKey]: JSON.stringify(header) } },
+    ...{ tensors: named, metadata: { [metadataKey]: JSON.stringify(header, withNames) } },
     checksum: true,
   });
   await writeFileAtomic(path, bytes, { overwrite: true });
@@ -123,10 +124,14 @@ export async function readState(path: string, run: string): Promise<SavedState> 
   if (header.run !== run) {
     throw badState(path, `the saved state is of another run: ${describeDifferences(header.run, run)}`);
   }
+  if (!isWhole(header)) throw badState(path, "the saved state is damaged");
   const under = (prefix: string): readonly StateTensor[] =>
     tensors
       .filter(({ name }) => name.startsWith(`${prefix}:`))
-      .map((tensor) => ({ name: tensor.name.slice(prefix.length + 1), shape: tensor.shape, data: toFloat32(tensor) }));
+      .map((tensor) => {
+        const data = tensor.dtype === "f64" ? tensor.data.slice() : toFloat32(tensor);
+        return { name: tensor.name.slice(prefix.length + 1), shape: tensor.shape, data };
+      });
   const bits = (name: string): Uint8Array => {
     const found = tensors.find((tensor) => tensor.name === name);
     if (found?.dtype !== "u8") throw badState(path, "the saved state is damaged");
@@ -171,9 +176,30 @@ function decode(bytes: Uint8Array, path: string): Checkpoint {
 function parseHeader(text: string | undefined): Header | undefined {
   if (text === undefined) return undefined;
   try {
-    const header = JSON.parse(text) as Header;
+    const header = JSON.parse(text, withNumbers) as Header;
     return header.version === 2 ? header : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** What must be there before anything is read of it; core compares the rest with the run. */
+function isWhole({ run, elapsedMs, state }: Header): boolean {
+  const { fingerprint, stage, reports, training } = state ?? {};
+  const texts = typeof run === "string" && typeof fingerprint === "string";
+  const numbers = Number.isFinite(elapsedMs) && Number.isInteger(stage) && stage >= 0;
+  return texts && numbers && Array.isArray(reports) && (training === undefined || Array.isArray(training?.rounds));
+}
+
+/** JSON has no numbers that are not finite; losses of what went wrong, and accuracies of tasks without one, are such. */
+const nonFinite = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+
+function withNames(_key: string, value: unknown): unknown {
+  return typeof value === "number" && !Number.isFinite(value) ? { number: String(value) } : value;
+}
+
+function withNumbers(_key: string, value: unknown): unknown {
+  const { number, ...others } = (typeof value === "object" && value !== null ? value : {}) as { number?: unknown };
+  const found = nonFinite.find((one) => String(one) === number);
+  return found !== undefined && Object.keys(others).length === 0 ? found : value;
 }

@@ -140,7 +140,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   const report = await train(
     network,
     {
-      data: await posed.taught(splits.train),
+      data: await posed.withTeacher(splits.train),
       task: posed.task,
       epochs,
       batchSize,

@@ -1,8 +1,8 @@
 import { extname } from "node:path";
 import { isPruneError, type Reporter } from "@secateur/core";
 import { badEnding } from "../../errors.ts";
-import { findEntry } from "../plugins/find-entry.ts";
-import { firstPartyPlugins } from "../plugins/first-party.ts";
+import { findEntry } from "./find-entry.ts";
+import { firstPartyPlugins } from "./first-party.ts";
 
 /**
  * The reporter that the ending of a report's name chooses: ours, or the plugin's entry that is named as the ending is, "md" for

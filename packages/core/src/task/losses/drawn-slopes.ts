@@ -1,6 +1,6 @@
 /** Slopes drawn from what the network itself predicts, where those of the loss tell nothing: distillation starts with every slope zero. */
-import type { Rng } from "../rng.ts";
-import type { Task } from "./task.ts";
+import type { Rng } from "../../rng.ts";
+import type { Task } from "../task.ts";
 
 /**
  * The same task with drawn slopes (see OutputFactor.draw) in place of the loss's: gradient rows of it make a Fisher matrix whose mean is the

@@ -1,5 +1,5 @@
 /** Class probabilities softmax(scores / temperature), and the factor of the cross-entropy's Hessian in the scores that they give. */
-import type { Rng } from "../rng.ts";
+import type { Rng } from "../../rng.ts";
 
 /** Probabilities below this count as zero: their products would be subnormal numbers, on which processors are slow. */
 const negligible = 1e-18;

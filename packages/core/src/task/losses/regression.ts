@@ -3,11 +3,11 @@
  *   rho(e) = e^2 / 2 for |e| <= d,   d (|e| - d / 2) beyond,
  * whose Hessian in the outputs is the identity, with Huber's loss 0 where |e| > d.
  */
-import { asFloats, type FloatTensors, sizeOfShape, type Tensors } from "../data/tensor.ts";
-import { badOption, taskMismatch } from "../errors.ts";
+import { asFloats, type FloatTensors, sizeOfShape, type Tensors } from "../../data/tensor.ts";
+import { badOption, taskMismatch } from "../../errors.ts";
+import { describePair, fittingTasks, readTensor, type TaskNames } from "../read-task-tensors.ts";
+import type { Measure, Task } from "../task.ts";
 import { diagonalFactor } from "./diagonal-factor.ts";
-import { describePair, fittingTasks, readTensor, type TaskNames } from "./read-task-tensors.ts";
-import type { Measure, Task } from "./task.ts";
 
 /** Settings of {@link regression}. */
 export interface RegressionOptions extends TaskNames {

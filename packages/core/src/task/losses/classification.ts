@@ -4,14 +4,14 @@
  *   R = (I - p 1') diag(sqrt p):   R u = q .* u - p (q'u),   R't = q .* (t - p't),   q = sqrt p.
  * Drawn slopes are p - onehot(y), y drawn from p (the true Fisher: Martens 2020). A temperature T replaces p by softmax(z / T).
  */
-import { checkNumber } from "../check-option.ts";
-import { asMatrix } from "../data/tensor.ts";
-import { taskMismatch } from "../errors.ts";
-import type { Mat } from "../problem/matrix.ts";
+import { checkNumber } from "../../check-option.ts";
+import { asMatrix } from "../../data/tensor.ts";
+import { taskMismatch } from "../../errors.ts";
+import type { Mat } from "../../problem/matrix.ts";
+import { describePair, fittingTasks, readLabels, readTensor, type TaskNames } from "../read-task-tensors.ts";
+import type { LossCall, Measure, Task } from "../task.ts";
 import { crossEntropyFactor } from "./cross-entropy-factor.ts";
-import { describePair, fittingTasks, readLabels, readTensor, type TaskNames } from "./read-task-tensors.ts";
 import { largestOfRows } from "./softmax.ts";
-import type { LossCall, Measure, Task } from "./task.ts";
 
 /** Settings of {@link classification}. */
 export interface ClassificationOptions extends TaskNames {

@@ -1,8 +1,8 @@
 /** Pools over windows and over whole images, with channels stored last. A maximum's delta goes to where it was taken, a mean's to all it was taken over. */
 import type { Vec } from "@secateur/core";
-import type { Applied, Call, Operator, Question } from "../operator.ts";
-import { realOf, type Shape, sizeOf } from "../value.ts";
-import { inputOf, listOf, numberOf, refuse, showShape } from "./node-facts.ts";
+import type { Applied, Call, Operator, Question } from "../../operator.ts";
+import { realOf, type Shape, sizeOf } from "../../value.ts";
+import { inputOf, listOf, numberOf, refuse, showShape } from "../node-facts.ts";
 import { type Windows, windowsOf } from "./window-facts.ts";
 
 function geometry(question: Question, space: Shape): Windows {

@@ -1,6 +1,7 @@
 /** The root of a Hessian in the outputs that is diagonal: R = diag(sqrt h); for 1/2 |z - t|^2, h = 1. */
+
+import type { OutputFactor } from "../task.ts";
 import { only } from "./cross-entropy-factor.ts";
-import type { OutputFactor } from "./task.ts";
 
 /**
  * @param spec.output - name of the tensor

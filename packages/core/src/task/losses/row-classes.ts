@@ -2,12 +2,12 @@
  * Cross-entropies over rows of class scores, an example having one or many rows: what classification by position and the next token
  * share. Rows with the label -1 do not count.
  */
-import type { FloatTensors, Tensor, Tensors } from "../data/tensor.ts";
-import type { Kernels } from "../kernels/kernels.ts";
-import { type Mat, matrix, type Vec } from "../problem/matrix.ts";
+import type { FloatTensors, Tensor, Tensors } from "../../data/tensor.ts";
+import type { Kernels } from "../../kernels/kernels.ts";
+import { type Mat, matrix, type Vec } from "../../problem/matrix.ts";
+import type { LossSum, Measure, OutputFactor } from "../task.ts";
 import { crossEntropyFactor, only } from "./cross-entropy-factor.ts";
 import { largestOfRows } from "./softmax.ts";
-import type { LossSum, Measure, OutputFactor } from "./task.ts";
 
 /** Scores by row, in the order of the output or with classes moved to the end. */
 export interface ClassRows {

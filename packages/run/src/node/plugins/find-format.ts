@@ -2,7 +2,7 @@
 import { extname } from "node:path";
 import { type Format, isPruneError, type StoredContent } from "@secateur/core";
 import { type Checkpoint, checkpointEncoderFor, type NamedTensor } from "@secateur/formats";
-import { findEntry } from "../plugins/find-entry.ts";
+import { findEntry } from "./find-entry.ts";
 
 /** A format of a plugin. */
 export interface FoundFormat {

@@ -13,7 +13,7 @@ const mostNumbers = 64 * 1024 * 1024;
 const batchNumbers = 4 * 1024 * 1024;
 
 /** Data with a teacher's outputs. */
-export interface TaughtDataset {
+export interface TeacherDataset {
   readonly data: Dataset;
   /** Identifies the teacher: a hash of its outputs. A run is only continued under the same one. */
   readonly fingerprint: string;
@@ -26,10 +26,10 @@ export interface TaughtDataset {
  * @param spec.task - who will compare with them; default: one that reads scores
  * @throws ERR_IMPOSSIBLE for a model that cannot be run, ERR_ABORTED
  */
-export async function taughtDataset(
+export async function teacherDataset(
   { model, data, task }: { model: Model; data: Dataset; task?: Task },
   ctx: RunContext,
-): Promise<TaughtDataset> {
+): Promise<TeacherDataset> {
   if (!model.run)
     throw impossibleRun(`distillation needs the outputs of the model '${model.name}', which it does not give`, {
       name: model.name,
@@ -73,7 +73,7 @@ export async function taughtDataset(
 
 function withTargets(data: Dataset, outputs: FloatTensors): Dataset {
   const { name, size, inputs } = data;
-  const taught = Object.entries(outputs).map(
+  const teacher = Object.entries(outputs).map(
     ([key, { shape, data: numbers }]): TensorSpec => ({
       name: key,
       shape: shape.slice(1),
@@ -82,7 +82,7 @@ function withTargets(data: Dataset, outputs: FloatTensors): Dataset {
   );
   return {
     ...{ name, size, inputs },
-    targets: [...(data.targets ?? []).filter((own) => !(own.name in outputs)), ...taught],
+    targets: [...(data.targets ?? []).filter((own) => !(own.name in outputs)), ...teacher],
     async batch(indices) {
       const batch = await data.batch(indices);
       const targets = { ...batch.targets, ...takeAllExamples(outputs, indices) };

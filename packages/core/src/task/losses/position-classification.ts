@@ -2,10 +2,10 @@
  * One class a position: the cross-entropy of classification at every position of an example (a token's tag, a pixel's class), summed
  * over the positions that count. Its Hessian is block-diagonal over positions, each block diag(p) - p p'.
  */
-import { taskMismatch } from "../errors.ts";
-import { describePair, fittingTasks, readLabels, readTensor, type TaskNames } from "./read-task-tensors.ts";
+import { taskMismatch } from "../../errors.ts";
+import { describePair, fittingTasks, readLabels, readTensor, type TaskNames } from "../read-task-tensors.ts";
+import type { LossCall, Task } from "../task.ts";
 import { type ClassRows, classRows, type LabelledRows, rowAccuracy, rowFactor, rowLoss } from "./row-classes.ts";
-import type { LossCall, Task } from "./task.ts";
 
 /** Settings of {@link positionClassification}. */
 export interface PositionClassificationOptions extends TaskNames {

@@ -1,7 +1,7 @@
 /** Kernels, strides, dilations and pads of convolutions and pools over one or two axes of space; one axis is taken as an image of one row. */
-import type { Question } from "../operator.ts";
-import type { Shape } from "../value.ts";
-import { listOf, numberOf, refuse, showShape, textOf } from "./node-facts.ts";
+import type { Question } from "../../operator.ts";
+import type { Shape } from "../../value.ts";
+import { listOf, numberOf, refuse, showShape, textOf } from "../node-facts.ts";
 
 type Pair = readonly [down: number, across: number];
 

@@ -2,10 +2,10 @@
  * Several tasks at once, each with its own outputs: l = sum_k w_k l_k (auxiliary heads, a detector's outputs, labels beside a teacher).
  * The Hessian is the sum of theirs, B = sum_k w_k R_k R_k', with the root [sqrt(w_1) R_1, sqrt(w_2) R_2, ...].
  */
-import { type FloatTensors, zerosLike } from "../data/tensor.ts";
-import { badOption } from "../errors.ts";
-import type { Vec } from "../problem/matrix.ts";
-import type { OutputFactor, Task } from "./task.ts";
+import { type FloatTensors, zerosLike } from "../../data/tensor.ts";
+import { badOption } from "../../errors.ts";
+import type { Vec } from "../../problem/matrix.ts";
+import type { OutputFactor, Task } from "../task.ts";
 
 /** A task and how much it counts. */
 export interface WeightedTask {

@@ -2,12 +2,12 @@
  * Yes or no for every score: l = sum_k log(1 + exp z_k) - y_k z_k, y in [0, 1]: one score an example for two classes, several for labels
  * that do not exclude each other. Its Hessian in the scores is diagonal, p (1 - p) with p = 1 / (1 + exp(-z / T)).
  */
-import { asFloats, type FloatTensors, sizeOfShape, type Tensors } from "../data/tensor.ts";
-import { labelOutOfRange, taskMismatch } from "../errors.ts";
-import type { Vec } from "../problem/matrix.ts";
+import { asFloats, type FloatTensors, sizeOfShape, type Tensors } from "../../data/tensor.ts";
+import { labelOutOfRange, taskMismatch } from "../../errors.ts";
+import type { Vec } from "../../problem/matrix.ts";
+import { describePair, fittingTasks, readTensor, type TaskNames } from "../read-task-tensors.ts";
+import type { Task } from "../task.ts";
 import { diagonalFactor } from "./diagonal-factor.ts";
-import { describePair, fittingTasks, readTensor, type TaskNames } from "./read-task-tensors.ts";
-import type { Task } from "./task.ts";
 
 /**
  * Binary and multi-label classification. Output and target have as many numbers: [n] or [n, labels]; targets are 0, 1 or between.

@@ -5,14 +5,14 @@
  *   l = 1/2 |z - t|^2.
  * At the dense network both losses and their slopes are zero, while their Hessians are not.
  */
-import { type FloatTensors, sizeOfShape, type Tensor, type Tensors } from "../data/tensor.ts";
-import { badOption, taskMismatch } from "../errors.ts";
-import { matrix, type Vec } from "../problem/matrix.ts";
+import { type FloatTensors, sizeOfShape, type Tensor, type Tensors } from "../../data/tensor.ts";
+import { badOption, taskMismatch } from "../../errors.ts";
+import { matrix, type Vec } from "../../problem/matrix.ts";
+import { describePair, readTensor } from "../read-task-tensors.ts";
+import type { Task } from "../task.ts";
 import { crossEntropyFactor } from "./cross-entropy-factor.ts";
 import { diagonalFactor } from "./diagonal-factor.ts";
-import { describePair, readTensor } from "./read-task-tensors.ts";
 import { largestOfRows, softmaxRows } from "./softmax.ts";
-import type { Task } from "./task.ts";
 
 /** Settings of {@link distillation}. */
 export interface DistillationOptions {
@@ -25,7 +25,7 @@ export interface DistillationOptions {
 }
 
 /**
- * Leads the pruned network back to what the dense one computed. Its targets are outputs under the names they have; see taughtDataset.
+ * Leads the pruned network back to what the dense one computed. Its targets are outputs under the names they have; see teacherDataset.
  *
  * @throws ERR_OPTION
  */
@@ -45,10 +45,10 @@ export function distillation(options: DistillationOptions = {}): Task {
       throw taskMismatch({
         task: name,
         found: describePair(output, target),
-        remedy: "its targets are the outputs of the dense network; make them with taughtDataset",
+        remedy: "its targets are the outputs of the dense network; make them with teacherDataset",
       });
     }
-    return { output, taught: target.data as Vec, classes: isKl ? lastExtent(output) : 1 };
+    return { output, teacher: target.data as Vec, classes: isKl ? lastExtent(output) : 1 };
   };
   return {
     name,
@@ -56,11 +56,11 @@ export function distillation(options: DistillationOptions = {}): Task {
     ...(isKl ? {} : { valuesOf: options.output === undefined ? ("all" as const) : [options.output] }),
     options: { loss, ...(isKl ? { temperature } : {}) },
     loss({ outputs, targets, delta }) {
-      const { output, taught, classes } = read(outputs, targets);
+      const { output, teacher, classes } = read(outputs, targets);
       const slope = delta?.[output.name]?.data;
       const sum = isKl
-        ? divergence({ scores: output.data, taught, classes, temperature, slope })
-        : halfSquares({ values: output.data, taught, slope });
+        ? divergence({ scores: output.data, teacher, classes, temperature, slope })
+        : halfSquares({ values: output.data, teacher, slope });
       return { sum, count: isKl ? output.data.length / classes : (output.shape[0] ?? 1) };
     },
     outputFactor({ outputs, temperature: softened = 1 }) {
@@ -84,8 +84,8 @@ export function distillation(options: DistillationOptions = {}): Task {
               unit: "%",
               better: "higher" as const,
               add(outputs: FloatTensors, targets: Tensors | undefined) {
-                const { output, taught, classes } = read(outputs, targets);
-                const [own, wanted] = [largestOfRows(output.data, classes), largestOfRows(taught, classes)];
+                const { output, teacher, classes } = read(outputs, targets);
+                const [own, wanted] = [largestOfRows(output.data, classes), largestOfRows(teacher, classes)];
                 return { sum: 100 * own.filter((label, i) => label === wanted[i]).length, count: own.length };
               },
             },
@@ -96,8 +96,8 @@ export function distillation(options: DistillationOptions = {}): Task {
               unit: "",
               better: "lower" as const,
               add(outputs: FloatTensors, targets: Tensors | undefined) {
-                const { output, taught } = read(outputs, targets);
-                return { sum: 2 * halfSquares({ values: output.data, taught }), count: taught.length };
+                const { output, teacher } = read(outputs, targets);
+                return { sum: 2 * halfSquares({ values: output.data, teacher }), count: teacher.length };
               },
               finish: Math.sqrt,
             },
@@ -112,14 +112,14 @@ function lastExtent({ shape }: Tensor): number {
 
 function divergence(spec: {
   scores: Vec;
-  taught: Vec;
+  teacher: Vec;
   classes: number;
   temperature: number;
   slope: Vec | undefined;
 }): number {
-  const { scores, taught, classes, temperature, slope } = spec;
+  const { scores, teacher, classes, temperature, slope } = spec;
   const p = softmaxRows(scores, classes, temperature);
-  const q = softmaxRows(taught, classes, temperature);
+  const q = softmaxRows(teacher, classes, temperature);
   let sum = 0;
   for (let i = 0; i < p.length; i++) {
     const [wanted, found] = [q[i]!, p[i]!];
@@ -131,10 +131,10 @@ function divergence(spec: {
   return temperature ** 2 * sum;
 }
 
-function halfSquares({ values, taught, slope }: { values: Vec; taught: Vec; slope?: Vec | undefined }): number {
+function halfSquares({ values, teacher, slope }: { values: Vec; teacher: Vec; slope?: Vec | undefined }): number {
   let sum = 0;
   for (let i = 0; i < values.length; i++) {
-    const error = values[i]! - taught[i]!;
+    const error = values[i]! - teacher[i]!;
     if (slope) slope[i] = error;
     sum += (error * error) / 2;
   }

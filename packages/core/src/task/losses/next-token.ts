@@ -2,12 +2,12 @@
  * The next token of a sequence: at position t of scores [n, positions, tokens] the cross-entropy with the input token at t + 1; the last
  * position, which has no next one, does not count. No labels: the inputs are the targets.
  */
-import { sizeOfShape, type Tensors } from "../data/tensor.ts";
-import { taskMismatch } from "../errors.ts";
-import { referenceKernels } from "../kernels/reference-kernels.ts";
-import { describePair, readLabels, readTensor } from "./read-task-tensors.ts";
+import { sizeOfShape, type Tensors } from "../../data/tensor.ts";
+import { taskMismatch } from "../../errors.ts";
+import { referenceKernels } from "../../kernels/reference-kernels.ts";
+import { describePair, readLabels, readTensor } from "../read-task-tensors.ts";
+import type { LossCall, Task } from "../task.ts";
 import { classRows, type LabelledRows, rowAccuracy, rowFactor, rowLoss } from "./row-classes.ts";
-import type { LossCall, Task } from "./task.ts";
 
 /** Settings of {@link nextToken}. */
 export interface NextTokenOptions {

@@ -1,8 +1,8 @@
 /** The root of the cross-entropy's Hessian in the scores of every row (an example, or a position of one); see classification.ts. */
-import type { FloatTensors } from "../data/tensor.ts";
-import type { Mat, Vec } from "../problem/matrix.ts";
+import type { FloatTensors } from "../../data/tensor.ts";
+import type { Mat, Vec } from "../../problem/matrix.ts";
+import type { OutputFactor } from "../task.ts";
 import { drawClass, softmaxRows } from "./softmax.ts";
-import type { OutputFactor } from "./task.ts";
 
 /**
  * @param spec.output - name of the tensor that holds the scores
