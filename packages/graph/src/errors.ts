@@ -67,10 +67,19 @@ export function unevenRows(where: string, examples: number, batch: number): Prun
 }
 
 /** A loss that is no number while a graph trains. */
-export function trainingDiverged(where: string, step: number): PruneError {
+export function trainingDiverged(where: string, step: number, cause?: unknown): PruneError {
   return new PruneError(
     "ERR_DIVERGED",
     `${where}: the loss is not finite at step ${step} of training; lower the learning rate`,
+    { fault: "runtime", details: { where, step }, cause },
+  );
+}
+
+/** A step of training on examples of which nothing counts in the loss. */
+export function nothingCounts(where: string, step: number): PruneError {
+  return new PruneError(
+    "ERR_DATA_MISMATCH",
+    `${where}: at step ${step} of training nothing of the examples counts in the loss, such as where every position is left out; leave such examples out, or take larger batches`,
     { details: { where, step } },
   );
 }

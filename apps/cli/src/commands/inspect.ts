@@ -84,7 +84,10 @@ function inspectText(document: InspectDocument): string {
   const ties = document.tensors.flatMap(({ name, tiedTo }) =>
     tiedTo === undefined ? [] : [`${name} is the same tensor as ${tiedTo}, and counts once`],
   );
-  const isChecked = "secateur.crc32" in document.metadata ? ["the tensor data have the checksum that was written"] : [];
+  const isChecked =
+    document.format === "safetensors" && "secateur.crc32" in document.metadata
+      ? ["the tensor data have the checksum that was written"]
+      : [];
   const notes = [...isChecked, ...ties, ...(document.notes ?? [])].map((note) => `${plainText(note)}\n`);
   return [sizes, table, ...[metadata.join(""), notes.join("")].filter((part) => part !== "")].join("\n");
 }

@@ -60,6 +60,7 @@ export function pruneText(document: PruneDocument): string {
     `gradients ${formatDuration(timing.gradientMs)}`,
     `solving ${formatDuration(timing.solveMs)}`,
     ...(timing.retrainMs === undefined ? [] : [`retraining ${formatDuration(timing.retrainMs)}`]),
+    `opening and measuring ${formatDuration(timing.measureMs)}`,
     `in all ${formatDuration(timing.totalMs)}`,
     `peak memory ${formatBytes(document.peakMemoryBytes)}`,
   ].join(", ");

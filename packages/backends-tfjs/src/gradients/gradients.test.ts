@@ -1,4 +1,4 @@
-import { createRunContext, type Model, quietContext, type RunContext } from "@secateur/core";
+import { classification, createRunContext, type Model, quietContext, type RunContext, type Task } from "@secateur/core";
 import { empiricalFisher, gaussNewton } from "@secateur/fisher";
 import * as tf from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -173,8 +173,18 @@ test("a model that mixes examples in an order that shapes do not show is differe
   const data = randomData([4, 3]);
   const tasks = new Set<string>();
   const ctx = createRunContext({ onEvent: (event) => event.type === "progress" && tasks.add(event.task) });
-  const [name] = prunable(model) as [string];
-  const rows = await model.gradientRows({ params: [name], data, examples: all(data), batch: 1 }, ctx);
+  const [name, last] = prunable(model) as [string, string];
+  let sloped = 0;
+  const task: Task = {
+    ...classification(),
+    loss(call) {
+      if (call.delta) sloped += Object.values(call.outputs)[0]!.shape[0]!;
+      return classification().loss(call);
+    },
+  };
+  const rows = await model.gradientRows({ params: [name, last], data, examples: all(data), batch: 1, task }, ctx);
+  // Rows of both weights are of the same slopes, which a task may draw.
+  expect(sloped).toBe(data.size);
   const [block] = rows.blocks;
   const second = await model.meanGradient({ params: [name], data, examples: Uint32Array.of(1) }, ctx);
   if (block?.kind !== "dense") throw new Error("the rows are factored");

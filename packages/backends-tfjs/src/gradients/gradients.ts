@@ -77,13 +77,16 @@ export async function gradientRows(
   );
   const maker: RowMaker = { kernels: ctx.kernels, gradientKernels: adapted.gradientKernels };
   const recorded = params.filter((param) => withFactors.has(param));
+  const single = params.filter((param) => !withFactors.has(param));
+  const slopes: Slopes[] = [];
   let loss: LossSum = { sum: 0, count: 0 };
   await eachPass(adapted, { ...request, layout, ctx }, async (pass) => {
-    loss = added(loss, await recordPass(adapted, { pass, params: recorded, request, layout, stores, maker }));
+    const { slope, ...sum } = await recordPass(adapted, { pass, params: recorded, request, layout, stores, maker });
+    loss = added(loss, sum);
+    if (slope && single.length > 0) slopes.push({ from: pass.from, to: pass.to, slope });
     await ctx.tick({ task: "gradients", done: pass.to, total: examples.length });
   });
-  const single = params.filter((param) => !withFactors.has(param));
-  if (single.length > 0) await oneByOne(adapted, { request, layout, params: single, stores, ctx });
+  if (single.length > 0) await oneByOne(adapted, { request, layout, params: single, stores, slopes, ctx });
   return {
     rows,
     blocks: params.map((param) => blockOf(param, stores.get(param)!, batch)),
@@ -146,14 +149,21 @@ async function eachPass(
   }
 }
 
-/** What a pass differentiates: the task's summed loss by some weights; the loss is there once it has run. */
+/** Slopes of the loss at the outputs of examples [from, to), of a pass of as many or more. */
+interface Slopes {
+  readonly from: number;
+  readonly to: number;
+  readonly slope: FloatTensors;
+}
+
+/** What a pass differentiates: the task's summed loss by some weights; the loss and its slopes are there once it has run. */
 function lossOfPass(
   adapted: Adapted,
   spec: { params: readonly string[]; task: Task; pass: Pass; examples: Uint32Array; kernels: Kernels },
-): { readonly computation: Differentiable; readonly loss: () => LossSum } {
+): { readonly computation: Differentiable; readonly loss: () => LossSum & { readonly slope?: FloatTensors } } {
   const { run, find } = adapted;
   const { params, pass } = spec;
-  let loss: LossSum = { sum: 0, count: 0 };
+  let loss: LossSum & { readonly slope?: FloatTensors } = { sum: 0, count: 0 };
   const computation: Differentiable = {
     weights: new Map(params.map((param) => [param, find(param).weight.tensor()])),
     forward: () => run.runnable.forward(pass.input),
@@ -161,7 +171,7 @@ function lossOfPass(
     outputs: pass.outputs,
     delta(outputs) {
       const delta = zerosLike(outputs);
-      loss = lossOf(run.name, spec, { outputs, delta });
+      loss = { ...lossOf(run.name, spec, { outputs, delta }), slope: delta };
       return delta;
     },
   };
@@ -193,7 +203,7 @@ async function recordPass(
     stores: ReadonlyMap<string, Store>;
     maker: RowMaker;
   },
-): Promise<LossSum> {
+): Promise<LossSum & { readonly slope?: FloatTensors }> {
   const { run, find } = adapted;
   const { pass, params, request, layout, stores, maker } = spec;
   const { task, examples } = request;
@@ -256,7 +266,23 @@ function keepFactors(
   }
 }
 
-/** A pass per example, for weights that leave no factors. */
+/** The slopes of one example, in the shape of a pass's outputs; undefined where there are none of it. */
+function slopeOf(slopes: readonly Slopes[], example: number, outputs: FloatTensors): FloatTensors | undefined {
+  const found = slopes.find(({ from, to }) => from <= example && example < to);
+  if (!found) return undefined;
+  const delta = zerosLike(outputs);
+  for (const [name, { shape, data }] of Object.entries(found.slope)) {
+    const size = data.length / shape[0]!;
+    const place = example - found.from;
+    delta[name]!.data.set(data.subarray(place * size, (place + 1) * size));
+  }
+  return delta;
+}
+
+/**
+ * A pass per example, for weights that leave no factors. Slopes that other weights' rows were made with are taken again: where a task draws them,
+ * new ones would not belong to the same row.
+ */
 async function oneByOne(
   adapted: Adapted,
   spec: {
@@ -264,11 +290,12 @@ async function oneByOne(
     layout: InputLayout;
     params: readonly string[];
     stores: ReadonlyMap<string, Store>;
+    slopes: readonly Slopes[];
     ctx: RunContext;
   },
 ): Promise<void> {
   const { run, find } = adapted;
-  const { request, layout, params, stores, ctx } = spec;
+  const { request, layout, params, stores, slopes, ctx } = spec;
   const { data, examples, batch, task } = request;
   const { kernels } = ctx;
   for (let i = 0; i < examples.length; i++) {
@@ -276,10 +303,9 @@ async function oneByOne(
     const input = run.inputOf(inputRows(single), layout);
     const outputs = run.tf.getBackend() === "webgpu" ? await run.outputsOf(single, { layout, task }) : undefined;
     const pass: Pass = { from: i, to: i + 1, targets: targetsOf(task, single), input, outputs };
-    const { gradients } = plainGradients(
-      run.tf,
-      lossOfPass(adapted, { params, task, pass, examples, kernels }).computation,
-    );
+    const { computation } = lossOfPass(adapted, { params, task, pass, examples, kernels });
+    const delta: Differentiable["delta"] = (found) => slopeOf(slopes, i, found) ?? computation.delta(found);
+    const { gradients } = plainGradients(run.tf, { ...computation, delta });
     for (const [param, gradient] of gradients) {
       const store = stores.get(param)!;
       if (store.kind !== "dense") continue;

@@ -13,7 +13,7 @@ import type { Stage } from "../stages/stage.ts";
 import type { LayerNumbers, StageReport } from "./run-stage.ts";
 import { collectNotes } from "./stage-notes.ts";
 
-/** What a stage asks of a loop over layers. */
+/** What a stage asks of a loop over layers. "The dense model" is the model as the stage finds it, not that of the run's start. */
 export interface LayerLoopRequest {
   /** Changed in place. */
   readonly model: Model;
@@ -43,8 +43,8 @@ export interface PrunedLayer {
   readonly cols: number;
   readonly nonzeros: number;
   /**
-   * tr((W - R) H (W - R)') / tr(W H W') at the inputs it was solved for; where a loop matches the dense model's outputs the squared distance to those,
-   * as a fraction of their squares. 0 where the outputs are 0.
+   * tr((W - R) H (W - R)') / tr(W H W') at the inputs it was solved for; where a loop matches the dense model's outputs the squared distance to
+   * those, as a fraction of their squares. 0 where the outputs are 0.
    */
   readonly relativeError: number;
   /** The same of the dense weights with these zeros: what the re-fit started from. */

@@ -6,6 +6,7 @@ import {
   matrix,
   type RetrainingState,
   regression,
+  type Task,
 } from "@secateur/core";
 import { expect, test } from "vitest";
 import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
@@ -156,4 +157,18 @@ test("settings of training that mean nothing are refused", async () => {
   const retrainer = createGraphRetrainer(model, { data, task: regression() });
   const request = { epochs: -1, learningRate: () => 0.1, masks: new Map() };
   await expect(retrainer.retrain(request, createRunContext())).rejects.toMatchObject({ code: "ERR_OPTION" });
+});
+
+test("a loss that leaves the finite numbers is the run's fault, a batch of which nothing counts the data's", async () => {
+  const model = open();
+  const own = regression();
+  const trained = async (loss: Task["loss"], step: number): Promise<RetrainingState> => {
+    const retrainer = createGraphRetrainer(model, { data, task: { ...own, loss }, optimizer: { kind: "sgd" } });
+    return await retrainer.retrain({ epochs: 9, learningRate: () => step, masks: new Map() }, createRunContext());
+  };
+  await expect(trained((call) => own.loss(call), 1e300)).rejects.toMatchObject({
+    code: "ERR_DIVERGED",
+    fault: "runtime",
+  });
+  await expect(trained(() => ({ sum: 0, count: 0 }), 0.1)).rejects.toMatchObject({ code: "ERR_DATA_MISMATCH" });
 });

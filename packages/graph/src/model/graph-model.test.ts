@@ -181,6 +181,43 @@ describe("what layers are multiplied with", () => {
     expect(after.get("c2 0")).not.toEqual(before.get("c2 0"));
   });
 
+  test("is taken in one pass where inputs that are still needed may wait, and weight by weight where they are too many", async () => {
+    const width = 20_000;
+    const numbers = new Float32Array(512 * width);
+    let loaded = 0;
+    const wide: Dataset = {
+      ...{ name: "wide", size: 6_800, inputs: [{ name: "x", shape: [width], dtype: "f32" }] },
+      async batch({ length }) {
+        loaded += length;
+        return { size: length, inputs: { x: { shape: [length, width], data: numbers.subarray(0, length * width) } } };
+      },
+    };
+    const graph: GraphSpec = {
+      name: "wide",
+      nodes: [
+        ...[
+          node("Gather", ["x", "two"], "g", { axis: 1 }),
+          node("MatMul", ["g", "a"], "h"),
+          node("MatMul", ["h", "b"], "k"),
+        ],
+        ...[node("Gather", ["x", "two"], "l", { axis: 1 }), node("Add", ["k", "l"], "y")],
+      ],
+      initializers: [wave("a", 2, 2), wave("b", 2, 2), list("two", 0, 1)],
+      inputs: [{ name: "x", dtype: "f32", shape: ["n", width] }],
+      outputs: [{ name: "y", dtype: "f32", shape: ["n", 2] }],
+    };
+    const model = createGraphModel({ graph, opsets });
+    const passes = async (count: number): Promise<number> => {
+      loaded = 0;
+      const examples = Uint32Array.from({ length: count }, (_, i) => i);
+      const request = { params: ["a", "b"], data: wide, examples, inputs: "sequential" } as const;
+      for await (const { chunks } of model.layerInputs!(request, createRunContext())) for await (const _ of chunks);
+      return Math.floor(loaded / count);
+    };
+    // 6,800 examples of 20,000 numbers are more than the 512 MiB of f32 that may wait.
+    expect([await passes(600), await passes(6_800)]).toEqual([1, 2]);
+  });
+
   test("comes together for products of one value, and is refused for weights of several nodes", async () => {
     const nodes = tokens.nodes.map((one) => (one.name === "shared" ? node("Identity", ["normed"], "shared") : one));
     const model = createGraphModel({ graph: { ...tokens, nodes }, opsets, dtype: "f64" });
@@ -318,5 +355,25 @@ describe("a graph as a model", () => {
   ])("refuses inputs %s", async (_what, inputs, says) => {
     const model = createGraphModel({ graph: images, opsets });
     await expect(model.run!({ size: 2, inputs }, createRunContext())).rejects.toThrow(says);
+  });
+
+  test("refuses more examples at once than memory is made for, and operands that do not go together", async () => {
+    const relu: GraphSpec = {
+      ...{ name: "fixed", nodes: [node("Relu", ["x"], "y")], initializers: [] },
+      inputs: [{ name: "x", dtype: "f32", shape: [2 ** 31, 4] }],
+      outputs: [{ name: "y", dtype: "f32", shape: [2 ** 31, 4] }],
+    };
+    const batch = (width: number) => ({ size: 1, inputs: { x: { shape: [1, width], data: new Float32Array(width) } } });
+    const fixed = createGraphModel({ graph: relu, opsets });
+    await expect(fixed.run!(batch(4), createRunContext())).rejects.toMatchObject({ code: "ERR_GRAPH_INPUT" });
+    // Weights in f64, inputs in f32: a type error of the file, found by the kernels.
+    const mixed: GraphSpec = {
+      ...{ name: "mixed", nodes: [node("Gemm", ["x", "w"], "y", { transA: 1 })] },
+      initializers: [{ ...wave("w", 1, 2), dtype: "i64", data: BigInt64Array.of(1n, 2n) }],
+      inputs: [{ name: "x", dtype: "f32", shape: ["n", 3] }],
+      outputs: [{ name: "y", dtype: "f32", shape: ["n", 2] }],
+    };
+    const model = createGraphModel({ graph: mixed, opsets });
+    await expect(model.run!(batch(3), createRunContext())).rejects.toMatchObject({ code: "ERR_GRAPH_NODE" });
   });
 });

@@ -8,6 +8,7 @@ import {
   checkNumber,
   createMoments,
   type Dataset,
+  isPruneError,
   type Mat,
   matrix,
   type OptimizerMemory,
@@ -23,7 +24,7 @@ import {
   throwIfAborted,
   type Vec,
 } from "@secateur/core";
-import { stateMismatch, trainingDiverged } from "../errors.ts";
+import { nothingCounts, stateMismatch, trainingDiverged } from "../errors.ts";
 import type { GraphModel } from "./graph-model.ts";
 
 /** How a graph trains between prunings. */
@@ -42,7 +43,7 @@ export interface GraphRetrainerOptions {
 /**
  * Makes a retrainer. Time: a forward and a backward pass an epoch. Memory: three times the weights, and the values of one pass.
  *
- * @throws ERR_OPTION; while training what `meanGradient` throws, ERR_DIVERGED, ERR_TRAINING_STATE, ERR_ABORTED
+ * @throws ERR_OPTION; while training what `meanGradient` throws, ERR_DATA_MISMATCH (nothing counts), ERR_DIVERGED, ERR_TRAINING_STATE, ERR_ABORTED
  * @example
  * const { data } = await teacherDataset({ model: dense, data: calibration }, ctx);
  * const retrainer = createGraphRetrainer(model, { data, task: distillation() });
@@ -100,7 +101,13 @@ async function trainGraph(
     for (let from = 0; from < data.size; from += batchSize, step++) {
       throwIfAborted(ctx.signal);
       const examples = order.slice(from, from + batchSize);
-      const found = await model.meanGradient!({ params: names, data, examples, ...(task ? { task } : {}) }, ctx);
+      const asked = { params: names, data, examples, ...(task ? { task } : {}) };
+      const found = await model.meanGradient!(asked, ctx).catch((error: unknown) => {
+        // Before the first step it is the model or the data that is not finite.
+        const isOverflow = step > 0 && isPruneError(error) && error.code === "ERR_NOT_FINITE";
+        throw isOverflow ? trainingDiverged(model.name, step, error) : error;
+      });
+      if (found.count === 0) throw nothingCounts(model.name, step);
       if (!Number.isFinite(found.loss)) throw trainingDiverged(model.name, step);
       // The loss is the mean of what counts, the gradient that of sums over an example's positions.
       scale(found.gradient, examples.length / (found.count ?? examples.length));

@@ -24,9 +24,8 @@ import { type Pass, passOf, passSize } from "./passes.ts";
 /** Numbers that waiting batches may hold: 512 MiB of f32. */
 const waitingNumbers = 128 * 1024 * 1024;
 
-/** A batch on its way. */
-interface Walk {
-  readonly pass: Pass;
+/** A batch on its way. Its inputs are the run's alone, which drops them after their last use. */
+interface Walk extends Pick<Pass, "plan" | "fed" | "count"> {
   readonly run: GraphRun;
 }
 
@@ -98,15 +97,15 @@ async function* chunksOf(call: Call, param: string, group: number): AsyncGenerat
 
 async function startWalk({ state, request, pool, weights }: Call, indices: Uint32Array, start: number): Promise<Walk> {
   const pass = passOf(state, await request.data.batch(indices), start);
-  return { pass, run: startGraph({ ...pass, pool, ...(weights ? { weights } : {}) }) };
+  const { plan, fed, count } = pass;
+  return { plan, fed, count, run: startGraph({ ...pass, pool, ...(weights ? { weights } : {}) }) };
 }
 
 /** What a weight's step sees of one batch: the step is taken for it, and again when the run goes on. */
 function* inputsOf(
-  { pass, run }: Walk,
+  { plan, fed, count, run }: Walk,
   at: { state: GraphState; param: string; group: number; pool: Pool; indices: Uint32Array },
 ): Generator<Mat> {
-  const { plan, fed, count } = pass;
   const { state, param, group, pool, indices } = at;
   const s = stepOf(plan, param);
   run.advance(s);
@@ -132,13 +131,14 @@ function stepOf({ steps }: Plan, param: string): number {
   return steps.findIndex(({ weights }) => weights.some((use) => use?.param === param));
 }
 
-/** The most numbers that a batch holds while it waits at one of the weights: values made before and needed then or later. */
+/** The most numbers that a batch holds while it waits at one of the weights: inputs and values made before that are needed then or later. */
 function mostLive(plan: Plan, sites: readonly Site[]): number {
-  const { steps, types, lastUse } = plan;
+  const { steps, types, lastUse, inputs } = plan;
+  const given = [...inputs.values()];
   const live = sites.map(({ members }) => {
     const at = stepOf(plan, members[0]!.name);
     const made = steps.slice(0, at).flatMap(({ outputs }) => outputs);
-    return made.reduce((sum, slot) => sum + (lastUse[slot]! >= at ? sizeOf(types[slot]!.shape) : 0), 0);
+    return [...given, ...made].reduce((sum, slot) => sum + (lastUse[slot]! >= at ? sizeOf(types[slot]!.shape) : 0), 0);
   });
   return Math.max(0, ...live);
 }

@@ -22,6 +22,9 @@ const mostExamples = 512;
 /** Numbers that the values of one pass may take: 64 MiB of f32. */
 const passNumbers = 16 * 1024 * 1024;
 
+/** Numbers of an input in one pass: 256 MiB of f32, a few hundred images of the usual size. */
+const mostInputNumbers = 2 ** 26;
+
 /** Some examples, ready to run. */
 export interface Pass {
   /** Place of the first of them among the requested ones. */
@@ -91,6 +94,12 @@ function toValue(state: GraphState, spec: TensorSpec, { tensor, fed }: { tensor:
   const kind = state.kinds.get(spec.name)!;
   const size = sizeOfShape(shape);
   const own = fed * size;
+  if (!(own <= mostInputNumbers)) {
+    throw badInput({
+      ...{ where: state.name, input: spec.name, found: `${fed} examples of ${size} numbers in a pass` },
+      expected: `at most ${mostInputNumbers} numbers: a file may fix any number of examples`,
+    });
+  }
   const isPlain = kind === "real" && tensor.data.length === own;
   if (isPlain && state.dtype === (tensor.data instanceof Float64Array ? "f64" : "f32") && isFloat(tensor)) {
     return { kind, shape: [fed, ...shape], data: tensor.data as Vec };

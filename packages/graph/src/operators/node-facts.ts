@@ -1,7 +1,7 @@
 /** What operators read off their nodes: attributes with their defaults, and inputs that have to be known before anything runs. */
 import { badNode } from "../errors.ts";
 import type { NodeSpec } from "../graph-spec.ts";
-import type { Question } from "../operator.ts";
+import type { Applied, Call, Operator, Question } from "../operator.ts";
 import type { Shape, ValueType } from "../value.ts";
 
 /** A node in a message: its name and operator. */
@@ -13,6 +13,17 @@ export function describeNode({ name, op, outputs }: NodeSpec): string {
 /** Refuses a node. */
 export function refuse({ node }: Pick<Question, "node">, found: string, expected: string): never {
   throw badNode({ node: describeNode(node), found, expected });
+}
+
+/** Applies an operator. Kernels and arrays refuse sizes and types that do not go together: such a node came from a file. @throws ERR_GRAPH_NODE */
+export function applied(operator: Operator, call: Call): Applied {
+  try {
+    return operator.apply(call);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    const found = `inputs that do not go together (${cause.message})`;
+    throw badNode({ node: describeNode(call.node), found, expected: "sizes and types that do", cause });
+  }
 }
 
 /** A number attribute. */

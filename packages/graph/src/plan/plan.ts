@@ -7,7 +7,7 @@ import { createPool, type Dtype, referenceKernels } from "@secateur/core";
 import { badNode, unknownOperators } from "../errors.ts";
 import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
 import type { Operator, Question, WeightUse } from "../operator.ts";
-import { describeNode } from "../operators/node-facts.ts";
+import { applied, describeNode } from "../operators/node-facts.ts";
 import { findOperator } from "../operators/registry.ts";
 import { type Kind, type Shape, sizeOf, tensorValue, type Value, type ValueType } from "../value.ts";
 import { storedAs, toFirst, toLast } from "./layout.ts";
@@ -187,7 +187,7 @@ function createBuilder(spec: PlanSpec): Builder {
     const isLast = operator.layout === "last";
     const inputs = given.map((input, i) => (isLast && i === 0 && input ? storedAs(input, true) : input));
     const physical = isLast ? types.map(lastType) : types;
-    const { outputs } = operator.apply({ ...question, inputs, types: physical, pool, active: [] });
+    const { outputs } = applied(operator, { ...question, inputs, types: physical, pool, active: [] });
     question.node.outputs.forEach((name, i) => {
       if (name === "" || i >= types.length) return;
       const value = { ...types[i]!, data: outputs[i]! };

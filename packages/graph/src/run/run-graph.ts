@@ -1,8 +1,7 @@
 /** A plan run forward: values are freed after their last use. */
 import type { Pool, Vec } from "@secateur/core";
-import { badNode } from "../errors.ts";
 import type { Applied } from "../operator.ts";
-import { describeNode } from "../operators/node-facts.ts";
+import { applied } from "../operators/node-facts.ts";
 import type { Plan, Step } from "../plan/plan.ts";
 import type { Numbers, Value } from "../value.ts";
 
@@ -113,15 +112,6 @@ export function applyStep(step: Step, at: { values: readonly (Value | undefined)
   const { operator, node, opset, weights, types, axisOf } = step;
   const inputs = step.inputs.map((slot) => (slot === undefined ? undefined : at.values[slot]));
   const active = step.inputs.map((slot) => slot !== undefined && at.plan.active[slot]!);
-  try {
-    return operator.apply({
-      ...{ node, opset, weights, types, inputs, active, pool: at.pool },
-      ...(axisOf ? { axisOf } : {}),
-    });
-  } catch (cause) {
-    // Kernels refuse operands that do not go together; here such a node came from a file.
-    if (!(cause instanceof RangeError)) throw cause;
-    const found = `inputs that do not go together (${cause.message})`;
-    throw badNode({ node: describeNode(node), found, expected: "sizes and types that do", cause });
-  }
+  const rest = axisOf ? { axisOf } : {};
+  return applied(operator, { node, opset, weights, types, inputs, active, pool: at.pool, ...rest });
 }

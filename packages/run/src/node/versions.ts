@@ -11,17 +11,21 @@ const libraries = [
   "@secateur/datasets",
 ] as const;
 
+type Found = Pick<FoundEntry, "packageName" | "version" | "parts">;
+
 /** The versions that decide a result: ours, the plugin's and Node's. */
-export function versions(
-  plugins: readonly Pick<FoundEntry, "packageName" | "version" | "parts">[],
-  more: readonly string[] = [],
-): Readonly<Record<string, string>> {
+export function versions(plugins: readonly Found[], more: readonly string[] = []): Readonly<Record<string, string>> {
   return {
     secateur: ownVersion(),
     ...Object.fromEntries([...libraries, ...more].map((name) => [name, ownVersion(name)])),
-    ...Object.fromEntries(
-      plugins.flatMap((found) => found.parts ?? [found]).map(({ packageName, version }) => [packageName, version]),
-    ),
+    ...packageVersions(plugins),
     node: process.versions.node,
   };
+}
+
+/** The versions of the packages that plugins come from. */
+export function packageVersions(plugins: readonly Found[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    plugins.flatMap((found) => found.parts ?? [found]).map(({ packageName, version }) => [packageName, version]),
+  );
 }

@@ -20,13 +20,14 @@ import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { batchNormOfModel, chosenDense, remeasuringModel } from "../open/any-model-settings.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
-import { type AnyModel, openAnyModel } from "../open/open-any-model.ts";
+import { openAnyModel } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
 import { findTask } from "../plugins/find-task.ts";
 import { layerScope } from "../prune/layer-scope.ts";
 import { openComparison } from "../state/comparison-file.ts";
-import { versions } from "../versions.ts";
+import { packageVersions, versions } from "../versions.ts";
+import { comparisonIdentity } from "./comparison-identity.ts";
 
 /** What to compare. */
 export interface Comparison {
@@ -106,7 +107,8 @@ export async function runCompare(
     spec.state === undefined
       ? undefined
       : await openComparison({
-          ...{ path: spec.state, comparison: identityOf(spec, first), resume: spec.resume === true, session },
+          ...{ path: spec.state, comparison: comparisonIdentity(spec, first), resume: spec.resume === true, session },
+          packages: new Map(found.map((one) => [one.entry.name, packageVersions([one])])),
         });
   const plans = await Promise.all(
     jobs.map(async ({ solver, sparsity }) => {
@@ -195,16 +197,6 @@ export async function runCompare(
   });
   first.close();
   return { document, runs };
-}
-
-/** What all runs share, as JSON: runs of an earlier call count only where it is the same. */
-function identityOf(spec: Comparison, { sha256, arch, packages }: AnyModel): string {
-  const { data, normalize, task, reestimateBatchNorm, keepDense, plan, engine, session, solvers } = spec;
-  const { seed, kernels } = session;
-  return JSON.stringify({
-    ...{ modelSha256: sha256, arch, engine, data, normalize, task, reestimateBatchNorm, keepDense, plan, seed },
-    ...{ backend: kernels.name, versions: versions([...solvers, ...packages]) },
-  });
 }
 
 /** The session with notes that say of which run they are. */

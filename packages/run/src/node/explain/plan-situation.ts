@@ -25,7 +25,8 @@ export async function planSituation(spec: {
     const { network, classes, spec: layers } = model;
     const params = layoutParams(network);
     const weights = await readFlat(network, params);
-    const data = source && (await openData({ data: source, normalize: undefined, classes, network: layers, onEvent }));
+    const data =
+      source && (await openData({ data: source, normalize: undefined, classes, network: layers, onEvent, cwd }));
     const sizes = { model: network, params, weights, sparsity };
     return data ? runSituation({ ...sizes, data: data.train }) : { ...runSituation(sizes), examples };
   } finally {

@@ -51,7 +51,9 @@ export async function openModel(spec: {
 }): Promise<OpenedModel> {
   const { path, arch, onEvent, cwd = dirname(path) } = spec;
   const { checkpoint, sha256 } = await readModelFile(path, cwd);
-  const { metadata, notes = [] } = checkpoint;
+  const { notes = [] } = checkpoint;
+  // The checksum was of these bytes, and holds of nothing that is made from them.
+  const { "secateur.crc32": _checksum, ...metadata } = checkpoint.metadata;
   const tensors = withoutCounters(checkpoint.tensors);
   for (const note of notes) onEvent({ type: "note", level: "info", code: "checkpoint", message: `${path}: ${note}` });
   const architecture = await resolveArchitecture({ flag: arch, path, tensors, metadata, from: cwd });
@@ -85,7 +87,7 @@ export async function readModelFile(
   const plugin = await findFormat(path, from);
   // A checkpoint in several files is read file by file; for these the first bytes of one decide.
   const own = await readFileBytes(path);
-  if (isPacked(own)) return { checkpoint: await packedCheckpoint(own), bytes: own, sha256: sha256Of([own]) };
+  if (isPacked(own)) return { checkpoint: await packedCheckpoint(own, path), bytes: own, sha256: sha256Of([own]) };
   if (plugin?.format.decode && detectFormat(own) === "unknown" && plugin.format.detects(own.subarray(0, 4096))) {
     const content = pluginCheckpoint(plugin.name, await plugin.format.decode(own, path));
     return { checkpoint: cleanCheckpoint(content, path), bytes: own, sha256: sha256Of([own]) };

@@ -85,6 +85,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
           classes: spec?.classes,
           network: spec,
           onEvent: session.onEvent,
+          cwd: settings.cwd,
         });
   const metadata = { ...model.metadata, ...(data ? { normalisation: data.normalisation } : {}) };
   const costs = settings.costs ? { costs: settings.costs } : {};

@@ -24,7 +24,7 @@ export async function runUnpack(spec: {
   await checkOutput(out, { overwrite });
   const bytes = await readFileBytes(path);
   if (!isPacked(bytes)) throw badUsage(`${path} is no packed network; unpack takes what secateur pack wrote`, { path });
-  const { tensors, metadata } = await packedCheckpoint(bytes);
+  const { tensors, metadata } = await packedCheckpoint(bytes, path);
   await writeFileAtomic(out, encode({ tensors, metadata }), { overwrite, signal });
   const size = tensors.reduce((sum, { data }) => sum + data.length, 0);
   const zeros = tensors.reduce((sum, { data }) => sum + countZeros(data as Float32Array), 0);

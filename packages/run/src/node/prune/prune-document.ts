@@ -15,6 +15,8 @@ export interface Measured {
 export interface RunOutcome extends Omit<PruneOutcome, "dense" | "pruned"> {
   /** Absent where there were no data to measure with. */
   readonly measured: Measured | undefined;
+  /** Time of everything around the stages: opening model and data, and measuring before and after. */
+  readonly measureMs: number;
 }
 
 interface StageDocument {
@@ -65,6 +67,9 @@ export interface PruneDocument extends Partial<Measured> {
     readonly gradientMs: number;
     readonly solveMs: number;
     readonly retrainMs?: number;
+    /** Opening model and data, and measuring before and after. */
+    readonly measureMs: number;
+    /** Of the whole run, those around its stages included. */
     readonly totalMs: number;
   };
   /** What has to be said, of stages and of the whole run, by code. */
@@ -120,9 +125,11 @@ export function pruneDocument(spec: {
       ...(measured && index === result.stages.length - 1 ? { accuracy: measured.pruned.accuracy } : {}),
     })),
     ...(rounds ? { rounds } : {}),
-    timing: rounds
-      ? { ...result.timing, retrainMs: rounds.reduce((sum, round) => sum + round.retrainMs, 0) }
-      : result.timing,
+    timing: {
+      ...result.timing,
+      ...(rounds ? { retrainMs: rounds.reduce((sum, round) => sum + round.retrainMs, 0) } : {}),
+      measureMs: outcome.measureMs,
+    },
     notes: result.notes,
     ...(result.loss ? { trainingLoss: result.loss } : {}),
     peakMemoryBytes,

@@ -55,6 +55,8 @@ export interface PruneRun {
 export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   const { settings, outputs, session, cwd } = spec;
   const { arch, engine, includeFrozen } = settings;
+  const { now } = session.context();
+  const started = now();
   const model = await openAnyModel({
     path: settings.model,
     arch,
@@ -73,7 +75,8 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   const opened = await openSource(spec, model);
   const retrain = await completeRetrain({ settings, model, cwd, session, params, opened, sparsity: budget.sparsity });
   const draft = portableRecipe(recipeOf({ settings, retrain, model, session }), outputs.recipe);
-  const outcome = await measure({ ...spec, opened, retrain, model, params, budget, run: runIdentity(draft) });
+  const measured = await measure({ ...spec, opened, retrain, model, params, budget, run: runIdentity(draft) });
+  const outcome = withWholeTime(measured, now() - started);
   await assertFiniteOutcome(outcome, model, settings.found.entry.name);
   const { result, curvature } = outcome;
   const { spread, schedule } = settings;
@@ -92,6 +95,17 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   await saveResults({ document, outcome, model, outputs, makeReport: spec.makeReport, cwd, onEvent: session.onEvent });
   model.close();
   return document;
+}
+
+/** What a run gave, and how long its stages took in this part of it. */
+type TimedOutcome = Omit<RunOutcome, "measureMs"> & { readonly stagesMs: number };
+
+/** The outcome with the time of the whole run: beside its stages it opens model and data, and measures. */
+function withWholeTime({ stagesMs, ...outcome }: TimedOutcome, wholeMs: number): RunOutcome {
+  const measureMs = Math.max(0, wholeMs - stagesMs);
+  const { timing } = outcome.result;
+  const result = { ...outcome.result, timing: { ...timing, totalMs: timing.totalMs + measureMs } };
+  return { ...outcome, result, measureMs };
 }
 
 /** The data, and the task that the user named. */
@@ -119,12 +133,15 @@ async function openSource({ settings, session, cwd }: PruneRun, model: AnyModel)
 }
 
 /** Evaluates, prunes with the state kept between stages, evaluates again. Without data nothing is evaluated. */
-async function measure(spec: MeasureSpec): Promise<RunOutcome> {
+async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
   const { settings, session, model, opened } = spec;
   const { network } = model;
+  const { now } = session.context();
   if (!opened) {
     noteUnmeasured(spec);
-    return { measured: undefined, ...(await pruneInStages(spec, undefined)) };
+    const started = now();
+    const done = await pruneInStages(spec, undefined);
+    return { measured: undefined, ...done, stagesMs: now() - started };
   }
   const { data, named } = opened;
   const { before, settle, after } = remeasuringModel({
@@ -136,10 +153,12 @@ async function measure(spec: MeasureSpec): Promise<RunOutcome> {
   await before();
   const posed = await poseTask({ network, data, named, session });
   const dense = await posed.evaluate(network);
+  const started = now();
   const done = await pruneInStages(spec, { data, posed, settle });
+  const stagesMs = now() - started;
   await after();
   const pruned = await posed.evaluate(network);
-  return { measured: { dense, pruned, measuredOn: posed.measuredOn }, ...done };
+  return { measured: { dense, pruned, measuredOn: posed.measuredOn }, ...done, stagesMs };
 }
 
 /** What a run without data leaves undone, beside all measuring. */
@@ -189,7 +208,7 @@ function jobOf({ cwd, settings, session, model, params, budget }: MeasureSpec): 
 async function pruneInStages(
   spec: MeasureSpec,
   given: { data: DatasetSplits; posed: PosedTask; settle: Remeasure["settle"] } | undefined,
-): Promise<Omit<RunOutcome, "measured">> {
+): Promise<Omit<RunOutcome, "measured" | "measureMs">> {
   const { outputs, resume: isResumed, session, run, settings, model, retrain } = spec;
   const keeper = await openRunKeeper({ path: outputs.state, run, resume: isResumed, session });
   const { onState, resume } = keeper;

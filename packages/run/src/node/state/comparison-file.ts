@@ -15,11 +15,17 @@ export interface ComparisonKeeper {
   keep(run: ComparedRun): Promise<void>;
 }
 
+/** A run, with the versions of the packages that its method comes from. */
+interface KeptRun {
+  readonly run: ComparedRun;
+  readonly packages: Readonly<Record<string, string>>;
+}
+
 interface Content {
-  readonly version: 1;
+  readonly version: 2;
   /** Model, data and settings that all runs share; which methods and sparsities are compared may change. */
   readonly comparison: string;
-  readonly runs: readonly ComparedRun[];
+  readonly runs: readonly KeptRun[];
 }
 
 /** Where finished runs are kept: beside the report where there is one, else beside the model. Absolute paths. */
@@ -33,32 +39,34 @@ export function comparisonStatePath({ model, report }: { model: string; report: 
  *
  * @param spec.path - absolute
  * @param spec.comparison - JSON that identifies what all runs share
- * @throws ERR_RESUME for a file of another comparison, or of none
+ * @param spec.packages - by the name of each method that is compared, the versions of the packages it comes from
+ * @throws ERR_RESUME for a file of another comparison, of another version of a method, or of none
  */
 export async function openComparison(spec: {
   path: string;
   comparison: string;
+  packages: ReadonlyMap<string, Readonly<Record<string, string>>>;
   resume: boolean;
   session: Session;
 }): Promise<ComparisonKeeper> {
-  const { path, comparison, resume, session } = spec;
+  const { path, resume, session, packages } = spec;
   const isThere = existsSync(path);
   if (isThere && !resume) await rm(path);
-  const finished = isThere && resume ? await readRuns(path, comparison) : [];
+  const runs = isThere && resume ? [...(await readRuns(spec))] : [];
+  const finished = runs.map(({ run }) => run);
   if (resume) {
     const message = isThere
       ? `${finished.length} finished runs are in ${path}, and not repeated`
       : `there is no saved state at ${path}; starting from the beginning`;
     session.onEvent({ type: "note", level: "info", code: isThere ? "resumed" : "nothing-to-resume", message });
   }
-  const runs = [...finished];
   let isWritable = true;
   return {
     finished,
     async keep(run) {
-      runs.push(run);
+      runs.push({ run, packages: packages.get(run.solver) ?? {} });
       if (!isWritable) return;
-      const content: Content = { version: 1, comparison, runs };
+      const content: Content = { version: 2, comparison: spec.comparison, runs };
       try {
         await writeFileAtomic(path, `${JSON.stringify(content, nameNonFinite)}\n`, { overwrite: true });
       } catch (error) {
@@ -71,7 +79,10 @@ export async function openComparison(spec: {
   };
 }
 
-async function readRuns(path: string, comparison: string): Promise<readonly ComparedRun[]> {
+async function readRuns(
+  spec: Pick<Parameters<typeof openComparison>[0], "path" | "comparison" | "packages">,
+): Promise<readonly KeptRun[]> {
+  const { path, comparison, packages } = spec;
   let content: Partial<Content> | null;
   try {
     content = JSON.parse(new TextDecoder().decode(await readFileBytes(path)), readNonFinite) as Partial<Content>;
@@ -80,22 +91,34 @@ async function readRuns(path: string, comparison: string): Promise<readonly Comp
     throw badState(path, "it is not the state of a comparison");
   }
   const { version, runs } = content ?? {};
-  if (version !== 1 || typeof content?.comparison !== "string" || !Array.isArray(runs) || !runs.every(isRun)) {
+  if (version !== 2 || typeof content?.comparison !== "string" || !Array.isArray(runs) || !runs.every(isRun)) {
     throw badState(path, "it is not the state of a comparison");
   }
   if (content.comparison !== comparison) {
     const difference = describeDifferences(content.comparison, comparison);
     throw badState(path, `the saved runs are of another comparison: ${difference}`);
   }
+  for (const { run, packages: then } of runs) {
+    const [before, now] = [JSON.stringify(then), JSON.stringify(packages.get(run.solver) ?? then)];
+    if (before !== now) {
+      throw badState(
+        path,
+        `the saved runs of ${run.solver} are of other packages: ${describeDifferences(before, now)}`,
+      );
+    }
+  }
   return runs;
 }
 
-function isRun(value: unknown): value is ComparedRun {
-  const { solver, sparsity, dense, pruned, result } = (value ?? {}) as Partial<ComparedRun>;
+function isRun(value: unknown): value is KeptRun {
+  const { run, packages } = (value ?? {}) as Partial<KeptRun>;
+  const { solver, sparsity, dense, pruned, result } = (run ?? {}) as Partial<ComparedRun>;
   return (
     typeof solver === "string" &&
     typeof sparsity === "number" &&
-    [dense, pruned, result, result?.stages, result?.timing].every((part) => typeof part === "object" && part !== null)
+    [packages, dense, pruned, result, result?.stages, result?.timing].every(
+      (part) => typeof part === "object" && part !== null,
+    )
   );
 }
 
