@@ -52,7 +52,7 @@ export function bindLimit(
   const most = absolute ? Math.min(all, amount) : amount * all;
   const share = model ? shareAt(model, units, most) : most / all;
   const unitCosts = model ? linearCosts(model, units, share) : linear!;
-  const groups = model ? costGroups(model, units, share) : undefined;
+  const groups = model ? costGroups(model, units) : undefined;
   const least = leastOf({ cost, unitCosts, none: model ? leastCost(model, units) : 0, groups }, units, floors);
   if (most * (1 + 1e-9) < least) throw outOfReach({ kind, amount, absolute, least, all, isFloored: floors.length > 0 });
   return {
@@ -80,15 +80,19 @@ function leastOf(
     cost: (mask: Mask) => number;
     unitCosts: ArrayLike<number>;
     none: number;
-    groups: Uint32Array | undefined;
+    groups: readonly Uint32Array[] | undefined;
   },
   units: StackedUnits,
   floors: readonly UnitFloor[],
 ): number {
   const { cost, unitCosts, none, groups } = spec;
-  const mask = cheapestFloors({ floors, sizes: units.costs["weights"]! }, new Float64Array(units.count), groups);
+  const key = new Float64Array(units.count);
+  const masks = (groups ?? [undefined]).map((one) =>
+    cheapestFloors({ floors, sizes: units.costs["weights"]! }, key, one),
+  );
   // Nothing has to stay: a single unit, then, the cheapest that costs anything.
-  if (floors.length > 0) return Math.max(none, cost(mask));
+  if (floors.length > 0) return Math.max(none, Math.min(...masks.map(cost)));
+  const mask = new Uint8Array(units.count);
   let unit = -1;
   for (let u = 0; u < units.count; u++) {
     if (unitCosts[u]! > 0 && (unit < 0 || unitCosts[u]! < unitCosts[unit]!)) unit = u;

@@ -19,8 +19,8 @@ export interface CostLimit {
   readonly most: number;
   /** What a mask costs where that is no sum of `costs`; never less for a mask that keeps more. */
   readonly exact?: (mask: Mask) => number;
-  /** Units that then cost together: of one number [count] within a parameter. */
-  readonly groups?: Uint32Array;
+  /** Which units then may cost together: lists [count] of equal numbers within a parameter, of which the cheapest serves. */
+  readonly groups?: readonly Uint32Array[];
 }
 
 /** Sums of costs round: within this share of a limit it counts as met. */
@@ -40,7 +40,7 @@ export function costConstraint(
   floored: Floors = { floors: [], sizes: new Float64Array(0) },
 ): Constraint {
   const isAdditive = limits.every(({ exact }) => exact === undefined);
-  const groups = limits.find((limit) => limit.groups)?.groups;
+  const groupings = limits.find((limit) => limit.groups)?.groups ?? [undefined];
   /** Of the limits together, what each unit takes [count]. */
   const shares = (): Float64Array => {
     const sums = new Float64Array(count);
@@ -61,8 +61,10 @@ export function costConstraint(
   const neededOf = (key: Float64Array): Uint8Array => {
     const best = bestFloors(floored, key);
     if (floored.floors.length === 0 || fits(usedBy(best))) return best;
-    const cheapest = cheapestFloors(floored, key, groups);
-    if (fits(usedBy(cheapest))) return cheapest;
+    for (const groups of groupings) {
+      const cheapest = cheapestFloors(floored, key, groups);
+      if (fits(usedBy(cheapest))) return cheapest;
+    }
     throw badBudget(
       `the least that exclusions and bounds keep is more than its limits of ${limits.map(({ name }) => name).join(" and ")} allow together; raise a limit, or exclude less${key.includes(Number.NEGATIVE_INFINITY) ? ", or let pruned weights come back" : ""}`,
     );

@@ -206,6 +206,26 @@ describe("what exclusions and bounds keep", () => {
     if (amount === 0.25) expect([...mask.subarray(32, 40)]).toEqual([0, 0, 0, 0, 1, 1, 1, 1]);
   });
 
+  test("names a least that does not depend on how little was asked for, where a way of large blocks is the best at small shares only", () => {
+    // Blocks of 8 rows cost less where whole columns are kept, single weights where they are spread.
+    const ways = [
+      { fixed: 64, each: 0, outputs: 1 },
+      { fixed: 0, each: 1.5, outputs: 1 },
+      { fixed: 1, each: 6, outputs: 8 },
+    ];
+    const costs = { bytes: { other: 0, params: { "a.weight": ways } } };
+    const at = (amount: number) => bindBudget({ ...bounded(amount), costs }, [layer]);
+    for (const amount of [0.001, 0.01, 0.1, 0.2]) {
+      // 16 weights are two whole columns: 1 + 2 * 6 = 13 of 1 + 8 * 6 = 49.
+      expect(() => at(amount)).toThrow(/nearest in reach is 0\.266$/);
+    }
+    for (const amount of [0.266, 0.28, 0.4, 0.9]) {
+      const bound = at(amount);
+      const constraint = bound.constraint(bound.sparsity, referenceKernels);
+      expect(constraint.violation(constraint.select(spread))).toBe(0);
+    }
+  });
+
   test("is refused where it fits each of two limits and not both", () => {
     const both: Budget = {
       limits: [{ kind: "flops", amount: 0.5 }, ...limitedTo(0.66).limits!],

@@ -82,16 +82,22 @@ export function linearCosts(model: CostModel, units: StackedUnits, share: number
   return costs;
 }
 
-/** The block of each unit [units.count], by number within its parameter, that the way that is best there stores: its first one. */
-export function costGroups(model: CostModel, units: StackedUnits, share: number): Uint32Array {
-  const groups = new Uint32Array(units.count);
-  for (const part of units.parts) {
-    const { param, firstUnit, units: own } = part;
-    const { outputs } = bestWay(model, part, share) ?? { outputs: 1 };
-    for (let u = 0; u < own.count; u++) {
-      const index = own.perWeight ? u : own.indices(u)[0]!;
-      groups[firstUnit + u] = Math.floor(Math.floor(index / param.cols) / outputs) * param.cols + (index % param.cols);
+/**
+ * The block of each unit [units.count], by number within its parameter, its first one: a list for every size of blocks that any way stores.
+ * Which of them is cheapest is seen from the exact cost.
+ */
+export function costGroups({ params }: CostModel, { count, parts }: StackedUnits): readonly Uint32Array[] {
+  const ways = parts.flatMap(({ param }) => params[param.name]!.filter(({ each }) => each > 0));
+  const sizes = [...new Set([1, ...ways.map(({ outputs }) => outputs)])];
+  return sizes.map((outputs) => {
+    const groups = new Uint32Array(count);
+    for (const { param, firstUnit, units: own } of parts) {
+      for (let u = 0; u < own.count; u++) {
+        const index = own.perWeight ? u : own.indices(u)[0]!;
+        groups[firstUnit + u] =
+          Math.floor(Math.floor(index / param.cols) / outputs) * param.cols + (index % param.cols);
+      }
     }
-  }
-  return groups;
+    return groups;
+  });
 }
