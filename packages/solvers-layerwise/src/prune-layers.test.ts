@@ -1,4 +1,13 @@
-import { arrayDataset, countZeros, createRng, createRunContext, matrix, type RunEvent } from "@secateur/core";
+import {
+  arrayDataset,
+  countZeros,
+  createRng,
+  createRunContext,
+  matrix,
+  type Problem,
+  type RunEvent,
+  type Solution,
+} from "@secateur/core";
 import { activations } from "@secateur/fisher";
 import { createNetwork, mlp, type Network, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
@@ -151,3 +160,25 @@ test("the same request gives the same bytes, and few examples are said", async (
   expect(await run()).toEqual(await run());
   expect(events.some((event) => event.type === "note" && event.code === "calibration-rank")).toBe(true);
 });
+
+test("a solver that keeps more than its layer's budget is refused by name, and the model is as it was", async () => {
+  const model = createNetwork(chain, { seed: 2, dtype: "f64" });
+  const before = weightsOf(model);
+  const greedy = { ...obc(), name: "greedy", solve: wholeLayer };
+  const request = {
+    model,
+    data: someData(chain),
+    curvature: activations(),
+    sparsity: 0.5,
+    allocation: "uniform",
+  } as const;
+  await expect(pruneLayers({ ...request, solver: greedy }, createRunContext())).rejects.toThrow(
+    /^greedy: .*the mask keeps no more than the budget/,
+  );
+  expect(weightsOf(model)).toEqual(before);
+});
+
+/** Prunes nothing. */
+async function wholeLayer({ w, units }: Problem): Promise<Solution> {
+  return { w, mask: new Uint8Array(units.count).fill(1), objective: 0, status: "exact", stats: {} };
+}

@@ -47,7 +47,8 @@ export interface PruneLayersResult extends LayerLoopResult {
 }
 
 /**
- * Prunes in place: the model's parameters are written. Time: a pass over the calibration examples and a solve a layer; with a shared
+ * Prunes in place: the model's parameters are written. The dense model is the one that comes in; in a run of several stages that is what the
+ * stage before left. Time: a pass over the calibration examples and a solve a layer; with a shared
  * budget another pass and the traces; with "auto" both budgets are solved. Should anything fail, or the run be aborted, the weights are
  * put back, and what is recalibrated with them.
  *

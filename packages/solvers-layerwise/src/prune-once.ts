@@ -1,6 +1,7 @@
 /** All layers pruned once, each keeping what it is told to: a pass over the calibration examples and a solve a layer. */
 import {
   assertNeeds,
+  checkSolution,
   countKept,
   countZeros,
   type Kernels,
@@ -56,6 +57,7 @@ export async function pruneOnce(
       assertNeeds("the solver", solver.needs, problem);
       const started = ctx.now();
       const solution = await solver.solve(problem, ctx);
+      await checkSolution(problem, solution, solver.name ?? "the solver");
       await writeRows(model, target, solution.w);
       const { param: name, firstRow } = target;
       const solveMs = ctx.now() - started;

@@ -25,9 +25,12 @@ const costLimit = 4e10;
  * @param macs - multiply-adds of a forward pass of one example; default 0
  */
 export function heldOutCount(size: number, macs = 0): number {
-  const affordable = macs > 0 ? Math.max(few, Math.floor(costLimit / macs)) : most;
-  const count = Math.min(most, affordable, Math.floor(size * share));
+  const count = Math.min(most, affordableCount(macs), Math.floor(size * share));
   return count < few ? Math.min(few, Math.floor(size * shareOfFew)) : count;
+}
+
+function affordableCount(macs: number): number {
+  return macs > 0 ? Math.max(few, Math.floor(costLimit / macs)) : most;
 }
 
 /** Examples on which steps are accepted, and what is left for gradients. */
@@ -50,14 +53,16 @@ export function splitHeldOut(
 ): Split {
   const { model, data, heldOut, plan, macs } = spec;
   if (!model.evaluate) return { isHeldOut: false };
-  if (heldOut) return { accept: keptInMemory(heldOut), isHeldOut: true };
-  if (!data) return { isHeldOut: false };
   const rng = ctx.rng.fork("judge");
+  const affordable = Math.min(most, affordableCount(macs));
+  const someOf = (all: Dataset, count: number): Dataset =>
+    keptInMemory(all.size <= count ? all : subset(all, sampleIndices(all.size, count, rng)));
+  if (heldOut) return { accept: someOf(heldOut, affordable), isHeldOut: true };
+  if (!data) return { isHeldOut: false };
   const count = heldOutCount(data.size, macs);
   const needed = Math.max(plan.examples, plan.targetExamples) * plan.batch;
   if (count === 0 || data.size - count < Math.min(needed, data.size)) {
-    const drawn = data.size <= most ? data : subset(data, sampleIndices(data.size, most, rng));
-    return { accept: keptInMemory(drawn), isHeldOut: false };
+    return { accept: someOf(data, most), isHeldOut: false };
   }
   const isOut = new Uint8Array(data.size);
   for (const index of sampleIndices(data.size, count, rng)) isOut[index] = 1;

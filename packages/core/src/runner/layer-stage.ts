@@ -1,8 +1,11 @@
 /** One stage of scope "layers": one problem a layer, posed and solved one after the other by a loop that a solver package brings. */
+import { keptCount } from "../budget/constraint.ts";
+import { keepOfEvery } from "../budget/keep-of-every.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { LayerCurvatureEstimator, LayerInputsMode } from "../data/layer-inputs.ts";
 import type { Model } from "../data/model.ts";
-import { countZeros, type FlatParam, readFlat } from "../problem/flat-weights.ts";
+import { brokenSolution } from "../errors.ts";
+import { countZeros, type FlatParam, readFlat, writeFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { RunContext } from "../run-context.ts";
@@ -96,6 +99,7 @@ export async function runLayerStage(
   const { sparsity, regrow, scope } = stage;
   const { inputs = "sequential", examples } = scope.kind === "layers" ? scope : {};
   const started = ctx.now();
+  const start = await readFlat(model, params);
   const done = await loop.prune(
     {
       ...{ model, data, solver, curvature, sparsity, inputs, params: params.map(({ name }) => name) },
@@ -107,6 +111,12 @@ export async function runLayerStage(
     ctx,
   );
   const weights = await readFlat(model, params);
+  try {
+    assertWithin(weights, { ...spec, sparsity, regrow });
+  } catch (error) {
+    await writeFlat(model, params, start);
+    throw error;
+  }
   const solveMs = done.layers.reduce((sum, layer) => sum + layer.solveMs, 0);
   const relativeError = meanError(done.layers);
   const report: StageReport = {
@@ -122,6 +132,39 @@ export async function runLayerStage(
   };
   const mask = Uint8Array.from(weights, (value) => (value === 0 ? 0 : 1));
   return { weights, mask, report };
+}
+
+/** What a loop leaves is held to the stage's budget, as a solver's solution is. @throws ERR_SOLUTION */
+function assertWithin(
+  weights: Float32Array,
+  spec: Pick<LayerLoopRequest, "solver" | "pattern"> & {
+    readonly params: readonly FlatParam[];
+    readonly mask: Mask;
+    readonly sparsity: number;
+    readonly regrow: boolean;
+  },
+): void {
+  const { solver, pattern, params, mask, sparsity, regrow } = spec;
+  const fail = (rule: string, found: string): never => {
+    throw brokenSolution({ who: solver.name ?? "the loop over layers", problem: "layers", rule, found });
+  };
+  const bad = weights.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0) fail("every weight is a finite number", `${weights[bad]} at index ${bad}`);
+  const nonzeros = weights.length - countZeros(weights);
+  if (!pattern) {
+    // What has to stay pruned may leave less.
+    const most = keptCount(weights.length, sparsity);
+    if (nonzeros > most) fail("no more weights are left than the budget keeps", `${nonzeros} where ${most} may stay`);
+  } else {
+    for (const { name, start, size, cols } of params) {
+      const kept = Uint8Array.from(weights.subarray(start, start + size), (value) => (value === 0 ? 0 : 1));
+      const beyond = keepOfEvery({ count: size, cols, ...pattern }).violation(kept);
+      if (beyond > 0)
+        fail(`of every ${pattern.of} weights at most ${pattern.keep} are left`, `${beyond} more in '${name}'`);
+    }
+  }
+  const back = regrow ? -1 : weights.findIndex((value, j) => value !== 0 && mask[j] === 0);
+  if (back >= 0) fail("what is pruned stays pruned", `${weights[back]} at index ${back}`);
 }
 
 /** Groups of one parameter count alike. */

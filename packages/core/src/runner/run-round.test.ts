@@ -9,7 +9,10 @@ import { matrix } from "../problem/matrix.ts";
 import { objective } from "../problem/objective.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { Retrainer } from "../retraining/retrainer.ts";
+import { createRunContext } from "../run-context.ts";
+import type { ResolvedPlan } from "../stages/plan.ts";
 import type { Evaluation } from "../task/evaluate.ts";
+import { splitHeldOut } from "./held-out.ts";
 import type { LayerCapability } from "./layer-stage.ts";
 import { type PruneRequest, type PruneResult, prune } from "./prune.ts";
 import type { RunState } from "./run-state.ts";
@@ -55,7 +58,7 @@ const layersOf = (model: Model & { readonly w: Float32Array }, seen: string[] = 
     settings: {},
     async prune({ sparsity, recalibrate }, ctx) {
       seen.push(`stage ${sparsity}`);
-      model.w.fill(0, 0, 20 * sparsity);
+      model.w.fill(0, 0, Math.ceil(20 * sparsity));
       await recalibrate?.(ctx);
       return { layers: [], examples: 3 };
     },
@@ -154,6 +157,40 @@ test("a run over layers that is continued settles what the stage before left, as
   // The loop settles what it wrote itself; from there on the two are the same.
   expect(again[0]).toBe(`settle ${states[0]!.weights.filter((value) => value !== 0).length}`);
   expect(again).toEqual(seen.slice(seen.length - again.length));
+});
+
+test("a loop over layers that keeps more than the budget, or brings pruned weights back, is refused by name", async () => {
+  const attempt = (change: (w: Float32Array) => void, more: Partial<PruneRequest>): Promise<unknown> => {
+    const model = layerModel();
+    const { loop, curvature } = layersOf(model);
+    const prunes = async (): Promise<{ layers: []; examples: number }> => {
+      change(model.w);
+      return { layers: [], examples: 3 };
+    };
+    const layers = { loop: { ...loop, prune: prunes }, curvature };
+    const run = prune({ model, solver: layered, sparsity: 0.9, data, layers, ...more });
+    return run.finally(() => expect(model.w).toEqual(start));
+  };
+  await expect(attempt(() => {}, {})).rejects.toMatchObject({
+    code: "ERR_SOLUTION",
+    message: expect.stringMatching(/^by-size: .*20 where 2 may stay/),
+  });
+  const budget = { units: [{ match: "*", units: { kind: "of-every", keep: 1, of: 5 } as const }] };
+  const four = { sparsity: undefined as never, budget };
+  await expect(attempt((w) => w.fill(0, 2), four)).rejects.toThrow(
+    /of every 5 weights at most 1 .*1 more in 'a.weight'/,
+  );
+  const mask = Uint8Array.from(start, (_, j) => (j < 2 ? 0 : 1));
+  await expect(attempt((w) => w.fill(0, 2), { mask, plan: { regrow: false } })).rejects.toThrow(/pruned stays pruned/);
+});
+
+test("steps are accepted on no more of the examples held out than their evaluation may cost", () => {
+  const held = { ...data, size: 6000 };
+  const plan = { examples: 1, targetExamples: 1, batch: 1 } as ResolvedPlan;
+  const split = (macs: number): number | undefined =>
+    splitHeldOut({ model: layerModel(), data, heldOut: held, plan, macs }, createRunContext()).accept?.size;
+  // 4e10 multiply-adds at most, but never fewer than 500 examples nor more than 5,000.
+  expect([split(0), split(4e7), split(1e12)]).toEqual([5000, 1000, 500]);
 });
 
 test("a model ends with the statistics of the weights that it ends with", async () => {

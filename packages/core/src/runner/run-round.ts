@@ -236,8 +236,9 @@ function reportStage(
   place: { index: number; stages: number; sparsity: number },
   report: StageReport,
 ): void {
+  const problem = report.layers ? "layers" : "network";
   const { objective, status, nonzeros, gradientMs, solveMs, stats, loss } = report;
-  ctx.report({ type: "solve:end", problem: "network", objective, status });
+  ctx.report({ type: "solve:end", problem, objective, status });
   const values = loss === undefined ? stats : { ...stats, loss };
   ctx.report({ type: "stage:end", ...place, objective, nonzeros, gradientMs, solveMs, values });
 }

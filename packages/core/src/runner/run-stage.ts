@@ -1,6 +1,7 @@
 /** One stage of a run: estimate the curvature at the present weights, pose the problem, solve it. */
 
 import type { BoundBudget } from "../budget/bound-budget.ts";
+import type { Constraint } from "../budget/constraint.ts";
 import { unitMask } from "../budget/stack-units.ts";
 import { weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
@@ -72,7 +73,7 @@ export interface StageReport {
   readonly sparsity: number;
   /** Weights that are not zero after it. */
   readonly nonzeros: number;
-  /** Q of the stage's own local model. */
+  /** Q of the stage's own local model; in scope "layers" the mean relative error of the layers. */
   readonly objective: number;
   readonly status: SolveStatus;
   /** Which of its algorithms the solver took, where it has several. */
@@ -153,7 +154,11 @@ async function estimateCurvature(run: StageRun, ctx: RunContext): Promise<Estima
   );
 }
 
-function poseProblem(run: StageRun, curvature: Curvature, gradient: Mat | undefined, ctx: RunContext): Problem {
+function poseProblem(
+  run: StageRun,
+  constraint: Constraint,
+  { curvature, gradient }: { curvature: Curvature; gradient?: Mat },
+): Problem {
   const { weights, params, stage } = run;
   return {
     id: "network",
@@ -163,7 +168,7 @@ function poseProblem(run: StageRun, curvature: Curvature, gradient: Mat | undefi
     units: run.bound?.units ?? weightUnits(weights.length),
     layers: params,
     growth: stage.growth,
-    constraint: stageConstraint(run, ctx),
+    constraint,
   };
 }
 
@@ -179,10 +184,13 @@ async function solveStage(run: StageRun, estimate: Estimate | undefined, ctx: Ru
       .diagonal()
       .every((value) => value === 0);
   if (tellsNothing) ctx.report({ type: "note", ...curvatureIsZero(estimate) });
+  // The same for every ridge: with an allocation and limits it is found by bisection.
+  const constraint = stageConstraint(run, ctx);
+  const slope = estimate?.gradient ? { gradient: estimate.gradient } : {};
   const pose = (factor: number): Problem =>
     tellsNothing
-      ? poseProblem(run, dampingAlone(weights.length), undefined, ctx)
-      : poseProblem(run, curvatureOf(factor), estimate?.gradient, ctx);
+      ? poseProblem(run, constraint, { curvature: dampingAlone(weights.length) })
+      : poseProblem(run, constraint, { ...slope, curvature: curvatureOf(factor) });
   const who = solver.name ?? "the solver";
   const solve = async (factor: number): Promise<Attempt> => {
     const problem = pose(factor);

@@ -60,7 +60,7 @@ export interface RunPlan {
    * doubled, after a full one halved again.
    */
   readonly lineSearch?: boolean | undefined;
-  /** Whether the largest magnitudes, as they are, stand for choice in every stage and at the end, so that a run is never worse than they. */
+  /** Whether the largest magnitudes, as they are, stand for choice in a stage where no step is accepted, and at the end where weights were re-fitted. */
   readonly tryMagnitude?: boolean | undefined;
   /** Whether a pruned weight may come back in a later stage. */
   readonly regrow?: boolean | undefined;
