@@ -33,6 +33,7 @@ const builtIn: readonly string[] = [
   "random",
   "sparsegpt",
   "sparseswaps",
+  "dsnot",
   "wanda",
   "woodfisher",
 ];

@@ -6,12 +6,12 @@ export function badUsage(message: string, details: Readonly<Record<string, unkno
   return new PruneError("ERR_USAGE", message, { details });
 }
 
-/** A setting that neither the solver nor the plan has. */
+/** A setting that neither what is named nor the plan has. @param spec.solver - or a task, a rule, whatever has options */
 export function unknownOption(spec: { solver: string; found: string; known: readonly string[] }): PruneError {
   const { solver, found, known } = spec;
   const near = nearestName(found, known);
   const hint = near === undefined ? "" : `; did you mean '${near}'?`;
-  return badUsage(`the solver ${solver} has no option '${found}'; known: ${known.join(", ") || "none"}${hint}`, spec);
+  return badUsage(`${solver} has no option '${found}'; known: ${known.join(", ") || "none"}${hint}`, spec);
 }
 
 /** A sparsity so high that nothing would be left. */

@@ -203,7 +203,7 @@ function assertNoDataNeeded(spec: {
   if (reason !== undefined) {
     throw missingFlag(
       "--data",
-      `${reason}: give the data to prune and to evaluate with, for example --data mnist; only --solver magnitude does without`,
+      `${reason}: give the data to prune and to evaluate with, for example --data mnist; only --solver magnitude${spec.isRetrained ? " without --retrain" : ""} does without`,
     );
   }
   const flag = dataFlags.find((key) => flags[key] !== undefined);

@@ -24,7 +24,9 @@ export function assertNeeds(who: string, needs: Needs, problem: Problem): void {
     missing: missing.join(" and "),
     has: `the curvature has ${capabilities(problem.curvature)}; the constraint '${problem.constraint.kind}' has ${capabilities(problem.constraint)}`,
     remedy:
-      "use an estimator that provides it (empirical-fisher provides diagonal, apply, factor and inverse) or another solver",
+      problem.id === "network"
+        ? "use an estimator that provides it (empirical-fisher provides diagonal, apply, factor and inverse) or another solver"
+        : "this is one layer with its inputs alone: leave the scope layers out, or take a solver for layers (layerwise, obc, alps)",
   });
 }
 

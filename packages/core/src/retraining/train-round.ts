@@ -141,7 +141,9 @@ export async function measured({ measure }: Retraining): Promise<Evaluation | un
 
 function roundUndone(spec: { round: number; lossBefore: number; lossAfter: number }): Note {
   const { round, lossBefore, lossAfter } = spec;
-  const [before, after] = [lossBefore, lossAfter].map((loss) => loss.toPrecision(3));
+  // As many digits as tell them apart.
+  const digits = [3, 5, 8].find((count) => lossBefore.toPrecision(count) !== lossAfter.toPrecision(count)) ?? 17;
+  const [before, after] = [lossBefore, lossAfter].map((loss) => loss.toPrecision(digits));
   return {
     code: "round-undone",
     level: "warn",

@@ -13,7 +13,8 @@ export const UNSUPPORTED_FORMATS: Readonly<Record<UnsupportedFormat, { found: st
   pickle: { found: "a Python pickle", remedy: `if PyTorch wrote it, convert it: ${FROM_PYTORCH}` },
   tfjs: {
     found: "a TensorFlow.js model.json",
-    remedy: "give it to secateur prune, eval, compare or inspect as it is; train it in TensorFlow.js itself",
+    remedy:
+      "give it to secateur prune, eval, compare or inspect as it is; to pack it, make it ONNX first (secateur convert MODEL.json --out net.onnx); train it in TensorFlow.js itself",
   },
   hdf5: {
     found: "an HDF5 file (Keras)",

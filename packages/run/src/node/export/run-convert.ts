@@ -7,7 +7,7 @@ import { badEnding, badUsage } from "../../errors.ts";
 import { architectureKey } from "../open/architectures.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
 import { isTfjsModel, readTfjsFiles, tfjsArchitecture } from "../open/open-tfjs.ts";
-import { findEncoder } from "../plugins/find-format.ts";
+import { assertEncoder } from "./assert-encoder.ts";
 import { checkModelPlace } from "./check-model-place.ts";
 import { type EncodedFile, encodeModel, noteQuantised, outputForm, withOpset } from "./encode-model.ts";
 import { onnxOfKeras } from "./onnx-of-keras.ts";
@@ -47,7 +47,7 @@ export async function runConvert(run: ConvertRun): Promise<ConvertDocument> {
   const isTfjs = await isTfjsModel(path);
   if (isTfjs && form !== "onnx")
     throw badEnding({ flag: "--out", path: out, allowed: ".onnx: a TensorFlow.js model becomes that" });
-  if (form === "checkpoint") await findEncoder(out, cwd);
+  if (form === "checkpoint") await assertEncoder(out, cwd);
   const place = form === "tfjs" ? dirname(out) : out;
   await checkModelPlace(form, place, { overwrite });
   const { arch, files } = isTfjs ? await tfjsAsOnnx(run) : await ownAs(run, place);
@@ -78,9 +78,12 @@ async function ownAs({ path, arch, out, opset, cwd, onEvent }: ConvertRun, place
   model.close();
   const { own } = model;
   if (!own)
-    throw badUsage(`${path} is an ONNX model already; give a safetensors or PyTorch file, or a TensorFlow.js model`, {
-      path,
-    });
+    throw badUsage(
+      `${path} is an ONNX model, which is pruned, evaluated and packed as it is and becomes no other format; give a safetensors or PyTorch file, or a TensorFlow.js model`,
+      {
+        path,
+      },
+    );
   const metadata = { ...own.metadata, [architectureKey]: own.architecture.name };
   const files = await encodeModel({ model, form: outputForm(out), path: place, metadata, opset, from: cwd, onEvent });
   return { arch: own.architecture.name, files };

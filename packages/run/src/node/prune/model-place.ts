@@ -1,10 +1,10 @@
 /** Where a pruned network goes, and in which format. */
 import { basename, dirname, join } from "node:path";
 import { badEnding } from "../../errors.ts";
+import { assertEncoder } from "../export/assert-encoder.ts";
 import { type OutputForm, outputForm } from "../export/encode-model.ts";
 import { isOnnxModel } from "../open/open-onnx.ts";
 import { isTfjsModel } from "../open/open-tfjs.ts";
-import { findEncoder } from "../plugins/find-format.ts";
 
 interface Placed {
   /** Absolute path of the model that is pruned. */
@@ -37,7 +37,7 @@ export async function modelPlace(spec: Placed): Promise<{ readonly form: OutputF
   }
   if (asked === "tfjs") return { form: "tfjs", out: dirname(given!) };
   const out = given ?? besideModel(spec, ".safetensors");
-  if (asked !== "onnx") await findEncoder(out, cwd);
+  if (asked !== "onnx") await assertEncoder(out, cwd);
   return { form: asked ?? "checkpoint", out };
 }
 

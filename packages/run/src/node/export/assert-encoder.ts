@@ -1,0 +1,22 @@
+import { isPruneError } from "@secateur/core";
+import { badEnding } from "../../errors.ts";
+import { findEncoder } from "../plugins/find-format.ts";
+
+/**
+ * Refuses an output's name that no format of tensors has, naming the others that a whole network is written in.
+ *
+ * @param from - the folder from which plugins are looked for
+ * @throws ERR_OUTPUT_FORMAT
+ */
+export async function assertEncoder(path: string, from: string): Promise<void> {
+  try {
+    await findEncoder(path, from);
+  } catch (error) {
+    if (!isPruneError(error) || error.code !== "ERR_OUTPUT_FORMAT") throw error;
+    throw badEnding({
+      flag: "--out",
+      path,
+      allowed: ".safetensors, .onnx, /model.json, or the name of a plugin's format",
+    });
+  }
+}
