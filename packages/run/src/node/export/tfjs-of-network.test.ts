@@ -1,24 +1,12 @@
 import { openModelFiles, readModelFiles } from "@secateur/backends-tfjs";
-import { arrayDataset, createRng, createRunContext, type Dataset, matrix } from "@secateur/core";
+import { createRunContext } from "@secateur/core";
 import { architecture, createNetwork, type LayerSpec, type NetworkSpec } from "@secateur/nn";
 import * as tf from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
+import { everyLayer, examples } from "./network.test-support.ts";
 import { tfjsOfNetwork } from "./tfjs-of-network.ts";
 
 tf.enableProdMode();
-
-/** Random examples of a network's shape. */
-function examples({ inputShape, classes }: NetworkSpec, count: number): Dataset {
-  const rng = createRng(5);
-  const size = inputShape.reduce((product, extent) => product * extent, 1);
-  const data = Float32Array.from({ length: count * size }, () => rng.normal());
-  return arrayDataset({
-    inputs: matrix(count, size, data),
-    inputShape,
-    labels: Array.from({ length: count }, (_, i) => i % classes),
-    classes,
-  });
-}
 
 /** Outputs of both on two examples: scores, or the logarithms of probabilities. */
 async function outputsOf(spec: NetworkSpec): Promise<{ own: readonly number[]; exported: readonly number[] }> {
@@ -79,26 +67,7 @@ describe("a network as a TensorFlow.js layers model computes what it computes:",
   });
 
   test("every kind of layer, with images kept either way", async () => {
-    const layers: readonly LayerSpec[] = [
-      { kind: "conv2d", name: "a", in: 2, out: 4, kernel: [3, 3], padding: 1, groups: 2 },
-      { kind: "batch-norm", name: "b", channels: 4 },
-      { kind: "silu", name: "c" },
-      { kind: "conv2d", name: "d", in: 4, out: 4, kernel: [3, 3], padding: 2, dilation: 2, bias: false },
-      { kind: "gelu", name: "e" },
-      { kind: "concat", name: "f", inputs: ["c", "e"] },
-      { kind: "average-pool", size: 3, stride: 1, padding: 1 },
-      { kind: "relu6" },
-      { kind: "max-pool", size: 3, stride: 2, padding: 1 },
-      { kind: "dropout", rate: 0.5 },
-      { kind: "flatten" },
-      { kind: "layer-norm", name: "g", features: 48 },
-      { kind: "dense", name: "h", in: 48, out: 3, bias: true },
-      { kind: "log-softmax" },
-    ];
-    for (const layout of ["nchw", "nhwc"] as const) {
-      const inputShape = layout === "nchw" ? [2, 4, 6] : [4, 6, 2];
-      ensureSame(await outputsOf({ name: "all", inputShape, layout, classes: 3, layers }));
-    }
+    for (const spec of everyLayer) ensureSame(await outputsOf(spec));
   });
 });
 
