@@ -38,7 +38,9 @@ const mostRows = 8192;
  * @throws ERR_OPTION; when it is read ERR_INCOMPATIBLE (a model without layerInputs), ERR_IMPOSSIBLE (a layer that no example reaches),
  * ERR_NOT_FINITE
  * @example
- * for await (const { targets, curvature } of activations().estimate(request, ctx)) console.log(targets, curvature.diagonal());
+ * for await (const { targets, curvature } of activations().estimate(request, ctx)) {
+ *   const saliency = curvature.diagonal(); // of the layers in `targets`, one after the other
+ * }
  */
 export function activations({ damping }: ActivationsOptions = {}): LayerCurvatureEstimator {
   if (damping !== undefined && !(damping >= 0 && damping < Number.POSITIVE_INFINITY)) throw badShare(damping);

@@ -83,8 +83,11 @@ export async function findTraining(spec: RangeTest, ctx: RunContext): Promise<Fo
     return await lossAfter({ ...spec, rate, changes, masks }, ctx);
   };
   const given = { cropPadding: settings.cropPadding ?? 0, flip: settings.flip ?? false };
+  // Rounded, so that the recipe and the note say 0.0003 and not 0.00030000000000000003.
   const rates =
-    settings.learningRate === undefined ? multiples.map((m) => m * peakRates[optimizer]) : [settings.learningRate];
+    settings.learningRate === undefined
+      ? multiples.map((m) => Number((m * peakRates[optimizer]).toPrecision(3)))
+      : [settings.learningRate];
   const losses: { rate: number; loss: number }[] = [];
   try {
     for (const rate of rates) {
