@@ -11,12 +11,19 @@ const PAGE_BYTES = 65536;
 /** The heap asks for at least this much at a time. */
 const GROWTH_BYTES = 16 * 1024 * 1024;
 
+/**
+ * Takes back what lay at an address when the vector there is garbage. One for all memories, because it must not be garbage itself: V8 (as
+ * of Node 20 to 24) calls no finalizer of the process any more once a registry died between its vectors and its turn.
+ */
+const collected = new FinalizationRegistry<{ readonly heap: Heap; readonly address: number }>(({ heap, address }) =>
+  heap.free(address),
+);
+
 export class WasmMemory {
   readonly memory: WebAssembly.Memory;
   readonly maxBytes: number;
   readonly #buffers = new WeakSet<ArrayBufferLike>();
   readonly #addresses = new WeakMap<Vec, number>();
-  readonly #collected: FinalizationRegistry<number>;
   #heap = new Heap(0);
   /** Everything above it was never handed out and is still zero. */
   #touched = 0;
@@ -29,7 +36,6 @@ export class WasmMemory {
     const { memory, maximum } = reserveMemory(Math.floor(maxBytes / PAGE_BYTES));
     this.memory = memory;
     this.maxBytes = maximum * PAGE_BYTES;
-    this.#collected = new FinalizationRegistry((address) => this.#heap.free(address));
     const { buffer } = this.memory;
     this.#buffers.add(buffer);
     this.#f32 = new Float32Array(buffer);
@@ -85,7 +91,7 @@ export class WasmMemory {
     if (address < this.#touched) vector.fill(0, 0, Math.min(length, Math.ceil((this.#touched - address) / size)));
     this.#touched = Math.max(this.#touched, end);
     this.#addresses.set(vector, address);
-    this.#collected.register(vector, address, vector);
+    collected.register(vector, { heap: this.#heap, address }, vector);
     return vector;
   }
 
@@ -94,7 +100,7 @@ export class WasmMemory {
     const address = this.#addresses.get(vector);
     if (address === undefined) return;
     this.#addresses.delete(vector);
-    this.#collected.unregister(vector);
+    collected.unregister(vector);
     this.#heap.free(address);
   }
 
