@@ -15,10 +15,10 @@ import {
   type Vec,
   withoutRegrowth,
 } from "@secateur/core";
+import { relativeErrorOf } from "../problem/relative-error.ts";
 import { denseError } from "./dense-targets.ts";
 import { eligibleRows, readRows, writeRows } from "./parameters.ts";
 import type { PruneLayersRequest, PruneLayersResult } from "./prune-layers.ts";
-import { relativeErrorOf } from "./relative-error.ts";
 import type { KeepNext } from "./share-budget.ts";
 import { weightMask } from "./solution.ts";
 import { layerProblemOf } from "./survey-layers.ts";
