@@ -16,11 +16,11 @@ import {
   withoutRegrowth,
 } from "@secateur/core";
 import { relativeErrorOf } from "../problem/relative-error.ts";
+import { weightMask } from "../problem/solution.ts";
 import { denseError } from "./dense-targets.ts";
 import { eligibleRows, readRows, writeRows } from "./parameters.ts";
 import type { PruneLayersRequest, PruneLayersResult } from "./prune-layers.ts";
 import type { KeepNext } from "./share-budget.ts";
-import { weightMask } from "./solution.ts";
 import { layerProblemOf } from "./survey-layers.ts";
 
 /** A request with its parameters and examples chosen. */
