@@ -205,9 +205,10 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
 }
 
 /** Settles what follows from the weights that a failed run came with, also after an abort; the error that ended it is the one to tell. */
-async function settleQuietly({ settle }: PruneRequest, { signal: _signal, ...ctx }: RunContext): Promise<void> {
+async function settleQuietly({ settle }: PruneRequest, ctx: RunContext): Promise<void> {
+  const { signal } = new AbortController();
   try {
-    await settle?.(quietContext(ctx));
+    await settle?.(quietContext({ ...ctx, signal }));
   } catch {
     // Statistics that cannot be measured are left as they are.
   }

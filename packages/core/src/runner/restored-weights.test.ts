@@ -31,7 +31,7 @@ function scene(at: (part: string) => void): {
     write: async (_name, { data: values }) => w.set(values),
     async evaluate({ size }) {
       at("evaluate");
-      return { loss: 1 / (1 + w[0]!), examples: size, task: "mine", measures: [] };
+      return { loss: 1 / (1 + w[0]!), examples: size, accuracy: 0, task: "mine", measures: [] };
     },
   };
   const curvature: CurvatureEstimator = {
@@ -60,8 +60,9 @@ function scene(at: (part: string) => void): {
     statistic = w[0]!;
   };
   const retrainer: Retrainer = {
-    settings: {},
+    settings: "",
     stepsPerEpoch: 1,
+    examples: 50,
     capture: () => [{ name: "w", shape: [1, 4], data: w.slice() }],
     restore: ([first]) => w.set(first!.data),
     async retrain() {
@@ -69,7 +70,7 @@ function scene(at: (part: string) => void): {
       at("retrain");
       throw new Error("training always fails here");
     },
-  } as Retrainer;
+  };
   const plan = { stages: 2, schedule: "linear" as const, from: 0.25 };
   return {
     request: { model, solver, curvature, data, sparsity: 0.5, plan, settle },
