@@ -8,13 +8,13 @@ import {
   type Vec,
 } from "@secateur/core";
 import { expect, test } from "vitest";
-import { alps } from "./alps.ts";
 import { keeping, layerOf, secondMoment, someInputs } from "./layer.test-support.ts";
-import { layerwise } from "./layerwise.ts";
-import { obc } from "./obc.ts";
-import { sparseGpt } from "./sparse-gpt.ts";
-import { sparseSwaps } from "./sparse-swaps.ts";
-import { wanda } from "./wanda.ts";
+import { alps } from "./methods/alps.ts";
+import { layerwise } from "./methods/layerwise.ts";
+import { obc } from "./methods/obc.ts";
+import { sparseGpt } from "./methods/sparse-gpt.ts";
+import { sparseSwaps } from "./methods/sparse-swaps.ts";
+import { wanda } from "./methods/wanda.ts";
 
 const all = { layerwise, obc, alps, sparseGpt, wanda };
 

@@ -1,13 +1,13 @@
 import { definePlugin, defineSaliency, defineSelector, defineSolver, defineUpdater, type Plugin } from "@secateur/core";
 import { z } from "zod";
-import { alps } from "./alps.ts";
-import { dsnot, dsnotSelector } from "./dsnot.ts";
-import { layerwise } from "./layerwise.ts";
-import { obc } from "./obc.ts";
-import { sparseGpt } from "./sparse-gpt.ts";
-import { sparseSwaps, sparseSwapsSelector } from "./sparse-swaps.ts";
-import { rowRefit } from "./updater.ts";
-import { wanda, wandaSaliency } from "./wanda.ts";
+import { alps } from "./methods/alps.ts";
+import { dsnot, dsnotSelector } from "./methods/dsnot.ts";
+import { layerwise } from "./methods/layerwise.ts";
+import { obc } from "./methods/obc.ts";
+import { sparseGpt } from "./methods/sparse-gpt.ts";
+import { sparseSwaps, sparseSwapsSelector } from "./methods/sparse-swaps.ts";
+import { rowRefit } from "./methods/updater.ts";
+import { wanda, wandaSaliency } from "./methods/wanda.ts";
 
 const references = {
   obc: "Frantar and Alistarh, Optimal Brain Compression, NeurIPS 2022",

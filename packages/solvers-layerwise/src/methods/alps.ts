@@ -19,9 +19,9 @@ import {
   type Solver,
   throwIfAborted,
 } from "@secateur/core";
-import { type LayerProblem, layerProblem } from "./layer-problem.ts";
-import { refit } from "./refit.ts";
-import { solutionOf, weightMask, withLayer } from "./solution.ts";
+import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
+import { refit } from "../problem/refit.ts";
+import { solutionOf, weightMask, withLayer } from "../problem/solution.ts";
 
 /** Settings of {@link alps}. */
 export interface AlpsOptions {

@@ -16,8 +16,8 @@ import {
   throwIfAborted,
   type Vec,
 } from "@secateur/core";
-import { weightBudget } from "./budget.ts";
-import { noMeans } from "./errors.ts";
+import { noMeans } from "../errors.ts";
+import { weightBudget } from "../problem/budget.ts";
 import { equalRows, wandaSaliency } from "./wanda.ts";
 
 /** Swaps of a row at most. */

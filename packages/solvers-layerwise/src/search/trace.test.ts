@@ -1,9 +1,9 @@
 import { createWasmKernels } from "@secateur/backends-wasm";
 import { createRunContext, keepOfEvery, matrix } from "@secateur/core";
 import { expect, test } from "vitest";
-import { bestOnMask, keeping, layerOf } from "./layer.test-support.ts";
-import { layerProblem } from "./layer-problem.ts";
-import { obc, obcTrace } from "./obc.ts";
+import { bestOnMask, keeping, layerOf } from "../layer.test-support.ts";
+import { obc, obcTrace } from "../methods/obc.ts";
+import { layerProblem } from "../problem/layer-problem.ts";
 import { removalTrace } from "./trace.ts";
 
 /** Removes from a row, one by one, the weight that leaves the least loss with all others re-fitted: every candidate is tried. */

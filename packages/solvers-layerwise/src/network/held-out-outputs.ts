@@ -1,6 +1,6 @@
 /** How far a model's outputs on some examples are from what they were: no labels are needed. */
 import { batches, type Dataset, type Model, type RunContext, subset, type Vec } from "@secateur/core";
-import { noOutputs } from "./errors.ts";
+import { noOutputs } from "../errors.ts";
 
 /** Sum of squared changes of the outputs, as a fraction of the sum of squares of the dense ones. */
 export type OutputMeasure = (ctx: RunContext) => Promise<number>;

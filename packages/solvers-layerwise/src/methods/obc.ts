@@ -3,12 +3,12 @@
  * each row by the least losses over the layer, then the exact re-fit, which is what the trace's own weights are.
  */
 import { type Mask, matrix, type Problem, type RunContext, type Solver, throwIfAborted } from "@secateur/core";
-import { allocateRemovals, type RowLosses } from "./allocate.ts";
-import { weightBudget } from "./budget.ts";
-import { type LayerProblem, layerProblem } from "./layer-problem.ts";
-import { refit } from "./refit.ts";
-import { solutionOf, withLayer } from "./solution.ts";
-import { type RemovalTrace, removalTrace } from "./trace.ts";
+import { weightBudget } from "../problem/budget.ts";
+import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
+import { refit } from "../problem/refit.ts";
+import { solutionOf, withLayer } from "../problem/solution.ts";
+import { allocateRemovals, type RowLosses } from "../search/allocate.ts";
+import { type RemovalTrace, removalTrace } from "../search/trace.ts";
 
 /**
  * OBC as a solver, for budgets of single weights: any k of the layer, or keep of every n. stats: `iterations` (removals traced),

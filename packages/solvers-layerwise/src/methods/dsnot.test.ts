@@ -1,7 +1,7 @@
 import { createRunContext, keepOfEvery, type Problem } from "@secateur/core";
 import { expect, test } from "vitest";
+import { keeping, layerOf } from "../layer.test-support.ts";
 import { dsnot } from "./dsnot.ts";
-import { keeping, layerOf } from "./layer.test-support.ts";
 import { wanda } from "./wanda.ts";
 
 const means = Float64Array.from({ length: 12 }, (_, j) => Math.sin(2 + 5 * j));

@@ -1,8 +1,8 @@
 /** The exact re-fit of every row on a mask that another method chose. */
 import type { Updater } from "@secateur/core";
-import { layerProblem } from "./layer-problem.ts";
-import { refit } from "./refit.ts";
-import { weightMask, withLayer } from "./solution.ts";
+import { layerProblem } from "../problem/layer-problem.ts";
+import { refit } from "../problem/refit.ts";
+import { weightMask, withLayer } from "../problem/solution.ts";
 
 /** r[S] = H[S, S]^-1 (H w0 - g)[S] for every row, S its support. k^3 / 6 multiply-adds a row. */
 export const rowRefit: Updater = {

@@ -12,15 +12,15 @@ import {
   selectorFrom,
   throwIfAborted,
 } from "@secateur/core";
+import { rowwiseBudget } from "../problem/budget.ts";
+import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
+import { refit } from "../problem/refit.ts";
+import { solutionOf, weightMask, withLayer } from "../problem/solution.ts";
+import { exchangeBetween, type RowOffer } from "../search/exchange.ts";
+import { type TableauWorkspace, tableauWorkspace } from "../search/row-tableau.ts";
+import { rowCurve, type SwapRule, swapUntilBest } from "../search/swaps.ts";
 import { type AlpsOptions, alpsMask } from "./alps.ts";
-import { rowwiseBudget } from "./budget.ts";
-import { exchangeBetween, type RowOffer } from "./exchange.ts";
-import { type LayerProblem, layerProblem } from "./layer-problem.ts";
 import { obcMask } from "./obc.ts";
-import { refit } from "./refit.ts";
-import { type TableauWorkspace, tableauWorkspace } from "./row-tableau.ts";
-import { solutionOf, weightMask, withLayer } from "./solution.ts";
-import { rowCurve, type SwapRule, swapUntilBest } from "./swaps.ts";
 import { wandaSaliency } from "./wanda.ts";
 
 /** Settings of {@link layerwise}. */

@@ -18,9 +18,9 @@ import {
   throwIfAborted,
 } from "@secateur/core";
 import { factorize, withScratch } from "@secateur/core/linalg";
-import { type WeightBudget, weightBudget } from "./budget.ts";
-import { type LayerProblem, layerProblem } from "./layer-problem.ts";
-import { solutionOf, withLayer } from "./solution.ts";
+import { type WeightBudget, weightBudget } from "../problem/budget.ts";
+import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
+import { solutionOf, withLayer } from "../problem/solution.ts";
 
 /** Settings of {@link sparseGpt}. */
 export interface SparseGptOptions {

@@ -3,7 +3,7 @@ import { activations } from "@secateur/fisher";
 import { createGraphModel, type GraphModel, type GraphTensor } from "@secateur/graph";
 import { createNetwork, mlp } from "@secateur/nn";
 import { expect, test } from "vitest";
-import { alps } from "./alps.ts";
+import { alps } from "../methods/alps.ts";
 import { pruneLayers } from "./prune-layers.ts";
 
 const rng = createRng("refit");

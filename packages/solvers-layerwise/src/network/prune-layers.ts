@@ -13,7 +13,7 @@ import {
   type RunContext,
   sampleIndices,
 } from "@secateur/core";
-import { noBlocks, nothingHeldOut, nothingToPrune } from "./errors.ts";
+import { noBlocks, nothingHeldOut, nothingToPrune } from "../errors.ts";
 import { heldOutMeasure } from "./held-out-outputs.ts";
 import { readAll, writeAll } from "./parameters.ts";
 import { pruneBest } from "./prune-best.ts";

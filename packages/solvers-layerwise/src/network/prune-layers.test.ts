@@ -11,10 +11,10 @@ import {
 import { activations } from "@secateur/fisher";
 import { createNetwork, mlp, type Network, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
-import { layerwise } from "./layerwise.ts";
-import { obc } from "./obc.ts";
+import { layerwise } from "../methods/layerwise.ts";
+import { obc } from "../methods/obc.ts";
+import { wanda } from "../methods/wanda.ts";
 import { pruneLayers } from "./prune-layers.ts";
-import { wanda } from "./wanda.ts";
 
 /** Images whose neighbouring pixels are alike. */
 function someData(spec: NetworkSpec, size = 120) {

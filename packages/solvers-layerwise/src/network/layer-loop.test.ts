@@ -12,11 +12,11 @@ import {
 import { activations } from "@secateur/fisher";
 import { createNetwork, createRetrainer, mlp, type Network } from "@secateur/nn";
 import { expect, test } from "vitest";
+import { obc } from "../methods/obc.ts";
+import { wanda } from "../methods/wanda.ts";
 import { layerLoop } from "./layer-loop.ts";
-import { obc } from "./obc.ts";
 import { pruneLayers } from "./prune-layers.ts";
 import { layerAllocations } from "./share-budget.ts";
-import { wanda } from "./wanda.ts";
 
 const rng = createRng("layers");
 const inputs = matrix(

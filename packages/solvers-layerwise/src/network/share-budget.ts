@@ -7,7 +7,7 @@
  * No layer keeps more than it may; what that leaves of the budget the other layers keep.
  */
 import { type Curvature, keptCount, type Mat } from "@secateur/core";
-import { smallestOf } from "./allocate.ts";
+import { smallestOf } from "../search/allocate.ts";
 
 /** Rules that share a budget out. */
 export type LayerAllocation = "uniform" | "global" | "owl";

@@ -9,7 +9,7 @@
  */
 import { type Kernels, type Mask, type Mat, matrix, type RunContext, type Vec } from "@secateur/core";
 import { invertSpd, withScratch } from "@secateur/core/linalg";
-import type { LayerProblem } from "./layer-problem.ts";
+import type { LayerProblem } from "../problem/layer-problem.ts";
 
 /** What each removal costs: of all rows, in flat weights of the layer. */
 export interface RemovalTrace {

@@ -6,7 +6,7 @@
  * only: Q is reported without it.
  */
 import { type Kernels, type Mat, matrix, type Problem, type RunContext, type Vec } from "@secateur/core";
-import { negativeDirection, notFiniteCurvature, notSemidefinite, notSymmetric, tooManyInputs } from "./errors.ts";
+import { negativeDirection, notFiniteCurvature, notSemidefinite, notSymmetric, tooManyInputs } from "../errors.ts";
 
 /** A layer's problem in f64, in kernel memory until `release`. */
 export interface LayerProblem {

@@ -14,9 +14,9 @@ import {
   type RunContext,
   weightUnits,
 } from "@secateur/core";
-import { convexSlopes } from "./allocate.ts";
+import { obcTrace } from "../methods/obc.ts";
+import { convexSlopes } from "../search/allocate.ts";
 import { denseSlope } from "./dense-targets.ts";
-import { obcTrace } from "./obc.ts";
 import { eligibleRows, readRows } from "./parameters.ts";
 import { type LayerAllocation, type LayerShare, outlierShare } from "./share-budget.ts";
 

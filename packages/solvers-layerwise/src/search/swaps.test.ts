@@ -1,14 +1,14 @@
 import { createRunContext, keepOfEvery, referenceKernels } from "@secateur/core";
 import { expect, test } from "vitest";
-import { alps } from "./alps.ts";
-import { bestOnMask, keeping, layerOf } from "./layer.test-support.ts";
-import { layerProblem } from "./layer-problem.ts";
-import { layerwise } from "./layerwise.ts";
-import { obc } from "./obc.ts";
+import { bestOnMask, keeping, layerOf } from "../layer.test-support.ts";
+import { alps } from "../methods/alps.ts";
+import { layerwise } from "../methods/layerwise.ts";
+import { obc } from "../methods/obc.ts";
+import { sparseSwaps } from "../methods/sparse-swaps.ts";
+import { wanda } from "../methods/wanda.ts";
+import { layerProblem } from "../problem/layer-problem.ts";
 import { additionGain, pivot, removalCost, tableauWorkspace } from "./row-tableau.ts";
-import { sparseSwaps } from "./sparse-swaps.ts";
 import { bestSwap } from "./swaps.ts";
-import { wanda } from "./wanda.ts";
 
 const cols = 10;
 

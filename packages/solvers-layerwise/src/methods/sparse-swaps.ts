@@ -13,9 +13,9 @@ import {
   selectorFrom,
   solverFrom,
 } from "@secateur/core";
-import { weightBudget } from "./budget.ts";
-import { type LayerProblem, layerProblem } from "./layer-problem.ts";
-import { withLayer } from "./solution.ts";
+import { weightBudget } from "../problem/budget.ts";
+import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
+import { withLayer } from "../problem/solution.ts";
 import { equalRows, wandaSaliency } from "./wanda.ts";
 
 /** The published swaps as a solver: weights stay as they are. Time: k (cols - k) prices a swap. */

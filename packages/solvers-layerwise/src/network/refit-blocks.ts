@@ -23,7 +23,7 @@ import {
   throwIfAborted,
   type Vec,
 } from "@secateur/core";
-import { noBlocks } from "./errors.ts";
+import { noBlocks } from "../errors.ts";
 import { readAll, writeAll } from "./parameters.ts";
 
 /** How blocks are re-fitted. */

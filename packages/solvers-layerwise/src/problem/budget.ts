@@ -1,6 +1,6 @@
 /** The two kinds of budget whose feasible sets a method can walk through weight by weight. */
 import type { Mask, Problem } from "@secateur/core";
-import { onlySingleWeights, unknownBudget } from "./errors.ts";
+import { onlySingleWeights, unknownBudget } from "../errors.ts";
 
 /** Any `keep` weights of the layer, or `keep` of every `of` neighbours of a row; among the eligible ones. */
 export type WeightBudget =

@@ -1,7 +1,7 @@
 import { createRunContext, keepCount, keepOfEvery, type Mat, matrix } from "@secateur/core";
 import { expect, test } from "vitest";
+import { keeping, layerOf, secondMoment, someInputs } from "../layer.test-support.ts";
 import { alps } from "./alps.ts";
-import { keeping, layerOf, secondMoment, someInputs } from "./layer.test-support.ts";
 import { sparseGpt } from "./sparse-gpt.ts";
 import { wanda } from "./wanda.ts";
 
