@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { call, smallTask } from "./testing.test-support.ts";
 
@@ -44,6 +45,19 @@ test("explain shows a schedule for the examples of the data, and refuses flags w
   const { code, stderr } = await call(["explain", "llr", "--arch", "mlpnet"]);
   expect(code).toBe(2);
   expect(stderr).toMatch(/--arch would change nothing/);
+});
+
+test("explain shows a schedule at the rates of the training that the model's file records, and says where rates come from", async () => {
+  const { model, data, folder } = await smallTask();
+  const trained = join(folder, "trained.safetensors");
+  const training = ["--learning-rate", "0.0625", "--epochs", "3", "--batch-size", "10"];
+  const { code } = await call(["train", model, "--data", data, ...training, "--out", trained]);
+  expect(code).toBe(0);
+  const { stdout } = await call(["explain", "llr", "--model", trained, "--data", data]);
+  expect(stdout).toMatch(/from 0\.0625 over 3 epochs, as .*trained\.safetensors says it was trained/);
+  const unknown = (await call(["explain", "llr", "--model", model, "--data", data])).stdout;
+  expect(unknown).toMatch(/does not say how it was trained, so a run first finds its rates by short trainings/);
+  expect((await call(["explain", "llr"])).stdout).toContain("which is what secateur train does");
 });
 
 test("explain knows curvature estimators too, which have no plan", async () => {

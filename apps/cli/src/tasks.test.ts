@@ -81,8 +81,36 @@ describe("without labels", () => {
     );
     expect(await refused([...argv, "regresion"])).toMatch(/there is no task 'regresion'.*did you mean 'regression'\?/);
     const labelled = ["eval", task.model, "--data", task.data, "--task", "regression"];
-    expect(await refused(labelled)).toMatch(/output 'output' \[\d+, 3\] and target 'values' \[\d+\].*\[ERR_TASK\]/);
+    expect(await refused(labelled)).toMatch(
+      /output 'output' \[\d+, 3\] and target 'values' \[\d+\].*class numbers below 3 \(classification\).*\[ERR_TASK\]/,
+    );
   });
+});
+
+test("whole numbers beyond 0 and 1 for a single score are numbers to be met, and 0 and 1 are said to be taken for classes", async () => {
+  const folder = await temporaryFolder();
+  const at = (name: string): string => join(folder, name);
+  const rng = createRng("counts");
+  const x = Float32Array.from({ length: 160 }, () => rng.normal());
+  const counts = Float32Array.from({ length: 40 }, (_, n) => n % 10);
+  await writeFile(at("X.npy"), encodeNpy({ shape: [40, 4], data: x }));
+  await writeFile(at("counts.npy"), encodeNpy({ shape: [40], data: counts }));
+  await writeFile(at("flags.npy"), encodeNpy({ shape: [40], data: counts.map((count) => count % 2) }));
+  const trained = async (targets: string, ...more: string[]) =>
+    await call([
+      ...["train", "--arch", "mlp:4-8-1", "--data", `npy:${at("X.npy")},${at(targets)}`, "--epochs", "1"],
+      ...["--force", "--out", at("net.safetensors"), ...more],
+    ]);
+  const numbers = await trained("counts.npy");
+  expect(numbers.code, numbers.stderr).toBe(0);
+  expect(numbers.stderr).toMatch(/the task is regression, because the targets \(labels\).*whole numbers up to 9/);
+  expect(await trained("flags.npy")).toMatchObject({
+    stderr: expect.stringMatching(/the task is binary, because.* are 0 and 1.*name the task regression/),
+  });
+  expect((await trained("flags.npy", "--task", "regression")).stderr).not.toContain("the task is");
+  const forced = await trained("counts.npy", "--task", "binary");
+  expect(forced.code).toBe(2);
+  expect(forced.stderr).toMatch(/label \d+ of example \d+ is outside 0..1; .*the task regression takes other numbers/);
 });
 
 test("sensitivity compares layers by the task's own measure: agreement without labels, errors of numbers", async () => {

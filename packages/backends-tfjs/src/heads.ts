@@ -2,7 +2,7 @@
  * What a model's outputs are: probabilities behind a last softmax or sigmoid, whose scores are what losses are computed from, or
  * anything else. Told from the kernels that ran, so that layers need not be known.
  */
-import type { FloatTensors, Tensor as HostTensor, Vec } from "@secateur/core";
+import { type FloatTensors, type Tensor as HostTensor, scoresOfProbabilities, type Vec } from "@secateur/core";
 import { withWatchedKernels } from "./gradients/watched-kernels.ts";
 import { sharedTensor, type TapeNode, type Tensor, type Tf } from "./tf.ts";
 
@@ -72,7 +72,7 @@ function namedOutputs(
       if (!isAsIs && scores) return [names[h]!, { shape, data: read(scores) }];
       const values = read(output);
       const kind = kinds?.[h] ?? shown;
-      return [names[h]!, { shape, data: isAsIs ? values : scoresOfValues(values, kind) }];
+      return [names[h]!, { shape, data: isAsIs || kind === "scores" ? values : scoresOfProbabilities(values, kind) }];
     }),
   );
 }
@@ -90,22 +90,6 @@ export async function readOutputs(heads: readonly Head[], reader: HeadReader): P
     numbers.set(wanted, (await wanted.data()) as Float32Array);
   }
   return namedOutputs(heads, reader, (tensor) => numbers.get(tensor)!);
-}
-
-/** f32 holds no smaller probability with full precision. */
-const smallest = 1.2e-38;
-
-/** The scores that probabilities stand for, up to a constant an example under a softmax. NaN stays NaN. */
-function scoresOfValues(values: Vec, kind: OutputKind): Vec {
-  const logarithm = (p: number): number => (p > smallest || Number.isNaN(p) ? Math.log(p) : Math.log(smallest));
-  switch (kind) {
-    case "softmax":
-      return Float64Array.from(values, logarithm);
-    case "sigmoid":
-      return Float64Array.from(values, (p) => logarithm(p) - logarithm(1 - p));
-    default:
-      return values;
-  }
 }
 
 /** What an output is, told from its numbers: rows that sum to one are probabilities. */

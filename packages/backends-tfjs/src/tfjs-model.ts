@@ -130,10 +130,13 @@ export async function tfjsModel(options: TfjsModelOptions): Promise<TfjsModel> {
     const target = data.targets?.[0];
     if (!only || !target || data.targets!.length > 1) return undefined;
     const found = run.probe(run.layoutOf(data))!;
-    assertClasses({ model: name, data, classes: found.shapes[0]?.at(-1) ?? undefined });
+    const scores = found.shapes[0]?.at(-1) ?? undefined;
     const [kind = "scores"] = found.kinds;
-    const isClassNumbers = target.classes !== undefined || !target.dtype.startsWith("f");
     const isOfExamples = target.shape.every((extent) => extent === 1);
+    // Whole numbers beyond 0 and 1 for a single score are numbers to be met.
+    const areNumbers = scores === 1 && (target.classes ?? 0) > 2;
+    const isClassNumbers = (target.classes !== undefined || !target.dtype.startsWith("f")) && !areNumbers;
+    if (isClassNumbers && isOfExamples) assertClasses({ model: name, data, classes: scores });
     // Without a word on what it was trained for, a sigmoid says that several classes may hold at once.
     if (compiled[0]!.loss === undefined && options.loss === undefined && kind !== "sigmoid") return undefined;
     return taskOfLoss(

@@ -125,10 +125,18 @@ export function notFinite(spec: {
 }
 
 /** A label, of the example at `index`, that is not below the number of classes. */
-export function labelOutOfRange(spec: { where: string; index: number; label: number; classes: number }): PruneError {
+export function labelOutOfRange(spec: {
+  where: string;
+  index: number;
+  label: number;
+  classes: number;
+  /** What else they may be. */
+  remedy?: string;
+}): PruneError {
+  const { remedy = "check that the labels belong to this data and this network" } = spec;
   return new PruneError(
     "ERR_LABEL_RANGE",
-    `${spec.where}: label ${spec.label} of example ${spec.index} is outside 0..${spec.classes - 1}; check that the labels belong to this data and this network`,
+    `${spec.where}: label ${spec.label} of example ${spec.index} is outside 0..${spec.classes - 1}; ${remedy}`,
     { details: spec },
   );
 }

@@ -262,8 +262,10 @@ export { type PositionClassificationOptions, positionClassification } from "./ta
 export { type RegressionOptions, regression } from "./task/losses/regression.ts";
 export { softmaxRows } from "./task/losses/softmax.ts";
 export { type WeightedTask, weightedTasks } from "./task/losses/weighted-tasks.ts";
+export { noteTask } from "./task/note-task.ts";
 export { joinTaskParts, parseTask, type TaskPart, taskParts } from "./task/parse-task.ts";
 export type { TaskNames } from "./task/read-task-tensors.ts";
+export { scoresOfProbabilities } from "./task/scores-of-probabilities.ts";
 export {
   type LossCall,
   type LossSum,

@@ -7,7 +7,7 @@ export type { Attribute, GraphSpec, GraphTensor, NodeSpec, TensorData, ValueSpec
 export type { ChannelStatistics } from "./model/channel-statistics.ts";
 export { assertKnownOperators, createGraphModel, type GraphModel } from "./model/graph-model.ts";
 export { createGraphRetrainer, type GraphRetrainerOptions } from "./model/graph-retrainer.ts";
-export type { OpenGraphSpec } from "./model/graph-state.ts";
+export type { OpenGraphSpec, OutputEnding } from "./model/graph-state.ts";
 export type { Applied, Call, Layout, Operator, Question, WeightGradient, WeightSink, WeightUse } from "./operator.ts";
 export { findOperator, operators } from "./operators/registry.ts";
 export { type DenseTensor, findParams, type GraphParam, toStored, type WeightOrder } from "./plan/params.ts";

@@ -16,9 +16,10 @@ export function assertData(spec: NetworkSpec, data: Dataset): void {
     throw mismatch(found, `${formatShape(spec.inputShape)} (${spec.layout ?? "nchw"})`);
   }
   if (data.size === 0) throw noExamples(spec.name, data.name);
-  const classes = data.targets?.[0]?.classes;
-  // One score stands for two classes.
-  if (classes !== undefined && classes > Math.max(2, spec.classes)) {
+  const { classes = 0, shape: targetShape = [] } = data.targets?.[0] ?? {};
+  // One score stands for two classes, or for a number; several targets an example are no choice among the scores.
+  const isChoice = spec.classes > 1 && sizeOfShape(targetShape) === 1;
+  if (isChoice && classes > spec.classes) {
     throw mismatch(`${classes} classes`, `labels of ${spec.classes} classes`);
   }
 }

@@ -109,10 +109,11 @@ describe("a report", () => {
 
   test("says of layers that were pruned alone what their zeros cost, what the re-fit left of it, and how long it took", async () => {
     const own = { name: "fc1.weight", shape: [10, 8], size: 80, nonzeros: 4 };
-    const layers = [{ ...own, maskedError: 0.375, relativeError: 0.0625, solveMs: 1500 }];
+    const layers = [{ ...own, maskedError: 0.375, relativeError: 0.0625, solveMs: 1500, status: "stalled" as const }];
     const html = elements(await reportOf([runOf({ layers })]));
     const table = html.slice(html.indexOf("error of the zeros"));
-    for (const text of ["0.375", "0.0625", "1.50 s"]) expect(table.slice(0, table.indexOf("</table>"))).toContain(text);
+    for (const text of ["0.375", "0.0625", "1.50 s", "stalled"])
+      expect(table.slice(0, table.indexOf("</table>"))).toContain(text);
     expect(elements(await reportOf([runOf()]))).not.toContain("error of the zeros");
   });
 

@@ -100,7 +100,7 @@ function bytes(value: number | undefined): string {
 
 function layersSection({ layers }: ReportRun): Section {
   const isAlone = layers.some(({ relativeError }) => relativeError !== undefined);
-  const rows = layers.map(({ name, shape, size, nonzeros, maskedError, relativeError, solveMs }) => [
+  const rows = layers.map(({ name, shape, size, nonzeros, maskedError, relativeError, solveMs, ...ended }) => [
     { text: name },
     { text: formatShape(shape) },
     number(formatCount(size)),
@@ -111,6 +111,7 @@ function layersSection({ layers }: ReportRun): Section {
           number(shown(maskedError, formatNumber)),
           number(shown(relativeError, formatNumber)),
           number(shown(solveMs, formatDuration)),
+          { text: [ended.status ?? "", ...(ended.method === undefined ? [] : [ended.method])].join(", ") },
         ]
       : []),
   ]);
@@ -120,7 +121,7 @@ function layersSection({ layers }: ReportRun): Section {
     "<p>Error: squared change of a layer's outputs as a fraction of their squares, on the inputs it was pruned for; with the zeros alone, and with the other weights making up for them.</p>";
   return {
     title: "Layers",
-    html: `${words}\n${htmlTable([...titles, "error of the zeros", "error re-fitted", "solving"], rows)}`,
+    html: `${words}\n${htmlTable([...titles, "error of the zeros", "error re-fitted", "solving", "ended"], rows)}`,
   };
 }
 

@@ -66,11 +66,13 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
     const flags = command.opts<ExplainFlags>();
     const found = await findAnyEntry(name, terminal.cwd, flags.kind);
     keptCount(1, flags.sparsity ?? usual.sparsity); // refuses a sparsity outside [0, 1)
-    const situation = flags.model === undefined ? sizesOf(flags) : await situationOf(flags.model, flags, terminal);
+    const given = flags.model === undefined ? undefined : await situationOf(flags.model, flags, terminal);
+    const situation = given?.situation ?? sizesOf(flags);
     if (found.entry.kind === "schedule") {
       const schedule = { ...found, entry: found.entry };
-      const page = await explainSchedule({ found: schedule, situation, shown: flags, from: terminal.cwd });
-      terminal.stdout.write(page);
+      const { training } = given ?? {};
+      const spec = { found: schedule, situation, training, shown: flags, from: terminal.cwd };
+      terminal.stdout.write(await explainSchedule(spec));
       return;
     }
     const stray = (["retrainEpochs", "phases", "denseTraining"] as const).find((key) => flags[key] !== undefined);
@@ -94,7 +96,7 @@ function sizesOf(flags: ExplainFlags): RunSituation {
 }
 
 /** The situation of a model, as a run of prune would see it. @throws ERR_USAGE for --weights, what opening throws */
-async function situationOf(path: string, flags: ExplainFlags, terminal: Terminal): Promise<RunSituation> {
+async function situationOf(path: string, flags: ExplainFlags, terminal: Terminal): ReturnType<typeof planSituation> {
   if (flags.weights !== undefined) throw flagWithoutEffect({ flag: "--weights", reason: "the model has its own" });
   if (flags.data !== undefined && flags.trainExamples !== undefined) {
     throw flagWithoutEffect({ flag: "--train-examples", reason: "the data say how many there are" });

@@ -1,8 +1,10 @@
 /**
  * Masks whose kept units cost no more than every limit allows: sum over kept u of cost_j(u) <= most_j for all j. With unequal costs the
  * keep-set of greatest total score is a knapsack problem. `select` takes the greedy answer, units by score a share of the limits, then
- * whatever still fits: at most one unit's score below the optimum for one limit (Dantzig 1957), and exact for equal costs. Where a limit
- * is no sum, its linear costs give the order, and the longest beginning of it that the limit itself allows is kept.
+ * whatever still fits: at most one unit's score below the optimum for one limit (Dantzig 1957), and exact for equal costs. Under several
+ * limits the order is right for that of each limit alone where the others are slack, and for that of all together where none is, so
+ * each is tried and the keep-set of the greatest total score taken. Where a limit is no sum, its linear costs give the order, and the
+ * longest beginning of it that the limit itself allows is kept.
  */
 import { badBudget } from "../errors.ts";
 import { descendingOrder } from "../kernels/descending-order.ts";
@@ -41,10 +43,12 @@ export function costConstraint(
 ): Constraint {
   const isAdditive = limits.every(({ exact }) => exact === undefined);
   const groupings = limits.find((limit) => limit.groups)?.groups ?? [undefined];
-  /** Of the limits together, what each unit takes [count]. */
-  const shares = (): Float64Array => {
+  /** Limits that one order goes by: each alone, and all together. */
+  const orders = limits.length === 1 ? [limits] : [...limits.map((limit) => [limit]), limits];
+  /** Of some limits together, what each unit takes [count]. */
+  const sharesOf = (some: readonly CostLimit[]): Float64Array => {
     const sums = new Float64Array(count);
-    for (const { costs, most } of limits) {
+    for (const { costs, most } of some) {
       for (let u = 0; u < count; u++) sums[u]! += most > 0 ? costs[u]! / most : costs[u]! > 0 ? 1e30 : 0;
     }
     return sums;
@@ -69,24 +73,25 @@ export function costConstraint(
       `the least that exclusions and bounds keep is more than its limits of ${limits.map(({ name }) => name).join(" and ")} allow together; raise a limit, or exclude less${key.includes(Number.NEGATIVE_INFINITY) ? ", or let pruned weights come back" : ""}`,
     );
   };
+  const selectBy = (some: readonly CostLimit[], score: Vec): Mask => {
+    const key = new Float64Array(count);
+    const share = sharesOf(some);
+    for (let u = 0; u < count; u++) {
+      const value = score[u]!;
+      // A negative score is no better for costing more.
+      key[u] = Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value > 0 ? value / Math.max(share[u]!, 1e-300) : value;
+    }
+    const needed = neededOf(key);
+    const order = ordered(key, needed);
+    if (!isAdditive) return longestBeginning(order, count, (mask) => fits(usedBy(mask)));
+    return greedy({ order, needed, used: usedBy(needed), limits });
+  };
   return {
     kind: `limits on ${limits.map(({ name }) => name).join(" and ")}`,
     select(score) {
-      const key = new Float64Array(count);
-      const share = shares();
-      for (let u = 0; u < count; u++) {
-        const value = score[u]!;
-        // A negative score is no better for costing more.
-        key[u] = Number.isNaN(value)
-          ? Number.NEGATIVE_INFINITY
-          : value > 0
-            ? value / Math.max(share[u]!, 1e-300)
-            : value;
-      }
-      const needed = neededOf(key);
-      const order = ordered(key, needed);
-      if (!isAdditive) return longestBeginning(order, count, (mask) => fits(usedBy(mask)));
-      return greedy({ order, needed, used: usedBy(needed), limits });
+      const masks = orders.map((some) => selectBy(some, score));
+      const totals = masks.map((mask) => totalScore(mask, score));
+      return masks[totals.indexOf(Math.max(...totals))]!;
     },
     violation(mask) {
       const used = usedBy(mask);
@@ -110,6 +115,13 @@ export function costConstraint(
       return fits(usedBy(swapped)) && shortfall(floored, swapped) === 0;
     },
   };
+}
+
+/** Of what is kept; a unit without a number counts nothing. */
+function totalScore(mask: Mask, score: Vec): number {
+  let total = 0;
+  for (let u = 0; u < mask.length; u++) if (mask[u] === 1 && Number.isFinite(score[u]!)) total += score[u]!;
+  return total;
 }
 
 /** Units that may be kept, the best first; those that floors need before all others. */

@@ -123,6 +123,22 @@ describe("a limit on a modelled cost", () => {
     );
   });
 
+  test("changes nothing beside another limit under which it is met anyway", () => {
+    fc.assert(
+      fc.property(scores, (value) => {
+        const weights: Budget["limits"] = [{ kind: "weights", amount: 0.3 }];
+        const alone = bindBudget({ limits: weights }, params);
+        const both = bindBudget(limitedTo(0.9, { limits: weights }), params);
+        const select = ({ constraint, sparsity }: typeof alone): Uint8Array =>
+          constraint(sparsity, referenceKernels).select(Float64Array.from(value));
+        expect(costOf(select(alone))).toBeLessThanOrEqual(0.9 * costOf(new Uint8Array(10).fill(1)));
+        const total = (mask: Uint8Array): number => value.reduce((sum, one, j) => sum + one * mask[j]!, 0);
+        expect(total(select(both))).toBe(total(select(alone)));
+      }),
+      { numRuns: 30 },
+    );
+  });
+
   test("comes down over the stages, from nothing to what was asked", () => {
     const bound = bindBudget(limitedTo(0.5), params);
     const amounts = [0, 0.3, 0.6, 1].map((part) => bound.limitsAt(part * bound.sparsity)[0]!.amount);

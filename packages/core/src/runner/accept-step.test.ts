@@ -262,7 +262,12 @@ describe("held-out examples", () => {
       told.push(examples);
       return {};
     };
-    await prune({ ...request, solver: { ...request.solver, plan } });
-    expect(told).toEqual([5400]);
+    const solver = { ...request.solver, plan };
+    await prune({ ...request, solver });
+    // Held out once: of what a caller has left for gradients nothing is taken off.
+    await prune({ ...request, solver, heldOut: data });
+    const { evaluate: _, ...model } = request.model;
+    await prune({ ...request, solver, model, plan: { ...request.plan, lineSearch: false } });
+    expect(told).toEqual([5400, 6000, 6000]);
   });
 });

@@ -3,6 +3,9 @@ import { arrayDataset, type Dataset, inputRows } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
 import { matrix } from "../problem/matrix.ts";
 import { createRunContext } from "../run-context.ts";
+import { classification } from "../task/losses/classification.ts";
+import { distillation } from "../task/losses/distillation.ts";
+import type { Task } from "../task/task.ts";
 import { dataNotes } from "./data-notes.ts";
 
 const dataOf = (inputs: readonly number[], labels: readonly number[], classes = 3): Dataset =>
@@ -39,7 +42,23 @@ test("what keeps weights from being told apart is named, and nothing is said of 
     [dataOf([1, 2], [0, 1]), 1, 2, ["few-examples", "few-held-out"]],
   ];
   for (const [accept, slope, examples, codes] of cases) {
-    const notes = await dataNotes({ model: line(slope), accept, isHeldOut: true, examples }, createRunContext());
+    const spec = { model: line(slope), accept, task: classification(), isHeldOut: true, examples };
+    const notes = await dataNotes(spec, createRunContext());
     expect(notes.map(({ code }) => code)).toEqual(codes);
   }
+});
+
+test("examples of the same inputs and other labels are counted, here and among the other examples", async () => {
+  const accept = dataOf(counted, mixed);
+  const spec = { model: line(1), accept, isHeldOut: true, examples: 400 };
+  const found = async (others: Dataset, task: Task = classification()) =>
+    (await dataNotes({ ...spec, others, task }, createRunContext())).map(({ code, message }) => [code, message]);
+  // Examples 0 to 3 again, three of them with another label: 6 of 44 contradict another.
+  const some = dataOf([0, 1, 2, 3], [1, 2, 0, mixed[3]!]);
+  expect(await found(some)).toEqual([["contradictory-labels", expect.stringMatching(/^6 of 44 examples/)]]);
+  // Repeated examples contradict nothing, and neither do labels that the task does not read.
+  expect(await found(accept)).toEqual([]);
+  expect(await found(some, distillation())).toEqual([]);
+  // One example in fifty is noise.
+  expect(await found(dataOf([0, ...counted.map((i) => i + 100)], [1, ...mixed]))).toEqual([]);
 });

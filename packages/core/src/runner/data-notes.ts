@@ -1,23 +1,30 @@
 /** What in the data or in the dense network keeps a run from telling weights apart: said before it begins. */
-import { type Dataset, labelName } from "../data/dataset.ts";
+import { type Batch, type Dataset, labelName } from "../data/dataset.ts";
+import { hashTensors } from "../data/hash-tensors.ts";
 import type { Model } from "../data/model.ts";
-import type { Tensors } from "../data/tensor.ts";
+import { type Tensors, takeAllExamples, takeExamples } from "../data/tensor.ts";
 import type { Note } from "../problem/note.ts";
 import { isPruneError } from "../prune-error.ts";
 import { quietContext, type RunContext } from "../run-context.ts";
+import type { Task } from "../task/task.ts";
 
-/** Examples that are looked at. */
+/** Examples that are looked at, and for contradictions among the others. */
 const probes = 256;
+const comparedProbes = 1024;
+/** Contradictory labels are worth a warning from this share of the examples on: less is the noise of most data. */
+const manyContradictions = 0.05;
 /** Below so many held-out examples one or two decide which step is accepted. */
 const few = 20;
 
 /**
- * Notes on the examples on which steps are accepted.
+ * Notes on the examples on which steps are accepted, and on the others, of which gradients are taken.
  *
+ * @param spec.others - absent: none
+ * @param spec.task - what the outputs mean; labels that it does not read contradict nothing
  * @param spec.examples - how many training examples there are in all
  */
 export async function dataNotes(
-  spec: { model: Model; accept: Dataset; isHeldOut: boolean; examples: number },
+  spec: { model: Model; accept: Dataset; others?: Dataset; task: Task; isHeldOut: boolean; examples: number },
   ctx: RunContext,
 ): Promise<readonly Note[]> {
   const { model, accept, isHeldOut, examples } = spec;
@@ -25,7 +32,7 @@ export async function dataNotes(
   if (count < 2) return [];
   const warn = (code: string, message: string): Note => ({ code, level: "warn", message });
   const notes: Note[] = [];
-  const batch = await accept.batch(Uint32Array.from({ length: count }, (_, i) => i));
+  const batch = await firstOf(accept, count);
   if (areAlike(batch.inputs, count)) {
     notes.push(
       warn(
@@ -33,13 +40,26 @@ export async function dataNotes(
         `the inputs of all ${count} examples looked at are the same, so no weight can be told from another by its input; check how the data are read and normalised`,
       ),
     );
-  } else if (await givesConstants(model, batch, count, ctx)) {
-    notes.push(
-      warn(
-        "constant-outputs",
-        `the network gives the same output for all ${count} examples looked at before anything is pruned: it has learned nothing, or a layer passes nothing on; check the checkpoint`,
-      ),
-    );
+  } else {
+    if (await givesConstants(model, batch, count, ctx)) {
+      notes.push(
+        warn(
+          "constant-outputs",
+          `the network gives the same output for all ${count} examples looked at before anything is pruned: it has learned nothing, or a layer passes nothing on; check the checkpoint`,
+        ),
+      );
+    }
+    const more = spec.others ? [await firstOf(spec.others, Math.min(comparedProbes, spec.others.size))] : [];
+    const { contradicting, seen } =
+      spec.task.targetsFrom === "data" ? contradictions([batch, ...more]) : noContradictions;
+    if (contradicting > manyContradictions * seen) {
+      notes.push(
+        warn(
+          "contradictory-labels",
+          `${contradicting} of ${seen} examples looked at have the inputs of another example and not its label: no network can meet both, so their loss stays high whatever is pruned; check how inputs and labels are paired`,
+        ),
+      );
+    }
   }
   const labels = batch.targets?.[labelName];
   const classes = accept.targets?.find(({ name }) => name === labelName)?.classes;
@@ -71,12 +91,36 @@ export async function dataNotes(
   return notes;
 }
 
-async function givesConstants(
-  model: Model,
-  batch: Awaited<ReturnType<Dataset["batch"]>>,
-  count: number,
-  ctx: RunContext,
-): Promise<boolean> {
+async function firstOf(data: Dataset, count: number): Promise<Batch> {
+  return await data.batch(Uint32Array.from({ length: count }, (_, i) => i));
+}
+
+const noContradictions = { contradicting: 0, seen: 0 };
+
+/** How many examples have the inputs of another and other labels. */
+function contradictions(batches: readonly Batch[]): { contradicting: number; seen: number } {
+  /** By inputs, the labels of each example that has them. */
+  const labelsOf = new Map<string, string[]>();
+  let seen = 0;
+  for (const { inputs, targets, size } of batches) {
+    const labels = targets?.[labelName];
+    if (!labels) continue;
+    for (let e = 0; e < size; e++) {
+      const one = Uint32Array.of(e);
+      const key = hashTensors(takeAllExamples(inputs, one));
+      const same = labelsOf.get(key) ?? [];
+      same.push(takeExamples(labels, one).data.join());
+      labelsOf.set(key, same);
+    }
+    seen += size;
+  }
+  let contradicting = 0;
+  for (const labels of labelsOf.values())
+    if (labels.some((label) => label !== labels[0])) contradicting += labels.length;
+  return { contradicting, seen };
+}
+
+async function givesConstants(model: Model, batch: Batch, count: number, ctx: RunContext): Promise<boolean> {
   if (!model.run) return false;
   try {
     return areAlike(await model.run(batch, quietContext(ctx)), count);

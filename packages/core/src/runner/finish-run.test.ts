@@ -142,6 +142,22 @@ describe("a run in stages", () => {
     expect(notes.map(({ code }) => code)).toContain("mask-alone");
   });
 
+  test("whose weights are those of its mask alone is compared with the largest magnitudes all the same", async () => {
+    // Keeps the smallest, and nothing but the largest of all lowers the loss.
+    const smallest: Solver = {
+      ...solverFrom(selectorFrom({ needs: { curvature: ["apply"] }, score: ({ w }) => w.data.map((v) => 10 - v) })),
+      name: "smallest",
+    };
+    const loss = (w: Float32Array): number => (w[2] === 3 && w[3] === 4 && w[0] === 0 ? 0.5 : 1);
+    for (const stages of [1, 2]) {
+      const model = chain([1, 2], [3, 4], loss);
+      const plan = { stages, tryMagnitude: true, schedule: "linear" as const, from: stages === 1 ? 0 : 0.25 };
+      const { taken, notes } = await prune({ model, solver: smallest, curvature, data, sparsity: 0.5, plan });
+      expect([taken, [...model.w]]).toEqual(["magnitude", [0, 0, 3, 4]]);
+      expect(notes.map(({ code }) => code)).toContain("magnitude-mask");
+    }
+  });
+
   test("refuses a solver that breaks a rule by its name and leaves the model as it was", async () => {
     const model = chain([1, 2], [3, 4], () => 1);
     const broken: Solver = {

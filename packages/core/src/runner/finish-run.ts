@@ -90,12 +90,13 @@ async function bestOfRun(
     return { weights: Float32Array.from(w.data), mask, taken };
   };
   const rivals: (Weights & { taken: Taken })[] = [];
-  const own = over(last.mask, "mask");
-  if (!last.weights.every((value, j) => value === own.weights[j])) {
-    // A single stage has met its own mask already.
-    if (stages > 1) rivals.push(own);
-    if (spec.triesMagnitude) rivals.push(over(largestUnits(spec), "magnitude"));
-  }
+  const addRival = (rival: Weights & { taken: Taken }): void => {
+    const known = [last, ...rivals].some(({ weights }) => weights.every((value, j) => value === rival.weights[j]));
+    if (!known) rivals.push(rival);
+  };
+  // A single stage has met its own mask already.
+  if (stages > 1) addRival(over(last.mask, "mask"));
+  if (spec.triesMagnitude) addRival(over(largestUnits(spec), "magnitude"));
   let chosen: Weights & { taken?: Taken } = last;
   /** What the model was measured with last. */
   let settled: Float32Array | undefined;

@@ -1,5 +1,5 @@
 /** One stage of scope "layers": one problem a layer, posed and solved one after the other by a loop that a solver package brings. */
-import { keptCount } from "../budget/constraint.ts";
+import { countKept, keptCount } from "../budget/constraint.ts";
 import { keepOfEvery } from "../budget/keep-of-every.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { LayerCurvatureEstimator, LayerInputsMode } from "../data/layer-inputs.ts";
@@ -7,6 +7,7 @@ import type { Model } from "../data/model.ts";
 import { brokenSolution } from "../errors.ts";
 import { countZeros, type FlatParam, readFlat, writeFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
+import type { SolveStatus } from "../problem/problem.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { RunContext } from "../run-context.ts";
 import type { Stage } from "../stages/stage.ts";
@@ -42,6 +43,12 @@ export interface PrunedLayer {
   readonly rows: number;
   readonly cols: number;
   readonly nonzeros: number;
+  /** Which of its weights are kept [rows * cols]; a kept weight may happen to be 0. */
+  readonly mask: Mask;
+  /** How its solver ended. */
+  readonly status: SolveStatus;
+  /** Which of its algorithms the solver took, where it has several. */
+  readonly method?: string;
   /**
    * tr((W - R) H (W - R)') / tr(W H W') at the inputs it was solved for; where a loop matches the dense model's outputs the squared distance to
    * those, as a fraction of their squares. 0 where the outputs are 0.
@@ -111,8 +118,9 @@ export async function runLayerStage(
     ctx,
   );
   const weights = await readFlat(model, params);
+  const mask = keptBy(done.layers, { params, weights });
   try {
-    assertWithin(weights, { ...spec, sparsity, regrow });
+    assertWithin({ weights, mask }, { ...spec, sparsity, regrow });
   } catch (error) {
     await writeFlat(model, params, start);
     throw error;
@@ -121,7 +129,7 @@ export async function runLayerStage(
   const relativeError = meanError(done.layers);
   const report: StageReport = {
     ...{ sparsity, nonzeros: weights.length - countZeros(weights), objective: relativeError },
-    ...{ status: "converged", taken: "step", notes, examples: done.examples },
+    ...{ ...endOf(done.layers), taken: "step", notes, examples: done.examples },
     ...{ gradientMs: ctx.now() - started - solveMs, solveMs },
     stats: {
       ...{ relativeError, layers: done.layers.length },
@@ -130,13 +138,26 @@ export async function runLayerStage(
     },
     layers: Object.fromEntries(params.map(({ name }) => [name, numbersOf(name, done.layers)])),
   };
-  const mask = Uint8Array.from(weights, (value) => (value === 0 ? 0 : 1));
   return { weights, mask, report };
+}
+
+/** Flat mask of what the layers keep [p]; of parameters that the loop says nothing of, the weights that are not zero. */
+function keptBy(
+  layers: readonly PrunedLayer[],
+  { params, weights }: { params: readonly FlatParam[]; weights: Float32Array },
+): Mask {
+  const mask = Uint8Array.from(weights, (value) => (value === 0 ? 0 : 1));
+  for (const { name, start } of params) {
+    for (const layer of layers) {
+      if (layer.name === name) mask.set(layer.mask, start + layer.firstRow * layer.cols);
+    }
+  }
+  return mask;
 }
 
 /** What a loop leaves is held to the stage's budget, as a solver's solution is. @throws ERR_SOLUTION */
 function assertWithin(
-  weights: Float32Array,
+  { weights, mask }: { weights: Float32Array; mask: Mask },
   spec: Pick<LayerLoopRequest, "solver" | "pattern"> & {
     readonly params: readonly FlatParam[];
     readonly mask: Mask;
@@ -144,27 +165,38 @@ function assertWithin(
     readonly regrow: boolean;
   },
 ): void {
-  const { solver, pattern, params, mask, sparsity, regrow } = spec;
+  const { solver, pattern, params, mask: before, sparsity, regrow } = spec;
   const fail = (rule: string, found: string): never => {
     throw brokenSolution({ who: solver.name ?? "the loop over layers", problem: "layers", rule, found });
   };
   const bad = weights.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) fail("every weight is a finite number", `${weights[bad]} at index ${bad}`);
-  const nonzeros = weights.length - countZeros(weights);
+  const outside = weights.findIndex((value, j) => value !== 0 && mask[j] === 0);
+  if (outside >= 0) fail("what is pruned is zero", `${weights[outside]} at index ${outside}`);
+  const kept = countKept(mask);
   if (!pattern) {
     // What has to stay pruned may leave less.
     const most = keptCount(weights.length, sparsity);
-    if (nonzeros > most) fail("no more weights are left than the budget keeps", `${nonzeros} where ${most} may stay`);
+    if (kept > most) fail("no more weights are left than the budget keeps", `${kept} where ${most} may stay`);
   } else {
     for (const { name, start, size, cols } of params) {
-      const kept = Uint8Array.from(weights.subarray(start, start + size), (value) => (value === 0 ? 0 : 1));
-      const beyond = keepOfEvery({ count: size, cols, ...pattern }).violation(kept);
+      const beyond = keepOfEvery({ count: size, cols, ...pattern }).violation(mask.subarray(start, start + size));
       if (beyond > 0)
         fail(`of every ${pattern.of} weights at most ${pattern.keep} are left`, `${beyond} more in '${name}'`);
     }
   }
-  const back = regrow ? -1 : weights.findIndex((value, j) => value !== 0 && mask[j] === 0);
+  const back = regrow ? -1 : mask.findIndex((bit, j) => bit === 1 && before[j] === 0);
   if (back >= 0) fail("what is pruned stays pruned", `${weights[back]} at index ${back}`);
+}
+
+/** From the best way to end to the one that most needs looking at. */
+const ends: readonly SolveStatus[] = ["exact", "converged", "stalled", "max-iterations"];
+
+/** How layers ended, all of them together: as the worst of them; methods in the order in which they come. */
+function endOf(layers: readonly Pick<PrunedLayer, "status" | "method">[]): Pick<StageReport, "status" | "method"> {
+  const worst = Math.max(0, ...layers.map(({ status }) => ends.indexOf(status)));
+  const methods = [...new Set(layers.flatMap(({ method }) => (method === undefined ? [] : [method])))];
+  return { status: ends[worst]!, ...(methods.length > 0 ? { method: methods.join(", ") } : {}) };
 }
 
 /** Groups of one parameter count alike. */
@@ -176,6 +208,7 @@ function numbersOf(name: string, layers: readonly PrunedLayer[]): LayerNumbers {
     relativeError: mean((layer) => layer.relativeError),
     maskedError: mean((layer) => layer.maskedError),
     solveMs: own.length * mean((layer) => layer.solveMs),
+    ...endOf(own),
   };
 }
 

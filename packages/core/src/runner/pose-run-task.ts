@@ -6,6 +6,7 @@ import type { ResolvedPlan } from "../stages/plan.ts";
 import { chooseTask } from "../task/choose-task.ts";
 import { classification } from "../task/losses/classification.ts";
 import { distillation } from "../task/losses/distillation.ts";
+import { noteTask } from "../task/note-task.ts";
 import type { Task } from "../task/task.ts";
 import { teacherDataset } from "../task/teacher-dataset.ts";
 import type { PruneRequest } from "./prune.ts";
@@ -34,7 +35,7 @@ export async function taskOf(
 ): Promise<{ task: Task; data?: Dataset; heldOut?: Dataset; teacher?: string }> {
   const { distill, temperature } = plan;
   const chosen = distill && !task ? distillation({ temperature }) : (task ?? chooseTask({ model, data }));
-  if (chosen !== task && chosen.name !== "classification" && data) noteTask(chosen, data, ctx);
+  if (chosen !== task && data) noteTask(chosen, data, ctx.report);
   if (chosen.targetsFrom !== "teacher" || !data) {
     return { task: chosen, ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };
   }
@@ -45,14 +46,6 @@ export async function taskOf(
     ? { heldOut: (await teacherDataset({ model, data: heldOut, task: chosen }, ctx)).data }
     : {};
   return { task: chosen, data: withTeacher, teacher: fingerprint, ...heldOutToo };
-}
-
-/** Says what was taken for the task where nobody named one. */
-function noteTask({ name }: Task, { targets }: Dataset, ctx: RunContext): void {
-  const reason = targets
-    ? `for targets ${targets.map((target) => target.name).join(", ")}`
-    : "because the data have no targets";
-  ctx.report({ type: "note", level: "info", code: "task", message: `the task is ${name}, ${reason}` });
 }
 
 function hasOutputs({ targets = [] }: Dataset, { outputs }: Model): boolean {

@@ -16,7 +16,7 @@ import type { Note } from "../problem/note.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { Retraining } from "../retraining/retraining.ts";
 import type { RoundReport } from "../retraining/round-report.ts";
-import { createRunContext, type RunContext, type RunContextOptions } from "../run-context.ts";
+import { createRunContext, quietContext, type RunContext, type RunContextOptions } from "../run-context.ts";
 import type { ResolvedPlan, RunPlan, UsedPlan } from "../stages/plan.ts";
 import type { Scope, Stage } from "../stages/stage.ts";
 import type { Task } from "../task/task.ts";
@@ -131,7 +131,7 @@ export interface PruneResult {
 }
 
 /**
- * Prunes a model in place. Where it throws, the model has the weights that it came with.
+ * Prunes a model in place. Where it throws, the model has the weights that it came with, and what `settle` makes of them.
  *
  * @returns sparsities, objectives, timings by stage and layer; the weights are in the model
  * @throws ERR_SPARSITY_RANGE, ERR_IMPOSSIBLE, ERR_INCOMPATIBLE, ERR_NOT_FINITE, ERR_RESUME, ERR_ABORTED; with training also ERR_OPTION
@@ -165,6 +165,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     // Trial weights are no result: a caller that goes on has the model that it gave.
     if (original) await retrain!.retrainer.restore(original);
     await writeFlat(request.model, params, run.weights);
+    if (!original) await settleQuietly(request, ctx);
     throw error;
   }
   const { notes = [], taken, loss, expectedMs } = pruned ?? {};
@@ -201,6 +202,16 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       ...(expectedMs === undefined ? {} : { expectedMs }),
     },
   };
+}
+
+/** Settles what follows from the weights that a failed run came with, also after an abort; the error that ended it is the one to tell. */
+async function settleQuietly({ settle }: PruneRequest, ctx: RunContext): Promise<void> {
+  const { signal } = new AbortController();
+  try {
+    await settle?.(quietContext({ ...ctx, signal }));
+  } catch {
+    // Statistics that cannot be measured are left as they are.
+  }
 }
 
 /** What was limited beside the number of single weights. */

@@ -131,7 +131,9 @@ async function pruneRound(
   let expected: number | undefined;
   // A solver without gradients is over at once, and judges nothing by its examples.
   if (accept && estimator && !before.training) {
-    for (const one of await dataNotes({ model, accept, isHeldOut, examples: run.situation.examples }, ctx)) note(one);
+    const others = isHeldOut && data ? { others: data } : {};
+    const { examples } = run.situation;
+    for (const one of await dataNotes({ model, accept, ...others, task, isHeldOut, examples }, ctx)) note(one);
     const { plan, situation } = run;
     const work = expectedWork({
       ...{ solver: request.solver, plan, situation, accept: accept.size, settles: settle !== undefined },

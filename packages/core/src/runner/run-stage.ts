@@ -65,6 +65,10 @@ export interface LayerNumbers {
   readonly maskedError: number;
   /** Of its solver. */
   readonly solveMs: number;
+  /** How its solver ended; of several groups of one convolution the worst. */
+  readonly status: SolveStatus;
+  /** Which of its algorithms the solver took, where it has several. */
+  readonly method?: string;
 }
 
 /** One stage, reported. */

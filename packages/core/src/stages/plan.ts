@@ -8,6 +8,8 @@ export interface RunSituation {
   readonly prunable: number;
   /** Number of training examples; a solver is told how many are left for gradients where some are held out. */
   readonly examples: number;
+  /** How many of those the run sets aside to accept steps on; default: as many as {@link heldOutCount} says. */
+  readonly heldOut?: number;
   /** Sparsity of the weights as they come in. */
   readonly initialSparsity: number;
   /** Multiply-adds of a forward pass of one example per prunable weight: 1 for dense layers, the positions for convolutions. Default 1. */

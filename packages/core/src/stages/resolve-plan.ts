@@ -43,7 +43,7 @@ function defaultReason({ stages, targetStages }: ResolvedPlan): string {
 export function resolvePlan(solver: Solver, situation: RunSituation, overrides: RunPlan = {}): ResolvedPlan {
   const { stages, targetStages, curvature } = overrides;
   const { examples, prunable, weightReuse = 1 } = situation;
-  const spared = examples - heldOutCount(examples, prunable * weightReuse);
+  const spared = examples - (situation.heldOut ?? heldOutCount(examples, prunable * weightReuse));
   const asked = {
     ...situation,
     examples: spared,

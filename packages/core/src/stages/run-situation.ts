@@ -10,6 +10,7 @@ import type { RunSituation } from "./plan.ts";
  * @param spec.weights - flat weights of those [p]
  * @param spec.sparsity - fraction to remove, in [0, 1)
  * @param spec.data - the training split; absent: no examples
+ * @param spec.heldOut - examples held out of it already, on which steps are accepted; absent: the run sets some aside itself
  */
 export function runSituation(spec: {
   model: Model;
@@ -17,8 +18,9 @@ export function runSituation(spec: {
   weights: Float32Array;
   sparsity: number;
   data?: Dataset;
+  heldOut?: Dataset;
 }): RunSituation {
-  const { model, params, weights, sparsity, data } = spec;
+  const { model, params, weights, sparsity, data, heldOut } = spec;
   return {
     sparsity,
     prunable: weights.length,
@@ -27,5 +29,7 @@ export function runSituation(spec: {
     weightReuse: weightReuse(params),
     kroneckerProduct: params.reduce((sum, { rows, cols }) => sum + rows * cols * (rows + cols), 0),
     hasLayerMoments: model.layerMoments !== undefined,
+    // Nothing is compared on examples that a model cannot evaluate.
+    ...(heldOut || !model.evaluate ? { heldOut: 0 } : {}),
   };
 }

@@ -13,8 +13,9 @@ import { tasksFor } from "./read-task-tensors.ts";
 import type { Task } from "./task.ts";
 
 /**
- * What the model says it was trained for, where its file tells. Else by the only output and the only target: class numbers make classification, by example, by position, or binary where there is one
- * score; other numbers regression. Data without targets make distillation: of class scores where the model says that it computes some,
+ * What the model says it was trained for, where its file tells. Else by the only output and the only target: class numbers make
+ * classification, by example or by position; as many whole numbers as scores binary, or regression where they go beyond 0 and 1; other
+ * numbers regression. Data without targets make distillation: of class scores where the model says that it computes some,
  * else by squared error, of all outputs alike. Where nothing else is known, classification.
  *
  * @throws ERR_TASK for several outputs or targets, among which somebody must choose
@@ -66,7 +67,8 @@ export function chooseTask({
     case "position-classification":
       return positionClassification();
     case "binary":
-      return binary();
+      // Whole numbers beyond 0 and 1 are no answers of yes or no.
+      return (target.classes ?? 2) > 2 ? regression() : binary();
     case "regression":
       return regression();
     default:

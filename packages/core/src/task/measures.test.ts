@@ -122,6 +122,9 @@ describe("the task left open", () => {
     ["classification", [10, 1, 1], { shape: [1], dtype: "i32" }],
     ["binary", [1], { shape: [], dtype: "i32", classes: 2 }],
     ["binary", [4], { shape: [4], dtype: "i32" }],
+    ["binary", [4], { shape: [4], dtype: "i32", classes: 2 }],
+    ["regression", [1], { shape: [], dtype: "i32", classes: 10 }],
+    ["regression", [4], { shape: [4], dtype: "i32", classes: 3 }],
     ["position-classification", [6, 10], { shape: [6], dtype: "i32" }],
     ["position-classification", [10, 6, 7], { shape: [6, 7], dtype: "i32" }],
     ["regression", [3], { shape: [3], dtype: "f32" }],
@@ -180,7 +183,7 @@ describe("a task that does not fit", () => {
       regression(),
       { z: tensor([1, 3], 0, 0, 0) },
       { t: tensor([1, 2], 0, 0) },
-      /\[1, 3\] and target 't' \[1, 2\]/,
+      /\[1, 3\] and target 't' \[1, 2\];.*to this output fit targets \[1\] of class numbers below 3 \(classification\), and \[1, 3\] of numbers \(regression\) or of 0 and 1 \(binary\)/,
     ],
     [
       "no labels",

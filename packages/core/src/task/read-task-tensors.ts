@@ -72,7 +72,17 @@ export function describePair(output: { name: string } & Tensor, target: { name: 
 /** What to do with an output and a target: the tasks that would take them, by their shapes and types. */
 export function fittingTasks(output: Tensor, target: Tensor): string {
   const names = tasksFor(output, target, target.data);
-  return names.length === 0 ? "no first-party task takes these" : `these fit ${names.join(", ")}`;
+  return names.length === 0 ? `to this output fit ${fittingTargets(output.shape)}` : `these fit ${names.join(", ")}`;
+}
+
+/** Targets that first-party tasks compare with an output, in words. */
+function fittingTargets([size = 1, ...shape]: readonly number[]): string {
+  const of = (...extents: readonly number[]): string => formatShape([size, ...extents]);
+  const numbers = `${of(...shape)} of numbers (regression) or of 0 and 1 (binary)`;
+  const classes = shape.length > 1 ? shape.at(-1)! : sizeOfShape(shape);
+  if (classes < 2) return `targets ${numbers}`;
+  const task = shape.length > 1 ? "position-classification" : "classification";
+  return `targets ${of(...shape.slice(0, -1))} of class numbers below ${classes} (${task}), and ${numbers}`;
 }
 
 /** First-party tasks for shapes with the examples in front, the likeliest first. */

@@ -1,5 +1,6 @@
 /** Unlabelled data with the outputs of the network as it is now for targets: what distillation compares with later. */
 import { type Dataset, subset } from "../data/dataset.ts";
+import { hashTensors } from "../data/hash-tensors.ts";
 import type { Model } from "../data/model.ts";
 import { type FloatTensors, mapTensors, sizeOfShape, type TensorSpec, takeAllExamples } from "../data/tensor.ts";
 import { impossibleRun } from "../errors.ts";
@@ -68,7 +69,7 @@ export async function teacherDataset(
     }
     await ctx.tick({ task: "teacher", done: start + size, total: examples.size });
   }
-  return { data: withTargets(examples, outputs), fingerprint: hashOf(outputs) };
+  return { data: withTargets(examples, outputs), fingerprint: hashTensors(outputs) };
 }
 
 function withTargets(data: Dataset, outputs: FloatTensors): Dataset {
@@ -89,17 +90,4 @@ function withTargets(data: Dataset, outputs: FloatTensors): Dataset {
       return { size: batch.size, inputs: batch.inputs, targets };
     },
   };
-}
-
-/** FNV-1a over the bytes of all outputs, twice with different starts: 64 bits in hexadecimal. */
-function hashOf(outputs: FloatTensors): string {
-  let [low, high] = [0x811c9dc5, 0x01000193];
-  for (const { data } of Object.values(outputs)) {
-    const words = new Uint32Array(data.buffer, data.byteOffset, data.byteLength / 4);
-    for (const word of words) {
-      low = Math.imul(low ^ word, 0x01000193);
-      high = Math.imul(high ^ word ^ (low >>> 7), 0x01000193);
-    }
-  }
-  return [low, high].map((part) => (part >>> 0).toString(16).padStart(8, "0")).join("");
 }

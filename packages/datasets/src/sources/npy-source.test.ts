@@ -176,7 +176,7 @@ describe("npy: targets", () => {
 
   test("are whole numbers by position where an example has several", async () => {
     const { train, batch } = await open({ shape: [2, 2], data: Float64Array.of(0, 1, -100, 3) });
-    expect(train.targets).toEqual([{ name: "labels", shape: [2], dtype: "i32" }]);
+    expect(train.targets).toEqual([{ name: "labels", shape: [2], dtype: "i32", classes: 4 }]);
     expect(batch.targets).toEqual({ labels: { shape: [2, 2], data: Int32Array.of(-100, 3, 0, 1) } });
   });
 

@@ -114,11 +114,11 @@ function targetsOf(
     });
   }
   if (!isClass) {
-    return given.map(({ shape, data, path }) => ({
-      name: labelName,
-      shape: shape.slice(1),
-      data: wholeTargets(data, path),
-    }));
+    const whole = given.map(({ data, path }) => wholeTargets(data, path));
+    const largest = whole.reduce((most, data) => data.reduce((a, b) => Math.max(a, b), most), 0);
+    // Labels that stand for "does not count" are below 0.
+    const classes = Math.max(2, largest + 1);
+    return given.map(({ shape }, i) => ({ name: labelName, shape: shape.slice(1), data: whole[i]!, classes }));
   }
   const labels = given.map(({ data, path }) => classLabels(data, { classes: options.classes, source: path }));
   const classes = options.classes ?? 1 + Math.max(...labels.map(({ highestLabel }) => highestLabel));

@@ -1,5 +1,6 @@
 /** A graph of tensor operators as core's Model: run, evaluated, differentiated and pruned. */
 import {
+  type Batch,
   chooseTask,
   type Dataset,
   type Evaluation,
@@ -20,6 +21,7 @@ import {
   type ParamInfo,
   type RunContext,
   shapeMismatch,
+  type Task,
   takeAllExamples,
   throwIfAborted,
   unknownName,
@@ -33,7 +35,7 @@ import { runGraph } from "../run/run-graph.ts";
 import { graphBlocks } from "./blocks.ts";
 import { type ChannelStatistics, measureChannels } from "./channel-statistics.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
-import { type GraphState, guessedShapes, type OpenGraphSpec, openGraph } from "./graph-state.ts";
+import { type GraphState, guessedShapes, type OpenGraphSpec, type OutputEnding, openGraph } from "./graph-state.ts";
 import { layerInputs } from "./layer-inputs.ts";
 import { layerMoments } from "./layer-moments.ts";
 import { linearize } from "./linearize.ts";
@@ -45,6 +47,8 @@ export interface GraphModel extends Model {
   readonly weights: ReadonlyMap<string, Mat>;
   /** Tensors of two or more dimensions that pruning leaves alone. */
   readonly keptDense: readonly DenseTensor[];
+  /** The operator that outputs end in, by name, where it makes probabilities of scores: tasks of scores read what goes into it. */
+  readonly endings: ReadonlyMap<string, OutputEnding>;
   /** Operators that are not known, and how often each stands in the graph. */
   readonly unknownOperators: ReadonlyMap<string, number>;
   /** Weights as the graph stores them, now. @throws ERR_UNKNOWN_NAME */
@@ -65,7 +69,8 @@ export interface GraphModel extends Model {
 }
 
 /**
- * Opens a graph as a model. Outputs behind a last softmax are its scores, under the output's name.
+ * Opens a graph as a model. Where it ends in a softmax or sigmoid, tasks of scores (classes, yes or no) read what goes into it, under the
+ * output's name, and tasks of values (regression) what comes out.
  *
  * @example
  * const { graph, opsets } = decodeOnnx(bytes, "model.onnx");
@@ -85,6 +90,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     name: state.name,
     inputs: state.inputs,
     outputs: state.outputs,
+    endings: state.endings,
     keptDense: state.dense,
     unknownOperators: state.unknown,
     written,
@@ -144,34 +150,42 @@ function capabilities(state: GraphState, find: (name: string) => GraphParam) {
   const self = { outputs: state.outputs };
   const taskFor = ({ data, task }: Pick<GradientRequest, "data" | "task">) => task ?? chooseTask({ model: self, data });
   return {
-    async run(batch: Parameters<NonNullable<Model["run"]>>[0], ctx: RunContext): Promise<FloatTensors> {
+    async run(
+      batch: Batch,
+      ctx: RunContext,
+      { task }: { readonly task?: Task | undefined } = {},
+    ): Promise<FloatTensors> {
       throwIfAborted(ctx.signal);
+      const read = state.readBy(task);
       return await withPool(ctx.kernels, state.dtype, async (pool) => {
         const parts: FloatTensors[] = [];
-        const size = await sizeFor(state, batch);
+        const size = await sizeFor(read, batch);
         for (let start = 0; start < batch.size; start += size) {
           const indices = Uint32Array.from({ length: Math.min(size, batch.size - start) }, (_, i) => start + i);
-          const pass = passOf(state, { size: indices.length, inputs: takeAllExamples(batch.inputs, indices) }, start);
-          parts.push(outputsOf(state, pass, runGraph({ ...pass, pool })));
+          const pass = passOf(read, { size: indices.length, inputs: takeAllExamples(batch.inputs, indices) }, start);
+          parts.push(outputsOf(read, pass, runGraph({ ...pass, pool })));
         }
         return joinOutputs(parts);
       });
     },
     async gradientRows(request: GradientRequest, ctx: RunContext): Promise<GradientRows> {
       throwIfAborted(ctx.signal);
-      return await gradientRows(state, { ...request, task: taskFor(request) }, chosen(request.params, ctx));
+      const task = taskFor(request);
+      return await gradientRows(state.readBy(task), { ...request, task }, chosen(request.params, ctx));
     },
     async meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient> {
       throwIfAborted(ctx.signal);
-      return await meanGradient(state, { ...request, task: taskFor(request) }, chosen(request.params, ctx));
+      const task = taskFor(request);
+      return await meanGradient(state.readBy(task), { ...request, task }, chosen(request.params, ctx));
     },
     async linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization> {
       throwIfAborted(ctx.signal);
-      return await linearize(state, request, chosen(request.params, ctx));
+      return await linearize(state.readBy(request.task), request, chosen(request.params, ctx));
     },
     async layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments> {
       throwIfAborted(ctx.signal);
-      return await layerMoments(state, { ...request, task: taskFor(request) }, chosen(request.params, ctx));
+      const task = taskFor(request);
+      return await layerMoments(state.readBy(task), { ...request, task }, chosen(request.params, ctx));
     },
     layerInputs(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs> {
       const { params } = chosen(request.params, ctx);
@@ -187,7 +201,8 @@ function capabilities(state: GraphState, find: (name: string) => GraphParam) {
     ): Promise<Evaluation> {
       throwIfAborted(ctx.signal);
       const task = options.task ?? chooseTask({ model: self, data });
-      const batchSize = await passSize(state, data);
+      const read = state.readBy(task);
+      const batchSize = await passSize(read, data);
       return await withPool(ctx.kernels, state.dtype, async (pool) => {
         return await evaluateBatches(
           {
@@ -196,8 +211,8 @@ function capabilities(state: GraphState, find: (name: string) => GraphParam) {
             task,
             batchSize,
             outputsOf(batch) {
-              const pass = passOf(state, batch, 0);
-              return outputsOf(state, pass, runGraph({ ...pass, pool }));
+              const pass = passOf(read, batch, 0);
+              return outputsOf(read, pass, runGraph({ ...pass, pool }));
             },
           },
           ctx,
@@ -207,8 +222,8 @@ function capabilities(state: GraphState, find: (name: string) => GraphParam) {
   };
 }
 
-async function sizeFor(state: GraphState, batch: Parameters<NonNullable<Model["run"]>>[0]): Promise<number> {
-  const first = (): Parameters<NonNullable<Model["run"]>>[0] => {
+async function sizeFor(state: GraphState, batch: Batch): Promise<number> {
+  const first = (): Batch => {
     return { size: 1, inputs: takeAllExamples(batch.inputs, Uint32Array.of(0)) };
   };
   return await passSize(state, { name: "batch", size: batch.size, inputs: state.inputs, batch: first });

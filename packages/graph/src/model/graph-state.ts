@@ -1,9 +1,9 @@
 /** An opened graph: its weights as they are now, what it takes and gives, and plans for the shapes that came. */
-import type { Dtype, TensorDtype, TensorSpec } from "@secateur/core";
+import { type Dtype, readsValues, type Task, type TensorDtype, type TensorSpec } from "@secateur/core";
 import type { GraphSpec, NodeSpec, ValueSpec } from "../graph-spec.ts";
 import { findOperator } from "../operators/registry.ts";
 import { type DenseTensor, findParams, type GraphParam } from "../plan/params.ts";
-import { type Plan, planGraph } from "../plan/plan.ts";
+import { type Plan, type PlanSpec, planGraph } from "../plan/plan.ts";
 import { isRecurrent } from "../plan/recurrent.ts";
 import { type Kind, kindOfDtype, type Shape } from "../value.ts";
 import { findNorms, type Norm } from "./channel-statistics.ts";
@@ -18,6 +18,9 @@ export interface OpenGraphSpec {
   /** What weights are stored and computed in; default "f32". */
   readonly dtype?: Dtype;
 }
+
+/** Operators that make probabilities of scores, or their logarithms. */
+export type OutputEnding = "Softmax" | "LogSoftmax" | "Sigmoid";
 
 /** An opened graph. */
 export interface GraphState {
@@ -36,10 +39,17 @@ export interface GraphState {
   readonly normed: ReadonlySet<string>;
   /** Batch normalisations whose statistics can be corrected. */
   readonly norms: readonly Norm[];
-  /** Name of an output by the value that it is read from. */
-  readonly outputOf: ReadonlyMap<string, string>;
+  /** The operator that outputs end in, by name, where it makes probabilities of scores. */
+  readonly endings: ReadonlyMap<string, OutputEnding>;
+  /** The value that each output is read from, by the output's name. */
+  readonly sourceOf: ReadonlyMap<string, string>;
   /** The plan for inputs of given shapes; the last few are kept. */
   planFor(shapes: ReadonlyMap<string, Shape>): Plan;
+  /**
+   * The same graph, weights and all, with its outputs as a task reads them: where the graph ends in a softmax or sigmoid, the scores that go
+   * into it, or for tasks of values what comes out of it. Default: scores.
+   */
+  readBy(task: Pick<Task, "valuesOf"> | undefined): GraphState;
 }
 
 /** Extents of inputs that nothing is known of, where sizes have to be estimated before any data came. */
@@ -50,40 +60,51 @@ const mostPlans = 4;
 /** Opens a graph. O(nodes + weights): weights are copied where their order changes. */
 export function openGraph({ graph, opsets, name = graph.name, dtype = "f32" }: OpenGraphSpec): GraphState {
   const { params, dense } = findParams(graph, dtype);
-  const { outputs, outputOf } = scoresOf(graph, opsets[""] ?? 1);
-  const running: GraphSpec = {
-    ...graph,
-    outputs: [...outputOf.keys()].map((value) => ({ name: value, dtype: "f32" })),
-  };
+  const heads = headsOf(graph, opsets[""] ?? 1);
   const kinds = new Map(graph.inputs.map((input) => [input.name, kindOfDtype(input.dtype) ?? "real"] as const));
   const batches = graph.inputs.map(({ shape }) => shape?.[0]).filter((extent) => typeof extent === "number");
-  const plans = new Map<string, Plan>();
   const norms = findNorms(graph, dtype);
   const live = new Map(
     norms.flatMap(({ mean, variance }) => [mean, variance].map((one) => [one.tensor, one.live] as const)),
   );
-  return {
-    name,
-    dtype,
-    dense,
-    norms,
-    outputs,
-    outputOf,
-    kinds,
+  const common = {
+    ...{ name, dtype, dense, norms, kinds },
+    outputs: heads.map(({ spec }) => spec),
+    endings: new Map(heads.flatMap(({ spec, ending }) => (ending ? [[spec.name, ending] as const] : []))),
     params: new Map(params.map((param) => [param.name, param])),
     inputs: graph.inputs.map(inputSpec),
     unknown: unknownOf(graph),
     fixedBatch: batches[0],
     normed: normedParams(graph, params),
-    planFor(shapes) {
-      const key = [...shapes].map(([input, shape]) => `${input} ${shape.join()}`).join("; ");
-      const known = plans.get(key);
-      if (known) return known;
-      const plan = planGraph({ graph: running, opsets, params, dtype, inputs: shapes, kinds, live });
-      if (plans.size >= mostPlans) plans.delete(plans.keys().next().value!);
-      plans.set(key, plan);
-      return plan;
-    },
+  };
+  const views = new Map<string, GraphState>();
+  const readBy: GraphState["readBy"] = (task) => {
+    const sourceOf = new Map(
+      heads.map(({ spec, scores }) => [spec.name, readsValues(task, spec.name) ? spec.name : scores] as const),
+    );
+    const key = [...sourceOf.values()].join("\n");
+    const known = views.get(key);
+    if (known) return known;
+    const outputs = [...new Set(sourceOf.values())].map((value) => ({ name: value, dtype: "f32" }));
+    const plan = { graph: { ...graph, outputs }, opsets, params, dtype, kinds, live };
+    const view = { ...common, sourceOf, readBy, planFor: keptPlans(plan) };
+    views.set(key, view);
+    return view;
+  };
+  return readBy(undefined);
+}
+
+/** Makes plans, and remembers the last few. */
+function keptPlans(spec: Omit<PlanSpec, "inputs">): GraphState["planFor"] {
+  const plans = new Map<string, Plan>();
+  return (inputs) => {
+    const key = [...inputs].map(([input, shape]) => `${input} ${shape.join()}`).join("; ");
+    const known = plans.get(key);
+    if (known) return known;
+    const plan = planGraph({ ...spec, inputs });
+    if (plans.size >= mostPlans) plans.delete(plans.keys().next().value!);
+    plans.set(key, plan);
+    return plan;
   };
 }
 
@@ -106,37 +127,39 @@ function tensorDtype(dtype: string): TensorDtype {
   return dtype === "u64" ? "i64" : "f32";
 }
 
-/**
- * Outputs as they are trained on: where the last node is a softmax over the last axis, the scores that go into it. The name stays the output's.
- */
-function scoresOf(
-  graph: GraphSpec,
-  opset: number,
-): { readonly outputs: readonly TensorSpec[]; readonly outputOf: ReadonlyMap<string, string> } {
-  const makers = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
-  const outputOf = new Map<string, string>();
-  const outputs = graph.outputs.map(({ name, shape = [] }): TensorSpec => {
-    const { value, isSoftmax } = beforeSoftmax(name, { makers, opset, rank: shape.length });
-    outputOf.set(value, name);
-    const own = shape.slice(1).map((extent) => (typeof extent === "number" ? extent : null));
-    const classes = shape.at(-1);
-    const isScores = (isSoftmax || /logit/i.test(name)) && typeof classes === "number" && classes > 1;
-    return { name, shape: own, dtype: "f32", ...(isScores ? { classes } : {}) };
-  });
-  return { outputs, outputOf };
+/** An output, and the value with the scores behind it: its own where it does not end in what makes probabilities of scores. */
+interface OutputHead {
+  readonly spec: TensorSpec;
+  readonly scores: string;
+  readonly ending?: OutputEnding;
 }
 
-function beforeSoftmax(
+/** Outputs in the order of the graph. Of class scores, known by a softmax over the last axis or by name, it is said how many classes they are of. */
+function headsOf(graph: GraphSpec, opset: number): readonly OutputHead[] {
+  const makers = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+  return graph.outputs.map(({ name, shape = [] }): OutputHead => {
+    const head = scoresBehind(name, { makers, opset, rank: shape.length });
+    const own = shape.slice(1).map((extent) => (typeof extent === "number" ? extent : null));
+    const classes = shape.at(-1);
+    const isOfClasses = head.ending ? head.ending !== "Sigmoid" : /logit/i.test(name);
+    const areClasses = isOfClasses && typeof classes === "number" && classes > 1;
+    return { ...head, spec: { name, shape: own, dtype: "f32", ...(areClasses ? { classes } : {}) } };
+  });
+}
+
+/** What goes into the last softmax over the last axis, or the last sigmoid. A sigmoid takes every number by itself, so it has no axis. */
+function scoresBehind(
   name: string,
   { makers, opset, rank }: { makers: ReadonlyMap<string, NodeSpec>; opset: number; rank: number },
-): { value: string; isSoftmax: boolean } {
+): Pick<OutputHead, "scores" | "ending"> {
   const node = makers.get(name);
-  if (node?.domain !== "") return { value: name, isSoftmax: false };
-  if (node.op === "Identity") return beforeSoftmax(node.inputs[0]!, { makers, opset, rank });
+  if (node?.domain !== "") return { scores: name };
+  const [input = name] = node.inputs;
+  if (node.op === "Identity") return scoresBehind(input, { makers, opset, rank });
+  if (node.op === "Sigmoid") return { scores: input, ending: node.op };
+  if (node.op !== "Softmax" && node.op !== "LogSoftmax") return { scores: name };
   const axis = typeof node.attributes.axis === "number" ? node.attributes.axis : opset < 13 ? 1 : -1;
-  const isLast = axis === -1 || axis === rank - 1;
-  const isSoftmax = (node.op === "Softmax" || node.op === "LogSoftmax") && isLast && rank > 0;
-  return isSoftmax ? { value: node.inputs[0]!, isSoftmax } : { value: name, isSoftmax: false };
+  return rank > 0 && (axis === -1 || axis === rank - 1) ? { scores: input, ending: node.op } : { scores: name };
 }
 
 function unknownOf(graph: GraphSpec): ReadonlyMap<string, number> {

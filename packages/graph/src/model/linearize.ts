@@ -152,8 +152,8 @@ function forward(whole: Linearized, x: Vec, out: FloatTensors): void {
       const start = starts.get(name);
       return start === undefined ? undefined : x.subarray(start, start + sizes.get(name)!);
     });
-    for (const [value, change] of changes) {
-      const target = out[state.outputOf.get(value)!]!;
+    for (const [name, value] of state.sourceOf) {
+      const [target, change] = [out[name]!, changes.get(value)!];
       const perExample = sizeOfShape(target.shape.slice(1));
       target.data.set(change.subarray(0, pass.count * perExample), pass.start * perExample);
     }

@@ -133,28 +133,32 @@ function withoutOnes(shape: readonly number[]): string {
   return shape.filter((extent) => extent !== 1).join();
 }
 
-/** Outputs of a run by their names, the examples that were asked for only. */
+/** Outputs of a run by their names, the examples that were asked for only. Two outputs of one value share its memory. */
 export function outputsOf(state: GraphState, { count, fed }: Pass, values: ReadonlyMap<string, Value>): FloatTensors {
   return Object.fromEntries(
-    [...values].map(([value, { shape, data }]) => {
+    [...state.sourceOf].map(([name, value]) => {
+      const { shape, data } = values.get(value)!;
       const [first = 1, ...rest] = shape;
       const perExample = Math.floor((first * sizeOfShape(rest)) / fed);
       const own = (data as Vec).subarray(0, count * perExample);
       // An output whose first axis counts more than examples keeps its numbers by example.
       const fitted = first === fed ? [count, ...rest] : [count, perExample];
-      return [state.outputOf.get(value)!, { shape: fitted, data: own }];
+      return [name, { shape: fitted, data: own }];
     }),
   );
 }
 
 /** Slopes at the outputs, by the values they are read from, zero for examples that are only there to fill up. */
 export function deltasOf(state: GraphState, { plan }: Pass, slopes: FloatTensors): ReadonlyMap<string, Vec> {
-  return new Map(
-    [...state.outputOf].map(([value, name]) => {
-      const size = sizeOfShape(plan.types[plan.outputs.get(value)!]!.shape);
-      const delta = state.dtype === "f64" ? new Float64Array(size) : new Float32Array(size);
-      delta.set(slopes[name]!.data);
-      return [value, delta];
-    }),
-  );
+  const deltas = new Map<string, Vec>();
+  for (const [name, value] of state.sourceOf) {
+    const size = sizeOfShape(plan.types[plan.outputs.get(value)!]!.shape);
+    const own = slopes[name]!.data;
+    const before = deltas.get(value);
+    const delta = before ?? (state.dtype === "f64" ? new Float64Array(size) : new Float32Array(size));
+    // Two outputs may be of one value: its slope is the sum of theirs.
+    for (let i = 0; i < own.length; i++) delta[i]! += own[i]!;
+    deltas.set(value, delta);
+  }
+  return deltas;
 }

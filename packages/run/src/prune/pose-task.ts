@@ -1,5 +1,13 @@
 /** Which task a run has: one for pruning and training, and one that says how good the result is. */
-import { chooseTask, type Dataset, type Evaluation, type RunContext, type Task, teacherDataset } from "@secateur/core";
+import {
+  chooseTask,
+  type Dataset,
+  type Evaluation,
+  noteTask,
+  type RunContext,
+  type Task,
+  teacherDataset,
+} from "@secateur/core";
 import type { Session } from "../session.ts";
 import type { PrunableModel } from "./prunable-model.ts";
 
@@ -39,12 +47,7 @@ export async function poseTask(spec: {
     task.targetsFrom === "teacher" && data.test.targets
       ? { measuredBy: chooseTask({ model: network, data: data.test }), test: data.test }
       : { measuredBy: task, test: await withTeacher(data.test) };
-  if (named === undefined && task.name !== "classification") {
-    const reason = data.train.targets
-      ? `for ${data.train.targets.map((one) => one.name).join(", ")}`
-      : "without targets";
-    session.onEvent({ type: "note", level: "info", code: "task", message: `the task is ${task.name}, ${reason}` });
-  }
+  if (named === undefined) noteTask(task, data.train, session.onEvent);
   return {
     task,
     withTeacher,

@@ -143,7 +143,7 @@ async function plannedCurvature(job: PruneTask): Promise<FoundEntry<CurvatureEnt
 }
 
 /** What decides a plan. */
-type PlannedJob = Pick<PruneTask, "network" | "params" | "solver" | "sparsity" | "plan" | "train">;
+type PlannedJob = Pick<PruneTask, "network" | "params" | "solver" | "sparsity" | "plan" | "train" | "heldOut">;
 
 /** The plan that a run will follow, before anything is done. */
 export async function plannedRun(job: PlannedJob): Promise<ResolvedPlan> {
@@ -153,9 +153,10 @@ export async function plannedRun(job: PlannedJob): Promise<ResolvedPlan> {
 
 /** The user's plan, completed by the solver's advice. */
 async function advisedRun(job: PlannedJob): Promise<ResolvedPlan> {
-  const { network, solver, sparsity, plan, train } = job;
+  const { network, solver, sparsity, plan, train, heldOut } = job;
   const params = layoutParams(network, job.params);
   const weights = await readFlat(network, params);
-  const situation = runSituation({ model: network, params, weights, sparsity, ...(train ? { data: train } : {}) });
+  const examples = { ...(train ? { data: train } : {}), ...(heldOut ? { heldOut } : {}) };
+  const situation = runSituation({ model: network, params, weights, sparsity, ...examples });
   return resolvePlan(solver, situation, plan);
 }

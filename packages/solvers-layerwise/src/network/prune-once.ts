@@ -16,6 +16,7 @@ import {
   withoutRegrowth,
 } from "@secateur/core";
 import { relativeErrorOf } from "../problem/relative-error.ts";
+import { weightMask } from "../problem/solution.ts";
 import { denseError } from "./dense-targets.ts";
 import { eligibleRows, readRows, writeRows } from "./parameters.ts";
 import type { PruneLayersRequest, PruneLayersResult } from "./prune-layers.ts";
@@ -64,6 +65,8 @@ export async function pruneOnce(
       layers.push({
         ...{ name, firstRow, rows: w.rows, cols: w.cols, inputs: layer.count },
         nonzeros: count - countZeros(solution.w.data),
+        ...{ mask: weightMask(problem, solution.mask), status: solution.status },
+        ...(solution.method === undefined ? {} : { method: solution.method }),
         maskedError: await errorOf({ problem, found: masked(w, solution.w), layer }, ctx.kernels),
         relativeError: await errorOf({ problem, found: solution.w, layer }, ctx.kernels),
         solveMs,

@@ -39,6 +39,7 @@ export function binary(names: TaskNames = {}): Task {
           index: Math.floor(i / size),
           label: y[i]!,
           classes: 2,
+          remedy: "targets of this task are 0, 1 or between; the task regression takes other numbers",
         });
       }
     }

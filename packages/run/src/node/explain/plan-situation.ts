@@ -2,9 +2,19 @@ import { layoutParams, type RunSituation, readFlat, runSituation } from "@secate
 import { openAnyModel } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { modelFile } from "../open/open-tfjs.ts";
+import { recordOf } from "../retrain/complete-settings.ts";
+import type { TrainingRecord } from "../retrain/training-record.ts";
+
+/** How a network was trained, by its file. */
+export interface ModelTraining {
+  /** Absolute path of the file. */
+  readonly path: string;
+  /** Absent: it does not say. */
+  readonly record?: TrainingRecord;
+}
 
 /**
- * The situation of a model, as a run of prune would see it.
+ * The situation of a model, as a run of prune would see it, and how it was trained.
  *
  * @param spec.path - absolute
  * @param spec.data - the DATA argument with absolute paths; absent: `examples` are assumed
@@ -17,7 +27,7 @@ export async function planSituation(spec: {
   sparsity: number;
   examples: number;
   cwd: string;
-}): Promise<RunSituation> {
+}): Promise<{ situation: RunSituation; training: ModelTraining }> {
   const { path, arch, cwd, sparsity, examples, data: source } = spec;
   const onEvent = (): void => {};
   const model = await openAnyModel({ path: modelFile(path), arch, engine: undefined, cwd, onEvent });
@@ -28,7 +38,9 @@ export async function planSituation(spec: {
     const data =
       source && (await openData({ data: source, normalize: undefined, classes, network: layers, onEvent, cwd }));
     const sizes = { model: network, params, weights, sparsity };
-    return data ? runSituation({ ...sizes, data: data.train }) : { ...runSituation(sizes), examples };
+    const situation = data ? runSituation({ ...sizes, data: data.train }) : { ...runSituation(sizes), examples };
+    const record = recordOf(model);
+    return { situation, training: { path, ...(record ? { record } : {}) } };
   } finally {
     model.close();
   }

@@ -8,13 +8,15 @@ import {
   type Dataset,
   type Evaluation,
   evaluateBatches,
-  type FloatTensors,
   type RunContext,
   type RunEvent,
+  readsValues,
+  scoresOfProbabilities,
   type Task,
   type Tensor,
+  type Vec,
 } from "@secateur/core";
-import { assertKnownOperators, type GraphModel } from "@secateur/graph";
+import { assertKnownOperators, type GraphModel, type OutputEnding } from "@secateur/graph";
 
 /** The part of onnxruntime's interface that is used; both packages have it. */
 interface Onnxruntime {
@@ -60,7 +62,11 @@ export function onnxruntimeEvaluation(spec: {
         async outputsOf(batch) {
           const results = await session.run(feedsOf(ort, graph, batch));
           return Object.fromEntries(
-            graph.outputs.map(({ name: output, classes }) => [output, scores(results[output]!, classes)]),
+            graph.outputs.map(({ name: output }) => {
+              const { dims, data: numbers } = results[output]!;
+              const ending = readsValues(task, output) ? undefined : graph.endings.get(output);
+              return [output, { shape: dims, data: scoresOf(Float32Array.from(numbers), ending) }];
+            }),
           );
         },
       },
@@ -101,12 +107,8 @@ function tensorOf(ort: Onnxruntime, dtype: string, { shape, data }: Tensor): unk
   return new ort.Tensor("float32", Float32Array.from(numbers), shape);
 }
 
-/** An output as the model describes it: scores, where the file gives the probabilities of its last softmax. */
-function scores(
-  { dims, data }: { dims: readonly number[]; data: ArrayLike<number> },
-  classes: number | undefined,
-): FloatTensors[string] {
-  const numbers = Float32Array.from(data, Number);
-  const isProbability = classes !== undefined && numbers.every((x) => x >= 0 && x <= 1);
-  return { shape: dims, data: isProbability ? numbers.map((p) => Math.log(Math.max(p, 1e-38))) : numbers };
+/** Numbers as scores, where the file gives probabilities. */
+function scoresOf(values: Float32Array, ending: OutputEnding | undefined): Vec {
+  if (ending === "Softmax") return scoresOfProbabilities(values, "softmax");
+  return ending === "Sigmoid" ? scoresOfProbabilities(values, "sigmoid") : values;
 }

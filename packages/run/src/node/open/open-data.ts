@@ -33,8 +33,8 @@ export async function openData(spec: {
   cwd?: string;
 }): Promise<DatasetSplits> {
   const { data, normalize, task, network, onEvent, cwd } = spec;
-  // One score stands for two classes.
-  const classes = spec.classes === 1 ? 2 : spec.classes;
+  // One score stands for two classes, or for a number: what the targets hold decides.
+  const classes = spec.classes === 1 ? undefined : spec.classes;
   const options = {
     readArray: readNpyNumbers,
     ...(task?.targetKind === "values" ? { targets: "values" as const } : {}),

@@ -55,6 +55,10 @@ export interface PruneDocument extends Partial<Measured> {
     /** The same of its dense weights with the same zeros, before the others made up for them. */
     readonly maskedError?: number;
     readonly solveMs?: number;
+    /** How its solver ended, as in `stages`. */
+    readonly status?: string;
+    /** Which of its algorithms the solver took, where it has several. */
+    readonly method?: string;
   }[];
   /** Weights left as they were by --keep-dense; they count neither as prunable nor as non-zero. */
   readonly keptDense?: readonly string[];

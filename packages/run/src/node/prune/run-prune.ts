@@ -19,11 +19,10 @@ import { findCurvature } from "../plugins/find-entry.ts";
 import { findTask } from "../plugins/find-task.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
-import { type CompleteSettings, completeSettings, graphTraining } from "../retrain/complete-settings.ts";
+import { type CompleteSettings, completeSettings, recordOf } from "../retrain/complete-settings.ts";
 import { retrainNetwork } from "../retrain/retrain-network.ts";
 import { makeSchedule } from "../retrain/retrain-plan.ts";
 import { settingsByTrial } from "../retrain/settings-by-trial.ts";
-import { readRecord } from "../retrain/training-record.ts";
 import { openRunKeeper } from "../state/run-keeper.ts";
 import { versions } from "../versions.ts";
 import { layerScope } from "./layer-scope.ts";
@@ -255,7 +254,7 @@ async function completeRetrain(spec: {
   const { settings, model, cwd, session, params, opened, sparsity } = spec;
   if (!settings.retrain) return undefined;
   const own = model.onnx ? undefined : ownNetwork(model, "--retrain");
-  const record = own ? readRecord(own.metadata) : graphTraining;
+  const record = recordOf(model);
   const { rewind, ...rest } = settings.retrain;
   const absolute = rewind === undefined ? rest : { ...rest, rewind: resolve(cwd, rewind) };
   // Without data there is nothing to try, and nothing to retrain with: that is said later.

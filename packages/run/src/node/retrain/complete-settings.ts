@@ -1,7 +1,8 @@
 /** Fills in what the user left open: from the training of the dense network where it is known, else from the defaults of `train`. */
 import { completeScheduleOptions } from "@secateur/imp-scheduler";
+import type { AnyModel } from "../open/open-any-model.ts";
 import type { RetrainSettings } from "./retrain-schema.ts";
-import type { TrainingRecord } from "./training-record.ts";
+import { readRecord, type TrainingRecord } from "./training-record.ts";
 import { peakRates, trainDefaults, usualHoldOut } from "./training-settings.ts";
 
 /** What `secateur train` does unless told otherwise: assumed of a network that nothing is known of. */
@@ -29,6 +30,11 @@ export const graphTraining: TrainingRecord = {
   cropPadding: 0,
   flip: false,
 };
+
+/** How a model was trained, as far as its file says; of an ONNX graph how such train. */
+export function recordOf({ own, onnx }: Pick<AnyModel, "own" | "onnx">): TrainingRecord | undefined {
+  return own ? readRecord(own.metadata) : onnx && graphTraining;
+}
 
 /** Settings with everything decided that decides the result. */
 export type CompleteSettings = RetrainSettings &
