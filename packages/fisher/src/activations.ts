@@ -46,15 +46,16 @@ export function activations({ damping }: ActivationsOptions = {}): LayerCurvatur
   if (damping !== undefined && !(damping >= 0 && damping < Number.POSITIVE_INFINITY)) throw badShare(damping);
   return {
     name: "activations",
-    async *estimate({ model, match = "own", ...request }, ctx) {
-      if (!model.layerInputs) throw noLayerInputs("activations", model.name);
-      const isPaired = match === "dense" && request.inputs === "sequential";
+    async *estimate({ model, match = "own", dense: given, ...request }, ctx) {
+      const source = given ?? model;
+      for (const { name, layerInputs } of [model, source]) if (!layerInputs) throw noLayerInputs("activations", name);
+      const isPaired = match === "dense" && (request.inputs === "sequential" || given !== undefined);
       // Asked before anything is written: the weights of "parallel" are those of now.
       const dense = isPaired
-        ? model.layerInputs({ ...request, inputs: "parallel" }, ctx)[Symbol.asyncIterator]()
+        ? source.layerInputs!({ ...request, inputs: "parallel" }, ctx)[Symbol.asyncIterator]()
         : undefined;
       try {
-        for await (const entry of model.layerInputs(request, ctx)) {
+        for await (const entry of model.layerInputs!(request, ctx)) {
           const partner = (await dense?.next())?.value as LayerInputs | undefined;
           yield curvatureOf(entry, { damping, model: model.name }, ctx, await secondMoments(entry, partner, ctx));
         }

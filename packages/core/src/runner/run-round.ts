@@ -170,7 +170,7 @@ async function pruneRound(
     const present = { weights: state.weights, mask: state.mask };
     const { weights, mask, report } =
       stage.scope.kind === "layers"
-        ? await runLayerStage({ ...layered, stage, params, mask: state.mask }, stageContext)
+        ? await runLayerStage({ ...layered, stage, isFirst: index === 0, params, mask: state.mask }, stageContext)
         : await runNetworkStage(
             {
               ...{ ...common, ...present, stage, isMet: run.isTaught && index === 0 },

@@ -47,8 +47,7 @@ export interface PruneLayersResult extends LayerLoopResult {
 }
 
 /**
- * Prunes in place: the model's parameters are written. The dense model is the one that comes in; in a run of several stages that is what the
- * stage before left. Time: a pass over the calibration examples and a solve a layer; with a shared
+ * Prunes in place: the model's parameters are written. The dense model is `dense`, or the one that comes in. Time: a pass over the calibration examples and a solve a layer; with a shared
  * budget another pass and the traces; with "auto" both budgets are solved. Should anything fail, or the run be aborted, the weights are
  * put back, and what is recalibrated with them.
  *
@@ -71,7 +70,10 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
     const result = await pruneShared(sampled, ctx);
     if (!blocks) return result;
     const { recalibrate } = request;
-    const refitted = await refitBlocks({ model, data, examples, params, dense, recalibrate, ...blocks }, ctx);
+    const refitted = await refitBlocks(
+      { model, data, examples, params, dense: request.dense ?? dense, recalibrate, ...blocks },
+      ctx,
+    );
     await recalibrate?.(ctx);
     return { ...result, blocks: refitted };
   } catch (error) {

@@ -20,14 +20,15 @@ import { denseSlope } from "./dense-targets.ts";
 import { eligibleRows, readRows } from "./parameters.ts";
 import { type LayerAllocation, type LayerShare, outlierShare } from "./share-budget.ts";
 
-/** The problem of some rows of a layer; with a slope where they are to give the dense model's outputs. */
+/** The problem of some rows of a layer; with a slope where they are to give the outputs that weights `u` have in the dense model. */
 export function layerProblemOf(
-  { target, w, layer, constraint }: { target: LayerRows; w: Mat; layer: LayerCurvature; constraint: Constraint },
+  spec: { target: LayerRows; w: Mat; u: Mat; layer: LayerCurvature; constraint: Constraint },
   kernels: Kernels,
 ): Problem {
+  const { target, w, u, layer, constraint } = spec;
   const { curvature, dense } = layer;
   const problem = { id: target.param, w, curvature, units: weightUnits(w.rows * w.cols), constraint };
-  return dense ? { ...problem, gradient: denseSlope(w, layer, dense, kernels) } : problem;
+  return dense ? { ...problem, gradient: denseSlope({ w, u, layer, dense }, kernels) } : problem;
 }
 
 /** What each rule needs to know of every layer, in the order in which they come. */
@@ -45,7 +46,8 @@ export async function surveyLayers(
       const size = w.rows * w.cols;
       const eligible = eligibleRows(request.eligible, target, w.cols);
       const constraint = keepCount({ count: size, keep: size });
-      const problem = layerProblemOf({ target, w, layer, constraint }, ctx.kernels);
+      const u = request.dense ? await readRows(request.dense, target) : w;
+      const problem = layerProblemOf({ target, w, u, layer, constraint }, ctx.kernels);
       shares.push({
         size,
         ...(eligible ? { eligible: countKept(eligible) } : {}),

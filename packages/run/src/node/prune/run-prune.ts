@@ -1,6 +1,6 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
-import type { Task } from "@secateur/core";
+import type { Model, Task } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { keepsAll, overflowed } from "../../errors.ts";
 import type { FoundEntry } from "../../plugins/found-entry.ts";
@@ -197,10 +197,21 @@ function jobOf({ cwd, settings, session, model, params, budget }: MeasureSpec): 
       findCurvature: (name: string) => findCurvature(name, cwd),
     },
     ...budget,
-    ...(settings.layers ? layerScope(settings.layers) : {}),
+    ...(settings.layers ? layerScope(settings.layers, () => openDense(spec)) : {}),
     curvatureOptions,
     onCurvature: (curvature) => noteUnread(settings, curvature, session),
   };
+}
+
+/** The network before the run once more, with the statistics that the run began with. */
+async function openDense({ settings, session, cwd, opened, retrain }: MeasureSpec): Promise<Model> {
+  const { model: path, arch, engine, includeFrozen } = settings;
+  const model = await openAnyModel({ path, arch, engine, includeFrozen, cwd, untie: true, onEvent: () => {} });
+  if (opened) {
+    const { data } = opened;
+    await remeasuringModel({ model, data, settings: batchNormOf({ ...settings, retrain }, model), session }).before();
+  }
+  return model.network;
 }
 
 /** Prunes, and retrains where that was asked for, with the state kept between stages and epochs. */
