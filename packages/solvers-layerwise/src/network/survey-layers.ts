@@ -9,14 +9,16 @@ import {
   type LayerCurvatureRequest,
   type LayerLoopRequest,
   type LayerRows,
+  type Mask,
   type Mat,
   type Problem,
   type RunContext,
   weightUnits,
 } from "@secateur/core";
-import { obcTrace } from "../methods/obc.ts";
+import { obcTrace, rowLosses } from "../methods/obc.ts";
 import { convexSlopes } from "../search/allocate.ts";
 import { denseSlope } from "./dense-targets.ts";
+import { lossLevels } from "./loss-database.ts";
 import { eligibleRows, readRows } from "./parameters.ts";
 import { type LayerAllocation, type LayerShare, outlierShare } from "./share-budget.ts";
 
@@ -51,7 +53,7 @@ export async function surveyLayers(
       shares.push({
         size,
         ...(eligible ? { eligible: countKept(eligible) } : {}),
-        ...(rules.includes("global") ? { losses: await relativeLosses(problem, ctx) } : {}),
+        ...(await lossesOf(problem, { rules, ...(eligible ? { eligible } : {}) }, ctx)),
         ...(rules.includes("owl") ? { outliers: outlierShare(w, layer.curvature) } : {}),
       });
     }
@@ -59,10 +61,33 @@ export async function surveyLayers(
   return shares;
 }
 
-/** Of all removals of a layer, 8 bytes a weight: all that is kept of its traces. A layer whose outputs are all 0 loses nothing by any of them. */
-async function relativeLosses(problem: Problem, ctx: RunContext): Promise<Float64Array> {
-  const { losses, counts, energy } = await obcTrace(problem, ctx);
-  const { cols } = problem.w;
+/**
+ * What the traces tell the rules that read them: of all removals of a layer 8 bytes a weight, and its levels. A layer whose outputs are all 0 loses
+ * nothing by any of them.
+ */
+async function lossesOf(
+  problem: Problem,
+  { rules, eligible }: { rules: readonly LayerAllocation[]; eligible?: Mask },
+  ctx: RunContext,
+): Promise<Pick<LayerShare, "losses" | "levels">> {
+  const [isGlobal, isDatabase] = [rules.includes("global"), rules.includes("loss-database")];
+  if (!isGlobal && !isDatabase) return {};
+  const trace = await obcTrace(problem, ctx, isDatabase && eligible ? { eligible } : {});
+  const size = trace.losses.length;
+  return {
+    ...(isGlobal ? { losses: relativeLosses(trace, problem.w.cols) } : {}),
+    ...(isDatabase
+      ? {
+          levels: lossLevels(rowLosses(trace, problem.w.cols, eligible), {
+            ...{ size, energy: trace.energy },
+            ...(eligible ? { eligible: countKept(eligible) } : {}),
+          }),
+        }
+      : {}),
+  };
+}
+
+function relativeLosses({ losses, counts, energy }: Awaited<ReturnType<typeof obcTrace>>, cols: number): Float64Array {
   const all = new Float64Array(losses.length);
   if (!(energy > 0)) return all;
   counts.forEach((count, r) => {

@@ -14,7 +14,15 @@ const usualExamples = 1024;
  * @param openDense - opens the network before the run; called at most once; default: later stages are led to what they find
  */
 export function layerScope(
-  { inputs = "sequential", examples = usualExamples, allocation, match, refitBlocks = 0, pattern }: LayersSettings,
+  {
+    inputs = "sequential",
+    examples = usualExamples,
+    allocation,
+    match,
+    refitBlocks = 0,
+    damping,
+    pattern,
+  }: LayersSettings,
   openDense?: () => Promise<Model>,
 ): Pick<PruneJob, "layers" | "budget"> {
   let dense: Promise<Model> | undefined;
@@ -26,7 +34,7 @@ export function layerScope(
         ...(match === undefined ? {} : { match }),
         ...(refitBlocks > 0 ? { blocks: { epochs: refitBlocks } } : {}),
       }),
-      curvature: activations(),
+      curvature: activations({ damping }),
       ...(openDense
         ? {
             openDense() {

@@ -185,7 +185,8 @@ function taskName({ task, plan }: PruneSettings): string | undefined {
 }
 
 /** What a run's job is, whether it retrains or not. */
-function jobOf({ cwd, settings, session, model, params, budget }: MeasureSpec): Omit<PruneTask, "train"> {
+function jobOf(spec: MeasureSpec): Omit<PruneTask, "train"> {
+  const { cwd, settings, session, model, params, budget } = spec;
   const { solver, plan, curvatureOptions } = settings;
   return {
     ...{
