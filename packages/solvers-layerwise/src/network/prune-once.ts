@@ -13,10 +13,10 @@ import {
   type PrunedLayer,
   type RunContext,
   type Vec,
+  weightMask,
   withoutRegrowth,
 } from "@secateur/core";
 import { relativeErrorOf } from "../problem/relative-error.ts";
-import { weightMask } from "../problem/solution.ts";
 import { denseError } from "./dense-targets.ts";
 import { eligibleRows, readRows, writeRows } from "./parameters.ts";
 import type { PruneLayersRequest, PruneLayersResult } from "./prune-layers.ts";
@@ -66,7 +66,7 @@ export async function pruneOnce(
       layers.push({
         ...{ name, firstRow, rows: w.rows, cols: w.cols, inputs: layer.count },
         nonzeros: count - countZeros(solution.w.data),
-        ...{ mask: weightMask(problem, solution.mask), status: solution.status },
+        ...{ mask: weightMask(problem.units, solution.mask), status: solution.status },
         ...(solution.method === undefined ? {} : { method: solution.method }),
         maskedError: await errorOf({ problem, u, found: masked(w, solution.w), layer }, ctx.kernels),
         relativeError: await errorOf({ problem, u, found: solution.w, layer }, ctx.kernels),
