@@ -7,6 +7,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { createRng } from "@secateur/core";
 import {
+  finishedAndResumed,
   fullDisk,
   killAndResume,
   readOnlyPlace,
@@ -50,6 +51,7 @@ for (const scenario of chosen) {
   };
   const rng = (what: string, index: number) => createRng(seed).fork(`${scenario.name} ${what} ${index}`);
   await tally("killed", kills, (i) => killAndResume(scenario, reference, rng("kill", i)));
+  await tally("finished and resumed", 1, () => finishedAndResumed(scenario, reference));
   await tally("full disk", 1, () => fullDisk(scenario, reference));
   await tally("vanished folder", Math.ceil(kills / 10), (i) => vanishedFolder(scenario, reference, rng("vanish", i)));
   await tally("two writers", Math.ceil(kills / 10), () => twoWriters(scenario, reference));

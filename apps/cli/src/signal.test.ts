@@ -33,9 +33,10 @@ test("Ctrl-C ends a long run at once with code 130 and leaves only the state to 
   const out = join(folder, "t.safetensors");
   const argv = ["train", "--arch", smallArch, "--data", data, "--epochs", "1000000", "--out", out, "--events", events];
   const { child, ended } = start(argv);
+  // Into the training itself: before the end of its first epoch there is no state to leave.
+  const state = join(folder, "t.training.safetensors");
   const deadline = performance.now() + 30_000; // a busy machine may start a process slowly
-  while (!existsSync(events) && performance.now() < deadline) await sleep(20);
-  await sleep(200); // into the training itself
+  while (!existsSync(state) && performance.now() < deadline) await sleep(20);
   const interrupted = performance.now();
   child.kill("SIGINT");
   const { code, stderr } = await ended;

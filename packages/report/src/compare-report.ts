@@ -12,6 +12,7 @@ export interface CompareReportDocument {
   readonly keptDense?: readonly string[];
   readonly seed: number;
   readonly backend: string;
+  readonly requestSha256: string;
   readonly peakMemoryBytes: number;
   readonly versions: Readonly<Record<string, string>>;
 }
@@ -44,6 +45,7 @@ export function compareContent(spec: {
       ...(document.keptDense ? [["kept dense", document.keptDense.join(", ")] as const] : []),
       ["seed", String(seed)],
       ["kernels", backend],
+      ["request SHA-256", document.requestSha256],
       ["peak memory", formatBytes(peakMemoryBytes)],
     ],
   };

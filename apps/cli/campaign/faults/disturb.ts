@@ -1,5 +1,5 @@
 /** Runs that are killed, find no room, lose their folder or meet another writer, and what must hold after each. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,6 +10,8 @@ import { type FaultScenario, writeTask } from "./task.ts";
 /** What an undisturbed run gives. */
 export interface Reference {
   readonly outputs: ReadonlyMap<string, Buffer>;
+  /** What was printed; absent where it says nothing that has to be the same again. */
+  readonly result?: string;
   readonly ms: number;
 }
 
@@ -19,9 +21,10 @@ export type Verdict = string | undefined;
 /** Runs a scenario without disturbance. */
 export async function referenceOf(scenario: FaultScenario): Promise<Reference> {
   return await inFolder(async (cwd) => {
-    const { code, stderr, ms } = await runProcess(scenario.argv, { cwd });
+    const { code, stdout, stderr, ms } = await runProcess(scenario.argv, { cwd });
     if (code !== 0) throw new Error(`${scenario.name} does not run: ${stderr}`);
-    return { outputs: new Map(scenario.outputs.map((name) => [name, readFileSync(join(cwd, name))])), ms };
+    const outputs = new Map(scenario.outputs.map((name) => [name, readFileSync(join(cwd, name))]));
+    return { outputs, ms, ...(scenario.result ? { result: scenario.result(stdout) } : {}) };
   });
 }
 
@@ -34,12 +37,39 @@ export async function killAndResume(scenario: FaultScenario, reference: Referenc
     const killed = await ended;
     const half = halfWritten(scenario, reference, cwd);
     if (half !== undefined) return half;
-    if (killed.code === 0) return undefined; // it was faster
+    if (killed.code === 0) return await resumedWhenFinished({ scenario, reference, cwd }); // it was faster
     const again = await runProcess([...scenario.argv, ...scenario.resume], { cwd });
     if (again.code !== 0) return `after a kill it does not go on: ${again.stderr.slice(-300)}`;
     const state = readdirSync(cwd).find((name) => /\.resume\.|\.training\./.test(name));
+    // Killed when all was done, it has nothing to print again.
+    const isPrinted = reference.result === undefined || /is finished/.test(again.stderr);
+    if (!isPrinted && scenario.result?.(again.stdout) !== reference.result) return "what it prints is another result";
     return differing(scenario, reference, cwd) ?? (state === undefined ? undefined : `${state} is left behind`);
   });
+}
+
+/** A run that is asked to go on when it is finished says so, and leaves everything as it is. */
+export async function finishedAndResumed(scenario: FaultScenario, reference: Reference): Promise<Verdict> {
+  return await inFolder(async (cwd) => {
+    const { code, stderr } = await runProcess(scenario.argv, { cwd });
+    return code === 0
+      ? await resumedWhenFinished({ scenario, reference, cwd })
+      : `it does not run: ${stderr.slice(-300)}`;
+  });
+}
+
+async function resumedWhenFinished(spec: {
+  scenario: FaultScenario;
+  reference: Reference;
+  cwd: string;
+}): Promise<Verdict> {
+  const { scenario, reference, cwd } = spec;
+  const stamps = () => readdirSync(cwd).map((name) => `${name} ${statSync(join(cwd, name)).mtimeMs}`);
+  const before = stamps().join();
+  const { code, stderr } = await runProcess([...scenario.argv, ...scenario.resume], { cwd });
+  if (code !== 0 || !/is finished/.test(stderr)) return `finished, it does not say so (${code}): ${stderr.slice(-300)}`;
+  if (stamps().join() !== before) return "finished, it writes again";
+  return differing(scenario, reference, cwd);
 }
 
 /** Files may grow to 2 kB: the network does not fit, and a message says so, with nothing half-written. */

@@ -9,6 +9,7 @@ const executable = fileURLToPath(new URL("../../dist/main.js", import.meta.url))
 export interface EndedProcess {
   /** null after a signal */
   readonly code: number | null;
+  readonly stdout: string;
   readonly stderr: string;
   readonly ms: number;
 }
@@ -22,13 +23,17 @@ export function startProcess(
   const started = performance.now();
   const command = [process.execPath, executable, ...argv];
   const [file = "", ...args] = shell === undefined ? command : ["sh", "-c", shell, "sh", ...command];
-  const child = spawn(file, args, { cwd, stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(file, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  let stdout = "";
+  child.stdout?.on("data", (chunk) => {
+    stdout += String(chunk);
+  });
   let stderr = "";
   child.stderr?.on("data", (chunk) => {
     stderr += String(chunk);
   });
   const ended = new Promise<EndedProcess>((resolve) => {
-    child.on("close", (code) => resolve({ code, stderr, ms: performance.now() - started }));
+    child.on("close", (code) => resolve({ code, stdout, stderr, ms: performance.now() - started }));
   });
   return { child, ended };
 }

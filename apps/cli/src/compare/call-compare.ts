@@ -10,6 +10,7 @@ import {
   type EngineChoice,
   findReporter,
   findSolver,
+  isFinishedRun,
   modelFile,
   runCompare,
 } from "@secateur/run/node";
@@ -65,14 +66,15 @@ export async function callCompare(call: CompareCall): Promise<void> {
   const state = comparisonStatePath({ model: path, report });
   const source = mapDataPaths(data, (file) => absolutePath(terminal, file));
   await checkReport({
-    ...{ report, terminal, overwrite: overwrite || (resume && existsSync(state)) },
+    // With --resume a report that is there may be this very comparison's: that shows when the model is read.
+    ...{ report, terminal, overwrite: overwrite || resume },
     ...{ events: flags.events, inputs: [path, ...dataPaths(source)] },
   });
   if (existsSync(state) && !resume && !overwrite) throw stateLeftBehind(state);
   const found = await Promise.all(solvers.map((name) => findSolver(name, terminal.cwd)));
   const { document, runs } = await withSession({ flags, terminal, overwrite, appendEvents: resume }, (session) =>
     runCompare({
-      ...{ path, state, resume },
+      ...{ path, state, resume, report, overwrite },
       ...{ arch: flags.arch, engine: flags.engine, normalize: flags.normalize, task: flags.task },
       includeFrozen: flags.includeFrozen,
       reestimateBatchNorm: flags.reestimateBatchNorm,
@@ -86,6 +88,10 @@ export async function callCompare(call: CompareCall): Promise<void> {
       },
     }),
   );
+  if (isFinishedRun(document)) {
+    printResult({ terminal, flags, document, text: () => "" });
+    return;
+  }
   // Hours of work are printed first, whatever becomes of the report.
   printResult({ terminal, flags, document, text: () => compareText(document) });
   if (report !== undefined) {

@@ -5,7 +5,9 @@ import { isPruneError } from "@secateur/core";
 import { shellCommand } from "@secateur/report/text";
 import { badState, type FoundEntry, limitKeys, type SolverEntry, soleOfEvery } from "@secateur/run";
 import {
+  type FinishedRun,
   findReporter,
+  isFinishedRun,
   type PruneDocument,
   type PruneOutputs,
   type PruneRun,
@@ -60,7 +62,7 @@ export async function callPrune(call: PruneCall): Promise<void> {
     });
     return await (await findReporter(outputs.report!, terminal.cwd)).report({ ...content, plottingLibrary });
   };
-  let document: PruneDocument;
+  let document: PruneDocument | FinishedRun;
   try {
     document = await withSession({ flags: { ...flags, seed, kernels }, terminal, overwrite, appendEvents }, (session) =>
       runPrune({ settings, outputs, session, cwd: terminal.cwd, resume: flags.resume === true, makeReport }),
@@ -69,7 +71,8 @@ export async function callPrune(call: PruneCall): Promise<void> {
     throw explainInterrupt(error, { outputs, events: flags.events });
   }
   await rm(outputs.state, { force: true });
-  printResult({ terminal, flags, document, text: () => `${pruneText(document)}\n${written(outputs)}` });
+  const text = () => (isFinishedRun(document) ? "" : `${pruneText(document)}\n${written(outputs)}`);
+  printResult({ terminal, flags, document, text });
 }
 
 /** How far a run goes, for the name of its output: "0.9", "0.5flops" or, of a pattern alone, "2of4". */

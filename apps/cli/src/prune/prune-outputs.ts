@@ -2,10 +2,9 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { checkOutput } from "@secateur/formats";
 import { badUsage } from "@secateur/run";
 import {
-  checkModelPlace,
+  checkPruneOutputs,
   findReporter,
   isOnnxModel,
   modelPlace,
@@ -81,10 +80,8 @@ export async function planOutputs(spec: {
   const paths = [out, outputs.recipe, outputs.state, report, events].filter((path) => path !== undefined);
   const twice = paths.find((path, index) => paths.indexOf(path) !== index);
   if (twice !== undefined) throw badUsage(`${twice}: two outputs would go there; give each its own name`, { twice });
-  await checkModelPlace(form, out, outputs);
-  for (const path of [outputs.recipe, ...(report === undefined ? [] : [report])]) {
-    await checkOutput(path, outputs);
-  }
+  // What is there may be what this very run gave before: that shows when the model is read.
+  if (!flags.resume || !existsSync(outputs.recipe)) await checkPruneOutputs(outputs);
   if (existsSync(outputs.state) && !flags.resume && !overwrite) throw stateLeftBehind(outputs.state);
   return outputs;
 }

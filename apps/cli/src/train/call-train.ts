@@ -14,6 +14,7 @@ import { flagWithoutEffect, mapDataPaths } from "@secateur/run";
 import {
   epochPath,
   findEncoder,
+  isFinishedRun,
   optimizerOf,
   runTrain,
   type TrainDocument,
@@ -57,9 +58,9 @@ export async function callTrain(call: {
     ],
     inputs: [call.model === undefined ? undefined : absolutePath(terminal, call.model), ...dataPaths(data)],
   });
-  // A run that was killed after it wrote the network and before it took its state away goes on too.
-  const isContinued = flags.resume === true && existsSync(trainingPath(out));
-  await checkOutput(out, { overwrite: overwrite || isContinued });
+  // A run that was killed after it wrote the network and before it took its state away goes on.
+  // Of one that is finished the output is there: whether it is that run's shows when the model is read.
+  await checkOutput(out, { overwrite: overwrite || flags.resume === true });
   const { epochs: planned = trainDefaults.epochs, keepEpochs = [] } = flags;
   const beyond = keepEpochs.find((epoch) => epoch > planned);
   if (beyond !== undefined) {
@@ -79,7 +80,7 @@ export async function callTrain(call: {
   ).catch((error: unknown) => {
     throw explainInterrupt(error, trainingPath(out));
   });
-  printResult({ terminal, flags, document, text: () => trainText(document) });
+  printResult({ terminal, flags, document, text: () => (isFinishedRun(document) ? "" : trainText(document)) });
 }
 
 function explainInterrupt(error: unknown, state: string): unknown {

@@ -75,7 +75,10 @@ function eligibleOnly(count: number): Constraint {
     },
     violation: (mask) => budget.violation(mask) + countKept(mask.map((bit, unit) => (eligible[unit] === 1 ? 0 : bit))),
     relax: (factor) => within(budget.relax!(factor)),
-    canSwap: (mask, out, into) => eligible[into] === 1 && budget.canSwap!(mask, out, into),
+    canSwap: (mask) => {
+      const fits = budget.canSwap!(mask);
+      return (out, into) => eligible[into] === 1 && fits(out, into);
+    },
   });
   return within(keepCount({ count, keep: Math.floor(count / 3) }));
 }

@@ -6,7 +6,7 @@ import { bindBudget } from "./bound-budget.ts";
 import type { Budget } from "./budget.ts";
 import { countKept } from "./constraint.ts";
 import { costConstraint } from "./cost-constraint.ts";
-import { unitMask, weightMask } from "./stack-units.ts";
+import { unitMask, weightMask } from "./units.ts";
 
 /** A convolution [2, 2, 1, 2] whose weights are used at 9 positions, and a dense layer [2, 4]. */
 const conv: FlatParam = {
@@ -46,16 +46,32 @@ describe("a budget", () => {
 
   test("over blocks, kernels, channels and columns keeps or removes their weights together", () => {
     const limits = [{ kind: "weights", amount: 0.5 }] as const;
-    const channels = select({ limits, units: [{ match: "*", units: { kind: "channels" } }] });
+    const bounds = [{ match: "*", sparsity: 1 }];
+    const channels = select({ limits, bounds, units: [{ match: "*", units: { kind: "channels" } }] });
     expect(channels).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1]);
     const kernels = select({
+      bounds,
       limits: [{ kind: "weights", amount: 0.125 }],
       units: [{ match: "conv*", units: { kind: "kernels" } }],
     });
     // A kernel has two weights of the convolution; single ones of the dense layer score more for their cost.
     expect(kernels).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]);
-    const blocks = select({ limits, units: [{ match: "*", units: { kind: "blocks", rows: 2, cols: 2 } }] });
+    const blocks = select({ limits, bounds, units: [{ match: "*", units: { kind: "blocks", rows: 2, cols: 2 } }] });
     expect(blocks).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1]);
+  });
+
+  test("leaves every layer whose units are groups of weights one of them, the best, unless a bound gives it up", () => {
+    for (const kind of ["rows", "kernels"] as const) {
+      const mask = select({ limits: [{ kind: "weights", amount: 0.5 }], units: [{ match: "*", units: { kind } }] });
+      // Of the convolution the second row, and of kernels the last, score most.
+      expect(countKept(Uint8Array.from(mask.slice(0, 8))), kind).toBe(kind === "rows" ? 4 : 2);
+      expect(mask[7], kind).toBe(1);
+      expect(countKept(Uint8Array.from(mask)), kind).toBe(8);
+    }
+    const limits = [{ kind: "weights", amount: 0.25 }] as const;
+    const tight = { limits, units: [{ match: "*", units: { kind: "rows" } }] } as const;
+    expect(() => bindBudget(tight, params)).toThrow(/what one unit of each layer keeps.*nearest in reach is 0.5$/);
+    expect(bindBudget({ ...tight, bounds: [{ match: "conv*", sparsity: 1 }] }, params).sparsity).toBe(0.75);
   });
 
   test("of a pattern needs no limit, and with one both hold", () => {
@@ -136,8 +152,8 @@ describe("limits on costs", () => {
 
   test("are kept by swaps, and contained in relaxed ones", () => {
     const constraint = costConstraint(3, [{ name: "cost", costs: Float64Array.of(1, 2, 3), most: 3 }]);
-    expect(constraint.canSwap!(Uint8Array.of(1, 1, 0), 1, 2)).toBe(false);
-    expect(constraint.canSwap!(Uint8Array.of(0, 1, 0), 1, 2)).toBe(true);
+    expect(constraint.canSwap!(Uint8Array.of(1, 1, 0))(1, 2)).toBe(false);
+    expect(constraint.canSwap!(Uint8Array.of(0, 1, 0))(1, 2)).toBe(true);
     expect(constraint.relax!(2).violation(Uint8Array.of(1, 1, 1))).toBe(0);
   });
 });

@@ -4,7 +4,7 @@ import type { Mask } from "../problem/matrix.ts";
 import type { Budget, CostModel, Limit, LimitKind } from "./budget.ts";
 import type { CostLimit } from "./cost-constraint.ts";
 import { costGroups, expectedCost, leastCost, linearCosts, modelCost, shareAt } from "./cost-model.ts";
-import { cheapestFloors, type UnitFloor } from "./floors.ts";
+import { cheapestFloors, floorWords, type UnitFloor } from "./floors.ts";
 import type { StackedUnits } from "./stack-units.ts";
 
 /** A limit and the network it is for. */
@@ -54,7 +54,7 @@ export function bindLimit(
   const unitCosts = model ? linearCosts(model, units, share) : linear!;
   const groups = model ? costGroups(model, units) : undefined;
   const least = leastOf({ cost, unitCosts, none: model ? leastCost(model, units) : 0, groups }, units, floors);
-  if (most * (1 + 1e-9) < least) throw outOfReach({ kind, amount, absolute, least, all, isFloored: floors.length > 0 });
+  if (most * (1 + 1e-9) < least) throw outOfReach({ kind, amount, absolute, least, all, floors });
   return {
     ...{ kind, asked: amount, absolute, all, share, isModelled, cost },
     at(now) {
@@ -101,10 +101,10 @@ function leastOf(
   return cost(mask);
 }
 
-function outOfReach(spec: Limit & { least: number; all: number; isFloored: boolean }): Error {
-  const { kind, amount, absolute, least, all, isFloored } = spec;
+function outOfReach(spec: Limit & { least: number; all: number; floors: readonly UnitFloor[] }): Error {
+  const { kind, amount, absolute, least, all, floors } = spec;
   const nearest = absolute ? least : roundedUp(least / all);
-  const why = isFloored ? "what exclusions and bounds keep" : "what a single unit costs, so nothing would be left";
+  const why = floors.length > 0 ? floorWords(floors) : "what a single unit costs, so nothing would be left";
   return badBudget(`its limit of ${kind}, ${amount}, is below ${why}; the nearest in reach is ${nearest}`);
 }
 

@@ -38,8 +38,8 @@ describe("keepCount", () => {
     const constraint = keepCount({ count: 5, keep: 2 });
     const mask = Uint8Array.of(1, 1, 1, 1, 0);
     expect(constraint.violation(mask)).toBe(2);
-    expect(constraint.canSwap!(Uint8Array.of(1, 1, 0, 0, 0), 0, 2)).toBe(true);
-    expect(constraint.canSwap!(Uint8Array.of(1, 1, 0, 0, 0), 2, 0)).toBe(false);
+    expect(constraint.canSwap!(Uint8Array.of(1, 1, 0, 0, 0))(0, 2)).toBe(true);
+    expect(constraint.canSwap!(Uint8Array.of(1, 1, 0, 0, 0))(2, 0)).toBe(false);
     expect(countKept(constraint.relax!(1.5).select(Float64Array.of(1, 2, 3, 4, 5)))).toBe(3);
   });
 

@@ -20,9 +20,15 @@ export interface Constraint {
    * Absent: such methods work on all units.
    */
   relax?(factor: number): Constraint;
-  /** Whether removing kept unit `out` and restoring pruned unit `into` keeps a feasible mask feasible (local search, CBS). */
-  canSwap?(mask: Mask, out: number, into: number): boolean;
+  /**
+   * For local searches: whether removing kept unit `out` and restoring pruned unit `into` keeps a feasible mask feasible. O(units) once for a
+   * mask, after which an answer costs O(1) where budgets are sums; it holds until the mask is changed.
+   */
+  canSwap?(mask: Mask): SwapCheck;
 }
+
+/** Whether kept unit `out` may go for pruned unit `into`. */
+export type SwapCheck = (out: number, into: number) => boolean;
 
 /** k = floor((1 - s) * size), the number of weights that sparsity s keeps; exact where (1 - s) * size is whole but for rounding. */
 export function keptCount(size: number, sparsity: number): number {
@@ -59,7 +65,7 @@ export function keepCount(spec: { count: number; keep: number; kernels?: Kernels
     },
     violation: (mask) => Math.max(0, countKept(mask) - keep),
     relax: (factor) => keepCount({ count, keep: Math.min(count, Math.ceil(keep * factor)), kernels }),
-    canSwap: (mask, out, into) => mask[out] === 1 && mask[into] === 0,
+    canSwap: (mask) => (out, into) => mask[out] === 1 && mask[into] === 0,
   };
 }
 

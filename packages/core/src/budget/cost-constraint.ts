@@ -10,7 +10,7 @@ import { badBudget } from "../errors.ts";
 import { descendingOrder } from "../kernels/descending-order.ts";
 import type { Mask, Vec } from "../problem/matrix.ts";
 import type { Constraint } from "./constraint.ts";
-import { bestFloors, cheapestFloors, type Floors, shortfall } from "./floors.ts";
+import { bestFloors, cheapestFloors, type Floors, floorsHold, floorWords, shortfall } from "./floors.ts";
 
 /** A limit on what kept units cost in all. */
 export interface CostLimit {
@@ -70,7 +70,7 @@ export function costConstraint(
       if (fits(usedBy(cheapest))) return cheapest;
     }
     throw badBudget(
-      `the least that exclusions and bounds keep is more than its limits of ${limits.map(({ name }) => name).join(" and ")} allow together; raise a limit, or exclude less${key.includes(Number.NEGATIVE_INFINITY) ? ", or let pruned weights come back" : ""}`,
+      `${floorWords(floored.floors)} is more than its limits of ${limits.map(({ name }) => name).join(" and ")} allow together; raise a limit, or exclude less${key.includes(Number.NEGATIVE_INFINITY) ? ", or let pruned weights come back" : ""}`,
     );
   };
   const selectBy = (some: readonly CostLimit[], score: Vec): Mask => {
@@ -104,15 +104,19 @@ export function costConstraint(
         limits.map((limit) => ({ ...limit, most: limit.most * factor })),
         floored,
       ),
-    canSwap(mask, out, into) {
-      if (mask[out] !== 1 || mask[into] !== 0) return false;
-      if (isAdditive && floored.floors.length === 0) {
-        const used = usedBy(mask);
-        return fits(limits.map(({ costs }, j) => used[j]! - costs[out]! + costs[into]!));
-      }
+    canSwap(mask) {
+      const used = usedBy(mask);
       const swapped = mask.slice();
-      [swapped[out], swapped[into]] = [0, 1];
-      return fits(usedBy(swapped)) && shortfall(floored, swapped) === 0;
+      const holds = floorsHold(floored, mask);
+      const areMet = (out: number, into: number): boolean => {
+        if (isAdditive)
+          return limits.every(({ costs, most }, j) => used[j]! - costs[out]! + costs[into]! <= most * (1 + rounding));
+        [swapped[out], swapped[into]] = [0, 1];
+        const isMet = fits(usedBy(swapped));
+        [swapped[out], swapped[into]] = [1, 0];
+        return isMet;
+      };
+      return (out, into) => mask[out] === 1 && mask[into] === 0 && holds(out, into) && areMet(out, into);
     },
   };
 }

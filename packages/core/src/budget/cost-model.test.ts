@@ -6,7 +6,8 @@ import type { FlatParam } from "../problem/flat-weights.ts";
 import { bindBudget } from "./bound-budget.ts";
 import type { Budget, CostModel } from "./budget.ts";
 import { expectedCost, modelCost, shareAt } from "./cost-model.ts";
-import { stackUnits, weightMask } from "./stack-units.ts";
+import { stackUnits } from "./stack-units.ts";
+import { weightMask } from "./units.ts";
 
 const param = (name: string, [rows, cols]: readonly [number, number], start: number): FlatParam => ({
   ...{ name, shape: [rows, cols], rows, cols, prunable: true, flopsPerWeight: 2, start, size: rows * cols },

@@ -4,7 +4,8 @@
  */
 import type { Mask } from "../problem/matrix.ts";
 import type { CostModel, CostWay } from "./budget.ts";
-import { type StackedPart, type StackedUnits, weightMask } from "./stack-units.ts";
+import type { StackedPart, StackedUnits } from "./stack-units.ts";
+import { weightMask } from "./units.ts";
 
 /** The cost of a mask [units.count]. O(weights) a way. */
 export function modelCost({ other, params }: CostModel, units: StackedUnits, mask: Mask): number {

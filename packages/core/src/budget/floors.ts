@@ -1,8 +1,9 @@
 /** Floors of a budget: what exclusions and bounds keep of the units of a parameter, before all others. */
 import { badBudget } from "../errors.ts";
 import type { Mask, Vec } from "../problem/matrix.ts";
+import type { Note } from "../problem/note.ts";
 import type { Budget } from "./budget.ts";
-import type { Constraint } from "./constraint.ts";
+import { type Constraint, countKept, type SwapCheck } from "./constraint.ts";
 import { matchesPattern } from "./name-pattern.ts";
 import { assertMatches, type StackedPart, type StackedUnits } from "./stack-units.ts";
 
@@ -11,6 +12,27 @@ export interface UnitFloor {
   readonly first: number;
   readonly end: number;
   readonly least: number;
+  /** Whether nobody asked for it: a group of weights for every layer. */
+  readonly isUsual?: boolean;
+}
+
+/** What floors keep, in words for messages. */
+export function floorWords(floors: readonly UnitFloor[]): string {
+  if (floors.every(({ isUsual }) => isUsual)) return "what one unit of each layer keeps (a bound of 1 lets a layer go)";
+  const others = floors.some(({ isUsual }) => isUsual) ? " and one unit of each other layer" : "";
+  return `what exclusions and bounds${others} keep`;
+}
+
+/** Says which layers are left with a single one of their groups of weights [units.count], which the rest of the budget might have taken. */
+export function lastUnitsNote({ parts }: StackedUnits, mask: Mask): Note | undefined {
+  const last = parts.filter(({ firstUnit, units: { count, perWeight } }) => {
+    if (perWeight || count === 1) return false;
+    return countKept(mask.subarray(firstUnit, firstUnit + count)) === 1;
+  });
+  if (last.length === 0) return undefined;
+  const names = last.map(({ param, units, spec }) => `'${param.name}' (1 of ${units.count} ${spec.kind})`).join(", ");
+  const message = `${names}: every layer keeps one unless a bound gives it up (the option 'budget'; --layer-limit NAME=1 on the command line)`;
+  return { code: "one-unit-left", level: "info", message };
 }
 
 /** Floors over units [count]. */
@@ -20,7 +42,12 @@ export interface Floors {
   readonly sizes: Vec;
 }
 
-/** What exclusions and bounds keep of the units of each parameter. @throws ERR_BUDGET */
+/**
+ * What exclusions and bounds keep of the units of each parameter. Where units are groups of weights and no bound says otherwise, one of
+ * them: a network of which a whole layer is gone is of no use, and scores summed over groups of unequal size would take the small layers first.
+ *
+ * @throws ERR_BUDGET
+ */
 export function floorsOf({ exclude = [], bounds = [] }: Budget, { parts }: StackedUnits): readonly UnitFloor[] {
   const params = parts.map(({ param }) => param);
   for (const match of [...exclude, ...bounds.map((bound) => bound.match)]) assertMatches(match, params);
@@ -32,8 +59,10 @@ export function floorsOf({ exclude = [], bounds = [] }: Budget, { parts }: Stack
   return parts.flatMap(({ param: { name, size }, firstUnit, units }) => {
     const own = bounds.filter(({ match }) => matchesPattern(match, name)).map(({ sparsity }) => 1 - sparsity);
     const fraction = exclude.some((pattern) => matchesPattern(pattern, name)) ? 1 : Math.max(0, ...own);
-    const least = Math.ceil(size * fraction - 1e-9);
-    return least === 0 ? [] : [{ first: firstUnit, end: firstUnit + units.count, least }];
+    // Any unit holds a weight at least.
+    const isUsual = own.length === 0 && fraction === 0 && !units.perWeight;
+    const least = isUsual ? 1 : Math.ceil(size * fraction - 1e-9);
+    return least === 0 ? [] : [{ first: firstUnit, end: firstUnit + units.count, least, isUsual }];
   });
 }
 
@@ -111,11 +140,22 @@ function fill(mask: Uint8Array, order: Uint32Array, { sizes, least }: { sizes: V
   }
 }
 
+/** Whether swaps leave every floor of a mask [count] filled that it fills. */
+export function floorsHold({ floors, sizes }: Floors, mask: Mask): SwapCheck {
+  const held = floors.map((floor) => heldBy(floor, sizes, mask));
+  const gains = (unit: number, { first, end }: UnitFloor): number => (unit >= first && unit < end ? sizes[unit]! : 0);
+  return (out, into) =>
+    floors.every((floor, f) => held[f]! - gains(out, floor) + gains(into, floor) >= Math.min(held[f]!, floor.least));
+}
+
+/** The weights that a mask keeps in the range of a floor. */
+function heldBy({ first, end }: UnitFloor, sizes: Vec, mask: Mask): number {
+  let held = 0;
+  for (let u = first; u < end; u++) if (mask[u] === 1) held += sizes[u]!;
+  return held;
+}
+
 /** By how much a mask falls short of the floors, in weights. */
 export function shortfall({ floors, sizes }: Floors, mask: Mask): number {
-  return floors.reduce((sum, { first, end, least }) => {
-    let held = 0;
-    for (let u = first; u < end; u++) if (mask[u] === 1) held += sizes[u]!;
-    return sum + Math.max(0, least - held);
-  }, 0);
+  return floors.reduce((sum, floor) => sum + Math.max(0, floor.least - heldBy(floor, sizes, mask)), 0);
 }

@@ -42,9 +42,9 @@ describe("keepOfEvery", () => {
     const mask = Uint8Array.of(1, 1, 1, 0, 1, 0, 0, 0);
     expect(constraint.violation(mask)).toBe(2);
     const feasible = Uint8Array.of(0, 1, 0, 0, 1, 0, 0, 0);
-    expect(constraint.canSwap!(feasible, 1, 3)).toBe(true);
-    expect(constraint.canSwap!(feasible, 1, 5)).toBe(false);
-    expect(constraint.canSwap!(feasible, 0, 3)).toBe(false);
+    expect(constraint.canSwap!(feasible)(1, 3)).toBe(true);
+    expect(constraint.canSwap!(feasible)(1, 5)).toBe(false);
+    expect(constraint.canSwap!(feasible)(0, 3)).toBe(false);
   });
 
   test("relaxes to a set that contains it", () => {

@@ -63,6 +63,6 @@ export function keepOfEvery(spec: KeepOfEverySpec): Constraint {
     },
     violation: (mask) => keptOf(mask).reduce((sum, kept) => sum + Math.max(0, kept - keep), 0),
     relax: (factor) => keepOfEvery({ ...spec, keep: Math.min(of, Math.ceil(keep * factor)) }),
-    canSwap: (mask, out, into) => mask[out] === 1 && mask[into] === 0 && groupOf(out) === groupOf(into),
+    canSwap: (mask) => (out, into) => mask[out] === 1 && mask[into] === 0 && groupOf(out) === groupOf(into),
   };
 }

@@ -1,6 +1,6 @@
 /** Masks that hold patterns inside some parameters and, over all units, another constraint. */
 import type { FlatParam } from "../problem/flat-weights.ts";
-import type { Constraint } from "./constraint.ts";
+import type { Constraint, SwapCheck } from "./constraint.ts";
 import type { StackedUnits } from "./stack-units.ts";
 
 /** At least one of the two. A mask that a pattern admits is then cut down by the outer constraint. */
@@ -36,12 +36,18 @@ export function patterned(spec: {
         within: within.map(({ param, rule }) => ({ param, rule: rule.relax!(factor) })),
         outer: outer?.relax?.(factor),
       }),
-    canSwap(mask, out, into) {
-      const [from, to] = [rangeOf(out), rangeOf(into)];
-      // A unit may come into a pattern only for one that leaves the same group.
-      const holds =
-        !to || (from === to && to.rule.canSwap!(mask.subarray(to.first, to.end), out - to.first, into - to.first));
-      return holds && (outer ? outer.canSwap!(mask, out, into) : mask[out] === 1 && mask[into] === 0);
+    canSwap(mask) {
+      const isSwap: SwapCheck = (out, into) => mask[out] === 1 && mask[into] === 0;
+      const outerFits = outer ? outer.canSwap!(mask) : isSwap;
+      const checks = new Map(
+        ranges.map((range) => [range, range.rule.canSwap!(mask.subarray(range.first, range.end))] as const),
+      );
+      return (out, into) => {
+        const [from, to] = [rangeOf(out), rangeOf(into)];
+        // A unit may come into a pattern only for one that leaves the same group.
+        const holds = !to || (from === to && checks.get(to)!(out - to.first, into - to.first));
+        return holds && outerFits(out, into);
+      };
     },
   };
 }

@@ -1,11 +1,11 @@
 /** The units of all parameters of a network, one after the other, and what keeping each of them costs. */
 import { badBudget, badUnits, impossibleRun } from "../errors.ts";
 import type { FlatParam } from "../problem/flat-weights.ts";
-import { dtypeOf, type Mask, type Vec, zeros } from "../problem/matrix.ts";
+import { dtypeOf, type Vec, zeros } from "../problem/matrix.ts";
 import type { Budget, UnitSpec } from "./budget.ts";
 import { blockUnits, channelUnits } from "./group-units.ts";
 import { matchesPattern } from "./name-pattern.ts";
-import { keptWeights, type Units, weightUnits } from "./units.ts";
+import { type Units, weightUnits } from "./units.ts";
 
 /** The units of one parameter. */
 export interface StackedPart {
@@ -71,24 +71,6 @@ export function assertMatches(pattern: string, params: readonly FlatParam[]): vo
   if (params.some(({ name }) => matchesPattern(pattern, name))) return;
   const names = params.map(({ name }) => name).join(", ");
   throw badBudget(`no prunable parameter matches '${pattern}'; there are ${names}; write * for the rest of a name`);
-}
-
-/** Mask over units [units.count] from one over weights [p]: a unit is kept where any of its weights is. */
-export function unitMask(units: Units, weights: Mask): Mask {
-  if (units.perWeight) return weights;
-  return Uint8Array.from({ length: units.count }, (_, unit) =>
-    units.indices(unit).some((index) => weights[index] === 1) ? 1 : 0,
-  );
-}
-
-/** Mask over weights [p] from one over units [units.count]. */
-export function weightMask(units: Units, mask: Mask): Mask {
-  if (units.perWeight) return mask;
-  let size = 0;
-  for (let unit = 0; unit < units.count; unit++) size += units.indices(unit).length;
-  const weights = new Uint8Array(size);
-  for (const index of keptWeights(units, mask)) weights[index] = 1;
-  return weights;
 }
 
 function unitsOf({ name, rows, cols, size, shape }: FlatParam, spec: UnitSpec): Units {

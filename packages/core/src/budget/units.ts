@@ -21,12 +21,7 @@ export function weightUnits(count: number, costs: Readonly<Record<string, Vec>> 
 
 /** The flat indices of the weights that a mask [units.count] keeps, ascending. */
 export function keptWeights(units: Units, mask: Mask): Uint32Array {
-  if (units.perWeight) return keptPlaces(mask);
-  const kept: number[] = [];
-  for (let unit = 0; unit < units.count; unit++) {
-    if (mask[unit] === 1) for (const index of units.indices(unit)) kept.push(index);
-  }
-  return Uint32Array.from(kept).sort();
+  return keptPlaces(weightMask(units, mask));
 }
 
 /** The places of a mask's ones, ascending. */
@@ -35,4 +30,37 @@ export function keptPlaces(mask: Mask): Uint32Array {
   let place = 0;
   for (let i = 0; i < mask.length; i++) if (mask[i] !== 0) kept[place++] = i;
   return kept;
+}
+
+/** Mask over units [units.count] from one over weights [p]: a unit is kept where any of its weights is. O(weights). */
+export function unitMask(units: Units, weights: Mask): Mask {
+  if (units.perWeight) return weights;
+  const mask = new Uint8Array(units.count);
+  const owners = ownersOf(units);
+  for (let index = 0; index < owners.length; index++) mask[owners[index]!]! |= weights[index]!;
+  return mask;
+}
+
+/** Mask over weights [p] from one over units [units.count]. O(weights). */
+export function weightMask(units: Units, mask: Mask): Mask {
+  if (units.perWeight) return mask;
+  const owners = ownersOf(units);
+  const weights = new Uint8Array(owners.length);
+  for (let index = 0; index < owners.length; index++) weights[index] = mask[owners[index]!]!;
+  return weights;
+}
+
+/** Found once for units: searches ask thousands of times. */
+const knownOwners = new WeakMap<Units, Uint32Array>();
+
+/** The unit of every weight [p]. */
+function ownersOf(units: Units): Uint32Array {
+  const known = knownOwners.get(units);
+  if (known) return known;
+  let size = 0;
+  for (let unit = 0; unit < units.count; unit++) size += units.indices(unit).length;
+  const owners = new Uint32Array(size);
+  for (let unit = 0; unit < units.count; unit++) for (const index of units.indices(unit)) owners[index] = unit;
+  knownOwners.set(units, owners);
+  return owners;
 }

@@ -1,7 +1,6 @@
 /** After the last stage: whether all of them together were worth it, and what has to be said about the result. */
 import type { Constraint } from "../budget/constraint.ts";
-import { weightMask } from "../budget/stack-units.ts";
-import { type Units, weightUnits } from "../budget/units.ts";
+import { type Units, weightMask, weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
 import { countZeros, type FlatParam, writeFlat } from "../problem/flat-weights.ts";
@@ -180,7 +179,7 @@ async function emptiedNotes(
   const lost = (await hasConstantOutput(spec, ctx))
     ? "the output no longer depends on the input"
     : "nothing passes through there any more";
-  const message = `${names} ${emptied.length === 1 ? "has" : "have"} no weight left, so ${lost}; give every layer a share of the weights, or bound what a layer may lose (the option 'budget'; --allocation uniform and --layer-limit on the command line)`;
+  const message = `${names} ${emptied.length === 1 ? "has" : "have"} no weight left, so ${lost}; bound what a layer may lose (bounds of the option 'budget'; --layer-limit NAME=0.95 on the command line)`;
   return [{ code: "layer-emptied", level: "warn", message }];
 }
 

@@ -7,7 +7,7 @@
 import type { Budget, LimitReached } from "../budget/budget.ts";
 import type { BudgetRule } from "../budget/budget-rule.ts";
 import { countKept } from "../budget/constraint.ts";
-import { unitMask } from "../budget/stack-units.ts";
+import { unitMask } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
 import { countZeros, writeFlat } from "../problem/flat-weights.ts";

@@ -1,7 +1,7 @@
 /** One round of a run: its stages one after the other, whether all of them together were worth it, and the training that ends it. */
 import { countKept } from "../budget/constraint.ts";
-import { weightMask } from "../budget/stack-units.ts";
-import type { Units } from "../budget/units.ts";
+import { lastUnitsNote } from "../budget/floors.ts";
+import { type Units, unitMask, weightMask } from "../budget/units.ts";
 import { readFlat, writeFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { Note } from "../problem/note.ts";
@@ -170,7 +170,7 @@ async function pruneRound(
     const present = { weights: state.weights, mask: state.mask };
     const { weights, mask, report } =
       stage.scope.kind === "layers"
-        ? await runLayerStage({ ...layered, stage, params, mask: state.mask }, stageContext)
+        ? await runLayerStage({ ...layered, stage, isFirst: index === 0, params, mask: state.mask }, stageContext)
         : await runNetworkStage(
             {
               ...{ ...common, ...present, stage, isMet: run.isTaught && index === 0 },
@@ -205,6 +205,7 @@ async function pruneRound(
     ctx,
   );
   for (const one of finished.notes) note(one);
+  if (bound) note(lastUnitsNote(bound.units, unitMask(bound.units, finished.mask)));
   const { weights, mask, taken, loss } = finished;
   return {
     state: { ...state, weights, mask },

@@ -2,8 +2,7 @@
 
 import type { BoundBudget } from "../budget/bound-budget.ts";
 import type { Constraint } from "../budget/constraint.ts";
-import { unitMask } from "../budget/stack-units.ts";
-import { weightUnits } from "../budget/units.ts";
+import { unitMask, weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
 import { impossibleRun } from "../errors.ts";

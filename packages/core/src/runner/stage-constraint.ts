@@ -1,6 +1,6 @@
 /** The masks that a stage may choose from: its budget, how an allocation spreads it, and without regrowth what is kept already. */
-import { type Constraint, sparsityConstraint } from "../budget/constraint.ts";
-import { unitMask } from "../budget/stack-units.ts";
+import { type Constraint, type SwapCheck, sparsityConstraint } from "../budget/constraint.ts";
+import { unitMask } from "../budget/units.ts";
 import { badBudget } from "../errors.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { RunContext } from "../run-context.ts";
@@ -75,7 +75,12 @@ export function withoutRegrowth(budget: Constraint, mask: Mask): Constraint {
         .map((bit, unit) => bit & mask[unit]!),
     ...(budget.relax ? { relax: (factor: number) => withoutRegrowth(budget.relax!(factor), mask) } : {}),
     ...(budget.canSwap
-      ? { canSwap: (kept: Mask, out: number, into: number) => mask[into] === 1 && budget.canSwap!(kept, out, into) }
+      ? {
+          canSwap: (kept: Mask): SwapCheck => {
+            const fits = budget.canSwap!(kept);
+            return (out, into) => mask[into] === 1 && fits(out, into);
+          },
+        }
       : {}),
   };
 }

@@ -11,6 +11,8 @@ declare module "@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs" {
     delete(): void;
   }
   interface Codec {
+    /** All of its memory. */
+    readonly HEAPU8: Uint8Array;
     JPEGDecoder: new () => JpegDecoder;
   }
   export default function load(options: { print(text: string): void; printErr(text: string): void }): Promise<Codec>;

@@ -281,7 +281,7 @@ describe("a constraint with bounds by layer", () => {
           swapped[out] = 0;
           swapped[into] = 1;
           const isSwap = mask[out] === 1 && mask[into] === 0;
-          expect(constraint.canSwap!(mask, out, into)).toBe(isSwap && constraint.violation(swapped) === 0);
+          expect(constraint.canSwap!(mask)(out, into)).toBe(isSwap && constraint.violation(swapped) === 0);
         }
       }
     }

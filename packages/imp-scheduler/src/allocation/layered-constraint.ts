@@ -26,13 +26,13 @@ export function layeredConstraint(spec: {
       return Math.max(0, countKept(mask) - keep) + outside.reduce((sum, value) => sum + value, 0);
     },
     relax: (factor) => relaxed(spec, factor),
-    canSwap(mask, out, into) {
-      if (mask[out] !== 1 || mask[into] !== 0) return false;
-      const [from, to] = [owner[out]!, owner[into]!];
-      if (from === to) return true;
-      if (isFixed) return false;
+    canSwap(mask) {
       const kept = keptByLayer(layers, mask);
-      return kept[from]! > layers[from]!.least && kept[to]! < layers[to]!.most;
+      return (out, into) => {
+        if (mask[out] !== 1 || mask[into] !== 0) return false;
+        const [from, to] = [owner[out]!, owner[into]!];
+        return from === to || (kept[from]! > layers[from]!.least && kept[to]! < layers[to]!.most);
+      };
     },
   };
 }

@@ -62,6 +62,8 @@ export interface CompareDocument {
   readonly interrupted?: true;
   readonly seed: number;
   readonly backend: string;
+  /** Of all that decides the result: by this --resume knows a comparison that is finished. */
+  readonly requestSha256: string;
   readonly peakMemoryBytes: number;
   readonly versions: Readonly<Record<string, string>>;
 }
@@ -78,6 +80,7 @@ export function compareDocument(spec: {
   isInterrupted: boolean;
   seed: number;
   backend: string;
+  requestSha256: string;
   versions: Readonly<Record<string, string>>;
   peakMemoryBytes: number;
 }): CompareDocument {
@@ -113,8 +116,7 @@ export function compareDocument(spec: {
     }),
     ...(spec.failed.length === 0 ? {} : { failed: spec.failed }),
     ...(spec.isInterrupted ? { interrupted: true as const } : {}),
-    seed,
-    backend,
+    ...{ seed, backend, requestSha256: spec.requestSha256 },
     peakMemoryBytes: spec.peakMemoryBytes,
     versions: spec.versions,
   };

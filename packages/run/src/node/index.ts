@@ -34,6 +34,7 @@ export { hiddenByOwn } from "./plugins/hidden-plugins.ts";
 export { installedPlugins } from "./plugins/installed-plugins.ts";
 export { ownVersion } from "./plugins/own-version.ts";
 export { unmetPeers } from "./plugins/unmet-peers.ts";
+export { checkPruneOutputs } from "./prune/finished-prune.ts";
 export {
   type LayersSettings,
   layerAllocationChoices,
@@ -65,6 +66,7 @@ export { runSensitivity, sensitivityDefaults } from "./sensitivity/run-sensitivi
 export { readArrays } from "./solve/read-arrays.ts";
 export { runSolve, type SolveDocument, type SolveSpec } from "./solve/run-solve.ts";
 export { comparisonStatePath } from "./state/comparison-file.ts";
+export { type FinishedRun, isFinishedRun } from "./state/finished-run.ts";
 export { trainingPath } from "./state/training-file.ts";
 export { epochPath, runTrain, type TrainDocument, type TrainSettings } from "./train/run-train.ts";
 export { versions } from "./versions.ts";

@@ -18,10 +18,11 @@ import {
   type RunContext,
   type Solver,
   throwIfAborted,
+  weightMask,
 } from "@secateur/core";
 import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
 import { refit } from "../problem/refit.ts";
-import { solutionOf, weightMask, withLayer } from "../problem/solution.ts";
+import { solutionOf, withLayer } from "../problem/solution.ts";
 
 /** Settings of {@link alps}. */
 export interface AlpsOptions {
@@ -53,7 +54,7 @@ export function alps(options: AlpsOptions = {}): Solver {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
         const { mask, steps, settled } = await alpsMask(problem, layer, ctx, options);
-        const { w, status: refitted } = await refit(layer, weightMask(problem, mask), ctx);
+        const { w, status: refitted } = await refit(layer, weightMask(problem.units, mask), ctx);
         const status = settled && refitted !== "max-iterations" ? "converged" : "max-iterations";
         return solutionOf(problem, layer, { w, mask, status, stats: { iterations: steps } });
       });
@@ -170,7 +171,7 @@ function startAdmm(problem: Problem, layer: LayerProblem, damping: number, kerne
       kernels.triangularSolve({ l: L, b: W, transpose: true });
       for (let i = 0; i < W.data.length; i++) D.data[i] = W.data[i]! + V.data[i]! / rho;
       const mask = project(D);
-      const kept = weightMask(problem, mask);
+      const kept = weightMask(problem.units, mask);
       for (let j = 0, i = 0; j < cols; j++) {
         for (let r = 0; r < rows; r++, i++) {
           if (kept[r * cols + j] === 0) D.data[i] = 0;

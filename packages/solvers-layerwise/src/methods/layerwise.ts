@@ -4,18 +4,21 @@
  * re-fit. Every accepted move lowers the re-fitted Q, so that the result is never worse than where it started.
  */
 import {
+  type Constraint,
   countKept,
   type Mask,
   type Problem,
   type RunContext,
   type Solver,
+  type SwapCheck,
   selectorFrom,
   throwIfAborted,
+  weightMask,
 } from "@secateur/core";
 import { rowwiseBudget } from "../problem/budget.ts";
 import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
 import { refit } from "../problem/refit.ts";
-import { solutionOf, weightMask, withLayer } from "../problem/solution.ts";
+import { solutionOf, withLayer } from "../problem/solution.ts";
 import { exchangeBetween, type RowOffer } from "../search/exchange.ts";
 import { type TableauWorkspace, tableauWorkspace } from "../search/row-tableau.ts";
 import { rowCurve, type SwapRule, swapUntilBest } from "../search/swaps.ts";
@@ -62,7 +65,7 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
         const isLarge = layer.rows * layer.cols ** 3 * 0.3 > mostWork;
         if (!rule || isLarge) {
           if (isLarge) noteNoSwaps(layer, ctx);
-          const { w, status: refitted } = await refit(layer, weightMask(problem, start), ctx);
+          const { w, status: refitted } = await refit(layer, weightMask(problem.units, start), ctx);
           const status = refitted === "max-iterations" ? refitted : "converged";
           return solutionOf(problem, layer, { w, mask: start, status, stats: { swaps: 0 } });
         }
@@ -102,7 +105,7 @@ async function startFrom(
   if (masks.length === 1) return masks[0]!;
   let [best, least] = [masks[0]!, Number.POSITIVE_INFINITY];
   for (const mask of masks) {
-    const { w } = await refit(layer, weightMask(problem, mask), ctx);
+    const { w } = await refit(layer, weightMask(problem.units, mask), ctx);
     const value = layer.objective(w);
     if (value < least) [best, least] = [mask, value];
   }
@@ -114,7 +117,7 @@ interface Rule {
   readonly swaps: SwapRule;
   readonly eligible: Mask | undefined;
   readonly isShared: boolean;
-  readonly maySwap?: (mask: Mask, out: number, into: number) => boolean;
+  readonly maySwap?: NonNullable<Constraint["canSwap"]>;
 }
 
 function ruleOf(problem: Problem): Rule | undefined {
@@ -123,8 +126,7 @@ function ruleOf(problem: Problem): Rule | undefined {
   if (budget) return { swaps: { group: budget.of }, eligible: budget.eligible, isShared: false };
   const { units, constraint } = problem;
   if (!units.perWeight || !constraint.canSwap) return undefined;
-  const maySwap = (mask: Mask, out: number, into: number): boolean => constraint.canSwap!(mask, out, into);
-  return { swaps: {}, eligible: undefined, isShared: false, maySwap };
+  return { swaps: {}, eligible: undefined, isShared: false, maySwap: (mask) => constraint.canSwap!(mask) };
 }
 
 interface Improvement {
@@ -168,6 +170,16 @@ async function improve(
   return { mask, swaps, moved, settled };
 }
 
+/** What a budget says of swaps in one row of a mask, whose bits are `row` by now. */
+function withinRow(
+  canSwap: (mask: Mask) => SwapCheck,
+  { mask, row, from }: { mask: Mask; row: Mask; from: number },
+): SwapCheck {
+  mask.set(row, from);
+  const fits = canSwap(mask);
+  return (out, into) => fits(from + out, from + into);
+}
+
 /** Swaps in one row of the mask [rows * cols], which is changed, and what the row offers afterwards. */
 function improveRow(call: {
   layer: LayerProblem;
@@ -188,7 +200,7 @@ function improveRow(call: {
   const swapRule: SwapRule = {
     ...rule.swaps,
     eligible,
-    ...(maySwap ? { maySwap: (out: number, into: number) => maySwap(mask, from + out, from + into) } : {}),
+    ...(maySwap ? { maySwap: (row: Mask) => withinRow(maySwap, { mask, row, from }) } : {}),
   };
   let energy = 0;
   for (let j = 0; j < cols; j++) energy += 0.5 * layer.dense.data[from + j]! * b[j]!;

@@ -52,13 +52,3 @@ export async function withLayer<T>(
     opened.release();
   }
 }
-
-/** One byte a weight [rows * cols] from one a unit. */
-export function weightMask({ units, w }: Pick<Problem, "units" | "w">, mask: Mask): Mask {
-  if (units.perWeight) return mask;
-  const perWeight = new Uint8Array(w.rows * w.cols);
-  for (let unit = 0; unit < units.count; unit++) {
-    if (mask[unit] === 1) for (const index of units.indices(unit)) perWeight[index] = 1;
-  }
-  return perWeight;
-}

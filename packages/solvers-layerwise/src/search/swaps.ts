@@ -3,10 +3,8 @@
  * first, until none lowers Q (row-tableau.ts has the formulas). The published SparseSwaps (Zimmer et al. 2025) prices swaps with the
  * kept weights as they are; sparse-swaps.ts has that rule.
  */
+import type { Mask, SwapCheck } from "@secateur/core";
 import { additionGain, pivot, type RowTableau, removalCost } from "./row-tableau.ts";
-
-/** Whether weight `out` of a row may make room for `into`; both are columns. */
-export type MaySwap = (out: number, into: number) => boolean;
 
 /** Which pairs are looked at. */
 export interface SwapRule {
@@ -14,8 +12,8 @@ export interface SwapRule {
   readonly group?: number | undefined;
   /** Weights that may come in [cols]; default: all. */
   readonly eligible?: Uint8Array | undefined;
-  /** Asked about every pair that would be the best so far; default: all may. */
-  readonly maySwap?: MaySwap | undefined;
+  /** For the mask of the row as it is: asked about every pair of columns that would be the best so far; default: all may. */
+  readonly maySwap?: ((row: Mask) => SwapCheck) | undefined;
 }
 
 /** A swap and what it changes Q by. */
@@ -51,7 +49,8 @@ export function swapUntilBest(
 /** The swap that lowers Q most; ties go to the lower indices. k (cols - k) prices, or k of with groups. */
 export function bestSwap(tableau: RowTableau, rule: SwapRule): Swap | undefined {
   const { cols, M, v, mask } = tableau;
-  const { group = cols, eligible, maySwap } = rule;
+  const { group = cols, eligible } = rule;
+  const maySwap = rule.maySwap?.(mask);
   const pruned: number[] = [];
   for (let j = 0; j < cols; j++) if (mask[j] === 0 && (!eligible || eligible[j] === 1)) pruned.push(j);
   const candidates = Uint32Array.from(pruned);

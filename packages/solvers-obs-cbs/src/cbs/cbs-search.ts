@@ -72,18 +72,23 @@ async function searchRound(
   };
   const mask = point.mask.slice();
   const { constraint } = problem;
+  const update = (): void =>
+    members.forEach((j, s) => {
+      mask[j] = 1 - pool.pruned[s]!;
+    });
   // A constraint that only counts allows every swap of eligible weights, and the pool holds no others.
-  const allows: MaySwap = constraint.count
-    ? () => true
-    : (out, into) => constraint.canSwap?.(mask, members[into]!, members[out]!) ?? false;
+  const allowed = (): MaySwap => {
+    if (constraint.count) return () => true;
+    update();
+    const fits = constraint.canSwap?.(mask);
+    return (out, into) => fits?.(members[into]!, members[out]!) ?? false;
+  };
   const least = epsilon * point.value;
   const { swaps } =
     search === "best"
-      ? swapBest(pool, { least, maxSwaps: 4 * size, allows })
-      : swapPass(pool, { least, window, misses, allows });
-  members.forEach((j, s) => {
-    mask[j] = 1 - pool.pruned[s]!;
-  });
+      ? swapBest(pool, { least, maxSwaps: 4 * size, allowed })
+      : swapPass(pool, { least, window, misses, allowed });
+  update();
   return { mask, swaps };
 }
 

@@ -84,11 +84,11 @@ describe("swap gains", () => {
       const H = await denseHessian(problem);
       const start = magnitudeStart(problem);
       const pool = await wholePool(problem, start);
-      const allows = (): boolean => true;
+      const allowed = () => () => true;
       const { gain, swaps } =
         search === "best"
-          ? swapBest(pool, { least: 0, maxSwaps: 100, allows })
-          : swapPass(pool, { least: 0, window: 3, misses: 4, allows });
+          ? swapBest(pool, { least: 0, maxSwaps: 100, allowed })
+          : swapPass(pool, { least: 0, window: 3, misses: 4, allowed });
       const end = pool.pruned.map((bit) => 1 - bit);
       expect(countKept(end)).toBe(5);
       expect(combinatorial(problem, H, start) - combinatorial(problem, H, end)).toBeCloseTo(gain, 10);
@@ -99,7 +99,7 @@ describe("swap gains", () => {
   test("a best search ends where no swap gains", async () => {
     const problem = randomProblem({ n: 5, p: 12, keep: 5 });
     const pool = await wholePool(problem, magnitudeStart(problem));
-    swapBest(pool, { least: 0, maxSwaps: 100, allows: () => true });
+    swapBest(pool, { least: 0, maxSwaps: 100, allowed: () => () => true });
     for (const i of pool.pruned.keys()) {
       for (const j of pool.pruned.keys()) {
         if (pool.pruned[i] === 1 && pool.pruned[j] === 0) expect(swapGain(pool, i, j)).toBeLessThanOrEqual(1e-12);
@@ -112,10 +112,16 @@ describe("swap gains", () => {
     const diagonal = (...d: number[]): Float64Array =>
       Float64Array.from({ length: 9 }, (_, s) => (s % 4 === 0 ? d[s / 4]! : 0));
     const none = { B: diagonal(4, 9, 16), v: Float64Array.of(4, 0, 0), pruned: Uint8Array.of(1, 0, 0) };
-    expect(swapPass(none, { least: 0, window: 10, misses: 20, allows: () => true })).toEqual({ swaps: 0, gain: 0 });
+    expect(swapPass(none, { least: 0, window: 10, misses: 20, allowed: () => () => true })).toEqual({
+      swaps: 0,
+      gain: 0,
+    });
     // Restoring 0 gains 25; pruning 2 costs least.
     const one = { B: diagonal(25, 9, 1), v: Float64Array.of(25, 0, 0), pruned: Uint8Array.of(1, 0, 0) };
-    expect(swapPass(one, { least: 0, window: 1, misses: 1, allows: () => true })).toEqual({ swaps: 1, gain: 24 });
+    expect(swapPass(one, { least: 0, window: 1, misses: 1, allowed: () => () => true })).toEqual({
+      swaps: 1,
+      gain: 24,
+    });
     expect([...one.pruned]).toEqual([0, 0, 1]);
   });
 });
@@ -237,7 +243,7 @@ describe("CBS-S against brute force", () => {
 
   test("asks a constraint that does not only count before every swap", async () => {
     const { count: _, ...base } = keepCount({ count: 10, keep: 4 });
-    const frozen = { ...base, canSwap: () => false };
+    const frozen = { ...base, canSwap: () => () => false };
     const problem = randomProblem({ n: 6, p: 10, keep: 4, constraint: frozen });
     expect(await cbsSelector().select(problem, ctx)).toEqual(magnitudeStart(problem));
     const free = randomProblem({ n: 6, p: 10, keep: 4, constraint: base });

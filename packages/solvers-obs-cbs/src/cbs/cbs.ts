@@ -7,10 +7,10 @@ import { overRows, selectOverRows } from "@secateur/core/linalg";
 import { obsSolution } from "../obs/obs-solution.ts";
 import { cbsPlan, cbsSelectorPlan } from "../plan.ts";
 import { type JointUpdateOptions, jointUpdate } from "../update/joint-update.ts";
+import { asWeights } from "./as-weights.ts";
 import { type CbsModel, cbsModel, cbsValue } from "./cbs-model.ts";
 import { type CbsFound, type CbsSearchOptions, cbsSearch } from "./cbs-search.ts";
 import { magnitudeStart, partitionStart, saliencyStart } from "./cbs-starts.ts";
-import { asWeights } from "./kept-mask.ts";
 import { shrinkingBudgets } from "./shrinking-budgets.ts";
 
 /** Settings of {@link cbsSelector}. */

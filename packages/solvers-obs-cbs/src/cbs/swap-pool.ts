@@ -24,7 +24,7 @@ export interface SwapOutcome {
   readonly gain: number;
 }
 
-/** Whether kept `into` may be pruned for pruned `out` to come back; both are places in the pool. */
+/** Whether kept `into` may be pruned for pruned `out` to come back, as the pool is now; both are places in it. */
 export type MaySwap = (out: number, into: number) => boolean;
 
 /** alpha of a pruned, beta of a kept member. */
@@ -50,20 +50,24 @@ export function swap({ B, v, pruned }: SwapPool, i: number, j: number): void {
  * Takes the best swap of all until none gains more than `least`: beyond the paper, which passes once through sorted lists.
  * O(c^2) a swap.
  */
-export function swapBest(pool: SwapPool, options: { least: number; maxSwaps: number; allows: MaySwap }): SwapOutcome {
+export function swapBest(
+  pool: SwapPool,
+  options: { least: number; maxSwaps: number; allowed: () => MaySwap },
+): SwapOutcome {
   const { B, v, pruned } = pool;
   const c = v.length;
   const terms = new Float64Array(c);
   let [swaps, gain] = [0, 0];
   while (swaps < options.maxSwaps) {
     for (let x = 0; x < c; x++) terms[x] = swapTerm(pool, x);
+    const allows = options.allowed();
     let [best, out, into] = [options.least, -1, -1];
     for (let i = 0; i < c; i++) {
       if (pruned[i] === 0) continue;
       for (let j = 0; j < c; j++) {
         if (pruned[j] === 1) continue;
         const value = terms[i]! - terms[j]! + 2 * B[i * c + j]!;
-        if (value > best && options.allows(i, j)) [best, out, into] = [value, i, j];
+        if (value > best && allows(i, j)) [best, out, into] = [value, i, j];
       }
     }
     if (out < 0) break;
@@ -81,7 +85,7 @@ export function swapBest(pool: SwapPool, options: { least: number; maxSwaps: num
  */
 export function swapPass(
   pool: SwapPool,
-  options: { least: number; window: number; misses: number; allows: MaySwap },
+  options: { least: number; window: number; misses: number; allowed: () => MaySwap },
 ): SwapOutcome {
   const c = pool.v.length;
   const members = Array.from({ length: c }, (_, x) => x);
@@ -92,11 +96,12 @@ export function swapPass(
   const order = (j: number): number => terms[j]! - 2 * pool.B[first * c + j]!;
   const waiting = members.filter((x) => pool.pruned[x] === 0).sort((a, b) => order(a) - order(b) || a - b);
   let [swaps, gain, missed] = [0, 0, 0];
+  let allows = options.allowed();
   for (const i of outs) {
     let [best, place] = [-Infinity, -1];
     for (let s = 0; s < Math.min(options.window, waiting.length); s++) {
       const value = swapGain(pool, i, waiting[s]!);
-      if (value > best && options.allows(i, waiting[s]!)) [best, place] = [value, s];
+      if (value > best && allows(i, waiting[s]!)) [best, place] = [value, s];
     }
     if (place < 0 || best < options.least || best <= 0) {
       missed++;
@@ -105,6 +110,7 @@ export function swapPass(
     }
     swap(pool, i, waiting[place]!);
     waiting.splice(place, 1);
+    allows = options.allowed();
     gain += best;
     swaps++;
   }

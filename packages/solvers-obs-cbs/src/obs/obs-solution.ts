@@ -1,5 +1,5 @@
 import { type Mask, masked, objective, type Problem, type Solution } from "@secateur/core";
-import { asWeights } from "../cbs/kept-mask.ts";
+import { asWeights } from "../cbs/as-weights.ts";
 
 /** A solution from found weights, with both objectives: before the update (weights as they were) and after. */
 export async function obsSolution(

@@ -5,9 +5,9 @@
  * mask. Between the two ends stands what the papers do not try: a few rounds cost n^2 |S| / 2 each on the n gradient rows,
  * and let weights that were redundant only together stop being so.
  */
-import { type InverseView, keptWeights, objective, type Solver } from "@secateur/core";
+import { type InverseView, keptWeights, objective, type Solver, weightMask } from "@secateur/core";
 import { overRows } from "@secateur/core/linalg";
-import { asWeights, perWeightMask } from "../cbs/kept-mask.ts";
+import { asWeights } from "../cbs/as-weights.ts";
 import { shrinkingBudgets } from "../cbs/shrinking-budgets.ts";
 import { obsPlan } from "../plan.ts";
 import { jointUpdate } from "../update/joint-update.ts";
@@ -53,7 +53,7 @@ export function obs(options: ObsOptions = {}): Solver {
           w =
             update === "joint"
               ? await jointUpdate({ problem, mask }, ctx)
-              : await singleOn({ inverse, support, w, kept: perWeightMask(units, mask, w.length) });
+              : await singleOn({ inverse, support, w, kept: weightMask(units, mask) });
         } finally {
           inverse.release();
         }

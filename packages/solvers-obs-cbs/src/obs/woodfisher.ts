@@ -3,9 +3,18 @@
  * at once, then either update. Departure: the inverse comes from the n gradient rows, so H need not be cut to blocks (the
  * published code's blocks are `blockSize`), and exactly k weights are kept also with ties.
  */
-import type { Mask, Problem, RunContext, Saliency, Selector, Solver, Updater } from "@secateur/core";
+import {
+  type Mask,
+  type Problem,
+  type RunContext,
+  type Saliency,
+  type Selector,
+  type Solver,
+  type Updater,
+  weightMask,
+} from "@secateur/core";
 import { flattenRows, overRows, updateOverRows } from "@secateur/core/linalg";
-import { asWeights, perWeightMask } from "../cbs/kept-mask.ts";
+import { asWeights } from "../cbs/as-weights.ts";
 import { obsPlan } from "../plan.ts";
 import { type JointUpdateOptions, jointUpdate } from "../update/joint-update.ts";
 import { type InverseBlockSize, invertBlocks, obsScores, releaseBlocks, singleUpdates } from "./obs-inverses.ts";
@@ -60,7 +69,7 @@ export function woodfisher(options: WoodfisherOptions = {}): Solver {
         const w =
           update === "joint"
             ? await jointUpdate({ problem, mask }, ctx)
-            : await singleUpdates(problem.w.data, perWeightMask(problem.units, mask, scores.length), blocks);
+            : await singleUpdates(problem.w.data, weightMask(problem.units, mask), blocks);
         return await obsSolution(problem, { w, mask });
       } finally {
         releaseBlocks(blocks);
@@ -87,7 +96,7 @@ export function singleUpdater(options: Pick<WoodfisherOptions, "blockSize"> = {}
     async update(problem, mask, ctx) {
       const blocks = await invertBlocks(problem, options.blockSize ?? "auto", ctx);
       try {
-        const kept = perWeightMask(problem.units, mask, problem.w.cols);
+        const kept = weightMask(problem.units, mask);
         return asWeights(problem, await singleUpdates(problem.w.data, kept, blocks));
       } finally {
         releaseBlocks(blocks);

@@ -6,7 +6,7 @@ import type { Rng } from "@secateur/core";
 import { openDataset } from "@secateur/datasets";
 import { bytesOf } from "../bytes-of.ts";
 import type { FuzzFormat } from "../fuzz-format.ts";
-import { joined, latin1, oneOf } from "../mutate-bytes.ts";
+import { joined, latin1, mutateBytes, oneOf } from "../mutate-bytes.ts";
 
 /** A chunk of a PNG with a true checksum. */
 function chunk(type: string, data: Uint8Array): Uint8Array {
@@ -49,14 +49,29 @@ const pngs: readonly (readonly Uint8Array[])[] = [
   [header({ ...size, depth: 4, colour: 3, interlaced: 0 }), palette, rows(2), end],
 ];
 
-/** Chunks left out, repeated and swapped, and headers that say something else of the same data. */
+/** Chunks of any PNG, made once: a megabyte is packed among them. */
+const anyChunks = [
+  palette,
+  chunk("tRNS", new Uint8Array(3)),
+  chunk("iCCP", deflateSync(new Uint8Array(1e6))),
+  ...[0, 1, 3, 5, 64, 5000].map(rows),
+];
+
+/** Other data in a chunk, with a true checksum; pixels are changed before they are packed. */
+function changedChunk(rng: Rng, whole: Uint8Array): Uint8Array {
+  const type = String.fromCharCode(...whole.subarray(4, 8));
+  const data = whole.slice(8, -4);
+  if (type !== "IDAT" || rng.next() < 0.3)
+    return chunk(type, data.length === 0 ? data : mutateBytes(rng, data, [data]));
+  const pixels = new Uint8Array(4 * (1 + oneOf(rng, [2, 4, 32]))).map(() => (rng.next() < 0.3 ? rng.integer(6) : 0));
+  return chunk(type, deflateSync(rng.next() < 0.5 ? pixels : mutateBytes(rng, pixels, [pixels])));
+}
+
+/** Chunks changed, left out, repeated and swapped, and headers that say something else of the same data. */
 function mutatedPng(rng: Rng): Uint8Array {
   const chunks = [...oneOf(rng, pngs)];
   const spares = [
-    palette,
-    chunk("tRNS", new Uint8Array(3)),
-    chunk("iCCP", deflateSync(new Uint8Array(1e6))),
-    rows(rng.integer(5000)),
+    ...anyChunks,
     header({
       width: oneOf(rng, [1, 4, 5, 60_000, 0]),
       height: oneOf(rng, [1, 4, 60_000]),
@@ -67,14 +82,17 @@ function mutatedPng(rng: Rng): Uint8Array {
   ];
   for (let i = 1 + rng.integer(3); i > 0; i--) {
     const at = rng.integer(chunks.length);
-    chunks.splice(at, rng.integer(2), oneOf(rng, [...spares, ...chunks]));
+    if (rng.next() < 0.5) chunks[at] = changedChunk(rng, chunks[at]!);
+    else chunks.splice(at, rng.integer(2), oneOf(rng, [...spares, ...chunks]));
   }
   return joined(signature, ...chunks);
 }
 
-/** 16 x 16 pixels, progressive and baseline, that libjpeg wrote. */
+/** 13 x 9 pixels that libjpeg wrote: grey, in colour, and progressive. */
 const jpegs = [
   "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwgJC4nICIsIxwcKDcpLDAxNDQ0Hyc5PTgyPC4zNDL/wAALCAAJAA0BAREA/8QAHwAAAQUBAQEBAQEAAAAAAAAAAAECAwQFBgcICQoL/8QAtRAAAgEDAwIEAwUFBAQAAAF9AQIDAAQRBRIhMUEGE1FhByJxFDKBkaEII0KxwRVS0fAkM2JyggkKFhcYGRolJicoKSo0NTY3ODk6Q0RFRkdISUpTVFVWV1hZWmNkZWZnaGlqc3R1dnd4eXqDhIWGh4iJipKTlJWWl5iZmqKjpKWmp6ipqrKztLW2t7i5usLDxMXGx8jJytLT1NXW19jZ2uHi4+Tl5ufo6erx8vP09fb3+Pn6/9oACAEBAAA/AM/Svhn939x+ldHP4R0fRIYv7Wv7Gw87Pl/a50i34xnG4jOMjp6ivTtK/hr4xsv9TX//2Q==",
+  "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwgJC4nICIsIxwcKDcpLDAxNDQ0Hyc5PTgyPC4zNDL/2wBDAQkJCQwLDBgNDRgyIRwhMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjL/wAARCAAJAA0DASIAAhEBAxEB/8QAHwAAAQUBAQEBAQEAAAAAAAAAAAECAwQFBgcICQoL/8QAtRAAAgEDAwIEAwUFBAQAAAF9AQIDAAQRBRIhMUEGE1FhByJxFDKBkaEII0KxwRVS0fAkM2JyggkKFhcYGRolJicoKSo0NTY3ODk6Q0RFRkdISUpTVFVWV1hZWmNkZWZnaGlqc3R1dnd4eXqDhIWGh4iJipKTlJWWl5iZmqKjpKWmp6ipqrKztLW2t7i5usLDxMXGx8jJytLT1NXW19jZ2uHi4+Tl5ufo6erx8vP09fb3+Pn6/8QAHwEAAwEBAQEBAQEBAQAAAAAAAAECAwQFBgcICQoL/8QAtREAAgECBAQDBAcFBAQAAQJ3AAECAxEEBSExBhJBUQdhcRMiMoEIFEKRobHBCSMzUvAVYnLRChYkNOEl8RcYGRomJygpKjU2Nzg5OkNERUZHSElKU1RVVldYWVpjZGVmZ2hpanN0dXZ3eHl6goOEhYaHiImKkpOUlZaXmJmaoqOkpaanqKmqsrO0tba3uLm6wsPExcbHyMnK0tPU1dbX2Nna4uPk5ebn6Onq8vP09fb3+Pn6/9oADAMBAAIRAxEAPwB2n690+erEtj4ZuIo/tOn2kW3O3yz5Oemc7SM/j0ritP7VXtf9VXXl+Fr5rVqtVnT5Lbbu9+t1a1vM684yvB5IqboQu531va1rdt9+6P/Z",
+  "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwgJC4nICIsIxwcKDcpLDAxNDQ0Hyc5PTgyPC4zNDL/2wBDAQkJCQwLDBgNDRgyIRwhMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjL/wgARCAAJAA0DASIAAhEBAxEB/8QAFgABAQEAAAAAAAAAAAAAAAAAAwEF/8QAFAEBAAAAAAAAAAAAAAAAAAAAA//aAAwDAQACEAMQAAABqYhqv//EABkQAAIDAQAAAAAAAAAAAAAAAAIDAAEEMf/aAAgBAQABBQJb5YZipcHn/8QAGREAAgMBAAAAAAAAAAAAAAAABBIAAQMx/9oACAEDAQE/ATBcQlSuz//EABoRAAICAwAAAAAAAAAAAAAAAAIEAAMREiL/2gAIAQIBAT8BXqNoi71xP//EABsQAAEEAwAAAAAAAAAAAAAAAAEAAgMQEiFx/9oACAEBAAY/AkMo2jmr/8QAGRAAAQUAAAAAAAAAAAAAAAAAABAhMWHh/9oACAEBAAE/IbRmCjFV/9oADAMBAAIAAwAAABA//8QAGREAAgMBAAAAAAAAAAAAAAAAAREAMVEh/9oACAEDAQE/EAJPL9aSWXeif//EABoRAAICAwAAAAAAAAAAAAAAAAERADEhQWH/2gAIAQIBAT8QJ4LDVlvbCS7P/8QAGxAAAgIDAQAAAAAAAAAAAAAAETEAIQEQQYH/2gAIAQEAAT8QRLitZZElg+qcaf/Z",
 ].map((text) => new Uint8Array(Buffer.from(text, "base64")));
 
 /** Segments left out, repeated and swapped. */

@@ -1,5 +1,7 @@
 /** A comparison: every method at every sparsity, each from the checkpoint as it is. */
+import { existsSync } from "node:fs";
 import { createRunContext, isPruneError, type RunEvent, type RunPlan } from "@secateur/core";
+import { checkOutput, readFileBytes } from "@secateur/formats";
 import {
   type CompareDocument,
   type ComparedRun,
@@ -26,6 +28,7 @@ import { findCurvature } from "../plugins/find-entry.ts";
 import { findTask } from "../plugins/find-task.ts";
 import { layerScope } from "../prune/layer-scope.ts";
 import { openComparison } from "../state/comparison-file.ts";
+import { type FinishedRun, finishedRun, requestHash } from "../state/finished-run.ts";
 import { packageVersions, versions } from "../versions.ts";
 import { comparisonIdentity } from "./comparison-identity.ts";
 
@@ -59,6 +62,10 @@ export interface Comparison {
   readonly state?: string | undefined;
   /** Whether runs that are in it already are taken from there; default: it is begun anew. */
   readonly resume?: boolean;
+  /** Absolute path of the report, if one is to be made: a run that goes on is finished where this one has its request. */
+  readonly report?: string | undefined;
+  /** Whether a report that is there may be replaced; default: not, but where a comparison goes on. */
+  readonly overwrite?: boolean;
   /** Told of every run that is done. */
   readonly onRun?: (run: ComparedRun, at: { readonly done: number; readonly total: number }) => void;
   /** Told of every run that failed. */
@@ -67,14 +74,14 @@ export interface Comparison {
 
 /**
  * Runs every method at every sparsity. Gradients that runs ask for alike are taken once. A run that fails, or an interrupt,
- * costs no other run its result.
+ * costs no other run its result. Asked to go on with a comparison whose report is there, it does nothing.
  *
  * @returns the document, and the finished runs, which a report draws
  * @throws whatever is wrong with the input; the first run's error, or ERR_ABORTED, where no run was finished
  */
 export async function runCompare(
   spec: Comparison,
-): Promise<{ document: CompareDocument; runs: readonly ComparedRun[] }> {
+): Promise<{ document: CompareDocument | FinishedRun; runs: readonly ComparedRun[] }> {
   const { path, data: source, solvers: found, sparsities, plan, cwd, session, includeFrozen } = spec;
   for (const one of found) notePlugin(one, session);
   const solvers = await Promise.all(
@@ -84,6 +91,14 @@ export async function runCompare(
   const { onEvent } = session;
   const first = await openAnyModel({ path, arch: spec.arch, engine: spec.engine, includeFrozen, cwd, onEvent });
   const { classes, spec: layers } = first;
+  const comparison = comparisonIdentity(spec, first);
+  const requestSha256 = requestHash(JSON.stringify([comparison, found.map(({ entry }) => entry.name), sparsities]));
+  if (spec.resume && (await isReportOf(spec, requestSha256))) {
+    first.close();
+    return { document: finishedRun(spec.report!, session), runs: [] };
+  }
+  const isContinued = spec.resume === true && spec.state !== undefined && existsSync(spec.state);
+  if (spec.report !== undefined) await checkOutput(spec.report, { overwrite: spec.overwrite === true || isContinued });
   const { pruned: params, dense: keptDense } = chosenDense(first, spec.keepDense);
   if (params.length === 0) throw keepsAll(path);
   const named = spec.task === undefined ? undefined : await findTask(spec.task, cwd);
@@ -107,7 +122,7 @@ export async function runCompare(
     spec.state === undefined
       ? undefined
       : await openComparison({
-          ...{ path: spec.state, comparison: comparisonIdentity(spec, first), resume: spec.resume === true, session },
+          ...{ path: spec.state, comparison, resume: spec.resume === true, session },
           packages: new Map(found.map((one) => [one.entry.name, packageVersions([one])])),
         });
   const plans = await Promise.all(
@@ -190,13 +205,18 @@ export async function runCompare(
     measuredOn: posed.measuredOn,
     keptDense,
     ...{ runs, failed, isInterrupted },
-    seed: session.seed,
-    backend: session.kernels.name,
+    ...{ seed: session.seed, backend: session.kernels.name, requestSha256 },
     versions: versions([...sources, ...first.packages]),
     peakMemoryBytes: peakMemoryBytes(),
   });
   first.close();
   return { document, runs };
+}
+
+/** Whether a report is there that names the request; without a state beside it, it was made when all runs had been. */
+async function isReportOf({ report, state }: Comparison, request: string): Promise<boolean> {
+  if (report === undefined || !existsSync(report) || (state !== undefined && existsSync(state))) return false;
+  return new TextDecoder().decode(await readFileBytes(report)).includes(request);
 }
 
 /** The session with notes that say of which run they are. */

@@ -1,6 +1,6 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
-import type { Task } from "@secateur/core";
+import type { Model, Task } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { keepsAll, overflowed } from "../../errors.ts";
 import type { FoundEntry } from "../../plugins/found-entry.ts";
@@ -23,8 +23,10 @@ import { type CompleteSettings, completeSettings, recordOf } from "../retrain/co
 import { retrainNetwork } from "../retrain/retrain-network.ts";
 import { makeSchedule } from "../retrain/retrain-plan.ts";
 import { settingsByTrial } from "../retrain/settings-by-trial.ts";
+import { type FinishedRun, finishedRun, requestHash } from "../state/finished-run.ts";
 import { openRunKeeper } from "../state/run-keeper.ts";
 import { versions } from "../versions.ts";
+import { checkPruneOutputs, isPruneFinished } from "./finished-prune.ts";
 import { layerScope } from "./layer-scope.ts";
 import { type PruneDocument, pruneDocument, type RunOutcome } from "./prune-document.ts";
 import type { PruneOutputs } from "./prune-outputs.ts";
@@ -47,11 +49,12 @@ export interface PruneRun {
 
 /**
  * Opens model and data, prunes, measures before and after, and writes the pruned network, its recipe and its report. The state
- * between stages stands beside the output while the run is under way; whoever called removes it at the end.
+ * between stages stands beside the output while the run is under way; whoever called removes it at the end. Asked to go on with
+ * a run that is finished, it writes nothing.
  *
  * @throws whatever is wrong with the input, ERR_OVERFLOW, ERR_ABORTED
  */
-export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
+export async function runPrune(spec: PruneRun): Promise<PruneDocument | FinishedRun> {
   const { settings, outputs, session, cwd } = spec;
   const { arch, engine, includeFrozen } = settings;
   const { now } = session.context();
@@ -68,6 +71,13 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
     untie: settings.retrain !== undefined || settings.layers !== undefined,
   });
   noteArchitecture(model, session);
+  const asked = portableRecipe(recipeOf({ settings, retrain: settings.retrain, model, session }), outputs.recipe);
+  const requestSha256 = requestHash(requestOf(asked));
+  if (spec.resume && (await isPruneFinished(outputs, requestSha256))) {
+    model.close();
+    return finishedRun(outputs.out, session);
+  }
+  await checkPruneOutputs(outputs);
   notePlugin(settings.found, session);
   const { pruned: params, dense: keptDense } = chosenDense(model, settings.keepDense);
   if (params.length === 0) throw keepsAll(settings.model);
@@ -84,7 +94,10 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
   const sources = [settings.found, ...plugins, ...model.packages];
   // With retraining every phase had a plan of its own, which the same settings give again.
   const plan = retrain ? draft.plan : result.plan;
-  const recipe: Recipe = { ...draft, plan, versions: versions(sources, retrain ? ["@secateur/imp-scheduler"] : []) };
+  const recipe: Recipe = {
+    ...{ ...draft, plan, requestSha256 },
+    versions: versions(sources, retrain ? ["@secateur/imp-scheduler"] : []),
+  };
   const out = outputs.form === "tfjs" ? join(outputs.out, "model.json") : outputs.out;
   const unprunable =
     model.tfjs?.model.keptDense ?? model.onnx?.model.keptDense.map(({ name, reason }) => ({ weight: name, reason }));
@@ -92,9 +105,11 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument> {
     ...{ outcome, recipe, keptDense, out, peakMemoryBytes: peakMemoryBytes() },
     ...(unprunable ? { unprunable } : {}),
   });
-  await saveResults({ document, outcome, model, outputs, makeReport: spec.makeReport, cwd, onEvent: session.onEvent });
+  const saved = await saveResults({
+    ...{ document, outcome, model, outputs, makeReport: spec.makeReport, cwd, onEvent: session.onEvent },
+  });
   model.close();
-  return document;
+  return saved;
 }
 
 /** What a run gave, and how long its stages took in this part of it. */
@@ -186,7 +201,8 @@ function taskName({ task, plan }: PruneSettings): string | undefined {
 }
 
 /** What a run's job is, whether it retrains or not. */
-function jobOf({ cwd, settings, session, model, params, budget }: MeasureSpec): Omit<PruneTask, "train"> {
+function jobOf(spec: MeasureSpec): Omit<PruneTask, "train"> {
+  const { cwd, settings, session, model, params, budget } = spec;
   const { solver, plan, curvatureOptions } = settings;
   return {
     ...{
@@ -198,10 +214,21 @@ function jobOf({ cwd, settings, session, model, params, budget }: MeasureSpec): 
       findCurvature: (name: string) => findCurvature(name, cwd),
     },
     ...budget,
-    ...(settings.layers ? layerScope(settings.layers) : {}),
+    ...(settings.layers ? layerScope(settings.layers, () => openDense(spec)) : {}),
     curvatureOptions,
     onCurvature: (curvature) => noteUnread(settings, curvature, session),
   };
+}
+
+/** The network before the run once more, with the statistics that the run began with. */
+async function openDense({ settings, session, cwd, opened, retrain }: MeasureSpec): Promise<Model> {
+  const { model: path, arch, engine, includeFrozen } = settings;
+  const model = await openAnyModel({ path, arch, engine, includeFrozen, cwd, untie: true, onEvent: () => {} });
+  if (opened) {
+    const { data } = opened;
+    await remeasuringModel({ model, data, settings: batchNormOf({ ...settings, retrain }, model), session }).before();
+  }
+  return model.network;
 }
 
 /** Prunes, and retrains where that was asked for, with the state kept between stages and epochs. */
@@ -296,7 +323,7 @@ function noteUnread({ found, given }: PruneSettings, curvature: FoundEntry, sess
 /** The recipe as far as it is known before the run: its plan is what was asked for. */
 function recipeOf(spec: {
   settings: PruneSettings;
-  retrain: CompleteSettings | undefined;
+  retrain: Recipe["retrain"] | undefined;
   model: AnyModel;
   session: Session;
 }): Recipe {
@@ -341,4 +368,9 @@ function runIdentity(recipe: Recipe): string {
     ...{ modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity },
     ...{ flops, bytes, milliseconds, costs, units, keepDense, batchNorm, retrain, allocation, curvatureOptions },
   });
+}
+
+/** All that decides a run's result, as JSON: its recipe, but for where it lies and which versions made it. */
+function requestOf({ model: _place, versions: _versions, ...recipe }: Recipe): string {
+  return JSON.stringify(recipe);
 }

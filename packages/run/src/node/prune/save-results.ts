@@ -9,10 +9,15 @@ import { architectureKey } from "../open/architectures.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
 import { tiedKey } from "../open/stored-tensors.ts";
 import { trainingKey } from "../retrain/training-record.ts";
+import { outputHash } from "./finished-prune.ts";
 import type { PruneDocument, RunOutcome } from "./prune-document.ts";
 import type { PruneOutputs } from "./prune-outputs.ts";
 
-/** Writes every output whole or not at all. All of them are made before the first is written. */
+/**
+ * Writes every output whole or not at all. All of them are made before the first is written.
+ *
+ * @returns the document, whose recipe has the hash of what was written
+ */
 export async function saveResults(spec: {
   document: PruneDocument;
   outcome: RunOutcome;
@@ -22,19 +27,26 @@ export async function saveResults(spec: {
   /** The folder from which plugins are looked for. */
   cwd: string;
   onEvent: (event: RunEvent) => void;
-}): Promise<void> {
-  const { document, outcome, model, outputs } = spec;
+}): Promise<PruneDocument> {
+  const { outcome, model, outputs } = spec;
   const { overwrite } = outputs;
-  const network = await encodePruned({ model, document, outputs, from: spec.cwd, onEvent: spec.onEvent });
+  const network = await encodePruned({
+    ...{ model, document: spec.document, outputs },
+    from: spec.cwd,
+    onEvent: spec.onEvent,
+  });
+  const recipe = { ...spec.document.recipe, outputSha256: outputHash(network) };
+  const document = { ...spec.document, recipe };
   const report = outputs.report === undefined ? undefined : await spec.makeReport(document, outcome);
   for (const [path, bytes] of network) {
     if (outputs.form === "tfjs") await mkdir(dirname(path), { recursive: true });
     await writeFileAtomic(path, bytes, { overwrite });
   }
-  await writeFileAtomic(outputs.recipe, `${JSON.stringify(document.recipe, null, 2)}\n`, { overwrite });
+  await writeFileAtomic(outputs.recipe, `${JSON.stringify(recipe, null, 2)}\n`, { overwrite });
   if (outputs.report !== undefined && report !== undefined) {
     await writeFileAtomic(outputs.report, report, { overwrite });
   }
+  return document;
 }
 
 /** The files of the pruned network, in the order in which they are written. */

@@ -10,18 +10,25 @@ import type { Recipe } from "./recipe.ts";
  * @param path - absolute path of the file
  */
 export function portableRecipe(recipe: Recipe, path: string): Recipe {
-  const fromThere = (absolute: string) => {
-    const short = relative(dirname(path), absolute);
-    // On Windows there is no relative path to another drive.
-    return isAbsolute(short) ? short : short.split(sep).join("/");
-  };
+  const fromThere = (absolute: string) => portablePath(absolute, path);
   const { retrain, data } = recipe;
   return {
     ...recipe,
     model: fromThere(recipe.model),
-    ...(data === undefined ? {} : { data: mapDataPaths(data, fromThere) }),
+    ...(data === undefined ? {} : { data: portableData(data, path) }),
     ...(retrain?.rewind === undefined ? {} : { retrain: { ...retrain, rewind: fromThere(retrain.rewind) } }),
   };
+}
+
+/** A DATA argument with its absolute paths made relative to the folder of the file at `path`. */
+export function portableData(data: string, path: string): string {
+  return mapDataPaths(data, (absolute) => portablePath(absolute, path));
+}
+
+function portablePath(absolute: string, path: string): string {
+  const short = relative(dirname(path), absolute);
+  // On Windows there is no relative path to another drive.
+  return isAbsolute(short) ? short : short.split(sep).join("/");
 }
 
 /** The recipe's file next to an output: "net.safetensors" -> "net.recipe.json". */

@@ -44,6 +44,8 @@ const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
   seed: "number",
   kernels: "string",
   backend: "string",
+  requestSha256: "string",
+  outputSha256: "string",
   versions: "object",
 };
 

@@ -56,6 +56,9 @@ export interface Recipe {
   readonly kernels: KernelChoice;
   /** The build of the kernels that ran, for example "wasm-relaxed-simd": results differ between builds by rounding. */
   readonly backend: string;
+  /** Of what was asked for, and of the pruned network's files: by these --resume knows a run that is finished. Not read otherwise. */
+  readonly requestSha256?: string;
+  readonly outputSha256?: string;
   readonly versions: Readonly<Record<string, string>>;
 }
 

@@ -1,8 +1,8 @@
 /** Trains a network on the training split, from the start or from a checkpoint. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { countZeros, type Evaluation, type Mask, type TrainingRule } from "@secateur/core";
-import { writeFileAtomic } from "@secateur/formats";
+import { countZeros, type Evaluation, isPruneError, type Mask, type TrainingRule } from "@secateur/core";
+import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { createNetwork, type Network, train } from "@secateur/nn";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
 import type { AugmentationFlags } from "../../prune/augmentation.ts";
@@ -18,6 +18,7 @@ import { openData } from "../open/open-data.ts";
 import { openModel } from "../open/open-model.ts";
 import type { StoredTensors } from "../open/stored-tensors.ts";
 import { findTask } from "../plugins/find-task.ts";
+import { portableData } from "../recipe/encode-recipe.ts";
 import { encodeRecord, type TrainingRecord, trainingKey } from "../retrain/training-record.ts";
 import {
   learningRateOf,
@@ -26,6 +27,7 @@ import {
   peakRates,
   trainDefaults,
 } from "../retrain/training-settings.ts";
+import { type FinishedRun, finishedRun, requestHash } from "../state/finished-run.ts";
 import { readTraining, trainingPath, writeTraining } from "../state/training-file.ts";
 import { versions } from "../versions.ts";
 import { openRules, type RuleSettings } from "./training-rules.ts";
@@ -86,18 +88,26 @@ interface Start {
   readonly metadata: Readonly<Record<string, string>>;
   /** How the file stores the tensors; undefined for a new network. */
   readonly stored: StoredTensors | undefined;
+  /** Of the checkpoint's file. */
+  readonly sha256: string | undefined;
 }
 
+/** The metadata entry by which --resume knows a training that is finished: the hash of what was asked for. */
+const requestKey = "secateur.request";
+
 /**
- * Trains and writes the network. The state between epochs stands in {@link trainingPath} while the run is under way.
+ * Trains and writes the network. The state between epochs stands in {@link trainingPath} while the run is under way. Asked to
+ * go on with a training that is finished, it writes nothing.
  *
  * @throws whatever is wrong with the input, ERR_DIVERGED, ERR_ABORTED
  */
-export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
+export async function runTrain(spec: TrainSpec): Promise<TrainDocument | FinishedRun> {
   const { data, settings, out, overwrite, resume, cwd, session } = spec;
   const { keepEpochs = [] } = settings;
   const optimizer = optimizerOf(settings); // refuses settings it does not have
   const { network, arch, stored, ...opened } = await start(spec);
+  const path = trainingPath(out);
+  const isContinued = resume && existsSync(path);
   const keepZeros = settings.keepZeros ?? isPruned(network);
   if (keepZeros && settings.keepZeros === undefined) {
     const message = `${spec.model}: its zeros stay zero, since it is pruned; --no-keep-zeros trains them too`;
@@ -105,6 +115,16 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   }
   // What is said of pruning holds as long as its zeros do.
   const kept = keepZeros ? ["secateur.solver", "secateur.sparsity", "secateur.seed"] : [];
+  const rules = await openRules(settings, cwd, session);
+  const run = runIdentity({
+    ...{ settings: { ...settings, keepZeros }, rules, arch, session, modelSha256: opened.sha256 },
+    data: portableData(data, out), // a file is the same wherever its folder lies
+  });
+  const request = requestHash(run);
+  if (resume && !isContinued && existsSync(out) && (await requestIn(out, cwd)) === request) {
+    return finishedRun(out, session);
+  }
+  await checkOutput(out, { overwrite: overwrite || isContinued });
   const metadata = freshMetadata(opened.metadata, [...kept, ...(settings.epochs === 0 ? [trainingKey] : [])]);
   const named = settings.task === undefined ? undefined : await findTask(settings.task, cwd);
   const splits = await openData({
@@ -120,7 +140,6 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
   const ctx = session.context();
   const started = ctx.now();
   const { batchSize, weightDecay, epochs } = { ...trainDefaults, ...defined(settings) };
-  const path = trainingPath(out);
   const keepEpoch = async (epoch: number): Promise<void> => {
     if (!keepEpochs.includes(epoch)) return;
     const place = epochPath(out, epoch);
@@ -128,15 +147,12 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
     const bytes = await encodeNetwork({ network, path: place, metadata: labels, stored, from: cwd });
     await writeFileAtomic(place, bytes, { overwrite: true });
   };
-  const isContinued = resume && existsSync(path);
   if (resume && !isContinued) {
     const message = `${path}: there is nothing to go on from yet, so the training starts from the beginning`;
     session.onEvent({ type: "note", level: "info", code: "nothing-to-resume", message });
   }
   if (!isContinued) await keepEpoch(0);
   let saved = Number.NEGATIVE_INFINITY;
-  const rules = await openRules(settings, cwd, session);
-  const run = runIdentity({ settings: { ...settings, keepZeros }, rules, arch, data, seed: session.seed });
   const report = await train(
     network,
     {
@@ -168,7 +184,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument> {
     from: cwd,
     network,
     path: out,
-    metadata: { ...metadata, ...recorded, [architectureKey]: arch },
+    metadata: { ...metadata, ...recorded, [architectureKey]: arch, [requestKey]: request },
     stored,
   });
   await writeFileAtomic(out, bytes, { overwrite: overwrite || isContinued });
@@ -232,16 +248,15 @@ function runIdentity(spec: {
   rules: readonly TrainingRule[];
   arch: string;
   data: string;
-  seed: number;
+  modelSha256: string | undefined;
+  session: Session;
 }): string {
-  const { arch, data, seed } = spec;
+  const { arch, data, modelSha256, session } = spec;
   const rules = spec.rules.map(({ name, settings: own }) => ({ name, settings: own }));
   const ruled = rules.length === 0 ? {} : { rules };
   const settings = [...decisive, "keepZeros"] as const;
   return JSON.stringify({
-    arch,
-    data,
-    seed,
+    ...{ arch, data, modelSha256, seed: session.seed, kernels: session.kernels.name },
     ...Object.fromEntries(settings.map((key) => [key, spec.settings[key]])),
     ...ruled,
   });
@@ -251,8 +266,8 @@ async function start({ model, settings, session, cwd }: TrainSpec): Promise<Star
   if (model !== undefined) {
     const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent, cwd });
     noteTies(opened, { untie: true, onEvent: session.onEvent });
-    const { network, architecture, metadata, stored } = opened;
-    return { network, arch: architecture.name, metadata, stored };
+    const { network, architecture, metadata, stored, sha256 } = opened;
+    return { network, arch: architecture.name, metadata, stored, sha256 };
   }
   if (settings.arch === undefined) {
     throw badUsage("nothing to train: give MODEL, a checkpoint to go on from, or --arch for a new network");
@@ -262,8 +277,18 @@ async function start({ model, settings, session, cwd }: TrainSpec): Promise<Star
     network: createNetwork(await findArchitecture(settings.arch, { from: cwd }), { seed: session.seed }),
     arch: settings.arch,
     metadata: {},
-    stored: undefined,
+    ...{ stored: undefined, sha256: undefined },
   };
+}
+
+/** What a trained network's file says it was asked for; undefined for other files. A file that is read is whole: it has a checksum. */
+async function requestIn(path: string, from: string): Promise<string | undefined> {
+  try {
+    return (await openModel({ path, arch: undefined, onEvent: () => {}, cwd: from })).metadata[requestKey];
+  } catch (error) {
+    if (isPruneError(error)) return undefined;
+    throw error;
+  }
 }
 
 /** Fewer zeros than this come by chance or from a dead unit. */

@@ -1,0 +1,72 @@
+/** --resume of a run that was finished before: nothing is left to do, so nothing is written. */
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { call, type SmallTask, smallArch, smallTask } from "./testing.test-support.ts";
+
+/** Every file of a folder, and when it was written. */
+async function stamps(folder: string): Promise<readonly string[]> {
+  const names = (await readdir(folder)).sort();
+  return await Promise.all(names.map(async (name) => `${name} ${(await stat(join(folder, name))).mtimeMs}`));
+}
+
+interface Finished {
+  readonly name: string;
+  argv(task: SmallTask): readonly string[];
+  /** Another setting, whose result is not what is there. */
+  readonly other: readonly string[];
+  /** The file by which the run is known. */
+  readonly out: string;
+}
+
+const commands: readonly Finished[] = [
+  {
+    name: "prune",
+    argv: ({ model, data }) => ["prune", model, "--data", data, "--solver", "magnitude", "--out", "p.safetensors"],
+    other: ["--stages", "2"],
+    out: "p.safetensors",
+  },
+  {
+    name: "train",
+    argv: ({ data }) => ["train", "--arch", smallArch, "--data", data, "--epochs", "2", "--out", "t.safetensors"],
+    other: ["--learning-rate", "0.02"],
+    out: "t.safetensors",
+  },
+  {
+    name: "compare",
+    argv: ({ model, data }) => [
+      ...["compare", model, "--data", data, "--solvers", "magnitude", "--sparsities", "0.5", "--report", "c.json"],
+    ],
+    other: ["--keep-dense", "first"],
+    out: "c.json",
+  },
+];
+
+describe.each(commands)("$name --resume of a run that is finished", ({ argv, other, out }) => {
+  test("says so with code 0 and writes nothing; what another run left, or others changed, is not taken for it", async () => {
+    const task = await smallTask();
+    const cwd = task.folder;
+    const typed = argv(task);
+    expect((await call(typed, { cwd })).code).toBe(0);
+    const before = await stamps(cwd);
+
+    const again = await call([...typed, "--resume"], { cwd });
+    expect([again.code, again.stdout]).toEqual([0, ""]);
+    expect(again.stderr).toContain(`${join(cwd, out)} is what this very run gave: it is finished`);
+    const json = await call([...typed, "--resume", "--json"], { cwd });
+    expect(JSON.parse(json.stdout)).toEqual({ finished: true, out: join(cwd, out) });
+
+    const different = await call([...typed, ...other, "--resume"], { cwd });
+    expect(different.code).toBe(2);
+    expect(different.stderr).toMatch(/\[ERR_OUTPUT_EXISTS\]\n$/);
+
+    const place = join(cwd, out);
+    const bytes = await readFile(place);
+    const changed = out.endsWith(".json") ? Buffer.from("{}") : Buffer.from(bytes);
+    if (!out.endsWith(".json")) changed[changed.length - 3]! ^= 1;
+    await writeFile(place, changed);
+    expect((await call([...typed, "--resume"], { cwd })).stderr).toMatch(/\[ERR_OUTPUT_EXISTS\]\n$/);
+    await writeFile(place, bytes);
+    expect((await stamps(cwd)).map((one) => one.split(" ")[0])).toEqual(before.map((one) => one.split(" ")[0]));
+  });
+});
