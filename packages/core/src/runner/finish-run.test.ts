@@ -73,7 +73,7 @@ describe("after a run", () => {
     const { notes } = await prune({ model, solver: bySize, data, sparsity: 0.5 });
     expect(notes).toMatchObject([{ code: "layer-emptied", level: "warn" }]);
     expect(notes[0]!.message).toMatch(
-      /'a' has no weight left, so the output no longer depends on the input.*--allocation uniform/,
+      /'a' has no weight left, so the output no longer depends on the input.*--layer-limit NAME/,
     );
     const around = {
       ...chain([0.1, 0.2], [3, 4], () => 1),

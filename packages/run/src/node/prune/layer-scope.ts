@@ -1,4 +1,5 @@
 /** From the settings of scope "layers" to what core's runner takes. */
+import type { Model } from "@secateur/core";
 import { activations } from "@secateur/fisher";
 import { layerLoop } from "@secateur/solvers-layerwise";
 import type { PruneJob } from "../../prune/prune-network.ts";
@@ -7,15 +8,24 @@ import type { LayersSettings } from "./layers-settings.ts";
 /** Calibration examples where nothing is said. */
 const usualExamples = 1024;
 
-/** The scope of a run, what prunes over it, and with a pattern the budget. */
-export function layerScope({
-  inputs = "sequential",
-  examples = usualExamples,
-  allocation,
-  match,
-  refitBlocks = 0,
-  pattern,
-}: LayersSettings): Pick<PruneJob, "layers" | "budget"> {
+/**
+ * The scope of a run, what prunes over it, and with a pattern the budget.
+ *
+ * @param openDense - opens the network before the run; called at most once; default: later stages are led to what they find
+ */
+export function layerScope(
+  {
+    inputs = "sequential",
+    examples = usualExamples,
+    allocation,
+    match,
+    refitBlocks = 0,
+    damping,
+    pattern,
+  }: LayersSettings,
+  openDense?: () => Promise<Model>,
+): Pick<PruneJob, "layers" | "budget"> {
+  let dense: Promise<Model> | undefined;
   return {
     layers: {
       scope: { kind: "layers", inputs, examples },
@@ -24,7 +34,15 @@ export function layerScope({
         ...(match === undefined ? {} : { match }),
         ...(refitBlocks > 0 ? { blocks: { epochs: refitBlocks } } : {}),
       }),
-      curvature: activations(),
+      curvature: activations({ damping }),
+      ...(openDense
+        ? {
+            openDense() {
+              dense ??= openDense();
+              return dense;
+            },
+          }
+        : {}),
     },
     ...(pattern ? { budget: { units: [{ match: "*", units: { kind: "of-every", ...pattern } }] } } : {}),
   };
