@@ -14,7 +14,7 @@ import {
 } from "@secateur/run/node";
 import { stateLeftBehind } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertNotInput } from "../run/check-places.ts";
+import { assertInputsThere, assertNotInput } from "../run/check-places.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The flags that say where results go. */
@@ -80,6 +80,7 @@ export async function planOutputs(spec: {
   const paths = [out, outputs.recipe, outputs.state, report, events].filter((path) => path !== undefined);
   const twice = paths.find((path, index) => paths.indexOf(path) !== index);
   if (twice !== undefined) throw badUsage(`${twice}: two outputs would go there; give each its own name`, { twice });
+  await assertInputsThere([spec.model, ...spec.inputs]);
   // What is there may be what this very run gave before: that shows when the model is read.
   if (!flags.resume || !existsSync(outputs.recipe)) await checkPruneOutputs(outputs);
   if (existsSync(outputs.state) && !flags.resume && !overwrite) throw stateLeftBehind(outputs.state);

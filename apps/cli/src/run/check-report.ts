@@ -3,7 +3,7 @@ import { checkOutput } from "@secateur/formats";
 import { badUsage } from "@secateur/run";
 import type { Terminal } from "../terminal.ts";
 import { absolutePath } from "./absolute-path.ts";
-import { assertNotInput } from "./check-places.ts";
+import { assertInputsThere, assertNotInput } from "./check-places.ts";
 
 /**
  * Refuses a report that could not be written, and two outputs of one name.
@@ -29,6 +29,7 @@ export async function checkReport(spec: {
     ],
     inputs,
   });
+  await assertInputsThere(inputs);
   if (report === undefined) return;
   if (report === events) throw badUsage(`${report}: two outputs would go there; give each its own name`);
   await checkOutput(report, { overwrite });

@@ -1,6 +1,6 @@
 /** One call of `secateur sensitivity`. */
 import { writeFileAtomic } from "@secateur/formats";
-import { shellCommand } from "@secateur/report/text";
+import { sensitivityText, shellCommand } from "@secateur/report/text";
 import { mapDataPaths } from "@secateur/run";
 import { runSensitivity } from "@secateur/run/node";
 import { interrupted, missingFlag, someFailed } from "../errors.ts";
@@ -11,7 +11,6 @@ import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
-import { proposalText, sensitivityText } from "./sensitivity-text.ts";
 
 /** The flags of `secateur sensitivity` as commander hands them over. */
 export interface SensitivityFlags extends SessionFlags {
@@ -71,7 +70,6 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
       sensitivityReport({
         plottingLibrary,
         document,
-        verdict: proposalText(document),
         command: shellCommand("secateur", argv),
       }),
       { overwrite },
