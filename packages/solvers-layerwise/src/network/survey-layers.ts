@@ -12,6 +12,7 @@ import {
   type Mat,
   type Problem,
   type RunContext,
+  type Units,
   weightUnits,
 } from "@secateur/core";
 import { obcTrace } from "../methods/obc.ts";
@@ -22,11 +23,17 @@ import { type LayerAllocation, type LayerShare, outlierShare } from "./share-bud
 
 /** The problem of some rows of a layer; with a slope where they are to give the dense model's outputs. */
 export function layerProblemOf(
-  { target, w, layer, constraint }: { target: LayerRows; w: Mat; layer: LayerCurvature; constraint: Constraint },
+  {
+    target,
+    w,
+    layer,
+    constraint,
+    units = weightUnits(w.rows * w.cols),
+  }: { target: LayerRows; w: Mat; layer: LayerCurvature; constraint: Constraint; units?: Units },
   kernels: Kernels,
 ): Problem {
   const { curvature, dense } = layer;
-  const problem = { id: target.param, w, curvature, units: weightUnits(w.rows * w.cols), constraint };
+  const problem = { id: target.param, w, curvature, units, constraint };
   return dense ? { ...problem, gradient: denseSlope(w, layer, dense, kernels) } : problem;
 }
 

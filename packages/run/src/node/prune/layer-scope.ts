@@ -7,15 +7,14 @@ import type { LayersSettings } from "./layers-settings.ts";
 /** Calibration examples where nothing is said. */
 const usualExamples = 1024;
 
-/** The scope of a run, what prunes over it, and with a pattern the budget. */
+/** The scope of a run, and what prunes over it. */
 export function layerScope({
   inputs = "sequential",
   examples = usualExamples,
   allocation,
   match,
   refitBlocks = 0,
-  pattern,
-}: LayersSettings): Pick<PruneJob, "layers" | "budget"> {
+}: LayersSettings): Pick<PruneJob, "layers"> {
   return {
     layers: {
       scope: { kind: "layers", inputs, examples },
@@ -26,6 +25,5 @@ export function layerScope({
       }),
       curvature: activations(),
     },
-    ...(pattern ? { budget: { units: [{ match: "*", units: { kind: "of-every", ...pattern } }] } } : {}),
   };
 }
