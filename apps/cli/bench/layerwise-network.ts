@@ -1,7 +1,8 @@
 /**
  * `npm run bench:layerwise -- --network MODEL --calibration DATA [--test DATA]`: a whole network pruned layer by layer, from the dense weights
  * each time, by every --solver at every --sparsity (a number, or 2/4 for two of every four). Prints the first measure of the task on the test
- * data, the sum of the layers' relative errors, and processor seconds.
+ * data, the sum of the layers' relative errors, processor seconds and the most memory the process has had by then. With `--lines FOLDER
+ * --dictionary FILE` in place of the data a recogniser of lines of text is measured by its character accuracy (text-lines.ts).
  */
 import process from "node:process";
 import {
@@ -9,11 +10,12 @@ import {
   type Dataset,
   distillation,
   type Kernels,
+  type LayerCurvature,
+  type LayerCurvatureEstimator,
   type Mask,
   parseTask,
   type RunContext,
   type Solver,
-  type Task,
   teacherDataset,
 } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
@@ -30,18 +32,20 @@ import {
 import { type PruneLayersRequest, pruneLayers } from "@secateur/solvers-layerwise";
 import { quietSession } from "./bench-network.ts";
 import { decimals, digits, printLine, printTable, showProgress } from "./print.ts";
+import { characterAccuracy, readDictionary, readLines } from "./text-lines.ts";
 
 /** What to run; texts are those of the command line. */
 export interface NetworkBenchmark {
   readonly network: string;
-  readonly calibration: string;
-  readonly test: string;
+  readonly data:
+    | { readonly calibration: string; readonly test: string }
+    | { readonly lines: string; readonly dictionary: string };
   readonly arch?: string | undefined;
   readonly normalize?: string | undefined;
   readonly task?: string | undefined;
   readonly keepDense: readonly string[];
   readonly examples?: number | undefined;
-  readonly damping: number;
+  readonly damping: number | undefined;
   readonly solvers: ReadonlyMap<string, Solver>;
   readonly cells: readonly string[];
   /** Passes of distillation from the dense network afterwards, and the first rate of Adam, which falls along a cosine. */
@@ -55,16 +59,13 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
   const session = quietSession(kernels, 0);
   const rows: (string | undefined)[][] = [];
   const first = await open(spec);
-  const calibration = await dataOf(spec, spec.calibration, first);
+  const { calibration, test, measure, measureName } = await measured(spec, first, session.context);
   const { train } = calibration;
-  const { test } = spec.test === spec.calibration ? calibration : await dataOf(spec, spec.test, first);
-  const task = spec.task === undefined ? chooseTask({ model: first.network, data: test }) : parseTask(spec.task);
+  const curvature = spec.request.inputs === "parallel" ? takenOnce(spec) : activations(dampingOf(spec));
   const taught =
     spec.distill.epochs > 0
       ? await teacherDataset({ model: first.network, data: train }, session.context())
       : undefined;
-  const measure = async ({ network }: AnyModel): Promise<number> =>
-    (await network.evaluate(test, session.context(), { task })).measures[0]!.value;
   printLine(`dense ${digits(await measure(first))}`);
   for (const cell of spec.cells) {
     for (const [name, solver] of spec.solvers) {
@@ -80,7 +81,7 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
       await before();
       const pruned = await pruneLayers(
         {
-          ...{ model: model.network, data: train, solver, curvature: activations({ damping: spec.damping }) },
+          ...{ model: model.network, data: train, solver, curvature },
           ...{ ...budgetOf(cell), ...spec.request, params: chosenDense(model, spec.keepDense).pruned },
           ...(spec.examples === undefined ? {} : { examples: spec.examples }),
           recalibrate: async (ctx) => {
@@ -99,6 +100,7 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
         ...[cell, name, pruned.allocation, parts.join(" "), digits(await measure(model)), decimals(errors, 3)],
         ...[
           decimals(seconds, 1),
+          `${Math.round(process.resourceUsage().maxRSS / 1024)}`,
           Object.values(pruned.heldOutError ?? {})
             .map(digits)
             .join(" "),
@@ -108,9 +110,66 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
     }
   }
   printTable(
-    ["sparsity", "solver", "allocation", "on the way", measureName(task), "errors", "CPU s", "held out"],
+    ["sparsity", "solver", "allocation", "on the way", measureName, "errors", "CPU s", "MiB", "held out"],
     rows,
   );
+}
+
+/** The data of a benchmark, and what a model is judged by. */
+interface Measured {
+  readonly calibration: DatasetSplits;
+  readonly test: Dataset;
+  readonly measureName: string;
+  measure(model: AnyModel): Promise<number>;
+}
+
+async function measured(spec: NetworkBenchmark, model: AnyModel, context: () => RunContext): Promise<Measured> {
+  const { data, task: asked } = spec;
+  if ("lines" in data) {
+    const input = model.network.inputs![0]!.name;
+    const [known, lines] = [
+      await readLines(data.lines, { part: "calibration", input }),
+      await readLines(data.lines, { part: "test", input }),
+    ];
+    const dictionary = readDictionary(data.dictionary);
+    const normalisation = { divisor: 255, mean: [0.5], std: [0.5] };
+    return {
+      calibration: { name: known.data.name, train: known.data, test: lines.data, normalisation },
+      test: lines.data,
+      measureName: "characters",
+      measure: ({ network }) => characterAccuracy({ model: network, lines, dictionary }, context()),
+    };
+  }
+  const calibration = await dataOf(spec, data.calibration, model);
+  const { test } = data.test === data.calibration ? calibration : await dataOf(spec, data.test, model);
+  const task = asked === undefined ? chooseTask({ model: model.network, data: test }) : parseTask(asked);
+  return {
+    ...{ calibration, test, measureName: task.measures[0]?.name ?? "loss" },
+    measure: async ({ network }) => (await network.evaluate(test, context(), { task })).measures[0]!.value,
+  };
+}
+
+function dampingOf({ damping }: NetworkBenchmark): { readonly damping?: number } {
+  return damping === undefined ? {} : { damping };
+}
+
+/** With inputs of the dense model every cell sees the same: its H are made once. */
+function takenOnce(spec: NetworkBenchmark): LayerCurvatureEstimator {
+  const estimator = activations(dampingOf(spec));
+  const known = new Map<string, LayerCurvature[]>();
+  return {
+    name: estimator.name,
+    async *estimate(request, ctx) {
+      const key = request.examples.join();
+      let layers = known.get(key);
+      if (!layers) {
+        layers = [];
+        for await (const layer of estimator.estimate(request, ctx)) layers.push(layer);
+        known.set(key, layers);
+      }
+      yield* layers;
+    },
+  };
 }
 
 async function distill(
@@ -155,8 +214,4 @@ async function dataOf(spec: NetworkBenchmark, data: string, model: AnyModel): Pr
 function budgetOf(cell: string): Pick<PruneLayersRequest, "sparsity" | "pattern"> {
   const [keep, of] = cell.split("/").map(Number);
   return of === undefined ? { sparsity: keep! } : { sparsity: 0, pattern: { keep: keep!, of } };
-}
-
-function measureName({ measures }: Task): string {
-  return measures[0]?.name ?? "loss";
 }

@@ -63,7 +63,8 @@ const { values, positionals } = parseArgs({
     ...{ network: { type: "string" }, calibration: { type: "string" }, test: { type: "string" } },
     ...{ arch: { type: "string" }, normalize: { type: "string" }, task: { type: "string" } },
     ...{ "keep-dense": { type: "string", default: "" }, examples: { type: "string" } },
-    ...{ damping: { type: "string", default: "0" }, sparsity: { type: "string", multiple: true } },
+    ...{ lines: { type: "string" }, dictionary: { type: "string" } },
+    ...{ damping: { type: "string" }, sparsity: { type: "string", multiple: true } },
     ...{
       inputs: { type: "string" },
       match: { type: "string", default: "dense" },
@@ -88,11 +89,17 @@ await kernels.close();
 
 function networkBenchmark(): NetworkBenchmark {
   const { network, calibration, test = calibration, damping, examples, inputs, match, allocation } = values;
-  if (network === undefined || calibration === undefined) throw badUsage("--network takes --calibration DATA");
+  const { lines, dictionary } = values;
+  if (network === undefined || (calibration === undefined && (lines === undefined || dictionary === undefined)))
+    throw badUsage("--network takes --calibration DATA, or --lines FOLDER --dictionary FILE");
   return {
-    ...{ network, calibration, test: test!, arch: values.arch, normalize: values.normalize, task: values.task },
+    data:
+      calibration === undefined
+        ? { lines: dataFolder(lines!, []), dictionary: dictionary! }
+        : { calibration, test: test! },
+    ...{ network, arch: values.arch, normalize: values.normalize, task: values.task },
     keepDense: values["keep-dense"].split(",").filter((word) => word !== ""),
-    damping: Number(damping),
+    damping: damping === undefined ? undefined : Number(damping),
     ...(examples === undefined ? {} : { examples: Number(examples) }),
     solvers: new Map(chosen.map((name) => [name, solvers[name]!()])),
     cells: values.sparsity ?? ["0.5", "0.6", "0.7", "0.8", "2/4"],

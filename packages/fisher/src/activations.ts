@@ -46,15 +46,16 @@ export function activations({ damping }: ActivationsOptions = {}): LayerCurvatur
   if (damping !== undefined && !(damping >= 0 && damping < Number.POSITIVE_INFINITY)) throw badShare(damping);
   return {
     name: "activations",
-    async *estimate({ model, match = "own", ...request }, ctx) {
-      if (!model.layerInputs) throw noLayerInputs("activations", model.name);
-      const isPaired = match === "dense" && request.inputs === "sequential";
+    async *estimate({ model, match = "own", dense: given, ...request }, ctx) {
+      const source = given ?? model;
+      for (const { name, layerInputs } of [model, source]) if (!layerInputs) throw noLayerInputs("activations", name);
+      const isPaired = match === "dense" && (request.inputs === "sequential" || given !== undefined);
       // Asked before anything is written: the weights of "parallel" are those of now.
       const dense = isPaired
-        ? model.layerInputs({ ...request, inputs: "parallel" }, ctx)[Symbol.asyncIterator]()
+        ? source.layerInputs!({ ...request, inputs: "parallel" }, ctx)[Symbol.asyncIterator]()
         : undefined;
       try {
-        for await (const entry of model.layerInputs(request, ctx)) {
+        for await (const entry of model.layerInputs!(request, ctx)) {
           const partner = (await dense?.next())?.value as LayerInputs | undefined;
           yield curvatureOf(entry, { damping, model: model.name }, ctx, await secondMoments(entry, partner, ctx));
         }
@@ -87,27 +88,40 @@ async function secondMoments(
   const others = partner?.chunks[Symbol.asyncIterator]();
   const means = new Float64Array(cols);
   let count = 0;
-  for await (const chunk of chunks) {
-    // Taken in step, so that row stands beside row: both come from the same batches.
-    const other = (await others?.next())?.value as Mat | undefined;
-    await withScratch(kernels, (alloc) => {
-      const sum = matrix(cols, cols, alloc(cols * cols, dtypeOf(chunk.data)));
+  await withScratch(kernels, async (alloc) => {
+    let sums: { readonly whole: Mat; readonly part: Mat }[] | undefined;
+    let pending = 0;
+    const flush = (): void => {
+      for (const { whole, part } of sums ?? []) {
+        addTo(whole, part);
+        part.data.fill(0);
+      }
+      pending = 0;
+    };
+    for await (const chunk of chunks) {
+      // Taken in step, so that row stands beside row: both come from the same batches.
+      const other = (await others?.next())?.value as Mat | undefined;
+      sums ??= [H, ...(dense ? [dense.cross, dense.own] : [])].map((whole) => ({
+        whole,
+        part: matrix(cols, cols, alloc(cols * cols, dtypeOf(chunk.data)).fill(0)),
+      }));
+      const [own, cross, theirs] = sums.map(({ part }) => part);
       for (let from = 0; from < chunk.rows; from += mostRows) {
         const to = Math.min(from + mostRows, chunk.rows);
+        if (pending + to - from > mostRows) flush();
+        pending += to - from;
         const a = rowsOf(chunk, from, to);
-        kernels.gram({ a, transpose: true, out: sum });
-        addTo(H, sum);
-        if (!dense || !other) continue;
+        kernels.gram({ a, transpose: true, beta: 1, out: own! });
+        if (!other) continue;
         const b = rowsOf(other, from, to);
-        kernels.gemm({ a, transposeA: true, b, out: sum });
-        addTo(dense.cross, sum);
-        kernels.gram({ a: b, transpose: true, out: sum });
-        addTo(dense.own, sum);
+        kernels.gemm({ a, transposeA: true, b, beta: 1, out: cross! });
+        kernels.gram({ a: b, transpose: true, beta: 1, out: theirs! });
       }
-    });
-    for (let r = 0, i = 0; r < chunk.rows; r++) for (let j = 0; j < cols; j++, i++) means[j]! += chunk.data[i]!;
-    count += chunk.rows;
-  }
+      for (let r = 0, i = 0; r < chunk.rows; r++) for (let j = 0; j < cols; j++, i++) means[j]! += chunk.data[i]!;
+      count += chunk.rows;
+    }
+    flush();
+  });
   // The last chunk is given back when another one is asked for.
   await others?.next();
   return { H, count, means, ...(dense ? { dense } : {}) };

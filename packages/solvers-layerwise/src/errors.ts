@@ -98,15 +98,30 @@ export function noOutputs(model: string): PruneError {
 }
 
 /** A choice that needs examples of its own, beside those that layers are solved on. */
-export function nothingHeldOut(model: string, heldOut: number, examples: number): PruneError {
+export function nothingHeldOut(spec: {
+  model: string;
+  allocation: string;
+  heldOut: number;
+  examples: number;
+}): PruneError {
+  const { model, allocation, heldOut, examples } = spec;
   const those = `${examples} calibration example${examples === 1 ? "" : "s"}`;
   const remedy = 'choose "uniform" or "global", or give more examples';
   return new PruneError(
     "ERR_IMPOSSIBLE",
     examples < 2
-      ? `layer-wise pruning of '${model}': allocation "auto" holds examples out, and of ${those} none would be left; ${remedy}`
-      : `layer-wise pruning of '${model}': allocation "auto" cannot hold ${heldOut} of ${those} out; hold out 1 to ${examples - 1}, or ${remedy}`,
+      ? `layer-wise pruning of '${model}': allocation "${allocation}" holds examples out, and of ${those} none would be left; ${remedy}`
+      : `layer-wise pruning of '${model}': allocation "${allocation}" cannot hold ${heldOut} of ${those} out; hold out 1 to ${examples - 1}, or ${remedy}`,
     { details: { model, heldOut, examples } },
+  );
+}
+
+/** Evolution holds what all layers are solved from. */
+export function tooLargeToEvolve(model: string, most: number): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `layer-wise pruning of '${model}': allocation "evolution" holds the H of all layers, which are more than ${most} GiB; choose "auto", or leave layers with many inputs dense`,
+    { details: { model, most } },
   );
 }
 

@@ -10,6 +10,7 @@ export { type SparseGptOptions, sparseGpt } from "./methods/sparse-gpt.ts";
 export { sparseSwaps, sparseSwapsSelector } from "./methods/sparse-swaps.ts";
 export { rowRefit } from "./methods/updater.ts";
 export { type WandaOptions, wanda, wandaSaliency } from "./methods/wanda.ts";
+export type { EvolutionOptions } from "./network/evolve.ts";
 export { type LayerLoopOptions, layerLoop } from "./network/layer-loop.ts";
 export { type PruneLayersRequest, type PruneLayersResult, pruneLayers } from "./network/prune-layers.ts";
 export type { BlockRefitOptions } from "./network/refit-blocks.ts";

@@ -11,7 +11,7 @@ import {
 } from "@secateur/run";
 import { type LayersSettings, layerAllocationChoices, layerInputsModes, layerTargets } from "@secateur/run/node";
 import { type Command, Option } from "commander";
-import { wholeParser } from "./number.ts";
+import { numberParser, wholeParser } from "./number.ts";
 
 /** As commander hands them over. */
 export interface LayersFlags {
@@ -21,6 +21,7 @@ export interface LayersFlags {
   readonly refitBlocks?: number;
   readonly layerAllocation?: NonNullable<LayersSettings["allocation"]>;
   readonly calibration?: number;
+  readonly layerDamping?: number;
 }
 
 /** Adds the flags to a command. */
@@ -56,12 +57,24 @@ export function addLayersFlags(command: Command): void {
     .addOption(
       new Option(
         "--layer-allocation <name>",
-        "how layers share the sparsity: uniform; global by the losses of removing weights; owl by outliers; auto tries uniform and global on held-out examples (default: auto)",
+        "how layers share the sparsity: uniform; global by the losses of removing weights; loss-database by their sums at levels of each; owl by outliers; auto tries uniform and global on held-out examples, evolution changes of the better (default: auto)",
       ).choices(layerAllocationChoices),
     )
     .addOption(
       new Option("--calibration <n>", "training examples whose layer inputs are taken (default: 1024)").argParser(
         wholeParser("--calibration", 1),
+      ),
+    )
+    .addOption(
+      new Option(
+        "--layer-damping <share>",
+        "added to the diagonal of H, the second moments of the inputs, as a share of its mean (default: .01 where rows of inputs are fewer than 4 to a weight of a row, else 0)",
+      ).argParser(
+        numberParser({
+          flag: "--layer-damping",
+          allowed: "a number of at least 0",
+          accepts: (value) => value >= 0 && Number.isFinite(value),
+        }),
       ),
     );
 }
@@ -89,11 +102,12 @@ export function layersFromFlags(
     ...(flags.refitBlocks === undefined ? {} : { refitBlocks: flags.refitBlocks }),
     ...(flags.layerAllocation === undefined ? {} : { allocation: flags.layerAllocation }),
     ...(flags.calibration === undefined ? {} : { examples: flags.calibration }),
+    ...(flags.layerDamping === undefined ? {} : { damping: flags.layerDamping }),
     ...(pattern ? { pattern } : {}),
   };
   const scope = flags.scope ?? (recipe ? "layers" : (solver.scope ?? "network"));
   if (scope === "network") {
-    const used = (["inputs", "match", "refitBlocks", "layerAllocation", "calibration"] as const).find(
+    const used = (["inputs", "match", "refitBlocks", "layerAllocation", "calibration", "layerDamping"] as const).find(
       (key) => flags[key] !== undefined,
     );
     if (used === undefined) return undefined;
@@ -121,4 +135,5 @@ const flagNames = {
   refitBlocks: "--refit-blocks",
   layerAllocation: "--layer-allocation",
   calibration: "--calibration",
+  layerDamping: "--layer-damping",
 } as const;

@@ -52,6 +52,8 @@ export interface LayerCurvatureRequest extends LayerInputsRequest {
   readonly model: Model;
   /** Default "own". */
   readonly match?: LayerTargets;
+  /** The dense model of match "dense", with the same layers and weights of its own; default: `model` as it was when the request was made. */
+  readonly dense?: Model;
 }
 
 /** With x the inputs of a layer and z what they are in the dense model, both [inputs, inputs] f64: what the outputs of the dense model are reached by. */

@@ -169,7 +169,7 @@ async function pruneRound(
     const present = { weights: state.weights, mask: state.mask };
     const { weights, mask, report } =
       stage.scope.kind === "layers"
-        ? await runLayerStage({ ...layered, ...present, stage, params }, stageContext)
+        ? await runLayerStage({ ...layered, ...present, stage, isFirst: index === 0, params }, stageContext)
         : await runNetworkStage(
             {
               ...{ ...common, ...present, stage, isMet: run.isTaught && index === 0 },
@@ -192,6 +192,8 @@ async function pruneRound(
       // A training of an earlier round may have seen what no gradient was taken of.
       isHeldOut: isHeldOut && (run.heldOut !== undefined || !before.training?.rounds.length),
       ...{ triesMagnitude: last?.accept.tryMagnitude ?? false },
+      // Layers are solved one by one, and compared at the end only.
+      hasMetMask: stages.length <= 1 && last?.scope.kind !== "layers",
       ...{ dense: start, last: { weights: state.weights, mask: state.mask }, units },
       constraint: stageConstraint({ ...common, ...start, stage: last ?? { sparsity, regrow: true } }, ctx),
       ...(accept ? { accept } : {}),

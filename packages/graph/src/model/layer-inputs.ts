@@ -14,6 +14,7 @@ import {
   type Vec,
 } from "@secateur/core";
 import { noLayerInputs, notFiniteInput } from "../errors.ts";
+import type { WeightInputs } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
 import type { Plan } from "../plan/plan.ts";
 import { applyStep, type GraphRun, startGraph } from "../run/run-graph.ts";
@@ -27,6 +28,15 @@ const waitingNumbers = 128 * 1024 * 1024;
 /** A batch on its way. Its inputs are the run's alone, which drops them after their last use. */
 interface Walk extends Pick<Pass, "plan" | "fed" | "count"> {
   readonly run: GraphRun;
+  /** The step that it waits at, where groups of a convolution take turns: the step is taken once for all of them. */
+  taken?: Taken | undefined;
+}
+
+/** A step taken for what its weight sees. */
+interface Taken {
+  readonly step: number;
+  readonly inputs: WeightInputs;
+  readonly kept: readonly Vec[];
 }
 
 /**
@@ -63,7 +73,7 @@ export async function* layerInputs(
           const rows = live.rows / groups;
           return { param: name, firstRow: group * rows, rows };
         });
-        yield { targets, cols, chunks: chunksOf(call, members[0]!.name, group) };
+        yield { targets, cols, chunks: chunksOf(call, { param: members[0]!.name, group, groups }) };
       }
     }
   } finally {
@@ -82,15 +92,25 @@ interface Call {
   readonly weights?: ReadonlyMap<string, Vec>;
 }
 
-async function* chunksOf(call: Call, param: string, group: number): AsyncGenerator<Mat> {
+/** A group of a convolution, or the only one of a weight. */
+interface Turn {
+  readonly param: string;
+  readonly group: number;
+  readonly groups: number;
+}
+
+async function* chunksOf(call: Call, turn: Turn): AsyncGenerator<Mat> {
   const { state, request, ctx, pool, size, isWaiting, walks } = call;
   const { examples } = request;
   for (let start = 0, b = 0; start < examples.length; start += size, b++) {
     const indices = examples.subarray(start, Math.min(start + size, examples.length));
     const walk = walks[b] ?? (await startWalk(call, indices, start));
     if (isWaiting) walks[b] = walk;
-    yield* inputsOf(walk, { state, param, group, pool, indices });
-    if (!isWaiting) walk.run.release();
+    yield* inputsOf(walk, { state, turn, pool, indices });
+    if (!isWaiting) {
+      dropTaken(walk, pool);
+      walk.run.release();
+    }
     await ctx.tick({ task: "inputs", done: start + indices.length, total: examples.length });
   }
 }
@@ -103,15 +123,13 @@ async function startWalk({ state, request, pool, weights }: Call, indices: Uint3
 
 /** What a weight's step sees of one batch: the step is taken for it, and again when the run goes on. */
 function* inputsOf(
-  { plan, fed, count, run }: Walk,
-  at: { state: GraphState; param: string; group: number; pool: Pool; indices: Uint32Array },
+  walk: Walk,
+  at: { state: GraphState; turn: Turn; pool: Pool; indices: Uint32Array },
 ): Generator<Mat> {
-  const { state, param, group, pool, indices } = at;
-  const s = stepOf(plan, param);
-  run.advance(s);
-  const step = plan.steps[s]!;
-  const applied = applyStep(step, { values: run.values, plan, pool });
-  const { units, inputs } = applied.weightInputs!;
+  const { state, turn, pool, indices } = at;
+  const { param, group, groups } = turn;
+  const { fed, count } = walk;
+  const { units, inputs } = takeStep(walk, param, pool);
   const perExample = units / fed;
   let seen = 0;
   const own = perExample * count;
@@ -124,7 +142,25 @@ function* inputsOf(
     seen += chunk.rows;
     yield chunk;
   }
-  for (const data of new Set([...applied.outputs, ...(applied.kept ?? [])])) pool.give(data as Vec);
+  if (group === groups - 1) dropTaken(walk, pool);
+}
+
+function takeStep(walk: Walk, param: string, pool: Pool): WeightInputs {
+  const { plan, run } = walk;
+  const s = stepOf(plan, param);
+  if (walk.taken?.step === s) return walk.taken.inputs;
+  dropTaken(walk, pool);
+  run.advance(s);
+  const { weightInputs, outputs, kept = [] } = applyStep(plan.steps[s]!, { values: run.values, plan, pool });
+  // What it gives is made again when the run goes on; what its inputs are read from stays.
+  for (const data of new Set(outputs)) if (!kept.includes(data as Vec)) pool.give(data as Vec);
+  walk.taken = { step: s, inputs: weightInputs!, kept: [...new Set(kept as Vec[])] };
+  return weightInputs!;
+}
+
+function dropTaken(walk: Walk, pool: Pool): void {
+  for (const data of walk.taken?.kept ?? []) pool.give(data);
+  walk.taken = undefined;
 }
 
 function stepOf({ steps }: Plan, param: string): number {

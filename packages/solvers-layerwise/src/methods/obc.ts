@@ -8,7 +8,7 @@ import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
 import { refit } from "../problem/refit.ts";
 import { solutionOf, withLayer } from "../problem/solution.ts";
 import { allocateRemovals, type RowLosses } from "../search/allocate.ts";
-import { type RemovalTrace, removalTrace } from "../search/trace.ts";
+import { type RemovalTrace, removalTrace, type TraceOptions } from "../search/trace.ts";
 
 /**
  * OBC as a solver, for budgets of single weights: any k of the layer, or keep of every n. stats: `iterations` (removals traced),
@@ -52,7 +52,7 @@ export async function obcMask(
 }
 
 /** The losses of a trace, row by row; weights that may not stay have to go. */
-function rowLosses(trace: RemovalTrace, cols: number, eligible?: Mask): readonly RowLosses[] {
+export function rowLosses(trace: RemovalTrace, cols: number, eligible?: Mask): readonly RowLosses[] {
   return Array.from(trace.counts, (count, r) => {
     const losses = trace.losses.subarray(r * cols, r * cols + count);
     if (!eligible) return { losses };
@@ -70,12 +70,20 @@ function maskAfter({ order }: Pick<RemovalTrace, "order">, counts: Uint32Array, 
   return mask;
 }
 
-/** The traces of a layer on their own: counts and losses, for budgets that several layers share. Nothing of the problem is kept. */
-export async function obcTrace(problem: Problem, ctx: RunContext): Promise<RemovalTrace & { readonly energy: number }> {
+/**
+ * The traces of a layer on their own: counts and losses, for budgets that several layers share. Nothing of the problem is kept.
+ *
+ * @param options.eligible - weights [rows * cols] that may stay; the others go first
+ */
+export async function obcTrace(
+  problem: Problem,
+  ctx: RunContext,
+  options: Pick<TraceOptions, "eligible"> = {},
+): Promise<RemovalTrace & { readonly energy: number }> {
   throwIfAborted(ctx.signal);
   return await withLayer(layerProblem(problem, ctx), async (layer) => {
     const { rows, cols } = layer;
     const energy = layer.objective(matrix(rows, cols, new Float64Array(rows * cols)));
-    return { ...(await removalTrace(layer, {}, ctx)), energy };
+    return { ...(await removalTrace(layer, options, ctx)), energy };
   });
 }

@@ -1,38 +1,39 @@
 /**
  * Layers that are to give what they give in the dense model: with x the inputs of a layer after those before it were pruned and z the dense
  * model's, the error of a row r of weights is
- *   mean of 1/2 (r'x - w'z)^2 = 1/2 d'Hd + g'd + c,  d = r - w,  H = mean xx',  C = mean xz',  Z = mean zz',  g = (H - C) w,
- *   c = 1/2 w'(H - C - C' + Z) w,
- * a layer's problem with a slope. Source: the mixed objective of 3BASiL (Makni et al. 2025, section 3) without its term in the own outputs.
+ *   mean of 1/2 (r'x - u'z)^2 = 1/2 d'Hd + g'd + c,  d = r - w,  H = mean xx',  C = mean xz',  Z = mean zz',  g = H w - C u,
+ * a layer's problem with a slope, w its weights now and u those of the dense model (in a first stage the same). Source: the mixed objective of 3BASiL (Makni et al. 2025, section 3) without its term in the own outputs.
  */
 import { type DenseMoments, type Kernels, type LayerCurvature, type Mat, matrix } from "@secateur/core";
 
-/** g of every row [rows, inputs] f64. Time: rows inputs^2. */
+/** g of every row [rows, inputs] f64, from w and u [rows, inputs]. Time: 2 rows inputs^2. */
 export function denseSlope(
-  w: Mat,
-  { curvature, damping }: LayerCurvature,
-  { cross }: DenseMoments,
+  { w, u, layer, dense }: { w: Mat; u: Mat; layer: LayerCurvature; dense: DenseMoments },
   kernels: Kernels,
 ): Mat {
-  const { cols } = w;
-  const difference = matrix(cols, cols, Float64Array.from(curvature.gram!().data));
-  for (let j = 0; j < cols; j++) difference.data[j * (cols + 1)]! -= damping;
-  for (let i = 0; i < cross.data.length; i++) difference.data[i]! -= cross.data[i]!;
-  return product(w, difference, kernels, true);
+  const slope = product(w, undamped(layer), kernels);
+  const target = product(u, dense.cross, kernels, true);
+  for (let i = 0; i < slope.data.length; i++) slope.data[i]! -= target.data[i]!;
+  return slope;
 }
 
-/** How far a layer's outputs are from the dense model's: the error above over 1/2 tr(W Z W'); 0 where the dense outputs are 0. */
+/** How far a layer's outputs with weights `found` are from the dense model's: the error above over 1/2 tr(U Z U'); 0 where the dense outputs are 0. */
 export function denseError(
-  { w, found, layer, dense }: { w: Mat; found: Mat; layer: LayerCurvature; dense: DenseMoments },
+  { u, found, layer, dense }: { u: Mat; found: Mat; layer: LayerCurvature; dense: DenseMoments },
   kernels: Kernels,
 ): number {
-  const H = matrix(w.cols, w.cols, Float64Array.from(layer.curvature.gram!().data));
-  for (let j = 0; j < w.cols; j++) H.data[j * (w.cols + 1)]! -= layer.damping;
   const inner = (a: Mat, m: Mat, b: Mat): number => kernels.dot(product(a, m, kernels).data, Float64Array.from(b.data));
-  // tr(R H R') - 2 tr(R C W') + tr(W Z W')
-  const whole = inner(w, dense.own, w);
-  const lost = inner(found, H, found) - 2 * inner(found, dense.cross, w) + whole;
+  // tr(R H R') - 2 tr(R C U') + tr(U Z U')
+  const whole = inner(u, dense.own, u);
+  const lost = inner(found, undamped(layer), found) - 2 * inner(found, dense.cross, u) + whole;
   return whole > 0 ? Math.max(0, lost) / whole : 0;
+}
+
+/** mean xx' */
+function undamped({ curvature, cols, damping }: LayerCurvature): Mat {
+  const H = matrix(cols, cols, Float64Array.from(curvature.gram!().data));
+  for (let j = 0; j < cols; j++) H.data[j * (cols + 1)]! -= damping;
+  return H;
 }
 
 /** a m, or a m', in f64. */

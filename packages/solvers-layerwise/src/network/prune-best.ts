@@ -1,5 +1,6 @@
 /** Layers pruned once for every rule that "auto" tries; the weights that are best on held-out examples stay. */
 import { type Mat, quietContext, type RunContext } from "@secateur/core";
+import { holdNotes } from "./held-notes.ts";
 import type { OutputMeasure } from "./held-out-outputs.ts";
 import { readAll, writeAll } from "./parameters.ts";
 import type { PruneLayersResult } from "./prune-layers.ts";
@@ -17,19 +18,25 @@ export async function pruneBest(
   ctx: RunContext,
 ): Promise<PruneLayersResult> {
   const { model, params, sparsity } = request;
-  const shares = await surveyLayers(request, tried, ctx);
+  const shares = await surveyLayers(request, tried, holdNotes(ctx).ctx);
   const dense = await readAll(model, params);
   const errors: Record<string, number> = {};
-  let best: { result: PruneLayersResult; weights: ReadonlyMap<string, Mat>; error: number } | undefined;
+  let best:
+    | { result: PruneLayersResult; weights: ReadonlyMap<string, Mat>; error: number; tellNotes: () => void }
+    | undefined;
   for (const rule of tried) {
     await writeAll(model, dense);
     // What the last try changed beside the weights is measured anew, too.
     if (best) await request.recalibrate?.(quietContext(ctx));
-    const result = await pruneOnce(request, { rule, keeps: inOrder(shareBudget(shares, sparsity, rule)) }, ctx);
+    const held = holdNotes(ctx);
+    const keeps = inOrder(shareBudget(shares, sparsity, rule));
+    const result = await pruneOnce(request, { rule, keeps }, held.ctx);
     const error = await measure(quietContext(ctx));
     errors[rule] = error;
-    if (!best || error < best.error) best = { result, weights: await readAll(model, params), error };
+    if (!best || error < best.error)
+      best = { result, weights: await readAll(model, params), error, tellNotes: held.tell };
   }
+  best!.tellNotes();
   await writeAll(model, best!.weights);
   await request.recalibrate?.(ctx);
   return { ...best!.result, heldOutError: errors };

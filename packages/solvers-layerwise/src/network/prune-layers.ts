@@ -14,6 +14,8 @@ import {
   sampleIndices,
 } from "@secateur/core";
 import { noBlocks, nothingHeldOut, nothingToPrune, nothingToShare } from "../errors.ts";
+import { checkEvolution, type EvolutionOptions, pruneEvolved } from "./evolve.ts";
+import { holdNotes } from "./held-notes.ts";
 import { heldOutMeasure } from "./held-out-outputs.ts";
 import { readAll, writeAll } from "./parameters.ts";
 import { pruneBest } from "./prune-best.ts";
@@ -34,8 +36,10 @@ export interface PruneLayersRequest
    */
   readonly match?: LayerTargets;
   /** How layers share the budget; "auto" (default) tries uniform and global and keeps the one whose outputs on held-out examples are nearer to the dense ones. */
-  readonly allocation?: LayerAllocation | "auto";
-  /** Of the calibration examples, how many are held out where allocation "auto" makes a choice, at least one and not all; default: an eighth. */
+  readonly allocation?: LayerAllocation | "auto" | "evolution";
+  /** Of allocation "evolution", which looks for a better one on the same held-out examples. */
+  readonly evolution?: EvolutionOptions;
+  /** Of the calibration examples, how many are held out where allocation "auto" or "evolution" makes a choice, at least one and not all; default: an eighth. */
   readonly heldOut?: number;
   /** Re-fits whole blocks together against the dense model's when all layers are pruned; default: no. */
   readonly blocks?: BlockRefitOptions;
@@ -46,12 +50,11 @@ export interface PruneLayersResult extends LayerLoopResult {
   readonly nonzeros: number;
   readonly size: number;
   /** "budget" and "pattern": every layer was told what it keeps. */
-  readonly allocation: LayerAllocation | "pattern" | "budget";
+  readonly allocation: LayerAllocation | "pattern" | "budget" | "evolution";
 }
 
 /**
- * Prunes in place: the model's parameters are written. The dense model is the one that comes in; in a run of several stages that is what the
- * stage before left. Time: a pass over the calibration examples and a solve a layer; with a shared
+ * Prunes in place: the model's parameters are written. The dense model is `dense`, or the one that comes in. Time: a pass over the calibration examples and a solve a layer; with a shared
  * budget another pass and the traces; with "auto" both budgets are solved. Should anything fail, or the run be aborted, the weights are
  * put back, and what is recalibrated with them.
  *
@@ -69,12 +72,16 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
   const sampled: SampledRequest = { ...request, match, params, examples };
   if (blocks && !model.blocks) throw noBlocks(model.name);
   if (blocks) checkBlockRefit(blocks);
+  if (request.evolution) checkEvolution(request.evolution);
   const dense = await readAll(model, params);
   try {
     const result = await pruneShared(sampled, ctx);
     if (!blocks) return result;
     const { recalibrate } = request;
-    const refitted = await refitBlocks({ model, data, examples, params, dense, recalibrate, ...blocks }, ctx);
+    const refitted = await refitBlocks(
+      { model, data, examples, params, dense: request.dense ?? dense, recalibrate, ...blocks },
+      ctx,
+    );
     await recalibrate?.(ctx);
     return { ...result, blocks: refitted };
   } catch (error) {
@@ -101,15 +108,16 @@ async function pruneShared(request: SampledRequest, ctx: RunContext): Promise<Pr
     }
     return await pruneOnce(request, { rule: "uniform", keeps: evenShare(all, sparsity) }, ctx);
   }
-  if (allocation !== "auto") {
-    const shares = await surveyLayers(request, [allocation], ctx);
+  if (allocation !== "auto" && allocation !== "evolution") {
+    const shares = await surveyLayers(request, [allocation], holdNotes(ctx).ctx);
     const keeps = inOrder(shareBudget(shares, sparsity, allocation));
     return await pruneOnce(request, { rule: allocation, keeps }, ctx);
   }
   const wanted = examples.length;
   const heldOut = request.heldOut ?? Math.max(1, Math.floor(wanted / 8));
   if (!(Number.isInteger(heldOut) && heldOut >= 1 && heldOut < wanted))
-    throw nothingHeldOut(model.name, heldOut, wanted);
+    throw nothingHeldOut({ model: model.name, allocation, heldOut, examples: wanted });
   const measure = await heldOutMeasure(model, { data, indices: examples.slice(0, heldOut) }, ctx);
-  return await pruneBest({ ...request, examples: examples.slice(heldOut) }, measure, ctx);
+  const prune = allocation === "auto" ? pruneBest : pruneEvolved;
+  return await prune({ ...request, examples: examples.slice(heldOut) }, measure, ctx);
 }

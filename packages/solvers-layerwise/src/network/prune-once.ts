@@ -60,7 +60,8 @@ export async function pruneOnce(
           : keepCount({ count, keep: keeps!(count, eligible), kernels: ctx.kernels }));
       const units = told?.units ?? weightUnits(count);
       const constraint = mayStay ? withoutRegrowth(budget, unitMask(units, mayStay)) : budget;
-      const problem = layerProblemOf({ target, w, layer, constraint, units }, ctx.kernels);
+      const u = request.dense ? await readRows(request.dense, target) : w;
+      const problem = layerProblemOf({ target, w, u, layer, constraint, units }, ctx.kernels);
       assertNeeds("the solver", solver.needs, problem);
       const started = ctx.now();
       const solution = await solver.solve(problem, ctx);
@@ -73,8 +74,8 @@ export async function pruneOnce(
         nonzeros: count - countZeros(solution.w.data),
         ...{ mask: weightMask(problem.units, solution.mask), status: solution.status },
         ...(solution.method === undefined ? {} : { method: solution.method }),
-        maskedError: await errorOf({ problem, found: masked(w, solution.w), layer }, ctx.kernels),
-        relativeError: await errorOf({ problem, found: solution.w, layer }, ctx.kernels),
+        maskedError: await errorOf({ problem, u, found: masked(w, solution.w), layer }, ctx.kernels),
+        relativeError: await errorOf({ problem, u, found: solution.w, layer }, ctx.kernels),
         solveMs,
         stats: solution.stats,
       });
@@ -97,11 +98,9 @@ function masked(w: Mat, { data }: Mat): Mat {
 }
 
 async function errorOf(
-  { problem, found, layer }: { problem: Problem; found: Mat; layer: LayerCurvature },
+  { problem, u, found, layer }: { problem: Problem; u: Mat; found: Mat; layer: LayerCurvature },
   kernels: Kernels,
 ): Promise<number> {
   const { dense } = layer;
-  return dense
-    ? denseError({ w: problem.w, found, layer, dense }, kernels)
-    : await relativeErrorOf(problem, found, kernels);
+  return dense ? denseError({ u, found, layer, dense }, kernels) : await relativeErrorOf(problem, found, kernels);
 }

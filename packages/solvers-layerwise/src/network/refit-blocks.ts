@@ -49,7 +49,7 @@ const optimizer: OptimizerSpec = { kind: "adam", betas: [0.9, 0.99] };
  * Re-fits in place; zeros stay zeros. Time: 3 forward passes of a block for each epoch, and two runs of `recalibrate` a block. Memory: four times
  * what flows between blocks for all examples.
  *
- * @param spec.dense - the weights of `params` in the dense model
+ * @param spec.dense - the dense model, with weights of its own; or the weights of `params` in it, which take their places in `model` for a while
  * @param spec.recalibrate - measures anew what follows from the weights: the dense blocks run with what the dense model has
  * @throws ERR_INCOMPATIBLE for a model that cannot be cut into blocks, ERR_ABORTED
  */
@@ -59,14 +59,15 @@ export async function refitBlocks(
     readonly data: Dataset;
     readonly examples: Uint32Array;
     readonly params: readonly string[];
-    readonly dense: ReadonlyMap<string, Mat>;
+    readonly dense: Model | ReadonlyMap<string, Mat>;
     readonly recalibrate?: LayerLoopRequest["recalibrate"];
   } & BlockRefitOptions,
   ctx: RunContext,
 ): Promise<readonly RefittedBlock[]> {
-  const { model, data, params, dense, examples, recalibrate } = spec;
+  const { model, data, params, examples } = spec;
   if (!model.blocks) throw noBlocks(model.name);
   const blocks = await model.blocks({ params, data });
+  const denseBlocks = await denseBlocksOf(spec, blocks);
   // The order of the examples decides which are held out.
   const order = Uint32Array.from(
     sampleIndices(examples.length, examples.length, ctx.rng.fork("blocks")),
@@ -75,19 +76,47 @@ export async function refitBlocks(
   const flow = createFlow(data, order);
   const done: RefittedBlock[] = [];
   for (const [index, block] of blocks.entries()) {
-    // Statistics follow from the weights of all blocks, so that with them all have to be dense.
-    const found = await readAll(model, recalibrate ? params : block.params);
-    await writeAll(model, dense, found.keys());
-    await recalibrate?.(quietContext(ctx));
-    await flow.advanceDense(block, ctx);
-    await writeAll(model, found);
-    await recalibrate?.(quietContext(ctx));
-    const pruned = new Map(block.params.map((param) => [param, found.get(param)!]));
+    await denseBlocks[index]!((dense) => flow.advanceDense(dense, ctx), ctx);
+    const pruned = await readAll(model, block.params);
     done.push(await refitBlock({ ...spec, block, flow, pruned }, ctx));
     await flow.advancePruned(block, ctx);
     await ctx.tick({ task: "solve", done: index + 1, total: blocks.length });
   }
   return done;
+}
+
+/** Runs something on a block of the dense model. */
+type WithDense = (work: (dense: ModelBlock) => Promise<void>, ctx: RunContext) => Promise<void>;
+
+async function denseBlocksOf(
+  spec: Parameters<typeof refitBlocks>[0],
+  blocks: readonly ModelBlock[],
+): Promise<readonly WithDense[]> {
+  const { model, data, params, dense, recalibrate } = spec;
+  if (!isWeights(dense)) {
+    const own = await dense.blocks!({ params, data });
+    return own.map(
+      (block): WithDense =>
+        (work) =>
+          work(block),
+    );
+  }
+  return blocks.map(
+    (block): WithDense =>
+      async (work, ctx) => {
+        // Statistics follow from the weights of all blocks, so that with them all have to be dense.
+        const found = await readAll(model, recalibrate ? params : block.params);
+        await writeAll(model, dense, found.keys());
+        await recalibrate?.(quietContext(ctx));
+        await work(block);
+        await writeAll(model, found);
+        await recalibrate?.(quietContext(ctx));
+      },
+  );
+}
+
+function isWeights(dense: Model | ReadonlyMap<string, Mat>): dense is ReadonlyMap<string, Mat> {
+  return "get" in dense;
 }
 
 /** What flows into and out of the block whose turn it is, an example at a time. */

@@ -2,18 +2,20 @@
  * How many weights each layer keeps when all layers share one budget:
  *   uniform  the same fraction in every layer;
  *   global   the cheapest removals of all OBC traces, each loss divided by the energy of its layer's outputs, 1/2 tr(W H W');
+ *   loss-database   levels of each layer by dynamic programming over what its traces lose at each (loss-database.ts);
  *   owl      fractions that rise with a layer's share of outliers, 2 `owlRange` between the layers of fewest and of most, around the
  *            same mean over layers (OWL, Yin et al., ICML 2024): outliers are scores |w_ij| sqrt(H_jj) above `owlFactor` times their mean.
  * No layer keeps more than it may; what that leaves of the budget the other layers keep.
  */
 import { type Curvature, keptCount, type Mat } from "@secateur/core";
 import { smallestOf } from "../search/allocate.ts";
+import { type LossLevels, shareByLevels } from "./loss-database.ts";
 
 /** Rules that share a budget out. */
-export type LayerAllocation = "uniform" | "global" | "owl";
+export type LayerAllocation = "uniform" | "global" | "loss-database" | "owl";
 
 /** All of them. */
-export const layerAllocations: readonly LayerAllocation[] = ["uniform", "global", "owl"];
+export const layerAllocations: readonly LayerAllocation[] = ["uniform", "global", "loss-database", "owl"];
 
 /** What an allocation knows of a layer, or of a group of a grouped convolution. */
 export interface LayerShare {
@@ -23,6 +25,8 @@ export interface LayerShare {
   readonly eligible?: number;
   /** Of `global`: what its removals cost relative to the energy of its outputs, the cheapest first. */
   readonly losses?: Float64Array;
+  /** Of `loss-database`: what it loses at each of its levels. */
+  readonly levels?: LossLevels;
   /** Of `owl`: the fraction of scores that are outliers. */
   readonly outliers?: number;
 }
@@ -45,6 +49,11 @@ export function shareBudget(layers: readonly LayerShare[], sparsity: number, rul
       );
     case "global":
       return byTraces(layers, keep);
+    case "loss-database":
+      return shareByLevels(
+        layers.map(({ levels }) => levels!),
+        keep,
+      );
     case "owl":
       return inProportion(owlWeights(layers, sparsity), keep);
     default:

@@ -14,7 +14,7 @@ import type { LayerNumbers, StageReport, StageRun } from "../run-stage.ts";
 import { collectNotes } from "../stage-notes.ts";
 import { type LayerBudget, type LayerLimit, type LayerPlace, layerBudget } from "./layer-budget.ts";
 
-/** What a stage asks of a loop over layers. "The dense model" is the model as the stage finds it, not that of the run's start. */
+/** What a stage asks of a loop over layers. */
 export interface LayerLoopRequest {
   /** Changed in place. */
   readonly model: Model;
@@ -28,6 +28,8 @@ export interface LayerLoopRequest {
   readonly limitOf?: ((layer: LayerPlace) => LayerLimit) | undefined;
   readonly inputs: LayerInputsMode;
   readonly params: readonly string[];
+  /** The model before the run, with weights of its own; absent: the model as the stage finds it. */
+  readonly dense?: Model;
   /** Calibration examples at most, drawn at random; default: all. */
   readonly examples?: number;
   /** Which weights of each parameter may be kept; default: any. */
@@ -93,16 +95,18 @@ export interface LayerCapability {
   readonly loop: LayerLoop;
   /** Makes H, such as `activations()` of @secateur/fisher. */
   readonly curvature: LayerCurvatureEstimator;
+  /** Opens the model before the run once more, for stages behind the first: what their layers are led to; default: what they find. */
+  readonly openDense?: () => Promise<Model>;
 }
 
 /** Runs one stage. The model must hold the weights before it, and holds those after it. */
 export async function runLayerStage(
   spec: Pick<LayerLoopRequest, "model" | "data" | "solver" | "recalibrate"> &
     LayerCapability &
-    Pick<StageRun, "stage" | "params" | "weights" | "mask" | "bound">,
+    Pick<StageRun, "stage" | "params" | "weights" | "mask" | "bound"> & { isFirst: boolean },
   outer: RunContext,
 ): Promise<{ weights: Float32Array; mask: Mask; report: StageReport }> {
-  const { loop, stage, params, mask: before, model, data, solver, curvature, recalibrate } = spec;
+  const { loop, stage, isFirst, params, mask: before, model, data, solver, curvature, recalibrate } = spec;
   const { ctx, notes } = collectNotes(outer);
   const { sparsity, regrow, scope } = stage;
   const { inputs = "sequential", examples } = scope.kind === "layers" ? scope : {};
@@ -110,11 +114,13 @@ export async function runLayerStage(
   const start = await readFlat(model, params);
   const budget = layerBudget({ ...spec, weights: start }, ctx);
   const { limitOf } = budget;
+  const dense = isFirst ? undefined : await spec.openDense?.();
   const done = await loop.prune(
     {
       ...{ model, data, solver, curvature, sparsity: budget.sparsity, inputs },
       params: budget.params.map(({ name }) => name),
       ...(limitOf ? { limitOf } : {}),
+      ...(dense ? { dense } : {}),
       ...(examples === undefined ? {} : { examples: Math.min(examples, data.size) }),
       ...(regrow ? {} : { eligible: byName(before, params) }),
       ...(recalibrate ? { recalibrate } : {}),

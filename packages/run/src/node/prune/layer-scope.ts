@@ -1,4 +1,5 @@
 /** From the settings of scope "layers" to what core's runner takes. */
+import type { Model } from "@secateur/core";
 import { activations } from "@secateur/fisher";
 import { layerLoop } from "@secateur/solvers-layerwise";
 import type { PruneJob } from "../../prune/prune-network.ts";
@@ -7,14 +8,16 @@ import type { LayersSettings } from "./layers-settings.ts";
 /** Calibration examples where nothing is said. */
 const usualExamples = 1024;
 
-/** The scope of a run, and what prunes over it. */
-export function layerScope({
-  inputs = "sequential",
-  examples = usualExamples,
-  allocation,
-  match,
-  refitBlocks = 0,
-}: LayersSettings): Pick<PruneJob, "layers"> {
+/**
+ * The scope of a run, and what prunes over it.
+ *
+ * @param openDense - opens the network before the run; called at most once; default: later stages are led to what they find
+ */
+export function layerScope(
+  { inputs = "sequential", examples = usualExamples, allocation, match, refitBlocks = 0, damping }: LayersSettings,
+  openDense?: () => Promise<Model>,
+): Pick<PruneJob, "layers"> {
+  let dense: Promise<Model> | undefined;
   return {
     layers: {
       scope: { kind: "layers", inputs, examples },
@@ -23,7 +26,15 @@ export function layerScope({
         ...(match === undefined ? {} : { match }),
         ...(refitBlocks > 0 ? { blocks: { epochs: refitBlocks } } : {}),
       }),
-      curvature: activations(),
+      curvature: activations({ damping }),
+      ...(openDense
+        ? {
+            openDense() {
+              dense ??= openDense();
+              return dense;
+            },
+          }
+        : {}),
     },
   };
 }

@@ -3,6 +3,9 @@ import type { LayerInputsMode, LayerTargets } from "@secateur/core";
 import { type LayerAllocation, layerAllocations } from "@secateur/solvers-layerwise";
 import { badRecipe } from "../../errors.ts";
 
+/** Rules, or a choice among shares by held-out examples. */
+export type LayerAllocationChoice = LayerAllocation | "auto" | "evolution";
+
 /** Settings of scope "layers"; every one has a default. */
 export interface LayersSettings {
   /** Inputs of the network pruned so far (default), or of the dense one. */
@@ -12,7 +15,9 @@ export interface LayersSettings {
   /** Passes over the calibration examples in which whole blocks are re-fitted when all layers are pruned; default 0. */
   readonly refitBlocks?: number;
   /** How layers share the budget; default "auto". */
-  readonly allocation?: LayerAllocation | "auto";
+  readonly allocation?: LayerAllocationChoice;
+  /** Added to the diagonal of H, as a fraction of its mean; default: .01 for a layer with few rows of inputs, else 0. */
+  readonly damping?: number;
   /** Calibration examples at most; default 1024. */
   readonly examples?: number;
   /** Keep so many of every so many inputs of a row, instead of a sparsity. */
@@ -26,17 +31,17 @@ export const layerInputsModes: readonly LayerInputsMode[] = ["sequential", "para
 export const layerTargets: readonly LayerTargets[] = ["own", "dense"];
 
 /** All ways to share a budget out. */
-export const layerAllocationChoices: readonly (LayerAllocation | "auto")[] = ["auto", ...layerAllocations];
+export const layerAllocationChoices: readonly LayerAllocationChoice[] = ["auto", ...layerAllocations, "evolution"];
 
 /** Checks the value of "layers" in a recipe. @throws ERR_RECIPE */
 export function parseLayers(path: string, value: Readonly<Record<string, unknown>>): LayersSettings {
-  const { inputs, match, refitBlocks, allocation, examples, pattern, ...others } = value;
+  const { inputs, match, refitBlocks, allocation, damping, examples, pattern, ...others } = value;
   const refuse = (key: string, found: unknown, expected: string): never => {
     throw badRecipe({ path, found: `${JSON.stringify(found)} as 'layers.${key}'`, expected });
   };
   const [strange] = Object.keys(others);
   if (strange !== undefined)
-    refuse(strange, others[strange], "inputs, match, refitBlocks, allocation, examples or pattern");
+    refuse(strange, others[strange], "inputs, match, refitBlocks, allocation, damping, examples or pattern");
   if (inputs !== undefined && !layerInputsModes.some((name) => name === inputs)) {
     refuse("inputs", inputs, layerInputsModes.join(" or "));
   }
@@ -47,6 +52,9 @@ export function parseLayers(path: string, value: Readonly<Record<string, unknown
   }
   if (allocation !== undefined && !layerAllocationChoices.some((name) => name === allocation)) {
     refuse("allocation", allocation, layerAllocationChoices.join(", "));
+  }
+  if (damping !== undefined && !(typeof damping === "number" && damping >= 0 && Number.isFinite(damping))) {
+    refuse("damping", damping, "a number of at least 0");
   }
   if (examples !== undefined && !(Number.isInteger(examples) && (examples as number) >= 1)) {
     refuse("examples", examples, "a whole number of at least 1");

@@ -1,6 +1,6 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
-import type { Task } from "@secateur/core";
+import type { Model, Task } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { keepsAll, overflowed } from "../../errors.ts";
 import type { FoundEntry } from "../../plugins/found-entry.ts";
@@ -13,7 +13,7 @@ import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { batchNormOfModel, chosenDense, remeasuringModel } from "../open/any-model-settings.ts";
 import type { BatchNormSettings, Remeasure } from "../open/batch-norm.ts";
-import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork } from "../open/open-any-model.ts";
+import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork, refuseTfjs } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
 import { findTask } from "../plugins/find-task.ts";
@@ -59,6 +59,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const { arch, engine, includeFrozen } = settings;
   const { now } = session.context();
   const started = now();
+  if (settings.retrain) await refuseTfjs(settings.model, "--retrain");
   const model = await openAnyModel({
     path: settings.model,
     arch,
@@ -200,7 +201,8 @@ function taskName({ task, plan }: PruneSettings): string | undefined {
 }
 
 /** What a run's job is, whether it retrains or not. */
-function jobOf({ cwd, settings, session, model, params, budget }: MeasureSpec): Omit<PruneTask, "train"> {
+function jobOf(spec: MeasureSpec): Omit<PruneTask, "train"> {
+  const { cwd, settings, session, model, params, budget } = spec;
   const { solver, plan, curvatureOptions } = settings;
   return {
     ...{
@@ -212,10 +214,21 @@ function jobOf({ cwd, settings, session, model, params, budget }: MeasureSpec): 
       findCurvature: (name: string) => findCurvature(name, cwd),
     },
     ...budget,
-    ...(settings.layers ? layerScope(settings.layers) : {}),
+    ...(settings.layers ? layerScope(settings.layers, () => openDense(spec)) : {}),
     curvatureOptions,
     onCurvature: (curvature) => noteUnread(settings, curvature, session),
   };
+}
+
+/** The network before the run once more, with the statistics that the run began with. */
+async function openDense({ settings, session, cwd, opened, retrain }: MeasureSpec): Promise<Model> {
+  const { model: path, arch, engine, includeFrozen } = settings;
+  const model = await openAnyModel({ path, arch, engine, includeFrozen, cwd, untie: true, onEvent: () => {} });
+  if (opened) {
+    const { data } = opened;
+    await remeasuringModel({ model, data, settings: batchNormOf({ ...settings, retrain }, model), session }).before();
+  }
+  return model.network;
 }
 
 /** Prunes, and retrains where that was asked for, with the state kept between stages and epochs. */
