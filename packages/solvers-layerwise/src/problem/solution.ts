@@ -25,8 +25,7 @@ export function solutionOf(problem: Problem, layer: LayerProblem, found: Found):
   w.data.set(found.w.data);
   // Rounded to f32 the weights are what they will be in the model: Q is theirs.
   const objective = layer.objective(w);
-  const nothing = { rows, cols, data: new Float64Array(rows * cols) };
-  const energy = problem.gradient ? 0 : layer.objective(nothing);
+  const energy = problem.gradient ? 0 : layer.energy;
   return {
     w,
     mask: found.mask,
