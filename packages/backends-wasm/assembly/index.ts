@@ -260,15 +260,15 @@ export function maxWindows64(begin: u32, end: u32, scratch: usize, images: usize
 export function dataEnd(): usize {
   return __heap_base;
 }
-export function sparseTimes32(begin: u32, end: u32, scratch: usize, starts: usize, columns: usize, values: usize, rows: u32, cols: u32, panels: usize, out: usize): void {
-  sparseTimesOf<f32>(begin, end, starts, columns, values, rows, cols, panels, out);
+export function sparseTimes32(begin: u32, end: u32, scratch: usize, starts: usize, lines: usize, values: usize, groups: u32, rows: u32, cols: u32, panels: usize, out: usize): void {
+  sparseTimesOf<f32>(begin, end, starts, lines, values, groups, rows, cols, panels, out);
 }
-export function sparseTimes64(begin: u32, end: u32, scratch: usize, starts: usize, columns: usize, values: usize, rows: u32, cols: u32, panels: usize, out: usize): void {
-  sparseTimesOf<f64>(begin, end, starts, columns, values, rows, cols, panels, out);
+export function sparseTimes64(begin: u32, end: u32, scratch: usize, starts: usize, lines: usize, values: usize, groups: u32, rows: u32, cols: u32, panels: usize, out: usize): void {
+  sparseTimesOf<f64>(begin, end, starts, lines, values, groups, rows, cols, panels, out);
 }
-export function panelProducts32(begin: u32, end: u32, scratch: usize, starts: usize, columns: usize, rows: u32, cols: u32, a: usize, b: usize, count: u32, sums: usize, out: usize): void {
-  panelProductsOf<f32>(begin, end, starts, columns, rows, cols, a, b, count, sums, out);
+export function panelProducts32(begin: u32, end: u32, scratch: usize, starts: usize, lines: usize, places: usize, rows: u32, cols: u32, a: usize, b: usize, count: u32, sums: usize, out: usize): void {
+  panelProductsOf<f32>(begin, end, starts, lines, places, rows, cols, a, b, count, sums, out);
 }
-export function panelProducts64(begin: u32, end: u32, scratch: usize, starts: usize, columns: usize, rows: u32, cols: u32, a: usize, b: usize, count: u32, sums: usize, out: usize): void {
-  panelProductsOf<f64>(begin, end, starts, columns, rows, cols, a, b, count, sums, out);
+export function panelProducts64(begin: u32, end: u32, scratch: usize, starts: usize, lines: usize, places: usize, rows: u32, cols: u32, a: usize, b: usize, count: u32, sums: usize, out: usize): void {
+  panelProductsOf<f64>(begin, end, starts, lines, places, rows, cols, a, b, count, sums, out);
 }

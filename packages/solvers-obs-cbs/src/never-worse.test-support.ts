@@ -14,15 +14,16 @@ import {
   solverFrom,
   writeFlat,
 } from "@secateur/core";
-import { estimators } from "@secateur/fisher";
+import { activations, estimators } from "@secateur/fisher";
 import type { Network } from "@secateur/nn";
-import { chita, chitaBso, chitaIht } from "@secateur/solvers-chita";
+import { chita, chitaBso, chitaCd, chitaIht } from "@secateur/solvers-chita";
+import { alps, layerLoop, layerwise, obc, sparseGpt, sparseSwaps } from "@secateur/solvers-layerwise";
 import { cbs } from "./cbs/cbs.ts";
 import { obs } from "./obs/obs.ts";
 import { woodfisher } from "./obs/woodfisher.ts";
 import type { RandomCase } from "./random-networks.test-support.ts";
 
-/** The solvers that a campaign tries, by name. */
+/** The solvers that a campaign tries, by name: all that change the weights they keep. */
 export const campaignSolvers: Readonly<Record<string, () => Solver>> = {
   chita: () => chita(),
   woodfisher: () => woodfisher(),
@@ -30,6 +31,12 @@ export const campaignSolvers: Readonly<Record<string, () => Solver>> = {
   obs: () => obs(),
   "chita.bso": () => chitaBso(),
   "chita.iht": () => chitaIht(),
+  "chita.cd": () => chitaCd(),
+  layerwise: () => layerwise(),
+  obc: () => obc(),
+  alps: () => alps(),
+  sparsegpt: () => sparseGpt(),
+  sparseswaps: () => sparseSwaps(),
 };
 
 const magnitude: Solver = solverFrom(selectorFrom({ needs: {}, score: ({ w }) => w.data.map(Math.abs) }));
@@ -70,7 +77,9 @@ export async function comparison(
       solver,
       data: one.train,
       sparsity: one.sparsity,
-      curvature: estimators,
+      ...(solver.scope === "layers"
+        ? { layers: { loop: layerLoop(), curvature: activations() } }
+        : { curvature: estimators }),
       seed: one.index,
       ...spec.request,
     });

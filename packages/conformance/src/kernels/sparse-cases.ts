@@ -10,6 +10,8 @@ const shapes: readonly (readonly [rows: number, cols: number, count: number])[] 
   [5, 4, 0],
   [0, 4, 2],
   [70, 33, 4],
+  // More rows than a backend may take at a time.
+  [300, 7, 2],
 ];
 
 function patternOf(rows: number, cols: number): SparsePattern {

@@ -180,10 +180,14 @@ function solveByProducts(model: QuadraticModel, options: RefitOptions, ctx: RunC
   const { tolerance = dtype === "f64" ? 1e-12 : 1e-6 } = options;
   return withScratch(kernels, async (alloc) => {
     const [from, image, back] = [alloc(k, dtype), alloc(rows, dtype), alloc(k, dtype)];
-    if (start) from.set(start);
-    await model.times(from, image);
+    if (start) {
+      from.set(start);
+      await model.times(from, image);
+    }
     if (model.offset) kernels.axpy(1, model.offset, image);
-    await gradientAt(model, { d: from, residual: image }, back);
+    // From 0, and without an offset, the slope is all there is: no product is needed to know it.
+    if (start || model.offset) await gradientAt(model, { d: from, residual: image }, back);
+    else if (model.gradient) back.set(model.gradient);
     const [x, residual] = [alloc(k, recurrences), alloc(k, recurrences)];
     x.set(from);
     for (let j = 0; j < k; j++) residual[j] = -back[j]!;

@@ -45,6 +45,8 @@ export interface FinishedStages {
   readonly last: Weights;
   readonly lastLoss?: number;
   readonly stages: number;
+  /** Whether the last stage has met its own mask already. */
+  readonly hasMetMask: boolean;
   readonly triesMagnitude: boolean;
   readonly units: Units;
   /** The budget of the last stage, over those units. */
@@ -82,7 +84,7 @@ async function bestOfRun(
   spec: FinishedStages,
   ctx: RunContext,
 ): Promise<{ chosen: Weights & { taken?: Taken }; loss?: number; settled?: Float32Array }> {
-  const { accept, dense, last, stages } = spec;
+  const { accept, dense, last } = spec;
   if (!accept) return { chosen: last };
   const over = (mask: Mask, taken: Taken): Weights & { taken: Taken } => {
     const w = masked(matrix(1, dense.weights.length, dense.weights), weightUnits(mask.length), mask);
@@ -93,8 +95,7 @@ async function bestOfRun(
     const known = [last, ...rivals].some(({ weights }) => weights.every((value, j) => value === rival.weights[j]));
     if (!known) rivals.push(rival);
   };
-  // A single stage has met its own mask already.
-  if (stages > 1) addRival(over(last.mask, "mask"));
+  if (!spec.hasMetMask) addRival(over(last.mask, "mask"));
   if (spec.triesMagnitude) addRival(over(largestUnits(spec), "magnitude"));
   let chosen: Weights & { taken?: Taken } = last;
   /** What the model was measured with last. */

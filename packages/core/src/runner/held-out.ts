@@ -5,7 +5,7 @@
 import { type Dataset, subset } from "../data/dataset.ts";
 import { keptInMemory } from "../data/kept-in-memory.ts";
 import type { Model } from "../data/model.ts";
-import { sampleIndices } from "../rng.ts";
+import { type Rng, sampleIndices } from "../rng.ts";
 import type { RunContext } from "../run-context.ts";
 import type { ResolvedPlan } from "../stages/plan.ts";
 
@@ -33,6 +33,25 @@ function affordableCount(macs: number): number {
   return macs > 0 ? Math.max(few, Math.floor(costLimit / macs)) : most;
 }
 
+/**
+ * On what layers, pruned from their inputs, are compared with their masks alone when all are done: held-out examples where there are some,
+ * else some of all. None is set aside from calibration, which reads no labels.
+ */
+export function splitOfLayers(spec: { data?: Dataset; heldOut?: Dataset; macs: number }, ctx: RunContext): Split {
+  const { data, heldOut, macs } = spec;
+  const all = heldOut ?? data;
+  if (!all) return { isHeldOut: false };
+  return { accept: someOf(all, affordable(macs), ctx.rng.fork("judge")), isHeldOut: heldOut !== undefined };
+}
+
+function affordable(macs: number): number {
+  return Math.min(most, affordableCount(macs));
+}
+
+function someOf(all: Dataset, count: number, rng: Rng): Dataset {
+  return keptInMemory(all.size <= count ? all : subset(all, sampleIndices(all.size, count, rng)));
+}
+
 /** Examples on which steps are accepted, and what is left for gradients. */
 export interface Split {
   /** What gradients are taken of; absent: all. */
@@ -54,15 +73,12 @@ export function splitHeldOut(
   const { model, data, heldOut, plan, macs } = spec;
   if (!model.evaluate) return { isHeldOut: false };
   const rng = ctx.rng.fork("judge");
-  const affordable = Math.min(most, affordableCount(macs));
-  const someOf = (all: Dataset, count: number): Dataset =>
-    keptInMemory(all.size <= count ? all : subset(all, sampleIndices(all.size, count, rng)));
-  if (heldOut) return { accept: someOf(heldOut, affordable), isHeldOut: true };
+  if (heldOut) return { accept: someOf(heldOut, affordable(macs), rng), isHeldOut: true };
   if (!data) return { isHeldOut: false };
   const count = heldOutCount(data.size, macs);
   const needed = Math.max(plan.examples, plan.targetExamples) * plan.batch;
   if (count === 0 || data.size - count < Math.min(needed, data.size)) {
-    return { accept: someOf(data, most), isHeldOut: false };
+    return { accept: someOf(data, most, rng), isHeldOut: false };
   }
   const isOut = new Uint8Array(data.size);
   for (const index of sampleIndices(data.size, count, rng)) isOut[index] = 1;

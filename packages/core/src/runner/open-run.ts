@@ -21,7 +21,8 @@ import { runSituation } from "../stages/run-situation.ts";
 import { assertRising, makeStages, type Scope, type Stage } from "../stages/stage.ts";
 import type { Task } from "../task/task.ts";
 import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
-import { type Split, splitHeldOut } from "./held-out.ts";
+import { type Split, splitHeldOut, splitOfLayers } from "./held-out.ts";
+import { assertLayerBudget } from "./layers/layer-budget.ts";
 import { layersTask, taskOf } from "./pose-run-task.ts";
 import type { PruneRequest } from "./prune.ts";
 
@@ -73,14 +74,10 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
     ...(retrain ? { phases: retrain.phases } : {}),
     ...(bound?.isStructured ? { limitsAt: bound.limitsAt } : {}),
   });
-  if (scope.kind === "layers" && ((bound?.isStructured && !bound.pattern) || bound?.allocation)) {
-    throw badBudget(
-      "in scope layers it is a sparsity, shared out by the loop, or one pattern of-every for all layers; leave other limits, units and allocations out",
-    );
-  }
+  if (scope.kind === "layers") assertLayerBudget(bound);
   const estimator = scope.kind === "network" ? estimatorOf(request, plan) : undefined;
-  const posed = scope.kind === "network" ? await taskOf({ ...request, plan }, ctx) : layersTask(request);
-  const { task, teacher, data, heldOut } = posed;
+  const layered = scope.kind === "layers" ? layersTask(request) : undefined;
+  const { task, teacher, data, heldOut } = layered ?? (await taskOf({ ...request, plan }, ctx));
   const fingerprint = JSON.stringify({
     ...{ prunable: weights.length, sparsity, seed, kernels: ctx.kernels.name, ...plan },
     ...{
@@ -107,11 +104,11 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
   });
   const macs = situation.prunable * (situation.weightReuse ?? 1);
   const examples = { ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };
-  // Layers are accepted as they come: what is held out for them is the loop's to say.
-  const split: Split =
-    scope.kind === "layers"
-      ? { isHeldOut: false }
-      : splitHeldOut({ model, plan: mostRows(plan, stages), macs, ...examples }, ctx);
+  const split: Split = !layered
+    ? splitHeldOut({ model, plan: mostRows(plan, stages), macs, ...examples }, ctx)
+    : layered.isCompared
+      ? splitOfLayers({ macs, ...examples }, ctx)
+      : { isHeldOut: false };
   return {
     ...{ params, weights, mask, sparsity, plan, situation, stages, units: bound?.units ?? weightUnits(weights.length) },
     ...{ task, isTaught: teacher !== undefined, fingerprint },

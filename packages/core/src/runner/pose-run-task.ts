@@ -11,15 +11,27 @@ import type { Task } from "../task/task.ts";
 import { teacherDataset } from "../task/teacher-dataset.ts";
 import type { PruneRequest } from "./prune.ts";
 
-/** Calibration reads no targets; what is trained has a task. */
+/**
+ * Calibration reads no targets; what is trained has a task, and what has targets can be compared with masks alone (`isCompared`), but for
+ * those that the dense network would set.
+ */
 export function layersTask({ model, data, heldOut, task, retrain }: PruneRequest): {
   task: Task;
+  isCompared: boolean;
   data?: Dataset;
   heldOut?: Dataset;
   teacher?: string;
 } {
-  const chosen = task ?? (retrain ? chooseTask({ model, data }) : classification());
-  return { task: chosen, ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };
+  const targets = data?.targets?.length ?? 0;
+  const isPlain = targets === 1 && model.outputs.length === 1;
+  const chosen = task ?? (retrain || isPlain ? chooseTask({ model, data }) : undefined);
+  const hasTargets = chosen?.targetsFrom === "inputs" || (chosen?.targetsFrom === "data" && targets > 0);
+  return {
+    task: chosen ?? classification(),
+    isCompared: hasTargets && model.evaluate !== undefined,
+    ...(data ? { data } : {}),
+    ...(heldOut ? { heldOut } : {}),
+  };
 }
 
 /** The task of a run, and for one that the dense network teaches the data with its outputs. */

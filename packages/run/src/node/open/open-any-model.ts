@@ -114,12 +114,19 @@ export function noteTies({ path, tied }: OpenedModel, { untie, onEvent }: Pick<O
 /** The model as a network of our own layers, for what only these can. @throws ERR_USAGE */
 export function ownNetwork({ own, onnx, path }: AnyModel, what: string): OpenedModel {
   if (own) return own;
-  const kind = onnx ? "an ONNX model" : "a TensorFlow.js model";
-  throw badUsage(`${what} works on networks of secateur's own layers, and ${path} is ${kind}; leave it out`, {
-    what,
-    path,
-    kind,
-  });
+  throw notOwn({ what, path, kind: onnx ? "an ONNX model" : tfjsKind });
+}
+
+/** Refuses a TensorFlow.js model for what only others can do, before an engine is started for it. @throws ERR_USAGE */
+export async function refuseTfjs(path: string, what: string): Promise<void> {
+  if (await isTfjsModel(path)) throw notOwn({ what, path, kind: tfjsKind });
+}
+
+const tfjsKind = "a TensorFlow.js model";
+
+function notOwn({ what, path, kind }: { what: string; path: string; kind: string }): Error {
+  const message = `${what} works on networks of secateur's own layers, and ${path} is ${kind}; leave it out`;
+  return badUsage(message, { what, path, kind });
 }
 
 /** Whether every weight is a number. */

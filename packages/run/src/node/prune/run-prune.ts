@@ -13,7 +13,7 @@ import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { batchNormOfModel, chosenDense, remeasuringModel } from "../open/any-model-settings.ts";
 import type { BatchNormSettings, Remeasure } from "../open/batch-norm.ts";
-import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork } from "../open/open-any-model.ts";
+import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork, refuseTfjs } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
 import { findTask } from "../plugins/find-task.ts";
@@ -59,6 +59,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const { arch, engine, includeFrozen } = settings;
   const { now } = session.context();
   const started = now();
+  if (settings.retrain) await refuseTfjs(settings.model, "--retrain");
   const model = await openAnyModel({
     path: settings.model,
     arch,
