@@ -55,6 +55,11 @@ const plugin: Plugin = definePlugin({
           .min(0)
           .default(defaults.layerwise.mostWork)
           .describe("multiply-adds that swaps may cost; larger layers keep the support of the start"),
+        boundSteps: z
+          .int()
+          .min(0)
+          .default(defaults.layerwise.boundSteps)
+          .describe("steps towards a lower bound on the error; 0: no bound"),
         ...admm,
       }),
       create: layerwise,
