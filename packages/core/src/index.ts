@@ -222,6 +222,7 @@ export type { CurvatureEstimator, Estimate, EstimateRequest, Estimators } from "
 export { expectedWork } from "./runner/expected-time.ts";
 export type { RunLoss } from "./runner/finish-run.ts";
 export { heldOutCount } from "./runner/held-out.ts";
+export type { LayerLimit, LayerPlace } from "./runner/layers/layer-budget.ts";
 export type {
   LayerCapability,
   LayerLoop,
@@ -229,7 +230,7 @@ export type {
   LayerLoopResult,
   PrunedLayer,
   RefittedBlock,
-} from "./runner/layer-stage.ts";
+} from "./runner/layers/layer-stage.ts";
 export { type LayerReport, type PruneRequest, type PruneResult, prune } from "./runner/prune.ts";
 export type { LayerNumbers, StageReport } from "./runner/run-stage.ts";
 export type { RunState } from "./runner/run-state.ts";

@@ -51,12 +51,17 @@ export function sensitivityReport(spec: {
   const { document, verdict, command, plottingLibrary } = spec;
   const { arch, data, dense, measure, layers, solver, seed, versions } = document;
   const number = (text: string) => ({ text, isNumber: true });
-  const sparsities = layers[0]!.measures.map(({ sparsity }) => sparsity);
+  const sparsities = [...new Set(layers.flatMap(({ measures }) => measures.map(({ sparsity }) => sparsity)))].sort(
+    (a, b) => a - b,
+  );
   const rows = layers.map(({ name, shape, size, measures }) => [
     { text: name },
     { text: formatShape(shape) },
     number(formatCount(size)),
-    ...measures.map(({ value }) => number(formatMeasure({ value, unit: measure.unit }))),
+    ...sparsities.map((sparsity) => {
+      const found = measures.find((one) => one.sparsity === sparsity);
+      return number(found ? formatMeasure({ value: found.value, unit: measure.unit }) : "none");
+    }),
   ]);
   const facts = [
     ["model", document.model],

@@ -50,6 +50,7 @@ const plugin: Plugin = definePlugin({
           .min(0)
           .default(1e11)
           .describe("multiply-adds that swaps may cost; larger layers keep the support of the start"),
+        boundSteps: z.int().min(0).default(0).describe("steps towards a lower bound on the error; 0: no bound"),
         ...admm,
       }),
       create: layerwise,

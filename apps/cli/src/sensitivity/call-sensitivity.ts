@@ -3,7 +3,7 @@ import { writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
 import { mapDataPaths } from "@secateur/run";
 import { runSensitivity } from "@secateur/run/node";
-import { missingFlag } from "../errors.ts";
+import { interrupted, missingFlag, someFailed } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertEnding, dataPaths } from "../run/check-places.ts";
 import { checkReport } from "../run/check-report.ts";
@@ -78,4 +78,9 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
     );
   }
   if (report !== undefined && !flags.json && !flags.quiet) terminal.stdout.write(`\nwrote ${report}\n`);
+  if (document.interrupted) throw interrupted("the layers that were reached are above");
+  if (document.failed) {
+    const finished = document.layers.reduce((sum, { measures }) => sum + measures.length, 0);
+    throw someFailed({ failed: document.failed.length, finished });
+  }
 }

@@ -8,13 +8,13 @@ import {
   formatShape,
   formatTable,
 } from "@secateur/report/text";
-import type { SensitivityDocument } from "@secateur/run";
+import { type SensitivityDocument, scannedSparsities } from "@secateur/run";
 
 /** What `secateur sensitivity` prints for people: points of accuracy lost, layer by layer, then the proposal. */
 export function sensitivityText(document: SensitivityDocument): string {
   const { dense, measure, layers, gradients, solver, arch, data, timing } = document;
   const right = { align: "right" } as const;
-  const sparsities = layers[0]!.measures.map(({ sparsity }) => sparsity);
+  const sparsities = scannedSparsities(layers);
   const table = formatTable(
     [
       { title: "layer alone" },
@@ -26,14 +26,20 @@ export function sensitivityText(document: SensitivityDocument): string {
       name,
       formatShape(shape),
       formatCount(size),
-      ...measures.map(({ value }) => formatChange(value - measure.value, measure)),
+      ...sparsities.map((sparsity) => {
+        const found = measures.find((one) => one.sparsity === sparsity);
+        return found ? formatChange(found.value - measure.value, measure) : "none";
+      }),
     ]),
   );
   const before = `${arch} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} training examples held out from the gradients\n`;
   const points =
     measure.unit === "%" ? `Points of ${measure.name}` : `What ${measure.name} (${measure.better} is better)`;
   const how = `${points} ${measure.unit === "%" ? "gained or lost" : "changes by"} when ${solver} prunes one layer alone, in one stage, on one set of ${formatCount(gradients.examples)} gradient rows:\n`;
-  return `${before}${how}\n${table}\n${proposalText(document)}took ${formatDuration(timing.totalMs)}, gradients ${formatDuration(timing.gradientMs)}\n`;
+  const failed = (document.failed ?? []).map(
+    ({ layer, sparsity, message, code }) => `${layer} at ${formatFraction(sparsity)} failed: ${message} [${code}]\n`,
+  );
+  return `${before}${how}\n${table}\n${failed.join("")}${proposalText(document)}took ${formatDuration(timing.totalMs)}, gradients ${formatDuration(timing.gradientMs)}\n`;
 }
 
 /** The proposal in sentences. */

@@ -5,6 +5,7 @@ import { checkOutput } from "@secateur/formats";
 import {
   formatCount,
   formatDuration,
+  formatLoss,
   formatMeasure,
   formatNumber,
   formatPercent,
@@ -109,5 +110,5 @@ function trainText(document: TrainDocument): string {
       ? ""
       : `; ${formatCount(nonzeros)} of ${formatCount(prunable)} weights left`;
   const measured = test.measures.map((measure) => `${measure.name} ${formatMeasure(measure)}, `).join("");
-  return `${epochs}\ntest ${measured}loss ${formatNumber(test.loss)}; ${steps} steps in ${formatDuration(trainMs)}${kept}\nwrote ${out}\n`;
+  return `${epochs}\ntest ${measured}loss ${formatLoss(test)}; ${steps} steps in ${formatDuration(trainMs)}${kept}\nwrote ${out}\n`;
 }

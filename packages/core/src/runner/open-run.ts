@@ -22,6 +22,7 @@ import { assertRising, makeStages, type Scope, type Stage } from "../stages/stag
 import type { Task } from "../task/task.ts";
 import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
 import { type Split, splitHeldOut, splitOfLayers } from "./held-out.ts";
+import { assertLayerBudget } from "./layers/layer-budget.ts";
 import { layersTask, taskOf } from "./pose-run-task.ts";
 import type { PruneRequest } from "./prune.ts";
 
@@ -73,11 +74,7 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
     ...(retrain ? { phases: retrain.phases } : {}),
     ...(bound?.isStructured ? { limitsAt: bound.limitsAt } : {}),
   });
-  if (scope.kind === "layers" && ((bound?.isStructured && !bound.pattern) || bound?.allocation)) {
-    throw badBudget(
-      "in scope layers it is a sparsity, shared out by the loop, or one pattern of-every for all layers; leave other limits, units and allocations out",
-    );
-  }
+  if (scope.kind === "layers") assertLayerBudget(bound);
   const estimator = scope.kind === "network" ? estimatorOf(request, plan) : undefined;
   const layered = scope.kind === "layers" ? layersTask(request) : undefined;
   const { task, teacher, data, heldOut } = layered ?? (await taskOf({ ...request, plan }, ctx));

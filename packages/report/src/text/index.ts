@@ -4,6 +4,7 @@ export {
   formatCount,
   formatDuration,
   formatFraction,
+  formatLoss,
   formatMeasure,
   formatNumber,
   formatPercent,
