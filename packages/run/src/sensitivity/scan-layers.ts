@@ -136,7 +136,7 @@ export function gradientPruner(solver: Solver, gradients: NetworkGradients): Lay
     weights,
     async prune(names, keep, ctx) {
       const problem = gradients.problem(names, keep, ctx);
-      assertNeeds("the solver", solver.needs, problem);
+      assertNeeds(solver.name ?? "the solver", solver.needs, problem);
       const { w } = await solver.solve(problem, ctx);
       const pruned = weights.slice();
       for (const { name, start, size } of problem.layers ?? []) {
