@@ -55,7 +55,7 @@ export function quadraticModel(
   };
 }
 
-/** Runs `work` on the model with its rows in kernel memory, see {@link residentView}, and frees them, also when it throws. */
+/** Runs `work` on the model with its rows in kernel memory, see `residentView`, and frees them, also when it throws. */
 export async function withResidentRows<T>(
   model: QuadraticModel,
   work: (resident: QuadraticModel) => T | Promise<T>,
