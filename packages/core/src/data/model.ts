@@ -140,7 +140,7 @@ export interface Moments {
 export interface ModelBlock {
   /** Names of the weights in it, of those that were asked for. */
   readonly params: readonly string[];
-  /** What it gives. @param x - what it takes; absent for the first, which takes the batch */
+  /** What it gives for `x`, what it takes; absent for the first, which takes the batch. */
   run(call: { readonly batch: Batch; readonly x?: Vec }, ctx: RunContext): Promise<Vec>;
   /** The same, and 1/2 sum (y - target)^2; its gradient in the weights is added to `gradients` (canonical, by parameter). */
   distance(
