@@ -73,7 +73,13 @@ describe("limits", () => {
     );
     expect(await said("--flops", "2")).toMatch(/--flops: .*at most 1/);
     expect(await said("--costs", "costs.json")).toMatch(/--costs would change nothing/);
-    expect(await said("--scope", "layers", "--flops", "0.5")).toMatch(/other limits and units are of --scope network/);
+    const layers = (...more: string[]) => said("--scope", "layers", ...more);
+    expect(await layers("--flops", "0.5")).toMatch(/a limit of flops needs an allocation.*ERR_BUDGET/);
+    expect(await layers("--milliseconds", "0.5")).toMatch(/no limit of milliseconds.*ERR_BUDGET/);
+    expect(await layers("--sparsity", "0.4", "--layer-limit", "fc1=0.5")).toMatch(
+      /the bound of 'fc1.weight' needs an allocation.*ERR_BUDGET/,
+    );
+    expect(await layers("--units", "fc1=of-every:1/2")).toMatch(/'fc2.weight' has weights; exclude it.*ERR_BUDGET/);
     const path = join(folder, "bad.recipe.json");
     await writeFile(path, JSON.stringify({ recipe: 1, model, data, units: ["blocks:4"] }));
     expect(await refused(["prune", "--recipe", path])).toMatch(/"blocks:4" in 'units'.*blocks:ROWSxCOLS.*ERR_RECIPE/);

@@ -58,6 +58,28 @@ describe("prune layer by layer", () => {
     expect(await readFile(document.out)).toEqual(bytes);
   });
 
+  test("a budget may leave layers out, name units, spread weights by its own rule, or limit operations", async () => {
+    const { model, data } = await smallTask();
+    const kept = async (...more: string[]): Promise<{ nonzeros: number; size: number }[]> => {
+      const document = await prune([model, "--data", data, "--solver", "layerwise", "--force", ...more]);
+      return [...document.layers];
+    };
+    const share = (layers: readonly { nonzeros: number; size: number }[]): number =>
+      layers.reduce((sum, { nonzeros }) => sum + nonzeros, 0) / layers.reduce((sum, { size }) => sum + size, 0);
+    const excluded = await kept("--sparsity", "0.5", "--exclude", "fc2");
+    expect(excluded[1]!.nonzeros).toBe(excluded[1]!.size);
+    // What the dense layer takes of the budget the others go without.
+    expect(share(excluded)).toBeCloseTo(0.5, 1);
+    const half = await kept("--units", "of-every:1/2", "--exclude", "fc2");
+    expect(half.map(({ nonzeros, size }) => nonzeros / size)).toEqual([0.5, 1]);
+    const spread = await kept("--sparsity", "0.5", "--allocation", "uniform", "--layer-limit", "fc2=0.25");
+    expect(spread[1]!.nonzeros / spread[1]!.size).toBeGreaterThanOrEqual(0.75);
+    expect(share(await kept("--flops", "0.3", "--allocation", "erk"))).toBeLessThanOrEqual(0.3);
+    const rows = await kept("--sparsity", "0.5", "--units", "rows");
+    expect(rows.every(({ nonzeros }) => nonzeros > 0)).toBe(true);
+    expect(share(rows)).toBeLessThanOrEqual(0.5);
+  });
+
   test("flags that would change nothing, or contradict each other, are refused", async () => {
     const { model, data, folder } = await smallTask();
     const said = (...more: string[]) => refused(["prune", model, "--data", data, ...more]);
@@ -71,15 +93,12 @@ describe("prune layer by layer", () => {
       /leave --sparsity out/,
     );
     const pattern = ["--solver", "obc", "--units", "of-every:1/2"];
-    for (const more of [
-      ["--exclude", "fc1"],
-      ["--layer-limit", "fc1=0.5"],
-      ["--allocation", "uniform"],
-    ]) {
-      expect(await said(...pattern, ...more)).toMatch(
-        /are of --scope network; layers share by --layer-allocation.*ERR_USAGE/,
-      );
-    }
+    expect(await said(...pattern, "--allocation", "uniform")).toMatch(/an allocation spreads single weights/);
+    expect(await said(...pattern, "--layer-allocation", "global")).toMatch(/says already what each layer keeps/);
+    expect(await said("--solver", "obc", "--allocation", "erk", "--layer-allocation", "global")).toMatch(
+      /--allocation and --layer-allocation both say.*ERR_USAGE/,
+    );
+    expect(await said("--solver", "obc", "--units", "rows", "--sparsity", "0.4")).toMatch(/use layerwise or alps/);
     const path = join(folder, "layers.recipe.json");
     const recipe = (keep: number): Promise<void> =>
       writeFile(path, JSON.stringify({ recipe: 1, model, data, solver: "obc", layers: { pattern: { keep, of: 2 } } }));

@@ -2,10 +2,11 @@
 import { BarChart, LineChart } from "echarts/charts";
 import { GridComponent, LegendComponent, TooltipComponent } from "echarts/components";
 import { type EChartsCoreOption, init, use } from "echarts/core";
+import { LabelLayout } from "echarts/features";
 import { SVGRenderer } from "echarts/renderers";
 import { escapeHtml } from "./html.ts";
 
-use([BarChart, LineChart, GridComponent, LegendComponent, TooltipComponent, SVGRenderer]);
+use([BarChart, LineChart, GridComponent, LabelLayout, LegendComponent, TooltipComponent, SVGRenderer]);
 
 /** One plot. */
 export interface Figure {
@@ -22,6 +23,9 @@ const figureSize = { width: 720, height: 380 } as const;
 
 /** Middle tones that can be told apart on white and on black, also by people who see fewer colours. */
 const palette: readonly string[] = ["#3b82f6", "#e8813a", "#22a06b", "#b065e0", "#e5484d", "#12a5b8", "#9a8b00"];
+
+/** More lines or bars than this would repeat colours. */
+export const mostColours: number = palette.length;
 
 /** Text and lines take the colour of the page's text, so that one drawing serves light and dark pages. */
 const ink = "currentColor";

@@ -2,27 +2,26 @@
 
 import { gainOver, mainMeasure, type ReportRun } from "@secateur/core";
 import type { EChartsCoreOption } from "echarts/core";
-import { type Figure, figureAxis, figureOption, paper } from "./figure.ts";
+import { type Figure, figureAxis, figureOption, mostColours, paper } from "./figure.ts";
 import { pairFigures } from "./pair-figures.ts";
 import { takesGradients } from "./report-run.ts";
 import { roundFigures } from "./round-figures.ts";
-import { formatFraction, measureTitle } from "./text/format.ts";
-
-/** Beyond this many runs there are no figures with a colour a run. */
-const mostRunsByRun = 12;
+import { formatCount, formatFraction, formatNumber, lossUnit, measureTitle } from "./text/format.ts";
 
 /** All figures that the runs have numbers for. */
 export function figures(runs: readonly ReportRun[]): readonly Figure[] {
   const [first] = runs;
   const single = runs.length === 1 ? first : undefined;
-  // Of many runs, bars and lines by run can no longer be told apart; the table has their numbers.
-  const isReadable = runs.length <= mostRunsByRun;
+  // Of more runs than colours, bars and lines by run can no longer be told apart; the table has their numbers.
+  const isReadable = runs.length <= mostColours;
   const candidates = [
     accuracyFigure(runs),
     ...pairFigures(runs),
-    ...(isReadable ? [layersFigure(runs), objectiveFigure(runs)] : layersBySparsity(runs)),
-    ...(single && single.stages.length > 1 ? [stagesFigure(single)] : [lossFigure(runs)]),
-    ...(isReadable ? [stageObjectivesFigure(runs)] : []),
+    ...(isReadable ? [layersFigure(runs)] : layersBySparsity(runs)),
+    ...objectiveFigures(runs),
+    ...(single && single.stages.length > 1 ? [stagesFigure(single)] : isReadable ? [lossFigure(runs)] : []),
+    // Objectives of different models have no common axis.
+    ...(single ? [stageObjectivesFigure(single)] : []),
     ...(single && single.stages.length > 1 ? [stageTimesFigure(single)] : []),
     ...(single ? roundFigures(single) : []),
     ...(single ? [] : [runTimesFigure(runs)]),
@@ -39,7 +38,7 @@ export function accuracyFigure(runs: readonly ReportRun[]): Figure {
   const isSingle = runs.length === 1;
   const lowest = isSingle ? 0 : 5 * Math.max(0, Math.floor(Math.min(...sparsities) / 5) - 1);
   const best = bestSolver(runs);
-  const series = solvers.map((solver) => {
+  const series = solvers.map((solver, index) => {
     const points = runs
       .filter((run) => run.solver === solver)
       .map((run) => [rounded(100 * run.sparsity), rounded(mainMeasure(run.pruned).value)] as const)
@@ -48,8 +47,12 @@ export function accuracyFigure(runs: readonly ReportRun[]): Figure {
       name: solver,
       type: "line",
       symbolSize: 9,
+      // Where colours come again, marks and lines are others.
+      symbol: symbols[Math.floor(index / mostColours) % symbols.length],
       // Between the dense network and a single run nothing was measured, so no line is drawn.
-      lineStyle: { width: isSingle ? 0 : 2.5 },
+      lineStyle: { width: isSingle ? 0 : 2.5, ...(index < mostColours ? {} : { type: "dotted" }) },
+      // Every number is in the table; labels over each other say none.
+      labelLayout: { hideOverlap: true },
       // Lines fall to the right, so right above and left below a point no line of its own runs.
       label: { ...valueLabel, ...(solver === best ? rightAbove : leftBelow) },
       data: isSingle
@@ -87,6 +90,8 @@ export function accuracyFigure(runs: readonly ReportRun[]): Figure {
   };
 }
 
+const symbols = ["emptyCircle", "triangle", "diamond", "rect"];
+
 /** On the page's ground, so that lines of others do not run through the digits. */
 const valueLabel = { show: true, formatter: "{@[1]}", color: "currentColor", backgroundColor: paper, padding: [1, 2] };
 const rightAbove = { position: "right", offset: [0, -11] };
@@ -104,12 +109,20 @@ function bestSolver(runs: readonly ReportRun[]): string {
 
 /** Sparsity of every layer, one bar a run. */
 function layersFigure(runs: readonly ReportRun[]): Figure {
+  const names = runs[0]!.layers.map(({ name }) => name);
+  // Names that would not stand beside each other are turned.
+  const isTurned = names.reduce((sum, name) => sum + name.length + 2, 0) > 80;
   return {
     id: "layers",
     title: "Sparsity by layer",
     caption: "How much of each layer was removed: a global budget prunes layers unevenly.",
     option: figureOption({
-      xAxis: figureAxis({ type: "category", data: runs[0]!.layers.map(({ name }) => name) }),
+      ...(isTurned ? { grid: { left: 70, right: 30, top: 72, bottom: 130 } } : {}),
+      xAxis: figureAxis({
+        type: "category",
+        data: names,
+        axisLabel: { color: "currentColor", ...(isTurned ? { rotate: 50 } : {}), hideOverlap: true },
+      }),
       yAxis: figureAxis({ type: "value", name: "sparsity (%)", nameGap: 44, max: 100 }),
       series: runs.map((run) => ({
         name: runLabel(run),
@@ -126,7 +139,7 @@ function layersBySparsity(runs: readonly ReportRun[]): readonly Figure[] {
   const sparsities = [...new Set(runs.map(({ sparsity }) => sparsity))];
   return sparsities.flatMap((sparsity, index) => {
     const here = runs.filter((run) => run.sparsity === sparsity);
-    if (here.length > mostRunsByRun) return [];
+    if (here.length > mostColours) return [];
     const title = `Sparsity by layer at ${formatFraction(sparsity)}`;
     return [{ ...layersFigure(here), id: `layers-${index + 1}`, title }];
   });
@@ -163,19 +176,41 @@ function runTimesFigure(runs: readonly ReportRun[]): Figure {
   };
 }
 
-/** The objective over the solver's rounds, of runs with one stage: with several, every stage has an objective of its own. */
-function objectiveFigure(runs: readonly ReportRun[]): Figure | undefined {
+/**
+ * The objective over the solver's rounds, of runs with one stage: with several, every stage has an objective of its own. A figure
+ * a model: objectives compare only where they are of the same one.
+ */
+function objectiveFigures(runs: readonly ReportRun[]): readonly Figure[] {
   const traced = runs.filter(({ stages }) => stages.length === 1 && (stages[0]!.trace?.length ?? 0) > 1);
-  if (traced.length === 0) return undefined;
+  const models = [...new Set(traced.map(modelOf))];
+  return models.flatMap((model, index) => {
+    const here = traced.filter((run) => modelOf(run) === model);
+    if (here.length > mostColours) return [];
+    const figure = objectiveFigure(here, model);
+    return [
+      models.length === 1 ? figure : { ...figure, id: `objective-${index + 1}`, title: `${figure.title}: ${model}` },
+    ];
+  });
+}
+
+/** The quadratic model of a run's only stage, in words: runs that say the same have the same. */
+function modelOf({ plan, stages }: ReportRun): string {
+  const { examples, batch = 1, ridge } = stages[0]!;
+  if (examples === undefined) return "no gradients";
+  const rows = `${formatCount(examples)} examples${batch === 1 ? "" : ` in batches of ${formatCount(batch)}`}`;
+  const damping = ridge === undefined ? "" : `, ridge ${formatNumber(ridge)}`;
+  return `${plan.curvature ?? "gradients"} of ${rows}${damping}${plan.firstOrder ? ", with the first-order term" : ""}`;
+}
+
+function objectiveFigure(traced: readonly ReportRun[], model: string): Figure {
   const values = traced.flatMap(({ stages }) => stages[0]!.trace ?? []);
   return {
     id: "objective",
     title: "Objective over the rounds",
-    caption:
-      "The quadratic model of the loss, Q(w), after each round of the solver. Runs compare only where they have the same model.",
+    caption: `The quadratic model of the loss, Q(w), after each round of the solver: ${model}.`,
     option: figureOption({
       xAxis: figureAxis({ type: "value", name: "round", minInterval: 1 }),
-      yAxis: objectiveAxis(values),
+      yAxis: objectiveAxis(values, traced[0]!),
       series: traced.map((run) => ({
         name: runLabel(run),
         type: "line",
@@ -188,10 +223,11 @@ function objectiveFigure(runs: readonly ReportRun[]): Figure | undefined {
 }
 
 /** A logarithm shows decrease over decades; with the first-order term objectives may be negative. */
-function objectiveAxis(values: readonly number[]): EChartsCoreOption {
+function objectiveAxis(values: readonly number[], { dense }: ReportRun): EChartsCoreOption {
+  const name = measureTitle({ name: "objective", unit: lossUnit(dense) });
   const [least, greatest] = range(values);
   const isLogarithmic = least > 0 && greatest > 20 * least;
-  return figureAxis({ type: isLogarithmic ? "log" : "value", name: "objective", nameGap: 54, scale: true });
+  return figureAxis({ type: isLogarithmic ? "log" : "value", name, nameGap: 54, scale: true });
 }
 
 /** The mean training loss before every stage, one line a run. */
@@ -204,25 +240,32 @@ function lossFigure(runs: readonly ReportRun[]): Figure | undefined {
     caption: "The mean training loss of the examples that gave a stage's gradients, before it.",
     option: figureOption({
       xAxis: figureAxis({ type: "value", name: "stage", min: 1, minInterval: 1 }),
-      yAxis: figureAxis({ type: "value", name: "training loss", nameGap: 44, scale: true }),
+      yAxis: figureAxis({ type: "value", name: trainingLossTitle(staged[0]!), nameGap: 44, scale: true }),
       series: staged.map((run) => stageSeries(run, ({ loss }) => loss)),
     }),
   };
 }
 
-/** The objective after every stage, one line a run. */
-function stageObjectivesFigure(runs: readonly ReportRun[]): Figure | undefined {
-  const staged = runs.filter(({ stages }) => stages.length > 1 && stages.some(takesGradients));
-  if (staged.length === 0) return undefined;
+function trainingLossTitle({ dense }: ReportRun): string {
+  return measureTitle({ name: "training loss", unit: lossUnit(dense) });
+}
+
+/** The objective after every stage of one run. */
+function stageObjectivesFigure(run: ReportRun): Figure | undefined {
+  const { stages } = run;
+  if (stages.length < 2 || !stages.some(takesGradients)) return undefined;
   return {
     id: "stage-objectives",
     title: "Objective after each stage",
     caption:
-      "Each stage has its own quadratic model of the loss, taken at its own weights, so objectives of different stages, or of different runs, do not compare: a value says how much the model expects its own stage to cost.",
+      "Each stage has its own quadratic model of the loss, taken at its own weights, so objectives of different stages do not compare: a value says how much the model expects its own stage to cost.",
     option: figureOption({
       xAxis: figureAxis({ type: "value", name: "stage", min: 1, minInterval: 1 }),
-      yAxis: objectiveAxis(staged.flatMap(({ stages }) => stages.map(({ objective }) => objective))),
-      series: staged.map((run) => stageSeries(run, ({ objective }) => objective)),
+      yAxis: objectiveAxis(
+        stages.map(({ objective }) => objective),
+        run,
+      ),
+      series: [stageSeries(run, ({ objective }) => objective)],
     }),
   };
 }
@@ -250,7 +293,13 @@ function stagesFigure(run: ReportRun): Figure {
       xAxis: figureAxis({ type: "category", name: "stage", data: stageNumbers(run) }),
       yAxis: [
         figureAxis({ type: "value", name: "sparsity (%)", nameGap: 44, max: 100 }),
-        figureAxis({ type: "value", name: "training loss", nameGap: 44, splitLine: { show: false }, scale: true }),
+        figureAxis({
+          type: "value",
+          name: trainingLossTitle(run),
+          nameGap: 44,
+          splitLine: { show: false },
+          scale: true,
+        }),
       ],
       series: [
         {

@@ -1,7 +1,7 @@
 import { runInNewContext } from "node:vm";
 import type { ReportRun } from "@secateur/core";
 import { describe, expect, test } from "vitest";
-import { svgFile } from "./figure.ts";
+import { type Figure, svgFile } from "./figure.ts";
 import { figures } from "./figures.ts";
 import { escapeHtml, htmlTable, scriptJson } from "./html.ts";
 import { plottingLibrary } from "./node/plotting-library.ts";
@@ -61,6 +61,10 @@ async function reportOf(runs: readonly ReportRun[], text = "plain"): Promise<str
 /** The page without the text of its scripts: what the browser takes as elements. */
 function elements(html: string): string {
   return html.replace(/<script[^>]*>[\s\S]*?<\/script>/g, "<script></script>");
+}
+
+function seriesOf(drawn: readonly Figure[], id: string): readonly { name: string; data: unknown }[] {
+  return drawn.find((figure) => figure.id === id)!.option["series"] as { name: string; data: unknown }[];
 }
 
 /** Percent, as classification measures it. */
@@ -162,35 +166,50 @@ describe("a report", () => {
     expect(await reportOf([run])).toContain("training loss before");
   });
 
-  test("of several runs in stages plots loss and objective by stage, and warns that the objectives do not compare", () => {
+  test("of several runs in stages plots their losses by stage, and no objectives, which have no common axis", () => {
     const [stage] = runOf().stages;
     const stages = [{ ...stage!, loss: 0.4, objective: 2 }, stage!];
+    const ids = (runs: readonly ReportRun[]) => figures(runs).map(({ id }) => id);
     const staged = figures([runOf({ stages }), runOf({ solver: "magnitude" })]);
-    expect(staged.map(({ id }) => id)).toEqual([
-      "accuracy",
-      "layers",
-      "objective",
-      "loss",
-      "stage-objectives",
-      "run-times",
-    ]);
-    const data = (id: string) => {
-      const series = staged.find((figure) => figure.id === id)!.option["series"] as { data: unknown }[];
-      return series.map((line) => line.data);
-    };
-    expect(data("loss")).toEqual([
+    expect(staged.map(({ id }) => id)).toEqual(["accuracy", "layers", "objective", "loss", "run-times"]);
+    expect(seriesOf(staged, "loss").map(({ data }) => data)).toEqual([
       [
         [1, 0.4],
         [2, 0.3],
       ],
     ]);
-    expect(data("stage-objectives")).toEqual([
+    const alone = figures([runOf({ stages })]);
+    expect(seriesOf(alone, "stage-objectives").map(({ data }) => data)).toEqual([
       [
         [1, 2],
         [2, 0.25],
       ],
     ]);
-    expect(staged.find(({ id }) => id === "stage-objectives")!.caption).toMatch(/do not compare/);
+    expect(alone.find(({ id }) => id === "stage-objectives")!.caption).toMatch(/do not compare/);
+    expect(ids([runOf({ stages }), runOf({ stages, solver: "cbs" })])).not.toContain("stage-objectives");
+  });
+
+  test("draws objectives of one model on one axis, those of another in a figure of their own, in the unit of the loss", () => {
+    const [stage] = runOf().stages;
+    const other = [{ ...stage!, ridge: 1e-3 }];
+    const drawn = figures([runOf(), runOf({ solver: "cbs" }), runOf({ solver: "woodfisher", stages: other })]);
+    const found = drawn.filter(({ id }) => id.startsWith("objective"));
+    expect(found.map(({ id }) => seriesOf(drawn, id).map(({ name }) => name))).toEqual([
+      ["chita at 90 %", "cbs at 90 %"],
+      ["woodfisher at 90 %"],
+    ]);
+    expect(found[1]!.title).toMatch(/1,000 examples, ridge 0.001/);
+    for (const { option } of found) expect(option["yAxis"]).toMatchObject({ name: "objective (nats)" });
+  });
+
+  test("never gives two bars of a layer one colour", () => {
+    for (const count of [7, 8, 20]) {
+      const runs = Array.from({ length: count }, (_, i) => runOf({ sparsity: 0.5 + i / 100 }));
+      for (const figure of figures(runs).filter(({ id }) => id.startsWith("layers"))) {
+        const colours = figure.option["color"] as readonly string[];
+        expect(seriesOf([figure], figure.id).length).toBeLessThanOrEqual(new Set(colours).size);
+      }
+    }
   });
 
   test("of many runs shows the layers sparsity by sparsity, and the time of every run", () => {

@@ -10,10 +10,13 @@ import {
   formatCount,
   formatDuration,
   formatFraction,
+  formatLoss,
   formatMeasure,
   formatNumber,
   formatShape,
   formatStats,
+  lossUnit,
+  measureTitle,
 } from "./text/format.ts";
 import { roundRows, roundTitles } from "./text/round-table.ts";
 import { stageTable } from "./text/stage-table.ts";
@@ -69,7 +72,7 @@ function runsSection(runs: readonly ReportRun[]): Section {
     "solver",
     "sparsity",
     mainMeasure(runs[0]!.dense).name,
-    "loss",
+    measureTitle({ name: "loss", unit: lossUnit(runs[0]!.dense) }),
     "weights kept",
     "gradients",
     "solving",
@@ -87,7 +90,7 @@ function runsSection(runs: readonly ReportRun[]): Section {
     ...(hasFiles ? [number(bytes(run.fileBytes)), number(bytes(run.gzipBytes))] : []),
   ]);
   const { dense, measuredOn = "test" } = runs[0]!;
-  const before = `<p>Before pruning: ${escapeHtml(formatMeasure(mainMeasure(dense)))}, loss ${escapeHtml(formatNumber(dense.loss))}, on ${escapeHtml(formatCount(dense.examples))} ${measuredOn} examples.</p>`;
+  const before = `<p>Before pruning: ${escapeHtml(formatMeasure(mainMeasure(dense)))}, loss ${escapeHtml(formatLoss(dense))}, on ${escapeHtml(formatCount(dense.examples))} ${measuredOn} examples.</p>`;
   return {
     title: "Results",
     html: `${before}\n${htmlTable(hasFiles ? [...titles, "file", "gzipped"] : titles, rows)}`,
@@ -129,7 +132,8 @@ function shown(value: number | undefined, format: (value: number) => string): st
   return value === undefined ? "" : format(value);
 }
 
-function stagesSection({ stages }: ReportRun): Section {
+function stagesSection({ stages, dense }: ReportRun): Section {
+  const unit = lossUnit(dense);
   const rows = stages.map((stage, index) => [
     number(String(index + 1)),
     number(formatFraction(stage.sparsity)),
@@ -145,8 +149,8 @@ function stagesSection({ stages }: ReportRun): Section {
   const titles = [
     "stage",
     "sparsity",
-    "training loss before",
-    "objective",
+    measureTitle({ name: "training loss before", unit }),
+    measureTitle({ name: "objective", unit }),
     "status",
     "rows",
     "ridge",

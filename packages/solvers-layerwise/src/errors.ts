@@ -142,3 +142,12 @@ export function noMeans(problem: string): PruneError {
     { details: { problem } },
   );
 }
+
+/** Two ways to say how many weights a layer keeps. */
+export function nothingToShare(allocation: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `layer-wise pruning: allocation "${allocation}" of the loop shares a number of weights out over layers, and the budget (its units, patterns or allocation) says already what each layer keeps; leave one of the two out`,
+    { details: { allocation } },
+  );
+}

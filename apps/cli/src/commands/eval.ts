@@ -1,6 +1,6 @@
 /** `secateur eval`: accuracy and loss of a network on the test split. */
 import type { Evaluation } from "@secateur/core";
-import { formatCount, formatMeasure, formatNumber } from "@secateur/report/text";
+import { formatCount, formatLoss, formatMeasure } from "@secateur/report/text";
 import { type AugmentationFlags, mapDataPaths, poseTask } from "@secateur/run";
 import {
   type EngineChoice,
@@ -99,7 +99,7 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
   printResult({ terminal, flags, document, text: () => text });
 }
 
-function evalText({ measures, loss, examples }: Evaluation, where: string): string {
+function evalText({ measures, loss, task, examples }: Evaluation, where: string): string {
   const measured = measures.map((measure) => `${formatMeasure(measure)} ${measure.name}, `).join("");
-  return `${measured}loss ${formatNumber(loss)} on ${formatCount(examples)} examples of ${where}\n`;
+  return `${measured}loss ${formatLoss({ loss, task })} on ${formatCount(examples)} examples of ${where}\n`;
 }

@@ -39,19 +39,24 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
   });
 }
 
+/** Nobody reads more; and a file of a hundred thousand small tensors must not cost many times its size. */
+const MAX_ROWS = 2000;
+
 function inspectText(document: InspectDocument): string {
   const right = { align: "right" } as const;
   const saysPrunable = document.tensors.some(({ prunable }) => prunable !== undefined);
-  const rows = document.tensors.map(({ name, shape, dtype, size, zeros, bytes, prunable }) => [
-    plainText(name),
-    formatShape(shape),
-    dtype,
-    formatCount(size),
-    formatCount(zeros),
-    size === 0 ? "" : formatFraction(zeros / size),
-    formatBytes(bytes),
-    ...(saysPrunable ? [prunable ? "yes" : ""] : []),
-  ]);
+  const rows = document.tensors
+    .slice(0, MAX_ROWS)
+    .map(({ name, shape, dtype, size, zeros, bytes, prunable }) => [
+      plainText(name),
+      formatShape(shape),
+      dtype,
+      formatCount(size),
+      formatCount(zeros),
+      size === 0 ? "" : formatFraction(zeros / size),
+      formatBytes(bytes),
+      ...(saysPrunable ? [prunable ? "yes" : ""] : []),
+    ]);
   const table = formatTable(
     [
       { title: "tensor" },
@@ -89,5 +94,7 @@ function inspectText(document: InspectDocument): string {
       ? ["the tensor data have the checksum that was written"]
       : [];
   const notes = [...isChecked, ...ties, ...(document.notes ?? [])].map((note) => `${plainText(note)}\n`);
-  return [sizes, table, ...[metadata.join(""), notes.join("")].filter((part) => part !== "")].join("\n");
+  const unlisted = document.tensors.length - rows.length;
+  const more = unlisted > 0 ? `${formatCount(unlisted)} more tensors are in it; --json lists all\n` : "";
+  return [sizes, `${table}${more}`, ...[metadata.join(""), notes.join("")].filter((part) => part !== "")].join("\n");
 }

@@ -4,7 +4,6 @@ import {
   badUsage,
   flagWithoutEffect,
   gradientPlanKeys,
-  isLimited,
   kebab,
   type LimitSettings,
   type PlanKey,
@@ -113,11 +112,6 @@ export function layersFromFlags(
     );
     if (used === undefined) return undefined;
     throw flagWithoutEffect({ flag: flagNames[used], reason: "it is of pruning layer by layer, see --scope layers" });
-  }
-  if (isLimited(limits) && !(pattern && Object.keys(limits).length === 1)) {
-    throw badUsage(
-      "layers share a --sparsity, or have one --units of-every:KEEP/OF; other limits and units are of --scope network",
-    );
   }
   const layers = { ...recipe, ...given };
   if (layers.pattern && isSparsityGiven) {

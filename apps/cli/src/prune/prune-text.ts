@@ -4,6 +4,7 @@ import {
   formatCount,
   formatDuration,
   formatFraction,
+  formatLoss,
   formatMeasure,
   formatNumber,
   formatShape,
@@ -90,11 +91,7 @@ function measuredRows({
       formatMeasure(measure),
       formatMeasure(pruned.measures[m] ?? measure),
     ]),
-    [
-      measuredOn === "test" ? "loss" : "loss (on calibration data)",
-      formatNumber(dense.loss),
-      formatNumber(pruned.loss),
-    ],
+    [measuredOn === "test" ? "loss" : "loss (on calibration data)", formatLoss(dense), formatLoss(pruned)],
   ];
 }
 

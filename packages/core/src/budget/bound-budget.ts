@@ -3,12 +3,12 @@ import { badBudget } from "../errors.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { FlatParam } from "../problem/flat-weights.ts";
 import type { Mask, Vec } from "../problem/matrix.ts";
-import { type BoundLimit, bindLimit } from "./bound-limit.ts";
-import type { Budget, Limit, LimitReached } from "./budget.ts";
+import { bindLimit } from "./bound-limit.ts";
+import type { Budget, Limit, LimitReached, UnitSpec } from "./budget.ts";
 import type { BudgetRule } from "./budget-rule.ts";
 import { type Constraint, sparsityConstraint } from "./constraint.ts";
 import { costConstraint } from "./cost-constraint.ts";
-import { floorsOf, floorWithin, partOf } from "./floors.ts";
+import { floorsOf, floorWithin, partOf, type UnitFloor } from "./floors.ts";
 import { keepOfEvery } from "./keep-of-every.ts";
 import { patterned } from "./pattern-constraint.ts";
 import { type StackedPart, type StackedUnits, stackUnits } from "./stack-units.ts";
@@ -18,8 +18,10 @@ export interface BoundBudget {
   readonly units: StackedUnits;
   /** 1 - the smallest fraction that a limit or a pattern keeps: what schedules of sparsity rise to, in [0, 1). */
   readonly sparsity: number;
-  /** Present where every parameter has the same pattern, and no limit asks for less. */
-  readonly pattern?: { readonly keep: number; readonly of: number };
+  /** What exclusions, bounds and the usual one of several units keep of single parameters. */
+  readonly floors: readonly (UnitFloor & { readonly part: StackedPart })[];
+  /** The pattern of a parameter at a stage that has come to this sparsity; all of every one where it has none. */
+  patternAt(spec: UnitSpec, sparsity: number): { readonly keep: number; readonly of: number };
   /** How the weights that a stage keeps are spread over layers; counts come within the limits by bisection, see stage-constraint.ts. */
   readonly allocation?: BudgetRule;
   /** What decides it, as data: a run is continued only under the same budget. */
@@ -80,6 +82,10 @@ export function bindBudget(budget: Budget, params: readonly FlatParam[]): BoundB
   // On the way to the target every limit shrinks in proportion.
   const at = (share: number, now: number): number =>
     sparsity === 0 ? share : 1 - (1 - share) * Math.min(1, now / sparsity);
+  const patternAt = (spec: UnitSpec, now: number): { readonly keep: number; readonly of: number } => {
+    if (spec.kind !== "of-every") return { keep: 1, of: 1 };
+    return { keep: Math.max(spec.keep, Math.ceil(spec.of * at(spec.keep / spec.of, now) - 1e-9)), of: spec.of };
+  };
   const isPlain = units.perWeight && patterns.length === 0 && limits.length === 1 && limits[0]!.kind === "weights";
   const isStructured = !isPlain || floors.length > 0;
   const { allocation, costs: _models, ...plain } = budget;
@@ -89,8 +95,7 @@ export function bindBudget(budget: Budget, params: readonly FlatParam[]): BoundB
     // Floors hold without a limit too.
     const costs = own.length > 0 || floors.length === 0 ? own : [{ name: "weights", costs: sizes, most: sum(sizes) }];
     const within = patterns.map(({ spec, param }) => {
-      const keep = Math.max(spec.keep, Math.ceil(spec.of * at(spec.keep / spec.of, now) - 1e-9));
-      return { param, rule: keepOfEvery({ count: param.size, cols: param.cols, keep, of: spec.of }) };
+      return { param, rule: keepOfEvery({ count: param.size, cols: param.cols, ...patternAt(spec, now) }) };
     });
     const among = eligible
       ? floors.map((floor) => {
@@ -112,9 +117,8 @@ export function bindBudget(budget: Budget, params: readonly FlatParam[]): BoundB
       ...(limits.some(({ isModelled }) => isModelled) ? { dense: limits.map(({ all }) => all) } : {}),
     },
     ...(allocation ? { allocation } : {}),
-    ...(floors.length === 0 && isPatternAlone(units, limits)
-      ? { pattern: { keep: patterns[0]!.spec.keep, of: patterns[0]!.spec.of } }
-      : {}),
+    floors: floors.map((floor) => ({ ...floor, part: partOf(floor, units) })),
+    patternAt,
     constraint(now, kernels, eligible) {
       if (!isStructured) return sparsityConstraint({ count: units.count, sparsity: Math.min(now, sparsity), kernels });
       return structured(now, eligible);
@@ -136,13 +140,4 @@ function sum(values: Vec): number {
   let total = 0;
   for (let u = 0; u < values.length; u++) total += values[u]!;
   return total;
-}
-
-/** Whether all parameters have one pattern, which keeps no more than any limit does. */
-function isPatternAlone({ parts }: StackedUnits, limits: readonly BoundLimit[]): boolean {
-  const [first] = parts;
-  if (first?.spec.kind !== "of-every") return false;
-  const { keep, of } = first.spec;
-  const areSame = parts.every(({ spec }) => spec.kind === "of-every" && spec.keep === keep && spec.of === of);
-  return areSame && limits.every(({ kind, share }) => kind === "weights" && share >= keep / of - 1e-9);
 }

@@ -266,7 +266,7 @@ describe("what exclusions and bounds keep", () => {
     const excluded = bindBudget({ units, exclude: ["b"] }, params);
     const mask = excluded.constraint(excluded.sparsity, referenceKernels).select(new Float64Array(10).fill(1));
     expect([...mask]).toEqual([1, 1, 0, 1, 1, 0, 1, 1, 1, 1]);
-    expect(excluded.pattern).toBeUndefined();
+    expect(excluded.floors).toMatchObject([{ part: { param: { name: "b.weight" } }, least: 4 }]);
     const dense = Uint8Array.from(mask).fill(0, 6);
     expect(excluded.constraint(excluded.sparsity, referenceKernels).violation(dense)).toBe(4);
     expect(() => bindBudget({ units, bounds: [{ match: "a", sparsity: 0.25 }] }, params)).toThrow(

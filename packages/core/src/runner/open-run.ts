@@ -22,8 +22,10 @@ import { assertRising, makeStages, type Scope, type Stage } from "../stages/stag
 import type { Task } from "../task/task.ts";
 import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
 import { type Split, splitHeldOut, splitOfLayers } from "./held-out.ts";
+import { assertLayerBudget } from "./layers/layer-budget.ts";
 import { layersTask, taskOf } from "./pose-run-task.ts";
 import type { PruneRequest } from "./prune.ts";
+import { stageConstraint } from "./stage-constraint.ts";
 
 /** A run about to begin. */
 export interface OpenRun extends Split {
@@ -73,11 +75,10 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
     ...(retrain ? { phases: retrain.phases } : {}),
     ...(bound?.isStructured ? { limitsAt: bound.limitsAt } : {}),
   });
-  if (scope.kind === "layers" && ((bound?.isStructured && !bound.pattern) || bound?.allocation)) {
-    throw badBudget(
-      "in scope layers it is a sparsity, shared out by the loop, or one pattern of-every for all layers; leave other limits, units and allocations out",
-    );
-  }
+  if (scope.kind === "layers") assertLayerBudget(bound);
+  // What the last stage cannot reach is said before the first, with the numbers of the last.
+  if (bound?.allocation)
+    stageConstraint({ bound, params, weights, mask, stage: { sparsity: bound.sparsity, regrow: true } }, ctx);
   const estimator = scope.kind === "network" ? estimatorOf(request, plan) : undefined;
   const layered = scope.kind === "layers" ? layersTask(request) : undefined;
   const { task, teacher, data, heldOut } = layered ?? (await taskOf({ ...request, plan }, ctx));

@@ -23,7 +23,7 @@ import type { Task } from "../task/task.ts";
 import type { Taken } from "./accept-step.ts";
 import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
 import type { RunLoss } from "./finish-run.ts";
-import type { LayerCapability } from "./layer-stage.ts";
+import type { LayerCapability } from "./layers/layer-stage.ts";
 import { type OpenRun, openRun } from "./open-run.ts";
 import { type PrunedRound, roundsOf, runRound } from "./run-round.ts";
 import type { LayerNumbers, StageReport } from "./run-stage.ts";

@@ -13,7 +13,7 @@ import { createRunContext } from "../run-context.ts";
 import type { ResolvedPlan } from "../stages/plan.ts";
 import type { Evaluation } from "../task/evaluate.ts";
 import { splitHeldOut } from "./held-out.ts";
-import type { LayerCapability } from "./layer-stage.ts";
+import type { LayerCapability } from "./layers/layer-stage.ts";
 import { type PruneRequest, type PruneResult, prune } from "./prune.ts";
 import type { RunState } from "./run-state.ts";
 
@@ -200,7 +200,7 @@ test("a loop over layers that keeps more than the budget, or brings pruned weigh
   const budget = { units: [{ match: "*", units: { kind: "of-every", keep: 1, of: 5 } as const }] };
   const four = { sparsity: undefined as never, budget };
   await expect(attempt((w) => w.fill(0, 2), four)).rejects.toThrow(
-    /of every 5 weights at most 1 .*1 more in 'a.weight'/,
+    /within its budget, 'keep-1-of-5'.*1 more in 'a.weight'/,
   );
   const mask = Uint8Array.from(start, (_, j) => (j < 2 ? 0 : 1));
   await expect(attempt((w) => w.fill(0, 2), { mask, plan: { regrow: false } })).rejects.toThrow(/pruned stays pruned/);

@@ -13,7 +13,7 @@ import type { Taken } from "./accept-step.ts";
 import { dataNotes } from "./data-notes.ts";
 import { expectedMs, expectedWork } from "./expected-time.ts";
 import { finishRun, type RunLoss, sparserNote } from "./finish-run.ts";
-import { runLayerStage } from "./layer-stage.ts";
+import { runLayerStage } from "./layers/layer-stage.ts";
 import { measureLoss } from "./measure-loss.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { PruneRequest } from "./prune.ts";
@@ -151,10 +151,9 @@ async function pruneRound(
     ...(accept ? { accept } : {}),
     ...(settle ? { settle } : {}),
   };
-  const pattern = bound?.pattern;
   const layered = {
     ...{ model, solver: request.solver, data: data!, ...request.layers! },
-    ...(pattern ? { pattern } : {}),
+    ...(bound ? { bound } : {}),
     ...(settle ? { recalibrate: settle } : {}),
   };
   /** The report of the stage before, of this round. */
@@ -170,7 +169,7 @@ async function pruneRound(
     const present = { weights: state.weights, mask: state.mask };
     const { weights, mask, report } =
       stage.scope.kind === "layers"
-        ? await runLayerStage({ ...layered, stage, isFirst: index === 0, params, mask: state.mask }, stageContext)
+        ? await runLayerStage({ ...layered, ...present, stage, isFirst: index === 0, params }, stageContext)
         : await runNetworkStage(
             {
               ...{ ...common, ...present, stage, isMet: run.isTaught && index === 0 },

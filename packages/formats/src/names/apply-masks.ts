@@ -32,6 +32,8 @@ interface Pair {
  * share their elements many times over do
  */
 export function applyMasks(tensors: readonly NamedTensor[], source: string): Unmasked {
+  // A pair shows in one of its names; most files have none, and nothing is made for them.
+  if (!tensors.some(({ name }) => /(mask|_orig|\.original)$|(^|\.)_layer\./.test(name))) return { tensors, notes: [] };
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   const used = new Set<string>();
   const refused: string[] = [];

@@ -12,6 +12,7 @@ import { MAX_TENSORS } from "../limits.ts";
 import { findDuplicateKey } from "../text/duplicate-key.ts";
 import { decodeUtf8, isJsonObject, isWellFormed, parseJsonText } from "../text/json.ts";
 import { describeJson, quote } from "../text/quote.ts";
+import { countKeys, scanJson } from "../text/scan-json.ts";
 import { parseSafetensorsEntry, type SafetensorsEntry } from "./safetensors-entry.ts";
 
 /** A header that fits its file: the entries, in the order of their data, cover `dataStart` to the end of the file exactly. */
@@ -36,19 +37,19 @@ export function parseSafetensorsHeader(bytes: Uint8Array, source: string): Safet
   const dataStart = 8 + headerLength(bytes, source);
   let metadata: Readonly<Record<string, string>> = {};
   const entries: SafetensorsEntry[] = [];
-  const { header, json } = headerObject(bytes.subarray(8, dataStart), source);
-  const fields = Object.entries(header);
-  if (fields.length > MAX_TENSORS + 1) {
-    throw badSafetensors({ source, found: `${fields.length} tensors`, expected: `at most ${MAX_TENSORS}` });
+  const { header, otherNumber } = headerObject(bytes.subarray(8, dataStart), source);
+  const names = Object.keys(header);
+  if (names.length > MAX_TENSORS + 1) {
+    throw badSafetensors({ source, found: `${names.length} tensors`, expected: `at most ${MAX_TENSORS}` });
   }
-  for (const [name, value] of fields) {
+  for (const name of names) {
+    const value = header[name];
     // MLX writes null where it was given no metadata, and the reference reads that as none.
     if (name === "__metadata__") metadata = value === null ? {} : parseMetadata(value, source);
     else entries.push(parseSafetensorsEntry({ name, value, source }));
   }
-  const number = findOtherNumber(json);
-  if (number !== undefined) {
-    const found = `the number ${quote(number)}`;
+  if (otherNumber !== undefined) {
+    const found = `the number ${quote(otherNumber)}`;
     throw badSafetensors({ source, found, expected: "whole numbers in decimal digits" });
   }
   // Only empty tensors share a begin with another, so the end decides which comes first.
@@ -78,24 +79,21 @@ function headerLength(bytes: Uint8Array, source: string): number {
   return Number(length);
 }
 
-function headerObject(bytes: Uint8Array, source: string): { header: Record<string, unknown>; json: string } {
+function headerObject(
+  bytes: Uint8Array,
+  source: string,
+): { header: Record<string, unknown>; otherNumber: string | undefined } {
   const refuse = (found: string, expected: string) => badSafetensors({ source, found, expected });
   const json = decodeUtf8(bytes);
   if (json === undefined) throw refuse("a header that is not UTF-8 text", "a UTF-8 JSON header");
   if (!json.startsWith("{")) throw refuse("a header that does not begin with '{'", "a JSON object as header");
   const header = parseJsonText(json);
   if (!isJsonObject(header)) throw refuse("a header that is not valid JSON", "a JSON object as header");
-  const duplicate = findDuplicateKey(json);
+  const { keys, otherNumber } = scanJson(json);
+  // Only where JSON.parse has lost a key is it looked for: that needs a set of names.
+  const duplicate = keys === countKeys(header) ? undefined : findDuplicateKey(json);
   if (duplicate !== undefined) throw refuse(`the name ${quote(duplicate)} twice in the header`, "unique names");
-  return { header, json };
-}
-
-/** The first number that is not spelled in plain digits, such as -0, 1.0 or 1e2, which JSON.parse takes for whole ones. */
-function findOtherNumber(json: string): string | undefined {
-  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g)) {
-    if (!token.startsWith('"') && !/^\d+$/.test(token)) return token;
-  }
-  return undefined;
+  return { header, otherNumber };
 }
 
 function parseMetadata(value: unknown, source: string): Readonly<Record<string, string>> {

@@ -15,6 +15,19 @@ export function formatMeasure({ value, unit }: { readonly value: number; readonl
   return unit === "%" ? formatPercent(value) : `${formatNumber(value)}${unit === "" ? "" : ` ${unit}`}`;
 }
 
+/** Tasks whose loss is a cross-entropy; the losses of others have the unit that their numbers have. */
+const crossEntropies = ["classification", "position-classification", "binary", "next-token", "distillation"];
+
+/** The unit of a task's loss, and so of objectives, which are changes of it: "nats", or "" where only the data know. */
+export function lossUnit({ task }: { readonly task: string }): string {
+  return crossEntropies.includes(task) ? "nats" : "";
+}
+
+/** A loss with its unit. */
+export function formatLoss({ loss, task }: { readonly loss: number; readonly task: string }): string {
+  return formatMeasure({ value: loss, unit: lossUnit({ task }) });
+}
+
 /** A measure as the title of an axis: "accuracy (%)", "rmse". */
 export function measureTitle({ name, unit }: { readonly name: string; readonly unit: string }): string {
   return unit === "" ? name : `${name} (${unit})`;

@@ -4,6 +4,7 @@ export {
   formatCount,
   formatDuration,
   formatFraction,
+  formatLoss,
   formatMeasure,
   formatNumber,
   formatPercent,
@@ -12,6 +13,7 @@ export {
   plainText,
 } from "./format.ts";
 export { roundRows, roundTitles } from "./round-table.ts";
+export { sensitivityText } from "./sensitivity-text.ts";
 export { shellCommand } from "./shell-command.ts";
 export { stageTable } from "./stage-table.ts";
 export { formatTable } from "./table.ts";

@@ -17,6 +17,7 @@ export interface SensitiveLayer {
  * The layers whose pruning to the target alone costs more than `tolerance`, most lost per weight first, as long as
  * their weights fit into half of the budget. Every one of them kept dense makes the others sparser.
  *
+ * @param spec.scans - a layer that was not measured at the target is no candidate
  * @param spec.dense - the measure before pruning
  * @param spec.target - the sparsity at which layers are judged; one of those that were scanned
  * @param spec.tolerance - in the unit of the measure, >= 0
@@ -33,9 +34,9 @@ export function sensitiveLayers(spec: {
     target,
   );
   const candidates = scans
-    .map(({ name, size, measures }) => {
-      const { value } = measures.find(({ sparsity }) => sparsity === target)!;
-      return { name, size, drop: -gainOver(dense.value, { ...dense, value }) };
+    .flatMap(({ name, size, measures }) => {
+      const found = measures.find(({ sparsity }) => sparsity === target);
+      return found ? [{ name, size, drop: -gainOver(dense.value, { ...dense, value: found.value }) }] : [];
     })
     .filter(({ drop }) => drop > tolerance)
     .sort((a, b) => b.drop / b.size - a.drop / a.size);

@@ -4,6 +4,7 @@ import {
   type Evaluation,
   type FlatParam,
   forkContext,
+  isPruneError,
   keptCount,
   mainMeasure,
   quietContext,
@@ -30,7 +31,23 @@ export interface LayerScan {
   readonly name: string;
   readonly shape: readonly number[];
   readonly size: number;
+  /** Those that did not fail. */
   readonly measures: readonly LayerMeasure[];
+}
+
+/** A layer that could not be pruned to a sparsity; the others are not touched by it. */
+export interface FailedLayer {
+  readonly layer: string;
+  readonly sparsity: number;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** What a scan found, as far as it came. */
+export interface NetworkScan {
+  readonly layers: readonly LayerScan[];
+  readonly failed: readonly FailedLayer[];
+  readonly isInterrupted: boolean;
 }
 
 /** Prunes some layers of a network, from its own weights. */
@@ -52,26 +69,48 @@ export interface ScanSpec {
   evaluate(ctx: RunContext): Promise<Evaluation>;
 }
 
-/** Scans every layer at every sparsity. The network holds its own weights again afterwards. @throws ERR_ABORTED, ERR_INCOMPATIBLE */
+/**
+ * Scans every layer at every sparsity. The network holds its own weights again afterwards. What fails, or an interrupt, costs
+ * nothing of what was found before.
+ *
+ * @throws the first error, or ERR_ABORTED, where nothing was found
+ */
 export async function scanLayers(
-  spec: ScanSpec & { sparsities: readonly number[] },
+  spec: ScanSpec & { sparsities: readonly number[]; onFailure: (failure: FailedLayer) => void },
   ctx: RunContext,
-): Promise<readonly LayerScan[]> {
-  const { sparsities } = spec;
+): Promise<NetworkScan> {
+  const { sparsities, onFailure } = spec;
   const { params } = spec.pruner;
   const scans: LayerScan[] = [];
+  const failed: FailedLayer[] = [];
+  let firstError: unknown;
+  let isInterrupted = false;
   const total = params.length * sparsities.length;
   for (const param of params) {
     const measures: LayerMeasure[] = [];
-    for (const sparsity of sparsities) {
+    for (const [turn, sparsity] of sparsities.entries()) {
       const keep = keptCount(param.size, sparsity);
-      const found = await pruneAndMeasure({ ...spec, names: [param.name], keep }, ctx);
-      measures.push({ sparsity, accuracy: found.accuracy, loss: found.loss, value: mainMeasure(found).value });
-      await ctx.tick({ task: "layers", done: scans.length * sparsities.length + measures.length, total });
+      try {
+        const found = await pruneAndMeasure({ ...spec, names: [param.name], keep }, ctx);
+        measures.push({ sparsity, accuracy: found.accuracy, loss: found.loss, value: mainMeasure(found).value });
+        await ctx.tick({ task: "layers", done: scans.length * sparsities.length + turn + 1, total });
+      } catch (error) {
+        if (!isPruneError(error)) throw error;
+        firstError ??= error;
+        isInterrupted = error.code === "ERR_ABORTED";
+        if (isInterrupted) break;
+        const failure = { layer: param.name, sparsity, code: error.code, message: error.message };
+        failed.push(failure);
+        onFailure(failure);
+      }
     }
-    scans.push({ name: param.name, shape: param.shape, size: param.size, measures });
+    if (measures.length > 0 || !isInterrupted) {
+      scans.push({ name: param.name, shape: param.shape, size: param.size, measures });
+    }
+    if (isInterrupted) break;
   }
-  return scans;
+  if (scans.every(({ measures }) => measures.length === 0)) throw firstError;
+  return { layers: scans, failed, isInterrupted };
 }
 
 /** Prunes the named layers to `keep` weights in all, evaluates, and puts the trained weights back. */
@@ -97,7 +136,7 @@ export function gradientPruner(solver: Solver, gradients: NetworkGradients): Lay
     weights,
     async prune(names, keep, ctx) {
       const problem = gradients.problem(names, keep, ctx);
-      assertNeeds("the solver", solver.needs, problem);
+      assertNeeds(solver.name ?? "the solver", solver.needs, problem);
       const { w } = await solver.solve(problem, ctx);
       const pruned = weights.slice();
       for (const { name, start, size } of problem.layers ?? []) {

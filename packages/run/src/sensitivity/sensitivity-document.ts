@@ -1,6 +1,6 @@
 /** The JSON document of `secateur sensitivity`: its keys are a contract, described in docs/cli.md. */
 import type { Evaluation, MeasuredValue } from "@secateur/core";
-import type { LayerScan } from "./scan-layers.ts";
+import type { FailedLayer, LayerScan } from "./scan-layers.ts";
 
 /** What `secateur sensitivity --json` prints. Measured on training examples that gave no gradients. */
 export interface SensitivityDocument {
@@ -16,6 +16,10 @@ export interface SensitivityDocument {
   /** Of a layer-wise solver the calibration examples: it takes no gradients. */
   readonly gradients: { readonly examples: number; readonly ridge: number; readonly gradientMs: number };
   readonly layers: readonly LayerScan[];
+  /** Layers that could not be pruned to a sparsity; absent where none failed. */
+  readonly failed?: readonly FailedLayer[];
+  /** Present where the scan was interrupted: `layers` are those that were reached, and nothing is proposed. */
+  readonly interrupted?: true;
   readonly proposal: Proposal;
   readonly seed: number;
   readonly backend: string;

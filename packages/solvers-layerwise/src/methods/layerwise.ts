@@ -3,6 +3,7 @@
  * row re-fitted, until none lowers Q; where the layer has one budget, weights change rows as long as that lowers Q; then the exact
  * re-fit. Every accepted move lowers the re-fitted Q, so that the result is never worse than where it started.
  */
+
 import {
   type Constraint,
   countKept,
@@ -15,11 +16,13 @@ import {
   throwIfAborted,
   weightMask,
 } from "@secateur/core";
+import { defaults } from "../defaults.ts";
 import { rowwiseBudget } from "../problem/budget.ts";
 import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
 import { refit } from "../problem/refit.ts";
 import { solutionOf, withLayer } from "../problem/solution.ts";
 import { exchangeBetween, type RowOffer } from "../search/exchange.ts";
+import { lowerBound } from "../search/lower-bound.ts";
 import { type TableauWorkspace, tableauWorkspace } from "../search/row-tableau.ts";
 import { rowCurve, type SwapRule, swapUntilBest } from "../search/swaps.ts";
 import { type AlpsOptions, alpsMask } from "./alps.ts";
@@ -37,29 +40,32 @@ export interface LayerwiseOptions extends AlpsOptions {
    * "best" is ALPS's. Default 1e11, about two minutes.
    */
   readonly mostWork?: number | undefined;
+  /** Steps towards a lower bound on what can be reached, rows cols^2 each; default 0: none. 50 to 300 come near to the best that this bound can say. */
+  readonly boundSteps?: number | undefined;
 }
 
 /** About two minutes of f64 products. */
-const defaultWork = 1e11;
 /** Removals and additions that a row offers to the others at a time. */
 const offered = 8;
 
 /**
  * The layer-wise default as a solver, for any budget over any units; swaps are of single weights. stats: `swaps`, `moved` (weights that
- * changed rows), `relativeError`. "max-iterations": swaps or the re-fit were cut short.
+ * changed rows), `relativeError`, and with `boundSteps` `bound`, `relativeBound` and `gap`. "max-iterations": swaps or the re-fit were cut short.
  * Time: that of the starts and rows cols^3 / 4 for the swaps. Memory: 40 cols^2 bytes more.
  *
  * @example
  * const { w, stats } = await layerwise().solve(problem, ctx);
  */
 export function layerwise(options: LayerwiseOptions = {}): Solver {
-  const { mostWork = defaultWork, exchanges = 4 } = options;
+  const usual = defaults.layerwise;
+  const { mostWork = usual.mostWork, exchanges = usual.exchanges, boundSteps = usual.boundSteps } = options;
   return {
     needs: {},
     scope: "layers",
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
+        const bound = boundSteps > 0 ? await lowerBound(problem, layer, { steps: boundSteps }, ctx) : undefined;
         const start = await startFrom(problem, layer, ctx, options);
         const rule = ruleOf(problem);
         const isLarge = layer.rows * layer.cols ** 3 * 0.3 > mostWork;
@@ -67,7 +73,7 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
           if (isLarge) noteNoSwaps(layer, ctx);
           const { w, status: refitted } = await refit(layer, weightMask(problem.units, start), ctx);
           const status = refitted === "max-iterations" ? refitted : "converged";
-          return solutionOf(problem, layer, { w, mask: start, status, stats: { swaps: 0 } });
+          return solutionOf(problem, layer, { w, mask: start, status, stats: { swaps: 0 }, bound });
         }
         const workspace = tableauWorkspace(layer.cols, ctx.kernels);
         const improving = improve({ layer, mask: start, rule, exchanges, workspace }, ctx);
@@ -75,7 +81,7 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
         const { w, status: refitted } = await refit(layer, found.mask, ctx);
         const { swaps, moved, settled } = found;
         const status = settled && refitted !== "max-iterations" ? "converged" : "max-iterations";
-        return solutionOf(problem, layer, { w, mask: found.mask, status, stats: { swaps, moved } });
+        return solutionOf(problem, layer, { w, mask: found.mask, status, stats: { swaps, moved }, bound });
       });
     },
   };
@@ -91,7 +97,7 @@ async function startFrom(
   problem: Problem,
   layer: LayerProblem,
   ctx: RunContext,
-  { start = "best", mostWork = defaultWork, ...options }: LayerwiseOptions,
+  { start = defaults.layerwise.start, mostWork = defaults.layerwise.mostWork, ...options }: LayerwiseOptions,
 ): Promise<Mask> {
   const { units } = problem;
   const canTrace = rowwiseBudget(problem) !== undefined;

@@ -13,7 +13,7 @@ import {
   type RunContext,
   sampleIndices,
 } from "@secateur/core";
-import { noBlocks, nothingHeldOut, nothingToPrune } from "../errors.ts";
+import { noBlocks, nothingHeldOut, nothingToPrune, nothingToShare } from "../errors.ts";
 import { checkEvolution, type EvolutionOptions, pruneEvolved } from "./evolve.ts";
 import { holdNotes } from "./held-notes.ts";
 import { heldOutMeasure } from "./held-out-outputs.ts";
@@ -28,6 +28,8 @@ import { surveyLayers } from "./survey-layers.ts";
 export interface PruneLayersRequest
   extends Omit<LayerLoopRequest, "inputs" | "params">,
     Partial<Pick<LayerLoopRequest, "inputs" | "params">> {
+  /** Keep so many of every so many inputs of a row instead of a sparsity. */
+  readonly pattern?: { readonly keep: number; readonly of: number };
   /**
    * Whose outputs a layer is to give on its inputs: those of the dense model, or of its own dense weights. With parallel inputs they are the same. Default:
    * the dense model's; but its own where something is measured anew afterwards (`recalibrate`), which would undo what was made up for.
@@ -47,7 +49,8 @@ export interface PruneLayersRequest
 export interface PruneLayersResult extends LayerLoopResult {
   readonly nonzeros: number;
   readonly size: number;
-  readonly allocation: LayerAllocation | "pattern" | "evolution";
+  /** "budget" and "pattern": every layer was told what it keeps. */
+  readonly allocation: LayerAllocation | "pattern" | "budget" | "evolution";
 }
 
 /**
@@ -93,7 +96,9 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
 /** Shares the budget out and prunes. */
 async function pruneShared(request: SampledRequest, ctx: RunContext): Promise<PruneLayersResult> {
   const { model, data, params, examples, sparsity, pattern, allocation = "auto" } = request;
-  if (pattern) return await pruneOnce(request, { rule: "pattern", keeps: undefined }, ctx);
+  const told = request.limitOf ? "budget" : pattern && "pattern";
+  if (told && request.allocation) throw nothingToShare(request.allocation);
+  if (told) return await pruneOnce(request, { rule: told, keeps: undefined }, ctx);
   if (allocation === "uniform") {
     const all = { size: 0, eligible: 0 };
     for (const { name, rows, cols } of model.params().filter((param) => params.includes(param.name))) {

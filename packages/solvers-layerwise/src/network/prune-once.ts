@@ -12,8 +12,10 @@ import {
   type Problem,
   type PrunedLayer,
   type RunContext,
+  unitMask,
   type Vec,
   weightMask,
+  weightUnits,
   withoutRegrowth,
 } from "@secateur/core";
 import { relativeErrorOf } from "../problem/relative-error.ts";
@@ -32,7 +34,7 @@ export interface SampledRequest extends Omit<PruneLayersRequest, "examples"> {
 /** How the budget was shared out. */
 export interface Shared {
   readonly rule: PruneLayersResult["allocation"];
-  /** How many weights the next layer keeps of so many, as they come; absent with a pattern. */
+  /** How many weights the next layer keeps of so many, as they come; absent where each is told. */
   readonly keeps: KeepNext | undefined;
 }
 
@@ -50,13 +52,17 @@ export async function pruneOnce(
       const count = w.rows * w.cols;
       const mayStay = eligibleRows(request.eligible, target, w.cols);
       const eligible = mayStay ? countKept(mayStay) : count;
-      const budget = pattern
-        ? keepOfEvery({ count, cols: w.cols, ...pattern })
-        : keepCount({ count, keep: keeps!(count, eligible), kernels: ctx.kernels });
-      const constraint = mayStay ? withoutRegrowth(budget, mayStay) : budget;
+      const told = request.limitOf?.({ ...target, cols: w.cols });
+      const budget =
+        told?.constraint ??
+        (pattern
+          ? keepOfEvery({ count, cols: w.cols, ...pattern })
+          : keepCount({ count, keep: keeps!(count, eligible), kernels: ctx.kernels }));
+      const units = told?.units ?? weightUnits(count);
+      const constraint = mayStay ? withoutRegrowth(budget, unitMask(units, mayStay)) : budget;
       const u = request.dense ? await readRows(request.dense, target) : w;
-      const problem = layerProblemOf({ target, w, u, layer, constraint }, ctx.kernels);
-      assertNeeds("the solver", solver.needs, problem);
+      const problem = layerProblemOf({ target, w, u, layer, constraint, units }, ctx.kernels);
+      assertNeeds(solver.name ?? "the solver", solver.needs, problem);
       const started = ctx.now();
       const solution = await solver.solve(problem, ctx);
       await checkSolution(problem, solution, solver.name ?? "the solver");

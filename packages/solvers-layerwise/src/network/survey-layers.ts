@@ -13,6 +13,7 @@ import {
   type Mat,
   type Problem,
   type RunContext,
+  type Units,
   weightUnits,
 } from "@secateur/core";
 import { obcTrace, rowLosses } from "../methods/obc.ts";
@@ -24,12 +25,13 @@ import { type LayerAllocation, type LayerShare, outlierShare } from "./share-bud
 
 /** The problem of some rows of a layer; with a slope where they are to give the outputs that weights `u` have in the dense model. */
 export function layerProblemOf(
-  spec: { target: LayerRows; w: Mat; u: Mat; layer: LayerCurvature; constraint: Constraint },
+  spec: { target: LayerRows; w: Mat; u: Mat; layer: LayerCurvature; constraint: Constraint; units?: Units },
   kernels: Kernels,
 ): Problem {
   const { target, w, u, layer, constraint } = spec;
   const { curvature, dense } = layer;
-  const problem = { id: target.param, w, curvature, units: weightUnits(w.rows * w.cols), constraint };
+  const { units = weightUnits(w.rows * w.cols) } = spec;
+  const problem = { id: target.param, w, curvature, units, constraint };
   return dense ? { ...problem, gradient: denseSlope({ w, u, layer, dense }, kernels) } : problem;
 }
 

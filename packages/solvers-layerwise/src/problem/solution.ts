@@ -11,11 +11,13 @@ export interface Found {
   readonly status: SolveStatus;
   readonly stats: Readonly<Record<string, number>>;
   readonly trace?: readonly number[];
+  /** What Q cannot go below. */
+  readonly bound?: number | undefined;
 }
 
 /**
  * The solution, in the dtype of the problem's weights. stats gain `relativeError` = Q / (1/2 sum over rows of w0'H w0), and where they
- * are not 0 `dead` (inputs that are always 0) and `ridge` (what was added to H while searching).
+ * there is one `bound`, `relativeBound` by the same measure, and `gap` = 1 - bound / Q; where they are not 0 `dead` (inputs that are always 0) and `ridge` (what was added to H while searching).
  */
 export function solutionOf(problem: Problem, layer: LayerProblem, found: Found): Solution {
   const { rows, cols, data } = problem.w;
@@ -23,8 +25,7 @@ export function solutionOf(problem: Problem, layer: LayerProblem, found: Found):
   w.data.set(found.w.data);
   // Rounded to f32 the weights are what they will be in the model: Q is theirs.
   const objective = layer.objective(w);
-  const nothing = { rows, cols, data: new Float64Array(rows * cols) };
-  const energy = problem.gradient ? 0 : layer.objective(nothing);
+  const energy = problem.gradient ? 0 : layer.energy;
   return {
     w,
     mask: found.mask,
@@ -33,11 +34,18 @@ export function solutionOf(problem: Problem, layer: LayerProblem, found: Found):
     stats: {
       ...found.stats,
       ...(energy > 0 ? { relativeError: objective / energy } : {}),
+      ...boundStats(found.bound, objective, energy),
       ...(layer.dead > 0 ? { dead: layer.dead } : {}),
       ...(layer.ridge > 0 ? { ridge: layer.ridge } : {}),
     },
     ...(found.trace ? { trace: found.trace } : {}),
   };
+}
+
+function boundStats(bound: number | undefined, objective: number, energy: number): Readonly<Record<string, number>> {
+  if (bound === undefined) return {};
+  const gap = objective > 0 && bound >= 0 ? { gap: Math.max(0, 1 - bound / objective) } : {};
+  return { bound, ...gap, ...(energy > 0 ? { relativeBound: bound / energy } : {}) };
 }
 
 /** Runs `work` with a problem written out, which is released whatever happens. */

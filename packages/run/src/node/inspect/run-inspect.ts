@@ -80,7 +80,8 @@ async function read(path: string, cwd: string): ReturnType<typeof inspectTfjs> {
   const tensors = checkpoint.tensors.map((tensor) => {
     const first = tensor.data.length > 1 ? firsts.get(tensor.data) : undefined;
     if (first === undefined) firsts.set(tensor.data, tensor.name);
-    return { ...describe(tensor), ...(first === undefined ? {} : { tiedTo: first }) };
+    const described = describe(tensor);
+    return first === undefined ? described : { ...described, tiedTo: first };
   });
   return { format, metadata, notes, tensors, content: bytes, sha256 };
 }

@@ -7,13 +7,12 @@ import {
   type Checkpoint,
   checkpointFilesOf,
   cleanCheckpoint,
-  detectFormat,
   readFileBytes,
   toFloat32,
 } from "@secateur/formats";
 import { createNetwork, type Network } from "@secateur/nn";
 import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
-import { findFormat, pluginCheckpoint } from "../plugins/find-format.ts";
+import { findReader, pluginCheckpoint } from "../plugins/find-format.ts";
 import { type ResolvedArchitecture, resolveArchitecture } from "./architectures.ts";
 import { findTensors, type StoredTensors, withoutCounters } from "./stored-tensors.ts";
 
@@ -75,8 +74,8 @@ export async function openModel(spec: {
 }
 
 /**
- * Reads a checkpoint and hashes the files it came from: the file, or an index and the files that it names. A file of no format
- * of ours is read by the plugin that its ending names: "net.foo" by the format "foo", where that takes it.
+ * Reads a checkpoint and hashes the files it came from: the file, or an index and the files that it names. The format of a plugin
+ * comes first where the file's ending asks for it, and last where no format of ours takes the file.
  *
  * @param from - the folder from which plugins are looked for
  */
@@ -84,12 +83,12 @@ export async function readModelFile(
   path: string,
   from: string,
 ): Promise<{ checkpoint: Checkpoint; bytes: Uint8Array; sha256: string }> {
-  const plugin = await findFormat(path, from);
   // A checkpoint in several files is read file by file; for these the first bytes of one decide.
   const own = await readFileBytes(path);
   if (isPacked(own)) return { checkpoint: await packedCheckpoint(own, path), bytes: own, sha256: sha256Of([own]) };
-  if (plugin?.format.decode && detectFormat(own) === "unknown" && plugin.format.detects(own.subarray(0, 4096))) {
-    const content = pluginCheckpoint(plugin.name, await plugin.format.decode(own, path));
+  const plugin = await findReader(path, own, from);
+  if (plugin) {
+    const content = pluginCheckpoint(plugin.name, await plugin.format.decode!(own, path));
     return { checkpoint: cleanCheckpoint(content, path), bytes: own, sha256: sha256Of([own]) };
   }
   const { checkpoint, files } = await checkpointFilesOf(path, own);

@@ -9,22 +9,14 @@ import type { LayersSettings } from "./layers-settings.ts";
 const usualExamples = 1024;
 
 /**
- * The scope of a run, what prunes over it, and with a pattern the budget.
+ * The scope of a run, and what prunes over it.
  *
  * @param openDense - opens the network before the run; called at most once; default: later stages are led to what they find
  */
 export function layerScope(
-  {
-    inputs = "sequential",
-    examples = usualExamples,
-    allocation,
-    match,
-    refitBlocks = 0,
-    damping,
-    pattern,
-  }: LayersSettings,
+  { inputs = "sequential", examples = usualExamples, allocation, match, refitBlocks = 0, damping }: LayersSettings,
   openDense?: () => Promise<Model>,
-): Pick<PruneJob, "layers" | "budget"> {
+): Pick<PruneJob, "layers"> {
   let dense: Promise<Model> | undefined;
   return {
     layers: {
@@ -44,6 +36,5 @@ export function layerScope(
           }
         : {}),
     },
-    ...(pattern ? { budget: { units: [{ match: "*", units: { kind: "of-every", ...pattern } }] } } : {}),
   };
 }

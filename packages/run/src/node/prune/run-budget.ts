@@ -29,20 +29,22 @@ export interface RunBudget {
  * The budget of a run.
  *
  * @param params - names of the parameters to prune
- * @throws ERR_USAGE for what layers pruned one by one do not know, ERR_IMPOSSIBLE where nothing would be left, ERR_BUDGET for limits out of reach
+ * @throws ERR_USAGE for two ways to share weights out, ERR_IMPOSSIBLE where nothing would be left, ERR_BUDGET for limits out of reach
  */
 export function runBudget(settings: PruneSettings, model: AnyModel, params: readonly string[]): RunBudget {
-  const { allocation: bounds, spread, limits, sparsity, layers } = settings;
-  if (layers && (bounds || spread)) {
-    throw badUsage(
-      "--exclude, --layer-limit and --allocation are of --scope network; layers share by --layer-allocation, and --keep-dense leaves some of them out",
-    );
-  }
+  const { allocation: bounds, spread, sparsity, layers } = settings;
+  const { pattern, allocation: own } = layers ?? {};
+  const limits = pattern ? { ...settings.limits, units: [`of-every:${pattern.keep}/${pattern.of}`] } : settings.limits;
   const layout = layoutParams(model.network, params);
   const isGlobal = (bounds?.method ?? "global") === "global" && (!spread || spread.entry.name === "global");
+  if (layers && !isGlobal && own !== undefined) {
+    throw badUsage("--allocation and --layer-allocation both say how layers share the weights; leave one of them out");
+  }
   const rule =
     bounds || spread ? allocation({ ...bounds, ...(spread ? { by: makeAllocation(spread) } : {}) }) : undefined;
-  if (!isLimited(limits)) {
+  // What layers leave out is a budget's to say: a rule over all weights by magnitude is not how they share.
+  const isOfLayers = layers !== undefined && bounds !== undefined && isGlobal;
+  if (!isLimited(limits) && !isOfLayers) {
     const size = layout.reduce((sum, param) => sum + param.size, 0);
     if (keptCount(size, sparsity!) === 0) throw keepsNothing({ where: model.path, sparsity: sparsity!, size });
     return { sparsity: sparsity!, ...(rule ? { budget: rule } : {}) };
@@ -50,7 +52,7 @@ export function runBudget(settings: PruneSettings, model: AnyModel, params: read
   const { exclude = [], limits: largest = {} } = bounds ?? {};
   const needsCosts = limits.bytes !== undefined || limits.milliseconds !== undefined;
   const budget: Budget = {
-    ...limitsOf(limits, sparsity),
+    ...limitsOf(limits, pattern ? undefined : sparsity),
     ...(isGlobal
       ? { exclude, bounds: Object.entries(largest).map(([match, most]) => ({ match, sparsity: most })) }
       : { allocation: rule! }),

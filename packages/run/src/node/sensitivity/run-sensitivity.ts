@@ -3,6 +3,7 @@ import {
   createRng,
   type Dataset,
   gainOver,
+  isPruneError,
   keptCount,
   layoutParams,
   type MeasuredValue,
@@ -16,7 +17,13 @@ import { badUsage, keepsNothing } from "../../errors.ts";
 import { resolveOptions } from "../../plugins/resolve-options.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import { sensitiveLayers } from "../../sensitivity/propose-dense.ts";
-import { gradientPruner, pruneAndMeasure, type ScanSpec, scanLayers } from "../../sensitivity/scan-layers.ts";
+import {
+  type FailedLayer,
+  gradientPruner,
+  pruneAndMeasure,
+  type ScanSpec,
+  scanLayers,
+} from "../../sensitivity/scan-layers.ts";
 import type { Proposal, SensitivityDocument } from "../../sensitivity/sensitivity-document.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
@@ -66,15 +73,20 @@ export interface SensitivitySpec {
 }
 
 /**
- * Takes one set of gradients, prunes every layer alone at every sparsity, and tries the sensitive ones as dense.
+ * Takes one set of gradients, prunes every layer alone at every sparsity, and tries the sensitive ones as dense. A layer that
+ * fails, or an interrupt, costs no other its result.
  *
- * @throws whatever is wrong with the input, ERR_ABORTED
+ * @throws whatever is wrong with the input; the first layer's error, or ERR_ABORTED, where nothing was found
  */
 export async function runSensitivity(spec: SensitivitySpec): Promise<SensitivityDocument> {
   const { path, data: source, cwd, session } = spec;
   const { sparsity = sensitivityDefaults.sparsity } = spec;
   const found = await findSolver(spec.solver ?? sensitivityDefaults.solver, cwd);
   const solver = found.entry.create((await resolveOptions(found.entry, {})) as never);
+  const isLayerwise = solver.scope === "layers";
+  if (isLayerwise && spec.ridge !== undefined) {
+    throw badUsage(`--ridge would change nothing: ${found.entry.name} takes no gradients; leave it out`);
+  }
   const { onEvent } = session;
   const opened = await openModel({ path, arch: spec.arch, onEvent, cwd });
   const { network, architecture, sha256 } = opened;
@@ -107,10 +119,6 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const tolerance = spec.tolerance ?? usualTolerance(measure);
   const rows = forGradients.size;
   const ridge = spec.ridge ?? "auto";
-  const isLayerwise = solver.scope === "layers";
-  if (isLayerwise && spec.ridge !== undefined) {
-    throw badUsage(`--ridge would change nothing: ${found.entry.name} takes no gradients; leave it out`);
-  }
   const gradients = isLayerwise
     ? undefined
     : await takeGradients(
@@ -121,16 +129,24 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
     ? gradientPruner(solver, gradients)
     : layerPruner({ network, solver, params, weights, data: forGradients });
   const scan: ScanSpec = { network, pruner, evaluate: (inner) => posed.evaluate(network, inner) };
-  const layers = await scanLayers({ ...scan, sparsities }, ctx);
+  const onFailure = ({ layer, sparsity: at, message: why }: FailedLayer): void => {
+    onEvent({ type: "note", level: "warn", code: "layer-failed", message: `${layer} at ${at} failed: ${why}` });
+  };
+  const { layers, failed, isInterrupted } = await scanLayers({ ...scan, sparsities, onFailure }, ctx);
   const candidates = sensitiveLayers({ scans: layers, dense: measure, target: sparsity, tolerance });
-  const proposal = await tryDense(
-    { scan, candidates: candidates.map(({ name }) => name), sparsity, tolerance, measure },
-    ctx,
-  );
+  const common = { sparsity, tolerance, candidates: candidates.map(({ name }) => name) };
+  const proposal = isInterrupted
+    ? nothingProposed(common, "the scan was interrupted before the last layer")
+    : await tryDense({ scan, ...common, measure }, ctx).catch((error: unknown) => {
+        if (!isPruneError(error)) throw error;
+        return nothingProposed(common, `trying layers as dense failed: ${error.message}`);
+      });
   return {
     ...{ model: path, modelSha256: sha256, arch: architecture.name, data: source, solver: found.entry.name, dense },
     gradients: { examples: rows, ridge: gradients?.ridge ?? 0, gradientMs: gradients?.gradientMs ?? 0 },
-    ...{ measure, layers, proposal, seed: session.seed, backend: session.kernels.name },
+    ...{ measure, layers, ...(failed.length === 0 ? {} : { failed }) },
+    ...(isInterrupted ? { interrupted: true as const } : {}),
+    ...{ proposal, seed: session.seed, backend: session.kernels.name },
     timing: { gradientMs: gradients?.gradientMs ?? 0, totalMs: ctx.now() - started },
     peakMemoryBytes: peakMemoryBytes(),
     versions: versions([found]),
@@ -172,6 +188,10 @@ function assertKeepsSome(spec: {
       if (keptCount(size, sparsity) === 0) throw keepsNothing({ where: `${path}: layer ${name}`, sparsity, size });
     }
   }
+}
+
+function nothingProposed(common: Pick<Proposal, "sparsity" | "tolerance" | "candidates">, reason: string): Proposal {
+  return { ...common, keepDense: [], reason };
 }
 
 /** Tries the candidates as dense, with as many weights in all, and proposes them only if that is better. */

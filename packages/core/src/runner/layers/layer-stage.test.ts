@@ -1,11 +1,11 @@
 /** What the runner makes of the results of a loop over layers: two layers of four weights, pruned by a loop that is told what to return. */
 import { expect, test } from "vitest";
-import { arrayDataset } from "../data/dataset.ts";
-import type { Model } from "../data/model.ts";
-import { selectorFrom, solverFrom } from "../problem/lift.ts";
-import { matrix } from "../problem/matrix.ts";
-import type { SolveStatus } from "../problem/problem.ts";
-import { type PruneRequest, prune } from "./prune.ts";
+import { arrayDataset } from "../../data/dataset.ts";
+import type { Model } from "../../data/model.ts";
+import { selectorFrom, solverFrom } from "../../problem/lift.ts";
+import { matrix } from "../../problem/matrix.ts";
+import type { SolveStatus } from "../../problem/problem.ts";
+import { type PruneRequest, prune } from "../prune.ts";
 
 const data = arrayDataset({ inputs: matrix(5, 1), labels: new Uint8Array(5), classes: 1 });
 const solver = {

@@ -1,18 +1,18 @@
 /** One stage of scope "layers": one problem a layer, posed and solved one after the other by a loop that a solver package brings. */
-import { countKept, keptCount } from "../budget/constraint.ts";
-import { keepOfEvery } from "../budget/keep-of-every.ts";
-import type { Dataset } from "../data/dataset.ts";
-import type { LayerCurvatureEstimator, LayerInputsMode } from "../data/layer-inputs.ts";
-import type { Model } from "../data/model.ts";
-import { brokenSolution } from "../errors.ts";
-import { countZeros, type FlatParam, readFlat, writeFlat } from "../problem/flat-weights.ts";
-import type { Mask } from "../problem/matrix.ts";
-import type { SolveStatus } from "../problem/problem.ts";
-import type { Solver } from "../problem/strategy.ts";
-import type { RunContext } from "../run-context.ts";
-import type { Stage } from "../stages/stage.ts";
-import type { LayerNumbers, StageReport } from "./run-stage.ts";
-import { collectNotes } from "./stage-notes.ts";
+import { countKept, keptCount } from "../../budget/constraint.ts";
+import { unitMask } from "../../budget/units.ts";
+import type { Dataset } from "../../data/dataset.ts";
+import type { LayerCurvatureEstimator, LayerInputsMode } from "../../data/layer-inputs.ts";
+import type { Model } from "../../data/model.ts";
+import { brokenSolution } from "../../errors.ts";
+import { countZeros, type FlatParam, readFlat, writeFlat } from "../../problem/flat-weights.ts";
+import type { Mask } from "../../problem/matrix.ts";
+import type { SolveStatus } from "../../problem/problem.ts";
+import type { Solver } from "../../problem/strategy.ts";
+import type { RunContext } from "../../run-context.ts";
+import type { LayerNumbers, StageReport, StageRun } from "../run-stage.ts";
+import { collectNotes } from "../stage-notes.ts";
+import { type LayerBudget, type LayerLimit, type LayerPlace, layerBudget } from "./layer-budget.ts";
 
 /** What a stage asks of a loop over layers. */
 export interface LayerLoopRequest {
@@ -24,8 +24,8 @@ export interface LayerLoopRequest {
   readonly curvature: LayerCurvatureEstimator;
   /** Fraction of all weights of `params` that is removed, in [0, 1); how layers share it is the loop's to say. */
   readonly sparsity: number;
-  /** Keep so many of every so many inputs of a row instead. */
-  readonly pattern?: { readonly keep: number; readonly of: number };
+  /** What each layer may keep, where the run's budget says so; absent: the loop shares `sparsity` out. @throws ERR_BUDGET */
+  readonly limitOf?: ((layer: LayerPlace) => LayerLimit) | undefined;
   readonly inputs: LayerInputsMode;
   readonly params: readonly string[];
   /** The model before the run, with weights of its own; absent: the model as the stage finds it. */
@@ -101,21 +101,25 @@ export interface LayerCapability {
 
 /** Runs one stage. The model must hold the weights before it, and holds those after it. */
 export async function runLayerStage(
-  spec: Pick<LayerLoopRequest, "model" | "data" | "solver" | "pattern" | "recalibrate"> &
-    LayerCapability & { stage: Stage; isFirst: boolean; params: readonly FlatParam[]; mask: Mask },
+  spec: Pick<LayerLoopRequest, "model" | "data" | "solver" | "recalibrate"> &
+    LayerCapability &
+    Pick<StageRun, "stage" | "params" | "weights" | "mask" | "bound"> & { isFirst: boolean },
   outer: RunContext,
 ): Promise<{ weights: Float32Array; mask: Mask; report: StageReport }> {
-  const { loop, stage, isFirst, params, mask: before, model, data, solver, curvature, pattern, recalibrate } = spec;
+  const { loop, stage, isFirst, params, mask: before, model, data, solver, curvature, recalibrate } = spec;
   const { ctx, notes } = collectNotes(outer);
   const { sparsity, regrow, scope } = stage;
   const { inputs = "sequential", examples } = scope.kind === "layers" ? scope : {};
   const started = ctx.now();
   const start = await readFlat(model, params);
+  const budget = layerBudget({ ...spec, weights: start }, ctx);
+  const { limitOf } = budget;
   const dense = isFirst ? undefined : await spec.openDense?.();
   const done = await loop.prune(
     {
-      ...{ model, data, solver, curvature, sparsity, inputs, params: params.map(({ name }) => name) },
-      ...(pattern ? { pattern } : {}),
+      ...{ model, data, solver, curvature, sparsity: budget.sparsity, inputs },
+      params: budget.params.map(({ name }) => name),
+      ...(limitOf ? { limitOf } : {}),
       ...(dense ? { dense } : {}),
       ...(examples === undefined ? {} : { examples: Math.min(examples, data.size) }),
       ...(regrow ? {} : { eligible: byName(before, params) }),
@@ -126,7 +130,7 @@ export async function runLayerStage(
   const weights = await readFlat(model, params);
   const mask = keptBy(done.layers, { params, weights });
   try {
-    assertWithin({ weights, mask }, { ...spec, sparsity, regrow });
+    assertWithin({ weights, mask, layers: done.layers }, { ...spec, budget, regrow });
   } catch (error) {
     await writeFlat(model, params, start);
     throw error;
@@ -142,7 +146,7 @@ export async function runLayerStage(
       ...heldOutStats(done.heldOutError),
       ...blockStats(done.blocks),
     },
-    layers: Object.fromEntries(params.map(({ name }) => [name, numbersOf(name, done.layers)])),
+    layers: Object.fromEntries(budget.params.map(({ name }) => [name, numbersOf(name, done.layers)])),
   };
   return { weights, mask, report };
 }
@@ -163,15 +167,11 @@ function keptBy(
 
 /** What a loop leaves is held to the stage's budget, as a solver's solution is. @throws ERR_SOLUTION */
 function assertWithin(
-  { weights, mask }: { weights: Float32Array; mask: Mask },
-  spec: Pick<LayerLoopRequest, "solver" | "pattern"> & {
-    readonly params: readonly FlatParam[];
-    readonly mask: Mask;
-    readonly sparsity: number;
-    readonly regrow: boolean;
-  },
+  { weights, mask, layers }: { weights: Float32Array; mask: Mask; layers: readonly PrunedLayer[] },
+  spec: Pick<StageRun, "solver" | "mask"> & { readonly budget: LayerBudget; readonly regrow: boolean },
 ): void {
-  const { solver, pattern, params, mask: before, sparsity, regrow } = spec;
+  const { solver, budget, mask: before, regrow } = spec;
+  const { params, sparsity, limitOf } = budget;
   const fail = (rule: string, found: string): never => {
     throw brokenSolution({ who: solver.name ?? "the loop over layers", problem: "layers", rule, found });
   };
@@ -179,17 +179,25 @@ function assertWithin(
   if (bad >= 0) fail("every weight is a finite number", `${weights[bad]} at index ${bad}`);
   const outside = weights.findIndex((value, j) => value !== 0 && mask[j] === 0);
   if (outside >= 0) fail("what is pruned is zero", `${weights[outside]} at index ${outside}`);
-  const kept = countKept(mask);
-  if (!pattern) {
-    // What has to stay pruned may leave less.
-    const most = keptCount(weights.length, sparsity);
-    if (kept > most) fail("no more weights are left than the budget keeps", `${kept} where ${most} may stay`);
-  } else {
-    for (const { name, start, size, cols } of params) {
-      const beyond = keepOfEvery({ count: size, cols, ...pattern }).violation(mask.subarray(start, start + size));
-      if (beyond > 0)
-        fail(`of every ${pattern.of} weights at most ${pattern.keep} are left`, `${beyond} more in '${name}'`);
+  if (limitOf) {
+    for (const { name: param, start, size, rows, cols } of params) {
+      const own = layers.filter(({ name }) => name === param);
+      const whole = { firstRow: 0, rows, cols, mask: mask.subarray(start, start + size) };
+      for (const layer of own.length > 0 ? own : [whole]) {
+        const { units, constraint } = limitOf({ ...layer, param });
+        const beyond = constraint.violation(unitMask(units, layer.mask));
+        if (beyond > 0) fail(`every layer is within its budget, '${constraint.kind}'`, `${beyond} more in '${param}'`);
+      }
     }
+  } else {
+    // What has to stay pruned may leave less.
+    const size = params.reduce((sum, param) => sum + param.size, 0);
+    const kept = params.reduce(
+      (sum, param) => sum + countKept(mask.subarray(param.start, param.start + param.size)),
+      0,
+    );
+    const most = keptCount(size, sparsity);
+    if (kept > most) fail("no more weights are left than the budget keeps", `${kept} where ${most} may stay`);
   }
   const back = regrow ? -1 : mask.findIndex((bit, j) => bit === 1 && before[j] === 0);
   if (back >= 0) fail("what is pruned stays pruned", `${weights[back]} at index ${back}`);

@@ -1,0 +1,203 @@
+/**
+ * What the layers of a stage of scope "layers" may keep. A number of weights is left to the loop to share out over the layers that are not
+ * excluded. Everything that says it for each layer is worked out here: patterns, an allocation, and units of several weights, of
+ * which every layer keeps the same fraction, one at least.
+ */
+import type { BoundBudget } from "../../budget/bound-budget.ts";
+import { type Constraint, countKept, keepCount } from "../../budget/constraint.ts";
+import { costConstraint } from "../../budget/cost-constraint.ts";
+import { keepOfEvery } from "../../budget/keep-of-every.ts";
+import { type StackedPart, stackUnits } from "../../budget/stack-units.ts";
+import { type Units, weightUnits } from "../../budget/units.ts";
+import { badBudget } from "../../errors.ts";
+import type { FlatParam } from "../../problem/flat-weights.ts";
+import type { RunContext } from "../../run-context.ts";
+import type { Stage } from "../../stages/stage.ts";
+import type { StageRun } from "../run-stage.ts";
+import { stageConstraint } from "../stage-constraint.ts";
+
+/** Some rows of a parameter's matrix: a layer, or a group of a grouped convolution. */
+export interface LayerPlace {
+  readonly param: string;
+  readonly firstRow: number;
+  readonly rows: number;
+  readonly cols: number;
+}
+
+/** What a layer may keep. */
+export interface LayerLimit {
+  readonly units: Units;
+  readonly constraint: Constraint;
+}
+
+/** How a stage's budget comes to its layers. */
+export interface LayerBudget {
+  /** The parameters that are pruned: without those that are excluded. */
+  readonly params: readonly FlatParam[];
+  /** Fraction of their weights that is removed. */
+  readonly sparsity: number;
+  /** What each layer may keep; absent: the loop shares the sparsity out. */
+  readonly limitOf?: (layer: LayerPlace) => LayerLimit;
+}
+
+/** Refuses what layers solved one after the other cannot keep to. @throws ERR_BUDGET naming the limit */
+export function assertLayerBudget(bound: BoundBudget | undefined): void {
+  if (!bound) return;
+  const { allocation, sparsity } = bound;
+  const whole = "layers are pruned one after the other, so in scope layers";
+  for (const { kind } of bound.limitsAt(sparsity)) {
+    if (kind === "bytes" || kind === "milliseconds") {
+      throw badBudget(
+        `${whole} there can be no limit of ${kind}, which is of the whole network; limit weights, or use scope network`,
+      );
+    }
+    if (kind === "flops" && !allocation) {
+      throw badBudget(
+        `${whole} a limit of flops needs an allocation, such as uniform or erk, that says what each layer keeps; add one, or use scope network`,
+      );
+    }
+  }
+  const bounded = allocation
+    ? []
+    : bound.floors.filter(({ isUsual, part, least }) => !isUsual && least < part.param.size);
+  if (bounded.length > 0) {
+    throw badBudget(
+      `${whole} the bound of '${bounded[0]!.part.param.name}' needs an allocation, such as uniform or erk, that says what each layer keeps; add one, exclude the layer, or use scope network`,
+    );
+  }
+  const parts = prunedParts(bound);
+  const patterned = parts.filter(({ spec }) => spec.kind === "of-every");
+  if (patterned.length > 0 && patterned.length < parts.length) {
+    const other = parts.find((part) => !patterned.includes(part))!;
+    throw badBudget(
+      `${whole} either every layer has a pattern of-every or none: '${other.param.name}' has ${other.spec.kind}; exclude it, give it a pattern, or use scope network`,
+    );
+  }
+  if (patterned.length > 0 && keptByPatterns(bound, sparsity) > mostWeights(bound, sparsity) * (1 + 1e-9)) {
+    throw badBudget(
+      `${whole} a limit of weights below what the patterns keep cannot be met; leave one of them out, or use scope network`,
+    );
+  }
+}
+
+/** The budget of a stage by layer. @throws ERR_BUDGET where nothing would be left of some layer */
+export function layerBudget(
+  run: Pick<StageRun, "bound" | "params" | "weights" | "mask"> & { readonly stage: Pick<Stage, "sparsity" | "regrow"> },
+  ctx: RunContext,
+): LayerBudget {
+  const { bound, params, stage, weights } = run;
+  const { sparsity } = stage;
+  if (!bound || (!bound.isStructured && !bound.allocation)) return { params, sparsity };
+  if (bound.allocation) {
+    const kept = stageConstraint(run, ctx).select(weights.map(Math.abs));
+    const keptOf = ({ start, size }: FlatParam): number => countKept(kept.subarray(start, start + size));
+    const limitOf = ({ param, firstRow, rows, cols }: LayerPlace): LayerLimit => {
+      const from = params.find(({ name }) => name === param)!.start + firstRow * cols;
+      const count = rows * cols;
+      const keep = countKept(kept.subarray(from, from + count));
+      return { units: weightUnits(count), constraint: keepCount({ count, keep, kernels: ctx.kernels }) };
+    };
+    return { params: params.filter((param) => keptOf(param) < param.size), sparsity, limitOf };
+  }
+  const parts = prunedParts(bound);
+  const pruned = parts.map(({ param }) => param);
+  if (parts.some(({ spec }) => spec.kind === "of-every")) {
+    const limitOf = ({ param, rows, cols }: LayerPlace): LayerLimit => {
+      const { spec } = parts.find((part) => part.param.name === param)!;
+      const count = rows * cols;
+      return {
+        units: weightUnits(count),
+        constraint: keepOfEvery({ count, cols, ...bound.patternAt(spec, sparsity) }),
+      };
+    };
+    return { params: pruned, sparsity, limitOf };
+  }
+  const size = sizeOf(pruned);
+  const left = mostWeights(bound, sparsity) - (sizeOf(params) - size);
+  if (left < 1)
+    throw badBudget("what is excluded is all that its limit keeps, so nothing would be left of the other layers");
+  if (parts.every(({ units }) => units.perWeight)) {
+    return { params: pruned, sparsity: 1 - Math.floor(left + 1e-6) / size };
+  }
+  const shares = unitShares(parts, left);
+  return {
+    params: pruned,
+    sparsity: 1 - left / size,
+    limitOf: (layer) => {
+      const part = parts.find(({ param }) => param.name === layer.param)!;
+      return sharedUnits(part, layer, { most: shares.get(part)!, ctx });
+    },
+  };
+}
+
+/** Weights that each parameter may keep: the same fraction of all, but of those whose share is no whole unit one unit. */
+function unitShares(parts: readonly StackedPart[], weights: number): ReadonlyMap<StackedPart, number> {
+  const shares = new Map<StackedPart, number>();
+  let [open, left] = [parts, weights];
+  while (open.length > 0) {
+    const fraction = left / sizeOf(open.map(({ param }) => param));
+    const small = open.filter((part) => fraction * part.param.size < unitSize(part) - 1e-6);
+    // A share that is enough for every layer ends it.
+    for (const part of small.length > 0 ? small : open) {
+      shares.set(part, small.length > 0 ? unitSize(part) : fraction * part.param.size);
+    }
+    left -= small.reduce((sum, part) => sum + unitSize(part), 0);
+    open = small.length > 0 ? open.filter((part) => !small.includes(part)) : [];
+  }
+  return shares;
+}
+
+/** Weights of the first unit, and so of all but those at the edges. */
+function unitSize({ units }: StackedPart): number {
+  return units.perWeight ? 1 : units.indices(0).length;
+}
+
+/** Units of a layer within a number of weights. */
+function sharedUnits(
+  { param, spec }: StackedPart,
+  { param: name, rows }: LayerPlace,
+  { most, ctx }: { most: number; ctx: RunContext },
+): LayerLimit {
+  if (rows < param.rows && spec.kind !== "weights") {
+    throw badBudget(
+      `'${name}' is a grouped convolution, whose groups are problems of their own in scope layers, so it has no ${spec.kind} there; exclude it, or use scope network`,
+    );
+  }
+  const alone = { ...param, start: 0, rows, size: rows * param.cols };
+  const units = stackUnits([alone], [{ match: "*", units: spec }]);
+  const sizes = units.costs["weights"]!;
+  const areEqual = sizes.every((one: number) => one === sizes[0]);
+  const keep = Math.floor(most / sizes[0]! + 1e-9);
+  const constraint = areEqual
+    ? keepCount({ count: units.count, keep, kernels: ctx.kernels })
+    : costConstraint(units.count, [{ name: "weights", costs: sizes, most }]);
+  return { units, constraint };
+}
+
+/** Those that are not excluded. */
+function prunedParts({ units, floors }: BoundBudget): readonly StackedPart[] {
+  const isExcluded = (part: StackedPart): boolean =>
+    floors.some((floor) => floor.part === part && !floor.isUsual && floor.least === part.param.size);
+  return units.parts.filter((part) => !isExcluded(part));
+}
+
+/** The least of the limits on weights at a stage, as a number of weights; all of them without such a limit. */
+function mostWeights(bound: BoundBudget, sparsity: number): number {
+  const size = sizeOf(bound.units.parts.map(({ param }) => param));
+  const limits = bound.limitsAt(sparsity).filter(({ kind }) => kind === "weights");
+  return Math.min(size, ...limits.map(({ amount, absolute }) => (absolute ? amount : amount * size)));
+}
+
+function keptByPatterns(bound: BoundBudget, sparsity: number): number {
+  const pruned = prunedParts(bound);
+  return bound.units.parts.reduce((sum, part) => {
+    const { spec, param } = part;
+    if (!pruned.includes(part)) return sum + param.size;
+    const { keep, of } = bound.patternAt(spec, sparsity);
+    return sum + (param.size * keep) / of;
+  }, 0);
+}
+
+function sizeOf(params: readonly FlatParam[]): number {
+  return params.reduce((sum, { size }) => sum + size, 0);
+}
