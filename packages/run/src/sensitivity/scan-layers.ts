@@ -43,12 +43,6 @@ export interface FailedLayer {
   readonly message: string;
 }
 
-/** The sparsities at which at least one layer was measured, ascending. */
-export function scannedSparsities(layers: readonly Pick<LayerScan, "measures">[]): readonly number[] {
-  const all = layers.flatMap(({ measures }) => measures.map(({ sparsity }) => sparsity));
-  return [...new Set(all)].sort((a, b) => a - b);
-}
-
 /** What a scan found, as far as it came. */
 export interface NetworkScan {
   readonly layers: readonly LayerScan[];

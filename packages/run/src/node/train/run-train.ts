@@ -177,6 +177,10 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
     },
     ctx,
   );
+  if (epochs === 0) {
+    const message = `--epochs 0 trains nothing: what is written has the weights ${spec.model === undefined ? "that it starts with" : `of ${spec.model}`}`;
+    session.onEvent({ type: "note", level: "warn", code: "no-epochs", message });
+  }
   const trainMs = ctx.now() - started;
   const test = await posed.evaluate(network);
   const recorded = epochs > 0 ? { [trainingKey]: encodeRecord(recordOf(settings)) } : {};
