@@ -81,6 +81,7 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
       task: named ?? model.own?.trainedFor,
       classes: model.classes,
       network: model.spec,
+      inputs: network.inputs,
       onEvent: session.onEvent,
       cwd: terminal.cwd,
     });

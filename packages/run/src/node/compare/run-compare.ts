@@ -108,6 +108,7 @@ export async function runCompare(
     task: named?.task ?? first.own?.trainedFor,
     classes,
     network: layers,
+    inputs: first.network.inputs,
     onEvent,
     cwd,
   });

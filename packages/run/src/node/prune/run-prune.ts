@@ -141,6 +141,7 @@ async function openSource({ settings, session, cwd }: PruneRun, model: AnyModel)
     task: named?.task ?? model.own?.trainedFor,
     classes: model.classes,
     network: model.spec,
+    inputs: model.network.inputs,
     onEvent: session.onEvent,
     cwd,
   });
