@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { errorViolations } from "./error-rules.ts";
+import { folderViolations } from "./folder-rules.ts";
 import { importViolations } from "./import-rules.ts";
 import { cycles, manifestViolations } from "./manifest-rules.ts";
 import { type Manifest, readWorkspace, type WorkspacePackage } from "./workspace-package.ts";
@@ -27,6 +28,10 @@ describe("the workspace", () => {
       expect(errorViolations(pkg)).toEqual([]);
     });
 
+    test(`keeps the folders of ${pkg.folder} small`, () => {
+      expect(folderViolations(pkg)).toEqual([]);
+    });
+
     test(`keeps the manifest of ${pkg.folder} in its conventions`, () => {
       expect(manifestViolations(pkg, workspace)).toEqual([]);
     });
@@ -42,6 +47,16 @@ describe("the workspace", () => {
     };
     expect(references.map(({ path }) => path)).toEqual(expect.arrayContaining(workspace.map(({ folder }) => folder)));
   });
+});
+
+test("the rule for folders counts source files of one folder, without tests and those of its subfolders", () => {
+  const of = (count: number, name: (i: number) => string) =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [name(i), ""]));
+  const found = (sources: Record<string, string>) => folderViolations(library({ sources }));
+  const full = of(15, (i) => `src/a/f${i}.ts`);
+  const others = { ...of(9, (i) => `src/a/f${i}.test.ts`), "src/a/b/more.ts": "", "src/a/c.test-support.ts": "" };
+  expect(found({ ...full, ...others })).toEqual([]);
+  expect(found({ ...full, "src/a/last.ts": "" })).toEqual([expect.stringContaining("src/a has 16 source files")]);
 });
 
 describe("the rules for errors find", () => {

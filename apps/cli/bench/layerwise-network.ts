@@ -24,6 +24,7 @@ import {
   type AnyModel,
   batchNormOfModel,
   chosenDense,
+  graphTraining,
   openAnyModel,
   openData,
   remeasuringModel,
@@ -177,15 +178,12 @@ async function distill(
   call: NetworkBenchmark["distill"] & { data: Dataset; splits: DatasetSplits; ctx: RunContext },
 ): Promise<void> {
   const { data, epochs, rate, splits, ctx } = call;
-  const settings = {
-    optimizer: "adam",
-    batchSize: 4,
-    weightDecay: 0,
-    labelSmoothing: 0,
-    cropPadding: 0,
-    flip: false,
-  } as const;
-  const retrainer = retrainerOf(onnx?.model ?? own!.network, { data, task: distillation(), settings, splits });
+  const retrainer = retrainerOf(onnx?.model ?? own!.network, {
+    data,
+    task: distillation(),
+    settings: graphTraining,
+    splits,
+  });
   const steps = epochs * retrainer.stepsPerEpoch;
   const masks = new Map<string, Mask>();
   for (const { name } of network.params()) {

@@ -1,5 +1,5 @@
 /** Every bad setting ends with exit code 2, one line on stderr that names place and remedy, and nothing on stdout. */
-import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { encodeNpy } from "@secateur/formats";
@@ -91,7 +91,7 @@ describe("settings that make no sense", () => {
 describe("outputs that cannot be written", () => {
   test("a missing folder is noticed before anything is computed", async () => {
     const task = await smallTask();
-    await rm(task.model); // were the model opened first, its absence would be the message
+    await writeFile(task.model, "x"); // were the model opened first, what is wrong with it would be the message
     const out = join(task.folder, "none", "out.safetensors");
     expect(await refused([...halving(task), "--out", out])).toMatch(/none does not exist.*ERR_OUTPUT_FOLDER/);
     expect(await refused([...halving(task), "--report", join(task.folder, "none", "r.html")])).toMatch(

@@ -86,6 +86,25 @@ describe("secateur pack", () => {
     expect(await lossOf("--task", "regression:huber=0.1")).toBeLessThan(await lossOf());
   });
 
+  test("measures without labels how far the packed network agrees with the one that is packed, or with --dense", async () => {
+    const { folder, model } = await smallTask();
+    const agreement = async (...flags: readonly string[]) => {
+      const argv = ["pack", model, "--out", "net.secateur", "--data", "npy:X.npy", "--json", "--force", ...flags];
+      const { code, stdout, stderr } = await call(argv, { cwd: folder });
+      expect(code, stderr).toBe(0);
+      const { before, after } = JSON.parse(stdout).accuracy;
+      expect([before.task, after.task, after.examples]).toEqual(["distillation", "distillation", 60]);
+      return [before.measures[0].value, after.measures[0].value];
+    };
+    expect(await agreement("--values", "f32")).toEqual([100, 100]);
+    const [exact, rounded] = await agreement("--values", "int4");
+    expect(exact).toBe(100);
+    expect(rounded).toBeLessThanOrEqual(100);
+    const other = ["train", model, "--data", "npy:X.npy,Y.npy", "--epochs", "30", "--out", "t.safetensors"];
+    expect((await call(other, { cwd: folder })).code).toBe(0);
+    expect((await agreement("--dense", join(folder, "t.safetensors")))[0]).toBeLessThan(100);
+  });
+
   test("never replaces what it reads, also not with --force", async () => {
     const { folder, pruned, out } = await packedTask();
     const before = await readFile(out);

@@ -1,8 +1,9 @@
 /** Where outputs may go: never over an input, and under a name that says what they are. */
 import { readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { encodeSafetensors } from "@secateur/formats";
 import { describe, expect, test } from "vitest";
-import { call, halving, refused, smallProblem, smallTask } from "./testing.test-support.ts";
+import { call, halving, refused, smallArch, smallProblem, smallTask } from "./testing.test-support.ts";
 
 describe("an input is not overwritten, also not with --force", () => {
   test("by prune: neither the model, nor the data, nor under another name", async () => {
@@ -60,4 +61,35 @@ describe("a name that does not say what the file is", () => {
     const argv = ["solve", "--gradients", gradients, "--weights", weights, "--keep", "3", "--out", out];
     expect(await refused(argv)).toMatch(/--out: .* must end in \.npy.*ERR_OUTPUT_FORMAT/);
   });
+});
+
+test("data that are not there are told before an output that is", async () => {
+  const { folder, model, data } = await smallTask();
+  const taken = join(folder, "taken.safetensors");
+  await writeFile(taken, "x");
+  const report = join(folder, "taken.html");
+  await writeFile(report, "x");
+  const wrong = data.replace("X.npy", "Z.npy");
+  for (const argv of [
+    ["prune", model, "--data", wrong, "--solver", "magnitude", "--out", taken],
+    ["train", model, "--data", wrong, "--out", taken],
+    ["compare", model, "--data", wrong, "--solvers", "magnitude", "--sparsities", "0.5", "--report", report],
+  ]) {
+    expect(await refused(argv)).toMatch(/Z\.npy.*ERR_FILE_NOT_FOUND/);
+  }
+});
+
+test("a call that cannot be run is told in one message, without what was found on the way", async () => {
+  const { folder, data } = await smallTask();
+  const half = join(folder, "half.safetensors");
+  const tensors = [
+    { name: "fc1.weight", dtype: "f16", shape: [5, 6], data: new Uint16Array(30).fill(0x3c00) },
+    { name: "fc2.weight", dtype: "f16", shape: [3, 5], data: new Uint16Array(15).fill(0x3c00) },
+  ] as const;
+  await writeFile(half, encodeSafetensors({ tensors }));
+  const scan = ["sensitivity", half, "--arch", smallArch, "--data", data, "--solver", "obc", "--sparsities", "0.5"];
+  const told = await call([...scan, "--examples", "50", "--held-out", "50"]);
+  expect(told.stderr).toMatch(/^secateur sensitivity: --examples 50 and --held-out 50 need .*\[ERR_USAGE\]\n$/);
+  const done = await call(scan);
+  expect([done.code, done.stderr]).toEqual([0, expect.stringMatching(/holds f16/)]);
 });

@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readCheckpoint } from "@secateur/formats";
+import { encodeNpy, readCheckpoint } from "@secateur/formats";
 import { describe, expect, test } from "vitest";
 import { call, smallArch, smallTask } from "./testing.test-support.ts";
 
@@ -70,9 +70,28 @@ describe("train", () => {
   test("with no epochs writes the weights as they were", async () => {
     const { folder, model, data } = await smallTask();
     const out = join(folder, "same.safetensors");
-    await train(model, "--data", data, "--epochs", "0", "--out", out);
+    const { code, stderr } = await call(["train", model, "--data", data, "--epochs", "0", "--out", out]);
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/^warning: --epochs 0 trains nothing.*\n$/)]);
     const { tensors } = await readCheckpoint(out);
     expect(tensors).toEqual((await readCheckpoint(model)).tensors);
+  });
+
+  test("on examples of one class says that accuracies say little", async () => {
+    const { folder } = await smallTask();
+    await writeFile(join(folder, "Y1.npy"), encodeNpy({ shape: [60], data: new Float32Array(60).fill(2) }));
+    const argv = [
+      "train",
+      "--arch",
+      smallArch,
+      "--data",
+      "npy:X.npy,Y1.npy",
+      "--epochs",
+      "1",
+      "--out",
+      "o.safetensors",
+    ];
+    const { code, stderr } = await call(argv, { cwd: folder });
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/^warning: all examples of .* are of class 2: /)]);
   });
 
   test("that diverges fails with exit code 1 and writes nothing", async () => {

@@ -1,6 +1,9 @@
 import {
+  classification,
+  defineEntry,
   defineSaliency,
   defineSolver,
+  noOptions,
   type OptionsSchema,
   type Plugin,
   type PluginEntry,
@@ -9,7 +12,7 @@ import {
 } from "@secateur/core";
 import { describe, test } from "vitest";
 import { testPlanted } from "./planted.test-support.ts";
-import { describePlugin, pluginChecks } from "./plugin-checks.ts";
+import { describePlugin, type EntryClaims, pluginChecks } from "./plugin-checks.ts";
 
 interface Options {
   readonly power: number;
@@ -49,6 +52,24 @@ function flagged(): PluginEntry {
   const options = { "~standard": { ...standard, jsonSchema: { input, output: input } } };
   return { ...powers(), options } as unknown as PluginEntry;
 }
+
+const task: PluginEntry = defineEntry({
+  kind: "task",
+  name: "classes",
+  summary: "x",
+  options: noOptions,
+  create: () => classification(),
+});
+
+const writes = (): Uint8Array => Uint8Array.of(7);
+const format = (change: object): PluginEntry =>
+  defineEntry({
+    kind: "format",
+    name: "seven",
+    summary: "x",
+    options: noOptions,
+    create: () => ({ endings: [".seven"], detects: (head: Uint8Array) => head[0] === 7, ...change }),
+  });
 
 const plugin = (change: object = {}, entry: PluginEntry = powers()): Plugin =>
   ({ api: 2, name: "secateur-plugin-powers", entries: [entry], ...change }) as Plugin;
@@ -110,6 +131,47 @@ describe("the suite rejects a plugin", () => {
       "whose entry does not keep its claim",
       () => pluginChecks({ plugin: plugin(), claims: { "saliency powers": { claims: ["any-k"] } } }),
       /saliency powers .*any k weights/,
+    ],
+    [
+      "with a field that no entry has",
+      () => pluginChecks({ plugin: plugin({}, { ...powers(), sumary: "x" } as unknown as PluginEntry) }),
+      manifest,
+    ],
+    [
+      "with a misspelt claim",
+      () => pluginChecks({ plugin: plugin(), claims: { "saliency powers": { claim: ["any-k"] } as EntryClaims } }),
+      manifest,
+    ],
+    ["with a task that nothing is claimed of", () => pluginChecks({ plugin: plugin({}, task) }), /outputs .*tried on/],
+    [
+      "with a format that only reads, without samples",
+      () => pluginChecks({ plugin: plugin({}, format({ decode: () => ({ tensors: [] }) })) }),
+      /samples to be tried on/,
+    ],
+    [
+      "with a misspelt method of what it makes",
+      () => pluginChecks({ plugin: plugin({}, format({ decod: () => ({ tensors: [] }), encode: writes })) }),
+      /documents every option/,
+    ],
+    [
+      "with a format that only writes, and any shape",
+      () => pluginChecks({ plugin: plugin({}, format({ encode: writes })) }),
+      /refuses to write a shape/,
+    ],
+    [
+      "with a format that does not know its own files",
+      () => pluginChecks({ plugin: plugin({}, format({ detects: () => false, encode: writes })) }),
+      /its own files/,
+    ],
+    [
+      "with a solver that lacks what it needs to say",
+      () => {
+        const create = () => ({ solve: () => Promise.reject(new Error("never called")) }) as never;
+        return pluginChecks({
+          plugin: plugin({}, defineSolver({ name: "half", summary: "x", options: noOptions, create })),
+        });
+      },
+      /documents every option/,
     ],
     [
       "that explains options it does not have",

@@ -1,5 +1,6 @@
 /** What a plugin package exports, and everything it offers. */
 import {
+  type EntryKind,
   entryKinds,
   type Format,
   optionProperties,
@@ -8,15 +9,17 @@ import {
   parseOptions,
   pluginApi,
   reservedOptionOf,
+  unknownKey,
 } from "@secateur/core";
 import { ensure, errorOf } from "./assertions.ts";
 import { type Check, type RegisterTest, registerChecks } from "./check.ts";
-import { type FormatSpec, formatChecks } from "./format-checks.ts";
+import { type FormatSpec, formatChecks, formatContents } from "./format-checks.ts";
 import { allocationChecks } from "./kinds/allocation-checks.ts";
 import { architectureChecks, type DatasetClaims, datasetChecks, reporterChecks } from "./kinds/named-thing-checks.ts";
 import { quantizerChecks } from "./kinds/quantizer-checks.ts";
 import { type ScheduleSpec, scheduleChecks } from "./kinds/schedule-checks.ts";
 import { type CurvatureSpec, curvatureChecks } from "./models/curvature-checks.ts";
+import { ensureProduct } from "./product.ts";
 import { saliencyChecks, selectorChecks, type UpdaterSpec, updaterChecks } from "./solvers/ladder-checks.ts";
 import { solverChecks } from "./solvers/solver-checks.ts";
 import type { SolverSpec } from "./solvers/solver-suite.ts";
@@ -37,7 +40,7 @@ export type EntryClaims = Partial<
 export interface PluginSpec {
   /** The default export of the package's subpath "./plugin". */
   readonly plugin: Plugin;
-  /** By "KIND NAME", such as "solver chita" or "saliency taylor". Entries left out claim nothing and are checked all the same. */
+  /** By "KIND NAME", such as "solver chita" or "saliency taylor". Entries left out claim nothing and are checked all the same; a task needs `outputs`, and a format that only reads `samples`. */
   readonly claims?: Readonly<Record<string, EntryClaims>>;
 }
 
@@ -76,6 +79,29 @@ const namePattern = /^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)*$/;
 /** An allocation may end in "+", which joins the halves of a method elsewhere. */
 const allocationPattern = /^[a-z0-9]+(-[a-z0-9]+)*\+?$/;
 
+/** What can be claimed of an entry of each kind, beside its options. */
+const rungClaims = ["claims", "slack", "baseline", "refuses", "randomised", "ordered"] as const;
+const knownClaims: Readonly<Record<EntryKind, readonly (keyof EntryClaims)[]>> = {
+  solver: rungClaims,
+  selector: rungClaims,
+  saliency: rungClaims,
+  updater: [...rungClaims, "improves"],
+  curvature: ["model", "data", "tolerance"],
+  schedule: ["epochs"],
+  allocation: [],
+  task: ["outputs", "targets", "isConvex"],
+  "training-rule": ["straightThrough"],
+  quantizer: [],
+  architecture: [],
+  dataset: ["argument"],
+  format: ["dtypes", "hasMetadata", "isSingle", "allowsTrailingBytes", "samples"],
+  reporter: [],
+};
+
+const entryFields: readonly string[] = [
+  ...["kind", "name", "summary", "reference", "explanation", "options", "optionsOnlyWith", "unread", "create"],
+];
+
 function ensureManifest({ api, name, entries }: Plugin, claims: Readonly<Record<string, EntryClaims>>): void {
   ensure(api === pluginApi, () => `api is ${JSON.stringify(api)}, expected ${pluginApi}`);
   ensure(typeof name === "string" && name !== "", () => `name is ${JSON.stringify(name)}, expected the package's name`);
@@ -85,12 +111,16 @@ function ensureManifest({ api, name, entries }: Plugin, claims: Readonly<Record<
   ensure(twice === undefined, () => `there are two entries '${twice}'; names are unique within a kind`);
   const unknown = Object.keys(claims).find((label) => !labels.includes(label));
   ensure(unknown === undefined, () => `claims are made for '${unknown}', the entries are ${labels.join(", ")}`);
-  for (const entry of entries) {
+  for (const entry of entries as readonly PluginEntry[]) {
     ensure(
       entryKinds.includes(entry.kind),
       () => `'${entry.name}' is of kind '${entry.kind}', expected ${entryKinds.join(", ")}`,
     );
     const pattern = entry.kind === "allocation" ? allocationPattern : namePattern;
+    const field = unknownKey(entry, entryFields);
+    ensure(field === undefined, () => `${labelOf(entry)}: an entry has no field ${field}`);
+    const claim = unknownKey(claims[labelOf(entry)] ?? {}, ["options", ...knownClaims[entry.kind]]);
+    ensure(claim === undefined, () => `${labelOf(entry)}: of a ${entry.kind} nothing is claimed by ${claim}`);
     ensure(pattern.test(entry.name), () => {
       return `the name '${entry.name}' cannot be typed as a flag's value; use lower case, digits, '-' and dots between parts`;
     });
@@ -128,7 +158,7 @@ function optionChecks(entry: PluginEntry): readonly Check[] {
             return `option '${key}' says its default is ${JSON.stringify(stated)} and becomes ${JSON.stringify(chosen[key])}`;
           });
         }
-        entry.create((await parseOptions(label, entry.options, {})) as never);
+        ensureProduct(entry.kind, await entry.create((await parseOptions(label, entry.options, {})) as never));
         for (const key of Object.keys(entry.kind === "solver" ? (entry.optionsOnlyWith ?? {}) : {})) {
           ensure(Object.hasOwn(properties, key), () => `optionsOnlyWith names '${key}', which is no option`);
         }
@@ -169,9 +199,8 @@ function entryChecks(entry: PluginEntry, { options = {}, ...claims }: EntryClaim
       return trainingRuleChecks({ ...claims, create: () => entry.create(parsedNow(entry, options)) });
     case "task": {
       const { outputs } = claims;
-      // A task that nothing is claimed of is only made: no outputs are known that it could be tried on.
       return outputs === undefined
-        ? []
+        ? [unclaimed("task", "outputs (and targets)", "{ outputs: { scores: { shape: [2, 3], data } } }")]
         : taskChecks({ ...claims, outputs, create: () => entry.create(parsedNow(entry, options)) });
     }
     case "quantizer":
@@ -197,20 +226,36 @@ function parsedNow(entry: PluginEntry, options: Readonly<Record<string, unknown>
   return result.value as never;
 }
 
-/** A format that cannot be read back is only asked whether it writes the same twice. */
+/** Fails: without the claim nothing of the entry would be tried. */
+function unclaimed(kind: EntryKind, what: string, example: string): Check {
+  return {
+    name: `is given ${what} to be tried on`,
+    async run() {
+      throw new Error(`a ${kind} needs ${what} among its claims, such as ${example}`);
+    },
+  };
+}
+
 function formatEntryChecks(format: Format, claims: Partial<FormatSpec>): readonly Check[] {
   const { decode, encode, endings } = format;
   const own: Check = {
-    name: "names endings with a dot, in lower case, and does not take an empty file for its own",
+    name: "names endings with a dot, in lower case, and takes its own files for its own and an empty one not",
     async run() {
+      ensureProduct("format", format);
       ensure(
         endings.length > 0 && endings.every((ending) => /^\.[a-z0-9]+$/.test(ending)),
         () => `found ${endings.join(", ")}`,
       );
       ensure(!format.detects(new Uint8Array(0)), () => "an empty file is detected");
       ensure(decode !== undefined || encode !== undefined, () => "it neither reads nor writes");
+      const files = (claims.samples ?? []).map(({ name, bytes }) => ({ name, bytes }));
+      if (encode) files.push({ name: "what it writes", bytes: await encode(formatContents(claims)[0]!) });
+      const foreign = files.find(({ bytes }) => !format.detects(bytes.subarray(0, 4096)));
+      ensure(foreign === undefined, () => `${foreign?.name} is not detected`);
     },
   };
-  if (!decode || (!encode && (claims.samples ?? []).length === 0)) return [own];
-  return [own, ...formatChecks({ ...claims, decode, ...(encode ? { encode } : {}) })];
+  if (!encode && (claims.samples ?? []).length === 0) {
+    return [own, unclaimed("format", "samples", "{ samples: [{ name, bytes, tensors }] }, as it only reads")];
+  }
+  return [own, ...formatChecks({ ...claims, ...(decode ? { decode } : {}), ...(encode ? { encode } : {}) })];
 }

@@ -155,6 +155,15 @@ export function notFiniteOutput(model: string, example: number): PruneError {
   );
 }
 
+/** A loss that is not finite where all outputs are. */
+export function notFiniteLoss(task: string, { sum, count }: { sum: number; count: number }): PruneError {
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `task ${task}: loss() returned { sum: ${sum}, count: ${count} } for outputs that are all finite; check that the targets are what the task takes, and if they are, tell its author`,
+    { details: { task, sum, count } },
+  );
+}
+
 /** A choice among known names that is none of them. */
 export function unknownName(spec: {
   where: string;

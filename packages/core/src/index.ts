@@ -156,6 +156,7 @@ export { referenceKernels } from "./kernels/reference-kernels.ts";
 export { checkPanelProducts, checkSparseTimes } from "./kernels/reference-sparse.ts";
 export type { Allocation, AllocationRequest, BoundedLayer, LayerInfo } from "./plugin/allocation.ts";
 export type { Architecture } from "./plugin/architecture.ts";
+export { contentFault } from "./plugin/content-fault.ts";
 export type { DatasetArray, DatasetRequest, DatasetSource, DatasetSplits } from "./plugin/dataset-source.ts";
 export type { Format, StoredContent, StoredElements, StoredTensor } from "./plugin/format.ts";
 export { noOptions } from "./plugin/no-options.ts";
@@ -177,6 +178,7 @@ export {
   parseOptions,
   pluginApi,
 } from "./plugin/plugin.ts";
+export { productFault, strayField, unknownKey } from "./plugin/product-fault.ts";
 export type { Grid, QuantizedWeights, Quantizer } from "./plugin/quantizer.ts";
 export type { ReportContent, Reporter, ReportRound, ReportRun } from "./plugin/reporter.ts";
 export { reservedOptionOf, reservedOptions } from "./plugin/reserved-options.ts";
@@ -244,11 +246,11 @@ export {
   type StageCurvature,
   type StageTraining,
 } from "./stages/stage.ts";
+export { checkedLoss, firstNotFinite, type LossOrigin, lossFault, outputFactorFault } from "./task/check-loss.ts";
 export { chooseTask } from "./task/choose-task.ts";
 export {
   type Evaluation,
   evaluateBatches,
-  firstNotFinite,
   gainOver,
   type MeasuredValue,
   mainMeasure,

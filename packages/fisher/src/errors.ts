@@ -43,7 +43,7 @@ export function badRows(message: string): PruneError {
   return new PruneError("ERR_SHAPE", `gradient rows: ${message}`, { details: { message } });
 }
 
-const raiseDamping = "raise the ridge (--ridge, or ridge 'auto')";
+const raiseDamping = "raise the ridge (--ridge, from 1e-6 on), or take more gradient rows (--examples)";
 
 /** The inverse in dual form without damping. */
 export function undampedDual(spec: { rows: number; dim: number; damping: number }): PruneError {

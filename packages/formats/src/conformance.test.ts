@@ -4,6 +4,7 @@ import { test } from "vitest";
 import { TENSOR_DTYPES } from "./dtype.ts";
 import { decodeNpy } from "./npy/decode-npy.ts";
 import { encodeNpy } from "./npy/encode-npy.ts";
+import { modelBytes } from "./onnx/onnx.test-support.ts";
 import plugin from "./plugin.ts";
 import { decodePytorchStream, decodePytorchZip } from "./pytorch/decode-pytorch.ts";
 import { floats, py, tensorPickle, torchStream, torchZip } from "./pytorch/pytorch.test-support.ts";
@@ -62,6 +63,14 @@ describePlugin({
   claims: {
     "format safetensors": { dtypes: TENSOR_DTYPES, hasMetadata: true },
     "format npy": { isSingle: true },
+    "format onnx": {
+      samples: [
+        {
+          ...{ name: "a model of one product", bytes: modelBytes() },
+          tensors: [{ name: "w", dtype: "f32", shape: [2, 3], data: Float32Array.of(1, 2, 3, 4, 5, 6) }],
+        },
+      ],
+    },
     "format pytorch": {
       allowsTrailingBytes: true,
       samples: [{ name: "a state dict", bytes: torchZip(body, storages), tensors }],

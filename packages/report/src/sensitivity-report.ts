@@ -10,50 +10,23 @@ import {
   formatNumber,
   formatShape,
 } from "./text/format.ts";
-
-/** The parts of the JSON document of `secateur sensitivity` that its report reads. */
-export interface SensitivityReportDocument {
-  readonly model: string;
-  readonly modelSha256: string;
-  readonly arch: string;
-  readonly data: string;
-  readonly solver: string;
-  readonly seed: number;
-  readonly dense: { readonly examples: number };
-  /** By what layers are compared, with its value before pruning. */
-  readonly measure: { readonly name: string; readonly unit: string; readonly value: number };
-  readonly gradients: { readonly examples: number; readonly ridge: number; readonly gradientMs: number };
-  readonly layers: readonly {
-    readonly name: string;
-    readonly shape: readonly number[];
-    readonly size: number;
-    readonly measures: readonly { readonly sparsity: number; readonly value: number }[];
-  }[];
-  readonly timing: { readonly gradientMs: number; readonly totalMs: number };
-  readonly backend: string;
-  readonly peakMemoryBytes: number;
-  readonly versions: Readonly<Record<string, string>>;
-}
+import { proposalText, type SensitivityReportDocument, scannedSparsities } from "./text/sensitivity-text.ts";
 
 /**
  * The report of one `secateur sensitivity`, as HTML.
  *
- * @param spec.verdict - what is proposed, in sentences
  * @param spec.command - as typed, to repeat the run
  * @param spec.plottingLibrary - see {@link makePage}
  */
 export function sensitivityReport(spec: {
   document: SensitivityReportDocument;
-  verdict: string;
   command: string;
   plottingLibrary?: string;
 }): string {
-  const { document, verdict, command, plottingLibrary } = spec;
+  const { document, command, plottingLibrary } = spec;
   const { arch, data, dense, measure, layers, solver, seed, versions } = document;
   const number = (text: string) => ({ text, isNumber: true });
-  const sparsities = [...new Set(layers.flatMap(({ measures }) => measures.map(({ sparsity }) => sparsity)))].sort(
-    (a, b) => a - b,
-  );
+  const sparsities = scannedSparsities(document);
   const rows = layers.map(({ name, shape, size, measures }) => [
     { text: name },
     { text: formatShape(shape) },
@@ -76,7 +49,7 @@ export function sensitivityReport(spec: {
   const summary = `By ${solver} on ${data}, seed ${seed}; measured on ${formatCount(dense.examples)} training examples that gave no gradients, ${formatMeasure(measure)} ${measure.name} before pruning.`;
   return makePage({
     title: `How much each layer of ${arch} stands`,
-    intro: `<p class="soft">${escapeHtml(summary)}</p>\n<p>${escapeHtml(verdict.trim()).replaceAll("\n", "<br>\n")}</p>`,
+    intro: `<p class="soft">${escapeHtml(summary)}</p>\n<p>${escapeHtml(proposalText(document).trim()).replaceAll("\n", "<br>\n")}</p>`,
     figures: [layersFigure(document)],
     plottingLibrary,
     sections: [

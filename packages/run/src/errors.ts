@@ -172,12 +172,12 @@ export function pluginCrashed(spec: { plugin: string; entry: string; cause: unkn
   );
 }
 
-/** An entry of a plugin makes something that is not of its kind. */
-export function badProduct(spec: { plugin: string; entry: string; found: string }): PruneError {
-  const { plugin, entry, found } = spec;
+/** An entry of a plugin makes something that is not of its kind, or a method of it returns what it must not. */
+export function badProduct(spec: { plugin: string; entry: string; method: string; found: string }): PruneError {
+  const { plugin, entry, method, found } = spec;
   return new PruneError(
     "ERR_PLUGIN",
-    `plugin '${plugin}' (${entry}): create returned ${found}; tell its author, or install another version of it`,
+    `plugin '${plugin}' (${entry}): ${method} returned ${found}; tell its author, or install another version of it`,
     { details: spec },
   );
 }
@@ -275,6 +275,26 @@ export function maxLossWithoutAccuracy(task: string): PruneError {
   return badUsage(
     `--max-loss is in points of accuracy, and the task ${task} has none; nothing was written: leave it out and compare the losses that pack --json prints`,
     { task },
+  );
+}
+
+/** A file whose ending asks for a format that a plugin can only write. */
+export function onlyWrites(spec: { path: string; format: string; plugin: string }): PruneError {
+  const { path, format, plugin } = spec;
+  return new PruneError(
+    "ERR_FORMAT",
+    `${path}: the format '${format}' of ${plugin} only writes files and reads none; give the network in another format`,
+    { details: spec },
+  );
+}
+
+/** A file of the ending of a plugin's format, which does not take it for its own. */
+export function notOfFormat(spec: { path: string; format: string; plugin: string }): PruneError {
+  const { path, format, plugin } = spec;
+  return new PruneError(
+    "ERR_FORMAT",
+    `${path}: the format '${format}' of ${plugin} does not take it for one of its files, nor does any other; the file is damaged, or its name has a wrong ending`,
+    { details: spec },
   );
 }
 

@@ -24,6 +24,5 @@ export { isLimited, type LimitSettings, limitKeys, parseUnits, soleOfEvery, unit
 export { gradientPlanKeys, type PlanKey, planKeys } from "./recipe/plan-keys.ts";
 export { recipeKinds, recipeTemplate } from "./recipe/recipe-template.ts";
 export { sensitiveLayers } from "./sensitivity/propose-dense.ts";
-export { scannedSparsities } from "./sensitivity/scan-layers.ts";
 export type { SensitivityDocument } from "./sensitivity/sensitivity-document.ts";
 export { type KernelChoice, kernelChoices, type Session } from "./session.ts";

@@ -34,10 +34,22 @@ export function packedDamaged(where: string, problem: string, cause?: unknown): 
   );
 }
 
-/** A graph that cannot be run: it does not fit its tensors, or has an operator that this runtime lacks. */
+/** A file whose graph cannot be run: it does not fit its tensors, or has an operator that this runtime lacks. */
 export function packedGraph(where: string, problem: string): PruneError {
-  return new PruneError("ERR_PACKED_GRAPH", `packed network, ${where}: ${problem}`, { details: { where, problem } });
+  const remedy = "pack the model again, and run it with a runtime of the packer's version";
+  return new PruneError("ERR_PACKED_GRAPH", `packed network, ${where}: ${problem}; ${remedy}`, {
+    details: { where, problem, remedy },
+  });
 }
+
+/** A model that cannot be packed. @param remedy - what would make it one that can; default: to leave it as it is */
+export function notPackable(where: string, problem: string, remedy: string = unpacked): PruneError {
+  return new PruneError("ERR_PACKED_GRAPH", `packing, ${where}: ${problem}; ${remedy}`, {
+    details: { where, problem, remedy },
+  });
+}
+
+const unpacked = "keep the model in its own format and run it with what runs that (onnxruntime, TensorFlow.js)";
 
 /** More memory than is allowed. */
 export function packedMemory(what: string, bytes: number, limit: number): PruneError {

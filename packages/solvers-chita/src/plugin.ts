@@ -3,12 +3,13 @@ import { z } from "zod";
 import { chita, chitaSelector } from "./chita.ts";
 import { chitaDefaults } from "./chita-defaults.ts";
 import { chitaBlock, chitaBso, chitaCd, chitaIht, ridgeRefit } from "./published/named-solvers.ts";
+import { publishedDefaults } from "./published/published-defaults.ts";
 
 const reference =
   "Benbaki, Chen, Meng, Hazimeh, Ponomareva, Zhao, Mazumder: Fast as CHITA: Neural Network Pruning with Combinatorial Optimization, ICML 2023";
 const form = z
   .enum(["auto", "primal", "dual", "cg"])
-  .default("auto")
+  .default(publishedDefaults.bso.form)
   .describe(
     "how the ridge system on the support is solved: k x k or n x n Cholesky, conjugate gradients, or the cheapest",
   );
@@ -61,11 +62,11 @@ On an empirical Fisher of up to --max-rows gradient rows (--curvature empirical-
       explanation:
         "Gradient steps followed by keeping the k largest weights; step lengths by exact line search, through the first change of support; worked on a small active set first. Its weights are the last iterate's, not the exact minimiser on the support.",
       options: z.strictObject({
-        maxIterations: z.int().min(1).default(200).describe("steps in all"),
+        maxIterations: z.int().min(1).default(publishedDefaults.iht.maxIterations).describe("steps in all"),
         tolerance: z
           .number()
           .min(0)
-          .default(1e-5)
+          .default(publishedDefaults.iht.tolerance)
           .describe("stop when a step gains less than this fraction of the objective"),
       }),
       create: chitaIht,
@@ -77,15 +78,15 @@ On an empirical Fisher of up to --max-rows gradient rows (--curvature empirical-
       explanation:
         "Fixes the support by magnitude (with the first-order term: by IHT) and minimises over one weight after the other. Converges to chita.bso. The public code computes its residual wrongly and changes nothing without the first-order term; residual=published repeats that.",
       options: z.strictObject({
-        maxSweeps: z.int().min(0).default(1000).describe("sweeps over the support"),
+        maxSweeps: z.int().min(0).default(publishedDefaults.cd.maxSweeps).describe("sweeps over the support"),
         tolerance: z
           .number()
           .min(0)
-          .default(1e-7)
+          .default(publishedDefaults.cd.tolerance)
           .describe("stop when a sweep gains less than this fraction of the objective"),
         residual: z
           .enum(["exact", "published"])
-          .default("exact")
+          .default(publishedDefaults.cd.residual)
           .describe("published: repeat the public code's residual, to reproduce its tables"),
       }),
       create: chitaCd,
@@ -108,7 +109,7 @@ On an empirical Fisher of up to --max-rows gradient rows (--curvature empirical-
       options: z.strictObject({
         blockSize: z
           .union([z.int().min(1), z.literal("layer")])
-          .default(2000)
+          .default(publishedDefaults.block.blockSize)
           .describe('weights a block, or "layer"'),
         form,
       }),

@@ -1,5 +1,6 @@
 import { definePlugin, defineSaliency, defineSelector, defineSolver, defineUpdater, type Plugin } from "@secateur/core";
 import { z } from "zod";
+import { defaults } from "./defaults.ts";
 import { alps } from "./methods/alps.ts";
 import { dsnot, dsnotSelector } from "./methods/dsnot.ts";
 import { layerwise } from "./methods/layerwise.ts";
@@ -22,10 +23,14 @@ const admm = {
   damping: z
     .number()
     .min(0)
-    .default(0.01)
+    .default(defaults.alps.damping)
     .describe("added to the diagonal of H while ADMM searches the support, as a fraction of its mean"),
-  rho: z.number().positive().default(0.1).describe("first penalty of ADMM, on H scaled to a unit diagonal"),
-  iterations: z.int().min(1).default(300).describe("steps of ADMM at most"),
+  rho: z
+    .number()
+    .positive()
+    .default(defaults.alps.rho)
+    .describe("first penalty of ADMM, on H scaled to a unit diagonal"),
+  iterations: z.int().min(1).default(defaults.alps.iterations).describe("steps of ADMM at most"),
 };
 
 /** The plugin manifest of this package. */
@@ -42,15 +47,19 @@ const plugin: Plugin = definePlugin({
       options: z.strictObject({
         start: z
           .enum(["best", "alps", "obc"])
-          .default("best")
+          .default(defaults.layerwise.start)
           .describe("support to start from; best: of lower error after the re-fit"),
-        exchanges: z.int().min(0).default(4).describe("times that weights may change rows"),
+        exchanges: z.int().min(0).default(defaults.layerwise.exchanges).describe("times that weights may change rows"),
         mostWork: z
           .number()
           .min(0)
-          .default(1e11)
+          .default(defaults.layerwise.mostWork)
           .describe("multiply-adds that swaps may cost; larger layers keep the support of the start"),
-        boundSteps: z.int().min(0).default(0).describe("steps towards a lower bound on the error; 0: no bound"),
+        boundSteps: z
+          .int()
+          .min(0)
+          .default(defaults.layerwise.boundSteps)
+          .describe("steps towards a lower bound on the error; 0: no bound"),
         ...admm,
       }),
       create: layerwise,
@@ -80,8 +89,16 @@ const plugin: Plugin = definePlugin({
       explanation:
         "One pass over the columns in blocks: the mask of a block is chosen when it begins, removed weights are made up for by the columns behind. Fast, and further from the optimum than obc and alps.",
       options: z.strictObject({
-        blockSize: z.int().min(1).default(128).describe("columns whose mask is chosen together"),
-        damping: z.number().min(0).default(0.01).describe("added to the diagonal of H, as a fraction of its mean"),
+        blockSize: z
+          .int()
+          .min(1)
+          .default(defaults.sparsegpt.blockSize)
+          .describe("columns whose mask is chosen together"),
+        damping: z
+          .number()
+          .min(0)
+          .default(defaults.sparsegpt.damping)
+          .describe("added to the diagonal of H, as a fraction of its mean"),
       }),
       create: sparseGpt,
     }),
@@ -92,7 +109,7 @@ const plugin: Plugin = definePlugin({
       options: z.strictObject({
         rows: z
           .enum(["equal", "free"])
-          .default("equal")
+          .default(defaults.wanda.rows)
           .describe("equal: every row keeps the same number, as published; free: the best of the layer stay"),
       }),
       create: wanda,

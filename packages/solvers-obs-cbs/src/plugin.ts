@@ -1,6 +1,7 @@
 import { definePlugin, defineSelector, defineSolver, defineUpdater, type Plugin, selectorFrom } from "@secateur/core";
 import { z } from "zod";
 import { cbs, cbsSelector } from "./cbs/cbs.ts";
+import { defaults } from "./defaults.ts";
 import { obd, obdSaliency } from "./obs/obd.ts";
 import { obs } from "./obs/obs.ts";
 import { jointUpdater, singleUpdater, woodfisher, woodfisherSelector } from "./obs/woodfisher.ts";
@@ -15,39 +16,51 @@ const references = {
 
 const inverseBlocks = z
   .union([z.int().min(1), z.enum(["auto", "layer", "network"])])
-  .default("auto")
+  .default(defaults.inverse.blockSize)
   .describe("weights a block of the inverse; auto: the whole network up to 2048 gradient rows, else 1000");
 const updateBlocks = z
   .union([z.int().min(1), z.enum(["layer", "network"])])
-  .default("network")
+  .default(defaults.update.blockSize)
   .describe("weights a block of the update: entries of the curvature between blocks count as zero");
 const form = z
   .enum(["auto", "primal", "dual", "cg"])
-  .default("auto")
+  .default(defaults.update.form)
   .describe("how the update is solved: k x k or n x n Cholesky, conjugate gradients, or the cheapest");
 const search = {
   search: z
     .enum(["best", "published"])
-    .default("best")
+    .default(defaults.search.search)
     .describe("best: the best swap of the pool, again and again; published: one pass with window and misses a round"),
-  pool: z.int().min(1).default(256).describe("swap candidates of each kind, kept and pruned"),
-  rounds: z.int().min(0).default(60).describe("rounds of swaps at most"),
+  pool: z.int().min(1).default(defaults.search.pool).describe("swap candidates of each kind, kept and pruned"),
+  rounds: z.int().min(0).default(defaults.search.rounds).describe("rounds of swaps at most"),
   worthwhile: z
     .number()
     .min(0)
-    .default(0.002)
+    .default(defaults.search.worthwhile)
     .describe("a round that gains less than this fraction of all gains so far is the last"),
-  epsilon: z.number().min(0).default(1e-7).describe("least gain of a swap, as a fraction of the objective"),
-  window: z.int().min(1).default(10).describe("published search: kept candidates a pruned weight looks at"),
-  misses: z.int().min(1).default(20).describe("published search: pruned weights that may find none"),
+  epsilon: z
+    .number()
+    .min(0)
+    .default(defaults.search.epsilon)
+    .describe("least gain of a swap, as a fraction of the objective"),
+  window: z
+    .int()
+    .min(1)
+    .default(defaults.search.window)
+    .describe("published search: kept candidates a pruned weight looks at"),
+  misses: z
+    .int()
+    .min(1)
+    .default(defaults.search.misses)
+    .describe("published search: pruned weights that may find none"),
   start: z
     .enum(["magnitude", "saliency"])
     .optional()
     .describe(
       "what the first start keeps: the largest |w|, as published and usual in one step, or the largest H_jj w_j^2, usual in several",
     ),
-  draws: z.int().min(0).default(0).describe("random magnitude partitions beside the magnitude start"),
-  starts: z.int().min(1).default(1).describe("how many of the best starts are searched from"),
+  draws: z.int().min(0).default(defaults.cbs.draws).describe("random magnitude partitions beside the magnitude start"),
+  starts: z.int().min(1).default(defaults.cbs.starts).describe("how many of the best starts are searched from"),
 };
 
 /** The plugin manifest of this package. */
@@ -73,11 +86,11 @@ const plugin: Plugin = definePlugin({
       options: z.strictObject({
         rounds: z
           .union([z.int().min(1), z.literal("each")])
-          .default(8)
+          .default(defaults.obs.rounds)
           .describe("how often the inverse is taken again, or each: for every single weight"),
         update: z
           .enum(["joint", "single"])
-          .default("joint")
+          .default(defaults.update.update)
           .describe("after a round: the exact minimiser, or the sum of single-weight updates"),
       }),
       create: obs,
@@ -91,7 +104,7 @@ const plugin: Plugin = definePlugin({
       options: z.strictObject({
         update: z
           .enum(["joint", "single"])
-          .default("joint")
+          .default(defaults.update.update)
           .describe("the exact minimiser on the mask, or the published sum of single-weight updates"),
         blockSize: inverseBlocks,
       }),
@@ -109,7 +122,7 @@ const plugin: Plugin = definePlugin({
         steps: z
           .int()
           .min(1)
-          .default(12)
+          .default(defaults.cbs.steps)
           .describe(
             "selections and updates on the way to the sparsity, ever fewer weights kept; swaps in the last; 1: as published",
           ),

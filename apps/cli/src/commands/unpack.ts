@@ -28,7 +28,7 @@ export function addUnpackCommand(program: Command, terminal: Terminal): void {
     .description("Write a packed network's tensors, zeros included, as a checkpoint.")
     .argument("<file>", "packed network (.secateur)");
   command
-    .option("--out <file>", "the checkpoint (.safetensors); always needed")
+    .option("--out <file>", "the checkpoint (.safetensors, or a plugin's ending); always needed")
     .option("--force", "replace an existing output");
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", examples).action(async (file: string) => {
@@ -37,12 +37,8 @@ export function addUnpackCommand(program: Command, terminal: Terminal): void {
       throw missingFlag("--out", "say where the checkpoint goes, for example --out net.safetensors");
     const [path, out] = [absolutePath(terminal, file), absolutePath(terminal, flags.out)];
     assertNotInput({ outputs: [{ flag: "--out", path: out }], inputs: [path] });
-    const document = await runUnpack({
-      path,
-      out,
-      overwrite: flags.force === true,
-      signal: terminal.signal,
-    });
+    const { cwd, signal } = terminal;
+    const document = await runUnpack({ path, out, overwrite: flags.force === true, cwd, signal });
     const { tensors, size, zeros } = document;
     const text = () =>
       `${plainText(document.file)}: ${formatCount(tensors)} tensors, ${formatCount(size)} numbers, ${formatCount(zeros)} of them zero\n`;

@@ -17,7 +17,6 @@ import {
 import { interrupted, missingFlag, someFailed, stateLeftBehind } from "../errors.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { dataPaths } from "../run/check-places.ts";
 import { checkReport } from "../run/check-report.ts";
 import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
@@ -68,7 +67,7 @@ export async function callCompare(call: CompareCall): Promise<void> {
   await checkReport({
     // With --resume a report that is there may be this very comparison's: that shows when the model is read.
     ...{ report, terminal, overwrite: overwrite || resume },
-    ...{ events: flags.events, inputs: [path, ...dataPaths(source)] },
+    ...{ events: flags.events, model: path, data: source },
   });
   if (existsSync(state) && !resume && !overwrite) throw stateLeftBehind(state);
   const found = await Promise.all(solvers.map((name) => findSolver(name, terminal.cwd)));

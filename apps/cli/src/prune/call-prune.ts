@@ -17,7 +17,6 @@ import {
 } from "@secateur/run/node";
 import { interrupted } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { dataPaths } from "../run/check-places.ts";
 import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
 import { withSession } from "../run/session.ts";
@@ -49,8 +48,14 @@ export async function callPrune(call: PruneCall): Promise<void> {
   const { retrain } = settings;
   const rewind = retrain?.rewind === undefined ? undefined : absolutePath(terminal, retrain.rewind);
   const method = retrain ? `${found.entry.name}-${retrain.schedule}` : found.entry.name;
-  const inputs = [recipeFile, rewind, ...(settings.data === undefined ? [] : dataPaths(settings.data))];
-  const outputs = await planOutputs({ flags, model, inputs, method: `${method}-${amountOf(settings)}`, terminal });
+  const outputs = await planOutputs({
+    flags,
+    model,
+    files: [recipeFile, rewind],
+    data: settings.data,
+    method: `${method}-${amountOf(settings)}`,
+    terminal,
+  });
   const { overwrite } = outputs;
   const appendEvents = flags.resume === true;
   const makeReport: PruneRun["makeReport"] = async (document, outcome) => {

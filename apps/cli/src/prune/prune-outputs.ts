@@ -14,7 +14,7 @@ import {
 } from "@secateur/run/node";
 import { stateLeftBehind } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertNotInput } from "../run/check-places.ts";
+import { assertInputsThere, assertNotInput, dataPaths } from "../run/check-places.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The flags that say where results go. */
@@ -31,13 +31,14 @@ export interface OutputFlags {
  * Decides and checks the outputs. Without --out the pruned network goes next to the model, named after solver and sparsity.
  *
  * @param spec.method - what the run does, for the name of its output
- * @param spec.inputs - absolute paths of the files that are read beside the model
+ * @param spec.files - absolute paths of what is read beside the model and the data
  * @throws ERR_OUTPUT_FORMAT, ERR_OUTPUT_IS_INPUT, ERR_OUTPUT_EXISTS, ERR_OUTPUT_FOLDER, ERR_OUTPUT_NOT_WRITABLE, ERR_USAGE, ERR_RESUME
  */
 export async function planOutputs(spec: {
   flags: OutputFlags;
   model: string;
-  inputs: readonly (string | undefined)[];
+  files: readonly (string | undefined)[];
+  data: string | undefined;
   method: string;
   terminal: Terminal;
 }): Promise<PruneOutputs> {
@@ -75,11 +76,12 @@ export async function planOutputs(spec: {
       { flag: "--report", path: report },
       { flag: "--events", path: events },
     ],
-    inputs: [spec.model, ...spec.inputs],
+    inputs: [spec.model, ...spec.files, ...(spec.data === undefined ? [] : dataPaths(spec.data))],
   });
   const paths = [out, outputs.recipe, outputs.state, report, events].filter((path) => path !== undefined);
   const twice = paths.find((path, index) => paths.indexOf(path) !== index);
   if (twice !== undefined) throw badUsage(`${twice}: two outputs would go there; give each its own name`, { twice });
+  await assertInputsThere([spec.model, ...spec.files], spec.data);
   // What is there may be what this very run gave before: that shows when the model is read.
   if (!flags.resume || !existsSync(outputs.recipe)) await checkPruneOutputs(outputs);
   if (existsSync(outputs.state) && !flags.resume && !overwrite) throw stateLeftBehind(outputs.state);

@@ -1,5 +1,7 @@
 /** Outputs must have fitting names and must not replace inputs. */
-import { realpathSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
+import { dataSources } from "@secateur/datasets";
+import { readFileBytes } from "@secateur/formats";
 import { badEnding, mapDataPaths } from "@secateur/run";
 import { outputIsInput } from "../errors.ts";
 
@@ -29,6 +31,21 @@ export function assertNotInput(spec: {
 export function assertEnding({ flag, path }: OutputPlace, endings: readonly string[]): void {
   if (path === undefined || endings.some((ending) => path.toLowerCase().endsWith(ending))) return;
   throw badEnding({ flag, path, allowed: endings.join(" or ") });
+}
+
+/**
+ * Refuses inputs that are not there. Asked before the places of outputs are judged: who mistyped the data should not be told of an
+ * output first.
+ *
+ * @param files - absolute paths; undefined for what is not given
+ * @param data - the data argument, if any; what a plugin's dataset takes need not be a path
+ * @throws ERR_FILE_NOT_FOUND
+ */
+export async function assertInputsThere(files: readonly (string | undefined)[], data?: string): Promise<void> {
+  const isOurs = dataSources.some(({ name }) => data?.startsWith(`${name}:`));
+  const paths = [...files, ...(data !== undefined && isOurs ? dataPaths(data) : [])];
+  const missing = paths.find((path) => path !== undefined && path !== "" && !existsSync(path));
+  if (missing !== undefined) await readFileBytes(missing);
 }
 
 /** The files that a data argument with absolute paths names. */

@@ -3,32 +3,35 @@ import { checkOutput } from "@secateur/formats";
 import { badUsage } from "@secateur/run";
 import type { Terminal } from "../terminal.ts";
 import { absolutePath } from "./absolute-path.ts";
-import { assertNotInput } from "./check-places.ts";
+import { assertInputsThere, assertNotInput, dataPaths } from "./check-places.ts";
 
 /**
  * Refuses a report that could not be written, and two outputs of one name.
  *
  * @param spec.report - absolute path, with an ending that was judged; undefined: none is written
- * @param spec.inputs - absolute paths of what is read
+ * @param spec.model - absolute path
+ * @param spec.data - the data argument with absolute paths
  * @throws ERR_OUTPUT_IS_INPUT, ERR_OUTPUT_EXISTS, ERR_OUTPUT_FOLDER, ERR_OUTPUT_NOT_WRITABLE, ERR_USAGE
  */
 export async function checkReport(spec: {
   report: string | undefined;
   /** As typed. */
   events: string | undefined;
-  inputs: readonly string[];
+  model: string;
+  data: string;
   overwrite: boolean;
   terminal: Terminal;
 }): Promise<void> {
-  const { report, inputs, overwrite, terminal } = spec;
+  const { report, model, data, overwrite, terminal } = spec;
   const events = spec.events === undefined ? undefined : absolutePath(terminal, spec.events);
   assertNotInput({
     outputs: [
       { flag: "--report", path: report },
       { flag: "--events", path: events },
     ],
-    inputs,
+    inputs: [model, ...dataPaths(data)],
   });
+  await assertInputsThere([model], data);
   if (report === undefined) return;
   if (report === events) throw badUsage(`${report}: two outputs would go there; give each its own name`);
   await checkOutput(report, { overwrite });

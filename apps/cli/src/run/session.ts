@@ -1,6 +1,6 @@
 /** What one run of a command shares: kernels, seed, signal, and who listens to its events. */
 
-import { createRunContext, type RunEvent } from "@secateur/core";
+import { createRunContext, isPruneError, type RunEvent } from "@secateur/core";
 import { checkOutput } from "@secateur/formats";
 import { plainText } from "@secateur/report/text";
 import type { KernelChoice, Session } from "@secateur/run";
@@ -59,9 +59,15 @@ async function withListeners<T>(
   const bar = isShown ? createProgressBar(terminal.stderr) : undefined;
   const hasLines = !isShown && !flags.json && !flags.quiet;
   const lines = hasLines ? createProgressLines(terminal.stderr, () => performance.now()) : undefined;
+  const notes = holdNotes((text) => (bar ? bar.print(text) : terminal.stderr.write(`${text}\n`)));
   try {
-    return await work(listener({ log, bar, lines, terminal, isQuiet: flags.quiet === true }));
+    return await work(listener({ log, bar, lines, notes, isQuiet: flags.quiet === true }));
+  } catch (error) {
+    // A call that cannot be run gets one message: what was found on the way is no news of a run.
+    if (isPruneError(error) && error.code === "ERR_USAGE") notes.drop();
+    throw error;
   } finally {
+    notes.release();
     bar?.clear();
     await log?.close();
   }
@@ -75,23 +81,45 @@ async function openLog(spec: SessionSpec): Promise<EventLog | undefined> {
   return await openEventLog(path, { append: appendEvents });
 }
 
+/** Notes of a run, printed once it has begun or ended. */
+interface Notes {
+  print(text: string): void;
+  /** Prints what was held, and from now on at once. */
+  release(): void;
+  /** Forgets what was held. */
+  drop(): void;
+}
+
+function holdNotes(write: (text: string) => void): Notes {
+  let held: string[] | undefined = [];
+  return {
+    print: (text) => (held ? void held.push(text) : write(text)),
+    release() {
+      for (const text of held ?? []) write(text);
+      held = undefined;
+    },
+    drop() {
+      if (held) held = [];
+    },
+  };
+}
+
 function listener(spec: {
   log: EventLog | undefined;
   bar: ProgressBar | undefined;
   lines: ((event: RunEvent) => void) | undefined;
-  terminal: Terminal;
+  notes: Notes;
   isQuiet: boolean;
 }): (event: RunEvent) => void {
-  const { log, bar, lines, terminal, isQuiet } = spec;
+  const { log, bar, lines, notes, isQuiet } = spec;
   return (event) => {
     log?.write(event);
+    if (event.type !== "note") notes.release();
     bar?.handle(event);
     lines?.(event);
     if (event.type !== "note" || event.level === "debug" || isQuiet) return;
     // Notes quote names from files, which must not steer the terminal.
     const message = plainText(event.message);
-    const text = event.level === "warn" ? `warning: ${message}` : message;
-    if (bar) bar.print(text);
-    else terminal.stderr.write(`${text}\n`);
+    notes.print(event.level === "warn" ? `warning: ${message}` : message);
   };
 }

@@ -1,17 +1,16 @@
 /** One call of `secateur sensitivity`. */
 import { writeFileAtomic } from "@secateur/formats";
-import { shellCommand } from "@secateur/report/text";
+import { sensitivityText, shellCommand } from "@secateur/report/text";
 import { mapDataPaths } from "@secateur/run";
 import { runSensitivity } from "@secateur/run/node";
 import { interrupted, missingFlag, someFailed } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertEnding, dataPaths } from "../run/check-places.ts";
+import { assertEnding } from "../run/check-places.ts";
 import { checkReport } from "../run/check-report.ts";
 import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
-import { proposalText, sensitivityText } from "./sensitivity-text.ts";
 
 /** The flags of `secateur sensitivity` as commander hands them over. */
 export interface SensitivityFlags extends SessionFlags {
@@ -51,7 +50,7 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
   assertEnding({ flag: "--report", path: report }, [".html", ".htm"]);
   const path = absolutePath(terminal, call.model);
   const source = mapDataPaths(data, (file) => absolutePath(terminal, file));
-  await checkReport({ report, terminal, overwrite, events: flags.events, inputs: [path, ...dataPaths(source)] });
+  await checkReport({ report, terminal, overwrite, events: flags.events, model: path, data: source });
   const document = await withSession({ flags, terminal, overwrite }, (session) =>
     runSensitivity({
       path,
@@ -71,7 +70,6 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
       sensitivityReport({
         plottingLibrary,
         document,
-        verdict: proposalText(document),
         command: shellCommand("secateur", argv),
       }),
       { overwrite },

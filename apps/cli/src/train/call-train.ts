@@ -25,7 +25,7 @@ import {
 } from "@secateur/run/node";
 import { interrupted, missingFlag } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertNotInput, dataPaths } from "../run/check-places.ts";
+import { assertInputsThere, assertNotInput, dataPaths } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
@@ -52,13 +52,15 @@ export async function callTrain(call: {
   const out = absolutePath(terminal, flags.out);
   const overwrite = flags.force === true;
   await findEncoder(out, terminal.cwd); // refuses an ending that names no format
+  const model = call.model === undefined ? undefined : absolutePath(terminal, call.model);
   assertNotInput({
     outputs: [
       { flag: "--out", path: out },
       { flag: "--events", path: flags.events === undefined ? undefined : absolutePath(terminal, flags.events) },
     ],
-    inputs: [call.model === undefined ? undefined : absolutePath(terminal, call.model), ...dataPaths(data)],
+    inputs: [model, ...dataPaths(data)],
   });
+  await assertInputsThere([model], data);
   // A run that was killed after it wrote the network and before it took its state away goes on.
   // Of one that is finished the output is there: whether it is that run's shows when the model is read.
   await checkOutput(out, { overwrite: overwrite || flags.resume === true });
@@ -75,7 +77,6 @@ export async function callTrain(call: {
 
   optimizerOf(flags); // refuses settings it does not have
   const resume = flags.resume === true;
-  const model = call.model === undefined ? undefined : absolutePath(terminal, call.model);
   const document = await withSession({ flags, terminal, overwrite, appendEvents: resume }, (session) =>
     runTrain({ model, data, settings: flags, out, overwrite, resume, cwd: terminal.cwd, session }),
   ).catch((error: unknown) => {

@@ -3,8 +3,8 @@
  * every linear map leaves become rows on the host. Weights used in other ways take one pass per example.
  */
 import {
+  checkedLoss,
   type FloatTensors,
-  firstNotFinite,
   type GradientBlock,
   type GradientRequest,
   type GradientRows,
@@ -14,7 +14,6 @@ import {
   type Mat,
   type MeanGradient,
   matrix,
-  notFiniteOutput,
   type RunContext,
   type Task,
   type Tensors,
@@ -189,7 +188,7 @@ function lossOf(
   const own = firstExamples(outputs, count);
   const slope = delta && firstExamples(delta, count);
   const loss = task.loss({ outputs: own, targets: pass.targets, kernels, ...(slope ? { delta: slope } : {}) });
-  if (!Number.isFinite(loss.sum)) throw notFiniteOutput(model, examples[pass.from + firstNotFinite(own)]!);
+  checkedLoss(loss, { task, model, outputs: own, example: (row) => examples[pass.from + row]! });
   return loss;
 }
 

@@ -71,6 +71,10 @@ export async function ensureSolution(problem: Problem, solution: Solution, label
     statuses.includes(solution.status),
     () => `${label}: status '${solution.status}', expected ${statuses.join(", ")}`,
   );
+  ensure(
+    typeof solution.stats === "object" && solution.stats !== null,
+    () => `${label}: stats are ${solution.stats}, expected an object of numbers, {} at least`,
+  );
   for (const [name, stat] of Object.entries(solution.stats)) {
     ensure(Number.isFinite(stat), () => `${label}: stats.${name} is ${stat}, expected a finite number`);
   }

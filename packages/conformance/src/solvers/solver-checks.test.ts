@@ -156,6 +156,11 @@ describe("the suite rejects a solver that", () => {
       /keeps exactly/,
     ],
     [
+      "leaves out its stats",
+      () => checksOf({ finish: ({ stats: _, ...solution }) => solution as Solution }),
+      /objective it has/,
+    ],
+    [
       "makes up a status",
       () => checksOf({ finish: (solution) => ({ ...solution, status: "done" as "exact" }) }),
       /keeps exactly/,

@@ -123,6 +123,21 @@ describe("the suite rejects a task that", () => {
       })),
       /adds up/,
     ],
+    ["returns the sum alone", broken((task) => ({ loss: (call) => task.loss(call).sum as never })), /form of a task/],
+    [
+      "has a loss that is not finite",
+      broken((task) => ({ loss: (call) => ({ ...task.loss(call), sum: Number.NaN }) })),
+      /form of a task/,
+    ],
+    [
+      "does not say how many columns its root has",
+      broken((task) => ({
+        outputFactor: (call) => ({ ...task.outputFactor(call), columns: undefined }) as never,
+      })),
+      /form of a task/,
+    ],
+    ["measures nothing, not even an empty list", broken(() => ({ measures: undefined }) as never), /form of a task/],
+    ["has a misspelt field", broken(() => ({ valueOf: "all" }) as never), /form of a task/],
     [
       "has the slope of the mean",
       broken((task) => ({

@@ -2,7 +2,9 @@
 import {
   createRng,
   type FloatTensors,
+  lossFault,
   mapTensors,
+  outputFactorFault,
   type Rng,
   referenceKernels,
   sizeOfShape,
@@ -11,8 +13,9 @@ import {
   takeExamples,
   zerosLike,
 } from "@secateur/core";
-import { ensure, ensureClose } from "../assertions.ts";
+import { ensure, ensureClose, ensureFinite } from "../assertions.ts";
 import { type Check, type RegisterTest, registerChecks } from "../check.ts";
+import { ensureProduct } from "../product.ts";
 
 /** A task and what it is tried on. */
 export interface TaskSpec {
@@ -39,6 +42,7 @@ export function taskChecks(spec: TaskSpec): readonly Check[] {
     run: async () => judge(spec.create(), spec),
   });
   return [
+    check("has the form of a task, and so has what it returns", ensureForm),
     check("adds up over examples, and changes nothing that it is given", ensureSums),
     check("has the slope that differences of its loss give", ensureSlope),
     check("has R' as the adjoint of R, example by example", ensureAdjoint),
@@ -67,6 +71,16 @@ function eachNumber(outputs: FloatTensors, visit: (place: number, tensor: string
   for (const [name, { data }] of Object.entries(outputs)) {
     for (let index = 0; index < data.length; index++) visit(place++, name, index);
   }
+}
+
+function ensureForm(task: Task, { outputs, targets }: TaskSpec): void {
+  ensureProduct("task", task);
+  const loss = task.loss({ outputs, targets, kernels });
+  const fault = lossFault(loss);
+  ensure(fault === undefined, () => `loss() returned ${fault}, expected { sum, count }`);
+  ensureFinite([loss.sum, loss.count], "sum and count of the loss");
+  const odd = outputFactorFault(task.outputFactor({ outputs, targets }));
+  ensure(odd === undefined, () => `outputFactor() returned ${odd}`);
 }
 
 function ensureSums(task: Task, { outputs, targets }: TaskSpec): void {

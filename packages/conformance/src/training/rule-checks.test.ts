@@ -68,6 +68,29 @@ testPlanted([
     /gradient of its penalty/,
   ],
   [
+    "a penalty that puts its gradient in place of that of the loss",
+    broken({
+      penalty({ weights, gradients }) {
+        for (const [name, { data }] of gradients) data.set(weights.get(name)!.data);
+        let sum = 0;
+        for (const { data } of weights.values()) for (const value of data) sum += 0.5 * value * value;
+        return sum;
+      },
+    }),
+    /to that of the loss/,
+  ],
+  [
+    "a misspelt hook",
+    () => trainingRuleChecks(rule(() => ({ ...sound(), onStep: () => undefined }) as RuleHooks)),
+    /hooks that there are/,
+  ],
+  ["no hook at all", () => trainingRuleChecks(rule(() => ({}))), /hooks that there are/],
+  [
+    "no settings",
+    () => trainingRuleChecks({ create: () => ({ name: "planted", begin: sound }) as unknown as TrainingRule }),
+    /settings that are JSON/,
+  ],
+  [
     "a gradient of theta that is too small",
     broken({
       reparameterize: (param) => {

@@ -2,6 +2,7 @@
 import { createRunContext, type Mat, type RuleHooks, type TrainingRule, type TrainingStep } from "@secateur/core";
 import { ensure, ensureClose, ensureFinite, ensureSameBytes } from "../assertions.ts";
 import { type Check, type RegisterTest, registerChecks } from "../check.ts";
+import { ensureProduct } from "../product.ts";
 import { type TinyEnd, tinyEpochs, tinyParams, tinyStepsPerEpoch, tinyTraining, tinyWeights } from "./tiny-training.ts";
 
 /** A rule, and what cannot be checked of it. */
@@ -27,9 +28,23 @@ export function trainingRuleChecks(spec: TrainingRuleSpec): readonly Check[] {
       name: "has a name, and settings that are JSON and the same every time",
       async run() {
         const [rule, again] = [create(), create()];
+        ensureProduct("training-rule", rule);
         ensure(rule.name !== "", () => "the name is empty");
         JSON.parse(rule.settings);
         ensure(rule.settings === again.settings, () => `settings: ${rule.settings}, then ${again.settings}`);
+      },
+    },
+    {
+      name: "acts by hooks that there are",
+      async run() {
+        const hooks = begun(create());
+        const acting = ["reparameterize", "penalty", "onGradients", "afterStep"] as const;
+        ensure(
+          acting.some((name) => typeof hooks[name] === "function"),
+          () => `begin returned none of ${acting.join(", ")}, so that it changes nothing`,
+        );
+        // Refuses what is never called.
+        await tinyTraining({ rule: create() });
       },
     },
     {
@@ -70,15 +85,17 @@ export function trainingRuleChecks(spec: TrainingRuleSpec): readonly Check[] {
       },
     },
     {
-      name: "adds the gradient of its penalty",
+      name: "adds the gradient of its penalty to that of the loss",
       async run() {
         const hooks = begun(create());
         if (!hooks.penalty) return;
         const weights = tinyWeights();
+        // What the loss gave is there already, and must still be in it.
         const gradients = zeros(weights);
+        for (const { data } of gradients.values()) data.set(data.map((_: number, i: number) => Math.sin(i + 1)));
         hooks.penalty(stepAt(weights, gradients));
         for (const [name, { data }] of weights) {
-          const found = gradients.get(name)!.data;
+          const found = Array.from(gradients.get(name)!.data, (value, i) => value - Math.sin(i + 1));
           const expected = Array.from(data, (value, i) =>
             slope((x) => {
               data[i] = x;

@@ -53,8 +53,9 @@ export function bindLimit(
   const share = model ? shareAt(model, units, most) : most / all;
   const unitCosts = model ? linearCosts(model, units, share) : linear!;
   const groups = model ? costGroups(model, units) : undefined;
-  const least = leastOf({ cost, unitCosts, none: model ? leastCost(model, units) : 0, groups }, units, floors);
-  if (most * (1 + 1e-9) < least) throw outOfReach({ kind, amount, absolute, least, all, floors });
+  const none = model ? leastCost(model, units) : 0;
+  const least = leastOf({ cost, unitCosts, none, groups }, units, floors);
+  if (most * (1 + 1e-9) < least) throw outOfReach({ kind, amount, absolute, least, all, none, floors });
   return {
     ...{ kind, asked: amount, absolute, all, share, isModelled, cost },
     at(now) {
@@ -101,11 +102,17 @@ function leastOf(
   return cost(mask);
 }
 
-function outOfReach(spec: Limit & { least: number; all: number; floors: readonly UnitFloor[] }): Error {
-  const { kind, amount, absolute, least, all, floors } = spec;
+function outOfReach(spec: Limit & { least: number; all: number; none: number; floors: readonly UnitFloor[] }): Error {
+  const { kind, amount, absolute, least, all, none, floors } = spec;
   const nearest = absolute ? least : roundedUp(least / all);
   const why = floors.length > 0 ? floorWords(floors) : "what a single unit costs, so nothing would be left";
-  return badBudget(`its limit of ${kind}, ${amount}, is below ${why}; the nearest in reach is ${nearest}`);
+  // Of a small network most of the bytes may be there whatever is pruned.
+  const share = Number((none / all).toPrecision(2));
+  const fixed =
+    none > 0 && floors.length === 0
+      ? ` (${share} of the dense network's ${kind} stay when no weight does: what is not pruned, and what each layer takes however few it keeps)`
+      : "";
+  return badBudget(`its limit of ${kind}, ${amount}, is below ${why}${fixed}; the nearest in reach is ${nearest}`);
 }
 
 /** To three digits, so that what is named is in reach. */

@@ -40,10 +40,10 @@ export {
   withPrunedModel,
   withResidentRows,
 } from "./quadratic-model.ts";
-export { type Refit, type RefitOptions, refit } from "./refit.ts";
-export type { BlocksRefit } from "./refit-blocks.ts";
-export type { RefitForm } from "./refit-form.ts";
-export { refitMask } from "./refit-mask.ts";
-export { gatherBlock, type RowsRefit, type RowsRefitForm, type RowsRefitSpec, refitRows } from "./refit-rows.ts";
+export { type Refit, type RefitOptions, refit } from "./refit/refit.ts";
+export type { BlocksRefit } from "./refit/refit-blocks.ts";
+export type { RefitForm } from "./refit/refit-form.ts";
+export { refitMask } from "./refit/refit-mask.ts";
+export { gatherBlock, type RowsRefit, type RowsRefitForm, type RowsRefitSpec, refitRows } from "./refit/refit-rows.ts";
 export { type RestrictedView, restrictView } from "./restrict-view.ts";
 export { filledVector, withScratch } from "./with-scratch.ts";

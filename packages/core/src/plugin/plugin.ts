@@ -128,13 +128,16 @@ export function defineSolver<T>(
 
 /** A solver with a name, which may be an instance of a class: its methods keep their own `this`. */
 function named(made: Solver, name: string): Solver {
-  if (made.name !== undefined) return made;
+  // What is no solver at all is told by whoever checks what an entry makes.
+  if (typeof made !== "object" || made === null || made.name !== undefined) return made;
+  if (Object.getPrototypeOf(made) === Object.prototype) return { ...made, name };
   const { needs, scope } = made;
   return {
     ...{ name, needs },
     ...(scope ? { scope } : {}),
     solve: (problem, ctx) => made.solve(problem, ctx),
     ...(made.plan ? { plan: (situation) => made.plan!(situation) } : {}),
+    ...(made.work ? { work: (plan, situation) => made.work!(plan, situation) } : {}),
   };
 }
 

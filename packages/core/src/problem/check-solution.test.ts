@@ -39,6 +39,8 @@ describe("a solution", () => {
     ["0 where the mask is 0; found 1 at index 0", { w: matrix(1, 4, Float32Array.of(1, 0, 3, 4)) }],
     ["the objective is a finite number; found Infinity", { objective: Number.POSITIVE_INFINITY }],
     ["the objective is Q of the weights", { objective: 2.4 }],
+    ["the status is converged, max-iterations, stalled, exact; found undefined", { status: undefined as never }],
+    ["stats are an object of numbers", { stats: undefined as never }],
   ])("that breaks a rule is refused, with the solver and the rule named: %s", async (words, broken) => {
     const check = checkSolution(problem, { ...sound, ...broken }, "mine");
     await expect(check).rejects.toMatchObject({ code: "ERR_SOLUTION", fault: "runtime" });

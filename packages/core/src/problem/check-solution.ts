@@ -2,21 +2,23 @@
 import { keptWeights } from "../budget/units.ts";
 import { brokenSolution } from "../errors.ts";
 import { objective } from "./objective.ts";
-import type { Problem, Solution } from "./problem.ts";
+import type { Problem, Solution, SolveStatus } from "./problem.ts";
 
 /** How far a reported objective may be from the recomputed one, relative to the terms it sums: f32 products of long sums. */
 const tolerance = 1e-3;
 
+const statuses: readonly SolveStatus[] = ["converged", "max-iterations", "stalled", "exact"];
+
 /**
  * Checks a solution against its problem: mask [units.count] of zeros and ones that the constraint allows, weights of the problem's
- * shape, finite, and 0 where the mask is 0, and a finite objective that is the one of these weights. Costs one product with H.
+ * shape, finite, and 0 where the mask is 0, a status, stats, and a finite objective that is the one of these weights. Costs one product with H.
  *
  * @param who - the solver, for the message
  * @throws ERR_SOLUTION naming the solver and the rule
  */
 export async function checkSolution(problem: Problem, solution: Solution, who: string): Promise<void> {
   const { units, constraint, w: dense } = problem;
-  const { mask, w } = (solution ?? {}) as Partial<Solution> as Solution;
+  const { mask, w, status, stats } = (solution ?? {}) as Partial<Solution> as Solution;
   const fail = (rule: string, found: string): never => {
     throw brokenSolution({ who, problem: problem.id, rule, found });
   };
@@ -41,6 +43,8 @@ export async function checkSolution(problem: Problem, solution: Solution, who: s
   for (const index of keptWeights(units, mask)) isKept[index] = 1;
   const stray = w.data.findIndex((value, index) => value !== 0 && isKept[index] === 0);
   if (stray >= 0) fail("a weight is 0 where the mask is 0", `${w.data[stray]} at index ${stray}`);
+  if (!statuses.includes(status)) fail(`the status is ${statuses.join(", ")}`, `${status}`);
+  if (typeof stats !== "object" || stats === null) fail("stats are an object of numbers, {} at least", `${stats}`);
   await checkObjective(problem, solution, fail);
 }
 

@@ -25,6 +25,7 @@ import { type Split, splitHeldOut, splitOfLayers } from "./held-out.ts";
 import { assertLayerBudget } from "./layers/layer-budget.ts";
 import { layersTask, taskOf } from "./pose-run-task.ts";
 import type { PruneRequest } from "./prune.ts";
+import { stageConstraint } from "./stage-constraint.ts";
 
 /** A run about to begin. */
 export interface OpenRun extends Split {
@@ -75,6 +76,9 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
     ...(bound?.isStructured ? { limitsAt: bound.limitsAt } : {}),
   });
   if (scope.kind === "layers") assertLayerBudget(bound);
+  // What the last stage cannot reach is said before the first, with the numbers of the last.
+  if (bound?.allocation)
+    stageConstraint({ bound, params, weights, mask, stage: { sparsity: bound.sparsity, regrow: true } }, ctx);
   const estimator = scope.kind === "network" ? estimatorOf(request, plan) : undefined;
   const layered = scope.kind === "layers" ? layersTask(request) : undefined;
   const { task, teacher, data, heldOut } = layered ?? (await taskOf({ ...request, plan }, ctx));

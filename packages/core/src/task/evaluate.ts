@@ -1,8 +1,8 @@
 /** Loss and measures of a model over a dataset. */
 import { type Batch, batches, type Dataset } from "../data/dataset.ts";
-import { type FloatTensors, sizeOfShape, type Tensors } from "../data/tensor.ts";
-import { notFiniteOutput } from "../errors.ts";
+import type { FloatTensors, Tensors } from "../data/tensor.ts";
 import type { RunContext } from "../run-context.ts";
+import { checkedLoss } from "./check-loss.ts";
 import type { Measure, Task } from "./task.ts";
 
 /** A measure over a dataset. */
@@ -64,8 +64,8 @@ export async function evaluateBatches(
   for await (const batch of batches(data, batchSize)) {
     const targets = targetsOf(task, batch);
     const outputs = await outputsOf(batch);
-    const part = task.loss({ outputs, targets, kernels });
-    if (!Number.isFinite(part.sum)) throw notFiniteOutput(model, seen + firstNotFinite(outputs));
+    const origin = { task, model, outputs, example: (row: number) => seen + row };
+    const part = checkedLoss(task.loss({ outputs, targets, kernels }), origin);
     loss += part.sum;
     count += part.count;
     task.measures.forEach((measure, m) => {
@@ -81,14 +81,4 @@ export async function evaluateBatches(
   });
   const accuracy = measures.find(({ name }) => name === "accuracy")?.value ?? Number.NaN;
   return { accuracy, loss: loss / count, examples: seen, task: task.name, measures };
-}
-
-/** The first example with a number that is not finite in some output; 0 where all are. */
-export function firstNotFinite(outputs: FloatTensors): number {
-  let first = Number.POSITIVE_INFINITY;
-  for (const { shape, data } of Object.values(outputs)) {
-    const bad = data.findIndex((value: number) => !Number.isFinite(value));
-    if (bad >= 0) first = Math.min(first, Math.floor(bad / sizeOfShape(shape.slice(1))));
-  }
-  return Number.isFinite(first) ? first : 0;
 }

@@ -28,7 +28,7 @@ export interface TeacherDataset {
  * @throws ERR_IMPOSSIBLE for a model that cannot be run, ERR_ABORTED
  */
 export async function teacherDataset(
-  { model, data, task }: { model: Model; data: Dataset; task?: Task },
+  { model, data, task }: { model: Pick<Model, "name" | "run">; data: Dataset; task?: Task },
   ctx: RunContext,
 ): Promise<TeacherDataset> {
   if (!model.run)

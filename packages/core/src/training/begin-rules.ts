@@ -6,6 +6,7 @@ import type { Mask, Mat } from "../problem/matrix.ts";
 import { isPruneError } from "../prune-error.ts";
 import type { StateTensor } from "../retraining/retrainer.ts";
 import { forkContext, type RunContext } from "../run-context.ts";
+import { assertHooks, assertRule, assertUntouched, copyOf } from "./check-rule.ts";
 import type { Reparameterization, RuleHooks, TrainingRule, TrainingStep } from "./training-rule.ts";
 
 /** What the rules of one training work on. */
@@ -67,7 +68,10 @@ export function beginRules(setup: RuleSetup): RuleRun {
   const twice = rules.find(({ name }, i) => rules.findIndex((other) => other.name === name) !== i);
   if (twice) throw clashingRules({ rules: [twice.name, twice.name], over: "the same name" });
   const begun = rules.map((rule): Begun => {
-    return { rule, hooks: guarded(rule, "begin", () => rule.begin({ params, weights, steps, stepsPerEpoch })) };
+    assertRule(rule);
+    const hooks = guarded(rule, "begin", () => rule.begin({ params, weights, steps, stepsPerEpoch }));
+    assertHooks(rule, hooks);
+    return { rule, hooks };
   });
   const thetas = reparameterized(begun, params, weights);
   const trained = new Map([...weights].map(([name, w]) => [name, thetas.get(name)?.theta ?? w]));
@@ -107,6 +111,7 @@ export function beginRules(setup: RuleSetup): RuleRun {
     kept,
     beforeStep(at, ctx) {
       let total = 0;
+      const untouched = begun.length > 0 ? copyOf(weights) : undefined;
       for (const { rule, hooks } of begun) {
         if (!hooks.penalty) continue;
         const value = guarded(rule, "penalty", () =>
@@ -121,12 +126,14 @@ export function beginRules(setup: RuleSetup): RuleRun {
           });
         }
         assertFiniteGradients(rule, "penalty", at.gradients);
+        assertUntouched({ rule, hook: "penalty", weights, before: untouched! });
         total += value;
       }
       for (const { rule, hooks } of begun) {
         if (!hooks.onGradients) continue;
         guarded(rule, "onGradients", () => hooks.onGradients!(stepFor({ ...at, rule, ctx, setMask: tooEarly(rule) })));
         assertFiniteGradients(rule, "onGradients", at.gradients);
+        assertUntouched({ rule, hook: "onGradients", weights, before: untouched! });
       }
       return total;
     },
@@ -153,14 +160,18 @@ export function beginRules(setup: RuleSetup): RuleRun {
       }
       for (const { rule, hooks } of begun) {
         if (!hooks.afterStep) continue;
+        const before = copyOf(weights);
         const setMask = (param: string, mask: Mask): void => {
           const w = weights.get(param);
           assertMask({ rule, param, mask, size: w?.data.length });
+          assertUntouched({ rule, hook: "afterStep", weights, before: new Map([[param, before.get(param)!]]) });
           masks.set(param, mask.slice());
           applyTo(param);
+          before.set(param, w!.data.slice());
           setup.onMask?.(param, mask);
         };
         await guarded(rule, "afterStep", () => hooks.afterStep!(stepFor({ ...at, rule, ctx, setMask })));
+        assertUntouched({ rule, hook: "afterStep", weights, before });
       }
     },
     capture: () => [

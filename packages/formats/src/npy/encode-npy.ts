@@ -9,7 +9,7 @@ import { elementCount } from "../tensor.ts";
  * @param array.shape - extents, outermost first; their product is the length of `data`; [] for a scalar
  * @param array.data - row-major numbers; Float32Array is written as '<f4', Float64Array as '<f8'
  * @returns the whole file, its data aligned to 64 bytes. O(length) time, one allocation of the file's size.
- * @throws ERR_TENSOR when the shape does not fit the data
+ * @throws ERR_TENSOR when the shape does not fit the data, or the data are of another type
  * @example
  * const file = encodeNpy({ shape: [2, 3], data: new Float32Array(6) });
  */
@@ -21,6 +21,10 @@ export function encodeNpy(array: { readonly shape: readonly number[]; readonly d
       found: `shape [${shape.slice(0, 33).join(", ")}] for ${data.length} elements`,
       expected: "at most 32 extents whose product is the number of elements",
     });
+  }
+  if (!(data instanceof Float32Array || data instanceof Float64Array)) {
+    const { name } = (data as { readonly constructor: { readonly name: string } }).constructor;
+    throw badTensor({ name: "npy", found: `elements in a ${name}`, expected: "a Float32Array or a Float64Array" });
   }
   const descr = data instanceof Float64Array ? "<f8" : "<f4";
   const tuple = shape.length === 1 ? `${shape[0]},` : shape.join(", ");

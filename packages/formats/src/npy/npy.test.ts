@@ -265,6 +265,9 @@ describe("a damaged .npy file", () => {
 
   test("is not written either: a shape that does not fit its data is refused", () => {
     expect(codeThrownBy(() => encodeNpy({ shape: [2, 2], data: new Float32Array(3) }))).toBe("ERR_TENSOR");
+    // Their bits would be written as those of f32.
+    const whole = Int32Array.of(1, 2) as unknown as Float32Array;
+    expect(codeThrownBy(() => encodeNpy({ shape: [2], data: whole }))).toBe("ERR_TENSOR");
     expect(codeThrownBy(() => encodeNpy({ shape: new Array(40).fill(1), data: new Float32Array(1) }))).toBe(
       "ERR_TENSOR",
     );

@@ -1,12 +1,11 @@
 /** Gradients of a task's loss in the weights: rows of some examples each, or the mean over all. */
 import {
+  checkedLoss,
   type Dataset,
-  firstNotFinite,
   type GradientRequest,
   type GradientRows,
   type LossSum,
   type MeanGradient,
-  notFiniteOutput,
   type Pool,
   type RunContext,
   type Task,
@@ -106,6 +105,6 @@ export function lossOf(
   const outputs = outputsOf(state, pass, tape.outputs);
   const slopes = zerosLike(outputs);
   const loss = task.loss({ outputs, targets: targetsOf(task, pass.batch), delta: slopes, kernels: pool.kernels });
-  if (!Number.isFinite(loss.sum)) throw notFiniteOutput(state.name, examples[pass.start + firstNotFinite(outputs)]!);
+  checkedLoss(loss, { task, model: state.name, outputs, example: (row) => examples[pass.start + row]! });
   return { loss, deltas: deltasOf(state, pass, slopes) };
 }

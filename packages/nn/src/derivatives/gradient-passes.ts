@@ -1,11 +1,10 @@
 /** Forward and backward over many examples, as many at a time as memory should hold. */
 import {
+  checkedLoss,
   classification,
-  firstNotFinite,
   type GradientRequest,
   inputRows,
   type LossSum,
-  notFiniteOutput,
   type RunContext,
   targetsOf,
 } from "@secateur/core";
@@ -78,7 +77,7 @@ async function onePass(
   const { kernels } = pool;
   const outputs = asOutputs(tape.logits);
   const loss = task.loss({ outputs, targets: targetsOf(task, batch), delta: asOutputs(delta), kernels });
-  if (!Number.isFinite(loss.sum)) throw notFiniteOutput(spec.name, examples[start + firstNotFinite(outputs)]!);
+  checkedLoss(loss, { task, model: spec.name, outputs, example: (row) => examples[start + row]! });
   tape.backward(delta, sink);
   tape.release();
   return loss;

@@ -7,15 +7,14 @@
  * are measured anew, whatever the mean output of a channel becomes is taken out again, so x may be taken less its mean; A is taken over the first examples only where these have windows enough.
  */
 import {
+  checkedLoss,
   classification,
-  firstNotFinite,
   inputRows,
   type LayerMoments,
   type LossSum,
   type Mat,
   type Moments,
   type MomentsRequest,
-  notFiniteOutput,
   type Rng,
   type RunContext,
   targetsOf,
@@ -85,7 +84,7 @@ async function onePass({ spec, weights }: Model, pass: Pass): Promise<LossSum> {
   const slope = zeroRows(tape.logits, pool.dtype);
   const { kernels } = pool;
   const loss = task.loss({ outputs, targets, delta: asOutputs(slope), kernels });
-  if (!Number.isFinite(loss.sum)) throw notFiniteOutput(spec.name, indices[firstNotFinite(outputs)]!);
+  checkedLoss(loss, { task, model: spec.name, outputs, example: (row) => indices[row]! });
   const drawn = zeroRows(tape.logits, "f64");
   task.outputFactor({ outputs, targets, temperature }).draw(rng, asOutputs(drawn));
   tape.backward(drawn, {

@@ -13,6 +13,7 @@ export {
   plainText,
 } from "./format.ts";
 export { roundRows, roundTitles } from "./round-table.ts";
+export { sensitivityText } from "./sensitivity-text.ts";
 export { shellCommand } from "./shell-command.ts";
 export { stageTable } from "./stage-table.ts";
 export { formatTable } from "./table.ts";

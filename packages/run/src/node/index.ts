@@ -49,7 +49,7 @@ export { type PruneRun, runPrune } from "./prune/run-prune.ts";
 export { recipePath, statePath } from "./recipe/encode-recipe.ts";
 export { readRecipe } from "./recipe/read-recipe.ts";
 export type { RecipeFile } from "./recipe/recipe.ts";
-export { completeSettings } from "./retrain/complete-settings.ts";
+export { completeSettings, graphTraining } from "./retrain/complete-settings.ts";
 export { retrainNetwork } from "./retrain/retrain-network.ts";
 export { denseTraining, makeSchedule, planPhases } from "./retrain/retrain-plan.ts";
 export { type DenseSettings, type RetrainFlag, type RetrainSettings, retrainFlags } from "./retrain/retrain-schema.ts";

@@ -1,25 +1,32 @@
 /** Plugins whose failures carry their name: whoever reads a message knows whom to tell. */
-import { isPruneError, type Plugin, type PluginEntry } from "@secateur/core";
+import {
+  contentFault,
+  isPruneError,
+  lossFault,
+  outputFactorFault,
+  type Plugin,
+  type PluginEntry,
+  productFault,
+} from "@secateur/core";
 import { badProduct, pluginCrashed } from "../errors.ts";
 
-/** What every product of a kind must have; kinds that are left out have nothing that must be there. */
-const methods: Partial<Record<PluginEntry["kind"], string>> = {
-  saliency: "score",
-  selector: "select",
-  updater: "update",
-  solver: "solve",
-  curvature: "estimate",
-  schedule: "phases",
-  "training-rule": "begin",
-  quantizer: "quantize",
-  format: "detects",
-  dataset: "open",
-  reporter: "report",
+type Judge = (result: unknown) => string | undefined;
+
+/** What methods of a kind must return; a clause that says what is wrong with it. */
+const results: Partial<Record<PluginEntry["kind"], Readonly<Record<string, Judge>>>> = {
+  solver: { solve: (found) => (isObject(found) ? undefined : String(found)) },
+  task: { outputFactor: outputFactorFault, loss: lossFault },
+  format: { decode: contentFault, encode: (found) => (found instanceof Uint8Array ? undefined : noBytes(found)) },
+  "training-rule": { begin: (found) => (isObject(found) ? undefined : String(found)) },
 };
+
+const isObject = (found: unknown): boolean => typeof found === "object" && found !== null;
+
+const noBytes = (found: unknown): string => `${Array.isArray(found) ? "a list" : typeof found}, no Uint8Array`;
 
 /**
  * The plugin with every call of its entries, and of what these make, guarded: what they throw beside a PruneError becomes one that names
- * package and entry.
+ * package and entry, and so does what they return where it has not the form that its kind needs.
  *
  * @param name - of the package
  */
@@ -28,12 +35,9 @@ export function guardPlugin(plugin: Plugin, name: string): Plugin {
     const label = { plugin: name, entry: `${entry.kind} ${entry.name}` };
     const create = (options: never): object => {
       const made: unknown = run(label, () => entry.create(options));
-      if (typeof made !== "object" || made === null) throw badProduct({ ...label, found: String(made) });
-      const method = methods[entry.kind];
-      if (method !== undefined && typeof (made as Record<string, unknown>)[method] !== "function") {
-        throw badProduct({ ...label, found: `something without ${method}()` });
-      }
-      return guardMethods(made, label);
+      const fault = productFault(entry.kind, made);
+      if (fault !== undefined) throw badProduct({ ...label, method: "create", found: fault });
+      return guardMethods(made as object, label, results[entry.kind]);
     };
     return { ...entry, create } as PluginEntry;
   };
@@ -46,7 +50,7 @@ interface Label {
 }
 
 /** A copy whose methods, own and inherited, are guarded; everything else is read from the original when it is asked for. */
-function guardMethods(made: object, label: Label): object {
+function guardMethods(made: object, label: Label, judges: Readonly<Record<PropertyKey, Judge>> = {}): object {
   const copy = {};
   for (let level: object | null = made; level && level !== Object.prototype; level = Object.getPrototypeOf(level)) {
     for (const key of Reflect.ownKeys(level)) {
@@ -54,12 +58,23 @@ function guardMethods(made: object, label: Label): object {
       const get = (): unknown => {
         const value = (made as Record<PropertyKey, unknown>)[key];
         if (typeof value !== "function") return value;
-        return (...args: readonly unknown[]) => run(label, () => value.apply(made, args));
+        const call = (...args: readonly unknown[]): unknown => run(label, () => value.apply(made, args));
+        const judge = judges[key];
+        if (!judge) return call;
+        return (...args: readonly unknown[]) => judged(call(...args), { label, method: String(key), judge });
       };
       Object.defineProperty(copy, key, { get, enumerable: true, configurable: true });
     }
   }
   return copy;
+}
+
+/** The result of a call, once it is known to be what its method must return. @throws ERR_PLUGIN naming the plugin */
+function judged(result: unknown, spec: { label: Label; method: string; judge: Judge }): unknown {
+  if (result instanceof Promise) return result.then((settled: unknown) => judged(settled, spec));
+  const fault = spec.judge(result);
+  if (fault !== undefined) throw badProduct({ ...spec.label, method: spec.method, found: fault });
+  return result;
 }
 
 function run(label: Label, call: () => unknown): unknown {

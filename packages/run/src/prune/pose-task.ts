@@ -9,6 +9,7 @@ import {
   teacherDataset,
 } from "@secateur/core";
 import type { Session } from "../session.ts";
+import { noteOneClass } from "./note-one-class.ts";
 import type { PrunableModel } from "./prunable-model.ts";
 
 /** A task, and how models are measured. */
@@ -47,7 +48,9 @@ export async function poseTask(spec: {
     task.targetsFrom === "teacher" && data.test.targets
       ? { measuredBy: chooseTask({ model: network, data: data.test }), test: data.test }
       : { measuredBy: task, test: await withTeacher(data.test) };
-  if (named === undefined) noteTask(task, data.train, session.onEvent);
+  // What the network's file says is told where it is read.
+  if (named === undefined && task !== network.taskFor?.(data.train)) noteTask(task, data.train, session.onEvent);
+  await noteOneClass(data.train, session.onEvent);
   return {
     task,
     withTeacher,

@@ -43,12 +43,6 @@ export interface FailedLayer {
   readonly message: string;
 }
 
-/** The sparsities at which at least one layer was measured, ascending. */
-export function scannedSparsities(layers: readonly Pick<LayerScan, "measures">[]): readonly number[] {
-  const all = layers.flatMap(({ measures }) => measures.map(({ sparsity }) => sparsity));
-  return [...new Set(all)].sort((a, b) => a - b);
-}
-
 /** What a scan found, as far as it came. */
 export interface NetworkScan {
   readonly layers: readonly LayerScan[];
@@ -142,7 +136,7 @@ export function gradientPruner(solver: Solver, gradients: NetworkGradients): Lay
     weights,
     async prune(names, keep, ctx) {
       const problem = gradients.problem(names, keep, ctx);
-      assertNeeds("the solver", solver.needs, problem);
+      assertNeeds(solver.name ?? "the solver", solver.needs, problem);
       const { w } = await solver.solve(problem, ctx);
       const pruned = weights.slice();
       for (const { name, start, size } of problem.layers ?? []) {

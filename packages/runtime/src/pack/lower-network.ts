@@ -1,5 +1,5 @@
 /** Networks of @secateur/nn, which are layers, as operators. */
-import { packedGraph, quoted } from "../errors.ts";
+import { notPackable, quoted } from "../errors.ts";
 import type { Attribute, PackedOperator } from "../file/packed-model.ts";
 import type { DenseTensor, PackGraph } from "./pack-graph.ts";
 
@@ -38,7 +38,12 @@ export function lowerNetwork(network: LayeredNetwork, tensors: ReadonlyMap<strin
   const places = new Map<string, Place>();
   const get = (name: string): DenseTensor => {
     const found = tensors.get(name);
-    if (!found) throw packedGraph(`network ${quoted(network.name)}`, `the tensor ${quoted(name)} is missing`);
+    if (!found)
+      throw notPackable(
+        `network ${quoted(network.name)}`,
+        `the tensor ${quoted(name)} is missing`,
+        "give every tensor of the network",
+      );
     return found;
   };
   const keep = (name: string, tensor: DenseTensor): string => {
@@ -191,7 +196,7 @@ export function lowerNetwork(network: LayeredNetwork, tensors: ReadonlyMap<strin
         last = taken[0]!;
         break;
       default:
-        throw packedGraph(
+        throw notPackable(
           `network ${quoted(network.name)}`,
           `the layer ${quoted(name)} is ${quoted(layer.kind)}, which has no operator`,
         );
@@ -254,7 +259,7 @@ function channelsOf(
   for (let name = value; ; ) {
     const operator = operators.find(({ output }) => output === name);
     if (!operator)
-      throw packedGraph(
+      throw notPackable(
         `value ${quoted(value)}`,
         "its channels are those of the network's input, which has no shortcut",
       );

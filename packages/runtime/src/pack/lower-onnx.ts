@@ -2,7 +2,7 @@
  * ONNX graphs (operator sets 13 and later, and what earlier ones share) as operators of a packed network: images and matrices through
  * convolutions, products, pooling, normalisation and functions of single numbers. What has no such operator is refused by name.
  */
-import { packedGraph, quoted } from "../errors.ts";
+import { notPackable, quoted } from "../errors.ts";
 import type { Attribute, PackedOperator, PackedValue } from "../file/packed-model.ts";
 import { createCall } from "../operators/operator.ts";
 import { operatorKinds } from "../operators/operator-kinds.ts";
@@ -50,7 +50,7 @@ export function lowerOnnx(graph: OnnxLikeGraph): PackGraph {
   const outputs = graph.outputs.map(({ name }): PackedValue => {
     const value = state.names.get(name) ?? name;
     const dims = state.values.get(value)?.dims;
-    if (!dims) throw packedGraph(`output ${quoted(name)}`, "it is a constant");
+    if (!dims) throw notPackable(`output ${quoted(name)}`, "it is a constant");
     return { name: value, dims: state.isBatched && dims[0] === 1 ? ["batch", ...dims.slice(1)] : dims };
   });
   return { inputs: state.inputs, outputs, operators: state.operators, tensors: state.tensors };
@@ -74,14 +74,13 @@ function startState(graph: OnnxLikeGraph): State {
     .filter(({ name }) => !constants.has(name))
     .map(({ name, dtype, shape }): PackedValue => {
       const where = `input ${quoted(name)}`;
-      if (dtype !== "f32") throw packedGraph(where, `it is of ${dtype}; the runtime takes f32`);
+      if (dtype !== "f32")
+        throw notPackable(where, `it is of ${dtype}; the runtime takes f32`, "export the model with inputs of f32");
       const dims = (shape ?? []).map((extent, i) => {
         if (typeof extent === "number") return extent;
         if (i === 0) return "batch" as const;
-        throw packedGraph(
-          where,
-          `its extent ${i} is left open; only the first may be: export the model with fixed sizes`,
-        );
+        const remedy = "export the model with fixed sizes";
+        throw notPackable(where, `its extent ${i} is left open; only the first may be`, remedy);
       });
       values.set(name, { name, dims: dims.map((extent) => (extent === "batch" ? 1 : extent)), phases: new Map() });
       return { name, dims };
@@ -114,7 +113,7 @@ interface Lowering {
 function createLowering(node: OnnxLikeNode, state: State): Lowering {
   const label = node.name || node.outputs[0] || node.op;
   const refuse = (problem: string): never => {
-    throw packedGraph(`node ${quoted(label)} (${quoted(node.op)})`, problem);
+    throw notPackable(`node ${quoted(label)} (${quoted(node.op)})`, problem);
   };
   return {
     node,

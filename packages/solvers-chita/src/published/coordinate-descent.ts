@@ -5,9 +5,11 @@
  * residual from the dense weights, which leaves every weight where it is when there is no first-order term;
  * `residual: "published"` repeats that, to reproduce tables.
  */
+
 import { type Mat, matrix, type RunContext, type Vec, zeros } from "@secateur/core";
 import { hasColumns, type QuadraticModel, valueAt } from "@secateur/core/linalg";
 import { needsColumns } from "../errors.ts";
+import { publishedDefaults } from "./published-defaults.ts";
 
 /** Limits of coordinate descent. */
 export interface CoordinateDescentOptions {
@@ -25,7 +27,8 @@ export async function coordinateDescent(
   options: CoordinateDescentOptions,
   ctx: RunContext,
 ): Promise<{ d: Vec; sweeps: number; converged: boolean; trace: readonly number[] }> {
-  const { maxSweeps = 1000, tolerance = 1e-7, residual: which = "exact" } = options;
+  const usual = publishedDefaults.cd;
+  const { maxSweeps = usual.maxSweeps, tolerance = usual.tolerance, residual: which = usual.residual } = options;
   const { rows, dim: size, scale, damping } = model;
   if (!hasColumns(model)) throw needsColumns("coordinate descent");
   const G = matrix(rows, size, zeros(rows * size, model.dtype));

@@ -5,10 +5,12 @@
  * than one with the gathered active columns (factored rows), the active set is everything. On a support that stays for ten steps
  * conjugate gradients do what steepest descent would need hundreds of steps for; such a re-fit counts as one.
  */
+
 import { type RunContext, type SolveStatus, type Vec, zeros } from "@secateur/core";
 import { prunedModel, type QuadraticModel, refit, withPrunedModel } from "@secateur/core/linalg";
 import { type Support, union } from "../refit/project.ts";
 import { type Iterate, ihtStep, iterateAt, type Projection } from "./iht-step.ts";
+import { publishedDefaults } from "./published-defaults.ts";
 
 /** Limits of iterative hard thresholding. */
 export interface IhtOptions {
@@ -44,7 +46,8 @@ export async function iht(
   } & IhtOptions,
   ctx: RunContext,
 ): Promise<IhtResult> {
-  const { model, project, maxIterations = 200, tolerance = 1e-5 } = spec;
+  const usual = publishedDefaults.iht;
+  const { model, project, maxIterations = usual.maxIterations, tolerance = usual.tolerance } = spec;
   let current = await iterateAt(model, spec.start, spec.support);
   const trace = [current.value];
   const record = async (next: Iterate): Promise<boolean> => {

@@ -1,4 +1,5 @@
 /** CHITA's parts as solvers of their own: each takes any feasible set and works with or without the first-order term. */
+
 import {
   assertNeeds,
   checkNumber,
@@ -27,6 +28,7 @@ import { placeWeights, solutionFrom } from "../refit/solution.ts";
 import { rowModel } from "../relaxation/row-model.ts";
 import { type CoordinateDescentOptions, coordinateDescent } from "./coordinate-descent.ts";
 import { type IhtOptions, iht } from "./iht.ts";
+import { publishedDefaults } from "./published-defaults.ts";
 
 /** For the messages of errors. */
 const who = "chita re-fit";
@@ -130,7 +132,7 @@ export interface BlockOptions extends BsoOptions {
  * IHT finds). Departure: exactly k weights are kept also with ties (the public code drops all tied ones).
  */
 export function chitaBlock(options: BlockOptions = {}): Solver {
-  const { blockSize = 2000, form } = options;
+  const { blockSize = publishedDefaults.block.blockSize, form } = options;
   const blocksOf = ({ layers }: Pick<Problem, "layers">, size: number) =>
     blockRanges({ size, layers, blockSize, leftOver: "last block", who: "chita.block" });
   blocksOf({}, 0); // refuses a bad size before anything runs
@@ -155,7 +157,7 @@ async function supportFor(problem: Problem, ctx: RunContext): Promise<{ support:
 }
 
 function refitOn(
-  { problem, support, form = "auto" }: { problem: Problem; support: Support } & BsoOptions,
+  { problem, support, form = publishedDefaults.bso.form }: { problem: Problem; support: Support } & BsoOptions,
   ctx: RunContext,
 ): Promise<BlocksRefit> {
   assertNeeds("chita", needs, problem);

@@ -8,6 +8,7 @@
  * a support that moves and comes back between two looks is not taken for settled; the re-fit is exact, where a few projected conjugate
  * gradients were published, and without the damping.
  */
+
 import {
   countKept,
   type Kernels,
@@ -20,6 +21,7 @@ import {
   throwIfAborted,
   weightMask,
 } from "@secateur/core";
+import { defaults } from "../defaults.ts";
 import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
 import { refit } from "../problem/refit.ts";
 import { solutionOf, withLayer } from "../problem/solution.ts";
@@ -67,8 +69,13 @@ export async function alpsMask(
   problem: Problem,
   layer: LayerProblem,
   ctx: RunContext,
-  { damping = 0.01, rho: first = 0.1, iterations = 300 }: AlpsOptions = {},
+  options: AlpsOptions = {},
 ): Promise<{ mask: Mask; steps: number; settled: boolean }> {
+  const {
+    damping = defaults.alps.damping,
+    rho: first = defaults.alps.rho,
+    iterations = defaults.alps.iterations,
+  } = options;
   const admm = startAdmm(problem, layer, damping, ctx.kernels);
   let rho = first;
   let [hasGrown, steps, moving] = [false, 0, 0];

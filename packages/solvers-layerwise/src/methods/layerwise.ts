@@ -3,6 +3,7 @@
  * row re-fitted, until none lowers Q; where the layer has one budget, weights change rows as long as that lowers Q; then the exact
  * re-fit. Every accepted move lowers the re-fitted Q, so that the result is never worse than where it started.
  */
+
 import {
   type Constraint,
   countKept,
@@ -15,6 +16,7 @@ import {
   throwIfAborted,
   weightMask,
 } from "@secateur/core";
+import { defaults } from "../defaults.ts";
 import { rowwiseBudget } from "../problem/budget.ts";
 import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
 import { refit } from "../problem/refit.ts";
@@ -43,7 +45,6 @@ export interface LayerwiseOptions extends AlpsOptions {
 }
 
 /** About two minutes of f64 products. */
-const defaultWork = 1e11;
 /** Removals and additions that a row offers to the others at a time. */
 const offered = 8;
 
@@ -56,7 +57,8 @@ const offered = 8;
  * const { w, stats } = await layerwise().solve(problem, ctx);
  */
 export function layerwise(options: LayerwiseOptions = {}): Solver {
-  const { mostWork = defaultWork, exchanges = 4, boundSteps = 0 } = options;
+  const usual = defaults.layerwise;
+  const { mostWork = usual.mostWork, exchanges = usual.exchanges, boundSteps = usual.boundSteps } = options;
   return {
     needs: {},
     scope: "layers",
@@ -95,7 +97,7 @@ async function startFrom(
   problem: Problem,
   layer: LayerProblem,
   ctx: RunContext,
-  { start = "best", mostWork = defaultWork, ...options }: LayerwiseOptions,
+  { start = defaults.layerwise.start, mostWork = defaults.layerwise.mostWork, ...options }: LayerwiseOptions,
 ): Promise<Mask> {
   const { units } = problem;
   const canTrace = rowwiseBudget(problem) !== undefined;

@@ -7,6 +7,7 @@
  * comes from the Cholesky factor of H with its order reversed, H = R R' with R upper triangular, as R^-1: one factorisation
  * where the published code takes three.
  */
+
 import {
   type Kernels,
   keepCount,
@@ -18,6 +19,7 @@ import {
   throwIfAborted,
 } from "@secateur/core";
 import { factorize, withScratch } from "@secateur/core/linalg";
+import { defaults } from "../defaults.ts";
 import { type WeightBudget, weightBudget } from "../problem/budget.ts";
 import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
 import { solutionOf, withLayer } from "../problem/solution.ts";
@@ -34,7 +36,8 @@ export interface SparseGptOptions {
  * SparseGPT as a solver. The order of the columns is part of the method: permuted inputs give another answer. Its weights are not
  * the best on their mask. Time: rows cols^2 / 2 + cols^3 / 3. Memory: 24 cols^2 + 16 rows cols bytes.
  */
-export function sparseGpt({ blockSize = 128, damping = 0.01 }: SparseGptOptions = {}): Solver {
+export function sparseGpt(options: SparseGptOptions = {}): Solver {
+  const { blockSize = defaults.sparsegpt.blockSize, damping = defaults.sparsegpt.damping } = options;
   return {
     needs: {},
     scope: "layers",

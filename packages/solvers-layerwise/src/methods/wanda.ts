@@ -4,7 +4,9 @@
  * the lower index (the published stable sort prunes it), and where the rows cannot all keep the same number, those with
  * the best next weight keep one more, so that the budget is met exactly.
  */
+
 import { type Mask, type Problem, type Saliency, type Solver, selectorFrom, solverFrom } from "@secateur/core";
+import { defaults } from "../defaults.ts";
 
 /** Settings of {@link wanda}. */
 export interface WandaOptions {
@@ -22,7 +24,7 @@ export const wandaSaliency: Saliency = {
 };
 
 /** Wanda as a solver. Time: one pass over the weights. */
-export function wanda({ rows = "equal" }: WandaOptions = {}): Solver {
+export function wanda({ rows = defaults.wanda.rows }: WandaOptions = {}): Solver {
   const free = selectorFrom(wandaSaliency);
   const solver = solverFrom({
     needs: {},

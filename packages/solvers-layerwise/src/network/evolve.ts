@@ -119,7 +119,7 @@ async function judgeOf(
         const budget = keepCount({ count: w.rows * w.cols, keep, kernels: ctx.kernels });
         const constraint = mayStay ? withoutRegrowth(budget, mayStay) : budget;
         const problem = layerProblemOf({ target, w, u, layer, constraint }, ctx.kernels);
-        assertNeeds("the solver", solver.needs, problem);
+        assertNeeds(solver.name ?? "the solver", solver.needs, problem);
         found = (await solver.solve(problem, ctx)).w;
         // Parents and their latest children are asked for again; older numbers hardly ever.
         if (known.size >= 8) known.delete(known.keys().next().value!);

@@ -63,7 +63,7 @@ export async function pruneOnce(
       const constraint = mayStay ? withoutRegrowth(budget, unitMask(units, mayStay)) : budget;
       const u = request.dense ? await readRows(request.dense, target) : w;
       const problem = layerProblemOf({ target, w, u, layer, constraint, units }, ctx.kernels);
-      assertNeeds("the solver", solver.needs, problem);
+      assertNeeds(solver.name ?? "the solver", solver.needs, problem);
       const started = ctx.now();
       const solution = await solver.solve(problem, ctx);
       await checkSolution(problem, solution, solver.name ?? "the solver");

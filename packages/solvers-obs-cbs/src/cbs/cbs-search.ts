@@ -4,7 +4,9 @@
  * Departures: the pool is drawn from the whole network by two products with the factored rows, not from one layer's block of
  * H; gains are exact after every swap; and rounds end when one gains less than a fraction of what all gained so far.
  */
+
 import type { Mask, RunContext } from "@secateur/core";
+import { defaults } from "../defaults.ts";
 import { type CbsModel, type CbsPoint, cbsPoint, weightedBlock } from "./cbs-model.ts";
 import { type MaySwap, type SwapPool, swapBest, swapPass } from "./swap-pool.ts";
 
@@ -39,7 +41,7 @@ export async function cbsSearch(
   spec: { model: CbsModel; start: Mask } & CbsSearchOptions,
   ctx: RunContext,
 ): Promise<CbsFound> {
-  const { model, rounds = 60, worthwhile = 0.002 } = spec;
+  const { model, rounds = defaults.search.rounds, worthwhile = defaults.search.worthwhile } = spec;
   let point = await cbsPoint(model, spec.start);
   const trace = [point.value];
   let swaps = 0;
@@ -62,7 +64,9 @@ export async function cbsSearch(
 async function searchRound(
   spec: { model: CbsModel; point: CbsPoint } & CbsSearchOptions,
 ): Promise<{ mask: Mask; swaps: number }> {
-  const { model, point, pool: size = 256, search = "best", epsilon = 1e-7, window = 10, misses = 20 } = spec;
+  const usual = defaults.search;
+  const { model, point, pool: size = usual.pool, search = usual.search, epsilon = usual.epsilon } = spec;
+  const { window = usual.window, misses = usual.misses } = spec;
   const { problem } = model;
   const members = choosePool(model, point, size);
   const pool: SwapPool = {

@@ -2,8 +2,10 @@
  * The Combinatorial Brain Surgeon (Yu, Serra, Ramalingam, Zhe, ICML 2022): CBS-S chooses which weights go together,
  * argmin f(P) = w_P' H w_P, from several starts by local search; CBS-U, the joint OBS update, re-fits the others.
  */
+
 import { type Mask, objective, type Problem, type RunContext, type Selector, type Solver } from "@secateur/core";
 import { overRows, selectOverRows } from "@secateur/core/linalg";
+import { defaults } from "../defaults.ts";
 import { obsSolution } from "../obs/obs-solution.ts";
 import { cbsPlan, cbsSelectorPlan } from "../plan.ts";
 import { type JointUpdateOptions, jointUpdate } from "../update/joint-update.ts";
@@ -34,9 +36,6 @@ export interface CbsSolverOptions extends CbsOptions, JointUpdateOptions {
 
 const needs = { curvature: ["factor"] } as const;
 
-/** Steps by default: chosen on held-out training images of MNIST, flat from 12 to 24. */
-const usualSteps = 12;
-
 /** How exact conjugate gradients are between two steps. */
 const onTheWay = 1e-2;
 
@@ -47,7 +46,7 @@ interface Selected extends CbsFound {
 /** CBS-S. Starts run one after the other, each on all the threads of the kernels. */
 async function select(problem: Problem, options: CbsOptions, ctx: RunContext): Promise<Selected> {
   const model = cbsModel(problem, ctx.kernels);
-  const { draws = 0, starts = 1 } = options;
+  const { draws = defaults.cbs.draws, starts = defaults.cbs.starts } = options;
   const masks = [options.start === "saliency" ? saliencyStart(model) : magnitudeStart(problem)];
   for (let draw = 1; draw <= draws; draw++) masks.push(partitionStart(problem, ctx.rng.fork(`partition ${draw}`)));
   let best: CbsFound | undefined;
@@ -107,7 +106,7 @@ export function cbs(options: CbsSolverOptions = {}): Solver {
     needs,
     plan: cbsPlan,
     async solve(problem, ctx) {
-      const { blockSize, form, steps = usualSteps } = options;
+      const { blockSize, form, steps = defaults.cbs.steps } = options;
       const budgets = shrinkingBudgets(problem, steps);
       const start = options.start ?? (budgets.length > 1 ? "saliency" : "magnitude");
       const totals = { rounds: 0, swaps: 0, starts: 0 };

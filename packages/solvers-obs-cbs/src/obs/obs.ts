@@ -5,10 +5,12 @@
  * mask. Between the two ends stands what the papers do not try: a few rounds cost n^2 |S| / 2 each on the n gradient rows,
  * and let weights that were redundant only together stop being so.
  */
+
 import { type InverseView, keptWeights, objective, type Solver, weightMask } from "@secateur/core";
 import { overRows } from "@secateur/core/linalg";
 import { asWeights } from "../cbs/as-weights.ts";
 import { shrinkingBudgets } from "../cbs/shrinking-budgets.ts";
+import { defaults } from "../defaults.ts";
 import { obsPlan } from "../plan.ts";
 import { jointUpdate } from "../update/joint-update.ts";
 import { obsScores, singleUpdates } from "./obs-inverses.ts";
@@ -32,7 +34,7 @@ export interface ObsOptions {
  * const result = await prune({ model, data, curvature: empiricalFisher(), solver: obs({ rounds: 12 }), sparsity: 0.95 });
  */
 export function obs(options: ObsOptions = {}): Solver {
-  const { update = "joint" } = options;
+  const { update = defaults.update.update } = options;
   return overRows({
     needs: { curvature: ["inverse"] },
     plan: obsPlan,
@@ -41,7 +43,7 @@ export function obs(options: ObsOptions = {}): Solver {
       let mask = new Uint8Array(units.count).fill(1);
       // At w0 the slope is g; OBS's costs hold at the minimum over the kept weights.
       let w = problem.gradient ? await jointUpdate({ problem, mask }, ctx) : Float64Array.from(w0.data);
-      const budgets = shrinkingBudgets(problem, options.rounds ?? 8);
+      const budgets = shrinkingBudgets(problem, options.rounds ?? defaults.obs.rounds);
       const trace: number[] = [];
       for (const [index, budget] of budgets.entries()) {
         const support = keptWeights(units, mask);

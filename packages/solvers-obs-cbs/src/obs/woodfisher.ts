@@ -3,6 +3,7 @@
  * at once, then either update. Departure: the inverse comes from the n gradient rows, so H need not be cut to blocks (the
  * published code's blocks are `blockSize`), and exactly k weights are kept also with ties.
  */
+
 import {
   type Mask,
   type Problem,
@@ -15,6 +16,7 @@ import {
 } from "@secateur/core";
 import { flattenRows, overRows, updateOverRows } from "@secateur/core/linalg";
 import { asWeights } from "../cbs/as-weights.ts";
+import { defaults } from "../defaults.ts";
 import { obsPlan } from "../plan.ts";
 import { type JointUpdateOptions, jointUpdate } from "../update/joint-update.ts";
 import { type InverseBlockSize, invertBlocks, obsScores, releaseBlocks, singleUpdates } from "./obs-inverses.ts";
@@ -57,7 +59,7 @@ export function woodfisherSaliency(options: Pick<WoodfisherOptions, "blockSize">
  * const result = await prune({ model, data, curvature: empiricalFisher(), solver: woodfisher(), sparsity: 0.9 });
  */
 export function woodfisher(options: WoodfisherOptions = {}): Solver {
-  const { update = "joint", blockSize = "auto" } = options;
+  const { update = defaults.update.update, blockSize = defaults.inverse.blockSize } = options;
   return overRows({
     needs,
     plan: obsPlan,

@@ -3,8 +3,10 @@
  *   d_P = -w_P,   minimise 1/2 d'Hd + g'd over d_S:   H_SS d_S = H_SP w_P - g_S,
  * the exact ridge re-fit of core's linear algebra. A singular system is refused, never repaired.
  */
+
 import { keptWeights, type Mask, type Problem, type RunContext } from "@secateur/core";
 import { type BlockSize, blockRanges, flattenRows, type RefitForm, refitMask } from "@secateur/core/linalg";
+import { defaults } from "../defaults.ts";
 
 /** Settings of {@link jointUpdate}. */
 export interface JointUpdateOptions {
@@ -26,7 +28,7 @@ export async function jointUpdate(
   spec: { problem: Problem; mask: Mask; tolerance?: number } & JointUpdateOptions,
   ctx: RunContext,
 ): Promise<Float64Array> {
-  const { mask, blockSize = "network", form = "auto", tolerance } = spec;
+  const { mask, blockSize = defaults.update.blockSize, form = defaults.update.form, tolerance } = spec;
   const problem = flattenRows(spec.problem);
   const { layers, w: w0 } = problem;
   const support = keptWeights(problem.units, mask);

@@ -1,6 +1,6 @@
 import { isPruneError } from "@secateur/core";
 import { badEnding } from "../../errors.ts";
-import { findEncoder } from "../plugins/find-format.ts";
+import { findEncoder, pluginEndings } from "../plugins/find-format.ts";
 
 /**
  * Refuses an output's name that no format of tensors has, naming the others that a whole network is written in.
@@ -13,10 +13,7 @@ export async function assertEncoder(path: string, from: string): Promise<void> {
     await findEncoder(path, from);
   } catch (error) {
     if (!isPruneError(error) || error.code !== "ERR_OUTPUT_FORMAT") throw error;
-    throw badEnding({
-      flag: "--out",
-      path,
-      allowed: ".safetensors, .onnx, /model.json, or the name of a plugin's format",
-    });
+    const endings = [".safetensors", ".onnx", "/model.json", ...(await pluginEndings(from))];
+    throw badEnding({ flag: "--out", path, allowed: `${endings.slice(0, -1).join(", ")} or ${endings.at(-1)}` });
   }
 }

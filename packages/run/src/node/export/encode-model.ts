@@ -6,7 +6,7 @@ import { encodeOnnx, type NewOnnxModel } from "@secateur/formats";
 import { badUsage, opsetTooLow } from "../../errors.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
 import { type AnyModel, ownNetwork } from "../open/open-any-model.ts";
-import { onnxOfKeras } from "./onnx-of-keras.ts";
+import { onnxOfKeras } from "./keras/onnx-of-keras.ts";
 import { onnxOfNetwork } from "./onnx-of-network.ts";
 import { tfjsOfNetwork } from "./tfjs-of-network.ts";
 

@@ -10,7 +10,7 @@ import { isTfjsModel, readTfjsFiles, tfjsArchitecture } from "../open/open-tfjs.
 import { assertEncoder } from "./assert-encoder.ts";
 import { checkModelPlace } from "./check-model-place.ts";
 import { type EncodedFile, encodeModel, noteQuantised, outputForm, withOpset } from "./encode-model.ts";
-import { onnxOfKeras } from "./onnx-of-keras.ts";
+import { onnxOfKeras } from "./keras/onnx-of-keras.ts";
 
 /** What `secateur convert --json` prints. */
 export interface ConvertDocument {

@@ -1,21 +1,21 @@
 /** A checkpoint file as a network that can be evaluated, pruned and saved again. */
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
-import type { RunEvent } from "@secateur/core";
+import type { RunEvent, Task } from "@secateur/core";
 import {
   assertFiniteTensors,
   type Checkpoint,
   checkpointFilesOf,
   cleanCheckpoint,
-  detectFormat,
   readFileBytes,
   toFloat32,
 } from "@secateur/formats";
 import { createNetwork, type Network } from "@secateur/nn";
 import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
-import { findFormat, pluginCheckpoint } from "../plugins/find-format.ts";
+import { findReader, pluginCheckpoint } from "../plugins/find-format.ts";
 import { type ResolvedArchitecture, resolveArchitecture } from "./architectures.ts";
 import { findTensors, type StoredTensors, withoutCounters } from "./stored-tensors.ts";
+import { trainedFor } from "./trained-for.ts";
 
 /** An opened checkpoint. */
 export interface OpenedModel {
@@ -29,6 +29,8 @@ export interface OpenedModel {
   readonly tied: readonly (readonly string[])[];
   /** What the file said beside its tensors. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** The task that the file says it was trained for, with --task. */
+  readonly trainedFor: Task | undefined;
   /** Of the whole file, or of all files, hexadecimal. */
   readonly sha256: string;
 }
@@ -71,12 +73,15 @@ export async function openModel(spec: {
     return { name: tensor.name, shape: tensor.shape, data };
   });
   const { stored, tied } = found;
-  return { path, architecture, network: createNetwork(network, { weights }), stored, tied, metadata, sha256 };
+  const made = createNetwork(network, { weights });
+  const trained = await trainedFor({ path, metadata, from: cwd, onEvent });
+  const told = trained ? { ...made, taskFor: () => trained } : made;
+  return { path, architecture, network: told, stored, tied, metadata, trainedFor: trained, sha256 };
 }
 
 /**
- * Reads a checkpoint and hashes the files it came from: the file, or an index and the files that it names. A file of no format
- * of ours is read by the plugin that its ending names: "net.foo" by the format "foo", where that takes it.
+ * Reads a checkpoint and hashes the files it came from: the file, or an index and the files that it names. The format of a plugin
+ * comes first where the file's ending asks for it, and last where no format of ours takes the file.
  *
  * @param from - the folder from which plugins are looked for
  */
@@ -84,12 +89,12 @@ export async function readModelFile(
   path: string,
   from: string,
 ): Promise<{ checkpoint: Checkpoint; bytes: Uint8Array; sha256: string }> {
-  const plugin = await findFormat(path, from);
   // A checkpoint in several files is read file by file; for these the first bytes of one decide.
   const own = await readFileBytes(path);
   if (isPacked(own)) return { checkpoint: await packedCheckpoint(own, path), bytes: own, sha256: sha256Of([own]) };
-  if (plugin?.format.decode && detectFormat(own) === "unknown" && plugin.format.detects(own.subarray(0, 4096))) {
-    const content = pluginCheckpoint(plugin.name, await plugin.format.decode(own, path));
+  const plugin = await findReader(path, own, from);
+  if (plugin) {
+    const content = pluginCheckpoint(plugin.name, await plugin.format.decode!(own, path));
     return { checkpoint: cleanCheckpoint(content, path), bytes: own, sha256: sha256Of([own]) };
   }
   const { checkpoint, files } = await checkpointFilesOf(path, own);

@@ -10,7 +10,7 @@ import type { Session } from "../../session.ts";
 import { openData } from "../open/open-data.ts";
 import { findTask } from "../plugins/find-task.ts";
 import { openPackable, type Packable } from "./open-packable.ts";
-import { packedAccuracy } from "./packed-accuracy.ts";
+import { packedAccuracy, taughtByPacked } from "./packed-accuracy.ts";
 
 /** What `secateur pack` is told. Paths are absolute. */
 export interface PackSettings {
@@ -92,7 +92,10 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   const measure = async ({ name, outputs }: Packable, bytes: Uint8Array): Promise<Evaluation | undefined> => {
     if (!data) return undefined;
     const task = named ?? chooseTask({ model: { outputs }, data: data.test });
-    return await packedAccuracy({ name, bytes, data: data.test, task }, session.context());
+    // Without labels the network before anything was lost is the teacher.
+    const teacher = { name, bytes: await encodePacked((dense ?? model).graph) };
+    const taught = await taughtByPacked(teacher, { data: data.test, task }, session.context());
+    return await packedAccuracy({ name, bytes, data: taught, task }, session.context());
   };
   const before = await measure(model, await encodePacked(graph));
   const denseAccuracy = dense && (await measure(dense, await encodePacked(dense.graph)));

@@ -1,7 +1,8 @@
 /** `secateur unpack`: a packed network as a checkpoint again. */
 import { countZeros } from "@secateur/core";
-import { checkOutput, checkpointEncoderFor, readFileBytes, writeFileAtomic } from "@secateur/formats";
+import { checkOutput, readFileBytes, writeFileAtomic } from "@secateur/formats";
 import { badUsage } from "../../errors.ts";
+import { findEncoder } from "../plugins/find-format.ts";
 import { isPacked, packedCheckpoint } from "./packed-checkpoint.ts";
 
 /** What `secateur unpack --json` prints. */
@@ -17,15 +18,17 @@ export async function runUnpack(spec: {
   readonly path: string;
   readonly out: string;
   readonly overwrite: boolean;
+  /** The folder from which plugins are looked for. */
+  readonly cwd: string;
   readonly signal: AbortSignal;
 }): Promise<UnpackDocument> {
-  const { path, out, overwrite, signal } = spec;
-  const encode = checkpointEncoderFor(out);
+  const { path, out, overwrite, cwd, signal } = spec;
+  const encode = await findEncoder(out, cwd);
   await checkOutput(out, { overwrite });
   const bytes = await readFileBytes(path);
   if (!isPacked(bytes)) throw badUsage(`${path} is no packed network; unpack takes what secateur pack wrote`, { path });
   const { tensors, metadata } = await packedCheckpoint(bytes, path);
-  await writeFileAtomic(out, encode({ tensors, metadata }), { overwrite, signal });
+  await writeFileAtomic(out, await encode({ tensors, metadata }), { overwrite, signal });
   const size = tensors.reduce((sum, { data }) => sum + data.length, 0);
   const zeros = tensors.reduce((sum, { data }) => sum + countZeros(data as Float32Array), 0);
   return { file: out, tensors: tensors.length, size, zeros };

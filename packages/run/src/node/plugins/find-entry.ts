@@ -134,14 +134,25 @@ async function installedOffering(
   from: string,
   is: Is,
 ): Promise<readonly { readonly manifest: PackageManifest; readonly source: Source }[]> {
-  const found: { manifest: PackageManifest; source: Source }[] = [];
+  const found = new Map<PackageManifest, Source>();
+  for (const { manifest } of await installedEntries(from, (entry) => is(entry) && entry.name === name)) {
+    if (!found.has(manifest)) found.set(manifest, await installedSource(manifest, name));
+  }
+  return [...found].map(([manifest, source]) => ({ manifest, source }));
+}
+
+/** The entries of all installed plugins that count; of a plugin that cannot be loaded none: who asks for it by name is told why. */
+export async function installedEntries<E extends PluginEntry>(
+  from: string,
+  is: ((entry: PluginEntry) => entry is E) | ((entry: PluginEntry) => boolean),
+): Promise<readonly { readonly entry: E; readonly packageName: string; readonly manifest: PackageManifest }[]> {
+  const found: { entry: E; packageName: string; manifest: PackageManifest }[] = [];
   for (const manifest of await installedPlugins(from)) {
-    try {
-      const source = await installedSource(manifest, name);
-      if (source.plugin.entries.some((entry) => is(entry) && entry.name === name)) found.push({ manifest, source });
-    } catch {
-      // What is wrong with it is told to whoever asks for it by name.
-    }
+    const entries = await loadPlugin(manifest).then(
+      (plugin) => plugin.entries,
+      () => [],
+    );
+    for (const entry of entries) if (is(entry)) found.push({ entry: entry as E, packageName: manifest.name, manifest });
   }
   return found;
 }
@@ -172,10 +183,9 @@ function candidatePackages(name: string): readonly string[] {
   return [...new Set(candidates)].filter(isPackageName);
 }
 
-/** Names that could have been meant: those of our own entries, and the installed plugin packages. */
+/** Names that could have been meant: entries that count, ours and of installed plugins. */
 async function knownNames(from: string, is: Is): Promise<readonly string[]> {
   const plugins = await Promise.all(firstPartyPlugins.map((own) => own.load()));
   const own = plugins.flatMap((plugin) => plugin.entries.filter(is).map((entry) => entry.name));
-  const installed = await installedPlugins(from);
-  return [...own, ...installed.map(({ name }) => name.replace(/(^|\/)secateur-plugin-/, "$1"))];
+  return [...own, ...(await installedEntries(from, is)).map(({ entry }) => entry.name)];
 }

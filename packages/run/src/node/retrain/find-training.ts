@@ -1,9 +1,9 @@
 /**
  * How to train a network that does not say how it was trained. A short range test (Smith 2017, section 3.3): the network is pruned by
- * magnitude as far as the first round goes, trained for a few steps at rates from low to high, and judged on held-out training examples;
+ * magnitude as far as the first round goes, trained for a few steps at rates from low to high, and measured on held-out training examples;
  * taken is the highest rate that comes within 2 % of the lowest loss, since few steps favour low rates. At that rate the usual random
  * changes of images are kept where they lower the loss. Departure from the paper: every rate starts from the same weights and falls to 0,
- * so that a rate is judged by where it leads and not by when the loss begins to rise.
+ * so that a rate is told by where it leads and not by when the loss begins to rise.
  */
 import {
   type Dataset,
@@ -13,10 +13,12 @@ import {
   type RunContext,
   readFlat,
   sampleIndices,
+  sparsityConstraint,
   subset,
   type Task,
 } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
+import { phaseSparsities } from "@secateur/imp-scheduler";
 import { createRetrainer, type Network } from "@secateur/nn";
 import { augmentationOf, usualChanges } from "../open/batch-norm.ts";
 import { assumedTraining, completeSettings } from "./complete-settings.ts";
@@ -72,7 +74,7 @@ export async function findTraining(spec: RangeTest, ctx: RunContext): Promise<Fo
   const restore = (): void => {
     for (const { name, data } of dense) network.weights.get(name)!.data.set(data);
   };
-  const masks = await firstMasks(spec);
+  const masks = await firstMasks(spec, ctx);
   const optimizer = settings.optimizer ?? assumedTraining.optimizer;
   const trial = async (rate: number, changes: { cropPadding: number; flip: boolean }): Promise<number> => {
     restore();
@@ -112,22 +114,19 @@ function lowest(losses: readonly { loss: number }[]): number {
 }
 
 /** The largest magnitudes of the whole network that the first round keeps, by parameter. */
-async function firstMasks({ network, params, sparsity, settings }: RangeTest): Promise<ReadonlyMap<string, Mask>> {
-  const rounds = typeof settings.phases === "number" ? settings.phases : 1;
-  const first = settings.sparsities?.[0] ?? 1 - (1 - sparsity) ** (1 / rounds);
+async function firstMasks(
+  { network, params, sparsity, settings }: RangeTest,
+  { kernels }: RunContext,
+): Promise<ReadonlyMap<string, Mask>> {
+  const phases = typeof settings.phases === "number" ? settings.phases : 1;
+  const [first = sparsity] = settings.sparsities ?? phaseSparsities({ target: sparsity, phases });
   const places = layoutParams(network, params);
-  const magnitudes = (await readFlat(network, places)).map(Math.abs);
-  const sorted = magnitudes.slice().sort();
-  const threshold = sorted[Math.min(sorted.length - 1, Math.floor(first * sorted.length))] ?? 0;
-  return new Map(
-    places.map(({ name, start, size }) => [
-      name,
-      Uint8Array.from(magnitudes.subarray(start, start + size), (value) => (value >= threshold ? 1 : 0)),
-    ]),
-  );
+  const weights = await readFlat(network, places);
+  const mask = sparsityConstraint({ count: weights.length, sparsity: first, kernels }).select(weights.map(Math.abs));
+  return new Map(places.map(({ name, start, size }) => [name, mask.subarray(start, start + size)]));
 }
 
-/** Trains the network as it is, and judges it. */
+/** Trains the network as it is, and measures it on held-out examples. */
 async function lossAfter(
   spec: RangeTest & {
     rate: number;
@@ -156,7 +155,7 @@ async function lossAfter(
       { epochs: passes, learningRate: (step) => rate * (1 - step / steps), masks },
       { ...ctx, rng: ctx.rng.fork("range test") },
     );
-    const { loss } = await network.evaluate(some(heldOut, compared, "range test judges"), ctx, { task });
+    const { loss } = await network.evaluate(some(heldOut, compared, "range test held out"), ctx, { task });
     return Number.isFinite(loss) ? loss : Number.POSITIVE_INFINITY;
   } catch (error) {
     if (isPruneError(error) && notFiniteCodes.includes(error.code)) return Number.POSITIVE_INFINITY;

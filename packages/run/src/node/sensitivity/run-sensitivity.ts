@@ -83,6 +83,10 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const { sparsity = sensitivityDefaults.sparsity } = spec;
   const found = await findSolver(spec.solver ?? sensitivityDefaults.solver, cwd);
   const solver = found.entry.create((await resolveOptions(found.entry, {})) as never);
+  const isLayerwise = solver.scope === "layers";
+  if (isLayerwise && spec.ridge !== undefined) {
+    throw badUsage(`--ridge would change nothing: ${found.entry.name} takes no gradients; leave it out`);
+  }
   const { onEvent } = session;
   const opened = await openModel({ path, arch: spec.arch, onEvent, cwd });
   const { network, architecture, sha256 } = opened;
@@ -93,7 +97,7 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const data = await openData({
     data: source,
     normalize,
-    task: named,
+    task: named ?? opened.trainedFor,
     classes: layout.classes,
     network: layout,
     onEvent,
@@ -115,10 +119,6 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const tolerance = spec.tolerance ?? usualTolerance(measure);
   const rows = forGradients.size;
   const ridge = spec.ridge ?? "auto";
-  const isLayerwise = solver.scope === "layers";
-  if (isLayerwise && spec.ridge !== undefined) {
-    throw badUsage(`--ridge would change nothing: ${found.entry.name} takes no gradients; leave it out`);
-  }
   const gradients = isLayerwise
     ? undefined
     : await takeGradients(

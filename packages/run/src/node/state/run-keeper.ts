@@ -50,6 +50,10 @@ export async function openRunKeeper(spec: {
   };
 }
 
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
 async function savedState(spec: {
   path: string;
   run: string;
@@ -66,10 +70,13 @@ async function savedState(spec: {
   const saved = await readState(path, run);
   const { stage, training } = saved.state;
   const epochs = training?.open?.training?.epoch;
-  const where = training
-    ? `${training.rounds.length} rounds${epochs === undefined ? "" : ` and ${epochs} epochs of the next`}`
-    : `stage ${stage}`;
-  const message = `continuing after ${where}, saved in ${path}`;
+  const rounds = training?.rounds.length ?? 0;
+  const done = [
+    ...(training && rounds === 0 ? [] : [training ? counted(rounds, "round") : `stage ${stage}`]),
+    ...(epochs === undefined ? [] : [`${counted(epochs, "epoch")} of the ${rounds === 0 ? "first round" : "next"}`]),
+  ];
+  // Before the first epoch of the first round only the pruning is done.
+  const message = `continuing after ${done.join(" and ") || "the pruning of the first round"}, saved in ${path}`;
   session.onEvent({ type: "note", level: "info", code: "resumed", message });
   return saved;
 }

@@ -1,20 +1,57 @@
 import type { MeasuredValue } from "@secateur/core";
-import {
-  formatCount,
-  formatDuration,
-  formatFraction,
-  formatMeasure,
-  formatNumber,
-  formatShape,
-  formatTable,
-} from "@secateur/report/text";
-import { type SensitivityDocument, scannedSparsities } from "@secateur/run";
+import { formatCount, formatDuration, formatFraction, formatMeasure, formatNumber, formatShape } from "./format.ts";
+import { formatTable } from "./table.ts";
+
+/** The parts of the JSON document of `secateur sensitivity` that its text and its report read. */
+export interface SensitivityReportDocument {
+  readonly model: string;
+  readonly modelSha256: string;
+  readonly arch: string;
+  readonly data: string;
+  readonly solver: string;
+  readonly seed: number;
+  readonly dense: { readonly examples: number };
+  /** By what layers are compared, with its value before pruning. */
+  readonly measure: MeasuredValue;
+  readonly gradients: { readonly examples: number; readonly ridge: number; readonly gradientMs: number };
+  readonly layers: readonly {
+    readonly name: string;
+    readonly shape: readonly number[];
+    readonly size: number;
+    readonly measures: readonly { readonly sparsity: number; readonly value: number }[];
+  }[];
+  readonly failed?: readonly {
+    readonly layer: string;
+    readonly sparsity: number;
+    readonly code: string;
+    readonly message: string;
+  }[];
+  readonly proposal: {
+    readonly sparsity: number;
+    readonly keepDense: readonly string[];
+    readonly candidates: readonly string[];
+    readonly valueAll?: number;
+    readonly valueKept?: number;
+    readonly flag?: string;
+    readonly reason: string;
+  };
+  readonly timing: { readonly gradientMs: number; readonly totalMs: number };
+  readonly backend: string;
+  readonly peakMemoryBytes: number;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** The sparsities at which at least one layer was measured, ascending. */
+export function scannedSparsities({ layers }: Pick<SensitivityReportDocument, "layers">): readonly number[] {
+  const all = layers.flatMap(({ measures }) => measures.map(({ sparsity }) => sparsity));
+  return [...new Set(all)].sort((a, b) => a - b);
+}
 
 /** What `secateur sensitivity` prints for people: points of accuracy lost, layer by layer, then the proposal. */
-export function sensitivityText(document: SensitivityDocument): string {
+export function sensitivityText(document: SensitivityReportDocument): string {
   const { dense, measure, layers, gradients, solver, arch, data, timing } = document;
   const right = { align: "right" } as const;
-  const sparsities = scannedSparsities(layers);
+  const sparsities = scannedSparsities(document);
   const table = formatTable(
     [
       { title: "layer alone" },
@@ -43,7 +80,7 @@ export function sensitivityText(document: SensitivityDocument): string {
 }
 
 /** The proposal in sentences. */
-export function proposalText({ proposal, model, measure: { unit } }: SensitivityDocument): string {
+export function proposalText({ proposal, model, measure: { unit } }: SensitivityReportDocument): string {
   const { sparsity, keepDense, valueAll, valueKept, candidates, reason, flag } = proposal;
   const measured =
     valueAll === undefined || valueKept === undefined

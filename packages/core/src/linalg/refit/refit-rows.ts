@@ -8,12 +8,12 @@
  *   cg       conjugate gradients on all rows at once, a product of matrices a step: for rows too long to be factored one by one.
  * Rows with the same support share its factor.
  */
-import { type Mask, type Mat, matrix, type Vec } from "../problem/matrix.ts";
-import type { RunContext } from "../run-context.ts";
-import { diagonalOf, factorize, invertSpd, solveFactored } from "./cholesky.ts";
-import { type CgStatus, conjugateGradients } from "./conjugate-gradients.ts";
+import { type Mask, type Mat, matrix, type Vec } from "../../problem/matrix.ts";
+import type { RunContext } from "../../run-context.ts";
+import { diagonalOf, factorize, invertSpd, solveFactored } from "../cholesky.ts";
+import { type CgStatus, conjugateGradients } from "../conjugate-gradients.ts";
+import { withScratch } from "../with-scratch.ts";
 import { usualIterations } from "./refit-form.ts";
-import { withScratch } from "./with-scratch.ts";
 
 /** How the rows are solved; "auto" takes the form of fewest multiply-adds. */
 export type RowsRefitForm = "auto" | "kept" | "pruned" | "cg";

@@ -1,8 +1,8 @@
 /** Keras's activations as ONNX operators. */
 
-import { gelu } from "./graph-writer.ts";
+import { gelu } from "../graph-writer.ts";
+import { channelsLast, type OrientedValue, oriented } from "../oriented-value.ts";
 import { type LayerCall, refusedLayer } from "./keras-call.ts";
-import { channelsLast, type OrientedValue, oriented } from "./oriented-value.ts";
 
 /** Activations that are one operator with its own defaults. Keras's hard sigmoid is max(0, min(1, 0.2 x + 0.5)), ONNX's too. */
 const operators: Readonly<Record<string, string>> = {

@@ -1,9 +1,9 @@
 /** What the writer of one Keras layer is given, and how it reads the layer's settings. */
 import { z } from "zod";
-import { notExported } from "../../errors.ts";
-import type { GraphWriter } from "./graph-writer.ts";
+import { notExported } from "../../../errors.ts";
+import type { GraphWriter } from "../graph-writer.ts";
+import type { OrientedValue } from "../oriented-value.ts";
 import type { KerasLayer } from "./keras-graph.ts";
-import type { OrientedValue } from "./oriented-value.ts";
 
 /** Numbers of one weight as TensorFlow.js stores them. */
 export interface KerasWeight {

@@ -2,21 +2,21 @@
  * The re-fit of a problem of one row on its kept weights, through the diagonal blocks that its curvature is known to have: each is a
  * smaller problem of its own. Blocks that share one H (the rows of a layer, flattened) are solved together, from H written out.
  */
-import type { CurvatureBlock } from "../problem/curvature.ts";
-import { dtypeOf, type Mat, matrix, type Vec, zeros } from "../problem/matrix.ts";
-import type { Problem } from "../problem/problem.ts";
-import { isPruneError } from "../prune-error.ts";
-import { type RunContext, throwIfAborted } from "../run-context.ts";
-import { partsOf } from "./block-diagonal.ts";
-import type { BlockRange } from "./block-ranges.ts";
-import { addToDiagonal } from "./cholesky.ts";
-import { hasColumns, indices, writeColumns, writeCurvature } from "./column-grams.ts";
-import { conjugateGradients } from "./conjugate-gradients.ts";
-import { quadraticModel } from "./quadratic-model.ts";
+import type { CurvatureBlock } from "../../problem/curvature.ts";
+import { dtypeOf, type Mat, matrix, type Vec, zeros } from "../../problem/matrix.ts";
+import type { Problem } from "../../problem/problem.ts";
+import { isPruneError } from "../../prune-error.ts";
+import { type RunContext, throwIfAborted } from "../../run-context.ts";
+import { partsOf } from "../block-diagonal.ts";
+import type { BlockRange } from "../block-ranges.ts";
+import { addToDiagonal } from "../cholesky.ts";
+import { hasColumns, indices, writeColumns, writeCurvature } from "../column-grams.ts";
+import { conjugateGradients } from "../conjugate-gradients.ts";
+import { quadraticModel } from "../quadratic-model.ts";
+import { withScratch } from "../with-scratch.ts";
 import type { RefitOptions } from "./refit.ts";
 import { type BlocksRefit, refitBlocks } from "./refit-blocks.ts";
 import { refitRows } from "./refit-rows.ts";
-import { withScratch } from "./with-scratch.ts";
 
 /** Weights of one row up to which a shared H is written out: 134 MB. */
 const mostWritten = 4096;

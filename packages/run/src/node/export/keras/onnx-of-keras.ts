@@ -1,13 +1,13 @@
 /** A TensorFlow.js layers model as an ONNX model: the same inputs and outputs, weights under the names they have. */
 import { decodeWeight, type ModelFiles } from "@secateur/backends-tfjs";
 import type { NewOnnxModel } from "@secateur/formats";
-import { notExported } from "../../errors.ts";
-import { graphWriter } from "./graph-writer.ts";
+import { notExported } from "../../../errors.ts";
+import { graphWriter } from "../graph-writer.ts";
+import { channelsLast, type OrientedValue, oriented } from "../oriented-value.ts";
+import { outputShapes } from "../output-shapes.ts";
 import type { KerasWeight, LayerCall } from "./keras-call.ts";
 import { type KerasLayer, kerasGraph } from "./keras-graph.ts";
 import { writeKerasLayer } from "./keras-layers.ts";
-import { channelsLast, type OrientedValue, oriented } from "./oriented-value.ts";
-import { outputShapes } from "./output-shapes.ts";
 
 /**
  * Describes a layers model as an ONNX model. Inputs and outputs keep their names and the order of their dimensions (images with channels

@@ -11,16 +11,16 @@
  * The factorisations are in f64. Departure: the paper forms the dual through 1/damping^2, which cancels; this does not
  * when g = 0.
  */
-import { needsColumns, singularSystem } from "../errors.ts";
-import { type Dtype, dtypeOf, matrix, type Vec, zeros } from "../problem/matrix.ts";
-import { isPruneError } from "../prune-error.ts";
-import type { RunContext } from "../run-context.ts";
-import { addToDiagonal, roundingOfF32, solveSpd } from "./cholesky.ts";
-import { addRowGram, eachColumnTile, hasColumns, indices, writeColumns, writeCurvature } from "./column-grams.ts";
-import { type CgStatus, conjugateGradients } from "./conjugate-gradients.ts";
-import { gradientAt, type QuadraticModel } from "./quadratic-model.ts";
+import { needsColumns, singularSystem } from "../../errors.ts";
+import { type Dtype, dtypeOf, matrix, type Vec, zeros } from "../../problem/matrix.ts";
+import { isPruneError } from "../../prune-error.ts";
+import type { RunContext } from "../../run-context.ts";
+import { addToDiagonal, roundingOfF32, solveSpd } from "../cholesky.ts";
+import { addRowGram, eachColumnTile, hasColumns, indices, writeColumns, writeCurvature } from "../column-grams.ts";
+import { type CgStatus, conjugateGradients } from "../conjugate-gradients.ts";
+import { gradientAt, type QuadraticModel } from "../quadratic-model.ts";
+import { withScratch } from "../with-scratch.ts";
 import { cheapestForm, type RefitForm } from "./refit-form.ts";
-import { withScratch } from "./with-scratch.ts";
 
 /** What a re-fit gives. */
 export interface Refit {

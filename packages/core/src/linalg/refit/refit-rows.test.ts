@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { solve as leastSquares, Matrix } from "ml-matrix";
 import { describe, expect, test } from "vitest";
-import { type Mask, type Mat, matrix } from "../problem/matrix.ts";
-import { createRng } from "../rng.ts";
-import { createRunContext } from "../run-context.ts";
-import { gradientRows, symmetric, toMlMatrix } from "./random-systems.test-support.ts";
+import { type Mask, type Mat, matrix } from "../../problem/matrix.ts";
+import { createRng } from "../../rng.ts";
+import { createRunContext } from "../../run-context.ts";
+import { gradientRows, symmetric, toMlMatrix } from "../random-systems.test-support.ts";
 import { type RowsRefitForm, refitRows } from "./refit-rows.ts";
 
 const ctx = createRunContext();

@@ -3,9 +3,9 @@
  * part of the support as if the weights of the others stayed where they were (CHITA's "LSBlock", Benbaki et al. 2023; WoodFisher's
  * blocks, Singh and Alistarh 2020).
  */
-import type { RunContext } from "../run-context.ts";
-import { type BlockRange, indicesOf } from "./block-ranges.ts";
-import { type QuadraticModel, withModelOver, withPrunedModel } from "./quadratic-model.ts";
+import type { RunContext } from "../../run-context.ts";
+import { type BlockRange, indicesOf } from "../block-ranges.ts";
+import { type QuadraticModel, withModelOver, withPrunedModel } from "../quadratic-model.ts";
 import { type RefitOptions, refit, refuseSingular } from "./refit.ts";
 
 /** What a re-fit of several blocks gives. */

@@ -1,6 +1,6 @@
 /** Which way a re-fit on a support is solved: the one rule for the least estimated time. */
-import type { FactorView } from "../problem/curvature.ts";
-import { gemmSpeedUp } from "./gemm-speed-up.ts";
+import type { FactorView } from "../../problem/curvature.ts";
+import { gemmSpeedUp } from "../gemm-speed-up.ts";
 
 /** How a ridge system on a support is solved: a k x k or an n x n Cholesky factorisation, or products alone. */
 export type RefitForm = "primal" | "dual" | "cg";

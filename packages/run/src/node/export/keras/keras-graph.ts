@@ -3,7 +3,7 @@
  * shared layers, and models inside models, as Keras 2 writes them (modelTopology of model.json).
  */
 import { z } from "zod";
-import { notExported } from "../../errors.ts";
+import { notExported } from "../../../errors.ts";
 
 /** A layer as model.json describes it. */
 export interface KerasLayer {

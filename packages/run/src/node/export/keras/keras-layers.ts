@@ -1,5 +1,6 @@
 /** How each class of Keras layers is written as ONNX operators. */
 import { z } from "zod";
+import { channelsFirst, channelsLast, inOneOrder, type OrientedValue, oriented } from "../oriented-value.ts";
 import { writeActivation } from "./keras-activation.ts";
 import {
   activationSetting,
@@ -11,7 +12,6 @@ import {
 } from "./keras-call.ts";
 import { writeConvolution, writePool, writeSeparable, writeTransposed } from "./keras-convolution.ts";
 import { writeRecurrent } from "./keras-recurrent.ts";
-import { channelsFirst, channelsLast, inOneOrder, type OrientedValue, oriented } from "./oriented-value.ts";
 
 type Write = (call: LayerCall) => OrientedValue;
 

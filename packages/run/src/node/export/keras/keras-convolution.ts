@@ -1,5 +1,6 @@
 /** Keras's convolutions and pooling as ONNX operators: kernels go from [..., in, out] to [out, in, ...]. */
 import { z } from "zod";
+import { channelsFirst, type OrientedValue, oriented } from "../oriented-value.ts";
 import { writeActivation } from "./keras-activation.ts";
 import {
   activationSetting,
@@ -12,7 +13,6 @@ import {
   settingsOf,
   sizes,
 } from "./keras-call.ts";
-import { channelsFirst, type OrientedValue, oriented } from "./oriented-value.ts";
 
 /** A Conv1D, Conv2D or DepthwiseConv2D. */
 export function writeConvolution(call: LayerCall): OrientedValue {

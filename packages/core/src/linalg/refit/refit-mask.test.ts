@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { referenceKernels as kernels } from "../kernels/reference-kernels.ts";
-import { type Curvature, factorCurvature } from "../problem/curvature.ts";
-import { matrix } from "../problem/matrix.ts";
-import type { Problem } from "../problem/problem.ts";
-import { createRunContext } from "../run-context.ts";
-import { flattenRows } from "./flatten-rows.ts";
-import { prunedModel, quadraticModel } from "./quadratic-model.ts";
-import { countingKernels, denseView, randomProblem, withoutColumns } from "./random-systems.test-support.ts";
+import { referenceKernels as kernels } from "../../kernels/reference-kernels.ts";
+import { type Curvature, factorCurvature } from "../../problem/curvature.ts";
+import { matrix } from "../../problem/matrix.ts";
+import type { Problem } from "../../problem/problem.ts";
+import { createRunContext } from "../../run-context.ts";
+import { flattenRows } from "../flatten-rows.ts";
+import { prunedModel, quadraticModel } from "../quadratic-model.ts";
+import { countingKernels, denseView, randomProblem, withoutColumns } from "../random-systems.test-support.ts";
 import { refit } from "./refit.ts";
 import { refitMask } from "./refit-mask.ts";
 

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { Matrix, SingularValueDecomposition } from "ml-matrix";
 import { describe, expect, test } from "vitest";
-import { referenceKernels as kernels } from "../kernels/reference-kernels.ts";
-import { factorCurvature } from "../problem/curvature.ts";
-import { matrix, type Vec, zeros } from "../problem/matrix.ts";
-import { createRunContext } from "../run-context.ts";
-import { gradientAt, pointAt, prunedModel, type QuadraticModel, quadraticModel, valueAt } from "./quadratic-model.ts";
+import { referenceKernels as kernels } from "../../kernels/reference-kernels.ts";
+import { factorCurvature } from "../../problem/curvature.ts";
+import { matrix, type Vec, zeros } from "../../problem/matrix.ts";
+import { createRunContext } from "../../run-context.ts";
+import { gradientAt, pointAt, prunedModel, type QuadraticModel, quadraticModel, valueAt } from "../quadratic-model.ts";
 import {
   denseView,
   gradientRows,
@@ -13,7 +13,7 @@ import {
   randomProblem,
   toMlMatrix,
   withoutColumns,
-} from "./random-systems.test-support.ts";
+} from "../random-systems.test-support.ts";
 import { refit } from "./refit.ts";
 import { refitBlocks } from "./refit-blocks.ts";
 import { cheapestForm } from "./refit-form.ts";

@@ -3,6 +3,7 @@
  * [1, gates * units, in], LSTM i o f c and GRU z r h.
  */
 import { z } from "zod";
+import { channelsLast, type OrientedValue, oriented } from "../oriented-value.ts";
 import { recurrentActivation } from "./keras-activation.ts";
 import {
   activationSetting,
@@ -12,7 +13,6 @@ import {
   refusedLayer,
   settingsOf,
 } from "./keras-call.ts";
-import { channelsLast, type OrientedValue, oriented } from "./oriented-value.ts";
 
 /** Which of Keras's gates stands at each of ONNX's places. */
 const gateOrders = { LSTM: [0, 3, 1, 2], GRU: [0, 1, 2] } as const;
