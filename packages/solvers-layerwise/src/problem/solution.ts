@@ -17,7 +17,8 @@ export interface Found {
 
 /**
  * The solution, in the dtype of the problem's weights. stats gain `relativeError` = Q / (1/2 sum over rows of w0'H w0), and where they
- * there is one `lowerBound`, `relativeLowerBound` by the same measure, and `gap` (Q minus bound, divided by the larger of their sizes); where they are not 0 `dead` (inputs that are always 0) and `ridge` (what was added to H while searching).
+ * there is one `lowerBound`, `relativeLowerBound` by the same measure, and `gap` (Q minus bound, divided by the larger of their sizes); where they are
+ * not 0 `dead` (inputs that are always 0) and `ridge` (what was added to H while searching).
  */
 export function solutionOf(problem: Problem, layer: LayerProblem, found: Found): Solution {
   const { rows, cols, data } = problem.w;
