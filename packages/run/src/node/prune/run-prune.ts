@@ -138,7 +138,7 @@ async function openSource({ settings, session, cwd }: PruneRun, model: AnyModel)
   const data = await openData({
     data: source,
     normalize,
-    task: named?.task,
+    task: named?.task ?? model.own?.trainedFor,
     classes: model.classes,
     network: model.spec,
     inputs: model.network.inputs,
