@@ -49,7 +49,7 @@ export interface StageRun {
   /** Whether the loss has no slope yet, as that of distillation before the first stage: the dense network meets its own outputs. */
   readonly isMet: boolean;
   /** See PruneRequest. */
-  readonly settle?: (ctx: RunContext) => Promise<void>;
+  readonly recalibrate?: (ctx: RunContext) => Promise<void>;
 }
 
 /** The largest multiple of the automatic ridge that shortened steps lead to, and how fast where no step was accepted at all. */
@@ -172,7 +172,7 @@ function poseProblem(
     ...(gradient ? { gradient } : {}),
     units: run.bound?.units ?? weightUnits(weights.length),
     layers: params,
-    growth: stage.growth,
+    regrowFraction: stage.regrowFraction,
     constraint,
   };
 }
