@@ -5,11 +5,11 @@ import { pluginSource } from "./template/plugin.ts";
 import { readme } from "./template/readme.ts";
 import { testSource } from "./template/test.ts";
 
-/** Which rung of the ladder the method implements, smallest first. */
-export type PluginKind = "saliency" | "selector" | "updater" | "solver";
+/** All kinds: the rungs of the ladder of methods, smallest first, and what else a plugin is often written for. */
+export const pluginKinds = ["saliency", "selector", "updater", "solver", "task", "training-rule", "format"] as const;
 
-/** All kinds. */
-export const pluginKinds: readonly PluginKind[] = ["saliency", "selector", "updater", "solver"];
+/** What the plugin offers. */
+export type PluginKind = (typeof pluginKinds)[number];
 
 /** Texts by their path in the folder. */
 export type PluginFiles = Readonly<Record<string, string>>;

@@ -15,6 +15,7 @@ describe("the names of a plugin", () => {
 
   test("are functions that JavaScript allows", () => {
     expect(pluginName("delete").identifier).toBe("deleteMethod");
+    expect(pluginName("read").identifier).toBe("readMethod");
     expect(pluginName("l0-norm-2").identifier).toBe("l0Norm2");
   });
 

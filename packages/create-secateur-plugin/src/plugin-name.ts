@@ -38,9 +38,9 @@ const builtIn: readonly string[] = [
   "woodfisher",
 ];
 
-/** Words that JavaScript keeps for itself, of those that fit the pattern of names. */
+/** Words that JavaScript keeps for itself, of those that fit the pattern of names, and those that the templates use. */
 const reserved =
-  /^(arguments|await|break|case|catch|class|const|continue|debugger|default|delete|do|else|enum|eval|export|extends|false|finally|for|function|if|implements|import|in|instanceof|interface|let|new|null|package|plugin|private|protected|public|return|static|super|switch|this|throw|true|try|typeof|var|void|while|with|yield)$/;
+  /^(arguments|arrays|await|break|case|catch|class|const|continue|debugger|default|delete|descend|detects|do|dot|else|enum|eval|export|extends|false|finally|for|function|if|implements|import|in|instanceof|interface|let|magic|masked|matrix|new|null|objective|options|package|plugin|private|protected|public|read|return|static|super|switch|this|throw|true|try|typeof|var|void|while|with|yield|z)$/;
 
 /**
  * The names of a plugin. The prefix `secateur-plugin-` may be typed or left out.

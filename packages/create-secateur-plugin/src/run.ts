@@ -8,18 +8,21 @@ import { pluginName } from "./plugin-name.ts";
 
 const help = `Usage: npm create secateur-plugin [name] -- [options]
 
-Makes a ready folder for a pruning method of your own: a working method, the schema of its options, tests that prove it
-against brute force, a README and a package.json. Asks nothing; what is left out has a default.
+Makes a ready folder for a plugin of your own: something that works, the schema of its options, tests that prove it,
+a README and a package.json. Asks nothing; what is left out has a default.
 
 Arguments:
-  name            what users type after --solver (default: my-method); @me/my-method for a scoped package
+  name            what users type, as after --solver (default: my-method); @me/my-method for a scoped package
 
 Options:
-  --kind <kind>   ${pluginKinds.join(", ")} (default: saliency)
+  --kind <kind>   what it is (default: saliency)
                     saliency  scores weights; the budget keeps the highest
                     selector  chooses the mask; any updater finds the weights
                     updater   finds the weights on any mask
                     solver    both together
+                    task      what outputs mean: loss, slope, Hessian, measures
+                    training-rule  acts while a network trains
+                    format    files of named tensors, by their ending
   --dir <folder>  where to (default: ./ and the package's name)
   --help          this text
   --version       the version
@@ -68,7 +71,7 @@ function create(argv: readonly string[], cwd: string): string {
   const place = relative(cwd, folder) || ".";
   const list = Object.keys(files).map((path) => `  ${path}\n`);
   const next = [...(place === "." ? [] : [`cd ${place}`]), "npm install", "npm test"].map((line) => `  ${line}\n`);
-  return `${name.packageName}: a ${kind} in ${place}\n${list.join("")}\nNext:\n${next.join("")}`;
+  return `${name.packageName}: a ${kind.replace("-", " ")} in ${place}\n${list.join("")}\nNext:\n${next.join("")}`;
 }
 
 const options = {

@@ -1,8 +1,11 @@
 /** What solving takes in a run of {@link chita} by a plan, counted in multiply-adds of dense products; for the expected time only. */
 import { planSparsities, type ResolvedPlan, type RunSituation } from "@secateur/core";
 
-/** A multiply-add of a sparse product takes so many times that of a dense one. */
-const sparseSlowness = 4;
+/**
+ * Of the time of dense products those over few kept weights take this share and the share of the weights: what does not depend on them are
+ * passes over the examples, and small layers.
+ */
+const fixedShare = 0.3;
 /** Products with the Gauss-Newton matrix a stage that are no iterations: of slopes, residuals, objectives, and its diagonal. */
 const otherProducts = 5;
 /** Iterations of the path (see path/shrink-path.ts) for rows that cost a pass over thousands of examples. */
@@ -28,7 +31,7 @@ export function chitaWork(plan: ResolvedPlan, situation: RunSituation): number {
       work += competing * 2 * iterations * kroneckerProduct;
     } else if (plan.curvature === "gauss-newton") {
       // Convolutions take as long however few weights are kept.
-      const dense = weightReuse > 1 ? 1 : Math.min(1, (sparseSlowness * (before + after)) / 2);
+      const dense = weightReuse > 1 ? 1 : Math.min(1, fixedShare + (before + after) / 2);
       work += competing * rows * prunable * weightReuse * (otherProducts + 2 * iterations * dense);
     } else {
       // The Gram matrix of the rows, and some dozens of products with them.

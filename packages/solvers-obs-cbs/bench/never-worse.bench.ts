@@ -4,6 +4,7 @@
  * happen, and once on fresh ones, which the run has not seen.
  * Arguments: [number of networks, default 300] [solvers, separated by commas, default all] [index of the first network, default 0]
  */
+import { createWasmKernels } from "@secateur/backends-wasm";
 import { isPruneError } from "@secateur/core";
 import { campaignSolvers, comparison, worseThan } from "../src/never-worse.test-support.ts";
 import { type RandomCase, randomCase } from "../src/random-networks.test-support.ts";
@@ -19,13 +20,14 @@ interface Tally {
 const count = Number(process.argv[2] ?? 300);
 const solvers = process.argv[3]?.split(",") ?? Object.keys(campaignSolvers);
 const first = Number(process.argv[4] ?? 0);
+const kernels = await createWasmKernels({ threads: 1 });
 const emptyTally = (): Tally => ({ worse: 0, worst: 0, broken: 0, troubles: new Map() });
 const tallies = solvers.map((solver) => ({ solver, given: emptyTally(), fresh: emptyTally() }));
 
 async function run(one: RandomCase, spec: { solver: string; isGiven: boolean; tally: Tally }): Promise<void> {
   const { solver, isGiven, tally } = spec;
   const note = (words: string): void => void tally.troubles.set(words, (tally.troubles.get(words) ?? 0) + 1);
-  const found = await comparison(one, { solver, request: isGiven ? { heldOut: one.heldOut } : {} });
+  const found = await comparison(one, { solver, request: { kernels, ...(isGiven ? { heldOut: one.heldOut } : {}) } });
   if ("error" in found) {
     const { error } = found;
     note(`${one.trouble}: ${isPruneError(error) ? `${error.code} ${error.message}` : String(error)}`);

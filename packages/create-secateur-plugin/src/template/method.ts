@@ -1,8 +1,17 @@
 import type { PluginKind, PluginSpec } from "../plugin-files.ts";
+import { format } from "./format.ts";
+import { task } from "./task.ts";
+import { trainingRule } from "./training-rule.ts";
+
+/** The ending of a format's files: letters and digits only. */
+export const endingOf = (method: string): string => `.${method.replaceAll("-", "")}`;
 
 /** src/METHOD.js: the method itself, one that works, to be replaced. */
-export function methodSource({ name: { identifier }, kind }: PluginSpec): string {
-  return sources[kind].replaceAll("METHOD", identifier);
+export function methodSource({ name: { identifier, method }, kind }: PluginSpec): string {
+  return sources[kind]
+    .replaceAll("METHOD", identifier)
+    .replaceAll("NAME", method)
+    .replaceAll("ENDING", endingOf(method));
 }
 
 const saliency = `/**
@@ -139,4 +148,7 @@ export function METHOD({ steps = 10 } = {}) {
 
 ${descent}`;
 
-const sources: Readonly<Record<PluginKind, string>> = { saliency, selector, updater, solver };
+const sources: Readonly<Record<PluginKind, string>> = {
+  ...{ saliency, selector, updater, solver },
+  ...{ task, format, "training-rule": trainingRule },
+};

@@ -5,7 +5,7 @@ export function packageJson({ name, kind, version }: PluginSpec): string {
   const manifest = {
     name: name.packageName,
     version: "0.1.0",
-    description: `${name.method}: a ${kind} for the pruning toolkit Secateur.`,
+    description: `${name.method}: a ${kind.replace("-", " ")} for the pruning toolkit Secateur.`,
     keywords: ["secateur-plugin", "pruning", "sparsity", "neural-network"],
     license: "MIT",
     type: "module",
@@ -14,7 +14,7 @@ export function packageJson({ name, kind, version }: PluginSpec): string {
     files: ["src"],
     engines: { node: ">=20.19" },
     scripts: { test: "node --test" },
-    dependencies: { zod: "^4.2.0" },
+    ...(kind === "format" ? {} : { dependencies: { zod: "^4.2.0" } }),
     peerDependencies: { "@secateur/core": rangeOf(version) },
     devDependencies: { "@secateur/conformance": rangeOf(version), "@secateur/core": rangeOf(version) },
   };

@@ -2,9 +2,12 @@ import type { PluginKind, PluginSpec } from "../plugin-files.ts";
 
 interface Wording {
   readonly define: string;
+  /** Where `define` does not say it. */
+  readonly kind?: PluginKind;
   readonly summary: string;
   readonly explanation: string;
-  readonly option: string;
+  /** Absent: it has none. */
+  readonly option?: string;
 }
 
 const mixOption = `mix: z
@@ -41,31 +44,51 @@ const wordings: Readonly<Record<PluginKind, Wording>> = {
     explanation: "Each step divides the slope of the local model by the diagonal of H and goes as far as helps most.",
     option: stepsOption,
   },
+  task: {
+    ...{ define: "defineEntry", kind: "task" },
+    summary: "regression that far errors pull less",
+    explanation: "The loss is scale^2 log cosh((z - y) / scale): a parabola for small errors, a line for large ones.",
+    option: `scale: z.number().positive().default(1).describe("errors above it count by their size, not by its square")`,
+  },
+  "training-rule": {
+    ...{ define: "defineEntry", kind: "training-rule" },
+    summary: "pulls small weights to zero harder than large ones",
+    explanation: "The penalty strength * sum |w| / (|w| + scale) is added to the loss of every step.",
+    option: `strength: z.number().min(0).default(1e-4).describe("of the penalty"),
+  scale: z.number().positive().default(0.01).describe("weights above it are hardly pulled")`,
+  },
+  format: {
+    ...{ define: "defineEntry", kind: "format" },
+    summary: "tensors as JSON, their bits as hexadecimal text",
+    explanation: "Holds f32 and f64, bit by bit, and free text beside the tensors.",
+  },
 };
 
-/** src/plugin.js: the manifest of the plugin and the schema of its options. */
-export function pluginSource({ name, kind }: PluginSpec): string {
-  const { define, summary, explanation, option } = wordings[kind];
-  return `// The manifest: plain data that the command line reads. Programs import the method itself, and load none of this.
-import { ${[define, "definePlugin"].sort().join(", ")} } from "@secateur/core";
-import { z } from "zod";
-import { ${name.identifier} } from "./${name.method}.js";
-
+const schemaOf = (option: string): string => `
 // Each option needs a description: flags, --help, the documentation and the checks are made of them.
 const options = z.strictObject({
   ${option},
 });
+`;
 
+/** src/plugin.js: the manifest of the plugin and the schema of its options. */
+export function pluginSource({ name, kind }: PluginSpec): string {
+  const { define, kind: told, summary, explanation, option } = wordings[kind];
+  const names = [define, "definePlugin", ...(option === undefined ? ["noOptions"] : [])].sort();
+  return `// The manifest: plain data that the command line reads. Programs import the method itself, and load none of this.
+import { ${names.join(", ")} } from "@secateur/core";
+${option === undefined ? "" : 'import { z } from "zod";\n'}import { ${name.identifier} } from "./${name.method}.js";
+${option === undefined ? "" : schemaOf(option)}
 export default definePlugin({
   api: 2,
   name: "${name.packageName}",
   entries: [
-    ${define}({
+    ${define}({${told === undefined ? "" : `\n      kind: "${told}",`}
       name: "${name.method}",
       summary: "${summary}",
       explanation: "${explanation}",
       // reference: "Authors: Title, venue and year",
-      options,
+      options${option === undefined ? ": noOptions" : ""},
       create: ${name.identifier},
     }),
   ],
