@@ -49,7 +49,7 @@ export interface StageRun {
   /** Whether the loss has no slope yet, as that of distillation before the first stage: the dense network meets its own outputs. */
   readonly isMet: boolean;
   /** See PruneRequest. */
-  readonly settle?: (ctx: RunContext) => Promise<void>;
+  readonly recalibrate?: (ctx: RunContext) => Promise<void>;
 }
 
 /** The largest multiple of the automatic ridge that shortened steps lead to, and how fast where no step was accepted at all. */
@@ -97,6 +97,8 @@ export interface StageReport {
   readonly gradientMs: number;
   readonly solveMs: number;
   readonly stats: Readonly<Record<string, number>>;
+  /** Milliseconds of the parts of scope "layers", by name. */
+  readonly partsMs?: Readonly<Record<string, number>>;
   /** By parameter, in scope "layers". */
   readonly layers?: Readonly<Record<string, LayerNumbers>>;
   /** The objective over the solver's rounds. */
@@ -170,7 +172,7 @@ function poseProblem(
     ...(gradient ? { gradient } : {}),
     units: run.bound?.units ?? weightUnits(weights.length),
     layers: params,
-    growth: stage.growth,
+    regrowFraction: stage.regrowFraction,
     constraint,
   };
 }
