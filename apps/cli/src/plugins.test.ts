@@ -135,6 +135,18 @@ describe("a plugin's options", () => {
     expect(await run("--option", "offset=4")).toBe(flagged);
   });
 
+  test("that are mistyped lead to the help of that solver; compare says that it takes none", async () => {
+    const { folder, model, data } = await smallTask();
+    await install(folder, { name: "secateur-plugin-first", code: pluginCode("first") });
+    const common = [model, "--data", data, "--start", "1"];
+    expect((await call(["prune", ...common, "--solver", "first"], { cwd: folder })).stderr).toMatch(
+      /unknown option '--start'.*see 'secateur prune --solver first --help'/,
+    );
+    expect((await call(["compare", ...common, "--solvers", "first"], { cwd: folder })).stderr).toMatch(
+      /unknown option '--start'; here solvers run with their defaults, 'secateur prune' takes options of one/,
+    );
+  });
+
   test("are shown by explain", async () => {
     const folder = await temporaryFolder();
     await install(folder, { name: "secateur-plugin-first", code: pluginCode("first") });
@@ -501,6 +513,40 @@ describe("a plugin that offers something else than a method", () => {
     expect(JSON.parse(inspected.stdout)).toMatchObject({ format: "plain", size: 45 });
     await writeFile(join(folder, "other.plain"), "something else");
     expect((await call(["inspect", "other.plain"], { cwd: folder })).code).toBe(2);
+  });
+
+  test("a task: --task measures by it, and what it trained remembers it", async () => {
+    const { folder, model, data } = await smallTask();
+    const made = `{ name: "norm", targetsFrom: "data", measures: [],
+      loss: ({ outputs, delta }) => { const [[name, { data, shape }]] = Object.entries(outputs);
+        data.forEach((z, i) => { if (delta) delta[name].data[i] = z; });
+        return { sum: data.reduce((sum, z) => sum + z * z / 2, 0), count: shape[0] }; },
+      outputFactor: ({ outputs }) => { const [[name, { data, shape }]] = Object.entries(outputs);
+        const copy = (u, out) => out[name].data.set(u);
+        return { columns: data.length / shape[0], times: copy, transposeTimes: (t, out) => out.set(t[name].data),
+          draw: (rng, out) => copy(data.map(() => rng.normal()), out) }; } }`;
+    const manifest = { keywords: ["secateur-plugin"] };
+    await install(folder, { name: "secateur-plugin-norm", code: offering("task", "norm", made), manifest });
+    const evaluated = async (...argv: readonly string[]) => {
+      const { stdout, stderr } = await call(["eval", "t.safetensors", "--data", data, ...argv, "--json"], {
+        cwd: folder,
+      });
+      const { task, loss } = JSON.parse(stdout) as { task: string; loss: number };
+      return { task, loss, stderr };
+    };
+    const train = ["train", model, "--data", data, "--epochs", "1", "--out", "t.safetensors", "--task"];
+    expect((await call([...train, "norm:2"], { cwd: folder })).stderr).toMatch(
+      /task norm: found '2'; give KEY=VALUE, options: none.*ERR_OPTION/,
+    );
+    expect((await call([...train, "norm"], { cwd: folder })).code).toBe(0);
+    const found = await evaluated();
+    expect(found.stderr).toMatch(/was trained for the task 'norm', which is taken/);
+    expect(found).toMatchObject({ task: "norm", loss: (await evaluated("--task", "norm")).loss });
+    // A file names tasks of plugins only, never packages to be loaded.
+    await install(folder, { name: "secateur-plugin-norm", code: "throw new Error('was run')", manifest: {} });
+    const without = await evaluated();
+    expect(without.stderr).toMatch(/'norm', which no installed plugin has/);
+    expect(without.task).toBe("classification");
   });
 
   test("a reporter: --report writes by it", async () => {

@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createRng } from "@secateur/core";
-import { encodeNpy } from "@secateur/formats";
+import { encodeNpy, encodeOnnx } from "@secateur/formats";
 import { describe, expect, test } from "vitest";
 import { call, refused, type SmallTask, smallTask, temporaryFolder } from "./testing.test-support.ts";
 
@@ -85,6 +85,53 @@ describe("without labels", () => {
       /output 'output' \[\d+, 3\] and target 'values' \[\d+\].*class numbers below 3 \(classification\).*\[ERR_TASK\]/,
     );
   });
+});
+
+test("a model of two outputs is pruned and measured under a weighted sum of tasks, one a target of its own", async () => {
+  const folder = await temporaryFolder();
+  const at = (name: string): string => join(folder, name);
+  const rng = createRng("two heads");
+  const numbers = (count: number): Float32Array => Float32Array.from({ length: count }, () => rng.normal());
+  const tensor = (name: string, rows: number, cols: number) => ({
+    name,
+    dtype: "f32" as const,
+    shape: [rows, cols],
+    data: numbers(rows * cols),
+  });
+  const node = (op: string, inputs: string[], output: string) => ({
+    ...{ name: output, op, domain: "", inputs, outputs: [output], attributes: {} },
+  });
+  const graph = {
+    name: "two heads",
+    nodes: [
+      ...[node("MatMul", ["image", "w1"], "h"), node("Relu", ["h"], "a"), node("MatMul", ["a", "w2"], "scores")],
+      ...[node("Softmax", ["scores"], "digit"), node("MatMul", ["a", "w3"], "z"), node("Sigmoid", ["z"], "slant")],
+    ],
+    initializers: [tensor("w1", 4, 8), tensor("w2", 8, 3), tensor("w3", 8, 2)],
+    inputs: [{ name: "image", dtype: "f32" as const, shape: ["n", 4] }],
+    outputs: [
+      { name: "digit", dtype: "f32" as const, shape: ["n", 3] },
+      { name: "slant", dtype: "f32" as const, shape: ["n", 2] },
+    ],
+  };
+  await writeFile(at("net.onnx"), encodeOnnx({ opsets: { "": 17 }, metadata: {}, graph }));
+  await writeFile(at("X.npy"), encodeNpy({ shape: [60, 4], data: numbers(240) }));
+  await writeFile(
+    at("digit.npy"),
+    encodeNpy({ shape: [60], data: Float32Array.from({ length: 60 }, (_, n) => n % 3) }),
+  );
+  const slants = Float32Array.from({ length: 120 }, (_, n) => (n * n) % 2);
+  await writeFile(at("slant.npy"), encodeNpy({ shape: [60, 2], data: slants }));
+  const data = `npy:class=${at("digit.npy")},image=${at("X.npy")},tilt=${at("slant.npy")}`;
+  expect(await refused(["eval", at("net.onnx"), "--data", data])).toMatch(/2 output\(s\): digit, slant and 2 target/);
+  const task = "classification:output=digit,target=class+0.5*binary:output=slant,target=tilt";
+  const measured = await documentOf(["eval", at("net.onnx"), "--data", data, "--task", task]);
+  expect(measured.measures.map(({ name }: { name: string }) => name)).toEqual(["accuracy", "slant accuracy"]);
+  const argv = ["prune", at("net.onnx"), "--data", data, "--task", task, "--sparsity", "0.5", "--solver", "chita"];
+  const document = await documentOf([...argv, "--out", at("out.onnx")]);
+  expect(document.dense.loss).toBeCloseTo(measured.loss, 6);
+  expect(document.nonzeros).toBeLessThanOrEqual(36);
+  expect(document.recipe.data).toContain("tilt=");
 });
 
 test("whole numbers beyond 0 and 1 for a single score are numbers to be met, and 0 and 1 are said to be taken for classes", async () => {

@@ -33,11 +33,8 @@ export class UsageCommand extends Command {
       const opposite = name.startsWith("--no-") ? name.replace("--no-", "--") : name.replace("--", "--no-");
       const hasOpposite = this.options.some(({ long }) => long === opposite);
       const instead = value === "false" && hasOpposite ? opposite : name;
-      throw badUsage(`${name} takes no value, found '${value}'; write ${instead}`, {
-        flag: name,
-        found: value,
-        instead,
-      });
+      const found = { flag: name, found: value, instead };
+      throw badUsage(`${name} takes no value, found '${value}'; write ${instead}`, found);
     }
     const known = this.options.flatMap(({ long, hidden }) => (long && !hidden ? [long] : []));
     throw this.#refuse(`unknown option '${flag}'`, { flag, known });
@@ -60,7 +57,11 @@ export class UsageCommand extends Command {
     const typed = details["command"] ?? details["flag"];
     const near = details.known && typeof typed === "string" ? nearestName(typed, details.known) : undefined;
     const hint = near === undefined ? ";" : `; did you mean '${near}'?`;
-    const path = this.parent ? `secateur ${this.name()}` : "secateur";
+    const { solver, solvers } = this.opts<{ readonly solver?: string; readonly solvers?: unknown }>();
+    const own = solver === undefined ? "" : ` --solver ${solver}`;
+    const path = this.parent ? `secateur ${this.name()}${own}` : "secateur";
+    if (solvers && details["flag"])
+      message += "; here solvers run with their defaults, 'secateur prune' takes options of one";
     return badUsage(`${message}${hint} see '${path} --help'`, details);
   }
 }

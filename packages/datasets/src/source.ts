@@ -33,6 +33,8 @@ export interface OpenDatasetOptions {
    * classes by position or labels 0 and 1), others are values.
    */
   readonly targets?: "classes" | "values";
+  /** Names of the model's inputs, where they are known: of arrays by name, these are inputs and the others targets. */
+  readonly inputNames?: readonly string[];
   /** Reads an .npy file; needed for `npy:` only. Pass `readNpyNumbers` of @secateur/formats. */
   readonly readArray?: (path: string) => NumberArray | Promise<NumberArray>;
 }

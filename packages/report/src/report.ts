@@ -144,7 +144,7 @@ function stagesSection({ stages, dense }: ReportRun): Section {
     number(stage.ridge === undefined ? "" : formatNumber(stage.ridge)),
     number(formatDuration(stage.gradientMs)),
     number(formatDuration(stage.solveMs)),
-    { text: formatStats(stage.stats) },
+    { text: [formatStats(stage.stats), partTimes(stage.partsMs)].filter(Boolean).join("; ") },
   ]);
   const titles = [
     "stage",
@@ -159,6 +159,13 @@ function stagesSection({ stages, dense }: ReportRun): Section {
     "numbers of the solver",
   ];
   return { title: "Stages", html: htmlTable(titles, rows) };
+}
+
+/** What each part of a stage over layers took. */
+function partTimes(parts: Readonly<Record<string, number>> = {}): string {
+  return Object.entries(parts)
+    .map(([name, ms]) => `${name} ${formatDuration(ms)}`)
+    .join(", ");
 }
 
 /** The list of stages as data, made before anything ran. */

@@ -78,9 +78,10 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
     const splits = await openData({
       data,
       normalize: flags.normalize,
-      task: named,
+      task: named ?? model.own?.trainedFor,
       classes: model.classes,
       network: model.spec,
+      inputs: network.inputs,
       onEvent: session.onEvent,
       cwd: terminal.cwd,
     });

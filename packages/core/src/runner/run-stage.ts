@@ -97,6 +97,8 @@ export interface StageReport {
   readonly gradientMs: number;
   readonly solveMs: number;
   readonly stats: Readonly<Record<string, number>>;
+  /** Milliseconds of the parts of scope "layers", by name. */
+  readonly partsMs?: Readonly<Record<string, number>>;
   /** By parameter, in scope "layers". */
   readonly layers?: Readonly<Record<string, LayerNumbers>>;
   /** The objective over the solver's rounds. */

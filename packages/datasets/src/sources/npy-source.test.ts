@@ -186,3 +186,48 @@ describe("npy: targets", () => {
     expect(train.inputs[0]!.shape).toEqual([1, 2, 1, 2]);
   });
 });
+
+describe("npy: by name", () => {
+  const digit: NumberArray = { shape: [3], data: Float64Array.of(2, 0, 1) };
+  const angle: NumberArray = { shape: [3, 2], data: Float32Array.of(0.5, 1, 1.5, 2, 2.5, 3) };
+  const open = (spec: string, inputNames?: string[]) =>
+    openDataset(spec, { readArray: fromMemory({ x, digit, angle }), ...(inputNames ? { inputNames } : {}) });
+
+  test("has the model's inputs for inputs and every other array for a target, whatever their order", async () => {
+    const { train, test: same } = await open("npy:digit=digit,image=x,angle=angle", ["image"]);
+    expect(same).toBe(train);
+    expect(train.inputs).toEqual([{ name: "image", shape: [2], dtype: "f32" }]);
+    expect(train.targets).toEqual([
+      { name: "digit", shape: [], dtype: "u32", classes: 3 },
+      { name: "angle", shape: [2], dtype: "f32" },
+    ]);
+    const { inputs, targets } = await train.batch(Uint32Array.of(2));
+    expect(inputs["image"]!.data).toEqual(Float32Array.of(5, 6));
+    expect(targets!["angle"]!.data).toEqual(Float32Array.of(2.5, 3));
+  });
+
+  test("takes the first for the input where nothing is known of the model", async () => {
+    const { train } = await open("npy:any=x,angle=angle");
+    expect([train.inputs[0]!.name, train.targets![0]!.name]).toEqual(["any", "angle"]);
+  });
+
+  test.each([
+    ["npy:image=x,digit", /NAME=FILE for every array/],
+    ["npy:image=x,image=angle", /each name once/],
+    ["npy:image=,digit=digit", /NAME=FILE/],
+  ])("refuses %s", async (spec, says) => {
+    expect((await errorOf(() => open(spec))).message).toMatch(says);
+  });
+
+  test("refuses arrays of unequal numbers of examples, and a normalisation", async () => {
+    const short: NumberArray = { shape: [2], data: Float64Array.of(0, 1) };
+    const readArray = fromMemory({ x, short });
+    expect((await errorOf(() => openDataset("npy:x=x,y=short", { readArray }))).message).toMatch(
+      /3 examples of 'x' .*\[2\]/,
+    );
+    const normalize = { mean: [0], std: [1] };
+    expect((await errorOf(() => openDataset("npy:x=x,y=short", { readArray, normalize }))).message).toMatch(
+      /normalise them/,
+    );
+  });
+});

@@ -1,12 +1,18 @@
-import { type Dataset, labelName } from "@secateur/core";
-import { badDataSpec, badLabel, emptyDataset, readerMissing, shapesDiffer } from "../errors.ts";
+import type { Dataset } from "@secateur/core";
+import { badDataSpec, emptyDataset, readerMissing, shapesDiffer } from "../errors.ts";
 import { type Normalisation, resolveNormalisation } from "../normalisation.ts";
-import type { DataSource, DatasetSplits, NumberArray, OpenRequest } from "../source.ts";
-import { classLabels } from "./class-labels.ts";
+import type { DataSource, DatasetSplits, OpenRequest } from "../source.ts";
 import { finiteFloats } from "./finite-floats.ts";
+import { namedArrays } from "./named-arrays.ts";
+import { type FileArray, targetsOf } from "./npy-targets.ts";
 import { rawDataset, type SplitTargets } from "./raw-dataset.ts";
 
-const USAGES = ["npy:X.npy", "npy:X.npy,Y.npy", "npy:Xtrain.npy,Ytrain.npy,Xtest.npy,Ytest.npy"];
+const USAGES = [
+  "npy:X.npy",
+  "npy:X.npy,Y.npy",
+  "npy:Xtrain.npy,Ytrain.npy,Xtest.npy,Ytest.npy",
+  "npy:INPUT=X.npy,TARGET=Y.npy,OTHER=Z.npy",
+];
 
 /** Values are used as they are stored unless the caller normalises them. */
 const IDENTITY: Normalisation = { divisor: 1, mean: [0], std: [1] };
@@ -17,7 +23,7 @@ const MAX_BYTE_TABLES = 256;
 /**
  * Inputs X [n, ...] and targets Y from .npy files. One file is unlabelled; two are one split, used for training and testing alike; four are
  * a training and a test split. Y is [n] class numbers, [n, ...] whole numbers (a class a position, or 0 and 1 for several labels), or other
- * numbers for regression. Inputs are used as stored, without division by 255, unless a normalisation is given.
+ * numbers for regression. With names, any number of inputs and targets: see namedArrays. Inputs are used as stored, without division by 255, unless a normalisation is given.
  */
 export const npySource: DataSource = {
   name: "npy",
@@ -27,6 +33,7 @@ export const npySource: DataSource = {
   async open(request: OpenRequest): Promise<DatasetSplits> {
     const { spec, argument, options } = request;
     const paths = argument?.split(",") ?? [];
+    if (paths.some((path) => path.includes("="))) return await namedArrays(request, paths);
     if (![1, 2, 4].includes(paths.length) || paths.includes("")) {
       throw badDataSpec({ found: spec, expected: `${USAGES.join(" or ")} (paths without commas)` });
     }
@@ -39,7 +46,10 @@ export const npySource: DataSource = {
       throw shapesDiffer({ where: spec, found, expected: "examples of one shape" });
     }
     const normalisation = resolveNormalisation({ declared: IDENTITY, normalize: options.normalize, inputShape });
-    const both = targetsOf([train, test], options);
+    const both = targetsOf(
+      [train, test].flatMap(({ targets }) => targets ?? []),
+      options,
+    );
     const dataset = (split: Split, targets: SplitTargets | undefined, name: string): Dataset => {
       const isTabled = normalisation.mean.length <= MAX_BYTE_TABLES;
       const values = split.values instanceof Uint8Array && !isTabled ? new Float32Array(split.values) : split.values;
@@ -63,7 +73,7 @@ interface Split {
   readonly values: Uint8Array | Float32Array;
   readonly inputShape: readonly number[];
   /** As read; absent without a file. */
-  readonly targets?: NumberArray & { readonly path: string };
+  readonly targets?: FileArray;
 }
 
 async function readSplit({ spec, options }: OpenRequest, inputsPath: string, targetsPath?: string): Promise<Split> {
@@ -93,42 +103,4 @@ async function readSplit({ spec, options }: OpenRequest, inputsPath: string, tar
     throw shapesDiffer({ where: inputsPath, found, expected: "as many labels as examples" });
   }
   return { size, values, inputShape, targets: { ...targets, path: targetsPath } };
-}
-
-/** What kind of targets the files hold is decided once for both splits. */
-function targetsOf(
-  splits: readonly [Split, Split],
-  options: OpenRequest["options"],
-): readonly SplitTargets[] | undefined {
-  const given = splits.flatMap(({ targets }) => targets ?? []);
-  if (given.length === 0) return undefined;
-  const isClass = given.every(({ shape }) => shape.slice(1).every((extent) => extent === 1));
-  const isWhole = given.every(({ data }) => data.every(Number.isInteger));
-  if (options.targets === "values" || (options.targets === undefined && !isWhole)) {
-    return given.map(({ shape, data, path }) => {
-      const floats = finiteFloats(data instanceof Uint8Array ? new Float32Array(data) : data, {
-        features: data.length / shape[0]!,
-        source: path,
-      });
-      return { name: "values", shape: shape.slice(1), data: floats };
-    });
-  }
-  if (!isClass) {
-    const whole = given.map(({ data, path }) => wholeTargets(data, path));
-    const largest = whole.reduce((most, data) => data.reduce((a, b) => Math.max(a, b), most), 0);
-    // Labels that stand for "does not count" are below 0.
-    const classes = Math.max(2, largest + 1);
-    return given.map(({ shape }, i) => ({ name: labelName, shape: shape.slice(1), data: whole[i]!, classes }));
-  }
-  const labels = given.map(({ data, path }) => classLabels(data, { classes: options.classes, source: path }));
-  const classes = options.classes ?? 1 + Math.max(...labels.map(({ highestLabel }) => highestLabel));
-  return labels.map(({ labels: data }) => ({ name: labelName, shape: [], data, classes }));
-}
-
-/** Targets of several numbers an example, -100 and the like included. @throws ERR_LABEL_RANGE */
-function wholeTargets(data: NumberArray["data"], path: string): Int32Array {
-  const whole = Int32Array.from(data);
-  const wrong = whole.findIndex((value, i) => value !== data[i]);
-  if (wrong < 0) return whole;
-  throw badLabel({ where: path, index: wrong, label: data[wrong]!, allowed: "the whole numbers of 32 bits" });
 }

@@ -48,7 +48,8 @@ export async function poseTask(spec: {
     task.targetsFrom === "teacher" && data.test.targets
       ? { measuredBy: chooseTask({ model: network, data: data.test }), test: data.test }
       : { measuredBy: task, test: await withTeacher(data.test) };
-  if (named === undefined) noteTask(task, data.train, session.onEvent);
+  // What the network's file says is told where it is read.
+  if (named === undefined && task !== network.taskFor?.(data.train)) noteTask(task, data.train, session.onEvent);
   await noteOneClass(data.train, session.onEvent);
   return {
     task,

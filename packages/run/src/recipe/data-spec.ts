@@ -5,5 +5,10 @@ export function mapDataPaths(data: string, map: (path: string) => string): strin
   const colon = data.indexOf(":");
   if (colon < 0) return data;
   const paths = data.slice(colon + 1).split(",");
-  return `${data.slice(0, colon)}:${paths.map((path) => (path === "" ? path : map(path))).join(",")}`;
+  const mapped = paths.map((part) => {
+    // An array of .npy files may have a name before it.
+    const [, name = "", path = part] = (/^npy:/.test(data) && /^([^/=]+=)(.+)$/s.exec(part)) || [];
+    return path === "" ? path : name + map(path);
+  });
+  return `${data.slice(0, colon)}:${mapped.join(",")}`;
 }

@@ -61,6 +61,7 @@ export async function pruneEvolved(
   const { model, params, sparsity, evolution = {} } = request;
   const { generations = 20, offspring = 4 } = evolution;
   const quiet = quietContext(ctx);
+  const begun = ctx.now();
   const dense = await readAll(model, params);
   const shares = await surveyLayers(request, ["uniform", "global"], quiet);
   const judge = await judgeOf(request, measure, quiet);
@@ -86,8 +87,9 @@ export async function pruneEvolved(
   errors["evolution"] = best!.error;
   await writeAll(model, dense);
   await request.recalibrate?.(quiet);
+  const choice = ctx.now() - begun;
   const result = await pruneOnce(request, { rule: "evolution", keeps: inOrder(best!.keeps) }, ctx);
-  return { ...result, heldOutError: errors };
+  return { ...result, heldOutError: errors, partsMs: { choice, ...result.partsMs } };
 }
 
 /** A layer whose number may change. */

@@ -18,7 +18,9 @@ export async function pruneBest(
   ctx: RunContext,
 ): Promise<PruneLayersResult> {
   const { model, params, sparsity } = request;
+  const begun = ctx.now();
   const shares = await surveyLayers(request, tried, holdNotes(ctx).ctx);
+  const survey = ctx.now() - begun;
   const dense = await readAll(model, params);
   const errors: Record<string, number> = {};
   let best:
@@ -39,5 +41,9 @@ export async function pruneBest(
   best!.tellNotes();
   await writeAll(model, best!.weights);
   await request.recalibrate?.(ctx);
-  return { ...best!.result, heldOutError: errors };
+  const { partsMs = {} } = best!.result;
+  const own = Object.values(partsMs).reduce((sum, ms) => sum + ms, 0);
+  // What is left is the try that was not kept, and judging both.
+  const choice = ctx.now() - begun - survey - own;
+  return { ...best!.result, heldOutError: errors, partsMs: { survey, choice, ...partsMs } };
 }

@@ -78,12 +78,13 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
     const result = await pruneShared(sampled, ctx);
     if (!blocks) return result;
     const { recalibrate } = request;
+    const begun = ctx.now();
     const refitted = await refitBlocks(
       { model, data, examples, params, dense: request.dense ?? dense, recalibrate, ...blocks },
       ctx,
     );
     await recalibrate?.(ctx);
-    return { ...result, blocks: refitted };
+    return { ...result, blocks: refitted, partsMs: { ...result.partsMs, blocks: ctx.now() - begun } };
   } catch (error) {
     await writeAll(model, dense);
     // An aborted run would measure nothing; and what went wrong first is what is told.
@@ -109,9 +110,12 @@ async function pruneShared(request: SampledRequest, ctx: RunContext): Promise<Pr
     return await pruneOnce(request, { rule: "uniform", keeps: evenShare(all, sparsity) }, ctx);
   }
   if (allocation !== "auto" && allocation !== "evolution") {
+    const begun = ctx.now();
     const shares = await surveyLayers(request, [allocation], holdNotes(ctx).ctx);
+    const survey = ctx.now() - begun;
     const keeps = inOrder(shareBudget(shares, sparsity, allocation));
-    return await pruneOnce(request, { rule: allocation, keeps }, ctx);
+    const result = await pruneOnce(request, { rule: allocation, keeps }, ctx);
+    return { ...result, partsMs: { survey, ...result.partsMs } };
   }
   const wanted = examples.length;
   const heldOut = request.heldOut ?? Math.max(1, Math.floor(wanted / 8));

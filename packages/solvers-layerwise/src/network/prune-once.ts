@@ -46,6 +46,7 @@ export async function pruneOnce(
 ): Promise<PruneLayersResult> {
   const { model, curvature, solver, pattern, inputs = "sequential" } = request;
   const layers: PrunedLayer[] = [];
+  const begun = ctx.now();
   for await (const layer of curvature.estimate({ ...request, inputs }, ctx)) {
     for (const target of layer.targets) {
       const w = await readRows(model, target);
@@ -83,12 +84,14 @@ export async function pruneOnce(
   }
   await request.recalibrate?.(ctx);
   const sum = (value: (layer: PrunedLayer) => number): number => layers.reduce((total, one) => total + value(one), 0);
+  const solve = sum(({ solveMs }) => solveMs);
   return {
     layers,
     nonzeros: sum(({ nonzeros }) => nonzeros),
     size: sum(({ rows, cols }) => rows * cols),
     examples: request.examples.length,
     allocation: rule,
+    partsMs: { inputs: ctx.now() - begun - solve, solve },
   };
 }
 

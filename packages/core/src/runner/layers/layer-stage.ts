@@ -81,6 +81,8 @@ export interface LayerLoopResult {
   readonly examples: number;
   /** Held-out mean squared change of the outputs, relative to the dense outputs' energy, by way to share the budget that was tried. */
   readonly heldOutError?: Readonly<Record<string, number>>;
+  /** Milliseconds of its parts, by name, such as "inputs" and "solve"; the names are the loop's. */
+  readonly partsMs?: Readonly<Record<string, number>>;
 }
 
 /** Prunes a model layer by layer, from the layers' own inputs. */
@@ -146,6 +148,7 @@ export async function runLayerStage(
       ...heldOutStats(done.heldOutError),
       ...blockStats(done.blocks),
     },
+    ...(done.partsMs ? { partsMs: done.partsMs } : {}),
     layers: Object.fromEntries(budget.params.map(({ name }) => [name, numbersOf(name, done.layers)])),
   };
   return { weights, mask, report };

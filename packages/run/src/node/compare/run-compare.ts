@@ -105,9 +105,10 @@ export async function runCompare(
   const data = await openData({
     data: source,
     normalize: spec.normalize,
-    task: named?.task,
+    task: named?.task ?? first.own?.trainedFor,
     classes,
     network: layers,
+    inputs: first.network.inputs,
     onEvent,
     cwd,
   });

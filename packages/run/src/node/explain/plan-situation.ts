@@ -36,7 +36,16 @@ export async function planSituation(spec: {
     const params = layoutParams(network);
     const weights = await readFlat(network, params);
     const data =
-      source && (await openData({ data: source, normalize: undefined, classes, network: layers, onEvent, cwd }));
+      source &&
+      (await openData({
+        data: source,
+        normalize: undefined,
+        classes,
+        network: layers,
+        inputs: network.inputs,
+        onEvent,
+        cwd,
+      }));
     const sizes = { model: network, params, weights, sparsity };
     const situation = data ? runSituation({ ...sizes, data: data.train }) : { ...runSituation(sizes), examples };
     const record = recordOf(model);

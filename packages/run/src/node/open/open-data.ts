@@ -19,6 +19,7 @@ import { findEntry } from "../plugins/find-entry.ts";
  * @param spec.task - what --task named: to some, whole numbers are no classes
  * @param spec.classes - of the network, where known; a label outside is refused
  * @param spec.network - the network; examples of another shape are refused as such, before their labels are judged
+ * @param spec.inputs - of the model: which of several arrays by name are inputs
  * @param spec.cwd - the folder from which plugins are looked for; absent: there are none
  * @param spec.onEvent - told what the user should know of the data
  * @throws what `openDataset` and `parseNormalize` throw
@@ -29,6 +30,8 @@ export async function openData(spec: {
   task?: Task | undefined;
   classes: number | undefined;
   network?: NetworkSpec | undefined;
+  /** Of the model, where they are known. */
+  inputs?: readonly { readonly name: string }[] | undefined;
   onEvent: (event: RunEvent) => void;
   cwd?: string;
 }): Promise<DatasetSplits> {
@@ -37,6 +40,7 @@ export async function openData(spec: {
   const classes = spec.classes === 1 ? undefined : spec.classes;
   const options = {
     readArray: readNpyNumbers,
+    ...(spec.inputs ? { inputNames: spec.inputs.map(({ name }) => name) } : {}),
     ...(task?.targetKind === "values" ? { targets: "values" as const } : {}),
     ...(normalize === undefined ? {} : { normalize: parseNormalize(normalize) }),
   };

@@ -1,7 +1,7 @@
 /** A checkpoint file as a network that can be evaluated, pruned and saved again. */
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
-import type { RunEvent } from "@secateur/core";
+import type { RunEvent, Task } from "@secateur/core";
 import {
   assertFiniteTensors,
   type Checkpoint,
@@ -15,6 +15,7 @@ import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
 import { findReader, pluginCheckpoint } from "../plugins/find-format.ts";
 import { type ResolvedArchitecture, resolveArchitecture } from "./architectures.ts";
 import { findTensors, type StoredTensors, withoutCounters } from "./stored-tensors.ts";
+import { trainedFor } from "./trained-for.ts";
 
 /** An opened checkpoint. */
 export interface OpenedModel {
@@ -28,6 +29,8 @@ export interface OpenedModel {
   readonly tied: readonly (readonly string[])[];
   /** What the file said beside its tensors. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** The task that the file says it was trained for, with --task. */
+  readonly trainedFor: Task | undefined;
   /** Of the whole file, or of all files, hexadecimal. */
   readonly sha256: string;
 }
@@ -70,7 +73,10 @@ export async function openModel(spec: {
     return { name: tensor.name, shape: tensor.shape, data };
   });
   const { stored, tied } = found;
-  return { path, architecture, network: createNetwork(network, { weights }), stored, tied, metadata, sha256 };
+  const made = createNetwork(network, { weights });
+  const trained = await trainedFor({ path, metadata, from: cwd, onEvent });
+  const told = trained ? { ...made, taskFor: () => trained } : made;
+  return { path, architecture, network: told, stored, tied, metadata, trainedFor: trained, sha256 };
 }
 
 /**

@@ -38,8 +38,11 @@ describe("the reader of a file", () => {
   });
 
   test("is found by the content, whatever the name", async () => {
-    // Length of a header below 2^32 and then '{': safetensors, as long as no ending says otherwise.
     expect((await findReader("net.bin", bytes("BOX and more"), folder))?.name).toBe("box");
+    // Without a plugin that takes it, it would be told as a damaged safetensors file.
+    const looksOurs = bytes('BOX\n\x40\x01\x01\x00{"tensors":[]}');
+    expect((await findReader("net.bin", looksOurs, folder))?.name).toBe("box");
+    expect(await findReader("net.bin", bytes('XYZ\n\x40\x01\x01\x00{"tensors":[]}'), folder)).toBeUndefined();
     expect(await findReader("net.safetensors", bytes("\x20\0\0\0\0\0\0\0{}"), folder)).toBeUndefined();
   });
 

@@ -29,6 +29,8 @@ interface StageDocument {
   readonly retrainMs: number;
   /** The solver's own numbers. */
   readonly stats: Readonly<Record<string, number>>;
+  /** Milliseconds of the parts of a stage over layers, by name. */
+  readonly partsMs?: Readonly<Record<string, number>>;
   /** Mean training loss before the stage, where gradients were taken. */
   readonly loss?: number;
   /** Percent on the test split, where measured. */
@@ -124,6 +126,7 @@ export function pruneDocument(spec: {
       solveMs: stage.solveMs,
       retrainMs: retrainMs[index]!,
       stats: stage.stats,
+      ...(stage.partsMs ? { partsMs: stage.partsMs } : {}),
       taken: stage.taken,
       ...(stage.loss === undefined ? {} : { loss: stage.loss }),
       ...(measured && index === result.stages.length - 1 ? { accuracy: measured.pruned.accuracy } : {}),

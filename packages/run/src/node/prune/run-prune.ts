@@ -138,9 +138,10 @@ async function openSource({ settings, session, cwd }: PruneRun, model: AnyModel)
   const data = await openData({
     data: source,
     normalize,
-    task: named?.task,
+    task: named?.task ?? model.own?.trainedFor,
     classes: model.classes,
     network: model.spec,
+    inputs: model.network.inputs,
     onEvent: session.onEvent,
     cwd,
   });

@@ -18,6 +18,8 @@ export interface TrainingRecord {
   readonly labelSmoothing: number;
   readonly cropPadding: number;
   readonly flip: boolean;
+  /** What --task named, of a task that compares outputs with targets of data; absent: what network and data go together in. */
+  readonly task?: string;
 }
 
 /** The interface above, for what a file says. */
@@ -34,6 +36,7 @@ function recordSchema(): z.ZodType {
     labelSmoothing: z.number().min(0).lt(1),
     cropPadding: z.int().min(0),
     flip: z.boolean(),
+    task: z.string().max(1000).optional(),
   });
 }
 

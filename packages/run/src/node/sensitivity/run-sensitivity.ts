@@ -97,7 +97,7 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const data = await openData({
     data: source,
     normalize,
-    task: named,
+    task: named ?? opened.trainedFor,
     classes: layout.classes,
     network: layout,
     onEvent,

@@ -1,4 +1,5 @@
 /** The state of a training between two epochs, as a file beside the output: what --resume goes on from. */
+import { describeDifferences } from "@secateur/core";
 import { decodeSafetensors, encodeSafetensors, readFileBytes, toFloat32, writeFileAtomic } from "@secateur/formats";
 import type { TrainingState } from "@secateur/nn";
 import { badState } from "../../errors.ts";
@@ -37,13 +38,25 @@ export async function readTraining(path: string, run: string): Promise<TrainingS
   const header = parseHeader(metadata[metadataKey]);
   if (!header) throw badState(path, "it is no state of a training");
   if (header.run !== run) {
-    throw badState(path, `it is of a training with other settings: ${header.run} instead of ${run}`);
+    const difference = describeDifferences(withRules(header.run), withRules(run));
+    throw badState(path, `it is of a training with other settings: ${difference}`);
   }
   return {
     epoch: header.epoch,
     epochs: header.epochs,
     tensors: tensors.map((tensor) => ({ name: tensor.name, shape: tensor.shape, data: toFloat32(tensor) })),
   };
+}
+
+/** The settings with those of its rules by their names, as they are told. */
+function withRules(run: string): string {
+  try {
+    const { rules = [], ...settings } = JSON.parse(run) as { rules?: readonly { name: string; settings: string }[] };
+    const named = rules.map((rule) => [`rule ${rule.name}`, JSON.parse(rule.settings) as unknown]);
+    return JSON.stringify({ ...settings, ...Object.fromEntries(named) });
+  } catch {
+    return run;
+  }
 }
 
 function parseHeader(text: string | undefined): StateHeader | undefined {

@@ -1,7 +1,7 @@
 /** Trains a network on the training split, from the start or from a checkpoint. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { countZeros, type Evaluation, isPruneError, type Mask, type TrainingRule } from "@secateur/core";
+import { countZeros, type Evaluation, isPruneError, type Mask, type Task, type TrainingRule } from "@secateur/core";
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { createNetwork, type Network, train } from "@secateur/nn";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
@@ -19,7 +19,7 @@ import { openModel } from "../open/open-model.ts";
 import type { StoredTensors } from "../open/stored-tensors.ts";
 import { findTask } from "../plugins/find-task.ts";
 import { portableData } from "../recipe/encode-recipe.ts";
-import { encodeRecord, type TrainingRecord, trainingKey } from "../retrain/training-record.ts";
+import { encodeRecord, readRecord, type TrainingRecord, trainingKey } from "../retrain/training-record.ts";
 import {
   learningRateOf,
   type OptimizerSettings,
@@ -88,6 +88,8 @@ interface Start {
   readonly metadata: Readonly<Record<string, string>>;
   /** How the file stores the tensors; undefined for a new network. */
   readonly stored: StoredTensors | undefined;
+  /** The task that the file says it was trained for. */
+  readonly trainedFor?: Task | undefined;
   /** Of the checkpoint's file. */
   readonly sha256: string | undefined;
 }
@@ -130,7 +132,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
   const splits = await openData({
     data,
     normalize: settings.normalize,
-    task: named?.task,
+    task: named?.task ?? opened.trainedFor,
     classes: network.spec.classes,
     network: network.spec,
     onEvent: session.onEvent,
@@ -183,7 +185,10 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
   }
   const trainMs = ctx.now() - started;
   const test = await posed.evaluate(network);
-  const recorded = epochs > 0 ? { [trainingKey]: encodeRecord(recordOf(settings)) } : {};
+  // Led to its own outputs, a network is trained for nothing else than before.
+  const lasting = named && named.task.targetsFrom !== "teacher" ? settings.task : readRecord(opened.metadata)?.task;
+  const record = { ...recordOf(settings), ...(lasting === undefined ? {} : { task: lasting }) };
+  const recorded = epochs > 0 ? { [trainingKey]: encodeRecord(record) } : {};
   const bytes = await encodeNetwork({
     from: cwd,
     network,
@@ -270,8 +275,8 @@ async function start({ model, settings, session, cwd }: TrainSpec): Promise<Star
   if (model !== undefined) {
     const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent, cwd });
     noteTies(opened, { untie: true, onEvent: session.onEvent });
-    const { network, architecture, metadata, stored, sha256 } = opened;
-    return { network, arch: architecture.name, metadata, stored, sha256 };
+    const { network, architecture, metadata, stored, sha256, trainedFor } = opened;
+    return { network, arch: architecture.name, metadata, stored, sha256, trainedFor };
   }
   if (settings.arch === undefined) {
     throw badUsage("nothing to train: give MODEL, a checkpoint to go on from, or --arch for a new network");

@@ -1,5 +1,5 @@
 /** From the names of training rules and their options, as a user gives them, to rules. */
-import { optionProperties, type TrainingRule } from "@secateur/core";
+import { nearestName, optionProperties, type TrainingRule } from "@secateur/core";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import { kebab, optionValue } from "../../plugins/option-schema.ts";
@@ -52,7 +52,12 @@ export async function openRules(
       const known = entries.flatMap(({ entry, properties }) =>
         Object.keys(properties).map((own) => `${entry.name}.${own}`),
       );
-      throw badUsage(`${flag}: no rule has an option '${typed}'; known: ${known.join(", ") || "none"}`, {
+      const near = nearestName(
+        key,
+        known.map((name) => name.slice(name.lastIndexOf(".") + 1)),
+      );
+      const hint = near === undefined ? "" : `; did you mean '${near}'?`;
+      throw badUsage(`${flag}: no rule has an option '${typed}'; known: ${known.join(", ") || "none"}${hint}`, {
         flag,
         typed,
       });
