@@ -2,8 +2,8 @@
 import { planSparsities, type ResolvedPlan, type RunSituation } from "@secateur/core";
 
 /**
- * Of the time of dense products those over few kept weights take this share and the share of the weights: what does not depend on them are
- * passes over the examples, and small layers.
+ * Of the time of dense products those over few kept weights take this share and the share of the weights: the products themselves take .28,
+ * .44, .70 and .92 of it at .1, .3, .5 and .7, and beside them are passes over the examples, and small layers.
  */
 const fixedShare = 0.3;
 /** Products with the Gauss-Newton matrix a stage that are no iterations: of slopes, residuals, objectives, and its diagonal. */
