@@ -75,7 +75,7 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
       // The measure when all layers are pruned, and after every step that follows.
       const parts: string[] = [];
       const started = process.cpuUsage().user;
-      const { before, settle, after } = remeasuringModel({
+      const { before, recalibrate, after } = remeasuringModel({
         ...{ model, data: { ...calibration, test }, session },
         settings: batchNormOfModel(model, {}),
       });
@@ -86,7 +86,7 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
           ...{ ...budgetOf(cell), ...spec.request, params: chosenDense(model, spec.keepDense).pruned },
           ...(spec.examples === undefined ? {} : { examples: spec.examples }),
           recalibrate: async (ctx) => {
-            await settle?.(ctx);
+            await recalibrate?.(ctx);
             parts.push(digits(await measure(model))!);
           },
         },

@@ -183,7 +183,7 @@ async function solve(
   const problem = { id: name, w: W, units: weightUnits(count), constraint, curvature };
   const { w, stats } = await solver.solve(problem, createRunContext({ kernels }));
   const seconds = (process.cpuUsage().user - started) / 1e6;
-  const relativeBound = stats["relativeBound"];
+  const relativeBound = stats["relativeLowerBound"];
   return { relativeError: stats["relativeError"] ?? relativeError(H, W, w), relativeBound, seconds };
 }
 

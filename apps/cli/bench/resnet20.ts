@@ -36,7 +36,7 @@ export async function runResnet20(spec: {
       showProgress(`pruning ResNet20 to ${sparsity}`);
       const network = await open();
       const settings = batchNormFor(network, {});
-      const { before, settle, after } = remeasuring({ network, data, settings, session });
+      const { before, recalibrate, after } = remeasuring({ network, data, settings, session });
       await before();
       const dense = await network.evaluate(data.test, session.context());
       const { result } = await pruneNetwork({
@@ -49,7 +49,7 @@ export async function runResnet20(spec: {
           findCurvature: (name: string) => findCurvature(name, process.cwd()),
           session,
         },
-        ...(settle ? { settle } : {}),
+        ...(recalibrate ? { recalibrate } : {}),
       });
       // Statistics are those of the dense network here, as in the published figures.
       const kept = await network.evaluate(data.test, session.context());

@@ -97,7 +97,7 @@ describe("a report", () => {
   });
 
   test("lists the stages as they were planned, with columns only for what they say", async () => {
-    const common = { scope: { kind: "network" }, prunes: true, regrow: true, growth: 0 } as const;
+    const common = { scope: { kind: "network" }, prunes: true, regrow: true, regrowFraction: 0 } as const;
     const accept = { lineSearch: true, tryMagnitude: false };
     const schedule = [
       { ...common, accept, sparsity: 0.5 },

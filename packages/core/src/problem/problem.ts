@@ -22,7 +22,7 @@ export interface Problem {
   /** The parameters that the columns of w come from, in order, where they are known: for block-wise methods and reports. */
   readonly layers?: readonly { readonly name: string; readonly start: number; readonly size: number }[];
   /** At a w0 that meets the constraint already: how many pruned weights to try again, as a fraction of the kept ones. Default 0. */
-  readonly growth?: number;
+  readonly regrowFraction?: number;
 }
 
 /**

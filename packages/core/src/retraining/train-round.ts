@@ -93,7 +93,7 @@ export async function trainRound(spec: Round, state: TrainedState, outer: RunCon
   const rates = phase.rates(phase.epochs * retrainer.stepsPerEpoch, open);
   const started = ctx.now();
   const spentMs = (): number => open.retrainMs + ctx.now() - started;
-  // One training that spans several rounds may climb in between; early stopping judges by itself.
+  // One training that spans several rounds may climb in between; early stopping looks at losses by itself.
   const isWhole = !phase.keepsMomentum && !phases[index + 1]?.keepsMomentum && !earlyStopping;
   const lossBefore = isWhole && phase.epochs > 0 ? await comparedLoss(spec, outer) : undefined;
   const { trained, stopping } = await train({ ...spec, state, phase, rates, spentMs }, ctx);

@@ -14,7 +14,7 @@ const solver: Solver = {
 const situation = { sparsity: 0.9, prunable: 1000, examples: 500, initialSparsity: 0, weightReuse: 4 };
 
 test("work is three passes a gradient row, three losses a stage, and what the solver says", () => {
-  const spec = { solver, plan: { ...defaultPlan, examples: 10 }, situation, accept: 100, settles: false };
+  const spec = { solver, plan: { ...defaultPlan, examples: 10 }, situation, accept: 100, recalibrates: false };
   expect(expectedWork(spec)).toBe(10 * 3 * 4000 + 3 * 100 * 4000 + 1e6);
   // A solver without gradients is over at once.
   expect(expectedWork({ ...spec, solver: { ...solver, needs: {} } })).toBe(0);

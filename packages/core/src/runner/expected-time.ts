@@ -9,23 +9,23 @@ const gradientPasses = 3;
 /** Losses that a stage compares: its step in full and halved, and its mask alone. */
 const lossesAStage = 3;
 /** Examples that settling takes, three passes' worth each: those of batch statistics. */
-const settledExamples = 1024;
-const settledPasses = 2;
+const recalibrationExamples = 1024;
+const recalibrationPasses = 2;
 
 /**
  * Multiply-adds of a run by a plan, of dense speed.
  *
  * @param spec.accept - how many examples steps are accepted on
- * @param spec.settles - whether weights are settled before they are judged
+ * @param spec.recalibrates - whether the model is recalibrated before a loss is measured
  */
 export function expectedWork(spec: {
   solver: Solver;
   plan: ResolvedPlan;
   situation: RunSituation;
   accept: number;
-  settles: boolean;
+  recalibrates: boolean;
 }): number {
-  const { solver, plan, situation, accept, settles } = spec;
+  const { solver, plan, situation, accept, recalibrates } = spec;
   const { prunable, weightReuse = 1 } = situation;
   const pass = prunable * weightReuse;
   const stages = plan.stages + plan.targetStages;
@@ -33,8 +33,8 @@ export function expectedWork(spec: {
   const needsCurvature = (solver.needs.curvature ?? []).length > 0;
   const gradients = needsCurvature ? rows * plan.batch * gradientPasses * pass : 0;
   const competing = plan.ridge === "auto" ? plan.ridgeFactors.length : 1;
-  const judged = accept + (settles ? settledExamples * settledPasses : 0);
-  const losses = needsCurvature ? stages * competing * lossesAStage * judged * pass : 0;
+  const measured = accept + (recalibrates ? recalibrationExamples * recalibrationPasses : 0);
+  const losses = needsCurvature ? stages * competing * lossesAStage * measured * pass : 0;
   return gradients + losses + (needsCurvature ? (solver.work?.(plan, situation) ?? 0) : 0);
 }
 

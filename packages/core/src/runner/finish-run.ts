@@ -37,7 +37,7 @@ export interface FinishedStages {
   /** Examples on which steps were accepted. */
   readonly accept?: Dataset;
   readonly isHeldOut: boolean;
-  readonly settle?: (ctx: RunContext) => Promise<void>;
+  readonly recalibrate?: (ctx: RunContext) => Promise<void>;
   /** Before the first stage. */
   readonly dense: Weights;
   readonly lossBefore?: number;
@@ -59,17 +59,17 @@ export async function finishRun(
   ctx: RunContext,
 ): Promise<Weights & { readonly taken?: Taken; readonly loss?: RunLoss; readonly notes: readonly Note[] }> {
   const { model, params, accept, lossBefore } = spec;
-  const { chosen, loss: after, settled } = await bestOfRun(spec, ctx);
-  let isSettled = settled === chosen.weights || spec.stages === 0;
+  const { chosen, loss: after, recalibrated } = await bestOfRun(spec, ctx);
+  let isRecalibrated = recalibrated === chosen.weights || spec.stages === 0;
   const notes: Note[] = chosen.taken ? [fallbackNote(chosen.taken)] : [];
   if (accept && lossBefore !== undefined && after !== undefined) {
     const nothing = await lossOfNothing({ ...spec, accept, lossBefore, after }, ctx);
-    if (nothing !== undefined) isSettled = false;
+    if (nothing !== undefined) isRecalibrated = false;
     const grown = lossNote({ ...spec, lossBefore, after, nothing });
     if (grown) notes.push(grown);
   }
   await writeFlat(model, params, chosen.weights);
-  if (!isSettled) await spec.settle?.(quietContext(ctx));
+  if (!isRecalibrated) await spec.recalibrate?.(quietContext(ctx));
   notes.push(...(await emptiedNotes({ ...spec, weights: chosen.weights }, ctx)));
   return {
     ...chosen,
@@ -83,7 +83,7 @@ export async function finishRun(
 async function bestOfRun(
   spec: FinishedStages,
   ctx: RunContext,
-): Promise<{ chosen: Weights & { taken?: Taken }; loss?: number; settled?: Float32Array }> {
+): Promise<{ chosen: Weights & { taken?: Taken }; loss?: number; recalibrated?: Float32Array }> {
   const { accept, dense, last } = spec;
   if (!accept) return { chosen: last };
   const over = (mask: Mask, taken: Taken): Weights & { taken: Taken } => {
@@ -99,9 +99,9 @@ async function bestOfRun(
   if (spec.triesMagnitude) addRival(over(largestUnits(spec), "magnitude"));
   let chosen: Weights & { taken?: Taken } = last;
   /** What the model was measured with last. */
-  let settled: Float32Array | undefined;
+  let recalibrated: Float32Array | undefined;
   const measure = async (w: Float32Array): Promise<number> => {
-    settled = w;
+    recalibrated = w;
     return await measureLoss({ ...spec, accept, w }, ctx);
   };
   let loss = spec.lastLoss ?? (await measure(last.weights));
@@ -109,7 +109,7 @@ async function bestOfRun(
     const rivalLoss = await measure(rival.weights);
     if (rivalLoss < loss || (chosen === last && !Number.isFinite(loss))) [chosen, loss] = [rival, rivalLoss];
   }
-  return { chosen, loss, ...(settled ? { settled } : {}) };
+  return { chosen, loss, ...(recalibrated ? { recalibrated } : {}) };
 }
 
 function largestUnits({ units, constraint, dense }: FinishedStages): Mask {

@@ -10,7 +10,7 @@ import type { Task } from "../task/task.ts";
  * Mean loss of a model with other weights; infinite where its outputs are not finite. Leaves these weights in the model.
  *
  * @param spec.w - flat prunable weights [p]
- * @param spec.settle - see PruneRequest
+ * @param spec.recalibrate - see PruneRequest
  */
 export async function measureLoss(
   spec: {
@@ -19,14 +19,14 @@ export async function measureLoss(
     params: readonly FlatParam[];
     w: Vec;
     accept: Dataset;
-    settle?: (ctx: RunContext) => Promise<void>;
+    recalibrate?: (ctx: RunContext) => Promise<void>;
   },
   ctx: RunContext,
 ): Promise<number> {
   const quiet = quietContext(ctx);
   await writeFlat(spec.model, spec.params, spec.w);
   const evaluation = await ifFinite(async () => {
-    await spec.settle?.(quiet);
+    await spec.recalibrate?.(quiet);
     return await spec.model.evaluate!(spec.accept, quiet, { task: spec.task });
   });
   return lossOf(evaluation);

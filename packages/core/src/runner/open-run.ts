@@ -1,4 +1,4 @@
-/** Everything about a run that is fixed before its first stage: what is pruned, by which stages, with what, judged on what. */
+/** Everything about a run that is fixed before its first stage: what is pruned, by which stages, with what, and on which examples it is measured. */
 import { type BoundBudget, bindBudget } from "../budget/bound-budget.ts";
 import type { Budget, Limit } from "../budget/budget.ts";
 import { countKept, keptCount, keptFraction } from "../budget/constraint.ts";
@@ -48,7 +48,7 @@ export interface OpenRun extends Split {
   /** The examples that the caller held out, of which nothing is trained. */
   readonly heldOut?: Dataset;
   /** Whether the dense network's own outputs are the targets, taken when the run was opened. */
-  readonly isTaught: boolean;
+  readonly hasTeacher: boolean;
   /** What a saved state must agree in. */
   readonly fingerprint: string;
 }
@@ -120,7 +120,7 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
   const split: Split = fits ? wanted : { isHeldOut: false };
   return {
     ...{ params, weights, mask, sparsity, plan, situation, stages, units: bound?.units ?? weightUnits(weights.length) },
-    ...{ task, isTaught: teacher !== undefined, fingerprint },
+    ...{ task, hasTeacher: teacher !== undefined, fingerprint },
     ...(bound ? { bound } : {}),
     ...(estimator ? { estimator } : {}),
     ...examples,

@@ -209,11 +209,11 @@ describe("prune", () => {
 });
 
 describe("what follows from weights and data", () => {
-  /** The toy with logits; remembers what it was asked to settle. */
-  function settling(): { overrides: Partial<PruneRequest>; asked: object[]; settled: string[] } {
+  /** The toy with logits; remembers what it was asked to recalibrate. */
+  function recalibrating(): { overrides: Partial<PruneRequest>; asked: object[]; recalibrated: string[] } {
     const model = toyModel();
     const asked: object[] = [];
-    const settled: string[] = [];
+    const recalibrated: string[] = [];
     const curvature: CurvatureEstimator = {
       ...drawing,
       async estimate(estimateRequest, ctx) {
@@ -228,29 +228,29 @@ describe("what follows from weights and data", () => {
     const run = async ({ size }: Batch): Promise<FloatTensors> => ({
       scores: { shape: [size, 1], data: new Float64Array(size).fill(model.weights.get("b.weight")!.data[0]!) },
     });
-    const settle = async (): Promise<void> => {
-      settled.push([...model.weights.get("b.weight")!.data].join());
+    const recalibrate = async (): Promise<void> => {
+      recalibrated.push([...model.weights.get("b.weight")!.data].join());
     };
-    return { overrides: { model: { ...model, run }, data, curvature, settle }, asked, settled };
+    return { overrides: { model: { ...model, run }, data, curvature, recalibrate }, asked, recalibrated };
   }
 
-  test("is settled before every stage but the first, with the weights of the stage before, and at the end", async () => {
-    const { overrides, settled } = settling();
+  test("is recalibrated before every stage but the first, with the weights of the stage before, and at the end", async () => {
+    const { overrides, recalibrated } = recalibrating();
     const states: RunState[] = [];
     const plan = { stages: 3, targetStages: 0 };
     const onState = (state: RunState): void => {
       states.push(state);
     };
     await prune(request({ ...overrides, plan, onState }));
-    expect(settled).toEqual(states.map(({ weights }) => [...weights.subarray(6)].join()));
-    // A run that goes on settles first.
-    const again = settling();
+    expect(recalibrated).toEqual(states.map(({ weights }) => [...weights.subarray(6)].join()));
+    // A run that goes on recalibrates first.
+    const again = recalibrating();
     await prune(request({ ...again.overrides, plan, resume: states[0]! }));
-    expect(again.settled).toEqual(settled);
+    expect(again.recalibrated).toEqual(recalibrated);
   });
 
   test("distillation's targets are the outputs before pruning; the first stage has no slope to ask for", async () => {
-    const { overrides, asked } = settling();
+    const { overrides, asked } = recalibrating();
     const plan = { stages: 1, targetStages: 1, firstOrder: true, distill: true, temperature: 3 };
     await prune(request({ ...overrides, plan }));
     const taught = {
@@ -263,7 +263,7 @@ describe("what follows from weights and data", () => {
       { firstOrder: false, ...taught },
       { firstOrder: true, ...taught },
     ]);
-    const labels = settling();
+    const labels = recalibrating();
     await prune(request({ ...labels.overrides, plan: { ...plan, distill: false } }));
     expect(labels.asked).toMatchObject([0, 1].map(() => ({ firstOrder: true, task: "classification" })));
   });
@@ -271,16 +271,16 @@ describe("what follows from weights and data", () => {
   test("a resumed run has the same teacher, and another teacher is refused", async () => {
     const plan = { stages: 2, targetStages: 0, firstOrder: true, distill: true };
     const states: RunState[] = [];
-    const first = settling();
+    const first = recalibrating();
     const onState = (state: RunState): void => {
       states.push(state);
     };
     const whole = await prune(request({ ...first.overrides, plan, onState }));
-    const again = settling();
+    const again = recalibrating();
     const resumed = await prune(request({ ...again.overrides, plan, resume: states[0]! }));
     expect(resumed.mask).toEqual(whole.mask);
     expect(again.asked[0]).toEqual(first.asked[1]);
-    const other = settling();
+    const other = recalibrating();
     const { model } = other.overrides;
     await model!.write("b.weight", matrix(1, 4, Float32Array.of(-2, 7, 0.1, 5)));
     await expect(prune(request({ ...other.overrides, plan, resume: states[0]! }))).rejects.toMatchObject({
@@ -290,7 +290,7 @@ describe("what follows from weights and data", () => {
   });
 
   test("a model without outputs cannot be led back to its own", async () => {
-    const { overrides } = settling();
+    const { overrides } = recalibrating();
     const plan = { stages: 2, targetStages: 0, firstOrder: true, distill: true };
     await expect(prune(request({ ...overrides, model: toyModel(), plan }))).rejects.toMatchObject({
       code: "ERR_IMPOSSIBLE",

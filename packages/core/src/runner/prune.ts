@@ -44,7 +44,7 @@ export interface PruneRequest extends RunContextOptions {
   readonly data?: Dataset;
   /** Examples on which steps are accepted, of which no gradient is taken; default: a share of the training data, where it is large enough. */
   readonly heldOut?: Dataset;
-  /** What the outputs mean; default: what {@link chooseTask} takes for the data. */
+  /** What the outputs mean; default: what `chooseTask` takes for the data. */
   readonly task?: Task;
   /**
    * What estimates the curvature, or several by name, such as `estimators` of @secateur/fisher, of which the plan takes one. Default:
@@ -61,10 +61,10 @@ export interface PruneRequest extends RunContextOptions {
   readonly plan?: RunPlan;
   /**
    * Called whenever weights of a stage have been written, before the model is differentiated or measured with them, and for those of the
-   * result: for what follows from weights and data, such as the statistics of batch normalisation. The weights that come in are taken as
-   * settled.
+   * result: for what follows from weights and data, such as the statistics of batch normalisation. At the start of a run it is
+   * taken to fit the weights already.
    */
-  readonly settle?: (ctx: RunContext) => Promise<void>;
+  readonly recalibrate?: (ctx: RunContext) => Promise<void>;
   /**
    * Limits, what is kept or removed together, how it is spread over the layers; a rule alone spreads the weights that `sparsity` keeps.
    * Default: single weights anywhere, the largest scores of the whole network.
@@ -131,7 +131,7 @@ export interface PruneResult {
 }
 
 /**
- * Prunes a model in place. Where it throws, the model has the weights that it came with, and what `settle` makes of them.
+ * Prunes a model in place. Where it throws, the model has the weights that it came with, and what `recalibrate` makes of them.
  *
  * @returns sparsities, objectives, timings by stage and layer; the weights are in the model
  * @throws ERR_SPARSITY_RANGE, ERR_IMPOSSIBLE, ERR_INCOMPATIBLE, ERR_NOT_FINITE, ERR_RESUME, ERR_ABORTED; with training also ERR_OPTION
@@ -165,7 +165,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     // Trial weights are no result: a caller that goes on has the model that it gave.
     if (original) await retrain!.retrainer.restore(original);
     await writeFlat(request.model, params, run.weights);
-    if (!original) await settleQuietly(request, ctx);
+    if (!original) await recalibrateQuietly(request, ctx);
     throw error;
   }
   const { notes = [], taken, loss, expectedMs } = pruned ?? {};
@@ -205,10 +205,10 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
 }
 
 /** Settles what follows from the weights that a failed run came with, also after an abort; the error that ended it is the one to tell. */
-async function settleQuietly({ settle }: PruneRequest, ctx: RunContext): Promise<void> {
+async function recalibrateQuietly({ recalibrate }: PruneRequest, ctx: RunContext): Promise<void> {
   const { signal } = new AbortController();
   try {
-    await settle?.(quietContext({ ...ctx, signal }));
+    await recalibrate?.(quietContext({ ...ctx, signal }));
   } catch {
     // Statistics that cannot be measured are left as they are.
   }

@@ -55,8 +55,8 @@ function scene(at: (part: string) => void): {
       return { w: grown, mask, objective: await objective(problem, grown), status: "exact", stats: {} };
     },
   };
-  const settle = async (): Promise<void> => {
-    at("settle");
+  const recalibrate = async (): Promise<void> => {
+    at("recalibrate");
     statistic = w[0]!;
   };
   const retrainer: Retrainer = {
@@ -73,7 +73,7 @@ function scene(at: (part: string) => void): {
   };
   const plan = { stages: 2, schedule: "linear" as const, from: 0.25 };
   return {
-    request: { model, solver, curvature, data, sparsity: 0.5, plan, settle },
+    request: { model, solver, curvature, data, sparsity: 0.5, plan, recalibrate },
     w,
     statistic: () => statistic,
     retrainer,
@@ -87,7 +87,7 @@ test.each([
   ["evaluate", 1],
   ["evaluate", 3],
   ["evaluate", 6],
-  ["settle", 2],
+  ["recalibrate", 2],
 ])("where '%s' throws at call %d", async (part, call) => {
   let calls = 0;
   const { request, w, statistic } = scene((name) => {
@@ -95,7 +95,7 @@ test.each([
   });
   await expect(prune(request)).rejects.toThrow("planted");
   expect([...w]).toEqual(before);
-  // What follows from the weights is settled with them again.
+  // What follows from the weights is measured with them again.
   expect(statistic()).toBe(before[0]);
 });
 

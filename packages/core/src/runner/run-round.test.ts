@@ -129,14 +129,14 @@ describe("a round", () => {
   });
 });
 
-test("a run over layers that is continued settles what the stage before left, as an uninterrupted one does", async () => {
+test("a run over layers that is continued recalibrates what the stage before left, as an uninterrupted one does", async () => {
   const plan = { stages: 2, targetStages: 0 };
   const run = async (resume?: RunState): Promise<{ seen: string[]; states: RunState[] }> => {
     const model = layerModel();
     const seen: string[] = [];
     const states: RunState[] = [];
-    const settle = async (): Promise<void> => {
-      seen.push(`settle ${model.w.filter((value) => value !== 0).length}`);
+    const recalibrate = async (): Promise<void> => {
+      seen.push(`recalibrate ${model.w.filter((value) => value !== 0).length}`);
     };
     const onState = (state: RunState): void => void states.push(state);
     const layers = layersOf(model, seen);
@@ -147,7 +147,7 @@ test("a run over layers that is continued settles what the stage before left, as
       plan,
       data,
       layers,
-      settle,
+      recalibrate,
       onState,
       ...(resume ? { resume } : {}),
     });
@@ -155,8 +155,8 @@ test("a run over layers that is continued settles what the stage before left, as
   };
   const { seen, states } = await run();
   const { seen: again } = await run(states[0]!);
-  // The loop settles what it wrote itself; from there on the two are the same.
-  expect(again[0]).toBe(`settle ${states[0]!.weights.filter((value) => value !== 0).length}`);
+  // The loop recalibrates what it wrote itself; from there on the two are the same.
+  expect(again[0]).toBe(`recalibrate ${states[0]!.weights.filter((value) => value !== 0).length}`);
   expect(again).toEqual(seen.slice(seen.length - again.length));
 });
 
@@ -235,14 +235,14 @@ test("steps are accepted on no more of the examples held out than their evaluati
 
 test("a model ends with the statistics of the weights that it ends with", async () => {
   const model = layerModel();
-  let settled: readonly number[] = [];
-  const settle = async (): Promise<void> => {
-    settled = [...model.w];
+  let recalibrated: readonly number[] = [];
+  const recalibrate = async (): Promise<void> => {
+    recalibrated = [...model.w];
   };
   // Little is left of it, so what it loses without any weight is measured too.
-  const { notes } = await prune({ model, solver: bySize, sparsity: 0.9, data, settle });
+  const { notes } = await prune({ model, solver: bySize, sparsity: 0.9, data, recalibrate });
   expect(notes.map(({ code }) => code)).toContain("loss-grew");
-  expect(settled).toEqual([...model.w]);
+  expect(recalibrated).toEqual([...model.w]);
 });
 
 test.each<[string, Partial<PruneRequest>]>([

@@ -30,7 +30,7 @@ interface StageRange {
 /** The rounds of a list of stages, in order. */
 export function roundsOf(stages: readonly Stage[]): readonly StageRange[] {
   const ends = stages.flatMap(({ train }, index) => (train || index === stages.length - 1 ? [index + 1] : []));
-  // A network of zeros has no stages, and is looked at all the same.
+  // Without stages, as for a network of zeros, one round without any still measures and reports.
   return (ends.length === 0 ? [0] : ends).map((end, index) => ({ first: ends[index - 1] ?? 0, end }));
 }
 
@@ -107,7 +107,7 @@ async function pruneRound(
   before: RunState,
   ctx: RunContext,
 ): Promise<PrunedRound> {
-  const { model, settle, onState } = request;
+  const { model, recalibrate, onState } = request;
   const { params, units, bound, task, accept, isHeldOut, data, estimator, fingerprint } = run;
   const stages = run.stages.slice(first, end);
   if (stages.some(({ prunes }) => !prunes)) return { state: { ...before, stage: end }, notes: [] };
@@ -129,14 +129,14 @@ async function pruneRound(
   const firstMs = ctx.now() - lossStarted;
   ctx.report({ type: "run:start", stages: stages.length, sparsity, prunable: start.weights.length });
   let expected: number | undefined;
-  // A solver without gradients is over at once, and judges nothing by its examples.
+  // A solver without gradients takes no time worth foretelling, and no curvature from its examples that they could spoil.
   if (accept && estimator && !before.training) {
     const others = isHeldOut && data ? { others: data } : {};
     const { examples } = run.situation;
     for (const one of await dataNotes({ model, accept, ...others, task, isHeldOut, examples }, ctx)) note(one);
     const { plan, situation } = run;
     const work = expectedWork({
-      ...{ solver: request.solver, plan, situation, accept: accept.size, settles: settle !== undefined },
+      ...{ solver: request.solver, plan, situation, accept: accept.size, recalibrates: recalibrate !== undefined },
     });
     const macs = situation.prunable * (situation.weightReuse ?? 1);
     expected = await expectedMs({ work, macs, accept, firstMs, evaluate }, ctx);
@@ -149,12 +149,12 @@ async function pruneRound(
     ...(estimator ? { curvature: estimator } : {}),
     ...(data ? { data } : {}),
     ...(accept ? { accept } : {}),
-    ...(settle ? { settle } : {}),
+    ...(recalibrate ? { recalibrate } : {}),
   };
   const layered = {
     ...{ model, solver: request.solver, data: data!, ...request.layers! },
     ...(bound ? { bound } : {}),
-    ...(settle ? { recalibrate: settle } : {}),
+    ...(recalibrate ? { recalibrate } : {}),
   };
   /** The report of the stage before, of this round. */
   const lastReport = (): StageReport | undefined => (state.stage > first ? state.reports.at(-1) : undefined);
@@ -165,14 +165,14 @@ async function pruneRound(
     ctx.report({ type: "stage:start", ...place, ...(stage.limits ? { limits: stage.limits } : {}) });
     await writeFlat(model, params, state.weights);
     const stageContext = forkContext(ctx, `stage ${index}`);
-    if (index > first) await settle?.(stageContext);
+    if (index > first) await recalibrate?.(stageContext);
     const present = { weights: state.weights, mask: state.mask };
     const { weights, mask, report } =
       stage.scope.kind === "layers"
         ? await runLayerStage({ ...layered, ...present, stage, isFirst: index === 0, params }, stageContext)
         : await runNetworkStage(
             {
-              ...{ ...common, ...present, stage, isMet: run.isTaught && index === 0 },
+              ...{ ...common, ...present, stage, isMet: run.hasTeacher && index === 0 },
               dampingFactor: accept ? nextDampingFactor(lastReport(), stage) : 1,
               ...acceptedLossOf(lastReport()),
             },
@@ -199,7 +199,7 @@ async function pruneRound(
       ...(accept ? { accept } : {}),
       ...(lossBefore === undefined ? {} : { lossBefore }),
       ...acceptedLossOf(lastReport()),
-      ...(settle ? { settle } : {}),
+      ...(recalibrate ? { recalibrate } : {}),
     },
     ctx,
   );

@@ -49,7 +49,7 @@ export interface StageRun {
   /** Whether the loss has no slope yet, as that of distillation before the first stage: the dense network meets its own outputs. */
   readonly isMet: boolean;
   /** See PruneRequest. */
-  readonly settle?: (ctx: RunContext) => Promise<void>;
+  readonly recalibrate?: (ctx: RunContext) => Promise<void>;
 }
 
 /** The largest multiple of the automatic ridge that shortened steps lead to, and how fast where no step was accepted at all. */
@@ -128,7 +128,7 @@ export async function runStage(run: StageRun, outer: RunContext): Promise<{ solu
       notes,
       gradientMs: estimated - started,
       solveMs: ctx.now() - estimated,
-      // What the solver says of itself belongs to the full step.
+      // The solver's own numbers are those of its full step; that it was shortened stands beside them.
       stats: {
         ...solution.stats,
         ...(step === 1 ? {} : { step }),
@@ -172,7 +172,7 @@ function poseProblem(
     ...(gradient ? { gradient } : {}),
     units: run.bound?.units ?? weightUnits(weights.length),
     layers: params,
-    growth: stage.growth,
+    regrowFraction: stage.regrowFraction,
     constraint,
   };
 }
@@ -257,7 +257,7 @@ function ridgeFactorsOf({ stage, dampingFactor, accept }: StageRun): readonly nu
  */
 export function nextDampingFactor(report: StageReport | undefined, { curvature }: Stage): number {
   const { ridgeFactors = [] } = curvature ?? {};
-  // Several multiples adapt by competing.
+  // Where several multiples compete in every stage, the best is found anew each time.
   if (!report || ridgeFactors.length !== 1) return 1;
   const { step = 1, ridgeFactor = 1 } = report.stats;
   const damping = ridgeFactor / ridgeFactors[0]!;

@@ -3,7 +3,7 @@ import type { Stage } from "../stages/stage.ts";
 import { assertResumable, type RunState } from "./run-state.ts";
 
 const stage: Stage = {
-  ...{ sparsity: 0.5, scope: { kind: "network" }, prunes: true, regrow: true, growth: 0 },
+  ...{ sparsity: 0.5, scope: { kind: "network" }, prunes: true, regrow: true, regrowFraction: 0 },
   accept: { lineSearch: false, tryMagnitude: false },
 };
 const trained: Stage = { ...stage, prunes: false, train: { epochs: 1, keepsMomentum: false } };

@@ -19,7 +19,7 @@ const phase = (sparsity: number, epochs = 1): Phase => ({ sparsity, epochs, rate
 describe("the stages of a run", () => {
   test("of one target are those of the solver's plan, with what it tries again falling to nothing", () => {
     const { stages, plan } = makeStages({ solver, situation, takesGradients: true });
-    expect(stages.map(({ sparsity, growth }) => [sparsity, growth])).toEqual([
+    expect(stages.map(({ sparsity, regrowFraction }) => [sparsity, regrowFraction])).toEqual([
       [0, 0],
       [0.9, 0],
       [0.9, 0.2],

@@ -52,7 +52,7 @@ export interface Stage {
   /** Whether pruned weights may come back. */
   readonly regrow: boolean;
   /** Pruned weights put on trial, as a fraction of the kept ones. */
-  readonly growth: number;
+  readonly regrowFraction: number;
   /** Ends a round: what is kept is trained. Absent: the next stage goes on from the solver's weights. */
   readonly train?: StageTraining;
 }
@@ -123,7 +123,7 @@ function withoutPlan({ plan: _plan, ...solver }: Solver): Solver {
 
 function idleStage(sparsity: number, scope: Scope): Stage {
   const accept = { lineSearch: false, tryMagnitude: false };
-  return { sparsity, scope, prunes: false, accept, regrow: false, growth: 0 };
+  return { sparsity, scope, prunes: false, accept, regrow: false, regrowFraction: 0 };
 }
 
 /** The stages on the way to one target. */
@@ -146,7 +146,7 @@ function pruningStages(spec: {
       ...(takesGradients ? { curvature: { name, rows, batch, ridge, ridgeFactors, temperature, firstOrder } } : {}),
       accept: { lineSearch, tryMagnitude },
       regrow,
-      growth: sinceTarget >= 0 && regrow ? growth * (1 - sinceTarget / targetStages) : 0,
+      regrowFraction: sinceTarget >= 0 && regrow ? growth * (1 - sinceTarget / targetStages) : 0,
     };
   });
 }

@@ -47,7 +47,7 @@ const all: readonly { readonly title: string; of(stage: Stage, index: number): s
       [...(lineSearch ? ["shorter ones"] : []), ...(tryMagnitude ? ["the largest magnitudes"] : [])].join(", "),
   },
   { title: "pruned weights come back", of: ({ prunes, regrow }) => (prunes && regrow ? "may" : "") },
-  { title: "on trial", of: ({ growth }) => (growth > 0 ? formatNumber(growth) : "") },
+  { title: "on trial", of: ({ regrowFraction }) => (regrowFraction > 0 ? formatNumber(regrowFraction) : "") },
   { title: "pruning", of: ({ prunes }) => (prunes ? "" : "none") },
   {
     title: "training after it",

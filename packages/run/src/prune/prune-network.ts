@@ -45,7 +45,7 @@ export interface PruneJob {
   readonly task?: Task;
   /** The training split, where gradients are taken; a solver that needs none does without. */
   readonly train?: Dataset;
-  /** Examples on which steps and rounds are judged, of which nothing else is taken; default: a share of the training split for steps. */
+  /** Held-out examples, on which steps and rounds are accepted; default: a share of the training split for steps. */
   readonly heldOut?: Dataset;
   /** The curvature of a name. @throws ERR_UNKNOWN_NAME for one that nobody offers */
   findCurvature(name: string): Promise<FoundEntry<CurvatureEntry>>;
@@ -61,7 +61,7 @@ export interface PruneJob {
   readonly onState?: (state: RunState) => Promise<void>;
   readonly resume?: RunState;
   /** See core's PruneRequest. */
-  readonly settle?: (ctx: RunContext) => Promise<void>;
+  readonly recalibrate?: (ctx: RunContext) => Promise<void>;
 }
 
 /** A job but for how its state is kept. */
@@ -84,7 +84,7 @@ export function needsGradients(solver: Solver): boolean {
 /** What core is asked for. @throws ERR_UNKNOWN_NAME for a curvature nobody offers */
 async function pruneRequest(job: PruneJob): Promise<{ request: PruneRequest } & Pick<PruneOutcome, "curvature">> {
   const { network, params, solver, sparsity, task, train, heldOut, session } = job;
-  const { budget, settle, retrain, onState, resume } = job;
+  const { budget, recalibrate, retrain, onState, resume } = job;
   const { seed, kernels, signal, onEvent } = session;
   const takesGradients = needsGradients(solver) && !job.layers;
   const plan = takesGradients ? await feasiblePlan(job) : job.plan;
@@ -97,7 +97,7 @@ async function pruneRequest(job: PruneJob): Promise<{ request: PruneRequest } & 
     ...(task ? { task } : {}),
     ...(heldOut ? { heldOut } : {}),
     ...(budget ? { budget } : {}),
-    ...(settle ? { settle } : {}),
+    ...(recalibrate ? { recalibrate } : {}),
     ...(job.layers ? { scope: job.layers.scope, layers: job.layers } : {}),
     ...(retrain ? { retrain } : {}),
     ...(onState ? { onState } : {}),

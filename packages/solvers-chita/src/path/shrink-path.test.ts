@@ -138,13 +138,13 @@ describe("from weights that meet the constraint already", () => {
   const swapPays = diagonalProblem({ bends: [1, 1, 1], w: [1, 0, 0], keep: 1, g: [0, -3, 0] });
 
   test("without growth keeps the support and re-fits", async () => {
-    const solution = await along({ ...swapPays, growth: 0 }, ctx);
+    const solution = await along({ ...swapPays, regrowFraction: 0 }, ctx);
     expect([...solution.mask]).toEqual([1, 0, 0]);
     expect(solution.w.data[0]).toBeCloseTo(1, 12);
   });
 
   test("with growth brings a pruned weight back that is clearly better, at its best value", async () => {
-    const solution = await along({ ...swapPays, growth: 1 }, ctx);
+    const solution = await along({ ...swapPays, regrowFraction: 1 }, ctx);
     expect([...solution.mask]).toEqual([0, 1, 0]);
     expect(solution.w.data[1]).toBeCloseTo(3, 12);
     expect(solution.objective).toBeCloseTo(-4, 12);
@@ -161,7 +161,7 @@ describe("from weights that meet the constraint already", () => {
       select: (score: Float64Array | Float32Array) =>
         all.select(score.map((value, j) => (eligible[j] === 1 ? value : Number.NEGATIVE_INFINITY))),
     };
-    const solution = await along({ ...problem, growth: 1, constraint }, ctx);
+    const solution = await along({ ...problem, regrowFraction: 1, constraint }, ctx);
     expect([...solution.mask]).toEqual([0, 0, 1]);
     expect(solution.objective).toBeCloseTo(-1.5, 12);
   });
@@ -171,10 +171,10 @@ describe("from weights that meet the constraint already", () => {
     for (let seed = 0; seed < 20; seed++) {
       const problem = randomProblem({ n: 15, p: 40, keep: 10, ridge: 0.2, seed, firstOrder: true });
       problem.w.data.fill(0, 10);
-      for (const growth of [0.1, 0.5, 3, 100]) {
-        const solution = await along({ ...problem, growth }, ctx);
+      for (const regrowFraction of [0.1, 0.5, 3, 100]) {
+        const solution = await along({ ...problem, regrowFraction }, ctx);
         expect(countKept(solution.mask)).toBe(10);
-        if (growth === 0.5) grown += solution.objective;
+        if (regrowFraction === 0.5) grown += solution.objective;
       }
       still += (await along(problem, ctx)).objective;
     }
@@ -184,8 +184,8 @@ describe("from weights that meet the constraint already", () => {
   test("fills up to k when fewer weights are left than may be kept", async () => {
     const problem = randomProblem({ n: 15, p: 12, keep: 5, ridge: 0.2, firstOrder: true });
     problem.w.data.fill(0, 2);
-    for (const growth of [0, 0.2, 2]) {
-      const solution = await along({ ...problem, growth }, ctx);
+    for (const regrowFraction of [0, 0.2, 2]) {
+      const solution = await along({ ...problem, regrowFraction }, ctx);
       expect(countKept(solution.mask)).toBe(5);
       expect([solution.mask[0], solution.mask[1]]).toEqual([1, 1]);
     }

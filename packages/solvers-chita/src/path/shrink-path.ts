@@ -4,7 +4,7 @@
  *   shrink   keep the support by M_j u_j^2 (OBD's saliency at the re-fitted weights, LeCun et al. 1990), a factor `ratio`
  *            fewer each round until the constraint holds; after each round a few conjugate-gradient steps on Q over the
  *            support, from where u is;
- *   swap     at weights that meet the constraint already (a stage at the target): first let the `growth` most promising
+ *   swap     at weights that meet the constraint already (a stage at the target): first let the `regrowFraction` most promising
  *            pruned weights in, by g_j^2 / M_j (the decrease of Q along coordinate j), re-fit, then shrink in one round.
  * In the spirit of CHITA++ (Benbaki et al. 2023, section 4), with pruning and re-fitting interleaved inside a stage.
  */
@@ -48,15 +48,15 @@ interface Walker {
 
 /** Solves along the path; `model` is the problem as a quadratic. stats: `iterations` of conjugate gradients, `rounds`. */
 export async function shrinkPath(problem: Problem, model: QuadraticModel, ctx: RunContext): Promise<Solution> {
-  const { constraint, growth = 0 } = problem;
+  const { constraint, regrowFraction = 0 } = problem;
   const pace = model.productCost <= cheapProduct * model.dim ? thorough : brisk;
   const keep = bestSupport(problem, saliency(model, model.w0)).columns.length;
   const start = nonZeros(model.w0);
   const atZero = await residualAtZero(model, start);
   let walker: Walker = { u: model.w0.slice(), columns: start, iterations: 0, value: 0, atZero };
   const atTarget = walker.columns.length <= keep;
-  if (atTarget && growth > 0) {
-    const candidates = await grow(model, walker, { count: Math.max(1, Math.floor(growth * keep)), problem });
+  if (atTarget && regrowFraction > 0) {
+    const candidates = await grow(model, walker, { count: Math.max(1, Math.floor(regrowFraction * keep)), problem });
     walker = await walkOn(model, { ...walker, columns: candidates }, { ...pace, iterations: pace.swap }, ctx);
   }
   const excess = walker.columns.length / Math.max(1, keep);

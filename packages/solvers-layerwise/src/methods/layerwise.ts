@@ -50,7 +50,7 @@ const offered = 8;
 
 /**
  * The layer-wise default as a solver, for any budget over any units; swaps are of single weights. stats: `swaps`, `moved` (weights that
- * changed rows), `relativeError`, and with `boundSteps` `bound`, `relativeBound` and `gap`. "max-iterations": swaps or the re-fit were cut short.
+ * changed rows), `relativeError`, and with `boundSteps` `lowerBound`, `relativeLowerBound` and `gap`. "max-iterations": swaps or the re-fit were cut short.
  * Time: that of the starts and rows cols^3 / 4 for the swaps. Memory: 40 cols^2 bytes more.
  *
  * @example

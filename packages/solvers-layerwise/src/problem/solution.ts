@@ -17,7 +17,8 @@ export interface Found {
 
 /**
  * The solution, in the dtype of the problem's weights. stats gain `relativeError` = Q / (1/2 sum over rows of w0'H w0), and where they
- * there is one `bound`, `relativeBound` by the same measure, and `gap` = 1 - bound / Q; where they are not 0 `dead` (inputs that are always 0) and `ridge` (what was added to H while searching).
+ * there is one `lowerBound`, `relativeLowerBound` by the same measure, and `gap` (Q minus bound, divided by the larger of their sizes); where they are
+ * not 0 `dead` (inputs that are always 0) and `ridge` (what was added to H while searching).
  */
 export function solutionOf(problem: Problem, layer: LayerProblem, found: Found): Solution {
   const { rows, cols, data } = problem.w;
@@ -44,8 +45,12 @@ export function solutionOf(problem: Problem, layer: LayerProblem, found: Found):
 
 function boundStats(bound: number | undefined, objective: number, energy: number): Readonly<Record<string, number>> {
   if (bound === undefined) return {};
-  const gap = objective > 0 && bound >= 0 ? { gap: Math.max(0, 1 - bound / objective) } : {};
-  return { bound, ...gap, ...(energy > 0 ? { relativeBound: bound / energy } : {}) };
+  const size = Math.max(Math.abs(objective), Math.abs(bound));
+  return {
+    lowerBound: bound,
+    gap: size > 0 ? Math.max(0, objective - bound) / size : 0,
+    ...(energy > 0 ? { relativeLowerBound: bound / energy } : {}),
+  };
 }
 
 /** Runs `work` with a problem written out, which is released whatever happens. */

@@ -79,12 +79,12 @@ test("slopes and weights that may not stay are bounded with what they are", asyn
   const problem = { ...layerOf({ rows: 2, cols: 6, constraint: keeping(6) }), gradient };
   const solver = layerwise({ boundSteps: 100 });
   const { objective, stats } = await solver.solve(problem, createRunContext());
-  expect(stats["bound"]).toBeLessThanOrEqual(objective + 1e-9);
+  expect(stats["lowerBound"]).toBeLessThanOrEqual(objective + 1e-9);
   const eligible = Uint8Array.from({ length: 12 }, (_, i) => (i % 3 === 0 ? 0 : 1));
   const barred = { ...problem, constraint: withoutRegrowth(keepCount({ count: 12, keep: 6 }), eligible) };
   const found = await solver.solve(barred, createRunContext());
-  expect(found.stats["bound"]).toBeLessThanOrEqual(found.objective + 1e-9);
-  expect(found.stats["bound"]).toBeGreaterThan(stats["bound"]!);
+  expect(found.stats["lowerBound"]).toBeLessThanOrEqual(found.objective + 1e-9);
+  expect(found.stats["lowerBound"]).toBeGreaterThan(stats["lowerBound"]!);
 });
 
 test("an H of too few examples has directions without curvature, and no bound", async () => {
@@ -93,5 +93,5 @@ test("an H of too few examples has directions without curvature, and no bound", 
     layerOf({ rows: 2, cols: 6, H, constraint: keeping(6) }),
     createRunContext(),
   );
-  expect(stats["bound"]).toBeUndefined();
+  expect(stats["lowerBound"]).toBeUndefined();
 });

@@ -158,10 +158,10 @@ export async function runCompare(
       const { network } = model;
       const at = { done: doneBefore + turn + 1, total: jobs.length };
       try {
-        const { before, settle, after } = measurements.forCopy(model);
+        const { before, recalibrate, after } = measurements.forCopy(model);
         await before();
         const { result: whole, curvature } = await pruneNetwork({
-          ...{ network, solver, sparsity, plan, params, ...(settle ? { settle } : {}) },
+          ...{ network, solver, sparsity, plan, params, ...(recalibrate ? { recalibrate } : {}) },
           session: labelled(session, `${one.entry.name} at ${sparsity}`),
           ...{ train: data.train, task: posed.task },
           ...(solver.scope === "layers" ? layerScope({}) : {}),

@@ -20,7 +20,7 @@ import { needsGradients } from "../../prune/prune-network.ts";
 /** The page of an entry that is no schedule of retraining. */
 export async function explainEntry(found: FoundEntry, situation: RunSituation): Promise<string> {
   const { entry, packageName, version } = found;
-  const parts = [`${entry.name}: ${entry.summary}\n`];
+  const parts = [`${wrapText(`${entry.name}: ${entry.summary}`)}\n`];
   if (found.note !== undefined) parts.push(`Note: ${found.note}\n`);
   if (entry.explanation) parts.push(`${wrapText(entry.explanation)}\n`);
   if (entry.reference) parts.push(`${wrapText(`Reference: ${entry.reference}`)}\n`);
@@ -94,7 +94,7 @@ async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituat
 function workLines(solver: Solver, plan: ResolvedPlan, situation: RunSituation): readonly string[] {
   const { prunable, weightReuse = 1, examples } = situation;
   const macs = prunable * weightReuse;
-  const work = expectedWork({ solver, plan, situation, accept: heldOutCount(examples, macs), settles: false });
+  const work = expectedWork({ solver, plan, situation, accept: heldOutCount(examples, macs), recalibrates: false });
   if (work === 0) return [];
   const epochs = Number((work / (3 * macs * examples)).toPrecision(2));
   return [

@@ -81,13 +81,13 @@ function matching({ model, session, data, settings }: Parameters<typeof remeasur
   const matcher = isAfter ? matcherOf(model) : undefined;
   if (!matcher) return { before: async () => {}, after: async () => {} };
   let match: Awaited<ReturnType<Matcher>>;
-  const settle = async (): Promise<void> => await match(session.context());
+  const recalibrate = async (): Promise<void> => await match(session.context());
   return {
     async before() {
       match = await matcher(data.train, session.context());
     },
-    settle,
-    after: settle,
+    recalibrate,
+    after: recalibrate,
   };
 }
 

@@ -80,10 +80,10 @@ test("measures at the times asked for", async () => {
   ] as const) {
     const network = normed();
     const untouched = statistics(network);
-    const { before, settle, after } = remeasuring({ network, data, settings: { when }, session: sessionOf() });
+    const { before, recalibrate, after } = remeasuring({ network, data, settings: { when }, session: sessionOf() });
     await before();
     expect(statistics(network).join() !== untouched.join()).toBe(isBefore);
-    expect(settle !== undefined).toBe(isWithin);
+    expect(recalibrate !== undefined).toBe(isWithin);
     const earlier = statistics(network);
     // Other weights, as after pruning, have other statistics.
     network.weights.get("conv.weight")!.data.fill(0.1);
@@ -133,7 +133,7 @@ test("measures weights once only, with the same images, and again whatever chang
   };
   const network = normed();
   const ctx = createRunContext();
-  const { settle } = remeasuring({
+  const { recalibrate } = remeasuring({
     network,
     data: { ...data, train },
     settings: { when: "both" },
@@ -141,19 +141,19 @@ test("measures weights once only, with the same images, and again whatever chang
   });
   const weights = network.weights.get("conv.weight")!.data;
   const [original, changed] = [weights.slice(), weights.map((value) => value / 2)];
-  await settle!(ctx);
+  await recalibrate!(ctx);
   const [first, one] = [statistics(network), reads];
   weights.set(changed);
-  await settle!(ctx);
+  await recalibrate!(ctx);
   expect(statistics(network)).not.toEqual(first);
   expect(reads).toBe(2 * one);
   weights.set(original);
   // Whatever generator the caller has: the images are those of the run.
-  await settle!({ ...ctx, rng: createRng("another") });
+  await recalibrate!({ ...ctx, rng: createRng("another") });
   expect(statistics(network)).toEqual(first);
   expect(reads).toBe(2 * one);
   // A bias has statistics of its own, a kept weight too.
   network.weights.get("bn.bias")!.data[0]! += 1;
-  await settle!(ctx);
+  await recalibrate!(ctx);
   expect(reads).toBe(3 * one);
 });

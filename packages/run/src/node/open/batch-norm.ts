@@ -87,7 +87,7 @@ const mostRemembered = 8;
 export interface Remeasure {
   before(): Promise<void>;
   /** Between stages; undefined where they are not measured after pruning. */
-  readonly settle?: (ctx: RunContext) => Promise<void>;
+  readonly recalibrate?: (ctx: RunContext) => Promise<void>;
   after(): Promise<void>;
 }
 
@@ -131,7 +131,7 @@ export function remeasuring(spec: {
   const behind = (copy: Network): Omit<Remeasure, "before"> => {
     const measure = measureOf(copy);
     return {
-      ...(isAfter ? { settle: (ctx: RunContext) => measure(ctx, chosen) } : {}),
+      ...(isAfter ? { recalibrate: (ctx: RunContext) => measure(ctx, chosen) } : {}),
       after: async () => (isAfter ? await measure(session.context(), chosen) : undefined),
     };
   };

@@ -67,7 +67,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
     includeFrozen,
     cwd,
     onEvent: session.onEvent,
-    // Training and layers see every use of a weight as one of its own.
+    // Where weights are trained, or pruned layer by layer, every use of a tied weight is a parameter of its own.
     untie: settings.retrain !== undefined || settings.layers !== undefined,
   });
   noteArchitecture(model, session);
@@ -160,7 +160,7 @@ async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
     return { measured: undefined, ...done, stagesMs: now() - started };
   }
   const { data, named } = opened;
-  const { before, settle, after } = remeasuringModel({
+  const { before, recalibrate, after } = remeasuringModel({
     model,
     data,
     settings: batchNormOf(settings, model),
@@ -170,7 +170,7 @@ async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
   const posed = await poseTask({ network, data, named, session });
   const dense = await posed.evaluate(network);
   const started = now();
-  const done = await pruneInStages(spec, { data, posed, settle });
+  const done = await pruneInStages(spec, { data, posed, recalibrate });
   const stagesMs = now() - started;
   await after();
   const pruned = await posed.evaluate(network);
@@ -235,13 +235,13 @@ async function openDense({ settings, session, cwd, opened, retrain }: MeasureSpe
 /** Prunes, and retrains where that was asked for, with the state kept between stages and epochs. */
 async function pruneInStages(
   spec: MeasureSpec,
-  given: { data: DatasetSplits; posed: PosedTask; settle: Remeasure["settle"] } | undefined,
+  given: { data: DatasetSplits; posed: PosedTask; recalibrate: Remeasure["recalibrate"] } | undefined,
 ): Promise<Omit<RunOutcome, "measured" | "measureMs">> {
   const { outputs, resume: isResumed, session, run, settings, model, retrain } = spec;
   const keeper = await openRunKeeper({ path: outputs.state, run, resume: isResumed, session });
   const { onState, resume } = keeper;
   const job = { ...jobOf(spec), onState, ...(resume ? { resume } : {}) };
-  const { data, posed, settle } = given ?? {};
+  const { data, posed, recalibrate } = given ?? {};
   const done =
     retrain && data && posed
       ? await retrainNetwork({
@@ -258,7 +258,7 @@ async function pruneInStages(
       : await pruneNetwork({
           ...job,
           ...(data && posed ? { train: data.train, task: posed.task } : {}),
-          ...(settle ? { settle } : {}),
+          ...(recalibrate ? { recalibrate } : {}),
         });
   const { timing } = done.result;
   // A continued run counts what went before, as its stages do.

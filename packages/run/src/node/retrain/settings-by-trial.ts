@@ -11,7 +11,7 @@ import type { RetrainSettings } from "./retrain-schema.ts";
 import { usualHoldOut } from "./training-settings.ts";
 
 /**
- * Holds a tenth of the training split out, on which rounds are judged as well, and finds rate and changes of images by a range test.
+ * Holds a tenth of the training split out, on which rounds are accepted as well, and finds rate and changes of images by a range test.
  *
  * @param spec.path - of the network's file, for the note
  * @throws what {@link findTraining} throws
