@@ -33,7 +33,7 @@ export function addCompareCommand(program: Command, spec: { terminal: Terminal; 
     .command("compare")
     .summary("prune one network by several methods, side by side")
     .description("Prune a network by every method at every sparsity, and print what each costs. Writes no network.")
-    .argument("<model>", "checkpoint (safetensors or PyTorch), or a TensorFlow.js model.json");
+    .argument("<model>", "checkpoint (safetensors, PyTorch or a plugin's format), or a TensorFlow.js model.json");
   command.optionsGroup("What to compare:");
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");
   addArchFlags(command, spec.terminal);

@@ -30,15 +30,15 @@ export function addConvertCommand(program: Command, terminal: Terminal): void {
     .command("convert")
     .summary("write a network in another format")
     .description(
-      "Write a network as an ONNX model, as a TensorFlow.js layers model or as safetensors; the name after --out chooses.",
+      "Write a network as an ONNX model, as a TensorFlow.js layers model, as safetensors or in a plugin's format; the name after --out chooses.",
     )
     .argument(
       "<model>",
-      "checkpoint (safetensors or PyTorch) of a known architecture, or a TensorFlow.js layers model",
+      "checkpoint (safetensors, PyTorch or a plugin's format) of a known architecture, or a TensorFlow.js layers model",
     );
   command.optionsGroup("What to write:");
   addArchFlags(command, terminal);
-  command.option("--out <file>", "the file to write: NAME.onnx, NAME.safetensors, or FOLDER/model.json");
+  command.option("--out <file>", "NAME.onnx, NAME.safetensors, FOLDER/model.json, or NAME with a plugin's ending");
   command.addOption(opsetOption());
   command.option("--force", "replace the file if it is there");
   addMessageFlags(command, { hasEvents: false });

@@ -25,7 +25,7 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
     .command("inspect")
     .summary("show what a checkpoint holds")
     .description("Show a checkpoint's tensors, their zeros, and its size as it is and compressed.")
-    .argument("<model>", "checkpoint (safetensors or PyTorch), or a TensorFlow.js model.json");
+    .argument("<model>", "checkpoint (safetensors, PyTorch or a plugin's format), or a TensorFlow.js model.json");
   addEngineFlag(command);
   command.option("--exact-sizes", "compress files above 4 MB as a whole, too, rather than pieces of them");
   addMessageFlags(command, { hasEvents: false });

@@ -58,7 +58,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
     .description("Remove weights from a trained network, re-fit the rest, and measure what that costs.");
   command.argument(
     "[model]",
-    "checkpoint to prune (safetensors or PyTorch), or a TensorFlow.js model.json; with --recipe it may be left out",
+    "checkpoint to prune (safetensors, PyTorch or a plugin's format), an ONNX model or a TensorFlow.js model.json; with --recipe it may be left out",
   );
   if (!spec) return;
   command.optionsGroup("What to prune:");
@@ -94,7 +94,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
     .optionsGroup("Where results go:")
     .option(
       "--out <file>",
-      "the pruned network: FILE.safetensors, FILE.onnx, or FOLDER/model.json for TensorFlow.js (default: MODEL.SOLVER-SPARSITY beside the model)",
+      "the pruned network: FILE.safetensors, FILE.onnx, FOLDER/model.json for TensorFlow.js, or a plugin's ending (default: MODEL.SOLVER-SPARSITY beside the model)",
     )
     .addOption(opsetOption())
     .option("--report <file>", "FILE.html: a page with plots, self-contained; FILE.json: its content as data")

@@ -27,7 +27,7 @@ export function addSensitivityCommand(program: Command, spec: { terminal: Termin
       "Take one set of gradients, prune every layer alone at several sparsities, and measure on training examples that gave none. " +
         "Layers that lose too much are tried as dense, with as many weights in all; they are proposed if that is better. Writes no network.",
     )
-    .argument("<model>", "checkpoint (safetensors or PyTorch)");
+    .argument("<model>", "checkpoint (safetensors, PyTorch or a plugin's format)");
   command.optionsGroup("What to scan:");
   addDataFlags(command, "its training split is used, one part for gradients and another to measure");
   addArchFlags(command, spec.terminal);

@@ -106,7 +106,7 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
   addAugmentationFlags(command, "training images");
   command
     .optionsGroup("Where results go:")
-    .option("--out <file>", "the trained network (.safetensors); always needed")
+    .option("--out <file>", "the trained network (.safetensors, or a plugin's ending); always needed")
     .addOption(
       new Option(
         "--keep-epochs <a,b,...>",

@@ -1,5 +1,5 @@
 /** What a strategy asks of a problem, and whether it asks for no more than it declares. */
-import { type CurvatureView, createRunContext, type Solver } from "@secateur/core";
+import { type CurvatureView, createRunContext, type Solution, type Solver } from "@secateur/core";
 import { ensure } from "../assertions.ts";
 import type { Check } from "../check.ts";
 import { ensureSolution } from "./solution-checks.ts";
@@ -34,12 +34,13 @@ export function needsChecks({ create }: SolverSpec): readonly Check[] {
         for (const chosen of alternatives(await create())) {
           const tiny = tinyProblem({ views: chosen });
           const label = `a curvature with ${["diagonal", "apply", ...chosen].join(", ")}`;
+          let solution: Solution;
           try {
-            const solution = await (await create()).solve(tiny.problem, createRunContext());
-            await ensureSolution(tiny.problem, solution, label);
-          } catch (error) {
-            throw new Error(`${label}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+            solution = await (await create()).solve(tiny.problem, createRunContext());
+          } catch (cause) {
+            throw new Error(`${label}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
           }
+          await ensureSolution(tiny.problem, solution, label);
         }
       },
     },

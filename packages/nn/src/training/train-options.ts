@@ -10,6 +10,7 @@ export function assertTrainOptions(options: TrainOptions): void {
     momentum = 0.9,
     weightDecay = 0,
     labelSmoothing = 0,
+    learningRate,
     optimizer,
     augmentation,
   } = options;
@@ -20,6 +21,11 @@ export function assertTrainOptions(options: TrainOptions): void {
   assertWhole("augmentation.cropPadding", augmentation?.cropPadding ?? 0, 0);
   if (!(weightDecay >= 0 && Number.isFinite(weightDecay))) {
     throw badTrainOption("weightDecay", weightDecay, "a finite number of at least 0");
+  }
+  if (learningRate !== undefined && typeof learningRate !== "function") {
+    const allowed =
+      "a function of the step, such as constant(0.02), or oneCycle(0.02), which rises to its peak and falls";
+    throw badTrainOption("learningRate", learningRate, allowed);
   }
   if (optimizer === undefined) return;
   if (optimizer.kind === "sgd") assertFraction("optimizer.momentum", optimizer.momentum ?? 0.9);
