@@ -10,12 +10,16 @@ import {
   type CommentDisplayPart,
   Converter,
   type DocumentReflection,
+  IndexEvent,
   type ProjectReflection,
 } from "typedoc";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const repository = "https://github.com/secateur/secateur/blob/main";
 const image = /\.(svg|png|jpe?g|gif|webp)$/i;
+
+/** How much more a page counts in the search than a name in the code. */
+const GUIDE_BOOST = 1000;
 
 /** Called by typedoc. */
 export function load(app: Application): void {
@@ -25,6 +29,11 @@ export function load(app: Application): void {
     const heading = /^# (.+)$/m.exec(readFileSync(file, "utf8"))?.[1];
     if (heading !== undefined) page.name = heading;
     page.frontmatter["group"] ??= groupOf(file);
+    // Ten results are shown, and a word stands in hundreds of names: the pages that explain it come first.
+    page.relevanceBoost = GUIDE_BOOST;
+  });
+  app.renderer.on(IndexEvent.PREPARE_INDEX, (event: IndexEvent) => {
+    event.searchFieldWeights["document"] = 100;
   });
   app.on(Application.EVENT_PROJECT_REVIVE, linkToRepository, -1000);
 }
@@ -34,7 +43,14 @@ function groupOf(file: string): string {
   return /\/examples\//.test(file) ? "Examples" : "Guides";
 }
 
+/** The site's title is the project's name, and the README begins with it again. */
+function dropTitle({ readme, name }: ProjectReflection): void {
+  const [first] = readme ?? [];
+  if (first) first.text = first.text.replace(new RegExp(`^\\s*# ${name}\\n+`), "");
+}
+
 function linkToRepository(project: ProjectReflection): void {
+  dropTitle(project);
   const texts: CommentDisplayPart[][] = [project.readme ?? []];
   for (const reflection of Object.values(project.reflections)) {
     if (reflection.isDocument()) texts.push(reflection.content);

@@ -1,9 +1,10 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { encodeSafetensors } from "@secateur/formats";
 import { type SensitivityDocument, sensitiveLayers } from "@secateur/run";
 import type { PruneDocument } from "@secateur/run/node";
 import { describe, expect, test } from "vitest";
-import { call, refused, smallTask } from "./testing.test-support.ts";
+import { call, refused, smallArch, smallTask } from "./testing.test-support.ts";
 
 async function scanned(argv: readonly string[]): Promise<SensitivityDocument> {
   const { code, stdout, stderr } = await call([...argv, "--json"]);
@@ -181,4 +182,14 @@ describe("the proposal", () => {
       [],
     );
   });
+});
+
+test("sensitivity of a network whose gradients are all 0 says that this is the cause, not the ridge", async () => {
+  const { folder, data } = await smallTask();
+  const dead = join(folder, "dead.safetensors");
+  const zeros = (name: string, shape: readonly number[]) =>
+    ({ name, dtype: "f32", shape, data: new Float32Array(shape[0]! * shape[1]!) }) as const;
+  await writeFile(dead, encodeSafetensors({ tensors: [zeros("fc1.weight", [5, 6]), zeros("fc2.weight", [3, 5])] }));
+  const argv = ["sensitivity", dead, "--arch", smallArch, "--data", data, "--sparsities", "0.5"];
+  expect(await refused(argv)).toMatch(/every gradient is 0, and so is the automatic ridge.*ERR_IMPOSSIBLE/);
 });

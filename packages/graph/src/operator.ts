@@ -77,7 +77,7 @@ export interface WeightGradient extends WeightInputs {
   rows(group: number, out: Mat): void;
   /** Its factors, where each unit adds delta' input: delta [units, out], input [units, in]. Valid during the call only. */
   readonly factors?: { readonly delta: Mat; readonly input: Mat };
-  /** [units * positions, out of the group]: slopes of the loss at the outputs of a group. */
+  /** Slopes of the loss at the outputs of a group, [units * positions, out of the group]. */
   deltaOf(group: number): Mat;
 }
 

@@ -16,7 +16,7 @@ import { proposalText, type SensitivityReportDocument, scannedSparsities } from 
  * The report of one `secateur sensitivity`, as HTML.
  *
  * @param spec.command - as typed, to repeat the run
- * @param spec.plottingLibrary - see {@link makePage}
+ * @param spec.plottingLibrary - see `makePage`
  */
 export function sensitivityReport(spec: {
   document: SensitivityReportDocument;

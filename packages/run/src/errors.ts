@@ -34,6 +34,15 @@ export function keepsAll(where: string): PruneError {
   });
 }
 
+/** Gradients that say nothing: with an automatic ridge of 0 beside them there is no curvature at all. */
+export function noGradients(where: string): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `${where}: every gradient is 0, and so is the automatic ridge, which follows them; look for weights of 0 or a layer that passes nothing on, or judge layers by their inputs (--solver layerwise)`,
+    { details: { where } },
+  );
+}
+
 /** Sums outgrew the range of the numbers they are kept in. */
 export function overflowed(where: string): PruneError {
   return new PruneError(

@@ -113,7 +113,7 @@ export function bindBudget(budget: Budget, params: readonly FlatParam[]): BoundB
     settings: {
       ...plain,
       ...(allocation ? { allocation: allocation.settings } : {}),
-      // Of a cost model what the dense network costs by it.
+      // Cost models are told apart by what the dense network costs by them, which is shorter than their tables.
       ...(limits.some(({ isModelled }) => isModelled) ? { dense: limits.map(({ all }) => all) } : {}),
     },
     ...(allocation ? { allocation } : {}),

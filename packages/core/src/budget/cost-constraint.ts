@@ -78,7 +78,7 @@ export function costConstraint(
     const share = sharesOf(some);
     for (let u = 0; u < count; u++) {
       const value = score[u]!;
-      // A negative score is no better for costing more.
+      // Divided by its cost, a negative score would look the better the more the unit costs.
       key[u] = Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value > 0 ? value / Math.max(share[u]!, 1e-300) : value;
     }
     const needed = neededOf(key);

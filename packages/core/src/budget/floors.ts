@@ -59,7 +59,7 @@ export function floorsOf({ exclude = [], bounds = [] }: Budget, { parts }: Stack
   return parts.flatMap(({ param: { name, size }, firstUnit, units }) => {
     const own = bounds.filter(({ match }) => matchesPattern(match, name)).map(({ sparsity }) => 1 - sparsity);
     const fraction = exclude.some((pattern) => matchesPattern(pattern, name)) ? 1 : Math.max(0, ...own);
-    // Any unit holds a weight at least.
+    // Every unit has a weight at least, so one weight asks for one unit.
     const isUsual = own.length === 0 && fraction === 0 && !units.perWeight;
     const least = isUsual ? 1 : Math.ceil(size * fraction - 1e-9);
     return least === 0 ? [] : [{ first: firstUnit, end: firstUnit + units.count, least, isUsual }];

@@ -140,7 +140,7 @@ export interface Moments {
 export interface ModelBlock {
   /** Names of the weights in it, of those that were asked for. */
   readonly params: readonly string[];
-  /** What it gives. @param x - what it takes; absent for the first, which takes the batch */
+  /** What it gives for `x`, what it takes; absent for the first, which takes the batch. */
   run(call: { readonly batch: Batch; readonly x?: Vec }, ctx: RunContext): Promise<Vec>;
   /** The same, and 1/2 sum (y - target)^2; its gradient in the weights is added to `gradients` (canonical, by parameter). */
   distance(
@@ -172,7 +172,7 @@ export interface Model {
   write(name: string, w: Mat): Promise<void>;
   /**
    * The task that the model's file says it was trained for, on data with such targets; undefined where it does not say, or the data do not
-   * fit. {@link chooseTask} takes it where nobody names a task.
+   * fit. `chooseTask` takes it where nobody names a task.
    */
   taskFor?(data: Dataset): Task | undefined;
   /** Its outputs [batch.size, ...] by name; the caller's to keep. @param options.task - who will read them; default: scores are read */
@@ -186,6 +186,6 @@ export interface Model {
   layerInputs?(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;
   /** The model in parts with at least one of the weights each, in order; what comes behind the last is left out. Weights are read as they are then. */
   blocks?(request: { readonly params: readonly string[]; readonly data: Dataset }): Promise<readonly ModelBlock[]>;
-  /** Loss and measures over all of a dataset. @param options.task - default: what {@link chooseTask} takes for the data */
+  /** Loss and measures over all of a dataset. @param options.task - default: what `chooseTask` takes for the data */
   evaluate?(data: Dataset, ctx: RunContext, options?: { readonly task?: Task }): Promise<Evaluation>;
 }

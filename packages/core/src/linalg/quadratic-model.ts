@@ -55,7 +55,7 @@ export function quadraticModel(
   };
 }
 
-/** Runs `work` on the model with its rows in kernel memory, see {@link residentView}, and frees them, also when it throws. */
+/** Runs `work` on the model with its rows in kernel memory, see `residentView`, and frees them, also when it throws. */
 export async function withResidentRows<T>(
   model: QuadraticModel,
   work: (resident: QuadraticModel) => T | Promise<T>,
@@ -127,7 +127,7 @@ export async function withModelOver<T>(
 /** The model over the weights of a support (ascending), all others pruned (w = 0). One product with G for the offset. Release it. */
 export async function prunedModel(model: QuadraticModel, support: Uint32Array): Promise<RestrictedModel> {
   const { rows, kernels, dtype, damping, gradient } = model;
-  // d of the weights outside is -w0.
+  // Weights outside of the support become 0, so that their change d is -w0.
   const outside = model.w0.slice();
   for (const j of support) outside[j] = 0;
   for (let j = 0; j < outside.length; j++) outside[j] = -outside[j]!;

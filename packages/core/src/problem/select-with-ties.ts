@@ -36,7 +36,7 @@ export function selectWithTies(
   const size = units.reduce(w.data.map(Math.abs));
   const order = spreadOrder({ tied, size, layers: problem.layers ?? [] });
   const broken = constraint.select(withoutTies(scores, tied, order));
-  // Weights of 0 are told apart by nothing, and need not be.
+  // It makes no difference which weights of 0 are kept.
   if (tied.length < telling * units.count || tied.every((u) => size[u] === 0)) return { mask: broken };
   const by = tied.every((u) => size[u] === size[tied[0]!]) ? "place" : "magnitude";
   return { mask: broken, note: tiedNote({ tied: tied.length, count: units.count, by }) };

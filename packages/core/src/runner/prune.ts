@@ -44,7 +44,7 @@ export interface PruneRequest extends RunContextOptions {
   readonly data?: Dataset;
   /** Examples on which steps are accepted, of which no gradient is taken; default: a share of the training data, where it is large enough. */
   readonly heldOut?: Dataset;
-  /** What the outputs mean; default: what {@link chooseTask} takes for the data. */
+  /** What the outputs mean; default: what `chooseTask` takes for the data. */
   readonly task?: Task;
   /**
    * What estimates the curvature, or several by name, such as `estimators` of @secateur/fisher, of which the plan takes one. Default:

@@ -30,7 +30,7 @@ interface StageRange {
 /** The rounds of a list of stages, in order. */
 export function roundsOf(stages: readonly Stage[]): readonly StageRange[] {
   const ends = stages.flatMap(({ train }, index) => (train || index === stages.length - 1 ? [index + 1] : []));
-  // A network of zeros has no stages, and is looked at all the same.
+  // Without stages, as for a network of zeros, one round without any still measures and reports.
   return (ends.length === 0 ? [0] : ends).map((end, index) => ({ first: ends[index - 1] ?? 0, end }));
 }
 
@@ -129,7 +129,7 @@ async function pruneRound(
   const firstMs = ctx.now() - lossStarted;
   ctx.report({ type: "run:start", stages: stages.length, sparsity, prunable: start.weights.length });
   let expected: number | undefined;
-  // A solver without gradients takes no time worth foretelling, and its examples give no curvature that could mislead it.
+  // A solver without gradients takes no time worth foretelling, and no curvature from its examples that they could spoil.
   if (accept && estimator && !before.training) {
     const others = isHeldOut && data ? { others: data } : {};
     const { examples } = run.situation;

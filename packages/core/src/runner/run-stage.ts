@@ -128,7 +128,7 @@ export async function runStage(run: StageRun, outer: RunContext): Promise<{ solu
       notes,
       gradientMs: estimated - started,
       solveMs: ctx.now() - estimated,
-      // What the solver says of itself belongs to the full step.
+      // The solver's own numbers are those of its full step; that it was shortened stands beside them.
       stats: {
         ...solution.stats,
         ...(step === 1 ? {} : { step }),
@@ -257,7 +257,7 @@ function ridgeFactorsOf({ stage, dampingFactor, accept }: StageRun): readonly nu
  */
 export function nextDampingFactor(report: StageReport | undefined, { curvature }: Stage): number {
   const { ridgeFactors = [] } = curvature ?? {};
-  // Several multiples adapt by competing.
+  // Where several multiples compete in every stage, the best is found anew each time.
   if (!report || ridgeFactors.length !== 1) return 1;
   const { step = 1, ridgeFactor = 1 } = report.stats;
   const damping = ridgeFactor / ridgeFactors[0]!;

@@ -56,7 +56,7 @@ export function chooseTask({
   const [output, target] = [outputs[0], targets[0]];
   if (!output || !target) return classification();
   const isWhole = target.classes !== undefined || !target.dtype.startsWith("f");
-  // The same stand-in for extents that vary: they vary together.
+  // Extents that vary are taken for equal: those of outputs and of their targets usually vary together.
   const shapeOf = ({ shape }: TensorSpec): readonly number[] => [0, ...shape.map((extent) => extent ?? -1)];
   const [likeliest] = tasksFor(
     { shape: shapeOf(output) },

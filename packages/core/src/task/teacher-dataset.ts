@@ -24,7 +24,8 @@ export interface TeacherDataset {
  * Runs the model over the data and keeps its outputs, up to 256 MiB; of larger ones those of a sample of the examples, which is then
  * all that the returned dataset has, and a note says so. Targets that the data have already stay beside them.
  *
- * @param spec.task - who will compare with them; default: one that reads scores
+ * The task is the one that will compare with them; default: one that reads scores.
+ *
  * @throws ERR_IMPOSSIBLE for a model that cannot be run, ERR_ABORTED
  */
 export async function teacherDataset(

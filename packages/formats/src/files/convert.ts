@@ -85,7 +85,7 @@ export function isFloatDtype(dtype: Tensor["dtype"]): dtype is FloatDtype {
  * Numbers as a tensor of a floating-point dtype, each rounded to the nearest of that dtype, ties to even; beyond its range to
  * an infinity. Zeros stay zeros. `data` is handed out as it is where it is of that dtype. O(length).
  *
- * @param shape - extents whose product is the length of `data`
+ * @param spec.shape - extents whose product is the length of `data`
  */
 export function tensorOf(data: Vec, spec: { shape: readonly number[]; dtype: FloatDtype }): Tensor {
   const { shape, dtype } = spec;

@@ -7,7 +7,7 @@ import { onnxDtypeName, opaqueBits } from "./onnx-dtype.ts";
 import type { ExternalPlace, OnnxTensor } from "./onnx-model.ts";
 import type { TensorProto } from "./onnx-schema.ts";
 
-/** Bytes of data that lies outside the model file. @param length - bytes wanted */
+/** Bytes of data that lies outside the model file, as many as `tensor.length` says. */
 export type ExternalData = (place: ExternalPlace, tensor: { name: string; length: number }) => Uint8Array;
 
 /** Reads a tensor. @throws ERR_ONNX when what is stored does not fit the shape; what `external` throws */

@@ -32,7 +32,7 @@ export function apportion(layers: readonly BoundedLayer[], shares: readonly numb
     const wanted = (index: number): number => (sum === 0 ? left / free.length : (left * shares[index]!) / sum);
     const over = free.filter((index) => wanted(index) > layers[index]!.most);
     const under = free.filter((index) => wanted(index) < layers[index]!.least);
-    // Both kinds at once would push each other about: what is too much in all decides which to fix first.
+    // Fixing layers below their bounds leaves less for the others, above leaves more: the side that is further off in all goes first.
     const excess = over.reduce((total, index) => total + wanted(index) - layers[index]!.most, 0);
     const lack = under.reduce((total, index) => total + layers[index]!.least - wanted(index), 0);
     if (over.length === 0 && under.length === 0) return rounded({ layers, fixed, free, wanted, left });

@@ -8,7 +8,7 @@ import type { CurvatureEstimator, Estimate, ResolvedPlan } from "@secateur/core"
 /** What decides the first stage's gradients: runs of equal keys share them. */
 export function gradientKey(plan: ResolvedPlan): string {
   const { curvature, examples, batch, ridge, firstOrder, distill, temperature, stages, targetStages } = plan;
-  // What is to be met is met before the first stage, which then has no gradient; a run of more stages is taught by some examples.
+  // The dense network's own outputs are the targets, so the first stage has no gradient; later ones have, from outputs on certain examples.
   const hasGradient = firstOrder && !distill;
   const hasTeacher = firstOrder && distill && stages + targetStages > 1;
   return JSON.stringify({ curvature, examples, batch, ridge, hasGradient, hasTeacher, temperature });

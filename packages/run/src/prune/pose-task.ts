@@ -9,7 +9,6 @@ import {
   teacherDataset,
 } from "@secateur/core";
 import type { Session } from "../session.ts";
-import { noteOneClass } from "./note-one-class.ts";
 import type { PrunableModel } from "./prunable-model.ts";
 
 /** A task, and how models are measured. */
@@ -50,7 +49,6 @@ export async function poseTask(spec: {
       : { measuredBy: task, test: await withTeacher(data.test) };
   // What the network's file says is told where it is read.
   if (named === undefined && task !== network.taskFor?.(data.train)) noteTask(task, data.train, session.onEvent);
-  await noteOneClass(data.train, session.onEvent);
   return {
     task,
     withTeacher,

@@ -45,7 +45,7 @@ export function weightedTasks(parts: Readonly<Record<string, WeightedTask>>): Ta
     options: Object.fromEntries(list.map(({ key, task, weight }) => [key, [task.name, task.options ?? {}, weight]])),
     targetsFrom: sources.has("teacher") ? "teacher" : list[0]!.task.targetsFrom,
     ...(list.some(({ task }) => task.targetKind === "values") ? { targetKind: "values" as const } : {}),
-    // A part that names no output has the only one.
+    // A part that names no output reads the only one there is, which is then all of them.
     valuesOf: list.some(({ task }) => task.valuesOf === "all")
       ? "all"
       : list.flatMap(({ task }) => (Array.isArray(task.valuesOf) ? task.valuesOf : [])),

@@ -20,7 +20,7 @@ import { needsGradients } from "../../prune/prune-network.ts";
 /** The page of an entry that is no schedule of retraining. */
 export async function explainEntry(found: FoundEntry, situation: RunSituation): Promise<string> {
   const { entry, packageName, version } = found;
-  const parts = [`${entry.name}: ${entry.summary}\n`];
+  const parts = [`${wrapText(`${entry.name}: ${entry.summary}`)}\n`];
   if (found.note !== undefined) parts.push(`Note: ${found.note}\n`);
   if (entry.explanation) parts.push(`${wrapText(entry.explanation)}\n`);
   if (entry.reference) parts.push(`${wrapText(`Reference: ${entry.reference}`)}\n`);

@@ -67,7 +67,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
     includeFrozen,
     cwd,
     onEvent: session.onEvent,
-    // Training and layers see every use of a weight as one of its own.
+    // Where weights are trained, or pruned layer by layer, every use of a tied weight is a parameter of its own.
     untie: settings.retrain !== undefined || settings.layers !== undefined,
   });
   noteArchitecture(model, session);

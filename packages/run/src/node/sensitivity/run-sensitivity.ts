@@ -13,7 +13,7 @@ import {
   sampleIndices,
   subset,
 } from "@secateur/core";
-import { badUsage, keepsNothing } from "../../errors.ts";
+import { badUsage, keepsNothing, noGradients } from "../../errors.ts";
 import { resolveOptions } from "../../plugins/resolve-options.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import { sensitiveLayers } from "../../sensitivity/propose-dense.ts";
@@ -125,6 +125,7 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
         { network, params, weights, data: await posed.withTeacher(forGradients), task, rows, ridge },
         ctx,
       );
+  if (gradients?.ridge === 0 && ridge === "auto") throw noGradients(path);
   const pruner = gradients
     ? gradientPruner(solver, gradients)
     : layerPruner({ network, solver, params, weights, data: forGradients });

@@ -30,6 +30,7 @@ import {
 import { type FinishedRun, finishedRun, requestHash } from "../state/finished-run.ts";
 import { readTraining, trainingPath, writeTraining } from "../state/training-file.ts";
 import { versions } from "../versions.ts";
+import { noteOneClass } from "./note-one-class.ts";
 import { openRules, type RuleSettings } from "./training-rules.ts";
 
 /** How to train; what is left out is taken from {@link trainDefaults}. */
@@ -139,6 +140,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
     cwd,
   });
   const posed = await poseTask({ network, data: splits, named: named?.task, session });
+  await noteOneClass(splits.train, session.onEvent);
   const ctx = session.context();
   const started = ctx.now();
   const { batchSize, weightDecay, epochs } = { ...trainDefaults, ...defined(settings) };

@@ -1,5 +1,5 @@
 import type { Dataset } from "@secateur/core";
-import type { Session } from "../session.ts";
+import type { Session } from "../../session.ts";
 
 /** So many examples, evenly spread, tell data of one class from others well enough. */
 const most = 2000;
