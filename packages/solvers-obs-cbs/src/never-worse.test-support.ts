@@ -17,7 +17,7 @@ import {
 import { activations, estimators } from "@secateur/fisher";
 import type { Network } from "@secateur/nn";
 import { chita, chitaBso, chitaCd, chitaIht } from "@secateur/solvers-chita";
-import { alps, layerLoop, layerwise, obc, sparseGpt, sparseSwaps } from "@secateur/solvers-layerwise";
+import { alps, layerLoop, layerwise, obc, sparseGpt } from "@secateur/solvers-layerwise";
 import { cbs } from "./cbs/cbs.ts";
 import { obs } from "./obs/obs.ts";
 import { woodfisher } from "./obs/woodfisher.ts";
@@ -36,7 +36,6 @@ export const campaignSolvers: Readonly<Record<string, () => Solver>> = {
   obc: () => obc(),
   alps: () => alps(),
   sparsegpt: () => sparseGpt(),
-  sparseswaps: () => sparseSwaps(),
 };
 
 const magnitude: Solver = solverFrom(selectorFrom({ needs: {}, score: ({ w }) => w.data.map(Math.abs) }));

@@ -18,7 +18,8 @@ test.each(cases)(
       const found = await comparison(one, { solver, request: { heldOut: one.heldOut } });
       if ("error" in found) throw found.error;
       expect(found.isFinite).toBe(true);
-      expect(worseThan(found, solver)).toBeLessThanOrEqual(1.05);
+      // The run compared on the same examples, so but for the last bits of sums in another order it cannot be worse at all.
+      expect(worseThan(found, solver)).toBeLessThanOrEqual(1 + 1e-5);
     }
   },
 );

@@ -1,4 +1,4 @@
-/** Products with sparse matrices. Panels outside the WebAssembly memory, or patterns larger than a slab, are left to the reference. */
+/** Products with sparse matrices. Panels outside the WebAssembly memory are left to the reference. */
 import {
   checkPanelProducts,
   checkSparseTimes,
@@ -12,7 +12,7 @@ import {
 } from "@secateur/core";
 import type { Engine } from "../engine.ts";
 import { isResident, placeIndices, placeVector, spaceForVector, storeVector, withRoom } from "../memory/staging.ts";
-import { type GroupedPattern, groupedPattern } from "./grouped-pattern.ts";
+import { groupedPattern } from "./grouped-pattern.ts";
 
 /** Bytes of a partial sum. */
 const VECTOR_BYTES = 16;
@@ -21,50 +21,60 @@ const VECTOR_BYTES = 16;
 export function sparseTimes(engine: Engine, spec: SparseTimesSpec): void {
   checkSparseTimes(spec);
   const { pattern, values, count, b, out } = spec;
-  const grouped = groupedPattern(pattern);
-  if (!canRun(engine, grouped, [b, out]) || values.byteLength > engine.slabs.out.bytes) {
+  if (![b, out].every((panel) => isResident(engine, panel))) {
     referenceKernels.sparseTimes!(spec);
     return;
   }
+  const { starts, lines, places } = groupedPattern(pattern);
   const ordered = values.slice();
-  for (let e = 0; e < ordered.length; e++) ordered[e] = values[grouped.places[e]!]!;
-  const starts = placeIndices(engine, engine.slabs.a, grouped.starts);
-  const lines = placeIndices(engine, engine.slabs.b, grouped.lines);
-  const value = placeVector(engine, engine.slabs.out, ordered);
-  const sizes = [grouped.starts.length - 1, pattern.rows, pattern.cols];
-  const panels = [placeVector(engine, engine.slabs.packed, b), placeVector(engine, engine.slabs.packed, out)];
-  engine.run(`sparseTimes${bits(b)}`, count, cost(pattern, count), starts, lines, value, ...sizes, ...panels);
+  for (let e = 0; e < ordered.length; e++) ordered[e] = values[places[e]!]!;
+  const { packed, a: first, b: second, out: third } = engine.slabs;
+  const panels = [placeVector(engine, packed, b), placeVector(engine, packed, out)];
+  withRoom(engine, first, starts.byteLength, (startRoom) =>
+    withRoom(engine, second, lines.byteLength, (lineRoom) =>
+      withRoom(engine, third, ordered.byteLength, (valueRoom) => {
+        const entries = [
+          placeIndices(engine, startRoom, starts),
+          placeIndices(engine, lineRoom, lines),
+          placeVector(engine, valueRoom, ordered),
+        ];
+        const sizes = [starts.length - 1, pattern.rows, pattern.cols];
+        engine.run(`sparseTimes${bits(b)}`, count, cost(pattern, count), ...entries, ...sizes, ...panels);
+      }),
+    ),
+  );
 }
 
 /** out[e] = <a[row of e], b[column of e]> */
 export function panelProducts(engine: Engine, spec: PanelProductsSpec): void {
   checkPanelProducts(spec);
   const { pattern, count, a, b, out } = spec;
-  const grouped = groupedPattern(pattern);
-  const { packed, a: slabA, b: slabB, out: slabOut, sums } = engine.slabs;
-  if (!canRun(engine, grouped, [a, b]) || out.byteLength > slabOut.bytes || grouped.places.byteLength > packed.bytes) {
+  if (![a, b].every((panel) => isResident(engine, panel))) {
     referenceKernels.panelProducts!(spec);
     return;
   }
-  const entries = [
-    placeIndices(engine, slabA, grouped.starts),
-    placeIndices(engine, slabB, grouped.lines),
-    placeIndices(engine, packed, grouped.places),
-  ];
+  const { starts, lines, places } = groupedPattern(pattern);
+  const { packed, a: first, b: second, out: third, sums } = engine.slabs;
   // Both are in the memory already.
   const panels = [placeVector(engine, packed, a), placeVector(engine, packed, b)];
-  const target = spaceForVector(engine, slabOut, out);
-  withRoom(engine, sums, pattern.columns.length * VECTOR_BYTES, ({ address }) => {
-    const values = [...entries, pattern.rows, pattern.cols, ...panels, count, address, target];
-    engine.run(`panelProducts${bits(a)}`, grouped.starts.length - 1, cost(pattern, count), ...values);
-  });
-  storeVector(engine, slabOut, out);
-}
-
-function canRun(engine: Engine, { starts, lines }: GroupedPattern, panels: readonly Vec[]): boolean {
-  const { a, b } = engine.slabs;
-  return (
-    starts.byteLength <= a.bytes && lines.byteLength <= b.bytes && panels.every((panel) => isResident(engine, panel))
+  withRoom(engine, first, starts.byteLength, (startRoom) =>
+    withRoom(engine, second, lines.byteLength, (lineRoom) =>
+      withRoom(engine, packed, places.byteLength, (placeRoom) =>
+        withRoom(engine, sums, pattern.columns.length * VECTOR_BYTES, ({ address }) =>
+          withRoom(engine, third, out.byteLength, (outRoom) => {
+            const entries = [
+              placeIndices(engine, startRoom, starts),
+              placeIndices(engine, lineRoom, lines),
+              placeIndices(engine, placeRoom, places),
+            ];
+            const target = spaceForVector(engine, outRoom, out);
+            const values = [...entries, pattern.rows, pattern.cols, ...panels, count, address, target];
+            engine.run(`panelProducts${bits(a)}`, starts.length - 1, cost(pattern, count), ...values);
+            storeVector(engine, outRoom, out);
+          }),
+        ),
+      ),
+    ),
   );
 }
 

@@ -23,7 +23,7 @@ import type { Task } from "../task/task.ts";
 import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
 import { type Split, splitHeldOut, splitOfLayers } from "./held-out.ts";
 import { assertLayerBudget } from "./layers/layer-budget.ts";
-import { layersTask, taskOf } from "./pose-run-task.ts";
+import { fitsTask, layersTask, taskOf } from "./pose-run-task.ts";
 import type { PruneRequest } from "./prune.ts";
 import { stageConstraint } from "./stage-constraint.ts";
 
@@ -63,9 +63,11 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
     throw shapeMismatch({ where: "prune: mask", found: `${mask.length} entries`, expected: `${weights.length}` });
   }
   const { sparsity, bound } = budgetOf(request, params);
-  const situation = runSituation({ ...request, params, weights, sparsity });
-  const fixed = request.curvature && isEstimator(request.curvature) ? { curvature: request.curvature.name } : {};
   const scope = scopeOf(request);
+  // Layers are calibrated on all examples.
+  const sparedNone = scope.kind === "layers" ? { heldOut: 0 } : {};
+  const situation = { ...runSituation({ ...request, params, weights, sparsity }), ...sparedNone };
+  const fixed = request.curvature && isEstimator(request.curvature) ? { curvature: request.curvature.name } : {};
   const takesGradients = scope.kind === "network" && hasEstimator(request);
   const reached = 1 - countKept(mask) / weights.length;
   const { plan, stages } = makeStages({
@@ -80,7 +82,7 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
   if (bound?.allocation)
     stageConstraint({ bound, params, weights, mask, stage: { sparsity: bound.sparsity, regrow: true } }, ctx);
   const estimator = scope.kind === "network" ? estimatorOf(request, plan) : undefined;
-  const layered = scope.kind === "layers" ? layersTask(request) : undefined;
+  const layered = scope.kind === "layers" ? layersTask(request, ctx) : undefined;
   const { task, teacher, data, heldOut } = layered ?? (await taskOf({ ...request, plan }, ctx));
   const fingerprint = JSON.stringify({
     ...{ prunable: weights.length, sparsity, seed, kernels: ctx.kernels.name, ...plan },
@@ -108,11 +110,14 @@ export async function openRun(request: PruneRequest, ctx: RunContext): Promise<O
   });
   const macs = situation.prunable * (situation.weightReuse ?? 1);
   const examples = { ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };
-  const split: Split = !layered
+  const wanted: Split = !layered
     ? splitHeldOut({ model, plan: mostRows(plan, stages), macs, ...examples }, ctx)
     : layered.isCompared
       ? splitOfLayers({ macs, ...examples }, ctx)
       : { isHeldOut: false };
+  const isUnsure = layered !== undefined && request.task === undefined && wanted.accept !== undefined;
+  const fits = !isUnsure || (await fitsTask({ model, data: wanted.accept!, task }, ctx));
+  const split: Split = fits ? wanted : { isHeldOut: false };
   return {
     ...{ params, weights, mask, sparsity, plan, situation, stages, units: bound?.units ?? weightUnits(weights.length) },
     ...{ task, hasTeacher: teacher !== undefined, fingerprint },

@@ -2,16 +2,17 @@
 import { describe, expect, test } from "vitest";
 import { arrayDataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
-import { notFiniteOutput } from "../errors.ts";
+import { labelOutOfRange, notFiniteOutput } from "../errors.ts";
 import type { Phase } from "../plugin/schedule.ts";
 import { selectorFrom, solverFrom } from "../problem/lift.ts";
 import { matrix } from "../problem/matrix.ts";
 import { objective } from "../problem/objective.ts";
 import type { Solver } from "../problem/strategy.ts";
 import type { Retrainer } from "../retraining/retrainer.ts";
-import { createRunContext } from "../run-context.ts";
+import { createRunContext, type RunEvent } from "../run-context.ts";
 import type { ResolvedPlan } from "../stages/plan.ts";
 import type { Evaluation } from "../task/evaluate.ts";
+import { classification } from "../task/losses/classification.ts";
 import { splitHeldOut } from "./held-out.ts";
 import type { LayerCapability } from "./layers/layer-stage.ts";
 import { type PruneRequest, type PruneResult, prune } from "./prune.ts";
@@ -160,16 +161,23 @@ test("a run over layers that is continued recalibrates what the stage before lef
 });
 
 test("layers that end worse than their mask over the old weights end with those, where the data say what is right", async () => {
-  const run = async (request: Partial<PruneRequest>): Promise<{ taken: string; w: Float32Array; codes: string[] }> => {
-    const model = { ...layerModel(), outputs: [{ name: "output", shape: [1], dtype: "f32" as const }] };
+  const run = async (
+    request: Partial<PruneRequest>,
+    other: Partial<Model> = {},
+  ): Promise<{ taken: string; w: Float32Array; codes: string[] }> => {
+    const model = { ...layerModel(), outputs: [{ name: "output", shape: [1], dtype: "f32" as const }], ...other };
+    const codes: string[] = [];
+    const onEvent = (event: RunEvent): void => {
+      if (event.type === "note") codes.push(event.code);
+    };
     const { loop, curvature } = layersOf(model);
     const prunes = async (): Promise<{ layers: []; examples: number }> => {
       model.w.set(model.w.map((value, j) => (j < 10 ? 0 : value + 1)));
       return { layers: [], examples: 3 };
     };
     const layers = { loop: { ...loop, prune: prunes }, curvature };
-    const { taken, notes } = await prune({ model, solver: layered, sparsity: 0.5, data, layers, ...request });
-    return { taken, w: model.w, codes: notes.map(({ code }) => code) };
+    const { taken } = await prune({ model, solver: layered, sparsity: 0.5, data, layers, onEvent, ...request });
+    return { taken, w: model.w, codes };
   };
   const masked = start.map((value, j) => (j < 10 ? 0 : value));
   const compared = await run({});
@@ -178,7 +186,17 @@ test("layers that end worse than their mask over the old weights end with those,
   // Without targets nothing says which is better: the layers are left as the loop left them.
   const { targets: _, ...unlabelled } = data;
   const left = await run({ data: unlabelled });
-  expect([left.taken, left.w]).toEqual(["step", start.map((value, j) => (j < 10 ? 0 : value + 1))]);
+  const solved = start.map((value, j) => (j < 10 ? 0 : value + 1));
+  expect([left.taken, left.w]).toEqual(["step", solved]);
+  // Targets that do not fit are said, and end no run that reads none.
+  const evaluate = (): Promise<never> => {
+    throw labelOutOfRange({ where: "data", index: 0, label: 6, classes: 3 });
+  };
+  const unfit = await run({}, { evaluate });
+  expect([unfit.taken, unfit.w]).toEqual(["step", solved]);
+  expect(unfit.codes).toContain("not-compared");
+  // Whoever names a task means it.
+  await expect(run({ task: classification() }, { evaluate })).rejects.toMatchObject({ code: "ERR_LABEL_RANGE" });
 });
 
 test("a loop over layers that keeps more than the budget, or brings pruned weights back, is refused by name", async () => {

@@ -18,7 +18,7 @@ import { type LayerBudget, type LayerLimit, type LayerPlace, layerBudget } from 
 export interface LayerLoopRequest {
   /** Changed in place. */
   readonly model: Model;
-  /** Calibration data; labels are not read. */
+  /** Calibration data; the loop reads no labels. What it leaves is compared by them where they fit the network. */
   readonly data: Dataset;
   readonly solver: Solver;
   readonly curvature: LayerCurvatureEstimator;
