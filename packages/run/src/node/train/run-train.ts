@@ -30,6 +30,7 @@ import {
 import { type FinishedRun, finishedRun, requestHash } from "../state/finished-run.ts";
 import { readTraining, trainingPath, writeTraining } from "../state/training-file.ts";
 import { versions } from "../versions.ts";
+import { noteNoBetter } from "./note-no-better.ts";
 import { noteOneClass } from "./note-one-class.ts";
 import { openRules, type RuleSettings } from "./training-rules.ts";
 
@@ -188,6 +189,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
   }
   const trainMs = ctx.now() - started;
   const test = await posed.evaluate(network);
+  if (epochs > 0) await noteNoBetter({ data: splits.test, test, onEvent: session.onEvent });
   // Led to its own outputs, a network is trained for nothing else than before.
   const lasting = named && named.task.targetsFrom !== "teacher" ? settings.task : readRecord(opened.metadata)?.task;
   const record = { ...recordOf(settings), ...(lasting === undefined ? {} : { task: lasting }) };
