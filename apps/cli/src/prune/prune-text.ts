@@ -25,10 +25,10 @@ export function pruneText(document: PruneDocument): string {
       ...(dense && pruned && measuredOn ? measuredRows({ dense, pruned, measuredOn }) : []),
       ["non-zero weights", "", `${formatCount(nonzeros)} of ${formatCount(prunable)}`],
       ["sparsity", "", formatFraction(document.sparsity)],
-      ...(document.limits ?? []).map(({ kind, asked, reached, absolute }) => [
+      ...(document.limits ?? []).map(({ kind, asked, reached, absolute, dense: all }) => [
         absolute ? `${kind} (limit ${asked})` : `${kind} of the dense network (limit ${formatFraction(asked)})`,
         "",
-        absolute ? formatNumber(reached) : formatFraction(reached),
+        `${absolute ? "" : `${formatFraction(reached)}, `}${formatNumber(absolute ? reached : reached * all)} of ${formatNumber(all)}`,
       ]),
     ],
   );
