@@ -24,6 +24,7 @@ import type { Taken } from "./accept-step.ts";
 import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
 import type { RunLoss } from "./finish-run.ts";
 import type { LayerCapability } from "./layers/layer-stage.ts";
+import { numbersOfTaken } from "./layers/numbers-of-taken.ts";
 import { type OpenRun, openRun } from "./open-run.ts";
 import { type PrunedRound, roundsOf, runRound } from "./run-round.ts";
 import type { LayerNumbers, StageReport } from "./run-stage.ts";
@@ -184,7 +185,7 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
       const own = reports[reports.length - 1]?.layers?.[name];
       return {
         ...{ name, shape, size, nonzeros: size - countZeros(weights.subarray(start, start + size)) },
-        ...own,
+        ...(own ? numbersOfTaken(own, { taken, stages: reports.length }) : {}),
       };
     }),
     schedule: stages,
