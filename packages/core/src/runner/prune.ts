@@ -87,6 +87,8 @@ export interface LayerReport extends Partial<LayerNumbers> {
   readonly shape: readonly number[];
   /** Number of weights. */
   readonly size: number;
+  /** How many of them the mask keeps; a kept weight may happen to be zero, such as that of an input which always is. */
+  readonly kept: number;
   /** How many of them are not zero. */
   readonly nonzeros: number;
 }
@@ -184,7 +186,13 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     layers: params.map(({ name, shape, start, size }) => {
       const own = reports[reports.length - 1]?.layers?.[name];
       return {
-        ...{ name, shape, size, nonzeros: size - countZeros(weights.subarray(start, start + size)) },
+        ...{
+          name,
+          shape,
+          size,
+          kept: countKept(mask.subarray(start, start + size)),
+          nonzeros: size - countZeros(weights.subarray(start, start + size)),
+        },
         ...(own ? numbersOfTaken(own, { taken, stages: reports.length }) : {}),
       };
     }),
