@@ -84,6 +84,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
           task: named ?? model.trainedFor,
           classes: spec?.classes,
           network: spec,
+          inputs: graph.inputs,
           onEvent: session.onEvent,
           cwd: settings.cwd,
         });
