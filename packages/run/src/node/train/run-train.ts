@@ -125,7 +125,8 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
     data: portableData(data, out), // a file is the same wherever its folder lies
   });
   const request = requestHash(run);
-  if (resume && !isContinued && existsSync(out) && (await requestIn(out, cwd)) === request) {
+  const isThere = [out, ...keepEpochs.map((epoch) => epochPath(out, epoch))].every((place) => existsSync(place));
+  if (resume && !isContinued && isThere && (await requestIn(out, cwd)) === request) {
     return finishedRun(out, session);
   }
   await checkOutput(out, { overwrite: overwrite || isContinued });
