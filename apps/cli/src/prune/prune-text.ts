@@ -19,16 +19,18 @@ import type { PruneDocument } from "@secateur/run/node";
 export function pruneText(document: PruneDocument): string {
   const { dense, pruned, measuredOn, nonzeros, prunable, timing, stages, recipe } = document;
   const right = { align: "right" } as const;
+  const zeros = document.layers.reduce((sum, { kept }) => sum + kept, 0) - nonzeros;
   const numbers = formatTable(
     [{ title: "" }, { title: "before", ...right }, { title: "after", ...right }],
     [
       ...(dense && pruned && measuredOn ? measuredRows({ dense, pruned, measuredOn }) : []),
       ["non-zero weights", "", `${formatCount(nonzeros)} of ${formatCount(prunable)}`],
+      ...(zeros > 0 ? [["kept though they are 0", "", formatCount(zeros)]] : []),
       ["sparsity", "", formatFraction(document.sparsity)],
-      ...(document.limits ?? []).map(({ kind, asked, reached, absolute }) => [
+      ...(document.limits ?? []).map(({ kind, asked, reached, absolute, dense: all }) => [
         absolute ? `${kind} (limit ${asked})` : `${kind} of the dense network (limit ${formatFraction(asked)})`,
         "",
-        absolute ? formatNumber(reached) : formatFraction(reached),
+        `${absolute ? "" : `${formatFraction(reached)}, `}${formatNumber(absolute ? reached : reached * all)} of ${formatNumber(all)}`,
       ]),
     ],
   );
@@ -39,10 +41,10 @@ export function pruneText(document: PruneDocument): string {
         ? [{ title: "relative error", ...right }]
         : []),
     ],
-    document.layers.map(({ name, shape, size, nonzeros: kept, relativeError }) => [
+    document.layers.map(({ name, shape, size, kept, nonzeros: some, relativeError }) => [
       name,
       formatShape(shape),
-      formatCount(kept),
+      formatCount(some),
       formatFraction(size === 0 ? 0 : 1 - kept / size),
       ...(relativeError === undefined ? [] : [formatNumber(relativeError)]),
     ]),
@@ -56,6 +58,7 @@ export function pruneText(document: PruneDocument): string {
       ]
     : [];
   const last = stages[stages.length - 1];
+  const other = takenWords[last?.taken ?? ""];
   const spent = [
     `${stages.length} ${stages.length === 1 ? "stage" : "stages"}`,
     `gradients ${formatDuration(timing.gradientMs)}`,
@@ -71,8 +74,8 @@ export function pruneText(document: PruneDocument): string {
     ...rounds,
     layers,
     ...(document.keptDense ? [`kept dense: ${document.keptDense.join(", ")}\n`] : []),
-    `objective ${formatNumber(document.objective)} (${[last?.status, formatStats(last?.stats ?? {})].filter(Boolean).join("; ")})\n${spent}\n`,
-    ...takenLine(last?.taken),
+    `objective ${formatNumber(document.objective)} (${[last?.status, other ? "" : formatStats(last?.stats ?? {})].filter(Boolean).join("; ")})\n${spent}\n`,
+    ...(other ? [`taken: ${other}\n`] : []),
     ...(recipe.plan.reason ? [`plan: ${recipe.plan.reason}\n`] : []),
   ].join("\n");
 }
@@ -95,10 +98,9 @@ function measuredRows({
   ];
 }
 
-/** Where the last stage did not end with a step of the solver. */
-function takenLine(taken: string | undefined): readonly string[] {
-  if (taken === "mask") return ["taken: the mask over the weights before the stage, as no step lowered their loss\n"];
-  if (taken === "magnitude")
-    return ["taken: the largest magnitudes, as nothing that the solver found had a lower loss\n"];
-  return [];
-}
+/** Where the last stage did not end with a step of the solver: then its numbers are those of a step that was not taken. */
+const takenWords: Readonly<Record<string, string>> = {
+  mask: "the mask over the weights before the stage, as no step lowered their loss",
+  magnitude: "the largest magnitudes, as nothing that the solver found had a lower loss",
+  last: "the weights of the stage before, as nothing that the last one found had a lower loss",
+};

@@ -74,6 +74,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   const model = await open(settings.model);
   const dense = settings.dense === undefined ? undefined : await open(settings.dense);
   const { graph, spec } = model;
+  if (dense) assertSameNetwork(graph, dense.graph, settings.dense!);
   const named = settings.task === undefined ? undefined : (await findTask(settings.task, settings.cwd)).task;
   const data =
     settings.data === undefined
@@ -96,7 +97,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
     const told = { outputs, ...(trainedFor ? { taskFor: () => trainedFor } : {}) };
     const task = named ?? chooseTask({ model: told, data: data.test });
     // Without labels the network before anything was lost is the teacher.
-    const teacher = { name, bytes: await encodePacked((dense ?? model).graph) };
+    const teacher = async () => ({ name, bytes: await encodePacked((dense ?? model).graph) });
     const taught = await taughtByPacked(teacher, { data: data.test, task }, session.context());
     return await packedAccuracy({ name, bytes, data: taught, task }, session.context());
   };
@@ -112,19 +113,27 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   }
   await writeFileAtomic(out, packed.bytes, { overwrite, signal: session.signal });
   const { layers } = packed;
+  const bytes = await measureBytes(packed, { values, metadata, dense: dense?.graph ?? packed.graph });
+  if (bytes.gzip > Math.max(bytes.denseInt8Brotli, noticedBytes)) {
+    const message = `${out}: its ${bytes.gzip} bytes are more than the ${bytes.denseInt8Brotli} of 8-bit weights ${dense ? "before pruning" : "with their zeros in place"}, compressed by brotli: this file saves work, not bytes; a higher sparsity, or compressing the file as it is sent, saves both`;
+    session.onEvent({ type: "note", level: "info", code: "packed-size", message });
+  }
   const total = (of: (layer: PackedLayer) => number): number => layers.reduce((sum, layer) => sum + of(layer), 0);
   return {
     file: out,
     values,
     weights: total((layer) => layer.weights),
     nonzeros: total((layer) => layer.nonzeros),
-    bytes: await measureBytes(packed, { values, metadata, dense: dense?.graph ?? packed.graph }),
+    bytes,
     layers,
     expectedMs: total((layer) => layer.expectedMs),
     denseMs: total((layer) => layer.denseMs),
     ...(before && after ? { accuracy: { before, after, ...(denseAccuracy ? { dense: denseAccuracy } : {}) } } : {}),
   };
 }
+
+/** Smaller files are mostly their headers, and travel in one piece however they are stored. */
+const noticedBytes = 4096;
 
 async function measureBytes(
   { bytes, graph }: { bytes: Uint8Array; graph: PackGraph },
@@ -155,4 +164,17 @@ async function brotliSize(bytes: Uint8Array): Promise<number> {
     },
   });
   return packed.length;
+}
+
+/** The network before pruning has the tensors of the pruned one, with other numbers. @throws ERR_USAGE */
+function assertSameNetwork(pruned: PackGraph, dense: PackGraph, path: string): void {
+  const shapes = ({ tensors }: PackGraph) =>
+    [...tensors].map(([name, { dims }]) => `${name} [${dims.join(", ")}]`).sort();
+  const [own, others] = [shapes(pruned), shapes(dense)];
+  const missing = own.find((one) => !others.includes(one));
+  if (missing === undefined && own.length === others.length) return;
+  throw badUsage(
+    `--dense: ${path} is another network: ${missing === undefined ? "it has more tensors" : `it has no ${missing}`}; give the one before pruning`,
+    { path },
+  );
 }
