@@ -70,8 +70,7 @@ export function addExplainCommand(program: Command, terminal: Terminal): void {
     const situation = given?.situation ?? sizesOf(flags);
     if (found.entry.kind === "schedule") {
       const schedule = { ...found, entry: found.entry };
-      const { training } = given ?? {};
-      const spec = { found: schedule, situation, training, shown: flags, from: terminal.cwd };
+      const spec = { found: schedule, situation, training: given?.training, shown: flags, from: terminal.cwd };
       terminal.stdout.write(await explainSchedule(spec));
       return;
     }

@@ -111,7 +111,10 @@ export function layersFromFlags(
       (key) => flags[key] !== undefined,
     );
     if (used === undefined) return undefined;
-    throw flagWithoutEffect({ flag: flagNames[used], reason: "it is of pruning layer by layer, see --scope layers" });
+    throw flagWithoutEffect({
+      flag: `--${kebab(used)}`,
+      reason: "it is of pruning layer by layer, see --scope layers",
+    });
   }
   const layers = { ...recipe, ...given };
   if (layers.pattern && isSparsityGiven) {
@@ -128,12 +131,3 @@ export function layersFromFlags(
   }
   return layers;
 }
-
-const flagNames = {
-  inputs: "--inputs",
-  match: "--match",
-  refitBlocks: "--refit-blocks",
-  layerAllocation: "--layer-allocation",
-  calibration: "--calibration",
-  layerDamping: "--layer-damping",
-} as const;

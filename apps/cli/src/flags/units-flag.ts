@@ -1,4 +1,5 @@
 /** --units: what is kept or removed together, and in which pattern. */
+import { soleOfEvery } from "@secateur/run";
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
 
@@ -13,9 +14,7 @@ export function addUnitsFlag(command: Command): void {
 }
 
 function parseUnits(text: string): UnitsFlag {
-  if (text === "weights") return "weights";
-  const match = /^of-every:(\d{1,6})\/(\d{1,6})$/.exec(text);
-  const [keep, of] = [Number(match?.[1]), Number(match?.[2])];
-  if (!match || of < 1 || keep > of) throw badFlagValue({ flag: "--units", found: text, allowed });
-  return { keep, of };
+  const units = text === "weights" ? text : soleOfEvery([text]);
+  if (!units) throw badFlagValue({ flag: "--units", found: text, allowed });
+  return units;
 }

@@ -7,7 +7,6 @@ import {
   flagWithoutEffect,
   gradientPlanKeys,
   kebab,
-  type LimitSettings,
   mapDataPaths,
   needsGradients,
   planKeys,
@@ -133,7 +132,7 @@ export async function pruneSettings(spec: {
     plan: { ...inherited?.plan, ...asked },
     given: [...Object.keys(own.options), ...Object.keys(asked)],
     sparsity: layers?.pattern ? 1 - layers.pattern.keep / layers.pattern.of : sparsity,
-    limits: layers?.pattern ? withoutUnits(limits) : limits,
+    limits,
     ...(costs ? { costs } : {}),
     keepDense: flags.keepDense ?? recipe?.keepDense ?? [],
     batchNorm: { ...recipe?.batchNorm, ...batchNormSettings(flags) },
@@ -235,9 +234,4 @@ function assertUsed(spec: {
   if (key !== undefined) {
     throw flagWithoutEffect({ flag: `--${kebab(key)}`, reason: `the solver ${name} takes no gradients` });
   }
-}
-
-/** What is limited beside a pattern that stands with the settings of layers. */
-function withoutUnits({ units: _, ...limits }: LimitSettings): LimitSettings {
-  return limits;
 }
