@@ -2,7 +2,7 @@ import { access, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { reservedOptions } from "@secateur/core";
 import { firstPartyPlugins } from "@secateur/run/node";
-import { pluginName } from "create-secateur-plugin";
+import { pluginKinds, pluginName } from "create-secateur-plugin";
 import { describe, expect, test } from "vitest";
 import { call, smallProblem, smallTask, temporaryFolder } from "./testing.test-support.ts";
 
@@ -142,8 +142,12 @@ describe("a plugin's options", () => {
     expect((await call(["prune", ...common, "--solver", "first"], { cwd: folder })).stderr).toMatch(
       /unknown option '--start'.*see 'secateur prune --solver first --help'/,
     );
+    // A solver that there is not has no help of its own.
+    expect((await call(["prune", ...common, "--solver", "nosuch"], { cwd: folder })).stderr).not.toContain(
+      "--solver nosuch --help",
+    );
     expect((await call(["compare", ...common, "--solvers", "first"], { cwd: folder })).stderr).toMatch(
-      /unknown option '--start'; here solvers run with their defaults, 'secateur prune' takes options of one/,
+      /unknown option '--start'; here solvers run with defaults, 'secateur prune' takes their options/,
     );
   });
 
@@ -536,12 +540,16 @@ describe("a plugin that offers something else than a method", () => {
     };
     const train = ["train", model, "--data", data, "--epochs", "1", "--out", "t.safetensors", "--task"];
     expect((await call([...train, "norm:2"], { cwd: folder })).stderr).toMatch(
-      /task norm: found '2'; give KEY=VALUE, options: none.*ERR_OPTION/,
+      /task norm: found '2'; it has no options, leave that out.*ERR_OPTION/,
     );
     expect((await call([...train, "norm"], { cwd: folder })).code).toBe(0);
     const found = await evaluated();
     expect(found.stderr).toMatch(/was trained for the task 'norm', which is taken/);
     expect(found).toMatchObject({ task: "norm", loss: (await evaluated("--task", "norm")).loss });
+    const pack = await call(["pack", "t.safetensors", "--data", data, "--out", "t.secateur", "--json"], {
+      cwd: folder,
+    });
+    expect(JSON.parse(pack.stdout)).toMatchObject({ accuracy: { before: { task: "norm", loss: found.loss } } });
     // A file names tasks of plugins only, never packages to be loaded.
     await install(folder, { name: "secateur-plugin-norm", code: "throw new Error('was run')", manifest: {} });
     const without = await evaluated();
@@ -664,10 +672,11 @@ describe("npm create secateur-plugin", () => {
   test("takes no name that a built-in method has", async () => {
     for (const { load } of firstPartyPlugins) {
       for (const { name, kind } of (await load()).entries) {
+        const made = pluginKinds.find((one) => one === (kind === "curvature" ? "solver" : kind));
         // Names of other kinds are no hindrance: a solver may be called as a dataset is.
-        if (!["solver", "selector", "saliency", "updater", "curvature"].includes(kind)) continue;
+        if (made === undefined) continue;
         const family = name.split(".")[0]!;
-        expect(() => pluginName(family), family).toThrow(expect.objectContaining({ code: "ERR_NAME_TAKEN" }));
+        expect(() => pluginName(family, made), family).toThrow(expect.objectContaining({ code: "ERR_NAME_TAKEN" }));
       }
     }
   });

@@ -58,10 +58,10 @@ export class UsageCommand extends Command {
     const near = details.known && typeof typed === "string" ? nearestName(typed, details.known) : undefined;
     const hint = near === undefined ? ";" : `; did you mean '${near}'?`;
     const { solver, solvers } = this.opts<{ readonly solver?: string; readonly solvers?: unknown }>();
-    const own = solver === undefined ? "" : ` --solver ${solver}`;
+    const has = this.options.some((one) => one.helpGroupHeading?.includes(`solver ${solver} `));
+    const own = has ? ` --solver ${solver}` : "";
     const path = this.parent ? `secateur ${this.name()}${own}` : "secateur";
-    if (solvers && details["flag"])
-      message += "; here solvers run with their defaults, 'secateur prune' takes options of one";
+    if (solvers && details["flag"]) message += "; here solvers run with defaults, 'secateur prune' takes their options";
     return badUsage(`${message}${hint} see '${path} --help'`, details);
   }
 }

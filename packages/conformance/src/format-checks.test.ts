@@ -141,6 +141,11 @@ describe("the suite rejects a format that", () => {
       /every bit/,
     ],
     [
+      "spreads a file over the arguments of a call",
+      () => broken({ encode: (content) => Uint8Array.of(...encode(content)) }),
+      /a tensor of 150000/,
+    ],
+    [
       "writes something new each time",
       () => {
         let count = 0;

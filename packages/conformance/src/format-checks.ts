@@ -97,7 +97,7 @@ export function formatChecks(spec: FormatSpec): readonly Check[] {
     throw new RangeError("no file to try the format on; give encode, samples or both");
   return [
     ...(encode ? encodingChecks(spec, encode) : []),
-    ...(encode && decode ? [roundTrip(spec, encode, decode)] : []),
+    ...(encode && decode ? [roundTrip(spec, encode, decode), largeTrip(spec, encode, decode)] : []),
     ...(decode ? decodingChecks(spec, decode) : []),
   ];
 }
@@ -128,7 +128,10 @@ function decodingChecks(spec: FormatSpec, decode: Decode): readonly Check[] {
       : [
           check("refuses bytes after the end", async () => {
             for (const { bytes, name } of await wholeFiles(spec)) {
-              await ensureRefused(decode, Uint8Array.of(...bytes, 1, 2, 3), `${name} and three bytes`);
+              const longer = new Uint8Array(bytes.length + 3);
+              longer.set(bytes);
+              longer.set([1, 2, 3], bytes.length);
+              await ensureRefused(decode, longer, `${name} and three bytes`);
             }
           }),
         ]),
@@ -176,6 +179,21 @@ function roundTrip(spec: FormatSpec, encode: NonNullable<FormatSpec["encode"]>, 
           );
         }
       }
+    },
+  };
+}
+
+/** Beyond what may be spread as arguments of a call: some 120,000 of them overflow the stack. */
+const largeSize = 150_000;
+
+/** Files of networks have millions of weights: what works on a few may not on many. */
+function largeTrip(spec: FormatSpec, encode: NonNullable<FormatSpec["encode"]>, decode: Decode): Check {
+  return {
+    name: `holds a tensor of ${largeSize} numbers`,
+    async run() {
+      const dtype = dtypesOf(spec)[0]!;
+      const content = { tensors: [{ name: "w", dtype, shape: [largeSize], data: makers[dtype](largeSize) }] };
+      ensureContent(await decode(await encode(content), "test file"), content, `${largeSize} numbers of ${dtype}`);
     },
   };
 }

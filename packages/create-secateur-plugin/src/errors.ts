@@ -23,11 +23,11 @@ export function badName(found: string, why: string): CreateError {
   );
 }
 
-/** A name that a built-in method has: the command line would always take that one. */
-export function takenName(found: string): CreateError {
+/** A name that a built-in method, task, ... has: the command line would always take that one. */
+export function takenName(found: string, what: string): CreateError {
   return new CreateError(
     "ERR_NAME_TAKEN",
-    `the name '${found}' is a built-in method's; give another, such as my-${found}`,
+    `the name '${found}' is a built-in ${what}'s; give another, such as my-${found}`,
     { found },
   );
 }

@@ -1,15 +1,10 @@
+import type { PluginKind } from "./plugin-kinds.ts";
 import type { PluginName } from "./plugin-name.ts";
 import { methodSource } from "./template/method.ts";
 import { packageJson } from "./template/package-json.ts";
 import { pluginSource } from "./template/plugin.ts";
 import { readme } from "./template/readme.ts";
 import { testSource } from "./template/test.ts";
-
-/** All kinds: the rungs of the ladder of methods, smallest first, and what else a plugin is often written for. */
-export const pluginKinds = ["saliency", "selector", "updater", "solver", "task", "training-rule", "format"] as const;
-
-/** What the plugin offers. */
-export type PluginKind = (typeof pluginKinds)[number];
 
 /** Texts by their path in the folder. */
 export type PluginFiles = Readonly<Record<string, string>>;

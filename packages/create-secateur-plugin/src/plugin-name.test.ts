@@ -29,5 +29,7 @@ describe("the names of a plugin", () => {
   test("do not clash with built-in methods, which would always be found first", () => {
     expect(() => pluginName("chita")).toThrow(/built-in method's; give another, such as my-chita/);
     expect(pluginName("@me/chita").method).toBe("chita");
+    expect(() => pluginName("npy", "format")).toThrow(/built-in format's/);
+    expect(pluginName("npy", "solver").method).toBe("npy");
   });
 });

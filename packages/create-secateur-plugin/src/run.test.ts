@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import { type EntryClaims, pluginChecks, runChecks } from "@secateur/conformance";
 import type { Plugin } from "@secateur/core";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { pluginKinds } from "./plugin-files.ts";
+import { pluginKinds } from "./plugin-kinds.ts";
 import { run } from "./run.ts";
 
 function folder(): string {

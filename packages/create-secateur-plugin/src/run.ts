@@ -3,7 +3,8 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { badKind, badUsage, CreateError, folderInUse } from "./errors.ts";
-import { type PluginKind, pluginFiles, pluginKinds } from "./plugin-files.ts";
+import { pluginFiles } from "./plugin-files.ts";
+import { type PluginKind, pluginKinds } from "./plugin-kinds.ts";
 import { pluginName } from "./plugin-name.ts";
 
 const help = `Usage: npm create secateur-plugin [name] -- [options]
@@ -57,9 +58,9 @@ function create(argv: readonly string[], cwd: string): string {
   if (values.version) return `${ownVersion()}\n`;
   if (positionals.length > 1)
     throw badUsage(`found ${positionals.length} names, allowed is one`, { found: positionals.length, allowed: 1 });
-  const name = pluginName(positionals[0] ?? "my-method");
   const kind = values.kind ?? "saliency";
   if (!isKind(kind)) throw badKind(kind, pluginKinds);
+  const name = pluginName(positionals[0] ?? "my-method", kind);
   const folder = resolve(cwd, values.dir ?? name.packageName.slice(name.packageName.lastIndexOf("/") + 1));
   ensureEmpty(folder);
   const files = pluginFiles({ name, kind, version: ownVersion() });

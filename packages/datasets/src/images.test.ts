@@ -3,7 +3,9 @@ import { dirname } from "node:path";
 import { deflateSync } from "node:zlib";
 import { labelsOf } from "@secateur/core";
 import { describe, expect, test } from "vitest";
+import { loadJpegDecoder } from "./images/decode-jpeg.ts";
 import { GOLDEN_IMAGES } from "./images/image-goldens.test-support.ts";
+import { imageHeader } from "./images/image-header.ts";
 import { openDataset } from "./open-dataset.ts";
 import { errorOf, useFolder } from "./testing.test-support.ts";
 
@@ -370,6 +372,18 @@ describe("a folder of images", () => {
       expect(error.message).toMatch(message);
       expect(await bytesOf(train, 1)).toEqual(planes("alphaPng"));
     });
+  }
+});
+
+test("a JPEG has the same pixels whatever damaged ones were decoded before it", async () => {
+  const good = file("colourJpeg");
+  const header = imageHeader(good, "good.jpg");
+  const pixels = (await loadJpegDecoder())(good, header, "good.jpg");
+  // 150 refusals: the codec is used again after most of them, and another is loaded after the 64th and the 128th.
+  for (let i = 0; i < 150; i++) {
+    const decode = await loadJpegDecoder();
+    expect(() => decode(good.slice(0, -10 - (i % 100)), header, "bad.jpg")).toThrow(/damaged JPEG/);
+    expect((await loadJpegDecoder())(good, header, "good.jpg")).toEqual(pixels);
   }
 });
 

@@ -35,8 +35,8 @@ function runOf(change: Partial<ReportRun> = {}): ReportRun {
     prunable: 100,
     objective: 0.25,
     layers: [
-      { name: "fc1.weight", shape: [10, 8], size: 80, nonzeros: 4 },
-      { name: "fc2.weight", shape: [2, 10], size: 20, nonzeros: 6 },
+      { name: "fc1.weight", shape: [10, 8], size: 80, kept: 4, nonzeros: 4 },
+      { name: "fc2.weight", shape: [2, 10], size: 20, kept: 6, nonzeros: 6 },
     ],
     stages: [stage],
     plan: { stages: 1, targetStages: 0, schedule: "geometric", reason: "near target" },
@@ -87,7 +87,7 @@ describe("a report", () => {
     const run = runOf({
       solver: hostile,
       plan: { reason: hostile },
-      layers: [{ name: hostile, shape: [1], size: 1, nonzeros: 1 }],
+      layers: [{ name: hostile, shape: [1], size: 1, kept: 1, nonzeros: 1 }],
     });
     const html = await reportOf([run], hostile);
     expect(html).not.toContain(hostile);
@@ -112,7 +112,7 @@ describe("a report", () => {
   });
 
   test("says of layers that were pruned alone what their zeros cost, what the re-fit left of it, and how long it took", async () => {
-    const own = { name: "fc1.weight", shape: [10, 8], size: 80, nonzeros: 4 };
+    const own = { name: "fc1.weight", shape: [10, 8], size: 80, kept: 4, nonzeros: 4 };
     const layers = [{ ...own, maskedError: 0.375, relativeError: 0.0625, solveMs: 1500, status: "stalled" as const }];
     const html = elements(await reportOf([runOf({ layers })]));
     const table = html.slice(html.indexOf("error of the zeros"));

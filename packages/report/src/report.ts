@@ -103,12 +103,12 @@ function bytes(value: number | undefined): string {
 
 function layersSection({ layers }: ReportRun): Section {
   const isAlone = layers.some(({ relativeError }) => relativeError !== undefined);
-  const rows = layers.map(({ name, shape, size, nonzeros, maskedError, relativeError, solveMs, ...ended }) => [
+  const rows = layers.map(({ name, shape, size, kept, nonzeros, maskedError, relativeError, solveMs, ...ended }) => [
     { text: name },
     { text: formatShape(shape) },
     number(formatCount(size)),
     number(formatCount(nonzeros)),
-    number(size === 0 ? "" : formatFraction(1 - nonzeros / size)),
+    number(size === 0 ? "" : formatFraction(1 - kept / size)),
     ...(isAlone
       ? [
           number(shown(maskedError, formatNumber)),

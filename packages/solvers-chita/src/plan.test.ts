@@ -159,3 +159,15 @@ describe("what the default costs", () => {
     expect(chitaPlan(situation({ ...lenet, curvature: "gauss-newton" })).curvature).toBe("gauss-newton");
   });
 });
+
+test("stored rows of few examples get no more stages than eight epochs of training cost, but for those asked for", () => {
+  // Some 490,000 weights of convolutions, as a TensorFlow.js model has them: no moments of layers.
+  const model = situation({ prunable: 490_000, weightReuse: 25, examples: 6000, sparsity: 0.9 });
+  const of = (overrides = {}) => resolvePlan(chita(), model, overrides);
+  const { stages, targetStages, examples, batch, ridgeFactors, curvature } = of();
+  expect(curvature).toBe("empirical-fisher");
+  const passes = (stages + targetStages) * (3 * examples * batch + ridgeFactors.length * 3 * 500);
+  expect(passes).toBeLessThanOrEqual(8 * 3 * 6000);
+  expect([stages, targetStages]).toEqual([3, 3]);
+  expect(of({ stages: 10 })).toMatchObject({ stages: 5, targetStages: 5 });
+});

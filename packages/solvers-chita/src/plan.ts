@@ -44,21 +44,23 @@ const convolutionPasses = 4;
 const storedRows: RunPlan = { examples: 500, targetExamples: 500, firstOrder: false };
 const storedRidges: RunPlan = { ridgeFactors: [1e-3, 1e-2, 0.1, 1] };
 const largestBatch = 16;
+/** Forward passes that the comparison of one ridge's step takes: three losses on some 500 held-out examples. */
+const comparedPasses = 3 * 500;
 
 /** The plan of {@link chita}. Never looks at data. */
 export function chitaPlan(situation: RunSituation): RunPlan {
   const { sparsity, prunable, curvature, weightReuse = 1, examples: available } = situation;
   const rising =
     1 + Math.max(0, Math.ceil(Math.log(firstKept / Math.max(1 - sparsity, 1 / prunable)) / Math.log(stageRatio)));
-  const { stages, targetStages } = split(situation, rising);
   const reuses = weightReuse > mostReuse;
   const isDear = reuses || gaussNewtonCost(situation, rising) > affordable(situation);
   if (curvature === kroneckerName || (curvature === undefined && isDear && situation.hasLayerMoments)) {
     return kroneckerPlan(situation);
   }
-  const total = stages + targetStages;
   const stores = reuses && curvature !== "gauss-newton";
   const batch = stores ? Math.max(1, Math.min(largestBatch, Math.floor(available / 500))) : 1;
+  const { stages, targetStages } = stores ? affordableSplit(situation, { rising, batch }) : split(situation, rising);
+  const total = stages + targetStages;
   const sampled: RunPlan =
     stores || curvature === "empirical-fisher"
       ? { curvature: "empirical-fisher", examples: fisherRows, targetExamples: fisherRows }
@@ -136,6 +138,21 @@ function kroneckerPlan({ stages = 1, targetStages = 0 }: RunSituation): RunPlan 
         ? "one stage: a Kronecker-factored curvature of every layer is of full rank, so one model of the loss goes all the way"
         : reasonFor(stages + targetStages, stages, targetStages),
   };
+}
+
+/** The split of stages with stored rows, where none were asked for no more than are affordable: half of those at the target. */
+function affordableSplit(
+  situation: RunSituation,
+  { rising, batch }: { rising: number; batch: number },
+): { stages: number; targetStages: number } {
+  const { prunable, weightReuse = 1, stages: asked, targetStages } = situation;
+  const free = split(situation, rising);
+  if (asked !== undefined || targetStages !== undefined) return free;
+  const passes = passesOfTraining * storedRows.examples! * batch + storedRidges.ridgeFactors!.length * comparedPasses;
+  const most = Math.max(1, Math.floor(affordable(situation) / (passes * prunable * weightReuse)));
+  if (free.stages + free.targetStages <= most) return free;
+  const stages = Math.min(free.stages, Math.ceil(most / 2));
+  return { stages, targetStages: Math.min(free.targetStages, most - stages) };
 }
 
 /** Rising stages, and stages at the target: as asked for where both are, else a number in all is halved. */

@@ -89,11 +89,11 @@ export function nothingToPrune(model: string): PruneError {
 }
 
 /** A choice that needs the model's outputs. */
-export function noOutputs(model: string): PruneError {
+export function noOutputs(model: string, allocation: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
-    `layer-wise pruning of '${model}': allocation "auto" compares the model's outputs, which it does not give; choose "uniform" or "global"`,
-    { details: { model } },
+    `layer-wise pruning of '${model}': allocation "${allocation}" compares the model's outputs, which it does not give; choose "uniform" or "global"`,
+    { details: { model, allocation } },
   );
 }
 
@@ -112,7 +112,7 @@ export function nothingHeldOut(spec: {
     examples < 2
       ? `layer-wise pruning of '${model}': allocation "${allocation}" holds examples out, and of ${those} none would be left; ${remedy}`
       : `layer-wise pruning of '${model}': allocation "${allocation}" cannot hold ${heldOut} of ${those} out; hold out 1 to ${examples - 1}, or ${remedy}`,
-    { details: { model, heldOut, examples } },
+    { details: spec },
   );
 }
 

@@ -19,11 +19,13 @@ import type { PruneDocument } from "@secateur/run/node";
 export function pruneText(document: PruneDocument): string {
   const { dense, pruned, measuredOn, nonzeros, prunable, timing, stages, recipe } = document;
   const right = { align: "right" } as const;
+  const zeros = document.layers.reduce((sum, { kept }) => sum + kept, 0) - nonzeros;
   const numbers = formatTable(
     [{ title: "" }, { title: "before", ...right }, { title: "after", ...right }],
     [
       ...(dense && pruned && measuredOn ? measuredRows({ dense, pruned, measuredOn }) : []),
       ["non-zero weights", "", `${formatCount(nonzeros)} of ${formatCount(prunable)}`],
+      ...(zeros > 0 ? [["kept though they are 0", "", formatCount(zeros)]] : []),
       ["sparsity", "", formatFraction(document.sparsity)],
       ...(document.limits ?? []).map(({ kind, asked, reached, absolute }) => [
         absolute ? `${kind} (limit ${asked})` : `${kind} of the dense network (limit ${formatFraction(asked)})`,
@@ -39,10 +41,10 @@ export function pruneText(document: PruneDocument): string {
         ? [{ title: "relative error", ...right }]
         : []),
     ],
-    document.layers.map(({ name, shape, size, nonzeros: kept, relativeError }) => [
+    document.layers.map(({ name, shape, size, kept, nonzeros: some, relativeError }) => [
       name,
       formatShape(shape),
-      formatCount(kept),
+      formatCount(some),
       formatFraction(size === 0 ? 0 : 1 - kept / size),
       ...(relativeError === undefined ? [] : [formatNumber(relativeError)]),
     ]),

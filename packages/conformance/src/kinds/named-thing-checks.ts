@@ -122,7 +122,7 @@ const content: ReportContent = {
       ...{ solver: "magnitude", sparsity: 0.9, nonzeros: 10, prunable: 100, objective: 0.25, plan: {} },
       dense: evaluation(98),
       pruned: evaluation(97.5),
-      layers: [{ name: "fc1.weight", shape: [10, 10], size: 100, nonzeros: 10 }],
+      layers: [{ name: "fc1.weight", shape: [10, 10], size: 100, kept: 10, nonzeros: 10 }],
       stages: [],
       timing: { gradientMs: 0, solveMs: 3, totalMs: 4 },
     },

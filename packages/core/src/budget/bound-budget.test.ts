@@ -151,6 +151,13 @@ describe("limits on costs", () => {
   });
 
   test("are kept by swaps, and contained in relaxed ones", () => {
+    // In the order by the second limit the floor's unit breaks it; by the first, or both, it does not.
+    const limits = [
+      { name: "a", costs: Float64Array.of(1, 1), most: 1 },
+      { name: "b", costs: Float64Array.of(10, 1), most: 5 },
+    ];
+    const floored = { floors: [{ first: 0, end: 2, least: 1 }], sizes: Float64Array.of(1, 1) };
+    expect([...costConstraint(2, limits, floored).select(Float64Array.of(2, 1))]).toEqual([0, 1]);
     const constraint = costConstraint(3, [{ name: "cost", costs: Float64Array.of(1, 2, 3), most: 3 }]);
     expect(constraint.canSwap!(Uint8Array.of(1, 1, 0))(1, 2)).toBe(false);
     expect(constraint.canSwap!(Uint8Array.of(0, 1, 0))(1, 2)).toBe(true);

@@ -61,19 +61,17 @@ export function costConstraint(
       return used;
     });
   const fits = (used: readonly number[]): boolean => limits.every(({ most }, j) => used[j]! <= most * (1 + rounding));
-  /** The units that floors keep whatever the others do. @throws ERR_BUDGET */
-  const neededOf = (key: Float64Array): Uint8Array => {
+  /** The units that floors keep whatever the others do; undefined where no choice of them is within the limits. */
+  const neededOf = (key: Float64Array): Uint8Array | undefined => {
     const best = bestFloors(floored, key);
     if (floored.floors.length === 0 || fits(usedBy(best))) return best;
     for (const groups of groupings) {
       const cheapest = cheapestFloors(floored, key, groups);
       if (fits(usedBy(cheapest))) return cheapest;
     }
-    throw badBudget(
-      `${floorWords(floored.floors)} is more than its limits of ${limits.map(({ name }) => name).join(" and ")} allow together; raise a limit, or exclude less${key.includes(Number.NEGATIVE_INFINITY) ? ", or let pruned weights come back" : ""}`,
-    );
+    return undefined;
   };
-  const selectBy = (some: readonly CostLimit[], score: Vec): Mask => {
+  const selectBy = (some: readonly CostLimit[], score: Vec): Mask | undefined => {
     const key = new Float64Array(count);
     const share = sharesOf(some);
     for (let u = 0; u < count; u++) {
@@ -82,6 +80,7 @@ export function costConstraint(
       key[u] = Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value > 0 ? value / Math.max(share[u]!, 1e-300) : value;
     }
     const needed = neededOf(key);
+    if (!needed) return undefined;
     const order = ordered(key, needed);
     if (!isAdditive) return longestBeginning(order, count, (mask) => fits(usedBy(mask)));
     return greedy({ order, needed, used: usedBy(needed), limits });
@@ -89,7 +88,14 @@ export function costConstraint(
   return {
     kind: `limits on ${limits.map(({ name }) => name).join(" and ")}`,
     select(score) {
-      const masks = orders.map((some) => selectBy(some, score));
+      // Floors may fit the limits in one order and not in another.
+      const masks = orders.map((some) => selectBy(some, score)).filter((mask) => mask !== undefined);
+      if (masks.length === 0) {
+        const isBlocked = score.some((value) => value === Number.NEGATIVE_INFINITY || Number.isNaN(value));
+        throw badBudget(
+          `${floorWords(floored.floors)} is more than its limits of ${limits.map(({ name }) => name).join(" and ")} allow together; raise a limit, or exclude less${isBlocked ? ", or let pruned weights come back" : ""}`,
+        );
+      }
       const totals = masks.map((mask) => totalScore(mask, score));
       return masks[totals.indexOf(Math.max(...totals))]!;
     },

@@ -27,7 +27,7 @@ const shapes: Readonly<Record<EntryKind, Shape>> = {
   quantizer: { needs: { quantize: "method" } },
   format: { needs: { endings: "list", detects: "method" }, may: ["decode", "encode"] },
   architecture: { needs: { name: "text", inputShape: "list", classes: "number", layers: "list" } },
-  dataset: { needs: { usages: "list", open: "method" } },
+  dataset: { needs: { usages: "list", open: "method" }, may: ["name", "summary"] },
   reporter: { needs: { endings: "list", report: "method" } },
 };
 

@@ -41,6 +41,7 @@ describe("a solution", () => {
     ["the objective is Q of the weights", { objective: 2.4 }],
     ["the status is converged, max-iterations, stalled, exact; found undefined", { status: undefined as never }],
     ["stats are an object of numbers", { stats: undefined as never }],
+    ["stats are an object of numbers, {} at least; found string for 'k'", { stats: { k: "2" as never } }],
   ])("that breaks a rule is refused, with the solver and the rule named: %s", async (words, broken) => {
     const check = checkSolution(problem, { ...sound, ...broken }, "mine");
     await expect(check).rejects.toMatchObject({ code: "ERR_SOLUTION", fault: "runtime" });

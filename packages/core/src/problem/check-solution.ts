@@ -45,6 +45,8 @@ export async function checkSolution(problem: Problem, solution: Solution, who: s
   if (stray >= 0) fail("a weight is 0 where the mask is 0", `${w.data[stray]} at index ${stray}`);
   if (!statuses.includes(status)) fail(`the status is ${statuses.join(", ")}`, `${status}`);
   if (typeof stats !== "object" || stats === null) fail("stats are an object of numbers, {} at least", `${stats}`);
+  const [name, stat] = Object.entries(stats).find(([, one]) => typeof one !== "number") ?? [];
+  if (name !== undefined) fail("stats are an object of numbers, {} at least", `${typeof stat} for '${name}'`);
   await checkObjective(problem, solution, fail);
 }
 

@@ -33,6 +33,7 @@ export async function dataNotes(
   const warn = (code: string, message: string): Note => ({ code, level: "warn", message });
   const notes: Note[] = [];
   const batch = await firstOf(accept, count);
+  const classes = accept.targets?.find(({ name }) => name === labelName)?.classes;
   if (areAlike(batch.inputs, count)) {
     notes.push(
       warn(
@@ -51,7 +52,9 @@ export async function dataNotes(
     }
     const more = spec.others ? [await firstOf(spec.others, Math.min(comparedProbes, spec.others.size))] : [];
     const { contradicting, seen } =
-      spec.task.targetsFrom === "data" ? contradictions([batch, ...more]) : noContradictions;
+      classes !== undefined && spec.task.targetsFrom === "data" && spec.task.targetKind !== "values"
+        ? contradictions([batch, ...more])
+        : noContradictions;
     if (contradicting > manyContradictions * seen) {
       notes.push(
         warn(
@@ -62,7 +65,6 @@ export async function dataNotes(
     }
   }
   const labels = batch.targets?.[labelName];
-  const classes = accept.targets?.find(({ name }) => name === labelName)?.classes;
   if (labels && classes !== undefined && classes > 1) {
     if (labels.data.every((label) => label === labels.data[0])) {
       notes.push(

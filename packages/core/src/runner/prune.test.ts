@@ -93,6 +93,7 @@ describe("prune", () => {
     expect([...model.weights.get("a.weight")!.data]).toEqual([6, 0, 4, 0, -8, 0]);
     expect([...model.weights.get("b.weight")!.data]).toEqual([0, 7, 0, 5]);
     expect([...model.weights.get("a.bias")!.data]).toEqual([9, 9]);
+    expect(result.layers.reduce((sum, { kept }) => sum + kept, 0)).toBe(result.kept);
     expect(result).toMatchObject({ sparsity: 0.5, kept: 5, nonzeros: 5, prunable: 10 });
     expect(result.layers.map(({ name, nonzeros }) => [name, nonzeros])).toEqual([
       ["a.weight", 3],

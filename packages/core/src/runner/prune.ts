@@ -24,6 +24,7 @@ import type { Taken } from "./accept-step.ts";
 import type { CurvatureEstimator, Estimators } from "./curvature-estimator.ts";
 import type { RunLoss } from "./finish-run.ts";
 import type { LayerCapability } from "./layers/layer-stage.ts";
+import { numbersOfTaken } from "./layers/numbers-of-taken.ts";
 import { type OpenRun, openRun } from "./open-run.ts";
 import { type PrunedRound, roundsOf, runRound } from "./run-round.ts";
 import type { LayerNumbers, StageReport } from "./run-stage.ts";
@@ -86,6 +87,8 @@ export interface LayerReport extends Partial<LayerNumbers> {
   readonly shape: readonly number[];
   /** Number of weights. */
   readonly size: number;
+  /** How many of them the mask keeps; a kept weight may happen to be zero, such as that of an input which always is. */
+  readonly kept: number;
   /** How many of them are not zero. */
   readonly nonzeros: number;
 }
@@ -183,8 +186,14 @@ export async function prune(request: PruneRequest): Promise<PruneResult> {
     layers: params.map(({ name, shape, start, size }) => {
       const own = reports[reports.length - 1]?.layers?.[name];
       return {
-        ...{ name, shape, size, nonzeros: size - countZeros(weights.subarray(start, start + size)) },
-        ...own,
+        ...{
+          name,
+          shape,
+          size,
+          kept: countKept(mask.subarray(start, start + size)),
+          nonzeros: size - countZeros(weights.subarray(start, start + size)),
+        },
+        ...(own ? numbersOfTaken(own, { taken, stages: reports.length }) : {}),
       };
     }),
     schedule: stages,

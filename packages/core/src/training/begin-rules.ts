@@ -6,7 +6,7 @@ import type { Mask, Mat } from "../problem/matrix.ts";
 import { isPruneError } from "../prune-error.ts";
 import type { StateTensor } from "../retraining/retrainer.ts";
 import { forkContext, type RunContext } from "../run-context.ts";
-import { assertHooks, assertRule, assertUntouched, copyOf } from "./check-rule.ts";
+import { assertHooks, assertRule, watchWeights } from "./check-rule.ts";
 import type { Reparameterization, RuleHooks, TrainingRule, TrainingStep } from "./training-rule.ts";
 
 /** What the rules of one training work on. */
@@ -90,6 +90,7 @@ export function beginRules(setup: RuleSetup): RuleRun {
   for (const [name, { theta, map }] of thetas) map.toWeights(theta.data, weights.get(name)!.data);
   for (const name of masks.keys()) applyMask(weights.get(name)!, masks.get(name)!);
 
+  const watch = watchWeights(weights);
   const stepFor = (
     spec: StepSpec & { rule: TrainingRule; ctx: RunContext; setMask: TrainingStep["setMask"] },
   ): TrainingStep => {
@@ -111,7 +112,7 @@ export function beginRules(setup: RuleSetup): RuleRun {
     kept,
     beforeStep(at, ctx) {
       let total = 0;
-      const untouched = begun.length > 0 ? copyOf(weights) : undefined;
+      if (begun.some(({ hooks }) => hooks.penalty ?? hooks.onGradients)) watch.remember();
       for (const { rule, hooks } of begun) {
         if (!hooks.penalty) continue;
         const value = guarded(rule, "penalty", () =>
@@ -126,14 +127,14 @@ export function beginRules(setup: RuleSetup): RuleRun {
           });
         }
         assertFiniteGradients(rule, "penalty", at.gradients);
-        assertUntouched({ rule, hook: "penalty", weights, before: untouched! });
+        watch.assertSame({ rule, hook: "penalty" });
         total += value;
       }
       for (const { rule, hooks } of begun) {
         if (!hooks.onGradients) continue;
         guarded(rule, "onGradients", () => hooks.onGradients!(stepFor({ ...at, rule, ctx, setMask: tooEarly(rule) })));
         assertFiniteGradients(rule, "onGradients", at.gradients);
-        assertUntouched({ rule, hook: "onGradients", weights, before: untouched! });
+        watch.assertSame({ rule, hook: "onGradients" });
       }
       return total;
     },
@@ -160,18 +161,18 @@ export function beginRules(setup: RuleSetup): RuleRun {
       }
       for (const { rule, hooks } of begun) {
         if (!hooks.afterStep) continue;
-        const before = copyOf(weights);
+        watch.remember();
         const setMask = (param: string, mask: Mask): void => {
           const w = weights.get(param);
           assertMask({ rule, param, mask, size: w?.data.length });
-          assertUntouched({ rule, hook: "afterStep", weights, before: new Map([[param, before.get(param)!]]) });
+          watch.assertSame({ rule, hook: "afterStep", names: [param] });
           masks.set(param, mask.slice());
           applyTo(param);
-          before.set(param, w!.data.slice());
+          watch.remember([param]);
           setup.onMask?.(param, mask);
         };
         await guarded(rule, "afterStep", () => hooks.afterStep!(stepFor({ ...at, rule, ctx, setMask })));
-        assertUntouched({ rule, hook: "afterStep", weights, before });
+        watch.assertSame({ rule, hook: "afterStep" });
       }
     },
     capture: () => [

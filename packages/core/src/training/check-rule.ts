@@ -27,28 +27,38 @@ export function assertHooks(rule: TrainingRule, hooks: RuleHooks): void {
   }
 }
 
-/** The numbers of every parameter as they are now. O(weights). */
-export function copyOf(weights: ReadonlyMap<string, Mat>): Map<string, Vec> {
-  return new Map([...weights].map(([name, { data }]) => [name, data.slice()]));
+/** Watches weights that hooks may only read. */
+export interface WeightsWatch {
+  /** Takes the weights of these parameters, default all, for what they should be. O(weights), next to nothing beside a step. */
+  remember(names?: Iterable<string>): void;
+  /** @throws ERR_TRAINING_RULE naming the hook where a weight is no longer what it should be. O(weights) */
+  assertSame(spec: { rule: TrainingRule; hook: string; names?: Iterable<string> }): void;
 }
 
-/** @throws ERR_TRAINING_RULE where a weight is no longer what it was. O(weights), next to nothing beside a step. */
-export function assertUntouched(spec: {
-  rule: TrainingRule;
-  hook: string;
-  weights: ReadonlyMap<string, Mat>;
-  before: ReadonlyMap<string, Vec>;
-}): void {
-  const { rule, hook, weights, before } = spec;
-  for (const [name, old] of before) {
-    const { data } = weights.get(name)!;
-    for (let i = 0; i < old.length; i++) {
-      if (Object.is(data[i], old[i])) continue;
-      throw ruleFailed({
-        ...{ rule: rule.name, hook, found: `wrote to weight ${i} of '${name}'` },
-        allowed:
-          "weights are only read: prune with setMask, pull with a penalty, or train another parameter with reparameterize",
-      });
-    }
-  }
+/** A watch over these weights. What it remembers lies in arrays that are made once, when they are first needed. */
+export function watchWeights(weights: ReadonlyMap<string, Mat>): WeightsWatch {
+  const remembered = new Map<string, Vec>();
+  return {
+    remember(names = weights.keys()) {
+      for (const name of names) {
+        const { data } = weights.get(name)!;
+        const old = remembered.get(name);
+        if (old) old.set(data);
+        else remembered.set(name, data.slice());
+      }
+    },
+    assertSame({ rule, hook, names = weights.keys() }) {
+      for (const name of names) {
+        const [{ data }, old] = [weights.get(name)!, remembered.get(name)!];
+        for (let i = 0; i < old.length; i++) {
+          if (Object.is(data[i], old[i])) continue;
+          throw ruleFailed({
+            ...{ rule: rule.name, hook, found: `wrote to weight ${i} of '${name}'` },
+            allowed:
+              "weights are only read: prune with setMask, pull with a penalty, or train another parameter with reparameterize",
+          });
+        }
+      }
+    },
+  };
 }

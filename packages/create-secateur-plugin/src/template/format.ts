@@ -23,7 +23,11 @@ export function METHOD() {
         const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
         return { name, dtype, shape, bits: Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("") };
       });
-      return Uint8Array.of(...magic, ...new TextEncoder().encode(JSON.stringify({ metadata, tensors: list })));
+      const body = new TextEncoder().encode(JSON.stringify({ metadata, tensors: list }));
+      const file = new Uint8Array(magic.length + body.length);
+      file.set(magic);
+      file.set(body, magic.length);
+      return file;
     },
     // Bytes come from anywhere: what is no whole file ends in a PruneError that names it.
     decode(bytes, source) {

@@ -1,4 +1,5 @@
-import type { PluginKind, PluginSpec } from "../plugin-files.ts";
+import type { PluginSpec } from "../plugin-files.ts";
+import type { PluginKind } from "../plugin-kinds.ts";
 import { format } from "./format.ts";
 import { task } from "./task.ts";
 import { trainingRule } from "./training-rule.ts";

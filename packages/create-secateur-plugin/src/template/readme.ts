@@ -1,4 +1,5 @@
-import type { PluginKind, PluginSpec } from "../plugin-files.ts";
+import type { PluginSpec } from "../plugin-files.ts";
+import type { PluginKind } from "../plugin-kinds.ts";
 import { endingOf } from "./method.ts";
 
 const prune = "prune model.safetensors --arch mlpnet --data mnist --sparsity 0.9";

@@ -1,4 +1,5 @@
-import type { PluginKind, PluginSpec } from "../plugin-files.ts";
+import type { PluginSpec } from "../plugin-files.ts";
+import type { PluginKind } from "../plugin-kinds.ts";
 
 const claims: Readonly<Record<PluginKind, string>> = {
   saliency: '{ claims: ["identity"] }',

@@ -211,6 +211,12 @@ describe("npy: by name", () => {
     expect([train.inputs[0]!.name, train.targets![0]!.name]).toEqual(["any", "angle"]);
   });
 
+  test("is not meant by a path with = behind a folder", async () => {
+    const readArray = fromMemory({ "/year=2024/x": x, "./digit=1/y": y });
+    const { train } = await openDataset("npy:/year=2024/x,./digit=1/y", { readArray });
+    expect(train.targets).toMatchObject([{ name: "labels", classes: 3 }]);
+  });
+
   test.each([
     ["npy:image=x,digit", /NAME=FILE for every array/],
     ["npy:image=x,image=angle", /each name once/],

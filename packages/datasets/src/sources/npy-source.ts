@@ -33,7 +33,8 @@ export const npySource: DataSource = {
   async open(request: OpenRequest): Promise<DatasetSplits> {
     const { spec, argument, options } = request;
     const paths = argument?.split(",") ?? [];
-    if (paths.some((path) => path.includes("="))) return await namedArrays(request, paths);
+    // A name has no separator of folders: behind one, "=" is part of a path.
+    if (paths.some((path) => /^[^/\\=]+=/.test(path))) return await namedArrays(request, paths);
     if (![1, 2, 4].includes(paths.length) || paths.includes("")) {
       throw badDataSpec({ found: spec, expected: `${USAGES.join(" or ")} (paths without commas)` });
     }

@@ -7,7 +7,7 @@ export function mapDataPaths(data: string, map: (path: string) => string): strin
   const paths = data.slice(colon + 1).split(",");
   const mapped = paths.map((part) => {
     // An array of .npy files may have a name before it.
-    const [, name = "", path = part] = (/^npy:/.test(data) && /^([^/=]+=)(.+)$/s.exec(part)) || [];
+    const [, name = "", path = part] = (/^npy:/.test(data) && /^([^/\\=]+=)(.+)$/s.exec(part)) || [];
     return path === "" ? path : name + map(path);
   });
   return `${data.slice(0, colon)}:${mapped.join(",")}`;

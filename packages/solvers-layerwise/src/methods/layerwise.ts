@@ -66,6 +66,7 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
         const bound = boundSteps > 0 ? await lowerBound(problem, layer, { steps: boundSteps }, ctx) : undefined;
+        if (boundSteps > 0 && bound === undefined) noteNoBound(layer, ctx);
         const start = await startFrom(problem, layer, ctx, options);
         const rule = ruleOf(problem);
         const isLarge = layer.rows * layer.cols ** 3 * 0.3 > mostWork;
@@ -85,6 +86,11 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
       });
     },
   };
+}
+
+function noteNoBound({ id }: LayerProblem, ctx: RunContext): void {
+  const message = `${id}: no lower bound: its H has a direction too flat for one, or its budget is of groups of weights; more calibration examples help the former`;
+  ctx.report({ type: "note", level: "warn", code: "no-lower-bound", message });
 }
 
 function noteNoSwaps({ id, rows, cols }: LayerProblem, ctx: RunContext): void {

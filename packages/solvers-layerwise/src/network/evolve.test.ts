@@ -1,9 +1,10 @@
-import { arrayDataset, createRng, createRunContext, matrix } from "@secateur/core";
+import { arrayDataset, createRng, createRunContext, forkContext, matrix, sampleIndices } from "@secateur/core";
 import { activations } from "@secateur/fisher";
 import { createNetwork, mlp } from "@secateur/nn";
 import { expect, test } from "vitest";
 import { obc } from "../methods/obc.ts";
 import { changed } from "./evolve.ts";
+import { heldOutMeasure } from "./held-out-outputs.ts";
 import { pruneLayers } from "./prune-layers.ts";
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
@@ -59,4 +60,22 @@ test("evolution ends no worse on held-out examples than the shares it starts fro
   expect(result.allocation).toBe("evolution");
   expect(result.nonzeros).toBe(Math.floor(0.3 * result.size + 1e-9));
   expect((await run()).tensors).toEqual(tensors);
+});
+
+test("the error that is told is that of the weights left, also where inputs are taken anew in the end", async () => {
+  const rng = createRng("inputs");
+  const inputs = matrix(
+    80,
+    12,
+    Float64Array.from({ length: 960 }, () => rng.normal()),
+  );
+  const data = arrayDataset({ inputs });
+  const model = createNetwork(mlp({ sizes: [12, 10, 8, 3] }), { seed: 5, dtype: "f64" });
+  const ctx = createRunContext({ seed: 2 });
+  const drawn = sampleIndices(80, 80, forkContext(ctx, "calibration").rng);
+  const measure = await heldOutMeasure(model, { data, indices: drawn.slice(0, 10) }, ctx);
+  const request = { model, data, solver: obc(), curvature: activations(), sparsity: 0.7 };
+  const evolution = { generations: 1, offspring: 1 };
+  const { heldOutError } = await pruneLayers({ ...request, allocation: "evolution", evolution }, ctx);
+  expect(heldOutError!["evolution"]).toBe(await measure(ctx));
 });

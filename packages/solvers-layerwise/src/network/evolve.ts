@@ -7,6 +7,7 @@
  */
 import {
   assertNeeds,
+  type Curvature,
   checkNumber,
   keepCount,
   type LayerCurvature,
@@ -44,12 +45,14 @@ export function checkEvolution({ generations = 20, offspring = 4 }: EvolutionOpt
 const mostMoved = 0.1;
 /** Moves of one change at most. */
 const mostMoves = 3;
+/** Solutions of a layer that are remembered. */
+const mostKnown = 8;
 /** Numbers that the H of all layers may hold: 1 GiB of f64. */
 const mostNumbers = 128 * 1024 * 1024;
 
 /**
  * Prunes in place. Time: for every change the solves of up to six layers and a forward pass over the held-out examples, and the final pruning. Memory:
- * H and weights of all layers.
+ * H of all layers, three times where the dense outputs are matched with inputs of their own, and eight solutions of each.
  *
  * @throws ERR_IMPOSSIBLE where the H of all layers are more than 1 GiB
  */
@@ -84,11 +87,12 @@ export async function pruneEvolved(
     }
     await ctx.tick({ task: "evolve", done: generation + 1, total: generations });
   }
-  errors["evolution"] = best!.error;
   await writeAll(model, dense);
   await request.recalibrate?.(quiet);
   const choice = ctx.now() - begun;
   const result = await pruneOnce(request, { rule: "evolution", keeps: inOrder(best!.keeps) }, ctx);
+  // Of the weights that are left: with sequential inputs they are not those that were judged.
+  errors["evolution"] = await measure(quiet);
   return { ...result, heldOutError: errors, partsMs: { choice, ...result.partsMs } };
 }
 
@@ -122,9 +126,10 @@ async function judgeOf(
         assertNeeds(solver.name ?? "the solver", solver.needs, problem);
         found = (await solver.solve(problem, ctx)).w;
         // Parents and their latest children are asked for again; older numbers hardly ever.
-        if (known.size >= 8) known.delete(known.keys().next().value!);
-        known.set(keep, found);
-      }
+        if (known.size >= mostKnown) known.delete(known.keys().next().value!);
+      } else known.delete(keep);
+      // The latest stand last.
+      known.set(keep, found);
       await writeRows(model, target, found);
     }
     await request.recalibrate?.(ctx);
@@ -138,15 +143,9 @@ async function holdLayers(request: SampledRequest, ctx: RunContext): Promise<rea
   const held: HeldLayer[] = [];
   let numbers = 0;
   for await (const given of curvature.estimate({ ...request, inputs: "parallel" }, ctx)) {
-    const gram = given.curvature.gram!();
-    numbers += gram.data.length;
+    numbers += given.cols ** 2 * (given.dense ? 3 : 1);
     if (numbers > mostNumbers) throw tooLargeToEvolve(model.name, (8 * mostNumbers) / 2 ** 30);
-    const H = { ...gram, data: gram.data.slice() };
-    const means = given.curvature.means?.().slice();
-    const layer = {
-      ...given,
-      curvature: { ...given.curvature, gram: () => H, ...(means ? { means: () => means } : {}) },
-    };
+    const layer = { ...given, curvature: copyOf(given.curvature, ctx) };
     for (const target of given.targets) {
       const w = await readRows(model, target);
       const u = request.dense ? await readRows(request.dense, target) : w;
@@ -155,6 +154,24 @@ async function holdLayers(request: SampledRequest, ctx: RunContext): Promise<rea
     }
   }
   return held;
+}
+
+function copyOf(curvature: Curvature, { kernels }: RunContext): Curvature {
+  const gram = curvature.gram!();
+  const H = { ...gram, data: Float64Array.from(gram.data) };
+  const diagonal = Float64Array.from(curvature.diagonal());
+  const means = curvature.means && Float64Array.from(curvature.means());
+  return {
+    dim: curvature.dim,
+    diagonal: () => diagonal,
+    gram: () => H,
+    ...(means ? { means: () => means } : {}),
+    apply(x, out) {
+      const image = new Float64Array(H.rows);
+      kernels.gemv({ a: H, x: Float64Array.from(x), out: image });
+      out.set(image);
+    },
+  };
 }
 
 /** The same number of weights in all, some of them in other layers; whoever has none to give or no room is left alone. */

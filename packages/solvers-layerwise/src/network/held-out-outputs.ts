@@ -11,10 +11,10 @@ const batchSize = 64;
 /** Takes the outputs as they are now. @throws ERR_INCOMPATIBLE (a model without outputs) */
 export async function heldOutMeasure(
   model: Model,
-  { data, indices }: { data: Dataset; indices: Uint32Array },
+  { data, indices, allocation = "auto" }: { data: Dataset; indices: Uint32Array; allocation?: string },
   ctx: RunContext,
 ): Promise<OutputMeasure> {
-  if (!model.run) throw noOutputs(model.name);
+  if (!model.run) throw noOutputs(model.name, allocation);
   const examples = subset(data, indices, `held-out examples of ${data.name}`);
   const dense = await allOutputs(model, examples, ctx);
   let energy = 0;

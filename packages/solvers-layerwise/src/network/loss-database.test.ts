@@ -59,8 +59,19 @@ test("a level's loss is what its removals cost, allocated over the rows as OBC d
   const rows = [{ losses: Float64Array.of(1, 2, 8) }, { losses: Float64Array.of(3, 4, 5) }];
   const { kept, loss } = lossLevels(rows, { size: 6, energy: 2 });
   expect([...kept]).toEqual([6, 5, 4, 3, 2, 1, 0]);
-  expect([...loss]).toEqual([0, 0.5, 1.5, 3, 5, 7.5, 11.5]);
+  expect([...loss]).toEqual([0, 0.5, 1.5, 3, 5, 7.5, 1011.5]);
   const bounded = lossLevels(rows, { size: 6, eligible: 3, energy: 2 });
   expect([...bounded.kept]).toEqual([3, 2, 1, 0]);
-  expect([...bounded.loss]).toEqual([3, 5, 7.5, 11.5]);
+  expect([...bounded.loss]).toEqual([3, 5, 7.5, 1011.5]);
+});
+
+test("no layer is emptied while the budget has a weight for each, however little one of them loses", () => {
+  const rows = (losses: number) => [{ losses: new Float64Array(2000).fill(losses) }];
+  const layers = [1e-9, 1e-3, 1].map((losses) => lossLevels(rows(losses), { size: 2000, energy: 1 }));
+  for (const keep of [3, 10, 500]) {
+    const kept = shareByLevels(layers, keep);
+    expect(sum(kept)).toBe(keep);
+    expect(Math.min(...kept)).toBeGreaterThan(0);
+  }
+  expect(shareByLevels(layers, 2)).toEqual([0, 1, 1]);
 });

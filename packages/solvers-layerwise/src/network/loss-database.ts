@@ -3,12 +3,13 @@
  * what layer l loses at level i and c_l(i) the weights that it keeps there,
  *   minimise the sum over layers of e_l(i_l)  subject to  the sum of c_l(i_l) <= K.
  * Levels keep a twentieth less each. Costs are rounded up to a grid of at most `costSteps` steps for K, on which the answer is exact; weights that
- * this leaves of the budget go where the last step saved most for each. Departure: e is what the removals of the layer's OBC traces cost
- * together, as a fraction of the energy of its outputs; no measure of the network weighs the layers.
+ * this leaves of the budget go where the last step saved most for each. Departures: e is what the removals of the layer's OBC traces cost
+ * together, as a fraction of the energy of its outputs; no measure of the network weighs the layers; and a layer is emptied only where the budget has
+ * no weight for each.
  */
 import { allocateRemovals, type RowLosses } from "../search/allocate.ts";
 
-/** What a layer loses at each level; the first keeps all that it may, the last nothing. */
+/** What a layer loses at each level; the first keeps all that it may, the last but one a weight, the last nothing. */
 export interface LossLevels {
   /** Weights kept, falling to 0. */
   readonly kept: Uint32Array;
@@ -18,8 +19,8 @@ export interface LossLevels {
 
 /** Of a level what the next one keeps. */
 const share = 0.95;
-/** Below that share of its weights a layer has one level more: none. */
-const leastShare = 0.005;
+/** What an empty layer costs beside its losses, which are about 1: an empty layer ends what flows through it. */
+const emptied = 1e3;
 /** Steps of the grid of costs. */
 const costSteps = 10_000;
 
@@ -29,7 +30,7 @@ export function lossLevels(
   { size, eligible = size, energy }: { size: number; eligible?: number; energy: number },
 ): LossLevels {
   const kept = [eligible];
-  for (let wanted = eligible * share; wanted >= Math.max(1, leastShare * size); wanted *= share) {
+  for (let wanted = eligible * share; wanted >= 1; wanted *= share) {
     const level = Math.floor(wanted);
     if (level < kept.at(-1)!) kept.push(level);
   }
@@ -41,7 +42,7 @@ export function lossLevels(
   const loss = kept.map((count) => {
     const removed = allocateRemovals(rows, size - count);
     const total = sums.reduce((all, row, r) => all + (row[removed[r]! - 1] ?? 0), 0);
-    return energy > 0 ? total / energy : 0;
+    return (energy > 0 ? total / energy : 0) + (count === 0 && size > 0 ? emptied : 0);
   });
   return { kept: Uint32Array.from(kept), loss: Float64Array.from(loss) };
 }
@@ -71,7 +72,7 @@ export function shareByLevels(layers: readonly LossLevels[], keep: number): read
 
 /**
  * The levels of least total loss whose costs, each rounded up to whole steps of `budget` / `steps` weights (at least one), fit the budget; ties go to the
- * sparser levels of the first layers.
+ * sparser levels of the last layers.
  */
 export function leastLoss(
   layers: readonly LossLevels[],

@@ -55,10 +55,10 @@ export interface PruneLayersResult extends LayerLoopResult {
 
 /**
  * Prunes in place: the model's parameters are written. The dense model is `dense`, or the one that comes in. Time: a pass over the calibration examples and a solve a layer; with a shared
- * budget another pass and the traces; with "auto" both budgets are solved. Should anything fail, or the run be aborted, the weights are
+ * budget another pass and the traces; with "auto" both budgets are solved, with "evolution" layers again and again. Should anything fail, or the run be aborted, the weights are
  * put back, and what is recalibrated with them.
  *
- * @throws ERR_IMPOSSIBLE (nothing to prune, no examples to hold out), and those of model, curvature and solver
+ * @throws ERR_IMPOSSIBLE (nothing to prune, no examples to hold out), ERR_OPTION, ERR_INCOMPATIBLE (no outputs, no blocks), and those of model, curvature and solver
  * @example
  * const { layers } = await pruneLayers({ model, data, solver: layerwise(), curvature: activations(), sparsity: 0.6 }, ctx);
  */
@@ -121,7 +121,7 @@ async function pruneShared(request: SampledRequest, ctx: RunContext): Promise<Pr
   const heldOut = request.heldOut ?? Math.max(1, Math.floor(wanted / 8));
   if (!(Number.isInteger(heldOut) && heldOut >= 1 && heldOut < wanted))
     throw nothingHeldOut({ model: model.name, allocation, heldOut, examples: wanted });
-  const measure = await heldOutMeasure(model, { data, indices: examples.slice(0, heldOut) }, ctx);
+  const measure = await heldOutMeasure(model, { data, indices: examples.slice(0, heldOut), allocation }, ctx);
   const prune = allocation === "auto" ? pruneBest : pruneEvolved;
   return await prune({ ...request, examples: examples.slice(heldOut) }, measure, ctx);
 }

@@ -48,7 +48,7 @@ function boundStats(bound: number | undefined, objective: number, energy: number
   const size = Math.max(Math.abs(objective), Math.abs(bound));
   return {
     lowerBound: bound,
-    gap: size > 0 ? Math.max(0, objective - bound) / size : 0,
+    gap: size > 0 ? (objective - bound) / size : 0,
     ...(energy > 0 ? { relativeLowerBound: bound / energy } : {}),
   };
 }

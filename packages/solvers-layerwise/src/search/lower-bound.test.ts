@@ -5,6 +5,7 @@ import {
   type Mask,
   matrix,
   type Problem,
+  type RunEvent,
   withoutRegrowth,
 } from "@secateur/core";
 import { expect, test } from "vitest";
@@ -89,9 +90,12 @@ test("slopes and weights that may not stay are bounded with what they are", asyn
 
 test("an H of too few examples has directions without curvature, and no bound", async () => {
   const H = secondMoment(someInputs(3, 6));
+  const codes: string[] = [];
+  const onEvent = (event: RunEvent): void => void (event.type === "note" && codes.push(event.code));
   const { stats } = await layerwise({ boundSteps: 10 }).solve(
     layerOf({ rows: 2, cols: 6, H, constraint: keeping(6) }),
-    createRunContext(),
+    createRunContext({ onEvent }),
   );
   expect(stats["lowerBound"]).toBeUndefined();
+  expect(codes).toContain("no-lower-bound");
 });

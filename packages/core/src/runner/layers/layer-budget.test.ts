@@ -105,4 +105,33 @@ describe("the budget of layers", () => {
       /the bound of 'b.weight' needs an allocation/,
     );
   });
+
+  test("of groups of a convolution is shared out among them, to a weight of the parameter's", () => {
+    const limits = [{ kind: "weights", amount: 0.5 }] as const;
+    const budget = of({ units: [{ match: "a", units: { kind: "rows" } }], limits });
+    const whole = limitOf(budget, "b.weight").constraint.count!.keep;
+    const groups = [0, 1, 2, 3, 4].map((row) => limitOf(budget, "b.weight", 1, row).constraint.count!.keep);
+    expect(groups.reduce((sum, keep) => sum + keep, 0)).toBe(whole);
+    expect(Math.max(...groups) - Math.min(...groups)).toBeLessThanOrEqual(1);
+  });
+
+  test("below a unit of every layer is refused, also where a bound lets go of all of them", () => {
+    const rows = { units: [{ match: "*", units: { kind: "rows" } }], bounds: [{ match: "*", sparsity: 1 }] } as const;
+    expect(() => of({ ...rows, limits: [{ kind: "weights", amount: 0.15 }] })).toThrow(
+      /11 weights together, and the limit leaves 6/,
+    );
+    const kept = params.map(({ name }) => limitOf(of({ ...rows, limits: [{ kind: "weights", amount: 0.5 }] }), name));
+    expect(kept.every(({ constraint }) => constraint.count!.keep >= 1)).toBe(true);
+  });
+
+  test("of patterns whose last group is shorter counts what that keeps", () => {
+    // Rows of 6 keep 3 of 4 and 2 of the 2 left: 5 a row where 6 * 3 / 4 would be 4.5.
+    const units = [{ match: "a", units: { kind: "of-every", keep: 3, of: 4 } }] as const;
+    const limit = (amount: number) => [{ kind: "weights", amount, absolute: true }] as const;
+    const excluded = { units, exclude: ["b", "c"] };
+    expect(() => of({ ...excluded, limits: limit(20 + 21 - 1) })).toThrow(/below what the patterns keep/);
+    expect(limitOf(of({ ...excluded, limits: limit(20 + 21) }), "a.weight").constraint.pattern).toMatchObject({
+      keep: 3,
+    });
+  });
 });

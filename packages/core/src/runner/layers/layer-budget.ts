@@ -34,7 +34,7 @@ export interface LayerLimit {
 export interface LayerBudget {
   /** The parameters that are pruned: without those that are excluded. */
   readonly params: readonly FlatParam[];
-  /** Fraction of their weights that is removed. */
+  /** Fraction of weights that is removed: where the loop shares it out of those of `params`, else of all parameters. */
   readonly sparsity: number;
   /** What each layer may keep; absent: the loop shares the sparsity out. */
   readonly limitOf?: (layer: LayerPlace) => LayerLimit;
@@ -125,13 +125,26 @@ export function layerBudget(
     sparsity: 1 - left / size,
     limitOf: (layer) => {
       const part = parts.find(({ param }) => param.name === layer.param)!;
-      return sharedUnits(part, layer, { most: shares.get(part)!, ctx });
+      return sharedUnits(part, layer, { most: ofRows(shares.get(part)!, layer, part.param.rows), ctx });
     },
   };
 }
 
-/** Weights that each parameter may keep: the same fraction of all, but of those whose share is no whole unit one unit. */
+/** What is some rows' of a parameter's share: whole weights, of all groups together as many as the parameter's. */
+function ofRows(share: number, { firstRow, rows }: LayerPlace, all: number): number {
+  if (rows === all) return share;
+  const upTo = (row: number): number => Math.floor((share * row) / all + 1e-9);
+  return upTo(firstRow + rows) - upTo(firstRow);
+}
+
+/** Weights that each parameter may keep: the same fraction of all, but of those whose share is no whole unit one unit. @throws ERR_BUDGET */
 function unitShares(parts: readonly StackedPart[], weights: number): ReadonlyMap<StackedPart, number> {
+  const least = parts.reduce((sum, part) => sum + unitSize(part), 0);
+  if (least > weights + 1e-6) {
+    throw badBudget(
+      `in scope layers every layer keeps one of its units at least, ${least} weights together, and the limit leaves ${Math.floor(weights + 1e-6)}; raise it, exclude layers, or use scope network`,
+    );
+  }
   const shares = new Map<StackedPart, number>();
   let [open, left] = [parts, weights];
   while (open.length > 0) {
@@ -194,7 +207,9 @@ function keptByPatterns(bound: BoundBudget, sparsity: number): number {
     const { spec, param } = part;
     if (!pruned.includes(part)) return sum + param.size;
     const { keep, of } = bound.patternAt(spec, sparsity);
-    return sum + (param.size * keep) / of;
+    // The shorter group at the end of a row keeps as many as it can of what a whole one keeps.
+    const { rows, cols } = param;
+    return sum + rows * (Math.floor(cols / of) * keep + Math.min(keep, cols % of));
   }, 0);
 }
 

@@ -79,7 +79,9 @@ export async function explainSchedule(spec: {
 /** Where the numbers of the dense training come from. */
 function sourceOf(training: ModelTraining | undefined): string {
   if (!training) return "which is what secateur train does unless told otherwise";
-  const { path, record } = training;
+  const { path, record, isTrainable } = training;
+  if (!isTrainable)
+    return `which is assumed here: ${path} is a TensorFlow.js model, which is pruned as it is and not retrained`;
   if (record === graphTraining) return "which is what graphs are trained by unless told otherwise";
   return record
     ? `as ${path} says it was trained`

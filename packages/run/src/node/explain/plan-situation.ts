@@ -11,6 +11,8 @@ export interface ModelTraining {
   readonly path: string;
   /** Absent: it does not say. */
   readonly record?: TrainingRecord;
+  /** Whether it can be retrained here, which a TensorFlow.js model cannot. */
+  readonly isTrainable: boolean;
 }
 
 /**
@@ -40,6 +42,7 @@ export async function planSituation(spec: {
       (await openData({
         data: source,
         normalize: undefined,
+        task: model.own?.trainedFor,
         classes,
         network: layers,
         inputs: network.inputs,
@@ -49,7 +52,7 @@ export async function planSituation(spec: {
     const sizes = { model: network, params, weights, sparsity };
     const situation = data ? runSituation({ ...sizes, data: data.train }) : { ...runSituation(sizes), examples };
     const record = recordOf(model);
-    return { situation, training: { path, ...(record ? { record } : {}) } };
+    return { situation, training: { path, isTrainable: !model.tfjs, ...(record ? { record } : {}) } };
   } finally {
     model.close();
   }

@@ -65,7 +65,7 @@ export function onnxruntimeEvaluation(spec: {
             graph.outputs.map(({ name: output }) => {
               const { dims, data: numbers } = results[output]!;
               const ending = readsValues(task, output) ? undefined : graph.endings.get(output);
-              return [output, { shape: dims, data: scoresOf(Float32Array.from(numbers), ending) }];
+              return [output, { shape: dims, data: scoresOf(Float32Array.from(numbers, Number), ending) }];
             }),
           );
         },

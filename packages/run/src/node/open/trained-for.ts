@@ -17,11 +17,18 @@ export async function trainedFor(spec: {
   const { path, metadata, from, onEvent } = spec;
   const text = readRecord(metadata)?.task;
   if (text === undefined) return undefined;
-  const task = await findRecordedTask(text, from).catch(() => undefined);
   const trained = `${path} was trained for the task '${text.slice(0, 100)}'`;
-  const message = task
-    ? `${trained}, which is taken where the data have targets and --task names no other`
-    : `${trained}, which no installed plugin has as it is named there; another is chosen from network and data`;
-  onEvent({ type: "note", level: task ? "info" : "warn", code: "task", message });
-  return task;
+  const told = (level: "info" | "warn", what: string): void =>
+    onEvent({ type: "note", level, code: "task", message: `${trained}, ${what}` });
+  const otherwise = "another is chosen from network and data";
+  try {
+    const task = await findRecordedTask(text, from);
+    if (task) told("info", "which is taken where the data have targets and --task names no other");
+    else told("warn", `which no installed plugin has; ${otherwise}`);
+    return task;
+  } catch (error) {
+    // Options that the task of today refuses, or a plugin that fails: what was asked for needs neither.
+    told("warn", `which cannot be made (${error instanceof Error ? error.message : String(error)}); ${otherwise}`);
+    return undefined;
+  }
 }

@@ -1,6 +1,6 @@
 /** MODEL as the packer takes it: a checkpoint of a built-in network, a packed network, or an ONNX model. */
 import { createHash } from "node:crypto";
-import type { RunEvent, TensorSpec } from "@secateur/core";
+import type { RunEvent, Task, TensorSpec } from "@secateur/core";
 import { detectFormat, readFileBytes, readOnnx } from "@secateur/formats";
 import type { NetworkSpec } from "@secateur/nn";
 import { lowerOnnx, type OnnxLikeGraph, type PackGraph } from "@secateur/runtime/pack";
@@ -18,6 +18,8 @@ export interface Packable {
   readonly metadata: Readonly<Record<string, string>>;
   /** Of a built-in network. */
   readonly spec: NetworkSpec | undefined;
+  /** The task that its file says it was trained for. */
+  readonly trainedFor?: Task | undefined;
 }
 
 /** @throws what `openModel` and `readOnnx` throw; ERR_PACKED_GRAPH for an ONNX model with an operator that the packer lacks */
@@ -44,12 +46,13 @@ export async function openPackable(spec: {
       spec: undefined,
     };
   }
-  const { network, architecture, metadata, sha256 } = await openModel(spec);
+  const { network, architecture, metadata, sha256, trainedFor } = await openModel(spec);
   return {
     name: network.name,
     graph: networkGraph(network),
     outputs: network.outputs,
     metadata: { ...metadata, [architectureKey]: architecture.name, "secateur.source.sha256": sha256 },
     spec: network.spec,
+    trainedFor,
   };
 }

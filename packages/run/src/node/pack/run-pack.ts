@@ -81,9 +81,10 @@ export async function runPack(settings: PackSettings, session: Session): Promise
       : await openData({
           data: settings.data,
           normalize: settings.normalize,
-          task: named,
+          task: named ?? model.trainedFor,
           classes: spec?.classes,
           network: spec,
+          inputs: graph.inputs,
           onEvent: session.onEvent,
           cwd: settings.cwd,
         });
@@ -91,7 +92,9 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   const costs = settings.costs ? { costs: settings.costs } : {};
   const measure = async ({ name, outputs }: Packable, bytes: Uint8Array): Promise<Evaluation | undefined> => {
     if (!data) return undefined;
-    const task = named ?? chooseTask({ model: { outputs }, data: data.test });
+    const { trainedFor } = model;
+    const told = { outputs, ...(trainedFor ? { taskFor: () => trainedFor } : {}) };
+    const task = named ?? chooseTask({ model: told, data: data.test });
     // Without labels the network before anything was lost is the teacher.
     const teacher = { name, bytes: await encodePacked((dense ?? model).graph) };
     const taught = await taughtByPacked(teacher, { data: data.test, task }, session.context());

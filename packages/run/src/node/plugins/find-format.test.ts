@@ -63,9 +63,12 @@ describe("the reader of a file", () => {
 describe("the writer of a file", () => {
   test("is chosen by the endings that a format names, of which its own name need not be one", async () => {
     expect(await (await findEncoder("net.bx", folder))({ tensors: [] })).toHaveLength(3);
-    await install("named", `{ endings: [".nm"], ${detects("NAM")}, ${encode} }`);
+    await install("named", `{ endings: [".nm", ".safetensors"], ${detects("NAM")}, ${encode} }`);
     await expect(findEncoder("net.named", folder)).rejects.toThrow(/chooses its format/);
     expect(await (await findEncoder("net.nm", folder))({ tensors: [] })).toHaveLength(3);
-    expect(await pluginEndings(folder)).toContain(".nm (secateur-plugin-named)");
+    const endings = await pluginEndings(folder);
+    expect(endings).toContain(".nm (secateur-plugin-named)");
+    // What is ours is never asked of a plugin.
+    expect(endings.join()).not.toContain(".safetensors");
   });
 });

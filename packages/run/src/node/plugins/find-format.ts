@@ -113,6 +113,8 @@ export async function findEncoder(path: string, from: string): Promise<ModelEnco
 /** The endings in which installed plugins write, each with its package: for messages. */
 export async function pluginEndings(from: string): Promise<readonly string[]> {
   return (await installedFormats(from)).flatMap(({ format, packageName }) =>
-    format.encode ? format.endings.map((ending) => `${ending} (${packageName})`) : [],
+    format.encode
+      ? format.endings.filter((ending) => !ownEndings.includes(ending)).map((ending) => `${ending} (${packageName})`)
+      : [],
   );
 }

@@ -76,10 +76,8 @@ async function namedEntry(name: string, from: string): Promise<FoundEntry<TaskEn
     const known = await findEntry({ name: name.slice(0, colon), from, kinds: ["task"] }).catch(() => undefined);
     if (known === undefined || known.entry.name !== name.slice(0, colon)) throw error;
     const keys = Object.keys(optionProperties(known.entry.options));
-    throw badOption(
-      `task ${known.entry.name}`,
-      `found '${name.slice(colon + 1)}'; give KEY=VALUE, options: ${keys.join(", ") || "none"}`,
-      { name, keys },
-    );
+    const advice =
+      keys.length === 0 ? "it has no options, leave that out" : `give KEY=VALUE, options: ${keys.join(", ")}`;
+    throw badOption(`task ${known.entry.name}`, `found '${name.slice(colon + 1)}'; ${advice}`, { name, keys });
   }
 }

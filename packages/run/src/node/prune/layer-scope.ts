@@ -11,7 +11,7 @@ const usualExamples = 1024;
 /**
  * The scope of a run, and what prunes over it.
  *
- * @param openDense - opens the network before the run; called at most once; default: later stages are led to what they find
+ * @param openDense - opens the network before the run; called at most once; default: layers of later stages are led to what these begin with
  */
 export function layerScope(
   { inputs = "sequential", examples = usualExamples, allocation, match, refitBlocks = 0, damping }: LayersSettings,

@@ -51,6 +51,7 @@ export interface PruneDocument extends Partial<Measured> {
     readonly name: string;
     readonly shape: readonly number[];
     readonly size: number;
+    readonly kept: number;
     readonly nonzeros: number;
     /** Of its outputs at the inputs it was solved for, where it was pruned as a layer. */
     readonly relativeError?: number;

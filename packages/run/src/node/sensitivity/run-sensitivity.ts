@@ -100,6 +100,7 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
     task: named ?? opened.trainedFor,
     classes: layout.classes,
     network: layout,
+    inputs: network.inputs,
     onEvent,
     cwd,
   });

@@ -136,6 +136,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
     task: named?.task ?? opened.trainedFor,
     classes: network.spec.classes,
     network: network.spec,
+    inputs: network.inputs,
     onEvent: session.onEvent,
     cwd,
   });
