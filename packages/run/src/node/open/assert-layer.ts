@@ -32,7 +32,7 @@ const named = { name: text, inputs: optional(names) };
 const pool = { ...plain, size: count, stride: optional(count), padding: optional(padding) };
 
 /** The keys of every kind of layer, as `LayerSpec` of @secateur/nn declares them. */
-export const layerKeys: Readonly<Record<LayerSpec["kind"], Readonly<Record<string, Key>>>> = {
+const layerKeys: Readonly<Record<LayerSpec["kind"], Readonly<Record<string, Key>>>> = {
   dense: { ...named, in: count, out: count, bias: optional(flag) },
   conv2d: {
     ...named,
