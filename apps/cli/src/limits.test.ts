@@ -24,7 +24,7 @@ describe("limits", () => {
     const { model, data } = await smallTask();
     const magnitude = [model, "--data", data, "--solver", "magnitude"];
     const flops = await prune([...magnitude, "--flops", "0.5"]);
-    expect(flops.limits).toEqual([{ kind: "flops", asked: 0.5, reached: 22 / 45, absolute: false }]);
+    expect(flops.limits).toEqual([{ kind: "flops", asked: 0.5, reached: 22 / 45, absolute: false, dense: 90 }]);
     expect(flops.recipe).toMatchObject({ flops: 0.5 });
     expect(flops.recipe.sparsity).toBeUndefined();
     expect(flops.out).toMatch(/magnitude-0\.5flops\.safetensors$/);

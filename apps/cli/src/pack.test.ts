@@ -50,6 +50,17 @@ describe("secateur pack", () => {
     });
   });
 
+  test("says so where the file is larger than 8-bit weights with their zeros in place", async () => {
+    const { folder, data } = await smallTask();
+    const train = ["train", "--arch", "mlp:6-500-20-3", "--data", data, "--epochs", "0", "--out", "dense.safetensors"];
+    expect((await call(train, { cwd: folder })).code).toBe(0);
+    const pack = ["pack", "dense.safetensors", "--values", "f16", "--out", "dense.secateur", "--json"];
+    const { stdout, stderr } = await call(pack, { cwd: folder });
+    const { gzip, denseInt8Brotli } = JSON.parse(stdout).bytes;
+    expect(gzip).toBeGreaterThan(denseInt8Brotli);
+    expect(stderr).toContain(`its ${gzip} bytes are more than the ${denseInt8Brotli} of 8-bit weights`);
+  });
+
   test("and unpack give back the same tensors", async () => {
     const { folder, pruned, out } = await packedTask("--values", "f32");
     const back = join(folder, "back.safetensors");

@@ -47,7 +47,8 @@ describe("secateur init", () => {
 
   test("keeps an existing file, and refuses another ending", async () => {
     const { folder } = await smallTask();
-    await call(["init"], { cwd: folder });
+    const { stdout } = await call(["init"], { cwd: folder });
+    expect(stdout).toMatch(/set "model" and "data" in it to yours, then run it: secateur prune/);
     expect(await refused(["init"], folder)).toMatch(/--force/);
     expect(await refused(["init", "recipe.yaml"], folder)).toMatch(/\.jsonc or \.json/);
   });

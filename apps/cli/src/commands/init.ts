@@ -46,9 +46,9 @@ export function addInitCommand(program: Command, terminal: Terminal): void {
       for (const flag of ["model", "data"] as const) {
         if (flags[flag] === "") throw badFlagValue({ flag: `--${flag}`, found: "", allowed: "a name" });
       }
-      const overwrite = flags.force === true;
-      await checkOutput(path, { overwrite });
-      await writeFileAtomic(path, recipeTemplate(flags), { overwrite });
-      terminal.stdout.write(`wrote ${path}\nrun it: ${shellCommand("secateur", ["prune", "--recipe", file])}\n`);
+      await checkOutput(path, { overwrite: flags.force === true });
+      await writeFileAtomic(path, recipeTemplate(flags), { overwrite: flags.force === true });
+      const next = flags.model === undefined ? 'set "model" and "data" in it to yours, then run it' : "run it";
+      terminal.stdout.write(`wrote ${path}\n${next}: ${shellCommand("secateur", ["prune", "--recipe", file])}\n`);
     });
 }

@@ -27,10 +27,10 @@ export function pruneText(document: PruneDocument): string {
       ["non-zero weights", "", `${formatCount(nonzeros)} of ${formatCount(prunable)}`],
       ...(zeros > 0 ? [["kept though they are 0", "", formatCount(zeros)]] : []),
       ["sparsity", "", formatFraction(document.sparsity)],
-      ...(document.limits ?? []).map(({ kind, asked, reached, absolute }) => [
+      ...(document.limits ?? []).map(({ kind, asked, reached, absolute, dense: all }) => [
         absolute ? `${kind} (limit ${asked})` : `${kind} of the dense network (limit ${formatFraction(asked)})`,
         "",
-        absolute ? formatNumber(reached) : formatFraction(reached),
+        `${absolute ? "" : `${formatFraction(reached)}, `}${formatNumber(absolute ? reached : reached * all)} of ${formatNumber(all)}`,
       ]),
     ],
   );

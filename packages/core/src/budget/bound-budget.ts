@@ -131,7 +131,7 @@ export function bindBudget(budget: Budget, params: readonly FlatParam[]): BoundB
     reached: (mask) =>
       limits.map(({ kind, asked, absolute, all, cost }) => {
         const used = cost(mask);
-        return { kind, asked, reached: absolute ? used : used / all, absolute };
+        return { kind, asked, reached: absolute ? used : used / all, absolute, dense: all };
       }),
   };
 }

@@ -30,6 +30,8 @@ export interface LimitReached {
   readonly reached: number;
   /** Whether the two are in the limit's own unit rather than fractions. */
   readonly absolute: boolean;
+  /** What the dense network comes to, in the limit's own unit. */
+  readonly dense: number;
 }
 
 /** One limit or several at once, over units of any kind. */

@@ -97,6 +97,7 @@ describe("a limit on a modelled cost", () => {
             asked: amount,
             reached: costOf(mask) / costOf(new Uint8Array(10).fill(1)),
             absolute: false,
+            dense: costOf(new Uint8Array(10).fill(1)),
           },
         ]);
       }),

@@ -17,7 +17,7 @@ export function recipeTemplate(spec: { kind: (typeof recipeKinds)[number]; model
 {
   "recipe": 1,
 
-  // The trained network (safetensors or PyTorch). Paths are relative to this file.
+  // The trained network: a checkpoint (safetensors, PyTorch), an ONNX model, or a TensorFlow.js model.json. Paths are relative to this file.
   "model": ${JSON.stringify(model)},
   // "arch": "mlpnet",            // which network the tensors belong to, where the file does not say
 

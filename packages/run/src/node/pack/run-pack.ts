@@ -112,19 +112,27 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   }
   await writeFileAtomic(out, packed.bytes, { overwrite, signal: session.signal });
   const { layers } = packed;
+  const bytes = await measureBytes(packed, { values, metadata, dense: dense?.graph ?? packed.graph });
+  if (bytes.gzip > Math.max(bytes.denseInt8Brotli, noticedBytes)) {
+    const message = `${out}: its ${bytes.gzip} bytes are more than the ${bytes.denseInt8Brotli} of 8-bit weights ${dense ? "before pruning" : "with their zeros in place"}, compressed by brotli: this file saves work, not bytes; a higher sparsity, or compressing the file as it is sent, saves both`;
+    session.onEvent({ type: "note", level: "info", code: "packed-size", message });
+  }
   const total = (of: (layer: PackedLayer) => number): number => layers.reduce((sum, layer) => sum + of(layer), 0);
   return {
     file: out,
     values,
     weights: total((layer) => layer.weights),
     nonzeros: total((layer) => layer.nonzeros),
-    bytes: await measureBytes(packed, { values, metadata, dense: dense?.graph ?? packed.graph }),
+    bytes,
     layers,
     expectedMs: total((layer) => layer.expectedMs),
     denseMs: total((layer) => layer.denseMs),
     ...(before && after ? { accuracy: { before, after, ...(denseAccuracy ? { dense: denseAccuracy } : {}) } } : {}),
   };
 }
+
+/** Smaller files are mostly their headers, and travel in one piece however they are stored. */
+const noticedBytes = 4096;
 
 async function measureBytes(
   { bytes, graph }: { bytes: Uint8Array; graph: PackGraph },
