@@ -3,9 +3,9 @@ import { isPruneError } from "@secateur/core";
 import type { ShapedName } from "@secateur/formats";
 import { architecture, architectureNames, paramSpecs, tensorSpecs } from "@secateur/nn";
 import { describe, expect, test } from "vitest";
-import { mapDataPaths } from "../../recipe/data-spec.ts";
-import { resolveArchitecture } from "./architectures.ts";
+import { mapDataPaths } from "../../../recipe/data-spec.ts";
 import { namedArchitecture } from "./described-architecture.ts";
+import { resolveArchitecture } from "./resolve-architecture.ts";
 
 const layers = (list: string) => `{"inputShape":[4],"classes":2,"layers":[${list}]}`;
 
