@@ -7,11 +7,12 @@ export function badFlagValue(spec: { flag: string; found: string; allowed: strin
   return badUsage(`${spec.flag}: found '${spec.found}', allowed is ${spec.allowed}`, spec);
 }
 
-/** Some runs of a comparison ended with an error; their messages stand in its result. */
-export function someFailed({ failed, finished }: { failed: number; finished: number }): PruneError {
+/** Some parts of a command's work ended with an error; their messages stand in its result. @param spec.what - "runs" */
+export function someFailed(spec: { what: string; failed: number; finished: number; remedy?: string }): PruneError {
+  const { what, failed, finished, remedy } = spec;
   return new PruneError(
     "ERR_SOME_FAILED",
-    `${failed} of ${failed + finished} runs failed, as the result says; what the others gave is in it`,
+    `${failed} of ${failed + finished} ${what} failed, as the result says; ${remedy ?? "what the others gave is in it"}`,
     { fault: "runtime", details: { failed, finished } },
   );
 }

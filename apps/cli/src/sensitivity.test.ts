@@ -98,7 +98,7 @@ describe("sensitivity", () => {
     // 45 weights, 9 kept, half of them may be dense: no layer fits.
     expect(worst.length).toBeGreaterThan(0);
     expect(proposal.keepDense).toEqual([]);
-    expect(proposal.reason).toMatch(/half of the kept weights/);
+    expect(proposal.reason).toMatch(/points of accuracy alone, but dense would take more than half of the weights/);
   });
 
   test("proposes a flag under which prune keeps as many weights in all as were compared", async () => {
@@ -192,4 +192,15 @@ test("sensitivity of a network whose gradients are all 0 says that this is the c
   await writeFile(dead, encodeSafetensors({ tensors: [zeros("fc1.weight", [5, 6]), zeros("fc2.weight", [3, 5])] }));
   const argv = ["sensitivity", dead, "--arch", smallArch, "--data", data, "--sparsities", "0.5"];
   expect(await refused(argv)).toMatch(/every gradient is 0, and so is the automatic ridge.*ERR_IMPOSSIBLE/);
+});
+
+test("sensitivity leaves out what nobody asked for and would keep no weight, and says so", async () => {
+  const { model, data } = await smallTask();
+  const { code, stdout, stderr } = await call(["sensitivity", model, "--data", data, "--json"]);
+  expect([code, stderr]).toEqual([
+    0,
+    expect.stringMatching(/^not tried, since no weight would be left: fc2\.weight at 0\.95\n/),
+  ]);
+  const { layers } = JSON.parse(stdout) as SensitivityDocument;
+  expect(layers.map(({ measures }) => measures.length)).toEqual([4, 3]);
 });

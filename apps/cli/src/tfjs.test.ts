@@ -215,12 +215,14 @@ describe("refused are", () => {
   test("flags that belong to networks of our own layers", async () => {
     const { model, data } = await tfjsTask();
     const retrain = ["--solver", "magnitude", "--retrain", "llr", "--retrain-epochs", "1", "--quiet"];
-    expect(await refused(["prune", model, "--data", data, ...retrain], cwd)).toContain("is a TensorFlow.js model");
+    expect(await refused(["prune", model, "--data", data, ...retrain], cwd)).toContain(
+      "an ONNX model, which can be retrained",
+    );
     expect(await refused(["eval", model, "--data", data, "--arch", "mlpnet"], cwd)).toContain(
       "--arch would change nothing",
     );
     expect(await refused(["eval", model, "--data", data, "--reestimate-batch-norm", "--quiet"], cwd)).toContain(
-      "is a TensorFlow.js model",
+      "does not work on a TensorFlow.js model",
     );
     expect(await refused(["train", model, "--data", data, "--out", join(model, "..", "x.safetensors")], cwd)).toContain(
       "train it in TensorFlow.js itself",

@@ -4,7 +4,7 @@ import { gainOver, mainMeasure, type ReportRun } from "@secateur/core";
 import type { EChartsCoreOption } from "echarts/core";
 import { type Figure, figureAxis, figureOption, mostColours, paper } from "./figure.ts";
 import { pairFigures } from "./pair-figures.ts";
-import { takesGradients } from "./report-run.ts";
+import { objectiveUnit, takesGradients } from "./report-run.ts";
 import { roundFigures } from "./round-figures.ts";
 import { formatCount, formatFraction, formatNumber, lossUnit, measureTitle } from "./text/format.ts";
 
@@ -223,8 +223,8 @@ function objectiveFigure(traced: readonly ReportRun[], model: string): Figure {
 }
 
 /** A logarithm shows decrease over decades; with the first-order term objectives may be negative. */
-function objectiveAxis(values: readonly number[], { dense }: ReportRun): EChartsCoreOption {
-  const name = measureTitle({ name: "objective", unit: lossUnit(dense) });
+function objectiveAxis(values: readonly number[], run: ReportRun): EChartsCoreOption {
+  const name = measureTitle({ name: "objective", unit: objectiveUnit(run) });
   const [least, greatest] = range(values);
   const isLogarithmic = least > 0 && greatest > 20 * least;
   return figureAxis({ type: isLogarithmic ? "log" : "value", name, nameGap: 54, scale: true });

@@ -4,7 +4,7 @@ import { gainOver, mainMeasure, type ReportContent, type ReportRun } from "@seca
 import { figures } from "./figures.ts";
 import { type Cell, escapeHtml, htmlTable } from "./html.ts";
 import { makePage, type Section } from "./page.ts";
-import { takesGradients } from "./report-run.ts";
+import { objectiveUnit, takesGradients } from "./report-run.ts";
 import {
   formatBytes,
   formatCount,
@@ -132,8 +132,8 @@ function shown(value: number | undefined, format: (value: number) => string): st
   return value === undefined ? "" : format(value);
 }
 
-function stagesSection({ stages, dense }: ReportRun): Section {
-  const unit = lossUnit(dense);
+function stagesSection(run: ReportRun): Section {
+  const { stages, dense } = run;
   const rows = stages.map((stage, index) => [
     number(String(index + 1)),
     number(formatFraction(stage.sparsity)),
@@ -149,8 +149,8 @@ function stagesSection({ stages, dense }: ReportRun): Section {
   const titles = [
     "stage",
     "sparsity",
-    measureTitle({ name: "training loss before", unit }),
-    measureTitle({ name: "objective", unit }),
+    measureTitle({ name: "training loss before", unit: lossUnit(dense) }),
+    measureTitle({ name: "objective", unit: objectiveUnit(run) }),
     "status",
     "rows",
     "ridge",

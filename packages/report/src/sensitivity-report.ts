@@ -33,7 +33,7 @@ export function sensitivityReport(spec: {
     number(formatCount(size)),
     ...sparsities.map((sparsity) => {
       const found = measures.find((one) => one.sparsity === sparsity);
-      return number(found ? formatMeasure({ value: found.value, unit: measure.unit }) : "none");
+      return number(found ? formatMeasure({ value: found.value, unit: measure.unit }) : "-");
     }),
   ]);
   const facts = [

@@ -49,7 +49,7 @@ export function notPackable(where: string, problem: string, remedy: string = unp
   });
 }
 
-const unpacked = "keep the model in its own format and run it with what runs that (onnxruntime, TensorFlow.js)";
+const unpacked = "keep the model as it is, and run it with what made it";
 
 /** More memory than is allowed. */
 export function packedMemory(what: string, bytes: number, limit: number): PruneError {

@@ -42,8 +42,9 @@ export async function killAndResume(scenario: FaultScenario, reference: Referenc
     if (again.code !== 0) return `after a kill it does not go on: ${again.stderr.slice(-300)}`;
     const state = readdirSync(cwd).find((name) => /\.resume\.|\.training\./.test(name));
     // Killed when all was done, it has nothing to print again.
-    const isPrinted = reference.result === undefined || /is finished/.test(again.stderr);
-    if (!isPrinted && scenario.result?.(again.stdout) !== reference.result) return "what it prints is another result";
+    const printsNothing = reference.result === undefined || /is finished/.test(again.stderr);
+    if (!printsNothing && scenario.result?.(again.stdout) !== reference.result)
+      return "what it prints is another result";
     return differing(scenario, reference, cwd) ?? (state === undefined ? undefined : `${state} is left behind`);
   });
 }

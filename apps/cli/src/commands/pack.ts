@@ -1,5 +1,6 @@
 /** `secateur pack`: a pruned network into one small file that runs in the time of its kept weights. */
-import { formatBytes, formatCount, formatFraction, formatPercent, formatTable, plainText } from "@secateur/report/text";
+import { type Evaluation, mainMeasure } from "@secateur/core";
+import { formatBytes, formatCount, formatFraction, formatMeasure, formatTable, plainText } from "@secateur/report/text";
 import { mapDataPaths } from "@secateur/run";
 import { type PackDocument, readCosts, runPack } from "@secateur/run/node";
 import { type Command, Option } from "commander";
@@ -186,11 +187,15 @@ function packText(document: PackDocument, hasDense: boolean): string {
   );
   const measured = accuracy
     ? [
-        `accuracy on ${formatCount(accuracy.before.examples)} examples: ${accuracy.dense ? `${formatPercent(accuracy.dense.accuracy)} before pruning, ` : ""}` +
-          `${formatPercent(accuracy.before.accuracy)} pruned, ${formatPercent(accuracy.after.accuracy)} packed (${values})\n`,
+        `${mainMeasure(accuracy.before).name} on ${formatCount(accuracy.before.examples)} examples: ${accuracy.dense ? `${shown(accuracy.dense)} before pruning, ` : ""}` +
+          `${shown(accuracy.before)} pruned, ${shown(accuracy.after)} packed (${values})\n`,
       ]
     : [];
   const expected =
     "Times are expected ones: one example, one thread, from a table of what kernels take. secateur bench measures.\n";
   return [...measured, sizes, layers, expected].join("\n");
+}
+
+function shown(evaluation: Evaluation): string {
+  return formatMeasure(mainMeasure(evaluation));
 }

@@ -105,8 +105,11 @@ export async function callCompare(call: CompareCall): Promise<void> {
   if (document.interrupted) {
     throw interrupted(`the finished runs are above and in ${state}: repeat the command with --resume to go on`);
   }
+  if (document.failed) {
+    const remedy = `the others are kept in ${state}: repeat the command with --resume to try the failed ones again`;
+    throw someFailed({ what: "runs", failed: document.failed.length, finished: runs.length, remedy });
+  }
   await rm(state, { force: true });
-  if (document.failed) throw someFailed({ failed: document.failed.length, finished: runs.length });
 }
 
 function note(session: Session, run: ComparedRun, { done, total }: { done: number; total: number }): void {

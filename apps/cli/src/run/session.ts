@@ -64,7 +64,7 @@ async function withListeners<T>(
     return await work(listener({ log, bar, lines, notes, isQuiet: flags.quiet === true }));
   } catch (error) {
     // A call that cannot be run gets one message: what was found on the way is no news of a run.
-    if (isPruneError(error) && error.code === "ERR_USAGE") notes.drop();
+    if (isPruneError(error) && error.fault === "input") notes.drop();
     throw error;
   } finally {
     notes.release();

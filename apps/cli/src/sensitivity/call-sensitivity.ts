@@ -79,6 +79,6 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
   if (document.interrupted) throw interrupted("the layers that were reached are above");
   if (document.failed) {
     const finished = document.layers.reduce((sum, { measures }) => sum + measures.length, 0);
-    throw someFailed({ failed: document.failed.length, finished });
+    throw someFailed({ what: "trials", failed: document.failed.length, finished });
   }
 }

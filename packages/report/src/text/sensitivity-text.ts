@@ -33,6 +33,7 @@ export interface SensitivityReportDocument {
     readonly valueAll?: number;
     readonly valueKept?: number;
     readonly flag?: string;
+    readonly undecided?: true;
     readonly reason: string;
   };
   readonly timing: { readonly gradientMs: number; readonly totalMs: number };
@@ -65,7 +66,7 @@ export function sensitivityText(document: SensitivityReportDocument): string {
       formatCount(size),
       ...sparsities.map((sparsity) => {
         const found = measures.find((one) => one.sparsity === sparsity);
-        return found ? formatChange(found.value - measure.value, measure) : "none";
+        return found ? formatChange(found.value - measure.value, measure) : "-";
       }),
     ]),
   );
@@ -82,6 +83,7 @@ export function sensitivityText(document: SensitivityReportDocument): string {
 /** The proposal in sentences. */
 export function proposalText({ proposal, model, measure: { unit } }: SensitivityReportDocument): string {
   const { sparsity, keepDense, valueAll, valueKept, candidates, reason, flag } = proposal;
+  if (proposal.undecided) return `Nothing is proposed at ${formatFraction(sparsity)}: ${reason}.\n`;
   const measured =
     valueAll === undefined || valueKept === undefined
       ? ""
@@ -89,7 +91,7 @@ export function proposalText({ proposal, model, measure: { unit } }: Sensitivity
   const verdict =
     keepDense.length === 0
       ? `Keep no layer dense at ${formatFraction(sparsity)}: ${reason}.\n`
-      : `Keep ${keepDense.join(", ")} dense at ${formatFraction(sparsity)}: ${reason}.\nThe flag that does it: secateur prune ${model} ${flag ?? ""} ...\n`;
+      : `Keep ${keepDense.join(", ")} dense at ${formatFraction(sparsity)}: ${reason}.\nThe flag that does it: secateur prune ${model} --sparsity ${sparsity} ${flag ?? ""} ...\n`;
   return `${measured}${verdict}`;
 }
 

@@ -22,28 +22,35 @@ export interface SensitiveLayer {
  * @param spec.target - the sparsity at which layers are judged; one of those that were scanned
  * @param spec.tolerance - in the unit of the measure, >= 0
  */
-export function sensitiveLayers(spec: {
-  scans: readonly LayerScan[];
-  dense: Pick<MeasuredValue, "value" | "better">;
-  target: number;
-  tolerance: number;
-}): readonly SensitiveLayer[] {
-  const { scans, dense, target, tolerance } = spec;
+export function sensitiveLayers(spec: Judged): readonly SensitiveLayer[] {
+  const { scans, target } = spec;
   const budget = keptCount(
     scans.reduce((sum, { size }) => sum + size, 0),
     target,
   );
-  const candidates = scans
+  let spent = 0;
+  return costlyLayers(spec).filter(({ size }) => {
+    if (spent + size > mostOfBudget * budget) return false;
+    spent += size;
+    return true;
+  });
+}
+
+/** What layers are judged by. */
+interface Judged {
+  readonly scans: readonly LayerScan[];
+  readonly dense: Pick<MeasuredValue, "value" | "better">;
+  readonly target: number;
+  readonly tolerance: number;
+}
+
+/** All layers whose pruning to the target alone costs more than `tolerance`, most lost per weight first. */
+export function costlyLayers({ scans, dense, target, tolerance }: Judged): readonly SensitiveLayer[] {
+  return scans
     .flatMap(({ name, size, measures }) => {
       const found = measures.find(({ sparsity }) => sparsity === target);
       return found ? [{ name, size, drop: -gainOver(dense.value, { ...dense, value: found.value }) }] : [];
     })
     .filter(({ drop }) => drop > tolerance)
     .sort((a, b) => b.drop / b.size - a.drop / a.size);
-  let spent = 0;
-  return candidates.filter(({ size }) => {
-    if (spent + size > mostOfBudget * budget) return false;
-    spent += size;
-    return true;
-  });
 }

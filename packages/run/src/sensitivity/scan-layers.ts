@@ -70,7 +70,7 @@ export interface ScanSpec {
 }
 
 /**
- * Scans every layer at every sparsity. The network holds its own weights again afterwards. What fails, or an interrupt, costs
+ * Scans every layer at every sparsity that leaves it a weight. The network holds its own weights again afterwards. What fails, or an interrupt, costs
  * nothing of what was found before.
  *
  * @throws the first error, or ERR_ABORTED, where nothing was found
@@ -90,6 +90,7 @@ export async function scanLayers(
     const measures: LayerMeasure[] = [];
     for (const [turn, sparsity] of sparsities.entries()) {
       const keep = keptCount(param.size, sparsity);
+      if (keep === 0) continue;
       try {
         const found = await pruneAndMeasure({ ...spec, names: [param.name], keep }, ctx);
         measures.push({ sparsity, accuracy: found.accuracy, loss: found.loss, value: mainMeasure(found).value });

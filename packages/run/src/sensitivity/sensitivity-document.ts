@@ -44,5 +44,7 @@ export interface Proposal {
   readonly accuracyKept?: number;
   /** The flag of `secateur prune` that applies it; absent when nothing is proposed. */
   readonly flag?: string;
+  /** Present where layers could not all be judged: nothing is proposed, not even to prune them all. */
+  readonly undecided?: true;
   readonly reason: string;
 }

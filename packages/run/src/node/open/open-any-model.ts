@@ -125,7 +125,11 @@ export async function refuseTfjs(path: string, what: string): Promise<void> {
 const tfjsKind = "a TensorFlow.js model";
 
 function notOwn({ what, path, kind }: { what: string; path: string; kind: string }): Error {
-  const message = `${what} works on networks of secateur's own layers, and ${path} is ${kind}; leave it out`;
+  const remedy =
+    kind === tfjsKind && what === "--retrain"
+      ? "make it an ONNX model, which can be retrained (secateur convert MODEL --out net.onnx), or leave it out"
+      : "leave it out";
+  const message = `${what} does not work on ${kind}, which ${path} is; ${remedy}`;
   return badUsage(message, { what, path, kind });
 }
 

@@ -34,13 +34,14 @@ export async function packedAccuracy(
 
 /** The data with the outputs of a packed network for targets, where the task compares with a teacher's; else as they are. */
 export async function taughtByPacked(
-  teacher: NamedFile,
+  teacher: () => Promise<NamedFile>,
   { data, task }: { readonly data: Dataset; readonly task: Task },
   ctx: RunContext,
 ): Promise<Dataset> {
   if (task.targetsFrom !== "teacher") return data;
-  return await withPacked(teacher, async (run) => {
-    const model = { name: teacher.name, run };
+  const file = await teacher();
+  return await withPacked(file, async (run) => {
+    const model = { name: file.name, run };
     return (await teacherDataset({ model, data, task }, ctx)).data;
   });
 }

@@ -74,6 +74,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   const model = await open(settings.model);
   const dense = settings.dense === undefined ? undefined : await open(settings.dense);
   const { graph, spec } = model;
+  if (dense) assertSameNetwork(graph, dense.graph, settings.dense!);
   const named = settings.task === undefined ? undefined : (await findTask(settings.task, settings.cwd)).task;
   const data =
     settings.data === undefined
@@ -96,7 +97,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
     const told = { outputs, ...(trainedFor ? { taskFor: () => trainedFor } : {}) };
     const task = named ?? chooseTask({ model: told, data: data.test });
     // Without labels the network before anything was lost is the teacher.
-    const teacher = { name, bytes: await encodePacked((dense ?? model).graph) };
+    const teacher = async () => ({ name, bytes: await encodePacked((dense ?? model).graph) });
     const taught = await taughtByPacked(teacher, { data: data.test, task }, session.context());
     return await packedAccuracy({ name, bytes, data: taught, task }, session.context());
   };
@@ -163,4 +164,17 @@ async function brotliSize(bytes: Uint8Array): Promise<number> {
     },
   });
   return packed.length;
+}
+
+/** The network before pruning has the tensors of the pruned one, with other numbers. @throws ERR_USAGE */
+function assertSameNetwork(pruned: PackGraph, dense: PackGraph, path: string): void {
+  const shapes = ({ tensors }: PackGraph) =>
+    [...tensors].map(([name, { dims }]) => `${name} [${dims.join(", ")}]`).sort();
+  const [own, others] = [shapes(pruned), shapes(dense)];
+  const missing = own.find((one) => !others.includes(one));
+  if (missing === undefined && own.length === others.length) return;
+  throw badUsage(
+    `--dense: ${path} is another network: ${missing === undefined ? "it has more tensors" : `it has no ${missing}`}; give the one before pruning`,
+    { path },
+  );
 }

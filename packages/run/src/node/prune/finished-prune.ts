@@ -24,7 +24,8 @@ export function outputHash(files: readonly EncodedFile[]): string {
 }
 
 /**
- * Whether all outputs are there, of the same request, and the network is byte for byte what that run wrote.
+ * Whether all outputs are there, of the same request (a report names it among its run's recipe), and the network is byte for
+ * byte what that run wrote.
  *
  * @param request - the hash that a recipe of this run has
  */
@@ -32,6 +33,7 @@ export async function isPruneFinished(outputs: PruneOutputs, request: string): P
   const { form, out, recipe, report, state } = outputs;
   const places = [form === "tfjs" ? join(out, "model.json") : out, recipe, ...(report === undefined ? [] : [report])];
   if (existsSync(state) || !places.every((path) => existsSync(path))) return false;
+  if (report !== undefined && !new TextDecoder().decode(await readFileBytes(report)).includes(request)) return false;
   const written = await readJson(recipe);
   if (written?.["requestSha256"] !== request) return false;
   const files =

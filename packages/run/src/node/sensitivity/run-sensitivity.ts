@@ -13,10 +13,10 @@ import {
   sampleIndices,
   subset,
 } from "@secateur/core";
-import { badUsage, keepsNothing, noGradients } from "../../errors.ts";
+import { badUsage, flagWithoutEffect, keepsNothing, noGradients } from "../../errors.ts";
 import { resolveOptions } from "../../plugins/resolve-options.ts";
 import { poseTask } from "../../prune/pose-task.ts";
-import { sensitiveLayers } from "../../sensitivity/propose-dense.ts";
+import { costlyLayers, sensitiveLayers } from "../../sensitivity/propose-dense.ts";
 import {
   type FailedLayer,
   gradientPruner,
@@ -85,7 +85,7 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const solver = found.entry.create((await resolveOptions(found.entry, {})) as never);
   const isLayerwise = solver.scope === "layers";
   if (isLayerwise && spec.ridge !== undefined) {
-    throw badUsage(`--ridge would change nothing: ${found.entry.name} takes no gradients; leave it out`);
+    throw flagWithoutEffect({ flag: "--ridge", reason: `${found.entry.name} takes no gradients` });
   }
   const { onEvent } = session;
   const opened = await openModel({ path, arch: spec.arch, onEvent, cwd });
@@ -112,7 +112,8 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const sparsities = [...new Set([...(spec.sparsities ?? sensitivityDefaults.sparsities), sparsity])].sort(
     (a, b) => a - b,
   );
-  assertKeepsSome({ path, params, sparsities });
+  assertKeepsSome({ path, params, sparsities: spec.sparsities ?? [] });
+  noteSkipped({ params, sparsities, onEvent });
   const posed = await poseTask({ network, data: { train: forGradients, test: heldOut }, named, session });
   const { task } = posed;
   const dense = await posed.evaluate(network, ctx);
@@ -134,15 +135,26 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const onFailure = ({ layer, sparsity: at, message: why }: FailedLayer): void => {
     onEvent({ type: "note", level: "warn", code: "layer-failed", message: `${layer} at ${at} failed: ${why}` });
   };
-  const { layers, failed, isInterrupted } = await scanLayers({ ...scan, sparsities, onFailure }, ctx);
-  const candidates = sensitiveLayers({ scans: layers, dense: measure, target: sparsity, tolerance });
-  const common = { sparsity, tolerance, candidates: candidates.map(({ name }) => name) };
-  const proposal = isInterrupted
-    ? nothingProposed(common, "the scan was interrupted before the last layer")
-    : await tryDense({ scan, ...common, measure }, ctx).catch((error: unknown) => {
-        if (!isPruneError(error)) throw error;
-        return nothingProposed(common, `trying layers as dense failed: ${error.message}`);
-      });
+  const scanned = await scanLayers({ ...scan, sparsities, onFailure }, ctx);
+  const { layers } = scanned;
+  const judged = { scans: layers, dense: measure, target: sparsity, tolerance };
+  const candidates = sensitiveLayers(judged).map(({ name }) => name);
+  const common = { sparsity, tolerance, candidates };
+  let { isInterrupted } = scanned;
+  const failed = [...scanned.failed];
+  let proposal: Proposal;
+  try {
+    proposal = isInterrupted
+      ? undecided(common, "the scan was interrupted before the last layer")
+      : await tryDense({ scan, ...common, costly: costlyLayers(judged).map(({ name }) => name), measure }, ctx);
+  } catch (error) {
+    if (!isPruneError(error)) throw error;
+    isInterrupted = error.code === "ERR_ABORTED";
+    proposal = undecided(common, `trying ${candidates.join(", ")} as dense ended early: ${error.message}`);
+    if (!isInterrupted) {
+      failed.push({ layer: candidates.join(", "), sparsity, code: error.code, message: error.message });
+    }
+  }
   return {
     ...{ model: path, modelSha256: sha256, arch: architecture.name, data: source, solver: found.entry.name, dense },
     gradients: { examples: rows, ridge: gradients?.ridge ?? 0, gradientMs: gradients?.gradientMs ?? 0 },
@@ -179,6 +191,21 @@ function splitTraining(
   return { forGradients: side(order.subarray(0, rows)), heldOut: side(order.subarray(rows)) };
 }
 
+/** Sparsities that nobody asked for leave out the layers that would keep no weight. */
+function noteSkipped(spec: {
+  params: readonly { name: string; size: number }[];
+  sparsities: readonly number[];
+  onEvent: Session["onEvent"];
+}): void {
+  const skipped = spec.params.flatMap(({ name, size }) => {
+    const empty = spec.sparsities.filter((sparsity) => keptCount(size, sparsity) === 0);
+    return empty.length === 0 ? [] : [`${name} at ${empty.join(" and ")}`];
+  });
+  if (skipped.length === 0) return;
+  const message = `not tried, since no weight would be left: ${skipped.join(", ")}`;
+  spec.onEvent({ type: "note", level: "info", code: "layer-skipped", message });
+}
+
 function assertKeepsSome(spec: {
   path: string;
   params: readonly { name: string; size: number }[];
@@ -192,8 +219,8 @@ function assertKeepsSome(spec: {
   }
 }
 
-function nothingProposed(common: Pick<Proposal, "sparsity" | "tolerance" | "candidates">, reason: string): Proposal {
-  return { ...common, keepDense: [], reason };
+function undecided(common: Pick<Proposal, "sparsity" | "tolerance" | "candidates">, reason: string): Proposal {
+  return { ...common, keepDense: [], undecided: true, reason };
 }
 
 /** Tries the candidates as dense, with as many weights in all, and proposes them only if that is better. */
@@ -201,18 +228,24 @@ async function tryDense(
   spec: {
     scan: ScanSpec;
     candidates: readonly string[];
+    /** Those that cost more than the tolerance, whether the budget has room for them or not. */
+    costly: readonly string[];
     sparsity: number;
     tolerance: number;
     measure: MeasuredValue;
   },
   ctx: RunContext,
 ): Promise<Proposal> {
-  const { scan, candidates, sparsity, tolerance, measure } = spec;
+  const { scan, candidates, costly, sparsity, tolerance, measure } = spec;
   const { name, better } = measure;
   const { params, weights } = scan.pruner;
   const common = { sparsity, tolerance, candidates };
   if (candidates.length === 0) {
-    const reason = `no layer that would fit into half of the kept weights costs more than ${Number(tolerance.toPrecision(3))} of ${name} when it alone is pruned to ${sparsity}`;
+    const amount = `${Number(tolerance.toPrecision(3))}${measure.unit === "%" ? " points" : ""} of ${name}`;
+    const reason =
+      costly.length === 0
+        ? `no layer costs more than ${amount} when it alone is pruned to ${sparsity}`
+        : `${costly.join(", ")} cost${costly.length === 1 ? "s" : ""} more than ${amount} alone, but dense would take more than half of the weights that are kept`;
     return { ...common, keepDense: [], reason };
   }
   const keep = keptCount(weights.length, sparsity);
