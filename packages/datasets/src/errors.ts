@@ -144,7 +144,7 @@ export function shapesDiffer(spec: { where: string; found: string; expected: str
 export function badLabel(spec: { where: string; index: number; label: number; allowed: string }): PruneError {
   return new PruneError(
     "ERR_LABEL_RANGE",
-    `${spec.where}: label ${spec.label} of example ${spec.index} is not one of ${spec.allowed}; check that the labels belong to this data`,
+    `${spec.where}: label ${spec.label} of example ${spec.index} is not one of ${spec.allowed}; check that the labels belong to this data, or take them as numbers to be met (targets "values"; --task regression on the command line)`,
     { details: spec },
   );
 }

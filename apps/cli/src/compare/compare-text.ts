@@ -41,7 +41,7 @@ export function compareText(document: CompareDocument): string {
     runs.map((run) => [
       run.solver,
       formatFraction(run.sparsity),
-      formatNumber(run.objective),
+      run.taken === "last" ? "" : formatNumber(run.objective),
       String(run.stages),
       run.examples === undefined ? "" : formatCount(run.examples),
       run.ridge === undefined ? "" : formatNumber(run.ridge),

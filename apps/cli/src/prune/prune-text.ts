@@ -58,6 +58,7 @@ export function pruneText(document: PruneDocument): string {
       ]
     : [];
   const last = stages[stages.length - 1];
+  const other = takenWords[last?.taken ?? ""];
   const spent = [
     `${stages.length} ${stages.length === 1 ? "stage" : "stages"}`,
     `gradients ${formatDuration(timing.gradientMs)}`,
@@ -73,8 +74,8 @@ export function pruneText(document: PruneDocument): string {
     ...rounds,
     layers,
     ...(document.keptDense ? [`kept dense: ${document.keptDense.join(", ")}\n`] : []),
-    `objective ${formatNumber(document.objective)} (${[last?.status, formatStats(last?.stats ?? {})].filter(Boolean).join("; ")})\n${spent}\n`,
-    ...takenLine(last?.taken),
+    `objective ${formatNumber(document.objective)} (${[last?.status, other ? "" : formatStats(last?.stats ?? {})].filter(Boolean).join("; ")})\n${spent}\n`,
+    ...(other ? [`taken: ${other}\n`] : []),
     ...(recipe.plan.reason ? [`plan: ${recipe.plan.reason}\n`] : []),
   ].join("\n");
 }
@@ -97,10 +98,9 @@ function measuredRows({
   ];
 }
 
-/** Where the last stage did not end with a step of the solver. */
-function takenLine(taken: string | undefined): readonly string[] {
-  if (taken === "mask") return ["taken: the mask over the weights before the stage, as no step lowered their loss\n"];
-  if (taken === "magnitude")
-    return ["taken: the largest magnitudes, as nothing that the solver found had a lower loss\n"];
-  return [];
-}
+/** Where the last stage did not end with a step of the solver: then its numbers are those of a step that was not taken. */
+const takenWords: Readonly<Record<string, string>> = {
+  mask: "the mask over the weights before the stage, as no step lowered their loss",
+  magnitude: "the largest magnitudes, as nothing that the solver found had a lower loss",
+  last: "the weights of the stage before, as nothing that the last one found had a lower loss",
+};

@@ -74,6 +74,16 @@ describe("a budget", () => {
     expect(bindBudget({ ...tight, bounds: [{ match: "conv*", sparsity: 1 }] }, params).sparsity).toBe(0.75);
   });
 
+  test("has no units that an earlier pattern leaves nothing to", () => {
+    const units = [
+      { match: "*", units: { kind: "rows" } },
+      { match: "conv*", units: { kind: "kernels" } },
+    ] as const;
+    const limits = [{ kind: "weights", amount: 0.5 }] as const;
+    expect(() => bindBudget({ limits, units }, params)).toThrow(/'kernels' of 'conv\*' would be those of no parameter/);
+    expect(bindBudget({ limits, units: [...units].reverse() }, params).units.count).toBe(6);
+  });
+
   test("of a pattern needs no limit, and with one both hold", () => {
     const units = [{ match: "*.weight", units: { kind: "of-every", keep: 2, of: 4 } }] as const;
     expect(select({ units })).toEqual([1, 0, 0, 1, 0, 0, 1, 1, 1, 0, 0, 1, 0, 0, 1, 1]);

@@ -27,10 +27,17 @@ export interface StackedUnits extends Units {
  * @throws ERR_BUDGET for units that do not fit a parameter, and a pattern that names none
  */
 export function stackUnits(params: readonly FlatParam[], chosen: Budget["units"] = []): StackedUnits {
-  for (const { match } of chosen) assertMatches(match, params);
+  const first = (name: string) => chosen.find(({ match }) => matchesPattern(match, name));
+  for (const one of chosen) {
+    assertMatches(one.match, params);
+    if (params.some(({ name }) => first(name) === one)) continue;
+    throw badBudget(
+      `the units '${one.units.kind}' of '${one.match}' would be those of no parameter, as the first pattern that matches decides; leave them out, or put the narrower pattern first`,
+    );
+  }
   let count = 0;
   const parts = params.map((param): StackedPart => {
-    const spec = chosen.find(({ match }) => matchesPattern(match, param.name))?.units ?? { kind: "weights" };
+    const spec = first(param.name)?.units ?? { kind: "weights" };
     const units = unitsOf(param, spec);
     count += units.count;
     return { param, spec, units, firstUnit: count - units.count };

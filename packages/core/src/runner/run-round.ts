@@ -1,7 +1,9 @@
 /** One round of a run: its stages one after the other, whether all of them together were worth it, and the training that ends it. */
+import type { BoundBudget } from "../budget/bound-budget.ts";
 import { countKept } from "../budget/constraint.ts";
 import { lastUnitsNote } from "../budget/floors.ts";
 import { type Units, unitMask, weightMask } from "../budget/units.ts";
+import type { Model } from "../data/model.ts";
 import { readFlat, writeFlat } from "../problem/flat-weights.ts";
 import type { Mask } from "../problem/matrix.ts";
 import type { Note } from "../problem/note.ts";
@@ -204,7 +206,10 @@ async function pruneRound(
     ctx,
   );
   for (const one of finished.notes) note(one);
-  if (bound) note(lastUnitsNote(bound.units, unitMask(bound.units, finished.mask)));
+  if (bound) {
+    note(lastUnitsNote(bound.units, unitMask(bound.units, finished.mask)));
+    note(removedOutputs(bound, model, finished.mask));
+  }
   const { weights, mask, taken, loss } = finished;
   return {
     state: { ...state, weights, mask },
@@ -222,6 +227,20 @@ async function runNetworkStage(
 ): Promise<{ weights: Float32Array; mask: Mask; report: StageReport }> {
   const { solution, report } = await runStage(spec, ctx);
   return { weights: Float32Array.from(solution.w.data), mask: weightMask(units, solution.mask), report };
+}
+
+/** Rows of the last layer that are gone, where they are the numbers that the network gives. */
+function removedOutputs({ units }: BoundBudget, { outputs }: Model, mask: Mask): Note | undefined {
+  const last = units.parts[units.parts.length - 1]!;
+  const { name, rows, cols, start } = last.param;
+  const own = outputs.length === 1 ? outputs[0]!.shape : [];
+  const isOutput = own.reduce<number>((product, extent) => product * (extent ?? 1), 1) === rows;
+  if (!isOutput || (last.spec.kind !== "rows" && last.spec.kind !== "channels")) return undefined;
+  let gone = 0;
+  for (let r = 0; r < rows; r++) if (countKept(mask.subarray(start + r * cols, start + (r + 1) * cols)) === 0) gone++;
+  if (gone === 0) return undefined;
+  const message = `${gone} of the ${rows} outputs depend on no weight any more, as rows of '${name}' are outputs of the network; leave that layer dense (exclude of the option 'budget'; --keep-dense last on the command line)`;
+  return { code: "outputs-removed", level: "warn", message };
 }
 
 const limitsMet: Note = {

@@ -52,16 +52,27 @@ export function resolvePlan(solver: Solver, situation: RunSituation, overrides: 
     ...(curvature === undefined ? {} : { curvature }),
   };
   const advice = solver.plan?.(asked) ?? {};
-  // Unless the user has split them, the stages asked for are the solver's to split into rising ones and ones at the target.
-  const splits = advice.stages !== undefined && targetStages === undefined;
+  // Unless the user has split them, the stages asked for are the solver's to split into rising ones and ones at the target; advice of
+  // another number of stages splits nothing, and what was asked for holds.
+  const advised = (advice.stages ?? 0) + (advice.targetStages ?? defaultPlan.targetStages);
+  const splits =
+    advice.stages !== undefined && targetStages === undefined && (stages === undefined || stages === advised);
   const chosen = {
     ...defaultPlan,
     ...decided(advice),
     ...decided(splits ? { ...overrides, stages: advice.stages } : overrides),
     ...(overrides.examples === undefined ? {} : { targetExamples: overrides.targetExamples ?? overrides.examples }),
   };
-  const plan: ResolvedPlan = { ...chosen, reason: overrides.reason ?? advice.reason ?? defaultReason(chosen) };
+  const inAll = chosen.stages + chosen.targetStages;
+  const isOther = advice.stages !== undefined && inAll !== advised;
+  const why = isOther ? `${inAll} ${inAll === 1 ? "stage" : "stages"}, as asked` : advice.reason;
+  const plan: ResolvedPlan = { ...chosen, reason: overrides.reason ?? why ?? defaultReason(chosen) };
   assertPlan(plan);
+  const { from } = overrides;
+  // Refused by the schedule itself; a single stage would not come to ask it.
+  if (from !== undefined && from > Math.max(situation.sparsity, situation.initialSparsity)) {
+    sparsitySchedule({ name: plan.schedule, stages: plan.stages, target: situation.sparsity, from });
+  }
   const rowsOf = (count: number): number =>
     examples > 0 ? Math.max(1, Math.floor(count / plan.batch)) : Number.POSITIVE_INFINITY;
   // Only what the user asked for is refused; advice bends to the data at hand.

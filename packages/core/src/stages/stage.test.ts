@@ -31,6 +31,31 @@ describe("the stages of a run", () => {
     expect(makeStages({ solver, situation, takesGradients: false }).stages[0]!.curvature).toBeUndefined();
   });
 
+  test("are as many as were asked for, also where the solver advises another number, and the reason says so", () => {
+    const one: Solver = { ...solver, plan: () => ({ stages: 1, reason: "one stage, as published" }) };
+    const run = (overrides: object) => makeStages({ solver: one, situation, takesGradients: true, overrides });
+    expect(run({}).plan.reason).toBe("one stage, as published");
+    const { stages, plan } = run({ stages: 4, schedule: "poly" });
+    expect(stages).toHaveLength(4);
+    expect(plan).toMatchObject({ stages: 4, targetStages: 0, schedule: "poly", reason: "4 stages, as asked" });
+    // A solver that answers with as many splits them as it sees fit.
+    expect(makeStages({ solver, situation, takesGradients: true, overrides: { stages: 4 } }).plan).toMatchObject({
+      ...{ stages: 2, targetStages: 2 },
+    });
+  });
+
+  test("that start above the target are refused, unless the network is there already", () => {
+    const run = (from: number, initialSparsity = 0) =>
+      makeStages({
+        solver,
+        situation: { ...situation, initialSparsity },
+        takesGradients: true,
+        overrides: { from, stages: 1 },
+      });
+    expect(() => run(0.95)).toThrow(/would start at sparsity 0.95 and end at 0.9/);
+    expect(() => run(0.95, 0.95)).not.toThrow();
+  });
+
   test("of phases follow one another, each planned from the sparsity before, and a training ends each", () => {
     asked.length = 0;
     const phases = [phase(0, 3), phase(0.5), { ...phase(0.9), keepsMomentum: true }];

@@ -106,7 +106,6 @@ describe("npy: refuses", () => {
     ["a vector for inputs", floats([3], 1, 2, 3), y, "ERR_SHAPE", /x: found an array of shape \[3\]/],
     ["no examples", floats([0, 2]), labels(), "ERR_DATASET_EMPTY", /x: holds no examples/],
     ["examples without features", floats([3, 0]), y, "ERR_DATASET_EMPTY", /x: holds no examples/],
-    ["a negative label", x, labels(0, -1, 2), "ERR_LABEL_RANGE", /y: label -1 of example 1/],
     ["NaN for a target", x, labels(Number.NaN, 1, 2), "ERR_NOT_FINITE", /y: feature 0 of example 0 is NaN/],
     ["a label far too large", x, labels(0, 1, 1e6), "ERR_LABEL_RANGE", /label 1000000 .*0\.\.65535/],
     [
@@ -185,6 +184,15 @@ describe("npy: targets", () => {
     const { train } = await openDataset("npy:x", { readArray: fromMemory({ x }) });
     expect(train.inputs[0]!.shape).toEqual([1, 2, 1, 2]);
   });
+});
+
+test("npy: whole numbers below 0 are numbers to be met, unless the network has classes", async () => {
+  const below: NumberArray = { shape: [3], data: Float64Array.of(-3, 0, 4) };
+  const readArray = fromMemory({ x, below });
+  const { train } = await openDataset("npy:x,below", { readArray });
+  expect(train.targets).toEqual([{ name: "values", shape: [], dtype: "f32" }]);
+  const refused = await errorOf(() => openDataset("npy:x,below", { readArray, classes: 5 }));
+  expect(refused.message).toMatch(/label -3 of example 0 .*--task regression/);
 });
 
 describe("npy: by name", () => {

@@ -17,7 +17,10 @@ export function targetsOf(
   if (given.length === 0) return undefined;
   const isClass = given.every(({ shape }) => shape.slice(1).every((extent) => extent === 1));
   const isWhole = given.every(({ data }) => data.every(Number.isInteger));
-  if (options.targets === "values" || (options.targets === undefined && !isWhole)) {
+  // Where nothing is known of classes, numbers below 0 are no class numbers.
+  const isNegative =
+    options.classes === undefined && isClass && given.some(({ data }) => data.some((value) => value < 0));
+  if (options.targets === "values" || (options.targets === undefined && (!isWhole || isNegative))) {
     return given.map(({ shape, data, path }) => {
       const floats = finiteFloats(data instanceof Uint8Array ? new Float32Array(data) : data, {
         features: data.length / shape[0]!,

@@ -31,6 +31,8 @@ export interface ComparedDocument {
   readonly measures: Evaluation["measures"];
   readonly nonzeros: number;
   readonly objective: number;
+  /** What the weights after the last stage are; of "last", those before it, an objective of 0 says nothing. */
+  readonly taken?: string;
   readonly stages: number;
   /** Gradient rows of the last stage, and its ridge, where gradients were taken. */
   readonly examples?: number;
@@ -105,6 +107,7 @@ export function compareDocument(spec: {
         measures: pruned.measures,
         nonzeros: result.nonzeros,
         objective: result.objective,
+        ...(last ? { taken: last.taken } : {}),
         stages: result.stages.length,
         ...(last?.examples === undefined ? {} : { examples: last.examples }),
         ...(last?.ridge === undefined ? {} : { ridge: last.ridge }),

@@ -48,12 +48,12 @@ export function assertLayerBudget(bound: BoundBudget | undefined): void {
   for (const { kind } of bound.limitsAt(sparsity)) {
     if (kind === "bytes" || kind === "milliseconds") {
       throw badBudget(
-        `${whole} there can be no limit of ${kind}, which is of the whole network; limit weights, or use scope network`,
+        `${whole} there can be no limit of ${kind}, which is of the whole network; limit weights, or use a solver of the whole network, such as chita`,
       );
     }
     if (kind === "flops" && !allocation) {
       throw badBudget(
-        `${whole} a limit of flops needs an allocation, such as uniform or erk, that says what each layer keeps; add one, or use scope network`,
+        `${whole} a limit of flops needs an allocation, such as uniform or erk, that says what each layer keeps; add one, or use a solver of the whole network, such as chita`,
       );
     }
   }
@@ -62,7 +62,7 @@ export function assertLayerBudget(bound: BoundBudget | undefined): void {
     : bound.floors.filter(({ isUsual, part, least }) => !isUsual && least < part.param.size);
   if (bounded.length > 0) {
     throw badBudget(
-      `${whole} the bound of '${bounded[0]!.part.param.name}' needs an allocation, such as uniform or erk, that says what each layer keeps; add one, exclude the layer, or use scope network`,
+      `${whole} the bound of '${bounded[0]!.part.param.name}' needs an allocation, such as uniform or erk, that says what each layer keeps; add one, exclude the layer, or use a solver of the whole network, such as chita`,
     );
   }
   const parts = prunedParts(bound);
@@ -70,12 +70,12 @@ export function assertLayerBudget(bound: BoundBudget | undefined): void {
   if (patterned.length > 0 && patterned.length < parts.length) {
     const other = parts.find((part) => !patterned.includes(part))!;
     throw badBudget(
-      `${whole} either every layer has a pattern of-every or none: '${other.param.name}' has ${other.spec.kind}; exclude it, give it a pattern, or use scope network`,
+      `${whole} either every layer has a pattern of-every or none: '${other.param.name}' has ${other.spec.kind}; exclude it, give it a pattern, or use a solver of the whole network, such as chita`,
     );
   }
   if (patterned.length > 0 && keptByPatterns(bound, sparsity) > mostWeights(bound, sparsity) * (1 + 1e-9)) {
     throw badBudget(
-      `${whole} a limit of weights below what the patterns keep cannot be met; leave one of them out, or use scope network`,
+      `${whole} a limit of weights below what the patterns keep cannot be met; leave one of them out, or use a solver of the whole network, such as chita`,
     );
   }
 }
@@ -142,7 +142,7 @@ function unitShares(parts: readonly StackedPart[], weights: number): ReadonlyMap
   const least = parts.reduce((sum, part) => sum + unitSize(part), 0);
   if (least > weights + 1e-6) {
     throw badBudget(
-      `in scope layers every layer keeps one of its units at least, ${least} weights together, and the limit leaves ${Math.floor(weights + 1e-6)}; raise it, exclude layers, or use scope network`,
+      `in scope layers every layer keeps one of its units at least, ${least} weights together, and the limit leaves ${Math.floor(weights + 1e-6)}; raise it, exclude layers, or use a solver of the whole network, such as chita`,
     );
   }
   const shares = new Map<StackedPart, number>();
@@ -173,7 +173,7 @@ function sharedUnits(
 ): LayerLimit {
   if (rows < param.rows && spec.kind !== "weights") {
     throw badBudget(
-      `'${name}' is a grouped convolution, whose groups are problems of their own in scope layers, so it has no ${spec.kind} there; exclude it, or use scope network`,
+      `'${name}' is a grouped convolution, whose groups are problems of their own in scope layers, so it has no ${spec.kind} there; exclude it, or use a solver of the whole network, such as chita`,
     );
   }
   const alone = { ...param, start: 0, rows, size: rows * param.cols };

@@ -5,7 +5,7 @@ import { isPruneError, PruneError, type RunEvent } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
 import { type EncodedFile, encodeModel } from "../export/encode-model.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
-import { architectureKey } from "../open/architectures.ts";
+import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
 import { tiedKey } from "../open/stored-tensors.ts";
 import { trainingKey } from "../retrain/training-record.ts";

@@ -9,9 +9,9 @@ import type { AugmentationFlags } from "../../prune/augmentation.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
-import { architectureKey } from "../open/architectures.ts";
+import { findArchitecture } from "../open/architecture/described-architecture.ts";
+import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import { augmentationOf } from "../open/batch-norm.ts";
-import { findArchitecture } from "../open/described-architecture.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
 import { noteTies } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
@@ -30,6 +30,7 @@ import {
 import { type FinishedRun, finishedRun, requestHash } from "../state/finished-run.ts";
 import { readTraining, trainingPath, writeTraining } from "../state/training-file.ts";
 import { versions } from "../versions.ts";
+import { noteNoBetter } from "./note-no-better.ts";
 import { noteOneClass } from "./note-one-class.ts";
 import { openRules, type RuleSettings } from "./training-rules.ts";
 
@@ -189,6 +190,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
   }
   const trainMs = ctx.now() - started;
   const test = await posed.evaluate(network);
+  if (epochs > 0) await noteNoBetter({ data: splits.test, test, onEvent: session.onEvent });
   // Led to its own outputs, a network is trained for nothing else than before.
   const lasting = named && named.task.targetsFrom !== "teacher" ? settings.task : readRecord(opened.metadata)?.task;
   const record = { ...recordOf(settings), ...(lasting === undefined ? {} : { task: lasting }) };
