@@ -73,6 +73,13 @@ describe("without labels", () => {
     expect(second!.training.length).toBeGreaterThan(0);
   });
 
+  test("evaluation says that the network was measured against itself", async () => {
+    const task = await smallTask();
+    const { stdout } = await call(["eval", task.model, "--data", unlabelled(task)]);
+    expect(stdout).toMatch(/^100\.00 % agreement, .*against its own outputs, as the data have no targets/);
+    expect((await call(["eval", task.model, "--data", task.data])).stdout).not.toContain("own outputs");
+  });
+
   test("other tasks say what they miss", async () => {
     const task = await smallTask();
     const argv = ["eval", task.model, "--data", unlabelled(task), "--task"];

@@ -13,7 +13,7 @@ export function exportPerceptron(tf: Tf, network: Network): LayersModel {
   const denses = network.spec.layers.filter((layer) => layer.kind === "dense");
   const features = network.spec.inputShape.reduce((product, extent) => product * extent, 1);
   const model = tf.sequential();
-  denses.forEach(({ name, out, bias }, i) => {
+  denses.forEach(({ name, out, bias = true }, i) => {
     model.add(
       tf.layers.dense({
         ...(i === 0 ? { inputShape: [features] } : {}),
@@ -25,7 +25,7 @@ export function exportPerceptron(tf: Tf, network: Network): LayersModel {
       }),
     );
   });
-  for (const { name, in: inputs, out, bias } of denses) {
+  for (const { name, in: inputs, out, bias = true } of denses) {
     const kernel = tensors.get(`${name}.weight`)!;
     const transposed = tf.tidy(() => tf.tensor2d(Float32Array.from(kernel.data), [out, inputs]).transpose());
     const values = [transposed, ...(bias ? [tf.tensor1d(Float32Array.from(tensors.get(`${name}.bias`)!.data))] : [])];

@@ -199,7 +199,7 @@ export function outputFailed(path: string, cause: unknown): PruneError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new PruneError(
     "ERR_OUTPUT_FAILED",
-    `${path}: writing failed (${reason}) and nothing was left behind; check the free space of the disk and try again`,
+    `${path}: writing failed (${reason}) and no part of it is left; check the free space of the disk and try again`,
     { fault: "runtime", cause, details: { path } },
   );
 }

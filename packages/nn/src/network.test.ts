@@ -33,6 +33,27 @@ describe("createNetwork", () => {
     expect(loss).toBeCloseTo(Math.log1p(Math.exp(-1)), 6); // f32 logits
   });
 
+  test("a dense layer that says nothing of its bias has one: in the forward pass, in gradients, in products", async () => {
+    const said = mlp({ sizes: [2, 3, 2] });
+    const silent = { ...said, layers: said.layers.map(({ kind, ...rest }) => ({ kind, ...rest, bias: undefined })) };
+    const of = async (spec: typeof said) => {
+      const network = createNetwork(spec, { seed: 3 });
+      network.weights.get("fc1.bias")!.data.set([0.5, -0.25, 1]);
+      const data = arrayDataset({ inputs: matrix(1, 2, Float32Array.of(2, 1)), labels: [0], classes: 2 });
+      const request = { params: ["fc1.weight", "fc1.bias", "fc2.bias"], data, examples: Uint32Array.of(0) };
+      const { loss } = await network.evaluate(data, createRunContext());
+      const { gradient } = await network.meanGradient(request, createRunContext());
+      const linear = await network.linearize(request, createRunContext());
+      const out = Object.fromEntries(
+        Object.keys(linear.outputs).map((name) => [name, { shape: [1, 2], data: new Float32Array(2) }]),
+      );
+      linear.forward(new Float32Array(gradient.length).fill(1), out);
+      linear.release();
+      return { loss, gradient: Array.from(gradient), out };
+    };
+    expect(await of(silent as typeof said)).toEqual(await of(said));
+  });
+
   test("read copies, write copies, and both refuse what does not belong", async () => {
     const network = createNetwork(mlp({ sizes: [2, 2], bias: false }), { seed: 1 });
     const w = await network.read("fc1.weight");

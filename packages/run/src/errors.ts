@@ -79,6 +79,12 @@ export function badArchitecture(spec: { where: string; found: string; cause?: un
   );
 }
 
+/** A layer of a network that is given as data. */
+export function badLayer(spec: { where: string; l: number; problem: string; allowed: string }): PruneError {
+  const { where, l, problem, allowed } = spec;
+  return new PruneError("ERR_ARCHITECTURE", `${where}: layers[${l}]: ${problem}; ${allowed}`, { details: spec });
+}
+
 /** A network that would not fit into memory. */
 export function largeArchitecture(spec: { where: string; found: string; count: number; limit: number }): PruneError {
   const { where, found, count, limit } = spec;

@@ -1,6 +1,7 @@
 /** Putting a pruning run together from values: models, data and plugins come in, nothing is read from files. */
 export type { CompareDocument, ComparedRun } from "./compare/compare-document.ts";
 export { badEnding, badState, badUsage, flagWithoutEffect, unknownOption } from "./errors.ts";
+export { type HeldNotes, holdNotes } from "./held-notes.ts";
 export type { FoundEntry, SolverEntry } from "./plugins/found-entry.ts";
 export { asSolver, isLiftable } from "./plugins/lift-entry.ts";
 export { notePlugin } from "./plugins/note-plugin.ts";

@@ -107,6 +107,12 @@ describe.each(networks.map((spec) => [spec.name, spec] as const))("%s, packed,",
     },
   );
 
+  test("holds the bias of a layer that says nothing of one, as nn's layers have it", () => {
+    const layers = spec.layers.map((layer) => ("bias" in layer && layer.bias ? { ...layer, bias: undefined } : layer));
+    const names = (graph: PackGraph) => [...graph.tensors.keys()];
+    expect(names(lowerNetwork({ ...spec, layers }, sparse))).toEqual(names(lowerNetwork(spec, sparse)));
+  });
+
   test("gives nn's logits with both builds", async () => {
     const tensors = randomTensors(spec, 0.5, 5);
     const expected = await logitsOf(spec, tensors, inputs, examples);

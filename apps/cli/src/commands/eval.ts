@@ -94,7 +94,9 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
     const evaluation = await posed.evaluate(network);
     model.close();
     const { measuredOn } = posed;
-    const where = `${test.name}${measuredOn === "calibration" ? ", which is all there is" : ""} (${model.arch})`;
+    const isAlone = posed.task.targetsFrom === "teacher" && test.targets === undefined;
+    const itself = isAlone ? ": against its own outputs, as the data have no targets (give some: npy:X.npy,Y.npy)" : "";
+    const where = `${test.name}${measuredOn === "calibration" ? ", which is all there is" : ""} (${model.arch})${itself}`;
     return { document: { ...evaluation, measuredOn }, text: evalText(evaluation, where) };
   });
   printResult({ terminal, flags, document, text: () => text });

@@ -29,10 +29,7 @@ export function addInitCommand(program: Command, terminal: Terminal): void {
     .description("Write a recipe with comments that say what each key does; secateur prune --recipe FILE runs it.")
     .argument("[file]", "where it goes, .jsonc or .json", "secateur.recipe.jsonc")
     .addOption(
-      new Option(
-        "--kind <name>",
-        "imp: rounds of pruning and retraining; prune: pruning alone; gradual: prunings during one training",
-      )
+      new Option("--kind <name>", "imp: prune and retrain in rounds; prune: no training; gradual: prune while training")
         .choices(recipeKinds)
         .default("imp"),
     )

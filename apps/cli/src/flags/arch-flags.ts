@@ -79,8 +79,8 @@ function readDescription(path: string): string {
   try {
     const json: unknown = JSON.parse(buffer.toString("utf8", 0, length));
     if (typeof json === "object" && json !== null && !Array.isArray(json)) return JSON.stringify(json);
-  } catch {
-    // Said below.
+  } catch (cause) {
+    throw refuse(`holds no JSON (${(cause as Error).message})`);
   }
   throw refuse("holds no JSON object");
 }

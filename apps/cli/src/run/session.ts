@@ -3,7 +3,7 @@
 import { createRunContext, isPruneError, type RunEvent } from "@secateur/core";
 import { checkOutput } from "@secateur/formats";
 import { plainText } from "@secateur/report/text";
-import type { KernelChoice, Session } from "@secateur/run";
+import { type HeldNotes, holdNotes, type KernelChoice, type Session } from "@secateur/run";
 import { openKernels } from "@secateur/run/node";
 import { type EventLog, openEventLog } from "../progress/event-log.ts";
 import { createProgressBar, type ProgressBar } from "../progress/progress-bar.ts";
@@ -81,34 +81,11 @@ async function openLog(spec: SessionSpec): Promise<EventLog | undefined> {
   return await openEventLog(path, { append: appendEvents });
 }
 
-/** Notes of a run, printed once it has begun or ended. */
-interface Notes {
-  print(text: string): void;
-  /** Prints what was held, and from now on at once. */
-  release(): void;
-  /** Forgets what was held. */
-  drop(): void;
-}
-
-function holdNotes(write: (text: string) => void): Notes {
-  let held: string[] | undefined = [];
-  return {
-    print: (text) => (held ? void held.push(text) : write(text)),
-    release() {
-      for (const text of held ?? []) write(text);
-      held = undefined;
-    },
-    drop() {
-      if (held) held = [];
-    },
-  };
-}
-
 function listener(spec: {
   log: EventLog | undefined;
   bar: ProgressBar | undefined;
   lines: ((event: RunEvent) => void) | undefined;
-  notes: Notes;
+  notes: HeldNotes;
   isQuiet: boolean;
 }): (event: RunEvent) => void {
   const { log, bar, lines, notes, isQuiet } = spec;

@@ -44,5 +44,5 @@ export function denseForward(network: NetworkSpec, weights: Weights, input: Mat,
 
 function dense(layer: DenseSpec, weights: Weights, x: Mat, y: Mat, kernels: Kernels): void {
   kernels.gemm({ a: x, b: weights.get(`${layer.name}.weight`)!, transposeB: true, out: y });
-  if (layer.bias) kernels.addRow(y, weights.get(`${layer.name}.bias`)!.data);
+  if (layer.bias !== false) kernels.addRow(y, weights.get(`${layer.name}.bias`)!.data);
 }

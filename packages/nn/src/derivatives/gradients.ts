@@ -151,7 +151,8 @@ function allocateFactors(spec: { layer: DenseSpec; count: number; like: Mat; ctx
 function denseOwner(spec: NetworkSpec, param: string): DenseSpec | undefined {
   return spec.layers.find((layer): layer is DenseSpec => {
     return (
-      layer.kind === "dense" && (param === `${layer.name}.weight` || (layer.bias && param === `${layer.name}.bias`))
+      layer.kind === "dense" &&
+      (param === `${layer.name}.weight` || (layer.bias !== false && param === `${layer.name}.bias`))
     );
   });
 }

@@ -17,7 +17,8 @@ export interface DenseSpec extends Placed {
   readonly name: string;
   readonly in: number;
   readonly out: number;
-  readonly bias: boolean;
+  /** Default true. */
+  readonly bias?: boolean;
 }
 
 /** Cross-correlation with weights [out, in / groups, kernel height, kernel width]; groups = in is depthwise. */

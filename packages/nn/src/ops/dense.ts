@@ -13,7 +13,7 @@ export function dense(call: OpCall, layer: LayerOf<"dense">): Step {
   const w = weights.get(`${layer.name}.weight`)!;
   const output = take(pool, x.rows, layer.out);
   kernels.gemm({ a: x, b: w, transposeB: true, out: output });
-  if (layer.bias) kernels.addRow(output, weights.get(`${layer.name}.bias`)!.data);
+  if (layer.bias !== false) kernels.addRow(output, weights.get(`${layer.name}.bias`)!.data);
   return {
     output,
     kept: [],
@@ -49,7 +49,7 @@ function writeGradients(spec: {
     const [a, b] = [rowsOf(delta, from, to), rowsOf(x, from, to)];
     kernels.gemm({ a, transposeA: true, b, out: matrix(layer.out, layer.in, out), alpha, beta });
   });
-  if (!layer.bias) return;
+  if (layer.bias === false) return;
   eachSegment(sink, delta.rows, `${layer.name}.bias`, ({ out, alpha, beta }, from, to) => {
     const a = rowsOf(delta, from, to);
     kernels.gemm({ a, transposeA: true, b: onesLike(a), out: matrix(layer.out, 1, out), alpha, beta });

@@ -79,7 +79,7 @@ export function lowerNetwork(network: LayeredNetwork, tensors: ReadonlyMap<strin
     switch (layer.kind) {
       case "dense": {
         const held = [keep(`${name}.weight`, get(`${name}.weight`))];
-        if (fields["bias"]) held.push(keep(`${name}.bias`, get(`${name}.bias`)));
+        if (fields["bias"] !== false) held.push(keep(`${name}.bias`, get(`${name}.bias`)));
         place(give({ op: "Gemm", name, from, tensors: held }), false);
         break;
       }

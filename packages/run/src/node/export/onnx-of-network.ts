@@ -78,7 +78,7 @@ function writeLayer(
   };
   switch (layer.kind) {
     case "dense": {
-      const bias = layer.bias ? [`${layer.name}.bias`] : [];
+      const bias = layer.bias !== false ? [`${layer.name}.bias`] : [];
       return { name: node("Gemm", [rows(), `${layer.name}.weight`, ...bias], { transB: 1 }), isImage: false };
     }
     case "conv2d": {

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import type { RunEvent } from "@secateur/core";
 import { encodeOnnx, writeFileAtomic } from "@secateur/formats";
 import { badEnding, badUsage } from "../../errors.ts";
-import { architectureKey } from "../open/architectures.ts";
+import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
 import { isTfjsModel, readTfjsFiles, tfjsArchitecture } from "../open/open-tfjs.ts";
 import { assertEncoder } from "./assert-encoder.ts";

@@ -232,7 +232,7 @@ function rowsOf(
   return writer.layer({ className: "Flatten", inputs: [ordered] });
 }
 
-function writeDense({ name, in: inputs, out, bias }: LayerOf<"dense">, input: string, writer: Writer): string {
+function writeDense({ name, in: inputs, out, bias = true }: LayerOf<"dense">, input: string, writer: Writer): string {
   const { data } = writer.tensor(`${name}.weight`);
   const turned = new Float32Array(data.length);
   for (let o = 0; o < out; o++) {

@@ -13,7 +13,7 @@ import {
 import { createNetwork, type Network } from "@secateur/nn";
 import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
 import { findReader, pluginCheckpoint } from "../plugins/find-format.ts";
-import { type ResolvedArchitecture, resolveArchitecture } from "./architectures.ts";
+import { type ResolvedArchitecture, resolveArchitecture } from "./architecture/resolve-architecture.ts";
 import { findTensors, type StoredTensors, withoutCounters } from "./stored-tensors.ts";
 import { trainedFor } from "./trained-for.ts";
 

@@ -5,7 +5,7 @@ import { detectFormat, readFileBytes, readOnnx } from "@secateur/formats";
 import type { NetworkSpec } from "@secateur/nn";
 import { lowerOnnx, type OnnxLikeGraph, type PackGraph } from "@secateur/runtime/pack";
 import { flagWithoutEffect } from "../../errors.ts";
-import { architectureKey } from "../open/architectures.ts";
+import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import { openModel } from "../open/open-model.ts";
 import { networkGraph } from "./network-graph.ts";
 

@@ -1,11 +1,11 @@
 /** Writes what a run of pruning gave: the network, its recipe, the report. */
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import type { RunEvent } from "@secateur/core";
+import { isPruneError, PruneError, type RunEvent } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
 import { type EncodedFile, encodeModel } from "../export/encode-model.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
-import { architectureKey } from "../open/architectures.ts";
+import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
 import { tiedKey } from "../open/stored-tensors.ts";
 import { trainingKey } from "../retrain/training-record.ts";
@@ -44,9 +44,19 @@ export async function saveResults(spec: {
   }
   await writeFileAtomic(outputs.recipe, `${JSON.stringify(recipe, null, 2)}\n`, { overwrite });
   if (outputs.report !== undefined && report !== undefined) {
-    await writeFileAtomic(outputs.report, report, { overwrite });
+    await writeFileAtomic(outputs.report, report, { overwrite }).catch((error: unknown) => {
+      throw reportLost(error, outputs);
+    });
   }
   return document;
+}
+
+/** The report comes last: what was written before it is there, and the saved state still is. */
+function reportLost(error: unknown, { out, recipe }: PruneOutputs): unknown {
+  if (!isPruneError(error)) return error;
+  const { code, fault, details = {} } = error;
+  const message = `${error.message}; ${out} and ${recipe} are written: repeat the command with --resume and a --report that can be`;
+  return new PruneError(code, message, { fault, details, cause: error });
 }
 
 /** The files of the pruned network, in the order in which they are written. */

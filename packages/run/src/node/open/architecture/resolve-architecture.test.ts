@@ -1,11 +1,13 @@
 import { tmpdir } from "node:os";
 import { isPruneError } from "@secateur/core";
 import type { ShapedName } from "@secateur/formats";
-import { architecture, paramSpecs, tensorSpecs } from "@secateur/nn";
+import { architecture, architectureNames, paramSpecs, tensorSpecs } from "@secateur/nn";
 import { describe, expect, test } from "vitest";
-import { mapDataPaths } from "../../recipe/data-spec.ts";
-import { resolveArchitecture } from "./architectures.ts";
+import { mapDataPaths } from "../../../recipe/data-spec.ts";
 import { namedArchitecture } from "./described-architecture.ts";
+import { resolveArchitecture } from "./resolve-architecture.ts";
+
+const layers = (list: string) => `{"inputShape":[4],"classes":2,"layers":[${list}]}`;
 
 describe("--arch", () => {
   test("describes perceptrons by their sizes", () => {
@@ -17,6 +19,10 @@ describe("--arch", () => {
       ["fc2.bias", [3]],
     ]);
     expect(shapes("mlp:6-3:nobias")).toEqual([["fc1.weight", [3, 6]]]);
+  });
+
+  test.each(architectureNames)("takes the layers of %s as data", (name) => {
+    expect(namedArchitecture(JSON.stringify(architecture(name)))).toEqual(architecture(name));
   });
 
   for (const name of ["mlp", "mlp:", "mlp:6", "mlp:6-0", "mlp:6--3", "mlp:6-3:bias", "mlp:6-3.5", "mlp:06-3"]) {
@@ -94,8 +100,11 @@ describe("a checkpoint's network", () => {
     ["{}", /describes no network/],
     ['{"map":{"a":1}}', /describes no network/],
     ['{"inputShape":[0],"classes":2,"layers":[]}', /describes no network/],
-    ['{"inputShape":[4],"classes":2,"layers":[{"kind":"dense"}]}', /layer|describes no network/],
-    ['{"inputShape":[4],"classes":2,"layers":[{"kind":"sparkle"}]}', /sparkle|describes no network/],
+    [layers('{"kind":"dense"}'), /layers\[0\]: its name is missing; dense takes name, \[inputs\], in, out, \[bias\]/],
+    [layers('{"kind":"sparkle"}'), /layers\[0\]: its kind is "sparkle"; known kinds are dense, conv2d/],
+    [layers('{"kind":"flatten"},7'), /layers\[1\]: found 7; give \{ "kind"/],
+    [layers('{"kind":"relu","slope":1}'), /layers\[0\]: relu has no "slope"; relu takes \[name\]/],
+    [layers('{"kind":"dense","name":"f","in":4,"out":"2"}'), /its out is "2"; give a whole number of at least 1/],
     ["mlp:784-100000000-10", /has 79500000010 parameters, allowed are at most 268435456/],
   ])("is not %s", async (flag, message) => {
     const error = await errorOf(resolveArchitecture({ ...base, flag }));

@@ -1,8 +1,9 @@
 /** Networks as the text that --arch takes, a recipe holds and a checkpoint says of itself: a name, or JSON. */
 import { isPruneError, parseOptions, unknownName } from "@secateur/core";
 import { architecture, architectureNames, mlp, type NetworkSpec, paramSpecs } from "@secateur/nn";
-import { badArchitecture, largeArchitecture } from "../../errors.ts";
-import { findEntry } from "../plugins/find-entry.ts";
+import { badArchitecture, largeArchitecture } from "../../../errors.ts";
+import { findEntry } from "../../plugins/find-entry.ts";
+import { assertLayer } from "./assert-layer.ts";
 
 /** Parameters of a network, random or read: 1 GiB of f32. */
 const MAX_PARAMETERS = 2 ** 28;
@@ -123,9 +124,9 @@ function description(json: Record<string, unknown>, { where, text }: { where: st
     inputShape.length > 0 &&
     inputShape.every(isWhole) &&
     isWhole(classes) &&
-    Array.isArray(layers) &&
-    layers.every((layer) => typeof layer === "object" && layer !== null && typeof layer.kind === "string");
+    Array.isArray(layers);
   if (!isDescription) throw badArchitecture({ where, found: text });
+  for (const [l, layer] of layers.entries()) assertLayer(layer, { where, l });
   const spec = { ...json, name } as unknown as NetworkSpec;
   try {
     paramSpecs(spec);
