@@ -54,7 +54,7 @@ export interface TfjsModelOptions extends PrunableOptions {
   /** The graph of a GraphModel as model.json keeps it; default: what the model was loaded from. */
   readonly topology?: GraphTopology;
   /** What storing a weight makes of its numbers (stored layout), as quantisation does; default: nothing. */
-  readonly settle?: (name: string, values: Float32Array) => Float32Array;
+  readonly asStored?: (name: string, values: Float32Array) => Float32Array;
 }
 
 /** A weight that stays dense, and why. */
@@ -175,7 +175,7 @@ export async function tfjsModel(options: TfjsModelOptions): Promise<TfjsModel> {
       const { weight, canonical } = find(wanted);
       assertSize(`${name}: parameter '${wanted}'`, w, canonical);
       const values = fromCanonical(w.data, canonical);
-      weight.replace(options.settle?.(wanted, values) ?? values);
+      weight.replace(options.asStored?.(wanted, values) ?? values);
       written.add(wanted);
     },
     run: async (batch, _ctx, { task } = {}) => {

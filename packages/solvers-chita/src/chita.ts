@@ -40,7 +40,7 @@ import { type Relaxation, solveRelaxation } from "./relaxation/relaxation.ts";
 import { rowModel } from "./relaxation/row-model.ts";
 import {
   factorizeRows,
-  meetsRows,
+  hasRowGram,
   type RowSpace,
   type RowSpaceModel,
   rowSpace,
@@ -101,7 +101,7 @@ async function solveModel(
   const { units, constraint } = problem;
   const rows = Math.min(model.rows, model.dim);
   const isSmall = rows <= (options.maxRows ?? chitaDefaults.maxRows);
-  if (!constraint.count || !units.perWeight || !isSmall || !meetsRows(model)) {
+  if (!constraint.count || !units.perWeight || !isSmall || !hasRowGram(model)) {
     return { ...(await shrinkPath(problem, model, ctx)), method: "path" };
   }
   const { keep, eligible } = constraint.count;
@@ -223,17 +223,17 @@ interface SearchTask {
 
 async function searchIn(space: RowSpace, { model, keep, options }: SearchTask, ctx: RunContext): Promise<Found> {
   const { pool = chitaDefaults.pool, rounds = chitaDefaults.rounds } = options;
-  const { wanted, iterations, lowerBound: bound } = await relax(space, { model, keep, options }, ctx);
+  const { candidates, iterations, lowerBound: bound } = await relax(space, { model, keep, options }, ctx);
   // Bound and weights with raised damping are those of another Q.
   const isRaised = space.lambda > model.damping;
   const lowerBound = isRaised ? Number.NEGATIVE_INFINITY : bound;
-  const columns = model.kernels.largest(wanted.map(Math.abs), keep);
+  const columns = model.kernels.largest(candidates.map(Math.abs), keep);
   if (pool === 0 || rounds === 0) {
     const w = zeros(model.dim, model.dtype);
-    for (const j of columns) w[j] = wanted[j]!;
+    for (const j of columns) w[j] = candidates[j]!;
     return { columns, w, polish: {}, trace: [], iterations, swaps: 0, lowerBound };
   }
-  const exchanged = await exchange({ space, columns, wanted, pool, maxRounds: rounds }, ctx);
+  const exchanged = await exchange({ space, columns, candidates, pool, maxRounds: rounds }, ctx);
   // g / lambda cancels where the damping is small: with a slope the weights need more than a polish.
   const isClose = !isRaised && !model.gradient;
   const polish: RefitOptions = { form: "cg", ...(isClose ? { maxIterations: polishIterations } : {}) };

@@ -11,16 +11,16 @@ const otherProducts = 5;
 /** Passes that the second moments of all layers take on top of gradients. */
 const momentPasses = 3;
 /** Iterations of the path (see path/shrink-path.ts) for rows that cost a pass over thousands of examples. */
-const brisk = { ratio: 1.35, round: 5, last: 15, atTarget: 20 };
+const fewProducts = { ratio: 1.35, round: 5, last: 15, atTarget: 20 };
 /** And where a product is that of a few small matrices. */
-const thorough = { ratio: 1.15, round: 20, last: 60, atTarget: 60 };
+const manyProducts = { ratio: 1.15, round: 20, last: 60, atTarget: 60 };
 
 /** @returns multiply-adds of all its stages */
 export function chitaWork(plan: ResolvedPlan, situation: RunSituation): number {
   const { prunable, weightReuse = 1, sparsity, kroneckerProduct = 0, initialSparsity } = situation;
   const competing = plan.ridge === "auto" ? plan.ridgeFactors.length : 1;
   const isKronecker = plan.curvature === "kronecker-gauss-newton";
-  const pace = isKronecker ? thorough : brisk;
+  const pace = isKronecker ? manyProducts : fewProducts;
   let work = 0;
   let before = 1 - initialSparsity;
   for (const [index, reached] of planSparsities(plan, sparsity).entries()) {

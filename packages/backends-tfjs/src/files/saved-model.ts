@@ -43,7 +43,7 @@ export type ModelArtifacts = io.ModelArtifacts;
  * const model = await loadModel({ tf, source: "https://example.com/net/model.json" });
  */
 export async function loadModel(
-  spec: Omit<TfjsModelOptions, "model" | "topology" | "settle"> & { source: string; read?: ReadFile },
+  spec: Omit<TfjsModelOptions, "model" | "topology" | "asStored"> & { source: string; read?: ReadFile },
 ): Promise<SavedModel> {
   const { source, read = fetched(spec.source) } = spec;
   return await openModelFiles({ ...spec, files: await readModelFiles({ source, read }) });
@@ -51,7 +51,7 @@ export async function loadModel(
 
 /** The same from files that were read already. @throws ERR_TFJS_MODEL */
 export async function openModelFiles(
-  spec: Omit<TfjsModelOptions, "model" | "topology" | "settle"> & { files: ModelFiles },
+  spec: Omit<TfjsModelOptions, "model" | "topology" | "asStored"> & { files: ModelFiles },
 ): Promise<SavedModel> {
   try {
     return await adaptedModel(spec);
@@ -67,7 +67,7 @@ async function adaptedModel(spec: Parameters<typeof openModelFiles>[0]): Promise
   const { source, json } = files;
   const model = await load(tf, files);
   const byName = fileWeights(files);
-  const settle = (name: string, values: Float32Array): Float32Array => {
+  const asStored = (name: string, values: Float32Array): Float32Array => {
     const stored = byName(name)?.spec;
     if (!stored?.quantization) return values;
     const encoded = encodeWeight(stored, values);
@@ -77,7 +77,7 @@ async function adaptedModel(spec: Parameters<typeof openModelFiles>[0]): Promise
   const { outputNames } = model as { outputNames?: readonly string[] };
   // Sequential models name no outputs: they have one.
   const compiled = lossesInFile(json, outputNames?.length ? outputNames : ["output"]);
-  const adapted = await tfjsModel({ compiled, ...spec, model, name: spec.name ?? source, topology, settle });
+  const adapted = await tfjsModel({ compiled, ...spec, model, name: spec.name ?? source, topology, asStored });
   return {
     ...adapted,
     files,

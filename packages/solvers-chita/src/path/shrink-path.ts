@@ -26,9 +26,9 @@ interface Pace {
 }
 
 /** Where a product is a pass over thousands of examples; chosen on held-out training data of MNIST. */
-const brisk: Pace = { ratio: 1.35, round: 5, last: 15, swap: 10, tolerance: 1e-2 };
+const fewProducts: Pace = { ratio: 1.35, round: 5, last: 15, swap: 10, tolerance: 1e-2 };
 /** Where it is a product of a few small matrices; chosen on held-out training images of CIFAR-10: 5 points at 90 %. */
-const thorough: Pace = { ratio: 1.15, round: 20, last: 60, swap: 30, tolerance: 1e-3 };
+const manyProducts: Pace = { ratio: 1.15, round: 20, last: 60, swap: 30, tolerance: 1e-3 };
 /** Multiply-adds a weight up to which a product counts as cheap: rows of a few hundred numbers, or Kronecker factors. */
 const cheapProduct = 256;
 
@@ -49,7 +49,7 @@ interface Walker {
 /** Solves along the path; `model` is the problem as a quadratic. stats: `iterations` of conjugate gradients, `rounds`. */
 export async function shrinkPath(problem: Problem, model: QuadraticModel, ctx: RunContext): Promise<Solution> {
   const { constraint, regrowFraction = 0 } = problem;
-  const pace = model.productCost <= cheapProduct * model.dim ? thorough : brisk;
+  const pace = model.productCost <= cheapProduct * model.dim ? manyProducts : fewProducts;
   const keep = bestSupport(problem, saliency(model, model.w0)).columns.length;
   const start = nonZeros(model.w0);
   const atZero = await residualAtZero(model, start);

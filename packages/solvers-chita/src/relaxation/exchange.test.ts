@@ -9,7 +9,7 @@ const ctx = createRunContext();
 
 async function exchangeFrom(problem: Problem, columns: Uint32Array, options: ExchangeOptions): Promise<Exchanged> {
   const space = await rowSpace(storedModel(problem), 1e-8);
-  return exchange({ space, columns, wanted: problem.w.data, ...options }, ctx);
+  return exchange({ space, columns, candidates: problem.w.data, ...options }, ctx);
 }
 
 const largestMagnitudes = (problem: Problem, keep: number): Uint32Array =>

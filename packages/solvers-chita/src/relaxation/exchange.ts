@@ -9,7 +9,7 @@
 import { dtypeOf, type Mat, matrix, type RunContext, type Vec, zeros } from "@secateur/core";
 import { pointAt, solveFactored, valueAt, withScratch } from "@secateur/core/linalg";
 import { chitaDefaults } from "../chita-defaults.ts";
-import { factorizeRows, type RowSpace, times, wantedWeights, writeColumns, writeSupportGram } from "./row-space.ts";
+import { candidateWeights, factorizeRows, type RowSpace, times, writeColumns, writeSupportGram } from "./row-space.ts";
 import { Tableau } from "./tableau.ts";
 
 /** Limits of {@link exchange}. */
@@ -40,10 +40,10 @@ const worthwhile = 0.1;
  * Swaps until a round no longer pays.
  *
  * @param spec.columns - the support to start from, ascending, 0 < length < p
- * @param spec.wanted - V [p], what each weight would like to be; ranks the first pool
+ * @param spec.candidates - V [p], what each weight would take if kept; ranks the first pool
  */
 export async function exchange(
-  spec: { space: RowSpace; columns: Uint32Array; wanted: Vec } & ExchangeOptions,
+  spec: { space: RowSpace; columns: Uint32Array; candidates: Vec } & ExchangeOptions,
   ctx: RunContext,
 ): Promise<Exchanged> {
   const { space, pool = chitaDefaults.pool, maxRounds = chitaDefaults.rounds } = spec;
@@ -51,14 +51,14 @@ export async function exchange(
   return withScratch(kernels, async (alloc) => {
     const gram = matrix(rows, rows, alloc(rows * rows, "f64"));
     await writeSupportGram(space, spec.columns, gram);
-    const first = await swapRound(space, { gram, columns: spec.columns, wanted: spec.wanted, pool });
+    const first = await swapRound(space, { gram, columns: spec.columns, candidates: spec.candidates, pool });
     let best = first;
     let swaps = first.swaps;
     // With a raised damping the tableau's gain belongs to another Q than the values do.
     const trace = lambda === model.damping ? [first.value + first.gain, first.value] : [first.value];
     for (let round = 1; round < maxRounds && best.gain > worthwhile * first.gain; round++) {
       await ctx.tick({ task: "solve", done: round, total: maxRounds, values: { objective: best.value } });
-      const next = await swapRound(space, { gram, columns: best.columns, wanted: best.wanted, pool });
+      const next = await swapRound(space, { gram, columns: best.columns, candidates: best.candidates, pool });
       swaps += next.swaps;
       if (!(next.value < best.value)) break;
       best = next;
@@ -71,7 +71,7 @@ export async function exchange(
 interface Round {
   readonly columns: Uint32Array;
   readonly w: Vec;
-  readonly wanted: Vec;
+  readonly candidates: Vec;
   readonly value: number;
   /** How much lower Q is than on the support that came in. */
   readonly gain: number;
@@ -81,7 +81,7 @@ interface Round {
 /** One pool. Turns `gram` from the old support's into the new one's. */
 function swapRound(
   space: RowSpace,
-  spec: { gram: Mat; columns: Uint32Array; wanted: Vec; pool: number },
+  spec: { gram: Mat; columns: Uint32Array; candidates: Vec; pool: number },
 ): Promise<Round> {
   const { kernels, lambda, model, size, rows } = space;
   const { gram } = spec;
@@ -111,15 +111,15 @@ function swapRound(
     kernels.gemv({ a: inside, x, out: u });
     solveFactored(L, u, kernels);
     kernels.axpy(1, base, u);
-    const wanted = await wantedWeights(space, u);
+    const candidates = await candidateWeights(space, u);
     chosen.forEach((i, s) => {
-      wanted[pool.members[i]!] = x[s]!;
+      candidates[pool.members[i]!] = x[s]!;
     });
     const columns = Uint32Array.from([...pool.others, ...Array.from(chosen, (i) => pool.members[i]!)]).sort();
     const w = zeros(size, model.dtype);
-    for (const j of columns) w[j] = wanted[j]!;
+    for (const j of columns) w[j] = candidates[j]!;
     const value = valueAt(model, await pointAt(model, w));
-    return { columns, w, wanted, value, gain: 0.5 * lambda * (before - found.value), swaps: found.swaps };
+    return { columns, w, candidates, value, gain: 0.5 * lambda * (before - found.value), swaps: found.swaps };
   });
 }
 
@@ -132,11 +132,11 @@ interface Pool {
   readonly others: Uint32Array;
 }
 
-function choosePool({ kernels, size }: RowSpace, spec: { columns: Uint32Array; wanted: Vec; pool: number }): Pool {
-  const { columns, wanted, pool } = spec;
-  const inside = zeros(size, dtypeOf(wanted)).fill(Number.NEGATIVE_INFINITY);
-  const outside = zeros(size, dtypeOf(wanted));
-  for (let j = 0; j < size; j++) outside[j] = Math.abs(wanted[j]!);
+function choosePool({ kernels, size }: RowSpace, spec: { columns: Uint32Array; candidates: Vec; pool: number }): Pool {
+  const { columns, candidates, pool } = spec;
+  const inside = zeros(size, dtypeOf(candidates)).fill(Number.NEGATIVE_INFINITY);
+  const outside = zeros(size, dtypeOf(candidates));
+  for (let j = 0; j < size; j++) outside[j] = Math.abs(candidates[j]!);
   for (const j of columns) {
     inside[j] = -outside[j]!;
     outside[j] = Number.NEGATIVE_INFINITY;
@@ -155,7 +155,7 @@ function choosePool({ kernels, size }: RowSpace, spec: { columns: Uint32Array; w
 /** u_F: the row-space solution when only the others are free. */
 async function eliminate(space: RowSpace, others: Uint32Array, L: Mat): Promise<Float64Array> {
   const free = zeros(space.size, space.model.dtype);
-  for (const j of others) free[j] = space.wanted[j]!;
+  for (const j of others) free[j] = space.centre[j]!;
   const u = new Float64Array(space.rows);
   await times(space, free, u);
   for (let i = 0; i < u.length; i++) u[i]! -= space.target[i]!;
@@ -164,14 +164,14 @@ async function eliminate(space: RowSpace, others: Uint32Array, L: Mat): Promise<
 }
 
 function poolSystem(
-  { kernels, lambda, wanted }: RowSpace,
+  { kernels, lambda, centre }: RowSpace,
   spec: { A: Mat; L: Mat; X: Mat; members: Uint32Array; base: Float64Array },
 ): { B: Mat; b: Float64Array } {
   const { A, L, X, members, base } = spec;
   const c = members.length;
   const b = new Float64Array(c);
   kernels.gemv({ a: A, transpose: true, x: base, out: b, alpha: -1 / lambda });
-  for (let i = 0; i < c; i++) b[i]! += wanted[members[i]!]!;
+  for (let i = 0; i < c; i++) b[i]! += centre[members[i]!]!;
   X.data.set(A.data);
   kernels.triangularSolve({ l: L, b: X });
   const B = matrix(c, c, new Float64Array(c * c));

@@ -26,7 +26,7 @@ async function relax(
  * concave quadratic, solved exactly from (I + A Z A' / lambda) u = A Z v - y. By weak duality no bound may exceed it.
  */
 async function primalValue(problem: Problem, space: RowSpace, z: Vec): Promise<number> {
-  const { rows, size, lambda, wanted, target, model } = space;
+  const { rows, size, lambda, centre, target, model } = space;
   const A = await columnsIn(
     space,
     Uint32Array.from({ length: size }, (_, j) => j),
@@ -39,7 +39,7 @@ async function primalValue(problem: Problem, space: RowSpace, z: Vec): Promise<n
   const u = new Float64Array(rows);
   await times(
     space,
-    wanted.map((v, j) => z[j]! * v),
+    centre.map((v, j) => z[j]! * v),
     u,
   );
   for (let i = 0; i < rows; i++) u[i]! -= target[i]!;
@@ -47,7 +47,7 @@ async function primalValue(problem: Problem, space: RowSpace, z: Vec): Promise<n
   const image = new Float64Array(size);
   kernels.gemv({ a: A, transpose: true, x: u, out: image });
   let value = -0.5 * kernels.dot(u, u) - kernels.dot(u, target) + 0.5 * lambda * kernels.dot(model.w0, model.w0);
-  for (let j = 0; j < size; j++) value -= 0.5 * lambda * z[j]! * (wanted[j]! - image[j]! / lambda) ** 2;
+  for (let j = 0; j < size; j++) value -= 0.5 * lambda * z[j]! * (centre[j]! - image[j]! / lambda) ** 2;
   return value - (problem.gradient ? kernels.dot(problem.gradient.data, model.w0) : 0);
 }
 
@@ -98,8 +98,8 @@ describe("the relaxation", () => {
   test("comes close to the relaxation's optimum, as a primal point near its end certifies", async () => {
     for (const spec of problems) {
       const problem = randomProblem(spec);
-      const { space, lowerBound, wanted } = await relax(problem, spec.keep, { maxIterations: 200, tolerance: 0 });
-      const q = wanted.map((value) => value ** 2);
+      const { space, lowerBound, candidates } = await relax(problem, spec.keep, { maxIterations: 200, tolerance: 0 });
+      const q = candidates.map((value) => value ** 2);
       const z = new Float64Array(spec.p);
       let least = Number.POSITIVE_INFINITY;
       // The smoothing's width is the solver's own affair: any z is a certificate.
@@ -116,9 +116,9 @@ describe("the relaxation", () => {
   test("claims no bound when the weights are sparse enough as they are", async () => {
     const problem = randomProblem({ n: 6, p: 10, keep: 4 });
     problem.w.data.fill(0, 3);
-    const { lowerBound, wanted, iterations } = await relax(problem, 4);
+    const { lowerBound, candidates, iterations } = await relax(problem, 4);
     expect([lowerBound, iterations]).toEqual([Number.NEGATIVE_INFINITY, 0]);
-    expect([...wanted]).toEqual([...problem.w.data]);
+    expect([...candidates]).toEqual([...problem.w.data]);
   });
 
   test("reports every iteration and stops when aborted", async () => {

@@ -11,12 +11,12 @@ import { type Kernels, type Mat, type RunContext, type Vec, zeros } from "@secat
 import { solveFactored } from "@secateur/core/linalg";
 import { chitaDefaults } from "../chita-defaults.ts";
 import { cappedSelection, kthLargest } from "./capped-selection.ts";
-import { type RowSpace, times, transposeTimes, wantedWeights } from "./row-space.ts";
+import { candidateWeights, type RowSpace, times, transposeTimes } from "./row-space.ts";
 
 /** Where the ascent ended. */
 export interface Relaxation {
   /** V [p]: the weight each place would take; the k largest are the support to round to. */
-  readonly wanted: Vec;
+  readonly candidates: Vec;
   /** A lower bound on Q over all supports of k weights, for the space's lambda; -Infinity when none was needed. */
   readonly lowerBound: number;
   readonly iterations: number;
@@ -50,10 +50,10 @@ export async function solveRelaxation(
   const { space, k, preconditioner, maxIterations = chitaDefaults.iterations, tolerance = 3e-4 } = spec;
   const { rows, size, lambda, target, model, kernels } = space;
   let u = await denseOptimum(space, preconditioner);
-  const V = await wantedWeights(space, u);
+  const V = await candidateWeights(space, u);
   const floor = kthLargest(V.map(square), k, kernels);
   // The dense optimum already has no more than k weights: nothing has to be chosen.
-  if (floor <= 0) return { wanted: V, lowerBound: Number.NEGATIVE_INFINITY, iterations: 0 };
+  if (floor <= 0) return { candidates: V, lowerBound: Number.NEGATIVE_INFINITY, iterations: 0 };
   const width = smoothing * floor;
   // From the value of phi to Q.
   const toQ = model.constant - (model.gradient ? kernels.dot(model.gradient, model.w0) : 0);
@@ -113,13 +113,13 @@ export async function solveRelaxation(
     value = nextValue;
     if (gain <= tolerance * (value - start)) break;
   }
-  return { wanted: V, lowerBound: lowerBound + toQ, iterations };
+  return { candidates: V, lowerBound: lowerBound + toQ, iterations };
 }
 
 /** The u of the dense minimiser: (I + A A'/lambda) u = A v - y = -A g / lambda + offset. */
 async function denseOptimum(space: RowSpace, factor: Mat): Promise<Float64Array> {
   const u = new Float64Array(space.rows);
-  await times(space, space.wanted, u);
+  await times(space, space.centre, u);
   for (let i = 0; i < u.length; i++) u[i]! -= space.target[i]!;
   solveFactored(factor, u, space.kernels);
   return u;

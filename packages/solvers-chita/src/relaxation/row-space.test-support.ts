@@ -1,7 +1,7 @@
 import { type Mat, matrix, type Problem, referenceKernels } from "@secateur/core";
 import { rowModel } from "./row-model.ts";
 import {
-  meetsRows,
+  hasRowGram,
   type RowSpace,
   type RowSpaceModel,
   writeColumns,
@@ -12,7 +12,7 @@ import {
 /** The row model of a problem over stored rows. */
 export function storedModel(problem: Problem): RowSpaceModel {
   const model = rowModel(problem, referenceKernels);
-  if (!meetsRows(model)) throw new Error("the rows of this problem are not stored");
+  if (!hasRowGram(model)) throw new Error("the rows of this problem are not stored");
   return model;
 }
 

@@ -3,7 +3,7 @@ import { solveFactored } from "@secateur/core/linalg";
 import { describe, expect, test } from "vitest";
 import { denseHessian, exactOn, randomProblem } from "../problem.test-support.ts";
 import { columnsIn, fullGramOf, storedModel, supportGramOf } from "./row-space.test-support.ts";
-import { type RowSpace, rowSpace, times, transposeTimes, wantedWeights } from "./row-space.ts";
+import { candidateWeights, type RowSpace, rowSpace, times, transposeTimes } from "./row-space.ts";
 
 const { kernels } = createRunContext();
 const spaceOf = (problem: Problem): Promise<RowSpace> => rowSpace(storedModel(problem), 1e-8);
@@ -66,12 +66,12 @@ describe("the row space", () => {
     const L = await supportGramOf(space, columns);
     expect(kernels.cholesky(L)).toBe(-1);
     const inside = new Float64Array(p);
-    for (const j of columns) inside[j] = space.wanted[j]!;
+    for (const j of columns) inside[j] = space.centre[j]!;
     const u = new Float64Array(n);
     await times(space, inside, u);
     for (let i = 0; i < n; i++) u[i]! -= space.target[i]!;
     solveFactored(L, u, kernels);
-    const V = await wantedWeights(space, u);
+    const V = await candidateWeights(space, u);
     const { w } = await exactOn(problem, [...columns], await denseHessian(problem));
     for (const j of columns) expect(V[j]).toBeCloseTo(w.data[j]!, 11);
   });

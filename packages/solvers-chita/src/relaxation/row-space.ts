@@ -19,7 +19,7 @@ import {
 export type RowSpaceModel = QuadraticModel & Required<Pick<ColumnView, "columns" | "rowGram">>;
 
 /** Narrows a model to one whose rows can meet each other. */
-export function meetsRows(model: QuadraticModel): model is RowSpaceModel {
+export function hasRowGram(model: QuadraticModel): model is RowSpaceModel {
   return hasColumns(model) && model.rowGram !== undefined;
 }
 
@@ -34,8 +34,8 @@ export interface RowSpace {
   readonly size: number;
   /** The damping, or the floor where that is higher. */
   readonly lambda: number;
-  /** v [p] */
-  readonly wanted: Vec;
+  /** v = w0 - g / lambda [p]: the weights that the ridge alone would give */
+  readonly centre: Vec;
   /** y [n] */
   readonly target: Float64Array;
 }
@@ -50,9 +50,9 @@ export async function rowSpace(model: RowSpaceModel, floor: number): Promise<Row
   const norms = model.columnNormsSquared();
   const trace = scale * norms.reduce((sum, norm) => sum + norm, 0);
   const lambda = Math.max(model.damping, (floor * trace) / rows) || 1;
-  const wanted = zeros(size, dtype);
-  for (let j = 0; j < size; j++) wanted[j] = w0[j]! - (gradient ? gradient[j]! / lambda : 0);
-  const space: RowSpace = { model, kernels, rows, size, lambda, wanted, target: new Float64Array(rows) };
+  const centre = zeros(size, dtype);
+  for (let j = 0; j < size; j++) centre[j] = w0[j]! - (gradient ? gradient[j]! / lambda : 0);
+  const space: RowSpace = { model, kernels, rows, size, lambda, centre, target: new Float64Array(rows) };
   await times(space, w0, space.target);
   if (model.offset) for (let i = 0; i < rows; i++) space.target[i]! -= Math.sqrt(scale) * model.offset[i]!;
   return space;
@@ -77,11 +77,11 @@ export async function transposeTimes(space: RowSpace, u: Float64Array, out: Vec)
 }
 
 /** V = v - A'u / lambda [p]. One product. */
-export async function wantedWeights(space: RowSpace, u: Float64Array): Promise<Vec> {
-  const { size, lambda, wanted, model } = space;
+export async function candidateWeights(space: RowSpace, u: Float64Array): Promise<Vec> {
+  const { size, lambda, centre, model } = space;
   const V = zeros(size, model.dtype);
   await transposeTimes(space, u, V);
-  for (let j = 0; j < size; j++) V[j] = wanted[j]! - V[j]! / lambda;
+  for (let j = 0; j < size; j++) V[j] = centre[j]! - V[j]! / lambda;
   return V;
 }
 
