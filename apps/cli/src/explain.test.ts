@@ -27,7 +27,7 @@ test("explain lists the stages as data, one line each, for the model and data at
   expect(lines.at(-1)).toMatch(/90 %.*gauss-newton/);
   const magnitude = (await call(["explain", "magnitude"])).stdout;
   expect(stageLines(magnitude)).toHaveLength(1);
-  expect(magnitude.slice(magnitude.indexOf("Plan for"))).not.toMatch(/curvature|rows of examples/);
+  expect(magnitude.slice(magnitude.indexOf("Plan for"))).not.toMatch(/curvature|gradient rows/);
 });
 
 test("explain says of layer-wise solvers what they do, and no gradients or held-out examples", async () => {
@@ -35,7 +35,7 @@ test("explain says of layer-wise solvers what they do, and no gradients or held-
   const [line, ...others] = stageLines(stdout);
   expect(others).toEqual([]);
   expect(line).toMatch(/layers, sequential inputs/);
-  expect(stdout).not.toMatch(/empirical-fisher|rows of examples|ridge/);
+  expect(stdout).not.toMatch(/empirical-fisher|gradient rows|ridge/);
 });
 
 test("explain shows a schedule for the examples of the data, and refuses flags without effect", async () => {

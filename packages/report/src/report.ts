@@ -13,6 +13,7 @@ import {
   formatLoss,
   formatMeasure,
   formatNumber,
+  formatRows,
   formatShape,
   formatStats,
   lossUnit,
@@ -216,7 +217,7 @@ function planTable(runs: readonly ReportRun[]): string {
       ...(usesGradients
         ? [
             { text: plan.curvature ?? "" },
-            number(last?.examples === undefined ? "" : `${formatCount(last.examples)} of ${last.batch ?? 1}`),
+            number(last?.examples === undefined ? "" : formatRows({ rows: last.examples, batch: last.batch ?? 1 })),
             number(last?.ridge === undefined ? "" : formatNumber(last.ridge)),
             { text: plan.firstOrder ? "yes" : "no" },
           ]
@@ -229,7 +230,7 @@ function planTable(runs: readonly ReportRun[]): string {
     "stages at the target",
     "schedule",
     "curvature",
-    ...(usesGradients ? ["gradient rows of examples (last stage)", "ridge (last stage)", "first-order"] : []),
+    ...(usesGradients ? ["gradient rows (last stage)", "ridge (last stage)", "first-order"] : []),
   ];
   return htmlTable(titles, rows);
 }

@@ -5,6 +5,11 @@ export function formatCount(value: number): string {
   return value.toLocaleString("en-US");
 }
 
+/** Gradient rows, and of how many examples each is the mean where that is more than one: `2,000`, `2,000 of 16 examples`. */
+export function formatRows({ rows, batch }: { readonly rows: number; readonly batch: number }): string {
+  return `${formatCount(rows)}${batch === 1 ? "" : ` of ${batch} examples`}`;
+}
+
 /** Percent with two places: 93.97 -> "93.97 %" */
 export function formatPercent(value: number): string {
   return `${value.toFixed(2)} %`;

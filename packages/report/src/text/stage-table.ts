@@ -1,6 +1,6 @@
 /** The list of stages that a run follows, as a table for people: a column only where any stage says something there. */
 import type { Limit, Stage } from "@secateur/core";
-import { formatCount, formatFraction, formatNumber } from "./format.ts";
+import { formatFraction, formatNumber, formatRows } from "./format.ts";
 
 /** Columns and rows; one row a stage. */
 export function stageTable(stages: readonly Stage[]): {
@@ -27,8 +27,8 @@ const all: readonly { readonly title: string; of(stage: Stage, index: number): s
         : "",
   },
   {
-    title: "rows of examples",
-    of: ({ curvature }) => (curvature ? `${formatCount(curvature.rows)} of ${curvature.batch}` : ""),
+    title: "gradient rows",
+    of: ({ curvature }) => (curvature ? formatRows(curvature) : ""),
   },
   {
     title: "ridge",
