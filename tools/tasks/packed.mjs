@@ -9,7 +9,9 @@ const megabyte = 1_000_000;
 export function sizeLimits(name) {
   if (name === "secateur" || name === "@secateur/run" || name === "@secateur/report")
     return { packed: 0.5 * megabyte, installed: 90 * megabyte };
-  return { packed: 0.2 * megabyte, installed: 10 * megabyte };
+  // Core has what all others build on; half of it is docstrings in type declarations.
+  const packed = name === "@secateur/core" ? 0.22 : 0.2;
+  return { packed: packed * megabyte, installed: 10 * megabyte };
 }
 
 /** The package.json inside a tarball, and the paths of all its files below `package/`. */
