@@ -13,8 +13,20 @@ export interface GroupedPattern {
 /** Rows whose lines of 32 numbers in f32 fill half of a first cache of 32 KiB. */
 const blockRows = 128;
 
-/** Sorts the entries by counting. O(entries + blocks * columns). */
-export function groupedPattern({ rows, cols, starts, columns }: SparsePattern): GroupedPattern {
+/** Conjugate gradients take dozens of products with one pattern. */
+const known = new WeakMap<SparsePattern, GroupedPattern>();
+
+/** The entries of a pattern in this order, sorted once for as long as the pattern lives. O(entries + blocks * columns) the first time. */
+export function groupedPattern(pattern: SparsePattern): GroupedPattern {
+  const before = known.get(pattern);
+  if (before) return before;
+  const grouped = sortEntries(pattern);
+  known.set(pattern, grouped);
+  return grouped;
+}
+
+/** Sorts by counting. */
+function sortEntries({ rows, cols, starts, columns }: SparsePattern): GroupedPattern {
   const blocks = Math.ceil(rows / blockRows);
   const groupStarts = new Uint32Array(blocks * cols + 1);
   const eachEntry = (visit: (group: number, row: number, entry: number) => void): void => {

@@ -163,7 +163,7 @@ export interface ConvolutionGradientsSpec {
   readonly out: Mat;
 }
 
-/** Where a sparse matrix [rows, cols] has entries: those of row i are [starts[i], starts[i + 1]), in columns `columns[e]`, ascending. */
+/** Where a sparse matrix [rows, cols] has entries: those of row i are [starts[i], starts[i + 1]), in columns `columns[e]`, ascending. Not to be changed: kernels remember its order. */
 export interface SparsePattern {
   readonly rows: number;
   readonly cols: number;
