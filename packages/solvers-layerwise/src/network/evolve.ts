@@ -19,6 +19,7 @@ import {
   type RunContext,
   withoutRegrowth,
 } from "@secateur/core";
+import { defaults } from "../defaults.ts";
 import { tooLargeToEvolve } from "../errors.ts";
 import type { OutputMeasure } from "./held-out-outputs.ts";
 import { eligibleRows, readAll, readRows, writeAll, writeRows } from "./parameters.ts";
@@ -35,8 +36,14 @@ export interface EvolutionOptions {
   readonly offspring?: number | undefined;
 }
 
+function evolutionOf(options: EvolutionOptions) {
+  const { generations = defaults.evolution.generations, offspring = defaults.evolution.offspring } = options;
+  return { generations, offspring };
+}
+
 /** @throws ERR_OPTION for options out of range */
-export function checkEvolution({ generations = 20, offspring = 4 }: EvolutionOptions): void {
+export function checkEvolution(options: EvolutionOptions): void {
+  const { generations, offspring } = evolutionOf(options);
   checkNumber("the evolution of shares", "generations", generations, { least: 1, whole: true });
   checkNumber("the evolution of shares", "offspring", offspring, { least: 1, whole: true });
 }
@@ -62,7 +69,7 @@ export async function pruneEvolved(
   ctx: RunContext,
 ): Promise<PruneLayersResult> {
   const { model, params, sparsity, evolution = {} } = request;
-  const { generations = 20, offspring = 4 } = evolution;
+  const { generations, offspring } = evolutionOf(evolution);
   const quiet = quietContext(ctx);
   const begun = ctx.now();
   const dense = await readAll(model, params);

@@ -23,6 +23,7 @@ import {
   throwIfAborted,
   type Vec,
 } from "@secateur/core";
+import { defaults } from "../defaults.ts";
 import { noBlocks } from "../errors.ts";
 import { readAll, writeAll } from "./parameters.ts";
 
@@ -36,8 +37,18 @@ export interface BlockRefitOptions {
   readonly batchSize?: number | undefined;
 }
 
+function refitOf(options: BlockRefitOptions) {
+  const {
+    epochs = defaults.blocks.epochs,
+    rate = defaults.blocks.rate,
+    batchSize = defaults.blocks.batchSize,
+  } = options;
+  return { epochs, rate, batchSize };
+}
+
 /** @throws ERR_OPTION for options out of range */
-export function checkBlockRefit({ epochs = 8, rate = 0.05, batchSize = 4 }: BlockRefitOptions): void {
+export function checkBlockRefit(options: BlockRefitOptions): void {
+  const { epochs, rate, batchSize } = refitOf(options);
   checkNumber("the re-fit of blocks", "epochs", epochs, { least: 0, whole: true });
   checkNumber("the re-fit of blocks", "rate", rate, { least: 0, above: true });
   checkNumber("the re-fit of blocks", "batchSize", batchSize, { least: 1, whole: true });
@@ -176,7 +187,8 @@ async function refitBlock(
   spec: { model: Model; block: ModelBlock; flow: Flow; pruned: ReadonlyMap<string, Mat> } & BlockRefitOptions,
   ctx: RunContext,
 ): Promise<RefittedBlock> {
-  const { model, block, flow, pruned, epochs = 8, rate = 0.05, batchSize = 4 } = spec;
+  const { model, block, flow, pruned } = spec;
+  const { epochs, rate, batchSize } = refitOf(spec);
   const heldOut = Uint32Array.from({ length: Math.max(1, Math.floor(flow.size / 8)) }, (_, i) => i);
   const fitted = Uint32Array.from({ length: flow.size - heldOut.length }, (_, i) => heldOut.length + i);
   const measure = async (): Promise<number> => {

@@ -41,7 +41,7 @@ export function woodfisherSaliency(options: Pick<WoodfisherOptions, "blockSize">
     needs,
     async score(posed, ctx) {
       const problem = flattenRows(posed);
-      const blocks = await invertBlocks(problem, options.blockSize ?? "auto", ctx);
+      const blocks = await invertBlocks(problem, options.blockSize ?? defaults.inverse.blockSize, ctx);
       try {
         return obsScores(problem.w.data, blocks);
       } finally {
@@ -96,7 +96,7 @@ export function singleUpdater(options: Pick<WoodfisherOptions, "blockSize"> = {}
   return updateOverRows({
     needs,
     async update(problem, mask, ctx) {
-      const blocks = await invertBlocks(problem, options.blockSize ?? "auto", ctx);
+      const blocks = await invertBlocks(problem, options.blockSize ?? defaults.inverse.blockSize, ctx);
       try {
         const kept = weightMask(problem.units, mask);
         return asWeights(problem, await singleUpdates(problem.w.data, kept, blocks));
