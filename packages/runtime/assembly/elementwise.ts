@@ -1,10 +1,12 @@
 // What is done number by number. A unit is a plane: a channel of an image, a feature of many positions, or a whole vector.
-import { exponential } from "./exponential";
-import { activated, normal } from "./simd";
+import { exponential, logarithm } from "./exponential";
+import { activated, combined, normal } from "./simd";
 import { real, word } from "./step";
 
 /** Numbers of the functions of `unaryUnits`, as src/plan/kernel-numbers.ts has them. */
 const SILU: u32 = 3, GELU: u32 = 4, SIGMOID: u32 = 5, TANH: u32 = 6, HARD_SWISH: u32 = 7, HARD_SIGMOID: u32 = 8;
+const SQRT: u32 = 9, EXP: u32 = 10, LOG: u32 = 11, ABS: u32 = 12, RECIPROCAL: u32 = 13, ERF: u32 = 14, SOFTPLUS: u32 = 15;
+const LEAKY_RELU: u32 = 16, ELU: u32 = 17, MISH: u32 = 18;
 
 /** out = f(in). Words: 2 in, 3 out, 4 and 5 from plane to plane, 6 vectors, 7 mask of positions or 0, 8 f, 9 low, 10 high. */
 export function unaryUnits(step: usize, begin: u32, end: u32): void {
@@ -33,6 +35,17 @@ function apply(x: v128, f: u32, low: f32, high: f32): v128 {
     case HARD_SWISH: return normal(f32x4.mul(x, hardSigmoid(x, 1.0 / 6)));
     // With its slope in `low`.
     case HARD_SIGMOID: return normal(hardSigmoid(x, low));
+    case SQRT: return f32x4.sqrt(x);
+    case EXP: return exponential(x);
+    case LOG: return normal(logarithm(x));
+    case ABS: return f32x4.abs(x);
+    case RECIPROCAL: return normal(f32x4.div(one, x));
+    case ERF: return normal(errorFunction(x));
+    case SOFTPLUS: return normal(softplus(x));
+    // Slope below zero in `low`.
+    case LEAKY_RELU: return normal(v128.bitselect(f32x4.mul(x, f32x4.splat(low)), x, f32x4.lt(x, f32x4.splat(0))));
+    case ELU: return normal(v128.bitselect(f32x4.mul(f32x4.splat(low), f32x4.sub(exponential(x), one)), x, f32x4.lt(x, f32x4.splat(0))));
+    case MISH: return normal(f32x4.mul(x, hyperbolicTangent(softplus(x))));
     default: return activated(x, f, low, high);
   }
 }
@@ -41,6 +54,12 @@ function apply(x: v128, f: u32, low: f32, high: f32): v128 {
 @inline
 function hardSigmoid(x: v128, slope: f32): v128 {
   return f32x4.max(f32x4.splat(0), f32x4.min(f32x4.splat(1), f32x4.add(f32x4.mul(x, f32x4.splat(slope)), f32x4.splat(0.5))));
+}
+
+// log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)), in which nothing overflows.
+function softplus(x: v128): v128 {
+  const rest = logarithm(f32x4.add(f32x4.splat(1), exponential(f32x4.neg(f32x4.abs(x)))));
+  return f32x4.add(f32x4.max(x, f32x4.splat(0)), rest);
 }
 
 function hyperbolicTangent(x: v128): v128 {
@@ -68,18 +87,18 @@ function errorFunction(x: v128): v128 {
 }
 
 /**
- * out = activation(a + b) or activation(a * b). Words: 2 a, 3 b, 4 out; 5, 6, 7 from plane to plane; 8 vectors; 9 is product; 10 is b one
- * number a plane; 11 activation, 12 low, 13 high; 14 mask of positions or 0.
+ * out = activation(a ? b), ? the operation of word 9 (see `combined`). Words: 2 a, 3 b, 4 out; 5, 6, 7 from plane to plane; 8 vectors; 10 is
+ * b one number a plane; 11 activation, 12 low, 13 high; 14 mask of positions or 0.
  */
 export function binaryUnits(step: usize, begin: u32, end: u32): void {
-  const vectors = word(step, 8), isProduct = word(step, 9), code = word(step, 11), low = real(step, 12), high = real(step, 13);
+  const vectors = word(step, 8), operation = word(step, 9), code = word(step, 11), low = real(step, 12), high = real(step, 13);
   for (let plane = begin; plane < end; plane++) {
     const a = word(step, 2) + plane * word(step, 5), b = word(step, 3) + plane * word(step, 6), out = word(step, 4) + plane * word(step, 7);
     const splat = v128.load32_splat(b);
     for (let i: u32 = 0; i < vectors; i++) {
       const at = i << 4;
       const x = v128.load(a + at), y = word(step, 10) != 0 ? splat : v128.load(b + at);
-      let v = activated(isProduct != 0 ? f32x4.mul(x, y) : f32x4.add(x, y), code, low, high);
+      let v = activated(combined(x, y, operation), code, low, high);
       if (word(step, 14) != 0) v = v128.and(v, v128.load(word(step, 14) + at));
       v128.store(out + at, v);
     }

@@ -58,3 +58,28 @@ export function layerNormUnits(step: usize, begin: u32, end: u32): void {
     }
   }
 }
+
+/** Numbers of the operations of `reduceUnits`. */
+const MEAN: u32 = 0, SUM: u32 = 1, MAX: u32 = 2;
+
+/** out = mean, sum, largest or smallest of a position's features. Words: 2 in, 3 out, 4 features (one behind the other), 5 operation. */
+export function reduceUnits(step: usize, begin: u32, end: u32): void {
+  const features = word(step, 4), operation = word(step, 5);
+  for (let unit = begin; unit < end; unit++) {
+    const from = word(step, 2) + unit * (features << 2);
+    let value: f64;
+    if (operation == MEAN || operation == SUM) {
+      let sum: f64 = 0;
+      for (let f: u32 = 0; f < features; f++) sum += <f64>load<f32>(from + (f << 2));
+      value = operation == MEAN ? sum / <f64>features : sum;
+    } else {
+      let most = load<f32>(from);
+      for (let f: u32 = 1; f < features; f++) {
+        const x = load<f32>(from + (f << 2));
+        most = operation == MAX ? max(most, x) : min(most, x);
+      }
+      value = <f64>most;
+    }
+    store<f32>(word(step, 3) + (unit << 2), normalScalar(<f32>value));
+  }
+}

@@ -45,3 +45,24 @@ export function activatedScalar(v: f32, code: u32, low: f32, high: f32): f32 {
   if (code == CLIP) v = v > high ? high : v < low ? low : v;
   return normalScalar(v);
 }
+
+/** Operations of two numbers. */
+export const ADD: u32 = 0;
+export const MUL: u32 = 1;
+export const SUB: u32 = 2;
+export const DIV: u32 = 3;
+export const MIN: u32 = 4;
+
+/** x + y, x y, x - y, x / y, the smaller, the larger. NaN stays. */
+// @ts-ignore: decorator
+@inline
+export function combined(x: v128, y: v128, operation: u32): v128 {
+  switch (operation) {
+    case ADD: return f32x4.add(x, y);
+    case MUL: return f32x4.mul(x, y);
+    case SUB: return f32x4.sub(x, y);
+    case DIV: return f32x4.div(x, y);
+    case MIN: return f32x4.min(x, y);
+    default: return f32x4.max(x, y);
+  }
+}

@@ -1,7 +1,7 @@
-/** Softmax, LogSoftmax and LayerNormalization (tensors weight and bias [features], attribute epsilon) over the last extent. */
+/** Over the last extent: Softmax, LogSoftmax, LayerNormalization (tensors weight and bias [features], attribute epsilon), and ReduceMean, ReduceSum, ReduceMax and ReduceMin, which leave an extent of one. */
 
 import type { Builder } from "../plan/builder.ts";
-import { kernels, realWord } from "../plan/kernel-numbers.ts";
+import { kernels, realWord, reductions } from "../plan/kernel-numbers.ts";
 import { flatRegion } from "../plan/region.ts";
 import { matrixOf, productOf, type Value } from "../plan/value.ts";
 import { type OperatorKind, oneNumber, sameDims, shapeText } from "./operator.ts";
@@ -71,3 +71,26 @@ export const layerNorm: OperatorKind = {
     );
   },
 };
+
+export function reduce(name: keyof typeof reductions): OperatorKind {
+  return {
+    inputs: [1, 1],
+    tensors: [0, 0],
+    dims: (call) => [...call.inputs[0]!.dims.slice(0, -1), 1],
+    lower(call, output, builder) {
+      const value = call.inputs[0]!;
+      const from = builder.flat(value);
+      const { positions, features } = matrixOf(value.dims);
+      const to = flatRegion(positions);
+      output.flat = to;
+      builder.step({
+        kernel: kernels.reduce,
+        units: () => positions,
+        reads: [from],
+        writes: to,
+        work: positions * features,
+        words: () => [from.address, to.address, features, reductions[name]],
+      });
+    },
+  };
+}

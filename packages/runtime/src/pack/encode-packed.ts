@@ -24,9 +24,11 @@ export async function encodePacked(graph: PackGraph, options: EncodeOptions = {}
   const masks: Uint8Array[] = [];
   const streams: Uint8Array[] = [];
   const entries: TensorEntry[] = [];
+  // Numbers of the graph's arithmetic, such as masks of -3.4e38, are no weights: few bits would change what it computes.
+  const exact = new Set(graph.operators.flatMap(({ op, tensors }) => (op === "Constant" ? tensors : [])));
   for (const [name, tensor] of graph.tensors) {
     const kept = mayMask ? keptIndices(tensor) : undefined;
-    const type = tensor.dims.length < 2 ? "f32" : values;
+    const type = tensor.dims.length < 2 || exact.has(name) ? "f32" : values;
     const mask = kept ? maskOf(kept, tensor.data.length) : new Uint8Array();
     const stored = storedValues(tensor, type, kept);
     masks.push(mask);
@@ -39,8 +41,9 @@ export async function encodePacked(graph: PackGraph, options: EncodeOptions = {}
       crc32: crc32(stored, crc32(mask)),
     });
   }
-  const { inputs, outputs, operators } = graph;
-  const header: PackedHeader = { inputs, outputs, operators, tensors: entries, metadata };
+  const { inputs, outputs, operators, states } = graph;
+  const bound = states?.length ? { states } : {};
+  const header: PackedHeader = { inputs, outputs, operators, tensors: entries, ...bound, metadata };
   const json = new TextEncoder().encode(JSON.stringify(header));
   const raw = joined([json, ...masks, ...streams]);
   const stored = compression === "gzip" ? await gzip(raw) : raw;

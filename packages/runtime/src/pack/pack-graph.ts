@@ -1,5 +1,5 @@
 /** A network on its way into a file: operators over named values, and tensors that passes may replace. */
-import type { PackedOperator, PackedValue } from "../file/packed-model.ts";
+import type { BoundState, PackedOperator, PackedValue } from "../file/packed-model.ts";
 
 /** A tensor to be packed: row-major, outputs first. */
 export interface DenseTensor {
@@ -14,4 +14,6 @@ export interface PackGraph {
   /** In an order in which every value is given before it is read. */
   readonly operators: readonly PackedOperator[];
   readonly tensors: ReadonlyMap<string, DenseTensor>;
+  /** Inputs that a session fills itself from the second run on: see `BoundState`. */
+  readonly states?: readonly BoundState[] | undefined;
 }

@@ -3,11 +3,12 @@ import { createHash } from "node:crypto";
 import type { RunEvent, Task, TensorSpec } from "@secateur/core";
 import { detectFormat, readFileBytes, readOnnx } from "@secateur/formats";
 import type { NetworkSpec } from "@secateur/nn";
-import { lowerOnnx, type OnnxLikeGraph, type PackGraph } from "@secateur/runtime/pack";
+import type { PackGraph } from "@secateur/runtime/pack";
 import { flagWithoutEffect } from "../../errors.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import { openModel } from "../open/open-model.ts";
 import { networkGraph } from "./network-graph.ts";
+import { type InputChoices, onnxPackGraph } from "./onnx-graph.ts";
 
 /** A model that can be packed. */
 export interface Packable {
@@ -26,14 +27,16 @@ export interface Packable {
 export async function openPackable(spec: {
   readonly path: string;
   readonly arch: string | undefined;
+  /** Of an ONNX model. */
+  readonly inputs?: InputChoices | undefined;
   readonly onEvent: (event: RunEvent) => void;
 }): Promise<Packable> {
-  const { path, arch } = spec;
+  const { path, arch, inputs } = spec;
   if (detectFormat(await readFileBytes(path)) === "onnx") {
     if (arch !== undefined)
       throw flagWithoutEffect({ flag: "--arch", reason: `${path} is an ONNX model, which says what its layers are` });
     const { model, bytes } = await readOnnx(path);
-    const graph = lowerOnnx(model.graph as OnnxLikeGraph);
+    const graph = onnxPackGraph(model, inputs);
     const outputs = graph.outputs.map(
       ({ name, dims }): TensorSpec => ({ name, shape: dims.slice(1) as number[], dtype: "f32" }),
     );
@@ -45,6 +48,10 @@ export async function openPackable(spec: {
       metadata: { ...model.metadata, "secateur.source.sha256": sha256 },
       spec: undefined,
     };
+  }
+  if (inputs) {
+    const reason = `${path} is no ONNX model, and says itself what it takes`;
+    throw flagWithoutEffect({ flag: "--input-shape, --fix or --state", reason });
   }
   const { network, architecture, metadata, sha256, trainedFor } = await openModel(spec);
   return {
