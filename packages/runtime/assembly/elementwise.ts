@@ -6,7 +6,7 @@ import { real, word } from "./step";
 /** Numbers of the functions of `unaryUnits`, as src/plan/kernel-numbers.ts has them. */
 const SILU: u32 = 3, GELU: u32 = 4, SIGMOID: u32 = 5, TANH: u32 = 6, HARD_SWISH: u32 = 7, HARD_SIGMOID: u32 = 8;
 const SQRT: u32 = 9, EXP: u32 = 10, LOG: u32 = 11, ABS: u32 = 12, RECIPROCAL: u32 = 13, ERF: u32 = 14, SOFTPLUS: u32 = 15;
-const LEAKY_RELU: u32 = 16, ELU: u32 = 17, MISH: u32 = 18;
+const LEAKY_RELU: u32 = 16, ELU: u32 = 17, MISH: u32 = 18, FLOOR: u32 = 19, CEIL: u32 = 20, ROUND: u32 = 21;
 
 /** out = f(in). Words: 2 in, 3 out, 4 and 5 from plane to plane, 6 vectors, 7 mask of positions or 0, 8 f, 9 low, 10 high. */
 export function unaryUnits(step: usize, begin: u32, end: u32): void {
@@ -45,6 +45,9 @@ function apply(x: v128, f: u32, low: f32, high: f32): v128 {
     // Slope below zero in `low`.
     case LEAKY_RELU: return normal(v128.bitselect(f32x4.mul(x, f32x4.splat(low)), x, f32x4.lt(x, f32x4.splat(0))));
     case ELU: return normal(v128.bitselect(f32x4.mul(f32x4.splat(low), f32x4.sub(exponential(x), one)), x, f32x4.lt(x, f32x4.splat(0))));
+    case FLOOR: return f32x4.floor(x);
+    case CEIL: return f32x4.ceil(x);
+    case ROUND: return f32x4.nearest(x);
     case MISH: return normal(f32x4.mul(x, hyperbolicTangent(softplus(x))));
     default: return activated(x, f, low, high);
   }

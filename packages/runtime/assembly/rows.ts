@@ -37,7 +37,7 @@ export function softmaxUnits(step: usize, begin: u32, end: u32): void {
 
 /**
  * out = weight (x - mean) / sqrt(variance + epsilon) + bias. Words: 2 in, 3 out, 4 and 5 from position to position, 6 and 7 from feature
- * to feature, 8 features, 9 weight, 10 bias, 11 epsilon.
+ * to feature, 8 features, 9 weight (0: none), 10 bias, 11 epsilon.
  */
 export function layerNormUnits(step: usize, begin: u32, end: u32): void {
   const inStep = word(step, 6), outStep = word(step, 7), features = word(step, 8), epsilon = <f64>load<f32>(step + 44);
@@ -53,7 +53,7 @@ export function layerNormUnits(step: usize, begin: u32, end: u32): void {
     const scale = 1 / sqrt<f64>(squares / <f64>features + epsilon);
     for (let f: u32 = 0; f < features; f++) {
       const x = (<f64>load<f32>(from + f * inStep) - mean) * scale;
-      const value = x * <f64>load<f32>(word(step, 9) + (f << 2)) + <f64>load<f32>(word(step, 10) + (f << 2));
+      const value = word(step, 9) == 0 ? x : x * <f64>load<f32>(word(step, 9) + (f << 2)) + <f64>load<f32>(word(step, 10) + (f << 2));
       store<f32>(to + f * outStep, normalScalar(<f32>value));
     }
   }

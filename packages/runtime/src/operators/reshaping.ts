@@ -24,8 +24,7 @@ function renamed(dimsOf: (call: Call) => readonly number[]): OperatorKind {
 export const reshape: OperatorKind = renamed((call) => {
   const { dims } = call.inputs[0]!;
   const wanted = call.operator.attributes["dims"];
-  if (!Array.isArray(wanted) || wanted.length > 8)
-    return call.refuse("its dims are missing or more than 8");
+  if (!Array.isArray(wanted) || wanted.length > 8) return call.refuse("its dims are missing or more than 8");
   const given = (wanted as readonly number[]).map((extent, i) => (extent === 0 ? (dims[i] ?? 0) : extent));
   const known = given.reduce((product, extent) => product * (extent === -1 ? 1 : extent), 1);
   const out = given.map((extent) => (extent === -1 ? productOf(dims) / known : extent));
@@ -58,6 +57,9 @@ export const transpose: OperatorKind = {
   },
 };
 
+/** Copies that an index beyond the fourth is taken apart into at most. */
+const mostCopies = 64;
+
 /** Copies from a row-major input into a row-major output, place by place. `from`: the first number read. */
 function moveFlat(
   spec: { readonly call: Call; readonly output: Value; readonly from: number; readonly fromSteps: readonly number[] },
@@ -65,24 +67,41 @@ function moveFlat(
 ): void {
   const { call, output, fromSteps } = spec;
   const value = call.inputs[0]!;
-  const merged =
-    mergeIndices(output.dims, [fromSteps, distances(output.dims)]) ??
-    call.refuse(`it moves ${shapeText(value.dims)} to ${shapeText(output.dims)} along more than four indices`);
   const from = builder.flat(value);
   const to = flatRegion(productOf(output.dims));
   output.flat = to;
-  const [fromFour, toFour] = merged.steps as readonly [Four, Four];
-  builder.copy({
-    from,
-    to,
-    extents: () => merged.extents,
-    places: () => ({
-      from: from.address + 4 * spec.from,
-      to: to.address,
-      fromSteps: fromFour,
-      toSteps: toFour,
-    }),
-  });
+  // A copy walks along four indices: where there are more, the outermost is taken apart into copies of their own.
+  const move = (spec: {
+    extents: readonly number[];
+    steps: readonly (readonly number[])[];
+    start: number;
+    end: number;
+  }): void => {
+    const { extents, steps, start, end } = spec;
+    const merged = mergeIndices(extents, steps);
+    if (merged) {
+      const [fromFour, toFour] = merged.steps as readonly [Four, Four];
+      builder.copy({
+        from,
+        to,
+        extents: () => merged.extents,
+        places: () => ({
+          from: from.address + 4 * start,
+          to: to.address + 4 * end,
+          fromSteps: fromFour,
+          toSteps: toFour,
+        }),
+      });
+      return;
+    }
+    const [count = 1, ...rest] = extents;
+    const [a, b] = steps as readonly [readonly number[], readonly number[]];
+    if (count > mostCopies)
+      call.refuse(`it moves ${shapeText(value.dims)} to ${shapeText(output.dims)} along more than four indices`);
+    for (let i = 0; i < count; i++)
+      move({ extents: rest, steps: [a.slice(1), b.slice(1)], start: start + i * a[0]!, end: end + i * b[0]! });
+  };
+  move({ extents: output.dims, steps: [fromSteps, distances(output.dims)], start: spec.from, end: 0 });
 }
 
 export const slice: OperatorKind = {

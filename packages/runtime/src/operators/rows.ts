@@ -1,4 +1,4 @@
-/** Over the last extent: Softmax, LogSoftmax, LayerNormalization (tensors weight and bias [features], attribute epsilon), and ReduceMean, ReduceSum, ReduceMax and ReduceMin, which leave an extent of one. */
+/** Over the last extent: Softmax, LogSoftmax, LayerNormalization (tensors weight and bias [features] or none, attribute epsilon), and ReduceMean, ReduceSum, ReduceMax and ReduceMin, which leave an extent of one. */
 
 import type { Builder } from "../plan/builder.ts";
 import { kernels, realWord, reductions } from "../plan/kernel-numbers.ts";
@@ -46,10 +46,11 @@ export function softmax(isLogarithm: boolean): OperatorKind {
 
 export const layerNorm: OperatorKind = {
   inputs: [1, 1],
-  tensors: [2, 2],
+  tensors: [0, 2],
   dims(call) {
     const { dims } = call.inputs[0]!;
     const { features } = matrixOf(dims);
+    if (call.tensors.length === 1) call.refuse("it has a weight and no bias");
     for (const tensor of call.tensors) {
       if (!sameDims(tensor.dims, [features]))
         call.refuse(`its tensor is ${shapeText(tensor.dims)} for ${features} features`);
@@ -65,7 +66,7 @@ export const layerNorm: OperatorKind = {
         kernel: kernels.layerNorm,
         value: call.inputs[0]!,
         output,
-        rest: () => [weight!.address, bias!.address, epsilon],
+        rest: () => [weight?.address ?? 0, bias?.address ?? 0, epsilon],
       },
       builder,
     );

@@ -24,11 +24,9 @@ export async function encodePacked(graph: PackGraph, options: EncodeOptions = {}
   const masks: Uint8Array[] = [];
   const streams: Uint8Array[] = [];
   const entries: TensorEntry[] = [];
-  // Numbers of the graph's arithmetic, such as masks of -3.4e38, are no weights: few bits would change what it computes.
-  const exact = new Set(graph.operators.flatMap(({ op, tensors }) => (op === "Constant" ? tensors : [])));
   for (const [name, tensor] of graph.tensors) {
     const kept = mayMask ? keptIndices(tensor) : undefined;
-    const type = tensor.dims.length < 2 || exact.has(name) ? "f32" : values;
+    const type = tensor.dims.length < 2 || tensor.exact ? "f32" : values;
     const mask = kept ? maskOf(kept, tensor.data.length) : new Uint8Array();
     const stored = storedValues(tensor, type, kept);
     masks.push(mask);

@@ -5,6 +5,8 @@ import type { BoundState, PackedOperator, PackedValue } from "../file/packed-mod
 export interface DenseTensor {
   readonly dims: readonly number[];
   readonly data: Float32Array;
+  /** Numbers of the graph's arithmetic, such as masks of -3.4e38, and no weights: they are stored as f32 whatever weights are. */
+  readonly exact?: boolean;
 }
 
 /** A network as `packGraph` takes it: whatever format it comes from. */

@@ -41,6 +41,9 @@ export const functions = {
   LeakyRelu: 16,
   Elu: 17,
   Mish: 18,
+  Floor: 19,
+  Ceil: 20,
+  Round: 21,
 } as const;
 
 /** Operations of two numbers. */

@@ -17,6 +17,8 @@ export interface Packable {
   /** What it computes, to tell the task. */
   readonly outputs: readonly TensorSpec[];
   readonly metadata: Readonly<Record<string, string>>;
+  /** Of an ONNX model: element types of its inputs by name. */
+  readonly dtypes?: ReadonlyMap<string, string>;
   /** Of a built-in network. */
   readonly spec: NetworkSpec | undefined;
   /** The task that its file says it was trained for. */
@@ -46,6 +48,7 @@ export async function openPackable(spec: {
       graph,
       outputs,
       metadata: { ...model.metadata, "secateur.source.sha256": sha256 },
+      dtypes: new Map(model.graph.inputs.map(({ name: input, dtype }) => [input, dtype])),
       spec: undefined,
     };
   }

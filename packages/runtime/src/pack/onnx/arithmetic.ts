@@ -1,11 +1,12 @@
 /** What is done number by number, and what changes nothing. */
+import { composedFunctions, linear } from "./functions.ts";
 import type { Lowering, OnnxLikeTensor } from "./lowering.ts";
 
 /** Functions of one value that the runtime has under the same name. */
 const sameName = ["Relu", "Sigmoid", "Tanh", "HardSwish", "Silu", "Sqrt", "Exp", "Log", "Abs", "Reciprocal", "Erf"];
 
 /** Functions that the runtime has under the same name, with one number. */
-const withAlpha: Readonly<Record<string, number>> = { LeakyRelu: 0.01, Elu: 1, HardSigmoid: 0.2 };
+const withAlpha: Readonly<Record<string, number>> = { LeakyRelu: 0.01, Elu: 1 };
 
 /** Bounds that nothing in f32 exceeds. */
 const [lowest, highest] = [-3.4028234663852886e38, 3.4028234663852886e38];
@@ -16,12 +17,13 @@ function within(number: number): number {
 }
 
 export const arithmetic: Readonly<Record<string, (low: Lowering) => void>> = {
-  ...Object.fromEntries([...sameName, "Softplus", "Mish"].map((op) => [op, (low: Lowering) => unary(low, op)])),
+  ...Object.fromEntries(
+    [...sameName, "Softplus", "Mish", "Floor", "Ceil", "Round"].map((op) => [op, (low: Lowering) => unary(low, op)]),
+  ),
   ...Object.fromEntries(
     Object.entries(withAlpha).map(([op, or]) => [
       op,
-      ({ emit, value, number, refuse }: Lowering) => {
-        if (op === "HardSigmoid" && number("beta", 0.5) !== 0.5) refuse("its beta is not 0.5");
+      ({ emit, value, number }: Lowering) => {
         emit(op, [value(0)], { attributes: { alpha: number("alpha", or) }, isLast: true });
       },
     ]),
@@ -33,18 +35,8 @@ export const arithmetic: Readonly<Record<string, (low: Lowering) => void>> = {
   Min: extreme,
   Max: extreme,
   Pow: power,
-  PRelu(low) {
-    const slope = low.constant(1) ?? low.refuse("its slope is computed; it has to be constant");
-    const [alpha] = low.numbers(slope);
-    if (slope.data?.length !== 1) low.refuse("it has a slope for every channel; one for all can be packed");
-    low.emit("LeakyRelu", [low.value(0)], { attributes: { alpha: alpha! }, isLast: true });
-  },
-  Neg: (low) => scaled(low, low.value(0), { scale: Float32Array.of(-1), shift: Float32Array.of(0) }),
-  Gelu(low) {
-    if ((low.node.attributes["approximate"] ?? "none") !== "none")
-      low.refuse("it is an approximation of gelu; only the exact one is here");
-    unary(low, "Gelu");
-  },
+  Neg: (low) => linear(low, low.value(0), { scale: -1, isLast: true }),
+  ...composedFunctions,
   Clip({ constant, numbers, number, emit, value }) {
     const bound = (i: number, name: string, or: number): number => {
       const tensor = constant(i);
@@ -197,19 +189,23 @@ function power(low: Lowering): void {
   else refuse(`its exponent is ${exponent}; allowed are -1, -0.5, 0.5, 1, 2 and 3`);
 }
 
-/** x where a constant mask is 1, else the constant y: x mask + y (1 - mask), for which x has to be finite. */
+/** x where a constant mask is 1, else y: x mask + y (1 - mask), for which both have to be finite; infinite constants are the largest numbers. */
 function choice(low: Lowering): void {
-  const { constant, numbers, value, keep, emit, refuse, node } = low;
+  const { constant, numbers, value, emit, refuse, node } = low;
   const mask = constant(0) ?? refuse("its condition is computed; it has to be constant");
-  const isFirst = !constant(1);
-  const known =
-    (isFirst ? constant(2) : constant(1)) ?? refuse("both its branches are computed; one has to be constant");
-  if (known.data?.length !== 1) refuse("its constant branch has more than one number");
-  const [other] = numbers(known);
-  const chosen = numbers(mask).map((bit) => Number((bit !== 0) === isFirst));
-  const part = (name: string, data: Float32Array): string =>
-    emit("Constant", [], { tensors: [keep(`${node.outputs[0]} ${name}`, mask.shape, data)] });
-  const kept = emit("Mul", [value(isFirst ? 1 : 2), part("mask", chosen)]);
-  const rest = chosen.map((bit) => (bit === 1 ? 0 : within(other!)));
-  emit("Add", [kept, part("rest", rest)], { isLast: true });
+  const part = (i: number, isFirst: boolean): string => {
+    const chosen = numbers(mask).map((bit) => Number((bit !== 0) === isFirst));
+    const known = constant(i);
+    const make = (dims: readonly number[], data: Float32Array): string =>
+      low.constantValue(`${node.outputs[0]} ${i}`, dims, data);
+    if (known?.data?.length === 1) {
+      const number = within(numbers(known)[0]!);
+      return make(
+        mask.shape,
+        chosen.map((bit) => bit * number),
+      );
+    }
+    return emit("Mul", [value(i), make(mask.shape, chosen)]);
+  };
+  emit("Add", [part(1, true), part(2, false)], { isLast: true });
 }

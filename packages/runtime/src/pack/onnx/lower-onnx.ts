@@ -4,7 +4,7 @@
  */
 import { notPackable, quoted } from "../../errors.ts";
 import type { PackedValue } from "../../file/packed-model.ts";
-import { valueDims } from "../../plan/value-dims.ts";
+import { valueDims, withBatch } from "../../plan/value-dims.ts";
 import type { PackGraph } from "../pack-graph.ts";
 import { arithmetic } from "./arithmetic.ts";
 import { createLowering, type Lowering, type OnnxLikeGraph, type State } from "./lowering.ts";
@@ -69,7 +69,9 @@ function nameOutput(spec: { name: string; value: string; dims: readonly number[]
 function worksFor(graph: PackGraph, batch: number): boolean {
   try {
     const dims = valueDims(graph, batch);
-    return graph.outputs.every(({ name, dims: [first] }) => first === "batch" && dims.get(name)![0] === batch);
+    return graph.outputs.every(({ name, dims: promised }) => {
+      return withBatch(promised, batch).join() === dims.get(name)!.join() && promised[0] === "batch";
+    });
   } catch {
     return false;
   }

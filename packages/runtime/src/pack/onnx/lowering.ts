@@ -66,6 +66,8 @@ export interface Lowering {
   numbers(tensor: OnnxLikeTensor): Float32Array;
   /** Keeps a tensor for the file. */
   keep(name: string, dims: readonly number[], data: Float32Array): string;
+  /** Numbers of the graph's arithmetic as a value. @param output - its name, where the graph has one for it */
+  constantValue(name: string, dims: readonly number[], data: Float32Array, output?: string): string;
   /** Adds an operator. Without `isLast` what it gives is a value between, else the node's output. */
   emit(
     op: string,
@@ -98,8 +100,7 @@ export function createLowering(node: OnnxLikeNode, state: State): Lowering {
       const name = nameOf(i);
       if (state.values.has(name)) return name;
       const known = state.constants.get(name) ?? refuse(`its input ${i} is missing`);
-      const tensor = lowering.keep(`${name} value`, known.shape, lowering.numbers(known));
-      return lowering.emit("Constant", [], { tensors: [tensor], output: name });
+      return lowering.constantValue(`${name} value`, known.shape, lowering.numbers(known), name);
     },
     dims: (value) => state.values.get(value)!.dims,
     constant: (i) => state.constants.get(nameOf(i)),
@@ -117,6 +118,10 @@ export function createLowering(node: OnnxLikeNode, state: State): Lowering {
     keep(name, dims, data) {
       state.tensors.set(name, { dims, data });
       return name;
+    },
+    constantValue(name, dims, data, output) {
+      state.tensors.set(name, { dims, data, exact: true });
+      return lowering.emit("Constant", [], { tensors: [name], ...(output ? { output } : {}) });
     },
     emit(op, from, { tensors = [], attributes = {}, isLast = false, output } = {}) {
       const own = output ?? (isLast ? node.outputs[0]! : `${node.outputs[0]}/${made++}`);

@@ -1,5 +1,7 @@
 /** What only moves numbers, or takes some of them. */
+import { linear } from "./functions.ts";
 import { axisOf, type Lowering } from "./lowering.ts";
+import { resize } from "./resize.ts";
 
 export const moving: Readonly<Record<string, (low: Lowering) => void>> = {
   Reshape: rename,
@@ -53,19 +55,45 @@ export const moving: Readonly<Record<string, (low: Lowering) => void>> = {
   Pad(low) {
     const from = low.value(0);
     const pads = low.node.attributes["pads"] === undefined ? (low.wholes(1) ?? []) : low.ints("pads", []);
+    if (pads.some((pad) => pad < 0)) low.refuse("it takes some away; Slice does that");
     if (pads.every((pad) => pad === 0)) {
       low.same(from);
       return;
     }
     const mode = String(low.node.attributes["mode"] ?? "constant");
     const fill = low.constant(2);
-    const isZero = !fill || Number(fill.data?.[0] ?? 0) === 0;
+    const number = Number(fill?.data?.[0] ?? low.number("value", 0));
     if (low.node.inputs[3]) low.refuse("it pads along named axes");
-    if (mode === "constant" && isZero) low.emit("Pad", [from], { attributes: { pads }, isLast: true });
-    else if (mode === "reflect" || mode === "edge") mirror(low, { from, pads, mode });
-    else low.refuse("it pads with something else than zeros, edges or reflections");
+    if (mode === "constant" && number === 0) low.emit("Pad", [from], { attributes: { pads }, isLast: true });
+    // Zeros around x - v, and v added to all.
+    else if (mode === "constant" && Number.isFinite(number)) {
+      const padded = low.emit("Pad", [linear(low, from, { shift: -number })], { attributes: { pads } });
+      linear(low, padded, { shift: number, isLast: true });
+    } else if (mode === "reflect" || mode === "edge") mirror(low, { from, pads, mode });
+    else low.refuse("it pads with something else than a number, edges or reflections");
   },
   Resize: resize,
+  Upsample: resize,
+  DepthToSpace(low) {
+    const from = low.value(0);
+    const [images = 1, channels = 1, height = 1, width = 1] = low.dims(from);
+    const size = low.number("blocksize", 1);
+    const own = channels / size ** 2;
+    const isByColumn = String(low.node.attributes["mode"] ?? "DCR") === "CRD";
+    const apart = isByColumn ? [images, own, size, size, height, width] : [images, size, size, own, height, width];
+    const perm = isByColumn ? [0, 1, 4, 2, 5, 3] : [0, 3, 4, 1, 5, 2];
+    const moved = low.emit("Transpose", [low.reshaped(from, apart)], { attributes: { perm } });
+    low.reshaped(moved, [images, own, height * size, width * size], true);
+  },
+  SpaceToDepth(low) {
+    const from = low.value(0);
+    const [images = 1, channels = 1, height = 1, width = 1] = low.dims(from);
+    const size = low.number("blocksize", 1);
+    const [rows, columns] = [height / size, width / size];
+    const apart = low.reshaped(from, [images, channels, rows, size, columns, size]);
+    const moved = low.emit("Transpose", [apart], { attributes: { perm: [0, 3, 5, 1, 2, 4] } });
+    low.reshaped(moved, [images, channels * size ** 2, rows, columns], true);
+  },
 };
 
 function rename(low: Lowering): void {
@@ -133,6 +161,9 @@ function split(low: Lowering): void {
   });
 }
 
+/** Pieces that a value is taken apart into at most. */
+const mostPieces = 256;
+
 /** Rows of a constant table by computed numbers, or constant places of a value that lie one behind the other. */
 function gather(low: Lowering): void {
   const table = low.constant(0);
@@ -149,10 +180,18 @@ function gather(low: Lowering): void {
   const places = (low.wholes(1) ?? low.refuse("it says no places")).map((at) => (at < 0 ? at + own[axis]! : at));
   const [start = 0, next] = places;
   const step = next === undefined ? 1 : next - start;
-  if (step < 1 || places.some((at, i) => at !== start + i * step))
-    low.refuse("its places do not follow each other at one distance");
-  const attributes = { axis: [axis], start: [start], count: [places.length], step: [step] };
-  const taken = low.emit("Slice", [from], { attributes });
+  const isEven = step !== 0 && places.every((at, i) => at === start + i * step);
+  if (!isEven && places.length > mostPieces)
+    low.refuse(`its ${places.length} places do not follow each other at one distance`);
+  const piece = (first: number, count: number, by: number): string =>
+    low.emit("Slice", [from], { attributes: { axis: [axis], start: [first], count: [count], step: [by] } });
+  const taken = isEven
+    ? piece(start, places.length, step)
+    : low.emit(
+        "Concat",
+        places.map((at) => piece(at, 1, 1)),
+        { attributes: { axis } },
+      );
   const shape = low.constant(1)!.shape;
   low.reshaped(taken, [...own.slice(0, axis), ...shape, ...own.slice(axis + 1)], true);
 }
@@ -199,41 +238,5 @@ function mirror(
     const parts = [...border(before, isEdge ? 0 : before), so, ...border(after, isEdge ? last : last - 1)];
     if (parts.length > 1) so = low.emit("Concat", parts, { attributes: { axis } });
   }
-  low.same(so);
-}
-
-/** Whole factors to the nearest: each number beside itself. */
-function resize(low: Lowering): void {
-  const { node, refuse } = low;
-  const from = low.value(0);
-  const own = low.dims(from);
-  const mode = String(node.attributes["mode"] ?? "nearest");
-  const ways = String(node.attributes["coordinate_transformation_mode"] ?? "half_pixel");
-  const nearest = String(node.attributes["nearest_mode"] ?? "round_prefer_floor");
-  const sizes =
-    low.wholes(3) ??
-    own.map((extent, i) => extent * Number(low.constant(node.inputs.length > 2 ? 2 : 1)?.data?.[i] ?? 1));
-  const factors = sizes.map((extent, i) => extent / own[i]!);
-  const isWhole = factors.every((factor) => Number.isInteger(factor) && factor >= 1);
-  // Whole factors give the same by any of these: the numbers of a group share their nearest.
-  const isKnown =
-    mode === "nearest" &&
-    ((ways === "asymmetric" && nearest === "floor") || (ways === "half_pixel" && nearest.startsWith("round")));
-  if (!isWhole || !isKnown)
-    refuse(
-      `it is ${JSON.stringify(mode)} (${ways}, ${nearest}) by ${factors.join(" x ")}; whole factors to the nearest can be packed`,
-    );
-  let so = from;
-  factors.forEach((factor, axis) => {
-    if (factor === 1) return;
-    const held = low.dims(so);
-    const apart = low.reshaped(so, [...held.slice(0, axis + 1), 1, ...held.slice(axis + 1)]);
-    const wide = [...held.slice(0, axis + 1), factor, ...held.slice(axis + 1)];
-    const stretched = low.emit("Expand", [apart], { attributes: { dims: wide } });
-    so = low.reshaped(
-      stretched,
-      held.map((extent, i) => (i === axis ? extent * factor : extent)),
-    );
-  });
   low.same(so);
 }

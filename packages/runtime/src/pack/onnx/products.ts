@@ -1,9 +1,11 @@
 /** Convolutions and products of matrices. */
 import type { Lowering, OnnxLikeTensor } from "./lowering.ts";
+import { hasComputedBias, transposedConvolution, withComputedBias } from "./transposed.ts";
 import { pads } from "./windows.ts";
 
 export const products: Readonly<Record<string, (low: Lowering) => void>> = {
   Conv: convolution,
+  ConvTranspose: transposedConvolution,
   Gemm: product,
   MatMul: product,
 };
@@ -15,7 +17,6 @@ function convolution(low: Lowering): void {
   const rank = weights.shape.length;
   if (rank !== 3 && rank !== 4)
     refuse(`its weights are [${weights.shape.join(", ")}]; convolutions over one or two axes can be packed`);
-  if (low.node.inputs[2] && !constant(2)) refuse("its bias is computed; it has to be constant");
   const bias = constant(2);
   const isLine = rank === 3;
   const window = weights.shape.slice(2);
@@ -42,57 +43,111 @@ function convolution(low: Lowering): void {
     group: number("group", 1),
   };
   if (!isLine) {
-    emit("Conv", [from], { tensors, attributes, isLast: true });
+    const isWhole = !hasComputedBias(low);
+    const planes = emit("Conv", [from], { tensors, attributes, isLast: isWhole });
+    if (!isWhole) withComputedBias(low, planes);
     return;
   }
+  if (hasComputedBias(low)) refuse("its bias is computed; it has to be constant");
   const [images = 1, channels = 1, length = 1] = dims(from);
   const out = emit("Conv", [low.reshaped(from, [images, channels, 1, length])], { tensors, attributes });
   const [, , , positions = 1] = dims(out);
   low.reshaped(out, [images, outputs, positions], true);
 }
 
-/** Gemm and MatMul with constant weights, which the file has as [outputs, features]; of two computed matrices. */
+/** Products with constant weights, which the file has as [outputs, features], and of two computed matrices. */
 function product(low: Lowering): void {
-  const { node, refuse, value, constant, emit } = low;
-  const isGemm = node.op === "Gemm";
-  const weights = constant(1);
-  if (!isGemm && weights?.shape.length !== 2) {
-    emit("MatMul", [value(0), value(1)], { isLast: true });
+  const { node, value, constant, emit } = low;
+  if (node.op === "Gemm") {
+    general(low);
     return;
   }
-  const own = weights ?? refuse("its second input is computed; it has to be constant weights");
-  productWith(low, own);
+  const weights = constant(1);
+  if (weights?.shape.length === 2) {
+    productWith(low, { from: value(0), weights, isStored: false, isLast: true });
+    return;
+  }
+  // A vector is a matrix of one row before, of one column behind.
+  const [a, b] = [value(0), value(1)];
+  const [left, right] = [low.dims(a), low.dims(b)];
+  if (left.length > 1 && right.length > 1) {
+    emit("MatMul", [a, b], { isLast: true });
+    return;
+  }
+  const out = emit("MatMul", [
+    left.length > 1 ? a : low.reshaped(a, [1, ...left]),
+    right.length > 1 ? b : low.reshaped(b, [...right, 1]),
+  ]);
+  const kept = low.dims(out).filter((_, i, { length }) => {
+    return !(left.length === 1 && i === length - 2) && !(right.length === 1 && i === length - 1);
+  });
+  low.reshaped(out, kept, true);
 }
 
-function productWith(low: Lowering, weights: OnnxLikeTensor): void {
-  const { node, refuse, value, constant, numbers, keep, emit, number, dims } = low;
-  const isGemm = node.op === "Gemm";
-  if (weights.shape.length !== 2) refuse(`its weights are [${weights.shape.join(", ")}]; they have to be a matrix`);
-  if (isGemm && (number("alpha", 1) !== 1 || number("beta", 1) !== 1 || number("transA", 0) !== 0))
-    refuse("its alpha, beta or transA is not the usual one");
-  const data = numbers(weights);
-  const [rows, columns] = weights.shape as readonly [number, number];
-  const isStored = isGemm && number("transB", 0) === 1;
-  const shape = isStored ? [rows, columns] : [columns, rows];
-  const bias = isGemm ? constant(2) : undefined;
-  if (isGemm && node.inputs[2] && !bias) refuse("its third input is computed; it has to be constant");
-  if (bias && bias.shape.filter((extent) => extent !== 1).length > 1)
-    refuse("its bias is a matrix; it has to be one number an output");
-  const key = isStored ? weights.name : `${weights.name} transposed`;
-  const name = low.state.tensors.has(key) ? key : keep(key, shape, isStored ? data : transposed(data, rows, columns));
-  const tensors = [name, ...(bias ? [keep(bias.name, [shape[0]!], broadcast(numbers(bias), shape[0]!))] : [])];
-  const from = value(0);
-  const own = dims(from);
-  // Four extents are an image to the runtime, and one is a row.
-  const isPlain = own.length === 2 || own.length === 3;
-  if (isPlain) {
-    emit("Gemm", [from], { tensors, isLast: true });
+/** alpha A B + beta C, each of A and B as it is or transposed. */
+function general(low: Lowering): void {
+  const { value, constant, numbers, keep, emit, number, dims, node } = low;
+  const turned = (name: string): string => emit("Transpose", [name], { attributes: { perm: [1, 0] } });
+  const [alpha, beta] = [number("alpha", 1), number("beta", 1)];
+  const a = number("transA", 0) === 1 ? turned(value(0)) : value(0);
+  const isStored = number("transB", 0) === 1;
+  const weights = constant(1);
+  const bias = constant(2);
+  const isPlain = weights?.shape.length === 2 && alpha === 1 && beta === 1;
+  const isOneEach = !node.inputs[2] || (bias && bias.shape.filter((extent) => extent !== 1).length <= 1);
+  if (weights && isPlain && isOneEach) {
+    productWith(low, { from: a, weights, isStored, ...(bias ? { bias } : {}), isLast: true });
     return;
   }
+  const scaled = (name: string, by: number, isLast: boolean): string => {
+    const part = (what: string, number: number): string =>
+      keep(`${node.outputs[0]} ${name} ${what}`, [1], Float32Array.of(number));
+    return emit("ScaleShift", [name], { tensors: [part("scale", by), part("shift", 0)], isLast });
+  };
+  const out = weights
+    ? productWith(low, { from: a, weights, isStored, isLast: false })
+    : emit("MatMul", [a, isStored ? turned(value(1)) : value(1)]);
+  const product = scaled(out, alpha, !node.inputs[2]);
+  if (!node.inputs[2]) return;
+  const rest = bias
+    ? low.constantValue(
+        `${node.outputs[0]} bias`,
+        bias.shape,
+        numbers(bias).map((x) => beta * x),
+      )
+    : scaled(value(2), beta, false);
+  emit("Add", dims(rest).length > dims(product).length ? [rest, product] : [product, rest], { isLast: true });
+}
+
+/** @param spec.isStored - whether the weights stand as [outputs, features] */
+function productWith(
+  low: Lowering,
+  spec: {
+    readonly from: string;
+    readonly weights: OnnxLikeTensor;
+    readonly isStored: boolean;
+    readonly bias?: OnnxLikeTensor;
+    readonly isLast: boolean;
+  },
+): string {
+  const { numbers, keep, emit, dims, state } = low;
+  const { from, weights, isStored, bias, isLast } = spec;
+  const [rows, columns] = weights.shape as readonly [number, number];
+  const shape = isStored ? [rows, columns] : [columns, rows];
+  const key = isStored ? weights.name : `${weights.name} transposed`;
+  const store = (): string => {
+    const data = numbers(weights);
+    return keep(key, shape, isStored ? data : transposed(data, rows, columns));
+  };
+  const name = state.tensors.has(key) ? key : store();
+  const tensors = [name, ...(bias ? [keep(bias.name, [shape[0]!], broadcast(numbers(bias), shape[0]!))] : [])];
+  const own = dims(from);
+  // Four extents are an image to the runtime, and one is a row.
+  if (own.length === 2 || own.length === 3) return emit("Gemm", [from], { tensors, isLast });
   const leading = own.slice(0, -1);
   const flat = [leading[0] ?? 1, leading.slice(1).reduce((all, extent) => all * extent, 1), own.at(-1)!];
   const out = emit("Gemm", [low.reshaped(from, flat)], { tensors });
-  low.reshaped(out, [...leading, shape[0]!], true);
+  return low.reshaped(out, [...leading, shape[0]!], isLast);
 }
 
 function transposed(data: Float32Array, rows: number, columns: number): Float32Array {

@@ -1,11 +1,12 @@
 /** What is done over some axes: means, sums, softmax, layer normalisation. The runtime has them over the last extent. */
 import { axesLast, axisOf, type Lowering } from "./lowering.ts";
 
+const reducing = ["Mean", "Sum", "Max", "Min", "L1", "L2", "SumSquare"].map((name) => `Reduce${name}`);
+
 export const rows: Readonly<Record<string, (low: Lowering) => void>> = {
-  ReduceMean: reduction,
-  ReduceSum: reduction,
-  ReduceMax: reduction,
-  ReduceMin: reduction,
+  ...Object.fromEntries(reducing.map((op) => [op, reduction])),
+  InstanceNormalization: (low) => overGroups(low, low.dims(low.value(0))[1] ?? 1),
+  GroupNormalization: (low) => overGroups(low, low.number("num_groups", 1)),
   Softmax: overAxis,
   LogSoftmax: overAxis,
   LayerNormalization(low) {
@@ -25,8 +26,20 @@ export const rows: Readonly<Record<string, (low: Lowering) => void>> = {
   },
 };
 
+/** What a reduction is made of: a function of each number, a reduction that the runtime has, and a function of what comes out. */
+const parts: Readonly<Record<string, readonly [before: string, reduction: string, after: string]>> = {
+  ReduceMean: ["", "ReduceMean", ""],
+  ReduceSum: ["", "ReduceSum", ""],
+  ReduceMax: ["", "ReduceMax", ""],
+  ReduceMin: ["", "ReduceMin", ""],
+  ReduceL1: ["Abs", "ReduceSum", ""],
+  ReduceL2: ["Square", "ReduceSum", "Sqrt"],
+  ReduceSumSquare: ["Square", "ReduceSum", ""],
+};
+
 function reduction(low: Lowering): void {
   const { node, value, emit, dims, number } = low;
+  const [before, op, after] = parts[node.op]!;
   const from = value(0);
   const own = dims(from);
   const given = node.attributes["axes"] === undefined ? low.wholes(1) : low.ints("axes", []);
@@ -43,11 +56,34 @@ function reduction(low: Lowering): void {
     low.reshaped(emit("GlobalAveragePool", [from]), wanted, true);
     return;
   }
-  const { value: turned } = axesLast(low, from, axes);
+  const mapped = before === "" ? from : before === "Square" ? emit("Mul", [from, from]) : emit(before, [from]);
+  const { value: turned } = axesLast(low, mapped, axes);
   const rest = own.filter((_, i) => !axes.includes(i));
   const size = axes.reduce((product, axis) => product * own[axis]!, 1);
   const flat = axes.length === 1 ? turned : low.reshaped(turned, [...rest, size]);
-  low.reshaped(emit(node.op, [flat]), wanted, true);
+  const reduced = emit(op, [flat]);
+  low.reshaped(after === "" ? reduced : emit(after, [reduced]), wanted, true);
+}
+
+/** Each group of channels to mean 0 and variance 1, then a scale and a shift a channel. */
+function overGroups(low: Lowering, groups: number): void {
+  const { value, constant, numbers, keep, emit, refuse, number, node } = low;
+  const from = value(0);
+  const own = low.dims(from);
+  const [images = 1, channels = 1, ...rest] = own;
+  const size = rest.reduce((product, extent) => product * extent, 1);
+  const apart = low.reshaped(from, [images, groups, (channels / groups) * size]);
+  const even = emit("LayerNormalization", [apart], { attributes: { epsilon: number("epsilon", 1e-5) } });
+  const tensors = [1, 2].map((i) => {
+    const tensor = constant(i) ?? refuse("its scale or bias is computed; they have to be constant");
+    const given = numbers(tensor);
+    const perGroup = channels / given.length;
+    // Before version 21 GroupNormalization has one of each a group.
+    const data = Float32Array.from({ length: channels }, (_, c) => given[Math.floor(c / perGroup)]!);
+    return keep(`${node.outputs[0]} ${i}`, [channels], data);
+  });
+  const scaled = emit("ScaleShift", [low.reshaped(even, [images, channels, 1, size])], { tensors });
+  low.reshaped(scaled, own, true);
 }
 
 function overAxis(low: Lowering): void {
