@@ -2,7 +2,8 @@
 //
 // Words: 2 a, 3 b, 4 out (row-major), 5 to 8 extents (the last one innermost), 9 to 12 distances in a, 13 to 16 in b, 17 operation,
 // 18 activation, 19 low, 20 high. A unit is one pair of the first two indices. Innermost distances are 0 or one number.
-import { activated, combined } from "./simd";
+import { activated } from "./activation";
+import { combined } from "./simd";
 import { real, word } from "./step";
 
 // @ts-ignore: decorator

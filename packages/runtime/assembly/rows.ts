@@ -1,6 +1,6 @@
 // What is done over all features of a position: softmax and layer normalisation. A unit is a position. Sums are taken in f64.
 import { exponential } from "./exponential";
-import { normalScalar } from "./simd";
+import { normal, normalScalar } from "./simd";
 import { word } from "./step";
 
 // @ts-ignore: decorator
@@ -14,23 +14,46 @@ function exponentialOf(x: f32): f32 {
  * 8 features, 9 is logarithm.
  */
 export function softmaxUnits(step: usize, begin: u32, end: u32): void {
-  const inStep = word(step, 6), outStep = word(step, 7), features = word(step, 8);
+  const inStep = word(step, 6), outStep = word(step, 7), features = word(step, 8), isLogarithm = word(step, 9) != 0;
   for (let unit = begin; unit < end; unit++) {
     const from = word(step, 2) + unit * word(step, 4), to = word(step, 3) + unit * word(step, 5);
     let top: f32 = -Infinity;
-    for (let f: u32 = 0; f < features; f++) top = max(top, load<f32>(from + f * inStep));
+    let f: u32 = 0;
+    if (inStep == 4) {
+      let tops = f32x4.splat(-Infinity);
+      for (; f + 4 <= features; f += 4) tops = f32x4.max(tops, v128.load(from + (f << 2)));
+      top = max(max(f32x4.extract_lane(tops, 0), f32x4.extract_lane(tops, 1)), max(f32x4.extract_lane(tops, 2), f32x4.extract_lane(tops, 3)));
+    }
+    for (; f < features; f++) top = max(top, load<f32>(from + f * inStep));
     let sum: f64 = 0;
-    for (let f: u32 = 0; f < features; f++) {
+    f = 0;
+    if (inStep == 4 && outStep == 4) {
+      // Two sums in f64: a position is one unit, so that which numbers meet in one does not depend on how work is cut.
+      let sums = f64x2.splat(0);
+      for (; f + 4 <= features; f += 4) {
+        const e = exponential(f32x4.sub(v128.load(from + (f << 2)), f32x4.splat(top)));
+        if (!isLogarithm) v128.store(to + (f << 2), e);
+        sums = f64x2.add(sums, f64x2.add(f64x2.promote_low_f32x4(e), f64x2.promote_low_f32x4(v128.shuffle<f32>(e, e, 2, 3, 2, 3))));
+      }
+      sum = f64x2.extract_lane(sums, 0) + f64x2.extract_lane(sums, 1);
+    }
+    for (; f < features; f++) {
       const e = exponentialOf(load<f32>(from + f * inStep) - top);
       sum += <f64>e;
-      if (word(step, 9) == 0) store<f32>(to + f * outStep, e);
+      if (!isLogarithm) store<f32>(to + f * outStep, e);
     }
-    if (word(step, 9) == 0) {
-      const scale = 1 / sum;
-      for (let f: u32 = 0; f < features; f++) store<f32>(to + f * outStep, normalScalar(<f32>(<f64>load<f32>(to + f * outStep) * scale)));
-    } else {
+    if (isLogarithm) {
       const shift = <f64>top + Math.log(sum);
-      for (let f: u32 = 0; f < features; f++) store<f32>(to + f * outStep, normalScalar(<f32>(<f64>load<f32>(from + f * inStep) - shift)));
+      for (f = 0; f < features; f++) store<f32>(to + f * outStep, normalScalar(<f32>(<f64>load<f32>(from + f * inStep) - shift)));
+    } else {
+      const scale = <f32>(1 / sum);
+      f = 0;
+      if (outStep == 4) {
+        for (; f + 4 <= features; f += 4) {
+          v128.store(to + (f << 2), normal(f32x4.mul(v128.load(to + (f << 2)), f32x4.splat(scale))));
+        }
+      }
+      for (; f < features; f++) store<f32>(to + f * outStep, normalScalar(load<f32>(to + f * outStep) * scale));
     }
   }
 }

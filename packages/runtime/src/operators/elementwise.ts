@@ -4,11 +4,19 @@
  * [..., features].
  */
 import type { Builder } from "../plan/builder.ts";
-import { functions, kernels, operations, realWord } from "../plan/kernel-numbers.ts";
+import { kernels, operations } from "../plan/kernel-numbers.ts";
 import { mergeIndices } from "../plan/merge-indices.ts";
 import { flatRegion, geometryOf, originOf, type Region, uniteRows } from "../plan/region.ts";
 import { matrixOf, productOf, stretched, stretchedDims, type Value } from "../plan/value.ts";
-import { activationWords, type Call, type OperatorKind, oneNumber, sameDims, shapeText } from "./operator.ts";
+import {
+  activationWords,
+  type Call,
+  type FunctionName,
+  functionWords,
+  type OperatorKind,
+  sameDims,
+  shapeText,
+} from "./operator.ts";
 
 /** How a kernel walks a region: planes, their distance in bytes, vectors in each. A flat region is one plane. */
 interface Walk {
@@ -43,20 +51,17 @@ function alike(value: Value, output: Value, builder: Builder): { from: Region; t
   return { from: builder.flat(value), to };
 }
 
-export function unary(name: keyof typeof functions): OperatorKind {
+export function unary(name: FunctionName): OperatorKind {
   return {
     inputs: [1, 1],
     tensors: [0, 0],
     dims(call) {
-      if (name === "Clip" && !(oneNumber(call, "low") <= oneNumber(call, "high")))
-        call.refuse("its low lies above its high");
-      constantsOf(name, call);
+      functionWords(call, name);
       return call.inputs[0]!.dims;
     },
     lower(call, output, builder) {
       const { from, to } = alike(call.inputs[0]!, output, builder);
       const [a, b] = [walkOf(from, builder), walkOf(to, builder)];
-      const [low, high] = constantsOf(name, call);
       builder.step({
         kernel: kernels.unary,
         units: () => b.count,
@@ -70,21 +75,11 @@ export function unary(name: keyof typeof functions): OperatorKind {
           b.distance(),
           b.vectors(),
           b.mask(),
-          functions[name],
-          realWord(low),
-          realWord(high),
+          ...functionWords(call, name),
         ],
       });
     },
   };
-}
-
-/** Numbers that a function takes besides its argument, as the kernel's low and high. */
-function constantsOf(name: keyof typeof functions, call: Call): readonly [number, number] {
-  if (name === "Clip") return [oneNumber(call, "low"), oneNumber(call, "high")];
-  if (name === "HardSigmoid") return [oneNumber(call, "alpha", 0.2), 0];
-  if (name === "LeakyRelu") return [oneNumber(call, "alpha", 0.01), 0];
-  return [name === "Elu" ? oneNumber(call, "alpha", 1) : 0, 0];
 }
 
 /** How heavy one number of a function is, in multiply-adds. */

@@ -5,15 +5,27 @@
  *   ScaleShift after Conv or Gemm      W~ = scale W, b~ = scale b + shift
  *   ScaleShift after ScaleShift    one
  *   Add of a Conv's or Gemm's value    its second input, where both have one shape
- *   Relu, Clip after a product, Add, Mul or ScaleShift    its activation
+ *   a function of one value after a product, an operation of two or a ScaleShift    its activation
+ *   ScaleShift of one scale and one shift after HardSwish    its scale and shift
  *
  * A sum comes before the activation in every product, so that one that has an activation takes no sum.
  */
 import type { PackedOperator, PackedValue, WeightTensor } from "../file/packed-model.ts";
+import { functions } from "./kernel-numbers.ts";
 import { type Dimensioned, valueDims } from "./value-dims.ts";
 
 const products: ReadonlySet<string> = new Set(["Conv", "Gemm"]);
-const activating: ReadonlySet<string> = new Set(["Conv", "Gemm", "Add", "Mul", "ScaleShift"]);
+const activating: ReadonlySet<string> = new Set([
+  "Conv",
+  "Gemm",
+  "Add",
+  "Mul",
+  "Sub",
+  "Div",
+  "Min",
+  "Max",
+  "ScaleShift",
+]);
 
 /** What is folded: a part of a packed model. */
 export interface Foldable extends Dimensioned {
@@ -85,19 +97,18 @@ function mergeInto({
   dims,
 }: Merge): { place: number; operator: PackedOperator } | undefined {
   const { op, inputs, output, attributes } = operator;
-  if (op === "Relu" || op === "Clip") {
+  if (Object.hasOwn(functions, op)) {
     const place = maker(inputs[0]!);
     const before = operators[place];
     if (!before || !activating.has(before.op) || before.attributes["activation"] !== undefined) return undefined;
-    const activation =
-      op === "Relu"
-        ? { activation: "Relu" }
-        : { activation: "Clip", low: attributes["low"]!, high: attributes["high"]! };
+    const activation = { ...attributes, activation: op };
     return { place, operator: { ...before, output, attributes: { ...before.attributes, ...activation } } };
   }
   if (op === "ScaleShift" && attributes["activation"] === undefined) {
     const place = maker(inputs[0]!);
     const before = operators[place];
+    const stretched = before && hardSwishScaled(before, operator, tensors);
+    if (stretched) return { place, operator: stretched };
     if (before?.op === "ScaleShift" && before.attributes["activation"] === undefined)
       return { place, operator: { ...before, output, tensors: composed(before, operator, tensors) } };
     if (
@@ -156,6 +167,21 @@ function scaled(spec: {
   tensors.set(names[0]!, { ...weights, data: folded });
   tensors.set(names[1]!, { dims: [outputs], data: biases });
   return names;
+}
+
+/** HardSwish, alone or as an activation, takes one scale and one shift for all. */
+function hardSwishScaled(
+  before: PackedOperator,
+  { output, tensors: names }: PackedOperator,
+  tensors: ReadonlyMap<string, WeightTensor>,
+): PackedOperator | undefined {
+  const { op, attributes } = before;
+  const [scale, shift] = names.map((name) => tensors.get(name)!.data);
+  const isIt = op === "HardSwish" || attributes["activation"] === "HardSwish";
+  if (!isIt || scale!.length !== 1 || shift!.length !== 1) return undefined;
+  const { scale: own = 1, shift: first = 0 } = attributes as Readonly<Record<string, number>>;
+  const scaled = { scale: scale![0]! * own, shift: scale![0]! * first + shift![0]! };
+  return { ...before, output, attributes: { ...attributes, ...scaled } };
 }
 
 /** One ScaleShift after another: s2 (s1 x + t1) + t2. */
