@@ -103,6 +103,14 @@ export {
   taskMismatch,
   unknownName,
 } from "./errors.ts";
+export type {
+  ElementwiseFunction,
+  ElementwiseInput,
+  ElementwiseSpec,
+  ElementwiseStep,
+  SoftmaxSpec,
+} from "./kernels/elementwise.ts";
+export { checkElementwiseProgram, checkSoftmax, referenceElementwise, referenceSoftmax } from "./kernels/elementwise.ts";
 export { erf } from "./kernels/erf.ts";
 export {
   checkAddRow,
