@@ -11,7 +11,7 @@ import { type PosedTask, poseTask } from "../../prune/pose-task.ts";
 import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
-import { batchNormOfModel, chosenDense, remeasuringModel } from "../open/any-model-settings.ts";
+import { batchNormOfModel, chosenDense, noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
 import type { BatchNormSettings, Remeasure } from "../open/batch-norm.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork, refuseTfjs } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
@@ -166,6 +166,7 @@ async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
     settings: batchNormOf(settings, model),
     session,
   });
+  if (batchNormOf(settings, model)) noteCorrected(model, session);
   await before();
   const posed = await poseTask({ network, data, named, session });
   const dense = await posed.evaluate(network);
