@@ -105,7 +105,7 @@ function isFitted({ offset }: LayerRows, offsets: FittedOffsets): boolean {
 }
 
 /** The layer with inputs less their means. Time: inputs^2. */
-export function centred(layer: LayerCurvature, kernels: Kernels): LayerCurvature {
+function centred(layer: LayerCurvature, kernels: Kernels): LayerCurvature {
   const { cols, curvature, damping, dense } = layer;
   const means = Float64Array.from(curvature.means!());
   const H = less(curvature.gram!(), means, means);
