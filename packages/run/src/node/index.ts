@@ -37,6 +37,7 @@ export { ownVersion } from "./plugins/own-version.ts";
 export { unmetPeers } from "./plugins/unmet-peers.ts";
 export { checkPruneOutputs } from "./prune/finished-prune.ts";
 export {
+  biasSettings,
   type LayersSettings,
   layerAllocationChoices,
   layerInputsModes,

@@ -21,6 +21,7 @@ import { gradientPlanKeys } from "../../recipe/plan-keys.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { batchNormOfModel, chosenDense, remeasuringModel } from "../open/any-model-settings.ts";
+import { followingBiases } from "../open/bias-matching.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
@@ -183,11 +184,16 @@ export async function runCompare(
       try {
         const { before, recalibrate, after } = measurements.forCopy(model);
         await before();
+        const isLayered = solver.scope === "layers";
+        const follow = isLayered
+          ? await followingBiases({ network, params, data, session, recalibrate })
+          : { recalibrate };
         const { result: whole, curvature } = await pruneNetwork({
-          ...{ network, solver, sparsity, plan, params, ...(recalibrate ? { recalibrate } : {}) },
+          ...{ network, solver, sparsity, plan, params },
+          ...(follow.recalibrate ? { recalibrate: follow.recalibrate } : {}),
           session: labelled(session, `${one.entry.name} at ${sparsity}`),
           ...{ train: data.train, task: posed.task, curvatureOptions },
-          ...(solver.scope === "layers" ? layerScope({}) : {}),
+          ...("offsets" in follow ? layerScope({}, follow) : {}),
           findCurvature: (name) => findCurvature(name, cwd),
           wrapEstimator: (inner) => {
             const run = shared.forRun({ key, inner, isKept });
