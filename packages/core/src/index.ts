@@ -52,6 +52,7 @@ export type {
   LayerInputs,
   LayerInputsMode,
   LayerInputsRequest,
+  LayerOffset,
   LayerRows,
   LayerTargets,
 } from "./data/layer-inputs.ts";
