@@ -111,7 +111,12 @@ export type {
   ElementwiseStep,
   SoftmaxSpec,
 } from "./kernels/elementwise.ts";
-export { checkElementwiseProgram, checkSoftmax, referenceElementwise, referenceSoftmax } from "./kernels/elementwise.ts";
+export {
+  checkElementwiseProgram,
+  checkSoftmax,
+  referenceElementwise,
+  referenceSoftmax,
+} from "./kernels/elementwise.ts";
 export { erf } from "./kernels/erf.ts";
 export {
   checkAddRow,
