@@ -6,6 +6,7 @@ import { joiningOperators } from "./joining.ts";
 import { movingOperators } from "./moving.ts";
 import { multiplyingOperators } from "./multiplying.ts";
 import { normalisingOperators } from "./normalising.ts";
+import { quantisingOperators } from "./quantising.ts";
 import { reducingOperators } from "./reducing.ts";
 import { resizingOperators } from "./resizing.ts";
 import { shapeOperators } from "./shapes.ts";
@@ -31,6 +32,7 @@ export const operators: readonly Operator[] = [
   ...gatheringOperators,
   ...resizingOperators,
   ...shapeOperators,
+  ...quantisingOperators,
   ...comparisonOperators,
   ...roundingOperators,
 ];
