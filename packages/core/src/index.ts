@@ -68,6 +68,7 @@ export type {
   MomentsRequest,
   ParamInfo,
 } from "./data/model.ts";
+export { momentExamples } from "./data/moment-examples.ts";
 export {
   asFloats,
   asMatrix,
