@@ -94,7 +94,7 @@ const worthSayingMs = 5000;
 
 function timeNote(expected: number, work: number): Note {
   const seconds = Number((expected / 1000).toPrecision(2));
-  const message = `about ${seconds} s expected, for ${work.toPrecision(2)} multiply-adds at the speed of a short measurement`;
+  const message = `about ${seconds} s expected, for ${work.toPrecision(2)} multiply-adds at the speed of short measurements`;
   return { code: "expected-time", level: "info", message };
 }
 
@@ -137,12 +137,21 @@ async function pruneRound(
     const { examples } = run.situation;
     for (const one of await dataNotes({ model, accept, ...others, task, isHeldOut, examples }, ctx)) note(one);
     const { plan, situation } = run;
-    const work = expectedWork({
+    const names = params.map(({ name }) => name);
+    const { batch, ridge, temperature, firstOrder } = plan;
+    const spec = {
       ...{ solver: request.solver, plan, situation, accept: accept.size, recalibrates: recalibrate !== undefined },
-    });
-    const macs = situation.prunable * (situation.weightReuse ?? 1);
-    expected = await expectedMs({ work, macs, accept, firstMs, evaluate }, ctx);
-    if (expected !== undefined && expected >= worthSayingMs) ctx.report({ type: "note", ...timeNote(expected, work) });
+      request: {
+        ...{ model, data: data!, task, params: names, batch, ridge, temperature, firstOrder },
+        kept: start.mask,
+      },
+      ...{ estimator, firstMs, evaluate },
+    };
+    expected = await expectedMs(spec, ctx);
+    if (expected !== undefined && expected >= worthSayingMs) {
+      const { gradients, products, losses } = expectedWork(spec);
+      ctx.report({ type: "note", ...timeNote(expected, gradients + products + losses) });
+    }
   }
   let state = before;
   const common = {

@@ -29,8 +29,8 @@ interface Pace {
 const fewProducts: Pace = { ratio: 1.35, round: 5, last: 15, swap: 10, tolerance: 1e-2 };
 /** Where it is a product of a few small matrices; chosen on held-out training images of CIFAR-10: 5 points at 90 %. */
 const manyProducts: Pace = { ratio: 1.15, round: 20, last: 60, swap: 30, tolerance: 1e-3 };
-/** Multiply-adds a weight up to which a product counts as cheap: rows of a few hundred numbers, or Kronecker factors. */
-const cheapProduct = 256;
+/** Streamed multiply-adds a weight up to which a product counts as cheap: rows of a few hundred numbers, or Kronecker factors. */
+export const cheapProduct = 256;
 
 /** Where the path has come to. */
 interface Walker {
