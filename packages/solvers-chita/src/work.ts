@@ -2,6 +2,7 @@
 import { momentExamples, planSparsities, type ResolvedPlan, type RunSituation, type SolverWork } from "@secateur/core";
 import { gemmSpeedUp } from "@secateur/core/linalg";
 import { cheapProduct } from "./path/shrink-path.ts";
+import { productsOfRows } from "./plan.ts";
 
 /**
  * Of the time of dense products those over few kept weights take this share and the share of the weights: the products themselves take .28,
@@ -36,14 +37,14 @@ export function chitaWork(plan: ResolvedPlan, situation: RunSituation): SolverWo
       for (const { cols, positions } of layers) {
         curvature += (momentExamples({ examples: rows, inputs: cols, positions }) * positions * cols ** 2) / 2;
       }
-      products += competing * 2 * iterations * kronecker;
+      // One of G'G an iteration, and those of residuals a round.
+      products += competing * (iterations + 2 * (isAtTarget ? 2 : rounds)) * kronecker;
     } else if (plan.curvature === "gauss-newton") {
       // Convolutions take as long however few weights are kept.
       const dense = weightReuse > 1 ? passesOfConvolutions : Math.min(1, fixedShare + (before + after) / 2);
       products += competing * rows * prunable * weightReuse * (otherProducts + 2 * iterations * dense);
     } else {
-      // The Gram matrix of the rows, and some dozens of products with them.
-      products += competing * rows * prunable * (rows / 2 + 50);
+      products += competing * rows * prunable * (rows / 2 + productsOfRows);
     }
     before = after;
   }

@@ -10,7 +10,7 @@
  */
 import { type Constraint, type Problem, type RunContext, type Solution, type Vec, zeros } from "@secateur/core";
 import { gradientAt, pick, pointAt, type QuadraticModel, refit, valueAt, withModelOver } from "@secateur/core/linalg";
-import { bestSupport, type Support } from "../refit/project.ts";
+import { bestSupport, largestOf, type Support } from "../refit/project.ts";
 import { solutionFrom } from "../refit/solution.ts";
 
 /** How a path is walked. */
@@ -91,11 +91,17 @@ function shrinking(constraint: Constraint, excess: number, { ratio }: Pace): rea
   );
 }
 
-/** M_j u_j^2, and below everything where u is 0: such a weight is taken only when nothing else is left. */
+/**
+ * M_j u_j^2 over the largest M and u^2, which f32 holds whatever the scale of weights and gradients, and below everything where u is 0: such a
+ * weight is taken only when nothing else is left.
+ */
 function saliency({ columnNormsSquared, scale, damping, dim: size, dtype }: QuadraticModel, u: Vec): Vec {
   const norms = columnNormsSquared();
+  const [most, largest] = [scale * largestOf(norms) + damping || 1, largestOf(u) || 1];
   const score = zeros(size, dtype);
-  for (let j = 0; j < size; j++) score[j] = u[j] === 0 ? -1 : (scale * norms[j]! + damping) * u[j]! ** 2;
+  for (let j = 0; j < size; j++) {
+    score[j] = u[j] === 0 ? -1 : ((scale * norms[j]! + damping) / most) * (u[j]! / largest) ** 2;
+  }
   return score;
 }
 
