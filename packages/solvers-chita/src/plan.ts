@@ -150,9 +150,10 @@ function affordableSplit(
   const { prunable, weightReuse = 1, stages: asked, targetStages } = situation;
   const free = split(situation, rising);
   if (asked !== undefined || targetStages !== undefined) return free;
-  const [rows, ridges] = [storedRows.examples!, storedRidges.ridgeFactors!.length];
-  const passes = passesOfTraining * rows * batch + ridges * comparedPasses;
-  const solving = ridges * rows * (rows / 2 + productsOfRows);
+  const rows = storedRows.examples!;
+  // Ridges compete in a single stage only.
+  const passes = passesOfTraining * rows * batch + comparedPasses;
+  const solving = rows * (rows / 2 + productsOfRows);
   const most = Math.max(1, Math.floor(affordable(situation) / ((passes * weightReuse + solving) * prunable)));
   if (free.stages + free.targetStages <= most) return free;
   const stages = Math.min(free.stages, Math.ceil(most / 2));

@@ -64,7 +64,7 @@ export interface FoundTraining extends TrainingRecord {
 }
 
 /**
- * Tries rates and changes of images. Time: at most seven trainings on some 500 to 6,000 examples each.
+ * Tries rates and changes of images. Time: at most ten trainings on some 500 to 6,000 examples each.
  *
  * @throws what training throws but for outputs that are not finite, which count as an infinite loss
  */
