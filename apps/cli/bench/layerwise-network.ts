@@ -52,7 +52,7 @@ export interface NetworkBenchmark {
   /** Passes of distillation from the dense network afterwards, and the first rate of Adam, which falls along a cosine. */
   readonly distill: { readonly epochs: number; readonly rate: number };
   /** What else the request says. */
-  readonly request: Pick<PruneLayersRequest, "inputs" | "match" | "allocation" | "blocks">;
+  readonly request: Pick<PruneLayersRequest, "inputs" | "match" | "allocation" | "blocks" | "offsets">;
 }
 
 /** Runs every cell and prints the table. */

@@ -27,6 +27,7 @@ import { badUsage } from "@secateur/run";
 import {
   alps,
   dsnot,
+  type FittedOffsets,
   type LayerAllocation,
   layerwise,
   obc,
@@ -76,6 +77,7 @@ const { values, positionals } = parseArgs({
       blocks: { type: "string" },
       rate: { type: "string" },
       allocation: { type: "string" },
+      offsets: { type: "string" },
       ...{ distill: { type: "string", default: "0" }, "distill-rate": { type: "string", default: "0.002" } },
     },
   },
@@ -122,6 +124,7 @@ function networkBenchmark(): NetworkBenchmark {
             },
           }),
       ...(allocation === undefined ? {} : { allocation: allocation as LayerAllocation }),
+      ...(values.offsets === undefined ? {} : { offsets: values.offsets as FittedOffsets }),
     },
   };
 }

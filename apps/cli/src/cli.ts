@@ -1,4 +1,5 @@
 /** The command line as a function: arguments and streams in, exit code out. */
+import { withOptionOwners } from "@secateur/run/node";
 import { exitCodes, reportFailure } from "./failure.ts";
 import { buildProgram, commandNames } from "./program.ts";
 import type { Terminal } from "./terminal.ts";
@@ -18,6 +19,6 @@ export async function main(argv: readonly string[], terminal: Terminal): Promise
     return exitCodes.done;
   } catch (error) {
     const name = commandNames.find((candidate) => candidate === argv[0]);
-    return reportFailure(error, name === undefined ? "secateur" : `secateur ${name}`, terminal);
+    return reportFailure(await withOptionOwners(error), name === undefined ? "secateur" : `secateur ${name}`, terminal);
   }
 }

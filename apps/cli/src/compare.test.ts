@@ -186,6 +186,25 @@ describe("compare", () => {
     expect(await refused(["compare", model, ...flags], folder)).toMatch(message);
   });
 
+  test("--option gives a setting to one of the methods, as prune takes it", async () => {
+    const { model, data } = await smallTask();
+    const common = [model, "--data", data, "--examples", "30"];
+    const argv = ["compare", ...common, "--solvers", "magnitude,chita,cbs", "--sparsities", "0.6"];
+    const { runs } = await compared([...argv, "--option", "chita:stages=3", "--option", "cbs:block-size=layer"]);
+    expect(runs.map(({ stages }) => stages)).toEqual([1, 3, 1]);
+    expect(runs[2]!.options["blockSize"]).toBe("layer");
+    for (const [run, flags] of [
+      [runs[1]!, ["--solver", "chita", "--option", "stages=3"]],
+      [runs[2]!, ["--solver", "cbs", "--option", "blockSize=layer"]],
+    ] as const) {
+      const alone = await call(["prune", ...common, ...flags, "--sparsity", "0.6", "--force", "--json"]);
+      expect((JSON.parse(alone.stdout) as { objective: number }).objective).toBe(run.objective);
+    }
+    expect(await refused([...argv, "--option", "chitta:stages=3"])).toMatch(/'chitta' is none of --solvers/);
+    expect(await refused([...argv, "--option", "magnitude:ridge=1"])).toMatch(/magnitude:ridge would change nothing/);
+    expect(await refused([...argv, "--option", "chita:window=1"])).toMatch(/no option 'window'.*an option of cbs/);
+  });
+
   test("refuses settings that no solver named would read", async () => {
     const { model, data } = await smallTask();
     const argv = ["compare", model, "--data", data, "--solvers", "magnitude", "--sparsities", "0.5", "--ridge", "1"];

@@ -147,7 +147,7 @@ describe("a plugin's options", () => {
       "--solver nosuch --help",
     );
     expect((await call(["compare", ...common, "--solvers", "first"], { cwd: folder })).stderr).toMatch(
-      /unknown option '--start'; here solvers run with defaults, 'secateur prune' takes their options/,
+      /unknown option '--start'; options of a solver are given here as --option SOLVER:KEY=VALUE/,
     );
   });
 

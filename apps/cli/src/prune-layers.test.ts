@@ -1,7 +1,8 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readCheckpoint } from "@secateur/formats";
-import type { PruneDocument } from "@secateur/run/node";
+import { encodeSafetensors, readCheckpoint } from "@secateur/formats";
+import { createNetwork } from "@secateur/nn";
+import { namedArchitecture, type PruneDocument } from "@secateur/run/node";
 import { describe, expect, test } from "vitest";
 import { call, refused, smallTask } from "./testing.test-support.ts";
 
@@ -46,6 +47,30 @@ describe("prune layer by layer", () => {
     expect(await readFile(document.out)).toEqual(bytes);
   });
 
+  test("biases are fitted with the weights, or kept, and the recipe says which", async () => {
+    const { folder } = await smallTask();
+    const model = join(folder, "biased.safetensors");
+    const network = createNetwork(namedArchitecture("mlp:6-5-3"), { seed: 3 });
+    const tensors = network.tensors().map(({ name, shape, data }) => {
+      return { name, shape, dtype: "f32", data: Float32Array.from(data) } as const;
+    });
+    await writeFile(model, encodeSafetensors({ tensors, metadata: { "secateur.architecture": "mlp:6-5-3" } }));
+    const data = `npy:${join(folder, "X.npy")},${join(folder, "Y.npy")}`;
+    const biasesAfter = async (...more: string[]) => {
+      const document = await prune([model, "--data", data, "--solver", "obc", "--sparsity", "0.6", "--force", ...more]);
+      const after = (await readCheckpoint(document.out)).tensors;
+      return {
+        recipe: document.recipe,
+        biases: after.filter(({ shape }) => shape.length === 1).map(({ data }) => data),
+      };
+    };
+    const own = tensors.filter(({ shape }) => shape.length === 1).map((tensor) => tensor.data);
+    const [fitted, kept] = [await biasesAfter(), await biasesAfter("--layer-biases", "kept")];
+    expect(kept.biases).toEqual(own);
+    expect(fitted.biases).not.toEqual(own);
+    expect(kept.recipe).toMatchObject({ layers: { biases: "kept" } });
+  });
+
   test("in stages and in rounds with training, the recipe of which repeats them", async () => {
     const { model, data } = await smallTask();
     const rounds = ["--retrain", "llr", "--retrain-epochs", "4", "--phases", "2"];
@@ -86,6 +111,9 @@ describe("prune layer by layer", () => {
     expect(await said("--solver", "magnitude", "--inputs", "parallel")).toMatch(/--inputs would change nothing/);
     expect(await said("--solver", "layerwise", "--ridge", "3")).toMatch(/--ridge would change nothing/);
     expect(await said("--solver", "magnitude", "--match", "dense")).toMatch(/--match would change nothing/);
+    expect(await said("--solver", "magnitude", "--layer-biases", "kept")).toMatch(
+      /--layer-biases would change nothing/,
+    );
     expect(await said("--solver", "alps", "--refit-blocks", "2")).toMatch(
       /cut into .*blocks|export the network to ONNX/,
     );

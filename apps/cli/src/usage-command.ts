@@ -61,7 +61,7 @@ export class UsageCommand extends Command {
     const has = this.options.some((one) => one.helpGroupHeading?.includes(`solver ${solver} `));
     const own = has ? ` --solver ${solver}` : "";
     const path = this.parent ? `secateur ${this.name()}${own}` : "secateur";
-    if (solvers && details["flag"]) message += "; here solvers run with defaults, 'secateur prune' takes their options";
+    if (solvers && details["flag"]) message += "; options of a solver are given here as --option SOLVER:KEY=VALUE";
     return badUsage(`${message}${hint} see '${path} --help'`, details);
   }
 }

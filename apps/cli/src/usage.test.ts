@@ -43,6 +43,14 @@ test("an unknown command is refused with the nearest one", async () => {
   expect(stderr).toBe("secateur: unknown command 'prun'; did you mean 'prune'? see 'secateur --help' [ERR_USAGE]\n");
 });
 
+test("an option of another method is said to be that one's", async () => {
+  const argv = ["prune", "net.safetensors", "--data", "mnist", "--solver", "chita"];
+  expect((await call([...argv, "--window", "3"])).stderr).toMatch(/unknown option '--window'.*an option of cbs/);
+  expect((await call([...argv, "--windw", "3"])).stderr).toMatch(
+    /unknown option '--windw'.*did you mean 'window' of cbs/,
+  );
+});
+
 test("an unknown flag is refused with the nearest one", async () => {
   const { code, stderr } = await call(["eval", "net.safetensors", "--dat", "mnist"]);
   expect(code).toBe(2);

@@ -52,6 +52,7 @@ export type {
   LayerInputs,
   LayerInputsMode,
   LayerInputsRequest,
+  LayerOffset,
   LayerRows,
   LayerTargets,
 } from "./data/layer-inputs.ts";
@@ -104,6 +105,19 @@ export {
   taskMismatch,
   unknownName,
 } from "./errors.ts";
+export type {
+  ElementwiseFunction,
+  ElementwiseInput,
+  ElementwiseSpec,
+  ElementwiseStep,
+  SoftmaxSpec,
+} from "./kernels/elementwise.ts";
+export {
+  checkElementwiseProgram,
+  checkSoftmax,
+  referenceElementwise,
+  referenceSoftmax,
+} from "./kernels/elementwise.ts";
 export { erf } from "./kernels/erf.ts";
 export {
   checkAddRow,

@@ -84,7 +84,7 @@ async function secondMoments(
 ): Promise<SecondMoments> {
   const take = (): Mat => matrix(cols, cols, new Float64Array(cols * cols));
   const H = take();
-  const dense = partner && { cross: take(), own: take() };
+  const dense = partner && { cross: take(), own: take(), means: new Float64Array(cols) };
   const others = partner?.chunks[Symbol.asyncIterator]();
   const means = new Float64Array(cols);
   let count = 0;
@@ -117,7 +117,8 @@ async function secondMoments(
         kernels.gemm({ a, transposeA: true, b, beta: 1, out: cross! });
         kernels.gram({ a: b, transpose: true, beta: 1, out: theirs! });
       }
-      for (let r = 0, i = 0; r < chunk.rows; r++) for (let j = 0; j < cols; j++, i++) means[j]! += chunk.data[i]!;
+      addRows(means, chunk);
+      if (dense && other) addRows(dense.means, other);
       count += chunk.rows;
     }
     flush();
@@ -129,6 +130,10 @@ async function secondMoments(
 
 function rowsOf({ cols, data }: Mat, from: number, to: number): Mat {
   return matrix(to - from, cols, data.subarray(from * cols, to * cols));
+}
+
+function addRows(sums: Float64Array, { rows, cols, data }: Mat): void {
+  for (let r = 0, i = 0; r < rows; r++) for (let j = 0; j < cols; j++, i++) sums[j]! += data[i]!;
 }
 
 function addTo(total: Mat, sum: Mat): void {
@@ -144,7 +149,7 @@ function curvatureOf(
   const names = targets.map(({ param }) => param);
   if (count === 0) throw noInputs(model, names);
   let [trace, dead] = [0, 0];
-  for (const data of [H.data, means, ...(dense ? [dense.cross.data, dense.own.data] : [])]) {
+  for (const data of [H.data, means, ...(dense ? [dense.cross.data, dense.own.data, dense.means] : [])]) {
     for (let i = 0; i < data.length; i++) data[i]! /= count;
   }
   for (let j = 0; j < cols; j++) {

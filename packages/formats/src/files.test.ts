@@ -190,6 +190,10 @@ describe("writing a file", () => {
     );
     vi.restoreAllMocks();
     vi.spyOn(fs.promises, "open").mockRejectedValue(denied);
+    // Permission bits may allow what the file system refuses.
+    await expect(checkOutput(join(folder, "out"), { overwrite: false })).rejects.toThrow(
+      /no file can be made in .*EACCES/,
+    );
     expect(await codeOf(writeFileAtomic(join(folder, "out"), bytes, { overwrite: false }))).toBe(
       "ERR_OUTPUT_NOT_WRITABLE",
     );

@@ -5,6 +5,7 @@ export { type HeldNotes, holdNotes } from "./held-notes.ts";
 export type { FoundEntry, SolverEntry } from "./plugins/found-entry.ts";
 export { asSolver, isLiftable } from "./plugins/lift-entry.ts";
 export { notePlugin } from "./plugins/note-plugin.ts";
+export { optionsFromPairs, pairsBySolver, splitPair } from "./plugins/option-pairs.ts";
 export {
   admits,
   admittedTypes,

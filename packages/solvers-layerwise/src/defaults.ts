@@ -1,6 +1,7 @@
 /** What the layer-wise methods do where an option is left out: their functions and their schema read it here. */
 export const defaults = {
   alps: { damping: 0.01, rho: 0.1, iterations: 300 },
+  obc: { mostWork: 2e11 },
   layerwise: { start: "best", exchanges: 4, mostWork: 1e11, boundSteps: 0 },
   sparsegpt: { blockSize: 128, damping: 0.01 },
   wanda: { rows: "equal" },

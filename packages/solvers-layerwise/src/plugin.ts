@@ -70,8 +70,14 @@ const plugin: Plugin = definePlugin({
       reference: references.obc,
       explanation:
         "ExactOBS: of every row the weight goes whose removal costs least with all others re-fitted, and so on; the layer's budget takes the cheapest removals of all rows.",
-      options: z.strictObject({}),
-      create: () => obc(),
+      options: z.strictObject({
+        mostWork: z
+          .number()
+          .positive()
+          .default(defaults.obc.mostWork)
+          .describe("multiply-adds that the traces may cost; larger layers are traced in blocks of columns"),
+      }),
+      create: obc,
     }),
     defineSolver({
       name: "alps",

@@ -13,6 +13,7 @@ import {
   addKeepDenseFlag,
   addMessageFlags,
   addRunFlags,
+  collect,
 } from "../flags/common-flags.ts";
 import { numberParser } from "../flags/number.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
@@ -25,7 +26,9 @@ Examples:
   secateur compare net.safetensors --data mnist --solvers obd+cbs,woodfisher+cbs,cbs+cbs --sparsities 0.9 --examples 1000
       three selectors under one updater, on equally many gradient rows
   secateur compare net.safetensors --data mnist --solvers magnitude,chita --sparsities 0.9,0.95 --report compare.html
-      the same with plots`;
+      the same with plots
+  secateur compare net.safetensors --data mnist --solvers magnitude,chita --sparsities 0.9 --option chita:stages=3
+      with a setting of one of them`;
 
 /** Adds the command. */
 export function addCompareCommand(program: Command, spec: { terminal: Terminal; argv: readonly string[] }): void {
@@ -45,10 +48,12 @@ export function addCompareCommand(program: Command, spec: { terminal: Terminal; 
       "names from secateur plugins, or SELECTOR+UPDATER for a mask from one and weights from another",
       listOfNames,
     )
-    .option("--sparsities <s,t,...>", "fractions of the prunable weights to remove", listOfSparsities);
+    .option("--sparsities <s,t,...>", "fractions of the prunable weights to remove", listOfSparsities)
+    .option("--option <solver:key=value>", "an option of one solver, or of its plan; may be repeated", collect);
   addReestimateFlag(command);
   addKeepDenseFlag(command);
   addPlanFlags(command);
+  command.option("--curvature-option <key=value>", "an option of the curvature, may be repeated", collect);
   command
     .optionsGroup("Where results go:")
     .option("--report <file>", "FILE.html: a page with plots, self-contained; FILE.json: its content as data")

@@ -133,7 +133,7 @@ function parseValues(text: string): (typeof valueNames)[number] {
 const right = { align: "right" } as const;
 
 function packText(document: PackDocument, hasDense: boolean): string {
-  const { bytes, weights, nonzeros, values, accuracy } = document;
+  const { bytes, weights, values, accuracy } = document;
   const of = hasDense ? "before pruning" : "zeros in place";
   const stored = [
     [`f32, ${of}`, bytes.denseF32],
@@ -157,33 +157,34 @@ function packText(document: PackDocument, hasDense: boolean): string {
     ]),
   );
   const products = document.layers.filter(({ kernel }) => kernel !== undefined);
+  const others = document.layers.filter(({ kernel }) => kernel === undefined);
+  const sum = (of: (layer: (typeof others)[number]) => number) => others.reduce((total, layer) => total + of(layer), 0);
+  const rest = {
+    ...{
+      name: "all other operators",
+      kernel: "",
+      weights: sum((one) => one.weights),
+      nonzeros: sum((one) => one.nonzeros),
+    },
+    ...{ denseMs: sum((one) => one.denseMs), expectedMs: sum((one) => one.expectedMs) },
+  };
   const layers = formatTable(
     [
       { title: "layer" },
       { title: "kernel" },
       { title: "weights", ...right },
       { title: "kept", ...right },
-      { title: "dense ms", ...right },
-      { title: "packed ms", ...right },
+      { title: "dense µs", ...right },
+      { title: "packed µs", ...right },
     ],
-    [
-      ...products.map((layer) => [
-        plainText(layer.name),
-        layer.kernel!,
-        formatCount(layer.weights),
-        formatCount(layer.nonzeros),
-        layer.denseMs.toFixed(4),
-        layer.expectedMs.toFixed(4),
-      ]),
-      [
-        "in all",
-        "",
-        formatCount(weights),
-        formatCount(nonzeros),
-        document.denseMs.toFixed(4),
-        document.expectedMs.toFixed(4),
-      ],
-    ],
+    [...products, ...(others.length > 0 ? [rest] : []), { ...document, name: "in all", kernel: "" }].map((row) => [
+      plainText(row.name),
+      row.kernel ?? "",
+      formatCount(row.weights),
+      formatCount(row.nonzeros),
+      (1000 * row.denseMs).toFixed(1),
+      (1000 * row.expectedMs).toFixed(1),
+    ]),
   );
   const measured = accuracy
     ? [

@@ -4,7 +4,14 @@ import { rm } from "node:fs/promises";
 import { mainMeasure } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
 import { formatMeasure, shellCommand } from "@secateur/report/text";
-import { type ComparedRun, mapDataPaths, type ReestimateTime, type Session } from "@secateur/run";
+import {
+  type ComparedRun,
+  mapDataPaths,
+  optionsFromPairs,
+  pairsBySolver,
+  type ReestimateTime,
+  type Session,
+} from "@secateur/run";
 import {
   comparisonStatePath,
   type EngineChoice,
@@ -16,6 +23,7 @@ import {
 } from "@secateur/run/node";
 import { interrupted, missingFlag, someFailed, stateLeftBehind } from "../errors.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
+import { solverSettings } from "../flags/solver-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { checkReport } from "../run/check-report.ts";
 import { loadReport } from "../run/load-report.ts";
@@ -34,6 +42,8 @@ export interface CompareFlags extends SessionFlags, PlanFlags {
   readonly task?: string;
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly solvers?: readonly string[];
+  readonly option?: readonly string[];
+  readonly curvatureOption?: readonly string[];
   readonly sparsities?: readonly number[];
   readonly keepDense?: readonly string[];
   readonly report?: string;
@@ -70,7 +80,15 @@ export async function callCompare(call: CompareCall): Promise<void> {
     ...{ events: flags.events, model: path, data: source },
   });
   if (existsSync(state) && !resume && !overwrite) throw stateLeftBehind(state);
-  const found = await Promise.all(solvers.map((name) => findSolver(name, terminal.cwd)));
+  const pairs = pairsBySolver(flags.option ?? [], solvers);
+  const compared = await Promise.all(
+    solvers.map(async (name) => {
+      const found = await findSolver(name, terminal.cwd);
+      const given = { flags: {}, ownFlags: new Set<string>(), pairs: pairs.get(name) ?? [] };
+      const { options, plan } = solverSettings({ entry: found.entry, hasPlan: true, ...given });
+      return { found, options, plan: planFromFlags(plan) };
+    }),
+  );
   const { document, runs } = await withSession({ flags, terminal, overwrite, appendEvents: resume }, (session) =>
     runCompare({
       ...{ path, state, resume, report, overwrite },
@@ -78,7 +96,8 @@ export async function callCompare(call: CompareCall): Promise<void> {
       includeFrozen: flags.includeFrozen,
       reestimateBatchNorm: flags.reestimateBatchNorm,
       data: source,
-      ...{ solvers: found, sparsities, keepDense: flags.keepDense ?? [], plan: planFromFlags(flags) },
+      ...{ solvers: compared, sparsities, keepDense: flags.keepDense ?? [], plan: planFromFlags(flags) },
+      curvatureOptions: optionsFromPairs("--curvature-option", flags.curvatureOption ?? []),
       ...{ cwd: terminal.cwd, session },
       ...(flags.json ? {} : { onRun: (run, at) => note(session, run, at) }),
       onFailure: ({ solver, sparsity, message }, { done, total }) => {

@@ -9,7 +9,13 @@ import {
   type PlanKey,
   soleOfEvery,
 } from "@secateur/run";
-import { type LayersSettings, layerAllocationChoices, layerInputsModes, layerTargets } from "@secateur/run/node";
+import {
+  biasSettings,
+  type LayersSettings,
+  layerAllocationChoices,
+  layerInputsModes,
+  layerTargets,
+} from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { numberParser, wholeParser } from "./number.ts";
 
@@ -19,6 +25,7 @@ export interface LayersFlags {
   readonly inputs?: LayerInputsMode;
   readonly match?: LayerTargets;
   readonly refitBlocks?: number;
+  readonly layerBiases?: NonNullable<LayersSettings["biases"]>;
   readonly layerAllocation?: NonNullable<LayersSettings["allocation"]>;
   readonly calibration?: number;
   readonly layerDamping?: number;
@@ -52,6 +59,12 @@ export function addLayersFlags(command: Command): void {
         "--refit-blocks <epochs>",
         "re-fits the weights of whole blocks to what the dense blocks give, so many passes over the examples (default: 0)",
       ).argParser(wholeParser("--refit-blocks", 0)),
+    )
+    .addOption(
+      new Option(
+        "--layer-biases <which>",
+        "fitted: biases, and batch-norm statistics that are measured anew, take up the means of a layer's outputs; kept: as they are (default: fitted; kept with --retrain)",
+      ).choices(biasSettings),
     );
   command
     .addOption(
@@ -100,6 +113,7 @@ export function layersFromFlags(
     ...(flags.inputs === undefined ? {} : { inputs: flags.inputs }),
     ...(flags.match === undefined ? {} : { match: flags.match }),
     ...(flags.refitBlocks === undefined ? {} : { refitBlocks: flags.refitBlocks }),
+    ...(flags.layerBiases === undefined ? {} : { biases: flags.layerBiases }),
     ...(flags.layerAllocation === undefined ? {} : { allocation: flags.layerAllocation }),
     ...(flags.calibration === undefined ? {} : { examples: flags.calibration }),
     ...(flags.layerDamping === undefined ? {} : { damping: flags.layerDamping }),
@@ -107,9 +121,9 @@ export function layersFromFlags(
   };
   const scope = flags.scope ?? (recipe ? "layers" : (solver.scope ?? "network"));
   if (scope === "network") {
-    const used = (["inputs", "match", "refitBlocks", "layerAllocation", "calibration", "layerDamping"] as const).find(
-      (key) => flags[key] !== undefined,
-    );
+    const used = (
+      ["inputs", "match", "refitBlocks", "layerBiases", "layerAllocation", "calibration", "layerDamping"] as const
+    ).find((key) => flags[key] !== undefined);
     if (used === undefined) return undefined;
     throw flagWithoutEffect({
       flag: `--${kebab(used)}`,

@@ -9,6 +9,7 @@ import {
   type PlanKey,
   planKeys,
   type SolverEntry,
+  splitPair,
   unknownOption,
   valueLabel,
 } from "@secateur/run";
@@ -80,11 +81,4 @@ export function solverSettings(spec: {
     }
   }
   return { options, plan };
-}
-
-/** The two sides of KEY=VALUE. @throws ERR_USAGE */
-export function splitPair(flag: string, pair: string): [string, string] {
-  const at = pair.indexOf("=");
-  if (at < 1) throw badUsage(`${flag}: found '${pair}', allowed is KEY=VALUE such as ridge=0.05`, { flag, pair });
-  return [pair.slice(0, at), pair.slice(at + 1)];
 }

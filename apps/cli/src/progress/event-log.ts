@@ -6,8 +6,8 @@ import type { RunEvent } from "@secateur/core";
 /** Writes events to a file until closed. */
 export interface EventLog {
   write(event: RunEvent): void;
-  /** Flushes; throws what went wrong while writing. */
-  close(): Promise<void>;
+  /** Flushes. What went wrong while writing costs no result, so it is given back rather than thrown. */
+  close(): Promise<Error | undefined>;
 }
 
 /** Progress within one task is written at most this often; all other events always. */
@@ -22,8 +22,10 @@ const progressEveryMs = 100;
 export async function openEventLog(path: string, options: { append: boolean }): Promise<EventLog> {
   const handle: FileHandle = await open(path, options.append ? "a" : "w");
   const stream = handle.createWriteStream();
-  const done = finished(stream);
-  done.catch(() => {}); // reported by close
+  const done = finished(stream).then(
+    () => undefined,
+    (error: Error) => error,
+  );
   const started = performance.now();
   let lastTask = "";
   let lastWritten = Number.NEGATIVE_INFINITY;
@@ -40,7 +42,7 @@ export async function openEventLog(path: string, options: { append: boolean }): 
     },
     async close() {
       stream.end();
-      await done;
+      return await done;
     },
   };
 }

@@ -21,4 +21,11 @@ test("off a terminal a run says what it does, but not more than once in ten seco
     expect.stringMatching(/^50 % .*training/),
     expect.stringMatching(/^75 % .*training/),
   ]);
+  text = "";
+  for (const done of [4, 4, 2]) {
+    time += 20_000;
+    handle({ type: "progress", task: "solve", done, total: 4, values: {} });
+  }
+  // Solved twice in the same words, it is said once.
+  expect(text.split("\n").slice(0, -1)).toEqual(["100 % solving", expect.stringMatching(/^50 % .*solving/)]);
 });

@@ -8,11 +8,16 @@ const EVERY_MS = 10_000;
 export function createProgressLines(stream: NodeJS.WritableStream, now: () => number): (event: RunEvent) => void {
   const follow = followProgress(now);
   let last = now();
+  let printed = "";
   return (event) => {
     const line = follow(event);
     if (line === undefined || now() - last < EVERY_MS) return;
-    last = now();
     const done = line.fraction === undefined ? "" : `${Math.floor(100 * line.fraction)} % `;
-    stream.write(`${done}${line.text}\n`);
+    const text = `${done}${line.text}\n`;
+    // A method that solves several times ends each time with the same words.
+    if (text === printed) return;
+    last = now();
+    printed = text;
+    stream.write(text);
   };
 }

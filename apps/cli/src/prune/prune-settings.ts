@@ -9,6 +9,7 @@ import {
   kebab,
   mapDataPaths,
   needsGradients,
+  optionsFromPairs,
   planKeys,
   type ReestimateTime,
   resolveOptions,
@@ -30,7 +31,7 @@ import { missingFlag, sparsityTwice } from "../errors.ts";
 import { type LayersFlags, layersFromFlags } from "../flags/layers-flags.ts";
 import { type LimitFlags, limitsFromFlags } from "../flags/limit-flags.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
-import { solverSettings, splitPair } from "../flags/solver-flags.ts";
+import { solverSettings } from "../flags/solver-flags.ts";
 import { allocationFromFlags, type RetrainFlags, retrainFromFlags } from "../retrain/retrain-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import type { SessionFlags } from "../run/session.ts";
@@ -138,7 +139,10 @@ export async function pruneSettings(spec: {
     batchNorm: { ...recipe?.batchNorm, ...batchNormSettings(flags) },
     ...rounds,
     layers,
-    curvatureOptions: { ...recipe?.curvatureOptions, ...curvatureOptions(flags) },
+    curvatureOptions: {
+      ...recipe?.curvatureOptions,
+      ...optionsFromPairs("--curvature-option", flags.curvatureOption ?? []),
+    },
     seed: flags.seed ?? recipe?.seed ?? 0,
     kernels: flags.kernels ?? recipe?.kernels ?? "wasm",
   };
@@ -167,21 +171,6 @@ function batchNormSettings({ reestimateBatchNorm: when, cropPadding, flip }: Pru
     ...(cropPadding === undefined ? {} : { cropPadding }),
     ...(flip === undefined ? {} : { flip }),
   };
-}
-
-/** The pairs of --curvature-option, read as JSON where they are JSON; the curvature's schema judges them. @throws ERR_USAGE */
-function curvatureOptions({ curvatureOption = [] }: PruneFlags): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(
-    curvatureOption.map((pair) => splitPair("--curvature-option", pair)).map(([key, text]) => [key, jsonOr(text)]),
-  );
-}
-
-function jsonOr(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
 }
 
 /** Data may be left out where nothing is made of them; then nothing is measured either. @throws ERR_USAGE */

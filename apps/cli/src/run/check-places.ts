@@ -1,7 +1,7 @@
 /** Outputs must have fitting names and must not replace inputs. */
-import { existsSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { dataSources } from "@secateur/datasets";
-import { readFileBytes } from "@secateur/formats";
+import { assertThere } from "@secateur/formats";
 import { badEnding, mapDataPaths } from "@secateur/run";
 import { outputIsInput } from "../errors.ts";
 
@@ -39,13 +39,12 @@ export function assertEnding({ flag, path }: OutputPlace, endings: readonly stri
  *
  * @param files - absolute paths; undefined for what is not given
  * @param data - the data argument, if any; what a plugin's dataset takes need not be a path
- * @throws ERR_FILE_NOT_FOUND
+ * @throws ERR_FILE_NOT_FOUND, ERR_FILE_NOT_READABLE
  */
 export async function assertInputsThere(files: readonly (string | undefined)[], data?: string): Promise<void> {
   const isOurs = dataSources.some(({ name }) => data?.startsWith(`${name}:`));
   const paths = [...files, ...(data !== undefined && isOurs ? dataPaths(data) : [])];
-  const missing = paths.find((path) => path !== undefined && path !== "" && !existsSync(path));
-  if (missing !== undefined) await readFileBytes(missing);
+  for (const path of paths) if (path) await assertThere(path);
 }
 
 /** The files that a data argument with absolute paths names. */

@@ -69,7 +69,8 @@ async function withListeners<T>(
   } finally {
     notes.release();
     bar?.clear();
-    await log?.close();
+    const lost = await log?.close();
+    if (lost) terminal.stderr.write(`warning: --events: the log is not whole (${plainText(lost.message)})\n`);
   }
 }
 

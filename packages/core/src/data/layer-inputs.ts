@@ -26,6 +26,17 @@ export interface LayerRows {
   readonly param: string;
   readonly firstRow: number;
   readonly rows: number;
+  /** What takes up the mean of their outputs; absent where nothing does. */
+  readonly offset?: LayerOffset;
+}
+
+/**
+ * Tensors that the model reads and writes as it does parameters, entry i that of row i of the weights: a bias; or the running statistics of the batch
+ * normalisation that alone takes the outputs, behind the bias where there is one.
+ */
+export interface LayerOffset {
+  readonly bias?: string;
+  readonly statistics?: { readonly mean: string; readonly variance: string };
 }
 
 /** What one layer sees, or several that see the same. A grouped convolution has one entry a group. */
@@ -62,6 +73,8 @@ export interface DenseMoments {
   readonly cross: Mat;
   /** mean of z z' */
   readonly own: Mat;
+  /** mean of z [inputs] */
+  readonly means: Float64Array;
 }
 
 /** H of one entry of {@link LayerInputs}. */

@@ -22,6 +22,7 @@ export const reservedOptions: readonly string[] = [
   ...["holdOut", "includeFrozen", "inputs", "interval", "json", "keep", "keepDense", "kernels", "labelSmoothing"],
   ...[
     "layerAllocation",
+    "layerBiases",
     "layerDamping",
     "layerLimit",
     "learningRate",

@@ -1,6 +1,7 @@
 /** Checks on the place of an output, made before a long run and again when its result is written. */
 import type { Stats } from "node:fs";
 import { outputExists, outputFolderMissing, outputNotWritable } from "../errors.ts";
+import { discard, openBeside } from "./file-beside.ts";
 import { nodeFs, nodePath, systemErrorCode } from "./node-fs.ts";
 
 /** Where an output goes. */
@@ -13,7 +14,8 @@ export interface OutputPlace {
 
 /**
  * Refuses an output that could not be written: its folder is missing or not writable, or something is there that may
- * not be replaced. Ask before a long run, so that its result is not lost at the end. Node only; writes nothing.
+ * not be replaced. Ask before a long run, so that its result is not lost at the end. Node only. An empty file is made in the folder
+ * and removed again: whether a folder takes files shows in no other way.
  *
  * @param path - the output
  * @param options.overwrite - whether a file at `path` may be replaced
@@ -23,6 +25,19 @@ export interface OutputPlace {
  * await checkOutput("pruned.safetensors", { overwrite: false });
  */
 export async function checkOutput(path: string, options: { readonly overwrite: boolean }): Promise<OutputPlace> {
+  const place = await findPlace(path, options);
+  try {
+    await discard(await openBeside(place));
+  } catch (cause) {
+    const folder = nodePath(`writing ${path}`).dirname(place.target);
+    const reason = `no file can be made in ${folder}: ${cause instanceof Error ? cause.message : String(cause)}`;
+    throw outputNotWritable({ path, reason, cause });
+  }
+  return place;
+}
+
+/** `checkOutput` without making a file, for whoever makes one next. */
+export async function findPlace(path: string, options: { readonly overwrite: boolean }): Promise<OutputPlace> {
   const paths = nodePath(`writing ${path}`);
   if (path === "" || /[\\/]$/.test(path)) throw outputNotWritable({ path: path || "''", reason: "it names no file" });
   const target = await followLink(path);

@@ -34,6 +34,19 @@ export async function readFileBytes(path: string): Promise<Uint8Array> {
 }
 
 /**
+ * Refuses a path at which nothing is, before any of several inputs is read. Node only.
+ *
+ * @throws ERR_FILE_NOT_FOUND; ERR_FILE_NOT_READABLE where the system does not let one look
+ */
+export async function assertThere(path: string): Promise<void> {
+  try {
+    await nodeFs(`reading ${path}`).promises.stat(path);
+  } catch (error) {
+    throw explainReadError(path, error);
+  }
+}
+
+/**
  * Reads an .npy file: `decodeNpy` of its bytes. Node only.
  *
  * @throws what `readFileBytes` and `decodeNpy` throw

@@ -5,8 +5,9 @@
 import type { FileHandle } from "node:fs/promises";
 import { isPruneError, throwIfAborted } from "@secateur/core";
 import { outputExists, outputFailed, outputNotWritable } from "../errors.ts";
-import { nodeFs, nodePath, systemErrorCode } from "./node-fs.ts";
-import { checkOutput, type OutputPlace } from "./output-path.ts";
+import { discard, openBeside, type UnfinishedFile } from "./file-beside.ts";
+import { nodeFs, systemErrorCode } from "./node-fs.ts";
+import { findPlace, type OutputPlace } from "./output-path.ts";
 
 /** How an output is written. */
 export interface WriteOptions {
@@ -33,9 +34,9 @@ export async function writeFileAtomic(
   content: Uint8Array | string,
   options: WriteOptions,
 ): Promise<void> {
-  const place = await checkOutput(path, options);
+  const place = await findPlace(path, options);
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-  let unfinished: Unfinished | undefined;
+  let unfinished: UnfinishedFile | undefined;
   try {
     unfinished = await openBeside(place);
     await writeAll({ ...unfinished, bytes, place, ...(options.signal && { signal: options.signal }) });
@@ -44,42 +45,6 @@ export async function writeFileAtomic(
     throw explainWriteError(path, error);
   } finally {
     if (unfinished !== undefined) await discard(unfinished);
-  }
-}
-
-/** A file being written beside its target. */
-interface Unfinished {
-  readonly handle: FileHandle;
-  readonly name: string;
-}
-
-/** Names of files being written; removed when the process exits before they are moved into place. */
-const unfinishedNames = new Set<string>();
-let isExitWatched = false;
-
-function watchExit(): void {
-  if (isExitWatched) return;
-  isExitWatched = true;
-  process.once("exit", () => {
-    for (const name of unfinishedNames) nodeFs("removing unfinished files").rmSync(name, { force: true });
-  });
-}
-
-/** Opens a new file in the target's folder, since only there a rename is sure to be one step. */
-async function openBeside(place: OutputPlace): Promise<Unfinished> {
-  const folder = nodePath("writing").dirname(place.target);
-  for (let attempt = 0; ; attempt++) {
-    // Not made from the target's name, which may be as long as names can be.
-    const name = nodePath("writing").join(folder, `.secateur-${process.pid}-${attempt}.tmp`);
-    try {
-      const handle = await nodeFs("writing").promises.open(name, "wx", place.mode ?? 0o666);
-      watchExit();
-      unfinishedNames.add(name);
-      return { handle, name };
-    } catch (error) {
-      // Another write of this process, or what a killed one of the same id left.
-      if (systemErrorCode(error) !== "EEXIST" || attempt === 1000) throw error;
-    }
   }
 }
 
@@ -112,16 +77,9 @@ async function moveIntoPlace(spec: { path: string; from: string; to: string; ove
   } catch (error) {
     if (systemErrorCode(error) === "EEXIST") throw outputExists(path);
     // Some file systems have no links.
-    await checkOutput(path, { overwrite });
+    await findPlace(path, { overwrite });
     await promises.rename(from, to);
   }
-}
-
-/** Closes the file where it is still open and removes its name beside the target, which is gone already after a rename. */
-async function discard({ handle, name }: Unfinished): Promise<void> {
-  await handle.close();
-  await nodeFs("writing").promises.rm(name, { force: true });
-  unfinishedNames.delete(name);
 }
 
 function explainWriteError(path: string, error: unknown): unknown {

@@ -13,8 +13,8 @@ import { dropWrappers } from "./drop-wrappers.ts";
  */
 export function cleanCheckpoint(checkpoint: Checkpoint, source: string): Checkpoint {
   const unwrapped = dropWrappers(checkpoint.tensors.map(({ name }) => name));
-  const named = checkpoint.tensors.map((tensor): NamedTensor => {
-    const name = unwrapped.names.get(tensor.name)!;
+  const named = checkpoint.tensors.map((tensor, i): NamedTensor => {
+    const name = unwrapped.names[i]!;
     return name === tensor.name ? tensor : { ...tensor, name };
   });
   const own = dropAverages(named);

@@ -10,7 +10,8 @@
 import { badSafetensors } from "../errors.ts";
 import { MAX_TENSORS } from "../limits.ts";
 import { findDuplicateKey } from "../text/duplicate-key.ts";
-import { decodeUtf8, isJsonObject, isWellFormed, parseJsonText } from "../text/json.ts";
+import { decodeUtf8, isJsonObject, isWellFormed } from "../text/json.ts";
+import { visitMembers } from "../text/json-members.ts";
 import { describeJson, quote } from "../text/quote.ts";
 import { countKeys, scanJson } from "../text/scan-json.ts";
 import { parseSafetensorsEntry, type SafetensorsEntry } from "./safetensors-entry.ts";
@@ -35,23 +36,26 @@ const MAX_HEADER_BYTES = 100_000_000;
  */
 export function parseSafetensorsHeader(bytes: Uint8Array, source: string): SafetensorsHeader {
   const dataStart = 8 + headerLength(bytes, source);
+  const refuse = (found: string, expected: string) => badSafetensors({ source, found, expected });
+  const json = decodeUtf8(bytes.subarray(8, dataStart));
+  if (json === undefined) throw refuse("a header that is not UTF-8 text", "a UTF-8 JSON header");
+  if (!json.startsWith("{")) throw refuse("a header that does not begin with '{'", "a JSON object as header");
   let metadata: Readonly<Record<string, string>> = {};
   const entries: SafetensorsEntry[] = [];
-  const { header, otherNumber } = headerObject(bytes.subarray(8, dataStart), source);
-  const names = Object.keys(header);
-  if (names.length > MAX_TENSORS + 1) {
-    throw badSafetensors({ source, found: `${names.length} tensors`, expected: `at most ${MAX_TENSORS}` });
-  }
-  for (const name of names) {
-    const value = header[name];
+  const names = new Set<string>();
+  const isObject = visitMembers(json, (name, value, text) => {
+    if (names.size > MAX_TENSORS) throw refuse(`more than ${MAX_TENSORS} tensors`, `at most ${MAX_TENSORS}`);
+    const { keys, otherNumber } = scanJson(text);
+    // Inside the value a repeated name is looked for only where JSON.parse has lost one.
+    const repeated = names.has(name) ? name : keys === countKeys(value) ? undefined : findDuplicateKey(text);
+    if (repeated !== undefined) throw refuse(`the name ${quote(repeated)} twice in the header`, "unique names");
+    names.add(name);
     // MLX writes null where it was given no metadata, and the reference reads that as none.
     if (name === "__metadata__") metadata = value === null ? {} : parseMetadata(value, source);
     else entries.push(parseSafetensorsEntry({ name, value, source }));
-  }
-  if (otherNumber !== undefined) {
-    const found = `the number ${quote(otherNumber)}`;
-    throw badSafetensors({ source, found, expected: "whole numbers in decimal digits" });
-  }
+    if (otherNumber !== undefined) throw refuse(`the number ${quote(otherNumber)}`, "whole numbers in decimal digits");
+  });
+  if (!isObject) throw refuse("a header that is not valid JSON", "a JSON object as header");
   // Only empty tensors share a begin with another, so the end decides which comes first.
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   checkCoverage({ entries, dataBytes: bytes.length - dataStart, source });
@@ -77,23 +81,6 @@ function headerLength(bytes: Uint8Array, source: string): number {
     });
   }
   return Number(length);
-}
-
-function headerObject(
-  bytes: Uint8Array,
-  source: string,
-): { header: Record<string, unknown>; otherNumber: string | undefined } {
-  const refuse = (found: string, expected: string) => badSafetensors({ source, found, expected });
-  const json = decodeUtf8(bytes);
-  if (json === undefined) throw refuse("a header that is not UTF-8 text", "a UTF-8 JSON header");
-  if (!json.startsWith("{")) throw refuse("a header that does not begin with '{'", "a JSON object as header");
-  const header = parseJsonText(json);
-  if (!isJsonObject(header)) throw refuse("a header that is not valid JSON", "a JSON object as header");
-  const { keys, otherNumber } = scanJson(json);
-  // Only where JSON.parse has lost a key is it looked for: that needs a set of names.
-  const duplicate = keys === countKeys(header) ? undefined : findDuplicateKey(json);
-  if (duplicate !== undefined) throw refuse(`the name ${quote(duplicate)} twice in the header`, "unique names");
-  return { header, otherNumber };
 }
 
 function parseMetadata(value: unknown, source: string): Readonly<Record<string, string>> {

@@ -34,18 +34,19 @@ export function scanJson(json: string): JsonScan {
 /** How many keys all objects of a parsed value have. O(size), no recursion. */
 export function countKeys(value: unknown): number {
   let count = 0;
-  const open: unknown[] = [value];
-  while (open.length > 0) {
-    const one = open.pop();
-    if (typeof one !== "object" || one === null) continue;
+  const open: object[] = [];
+  const visit = (item: unknown): void => {
+    if (typeof item === "object" && item !== null) open.push(item);
+  };
+  visit(value);
+  for (let one = open.pop(); one !== undefined; one = open.pop()) {
     if (Array.isArray(one)) {
-      for (const item of one) if (typeof item === "object") open.push(item);
+      for (const item of one) visit(item);
       continue;
     }
     for (const key of Object.keys(one)) {
       count++;
-      const item: unknown = Reflect.get(one, key);
-      if (typeof item === "object") open.push(item);
+      visit(Reflect.get(one, key));
     }
   }
   return count;

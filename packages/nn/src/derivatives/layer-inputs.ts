@@ -7,6 +7,7 @@ import {
   inputRows,
   type LayerInputs,
   type LayerInputsRequest,
+  type LayerRows,
   type Mat,
   type RunContext,
   windowsShape,
@@ -14,6 +15,7 @@ import {
 import { noLayerInputs, notFiniteInput } from "../errors.ts";
 import { graphOf, type Node } from "../graph/graph.ts";
 import type { Conv2dSpec, DenseSpec } from "../graph/layer-spec.ts";
+import type { NetworkSpec } from "../graph/network-spec.ts";
 import { rowsOf, take, type Weights } from "../ops/op.ts";
 import { createPool, type Pool } from "../pool.ts";
 import { type Model, passSize } from "./gradient-passes.ts";
@@ -57,9 +59,10 @@ export async function* layerInputs(
       const groups = groupsOf(layers[0]!);
       for (let group = 0; group < groups; group++) {
         const chunks = chunksOf({ model, request, weights, pool, node, group, waiting, isWaiting }, ctx);
-        const targets = layers.map(({ name, out }) => {
+        const targets = layers.map((layer) => {
+          const { name, out } = layer;
           const rows = out / groups;
-          return { param: `${name}.weight`, firstRow: group * rows, rows };
+          return { param: `${name}.weight`, firstRow: group * rows, rows, ...offsetOf(model.spec, layer) };
         });
         yield { targets, cols: columnsOf(layers[0]!), chunks };
       }
@@ -67,6 +70,18 @@ export async function* layerInputs(
   } finally {
     pool.close();
   }
+}
+
+/** A layer's bias, and the batch normalisation behind it. */
+function offsetOf(spec: NetworkSpec, { name, bias }: WeightLayer): Pick<LayerRows, "offset"> {
+  const norm = graphOf(spec).nodes.find(({ layer }) => layer.name === name)?.norm?.name;
+  if (bias === false && norm === undefined) return {};
+  return {
+    offset: {
+      ...(bias === false ? {} : { bias: `${name}.bias` }),
+      ...(norm === undefined ? {} : { statistics: { mean: `${norm}.running_mean`, variance: `${norm}.running_var` } }),
+    },
+  };
 }
 
 interface ChunksCall {

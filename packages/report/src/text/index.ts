@@ -15,6 +15,6 @@ export {
 export { roundRows, roundTitles } from "./round-table.ts";
 export { sensitivityText } from "./sensitivity-text.ts";
 export { shellCommand } from "./shell-command.ts";
-export { stageTable } from "./stage-table.ts";
+export { stageText } from "./stage-table.ts";
 export { formatTable } from "./table.ts";
 export { wrapText } from "./wrap-text.ts";

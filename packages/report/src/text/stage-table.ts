@@ -1,6 +1,8 @@
 /** The list of stages that a run follows, as a table for people: a column only where any stage says something there. */
 import type { Limit, Stage } from "@secateur/core";
 import { formatFraction, formatNumber, formatRows } from "./format.ts";
+import { formatTable } from "./table.ts";
+import { wrapText } from "./wrap-text.ts";
 
 /** Columns and rows; one row a stage. */
 export function stageTable(stages: readonly Stage[]): {
@@ -12,6 +14,20 @@ export function stageTable(stages: readonly Stage[]): {
     titles: columns.map(({ title }) => title),
     rows: stages.map((stage, index) => columns.map(({ of }) => of(stage, index))),
   };
+}
+
+/** The same stages as text of at most about 100 characters a line: what all stages share is said once, above the table. */
+export function stageText(stages: readonly Stage[]): string {
+  const { titles, rows } = stageTable(stages);
+  const isShared = (c: number): boolean => stages.length > 1 && c > 0 && rows.every((row) => row[c] === rows[0]![c]);
+  const columns = titles.map((title, c) => ({ title, c }));
+  const shared = columns.filter(({ c }) => isShared(c)).map(({ title, c }) => `${title} ${rows[0]![c]}`);
+  const own = columns.filter(({ c }) => !isShared(c));
+  const table = formatTable(
+    own.map(({ title }) => ({ title })),
+    rows.map((row) => own.map(({ c }) => row[c]!)),
+  );
+  return `${shared.length === 0 ? "" : `${wrapText(`in every stage: ${shared.join("; ")}`)}\n`}${table}`;
 }
 
 const all: readonly { readonly title: string; of(stage: Stage, index: number): string }[] = [

@@ -4,6 +4,8 @@ import type { Evaluation, PruneResult, RunPlan } from "@secateur/core";
 /** One method at one sparsity. */
 export interface ComparedRun {
   readonly solver: string;
+  /** The solver's own, with their defaults. */
+  readonly options: Readonly<Record<string, unknown>>;
   /** As asked for. */
   readonly sparsity: number;
   readonly dense: Evaluation;
@@ -24,6 +26,7 @@ export interface FailedRun {
 /** One run, as the document shows it. */
 export interface ComparedDocument {
   readonly solver: string;
+  readonly options: ComparedRun["options"];
   readonly sparsity: number;
   readonly accuracy: number;
   readonly loss: number;
@@ -96,11 +99,12 @@ export function compareDocument(spec: {
     measuredOn: spec.measuredOn,
     prunable: runs[0]!.result.prunable,
     ...(keptDense.length === 0 ? {} : { keptDense }),
-    runs: runs.map(({ solver, sparsity, pruned, result, sharesGradients }) => {
+    runs: runs.map(({ solver, options, sparsity, pruned, result, sharesGradients }) => {
       // A network of zeros has no stages.
       const last = result.stages[result.stages.length - 1];
       return {
         solver,
+        options,
         sparsity,
         accuracy: pruned.accuracy,
         loss: pruned.loss,

@@ -32,10 +32,12 @@ export { findTask } from "./plugins/find-task.ts";
 export { firstPartyPlugins } from "./plugins/first-party.ts";
 export { hiddenByOwn } from "./plugins/hidden-plugins.ts";
 export { installedPlugins } from "./plugins/installed-plugins.ts";
+export { withOptionOwners } from "./plugins/option-owners.ts";
 export { ownVersion } from "./plugins/own-version.ts";
 export { unmetPeers } from "./plugins/unmet-peers.ts";
 export { checkPruneOutputs } from "./prune/finished-prune.ts";
 export {
+  biasSettings,
   type LayersSettings,
   layerAllocationChoices,
   layerInputsModes,
@@ -68,5 +70,6 @@ export { runSolve, type SolveDocument, type SolveSpec } from "./solve/run-solve.
 export { comparisonStatePath } from "./state/comparison-file.ts";
 export { type FinishedRun, isFinishedRun } from "./state/finished-run.ts";
 export { trainingPath } from "./state/training-file.ts";
-export { epochPath, runTrain, type TrainDocument, type TrainSettings } from "./train/run-train.ts";
+export { epochPath, runTrain, type TrainDocument } from "./train/run-train.ts";
+export type { TrainSettings } from "./train/train-settings.ts";
 export { versions } from "./versions.ts";

@@ -25,6 +25,7 @@ import { exchangeBetween, type RowOffer } from "../search/exchange.ts";
 import { lowerBound } from "../search/lower-bound.ts";
 import { type TableauWorkspace, tableauWorkspace } from "../search/row-tableau.ts";
 import { rowCurve, type SwapRule, swapUntilBest } from "../search/swaps.ts";
+import { traceWork } from "../search/trace.ts";
 import { type AlpsOptions, alpsMask } from "./alps.ts";
 import { obcMask } from "./obc.ts";
 import { wandaSaliency } from "./wanda.ts";
@@ -44,7 +45,6 @@ export interface LayerwiseOptions extends AlpsOptions {
   readonly boundSteps?: number | undefined;
 }
 
-/** About two minutes of f64 products. */
 /** Removals and additions that a row offers to the others at a time. */
 const offered = 8;
 
@@ -107,7 +107,7 @@ async function startFrom(
 ): Promise<Mask> {
   const { units } = problem;
   const canTrace = rowwiseBudget(problem) !== undefined;
-  const isLarge = (layer.rows * layer.cols ** 3) / 6 > mostWork;
+  const isLarge = traceWork(layer) > mostWork;
   if (start === "obc") return (await obcMask(problem, layer, ctx)).mask;
   const masks = [(await alpsMask(problem, layer, ctx, options)).mask];
   if (start === "alps") return masks[0]!;

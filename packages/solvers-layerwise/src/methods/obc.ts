@@ -1,45 +1,73 @@
 /**
  * OBC (Frantar and Alistarh, Optimal Brain Compression, NeurIPS 2022): the removal traces of all rows, the number of removals of
- * each row by the least losses over the layer, then the exact re-fit, which is what the trace's own weights are.
+ * each row by the least losses over the layer, then the exact re-fit, which is what the trace's own weights are. Where the traces would cost too
+ * much they are taken in blocks of columns (blocked-trace.ts).
  */
 import { type Mask, matrix, type Problem, type RunContext, type Solver, throwIfAborted } from "@secateur/core";
+import { defaults } from "../defaults.ts";
 import { weightBudget } from "../problem/budget.ts";
 import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
 import { refit } from "../problem/refit.ts";
 import { solutionOf, withLayer } from "../problem/solution.ts";
-import { allocateRemovals, type RowLosses } from "../search/allocate.ts";
-import { type RemovalTrace, removalTrace, type TraceOptions } from "../search/trace.ts";
+import { allocateRemovals } from "../search/allocate.ts";
+import { blockedMask, blockFor } from "../search/blocked-trace.ts";
+import {
+  maskAfter,
+  type RemovalTrace,
+  removalTrace,
+  rowLosses,
+  type TraceOptions,
+  traceWork,
+} from "../search/trace.ts";
+
+/** Settings of {@link obc}. */
+export interface ObcOptions {
+  /**
+   * Multiply-adds that the traces may cost, rows cols^3 / 6, > 0. A larger layer is traced in blocks of columns, as large as this allows, with the
+   * note "obc-blocked". Default 2e11, some two minutes.
+   */
+  readonly mostWork?: number | undefined;
+}
 
 /**
- * OBC as a solver, for budgets of single weights: any k of the layer, or keep of every n. stats: `iterations` (removals traced),
- * `relativeError`. Time: rows cols^3 / 6 for the traces. Memory: 12 rows cols + 24 cols^2 bytes.
+ * OBC as a solver, for budgets of single weights: any k of the layer, or keep of every n. stats: `iterations` (removals traced), `relativeError`, and
+ * `block` (columns) where it was traced in blocks. Time: rows cols^3 / 6 for the traces, or about `mostWork` and rows cols^2. Memory: 12 rows cols + 24 cols^2 bytes.
  *
  * @example
  * const { w } = await obc().solve(problem, ctx);
  */
-export function obc(): Solver {
+export function obc(options: ObcOptions = {}): Solver {
   return {
     needs: {},
     scope: "layers",
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
-        const { mask, removals } = await obcMask(problem, layer, ctx);
+        const { mask, removals, block } = await obcMask(problem, layer, ctx, options);
         const { w, status } = await refit(layer, mask, ctx);
-        return solutionOf(problem, layer, { w, mask, status, stats: { iterations: removals } });
+        const stats = { iterations: removals, ...(block === undefined ? {} : { block }) };
+        return solutionOf(problem, layer, { w, mask, status, stats });
       });
     },
   };
 }
 
-/** OBC's mask, and how many removals were traced. @throws ERR_INCOMPATIBLE */
+/** OBC's mask, how many removals were traced, and in blocks of how many columns where they were. @throws ERR_INCOMPATIBLE */
 export async function obcMask(
   problem: Problem,
   layer: LayerProblem,
   ctx: RunContext,
-): Promise<{ mask: Mask; removals: number }> {
+  { mostWork = defaults.obc.mostWork }: ObcOptions = {},
+): Promise<{ mask: Mask; removals: number; block?: number }> {
   const budget = weightBudget("obc", problem);
   const { rows, cols } = layer;
+  if (traceWork(layer) > mostWork) {
+    const block = blockFor(layer, { mostWork, of: budget.kind === "pattern" ? budget.of : 1 });
+    if (block < cols) {
+      noteBlocks(layer, block, ctx);
+      return { ...(await blockedMask(layer, { budget, block }, ctx)), block };
+    }
+  }
   const { eligible } = budget;
   const pattern = budget.kind === "pattern" ? budget : undefined;
   const trace = await removalTrace(layer, { eligible, pattern }, ctx);
@@ -51,23 +79,13 @@ export async function obcMask(
   return { mask: maskAfter(trace, counts, cols), removals };
 }
 
-/** The losses of a trace, row by row; weights that may not stay have to go. */
-export function rowLosses(trace: RemovalTrace, cols: number, eligible?: Mask): readonly RowLosses[] {
-  return Array.from(trace.counts, (count, r) => {
-    const losses = trace.losses.subarray(r * cols, r * cols + count);
-    if (!eligible) return { losses };
-    const allowed = eligible.subarray(r * cols, (r + 1) * cols).reduce((sum, bit) => sum + bit, 0);
-    return { losses, least: cols - allowed };
-  });
-}
-
-/** What is left [rows * cols] after so many removals of each row. */
-function maskAfter({ order }: Pick<RemovalTrace, "order">, counts: Uint32Array, cols: number): Mask {
-  const mask = new Uint8Array(counts.length * cols).fill(1);
-  counts.forEach((count, r) => {
-    for (let t = 0; t < count; t++) mask[r * cols + order[r * cols + t]!] = 0;
-  });
-  return mask;
+function noteBlocks(layer: LayerProblem, block: number, ctx: RunContext): void {
+  const { id, rows, cols } = layer;
+  const work = traceWork(layer);
+  // What a processor of this kind does in a second, roughly: many small steps, bound by memory.
+  const hours = work / 1.5e9 / 3600;
+  const message = `${id}: OBC's traces of ${rows} rows of ${cols} inputs would cost ${work.toPrecision(2)} multiply-adds, hours of work (about ${hours.toPrecision(1)}); they are taken in blocks of ${block} inputs, each with what the blocks before it have changed (option mostWork allows more)`;
+  ctx.report({ type: "note", level: "info", code: "obc-blocked", message });
 }
 
 /**

@@ -18,11 +18,12 @@ import {
   type Solver,
   throwIfAborted,
 } from "@secateur/core";
-import { factorize, withScratch } from "@secateur/core/linalg";
+import { withScratch } from "@secateur/core/linalg";
 import { defaults } from "../defaults.ts";
 import { type WeightBudget, weightBudget } from "../problem/budget.ts";
 import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
 import { solutionOf, withLayer } from "../problem/solution.ts";
+import { writeInverseFactor } from "../search/inverse-factor.ts";
 
 /** Settings of {@link sparseGpt}. */
 export interface SparseGptOptions {
@@ -49,7 +50,7 @@ export function sparseGpt(options: SparseGptOptions = {}): Solver {
         withScratch(kernels, async (alloc) => {
           const { rows, cols } = layer;
           const U = matrix(cols, cols, alloc(cols * cols, "f64"));
-          writeInverseFactor(U, { layer, damping, kernels });
+          writeInverseFactor(U, { layer, damping, who: "sparsegpt", kernels });
           const w = matrix(rows, cols, alloc(rows * cols, "f64"));
           writeStart(w, { problem, layer, U, kernels });
           const mask = new Uint8Array(rows * cols);
@@ -63,37 +64,6 @@ export function sparseGpt(options: SparseGptOptions = {}): Solver {
       );
     },
   };
-}
-
-/**
- * Writes U = R^-1, R R' = H + damping, R upper triangular: the Cholesky factor of H with rows and columns in reverse order, reversed.
- *
- * @throws ERR_SINGULAR where H can be factored in its own order only
- */
-function writeInverseFactor(
-  U: Mat,
-  { layer, damping, kernels }: { layer: LayerProblem; damping: number; kernels: Kernels },
-): void {
-  const { cols: n, H } = layer;
-  const mean = layer.diagonal.reduce((sum, value) => sum + value, 0) / n;
-  const added = damping * mean;
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j < n; j++) U.data[i * n + j] = H.data[(n - 1 - i) * n + (n - 1 - j)]!;
-    U.data[i * n + i]! += added;
-  }
-  factorize({
-    H: U,
-    what: `sparsegpt: H of '${layer.id}' from its last column`,
-    damping: layer.ridge + added,
-    kernels,
-  });
-  const inverse = matrix(n, n, kernels.alloc(n * n, "f64"));
-  for (let i = 0; i < n; i++) inverse.data[i * n + i] = 1;
-  kernels.triangularSolve({ l: U, b: inverse });
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j < n; j++) U.data[i * n + j] = inverse.data[(n - 1 - i) * n + (n - 1 - j)]!;
-  }
-  kernels.free(inverse.data);
 }
 
 /**

@@ -37,7 +37,7 @@ function undamped({ curvature, cols, damping }: LayerCurvature): Mat {
 }
 
 /** a m, or a m', in f64. */
-function product(a: Mat, m: Mat, kernels: Kernels, transposeB = false): Mat {
+export function product(a: Mat, m: Mat, kernels: Kernels, transposeB = false): Mat {
   const out = matrix(a.rows, m.cols, new Float64Array(a.rows * m.cols));
   kernels.gemm({ a: matrix(a.rows, a.cols, Float64Array.from(a.data)), b: m, transposeB, out });
   return out;

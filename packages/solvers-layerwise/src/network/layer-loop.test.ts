@@ -12,11 +12,12 @@ import {
 import { activations } from "@secateur/fisher";
 import { createNetwork, createRetrainer, mlp, type Network } from "@secateur/nn";
 import { expect, test } from "vitest";
+import { layerAllocations } from "../allocation/share-budget.ts";
 import { obc } from "../methods/obc.ts";
 import { wanda } from "../methods/wanda.ts";
 import { layerLoop } from "./layer-loop.ts";
+import { biasMatcher } from "./match-biases.ts";
 import { pruneLayers } from "./prune-layers.ts";
-import { layerAllocations } from "./share-budget.ts";
 
 const rng = createRng("layers");
 const inputs = matrix(
@@ -73,6 +74,26 @@ test("layers are pruned in rounds with training, what is pruned stays pruned, an
   for (const resume of states) {
     const again = newNetwork();
     await prune({ ...inRounds(again), resume });
+    expect(again.tensors()).toEqual(network.tensors());
+  }
+});
+
+test("biases that follow from the weights are those of a run that is continued, too", async () => {
+  const stagesOf = async (model: Network, more: Partial<PruneRequest> = {}): Promise<void> => {
+    const params = ["fc1.weight", "fc2.weight"];
+    const recalibrate = await biasMatcher({ model, params, data, isNormMeasured: false }, createRunContext());
+    const loop = layerLoop({ allocation: "uniform", offsets: "biases" });
+    const layers = { loop, curvature: activations() };
+    await prune({ ...layered(model), layers, sparsity: 0.7, plan: { stages: 3 }, recalibrate: recalibrate!, ...more });
+  };
+  const network = newNetwork();
+  const states: RunState[] = [];
+  await stagesOf(network, { onState: (state) => void states.push(structuredClone(state)) });
+  expect(network.weights.get("fc2.bias")).not.toEqual(newNetwork().weights.get("fc2.bias"));
+  expect(states).toHaveLength(3);
+  for (const resume of states) {
+    const again = newNetwork();
+    await stagesOf(again, { resume });
     expect(again.tensors()).toEqual(network.tensors());
   }
 });

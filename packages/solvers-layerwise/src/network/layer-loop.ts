@@ -2,7 +2,10 @@ import type { LayerLoop } from "@secateur/core";
 import { type PruneLayersRequest, pruneLayers } from "./prune-layers.ts";
 
 /** How layers share a budget, what they are to match, and whether blocks are re-fitted. */
-export type LayerLoopOptions = Pick<PruneLayersRequest, "allocation" | "evolution" | "heldOut" | "match" | "blocks">;
+export type LayerLoopOptions = Pick<
+  PruneLayersRequest,
+  "offsets" | "allocation" | "evolution" | "heldOut" | "match" | "blocks"
+>;
 
 /**
  * {@link pruneLayers} for the stages of core's `prune`, so that layers are pruned in rounds with training, too.

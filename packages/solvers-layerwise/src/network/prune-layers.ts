@@ -13,16 +13,16 @@ import {
   type RunContext,
   sampleIndices,
 } from "@secateur/core";
+import { checkEvolution, type EvolutionOptions, pruneEvolved } from "../allocation/evolve.ts";
+import { heldOutMeasure } from "../allocation/held-out-outputs.ts";
+import { pruneBest } from "../allocation/prune-best.ts";
+import { evenShare, inOrder, type LayerAllocation, shareBudget } from "../allocation/share-budget.ts";
+import { surveyLayers } from "../allocation/survey-layers.ts";
 import { noBlocks, nothingHeldOut, nothingToPrune, nothingToShare } from "../errors.ts";
-import { checkEvolution, type EvolutionOptions, pruneEvolved } from "./evolve.ts";
-import { holdNotes } from "./held-notes.ts";
-import { heldOutMeasure } from "./held-out-outputs.ts";
+import { createOffsets, type FittedOffsets } from "./offsets.ts";
 import { readAll, writeAll } from "./parameters.ts";
-import { pruneBest } from "./prune-best.ts";
 import { pruneOnce, type SampledRequest } from "./prune-once.ts";
 import { type BlockRefitOptions, checkBlockRefit, refitBlocks } from "./refit-blocks.ts";
-import { evenShare, inOrder, type LayerAllocation, shareBudget } from "./share-budget.ts";
-import { surveyLayers } from "./survey-layers.ts";
 
 /** What to prune and how; of what core's loops are asked, the order of inputs and the parameters have defaults: sequential, all prunable ones. */
 export interface PruneLayersRequest
@@ -32,9 +32,15 @@ export interface PruneLayersRequest
   readonly pattern?: { readonly keep: number; readonly of: number };
   /**
    * Whose outputs a layer is to give on its inputs: those of the dense model, or of its own dense weights. With parallel inputs they are the same. Default:
-   * the dense model's; but its own where something is measured anew afterwards (`recalibrate`), which would undo what was made up for.
+   * the dense model's; but its own where statistics are measured anew afterwards (`recalibrate`, and `offsets` not "biases"), which would undo what was made up for.
    */
   readonly match?: LayerTargets;
+  /**
+   * What is fitted, in closed form, to take up the means of a layer's outputs once it is solved, and while it is solved: biases, and with "all" the statistics of the batch
+   * normalisations behind the layers, which `recalibrate` measures anew in the end. Default: "all" where there is something to recalibrate, else "none": a run that may be continued from weights alone needs `recalibrate` for what follows from them,
+   * biases too ({@link biasMatcher}).
+   */
+  readonly offsets?: FittedOffsets;
   /** How layers share the budget; "auto" (default) tries uniform and global and keeps the one whose outputs on held-out examples are nearer to the dense ones. */
   readonly allocation?: LayerAllocation | "auto" | "evolution";
   /** Of allocation "evolution", which looks for a better one on the same held-out examples. */
@@ -68,8 +74,10 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
   if (params.length === 0) throw nothingToPrune(model.name);
   const wanted = Math.min(data.size, request.examples ?? data.size);
   const examples = sampleIndices(data.size, wanted, forkContext(ctx, "calibration").rng);
-  const match = request.match ?? (request.recalibrate ? "own" : "dense");
-  const sampled: SampledRequest = { ...request, match, params, examples };
+  const { offsets = request.recalibrate ? "all" : "none", ...others } = request;
+  const match = request.match ?? (request.recalibrate && offsets !== "biases" ? "own" : "dense");
+  const fitted = createOffsets({ model, dense: request.dense, offsets }, ctx);
+  const sampled: SampledRequest = { ...others, match, params, examples, fitted };
   if (blocks && !model.blocks) throw noBlocks(model.name);
   if (blocks) checkBlockRefit(blocks);
   if (request.evolution) checkEvolution(request.evolution);
@@ -87,6 +95,7 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
     return { ...result, blocks: refitted, partsMs: { ...result.partsMs, blocks: ctx.now() - begun } };
   } catch (error) {
     await writeAll(model, dense);
+    await fitted.restore();
     // An aborted run would measure nothing; and what went wrong first is what is told.
     const unaborted = { ...createRunContext({ kernels: ctx.kernels }), rng: ctx.rng };
     await request.recalibrate?.(unaborted).catch(() => {});
@@ -111,7 +120,7 @@ async function pruneShared(request: SampledRequest, ctx: RunContext): Promise<Pr
   }
   if (allocation !== "auto" && allocation !== "evolution") {
     const begun = ctx.now();
-    const shares = await surveyLayers(request, [allocation], holdNotes(ctx).ctx);
+    const shares = await surveyLayers(request, [allocation], ctx);
     const survey = ctx.now() - begun;
     const keeps = inOrder(shareBudget(shares, sparsity, allocation));
     const result = await pruneOnce(request, { rule: allocation, keeps }, ctx);

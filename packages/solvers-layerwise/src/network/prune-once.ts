@@ -18,17 +18,19 @@ import {
   weightUnits,
   withoutRegrowth,
 } from "@secateur/core";
+import type { KeepNext } from "../allocation/share-budget.ts";
+import { layerProblemOf } from "../allocation/survey-layers.ts";
 import { relativeErrorOf } from "../problem/relative-error.ts";
 import { denseError } from "./dense-targets.ts";
+import type { Offsets } from "./offsets.ts";
 import { eligibleRows, readRows, writeRows } from "./parameters.ts";
 import type { PruneLayersRequest, PruneLayersResult } from "./prune-layers.ts";
-import type { KeepNext } from "./share-budget.ts";
-import { layerProblemOf } from "./survey-layers.ts";
 
 /** A request with its parameters and examples chosen. */
-export interface SampledRequest extends Omit<PruneLayersRequest, "examples"> {
+export interface SampledRequest extends Omit<PruneLayersRequest, "examples" | "offsets"> {
   readonly params: readonly string[];
   readonly examples: Uint32Array;
+  readonly fitted: Offsets;
 }
 
 /** How the budget was shared out. */
@@ -44,11 +46,12 @@ export async function pruneOnce(
   { rule, keeps }: Shared,
   ctx: RunContext,
 ): Promise<PruneLayersResult> {
-  const { model, curvature, solver, pattern, inputs = "sequential" } = request;
+  const { model, curvature, solver, pattern, inputs = "sequential", fitted } = request;
   const layers: PrunedLayer[] = [];
   const begun = ctx.now();
-  for await (const layer of curvature.estimate({ ...request, inputs }, ctx)) {
-    for (const target of layer.targets) {
+  for await (const given of curvature.estimate({ ...request, inputs }, ctx)) {
+    for (const target of given.targets) {
+      const layer = fitted.posed(target, given);
       const w = await readRows(model, target);
       const count = w.rows * w.cols;
       const mayStay = eligibleRows(request.eligible, target, w.cols);
@@ -68,6 +71,7 @@ export async function pruneOnce(
       const solution = await solver.solve(problem, ctx);
       await checkSolution(problem, solution, solver.name ?? "the solver");
       await writeRows(model, target, solution.w);
+      await fitted.fit({ target, layer: given, w, u, found: solution.w });
       const { param: name, firstRow } = target;
       const solveMs = ctx.now() - started;
       layers.push({

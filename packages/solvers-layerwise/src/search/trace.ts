@@ -10,6 +10,7 @@
 import { type Kernels, type Mask, type Mat, matrix, type RunContext, type Vec } from "@secateur/core";
 import { invertSpd, withScratch } from "@secateur/core/linalg";
 import type { LayerProblem } from "../problem/layer-problem.ts";
+import type { RowLosses } from "./allocate.ts";
 
 /** What each removal costs: of all rows, in flat weights of the layer. */
 export interface RemovalTrace {
@@ -32,25 +33,48 @@ export interface TraceOptions {
 /** Removals between two updates of H^-1. */
 const batch = 48;
 
-/** Traces all rows. Time: rows cols^3 / 6. Memory: 16 cols^2 bytes beside the result. */
-export async function removalTrace(layer: LayerProblem, options: TraceOptions, ctx: RunContext): Promise<RemovalTrace> {
-  const { rows, cols } = layer;
+/** Multiply-adds of the whole trace of a layer. */
+export function traceWork({ rows, cols }: { readonly rows: number; readonly cols: number }): number {
+  return (rows * cols ** 3) / 6;
+}
+
+/** Traces all rows. Time: {@link traceWork}. Memory: 16 cols^2 bytes beside the result. */
+export function removalTrace(layer: LayerProblem, options: TraceOptions, ctx: RunContext): Promise<RemovalTrace> {
+  const { rows, cols, H, B } = layer;
+  const { kernels } = ctx;
+  return withScratch(kernels, async (alloc) => {
+    const inverse = matrix(cols, cols, alloc(cols * cols, "f64"));
+    inverse.data.set(H.data);
+    invertSpd({ H: inverse, what: `H of '${layer.id}'`, damping: layer.ridge, kernels });
+    const optimum = matrix(rows, cols, alloc(rows * cols, "f64"));
+    kernels.gemm({ a: B, b: inverse, out: optimum });
+    return await traceRows({ inverse, start: optimum, ...options }, ctx);
+  });
+}
+
+/**
+ * Traces rows from their minimisers.
+ *
+ * @param spec.inverse - H^-1 [cols, cols] of the weights that can be removed, all others re-fitted
+ * @param spec.start - [rows, cols] f64; not changed
+ */
+export async function traceRows(
+  spec: TraceOptions & { readonly inverse: Mat; readonly start: Mat },
+  ctx: RunContext,
+): Promise<RemovalTrace> {
+  const { inverse, start, ...options } = spec;
+  const { rows, cols } = start;
   const { kernels } = ctx;
   const order = new Uint32Array(rows * cols);
   const losses = new Float64Array(rows * cols);
   const counts = new Uint32Array(rows);
   await withScratch(kernels, async (alloc) => {
-    const inverse = matrix(cols, cols, alloc(cols * cols, "f64"));
-    inverse.data.set(layer.H.data);
-    invertSpd({ H: inverse, what: `H of '${layer.id}'`, damping: layer.ridge, kernels });
     const work: Workspace = { P: alloc(cols * cols, "f64"), U: alloc(batch * cols, "f64") };
-    const optimum = alloc(cols, "f64");
     for (let r = 0; r < rows; r++) {
       const [from, to] = [r * cols, (r + 1) * cols];
-      kernels.gemv({ a: inverse, x: layer.B.data.subarray(from, to), out: optimum });
       counts[r] = traceRow({
         inverse,
-        w: Float64Array.from(optimum),
+        w: Float64Array.from(start.data.subarray(from, to)),
         eligible: options.eligible?.subarray(from, to),
         pattern: options.pattern,
         order: order.subarray(from, to),
@@ -62,6 +86,25 @@ export async function removalTrace(layer: LayerProblem, options: TraceOptions, c
     }
   });
   return { order, losses, counts };
+}
+
+/** The losses of a trace, row by row; weights that may not stay have to go. */
+export function rowLosses(trace: RemovalTrace, cols: number, eligible?: Mask): readonly RowLosses[] {
+  return Array.from(trace.counts, (count, r) => {
+    const losses = trace.losses.subarray(r * cols, r * cols + count);
+    if (!eligible) return { losses };
+    const allowed = eligible.subarray(r * cols, (r + 1) * cols).reduce((sum, bit) => sum + bit, 0);
+    return { losses, least: cols - allowed };
+  });
+}
+
+/** What is left [rows * cols] after so many removals of each row. */
+export function maskAfter({ order }: Pick<RemovalTrace, "order">, counts: Uint32Array, cols: number): Mask {
+  const mask = new Uint8Array(counts.length * cols).fill(1);
+  counts.forEach((count, r) => {
+    for (let t = 0; t < count; t++) mask[r * cols + order[r * cols + t]!] = 0;
+  });
+  return mask;
 }
 
 interface Workspace {

@@ -9,7 +9,7 @@ import {
   type FailedRun,
 } from "../../compare/compare-document.ts";
 import { gradientKey, shareGradients, sharingOrder } from "../../compare/shared-gradients.ts";
-import { badUsage, keepsAll } from "../../errors.ts";
+import { flagWithoutEffect, keepsAll } from "../../errors.ts";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import { kebab } from "../../plugins/option-schema.ts";
@@ -21,6 +21,7 @@ import { gradientPlanKeys } from "../../recipe/plan-keys.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { batchNormOfModel, chosenDense, remeasuringModel } from "../open/any-model-settings.ts";
+import { followingBiases } from "../open/bias-matching.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
@@ -31,6 +32,14 @@ import { openComparison } from "../state/comparison-file.ts";
 import { type FinishedRun, finishedRun, requestHash } from "../state/finished-run.ts";
 import { packageVersions, versions } from "../versions.ts";
 import { comparisonIdentity } from "./comparison-identity.ts";
+
+/** One of the methods that are compared. */
+export interface ComparedSolver {
+  readonly found: FoundEntry<SolverEntry>;
+  /** By name; those left out have their defaults. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly plan: RunPlan;
+}
 
 /** What to compare. */
 export interface Comparison {
@@ -48,13 +57,15 @@ export interface Comparison {
   readonly task?: string | undefined;
   /** When statistics of batch normalisation are measured anew; default: where the network has any, before and after. */
   readonly reestimateBatchNorm?: ReestimateTime | undefined;
-  /** At least one. */
-  readonly solvers: readonly FoundEntry<SolverEntry>[];
+  /** At least one, each with the options and the settings of its plan that are its own. */
+  readonly solvers: readonly ComparedSolver[];
   readonly sparsities: readonly number[];
   /** Weights that are left alone: "first", "last", or names. */
   readonly keepDense: readonly string[];
-  /** What is fixed of every method's plan. */
+  /** What is fixed of every method's plan, unless its own says otherwise. */
   readonly plan: RunPlan;
+  /** Of the model of the loss that every plan takes; default: its own defaults. */
+  readonly curvatureOptions?: Readonly<Record<string, unknown>>;
   /** The folder from which plugins and TensorFlow.js are looked for. */
   readonly cwd: string;
   readonly session: Session;
@@ -82,17 +93,25 @@ export interface Comparison {
 export async function runCompare(
   spec: Comparison,
 ): Promise<{ document: CompareDocument | FinishedRun; runs: readonly ComparedRun[] }> {
-  const { path, data: source, solvers: found, sparsities, plan, cwd, session, includeFrozen } = spec;
+  const { path, data: source, sparsities, cwd, session, includeFrozen, curvatureOptions = {} } = spec;
+  const found = spec.solvers.map((one) => one.found);
   for (const one of found) notePlugin(one, session);
   const solvers = await Promise.all(
-    found.map(async (one) => ({ one, solver: one.entry.create((await resolveOptions(one.entry, {})) as never) })),
+    spec.solvers.map(async ({ found: one, options: given, plan: own }) => {
+      const options = await resolveOptions(one.entry, given);
+      const solver = one.entry.create(options as never);
+      if (!needsGradients(solver)) assertNoGradientSetting(own, one.entry.name);
+      return { one, options, solver, plan: { ...spec.plan, ...own } };
+    }),
   );
-  assertUsed({ plan, anyGradients: solvers.some(({ solver }) => needsGradients(solver)) });
+  if (!solvers.some(({ solver }) => needsGradients(solver))) assertNoGradientSetting(spec.plan);
   const { onEvent } = session;
   const first = await openAnyModel({ path, arch: spec.arch, engine: spec.engine, includeFrozen, cwd, onEvent });
   const { classes, spec: layers } = first;
   const comparison = comparisonIdentity(spec, first);
-  const requestSha256 = requestHash(JSON.stringify([comparison, found.map(({ entry }) => entry.name), sparsities]));
+  const requestSha256 = requestHash(
+    JSON.stringify([comparison, solvers.map(({ one, options, plan }) => [one.entry.name, options, plan]), sparsities]),
+  );
   if (spec.resume && (await isReportOf(spec, requestSha256))) {
     first.close();
     return { document: finishedRun(spec.report!, session), runs: [] };
@@ -118,16 +137,21 @@ export async function runCompare(
   await measurements.before();
   const posed = await poseTask({ network: first.network, data, named: named?.task, session });
   const dense = await posed.evaluate(first.network);
-  const jobs = solvers.flatMap(({ one, solver }) => sparsities.map((sparsity) => ({ one, solver, sparsity })));
+  const jobs = solvers.flatMap((method) => sparsities.map((sparsity) => ({ ...method, sparsity })));
   const keeper =
     spec.state === undefined
       ? undefined
       : await openComparison({
           ...{ path: spec.state, comparison, resume: spec.resume === true, session },
-          packages: new Map(found.map((one) => [one.entry.name, packageVersions([one])])),
+          methods: new Map(
+            solvers.map(({ one, options, plan }) => [
+              one.entry.name,
+              { packages: packageVersions([one]), options, plan },
+            ]),
+          ),
         });
   const plans = await Promise.all(
-    jobs.map(async ({ solver, sparsity }) => {
+    jobs.map(async ({ solver, sparsity, plan }) => {
       const planned = await plannedRun({ network: first.network, params, solver, sparsity, plan, train: data.train });
       const stages = planned.stages + planned.targetStages;
       return { key: needsGradients(solver) ? gradientKey(planned) : undefined, stages };
@@ -147,7 +171,7 @@ export async function runCompare(
   const sources: FoundEntry[] = [...found, ...(named?.sources ?? [])];
   try {
     for (const [turn, position] of order.entries()) {
-      const { one, solver, sparsity } = jobs[position]!;
+      const { one, options, solver, plan, sparsity } = jobs[position]!;
       const { key = "" } = plans[position]!;
       // Kept for runs of one stage only: longer ones take many gradients, and need the memory for them.
       const next = order[turn + 1];
@@ -160,11 +184,16 @@ export async function runCompare(
       try {
         const { before, recalibrate, after } = measurements.forCopy(model);
         await before();
+        const isLayered = solver.scope === "layers";
+        const follow = isLayered
+          ? await followingBiases({ network, params, data, session, recalibrate })
+          : { recalibrate };
         const { result: whole, curvature } = await pruneNetwork({
-          ...{ network, solver, sparsity, plan, params, ...(recalibrate ? { recalibrate } : {}) },
+          ...{ network, solver, sparsity, plan, params },
+          ...(follow.recalibrate ? { recalibrate: follow.recalibrate } : {}),
           session: labelled(session, `${one.entry.name} at ${sparsity}`),
-          ...{ train: data.train, task: posed.task },
-          ...(solver.scope === "layers" ? layerScope({}) : {}),
+          ...{ train: data.train, task: posed.task, curvatureOptions },
+          ...("offsets" in follow ? layerScope({}, follow) : {}),
           findCurvature: (name) => findCurvature(name, cwd),
           wrapEstimator: (inner) => {
             const run = shared.forRun({ key, inner, isKept });
@@ -176,7 +205,7 @@ export async function runCompare(
         if (curvature) sources.push(curvature);
         const pruned = await posed.evaluate(network);
         const { mask: _mask, ...result } = whole;
-        const run = { solver: one.entry.name, sparsity, dense, pruned, result, sharesGradients: wasShared() };
+        const run = { solver: one.entry.name, options, sparsity, dense, pruned, result, sharesGradients: wasShared() };
         finished.set(position, run);
         await keeper?.keep(run);
         spec.onRun?.(run, at);
@@ -228,9 +257,11 @@ function labelled(session: Session, label: string): Session {
   return { ...session, onEvent, context: () => createRunContext({ seed, kernels, signal, onEvent }) };
 }
 
-/** Where no method takes gradients, a setting of them would change nothing. */
-function assertUsed({ plan, anyGradients }: { plan: RunPlan; anyGradients: boolean }): void {
-  const key = anyGradients ? undefined : gradientPlanKeys.find((candidate) => plan[candidate] !== undefined);
-  if (key !== undefined)
-    throw badUsage(`--${kebab(key)} would change nothing: no solver named takes gradients; leave it out`);
+/** Where no gradients are taken, a setting of them would change nothing. @param solver - the method whose own setting it is */
+function assertNoGradientSetting(plan: RunPlan, solver?: string): void {
+  const key = gradientPlanKeys.find((candidate) => plan[candidate] !== undefined);
+  if (key === undefined) return;
+  const setting = solver === undefined ? `--${kebab(key)}` : `--option ${solver}:${kebab(key)}`;
+  const reason = solver === undefined ? "no solver named takes gradients" : "it takes no gradients";
+  throw flagWithoutEffect({ flag: setting, reason });
 }

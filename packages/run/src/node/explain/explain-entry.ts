@@ -10,7 +10,7 @@ import {
   type RunSituation,
   type Solver,
 } from "@secateur/core";
-import { formatCount, formatTable, stageTable, wrapText } from "@secateur/report/text";
+import { formatCount, formatTable, stageText, wrapText } from "@secateur/report/text";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
 import { asSolver, isLiftable } from "../../plugins/lift-entry.ts";
 import { describeOption, kebab, valueLabel } from "../../plugins/option-schema.ts";
@@ -70,7 +70,6 @@ async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituat
     ...(isLayered ? { scope: { kind: "layers", inputs: "sequential" } } : {}),
   });
   const { sparsity, prunable, examples } = situation;
-  const { titles, rows } = stageTable(stages);
   const lines = [
     ...(stages.length === 1
       ? ["stages: 1"]
@@ -83,11 +82,7 @@ async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituat
   ];
   const keeps = `${formatCount(keptCount(prunable, sparsity))} of ${formatCount(prunable)} weights`;
   const head = `Plan for sparsity ${sparsity} (keeps ${keeps}) with ${formatCount(examples)} training examples:\n`;
-  const table = formatTable(
-    titles.map((title) => ({ title })),
-    rows,
-  );
-  return head + indent(lines.map((line) => `${wrapText(line)}\n`).join("") + table);
+  return head + indent(lines.map((line) => `${wrapText(line)}\n`).join("") + stageText(stages));
 }
 
 /** What a run costs, in multiply-adds and as so many epochs of training, each of three forward passes an example. */

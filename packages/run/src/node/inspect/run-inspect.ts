@@ -78,9 +78,10 @@ async function read(path: string, cwd: string): ReturnType<typeof inspectTfjs> {
   const { format, metadata, notes = [] } = checkpoint;
   const firsts = new Map<unknown, string>();
   const tensors = checkpoint.tensors.map((tensor) => {
-    const first = tensor.data.length > 1 ? firsts.get(tensor.data) : undefined;
-    if (first === undefined) firsts.set(tensor.data, tensor.name);
     const described = describe(tensor);
+    if (tensor.data.length <= 1) return described;
+    const first = firsts.get(tensor.data);
+    if (first === undefined) firsts.set(tensor.data, tensor.name);
     return first === undefined ? described : { ...described, tiedTo: first };
   });
   return { format, metadata, notes, tensors, content: bytes, sha256 };

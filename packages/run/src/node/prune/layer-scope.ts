@@ -1,7 +1,7 @@
 /** From the settings of scope "layers" to what core's runner takes. */
 import type { Model } from "@secateur/core";
 import { activations } from "@secateur/fisher";
-import { layerLoop } from "@secateur/solvers-layerwise";
+import { type FittedOffsets, layerLoop } from "@secateur/solvers-layerwise";
 import type { PruneJob } from "../../prune/prune-network.ts";
 import type { LayersSettings } from "./layers-settings.ts";
 
@@ -11,11 +11,12 @@ const usualExamples = 1024;
 /**
  * The scope of a run, and what prunes over it.
  *
- * @param openDense - opens the network before the run; called at most once; default: layers of later stages are led to what these begin with
+ * @param around.offsets - what may be fitted beside weights; default: nothing, or all where the run measures statistics anew
+ * @param around.openDense - opens the network before the run; called at most once; default: layers of later stages are led to what these begin with
  */
 export function layerScope(
   { inputs = "sequential", examples = usualExamples, allocation, match, refitBlocks = 0, damping }: LayersSettings,
-  openDense?: () => Promise<Model>,
+  { offsets, openDense }: { offsets?: FittedOffsets; openDense?: () => Promise<Model> } = {},
 ): Pick<PruneJob, "layers"> {
   let dense: Promise<Model> | undefined;
   return {
@@ -24,6 +25,7 @@ export function layerScope(
       loop: layerLoop({
         ...(allocation === undefined ? {} : { allocation }),
         ...(match === undefined ? {} : { match }),
+        ...(offsets === undefined ? {} : { offsets }),
         ...(refitBlocks > 0 ? { blocks: { epochs: refitBlocks } } : {}),
       }),
       curvature: activations({ damping }),

@@ -6,6 +6,12 @@ import { badRecipe } from "../../errors.ts";
 /** Rules, or a choice among shares by held-out examples. */
 export type LayerAllocationChoice = LayerAllocation | "auto" | "evolution";
 
+/** What becomes of biases. */
+export type BiasSetting = "fitted" | "kept";
+
+/** All of them. */
+export const biasSettings: readonly BiasSetting[] = ["fitted", "kept"];
+
 /** Settings of scope "layers"; every one has a default. */
 export interface LayersSettings {
   /** Inputs of the network pruned so far (default), or of the dense one. */
@@ -14,6 +20,8 @@ export interface LayersSettings {
   readonly match?: LayerTargets;
   /** Passes over the calibration examples in which whole blocks are re-fitted when all layers are pruned; default 0. */
   readonly refitBlocks?: number;
+  /** Whether biases of layers are fitted with their weights; so are batch-norm statistics where they are measured anew. Default: fitted, but with retraining. */
+  readonly biases?: BiasSetting;
   /** How layers share the budget; default "auto". */
   readonly allocation?: LayerAllocationChoice;
   /** Added to the diagonal of H, as a fraction of its mean; default: .01 for a layer with few rows of inputs, else 0. */
@@ -35,13 +43,13 @@ export const layerAllocationChoices: readonly LayerAllocationChoice[] = ["auto",
 
 /** Checks the value of "layers" in a recipe. @throws ERR_RECIPE */
 export function parseLayers(path: string, value: Readonly<Record<string, unknown>>): LayersSettings {
-  const { inputs, match, refitBlocks, allocation, damping, examples, pattern, ...others } = value;
+  const { inputs, match, refitBlocks, biases, allocation, damping, examples, pattern, ...others } = value;
   const refuse = (key: string, found: unknown, expected: string): never => {
     throw badRecipe({ path, found: `${JSON.stringify(found)} as 'layers.${key}'`, expected });
   };
   const [strange] = Object.keys(others);
   if (strange !== undefined)
-    refuse(strange, others[strange], "inputs, match, refitBlocks, allocation, damping, examples or pattern");
+    refuse(strange, others[strange], "inputs, match, refitBlocks, biases, allocation, damping, examples or pattern");
   if (inputs !== undefined && !layerInputsModes.some((name) => name === inputs)) {
     refuse("inputs", inputs, layerInputsModes.join(" or "));
   }
@@ -50,6 +58,8 @@ export function parseLayers(path: string, value: Readonly<Record<string, unknown
   if (refitBlocks !== undefined && !(Number.isInteger(refitBlocks) && (refitBlocks as number) >= 0)) {
     refuse("refitBlocks", refitBlocks, "a whole number of at least 0");
   }
+  if (biases !== undefined && !biasSettings.some((name) => name === biases))
+    refuse("biases", biases, biasSettings.join(" or "));
   if (allocation !== undefined && !layerAllocationChoices.some((name) => name === allocation)) {
     refuse("allocation", allocation, layerAllocationChoices.join(", "));
   }

@@ -2,6 +2,7 @@
 import { join, resolve } from "node:path";
 import type { Model, Task } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
+import type { FittedOffsets } from "@secateur/solvers-layerwise";
 import { keepsAll, overflowed } from "../../errors.ts";
 import type { FoundEntry } from "../../plugins/found-entry.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
@@ -11,8 +12,9 @@ import { type PosedTask, poseTask } from "../../prune/pose-task.ts";
 import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
-import { batchNormOfModel, chosenDense, remeasuringModel } from "../open/any-model-settings.ts";
-import type { BatchNormSettings, Remeasure } from "../open/batch-norm.ts";
+import { batchNormOfModel, chosenDense, noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
+import type { BatchNormSettings } from "../open/batch-norm.ts";
+import { type Following, followingBiases } from "../open/bias-matching.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork, refuseTfjs } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
@@ -85,7 +87,12 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const opened = await openSource(spec, model);
   const retrain = await completeRetrain({ settings, model, cwd, session, params, opened, sparsity: budget.sparsity });
   const draft = portableRecipe(recipeOf({ settings, retrain, model, session }), outputs.recipe);
-  const measured = await measure({ ...spec, opened, retrain, model, params, budget, run: runIdentity(draft) });
+  const beside: AnyModel[] = [];
+  const run = runIdentity(draft);
+  const measuring = measure({ ...spec, opened, retrain, model, params, budget, run, beside });
+  const measured = await measuring.finally(() => {
+    for (const { close } of beside) close();
+  });
   const outcome = withWholeTime(measured, now() - started);
   await assertFiniteOutcome(outcome, model, settings.found.entry.name);
   const { result, curvature } = outcome;
@@ -166,15 +173,27 @@ async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
     settings: batchNormOf(settings, model),
     session,
   });
+  if (batchNormOf(settings, model)) noteCorrected(model, session);
   await before();
+  const following = await followingOf(spec, { data, recalibrate });
   const posed = await poseTask({ network, data, named, session });
   const dense = await posed.evaluate(network);
   const started = now();
-  const done = await pruneInStages(spec, { data, posed, recalibrate });
+  const done = await pruneInStages(spec, { data, posed, ...following });
   const stagesMs = now() - started;
   await after();
   const pruned = await posed.evaluate(network);
   return { measured: { dense, pruned, measuredOn: posed.measuredOn }, ...done, stagesMs };
+}
+
+/** What follows from the weights. With retraining biases are trained, and nothing is measured under way. */
+async function followingOf(
+  { settings, session, model, params }: MeasureSpec,
+  { data, recalibrate }: { data: DatasetSplits; recalibrate: Following["recalibrate"] },
+): Promise<Following> {
+  if (!settings.layers || settings.layers.biases === "kept" || settings.retrain)
+    return { recalibrate, offsets: "none" };
+  return await followingBiases({ network: model.network, params, data, session, recalibrate });
 }
 
 /** What a run without data leaves undone, beside all measuring. */
@@ -193,6 +212,8 @@ interface MeasureSpec extends PruneRun {
   readonly budget: RunBudget;
   /** Identifies model, data and method in the saved state. */
   readonly run: string;
+  /** Models that are opened under way, to be closed when the run ends. */
+  readonly beside: AnyModel[];
 }
 
 /** What the user named; --distill is short for the task at the plan's temperature. */
@@ -202,7 +223,7 @@ function taskName({ task, plan }: PruneSettings): string | undefined {
 }
 
 /** What a run's job is, whether it retrains or not. */
-function jobOf(spec: MeasureSpec): Omit<PruneTask, "train"> {
+function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "train"> {
   const { cwd, settings, session, model, params, budget } = spec;
   const { solver, plan, curvatureOptions } = settings;
   return {
@@ -215,16 +236,17 @@ function jobOf(spec: MeasureSpec): Omit<PruneTask, "train"> {
       findCurvature: (name: string) => findCurvature(name, cwd),
     },
     ...budget,
-    ...(settings.layers ? layerScope(settings.layers, () => openDense(spec)) : {}),
+    ...(settings.layers ? layerScope(settings.layers, { offsets, openDense: () => openDense(spec) }) : {}),
     curvatureOptions,
     onCurvature: (curvature) => noteUnread(settings, curvature, session),
   };
 }
 
 /** The network before the run once more, with the statistics that the run began with. */
-async function openDense({ settings, session, cwd, opened, retrain }: MeasureSpec): Promise<Model> {
+async function openDense({ settings, session, cwd, opened, retrain, beside }: MeasureSpec): Promise<Model> {
   const { model: path, arch, engine, includeFrozen } = settings;
   const model = await openAnyModel({ path, arch, engine, includeFrozen, cwd, untie: true, onEvent: () => {} });
+  beside.push(model);
   if (opened) {
     const { data } = opened;
     await remeasuringModel({ model, data, settings: batchNormOf({ ...settings, retrain }, model), session }).before();
@@ -235,12 +257,12 @@ async function openDense({ settings, session, cwd, opened, retrain }: MeasureSpe
 /** Prunes, and retrains where that was asked for, with the state kept between stages and epochs. */
 async function pruneInStages(
   spec: MeasureSpec,
-  given: { data: DatasetSplits; posed: PosedTask; recalibrate: Remeasure["recalibrate"] } | undefined,
+  given: ({ data: DatasetSplits; posed: PosedTask } & Following) | undefined,
 ): Promise<Omit<RunOutcome, "measured" | "measureMs">> {
   const { outputs, resume: isResumed, session, run, settings, model, retrain } = spec;
   const keeper = await openRunKeeper({ path: outputs.state, run, resume: isResumed, session });
   const { onState, resume } = keeper;
-  const job = { ...jobOf(spec), onState, ...(resume ? { resume } : {}) };
+  const job = { ...jobOf(spec, given?.offsets ?? "none"), onState, ...(resume ? { resume } : {}) };
   const { data, posed, recalibrate } = given ?? {};
   const done =
     retrain && data && posed

@@ -20,7 +20,7 @@ const runOf = (solver: string): ComparedRun =>
 const open = (packages: Record<string, Record<string, string>>, resume = true) =>
   openComparison({
     ...{ path: join(folder, "net.compare.resume.json"), comparison: "{}", resume, session },
-    packages: new Map(Object.entries(packages)),
+    methods: new Map(Object.entries(packages).map(([name, own]) => [name, { packages: own, options: {}, plan: {} }])),
   });
 
 test("methods of other packages may join a comparison that goes on, other versions of its methods may not", async () => {
@@ -34,7 +34,7 @@ test("methods of other packages may join a comparison that goes on, other versio
   expect((await open({ b: other })).finished).toHaveLength(2);
   await expect(open({ a: { "solvers-a": "1.0.1" } })).rejects.toMatchObject({
     code: "ERR_RESUME",
-    message: expect.stringMatching(/runs of a are of other packages.*1\.0\.0.*1\.0\.1/),
+    message: expect.stringMatching(/runs of a are of other packages or settings.*1\.0\.0.*1\.0\.1/),
   });
 });
 

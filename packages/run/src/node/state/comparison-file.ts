@@ -1,7 +1,7 @@
 /** The finished runs of a comparison as a file: what `secateur compare --resume` goes on from. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { describeDifferences, isPruneError } from "@secateur/core";
+import { describeDifferences, isPruneError, type RunPlan } from "@secateur/core";
 import { readFileBytes, writeFileAtomic } from "@secateur/formats";
 import type { ComparedRun } from "../../compare/compare-document.ts";
 import { badState } from "../../errors.ts";
@@ -15,14 +15,20 @@ export interface ComparisonKeeper {
   keep(run: ComparedRun): Promise<void>;
 }
 
-/** A run, with the versions of the packages that its method comes from. */
+/** What makes a method what it is: the versions of the packages it comes from, its options, what is fixed of its plan. */
+interface Method {
+  readonly packages: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly plan: RunPlan;
+}
+
 interface KeptRun {
   readonly run: ComparedRun;
-  readonly packages: Readonly<Record<string, string>>;
+  readonly method: Method;
 }
 
 interface Content {
-  readonly version: 2;
+  readonly version: 3;
   /** Model, data and settings that all runs share; which methods and sparsities are compared may change. */
   readonly comparison: string;
   readonly runs: readonly KeptRun[];
@@ -39,17 +45,17 @@ export function comparisonStatePath({ model, report }: { model: string; report: 
  *
  * @param spec.path - absolute
  * @param spec.comparison - JSON that identifies what all runs share
- * @param spec.packages - by the name of each method that is compared, the versions of the packages it comes from
- * @throws ERR_RESUME for a file of another comparison, of another version of a method, or of none
+ * @param spec.methods - by name, those that are compared
+ * @throws ERR_RESUME for a file of another comparison, of a method of other packages or settings, or of none
  */
 export async function openComparison(spec: {
   path: string;
   comparison: string;
-  packages: ReadonlyMap<string, Readonly<Record<string, string>>>;
+  methods: ReadonlyMap<string, Method>;
   resume: boolean;
   session: Session;
 }): Promise<ComparisonKeeper> {
-  const { path, resume, session, packages } = spec;
+  const { path, resume, session, methods } = spec;
   const isThere = existsSync(path);
   if (isThere && !resume) await rm(path);
   const runs = isThere && resume ? [...(await readRuns(spec))] : [];
@@ -64,9 +70,9 @@ export async function openComparison(spec: {
   return {
     finished,
     async keep(run) {
-      runs.push({ run, packages: packages.get(run.solver) ?? {} });
+      runs.push({ run, method: methods.get(run.solver)! });
       if (!isWritable) return;
-      const content: Content = { version: 2, comparison: spec.comparison, runs };
+      const content: Content = { version: 3, comparison: spec.comparison, runs };
       try {
         await writeFileAtomic(path, `${JSON.stringify(content, nameNonFinite)}\n`, { overwrite: true });
       } catch (error) {
@@ -80,9 +86,9 @@ export async function openComparison(spec: {
 }
 
 async function readRuns(
-  spec: Pick<Parameters<typeof openComparison>[0], "path" | "comparison" | "packages">,
+  spec: Pick<Parameters<typeof openComparison>[0], "path" | "comparison" | "methods">,
 ): Promise<readonly KeptRun[]> {
-  const { path, comparison, packages } = spec;
+  const { path, comparison, methods } = spec;
   let content: Partial<Content> | null;
   try {
     content = JSON.parse(new TextDecoder().decode(await readFileBytes(path)), readNonFinite) as Partial<Content>;
@@ -91,32 +97,29 @@ async function readRuns(
     throw badState(path, "it is not the state of a comparison");
   }
   const { version, runs } = content ?? {};
-  if (version !== 2 || typeof content?.comparison !== "string" || !Array.isArray(runs) || !runs.every(isRun)) {
+  if (version !== 3 || typeof content?.comparison !== "string" || !Array.isArray(runs) || !runs.every(isRun)) {
     throw badState(path, "it is not the state of a comparison");
   }
   if (content.comparison !== comparison) {
     const difference = describeDifferences(content.comparison, comparison);
     throw badState(path, `the saved runs are of another comparison: ${difference}`);
   }
-  for (const { run, packages: then } of runs) {
-    const [before, now] = [JSON.stringify(then), JSON.stringify(packages.get(run.solver) ?? then)];
-    if (before !== now) {
-      throw badState(
-        path,
-        `the saved runs of ${run.solver} are of other packages: ${describeDifferences(before, now)}`,
-      );
-    }
+  for (const { run, method: then } of runs) {
+    const [before, now] = [JSON.stringify(then), JSON.stringify(methods.get(run.solver) ?? then)];
+    if (before === now) continue;
+    const difference = describeDifferences(before, now);
+    throw badState(path, `the saved runs of ${run.solver} are of other packages or settings: ${difference}`);
   }
   return runs;
 }
 
 function isRun(value: unknown): value is KeptRun {
-  const { run, packages } = (value ?? {}) as Partial<KeptRun>;
+  const { run, method } = (value ?? {}) as Partial<KeptRun>;
   const { solver, sparsity, dense, pruned, result } = (run ?? {}) as Partial<ComparedRun>;
   return (
     typeof solver === "string" &&
     typeof sparsity === "number" &&
-    [packages, dense, pruned, result, result?.stages, result?.timing].every(
+    [method, dense, pruned, result, result?.stages, result?.timing].every(
       (part) => typeof part === "object" && part !== null,
     )
   );

@@ -1,11 +1,10 @@
 /** Trains a network on the training split, from the start or from a checkpoint. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { countZeros, type Evaluation, isPruneError, type Mask, type Task, type TrainingRule } from "@secateur/core";
+import type { Evaluation, Task } from "@secateur/core";
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { createNetwork, type Network, train } from "@secateur/nn";
-import { badUsage, flagWithoutEffect } from "../../errors.ts";
-import type { AugmentationFlags } from "../../prune/augmentation.ts";
+import { badState, badUsage, flagWithoutEffect } from "../../errors.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
@@ -19,36 +18,17 @@ import { openModel } from "../open/open-model.ts";
 import type { StoredTensors } from "../open/stored-tensors.ts";
 import { findTask } from "../plugins/find-task.ts";
 import { portableData } from "../recipe/encode-recipe.ts";
-import { encodeRecord, readRecord, type TrainingRecord, trainingKey } from "../retrain/training-record.ts";
-import {
-  learningRateOf,
-  type OptimizerSettings,
-  optimizerOf,
-  peakRates,
-  trainDefaults,
-} from "../retrain/training-settings.ts";
+import { encodeRecord, readRecord, trainingKey } from "../retrain/training-record.ts";
+import { learningRateOf, optimizerOf } from "../retrain/training-settings.ts";
 import { type FinishedRun, finishedRun, requestHash } from "../state/finished-run.ts";
 import { readTraining, trainingPath, writeTraining } from "../state/training-file.ts";
 import { versions } from "../versions.ts";
+import { requestKey, trainingThere } from "./finished-training.ts";
+import { countsOf, isPruned, masksOf } from "./kept-zeros.ts";
 import { noteNoBetter } from "./note-no-better.ts";
 import { noteOneClass } from "./note-one-class.ts";
-import { openRules, type RuleSettings } from "./training-rules.ts";
-
-/** How to train; what is left out is taken from {@link trainDefaults}. */
-export interface TrainSettings extends OptimizerSettings, AugmentationFlags, RuleSettings {
-  /** Name of a new network, or of the checkpoint's. */
-  readonly arch?: string;
-  readonly normalize?: string;
-  /** NAME or NAME:KEY=VALUE,...; default: told from the network and the data. */
-  readonly task?: string;
-  /** Weights that are zero stay zero. */
-  readonly keepZeros?: boolean;
-  readonly epochs?: number;
-  readonly batchSize?: number;
-  readonly weightDecay?: number;
-  /** Epochs whose weights are written to files of their own; 0: those at the start. */
-  readonly keepEpochs?: readonly number[];
-}
+import { recordOf, runIdentity, type TrainSettings, withDefaults } from "./train-settings.ts";
+import { openRules } from "./training-rules.ts";
 
 /** What to train, and where it goes. */
 export interface TrainSpec {
@@ -96,9 +76,6 @@ interface Start {
   readonly sha256: string | undefined;
 }
 
-/** The metadata entry by which --resume knows a training that is finished: the hash of what was asked for. */
-const requestKey = "secateur.request";
-
 /**
  * Trains and writes the network. The state between epochs stands in {@link trainingPath} while the run is under way. Asked to
  * go on with a training that is finished, it writes nothing.
@@ -126,8 +103,12 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
   });
   const request = requestHash(run);
   const isThere = [out, ...keepEpochs.map((epoch) => epochPath(out, epoch))].every((place) => existsSync(place));
-  if (resume && !isContinued && isThere && (await requestIn(out, cwd)) === request) {
-    return finishedRun(out, session);
+  if (resume && !isContinued && isThere) {
+    const asked = { request, arch, record: recordOf(settings) };
+    const state = await trainingThere({ out, from: cwd, asked });
+    if (state.is === "this") return finishedRun(out, session);
+    if (state.is === "other" && !overwrite)
+      throw badState(out, `it is of a training with other settings: ${state.difference}`);
   }
   await checkOutput(out, { overwrite: overwrite || isContinued });
   const metadata = freshMetadata(opened.metadata, [...kept, ...(settings.epochs === 0 ? [trainingKey] : [])]);
@@ -146,7 +127,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
   await noteOneClass(splits.train, session.onEvent);
   const ctx = session.context();
   const started = ctx.now();
-  const { batchSize, weightDecay, epochs } = { ...trainDefaults, ...defined(settings) };
+  const { batchSize, weightDecay, epochs } = withDefaults(settings);
   const keepEpoch = async (epoch: number): Promise<void> => {
     if (!keepEpochs.includes(epoch)) return;
     const place = epochPath(out, epoch);
@@ -225,58 +206,6 @@ export function epochPath(out: string, epoch: number): string {
 /** Epochs of small networks take less than a file does. */
 const saveEveryMs = 2000;
 
-/** How the network was trained, for whoever retrains it. */
-function recordOf(settings: TrainSettings): TrainingRecord {
-  const { optimizer = "sgd", learningRate, schedule = "one-cycle", momentum } = settings;
-  const { epochs, batchSize, weightDecay } = { ...trainDefaults, ...defined(settings) };
-  return {
-    schedule,
-    learningRate: learningRate ?? peakRates[optimizer],
-    ...{ epochs, batchSize, weightDecay, optimizer },
-    ...(optimizer === "sgd"
-      ? { momentum: momentum ?? trainDefaults.momentum, nesterov: settings.nesterov === true }
-      : {}),
-    labelSmoothing: settings.labelSmoothing ?? 0,
-    cropPadding: settings.cropPadding ?? 0,
-    flip: settings.flip === true,
-  };
-}
-
-const decisive = [
-  ...([
-    "normalize",
-    "task",
-    "epochs",
-    "batchSize",
-    "learningRate",
-    "momentum",
-    "weightDecay",
-    "optimizer",
-    "nesterov",
-  ] as const),
-  ...(["schedule", "labelSmoothing", "cropPadding", "flip"] as const),
-] as const;
-
-/** Every setting that decides the result, as JSON. */
-function runIdentity(spec: {
-  settings: TrainSettings;
-  rules: readonly TrainingRule[];
-  arch: string;
-  data: string;
-  modelSha256: string | undefined;
-  session: Session;
-}): string {
-  const { arch, data, modelSha256, session } = spec;
-  const rules = spec.rules.map(({ name, settings: own }) => ({ name, settings: own }));
-  const ruled = rules.length === 0 ? {} : { rules };
-  const settings = [...decisive, "keepZeros"] as const;
-  return JSON.stringify({
-    ...{ arch, data, modelSha256, seed: session.seed, kernels: session.kernels.name },
-    ...Object.fromEntries(settings.map((key) => [key, spec.settings[key]])),
-    ...ruled,
-  });
-}
-
 async function start({ model, settings, session, cwd }: TrainSpec): Promise<Start> {
   if (model !== undefined) {
     const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent, cwd });
@@ -294,47 +223,4 @@ async function start({ model, settings, session, cwd }: TrainSpec): Promise<Star
     metadata: {},
     ...{ stored: undefined, sha256: undefined },
   };
-}
-
-/** What a trained network's file says it was asked for; undefined for other files. A file that is read is whole: it has a checksum. */
-async function requestIn(path: string, from: string): Promise<string | undefined> {
-  try {
-    return (await openModel({ path, arch: undefined, onEvent: () => {}, cwd: from })).metadata[requestKey];
-  } catch (error) {
-    if (isPruneError(error)) return undefined;
-    throw error;
-  }
-}
-
-/** Fewer zeros than this come by chance or from a dead unit. */
-const PRUNED_SHARE = 0.1;
-
-/** Whether so many weights are zero that a network must have been pruned. */
-function isPruned(network: Network): boolean {
-  const { prunable, nonzeros } = countsOf(network);
-  return nonzeros < prunable && prunable - nonzeros >= PRUNED_SHARE * prunable;
-}
-
-/** How many weights may be pruned, and how many of them are not zero. */
-function countsOf(network: Network): { readonly prunable: number; readonly nonzeros: number } {
-  let [prunable, nonzeros] = [0, 0];
-  for (const param of network.params()) {
-    if (!param.prunable) continue;
-    const { data } = network.weights.get(param.name)!;
-    prunable += data.length;
-    nonzeros += data.length - countZeros(data);
-  }
-  return { prunable, nonzeros };
-}
-
-/** 1 where a prunable weight is not zero. */
-function masksOf(network: Network): ReadonlyMap<string, Mask> {
-  const prunable = network.params().filter((param) => param.prunable);
-  return new Map(
-    prunable.map(({ name }) => [name, Uint8Array.from(network.weights.get(name)!.data, (x) => (x === 0 ? 0 : 1))]),
-  );
-}
-
-function defined<T extends object>(given: T): Partial<T> {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<T>;
 }

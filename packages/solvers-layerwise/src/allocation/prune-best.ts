@@ -1,10 +1,10 @@
 /** Layers pruned once for every rule that "auto" tries; the weights that are best on held-out examples stay. */
 import { type Mat, quietContext, type RunContext } from "@secateur/core";
-import { holdNotes } from "./held-notes.ts";
+import { holdNotes } from "../network/held-notes.ts";
+import { readAll, writeAll } from "../network/parameters.ts";
+import type { PruneLayersResult } from "../network/prune-layers.ts";
+import { pruneOnce, type SampledRequest } from "../network/prune-once.ts";
 import type { OutputMeasure } from "./held-out-outputs.ts";
-import { readAll, writeAll } from "./parameters.ts";
-import type { PruneLayersResult } from "./prune-layers.ts";
-import { pruneOnce, type SampledRequest } from "./prune-once.ts";
 import { inOrder, type LayerAllocation, shareBudget } from "./share-budget.ts";
 import { surveyLayers } from "./survey-layers.ts";
 
@@ -17,9 +17,9 @@ export async function pruneBest(
   measure: OutputMeasure,
   ctx: RunContext,
 ): Promise<PruneLayersResult> {
-  const { model, params, sparsity } = request;
+  const { model, params, sparsity, fitted } = request;
   const begun = ctx.now();
-  const shares = await surveyLayers(request, tried, holdNotes(ctx).ctx);
+  const shares = await surveyLayers(request, tried, ctx);
   const survey = ctx.now() - begun;
   const dense = await readAll(model, params);
   const errors: Record<string, number> = {};
@@ -28,6 +28,7 @@ export async function pruneBest(
     | undefined;
   for (const rule of tried) {
     await writeAll(model, dense);
+    await fitted.restore();
     // What the last try changed beside the weights is measured anew, too.
     if (best) await request.recalibrate?.(quietContext(ctx));
     const held = holdNotes(ctx);
@@ -36,7 +37,10 @@ export async function pruneBest(
     const error = await measure(quietContext(ctx));
     errors[rule] = error;
     if (!best || error < best.error)
-      best = { result, weights: await readAll(model, params), error, tellNotes: held.tell };
+      best = {
+        ...{ result, error, tellNotes: held.tell },
+        weights: new Map([...(await readAll(model, params)), ...(await fitted.read())]),
+      };
   }
   best!.tellNotes();
   await writeAll(model, best!.weights);

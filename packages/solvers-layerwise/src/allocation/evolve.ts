@@ -21,10 +21,10 @@ import {
 } from "@secateur/core";
 import { defaults } from "../defaults.ts";
 import { tooLargeToEvolve } from "../errors.ts";
+import { eligibleRows, readAll, readRows, writeAll, writeRows } from "../network/parameters.ts";
+import type { PruneLayersResult } from "../network/prune-layers.ts";
+import { pruneOnce, type SampledRequest } from "../network/prune-once.ts";
 import type { OutputMeasure } from "./held-out-outputs.ts";
-import { eligibleRows, readAll, readRows, writeAll, writeRows } from "./parameters.ts";
-import type { PruneLayersResult } from "./prune-layers.ts";
-import { pruneOnce, type SampledRequest } from "./prune-once.ts";
 import { inOrder, shareBudget } from "./share-budget.ts";
 import { layerProblemOf, surveyLayers } from "./survey-layers.ts";
 
@@ -95,6 +95,7 @@ export async function pruneEvolved(
     await ctx.tick({ task: "evolve", done: generation + 1, total: generations });
   }
   await writeAll(model, dense);
+  await request.fitted.restore();
   await request.recalibrate?.(quiet);
   const choice = ctx.now() - begun;
   const result = await pruneOnce(request, { rule: "evolution", keeps: inOrder(best!.keeps) }, ctx);
@@ -129,7 +130,8 @@ async function judgeOf(
       if (!found) {
         const budget = keepCount({ count: w.rows * w.cols, keep, kernels: ctx.kernels });
         const constraint = mayStay ? withoutRegrowth(budget, mayStay) : budget;
-        const problem = layerProblemOf({ target, w, u, layer, constraint }, ctx.kernels);
+        const posed = request.fitted.posed(target, layer);
+        const problem = layerProblemOf({ target, w, u, layer: posed, constraint }, ctx.kernels);
         assertNeeds(solver.name ?? "the solver", solver.needs, problem);
         found = (await solver.solve(problem, ctx)).w;
         // Parents and their latest children are asked for again; older numbers hardly ever.
@@ -138,6 +140,7 @@ async function judgeOf(
       // The latest stand last.
       known.set(keep, found);
       await writeRows(model, target, found);
+      await request.fitted.fit({ target, layer, w, u, found });
     }
     await request.recalibrate?.(ctx);
     return await measure(ctx);

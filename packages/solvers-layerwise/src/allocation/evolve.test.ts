@@ -3,9 +3,9 @@ import { activations } from "@secateur/fisher";
 import { createNetwork, mlp } from "@secateur/nn";
 import { expect, test } from "vitest";
 import { obc } from "../methods/obc.ts";
+import { pruneLayers } from "../network/prune-layers.ts";
 import { changed } from "./evolve.ts";
 import { heldOutMeasure } from "./held-out-outputs.ts";
-import { pruneLayers } from "./prune-layers.ts";
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 

@@ -1,0 +1,215 @@
+import { arrayDataset, createRng, createRunContext, type Mat, matrix, type Solver } from "@secateur/core";
+import { activations } from "@secateur/fisher";
+import { createNetwork, mlp, type Network, type NetworkSpec } from "@secateur/nn";
+import { expect, test } from "vitest";
+import { obc } from "../methods/obc.ts";
+import { biasMatcher } from "./match-biases.ts";
+import { pruneLayers } from "./prune-layers.ts";
+
+const ctx = createRunContext();
+const chain = mlp({ sizes: [12, 10, 8, 3] });
+const names = ["fc1.weight", "fc2.weight", "fc3.weight"];
+const normed: NetworkSpec = {
+  name: "normed",
+  inputShape: [2, 5, 5],
+  classes: 3,
+  layers: [
+    { kind: "conv2d", name: "conv1", in: 2, out: 6, kernel: [3, 3], bias: true },
+    { kind: "batch-norm", name: "bn1", channels: 6 },
+    { kind: "relu" },
+    { kind: "conv2d", name: "conv2", in: 6, out: 4, kernel: [3, 3], bias: false },
+    { kind: "batch-norm", name: "bn2", channels: 4 },
+    { kind: "relu" },
+    { kind: "flatten" },
+    { kind: "dense", name: "fc", in: 4, out: 3 },
+  ],
+};
+
+/** Inputs whose means are far from 0. */
+function someData({ inputShape }: NetworkSpec, size = 90) {
+  const features = inputShape.reduce((product, extent) => product * extent, 1);
+  const rng = createRng("offsets");
+  const data = Float64Array.from({ length: size * features }, (_, i) => 1 + (i % 3) + rng.normal());
+  const labels = Uint32Array.from({ length: size }, (_, i) => i % 3);
+  return arrayDataset({ inputs: matrix(size, features, data), labels, classes: 3, inputShape });
+}
+
+const outputsOf = async (model: Network): Promise<Mat> => {
+  const data = someData(model.spec);
+  const batch = await data.batch(Uint32Array.from({ length: data.size }, (_, i) => i));
+  const [output] = Object.values(await model.run(batch, ctx));
+  return matrix(data.size, 3, output!.data);
+};
+const meansOf = ({ rows, cols, data }: Mat): number[] =>
+  Array.from({ length: cols }, (_, j) => {
+    let sum = 0;
+    for (let r = 0; r < rows; r++) sum += data[r * cols + j]!;
+    return sum / rows;
+  });
+const requestOf = (model: Network) => {
+  return { model, data: someData(model.spec), solver: obc(), curvature: activations({ damping: 0 }), sparsity: 0.6 };
+};
+
+test("with biases fitted, mean outputs are the dense ones, and the last error is that of outputs less their means", async () => {
+  for (const match of ["own", "dense"] as const) {
+    const model = createNetwork(chain, { seed: 4, dtype: "f64" });
+    const before = await outputsOf(model);
+    const request = { ...requestOf(model), match, offsets: "biases", allocation: "uniform" } as const;
+    const { layers } = await pruneLayers(request, ctx);
+    const after = await outputsOf(model);
+    const means = meansOf(before);
+    if (match === "own") continue;
+    // Sums of 90 f64 outputs of about 10.
+    meansOf(after).forEach((mean, j) => void expect(mean).toBeCloseTo(means[j]!, 9));
+    let [lost, whole] = [0, 0];
+    after.data.forEach((value: number, i: number) => {
+      lost += (value - before.data[i]!) ** 2;
+      whole += (before.data[i]! - means[i % 3]!) ** 2;
+    });
+    expect(layers.at(-1)!.relativeError).toBeCloseTo(lost / whole, 9);
+  }
+});
+
+test("weights solved with the bias free are nearer to the dense outputs than weights that carry the mean themselves", async () => {
+  const lostBy = async (offsets: "none" | "biases"): Promise<number> => {
+    const model = createNetwork(chain, { seed: 4, dtype: "f64" });
+    const before = await outputsOf(model);
+    await pruneLayers({ ...requestOf(model), offsets, allocation: "uniform" }, ctx);
+    const after = await outputsOf(model);
+    return [...after.data].reduce((sum, value, i) => sum + (value - before.data[i]!) ** 2, 0);
+  };
+  expect(await lostBy("biases")).toBeLessThan(0.9 * (await lostBy("none")));
+});
+
+test("statistics of batch normalisations become those that a fresh pass over the pruned network measures", async () => {
+  const model = createNetwork(normed, { seed: 2, dtype: "f64" });
+  const bias = model.weights.get("conv1.bias")!.data;
+  bias.set([1, -1, 0.5, 2, 0, 3]);
+  const kept = bias.slice();
+  let measured = 0;
+  const recalibrate = async (): Promise<void> => void measured++;
+  await pruneLayers({ ...requestOf(model), allocation: "uniform", recalibrate }, ctx);
+  expect(measured).toBe(1);
+  expect([...model.weights.get("conv1.bias")!.data]).toEqual([...kept]);
+  const data = someData(normed);
+  const examples = Uint32Array.from({ length: data.size }, (_, i) => i);
+  const request = { params: ["conv1.weight", "conv2.weight"], data, examples, inputs: "sequential" } as const;
+  for await (const { targets, chunks } of model.layerInputs(request, ctx)) {
+    const { param, offset } = targets[0]!;
+    const w = await model.read(param);
+    const outputs: number[][] = Array.from({ length: w.rows }, () => []);
+    for await (const { rows, cols, data: x } of chunks) {
+      for (let i = 0; i < rows; i++) {
+        for (let r = 0; r < w.rows; r++) {
+          let sum = offset!.bias === undefined ? 0 : kept[r]!;
+          for (let j = 0; j < cols; j++) sum += w.data[r * cols + j]! * x[i * cols + j]!;
+          outputs[r]!.push(sum);
+        }
+      }
+    }
+    const [mean, variance] = [
+      await model.read(offset!.statistics!.mean),
+      await model.read(offset!.statistics!.variance),
+    ];
+    outputs.forEach((values, r) => {
+      const own = values.reduce((sum, value) => sum + value, 0) / values.length;
+      const spread = values.reduce((sum, value) => sum + (value - own) ** 2, 0) / values.length;
+      // Differences of sums of hundreds of f64 numbers.
+      expect(mean.data[r]).toBeCloseTo(own, 9);
+      expect(variance.data[r]).toBeCloseTo(spread, 8);
+    });
+  }
+});
+
+test("where nothing is measured anew, statistics stay, and biases alone may be fitted", async () => {
+  for (const offsets of ["none", "biases"] as const) {
+    const model = createNetwork(normed, { seed: 2, dtype: "f64" });
+    const before = new Map([...model.weights].map(([name, { data }]) => [name, [...data]]));
+    await pruneLayers({ ...requestOf(model), offsets, allocation: "uniform" }, ctx);
+    const changed = [...model.weights].filter(([name, { data }]) => data.some((v, i) => v !== before.get(name)![i]));
+    const biases = offsets === "none" ? [] : ["conv1.bias", "fc.bias"];
+    expect(new Set(changed.map(([name]) => name))).toEqual(
+      new Set(["conv1.weight", "conv2.weight", "fc.weight", ...biases]),
+    );
+  }
+});
+
+test("an input that never changes costs nothing where a bias takes it over: its weights go first", async () => {
+  const spec = mlp({ sizes: [5, 4, 3] });
+  const model = createNetwork(spec, { seed: 1, dtype: "f64" });
+  const rng = createRng("constant");
+  const inputs = matrix(
+    60,
+    5,
+    Float64Array.from({ length: 300 }, (_, i) => (i % 5 === 2 ? 7 : rng.normal())),
+  );
+  const labels = Uint32Array.from({ length: 60 }, (_, i) => i % 3);
+  const data = arrayDataset({ inputs, labels, classes: 3 });
+  const request = { ...requestOf(model), data, params: ["fc1.weight"], sparsity: 0.2, offsets: "biases" } as const;
+  await pruneLayers({ ...request, allocation: "uniform" }, ctx);
+  const { data: w } = await model.read("fc1.weight");
+  expect([...w].map((value) => (value === 0 ? 0 : 1))).toEqual(
+    Array.from({ length: 20 }, (_, i) => (i % 5 === 2 ? 0 : 1)),
+  );
+});
+
+test("a choice among allocations, evolution and a failure leave no bias of a try behind", async () => {
+  const model = createNetwork(chain, { seed: 4, dtype: "f64" });
+  const biases = (): number[] => names.flatMap((name) => [...model.weights.get(name.replace("weight", "bias"))!.data]);
+  const dense = new Map([...model.weights].map(([name, { data }]) => [name, data.slice()]));
+  const putBack = (): void => {
+    for (const [name, values] of dense) model.weights.get(name)!.data.set(values);
+  };
+  const request = { ...requestOf(model), offsets: "biases", heldOut: 10 } as const;
+  const chosen = await pruneLayers({ ...request, allocation: "auto" }, ctx);
+  const fitted = biases();
+  putBack();
+  const evolution = { generations: 1, offspring: 1 };
+  const evolved = await pruneLayers({ ...request, allocation: "evolution", evolution }, ctx);
+  // The one change is worse, so that both prune the same: the one after two whole tries, the other after solving all layers three times.
+  expect(evolved.layers.map(({ nonzeros }) => nonzeros)).toEqual(chosen.layers.map(({ nonzeros }) => nonzeros));
+  expect(biases()).toEqual(fitted);
+  putBack();
+  const untouched = biases();
+  let solves = 0;
+  const failing: Solver = {
+    ...obc(),
+    solve(problem, inner) {
+      if (++solves > 2) throw new Error("no");
+      return obc().solve(problem, inner);
+    },
+  };
+  await expect(pruneLayers({ ...request, solver: failing, allocation: "uniform" }, ctx)).rejects.toThrow("no");
+  expect(biases()).toEqual(untouched);
+});
+
+test("biases that follow from weights: the dense network's own come back, and other weights give the dense mean outputs", async () => {
+  const model = createNetwork(chain, { seed: 4, dtype: "f64" });
+  const data = someData(chain);
+  const own = await Promise.all(names.map((name) => model.read(name.replace("weight", "bias"))));
+  const means = meansOf(await outputsOf(model));
+  const match = await biasMatcher({ model, params: names, data, isNormMeasured: false }, ctx);
+  await match!(ctx);
+  for (const [i, name] of names.entries()) {
+    const { data: bias } = await model.read(name.replace("weight", "bias"));
+    // b + W m - W m in f64.
+    bias.forEach((value: number, r: number) => void expect(value).toBeCloseTo(own[i]!.data[r]!, 12));
+  }
+  for (const name of names) {
+    const w = await model.read(name);
+    await model.write(name, { ...w, data: w.data.map((value: number, i: number) => (i % 3 === 0 ? 0 : value)) });
+  }
+  await match!(ctx);
+  meansOf(await outputsOf(model)).forEach((mean, j) => void expect(mean).toBeCloseTo(means[j]!, 9));
+});
+
+test("biases before batch normalisations that are measured anew are left alone, and nothing is measured where none is fitted", async () => {
+  const params = ["conv1.weight", "conv2.weight"];
+  const model = createNetwork(normed, { seed: 2, dtype: "f64" });
+  const data = someData(normed);
+  expect(await biasMatcher({ model, params, data, isNormMeasured: true }, ctx)).toBeUndefined();
+  expect(await biasMatcher({ model, params, data, isNormMeasured: false }, ctx)).toBeDefined();
+  const without = createNetwork(mlp({ sizes: [12, 8, 3], bias: false }), { seed: 2 });
+  const request = { model: without, params: ["fc1.weight"], data: someData(chain), isNormMeasured: false };
+  expect(await biasMatcher(request, ctx)).toBeUndefined();
+});

@@ -1,0 +1,171 @@
+/**
+ * Means of outputs, which take no weights. Where a bias is added to the outputs of a row r, the best one for it meets the mean of the dense outputs,
+ *   b = b0 + u'mean(z) - r'mean(x),
+ * with x the inputs of the layer and z, u, b0 inputs, weights and bases of what it is led to; and the error that is left is that of centred inputs, a layer's problem once more
+ * with H - mean(x) mean(x)', C - mean(x) mean(z)' and Z - mean(z) mean(z)' in the places of H, C and Z (dense-targets.ts). A batch normalisation
+ * whose statistics are measured anew takes the mean off whatever it is. Its statistics become r'mean(x) + b and r'(H - mean(x) mean(x)')r, what
+ * they are measured as on these inputs, so that later layers see what they are going to see.
+ * After the bias correction of Nagel et al., Data-free quantization (ICCV 2019, section 4.2). Departure: the weights are solved for with the bias free, not before it.
+ */
+import {
+  type Curvature,
+  type Kernels,
+  type LayerCurvature,
+  type LayerRows,
+  type Mat,
+  type Model,
+  matrix,
+  type RunContext,
+} from "@secateur/core";
+import { product } from "./dense-targets.ts";
+
+/** What is fitted: nothing, biases, or the statistics of batch normalisations, too, which are measured anew afterwards. */
+export type FittedOffsets = "none" | "biases" | "all";
+
+/** All of them. */
+export const fittedOffsets: readonly FittedOffsets[] = ["none", "biases", "all"];
+
+/** Below that share of an input's mean square its variance is rounding: the input is constant. */
+const constant = 1e-6;
+
+/** A layer written, for what takes up the mean of its outputs. */
+interface Written {
+  readonly target: LayerRows;
+  readonly layer: LayerCurvature;
+  /** Weights before, those of the dense model, and the new ones. */
+  readonly w: Mat;
+  readonly u: Mat;
+  readonly found: Mat;
+}
+
+/** What takes up the means of outputs during one run. */
+export interface Offsets {
+  /** The layer as it is posed for these rows: centred where something takes up the mean. */
+  posed(target: LayerRows, layer: LayerCurvature): LayerCurvature;
+  /** Fits what belongs to rows that have been written. */
+  fit(written: Written): Promise<void>;
+  /** Puts all back. */
+  restore(): Promise<void>;
+  /** Copies of what has been changed. */
+  read(): Promise<ReadonlyMap<string, Mat>>;
+}
+
+/** @param spec.dense - the model that layers are led to, where it is another one */
+export function createOffsets(
+  spec: { readonly model: Model; readonly dense?: Model | undefined; readonly offsets: FittedOffsets },
+  { kernels }: RunContext,
+): Offsets {
+  const { model, dense, offsets } = spec;
+  const originals = new Map<string, Mat>();
+  const original = async (name: string): Promise<Mat> => {
+    const known = originals.get(name) ?? (await model.read(name));
+    originals.set(name, known);
+    return known;
+  };
+  const set = async (name: string, { firstRow, values }: { firstRow: number; values: Float64Array }): Promise<void> => {
+    await original(name);
+    const whole = await model.read(name);
+    whole.data.set(values, firstRow);
+    await model.write(name, whole);
+  };
+  return {
+    posed: (target, layer) => (isFitted(target, offsets) ? centred(layer, kernels) : layer),
+    async fit({ target, layer, w, u, found }) {
+      if (!isFitted(target, offsets)) return;
+      const { firstRow, rows, offset } = target;
+      const { bias, statistics } = offset!;
+      const means = Float64Array.from(layer.curvature.means!());
+      if (statistics && offsets === "all") {
+        const own = bias === undefined ? undefined : await model.read(bias);
+        const mean = timesMeans(found, means, kernels);
+        for (let r = 0; r < rows; r++) mean[r]! += own?.data[firstRow + r] ?? 0;
+        await set(statistics.mean, { firstRow, values: mean });
+        await set(statistics.variance, { firstRow, values: variances(found, centred(layer, kernels), kernels) });
+        return;
+      }
+      const start = dense && layer.dense ? await dense.read(bias!) : await original(bias!);
+      const wanted = layer.dense ? timesMeans(u, layer.dense.means, kernels) : timesMeans(w, means, kernels);
+      const given = timesMeans(found, means, kernels);
+      await set(bias!, { firstRow, values: wanted.map((value, r) => start.data[firstRow + r]! + value - given[r]!) });
+    },
+    async restore() {
+      for (const [name, values] of originals) await model.write(name, values);
+    },
+    async read() {
+      const now = new Map<string, Mat>();
+      for (const name of originals.keys()) now.set(name, await model.read(name));
+      return now;
+    },
+  };
+}
+
+function isFitted({ offset }: LayerRows, offsets: FittedOffsets): boolean {
+  if (!offset || offsets === "none") return false;
+  return offset.bias !== undefined || (offset.statistics !== undefined && offsets === "all");
+}
+
+/** The layer with inputs less their means. Time: inputs^2. */
+function centred(layer: LayerCurvature, kernels: Kernels): LayerCurvature {
+  const { cols, curvature, damping, dense } = layer;
+  const means = Float64Array.from(curvature.means!());
+  const H = less(curvature.gram!(), means, means);
+  for (let j = 0; j < cols; j++) {
+    const square = curvature.diagonal()[j]! - damping;
+    if (H.data[j * (cols + 1)]! - damping > constant * square) continue;
+    for (let i = 0; i < cols; i++) H.data[i * cols + j] = H.data[j * cols + i] = 0;
+    H.data[j * (cols + 1)] = damping;
+  }
+  return {
+    ...layer,
+    curvature: withGram(H, curvature, kernels),
+    ...(dense
+      ? {
+          dense: {
+            cross: less(dense.cross, means, dense.means),
+            own: less(dense.own, dense.means, dense.means),
+            means: dense.means,
+          },
+        }
+      : {}),
+  };
+}
+
+function withGram(H: Mat, { dim, means }: Curvature, kernels: Kernels): Curvature {
+  const diagonal = Float64Array.from({ length: dim }, (_, j) => H.data[j * (dim + 1)]!);
+  return {
+    dim,
+    diagonal: () => diagonal,
+    gram: () => H,
+    means: means!,
+    apply(x, out) {
+      const image = new Float64Array(dim);
+      kernels.gemv({ a: H, x: Float64Array.from(x), out: image });
+      out.set(image);
+    },
+  };
+}
+
+/** m - a b', f64. */
+function less(m: Mat, a: Float64Array, b: Float64Array): Mat {
+  const { rows, cols } = m;
+  const out = matrix(rows, cols, Float64Array.from(m.data));
+  for (let i = 0, k = 0; i < rows; i++) for (let j = 0; j < cols; j++, k++) out.data[k]! -= a[i]! * b[j]!;
+  return out;
+}
+
+/** Mean output of every row. */
+function timesMeans(w: Mat, means: Float64Array, kernels: Kernels): Float64Array {
+  return Float64Array.from(product(w, matrix(w.cols, 1, means), kernels).data);
+}
+
+/** r'Hr of every row, H without its damping, which is no variance. */
+function variances(w: Mat, { curvature, damping }: LayerCurvature, kernels: Kernels): Float64Array {
+  const { rows, cols } = w;
+  const image = product(w, curvature.gram!(), kernels);
+  const out = new Float64Array(rows);
+  for (let r = 0, i = 0; r < rows; r++) {
+    for (let j = 0; j < cols; j++, i++) out[r]! += w.data[i]! * (image.data[i]! - damping * w.data[i]!);
+    out[r] = Math.max(0, out[r]!);
+  }
+  return out;
+}
