@@ -176,7 +176,7 @@ test("before a batch normalisation, and only there, inputs are taken less their 
   const [whole, centred] = [await momentsOf(model, data), await momentsOf(model, data, { centred: true })];
   expect(centred[1]).toEqual(whole[1]);
   const rows = (await data.batch(all(data))).inputs;
-  const images = Object.values(rows)[0]!.data;
+  const images = Float32Array.from(Object.values(rows)[0]!.data as Float32Array);
   // Images are [3, 2, 2 channels]; canonical order counts channels first.
   const order = Array.from({ length: 12 }, (_, k) => (k % 6) * 2 + Math.floor(k / 6));
   const mean = order.map(
