@@ -316,11 +316,11 @@ async function completeRetrain(spec: {
   return await settingsByTrial(task, session);
 }
 
-/** Weights, objective and loss must be numbers before anything is written. */
+/** Weights, loss, and the objective of a step that was taken, must be numbers before anything is written. */
 async function assertFiniteOutcome({ result, measured }: RunOutcome, model: AnyModel, solver: string): Promise<void> {
   const areFinite = await hasFiniteWeights(model);
-  if (!areFinite || !Number.isFinite(result.objective) || (measured && !Number.isFinite(measured.pruned.loss)))
-    throw overflowed(solver);
+  const isSolved = result.taken !== "step" || Number.isFinite(result.objective);
+  if (!areFinite || !isSolved || (measured && !Number.isFinite(measured.pruned.loss))) throw overflowed(solver);
 }
 
 function noteArchitecture({ path, own }: AnyModel, session: Session): void {
