@@ -1,7 +1,7 @@
 /** Weights of few bits as the numbers they stand for: DequantizeLinear, y = (x - zero point) scale, with one of each for all or along an axis. */
-import type { Operator, Question } from "../operator.ts";
-import { numbersOf, sizeOf } from "../value.ts";
-import { axisIn, inputOf, numberOf, refuse } from "./node-facts.ts";
+import type { Operator, Question } from "../../operator.ts";
+import { numbersOf, sizeOf } from "../../value.ts";
+import { axisIn, inputOf, numberOf, refuse } from "../node-facts.ts";
 
 /** Along which axis the scales lie, and how many there are. */
 function scalesOf(question: Question): { readonly count: number; readonly inner: number } {
