@@ -94,7 +94,7 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
       const pruned = await pruneLayers(
         {
           ...{ model: model.network, data: train, solver, curvature },
-          ...{ ...spec.request, ...budgetOf(cell), params: chosenDense(model, spec.keepDense).pruned },
+          ...{ ...budgetOf(cell), ...requestFor(cell, spec), params: chosenDense(model, spec.keepDense).pruned },
           ...(spec.examples === undefined ? {} : { examples: spec.examples }),
           recalibrate: async (ctx) => {
             await recalibrate?.(ctx);
@@ -248,10 +248,14 @@ async function dataOf(spec: NetworkBenchmark, data: string, model: AnyModel): Pr
   return await openData({ data, normalize, ...posed, classes, network, onEvent: () => {} });
 }
 
-/** "0.6" or "2/4", where nothing is left to be shared. */
-function budgetOf(cell: string): Pick<PruneLayersRequest, "sparsity" | "pattern"> & { allocation?: never } {
+/** What else is asked for: a pattern leaves nothing for an allocation to share. */
+function requestFor(cell: string, { request }: NetworkBenchmark): NetworkBenchmark["request"] {
+  const { allocation: _none, ...others } = request;
+  return cell.includes("/") ? others : request;
+}
+
+/** "0.6" or "2/4". */
+function budgetOf(cell: string): Pick<PruneLayersRequest, "sparsity" | "pattern"> {
   const [keep, of] = cell.split("/").map(Number);
-  return of === undefined
-    ? { sparsity: keep! }
-    : { sparsity: 0, pattern: { keep: keep!, of }, ...({ allocation: undefined } as object) };
+  return of === undefined ? { sparsity: keep! } : { sparsity: 0, pattern: { keep: keep!, of } };
 }
