@@ -275,6 +275,21 @@ export function costsNeedGraph(path: string): PruneError {
   );
 }
 
+/** An input whose size is left open, where it has to be known. */
+export function openExtent(spec: {
+  name: string;
+  place: number;
+  shape: readonly (number | string | null)[];
+}): PruneError {
+  const { name, place, shape } = spec;
+  const text = shape.map((extent) => extent ?? "?").join(", ");
+  const example = shape.map((extent, i) => (typeof extent === "number" ? extent : i === 0 ? "batch" : 64)).join(",");
+  return badUsage(
+    `input '${name}' is [${text}]: its extent ${place} is left open, and a packed network has fixed sizes but for its batch; say how large, for example --input-shape '${name}=${example}'`,
+    spec,
+  );
+}
+
 /** Storing values costs more accuracy than allowed. */
 export function packedLossTooLarge(spec: { values: string; lost: number; allowed: number }): PruneError {
   const { values, lost, allowed } = spec;

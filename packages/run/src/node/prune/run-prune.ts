@@ -12,7 +12,7 @@ import { type PosedTask, poseTask } from "../../prune/pose-task.ts";
 import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
-import { batchNormOfModel, chosenDense, remeasuringModel } from "../open/any-model-settings.ts";
+import { batchNormOfModel, chosenDense, noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
 import type { BatchNormSettings } from "../open/batch-norm.ts";
 import { type Following, followingBiases } from "../open/bias-matching.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork, refuseTfjs } from "../open/open-any-model.ts";
@@ -173,6 +173,7 @@ async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
     settings: batchNormOf(settings, model),
     session,
   });
+  if (batchNormOf(settings, model)) noteCorrected(model, session);
   await before();
   const following = await followingOf(spec, { data, recalibrate });
   const posed = await poseTask({ network, data, named, session });
@@ -315,11 +316,11 @@ async function completeRetrain(spec: {
   return await settingsByTrial(task, session);
 }
 
-/** Weights, objective and loss must be numbers before anything is written. */
+/** Weights, loss, and the objective of a step that was taken, must be numbers before anything is written. */
 async function assertFiniteOutcome({ result, measured }: RunOutcome, model: AnyModel, solver: string): Promise<void> {
   const areFinite = await hasFiniteWeights(model);
-  if (!areFinite || !Number.isFinite(result.objective) || (measured && !Number.isFinite(measured.pruned.loss)))
-    throw overflowed(solver);
+  const isSolved = result.taken !== "step" || Number.isFinite(result.objective);
+  if (!areFinite || !isSolved || (measured && !Number.isFinite(measured.pruned.loss))) throw overflowed(solver);
 }
 
 function noteArchitecture({ path, own }: AnyModel, session: Session): void {
