@@ -107,3 +107,23 @@ export function badPlugin(spec: { name: string; place: string; found: string; re
     { details: spec },
   );
 }
+
+/** A file whose ending asks for a format that a plugin can only write. */
+export function onlyWrites(spec: { path: string; format: string; plugin: string }): PruneError {
+  const { path, format, plugin } = spec;
+  return new PruneError(
+    "ERR_FORMAT",
+    `${path}: the format '${format}' of ${plugin} only writes files and reads none; give the network in another format`,
+    { details: spec },
+  );
+}
+
+/** A file of the ending of a plugin's format, which does not take it for its own. */
+export function notOfFormat(spec: { path: string; format: string; plugin: string }): PruneError {
+  const { path, format, plugin } = spec;
+  return new PruneError(
+    "ERR_FORMAT",
+    `${path}: the format '${format}' of ${plugin} does not take it for one of its files, nor does any other; the file is damaged, or its name has a wrong ending`,
+    { details: spec },
+  );
+}

@@ -2,8 +2,8 @@
 import { isPruneError, parseOptions, unknownName } from "@secateur/core";
 import { architecture, architectureNames, mlp, type NetworkSpec, paramSpecs } from "@secateur/nn";
 import { findEntry } from "../../plugins/find-entry.ts";
-import { badArchitecture, largeArchitecture } from "../errors.ts";
 import { assertLayer } from "./assert-layer.ts";
+import { badArchitecture, largeArchitecture } from "./errors.ts";
 
 /** Parameters of a network, random or read: 1 GiB of f32. */
 const MAX_PARAMETERS = 2 ** 28;

@@ -1,4 +1,4 @@
-/** What can be wrong with a model or the description of a network, one factory each. Codes are stable; messages may improve. */
+/** What can be wrong with the description of a network, or with tensors for it, one factory each. Codes are stable; messages may improve. */
 import { PruneError } from "@secateur/core";
 
 /** The checkpoint holds tensors only and nothing tells which network they belong to. */
@@ -67,26 +67,6 @@ export function integerWeights(spec: { path: string; tensor: string; dtype: stri
     "ERR_DTYPE",
     `${path}: tensor '${tensor.slice(0, 100)}' holds ${dtype} numbers where weights belong, and no scale; ` +
       "convert the network to floating point before, for example with dequantize() in PyTorch",
-    { details: spec },
-  );
-}
-
-/** A file whose ending asks for a format that a plugin can only write. */
-export function onlyWrites(spec: { path: string; format: string; plugin: string }): PruneError {
-  const { path, format, plugin } = spec;
-  return new PruneError(
-    "ERR_FORMAT",
-    `${path}: the format '${format}' of ${plugin} only writes files and reads none; give the network in another format`,
-    { details: spec },
-  );
-}
-
-/** A file of the ending of a plugin's format, which does not take it for its own. */
-export function notOfFormat(spec: { path: string; format: string; plugin: string }): PruneError {
-  const { path, format, plugin } = spec;
-  return new PruneError(
-    "ERR_FORMAT",
-    `${path}: the format '${format}' of ${plugin} does not take it for one of its files, nor does any other; the file is damaged, or its name has a wrong ending`,
     { details: spec },
   );
 }
