@@ -15,6 +15,51 @@ function lastTap(first: i32, size: i32, taps: i32, dilation: i32): i32 {
   return first >= size ? 0 : min(taps, (size - 1 - first) / dilation + 1);
 }
 
+/** Four neighbours of a row of depthwise outputs whose taps all lie inside across, so that each weight is read once for all of them. */
+// @ts-ignore: decorator
+@inline
+function fourPixels<T>(
+  images: usize, weights: usize, bias: usize, to: usize, pixel: usize, down: usize, across: usize, next: usize,
+  rows: i32, columns: i32, mode: u32,
+): void {
+  const zero = v128.splat<T>(<T>0);
+  for (let c: usize = 0; c < pixel; c += 16) {
+    const target = to + c;
+    const first = bias != 0 ? v128.load(bias + c) : zero;
+    let s0 = first, s1 = first, s2 = first, s3 = first;
+    if (mode & 1) {
+      s0 = v128.add<T>(s0, v128.load(target));
+      s1 = v128.add<T>(s1, v128.load(target + pixel));
+      s2 = v128.add<T>(s2, v128.load(target + 2 * pixel));
+      s3 = v128.add<T>(s3, v128.load(target + 3 * pixel));
+    }
+    let line = images + c, taps = weights + c;
+    for (let ky = 0; ky < rows; ky++) {
+      let from = line;
+      for (let kx = 0; kx < columns; kx++) {
+        const w = v128.load(taps);
+        s0 = madd<T>(v128.load(from), w, s0);
+        s1 = madd<T>(v128.load(from + next), w, s1);
+        s2 = madd<T>(v128.load(from + 2 * next), w, s2);
+        s3 = madd<T>(v128.load(from + 3 * next), w, s3);
+        from += across;
+        taps += pixel;
+      }
+      line += down;
+    }
+    if (mode & 2) {
+      s0 = v128.max<T>(s0, zero);
+      s1 = v128.max<T>(s1, zero);
+      s2 = v128.max<T>(s2, zero);
+      s3 = v128.max<T>(s3, zero);
+    }
+    v128.store(target, s0);
+    v128.store(target + pixel, s1);
+    v128.store(target + 2 * pixel, s2);
+    v128.store(target + 3 * pixel, s3);
+  }
+}
+
 /** A unit is one row of outputs, (n, oy). `mode`: 1 = onto what is there, 2 = the positive part. */
 export function groupedOutputs<T>(
   begin: u32, end: u32, images: usize, weights: usize, bias: usize, out: usize,
@@ -33,6 +78,15 @@ export function groupedOutputs<T>(
     const kyFrom = firstTap(top, dilation), kyTo = lastTap(top, height, kernelHeight, dilation);
     for (let ox = 0; ox < outWidth; ox++) {
       const left = ox * stride - padding;
+      if (isDepthwise && left >= 0 && ox + 4 <= outWidth && left + 3 * stride + (kernelWidth - 1) * dilation < width) {
+        const row = image + <usize>((top + kyFrom * dilation) * width + left) * pixel;
+        const taps = weights + <usize>(kyFrom * kernelWidth) * pixel;
+        const step = <usize>(dilation * width) * pixel;
+        fourPixels<T>(row, taps, bias, to, pixel, step, <usize>dilation * pixel, <usize>stride * pixel, kyTo - kyFrom, kernelWidth, mode);
+        to += 4 * pixel;
+        ox += 3;
+        continue;
+      }
       const kxFrom = firstTap(left, dilation), kxTo = lastTap(left, width, kernelWidth, dilation);
       if (isDepthwise) {
         for (let c: u32 = 0; c < channels; c += V) {

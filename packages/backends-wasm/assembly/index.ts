@@ -272,3 +272,4 @@ export function panelProducts32(begin: u32, end: u32, scratch: usize, starts: us
 export function panelProducts64(begin: u32, end: u32, scratch: usize, starts: usize, lines: usize, places: usize, rows: u32, cols: u32, a: usize, b: usize, count: u32, sums: usize, out: usize): void {
   panelProductsOf<f64>(begin, end, starts, lines, places, rows, cols, a, b, count, sums, out);
 }
+export { elementwise32, softmax32 } from "./program";

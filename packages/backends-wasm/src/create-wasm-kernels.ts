@@ -13,6 +13,7 @@ import { panelProducts, sparseTimes } from "./products/sparse.ts";
 import { triangularSolve } from "./products/triangular-solve.ts";
 import { columnDots, columnSums } from "./rows/column-sums.ts";
 import { axpy, multiply, relu, reluBackward } from "./rows/elementwise.ts";
+import { elementwise, softmax } from "./rows/elementwise-program.ts";
 import { largest } from "./rows/largest.ts";
 import { gemv, rowDots } from "./rows/row-sums.ts";
 import { addRow, affineColumns, gatherColumns, scaleRows } from "./rows/rows.ts";
@@ -101,6 +102,8 @@ function kernelsOn(engine: Engine, name: string): WasmKernels {
     gatherColumns: (a, columns, out) => gatherColumns(open(), { a, columns, out }),
     sparseTimes: (spec) => sparseTimes(open(), spec),
     panelProducts: (spec) => panelProducts(open(), spec),
+    elementwise: (spec) => elementwise(open(), spec),
+    softmax: (spec) => softmax(open(), spec),
     largest: (scores, k) => largest(open(), scores, k),
     relu: (x, out) => relu(open(), x, out),
     reluBackward: (activation, gradient, out) => reluBackward(open(), activation, gradient, out),

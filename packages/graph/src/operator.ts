@@ -2,6 +2,7 @@
 import type { Mat, Pool, Vec } from "@secateur/core";
 
 import type { NodeSpec } from "./graph-spec.ts";
+import type { Program } from "./run/programs.ts";
 import type { Numbers, Value, ValueType } from "./value.ts";
 
 /** A node with what is known of its inputs. */
@@ -101,6 +102,8 @@ export interface Operator {
   /** Shapes and kinds of the outputs as ONNX says. @throws ERR_GRAPH_NODE */
   infer(question: Question): readonly ValueType[];
   apply(call: Call): Applied;
+  /** What it does to real numbers in elementwise functions, where it is made of them: the same numbers as `apply` gives. */
+  program?(question: Question): Program | undefined;
   /** Multiply-adds times two, or operations on single numbers, of one application. */
   flops(question: Question, outputs: readonly ValueType[]): number;
 }

@@ -1,6 +1,7 @@
 /** One list of calls for each kernel: every variant, on shapes that fit no tile. */
 import { type Kernels, matrix, type WindowShape, windowsShape } from "@secateur/core";
 import { convolutionGradientsCases, convolveBackCases, convolveCases } from "./convolution-cases.ts";
+import { elementwiseCases, softmaxCases } from "./elementwise-cases.ts";
 import { exact, type KernelCase, rounded } from "./kernel-case.ts";
 import { panelProductsCases, sparseTimesCases } from "./sparse-cases.ts";
 
@@ -256,6 +257,8 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
   ),
   sparseTimes: sparseTimesCases,
   panelProducts: panelProductsCases,
+  elementwise: elementwiseCases,
+  softmax: softmaxCases,
   largest: lengths
     .flatMap((length) =>
       [0, 1, Math.floor(length / 3), length].map((k) =>

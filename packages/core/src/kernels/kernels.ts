@@ -13,6 +13,7 @@
  * - Shapes that do not fit throw a RangeError (a programming error).
  */
 import type { Dtype, Mat, Vec } from "../problem/matrix.ts";
+import type { ElementwiseSpec, SoftmaxSpec } from "./elementwise.ts";
 
 /** out = alpha * op(a) op(b) + beta * out, where op transposes when asked to. */
 export interface GemmSpec {
@@ -269,6 +270,10 @@ export interface Kernels {
   /** Products with a sparse matrix; a backend that has none leaves both out, and dense products are used. */
   sparseTimes?(spec: SparseTimesSpec): void;
   panelProducts?(spec: PanelProductsSpec): void;
+
+  /** Graphs of tensors are made of these; a backend that has none leaves both out, and loops in TypeScript are used. */
+  elementwise?(spec: ElementwiseSpec): void;
+  softmax?(spec: SoftmaxSpec): void;
 
   /** The indices of the k largest scores in ascending index order; ties go to the lower index; NaN counts as -Infinity. 0 <= k <= length. */
   largest(scores: Vec, k: number): Uint32Array;

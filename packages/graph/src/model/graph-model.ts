@@ -34,6 +34,7 @@ import { type DenseTensor, type GraphParam, toStored } from "../plan/params.ts";
 import { runGraph } from "../run/run-graph.ts";
 import { graphBlocks } from "./blocks.ts";
 import { type ChannelStatistics, measureChannels } from "./channel-statistics.ts";
+import { foldedIn, isCorrecting } from "./folded-norms.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
 import { type GraphState, guessedShapes, type OpenGraphSpec, type OutputEnding, openGraph } from "./graph-state.ts";
 import { layerInputs } from "./layer-inputs.ts";
@@ -53,6 +54,8 @@ export interface GraphModel extends Model {
   readonly unknownOperators: ReadonlyMap<string, number>;
   /** Weights as the graph stores them, now. @throws ERR_UNKNOWN_NAME */
   stored(name: string): { readonly tensor: GraphTensor; readonly data: Vec };
+  /** Weights of convolutions without a batch normalisation behind them whose own scales and biases are matched as its statistics are. */
+  readonly corrected: readonly string[];
   /**
    * Mean and variance of the channels in front of every batch normalisation, on a sample of the data that the context's seed draws. Absent
    * where the graph has none, as `matchStatistics` is.
@@ -60,7 +63,7 @@ export interface GraphModel extends Model {
   channelStatistics?(data: Dataset, ctx: RunContext): Promise<ChannelStatistics>;
   /** Corrects the statistics of batch normalisation so that what they give is distributed as with the reference, on the same sample. */
   matchStatistics?(reference: ChannelStatistics, data: Dataset, ctx: RunContext): Promise<void>;
-  /** The tensors that this changed, with their numbers. */
+  /** The tensors that this changed, with their numbers: statistics, and weights and biases that took in a correction. */
   changedStatistics(): ReadonlyMap<GraphTensor, Vec>;
   /** Names of the weights written since the model was opened. */
   readonly written: ReadonlySet<string>;
@@ -93,6 +96,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     endings: state.endings,
     keptDense: state.dense,
     unknownOperators: state.unknown,
+    corrected: state.folded.map(({ param }) => param.name),
     written,
     weights: new Map<string, Mat>([...state.params].map(([name, { live }]) => [name, live])),
     params: () => infos,
@@ -114,12 +118,19 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     },
     stored(name: string) {
       const param = find(name);
-      return { tensor: param.tensor, data: toStored(param.live.data, param) };
+      const correction = state.folded.find((one) => one.param === param && isCorrecting(one));
+      const data = correction ? foldedIn(correction).weights : param.live.data;
+      return { tensor: param.tensor, data: toStored(data, param) };
     },
     changedStatistics() {
-      const all = state.norms.flatMap(({ mean, variance }) => [mean, variance]);
+      const corrections = state.folded.filter(isCorrecting);
+      const all = state.norms.flatMap((norm) => ("param" in norm ? [] : [norm.mean, norm.variance]));
       const changed = all.filter(({ live, original }) => original.some((x: number, c: number) => x !== live.data[c]));
-      return new Map(changed.map(({ tensor, live }) => [tensor, live.data.slice() as Vec]));
+      return new Map([
+        ...changed.map(({ tensor, live }) => [tensor, live.data.slice() as Vec] as const),
+        ...corrections.map((one) => [one.bias, foldedIn(one).bias] as const),
+        ...corrections.map(({ param }) => [param.tensor, model.stored(param.name).data] as const),
+      ]);
     },
     async flops(data?: Dataset) {
       if (!data) return state.planFor(guessedShapes(state, 1)).flops;

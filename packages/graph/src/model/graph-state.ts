@@ -7,6 +7,7 @@ import { type Plan, type PlanSpec, planGraph } from "../plan/plan.ts";
 import { isRecurrent } from "../plan/recurrent.ts";
 import { type Kind, kindOfDtype, type Shape } from "../value.ts";
 import { findNorms, type Norm } from "./channel-statistics.ts";
+import { type FoldedNorm, withFoldedNorms } from "./folded-norms.ts";
 
 /** What a model is opened from. */
 export interface OpenGraphSpec {
@@ -39,6 +40,8 @@ export interface GraphState {
   readonly normed: ReadonlySet<string>;
   /** Batch normalisations whose statistics can be corrected. */
   readonly norms: readonly Norm[];
+  /** Those that stand for corrections of convolutions, and go into their weights. */
+  readonly folded: readonly FoldedNorm[];
   /** The operator that outputs end in, by name, where it makes probabilities of scores. */
   readonly endings: ReadonlyMap<string, OutputEnding>;
   /** The value that each output is read from, by the output's name. */
@@ -58,24 +61,25 @@ const unknownExtent = 64;
 const mostPlans = 4;
 
 /** Opens a graph. O(nodes + weights): weights are copied where their order changes. */
-export function openGraph({ graph, opsets, name = graph.name, dtype = "f32" }: OpenGraphSpec): GraphState {
-  const { params, dense } = findParams(graph, dtype);
+export function openGraph({ graph: given, opsets, name = given.name, dtype = "f32" }: OpenGraphSpec): GraphState {
+  const { params, dense } = findParams(given, dtype);
+  const { graph, folded } = withFoldedNorms(given, params, dtype);
   const heads = headsOf(graph, opsets[""] ?? 1);
   const kinds = new Map(graph.inputs.map((input) => [input.name, kindOfDtype(input.dtype) ?? "real"] as const));
   const batches = graph.inputs.map(({ shape }) => shape?.[0]).filter((extent) => typeof extent === "number");
-  const norms = findNorms(graph, dtype);
+  const norms = [...findNorms(given, dtype), ...folded];
   const live = new Map(
     norms.flatMap(({ mean, variance }) => [mean, variance].map((one) => [one.tensor, one.live] as const)),
   );
   const common = {
-    ...{ name, dtype, dense, norms, kinds },
+    ...{ name, dtype, dense, norms, folded, kinds },
     outputs: heads.map(({ spec }) => spec),
     endings: new Map(heads.flatMap(({ spec, ending }) => (ending ? [[spec.name, ending] as const] : []))),
     params: new Map(params.map((param) => [param.name, param])),
     inputs: graph.inputs.map(inputSpec),
     unknown: unknownOf(graph),
     fixedBatch: batches[0],
-    normed: normedParams(graph, params),
+    normed: normedParams(given, params),
   };
   const views = new Map<string, GraphState>();
   const readBy: GraphState["readBy"] = (task) => {

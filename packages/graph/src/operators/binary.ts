@@ -2,10 +2,12 @@
  * Functions of two arrays, element by element, each stretched to the other's shape: y = f(a, b). Backward: da = sum over what was stretched of
  * delta df/da, likewise db; tangent: df/da ta + df/db tb.
  */
-import type { Pool, Vec } from "@secateur/core";
+import type { ElementwiseStep, Pool, Vec } from "@secateur/core";
 import type { Applied, Call, Operator, Question } from "../operator.ts";
-import { broadcastShape, type Kind, type Numbers, numbersOf, sizeOf } from "../value.ts";
+import { type Program, runProgram, runsPrograms } from "../run/programs.ts";
+import { broadcastShape, type Kind, type Numbers, numbersOf, realOf, sizeOf } from "../value.ts";
 import { indexAt, type Overlay, overlayOf } from "./broadcast.ts";
+import { lazily } from "./lazily.ts";
 import { inputOf, refuse, showShape } from "./node-facts.ts";
 
 interface Rule {
@@ -32,6 +34,31 @@ const RULES: Readonly<Record<string, Rule>> = {
   PRelu: { f: (a, b) => (a < 0 ? a * b : a), byA: (a, b) => (a < 0 ? b : 1), byB: (a) => (a < 0 ? a : 0) },
 };
 
+/** Operators that are a function of elementwise kernels. */
+const FUNCTIONS: Readonly<Record<string, ElementwiseStep[0]>> = {
+  ...{ Add: "add", Sub: "subtract", Mul: "multiply", Div: "divide", Max: "max", Min: "min", PRelu: "prelu" },
+};
+
+/** Small whole powers and roots, which models write as Pow, are products and roots. */
+function programOf({ node, inputs }: Question): Program | undefined {
+  const [, b] = inputs;
+  const name = FUNCTIONS[node.op];
+  if (name) return b && { inputs: 2, numbers: [], steps: [[name, 0, 1]] };
+  const power = b?.data?.length === 1 ? b.data[0]! : undefined;
+  if (node.op !== "Pow" || sizeOf(b!.shape) !== 1 || b!.shape.length > inputs[0]!.shape.length) return undefined;
+  if (power === 2) return { inputs: 1, numbers: [], steps: [["multiply", 0, 0]] };
+  if (power === 3)
+    return {
+      inputs: 1,
+      numbers: [],
+      steps: [
+        ["multiply", 0, 0],
+        ["multiply", 0, 1],
+      ],
+    };
+  return power === 0.5 ? { inputs: 1, numbers: [], steps: [["sqrt", 0]] } : undefined;
+}
+
 /** Functions of two arrays that have derivatives. */
 export const binaryOperators: readonly Operator[] = Object.entries(RULES).map(([name, rule]) => ({
   name,
@@ -47,6 +74,7 @@ export const binaryOperators: readonly Operator[] = Object.entries(RULES).map(([
     return [{ shape: sharedShape(question), kind: sharedKind(question) }];
   },
   apply: (call) => applyBinary(call, rule),
+  program: programOf,
   flops: (_question, [output]) => sizeOf(output!.shape),
 }));
 
@@ -66,21 +94,27 @@ function applyBinary(call: Call, rule: Rule): Applied {
   const [{ shape, kind }] = call.types as [Call["types"][number]];
   if (!b) return { outputs: [a.data], backward: ([delta]) => [delta], tangent: ([t]) => [t?.slice()] };
   const size = sizeOf(shape);
-  const [overA, overB] = [overlayOf(a.shape, shape), overlayOf(b.shape, shape)];
   if (kind !== "real") {
+    const [overA, overB] = [overlayOf(a.shape, shape), overlayOf(b.shape, shape)];
     const out = numbersOf(kind, size, "f64");
     const isIntegerDivision = call.node.op === "Div";
     fill(out, { a: a.data, b: b.data, overA, overB, f: isIntegerDivision ? (x, y) => Math.trunc(x / y) : rule.f });
     return { outputs: [out] };
   }
   const y = call.pool.take(size);
-  fill(y, { a: a.data, b: b.data, overA, overB, f: rule.f, op: call.node.op });
-  const at = { a: a.data, b: b.data, overA, overB };
+  const program = runsPrograms(call.pool) ? programOf(call) : undefined;
+  const overlays = lazily(() => {
+    return { a: a.data, b: b.data, overA: overlayOf(a.shape, shape), overB: overlayOf(b.shape, shape) };
+  });
+  if (program) {
+    const inputs = [a, b].slice(0, program.inputs).map((input) => ({ data: realOf(input), shape: input.shape }));
+    runProgram(call.pool, { shape, inputs, steps: program.steps, out: y });
+  } else fill(y, { ...overlays(), f: rule.f, op: call.node.op });
   return {
     outputs: [y],
     backward([delta]) {
       const [activeA, activeB] = [call.active[0]!, call.active[1]!];
-      const slope = { ...at, y, rule, pool: call.pool, op: call.node.op };
+      const slope = { ...overlays(), y, rule, pool: call.pool, op: call.node.op };
       const db = activeB ? slopeSum(delta!, { ...slope, isFirst: false }) : undefined;
       // A sum hands its delta on to whoever has the same shape.
       const isHandedOn = activeA && rule.byA === one && a.data.length === size;
@@ -93,12 +127,11 @@ function applyBinary(call: Call, rule: Rule): Applied {
       if (call.node.op === "Mul" && (!ta || !tb)) {
         // One factor is a constant: the tangent is the product with it.
         const out = call.pool.take(size);
-        const moved = ta ? { a: ta, b: b.data } : { a: a.data, b: tb! };
-        fill(out, { ...moved, overA, overB, f: rule.f, op: "Mul" });
+        fill(out, { ...overlays(), ...(ta ? { a: ta } : { b: tb! }), f: rule.f, op: "Mul" });
         return [out];
       }
       const out = call.pool.take(size);
-      eachPair({ ...at, size }, (i, ia, ib) => {
+      eachPair({ ...overlays(), size }, (i, ia, ib) => {
         const [x, z] = [a.data[ia]!, b.data[ib]!];
         out[i] = (ta ? rule.byA(x, z, y[i]!) * ta[ia]! : 0) + (tb ? rule.byB(x, z, y[i]!) * tb[ib]! : 0);
       });

@@ -1,7 +1,17 @@
 /** Elements chosen by other values: Gather, GatherElements, Where. */
 import type { Vec } from "@secateur/core";
 import type { Applied, Call, Operator, Question } from "../operator.ts";
-import { broadcastShape, type Numbers, numbersOf, sizeOf, stridesOf, type Value } from "../value.ts";
+import { type ProgramInput, programNumbers, runProgram, runsPrograms } from "../run/programs.ts";
+import {
+  broadcastShape,
+  type Numbers,
+  numbersOf,
+  realOf,
+  type Shape,
+  sizeOf,
+  stridesOf,
+  type Value,
+} from "../value.ts";
 import { indexAt, overlayOf, stretched, walkIndices } from "./broadcast.ts";
 import { applyMove } from "./moving.ts";
 import { axisIn, inputOf, numberOf, refuse, showShape } from "./node-facts.ts";
@@ -73,6 +83,7 @@ const where: Operator = {
     return [{ kind: inputOf(question, 1).kind, shape: shape! }];
   },
   apply: (call) => applyWhere(call),
+  program: () => ({ inputs: 3, numbers: [], steps: [["select", 0, 1, 2]] }),
   flops: (_question, [output]) => sizeOf(output!.shape),
 };
 
@@ -80,6 +91,7 @@ function applyWhere(call: Call): Applied {
   const [condition, a, b] = [call.inputs[0]!, call.inputs[1]!, call.inputs[2]!];
   const [{ shape, kind }] = call.types as [Call["types"][number]];
   const size = sizeOf(shape);
+  if (kind === "real" && runsPrograms(call.pool)) return selected(call, shape);
   const holds = stretched(condition.data, condition.shape, shape);
   const chosen = (x: Numbers | undefined, z: Numbers | undefined) => {
     const out = kind === "real" ? call.pool.take(size) : numbersOf(kind, size, "f64");
@@ -103,6 +115,41 @@ function applyWhere(call: Call): Applied {
       return results;
     },
     tangent: ([, ta, tb]) => [ta || tb ? (chosen(ta, tb) as Vec) : undefined],
+  };
+}
+
+/** Where on kernels: the chosen numbers, and zeros for a side that has none. */
+function selected(call: Call, shape: Shape): Applied {
+  const { pool } = call;
+  const [condition, a, b] = [call.inputs[0]!, call.inputs[1]!, call.inputs[2]!];
+  const choose = (x: ProgramInput, z: ProgramInput): Vec => {
+    const holds = programNumbers(condition, pool);
+    const inputs = [{ data: holds.data, shape: condition.shape }, x, z];
+    const out = runProgram(pool, { shape, inputs, steps: [["select", 0, 1, 2]], out: pool.take(sizeOf(shape)) });
+    if (holds.isOwn) pool.give(holds.data);
+    return out;
+  };
+  const of = (value: Value, data: Vec | undefined): ProgramInput => (data ? { data, shape: value.shape } : 0);
+  const summed = (terms: Vec, own: Value): Vec => {
+    const out = pool.take(own.data.length).fill(0);
+    const at = indexAt(overlayOf(own.shape, shape));
+    for (let i = 0; i < terms.length; i++) out[at(i)] = out[at(i)]! + terms[i]!;
+    pool.give(terms);
+    return out;
+  };
+  return {
+    outputs: [choose(of(a, realOf(a)), of(b, realOf(b)))],
+    backward([delta]) {
+      const whole = { data: delta!, shape };
+      const results = [
+        undefined,
+        call.active[1] ? summed(choose(whole, 0), a) : undefined,
+        call.active[2] ? summed(choose(0, whole), b) : undefined,
+      ];
+      pool.give(delta!);
+      return results;
+    },
+    tangent: ([, ta, tb]) => [ta || tb ? choose(of(a, ta), of(b, tb)) : undefined],
   };
 }
 

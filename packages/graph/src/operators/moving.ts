@@ -4,8 +4,9 @@
  */
 import type { Vec } from "@secateur/core";
 import type { Applied, Call, Operator, Question } from "../operator.ts";
-import { numbersOf, type Shape, sizeOf, stridesOf, type ValueType } from "../value.ts";
-import { broadcastIndices, walkIndices } from "./broadcast.ts";
+import { runProgram, runsPrograms, stretchedStrides } from "../run/programs.ts";
+import { type Numbers, numbersOf, type Shape, sizeOf, stridesOf, type ValueType } from "../value.ts";
+import { walkIndices } from "./broadcast.ts";
 import {
   axisIn,
   inputOf,
@@ -20,26 +21,59 @@ import {
 } from "./node-facts.ts";
 
 /** Where blocks of `block` neighbours come from (index of the block in the input, -1: from nowhere). */
-interface Move {
+export interface Move {
   readonly block: number;
   readonly from: Int32Array;
   /** What stands where nothing comes from; default 0. */
   readonly constant?: number;
+  /** The same move as strides in the input, where it is that. */
+  readonly view?: StridedView;
+}
+
+/** Elements of an array in another order: element (i0, i1, ...) of the shape is the one at offset + i0 strides[0] + ... */
+interface StridedView {
+  readonly shape: Shape;
+  readonly strides: readonly number[];
+  readonly offset: number;
+}
+
+/** A strided move, whose indices are made when something asks for them. */
+function stridedMove(view: StridedView, block = 1): Move {
+  let from: Int32Array | undefined;
+  // The innermost axes are whole blocks.
+  const rank = view.shape.length;
+  let inner = 1;
+  let kept = rank;
+  while (inner < block) inner *= view.shape[--kept]!;
+  return {
+    ...{ block, view },
+    get from() {
+      const steps = view.strides.slice(0, kept).map((stride) => stride / block);
+      from ??= walkIndices(view.shape.slice(0, kept), steps, view.offset / block);
+      return from;
+    },
+  };
 }
 
 /** Applies a move of the first input. */
 export function applyMove(call: Call, move: Move): Applied {
   const input = call.inputs[0]!;
-  const { block, from, constant = 0 } = move;
-  const size = from.length * block;
+  const { block, constant = 0 } = move;
+  const size = sizeOf(call.types[0]!.shape);
   const isReal = input.kind === "real";
   const data = isReal ? call.pool.take(size) : numbersOf(input.kind, size, "f64");
-  gather(input.data, data, move, constant);
-  if (!isReal) return { outputs: [data] };
+  const moved = (source: Numbers, out: Vec, filler: number): Vec => {
+    if (!move.view || !runsPrograms(call.pool)) return gather(source, out, move, filler);
+    const { shape, strides, offset } = move.view;
+    return runProgram(call.pool, { shape, inputs: [{ data: source as Vec, strides, offset }], steps: [], out });
+  };
+  if (!isReal) return { outputs: [gather(input.data, data, move, constant)] };
+  moved(input.data, data as Vec, constant);
   return {
     outputs: [data],
     backward([delta]) {
       const out = call.pool.take(input.data.length).fill(0);
+      const { from } = move;
       for (let k = 0; k < from.length; k++) {
         const start = from[k]! * block;
         if (start < 0) continue;
@@ -50,19 +84,12 @@ export function applyMove(call: Call, move: Move): Applied {
     },
     tangent([t]) {
       if (!t) return [undefined];
-      const out = call.pool.take(size);
-      gather(t, out, move, 0);
-      return [out];
+      return [moved(t, call.pool.take(size), 0)];
     },
   };
 }
 
-function gather(
-  input: ArrayLike<number>,
-  out: Float32Array | Float64Array | Uint8Array,
-  move: Move,
-  constant: number,
-): void {
+function gather<Out extends Numbers>(input: ArrayLike<number>, out: Out, move: Move, constant: number): Out {
   const { block, from } = move;
   if (block >= 16) {
     const source = input as Vec;
@@ -71,12 +98,13 @@ function gather(
       if (start < 0) out.fill(constant, k * block, (k + 1) * block);
       else out.set(source.subarray(start, start + block), k * block);
     }
-    return;
+    return out;
   }
   for (let k = 0, at = 0; k < from.length; k++) {
     const start = from[k]! * block;
     for (let b = 0; b < block; b++, at++) out[at] = start < 0 ? constant : input[start + b]!;
   }
+  return out;
 }
 
 /** An operator that is a move along a known pattern. */
@@ -168,17 +196,9 @@ function permutationOf(question: Question): readonly number[] {
 export function transposeMove(shape: Shape, perm: readonly number[]): Move {
   let kept = shape.length;
   while (kept > 0 && perm[kept - 1] === kept - 1) kept--;
-  const block = sizeOf(shape.slice(kept));
-  const outer = shape.slice(0, kept);
-  const strides = stridesOf(outer);
-  const moved = perm.slice(0, kept);
-  return {
-    block,
-    from: walkIndices(
-      moved.map((axis) => outer[axis]!),
-      moved.map((axis) => strides[axis]!),
-    ),
-  };
+  const strides = stridesOf(shape);
+  const view = { shape: perm.map((axis) => shape[axis]!), strides: perm.map((axis) => strides[axis]!), offset: 0 };
+  return stridedMove(view, sizeOf(shape.slice(kept)));
 }
 
 interface Range {
@@ -214,17 +234,13 @@ function slicesOf(question: Question): readonly Range[] {
 export function sliceMove(shape: Shape, ranges: readonly Range[]): Move {
   let kept = shape.length;
   while (kept > 0 && ranges[kept - 1]!.step === 1 && ranges[kept - 1]!.count === shape[kept - 1]) kept--;
-  const block = sizeOf(shape.slice(kept));
-  const strides = stridesOf(shape.slice(0, kept));
-  const outer = ranges.slice(0, kept);
-  return {
-    block,
-    from: walkIndices(
-      outer.map(({ count }) => count),
-      outer.map(({ step }, axis) => step * strides[axis]!),
-      outer.reduce((sum, { start }, axis) => sum + start * strides[axis]!, 0),
-    ),
+  const strides = stridesOf(shape);
+  const view = {
+    shape: ranges.map(({ count }) => count),
+    strides: ranges.map(({ step }, axis) => step * strides[axis]!),
+    offset: ranges.reduce((sum, { start }, axis) => sum + start * strides[axis]!, 0),
   };
+  return stridedMove(view, sizeOf(shape.slice(kept)));
 }
 
 /** What stands before and behind along every axis. */
@@ -363,7 +379,10 @@ export const movingOperators: readonly Operator[] = [
   }),
   mover("Expand", {
     infer: typed(expandedShape),
-    move: (call) => ({ block: 1, from: broadcastIndices(call.inputs[0]!.shape, call.types[0]!.shape) }),
+    move: (call) => {
+      const { shape } = call.types[0]!;
+      return stridedMove({ shape, strides: stretchedStrides(call.inputs[0]!.shape, shape), offset: 0 });
+    },
   }),
   mover("Tile", {
     infer: typed((question) => {

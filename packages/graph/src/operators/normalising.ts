@@ -8,6 +8,9 @@ import type { Applied, Call, Operator, Question } from "../operator.ts";
 import { realOf, sizeOf } from "../value.ts";
 import { axisIn, inputOf, numberOf, refuse, sameAs } from "./node-facts.ts";
 
+/** Marks a node that stands for a correction of the convolution before it: it goes into its weights, so that it costs nothing. */
+export const foldedMark = "secateur.folded";
+
 const batchNormalization: Operator = {
   name: "BatchNormalization",
   layout: "last",
@@ -33,6 +36,9 @@ const batchNormalization: Operator = {
       alpha[c] = scale[c]! / Math.sqrt(variance[c]! + epsilon);
       gamma[c] = bias[c]! - mean[c]! * alpha[c]!;
     }
+    if (alpha.every((a: number) => a === 1) && gamma.every((c: number) => c === 0)) {
+      return { outputs: [x], kept: [alpha, gamma], backward: ([delta]) => [delta], tangent: ([t]) => [t?.slice()] };
+    }
     const rows = x.length / Math.max(channels, 1);
     const affine = (a: Vec, out: Vec, shift?: Vec): Vec => {
       const given = shift ? { gamma: shift } : {};
@@ -46,7 +52,7 @@ const batchNormalization: Operator = {
       tangent: ([t]) => [t && affine(t, pool.take(t.length))],
     };
   },
-  flops: (question) => 2 * sizeOf(inputOf(question, 0).shape),
+  flops: (question) => (numberOf(question, foldedMark, 0) ? 0 : 2 * sizeOf(inputOf(question, 0).shape)),
 };
 
 /** Groups of neighbours that are normalised together, and which scale and bias each of their numbers has. */

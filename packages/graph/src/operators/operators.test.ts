@@ -1,5 +1,14 @@
 import { readFileSync } from "node:fs";
-import { createPool, type Dtype, matrix, referenceKernels, type Vec } from "@secateur/core";
+import {
+  createPool,
+  type Dtype,
+  type Kernels,
+  matrix,
+  referenceElementwise,
+  referenceKernels,
+  referenceSoftmax,
+  type Vec,
+} from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import type { WeightSink } from "../operator.ts";
 import { findParams, type GraphParam } from "../plan/params.ts";
@@ -124,6 +133,20 @@ describe("every operator", () => {
   });
 });
 
+/** Kernels that run programs, by their definition. */
+const programKernels: Kernels = { ...referenceKernels, elementwise: referenceElementwise, softmax: referenceSoftmax };
+
+describe("every operator as a program of kernels", () => {
+  // As above: functions in f32 steps.
+  test.each(operatorCases.map(named))("computes what onnxruntime computes: %s", (_name, spec) => {
+    const { plan, inputs } = open(spec, "f32");
+    const outputs = [...runGraph({ plan, inputs, pool: createPool(programKernels, "f32") }).values()];
+    goldens[spec.name]!.map(readGolden).forEach(({ data }, i) => {
+      ensureClose([...outputs[i]!.data], data, 1e-5);
+    });
+  });
+});
+
 const smooth = operatorCases.filter(({ op }) => {
   return isRecurrent({ op, domain: "" }) || operators.find(({ name }) => name === op)!.derivative === "yes";
 });
@@ -141,6 +164,26 @@ describe("every operator that has derivatives", () => {
     const [ahead, behind] = [outputsAt(opened, along, step), outputsAt(opened, along, -step)];
     const differences = ahead.map((value, i) => (value - behind[i]!) / (2 * step));
     ensureClose(tangent, differences, 1e-6);
+  });
+
+  // Slopes are read off f32 values, each right to some 1e-7; sums of a few dozen of them.
+  test.each(differentiable.map(named))("has derivatives in f32 on kernels that are those in f64: %s", (_name, spec) => {
+    const [single, double] = (["f32", "f64"] as const).map((dtype) => {
+      const opened = open(spec, dtype);
+      const tape = recordGraph({
+        ...opened,
+        pool: createPool(dtype === "f32" ? programKernels : referenceKernels, dtype),
+      });
+      const along = direction(opened);
+      const own = (v: Vec): Vec => (dtype === "f32" ? Float32Array.from(v) : v);
+      const tangents = tape.tangent((name) => own(along.get(name)!));
+      const deltas = new Map(
+        [...tangents].map(([name, t]) => [name, own(t.map((_: number, i: number) => Math.cos(2.3 * i)))]),
+      );
+      const back = tape.backward(deltas, { wants: () => false, take: () => undefined });
+      return [...tangents.values(), ...back.values()].flatMap((v) => [...v]);
+    });
+    ensureClose(single!, double!, 2e-5);
   });
 
   // Both sides are sums of the same products: f64 rounding only.

@@ -2,7 +2,7 @@
  * Softmax and its logarithm along an axis, in f64 inside: y = e^x / sum e^x. Backward and tangent: y (d - sum y d), and for the logarithm
  * d - e^y sum d backward, t - sum e^y t forward. Before operator set 13 everything from the axis on is one row.
  */
-import type { Vec } from "@secateur/core";
+import { type Mat, matrix, type Vec } from "@secateur/core";
 import type { Applied, Call, Operator } from "../operator.ts";
 import { realOf, sizeOf } from "../value.ts";
 import { axisIn, inputOf, numberOf, sameAs } from "./node-facts.ts";
@@ -52,9 +52,15 @@ function applySoftmax(call: Call, isLog: boolean): Applied {
   const rows = rowsOf(call);
   const { length, step } = rows;
   const y = call.pool.take(x.length);
-  eachRow(rows, (start) => {
-    softmaxRow(x, y, { start, end: start + length * step, step, isLog });
-  });
+  const { kernels, dtype } = call.pool;
+  if (step === 1 && dtype === "f32" && kernels.softmax) {
+    const [a, out] = [x, y].map((data) => matrix(rows.count, length, data)) as [Mat, Mat];
+    kernels.softmax({ a, out, isLogarithm: isLog });
+  } else {
+    eachRow(rows, (start) => {
+      softmaxRow(x, y, { start, end: start + length * step, step, isLog });
+    });
+  }
   /** In place: what a change of x, or for the plain softmax also a delta, becomes. */
   const changed = (d: Vec): Vec => {
     eachRow(rows, (start) => {

@@ -2,10 +2,10 @@
  * Functions of single numbers: y = f(x), backward and tangent both by f'(x), for which y is remembered too. Where f has a corner, the
  * slope is that from the left, as frameworks have it.
  */
-import { erf, type Vec } from "@secateur/core";
+import { type ElementwiseStep, erf, type Vec } from "@secateur/core";
 import type { Applied, Call, Operator, Question } from "../operator.ts";
+import { type Program, runProgram, runsPrograms } from "../run/programs.ts";
 import { realOf } from "../value.ts";
-
 import { inputOf, knownInput, numberOf, refuse, sameAs, textOf } from "./node-facts.ts";
 
 type Curve = {
@@ -33,24 +33,59 @@ function inner(x: number): number {
   return Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3);
 }
 
+/** A function; `program` is the same in steps, for backends that run them, `x` being value 0. */
+interface Rule {
+  readonly cost: number;
+  readonly curve: (question: Question) => Curve;
+  readonly program?: (question: Question) => Program;
+}
+
+/** A program of one input, whose numbers are values 1, 2, ... */
+const steps =
+  (numbers: readonly number[], ...list: readonly ElementwiseStep[]) =>
+  (): Program => ({
+    ...{ inputs: 1, numbers, steps: list },
+  });
+
 /** Numbers that count as one operation of each function are a matter of taste; transcendental ones are taken as four. */
-const CURVES: Readonly<Record<string, { cost: number; curve: (question: Question) => Curve }>> = {
-  Sqrt: { cost: 1, curve: () => ({ f: Math.sqrt, slope: (_x, y) => 0.5 / y }) },
-  Reciprocal: { cost: 1, curve: () => ({ f: (x) => 1 / x, slope: (_x, y) => -y * y }) },
-  Exp: { cost: 4, curve: () => ({ f: Math.exp, slope: (_x, y) => y }) },
+const CURVES: Readonly<Record<string, Rule>> = {
+  Sqrt: { cost: 1, program: steps([], ["sqrt", 0]), curve: () => ({ f: Math.sqrt, slope: (_x, y) => 0.5 / y }) },
+  Reciprocal: {
+    cost: 1,
+    program: steps([1], ["divide", 1, 0]),
+    curve: () => ({ f: (x) => 1 / x, slope: (_x, y) => -y * y }),
+  },
+  Exp: { cost: 4, program: steps([], ["exp", 0]), curve: () => ({ f: Math.exp, slope: (_x, y) => y }) },
   Log: { cost: 4, curve: () => ({ f: Math.log, slope: (x) => 1 / x }) },
-  Neg: { cost: 1, curve: () => ({ f: (x) => -x, slope: () => -1 }) },
-  Abs: { cost: 1, curve: () => ({ f: Math.abs, slope: (x) => Math.sign(x) }) },
+  Neg: { cost: 1, program: steps([], ["negate", 0]), curve: () => ({ f: (x) => -x, slope: () => -1 }) },
+  Abs: { cost: 1, program: steps([], ["abs", 0]), curve: () => ({ f: Math.abs, slope: (x) => Math.sign(x) }) },
   Sin: { cost: 4, curve: () => ({ f: Math.sin, slope: (x) => Math.cos(x) }) },
   Cos: { cost: 4, curve: () => ({ f: Math.cos, slope: (x) => -Math.sin(x) }) },
-  Tanh: { cost: 4, curve: () => ({ f: Math.tanh, slope: tanhSlope }) },
-  Erf: { cost: 4, curve: () => ({ f: erf, slope: (x) => (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) }) },
-  Sigmoid: { cost: 4, curve: () => ({ f: sigmoid, slope: (_x, y) => y * (1 - y) }) },
+  Tanh: { cost: 4, program: steps([], ["tanh", 0]), curve: () => ({ f: Math.tanh, slope: tanhSlope }) },
+  Erf: {
+    cost: 4,
+    program: steps([], ["erf", 0]),
+    curve: () => ({ f: erf, slope: (x) => (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) }),
+  },
+  Sigmoid: {
+    cost: 4,
+    program: steps([], ["sigmoid", 0]),
+    curve: () => ({ f: sigmoid, slope: (_x, y) => y * (1 - y) }),
+  },
   Softplus: { cost: 4, curve: () => ({ f: softplus, slope: (x) => sigmoid(x) }) },
-  Softsign: { cost: 2, curve: () => ({ f: (x) => x / (1 + Math.abs(x)), slope: (x) => (1 + Math.abs(x)) ** -2 }) },
-  Relu: { cost: 1, curve: () => ({ f: (x) => (x > 0 || Number.isNaN(x) ? x : 0), slope: (x) => (x > 0 ? 1 : 0) }) },
+  Softsign: {
+    cost: 2,
+    program: steps([1], ["abs", 0], ["add", 1, 2], ["divide", 0, 3]),
+    curve: () => ({ f: (x) => x / (1 + Math.abs(x)), slope: (x) => (1 + Math.abs(x)) ** -2 }),
+  },
+  Relu: {
+    cost: 1,
+    program: steps([0], ["max", 0, 1]),
+    curve: () => ({ f: (x) => (x > 0 || Number.isNaN(x) ? x : 0), slope: (x) => (x > 0 ? 1 : 0) }),
+  },
   LeakyRelu: {
     cost: 1,
+    program: (question) => steps([numberOf(question, "alpha", 0.01)], ["prelu", 0, 1])(),
     curve: (question) => {
       const alpha = numberOf(question, "alpha", 0.01);
       return { f: (x) => (x < 0 ? alpha * x : x), slope: (x) => (x < 0 ? alpha : 1) };
@@ -65,6 +100,17 @@ const CURVES: Readonly<Record<string, { cost: number; curve: (question: Question
   },
   Elu: {
     cost: 4,
+    program: (question) =>
+      // max(x, 0) + alpha (exp(min(x, 0)) - 1)
+      steps(
+        [0, numberOf(question, "alpha", 1), -1],
+        ["max", 0, 1],
+        ["min", 0, 1],
+        ["exp", 5],
+        ["add", 6, 3],
+        ["multiply", 7, 2],
+        ["add", 4, 8],
+      )(),
     curve: (question) => {
       const alpha = numberOf(question, "alpha", 1);
       return { f: (x) => (x < 0 ? alpha * Math.expm1(x) : x), slope: (x, y) => (x < 0 ? y + alpha : 1) };
@@ -93,6 +139,14 @@ const CURVES: Readonly<Record<string, { cost: number; curve: (question: Question
   },
   HardSigmoid: {
     cost: 2,
+    program: (question) =>
+      steps(
+        [numberOf(question, "alpha", 0.2), numberOf(question, "beta", 0.5), 0, 1],
+        ["multiply", 0, 1],
+        ["add", 5, 2],
+        ["max", 6, 3],
+        ["min", 7, 4],
+      )(),
     curve: (question) => {
       const [alpha, beta] = [numberOf(question, "alpha", 0.2), numberOf(question, "beta", 0.5)];
       return {
@@ -103,12 +157,25 @@ const CURVES: Readonly<Record<string, { cost: number; curve: (question: Question
   },
   HardSwish: {
     cost: 3,
+    program: steps(
+      [1 / 6, 0.5, 0, 1],
+      ["multiply", 0, 1],
+      ["add", 5, 2],
+      ["max", 6, 3],
+      ["min", 7, 4],
+      ["multiply", 0, 8],
+    ),
     curve: () => ({
       f: (x) => x * Math.max(0, Math.min(1, x / 6 + 0.5)),
       slope: (x) => (x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5),
     }),
   },
-  Swish: { cost: 5, curve: (question) => swish(numberOf(question, "alpha", 1)) },
+  Swish: {
+    cost: 5,
+    program: (question) =>
+      steps([numberOf(question, "alpha", 1)], ["multiply", 0, 1], ["sigmoid", 2], ["multiply", 0, 3])(),
+    curve: (question) => swish(numberOf(question, "alpha", 1)),
+  },
   Mish: {
     cost: 8,
     curve: () => ({
@@ -119,12 +186,19 @@ const CURVES: Readonly<Record<string, { cost: number; curve: (question: Question
       },
     }),
   },
-  Gelu: { cost: 8, curve: (question) => (textOf(question, "approximate", "none") === "tanh" ? geluByTanh : gelu) },
+  Gelu: {
+    cost: 8,
+    program: (question) => (isByTanh(question) ? geluProgramByTanh : geluProgram)(),
+    curve: (question) => (isByTanh(question) ? geluByTanh : gelu),
+  },
   Clip: {
     cost: 2,
+    program: (question) => {
+      const { low, high } = boundsOf(question);
+      return steps([low, high], ["max", 0, 1], ["min", 3, 2])();
+    },
     curve: (question) => {
-      const low = bound(question, "min", 1, Number.NEGATIVE_INFINITY);
-      const high = bound(question, "max", 2, Number.POSITIVE_INFINITY);
+      const { low, high } = boundsOf(question);
       return { f: (x) => Math.min(high, Math.max(low, x)), slope: (x) => (x >= low && x <= high ? 1 : 0) };
     },
   },
@@ -140,13 +214,43 @@ function swish(alpha: number): Curve {
   };
 }
 
+const isByTanh = (question: Question): boolean => textOf(question, "approximate", "none") === "tanh";
+const geluProgram = steps(
+  [Math.SQRT1_2, 1, 0.5],
+  ["multiply", 0, 1],
+  ["erf", 4],
+  ["add", 5, 2],
+  ["multiply", 0, 6],
+  ["multiply", 7, 3],
+);
+const geluProgramByTanh = steps(
+  [Math.sqrt(2 / Math.PI), 0.044715, 1, 0.5],
+  // inner = sqrt(2 / pi) x (1 + 0.044715 x x)
+  ["multiply", 0, 0],
+  ["multiply", 5, 2],
+  ["add", 6, 3],
+  ["multiply", 0, 7],
+  ["multiply", 8, 1],
+  ["tanh", 9],
+  ["add", 10, 3],
+  ["multiply", 0, 11],
+  ["multiply", 12, 4],
+);
+
+function boundsOf(question: Question): { readonly low: number; readonly high: number } {
+  return {
+    low: bound(question, "min", 1, Number.NEGATIVE_INFINITY),
+    high: bound(question, "max", 2, Number.POSITIVE_INFINITY),
+  };
+}
+
 /** A bound that was an attribute before operator set 11 and is an input since. */
 function bound(question: Question, key: string, i: number, otherwise: number): number {
   return numberOf(question, key, knownInput(question, i)?.[0] ?? otherwise);
 }
 
 /** Functions of single numbers that have derivatives. */
-export const unaryOperators: readonly Operator[] = Object.entries(CURVES).map(([name, { cost, curve }]) => ({
+export const unaryOperators: readonly Operator[] = Object.entries(CURVES).map(([name, { cost, curve, program }]) => ({
   name,
   layout: "either",
   derivative: "yes",
@@ -156,17 +260,21 @@ export const unaryOperators: readonly Operator[] = Object.entries(CURVES).map(([
     if (kind === "truth") refuse(question, "truth values", "numbers");
     return [{ shape, kind }];
   },
-  apply: (call) => applyCurve(call, curve(call)),
+  apply: (call) => applyCurve(call, curve(call), program?.(call)),
+  ...(program ? { program } : {}),
   flops: (_question, [output]) => cost * output!.shape.reduce((product, extent) => product * extent, 1),
 }));
 
-function applyCurve(call: Call, { f, slope }: Curve): Applied {
+function applyCurve(call: Call, { f, slope }: Curve, program: Program | undefined): Applied {
   const { pool } = call;
   const input = call.inputs[0]!;
   const x = input.data;
   if (input.kind !== "real") return { outputs: [Float64Array.from(x, f)] };
   const y = pool.take(x.length);
-  if (call.node.op === "Relu") pool.kernels.relu(realOf(input), y);
+  if (program && runsPrograms(pool)) {
+    const inputs = [{ data: realOf(input), shape: [x.length] }, ...program.numbers];
+    runProgram(pool, { shape: [x.length], inputs, steps: program.steps, out: y });
+  } else if (call.node.op === "Relu") pool.kernels.relu(realOf(input), y);
   else if (call.node.op === "Clip") clipped(x, y, [f(Number.NEGATIVE_INFINITY), f(Number.POSITIVE_INFINITY)]);
   else for (let i = 0; i < y.length; i++) y[i] = f(x[i]!);
   const scaled = (change: Vec, out: Vec): Vec => {

@@ -9,6 +9,7 @@ import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
 import type { Operator, Question, WeightUse } from "../operator.ts";
 import { applied, describeNode } from "../operators/node-facts.ts";
 import { findOperator } from "../operators/registry.ts";
+import type { Program } from "../run/programs.ts";
 import { type Kind, type Shape, sizeOf, tensorValue, type Value, type ValueType } from "../value.ts";
 import { storedAs, toFirst, toLast } from "./layout.ts";
 import { type GraphParam, passedOn } from "./params.ts";
@@ -26,6 +27,8 @@ export interface Step {
   readonly weights: readonly (WeightUse | undefined)[];
   readonly axisOf?: (axis: number) => number;
   readonly flops: number;
+  /** The same in elementwise functions, where it is made of them and of no weight. */
+  readonly program?: Program;
 }
 
 /** A graph ready to run on inputs of its shapes. Values are numbered. */
@@ -60,6 +63,8 @@ export interface PlanSpec {
   readonly live?: ReadonlyMap<GraphTensor, Value>;
   /** Names of inputs that derivatives are wanted for; default none. */
   readonly activeInputs?: readonly string[];
+  /** Whether every array keeps the order of axes that ONNX gives it. Such a plan is read, not run: operators may want channels last. */
+  readonly keepOrder?: boolean;
 }
 
 interface Slot {
@@ -172,7 +177,9 @@ function createBuilder(spec: PlanSpec): Builder {
       return;
     }
     const flops = operator.flops(question, types);
-    emit({ operator, node, opset, inputs, weights, types, flops, env });
+    const isPlain = types.length === 1 && types[0]!.kind === "real" && !weights.some((use) => use);
+    const program = isPlain ? operator.program?.(question) : undefined;
+    emit({ operator, node, opset, inputs, weights, types, flops, env, ...(program ? { program } : {}) });
   };
 
   const fold = (at: {
@@ -200,7 +207,9 @@ function createBuilder(spec: PlanSpec): Builder {
     const { operator, node, types, env, inputs: logical, ...rest } = at;
     const rank = types[0]!.shape.length;
     const isLast =
-      rank >= 3 && (operator.layout === "last" || (operator.layout === "either" && canStayLast(logical, rank)));
+      spec.keepOrder !== true &&
+      rank >= 3 &&
+      (operator.layout === "last" || (operator.layout === "either" && canStayLast(logical, rank)));
     const inputs = logical.map((slot, i) => {
       if (slot === undefined || slots[slot]!.param) return slot;
       if (!isLast || (operator.layout === "last" && i > 0)) return stored(slot, false);

@@ -1,7 +1,9 @@
 /** Pools over windows and over whole images, with channels stored last. A maximum's delta goes to where it was taken, a mean's to all it was taken over. */
-import type { Vec } from "@secateur/core";
+import { type ElementwiseStep, matrix, type Pool, type Vec } from "@secateur/core";
 import type { Applied, Call, Operator, Question } from "../../operator.ts";
+import { type ProgramInput, runProgram, runsPrograms } from "../../run/programs.ts";
 import { realOf, type Shape, sizeOf } from "../../value.ts";
+import { lazily } from "../lazily.ts";
 import { inputOf, listOf, numberOf, refuse, showShape } from "../node-facts.ts";
 import { type Windows, windowsOf } from "./window-facts.ts";
 
@@ -33,6 +35,64 @@ function eachWindow(
   }
 }
 
+/** The most taps that are one program of kernels. */
+const mostProgramTaps = 30;
+
+/**
+ * Pools as a program: the image, padded with `filler`, is seen shifted by each tap, and `step` joins what is seen. Undefined where kernels
+ * run no programs or windows are too large for one.
+ */
+function pooled(
+  x: Vec,
+  at: {
+    readonly pool: Pool;
+    readonly windows: Windows;
+    readonly batch: number;
+    readonly channels: number;
+    readonly step: "max" | "add";
+    /** What the joined numbers are multiplied with, by position. */
+    readonly scales?: Vec;
+  },
+): Vec | undefined {
+  const { pool, windows, batch, channels, step, scales } = at;
+  const { image, kernel, stride, dilation, before, positions } = windows;
+  const taps = kernel[0] * kernel[1];
+  if (!runsPrograms(pool) || taps > mostProgramTaps || image[0] * image[1] * channels * batch === 0) return undefined;
+  const reach = ([0, 1] as const).map((axis) => {
+    const seen = (positions[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1;
+    return Math.max(seen, before[axis] + image[axis]);
+  }) as [number, number];
+  const isPadded = reach[0] !== image[0] || reach[1] !== image[1];
+  const data = isPadded ? pool.take(batch * reach[0] * reach[1] * channels) : x;
+  if (isPadded) {
+    data.fill(step === "max" ? Number.NEGATIVE_INFINITY : 0);
+    const row = image[1] * channels;
+    for (let n = 0; n < batch; n++) {
+      for (let y = 0; y < image[0]; y++) {
+        const from = (n * image[0] + y) * row;
+        const to = ((n * reach[0] + before[0] + y) * reach[1] + before[1]) * channels;
+        data.set(x.subarray(from, from + row), to);
+      }
+    }
+  }
+  const line = reach[1] * channels;
+  const shape = [batch, positions[0], positions[1], channels];
+  const strides = [reach[0] * line, stride[0] * line, stride[1] * channels, 1];
+  const inputs: ProgramInput[] = [];
+  for (let ky = 0; ky < kernel[0]; ky++) {
+    for (let kx = 0; kx < kernel[1]; kx++) {
+      inputs.push({ data, strides, offset: ky * dilation[0] * line + kx * dilation[1] * channels });
+    }
+  }
+  if (scales) inputs.push({ data: scales, strides: [0, positions[1], 1, 0] });
+  const steps: ElementwiseStep[] = [];
+  for (let tap = 1; tap < taps; tap++) steps.push([step, tap === 1 ? 0 : inputs.length + tap - 2, tap]);
+  if (scales) steps.push(["multiply", taps === 1 ? 0 : inputs.length + taps - 2, taps]);
+  const out = runProgram(pool, { shape, inputs, steps, out: pool.take(sizeOf(shape)) });
+  if (isPadded) pool.give(data);
+  return out;
+}
+
 function inferPool(question: Question) {
   const { shape } = inputOf(question, 0);
   const { positions, rank } = geometry(question, shape.slice(2));
@@ -48,33 +108,39 @@ function maxPool(call: Call): Applied {
   const windows = geometry(call, shape.slice(1, -1));
   const perImage = windows.image[0] * windows.image[1] * channels;
   const size = batch * windows.positions[0] * windows.positions[1] * channels;
-  const y = pool.take(size);
-  const taken = new Int32Array(size);
   const count = windows.positions[0] * windows.positions[1];
-  eachWindow(windows, (position, { rows, columns }) => {
-    for (let n = 0; n < batch; n++) {
-      const at = (n * count + position) * channels;
-      for (let c = 0; c < channels; c++) {
-        let best = -1;
-        let value = Number.NEGATIVE_INFINITY;
-        for (const row of rows) {
-          for (const column of columns) {
-            const i = n * perImage + (row * windows.image[1] + column) * channels + c;
-            if (best < 0 || x[i]! > value || Number.isNaN(x[i]!)) {
-              best = i;
-              value = x[i]!;
+  /** Where each maximum was taken. */
+  const places = lazily(() => {
+    const taken = new Int32Array(size);
+    eachWindow(windows, (position, { rows, columns }) => {
+      for (let n = 0; n < batch; n++) {
+        const at = (n * count + position) * channels;
+        for (let c = 0; c < channels; c++) {
+          let best = -1;
+          for (const row of rows) {
+            for (const column of columns) {
+              const i = n * perImage + (row * windows.image[1] + column) * channels + c;
+              if (best < 0 || x[i]! > x[best]! || Number.isNaN(x[i]!)) best = i;
             }
           }
+          taken[at + c] = best;
         }
-        y[at + c] = value;
-        taken[at + c] = best;
       }
-    }
+    });
+    return taken;
   });
+  const taken = (): Vec => {
+    const y = pool.take(size);
+    places().forEach((i, k) => {
+      y[k] = x[i] ?? Number.NEGATIVE_INFINITY;
+    });
+    return y;
+  };
   return {
-    outputs: [y],
+    outputs: [pooled(x, { pool, windows, batch, channels, step: "max" }) ?? taken()],
     backward([delta]) {
       const out = pool.take(x.length).fill(0);
+      const taken = places();
       for (let k = 0; k < size; k++) if (taken[k]! >= 0) out[taken[k]!] = out[taken[k]!]! + delta![k]!;
       pool.give(delta!);
       return [out];
@@ -82,6 +148,7 @@ function maxPool(call: Call): Applied {
     tangent([t]) {
       if (!t) return [undefined];
       const out = pool.take(size);
+      const taken = places();
       for (let k = 0; k < size; k++) out[k] = t[taken[k]!] ?? 0;
       return [out];
     },
@@ -109,7 +176,18 @@ function averagePool(call: Call): Applied {
       }
     });
   };
+  const scales = lazily(() => {
+    const all = new Float32Array(count);
+    eachWindow(windows, (position, { rows, columns, padded }) => {
+      all[position] = 1 / (counts ? padded : rows.length * columns.length);
+    });
+    return all;
+  });
   const forward = (x: Vec): Vec => {
+    if (runsPrograms(pool)) {
+      const known = pooled(x, { pool, windows, batch, channels, step: "add", scales: scales() });
+      if (known) return known;
+    }
     const out = pool.take(batch * count * channels).fill(0);
     eachTap((y, from, weight) => {
       for (let c = 0; c < channels; c++) out[y + c] = out[y + c]! + weight * x[from + c]!;
@@ -137,12 +215,12 @@ function globalAverage(call: Call): Applied {
   const count = sizeOf(shape.slice(1, -1));
   const forward = (x: Vec): Vec => {
     const out = pool.take(batch * channels);
-    const sums = new Float64Array(channels);
-    for (let n = 0, i = 0; n < batch; n++) {
-      sums.fill(0);
-      for (let p = 0; p < count; p++) for (let c = 0; c < channels; c++, i++) sums[c]! += x[i]!;
-      for (let c = 0; c < channels; c++) out[n * channels + c] = sums[c]! / count;
+    const size = count * channels;
+    for (let n = 0; n < batch; n++) {
+      const image = matrix(count, channels, x.subarray(n * size, (n + 1) * size));
+      pool.kernels.columnSums(image, out.subarray(n * channels, (n + 1) * channels));
     }
+    for (let i = 0; i < out.length; i++) out[i] = out[i]! / count;
     return out;
   };
   return {

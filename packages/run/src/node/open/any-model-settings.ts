@@ -91,6 +91,15 @@ function matching({ model, session, data, settings }: Parameters<typeof remeasur
   };
 }
 
+/** Says which weights a run scales beside pruning them: the user asked for neither. */
+export function noteCorrected({ onnx }: AnyModel, session: Session): void {
+  const count = onnx?.model.corrected.length ?? 0;
+  if (count === 0) return;
+  const which = count === 1 ? "1 convolution has" : `${count} convolutions have`;
+  const message = `${which} no batch normalisation behind them to measure anew: scales and biases of their output channels are matched to the dense network's means and variances instead (--reestimate-batch-norm never leaves them alone)`;
+  session.onEvent({ type: "note", level: "info", code: "channels-matched", message });
+}
+
 /** Measures statistics; what it returns brings those of the model as it is then back to them, on the same examples. */
 type Matcher = (data: Dataset, ctx: RunContext) => Promise<(ctx: RunContext) => Promise<void>>;
 

@@ -1,0 +1,118 @@
+/**
+ * Corrections of convolutions whose normalisation was folded into them, or that never had one: each output channel gets a scale a and a shift c,
+ *   y = a (w x + b) + c,
+ * so that it has the mean and variance on the calibration examples that it had in the dense network. In the graph they stand as a
+ * BatchNormalization behind the convolution that does nothing at first; in the file they are w <- a w and b <- a b + c.
+ */
+import type { Dtype, Vec } from "@secateur/core";
+import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
+import { foldedMark } from "../operators/normalising.ts";
+import type { GraphParam } from "../plan/params.ts";
+import { tensorValue, type Value } from "../value.ts";
+import type { Norm, Statistic } from "./channel-statistics.ts";
+
+/** A convolution with a correction. */
+export interface FoldedNorm extends Norm {
+  readonly param: GraphParam;
+  readonly bias: GraphTensor;
+}
+
+/**
+ * Puts a correction behind every convolution that alone uses its weight and bias and has no BatchNormalization behind it.
+ *
+ * @returns the graph with them, in which every value has its old name
+ */
+export function withFoldedNorms(
+  graph: GraphSpec,
+  params: readonly GraphParam[],
+  dtype: Dtype,
+): { readonly graph: GraphSpec; readonly folded: readonly FoldedNorm[] } {
+  const biases = biasTensors(graph);
+  const normed = new Set(graph.nodes.flatMap(({ op, inputs }) => (op === "BatchNormalization" ? [inputs[0]!] : [])));
+  const folded = new Map<NodeSpec, FoldedNorm>();
+  for (const param of params) {
+    const [node, ...others] = param.uses;
+    const bias = biases.get(node?.inputs[2] ?? "");
+    const { rows } = param.live;
+    const fits = node?.op === "Conv" && others.length === 0 && bias?.shape.length === 1 && bias.shape[0] === rows;
+    const name = node?.outputs[0];
+    if (!fits || name === undefined || normed.has(name) || !graph.nodes.includes(node)) continue;
+    const [mean, variance] = [0, 1].map((x) => constantStatistic(name, { length: rows, x, dtype }));
+    folded.set(node, { name, param, bias, mean: mean!, variance: variance! });
+  }
+  const nodes = graph.nodes.flatMap((node): readonly NodeSpec[] => {
+    const one = folded.get(node);
+    return one ? corrected(node, one) : [node];
+  });
+  const constants = [...folded.values()].flatMap((one) => [
+    filled(`${one.name} scale`, one.param.live.rows, 1),
+    filled(`${one.name} shift`, one.param.live.rows, 0),
+    one.mean.tensor,
+    one.variance.tensor,
+  ]);
+  return {
+    graph: { ...graph, nodes, initializers: [...graph.initializers, ...constants] },
+    folded: [...folded.values()],
+  };
+}
+
+/** The convolution under a name of its own, and behind it the correction under its old one. */
+function corrected(node: NodeSpec, { name, mean, variance }: FoldedNorm): readonly NodeSpec[] {
+  const sums = `${name} before its correction`;
+  return [
+    { ...node, outputs: [sums] },
+    {
+      ...{ name, op: "BatchNormalization", domain: "", outputs: [name] },
+      inputs: [sums, `${name} scale`, `${name} shift`, mean.tensor.name, variance.tensor.name],
+      attributes: { epsilon: 0, [foldedMark]: 1 },
+    },
+  ];
+}
+
+function filled(name: string, length: number, x: number): GraphTensor {
+  return { name, dtype: "f32", shape: [length], data: new Float32Array(length).fill(x) };
+}
+
+function constantStatistic(name: string, { length, x, dtype }: { length: number; x: number; dtype: Dtype }): Statistic {
+  const tensor = filled(`${name} ${x === 0 ? "mean" : "variance"}`, length, x);
+  const live = tensorValue(tensor, dtype)!;
+  return { tensor, live, original: (live.data as Vec).slice() };
+}
+
+/** Tensors of one dimension that one node alone uses, by name. */
+function biasTensors(graph: GraphSpec): ReadonlyMap<string, GraphTensor> {
+  const tensors = new Map(graph.initializers.map((tensor) => [tensor.name, tensor] as const));
+  for (const { op, outputs, attributes } of graph.nodes) {
+    const { value } = attributes;
+    if (op === "Constant" && typeof value === "object" && "dtype" in value) tensors.set(outputs[0]!, value);
+  }
+  const uses = new Map<string, number>();
+  for (const name of usedNames(graph)) uses.set(name, (uses.get(name) ?? 0) + 1);
+  const isBias = ({ dtype, data }: GraphTensor): boolean => (dtype === "f32" || dtype === "f64") && data !== undefined;
+  return new Map([...tensors].filter(([name, tensor]) => uses.get(name) === 1 && isBias(tensor)));
+}
+
+/** Names that nodes read, those of bodies too, and outputs. */
+function usedNames({ nodes, outputs }: GraphSpec): readonly string[] {
+  const own = nodes.flatMap(({ inputs, attributes }) => {
+    const bodies = Object.values(attributes).filter((value) => typeof value === "object" && "nodes" in value);
+    return [...inputs, ...(bodies as GraphSpec[]).flatMap(usedNames)];
+  });
+  return [...own, ...outputs.map(({ name }) => name)];
+}
+
+/** Whether a correction does something now. */
+export function isCorrecting({ mean, variance }: FoldedNorm): boolean {
+  return [mean, variance].some(({ live, original }) => original.some((x: number, c: number) => x !== live.data[c]));
+}
+
+/** The canonical weights and the bias with the correction in them. */
+export function foldedIn({ param, bias, mean, variance }: FoldedNorm): { readonly weights: Vec; readonly bias: Vec } {
+  const { cols, data } = param.live;
+  const scale = Float64Array.from(variance.live.data, (v) => 1 / Math.sqrt(v));
+  const own = tensorValue(bias, "f64") as Value;
+  return {
+    weights: data.map((w: number, i: number) => w * scale[Math.floor(i / cols)]!),
+    bias: Float64Array.from(own.data, (b, c) => scale[c]! * (b - mean.live.data[c]!)),
+  };
+}

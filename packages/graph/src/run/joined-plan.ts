@@ -1,0 +1,147 @@
+/**
+ * A plan whose chains of elementwise steps are joined: a value that only one further elementwise step reads is never written out. Every function
+ * rounds as its step would, so that the numbers are the same.
+ */
+import type { ElementwiseStep, Pool, Vec } from "@secateur/core";
+import type { Plan, Step } from "../plan/plan.ts";
+import type { Value } from "../value.ts";
+import { type ProgramInput, programNumbers, runProgram } from "./programs.ts";
+
+/** One pass over memory: a program over values of the plan, by number, then numbers. */
+export interface Chain {
+  readonly inputs: readonly number[];
+  readonly numbers: readonly number[];
+  readonly steps: readonly ElementwiseStep[];
+}
+
+/** A step of the plan, or the last step of a chain. */
+export interface Unit {
+  readonly step: Step;
+  readonly chain?: Chain;
+}
+
+/** A plan in units. */
+export interface JoinedPlan {
+  readonly units: readonly Unit[];
+  /** Unit after which nothing reads a value; -1 where nothing does. */
+  readonly lastUse: readonly number[];
+}
+
+/** Functions of one chain: their blocks have to lie in the caches together. */
+const mostFunctions = 24;
+
+const known = new WeakMap<Plan, JoinedPlan>();
+
+/** Joins the steps of a plan, once. O(steps) */
+export function joinedPlan(plan: Plan): JoinedPlan {
+  const before = known.get(plan);
+  if (before) return before;
+  const joined = join(plan);
+  known.set(plan, joined);
+  return joined;
+}
+
+function join(plan: Plan): JoinedPlan {
+  const uses = new Map<number, number>();
+  const use = (slot: number | undefined): void => {
+    if (slot !== undefined) uses.set(slot, (uses.get(slot) ?? 0) + 1);
+  };
+  for (const { inputs } of plan.steps) for (const slot of new Set(inputs)) use(slot);
+  for (const slot of plan.outputs.values()) use(slot);
+  const chains = new Map<number, { readonly step: Step; readonly build: ChainBuilder }>();
+  const units: Unit[] = [];
+  for (const step of plan.steps) {
+    if (!step.program) {
+      units.push({ step });
+      continue;
+    }
+    const build = startChain(step, (slot) => {
+      const { data = [], kind } = plan.constants.get(slot) ?? {};
+      if (data.length === 1 && kind === "real") return data[0]!;
+      const one = chains.get(slot);
+      const isSame = one && uses.get(slot) === 1 && one.step.types[0]!.shape.join() === step.types[0]!.shape.join();
+      return isSame ? one.build : undefined;
+    });
+    chains.set(step.outputs[0]!, { step, build });
+    units.push({ step, chain: finishChain(build) });
+  }
+  // What a later chain took in is not computed by itself.
+  const taken = new Set([...chains.values()].flatMap(({ build }) => [...build.taken]));
+  const kept = units.filter(({ step, chain }) => !chain || !taken.has(step.outputs[0]!));
+  const lastUse = plan.types.map(() => -1);
+  kept.forEach(({ step, chain }, u) => {
+    for (const slot of chain?.inputs ?? step.inputs) if (slot !== undefined) lastUse[slot] = u;
+  });
+  for (const slot of plan.outputs.values()) lastUse[slot] = kept.length;
+  return { units: kept, lastUse };
+}
+
+/** A value of a chain that is not numbered yet. */
+type Reference = { readonly slot: number } | { readonly number: number } | { readonly function: number };
+
+interface ChainBuilder {
+  readonly functions: readonly (readonly [name: ElementwiseStep[0], ...values: Reference[]])[];
+  readonly taken: ReadonlySet<number>;
+}
+
+/** The functions of a step behind those of the chains that its inputs come from; an input may also be one known number. */
+function startChain(step: Step, sourceOf: (slot: number) => ChainBuilder | number | undefined): ChainBuilder {
+  const { inputs: count, numbers, steps } = step.program!;
+  const functions: ChainBuilder["functions"][number][] = [];
+  const taken = new Set<number>();
+  const places = new Map<number, Reference>();
+  for (const slot of new Set(step.inputs.slice(0, count) as number[])) {
+    const chain = sourceOf(slot);
+    if (typeof chain === "number") {
+      places.set(slot, { number: chain });
+      continue;
+    }
+    if (!chain || functions.length + chain.functions.length + steps.length > mostFunctions) {
+      places.set(slot, { slot });
+      continue;
+    }
+    const shift = functions.length;
+    const moved = (value: Reference): Reference => ("function" in value ? { function: value.function + shift } : value);
+    functions.push(...chain.functions.map(([name, ...values]) => [name, ...values.map(moved)] as const));
+    places.set(slot, { function: functions.length - 1 });
+    taken.add(slot);
+    for (const other of chain.taken) taken.add(other);
+  }
+  const start = functions.length;
+  const referenceTo = (value: number): Reference => {
+    if (value < count) return places.get(step.inputs[value]!)!;
+    const place = value - count;
+    return place < numbers.length ? { number: numbers[place]! } : { function: start + place - numbers.length };
+  };
+  functions.push(...steps.map(([name, ...values]) => [name, ...values.map(referenceTo)] as const));
+  return { functions, taken };
+}
+
+/** Numbers the values: inputs, then numbers, then functions. */
+function finishChain({ functions }: ChainBuilder): Chain {
+  const all = functions.flatMap(([, ...values]) => values);
+  const inputs = [...new Set(all.flatMap((value) => ("slot" in value ? [value.slot] : [])))];
+  const numbers = [...new Set(all.flatMap((value) => ("number" in value ? [value.number] : [])))];
+  const placeOf = (value: Reference): number => {
+    if ("slot" in value) return inputs.indexOf(value.slot);
+    if ("number" in value) return inputs.length + numbers.indexOf(value.number);
+    return inputs.length + numbers.length + value.function;
+  };
+  return { inputs, numbers, steps: functions.map(([name, ...values]) => [name, ...values.map(placeOf)] as const) };
+}
+
+/** Runs a chain over its inputs. */
+export function runChain(
+  { numbers, steps }: Chain,
+  values: readonly Value[],
+  { pool, shape, out }: { pool: Pool; shape: Value["shape"]; out: Vec },
+): void {
+  const copies: Vec[] = [];
+  const inputs = values.map((value): ProgramInput => {
+    const { data, isOwn } = programNumbers(value, pool);
+    if (isOwn) copies.push(data);
+    return { data, shape: value.shape };
+  });
+  runProgram(pool, { shape, inputs: [...inputs, ...numbers], steps, out });
+  for (const copy of copies) pool.give(copy);
+}
