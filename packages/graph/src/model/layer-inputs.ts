@@ -134,7 +134,7 @@ function* inputsOf(
   let seen = 0;
   const own = perExample * count;
   for (const chunk of inputs(group, [0, own])) {
-    if (!isFinite(chunk.data)) {
+    if (!areFinite(chunk.data)) {
       const bad = chunk.data.findIndex((value: number) => !Number.isFinite(value));
       const example = Math.floor(((seen + Math.floor(bad / chunk.cols)) * indices.length) / Math.max(own, chunk.rows));
       throw notFiniteInput({ where: state.name, param, example: indices[Math.min(example, indices.length - 1)]! });
@@ -146,7 +146,7 @@ function* inputsOf(
 }
 
 /** A product with 0 is 0 for finite numbers alone. */
-function isFinite(data: Vec): boolean {
+function areFinite(data: Vec): boolean {
   let sum = 0;
   for (let i = 0; i < data.length; i++) sum += 0 * data[i]!;
   return sum === 0;
