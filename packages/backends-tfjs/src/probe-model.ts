@@ -19,6 +19,8 @@ export interface ModelFacts {
   readonly factored: ReadonlySet<string>;
   /** Whether all prunable weights are such. */
   readonly isDenseChain: boolean;
+  /** Whether second moments can be taken: each prunable weight multiplies inputs once, in one product or convolution. */
+  readonly hasMoments: boolean;
   /** Why there are no gradients. */
   readonly problem?: unknown;
 }
@@ -57,6 +59,7 @@ export function probeModel(spec: { tf: Tf; name: string; runnable: Runnable; sha
       positions: new Map(),
       factored: new Set(),
       isDenseChain: false,
+      hasMoments: false,
       problem: notDifferentiable({ model: name, cause: problem }),
     };
   } finally {
@@ -83,6 +86,7 @@ function factsOf(spec: { recording: Recording; examples: number; weights: readon
   }
   const factored = new Set([...whole].filter((weight) => count.get(weight) === 1 && !others.has(weight)));
   const shapes = Object.values(outputs).map(({ shape }) => shape.slice(1));
+  const once = new Set(uses.flatMap(({ weight, use }) => (isWholeUse(use) ? [weight] : [])));
   return {
     kinds,
     shapes,
@@ -91,7 +95,13 @@ function factsOf(spec: { recording: Recording; examples: number; weights: readon
     // Products with the Jacobian are taken for one row of outputs an example.
     isDenseChain:
       weights.length > 0 && shapes.length === 1 && shapes[0]!.length < 2 && weights.every((one) => factored.has(one)),
+    hasMoments: weights.every((one) => once.has(one) && count.get(one) === 1 && !others.has(one)),
   };
+}
+
+/** Whether inputs meet all of a weight, and its outputs are those of the layer. */
+function isWholeUse(use: WeightUse["use"]): boolean {
+  return use.kind === "matmul" ? use.width === use.of : use.kind !== "conv-transpose";
 }
 
 /** Output positions of a use, over all examples. */

@@ -12,6 +12,8 @@ import {
   type Mat,
   type MeanGradient,
   type Model,
+  type Moments,
+  type MomentsRequest,
   matrix,
   type ParamInfo,
   type RunContext,
@@ -26,6 +28,7 @@ import { dataMismatch } from "./errors.ts";
 import type { GraphTopology } from "./files/graph-weights.ts";
 import { createGradientKernels } from "./gradients/gradient-kernels.ts";
 import { gradientRows, meanGradient } from "./gradients/gradients.ts";
+import { layerMoments } from "./gradients/layer-moments.ts";
 import { linearize } from "./gradients/linearize.ts";
 import type { OutputKind } from "./heads.ts";
 import { matchStatistics } from "./match-statistics.ts";
@@ -84,6 +87,8 @@ export interface TfjsModel extends Model {
   meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
   /** Present for models whose prunable weights are all dense layers over one vector an example. */
   linearize?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
+  /** Present for models each of whose prunable weights is used once, in a product or convolution, and not as a transposed one. */
+  layerMoments?(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   taskFor(data: Dataset): Task | undefined;
   run(batch: Batch, ctx: RunContext, options?: { readonly task?: Task }): Promise<FloatTensors>;
   evaluate(data: Dataset, ctx: RunContext, options?: { readonly task?: Task }): Promise<Evaluation>;
@@ -185,6 +190,12 @@ export async function tfjsModel(options: TfjsModelOptions): Promise<TfjsModel> {
     gradientRows: async (request, ctx) => await gradientRows(state, { ...request, task: taskOf(request) }, ctx),
     meanGradient: async (request, ctx) => await meanGradient(state, { ...request, task: taskOf(request) }, ctx),
     ...(facts?.isDenseChain ? { linearize: (request, ctx) => linearize(state, request, ctx) } : {}),
+    ...(facts?.hasMoments
+      ? {
+          layerMoments: (request: MomentsRequest, ctx: RunContext) =>
+            layerMoments(state, { ...request, task: taskOf(request) }, ctx),
+        }
+      : {}),
     evaluate: async (data, ctx, { task } = {}) => await run.evaluate({ data, task: taskOf({ data, task }) }, ctx),
     ...(runnable.hasNorms
       ? { matchStatistics: (data: Dataset, ctx: RunContext) => matchStatistics({ run, written }, data, ctx) }

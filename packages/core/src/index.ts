@@ -69,6 +69,7 @@ export type {
   MomentsRequest,
   ParamInfo,
 } from "./data/model.ts";
+export { momentExamples } from "./data/moment-examples.ts";
 export {
   asFloats,
   asMatrix,
@@ -214,7 +215,7 @@ export { assertNeeds, joinNeeds } from "./problem/needs.ts";
 export type { Note } from "./problem/note.ts";
 export { objective } from "./problem/objective.ts";
 export type { Problem, Solution, SolveStatus } from "./problem/problem.ts";
-export type { Needs, Saliency, Selector, Solver, Updater } from "./problem/strategy.ts";
+export type { Needs, Saliency, Selector, Solver, SolverWork, Updater } from "./problem/strategy.ts";
 export { type Fault, isPruneError, PruneError } from "./prune-error.ts";
 export type { EarlyStopping, StoppingState } from "./retraining/early-stopping.ts";
 export type { Retrainer, RetrainingState, RetrainRequest, StateTensor } from "./retraining/retrainer.ts";

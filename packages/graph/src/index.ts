@@ -10,6 +10,7 @@ export { createGraphRetrainer, type GraphRetrainerOptions } from "./model/graph-
 export type { OpenGraphSpec, OutputEnding } from "./model/graph-state.ts";
 export type { Applied, Call, Layout, Operator, Question, WeightGradient, WeightSink, WeightUse } from "./operator.ts";
 export { findOperator, operators } from "./operators/registry.ts";
+export { foldGraph } from "./plan/fold-graph.ts";
 export { type DenseTensor, findParams, type GraphParam, toStored, type WeightOrder } from "./plan/params.ts";
 export { type Plan, type PlanSpec, planGraph, type Step } from "./plan/plan.ts";
 export { type RunSpec, runGraph } from "./run/run-graph.ts";

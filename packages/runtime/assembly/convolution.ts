@@ -6,7 +6,8 @@
 // `sparseUnits` holds one output and up to 32 positions in registers: a kept weight is one offset, one number, and a product for every
 // vector of positions. `blockUnits` holds four outputs that share their taps and up to 12 positions: dense products, and masks in blocks
 // of four outputs. Each sum runs over its taps in the order they are stored, so that its bytes do not depend on how work is cut.
-import { activated, madd } from "./simd";
+import { activated, CLIP, curveStored } from "./activation";
+import { madd } from "./simd";
 import { real, word } from "./step";
 
 /**
@@ -54,7 +55,7 @@ function sparseTile(vectors: u32, step: usize, image: u32, first: u32, from: u32
   if (residual != 0) residual += image * word(step, 11) + from * residualPlane + (first << 4);
   let mask = word(step, 12);
   if (mask != 0) mask += first << 4;
-  const code = word(step, 17), low = real(step, 18), high = real(step, 19);
+  const wanted = word(step, 17), low = real(step, 18), high = real(step, 19), code = wanted > CLIP ? 0 : wanted;
   let tap: usize = load<u32>(ends + (from << 2) - 4);
   for (let n = from; n < to; n++) {
     let c0 = v128.load32_splat(biases + (n << 2)), c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, c6 = c0, c7 = c0;
@@ -119,6 +120,7 @@ function sparseTile(vectors: u32, step: usize, image: u32, first: u32, from: u32
     if (vectors > 5) v128.store(out, c5, 80);
     if (vectors > 6) v128.store(out, c6, 96);
     if (vectors > 7) v128.store(out, c7, 112);
+    if (wanted > CLIP) curveStored(out, vectors, mask, wanted, low, high);
     out += outPlane;
   }
 }
@@ -195,7 +197,7 @@ function storeBlockRow(vectors: u32, step: usize, out: usize, residual: usize, m
     if (vectors > 1) c1 = f32x4.add(c1, v128.load(residual, 16));
     if (vectors > 2) c2 = f32x4.add(c2, v128.load(residual, 32));
   }
-  const code = word(step, 17), low = real(step, 18), high = real(step, 19);
+  const wanted = word(step, 17), low = real(step, 18), high = real(step, 19), code = wanted > CLIP ? 0 : wanted;
   c0 = activated(c0, code, low, high);
   if (vectors > 1) c1 = activated(c1, code, low, high);
   if (vectors > 2) c2 = activated(c2, code, low, high);
@@ -207,4 +209,5 @@ function storeBlockRow(vectors: u32, step: usize, out: usize, residual: usize, m
   v128.store(out, c0);
   if (vectors > 1) v128.store(out, c1, 16);
   if (vectors > 2) v128.store(out, c2, 32);
+  if (wanted > CLIP) curveStored(out, vectors, mask, wanted, low, high);
 }

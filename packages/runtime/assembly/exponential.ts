@@ -16,3 +16,11 @@ export function exponential(x: v128): v128 {
   const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23);
   return f32x4.mul(value, power);
 }
+
+/** log of four f32, by way of f64: -Infinity for 0, NaN below. */
+export function logarithm(x: v128): v128 {
+  let out = f32x4.splat(<f32>Math.log(<f64>f32x4.extract_lane(x, 0)));
+  out = f32x4.replace_lane(out, 1, <f32>Math.log(<f64>f32x4.extract_lane(x, 1)));
+  out = f32x4.replace_lane(out, 2, <f32>Math.log(<f64>f32x4.extract_lane(x, 2)));
+  return f32x4.replace_lane(out, 3, <f32>Math.log(<f64>f32x4.extract_lane(x, 3)));
+}

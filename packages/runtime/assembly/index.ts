@@ -1,9 +1,12 @@
 // What the wasm module exports: one function that runs steps of a program, alone or together with other threads.
+import { broadcastUnits } from "./broadcast";
 import { blockUnits, sparseUnits } from "./convolution";
 import { copyUnits } from "./copy";
 import { affineUnits, binaryUnits, unaryUnits } from "./elementwise";
+import { gatherUnits } from "./gather";
+import { matrixUnits } from "./matrix-product";
 import { meanUnits, poolUnits } from "./pooling";
-import { layerNormUnits, softmaxUnits } from "./rows";
+import { layerNormUnits, reduceUnits, softmaxUnits } from "./rows";
 import { word } from "./step";
 import { block16Units, block4Units, rowUnits } from "./vector-product";
 
@@ -23,6 +26,10 @@ function perform(step: usize, begin: u32, end: u32): void {
     case 10: softmaxUnits(step, begin, end); break;
     case 11: layerNormUnits(step, begin, end); break;
     case 12: copyUnits(step, begin, end); break;
+    case 13: broadcastUnits(step, begin, end); break;
+    case 14: matrixUnits(step, begin, end); break;
+    case 15: gatherUnits(step, begin, end); break;
+    case 16: reduceUnits(step, begin, end); break;
     default: unreachable();
   }
 }

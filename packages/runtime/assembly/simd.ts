@@ -9,7 +9,7 @@ export function madd(x: v128, y: v128, sum: v128): v128 {
 }
 
 /** The smallest normal f32. Subnormal numbers make products some thirty times slower, so that no kernel stores one. */
-const SMALLEST: f32 = 1.17549435e-38;
+export const SMALLEST: f32 = 1.17549435e-38;
 
 /** Subnormal numbers become zero; NaN and infinity stay. */
 // @ts-ignore: decorator
@@ -24,24 +24,23 @@ export function normalScalar(v: f32): f32 {
   return abs<f32>(v) < SMALLEST ? 0 : v;
 }
 
-/** Activations that a product applies as it stores: see `activated`. */
-export const RELU: u32 = 1;
-export const CLIP: u32 = 2;
+/** Operations of two numbers. */
+export const ADD: u32 = 0;
+export const MUL: u32 = 1;
+export const SUB: u32 = 2;
+export const DIV: u32 = 3;
+export const MIN: u32 = 4;
 
-/** code 0: v; RELU: max(v, 0); CLIP: v within [low, high]. Without subnormal numbers; NaN stays. */
+/** x + y, x y, x - y, x / y, the smaller, the larger. NaN stays. */
 // @ts-ignore: decorator
 @inline
-export function activated(v: v128, code: u32, low: f32, high: f32): v128 {
-  // One comparison serves for the sign and the subnormal numbers; it is false for NaN.
-  if (code == RELU) return v128.andnot(v, f32x4.le(v, f32x4.splat(SMALLEST)));
-  if (code == CLIP) v = f32x4.pmax(f32x4.pmin(v, f32x4.splat(high)), f32x4.splat(low));
-  return normal(v);
-}
-
-// @ts-ignore: decorator
-@inline
-export function activatedScalar(v: f32, code: u32, low: f32, high: f32): f32 {
-  if (code == RELU) return v <= SMALLEST ? 0 : v;
-  if (code == CLIP) v = v > high ? high : v < low ? low : v;
-  return normalScalar(v);
+export function combined(x: v128, y: v128, operation: u32): v128 {
+  switch (operation) {
+    case ADD: return f32x4.add(x, y);
+    case MUL: return f32x4.mul(x, y);
+    case SUB: return f32x4.sub(x, y);
+    case DIV: return f32x4.div(x, y);
+    case MIN: return f32x4.min(x, y);
+    default: return f32x4.max(x, y);
+  }
 }

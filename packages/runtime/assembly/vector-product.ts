@@ -6,7 +6,8 @@
 // Words of a step: 2 in; 3 out; 4 table; 5 bias; 6 residual or 0; 7 outputs; 8 outputs of a unit; 9 activation, 10 low, 11 high.
 // The table has three words a row or block: where its weights begin, where its offsets (bytes from `in`, u32), how many taps. Bias, out
 // and residual have room for whole blocks.
-import { activated, activatedScalar, madd } from "./simd";
+import { activated, activatedScalar } from "./activation";
+import { madd } from "./simd";
 import { real, word } from "./step";
 
 /** A unit is some rows. */

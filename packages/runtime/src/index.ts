@@ -6,6 +6,7 @@
 export { type DecodeOptions, decodePacked } from "./file/decode-packed.ts";
 export type {
   Attribute,
+  BoundState,
   Extent,
   KernelName,
   PackedHeader,
@@ -16,5 +17,6 @@ export type {
   TensorEntry,
   ValueType,
 } from "./file/packed-model.ts";
+export type { InputTensor, Tensor } from "./inputs.ts";
 export type { KernelBuild } from "./kernel-builds.ts";
-export { type LoadOptions, load, type OperatorTime, type Session, type Tensor } from "./session.ts";
+export { type LoadOptions, load, type OperatorTime, type Session } from "./session.ts";

@@ -8,6 +8,7 @@ export { type CostModel, type CostWay, costModels } from "./pack/cost-models.ts"
 export { type CostTable, defaultCosts } from "./pack/costs.ts";
 export { type EncodeOptions, encodePacked } from "./pack/encode-packed.ts";
 export { type LayeredNetwork, lowerNetwork, type NetworkLayer } from "./pack/lower-network.ts";
-export { lowerOnnx, type OnnxLikeGraph, type OnnxLikeNode, type OnnxLikeTensor } from "./pack/lower-onnx.ts";
+export { lowerOnnx, packableOperators } from "./pack/onnx/lower-onnx.ts";
+export type { OnnxLikeGraph, OnnxLikeNode, OnnxLikeTensor } from "./pack/onnx/lowering.ts";
 export type { DenseTensor, PackGraph } from "./pack/pack-graph.ts";
 export { type PackedLayer, type PackResult, packGraph } from "./pack/pack-graph-file.ts";

@@ -1,18 +1,13 @@
 /** A loaded network. */
-import { badArgument, noMemory, quoted, sessionClosed } from "./errors.ts";
+import { badArgument, noMemory, sessionClosed } from "./errors.ts";
 import { fetchBytes } from "./fetch-bytes.ts";
 import { decodePacked } from "./file/decode-packed.ts";
 import type { PackedModel } from "./file/packed-model.ts";
+import { type InputTensor, type Tensor, type ViewedPort, writeInputs } from "./inputs.ts";
 import { compileKernels, type KernelBuild } from "./kernel-builds.ts";
 import { makePlan, type Plan, type Port } from "./plan/plan.ts";
 import { whyNoThreads } from "./threads/start-worker.ts";
 import { type KernelExports, startTeam, type Team } from "./threads/team.ts";
-
-/** Numbers and their extents, row-major. */
-export interface Tensor {
-  readonly data: Float32Array;
-  readonly dims: readonly number[];
-}
 
 /** How `load` loads. */
 export interface LoadOptions {
@@ -38,8 +33,12 @@ export interface OperatorTime {
 
 /** A network that is ready to run. */
 export interface Session {
+  /** Inputs that `run` needs. */
   readonly inputNames: readonly string[];
+  /** Outputs that `run` gives. */
   readonly outputNames: readonly string[];
+  /** Inputs that take what an output was in the run before; zeros in the first. */
+  readonly stateNames: readonly string[];
   /** Extents of inputs and outputs by name. */
   readonly dims: Readonly<Record<string, readonly number[]>>;
   /** What the file says of itself: recipe, accuracy, labels, normalisation. */
@@ -54,10 +53,12 @@ export interface Session {
   /**
    * Runs the network once. Takes no memory but for the outputs, which are the caller's. Runs of one session happen one after the other.
    *
-   * @param inputs - by name: f32 numbers and the extents of `dims`
+   * @param inputs - by name: numbers and the extents of `dims`; those of a state may be given too, and count for this run
    * @throws ERR_RUNTIME_ARGUMENT (a missing or unknown input, other extents or types), ERR_RUNTIME_CLOSED, ERR_RUNTIME_THREAD
    */
-  run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>;
+  run(inputs: Readonly<Record<string, InputTensor>>): Promise<Record<string, Tensor>>;
+  /** Sets all states to zero, as they are after loading. */
+  reset(): void;
   /** Time of every operator on one thread, on the numbers of the last run. @param options.runs - default 10 */
   profile(options?: { readonly runs?: number }): readonly OperatorTime[];
   /** Ends the threads and frees the memory. */
@@ -91,6 +92,8 @@ export async function load(
         ? new Uint8Array(source)
         : await fetchBytes(source);
   const model = await decodePacked(bytes, { maxMemoryBytes });
+  if (batch > 1 && !model.inputs.some(({ dims }) => dims[0] === "batch"))
+    throw badArgument("load: batch", String(batch), "1: the network was packed for inputs of one size");
   return openSession(model, { threads, batch, maxMemoryBytes, ...(options.build ? { build: options.build } : {}) });
 }
 
@@ -140,34 +143,43 @@ interface Started {
 function createSession(model: PackedModel, started: Started, notes: Session["notes"]): Session {
   const { build, plan, memory, team } = started;
   let kernels: KernelExports | undefined = started.kernels;
-  const viewOf = ({ region, dims }: Port): Float32Array =>
-    new Float32Array(
-      memory.buffer,
-      region.address,
-      dims.reduce((product, extent) => product * extent, 1),
-    );
-  const inputs = plan.inputs.map((port) => ({ ...port, view: viewOf(port) }));
-  const outputs = plan.outputs.map((port) => ({ ...port, view: viewOf(port) }));
+  const withView = (port: Port): ViewedPort => {
+    const size = port.dims.reduce((product, extent) => product * extent, 1);
+    return { ...port, view: new Float32Array(memory.buffer, port.region.address, size) };
+  };
+  const inputs = plan.inputs.map(withView);
+  const outputs = plan.outputs.map(withView);
+  const states = (model.states ?? []).map(({ input, output }) => ({
+    input: inputs.find(({ name }) => name === input)!,
+    output: outputs.find(({ name }) => name === output)!,
+  }));
+  const free = inputs.filter((port) => !states.some(({ input }) => input === port));
+  const given = outputs.filter((port) => !states.some(({ output }) => output === port));
+  const names = (ports: readonly ViewedPort[]): readonly string[] => ports.map(({ name }) => name);
   const opened = (): KernelExports => {
     if (!kernels) throw sessionClosed();
     return kernels;
   };
   return {
-    inputNames: inputs.map(({ name }) => name),
-    outputNames: outputs.map(({ name }) => name),
+    inputNames: names(free),
+    outputNames: names(given),
+    stateNames: names(states.map(({ input }) => input)),
     dims: Object.fromEntries([...inputs, ...outputs].map(({ name, dims }) => [name, dims])),
     metadata: model.metadata,
     threads: team?.threads ?? 1,
     build,
     memoryBytes: plan.totalBytes,
     notes,
-    async run(given) {
+    async run(told) {
       const running = opened();
-      assertInputs(inputs, given);
-      for (const { name, view } of inputs) view.set(given[name]!.data);
+      writeInputs({ inputs, needed: free, given: told });
       if (team) team.run();
       else running.run(plan.program, 0, plan.steps.length);
-      return Object.fromEntries(outputs.map(({ name, dims, view }) => [name, { data: Float32Array.from(view), dims }]));
+      for (const { input, output } of states) input.view.set(output.view);
+      return Object.fromEntries(given.map(({ name, dims, view }) => [name, { data: Float32Array.from(view), dims }]));
+    },
+    reset() {
+      for (const { input } of states) input.view.fill(0);
     },
     profile: ({ runs = 10 } = {}) => profileSteps(plan, opened(), runs),
     async close() {
@@ -175,28 +187,6 @@ function createSession(model: PackedModel, started: Started, notes: Session["not
       await team?.close();
     },
   };
-}
-
-function assertInputs(inputs: readonly Port[], given: Readonly<Record<string, Tensor>>): void {
-  const names = inputs.map(({ name }) => name);
-  const where = "session.run";
-  if (typeof given !== "object" || given === null)
-    throw badArgument(where, String(given), "an object of inputs by name");
-  for (const name of Object.keys(given)) {
-    if (!names.includes(name)) throw badArgument(where, `an input named ${quoted(name)}`, names.map(quoted).join(", "));
-  }
-  for (const { name, dims } of inputs) {
-    const allowed = `{ data: Float32Array, dims: [${dims.join(", ")}] }`;
-    const tensor = given[name];
-    const input = `${where}: input ${quoted(name)}`;
-    if (!tensor) throw badArgument(input, "nothing", allowed);
-    if (!(tensor.data instanceof Float32Array))
-      throw badArgument(input, `data of type ${typeName(tensor.data)}`, allowed);
-    if (tensor.dims?.join() !== dims.join())
-      throw badArgument(input, `dims [${tensor.dims?.join(", ") ?? ""}]`, allowed);
-    const size = dims.reduce((product, extent) => product * extent, 1);
-    if (tensor.data.length !== size) throw badArgument(input, `${tensor.data.length} numbers`, `${size} numbers`);
-  }
 }
 
 function profileSteps(plan: Plan, kernels: KernelExports, runs: number): readonly OperatorTime[] {
@@ -229,8 +219,4 @@ function makeMemory(bytes: number, shared: boolean): WebAssembly.Memory {
 function assertWhole(where: string, found: number, most: number): void {
   if (!Number.isInteger(found) || found < 1 || found > most)
     throw badArgument(where, String(found), `a whole number from 1 to ${most}`);
-}
-
-function typeName(value: unknown): string {
-  return typeof value === "object" && value !== null ? value.constructor.name : typeof value;
 }

@@ -62,6 +62,17 @@ describe.each(Object.entries(solvers))("%s refuses", (_name, solver) => {
   });
 });
 
+describe.each(Object.entries(solvers))("%s on weights as small as 1e-30, some of them 0", (_name, solver) => {
+  test.each([1, 4])("keeps the larger ones where all rows are 0, of %i that it may keep", async (keep) => {
+    const w = matrix(1, 8, Float32Array.of(0, 3e-30, 0, 1e-30, -2e-30, 0, 0, 0));
+    const flat = problemFrom({ rows: matrix(5, 8, new Float32Array(40)), w, keep, ridge: 1 });
+    const { mask, w: kept } = await solver.solve(flat, ctx);
+    const largest = [1, 4, 3].slice(0, keep);
+    expect(largest.map((j) => mask[j])).toEqual(largest.map(() => 1));
+    expect([...kept.data].flatMap((value, j) => (value !== 0 && mask[j] === 0 ? [j] : []))).toEqual([]);
+  });
+});
+
 const solverEntries = plugin.entries.flatMap((entry) => (entry.kind === "solver" ? [entry] : []));
 
 describe("the plugin's manifest", () => {

@@ -44,6 +44,8 @@ const convolutionPasses = 4;
 const storedRows: RunPlan = { examples: 500, targetExamples: 500, firstOrder: false };
 const storedRidges: RunPlan = { ridgeFactors: [1e-3, 1e-2, 0.1, 1] };
 const largestBatch = 16;
+/** Beside the Gram matrix of the rows a ridge's solution takes some dozens of products with them. */
+export const productsOfRows = 50;
 /** Forward passes that the comparison of one ridge's step takes: three losses on some 500 held-out examples. */
 const comparedPasses = 3 * 500;
 
@@ -148,8 +150,11 @@ function affordableSplit(
   const { prunable, weightReuse = 1, stages: asked, targetStages } = situation;
   const free = split(situation, rising);
   if (asked !== undefined || targetStages !== undefined) return free;
-  const passes = passesOfTraining * storedRows.examples! * batch + storedRidges.ridgeFactors!.length * comparedPasses;
-  const most = Math.max(1, Math.floor(affordable(situation) / (passes * prunable * weightReuse)));
+  const rows = storedRows.examples!;
+  // Ridges compete in a single stage only.
+  const passes = passesOfTraining * rows * batch + comparedPasses;
+  const solving = rows * (rows / 2 + productsOfRows);
+  const most = Math.max(1, Math.floor(affordable(situation) / ((passes * weightReuse + solving) * prunable)));
   if (free.stages + free.targetStages <= most) return free;
   const stages = Math.min(free.stages, Math.ceil(most / 2));
   return { stages, targetStages: Math.min(free.targetStages, most - stages) };

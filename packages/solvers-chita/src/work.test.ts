@@ -1,11 +1,11 @@
-import { type RunSituation, resolvePlan } from "@secateur/core";
+import { type RunSituation, resolvePlan, type SolverWork } from "@secateur/core";
 import { expect, test } from "vitest";
 import { chita } from "./chita.ts";
 
 const situation: RunSituation = {
   ...{ sparsity: 0.9, prunable: 32_360, examples: 60_000, initialSparsity: 0, weightReuse: 1 },
 };
-const workOf = (overrides: Partial<RunSituation>, plan = {}): number => {
+const workOf = (overrides: Partial<RunSituation>, plan = {}): SolverWork => {
   const of = { ...situation, ...overrides };
   return chita().work!(resolvePlan(chita(), of, plan), of);
 };
@@ -17,21 +17,33 @@ test("the work of a run is that counted in the kernels of MLPNet on MNIST, withi
     [0.9, 5.6e10],
     [0.98, 7.4e10],
   ] as const) {
-    const ratio = workOf({ sparsity }) / counted;
+    const ratio = workOf({ sparsity }).products / counted;
     expect(ratio).toBeGreaterThan(0.5);
     expect(ratio).toBeLessThan(2);
   }
 });
 
 test("work grows with the examples, with competing ridges, and with the factors of layers", () => {
-  const [some, more] = [2000, 4000].map((examples) => workOf({}, { examples, targetExamples: examples }));
+  const [some, more] = [2000, 4000].map((examples) => workOf({}, { examples, targetExamples: examples }).products);
   expect(more).toBeCloseTo(2 * some!, 0);
-  const [one, three] = [[1], [0.6, 2, 6]].map((ridgeFactors) =>
-    workOf({}, { stages: 1, targetStages: 0, ridgeFactors }),
+  const [one, three] = [[1], [0.6, 2, 6]].map(
+    (ridgeFactors) => workOf({}, { stages: 1, targetStages: 0, ridgeFactors }).products,
   );
   expect(three).toBeCloseTo(3 * one!, 0);
   const kronecker = { curvature: "kronecker-gauss-newton" };
-  const [moments, once, twice] = [0, 1e6, 2e6].map((kroneckerProduct) => workOf({ kroneckerProduct }, kronecker));
-  expect(moments).toBe(3 * 2000 * 32_360);
-  expect(twice! - moments!).toBe(2 * (once! - moments!));
+  const layer = { rows: 40, cols: 809, positions: 1 };
+  const [once, twice] = [1, 2].map((count) =>
+    workOf({ prunable: count * 32_360, layers: Array.from({ length: count }, () => layer) }, kronecker),
+  );
+  expect(twice!.products).toBe(2 * once!.products);
+  // Beyond the passes the second moment of the inputs is taken, of each of 2,000 examples: there are fewer than 64 to an input.
+  expect(once!.curvature).toBe((2000 * 809 ** 2) / 2);
+});
+
+test("large factors are walked along with few products, as the path does", () => {
+  const kronecker = { curvature: "kronecker-gauss-newton" };
+  const products = (rows: number) =>
+    workOf({ prunable: rows * rows, layers: [{ rows, cols: rows, positions: 4 }] }, kronecker).products / rows ** 3;
+  // 1,536 multiply-adds a weight are the limit: factors of 768 rows.
+  expect(products(700)).toBeGreaterThan(4 * products(800));
 });

@@ -1,5 +1,8 @@
 /** What solving takes in a run of {@link chita} by a plan, counted in multiply-adds of dense products; for the expected time only. */
-import { planSparsities, type ResolvedPlan, type RunSituation } from "@secateur/core";
+import { momentExamples, planSparsities, type ResolvedPlan, type RunSituation, type SolverWork } from "@secateur/core";
+import { gemmSpeedUp } from "@secateur/core/linalg";
+import { cheapProduct } from "./path/shrink-path.ts";
+import { productsOfRows } from "./plan.ts";
 
 /**
  * Of the time of dense products those over few kept weights take this share and the share of the weights: the products themselves take .28,
@@ -8,20 +11,21 @@ import { planSparsities, type ResolvedPlan, type RunSituation } from "@secateur/
 const fixedShare = 0.3;
 /** Products with the Gauss-Newton matrix a stage that are no iterations: of slopes, residuals, objectives, and its diagonal. */
 const otherProducts = 5;
-/** Passes that the second moments of all layers take on top of gradients. */
-const momentPasses = 3;
+/** Passes through a network of convolutions that a product with its Jacobian takes. */
+const passesOfConvolutions = 2;
 /** Iterations of the path (see path/shrink-path.ts) for rows that cost a pass over thousands of examples. */
 const fewProducts = { ratio: 1.35, round: 5, last: 15, atTarget: 20 };
 /** And where a product is that of a few small matrices. */
 const manyProducts = { ratio: 1.15, round: 20, last: 60, atTarget: 60 };
 
 /** @returns multiply-adds of all its stages */
-export function chitaWork(plan: ResolvedPlan, situation: RunSituation): number {
-  const { prunable, weightReuse = 1, sparsity, kroneckerProduct = 0, initialSparsity } = situation;
+export function chitaWork(plan: ResolvedPlan, situation: RunSituation): SolverWork {
+  const { prunable, weightReuse = 1, sparsity, initialSparsity, layers = [] } = situation;
   const competing = plan.ridge === "auto" ? plan.ridgeFactors.length : 1;
   const isKronecker = plan.curvature === "kronecker-gauss-newton";
-  const pace = isKronecker ? manyProducts : fewProducts;
-  let work = 0;
+  const kronecker = layers.reduce((sum, { rows, cols }) => sum + rows * cols * (rows + cols), 0);
+  const pace = isKronecker && kronecker <= cheapProduct * gemmSpeedUp * prunable ? manyProducts : fewProducts;
+  let [curvature, products] = [0, 0];
   let before = 1 - initialSparsity;
   for (const [index, reached] of planSparsities(plan, sparsity).entries()) {
     const after = Math.min(before, 1 - reached);
@@ -30,16 +34,19 @@ export function chitaWork(plan: ResolvedPlan, situation: RunSituation): number {
     const iterations = isAtTarget ? pace.atTarget : pace.round * (rounds - 1) + pace.last;
     const rows = isAtTarget ? plan.targetExamples : plan.examples;
     if (isKronecker) {
-      work += momentPasses * rows * prunable * weightReuse + competing * 2 * iterations * kroneckerProduct;
+      for (const { cols, positions } of layers) {
+        curvature += (momentExamples({ examples: rows, inputs: cols, positions }) * positions * cols ** 2) / 2;
+      }
+      // One of G'G an iteration, and those of residuals a round.
+      products += competing * (iterations + 2 * (isAtTarget ? 2 : rounds)) * kronecker;
     } else if (plan.curvature === "gauss-newton") {
       // Convolutions take as long however few weights are kept.
-      const dense = weightReuse > 1 ? 1 : Math.min(1, fixedShare + (before + after) / 2);
-      work += competing * rows * prunable * weightReuse * (otherProducts + 2 * iterations * dense);
+      const dense = weightReuse > 1 ? passesOfConvolutions : Math.min(1, fixedShare + (before + after) / 2);
+      products += competing * rows * prunable * weightReuse * (otherProducts + 2 * iterations * dense);
     } else {
-      // The Gram matrix of the rows, and some dozens of products with them.
-      work += competing * rows * prunable * (rows / 2 + 50);
+      products += competing * rows * prunable * (rows / 2 + productsOfRows);
     }
     before = after;
   }
-  return work;
+  return { curvature, products };
 }

@@ -2,17 +2,18 @@
 import { basename } from "node:path";
 import { formatTable, plainText } from "@secateur/report/text";
 import { badUsage } from "@secateur/run";
-import { type BenchDocument, runBench, runCalibrate } from "@secateur/run/node";
+import { type BenchDocument, readInputChoices, runBench, runCalibrate } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addMessageFlags } from "../flags/common-flags.ts";
+import { addInputFlags, type InputFlags } from "../flags/input-flags.ts";
 import { wholeParser } from "../flags/number.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { printResult } from "../run/print-result.ts";
 import { withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 
-interface BenchFlags {
+interface BenchFlags extends InputFlags {
   readonly arch?: string;
   readonly threads?: number;
   readonly calibrate?: boolean;
@@ -36,6 +37,7 @@ export function addBenchCommand(program: Command, terminal: Terminal): void {
       "Run networks for one example, as packed and with every weight taking part; medians of rounds in turn.",
     )
     .argument("[model...]", "packed networks (.secateur), checkpoints of built-in networks, or ONNX models");
+  addInputFlags(command, { hasState: false });
   addArchFlags(command, terminal);
   command
     .addOption(
@@ -58,6 +60,7 @@ async function callBench({
   terminal: Terminal;
 }): Promise<void> {
   const { arch, threads = 1 } = flags;
+  const choices = readInputChoices(flags);
   if (flags.calibrate) {
     if (models.length > 0) throw badUsage("bench --calibrate measures the machine, not a model; leave the models out");
     const document = await runCalibrate();
@@ -78,7 +81,10 @@ async function callBench({
       const results: BenchDocument[] = [];
       for (const model of models)
         results.push(
-          ...(await runBench({ path: absolutePath(terminal, model), arch, threads, cwd: terminal.cwd }, session)),
+          ...(await runBench(
+            { path: absolutePath(terminal, model), arch, choices, threads, cwd: terminal.cwd },
+            session,
+          )),
         );
       return results;
     },

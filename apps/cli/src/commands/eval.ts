@@ -71,6 +71,7 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
       arch: flags.arch,
       engine: flags.engine,
       cwd: terminal.cwd,
+      mayBePacked: true,
       onEvent: session.onEvent,
     });
     const { network } = model;

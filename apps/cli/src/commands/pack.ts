@@ -2,11 +2,12 @@
 import { type Evaluation, mainMeasure } from "@secateur/core";
 import { formatBytes, formatCount, formatFraction, formatMeasure, formatTable, plainText } from "@secateur/report/text";
 import { mapDataPaths } from "@secateur/run";
-import { type PackDocument, readCosts, runPack } from "@secateur/run/node";
+import { type PackDocument, readCosts, readInputChoices, runPack } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { badFlagValue, missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { addInputFlags, type InputFlags } from "../flags/input-flags.ts";
 import { numberParser } from "../flags/number.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertNotInput, dataPaths } from "../run/check-places.ts";
@@ -17,7 +18,7 @@ import type { Terminal } from "../terminal.ts";
 /** How values can be stored, the most exact first. */
 const valueNames = ["f32", "f16", "int8", "int4"] as const;
 
-interface PackFlags extends SessionFlags {
+interface PackFlags extends SessionFlags, InputFlags {
   readonly out?: string;
   readonly values?: (typeof valueNames)[number];
   readonly maxLoss?: number;
@@ -33,7 +34,8 @@ interface PackFlags extends SessionFlags {
 const examples = `
 Examples:
   secateur pack net.chita-0.95.safetensors --out net.secateur
-  secateur pack net.chita-0.95.safetensors --out net.secateur --data mnist --max-loss 0.1 --dense net.safetensors`;
+  secateur pack net.chita-0.95.safetensors --out net.secateur --data mnist --max-loss 0.1 --dense net.safetensors
+  secateur pack vad.onnx --out vad.secateur --input-shape input=1,576 --input-shape state=2,1,128 --fix sr=16000 --state state=stateN`;
 
 /** Adds the command. */
 export function addPackCommand(program: Command, terminal: Terminal): void {
@@ -73,6 +75,7 @@ export function addPackCommand(program: Command, terminal: Terminal): void {
       ),
     )
     .option("--dense <model>", "the network before pruning, to compare with (default: MODEL with its zeros in place)");
+  addInputFlags(command, { hasState: true });
   addArchFlags(command, terminal);
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: false });
@@ -106,6 +109,7 @@ async function callPack({
     runPack(
       {
         model: source,
+        inputs: readInputChoices(flags),
         out,
         overwrite: force,
         cwd: terminal.cwd,

@@ -3,7 +3,6 @@
  * every linear map leaves become rows on the host. Weights used in other ways take one pass per example.
  */
 import {
-  checkedLoss,
   type FloatTensors,
   type GradientBlock,
   type GradientRequest,
@@ -15,37 +14,21 @@ import {
   type MeanGradient,
   matrix,
   type RunContext,
-  type Task,
-  type Tensors,
   targetsOf,
   zerosLike,
 } from "@secateur/core";
 import type { Canonical } from "../canonical.ts";
 import { unevenRows } from "../errors.ts";
 import type { InputLayout } from "../model-input.ts";
-import { firstExamples } from "../model-run.ts";
-import type { Tensor } from "../tf.ts";
 import { addRows, type HostUse, type RowMaker } from "./captured-rows.ts";
 import { type Adapted, hostUses } from "./host-uses.ts";
+import { added, eachPass, lossOf, lossOfPass, type Pass, type Posed } from "./passes.ts";
 import { type Differentiable, plainGradients } from "./plain-gradients.ts";
 import { disposeRecording, recordGradients } from "./record-gradients.ts";
 import { weightsWithFactors } from "./verify-factors.ts";
 
 /** Gradients below this are taken as zero: their products would be subnormal numbers, on which processors are slow. */
 const negligible = 1e-18;
-
-/** One pass: examples [from, to) of the request. */
-export interface Pass {
-  readonly from: number;
-  readonly to: number;
-  readonly targets: Tensors | undefined;
-  readonly input: Tensor;
-  /** Computed before where the engine cannot be waited for within a gradient. */
-  readonly outputs: FloatTensors | undefined;
-}
-
-/** A request whose task is settled. */
-type Posed<Request> = Request & { readonly task: Task };
 
 /**
  * Gradient rows: row r is the gradient of the mean loss of `batch` consecutive examples; factored for dense layers over one
@@ -93,10 +76,6 @@ export async function gradientRows(
   };
 }
 
-function added(a: LossSum, b: LossSum): LossSum {
-  return { sum: a.sum + b.sum, count: a.count + b.count };
-}
-
 /** Where the rows of a parameter are kept, zeros at first. */
 type Store = { readonly kind: "dense"; readonly rows: Mat } | FactoredStore;
 
@@ -126,70 +105,11 @@ function blockOf(param: string, store: Store, batch: number): GradientBlock {
   return { kind: "factored", param, group: batch, delta, input };
 }
 
-/** Runs over the examples of a request, as many at a time as a pass takes. */
-async function eachPass(
-  { run }: Adapted,
-  request: Posed<Pick<GradientRequest, "data" | "examples">> & { layout: InputLayout; ctx: RunContext },
-  visit: (pass: Pass) => Promise<void>,
-): Promise<void> {
-  const { data, examples, layout, task } = request;
-  for (let from = 0; from < examples.length; from += run.passSize) {
-    const to = Math.min(from + run.passSize, examples.length);
-    const batch = await data.batch(examples.subarray(from, to));
-    // Reading an output makes the processor wait for the engine, which those on a GPU do not offer within a gradient.
-    const isOnGpu = run.tf.getBackend() === "webgpu";
-    const outputs = isOnGpu ? await run.outputsOf(batch, { layout, task }) : undefined;
-    const input = run.inputOf(inputRows(batch), layout);
-    try {
-      await visit({ from, to, targets: targetsOf(task, batch), input, outputs });
-    } finally {
-      input.dispose();
-    }
-  }
-}
-
 /** Slopes of the loss at the outputs of examples [from, to), of a pass of as many or more. */
 interface Slopes {
   readonly from: number;
   readonly to: number;
   readonly slope: FloatTensors;
-}
-
-/** What a pass differentiates: the task's summed loss by some weights; the loss and its slopes are there once it has run. */
-function lossOfPass(
-  adapted: Adapted,
-  spec: { params: readonly string[]; task: Task; pass: Pass; examples: Uint32Array; kernels: Kernels },
-): { readonly computation: Differentiable; readonly loss: () => LossSum & { readonly slope?: FloatTensors } } {
-  const { run, find } = adapted;
-  const { params, pass } = spec;
-  let loss: LossSum & { readonly slope?: FloatTensors } = { sum: 0, count: 0 };
-  const computation: Differentiable = {
-    weights: new Map(params.map((param) => [param, find(param).weight.tensor()])),
-    forward: () => run.runnable.forward(pass.input),
-    reader: run.readerFor(spec.task),
-    outputs: pass.outputs,
-    delta(outputs) {
-      const delta = zerosLike(outputs);
-      loss = { ...lossOf(run.name, spec, { outputs, delta }), slope: delta };
-      return delta;
-    },
-  };
-  return { computation, loss: () => loss };
-}
-
-/** The loss of a pass, with its slope where a `delta` is given. @throws ERR_NOT_FINITE naming the example */
-function lossOf(
-  model: string,
-  spec: { task: Task; pass: Pass; examples: Uint32Array; kernels: Kernels },
-  { outputs, delta }: { outputs: FloatTensors; delta?: FloatTensors },
-): LossSum {
-  const { task, pass, examples, kernels } = spec;
-  const count = pass.to - pass.from;
-  const own = firstExamples(outputs, count);
-  const slope = delta && firstExamples(delta, count);
-  const loss = task.loss({ outputs: own, targets: pass.targets, kernels, ...(slope ? { delta: slope } : {}) });
-  checkedLoss(loss, { task, model, outputs: own, example: (row) => examples[pass.from + row]! });
-  return loss;
 }
 
 async function recordPass(

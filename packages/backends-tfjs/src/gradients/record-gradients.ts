@@ -18,6 +18,8 @@ export interface Recording {
   readonly uses: readonly WeightUse[];
   /** Weights that were used in a way that leaves no factors: their rows must be taken one by one. */
   readonly others: ReadonlySet<string>;
+  /** Weights whose output a batch normalisation takes, perhaps with something added. */
+  readonly normed: ReadonlySet<string>;
   /** What the outputs are, in their order. */
   readonly kinds: readonly OutputKind[];
 }
@@ -38,6 +40,9 @@ export function recordGradients(tf: Tf, spec: Differentiable): Recording {
   const uses: WeightUse[] = [];
   const others = new Set<string>();
   const byOutput = new Map<object, WeightUse>();
+  // Weights behind a tensor, with nothing but sums between.
+  const behind = new Map<object, readonly string[]>();
+  const normed = new Set<string>();
   let isForward = true;
   let outputs: FloatTensors = {};
   let kinds: readonly OutputKind[] = [];
@@ -48,7 +53,11 @@ export function recordGradients(tf: Tf, spec: Differentiable): Recording {
       aliases.set(call.outputs[place]!.dataId, alias);
     });
     const found = made ? undefined : useOf(tf, call, { aliasOf, shapeOf });
+    const summed = Object.values(call.inputs).flatMap((one) => behind.get(one?.dataId ?? call) ?? []);
+    if (call.name === "Add") behind.set(call.output.dataId, summed);
+    if (call.name === "FusedBatchNorm") for (const weight of summed) normed.add(weight);
     if (!found) return;
+    behind.set(call.output.dataId, [found.alias.weight]);
     const use: WeightUse = { weight: found.alias.weight, use: found.use, input: sharedTensor(tf, found.input) };
     uses.push(use);
     byOutput.set(call.output.dataId, use);
@@ -64,11 +73,11 @@ export function recordGradients(tf: Tf, spec: Differentiable): Recording {
   try {
     const { value, grads } = withWatchedKernels(
       tf,
-      { watch: [...linearKernels, ...aliasKernels], onCall, replace: zeroFilterGradients(tf) },
+      { watch: [...linearKernels, ...aliasKernels, "Add", "FusedBatchNorm"], onCall, replace: zeroFilterGradients(tf) },
       () => differentiate(tf, run, [...weights.values()]),
     );
     tf.dispose([value, ...grads.filter((gradient) => gradient !== undefined)]);
-    return { outputs, uses, others, kinds };
+    return { outputs, uses, others, normed, kinds };
   } catch (error) {
     disposeUses(tf, uses);
     throw error;

@@ -139,6 +139,21 @@ async function ensureFactor(view: FactorView, H: Mat, tolerance: number): Promis
   referenceKernels.gram({ a: G, transpose: true, out: rebuilt, alpha: scale });
   for (let j = 0; j < dim; j++) rebuilt.data[j * (dim + 1)]! += damping;
   ensureClose(rebuilt.data, H.data, { what: "factor: scale G'G + damping I", tolerance: 10 * tolerance });
+  if (view.gramTimes) {
+    const column = new Float64Array(dim);
+    for (let j = 0; j < dim; j++) {
+      await view.gramTimes(unit(dim, j), column);
+      const expected = Float64Array.from(
+        column,
+        (_, i) => (rebuilt.data[i * dim + j]! - (i === j ? damping : 0)) / scale,
+      );
+      ensureClose(column, expected, {
+        what: `factor: G'G e_${j}`,
+        tolerance: 10 * tolerance,
+        scale: largestOf(rebuilt.data) / scale,
+      });
+    }
+  }
   const norms = Float64Array.from({ length: dim }, (_, j) => {
     let sum = 0;
     for (let i = 0; i < n; i++) sum += G.data[i * dim + j]! ** 2;

@@ -75,7 +75,7 @@ export function restrictView(view: FactorView, support: Uint32Array, kernels: Ke
   };
 }
 
-type Products = Pick<RestrictedView, "productCost" | "times" | "transposeTimes" | "release">;
+type Products = Pick<RestrictedView, "productCost" | "times" | "transposeTimes" | "gramTimes" | "release">;
 
 function cheapestProducts(view: FactorView, support: Uint32Array, kernels: Kernels): Products {
   const { rows, productCost } = view;
@@ -93,23 +93,37 @@ function cheapestProducts(view: FactorView, support: Uint32Array, kernels: Kerne
 }
 
 /** Products with all of G on vectors that are 0 outside the support. */
-function scatteredProducts(view: FactorView, support: Uint32Array): Pick<Products, "times" | "transposeTimes"> {
+function scatteredProducts(
+  view: FactorView,
+  support: Uint32Array,
+): Pick<Products, "times" | "transposeTimes" | "gramTimes"> {
   let full: Vec = zeros(0, view.dtype);
   const fullLike = (vector: Vec): Vec => {
     if (full.length !== view.dim || dtypeOf(full) !== dtypeOf(vector)) full = zeros(view.dim, dtypeOf(vector));
     return full;
   };
+  const scatter = (x: Vec): Vec => {
+    const whole = fullLike(x).fill(0);
+    for (let s = 0; s < support.length; s++) whole[support[s]!] = x[s]!;
+    return whole;
+  };
+  const gather = (whole: Vec, out: Vec): void => {
+    for (let s = 0; s < support.length; s++) out[s] = whole[support[s]!]!;
+  };
   return {
-    times(x, out) {
-      const whole = fullLike(x).fill(0);
-      for (let s = 0; s < support.length; s++) whole[support[s]!] = x[s]!;
-      return view.times(whole, out);
-    },
+    times: (x, out) => view.times(scatter(x), out),
     async transposeTimes(u, out) {
       const whole = fullLike(out);
       await view.transposeTimes(u, whole);
-      for (let s = 0; s < support.length; s++) out[s] = whole[support[s]!]!;
+      gather(whole, out);
     },
+    ...(view.gramTimes && {
+      async gramTimes(x: Vec, out: Vec) {
+        const whole = zeros(view.dim, dtypeOf(out));
+        await view.gramTimes!(scatter(x), whole);
+        gather(whole, out);
+      },
+    }),
   };
 }
 

@@ -57,6 +57,8 @@ export interface FactorView {
   times(x: Vec, out: Vec): void | Promise<void>;
   /** out [dim] = G'u, u [rows] */
   transposeTimes(u: Vec, out: Vec): void | Promise<void>;
+  /** out [dim] = G'G x. Present where that takes less than a product with G and one with G'. */
+  gramTimes?(x: Vec, out: Vec): void | Promise<void>;
   /** G G' [rows, rows] f32 or f64, a fresh matrix. Absent where rows are too many to meet each other. */
   rowGram?(): Mat | Promise<Mat>;
   /** out [rows, support.length] = G[:, support], in the dtype of the rows; support ascending. Absent where rows exist only as products. */

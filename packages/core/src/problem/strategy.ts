@@ -44,6 +44,14 @@ export interface Solver {
   solve(problem: Problem, ctx: RunContext): Promise<Solution>;
   /** How the method is best run when the user leaves it open: stages, examples, ridge. Absent: one stage, estimator defaults. */
   plan?(situation: RunSituation): RunPlan;
-  /** Multiply-adds that solving takes in a whole run by a plan, in those of dense products; for the expected time only. Absent: next to none. */
-  work?(plan: ResolvedPlan, situation: RunSituation): number;
+  /** What a whole run by a plan takes beyond a forward and a backward pass for every gradient row; for the expected time only. Absent: next to none. */
+  work?(plan: ResolvedPlan, situation: RunSituation): SolverWork;
+}
+
+/** Multiply-adds, in those of dense products. */
+export interface SolverWork {
+  /** Of taking the curvature. */
+  readonly curvature: number;
+  /** Of products with it, with its rows or their transpose. */
+  readonly products: number;
 }

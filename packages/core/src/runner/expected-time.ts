@@ -1,8 +1,17 @@
-/** How long a run will take, from its counted multiply-adds and a short measurement. Feeds a number that is printed, and no decision. */
+/**
+ * How long a run will take: its multiply-adds, counted, at the speed of a short piece of each kind of work. A product over thousands of
+ * examples, a backward pass and an evaluation differ in speed by more than ten times, so no one of them tells of the others. Feeds a number
+ * that is printed, and no decision.
+ */
 import type { Dataset } from "../data/dataset.ts";
+import { gemmSpeedUp } from "../linalg/gemm-speed-up.ts";
+import type { FactorView } from "../problem/curvature.ts";
+import { zeros } from "../problem/matrix.ts";
 import type { Solver } from "../problem/strategy.ts";
-import type { RunContext } from "../run-context.ts";
+import { isPruneError } from "../prune-error.ts";
+import { quietContext, type RunContext } from "../run-context.ts";
 import type { ResolvedPlan, RunSituation } from "../stages/plan.ts";
+import type { CurvatureEstimator, EstimateRequest } from "./curvature-estimator.ts";
 
 /** Forward passes worth that a backward pass and its bookkeeping take on top of the forward one. */
 const gradientPasses = 3;
@@ -12,54 +21,134 @@ const lossesAStage = 3;
 const recalibrationExamples = 1024;
 const recalibrationPasses = 2;
 
-/**
- * Multiply-adds of a run by a plan, of dense speed.
- *
- * @param spec.accept - how many examples steps are accepted on
- * @param spec.recalibrates - whether the model is recalibrated before a loss is measured
- */
-export function expectedWork(spec: {
-  solver: Solver;
-  plan: ResolvedPlan;
-  situation: RunSituation;
-  accept: number;
-  recalibrates: boolean;
-}): number {
-  const { solver, plan, situation, accept, recalibrates } = spec;
+/** Multiply-adds of a run by a plan, by kind. */
+export interface RunWork {
+  /** Of taking gradients or moments. */
+  readonly gradients: number;
+  /** Of a solver's products with them. */
+  readonly products: number;
+  /** Of the losses that steps are accepted by. */
+  readonly losses: number;
+}
+
+/** What work depends on. */
+export interface WorkSpec {
+  readonly solver: Solver;
+  readonly plan: ResolvedPlan;
+  readonly situation: RunSituation;
+  /** How many examples steps are accepted on. */
+  readonly accept: number;
+  /** Whether the model is recalibrated before a loss is measured. */
+  readonly recalibrates: boolean;
+}
+
+/** Counts the work; none for a solver without gradients, which is over at once. */
+export function expectedWork({ solver, plan, situation, accept, recalibrates }: WorkSpec): RunWork {
+  if ((solver.needs.curvature ?? []).length === 0) return { gradients: 0, products: 0, losses: 0 };
   const { prunable, weightReuse = 1 } = situation;
   const pass = prunable * weightReuse;
   const stages = plan.stages + plan.targetStages;
-  const rows = plan.stages * plan.examples + plan.targetStages * plan.targetExamples;
-  const needsCurvature = (solver.needs.curvature ?? []).length > 0;
-  const gradients = needsCurvature ? rows * plan.batch * gradientPasses * pass : 0;
   const competing = plan.ridge === "auto" ? plan.ridgeFactors.length : 1;
   const measured = accept + (recalibrates ? recalibrationExamples * recalibrationPasses : 0);
-  const losses = needsCurvature ? stages * competing * lossesAStage * measured * pass : 0;
-  return gradients + losses + (needsCurvature ? (solver.work?.(plan, situation) ?? 0) : 0);
+  const { curvature, products } = solver.work?.(plan, situation) ?? { curvature: 0, products: 0 };
+  return {
+    gradients: rowsOf(plan) * plan.batch * gradientPasses * pass + curvature,
+    products,
+    losses: stages * competing * lossesAStage * measured * pass,
+  };
+}
+
+function rowsOf({ stages, targetStages, examples, targetExamples }: ResolvedPlan): number {
+  return stages * examples + targetStages * targetExamples;
 }
 
 /** A measurement of fewer multiply-adds measures the calls around them. */
 const leastMeasured = 1e7;
-/** A measurement is long enough. */
+/** A measurement is long enough: the first of a kind, in which everything is new, is repeated where it was shorter. */
 const enoughMs = 300;
+/** The share of a run's work that the measurements may take, and rows of the rehearsed gradients. */
+const rehearsedShare = 0.02;
+const fewestRows = 32;
+const mostRows = 1024;
 
 /**
- * Milliseconds for so many multiply-adds, by the speed of evaluating `accept`; undefined where that is too little to tell.
+ * Milliseconds that the work will take; undefined where it is too little to tell.
  *
- * @param spec.evaluate - evaluates it once; called again where the first time, in which everything is new, was short
+ * @param spec.evaluate - measures the loss on the `accept` examples once
  * @param spec.firstMs - how long the first time took
+ * @param spec.estimator - takes the curvature of a few rows, with whose factor view a few products are taken
  */
 export async function expectedMs(
-  spec: { work: number; macs: number; accept: Dataset; firstMs: number; evaluate(): Promise<unknown> },
+  spec: WorkSpec & {
+    estimator: CurvatureEstimator;
+    request: EstimateRequest & { readonly data: Dataset };
+    firstMs: number;
+    evaluate(): Promise<unknown>;
+  },
   ctx: RunContext,
 ): Promise<number | undefined> {
-  const { work, macs, accept, firstMs, evaluate } = spec;
-  if (macs * accept.size < leastMeasured) return undefined;
-  let ms = firstMs;
-  if (ms < enoughMs) {
-    const started = ctx.now();
-    await evaluate();
-    ms = Math.min(ms, ctx.now() - started);
+  const { situation, accept, firstMs, evaluate } = spec;
+  const macs = situation.prunable * (situation.weightReuse ?? 1) * accept;
+  if (macs < leastMeasured) return undefined;
+  const lossMs = firstMs < enoughMs ? Math.min(firstMs, await timed(evaluate, ctx)) : firstMs;
+  const work = expectedWork(spec);
+  const pace = await rehearse(spec, work, ctx);
+  const { gradient = lossMs / macs, product = lossMs / macs } = pace;
+  return work.gradients * gradient + work.products * product + (work.losses * lossMs) / macs;
+}
+
+/** Milliseconds a multiply-add of gradients and of products, by a few rows; what cannot be taken is left to the run to tell. */
+async function rehearse(
+  spec: Parameters<typeof expectedMs>[0],
+  work: RunWork,
+  outer: RunContext,
+): Promise<{ gradient?: number; product?: number }> {
+  const { plan, estimator, request } = spec;
+  const ctx = { ...quietContext(outer), rng: outer.rng.fork("rehearsal") };
+  const all = work.gradients + work.products + work.losses;
+  const wanted = Math.floor((rehearsedShare * all * rowsOf(plan)) / work.gradients);
+  const most = Math.min(mostRows, plan.examples, Math.floor(request.data.size / plan.batch));
+  const rows = Math.min(most, Math.max(fewestRows, wanted));
+  const own = { ...plan, stages: 1, targetStages: 0, examples: rows, ridgeFactors: [1] };
+  const counted = expectedWork({ ...spec, plan: own }).gradients;
+  const take = () => estimator.estimate({ ...request, examples: rows }, ctx);
+  try {
+    let estimate: Awaited<ReturnType<typeof take>> | undefined;
+    const take1 = async (): Promise<void> => {
+      estimate?.release();
+      estimate = await take();
+    };
+    let ms = await timed(take1, ctx);
+    if (ms < enoughMs) ms = await timed(take1, ctx);
+    const view = estimate!.curvature().factor?.();
+    const product = view && (await productPace(view, ctx));
+    estimate!.release();
+    return { gradient: ms / counted, ...(product === undefined ? {} : { product }) };
+  } catch (error) {
+    // The run will meet it again where it can be said what it means.
+    if (isPruneError(error)) return {};
+    throw error;
   }
-  return (work * ms) / (macs * accept.size);
+}
+
+/** Milliseconds a multiply-add of products with a factor and its transpose. */
+async function productPace(view: FactorView, ctx: RunContext): Promise<number> {
+  const x = zeros(view.dim, "f32").fill(1);
+  const u = zeros(view.rows, "f32");
+  const both = async (): Promise<void> => {
+    await view.times(x, u);
+    await view.transposeTimes(u, x);
+    x.fill(1);
+  };
+  let ms = await timed(both, ctx);
+  if (ms < enoughMs) ms = await timed(both, ctx);
+  // Stored rows are streamed, and count as many multiply-adds as they have numbers; others count those of matrix products.
+  const macs = view.columns ? view.rows * view.dim : view.productCost * gemmSpeedUp;
+  return ms / (2 * macs);
+}
+
+async function timed(work: () => Promise<unknown>, ctx: RunContext): Promise<number> {
+  const started = ctx.now();
+  await work();
+  return ctx.now() - started;
 }

@@ -83,6 +83,30 @@ describe("after a run", () => {
     expect(other[0]!.message).toMatch(/nothing passes through there/);
   });
 
+  test("layers whose sizes say nothing about each other are named, and why one of them was emptied", async () => {
+    const { notes } = await prune({ model: chain([1, 2], [3e30, 4e30], () => 1), solver: bySize, data, sparsity: 0.5 });
+    expect(notes.map(({ code }) => code)).toEqual(["uneven-scales", "layer-emptied"]);
+    expect(notes[0]!.message).toMatch(/'b' has weights up to 4.0e\+30, and 'a' none above 2.0:/);
+    expect(notes[1]!.message).toMatch(/'a' has no weight left \(the weights of 'b' are 2.0e\+30 times as large/);
+    const tiny = await codes({
+      model: chain([1e-30, 2e-30], [3e-30, 4e-30], () => 1),
+      solver: bySize,
+      data,
+      sparsity: 0.25,
+    });
+    expect(tiny).toContain("tiny-weights");
+    const usual = await codes({ model: chain([1, 2], [3000, 4000], () => 1), solver: bySize, data, sparsity: 0.25 });
+    expect(usual).toEqual([]);
+  });
+
+  test("a network that gives the same output for everything is told with every solver", async () => {
+    const constant = {
+      ...chain([1, 2], [3, 4], () => 1),
+      run: async () => ({ output: { shape: [2, 1], data: Float32Array.of(1, 1) } }),
+    };
+    expect(await codes({ model: constant, solver: bySize, data, sparsity: 0.25 })).toEqual(["constant-outputs"]);
+  });
+
   test("a network that is sparser than asked for keeps its sparsity, which is said and reported", async () => {
     const model = chain([0, 2, 0, 0], [3, 0, 0, 0], () => 1);
     const result = await prune({ model, solver: bySize, data, sparsity: 0.5 });

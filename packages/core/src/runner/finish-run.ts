@@ -12,6 +12,7 @@ import type { Task } from "../task/task.ts";
 import type { Taken } from "./accept-step.ts";
 import { areAlike } from "./data-notes.ts";
 import { measureLoss } from "./measure-loss.ts";
+import { largestLayer, largestWeight } from "./stage-notes.ts";
 
 /** Mean loss before a run and after it, on the same examples. */
 export interface RunLoss {
@@ -165,6 +166,9 @@ function lossNote({
   };
 }
 
+/** Weights of another layer so many times as large are why a layer is emptied. */
+const dwarfed = 100;
+
 /** Layers that lost every weight, and whether the output still depends on the input. */
 async function emptiedNotes(
   spec: FinishedStages & { weights: Float32Array },
@@ -179,7 +183,13 @@ async function emptiedNotes(
   const lost = (await hasConstantOutput(spec, ctx))
     ? "the output no longer depends on the input"
     : "nothing passes through there any more";
-  const message = `${names} ${emptied.length === 1 ? "has" : "have"} no weight left, so ${lost}; bound what a layer may lose (bounds of the option 'budget'; --layer-limit NAME=0.95 on the command line)`;
+  const most = largestLayer(params, dense.weights);
+  const ratio = most.largest / Math.max(...emptied.map((param) => largestWeight(param, dense.weights)));
+  const cause =
+    ratio > dwarfed
+      ? ` (the weights of '${most.name}' are ${ratio.toPrecision(2)} times as large as any there were)`
+      : "";
+  const message = `${names} ${emptied.length === 1 ? "has" : "have"} no weight left${cause}, so ${lost}; bound what a layer may lose (bounds of the option 'budget'; --layer-limit NAME=0.95 on the command line)`;
   return [{ code: "layer-emptied", level: "warn", message }];
 }
 

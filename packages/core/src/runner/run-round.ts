@@ -22,6 +22,7 @@ import type { PruneRequest } from "./prune.ts";
 import { nextDampingFactor, runStage, type StageReport, type StageRun } from "./run-stage.ts";
 import type { RunState } from "./run-state.ts";
 import { stageConstraint } from "./stage-constraint.ts";
+import { scaleNote } from "./stage-notes.ts";
 
 /** Stages [first, end) of the list: those up to a training, or to the end. */
 interface StageRange {
@@ -94,7 +95,7 @@ const worthSayingMs = 5000;
 
 function timeNote(expected: number, work: number): Note {
   const seconds = Number((expected / 1000).toPrecision(2));
-  const message = `about ${seconds} s expected, for ${work.toPrecision(2)} multiply-adds at the speed of a short measurement`;
+  const message = `about ${seconds} s expected, for ${work.toPrecision(2)} multiply-adds at the speed of short measurements`;
   return { code: "expected-time", level: "info", message };
 }
 
@@ -125,24 +126,39 @@ async function pruneRound(
   if (!before.training && !bound?.isStructured)
     note(sparserNote(sparsity, 1 - countKept(start.mask) / start.mask.length));
   if (bound && run.sparsity === 0) note(limitsMet);
+  if (!before.training) note(scaleNote(params, start.weights));
   const lossStarted = ctx.now();
   const evaluate = () => measureLoss({ model, params, w: start.weights, accept: accept!, task }, ctx);
   const lossBefore = accept ? await evaluate() : undefined;
   const firstMs = ctx.now() - lossStarted;
   ctx.report({ type: "run:start", stages: stages.length, sparsity, prunable: start.weights.length });
   let expected: number | undefined;
-  // A solver without gradients takes no time worth foretelling, and no curvature from its examples that they could spoil.
-  if (accept && estimator && !before.training) {
+  if (accept && !before.training) {
     const others = isHeldOut && data ? { others: data } : {};
     const { examples } = run.situation;
-    for (const one of await dataNotes({ model, accept, ...others, task, isHeldOut, examples }, ctx)) note(one);
+    for (const one of await dataNotes({ model, accept, ...others, task, isHeldOut, examples }, ctx)) {
+      // What is wrong with examples spoils curvatures; a network that says nothing leaves nothing to measure by.
+      if (estimator || one.code === "constant-outputs") note(one);
+    }
+  }
+  // A solver without gradients takes no time worth foretelling.
+  if (accept && estimator && !before.training) {
     const { plan, situation } = run;
-    const work = expectedWork({
+    const names = params.map(({ name }) => name);
+    const { batch, ridge, temperature, firstOrder } = plan;
+    const spec = {
       ...{ solver: request.solver, plan, situation, accept: accept.size, recalibrates: recalibrate !== undefined },
-    });
-    const macs = situation.prunable * (situation.weightReuse ?? 1);
-    expected = await expectedMs({ work, macs, accept, firstMs, evaluate }, ctx);
-    if (expected !== undefined && expected >= worthSayingMs) ctx.report({ type: "note", ...timeNote(expected, work) });
+      request: {
+        ...{ model, data: data!, task, params: names, batch, ridge, temperature, firstOrder },
+        kept: start.mask,
+      },
+      ...{ estimator, firstMs, evaluate },
+    };
+    expected = await expectedMs(spec, ctx);
+    if (expected !== undefined && expected >= worthSayingMs) {
+      const { gradients, products, losses } = expectedWork(spec);
+      ctx.report({ type: "note", ...timeNote(expected, gradients + products + losses) });
+    }
   }
   let state = before;
   const common = {

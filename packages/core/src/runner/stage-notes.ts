@@ -1,4 +1,5 @@
 /** What a stage's outcome has to say beyond its numbers. */
+import type { FlatParam } from "../problem/flat-weights.ts";
 import type { Note } from "../problem/note.ts";
 import type { PruneError } from "../prune-error.ts";
 import type { RunContext, RunEvent } from "../run-context.ts";
@@ -41,6 +42,46 @@ export function notesOn(
     ];
   }
   return [];
+}
+
+/** The layer of the largest weight, and that weight. */
+export function largestLayer(params: readonly FlatParam[], weights: Float32Array): { name: string; largest: number } {
+  const all = params.map((param) => ({ name: param.name, largest: largestWeight(param, weights) }));
+  return all.reduce((most, one) => (one.largest > most.largest ? one : most));
+}
+
+/** max |w| of one parameter. */
+export function largestWeight({ start, size }: FlatParam, weights: Float32Array): number {
+  let largest = 0;
+  for (let j = start; j < start + size; j++) largest = Math.max(largest, Math.abs(weights[j]!));
+  return largest;
+}
+
+/** How many times larger than another's the weights of a layer may be before their sizes say nothing about each other. */
+const comparable = 1e6;
+
+/** Weights up to here are too small to change any output. */
+const tiny = 1e-12;
+
+/** Layers of weights of 1e30 beside layers of weights of 1: whatever adds up or compares both sees the first alone. Or weights of 1e-30 everywhere. */
+export function scaleNote(params: readonly FlatParam[], weights: Float32Array): Note | undefined {
+  if (params.length === 0) return undefined;
+  const most = largestLayer(params, weights);
+  const size = most.largest.toPrecision(2);
+  if (most.largest > 0 && most.largest < tiny) {
+    const message = `no weight is larger than ${size} in magnitude, so the outputs hardly depend on the inputs, if at all; check the checkpoint and how it was scaled`;
+    return { code: "tiny-weights", level: "warn", message };
+  }
+  const small = params.flatMap((param) => {
+    const largest = largestWeight(param, weights);
+    return largest > 0 && most.largest > comparable * largest
+      ? [`'${param.name}' none above ${largest.toPrecision(2)}`]
+      : [];
+  });
+  if (small.length === 0) return undefined;
+  const others = small.length === 1 ? "" : ` (of ${small.length} such layers)`;
+  const message = `'${most.name}' has weights up to ${size}, and ${small[0]}${others}: sizes of weights and gradients say nothing about layers of such different scales, and their squares may overflow; check the checkpoint, or scale its layers alike`;
+  return { code: "uneven-scales", level: "warn", message };
 }
 
 /** Every gradient is 0: the curvature is 0 everywhere, and its automatic ridge too. */

@@ -14,8 +14,8 @@ export interface RunSituation {
   readonly initialSparsity: number;
   /** Multiply-adds of a forward pass of one example per prunable weight: 1 for dense layers, the positions for convolutions. Default 1. */
   readonly weightReuse?: number;
-  /** Multiply-adds of a product with Kronecker factors of all layers: the sum of rows cols (rows + cols). Default: not known. */
-  readonly kroneckerProduct?: number;
+  /** Shapes of the prunable weights [rows, cols], and at how many positions of an example each is used. Default: not known. */
+  readonly layers?: readonly { readonly rows: number; readonly cols: number; readonly positions: number }[];
   /** Whether the model gives second moments of its layers, which Kronecker factors are made of. Default false. */
   readonly hasLayerMoments?: boolean;
   /** The number of stages the user asked for, those at the target included; absent: the plan is free. */

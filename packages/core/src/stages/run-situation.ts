@@ -27,7 +27,7 @@ export function runSituation(spec: {
     initialSparsity: countZeros(weights) / weights.length,
     examples: data?.size ?? 0,
     weightReuse: weightReuse(params),
-    kroneckerProduct: params.reduce((sum, { rows, cols }) => sum + rows * cols * (rows + cols), 0),
+    layers: params.map(({ rows, cols, flopsPerWeight }) => ({ rows, cols, positions: flopsPerWeight / 2 })),
     hasLayerMoments: model.layerMoments !== undefined,
     // Nothing is compared on examples that a model cannot evaluate.
     ...(heldOut || !model.evaluate ? { heldOut: 0 } : {}),

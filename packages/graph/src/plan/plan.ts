@@ -63,6 +63,8 @@ export interface PlanSpec {
   readonly live?: ReadonlyMap<GraphTensor, Value>;
   /** Names of inputs that derivatives are wanted for; default none. */
   readonly activeInputs?: readonly string[];
+  /** Whether every array keeps the order of axes that ONNX gives it. Such a plan is read, not run: operators may want channels last. */
+  readonly keepOrder?: boolean;
 }
 
 interface Slot {
@@ -205,7 +207,9 @@ function createBuilder(spec: PlanSpec): Builder {
     const { operator, node, types, env, inputs: logical, ...rest } = at;
     const rank = types[0]!.shape.length;
     const isLast =
-      rank >= 3 && (operator.layout === "last" || (operator.layout === "either" && canStayLast(logical, rank)));
+      spec.keepOrder !== true &&
+      rank >= 3 &&
+      (operator.layout === "last" || (operator.layout === "either" && canStayLast(logical, rank)));
     const inputs = logical.map((slot, i) => {
       if (slot === undefined || slots[slot]!.param) return slot;
       if (!isLast || (operator.layout === "last" && i > 0)) return stored(slot, false);

@@ -1,5 +1,5 @@
 /** The sums behind one layer's second moments, taken in the network's dtype while batches pass; see layer-moments.ts. */
-import { type LayerMoments, type Mat, matrix, type Vec, windowsShape } from "@secateur/core";
+import { type LayerMoments, type Mat, matrix, momentExamples, type Vec, windowsShape } from "@secateur/core";
 import type { Node } from "../graph/graph.ts";
 import type { Conv2dSpec, DenseSpec } from "../graph/layer-spec.ts";
 import { reshaped, rowsOf, take, type Weights } from "../ops/op.ts";
@@ -21,9 +21,6 @@ export interface LayerSums {
   moments(of: { param: string; weights: Weights; centred: boolean }): readonly LayerMoments[];
 }
 
-/** Windows a number of A's diagonal is averaged over, and examples at least: more change A little and cost most of the time. */
-const windowsPerInput = 64;
-const leastExamples = 256;
 /** Numbers of windows written at a time. */
 const chunkNumbers = 256 * 1024;
 
@@ -33,10 +30,7 @@ export function layerSums(spec: { layer: WeightLayer; examples: number; pool: Po
   const { kernels } = pool;
   const shape = shapeOf(layer);
   const { groups, positions, inputs: size, outputs } = shape;
-  const inputExamples = Math.min(
-    spec.examples,
-    Math.max(leastExamples, Math.ceil((windowsPerInput * size) / positions)),
-  );
+  const inputExamples = momentExamples({ examples: spec.examples, inputs: size, positions });
   const sums = Array.from({ length: groups }, () => ({
     A: zeroed(take(pool, size, size)),
     B: zeroed(take(pool, outputs, outputs)),

@@ -21,6 +21,7 @@ export { type OpenedModel, openModel, readModelFile } from "./open/open-model.ts
 export { isOnnxModel } from "./open/open-onnx.ts";
 export { isTfjsModel, modelFile, readTfjsFiles } from "./open/open-tfjs.ts";
 export { readCosts, runCalibrate } from "./pack/costs-file.ts";
+export { type InputChoices, readInputChoices } from "./pack/onnx-graph.ts";
 export { type BenchDocument, runBench } from "./pack/run-bench.ts";
 export { type PackDocument, type PackSettings, runPack } from "./pack/run-pack.ts";
 export { runUnpack, type UnpackDocument } from "./pack/run-unpack.ts";
@@ -43,11 +44,12 @@ export {
   layerInputsModes,
   layerTargets,
 } from "./prune/layers-settings.ts";
+export type { PruneRun } from "./prune/measured-run.ts";
 export { modelPlace } from "./prune/model-place.ts";
 export type { PruneDocument } from "./prune/prune-document.ts";
 export type { PruneOutputs } from "./prune/prune-outputs.ts";
 export type { PruneSettings } from "./prune/prune-settings.ts";
-export { type PruneRun, runPrune } from "./prune/run-prune.ts";
+export { runPrune } from "./prune/run-prune.ts";
 export { recipePath, statePath } from "./recipe/encode-recipe.ts";
 export { readRecipe } from "./recipe/read-recipe.ts";
 export type { RecipeFile } from "./recipe/recipe.ts";

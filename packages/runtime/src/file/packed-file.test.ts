@@ -192,7 +192,7 @@ describe("a damaged file", () => {
     ["extents beyond all bounds", "inputs.0.dims", [2 ** 30, 2 ** 30], /at most 2\^31/],
     ["a network larger than allowed", "inputs.0.dims", [2 ** 20, 12], /16777216 are allowed|the file says/],
     ["an unknown kernel", "operators.0.kernel", "fast", /none of dense/],
-    ["an unknown activation", "operators.0.attributes.activation", "Gelu", /allowed are Identity, Relu and Clip/],
+    ["an unknown activation", "operators.0.attributes.activation", "Tangent", /allowed are Identity, Relu, Clip, Silu/],
     ["an attribute that is no data", "operators.0.attributes.a", {}, /'a' is no number/],
   ])("with %s is refused", async (_, path, value, message) => {
     const { code, message: text } = await codeOf(withHeader((header) => put(header, path.split("."), value)));

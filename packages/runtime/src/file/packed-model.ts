@@ -19,6 +19,8 @@ export type Extent = number | "batch";
 export interface PackedValue {
   readonly name: string;
   readonly dims: readonly Extent[];
+  /** Of an input: its numbers are whole, of at most 2^24 (tokens, indices), and given as such. */
+  readonly whole?: boolean;
 }
 
 /** A number, a text, or a list of numbers. */
@@ -62,6 +64,12 @@ export interface PackedTensor extends TensorEntry {
   readonly data: Float32Array;
 }
 
+/** An input that takes, from the second run on, what an output of the same extents was in the run before; zeros in the first. */
+export interface BoundState {
+  readonly input: string;
+  readonly output: string;
+}
+
 /** What a file says besides its numbers. */
 export interface PackedHeader {
   readonly inputs: readonly PackedValue[];
@@ -69,6 +77,8 @@ export interface PackedHeader {
   /** In an order in which every value is given before it is read. */
   readonly operators: readonly PackedOperator[];
   readonly tensors: readonly TensorEntry[];
+  /** None where absent. */
+  readonly states?: readonly BoundState[] | undefined;
   /** Anything: recipe, accuracy, labels, normalisation, hash of the source. The runtime hands it on. */
   readonly metadata: Readonly<Record<string, unknown>>;
 }

@@ -2,6 +2,7 @@
 import { packedDamaged, packedGraph, quoted } from "../errors.ts";
 import {
   type Attribute,
+  type BoundState,
   type Extent,
   type KernelName,
   kernelNames,
@@ -29,13 +30,16 @@ export function readHeader(json: Uint8Array): PackedHeader {
     outputs: asList(fields["outputs"], "outputs").map((value, i) => asValue(value, `outputs[${i}]`)),
     operators: asList(fields["operators"], "operators").map((value, i) => asOperator(value, `operators[${i}]`)),
     tensors: asList(fields["tensors"], "tensors").map((value, i) => asTensor(value, `tensors[${i}]`)),
+    ...(fields["states"] === undefined
+      ? {}
+      : { states: asList(fields["states"], "states").map((state, i) => asState(state, `states[${i}]`)) }),
     metadata: asFields(fields["metadata"], "metadata"),
   };
   assertNames(header);
   return header;
 }
 
-function assertNames({ inputs, outputs, operators, tensors }: PackedHeader): void {
+function assertNames({ inputs, outputs, operators, tensors, states = [] }: PackedHeader): void {
   const known = new Set<string>();
   const give = (name: string, where: string): void => {
     if (known.has(name)) throw packedGraph(where, `the value ${quoted(name)} is given twice`);
@@ -64,11 +68,27 @@ function assertNames({ inputs, outputs, operators, tensors }: PackedHeader): voi
   for (const { name } of outputs) {
     if (!known.has(name)) throw packedGraph("outputs", `nothing gives the value ${quoted(name)}`);
   }
+  const bound = new Set<string>();
+  for (const { input, output } of states) {
+    const [from, to] = [outputs.find(({ name }) => name === output), inputs.find(({ name }) => name === input)];
+    if (!from || !to || from.dims.join() !== to.dims.join() || bound.has(input))
+      throw packedGraph("states", `${quoted(input)} and ${quoted(output)} are no input and output of the same extents`);
+    bound.add(input);
+  }
+}
+
+function asState(value: unknown, where: string): BoundState {
+  const fields = asFields(value, where);
+  return { input: asText(fields["input"], `${where}.input`), output: asText(fields["output"], `${where}.output`) };
 }
 
 function asValue(value: unknown, where: string): PackedValue {
   const fields = asFields(value, where);
-  return { name: asText(fields["name"], `${where}.name`), dims: asDims(fields["dims"], `${where}.dims`, true) };
+  const { whole } = fields;
+  if (whole !== undefined && typeof whole !== "boolean")
+    throw packedDamaged(`header, ${where}.whole`, "it is neither true nor false");
+  const dims = asDims(fields["dims"], `${where}.dims`, true);
+  return { name: asText(fields["name"], `${where}.name`), dims, ...(whole ? { whole } : {}) };
 }
 
 function asOperator(value: unknown, where: string): PackedOperator {

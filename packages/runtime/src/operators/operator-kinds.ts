@@ -1,10 +1,12 @@
-import { conv } from "./conv.ts";
 import { binary, scaleShift, unary } from "./elementwise.ts";
-import { gemm } from "./gemm.ts";
+import { constant, gather } from "./gathering.ts";
 import { type OperatorKind, sameDims, shapeText } from "./operator.ts";
 import { averagePool, globalAveragePool, maxPool } from "./pooling.ts";
-import { concat, flatten, reshape, subsampleAndPad, transpose } from "./reshaping.ts";
-import { layerNorm, softmax } from "./rows.ts";
+import { conv } from "./products/conv.ts";
+import { gemm } from "./products/gemm.ts";
+import { matMul } from "./products/matrix.ts";
+import { concat, expand, flatten, pad, reshape, slice, subsampleAndPad, transpose } from "./reshaping.ts";
+import { layerNorm, reduce, softmax } from "./rows.ts";
 
 /** Only to be folded: a model that runs has none left. */
 const batchNormalization: OperatorKind = {
@@ -26,11 +28,18 @@ const batchNormalization: OperatorKind = {
 export const operatorKinds: Readonly<Record<string, OperatorKind>> = {
   Conv: conv,
   Gemm: gemm,
+  MatMul: matMul,
+  Gather: gather,
+  Constant: constant,
   MaxPool: maxPool,
   AveragePool: averagePool,
   GlobalAveragePool: globalAveragePool,
-  Add: binary(false),
-  Mul: binary(true),
+  Add: binary("Add"),
+  Mul: binary("Mul"),
+  Sub: binary("Sub"),
+  Div: binary("Div"),
+  Min: binary("Min"),
+  Max: binary("Max"),
   BatchNormalization: batchNormalization,
   ScaleShift: scaleShift,
   Relu: unary("Relu"),
@@ -41,12 +50,32 @@ export const operatorKinds: Readonly<Record<string, OperatorKind>> = {
   Tanh: unary("Tanh"),
   HardSwish: unary("HardSwish"),
   HardSigmoid: unary("HardSigmoid"),
+  Sqrt: unary("Sqrt"),
+  Exp: unary("Exp"),
+  Log: unary("Log"),
+  Abs: unary("Abs"),
+  Reciprocal: unary("Reciprocal"),
+  Erf: unary("Erf"),
+  Softplus: unary("Softplus"),
+  LeakyRelu: unary("LeakyRelu"),
+  Elu: unary("Elu"),
+  Mish: unary("Mish"),
+  Floor: unary("Floor"),
+  Ceil: unary("Ceil"),
+  Round: unary("Round"),
   Softmax: softmax(false),
   LogSoftmax: softmax(true),
   LayerNormalization: layerNorm,
+  ReduceMean: reduce("ReduceMean"),
+  ReduceSum: reduce("ReduceSum"),
+  ReduceMax: reduce("ReduceMax"),
+  ReduceMin: reduce("ReduceMin"),
   Reshape: reshape,
   Flatten: flatten,
   Transpose: transpose,
+  Slice: slice,
+  Expand: expand,
+  Pad: pad,
   Concat: concat,
   SubsampleAndPad: subsampleAndPad,
 };

@@ -60,12 +60,28 @@ export function oneNumber(call: Call, name: string, or?: number): number {
     : call.refuse(`its ${name} is ${JSON.stringify(found) ?? "missing"}; it has to be a number`);
 }
 
-/** What a product applies as it stores: the words activation, low, high. */
+/** A function of one number. */
+export type FunctionName = keyof typeof functions;
+
+/** What a product applies as it stores: the words of its function. */
 export function activationWords(call: Call): readonly [number, number, number] {
   const name = call.operator.attributes["activation"] ?? "Identity";
-  if (name === "Identity" || name === "Relu") return [functions[name], 0, 0];
-  if (name === "Clip") return [functions.Clip, realWord(oneNumber(call, "low")), realWord(oneNumber(call, "high"))];
-  return call.refuse(`its activation is ${JSON.stringify(name)}; allowed are Identity, Relu and Clip`);
+  if (typeof name === "string" && Object.hasOwn(functions, name)) return functionWords(call, name as FunctionName);
+  return call.refuse(`its activation is ${JSON.stringify(name)}; allowed are ${Object.keys(functions).join(", ")}`);
+}
+
+/** The words function, low, high, with the numbers that the function takes besides its argument. */
+export function functionWords(call: Call, name: FunctionName): readonly [number, number, number] {
+  const [low, high] = constantsOf(call, name);
+  if (name === "Clip" && !(low <= high)) call.refuse("its low lies above its high");
+  return [functions[name], realWord(low), realWord(high)];
+}
+
+function constantsOf(call: Call, name: FunctionName): readonly [number, number] {
+  if (name === "Clip") return [oneNumber(call, "low"), oneNumber(call, "high")];
+  if (name === "HardSwish") return [oneNumber(call, "scale", 1), oneNumber(call, "shift", 0)];
+  const usual: Readonly<Record<string, number>> = { HardSigmoid: 0.2, LeakyRelu: 0.01, Elu: 1 };
+  return [Object.hasOwn(usual, name) ? oneNumber(call, "alpha", usual[name]) : 0, 0];
 }
 
 export function shapeText(dims: readonly number[]): string {

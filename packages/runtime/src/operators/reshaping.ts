@@ -1,9 +1,12 @@
 /**
- * What only moves numbers: Reshape (attribute dims; 0 keeps an extent, -1 is what is left), Flatten to [n, rest], Transpose (perm, at most 4
- * extents), Concat (axis), and SubsampleAndPad: every stride-th position, with channels of zeros before (`before`) and after up to `channels`.
+ * What only moves numbers: Reshape (attribute dims; 0 keeps an extent, -1 is what is left), Flatten to [n, rest], Transpose (perm), Slice
+ * (axis, start, count, step, which may go backwards), Expand (dims, by numpy's rule), Pad with zeros (pads as ONNX has them), Concat (axis), and SubsampleAndPad:
+ * every stride-th position, with channels of zeros before (`before`) and after up to `channels`.
  */
+import type { Builder } from "../plan/builder.ts";
+import { type Four, mergeIndices } from "../plan/merge-indices.ts";
 import { flatRegion, geometryOf, originOf, uniteRows } from "../plan/region.ts";
-import { productOf } from "../plan/value.ts";
+import { distances, productOf, stretched, stretchedDims, type Value } from "../plan/value.ts";
 import { type Call, type OperatorKind, oneNumber, shapeText, wholeNumbers } from "./operator.ts";
 
 /** The same numbers under other extents: nothing runs. */
@@ -21,8 +24,7 @@ function renamed(dimsOf: (call: Call) => readonly number[]): OperatorKind {
 export const reshape: OperatorKind = renamed((call) => {
   const { dims } = call.inputs[0]!;
   const wanted = call.operator.attributes["dims"];
-  if (!Array.isArray(wanted) || wanted.length === 0 || wanted.length > 8)
-    return call.refuse("its dims are missing or more than 8");
+  if (!Array.isArray(wanted) || wanted.length > 8) return call.refuse("its dims are missing or more than 8");
   const given = (wanted as readonly number[]).map((extent, i) => (extent === 0 ? (dims[i] ?? 0) : extent));
   const known = given.reduce((product, extent) => product * (extent === -1 ? 1 : extent), 1);
   const out = given.map((extent) => (extent === -1 ? productOf(dims) / known : extent));
@@ -37,44 +39,111 @@ export const flatten: OperatorKind = renamed((call) => {
   return [dims[0] ?? 1, productOf(dims.slice(1))];
 });
 
-/** Distances of a row-major value from index to index, in numbers. */
-function distances(dims: readonly number[]): number[] {
-  return dims.map((_, i) => productOf(dims.slice(i + 1)));
-}
-
 export const transpose: OperatorKind = {
   inputs: [1, 1],
   tensors: [0, 0],
   dims(call) {
     const { dims } = call.inputs[0]!;
     const perm = wholeNumbers(call, "perm", { length: dims.length, low: 0, high: dims.length - 1 });
-    if (dims.length > 4 || new Set(perm).size !== dims.length)
-      call.refuse(`it reorders ${shapeText(dims)} by ${shapeText(perm)}; needed is every index once, of at most 4`);
+    if (new Set(perm).size !== dims.length)
+      call.refuse(`it reorders ${shapeText(dims)} by ${shapeText(perm)}; needed is every index once`);
     return perm.map((axis) => dims[axis]!);
   },
   lower(call, output, builder) {
-    const value = call.inputs[0]!;
-    const perm = wholeNumbers(call, "perm", { length: value.dims.length, low: 0 });
-    const from = builder.flat(value);
-    const to = flatRegion(productOf(output.dims));
-    output.flat = to;
-    const source = distances(value.dims);
-    const fill = <T>(list: readonly T[], blank: T): [T, T, T, T] =>
-      [...Array<T>(4 - list.length).fill(blank), ...list] as [T, T, T, T];
-    builder.copy({
-      from,
-      to,
-      extents: () => fill(output.dims, 1),
-      places: () => ({
-        from: from.address,
-        to: to.address,
-        fromSteps: fill(
-          perm.map((axis) => source[axis]!),
-          0,
-        ),
-        toSteps: fill(distances(output.dims), 0),
-      }),
+    const { dims } = call.inputs[0]!;
+    const perm = wholeNumbers(call, "perm", { length: dims.length, low: 0 });
+    const source = distances(dims);
+    moveFlat({ call, output, from: 0, fromSteps: perm.map((axis) => source[axis]!) }, builder);
+  },
+};
+
+/** Copies that an index beyond the fourth is taken apart into at most. */
+const mostCopies = 64;
+
+/** Copies from a row-major input into a row-major output, place by place. `from`: the first number read. */
+function moveFlat(
+  spec: { readonly call: Call; readonly output: Value; readonly from: number; readonly fromSteps: readonly number[] },
+  builder: Builder,
+): void {
+  const { call, output, fromSteps } = spec;
+  const value = call.inputs[0]!;
+  const from = builder.flat(value);
+  const to = flatRegion(productOf(output.dims));
+  output.flat = to;
+  // A copy walks along four indices: where there are more, the outermost is taken apart into copies of their own.
+  const move = (spec: {
+    extents: readonly number[];
+    steps: readonly (readonly number[])[];
+    start: number;
+    end: number;
+  }): void => {
+    const { extents, steps, start, end } = spec;
+    const merged = mergeIndices(extents, steps);
+    if (merged) {
+      const [fromFour, toFour] = merged.steps as readonly [Four, Four];
+      builder.copy({
+        from,
+        to,
+        extents: () => merged.extents,
+        places: () => ({
+          from: from.address + 4 * start,
+          to: to.address + 4 * end,
+          fromSteps: fromFour,
+          toSteps: toFour,
+        }),
+      });
+      return;
+    }
+    const [count = 1, ...rest] = extents;
+    const [a, b] = steps as readonly [readonly number[], readonly number[]];
+    if (count > mostCopies)
+      call.refuse(`it moves ${shapeText(value.dims)} to ${shapeText(output.dims)} along more than four indices`);
+    for (let i = 0; i < count; i++)
+      move({ extents: rest, steps: [a.slice(1), b.slice(1)], start: start + i * a[0]!, end: end + i * b[0]! });
+  };
+  move({ extents: output.dims, steps: [fromSteps, distances(output.dims)], start: spec.from, end: 0 });
+}
+
+export const slice: OperatorKind = {
+  inputs: [1, 1],
+  tensors: [0, 0],
+  dims(call) {
+    const { dims } = call.inputs[0]!;
+    const { axis, start, count, step } = sliceOf(call);
+    const last = start + (count - 1) * step;
+    if (!(axis < dims.length && step !== 0 && Math.max(start, last) < dims[axis]! && last >= 0))
+      call.refuse(`it takes ${count} from ${start} on along extent ${axis} of ${shapeText(dims)}`);
+    return dims.map((extent, i) => (i === axis ? count : extent));
+  },
+  lower(call, output, builder) {
+    const { axis, start, step } = sliceOf(call);
+    const source = distances(call.inputs[0]!.dims);
+    const fromSteps = source.map((distance, i) => (i === axis ? step * distance : distance));
+    moveFlat({ call, output, from: start * source[axis]!, fromSteps }, builder);
+  },
+};
+
+function sliceOf(call: Call): { axis: number; start: number; count: number; step: number } {
+  const one = (name: string, low: number): number => wholeNumbers(call, name, { length: 1, low })[0]!;
+  return { axis: one("axis", 0), start: one("start", 0), count: one("count", 1), step: one("step", -(2 ** 20)) };
+}
+
+export const expand: OperatorKind = {
+  inputs: [1, 1],
+  tensors: [0, 0],
+  dims(call) {
+    const { dims } = call.inputs[0]!;
+    const given = call.operator.attributes["dims"];
+    const wanted = wholeNumbers(call, "dims", {
+      length: Array.isArray(given) ? given.length : 1,
+      low: 1,
+      high: 2 ** 30,
     });
+    const out = stretchedDims(dims, wanted);
+    return out && wanted.length <= 8 ? out : call.refuse(`it stretches ${shapeText(dims)} to ${shapeText(wanted)}`);
+  },
+  lower(call, output, builder) {
+    moveFlat({ call, output, from: 0, fromSteps: stretched(call.inputs[0]!.dims, output.dims) }, builder);
   },
 };
 
@@ -145,6 +214,36 @@ export const concat: OperatorKind = {
         }),
       });
     }
+  },
+};
+
+export const pad: OperatorKind = {
+  inputs: [1, 1],
+  tensors: [0, 0],
+  dims(call) {
+    const { dims } = call.inputs[0]!;
+    const pads = wholeNumbers(call, "pads", { length: 2 * dims.length, low: 0 });
+    return dims.map((extent, i) => extent + pads[i]! + pads[i + dims.length]!);
+  },
+  lower(call, output, builder) {
+    const value = call.inputs[0]!;
+    const pads = wholeNumbers(call, "pads", { length: 2 * value.dims.length, low: 0 });
+    const [source, target] = [distances(value.dims), distances(output.dims)];
+    const merged =
+      mergeIndices(value.dims, [source, target]) ??
+      call.refuse(`it pads ${shapeText(value.dims)} along more than four indices`);
+    const from = builder.flat(value);
+    // Nothing else may use its memory, so that the border, which nobody writes, stays zero.
+    const to = flatRegion(productOf(output.dims), true);
+    output.flat = to;
+    const [fromSteps, toSteps] = merged.steps as readonly [Four, Four];
+    const first = target.reduce((sum, distance, i) => sum + pads[i]! * distance, 0);
+    builder.copy({
+      from,
+      to,
+      extents: () => merged.extents,
+      places: () => ({ from: from.address, to: to.address + 4 * first, fromSteps, toSteps }),
+    });
   },
 };
 

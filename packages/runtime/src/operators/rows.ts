@@ -1,7 +1,7 @@
-/** Softmax, LogSoftmax and LayerNormalization (tensors weight and bias [features], attribute epsilon) over the last extent. */
+/** Over the last extent: Softmax, LogSoftmax, LayerNormalization (tensors weight and bias [features] or none, attribute epsilon), and ReduceMean, ReduceSum, ReduceMax and ReduceMin, which leave an extent of one. */
 
 import type { Builder } from "../plan/builder.ts";
-import { kernels, realWord } from "../plan/kernel-numbers.ts";
+import { kernels, realWord, reductions } from "../plan/kernel-numbers.ts";
 import { flatRegion } from "../plan/region.ts";
 import { matrixOf, productOf, type Value } from "../plan/value.ts";
 import { type OperatorKind, oneNumber, sameDims, shapeText } from "./operator.ts";
@@ -46,10 +46,11 @@ export function softmax(isLogarithm: boolean): OperatorKind {
 
 export const layerNorm: OperatorKind = {
   inputs: [1, 1],
-  tensors: [2, 2],
+  tensors: [0, 2],
   dims(call) {
     const { dims } = call.inputs[0]!;
     const { features } = matrixOf(dims);
+    if (call.tensors.length === 1) call.refuse("it has a weight and no bias");
     for (const tensor of call.tensors) {
       if (!sameDims(tensor.dims, [features]))
         call.refuse(`its tensor is ${shapeText(tensor.dims)} for ${features} features`);
@@ -65,9 +66,32 @@ export const layerNorm: OperatorKind = {
         kernel: kernels.layerNorm,
         value: call.inputs[0]!,
         output,
-        rest: () => [weight!.address, bias!.address, epsilon],
+        rest: () => [weight?.address ?? 0, bias?.address ?? 0, epsilon],
       },
       builder,
     );
   },
 };
+
+export function reduce(name: keyof typeof reductions): OperatorKind {
+  return {
+    inputs: [1, 1],
+    tensors: [0, 0],
+    dims: (call) => [...call.inputs[0]!.dims.slice(0, -1), 1],
+    lower(call, output, builder) {
+      const value = call.inputs[0]!;
+      const from = builder.flat(value);
+      const { positions, features } = matrixOf(value.dims);
+      const to = flatRegion(positions);
+      output.flat = to;
+      builder.step({
+        kernel: kernels.reduce,
+        units: () => positions,
+        reads: [from],
+        writes: to,
+        work: positions * features,
+        words: () => [from.address, to.address, features, reductions[name]],
+      });
+    },
+  };
+}

@@ -6,9 +6,9 @@
 import type { ValueType } from "../file/packed-model.ts";
 import { fold } from "../plan/fold.ts";
 import { productOf } from "../plan/value.ts";
+import { valueDims } from "../plan/value-dims.ts";
 import { type CostTable, defaultCosts, kernelWays } from "./costs.ts";
 import type { PackGraph } from "./pack-graph.ts";
-import { valueDims } from "./pack-graph-file.ts";
 
 /** One way to store or run a tensor: a fixed cost, and one for every block of `outputs` x 1 weights of which any is kept. */
 export interface CostWay {
@@ -60,8 +60,8 @@ function byteModel(graph: PackGraph, values: ValueType): CostModel {
 }
 
 function timeModel(graph: PackGraph, costs: CostTable = defaultCosts): CostModel {
-  const folded = fold(graph);
-  const dims = valueDims({ ...graph, ...folded });
+  const folded = fold(graph, 1);
+  const dims = valueDims({ ...graph, ...folded }, 1);
   const weightsOf = new Map(graph.operators.map(({ name, tensors }) => [name, tensors[0]]));
   const params: Record<string, readonly CostWay[]> = {};
   let other = 0;

@@ -26,7 +26,7 @@ export async function encodePacked(graph: PackGraph, options: EncodeOptions = {}
   const entries: TensorEntry[] = [];
   for (const [name, tensor] of graph.tensors) {
     const kept = mayMask ? keptIndices(tensor) : undefined;
-    const type = tensor.dims.length < 2 ? "f32" : values;
+    const type = tensor.dims.length < 2 || tensor.exact ? "f32" : values;
     const mask = kept ? maskOf(kept, tensor.data.length) : new Uint8Array();
     const stored = storedValues(tensor, type, kept);
     masks.push(mask);
@@ -39,8 +39,9 @@ export async function encodePacked(graph: PackGraph, options: EncodeOptions = {}
       crc32: crc32(stored, crc32(mask)),
     });
   }
-  const { inputs, outputs, operators } = graph;
-  const header: PackedHeader = { inputs, outputs, operators, tensors: entries, metadata };
+  const { inputs, outputs, operators, states } = graph;
+  const bound = states?.length ? { states } : {};
+  const header: PackedHeader = { inputs, outputs, operators, tensors: entries, ...bound, metadata };
   const json = new TextEncoder().encode(JSON.stringify(header));
   const raw = joined([json, ...masks, ...streams]);
   const stored = compression === "gzip" ? await gzip(raw) : raw;

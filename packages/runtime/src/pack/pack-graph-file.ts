@@ -1,9 +1,8 @@
 /** A graph into a file: kernels chosen by what they would take, then the bytes. */
 import type { PackedOperator } from "../file/packed-model.ts";
-import { createCall } from "../operators/operator.ts";
-import { operatorKinds } from "../operators/operator-kinds.ts";
 import { fold } from "../plan/fold.ts";
-import { productOf, type Value } from "../plan/value.ts";
+import { productOf } from "../plan/value.ts";
+import { valueDims } from "../plan/value-dims.ts";
 import { type CostTable, defaultCosts, kernelTimes } from "./costs.ts";
 import { type EncodeOptions, encodePacked } from "./encode-packed.ts";
 import type { PackGraph } from "./pack-graph.ts";
@@ -40,8 +39,8 @@ export async function packGraph(
   options: EncodeOptions & { readonly costs?: CostTable } = {},
 ): Promise<PackResult> {
   const { costs = defaultCosts, ...encoding } = options;
-  const folded = fold(graph);
-  const dims = valueDims({ ...graph, ...folded });
+  const folded = fold(graph, 1);
+  const dims = valueDims({ ...graph, ...folded }, 1);
   const kernels = new Map<string, PackedOperator["kernel"]>();
   const layers = folded.operators.map((operator): PackedLayer => {
     const outDims = dims.get(operator.output)!;
@@ -70,28 +69,4 @@ export async function packGraph(
   });
   const chosen = { ...graph, operators };
   return { bytes: await encodePacked(chosen, encoding), graph: chosen, layers };
-}
-
-/** Extents of every value, for one example. @throws ERR_PACKED_GRAPH */
-export function valueDims(graph: PackGraph): ReadonlyMap<string, readonly number[]> {
-  const values = new Map<string, Value>();
-  const hold = (name: string, dims: readonly number[]): void => {
-    values.set(name, { name, dims, phases: new Map() });
-  };
-  for (const { name, dims } of graph.inputs)
-    hold(
-      name,
-      dims.map((extent) => (extent === "batch" ? 1 : extent)),
-    );
-  for (const operator of graph.operators) {
-    const call = createCall({
-      operator,
-      inputs: operator.inputs.map((name) => values.get(name)!),
-      tensors: operator.tensors.map((name) => graph.tensors.get(name)!),
-    });
-    if (!Object.hasOwn(operatorKinds, operator.op))
-      call.refuse(`the runtime has no such operator; it has ${Object.keys(operatorKinds).join(", ")}`);
-    hold(operator.output, operatorKinds[operator.op]!.dims(call));
-  }
-  return new Map([...values].map(([name, { dims }]) => [name, dims]));
 }

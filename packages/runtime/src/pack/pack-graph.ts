@@ -1,10 +1,12 @@
 /** A network on its way into a file: operators over named values, and tensors that passes may replace. */
-import type { PackedOperator, PackedValue } from "../file/packed-model.ts";
+import type { BoundState, PackedOperator, PackedValue } from "../file/packed-model.ts";
 
 /** A tensor to be packed: row-major, outputs first. */
 export interface DenseTensor {
   readonly dims: readonly number[];
   readonly data: Float32Array;
+  /** Numbers of the graph's arithmetic, such as masks of -3.4e38, and no weights: they are stored as f32 whatever weights are. */
+  readonly exact?: boolean;
 }
 
 /** A network as `packGraph` takes it: whatever format it comes from. */
@@ -14,4 +16,6 @@ export interface PackGraph {
   /** In an order in which every value is given before it is read. */
   readonly operators: readonly PackedOperator[];
   readonly tensors: ReadonlyMap<string, DenseTensor>;
+  /** Inputs that a session fills itself from the second run on: see `BoundState`. */
+  readonly states?: readonly BoundState[] | undefined;
 }

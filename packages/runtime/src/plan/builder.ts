@@ -34,6 +34,8 @@ export interface Builder {
   constant(bytes: () => number, write: Constant["write"]): Constant;
   /** A constant of f32, with zeros behind it up to a whole number of 16. */
   numbers(values: ArrayLike<number>): Constant;
+  /** Numbers of a private region that no step writes. */
+  fill(region: Region, values: Float32Array): void;
   /** Address of the mask of a region's positions, 0 where it has no gaps. */
   maskOf(region: Region): number;
   /** The value row-major. */
@@ -64,6 +66,7 @@ export interface Draft extends Builder {
   readonly steps: readonly Step[];
   readonly constants: readonly Constant[];
   readonly regions: ReadonlySet<Region>;
+  readonly fills: ReadonlyMap<Region, Float32Array>;
   /** Which operator the next steps belong to. */
   begin(operator: number): void;
   /** Makes one mask for all regions of one geometry; to be called once everything is planned. */
@@ -74,6 +77,7 @@ export function createDraft(threads: number): Draft {
   const steps: Step[] = [];
   const constants: Constant[] = [];
   const regions = new Set<Region>();
+  const fills = new Map<Region, Float32Array>();
   const masks = new Map<string, Constant>();
   let current = -1;
 
@@ -82,6 +86,8 @@ export function createDraft(threads: number): Draft {
     steps,
     constants,
     regions,
+    fills,
+    fill: (region, values) => void fills.set(region, values),
     begin(operator) {
       current = operator;
     },

@@ -3,28 +3,41 @@
  *
  *   BatchNormalization             a ScaleShift: scale = gamma / sqrt(variance + epsilon), shift = beta - scale mean
  *   ScaleShift after Conv or Gemm      W~ = scale W, b~ = scale b + shift
- *   Add of a Conv's or Gemm's value    its second input
- *   Relu, Clip after a product, Add, Mul or ScaleShift    its activation
+ *   ScaleShift after ScaleShift    one
+ *   Add of a Conv's or Gemm's value    its second input, where both have one shape
+ *   a function of one value after a product, an operation of two or a ScaleShift    its activation
+ *   ScaleShift of one scale and one shift after HardSwish    its scale and shift
  *
  * A sum comes before the activation in every product, so that one that has an activation takes no sum.
  */
 import type { PackedOperator, PackedValue, WeightTensor } from "../file/packed-model.ts";
+import { functions } from "./kernel-numbers.ts";
+import { type Dimensioned, valueDims } from "./value-dims.ts";
 
 const products: ReadonlySet<string> = new Set(["Conv", "Gemm"]);
-const activating: ReadonlySet<string> = new Set(["Conv", "Gemm", "Add", "Mul", "ScaleShift"]);
+const activating: ReadonlySet<string> = new Set([
+  "Conv",
+  "Gemm",
+  "Add",
+  "Mul",
+  "Sub",
+  "Div",
+  "Min",
+  "Max",
+  "ScaleShift",
+]);
 
 /** What is folded: a part of a packed model. */
-export interface Foldable {
+export interface Foldable extends Dimensioned {
   readonly outputs: readonly PackedValue[];
-  readonly operators: readonly PackedOperator[];
-  readonly tensors: ReadonlyMap<string, WeightTensor>;
 }
 
-/** Operators and tensors that give the same values with fewer steps. */
-export function fold(graph: Foldable): Pick<Foldable, "operators" | "tensors"> {
+/** Operators and tensors that give the same values with fewer steps. @throws ERR_PACKED_GRAPH */
+export function fold(graph: Foldable, batch: number): Pick<Foldable, "operators" | "tensors"> {
   const tensors = new Map(graph.tensors);
   const operators: (PackedOperator | undefined)[] = graph.operators.map((operator) => asScaleShift(operator, tensors));
   const outputs = new Set(graph.outputs.map(({ name }) => name));
+  const dims = valueDims(graph, batch);
   for (let o = 0; o < operators.length; o++) {
     const operator = operators[o];
     if (!operator) continue;
@@ -35,7 +48,7 @@ export function fold(graph: Foldable): Pick<Foldable, "operators" | "tensors"> {
       const place = operators.findIndex((other) => other?.output === name);
       return place >= 0 && !outputs.has(name) && read(name) === 1 ? place : -1;
     };
-    const merged = mergeInto({ operator, operators, maker, tensors });
+    const merged = mergeInto({ operator, operators, maker, tensors, dims });
     if (!merged) continue;
     // It stands where the later one stood: what that one reads besides may be given only shortly before it.
     operators[merged.place] = undefined;
@@ -73,6 +86,7 @@ interface Merge {
   readonly operators: readonly (PackedOperator | undefined)[];
   readonly maker: (value: string) => number;
   readonly tensors: Map<string, WeightTensor>;
+  readonly dims: ReadonlyMap<string, readonly number[]>;
 }
 
 function mergeInto({
@@ -80,21 +94,23 @@ function mergeInto({
   operators,
   maker,
   tensors,
+  dims,
 }: Merge): { place: number; operator: PackedOperator } | undefined {
   const { op, inputs, output, attributes } = operator;
-  if (op === "Relu" || op === "Clip") {
+  if (Object.hasOwn(functions, op)) {
     const place = maker(inputs[0]!);
     const before = operators[place];
     if (!before || !activating.has(before.op) || before.attributes["activation"] !== undefined) return undefined;
-    const activation =
-      op === "Relu"
-        ? { activation: "Relu" }
-        : { activation: "Clip", low: attributes["low"]!, high: attributes["high"]! };
+    const activation = { ...attributes, activation: op };
     return { place, operator: { ...before, output, attributes: { ...before.attributes, ...activation } } };
   }
   if (op === "ScaleShift" && attributes["activation"] === undefined) {
     const place = maker(inputs[0]!);
     const before = operators[place];
+    const stretched = before && hardSwishScaled(before, operator, tensors);
+    if (stretched) return { place, operator: stretched };
+    if (before?.op === "ScaleShift" && before.attributes["activation"] === undefined)
+      return { place, operator: { ...before, output, tensors: composed(before, operator, tensors) } };
     if (
       !before ||
       !products.has(before.op) ||
@@ -112,7 +128,8 @@ function mergeInto({
       [first, second],
       [second, first],
     ] as const) {
-      const place = own === other ? -1 : maker(own);
+      const isStretched = dims.get(own)!.join() !== dims.get(other)!.join();
+      const place = own === other || isStretched ? -1 : maker(own);
       const before = operators[place];
       if (
         !before ||
@@ -142,12 +159,53 @@ function scaled(spec: {
   const length = weights.data.length / outputs;
   const [folded, biases] = [new Float32Array(weights.data.length), new Float32Array(outputs)];
   for (let o = 0; o < outputs; o++) {
-    const factor = scale!.data[o]!;
+    const factor = entryOf(scale!, o);
     for (let i = o * length; i < (o + 1) * length; i++) folded[i] = factor * weights.data[i]!;
-    biases[o] = factor * (bias?.data[o] ?? 0) + shift!.data[o]!;
+    biases[o] = factor * (bias?.data[o] ?? 0) + entryOf(shift!, o);
   }
   const names = [isShared ? `${product.name}.folded.weight` : product.tensors[0]!, `${product.name}.folded.bias`];
   tensors.set(names[0]!, { ...weights, data: folded });
   tensors.set(names[1]!, { dims: [outputs], data: biases });
   return names;
+}
+
+/** HardSwish, alone or as an activation, takes one scale and one shift for all. */
+function hardSwishScaled(
+  before: PackedOperator,
+  { output, tensors: names }: PackedOperator,
+  tensors: ReadonlyMap<string, WeightTensor>,
+): PackedOperator | undefined {
+  const { op, attributes } = before;
+  const [scale, shift] = names.map((name) => tensors.get(name)!.data);
+  const isIt = op === "HardSwish" || attributes["activation"] === "HardSwish";
+  if (!isIt || scale!.length !== 1 || shift!.length !== 1) return undefined;
+  const { scale: own = 1, shift: first = 0 } = attributes as Readonly<Record<string, number>>;
+  const scaled = { scale: scale![0]! * own, shift: scale![0]! * first + shift![0]! };
+  return { ...before, output, attributes: { ...attributes, ...scaled } };
+}
+
+/** One ScaleShift after another: s2 (s1 x + t1) + t2. */
+function composed(
+  first: PackedOperator,
+  second: PackedOperator,
+  tensors: Map<string, WeightTensor>,
+): readonly string[] {
+  const of = ({ tensors: names }: PackedOperator): readonly WeightTensor[] => names.map((name) => tensors.get(name)!);
+  const [scale, shift] = of(first) as readonly [WeightTensor, WeightTensor];
+  const [factor, more] = of(second) as readonly [WeightTensor, WeightTensor];
+  const size = Math.max(scale.data.length, factor.data.length);
+  const [scales, shifts] = [new Float32Array(size), new Float32Array(size)];
+  for (let c = 0; c < size; c++) {
+    scales[c] = entryOf(factor, c) * entryOf(scale, c);
+    shifts[c] = entryOf(factor, c) * entryOf(shift, c) + entryOf(more, c);
+  }
+  const names = [`${second.output}.composed.scale`, `${second.output}.composed.shift`] as const;
+  tensors.set(names[0], { dims: [size], data: scales });
+  tensors.set(names[1], { dims: [size], data: shifts });
+  return names;
+}
+
+/** The number of a channel, where one may stand for all. */
+function entryOf({ data }: WeightTensor, channel: number): number {
+  return data[data.length === 1 ? 0 : channel]!;
 }

@@ -14,6 +14,10 @@ export const kernels = {
   softmax: 10,
   layerNorm: 11,
   copy: 12,
+  broadcast: 13,
+  matrix: 14,
+  gather: 15,
+  reduce: 16,
 } as const;
 
 /** Functions of one number; products apply the first three as they store. */
@@ -27,7 +31,26 @@ export const functions = {
   Tanh: 6,
   HardSwish: 7,
   HardSigmoid: 8,
+  Sqrt: 9,
+  Exp: 10,
+  Log: 11,
+  Abs: 12,
+  Reciprocal: 13,
+  Erf: 14,
+  Softplus: 15,
+  LeakyRelu: 16,
+  Elu: 17,
+  Mish: 18,
+  Floor: 19,
+  Ceil: 20,
+  Round: 21,
 } as const;
+
+/** Operations of two numbers. */
+export const operations = { Add: 0, Mul: 1, Sub: 2, Div: 3, Min: 4, Max: 5 } as const;
+
+/** What is made of a position's features. */
+export const reductions = { ReduceMean: 0, ReduceSum: 1, ReduceMax: 2, ReduceMin: 3 } as const;
 
 /** The bits of a number as f32. */
 export function realWord(value: number): number {

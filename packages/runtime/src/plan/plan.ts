@@ -1,19 +1,20 @@
 /** From a decoded network to memory and a program: everything that can be decided before the first run. */
-import { packedGraph, packedMemory, quoted } from "../errors.ts";
+import { packedMemory } from "../errors.ts";
 import type { PackedModel, PackedOperator, WeightTensor } from "../file/packed-model.ts";
-import { type Call, createCall } from "../operators/operator.ts";
-import { operatorKinds } from "../operators/operator-kinds.ts";
 import { createDraft, type Draft, type Step } from "./builder.ts";
 import { fold } from "./fold.ts";
 import { aligned, placeRegions } from "./lay-out.ts";
 import { flatRegion, type Region } from "./region.ts";
 import { productOf, type Value } from "./value.ts";
+import { assertOutput, checkedCall, withBatch } from "./value-dims.ts";
 
 /** An input or output and where the caller's numbers lie. */
 export interface Port {
   readonly name: string;
   readonly dims: readonly number[];
   readonly region: Region;
+  /** Of an input: whole numbers. */
+  readonly whole?: boolean | undefined;
 }
 
 /** A planned network. Addresses are bytes in a memory of `totalBytes`. */
@@ -52,31 +53,24 @@ const aloneBelow = 20_000;
 export function makePlan(model: PackedModel, options: PlanOptions): Plan {
   const { batch, threads, start, maxMemoryBytes } = options;
   const values = new Map<string, Value>();
-  const inputs = model.inputs.map(({ name, dims }): Port => {
-    const extents = dims.map((extent) => (extent === "batch" ? batch : extent));
+  const inputs = model.inputs.map(({ name, dims, whole }): Port => {
+    const extents = withBatch(dims, batch);
     const region = flatRegion(productOf(extents), true);
     values.set(name, { name, dims: extents, given: region, phases: new Map() });
-    return { name, dims: extents, region };
+    return { name, dims: extents, region, whole };
   });
   const draft = createDraft(threads);
-  const folded = fold(model);
+  const folded = fold(model, batch);
   lowerAll(folded, values, draft);
-  const outputs = model.outputs.map(({ name, dims }): Port => {
-    const value = values.get(name)!;
-    const promised = dims.map((extent) => (extent === "batch" ? batch : extent));
-    if (promised.join() !== value.dims.join()) {
-      throw packedGraph(
-        `output ${quoted(name)}`,
-        `the graph gives [${value.dims.join(", ")}] and the file says [${promised.join(", ")}]`,
-      );
-    }
-    const region = draft.flat(value);
-    return { name, dims: value.dims, region };
+  const outputs = model.outputs.map((output): Port => {
+    const value = values.get(output.name)!;
+    assertOutput(output, value.dims, batch);
+    return { name: output.name, dims: value.dims, region: draft.flat(value) };
   });
   for (const { region } of outputs) region.last = Number.POSITIVE_INFINITY;
   draft.prepareMasks();
 
-  const { steps, constants } = draft;
+  const { steps, constants, fills } = draft;
   const program = aligned(start);
   const cells = aligned(program + 4 * steps.length);
   const grains = aligned(cells + 8 * steps.length + 4);
@@ -86,7 +80,7 @@ export function makePlan(model: PackedModel, options: PlanOptions): Plan {
     constant.address = at;
     at = aligned(at + constant.bytes());
   }
-  at = placeRegions(new Set([...draft.regions, ...inputs.map(({ region }) => region)]), at);
+  at = placeRegions(new Set([...draft.regions, ...fills.keys(), ...inputs.map(({ region }) => region)]), at);
   if (at > maxMemoryBytes) throw packedMemory(`the network with a batch of ${batch}`, at, maxMemoryBytes);
   return {
     operators: folded.operators,
@@ -100,6 +94,7 @@ export function makePlan(model: PackedModel, options: PlanOptions): Plan {
     write(memory) {
       const views = { u32: new Uint32Array(memory), f32: new Float32Array(memory) };
       for (const constant of constants) constant.write(views, constant.address);
+      for (const [region, values] of fills) views.f32.set(values, region.address / 4);
       steps.forEach((step, s) => {
         const address = words + stepBytes * s;
         const units = step.units();
@@ -117,28 +112,11 @@ function lowerAll(
   draft: Draft,
 ): void {
   model.operators.forEach((operator, o) => {
-    const kind = Object.hasOwn(operatorKinds, operator.op) ? operatorKinds[operator.op]! : undefined;
-    const call: Call = createCall({
-      operator,
-      inputs: operator.inputs.map((name) => values.get(name)!),
-      tensors: operator.tensors.map((name): WeightTensor => model.tensors.get(name)!),
-    });
-    if (!kind) call.refuse(`this runtime has no such operator; it has ${Object.keys(operatorKinds).join(", ")}`);
-    else {
-      assertCount(call, "values", call.inputs.length, kind.inputs);
-      assertCount(call, "tensors", call.tensors.length, kind.tensors);
-      const output: Value = { name: operator.output, dims: kind.dims(call), phases: new Map() };
-      if (productOf(output.dims) > 2 ** 30)
-        call.refuse(`it gives ${productOf(output.dims)} numbers; at most 2^30 can be held`);
-      draft.begin(o);
-      kind.lower(call, output, draft);
-      values.set(operator.output, output);
-    }
+    const { call, kind, dims } = checkedCall(operator, values, model.tensors);
+    const output: Value = { name: operator.output, dims, phases: new Map() };
+    draft.begin(o);
+    kind.lower(call, output, draft);
+    values.set(operator.output, output);
   });
   draft.begin(-1);
-}
-
-function assertCount(call: Call, what: string, found: number, [least, most]: readonly [number, number]): void {
-  if (found < least || found > most)
-    call.refuse(`it has ${found} ${what}; allowed are ${least === most ? least : `${least} to ${most}`}`);
 }

@@ -33,6 +33,8 @@ export interface Region {
   readonly planes: PlaneShape | undefined;
   /** Whether nothing else may ever use this memory: zeros in it stay zeros, or the caller writes to it. */
   readonly isPrivate: boolean;
+  /** Of an input whose numbers choose rows of a table: how many the smallest has. */
+  rows?: number;
   first: number;
   last: number;
   /** In bytes; known once the plan is laid out. */

@@ -10,7 +10,7 @@
  */
 import { type Constraint, type Problem, type RunContext, type Solution, type Vec, zeros } from "@secateur/core";
 import { gradientAt, pick, pointAt, type QuadraticModel, refit, valueAt, withModelOver } from "@secateur/core/linalg";
-import { bestSupport, type Support } from "../refit/project.ts";
+import { bestSupport, largestOf, type Support } from "../refit/project.ts";
 import { solutionFrom } from "../refit/solution.ts";
 
 /** How a path is walked. */
@@ -29,8 +29,8 @@ interface Pace {
 const fewProducts: Pace = { ratio: 1.35, round: 5, last: 15, swap: 10, tolerance: 1e-2 };
 /** Where it is a product of a few small matrices; chosen on held-out training images of CIFAR-10: 5 points at 90 %. */
 const manyProducts: Pace = { ratio: 1.15, round: 20, last: 60, swap: 30, tolerance: 1e-3 };
-/** Multiply-adds a weight up to which a product counts as cheap: rows of a few hundred numbers, or Kronecker factors. */
-const cheapProduct = 256;
+/** Streamed multiply-adds a weight up to which a product counts as cheap: rows of a few hundred numbers, or Kronecker factors. */
+export const cheapProduct = 256;
 
 /** Where the path has come to. */
 interface Walker {
@@ -91,11 +91,17 @@ function shrinking(constraint: Constraint, excess: number, { ratio }: Pace): rea
   );
 }
 
-/** M_j u_j^2, and below everything where u is 0: such a weight is taken only when nothing else is left. */
+/**
+ * M_j u_j^2 over the largest M and u^2, which f32 holds whatever the scale of weights and gradients, and below everything where u is 0: such a
+ * weight is taken only when nothing else is left.
+ */
 function saliency({ columnNormsSquared, scale, damping, dim: size, dtype }: QuadraticModel, u: Vec): Vec {
   const norms = columnNormsSquared();
+  const [most, largest] = [scale * largestOf(norms) + damping || 1, largestOf(u) || 1];
   const score = zeros(size, dtype);
-  for (let j = 0; j < size; j++) score[j] = u[j] === 0 ? -1 : (scale * norms[j]! + damping) * u[j]! ** 2;
+  for (let j = 0; j < size; j++) {
+    score[j] = u[j] === 0 ? -1 : ((scale * norms[j]! + damping) / most) * (u[j]! / largest) ** 2;
+  }
   return score;
 }
 

@@ -14,9 +14,20 @@ export function bestSupport({ units, constraint }: Pick<Problem, "units" | "cons
   return { mask, columns: keptWeights(units, mask) };
 }
 
-/** w^2, the score by which the projection onto the constraint keeps most of the squared norm. */
-export function squares(w: Vec): Vec {
-  return w.map((value) => value * value);
+/**
+ * (w / max |w|)^2 in f64, the score by which the projection onto the constraint keeps most of the squared norm: squares of weights of 1e-30
+ * would be 0 in f32, and no better than weights that are.
+ */
+export function squares(w: Vec): Float64Array {
+  const largest = largestOf(w) || 1;
+  return Float64Array.from(w, (value) => (value / largest) ** 2);
+}
+
+/** max |value|, 0 without any. */
+export function largestOf(values: Vec): number {
+  let largest = 0;
+  for (let j = 0; j < values.length; j++) largest = Math.max(largest, Math.abs(values[j]!));
+  return largest;
 }
 
 /** Both lists' indices, ascending, each once. */

@@ -194,8 +194,11 @@ function solveByProducts(model: QuadraticModel, options: RefitOptions, ctx: RunC
     const apply = async (direction: Vec, out: Vec): Promise<void> => {
       const given = dtypeOf(direction) === dtype ? direction : from;
       if (given === from) from.set(direction);
-      await model.times(given, image);
-      await model.transposeTimes(image, back);
+      if (model.gramTimes) await model.gramTimes(given, back);
+      else {
+        await model.times(given, image);
+        await model.transposeTimes(image, back);
+      }
       for (let j = 0; j < k; j++) out[j] = scale * back[j]! + damping * direction[j]!;
     };
     const diagonal = model.columnNormsSquared().map((norm) => scale * norm + damping);

@@ -89,7 +89,8 @@ async function planText({ entry }: FoundEntry<SolverEntry>, situation: RunSituat
 function workLines(solver: Solver, plan: ResolvedPlan, situation: RunSituation): readonly string[] {
   const { prunable, weightReuse = 1, examples } = situation;
   const macs = prunable * weightReuse;
-  const work = expectedWork({ solver, plan, situation, accept: heldOutCount(examples, macs), recalibrates: false });
+  const counted = expectedWork({ solver, plan, situation, accept: heldOutCount(examples, macs), recalibrates: false });
+  const work = counted.gradients + counted.products + counted.losses;
   if (work === 0) return [];
   const epochs = Number((work / (3 * macs * examples)).toPrecision(2));
   return [

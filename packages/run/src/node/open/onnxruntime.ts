@@ -11,12 +11,11 @@ import {
   type RunContext,
   type RunEvent,
   readsValues,
-  scoresOfProbabilities,
   type Task,
   type Tensor,
-  type Vec,
 } from "@secateur/core";
-import { assertKnownOperators, type GraphModel, type OutputEnding } from "@secateur/graph";
+import { assertKnownOperators, type GraphModel } from "@secateur/graph";
+import { scoresOf } from "./ending-scores.ts";
 
 /** The part of onnxruntime's interface that is used; both packages have it. */
 interface Onnxruntime {
@@ -105,10 +104,4 @@ function tensorOf(ort: Onnxruntime, dtype: string, { shape, data }: Tensor): unk
   if (dtype === "i32") return new ort.Tensor("int32", Int32Array.from(numbers), shape);
   if (dtype === "u8") return new ort.Tensor("uint8", Uint8Array.from(numbers), shape);
   return new ort.Tensor("float32", Float32Array.from(numbers), shape);
-}
-
-/** Numbers as scores, where the file gives probabilities. */
-function scoresOf(values: Float32Array, ending: OutputEnding | undefined): Vec {
-  if (ending === "Softmax") return scoresOfProbabilities(values, "softmax");
-  return ending === "Sigmoid" ? scoresOfProbabilities(values, "sigmoid") : values;
 }

@@ -1,11 +1,15 @@
 /** MODEL, whatever it is: a checkpoint of our own layers, an ONNX graph, or a TensorFlow.js model that runs itself. */
 
 import type { RunEvent } from "@secateur/core";
+import { readFileBytes } from "@secateur/formats";
 import type { NetworkSpec } from "@secateur/nn";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
 import { tiedModel } from "../../prune/tied-model.ts";
+import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
+import { openPackedGraph } from "../pack/packed-model.ts";
 import { ownVersion } from "../plugins/own-version.ts";
+import { architectureKey } from "./architecture/resolve-architecture.ts";
 import type { EngineChoice } from "./load-tensorflow.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
 import { isOnnxModel, type OpenedOnnx, onnxArchitecture, openOnnx } from "./open-onnx.ts";
@@ -49,6 +53,8 @@ export interface OpenSpec {
   readonly onEvent: (event: RunEvent) => void;
   /** Whether weights that are one tensor in the file become parameters of their own; default: they stay one. */
   readonly untie?: boolean;
+  /** Whether a packed network of any graph will do: it is measured, and nothing else. */
+  readonly mayBePacked?: boolean;
 }
 
 /** Opens a model. @throws what `openModel`, `openOnnx` and `openTfjs` throw; ERR_USAGE for --engine and --include-frozen with a checkpoint */
@@ -87,6 +93,11 @@ export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
       close: () => {},
     };
   }
+  if (spec.mayBePacked) {
+    const bytes = await readFileBytes(path);
+    if (isPacked(bytes) && !(architectureKey in (await packedCheckpoint(bytes, path)).metadata))
+      return await openPackedGraph(path, bytes);
+  }
   const opened = await openModel(spec);
   const own = spec.untie ? { ...opened, tied: [] } : opened;
   noteTies(opened, spec);
@@ -112,9 +123,9 @@ export function noteTies({ path, tied }: OpenedModel, { untie, onEvent }: Pick<O
 }
 
 /** The model as a network of our own layers, for what only these can. @throws ERR_USAGE */
-export function ownNetwork({ own, onnx, path }: AnyModel, what: string): OpenedModel {
+export function ownNetwork({ own, onnx, tfjs, path }: AnyModel, what: string): OpenedModel {
   if (own) return own;
-  throw notOwn({ what, path, kind: onnx ? "an ONNX model" : tfjsKind });
+  throw notOwn({ what, path, kind: onnx ? "an ONNX model" : tfjs ? tfjsKind : "a packed network" });
 }
 
 /** Refuses a TensorFlow.js model for what only others can do, before an engine is started for it. @throws ERR_USAGE */

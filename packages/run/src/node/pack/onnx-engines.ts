@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { InputTensor } from "@secateur/runtime";
 
 /** A runtime that has loaded a model. */
 export interface OnnxEngine {
@@ -23,7 +24,7 @@ interface OnnxRuntime {
       options: object,
     ): Promise<{ run(inputs: object): Promise<unknown>; release(): Promise<void> }>;
   };
-  readonly Tensor: new (type: string, data: Float32Array, dims: readonly number[]) => object;
+  readonly Tensor: new (type: string, data: InputTensor["data"], dims: readonly number[]) => object;
   readonly env: { readonly wasm?: { numThreads?: number } };
 }
 
@@ -35,11 +36,13 @@ interface OnnxRuntime {
  */
 export async function openOnnxEngines(spec: {
   readonly bytes: Uint8Array;
-  readonly inputs: Readonly<Record<string, { readonly data: Float32Array; readonly dims: readonly number[] }>>;
+  readonly inputs: Readonly<Record<string, InputTensor>>;
+  /** Element types of the model's inputs by name. */
+  readonly dtypes: ReadonlyMap<string, string>;
   readonly threads: number;
   readonly cwd: string;
 }): Promise<readonly OnnxEngine[]> {
-  const { bytes, inputs, threads, cwd } = spec;
+  const { bytes, inputs, dtypes, threads, cwd } = spec;
   const found: OnnxEngine[] = [];
   for (const name of packages) {
     const runtime = await findRuntime(name, cwd);
@@ -54,11 +57,20 @@ export async function openOnnxEngines(spec: {
     const session = await runtime.InferenceSession.create(bytes, options);
     const loadMs = performance.now() - before;
     const feeds = Object.fromEntries(
-      Object.entries(inputs).map(([input, { data, dims }]) => [input, new runtime.Tensor("float32", data, dims)]),
+      Object.entries(inputs).map(([input, { data, dims }]) => {
+        const [type, numbers] = ofType(data, dtypes.get(input));
+        return [input, new runtime.Tensor(type, numbers, dims)];
+      }),
     );
     found.push({ engine: name, loadMs, run: () => session.run(feeds), close: () => session.release() });
   }
   return found;
+}
+
+/** Numbers as the model takes them. */
+function ofType(data: InputTensor["data"], dtype: string | undefined): readonly [string, InputTensor["data"]] {
+  if (dtype === "i64") return ["int64", BigInt64Array.from(data as ArrayLike<number>, BigInt)];
+  return dtype === "i32" ? ["int32", Int32Array.from(data as ArrayLike<number>)] : ["float32", data];
 }
 
 async function findRuntime(name: string, cwd: string): Promise<OnnxRuntime | undefined> {

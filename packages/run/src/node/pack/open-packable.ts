@@ -3,11 +3,15 @@ import { createHash } from "node:crypto";
 import type { RunEvent, Task, TensorSpec } from "@secateur/core";
 import { detectFormat, readFileBytes, readOnnx } from "@secateur/formats";
 import type { NetworkSpec } from "@secateur/nn";
-import { lowerOnnx, type OnnxLikeGraph, type PackGraph } from "@secateur/runtime/pack";
+import { decodePacked, type PackedModel } from "@secateur/runtime";
+import type { PackGraph } from "@secateur/runtime/pack";
+
 import { flagWithoutEffect } from "../../errors.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import { openModel } from "../open/open-model.ts";
 import { networkGraph } from "./network-graph.ts";
+import { type InputChoices, onnxPackGraph } from "./onnx-graph.ts";
+import { isPacked } from "./packed-checkpoint.ts";
 
 /** A model that can be packed. */
 export interface Packable {
@@ -16,6 +20,8 @@ export interface Packable {
   /** What it computes, to tell the task. */
   readonly outputs: readonly TensorSpec[];
   readonly metadata: Readonly<Record<string, string>>;
+  /** Of an ONNX model: element types of its inputs by name. */
+  readonly dtypes?: ReadonlyMap<string, string>;
   /** Of a built-in network. */
   readonly spec: NetworkSpec | undefined;
   /** The task that its file says it was trained for. */
@@ -26,25 +32,32 @@ export interface Packable {
 export async function openPackable(spec: {
   readonly path: string;
   readonly arch: string | undefined;
+  /** Of an ONNX model. */
+  readonly inputs?: InputChoices | undefined;
   readonly onEvent: (event: RunEvent) => void;
 }): Promise<Packable> {
-  const { path, arch } = spec;
-  if (detectFormat(await readFileBytes(path)) === "onnx") {
+  const { path, arch, inputs } = spec;
+  const bytes = await readFileBytes(path);
+  const packed = isPacked(bytes) ? await decodePacked(bytes) : undefined;
+  if (packed && arch === undefined && !(architectureKey in packed.metadata)) return packedGraph(path, packed);
+  if (detectFormat(bytes) === "onnx") {
     if (arch !== undefined)
       throw flagWithoutEffect({ flag: "--arch", reason: `${path} is an ONNX model, which says what its layers are` });
-    const { model, bytes } = await readOnnx(path);
-    const graph = lowerOnnx(model.graph as OnnxLikeGraph);
-    const outputs = graph.outputs.map(
-      ({ name, dims }): TensorSpec => ({ name, shape: dims.slice(1) as number[], dtype: "f32" }),
-    );
+    const { model } = await readOnnx(path);
+    const graph = onnxPackGraph(model, inputs);
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     return {
       name: path,
       graph,
-      outputs,
+      outputs: outputsOf(graph),
       metadata: { ...model.metadata, "secateur.source.sha256": sha256 },
+      dtypes: new Map(model.graph.inputs.map(({ name: input, dtype }) => [input, dtype])),
       spec: undefined,
     };
+  }
+  if (inputs) {
+    const reason = `${path} is no ONNX model, and says itself what it takes`;
+    throw flagWithoutEffect({ flag: "--input-shape, --fix or --state", reason });
   }
   const { network, architecture, metadata, sha256, trainedFor } = await openModel(spec);
   return {
@@ -55,4 +68,23 @@ export async function openPackable(spec: {
     spec: network.spec,
     trainedFor,
   };
+}
+
+/** A packed network of any graph, to be packed again: its operators keep their kernels only where they are still the fastest. */
+function packedGraph(path: string, model: PackedModel): Packable {
+  const { inputs, outputs, operators, states, metadata } = model;
+  const exact = new Set(operators.flatMap(({ op, tensors: names }) => (op === "Constant" ? names : [])));
+  const tensors = new Map(
+    [...model.tensors].map(([name, { dims, data }]) => [
+      name,
+      { dims, data, ...(exact.has(name) ? { exact: true } : {}) },
+    ]),
+  );
+  const graph: PackGraph = { inputs, outputs, operators, tensors, ...(states ? { states } : {}) };
+  const texts = Object.entries(metadata).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+  return { name: path, graph, outputs: outputsOf(graph), metadata: Object.fromEntries(texts), spec: undefined };
+}
+
+function outputsOf({ outputs }: PackGraph): readonly TensorSpec[] {
+  return outputs.map(({ name, dims }) => ({ name, shape: dims.slice(1) as number[], dtype: "f32" }));
 }

@@ -1,18 +1,21 @@
 import {
-  asFloats,
   type Batch,
   type Dataset,
   type Evaluation,
   evaluateBatches,
   type FloatTensors,
   type RunContext,
+  readsValues,
   type Task,
   teacherDataset,
 } from "@secateur/core";
-import { load, type Session } from "@secateur/runtime";
+import { decodePacked, load, type PackedModel, type PackedValue, type Session } from "@secateur/runtime";
+import { scoresOf } from "../open/ending-scores.ts";
 
 /** Examples a run: enough for the kernels of matrices, little memory for images. */
 const batchSize = 64;
+
+type OutputsOf = (batch: Pick<Batch, "size" | "inputs">) => Promise<FloatTensors>;
 
 /** A packed network by the name of its model. */
 interface NamedFile {
@@ -27,9 +30,16 @@ export async function packedAccuracy(
   ctx: RunContext,
 ): Promise<Evaluation> {
   const { name, data, task } = spec;
-  return await withPacked(spec, (outputsOf) =>
-    evaluateBatches({ ...{ model: name, data, task, batchSize }, outputsOf }, ctx),
-  );
+  return await withPacked(spec, (run, endings) => {
+    const scored: OutputsOf = async (batch) => {
+      const outputs = Object.entries(await run(batch)).map(([output, tensor]) => {
+        const ending = readsValues(task, output) ? undefined : endings.get(output);
+        return [output, { ...tensor, data: scoresOf(tensor.data as Float32Array, ending) }] as const;
+      });
+      return Object.fromEntries(outputs);
+    };
+    return evaluateBatches({ ...{ model: name, data, task, batchSize }, outputsOf: scored }, ctx);
+  });
 }
 
 /** The data with the outputs of a packed network for targets, where the task compares with a teacher's; else as they are. */
@@ -47,33 +57,59 @@ export async function taughtByPacked(
 }
 
 async function withPacked<T>(
-  { bytes }: NamedFile,
-  work: (outputsOf: (batch: Pick<Batch, "size" | "inputs">) => Promise<FloatTensors>) => Promise<T>,
+  { bytes }: Pick<NamedFile, "bytes">,
+  work: (outputsOf: OutputsOf, endings: ReadonlyMap<string, string>) => Promise<T>,
 ): Promise<T> {
-  const session = await load(bytes, { batch: batchSize });
+  const model = await decodePacked(bytes);
+  // A network that was packed for one example runs them one by one.
+  const rows = model.inputs.every(({ dims }) => dims[0] === "batch") ? batchSize : 1;
+  const session = await load(bytes, { batch: rows });
   try {
-    return await work((batch) => outputsOf(session, batch));
+    return await work((batch) => outputsOf({ session, rows, inputs: model.inputs }, batch), endingsOf(model));
   } finally {
     await session.close();
   }
 }
 
+/** The last operator of every output, behind what only moves numbers. */
+function endingsOf({ operators, outputs }: PackedModel): ReadonlyMap<string, string> {
+  const makers = new Map(operators.map((operator) => [operator.output, operator]));
+  const moves = ["Reshape", "Flatten", "Transpose"];
+  return new Map(
+    outputs.flatMap(({ name }) => {
+      let maker = makers.get(name);
+      while (maker && moves.includes(maker.op)) maker = makers.get(maker.inputs[0]!);
+      return maker ? [[name, maker.op] as const] : [];
+    }),
+  );
+}
+
 /** The outputs of a batch of any size, in runs of as many examples as the session takes. */
-async function outputsOf(session: Session, { size, inputs }: Pick<Batch, "size" | "inputs">): Promise<FloatTensors> {
-  const input = session.inputNames[0]!;
-  const dims = session.dims[input]!;
+async function outputsOf(
+  { session, rows, inputs }: { session: Session; rows: number; inputs: readonly PackedValue[] },
+  { size, inputs: given }: Pick<Batch, "size" | "inputs">,
+): Promise<FloatTensors> {
+  const names = Object.keys(given);
   // The last run may be short; what stands behind it is run and not looked at.
-  const padded = new Float32Array(dims.reduce((product, extent) => product * extent, 1));
-  const row = padded.length / batchSize;
-  const given = asFloats(Object.values(inputs)[0]!.data);
+  const ports = inputs
+    .filter(({ name }) => session.inputNames.includes(name))
+    .map(({ name }) => {
+      const dims = session.dims[name]!;
+      const data = new Float32Array(dims.reduce((product, extent) => product * extent, 1));
+      const { data: numbers } = given[name] ?? given[names[0]!]!;
+      return { name, dims, data, from: Float32Array.from(numbers as ArrayLike<number>, Number) };
+    });
   const all: Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }> = {};
-  for (let start = 0; start < size; start += batchSize) {
-    const count = Math.min(batchSize, size - start);
-    padded.set(given.subarray(start * row, (start + count) * row));
-    for (const [name, { data, dims: extents }] of Object.entries(
-      await session.run({ [input]: { data: padded, dims } }),
-    )) {
-      const width = data.length / batchSize;
+  for (let start = 0; start < size; start += rows) {
+    const count = Math.min(rows, size - start);
+    for (const { data, from } of ports) {
+      const row = data.length / rows;
+      data.set(from.subarray(start * row, (start + count) * row));
+    }
+    session.reset();
+    const results = await session.run(Object.fromEntries(ports.map(({ name, data, dims }) => [name, { data, dims }])));
+    for (const [name, { data, dims: extents }] of Object.entries(results)) {
+      const width = data.length / rows;
       all[name] ??= { shape: [size, ...extents.slice(1)], data: new Float32Array(size * width) };
       all[name].data.set(data.subarray(0, count * width), start * width);
     }

@@ -1,9 +1,10 @@
 /** `secateur bench`: the same network dense and packed, in one process, round after round. */
-import { detectFormat, readFileBytes } from "@secateur/formats";
-import { load, type Tensor } from "@secateur/runtime";
+import { readFileBytes } from "@secateur/formats";
+import { type InputTensor, load } from "@secateur/runtime";
 import { encodePacked, type PackGraph, packGraph } from "@secateur/runtime/pack";
 import type { Session as RunSession } from "../../session.ts";
 import { openOnnxEngines } from "./onnx-engines.ts";
+import type { InputChoices } from "./onnx-graph.ts";
 import { openPackable } from "./open-packable.ts";
 import { isPacked } from "./packed-checkpoint.ts";
 
@@ -39,14 +40,21 @@ interface Engine {
 
 /** Times a model's engines in turn, so that whatever else the machine does meets all of them. @param spec.cwd - where other runtimes are looked for */
 export async function runBench(
-  spec: { readonly path: string; readonly arch: string | undefined; readonly threads: number; readonly cwd: string },
+  spec: {
+    readonly path: string;
+    readonly arch: string | undefined;
+    /** Of an ONNX model. */
+    readonly choices?: InputChoices | undefined;
+    readonly threads: number;
+    readonly cwd: string;
+  },
   session: RunSession,
 ): Promise<readonly BenchDocument[]> {
-  const { path, arch, threads, cwd } = spec;
+  const { path, arch, choices, threads, cwd } = spec;
   const bytes = await readFileBytes(path);
-  const { graph } = await openPackable({ path, arch, onEvent: session.onEvent });
+  const { graph, dtypes } = await openPackable({ path, arch, inputs: choices, onEvent: session.onEvent });
   const packed = isPacked(bytes) ? bytes : (await packGraph(graph)).bytes;
-  const inputs = await inputsOf(packed);
+  const inputs = inputsOf(graph);
   const engines: Engine[] = [
     await openOwn({ engine: "secateur", bytes: packed, inputs, threads }),
     await openOwn({
@@ -56,8 +64,13 @@ export async function runBench(
       threads,
     }),
   ];
-  if (detectFormat(bytes) === "onnx") {
-    const others = await openOnnxEngines({ bytes, inputs, threads, cwd });
+  if (dtypes) {
+    const constants = [...(choices?.fixed ?? [])].map(([name, number]) => [
+      name,
+      { dims: [], data: Float32Array.of(number) },
+    ]);
+    const all = { ...inputs, ...Object.fromEntries(constants) };
+    const others = await openOnnxEngines({ bytes, inputs: all, dtypes, threads, cwd });
     engines.push(...others.map((other) => ({ ...other, threads, notes: [] })));
   }
   const times = engines.map((): number[] => []);
@@ -87,18 +100,20 @@ function asDense(graph: PackGraph): PackGraph {
   return { ...graph, operators };
 }
 
-type Inputs = Readonly<Record<string, Tensor>>;
+type Inputs = Readonly<Record<string, InputTensor>>;
 
 /** Ordinary numbers for every input: zeros would be as fast, subnormal ones thirty times slower. */
-async function inputsOf(bytes: Uint8Array): Promise<Inputs> {
-  const session = await load(bytes);
-  const inputs = session.inputNames.map((name) => {
-    const dims = session.dims[name]!;
-    const size = dims.reduce((product, extent) => product * extent, 1);
-    return [name, { dims, data: Float32Array.from({ length: size }, (_, i) => Math.sin(i)) }] as const;
-  });
-  await session.close();
-  return Object.fromEntries(inputs);
+function inputsOf({ inputs }: PackGraph): Inputs {
+  return Object.fromEntries(
+    inputs.map(({ name, dims: extents, whole }) => {
+      const dims = extents.map((extent) => (extent === "batch" ? 1 : extent));
+      const size = dims.reduce((product, extent) => product * extent, 1);
+      return [
+        name,
+        { dims, data: whole ? new Int32Array(size) : Float32Array.from({ length: size }, (_, i) => Math.sin(i)) },
+      ];
+    }),
+  );
 }
 
 async function openOwn(spec: {

@@ -9,6 +9,7 @@ import { badUsage, maxLossWithoutAccuracy, packedLossTooLarge } from "../../erro
 import type { Session } from "../../session.ts";
 import { openData } from "../open/open-data.ts";
 import { findTask } from "../plugins/find-task.ts";
+import type { InputChoices } from "./onnx-graph.ts";
 import { openPackable, type Packable } from "./open-packable.ts";
 import { packedAccuracy, taughtByPacked } from "./packed-accuracy.ts";
 
@@ -17,6 +18,8 @@ export interface PackSettings {
   readonly model: string;
   readonly out: string;
   readonly arch?: string;
+  /** Of an ONNX model: what is settled of its inputs. */
+  readonly inputs?: InputChoices | undefined;
   /** Default int8. */
   readonly values?: ValueType;
   /** Points of accuracy that storing values may cost at most. */
@@ -70,7 +73,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
     throw badUsage("--max-loss needs --data: a loss is measured on data");
   await checkOutput(out, { overwrite });
   const open = (path: string): Promise<Packable> =>
-    openPackable({ path, arch: settings.arch, onEvent: session.onEvent });
+    openPackable({ path, arch: settings.arch, inputs: settings.inputs, onEvent: session.onEvent });
   const model = await open(settings.model);
   const dense = settings.dense === undefined ? undefined : await open(settings.dense);
   const { graph, spec } = model;

@@ -9,12 +9,13 @@ import {
   layoutParams,
 } from "@secateur/core";
 import { allocation } from "@secateur/imp-scheduler";
-import { costModels, lowerOnnx, type OnnxLikeGraph, type PackGraph } from "@secateur/runtime/pack";
+import { costModels, type PackGraph } from "@secateur/runtime/pack";
 import { badUsage, costsNeedGraph, keepsNothing } from "../../errors.ts";
 import type { FoundEntry } from "../../plugins/found-entry.ts";
 import { isLimited, limitsOf } from "../../recipe/limits.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
 import { networkGraph } from "../pack/network-graph.ts";
+import { onnxPackGraph } from "../pack/onnx-graph.ts";
 import type { PruneSettings } from "./prune-settings.ts";
 
 /** How far a run goes. */
@@ -69,6 +70,6 @@ function makeAllocation({ entry }: FoundEntry<EntryOf<"allocation">>): Allocatio
 /** The model as packing takes it. @throws ERR_USAGE, ERR_PACKED_GRAPH */
 function graphOf({ own, onnx, path }: AnyModel): PackGraph {
   if (own) return networkGraph(own.network);
-  if (onnx) return lowerOnnx(onnx.file.graph as OnnxLikeGraph);
+  if (onnx) return onnxPackGraph(onnx.file);
   throw costsNeedGraph(path);
 }

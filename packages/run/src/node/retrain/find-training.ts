@@ -26,8 +26,8 @@ import type { RetrainSettings } from "./retrain-schema.ts";
 import type { TrainingRecord } from "./training-record.ts";
 import { optimizerOf, peakRates } from "./training-settings.ts";
 
-/** Multiples of the rate that `train` takes by default, ascending. */
-const multiples = [0.003, 0.01, 0.03, 0.1, 0.3, 1];
+/** Multiples of the rate that `train` takes by default, ascending; the last ones only while nothing lower was clearly better. */
+const multiples = [0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30];
 /** A loss so many times the lowest ends the climb: higher rates only lead farther away. */
 const hopeless = 1.5;
 /** A higher rate is taken for a loss so much above the lowest. */
@@ -64,7 +64,7 @@ export interface FoundTraining extends TrainingRecord {
 }
 
 /**
- * Tries rates and changes of images. Time: at most seven trainings on some 500 to 6,000 examples each.
+ * Tries rates and changes of images. Time: at most ten trainings on some 500 to 6,000 examples each.
  *
  * @throws what training throws but for outputs that are not finite, which count as an infinite loss
  */
@@ -95,7 +95,9 @@ export async function findTraining(spec: RangeTest, ctx: RunContext): Promise<Fo
     for (const rate of rates) {
       const loss = await trial(rate, given);
       losses.push({ rate, loss });
-      if (!Number.isFinite(loss) || loss > hopeless * lowest(losses)) break;
+      // Rates beyond the usual one are for networks whose loss still falls there.
+      const limit = rate < peakRates[optimizer] ? hopeless : nearlyBest;
+      if (!Number.isFinite(loss) || loss > limit * lowest(losses)) break;
     }
     // Where every training diverged, the least harm is at the lowest rate: no loss speaks for a higher one.
     const near = losses.filter(({ loss }) => Number.isFinite(loss) && loss <= nearlyBest * lowest(losses));

@@ -1,9 +1,9 @@
 /** The steps of products over planes: convolutions, and matrices times many positions. */
-import type { Builder } from "../plan/builder.ts";
-import { kernels } from "../plan/kernel-numbers.ts";
-import { geometryOf, originOf, type PlaneShape, type Region, uniteRows } from "../plan/region.ts";
-import type { Value } from "../plan/value.ts";
-import { activationWords, type Call } from "./operator.ts";
+import type { Builder } from "../../plan/builder.ts";
+import { kernels } from "../../plan/kernel-numbers.ts";
+import { geometryOf, originOf, type PlaneShape, type Region, uniteRows } from "../../plan/region.ts";
+import type { Value } from "../../plan/value.ts";
+import { activationWords, type Call } from "../operator.ts";
 import { type TapMatrix, tapBlocks, tapRows } from "./taps.ts";
 
 /** Vectors of positions that a tile holds in registers. */

@@ -2,10 +2,10 @@
  * A matrix times the last extent of a value: [..., features] -> [..., outputs]. Tensors weights [outputs, features] and bias [outputs]; a
  * second input is added before the activation. One position goes to the kernels of a vector, many to those of planes.
  */
-import { kernels } from "../plan/kernel-numbers.ts";
-import { flatRegion, geometryOf } from "../plan/region.ts";
-import { matrixOf } from "../plan/value.ts";
-import { activationWords, type OperatorKind, sameDims, shapeText } from "./operator.ts";
+import { kernels } from "../../plan/kernel-numbers.ts";
+import { flatRegion, geometryOf } from "../../plan/region.ts";
+import { matrixOf } from "../../plan/value.ts";
+import { activationWords, type OperatorKind, sameDims, shapeText } from "../operator.ts";
 import { lowerProduct } from "./product.ts";
 import { vectorTaps } from "./vector-taps.ts";
 

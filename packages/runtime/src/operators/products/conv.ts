@@ -5,9 +5,9 @@
  * With strides, the image is taken apart into its phases (every stride-th row and column from one on), in which every tap is a distance
  * again.
  */
-import type { Builder } from "../plan/builder.ts";
-import { geometryOf, needMargin, originOf, type PlaneShape, type Region } from "../plan/region.ts";
-import type { Value } from "../plan/value.ts";
+import type { Builder } from "../../plan/builder.ts";
+import { geometryOf, needMargin, originOf, type PlaneShape, type Region } from "../../plan/region.ts";
+import type { Value } from "../../plan/value.ts";
 import {
   activationWords,
   type Call,
@@ -16,7 +16,7 @@ import {
   sameDims,
   shapeText,
   wholeNumbers,
-} from "./operator.ts";
+} from "../operator.ts";
 import { lowerProduct } from "./product.ts";
 
 interface ConvShape {
@@ -42,7 +42,7 @@ function convShape(call: Call): ConvShape {
     inGroup,
     kernel: [kh, kw],
     group,
-    strides: wholeNumbers(call, "strides", { length: 2, low: 1, high: 64, or: [1, 1] }) as [number, number],
+    strides: wholeNumbers(call, "strides", { length: 2, low: 1, high: 4096, or: [1, 1] }) as [number, number],
     pads: wholeNumbers(call, "pads", { length: 4, low: 0, high: 4096, or: [0, 0, 0, 0] }) as [
       number,
       number,

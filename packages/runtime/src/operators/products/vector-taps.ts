@@ -1,5 +1,5 @@
 /** Weights as the kernels of assembly/vector-product.ts read them: in blocks of 1, 4 or 16 outputs that share their kept features. */
-import type { Constant } from "../plan/builder.ts";
+import type { Constant } from "../../plan/builder.ts";
 import type { MakeConstant } from "./taps.ts";
 
 /** @param spec.weights - [outputs, features] @param spec.rows - outputs of a block: 1, 4 or 16 */
