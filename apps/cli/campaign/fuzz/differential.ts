@@ -75,6 +75,7 @@ async function ourVerdict(bytes: Uint8Array): Promise<Verdict> {
   });
   return {
     ...none,
+    isTold,
     outputs: Object.fromEntries(Object.entries(outputs).map(([key, { data: found }]) => [key, found])),
   };
 }
