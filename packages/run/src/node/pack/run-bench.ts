@@ -57,7 +57,7 @@ export async function runBench(
 ): Promise<readonly BenchDocument[]> {
   const { path, arch, choices, threads, cwd, isBrowser = false } = spec;
   const bytes = await readFileBytes(path);
-  const { graph, dtypes } = await openPackable({ path, arch, inputs: choices, onEvent: session.onEvent });
+  const { graph, onnxInputs } = await openPackable({ path, arch, inputs: choices, onEvent: session.onEvent });
   const packed = isPacked(bytes) ? bytes : (await packGraph(graph)).bytes;
   const inputs = inputsOf(graph);
   const networks = new Map([
@@ -67,10 +67,10 @@ export async function runBench(
   if (isBrowser) {
     const types = graph.inputs.map(({ name, whole }) => ({
       ...{ name, dims: inputs[name]!.dims },
-      type: whole ? (dtypes?.get(name) === "i32" ? ("i32" as const) : ("i64" as const)) : ("f32" as const),
+      type: whole ? (onnxInputs?.get(name)?.dtype === "i32" ? ("i32" as const) : ("i64" as const)) : ("f32" as const),
     }));
     const { signal } = session;
-    const onnx = dtypes && !choices?.fixed?.size ? bytes : undefined;
+    const onnx = onnxInputs && !choices?.fixed?.size ? bytes : undefined;
     const found = await benchInBrowser({ networks, onnx, inputs: types, threads, cwd, signal, leastRounds, leastMs });
     return found.engines.map(({ times: all, notes, ...engine }) => {
       const sorted = [...all].sort((a, b) => a - b);
@@ -80,13 +80,13 @@ export async function runBench(
   }
   const engines: Engine[] = [];
   for (const [engine, own] of networks) engines.push(await openOwn({ engine, bytes: own, inputs, threads }));
-  if (dtypes) {
+  if (onnxInputs) {
     const constants = [...(choices?.fixed ?? [])].map(([name, number]) => [
       name,
-      { dims: [], data: Float32Array.of(number) },
+      constantInput(onnxInputs.get(name)?.shape ?? [], number),
     ]);
     const all = { ...inputs, ...Object.fromEntries(constants) };
-    const others = await openOnnxEngines({ bytes, inputs: all, dtypes, threads, cwd });
+    const others = await openOnnxEngines({ bytes, inputs: all, types: onnxInputs, threads, cwd });
     engines.push(...others.map((other) => ({ ...other, threads, notes: [] })));
   }
   const times = engines.map((): number[] => []);
@@ -107,6 +107,12 @@ export async function runBench(
     const result = { model: path, engine, threads: used, medianMs: all[all.length >> 1]!, loadMs, runs: all.length };
     return notes.length > 0 ? { ...result, notes } : result;
   });
+}
+
+/** An input that is fixed, as the model takes it: one example of what it leaves open. */
+function constantInput(shape: readonly (number | string | null)[], number: number): InputTensor {
+  const dims = shape.map((extent) => (typeof extent === "number" ? extent : 1));
+  return { dims, data: new Float32Array(dims.reduce((product, extent) => product * extent, 1)).fill(number) };
 }
 
 function asDense(graph: PackGraph): PackGraph {
