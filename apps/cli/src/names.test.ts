@@ -32,6 +32,15 @@ describe("a network whose tensors have other names", () => {
     expect((await call(["eval", out, "--data", task.data])).code).toBe(0);
   });
 
+  test("is refused with what was left undone where a mask is none", async () => {
+    const task = await smallTask();
+    const half = { ...tensorOf(new Float32Array(30).fill(0.5), { shape: [5, 6], dtype: "f32" }), name: "fc1.mask" };
+    await writeFile(task.model, encodeSafetensors({ tensors: [...smallTensors(), half] }));
+    expect(await refused([...halving(task), "--arch", smallArch])).toMatch(
+      /not part of it: fc1\.mask.*in reading the file: not applied: 'fc1\.mask', a mask must .* hold only 0 and 1/,
+    );
+  });
+
   test("of equal shapes asks which is which, and takes the answer into the recipe", async () => {
     const task = await smallTask();
     const tensors = ["enc", "dec"].map((name) => {

@@ -8,11 +8,11 @@ export { type Check, type CheckResult, type RegisterTest, registerChecks, runChe
 export { countingContext } from "./counting-context.ts";
 export {
   describeFormat,
-  type FormatDtype,
   type FormatSample,
   type FormatSpec,
   formatChecks,
 } from "./format-checks.ts";
+export type { FormatDtype } from "./format-contents.ts";
 export { describeKernels, type KernelsSpec, kernelChecks } from "./kernels/kernel-checks.ts";
 export { type AllocationSpec, allocationChecks, describeAllocation } from "./kinds/allocation-checks.ts";
 export { describeQuantizer, type QuantizerSpec, quantizerChecks } from "./kinds/quantizer-checks.ts";

@@ -13,7 +13,8 @@ import {
 } from "@secateur/core";
 import { ensure, errorOf } from "./assertions.ts";
 import { type Check, type RegisterTest, registerChecks } from "./check.ts";
-import { type FormatSpec, formatChecks, formatContents } from "./format-checks.ts";
+import { type FormatSpec, formatChecks } from "./format-checks.ts";
+import { formatContents } from "./format-contents.ts";
 import { allocationChecks } from "./kinds/allocation-checks.ts";
 import { architectureChecks, type DatasetClaims, datasetChecks, reporterChecks } from "./kinds/named-thing-checks.ts";
 import { quantizerChecks } from "./kinds/quantizer-checks.ts";

@@ -42,6 +42,14 @@ export function badUsage(message: string, details: Readonly<Record<string, unkno
   return new CreateError("ERR_USAGE", `${message}; see npm create secateur-plugin -- --help`, details);
 }
 
+/** The system does not let the target be made. */
+export function folderNotMade(folder: string, reason: string): CreateError {
+  return new CreateError("ERR_FOLDER", `${folder}: it cannot be made (${reason}); give another folder with --dir`, {
+    folder,
+    reason,
+  });
+}
+
 /** The target holds something already. */
 export function folderInUse(folder: string, found: string): CreateError {
   return new CreateError(

@@ -71,6 +71,11 @@ describe("npm create secateur-plugin", () => {
     expect(readFileSync(join(cwd, "here", "package.json"), "utf8")).toContain('"@me/secateur-plugin-my-rule"');
   });
 
+  test.runIf(process.platform === "linux")("says where no folder can be made, and ends", () => {
+    const { code, err } = call(folder(), "my-rule", "--dir", "/proc/a/b");
+    expect([code, err]).toEqual([2, expect.stringMatching(/\/proc\/a: it cannot be made.*--dir \[ERR_FOLDER\]/)]);
+  });
+
   test("overwrites nothing", () => {
     const cwd = folder();
     mkdirSync(join(cwd, "secateur-plugin-my-rule"));

@@ -1,8 +1,8 @@
 /** From the arguments of `npm create secateur-plugin` to a folder on disk. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { badKind, badUsage, CreateError, folderInUse } from "./errors.ts";
+import { badKind, badUsage, CreateError, folderInUse, folderNotMade } from "./errors.ts";
 import { pluginFiles } from "./plugin-files.ts";
 import { type PluginKind, pluginKinds } from "./plugin-kinds.ts";
 import { pluginName } from "./plugin-name.ts";
@@ -65,7 +65,7 @@ function create(argv: readonly string[], cwd: string): string {
   ensureEmpty(folder);
   const files = pluginFiles({ name, kind, version: ownVersion() });
   for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    makeFolder(dirname(join(folder, path)));
     // "wx": a file that appeared in the meantime is not overwritten either.
     writeFileSync(join(folder, path), text, { flag: "wx" });
   }
@@ -113,6 +113,17 @@ function ensureEmpty(folder: string): void {
   }
   const visible = found.filter((name) => name !== ".git");
   if (visible.length > 0) throw folderInUse(folder, visible.slice(0, 3).join(", "));
+}
+
+/** Level by level: where a system refuses new folders (/proc does), Node's recursive mkdir never returns. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  if (dirname(folder) !== folder) makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    throw folderNotMade(folder, error instanceof Error ? error.message : String(error));
+  }
 }
 
 function ownVersion(): string {

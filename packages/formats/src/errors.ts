@@ -4,7 +4,10 @@ import { quote } from "./text/quote.ts";
 
 /** The path leads nowhere. */
 export function fileNotFound(path: string, cause: unknown): PruneError {
-  return new PruneError("ERR_FILE_NOT_FOUND", `${path}: there is no such file; check the path`, {
+  // Bytes of a name that are no UTF-8 reach a program as this sign, and no file has it in place of them.
+  const isOtherText = path.includes("\ufffd");
+  const remedy = isOtherText ? "its name is not UTF-8, so it cannot be opened: rename it" : "check the path";
+  return new PruneError("ERR_FILE_NOT_FOUND", `${path}: there is no such file; ${remedy}`, {
     cause,
     details: { path },
   });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isPruneError } from "@secateur/core";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { makeFolder } from "./files/make-folder.ts";
 import { checkOutput } from "./files/output-path.ts";
 import { readCheckpoint } from "./files/read-checkpoint.ts";
 import { readFileBytes, readNpy, readNpyNumbers } from "./files/read-file.ts";
@@ -180,6 +181,18 @@ describe("writing a file", () => {
       if (isRoot) process.seteuid?.(0);
       fs.chmodSync(folder, 0o755);
     }
+  });
+
+  test("makes a folder and those above it, and ends where the system refuses them", async () => {
+    const deep = join(folder, "a", "b", "c");
+    await makeFolder(deep);
+    await makeFolder(deep);
+    expect(fs.statSync(deep).isDirectory()).toBe(true);
+    fs.writeFileSync(join(folder, "file"), "");
+    expect(await codeOf(makeFolder(join(folder, "file")))).toBe("ERR_OUTPUT_NOT_WRITABLE");
+    expect(await codeOf(makeFolder(join(folder, "file", "x")))).toBe("ERR_OUTPUT_NOT_WRITABLE");
+    // Here Node's own recursive mkdir never returns.
+    if (process.platform === "linux") expect(await codeOf(makeFolder("/proc/a/b"))).toBe("ERR_OUTPUT_NOT_WRITABLE");
   });
 
   test("says that a folder is not writable when the system says so", async () => {

@@ -8,6 +8,7 @@ export { type CheckpointEncoder, checkpointEncoderFor } from "./files/checkpoint
 export { type FloatDtype, isFloatDtype, tensorOf, toFloat32, toFloat64, toVec } from "./files/convert.ts";
 export { decodeCheckpoint } from "./files/decode-checkpoint.ts";
 export { detectFormat, type FileFormat } from "./files/detect-format.ts";
+export { makeFolder } from "./files/make-folder.ts";
 export { checkOutput, type OutputPlace } from "./files/output-path.ts";
 export {
   type CheckpointFiles,

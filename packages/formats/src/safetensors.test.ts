@@ -315,6 +315,8 @@ describe("writing safetensors refuses", () => {
     ["a shape that does not fit its data", [tensor("a", [2, 2], 3)], /shape \[2, 2\] of f32 with 3 elements/],
     ["a negative extent", [tensor("a", [-1], 1)], /shape \[-1\]/],
     ["an unknown dtype", [{ ...tensor("a", [1], 1), dtype: "f8" } as unknown as NamedTensor], /the dtype 'f8'/],
+    ["no shape", [{ ...tensor("a", [1], 1), shape: undefined } as unknown as NamedTensor], /no list as its shape/],
+    ["a name that is no text", [{ ...tensor("a", [1], 1), name: 1 } as unknown as NamedTensor], /no text as its name/],
     ["two tensors of one name", [tensor("a", [1], 1), tensor("a", [2], 2)], /two tensors of that name/],
     ["the reserved name", [tensor("__metadata__", [1], 1)], /reserves for metadata/],
     ["half a surrogate pair", [tensor("\ud800", [1], 1)], /half a surrogate pair/],

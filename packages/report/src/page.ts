@@ -1,5 +1,5 @@
 /** A report as one HTML file that needs nothing else: drawings, data, and the plotting library itself are in it. */
-import { drawFigure, type Figure } from "./figure.ts";
+import { drawFigure, type Figure } from "./figures/figure.ts";
 import { escapeHtml, scriptJson } from "./html.ts";
 import { pageStyle } from "./page-style.ts";
 

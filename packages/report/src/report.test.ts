@@ -1,8 +1,8 @@
 import { runInNewContext } from "node:vm";
 import type { ReportRun } from "@secateur/core";
 import { describe, expect, test } from "vitest";
-import { type Figure, svgFile } from "./figure.ts";
-import { figures } from "./figures.ts";
+import { type Figure, svgFile } from "./figures/figure.ts";
+import { figures } from "./figures/figures.ts";
 import { escapeHtml, htmlTable, scriptJson } from "./html.ts";
 import { plottingLibrary } from "./node/plotting-library.ts";
 import { joinReasons, makeReport } from "./report.ts";

@@ -1,7 +1,7 @@
 /** A report about one run or several: headline numbers, figures, tables, and everything needed to repeat it. */
 
 import { gainOver, mainMeasure, type ReportContent, type ReportRun } from "@secateur/core";
-import { figures } from "./figures.ts";
+import { figures } from "./figures/figures.ts";
 import { type Cell, escapeHtml, htmlTable } from "./html.ts";
 import { makePage, type Section } from "./page.ts";
 import { objectiveUnit, takesGradients } from "./report-run.ts";

@@ -1,4 +1,4 @@
-import { type Figure, figureAxis, figureOption } from "./figure.ts";
+import { type Figure, figureAxis, figureOption } from "./figures/figure.ts";
 import { escapeHtml, htmlTable } from "./html.ts";
 import { makePage } from "./page.ts";
 import {

@@ -1,11 +1,10 @@
 /** The demo: the bundled MLPNet, pruned by magnitude and by CHITA with defaults, as a table, files, a report and a plot. */
 
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ReportRun } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
-import { writeFileAtomic } from "@secateur/formats";
+import { makeFolder, writeFileAtomic } from "@secateur/formats";
 import {
   formatBytes,
   formatCount,
@@ -49,7 +48,7 @@ export interface DemoSpec {
 /** Runs the demo and prints its table. @throws what the commands throw; ERR_ABORTED */
 export async function runDemo(spec: DemoSpec): Promise<void> {
   const { terminal, folder, solvers = ["magnitude", "chita"], sparsities = [0.9, 0.95, 0.98] } = spec;
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   // Generated files, wherever the demo is run, are nobody's to commit.
   await writeFileAtomic(join(folder, ".gitignore"), "*\n", { overwrite: true });
   const found = await Promise.all(solvers.map((name) => findSolver(name, terminal.cwd)));

@@ -130,6 +130,12 @@ describe("npy: refuses", () => {
     expect(error.message).toMatch(/label 2 of example 0 is not one of the whole numbers 0\.\.1/);
   });
 
+  test("a fraction among class numbers, with its place in the file", async () => {
+    const labels: NumberArray = { shape: [3], data: Float32Array.of(0, 1, 0.5) };
+    const error = await errorOf(() => openDataset("npy:x,y", { readArray: fromMemory({ x, y: labels }), classes: 2 }));
+    expect(error.message).toMatch(/label 0\.5 of example 2 is not one of the whole numbers 0\.\.1/);
+  });
+
   test("anything but one, two or four paths", async () => {
     for (const spec of ["npy", "npy:", "npy:x,", "npy:x,y,z", "npy:a,b,c,d,e"]) {
       const error = await errorOf(() => openDataset(spec, { readArray: fromMemory({}) }));

@@ -20,7 +20,10 @@ export function targetsOf(
   // Where nothing is known of classes, numbers below 0 are no class numbers.
   const isNegative =
     options.classes === undefined && isClass && given.some(({ data }) => data.some((value) => value < 0));
-  if (options.targets === "values" || (options.targets === undefined && (!isWhole || isNegative))) {
+  // One number an example for several classes can be nothing else: a fraction among them is a mistake, and told with its place.
+  const isOfClasses = isClass && (options.classes ?? 0) > 1;
+  const areNumbers = isNegative || (!isWhole && !isOfClasses);
+  if (options.targets === "values" || (options.targets === undefined && areNumbers)) {
     return given.map(({ shape, data, path }) => {
       const floats = finiteFloats(data instanceof Uint8Array ? new Float32Array(data) : data, {
         features: data.length / shape[0]!,

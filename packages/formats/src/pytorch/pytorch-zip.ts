@@ -3,12 +3,12 @@
  * NAME/byteorder ("little" where there is none).
  */
 import { badPytorch } from "../errors.ts";
-import { readZipDirectory, type ZipEntry, zipEntryBytes } from "../files/zip-archive.ts";
 import { decodeText } from "../pickle/pickle-machine.ts";
 import { readPickle } from "../pickle/read-pickle.ts";
 import { quote } from "../text/quote.ts";
 import type { PytorchFile } from "./pytorch-file.ts";
 import { type StorageReference, storagesByKey } from "./pytorch-storage.ts";
+import { readZipDirectory, type ZipEntry, zipEntryBytes } from "./zip-archive.ts";
 
 /** Opens a file of the zip layout. @throws ERR_PYTORCH */
 export function openPytorchZip(bytes: Uint8Array, source: string): PytorchFile {

@@ -76,7 +76,11 @@ function byLayout(a: NamedTensor, b: NamedTensor): number {
 
 function checkNames(tensors: readonly NamedTensor[]): void {
   const seen = new Set<string>();
-  for (const { name } of tensors) {
+  for (const { name, shape } of tensors) {
+    // Whoever calls from JavaScript may leave anything out.
+    if (typeof name !== "string" || !Array.isArray(shape)) {
+      throw badTensor({ name: String(name), found: "no text as its name, or no list as its shape", expected: "both" });
+    }
     checkText(name, name);
     if (name === "__metadata__") {
       throw badTensor({ name, found: "the name that safetensors reserves for metadata", expected: "another name" });

@@ -134,8 +134,8 @@ function* inputsOf(
   let seen = 0;
   const own = perExample * count;
   for (const chunk of inputs(group, [0, own])) {
-    const bad = chunk.data.findIndex((value: number) => !Number.isFinite(value));
-    if (bad >= 0) {
+    if (!areFinite(chunk.data)) {
+      const bad = chunk.data.findIndex((value: number) => !Number.isFinite(value));
       const example = Math.floor(((seen + Math.floor(bad / chunk.cols)) * indices.length) / Math.max(own, chunk.rows));
       throw notFiniteInput({ where: state.name, param, example: indices[Math.min(example, indices.length - 1)]! });
     }
@@ -143,6 +143,13 @@ function* inputsOf(
     yield chunk;
   }
   if (group === groups - 1) dropTaken(walk, pool);
+}
+
+/** A product with 0 is 0 for finite numbers alone. */
+function areFinite(data: Vec): boolean {
+  let sum = 0;
+  for (let i = 0; i < data.length; i++) sum += 0 * data[i]!;
+  return sum === 0;
 }
 
 function takeStep(walk: Walk, param: string, pool: Pool): WeightInputs {

@@ -44,11 +44,12 @@ export {
   layerInputsModes,
   layerTargets,
 } from "./prune/layers-settings.ts";
+export type { PruneRun } from "./prune/measured-run.ts";
 export { modelPlace } from "./prune/model-place.ts";
 export type { PruneDocument } from "./prune/prune-document.ts";
 export type { PruneOutputs } from "./prune/prune-outputs.ts";
 export type { PruneSettings } from "./prune/prune-settings.ts";
-export { type PruneRun, runPrune } from "./prune/run-prune.ts";
+export { runPrune } from "./prune/run-prune.ts";
 export { recipePath, statePath } from "./recipe/encode-recipe.ts";
 export { readRecipe } from "./recipe/read-recipe.ts";
 export type { RecipeFile } from "./recipe/recipe.ts";

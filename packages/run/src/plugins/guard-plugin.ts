@@ -8,7 +8,7 @@ import {
   type PluginEntry,
   productFault,
 } from "@secateur/core";
-import { badProduct, pluginCrashed } from "../errors.ts";
+import { badProduct, pluginCrashed } from "./errors.ts";
 
 type Judge = (result: unknown) => string | undefined;
 

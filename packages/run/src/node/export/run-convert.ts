@@ -1,8 +1,7 @@
 /** `secateur convert`: a model read in one format and written in another. */
-import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { RunEvent } from "@secateur/core";
-import { encodeOnnx, writeFileAtomic } from "@secateur/formats";
+import { encodeOnnx, makeFolder, writeFileAtomic } from "@secateur/formats";
 import { badEnding, badUsage } from "../../errors.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
@@ -52,7 +51,7 @@ export async function runConvert(run: ConvertRun): Promise<ConvertDocument> {
   await checkModelPlace(form, place, { overwrite });
   const { arch, files } = isTfjs ? await tfjsAsOnnx(run) : await ownAs(run, place);
   for (const [target, bytes] of files) {
-    if (form === "tfjs") await mkdir(dirname(target), { recursive: true });
+    if (form === "tfjs") await makeFolder(dirname(target));
     await writeFileAtomic(target, bytes, { overwrite });
   }
   return { out, arch, bytes: files.reduce((sum, [, bytes]) => sum + bytes.length, 0) };

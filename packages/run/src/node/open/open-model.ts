@@ -1,7 +1,7 @@
 /** A checkpoint file as a network that can be evaluated, pruned and saved again. */
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
-import type { RunEvent, Task } from "@secateur/core";
+import { isPruneError, PruneError, type RunEvent, type Task } from "@secateur/core";
 import {
   assertFiniteTensors,
   type Checkpoint,
@@ -51,13 +51,29 @@ export async function openModel(spec: {
   onEvent: (event: RunEvent) => void;
   cwd?: string;
 }): Promise<OpenedModel> {
-  const { path, arch, onEvent, cwd = dirname(path) } = spec;
+  const { path, onEvent, cwd = dirname(path) } = spec;
   const { checkpoint, sha256 } = await readModelFile(path, cwd);
   const { notes = [] } = checkpoint;
+  for (const note of notes) onEvent({ type: "note", level: "info", code: "checkpoint", message: `${path}: ${note}` });
+  try {
+    return { ...(await networkOf({ ...spec, cwd, checkpoint })), path, sha256 };
+  } catch (error) {
+    throw withNotes(error, notes);
+  }
+}
+
+/** The network that a checkpoint's tensors make. */
+async function networkOf(spec: {
+  path: string;
+  arch: string | undefined;
+  onEvent: (event: RunEvent) => void;
+  cwd: string;
+  checkpoint: Checkpoint;
+}): Promise<Omit<OpenedModel, "path" | "sha256">> {
+  const { path, arch, onEvent, cwd, checkpoint } = spec;
   // The checksum was of these bytes, and holds of nothing that is made from them.
   const { "secateur.crc32": _checksum, ...metadata } = checkpoint.metadata;
   const tensors = withoutCounters(checkpoint.tensors);
-  for (const note of notes) onEvent({ type: "note", level: "info", code: "checkpoint", message: `${path}: ${note}` });
   const architecture = await resolveArchitecture({ flag: arch, path, tensors, metadata, from: cwd });
   assertFiniteTensors(tensors, path);
   const { spec: network, map } = architecture;
@@ -76,7 +92,15 @@ export async function openModel(spec: {
   const made = createNetwork(network, { weights });
   const trained = await trainedFor({ path, metadata, from: cwd, onEvent });
   const told = trained ? { ...made, taskFor: () => trained } : made;
-  return { path, architecture, network: told, stored, tied, metadata, trainedFor: trained, sha256 };
+  return { architecture, network: told, stored, tied, metadata, trainedFor: trained };
+}
+
+/** Where tensors fit no network, what was done or left undone to names and masks may be why. */
+function withNotes(error: unknown, notes: readonly string[]): unknown {
+  const isOfTensors = ["ERR_ARCHITECTURE", "ERR_WEIGHTS_MISMATCH", "ERR_TENSOR_NAMES"];
+  if (notes.length === 0 || !isPruneError(error) || !isOfTensors.includes(error.code)) return error;
+  const message = `${error.message}; in reading the file: ${notes.join("; ")}`;
+  return new PruneError(error.code, message, { details: { ...error.details, notes }, cause: error });
 }
 
 /**

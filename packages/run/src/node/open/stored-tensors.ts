@@ -2,7 +2,7 @@
 import type { RunEvent } from "@secateur/core";
 import { type FloatDtype, isFloatDtype, matchTensors, type NamedTensor } from "@secateur/formats";
 import { type NetworkSpec, tensorSpecs } from "@secateur/nn";
-import { ambiguousTensors, integerWeights } from "../../errors.ts";
+import { ambiguousTensors, integerWeights } from "./architecture/errors.ts";
 
 /** By the network's name of a tensor. */
 export type StoredTensors = ReadonlyMap<string, { readonly name: string; readonly dtype: FloatDtype }>;

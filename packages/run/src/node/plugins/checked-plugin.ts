@@ -6,7 +6,7 @@ import {
   pluginApi,
   reservedOptionOf,
 } from "@secateur/core";
-import { badPlugin, oldPlugin, optionIsFlag } from "../../errors.ts";
+import { badPlugin, oldPlugin, optionIsFlag } from "../../plugins/errors.ts";
 
 /** The kinds of methods, by what only they have: to recognise one that is exported in place of a plugin. */
 const methods = { solve: "solver", select: "selector", update: "updater", score: "saliency", estimate: "curvature" };

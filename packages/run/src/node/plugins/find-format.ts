@@ -3,7 +3,7 @@ import { extname } from "node:path";
 import { type Format, isPruneError, type PluginEntry, type StoredContent } from "@secateur/core";
 import { type Checkpoint, checkpointEncoderFor, detectFormat, type NamedTensor } from "@secateur/formats";
 import formats from "@secateur/formats/plugin";
-import { notOfFormat, onlyWrites } from "../../errors.ts";
+import { notOfFormat, onlyWrites } from "../../plugins/errors.ts";
 import { findEntry, installedEntries } from "./find-entry.ts";
 
 /** A format of a plugin. */

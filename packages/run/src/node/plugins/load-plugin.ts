@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import type { Plugin } from "@secateur/core";
-import { badPlugin, pluginFailed, pluginIncomplete, unmetPeer } from "../../errors.ts";
+import { badPlugin, pluginFailed, pluginIncomplete, unmetPeer } from "../../plugins/errors.ts";
 import { guardPlugin } from "../../plugins/guard-plugin.ts";
 import { checkedPlugin } from "./checked-plugin.ts";
 import { findPackage, type PackageManifest, packageEntry } from "./package-manifest.ts";

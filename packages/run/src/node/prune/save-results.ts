@@ -1,8 +1,7 @@
 /** Writes what a run of pruning gave: the network, its recipe, the report. */
-import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { isPruneError, PruneError, type RunEvent } from "@secateur/core";
-import { writeFileAtomic } from "@secateur/formats";
+import { makeFolder, writeFileAtomic } from "@secateur/formats";
 import { type EncodedFile, encodeModel } from "../export/encode-model.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
@@ -39,7 +38,7 @@ export async function saveResults(spec: {
   const document = { ...spec.document, recipe };
   const report = outputs.report === undefined ? undefined : await spec.makeReport(document, outcome);
   for (const [path, bytes] of network) {
-    if (outputs.form === "tfjs") await mkdir(dirname(path), { recursive: true });
+    if (outputs.form === "tfjs") await makeFolder(dirname(path));
     await writeFileAtomic(path, bytes, { overwrite });
   }
   await writeFileAtomic(outputs.recipe, `${JSON.stringify(recipe, null, 2)}\n`, { overwrite });

@@ -1,6 +1,6 @@
 /** The layers of a network that is given as data, one key at a time, so that a message names the key that is wrong. */
 import type { LayerSpec } from "@secateur/nn";
-import { badLayer } from "../../../errors.ts";
+import { badLayer } from "./errors.ts";
 
 interface Key {
   readonly what: string;

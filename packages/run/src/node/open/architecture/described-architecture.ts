@@ -1,9 +1,9 @@
 /** Networks as the text that --arch takes, a recipe holds and a checkpoint says of itself: a name, or JSON. */
 import { isPruneError, parseOptions, unknownName } from "@secateur/core";
 import { architecture, architectureNames, mlp, type NetworkSpec, paramSpecs } from "@secateur/nn";
-import { badArchitecture, largeArchitecture } from "../../../errors.ts";
 import { findEntry } from "../../plugins/find-entry.ts";
 import { assertLayer } from "./assert-layer.ts";
+import { badArchitecture, largeArchitecture } from "./errors.ts";
 
 /** Parameters of a network, random or read: 1 GiB of f32. */
 const MAX_PARAMETERS = 2 ** 28;

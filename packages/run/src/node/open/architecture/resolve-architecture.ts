@@ -1,8 +1,8 @@
 /** Which network a checkpoint's tensors belong to: said by the user, by the file, or told from the tensors' shapes. */
 import { denseStack, matchTensors, type ShapedName } from "@secateur/formats";
 import { architecture, architectureNames, type NetworkSpec, tensorSpecs } from "@secateur/nn";
-import { architectureNeeded } from "../../../errors.ts";
 import { describedArchitecture, namedArchitecture } from "./described-architecture.ts";
+import { architectureNeeded } from "./errors.ts";
 
 /** The metadata key of our own checkpoints that names the network. */
 export const architectureKey = "secateur.architecture";

@@ -1,8 +1,8 @@
 /** Figures of runs named SELECTOR+UPDATER: what the choice of weights and what the update contributes. */
 
 import { mainMeasure, type ReportRun } from "@secateur/core";
+import { formatFraction, measureTitle } from "../text/format.ts";
 import { type Figure, figureAxis, figureOption } from "./figure.ts";
-import { formatFraction, measureTitle } from "./text/format.ts";
 
 interface Pair {
   readonly selector: string;

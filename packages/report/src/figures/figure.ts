@@ -1,10 +1,12 @@
 /** Figures of a report: an echarts option that is plain JSON, drawn here as SVG and again in the reader's browser. */
+import type { ReportRun } from "@secateur/core";
 import { BarChart, LineChart } from "echarts/charts";
 import { GridComponent, LegendComponent, TooltipComponent } from "echarts/components";
 import { type EChartsCoreOption, init, use } from "echarts/core";
 import { LabelLayout } from "echarts/features";
 import { SVGRenderer } from "echarts/renderers";
-import { escapeHtml } from "./html.ts";
+import { escapeHtml } from "../html.ts";
+import { formatFraction } from "../text/format.ts";
 
 use([BarChart, LineChart, GridComponent, LabelLayout, LegendComponent, TooltipComponent, SVGRenderer]);
 
@@ -91,4 +93,14 @@ export function svgFile(figure: Figure): string {
   const title = `<title>${escapeHtml(figure.title)}</title>`;
   const svg = drawFigure(figure).replace(/<svg[^>]*>/, (start) => `${start}\n${title}\n${style}`);
   return `<?xml version="1.0" encoding="UTF-8"?>\n${svg}\n`;
+}
+
+/** "chita at 90 %" */
+export function runLabel({ solver, sparsity }: ReportRun): string {
+  return `${solver} at ${formatFraction(sparsity)}`;
+}
+
+/** Six significant digits are more than a figure shows. */
+export function rounded(value: number): number {
+  return Number(value.toPrecision(6));
 }

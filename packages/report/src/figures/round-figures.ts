@@ -1,8 +1,8 @@
 /** The figures of a run's rounds of pruning and retraining. */
 
 import { type Evaluation, mainMeasure, type ReportRound, type ReportRun } from "@secateur/core";
+import { measureTitle } from "../text/format.ts";
 import { type Figure, figureAxis, figureOption } from "./figure.ts";
-import { measureTitle } from "./text/format.ts";
 
 /** All of them; none for a run without retraining. */
 export function roundFigures({ rounds = [] }: ReportRun): readonly Figure[] {

@@ -5,8 +5,8 @@
  */
 
 import { badPytorch } from "../errors.ts";
+import { crc32 } from "../files/crc32.ts";
 import { quote } from "../text/quote.ts";
-import { crc32 } from "./crc32.ts";
 
 /** An entry of the archive's directory; its place is checked when its bytes are asked for. */
 export interface ZipEntry {

@@ -1,0 +1,185 @@
+/** Pruning an opened network between two measurements, with the state kept between its stages. */
+import type { Model, Task } from "@secateur/core";
+import type { DatasetSplits } from "@secateur/datasets";
+import type { FittedOffsets } from "@secateur/solvers-layerwise";
+import type { FoundEntry } from "../../plugins/found-entry.ts";
+import { kebab } from "../../plugins/option-schema.ts";
+import { unreadOptions } from "../../plugins/unread-options.ts";
+import { type PosedTask, poseTask } from "../../prune/pose-task.ts";
+import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
+import type { Session } from "../../session.ts";
+import { noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
+import { type Following, followingBiases } from "../open/bias-matching.ts";
+import { type AnyModel, openAnyModel, ownNetwork } from "../open/open-any-model.ts";
+import { findCurvature } from "../plugins/find-entry.ts";
+import type { CompleteSettings } from "../retrain/complete-settings.ts";
+import { retrainNetwork } from "../retrain/retrain-network.ts";
+import { makeSchedule } from "../retrain/retrain-plan.ts";
+import { openRunKeeper } from "../state/run-keeper.ts";
+import { layerScope } from "./layer-scope.ts";
+import type { PruneDocument, RunOutcome } from "./prune-document.ts";
+import type { PruneOutputs } from "./prune-outputs.ts";
+import type { PruneSettings } from "./prune-settings.ts";
+import type { RunBudget } from "./run-budget.ts";
+import { batchNormOf } from "./run-recipe.ts";
+
+/** What a run is told beside its settings. */
+export interface PruneRun {
+  readonly settings: PruneSettings;
+  readonly outputs: PruneOutputs;
+  readonly session: Session;
+  /** The folder from which plugins and TensorFlow.js are looked for, and that relative paths start from. */
+  readonly cwd: string;
+  /** Whether to go on from the state that an interrupted run left; a state is removed otherwise. */
+  readonly resume: boolean;
+  /** The report; called only where the outputs name a file for it. */
+  makeReport(document: PruneDocument, outcome: RunOutcome): Promise<string | Uint8Array>;
+}
+
+/** The data, and the task that the user named. */
+export interface OpenedSource {
+  readonly data: DatasetSplits;
+  readonly named: Task | undefined;
+}
+
+/** What a run gave, and how long its stages took in this part of it. */
+export type TimedOutcome = Omit<RunOutcome, "measureMs"> & { readonly stagesMs: number };
+
+/** Evaluates, prunes with the state kept between stages, evaluates again. Without data nothing is evaluated. */
+export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
+  const { settings, session, model, opened } = spec;
+  const { network } = model;
+  const { now } = session.context();
+  if (!opened) {
+    noteUnmeasured(spec);
+    const started = now();
+    const done = await pruneInStages(spec, undefined);
+    return { measured: undefined, ...done, stagesMs: now() - started };
+  }
+  const { data, named } = opened;
+  const { before, recalibrate, after } = remeasuringModel({
+    model,
+    data,
+    settings: batchNormOf(settings, model),
+    session,
+  });
+  if (batchNormOf(settings, model)) noteCorrected(model, session);
+  await before();
+  const following = await followingOf(spec, { data, recalibrate });
+  const posed = await poseTask({ network, data, named, session });
+  const dense = await posed.evaluate(network);
+  const started = now();
+  const done = await pruneInStages(spec, { data, posed, ...following });
+  const stagesMs = now() - started;
+  await after();
+  const pruned = await posed.evaluate(network);
+  return { measured: { dense, pruned, measuredOn: posed.measuredOn }, ...done, stagesMs };
+}
+
+/** What follows from the weights. With retraining biases are trained, and nothing is measured under way. */
+async function followingOf(
+  { settings, session, model, params }: MeasureSpec,
+  { data, recalibrate }: { data: DatasetSplits; recalibrate: Following["recalibrate"] },
+): Promise<Following> {
+  if (!settings.layers || settings.layers.biases === "kept" || settings.retrain)
+    return { recalibrate, offsets: "none" };
+  return await followingBiases({ network: model.network, params, data, session, recalibrate });
+}
+
+/** What a run without data leaves undone, beside all measuring. */
+function noteUnmeasured({ settings, session, model }: MeasureSpec): void {
+  if (!batchNormOf(settings, model)) return;
+  const message =
+    "statistics of batch normalisation stay as they were; with --data they are measured anew, which usually matters a lot";
+  session.onEvent({ type: "note", level: "warn", code: "batch-norm", message });
+}
+
+export interface MeasureSpec extends PruneRun {
+  readonly opened: OpenedSource | undefined;
+  readonly retrain: CompleteSettings | undefined;
+  readonly model: AnyModel;
+  readonly params: readonly string[];
+  readonly budget: RunBudget;
+  /** Identifies model, data and method in the saved state. */
+  readonly run: string;
+  /** Models that are opened under way, to be closed when the run ends. */
+  readonly beside: AnyModel[];
+}
+
+/** What a run's job is, whether it retrains or not. */
+function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "train"> {
+  const { cwd, settings, session, model, params, budget } = spec;
+  const { solver, plan, curvatureOptions } = settings;
+  return {
+    ...{
+      network: model.network,
+      params,
+      solver,
+      plan,
+      session,
+      findCurvature: (name: string) => findCurvature(name, cwd),
+    },
+    ...budget,
+    ...(settings.layers ? layerScope(settings.layers, { offsets, openDense: () => openDense(spec) }) : {}),
+    curvatureOptions,
+    onCurvature: (curvature) => noteUnread(settings, curvature, session),
+  };
+}
+
+/** The network before the run once more, with the statistics that the run began with. */
+async function openDense({ settings, session, cwd, opened, retrain, beside }: MeasureSpec): Promise<Model> {
+  const { model: path, arch, engine, includeFrozen } = settings;
+  const model = await openAnyModel({ path, arch, engine, includeFrozen, cwd, untie: true, onEvent: () => {} });
+  beside.push(model);
+  if (opened) {
+    const { data } = opened;
+    await remeasuringModel({ model, data, settings: batchNormOf({ ...settings, retrain }, model), session }).before();
+  }
+  return model.network;
+}
+
+/** Prunes, and retrains where that was asked for, with the state kept between stages and epochs. */
+async function pruneInStages(
+  spec: MeasureSpec,
+  given: ({ data: DatasetSplits; posed: PosedTask } & Following) | undefined,
+): Promise<Omit<RunOutcome, "measured" | "measureMs">> {
+  const { outputs, resume: isResumed, session, run, settings, model, retrain } = spec;
+  const keeper = await openRunKeeper({ path: outputs.state, run, resume: isResumed, session });
+  const { onState, resume } = keeper;
+  const job = { ...jobOf(spec, given?.offsets ?? "none"), onState, ...(resume ? { resume } : {}) };
+  const { data, posed, recalibrate } = given ?? {};
+  const done =
+    retrain && data && posed
+      ? await retrainNetwork({
+          ...{
+            ...job,
+            network: model.onnx?.model ?? ownNetwork(model, "--retrain").network,
+            settings: retrain,
+            data,
+            posed,
+            arch: model.arch,
+          },
+          schedule: await makeSchedule(settings.schedule!.entry, retrain),
+        })
+      : await pruneNetwork({
+          ...job,
+          ...(data && posed ? { train: data.train, task: posed.task } : {}),
+          ...(recalibrate ? { recalibrate } : {}),
+        });
+  const { timing } = done.result;
+  // A continued run counts what went before, as its stages do.
+  return { ...done, result: { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } } };
+}
+
+/** Settings that the user gave and that the curvature in force leaves without effect. */
+function noteUnread({ found, given }: PruneSettings, curvature: FoundEntry, session: Session): void {
+  const { name, unread = [] } = curvature.entry;
+  for (const note of [
+    ...unreadOptions({ entry: found.entry, given, curvature: name }),
+    ...given
+      .filter((key) => unread.includes(key))
+      .map((key) => `--${kebab(key)} changes nothing with --curvature ${name}, which does not read it`),
+  ]) {
+    session.onEvent({ type: "note", level: "warn", code: "unread-setting", message: note });
+  }
+}
