@@ -8,7 +8,7 @@
  */
 
 import { badSafetensors } from "../errors.ts";
-import { MAX_TENSORS } from "../limits.ts";
+import { MAX_METADATA, MAX_TENSORS } from "../limits.ts";
 import { findDuplicateKey } from "../text/duplicate-key.ts";
 import { decodeUtf8, isJsonObject, isWellFormed } from "../text/json.ts";
 import { visitMembers } from "../text/json-members.ts";
@@ -87,7 +87,12 @@ function parseMetadata(value: unknown, source: string): Readonly<Record<string, 
   if (!isJsonObject(value)) {
     throw badSafetensors({ source, found: `${describeJson(value)} as __metadata__`, expected: "an object of strings" });
   }
-  for (const [key, text] of Object.entries(value)) {
+  const entries = Object.entries(value);
+  if (entries.length > MAX_METADATA) {
+    const found = `${entries.length} entries in __metadata__`;
+    throw badSafetensors({ source, found, expected: `at most ${MAX_METADATA}` });
+  }
+  for (const [key, text] of entries) {
     if (typeof text !== "string") {
       const found = `${describeJson(text)} as the __metadata__ entry ${quote(key)}`;
       throw badSafetensors({ source, found, expected: "a string" });
