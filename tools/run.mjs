@@ -10,6 +10,7 @@ import {
   runImpBenchmark,
   runLayerwiseBenchmark,
   runObsBenchmark,
+  runOnnxBenchmark,
 } from "./tasks/bench.mjs";
 import { openPage, testPage } from "./tasks/browser.mjs";
 import { build } from "./tasks/build.mjs";
@@ -35,6 +36,7 @@ const tasks = {
   "bench:imp": afterInstall(runImpBenchmark),
   "bench:layerwise": afterInstall(runLayerwiseBenchmark),
   "bench:obs": afterInstall(runObsBenchmark),
+  "bench:onnx": afterInstall(runOnnxBenchmark),
   fuzz: afterInstall(runFuzz),
   faults: afterInstall(runFaults),
   browser: afterInstall(openPage),

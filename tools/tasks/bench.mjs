@@ -47,6 +47,12 @@ export async function runLayerwiseBenchmark(context) {
   await run(context.root, "node", ["apps/cli/bench/layerwise.ts", ...context.args]);
 }
 
+/** `npm run bench:onnx -- FOLDER`: ONNX files of packages, in and out, and forward speed beside onnxruntime's; arguments go to its script. */
+export async function runOnnxBenchmark(context) {
+  await build(context);
+  await run(context.root, "node", ["apps/cli/bench/onnx.ts", ...context.args]);
+}
+
 /** `npm run bench:obs [-- ARGUMENT...]`: the Brain Surgeon family beside CHITA; arguments go to its script. */
 export async function runObsBenchmark(context) {
   await build(context);

@@ -6,6 +6,7 @@
  */
 import process from "node:process";
 import {
+  batches,
   chooseTask,
   type Dataset,
   distillation,
@@ -16,6 +17,7 @@ import {
   parseTask,
   type RunContext,
   type Solver,
+  subset,
   teacherDataset,
 } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
@@ -47,12 +49,14 @@ export interface NetworkBenchmark {
   readonly keepDense: readonly string[];
   readonly examples?: number | undefined;
   readonly damping: number | undefined;
+  /** Last training examples whose outputs are compared with the dense ones, in the place of what allocation "auto" compares; default: none. */
+  readonly heldOut: number;
   readonly solvers: ReadonlyMap<string, Solver>;
   readonly cells: readonly string[];
   /** Passes of distillation from the dense network afterwards, and the first rate of Adam, which falls along a cosine. */
   readonly distill: { readonly epochs: number; readonly rate: number };
   /** What else the request says. */
-  readonly request: Pick<PruneLayersRequest, "inputs" | "match" | "allocation" | "blocks" | "offsets">;
+  readonly request: Pick<PruneLayersRequest, "inputs" | "match" | "allocation" | "blocks" | "offsets" | "evolution">;
 }
 
 /** Runs every cell and prints the table. */
@@ -61,7 +65,13 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
   const rows: (string | undefined)[][] = [];
   const first = await open(spec);
   const { calibration, test, measure, measureName } = await measured(spec, first, session.context);
-  const { train } = calibration;
+  const { train: whole } = calibration;
+  // The last training examples judge what is chosen; no layer is solved on them.
+  const heldOut = Math.min(spec.heldOut, whole.size - 1);
+  const [train, held] = [
+    heldOut > 0 ? subset(whole, placesBetween(0, whole.size - heldOut)) : whole,
+    placesBetween(whole.size - heldOut, whole.size),
+  ];
   const curvature = spec.request.inputs === "parallel" ? takenOnce(spec) : activations(dampingOf(spec));
   const taught =
     spec.distill.epochs > 0
@@ -80,10 +90,11 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
         settings: batchNormOfModel(model, {}),
       });
       await before();
+      const dense = heldOut > 0 ? await outputsOn(model, { data: whole, held }, session.context()) : undefined;
       const pruned = await pruneLayers(
         {
           ...{ model: model.network, data: train, solver, curvature },
-          ...{ ...budgetOf(cell), ...spec.request, params: chosenDense(model, spec.keepDense).pruned },
+          ...{ ...budgetOf(cell), ...requestFor(cell, spec), params: chosenDense(model, spec.keepDense).pruned },
           ...(spec.examples === undefined ? {} : { examples: spec.examples }),
           recalibrate: async (ctx) => {
             await recalibrate?.(ctx);
@@ -102,9 +113,11 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
         ...[
           decimals(seconds, 1),
           `${Math.round(process.resourceUsage().maxRSS / 1024)}`,
-          Object.values(pruned.heldOutError ?? {})
-            .map(digits)
-            .join(" "),
+          dense
+            ? digits(changeOf(dense, await outputsOn(model, { data: whole, held }, session.context())))
+            : Object.values(pruned.heldOutError ?? {})
+                .map(digits)
+                .join(" "),
         ],
       ]);
       printLine(rows.at(-1)!.join("  "));
@@ -148,6 +161,33 @@ async function measured(spec: NetworkBenchmark, model: AnyModel, context: () => 
     ...{ calibration, test, measureName: task.measures[0]?.name ?? "loss" },
     measure: async ({ network }) => (await network.evaluate(test, context(), { task })).measures[0]!.value,
   };
+}
+
+function placesBetween(from: number, to: number): Uint32Array {
+  return Uint32Array.from({ length: to - from }, (_, i) => from + i);
+}
+
+async function outputsOn(
+  { network }: AnyModel,
+  { data, held }: { data: Dataset; held: Uint32Array },
+  ctx: RunContext,
+): Promise<readonly number[]> {
+  const all: number[] = [];
+  for await (const batch of batches(subset(data, held), 64)) {
+    for (const output of Object.values(await network.run!(batch, ctx)))
+      for (const value of output.data) all.push(value);
+  }
+  return all;
+}
+
+/** Squared change as a fraction of the sum of squares. */
+function changeOf(dense: readonly number[], now: readonly number[]): number {
+  let [change, energy] = [0, 0];
+  dense.forEach((value, i) => {
+    change += (now[i]! - value) ** 2;
+    energy += value ** 2;
+  });
+  return change / energy;
 }
 
 function dampingOf({ damping }: NetworkBenchmark): { readonly damping?: number } {
@@ -206,6 +246,12 @@ async function dataOf(spec: NetworkBenchmark, data: string, model: AnyModel): Pr
   const { classes, spec: network } = model;
   const posed = task === undefined ? {} : { task: parseTask(task) };
   return await openData({ data, normalize, ...posed, classes, network, onEvent: () => {} });
+}
+
+/** What else is asked for: a pattern leaves nothing for an allocation to share. */
+function requestFor(cell: string, { request }: NetworkBenchmark): NetworkBenchmark["request"] {
+  const { allocation: _none, ...others } = request;
+  return cell.includes("/") ? others : request;
 }
 
 /** "0.6" or "2/4". */

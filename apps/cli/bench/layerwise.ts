@@ -28,7 +28,6 @@ import {
   alps,
   dsnot,
   type FittedOffsets,
-  type LayerAllocation,
   layerwise,
   obc,
   sparseGpt,
@@ -78,6 +77,8 @@ const { values, positionals } = parseArgs({
       rate: { type: "string" },
       allocation: { type: "string" },
       offsets: { type: "string" },
+      held: { type: "string", default: "0" },
+      generations: { type: "string" },
       ...{ distill: { type: "string", default: "0" }, "distill-rate": { type: "string", default: "0.002" } },
     },
   },
@@ -108,6 +109,7 @@ function networkBenchmark(): NetworkBenchmark {
     ...{ network, arch: values.arch, normalize: values.normalize, task: values.task },
     keepDense: values["keep-dense"].split(",").filter((word) => word !== ""),
     damping: damping === undefined ? undefined : Number(damping),
+    heldOut: Number(values.held),
     ...(examples === undefined ? {} : { examples: Number(examples) }),
     solvers: new Map(chosen.map((name) => [name, solvers[name]!()])),
     cells: values.sparsity ?? ["0.5", "0.6", "0.7", "0.8", "2/4"],
@@ -123,7 +125,10 @@ function networkBenchmark(): NetworkBenchmark {
               ...(values.rate === undefined ? {} : { rate: Number(values.rate) }),
             },
           }),
-      ...(allocation === undefined ? {} : { allocation: allocation as LayerAllocation }),
+      ...(allocation === undefined
+        ? {}
+        : { allocation: allocation as NonNullable<NetworkBenchmark["request"]["allocation"]> }),
+      ...(values.generations === undefined ? {} : { evolution: { generations: Number(values.generations) } }),
       ...(values.offsets === undefined ? {} : { offsets: values.offsets as FittedOffsets }),
     },
   };

@@ -2,11 +2,13 @@
  * `npm run fuzz [-- --format NAME --minutes 30 --seed 1 --cases 100000 --keep DIR]`: damaged files of every format, read as
  * users read them. Every verdict must be typed, within a second, and within 64 MB plus ten times the larger of the file and
  * its content. Prints a line a format; exits with 1 where a promise was broken, and keeps such files in DIR.
+ * `--format onnx --differential FOLDER` judges each file beside the onnxruntime-node installed in FOLDER instead (fuzz/differential.ts).
  */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { differentialOnnx } from "./fuzz/differential.ts";
 import { fuzzFormats } from "./fuzz/formats.ts";
 import { runFuzz } from "./fuzz/run-fuzz.ts";
 
@@ -17,9 +19,13 @@ const { values } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 1e9) },
     cases: { type: "string" },
     keep: { type: "string" },
+    differential: { type: "string" },
   },
 });
-const known = Object.keys(fuzzFormats);
+// npm starts scripts in the root of the repository and says here where it was called.
+const runtimes = values.differential && resolve(process.env["INIT_CWD"] ?? "", values.differential);
+const formats = runtimes ? { onnx: async () => differentialOnnx(runtimes) } : fuzzFormats;
+const known = Object.keys(formats);
 const chosen = values.format ?? known;
 const unknown = chosen.find((name) => !known.includes(name));
 if (unknown !== undefined) {
@@ -36,9 +42,9 @@ if (!Number.isSafeInteger(seed) || !(minutes > 0) || !(cases > 0)) {
 
 let isWhole = true;
 for (const name of chosen) {
-  const format = await fuzzFormats[name]!();
+  const format = await (formats as typeof fuzzFormats)[name]!();
   const until = performance.now() + (minutes * 60_000) / chosen.length;
-  const report = await runFuzz({ format, seed, cases, until, isTimed: true });
+  const report = await runFuzz({ format, seed, cases, until, isTimed: !runtimes });
   format.close?.();
   const verdicts = [...report.verdicts].sort(([, a], [, b]) => b - a).map(([verdict, count]) => `${verdict} ${count}`);
   process.stdout.write(

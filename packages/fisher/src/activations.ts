@@ -7,6 +7,7 @@ import {
   type Curvature,
   type DenseMoments,
   dtypeOf,
+  type Kernels,
   type LayerCurvature,
   type LayerCurvatureEstimator,
   type LayerInputs,
@@ -117,8 +118,8 @@ async function secondMoments(
         kernels.gemm({ a, transposeA: true, b, beta: 1, out: cross! });
         kernels.gram({ a: b, transpose: true, beta: 1, out: theirs! });
       }
-      addRows(means, chunk);
-      if (dense && other) addRows(dense.means, other);
+      addRows(means, chunk, kernels);
+      if (dense && other) addRows(dense.means, other, kernels);
       count += chunk.rows;
     }
     flush();
@@ -132,8 +133,10 @@ function rowsOf({ cols, data }: Mat, from: number, to: number): Mat {
   return matrix(to - from, cols, data.subarray(from * cols, to * cols));
 }
 
-function addRows(sums: Float64Array, { rows, cols, data }: Mat): void {
-  for (let r = 0, i = 0; r < rows; r++) for (let j = 0; j < cols; j++, i++) sums[j]! += data[i]!;
+function addRows(sums: Float64Array, rows: Mat, kernels: Kernels): void {
+  const own = new Float64Array(rows.cols);
+  kernels.columnSums(rows, own);
+  for (let j = 0; j < own.length; j++) sums[j]! += own[j]!;
 }
 
 function addTo(total: Mat, sum: Mat): void {

@@ -12,3 +12,4 @@ export { lowerOnnx, packableOperators } from "./pack/onnx/lower-onnx.ts";
 export type { OnnxLikeGraph, OnnxLikeNode, OnnxLikeTensor } from "./pack/onnx/lowering.ts";
 export type { DenseTensor, PackGraph } from "./pack/pack-graph.ts";
 export { type PackedLayer, type PackResult, packGraph } from "./pack/pack-graph-file.ts";
+export { valueDims } from "./plan/value-dims.ts";

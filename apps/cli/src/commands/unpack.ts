@@ -18,17 +18,20 @@ interface UnpackFlags {
 
 const examples = `
 Example:
-  secateur unpack net.secateur --out net.safetensors`;
+  secateur unpack net.secateur --out net.safetensors
+  secateur unpack net.secateur --out net.onnx`;
 
 /** Adds the command. */
 export function addUnpackCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("unpack")
-    .summary("make a checkpoint of a packed network")
-    .description("Write a packed network's tensors, zeros included, as a checkpoint.")
+    .summary("make a checkpoint or an ONNX model of a packed network")
+    .description(
+      "Write a packed network's tensors, zeros included, as a checkpoint, or the network as an ONNX model (8-bit weights stay 8 bits).",
+    )
     .argument("<file>", "packed network (.secateur)");
   command
-    .option("--out <file>", "the checkpoint (.safetensors, or a plugin's ending); always needed")
+    .option("--out <file>", "the output (.safetensors, .onnx, or a plugin's ending); always needed")
     .option("--force", "replace an existing output");
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", examples).action(async (file: string) => {

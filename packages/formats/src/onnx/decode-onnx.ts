@@ -1,7 +1,9 @@
 /** ONNX models from bytes: decoded by protobuf-es, checked, and handed out as plain data. */
 import { fromBinary } from "@bufbuild/protobuf";
 import { badExternalData, badOnnx } from "../errors.ts";
+import { quote } from "../text/quote.ts";
 import { checkOnnxGraph } from "./check-onnx.ts";
+import { nodeProblem } from "./onnx-attributes.ts";
 import { onnxDtypeName } from "./onnx-dtype.ts";
 import { onnxLayout } from "./onnx-layout.ts";
 import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode, OnnxValue } from "./onnx-model.ts";
@@ -30,8 +32,15 @@ export function decodeOnnx(bytes: Uint8Array, source: string, external: External
   onnxLayout(bytes, source);
   const proto = decode(bytes, source);
   if (!proto.graph) throw badOnnx({ source, found: "a model without a graph", expected: "a graph" });
+  assertVersions(proto, source);
   const at: Place = { source, external };
   const graph = readGraph(proto.graph, "graph", at);
+  if (graph.outputs.length === 0) throw badOnnx({ source, found: "a graph without outputs", expected: "one or more" });
+  const untyped = graph.inputs.find(({ dtype }) => dtype === "");
+  if (untyped) {
+    const found = `the input ${quote(untyped.name)} without a type`;
+    throw badOnnx({ source, found, expected: "a type for every input" });
+  }
   const model: OnnxModel = {
     source,
     irVersion: Number(proto.irVersion),
@@ -41,6 +50,22 @@ export function decodeOnnx(bytes: Uint8Array, source: string, external: External
     functions: proto.functions.map(({ domain, name }) => `${domain}.${name}`),
   };
   return { ...model, graph: checkOnnxGraph(model) };
+}
+
+/** The newest versions of the format and of ONNX's operators that this reads: newer ones may mean something else by the same names. */
+const newest = { ir: 13n, operators: 26n };
+
+function assertVersions({ irVersion, opsetImport }: ModelProto, source: string): void {
+  const assert = (what: string, version: bigint, most: bigint): void => {
+    if (version >= 1n && version <= most) return;
+    const remedy = version > most ? "export the model with an older version" : undefined;
+    throw badOnnx({ source, found: `${what} ${version}`, expected: `1 to ${most}`, ...(remedy ? { remedy } : {}) });
+  };
+  assert("the IR version", irVersion, newest.ir);
+  for (const { domain, version } of opsetImport) {
+    const own = ownDomain(domain);
+    assert(`the operator set of domain ${quote(own)}`, version, own === "" ? newest.operators : 2n ** 31n);
+  }
 }
 
 interface Place {
@@ -86,20 +111,23 @@ function readGraph(proto: GraphProto, path: string, at: Place): OnnxGraph {
   const initializers = proto.initializer.map((tensor, i) =>
     readOnnxTensor(tensor, { ...at, place: `${path}/initializer[${i}]` }),
   );
+  for (const value of proto.valueInfo) readValue(value, at);
   const given = new Set(initializers.map(({ name }) => name));
   return {
     name: proto.name,
     nodes: proto.node.map((node, i) => readNode(node, `${path}/node[${i}]`, at)),
     initializers,
     // Before IR version 4 initializers had to stand among the inputs too.
-    inputs: proto.input.filter(({ name }) => !given.has(name)).map(readValue),
-    outputs: proto.output.map(readValue),
+    inputs: proto.input.filter(({ name }) => !given.has(name)).map((value) => readValue(value, at)),
+    outputs: proto.output.map((value) => readValue(value, at)),
   };
 }
 
 function readNode(proto: NodeProto, path: string, at: Place): OnnxNode {
   const { name, opType, domain, input, output, attribute } = proto;
   const attributes: Record<string, OnnxAttribute> = {};
+  const problem = ownDomain(domain) === "" ? nodeProblem(proto) : undefined;
+  if (problem) throw badOnnx({ source: at.source, ...problem });
   attribute.forEach((one, i) => {
     const value = readAttribute(one, `${path}/attribute[${i}]`, at);
     if (value !== undefined) attributes[one.name] = value;
@@ -139,12 +167,16 @@ function readAttribute(proto: AttributeProto, path: string, at: Place): OnnxAttr
   }
 }
 
-function readValue({ name, type }: ValueInfoProto): OnnxValue {
+function readValue({ name, type }: ValueInfoProto, { source }: Place): OnnxValue {
   const of = type?.value;
   if (of?.case === undefined) return { name, dtype: "" };
   if (of.case !== "tensorType") return { name, dtype: of.case.replace(/Type$/, "").replace("sparseTensor", "sparse") };
   const { elemType, shape } = of.value;
-  const dtype = onnxDtypeName(elemType) ?? "";
+  const dtype = onnxDtypeName(elemType);
+  if (dtype === undefined) {
+    const found = `the element type ${elemType} of the value ${quote(name)}`;
+    throw badOnnx({ source, found, expected: "one of ONNX's element types" });
+  }
   if (!shape) return { name, dtype };
   return {
     name,

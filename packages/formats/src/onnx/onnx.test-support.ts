@@ -10,6 +10,11 @@ export function rawFloats(...values: readonly number[]): Uint8Array<ArrayBuffer>
   return new Uint8Array(Float32Array.from(values).buffer);
 }
 
+/** An input of f32 numbers of any shape. */
+export function floatInput(name: string) {
+  return { name, type: { value: { case: "tensorType", value: { elemType: 1 } } } } as const;
+}
+
 /** A model of one MatMul with weights [2, 3], and what is changed in it. */
 export function modelBytes(graph: GraphInit = {}, model: ModelInit = {}): Uint8Array {
   const proto = create(ModelProtoSchema, {
@@ -20,7 +25,7 @@ export function modelBytes(graph: GraphInit = {}, model: ModelInit = {}): Uint8A
       name: "g",
       node: [{ opType: "MatMul", input: ["x", "w"], output: ["y"] }],
       initializer: [{ name: "w", dims: [2n, 3n], dataType: 1, rawData: rawFloats(1, 2, 3, 4, 5, 6) }],
-      input: [{ name: "x" }],
+      input: [floatInput("x")],
       output: [{ name: "y" }],
       ...graph,
     },

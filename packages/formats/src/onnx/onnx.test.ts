@@ -10,11 +10,17 @@ import type { Tensor } from "../tensor.ts";
 import { codeThrownBy, largestAllocation } from "../testing.test-support.ts";
 import { decodeOnnx } from "./decode-onnx.ts";
 import { encodeOnnx } from "./encode-onnx.ts";
-import { modelBytes, rawFloats } from "./onnx.test-support.ts";
+import { floatInput, modelBytes, rawFloats } from "./onnx.test-support.ts";
 import type { OnnxAttribute, OnnxGraph } from "./onnx-model.ts";
 import { readOnnx } from "./read-onnx.ts";
 import { replaceOnnxTensors } from "./replace-tensors.ts";
 
+const tensorOf = (elemType: number) => ({ value: { case: "tensorType", value: { elemType } } }) as const;
+/** A model of one operator with attributes. */
+function relu(attribute: object | readonly object[], opType = "Relu"): Uint8Array {
+  const node = { opType, input: ["x"], output: ["y"], attribute: [attribute].flat() };
+  return modelBytes({ node: [node] as NonNullable<Parameters<typeof modelBytes>[0]>["node"] & object });
+}
 const decode = (bytes: Uint8Array) => decodeOnnx(bytes, "m.onnx");
 const weights = { dtype: "f32", shape: [2, 3], data: Float32Array.of(1, 0, 3, 0, 5, 0) } as const;
 const place = "graph/initializer[0]";
@@ -63,7 +69,7 @@ describe("an ONNX model", () => {
       { name: "d", dims: [1n], dataType: 11, doubleData: [0.1] },
       { name: "e", dims: [2n], dataType: 3, int32Data: [-128, 127] },
     ];
-    const { graph } = decode(modelBytes({ node: [], output: [], initializer: tensors }));
+    const { graph } = decode(modelBytes({ node: [], output: [{ name: "a" }], initializer: tensors }));
     expect(graph.initializers.map((tensor) => "data" in tensor && [...(tensor.data as Iterable<unknown>)])).toEqual([
       [1.5, -2],
       [5n, -6n],
@@ -75,7 +81,7 @@ describe("an ONNX model", () => {
 
   test("keeps strings and other types that are not read, and says so", async () => {
     const initializer = [{ name: "t", dims: [1n], dataType: 8, stringData: [new Uint8Array([65])] }];
-    const { graph } = decode(modelBytes({ node: [], output: [], initializer }));
+    const { graph } = decode(modelBytes({ node: [], output: [{ name: "t" }], initializer }));
     expect(graph.initializers).toMatchObject([{ name: "t", dtype: "STRING", opaque: true }]);
   });
 
@@ -158,7 +164,46 @@ describe("what is no valid model is refused in one line:", () => {
       /shape/,
     ],
     ["an unknown type", () => modelBytes({ initializer: [{ ...w, dataType: 99, rawData }] }), /element type 99/],
-    ["a value made twice", () => modelBytes({ input: [{ name: "x" }, { name: "y" }] }), /'y' made twice/],
+    ["a value made twice", () => modelBytes({ input: [floatInput("x"), floatInput("y")] }), /'y' made twice/],
+    ["an input without a type", () => modelBytes({ input: [{ name: "x" }] }), /input 'x' without a type/],
+    [
+      "an output of no type",
+      () => modelBytes({ output: [{ ...floatInput("y"), type: tensorOf(0) }] }),
+      /element type 0/,
+    ],
+    ["no output", () => modelBytes({ output: [] }), /without outputs/],
+    ["no IR version", () => modelBytes({}, { irVersion: 0n }), /IR version 0/],
+    ["an IR version of the future", () => modelBytes({}, { irVersion: 128n }), /IR version 128, expected 1 to/],
+    ["an operator set of the future", () => modelBytes({}, { opsetImport: [{ version: 33802n }] }), /33802/],
+    ["an attribute without a type", () => relu({ name: "a" }, "A"), /'a' of operator 'A' without a type/],
+    [
+      "an attribute that its operator does not have",
+      () => relu({ name: "tdes", type: 7 }),
+      /'tdes' of operator 'Relu'/,
+    ],
+    [
+      "an attribute of another type",
+      () => relu({ name: "alpha", type: 2, i: 1n }, "Elu"),
+      /as an int, expected a float/,
+    ],
+    [
+      "an attribute twice",
+      () =>
+        relu(
+          [
+            { name: "a", type: 1 },
+            { name: "a", type: 1 },
+          ],
+          "A",
+        ),
+      /a second attribute 'a'/,
+    ],
+    ["too many inputs", () => modelBytes({ node: [{ opType: "Relu", input: ["x", "x"], output: ["y"] }] }), /2 inputs/],
+    [
+      "too many outputs",
+      () => modelBytes({ node: [{ opType: "Relu", input: ["x"], output: ["y", ""] }] }),
+      /2 outputs/,
+    ],
     ["a missing input", () => modelBytes({ input: [] }), /'x' of node MatMul/],
     ["a missing output", () => modelBytes({ output: [{ name: "q" }] }), /output 'q'/],
     ["an unknown domain", () => modelBytes({ node: [{ opType: "A", domain: "d", output: ["y"] }] }), /domain 'd'/],

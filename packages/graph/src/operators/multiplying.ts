@@ -156,7 +156,10 @@ const gemm: Operator = {
   layout: "first",
   derivative: "yes",
   weightInputs: [1],
-  infer: (question) => [{ kind: "real", shape: gemmShape(question) }],
+  infer(question) {
+    if (inputOf(question, 0).kind !== "real") refuse(question, "whole numbers", "real ones");
+    return [{ kind: "real", shape: gemmShape(question) }];
+  },
   apply(call): Applied {
     const { pool } = call;
     const shape = call.types[0]!.shape;

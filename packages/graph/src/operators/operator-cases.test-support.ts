@@ -40,6 +40,12 @@ const reals = (...numbers: readonly number[]): GraphTensor => ({
   data: Float32Array.from(numbers),
 });
 const real = (number: number): GraphTensor => ({ name: "", dtype: "f32", shape: [], data: Float32Array.of(number) });
+const bytes = (shape: readonly number[], ...numbers: readonly number[]): GraphTensor => ({
+  name: "",
+  dtype: "i8",
+  shape,
+  data: Int8Array.from(numbers),
+});
 const truth = (shape: readonly number[], ...numbers: readonly number[]): GraphTensor => ({
   name: "",
   dtype: "bool",
@@ -343,6 +349,14 @@ export const operatorCases: readonly OperatorCase[] = [
   one("ConstantOfShape", [null], { constants: { 0: whole(2, 3) }, attributes: { value: reals(1.5) } }),
   one("Range", [null, null, null], {
     constants: { 0: real(1), 1: real(7), 2: real(2) },
+  }),
+  one("DequantizeLinear", [null, null, null], {
+    constants: { 0: bytes([2, 3], -128, 0, 7, 127, -1, 5), 1: reals(0.5, 0.25), 2: bytes([2], 1, -2) },
+    attributes: { axis: 0 },
+  }),
+  one("DequantizeLinear", [null, null], {
+    name: "with one scale",
+    constants: { 0: bytes([2, 3], -128, 0, 7, 127, -1, 5), 1: real(0.5) },
   }),
   one("Not", [null], { constants: { 0: truth([3], 1, 0, 1) } }),
   one("ArgMax", [[3, 4]], { attributes: { axis: 1, keepdims: 0 } }),

@@ -18,10 +18,19 @@ const refused: Readonly<Record<string, string>> = {
   Pad: "it takes some away",
   "Resize by cubics": "nearest and linear ones",
   ...Object.fromEntries(
-    ["Shape", "Size", "ConstantOfShape", "Range", "Not", "And", "Or", "Xor", "Mod"].map((op) => [
-      op,
-      "it is a constant",
-    ]),
+    [
+      "Shape",
+      "Size",
+      "ConstantOfShape",
+      "Range",
+      "Not",
+      "And",
+      "Or",
+      "Xor",
+      "Mod",
+      "DequantizeLinear",
+      "DequantizeLinear with one scale",
+    ].map((op) => [op, "it is a constant"]),
   ),
   ...Object.fromEntries(
     ["Sin", "Cos", "ThresholdedRelu", "GatherElements", "ArgMax", "Sign", "Equal", "Greater", "GreaterOrEqual"]

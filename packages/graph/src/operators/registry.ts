@@ -1,6 +1,8 @@
 /** All operators by domain and name. */
 import type { Operator } from "../operator.ts";
 import { binaryOperators, comparisonOperators } from "./binary.ts";
+import { quantisingOperators } from "./constants/quantising.ts";
+import { shapeOperators } from "./constants/shapes.ts";
 import { gatheringOperators } from "./gathering.ts";
 import { joiningOperators } from "./joining.ts";
 import { movingOperators } from "./moving.ts";
@@ -8,7 +10,6 @@ import { multiplyingOperators } from "./multiplying.ts";
 import { normalisingOperators } from "./normalising.ts";
 import { reducingOperators } from "./reducing.ts";
 import { resizingOperators } from "./resizing.ts";
-import { shapeOperators } from "./shapes.ts";
 import { softmaxOperators } from "./softmax.ts";
 import { roundingOperators, unaryOperators } from "./unary.ts";
 import { conv } from "./windows/convolution.ts";
@@ -31,6 +32,7 @@ export const operators: readonly Operator[] = [
   ...gatheringOperators,
   ...resizingOperators,
   ...shapeOperators,
+  ...quantisingOperators,
   ...comparisonOperators,
   ...roundingOperators,
 ];

@@ -37,7 +37,7 @@ function inner(x: number): number {
 interface Rule {
   readonly cost: number;
   readonly curve: (question: Question) => Curve;
-  readonly program?: (question: Question) => Program;
+  readonly program?: (question: Question) => Program | undefined;
 }
 
 /** A program of one input, whose numbers are values 1, 2, ... */
@@ -194,6 +194,8 @@ const CURVES: Readonly<Record<string, Rule>> = {
   Clip: {
     cost: 2,
     program: (question) => {
+      // Bounds that are computed are known when it runs, not when chains are joined.
+      if (question.inputs.slice(1).some((input) => input && !input.data)) return undefined;
       const { low, high } = boundsOf(question);
       return steps([low, high], ["max", 0, 1], ["min", 3, 2])();
     },

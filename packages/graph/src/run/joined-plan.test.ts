@@ -76,6 +76,23 @@ describe("a plan whose chains are joined", () => {
     ]);
   });
 
+  test("takes bounds of Clip that are computed", () => {
+    const nodes = [
+      node("ReduceMax", ["x"], "most"),
+      node("Sub", ["most", "three"], "low"),
+      node("Clip", ["x", "low", "six"], "y"),
+    ];
+    const outputs = [{ name: "y", dtype: "f32" }];
+    const spec = { opsets: { "": 17 }, params: [], dtype: "f32", inputs: shapes, kinds: new Map() } as const;
+    const clipped = planGraph({ ...spec, graph: { ...graph, nodes, outputs } });
+    const x = inputs.get("x")!.data as Float32Array;
+    const low = Math.fround(x.reduce((most, value) => Math.max(most, value)) - 3);
+    for (const own of [kernels, referenceKernels]) {
+      const found = runGraph({ plan: clipped, inputs, pool: createPool(own, "f32") }).get("y")!;
+      expect([...found.data]).toEqual([...x].map((value) => Math.max(value, low)));
+    }
+  });
+
   test("gives every vector back to the pool", () => {
     const taken = new Set<unknown>();
     const pool = createPool(kernels, "f32");

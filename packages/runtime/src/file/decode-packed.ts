@@ -32,7 +32,7 @@ export async function decodePacked(bytes: Uint8Array, options: DecodeOptions = {
     if (crc32(stored, crc32(mask)) !== entry.crc32) {
       throw packedDamaged(`tensor ${quoted(entry.name)}`, "its checksum does not fit its bytes");
     }
-    tensors.set(entry.name, { ...entry, data: decodeTensor(entry, mask, stored) });
+    tensors.set(entry.name, { ...entry, ...decodeTensor(entry, mask, stored) });
     [maskAt, valueAt] = [maskEnd, valueEnd];
   }
   return { ...header, tensors };

@@ -1,7 +1,7 @@
 /** One tensor of a packed file: its kept values, put where its mask says. */
 import { packedDamaged, quoted } from "../errors.ts";
 import { fromHalf } from "./half.ts";
-import type { TensorEntry } from "./packed-model.ts";
+import type { PackedTensor, TensorEntry } from "./packed-model.ts";
 
 /** Smaller numbers are subnormal, on which processors are many times slower; they count as zero. */
 const smallestNormal = 2 ** -126;
@@ -25,10 +25,14 @@ export function valueLength(entry: TensorEntry): number {
 
 /**
  * @param mask - `maskLength` bytes @param stored - `valueLength` bytes
- * @returns all numbers, row-major
+ * @returns all numbers, row-major, and the scales of int8 and int4
  * @throws ERR_PACKED_DAMAGED
  */
-export function decodeTensor(entry: TensorEntry, mask: Uint8Array, stored: Uint8Array): Float32Array {
+export function decodeTensor(
+  entry: TensorEntry,
+  mask: Uint8Array,
+  stored: Uint8Array,
+): Pick<PackedTensor, "data" | "scales"> {
   const size = sizeOf(entry);
   const refuse = (problem: string): never => {
     throw packedDamaged(`tensor ${quoted(entry.name)}`, problem);
@@ -58,7 +62,7 @@ export function decodeTensor(entry: TensorEntry, mask: Uint8Array, stored: Uint8
       data[i] = Math.abs(value) < smallestNormal ? 0 : value;
     }
   }
-  return data;
+  return scales ? { data, scales } : { data };
 }
 
 function keptValues(entry: TensorEntry, stored: Uint8Array, from: number): Float32Array {

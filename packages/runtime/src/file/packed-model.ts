@@ -62,6 +62,8 @@ export interface WeightTensor {
 /** A tensor with its numbers: zeros where its mask is 0. */
 export interface PackedTensor extends TensorEntry {
   readonly data: Float32Array;
+  /** Of int8 and int4: of every output; data / scale are whole numbers. */
+  readonly scales?: Float32Array;
 }
 
 /** An input that takes, from the second run on, what an output of the same extents was in the run before; zeros in the first. */

@@ -3,8 +3,10 @@
  *   b = b0 + u'mean(z) - r'mean(x),
  * with x the inputs of the layer and z, u, b0 inputs, weights and bases of what it is led to; and the error that is left is that of centred inputs, a layer's problem once more
  * with H - mean(x) mean(x)', C - mean(x) mean(z)' and Z - mean(z) mean(z)' in the places of H, C and Z (dense-targets.ts). A batch normalisation
- * whose statistics are measured anew takes the mean off whatever it is. Its statistics become r'mean(x) + b and r'(H - mean(x) mean(x)')r, what
- * they are measured as on these inputs, so that later layers see what they are going to see.
+ * whose statistics M, V are measured anew takes the mean off whatever it is. Until then they move as the outputs do on these inputs: with m, v the mean and the
+ * variance of what the layer is led to and m', v' what it gives now,
+ *   V' = V v' / v,   (m' - M') / sqrt(V') = (m - M) / sqrt(V),
+ * so that later layers see what they are going to see; by the change, since the network's statistics may be those of other examples, such as images changed at random.
  * After the bias correction of Nagel et al., Data-free quantization (ICCV 2019, section 4.2). Departure: the weights are solved for with the bias free, not before it.
  */
 import {
@@ -16,6 +18,7 @@ import {
   type Model,
   matrix,
   type RunContext,
+  type Vec,
 } from "@secateur/core";
 import { product } from "./dense-targets.ts";
 
@@ -75,18 +78,29 @@ export function createOffsets(
       const { firstRow, rows, offset } = target;
       const { bias, statistics } = offset!;
       const means = Float64Array.from(layer.curvature.means!());
-      if (statistics && offsets === "all") {
-        const own = bias === undefined ? undefined : await model.read(bias);
-        const mean = timesMeans(found, means, kernels);
-        for (let r = 0; r < rows; r++) mean[r]! += own?.data[firstRow + r] ?? 0;
-        await set(statistics.mean, { firstRow, values: mean });
-        await set(statistics.variance, { firstRow, values: variances(found, centred(layer, kernels), kernels) });
-        return;
-      }
-      const start = dense && layer.dense ? await dense.read(bias!) : await original(bias!);
       const wanted = layer.dense ? timesMeans(u, layer.dense.means, kernels) : timesMeans(w, means, kernels);
       const given = timesMeans(found, means, kernels);
-      await set(bias!, { firstRow, values: wanted.map((value, r) => start.data[firstRow + r]! + value - given[r]!) });
+      const start = async (name: string): Promise<Vec> => {
+        const { data } = dense && layer.dense ? await dense.read(name) : await original(name);
+        return data.subarray(firstRow, firstRow + rows);
+      };
+      if (statistics && offsets === "all") {
+        const [mean, variance] = [await start(statistics.mean), await start(statistics.variance)];
+        const shift = bias === undefined ? undefined : await start(bias);
+        const own = centred(layer, kernels);
+        const spread = layer.dense ? variances(u, own.dense!.own, 0, kernels) : varianceOf(w, own, kernels);
+        const now = varianceOf(found, own, kernels);
+        const ratio = now.map((value, r) => (value > 0 && spread[r]! > 0 ? value / spread[r]! : 1));
+        const moved = given.map((value, r) => {
+          const far = wanted[r]! + (shift?.[r] ?? 0) - mean[r]!;
+          return mean[r]! + value - wanted[r]! + far * (1 - Math.sqrt(ratio[r]!));
+        });
+        await set(statistics.mean, { firstRow, values: moved });
+        await set(statistics.variance, { firstRow, values: ratio.map((value, r) => variance[r]! * value) });
+        return;
+      }
+      const own = await start(bias!);
+      await set(bias!, { firstRow, values: wanted.map((value, r) => own[r]! + value - given[r]!) });
     },
     async restore() {
       for (const [name, values] of originals) await model.write(name, values);
@@ -158,10 +172,15 @@ function timesMeans(w: Mat, means: Float64Array, kernels: Kernels): Float64Array
   return Float64Array.from(product(w, matrix(w.cols, 1, means), kernels).data);
 }
 
-/** r'Hr of every row, H without its damping, which is no variance. */
-function variances(w: Mat, { curvature, damping }: LayerCurvature, kernels: Kernels): Float64Array {
+/** Variance of the outputs of every row, of a layer that is centred. */
+function varianceOf(w: Mat, { curvature, damping }: LayerCurvature, kernels: Kernels): Float64Array {
+  return variances(w, curvature.gram!(), damping, kernels);
+}
+
+/** r'Hr of every row, H less a damping, which is no variance. */
+function variances(w: Mat, H: Mat, damping: number, kernels: Kernels): Float64Array {
   const { rows, cols } = w;
-  const image = product(w, curvature.gram!(), kernels);
+  const image = product(w, H, kernels);
   const out = new Float64Array(rows);
   for (let r = 0, i = 0; r < rows; r++) {
     for (let j = 0; j < cols; j++, i++) out[r]! += w.data[i]! * (image.data[i]! - damping * w.data[i]!);

@@ -41,7 +41,7 @@ const dense = file(
     inputs: [{ name: "x", dtype: "f32", shape: ["batch", 4] }],
     initializers: [floats("w1", 5, 4), floats("b1", 5), floats("w2", 5, 3), wholes("shape", -1, 3)],
     nodes: [
-      node("Gemm", [["x", "w1", "b1"], "h"], { alpha: 1, transB: 1 }),
+      { ...node("Gemm", [["x", "w1", "b1"], "h"], { alpha: 1, transB: 1 }), floats: ["alpha"] },
       node("Relu", [["h"], "r"]),
       node("MatMul", [["r", "w2"], "m"]),
       node("Reshape", [["m", "shape"], "s"]),

@@ -20,6 +20,7 @@ export const conv: Operator = {
   derivative: "yes",
   weightInputs: [1],
   infer(question) {
+    if (inputOf(question, 0).kind !== "real") refuse(question, "whole numbers", "real ones");
     const [x, w] = [inputOf(question, 0).shape, inputOf(question, 1).shape];
     const groups = numberOf(question, "group", 1);
     if (x.length < 3 || w.length !== x.length || x[1] !== w[1]! * groups || w[0]! % groups !== 0) {

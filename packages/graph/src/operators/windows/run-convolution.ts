@@ -138,20 +138,29 @@ export function imageInputs(plan: Plan, images: Vec, pool: Pool): WeightInputs {
         const windows = matrix(rows, cols, pool.take(rows * cols));
         const image = images.subarray(i * perImage, (i + 1) * perImage);
         pool.kernels.gatherWindows({ shape: part, images: image, windows });
-        const kept = pool.take(count * cols);
-        for (let y = 0, k = 0; y < down; y++) {
-          for (let x = 0; x < across; x++, k++) {
-            const row = (y * skip[0] * computed[1] + x * skip[1]) * cols;
-            kept.set(windows.data.subarray(row, row + cols), k * cols);
+        let data = windows.data;
+        const replace = (next: Vec): void => {
+          pool.give(data);
+          data = next;
+        };
+        if (plan.isSkipped) {
+          const kept = pool.take(count * cols);
+          for (let y = 0, k = 0; y < down; y++) {
+            for (let x = 0; x < across; x++, k++) {
+              const row = (y * skip[0] * computed[1] + x * skip[1]) * cols;
+              kept.set(data.subarray(row, row + cols), k * cols);
+            }
           }
+          replace(kept);
         }
-        pool.give(windows.data);
-        // (tap, channel) becomes (channel, tap), as weights have it.
-        const canonical = pool.take(count * cols);
-        pool.kernels.transposeBlocks(kept, { count, rows: taps, cols: own }, canonical);
-        pool.give(kept);
-        yield matrix(count, cols, canonical);
-        pool.give(canonical);
+        // (tap, channel) becomes (channel, tap), as weights have it; of one channel they are the same.
+        if (own > 1) {
+          const canonical = pool.take(count * cols);
+          pool.kernels.transposeBlocks(data, { count, rows: taps, cols: own }, canonical);
+          replace(canonical);
+        }
+        yield matrix(count, cols, data);
+        pool.give(data);
       }
     },
   };

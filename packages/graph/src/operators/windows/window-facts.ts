@@ -34,9 +34,16 @@ export function windowsOf(question: Question, space: Shape, kernel: readonly num
       "one or two axes, with a tap count each",
     );
   }
-  const list = (key: string): readonly number[] => listOf(question, key) ?? new Array<number>(rank).fill(1);
+  const list = (key: string): readonly number[] => {
+    const values = listOf(question, key) ?? new Array<number>(rank).fill(1);
+    if (values.length !== rank || values.some((value) => value < 1)) {
+      refuse(question, `${key} ${showShape(values)}`, `${rank} numbers of 1 or more`);
+    }
+    return values;
+  };
   const [strides, dilations] = [list("strides"), list("dilations")];
   const pads = padsOf(question, { space, kernel, strides, dilations });
+  if (pads.length !== 2 * rank) refuse(question, `pads ${showShape(pads)}`, `${2 * rank} numbers`);
   const geometry = {
     rank,
     image: pair(space, 1),

@@ -1,7 +1,9 @@
-/** `secateur unpack`: a packed network as a checkpoint again. */
+/** `secateur unpack`: a packed network as a checkpoint or an ONNX model again. */
 import { countZeros } from "@secateur/core";
-import { checkOutput, readFileBytes, writeFileAtomic } from "@secateur/formats";
+import { checkOutput, encodeOnnx, readFileBytes, writeFileAtomic } from "@secateur/formats";
+import { decodePacked } from "@secateur/runtime";
 import { badUsage } from "../../errors.ts";
+import { onnxOfPacked } from "../export/onnx-of-packed.ts";
 import { findEncoder } from "../plugins/find-format.ts";
 import { isPacked, packedCheckpoint } from "./packed-checkpoint.ts";
 
@@ -23,12 +25,14 @@ export async function runUnpack(spec: {
   readonly signal: AbortSignal;
 }): Promise<UnpackDocument> {
   const { path, out, overwrite, cwd, signal } = spec;
-  const encode = await findEncoder(out, cwd);
+  const isOnnx = out.endsWith(".onnx");
+  const encode = isOnnx ? undefined : await findEncoder(out, cwd);
   await checkOutput(out, { overwrite });
   const bytes = await readFileBytes(path);
   if (!isPacked(bytes)) throw badUsage(`${path} is no packed network; unpack takes what secateur pack wrote`, { path });
   const { tensors, metadata } = await packedCheckpoint(bytes, path);
-  await writeFileAtomic(out, await encode({ tensors, metadata }), { overwrite, signal });
+  const encoded = encode ? await encode({ tensors, metadata }) : encodeOnnx(onnxOfPacked(await decodePacked(bytes)));
+  await writeFileAtomic(out, encoded, { overwrite, signal });
   const size = tensors.reduce((sum, { data }) => sum + data.length, 0);
   const zeros = tensors.reduce((sum, { data }) => sum + countZeros(data as Float32Array), 0);
   return { file: out, tensors: tensors.length, size, zeros };

@@ -37,14 +37,18 @@ export const arithmetic: Readonly<Record<string, (low: Lowering) => void>> = {
   Pow: power,
   Neg: (low) => linear(low, low.value(0), { scale: -1, isLast: true }),
   ...composedFunctions,
-  Clip({ constant, numbers, number, emit, value }) {
+  Clip(low) {
+    const { constant, numbers, number, emit, value, node } = low;
+    const isComputed = (i: number): boolean => Boolean(node.inputs[i]) && !constant(i);
     const bound = (i: number, name: string, or: number): number => {
       const tensor = constant(i);
-      const given = tensor ? numbers(tensor)[0]! : number(name, or);
-      return within(given);
+      return within(tensor ? numbers(tensor)[0]! : number(name, or));
     };
     const attributes = { low: bound(1, "min", lowest), high: bound(2, "max", highest) };
-    emit("Clip", [value(0)], { attributes, isLast: true });
+    const [isLow, isHigh] = [isComputed(1), isComputed(2)];
+    const clipped = emit("Clip", [value(0)], { attributes, isLast: !isLow && !isHigh });
+    const raised = isLow ? emit("Max", [clipped, value(1)], { isLast: !isHigh }) : clipped;
+    if (isHigh) emit("Min", [raised, value(2)], { isLast: true });
   },
   BatchNormalization(low) {
     const tensors = [1, 2, 3, 4].map((i) => {

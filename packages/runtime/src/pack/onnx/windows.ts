@@ -47,7 +47,7 @@ function pooling(low: Lowering): void {
     kernel_shape: window,
     strides,
     pads: isRoundedUp ? roundedUp({ pads: exact, window, strides, sizes }) : exact,
-    count_include_pad: Number(isWhole),
+    ...(node.op === "AveragePool" ? { count_include_pad: Number(isWhole) } : {}),
   };
   emit(node.op, [from], { attributes, isLast: true });
 }

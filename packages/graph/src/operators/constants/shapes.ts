@@ -1,9 +1,9 @@
 /** Operators that work on shapes and make constants: they fold away when the shapes of the inputs are known. */
 import type { Vec } from "@secateur/core";
-import type { GraphTensor } from "../graph-spec.ts";
-import type { Operator, Question } from "../operator.ts";
-import { type Kind, kindOfDtype, type Numbers, numbersOf, sizeOf, tensorValue } from "../value.ts";
-import { axisIn, inputOf, knownInput, numberOf, refuse } from "./node-facts.ts";
+import type { GraphTensor } from "../../graph-spec.ts";
+import type { Operator, Question } from "../../operator.ts";
+import { type Kind, kindOfDtype, type Numbers, numbersOf, sizeOf, tensorValue } from "../../value.ts";
+import { axisIn, inputOf, knownInput, numberOf, refuse } from "../node-facts.ts";
 
 const none = { layout: "first", derivative: "none", flops: () => 0 } as const;
 

@@ -1,0 +1,64 @@
+/** Forward passes of our graph and of onnxruntime-web on the same inputs, one after the other in one process. */
+import { basename } from "node:path";
+import { createWasmKernels } from "@secateur/backends-wasm";
+import { createRunContext, type FloatTensors, regression } from "@secateur/core";
+import { readOnnx } from "@secateur/formats";
+import { createGraphModel } from "@secateur/graph";
+import { inputsOf, openRuntime, type Shapes } from "./onnx-runtime.ts";
+import { decimals } from "./print.ts";
+
+/** A row of the table: medians, and their ratios. */
+export async function compareSpeed(spec: {
+  readonly path: string;
+  readonly threads: number;
+  readonly shapes: Shapes;
+  readonly runs: number;
+  readonly folder: string;
+}): Promise<(string | undefined)[]> {
+  const { path, threads, shapes, runs, folder } = spec;
+  const file = basename(path);
+  const runtime = await openRuntime("onnxruntime-web", folder);
+  runtime.env.wasm.numThreads = threads;
+  const { model, bytes } = await readOnnx(path);
+  const graph = createGraphModel({ graph: model.graph, opsets: model.opsets, name: file });
+  if (!graph.run) return [file, "-", `${threads}`];
+  const { batch, feeds, inputs } = inputsOf(model, runtime, shapes.get(file));
+  const described = Object.values(inputs)
+    .map(({ shape }) => shape.join("x"))
+    .join(" ");
+  const kernels = await createWasmKernels({ threads });
+  try {
+    const ctx = createRunContext({ kernels });
+    const task = regression();
+    const session = await runtime.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+    const sides = [
+      async (): Promise<FloatTensors> => await graph.run!(batch, ctx, { task }),
+      async () => await session.run(feeds),
+    ];
+    const times = sides.map(() => ({ wall: [] as number[], cpu: [] as number[] }));
+    // The first runs compile.
+    for (let r = -3; r < runs; r++) {
+      for (const [s, side] of sides.entries()) {
+        const [wall, cpu] = [performance.now(), process.cpuUsage()];
+        await side();
+        const used = process.cpuUsage(cpu);
+        if (r < 0) continue;
+        times[s]!.wall.push(performance.now() - wall);
+        times[s]!.cpu.push((used.user + used.system) / 1000);
+      }
+    }
+    const [ours, theirs] = times.map(({ wall, cpu }) => ({ wall: median(wall), cpu: median(cpu) }));
+    return [
+      ...[file, described, `${threads}`, decimals(ours!.wall, 2), decimals(theirs!.wall, 2)],
+      ...[decimals(ours!.wall / theirs!.wall, 2), decimals(ours!.cpu / theirs!.cpu, 2)],
+    ];
+  } catch (error) {
+    return [file, described, `${threads}`, (error as Error).message.replaceAll("\n", " ").slice(0, 60)];
+  } finally {
+    await kernels.close();
+  }
+}
+
+function median(numbers: readonly number[]): number {
+  return [...numbers].sort((a, b) => a - b)[numbers.length >> 1]!;
+}
