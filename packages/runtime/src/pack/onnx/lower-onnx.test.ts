@@ -326,15 +326,6 @@ describe("an ONNX graph", () => {
     expect(await step()).toEqual([2, 20]);
   });
 
-  test("folding takes time by the number of operators", async () => {
-    // Quadratic, 20,000 of them would take longer than a test may.
-    const count = 20_000;
-    const nodes = Array.from({ length: count }, (_, i) =>
-      node("Abs", [i === 0 ? "x" : `v${i - 1}`], i === count - 1 ? "y" : `v${i}`),
-    );
-    expect((await packGraph(lowerOnnx(small(nodes)))).layers).toHaveLength(count);
-  });
-
   test("a state that is no output of the same extents is refused", async () => {
     const graph = lowerOnnx(small([node("Relu", ["x"], "y")]));
     await expect(
