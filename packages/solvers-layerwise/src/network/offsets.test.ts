@@ -2,7 +2,9 @@ import { arrayDataset, createRng, createRunContext, type Mat, matrix, type Solve
 import { activations } from "@secateur/fisher";
 import { createNetwork, mlp, type Network, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
+import { dsnot } from "../methods/dsnot.ts";
 import { obc } from "../methods/obc.ts";
+import { wanda } from "../methods/wanda.ts";
 import { biasMatcher } from "./match-biases.ts";
 import { pruneLayers } from "./prune-layers.ts";
 
@@ -186,6 +188,16 @@ test("an input that never changes costs nothing where a bias takes it over: its 
   expect([...w].map((value) => (value === 0 ? 0 : 1))).toEqual(
     Array.from({ length: 20 }, (_, i) => (i % 5 === 2 ? 0 : 1)),
   );
+});
+
+test("inputs less their means have none: DSnoT, whose swaps bring mean errors to 0, leaves Wanda's mask", async () => {
+  const keptBy = async (solver: Solver, offsets: "none" | "biases"): Promise<number[]> => {
+    const model = createNetwork(chain, { seed: 4, dtype: "f64" });
+    await pruneLayers({ ...requestOf(model), solver, offsets, allocation: "uniform", inputs: "parallel" }, ctx);
+    return (await Promise.all(names.map((name) => model.read(name)))).flatMap(({ data }) => [...data]);
+  };
+  expect(await keptBy(dsnot(), "biases")).toEqual(await keptBy(wanda(), "biases"));
+  expect(await keptBy(dsnot(), "none")).not.toEqual(await keptBy(wanda(), "none"));
 });
 
 test("a choice among allocations, evolution and a failure leave no bias of a try behind", async () => {
