@@ -1,7 +1,7 @@
 import { crc32 } from "node:zlib";
 import { createNetwork, mlp } from "@secateur/nn";
-import { decodePacked, load } from "@secateur/runtime";
-import { encodePacked, lowerNetwork } from "@secateur/runtime/pack";
+import { decodePacked, load, type PackedOperator } from "@secateur/runtime";
+import { encodePacked, lowerNetwork, type PackGraph } from "@secateur/runtime/pack";
 import type { FuzzFormat } from "../fuzz-format.ts";
 import { joined, oneOf } from "../mutate-bytes.ts";
 import { mutateJson } from "../mutate-json.ts";
@@ -18,8 +18,54 @@ async function wholeFiles(): Promise<readonly Uint8Array[]> {
     }),
   );
   const graph = lowerNetwork(network.spec, tensors);
-  return [await encodePacked(graph), await encodePacked(graph, { values: "f16" })];
+  return [
+    await encodePacked(graph),
+    await encodePacked(graph, { values: "f16" }),
+    await encodePacked(stepping, { values: "int8" }),
+  ];
 }
+
+const steps = (
+  op: string,
+  inputs: readonly string[],
+  output: string,
+  rest: Partial<PackedOperator> = {},
+): PackedOperator => ({
+  ...{ op, name: output, inputs, tensors: [], output, attributes: {} },
+  ...rest,
+});
+
+/** Tokens, a state, and the operators that walk along many indices: what a header says decides where they read and write. */
+const stepping: PackGraph = {
+  inputs: [
+    { name: "t", dims: ["batch", 3], whole: true },
+    { name: "h", dims: [1, 2, 3, 4] },
+  ],
+  outputs: [
+    { name: "y", dims: ["batch", 3, 3] },
+    { name: "n", dims: [1, 2, 3, 4] },
+  ],
+  states: [{ input: "h", output: "n" }],
+  operators: [
+    steps("Gather", ["t"], "e", { tensors: ["table"] }),
+    steps("LayerNormalization", ["e"], "l"),
+    steps("Transpose", ["l"], "r", { attributes: { perm: [0, 2, 1] } }),
+    steps("MatMul", ["l", "r"], "m", { attributes: {} }),
+    steps("Constant", [], "k", { tensors: ["mask"] }),
+    steps("Sub", ["m", "k"], "s", { attributes: { activation: "HardSwish", scale: 2, shift: -1 } }),
+    steps("ReduceMax", ["s"], "x"),
+    steps("Expand", ["x"], "w", { attributes: { dims: [1, 3, 3] } }),
+    steps("Keep", ["w", "s"], "y"),
+    steps("Pad", ["h"], "p", { attributes: { pads: [0, 0, 1, 0, 0, 0, 0, 1], value: 1 } }),
+    steps("Slice", ["p"], "c", { attributes: { axis: [2], start: [3], count: [3], step: [-1] } }),
+    steps("Slice", ["c"], "d", { attributes: { axis: [3], start: [0], count: [4], step: [1] } }),
+    steps("Mish", ["d"], "n"),
+  ],
+  tensors: new Map([
+    ["table", { dims: [5, 4], data: Float32Array.from({ length: 20 }, (_, i) => Math.sin(i)) }],
+    ["mask", { dims: [3, 3], data: Float32Array.from({ length: 9 }, (_, i) => i), exact: true }],
+  ]),
+};
 
 /** The parts of a file, unpacked. */
 async function partsOf(file: Uint8Array): Promise<{ header: unknown; streams: Uint8Array; sizes: readonly number[] }> {
