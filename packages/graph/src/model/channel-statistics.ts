@@ -5,7 +5,16 @@
  * so that what leaves the normalisation has the mean and variance it had. Measuring M', V' outright (as after training) would need the random changes of
  * images that training used, which a file does not tell; differences on the same examples do not.
  */
-import { createPool, type Dataset, type RunContext, sampleIndices, throwIfAborted, type Vec } from "@secateur/core";
+import {
+  createPool,
+  type Dataset,
+  type Kernels,
+  matrix,
+  type RunContext,
+  sampleIndices,
+  throwIfAborted,
+  type Vec,
+} from "@secateur/core";
 import type { GraphSpec, GraphTensor } from "../graph-spec.ts";
 import { startGraph } from "../run/run-graph.ts";
 import { tensorValue, type Value } from "../value.ts";
@@ -96,7 +105,7 @@ export async function measureChannels(
         const s = pass.plan.steps.findIndex(({ node }) => node.outputs[0] === name);
         run.advance(s);
         const { data: values } = run.values[pass.plan.steps[s]!.inputs[0]!]!;
-        addChannels(sums, values.subarray(0, (values.length / pass.fed) * pass.count) as Vec);
+        addChannels(sums, values.subarray(0, (values.length / pass.fed) * pass.count) as Vec, ctx.kernels);
       }
       const statistics = finished(sums);
       found.set(name, statistics);
@@ -111,16 +120,19 @@ export async function measureChannels(
 }
 
 /** Adds numbers [positions, channels]. */
-function addChannels(sums: { count: number; sum: Float64Array; squares: Float64Array }, values: Vec): void {
+function addChannels(
+  sums: { count: number; sum: Float64Array; squares: Float64Array },
+  values: Vec,
+  kernels: Kernels,
+): void {
   const channels = sums.sum.length;
-  for (let i = 0; i < values.length; ) {
-    for (let c = 0; c < channels; c++, i++) {
-      const value = values[i]!;
-      sums.sum[c]! += value;
-      sums.squares[c]! += value * value;
-    }
-  }
-  sums.count += values.length / channels;
+  const all = matrix(values.length / channels, channels, values);
+  const out = values.slice(0, channels);
+  kernels.columnSums(all, out);
+  for (let c = 0; c < channels; c++) sums.sum[c]! += out[c]!;
+  kernels.columnDots(all, all, out);
+  for (let c = 0; c < channels; c++) sums.squares[c]! += out[c]!;
+  sums.count += all.rows;
 }
 
 function finished({ count, sum, squares }: { count: number; sum: Float64Array; squares: Float64Array }) {

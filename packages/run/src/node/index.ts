@@ -8,6 +8,7 @@ export { checkModelPlace } from "./export/check-model-place.ts";
 export { runConvert } from "./export/run-convert.ts";
 export { compressedSizes } from "./inspect/compressed-sizes.ts";
 export { type InspectDocument, runInspect } from "./inspect/run-inspect.ts";
+export { isOnnxModel } from "./large/is-onnx-model.ts";
 export { batchNormOfModel, chosenDense, remeasuringModel } from "./open/any-model-settings.ts";
 export { describedArchitecture, namedArchitecture } from "./open/architecture/described-architecture.ts";
 export { architectureKey } from "./open/architecture/resolve-architecture.ts";
@@ -18,7 +19,6 @@ export { type AnyModel, openAnyModel, ownNetwork } from "./open/open-any-model.t
 export { openData } from "./open/open-data.ts";
 export { openKernels } from "./open/open-kernels.ts";
 export { type OpenedModel, openModel, readModelFile } from "./open/open-model.ts";
-export { isOnnxModel } from "./open/open-onnx.ts";
 export { isTfjsModel, modelFile, readTfjsFiles } from "./open/open-tfjs.ts";
 export { readCosts, runCalibrate } from "./pack/costs-file.ts";
 export { type InputChoices, readInputChoices } from "./pack/onnx-graph.ts";
