@@ -143,6 +143,23 @@ describe("what the default costs", () => {
     }
   });
 
+  test("is about that for dense networks at light sparsities too: fewer stages at the target, unless some are asked for", () => {
+    const stagesAt = (sparsity: number, overrides = {}) => {
+      const { stages, targetStages } = resolvePlan(chita(), situation({ prunable: 32_360, sparsity }), overrides);
+      return [stages, targetStages];
+    };
+    expect([0.3, 0.5, 0.6, 0.7, 0.9].map((sparsity) => stagesAt(sparsity))).toEqual([
+      [1, 4],
+      [1, 4],
+      [1, 5],
+      [1, 6],
+      [4, 6],
+    ]);
+    expect(stagesAt(0.98)).toEqual([9, 9]);
+    expect(stagesAt(0.5, { targetStages: 6 })).toEqual([1, 6]);
+    expect(stagesAt(0.5, { stages: 7 })).toEqual([4, 3]);
+  });
+
   test("leaves dense networks of any size and sparsity their stages with the Gauss-Newton matrix", () => {
     for (const prunable of [300, 32_360, 4_000_000]) {
       for (const sparsity of [0.3, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99]) {

@@ -10,8 +10,9 @@ import { keptCount, type RunPlan, type RunSituation } from "@secateur/core";
 const firstKept = 0.3;
 /** How many times fewer weights the next stage keeps. */
 const stageRatio = 1.45;
-/** Stages at the target are as many as rising ones, and at least this many. */
+/** Stages at the target are as many as rising ones, and at least this many, where they are not too dear. */
 const leastTargetStages = 6;
+const leastDearStages = 4;
 /** Gauss-Newton: examples a rising stage, and a stage at the target or a single stage. */
 const examples = 4000;
 const targetExamples = 10_000;
@@ -37,6 +38,8 @@ const alwaysAffordable = 2e10;
 /** Conjugate-gradient iterations of a rising stage and of one at the target. */
 const risingIterations = 20;
 const targetIterations = 10;
+/** What a stage over dense layers is counted at in the kernels: twice the kept weights an iteration, of which one at the target takes twice as many, and seven passes. */
+const countedPasses = { rising: 2 * risingIterations, atTarget: 4 * targetIterations, others: 7 };
 /** Passes for each through dense layers, of which the first has most weights and takes no tangents, and through convolutions. */
 const densePasses = 2;
 const convolutionPasses = 4;
@@ -61,7 +64,9 @@ export function chitaPlan(situation: RunSituation): RunPlan {
   }
   const stores = reuses && curvature !== "gauss-newton";
   const batch = stores ? Math.max(1, Math.min(largestBatch, Math.floor(available / 500))) : 1;
-  const { stages, targetStages } = stores ? affordableSplit(situation, { rising, batch }) : split(situation, rising);
+  const { stages, targetStages } = stores
+    ? affordableSplit(situation, { rising, batch })
+    : withoutDearStages(situation, split(situation, rising));
   const total = stages + targetStages;
   const sampled: RunPlan =
     stores || curvature === "empirical-fisher"
@@ -112,6 +117,26 @@ function gaussNewtonCost(
   }
   const atTarget = Math.max(leastTargetStages, stages) * targetIterations * passes(targetExamples, 1 - sparsity);
   return prunable * (rising + atTarget);
+}
+
+/** Where nobody asked for a number of stages, as many at the target as about eight epochs of training cost; light sparsities keep most weights, and their stages cost most. */
+function withoutDearStages(
+  situation: RunSituation,
+  free: { stages: number; targetStages: number },
+): { stages: number; targetStages: number } {
+  const { sparsity, prunable, examples: available, stages: asked, targetStages } = situation;
+  if (asked !== undefined || targetStages !== undefined) return free;
+  const { rising, atTarget, others } = countedPasses;
+  let spent = 0;
+  let before = 1;
+  for (let i = 0; i < free.stages; i++) {
+    const after = Math.max(1 - sparsity, firstKept / stageRatio ** i);
+    spent += Math.min(examples, available) * ((rising * (before + after)) / 2 + others) * prunable;
+    before = after;
+  }
+  const stage = Math.min(targetExamples, available) * (atTarget * (1 - sparsity) + others) * prunable;
+  const most = Math.max(leastDearStages, Math.floor((affordable(situation) - spent) / stage));
+  return { ...free, targetStages: Math.min(free.targetStages, most) };
 }
 
 /**

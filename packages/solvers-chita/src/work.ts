@@ -1,4 +1,4 @@
-/** What solving takes in a run of {@link chita} by a plan, counted in multiply-adds of dense products; for the expected time only. */
+/** What solving takes in a run of {@link chita} by a plan, counted in multiply-adds; for the expected time only. */
 import { momentExamples, planSparsities, type ResolvedPlan, type RunSituation, type SolverWork } from "@secateur/core";
 import { gemmSpeedUp } from "@secateur/core/linalg";
 import { cheapProduct } from "./path/shrink-path.ts";
@@ -25,7 +25,11 @@ export function chitaWork(plan: ResolvedPlan, situation: RunSituation): SolverWo
   const isKronecker = plan.curvature === "kronecker-gauss-newton";
   const kronecker = layers.reduce((sum, { rows, cols }) => sum + rows * cols * (rows + cols), 0);
   const pace = isKronecker && kronecker <= cheapProduct * gemmSpeedUp * prunable ? manyProducts : fewProducts;
-  let [curvature, products] = [0, 0];
+  let [curvature, products, asDense] = [0, 0, 0];
+  const add = (counted: number, dense = counted): void => {
+    products += counted;
+    asDense += dense;
+  };
   let before = 1 - initialSparsity;
   for (const [index, reached] of planSparsities(plan, sparsity).entries()) {
     const after = Math.min(before, 1 - reached);
@@ -38,15 +42,17 @@ export function chitaWork(plan: ResolvedPlan, situation: RunSituation): SolverWo
         curvature += (momentExamples({ examples: rows, inputs: cols, positions }) * positions * cols ** 2) / 2;
       }
       // One of G'G an iteration, and those of residuals a round.
-      products += competing * (iterations + 2 * (isAtTarget ? 2 : rounds)) * kronecker;
+      add(competing * (iterations + 2 * (isAtTarget ? 2 : rounds)) * kronecker);
     } else if (plan.curvature === "gauss-newton") {
       // Convolutions take as long however few weights are kept.
-      const dense = weightReuse > 1 ? passesOfConvolutions : Math.min(1, fixedShare + (before + after) / 2);
-      products += competing * rows * prunable * weightReuse * (otherProducts + 2 * iterations * dense);
+      const share = weightReuse > 1 ? passesOfConvolutions : (before + after) / 2;
+      const time = weightReuse > 1 ? passesOfConvolutions : Math.min(1, fixedShare + share);
+      const pass = competing * rows * prunable * weightReuse;
+      add(pass * (otherProducts + 2 * iterations * share), pass * (otherProducts + 2 * iterations * time));
     } else {
-      products += competing * rows * prunable * (rows / 2 + productsOfRows);
+      add(competing * rows * prunable * (rows / 2 + productsOfRows));
     }
     before = after;
   }
-  return { curvature, products };
+  return { curvature, products, asDense };
 }

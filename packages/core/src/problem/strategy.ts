@@ -48,10 +48,12 @@ export interface Solver {
   work?(plan: ResolvedPlan, situation: RunSituation): SolverWork;
 }
 
-/** Multiply-adds, in those of dense products. */
+/** Multiply-adds. */
 export interface SolverWork {
   /** Of taking the curvature. */
   readonly curvature: number;
   /** Of products with it, with its rows or their transpose. */
   readonly products: number;
+  /** How many of products with all of the weights take as long as those, where they are with few of them; default: as many. */
+  readonly asDense?: number;
 }

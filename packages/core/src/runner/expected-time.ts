@@ -25,8 +25,9 @@ const recalibrationPasses = 2;
 export interface RunWork {
   /** Of taking gradients or moments. */
   readonly gradients: number;
-  /** Of a solver's products with them. */
+  /** Of a solver's products with them, and how many of dense ones take as long. */
   readonly products: number;
+  readonly asDense: number;
   /** Of the losses that steps are accepted by. */
   readonly losses: number;
 }
@@ -44,16 +45,17 @@ export interface WorkSpec {
 
 /** Counts the work; none for a solver without gradients, which is over at once. */
 export function expectedWork({ solver, plan, situation, accept, recalibrates }: WorkSpec): RunWork {
-  if ((solver.needs.curvature ?? []).length === 0) return { gradients: 0, products: 0, losses: 0 };
+  if ((solver.needs.curvature ?? []).length === 0) return { gradients: 0, products: 0, asDense: 0, losses: 0 };
   const { prunable, weightReuse = 1 } = situation;
   const pass = prunable * weightReuse;
   const stages = plan.stages + plan.targetStages;
   const competing = plan.ridge === "auto" ? plan.ridgeFactors.length : 1;
   const measured = accept + (recalibrates ? recalibrationExamples * recalibrationPasses : 0);
-  const { curvature, products } = solver.work?.(plan, situation) ?? { curvature: 0, products: 0 };
+  const { curvature, products, asDense = products } = solver.work?.(plan, situation) ?? { curvature: 0, products: 0 };
   return {
     gradients: rowsOf(plan) * plan.batch * gradientPasses * pass + curvature,
     products,
+    asDense,
     losses: stages * competing * lossesAStage * measured * pass,
   };
 }
@@ -94,7 +96,7 @@ export async function expectedMs(
   const work = expectedWork(spec);
   const pace = await rehearse(spec, work, ctx);
   const { gradient = lossMs / macs, product = lossMs / macs } = pace;
-  return work.gradients * gradient + work.products * product + (work.losses * lossMs) / macs;
+  return work.gradients * gradient + work.asDense * product + (work.losses * lossMs) / macs;
 }
 
 /** Milliseconds a multiply-add of gradients and of products, by a few rows; what cannot be taken is left to the run to tell. */
@@ -105,7 +107,7 @@ async function rehearse(
 ): Promise<{ gradient?: number; product?: number }> {
   const { plan, estimator, request } = spec;
   const ctx = { ...quietContext(outer), rng: outer.rng.fork("rehearsal") };
-  const all = work.gradients + work.products + work.losses;
+  const all = work.gradients + work.asDense + work.losses;
   const wanted = Math.floor((rehearsedShare * all * rowsOf(plan)) / work.gradients);
   const most = Math.min(mostRows, plan.examples, Math.floor(request.data.size / plan.batch));
   const rows = Math.min(most, Math.max(fewestRows, wanted));

@@ -38,6 +38,11 @@ export interface Statistic {
   readonly original: Vec;
 }
 
+/** The names that a model reads and writes the two by. */
+export function statisticNames({ name }: Pick<Norm, "name">): { readonly mean: string; readonly variance: string } {
+  return { mean: `${name}.running_mean`, variance: `${name}.running_var` };
+}
+
 /** Mean and variance of every channel at every normalisation, by its name. */
 export type ChannelStatistics = ReadonlyMap<string, { readonly mean: Float64Array; readonly variance: Float64Array }>;
 

@@ -122,13 +122,16 @@ export async function pruneNetwork(job: PruneJob): Promise<Pick<PruneOutcome, "c
 async function feasiblePlan(job: PruneTask): Promise<RunPlan> {
   const { network, plan, session } = job;
   if (!(await lacksProducts(job))) return plan;
-  const message = `${network.name} gives gradient rows and no products with its Jacobian: --curvature empirical-fisher is used`;
+  const instead = withoutProducts(network);
+  const message = `${network.name} gives ${network.layerMoments ? "second moments of its layers" : "gradient rows"} and no products with its Jacobian: --curvature ${instead.curvature} is used`;
   session.onEvent({ type: "note", level: "info", code: "curvature", message });
-  return { ...plan, ...withoutProducts };
+  return { ...plan, ...instead };
 }
 
-/** Stored rows in the place of the Gauss-Newton matrix. */
-const withoutProducts: RunPlan = { curvature: "empirical-fisher" };
+/** In the place of the Gauss-Newton matrix: its Kronecker factors, where the model gives what they are made of, else stored rows. */
+function withoutProducts({ layerMoments }: PrunableModel): RunPlan {
+  return { curvature: layerMoments ? "kronecker-gauss-newton" : "empirical-fisher" };
+}
 
 /** Whether a solver advises the Gauss-Newton matrix, which needs products with the network's Jacobian, and the model has none. */
 async function lacksProducts(job: PlannedJob): Promise<boolean> {
@@ -148,7 +151,7 @@ type PlannedJob = Pick<PruneTask, "network" | "params" | "solver" | "sparsity" |
 /** The plan that a run will follow, before anything is done. */
 export async function plannedRun(job: PlannedJob): Promise<ResolvedPlan> {
   const isOther = needsGradients(job.solver) && (await lacksProducts(job));
-  return await advisedRun(isOther ? { ...job, plan: { ...job.plan, ...withoutProducts } } : job);
+  return await advisedRun(isOther ? { ...job, plan: { ...job.plan, ...withoutProducts(job.network) } } : job);
 }
 
 /** The user's plan, completed by the solver's advice. */

@@ -9,6 +9,7 @@ import { productOf } from "../plan/value.ts";
 import { valueDims } from "../plan/value-dims.ts";
 import { type CostTable, defaultCosts, kernelWays } from "./costs.ts";
 import type { PackGraph } from "./pack-graph.ts";
+import { storedType } from "./quantize.ts";
 
 /** One way to store or run a tensor: a fixed cost, and one for every block of `outputs` x 1 weights of which any is kept. */
 export interface CostWay {
@@ -39,15 +40,16 @@ export function costModels(
   return { bytes: byteModel(graph, options.values ?? "int8"), milliseconds: timeModel(graph, options.costs) };
 }
 
-/** A value a kept weight and a bit a weight, or a value a weight; biases are f32, and so is the scale of whole numbers an output has. */
+/** A value a kept weight and a bit a weight, or a value a weight; biases as they are stored; whole numbers have a scale of f32 an output. */
 function byteModel(graph: PackGraph, values: ValueType): CostModel {
   const each = valueBytes[values];
   const hasScales = values === "int8" || values === "int4";
   const params: Record<string, readonly CostWay[]> = {};
   let other = 0;
-  for (const [name, { dims, data }] of graph.tensors) {
-    if (dims.length < 2) {
-      other += 4 * data.length;
+  for (const [name, tensor] of graph.tensors) {
+    const { dims, data, exact } = tensor;
+    if (dims.length < 2 || exact) {
+      other += valueBytes[storedType(tensor, values)] * data.length;
       continue;
     }
     if (hasScales) other += 4 * dims[0]!;

@@ -2,11 +2,11 @@ import { crc32 } from "../file/crc32.ts";
 import type { PackedHeader, TensorEntry, ValueType } from "../file/packed-model.ts";
 import { magic, packedFileVersion, prefixBytes } from "../file/prefix.ts";
 import type { DenseTensor, PackGraph } from "./pack-graph.ts";
-import { storedValues } from "./quantize.ts";
+import { storedType, storedValues } from "./quantize.ts";
 
 /** How a file is written. */
 export interface EncodeOptions {
-  /** Of tensors of two or more extents; scales, biases and the like are f32. Default "f32". */
+  /** Of tensors of two or more extents; beside fewer bits than f32, biases and the like are f16 where it holds them. Default "f32". */
   readonly values?: ValueType;
   /** Default "gzip"; "none" for hosts that compress, or to compress it otherwise. */
   readonly compression?: "gzip" | "none";
@@ -26,7 +26,7 @@ export async function encodePacked(graph: PackGraph, options: EncodeOptions = {}
   const entries: TensorEntry[] = [];
   for (const [name, tensor] of graph.tensors) {
     const kept = mayMask ? keptIndices(tensor) : undefined;
-    const type = tensor.dims.length < 2 || tensor.exact ? "f32" : values;
+    const type = storedType(tensor, values);
     const mask = kept ? maskOf(kept, tensor.data.length) : new Uint8Array();
     const stored = storedValues(tensor, type, kept);
     masks.push(mask);

@@ -1,6 +1,16 @@
 /** Values as the file stores them: f32, f16, or whole numbers times a scale an output, q = round(w / scale), scale = max |w| / (2^(bits-1) - 1). */
 import type { ValueType } from "../file/packed-model.ts";
+import type { DenseTensor } from "./pack-graph.ts";
 import { toHalf } from "./to-half.ts";
+
+/** Weights as asked for; biases, scales and the like as f16 beside few bits, where f16 holds them to 2^-11; what is exact as f32. */
+export function storedType({ dims, data, exact }: DenseTensor, values: ValueType): ValueType {
+  if (exact || values === "f32") return "f32";
+  if (dims.length >= 2) return values;
+  return data.every((value) => value === 0 || (Math.abs(value) >= 2 ** -14 && Math.abs(value) <= 65504))
+    ? "f16"
+    : "f32";
+}
 
 /** The value stream of a tensor: scales, then kept values. @param kept - indices in ascending order; undefined: all */
 export function storedValues(

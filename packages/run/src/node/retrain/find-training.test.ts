@@ -39,19 +39,30 @@ async function trained(scale = 1): Promise<RangeTest> {
   };
 }
 
-test("takes the highest rate whose loss is within 2 % of the lowest, and leaves the network as it was", async () => {
+test("takes the highest rate whose loss is near the lowest after a longer trial, and leaves the network as it was", async () => {
   const spec = await trained();
   const before = spec.network.tensors();
-  const { learningRate, losses, cropPadding, flip } = await findTraining(spec, createRunContext());
+  const { learningRate, losses, longer, cropPadding, flip } = await findTraining(spec, createRunContext());
   expect(spec.network.tensors()).toEqual(before);
   // No images, no changes of them.
   expect([cropPadding, flip]).toEqual([0, false]);
-  const best = Math.min(...losses.map(({ loss }) => loss));
-  const near = losses.filter(({ loss }) => loss <= 1.02 * best).map(({ rate }) => rate);
-  expect(learningRate).toBe(Math.max(...near));
+  const within = (all: typeof losses, times: number) => {
+    const best = Math.min(...all.map(({ loss }) => loss));
+    return all.filter(({ loss }) => loss <= times * best).map(({ rate }) => rate);
+  };
   expect(losses.length).toBeGreaterThan(1);
+  expect(longer.map(({ rate }) => rate)).toEqual(within(losses, 1.1).slice(-3));
+  expect(learningRate).toBe(within(longer, 1.03).at(-1));
   // The same seed draws the same examples.
-  expect((await findTraining(spec, createRunContext())).losses).toEqual(losses);
+  expect((await findTraining(spec, createRunContext())).longer).toEqual(longer);
+});
+
+test("a network of small slopes is trained at rates above the usual one", async () => {
+  // The same function of inputs thirty times smaller: good rates of the first layer are a thousand times what they were.
+  const { learningRate, losses } = await findTraining(await trained(1 / 30), createRunContext());
+  expect(losses.map(({ rate }) => rate)).toContain(0.3);
+  expect(learningRate).toBeGreaterThan(0.1);
+  expect(losses.length).toBeLessThanOrEqual(9);
 });
 
 test("a rate at which training diverges is never taken, and none higher is tried", async () => {

@@ -45,11 +45,12 @@ export async function settingsByTrial(
     },
     session.context(),
   );
-  const { losses, learningRate, cropPadding, flip, schedule, epochs } = found;
-  const tried = losses.map(({ rate, loss }) => `${rate}: ${Number.isFinite(loss) ? loss.toPrecision(3) : "diverged"}`);
+  const { losses, longer, learningRate, cropPadding, flip, schedule, epochs } = found;
+  const inWords = (all: typeof losses): string =>
+    all.map(({ rate, loss }) => `${rate}: ${Number.isFinite(loss) ? loss.toPrecision(3) : "diverged"}`).join(", ");
   const changes = cropPadding > 0 || flip ? "randomly cropped and mirrored images" : "unchanged images";
   const isLost = losses.every(({ loss }) => !Number.isFinite(loss));
-  const message = `${path} does not say how it was trained; short trainings ended at these held-out losses, by their highest rate: ${tried.join(", ")}; so ${schedule} from ${learningRate}${isLost ? ", the lowest that was tried and too high already," : ""} over ${epochs} epochs on ${changes} is taken (--dense-training says otherwise)`;
+  const message = `${path} does not say how it was trained; short trainings ended at these held-out losses, by their highest rate: ${inWords(losses)}${longer.length > 0 ? `; longer ones at ${inWords(longer)}` : ""}; so ${schedule} from ${learningRate}${isLost ? ", the lowest that was tried and too high already," : ""} over ${epochs} epochs on ${changes} is taken (--dense-training says otherwise)`;
   session.onEvent({ type: "note", level: "warn", code: "dense-training", message });
   const { dense = { schedule, learningRate, epochs } } = settings;
   return completeSettings({ settings: { ...settings, dense, cropPadding, flip }, record: found, sparsity });
