@@ -20,7 +20,7 @@ import { needsGradients, plannedRun, pruneNetwork } from "../../prune/prune-netw
 import { gradientPlanKeys } from "../../recipe/plan-keys.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
-import { batchNormOfModel, chosenDense, remeasuringModel } from "../open/any-model-settings.ts";
+import { batchNormOfModel, chosenDense, noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
 import { followingBiases } from "../open/bias-matching.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
@@ -133,6 +133,7 @@ export async function runCompare(
   });
   const { reestimateBatchNorm: when } = spec;
   const settings = batchNormOfModel(first, when === undefined ? {} : { when });
+  if (settings) noteCorrected(first, session);
   const measurements = remeasuringModel({ model: first, data, settings, session });
   await measurements.before();
   const posed = await poseTask({ network: first.network, data, named: named?.task, session });
