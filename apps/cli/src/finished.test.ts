@@ -79,6 +79,28 @@ describe.each(commands)("$name --resume of a run that is finished", ({ argv, oth
   });
 });
 
+test("a training whose task or normalisation was another says so, and no more", async () => {
+  const { folder: cwd, data } = await smallTask();
+  const train = [
+    "train",
+    "--arch",
+    smallArch,
+    "--data",
+    data,
+    "--epochs",
+    "1",
+    "--task",
+    "classification",
+    "--out",
+    "t.safetensors",
+  ];
+  expect((await call(train, { cwd })).code).toBe(0);
+  const { stderr } = await call([...train, "--normalize", "0.5,2", "--resume"], { cwd });
+  expect(stderr).toMatch(
+    /of a training with other settings: normalize is 0\.5,2 and was not set; repeat.*\[ERR_RESUME\]/,
+  );
+});
+
 test("a report of something else, or a missing epoch file, is not taken for what a run gave", async () => {
   const { folder: cwd, model, data } = await smallTask();
   const prune = ["prune", model, "--data", data, "--solver", "magnitude", "--out", "p.safetensors"];
