@@ -34,7 +34,7 @@ const commands: readonly Finished[] = [
     argv: ({ data }) => ["train", "--arch", smallArch, "--data", data, "--epochs", "2", "--out", "t.safetensors"],
     other: ["--learning-rate", "0.02", "--epochs", "3"],
     refusal:
-      /of a training with other settings: learningRate was .* and is 0\.02, epochs was 2 and is 3.*\[ERR_RESUME\]\n$/,
+      /of a training with other settings: epochs was 2 and is 3, learningRate is 0\.02 and was not set.*\[ERR_RESUME\]\n$/,
     out: "t.safetensors",
   },
   {
