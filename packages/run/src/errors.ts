@@ -98,6 +98,15 @@ export function costsNeedGraph(path: string): PruneError {
   );
 }
 
+/** A browser that was started for `bench --browser` and gave no result. */
+export function browserFailed(found: string): PruneError {
+  return new PruneError(
+    "ERR_BROWSER",
+    `the browser gave no result: ${found.slice(0, 2000)}; try another one (environment variable CHROMIUM), or bench without --browser`,
+    { fault: "runtime", details: { found } },
+  );
+}
+
 /** An input whose size is left open, where it has to be known. */
 export function openExtent(spec: {
   name: string;

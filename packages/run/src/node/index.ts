@@ -22,6 +22,7 @@ export { type OpenedModel, openModel, readModelFile } from "./open/open-model.ts
 export { isTfjsModel, modelFile, readTfjsFiles } from "./open/open-tfjs.ts";
 export { readCosts, runCalibrate } from "./pack/costs-file.ts";
 export { type InputChoices, readInputChoices } from "./pack/onnx-graph.ts";
+export { packText } from "./pack/pack-text.ts";
 export { type BenchDocument, runBench } from "./pack/run-bench.ts";
 export { type PackDocument, type PackSettings, runPack } from "./pack/run-pack.ts";
 export { runUnpack, type UnpackDocument } from "./pack/run-unpack.ts";

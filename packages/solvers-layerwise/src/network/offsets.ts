@@ -144,13 +144,14 @@ function centred(layer: LayerCurvature, kernels: Kernels): LayerCurvature {
   };
 }
 
-function withGram(H: Mat, { dim, means }: Curvature, kernels: Kernels): Curvature {
+/** A curvature of inputs whose means are 0. */
+function withGram(H: Mat, { dim }: Curvature, kernels: Kernels): Curvature {
   const diagonal = Float64Array.from({ length: dim }, (_, j) => H.data[j * (dim + 1)]!);
   return {
     dim,
     diagonal: () => diagonal,
     gram: () => H,
-    means: means!,
+    means: () => new Float64Array(dim),
     apply(x, out) {
       const image = new Float64Array(dim);
       kernels.gemv({ a: H, x: Float64Array.from(x), out: image });

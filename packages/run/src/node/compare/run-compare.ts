@@ -14,6 +14,7 @@ import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import { kebab } from "../../plugins/option-schema.ts";
 import { resolveOptions } from "../../plugins/resolve-options.ts";
+import { noteUnread } from "../../plugins/unread-options.ts";
 import type { ReestimateTime } from "../../prune/augmentation.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import { needsGradients, plannedRun, pruneNetwork } from "../../prune/prune-network.ts";
@@ -101,10 +102,16 @@ export async function runCompare(
       const options = await resolveOptions(one.entry, given);
       const solver = one.entry.create(options as never);
       if (!needsGradients(solver)) assertNoGradientSetting(own, one.entry.name);
-      return { one, options, solver, plan: { ...spec.plan, ...own } };
+      const all = { ...spec.plan, ...own };
+      return { one, options, solver, plan: all, given: [...Object.keys(given), ...Object.keys(all)] };
     }),
   );
-  if (!solvers.some(({ solver }) => needsGradients(solver))) assertNoGradientSetting(spec.plan);
+  if (!solvers.some(({ solver }) => needsGradients(solver))) {
+    assertNoGradientSetting(spec.plan);
+    if (Object.keys(curvatureOptions).length > 0) {
+      throw flagWithoutEffect({ flag: "--curvature-option", reason: "no solver named takes gradients" });
+    }
+  }
   const { onEvent } = session;
   const first = await openAnyModel({ path, arch: spec.arch, engine: spec.engine, includeFrozen, cwd, onEvent });
   const { classes, spec: layers } = first;
@@ -172,7 +179,7 @@ export async function runCompare(
   const sources: FoundEntry[] = [...found, ...(named?.sources ?? [])];
   try {
     for (const [turn, position] of order.entries()) {
-      const { one, options, solver, plan, sparsity } = jobs[position]!;
+      const { one, options, solver, plan, given, sparsity } = jobs[position]!;
       const { key = "" } = plans[position]!;
       // Kept for runs of one stage only: longer ones take many gradients, and need the memory for them.
       const next = order[turn + 1];
@@ -181,6 +188,7 @@ export async function runCompare(
       const engine = first.tfjs?.engine.name;
       const model = await openAnyModel({ path, arch: first.arch, engine, includeFrozen, cwd, onEvent: () => {} });
       const { network } = model;
+      const own = labelled(session, `${one.entry.name} at ${sparsity}`);
       const at = { done: doneBefore + turn + 1, total: jobs.length };
       try {
         const { before, recalibrate, after } = measurements.forCopy(model);
@@ -192,7 +200,9 @@ export async function runCompare(
         const { result: whole, curvature } = await pruneNetwork({
           ...{ network, solver, sparsity, plan, params },
           ...(follow.recalibrate ? { recalibrate: follow.recalibrate } : {}),
-          session: labelled(session, `${one.entry.name} at ${sparsity}`),
+          session: own,
+          onCurvature: ({ entry: curvature }) =>
+            noteUnread({ entry: one.entry, given, curvature, onEvent: own.onEvent }),
           ...{ train: data.train, task: posed.task, curvatureOptions },
           ...("offsets" in follow ? layerScope({}, follow) : {}),
           findCurvature: (name) => findCurvature(name, cwd),
