@@ -22,7 +22,7 @@ const lowBits = 15;
 const infinite = 0x7f800000;
 
 /** Visits the bytes of a weight, a chunk at a time. The array is valid until the next. */
-export function eachChunk(weight: DistantWeight, visit: (bytes: Uint8Array, at: number) => void): void {
+function eachChunk(weight: DistantWeight, visit: (bytes: Uint8Array, at: number) => void): void {
   const handle = openSync(weight.file, "r");
   try {
     const total = weight.size * elementBytes[weight.dtype]!;
