@@ -56,7 +56,7 @@ export interface NetworkBenchmark {
   /** Passes of distillation from the dense network afterwards, and the first rate of Adam, which falls along a cosine. */
   readonly distill: { readonly epochs: number; readonly rate: number };
   /** What else the request says. */
-  readonly request: Pick<PruneLayersRequest, "inputs" | "match" | "allocation" | "blocks" | "offsets">;
+  readonly request: Pick<PruneLayersRequest, "inputs" | "match" | "allocation" | "blocks" | "offsets" | "evolution">;
 }
 
 /** Runs every cell and prints the table. */

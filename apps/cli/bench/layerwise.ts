@@ -28,7 +28,6 @@ import {
   alps,
   dsnot,
   type FittedOffsets,
-  type LayerAllocation,
   layerwise,
   obc,
   sparseGpt,
@@ -79,6 +78,7 @@ const { values, positionals } = parseArgs({
       allocation: { type: "string" },
       offsets: { type: "string" },
       held: { type: "string", default: "0" },
+      generations: { type: "string" },
       ...{ distill: { type: "string", default: "0" }, "distill-rate": { type: "string", default: "0.002" } },
     },
   },
@@ -125,7 +125,10 @@ function networkBenchmark(): NetworkBenchmark {
               ...(values.rate === undefined ? {} : { rate: Number(values.rate) }),
             },
           }),
-      ...(allocation === undefined ? {} : { allocation: allocation as LayerAllocation }),
+      ...(allocation === undefined
+        ? {}
+        : { allocation: allocation as NonNullable<NetworkBenchmark["request"]["allocation"]> }),
+      ...(values.generations === undefined ? {} : { evolution: { generations: Number(values.generations) } }),
       ...(values.offsets === undefined ? {} : { offsets: values.offsets as FittedOffsets }),
     },
   };

@@ -1,6 +1,6 @@
 /**
- * `npm run faults [-- --kills 100 --seed 1 --command prune]`: kills prune, retrain, train and compare at random moments and lets
- * them go on; fills the disk, removes the folder, takes away the right to write, lets two runs write at once. After each, what
+ * `npm run faults [-- --kills 100 --seed 1 --command prune]`: kills prune, retrain, train, compare and sensitivity at random moments
+ * and lets them go on; fills the disk, removes the folder, takes away the right to write, lets two runs write at once. After each, what
  * is on disk is whole, messages are one line with a code, and a continued run gives the bytes of an undisturbed one.
  */
 import process from "node:process";

@@ -33,6 +33,9 @@ export function maxNameCharacters(bytes: number): number {
 /** Tensors of one checkpoint. */
 export const MAX_TENSORS = 250_000;
 
+/** Entries of free text beside the tensors of one file. */
+export const MAX_METADATA = 65_536;
+
 /** How many times its own size the tensors of a file may have, where several share their elements. */
 export const MAX_SHARING = 16;
 

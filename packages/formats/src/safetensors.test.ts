@@ -161,6 +161,12 @@ describe("a damaged safetensors file", () => {
     expect(refused).toBeGreaterThan(headerEnd * 4);
   });
 
+  test("is refused where its metadata have more entries than anybody writes", () => {
+    const metadata = Object.fromEntries(Array.from({ length: 65_537 }, (_, i) => [`k${i}`, ""]));
+    const file = encodeSafetensors({ tensors: [], metadata });
+    expect(() => decodeSafetensors(file)).toThrow(/65537 entries in __metadata__, expected at most 65536/);
+  });
+
   test("never fails otherwise, and never allocates more than its size, whatever its bytes are", () => {
     const jsonValue = fc.jsonValue({ maxDepth: 4 });
     const entryLike = fc.record(

@@ -1,7 +1,6 @@
 /** The plugin manifest of this package: what `--report FILE` writes, by the ending of FILE. */
 import { defineEntry, definePlugin, noOptions, type Plugin } from "@secateur/core";
 import { jsonReport } from "./json-report.ts";
-import { makeReport } from "./report.ts";
 
 const plugin: Plugin = definePlugin({
   api: 2,
@@ -12,7 +11,11 @@ const plugin: Plugin = definePlugin({
       name: "html",
       summary: "one page with plots and tables that needs nothing else",
       options: noOptions,
-      create: () => ({ endings: [".html", ".htm"], report: makeReport }),
+      create: () => ({
+        endings: [".html", ".htm"],
+        // Loaded with the first report: the plotting library is far larger than everything else.
+        report: async (content) => (await import("./report.ts")).makeReport(content),
+      }),
     }),
     defineEntry({
       kind: "reporter",

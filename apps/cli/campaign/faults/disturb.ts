@@ -37,7 +37,8 @@ export async function killAndResume(scenario: FaultScenario, reference: Referenc
     const killed = await ended;
     const half = halfWritten(scenario, reference, cwd);
     if (half !== undefined) return half;
-    if (killed.code === 0) return await resumedWhenFinished({ scenario, reference, cwd }); // it was faster
+    // It was faster.
+    if (killed.code === 0 && scenario.resume.length > 0) return await resumedWhenFinished({ scenario, reference, cwd });
     const again = await runProcess([...scenario.argv, ...scenario.resume], { cwd });
     if (again.code !== 0) return `after a kill it does not go on: ${again.stderr.slice(-300)}`;
     const state = readdirSync(cwd).find((name) => /\.resume\.|\.training\./.test(name));
@@ -51,6 +52,7 @@ export async function killAndResume(scenario: FaultScenario, reference: Referenc
 
 /** A run that is asked to go on when it is finished says so, and leaves everything as it is. */
 export async function finishedAndResumed(scenario: FaultScenario, reference: Reference): Promise<Verdict> {
+  if (scenario.resume.length === 0) return undefined; // it never goes on
   return await inFolder(async (cwd) => {
     const { code, stderr } = await runProcess(scenario.argv, { cwd });
     return code === 0
@@ -112,8 +114,7 @@ export async function twoWriters(scenario: FaultScenario, reference: Reference):
 /** A place where nobody may write, root included, is told in one message. */
 export async function readOnlyPlace(scenario: FaultScenario): Promise<Verdict> {
   return await inFolder(async (cwd) => {
-    const at = scenario.argv.indexOf("--out") + 1;
-    if (at === 0) return undefined;
+    const at = Math.max(scenario.argv.indexOf("--out"), scenario.argv.indexOf("--report")) + 1;
     const argv = scenario.argv.map((word, i) => (i === at ? `/proc/${word}` : word));
     const ended = await runProcess(argv, { cwd });
     return unexplained(ended);

@@ -14,7 +14,7 @@ export interface FaultScenario {
   readonly argv: readonly string[];
   /** files that a finished run leaves, and whose bytes an interrupted and continued run must give again */
   readonly outputs: readonly string[];
-  /** what is added to go on after an interrupt */
+  /** what is added to go on after an interrupt; nothing: the command begins anew */
   readonly resume: readonly string[];
   /** what of stdout must be the same again, where the result is printed; absent: nothing */
   readonly result?: (stdout: string) => string;
@@ -72,16 +72,35 @@ export const scenarios: readonly FaultScenario[] = [
     ],
     outputs: [],
     resume: ["--resume"],
-    result: withoutTimes,
+    result: withoutTimes("runs"),
+  },
+  {
+    name: "sensitivity",
+    argv: [
+      "sensitivity",
+      "net.safetensors",
+      ...data,
+      "--sparsities",
+      "0.5,0.8",
+      "--report",
+      "report.html",
+      "--force",
+      "--json",
+    ],
+    outputs: [],
+    resume: [],
+    result: withoutTimes("layers"),
   },
 ];
 
-/** The runs of a comparison's document without their times, and without which gradients were taken together. */
-function withoutTimes(stdout: string): string {
-  const { runs } = JSON.parse(stdout) as { runs: unknown };
-  return JSON.stringify(runs, (key, value: unknown) =>
-    /^(timing|sharesGradients|.*Ms)$/.test(key) ? undefined : value,
-  );
+/** What a document's list holds without times, and without which gradients were taken together. @param list - its key */
+function withoutTimes(list: string): (stdout: string) => string {
+  return (stdout) => {
+    const document = JSON.parse(stdout) as Readonly<Record<string, unknown>>;
+    return JSON.stringify(document[list], (key, value: unknown) =>
+      /^(timing|sharesGradients|.*Ms)$/.test(key) ? undefined : value,
+    );
+  };
 }
 
 /** Writes the network and its data into a new folder. The same bytes every time. */

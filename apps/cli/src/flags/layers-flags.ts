@@ -51,7 +51,7 @@ export function addLayersFlags(command: Command): void {
     .addOption(
       new Option(
         "--match <whose>",
-        "outputs that a layer is to give on its inputs: dense, those it has in the dense network; own, those of its dense weights (default: dense; own where batch-norm statistics are measured anew)",
+        "outputs that a layer is to give on its inputs: dense, those it has in the dense network; own, those of its dense weights (default: dense; own where batch-norm statistics are measured anew and --layer-biases is kept)",
       ).choices(layerTargets),
     )
     .addOption(

@@ -8,7 +8,7 @@
  */
 
 import { badSafetensors } from "../errors.ts";
-import { MAX_TENSORS } from "../limits.ts";
+import { MAX_METADATA, MAX_TENSORS } from "../limits.ts";
 import { findDuplicateKey } from "../text/duplicate-key.ts";
 import { decodeUtf8, isJsonObject, isWellFormed } from "../text/json.ts";
 import { visitMembers } from "../text/json-members.ts";
@@ -43,7 +43,11 @@ export function parseSafetensorsHeader(bytes: Uint8Array, source: string): Safet
   let metadata: Readonly<Record<string, string>> = {};
   const entries: SafetensorsEntry[] = [];
   const names = new Set<string>();
-  const isObject = visitMembers(json, (name, value, text) => {
+  const assertFew = (name: string, text: string): void => {
+    const { keys } = name === "__metadata__" ? scanJson(text) : { keys: 0 };
+    if (keys > MAX_METADATA) throw refuse(`${keys} entries in __metadata__`, `at most ${MAX_METADATA}`);
+  };
+  const visit = (name: string, value: unknown, text: string): void => {
     if (names.size > MAX_TENSORS) throw refuse(`more than ${MAX_TENSORS} tensors`, `at most ${MAX_TENSORS}`);
     const { keys, otherNumber } = scanJson(text);
     // Inside the value a repeated name is looked for only where JSON.parse has lost one.
@@ -54,8 +58,8 @@ export function parseSafetensorsHeader(bytes: Uint8Array, source: string): Safet
     if (name === "__metadata__") metadata = value === null ? {} : parseMetadata(value, source);
     else entries.push(parseSafetensorsEntry({ name, value, source }));
     if (otherNumber !== undefined) throw refuse(`the number ${quote(otherNumber)}`, "whole numbers in decimal digits");
-  });
-  if (!isObject) throw refuse("a header that is not valid JSON", "a JSON object as header");
+  };
+  if (!visitMembers(json, visit, assertFew)) throw refuse("a header that is not valid JSON", "a JSON object as header");
   // Only empty tensors share a begin with another, so the end decides which comes first.
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   checkCoverage({ entries, dataBytes: bytes.length - dataStart, source });

@@ -9,9 +9,14 @@ const [OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST] = [123, 125, 91, 93];
  *
  * @param json - any text
  * @param visit - told the name, the value, and the value's own text
+ * @param before - told a name and the value's text before it is parsed, to refuse what would take too much
  * @returns whether the text is a JSON object: where it is none, the members before the fault were visited. O(length)
  */
-export function visitMembers(json: string, visit: (name: string, value: unknown, text: string) => void): boolean {
+export function visitMembers(
+  json: string,
+  visit: (name: string, value: unknown, text: string) => void,
+  before?: (name: string, text: string) => void,
+): boolean {
   let at = afterSpace(json, 0);
   if (json.charCodeAt(at) !== OPEN_OBJECT) return false;
   at = afterSpace(json, at + 1);
@@ -24,6 +29,7 @@ export function visitMembers(json: string, visit: (name: string, value: unknown,
     if (typeof name !== "string" || json.charCodeAt(colon) !== COLON) return false;
     const end = afterValue(json, colon + 1);
     const text = json.slice(colon + 1, end);
+    before?.(name, text);
     const value = parseJsonText(text);
     if (value === undefined) return false;
     visit(name, value, text);

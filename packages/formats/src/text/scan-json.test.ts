@@ -16,6 +16,11 @@ test("a text has as many keys as its value, whatever stands in its strings, and 
   );
 });
 
+test("a text that is cut off, or none at all, ends too", () => {
+  const json = '{"a\\"b":[1,"c"],"d":"e\\\\"}';
+  for (let end = 0; end < json.length; end++) expect(scanJson(json.slice(0, end)).keys).toBeLessThanOrEqual(2);
+});
+
 test("the first number that is not plain digits is found, and none inside strings", () => {
   expect(scanJson('{"a\\"-1":[12,{"1.5":"-2"},0]}')).toEqual({ keys: 2, otherNumber: undefined });
   for (const number of ["-0", "1.0", "1e2", "1E+2", "-7"]) {

@@ -10,14 +10,14 @@ export interface JsonScan {
 
 const [QUOTE, BACKSLASH, COLON, ZERO, NINE, PLUS, MINUS, POINT] = [34, 92, 58, 48, 57, 43, 45, 46];
 
-/** Walks a JSON text. @param json - text that JSON.parse accepts. O(length) time, no memory. */
+/** Walks a JSON text; of a text that is none it says nothing certain, and ends. O(length) time, no memory. */
 export function scanJson(json: string): JsonScan {
   let keys = 0;
   let otherNumber: string | undefined;
   for (let i = 0; i < json.length; i++) {
     const code = json.charCodeAt(i);
     if (code === QUOTE) {
-      for (i++; json.charCodeAt(i) !== QUOTE; i++) if (json.charCodeAt(i) === BACKSLASH) i++;
+      for (i++; i < json.length && json.charCodeAt(i) !== QUOTE; i++) if (json.charCodeAt(i) === BACKSLASH) i++;
     } else if (code === COLON) {
       keys++;
     } else if (otherNumber === undefined && (isDigit(code) || code === MINUS)) {

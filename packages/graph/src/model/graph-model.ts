@@ -33,7 +33,13 @@ import type { GraphTensor } from "../graph-spec.ts";
 import { type DenseTensor, type GraphParam, toStored } from "../plan/params.ts";
 import { runGraph } from "../run/run-graph.ts";
 import { graphBlocks } from "./blocks.ts";
-import { type ChannelStatistics, measureChannels } from "./channel-statistics.ts";
+import {
+  type ChannelStatistics,
+  measureChannels,
+  type Norm,
+  type Statistic,
+  statisticNames,
+} from "./channel-statistics.ts";
 import { foldedIn, isCorrecting } from "./folded-norms.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
 import { type GraphState, guessedShapes, type OpenGraphSpec, type OutputEnding, openGraph } from "./graph-state.ts";
@@ -89,6 +95,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     return found;
   };
   const infos = describeParams(state);
+  const statistic = statisticsByName(state.norms);
   const model = {
     name: state.name,
     inputs: state.inputs,
@@ -101,11 +108,11 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     weights: new Map<string, Mat>([...state.params].map(([name, { live }]) => [name, live])),
     params: () => infos,
     async read(name: string): Promise<Mat> {
-      const { live } = find(name);
+      const live = statistic.get(name) ?? find(name).live;
       return { ...live, data: live.data.slice() };
     },
     async write(name: string, w: Mat): Promise<void> {
-      const { live } = find(name);
+      const live = statistic.get(name) ?? find(name).live;
       if (w.rows !== live.rows || w.cols !== live.cols) {
         throw shapeMismatch({
           where: `${state.name}: parameter '${name}'`,
@@ -114,7 +121,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
         });
       }
       live.data.set(w.data);
-      written.add(name);
+      if (!statistic.has(name)) written.add(name);
     },
     stored(name: string) {
       const param = find(name);
@@ -139,6 +146,17 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
   };
   if (state.unknown.size > 0) return model;
   return { ...model, ...capabilities(state, find), ...(state.norms.length > 0 ? statistics(state) : {}) };
+}
+
+/** Live statistics as columns [channels, 1]. */
+function statisticsByName(norms: readonly Norm[]): ReadonlyMap<string, Mat> {
+  const column = ({ live }: Statistic): Mat => matrix(live.data.length, 1, live.data as Vec);
+  return new Map(
+    norms.flatMap((norm) => {
+      const { mean, variance } = statisticNames(norm);
+      return [[mean, column(norm.mean)] as const, [variance, column(norm.variance)] as const];
+    }),
+  );
 }
 
 function statistics(state: GraphState): Pick<GraphModel, "channelStatistics" | "matchStatistics"> {

@@ -20,6 +20,7 @@ import type { Plan } from "../plan/plan.ts";
 import { applyStep, type GraphRun, startGraph } from "../run/run-graph.ts";
 import { sizeOf } from "../value.ts";
 import type { GraphState } from "./graph-state.ts";
+import { asTheyAre, offsetsOf, type WithStatistics } from "./layer-offsets.ts";
 import { type Pass, passOf, passSize } from "./passes.ts";
 
 /** Numbers that waiting batches may hold: 512 MiB of f32. */
@@ -28,6 +29,8 @@ const waitingNumbers = 128 * 1024 * 1024;
 /** A batch on its way. Its inputs are the run's alone, which drops them after their last use. */
 interface Walk extends Pick<Pass, "plan" | "fed" | "count"> {
   readonly run: GraphRun;
+  /** Runs steps with the statistics that the walk is to see. */
+  readonly withStatistics: WithStatistics;
   /** The step that it waits at, where groups of a convolution take turns: the step is taken once for all of them. */
   taken?: Taken | undefined;
 }
@@ -65,13 +68,27 @@ export async function* layerInputs(
     const first = passOf(state, await data.batch(examples.subarray(0, 1)), 0);
     const sites = sitesOf(first.plan, params);
     const isWaiting = (examples.length / first.fed) * mostLive(first.plan, sites) <= waitingNumbers;
-    const call: Call = { state, request, ctx, pool, size, isWaiting, walks: [], ...(weights ? { weights } : {}) };
+    const withStatistics = request.inputs === "parallel" ? asTheyAre(state.norms) : <T>(work: () => T): T => work();
+    const walks: Walk[] = [];
+    const call: Call = {
+      state,
+      request,
+      ctx,
+      pool,
+      size,
+      isWaiting,
+      walks,
+      withStatistics,
+      ...(weights ? { weights } : {}),
+    };
+    const offsets = offsetsOf(state.norms, first.plan);
     for (const site of sites) {
       const { groups, cols, members } = site;
       for (let group = 0; group < groups; group++) {
         const targets = members.map(({ name, live }) => {
           const rows = live.rows / groups;
-          return { param: name, firstRow: group * rows, rows };
+          const offset = offsets.get(name);
+          return { param: name, firstRow: group * rows, rows, ...(offset ? { offset } : {}) };
         });
         yield { targets, cols, chunks: chunksOf(call, { param: members[0]!.name, group, groups }) };
       }
@@ -89,6 +106,7 @@ interface Call {
   readonly size: number;
   readonly isWaiting: boolean;
   readonly walks: Walk[];
+  readonly withStatistics: WithStatistics;
   readonly weights?: ReadonlyMap<string, Vec>;
 }
 
@@ -115,10 +133,14 @@ async function* chunksOf(call: Call, turn: Turn): AsyncGenerator<Mat> {
   }
 }
 
-async function startWalk({ state, request, pool, weights }: Call, indices: Uint32Array, start: number): Promise<Walk> {
+async function startWalk(
+  { state, request, pool, weights, withStatistics }: Call,
+  indices: Uint32Array,
+  start: number,
+): Promise<Walk> {
   const pass = passOf(state, await request.data.batch(indices), start);
   const { plan, fed, count } = pass;
-  return { plan, fed, count, run: startGraph({ ...pass, pool, ...(weights ? { weights } : {}) }) };
+  return { plan, fed, count, withStatistics, run: startGraph({ ...pass, pool, ...(weights ? { weights } : {}) }) };
 }
 
 /** What a weight's step sees of one batch: the step is taken for it, and again when the run goes on. */
@@ -153,11 +175,11 @@ function areFinite(data: Vec): boolean {
 }
 
 function takeStep(walk: Walk, param: string, pool: Pool): WeightInputs {
-  const { plan, run } = walk;
+  const { plan, run, withStatistics } = walk;
   const s = stepOf(plan, param);
   if (walk.taken?.step === s) return walk.taken.inputs;
   dropTaken(walk, pool);
-  run.advance(s);
+  withStatistics(() => run.advance(s));
   const { weightInputs, outputs, kept = [] } = applyStep(plan.steps[s]!, { values: run.values, plan, pool });
   // What it gives is made again when the run goes on; what its inputs are read from stays.
   for (const data of new Set(outputs)) if (!kept.includes(data as Vec)) pool.give(data as Vec);

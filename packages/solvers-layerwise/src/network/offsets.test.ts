@@ -2,7 +2,9 @@ import { arrayDataset, createRng, createRunContext, type Mat, matrix, type Solve
 import { activations } from "@secateur/fisher";
 import { createNetwork, mlp, type Network, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
+import { dsnot } from "../methods/dsnot.ts";
 import { obc } from "../methods/obc.ts";
+import { wanda } from "../methods/wanda.ts";
 import { biasMatcher } from "./match-biases.ts";
 import { pruneLayers } from "./prune-layers.ts";
 
@@ -132,14 +134,15 @@ async function measuredOutputs(
 }
 
 test("statistics of batch normalisations become those that a fresh pass over the pruned network measures", async () => {
-  for (const match of ["own", "dense"] as const) {
+  // By default layers are led to the dense outputs.
+  for (const match of ["own", "dense", undefined] as const) {
     const model = createNetwork(normed, { seed: 2, dtype: "f64" });
     model.weights.get("conv1.bias")!.data.set([1, -1, 0.5, 2, 0, 3]);
     // Of the dense network on these examples.
     await measuredOutputs(model, true);
     let measured = 0;
     const recalibrate = async (): Promise<void> => void measured++;
-    await pruneLayers({ ...requestOf(model), allocation: "uniform", match, recalibrate }, ctx);
+    await pruneLayers({ ...requestOf(model), allocation: "uniform", ...(match ? { match } : {}), recalibrate }, ctx);
     expect(measured).toBe(1);
     expect([...model.weights.get("conv1.bias")!.data]).toEqual([1, -1, 0.5, 2, 0, 3]);
     for (const [param, outputs] of await measuredOutputs(model, false)) {
@@ -185,6 +188,16 @@ test("an input that never changes costs nothing where a bias takes it over: its 
   expect([...w].map((value) => (value === 0 ? 0 : 1))).toEqual(
     Array.from({ length: 20 }, (_, i) => (i % 5 === 2 ? 0 : 1)),
   );
+});
+
+test("inputs less their means have none: DSnoT, whose swaps bring mean errors to 0, leaves Wanda's mask", async () => {
+  const keptBy = async (solver: Solver, offsets: "none" | "biases"): Promise<number[]> => {
+    const model = createNetwork(chain, { seed: 4, dtype: "f64" });
+    await pruneLayers({ ...requestOf(model), solver, offsets, allocation: "uniform", inputs: "parallel" }, ctx);
+    return (await Promise.all(names.map((name) => model.read(name)))).flatMap(({ data }) => [...data]);
+  };
+  expect(await keptBy(dsnot(), "biases")).toEqual(await keptBy(wanda(), "biases"));
+  expect(await keptBy(dsnot(), "none")).not.toEqual(await keptBy(wanda(), "none"));
 });
 
 test("a choice among allocations, evolution and a failure leave no bias of a try behind", async () => {

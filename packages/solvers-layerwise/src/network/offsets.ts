@@ -3,9 +3,10 @@
  *   b = b0 + u'mean(z) - r'mean(x),
  * with x the inputs of the layer and z, u, b0 inputs, weights and bases of what it is led to; and the error that is left is that of centred inputs, a layer's problem once more
  * with H - mean(x) mean(x)', C - mean(x) mean(z)' and Z - mean(z) mean(z)' in the places of H, C and Z (dense-targets.ts). A batch normalisation
- * whose statistics are measured anew takes the mean off whatever it is. Until then its statistics move as the outputs do on these inputs, the mean by
- * r'mean(x) - u'mean(z), the variance by the ratio of r'(H - mean(x) mean(x)')r to u'(Z - mean(z) mean(z)')u, so that later layers see what they are going to see: by the change
- * and not to what is measured here, since the network's statistics may be those of other examples, such as images changed at random.
+ * whose statistics M, V are measured anew takes the mean off whatever it is. Until then they move as the outputs do on these inputs: with m, v the mean and the
+ * variance of what the layer is led to and m', v' what it gives now,
+ *   V' = V v' / v,   (m' - M') / sqrt(V') = (m - M) / sqrt(V),
+ * so that later layers see what they are going to see; by the change, since the network's statistics may be those of other examples, such as images changed at random.
  * After the bias correction of Nagel et al., Data-free quantization (ICCV 2019, section 4.2). Departure: the weights are solved for with the bias free, not before it.
  */
 import {
@@ -85,10 +86,16 @@ export function createOffsets(
       };
       if (statistics && offsets === "all") {
         const [mean, variance] = [await start(statistics.mean), await start(statistics.variance)];
+        const shift = bias === undefined ? undefined : await start(bias);
         const own = centred(layer, kernels);
         const spread = layer.dense ? variances(u, own.dense!.own, 0, kernels) : varianceOf(w, own, kernels);
-        const ratio = varianceOf(found, own, kernels).map((value, r) => (spread[r]! > 0 ? value / spread[r]! : 1));
-        await set(statistics.mean, { firstRow, values: given.map((value, r) => mean[r]! + value - wanted[r]!) });
+        const now = varianceOf(found, own, kernels);
+        const ratio = now.map((value, r) => (value > 0 && spread[r]! > 0 ? value / spread[r]! : 1));
+        const moved = given.map((value, r) => {
+          const far = wanted[r]! + (shift?.[r] ?? 0) - mean[r]!;
+          return mean[r]! + value - wanted[r]! + far * (1 - Math.sqrt(ratio[r]!));
+        });
+        await set(statistics.mean, { firstRow, values: moved });
         await set(statistics.variance, { firstRow, values: ratio.map((value, r) => variance[r]! * value) });
         return;
       }
@@ -137,13 +144,14 @@ function centred(layer: LayerCurvature, kernels: Kernels): LayerCurvature {
   };
 }
 
-function withGram(H: Mat, { dim, means }: Curvature, kernels: Kernels): Curvature {
+/** A curvature of inputs whose means are 0. */
+function withGram(H: Mat, { dim }: Curvature, kernels: Kernels): Curvature {
   const diagonal = Float64Array.from({ length: dim }, (_, j) => H.data[j * (dim + 1)]!);
   return {
     dim,
     diagonal: () => diagonal,
     gram: () => H,
-    means: means!,
+    means: () => new Float64Array(dim),
     apply(x, out) {
       const image = new Float64Array(dim);
       kernels.gemv({ a: H, x: Float64Array.from(x), out: image });

@@ -32,7 +32,7 @@ export interface PruneLayersRequest
   readonly pattern?: { readonly keep: number; readonly of: number };
   /**
    * Whose outputs a layer is to give on its inputs: those of the dense model, or of its own dense weights. With parallel inputs they are the same. Default:
-   * the dense model's; but its own where statistics are measured anew afterwards (`recalibrate`, and `offsets` not "biases"), which would undo what was made up for.
+   * the dense model's; but its own where statistics are measured anew afterwards and not fitted on the way (`recalibrate` with `offsets` "none"), which would undo what was made up for.
    */
   readonly match?: LayerTargets;
   /**
@@ -75,7 +75,7 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
   const wanted = Math.min(data.size, request.examples ?? data.size);
   const examples = sampleIndices(data.size, wanted, forkContext(ctx, "calibration").rng);
   const { offsets = request.recalibrate ? "all" : "none", ...others } = request;
-  const match = request.match ?? (request.recalibrate && offsets !== "biases" ? "own" : "dense");
+  const match = request.match ?? (request.recalibrate && offsets === "none" ? "own" : "dense");
   const fitted = createOffsets({ model, dense: request.dense, offsets }, ctx);
   const sampled: SampledRequest = { ...others, match, params, examples, fitted };
   if (blocks && !model.blocks) throw noBlocks(model.name);

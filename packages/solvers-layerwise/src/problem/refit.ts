@@ -3,6 +3,9 @@ import type { Mask, Mat, RunContext, SolveStatus } from "@secateur/core";
 import { refitRows } from "@secateur/core/linalg";
 import type { LayerProblem } from "./layer-problem.ts";
 
+/** Residual at which conjugate gradients end: Q is off by its square. */
+const tolerance = 1e-6;
+
 /**
  * Weights [rows, cols] f64 of least Q on a mask [rows * cols], zeros elsewhere: "exact" by factorisations; by conjugate gradients, from
  * the dense weights, where rows are long: "converged", or "max-iterations", which is noted.
@@ -14,7 +17,7 @@ export async function refit(
 ): Promise<{ readonly w: Mat; readonly status: SolveStatus }> {
   const { H, B, dense, ridge } = layer;
   const { w, status, iterations } = await refitRows(
-    { H, b: B, mask, start: dense, what: `H of '${layer.id}'`, damping: ridge },
+    { H, b: B, mask, start: dense, tolerance, what: `H of '${layer.id}'`, damping: ridge },
     ctx,
   );
   if (status === "max-iterations") {

@@ -16,7 +16,7 @@ export const biasSettings: readonly BiasSetting[] = ["fitted", "kept"];
 export interface LayersSettings {
   /** Inputs of the network pruned so far (default), or of the dense one. */
   readonly inputs?: LayerInputsMode;
-  /** Whose outputs a layer is to give on the inputs it has now: those of the dense network, or of its own dense weights; default: the former, but the latter where batch-norm statistics are measured anew. */
+  /** Whose outputs a layer is to give on the inputs it has now: those of the dense network, or of its own dense weights; default: the former, but the latter where batch-norm statistics are measured anew and not fitted on the way (`biases` "kept"). */
   readonly match?: LayerTargets;
   /** Passes over the calibration examples in which whole blocks are re-fitted when all layers are pruned; default 0. */
   readonly refitBlocks?: number;
