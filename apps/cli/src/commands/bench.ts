@@ -1,7 +1,7 @@
 /** `secateur bench`: milliseconds of networks, dense and packed, and what kernels take on this machine. */
 import { basename } from "node:path";
 import { formatTable, plainText } from "@secateur/report/text";
-import { badUsage } from "@secateur/run";
+import { badUsage, flagWithoutEffect } from "@secateur/run";
 import { type BenchDocument, readInputChoices, runBench, runCalibrate } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { addArchFlags } from "../flags/arch-flags.ts";
@@ -66,6 +66,8 @@ async function callBench({
   const choices = readInputChoices(flags);
   if (flags.calibrate) {
     if (models.length > 0) throw badUsage("bench --calibrate measures the machine, not a model; leave the models out");
+    const flag = flags.inputShape ? "--input-shape" : flags.fix ? "--fix" : undefined;
+    if (flag) throw flagWithoutEffect({ flag, reason: "bench --calibrate measures the machine, not a model" });
     const document = await runCalibrate();
     const rows = Object.entries(document).map(([kernel, cost]) =>
       typeof cost === "number" ? [kernel, "", cost.toFixed(2)] : [kernel, cost.row.toFixed(2), cost.tap.toFixed(2)],

@@ -1,7 +1,6 @@
 /** `secateur pack`: a pruned network into one small file that runs in the time of its kept weights. */
-import { packText } from "@secateur/report/text";
 import { mapDataPaths } from "@secateur/run";
-import { readCosts, readInputChoices, runPack } from "@secateur/run/node";
+import { packText, readCosts, readInputChoices, runPack } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { badFlagValue, missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";

@@ -12,7 +12,6 @@ export {
   formatStats,
   plainText,
 } from "./format.ts";
-export { type PackedNumbers, packText } from "./pack-text.ts";
 export { roundRows, roundTitles } from "./round-table.ts";
 export { sensitivityText } from "./sensitivity-text.ts";
 export { shellCommand } from "./shell-command.ts";

@@ -1,37 +1,11 @@
-/** What `secateur pack` prints: bytes by how a network is stored, and layers by how they will run. */
 import { type Evaluation, mainMeasure } from "@secateur/core";
-import { formatBytes, formatCount, formatFraction, formatMeasure, plainText } from "./format.ts";
-import { formatTable } from "./table.ts";
-
-/** The part of a packing's document that is printed. */
-export interface PackedNumbers {
-  readonly values: string;
-  readonly weights: number;
-  readonly nonzeros: number;
-  readonly bytes: {
-    readonly raw: number;
-    readonly gzip: number;
-    readonly brotli: number;
-    readonly denseF32: number;
-    readonly denseInt8Brotli: number;
-  };
-  readonly layers: readonly {
-    readonly name: string;
-    readonly kernel?: string;
-    readonly weights: number;
-    readonly nonzeros: number;
-    readonly expectedMs: number;
-    readonly denseMs: number;
-  }[];
-  readonly expectedMs: number;
-  readonly denseMs: number;
-  readonly accuracy?: { readonly before: Evaluation; readonly after: Evaluation; readonly dense?: Evaluation };
-}
+import { formatBytes, formatCount, formatFraction, formatMeasure, formatTable, plainText } from "@secateur/report/text";
+import type { PackDocument } from "./run-pack.ts";
 
 const right = { align: "right" } as const;
 
-/** @param hasDense - whether `dense` bytes are those of the network before pruning */
-export function packText(document: PackedNumbers, hasDense: boolean): string {
+/** What `secateur pack` prints for people: accuracy, sizes, and what each layer takes. @param hasDense - whether --dense named a network */
+export function packText(document: PackDocument, hasDense: boolean): string {
   const { bytes, weights, values, accuracy } = document;
   const of = hasDense ? "before pruning" : "zeros in place";
   const stored = [
