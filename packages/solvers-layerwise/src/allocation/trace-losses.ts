@@ -61,7 +61,7 @@ function someRows(problem: Problem, traced: number): Problem {
   };
 }
 
-/** The row that stands for each of `rows`, and which of them is traced for it: row r of the sample is the middle of the rows it stands for. */
+/** A sample of rows: each is the middle one of those it stands for. */
 function pickRows(data: Vec | Mask, at: { rows: number; cols: number; traced: number }): Vec | Mask {
   const { rows, cols, traced } = at;
   const out = data.slice(0, traced * cols);

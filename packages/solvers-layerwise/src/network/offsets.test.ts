@@ -1,4 +1,12 @@
-import { arrayDataset, createRng, createRunContext, type Mat, matrix, type Solver } from "@secateur/core";
+import {
+  arrayDataset,
+  createRng,
+  createRunContext,
+  type LayerCurvatureEstimator,
+  type Mat,
+  matrix,
+  type Solver,
+} from "@secateur/core";
 import { activations } from "@secateur/fisher";
 import { createNetwork, mlp, type Network, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
@@ -198,6 +206,23 @@ test("inputs less their means have none: DSnoT, whose swaps bring mean errors to
   };
   expect(await keptBy(dsnot(), "biases")).toEqual(await keptBy(wanda(), "biases"));
   expect(await keptBy(dsnot(), "none")).not.toEqual(await keptBy(wanda(), "none"));
+});
+
+test("a curvature that comes without means leaves biases as they are", async () => {
+  const model = createNetwork(chain, { seed: 4, dtype: "f64" });
+  const inner = activations({ damping: 0 });
+  const curvature: LayerCurvatureEstimator = {
+    name: "without means",
+    async *estimate(request, run) {
+      for await (const layer of inner.estimate(request, run)) {
+        const { means: _none, ...rest } = layer.curvature;
+        yield { ...layer, curvature: rest };
+      }
+    },
+  };
+  const before = [...model.weights.get("fc2.bias")!.data];
+  await pruneLayers({ ...requestOf(model), curvature, offsets: "biases", allocation: "uniform" }, ctx);
+  expect([...model.weights.get("fc2.bias")!.data]).toEqual(before);
 });
 
 test("a choice among allocations, evolution and a failure leave no bias of a try behind", async () => {

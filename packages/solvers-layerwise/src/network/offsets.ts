@@ -1,7 +1,7 @@
 /**
  * Means of outputs, which take no weights. Where a bias is added to the outputs of a row r, the best one for it meets the mean of the dense outputs,
  *   b = b0 + u'mean(z) - r'mean(x),
- * with x the inputs of the layer and z, u, b0 inputs, weights and bases of what it is led to; and the error that is left is that of centred inputs, a layer's problem once more
+ * with x the inputs of the layer and z, u, b0 inputs, weights and bias of what it is led to; and the error that is left is that of centred inputs, a layer's problem once more
  * with H - mean(x) mean(x)', C - mean(x) mean(z)' and Z - mean(z) mean(z)' in the places of H, C and Z (dense-targets.ts). A batch normalisation
  * whose statistics M, V are measured anew takes the mean off whatever it is. Until then they move as the outputs do on these inputs: with m, v the mean and the
  * variance of what the layer is led to and m', v' what it gives now,
@@ -24,9 +24,6 @@ import { product } from "./dense-targets.ts";
 
 /** What is fitted: nothing, biases, or the statistics of batch normalisations, too, which are measured anew afterwards. */
 export type FittedOffsets = "none" | "biases" | "all";
-
-/** All of them. */
-export const fittedOffsets: readonly FittedOffsets[] = ["none", "biases", "all"];
 
 /** Below that share of an input's mean square its variance is rounding: the input is constant. */
 const constant = 1e-6;
@@ -72,9 +69,9 @@ export function createOffsets(
     await model.write(name, whole);
   };
   return {
-    posed: (target, layer) => (isFitted(target, offsets) ? centred(layer, kernels) : layer),
+    posed: (target, layer) => (isFitted(target, layer, offsets) ? centred(layer, kernels) : layer),
     async fit({ target, layer, w, u, found }) {
-      if (!isFitted(target, offsets)) return;
+      if (!isFitted(target, layer, offsets)) return;
       const { firstRow, rows, offset } = target;
       const { bias, statistics } = offset!;
       const means = Float64Array.from(layer.curvature.means!());
@@ -113,8 +110,9 @@ export function createOffsets(
   };
 }
 
-function isFitted({ offset }: LayerRows, offsets: FittedOffsets): boolean {
-  if (!offset || offsets === "none") return false;
+/** A curvature may come without H written out or without means, which leaves nothing to be fitted by. */
+function isFitted({ offset }: LayerRows, { curvature }: LayerCurvature, offsets: FittedOffsets): boolean {
+  if (!offset || offsets === "none" || !curvature.means || !curvature.gram) return false;
   return offset.bias !== undefined || (offset.statistics !== undefined && offsets === "all");
 }
 
