@@ -28,7 +28,7 @@ export async function traceLosses(
   const { rows, cols } = w;
   const traced = Math.min(rows, Math.max(1, Math.floor(mostWork / traceWork({ rows: 1, cols }))));
   if (traced < rows) {
-    const message = `${id}: ${traced} of its ${rows} rows of ${cols} inputs stand for all where layers share the budget; the traces of all would cost ${traceWork(w).toPrecision(2)} multiply-adds`;
+    const message = `${id}: ${traced} of its ${rows} rows of ${cols} inputs stand for all where layers share the budget; the traces of all would cost ${traceWork(w).toPrecision(2)} multiply-adds, and allocation "uniform" needs none`;
     ctx.report({ type: "note", level: "info", code: "trace-sampled", message });
   }
   const sample = { ...someRows(problem, traced), units: weightUnits(traced * cols) };
