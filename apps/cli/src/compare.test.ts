@@ -84,10 +84,12 @@ describe("compare", () => {
   test("refuses a state that is none", async () => {
     const { folder, model, data } = await smallTask();
     const argv = ["compare", model, "--data", data, "--solvers", "magnitude", "--sparsities", "0.5", "--resume"];
-    for (const text of ["{", "null", '{"version":1,"comparison":"{}","runs":[{}]}']) {
+    for (const text of ["{", "null", '{"version":3,"comparison":"{}","runs":[{}]}']) {
       await writeFile(join(folder, "net.compare.resume.json"), text);
       expect(await refused(argv)).toMatch(/not the state of a comparison.*ERR_RESUME/);
     }
+    await writeFile(join(folder, "net.compare.resume.json"), '{"version":2,"comparison":"{}","runs":[]}');
+    expect(await refused(argv)).toMatch(/another version of secateur wrote it.*ERR_RESUME/);
   });
 
   test("says of which run a note is", async () => {
@@ -209,6 +211,8 @@ describe("compare", () => {
     const { model, data } = await smallTask();
     const argv = ["compare", model, "--data", data, "--solvers", "magnitude", "--sparsities", "0.5", "--ridge", "1"];
     expect(await refused(argv)).toContain("--ridge would change nothing");
+    const others = [...argv.slice(0, -2), "--curvature-option", "x=1"];
+    expect(await refused(others)).toContain("--curvature-option would change nothing");
   });
 });
 

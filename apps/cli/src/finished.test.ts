@@ -34,7 +34,7 @@ const commands: readonly Finished[] = [
     argv: ({ data }) => ["train", "--arch", smallArch, "--data", data, "--epochs", "2", "--out", "t.safetensors"],
     other: ["--learning-rate", "0.02", "--epochs", "3"],
     refusal:
-      /of a training with other settings: learningRate was .* and is 0\.02, epochs was 2 and is 3.*\[ERR_RESUME\]\n$/,
+      /of a training with other settings: epochs was 2 and is 3, learningRate is 0\.02 and was not set.*\[ERR_RESUME\]\n$/,
     out: "t.safetensors",
   },
   {
@@ -77,6 +77,28 @@ describe.each(commands)("$name --resume of a run that is finished", ({ argv, oth
     const others = (all: readonly string[]) => all.filter((one) => !one.startsWith(`${out} `));
     expect(others(await stamps(cwd))).toEqual(others(before));
   });
+});
+
+test("a training whose task or normalisation was another says so, and no more", async () => {
+  const { folder: cwd, data } = await smallTask();
+  const train = [
+    "train",
+    "--arch",
+    smallArch,
+    "--data",
+    data,
+    "--epochs",
+    "1",
+    "--task",
+    "classification",
+    "--out",
+    "t.safetensors",
+  ];
+  expect((await call(train, { cwd })).code).toBe(0);
+  const { stderr } = await call([...train, "--normalize", "0.5,2", "--resume"], { cwd });
+  expect(stderr).toMatch(
+    /of a training with other settings: normalize is 0\.5,2 and was not set; repeat.*\[ERR_RESUME\]/,
+  );
 });
 
 test("a report of something else, or a missing epoch file, is not taken for what a run gave", async () => {

@@ -195,6 +195,14 @@ describe("writing a file", () => {
     if (process.platform === "linux") expect(await codeOf(makeFolder("/proc/a/b"))).toBe("ERR_OUTPUT_NOT_WRITABLE");
   });
 
+  test("ends where not even the root of a folder is there, as of a drive that is not", async () => {
+    const missing = Object.assign(new Error("ENOENT: no such drive"), { code: "ENOENT" });
+    vi.spyOn(fs.promises, "mkdir").mockRejectedValue(missing);
+    vi.spyOn(fs.promises, "stat").mockRejectedValue(missing);
+    expect(await codeOf(makeFolder("/x/y"))).toBe("ERR_OUTPUT_NOT_WRITABLE");
+    vi.restoreAllMocks();
+  });
+
   test("says that a folder is not writable when the system says so", async () => {
     const denied = Object.assign(new Error("EACCES: permission denied"), { code: "EACCES" });
     vi.spyOn(fs.promises, "access").mockRejectedValue(denied);

@@ -39,7 +39,7 @@ export type {
   OpaqueTensor,
 } from "./onnx/onnx-model.ts";
 export type { ExternalData } from "./onnx/onnx-tensor.ts";
-export { readOnnx } from "./onnx/read-onnx.ts";
+export { outlineOnnx, readOnnx } from "./onnx/read-onnx.ts";
 export { replaceOnnxTensors } from "./onnx/replace-tensors.ts";
 export { decodePytorchStream, decodePytorchZip } from "./pytorch/decode-pytorch.ts";
 export { decodeSafetensors } from "./safetensors/decode-safetensors.ts";

@@ -8,6 +8,8 @@ export interface GraphTensor {
   readonly shape: readonly number[];
   /** Row-major; f16 and bf16 as raw bits. */
   readonly data?: TensorData;
+  /** Present where its numbers lie in a file and are not read: then it is known as a weight, and nothing can run. */
+  readonly distant?: object;
 }
 
 /** Arrays that elements come in. */

@@ -15,4 +15,4 @@ export { type DenseTensor, findParams, type GraphParam, toStored, type WeightOrd
 export { type Plan, type PlanSpec, planGraph, type Step } from "./plan/plan.ts";
 export { type RunSpec, runGraph } from "./run/run-graph.ts";
 export { recordGraph, type Tape } from "./run/tape.ts";
-export type { Kind, Numbers, Shape, Value, ValueType } from "./value.ts";
+export { type Kind, kindOfDtype, type Numbers, type Shape, type Value, type ValueType } from "./value.ts";

@@ -102,7 +102,7 @@ export interface Operator {
   /** Shapes and kinds of the outputs as ONNX says. @throws ERR_GRAPH_NODE */
   infer(question: Question): readonly ValueType[];
   apply(call: Call): Applied;
-  /** What it does to real numbers in elementwise functions, where it is made of them: the same numbers as `apply` gives. */
+  /** What it does to real numbers in elementwise functions, where it is made of them: what `apply` computes, but for rounding. */
   program?(question: Question): Program | undefined;
   /** Multiply-adds times two, or operations on single numbers, of one application. */
   flops(question: Question, outputs: readonly ValueType[]): number;

@@ -98,6 +98,15 @@ export function costsNeedGraph(path: string): PruneError {
   );
 }
 
+/** A browser that was started for `bench --browser` and gave no result. */
+export function browserFailed(found: string): PruneError {
+  return new PruneError(
+    "ERR_BROWSER",
+    `the browser gave no result: ${found.slice(0, 2000)}; try another one (environment variable CHROMIUM), or bench without --browser`,
+    { fault: "runtime", details: { found } },
+  );
+}
+
 /** An input whose size is left open, where it has to be known. */
 export function openExtent(spec: {
   name: string;
@@ -154,4 +163,29 @@ export function opsetTooLow(spec: { found: number; lowest: number; newest: numbe
     lowest,
     newest,
   });
+}
+
+/** A file of weights that another program cut while it was read. */
+export function fileShrank(path: string): PruneError {
+  return new PruneError("ERR_WEIGHTS_FILE", `${path}: it became shorter while it was read; copy it again`, {
+    details: { path },
+  });
+}
+
+/** A weight that is no number, found where weights are read one by one. */
+export function weightNotFinite(name: string, index: number): PruneError {
+  const message = `'${name}': weight ${index} is infinite or no number; the file is damaged, or training had diverged`;
+  return new PruneError("ERR_NOT_FINITE", message, { details: { name, index } });
+}
+
+/** What cannot be done with a model whose weights are never in memory together. */
+export function tooLargeFor(spec: { path: string; what: string }): PruneError {
+  const message = `${spec.path}: ${spec.what} takes all weights into memory, and this model has 2 GiB of them or more beside it; such a model is pruned by --solver magnitude with a --sparsity, and nothing else`;
+  return new PruneError("ERR_USAGE", message, { details: spec });
+}
+
+/** Data that lie where the output's would. */
+export function ownData(spec: { path: string; location: string }): PruneError {
+  const message = `${spec.path}: its data '${spec.location}' lie where those of the output would; give an --out in another folder`;
+  return new PruneError("ERR_USAGE", message, { details: spec });
 }

@@ -1,6 +1,6 @@
 // Rows of a table by number: out[n] = table[index[n]]. Words: 2 table, 3 indices (whole numbers held as f32), 4 out, 5 numbers of a row,
-// 6 rows of the table. A unit is an index. A negative one counts from the end; one beyond the table takes its first or last row, and the
-// caller has been told before (src/plan/ports.ts).
+// 6 rows of the table. A unit is an index. A negative one counts from the end; one beyond the table takes its first or last row, so that
+// nothing else is read. Inputs that are read here as they are given are refused before (src/inputs.ts).
 import { word } from "./step";
 
 export function gatherUnits(step: usize, begin: u32, end: u32): void {

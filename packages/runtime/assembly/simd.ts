@@ -30,8 +30,9 @@ export const MUL: u32 = 1;
 export const SUB: u32 = 2;
 export const DIV: u32 = 3;
 export const MIN: u32 = 4;
+export const MAX: u32 = 5;
 
-/** x + y, x y, x - y, x / y, the smaller, the larger. NaN stays. */
+/** x + y, x y, x - y, x / y, the smaller, the larger (NaN stays), and x where y is not zero, else 0. */
 // @ts-ignore: decorator
 @inline
 export function combined(x: v128, y: v128, operation: u32): v128 {
@@ -41,6 +42,7 @@ export function combined(x: v128, y: v128, operation: u32): v128 {
     case SUB: return f32x4.sub(x, y);
     case DIV: return f32x4.div(x, y);
     case MIN: return f32x4.min(x, y);
-    default: return f32x4.max(x, y);
+    case MAX: return f32x4.max(x, y);
+    default: return v128.and(x, f32x4.ne(y, f32x4.splat(0)));
   }
 }

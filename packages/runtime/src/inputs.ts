@@ -36,8 +36,9 @@ export function writeInputs(spec: {
   for (const name of Object.keys(given)) {
     if (!names.includes(name)) throw badArgument(where, `an input named ${quoted(name)}`, names.map(quoted).join(", "));
   }
-  for (const port of needed) if (!given[port.name]) throw badArgument(labelOf(port), "nothing", allowedOf(port));
-  const ports = inputs.filter(({ name }) => given[name]);
+  for (const port of needed)
+    if (!Object.hasOwn(given, port.name)) throw badArgument(labelOf(port), "nothing", allowedOf(port));
+  const ports = inputs.filter(({ name }) => Object.hasOwn(given, name));
   for (const port of ports) assertFits(port, given[port.name]!);
   for (const { name, view } of ports) {
     const { data } = given[name]!;
@@ -48,6 +49,7 @@ export function writeInputs(spec: {
 
 function assertFits(port: ViewedPort, tensor: InputTensor): void {
   const { dims, whole, region, view } = port;
+  if (typeof tensor !== "object" || tensor === null) throw badArgument(labelOf(port), String(tensor), allowedOf(port));
   const { data } = tensor;
   const isWhole = data instanceof Int32Array || data instanceof BigInt64Array;
   if (!(data instanceof Float32Array) && !(whole && isWhole))

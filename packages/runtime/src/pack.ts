@@ -10,6 +10,7 @@ export { type EncodeOptions, encodePacked } from "./pack/encode-packed.ts";
 export { type LayeredNetwork, lowerNetwork, type NetworkLayer } from "./pack/lower-network.ts";
 export { lowerOnnx, packableOperators } from "./pack/onnx/lower-onnx.ts";
 export type { OnnxLikeGraph, OnnxLikeNode, OnnxLikeTensor } from "./pack/onnx/lowering.ts";
+export { type AtBatch, batchPair, openBatch } from "./pack/open-batch.ts";
 export type { DenseTensor, PackGraph } from "./pack/pack-graph.ts";
 export { type PackedLayer, type PackResult, packGraph } from "./pack/pack-graph-file.ts";
 export { valueDims } from "./plan/value-dims.ts";

@@ -1,7 +1,7 @@
 /** `secateur bench`: milliseconds of networks, dense and packed, and what kernels take on this machine. */
 import { basename } from "node:path";
 import { formatTable, plainText } from "@secateur/report/text";
-import { badUsage } from "@secateur/run";
+import { badUsage, flagWithoutEffect } from "@secateur/run";
 import { type BenchDocument, readInputChoices, runBench, runCalibrate } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { addArchFlags } from "../flags/arch-flags.ts";
@@ -16,6 +16,7 @@ import type { Terminal } from "../terminal.ts";
 interface BenchFlags extends InputFlags {
   readonly arch?: string;
   readonly threads?: number;
+  readonly browser?: boolean;
   readonly calibrate?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -24,6 +25,7 @@ interface BenchFlags extends InputFlags {
 const examples = `
 Examples:
   secateur bench net.secateur
+  secateur bench net.secateur --browser
   secateur bench dense.safetensors pruned.safetensors --threads 2 --json
   secateur bench --calibrate --json > costs.json
 Other work on the machine lengthens all times: compare those of one call.`;
@@ -43,6 +45,7 @@ export function addBenchCommand(program: Command, terminal: Terminal): void {
     .addOption(
       new Option("--threads <n>", "threads of the runtime (default: 1)").argParser(wholeParser("--threads", 1)),
     )
+    .option("--browser", "run in headless Chromium, with onnxruntime-web where it is installed")
     .option("--calibrate", "measure what kernels take on this machine, for pack --costs");
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", examples).action(async (models: readonly string[]) => {
@@ -63,6 +66,8 @@ async function callBench({
   const choices = readInputChoices(flags);
   if (flags.calibrate) {
     if (models.length > 0) throw badUsage("bench --calibrate measures the machine, not a model; leave the models out");
+    const flag = flags.inputShape ? "--input-shape" : flags.fix ? "--fix" : undefined;
+    if (flag) throw flagWithoutEffect({ flag, reason: "bench --calibrate measures the machine, not a model" });
     const document = await runCalibrate();
     const rows = Object.entries(document).map(([kernel, cost]) =>
       typeof cost === "number" ? [kernel, "", cost.toFixed(2)] : [kernel, cost.row.toFixed(2), cost.tap.toFixed(2)],
@@ -82,7 +87,14 @@ async function callBench({
       for (const model of models)
         results.push(
           ...(await runBench(
-            { path: absolutePath(terminal, model), arch, choices, threads, cwd: terminal.cwd },
+            {
+              path: absolutePath(terminal, model),
+              arch,
+              choices,
+              threads,
+              cwd: terminal.cwd,
+              isBrowser: flags.browser === true,
+            },
             session,
           )),
         );
@@ -103,9 +115,9 @@ function benchText(results: readonly BenchDocument[]): string {
       { title: "load ms", ...right },
       { title: "runs", ...right },
     ],
-    results.map(({ model, engine, threads, medianMs, loadMs, runs }) => [
+    results.map(({ model, engine, threads, medianMs, loadMs, runs, browser }) => [
       plainText(basename(model)),
-      engine,
+      browser === undefined ? engine : `${engine}, ${browser}`,
       String(threads),
       medianMs.toFixed(4),
       loadMs.toFixed(1),

@@ -25,7 +25,7 @@ export async function makeFolder(path: string): Promise<void> {
       () => true,
       () => false,
     );
-    if (code !== "ENOENT" || isAboveThere) {
+    if (code !== "ENOENT" || isAboveThere || above === path) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw outputNotWritable({ path, reason, cause });
     }

@@ -33,7 +33,8 @@ export function decodeOnnx(bytes: Uint8Array, source: string, external: External
   const proto = decode(bytes, source);
   if (!proto.graph) throw badOnnx({ source, found: "a model without a graph", expected: "a graph" });
   assertVersions(proto, source);
-  const at: Place = { source, external };
+  const own = proto.opsetImport.find(({ domain }) => ownDomain(domain) === "");
+  const at: Place = { source, external, operators: Number(own?.version ?? 0n) };
   const graph = readGraph(proto.graph, "graph", at);
   if (graph.outputs.length === 0) throw badOnnx({ source, found: "a graph without outputs", expected: "one or more" });
   const untyped = graph.inputs.find(({ dtype }) => dtype === "");
@@ -68,8 +69,13 @@ function assertVersions({ irVersion, opsetImport }: ModelProto, source: string):
   }
 }
 
+/** The first operator set whose nodes are looked at: what older ones take is not known here, and is not run. */
+const firstKnown = 7;
+
 interface Place {
   readonly source: string;
+  /** Version of ONNX's own operators. */
+  readonly operators: number;
   readonly external: ExternalData;
 }
 
@@ -126,7 +132,7 @@ function readGraph(proto: GraphProto, path: string, at: Place): OnnxGraph {
 function readNode(proto: NodeProto, path: string, at: Place): OnnxNode {
   const { name, opType, domain, input, output, attribute } = proto;
   const attributes: Record<string, OnnxAttribute> = {};
-  const problem = ownDomain(domain) === "" ? nodeProblem(proto) : undefined;
+  const problem = ownDomain(domain) === "" && at.operators >= firstKnown ? nodeProblem(proto) : undefined;
   if (problem) throw badOnnx({ source: at.source, ...problem });
   attribute.forEach((one, i) => {
     const value = readAttribute(one, `${path}/attribute[${i}]`, at);

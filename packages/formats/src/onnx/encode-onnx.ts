@@ -3,7 +3,15 @@ import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { putElements } from "../dtype.ts";
 import { badTensor } from "../errors.ts";
 import { onnxDtypeNumber } from "./onnx-dtype.ts";
-import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from "./onnx-model.ts";
+import type {
+  ExternalPlace,
+  OnnxAttribute,
+  OnnxGraph,
+  OnnxModel,
+  OnnxNode,
+  OnnxTensor,
+  OnnxValue,
+} from "./onnx-model.ts";
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -23,10 +31,19 @@ import {
 /** A tensor of a new file: it has no place yet. */
 type NewTensor = Omit<Exclude<OnnxTensor, { opaque: true }>, "place">;
 
+/** One whose numbers lie in another file, which whoever asks for it writes. */
+interface NewDistantTensor {
+  readonly name: string;
+  readonly dtype: NewTensor["dtype"];
+  readonly shape: readonly number[];
+  readonly distant: Required<ExternalPlace>;
+}
+
 /** What `encodeOnnx` writes. Whole attributes are written as integers unless `floats` names them. */
 export interface NewOnnxModel extends Pick<OnnxModel, "opsets" | "metadata"> {
   readonly graph: Omit<OnnxGraph, "initializers" | "nodes"> & {
     readonly initializers: readonly NewTensor[];
+    readonly distant?: readonly NewDistantTensor[];
     readonly nodes: readonly (OnnxNode & { readonly floats?: readonly string[] })[];
   };
 }
@@ -54,11 +71,11 @@ export function encodeOnnx({ opsets, metadata, graph }: NewOnnxModel): Uint8Arra
   return toBinary(ModelProtoSchema, model);
 }
 
-function graphProto({ name, nodes, initializers, inputs, outputs }: NewOnnxModel["graph"]): GraphProto {
+function graphProto({ name, nodes, initializers, distant = [], inputs, outputs }: NewOnnxModel["graph"]): GraphProto {
   return create(GraphProtoSchema, {
     name,
     node: nodes.map(nodeProto),
-    initializer: initializers.map(tensorProto),
+    initializer: [...initializers.map(tensorProto), ...distant.map(distantProto)],
     input: inputs.map(valueProto),
     output: outputs.map(valueProto),
   });
@@ -102,6 +119,12 @@ function tensorProto({ name, dtype, shape, data }: NewTensor): TensorProto {
   const rawData = new Uint8Array(data.byteLength);
   putElements(data, rawData, 0);
   return create(TensorProtoSchema, { name, dims: shape.map(BigInt), dataType: type, rawData });
+}
+
+function distantProto({ name, dtype, shape, distant }: NewDistantTensor): TensorProto {
+  const externalData = Object.entries(distant).map(([key, value]) => ({ key, value: String(value) }));
+  const dims = shape.map(BigInt);
+  return create(TensorProtoSchema, { name, dims, dataType: onnxDtypeNumber(dtype), dataLocation: 1, externalData });
 }
 
 function valueProto({ name, dtype, shape }: OnnxValue): ValueInfoProto {

@@ -8,6 +8,8 @@ export interface OpaqueTensor {
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly opaque: true;
+  /** Where its elements lie, of a tensor of numbers that was left in its file; see `outlineOnnx`. */
+  readonly distant?: Required<ExternalPlace>;
 }
 
 /** Where the elements of a tensor lie outside the model file. */

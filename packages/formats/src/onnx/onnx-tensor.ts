@@ -7,8 +7,8 @@ import { onnxDtypeName, opaqueBits } from "./onnx-dtype.ts";
 import type { ExternalPlace, OnnxTensor } from "./onnx-model.ts";
 import type { TensorProto } from "./onnx-schema.ts";
 
-/** Bytes of data that lies outside the model file, as many as `tensor.length` says. */
-export type ExternalData = (place: ExternalPlace, tensor: { name: string; length: number }) => Uint8Array;
+/** Bytes of data that lies outside the model file, as many as `tensor.length` says; undefined: they stay there. */
+export type ExternalData = (place: ExternalPlace, tensor: { name: string; length: number }) => Uint8Array | undefined;
 
 /** Reads a tensor. @throws ERR_ONNX when what is stored does not fit the shape; what `external` throws */
 export function readOnnxTensor(
@@ -38,7 +38,11 @@ export function readOnnxTensor(
   }
   const known = dtype as TensorDtype;
   const length = size * bytesPerElement(known);
-  const raw = isExternal ? at.external(externalPlace(proto, refuse), { name, length }) : proto.rawData;
+  const outside = isExternal ? externalPlace(proto, refuse) : undefined;
+  const raw = outside ? at.external(outside, { name, length }) : proto.rawData;
+  if (raw === undefined) {
+    return { name, dtype: known, shape, opaque: true, distant: { ...outside!, length }, place, external: true };
+  }
   const typed = isExternal || raw.length > 0 ? undefined : typedData(proto, known);
   const stored = typed ? typed.length : raw.length / bytesPerElement(known);
   if (stored !== size) refuse(`data of ${stored} elements`, `${size} for its shape [${shape.join(", ")}]`);

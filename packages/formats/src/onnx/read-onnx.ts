@@ -20,6 +20,27 @@ export async function readOnnx(path: string): Promise<{ readonly model: OnnxMode
   return { model: decodeOnnx(bytes, path, dataBeside(path)), bytes };
 }
 
+/**
+ * Reads an ONNX model and leaves its external data where they are: such tensors have a `distant` place and no numbers. Takes memory for the
+ * model file alone.
+ *
+ * @throws as `readOnnx`
+ */
+export async function outlineOnnx(path: string): Promise<{ readonly model: OnnxModel; readonly bytes: Uint8Array }> {
+  const bytes = await readFileBytes(path);
+  const stay: ExternalData = (place, { name, length }) => {
+    const refuse = (found: string, remedy: string): never => {
+      throw badExternalData({ source: path, tensor: name, found, remedy });
+    };
+    const { size } = nodeFs("reading external data").statSync(insideFolder(path, place, refuse));
+    if (place.offset + length > size) {
+      refuse(`bytes ${place.offset} to ${place.offset + length} of a file of ${size}`, "copy the file again");
+    }
+    return undefined;
+  };
+  return { model: decodeOnnx(bytes, path, stay), bytes };
+}
+
 /** Data of files inside the folder of the model at `path`. */
 export function dataBeside(path: string): ExternalData {
   return (place, { name, length }) => {

@@ -96,7 +96,12 @@ export async function measureChannels(
     for (const [i, name] of names.entries()) {
       throwIfAborted(ctx.signal);
       const channels = byName.get(name)!.mean.original.length;
-      const sums = { count: 0, sum: new Float64Array(channels), squares: new Float64Array(channels) };
+      const [first, sum, squares] = [0, 0, 0].map(() => new Float64Array(channels)) as [
+        Float64Array,
+        Float64Array,
+        Float64Array,
+      ];
+      const sums: Sums = { count: 0, first, sum, squares };
       for (const { pass, run } of runs) {
         const s = pass.plan.steps.findIndex(({ node }) => node.outputs[0] === name);
         run.advance(s);
@@ -115,24 +120,37 @@ export async function measureChannels(
   }
 }
 
+/** Sums of the differences from the first number of each channel: a channel that gives one number only has a variance of 0, not of rounding. */
+interface Sums {
+  count: number;
+  readonly first: Float64Array;
+  readonly sum: Float64Array;
+  readonly squares: Float64Array;
+}
+
 /** Adds numbers [positions, channels]. */
-function addChannels(sums: { count: number; sum: Float64Array; squares: Float64Array }, values: Vec): void {
-  const channels = sums.sum.length;
+function addChannels(sums: Sums, values: Vec): void {
+  const { first, sum, squares } = sums;
+  const channels = first.length;
+  if (sums.count === 0) for (let c = 0; c < channels; c++) first[c] = values[c] ?? 0;
   for (let i = 0; i < values.length; ) {
     for (let c = 0; c < channels; c++, i++) {
-      const value = values[i]!;
-      sums.sum[c]! += value;
-      sums.squares[c]! += value * value;
+      const difference = values[i]! - first[c]!;
+      sum[c]! += difference;
+      squares[c]! += difference * difference;
     }
   }
   sums.count += values.length / channels;
 }
 
-function finished({ count, sum, squares }: { count: number; sum: Float64Array; squares: Float64Array }) {
-  const mean = sum.map((total) => total / count);
-  const variance = squares.map((total, c) => Math.max(0, total / count - mean[c]! ** 2));
+function finished({ count, first, sum, squares }: Sums) {
+  const mean = sum.map((total, c) => first[c]! + total / count);
+  const variance = squares.map((total, c) => Math.max(0, total / count - (sum[c]! / count) ** 2));
   return { mean, variance };
 }
+
+/** Below this share of what it was a variance is rounding, and to make up for it would be to enlarge that a thousand times. */
+const leastVariance = 1e-6;
 
 /** A channel that gives one number only keeps its variance: nothing can be learnt of it. */
 function match(
@@ -142,7 +160,7 @@ function match(
 ): void {
   const { mean, variance } = norm;
   for (let c = 0; c < mean.original.length; c++) {
-    const isKnown = now.variance[c]! > 0 && before.variance[c]! > 0;
+    const isKnown = now.variance[c]! > leastVariance * before.variance[c]! && before.variance[c]! > 0;
     const ratio = isKnown ? now.variance[c]! / before.variance[c]! : 1;
     variance.live.data[c] = variance.original[c]! * ratio;
     const [M, m] = [mean.original[c]!, before.mean[c]!];

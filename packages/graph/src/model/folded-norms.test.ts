@@ -1,4 +1,4 @@
-import { arrayDataset, createRunContext, matrix } from "@secateur/core";
+import { arrayDataset, createRunContext, type Dtype, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
 import { createGraphModel, type GraphModel } from "./graph-model.ts";
@@ -44,15 +44,29 @@ const data = arrayDataset({
 });
 
 /** The network as its file would be after the run. */
-function reopened(model: GraphModel): GraphModel {
+function reopened(model: GraphModel, of: GraphSpec = graph, dtype: Dtype = "f64"): GraphModel {
   const changed = new Map([...model.changedStatistics()].map(([{ name }, numbers]) => [name, numbers]));
   for (const name of model.written) changed.set(name, model.stored(name).data);
-  const initializers = graph.initializers.map((tensor) => ({
+  const initializers = of.initializers.map((tensor) => ({
     ...tensor,
     data: changed.get(tensor.name) ?? tensor.data!,
   }));
-  return createGraphModel({ graph: { ...graph, initializers }, opsets, dtype: "f64" });
+  return createGraphModel({ graph: { ...of, initializers }, opsets, dtype });
 }
+
+const inSingle = (tensor: GraphTensor): GraphTensor => ({
+  ...{ ...tensor, dtype: "f32" },
+  data: Float32Array.from(tensor.data as Float64Array),
+});
+const singleData = arrayDataset({
+  inputs: matrix(
+    12,
+    40,
+    Float32Array.from({ length: 12 * 40 }, (_, i) => Math.sin(0.37 * i * i)),
+  ),
+  labels: Uint32Array.from({ length: 12 }, (_, i) => i % 4),
+  inputShape: [2, 4, 5],
+});
 
 describe("convolutions without a normalisation behind them", () => {
   test("are corrected where weight and bias are theirs alone, and cost what they cost", async () => {
@@ -87,6 +101,25 @@ describe("convolutions without a normalisation behind them", () => {
     }
     const { data: zeros } = await again.read("c1");
     expect(zeros.map((x: number) => Number(x !== 0))).toEqual(zeros.map((_: number, i: number) => Number(i % 3 === 0)));
+  });
+
+  test("keep what little a channel gives that was pruned away whole, in the run and in its file, in f32", async () => {
+    const single = { ...graph, initializers: graph.initializers.map(inSingle), inputs: graph.inputs };
+    const model = createGraphModel({ graph: single, opsets, dtype: "f32" });
+    const ctx = createRunContext();
+    const dense = await model.channelStatistics!(singleData, ctx);
+    const w = await model.read("c1");
+    await model.write("c1", { ...w, data: w.data.map((x: number, i: number) => (i < w.cols ? 0 : x)) });
+    await model.matchStatistics!(dense, singleData, ctx);
+    const again = reopened(model, single, "f32");
+    const batch = await singleData.batch(Uint32Array.of(0, 5, 7));
+    const [now, then] = [await model.run!(batch, ctx), await again.run!(batch, ctx)];
+    // f32 rounding of sums of some dozens.
+    now["scores"]!.data.forEach((score: number, i: number) => {
+      expect(Math.abs(score - then["scores"]!.data[i]!)).toBeLessThan(1e-4);
+    });
+    const { mean } = (await again.channelStatistics!(singleData, ctx)).get("h1")!;
+    expect(Math.abs(mean[0]! - dense.get("h1")!.mean[0]!)).toBeLessThan(1e-6);
   });
 
   test("are written as they were where nothing changed", async () => {

@@ -29,6 +29,13 @@ export function withFoldedNorms(
 ): { readonly graph: GraphSpec; readonly folded: readonly FoldedNorm[] } {
   const biases = biasTensors(graph);
   const normed = new Set(graph.nodes.flatMap(({ op, inputs }) => (op === "BatchNormalization" ? [inputs[0]!] : [])));
+  const taken = new Set(allNames(graph));
+  const free = (base: string): string => {
+    let name = base;
+    while (taken.has(name)) name += "'";
+    taken.add(name);
+    return name;
+  };
   const folded = new Map<NodeSpec, FoldedNorm>();
   for (const param of params) {
     const [node, ...others] = param.uses;
@@ -37,19 +44,24 @@ export function withFoldedNorms(
     const fits = node?.op === "Conv" && others.length === 0 && bias?.shape.length === 1 && bias.shape[0] === rows;
     const name = node?.outputs[0];
     if (!fits || name === undefined || normed.has(name) || !graph.nodes.includes(node)) continue;
-    const [mean, variance] = [0, 1].map((x) => constantStatistic(name, { length: rows, x, dtype }));
+    const [mean, variance] = (["mean", "variance"] as const).map((what) => {
+      return constantStatistic(filled(free(`${name} ${what}`), rows, what === "mean" ? 0 : 1), dtype);
+    });
     folded.set(node, { name, param, bias, mean: mean!, variance: variance! });
   }
+  const constants: GraphTensor[] = [];
   const nodes = graph.nodes.flatMap((node): readonly NodeSpec[] => {
     const one = folded.get(node);
-    return one ? corrected(node, one) : [node];
+    if (!one) return [node];
+    const [scale, shift] = [
+      filled(free(`${one.name} scale`), one.param.live.rows, 1),
+      filled(free(`${one.name} shift`), one.param.live.rows, 0),
+    ];
+    const { mean, variance } = one;
+    const tensors = [scale, shift, mean.tensor, variance.tensor];
+    constants.push(...tensors);
+    return corrected(node, { name: one.name, sums: free(`${one.name} before its correction`), tensors });
   });
-  const constants = [...folded.values()].flatMap((one) => [
-    filled(`${one.name} scale`, one.param.live.rows, 1),
-    filled(`${one.name} shift`, one.param.live.rows, 0),
-    one.mean.tensor,
-    one.variance.tensor,
-  ]);
   return {
     graph: { ...graph, nodes, initializers: [...graph.initializers, ...constants] },
     folded: [...folded.values()],
@@ -57,13 +69,15 @@ export function withFoldedNorms(
 }
 
 /** The convolution under a name of its own, and behind it the correction under its old one. */
-function corrected(node: NodeSpec, { name, mean, variance }: FoldedNorm): readonly NodeSpec[] {
-  const sums = `${name} before its correction`;
+function corrected(
+  node: NodeSpec,
+  { name, sums, tensors }: { name: string; sums: string; tensors: readonly GraphTensor[] },
+): readonly NodeSpec[] {
   return [
     { ...node, outputs: [sums] },
     {
       ...{ name, op: "BatchNormalization", domain: "", outputs: [name] },
-      inputs: [sums, `${name} scale`, `${name} shift`, mean.tensor.name, variance.tensor.name],
+      inputs: [sums, ...tensors.map((tensor) => tensor.name)],
       attributes: { epsilon: 0, [foldedMark]: 1 },
     },
   ];
@@ -73,8 +87,7 @@ function filled(name: string, length: number, x: number): GraphTensor {
   return { name, dtype: "f32", shape: [length], data: new Float32Array(length).fill(x) };
 }
 
-function constantStatistic(name: string, { length, x, dtype }: { length: number; x: number; dtype: Dtype }): Statistic {
-  const tensor = filled(`${name} ${x === 0 ? "mean" : "variance"}`, length, x);
+function constantStatistic(tensor: GraphTensor, dtype: Dtype): Statistic {
   const live = tensorValue(tensor, dtype)!;
   return { tensor, live, original: (live.data as Vec).slice() };
 }
@@ -90,6 +103,16 @@ function biasTensors(graph: GraphSpec): ReadonlyMap<string, GraphTensor> {
   for (const name of usedNames(graph)) uses.set(name, (uses.get(name) ?? 0) + 1);
   const isBias = ({ dtype, data }: GraphTensor): boolean => (dtype === "f32" || dtype === "f64") && data !== undefined;
   return new Map([...tensors].filter(([name, tensor]) => uses.get(name) === 1 && isBias(tensor)));
+}
+
+/** Every name of a graph and its bodies. */
+function allNames(graph: GraphSpec): readonly string[] {
+  const made = graph.nodes.flatMap(({ outputs, attributes }) => {
+    const bodies = Object.values(attributes).filter((value) => typeof value === "object" && "nodes" in value);
+    return [...outputs, ...(bodies as GraphSpec[]).flatMap(allNames)];
+  });
+  const given = [...graph.initializers, ...graph.inputs].map(({ name }) => name);
+  return [...usedNames(graph), ...made, ...given];
 }
 
 /** Names that nodes read, those of bodies too, and outputs. */

@@ -100,17 +100,6 @@ const CURVES: Readonly<Record<string, Rule>> = {
   },
   Elu: {
     cost: 4,
-    program: (question) =>
-      // max(x, 0) + alpha (exp(min(x, 0)) - 1)
-      steps(
-        [0, numberOf(question, "alpha", 1), -1],
-        ["max", 0, 1],
-        ["min", 0, 1],
-        ["exp", 5],
-        ["add", 6, 3],
-        ["multiply", 7, 2],
-        ["add", 4, 8],
-      )(),
     curve: (question) => {
       const alpha = numberOf(question, "alpha", 1);
       return { f: (x) => (x < 0 ? alpha * Math.expm1(x) : x), slope: (x, y) => (x < 0 ? y + alpha : 1) };

@@ -54,9 +54,10 @@ export function findParams(
       continue;
     }
     const { order, rows } = uses[0]!.place as Placed;
-    const value = tensorValue(tensor, dtype)!;
     const size = sizeOf(tensor.shape);
-    const live = { rows, cols: size / rows, data: toCanonical(value.data as Vec, { tensor, order }) };
+    const value = tensor.distant ? undefined : tensorValue(tensor, dtype)!;
+    const data = value ? toCanonical(value.data as Vec, { tensor, order }) : new Float32Array(0);
+    const live = { rows, cols: size / rows, data };
     params.push({ name, tensor, order, live, uses: uses.map(({ node }) => node) });
   }
   return { params, dense };
@@ -90,7 +91,7 @@ function scan(graph: GraphSpec, outer: ReadonlyMap<string, Alias>, roots: Map<Gr
   const known = new Map(outer);
   const add = (name: string, tensor: GraphTensor): void => {
     if (tensor.shape.length < 2 || sizeOf(tensor.shape) < 2) return;
-    const value = tensor.data === undefined ? undefined : tensor.dtype;
+    const value = tensor.data === undefined && !tensor.distant ? undefined : tensor.dtype;
     if (value !== undefined && !/^b?f(16|32|64)$/.test(value)) return;
     const root: Root = { tensor, name, uses: [] };
     if (value === undefined) root.problem = `its element type ${tensor.dtype} is not read`;

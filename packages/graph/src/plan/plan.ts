@@ -78,6 +78,15 @@ interface Slot {
 
 /** Plans a graph. O(nodes), and what the constants cost. @throws ERR_OPERATOR, ERR_GRAPH_NODE */
 export function planGraph(spec: PlanSpec): Plan {
+  const version = spec.opsets[""] ?? 7;
+  if (version < 7) {
+    const node = `of operator set ${version}`;
+    throw badNode({
+      node,
+      found: "rules of stretching that are no longer ONNX's",
+      expected: "operator set 7 or newer",
+    });
+  }
   const builder = createBuilder(spec);
   const env = new Map<string, number>();
   for (const [name, shape] of spec.inputs) {

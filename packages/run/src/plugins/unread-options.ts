@@ -1,4 +1,5 @@
-import type { SolverEntry } from "./found-entry.ts";
+import type { RunEvent } from "@secateur/core";
+import type { CurvatureEntry, SolverEntry } from "./found-entry.ts";
 import { kebab } from "./option-schema.ts";
 
 /**
@@ -6,11 +7,7 @@ import { kebab } from "./option-schema.ts";
  *
  * @param spec.given - the options that the user set
  */
-export function unreadOptions(spec: {
-  entry: SolverEntry;
-  given: readonly string[];
-  curvature: string;
-}): readonly string[] {
+function unreadOptions(spec: { entry: SolverEntry; given: readonly string[]; curvature: string }): readonly string[] {
   const { entry, given, curvature } = spec;
   const unread = Object.entries(entry.optionsOnlyWith ?? {}).filter(([, readers]) => !readers.includes(curvature));
   if (!unread.some(([key]) => given.includes(key))) return [];
@@ -19,6 +16,29 @@ export function unreadOptions(spec: {
   return [
     `${inList(flags)} of ${entry.name} ${flags.length === 1 ? "matters" : "matter"} with ${readers.join(" or ")} only, and the curvature here is ${curvature}`,
   ];
+}
+
+/**
+ * Tells settings that the user gave and that the curvature in force leaves without effect.
+ *
+ * @param spec.given - options of the solver and settings of its plan
+ */
+export function noteUnread(spec: {
+  entry: SolverEntry;
+  given: readonly string[];
+  curvature: CurvatureEntry;
+  onEvent: (event: RunEvent) => void;
+}): void {
+  const { entry, given, curvature, onEvent } = spec;
+  const { name, unread = [] } = curvature;
+  for (const message of [
+    ...unreadOptions({ entry, given, curvature: name }),
+    ...given
+      .filter((key) => unread.includes(key))
+      .map((key) => `--${kebab(key)} changes nothing with --curvature ${name}, which does not read it`),
+  ]) {
+    onEvent({ type: "note", level: "warn", code: "unread-setting", message });
+  }
 }
 
 function inList(items: readonly string[]): string {

@@ -41,27 +41,29 @@ export function decodeTensor(
   const isScaled = entry.values.startsWith("int");
   const scales = isScaled ? new Float32Array(stored.slice(0, 4 * rows).buffer) : undefined;
   const kept = keptValues(entry, stored, scales ? 4 * rows : 0);
-  const data = entry.kept === undefined ? kept : new Float32Array(size);
-  if (entry.kept !== undefined) {
-    let next = 0;
-    for (let byte = 0; byte < mask.length; byte++) {
-      for (let bits = mask[byte]!; bits !== 0; bits &= bits - 1) {
-        const index = 8 * byte + 31 - Math.clz32(bits & -bits);
-        if (index >= size || next >= kept.length) refuse("its mask keeps more than it has values");
-        data[index] = kept[next++]!;
-      }
-    }
-    if (next !== kept.length) refuse(`its mask keeps ${next} and it has ${kept.length} values`);
-  }
   const rowLength = size / rows;
-  for (let row = 0, i = 0; row < rows; row++) {
-    const scale = scales ? scales[row]! : 1;
-    for (const end = i + rowLength; i < end; i++) {
-      const value = Math.fround(data[i]! * scale);
-      if (!Number.isFinite(value)) refuse(`its number ${i} is ${value}`);
-      data[i] = Math.abs(value) < smallestNormal ? 0 : value;
+  /** Kept value k, at place i of row `row`, as it counts. */
+  const scaled = (k: number, i: number, row: number): number => {
+    const value = Math.fround(kept[k]! * (scales ? scales[row]! : 1));
+    if (!Number.isFinite(value)) refuse(`its number ${i} is ${value}`);
+    return Math.abs(value) < smallestNormal ? 0 : value;
+  };
+  if (entry.kept === undefined) {
+    for (let row = 0, i = 0; row < rows; row++)
+      for (const end = i + rowLength; i < end; i++) kept[i] = scaled(i, i, row);
+    return scales ? { data: kept, scales } : { data: kept };
+  }
+  const data = new Float32Array(size);
+  let next = 0;
+  for (let byte = 0, row = 0, end = rowLength; byte < mask.length; byte++) {
+    for (let bits = mask[byte]!; bits !== 0; bits &= bits - 1) {
+      const index = 8 * byte + 31 - Math.clz32(bits & -bits);
+      if (index >= size || next >= kept.length) refuse("its mask keeps more than it has values");
+      for (; index >= end; end += rowLength) row++;
+      data[index] = scaled(next++, index, row);
     }
   }
+  if (next !== kept.length) refuse(`its mask keeps ${next} and it has ${kept.length} values`);
   return scales ? { data, scales } : { data };
 }
 

@@ -7,7 +7,7 @@ import { load } from "../session.ts";
 import { crc32 } from "./crc32.ts";
 import { decodePacked } from "./decode-packed.ts";
 import { fromHalf } from "./half.ts";
-import type { ValueType } from "./packed-model.ts";
+import type { PackedOperator, ValueType } from "./packed-model.ts";
 import { prefixBytes } from "./prefix.ts";
 
 /** Everything that a file may do wrong ends in one of these. */
@@ -198,6 +198,33 @@ describe("a damaged file", () => {
     const { code, message: text } = await codeOf(withHeader((header) => put(header, path.split("."), value)));
     expect(code).toMatch(codes);
     expect(text).toMatch(message);
+  });
+
+  const alone = (operator: Partial<PackedOperator>, from: readonly number[], to: readonly number[]): PackGraph => ({
+    inputs: [{ name: "x", dims: from }],
+    outputs: [{ name: "y", dims: to }],
+    operators: [{ op: "Relu", name: "o", inputs: ["x"], tensors: [], output: "y", attributes: {}, ...operator }],
+    tensors: new Map(),
+  });
+
+  test("that asks for a copy of every number on its own is refused before they are planned", async () => {
+    const sides = Array<number>(8).fill(8);
+    const move = { op: "Transpose", attributes: { perm: [7, 6, 5, 4, 3, 2, 1, 0] } };
+    const bytes = await encodePacked(alone(move, sides, sides));
+    await expect(load(bytes)).rejects.toThrow("along too many indices");
+    // Five indices of which one is short are several copies.
+    const few = { op: "Transpose", attributes: { perm: [4, 2, 0, 3, 1] } };
+    const session = await load(await encodePacked(alone(few, [2, 3, 4, 5, 6], [6, 4, 2, 5, 3])));
+    const data = Float32Array.from({ length: 720 }, (_, i) => i - 100);
+    const { y } = await session.run({ x: { data, dims: [2, 3, 4, 5, 6] } });
+    // Output [e, c, a, d, b] is input [a, b, c, d, e].
+    expect(y!.data[(((2 * 4 + 3) * 2 + 1) * 5 + 4) * 3 + 2]).toBe((((1 * 3 + 2) * 4 + 3) * 5 + 4) * 6 + 2 - 100);
+  });
+
+  test("with an attribute as long as the file is told in a short message", async () => {
+    const bytes = await encodePacked(alone({ op: "Slice", attributes: { axis: Array(50_000).fill(1) } }, [4], [4]));
+    const { message } = (await load(bytes).catch((error: unknown) => error)) as Error;
+    expect(message.length).toBeLessThan(400);
   });
 
   test("of any kind ends in an error with a code, and never in a wrong result", async () => {

@@ -1,11 +1,11 @@
 /**
- * What is done number by number: functions of one value; Add, Mul, Sub, Div, Min and Max of two, stretched to each other by numpy's rule
+ * What is done number by number: functions of one value; Add, Mul, Sub, Div, Min and Max of two, and Keep (the first where the second is not zero, else 0), stretched to each other by numpy's rule
  * (planes, and one number for each, stay planes); ScaleShift, one scale and one shift (tensors) a channel of [n, c, h, w] or a feature of
  * [..., features].
  */
 import type { Builder } from "../plan/builder.ts";
 import { kernels, operations } from "../plan/kernel-numbers.ts";
-import { mergeIndices } from "../plan/merge-indices.ts";
+import { type MergedIndices, mergeIndices } from "../plan/merge-indices.ts";
 import { flatRegion, geometryOf, originOf, type Region, uniteRows } from "../plan/region.ts";
 import { matrixOf, productOf, stretched, stretchedDims, type Value } from "../plan/value.ts";
 import {
@@ -93,10 +93,12 @@ export function binary(name: keyof typeof operations): OperatorKind {
       const [a, b] = call.inputs;
       activationWords(call);
       const dims = stretchedDims(a!.dims, b!.dims);
-      return (
-        dims ??
-        call.refuse(`it joins ${shapeText(a!.dims)} and ${shapeText(b!.dims)}, which do not stretch to each other`)
-      );
+      if (!dims)
+        return call.refuse(
+          `it joins ${shapeText(a!.dims)} and ${shapeText(b!.dims)}, which do not stretch to each other`,
+        );
+      stretchOf(call, dims);
+      return dims;
     },
     lower(call, output, builder) {
       const [first, second] = call.inputs as readonly [Value, Value];
@@ -141,15 +143,22 @@ function alongPlanes(
   });
 }
 
+/** How both inputs are walked while they are stretched. @throws ERR_PACKED_GRAPH where that takes more than four indices */
+function stretchOf(call: Call, dims: readonly number[]): MergedIndices {
+  const [a, b] = call.inputs as readonly [Value, Value];
+  return (
+    mergeIndices(dims, [stretched(a.dims, dims), stretched(b.dims, dims)]) ??
+    call.refuse(`it stretches ${shapeText(a.dims)} and ${shapeText(b.dims)} along more than four indices`)
+  );
+}
+
 /** Two values of which one or both are stretched, row-major. */
 function overStretched({ call, output, operation }: Binary, builder: Builder): void {
   const [a, b] = call.inputs as readonly [Value, Value];
   const [first, second] = [builder.flat(a), builder.flat(b)];
   const to = flatRegion(productOf(output.dims));
   output.flat = to;
-  const merged =
-    mergeIndices(output.dims, [stretched(a.dims, output.dims), stretched(b.dims, output.dims)]) ??
-    call.refuse(`it stretches ${shapeText(a.dims)} and ${shapeText(b.dims)} along more than four indices`);
+  const merged = stretchOf(call, output.dims);
   const bytes = (steps: readonly number[]): number[] => steps.map((step) => 4 * step);
   const [outer, inner] = merged.extents;
   builder.step({

@@ -1,6 +1,6 @@
 /**
- * What gives constants: Constant (its tensor, as a value), and Gather, rows of its tensor [rows, ...] by the numbers in its input. Of an
- * input of the network they are checked as they are given (`Value.largest`).
+ * What gives constants: Constant (its tensor, as a value), and Gather, rows of its tensor [rows, ...] by the numbers in its input. Where it is an
+ * input of the network they are checked as they are given (`Region.rows`).
  */
 import { kernels } from "../plan/kernel-numbers.ts";
 import { flatRegion } from "../plan/region.ts";

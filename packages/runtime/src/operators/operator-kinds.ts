@@ -40,6 +40,7 @@ export const operatorKinds: Readonly<Record<string, OperatorKind>> = {
   Div: binary("Div"),
   Min: binary("Min"),
   Max: binary("Max"),
+  Keep: binary("Keep"),
   BatchNormalization: batchNormalization,
   ScaleShift: scaleShift,
   Relu: unary("Relu"),

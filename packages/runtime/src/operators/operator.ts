@@ -47,17 +47,13 @@ export function wholeNumbers(
     const numbers = found as readonly number[];
     if (numbers.every((entry) => Number.isInteger(entry) && entry >= low && entry <= high)) return numbers;
   }
-  return call.refuse(
-    `its ${name} are ${JSON.stringify(found) ?? "missing"}; allowed are ${length} whole numbers from ${low} to ${high}`,
-  );
+  return call.refuse(`its ${name} are ${shown(found)}; allowed are ${length} whole numbers from ${low} to ${high}`);
 }
 
 /** A number of an attribute. */
 export function oneNumber(call: Call, name: string, or?: number): number {
   const found = call.operator.attributes[name] ?? or;
-  return typeof found === "number"
-    ? found
-    : call.refuse(`its ${name} is ${JSON.stringify(found) ?? "missing"}; it has to be a number`);
+  return typeof found === "number" ? found : call.refuse(`its ${name} is ${shown(found)}; it has to be a number`);
 }
 
 /** A function of one number. */
@@ -67,7 +63,7 @@ export type FunctionName = keyof typeof functions;
 export function activationWords(call: Call): readonly [number, number, number] {
   const name = call.operator.attributes["activation"] ?? "Identity";
   if (typeof name === "string" && Object.hasOwn(functions, name)) return functionWords(call, name as FunctionName);
-  return call.refuse(`its activation is ${JSON.stringify(name)}; allowed are ${Object.keys(functions).join(", ")}`);
+  return call.refuse(`its activation is ${shown(name)}; allowed are ${Object.keys(functions).join(", ")}`);
 }
 
 /** The words function, low, high, with the numbers that the function takes besides its argument. */
@@ -85,7 +81,12 @@ function constantsOf(call: Call, name: FunctionName): readonly [number, number] 
 }
 
 export function shapeText(dims: readonly number[]): string {
-  return `[${dims.join(", ")}]`;
+  return `[${dims.slice(0, 8).join(", ")}${dims.length > 8 ? ", ..." : ""}]`;
+}
+
+/** An attribute of a file for a message: quoted, and cut. */
+function shown(found: Attribute | undefined): string {
+  return found === undefined ? "missing" : quoted(JSON.stringify(found));
 }
 
 export function sameDims(a: readonly number[], b: readonly number[]): boolean {

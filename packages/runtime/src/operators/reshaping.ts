@@ -1,10 +1,10 @@
 /**
  * What only moves numbers: Reshape (attribute dims; 0 keeps an extent, -1 is what is left), Flatten to [n, rest], Transpose (perm), Slice
- * (axis, start, count, step, which may go backwards), Expand (dims, by numpy's rule), Pad with zeros (pads as ONNX has them), Concat (axis), and SubsampleAndPad:
+ * (axis, start, count, step, which may go backwards), Expand (dims, by numpy's rule), Pad (pads as ONNX has them, value: 0 where absent), Concat (axis), and SubsampleAndPad:
  * every stride-th position, with channels of zeros before (`before`) and after up to `channels`.
  */
 import type { Builder } from "../plan/builder.ts";
-import { type Four, mergeIndices } from "../plan/merge-indices.ts";
+import { type Four, type MergedIndices, mergeIndices } from "../plan/merge-indices.ts";
 import { flatRegion, geometryOf, originOf, uniteRows } from "../plan/region.ts";
 import { distances, productOf, stretched, stretchedDims, type Value } from "../plan/value.ts";
 import { type Call, type OperatorKind, oneNumber, shapeText, wholeNumbers } from "./operator.ts";
@@ -47,61 +47,90 @@ export const transpose: OperatorKind = {
     const perm = wholeNumbers(call, "perm", { length: dims.length, low: 0, high: dims.length - 1 });
     if (new Set(perm).size !== dims.length)
       call.refuse(`it reorders ${shapeText(dims)} by ${shapeText(perm)}; needed is every index once`);
-    return perm.map((axis) => dims[axis]!);
+    const out = perm.map((axis) => dims[axis]!);
+    moveOf(call, turned(dims, perm), out);
+    return out;
   },
   lower(call, output, builder) {
     const { dims } = call.inputs[0]!;
     const perm = wholeNumbers(call, "perm", { length: dims.length, low: 0 });
-    const source = distances(dims);
-    moveFlat({ call, output, from: 0, fromSteps: perm.map((axis) => source[axis]!) }, builder);
+    moveFlat({ call, output, first: 0, fromSteps: turned(dims, perm) }, builder);
   },
 };
 
-/** Copies that an index beyond the fourth is taken apart into at most. */
+/** Distances in a value whose axes are reordered. */
+function turned(dims: readonly number[], perm: readonly number[]): readonly number[] {
+  const source = distances(dims);
+  return perm.map((axis) => source[axis]!);
+}
+
+/** Copies that one operator may be taken apart into. */
 const mostCopies = 64;
 
-/** Copies from a row-major input into a row-major output, place by place. `from`: the first number read. */
+/** One copy of a move: its indices, and where it begins in both. */
+interface Piece extends MergedIndices {
+  readonly starts: readonly [from: number, to: number];
+}
+
+/**
+ * A move along any number of indices as copies along four each: the shortest index beyond them is taken apart.
+ *
+ * @returns undefined where that would be more than `mostCopies`
+ */
+function piecesOf(
+  extents: readonly number[],
+  steps: readonly [readonly number[], readonly number[]],
+): readonly Piece[] | undefined {
+  const merged = mergeIndices(extents, steps);
+  if (merged) return [{ ...merged, starts: [0, 0] }];
+  const place = extents.reduce(
+    (best, extent, i) => (extent > 1 && extent < (extents[best] ?? Infinity) ? i : best),
+    -1,
+  );
+  const count = extents[place]!;
+  const without = (list: readonly number[]): number[] => list.filter((_, i) => i !== place);
+  const [a, b] = steps;
+  const rest = count > mostCopies ? undefined : piecesOf(without(extents), [without(a), without(b)]);
+  if (!rest || rest.length * count > mostCopies) return undefined;
+  return Array.from({ length: count }, (_, i) =>
+    rest.map((piece): Piece => {
+      const [from, to] = piece.starts;
+      return { ...piece, starts: [from + i * a[place]!, to + i * b[place]!] };
+    }),
+  ).flat();
+}
+
+/** The pieces of a move from `dims` by these distances into a row-major output. @throws ERR_PACKED_GRAPH */
+function moveOf(call: Call, fromSteps: readonly number[], outDims: readonly number[]): readonly Piece[] {
+  return (
+    piecesOf(outDims, [fromSteps, distances(outDims)]) ??
+    call.refuse(`it moves ${shapeText(call.inputs[0]!.dims)} to ${shapeText(outDims)} along too many indices`)
+  );
+}
+
+/** Copies from a row-major input into a row-major output, place by place. `first`: the first number read. */
 function moveFlat(
-  spec: { readonly call: Call; readonly output: Value; readonly from: number; readonly fromSteps: readonly number[] },
+  spec: { readonly call: Call; readonly output: Value; readonly first: number; readonly fromSteps: readonly number[] },
   builder: Builder,
 ): void {
-  const { call, output, fromSteps } = spec;
-  const value = call.inputs[0]!;
-  const from = builder.flat(value);
+  const { call, output, fromSteps, first } = spec;
+  const from = builder.flat(call.inputs[0]!);
   const to = flatRegion(productOf(output.dims));
   output.flat = to;
-  // A copy walks along four indices: where there are more, the outermost is taken apart into copies of their own.
-  const move = (spec: {
-    extents: readonly number[];
-    steps: readonly (readonly number[])[];
-    start: number;
-    end: number;
-  }): void => {
-    const { extents, steps, start, end } = spec;
-    const merged = mergeIndices(extents, steps);
-    if (merged) {
-      const [fromFour, toFour] = merged.steps as readonly [Four, Four];
-      builder.copy({
-        from,
-        to,
-        extents: () => merged.extents,
-        places: () => ({
-          from: from.address + 4 * start,
-          to: to.address + 4 * end,
-          fromSteps: fromFour,
-          toSteps: toFour,
-        }),
-      });
-      return;
-    }
-    const [count = 1, ...rest] = extents;
-    const [a, b] = steps as readonly [readonly number[], readonly number[]];
-    if (count > mostCopies)
-      call.refuse(`it moves ${shapeText(value.dims)} to ${shapeText(output.dims)} along more than four indices`);
-    for (let i = 0; i < count; i++)
-      move({ extents: rest, steps: [a.slice(1), b.slice(1)], start: start + i * a[0]!, end: end + i * b[0]! });
-  };
-  move({ extents: output.dims, steps: [fromSteps, distances(output.dims)], start: spec.from, end: 0 });
+  for (const { extents, steps, starts } of moveOf(call, fromSteps, output.dims)) {
+    const [fromFour, toFour] = steps as readonly [Four, Four];
+    builder.copy({
+      from,
+      to,
+      extents: () => extents,
+      places: () => ({
+        from: from.address + 4 * (first + starts[0]),
+        to: to.address + 4 * starts[1],
+        fromSteps: fromFour,
+        toSteps: toFour,
+      }),
+    });
+  }
 }
 
 export const slice: OperatorKind = {
@@ -113,19 +142,27 @@ export const slice: OperatorKind = {
     const last = start + (count - 1) * step;
     if (!(axis < dims.length && step !== 0 && Math.max(start, last) < dims[axis]! && last >= 0))
       call.refuse(`it takes ${count} from ${start} on along extent ${axis} of ${shapeText(dims)}`);
-    return dims.map((extent, i) => (i === axis ? count : extent));
+    const out = dims.map((extent, i) => (i === axis ? count : extent));
+    moveOf(call, strided(dims, axis, step), out);
+    return out;
   },
   lower(call, output, builder) {
     const { axis, start, step } = sliceOf(call);
-    const source = distances(call.inputs[0]!.dims);
-    const fromSteps = source.map((distance, i) => (i === axis ? step * distance : distance));
-    moveFlat({ call, output, from: start * source[axis]!, fromSteps }, builder);
+    const { dims } = call.inputs[0]!;
+    const source = distances(dims);
+    const fromSteps = strided(dims, axis, step);
+    moveFlat({ call, output, first: start * source[axis]!, fromSteps }, builder);
   },
 };
 
+/** Distances in a value of which every step-th place of an axis is taken. */
+function strided(dims: readonly number[], axis: number, step: number): readonly number[] {
+  return distances(dims).map((distance, i) => (i === axis ? step * distance : distance));
+}
+
 function sliceOf(call: Call): { axis: number; start: number; count: number; step: number } {
-  const one = (name: string, low: number): number => wholeNumbers(call, name, { length: 1, low })[0]!;
-  return { axis: one("axis", 0), start: one("start", 0), count: one("count", 1), step: one("step", -(2 ** 20)) };
+  const one = (name: string, low: number): number => wholeNumbers(call, name, { length: 1, low, high: 2 ** 31 })[0]!;
+  return { axis: one("axis", 0), start: one("start", 0), count: one("count", 1), step: one("step", -(2 ** 31)) };
 }
 
 export const expand: OperatorKind = {
@@ -140,10 +177,12 @@ export const expand: OperatorKind = {
       high: 2 ** 30,
     });
     const out = stretchedDims(dims, wanted);
-    return out && wanted.length <= 8 ? out : call.refuse(`it stretches ${shapeText(dims)} to ${shapeText(wanted)}`);
+    if (!out || wanted.length > 8) return call.refuse(`it stretches ${shapeText(dims)} to ${shapeText(wanted)}`);
+    moveOf(call, stretched(dims, out), out);
+    return out;
   },
   lower(call, output, builder) {
-    moveFlat({ call, output, from: 0, fromSteps: stretched(call.inputs[0]!.dims, output.dims) }, builder);
+    moveFlat({ call, output, first: 0, fromSteps: stretched(call.inputs[0]!.dims, output.dims) }, builder);
   },
 };
 
@@ -223,6 +262,9 @@ export const pad: OperatorKind = {
   dims(call) {
     const { dims } = call.inputs[0]!;
     const pads = wholeNumbers(call, "pads", { length: 2 * dims.length, low: 0 });
+    oneNumber(call, "value", 0);
+    if (dims.filter((extent) => extent !== 1).length > 4)
+      call.refuse(`it pads ${shapeText(dims)} along more than four indices`);
     return dims.map((extent, i) => extent + pads[i]! + pads[i + dims.length]!);
   },
   lower(call, output, builder) {
@@ -233,9 +275,11 @@ export const pad: OperatorKind = {
       mergeIndices(value.dims, [source, target]) ??
       call.refuse(`it pads ${shapeText(value.dims)} along more than four indices`);
     const from = builder.flat(value);
-    // Nothing else may use its memory, so that the border, which nobody writes, stays zero.
+    // Nothing else may use its memory, so that the border, which nobody writes, stays as it is.
     const to = flatRegion(productOf(output.dims), true);
     output.flat = to;
+    const fill = oneNumber(call, "value", 0);
+    if (fill !== 0) builder.fill(to, new Float32Array(productOf(output.dims)).fill(fill));
     const [fromSteps, toSteps] = merged.steps as readonly [Four, Four];
     const first = target.reduce((sum, distance, i) => sum + pads[i]! * distance, 0);
     builder.copy({

@@ -1,3 +1,4 @@
+import { notPackable, quoted } from "../errors.ts";
 import { crc32 } from "../file/crc32.ts";
 import type { PackedHeader, TensorEntry, ValueType } from "../file/packed-model.ts";
 import { magic, packedFileVersion, prefixBytes } from "../file/prefix.ts";
@@ -25,6 +26,7 @@ export async function encodePacked(graph: PackGraph, options: EncodeOptions = {}
   const streams: Uint8Array[] = [];
   const entries: TensorEntry[] = [];
   for (const [name, tensor] of graph.tensors) {
+    assertFinite(name, tensor);
     const kept = mayMask ? keptIndices(tensor) : undefined;
     const type = storedType(tensor, values);
     const mask = kept ? maskOf(kept, tensor.data.length) : new Uint8Array();
@@ -57,6 +59,14 @@ export async function encodePacked(graph: PackGraph, options: EncodeOptions = {}
   view.setUint32(28, crc32(json, crc32(out.subarray(0, 28))), true);
   out.set(stored, prefixBytes);
   return out;
+}
+
+/** A reader refuses NaN and infinity: they are found where they are written. @throws ERR_PACKED_GRAPH */
+function assertFinite(name: string, { data }: DenseTensor): void {
+  const place = data.findIndex((value) => !Number.isFinite(value));
+  if (place < 0) return;
+  const problem = `its number ${place} is ${data[place]}; a file holds finite numbers`;
+  throw notPackable(`tensor ${quoted(name)}`, problem, "look where the model got it");
 }
 
 /** Indices of what is not zero, where enough is. */

@@ -149,7 +149,7 @@ export function lowerNetwork(network: LayeredNetwork, tensors: ReadonlyMap<strin
           kernel_shape: [size, size],
           strides: [stride, stride],
           pads: [padding, padding, padding, padding],
-          count_include_pad: 1,
+          ...(layer.kind === "average-pool" ? { count_include_pad: 1 } : {}),
         };
         place(give({ op: layer.kind === "max-pool" ? "MaxPool" : "AveragePool", name, from, attributes }));
         break;

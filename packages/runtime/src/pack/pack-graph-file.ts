@@ -1,4 +1,5 @@
 /** A graph into a file: kernels chosen by what they would take, then the bytes. */
+import { notPackable, quoted } from "../errors.ts";
 import type { PackedOperator } from "../file/packed-model.ts";
 import { fold } from "../plan/fold.ts";
 import { productOf } from "../plan/value.ts";
@@ -39,6 +40,7 @@ export async function packGraph(
   options: EncodeOptions & { readonly costs?: CostTable } = {},
 ): Promise<PackResult> {
   const { costs = defaultCosts, ...encoding } = options;
+  assertNames(graph);
   const folded = fold(graph, 1);
   const dims = valueDims({ ...graph, ...folded }, 1);
   const kernels = new Map<string, PackedOperator["kernel"]>();
@@ -69,4 +71,13 @@ export async function packGraph(
   });
   const chosen = { ...graph, operators };
   return { bytes: await encodePacked(chosen, encoding), graph: chosen, layers };
+}
+
+/** By their names operators are told which kernel to take. @throws ERR_PACKED_GRAPH */
+function assertNames({ operators }: PackGraph): void {
+  const names = new Set<string>();
+  for (const { name } of operators) {
+    if (names.has(name)) throw notPackable(`operator ${quoted(name)}`, "several have this name", "give each its own");
+    names.add(name);
+  }
 }

@@ -38,21 +38,25 @@ export function fold(graph: Foldable, batch: number): Pick<Foldable, "operators"
   const operators: (PackedOperator | undefined)[] = graph.operators.map((operator) => asScaleShift(operator, tensors));
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const dims = valueDims(graph, batch);
+  const shared = sharedTensors(graph.operators);
+  /** By value: the place of the operator that gives it, and how many read it. */
+  const makers = new Map(operators.map((operator, o) => [operator!.output, o]));
+  const reads = new Map<string, number>();
+  for (const operator of operators)
+    for (const name of new Set(operator!.inputs)) reads.set(name, (reads.get(name) ?? 0) + 1);
   for (let o = 0; o < operators.length; o++) {
-    const operator = operators[o];
-    if (!operator) continue;
-    const read = (name: string): number =>
-      operators.reduce((sum, other) => sum + Number(other?.inputs.includes(name) ?? false), 0);
+    const operator = operators[o]!;
     /** The operator that gives a value which only this one reads. */
     const maker = (name: string): number => {
-      const place = operators.findIndex((other) => other?.output === name);
-      return place >= 0 && !outputs.has(name) && read(name) === 1 ? place : -1;
+      const place = outputs.has(name) || reads.get(name) !== 1 ? undefined : makers.get(name);
+      return place ?? -1;
     };
-    const merged = mergeInto({ operator, operators, maker, tensors, dims });
+    const merged = mergeInto({ operator, operators, maker, tensors, dims, shared });
     if (!merged) continue;
     // It stands where the later one stood: what that one reads besides may be given only shortly before it.
     operators[merged.place] = undefined;
     operators[o] = merged.operator;
+    makers.set(merged.operator.output, o);
   }
   const left = operators.filter((operator) => operator !== undefined);
   const used = new Set(left.flatMap((operator) => operator.tensors));
@@ -68,7 +72,7 @@ function asScaleShift(operator: PackedOperator, tensors: Map<string, WeightTenso
   if (operator.op !== "BatchNormalization" || !isWhole) return operator;
   const scale = Float32Array.from(gamma, (g, c) => g / Math.sqrt(variance![c]! + epsilon));
   const shift = Float32Array.from(beta!, (b, c) => b - scale[c]! * mean![c]!);
-  const names = [`${operator.name}.scale`, `${operator.name}.shift`] as const;
+  const names = [`${operator.output}.scale`, `${operator.output}.shift`] as const;
   tensors.set(names[0], { dims: [scale.length], data: scale });
   tensors.set(names[1], { dims: [shift.length], data: shift });
   const { activation, low, high } = operator.attributes;
@@ -87,6 +91,20 @@ interface Merge {
   readonly maker: (value: string) => number;
   readonly tensors: Map<string, WeightTensor>;
   readonly dims: ReadonlyMap<string, readonly number[]>;
+  /** Tensors that several operators have. */
+  readonly shared: ReadonlySet<string>;
+}
+
+function sharedTensors(operators: readonly PackedOperator[]): ReadonlySet<string> {
+  const seen = new Set<string>();
+  const shared = new Set<string>();
+  for (const { tensors } of operators) {
+    for (const name of new Set(tensors)) {
+      if (seen.has(name)) shared.add(name);
+      seen.add(name);
+    }
+  }
+  return shared;
 }
 
 function mergeInto({
@@ -95,6 +113,7 @@ function mergeInto({
   maker,
   tensors,
   dims,
+  shared,
 }: Merge): { place: number; operator: PackedOperator } | undefined {
   const { op, inputs, output, attributes } = operator;
   if (Object.hasOwn(functions, op)) {
@@ -118,7 +137,7 @@ function mergeInto({
       before.attributes["activation"] !== undefined
     )
       return undefined;
-    const isShared = operators.filter((other) => other?.tensors.includes(before.tensors[0]!)).length > 1;
+    const isShared = shared.has(before.tensors[0]!);
     const names = scaled({ product: before, after: operator, tensors, isShared });
     return { place, operator: { ...before, output, tensors: names } };
   }
@@ -163,7 +182,7 @@ function scaled(spec: {
     for (let i = o * length; i < (o + 1) * length; i++) folded[i] = factor * weights.data[i]!;
     biases[o] = factor * (bias?.data[o] ?? 0) + entryOf(shift!, o);
   }
-  const names = [isShared ? `${product.name}.folded.weight` : product.tensors[0]!, `${product.name}.folded.bias`];
+  const names = [isShared ? `${product.output}.folded.weight` : product.tensors[0]!, `${product.output}.folded.bias`];
   tensors.set(names[0]!, { ...weights, data: folded });
   tensors.set(names[1]!, { dims: [outputs], data: biases });
   return names;

@@ -20,7 +20,7 @@ export const kernels = {
   reduce: 16,
 } as const;
 
-/** Functions of one number; products apply the first three as they store. */
+/** Functions of one number, which products apply as they store. */
 export const functions = {
   Identity: 0,
   Relu: 1,
@@ -47,7 +47,7 @@ export const functions = {
 } as const;
 
 /** Operations of two numbers. */
-export const operations = { Add: 0, Mul: 1, Sub: 2, Div: 3, Min: 4, Max: 5 } as const;
+export const operations = { Add: 0, Mul: 1, Sub: 2, Div: 3, Min: 4, Max: 5, Keep: 6 } as const;
 
 /** What is made of a position's features. */
 export const reductions = { ReduceMean: 0, ReduceSum: 1, ReduceMax: 2, ReduceMin: 3 } as const;

@@ -179,7 +179,8 @@ function averagePool(call: Call): Applied {
   const scales = lazily(() => {
     const all = new Float32Array(count);
     eachWindow(windows, (position, { rows, columns, padded }) => {
-      all[position] = 1 / (counts ? padded : rows.length * columns.length);
+      // A window that lies in the padding sees zeros alone.
+      all[position] = 1 / Math.max(1, counts ? padded : rows.length * columns.length);
     });
     return all;
   });

@@ -14,13 +14,14 @@ import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import { kebab } from "../../plugins/option-schema.ts";
 import { resolveOptions } from "../../plugins/resolve-options.ts";
+import { noteUnread } from "../../plugins/unread-options.ts";
 import type { ReestimateTime } from "../../prune/augmentation.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import { needsGradients, plannedRun, pruneNetwork } from "../../prune/prune-network.ts";
 import { gradientPlanKeys } from "../../recipe/plan-keys.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
-import { batchNormOfModel, chosenDense, remeasuringModel } from "../open/any-model-settings.ts";
+import { batchNormOfModel, chosenDense, noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
 import { followingBiases } from "../open/bias-matching.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
@@ -101,10 +102,16 @@ export async function runCompare(
       const options = await resolveOptions(one.entry, given);
       const solver = one.entry.create(options as never);
       if (!needsGradients(solver)) assertNoGradientSetting(own, one.entry.name);
-      return { one, options, solver, plan: { ...spec.plan, ...own } };
+      const all = { ...spec.plan, ...own };
+      return { one, options, solver, plan: all, given: [...Object.keys(given), ...Object.keys(all)] };
     }),
   );
-  if (!solvers.some(({ solver }) => needsGradients(solver))) assertNoGradientSetting(spec.plan);
+  if (!solvers.some(({ solver }) => needsGradients(solver))) {
+    assertNoGradientSetting(spec.plan);
+    if (Object.keys(curvatureOptions).length > 0) {
+      throw flagWithoutEffect({ flag: "--curvature-option", reason: "no solver named takes gradients" });
+    }
+  }
   const { onEvent } = session;
   const first = await openAnyModel({ path, arch: spec.arch, engine: spec.engine, includeFrozen, cwd, onEvent });
   const { classes, spec: layers } = first;
@@ -133,6 +140,7 @@ export async function runCompare(
   });
   const { reestimateBatchNorm: when } = spec;
   const settings = batchNormOfModel(first, when === undefined ? {} : { when });
+  if (settings) noteCorrected(first, session);
   const measurements = remeasuringModel({ model: first, data, settings, session });
   await measurements.before();
   const posed = await poseTask({ network: first.network, data, named: named?.task, session });
@@ -171,7 +179,7 @@ export async function runCompare(
   const sources: FoundEntry[] = [...found, ...(named?.sources ?? [])];
   try {
     for (const [turn, position] of order.entries()) {
-      const { one, options, solver, plan, sparsity } = jobs[position]!;
+      const { one, options, solver, plan, given, sparsity } = jobs[position]!;
       const { key = "" } = plans[position]!;
       // Kept for runs of one stage only: longer ones take many gradients, and need the memory for them.
       const next = order[turn + 1];
@@ -180,6 +188,7 @@ export async function runCompare(
       const engine = first.tfjs?.engine.name;
       const model = await openAnyModel({ path, arch: first.arch, engine, includeFrozen, cwd, onEvent: () => {} });
       const { network } = model;
+      const own = labelled(session, `${one.entry.name} at ${sparsity}`);
       const at = { done: doneBefore + turn + 1, total: jobs.length };
       try {
         const { before, recalibrate, after } = measurements.forCopy(model);
@@ -191,7 +200,9 @@ export async function runCompare(
         const { result: whole, curvature } = await pruneNetwork({
           ...{ network, solver, sparsity, plan, params },
           ...(follow.recalibrate ? { recalibrate: follow.recalibrate } : {}),
-          session: labelled(session, `${one.entry.name} at ${sparsity}`),
+          session: own,
+          onCurvature: ({ entry: curvature }) =>
+            noteUnread({ entry: one.entry, given, curvature, onEvent: own.onEvent }),
           ...{ train: data.train, task: posed.task, curvatureOptions },
           ...("offsets" in follow ? layerScope({}, follow) : {}),
           findCurvature: (name) => findCurvature(name, cwd),

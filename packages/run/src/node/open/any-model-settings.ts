@@ -30,6 +30,15 @@ export function chosenDense(
     return { pruned: chosen.pruned.filter(isPruned), dense: [...new Set([...chosen.dense, ...kept])] };
   }
   const weights = network.params().flatMap(({ name, prunable }) => (prunable ? [name] : []));
+  return denseAmong(weights, words, network.name);
+}
+
+/** The same among the names of weights. @throws ERR_UNKNOWN_NAME */
+export function denseAmong(
+  weights: readonly string[],
+  words: readonly string[],
+  where: string,
+): { readonly pruned: readonly string[]; readonly dense: readonly string[] } {
   const chosen = new Set(
     words.flatMap((word) => {
       if (word === "first") return weights.slice(0, 1);
@@ -38,7 +47,7 @@ export function chosenDense(
       const named = weights.filter((weight) => weight === word || weight.startsWith(`${word}/`));
       if (named.length > 0) return named;
       const known = [...keepDenseWords, ...weights];
-      throw unknownName({ where: network.name, what: "weight to keep dense", found: word, known });
+      throw unknownName({ where, what: "weight to keep dense", found: word, known });
     }),
   );
   return { pruned: weights.filter((name) => !chosen.has(name)), dense: weights.filter((name) => chosen.has(name)) };

@@ -6,13 +6,14 @@ import type { NetworkSpec } from "@secateur/nn";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
 import { tiedModel } from "../../prune/tied-model.ts";
+import { isOnnxModel } from "../large/is-onnx-model.ts";
 import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
 import { openPackedGraph } from "../pack/packed-model.ts";
 import { ownVersion } from "../plugins/own-version.ts";
 import { architectureKey } from "./architecture/resolve-architecture.ts";
 import type { EngineChoice } from "./load-tensorflow.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
-import { isOnnxModel, type OpenedOnnx, onnxArchitecture, openOnnx } from "./open-onnx.ts";
+import { type OpenedOnnx, onnxArchitecture, openOnnx } from "./open-onnx.ts";
 import { isTfjsModel, type OpenedTfjs, openTfjs, tfjsArchitecture } from "./open-tfjs.ts";
 import { some } from "./stored-tensors.ts";
 

@@ -1,12 +1,10 @@
 /** An ONNX file as a model that can be evaluated, pruned and saved with everything but its pruned tensors as it was. */
 import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import type { RunEvent } from "@secateur/core";
 import {
   assertFiniteTensors,
   asTensorLike,
-  detectFormat,
   type NamedTensor,
   type OnnxModel,
   type OnnxTensor,
@@ -16,8 +14,9 @@ import {
   type Tensor,
 } from "@secateur/formats";
 import { createGraphModel, type GraphModel } from "@secateur/graph";
-import { flagWithoutEffect } from "../../errors.ts";
+import { flagWithoutEffect, tooLargeFor } from "../../errors.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
+import { openLargeOnnx } from "../large/large-onnx.ts";
 import { onnxruntimeEvaluation } from "./onnxruntime.ts";
 
 /** What recipes and reports call a network that an ONNX file describes. */
@@ -30,22 +29,6 @@ export interface OpenedOnnx {
   readonly sha256: string;
   /** The file with the weights as they are now; data that lay in other files is in it. */
   encode(): Uint8Array;
-}
-
-/** Whether a file is an ONNX model, by its content. What cannot be read is left to whoever reads it. */
-export async function isOnnxModel(path: string): Promise<boolean> {
-  try {
-    const file = await open(path);
-    try {
-      const head = new Uint8Array(4096);
-      const { bytesRead } = await file.read(head, 0, head.length, 0);
-      return detectFormat(head.subarray(0, bytesRead)) === "onnx";
-    } finally {
-      await file.close();
-    }
-  } catch {
-    return false;
-  }
 }
 
 /**
@@ -66,6 +49,7 @@ export async function openOnnx(spec: {
   if (arch !== undefined && arch !== onnxArchitecture) {
     throw flagWithoutEffect({ flag: "--arch", reason: `${path} says itself which network it is` });
   }
+  if (await openLargeOnnx(path)) throw tooLargeFor({ path, what: "opening it" });
   const { model: file, bytes } = await readOnnx(path);
   const floats = onnxTensors(file.graph).filter((tensor): tensor is NamedTensor & OnnxTensor => !("opaque" in tensor));
   assertFiniteTensors(floats, path);

@@ -38,11 +38,11 @@ export async function openOnnxEngines(spec: {
   readonly bytes: Uint8Array;
   readonly inputs: Readonly<Record<string, InputTensor>>;
   /** Element types of the model's inputs by name. */
-  readonly dtypes: ReadonlyMap<string, string>;
+  readonly types: ReadonlyMap<string, { readonly dtype: string }>;
   readonly threads: number;
   readonly cwd: string;
 }): Promise<readonly OnnxEngine[]> {
-  const { bytes, inputs, dtypes, threads, cwd } = spec;
+  const { bytes, inputs, types, threads, cwd } = spec;
   const found: OnnxEngine[] = [];
   for (const name of packages) {
     const runtime = await findRuntime(name, cwd);
@@ -58,7 +58,7 @@ export async function openOnnxEngines(spec: {
     const loadMs = performance.now() - before;
     const feeds = Object.fromEntries(
       Object.entries(inputs).map(([input, { data, dims }]) => {
-        const [type, numbers] = ofType(data, dtypes.get(input));
+        const [type, numbers] = ofType(data, types.get(input)?.dtype);
         return [input, new runtime.Tensor(type, numbers, dims)];
       }),
     );

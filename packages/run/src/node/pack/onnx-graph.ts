@@ -1,7 +1,8 @@
 /** An ONNX model as the packer takes it: its shapes fixed, its inputs as they were told, everything else folded. */
+import { isPruneError } from "@secateur/core";
 import type { OnnxModel } from "@secateur/formats";
-import { foldGraph, type GraphSpec, type GraphTensor, type Kind, type Shape, type ValueSpec } from "@secateur/graph";
-import { lowerOnnx, type PackGraph } from "@secateur/runtime/pack";
+import { foldGraph, type GraphSpec, type GraphTensor, kindOfDtype, type Shape, type ValueSpec } from "@secateur/graph";
+import { batchPair, lowerOnnx, openBatch, type PackGraph } from "@secateur/runtime/pack";
 import { badUsage, openExtent } from "../../errors.ts";
 
 /** What is settled when an ONNX model is packed. */
@@ -62,11 +63,17 @@ function numberFrom(text: string): number | undefined {
   return text.trim() !== "" && Number.isFinite(number) ? number : undefined;
 }
 
+/** A model lowered, and whether its batch had to be fixed at one although the model leaves it open. */
+export interface PackedOnnx {
+  readonly graph: PackGraph;
+  readonly isFixed: boolean;
+}
+
 /** @throws ERR_USAGE, ERR_PACKED_GRAPH, ERR_OPERATOR, ERR_GRAPH_NODE */
 export function onnxPackGraph(
   { graph, opsets, source }: Pick<OnnxModel, "graph" | "opsets" | "source">,
   { shapes = new Map(), fixed = new Map(), states = new Map() }: InputChoices = {},
-): PackGraph {
+): PackedOnnx {
   const spec = graph as GraphSpec;
   const names = spec.inputs.map(({ name }) => name);
   for (const [flag, asked] of [
@@ -78,27 +85,56 @@ export function onnxPackGraph(
   const dims = new Map(
     spec.inputs.map((input) => [input.name, told(input, shapes.get(input.name)) ?? extentsOf(input)] as const),
   );
-  const open = spec.inputs.filter(({ name }) => !fixed.has(name));
-  const inputs = new Map(
-    open.map(({ name }): [string, Shape] => [name, dims.get(name)!.map((extent) => (extent === "batch" ? 1 : extent))]),
-  );
-  const kinds = new Map(open.map(({ name, dtype }): [string, Kind] => [name, kindOf(dtype)]));
-  const constants = spec.inputs.flatMap(({ name, dtype }): readonly GraphTensor[] => {
+  const at = (batch: number): PackGraph => lowerAt({ spec, opsets, dims, fixed, batch });
+  const isOpen = spec.inputs.some(({ name }) => !fixed.has(name) && dims.get(name)!.includes("batch"));
+  const opened = isOpen ? anyBatch(at) : undefined;
+  if (isOpen && !opened && [...shapes.values()].some((extents) => extents.includes("batch")))
+    throw badUsage(
+      `--input-shape: ${source} mixes the examples of a batch, or works for one size only; say a number in place of 'batch'`,
+      { source },
+    );
+  const packed = opened ?? at(1);
+  const withStates = states.size === 0 ? packed : { ...packed, states: statesOf(packed, states) };
+  return { graph: withStates, isFixed: isOpen && !opened };
+}
+
+/** The graph for a batch of any size, where it is one for two sizes. */
+function anyBatch(at: (batch: number) => PackGraph): PackGraph | undefined {
+  const [first, second] = batchPair;
+  try {
+    return openBatch({ graph: at(first), batch: first }, { graph: at(second), batch: second });
+  } catch (error) {
+    // What cannot be made for two examples may be possible for one, and says so itself if not.
+    if (isPruneError(error)) return undefined;
+    throw error;
+  }
+}
+
+function lowerAt(spec: {
+  readonly spec: GraphSpec;
+  readonly opsets: OnnxModel["opsets"];
+  readonly dims: ReadonlyMap<string, readonly (number | "batch")[]>;
+  readonly fixed: ReadonlyMap<string, number>;
+  readonly batch: number;
+}): PackGraph {
+  const { spec: graph, opsets, dims, fixed, batch } = spec;
+  const shapeOf = (name: string): Shape => dims.get(name)!.map((extent) => (extent === "batch" ? batch : extent));
+  const open = graph.inputs.filter(({ name }) => !fixed.has(name));
+  const inputs = new Map(open.map(({ name }) => [name, shapeOf(name)] as const));
+  const kinds = new Map(open.map(({ name, dtype }) => [name, kindOfDtype(dtype) ?? "real"] as const));
+  const constants = graph.inputs.flatMap(({ name, dtype }): readonly GraphTensor[] => {
     const number = fixed.get(name);
     if (number === undefined) return [];
-    const shape = dims.get(name)!.map((extent) => (extent === "batch" ? 1 : extent));
+    const shape = shapeOf(name);
     const size = shape.reduce((product, extent) => product * extent, 1);
     return [{ name, dtype, shape, data: new Float64Array(size).fill(number) }];
   });
-  const settled = { ...spec, inputs: open, initializers: [...spec.initializers, ...constants] };
-  const folded = foldGraph({ graph: settled, opsets, inputs, kinds }).graph;
-  const withBatch = folded.inputs.map((input, i) => ({
-    ...input,
-    dtype: open[i]!.dtype,
-    shape: dims.get(input.name)!,
-  }));
-  const packed = lowerOnnx({ ...folded, inputs: withBatch, opset: opsets[""] ?? 13 });
-  return states.size === 0 ? packed : { ...packed, states: statesOf(packed, states, folded) };
+  const settled = { ...graph, inputs: open, initializers: [...graph.initializers, ...constants] };
+  const { graph: folded, types } = foldGraph({ graph: settled, opsets, inputs, kinds });
+  const wholes = new Set([...types].flatMap(([name, { kind }]) => (kind === "real" ? [] : [name])));
+  // Element types as the model has them: the packer takes f32 and whole numbers.
+  const own = folded.inputs.map((input, i) => ({ ...input, dtype: open[i]!.dtype }));
+  return lowerOnnx({ ...folded, inputs: own, opset: opsets[""] ?? 13, wholes });
 }
 
 /** Extents that were told, if they are some of the input's. */
@@ -121,34 +157,24 @@ function extentsOf({ name, shape = [] }: ValueSpec): readonly (number | "batch")
   });
 }
 
-function kindOf(dtype: string): Kind {
-  if (/^[iu]\d+$/.test(dtype)) return "whole";
-  return dtype === "bool" ? "truth" : "real";
-}
-
 function assertInput(spec: { flag: string; name: string; names: readonly string[]; source: string }): void {
   const { flag, name, names, source } = spec;
   if (!names.includes(name))
     throw badUsage(`${flag}: ${source} has no input '${name}'; it has ${names.join(", ")}`, spec);
 }
 
-/** Outputs may be told under another name where values were folded. */
-function statesOf(
-  { inputs, outputs }: PackGraph,
-  states: ReadonlyMap<string, string>,
-  folded: GraphSpec,
-): PackGraph["states"] {
+function statesOf({ inputs, outputs }: PackGraph, states: ReadonlyMap<string, string>): PackGraph["states"] {
   return [...states].map(([input, name]) => {
-    const place = folded.outputs.findIndex((output) => output.name === name);
-    const known = folded.outputs.map((output) => output.name);
-    if (place < 0) throw badUsage(`--state: no output '${name}'; the model has ${known.join(", ")}`, { name, known });
-    const output = outputs[place]!;
-    const own = inputs.find((value) => value.name === input)!;
+    const output = outputs.find((value) => value.name === name);
+    const known = outputs.map((value) => value.name);
+    if (!output) throw badUsage(`--state: no output '${name}'; the model has ${known.join(", ")}`, { name, known });
+    const own = inputs.find((value) => value.name === input);
+    if (!own) throw badUsage(`--state: the input '${input}' is a constant by --fix; leave one of both out`, { input });
     if (own.dims.join() !== output.dims.join())
       throw badUsage(
         `--state: the input '${input}' is [${own.dims.join(", ")}] and the output '${name}' [${output.dims.join(", ")}]; they have to be the same`,
         { input, output: name },
       );
-    return { input, output: output.name };
+    return { input, output: name };
   });
 }

@@ -1,7 +1,7 @@
 /** MODEL as the packer takes it: a checkpoint of a built-in network, a packed network, or an ONNX model. */
 import { createHash } from "node:crypto";
 import type { RunEvent, Task, TensorSpec } from "@secateur/core";
-import { detectFormat, readFileBytes, readOnnx } from "@secateur/formats";
+import { detectFormat, type OnnxValue, readFileBytes, readOnnx } from "@secateur/formats";
 import type { NetworkSpec } from "@secateur/nn";
 import { decodePacked, type PackedModel } from "@secateur/runtime";
 import type { PackGraph } from "@secateur/runtime/pack";
@@ -20,8 +20,8 @@ export interface Packable {
   /** What it computes, to tell the task. */
   readonly outputs: readonly TensorSpec[];
   readonly metadata: Readonly<Record<string, string>>;
-  /** Of an ONNX model: element types of its inputs by name. */
-  readonly dtypes?: ReadonlyMap<string, string>;
+  /** Of an ONNX model: its inputs by name. */
+  readonly onnxInputs?: ReadonlyMap<string, OnnxValue>;
   /** Of a built-in network. */
   readonly spec: NetworkSpec | undefined;
   /** The task that its file says it was trained for. */
@@ -36,22 +36,25 @@ export async function openPackable(spec: {
   readonly inputs?: InputChoices | undefined;
   readonly onEvent: (event: RunEvent) => void;
 }): Promise<Packable> {
-  const { path, arch, inputs } = spec;
+  const { path, arch, inputs, onEvent } = spec;
   const bytes = await readFileBytes(path);
   const packed = isPacked(bytes) ? await decodePacked(bytes) : undefined;
-  if (packed && arch === undefined && !(architectureKey in packed.metadata)) return packedGraph(path, packed);
   if (detectFormat(bytes) === "onnx") {
     if (arch !== undefined)
       throw flagWithoutEffect({ flag: "--arch", reason: `${path} is an ONNX model, which says what its layers are` });
     const { model } = await readOnnx(path);
-    const graph = onnxPackGraph(model, inputs);
+    const { graph, isFixed } = onnxPackGraph(model, inputs);
+    if (isFixed) {
+      const message = `${path} leaves its batch open, but mixes the examples of one or works for one size only: it is packed for one example at a time`;
+      onEvent({ type: "note", level: "warn", code: "pack-batch", message });
+    }
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     return {
       name: path,
       graph,
       outputs: outputsOf(graph),
       metadata: { ...model.metadata, "secateur.source.sha256": sha256 },
-      dtypes: new Map(model.graph.inputs.map(({ name: input, dtype }) => [input, dtype])),
+      onnxInputs: new Map(model.graph.inputs.map((input) => [input.name, input])),
       spec: undefined,
     };
   }
@@ -59,6 +62,7 @@ export async function openPackable(spec: {
     const reason = `${path} is no ONNX model, and says itself what it takes`;
     throw flagWithoutEffect({ flag: "--input-shape, --fix or --state", reason });
   }
+  if (packed && arch === undefined && !(architectureKey in packed.metadata)) return packedGraph(path, packed);
   const { network, architecture, metadata, sha256, trainedFor } = await openModel(spec);
   return {
     name: network.name,
@@ -73,7 +77,7 @@ export async function openPackable(spec: {
 /** A packed network of any graph, to be packed again: its operators keep their kernels only where they are still the fastest. */
 function packedGraph(path: string, model: PackedModel): Packable {
   const { inputs, outputs, operators, states, metadata } = model;
-  const exact = new Set(operators.flatMap(({ op, tensors: names }) => (op === "Constant" ? names : [])));
+  const exact = exactTensors(model);
   const tensors = new Map(
     [...model.tensors].map(([name, { dims, data }]) => [
       name,
@@ -83,6 +87,15 @@ function packedGraph(path: string, model: PackedModel): Packable {
   const graph: PackGraph = { inputs, outputs, operators, tensors, ...(states ? { states } : {}) };
   const texts = Object.entries(metadata).filter((entry): entry is [string, string] => typeof entry[1] === "string");
   return { name: path, graph, outputs: outputsOf(graph), metadata: Object.fromEntries(texts), spec: undefined };
+}
+
+/** Numbers of the graph's arithmetic: constants, and what stands as f32 in a file whose weights have fewer bits. */
+function exactTensors({ operators, tensors }: PackedModel): ReadonlySet<string> {
+  const constants = operators.flatMap(({ op, tensors: names }) => (op === "Constant" ? names : []));
+  const weights = [...tensors].filter(([, { dims }]) => dims.length > 1);
+  const isMixed = weights.some(([, { values }]) => values !== "f32");
+  const others = isMixed ? weights.flatMap(([name, { values }]) => (values === "f32" ? [name] : [])) : [];
+  return new Set([...constants, ...others]);
 }
 
 function outputsOf({ outputs }: PackGraph): readonly TensorSpec[] {

@@ -10,6 +10,7 @@ import {
   teacherDataset,
 } from "@secateur/core";
 import { decodePacked, load, type PackedModel, type PackedValue, type Session } from "@secateur/runtime";
+import { badUsage } from "../../errors.ts";
 import { scoresOf } from "../open/ending-scores.ts";
 
 /** Examples a run: enough for the kernels of matrices, little memory for images. */
@@ -96,7 +97,11 @@ async function outputsOf(
     .map(({ name }) => {
       const dims = session.dims[name]!;
       const data = new Float32Array(dims.reduce((product, extent) => product * extent, 1));
-      const { data: numbers } = given[name] ?? given[names[0]!]!;
+      // Data of one input are for the only one there is, whatever its name.
+      const found =
+        given[name] ?? (names.length === 1 && session.inputNames.length === 1 ? given[names[0]!] : undefined);
+      if (!found) throw badUsage(`the data have no input '${name}'; they have ${names.join(", ")}`, { name, names });
+      const { data: numbers } = found;
       return { name, dims, data, from: Float32Array.from(numbers as ArrayLike<number>, Number) };
     });
   const all: Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }> = {};

@@ -3,6 +3,7 @@ import { readFileBytes } from "@secateur/formats";
 import { type InputTensor, load } from "@secateur/runtime";
 import { encodePacked, type PackGraph, packGraph } from "@secateur/runtime/pack";
 import type { Session as RunSession } from "../../session.ts";
+import { benchInBrowser } from "./browser/browser-bench.ts";
 import { openOnnxEngines } from "./onnx-engines.ts";
 import type { InputChoices } from "./onnx-graph.ts";
 import { openPackable } from "./open-packable.ts";
@@ -20,6 +21,8 @@ export interface BenchDocument {
   /** From bytes to a network ready to run. */
   readonly loadMs: number;
   readonly runs: number;
+  /** Name and version, where it ran in one. */
+  readonly browser?: string;
   /** What was not as it was asked for. */
   readonly notes?: readonly string[];
 }
@@ -47,30 +50,43 @@ export async function runBench(
     readonly choices?: InputChoices | undefined;
     readonly threads: number;
     readonly cwd: string;
+    /** Whether everything runs in headless Chromium; default: in this process. */
+    readonly isBrowser?: boolean;
   },
   session: RunSession,
 ): Promise<readonly BenchDocument[]> {
-  const { path, arch, choices, threads, cwd } = spec;
+  const { path, arch, choices, threads, cwd, isBrowser = false } = spec;
   const bytes = await readFileBytes(path);
-  const { graph, dtypes } = await openPackable({ path, arch, inputs: choices, onEvent: session.onEvent });
+  const { graph, onnxInputs } = await openPackable({ path, arch, inputs: choices, onEvent: session.onEvent });
   const packed = isPacked(bytes) ? bytes : (await packGraph(graph)).bytes;
   const inputs = inputsOf(graph);
-  const engines: Engine[] = [
-    await openOwn({ engine: "secateur", bytes: packed, inputs, threads }),
-    await openOwn({
-      engine: "secateur-dense",
-      bytes: await encodePacked(asDense(graph), { masks: false }),
-      inputs,
-      threads,
-    }),
-  ];
-  if (dtypes) {
+  const networks = new Map([
+    ["secateur", packed],
+    ["secateur-dense", await encodePacked(asDense(graph), { masks: false })],
+  ]);
+  if (isBrowser) {
+    const types = graph.inputs.map(({ name, whole }) => ({
+      ...{ name, dims: inputs[name]!.dims },
+      type: whole ? (onnxInputs?.get(name)?.dtype === "i32" ? ("i32" as const) : ("i64" as const)) : ("f32" as const),
+    }));
+    const { signal } = session;
+    const onnx = onnxInputs && !choices?.fixed?.size ? bytes : undefined;
+    const found = await benchInBrowser({ networks, onnx, inputs: types, threads, cwd, signal, leastRounds, leastMs });
+    return found.engines.map(({ times: all, notes, ...engine }) => {
+      const sorted = [...all].sort((a, b) => a - b);
+      const result = { model: path, ...engine, medianMs: sorted[sorted.length >> 1]!, runs: all.length };
+      return { ...result, browser: found.browser, ...(notes.length > 0 ? { notes } : {}) };
+    });
+  }
+  const engines: Engine[] = [];
+  for (const [engine, own] of networks) engines.push(await openOwn({ engine, bytes: own, inputs, threads }));
+  if (onnxInputs) {
     const constants = [...(choices?.fixed ?? [])].map(([name, number]) => [
       name,
-      { dims: [], data: Float32Array.of(number) },
+      constantInput(onnxInputs.get(name)?.shape ?? [], number),
     ]);
     const all = { ...inputs, ...Object.fromEntries(constants) };
-    const others = await openOnnxEngines({ bytes, inputs: all, dtypes, threads, cwd });
+    const others = await openOnnxEngines({ bytes, inputs: all, types: onnxInputs, threads, cwd });
     engines.push(...others.map((other) => ({ ...other, threads, notes: [] })));
   }
   const times = engines.map((): number[] => []);
@@ -91,6 +107,12 @@ export async function runBench(
     const result = { model: path, engine, threads: used, medianMs: all[all.length >> 1]!, loadMs, runs: all.length };
     return notes.length > 0 ? { ...result, notes } : result;
   });
+}
+
+/** An input that is fixed, as the model takes it: one example of what it leaves open. */
+function constantInput(shape: readonly (number | string | null)[], number: number): InputTensor {
+  const dims = shape.map((extent) => (typeof extent === "number" ? extent : 1));
+  return { dims, data: new Float32Array(dims.reduce((product, extent) => product * extent, 1)).fill(number) };
 }
 
 function asDense(graph: PackGraph): PackGraph {

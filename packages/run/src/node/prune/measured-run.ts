@@ -2,9 +2,7 @@
 import type { Model, Task } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import type { FittedOffsets } from "@secateur/solvers-layerwise";
-import type { FoundEntry } from "../../plugins/found-entry.ts";
-import { kebab } from "../../plugins/option-schema.ts";
-import { unreadOptions } from "../../plugins/unread-options.ts";
+import { noteUnread } from "../../plugins/unread-options.ts";
 import { type PosedTask, poseTask } from "../../prune/pose-task.ts";
 import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
@@ -123,7 +121,8 @@ function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "trai
     ...budget,
     ...(settings.layers ? layerScope(settings.layers, { offsets, openDense: () => openDense(spec) }) : {}),
     curvatureOptions,
-    onCurvature: (curvature) => noteUnread(settings, curvature, session),
+    onCurvature: ({ entry: curvature }) =>
+      noteUnread({ entry: settings.found.entry, given: settings.given, curvature, onEvent: session.onEvent }),
   };
 }
 
@@ -170,17 +169,4 @@ async function pruneInStages(
   const { timing } = done.result;
   // A continued run counts what went before, as its stages do.
   return { ...done, result: { ...done.result, timing: { ...timing, totalMs: keeper.earlierMs + timing.totalMs } } };
-}
-
-/** Settings that the user gave and that the curvature in force leaves without effect. */
-function noteUnread({ found, given }: PruneSettings, curvature: FoundEntry, session: Session): void {
-  const { name, unread = [] } = curvature.entry;
-  for (const note of [
-    ...unreadOptions({ entry: found.entry, given, curvature: name }),
-    ...given
-      .filter((key) => unread.includes(key))
-      .map((key) => `--${kebab(key)} changes nothing with --curvature ${name}, which does not read it`),
-  ]) {
-    session.onEvent({ type: "note", level: "warn", code: "unread-setting", message: note });
-  }
 }

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { badEnding } from "../../errors.ts";
 import { assertEncoder } from "../export/assert-encoder.ts";
 import { type OutputForm, outputForm } from "../export/encode-model.ts";
-import { isOnnxModel } from "../open/open-onnx.ts";
+import { isOnnxModel } from "../large/is-onnx-model.ts";
 import { isTfjsModel } from "../open/open-tfjs.ts";
 
 interface Placed {

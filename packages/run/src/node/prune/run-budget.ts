@@ -70,6 +70,6 @@ function makeAllocation({ entry }: FoundEntry<EntryOf<"allocation">>): Allocatio
 /** The model as packing takes it. @throws ERR_USAGE, ERR_PACKED_GRAPH */
 function graphOf({ own, onnx, path }: AnyModel): PackGraph {
   if (own) return networkGraph(own.network);
-  if (onnx) return onnxPackGraph(onnx.file);
+  if (onnx) return onnxPackGraph(onnx.file).graph;
   throw costsNeedGraph(path);
 }

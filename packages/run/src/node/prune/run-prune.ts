@@ -3,6 +3,8 @@ import { join, resolve } from "node:path";
 import { keepsAll, overflowed } from "../../errors.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import type { Session } from "../../session.ts";
+import { openLargeOnnx } from "../large/large-onnx.ts";
+import { pruneLarge } from "../large/prune-large.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { chosenDense } from "../open/any-model-settings.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork, refuseTfjs } from "../open/open-any-model.ts";
@@ -34,6 +36,8 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const { arch, engine, includeFrozen } = settings;
   const { now } = session.context();
   const started = now();
+  const large = await openLargeOnnx(settings.model);
+  if (large) return await pruneLarge(spec, large);
   if (settings.retrain) await refuseTfjs(settings.model, "--retrain");
   const model = await openAnyModel({
     path: settings.model,

@@ -97,6 +97,7 @@ async function readRuns(
     throw badState(path, "it is not the state of a comparison");
   }
   const { version, runs } = content ?? {};
+  if (typeof version === "number" && version !== 3) throw badState(path, "another version of secateur wrote it");
   if (version !== 3 || typeof content?.comparison !== "string" || !Array.isArray(runs) || !runs.every(isRun)) {
     throw badState(path, "it is not the state of a comparison");
   }

@@ -38,14 +38,18 @@ export async function readTraining(path: string, run: string): Promise<TrainingS
   const header = parseHeader(metadata[metadataKey]);
   if (!header) throw badState(path, "it is no state of a training");
   if (header.run !== run) {
-    const difference = describeDifferences(withRules(header.run), withRules(run));
-    throw badState(path, `it is of a training with other settings: ${difference}`);
+    throw badState(path, `it is of a training with other settings: ${trainingsDiffer(header.run, run)}`);
   }
   return {
     epoch: header.epoch,
     epochs: header.epochs,
     tensors: tensors.map((tensor) => ({ name: tensor.name, shape: tensor.shape, data: toFloat32(tensor) })),
   };
+}
+
+/** How the settings of two trainings differ, field by field. @param before - what decides a training, as JSON; @param now - likewise */
+export function trainingsDiffer(before: string, now: string): string {
+  return describeDifferences(withRules(before), withRules(now));
 }
 
 /** The settings with those of its rules by their names, as they are told. */

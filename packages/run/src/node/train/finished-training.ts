@@ -1,10 +1,17 @@
 /** Whether a training that is asked to go on was finished before: its file says what was asked for. */
-import { describeDifferences, isPruneError } from "@secateur/core";
+import { isPruneError } from "@secateur/core";
 import { openModel } from "../open/open-model.ts";
-import { readRecord, type TrainingRecord } from "../retrain/training-record.ts";
+import { requestHash } from "../state/finished-run.ts";
+import { trainingsDiffer } from "../state/training-file.ts";
 
-/** The metadata entry by which --resume knows a training that is finished: the hash of what was asked for. */
-export const requestKey = "secateur.request";
+/** The metadata entries by which --resume knows a training that is finished: what decided it, as JSON, and the hash of that. */
+const requestKey = "secateur.request";
+const settingsKey = "secateur.settings";
+
+/** What a file says of the training that gave it. @param run - all that decides it, as JSON */
+export function requestMetadata(run: string): Readonly<Record<string, string>> {
+  return { [settingsKey]: run, [requestKey]: requestHash(run) };
+}
 
 /** What stands at a training's output. */
 export type TrainingThere =
@@ -18,23 +25,15 @@ export type TrainingThere =
  *
  * @param spec.out - absolute path of a file
  * @param spec.from - the folder from which plugins are looked for
+ * @param spec.run - all that decides the training that is asked for, as JSON
  */
-export async function trainingThere(spec: {
-  out: string;
-  from: string;
-  asked: { readonly request: string; readonly arch: string; readonly record: TrainingRecord };
-}): Promise<TrainingThere> {
-  const { out, from, asked } = spec;
+export async function trainingThere(spec: { out: string; from: string; run: string }): Promise<TrainingThere> {
+  const { out, from, run } = spec;
   try {
-    const { metadata, architecture } = await openModel({ path: out, arch: undefined, onEvent: () => {}, cwd: from });
-    const request = metadata[requestKey];
-    if (request === undefined) return { is: "no training" };
-    if (request === asked.request) return { is: "this" };
-    const before = JSON.stringify({ arch: architecture.name, ...readRecord(metadata) });
-    const now = JSON.stringify({ arch: asked.arch, ...asked.record });
-    const difference =
-      before === now ? "its data, seed, kernels, rules or first weights were others" : describeDifferences(before, now);
-    return { is: "other", difference };
+    const { metadata } = await openModel({ path: out, arch: undefined, onEvent: () => {}, cwd: from });
+    const { [requestKey]: request, [settingsKey]: settings } = metadata;
+    if (request === requestHash(run)) return { is: "this" };
+    return settings === undefined ? { is: "no training" } : { is: "other", difference: trainingsDiffer(settings, run) };
   } catch (error) {
     if (isPruneError(error)) return { is: "no training" };
     throw error;

@@ -20,10 +20,10 @@ import { findTask } from "../plugins/find-task.ts";
 import { portableData } from "../recipe/encode-recipe.ts";
 import { encodeRecord, readRecord, trainingKey } from "../retrain/training-record.ts";
 import { learningRateOf, optimizerOf } from "../retrain/training-settings.ts";
-import { type FinishedRun, finishedRun, requestHash } from "../state/finished-run.ts";
+import { type FinishedRun, finishedRun } from "../state/finished-run.ts";
 import { readTraining, trainingPath, writeTraining } from "../state/training-file.ts";
 import { versions } from "../versions.ts";
-import { requestKey, trainingThere } from "./finished-training.ts";
+import { requestMetadata, trainingThere } from "./finished-training.ts";
 import { countsOf, isPruned, masksOf } from "./kept-zeros.ts";
 import { noteNoBetter } from "./note-no-better.ts";
 import { noteOneClass } from "./note-one-class.ts";
@@ -101,11 +101,9 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
     ...{ settings: { ...settings, keepZeros }, rules, arch, session, modelSha256: opened.sha256 },
     data: portableData(data, out), // a file is the same wherever its folder lies
   });
-  const request = requestHash(run);
   const isThere = [out, ...keepEpochs.map((epoch) => epochPath(out, epoch))].every((place) => existsSync(place));
   if (resume && !isContinued && isThere) {
-    const asked = { request, arch, record: recordOf(settings) };
-    const state = await trainingThere({ out, from: cwd, asked });
+    const state = await trainingThere({ out, from: cwd, run });
     if (state.is === "this") return finishedRun(out, session);
     if (state.is === "other" && !overwrite)
       throw badState(out, `it is of a training with other settings: ${state.difference}`);
@@ -180,7 +178,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
     from: cwd,
     network,
     path: out,
-    metadata: { ...metadata, ...recorded, [architectureKey]: arch, [requestKey]: request },
+    metadata: { ...metadata, ...recorded, [architectureKey]: arch, ...requestMetadata(run) },
     stored,
   });
   await writeFileAtomic(out, bytes, { overwrite: overwrite || isContinued });

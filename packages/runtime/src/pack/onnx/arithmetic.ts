@@ -1,6 +1,6 @@
 /** What is done number by number, and what changes nothing. */
 import { composedFunctions, linear } from "./functions.ts";
-import type { Lowering, OnnxLikeTensor } from "./lowering.ts";
+import { type Lowering, largest, type OnnxLikeTensor } from "./lowering.ts";
 
 /** Functions of one value that the runtime has under the same name. */
 const sameName = ["Relu", "Sigmoid", "Tanh", "HardSwish", "Silu", "Sqrt", "Exp", "Log", "Abs", "Reciprocal", "Erf"];
@@ -9,7 +9,7 @@ const sameName = ["Relu", "Sigmoid", "Tanh", "HardSwish", "Silu", "Sqrt", "Exp",
 const withAlpha: Readonly<Record<string, number>> = { LeakyRelu: 0.01, Elu: 1 };
 
 /** Bounds that nothing in f32 exceeds. */
-const [lowest, highest] = [-3.4028234663852886e38, 3.4028234663852886e38];
+const [lowest, highest] = [-largest, largest];
 
 /** Infinities as the largest numbers: attributes are numbers of JSON. */
 function within(number: number): number {
@@ -68,13 +68,13 @@ export const arithmetic: Readonly<Record<string, (low: Lowering) => void>> = {
   },
   Identity: passOn,
   Dropout: passOn,
-  /** Values are f32 whatever they are called; whole numbers up to 2^24 are exact. */
+  /** Values are f32 whatever they are called; whole numbers up to 2^24 are exact. Only what changes none of them passes. */
   Cast(low) {
-    const from = low.value(0);
-    const isReal = [1, 10, 11, 16].includes(low.number("to", 1));
-    const isWhole = low.state.inputs.some(({ name, whole }) => name === from && whole);
-    if (!isReal && !isWhole) low.refuse("it rounds to another type while the graph runs");
-    low.same(from);
+    const to = low.number("to", 1);
+    const isReal = [1, 10, 11, 16].includes(to);
+    const isKept = [6, 7].includes(to) && low.isWhole(0);
+    if (!isReal && !isKept) low.refuse("it rounds to another type while the graph runs");
+    low.same(low.value(0));
   },
   Where: choice,
 };
@@ -119,6 +119,7 @@ function byChannel(
 
 function binary(low: Lowering): void {
   const { node, value, constant, numbers, emit, dims } = low;
+  if (node.op === "Div" && low.isWhole(0)) low.refuse("it divides whole numbers, and drops what is left");
   const place = constant(0) ? 0 : constant(1) ? 1 : undefined;
   const given = place === undefined ? undefined : byChannel(constant(place)!, low.dims(value(1 - place)), numbers);
   if (place === undefined || given === undefined) {
@@ -131,10 +132,10 @@ function binary(low: Lowering): void {
   }
   const from = value(1 - place);
   const filled = (number: number): Float32Array => new Float32Array(given.length).fill(number);
-  const negative = given.map((number) => -number);
+  const negative = given.map((number) => -within(number));
   switch (node.op) {
     case "Add":
-      scaled(low, from, { scale: filled(1), shift: given });
+      scaled(low, from, { scale: filled(1), shift: given.map(within) });
       return;
     case "Mul":
       scaled(low, from, { scale: given, shift: filled(0) });
@@ -144,10 +145,11 @@ function binary(low: Lowering): void {
         scaled(low, from, { scale: filled(1), shift: negative });
         return;
       }
-      scaled(low, from, { scale: filled(-1), shift: given });
+      scaled(low, from, { scale: filled(-1), shift: given.map(within) });
       return;
     default:
       if (place === 1) {
+        if (given.includes(0)) low.refuse("it divides by a constant that is 0");
         scaled(low, from, { scale: given.map((number) => 1 / number), shift: filled(0) });
         return;
       }
@@ -159,7 +161,9 @@ function binary(low: Lowering): void {
 /** Min and Max of any number of values. */
 function extreme(low: Lowering): void {
   const { node, value, constant, emit } = low;
-  const scalar = constant(1)?.data?.length === 1 ? low.numbers(constant(1)!)[0]! : undefined;
+  const known = constant(1);
+  const isNarrow = known?.data?.length === 1 && known.shape.length <= low.dims(value(0)).length;
+  const scalar = isNarrow ? low.numbers(known)[0]! : undefined;
   if (node.inputs.length === 2 && scalar !== undefined) {
     const bound = within(scalar);
     const attributes = node.op === "Min" ? { low: lowest, high: bound } : { low: bound, high: highest };
@@ -180,7 +184,8 @@ function power(low: Lowering): void {
   const tensor = constant(1) ?? refuse("its exponent is computed; it has to be constant");
   const exponent = low.numbers(tensor)[0];
   const x = value(0);
-  if (tensor.data?.length !== 1) refuse("it has several exponents; one can be packed");
+  if (tensor.data?.length !== 1 || tensor.shape.length > low.dims(x).length)
+    refuse("it has several exponents; one can be packed");
   if (exponent === 1) {
     low.same(x);
     return;
@@ -193,23 +198,13 @@ function power(low: Lowering): void {
   else refuse(`its exponent is ${exponent}; allowed are -1, -0.5, 0.5, 1, 2 and 3`);
 }
 
-/** x where a constant mask is 1, else y: x mask + y (1 - mask), for which both have to be finite; infinite constants are the largest numbers. */
+/** x where a constant mask is 1, else y: each with zeros where the other stands, whatever it is there, and their sum. */
 function choice(low: Lowering): void {
   const { constant, numbers, value, emit, refuse, node } = low;
   const mask = constant(0) ?? refuse("its condition is computed; it has to be constant");
   const part = (i: number, isFirst: boolean): string => {
     const chosen = numbers(mask).map((bit) => Number((bit !== 0) === isFirst));
-    const known = constant(i);
-    const make = (dims: readonly number[], data: Float32Array): string =>
-      low.constantValue(`${node.outputs[0]} ${i}`, dims, data);
-    if (known?.data?.length === 1) {
-      const number = within(numbers(known)[0]!);
-      return make(
-        mask.shape,
-        chosen.map((bit) => bit * number),
-      );
-    }
-    return emit("Mul", [value(i), make(mask.shape, chosen)]);
+    return emit("Keep", [value(i), low.constantValue(`${node.outputs[0]} ${i}`, mask.shape, chosen)]);
   };
   emit("Add", [part(1, true), part(2, false)], { isLast: true });
 }

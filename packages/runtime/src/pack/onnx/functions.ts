@@ -1,5 +1,5 @@
 /** Functions of one value that are made of others, each as its formula says. */
-import type { Lowering } from "./lowering.ts";
+import { type Lowering, largest } from "./lowering.ts";
 
 /** scale x + shift, with one number each. */
 export function linear(
@@ -12,15 +12,12 @@ export function linear(
   return emit("ScaleShift", [from], { tensors, isLast });
 }
 
-/** Largest and smallest f32. */
-const most = 3.4028234663852886e38;
-
 export const composedFunctions: Readonly<Record<string, (low: Lowering) => void>> = {
   /** relu(x) + slope min(x, 0) */
   PRelu(low) {
     const { emit, value } = low;
     const x = value(0);
-    const below = emit("Clip", [x], { attributes: { low: -most, high: 0 } });
+    const below = emit("Clip", [x], { attributes: { low: -largest, high: 0 } });
     emit("Add", [emit("Relu", [x]), emit("Mul", [below, value(1)])], { isLast: true });
   },
   /** x / (1 + |x|) */

@@ -4,10 +4,9 @@
  */
 import { notPackable, quoted } from "../../errors.ts";
 import type { PackedValue } from "../../file/packed-model.ts";
-import { valueDims, withBatch } from "../../plan/value-dims.ts";
 import type { PackGraph } from "../pack-graph.ts";
 import { arithmetic } from "./arithmetic.ts";
-import { createLowering, type Lowering, type OnnxLikeGraph, type State } from "./lowering.ts";
+import { createLowering, type Lowering, type OnnxLikeGraph, operatorName, type State } from "./lowering.ts";
 import { moving } from "./moving.ts";
 import { withPatterns } from "./patterns.ts";
 import { products } from "./products.ts";
@@ -27,18 +26,12 @@ const kinds: Readonly<Record<string, (low: Lowering) => void>> = {
 export const packableOperators: readonly string[] = Object.keys(kinds).sort();
 
 /**
- * Inputs may leave their first extent open ("batch"); where the graph then works for one example only, it is fixed at one.
+ * A graph whose extents are all fixed. What works for a batch of any size is told from the same graph at two sizes: `openBatch`.
  *
  * @throws ERR_PACKED_GRAPH naming the node, what it is and what is allowed
  */
-export function lowerOnnx(graph: OnnxLikeGraph): PackGraph {
-  const open = lowered(withPatterns(graph));
-  if (!open.inputs.some(({ dims }) => dims[0] === "batch") || worksFor(open, 2)) return open;
-  const fixed = graph.inputs.map((input) => ({ ...input, shape: [1, ...(input.shape ?? []).slice(1)] }));
-  return lowered(withPatterns({ ...graph, inputs: fixed }));
-}
-
-function lowered(graph: OnnxLikeGraph): PackGraph {
+export function lowerOnnx(given: OnnxLikeGraph): PackGraph {
+  const graph = withPatterns(given);
   const state = startState(graph);
   for (const node of graph.nodes) {
     const low = createLowering(node, state);
@@ -52,7 +45,7 @@ function lowered(graph: OnnxLikeGraph): PackGraph {
     const dims = state.values.get(value)?.dims;
     if (!dims) throw notPackable(`output ${quoted(name)}`, "it is a constant");
     if (value !== name) nameOutput({ name, value, dims, state });
-    return { name, dims: state.isBatched && dims[0] === 1 ? ["batch", ...dims.slice(1)] : dims };
+    return { name, dims };
   });
   return { inputs: state.inputs, outputs, operators: state.operators, tensors: state.tensors };
 }
@@ -61,20 +54,15 @@ function lowered(graph: OnnxLikeGraph): PackGraph {
 function nameOutput(spec: { name: string; value: string; dims: readonly number[]; state: State }): void {
   const { name, value, dims, state } = spec;
   const attributes = { dims: dims.map(() => 0) };
-  state.operators.push({ op: "Reshape", name, inputs: [value], tensors: [], output: name, attributes });
+  state.operators.push({
+    op: "Reshape",
+    name: operatorName(name, state),
+    inputs: [value],
+    tensors: [],
+    output: name,
+    attributes,
+  });
   state.values.set(name, { name, dims, phases: new Map() });
-}
-
-/** Whether a graph that was lowered for one example gives the extents it promises for several. */
-function worksFor(graph: PackGraph, batch: number): boolean {
-  try {
-    const dims = valueDims(graph, batch);
-    return graph.outputs.every(({ name, dims: promised }) => {
-      return withBatch(promised, batch).join() === dims.get(name)!.join() && promised[0] === "batch";
-    });
-  } catch {
-    return false;
-  }
 }
 
 function startState(graph: OnnxLikeGraph): State {
@@ -93,26 +81,18 @@ function startState(graph: OnnxLikeGraph): State {
         );
       const dims = (shape ?? []).map((extent, i) => {
         if (typeof extent === "number") return extent;
-        if (i === 0) return "batch" as const;
-        const remedy = `say how large, for example --input-shape ${name}=${exampleShape(shape!)}`;
-        throw notPackable(where, `its extent ${i} is left open; only the first may be`, remedy);
+        throw notPackable(where, `its extent ${i} is left open`, "fix the shapes first, as foldGraph does");
       });
-      values.set(name, { name, dims: dims.map((extent) => (extent === "batch" ? 1 : extent)), phases: new Map() });
+      values.set(name, { name, dims, phases: new Map() });
       return { name, dims, ...(isWhole ? { whole: true } : {}) };
     });
-  const isBatched = inputs.some(({ dims }) => dims[0] === "batch");
+  const wholes = graph.wholes ?? new Set(inputs.flatMap(({ name, whole }) => (whole ? [name] : [])));
+  const taken = new Set([
+    ...graph.nodes.flatMap(({ outputs }) => outputs),
+    ...[...graph.inputs, ...graph.initializers].map(({ name }) => name),
+  ]);
   return {
-    opset: graph.opset ?? 13,
-    inputs,
-    isBatched,
-    constants,
-    values,
-    names: new Map(),
-    operators: [],
-    tensors: new Map(),
+    ...{ opset: graph.opset ?? 13, inputs, wholes, taken, operatorNames: new Set(), constants, values },
+    ...{ names: new Map(), operators: [], tensors: new Map() },
   };
-}
-
-function exampleShape(shape: readonly (number | string | null)[]): string {
-  return shape.map((extent, i) => (typeof extent === "number" ? extent : i === 0 ? 1 : 32)).join("x");
 }

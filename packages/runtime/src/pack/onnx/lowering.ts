@@ -1,7 +1,7 @@
 /** A graph on its way into a packed one: what is known of its values, and the tools that every kind of node is lowered with. */
 import { notPackable, quoted } from "../../errors.ts";
 import type { Attribute, PackedOperator, PackedValue } from "../../file/packed-model.ts";
-import type { Value } from "../../plan/value.ts";
+import { productOf, type Value } from "../../plan/value.ts";
 import { checkedCall } from "../../plan/value-dims.ts";
 import type { DenseTensor } from "../pack-graph.ts";
 
@@ -23,7 +23,7 @@ export interface OnnxLikeNode {
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
-/** An ONNX graph whose shapes are fixed but for the first extents of inputs, as `foldGraph` of @secateur/graph gives it. */
+/** An ONNX graph whose shapes are fixed, as `foldGraph` of @secateur/graph gives it. */
 export interface OnnxLikeGraph {
   readonly nodes: readonly OnnxLikeNode[];
   readonly initializers: readonly OnnxLikeTensor[];
@@ -35,14 +35,18 @@ export interface OnnxLikeGraph {
   readonly outputs: readonly { readonly name: string }[];
   /** Version of ONNX's operators; default 13. */
   readonly opset?: number;
+  /** Names of computed values that are whole numbers or truth values; default none but whole inputs. */
+  readonly wholes?: ReadonlySet<string>;
 }
 
 /** What was lowered so far. */
 export interface State {
   readonly opset: number;
   readonly inputs: readonly PackedValue[];
-  /** Whether some input leaves its first extent open; everything is lowered for one example. */
-  readonly isBatched: boolean;
+  readonly wholes: ReadonlySet<string>;
+  /** Names of all values, of the graph and made here. */
+  readonly taken: Set<string>;
+  readonly operatorNames: Set<string>;
   readonly constants: Map<string, OnnxLikeTensor>;
   readonly values: Map<string, Value>;
   /** Values that are others under another name. */
@@ -64,8 +68,10 @@ export interface Lowering {
   /** Whole numbers of a constant input, undefined where it is left out. */
   wholes(i: number): readonly number[] | undefined;
   numbers(tensor: OnnxLikeTensor): Float32Array;
-  /** Keeps a tensor for the file. */
-  keep(name: string, dims: readonly number[], data: Float32Array): string;
+  /** Whether input i is computed in whole numbers. */
+  isWhole(i: number): boolean;
+  /** Keeps a tensor for the file; returns its name, which is another where the name is taken by other numbers. */
+  keep(name: string, dims: readonly number[], data: Float32Array, exact?: boolean): string;
   /** Numbers of the graph's arithmetic as a value. @param output - its name, where the graph has one for it */
   constantValue(name: string, dims: readonly number[], data: Float32Array, output?: string): string;
   /** Adds an operator. Without `isLast` what it gives is a value between, else the node's output. */
@@ -85,8 +91,27 @@ export interface Lowering {
 export function createLowering(node: OnnxLikeNode, state: State): Lowering {
   const label = node.name || node.outputs[0] || node.op;
   let made = 0;
+  const between = (): string => {
+    let name = `${node.outputs[0]}/${made++}`;
+    while (state.taken.has(name)) name = `${node.outputs[0]}/${made++}`;
+    state.taken.add(name);
+    return name;
+  };
   const refuse = (problem: string): never => {
     throw notPackable(`node ${quoted(label)} (${quoted(node.op)})`, problem);
+  };
+  const kept = (wanted: string, tensor: DenseTensor): string => {
+    const size = productOf(tensor.dims);
+    if (size !== tensor.data.length)
+      refuse(`its tensor ${quoted(wanted)} has ${tensor.data.length} numbers; it needs ${size}`);
+    if (!tensor.data.every(Number.isFinite)) refuse(`its tensor ${quoted(wanted)} has numbers that are not finite`);
+    let name = wanted;
+    for (let i = 2; state.tensors.has(name); i++) {
+      if (isSame(state.tensors.get(name)!, tensor)) return name;
+      name = `${wanted}#${i}`;
+    }
+    state.tensors.set(name, tensor);
+    return name;
   };
   const nameOf = (i: number): string => {
     const name = node.inputs[i] ?? "";
@@ -115,17 +140,17 @@ export function createLowering(node: OnnxLikeNode, state: State): Lowering {
         return refuse(`its tensor ${quoted(tensor.name)} is of ${dtype}; it has to be f32 or f64, or whole numbers`);
       return Float32Array.from(data as ArrayLike<number>, Number);
     },
-    keep(name, dims, data) {
-      state.tensors.set(name, { dims, data });
-      return name;
-    },
+    isWhole: (i) => state.wholes.has(node.inputs[i] ?? ""),
+    keep: (name, dims, data, exact = false) => kept(name, exact ? { dims, data, exact } : { dims, data }),
     constantValue(name, dims, data, output) {
-      state.tensors.set(name, { dims, data, exact: true });
-      return lowering.emit("Constant", [], { tensors: [name], ...(output ? { output } : {}) });
+      // Infinities as the largest numbers, such as masks have: a file holds finite ones.
+      const finite = data.map((number) => Math.max(-largest, Math.min(largest, number)));
+      const tensor = kept(name, { dims, data: finite, exact: true });
+      return lowering.emit("Constant", [], { tensors: [tensor], ...(output ? { output } : {}) });
     },
     emit(op, from, { tensors = [], attributes = {}, isLast = false, output } = {}) {
-      const own = output ?? (isLast ? node.outputs[0]! : `${node.outputs[0]}/${made++}`);
-      const name = own === node.outputs[0] ? label : own;
+      const own = output ?? (isLast ? node.outputs[0]! : between());
+      const name = operatorName(own === node.outputs[0] ? label : own, state);
       const operator: PackedOperator = { op, name, inputs: from, tensors, output: own, attributes };
       const { dims } = checkedCall(operator, state.values, state.tensors);
       state.values.set(own, { name: own, dims, phases: new Map() });
@@ -133,13 +158,7 @@ export function createLowering(node: OnnxLikeNode, state: State): Lowering {
       return own;
     },
     reshaped(from, dims, isLast = false) {
-      const before = lowering.dims(from);
-      // Shapes are taken for one example: what keeps the batch of one keeps a larger one.
-      const isKept = state.isBatched && dims[0] === 1 && before[0] === 1;
-      return lowering.emit("Reshape", [from], {
-        attributes: { dims: isKept ? [0, ...dims.slice(1)] : dims },
-        isLast,
-      });
+      return lowering.emit("Reshape", [from], { attributes: { dims }, isLast });
     },
     same(value) {
       state.names.set(node.outputs[0]!, value);
@@ -151,6 +170,21 @@ export function createLowering(node: OnnxLikeNode, state: State): Lowering {
     number: (name, or) => (typeof node.attributes[name] === "number" ? (node.attributes[name] as number) : or),
   };
   return lowering;
+}
+
+/** The largest f32. */
+export const largest = 3.4028234663852886e38;
+
+function isSame(a: DenseTensor, b: DenseTensor): boolean {
+  return a.dims.join() === b.dims.join() && a.exact === b.exact && a.data.every((number, i) => number === b.data[i]);
+}
+
+/** Names of nodes need not be unique; those of operators are. */
+export function operatorName(wanted: string, { operatorNames }: State): string {
+  let name = wanted;
+  for (let i = 2; operatorNames.has(name); i++) name = `${wanted}#${i}`;
+  operatorNames.add(name);
+  return name;
 }
 
 /** An axis counted from the end or not. */

@@ -1,6 +1,5 @@
 /** What only moves numbers, or takes some of them. */
-import { linear } from "./functions.ts";
-import { axisOf, type Lowering } from "./lowering.ts";
+import { axisOf, type Lowering, largest } from "./lowering.ts";
 import { resize } from "./resize.ts";
 
 export const moving: Readonly<Record<string, (low: Lowering) => void>> = {
@@ -62,13 +61,12 @@ export const moving: Readonly<Record<string, (low: Lowering) => void>> = {
     }
     const mode = String(low.node.attributes["mode"] ?? "constant");
     const fill = low.constant(2);
+    if (low.node.inputs[2] && !fill) low.refuse("what it pads with is computed; it has to be constant");
     const number = Number(fill?.data?.[0] ?? low.number("value", 0));
     if (low.node.inputs[3]) low.refuse("it pads along named axes");
-    if (mode === "constant" && number === 0) low.emit("Pad", [from], { attributes: { pads }, isLast: true });
-    // Zeros around x - v, and v added to all.
-    else if (mode === "constant" && Number.isFinite(number)) {
-      const padded = low.emit("Pad", [linear(low, from, { shift: -number })], { attributes: { pads } });
-      linear(low, padded, { shift: number, isLast: true });
+    if (mode === "constant") {
+      const value = Math.max(-largest, Math.min(largest, number));
+      low.emit("Pad", [from], { attributes: { pads, ...(value === 0 ? {} : { value }) }, isLast: true });
     } else if (mode === "reflect" || mode === "edge") mirror(low, { from, pads, mode });
     else low.refuse("it pads with something else than a number, edges or reflections");
   },

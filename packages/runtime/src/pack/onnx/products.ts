@@ -94,7 +94,10 @@ function general(low: Lowering): void {
   const weights = constant(1);
   const bias = constant(2);
   const isPlain = weights?.shape.length === 2 && alpha === 1 && beta === 1;
-  const isOneEach = !node.inputs[2] || (bias && bias.shape.filter((extent) => extent !== 1).length <= 1);
+  const columns = weights?.shape[isStored ? 0 : 1];
+  const isOneEach =
+    !node.inputs[2] ||
+    (bias && (bias.data?.length === 1 || (bias.data?.length === columns && bias.shape.at(-1) === columns)));
   if (weights && isPlain && isOneEach) {
     productWith(low, { from: a, weights, isStored, ...(bias ? { bias } : {}), isLast: true });
     return;

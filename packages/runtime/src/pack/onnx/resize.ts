@@ -3,7 +3,7 @@
  * a matrix of at most two numbers a row, whose zeros the sparse kernels leave out.
  */
 import { quoted } from "../../errors.ts";
-import type { Lowering } from "./lowering.ts";
+import { axisOf, type Lowering } from "./lowering.ts";
 
 export function resize(low: Lowering): void {
   const { node, refuse, constant, value, dims } = low;
@@ -15,10 +15,15 @@ export function resize(low: Lowering): void {
   const ways = isOld ? "asymmetric" : String(node.attributes["coordinate_transformation_mode"] ?? "half_pixel");
   const nearest = isOld ? "floor" : String(node.attributes["nearest_mode"] ?? "round_prefer_floor");
   const given = constant(isOld ? 1 : 2)?.data ?? node.attributes["scales"];
-  const told = Array.from((given ?? []) as ArrayLike<number>, Number);
-  const sizes =
-    (node.inputs[3] ? low.wholes(3) : undefined) ?? own.map((extent, i) => Math.floor(extent * (told[i] ?? 1)));
-  const scales = sizes.map((size, i) => (told.length > 0 ? told[i]! : size / own[i]!));
+  // From version 18 on what is told may be of some axes only.
+  const axes = low.ints("axes", [...own.keys()]).map((axis) => axisOf(low, axis, own.length));
+  const spread = (list: readonly number[] | undefined): readonly (number | undefined)[] =>
+    own.map((_, i) => (axes.includes(i) ? list?.[axes.indexOf(i)] : undefined));
+  const factors = spread(given ? Array.from(given as ArrayLike<number>, Number) : undefined);
+  const wanted = spread(node.inputs[3] ? low.wholes(3) : undefined);
+  const sizes = own.map((extent, i) => wanted[i] ?? Math.floor(extent * (factors[i] ?? 1)));
+  const scales = sizes.map((size, i) => (wanted[i] === undefined ? (factors[i] ?? 1) : size / own[i]!));
+  if (node.inputs[1] && !constant(1) && !node.inputs[2] && !node.inputs[3]) refuse("its scales are computed");
   if ((mode !== "nearest" && mode !== "linear") || !Object.hasOwn(places, ways) || node.attributes["antialias"] === 1)
     refuse(`it is ${quoted(mode)} (${quoted(ways)}); nearest and linear ones can be packed`);
   let so = from;
@@ -102,8 +107,8 @@ function mixed(low: Lowering, from: string, axis: number, matrix: ReturnType<typ
   const turned = isLast ? from : low.emit("Transpose", [from], { attributes: { perm } });
   const leading = low.dims(turned).slice(0, -1);
   const flat = [leading[0] ?? 1, leading.slice(1).reduce((all, extent) => all * extent, 1), matrix.columns];
-  const name = `${low.node.outputs[0]} resize ${axis}`;
-  low.state.tensors.set(name, { dims: [matrix.rows, matrix.columns], data: matrix.data, exact: true });
+  const dims = [matrix.rows, matrix.columns];
+  const name = low.keep(`${low.node.outputs[0]} resize ${axis}`, dims, matrix.data, true);
   const out = low.reshaped(low.emit("Gemm", [low.reshaped(turned, flat)], { tensors: [name] }), [
     ...leading,
     matrix.rows,

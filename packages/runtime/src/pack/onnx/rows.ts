@@ -18,7 +18,8 @@ export const rows: Readonly<Record<string, (low: Lowering) => void>> = {
     const part = (i: number, or: number): string => {
       const tensor = constant(i);
       if (node.inputs[i] && !tensor) refuse("its scale or bias is computed; they have to be constant");
-      const data = tensor ? numbers(tensor) : new Float32Array(features).fill(or);
+      const given = tensor ? numbers(tensor) : Float32Array.of(or);
+      const data = given.length === 1 ? new Float32Array(features).fill(given[0]!) : given;
       return keep(tensor?.name ?? `${node.outputs[0]} default ${i}`, [features], data);
     };
     const tensors = [part(1, 1), part(2, 0)];

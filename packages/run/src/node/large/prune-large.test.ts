@@ -1,0 +1,128 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createRunContext, type RunEvent, referenceKernels } from "@secateur/core";
+import { encodeOnnx } from "@secateur/formats";
+import { afterAll, describe, expect, test } from "vitest";
+import type { PruneOutputs } from "../prune/prune-outputs.ts";
+import type { PruneSettings } from "../prune/prune-settings.ts";
+import { openLargeOnnx } from "./large-onnx.ts";
+import { pruneLarge } from "./prune-large.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "large-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** A table of 3 x 4, a gap, two matrices [4, 6] and [6, 5] of which many entries are alike, and a tail that belongs to nothing. */
+const numbers = Float32Array.from({ length: 12 + 3 + 24 + 30 + 2 }, (_, i) =>
+  i < 30 ? Math.sin(7 * i) : ((i * 5) % 7) - 3,
+);
+const distant = [
+  { name: "table", shape: [3, 4], at: 0, size: 12 },
+  { name: "first", shape: [4, 6], at: 15, size: 24 },
+  { name: "second", shape: [6, 5], at: 39, size: 30 },
+].map(({ name, shape, at, size }) => {
+  return { name, shape, dtype: "f32", distant: { location: "net.data", offset: 4 * at, length: 4 * size } } as const;
+});
+const node = (op: string, inputs: readonly string[], output: string) => ({
+  ...{ name: output, op, domain: "", inputs, outputs: [output], attributes: {} },
+});
+const bytes = encodeOnnx({
+  opsets: { "": 17 },
+  metadata: {},
+  graph: {
+    ...{ name: "g", initializers: [], distant },
+    nodes: [
+      node("Gather", ["table", "x"], "e"),
+      node("MatMul", ["e", "first"], "h"),
+      node("MatMul", ["h", "second"], "y"),
+    ],
+    inputs: [{ name: "x", dtype: "i64", shape: ["batch"] }],
+    outputs: [{ name: "y", dtype: "f32", shape: ["batch", 5] }],
+  },
+});
+
+async function open(name: string, data: Float32Array = numbers) {
+  mkdirSync(join(folder, name), { recursive: true });
+  const path = join(folder, name, "net.onnx");
+  writeFileSync(path, bytes);
+  writeFileSync(join(folder, name, "net.data"), new Uint8Array(data.buffer));
+  return (await openLargeOnnx(path, 100))!;
+}
+
+const found = { entry: { name: "magnitude" }, packageName: "@secateur/solvers-magnitude", version: "1.0.0" };
+const usual = { found, options: {}, limits: {}, keepDense: [], plan: {}, sparsity: 0.7, seed: 0 };
+
+function run(large: Awaited<ReturnType<typeof open>>, out: string, changed: object = {}) {
+  const outputs: PruneOutputs = {
+    ...{
+      out: join(folder, out, "net.onnx"),
+      recipe: join(folder, out, "net.recipe.json"),
+      state: join(folder, "none"),
+    },
+    ...{ form: "onnx", opset: undefined, report: undefined, overwrite: false },
+  };
+  mkdirSync(join(folder, out), { recursive: true });
+  const { signal } = new AbortController();
+  const session = { kernels: referenceKernels, kernelChoice: "reference", seed: 0, signal, context: createRunContext };
+  const events: RunEvent[] = [];
+  const settings = { ...usual, ...changed } as unknown as PruneSettings;
+  const spec = {
+    settings,
+    outputs,
+    session: { ...session, onEvent: (event: RunEvent) => events.push(event) },
+    cwd: folder,
+  };
+  return pruneLarge(spec as never, large);
+}
+
+const written = (out: string): Float32Array =>
+  new Float32Array(new Uint8Array(readFileSync(join(folder, out, "net.data"))).buffer);
+
+describe("a model whose weights stay in their file", () => {
+  test("keeps the largest magnitudes of all layers, ties in order, and every other byte", async () => {
+    const large = await open("plain");
+    const document = await run(large, "plain-out");
+    const places = [...numbers.keys()].filter((i) => i >= 15 && i < 69);
+    const order = [...places].sort((a, b) => Math.abs(numbers[b]!) - Math.abs(numbers[a]!) || a - b);
+    const kept = new Set(order.slice(0, 16));
+    expect(Math.abs(numbers[order[15]!]!)).toBe(Math.abs(numbers[order[16]!]!));
+    expect([...written("plain-out")]).toEqual([...numbers].map((x, i) => (places.includes(i) && !kept.has(i) ? 0 : x)));
+    expect(readFileSync(join(folder, "plain-out", "net.onnx"))).toEqual(Buffer.from(bytes));
+    expect(document).toMatchObject({ prunable: 54, nonzeros: 16, sparsity: 1 - 16 / 54, solver: "magnitude" });
+    expect(document.unprunable).toEqual([{ weight: "table", reason: "embedding" }]);
+    const removed = places.filter((i) => !kept.has(i)).reduce((sum, i) => sum + numbers[i]! ** 2 / 2, 0);
+    // Sums of some forty squares of f32 numbers.
+    expect(Math.abs(document.objective / removed - 1)).toBeLessThan(1e-6);
+  });
+
+  test("leaves what is to stay dense", async () => {
+    await run(await open("dense"), "dense-out", { keepDense: ["first"], sparsity: 0.5 });
+    const after = written("dense-out");
+    expect([...after.subarray(0, 39)]).toEqual([...numbers.subarray(0, 39)]);
+    expect(after.subarray(39, 69).filter((x) => x !== 0).length).toBeLessThanOrEqual(15);
+  });
+
+  test.each([
+    ["another solver", { found: { ...found, entry: { name: "chita" } } }, /--solver chita takes all weights/],
+    ["data", { data: "mnist" }, /measuring with --data/],
+    ["retraining", { retrain: {} }, /--retrain/],
+    ["a limit", { limits: { flops: 0.5 } }, /a limit on other things/],
+    ["no sparsity", { sparsity: undefined }, /without a --sparsity/],
+  ])("is refused for %s, and nothing is written", async (_what, changed, says) => {
+    const large = await open("refused");
+    await expect(run(large, "refused-out", changed)).rejects.toThrow(says);
+    expect(readdirSync(join(folder, "refused-out"))).toEqual([]);
+  });
+
+  test("does not write over its own data, and leaves nothing of a run that fails", async () => {
+    const large = await open("same");
+    rmSync(join(folder, "same", "net.onnx"));
+    await expect(run(large, "same")).rejects.toThrow(/another folder/);
+    const broken = numbers.slice();
+    broken[20] = Number.NaN;
+    await expect(run(await open("nan", broken), "nan-out")).rejects.toThrow(
+      /'first': weight 5 is infinite or no number/,
+    );
+    expect(existsSync(join(folder, "nan-out", "net.data"))).toBe(false);
+  });
+});

@@ -1,0 +1,157 @@
+/** `secateur bench --browser`: the same rounds in headless Chromium, in a page of a server on this machine alone. */
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createRequire } from "node:module";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import { badUsage, browserFailed } from "../../../errors.ts";
+import { benchPage, benchScript, type PageJob, type PageResult } from "./bench-page.ts";
+import { findChromium } from "./find-chromium.ts";
+
+/** Longer than this a page that loads and runs networks does not take. */
+const timeLimitMs = 300_000;
+/** What a page may post. */
+const mostPosted = 2 ** 24;
+
+/**
+ * Runs packed networks, and the ONNX model in onnxruntime-web where that is installed.
+ *
+ * @param spec.networks - bytes by the name of their engine
+ * @param spec.cwd - where onnxruntime-web is looked for
+ * @throws ERR_USAGE where there is no Chromium; ERR_BROWSER where it ends or fails
+ */
+export async function benchInBrowser(
+  spec: Pick<PageJob, "inputs" | "threads" | "leastRounds" | "leastMs"> & {
+    readonly networks: ReadonlyMap<string, Uint8Array>;
+    readonly onnx: Uint8Array | undefined;
+    readonly cwd: string;
+    readonly signal: AbortSignal;
+  },
+): Promise<PageResult> {
+  const { networks, onnx, cwd, signal, ...rounds } = spec;
+  const executable = findChromium();
+  if (executable === undefined)
+    throw badUsage(
+      "--browser: no Chromium was found; install one (Debian and Ubuntu: apt-get install chromium; macOS: brew install --cask chromium), or name its executable in the environment variable CHROMIUM",
+    );
+  const folder = onnx && webRuntimeFolder(cwd);
+  const job: PageJob = {
+    ...rounds,
+    networks: [...networks.keys()],
+    ...(folder ? { onnx: { index: networks.size, script: "/onnxruntime/ort.wasm.min.mjs" } } : {}),
+  };
+  const folders = new Map([
+    ["runtime", dirname(fileURLToPath(import.meta.resolve("@secateur/runtime")))],
+    ...(folder ? [["onnxruntime", folder] as const] : []),
+  ]);
+  const files = [...networks.values(), ...(onnx ? [onnx] : [])];
+  const profile = await mkdtemp(join(tmpdir(), "secateur-bench-"));
+  let done: (result: PageResult) => void = () => {};
+  const posted = new Promise<PageResult>((resolve) => {
+    done = resolve;
+  });
+  const server = createServer((request, response) => {
+    answer({ request, response, job, files, folders, done }).catch(() => response.writeHead(500).end());
+  });
+  try {
+    const port = await listening(server);
+    const result = await Promise.race([posted, browse({ executable, profile, port, signal })]);
+    if (result.error !== undefined) throw browserFailed(result.error);
+    return result;
+  } finally {
+    server.closeAllConnections();
+    server.close();
+    await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** The folder with onnxruntime-web's own files, where it is installed. */
+function webRuntimeFolder(cwd: string): string | undefined {
+  try {
+    return dirname(createRequire(join(cwd, "_")).resolve("onnxruntime-web"));
+  } catch {
+    return undefined;
+  }
+}
+
+async function listening(server: Server): Promise<number> {
+  server.listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+/** Starts the browser on the page; ends it when the race is over. Never resolves. */
+function browse(spec: { executable: string; profile: string; port: number; signal: AbortSignal }): Promise<never> {
+  const { executable, profile, port, signal } = spec;
+  // Chromium refuses to be root's with its sandbox; the page is our own.
+  const sandbox = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
+  const flags = ["--headless=new", "--disable-gpu", "--no-first-run", `--user-data-dir=${profile}`, ...sandbox];
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(timeLimitMs)]);
+  const child = spawn(executable, [...flags, `http://127.0.0.1:${port}/`], { stdio: ["ignore", "ignore", "pipe"] });
+  let said = "";
+  child.stderr.on("data", (text: Buffer) => {
+    said = `${said}${text.toString()}`.slice(-2000);
+  });
+  return new Promise((_resolve, reject) => {
+    limit.addEventListener("abort", () => reject(limit.reason), { once: true });
+    child.once("error", (cause) => reject(browserFailed(cause.message)));
+    child.once("exit", (code) => reject(browserFailed(`it ended with ${code ?? "a signal"}: ${said.trim()}`)));
+  }).finally(() => child.kill()) as Promise<never>;
+}
+
+const types: Readonly<Record<string, string>> = {
+  js: "text/javascript",
+  mjs: "text/javascript",
+  wasm: "application/wasm",
+};
+
+async function answer(spec: {
+  request: IncomingMessage;
+  response: ServerResponse;
+  job: PageJob;
+  files: readonly Uint8Array[];
+  folders: ReadonlyMap<string, string>;
+  done: (result: PageResult) => void;
+}): Promise<void> {
+  const { request, response, job, files, folders, done } = spec;
+  const { pathname } = new URL(request.url ?? "/", "http://127.0.0.1");
+  const send = (type: string, body: string | Uint8Array): void => {
+    // Threads need a page that is isolated from others.
+    response.writeHead(200, {
+      "content-type": type,
+      "cross-origin-opener-policy": "same-origin",
+      "cross-origin-embedder-policy": "require-corp",
+    });
+    response.end(body);
+  };
+  if (request.method === "POST" && pathname === "/result") {
+    done(JSON.parse(await bodyOf(request)) as PageResult);
+    send("text/plain", "");
+    return;
+  }
+  if (pathname === "/") return send("text/html", benchPage);
+  if (pathname === "/bench.js") return send("text/javascript", benchScript);
+  if (pathname === "/job.json") return send("application/json", JSON.stringify(job));
+  const [, kind = "", ...rest] = pathname.split("/");
+  const file = kind === "files" ? files[Number(rest[0])] : undefined;
+  if (file) return send("application/octet-stream", file);
+  const folder = folders.get(kind);
+  const path = folder && join(folder, ...rest);
+  if (path && !relative(folder, path).startsWith(`..${sep}`))
+    return send(types[path.split(".").at(-1)!] ?? "application/octet-stream", await readFile(path));
+  response.writeHead(404).end();
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    size += part.length;
+    if (size > mostPosted) throw new RangeError("too much was posted");
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString();
+}
