@@ -293,7 +293,10 @@ function layoutOf({ role, shape }: Runnable["weights"][number]): Canonical {
 function paramInfo(run: ModelRun, weight: Runnable["weights"][number], { rows, cols }: Canonical): ParamInfo {
   const { name, shape, role } = weight;
   const uses = run.positions(name);
-  return { name, shape, rows, cols, prunable: role !== undefined, flopsPerWeight: role === undefined ? 0 : 2 * uses };
+  const own = { name, shape, rows, cols, prunable: role !== undefined };
+  // Each channel of a depthwise convolution has outputs of its own.
+  const groups = role === "depthwise" ? { groups: shape[shape.length - 2]! } : {};
+  return { ...own, ...groups, flopsPerWeight: role === undefined ? 0 : 2 * uses };
 }
 
 function keptDense({ weights }: Runnable): readonly KeptDense[] {

@@ -250,7 +250,7 @@ export { type LayerReport, type PruneRequest, type PruneResult, prune } from "./
 export type { LayerNumbers, StageReport } from "./runner/run-stage.ts";
 export type { RunState } from "./runner/run-state.ts";
 export { withoutRegrowth } from "./runner/stage-constraint.ts";
-export type { ResolvedPlan, RunPlan, RunSituation, UsedPlan } from "./stages/plan.ts";
+export type { LayerSize, ResolvedPlan, RunPlan, RunSituation, UsedPlan } from "./stages/plan.ts";
 export { defaultPlan, planSparsities, resolvePlan } from "./stages/resolve-plan.ts";
 export { runSituation } from "./stages/run-situation.ts";
 export {

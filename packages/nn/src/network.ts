@@ -151,9 +151,10 @@ export function createNetwork(
   };
 }
 
-function paramInfo({ name, shape, role, positions }: TensorSpec): ParamInfo {
+function paramInfo({ name, shape, role, positions, groups }: TensorSpec): ParamInfo {
   const isWeight = role === "weight";
-  return { name, shape, ...extents(shape), prunable: isWeight, flopsPerWeight: (isWeight ? 2 : 1) * positions };
+  const own = { name, shape, ...extents(shape), prunable: isWeight, flopsPerWeight: (isWeight ? 2 : 1) * positions };
+  return groups === undefined ? own : { ...own, groups };
 }
 
 /** Rows and columns of a tensor's canonical matrix. */

@@ -190,4 +190,14 @@ test("stored rows of few examples get no more stages than eight epochs of traini
   expect(cost).toBeLessThanOrEqual(affordable);
   expect(cost).toBeGreaterThan(affordable / 2);
   expect(of({ stages: 10 })).toMatchObject({ stages: 5, targetStages: 5 });
+  // Where a single stage is all that is affordable, as many ridges compete in it as are.
+  for (const [available, ridges] of [
+    [600, 1],
+    [875, 2],
+  ] as const) {
+    const few = { ...model, prunable: 1_000_000, examples: available };
+    const plan = resolvePlan(chita(), few, {});
+    expect([plan.stages, plan.targetStages, plan.ridgeFactors.length]).toEqual([1, 0, ridges]);
+    expect(resolvePlan(chita(), few, { stages: 1 }).ridgeFactors.length).toBe(4);
+  }
 });

@@ -45,7 +45,7 @@ const densePasses = 2;
 const convolutionPasses = 4;
 /** Where the model cannot give what Kronecker factors are made of, rows are stored: gradients of mini-batches. */
 const storedRows: RunPlan = { examples: 500, targetExamples: 500, firstOrder: false };
-const storedRidges: RunPlan = { ridgeFactors: [1e-3, 1e-2, 0.1, 1] };
+const storedRidges = [1e-3, 1e-2, 0.1, 1] as const;
 const largestBatch = 16;
 /** Beside the Gram matrix of the rows a ridge's solution takes some dozens of products with them. */
 export const productsOfRows = 50;
@@ -73,7 +73,9 @@ export function chitaPlan(situation: RunSituation): RunPlan {
       ? { curvature: "empirical-fisher", examples: fisherRows, targetExamples: fisherRows }
       : { curvature: "gauss-newton", examples: total === 1 ? targetExamples : examples, targetExamples };
   // A single stage goes far on one model: its ridge is tried out, and softened probabilities keep it cautious.
-  const single: RunPlan = stores ? storedRidges : { ridgeFactors: [0.6, 2, 6], temperature: 4 };
+  const single: RunPlan = stores
+    ? { ridgeFactors: affordableRidges(situation, batch) }
+    : { ridgeFactors: [0.6, 2, 6], temperature: 4 };
   return {
     ...sampled,
     stages,
@@ -172,17 +174,32 @@ function affordableSplit(
   situation: RunSituation,
   { rising, batch }: { rising: number; batch: number },
 ): { stages: number; targetStages: number } {
-  const { prunable, weightReuse = 1, stages: asked, targetStages } = situation;
+  const { stages: asked, targetStages } = situation;
   const free = split(situation, rising);
   if (asked !== undefined || targetStages !== undefined) return free;
-  const rows = storedRows.examples!;
+  const { gradients, ridge } = storedCost(situation, batch);
   // Ridges compete in a single stage only.
-  const passes = passesOfTraining * rows * batch + comparedPasses;
-  const solving = rows * (rows / 2 + productsOfRows);
-  const most = Math.max(1, Math.floor(affordable(situation) / ((passes * weightReuse + solving) * prunable)));
+  const most = Math.max(1, Math.floor(affordable(situation) / (gradients + ridge)));
   if (free.stages + free.targetStages <= most) return free;
   const stages = Math.min(free.stages, Math.ceil(most / 2));
   return { stages, targetStages: Math.min(free.targetStages, most - stages) };
+}
+
+/** The ridges that compete in a single stage: the larger ones, as many as are affordable, or all where the stage was asked for. */
+function affordableRidges(situation: RunSituation, batch: number): readonly number[] {
+  if (situation.stages !== undefined) return storedRidges;
+  const { gradients, ridge } = storedCost(situation, batch);
+  return storedRidges.slice(-Math.max(1, Math.floor((affordable(situation) - gradients) / ridge)));
+}
+
+/** Multiply-adds of a stage with stored rows: of its gradients, and of solving and comparing with one ridge. */
+function storedCost({ prunable, weightReuse = 1 }: RunSituation, batch: number): { gradients: number; ridge: number } {
+  const rows = storedRows.examples!;
+  const solving = rows * (rows / 2 + productsOfRows);
+  return {
+    gradients: passesOfTraining * rows * batch * weightReuse * prunable,
+    ridge: (comparedPasses * weightReuse + solving) * prunable,
+  };
 }
 
 /** Rising stages, and stages at the target: as asked for where both are, else a number in all is halved. */

@@ -33,7 +33,7 @@ test("work grows with the examples, with competing ridges, and with the factors 
   );
   expect(three).toBeCloseTo(3 * one!, 0);
   const kronecker = { curvature: "kronecker-gauss-newton" };
-  const layer = { rows: 40, cols: 809, positions: 1 };
+  const layer = { rows: 40, cols: 809, groups: 1, positions: 1 };
   const [once, twice] = [1, 2].map((count) =>
     workOf({ prunable: count * 32_360, layers: Array.from({ length: count }, () => layer) }, kronecker),
   );
@@ -42,10 +42,25 @@ test("work grows with the examples, with competing ridges, and with the factors 
   expect(once!.curvature).toBe((2000 * 809 ** 2) / 2);
 });
 
+test("every group of a depthwise convolution has factors of its own", () => {
+  const kronecker = { curvature: "kronecker-gauss-newton" };
+  const of = (groups: number, rows: number) =>
+    workOf(
+      {
+        prunable: 512 * 9,
+        layers: Array.from({ length: 512 / rows }, () => ({ rows, cols: 9, groups, positions: 49 })),
+      },
+      kronecker,
+    );
+  // As 512 layers of one row.
+  expect(of(512, 512)).toEqual(of(1, 1));
+});
+
 test("large factors are walked along with few products, as the path does", () => {
   const kronecker = { curvature: "kronecker-gauss-newton" };
   const products = (rows: number) =>
-    workOf({ prunable: rows * rows, layers: [{ rows, cols: rows, positions: 4 }] }, kronecker).products / rows ** 3;
+    workOf({ prunable: rows * rows, layers: [{ rows, cols: rows, groups: 1, positions: 4 }] }, kronecker).products /
+    rows ** 3;
   // 1,536 multiply-adds a weight are the limit: factors of 768 rows.
   expect(products(700)).toBeGreaterThan(4 * products(800));
 });

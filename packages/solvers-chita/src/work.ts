@@ -23,7 +23,8 @@ export function chitaWork(plan: ResolvedPlan, situation: RunSituation): SolverWo
   const { prunable, weightReuse = 1, sparsity, initialSparsity, layers = [] } = situation;
   const competing = plan.ridge === "auto" ? plan.ridgeFactors.length : 1;
   const isKronecker = plan.curvature === "kronecker-gauss-newton";
-  const kronecker = layers.reduce((sum, { rows, cols }) => sum + rows * cols * (rows + cols), 0);
+  // Every group has factors of its own.
+  const kronecker = layers.reduce((sum, { rows, cols, groups }) => sum + rows * cols * (rows / groups + cols), 0);
   const pace = isKronecker && kronecker <= cheapProduct * gemmSpeedUp * prunable ? manyProducts : fewProducts;
   let [curvature, products, asDense] = [0, 0, 0];
   const add = (counted: number, dense = counted): void => {
@@ -38,8 +39,9 @@ export function chitaWork(plan: ResolvedPlan, situation: RunSituation): SolverWo
     const iterations = isAtTarget ? pace.atTarget : pace.round * (rounds - 1) + pace.last;
     const rows = isAtTarget ? plan.targetExamples : plan.examples;
     if (isKronecker) {
-      for (const { cols, positions } of layers) {
-        curvature += (momentExamples({ examples: rows, inputs: cols, positions }) * positions * cols ** 2) / 2;
+      for (const { cols, groups, positions } of layers) {
+        const seen = momentExamples({ examples: rows, inputs: cols, positions });
+        curvature += (seen * positions * groups * cols ** 2) / 2;
       }
       // One of G'G an iteration, and those of residuals a round.
       add(competing * (iterations + 2 * (isAtTarget ? 2 : rounds)) * kronecker);

@@ -97,7 +97,9 @@ function columnsOf(data: Float32Array, spec: { rows: number; of: number; from: n
   const { rows, of, from, outputs } = spec;
   if (outputs === of) return matrix(rows, of, data.subarray(0, rows * of));
   const own = matrix(rows, outputs);
-  for (let r = 0; r < rows; r++) own.data.set(data.subarray(r * of + from, r * of + from + outputs), r * outputs);
+  for (let r = 0; r < rows; r++) {
+    for (let o = 0; o < outputs; o++) own.data[r * outputs + o] = data[r * of + from + o]!;
+  }
   return own;
 }
 

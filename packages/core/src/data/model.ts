@@ -21,6 +21,8 @@ export interface ParamInfo {
   readonly prunable: boolean;
   /** What one kept weight costs at inference: multiply-adds times two. */
   readonly flopsPerWeight: number;
+  /** Of a grouped convolution: how many groups its rows are of, each with inputs of its own. Default 1. */
+  readonly groups?: number;
 }
 
 /** Which gradients to take. */

@@ -1,4 +1,4 @@
-/** Windows to a number of A's diagonal, and examples at least: more change A little and cost most of the time. */
+/** So many windows for each input of a weight row, and never fewer examples than this. More hardly change A. */
 const windowsPerInput = 64;
 const leastExamples = 256;
 

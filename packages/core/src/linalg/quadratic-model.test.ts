@@ -195,3 +195,23 @@ test("the row Gram over columns is G_S G_S', also where it takes several tiles o
     }
   }
 });
+
+test("products with G'G over a support are those with G and then with G', one call after the other", async () => {
+  const G = normals(n * p, "rows");
+  const view = denseView(matrix(n, p, G), 0.1);
+  const { columns: _, rowGram: __, ...products } = view;
+  const gramTimes = (x: Vec, out: Vec): void => {
+    const between = new Float64Array(n);
+    view.times(x, between);
+    view.transposeTimes(between, out);
+  };
+  const inner = restrictView({ ...products, gramTimes }, support, kernels);
+  for (const name of ["first", "second"]) {
+    const x = normals(support.length, name);
+    const [found, between, expected] = [new Float64Array(5), new Float64Array(n), new Float64Array(5)];
+    await inner.gramTimes!(x, found);
+    await inner.times(x, between);
+    await inner.transposeTimes(between, expected);
+    expect(found).toEqual(expected);
+  }
+});

@@ -97,11 +97,9 @@ function scatteredProducts(
   view: FactorView,
   support: Uint32Array,
 ): Pick<Products, "times" | "transposeTimes" | "gramTimes"> {
-  let full: Vec = zeros(0, view.dtype);
-  const fullLike = (vector: Vec): Vec => {
-    if (full.length !== view.dim || dtypeOf(full) !== dtypeOf(vector)) full = zeros(view.dim, dtypeOf(vector));
-    return full;
-  };
+  const fullLike = keptVector(view);
+  // A product of two steps needs a second one.
+  const secondLike = keptVector(view);
   const scatter = (x: Vec): Vec => {
     const whole = fullLike(x).fill(0);
     for (let s = 0; s < support.length; s++) whole[support[s]!] = x[s]!;
@@ -119,11 +117,20 @@ function scatteredProducts(
     },
     ...(view.gramTimes && {
       async gramTimes(x: Vec, out: Vec) {
-        const whole = zeros(view.dim, dtypeOf(out));
+        const whole = secondLike(out);
         await view.gramTimes!(scatter(x), whole);
         gather(whole, out);
       },
     }),
+  };
+}
+
+/** A vector over all weights in the dtype of another, made once. */
+function keptVector({ dim, dtype }: FactorView): (like: Vec) => Vec {
+  let kept: Vec = zeros(0, dtype);
+  return (like) => {
+    if (kept.length !== dim || dtypeOf(kept) !== dtypeOf(like)) kept = zeros(dim, dtypeOf(like));
+    return kept;
   };
 }
 

@@ -68,11 +68,11 @@ function measured({ fails = false } = {}) {
 test("time is each kind of work at the speed of a short piece of it, measured again where the first time was short", async () => {
   const { spec: one, ctx, seen } = measured();
   // 400 rows of 10 ms and the solver's 5e6 of 3 passes of 4e5 each; products of 6e5 multiply-adds in 3 ms; three losses of 20 ms.
-  const row = 10 / (3 * 4e5 + 5e6 / 32);
+  const row = 10 / (3 * 4e5 + 5e6 / 64);
   const expected = row * (400 * 3 * 4e5 + 5e6) + 1e6 * (3 / 6e5) + 3 * 20;
   expect(await expectedMs(one, ctx)).toBeCloseTo(expected, 6);
-  // 32 rows took 320 ms, which was enough; of the loss 200 ms were not.
-  expect(seen()).toEqual({ evaluations: 1, released: 1, asked: [32] });
+  // 64 rows took 640 ms, which was enough; of the loss 200 ms were not.
+  expect(seen()).toEqual({ evaluations: 1, released: 1, asked: [64] });
 });
 
 test("a loss that took long is not measured again, and of a tiny model next to nothing would be measured", async () => {

@@ -11,7 +11,7 @@ import type { Solver } from "../problem/strategy.ts";
 import { isPruneError } from "../prune-error.ts";
 import { quietContext, type RunContext } from "../run-context.ts";
 import type { ResolvedPlan, RunSituation } from "../stages/plan.ts";
-import type { CurvatureEstimator, EstimateRequest } from "./curvature-estimator.ts";
+import type { CurvatureEstimator, Estimate, EstimateRequest } from "./curvature-estimator.ts";
 
 /** Forward passes worth that a backward pass and its bookkeeping take on top of the forward one. */
 const gradientPasses = 3;
@@ -68,9 +68,9 @@ function rowsOf({ stages, targetStages, examples, targetExamples }: ResolvedPlan
 const leastMeasured = 1e7;
 /** A measurement is long enough: the first of a kind, in which everything is new, is repeated where it was shorter. */
 const enoughMs = 300;
-/** The share of a run's work that the measurements may take, and rows of the rehearsed gradients. */
+/** Rows of the rehearsed gradients: those of this share of a run's work, but so many at least and at most. */
 const rehearsedShare = 0.02;
-const fewestRows = 32;
+const fewestRows = 64;
 const mostRows = 1024;
 
 /**
@@ -113,23 +113,24 @@ async function rehearse(
   const rows = Math.min(most, Math.max(fewestRows, wanted));
   const own = { ...plan, stages: 1, targetStages: 0, examples: rows, ridgeFactors: [1] };
   const counted = expectedWork({ ...spec, plan: own }).gradients;
-  const take = () => estimator.estimate({ ...request, examples: rows }, ctx);
+  let estimate: Estimate | undefined;
+  const estimateOnce = async (): Promise<void> => {
+    estimate?.release();
+    estimate = undefined;
+    estimate = await estimator.estimate({ ...request, examples: rows }, ctx);
+  };
   try {
-    let estimate: Awaited<ReturnType<typeof take>> | undefined;
-    const take1 = async (): Promise<void> => {
-      estimate?.release();
-      estimate = await take();
-    };
-    let ms = await timed(take1, ctx);
-    if (ms < enoughMs) ms = await timed(take1, ctx);
+    let ms = await timed(estimateOnce, ctx);
+    if (ms < enoughMs) ms = await timed(estimateOnce, ctx);
     const view = estimate!.curvature().factor?.();
     const product = view && (await productPace(view, ctx));
-    estimate!.release();
     return { gradient: ms / counted, ...(product === undefined ? {} : { product }) };
   } catch (error) {
     // The run will meet it again where it can be said what it means.
     if (isPruneError(error)) return {};
     throw error;
+  } finally {
+    estimate?.release();
   }
 }
 

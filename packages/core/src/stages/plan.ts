@@ -1,5 +1,16 @@
 import type { ScheduleName } from "../budget/sparsity-schedule.ts";
 
+/** What the weights of a layer are multiplied with. */
+export interface LayerSize {
+  /** Of its canonical matrix. */
+  readonly rows: number;
+  readonly cols: number;
+  /** Of a grouped convolution; else 1. */
+  readonly groups: number;
+  /** At how many positions of an example each weight is used. */
+  readonly positions: number;
+}
+
 /** What a solver knows when it is asked for its plan: the size of the task, never the test data. */
 export interface RunSituation {
   /** The sparsity to reach. */
@@ -14,8 +25,8 @@ export interface RunSituation {
   readonly initialSparsity: number;
   /** Multiply-adds of a forward pass of one example per prunable weight: 1 for dense layers, the positions for convolutions. Default 1. */
   readonly weightReuse?: number;
-  /** Shapes of the prunable weights [rows, cols], and at how many positions of an example each is used. Default: not known. */
-  readonly layers?: readonly { readonly rows: number; readonly cols: number; readonly positions: number }[];
+  /** The prunable weights, by layer. Default: not known. */
+  readonly layers?: readonly LayerSize[];
   /** Whether the model gives second moments of its layers, which Kronecker factors are made of. Default false. */
   readonly hasLayerMoments?: boolean;
   /** The number of stages the user asked for, those at the target included; absent: the plan is free. */

@@ -27,7 +27,9 @@ export function runSituation(spec: {
     initialSparsity: countZeros(weights) / weights.length,
     examples: data?.size ?? 0,
     weightReuse: weightReuse(params),
-    layers: params.map(({ rows, cols, flopsPerWeight }) => ({ rows, cols, positions: flopsPerWeight / 2 })),
+    layers: params.map(({ rows, cols, groups = 1, flopsPerWeight }) => ({
+      ...{ rows, cols, groups, positions: flopsPerWeight / 2 },
+    })),
     hasLayerMoments: model.layerMoments !== undefined,
     // Nothing is compared on examples that a model cannot evaluate.
     ...(heldOut || !model.evaluate ? { heldOut: 0 } : {}),

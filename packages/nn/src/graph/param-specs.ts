@@ -16,6 +16,8 @@ export interface TensorSpec extends ParamSpec {
   readonly role: "weight" | "bias" | "scale" | "shift" | "mean" | "variance";
   /** Positions of the image it is applied at. */
   readonly positions: number;
+  /** Of a grouped convolution; absent: 1. */
+  readonly groups?: number;
 }
 
 /** All tensors of a network, running statistics included. */
@@ -48,7 +50,9 @@ function tensorsOf({ layer, shape }: Node): TensorSpec[] {
     case "dense":
     case "conv2d": {
       const rest = layer.kind === "dense" ? [layer.in] : [layer.in / (layer.groups ?? 1), ...layer.kernel];
-      const weight = { name: `${layer.name}.weight`, shape: [layer.out, ...rest], role: "weight", positions } as const;
+      const grouped = layer.kind === "conv2d" && layer.groups !== undefined ? { groups: layer.groups } : {};
+      const own = { shape: [layer.out, ...rest], positions, ...grouped };
+      const weight = { name: `${layer.name}.weight`, role: "weight", ...own } as const;
       if (layer.bias === false) return [weight];
       return [weight, { name: `${layer.name}.bias`, shape: [layer.out], role: "bias", positions }];
     }
