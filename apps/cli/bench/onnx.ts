@@ -1,9 +1,9 @@
 /**
- * `npm run bench:onnx -- FOLDER... [--shapes FILE:INPUT=2x3x48x320,INPUT=...] [--only files|speed] [--runs 20]`: every .onnx file below the
+ * `npm run bench:onnx -- FOLDER... [--shapes FILE:INPUT=2x3x48x320,INPUT=...] [--only files|speed] [--runs 20] [--threads 1,2]`: every .onnx file below the
  * folders, beside the onnxruntime-node and onnxruntime-web installed in the first one.
  *
  * files: operators, what is not known, whether nothing changed is nothing written, and whether onnxruntime-node opens the file with half of its
- * weights removed and computes what our graph computes. speed: our forward pass against onnxruntime-web's, one and two threads, each the median of
+ * weights removed and computes what our graph computes. speed: our forward pass against onnxruntime-web's, with each number of threads, each the median of
  * `--runs` taken in turn. Extents that vary are 2 for the first axis and 64 for others, unless --shapes says.
  */
 import { createHash } from "node:crypto";
@@ -24,6 +24,7 @@ const { positionals, values } = parseArgs({
     shapes: { type: "string", multiple: true, default: [] },
     only: { type: "string" },
     runs: { type: "string", default: "20" },
+    threads: { type: "string", default: "1,2" },
   },
 });
 // npm starts scripts in the root of the repository and says here where it was called.
@@ -80,7 +81,7 @@ if (values.only !== "speed") {
 if (values.only !== "files") {
   const rows: (string | undefined)[][] = [];
   for (const path of files.values()) {
-    for (const threads of [1, 2]) {
+    for (const threads of values.threads.split(",").map(Number)) {
       showProgress(`${basename(path)}, ${threads} threads`);
       rows.push(await compareSpeed({ path, threads, shapes, runs: Number(values.runs), folder: folders[0]! }));
     }

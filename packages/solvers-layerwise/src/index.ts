@@ -15,6 +15,6 @@ export { rowRefit } from "./methods/updater.ts";
 export { type WandaOptions, wanda, wandaSaliency } from "./methods/wanda.ts";
 export { type LayerLoopOptions, layerLoop } from "./network/layer-loop.ts";
 export { type BiasMatcher, type BiasRequest, biasMatcher } from "./network/match-biases.ts";
-export { type FittedOffsets, fittedOffsets } from "./network/offsets.ts";
+export type { FittedOffsets } from "./network/offsets.ts";
 export { type PruneLayersRequest, type PruneLayersResult, pruneLayers } from "./network/prune-layers.ts";
 export type { BlockRefitOptions } from "./network/refit-blocks.ts";

@@ -28,7 +28,7 @@ export async function traceLosses(
   const { rows, cols } = w;
   const traced = Math.min(rows, Math.max(1, Math.floor(mostWork / traceWork({ rows: 1, cols }))));
   if (traced < rows) {
-    const message = `${id}: ${traced} of its ${rows} rows of ${cols} inputs stand for all where layers share the budget; the traces of all would cost ${traceWork(w).toPrecision(2)} multiply-adds`;
+    const message = `${id}: ${traced} of its ${rows} rows of ${cols} inputs stand for all where layers share the budget; the traces of all would cost ${traceWork(w).toPrecision(2)} multiply-adds, and allocation "uniform" needs none`;
     ctx.report({ type: "note", level: "info", code: "trace-sampled", message });
   }
   const sample = { ...someRows(problem, traced), units: weightUnits(traced * cols) };
@@ -61,7 +61,7 @@ function someRows(problem: Problem, traced: number): Problem {
   };
 }
 
-/** The row that stands for each of `rows`, and which of them is traced for it: row r of the sample is the middle of the rows it stands for. */
+/** A sample of rows: each is the middle one of those it stands for. */
 function pickRows(data: Vec | Mask, at: { rows: number; cols: number; traced: number }): Vec | Mask {
   const { rows, cols, traced } = at;
   const out = data.slice(0, traced * cols);

@@ -108,10 +108,10 @@ async function startFrom(
   const { units } = problem;
   const canTrace = rowwiseBudget(problem) !== undefined;
   const isLarge = traceWork(layer) > mostWork;
-  if (start === "obc") return (await obcMask(problem, layer, ctx)).mask;
+  if (start === "obc") return (await obcMask(problem, layer, ctx, { mostWork })).mask;
   const masks = [(await alpsMask(problem, layer, ctx, options)).mask];
   if (start === "alps") return masks[0]!;
-  if (canTrace && !isLarge) masks.push((await obcMask(problem, layer, ctx)).mask);
+  if (canTrace && !isLarge) masks.push((await obcMask(problem, layer, ctx, { mostWork })).mask);
   // Groups cannot be swapped: their start has to be good by itself.
   if (!units.perWeight) masks.push(await selectorFrom(wandaSaliency).select(problem, ctx));
   if (masks.length === 1) return masks[0]!;

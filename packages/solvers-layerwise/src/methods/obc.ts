@@ -31,7 +31,7 @@ export interface ObcOptions {
 
 /**
  * OBC as a solver, for budgets of single weights: any k of the layer, or keep of every n. stats: `iterations` (removals traced), `relativeError`, and
- * `block` (columns) where it was traced in blocks. Time: rows cols^3 / 6 for the traces, or about `mostWork` and rows cols^2. Memory: 12 rows cols + 24 cols^2 bytes.
+ * `block` (columns) where it was traced in blocks. Time: rows cols^3 / 6 for the traces, or about `mostWork` and rows cols^2. Memory: 20 rows cols + 24 cols^2 bytes, 44 rows cols in blocks.
  *
  * @example
  * const { w } = await obc().solve(problem, ctx);
@@ -64,7 +64,7 @@ export async function obcMask(
   if (traceWork(layer) > mostWork) {
     const block = blockFor(layer, { mostWork, of: budget.kind === "pattern" ? budget.of : 1 });
     if (block < cols) {
-      noteBlocks(layer, block, ctx);
+      noteBlocks(layer, { block, mostWork }, ctx);
       return { ...(await blockedMask(layer, { budget, block }, ctx)), block };
     }
   }
@@ -79,12 +79,14 @@ export async function obcMask(
   return { mask: maskAfter(trace, counts, cols), removals };
 }
 
-function noteBlocks(layer: LayerProblem, block: number, ctx: RunContext): void {
+function noteBlocks(
+  layer: LayerProblem,
+  { block, mostWork }: { block: number; mostWork: number },
+  ctx: RunContext,
+): void {
   const { id, rows, cols } = layer;
   const work = traceWork(layer);
-  // What a processor of this kind does in a second, roughly: many small steps, bound by memory.
-  const hours = work / 1.5e9 / 3600;
-  const message = `${id}: OBC's traces of ${rows} rows of ${cols} inputs would cost ${work.toPrecision(2)} multiply-adds, hours of work (about ${hours.toPrecision(1)}); they are taken in blocks of ${block} inputs, each with what the blocks before it have changed (option mostWork allows more)`;
+  const message = `${id}: OBC's traces of ${rows} rows of ${cols} inputs would cost ${work.toPrecision(2)} multiply-adds, more than mostWork (${mostWork.toPrecision(2)}); they are taken in blocks of ${block} inputs, each with what the blocks before it have changed, unless mostWork is raised`;
   ctx.report({ type: "note", level: "info", code: "obc-blocked", message });
 }
 

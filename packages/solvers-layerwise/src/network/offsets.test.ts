@@ -1,4 +1,12 @@
-import { arrayDataset, createRng, createRunContext, type Mat, matrix, type Solver } from "@secateur/core";
+import {
+  arrayDataset,
+  createRng,
+  createRunContext,
+  type LayerCurvatureEstimator,
+  type Mat,
+  matrix,
+  type Solver,
+} from "@secateur/core";
 import { activations } from "@secateur/fisher";
 import { createNetwork, mlp, type Network, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
@@ -53,14 +61,14 @@ const requestOf = (model: Network) => {
 };
 
 test("with biases fitted, mean outputs are the dense ones, and the last error is that of outputs less their means", async () => {
-  for (const match of ["own", "dense"] as const) {
+  for (const inputs of ["sequential", "parallel"] as const) {
     const model = createNetwork(chain, { seed: 4, dtype: "f64" });
     const before = await outputsOf(model);
-    const request = { ...requestOf(model), match, offsets: "biases", allocation: "uniform" } as const;
+    const params = inputs === "parallel" ? ["fc3.weight"] : names;
+    const request = { ...requestOf(model), inputs, params, offsets: "biases", allocation: "uniform" } as const;
     const { layers } = await pruneLayers(request, ctx);
     const after = await outputsOf(model);
     const means = meansOf(before);
-    if (match === "own") continue;
     // Sums of 90 f64 outputs of about 10.
     meansOf(after).forEach((mean, j) => void expect(mean).toBeCloseTo(means[j]!, 9));
     let [lost, whole] = [0, 0];
@@ -171,23 +179,65 @@ test("where nothing is measured anew, statistics stay, and biases alone may be f
   }
 });
 
-test("an input that never changes costs nothing where a bias takes it over: its weights go first", async () => {
-  const spec = mlp({ sizes: [5, 4, 3] });
-  const model = createNetwork(spec, { seed: 1, dtype: "f64" });
-  const rng = createRng("constant");
-  const inputs = matrix(
-    60,
-    5,
-    Float64Array.from({ length: 300 }, (_, i) => (i % 5 === 2 ? 7 : rng.normal())),
-  );
+test("an input far from 0 that hardly changes does no harm", async () => {
+  const spec = mlp({ sizes: [6, 4, 3] });
+  const rng = createRng("far");
+  const numbers = Float64Array.from({ length: 360 }, (_, i) => rng.normal() + (i % 6 === 2 ? 2000 : 0));
   const labels = Uint32Array.from({ length: 60 }, (_, i) => i % 3);
-  const data = arrayDataset({ inputs, labels, classes: 3 });
-  const request = { ...requestOf(model), data, params: ["fc1.weight"], sparsity: 0.2, offsets: "biases" } as const;
-  await pruneLayers({ ...request, allocation: "uniform" }, ctx);
-  const { data: w } = await model.read("fc1.weight");
-  expect([...w].map((value) => (value === 0 ? 0 : 1))).toEqual(
-    Array.from({ length: 20 }, (_, i) => (i % 5 === 2 ? 0 : 1)),
-  );
+  const data = arrayDataset({ inputs: matrix(60, 6, numbers), labels, classes: 3 });
+  const lostBy = async (offsets: "none" | "biases", match: "own" | "dense"): Promise<number> => {
+    const [model, dense] = [1, 1].map((seed) => createNetwork(spec, { seed, dtype: "f64" }));
+    const request = { ...requestOf(model!), data, params: ["fc1.weight"], sparsity: 0.1, offsets, match };
+    await pruneLayers({ ...request, allocation: "uniform" }, ctx);
+    const [w, u] = [await model!.read("fc1.weight"), await dense!.read("fc1.weight")];
+    const [b, c] = [await model!.read("fc1.bias"), await dense!.read("fc1.bias")];
+    let lost = 0;
+    for (let i = 0; i < 60; i++) {
+      for (let r = 0; r < 4; r++) {
+        let change = b.data[r]! - c.data[r]!;
+        for (let k = 0; k < 6; k++) change += (w.data[r * 6 + k]! - u.data[r * 6 + k]!) * numbers[i * 6 + k]!;
+        lost += change ** 2;
+      }
+    }
+    return lost;
+  };
+  for (const match of ["own", "dense"] as const) {
+    // Its bias can only help weights that were solved without it.
+    expect(await lostBy("biases", match)).toBeLessThanOrEqual((await lostBy("none", match)) * (1 + 1e-9));
+  }
+});
+
+test("biases of a grouped convolution are those of its groups' rows", async () => {
+  const grouped: NetworkSpec = {
+    name: "grouped",
+    inputShape: [2, 5, 5],
+    classes: 3,
+    layers: [
+      { kind: "conv2d", name: "conv", in: 2, out: 4, kernel: [3, 3], groups: 2 },
+      { kind: "relu" },
+      { kind: "flatten" },
+      { kind: "dense", name: "fc", in: 36, out: 3 },
+    ],
+  };
+  const model = createNetwork(grouped, { seed: 2, dtype: "f64" });
+  const before = meansOf(await outputsOf(model));
+  await pruneLayers({ ...requestOf(model), offsets: "biases", allocation: "uniform" }, ctx);
+  expect([...model.weights.get("conv.bias")!.data].every((value) => value !== 0)).toBe(true);
+  const fitted = [...model.weights.get("conv.bias")!.data];
+  const fresh = createNetwork(grouped, { seed: 2, dtype: "f64" });
+  const request = { model: fresh, params: ["conv.weight"], data: someData(grouped), isNormMeasured: false };
+  const match = await biasMatcher(request, ctx);
+  await fresh.write("conv.weight", await model.read("conv.weight"));
+  await match!(ctx);
+  // Both are b + (u - r)'m in f64, row by row.
+  fitted.forEach((value, r) => void expect(value).toBeCloseTo(fresh.weights.get("conv.bias")!.data[r]!, 10));
+  meansOf(await outputsOf(model)).forEach((mean, j) => void expect(mean).toBeCloseTo(before[j]!, 9));
+});
+
+test("what is to be fitted is one of three words", async () => {
+  const model = createNetwork(chain, { seed: 4, dtype: "f64" });
+  const request = { ...requestOf(model), offsets: "kept" as "none" };
+  await expect(pruneLayers(request, ctx)).rejects.toMatchObject({ code: "ERR_OPTION" });
 });
 
 test("inputs less their means have none: DSnoT, whose swaps bring mean errors to 0, leaves Wanda's mask", async () => {
@@ -198,6 +248,23 @@ test("inputs less their means have none: DSnoT, whose swaps bring mean errors to
   };
   expect(await keptBy(dsnot(), "biases")).toEqual(await keptBy(wanda(), "biases"));
   expect(await keptBy(dsnot(), "none")).not.toEqual(await keptBy(wanda(), "none"));
+});
+
+test("a curvature that comes without means leaves biases as they are", async () => {
+  const model = createNetwork(chain, { seed: 4, dtype: "f64" });
+  const inner = activations({ damping: 0 });
+  const curvature: LayerCurvatureEstimator = {
+    name: "without means",
+    async *estimate(request, run) {
+      for await (const layer of inner.estimate(request, run)) {
+        const { means: _none, ...rest } = layer.curvature;
+        yield { ...layer, curvature: rest };
+      }
+    },
+  };
+  const before = [...model.weights.get("fc2.bias")!.data];
+  await pruneLayers({ ...requestOf(model), curvature, offsets: "biases", allocation: "uniform" }, ctx);
+  expect([...model.weights.get("fc2.bias")!.data]).toEqual(before);
 });
 
 test("a choice among allocations, evolution and a failure leave no bias of a try behind", async () => {

@@ -1,7 +1,7 @@
 /**
  * Means of outputs, which take no weights. Where a bias is added to the outputs of a row r, the best one for it meets the mean of the dense outputs,
  *   b = b0 + u'mean(z) - r'mean(x),
- * with x the inputs of the layer and z, u, b0 inputs, weights and bases of what it is led to; and the error that is left is that of centred inputs, a layer's problem once more
+ * with x the inputs of the layer and z, u, b0 inputs, weights and bias of what it is led to; and the error that is left is that of centred inputs, a layer's problem once more
  * with H - mean(x) mean(x)', C - mean(x) mean(z)' and Z - mean(z) mean(z)' in the places of H, C and Z (dense-targets.ts). A batch normalisation
  * whose statistics M, V are measured anew takes the mean off whatever it is. Until then they move as the outputs do on these inputs: with m, v the mean and the
  * variance of what the layer is led to and m', v' what it gives now,
@@ -10,6 +10,7 @@
  * After the bias correction of Nagel et al., Data-free quantization (ICCV 2019, section 4.2). Departure: the weights are solved for with the bias free, not before it.
  */
 import {
+  badOption,
   type Curvature,
   type Kernels,
   type LayerCurvature,
@@ -25,11 +26,17 @@ import { product } from "./dense-targets.ts";
 /** What is fitted: nothing, biases, or the statistics of batch normalisations, too, which are measured anew afterwards. */
 export type FittedOffsets = "none" | "biases" | "all";
 
-/** All of them. */
-export const fittedOffsets: readonly FittedOffsets[] = ["none", "biases", "all"];
+/** @throws ERR_OPTION for anything else */
+export function checkOffsets(offsets: FittedOffsets): void {
+  const known = ["none", "biases", "all"];
+  if (known.includes(offsets)) return;
+  const found = String(offsets).slice(0, 40);
+  const message = `option 'offsets' is ${JSON.stringify(found)}; give ${known.join(", ")}`;
+  throw badOption("layer-wise pruning", message, { option: "offsets", found, known });
+}
 
-/** Below that share of an input's mean square its variance is rounding: the input is constant. */
-const constant = 1e-6;
+/** Where an input's variance is less of its mean square, sums in f32 have lost too much of it for a problem in inputs less their means. */
+const leastSpread = 1e-3;
 
 /** A layer written, for what takes up the mean of its outputs. */
 interface Written {
@@ -43,7 +50,7 @@ interface Written {
 
 /** What takes up the means of outputs during one run. */
 export interface Offsets {
-  /** The layer as it is posed for these rows: centred where something takes up the mean. */
+  /** The layer as it is posed for these rows: centred where something takes up the mean, unless an input hardly spreads about its own. */
   posed(target: LayerRows, layer: LayerCurvature): LayerCurvature;
   /** Fits what belongs to rows that have been written. */
   fit(written: Written): Promise<void>;
@@ -72,9 +79,9 @@ export function createOffsets(
     await model.write(name, whole);
   };
   return {
-    posed: (target, layer) => (isFitted(target, offsets) ? centred(layer, kernels) : layer),
+    posed: (target, layer) => (isFitted(target, layer, offsets) && spreads(layer) ? centred(layer, kernels) : layer),
     async fit({ target, layer, w, u, found }) {
-      if (!isFitted(target, offsets)) return;
+      if (!isFitted(target, layer, offsets)) return;
       const { firstRow, rows, offset } = target;
       const { bias, statistics } = offset!;
       const means = Float64Array.from(layer.curvature.means!());
@@ -90,7 +97,8 @@ export function createOffsets(
         const own = centred(layer, kernels);
         const spread = layer.dense ? variances(u, own.dense!.own, 0, kernels) : varianceOf(w, own, kernels);
         const now = varianceOf(found, own, kernels);
-        const ratio = now.map((value, r) => (value > 0 && spread[r]! > 0 ? value / spread[r]! : 1));
+        const isKnown = spreads(layer);
+        const ratio = now.map((value, r) => (isKnown && value > 0 && spread[r]! > 0 ? value / spread[r]! : 1));
         const moved = given.map((value, r) => {
           const far = wanted[r]! + (shift?.[r] ?? 0) - mean[r]!;
           return mean[r]! + value - wanted[r]! + far * (1 - Math.sqrt(ratio[r]!));
@@ -113,22 +121,27 @@ export function createOffsets(
   };
 }
 
-function isFitted({ offset }: LayerRows, offsets: FittedOffsets): boolean {
-  if (!offset || offsets === "none") return false;
+/** A curvature may come without H written out or without means, which leaves nothing to be fitted by. */
+function isFitted({ offset }: LayerRows, { curvature }: LayerCurvature, offsets: FittedOffsets): boolean {
+  if (!offset || offsets === "none" || !curvature.means || !curvature.gram) return false;
   return offset.bias !== undefined || (offset.statistics !== undefined && offsets === "all");
+}
+
+/** Whether every input is always 0 or spreads about its mean. */
+function spreads({ cols, curvature, damping }: LayerCurvature): boolean {
+  const [means, diagonal] = [curvature.means!(), curvature.diagonal()];
+  for (let j = 0; j < cols; j++) {
+    const square = diagonal[j]! - damping;
+    if (square > 0 && square - means[j]! ** 2 < leastSpread * square) return false;
+  }
+  return true;
 }
 
 /** The layer with inputs less their means. Time: inputs^2. */
 function centred(layer: LayerCurvature, kernels: Kernels): LayerCurvature {
-  const { cols, curvature, damping, dense } = layer;
+  const { curvature, dense } = layer;
   const means = Float64Array.from(curvature.means!());
   const H = less(curvature.gram!(), means, means);
-  for (let j = 0; j < cols; j++) {
-    const square = curvature.diagonal()[j]! - damping;
-    if (H.data[j * (cols + 1)]! - damping > constant * square) continue;
-    for (let i = 0; i < cols; i++) H.data[i * cols + j] = H.data[j * cols + i] = 0;
-    H.data[j * (cols + 1)] = damping;
-  }
   return {
     ...layer,
     curvature: withGram(H, curvature, kernels),

@@ -19,7 +19,7 @@ import { pruneBest } from "../allocation/prune-best.ts";
 import { evenShare, inOrder, type LayerAllocation, shareBudget } from "../allocation/share-budget.ts";
 import { surveyLayers } from "../allocation/survey-layers.ts";
 import { noBlocks, nothingHeldOut, nothingToPrune, nothingToShare } from "../errors.ts";
-import { createOffsets, type FittedOffsets } from "./offsets.ts";
+import { checkOffsets, createOffsets, type FittedOffsets } from "./offsets.ts";
 import { readAll, writeAll } from "./parameters.ts";
 import { pruneOnce, type SampledRequest } from "./prune-once.ts";
 import { type BlockRefitOptions, checkBlockRefit, refitBlocks } from "./refit-blocks.ts";
@@ -79,6 +79,7 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
   const fitted = createOffsets({ model, dense: request.dense, offsets }, ctx);
   const sampled: SampledRequest = { ...others, match, params, examples, fitted };
   if (blocks && !model.blocks) throw noBlocks(model.name);
+  checkOffsets(offsets);
   if (blocks) checkBlockRefit(blocks);
   if (request.evolution) checkEvolution(request.evolution);
   const dense = await readAll(model, params);

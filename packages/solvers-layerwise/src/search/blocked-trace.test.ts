@@ -1,4 +1,4 @@
-import { createRunContext, type Mask, type RunEvent } from "@secateur/core";
+import { createRunContext, keepCount, keepOfEvery, type Mask, type RunEvent, withoutRegrowth } from "@secateur/core";
 import { expect, test } from "vitest";
 import { traceLosses } from "../allocation/trace-losses.ts";
 import { bestOnMask, keeping, layerOf } from "../layer.test-support.ts";
@@ -76,6 +76,23 @@ test("a layer whose traces cost more than may be is traced in blocks, says so, a
   expect(whole.stats.block).toBeUndefined();
   expect(blocked.mask.reduce((sum, bit) => sum + bit, 0)).toBe(200);
   expect(notes.flatMap((event) => (event.type === "note" ? [event.code] : []))).toEqual(["obc-blocked"]);
+  const pattern = layerOf({
+    rows: 4,
+    cols: 64,
+    constraint: (count) => keepOfEvery({ count, cols: 64, keep: 2, of: 4 }),
+  });
+  const { mask: inGroups } = await obc({ mostWork }).solve(pattern, createRunContext());
+  for (let g = 0; g < inGroups.length; g += 4) {
+    expect(inGroups.subarray(g, g + 4).reduce((sum, bit) => sum + bit, 0)).toBe(2);
+  }
+  const eligible = Uint8Array.from({ length: 512 }, (_, i) => (i % 3 === 0 ? 0 : 1));
+  const barred = layerOf({
+    ...{ rows: 8, cols: 64 },
+    constraint: (count) => withoutRegrowth(keepCount({ count, keep: 200 }), eligible),
+  });
+  const { mask: allowed } = await obc({ mostWork }).solve(barred, createRunContext());
+  expect(allowed.reduce((sum, bit) => sum + bit, 0)).toBe(200);
+  expect(allowed.every((bit, i) => bit <= eligible[i]!)).toBe(true);
   // Between the whole trace and columns from left to right.
   const gpt = await sparseGpt({ damping: 0, blockSize: 32 }).solve(
     layerOf({ rows: 8, cols: 64, constraint: keeping(200) }),

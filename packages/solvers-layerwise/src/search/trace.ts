@@ -38,7 +38,7 @@ export function traceWork({ rows, cols }: { readonly rows: number; readonly cols
   return (rows * cols ** 3) / 6;
 }
 
-/** Traces all rows. Time: {@link traceWork}. Memory: 16 cols^2 bytes beside the result. */
+/** Traces all rows. Time: {@link traceWork}. Memory: 16 cols^2 + 8 rows cols bytes beside the result. */
 export function removalTrace(layer: LayerProblem, options: TraceOptions, ctx: RunContext): Promise<RemovalTrace> {
   const { rows, cols, H, B } = layer;
   const { kernels } = ctx;

@@ -16,6 +16,7 @@ export interface Following {
  *
  * @param spec.network - the dense network: its mean outputs are measured
  * @param spec.recalibrate - measures the statistics
+ * @param spec.examples - that biases are fitted on, at most; default 1024, as for the layers
  */
 export async function followingBiases(spec: {
   readonly network: Model;
@@ -23,11 +24,15 @@ export async function followingBiases(spec: {
   readonly data: DatasetSplits;
   readonly session: Session;
   readonly recalibrate: Remeasure["recalibrate"] | undefined;
+  readonly examples?: number | undefined;
 }): Promise<Following> {
-  const { network: model, params, data, session, recalibrate } = spec;
+  const { network: model, params, data, session, recalibrate, examples } = spec;
   const isNormMeasured = recalibrate !== undefined;
   const offsets = isNormMeasured ? "all" : "biases";
-  const match = await biasMatcher({ model, params, data: data.train, isNormMeasured }, session.context());
+  const match = await biasMatcher(
+    { model, params, data: data.train, isNormMeasured, ...(examples === undefined ? {} : { examples }) },
+    session.context(),
+  );
   if (!match) return { offsets, recalibrate };
   return {
     offsets,

@@ -81,7 +81,8 @@ async function followingOf(
 ): Promise<Following> {
   if (!settings.layers || settings.layers.biases === "kept" || settings.retrain)
     return { recalibrate, offsets: "none" };
-  return await followingBiases({ network: model.network, params, data, session, recalibrate });
+  const { examples } = settings.layers;
+  return await followingBiases({ network: model.network, params, data, session, recalibrate, examples });
 }
 
 /** What a run without data leaves undone, beside all measuring. */

@@ -56,9 +56,11 @@ export function runIdentity(recipe: Recipe): string {
   const { modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity } = recipe;
   const { flops, bytes, milliseconds, costs, units, keepDense, batchNorm, retrain, allocation, curvatureOptions } =
     recipe;
+  const { layers } = recipe;
   return JSON.stringify({
     ...{ modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity },
     ...{ flops, bytes, milliseconds, costs, units, keepDense, batchNorm, retrain, allocation, curvatureOptions },
+    layers,
   });
 }
 
