@@ -6,6 +6,7 @@ import {
   type Evaluation,
   evaluateBatches,
   type FloatTensors,
+  formatShape,
   inputRows,
   type Mat,
   matrix,
@@ -16,6 +17,8 @@ import {
 } from "@secateur/core";
 import { type Model, passSize } from "./derivatives/gradient-passes.ts";
 import { dtypeOfWeights, logitsOf } from "./derivatives/tape.ts";
+import { dataMismatch } from "./errors.ts";
+import { featureCount } from "./graph/network-spec.ts";
 import { batchInDtype } from "./in-dtype.ts";
 import { outputName } from "./network-tensors.ts";
 import { rowsOf } from "./ops/op.ts";
@@ -48,6 +51,10 @@ export async function runBatch(model: Model, batch: Batch, ctx: RunContext): Pro
   throwIfAborted(ctx.signal);
   const dtype = dtypeOfWeights(model.weights);
   const input = inputRows(batchInDtype(batch, dtype));
+  if (input.cols !== featureCount(model.spec)) {
+    const [found, expected] = [`examples of ${input.cols} numbers`, formatShape(model.spec.inputShape)];
+    throw dataMismatch({ network: model.spec.name, data: "batch", found, expected });
+  }
   return await withPool(ctx.kernels, dtype, async (pool) => outputsOf(model, input, pool));
 }
 

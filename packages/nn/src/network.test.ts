@@ -18,6 +18,14 @@ describe("createNetwork", () => {
     );
   });
 
+  test("says what does not fit where examples have another size", async () => {
+    const network = createNetwork(mlp({ sizes: [4, 3] }), { seed: 1 });
+    const batch = { size: 2, inputs: { input: { shape: [2, 5], data: new Float32Array(10) } } };
+    const message = /examples of 5 numbers, but network .* takes 4/;
+    await expect(network.run(batch, createRunContext())).rejects.toMatchObject({ code: "ERR_DATA_MISMATCH" });
+    await expect(network.run(batch, createRunContext())).rejects.toThrow(message);
+  });
+
   test("computes what its description says, worked by hand", async () => {
     const weights = [
       { name: "fc1.weight", shape: [2, 2], data: Float32Array.of(1, -1, 2, 0) },

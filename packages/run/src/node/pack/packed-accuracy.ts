@@ -102,6 +102,12 @@ async function outputsOf(
         given[name] ?? (names.length === 1 && session.inputNames.length === 1 ? given[names[0]!] : undefined);
       if (!found) throw badUsage(`the data have no input '${name}'; they have ${names.join(", ")}`, { name, names });
       const { data: numbers } = found;
+      const width = data.length / rows;
+      if (numbers.length !== size * width)
+        throw badUsage(
+          `the data have examples of ${numbers.length / size} numbers, and the network's input '${name}' takes ${width}`,
+          { name, found: numbers.length / size, width },
+        );
       return { name, dims, data, from: Float32Array.from(numbers as ArrayLike<number>, Number) };
     });
   const all: Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }> = {};
