@@ -21,7 +21,7 @@ describe("createNetwork", () => {
   test("says what does not fit where examples have another size", async () => {
     const network = createNetwork(mlp({ sizes: [4, 3] }), { seed: 1 });
     const batch = { size: 2, inputs: { input: { shape: [2, 5], data: new Float32Array(10) } } };
-    const message = /examples of 5 numbers, but network .* takes 4/;
+    const message = /examples of 5 numbers, but network .* takes \[4\]/;
     await expect(network.run(batch, createRunContext())).rejects.toMatchObject({ code: "ERR_DATA_MISMATCH" });
     await expect(network.run(batch, createRunContext())).rejects.toThrow(message);
   });

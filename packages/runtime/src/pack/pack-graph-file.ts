@@ -59,14 +59,15 @@ export async function packGraph(
     const times = kernelTimes(operator, weights, outDims, costs);
     const dense = times.find(({ kernel }) => kernel === "dense")!;
     const fastest = times.reduce((least, time) => (time.ms < least.ms ? time : least));
-    const best = fastest.ms < worthwhile * dense.ms ? fastest : dense;
-    kernels.set(operator.name, best.kernel);
+    const isWorthwhile = fastest.ms < worthwhile * dense.ms;
+    const { kernel } = isWorthwhile ? fastest : dense;
+    kernels.set(operator.name, kernel);
     return {
       ...about,
-      kernel: best.kernel,
+      kernel,
       weights: weights.data.length,
       nonzeros: weights.data.reduce((sum, value) => sum + Number(value !== 0), 0),
-      expectedMs: best.ms,
+      expectedMs: fastest.ms,
       denseMs: dense.ms,
     };
   });
