@@ -51,7 +51,7 @@ function reopened(model: GraphModel, of: GraphSpec = graph, dtype: Dtype = "f64"
     ...tensor,
     data: changed.get(tensor.name) ?? tensor.data!,
   }));
-  return createGraphModel({ graph: { ...of, initializers }, opsets, dtype });
+  return createGraphModel({ graph: { ...of, initializers }, opsets, dtype, corrects: true });
 }
 
 const inSingle = (tensor: GraphTensor): GraphTensor => ({
@@ -70,15 +70,17 @@ const singleData = arrayDataset({
 
 describe("convolutions without a normalisation behind them", () => {
   test("are corrected where weight and bias are theirs alone, and cost what they cost", async () => {
-    const model = createGraphModel({ graph, opsets, dtype: "f64" });
+    const model = createGraphModel({ graph, opsets, dtype: "f64", corrects: true });
     expect(model.corrected).toEqual(["c1", "c2"]);
     // Without biases nothing is corrected, and a bias is not counted.
     const without = { ...graph, nodes: graph.nodes.map((one) => ({ ...one, inputs: one.inputs.slice(0, 2) })) };
-    expect(await model.flops()).toBe(await createGraphModel({ graph: without, opsets, dtype: "f64" }).flops());
+    expect(await model.flops()).toBe(
+      await createGraphModel({ graph: without, opsets, dtype: "f64", corrects: true }).flops(),
+    );
   });
 
   test("give each channel the mean and variance it had, also when the file is opened again", async () => {
-    const model = createGraphModel({ graph, opsets, dtype: "f64" });
+    const model = createGraphModel({ graph, opsets, dtype: "f64", corrects: true });
     const ctx = createRunContext();
     const dense = await model.channelStatistics!(data, ctx);
     for (const name of ["c1", "c2"]) {
@@ -105,7 +107,7 @@ describe("convolutions without a normalisation behind them", () => {
 
   test("keep what little a channel gives that was pruned away whole, in the run and in its file, in f32", async () => {
     const single = { ...graph, initializers: graph.initializers.map(inSingle), inputs: graph.inputs };
-    const model = createGraphModel({ graph: single, opsets, dtype: "f32" });
+    const model = createGraphModel({ graph: single, opsets, dtype: "f32", corrects: true });
     const ctx = createRunContext();
     const dense = await model.channelStatistics!(singleData, ctx);
     const w = await model.read("c1");
@@ -123,7 +125,7 @@ describe("convolutions without a normalisation behind them", () => {
   });
 
   test("are written as they were where nothing changed", async () => {
-    const model = createGraphModel({ graph, opsets, dtype: "f64" });
+    const model = createGraphModel({ graph, opsets, dtype: "f64", corrects: true });
     const ctx = createRunContext();
     await model.matchStatistics!(await model.channelStatistics!(data, ctx), data, ctx);
     expect(model.changedStatistics().size).toBe(0);

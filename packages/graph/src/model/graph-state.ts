@@ -18,6 +18,11 @@ export interface OpenGraphSpec {
   readonly name?: string;
   /** What weights are stored and computed in; default "f32". */
   readonly dtype?: Dtype;
+  /**
+   * Whether convolutions without a BatchNormalization behind them get a correction that statistics can be matched by (`withFoldedNorms`);
+   * default false: on a deep network without normalisations a matched scale a channel was found to do harm.
+   */
+  readonly corrects?: boolean;
 }
 
 /** Operators that make probabilities of scores, or their logarithms. */
@@ -61,9 +66,15 @@ const unknownExtent = 64;
 const mostPlans = 4;
 
 /** Opens a graph. O(nodes + weights): weights are copied where their order changes. */
-export function openGraph({ graph: given, opsets, name = given.name, dtype = "f32" }: OpenGraphSpec): GraphState {
+export function openGraph({
+  graph: given,
+  opsets,
+  name = given.name,
+  dtype = "f32",
+  corrects = false,
+}: OpenGraphSpec): GraphState {
   const { params, dense } = findParams(given, dtype);
-  const { graph, folded } = withFoldedNorms(given, params, dtype);
+  const { graph, folded } = corrects ? withFoldedNorms(given, params, dtype) : { graph: given, folded: [] };
   const heads = headsOf(graph, opsets[""] ?? 1);
   const kinds = new Map(graph.inputs.map((input) => [input.name, kindOfDtype(input.dtype) ?? "real"] as const));
   const batches = graph.inputs.map(({ shape }) => shape?.[0]).filter((extent) => typeof extent === "number");

@@ -42,7 +42,7 @@ const data = arrayDataset({
   labels: Uint32Array.of(0, 1, 0, 1, 0),
   inputShape: [2, 4, 4],
 });
-const open = () => createGraphModel({ graph, opsets: { "": 17 }, dtype: "f64" });
+const open = () => createGraphModel({ graph, opsets: { "": 17 }, dtype: "f64", corrects: true });
 const request = { data, params: ["w1", "w2", "w3", "d"], examples: Uint32Array.of(0, 1, 2, 3, 4) };
 
 test("layers name the statistics behind them: of a normalisation, of one folded in, of none whose input goes elsewhere too", async () => {

@@ -21,7 +21,13 @@ import { needsGradients, plannedRun, pruneNetwork } from "../../prune/prune-netw
 import { gradientPlanKeys } from "../../recipe/plan-keys.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
-import { batchNormOfModel, chosenDense, noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
+import {
+  asksForMatching,
+  batchNormOfModel,
+  chosenDense,
+  noteCorrected,
+  remeasuringModel,
+} from "../open/any-model-settings.ts";
 import { followingBiases } from "../open/bias-matching.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
@@ -113,7 +119,9 @@ export async function runCompare(
     }
   }
   const { onEvent } = session;
-  const first = await openAnyModel({ path, arch: spec.arch, engine: spec.engine, includeFrozen, cwd, onEvent });
+  const corrects = asksForMatching(spec.reestimateBatchNorm);
+  const opening = { path, includeFrozen, cwd, corrects };
+  const first = await openAnyModel({ ...opening, arch: spec.arch, engine: spec.engine, onEvent });
   const { classes, spec: layers } = first;
   const comparison = comparisonIdentity(spec, first);
   const requestSha256 = requestHash(
@@ -186,7 +194,7 @@ export async function runCompare(
       const isKept = next !== undefined && plans[next]!.key === key && plans[position]!.stages === 1;
       let wasShared = (): boolean => false;
       const engine = first.tfjs?.engine.name;
-      const model = await openAnyModel({ path, arch: first.arch, engine, includeFrozen, cwd, onEvent: () => {} });
+      const model = await openAnyModel({ ...opening, arch: first.arch, engine, onEvent: () => {} });
       const { network } = model;
       const own = labelled(session, `${one.entry.name} at ${sparsity}`);
       const at = { done: doneBefore + turn + 1, total: jobs.length };

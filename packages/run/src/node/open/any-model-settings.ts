@@ -100,12 +100,17 @@ function matching({ model, session, data, settings }: Parameters<typeof remeasur
   };
 }
 
-/** Says which weights a run scales beside pruning them: the user asked for neither. */
+/** Whether statistics are matched because somebody asked: convolutions without a normalisation are corrected then, and only then. */
+export function asksForMatching(when: BatchNormSettings["when"] | undefined): boolean {
+  return when === "after" || when === "both";
+}
+
+/** Says which weights a run scales beside pruning them. */
 export function noteCorrected({ onnx }: AnyModel, session: Session): void {
   const count = onnx?.model.corrected.length ?? 0;
   if (count === 0) return;
   const which = count === 1 ? "1 convolution has" : `${count} convolutions have`;
-  const message = `${which} no batch normalisation behind them to measure anew: scales and biases of their output channels are matched to the dense network's means and variances instead (--reestimate-batch-norm never leaves them alone)`;
+  const message = `${which} no batch normalisation behind them to measure anew: scales and biases of their output channels are matched to the dense network's means and variances instead, as --reestimate-batch-norm asks`;
   session.onEvent({ type: "note", level: "info", code: "channels-matched", message });
 }
 

@@ -54,6 +54,8 @@ export interface OpenSpec {
   readonly onEvent: (event: RunEvent) => void;
   /** Whether weights that are one tensor in the file become parameters of their own; default: they stay one. */
   readonly untie?: boolean;
+  /** Whether convolutions of an ONNX model without a normalisation are matched by channel: what --reestimate-batch-norm asks for. */
+  readonly corrects?: boolean | undefined;
   /** Whether a packed network of any graph will do: it is measured, and nothing else. */
   readonly mayBePacked?: boolean;
 }

@@ -43,9 +43,11 @@ export async function openOnnx(spec: {
   path: string;
   arch: string | undefined;
   cwd: string;
+  /** Whether convolutions without a normalisation can be corrected by channel: see `OpenGraphSpec`. */
+  corrects?: boolean | undefined;
   onEvent: (event: RunEvent) => void;
 }): Promise<OpenedOnnx> {
-  const { path, arch, cwd, onEvent } = spec;
+  const { path, arch, cwd, corrects = false, onEvent } = spec;
   if (arch !== undefined && arch !== onnxArchitecture) {
     throw flagWithoutEffect({ flag: "--arch", reason: `${path} says itself which network it is` });
   }
@@ -53,7 +55,7 @@ export async function openOnnx(spec: {
   const { model: file, bytes } = await readOnnx(path);
   const floats = onnxTensors(file.graph).filter((tensor): tensor is NamedTensor & OnnxTensor => !("opaque" in tensor));
   assertFiniteTensors(floats, path);
-  const graph = createGraphModel({ graph: file.graph, opsets: file.opsets, name: basename(path) });
+  const graph = createGraphModel({ graph: file.graph, opsets: file.opsets, name: basename(path), corrects });
   const encode = (): Uint8Array => replaceOnnxTensors(bytes, changedTensors(graph, file), path);
   for (const { name, reason } of graph.keptDense) {
     onEvent({ type: "note", level: "info", code: "kept-dense", message: `'${name}' stays dense: ${reason}` });

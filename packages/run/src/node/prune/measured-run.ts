@@ -6,7 +6,7 @@ import { noteUnread } from "../../plugins/unread-options.ts";
 import { type PosedTask, poseTask } from "../../prune/pose-task.ts";
 import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
-import { noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
+import { asksForMatching, noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
 import { type Following, followingBiases } from "../open/bias-matching.ts";
 import { type AnyModel, openAnyModel, ownNetwork } from "../open/open-any-model.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
@@ -129,7 +129,9 @@ function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "trai
 /** The network before the run once more, with the statistics that the run began with. */
 async function openDense({ settings, session, cwd, opened, retrain, beside }: MeasureSpec): Promise<Model> {
   const { model: path, arch, engine, includeFrozen } = settings;
-  const model = await openAnyModel({ path, arch, engine, includeFrozen, cwd, untie: true, onEvent: () => {} });
+  const corrects = asksForMatching(settings.batchNorm.when);
+  const spec = { path, arch, engine, includeFrozen, cwd, corrects };
+  const model = await openAnyModel({ ...spec, untie: true, onEvent: () => {} });
   beside.push(model);
   if (opened) {
     const { data } = opened;

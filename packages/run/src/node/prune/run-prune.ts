@@ -6,7 +6,7 @@ import type { Session } from "../../session.ts";
 import { openLargeOnnx } from "../large/large-onnx.ts";
 import { pruneLarge } from "../large/prune-large.ts";
 import { peakMemoryBytes } from "../memory.ts";
-import { chosenDense } from "../open/any-model-settings.ts";
+import { asksForMatching, chosenDense } from "../open/any-model-settings.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork, refuseTfjs } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findTask } from "../plugins/find-task.ts";
@@ -45,6 +45,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
     engine,
     includeFrozen,
     cwd,
+    corrects: asksForMatching(settings.batchNorm.when),
     onEvent: session.onEvent,
     // Where weights are trained, or pruned layer by layer, every use of a tied weight is a parameter of its own.
     untie: settings.retrain !== undefined || settings.layers !== undefined,
