@@ -75,6 +75,16 @@ describe("measures by hand", () => {
 });
 
 describe("losses at their edges", () => {
+  test("distillation of an output that is far off is large and finite, right to the last digits", () => {
+    const loss = (z: readonly number[], t: readonly number[]): number =>
+      distillation().loss({ outputs: { z: tensor([1, z.length], ...z) }, targets: { z: tensor([1, t.length], ...t) } })
+        .sum;
+    // KL = sum q (log q - log p): q is one class, whose p is exp(-700), or exp(-60), far below what is told from zero.
+    expect(loss([0, -700], [-700, 0])).toBeCloseTo(700, 9);
+    expect(loss([0, -60, 0], [-900, 0, -900])).toBeCloseTo(60 + Math.log(2), 9);
+    expect(loss([0, -1], [0, -1])).toBe(0);
+  });
+
   test("distillation is zero, and so is its slope, where the dense network's outputs are met", () => {
     const outputs = { z: tensor([2, 3], 1, -2, 0.5, 40, 0, -700) };
     for (const task of [distillation({ temperature: 3 }), distillation({ loss: "squared" })]) {

@@ -125,10 +125,24 @@ function divergence(spec: {
     const [wanted, found] = [q[i]!, p[i]!];
     if (slope) slope[i] = temperature * (found - wanted);
     // NaN must not be skipped: it is how damaged outputs are noticed.
-    if (!(wanted <= 0)) sum += wanted * Math.log(wanted / Math.max(found, Number.MIN_VALUE));
+    if (!(wanted <= 0))
+      sum += wanted * (found === 0 ? Math.log(wanted) - logProbability(spec, i) : Math.log(wanted / found));
     else if (Number.isNaN(found)) sum = Number.NaN;
   }
   return temperature ** 2 * sum;
+}
+
+/** log p of one score, where p itself is too small to be told from 0: an output that is far off costs much, and not infinitely much. */
+function logProbability(
+  { scores, classes, temperature }: { scores: Vec; classes: number; temperature: number },
+  i: number,
+): number {
+  const start = i - (i % classes);
+  let most = Number.NEGATIVE_INFINITY;
+  for (let c = start; c < start + classes; c++) most = Math.max(most, scores[c]!);
+  let sum = 0;
+  for (let c = start; c < start + classes; c++) sum += Math.exp((scores[c]! - most) / temperature);
+  return (scores[i]! - most) / temperature - Math.log(sum);
 }
 
 function halfSquares({ values, teacher, slope }: { values: Vec; teacher: Vec; slope?: Vec | undefined }): number {
