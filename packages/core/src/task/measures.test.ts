@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { FloatTensors, Tensors } from "../data/tensor.ts";
+import { referenceKernels } from "../kernels/reference-kernels.ts";
 import { isPruneError } from "../prune-error.ts";
 import { chooseTask } from "./choose-task.ts";
 import { binary } from "./losses/binary.ts";
