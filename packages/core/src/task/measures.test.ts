@@ -81,7 +81,38 @@ describe("losses at their edges", () => {
         outputs: { z: tensor([1, z.length], ...z) },
         targets: { z: tensor([1, t.length], ...t) },
         kernels: undefined as never,
-      }).sum, task.name).toBeNaN();
+      }).sum;
+    // KL = sum q (log q - log p): q is one class, whose p is exp(-700), or exp(-60), far below what is told from zero.
+    expect(loss([0, -700], [-700, 0])).toBeCloseTo(700, 9);
+    expect(loss([0, -60, 0], [-900, 0, -900])).toBeCloseTo(60 + Math.log(2), 9);
+    expect(loss([0, -1], [0, -1])).toBe(0);
+  });
+
+  test("distillation is zero, and so is its slope, where the dense network's outputs are met", () => {
+    const outputs = { z: tensor([2, 3], 1, -2, 0.5, 40, 0, -700) };
+    for (const task of [distillation({ temperature: 3 }), distillation({ loss: "squared" })]) {
+      const delta = { z: tensor([2, 3], 0, 0, 0, 0, 0, 0) };
+      const { sum } = task.loss({ outputs, targets: outputs, delta, kernels: undefined as never });
+      expect(sum).toBe(0);
+      expect([...delta.z.data].every((slope) => slope === 0)).toBe(true);
+    }
+  });
+
+  test("probabilities below 1e-18 are zero, and very large scores do not overflow", () => {
+    expect([...softmaxRows([0, -100, 0, 1000], 2)]).toEqual([1, 0, 0, 1]);
+    expect(softmaxRows([0, 2], 2, 2)[1]).toBeCloseTo(Math.E / (1 + Math.E), 15);
+  });
+
+  test("outputs that are NaN make every loss NaN", () => {
+    const bad = { z: tensor([1, 2], Number.NaN, 1) };
+    const kernels = undefined as never;
+    for (const [task, targets] of [
+      [regression({ huber: 1 }), { t: tensor([1, 2], 0, 0) }],
+      [binary(), { t: tensor([1, 2], 0, 1) }],
+      [distillation(), { z: tensor([1, 2], 0, 1) }],
+      [distillation({ loss: "squared" }), { z: tensor([1, 2], 0, 1) }],
+    ] as const) {
+      expect(task.loss({ outputs: bad, targets, kernels }).sum, task.name).toBeNaN();
     }
   });
 });
