@@ -23,6 +23,8 @@ test("a training stopped between epochs goes on with --resume to the same bytes,
   if (stopped.code !== 0) {
     const other = await refused([...base, "--learning-rate", "0.5", "--resume", "--out", out]);
     expect(other).toContain("other settings");
+    const again = await refused([...base, "--out", out]);
+    expect(again).toContain("an interrupted run left its state here");
     expect((await call([...base, "--resume", "--out", out])).code).toBe(0);
   }
   expect(await readFile(out)).toEqual(await readFile(whole));

@@ -23,7 +23,7 @@ import {
   trainDefaults,
   trainingPath,
 } from "@secateur/run/node";
-import { interrupted, missingFlag } from "../errors.ts";
+import { interrupted, missingFlag, stateLeftBehind } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertInputsThere, assertNotInput, dataPaths } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
@@ -77,10 +77,12 @@ export async function callTrain(call: {
 
   optimizerOf(flags); // refuses settings it does not have
   const resume = flags.resume === true;
+  const state = trainingPath(out);
+  if (existsSync(state) && !resume && !overwrite) throw stateLeftBehind(state);
   const document = await withSession({ flags, terminal, overwrite, appendEvents: resume }, (session) =>
     runTrain({ model, data, settings: flags, out, overwrite, resume, cwd: terminal.cwd, session }),
   ).catch((error: unknown) => {
-    throw explainInterrupt(error, trainingPath(out));
+    throw explainInterrupt(error, state);
   });
   printResult({ terminal, flags, document, text: () => (isFinishedRun(document) ? "" : trainText(document)) });
 }
