@@ -76,7 +76,9 @@ export async function taskOf(
   ctx: RunContext,
 ): Promise<{ task: Task; data?: Dataset; heldOut?: Dataset; teacher?: string }> {
   const { distill, temperature } = plan;
-  const chosen = distill && !task ? distillation({ temperature }) : (task ?? chooseTask({ model, data }));
+  // Without data nothing reads a task, and several outputs would need one that names its own.
+  const own = (): Task => (data || model.outputs.length < 2 ? chooseTask({ model, data }) : classification());
+  const chosen = distill && !task ? distillation({ temperature }) : (task ?? own());
   if (chosen !== task && data) noteTask(chosen, data, ctx.report);
   if (chosen.targetsFrom !== "teacher" || !data) {
     return { task: chosen, ...(data ? { data } : {}), ...(heldOut ? { heldOut } : {}) };

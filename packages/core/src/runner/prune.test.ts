@@ -87,6 +87,14 @@ const request = (overrides: Partial<PruneRequest> = {}): PruneRequest => ({
 });
 
 describe("prune", () => {
+  test("a model of several outputs needs no task where there are no data to read one", async () => {
+    const outputs = ["y", "state"].map((name) => ({ name, shape: [2], dtype: "f32" as const }));
+    const model = { ...toyModel(), outputs };
+    const { nonzeros } = await prune({ model, solver: bySize, sparsity: 0.5 });
+    expect(nonzeros).toBe(5);
+    await expect(prune({ model, solver: bySize, sparsity: 0.5, data })).rejects.toMatchObject({ code: "ERR_TASK" });
+  });
+
   test("prunes the prunable weights across layers to exactly the sparsity, in place, and leaves the rest alone", async () => {
     const model = toyModel();
     const result = await prune(request({ model }));
