@@ -21,7 +21,7 @@ export { openKernels } from "./open/open-kernels.ts";
 export { type OpenedModel, openModel, readModelFile } from "./open/open-model.ts";
 export { isTfjsModel, modelFile, readTfjsFiles } from "./open/open-tfjs.ts";
 export { readCosts, runCalibrate } from "./pack/costs-file.ts";
-export { type InputChoices, readInputChoices } from "./pack/onnx-graph.ts";
+export { type InputChoices, onnxPackGraph, type PackedOnnx, readInputChoices } from "./pack/onnx-graph.ts";
 export { packText } from "./pack/pack-text.ts";
 export { type BenchDocument, runBench } from "./pack/run-bench.ts";
 export { type PackDocument, type PackSettings, runPack } from "./pack/run-pack.ts";
