@@ -1,4 +1,5 @@
 /** What is done number by number, and what changes nothing. */
+import { productOf } from "../../plan/value.ts";
 import { composedFunctions, linear } from "./functions.ts";
 import { type Lowering, largest, type OnnxLikeTensor } from "./lowering.ts";
 
@@ -62,7 +63,7 @@ export const arithmetic: Readonly<Record<string, (low: Lowering) => void>> = {
       low.emit("BatchNormalization", [from], { tensors, attributes, isLast: true });
       return;
     }
-    const size = rest.reduce((product, extent) => product * extent, 1);
+    const size = productOf(rest);
     const image = low.reshaped(from, [first, channels, 1, size]);
     low.reshaped(low.emit("BatchNormalization", [image], { tensors, attributes }), low.dims(from), true);
   },
@@ -106,7 +107,7 @@ function byChannel(
   dims: readonly number[],
   numbers: Lowering["numbers"],
 ): Float32Array | undefined {
-  const size = tensor.shape.reduce((product, extent) => product * extent, 1);
+  const size = productOf(tensor.shape);
   if (size === 1) return tensor.shape.length <= dims.length ? numbers(tensor) : undefined;
   const axis = dims.length === 4 ? 1 : dims.length - 1;
   // Aligned at the last extent, all but the channels' have to be 1.
@@ -125,7 +126,7 @@ function binary(low: Lowering): void {
   if (place === undefined || given === undefined) {
     const [a, b] = [value(0), value(1)];
     // Planes and one number for each are fastest with the planes first.
-    const size = (name: string): number => dims(name).reduce((product, extent) => product * extent, 1);
+    const size = (name: string): number => productOf(dims(name));
     const isSwapped = (node.op === "Add" || node.op === "Mul") && size(a) < size(b);
     emit(node.op, isSwapped ? [b, a] : [a, b], { isLast: true });
     return;

@@ -1,4 +1,5 @@
 /** What only moves numbers, or takes some of them. */
+import { productOf } from "../../plan/value.ts";
 import { axisOf, type Lowering, largest } from "./lowering.ts";
 import { resize } from "./resize.ts";
 
@@ -8,7 +9,7 @@ export const moving: Readonly<Record<string, (low: Lowering) => void>> = {
     const from = low.value(0);
     const own = low.dims(from);
     const axis = low.number("axis", 1);
-    const size = (list: readonly number[]): number => list.reduce((product, extent) => product * extent, 1);
+    const size = (list: readonly number[]): number => productOf(list);
     low.reshaped(from, [size(own.slice(0, axis)), size(own.slice(axis))], true);
   },
   Squeeze(low) {
@@ -101,7 +102,7 @@ function rename(low: Lowering): void {
   const isZeroKept = low.number("allowzero", 0) === 0;
   const given = wanted.map((extent, i) => (extent === 0 && isZeroKept ? (own[i] ?? 1) : extent));
   const known = given.reduce((product, extent) => product * (extent === -1 ? 1 : extent), 1);
-  const size = own.reduce((product, extent) => product * extent, 1);
+  const size = productOf(own);
   low.reshaped(
     from,
     given.map((extent) => (extent === -1 ? size / known : extent)),

@@ -1,4 +1,5 @@
 /** Convolutions and products of matrices. */
+import { productOf } from "../../plan/value.ts";
 import type { Lowering, OnnxLikeTensor } from "./lowering.ts";
 import { hasComputedBias, transposedConvolution, withComputedBias } from "./transposed.ts";
 import { pads } from "./windows.ts";
@@ -148,7 +149,7 @@ function productWith(
   // Four extents are an image to the runtime, and one is a row.
   if (own.length === 2 || own.length === 3) return emit("Gemm", [from], { tensors, isLast });
   const leading = own.slice(0, -1);
-  const flat = [leading[0] ?? 1, leading.slice(1).reduce((all, extent) => all * extent, 1), own.at(-1)!];
+  const flat = [leading[0] ?? 1, productOf(leading.slice(1)), own.at(-1)!];
   const out = emit("Gemm", [low.reshaped(from, flat)], { tensors });
   return low.reshaped(out, [...leading, shape[0]!], isLast);
 }

@@ -2,7 +2,9 @@
  * Resize, axis after axis. Whole factors to the nearest put each number beside itself; anything else that is nearest or linear is a product with
  * a matrix of at most two numbers a row, whose zeros the sparse kernels leave out.
  */
+
 import { quoted } from "../../errors.ts";
+import { productOf } from "../../plan/value.ts";
 import { axisOf, type Lowering } from "./lowering.ts";
 
 export function resize(low: Lowering): void {
@@ -106,7 +108,7 @@ function mixed(low: Lowering, from: string, axis: number, matrix: ReturnType<typ
   const isLast = axis === held.length - 1;
   const turned = isLast ? from : low.emit("Transpose", [from], { attributes: { perm } });
   const leading = low.dims(turned).slice(0, -1);
-  const flat = [leading[0] ?? 1, leading.slice(1).reduce((all, extent) => all * extent, 1), matrix.columns];
+  const flat = [leading[0] ?? 1, productOf(leading.slice(1)), matrix.columns];
   const dims = [matrix.rows, matrix.columns];
   const name = low.keep(`${low.node.outputs[0]} resize ${axis}`, dims, matrix.data, true);
   const out = low.reshaped(low.emit("Gemm", [low.reshaped(turned, flat)], { tensors: [name] }), [

@@ -1,4 +1,5 @@
 /** What is done over some axes: means, sums, softmax, layer normalisation. The runtime has them over the last extent. */
+import { productOf } from "../../plan/value.ts";
 import { axesLast, axisOf, type Lowering } from "./lowering.ts";
 
 const reducing = ["Mean", "Sum", "Max", "Min", "L1", "L2", "SumSquare"].map((name) => `Reduce${name}`);
@@ -72,7 +73,7 @@ function overGroups(low: Lowering, groups: number): void {
   const from = value(0);
   const own = low.dims(from);
   const [images = 1, channels = 1, ...rest] = own;
-  const size = rest.reduce((product, extent) => product * extent, 1);
+  const size = productOf(rest);
   const apart = low.reshaped(from, [images, groups, (channels / groups) * size]);
   const even = emit("LayerNormalization", [apart], { attributes: { epsilon: number("epsilon", 1e-5) } });
   const tensors = [1, 2].map((i) => {
@@ -95,7 +96,7 @@ function overAxis(low: Lowering): void {
   const isOld = state.opset < 13;
   const axis = axisOf(low, number("axis", isOld ? 1 : -1), own.length);
   if (isOld && axis < own.length - 1) {
-    const size = own.slice(axis).reduce((product, extent) => product * extent, 1);
+    const size = productOf(own.slice(axis));
     low.reshaped(emit(node.op, [low.reshaped(from, [...own.slice(0, axis), size])]), own, true);
     return;
   }

@@ -1,12 +1,14 @@
 /** Pooling, and what windows need. */
+
 import { quoted } from "../../errors.ts";
+import { productOf } from "../../plan/value.ts";
 import type { Lowering } from "./lowering.ts";
 
 /** The largest or the mean of everything behind the channels. */
 function global(low: Lowering): void {
   const from = low.value(0);
   const [images = 1, channels = 1, ...rest] = low.dims(from);
-  const size = rest.reduce((product, extent) => product * extent, 1);
+  const size = productOf(rest);
   const out =
     low.node.op === "GlobalMaxPool"
       ? low.emit("ReduceMax", [low.reshaped(from, [images, channels, size])])
