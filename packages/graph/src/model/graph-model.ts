@@ -43,10 +43,11 @@ import {
 import { foldedIn, isCorrecting } from "./folded-norms.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
 import { type GraphState, guessedShapes, type OpenGraphSpec, type OutputEnding, openGraph } from "./graph-state.ts";
+import { keptPool } from "./kept-pool.ts";
 import { layerInputs } from "./layer-inputs.ts";
 import { layerMoments } from "./layer-moments.ts";
 import { linearize } from "./linearize.ts";
-import { outputsOf, passOf, passSize } from "./passes.ts";
+import { outputsOf, type Pass, passOf, passSize } from "./passes.ts";
 
 /** A graph under pruning. A graph with unknown operators has weights and nothing else: none of the optional methods. */
 export interface GraphModel extends Model {
@@ -177,6 +178,7 @@ export function assertKnownOperators({ name, unknownOperators: unknown }: GraphM
 function capabilities(state: GraphState, find: (name: string) => GraphParam) {
   const chosen = (names: readonly string[], ctx: RunContext) => ({ params: names.map(find), ctx });
   const self = { outputs: state.outputs };
+  const pools = keptPool(state.dtype);
   const taskFor = ({ data, task }: Pick<GradientRequest, "data" | "task">) => task ?? chooseTask({ model: self, data });
   return {
     async run(
@@ -186,12 +188,18 @@ function capabilities(state: GraphState, find: (name: string) => GraphParam) {
     ): Promise<FloatTensors> {
       throwIfAborted(ctx.signal);
       const read = state.readBy(task);
-      return await withPool(ctx.kernels, state.dtype, async (pool) => {
+      const size = await sizeFor(read, batch);
+      const passAt = (start: number): Pass => {
+        const count = Math.min(size, batch.size - start);
+        if (count === batch.size) return passOf(read, batch, 0);
+        const indices = Uint32Array.from({ length: count }, (_, i) => start + i);
+        return passOf(read, { size: count, inputs: takeAllExamples(batch.inputs, indices) }, start);
+      };
+      const first = passAt(0);
+      return await pools.use(ctx.kernels, first.plan, async (pool) => {
         const parts: FloatTensors[] = [];
-        const size = await sizeFor(read, batch);
         for (let start = 0; start < batch.size; start += size) {
-          const indices = Uint32Array.from({ length: Math.min(size, batch.size - start) }, (_, i) => start + i);
-          const pass = passOf(read, { size: indices.length, inputs: takeAllExamples(batch.inputs, indices) }, start);
+          const pass = start === 0 ? first : passAt(start);
           parts.push(outputsOf(read, pass, runGraph({ ...pass, pool })));
         }
         return joinOutputs(parts);
