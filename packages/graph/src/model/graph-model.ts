@@ -65,11 +65,13 @@ export interface GraphModel extends Model {
   readonly corrected: readonly string[];
   /**
    * Mean and variance of the channels in front of every batch normalisation, on a sample of the data that the context's seed draws. Absent
-   * where the graph has none, as `matchStatistics` is.
+   * where the graph has none, as the two below are.
    */
   channelStatistics?(data: Dataset, ctx: RunContext): Promise<ChannelStatistics>;
   /** Corrects the statistics of batch normalisation so that what they give is distributed as with the reference, on the same sample. */
   matchStatistics?(reference: ChannelStatistics, data: Dataset, ctx: RunContext): Promise<void>;
+  /** Brings back the statistics that the file has. */
+  restoreStatistics?(): void;
   /** The tensors that this changed, with their numbers: statistics, and weights and biases that took in a correction. */
   changedStatistics(): ReadonlyMap<GraphTensor, Vec>;
   /** Names of the weights written since the model was opened. */
@@ -160,11 +162,19 @@ function statisticsByName(norms: readonly Norm[]): ReadonlyMap<string, Mat> {
   );
 }
 
-function statistics(state: GraphState): Pick<GraphModel, "channelStatistics" | "matchStatistics"> {
+function statistics(
+  state: GraphState,
+): Pick<GraphModel, "channelStatistics" | "matchStatistics" | "restoreStatistics"> {
   return {
     channelStatistics: (data, ctx) => measureChannels(state, data, { ctx }),
     async matchStatistics(reference, data, ctx) {
       await measureChannels(state, data, { ctx, reference });
+    },
+    restoreStatistics() {
+      for (const { mean, variance } of state.norms) {
+        mean.live.data.set(mean.original);
+        variance.live.data.set(variance.original);
+      }
     },
   };
 }

@@ -3,7 +3,7 @@ import type { CostTable } from "@secateur/runtime/pack";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
 import type { LimitSettings } from "../../recipe/limits.ts";
 import type { KernelChoice } from "../../session.ts";
-import type { BatchNormSettings } from "../open/batch-norm.ts";
+import type { BatchNormSettings } from "../norm/batch-norm.ts";
 import type { InputTexts } from "../open/input-choices.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
 import type { RetrainSettings } from "../retrain/retrain-schema.ts";

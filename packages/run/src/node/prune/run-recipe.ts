@@ -1,7 +1,7 @@
 /** The recipe of a run of pruning, and by what of it a run is known again. */
 import type { Session } from "../../session.ts";
+import type { BatchNormSettings } from "../norm/batch-norm.ts";
 import { batchNormOfModel } from "../open/any-model-settings.ts";
-import type { BatchNormSettings } from "../open/batch-norm.ts";
 import type { InputTexts } from "../open/input-choices.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
 import type { Recipe } from "../recipe/recipe.ts";

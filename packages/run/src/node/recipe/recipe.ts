@@ -3,7 +3,7 @@ import type { EngineName } from "@secateur/backends-tfjs";
 import type { RunPlan } from "@secateur/core";
 import type { CostTable } from "@secateur/runtime/pack";
 import type { KernelChoice } from "../../session.ts";
-import type { BatchNormSettings } from "../open/batch-norm.ts";
+import type { BatchNormSettings } from "../norm/batch-norm.ts";
 import type { LayersSettings } from "../prune/layers-settings.ts";
 import type { RetrainSettings } from "../retrain/retrain-schema.ts";
 import type { AllocationSettings } from "../retrain/retrain-settings.ts";
