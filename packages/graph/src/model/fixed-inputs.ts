@@ -60,8 +60,9 @@ export function reachedParams(
 ): ReadonlySet<GraphParam> {
   for (const inputs of guesses) {
     try {
-      const plan = planGraph({ ...spec, graph: withFixedInputs(spec.graph, fixed, inputs), inputs });
-      return new Set(plan.params.values());
+      const { steps } = planGraph({ ...spec, graph: withFixedInputs(spec.graph, fixed, inputs), inputs });
+      const used = new Set(steps.flatMap(({ weights }) => weights.map((use) => use?.param)));
+      return new Set(spec.params.filter(({ name }) => used.has(name)));
     } catch {
       // The next guess may fit.
     }
