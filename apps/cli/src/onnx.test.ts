@@ -1,6 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { decodeOnnx, encodeOnnx, type OnnxTensor } from "@secateur/formats";
+import { decodeOnnx, encodeOnnx, type NamedTensor, type OnnxTensor } from "@secateur/formats";
 import { describe, expect, test } from "vitest";
 import { call, refused, type SmallTask, smallTask } from "./testing.test-support.ts";
 
@@ -68,10 +68,11 @@ describe("an ONNX model", () => {
       ...node,
       inputs: node.inputs.map((name) => (name === input.name ? "scaled" : name)),
     }));
+    const initializers = graph.initializers.filter((tensor) => !("opaque" in tensor)) as NamedTensor[];
     const path = join(folder, "gain.onnx");
     await writeFile(
       path,
-      encodeOnnx({ ...file, graph: { ...graph, nodes: [scaled, ...nodes], inputs: [input, added] } }),
+      encodeOnnx({ ...file, graph: { ...graph, initializers, nodes: [scaled, ...nodes], inputs: [input, added] } }),
     );
     const { graph: seen } = await json<{ graph: Record<string, unknown> }>(["inspect", path]);
     expect(seen).toMatchObject({ inputs: [input, added], unknownOperators: [] });
