@@ -19,9 +19,9 @@ import {
   type Mat,
   matrix,
   type Solver,
-  type Vec,
   weightUnits,
 } from "@secateur/core";
+import { gramCurvature } from "@secateur/core/linalg";
 import { readNpyNumbers } from "@secateur/formats";
 import { badUsage } from "@secateur/run";
 import {
@@ -177,16 +177,7 @@ async function solve(
     sparsity === undefined
       ? keepOfEvery({ count, cols: W.cols, keep: 2, of: 4 })
       : keepCount({ count, keep: keptCount(count, sparsity), kernels });
-  const curvature = {
-    dim: W.cols,
-    diagonal: () => Float64Array.from({ length: W.cols }, (_, j) => H.data[j * (W.cols + 1)]!),
-    gram: () => H,
-    apply(x: Vec, out: Vec) {
-      const image = new Float64Array(W.cols);
-      kernels.gemv({ a: H, x: Float64Array.from(x), out: image });
-      out.set(image);
-    },
-  };
+  const curvature = gramCurvature(H, { kernels });
   const started = process.cpuUsage().user;
   const problem = { id: name, w: W, units: weightUnits(count), constraint, curvature };
   const { w, stats } = await solver.solve(problem, createRunContext({ kernels }));
