@@ -54,6 +54,8 @@ export interface Offsets {
   posed(target: LayerRows, layer: LayerCurvature): LayerCurvature;
   /** Fits what belongs to rows that have been written. */
   fit(written: Written): Promise<void>;
+  /** What the model had in the places that have been changed. */
+  originals(): ReadonlyMap<string, Mat>;
   /** Puts all back. */
   restore(): Promise<void>;
   /** Copies of what has been changed. */
@@ -110,6 +112,7 @@ export function createOffsets(
       const own = await start(bias!);
       await set(bias!, { firstRow, values: wanted.map((value, r) => own[r]! + value - given[r]!) });
     },
+    originals: () => originals,
     async restore() {
       for (const [name, values] of originals) await model.write(name, values);
     },
