@@ -55,6 +55,8 @@ interface Layer {
   readonly name: string;
   readonly H: Mat;
   readonly W: Mat;
+  /** Of the inputs, where they are known. */
+  readonly means?: Float64Array;
 }
 
 const { values, positionals } = parseArgs({
@@ -89,8 +91,9 @@ const repeats = Math.max(1, Number(values.repeats));
 const size = Number(values.synthetic);
 const isPlain = values.network === undefined;
 if (isPlain && positionals.length === 0 && !(size >= 4)) throw badUsage("give DATA_FOLDER, or --synthetic N");
-// Without data nothing is known of the means that dsnot looks at.
-const chosen = values.solver ?? Object.keys(solvers).filter((name) => !isPlain || name !== "dsnot");
+// From H alone nothing is known of the means that dsnot looks at.
+const knowsMeans = !isPlain || positionals[0] === undefined;
+const chosen = values.solver ?? Object.keys(solvers).filter((name) => knowsMeans || name !== "dsnot");
 const kernels = await createWasmKernels({ threads: 1 });
 if (!isPlain) await benchmarkNetwork(networkBenchmark(), kernels);
 else if (positionals[0] === undefined) await benchmark(synthetic(size), [0.5]);
@@ -170,7 +173,7 @@ async function benchmark(layer: Layer, cells: readonly (number | undefined)[]): 
 }
 
 async function solve(
-  { name, H, W }: Layer,
+  { name, H, W, means }: Layer,
   spec: { solver: Solver; sparsity: number | undefined; kernels: Kernels },
 ): Promise<{ relativeError: number; relativeBound: number | undefined; seconds: number }> {
   const { solver, sparsity } = spec;
@@ -179,7 +182,7 @@ async function solve(
     sparsity === undefined
       ? keepOfEvery({ count, cols: W.cols, keep: 2, of: 4 })
       : keepCount({ count, keep: keptCount(count, sparsity), kernels });
-  const curvature = gramCurvature(H, { kernels });
+  const curvature = gramCurvature(H, { kernels, ...(means ? { means } : {}) });
   const started = process.cpuUsage().user;
   const problem = { id: name, w: W, units: weightUnits(count), constraint, curvature };
   const { w, stats } = await solver.solve(problem, createRunContext({ kernels }));
@@ -227,6 +230,8 @@ function synthetic(n: number): Layer {
       X.data[i * n + j] = carried;
     }
   }
+  const means = new Float64Array(n);
+  kernels.columnSums(X, means);
   const gram = matrix(n, n, new Float32Array(n * n));
   kernels.gram({ a: X, transpose: true, out: gram, alpha: 1 / (2 * n) });
   const W = matrix(
@@ -234,5 +239,10 @@ function synthetic(n: number): Layer {
     n,
     Float32Array.from({ length: n * n }, () => rng.normal()),
   );
-  return { name: "synthetic", H: matrix(n, n, Float64Array.from(gram.data)), W };
+  return {
+    name: "synthetic",
+    H: matrix(n, n, Float64Array.from(gram.data)),
+    W,
+    means: means.map((sum) => sum / (2 * n)),
+  };
 }
