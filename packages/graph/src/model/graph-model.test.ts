@@ -253,6 +253,9 @@ describe("statistics of batch normalisation", () => {
       Math.max(...dense!.data.map((score: number, i: number) => Math.abs(score - scaled!.data[i]!))),
     ).toBeGreaterThan(1e-2);
     expect([...model.changedOffsets().keys()].map(({ name }) => name)).toEqual(["mean", "variance"]);
+    model.restoreStatistics!();
+    expect(model.changedOffsets().size).toBe(0);
+    expect((await model.run!(batch, ctx)).p!.data).toEqual(scaled!.data);
   });
 
   test("stay what they are while weights do", async () => {

@@ -37,10 +37,11 @@ import { type ChannelStatistics, measureChannels, type Statistic, statisticNames
 import { foldedIn, isCorrecting } from "./folded-norms.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
 import { type GraphState, guessedShapes, type OpenGraphSpec, type OutputEnding, openGraph } from "./graph-state.ts";
+import { keptPool } from "./kept-pool.ts";
 import { layerInputs } from "./layer-inputs.ts";
 import { layerMoments } from "./layer-moments.ts";
 import { linearize } from "./linearize.ts";
-import { outputsOf, passOf, passSize } from "./passes.ts";
+import { outputsOf, type Pass, passOf, passSize } from "./passes.ts";
 
 /** A graph under pruning. A graph with unknown operators has weights and nothing else: none of the optional methods. */
 export interface GraphModel extends Model {
@@ -58,11 +59,13 @@ export interface GraphModel extends Model {
   readonly corrected: readonly string[];
   /**
    * Mean and variance of the channels in front of every batch normalisation, on a sample of the data that the context's seed draws. Absent
-   * where the graph has none, as `matchStatistics` is.
+   * where the graph has none, as the two below are.
    */
   channelStatistics?(data: Dataset, ctx: RunContext): Promise<ChannelStatistics>;
   /** Corrects the statistics of batch normalisation so that what they give is distributed as with the reference, on the same sample. */
   matchStatistics?(reference: ChannelStatistics, data: Dataset, ctx: RunContext): Promise<void>;
+  /** Brings back the statistics that the file has. */
+  restoreStatistics?(): void;
   /** Tensors beside the weights that were written or matched, with their numbers: statistics, biases, and weights and biases that took in a correction. */
   changedOffsets(): ReadonlyMap<GraphTensor, Vec>;
   /** Names of the weights written since the model was opened. */
@@ -153,11 +156,19 @@ function offsetsByName({ norms, biases }: GraphState): ReadonlyMap<string, Mat> 
   return new Map([...statistics, ...[...biases.values()].map((bias) => [bias.name, column(bias)] as const)]);
 }
 
-function statistics(state: GraphState): Pick<GraphModel, "channelStatistics" | "matchStatistics"> {
+function statistics(
+  state: GraphState,
+): Pick<GraphModel, "channelStatistics" | "matchStatistics" | "restoreStatistics"> {
   return {
     channelStatistics: (data, ctx) => measureChannels(state, data, { ctx }),
     async matchStatistics(reference, data, ctx) {
       await measureChannels(state, data, { ctx, reference });
+    },
+    restoreStatistics() {
+      for (const { mean, variance } of state.norms) {
+        mean.live.data.set(mean.original);
+        variance.live.data.set(variance.original);
+      }
     },
   };
 }
@@ -171,6 +182,7 @@ export function assertKnownOperators({ name, unknownOperators: unknown }: GraphM
 function capabilities(state: GraphState, find: (name: string) => GraphParam) {
   const chosen = (names: readonly string[], ctx: RunContext) => ({ params: names.map(find), ctx });
   const self = { outputs: state.outputs };
+  const pools = keptPool(state.dtype);
   const taskFor = ({ data, task }: Pick<GradientRequest, "data" | "task">) => task ?? chooseTask({ model: self, data });
   return {
     async run(
@@ -180,12 +192,18 @@ function capabilities(state: GraphState, find: (name: string) => GraphParam) {
     ): Promise<FloatTensors> {
       throwIfAborted(ctx.signal);
       const read = state.readBy(task);
-      return await withPool(ctx.kernels, state.dtype, async (pool) => {
+      const size = await sizeFor(read, batch);
+      const passAt = (start: number): Pass => {
+        const count = Math.min(size, batch.size - start);
+        if (count === batch.size) return passOf(read, batch, 0);
+        const indices = Uint32Array.from({ length: count }, (_, i) => start + i);
+        return passOf(read, { size: count, inputs: takeAllExamples(batch.inputs, indices) }, start);
+      };
+      const first = passAt(0);
+      return await pools.use(ctx.kernels, first.plan, async (pool) => {
         const parts: FloatTensors[] = [];
-        const size = await sizeFor(read, batch);
         for (let start = 0; start < batch.size; start += size) {
-          const indices = Uint32Array.from({ length: Math.min(size, batch.size - start) }, (_, i) => start + i);
-          const pass = passOf(read, { size: indices.length, inputs: takeAllExamples(batch.inputs, indices) }, start);
+          const pass = start === 0 ? first : passAt(start);
           parts.push(outputsOf(read, pass, runGraph({ ...pass, pool })));
         }
         return joinOutputs(parts);

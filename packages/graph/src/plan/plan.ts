@@ -3,8 +3,8 @@
  * are constants, masks and position tables too, and an If with such a condition is one of its branches. Arrays of images are kept with channels last
  * from the first convolution on for as long as operators allow.
  */
-import { createPool, type Dtype, referenceKernels } from "@secateur/core";
-import { badNode, unknownOperators } from "../errors.ts";
+import { createPool, type Dtype, isPruneError, referenceKernels } from "@secateur/core";
+import { badNode, fixRemedy, unknownOperators } from "../errors.ts";
 import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
 import type { Operator, Question, WeightUse } from "../operator.ts";
 import { applied, describeNode } from "../operators/node-facts.ts";
@@ -85,11 +85,9 @@ export function planGraph(spec: PlanSpec): Plan {
   const version = spec.opsets[""] ?? 7;
   if (version < 7) {
     const node = `of operator set ${version}`;
-    throw badNode({
-      node,
-      found: "rules of stretching that are no longer ONNX's",
-      expected: "operator set 7 or newer",
-    });
+    const remedy =
+      "bring the model up to a newer one with onnx.version_converter, or prune by magnitude, which runs nothing";
+    throw badNode({ node, found: "rules that are no longer ONNX's", expected: "operator set 7 or newer", remedy });
   }
   const builder = createBuilder(spec);
   const env = new Map<string, number>();
@@ -292,11 +290,37 @@ function createBuilder(spec: PlanSpec): Builder {
 
   const branch = (node: NodeSpec, env: Map<string, number>): void => {
     const condition = slots[env.get(node.inputs[0]!)!]?.known;
-    if (!condition) {
-      const found = "a condition that is known only while the graph runs";
-      throw badNode({ node: describeNode(node), found, expected: "one that follows from shapes and constants" });
-    }
-    inline(node, node.attributes[condition.data[0] ? "then_branch" : "else_branch"] as GraphSpec, env);
+    if (!condition) chosenWhileRunning(node, env);
+    else inline(node, node.attributes[condition.data[0] ? "then_branch" : "else_branch"] as GraphSpec, env);
+  };
+
+  /** An If whose condition the numbers decide: both branches run, and Where takes the outputs of one of them and hands on its slopes alone. */
+  const chosenWhileRunning = (node: NodeSpec, env: Map<string, number>): void => {
+    const inner = new Map(env);
+    const sides = ["then_branch", "else_branch"].map((branchName) => {
+      const outputs = node.outputs.map((name) => name && `${name} ${branchName}`);
+      try {
+        inline({ ...node, outputs }, node.attributes[branchName] as GraphSpec, inner);
+      } catch (cause) {
+        if (!isPruneError(cause)) throw cause;
+        const found = `a condition that is known only while the graph runs, and a branch that cannot run (${cause.message})`;
+        const expected = "a condition that follows from shapes and constants";
+        throw badNode({ node: describeNode(node), found, expected, remedy: fixRemedy, cause });
+      }
+      return outputs;
+    });
+    node.outputs.forEach((name, i) => {
+      if (name === "") return;
+      const names = sides.map((outputs) => outputs[i]!);
+      const shapes = names.map((own) => slots[inner.get(own)!]!.type.shape);
+      if (String(shapes[0]) !== String(shapes[1])) {
+        const found = `a condition that is known only while the graph runs, and outputs of [${shapes.join("] or [")}]`;
+        const expected = "outputs of one shape, or a condition that follows from shapes and constants";
+        throw badNode({ node: describeNode(node), found, expected, remedy: fixRemedy });
+      }
+      apply({ ...node, op: "Where", inputs: [node.inputs[0]!, ...names], outputs: [name], attributes: {} }, inner);
+      env.set(name, inner.get(name)!);
+    });
   };
 
   return { slots, steps, add, walk, firstOf: (at) => stored(at, false) };
