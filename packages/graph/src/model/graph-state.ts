@@ -6,10 +6,10 @@ import { type DenseTensor, findParams, type GraphParam } from "../plan/params.ts
 import { type Plan, type PlanSpec, planGraph } from "../plan/plan.ts";
 import { isRecurrent } from "../plan/recurrent.ts";
 import { type Kind, kindOfDtype, type Shape } from "../value.ts";
-import { type Bias, findBiases } from "./biases.ts";
 import { findNorms, type Norm, statisticNames } from "./channel-statistics.ts";
 import { type FixedInputs, openInputs, reachedParams, withFixedInputs } from "./fixed-inputs.ts";
 import { type FoldedNorm, withFoldedNorms } from "./folded-norms.ts";
+import { type Bias, findBiases } from "./offsets/biases.ts";
 
 /** What a model is opened from. */
 export interface OpenGraphSpec {

@@ -20,7 +20,7 @@ import type { Plan } from "../plan/plan.ts";
 import { applyStep, type GraphRun, startGraph } from "../run/run-graph.ts";
 import { sizeOf } from "../value.ts";
 import type { GraphState } from "./graph-state.ts";
-import { asTheyAre, offsetsOf, type WithOffsets } from "./layer-offsets.ts";
+import { asTheyAre, offsetsOf, type WithOffsets } from "./offsets/layer-offsets.ts";
 import { type Pass, passOf, passSize } from "./passes.ts";
 
 /** Numbers that waiting batches may hold: 512 MiB of f32. */

@@ -3,10 +3,10 @@
  * input of a Conv or a Gemm, or the constant of the Add behind a product.
  */
 import type { Dtype, Vec } from "@secateur/core";
-import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
-import type { GraphParam } from "../plan/params.ts";
-import { sizeOf, tensorValue, type Value } from "../value.ts";
-import { soleTensors, usedNames } from "./folded-norms.ts";
+import type { GraphSpec, GraphTensor, NodeSpec } from "../../graph-spec.ts";
+import type { GraphParam } from "../../plan/params.ts";
+import { sizeOf, tensorValue, type Value } from "../../value.ts";
+import { soleTensors, usedNames } from "../folded-norms.ts";
 
 /** A bias that can be written. */
 export interface Bias {

@@ -1,7 +1,7 @@
 import { arrayDataset, createRunContext, matrix } from "@secateur/core";
 import { expect, test } from "vitest";
-import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
-import { createGraphModel } from "./graph-model.ts";
+import type { GraphSpec, GraphTensor, NodeSpec } from "../../graph-spec.ts";
+import { createGraphModel } from "../graph-model.ts";
 
 const node = (op: string, inputs: string[], output: string, attributes: NodeSpec["attributes"] = {}): NodeSpec => ({
   ...{ name: output, op, domain: "", inputs, outputs: [output], attributes },

@@ -1,8 +1,8 @@
 /** What takes up the means of the outputs of layers: biases, and batch normalisations behind them. */
 import type { LayerOffset, Vec } from "@secateur/core";
-import type { Plan } from "../plan/plan.ts";
-import { statisticNames } from "./channel-statistics.ts";
-import type { GraphState } from "./graph-state.ts";
+import type { Plan } from "../../plan/plan.ts";
+import { statisticNames } from "../channel-statistics.ts";
+import type { GraphState } from "../graph-state.ts";
 
 /** Runs something with the offsets that it is to see. */
 export type WithOffsets = <T>(work: () => T) => T;
