@@ -33,13 +33,7 @@ import type { GraphTensor } from "../graph-spec.ts";
 import { type DenseTensor, type GraphParam, toStored } from "../plan/params.ts";
 import { runGraph } from "../run/run-graph.ts";
 import { graphBlocks } from "./blocks.ts";
-import {
-  type ChannelStatistics,
-  measureChannels,
-  type Norm,
-  type Statistic,
-  statisticNames,
-} from "./channel-statistics.ts";
+import { type ChannelStatistics, measureChannels, type Statistic, statisticNames } from "./channel-statistics.ts";
 import { foldedIn, isCorrecting } from "./folded-norms.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
 import { type GraphState, guessedShapes, type OpenGraphSpec, type OutputEnding, openGraph } from "./graph-state.ts";
@@ -72,8 +66,8 @@ export interface GraphModel extends Model {
   matchStatistics?(reference: ChannelStatistics, data: Dataset, ctx: RunContext): Promise<void>;
   /** Brings back the statistics that the file has. */
   restoreStatistics?(): void;
-  /** The tensors that this changed, with their numbers: statistics, and weights and biases that took in a correction. */
-  changedStatistics(): ReadonlyMap<GraphTensor, Vec>;
+  /** Tensors beside the weights that were written or matched, with their numbers: statistics, biases, and weights and biases that took in a correction. */
+  changedOffsets(): ReadonlyMap<GraphTensor, Vec>;
   /** Names of the weights written since the model was opened. */
   readonly written: ReadonlySet<string>;
   /** Multiply-adds times two and other operations of one example. @throws as `run` */
@@ -98,7 +92,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     return found;
   };
   const infos = describeParams(state);
-  const statistic = statisticsByName(state.norms);
+  const offsets = offsetsByName(state);
   const model = {
     name: state.name,
     inputs: state.inputs,
@@ -111,11 +105,11 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     weights: new Map<string, Mat>([...state.params].map(([name, { live }]) => [name, live])),
     params: () => infos,
     async read(name: string): Promise<Mat> {
-      const live = statistic.get(name) ?? find(name).live;
+      const live = offsets.get(name) ?? find(name).live;
       return { ...live, data: live.data.slice() };
     },
     async write(name: string, w: Mat): Promise<void> {
-      const live = statistic.get(name) ?? find(name).live;
+      const live = offsets.get(name) ?? find(name).live;
       if (w.rows !== live.rows || w.cols !== live.cols) {
         throw shapeMismatch({
           where: `${state.name}: parameter '${name}'`,
@@ -124,7 +118,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
         });
       }
       live.data.set(w.data);
-      if (!statistic.has(name)) written.add(name);
+      if (!offsets.has(name)) written.add(name);
     },
     stored(name: string) {
       const param = find(name);
@@ -132,9 +126,10 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
       const data = correction ? foldedIn(correction).weights : param.live.data;
       return { tensor: param.tensor, data: toStored(data, param) };
     },
-    changedStatistics() {
+    changedOffsets() {
       const corrections = state.folded.filter(isCorrecting);
-      const all = state.norms.flatMap((norm) => ("param" in norm ? [] : [norm.mean, norm.variance]));
+      const statistics = state.norms.flatMap((norm) => ("param" in norm ? [] : [norm.mean, norm.variance]));
+      const all = [...statistics, ...state.biases.values()];
       const changed = all.filter(({ live, original }) => original.some((x: number, c: number) => x !== live.data[c]));
       return new Map([
         ...changed.map(({ tensor, live }) => [tensor, live.data.slice() as Vec] as const),
@@ -151,15 +146,14 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
   return { ...model, ...capabilities(state, find), ...(state.norms.length > 0 ? statistics(state) : {}) };
 }
 
-/** Live statistics as columns [channels, 1]. */
-function statisticsByName(norms: readonly Norm[]): ReadonlyMap<string, Mat> {
-  const column = ({ live }: Statistic): Mat => matrix(live.data.length, 1, live.data as Vec);
-  return new Map(
-    norms.flatMap((norm) => {
-      const { mean, variance } = statisticNames(norm);
-      return [[mean, column(norm.mean)] as const, [variance, column(norm.variance)] as const];
-    }),
-  );
+/** Live statistics and biases as columns [channels, 1]. */
+function offsetsByName({ norms, biases }: GraphState): ReadonlyMap<string, Mat> {
+  const column = ({ live }: { live: Statistic["live"] }): Mat => matrix(live.data.length, 1, live.data as Vec);
+  const statistics = norms.flatMap((norm) => {
+    const { mean, variance } = statisticNames(norm);
+    return [[mean, column(norm.mean)] as const, [variance, column(norm.variance)] as const];
+  });
+  return new Map([...statistics, ...[...biases.values()].map((bias) => [bias.name, column(bias)] as const)]);
 }
 
 function statistics(

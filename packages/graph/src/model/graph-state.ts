@@ -6,9 +6,10 @@ import { type DenseTensor, findParams, type GraphParam } from "../plan/params.ts
 import { type Plan, type PlanSpec, planGraph } from "../plan/plan.ts";
 import { isRecurrent } from "../plan/recurrent.ts";
 import { type Kind, kindOfDtype, type Shape } from "../value.ts";
-import { findNorms, type Norm } from "./channel-statistics.ts";
+import { findNorms, type Norm, statisticNames } from "./channel-statistics.ts";
 import { type FixedInputs, openInputs, reachedParams, withFixedInputs } from "./fixed-inputs.ts";
 import { type FoldedNorm, withFoldedNorms } from "./folded-norms.ts";
+import { type Bias, findBiases } from "./offsets/biases.ts";
 
 /** What a model is opened from. */
 export interface OpenGraphSpec {
@@ -53,6 +54,8 @@ export interface GraphState {
   readonly norms: readonly Norm[];
   /** Those that stand for corrections of convolutions, and go into their weights. */
   readonly folded: readonly FoldedNorm[];
+  /** Biases that can be fitted, by the names of their weights. */
+  readonly biases: ReadonlyMap<string, Bias>;
   /** The operator that outputs end in, by name, where it makes probabilities of scores. */
   readonly endings: ReadonlyMap<string, OutputEnding>;
   /** The value that each output is read from, by the output's name. */
@@ -89,11 +92,16 @@ export function openGraph({
   const open = openInputs(graph, fixed);
   const batches = open.map(({ shape }) => shape?.[0]).filter((extent) => typeof extent === "number");
   const norms = [...findNorms(given, dtype), ...folded];
-  const live = new Map(
-    norms.flatMap(({ mean, variance }) => [mean, variance].map((one) => [one.tensor, one.live] as const)),
-  );
+  const corrected = new Set(folded.map(({ param }) => param));
+  const taken = new Set([
+    ...params.map((param) => param.name),
+    ...norms.flatMap((norm) => Object.values(statisticNames(norm))),
+  ]);
+  const biases = findBiases(given, { params: params.filter((param) => !corrected.has(param)), dtype, taken });
+  const changing = [...norms.flatMap(({ mean, variance }) => [mean, variance]), ...biases.values()];
+  const live = new Map(changing.map((one) => [one.tensor, one.live] as const));
   const common = {
-    ...{ name, dtype, dense, norms, folded, kinds },
+    ...{ name, dtype, dense, norms, folded, biases, kinds },
     outputs: heads.map(({ spec }) => spec),
     endings: new Map(heads.flatMap(({ spec, ending }) => (ending ? [[spec.name, ending] as const] : []))),
     params: new Map(params.map((param) => [param.name, param])),

@@ -20,7 +20,7 @@ import { type Plan, stepsWith } from "../plan/plan.ts";
 import { applyStep, type GraphRun, startGraph } from "../run/run-graph.ts";
 import { sizeOf } from "../value.ts";
 import type { GraphState } from "./graph-state.ts";
-import { asTheyAre, offsetsOf, type WithStatistics } from "./layer-offsets.ts";
+import { asTheyAre, offsetsOf, type WithOffsets } from "./offsets/layer-offsets.ts";
 import { type Pass, passOf, passSize } from "./passes.ts";
 
 /** Numbers that waiting batches may hold: 512 MiB of f32. */
@@ -29,8 +29,8 @@ const waitingNumbers = 128 * 1024 * 1024;
 /** A batch on its way. Its inputs are the run's alone, which drops them after their last use. */
 interface Walk extends Pick<Pass, "plan" | "fed" | "count"> {
   readonly run: GraphRun;
-  /** Runs steps with the statistics that the walk is to see. */
-  readonly withStatistics: WithStatistics;
+  /** Runs steps with the offsets that the walk is to see. */
+  readonly withOffsets: WithOffsets;
   /** The step that it waits at, where groups of a convolution take turns: the step is taken once for all of them. */
   taken?: Taken | undefined;
 }
@@ -73,7 +73,7 @@ export async function* layerInputs(
     }
     const sites = sitesOf(first.plan, params);
     const isWaiting = (examples.length / first.fed) * mostLive(first.plan, sites) <= waitingNumbers;
-    const withStatistics = request.inputs === "parallel" ? asTheyAre(state.norms) : <T>(work: () => T): T => work();
+    const withOffsets = request.inputs === "parallel" ? asTheyAre(state) : <T>(work: () => T): T => work();
     const walks: Walk[] = [];
     const call: Call = {
       state,
@@ -83,10 +83,10 @@ export async function* layerInputs(
       size,
       isWaiting,
       walks,
-      withStatistics,
+      withOffsets,
       ...(weights ? { weights } : {}),
     };
-    const offsets = offsetsOf(state.norms, first.plan);
+    const offsets = offsetsOf(state, first.plan);
     for (const site of sites) {
       const { groups, cols, members } = site;
       for (let group = 0; group < groups; group++) {
@@ -111,7 +111,7 @@ interface Call {
   readonly size: number;
   readonly isWaiting: boolean;
   readonly walks: Walk[];
-  readonly withStatistics: WithStatistics;
+  readonly withOffsets: WithOffsets;
   readonly weights?: ReadonlyMap<string, Vec>;
 }
 
@@ -142,13 +142,13 @@ async function* chunksOf(call: Call, turn: Turn): AsyncGenerator<Mat> {
 }
 
 async function startWalk(
-  { state, request, pool, weights, withStatistics }: Call,
+  { state, request, pool, weights, withOffsets }: Call,
   indices: Uint32Array,
   start: number,
 ): Promise<Walk> {
   const pass = passOf(state, await request.data.batch(indices), start);
   const { plan, fed, count } = pass;
-  return { plan, fed, count, withStatistics, run: startGraph({ ...pass, pool, ...(weights ? { weights } : {}) }) };
+  return { plan, fed, count, withOffsets, run: startGraph({ ...pass, pool, ...(weights ? { weights } : {}) }) };
 }
 
 /** What a weight's step sees of one batch: the step is taken for it, and again when the run goes on. */
@@ -186,10 +186,10 @@ function areFinite(data: Vec): boolean {
 }
 
 function takeStep(walk: Walk, s: number, pool: Pool): WeightInputs {
-  const { plan, run, withStatistics } = walk;
+  const { plan, run, withOffsets } = walk;
   if (walk.taken?.step === s) return walk.taken.inputs;
   dropTaken(walk, pool);
-  withStatistics(() => run.advance(s));
+  withOffsets(() => run.advance(s));
   const { weightInputs, outputs, kept = [] } = applyStep(plan.steps[s]!, { values: run.values, plan, pool });
   // What it gives is made again when the run goes on; what its inputs are read from stays.
   for (const data of new Set(outputs)) if (!kept.includes(data as Vec)) pool.give(data as Vec);

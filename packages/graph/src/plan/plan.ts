@@ -36,6 +36,8 @@ export interface Plan {
   readonly steps: readonly Step[];
   /** Values that are known, by number. */
   readonly constants: ReadonlyMap<number, Value>;
+  /** Those of them whose numbers may change while the plan is in use. */
+  readonly live: ReadonlySet<number>;
   /** Weights by number of their value. */
   readonly params: ReadonlyMap<number, GraphParam>;
   readonly inputs: ReadonlyMap<string, number>;
@@ -75,6 +77,8 @@ export interface PlanSpec {
 interface Slot {
   readonly type: ValueType;
   readonly known?: Value;
+  /** Whether what is known may change while the plan is in use. */
+  readonly isLive?: boolean;
   readonly param?: GraphParam;
   readonly isLast?: boolean;
   /** Of a weight: whether a Transpose stands between. */
@@ -121,7 +125,8 @@ function createBuilder(spec: PlanSpec): Builder {
   const constant = (tensor: GraphTensor): number => {
     const param = byTensor.get(tensor);
     if (param) return add({ type: { shape: tensor.shape, kind: "real" }, param, transposed: false });
-    const known = spec.live?.get(tensor) ?? tensorValue(tensor, spec.dtype);
+    const live = spec.live?.get(tensor);
+    const known = live ?? tensorValue(tensor, spec.dtype);
     if (!known) {
       const found = `elements of type ${tensor.dtype}`;
       throw badNode({
@@ -130,7 +135,7 @@ function createBuilder(spec: PlanSpec): Builder {
         expected: "numbers or truth values",
       });
     }
-    return add({ type: known, known });
+    return add({ type: known, known, ...(live ? { isLive: true } : {}) });
   };
 
   /** Emits the step that stores a value the other way, once. */
@@ -386,13 +391,27 @@ function finish(
     });
   });
   const constants = new Map<number, Value>();
+  const live = new Set<number>();
   const params = new Map<number, GraphParam>();
-  slots.forEach(({ known, param }, i) => {
+  slots.forEach(({ known, isLive, param }, i) => {
     if (known) constants.set(i, known);
+    if (isLive) live.add(i);
     if (param) params.set(i, param);
   });
   for (const slot of at.outputs.values()) lastUse[slot] = steps.length;
   const flops = steps.reduce((sum, step) => sum + step.flops, 0);
   const types = slots.map(({ type }) => type);
-  return { steps, constants, params, inputs: at.inputs, outputs: at.outputs, types, active, lastUse, size, flops };
+  return {
+    steps,
+    constants,
+    live,
+    params,
+    inputs: at.inputs,
+    outputs: at.outputs,
+    types,
+    active,
+    lastUse,
+    size,
+    flops,
+  };
 }

@@ -101,7 +101,7 @@ function changedTensors(graph: GraphModel, file: OnnxModel): ReadonlyMap<string,
     const stored = tensor as unknown as Exclude<OnnxTensor, { opaque: true }>;
     changes.set(stored.place, asTensorLike(stored, data));
   }
-  for (const [tensor, data] of graph.changedStatistics()) {
+  for (const [tensor, data] of graph.changedOffsets()) {
     const stored = tensor as unknown as Exclude<OnnxTensor, { opaque: true }>;
     changes.set(stored.place, asTensorLike(stored, data));
   }
