@@ -86,8 +86,11 @@ function curvatureOf(
     ctx.report({ type: "note", level: "info", code: "calibration-damped", message });
   }
   if (dead > 0) {
-    const message = `${name}: ${dead} of ${cols} inputs are 0 in all calibration examples; their weights go first`;
-    ctx.report({ type: "note", level: "info", code: "dead-inputs", message });
+    const isAll = dead === cols;
+    const message = isAll
+      ? `${name}: all ${cols} inputs are 0 in all calibration examples, which tell nothing of its weights; give examples that reach it, or leave it dense`
+      : `${name}: ${dead} of ${cols} inputs are 0 in all calibration examples; their weights go first`;
+    ctx.report({ type: "note", level: isAll ? "warn" : "info", code: "dead-inputs", message });
   }
   return {
     targets,
