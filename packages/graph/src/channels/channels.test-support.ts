@@ -54,7 +54,7 @@ export function graphOf(spec: {
 }
 
 /** A copy with all weights of some groups zero. */
-export function masked(spec: ChannelSpec, groups: readonly ChannelGroup[]): ChannelSpec {
+function masked(spec: ChannelSpec, groups: readonly ChannelGroup[]): ChannelSpec {
   const copies = new Map(spec.graph.initializers.map((tensor) => [tensor, { ...tensor, data: tensor.data!.slice() }]));
   for (const { members } of groups) {
     for (const { tensor, axis, places } of members) {

@@ -91,7 +91,7 @@ export function removableChannels(
 }
 
 /** Leaves one channel of every axis. */
-export function withoutEmptyAxes(
+function withoutEmptyAxes(
   { identities, axes }: Pick<TracedGraph, "identities" | "axes">,
   asked: ReadonlySet<number>,
 ): ReadonlySet<number> {
