@@ -26,7 +26,8 @@ import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
 import { openModel } from "../open/open-model.ts";
 import { isTfjsModel, readTfjsFiles } from "../open/open-tfjs.ts";
-import { readInputChoices } from "../pack/onnx-graph.ts";
+
+import { readInputChoices } from "../pack/input-choices.ts";
 import { type CheckedCut, cutChecked } from "./cut-checked.ts";
 import { cutNetwork } from "./cut-network.ts";
 
