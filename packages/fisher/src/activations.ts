@@ -4,7 +4,6 @@
  * their products added up in f64. To match the dense model's outputs the moments of x with what it is there come along.
  */
 import {
-  type Curvature,
   type DenseMoments,
   dtypeOf,
   type Kernels,
@@ -15,7 +14,7 @@ import {
   matrix,
   type RunContext,
 } from "@secateur/core";
-import { withScratch } from "@secateur/core/linalg";
+import { gramCurvature, withScratch } from "@secateur/core/linalg";
 import { badShare, noInputs, noLayerInputs } from "./errors.ts";
 
 /** Settings of {@link activations}. */
@@ -183,24 +182,7 @@ function curvatureOf(
     count,
     dead,
     damping: added,
-    curvature: gramCurvature(H, means, ctx),
+    curvature: gramCurvature(H, { kernels: ctx.kernels, means }),
     ...(dense ? { dense } : {}),
-  };
-}
-
-/** A curvature written out. @param H - [cols, cols] f64, symmetric; kept, not copied */
-function gramCurvature(H: Mat, means: Float64Array, { kernels }: RunContext): Curvature {
-  const { cols } = H;
-  const diagonal = Float64Array.from({ length: cols }, (_, j) => H.data[j * (cols + 1)]!);
-  return {
-    dim: cols,
-    diagonal: () => diagonal,
-    gram: () => H,
-    means: () => means,
-    apply(x, out) {
-      const image = new Float64Array(cols);
-      kernels.gemv({ a: H, x: Float64Array.from(x), out: image });
-      out.set(image);
-    },
   };
 }

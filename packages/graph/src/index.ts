@@ -5,6 +5,7 @@
 
 export type { Attribute, GraphSpec, GraphTensor, NodeSpec, TensorData, ValueSpec } from "./graph-spec.ts";
 export type { ChannelStatistics } from "./model/channel-statistics.ts";
+export { type FixedInputs, fixedTensors } from "./model/fixed-inputs.ts";
 export { assertKnownOperators, createGraphModel, type GraphModel } from "./model/graph-model.ts";
 export { createGraphRetrainer, type GraphRetrainerOptions } from "./model/graph-retrainer.ts";
 export type { OpenGraphSpec, OutputEnding } from "./model/graph-state.ts";

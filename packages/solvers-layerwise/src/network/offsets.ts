@@ -11,7 +11,6 @@
  */
 import {
   badOption,
-  type Curvature,
   type Kernels,
   type LayerCurvature,
   type LayerRows,
@@ -21,6 +20,7 @@ import {
   type RunContext,
   type Vec,
 } from "@secateur/core";
+import { gramCurvature } from "@secateur/core/linalg";
 import { product } from "./dense-targets.ts";
 
 /** What is fitted: nothing, biases, or the statistics of batch normalisations, too, which are measured anew afterwards. */
@@ -54,6 +54,8 @@ export interface Offsets {
   posed(target: LayerRows, layer: LayerCurvature): LayerCurvature;
   /** Fits what belongs to rows that have been written. */
   fit(written: Written): Promise<void>;
+  /** What the model had in the places that have been changed. */
+  originals(): ReadonlyMap<string, Mat>;
   /** Puts all back. */
   restore(): Promise<void>;
   /** Copies of what has been changed. */
@@ -110,6 +112,7 @@ export function createOffsets(
       const own = await start(bias!);
       await set(bias!, { firstRow, values: wanted.map((value, r) => own[r]! + value - given[r]!) });
     },
+    originals: () => originals,
     async restore() {
       for (const [name, values] of originals) await model.write(name, values);
     },
@@ -144,7 +147,7 @@ function centred(layer: LayerCurvature, kernels: Kernels): LayerCurvature {
   const H = less(curvature.gram!(), means, means);
   return {
     ...layer,
-    curvature: withGram(H, curvature, kernels),
+    curvature: gramCurvature(H, { kernels, means: new Float64Array(H.cols) }),
     ...(dense
       ? {
           dense: {
@@ -154,22 +157,6 @@ function centred(layer: LayerCurvature, kernels: Kernels): LayerCurvature {
           },
         }
       : {}),
-  };
-}
-
-/** A curvature of inputs whose means are 0. */
-function withGram(H: Mat, { dim }: Curvature, kernels: Kernels): Curvature {
-  const diagonal = Float64Array.from({ length: dim }, (_, j) => H.data[j * (dim + 1)]!);
-  return {
-    dim,
-    diagonal: () => diagonal,
-    gram: () => H,
-    means: () => new Float64Array(dim),
-    apply(x, out) {
-      const image = new Float64Array(dim);
-      kernels.gemv({ a: H, x: Float64Array.from(x), out: image });
-      out.set(image);
-    },
   };
 }
 

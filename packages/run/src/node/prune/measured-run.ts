@@ -129,9 +129,9 @@ function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "trai
 
 /** The network before the run once more, with the statistics that the run began with. */
 async function openDense({ settings, session, cwd, opened, retrain, beside }: MeasureSpec): Promise<Model> {
-  const { model: path, arch, engine, includeFrozen } = settings;
+  const { model: path, arch, engine, includeFrozen, inputs } = settings;
   const corrects = asksForMatching(settings.batchNorm.when);
-  const spec = { path, arch, engine, includeFrozen, cwd, corrects };
+  const spec = { path, arch, engine, includeFrozen, inputs, cwd, corrects };
   const model = await openAnyModel({ ...spec, untie: true, onEvent: () => {} });
   beside.push(model);
   if (opened) {
