@@ -24,10 +24,9 @@ import { isOnnxModel } from "../large/is-onnx-model.ts";
 import { openLargeOnnx } from "../large/large-onnx.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
+import { readInputChoices } from "../open/input-choices.ts";
 import { openModel } from "../open/open-model.ts";
 import { isTfjsModel, readTfjsFiles } from "../open/open-tfjs.ts";
-
-import { readInputChoices } from "../pack/input-choices.ts";
 import { type CheckedCut, cutChecked } from "./cut-checked.ts";
 import { cutNetwork } from "./cut-network.ts";
 
