@@ -241,5 +241,6 @@ function unknownOf(graph: GraphSpec): ReadonlyMap<string, number> {
 
 function normedParams(graph: GraphSpec, params: readonly GraphParam[]): ReadonlySet<string> {
   const normed = new Set(graph.nodes.flatMap(({ op, inputs }) => (op === "BatchNormalization" ? [inputs[0]!] : [])));
-  return new Set(params.flatMap(({ name, uses }) => (uses.every((use) => normed.has(use.outputs[0]!)) ? [name] : [])));
+  const isNormed = (use: NodeSpec): boolean => !isRecurrent(use) && normed.has(use.outputs[0]!);
+  return new Set(params.flatMap(({ name, uses }) => (uses.every(isNormed) ? [name] : [])));
 }

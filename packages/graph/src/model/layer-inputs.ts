@@ -16,7 +16,7 @@ import {
 import { noLayerInputs, notFiniteInput } from "../errors.ts";
 import type { WeightInputs } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
-import type { Plan } from "../plan/plan.ts";
+import { type Plan, stepsWith } from "../plan/plan.ts";
 import { applyStep, type GraphRun, startGraph } from "../run/run-graph.ts";
 import { sizeOf } from "../value.ts";
 import type { GraphState } from "./graph-state.ts";
@@ -66,6 +66,11 @@ export async function* layerInputs(
   try {
     const size = await passSize(state, data);
     const first = passOf(state, await data.batch(examples.subarray(0, 1)), 0);
+    for (const { name, uses } of params) {
+      // What comes again into the rows of one direction does not into those of the other.
+      const isBoth = uses[0]!.attributes.direction === "bidirectional" && stepsWith(first.plan, name).length > 1;
+      if (isBoth) throw noLayerInputs(state.name, name);
+    }
     const sites = sitesOf(first.plan, params);
     const isWaiting = (examples.length / first.fed) * mostLive(first.plan, sites) <= waitingNumbers;
     const withOffsets = request.inputs === "parallel" ? asTheyAre(state) : <T>(work: () => T): T => work();
@@ -124,10 +129,13 @@ async function* chunksOf(call: Call, turn: Turn): AsyncGenerator<Mat> {
     const indices = examples.subarray(start, Math.min(start + size, examples.length));
     const walk = walks[b] ?? (await startWalk(call, indices, start));
     if (isWaiting) walks[b] = walk;
+    const isOnce = stepsWith(walk.plan, turn.param).length === 1;
     yield* inputsOf(walk, { state, turn, pool, indices });
-    if (!isWaiting) {
+    // Whose weight is used again and again has gone on with the weight as it was, and begins anew.
+    if (!isWaiting || !isOnce) {
       dropTaken(walk, pool);
       walk.run.release();
+      delete walks[b];
     }
     await ctx.tick({ task: "inputs", done: start + indices.length, total: examples.length });
   }
@@ -151,18 +159,21 @@ function* inputsOf(
   const { state, turn, pool, indices } = at;
   const { param, group, groups } = turn;
   const { fed, count } = walk;
-  const { units, inputs } = takeStep(walk, param, pool);
-  const perExample = units / fed;
-  let seen = 0;
-  const own = perExample * count;
-  for (const chunk of inputs(group, [0, own])) {
-    if (!areFinite(chunk.data)) {
-      const bad = chunk.data.findIndex((value: number) => !Number.isFinite(value));
-      const example = Math.floor(((seen + Math.floor(bad / chunk.cols)) * indices.length) / Math.max(own, chunk.rows));
-      throw notFiniteInput({ where: state.name, param, example: indices[Math.min(example, indices.length - 1)]! });
+  for (const step of stepsWith(walk.plan, param)) {
+    const { units, inputs } = takeStep(walk, step, pool);
+    const perExample = units / fed;
+    let seen = 0;
+    const own = perExample * count;
+    for (const chunk of inputs(group, [0, own])) {
+      if (!areFinite(chunk.data)) {
+        const bad = chunk.data.findIndex((value: number) => !Number.isFinite(value));
+        const row = seen + Math.floor(bad / chunk.cols);
+        const example = Math.floor((row * indices.length) / Math.max(own, chunk.rows));
+        throw notFiniteInput({ where: state.name, param, example: indices[Math.min(example, indices.length - 1)]! });
+      }
+      seen += chunk.rows;
+      yield chunk;
     }
-    seen += chunk.rows;
-    yield chunk;
   }
   if (group === groups - 1) dropTaken(walk, pool);
 }
@@ -181,9 +192,8 @@ function areFinite(data: Vec): boolean {
   return a + b + c + d === 0;
 }
 
-function takeStep(walk: Walk, param: string, pool: Pool): WeightInputs {
+function takeStep(walk: Walk, s: number, pool: Pool): WeightInputs {
   const { plan, run, withOffsets } = walk;
-  const s = stepOf(plan, param);
   if (walk.taken?.step === s) return walk.taken.inputs;
   dropTaken(walk, pool);
   withOffsets(() => run.advance(s));
@@ -199,16 +209,12 @@ function dropTaken(walk: Walk, pool: Pool): void {
   walk.taken = undefined;
 }
 
-function stepOf({ steps }: Plan, param: string): number {
-  return steps.findIndex(({ weights }) => weights.some((use) => use?.param === param));
-}
-
 /** The most numbers that a batch holds while it waits at one of the weights: inputs and values made before that are needed then or later. */
 function mostLive(plan: Plan, sites: readonly Site[]): number {
   const { steps, types, lastUse, inputs } = plan;
   const given = [...inputs.values()];
   const live = sites.map(({ members }) => {
-    const at = stepOf(plan, members[0]!.name);
+    const at = stepsWith(plan, members[0]!.name).at(-1) ?? 0;
     const made = steps.slice(0, at).flatMap(({ outputs }) => outputs);
     return [...given, ...made].reduce((sum, slot) => sum + (lastUse[slot]! >= at ? sizeOf(types[slot]!.shape) : 0), 0);
   });
@@ -225,10 +231,12 @@ interface Site {
 function sitesOf(plan: Plan, params: readonly GraphParam[]): readonly Site[] {
   const wanted = new Map(params.map((param) => [param.name, param]));
   const sites = new Map<string, Site>();
+  const seen = new Set<GraphParam>();
   plan.steps.forEach((step, s) => {
     for (const use of step.weights) {
       const param = use && wanted.get(use.param);
-      if (!param) continue;
+      if (!param || seen.has(param)) continue;
+      seen.add(param);
       // Products of one value see the same rows; convolutions are left apart, since their windows may differ.
       const isProduct = step.operator.name === "MatMul" || step.operator.name === "Gemm";
       const key = isProduct ? `product ${step.inputs[0]}` : `step ${s}`;

@@ -52,6 +52,11 @@ export interface Plan {
   readonly flops: number;
 }
 
+/** Places in `steps` where a parameter is multiplied with, in order: one for each node that uses it, and for each step of time of an LSTM or GRU. */
+export function stepsWith({ steps }: Pick<Plan, "steps">, param: string): readonly number[] {
+  return steps.flatMap(({ weights }, s) => (weights.some((use) => use?.param === param) ? [s] : []));
+}
+
 /** What a plan is made from. */
 export interface PlanSpec {
   readonly graph: GraphSpec;
@@ -275,7 +280,21 @@ function createBuilder(spec: PlanSpec): Builder {
   };
 
   const recurrent = (node: NodeSpec, env: Map<string, number>): void => {
-    inline(node, writtenOut(node, slots[env.get(node.inputs[0]!)!]!.type.shape), env);
+    const inner = new Map(env);
+    /** A parameter as a matrix to multiply with, under a name of its own. */
+    const matrixOf = (name: string | undefined): string | undefined => {
+      const { param } = slots[env.get(name ?? "") ?? -1] ?? {};
+      if (!param) return undefined;
+      const own = `${name} turned`;
+      inner.set(
+        own,
+        add({ type: { shape: [param.live.cols, param.live.rows], kind: "real" }, param, transposed: true }),
+      );
+      return own;
+    };
+    const weights = { w: matrixOf(node.inputs[1]), r: matrixOf(node.inputs[2]) };
+    inline(node, writtenOut(node, slots[env.get(node.inputs[0]!)!]!.type.shape, weights), inner);
+    for (const name of node.outputs) if (name) env.set(name, inner.get(name)!);
   };
 
   /** Puts a body in the place of its node. */

@@ -1,7 +1,7 @@
 /** A planned convolution on the kernels: forward, its adjoint, and the gradient of its weights. */
 import { matrix, type Pool, type Vec, windowsShape } from "@secateur/core";
 import type { WeightGradient, WeightInputs } from "../../operator.ts";
-import { padMove, sliceMove } from "../moving.ts";
+import { padMove, sliceMove } from "../moving/moves.ts";
 import type { Plan } from "./convolution-plan.ts";
 
 function gatherBlocks(source: Vec, from: Int32Array, block: number, out: Vec): Vec {
