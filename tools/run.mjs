@@ -11,6 +11,7 @@ import {
   runLayerwiseBenchmark,
   runObsBenchmark,
   runOnnxBenchmark,
+  runSparseTrainingBenchmark,
 } from "./tasks/bench.mjs";
 import { openPage, testPage } from "./tasks/browser.mjs";
 import { build } from "./tasks/build.mjs";
@@ -37,6 +38,7 @@ const tasks = {
   "bench:layerwise": afterInstall(runLayerwiseBenchmark),
   "bench:obs": afterInstall(runObsBenchmark),
   "bench:onnx": afterInstall(runOnnxBenchmark),
+  "bench:sparse-training": afterInstall(runSparseTrainingBenchmark),
   fuzz: afterInstall(runFuzz),
   faults: afterInstall(runFaults),
   browser: afterInstall(openPage),

@@ -58,3 +58,9 @@ export async function runObsBenchmark(context) {
   await build(context);
   await run(context.root, "node", ["apps/cli/bench/obs.ts", ...context.args]);
 }
+
+/** `npm run bench:sparse-training [-- DATA]`: rules of sparse training beside retraining; arguments go to its script. */
+export async function runSparseTrainingBenchmark(context) {
+  await build(context);
+  await run(context.root, "node", ["apps/cli/bench/sparse-training.ts", ...context.args]);
+}

@@ -46,7 +46,7 @@ async function solverOf(name: string) {
 /** Prunes a network and retrains it. */
 export async function pruneAndRetrain(
   spec: BenchSetting & {
-    model: OpenedModel;
+    model: Pick<OpenedModel, "network" | "metadata"> & { readonly architecture: { readonly name: string } };
     solver: string;
     sparsity: number;
     settings: RetrainSettings;

@@ -49,6 +49,8 @@ export interface NetworkBenchmark {
   readonly keepDense: readonly string[];
   readonly examples?: number | undefined;
   readonly damping: number | undefined;
+  /** Whether statistics of batch normalisation are measured anew after pruning. */
+  readonly isNormMeasured: boolean;
   /** Last training examples whose outputs are compared with the dense ones, in the place of what allocation "auto" compares; default: none. */
   readonly heldOut: number;
   readonly solvers: ReadonlyMap<string, Solver>;
@@ -87,14 +89,16 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
       const started = process.cpuUsage().user;
       const { before, recalibrate, after } = remeasuringModel({
         ...{ model, data: { ...calibration, test }, session },
-        settings: batchNormOfModel(model, {}),
+        settings: batchNormOfModel(model, spec.isNormMeasured ? {} : { when: "never" }),
       });
       await before();
       const dense = heldOut > 0 ? await outputsOn(model, { data: whole, held }, session.context()) : undefined;
       const pruned = await pruneLayers(
         {
           ...{ model: model.network, data: train, solver, curvature },
+          offsets: recalibrate ? "all" : "biases",
           ...{ ...budgetOf(cell), ...requestFor(cell, spec), params: chosenDense(model, spec.keepDense).pruned },
+          openDense: async () => (await open(spec)).network,
           ...(spec.examples === undefined ? {} : { examples: spec.examples }),
           recalibrate: async (ctx) => {
             await recalibrate?.(ctx);

@@ -19,9 +19,9 @@ import {
   type Mat,
   matrix,
   type Solver,
-  type Vec,
   weightUnits,
 } from "@secateur/core";
+import { gramCurvature } from "@secateur/core/linalg";
 import { readNpyNumbers } from "@secateur/formats";
 import { badUsage } from "@secateur/run";
 import {
@@ -55,6 +55,8 @@ interface Layer {
   readonly name: string;
   readonly H: Mat;
   readonly W: Mat;
+  /** Of the inputs, where they are known. */
+  readonly means?: Float64Array;
 }
 
 const { values, positionals } = parseArgs({
@@ -77,6 +79,7 @@ const { values, positionals } = parseArgs({
       rate: { type: "string" },
       allocation: { type: "string" },
       offsets: { type: "string" },
+      "reestimate-batch-norm": { type: "string" },
       held: { type: "string", default: "0" },
       generations: { type: "string" },
       ...{ distill: { type: "string", default: "0" }, "distill-rate": { type: "string", default: "0.002" } },
@@ -88,8 +91,9 @@ const repeats = Math.max(1, Number(values.repeats));
 const size = Number(values.synthetic);
 const isPlain = values.network === undefined;
 if (isPlain && positionals.length === 0 && !(size >= 4)) throw badUsage("give DATA_FOLDER, or --synthetic N");
-// Without data nothing is known of the means that dsnot looks at.
-const chosen = values.solver ?? Object.keys(solvers).filter((name) => !isPlain || name !== "dsnot");
+// From H alone nothing is known of the means that dsnot looks at.
+const knowsMeans = !isPlain || positionals[0] === undefined;
+const chosen = values.solver ?? Object.keys(solvers).filter((name) => knowsMeans || name !== "dsnot");
 const kernels = await createWasmKernels({ threads: 1 });
 if (!isPlain) await benchmarkNetwork(networkBenchmark(), kernels);
 else if (positionals[0] === undefined) await benchmark(synthetic(size), [0.5]);
@@ -110,6 +114,7 @@ function networkBenchmark(): NetworkBenchmark {
     keepDense: values["keep-dense"].split(",").filter((word) => word !== ""),
     damping: damping === undefined ? undefined : Number(damping),
     heldOut: Number(values.held),
+    isNormMeasured: values["reestimate-batch-norm"] !== "never",
     ...(examples === undefined ? {} : { examples: Number(examples) }),
     solvers: new Map(chosen.map((name) => [name, solvers[name]!()])),
     cells: values.sparsity ?? ["0.5", "0.6", "0.7", "0.8", "2/4"],
@@ -168,7 +173,7 @@ async function benchmark(layer: Layer, cells: readonly (number | undefined)[]): 
 }
 
 async function solve(
-  { name, H, W }: Layer,
+  { name, H, W, means }: Layer,
   spec: { solver: Solver; sparsity: number | undefined; kernels: Kernels },
 ): Promise<{ relativeError: number; relativeBound: number | undefined; seconds: number }> {
   const { solver, sparsity } = spec;
@@ -177,16 +182,7 @@ async function solve(
     sparsity === undefined
       ? keepOfEvery({ count, cols: W.cols, keep: 2, of: 4 })
       : keepCount({ count, keep: keptCount(count, sparsity), kernels });
-  const curvature = {
-    dim: W.cols,
-    diagonal: () => Float64Array.from({ length: W.cols }, (_, j) => H.data[j * (W.cols + 1)]!),
-    gram: () => H,
-    apply(x: Vec, out: Vec) {
-      const image = new Float64Array(W.cols);
-      kernels.gemv({ a: H, x: Float64Array.from(x), out: image });
-      out.set(image);
-    },
-  };
+  const curvature = gramCurvature(H, { kernels, ...(means ? { means } : {}) });
   const started = process.cpuUsage().user;
   const problem = { id: name, w: W, units: weightUnits(count), constraint, curvature };
   const { w, stats } = await solver.solve(problem, createRunContext({ kernels }));
@@ -234,6 +230,8 @@ function synthetic(n: number): Layer {
       X.data[i * n + j] = carried;
     }
   }
+  const means = new Float64Array(n);
+  kernels.columnSums(X, means);
   const gram = matrix(n, n, new Float32Array(n * n));
   kernels.gram({ a: X, transpose: true, out: gram, alpha: 1 / (2 * n) });
   const W = matrix(
@@ -241,5 +239,10 @@ function synthetic(n: number): Layer {
     n,
     Float32Array.from({ length: n * n }, () => rng.normal()),
   );
-  return { name: "synthetic", H: matrix(n, n, Float64Array.from(gram.data)), W };
+  return {
+    name: "synthetic",
+    H: matrix(n, n, Float64Array.from(gram.data)),
+    W,
+    means: means.map((sum) => sum / (2 * n)),
+  };
 }

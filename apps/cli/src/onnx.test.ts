@@ -1,6 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { decodeOnnx, encodeOnnx, type OnnxTensor } from "@secateur/formats";
+import { decodeOnnx, encodeOnnx, type NamedTensor, type OnnxTensor } from "@secateur/formats";
 import { describe, expect, test } from "vitest";
 import { call, refused, type SmallTask, smallTask } from "./testing.test-support.ts";
 
@@ -49,6 +49,44 @@ describe("an ONNX model", () => {
     });
     expect(zerosOf(pruned.graph.initializers)).toBe(23);
     expect((await json<{ loss: number }>(["eval", out, "--data", data])).loss).toBe(document.pruned.loss);
+  });
+
+  test("has inputs that can be fixed, in the recipe too, and inspect says what they are", async () => {
+    const { onnx, data, folder } = await onnxTask();
+    const { graph, ...file } = await decoded(onnx);
+    const input = graph.inputs[0]!;
+    const added = { name: "gain", dtype: "f32", shape: [] };
+    const scaled = {
+      name: "",
+      op: "Mul",
+      domain: "",
+      inputs: [input.name, "gain"],
+      outputs: ["scaled"],
+      attributes: {},
+    };
+    const nodes = graph.nodes.map((node) => ({
+      ...node,
+      inputs: node.inputs.map((name) => (name === input.name ? "scaled" : name)),
+    }));
+    const initializers = graph.initializers.filter((tensor) => !("opaque" in tensor)) as NamedTensor[];
+    const path = join(folder, "gain.onnx");
+    await writeFile(
+      path,
+      encodeOnnx({ ...file, graph: { ...graph, initializers, nodes: [scaled, ...nodes], inputs: [input, added] } }),
+    );
+    const { graph: seen } = await json<{ graph: Record<string, unknown> }>(["inspect", path]);
+    expect(seen).toMatchObject({ inputs: [input, added], unknownOperators: [] });
+    expect((seen["operators"] as Record<string, number>)["Mul"]).toBe(1);
+    expect(await refused(["eval", path, "--data", data])).toMatch(/input 'gain'.*--fix 'gain=NUMBER'/);
+    const one = await json(["eval", path, "--data", data, "--fix", "gain=1"]);
+    expect(one.loss).toBe((await json(["eval", onnx, "--data", data])).loss);
+    const prune = ["prune", path, "--data", data, "--solver", "magnitude", "--sparsity", "0.5", "--fix", "gain=1"];
+    const { recipe, out } = await json<{ recipe: object; out: string }>(prune);
+    expect(recipe).toMatchObject({ fix: ["gain=1"] });
+    const again = ["prune", "--recipe", out.replace(".onnx", ".onnx.recipe.json"), "--out", join(folder, "again.onnx")];
+    await json(again);
+    expect(await readFile(join(folder, "again.onnx"))).toEqual(await readFile(out));
+    expect(await refused(["eval", path, "--data", data, "--fix", "gian=1"])).toMatch(/no input 'gian'; it has/);
   });
 
   test("is pruned by a method that takes gradients as the checkpoint is", async () => {

@@ -22,6 +22,17 @@ interface Moments {
   readonly variance: Float64Array;
 }
 
+/** What may be done with statistics once those of the model as it was are known. */
+export interface StatisticsMatch {
+  /**
+   * Corrects the statistics so that, with weights changed meanwhile, every normalisation gives again what it gave on the same examples. May be
+   * called again after further changes. Time: a forward pass.
+   */
+  match(ctx: RunContext): Promise<void>;
+  /** Brings back the statistics that the model had when they were measured. */
+  restore(): void;
+}
+
 /** By batch and by the name of the weight that holds the means. */
 type BatchMoments = readonly ReadonlyMap<string, Moments>[];
 
@@ -34,36 +45,46 @@ export async function matchStatistics(
   model: { readonly run: ModelRun; readonly written: Set<string> },
   data: Dataset,
   ctx: RunContext,
-): Promise<(ctx: RunContext) => Promise<void>> {
+): Promise<StatisticsMatch> {
   const { run, written } = model;
   const count = Math.min(mostExamples, data.size);
   const examples = sampleIndices(data.size, count, ctx.rng.fork("channel statistics"));
   // Corrections start from these each time, so that one may follow another.
-  const stored = new Map<string, Moments>();
+  const stored = new Map<string, { readonly norm: Norm; readonly moments: Moments }>();
   const before: BatchMoments = await eachBatch(run, { data, examples, ctx }, ({ norm }) => {
-    if (!stored.has(norm.mean.name)) stored.set(norm.mean.name, storedMoments(norm));
+    if (!stored.has(norm.mean.name)) stored.set(norm.mean.name, { norm, moments: storedMoments(norm) });
     return undefined;
   });
-  return async (after) => {
+  const write = ({ mean, variance }: Norm, moments: Moments): void => {
+    for (const [weight, values] of [
+      [mean, moments.mean],
+      [variance, moments.variance],
+    ] as const) {
+      weight.replace(Float32Array.from(values));
+      written.add(weight.name);
+    }
+  };
+  const match = async (after: RunContext): Promise<void> => {
     const sums = new Map<string, { norm: Norm; moments: Moments; batches: number }>();
     await eachBatch(run, { data, examples, ctx: after }, ({ norm, moments, batch }) => {
       const reference = before[batch]?.get(norm.mean.name);
       if (!reference) return undefined;
-      const corrected = correct({ now: moments, before: reference, stored: stored.get(norm.mean.name)! });
+      const corrected = correct({ now: moments, before: reference, stored: stored.get(norm.mean.name)!.moments });
       const sum = sums.get(norm.mean.name);
       if (!sum) sums.set(norm.mean.name, { norm, moments: corrected, batches: 1 });
       else sums.set(norm.mean.name, { norm, moments: plus(sum.moments, corrected), batches: sum.batches + 1 });
       return corrected;
     });
     for (const { norm, moments, batches } of sums.values()) {
-      for (const [weight, total] of [
-        [norm.mean, moments.mean],
-        [norm.variance, moments.variance],
-      ] as const) {
-        weight.replace(Float32Array.from(total, (value) => value / batches));
-        written.add(weight.name);
-      }
+      const [mean, variance] = [moments.mean, moments.variance].map((sum) => sum.map((value) => value / batches));
+      write(norm, { mean: mean!, variance: variance! });
     }
+  };
+  return {
+    match,
+    restore() {
+      for (const { norm, moments } of stored.values()) write(norm, moments);
+    },
   };
 }
 

@@ -31,7 +31,7 @@ import { gradientRows, meanGradient } from "./gradients/gradients.ts";
 import { layerMoments } from "./gradients/layer-moments.ts";
 import { linearize } from "./gradients/linearize.ts";
 import type { OutputKind } from "./heads.ts";
-import { matchStatistics } from "./match-statistics.ts";
+import { matchStatistics, type StatisticsMatch } from "./match-statistics.ts";
 import { type ModelRun, modelRun } from "./model-run.ts";
 import type { ModelFacts } from "./probe-model.ts";
 import { graphRunnable, isLayersModel, layersRunnable, type Runnable } from "./runnable.ts";
@@ -93,12 +93,12 @@ export interface TfjsModel extends Model {
   run(batch: Batch, ctx: RunContext, options?: { readonly task?: Task }): Promise<FloatTensors>;
   evaluate(data: Dataset, ctx: RunContext, options?: { readonly task?: Task }): Promise<Evaluation>;
   /**
-   * Measures the channels in front of every batch normalisation now; what it returns corrects the statistics so that, with weights changed
-   * meanwhile, every normalisation gives again what it gave on the same examples. Present for models with such layers.
+   * Measures the channels in front of every batch normalisation now, to correct the statistics when weights have changed. Present for models
+   * with such layers.
    *
    * @param data - training data; 1024 examples of it are used
    */
-  matchStatistics?(data: Dataset, ctx: RunContext): Promise<(ctx: RunContext) => Promise<void>>;
+  matchStatistics?(data: Dataset, ctx: RunContext): Promise<StatisticsMatch>;
   /** Disposes of the model and all its tensors. */
   dispose(): void;
 }

@@ -203,7 +203,7 @@ test("statistics of batch normalisation are matched to those of the file however
     ...(await model.stored("norm/moving_variance")),
   ];
   const ofFile = await statistics();
-  const match = await model.matchStatistics!(data, createRunContext());
+  const { match, restore } = await model.matchStatistics!(data, createRunContext());
   const [name] = prunable(model) as [string];
   const w = await model.read(name);
   await model.write(name, {
@@ -215,6 +215,8 @@ test("statistics of batch normalisation are matched to those of the file however
   expect(once).not.toEqual(ofFile);
   await match(createRunContext());
   expect(await statistics()).toEqual(once);
+  restore();
+  expect(await statistics()).toEqual(ofFile);
   await model.write(name, w);
   await match(createRunContext());
   expect(await statistics()).toEqual(ofFile);
@@ -235,7 +237,7 @@ test("statistics of batch normalisation are matched after a change of weights", 
   const outputs = async (): Promise<ArrayLike<number>> =>
     (await model.run(await data.batch(all(data)), ctx))["output"]!.data;
   const before = await outputs();
-  const match = await model.matchStatistics!(data, createRunContext());
+  const { match } = await model.matchStatistics!(data, createRunContext());
   const [name] = prunable(model) as [string];
   const w = await model.read(name);
   await model.write(name, { ...w, data: w.data.map((value: number) => 0.25 * value) as Float32Array });

@@ -148,6 +148,23 @@ test("of one dense layer with one example it is the Gauss-Newton matrix on avera
   expect(gap(mean, exact.data)).toBeLessThan(0.08 * 2 * largest);
 });
 
+test("inputs before a batch normalisation are taken less their mean where its statistics are measured anew, and only there", async () => {
+  const network = randomNetwork([4, 3]);
+  const centred: boolean[] = [];
+  const model = {
+    ...network,
+    layerMoments: async (request: Parameters<typeof network.layerMoments>[0], own: typeof ctx) => {
+      centred.push(request.centred);
+      return await network.layerMoments(request, own);
+    },
+  };
+  const data = randomData({ size: 4, features: 4, classes: 3 });
+  const request = { ...requestFor(network, data), model, params: ["fc1.weight"], examples: 4 };
+  for (const change of [{}, { fixedStatistics: true }, { firstOrder: true }])
+    await kroneckerGaussNewton().estimate({ ...request, ...change }, ctx);
+  expect(centred).toEqual([true, false, false]);
+});
+
 async function gaussNewtonOf(network: ReturnType<typeof randomNetwork>, data: ReturnType<typeof randomData>) {
   const { gaussNewton } = await import("./gauss-newton.ts");
   return gaussNewton().estimate({ model: network, data, params: ["fc1.weight"], examples: 1, ridge: 0 }, ctx);

@@ -12,12 +12,31 @@ export function unknownOperators(spec: { where: string; operators: readonly stri
 }
 
 /** A node whose inputs or attributes an operator cannot work on. */
-export function badNode(spec: { node: string; found: string; expected: string; cause?: unknown }): PruneError {
-  const { node, found, expected, cause } = spec;
+export function badNode(spec: {
+  node: string;
+  found: string;
+  expected: string;
+  remedy?: string;
+  cause?: unknown;
+}): PruneError {
+  const { node, found, expected, remedy = "check the model, or export it again", cause } = spec;
+  return new PruneError("ERR_GRAPH_NODE", `node ${node}: found ${found}, expected ${expected}; ${remedy}`, {
+    details: { node, found, expected },
+    cause,
+  });
+}
+
+/** What to do where something would be known before a graph runs if one of its inputs were. */
+export const fixRemedy =
+  "where it follows from an input that is always the same number, say so (--fix NAME=NUMBER, such as sr=16000); else prune by magnitude, which runs nothing";
+
+/** An input of the graph that the data say nothing of. */
+export function missingInput(spec: { where: string; input: string; given: readonly string[] }): PruneError {
+  const { where, input, given } = spec;
   return new PruneError(
-    "ERR_GRAPH_NODE",
-    `node ${node}: found ${found}, expected ${expected}; check the model, or export it again`,
-    { details: { node, found, expected }, cause },
+    "ERR_GRAPH_INPUT",
+    `${where}: input '${input}': found data with the inputs ${given.join(", ")}, expected an input of that name; add it to the data (npy:NAME=FILE.npy,...), or say which number it always is (--fix '${input}=NUMBER')`,
+    { details: spec },
   );
 }
 
@@ -90,5 +109,14 @@ export function stateMismatch(tensor: string, found: number | undefined, expecte
     "ERR_TRAINING_STATE",
     `the training state holds ${found === undefined ? "no" : `${found} numbers as`} '${tensor}', expected are ${expected} numbers; it belongs to another model or optimizer`,
     { details: { tensor, found, expected } },
+  );
+}
+
+/** A cut that did not come out as it was foretold: nothing of it is of use. */
+export function cutDiffers(found: string): PruneError {
+  return new PruneError(
+    "ERR_CUT",
+    `the cut network is not what the whole one says: ${found}; nothing is written, and the model is worth a report`,
+    { details: { found } },
   );
 }

@@ -4,6 +4,7 @@ export const defaults = {
   obc: { mostWork: 2e11 },
   layerwise: { start: "best", exchanges: 4, mostWork: 1e11, boundSteps: 0 },
   sparsegpt: { blockSize: 128, damping: 0.01 },
+  sparseswaps: { mostWork: 1e11 },
   wanda: { rows: "equal" },
   evolution: { generations: 20, offspring: 4 },
   blocks: { epochs: 8, rate: 0.05, batchSize: 4 },

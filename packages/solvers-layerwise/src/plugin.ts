@@ -33,6 +33,14 @@ const admm = {
   iterations: z.int().min(1).default(defaults.alps.iterations).describe("steps of ADMM at most"),
 };
 
+const swapWork = {
+  mostWork: z
+    .number()
+    .positive()
+    .default(defaults.sparseswaps.mostWork)
+    .describe("pairs of weights that swaps may look at; rows of larger layers make fewer swaps"),
+};
+
 /** The plugin manifest of this package. */
 const plugin: Plugin = definePlugin({
   api: 2,
@@ -124,8 +132,8 @@ const plugin: Plugin = definePlugin({
       name: "sparseswaps",
       summary: "Wanda's mask, improved by swaps with weights as they are",
       reference: references.sparseSwaps,
-      options: z.strictObject({}),
-      create: () => sparseSwaps(),
+      options: z.strictObject(swapWork),
+      create: sparseSwaps,
     }),
     defineSolver({
       name: "dsnot",
@@ -145,8 +153,8 @@ const plugin: Plugin = definePlugin({
       name: "sparseswaps",
       summary: "the mask of sparseswaps",
       reference: references.sparseSwaps,
-      options: z.strictObject({}),
-      create: () => sparseSwapsSelector,
+      options: z.strictObject(swapWork),
+      create: sparseSwapsSelector,
     }),
     defineSelector({
       name: "dsnot",

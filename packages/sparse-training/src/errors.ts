@@ -1,12 +1,18 @@
 /** Every error the package throws itself. */
 import { PruneError } from "@secateur/core";
 
-/** A training that is too short for the rule's updates. */
-export function tooShort(spec: { rule: string; interval: number; epochs: number }): PruneError {
-  const { rule, interval, epochs } = spec;
+/** A training that is too short for the rule's updates. @param spec.unit - of all three numbers */
+export function tooShort(spec: {
+  rule: string;
+  interval: number;
+  needs: number;
+  found: number;
+  unit: "epochs" | "steps";
+}): PruneError {
+  const { rule, interval, needs, found, unit } = spec;
   return new PruneError(
     "ERR_IMPOSSIBLE",
-    `training rule '${rule}': prunings every ${interval} epochs need at least ${2 * interval} epochs, and there are ${epochs}; lower the interval or train longer`,
+    `training rule '${rule}': updates every ${interval} ${unit} need at least ${needs} ${unit}, and there are ${found}; lower the interval or train longer`,
     { details: spec },
   );
 }
@@ -17,5 +23,14 @@ export function nothingToPrune(rule: string): PruneError {
     "ERR_IMPOSSIBLE",
     `training rule '${rule}': the network has no prunable weights; rules prune weights of dense and convolution layers`,
     { details: { rule } },
+  );
+}
+
+/** A rule that brings weights back in a training that keeps some pruned. */
+export function keptPruned({ rule, zeros }: { rule: string; zeros: number }): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `training rule '${rule}' brings pruned weights back, and this training keeps ${zeros} pruned from the start; train without masks (--no-keep-zeros), or take a rule that only prunes (gmp)`,
+    { details: { rule, zeros } },
   );
 }

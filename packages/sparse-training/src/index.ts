@@ -2,4 +2,12 @@
  * @secateur/sparse-training: rules that prune while a network trains.
  * @packageDocumentation
  */
-export { type GmpOptions, gmp } from "./gmp.ts";
+export { type DropCriterion, dropCriteria } from "./masks/drop-and-grow.ts";
+export type { Distribution } from "./masks/layer-counts.ts";
+export { type AcDcOptions, acDc } from "./rules/ac-dc.ts";
+export { type AdmmOptions, admm } from "./rules/admm.ts";
+export { type DynamicSparsityOptions, rigl, set } from "./rules/dynamic-sparsity.ts";
+export { type GmpOptions, gmp } from "./rules/gmp.ts";
+export { type GranetOptions, granet, granetSt } from "./rules/granet.ts";
+export { type IssPOptions, issP } from "./rules/iterative-shrinkage.ts";
+export { type PowerpropagationOptions, powerpropagation } from "./rules/powerpropagation.ts";

@@ -16,12 +16,13 @@ import { missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addAugmentationFlags } from "../flags/batch-norm-flags.ts";
 import { addDataFlags, addEngineFlag, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { addInputFlags, type InputFlags } from "../flags/input-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 
-interface EvalFlags extends SessionFlags, AugmentationFlags {
+interface EvalFlags extends SessionFlags, AugmentationFlags, InputFlags {
   readonly reestimateBatchNorm?: boolean;
   readonly arch?: string;
   readonly engine?: EngineChoice;
@@ -53,6 +54,7 @@ export function addEvalCommand(program: Command, terminal: Terminal): void {
     "first measure the statistics of batch normalisation on the training split",
   );
   addAugmentationFlags(command, "for --reestimate-batch-norm");
+  addInputFlags(command, { hasState: false });
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", usageExamples).action(async (model: string) => {
@@ -70,6 +72,7 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
       path: modelFile(paths(spec.model)),
       arch: flags.arch,
       engine: flags.engine,
+      inputs: flags,
       cwd: terminal.cwd,
       mayBePacked: true,
       onEvent: session.onEvent,

@@ -1,7 +1,7 @@
 /** `secateur inspect`: what a checkpoint holds and what it costs to store. */
 
 import { formatBytes, formatCount, formatFraction, formatShape, formatTable, plainText } from "@secateur/report/text";
-import { type EngineChoice, type InspectDocument, modelFile, runInspect } from "@secateur/run/node";
+import { type EngineChoice, type InspectDocument, inspectedGraphText, modelFile, runInspect } from "@secateur/run/node";
 import type { Command } from "commander";
 import { addEngineFlag, addMessageFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
@@ -25,7 +25,10 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
     .command("inspect")
     .summary("show what a checkpoint holds")
     .description("Show a checkpoint's tensors, their zeros, and its size as it is and compressed.")
-    .argument("<model>", "checkpoint (safetensors, PyTorch or a plugin's format), or a TensorFlow.js model.json");
+    .argument(
+      "<model>",
+      "checkpoint (safetensors, PyTorch or a plugin's format), an ONNX model or a TensorFlow.js model.json",
+    );
   addEngineFlag(command);
   command.option("--exact-sizes", "compress files above 4 MB as a whole, too, rather than pieces of them");
   addMessageFlags(command, { hasEvents: false });
@@ -96,5 +99,11 @@ function inspectText(document: InspectDocument): string {
   const notes = [...isChecked, ...ties, ...(document.notes ?? [])].map((note) => `${plainText(note)}\n`);
   const unlisted = document.tensors.length - rows.length;
   const more = unlisted > 0 ? `${formatCount(unlisted)} more tensors are in it; --json lists all\n` : "";
-  return [sizes, `${table}${more}`, ...[metadata.join(""), notes.join("")].filter((part) => part !== "")].join("\n");
+  const graph = document.graph ? [inspectedGraphText(document.graph)] : [];
+  return [
+    sizes,
+    ...graph,
+    `${table}${more}`,
+    ...[metadata.join(""), notes.join("")].filter((part) => part !== ""),
+  ].join("\n");
 }

@@ -16,6 +16,7 @@ import {
   collect,
   opsetOption,
 } from "../flags/common-flags.ts";
+import { addInputFlags } from "../flags/input-flags.ts";
 import { addLayersFlags } from "../flags/layers-flags.ts";
 import { addLimitFlags } from "../flags/limit-flags.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
@@ -72,6 +73,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
     "for --reestimate-batch-norm and --retrain",
     "what gives the lower training loss; 0 with --retrain",
   );
+  addInputFlags(command, { hasState: false });
   command.optionsGroup("How:");
   addSparsityFlag(command, "default: 0.9");
   addKeepDenseFlag(command);

@@ -8,7 +8,7 @@ export function addReestimateFlag(command: Command): void {
   command.addOption(
     new Option(
       "--reestimate-batch-norm <when>",
-      "measure the statistics of batch normalisation on the training split: before pruning, after it (and between its stages), both, or never (default: both; of no effect without batch normalisation)",
+      "measure the statistics of batch normalisation on the training split: before pruning, after it (and between its stages), both, or never (default: auto, which is both; but the statistics of ONNX and TensorFlow.js models are matched to the dense ones, and that only where the loss of training examples falls by it)",
     ).choices(reestimateTimes),
   );
 }

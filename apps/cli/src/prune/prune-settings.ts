@@ -28,6 +28,7 @@ import {
   readCosts,
 } from "@secateur/run/node";
 import { missingFlag, sparsityTwice } from "../errors.ts";
+import type { InputFlags } from "../flags/input-flags.ts";
 import { type LayersFlags, layersFromFlags } from "../flags/layers-flags.ts";
 import { type LimitFlags, limitsFromFlags } from "../flags/limit-flags.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
@@ -46,7 +47,8 @@ export interface PruneFlags
     AugmentationFlags,
     RetrainFlags,
     LayersFlags,
-    LimitFlags {
+    LimitFlags,
+    InputFlags {
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly arch?: string;
   readonly engine?: EngineChoice;
@@ -124,6 +126,7 @@ export async function pruneSettings(spec: {
     arch: flags.arch ?? recipe?.arch,
     engine: flags.engine ?? recipe?.engine,
     includeFrozen: flags.includeFrozen ?? recipe?.includeFrozen,
+    inputs: { inputShape: flags.inputShape ?? recipe?.inputShape ?? [], fix: flags.fix ?? recipe?.fix ?? [] },
     data,
     normalize: flags.normalize ?? recipe?.normalize,
     task: flags.task ?? recipe?.task,

@@ -112,8 +112,9 @@ async function ensureParams(model: Model): Promise<void> {
   for (const { name, shape, rows, cols, flopsPerWeight } of infos) {
     const size = shape.reduce((product, extent) => product * extent, 1);
     ensure(rows * cols === size, () => `'${name}': ${rows} x ${cols} does not hold the shape [${shape.join(", ")}]`);
-    // Models store matrices and the weights of transposed convolutions inputs first, too.
-    const isExtent = [shape[0] ?? 1, ...shape].includes(rows);
+    // Models store matrices and the weights of transposed convolutions inputs first, too, and recurrent weights a matrix for each direction.
+    const [first = 1, second = 1] = shape;
+    const isExtent = [first, ...shape, first * second].includes(rows);
     ensure(isExtent, () => `'${name}': ${rows} rows, expected its outputs, one of [${shape.join(", ")}]`);
     ensure(flopsPerWeight >= 0, () => `'${name}': flopsPerWeight is ${flopsPerWeight}`);
     const w = await model.read(name);

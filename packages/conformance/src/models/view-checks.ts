@@ -49,6 +49,7 @@ export async function ensureViews(
   if (view) await ensureFactor(view, H, tolerance);
   const gram = curvature.gram?.();
   if (gram) ensureClose(gram.data, H.data, { what: "gram", tolerance });
+  await ensureEnergy(curvature, H, tolerance);
   if (curvature.blocks) await ensureBlocks(curvature, H, tolerance);
   if (curvature.inverse) {
     await ensureInverse(await curvature.inverse(), H, tolerance);
@@ -117,6 +118,24 @@ async function ensureLinear(curvature: Curvature, tolerance: number): Promise<vo
   const single = new Float32Array(dim);
   await curvature.apply(Float32Array.from(x), single);
   ensureClose(single, Hx, { what: "apply in f32", tolerance: 1e-4 });
+}
+
+/** Of two rows, and of none. */
+async function ensureEnergy({ energy }: Curvature, H: Mat, tolerance: number): Promise<void> {
+  if (!energy) return;
+  const D = matrix(
+    2,
+    H.rows,
+    Float64Array.from({ length: 2 * H.rows }, (_, i) => Math.sin(i + 1)),
+  );
+  const image = matrix(2, H.rows, new Float64Array(2 * H.rows));
+  referenceKernels.gemm({ a: D, b: H, out: image });
+  const expected = 0.5 * referenceKernels.dot(D.data, image.data);
+  const none = matrix(0, H.rows, new Float64Array(0));
+  ensureClose(Float64Array.of(await energy(D), await energy(none)), Float64Array.of(expected, 0), {
+    what: "energy",
+    tolerance: 10 * tolerance,
+  });
 }
 
 async function ensureFactor(view: FactorView, H: Mat, tolerance: number): Promise<void> {

@@ -38,7 +38,7 @@ export function trainingRuleChecks(spec: TrainingRuleSpec): readonly Check[] {
       name: "acts by hooks that there are",
       async run() {
         const hooks = begun(create());
-        const acting = ["reparameterize", "penalty", "onGradients", "afterStep"] as const;
+        const acting = ["initialMasks", "reparameterize", "penalty", "onGradients", "afterStep"] as const;
         ensure(
           acting.some((name) => typeof hooks[name] === "function"),
           () => `begin returned none of ${acting.join(", ")}, so that it changes nothing`,
@@ -151,7 +151,10 @@ export function trainingRuleChecks(spec: TrainingRuleSpec): readonly Check[] {
 
 function begun(rule: TrainingRule): RuleHooks {
   const steps = tinyEpochs * tinyStepsPerEpoch;
-  return rule.begin({ params: tinyParams, weights: tinyWeights(), steps, stepsPerEpoch: tinyStepsPerEpoch });
+  return rule.begin({
+    ...{ params: tinyParams, weights: tinyWeights(), masks: new Map() },
+    ...{ steps, stepsPerEpoch: tinyStepsPerEpoch },
+  });
 }
 
 function stepAt(weights: ReadonlyMap<string, Mat>, gradients: ReadonlyMap<string, Mat>): TrainingStep {

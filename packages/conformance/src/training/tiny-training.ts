@@ -66,7 +66,7 @@ export async function tinyTraining(spec: { rule: TrainingRule; seed?: number; re
   const velocity = new Map([...weights].map(([name]) => [name, new Float64Array()]));
   const run = beginRules({
     ...{ rules: [rule], params: tinyParams, weights, masks: new Map() },
-    ...{ steps: tinyEpochs * tinyStepsPerEpoch, stepsPerEpoch: tinyStepsPerEpoch },
+    ...{ steps: tinyEpochs * tinyStepsPerEpoch, stepsPerEpoch: tinyStepsPerEpoch, ctx },
     onMask(name, mask) {
       const data = velocity.get(name)!;
       if (data.length === mask.length) applyMask(matrix(1, data.length, data), mask);

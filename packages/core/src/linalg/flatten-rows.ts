@@ -69,6 +69,7 @@ function repeatedCurvature(curvature: Curvature, count: number): Curvature {
     async apply(x, out) {
       for (let r = 0; r < count; r++) await curvature.apply(part(x, r), part(out, r));
     },
+    ...(curvature.energy && { energy: (D) => curvature.energy!(matrix(D.rows * count, dim, D.data)) }),
     blocks: () => each(curvature).map((own, r) => ({ start: r * dim, size: dim, curvature: own })),
     ...(curvature.factor && { factor: () => joinFactors(each(curvature.factor!())) }),
     ...(curvature.inverse && {

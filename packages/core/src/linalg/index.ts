@@ -25,6 +25,7 @@ export {
 export { type CgResult, type CgStatus, type CgSystem, conjugateGradients } from "./conjugate-gradients.ts";
 export { flattenRows, overRows, selectOverRows, updateOverRows } from "./flatten-rows.ts";
 export { gemmSpeedUp } from "./gemm-speed-up.ts";
+export { gramCurvature } from "./gram-curvature.ts";
 export {
   gradientAt,
   modelOver,

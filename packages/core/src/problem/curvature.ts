@@ -18,6 +18,8 @@ export interface Curvature {
   factor?(): FactorView;
   /** Dense H [dim, dim]. */
   gram?(): Mat;
+  /** 1/2 the sum of d'Hd over the rows d of D [rows, dim], in f64. Present where that takes less than a product with H a row. */
+  energy?(D: Mat): number | Promise<number>;
   /** Of a layer's inputs x, with H the mean of x x': the mean of x [dim]; not to be written to. */
   means?(): Vec;
   /** Diagonal blocks; H is zero outside them. */

@@ -4,12 +4,23 @@
  * cannot cancel.
  */
 import type { FactorView } from "./curvature.ts";
-import type { Mat } from "./matrix.ts";
+import { type Mat, matrix } from "./matrix.ts";
 import type { Problem } from "./problem.ts";
 
-/** The objective of weights `w` [rows, cols] for a problem. One product with G (or with H) per row. */
+/** The objective of weights `w` [rows, cols] for a problem. One product with G (or with H) per row, or the curvature's `energy` of all rows. */
 export async function objective(problem: Problem, w: Mat): Promise<number> {
   const { rows, cols } = problem.w;
+  const { energy, factor } = problem.curvature;
+  if (energy && !factor) {
+    const D = matrix(rows, cols, new Float64Array(rows * cols));
+    let linear = 0;
+    for (let i = 0; i < D.data.length; i++) {
+      const change = w.data[i]! - problem.w.data[i]!;
+      D.data[i] = change;
+      if (problem.gradient) linear += problem.gradient.data[i]! * change;
+    }
+    return (await energy(D)) + linear;
+  }
   const displacement = new Float64Array(cols);
   let total = 0;
   for (let r = 0; r < rows; r++) {

@@ -26,6 +26,8 @@ export interface EstimateRequest {
   readonly kept?: Mask;
   /** Whether the gradient of the mean loss is wanted too; default false. */
   readonly firstOrder?: boolean;
+  /** Whether statistics of batch normalisation stay as they are when weights change; default false: they are measured anew. */
+  readonly fixedStatistics?: boolean;
 }
 
 /** Curvature at the model's present weights, and what was chosen on the way. */

@@ -154,6 +154,7 @@ async function estimateCurvature(run: StageRun, ctx: RunContext): Promise<Estima
     {
       ...{ model, data, task, params: names, examples, batch, ridge, temperature, kept: mask },
       firstOrder: firstOrder && !isMet,
+      fixedStatistics: run.recalibrate === undefined,
     },
     ctx,
   );

@@ -6,7 +6,7 @@ import type { Mask, Mat } from "../problem/matrix.ts";
 import { isPruneError } from "../prune-error.ts";
 import type { StateTensor } from "../retraining/retrainer.ts";
 import { forkContext, type RunContext } from "../run-context.ts";
-import { assertHooks, assertRule, watchWeights } from "./check-rule.ts";
+import { assertHooks, assertMask, assertRule, watchWeights } from "./check-rule.ts";
 import type { Reparameterization, RuleHooks, TrainingRule, TrainingStep } from "./training-rule.ts";
 
 /** What the rules of one training work on. */
@@ -19,6 +19,8 @@ export interface RuleSetup {
   readonly masks: ReadonlyMap<string, Mask>;
   readonly steps: number;
   readonly stepsPerEpoch: number;
+  /** For what is drawn before the first step. */
+  readonly ctx: RunContext;
   /** Called when a parameter's mask changes: what an optimizer remembers of weights that are pruned has to be forgotten. */
   onMask?(param: string, mask: Mask): void;
 }
@@ -62,20 +64,39 @@ interface Theta {
   readonly gradient: Mat;
 }
 
-/** Starts the rules. @throws ERR_TRAINING_RULE */
+/** Starts the rules, with the masks that they begin with. @throws ERR_TRAINING_RULE */
 export function beginRules(setup: RuleSetup): RuleRun {
-  const { rules, params, weights, steps, stepsPerEpoch } = setup;
+  const { rules, params, weights, steps, stepsPerEpoch, masks: given } = setup;
   const twice = rules.find(({ name }, i) => rules.findIndex((other) => other.name === name) !== i);
   if (twice) throw clashingRules({ rules: [twice.name, twice.name], over: "the same name" });
   const begun = rules.map((rule): Begun => {
     assertRule(rule);
-    const hooks = guarded(rule, "begin", () => rule.begin({ params, weights, steps, stepsPerEpoch }));
+    const hooks = guarded(rule, "begin", () => rule.begin({ params, weights, masks: given, steps, stepsPerEpoch }));
     assertHooks(rule, hooks);
     return { rule, hooks };
   });
+  const masks = new Map([...given].map(([name, mask]) => [name, mask.slice()]));
+  /** Which rule changes the masks of a parameter. */
+  const maskers = new Map<string, string>();
+  const takeMask = (spec: { rule: TrainingRule; hook: string; param: string; mask: Mask }): void => {
+    const { rule, param, mask } = spec;
+    assertMask({ ...spec, size: weights.get(param)?.data.length });
+    const other = maskers.get(param);
+    if (other !== undefined && other !== rule.name) {
+      throw clashingRules({ rules: [other, rule.name], over: `both change the mask of '${param}'` });
+    }
+    maskers.set(param, rule.name);
+    masks.set(param, mask.slice());
+  };
+  for (const { rule, hooks } of begun) {
+    const asked = forkContext(setup.ctx, `rule ${rule.name} start`);
+    for (const [param, mask] of guarded(rule, "initialMasks", () => hooks.initialMasks?.(asked)) ?? []) {
+      takeMask({ rule, hook: "initialMasks", param, mask });
+      applyMask(weights.get(param)!, mask);
+    }
+  }
   const thetas = reparameterized(begun, params, weights);
   const trained = new Map([...weights].map(([name, w]) => [name, thetas.get(name)?.theta ?? w]));
-  const masks = new Map([...setup.masks].map(([name, mask]) => [name, mask.slice()]));
   const kept = new Map<string, Uint32Array>();
   const applyTo = (name: string): void => {
     const mask = masks.get(name)!;
@@ -163,10 +184,11 @@ export function beginRules(setup: RuleSetup): RuleRun {
         if (!hooks.afterStep) continue;
         watch.remember();
         const setMask = (param: string, mask: Mask): void => {
-          const w = weights.get(param);
-          assertMask({ rule, param, mask, size: w?.data.length });
+          const before = masks.get(param);
+          takeMask({ rule, hook: "setMask", param, mask });
+          const theta = thetas.get(param);
+          if (theta && before?.some((bit, i) => bit < mask[i]!)) assertGrows(theta, { rule, param });
           watch.assertSame({ rule, hook: "afterStep", names: [param] });
-          masks.set(param, mask.slice());
           applyTo(param);
           watch.remember([param]);
           setup.onMask?.(param, mask);
@@ -243,6 +265,16 @@ function reparameterized(
   return thetas;
 }
 
+/** Weights that are brought back start at 0, and must be able to leave it. */
+function assertGrows({ map, theta, rule }: Theta, by: { rule: TrainingRule; param: string }): void {
+  const zero = theta.data.slice().fill(0);
+  const slope = zero.slice();
+  map.toGradient(zero, zero.slice().fill(1), slope);
+  if (slope.some((value) => value !== 0)) return;
+  const over = `'${rule}' trains '${by.param}' in a form that has no slope at 0, where '${by.rule.name}' brings weights back`;
+  throw clashingRules({ rules: [rule, by.rule.name], over });
+}
+
 function tooEarly(rule: TrainingRule): TrainingStep["setMask"] {
   return () => {
     throw ruleFailed({
@@ -252,35 +284,6 @@ function tooEarly(rule: TrainingRule): TrainingStep["setMask"] {
       allowed: "masks change in afterStep",
     });
   };
-}
-
-function assertMask(spec: { rule: TrainingRule; param: string; mask: Mask; size: number | undefined }): void {
-  const { rule, param, mask, size } = spec;
-  if (size === undefined) {
-    throw ruleFailed({
-      rule: rule.name,
-      hook: "setMask",
-      found: `named '${param}', which is no parameter of the network`,
-      allowed: "take names from params",
-    });
-  }
-  if (mask.length !== size) {
-    throw ruleFailed({
-      rule: rule.name,
-      hook: "setMask",
-      found: `gave '${param}' a mask of ${mask.length} entries`,
-      allowed: `it has ${size} weights`,
-    });
-  }
-  const odd = mask.findIndex((bit) => bit > 1);
-  if (odd >= 0) {
-    throw ruleFailed({
-      rule: rule.name,
-      hook: "setMask",
-      found: `gave '${param}' a mask with ${mask[odd]} at ${odd}`,
-      allowed: "1 keeps a weight, 0 prunes it",
-    });
-  }
 }
 
 function assertFiniteGradients(rule: TrainingRule, hook: string, gradients: ReadonlyMap<string, Mat>): void {

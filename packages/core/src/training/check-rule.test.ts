@@ -10,7 +10,15 @@ const param = { name: "w", shape: [1, 3], rows: 1, cols: 3, prunable: true, flop
 async function step(hooks: RuleHooks, rule: Partial<TrainingRule> = {}): Promise<readonly number[]> {
   const weights = new Map([["w", matrix(1, 3, Float32Array.of(1, 2, 3))]]);
   const made = { name: "mine", settings: "{}", begin: () => hooks, ...rule };
-  const run = beginRules({ rules: [made], params: [param], weights, masks: new Map(), steps: 1, stepsPerEpoch: 1 });
+  const run = beginRules({
+    rules: [made],
+    params: [param],
+    weights,
+    masks: new Map(),
+    steps: 1,
+    stepsPerEpoch: 1,
+    ctx: createRunContext(),
+  });
   const at = { step: 0, rate: 0.1, gradients: new Map([["w", matrix(1, 3, new Float32Array(3))]]) };
   run.beforeStep(at, createRunContext());
   await run.afterStep({ ...at, step: 1 }, createRunContext());
@@ -57,4 +65,18 @@ test.each<[string, RuleHooks]>([
   ],
 ])("weights that %s writes to are told", async (hook, hooks) => {
   await expect(step(hooks)).rejects.toThrow(new RegExp(`rule 'mine': ${hook} wrote to weight \\d of 'w'`));
+});
+
+test("first masks are kept from the first step on", async () => {
+  const hooks: RuleHooks = { initialMasks: () => new Map([["w", Uint8Array.of(0, 1, 1)]]) };
+  expect(await step(hooks)).toEqual([0, 2, 3]);
+});
+
+test.each<[Record<string, readonly number[]>, RegExp]>([
+  [{ v: [1] }, /initialMasks named 'v', which is no parameter/],
+  [{ w: [1, 0] }, /initialMasks gave 'w' a mask of 2 entries/],
+  [{ w: [1, 2, 0] }, /initialMasks gave 'w' a mask with 2 at 1/],
+])("first masks %j are refused", async (given, message) => {
+  const masks = new Map(Object.entries(given).map(([name, bits]) => [name, Uint8Array.from(bits)]));
+  await expect(step({ initialMasks: () => masks })).rejects.toThrow(message);
 });

@@ -1,10 +1,12 @@
 /** What a training rule must be and may not do, whoever wrote it: its form, its hooks, and weights that it only reads. */
 import { ruleFailed } from "../errors.ts";
 import { productFault, unknownKey } from "../plugin/product-fault.ts";
-import type { Mat, Vec } from "../problem/matrix.ts";
+import type { Mask, Mat, Vec } from "../problem/matrix.ts";
 import type { RuleHooks, TrainingRule } from "./training-rule.ts";
 
-const ruleHooks: readonly string[] = ["reparameterize", "penalty", "onGradients", "afterStep", "state", "restore"];
+const ruleHooks: readonly string[] = [
+  ...["initialMasks", "reparameterize", "penalty", "onGradients", "afterStep", "state", "restore"],
+];
 
 /** @throws ERR_TRAINING_RULE for a rule without name, settings or begin */
 export function assertRule(rule: TrainingRule): void {
@@ -25,6 +27,24 @@ export function assertHooks(rule: TrainingRule, hooks: RuleHooks): void {
   if (stray !== undefined) {
     throw ruleFailed({ ...spec, found: `returned the hook ${stray}`, allowed: "no other hook is ever called" });
   }
+}
+
+/** @throws ERR_TRAINING_RULE for a mask of no parameter, of another length, or of other numbers than 0 and 1 */
+export function assertMask(spec: {
+  rule: TrainingRule;
+  hook: string;
+  param: string;
+  mask: Mask;
+  size: number | undefined;
+}): void {
+  const { rule, hook, param, mask, size } = spec;
+  const refuse = (found: string, allowed: string): never => {
+    throw ruleFailed({ rule: rule.name, hook, found, allowed });
+  };
+  if (size === undefined) refuse(`named '${param}', which is no parameter of the network`, "take names from params");
+  if (mask.length !== size) refuse(`gave '${param}' a mask of ${mask.length} entries`, `it has ${size} weights`);
+  const odd = mask.findIndex((bit) => bit > 1);
+  if (odd >= 0) refuse(`gave '${param}' a mask with ${mask[odd]} at ${odd}`, "1 keeps a weight, 0 prunes it");
 }
 
 /** Watches weights that hooks may only read. */

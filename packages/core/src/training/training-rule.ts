@@ -34,10 +34,19 @@ export interface TrainingSetup {
   readonly steps: number;
   /** Steps of an epoch, >= 1. */
   readonly stepsPerEpoch: number;
+  /** The masks that training starts with, 1 = keep, by parameter; a parameter without one is dense. */
+  readonly masks: ReadonlyMap<string, Mask>;
 }
 
 /** What a rule does during one training; every hook may be left out. */
 export interface RuleHooks {
+  /**
+   * Masks of the first step, by parameter, for rules that are sparse from the start; asked once, before `reparameterize`. A parameter that is left out keeps
+   * what it has. Weights that a mask leaves out become 0. At most one rule a parameter.
+   *
+   * @param ctx - random numbers forked by rule
+   */
+  initialMasks?(ctx: RunContext): ReadonlyMap<string, Mask>;
   /** Trains theta with w = f(theta) in place of w; undefined: this parameter is trained as it is. At most one rule a parameter. */
   reparameterize?(param: ParamInfo): Reparameterization | undefined;
   /** Returns a value that is added to the loss, and adds its gradient to `at.gradients` in place. Must be finite. */
@@ -82,7 +91,7 @@ export interface TrainingStep {
   readonly masks: ReadonlyMap<string, Mask>;
   /**
    * Gives a parameter a mask (copied). Weights that it prunes become 0 and are forgotten by the optimizer; weights that it brings back start
-   * at 0 without momentum. In `afterStep` only.
+   * at 0 without momentum. In `afterStep` only; at most one rule changes the masks of a parameter.
    *
    * @param mask - [rows * cols] of the canonical matrix, 0 or 1
    * @throws ERR_TRAINING_RULE for a parameter that is not there, another length, other values, or outside `afterStep`

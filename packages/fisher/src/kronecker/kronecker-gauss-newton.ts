@@ -4,8 +4,8 @@
  *   H = (B + s mean(diag B) I) (x) (A + s mean(diag A) I) + ridge I
  * A [in, in] and B [out, out] the second moments of a layer's inputs and of the loss's slopes at its output, drawn as
  * the task says (for classes: of labels drawn from the network). A few hundred examples make it of full rank, where as many gradient rows leave nearly all directions of
- * a convolutional network unseen. Departures: without a first-order term the inputs of a layer before a batch normalisation
- * are taken less their mean, because statistics measured anew take the mean output out; the damping goes into the factors in
+ * a convolutional network unseen. Departures: where the statistics of batch normalisation are measured anew and there is no first-order term, the inputs of a layer before one
+ * are taken less their mean, because new statistics take the mean output out; the damping goes into the factors in
  * proportion to each.
  */
 import {
@@ -80,7 +80,7 @@ export function kroneckerGaussNewton(options: KroneckerGaussNewtonOptions = {}):
           examples,
           temperature,
           gradient: request.firstOrder === true,
-          centred: request.firstOrder !== true,
+          centred: request.firstOrder !== true && request.fixedStatistics !== true,
           ...(task ? { task } : {}),
         },
         ctx,

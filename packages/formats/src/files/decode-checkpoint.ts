@@ -1,4 +1,4 @@
-import { badSafetensors, unsupportedFormat } from "../errors.ts";
+import { badOnnx, badSafetensors, unsupportedFormat } from "../errors.ts";
 import { cleanCheckpoint } from "../names/clean-checkpoint.ts";
 import { decodeOnnx } from "../onnx/decode-onnx.ts";
 import { onnxCheckpoint } from "../onnx/onnx-checkpoint.ts";
@@ -40,6 +40,9 @@ export function decodeStored(bytes: Uint8Array, source: string, external?: Exter
   const format = detectFormat(bytes);
   const decoder = DECODERS.get(format);
   if (decoder !== undefined) return decoder(bytes, source, external);
-  if (bytes.length === 0) throw badSafetensors({ source, found: "an empty file", expected: "a network" });
+  if (bytes.length === 0) {
+    const bad = source.toLowerCase().endsWith(".onnx") ? badOnnx : badSafetensors;
+    throw bad({ source, found: "an empty file", expected: "a network" });
+  }
   throw unsupportedFormat({ source, ...UNSUPPORTED_FORMATS[format as UnsupportedFormat] });
 }

@@ -27,7 +27,7 @@ export function withFoldedNorms(
   params: readonly GraphParam[],
   dtype: Dtype,
 ): { readonly graph: GraphSpec; readonly folded: readonly FoldedNorm[] } {
-  const biases = biasTensors(graph);
+  const biases = soleTensors(graph);
   const normed = new Set(graph.nodes.flatMap(({ op, inputs }) => (op === "BatchNormalization" ? [inputs[0]!] : [])));
   const taken = new Set(allNames(graph));
   const free = (base: string): string => {
@@ -92,8 +92,8 @@ function constantStatistic(tensor: GraphTensor, dtype: Dtype): Statistic {
   return { tensor, live, original: (live.data as Vec).slice() };
 }
 
-/** Tensors of one dimension that one node alone uses, by name. */
-function biasTensors(graph: GraphSpec): ReadonlyMap<string, GraphTensor> {
+/** Tensors of numbers that one node alone uses, by name. */
+export function soleTensors(graph: GraphSpec): ReadonlyMap<string, GraphTensor> {
   const tensors = new Map(graph.initializers.map((tensor) => [tensor.name, tensor] as const));
   for (const { op, outputs, attributes } of graph.nodes) {
     const { value } = attributes;
@@ -101,8 +101,8 @@ function biasTensors(graph: GraphSpec): ReadonlyMap<string, GraphTensor> {
   }
   const uses = new Map<string, number>();
   for (const name of usedNames(graph)) uses.set(name, (uses.get(name) ?? 0) + 1);
-  const isBias = ({ dtype, data }: GraphTensor): boolean => (dtype === "f32" || dtype === "f64") && data !== undefined;
-  return new Map([...tensors].filter(([name, tensor]) => uses.get(name) === 1 && isBias(tensor)));
+  const isRead = ({ dtype, data }: GraphTensor): boolean => (dtype === "f32" || dtype === "f64") && data !== undefined;
+  return new Map([...tensors].filter(([name, tensor]) => uses.get(name) === 1 && isRead(tensor)));
 }
 
 /** Every name of a graph and its bodies. */
@@ -116,7 +116,7 @@ function allNames(graph: GraphSpec): readonly string[] {
 }
 
 /** Names that nodes read, those of bodies too, and outputs. */
-function usedNames({ nodes, outputs }: GraphSpec): readonly string[] {
+export function usedNames({ nodes, outputs }: GraphSpec): readonly string[] {
   const own = nodes.flatMap(({ inputs, attributes }) => {
     const bodies = Object.values(attributes).filter((value) => typeof value === "object" && "nodes" in value);
     return [...inputs, ...(bodies as GraphSpec[]).flatMap(usedNames)];

@@ -38,8 +38,8 @@ export async function gradientRows(
   if (examples.length === 0 || examples.length % batch !== 0) throw unevenRows(state.name, examples.length, batch);
   const rows = examples.length / batch;
   const collector = collectRows({ params, rows, batch }, ctx);
-  const { loss } = await eachPass(state, { ...request, group: batch }, ctx, ({ start, count, fed }, pool) =>
-    collector.sinkAt({ start, fed, count, pool }),
+  const { loss } = await eachPass(state, { ...request, group: batch }, ctx, ({ start, count, fed, plan }, pool) =>
+    collector.sinkAt({ start, fed, count, plan, pool }),
   );
   return { rows, blocks: collector.blocks(), loss };
 }

@@ -252,14 +252,17 @@ describe("statistics of batch normalisation", () => {
     expect(
       Math.max(...dense!.data.map((score: number, i: number) => Math.abs(score - scaled!.data[i]!))),
     ).toBeGreaterThan(1e-2);
-    expect([...model.changedStatistics().keys()].map(({ name }) => name)).toEqual(["mean", "variance"]);
+    expect([...model.changedOffsets().keys()].map(({ name }) => name)).toEqual(["mean", "variance"]);
+    model.restoreStatistics!();
+    expect(model.changedOffsets().size).toBe(0);
+    expect((await model.run!(batch, ctx)).p!.data).toEqual(scaled!.data);
   });
 
   test("stay what they are while weights do", async () => {
     const model = createGraphModel({ graph: images, opsets, dtype: "f64" });
     const [data, ctx] = [imageData(), createRunContext()];
     await model.matchStatistics!(await model.channelStatistics!(data, ctx), data, ctx);
-    expect(model.changedStatistics().size).toBe(0);
+    expect(model.changedOffsets().size).toBe(0);
   });
 
   test("are no concern of a graph without them", () => {

@@ -33,20 +33,15 @@ import type { GraphTensor } from "../graph-spec.ts";
 import { type DenseTensor, type GraphParam, toStored } from "../plan/params.ts";
 import { runGraph } from "../run/run-graph.ts";
 import { graphBlocks } from "./blocks.ts";
-import {
-  type ChannelStatistics,
-  measureChannels,
-  type Norm,
-  type Statistic,
-  statisticNames,
-} from "./channel-statistics.ts";
+import { type ChannelStatistics, measureChannels, type Statistic, statisticNames } from "./channel-statistics.ts";
 import { foldedIn, isCorrecting } from "./folded-norms.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
 import { type GraphState, guessedShapes, type OpenGraphSpec, type OutputEnding, openGraph } from "./graph-state.ts";
+import { keptPool } from "./kept-pool.ts";
 import { layerInputs } from "./layer-inputs.ts";
 import { layerMoments } from "./layer-moments.ts";
 import { linearize } from "./linearize.ts";
-import { outputsOf, passOf, passSize } from "./passes.ts";
+import { outputsOf, type Pass, passOf, passSize } from "./passes.ts";
 
 /** A graph under pruning. A graph with unknown operators has weights and nothing else: none of the optional methods. */
 export interface GraphModel extends Model {
@@ -64,13 +59,15 @@ export interface GraphModel extends Model {
   readonly corrected: readonly string[];
   /**
    * Mean and variance of the channels in front of every batch normalisation, on a sample of the data that the context's seed draws. Absent
-   * where the graph has none, as `matchStatistics` is.
+   * where the graph has none, as the two below are.
    */
   channelStatistics?(data: Dataset, ctx: RunContext): Promise<ChannelStatistics>;
   /** Corrects the statistics of batch normalisation so that what they give is distributed as with the reference, on the same sample. */
   matchStatistics?(reference: ChannelStatistics, data: Dataset, ctx: RunContext): Promise<void>;
-  /** The tensors that this changed, with their numbers: statistics, and weights and biases that took in a correction. */
-  changedStatistics(): ReadonlyMap<GraphTensor, Vec>;
+  /** Brings back the statistics that the file has. */
+  restoreStatistics?(): void;
+  /** Tensors beside the weights that were written or matched, with their numbers: statistics, biases, and weights and biases that took in a correction. */
+  changedOffsets(): ReadonlyMap<GraphTensor, Vec>;
   /** Names of the weights written since the model was opened. */
   readonly written: ReadonlySet<string>;
   /** Multiply-adds times two and other operations of one example. @throws as `run` */
@@ -95,7 +92,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     return found;
   };
   const infos = describeParams(state);
-  const statistic = statisticsByName(state.norms);
+  const offsets = offsetsByName(state);
   const model = {
     name: state.name,
     inputs: state.inputs,
@@ -108,11 +105,11 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     weights: new Map<string, Mat>([...state.params].map(([name, { live }]) => [name, live])),
     params: () => infos,
     async read(name: string): Promise<Mat> {
-      const live = statistic.get(name) ?? find(name).live;
+      const live = offsets.get(name) ?? find(name).live;
       return { ...live, data: live.data.slice() };
     },
     async write(name: string, w: Mat): Promise<void> {
-      const live = statistic.get(name) ?? find(name).live;
+      const live = offsets.get(name) ?? find(name).live;
       if (w.rows !== live.rows || w.cols !== live.cols) {
         throw shapeMismatch({
           where: `${state.name}: parameter '${name}'`,
@@ -121,7 +118,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
         });
       }
       live.data.set(w.data);
-      if (!statistic.has(name)) written.add(name);
+      if (!offsets.has(name)) written.add(name);
     },
     stored(name: string) {
       const param = find(name);
@@ -129,9 +126,10 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
       const data = correction ? foldedIn(correction).weights : param.live.data;
       return { tensor: param.tensor, data: toStored(data, param) };
     },
-    changedStatistics() {
+    changedOffsets() {
       const corrections = state.folded.filter(isCorrecting);
-      const all = state.norms.flatMap((norm) => ("param" in norm ? [] : [norm.mean, norm.variance]));
+      const statistics = state.norms.flatMap((norm) => ("param" in norm ? [] : [norm.mean, norm.variance]));
+      const all = [...statistics, ...state.biases.values()];
       const changed = all.filter(({ live, original }) => original.some((x: number, c: number) => x !== live.data[c]));
       return new Map([
         ...changed.map(({ tensor, live }) => [tensor, live.data.slice() as Vec] as const),
@@ -148,22 +146,29 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
   return { ...model, ...capabilities(state, find), ...(state.norms.length > 0 ? statistics(state) : {}) };
 }
 
-/** Live statistics as columns [channels, 1]. */
-function statisticsByName(norms: readonly Norm[]): ReadonlyMap<string, Mat> {
-  const column = ({ live }: Statistic): Mat => matrix(live.data.length, 1, live.data as Vec);
-  return new Map(
-    norms.flatMap((norm) => {
-      const { mean, variance } = statisticNames(norm);
-      return [[mean, column(norm.mean)] as const, [variance, column(norm.variance)] as const];
-    }),
-  );
+/** Live statistics and biases as columns [channels, 1]. */
+function offsetsByName({ norms, biases }: GraphState): ReadonlyMap<string, Mat> {
+  const column = ({ live }: { live: Statistic["live"] }): Mat => matrix(live.data.length, 1, live.data as Vec);
+  const statistics = norms.flatMap((norm) => {
+    const { mean, variance } = statisticNames(norm);
+    return [[mean, column(norm.mean)] as const, [variance, column(norm.variance)] as const];
+  });
+  return new Map([...statistics, ...[...biases.values()].map((bias) => [bias.name, column(bias)] as const)]);
 }
 
-function statistics(state: GraphState): Pick<GraphModel, "channelStatistics" | "matchStatistics"> {
+function statistics(
+  state: GraphState,
+): Pick<GraphModel, "channelStatistics" | "matchStatistics" | "restoreStatistics"> {
   return {
     channelStatistics: (data, ctx) => measureChannels(state, data, { ctx }),
     async matchStatistics(reference, data, ctx) {
       await measureChannels(state, data, { ctx, reference });
+    },
+    restoreStatistics() {
+      for (const { mean, variance } of state.norms) {
+        mean.live.data.set(mean.original);
+        variance.live.data.set(variance.original);
+      }
     },
   };
 }
@@ -177,6 +182,7 @@ export function assertKnownOperators({ name, unknownOperators: unknown }: GraphM
 function capabilities(state: GraphState, find: (name: string) => GraphParam) {
   const chosen = (names: readonly string[], ctx: RunContext) => ({ params: names.map(find), ctx });
   const self = { outputs: state.outputs };
+  const pools = keptPool(state.dtype);
   const taskFor = ({ data, task }: Pick<GradientRequest, "data" | "task">) => task ?? chooseTask({ model: self, data });
   return {
     async run(
@@ -186,12 +192,18 @@ function capabilities(state: GraphState, find: (name: string) => GraphParam) {
     ): Promise<FloatTensors> {
       throwIfAborted(ctx.signal);
       const read = state.readBy(task);
-      return await withPool(ctx.kernels, state.dtype, async (pool) => {
+      const size = await sizeFor(read, batch);
+      const passAt = (start: number): Pass => {
+        const count = Math.min(size, batch.size - start);
+        if (count === batch.size) return passOf(read, batch, 0);
+        const indices = Uint32Array.from({ length: count }, (_, i) => start + i);
+        return passOf(read, { size: count, inputs: takeAllExamples(batch.inputs, indices) }, start);
+      };
+      const first = passAt(0);
+      return await pools.use(ctx.kernels, first.plan, async (pool) => {
         const parts: FloatTensors[] = [];
-        const size = await sizeFor(read, batch);
         for (let start = 0; start < batch.size; start += size) {
-          const indices = Uint32Array.from({ length: Math.min(size, batch.size - start) }, (_, i) => start + i);
-          const pass = passOf(read, { size: indices.length, inputs: takeAllExamples(batch.inputs, indices) }, start);
+          const pass = start === 0 ? first : passAt(start);
           parts.push(outputsOf(read, pass, runGraph({ ...pass, pool })));
         }
         return joinOutputs(parts);

@@ -81,7 +81,8 @@ async function trainGraph(
   const steps = epochs * stepsPerEpoch;
   let moments: OptimizerMemory = new Map();
   const rules = beginRules({
-    ...{ rules: request.rules ?? [], params: model.params(), masks, steps, stepsPerEpoch, weights: model.weights },
+    ...{ rules: request.rules ?? [], params: model.params(), masks, steps, stepsPerEpoch, ctx },
+    weights: model.weights,
     onMask: (name, mask) => {
       for (const byName of moments.values()) {
         const memory = byName.get(name);

@@ -6,8 +6,10 @@ import { type DenseTensor, findParams, type GraphParam } from "../plan/params.ts
 import { type Plan, type PlanSpec, planGraph } from "../plan/plan.ts";
 import { isRecurrent } from "../plan/recurrent.ts";
 import { type Kind, kindOfDtype, type Shape } from "../value.ts";
-import { findNorms, type Norm } from "./channel-statistics.ts";
+import { findNorms, type Norm, statisticNames } from "./channel-statistics.ts";
+import { type FixedInputs, openInputs, reachedParams, withFixedInputs } from "./fixed-inputs.ts";
 import { type FoldedNorm, withFoldedNorms } from "./folded-norms.ts";
+import { type Bias, findBiases } from "./offsets/biases.ts";
 
 /** What a model is opened from. */
 export interface OpenGraphSpec {
@@ -23,6 +25,11 @@ export interface OpenGraphSpec {
    * default false: on a deep network without normalisations a matched scale a channel was found to do harm.
    */
   readonly corrects?: boolean;
+  /**
+   * Inputs that are constants, by name: every number of them. Conditions that follow from them fold away, and weights that nothing uses any
+   * more stay dense. Default: none.
+   */
+  readonly fixed?: FixedInputs;
 }
 
 /** Operators that make probabilities of scores, or their logarithms. */
@@ -47,6 +54,8 @@ export interface GraphState {
   readonly norms: readonly Norm[];
   /** Those that stand for corrections of convolutions, and go into their weights. */
   readonly folded: readonly FoldedNorm[];
+  /** Biases that can be fitted, by the names of their weights. */
+  readonly biases: ReadonlyMap<string, Bias>;
   /** The operator that outputs end in, by name, where it makes probabilities of scores. */
   readonly endings: ReadonlyMap<string, OutputEnding>;
   /** The value that each output is read from, by the output's name. */
@@ -62,6 +71,8 @@ export interface GraphState {
 
 /** Extents of inputs that nothing is known of, where sizes have to be estimated before any data came. */
 const unknownExtent = 64;
+/** Extents that a graph may want at least: a window of sound has some hundreds of numbers. */
+const longerExtents = [unknownExtent, 512, 4096];
 /** Plans that are kept: those of whole passes and of the last, smaller one, of two datasets. */
 const mostPlans = 4;
 
@@ -72,22 +83,29 @@ export function openGraph({
   name = given.name,
   dtype = "f32",
   corrects = false,
+  fixed = new Map(),
 }: OpenGraphSpec): GraphState {
-  const { params, dense } = findParams(given, dtype);
+  const { params, dense } = usedParams({ graph: given, opsets, dtype, fixed });
   const { graph, folded } = corrects ? withFoldedNorms(given, params, dtype) : { graph: given, folded: [] };
   const heads = headsOf(graph, opsets[""] ?? 1);
-  const kinds = new Map(graph.inputs.map((input) => [input.name, kindOfDtype(input.dtype) ?? "real"] as const));
-  const batches = graph.inputs.map(({ shape }) => shape?.[0]).filter((extent) => typeof extent === "number");
+  const kinds = kindsOf(graph);
+  const open = openInputs(graph, fixed);
+  const batches = open.map(({ shape }) => shape?.[0]).filter((extent) => typeof extent === "number");
   const norms = [...findNorms(given, dtype), ...folded];
-  const live = new Map(
-    norms.flatMap(({ mean, variance }) => [mean, variance].map((one) => [one.tensor, one.live] as const)),
-  );
+  const corrected = new Set(folded.map(({ param }) => param));
+  const taken = new Set([
+    ...params.map((param) => param.name),
+    ...norms.flatMap((norm) => Object.values(statisticNames(norm))),
+  ]);
+  const biases = findBiases(given, { params: params.filter((param) => !corrected.has(param)), dtype, taken });
+  const changing = [...norms.flatMap(({ mean, variance }) => [mean, variance]), ...biases.values()];
+  const live = new Map(changing.map((one) => [one.tensor, one.live] as const));
   const common = {
-    ...{ name, dtype, dense, norms, folded, kinds },
+    ...{ name, dtype, dense, norms, folded, biases, kinds },
     outputs: heads.map(({ spec }) => spec),
     endings: new Map(heads.flatMap(({ spec, ending }) => (ending ? [[spec.name, ending] as const] : []))),
     params: new Map(params.map((param) => [param.name, param])),
-    inputs: graph.inputs.map(inputSpec),
+    inputs: open.map(inputSpec),
     unknown: unknownOf(graph),
     fixedBatch: batches[0],
     normed: normedParams(given, params),
@@ -102,21 +120,46 @@ export function openGraph({
     if (known) return known;
     const outputs = [...new Set(sourceOf.values())].map((value) => ({ name: value, dtype: "f32" }));
     const plan = { graph: { ...graph, outputs }, opsets, params, dtype, kinds, live };
-    const view = { ...common, sourceOf, readBy, planFor: keptPlans(plan) };
+    const view = { ...common, sourceOf, readBy, planFor: keptPlans(plan, fixed) };
     views.set(key, view);
     return view;
   };
   return readBy(undefined);
 }
 
+/** The weights of a graph; those that its fixed inputs leave without a use are left alone. */
+function usedParams({
+  graph,
+  opsets,
+  dtype,
+  fixed,
+}: Required<Pick<OpenGraphSpec, "graph" | "opsets" | "dtype" | "fixed">>): ReturnType<typeof findParams> {
+  const found = findParams(graph, dtype);
+  if (fixed.size === 0) return found;
+  const open = openInputs(graph, fixed).map(inputSpec);
+  const guesses = longerExtents.map((extent) => guessedShapes({ inputs: open, fixedBatch: undefined }, 1, extent));
+  const spec = { graph, opsets, params: found.params, dtype, kinds: kindsOf(graph) };
+  const reached = reachedParams(spec, { fixed, guesses });
+  const unused = found.params.filter((param) => !reached.has(param));
+  const reason = "with its inputs as they are fixed nothing uses it";
+  return {
+    params: found.params.filter((param) => reached.has(param)),
+    dense: [...found.dense, ...unused.map(({ name }) => ({ name, reason }))],
+  };
+}
+
+function kindsOf({ inputs }: GraphSpec): ReadonlyMap<string, Kind> {
+  return new Map(inputs.map((input) => [input.name, kindOfDtype(input.dtype) ?? "real"] as const));
+}
+
 /** Makes plans, and remembers the last few. */
-function keptPlans(spec: Omit<PlanSpec, "inputs">): GraphState["planFor"] {
+function keptPlans(spec: Omit<PlanSpec, "inputs">, fixed: FixedInputs): GraphState["planFor"] {
   const plans = new Map<string, Plan>();
   return (inputs) => {
     const key = [...inputs].map(([input, shape]) => `${input} ${shape.join()}`).join("; ");
     const known = plans.get(key);
     if (known) return known;
-    const plan = planGraph({ ...spec, inputs });
+    const plan = planGraph({ ...spec, graph: withFixedInputs(spec.graph, fixed, inputs), inputs });
     if (plans.size >= mostPlans) plans.delete(plans.keys().next().value!);
     plans.set(key, plan);
     return plan;
@@ -124,10 +167,12 @@ function keptPlans(spec: Omit<PlanSpec, "inputs">): GraphState["planFor"] {
 }
 
 /** Shapes of the inputs for `count` examples, with extents that vary as they are estimated. */
-export function guessedShapes(state: GraphState, count: number): ReadonlyMap<string, Shape> {
-  return new Map(
-    state.inputs.map(({ name, shape }) => [name, [state.fixedBatch ?? count, ...shape.map((e) => e ?? unknownExtent)]]),
-  );
+export function guessedShapes(
+  { inputs, fixedBatch }: Pick<GraphState, "inputs" | "fixedBatch">,
+  count: number,
+  varying: number = unknownExtent,
+): ReadonlyMap<string, Shape> {
+  return new Map(inputs.map(({ name, shape }) => [name, [fixedBatch ?? count, ...shape.map((e) => e ?? varying)]]));
 }
 
 function inputSpec({ name, dtype, shape = [] }: ValueSpec): TensorSpec {
@@ -196,5 +241,6 @@ function unknownOf(graph: GraphSpec): ReadonlyMap<string, number> {
 
 function normedParams(graph: GraphSpec, params: readonly GraphParam[]): ReadonlySet<string> {
   const normed = new Set(graph.nodes.flatMap(({ op, inputs }) => (op === "BatchNormalization" ? [inputs[0]!] : [])));
-  return new Set(params.flatMap(({ name, uses }) => (uses.every((use) => normed.has(use.outputs[0]!)) ? [name] : [])));
+  const isNormed = (use: NodeSpec): boolean => !isRecurrent(use) && normed.has(use.outputs[0]!);
+  return new Set(params.flatMap(({ name, uses }) => (uses.every(isNormed) ? [name] : [])));
 }

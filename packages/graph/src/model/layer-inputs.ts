@@ -16,11 +16,11 @@ import {
 import { noLayerInputs, notFiniteInput } from "../errors.ts";
 import type { WeightInputs } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
-import type { Plan } from "../plan/plan.ts";
+import { type Plan, stepsWith } from "../plan/plan.ts";
 import { applyStep, type GraphRun, startGraph } from "../run/run-graph.ts";
 import { sizeOf } from "../value.ts";
 import type { GraphState } from "./graph-state.ts";
-import { asTheyAre, offsetsOf, type WithStatistics } from "./layer-offsets.ts";
+import { asTheyAre, offsetsOf, type WithOffsets } from "./offsets/layer-offsets.ts";
 import { type Pass, passOf, passSize } from "./passes.ts";
 
 /** Numbers that waiting batches may hold: 512 MiB of f32. */
@@ -29,8 +29,8 @@ const waitingNumbers = 128 * 1024 * 1024;
 /** A batch on its way. Its inputs are the run's alone, which drops them after their last use. */
 interface Walk extends Pick<Pass, "plan" | "fed" | "count"> {
   readonly run: GraphRun;
-  /** Runs steps with the statistics that the walk is to see. */
-  readonly withStatistics: WithStatistics;
+  /** Runs steps with the offsets that the walk is to see. */
+  readonly withOffsets: WithOffsets;
   /** The step that it waits at, where groups of a convolution take turns: the step is taken once for all of them. */
   taken?: Taken | undefined;
 }
@@ -66,9 +66,14 @@ export async function* layerInputs(
   try {
     const size = await passSize(state, data);
     const first = passOf(state, await data.batch(examples.subarray(0, 1)), 0);
+    for (const { name, uses } of params) {
+      // What comes again into the rows of one direction does not into those of the other.
+      const isBoth = uses[0]!.attributes.direction === "bidirectional" && stepsWith(first.plan, name).length > 1;
+      if (isBoth) throw noLayerInputs(state.name, name);
+    }
     const sites = sitesOf(first.plan, params);
     const isWaiting = (examples.length / first.fed) * mostLive(first.plan, sites) <= waitingNumbers;
-    const withStatistics = request.inputs === "parallel" ? asTheyAre(state.norms) : <T>(work: () => T): T => work();
+    const withOffsets = request.inputs === "parallel" ? asTheyAre(state) : <T>(work: () => T): T => work();
     const walks: Walk[] = [];
     const call: Call = {
       state,
@@ -78,10 +83,10 @@ export async function* layerInputs(
       size,
       isWaiting,
       walks,
-      withStatistics,
+      withOffsets,
       ...(weights ? { weights } : {}),
     };
-    const offsets = offsetsOf(state.norms, first.plan);
+    const offsets = offsetsOf(state, first.plan);
     for (const site of sites) {
       const { groups, cols, members } = site;
       for (let group = 0; group < groups; group++) {
@@ -106,7 +111,7 @@ interface Call {
   readonly size: number;
   readonly isWaiting: boolean;
   readonly walks: Walk[];
-  readonly withStatistics: WithStatistics;
+  readonly withOffsets: WithOffsets;
   readonly weights?: ReadonlyMap<string, Vec>;
 }
 
@@ -124,23 +129,26 @@ async function* chunksOf(call: Call, turn: Turn): AsyncGenerator<Mat> {
     const indices = examples.subarray(start, Math.min(start + size, examples.length));
     const walk = walks[b] ?? (await startWalk(call, indices, start));
     if (isWaiting) walks[b] = walk;
+    const isOnce = stepsWith(walk.plan, turn.param).length === 1;
     yield* inputsOf(walk, { state, turn, pool, indices });
-    if (!isWaiting) {
+    // Whose weight is used again and again has gone on with the weight as it was, and begins anew.
+    if (!isWaiting || !isOnce) {
       dropTaken(walk, pool);
       walk.run.release();
+      delete walks[b];
     }
     await ctx.tick({ task: "inputs", done: start + indices.length, total: examples.length });
   }
 }
 
 async function startWalk(
-  { state, request, pool, weights, withStatistics }: Call,
+  { state, request, pool, weights, withOffsets }: Call,
   indices: Uint32Array,
   start: number,
 ): Promise<Walk> {
   const pass = passOf(state, await request.data.batch(indices), start);
   const { plan, fed, count } = pass;
-  return { plan, fed, count, withStatistics, run: startGraph({ ...pass, pool, ...(weights ? { weights } : {}) }) };
+  return { plan, fed, count, withOffsets, run: startGraph({ ...pass, pool, ...(weights ? { weights } : {}) }) };
 }
 
 /** What a weight's step sees of one batch: the step is taken for it, and again when the run goes on. */
@@ -151,35 +159,44 @@ function* inputsOf(
   const { state, turn, pool, indices } = at;
   const { param, group, groups } = turn;
   const { fed, count } = walk;
-  const { units, inputs } = takeStep(walk, param, pool);
-  const perExample = units / fed;
-  let seen = 0;
-  const own = perExample * count;
-  for (const chunk of inputs(group, [0, own])) {
-    if (!areFinite(chunk.data)) {
-      const bad = chunk.data.findIndex((value: number) => !Number.isFinite(value));
-      const example = Math.floor(((seen + Math.floor(bad / chunk.cols)) * indices.length) / Math.max(own, chunk.rows));
-      throw notFiniteInput({ where: state.name, param, example: indices[Math.min(example, indices.length - 1)]! });
+  for (const step of stepsWith(walk.plan, param)) {
+    const { units, inputs } = takeStep(walk, step, pool);
+    const perExample = units / fed;
+    let seen = 0;
+    const own = perExample * count;
+    for (const chunk of inputs(group, [0, own])) {
+      if (!areFinite(chunk.data)) {
+        const bad = chunk.data.findIndex((value: number) => !Number.isFinite(value));
+        const row = seen + Math.floor(bad / chunk.cols);
+        const example = Math.floor((row * indices.length) / Math.max(own, chunk.rows));
+        throw notFiniteInput({ where: state.name, param, example: indices[Math.min(example, indices.length - 1)]! });
+      }
+      seen += chunk.rows;
+      yield chunk;
     }
-    seen += chunk.rows;
-    yield chunk;
   }
   if (group === groups - 1) dropTaken(walk, pool);
 }
 
-/** A product with 0 is 0 for finite numbers alone. */
+/** A product with 0 is 0 for finite numbers alone. Four sums, since one alone would wait for itself. */
 function areFinite(data: Vec): boolean {
-  let sum = 0;
-  for (let i = 0; i < data.length; i++) sum += 0 * data[i]!;
-  return sum === 0;
+  let [a, b, c, d] = [0, 0, 0, 0];
+  const whole = data.length - (data.length % 4);
+  for (let i = 0; i < whole; i += 4) {
+    a += 0 * data[i]!;
+    b += 0 * data[i + 1]!;
+    c += 0 * data[i + 2]!;
+    d += 0 * data[i + 3]!;
+  }
+  for (let i = whole; i < data.length; i++) a += 0 * data[i]!;
+  return a + b + c + d === 0;
 }
 
-function takeStep(walk: Walk, param: string, pool: Pool): WeightInputs {
-  const { plan, run, withStatistics } = walk;
-  const s = stepOf(plan, param);
+function takeStep(walk: Walk, s: number, pool: Pool): WeightInputs {
+  const { plan, run, withOffsets } = walk;
   if (walk.taken?.step === s) return walk.taken.inputs;
   dropTaken(walk, pool);
-  withStatistics(() => run.advance(s));
+  withOffsets(() => run.advance(s));
   const { weightInputs, outputs, kept = [] } = applyStep(plan.steps[s]!, { values: run.values, plan, pool });
   // What it gives is made again when the run goes on; what its inputs are read from stays.
   for (const data of new Set(outputs)) if (!kept.includes(data as Vec)) pool.give(data as Vec);
@@ -192,16 +209,12 @@ function dropTaken(walk: Walk, pool: Pool): void {
   walk.taken = undefined;
 }
 
-function stepOf({ steps }: Plan, param: string): number {
-  return steps.findIndex(({ weights }) => weights.some((use) => use?.param === param));
-}
-
 /** The most numbers that a batch holds while it waits at one of the weights: inputs and values made before that are needed then or later. */
 function mostLive(plan: Plan, sites: readonly Site[]): number {
   const { steps, types, lastUse, inputs } = plan;
   const given = [...inputs.values()];
   const live = sites.map(({ members }) => {
-    const at = stepOf(plan, members[0]!.name);
+    const at = stepsWith(plan, members[0]!.name).at(-1) ?? 0;
     const made = steps.slice(0, at).flatMap(({ outputs }) => outputs);
     return [...given, ...made].reduce((sum, slot) => sum + (lastUse[slot]! >= at ? sizeOf(types[slot]!.shape) : 0), 0);
   });
@@ -218,10 +231,12 @@ interface Site {
 function sitesOf(plan: Plan, params: readonly GraphParam[]): readonly Site[] {
   const wanted = new Map(params.map((param) => [param.name, param]));
   const sites = new Map<string, Site>();
+  const seen = new Set<GraphParam>();
   plan.steps.forEach((step, s) => {
     for (const use of step.weights) {
       const param = use && wanted.get(use.param);
-      if (!param) continue;
+      if (!param || seen.has(param)) continue;
+      seen.add(param);
       // Products of one value see the same rows; convolutions are left apart, since their windows may differ.
       const isProduct = step.operator.name === "MatMul" || step.operator.name === "Gemm";
       const key = isProduct ? `product ${step.inputs[0]}` : `step ${s}`;

@@ -21,6 +21,7 @@ import {
 } from "@secateur/core";
 import type { WeightSink } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
+import { stepsWith } from "../plan/plan.ts";
 import { recordGraph, type Tape } from "../run/tape.ts";
 import type { GraphState } from "./graph-state.ts";
 import { deltasOf, outputsOf, type Pass, passOf, passSize } from "./passes.ts";
@@ -186,10 +187,14 @@ function backward(whole: Linearized, u: FloatTensors, out: Vec): void {
 function sumOfSquares(whole: Linearized, us: Iterable<FloatTensors>, out: Vec): void {
   out.fill(0);
   const { params, starts, state, pool } = whole;
-  const used = new Map(params.map(({ name, uses }) => [name, uses.length]));
+  const plans = new Set(whole.chunks.map(({ pass }) => pass.plan));
+  const usesIn = new Map(
+    [...plans].map((plan) => [plan, new Map(params.map(({ name }) => [name, stepsWith(plan, name).length]))]),
+  );
   for (const u of us) {
     eachTape(whole, (tape, pass) => {
-      // The gradient of a weight that several nodes use is the sum of theirs, before it is squared.
+      const used = usesIn.get(pass.plan)!;
+      // The gradient of a weight that several steps use is the sum of theirs, before it is squared.
       const waiting = new Map<string, { rows: Vec; uses: number }>();
       const sink: WeightSink = {
         wants: (param) => starts.has(param),

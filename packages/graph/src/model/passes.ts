@@ -12,7 +12,7 @@ import {
   throwIfAborted,
   type Vec,
 } from "@secateur/core";
-import { badInput } from "../errors.ts";
+import { badInput, missingInput } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
 import { numbersOf, type Shape, type Value } from "../value.ts";
 import type { GraphState } from "./graph-state.ts";
@@ -81,8 +81,7 @@ function valuesOf(state: GraphState, batch: Batch, fed: number): ReadonlyMap<str
       const sole = state.inputs.length === 1 ? (names.length === 1 ? names[0]! : inputName) : spec.name;
       const tensor = batch.inputs[spec.name] ?? batch.inputs[sole];
       if (!tensor) {
-        const found = `data with the inputs ${names.join(", ")}`;
-        throw badInput({ where: state.name, input: spec.name, found, expected: "an input of that name" });
+        throw missingInput({ where: state.name, input: spec.name, given: names });
       }
       return [spec.name, toValue(state, spec, { tensor, fed })];
     }),

@@ -2,6 +2,8 @@
 import { type GradientBlock, type Mat, matrix, type Pool, type RunContext, type Vec } from "@secateur/core";
 import type { WeightGradient, WeightSink } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
+import { stepsWith } from "../plan/plan.ts";
+import type { Pass } from "./passes.ts";
 
 /** Adds alpha times the gradient of all examples to the given vectors. */
 export function sumSink(sums: ReadonlyMap<string, Vec>, { alpha, pool }: { alpha: number; pool: Pool }): WeightSink {
@@ -26,7 +28,7 @@ const negligible = 1e-18;
 /** Rows of `batch` examples each, collected over passes. */
 export interface RowCollector {
   /** Takes a pass whose first example is the `start`-th. @param fed - examples that the graph is fed, of which `count` are asked for */
-  sinkAt(at: { start: number; fed: number; count: number; pool: Pool }): WeightSink;
+  sinkAt(at: Pick<Pass, "start" | "fed" | "count" | "plan"> & { pool: Pool }): WeightSink;
   blocks(): readonly GradientBlock[];
 }
 
@@ -47,14 +49,14 @@ export function collectRows(
     return known;
   };
   return {
-    sinkAt: ({ start, fed, count, pool }) => ({
+    sinkAt: ({ start, fed, count, plan, pool }) => ({
       wants: (param) => byName.has(param),
       take(param, gradient) {
         const perExample = gradient.units / fed;
-        const { live, uses } = byName.get(param)!;
+        const { live } = byName.get(param)!;
         const group = batch * perExample;
         const isSmaller = group * (live.rows + live.cols) < live.rows * live.cols;
-        if (gradient.factors && uses.length === 1 && isSmaller) {
+        if (gradient.factors && isSmaller && stepsWith(plan, param).length === 1) {
           const full = factors.get(param) ?? {
             group,
             delta: alloc(rows * group, live.rows, pool.dtype),
@@ -98,7 +100,7 @@ function keepFactors(
   }
 }
 
-/** Adds: a weight that several nodes use has the sum of their gradients. */
+/** Adds: a weight that several steps use has the sum of their gradients. */
 function addRows(
   out: Mat,
   gradient: WeightGradient,

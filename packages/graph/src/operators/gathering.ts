@@ -13,7 +13,7 @@ import {
   type Value,
 } from "../value.ts";
 import { indexAt, overlayOf, stretched, walkIndices } from "./broadcast.ts";
-import { applyMove } from "./moving.ts";
+import { applyMove } from "./moving/moves.ts";
 import { axisIn, inputOf, numberOf, refuse, showShape } from "./node-facts.ts";
 
 function placeOf(question: Question, index: number, extent: number): number {

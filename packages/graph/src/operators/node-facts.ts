@@ -1,5 +1,5 @@
 /** What operators read off their nodes: attributes with their defaults, and inputs that have to be known before anything runs. */
-import { badNode } from "../errors.ts";
+import { badNode, fixRemedy } from "../errors.ts";
 import type { NodeSpec } from "../graph-spec.ts";
 import type { Applied, Call, Operator, Question } from "../operator.ts";
 import type { Shape, ValueType } from "../value.ts";
@@ -54,7 +54,12 @@ export function knownInput(question: Question, i: number): readonly number[] | u
   const input = question.inputs[i];
   if (!input) return undefined;
   if (input.data) return Array.from(input.data);
-  return refuse(question, `input ${i}, which is known only while the graph runs`, "one that follows from shapes");
+  throw badNode({
+    node: describeNode(question.node),
+    found: `input ${i}, which is known only while the graph runs`,
+    expected: "one that follows from shapes",
+    remedy: fixRemedy,
+  });
 }
 
 /** A list that older operator sets have as an attribute and newer ones as an input. */

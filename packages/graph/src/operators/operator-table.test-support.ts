@@ -11,7 +11,7 @@ function operatorTable(): string {
     name,
     derivative: "yes",
     layout: "first",
-    weightInputs: undefined,
+    weightInputs: [1, 2],
   }));
   const rows = [...operators, ...recurrent]
     .sort((a, b) => (a.name < b.name ? -1 : 1))

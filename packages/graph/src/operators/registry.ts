@@ -5,7 +5,8 @@ import { quantisingOperators } from "./constants/quantising.ts";
 import { shapeOperators } from "./constants/shapes.ts";
 import { gatheringOperators } from "./gathering.ts";
 import { joiningOperators } from "./joining.ts";
-import { movingOperators } from "./moving.ts";
+import { movingOperators } from "./moving/moving.ts";
+import { reshapingOperators } from "./moving/reshaping.ts";
 import { multiplyingOperators } from "./multiplying.ts";
 import { normalisingOperators } from "./normalising.ts";
 import { reducingOperators } from "./reducing.ts";
@@ -29,6 +30,7 @@ export const operators: readonly Operator[] = [
   ...reducingOperators,
   ...joiningOperators,
   ...movingOperators,
+  ...reshapingOperators,
   ...gatheringOperators,
   ...resizingOperators,
   ...shapeOperators,

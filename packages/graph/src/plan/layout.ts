@@ -1,7 +1,7 @@
 /** From [N, C, ...] to [N, ..., C] and back: what stands between operators that want images one way and the other. */
 import type { Vec } from "@secateur/core";
 import type { Applied, Call, Operator } from "../operator.ts";
-import { transposeMove } from "../operators/moving.ts";
+import { transposeMove } from "../operators/moving/moves.ts";
 import { realOf, sizeOf, type Value } from "../value.ts";
 
 function mover(name: string, isToLast: boolean): Operator {

@@ -1,5 +1,5 @@
 /**
- * Which tensors of a graph are its weights: constants that convolutions and matrix products multiply with, straight or through Identity,
+ * Which tensors of a graph are its weights: constants that convolutions, matrix products, LSTM and GRU multiply with, straight or through Identity,
  * Cast and Transpose. Everything else that is computed with (biases, embeddings, scales) stays as it is, with a reason.
  */
 import type { Dtype, Mat, Vec } from "@secateur/core";
@@ -141,7 +141,11 @@ export function passedOn<T extends { readonly transposed: boolean; readonly root
 function placeOf(node: NodeSpec, input: number, { root, transposed }: Alias): Placed | string {
   const operator = findOperator(node);
   const { shape } = root.tensor;
-  if (isRecurrent(node)) return `it goes into ${node.op}`;
+  if (isRecurrent(node)) {
+    const isWeight = (input === 1 || input === 2) && shape.length === 3 && !transposed;
+    if (!isWeight) return `it goes into ${node.op}`;
+    return { order: { kind: "as-stored" }, rows: shape[0]! * shape[1]! };
+  }
   if (!operator) return `the operator ${node.op} is not known here`;
   if (!operator.weightInputs?.includes(input)) {
     if (node.op === "Gather") return "embedding";

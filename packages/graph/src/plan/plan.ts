@@ -3,8 +3,8 @@
  * are constants, masks and position tables too, and an If with such a condition is one of its branches. Arrays of images are kept with channels last
  * from the first convolution on for as long as operators allow.
  */
-import { createPool, type Dtype, referenceKernels } from "@secateur/core";
-import { badNode, unknownOperators } from "../errors.ts";
+import { createPool, type Dtype, isPruneError, referenceKernels } from "@secateur/core";
+import { badNode, fixRemedy, unknownOperators } from "../errors.ts";
 import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
 import type { Operator, Question, WeightUse } from "../operator.ts";
 import { applied, describeNode } from "../operators/node-facts.ts";
@@ -36,6 +36,8 @@ export interface Plan {
   readonly steps: readonly Step[];
   /** Values that are known, by number. */
   readonly constants: ReadonlyMap<number, Value>;
+  /** Those of them whose numbers may change while the plan is in use. */
+  readonly live: ReadonlySet<number>;
   /** Weights by number of their value. */
   readonly params: ReadonlyMap<number, GraphParam>;
   readonly inputs: ReadonlyMap<string, number>;
@@ -48,6 +50,11 @@ export interface Plan {
   /** Numbers that the steps make. */
   readonly size: number;
   readonly flops: number;
+}
+
+/** Places in `steps` where a parameter is multiplied with, in order: one for each node that uses it, and for each step of time of an LSTM or GRU. */
+export function stepsWith({ steps }: Pick<Plan, "steps">, param: string): readonly number[] {
+  return steps.flatMap(({ weights }, s) => (weights.some((use) => use?.param === param) ? [s] : []));
 }
 
 /** What a plan is made from. */
@@ -70,6 +77,8 @@ export interface PlanSpec {
 interface Slot {
   readonly type: ValueType;
   readonly known?: Value;
+  /** Whether what is known may change while the plan is in use. */
+  readonly isLive?: boolean;
   readonly param?: GraphParam;
   readonly isLast?: boolean;
   /** Of a weight: whether a Transpose stands between. */
@@ -81,11 +90,9 @@ export function planGraph(spec: PlanSpec): Plan {
   const version = spec.opsets[""] ?? 7;
   if (version < 7) {
     const node = `of operator set ${version}`;
-    throw badNode({
-      node,
-      found: "rules of stretching that are no longer ONNX's",
-      expected: "operator set 7 or newer",
-    });
+    const remedy =
+      "bring the model up to a newer one with onnx.version_converter, or prune by magnitude, which runs nothing";
+    throw badNode({ node, found: "rules that are no longer ONNX's", expected: "operator set 7 or newer", remedy });
   }
   const builder = createBuilder(spec);
   const env = new Map<string, number>();
@@ -118,7 +125,8 @@ function createBuilder(spec: PlanSpec): Builder {
   const constant = (tensor: GraphTensor): number => {
     const param = byTensor.get(tensor);
     if (param) return add({ type: { shape: tensor.shape, kind: "real" }, param, transposed: false });
-    const known = spec.live?.get(tensor) ?? tensorValue(tensor, spec.dtype);
+    const live = spec.live?.get(tensor);
+    const known = live ?? tensorValue(tensor, spec.dtype);
     if (!known) {
       const found = `elements of type ${tensor.dtype}`;
       throw badNode({
@@ -127,7 +135,7 @@ function createBuilder(spec: PlanSpec): Builder {
         expected: "numbers or truth values",
       });
     }
-    return add({ type: known, known });
+    return add({ type: known, known, ...(live ? { isLive: true } : {}) });
   };
 
   /** Emits the step that stores a value the other way, once. */
@@ -272,7 +280,21 @@ function createBuilder(spec: PlanSpec): Builder {
   };
 
   const recurrent = (node: NodeSpec, env: Map<string, number>): void => {
-    inline(node, writtenOut(node, slots[env.get(node.inputs[0]!)!]!.type.shape), env);
+    const inner = new Map(env);
+    /** A parameter as a matrix to multiply with, under a name of its own. */
+    const matrixOf = (name: string | undefined): string | undefined => {
+      const { param } = slots[env.get(name ?? "") ?? -1] ?? {};
+      if (!param) return undefined;
+      const own = `${name} turned`;
+      inner.set(
+        own,
+        add({ type: { shape: [param.live.cols, param.live.rows], kind: "real" }, param, transposed: true }),
+      );
+      return own;
+    };
+    const weights = { w: matrixOf(node.inputs[1]), r: matrixOf(node.inputs[2]) };
+    inline(node, writtenOut(node, slots[env.get(node.inputs[0]!)!]!.type.shape, weights), inner);
+    for (const name of node.outputs) if (name) env.set(name, inner.get(name)!);
   };
 
   /** Puts a body in the place of its node. */
@@ -287,11 +309,37 @@ function createBuilder(spec: PlanSpec): Builder {
 
   const branch = (node: NodeSpec, env: Map<string, number>): void => {
     const condition = slots[env.get(node.inputs[0]!)!]?.known;
-    if (!condition) {
-      const found = "a condition that is known only while the graph runs";
-      throw badNode({ node: describeNode(node), found, expected: "one that follows from shapes and constants" });
-    }
-    inline(node, node.attributes[condition.data[0] ? "then_branch" : "else_branch"] as GraphSpec, env);
+    if (!condition) chosenWhileRunning(node, env);
+    else inline(node, node.attributes[condition.data[0] ? "then_branch" : "else_branch"] as GraphSpec, env);
+  };
+
+  /** An If whose condition the numbers decide: both branches run, and Where takes the outputs of one of them and hands on its slopes alone. */
+  const chosenWhileRunning = (node: NodeSpec, env: Map<string, number>): void => {
+    const inner = new Map(env);
+    const sides = ["then_branch", "else_branch"].map((branchName) => {
+      const outputs = node.outputs.map((name) => name && `${name} ${branchName}`);
+      try {
+        inline({ ...node, outputs }, node.attributes[branchName] as GraphSpec, inner);
+      } catch (cause) {
+        if (!isPruneError(cause)) throw cause;
+        const found = `a condition that is known only while the graph runs, and a branch that cannot run (${cause.message})`;
+        const expected = "a condition that follows from shapes and constants";
+        throw badNode({ node: describeNode(node), found, expected, remedy: fixRemedy, cause });
+      }
+      return outputs;
+    });
+    node.outputs.forEach((name, i) => {
+      if (name === "") return;
+      const names = sides.map((outputs) => outputs[i]!);
+      const shapes = names.map((own) => slots[inner.get(own)!]!.type.shape);
+      if (String(shapes[0]) !== String(shapes[1])) {
+        const found = `a condition that is known only while the graph runs, and outputs of [${shapes.join("] or [")}]`;
+        const expected = "outputs of one shape, or a condition that follows from shapes and constants";
+        throw badNode({ node: describeNode(node), found, expected, remedy: fixRemedy });
+      }
+      apply({ ...node, op: "Where", inputs: [node.inputs[0]!, ...names], outputs: [name], attributes: {} }, inner);
+      env.set(name, inner.get(name)!);
+    });
   };
 
   return { slots, steps, add, walk, firstOf: (at) => stored(at, false) };
@@ -343,13 +391,27 @@ function finish(
     });
   });
   const constants = new Map<number, Value>();
+  const live = new Set<number>();
   const params = new Map<number, GraphParam>();
-  slots.forEach(({ known, param }, i) => {
+  slots.forEach(({ known, isLive, param }, i) => {
     if (known) constants.set(i, known);
+    if (isLive) live.add(i);
     if (param) params.set(i, param);
   });
   for (const slot of at.outputs.values()) lastUse[slot] = steps.length;
   const flops = steps.reduce((sum, step) => sum + step.flops, 0);
   const types = slots.map(({ type }) => type);
-  return { steps, constants, params, inputs: at.inputs, outputs: at.outputs, types, active, lastUse, size, flops };
+  return {
+    steps,
+    constants,
+    live,
+    params,
+    inputs: at.inputs,
+    outputs: at.outputs,
+    types,
+    active,
+    lastUse,
+    size,
+    flops,
+  };
 }

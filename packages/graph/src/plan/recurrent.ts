@@ -18,16 +18,26 @@ export function isRecurrent({ op, domain }: Pick<NodeSpec, "op" | "domain">): bo
   return domain === "" && recurrentOperators.some((name) => name === op);
 }
 
+/** Names of weights that are parameters, as matrices [features or hidden, directions * gates * hidden]; others are taken from the node's inputs. */
+export interface RecurrentWeights {
+  readonly w?: string | undefined;
+  readonly r?: string | undefined;
+}
+
 /** The graph of an LSTM or GRU whose input has a shape [time, batch, features]. Its outputs stand in the order of the node's. */
-export function writtenOut(node: NodeSpec, shape: Shape): GraphSpec {
+export function writtenOut(node: NodeSpec, shape: Shape, weights: RecurrentWeights = {}): GraphSpec {
   assertPlain(node);
   const writer = nodeWriter(node);
   const [time = 0] = shape;
-  const directions = node.attributes.direction === "bidirectional" ? 2 : 1;
+  const directions = directionsOf(node);
+  // Rows of an example one after the other: whoever takes gradients by example relies on it.
+  const products =
+    weights.w && writer.call("MatMul", [writer.call("Transpose", [node.inputs[0]!], { perm: [1, 0, 2] }), weights.w]);
   const parts = Array.from({ length: directions }, (_, d) => {
     const isReversed = node.attributes.direction === "reverse" || d === 1;
     const order = Array.from({ length: time }, (_, t) => (isReversed ? time - 1 - t : t));
-    return node.op === "LSTM" ? lstm(writer, { node, d, order, shape }) : gru(writer, { node, d, order, shape });
+    const direction = { node, d, order, shape, products, recurrent: weights.r };
+    return node.op === "LSTM" ? lstm(writer, direction) : gru(writer, direction);
   });
   const { call, whole } = writer;
   const joined = (names: readonly string[], axis: number): string => call("Concat", names, { axis });
@@ -53,6 +63,10 @@ export function writtenOut(node: NodeSpec, shape: Shape): GraphSpec {
     inputs: [],
     outputs: outputs.map((name) => ({ name, dtype: "f32" })),
   };
+}
+
+function directionsOf({ attributes }: NodeSpec): number {
+  return attributes.direction === "bidirectional" ? 2 : 1;
 }
 
 function assertPlain(node: NodeSpec): void {
@@ -138,6 +152,10 @@ interface Direction {
   /** Steps of time in the order they are taken. */
   readonly order: readonly number[];
   readonly shape: Shape;
+  /** x W' [batch, time, directions * gates * hidden], where W is a parameter. */
+  readonly products: string | undefined;
+  /** R' [hidden, directions * gates * hidden], where R is a parameter. */
+  readonly recurrent: string | undefined;
 }
 
 interface Written {
@@ -148,7 +166,7 @@ interface Written {
 }
 
 /** Names of what one direction works with. */
-function operands({ call, whole, zeros }: Writer, { node, d, shape }: Direction) {
+function operands({ call, whole, zeros }: Writer, { node, d, shape, products, recurrent }: Direction) {
   const [x = "", w = "", r = "", b = "", , h0 = "", c0 = ""] = node.inputs;
   const hidden = Number(node.attributes.hidden_size);
   if (!(hidden > 0)) throw badNode({ node: describeNode(node), found: "no hidden_size", expected: "one" });
@@ -162,16 +180,27 @@ function operands({ call, whole, zeros }: Writer, { node, d, shape }: Direction)
     bias && call("Slice", [bias, whole(from * size), whole((from + 1) * size), whole(0)]);
   const start = (name: string): string => (name === "" ? zeros([shape[1]!, hidden]) : part(name));
   const plus = (sum: string, other: string | undefined): string => (other ? call("Add", [sum, other]) : sum);
-  const inputs = plus(call("MatMul", [x, turned(w)]), biasPart(0));
-  const at = (t: number): string =>
-    call("Squeeze", [call("Slice", [inputs, whole(t), whole(t + 1), whole(0)]), whole(0)]);
+  const columns = (name: string, [from, to]: readonly [number, number], axis: number): string =>
+    call("Slice", [name, whole(from), whole(to), whole(axis)]);
+  /** Of what all directions give, the own columns. */
+  const ownColumns = (name: string, axis: number, [from, to]: readonly [number, number] = [0, size]): string =>
+    directionsOf(node) === 1 && to - from === size ? name : columns(name, [d * size + from, d * size + to], axis);
+  const inputs = plus(products ? ownColumns(products, 2) : call("MatMul", [x, turned(w)]), biasPart(0));
+  const time = whole(products ? 1 : 0);
+  const at = (t: number): string => call("Squeeze", [call("Slice", [inputs, whole(t), whole(t + 1), time]), time]);
+  const stored = recurrent ? undefined : turned(r);
+  /** h R' of the gates in [from, to), all of them by default. */
+  const again = (h: string, [from, to]: readonly [number, number] = [0, size]): string => {
+    if (recurrent) return ownColumns(call("MatMul", [h, recurrent]), 1, [from, to]);
+    return call("MatMul", [h, to - from === size ? stored! : columns(stored!, [from, to], 1)]);
+  };
   /** Names of the gates of a value [batch, gates * hidden]. */
   const split = (name: string): readonly string[] => {
     const first = call("Split", [name], { axis: 1 }, gates);
     return Array.from({ length: gates }, (_, i) => (i === 0 ? first : `${first}.${i}`));
   };
   return {
-    recurrent: turned(r),
+    again,
     recurrentBias: biasPart(1),
     h: start(h0),
     c: () => start(c0),
@@ -184,12 +213,12 @@ function operands({ call, whole, zeros }: Writer, { node, d, shape }: Direction)
 
 function lstm(writer: Writer, direction: Direction): Written {
   const { call } = writer;
-  const { recurrent, recurrentBias, at, split, plus, ...first } = operands(writer, direction);
+  const { again, recurrentBias, at, split, plus, ...first } = operands(writer, direction);
   const [gate, value, output] = activationsOf(direction.node);
   const steps: string[] = [];
   let [h, c] = [first.h, first.c()];
   for (const t of direction.order) {
-    const sums = plus(call("Add", [at(t), call("MatMul", [h, recurrent])]), recurrentBias);
+    const sums = plus(call("Add", [at(t), again(h)]), recurrentBias);
     const [i, o, f, g] = split(sums) as [string, string, string, string];
     const kept = call("Mul", [call(gate, [f]), c]);
     c = call("Add", [kept, call("Mul", [call(gate, [i]), call(value, [g])])]);
@@ -201,24 +230,21 @@ function lstm(writer: Writer, direction: Direction): Written {
 
 function gru(writer: Writer, direction: Direction): Written {
   const { call, whole, one } = writer;
-  const { recurrent, recurrentBias, at, split, plus, hidden, ...first } = operands(writer, direction);
+  const { again, recurrentBias, at, split, plus, hidden, ...first } = operands(writer, direction);
   const [gate, value] = activationsOf(direction.node);
   const isBefore = direction.node.attributes.linear_before_reset === 1;
-  const columns = (name: string, axis: number): string =>
-    call("Slice", [name, whole(2 * hidden), whole(3 * hidden), whole(axis)]);
+  const fresh = [2 * hidden, 3 * hidden] as const;
   const steps: string[] = [];
   let h = first.h;
   for (const t of direction.order) {
     const [xz, xr, xh] = split(at(t)) as [string, string, string];
-    const [hz, hr, hh] = split(plus(call("MatMul", [h, recurrent]), recurrentBias)) as [string, string, string];
+    const [hz, hr, hh] = split(plus(again(h), recurrentBias)) as [string, string, string];
     const z = call(gate, [call("Add", [xz, hz])]);
     const r = call(gate, [call("Add", [xr, hr])]);
-    const bias = recurrentBias && columns(recurrentBias, 0);
-    const inner = isBefore
-      ? call("Mul", [r, hh])
-      : plus(call("MatMul", [call("Mul", [r, h]), columns(recurrent, 1)]), bias);
-    const fresh = call(value, [call("Add", [xh, inner])]);
-    h = call("Add", [call("Mul", [call("Sub", [one(), z]), fresh]), call("Mul", [z, h])]);
+    const bias = recurrentBias && call("Slice", [recurrentBias, whole(fresh[0]), whole(fresh[1]), whole(0)]);
+    const inner = isBefore ? call("Mul", [r, hh]) : plus(again(call("Mul", [r, h]), fresh), bias);
+    const next = call(value, [call("Add", [xh, inner])]);
+    h = call("Add", [call("Mul", [call("Sub", [one(), z]), next]), call("Mul", [z, h])]);
     steps[t] = h;
   }
   return { steps, h };

@@ -57,7 +57,7 @@ function join(plan: Plan): JoinedPlan {
     }
     const build = startChain(step, (slot) => {
       const { data = [], kind } = plan.constants.get(slot) ?? {};
-      if (data.length === 1 && kind === "real") return data[0]!;
+      if (data.length === 1 && kind === "real" && !plan.live.has(slot)) return data[0]!;
       const one = chains.get(slot);
       const isSame = one && uses.get(slot) === 1 && one.step.types[0]!.shape.join() === step.types[0]!.shape.join();
       return isSame ? one.build : undefined;

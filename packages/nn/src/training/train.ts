@@ -129,7 +129,7 @@ async function trainWith(
   const optimizer = optimizerOf(options);
   let moments: OptimizerMemory = new Map();
   const rules = beginRules({
-    ...{ rules: options.rules ?? [], params, masks, steps, stepsPerEpoch },
+    ...{ rules: options.rules ?? [], params, masks, steps, stepsPerEpoch, ctx },
     weights: new Map(names.map((name) => [name, network.weights.get(name)!])),
     onMask: (name, mask) => forgetPruned(moments, name, mask),
   });

@@ -1,19 +1,24 @@
 /** The same from files: plugins from node_modules, models, data, recipes and saved states. */
 
+export { compareText } from "./compare/compare-text.ts";
 export { runCompare } from "./compare/run-compare.ts";
+export { cutText } from "./cut/cut-text.ts";
+export { type CutDocument, runCut } from "./cut/run-cut.ts";
 export { explainEntry } from "./explain/explain-entry.ts";
 export { explainSchedule, type ShownSchedule } from "./explain/explain-schedule.ts";
 export { planSituation } from "./explain/plan-situation.ts";
 export { checkModelPlace } from "./export/check-model-place.ts";
 export { runConvert } from "./export/run-convert.ts";
 export { compressedSizes } from "./inspect/compressed-sizes.ts";
+export { inspectedGraphText } from "./inspect/inspect-onnx.ts";
 export { type InspectDocument, runInspect } from "./inspect/run-inspect.ts";
 export { isOnnxModel } from "./large/is-onnx-model.ts";
+export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./norm/batch-norm.ts";
 export { batchNormOfModel, chosenDense, remeasuringModel } from "./open/any-model-settings.ts";
 export { describedArchitecture, namedArchitecture } from "./open/architecture/described-architecture.ts";
 export { architectureKey } from "./open/architecture/resolve-architecture.ts";
-export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./open/batch-norm.ts";
 export { encodeNetwork } from "./open/encode-network.ts";
+export { type InputChoices, readInputChoices } from "./open/input-choices.ts";
 export { type EngineChoice, engineChoices, startTensorflow } from "./open/load-tensorflow.ts";
 export { type AnyModel, openAnyModel, ownNetwork } from "./open/open-any-model.ts";
 export { openData } from "./open/open-data.ts";
@@ -21,7 +26,7 @@ export { openKernels } from "./open/open-kernels.ts";
 export { type OpenedModel, openModel, readModelFile } from "./open/open-model.ts";
 export { isTfjsModel, modelFile, readTfjsFiles } from "./open/open-tfjs.ts";
 export { readCosts, runCalibrate } from "./pack/costs-file.ts";
-export { type InputChoices, onnxPackGraph, type PackedOnnx, readInputChoices } from "./pack/onnx-graph.ts";
+export { onnxPackGraph, type PackedOnnx } from "./pack/onnx-graph.ts";
 export { packText } from "./pack/pack-text.ts";
 export { type BenchDocument, runBench } from "./pack/run-bench.ts";
 export { type PackDocument, type PackSettings, runPack } from "./pack/run-pack.ts";

@@ -19,6 +19,7 @@ import {
   type RunContext,
   withoutRegrowth,
 } from "@secateur/core";
+import { gramCurvature } from "@secateur/core/linalg";
 import { defaults } from "../defaults.ts";
 import { tooLargeToEvolve } from "../errors.ts";
 import { eligibleRows, readAll, readRows, writeAll, writeRows } from "../network/parameters.ts";
@@ -169,19 +170,8 @@ async function holdLayers(request: SampledRequest, ctx: RunContext): Promise<rea
 function copyOf(curvature: Curvature, { kernels }: RunContext): Curvature {
   const gram = curvature.gram!();
   const H = { ...gram, data: Float64Array.from(gram.data) };
-  const diagonal = Float64Array.from(curvature.diagonal());
   const means = curvature.means && Float64Array.from(curvature.means());
-  return {
-    dim: curvature.dim,
-    diagonal: () => diagonal,
-    gram: () => H,
-    ...(means ? { means: () => means } : {}),
-    apply(x, out) {
-      const image = new Float64Array(H.rows);
-      kernels.gemv({ a: H, x: Float64Array.from(x), out: image });
-      out.set(image);
-    },
-  };
+  return gramCurvature(H, { kernels, ...(means ? { means } : {}) });
 }
 
 /** The same number of weights in all, some of them in other layers; whoever has none to give or no room is left alone. */

@@ -55,8 +55,8 @@ export function alps(options: AlpsOptions = {}): Solver {
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
-        const { mask, steps, settled } = await alpsMask(problem, layer, ctx, options);
-        const { w, status: refitted } = await refit(layer, weightMask(problem.units, mask), ctx);
+        const { mask, near, steps, settled } = await alpsMask(problem, layer, ctx, options);
+        const { w, status: refitted } = await refit(layer, weightMask(problem.units, mask), ctx, near);
         const status = settled && refitted !== "max-iterations" ? "converged" : "max-iterations";
         return solutionOf(problem, layer, { w, mask, status, stats: { iterations: steps } });
       });
@@ -64,13 +64,13 @@ export function alps(options: AlpsOptions = {}): Solver {
   };
 }
 
-/** The mask that ADMM ends at. */
+/** The mask that ADMM ends at, and the weights [rows, cols] f64 that it ends at, which are near to the re-fitted ones. */
 export async function alpsMask(
   problem: Problem,
   layer: LayerProblem,
   ctx: RunContext,
   options: AlpsOptions = {},
-): Promise<{ mask: Mask; steps: number; settled: boolean }> {
+): Promise<{ mask: Mask; near: Mat; steps: number; settled: boolean }> {
   const {
     damping = defaults.alps.damping,
     rho: first = defaults.alps.rho,
@@ -84,7 +84,7 @@ export async function alpsMask(
     let last = mask;
     for (let step = 1; step <= iterations; step++) {
       const next = admm.step(rho);
-      if (!next) return { mask, steps, settled: true };
+      if (!next) return { mask, near: admm.weights(), steps, settled: true };
       moving += changeBetween(mask, next);
       mask = next;
       steps = step;
@@ -95,10 +95,10 @@ export async function alpsMask(
       const isSettled = moving === 0 || (step > patience.steps && change < patience.change * kept);
       last = mask;
       moving = 0;
-      if (isSettled && hasGrown) return { mask, steps, settled: true };
+      if (isSettled && hasGrown) return { mask, near: admm.weights(), steps, settled: true };
       if (isSettled) {
         // The first rho held everything where it was: begin again with less.
-        if (rho < 1e-6 * first) return { mask, steps, settled: true };
+        if (rho < 1e-6 * first) return { mask, near: admm.weights(), steps, settled: true };
         rho /= 5;
         admm.restart();
         continue;
@@ -107,7 +107,7 @@ export async function alpsMask(
       rho *= growth.find(({ change: least }) => change >= least * kept)!.factor;
       await ctx.tick({ task: "solve", done: step, total: iterations });
     }
-    return { mask, steps, settled: false };
+    return { mask, near: admm.weights(), steps, settled: false };
   } finally {
     admm.release();
   }
@@ -125,6 +125,8 @@ interface Admm {
   step(rho: number): Mask | undefined;
   /** The projection of the start. */
   mask(): Mask;
+  /** D, in the scale of the layer [rows, cols] f64. */
+  weights(): Mat;
   restart(): void;
   release(): void;
 }
@@ -170,6 +172,13 @@ function startAdmm(problem: Problem, layer: LayerProblem, damping: number, kerne
   };
   return {
     mask: () => project(D),
+    weights() {
+      const out = matrix(rows, cols, new Float64Array(rows * cols));
+      for (let j = 0; j < cols; j++) {
+        for (let r = 0; r < rows; r++) out.data[r * cols + j] = scale[j]! * D.data[j * rows + r]!;
+      }
+      return out;
+    },
     restart,
     step(rho) {
       if (!factor(rho)) return undefined;

@@ -39,7 +39,9 @@ export const dsnotSelector: Selector = {
     const budget = weightBudget("dsnot", problem);
     const score = wandaSaliency.score(problem, ctx) as Float64Array;
     const isEven = budget.kind === "count" && !budget.eligible;
-    const mask = isEven ? equalRows(problem, score) : await selectorFrom(wandaSaliency).select(problem, ctx);
+    const mask = isEven
+      ? equalRows(problem, score, ctx.kernels)
+      : await selectorFrom(wandaSaliency).select(problem, ctx);
     const variances = Float64Array.from(curvature.diagonal(), (value, j) => Math.max(value - means[j]! ** 2, 0));
     const group = budget.kind === "pattern" ? budget.of : undefined;
     for (let r = 0; r < w.rows; r++) {

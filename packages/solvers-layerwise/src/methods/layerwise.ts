@@ -8,6 +8,7 @@ import {
   type Constraint,
   countKept,
   type Mask,
+  type Mat,
   type Problem,
   type RunContext,
   type Solver,
@@ -72,12 +73,12 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
         const isLarge = layer.rows * layer.cols ** 3 * 0.3 > mostWork;
         if (!rule || isLarge) {
           if (isLarge) noteNoSwaps(layer, ctx);
-          const { w, status: refitted } = await refit(layer, weightMask(problem.units, start), ctx);
+          const { w, status: refitted } = await refit(layer, weightMask(problem.units, start.mask), ctx, start.near);
           const status = refitted === "max-iterations" ? refitted : "converged";
-          return solutionOf(problem, layer, { w, mask: start, status, stats: { swaps: 0 }, bound });
+          return solutionOf(problem, layer, { w, mask: start.mask, status, stats: { swaps: 0 }, bound });
         }
         const workspace = tableauWorkspace(layer.cols, ctx.kernels);
-        const improving = improve({ layer, mask: start, rule, exchanges, workspace }, ctx);
+        const improving = improve({ layer, mask: start.mask, rule, exchanges, workspace }, ctx);
         const found = await improving.finally(() => workspace.release());
         const { w, status: refitted } = await refit(layer, found.mask, ctx);
         const { swaps, moved, settled } = found;
@@ -98,28 +99,34 @@ function noteNoSwaps({ id, rows, cols }: LayerProblem, ctx: RunContext): void {
   ctx.report({ type: "note", level: "info", code: "swaps-skipped", message });
 }
 
+/** A support, and weights near to the re-fitted ones where its method gives some. */
+interface Start {
+  readonly mask: Mask;
+  readonly near?: Mat;
+}
+
 /** The best support to start from, by Q after the re-fit. */
 async function startFrom(
   problem: Problem,
   layer: LayerProblem,
   ctx: RunContext,
   { start = defaults.layerwise.start, mostWork = defaults.layerwise.mostWork, ...options }: LayerwiseOptions,
-): Promise<Mask> {
+): Promise<Start> {
   const { units } = problem;
   const canTrace = rowwiseBudget(problem) !== undefined;
   const isLarge = traceWork(layer) > mostWork;
-  if (start === "obc") return (await obcMask(problem, layer, ctx, { mostWork })).mask;
-  const masks = [(await alpsMask(problem, layer, ctx, options)).mask];
-  if (start === "alps") return masks[0]!;
-  if (canTrace && !isLarge) masks.push((await obcMask(problem, layer, ctx, { mostWork })).mask);
+  if (start === "obc") return await obcMask(problem, layer, ctx, { mostWork });
+  const starts: Start[] = [await alpsMask(problem, layer, ctx, options)];
+  if (start === "alps") return starts[0]!;
+  if (canTrace && !isLarge) starts.push(await obcMask(problem, layer, ctx, { mostWork }));
   // Groups cannot be swapped: their start has to be good by itself.
-  if (!units.perWeight) masks.push(await selectorFrom(wandaSaliency).select(problem, ctx));
-  if (masks.length === 1) return masks[0]!;
-  let [best, least] = [masks[0]!, Number.POSITIVE_INFINITY];
-  for (const mask of masks) {
-    const { w } = await refit(layer, weightMask(problem.units, mask), ctx);
+  if (!units.perWeight) starts.push({ mask: await selectorFrom(wandaSaliency).select(problem, ctx) });
+  if (starts.length === 1) return starts[0]!;
+  let [best, least] = [starts[0]!, Number.POSITIVE_INFINITY];
+  for (const one of starts) {
+    const { w } = await refit(layer, weightMask(problem.units, one.mask), ctx, one.near);
     const value = layer.objective(w);
-    if (value < least) [best, least] = [mask, value];
+    if (value < least) [best, least] = [one, value];
   }
   return best;
 }

@@ -1,8 +1,13 @@
-import { createRunContext, keepCount, keepOfEvery, type Mat, matrix } from "@secateur/core";
+import { createRunContext, keepCount, keepOfEvery, type Mask, type Mat, matrix } from "@secateur/core";
 import { expect, test } from "vitest";
 import { keeping, layerOf, secondMoment, someInputs } from "../layer.test-support.ts";
-import { alps } from "./alps.ts";
+import { layerProblem } from "../problem/layer-problem.ts";
+import { refit } from "../problem/refit.ts";
+import { withLayer } from "../problem/solution.ts";
+import { alps, alpsMask } from "./alps.ts";
+import { obcMask } from "./obc.ts";
 import { sparseGpt } from "./sparse-gpt.ts";
+import { sparseSwaps } from "./sparse-swaps.ts";
 import { wanda } from "./wanda.ts";
 
 /** The lower Cholesky factor, by the textbook. */
@@ -166,4 +171,42 @@ test("weights that meet the budget already are a fixed point of ALPS", async () 
   expect([...again.mask]).toEqual([...first.mask]);
   for (let i = 0; i < 24; i++) expect(again.w.data[i]).toBeCloseTo(first.w.data[i]!, 9);
   expect(again.objective).toBeLessThan(1e-12);
+});
+
+test("ALPS and OBC in blocks hand on weights near to the re-fitted ones, which their re-fit starts from where rows are long", async () => {
+  const problem = layerOf({ rows: 8, cols: 64, constraint: keeping(200) });
+  const ctx = createRunContext();
+  await withLayer(layerProblem(problem, ctx), async (layer) => {
+    const blocked = await obcMask(problem, layer, ctx, { mostWork: (8 * 64 * 33 ** 2) / 6 });
+    for (const { mask, near } of [await alpsMask(problem, layer, ctx), { ...blocked, near: blocked.near! }]) {
+      near.data.forEach((value: number, i: number) => {
+        // What a block sends on is 0 where it was removed but for rounding.
+        if (mask[i] === 0) expect(Math.abs(value)).toBeLessThan(1e-9);
+      });
+      const { w } = await refit(layer, mask, ctx);
+      const [least, reached] = [layer.objective(w), layer.objective(near)];
+      expect(reached).toBeGreaterThanOrEqual(least - 1e-12);
+      // ALPS ends near with its damping of a hundredth, OBC's blocks when those behind have changed.
+      expect(reached).toBeLessThan(1.2 * least);
+    }
+  });
+});
+
+test("SparseSwaps says so before it starts where pairs are too many, and its fewer swaps are never worse than Wanda's mask", async () => {
+  const problem = layerOf({ rows: 6, cols: 32, constraint: keeping(96) });
+  const notes: string[] = [];
+  const ctx = createRunContext({ onEvent: (event) => void (event.type === "note" && notes.push(event.code)) });
+  const whole = await sparseSwaps().solve(problem, ctx);
+  expect(notes).toEqual([]);
+  // Two swaps a row: each looks at 16 x 16 pairs.
+  const cut = await sparseSwaps({ mostWork: 6 * 256 * 2 }).solve(problem, ctx);
+  expect(notes).toEqual(["swaps-limited"]);
+  const start = await wanda().solve(problem, ctx);
+  expect(whole.objective).toBeLessThan(cut.objective);
+  expect(cut.objective).toBeLessThan(start.objective);
+  for (let r = 0; r < 6; r++) {
+    const row = (mask: Mask) => mask.subarray(r * 32, (r + 1) * 32);
+    const moved = row(cut.mask).reduce((sum, bit, j) => sum + (bit === 1 && row(start.mask)[j] === 0 ? 1 : 0), 0);
+    expect(moved).toBeLessThanOrEqual(2);
+  }
 });

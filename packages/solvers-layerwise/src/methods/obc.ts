@@ -3,7 +3,15 @@
  * each row by the least losses over the layer, then the exact re-fit, which is what the trace's own weights are. Where the traces would cost too
  * much they are taken in blocks of columns (blocked-trace.ts).
  */
-import { type Mask, matrix, type Problem, type RunContext, type Solver, throwIfAborted } from "@secateur/core";
+import {
+  type Mask,
+  type Mat,
+  matrix,
+  type Problem,
+  type RunContext,
+  type Solver,
+  throwIfAborted,
+} from "@secateur/core";
 import { defaults } from "../defaults.ts";
 import { weightBudget } from "../problem/budget.ts";
 import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
@@ -43,8 +51,8 @@ export function obc(options: ObcOptions = {}): Solver {
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
-        const { mask, removals, block } = await obcMask(problem, layer, ctx, options);
-        const { w, status } = await refit(layer, mask, ctx);
+        const { mask, near, removals, block } = await obcMask(problem, layer, ctx, options);
+        const { w, status } = await refit(layer, mask, ctx, near);
         const stats = { iterations: removals, ...(block === undefined ? {} : { block }) };
         return solutionOf(problem, layer, { w, mask, status, stats });
       });
@@ -52,13 +60,13 @@ export function obc(options: ObcOptions = {}): Solver {
   };
 }
 
-/** OBC's mask, how many removals were traced, and in blocks of how many columns where they were. @throws ERR_INCOMPATIBLE */
+/** OBC's mask, how many removals were traced, and where they were in blocks of columns, of how many, and the weights that these leave. @throws ERR_INCOMPATIBLE */
 export async function obcMask(
   problem: Problem,
   layer: LayerProblem,
   ctx: RunContext,
   { mostWork = defaults.obc.mostWork }: ObcOptions = {},
-): Promise<{ mask: Mask; removals: number; block?: number }> {
+): Promise<{ mask: Mask; removals: number; block?: number; near?: Mat }> {
   const budget = weightBudget("obc", problem);
   const { rows, cols } = layer;
   if (traceWork(layer) > mostWork) {

@@ -5,7 +5,16 @@
  * the best next weight keep one more, so that the budget is met exactly.
  */
 
-import { type Mask, type Problem, type Saliency, type Solver, selectorFrom, solverFrom } from "@secateur/core";
+import {
+  type Kernels,
+  keepCount,
+  type Mask,
+  type Problem,
+  type Saliency,
+  type Solver,
+  selectorFrom,
+  solverFrom,
+} from "@secateur/core";
 import { defaults } from "../defaults.ts";
 
 /** Settings of {@link wanda}. */
@@ -18,8 +27,11 @@ export interface WandaOptions {
 export const wandaSaliency: Saliency = {
   needs: {},
   score({ w, curvature }) {
+    const { rows, cols, data } = w;
     const diagonal = curvature.diagonal();
-    return Float64Array.from(w.data, (value, i) => value * value * diagonal[i % w.cols]!);
+    const score = new Float64Array(rows * cols);
+    for (let r = 0, i = 0; r < rows; r++) for (let j = 0; j < cols; j++, i++) score[i] = data[i]! ** 2 * diagonal[j]!;
+    return score;
   },
 };
 
@@ -32,24 +44,30 @@ export function wanda({ rows = defaults.wanda.rows }: WandaOptions = {}): Solver
       const { count } = problem.constraint;
       if (rows === "free" || !count || !problem.units.perWeight || count.eligible) return free.select(problem, ctx);
       const score = wandaSaliency.score(problem, ctx) as Float64Array;
-      return equalRows(problem, score);
+      return equalRows(problem, score, ctx.kernels);
     },
   });
   return { ...solver, scope: "layers" };
 }
 
-/** The best k of every row, and of the next best ones as many as are left to keep. */
-export function equalRows({ w, constraint }: Pick<Problem, "w" | "constraint">, score: Float64Array): Mask {
+/** The best k of every row, and of the next best ones as many as are left to keep; ties go to the lower index. */
+export function equalRows(
+  { w, constraint }: Pick<Problem, "w" | "constraint">,
+  score: Float64Array,
+  kernels: Kernels,
+): Mask {
   const { rows, cols } = w;
   const { keep } = constraint.count!;
   const each = Math.floor(keep / rows);
   const mask = new Uint8Array(rows * cols);
+  const best = keepCount({ count: cols, keep: each, kernels });
   const next: number[] = [];
   for (let r = 0; r < rows; r++) {
-    const places = Array.from({ length: cols }, (_, j) => r * cols + j);
-    places.sort((a, b) => score[b]! - score[a]! || a - b);
-    for (const place of places.slice(0, each)) mask[place] = 1;
-    if (each < cols) next.push(places[each]!);
+    const from = r * cols;
+    mask.set(best.select(score.subarray(from, from + cols)), from);
+    let most = -1;
+    for (let i = from; i < from + cols; i++) if (mask[i] === 0 && (most < 0 || score[i]! > score[most]!)) most = i;
+    if (most >= 0) next.push(most);
   }
   next.sort((a, b) => score[b]! - score[a]! || a - b);
   for (const place of next.slice(0, keep - each * rows)) mask[place] = 1;

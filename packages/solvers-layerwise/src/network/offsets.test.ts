@@ -8,6 +8,7 @@ import {
   type Solver,
 } from "@secateur/core";
 import { activations } from "@secateur/fisher";
+import { createGraphModel, type GraphModel } from "@secateur/graph";
 import { createNetwork, mlp, type Network, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
 import { dsnot } from "../methods/dsnot.ts";
@@ -326,4 +327,107 @@ test("biases before batch normalisations that are measured anew are left alone, 
   const without = createNetwork(mlp({ sizes: [12, 8, 3], bias: false }), { seed: 2 });
   const request = { model: without, params: ["fc1.weight"], data: someData(chain), isNormMeasured: false };
   expect(await biasMatcher(request, ctx)).toBeUndefined();
+});
+
+/** The chain as a graph: a Gemm, then products with their biases added. */
+function asGraph(network: Network): GraphModel {
+  const tensor = (name: string, shape: readonly number[]) => {
+    return { name, dtype: "f64", shape, data: network.weights.get(name)!.data as Float64Array };
+  };
+  const turned = (name: string, [out = 0, inputs = 0]: readonly number[]) => {
+    const { data } = network.weights.get(name)!;
+    const values = Float64Array.from(data, (_, i) => data[(i % out) * inputs + Math.floor(i / out)]!);
+    return { name, dtype: "f64", shape: [inputs, out], data: values };
+  };
+  const node = (op: string, inputs: string[], output: string, attributes = {}) => {
+    return { name: output, op, domain: "", inputs, outputs: [output], attributes };
+  };
+  const graph = {
+    name: "chain",
+    nodes: [
+      node("Gemm", ["x", "fc1.weight", "fc1.bias"], "h1", { transB: 1 }),
+      node("Relu", ["h1"], "a1"),
+      node("MatMul", ["a1", "fc2.weight"], "p2"),
+      node("Add", ["p2", "fc2.bias"], "h2"),
+      node("Relu", ["h2"], "a2"),
+      node("MatMul", ["a2", "fc3.weight"], "p3"),
+      node("Add", ["fc3.bias", "p3"], "y"),
+    ],
+    initializers: [
+      ...[tensor("fc1.weight", [10, 12]), tensor("fc1.bias", [10]), turned("fc2.weight", [8, 10])],
+      ...[tensor("fc2.bias", [8]), turned("fc3.weight", [3, 8]), tensor("fc3.bias", [3])],
+    ],
+    inputs: [{ name: "x", dtype: "f64", shape: ["batch", 12] }],
+    outputs: [{ name: "y", dtype: "f64", shape: ["batch", 3] }],
+  };
+  return createGraphModel({ graph, opsets: { "": 17 }, dtype: "f64" });
+}
+
+test("biases of a graph are fitted as those of a network are, and its blocks are led to the dense ones' outputs with the dense biases", async () => {
+  const network = createNetwork(chain, { seed: 4, dtype: "f64" });
+  const model = asGraph(network);
+  const dense = asGraph(createNetwork(chain, { seed: 4, dtype: "f64" }));
+  const request = { ...requestOf(network), offsets: "biases", allocation: "uniform" } as const;
+  await pruneLayers({ ...request, model }, ctx);
+  await pruneLayers(request, ctx);
+  for (const name of [...names, "fc1.bias", "fc2.bias", "fc3.bias"]) {
+    const own = network.weights.get(name)!.data;
+    // Sums of 90 products in f64, in another order.
+    (await model.read(name)).data.forEach((value: number, i: number) => void expect(value).toBeCloseTo(own[i]!, 8));
+  }
+  expect(model.changedOffsets().size).toBe(3);
+
+  const targets: number[] = [];
+  const expected: number[] = [];
+  const spied = asGraph(createNetwork(chain, { seed: 4, dtype: "f64" }));
+  const blocks = spied.blocks!;
+  const watched = {
+    ...spied,
+    async blocks(asked: Parameters<typeof blocks>[0]) {
+      const all = await blocks(asked);
+      return all.map((block, b) => ({
+        ...block,
+        async distance(call: Parameters<typeof block.distance>[0], own: typeof ctx) {
+          if (b === all.length - 1) {
+            targets.push(...call.target);
+            expected.push(...(await dense.run!(call.batch, ctx))["y"]!.data);
+          }
+          return await block.distance(call, own);
+        },
+      }));
+    },
+  };
+  const { blocks: refitted } = await pruneLayers({ ...request, model: watched, blocks: { epochs: 1 } }, ctx);
+  expect(refitted!.length).toBeGreaterThan(1);
+  expect(targets.length).toBeGreaterThan(100);
+  targets.forEach((value, i) => void expect(value).toBeCloseTo(expected[i]!, 9));
+});
+
+test("weights of an input that is constant but not 0 go first, and the bias takes over what they gave", async () => {
+  const spec = mlp({ sizes: [6, 4, 3] });
+  const rng = createRng("constant");
+  const numbers = Float32Array.from({ length: 360 }, (_, i) => (i % 6 === 2 ? 37.3 : rng.normal() + 1000));
+  const labels = Uint32Array.from({ length: 60 }, (_, i) => i % 3);
+  const data = arrayDataset({ inputs: matrix(60, 6, numbers), labels, classes: 3 });
+  const [model, dense] = [1, 1].map((seed) => createNetwork(spec, { seed }));
+  const request = {
+    ...requestOf(model!),
+    data,
+    params: ["fc1.weight"],
+    offsets: "biases",
+    allocation: "uniform",
+  } as const;
+  // Four of 24 weights: those of the constant.
+  await pruneLayers({ ...request, sparsity: 4 / 24 }, ctx);
+  const [w, u] = [await model!.read("fc1.weight"), await dense!.read("fc1.weight")];
+  const [b, c] = [await model!.read("fc1.bias"), await dense!.read("fc1.bias")];
+  for (let r = 0; r < 4; r++) {
+    for (let j = 0; j < 6; j++) expect(w.data[r * 6 + j] === 0).toBe(j === 2);
+    for (let i = 0; i < 60; i++) {
+      let change = b.data[r]! - c.data[r]!;
+      for (let j = 0; j < 6; j++) change += (w.data[r * 6 + j]! - u.data[r * 6 + j]!) * numbers[i * 6 + j]!;
+      // Weights of about 1 in f32, times inputs of 1000.
+      expect(Math.abs(change)).toBeLessThan(2e-3);
+    }
+  }
 });

@@ -88,8 +88,11 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
     if (!blocks) return result;
     const { recalibrate } = request;
     const begun = ctx.now();
+    const other = request.dense ?? (await request.openDense?.());
+    // Without another one the dense model's blocks run in this one, with all that was fitted put back for a while.
+    const own = new Map([...dense, ...fitted.originals()]);
     const refitted = await refitBlocks(
-      { model, data, examples, params, dense: request.dense ?? dense, recalibrate, ...blocks },
+      { model, data, examples, params, dense: other ?? own, recalibrate, ...blocks },
       ctx,
     );
     await recalibrate?.(ctx);

@@ -12,6 +12,7 @@ import {
   type Problem,
   type PrunedLayer,
   type RunContext,
+  type Solution,
   unitMask,
   type Vec,
   weightMask,
@@ -20,8 +21,8 @@ import {
 } from "@secateur/core";
 import type { KeepNext } from "../allocation/share-budget.ts";
 import { layerProblemOf } from "../allocation/survey-layers.ts";
-import { relativeErrorOf } from "../problem/relative-error.ts";
-import { denseError } from "./dense-targets.ts";
+import { relativeErrors } from "../problem/relative-error.ts";
+import { denseErrors } from "./dense-targets.ts";
 import type { Offsets } from "./offsets.ts";
 import { eligibleRows, readRows, writeRows } from "./parameters.ts";
 import type { PruneLayersRequest, PruneLayersResult } from "./prune-layers.ts";
@@ -79,8 +80,7 @@ export async function pruneOnce(
         nonzeros: count - countZeros(solution.w.data),
         ...{ mask: weightMask(problem.units, solution.mask), status: solution.status },
         ...(solution.method === undefined ? {} : { method: solution.method }),
-        maskedError: await errorOf({ problem, u, found: masked(w, solution.w), layer }, ctx.kernels),
-        relativeError: await errorOf({ problem, u, found: solution.w, layer }, ctx.kernels),
+        ...(await errorsOf({ problem, u, solution, layer }, ctx.kernels)),
         solveMs,
         stats: solution.stats,
       });
@@ -104,10 +104,16 @@ function masked(w: Mat, { data }: Mat): Mat {
   return { ...w, data: w.data.map((value: number, i: number) => (data[i] === 0 ? 0 : value)) as Vec };
 }
 
-async function errorOf(
-  { problem, u, found, layer }: { problem: Problem; u: Mat; found: Mat; layer: LayerCurvature },
+async function errorsOf(
+  { problem, u, solution, layer }: { problem: Problem; u: Mat; solution: Solution; layer: LayerCurvature },
   kernels: Kernels,
-): Promise<number> {
+): Promise<Pick<PrunedLayer, "maskedError" | "relativeError">> {
   const { dense } = layer;
-  return dense ? denseError({ u, found, layer, dense }, kernels) : await relativeErrorOf(problem, found, kernels);
+  const start = masked(problem.w, solution.w);
+  if (dense) {
+    const errorOf = denseErrors({ u, layer, dense }, kernels);
+    return { maskedError: errorOf(start), relativeError: errorOf(solution.w) };
+  }
+  const errors = await relativeErrors(problem);
+  return { maskedError: await errors.ofWeights(start), relativeError: errors.of(solution.objective) };
 }

@@ -133,7 +133,7 @@ test("blocks are led to what the dense ones give with the statistics of the dens
   await expect(pruneLayers(request, ctx)).rejects.toMatchObject({ code: "ERR_ABORTED" });
   expect(targets!.length).toBeGreaterThan(100);
   expect(targets).toEqual(expected);
-  expect(model.changedStatistics().size).toBe(0);
+  expect(model.changedOffsets().size).toBe(0);
 });
 
 test("options of a re-fit that mean nothing are refused before anything is pruned", async () => {

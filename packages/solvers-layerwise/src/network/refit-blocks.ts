@@ -60,7 +60,7 @@ const optimizer: OptimizerSpec = { kind: "adam", betas: [0.9, 0.99] };
  * Re-fits in place; zeros stay zeros. Time: 3 forward passes of a block for each epoch, and two runs of `recalibrate` a block. Memory: four times
  * what flows between blocks for all examples.
  *
- * @param spec.dense - the dense model, with weights of its own; or the weights of `params` in it, which take their places in `model` for a while
+ * @param spec.dense - the dense model, with weights of its own; or the weights of `params` in it, and biases and statistics that were fitted, which take their places in `model` for a while
  * @param spec.recalibrate - measures anew what follows from the weights: the dense blocks run with what the dense model has
  * @throws ERR_INCOMPATIBLE for a model that cannot be cut into blocks, ERR_ABORTED
  */
@@ -115,8 +115,9 @@ async function denseBlocksOf(
   return blocks.map(
     (block): WithDense =>
       async (work, ctx) => {
-        // Statistics follow from the weights of all blocks, so that with them all have to be dense.
-        const found = await readAll(model, recalibrate ? params : block.params);
+        // What follows from weights does from those of all blocks, so that all have to be dense.
+        const isFollowed = recalibrate !== undefined || dense.size > params.length;
+        const found = await readAll(model, isFollowed ? [...dense.keys()] : block.params);
         await writeAll(model, dense, found.keys());
         await recalibrate?.(quietContext(ctx));
         await work(block);

@@ -196,16 +196,18 @@ function objectiveOf(spec: {
   const { rows, cols } = w;
   const d = matrix(rows, cols, kernels.alloc(rows * cols, "f64"));
   let linear = 0;
-  for (let i = 0; i < d.data.length; i++) {
-    const change = found.data[i]! - w.data[i]!;
-    d.data[i] = isDead[i % cols] === 1 ? 0 : change;
-    if (gradient) linear += gradient.data[i]! * change;
+  for (let r = 0, i = 0; r < rows; r++) {
+    for (let j = 0; j < cols; j++, i++) {
+      const change = found.data[i]! - w.data[i]!;
+      d.data[i] = isDead[j] === 1 ? 0 : change;
+      if (gradient) linear += gradient.data[i]! * change;
+    }
   }
-  const image = matrix(rows, cols, kernels.alloc(rows * cols, "f64"));
-  kernels.gemm({ a: d, b: H, out: image });
-  let sum = 0;
-  for (let i = 0; i < d.data.length; i++) sum += d.data[i]! * (image.data[i]! - ridge * d.data[i]!);
+  // The sum over entries of H and d'd: half the work of a product of d and H.
+  const products = matrix(cols, cols, kernels.alloc(cols * cols, "f64"));
+  kernels.gram({ a: d, transpose: true, out: products });
+  const square = kernels.dot(H.data, products.data) - ridge * kernels.dot(d.data, d.data);
   kernels.free(d.data);
-  kernels.free(image.data);
-  return 0.5 * sum + linear;
+  kernels.free(products.data);
+  return 0.5 * square + linear;
 }

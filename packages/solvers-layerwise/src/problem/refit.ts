@@ -3,21 +3,22 @@ import type { Mask, Mat, RunContext, SolveStatus } from "@secateur/core";
 import { refitRows } from "@secateur/core/linalg";
 import type { LayerProblem } from "./layer-problem.ts";
 
-/** Residual at which conjugate gradients end: Q is off by its square. */
-const tolerance = 1e-6;
+/** Residual at which conjugate gradients end, relative to the dense outputs: Q is off by its square, a hundred-millionth of what these weigh. */
+const tolerance = 1e-4;
 
 /**
  * Weights [rows, cols] f64 of least Q on a mask [rows * cols], zeros elsewhere: "exact" by factorisations; by conjugate gradients, from
- * the dense weights, where rows are long: "converged", or "max-iterations", which is noted.
+ * weights that are near (default: the dense ones), where rows are long: "converged", or "max-iterations", which is noted.
  */
 export async function refit(
   layer: LayerProblem,
   mask: Mask,
   ctx: RunContext,
+  near: Mat = layer.dense,
 ): Promise<{ readonly w: Mat; readonly status: SolveStatus }> {
-  const { H, B, dense, ridge } = layer;
+  const { H, B, ridge } = layer;
   const { w, status, iterations } = await refitRows(
-    { H, b: B, mask, start: dense, tolerance, what: `H of '${layer.id}'`, damping: ridge },
+    { H, b: B, mask, start: near, tolerance, what: `H of '${layer.id}'`, damping: ridge },
     ctx,
   );
   if (status === "max-iterations") {

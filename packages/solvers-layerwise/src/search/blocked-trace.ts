@@ -26,17 +26,17 @@ export function blockFor(
   return Math.ceil(cols / blocks / of) * of;
 }
 
-/** The mask, and how many removals were traced. */
+/** The mask, the weights [rows, cols] f64 that are left when each block has been sent on, and how many removals were traced. */
 export async function blockedMask(
   layer: LayerProblem,
   { budget, block }: { budget: WeightBudget; block: number },
   ctx: RunContext,
-): Promise<{ mask: Mask; removals: number }> {
+): Promise<{ mask: Mask; near: Mat; removals: number }> {
   const { rows, cols } = layer;
   const { kernels } = ctx;
   const mask = new Uint8Array(rows * cols).fill(1);
   let removals = 0;
-  await withScratch(kernels, async (alloc) => {
+  const near = await withScratch(kernels, async (alloc) => {
     const U = matrix(cols, cols, alloc(cols * cols, "f64"));
     writeInverseFactor(U, { layer, damping: 0, who: "obc", kernels });
     const w = matrix(rows, cols, alloc(rows * cols, "f64"));
@@ -55,11 +55,12 @@ export async function blockedMask(
       removals += trace.counts.reduce((sum, count) => sum + count, 0);
       const kept = maskAfter(trace, counts, to - from);
       for (let r = 0; r < rows; r++) mask.set(kept.subarray(r * (to - from), (r + 1) * (to - from)), r * cols + from);
-      if (to < cols) await sendOn({ w, start, kept, inverse, from, id: layer.id }, ctx);
+      await sendOn({ w, start, kept, inverse, from, id: layer.id }, ctx);
       await ctx.tick({ task: "solve", done: b + 1, total: shares.length });
     }
+    return matrix(rows, cols, Float64Array.from(w.data));
   });
-  return { mask, removals };
+  return { mask, near, removals };
 }
 
 /** Weights that each block loses. */
@@ -98,7 +99,7 @@ function inverseOf(U: Mat, from: number, to: number, { kernels }: RunContext): M
   return out;
 }
 
-/** Takes the removals of a block into the columns behind it. */
+/** Takes the removals of a block into its other columns and those behind it. */
 async function sendOn(
   call: { w: Mat; start: Mat; kept: Mask; inverse: Mat; from: number; id: string },
   ctx: RunContext,
@@ -117,7 +118,7 @@ async function sendOn(
   const change = matrix(rows, inverse.cols, new Float64Array(rows * inverse.cols));
   ctx.kernels.gemm({ a: multipliers, b: inverse, out: change });
   for (let r = 0; r < rows; r++) {
-    for (let j = width; j < inverse.cols; j++) w.data[r * w.cols + from + j]! -= change.data[r * inverse.cols + j]!;
+    for (let j = 0; j < inverse.cols; j++) w.data[r * w.cols + from + j]! -= change.data[r * inverse.cols + j]!;
   }
 }
 

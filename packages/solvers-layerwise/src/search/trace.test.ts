@@ -120,7 +120,7 @@ test("a re-fit by conjugate gradients, as of long rows, is not called exact", as
     if (mask[i] === 0) continue;
     let slope = 0;
     for (let j = 0; j < n; j++) slope += H.data[i * n + j]! * (w.data[j]! - long.w.data[j]!);
-    // Conjugate gradients end at a residual of 1e-6 of b, whose length is below 40.
-    expect(Math.abs(slope)).toBeLessThan(4e-5);
+    // Conjugate gradients end at a residual of 1e-4 of b, whose length is below 40.
+    expect(Math.abs(slope)).toBeLessThan(4e-3);
   }
 });

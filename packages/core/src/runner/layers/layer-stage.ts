@@ -30,6 +30,8 @@ export interface LayerLoopRequest {
   readonly params: readonly string[];
   /** The model before the run, with weights of its own; absent: the model as the stage finds it. */
   readonly dense?: Model;
+  /** Opens the model before the run once more, for a loop that runs parts of it beside the pruned one. */
+  readonly openDense?: () => Promise<Model>;
   /** Calibration examples at most, drawn at random; default: all. */
   readonly examples?: number;
   /** Which weights of each parameter may be kept; default: any. */
@@ -97,7 +99,7 @@ export interface LayerCapability {
   readonly loop: LayerLoop;
   /** Makes H, such as `activations()` of @secateur/fisher. */
   readonly curvature: LayerCurvatureEstimator;
-  /** Opens the model before the run once more, for stages behind the first: what their layers are led to; default: what they find. */
+  /** Opens the model before the run once more: what layers of stages behind the first are led to (default: what they find), and what a loop may run beside the pruned one. */
   readonly openDense?: () => Promise<Model>;
 }
 
@@ -123,6 +125,7 @@ export async function runLayerStage(
       params: budget.params.map(({ name }) => name),
       ...(limitOf ? { limitOf } : {}),
       ...(dense ? { dense } : {}),
+      ...(spec.openDense ? { openDense: spec.openDense } : {}),
       ...(examples === undefined ? {} : { examples: Math.min(examples, data.size) }),
       ...(regrow ? {} : { eligible: byName(before, params) }),
       ...(recalibrate ? { recalibrate } : {}),

@@ -21,6 +21,7 @@ import { needsGradients, plannedRun, pruneNetwork } from "../../prune/prune-netw
 import { gradientPlanKeys } from "../../recipe/plan-keys.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
+import { followingBiases } from "../norm/bias-matching.ts";
 import {
   asksForMatching,
   batchNormOfModel,
@@ -28,7 +29,6 @@ import {
   noteCorrected,
   remeasuringModel,
 } from "../open/any-model-settings.ts";
-import { followingBiases } from "../open/bias-matching.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
@@ -152,6 +152,7 @@ export async function runCompare(
   const measurements = remeasuringModel({ model: first, data, settings, session });
   await measurements.before();
   const posed = await poseTask({ network: first.network, data, named: named?.task, session });
+  await measurements.judgeBy(posed);
   const dense = await posed.evaluate(first.network);
   const jobs = solvers.flatMap((method) => sparsities.map((sparsity) => ({ ...method, sparsity })));
   const keeper =

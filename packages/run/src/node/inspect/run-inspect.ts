@@ -6,6 +6,7 @@ import type { EngineChoice } from "../open/load-tensorflow.ts";
 import { readModelFile } from "../open/open-model.ts";
 import { isTfjsModel } from "../open/open-tfjs.ts";
 import { type CompressedSizes, compressedSizes, sampledSizes } from "./compressed-sizes.ts";
+import { type InspectedGraph, inspectOnnx } from "./inspect-onnx.ts";
 import { inspectTfjs } from "./inspect-tfjs.ts";
 
 /** One tensor of an inspected model. */
@@ -29,6 +30,8 @@ export interface InspectDocument extends CompressedSizes {
   /** What was left out of the file or changed. */
   readonly notes?: readonly string[];
   readonly tensors: readonly InspectedTensor[];
+  /** Of an ONNX model. */
+  readonly graph?: InspectedGraph;
   readonly size: number;
   readonly zeros: number;
   readonly sparsity: number;
@@ -61,12 +64,14 @@ export async function runInspect(run: InspectRun): Promise<InspectDocument> {
     throw flagWithoutEffect({ flag: "--engine", reason: `${path} is no TensorFlow.js model` });
   }
   const { format, metadata, notes, tensors, content, sha256 } = isTfjs ? await inspectTfjs(run) : await read(path, cwd);
+  const graph = isTfjs ? undefined : await inspectOnnx(path);
   // What is one tensor in the file counts once.
   const counted = tensors.filter(({ tiedTo }) => tiedTo === undefined);
   const size = counted.reduce((sum, tensor) => sum + tensor.size, 0);
   const zeros = counted.reduce((sum, tensor) => sum + tensor.zeros, 0);
   return {
     ...{ format, metadata, ...(notes.length === 0 ? {} : { notes }), tensors },
+    ...(graph ? { graph } : {}),
     ...{ size, zeros, sparsity: size === 0 ? 0 : zeros / size, bytes: content.length },
     ...(await (exactSizes ? compressedSizes : sampledSizes)(content, signal)),
     sha256,

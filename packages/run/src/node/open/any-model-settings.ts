@@ -1,15 +1,18 @@
 /** Settings of a run that networks of our own layers and other models answer differently. */
-import { type Dataset, type RunContext, unknownName } from "@secateur/core";
+import { unknownName } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
+import type { GraphModel } from "@secateur/graph";
 import { chooseDense, keepDenseWords } from "@secateur/nn";
+import type { PosedTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
 import {
+  asksForMeasuring,
   type BatchNormSettings,
   batchNormFor,
-  type Remeasure,
   remeasuring,
   type SharedRemeasure,
-} from "./batch-norm.ts";
+} from "../norm/batch-norm.ts";
+import { type MatchableModel, matching, type NormJudge, normJudge } from "../norm/matched-norm.ts";
 import { type AnyModel, ownNetwork } from "./open-any-model.ts";
 
 /**
@@ -54,19 +57,25 @@ export function denseAmong(
 }
 
 /**
- * What a run does about batch normalisation. The statistics of ONNX and TensorFlow.js models are matched to those of the dense model, which
- * needs no random changes of images.
+ * What a run does about batch normalisation. The statistics of ONNX and TensorFlow.js models are matched to those of the dense model, by
+ * default where that lowers the loss.
  *
  * @throws ERR_USAGE
  */
 export function batchNormOfModel(model: AnyModel, asked: Partial<BatchNormSettings>): BatchNormSettings | undefined {
   if (model.own) return batchNormFor(model.own.network, asked);
-  const isMatched = matcherOf(model) !== undefined;
-  if (isMatched && asked.cropPadding === undefined && asked.flip === undefined) return { when: asked.when ?? "both" };
-  if (asked.when !== undefined && asked.when !== "never") ownNetwork(model, "--reestimate-batch-norm");
+  const isMatched = matchable(model) !== undefined;
+  if (isMatched && asked.cropPadding === undefined && asked.flip === undefined) return { when: asked.when ?? "auto" };
+  if (asksForMeasuring(asked.when)) ownNetwork(model, "--reestimate-batch-norm");
   if (asked.cropPadding !== undefined) ownNetwork(model, "--crop-padding");
   if (asked.flip !== undefined) ownNetwork(model, "--flip");
   return undefined;
+}
+
+/** The measurements of batch normalisation around a run, once for a network and all its copies. */
+export interface ModelRemeasure extends SharedRemeasure<AnyModel> {
+  /** Tells the task whose loss decides; after `before`, and before any weight changes. */
+  judgeBy(posed: PosedTask): Promise<void>;
 }
 
 /** The measurements of batch normalisation around a run. */
@@ -75,28 +84,25 @@ export function remeasuringModel(spec: {
   data: DatasetSplits;
   settings: BatchNormSettings | undefined;
   session: Session;
-}): SharedRemeasure<AnyModel> {
+}): ModelRemeasure {
   const { model, ...rest } = spec;
   if (model.own) {
     const measurements = remeasuring({ ...rest, network: model.own.network });
-    return { ...measurements, forCopy: (copy) => measurements.forCopy(copy.own!.network) };
+    return {
+      ...measurements,
+      judgeBy: async () => {},
+      forCopy: (copy) => measurements.forCopy(copy.own!.network),
+    };
   }
-  return { ...matching(spec), forCopy: (copy) => matching({ ...rest, model: copy }) };
-}
-
-/** The same for models of other layers: statistics are matched to those of the dense model, which every copy measures itself. */
-function matching({ model, session, data, settings }: Parameters<typeof remeasuringModel>[0]): Remeasure {
-  const isAfter = settings?.when === "after" || settings?.when === "both";
-  const matcher = isAfter ? matcherOf(model) : undefined;
-  if (!matcher) return { before: async () => {}, after: async () => {} };
-  let match: Awaited<ReturnType<Matcher>>;
-  const recalibrate = async (): Promise<void> => await match(session.context());
+  let found: NormJudge | undefined;
+  const judge = (): NormJudge | undefined => found;
+  const matchingOf = (one: AnyModel) => matching({ ...rest, model: matchable(one), judge });
   return {
-    async before() {
-      match = await matcher(data.train, session.context());
+    ...matchingOf(model),
+    async judgeBy(posed) {
+      if (spec.settings?.when === "auto") found = await normJudge(spec.data, posed, spec.session.context());
     },
-    recalibrate,
-    after: recalibrate,
+    forCopy: matchingOf,
   };
 }
 
@@ -114,17 +120,19 @@ export function noteCorrected({ onnx }: AnyModel, session: Session): void {
   session.onEvent({ type: "note", level: "info", code: "channels-matched", message });
 }
 
-/** Measures statistics; what it returns brings those of the model as it is then back to them, on the same examples. */
-type Matcher = (data: Dataset, ctx: RunContext) => Promise<(ctx: RunContext) => Promise<void>>;
-
 /** How a model of other layers than ours is matched; undefined for one without batch normalisation. */
-function matcherOf({ onnx, tfjs }: AnyModel): Matcher | undefined {
-  if (tfjs) return tfjs.model.matchStatistics;
+function matchable({ network, onnx, tfjs }: AnyModel): MatchableModel | undefined {
   const graph = onnx?.model;
-  if (!graph?.channelStatistics || !graph.matchStatistics) return undefined;
+  const measure = tfjs ? tfjs.model.matchStatistics : graph?.channelStatistics && graphMatcher(graph);
+  return measure && { network, measure };
+}
+
+function graphMatcher(graph: GraphModel): MatchableModel["measure"] {
   return async (data, ctx) => {
     const dense = await graph.channelStatistics!(data, ctx);
-    // The same examples before and after, whichever random numbers the stages between have drawn.
-    return async (after) => await graph.matchStatistics!(dense, data, after);
+    return {
+      match: async (after) => await graph.matchStatistics!(dense, data, after),
+      restore: () => graph.restoreStatistics!(),
+    };
   };
 }

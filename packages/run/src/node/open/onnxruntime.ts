@@ -14,7 +14,7 @@ import {
   type Task,
   type Tensor,
 } from "@secateur/core";
-import { assertKnownOperators, type GraphModel } from "@secateur/graph";
+import { assertKnownOperators, type FixedInputs, fixedTensors, type GraphModel, type GraphSpec } from "@secateur/graph";
 import { scoresOf } from "./ending-scores.ts";
 
 /** The part of onnxruntime's interface that is used; both packages have it. */
@@ -43,10 +43,12 @@ const batchSize = 32;
 export function onnxruntimeEvaluation(spec: {
   encode(): Uint8Array;
   graph: GraphModel;
+  /** Inputs that are constants. */
+  fixed: { readonly graph: Pick<GraphSpec, "name" | "inputs">; readonly fixed: FixedInputs };
   cwd: string;
   onEvent: (event: RunEvent) => void;
 }): (data: Dataset, ctx: RunContext, options?: { readonly task?: Task }) => Promise<Evaluation> {
-  const { encode, graph, cwd, onEvent } = spec;
+  const { encode, graph, fixed, cwd, onEvent } = spec;
   return async (data, ctx, options = {}) => {
     const runtime = await load(cwd);
     if (!runtime) assertKnownOperators(graph, "evaluating it");
@@ -59,7 +61,7 @@ export function onnxruntimeEvaluation(spec: {
       {
         ...{ model: graph.name, data, task, batchSize },
         async outputsOf(batch) {
-          const results = await session.run(feedsOf(ort, graph, batch));
+          const results = await session.run({ ...feedsOf(ort, graph, batch), ...constantsOf(ort, fixed, batch) });
           return Object.fromEntries(
             graph.outputs.map(({ name: output }) => {
               const { dims, data: numbers } = results[output]!;
@@ -94,6 +96,20 @@ function feedsOf(ort: Onnxruntime, graph: GraphModel, { inputs }: Batch): Record
       const given = inputs[name] ?? inputs[names[0]!]!;
       const dims = shape.every((extent) => extent !== null) ? [given.shape[0]!, ...shape] : given.shape;
       return [name, tensorOf(ort, dtype, { ...given, shape: dims as readonly number[] })];
+    }),
+  );
+}
+
+/** What the inputs are that are no part of the data. */
+function constantsOf(
+  ort: Onnxruntime,
+  { graph, fixed }: Parameters<typeof onnxruntimeEvaluation>[0]["fixed"],
+  { inputs }: Batch,
+): Record<string, unknown> {
+  const shapes = new Map(Object.entries(inputs).map(([name, { shape }]) => [name, shape] as const));
+  return Object.fromEntries(
+    fixedTensors(graph, fixed, shapes).map(({ name, dtype, shape, data }) => {
+      return [name, tensorOf(ort, dtype, { shape, data: data as Float64Array })];
     }),
   );
 }

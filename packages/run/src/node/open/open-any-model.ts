@@ -11,6 +11,7 @@ import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
 import { openPackedGraph } from "../pack/packed-model.ts";
 import { ownVersion } from "../plugins/own-version.ts";
 import { architectureKey } from "./architecture/resolve-architecture.ts";
+import type { InputTexts } from "./input-choices.ts";
 import type { EngineChoice } from "./load-tensorflow.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
 import { type OpenedOnnx, onnxArchitecture, openOnnx } from "./open-onnx.ts";
@@ -49,6 +50,8 @@ export interface OpenSpec {
   readonly engine: EngineChoice | undefined;
   /** What --include-frozen says: weights of frozen layers of a TensorFlow.js model are pruned too. */
   readonly includeFrozen?: boolean | undefined;
+  /** What the user says of the inputs of an ONNX model. */
+  readonly inputs?: InputTexts | undefined;
   /** Where packages of TensorFlow.js are looked for. */
   readonly cwd: string;
   readonly onEvent: (event: RunEvent) => void;
@@ -64,6 +67,7 @@ export interface OpenSpec {
 export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
   const { path, engine, includeFrozen } = spec;
   if (await isTfjsModel(path)) {
+    refuseInputTexts(spec);
     const tfjs = await openTfjs({ ...spec, engine: engine ?? "auto" });
     const { classes } = tfjs.model;
     return {
@@ -101,6 +105,7 @@ export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
     if (isPacked(bytes) && !(architectureKey in (await packedCheckpoint(bytes, path)).metadata))
       return await openPackedGraph(path, bytes);
   }
+  refuseInputTexts(spec);
   const opened = await openModel(spec);
   const own = spec.untie ? { ...opened, tied: [] } : opened;
   noteTies(opened, spec);
@@ -112,6 +117,14 @@ export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
     packages: [],
     close: () => {},
   };
+}
+
+/** @throws ERR_USAGE where something is said of the inputs of a model that has none open */
+function refuseInputTexts({ path, inputs = {} }: OpenSpec): void {
+  const { inputShape, fix } = inputs;
+  if (!inputShape?.length && !fix?.length) return;
+  const flag = inputShape?.length ? "--input-shape" : "--fix";
+  throw flagWithoutEffect({ flag, reason: `${path} is no ONNX model, and says itself what it takes` });
 }
 
 /** Says what becomes of weights that are one tensor in the file. */

@@ -5,6 +5,7 @@ import type { RunEvent } from "@secateur/core";
 import {
   assertFiniteTensors,
   asTensorLike,
+  findNonFinite,
   type NamedTensor,
   type OnnxModel,
   type OnnxTensor,
@@ -17,6 +18,7 @@ import { createGraphModel, type GraphModel } from "@secateur/graph";
 import { flagWithoutEffect, tooLargeFor } from "../../errors.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
 import { openLargeOnnx } from "../large/large-onnx.ts";
+import { assertInputs, type InputTexts, readInputChoices, withToldShapes } from "./input-choices.ts";
 import { onnxruntimeEvaluation } from "./onnxruntime.ts";
 
 /** What recipes and reports call a network that an ONNX file describes. */
@@ -45,29 +47,48 @@ export async function openOnnx(spec: {
   cwd: string;
   /** Whether convolutions without a normalisation can be corrected by channel: see `OpenGraphSpec`. */
   corrects?: boolean | undefined;
+  /** What the user says of its inputs. */
+  inputs?: InputTexts | undefined;
   onEvent: (event: RunEvent) => void;
 }): Promise<OpenedOnnx> {
-  const { path, arch, cwd, corrects = false, onEvent } = spec;
+  const { path, arch, cwd, corrects = false, inputs, onEvent } = spec;
   if (arch !== undefined && arch !== onnxArchitecture) {
     throw flagWithoutEffect({ flag: "--arch", reason: `${path} says itself which network it is` });
   }
   if (await openLargeOnnx(path)) throw tooLargeFor({ path, what: "opening it" });
   const { model: file, bytes } = await readOnnx(path);
-  const floats = onnxTensors(file.graph).filter((tensor): tensor is NamedTensor & OnnxTensor => !("opaque" in tensor));
-  assertFiniteTensors(floats, path);
-  const graph = createGraphModel({ graph: file.graph, opsets: file.opsets, name: basename(path), corrects });
+  const choices = readInputChoices(inputs ?? {}) ?? {};
+  assertInputs(choices, file.graph.inputs, path);
+  const { fixed = new Map() } = choices;
+  const told = withToldShapes(file.graph, choices);
+  const graph = createGraphModel({ graph: told, opsets: file.opsets, name: basename(path), corrects, fixed });
+  assertUsable(graph, file, path);
   const encode = (): Uint8Array => replaceOnnxTensors(bytes, changedTensors(graph, file), path);
   for (const { name, reason } of graph.keptDense) {
     onEvent({ type: "note", level: "info", code: "kept-dense", message: `'${name}' stays dense: ${reason}` });
   }
   const unknown = graph.unknownOperators.size > 0;
-  const evaluate = unknown ? onnxruntimeEvaluation({ encode, graph, cwd, onEvent }) : graph.evaluate!;
+  const evaluate = unknown
+    ? onnxruntimeEvaluation({ encode, graph, fixed: { graph: told, fixed }, cwd, onEvent })
+    : graph.evaluate!;
   return {
     model: { ...graph, evaluate },
     file,
     sha256: createHash("sha256").update(bytes).digest("hex"),
     encode,
   };
+}
+
+/** No number may be NaN, and weights have to be finite; other numbers may be infinite, as bounds and masks are. @throws ERR_NOT_FINITE */
+function assertUsable(graph: GraphModel, file: OnnxModel, path: string): void {
+  const weights = graph.params().flatMap(({ name }) => {
+    const isWhole = graph.weights.get(name)!.data.every((value: number) => Number.isFinite(value));
+    return isWhole ? [] : [graph.stored(name).tensor as NamedTensor];
+  });
+  const others = onnxTensors(file.graph).filter((tensor): tensor is NamedTensor & OnnxTensor => {
+    return !("opaque" in tensor) && Number.isNaN(findNonFinite(tensor)?.value);
+  });
+  assertFiniteTensors([...weights, ...others], path);
 }
 
 /** Tensors by place: the weights that were written, in the type the file has them in, and all that lay in other files. */
@@ -80,7 +101,7 @@ function changedTensors(graph: GraphModel, file: OnnxModel): ReadonlyMap<string,
     const stored = tensor as unknown as Exclude<OnnxTensor, { opaque: true }>;
     changes.set(stored.place, asTensorLike(stored, data));
   }
-  for (const [tensor, data] of graph.changedStatistics()) {
+  for (const [tensor, data] of graph.changedOffsets()) {
     const stored = tensor as unknown as Exclude<OnnxTensor, { opaque: true }>;
     changes.set(stored.place, asTensorLike(stored, data));
   }

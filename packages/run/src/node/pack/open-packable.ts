@@ -8,9 +8,10 @@ import type { PackGraph } from "@secateur/runtime/pack";
 
 import { flagWithoutEffect } from "../../errors.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
+import type { InputChoices } from "../open/input-choices.ts";
 import { openModel } from "../open/open-model.ts";
 import { networkGraph } from "./network-graph.ts";
-import { type InputChoices, onnxPackGraph } from "./onnx-graph.ts";
+import { onnxPackGraph } from "./onnx-graph.ts";
 import { isPacked } from "./packed-checkpoint.ts";
 
 /** A model that can be packed. */

@@ -3,9 +3,9 @@ import { readFileBytes } from "@secateur/formats";
 import { type InputTensor, load } from "@secateur/runtime";
 import { encodePacked, type PackGraph, packGraph } from "@secateur/runtime/pack";
 import type { Session as RunSession } from "../../session.ts";
+import type { InputChoices } from "../open/input-choices.ts";
 import { benchInBrowser } from "./browser/browser-bench.ts";
 import { openOnnxEngines } from "./onnx-engines.ts";
-import type { InputChoices } from "./onnx-graph.ts";
 import { openPackable } from "./open-packable.ts";
 import { isPacked } from "./packed-checkpoint.ts";
 

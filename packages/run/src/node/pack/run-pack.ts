@@ -7,9 +7,9 @@ import type { ValueType } from "@secateur/runtime";
 import { type CostTable, encodePacked, type PackedLayer, type PackGraph, packGraph } from "@secateur/runtime/pack";
 import { badUsage, maxLossWithoutAccuracy, packedLossTooLarge } from "../../errors.ts";
 import type { Session } from "../../session.ts";
+import type { InputChoices } from "../open/input-choices.ts";
 import { openData } from "../open/open-data.ts";
 import { findTask } from "../plugins/find-task.ts";
-import type { InputChoices } from "./onnx-graph.ts";
 import { openPackable, type Packable } from "./open-packable.ts";
 import { packedAccuracy, taughtByPacked } from "./packed-accuracy.ts";
 

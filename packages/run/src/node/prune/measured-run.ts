@@ -6,8 +6,8 @@ import { noteUnread } from "../../plugins/unread-options.ts";
 import { type PosedTask, poseTask } from "../../prune/pose-task.ts";
 import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
+import { type Following, followingBiases } from "../norm/bias-matching.ts";
 import { asksForMatching, noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
-import { type Following, followingBiases } from "../open/bias-matching.ts";
 import { type AnyModel, openAnyModel, ownNetwork } from "../open/open-any-model.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
 import type { CompleteSettings } from "../retrain/complete-settings.ts";
@@ -55,7 +55,7 @@ export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
     return { measured: undefined, ...done, stagesMs: now() - started };
   }
   const { data, named } = opened;
-  const { before, recalibrate, after } = remeasuringModel({
+  const { before, judgeBy, recalibrate, after } = remeasuringModel({
     model,
     data,
     settings: batchNormOf(settings, model),
@@ -65,6 +65,7 @@ export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
   await before();
   const following = await followingOf(spec, { data, recalibrate });
   const posed = await poseTask({ network, data, named, session });
+  await judgeBy(posed);
   const dense = await posed.evaluate(network);
   const started = now();
   const done = await pruneInStages(spec, { data, posed, ...following });
@@ -128,9 +129,9 @@ function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "trai
 
 /** The network before the run once more, with the statistics that the run began with. */
 async function openDense({ settings, session, cwd, opened, retrain, beside }: MeasureSpec): Promise<Model> {
-  const { model: path, arch, engine, includeFrozen } = settings;
+  const { model: path, arch, engine, includeFrozen, inputs } = settings;
   const corrects = asksForMatching(settings.batchNorm.when);
-  const spec = { path, arch, engine, includeFrozen, cwd, corrects };
+  const spec = { path, arch, engine, includeFrozen, inputs, cwd, corrects };
   const model = await openAnyModel({ ...spec, untie: true, onEvent: () => {} });
   beside.push(model);
   if (opened) {

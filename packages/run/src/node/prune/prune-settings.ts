@@ -3,7 +3,8 @@ import type { CostTable } from "@secateur/runtime/pack";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
 import type { LimitSettings } from "../../recipe/limits.ts";
 import type { KernelChoice } from "../../session.ts";
-import type { BatchNormSettings } from "../open/batch-norm.ts";
+import type { BatchNormSettings } from "../norm/batch-norm.ts";
+import type { InputTexts } from "../open/input-choices.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
 import type { RetrainSettings } from "../retrain/retrain-schema.ts";
 import type { AllocationSettings } from "../retrain/retrain-settings.ts";
@@ -18,6 +19,8 @@ export interface PruneSettings {
   readonly engine: EngineChoice | undefined;
   /** Whether weights of a TensorFlow.js model's frozen layers are pruned too. */
   readonly includeFrozen: boolean | undefined;
+  /** Of an ONNX model. */
+  readonly inputs: InputTexts;
   /** With absolute paths. Absent: nothing is measured, which only a run that needs no data can do without. */
   readonly data: string | undefined;
   readonly normalize: string | undefined;

@@ -33,7 +33,7 @@ import { saveResults } from "./save-results.ts";
  */
 export async function runPrune(spec: PruneRun): Promise<PruneDocument | FinishedRun> {
   const { settings, outputs, session, cwd } = spec;
-  const { arch, engine, includeFrozen } = settings;
+  const { arch, engine, includeFrozen, inputs } = settings;
   const { now } = session.context();
   const started = now();
   const large = await openLargeOnnx(settings.model);
@@ -44,6 +44,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
     arch,
     engine,
     includeFrozen,
+    inputs,
     cwd,
     corrects: asksForMatching(settings.batchNorm.when),
     onEvent: session.onEvent,

@@ -1,7 +1,8 @@
 /** The recipe of a run of pruning, and by what of it a run is known again. */
 import type { Session } from "../../session.ts";
+import type { BatchNormSettings } from "../norm/batch-norm.ts";
 import { batchNormOfModel } from "../open/any-model-settings.ts";
-import type { BatchNormSettings } from "../open/batch-norm.ts";
+import type { InputTexts } from "../open/input-choices.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { versions } from "../versions.ts";
@@ -29,6 +30,7 @@ export function recipeOf(spec: {
     arch: model.arch,
     ...(model.tfjs ? { engine: model.tfjs.engine.name } : {}),
     ...(settings.includeFrozen ? { includeFrozen: true } : {}),
+    ...textsOf(settings.inputs),
     ...(settings.data === undefined ? {} : { data: settings.data }),
     ...(normalize === undefined ? {} : { normalize }),
     ...(settings.task === undefined ? {} : { task: settings.task }),
@@ -51,16 +53,21 @@ export function recipeOf(spec: {
   };
 }
 
+/** Only what was said. */
+function textsOf({ inputShape = [], fix = [] }: InputTexts): Pick<Recipe, "inputShape" | "fix"> {
+  return { ...(inputShape.length > 0 ? { inputShape } : {}), ...(fix.length > 0 ? { fix } : {}) };
+}
+
 /** What a saved state must agree in with the run that continues it, as JSON; core's fingerprint covers plan and seed. */
 export function runIdentity(recipe: Recipe): string {
   const { modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity } = recipe;
   const { flops, bytes, milliseconds, costs, units, keepDense, batchNorm, retrain, allocation, curvatureOptions } =
     recipe;
-  const { layers } = recipe;
+  const { layers, inputShape, fix } = recipe;
   return JSON.stringify({
     ...{ modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity },
     ...{ flops, bytes, milliseconds, costs, units, keepDense, batchNorm, retrain, allocation, curvatureOptions },
-    layers,
+    ...{ layers, inputShape, fix },
   });
 }
 

@@ -23,6 +23,8 @@ const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
   arch: "string",
   engine: "string",
   includeFrozen: "boolean",
+  inputShape: "a list",
+  fix: "a list",
   data: "string",
   normalize: "string",
   task: "string",

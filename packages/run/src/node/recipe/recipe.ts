@@ -3,7 +3,7 @@ import type { EngineName } from "@secateur/backends-tfjs";
 import type { RunPlan } from "@secateur/core";
 import type { CostTable } from "@secateur/runtime/pack";
 import type { KernelChoice } from "../../session.ts";
-import type { BatchNormSettings } from "../open/batch-norm.ts";
+import type { BatchNormSettings } from "../norm/batch-norm.ts";
 import type { LayersSettings } from "../prune/layers-settings.ts";
 import type { RetrainSettings } from "../retrain/retrain-schema.ts";
 import type { AllocationSettings } from "../retrain/retrain-settings.ts";
@@ -20,6 +20,9 @@ export interface Recipe {
   readonly engine?: EngineName;
   /** Whether weights of frozen layers of a TensorFlow.js model were pruned too; absent: they were not. */
   readonly includeFrozen?: boolean;
+  /** What was said of the inputs of an ONNX model: extents that it leaves open (NAME=EXTENTS), and constants (NAME=NUMBER); absent: nothing. */
+  readonly inputShape?: readonly string[];
+  readonly fix?: readonly string[];
   /** Absent: the run needed none, and nothing was measured. */
   readonly data?: string;
   readonly normalize?: string;

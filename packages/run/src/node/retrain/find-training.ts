@@ -21,7 +21,7 @@ import {
 import type { DatasetSplits } from "@secateur/datasets";
 import { phaseSparsities } from "@secateur/imp-scheduler";
 import { createRetrainer, type Network } from "@secateur/nn";
-import { augmentationOf, usualChanges } from "../open/batch-norm.ts";
+import { augmentationOf, usualChanges } from "../norm/batch-norm.ts";
 import { assumedTraining, completeSettings } from "./complete-settings.ts";
 import type { RetrainSettings } from "./retrain-schema.ts";
 import type { TrainingRecord } from "./training-record.ts";

@@ -5,7 +5,7 @@ import { assertKnownOperators, createGraphRetrainer, type GraphModel } from "@se
 import { createRetrainer, type Network } from "@secateur/nn";
 import { flagWithoutEffect } from "../../errors.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
-import { augmentationOf } from "../open/batch-norm.ts";
+import { augmentationOf } from "../norm/batch-norm.ts";
 import type { CompleteSettings } from "./complete-settings.ts";
 import { optimizerOf } from "./training-settings.ts";
 

@@ -1,7 +1,6 @@
 /** A layer's problem from files: H = X'X [in, in], at any scale, and weights [out, in] whose rows share it. */
 import {
   type Constraint,
-  type Curvature,
   type Dtype,
   dtypeOf,
   type Kernels,
@@ -13,9 +12,9 @@ import {
   matrix,
   type Problem,
   shapeMismatch,
-  type Vec,
   weightUnits,
 } from "@secateur/core";
+import { gramCurvature } from "@secateur/core/linalg";
 import { toFloat64, toVec } from "@secateur/formats";
 import { keepsNothing } from "../../errors.ts";
 import { readFinite } from "./read-arrays.ts";
@@ -62,7 +61,7 @@ export function gramProblem(layer: LayerArrays, settings: SolveSettings, kernels
   return {
     id: "weights",
     w: weights,
-    curvature: gramCurvature(gram, kernels),
+    curvature: gramCurvature(gram, { kernels }),
     units: weightUnits(count),
     constraint: settings.pattern
       ? keepOfEvery({ count, cols, ...settings.pattern })
@@ -78,26 +77,4 @@ function keeping(spec: { count: number; settings: SolveSettings; kernels: Kernel
   }
   if (keep > count) throw keepOutOfRange("--keep", keep, count);
   return keepCount({ count, keep, kernels });
-}
-
-function gramCurvature(H: Mat, kernels: Kernels): Curvature {
-  const { cols } = H;
-  return {
-    dim: cols,
-    diagonal: () => Float64Array.from({ length: cols }, (_, j) => H.data[j * (cols + 1)]!),
-    gram: () => H,
-    apply(x, out) {
-      const image = new Float64Array(cols);
-      kernels.gemv({ a: H, x: Float64Array.from(x), out: image });
-      out.set(image);
-    },
-  };
-}
-
-/** 1/2 tr(D H D') for D [out, in]; out in^2 multiply-adds. */
-export function halfEnergy(D: Vec, { gram, weights }: LayerArrays, kernels: Kernels): number {
-  const { rows, cols } = weights;
-  const image = matrix(rows, cols, new Float64Array(rows * cols));
-  kernels.gemm({ a: matrix(rows, cols, Float64Array.from(D)), b: gram, out: image });
-  return 0.5 * kernels.dot(Float64Array.from(D), image.data);
 }

@@ -21,7 +21,7 @@ import { denseFactor, storedCurvature } from "@secateur/fisher";
 import { encodeNpy, writeFileAtomic } from "@secateur/formats";
 import { keepsNothing, overflowed } from "../../errors.ts";
 import type { Session } from "../../session.ts";
-import { gramProblem, halfEnergy, readLayer } from "./gram-problem.ts";
+import { gramProblem, readLayer } from "./gram-problem.ts";
 import { type ProblemArrays, readArrays } from "./read-arrays.ts";
 
 /** What `secateur solve --json` prints. */
@@ -117,12 +117,13 @@ async function openProblem(spec: SolveSpec): Promise<OpenedProblem> {
   }
   const { kernels } = session;
   const layer = await readLayer({ ...source, weights, ridge: settings.ridge ?? 0 });
-  const energy = halfEnergy(layer.weights.data, layer, kernels);
+  const problem = gramProblem(layer, settings, kernels);
+  const { rows, cols, data } = layer.weights;
+  const energy = await objective(problem, matrix(rows, cols, data.slice().fill(0)));
   return {
-    ...{ problem: gramProblem(layer, settings, kernels), shape: layer.shape, dtype: layer.dtype },
+    ...{ problem, shape: layer.shape, dtype: layer.dtype },
     async judge(w) {
-      const change = Float64Array.from(w, (value, i) => value - layer.weights.data[i]!);
-      const value = halfEnergy(change, layer, kernels);
+      const value = await objective(problem, matrix(rows, cols, w));
       return { objective: value, relativeError: energy > 0 ? value / energy : 0 };
     },
   };

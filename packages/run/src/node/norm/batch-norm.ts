@@ -51,8 +51,13 @@ export interface BatchNormSettings extends AugmentationFlags {
   readonly when: ReestimateTime;
 }
 
+/** Whether something is to be measured because somebody said so: it is refused where nothing can be. */
+export function asksForMeasuring(when: ReestimateTime | undefined): boolean {
+  return when !== undefined && when !== "never" && when !== "auto";
+}
+
 /**
- * What a pruning run does about batch normalisation: what was asked for, by default both before and after where the network
+ * What a pruning run does about batch normalisation: what was asked for, by default ("auto") both before and after where the network
  * has any. Pruning shifts what every channel gives; before as well, so that accuracies before and after compare.
  *
  * @returns undefined for a network without batch normalisation
@@ -63,7 +68,7 @@ export function batchNormFor(network: Network, asked: Partial<BatchNormSettings>
   const hasAny = network.spec.layers.some(({ kind }) => kind === "batch-norm");
   const changes = cropPadding !== undefined ? "--crop-padding" : flip !== undefined ? "--flip" : undefined;
   if (!hasAny) {
-    const flag = when !== undefined && when !== "never" ? "--reestimate-batch-norm" : changes;
+    const flag = asksForMeasuring(when) ? "--reestimate-batch-norm" : changes;
     if (flag === undefined) return undefined;
     const reason = `network '${network.name}' has no batch normalisation for --reestimate-batch-norm to measure`;
     throw flagWithoutEffect({ flag, reason });
@@ -71,7 +76,7 @@ export function batchNormFor(network: Network, asked: Partial<BatchNormSettings>
   if (when === "never" && changes !== undefined) {
     throw flagWithoutEffect({ flag: changes, reason: "it belongs to --reestimate-batch-norm, which is 'never'" });
   }
-  return { ...asked, when: when ?? "both" };
+  return { ...asked, when: when === undefined || when === "auto" ? "both" : when };
 }
 
 /**

@@ -101,7 +101,7 @@ describe("gmp", () => {
     expect(() => gmp({ sparsity: 0.5, from: 0.7 })).toThrow(/from/);
     expect(() => gmp({ sparsity: 0.5, interval: 0 })).toThrow(/interval/);
     await expect(trained({ rules: [gmp({ sparsity: 0.5, interval: 4 })] })).rejects.toThrow(
-      "prunings every 4 epochs need at least 8 epochs, and there are 6",
+      "updates every 4 epochs need at least 8 epochs, and there are 6",
     );
   });
 });

@@ -5,17 +5,10 @@
  * so that at least d epochs are left to recover. What is pruned stays pruned, and the optimizer forgets it.
  * Departure: the paper counts steps and prunes layer by layer; here it is epochs, and one list over all layers, as ZIB-IOL/BIMP does it.
  */
-import {
-  checkNumber,
-  type Kernels,
-  keptCount,
-  type Mask,
-  type Mat,
-  type ParamInfo,
-  sparsitySchedule,
-  type TrainingRule,
-} from "@secateur/core";
-import { nothingToPrune, tooShort } from "./errors.ts";
+import { checkNumber, keptCount, sparsitySchedule, type TrainingRule } from "@secateur/core";
+import { tooShort } from "../errors.ts";
+import { largestOverall } from "../masks/global-masks.ts";
+import { prunableParams, sizeOf } from "../masks/prunable.ts";
 
 /** Options of {@link gmp}. */
 export interface GmpOptions {
@@ -42,56 +35,22 @@ export function gmp(options: GmpOptions): TrainingRule {
   return {
     name: "gmp",
     settings: JSON.stringify({ sparsity, from, interval }),
-    begin({ params, steps, stepsPerEpoch }) {
-      const prunable = params.filter((param) => param.prunable);
-      if (prunable.length === 0) throw nothingToPrune("gmp");
+    begin(setup) {
+      const { steps, stepsPerEpoch } = setup;
+      const params = prunableParams("gmp", setup);
       const epochs = Math.round(steps / stepsPerEpoch);
       const prunings = Math.floor(epochs / interval) - 1;
-      if (prunings < 1) throw tooShort({ rule: "gmp", interval, epochs });
+      if (prunings < 1) throw tooShort({ rule: "gmp", interval, needs: 2 * interval, found: epochs, unit: "epochs" });
       const sparsities = sparsitySchedule({ name: "poly", stages: prunings + 1, target: sparsity, from });
       return {
         afterStep({ step, weights, masks, setMask, ctx }) {
           const t = step / (interval * stepsPerEpoch);
           if (!Number.isInteger(t) || t > prunings) return;
-          const pruned = smallestPruned({ prunable, weights, masks, sparsity: sparsities[t]!, kernels: ctx.kernels });
+          const keep = keptCount(sizeOf(params), sparsities[t]!);
+          const pruned = largestOverall({ params, weights, masks, keep, kernels: ctx.kernels });
           for (const [name, mask] of pruned) setMask(name, mask);
         },
       };
     },
   };
-}
-
-/** Masks that keep the floor((1 - sparsity) p) largest |w| of all p prunable weights, pruned ones excepted; ties to the lower index. */
-function smallestPruned(spec: {
-  prunable: readonly ParamInfo[];
-  weights: ReadonlyMap<string, Mat>;
-  masks: ReadonlyMap<string, Mask>;
-  sparsity: number;
-  kernels: Kernels;
-}): ReadonlyMap<string, Mask> {
-  const { prunable, weights, masks, sparsity, kernels } = spec;
-  const size = prunable.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
-  const scores = new Float64Array(size);
-  let start = 0;
-  for (const { name } of prunable) {
-    const { data } = weights.get(name)!;
-    const mask = masks.get(name);
-    for (let i = 0; i < data.length; i++) {
-      scores[start + i] = mask?.[i] === 0 ? Number.NEGATIVE_INFINITY : Math.abs(data[i]!);
-    }
-    start += data.length;
-  }
-  const keeps = new Uint8Array(size);
-  for (const place of kernels.largest(scores, keptCount(size, sparsity))) {
-    if (scores[place] !== Number.NEGATIVE_INFINITY) keeps[place] = 1;
-  }
-  let from = 0;
-  return new Map(
-    prunable.map(({ name, rows, cols }) => {
-      const to = from + rows * cols;
-      const mask = keeps.slice(from, to);
-      from = to;
-      return [name, mask] as const;
-    }),
-  );
 }

@@ -1,0 +1,44 @@
+/**
+ * The memory of a run kept for the next one: fresh vectors are zeroed before they are written, which can take as long as the run itself.
+ * Runs on other shapes start with nothing, so that what is kept never exceeds what one run took.
+ */
+import { createPool, type Dtype, type Kernels, type Pool } from "@secateur/core";
+import type { Plan } from "../plan/plan.ts";
+
+/** Lends a pool for the length of some work. */
+export interface KeptPool {
+  /**
+   * @param plan - what runs; memory is kept for this plan, and that of another one given back
+   * @throws what `work` throws, after which nothing is kept
+   */
+  use<T>(kernels: Kernels, plan: Plan, work: (pool: Pool) => Promise<T>): Promise<T>;
+}
+
+interface Kept {
+  readonly pool: Pool;
+  readonly plan: Plan;
+}
+
+/** Keeps at most one pool for each backend, and for no longer than the backend and what this is returned to live. */
+export function keptPool(dtype: Dtype): KeptPool {
+  const free = new WeakMap<Kernels, Kept>();
+  return {
+    async use(kernels, plan, work) {
+      const known = free.get(kernels);
+      // Whoever comes while it is lent finds none and starts its own.
+      free.delete(kernels);
+      const isFitting = known?.plan === plan;
+      if (!isFitting) known?.pool.close();
+      const pool = isFitting ? known.pool : createPool(kernels, dtype);
+      try {
+        const result = await work(pool);
+        free.get(kernels)?.pool.close();
+        free.set(kernels, { pool, plan });
+        return result;
+      } catch (error) {
+        pool.close();
+        throw error;
+      }
+    },
+  };
+}

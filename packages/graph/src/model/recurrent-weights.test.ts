@@ -1,0 +1,144 @@
+import { describeModel } from "@secateur/conformance";
+import { createRunContext, type Dataset, tensorDataset } from "@secateur/core";
+import { expect, test } from "vitest";
+import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
+import { createGraphModel } from "./graph-model.ts";
+
+const node = (op: string, inputs: string[], output: string, attributes: NodeSpec["attributes"] = {}): NodeSpec => ({
+  ...{ name: output, op, domain: "", inputs, outputs: [output], attributes },
+});
+const wave = (name: string, ...shape: number[]): GraphTensor => {
+  const size = shape.reduce((product, extent) => product * extent, 1);
+  return {
+    ...{ name, dtype: "f64", shape },
+    data: Float64Array.from({ length: size }, (_, i) => 0.6 * Math.sin(1.7 * i + 3 * name.length + shape.length)),
+  };
+};
+
+/** Three steps of sound of two numbers through an LSTM both ways, a GRU, and a dense layer on its last state. */
+const sounds: GraphSpec = {
+  name: "sounds",
+  nodes: [
+    node("Transpose", ["x"], "steps", { perm: [1, 0, 2] }),
+    node("LSTM", ["steps", "lw", "lr", "lb"], "both", { hidden_size: 2, direction: "bidirectional" }),
+    node("Transpose", ["both"], "turned", { perm: [0, 2, 1, 3] }),
+    node("Reshape", ["turned", "joined"], "features"),
+    { ...node("GRU", ["features", "gw", "gr"], ""), outputs: ["", "state"], attributes: { hidden_size: 3 } },
+    node("Squeeze", ["state", "first"], "last"),
+    node("Gemm", ["last", "out"], "logits", { transB: 1 }),
+  ],
+  initializers: [
+    ...[wave("lw", 2, 8, 2), wave("lr", 2, 8, 2), wave("lb", 2, 16), wave("gw", 1, 9, 4), wave("gr", 1, 9, 3)],
+    wave("out", 3, 3),
+    { name: "joined", dtype: "i64", shape: [3], data: BigInt64Array.of(0n, 0n, 4n) },
+    { name: "first", dtype: "i64", shape: [1], data: BigInt64Array.of(0n) },
+  ],
+  inputs: [{ name: "x", dtype: "f64", shape: ["batch", 3, 2] }],
+  outputs: [{ name: "logits", dtype: "f64", shape: ["batch", 3] }],
+};
+const data: Dataset = tensorDataset({
+  inputs: { x: { shape: [10, 3, 2], data: Float64Array.from({ length: 60 }, (_, i) => Math.sin(i * i)) } },
+  targets: { labels: { shape: [10], data: Uint32Array.from({ length: 10 }, (_, i) => i % 3) } },
+  classes: { labels: 3 },
+});
+const open = () => createGraphModel({ graph: sounds, opsets: { "": 17 }, dtype: "f64" });
+
+await describeModel({ test, name: "a graph over sounds", create: open, data });
+
+test("weights of LSTM and GRU are pruned, one row for each gate and number of a state", () => {
+  const shapes = open()
+    .params()
+    .map(({ name, rows, cols }) => [name, rows, cols]);
+  expect(shapes).toEqual([
+    ["lw", 16, 2],
+    ["lr", 16, 2],
+    ["gw", 9, 4],
+    ["gr", 9, 3],
+    ["out", 3, 3],
+  ]);
+});
+
+test("a graph without parameters of its own, as it is packed, computes the same", async () => {
+  const batch = await data.batch(Uint32Array.of(0, 1, 2));
+  const found = await open().run!(batch, createRunContext());
+  // Weights that are doubled and halved again are computed, and no parameters.
+  const doubled = (name: string): NodeSpec[] => [
+    node("Add", [name, name], `${name} twice`),
+    node("Mul", [`${name} twice`, "half"], `${name} again`),
+  ];
+  const nodes = sounds.nodes.map((one) => ({
+    ...one,
+    inputs: one.inputs.map((n) => (/^[lg][wr]$/.test(n) ? `${n} again` : n)),
+  }));
+  const graph = {
+    ...sounds,
+    nodes: [...["lw", "lr", "gw", "gr"].flatMap(doubled), ...nodes],
+    initializers: [...sounds.initializers, { name: "half", dtype: "f64", shape: [], data: Float64Array.of(0.5) }],
+  };
+  const other = createGraphModel({ graph, opsets: { "": 17 }, dtype: "f64" });
+  expect(other.params().map(({ name }) => name)).toEqual(["out"]);
+  const wanted = await other.run!(batch, createRunContext());
+  found["logits"]!.data.forEach((value: number, i: number) => {
+    // f64, some hundred operations.
+    expect(value).toBeCloseTo(wanted["logits"]!.data[i]!, 12);
+  });
+});
+
+test("what the state is multiplied with is handed out for every step, and what comes after it sees the weights that are written then", async () => {
+  const model = open();
+  const params = ["lw", "gw", "gr", "out"];
+  const request = { params, data, examples: Uint32Array.of(4, 1), inputs: "sequential" } as const;
+  const rows = new Map<string, number[][]>();
+  for await (const { targets, chunks, cols } of model.layerInputs!(request, createRunContext())) {
+    const own: number[][] = [];
+    for await (const chunk of chunks) {
+      for (let i = 0; i < chunk.data.length; i += cols) own.push([...chunk.data.subarray(i, i + cols)]);
+    }
+    const [{ param }] = targets as [(typeof targets)[0]];
+    rows.set(param, own);
+    // A GRU without any weights on its state.
+    if (param === "gr") {
+      const w = await model.read("gr");
+      await model.write("gr", { ...w, data: w.data.map(() => 0) });
+    }
+  }
+  // Three steps of two examples; a GRU sees its state twice in every step: once for its gates, once reset.
+  expect([...rows].map(([param, { length }]) => [param, length])).toEqual([
+    ["lw", 6],
+    ["gw", 6],
+    ["gr", 12],
+    ["out", 2],
+  ]);
+  // The first state is zero, and zero when it is reset.
+  expect(
+    rows
+      .get("gr")!
+      .slice(0, 4)
+      .flat()
+      .every((value) => value === 0),
+  ).toBe(true);
+  const parallel: number[][] = [];
+  for await (const { targets, chunks, cols } of open().layerInputs!(
+    { ...request, inputs: "parallel" },
+    createRunContext(),
+  )) {
+    for await (const chunk of chunks) {
+      if (targets[0]!.param !== "out") continue;
+      for (let i = 0; i < chunk.data.length; i += cols) parallel.push([...chunk.data.subarray(i, i + cols)]);
+    }
+  }
+  expect(rows.get("out")).not.toEqual(parallel);
+  const asWritten = await model.layerInputs!({ ...request, params: ["out"] }, createRunContext())
+    [Symbol.asyncIterator]()
+    .next();
+  const now: number[][] = [];
+  for await (const chunk of asWritten.value.chunks) {
+    for (let i = 0; i < chunk.data.length; i += 3) now.push([...chunk.data.subarray(i, i + 3)]);
+  }
+  expect(rows.get("out")).toEqual(now);
+});
+
+test("states of both directions are not handed out together", async () => {
+  const request = { params: ["lr"], data, examples: Uint32Array.of(0), inputs: "sequential" } as const;
+  await expect(open().layerInputs!(request, createRunContext())[Symbol.asyncIterator]().next()).rejects.toThrow(/'lr'/);
+});

@@ -1,0 +1,96 @@
+import {
+  arrayDataset,
+  classification,
+  createRunContext,
+  matrix,
+  type RunEvent,
+  referenceKernels,
+} from "@secateur/core";
+import { describe, expect, test } from "vitest";
+import type { ReestimateTime } from "../../prune/augmentation.ts";
+import type { PrunableModel } from "../../prune/prunable-model.ts";
+import type { Session } from "../../session.ts";
+import { matching, normJudge } from "./matched-norm.ts";
+
+const size = 200;
+const train = arrayDataset({
+  inputs: matrix(size, 1, new Float32Array(size)),
+  labels: new Uint32Array(size),
+  classes: 2,
+});
+
+/** A model whose loss is told by its statistics: those of the file, or matched ones. */
+async function run(losses: { file: number; matched: number }, when: ReestimateTime) {
+  let now: "file" | "matched" = "file";
+  const judgedOn: number[] = [];
+  const network = {
+    evaluate: async (data: { size: number }) => {
+      judgedOn.push(data.size);
+      return { loss: losses[now] };
+    },
+  } as unknown as PrunableModel;
+  const events: RunEvent[] = [];
+  const onEvent = (event: RunEvent): void => void events.push(event);
+  const session: Session = {
+    ...{ kernels: referenceKernels, kernelChoice: "reference", seed: 0, signal: new AbortController().signal },
+    ...{ onEvent, context: () => createRunContext({ onEvent }) },
+  };
+  const judge = await normJudge(
+    { train },
+    { task: classification(), withTeacher: async (data) => data },
+    session.context(),
+  );
+  const { before, recalibrate, after } = matching({
+    model: {
+      network,
+      measure: async () => ({
+        match: async () => {
+          now = "matched";
+        },
+        restore: () => {
+          now = "file";
+        },
+      }),
+    },
+    data: { train },
+    settings: { when },
+    session,
+    judge: () => judge,
+  });
+  await before();
+  await recalibrate?.(session.context());
+  const underWay = now;
+  await after();
+  const notes = events.flatMap((event) => (event.type === "note" ? [event.message] : []));
+  return { underWay, after: now, judgedOn, notes };
+}
+
+describe("statistics of batch normalisation of models of other layers", () => {
+  test("are matched by default where the loss of training examples falls by it, and a note says so", async () => {
+    const { underWay, after, judgedOn, notes } = await run({ file: 2, matched: 1 }, "auto");
+    expect([underWay, after]).toEqual(["matched", "matched"]);
+    // Both losses, under way and at the end, on the most examples that are judged by.
+    expect(judgedOn).toEqual([128, 128, 128, 128]);
+    expect(notes).toEqual([expect.stringContaining("matched to the dense network's: the loss of 128 training")]);
+  });
+
+  test("stay those of the file where it would rise, and where it would not be finite", async () => {
+    for (const matched of [3, Number.NaN, Number.POSITIVE_INFINITY]) {
+      const { underWay, after, notes } = await run({ file: 2, matched }, "auto");
+      expect([underWay, after]).toEqual(["file", "file"]);
+      expect(notes).toEqual([expect.stringContaining("stay those of the file")]);
+    }
+    // Nothing to keep: the matched ones may be the way back.
+    expect((await run({ file: Number.NaN, matched: 3 }, "auto")).after).toBe("matched");
+  });
+
+  test("are matched unseen where that was asked for, and left alone where nothing was", async () => {
+    for (const when of ["after", "both"] as const) {
+      const { after, judgedOn, notes } = await run({ file: 2, matched: 3 }, when);
+      expect([after, judgedOn, notes]).toEqual(["matched", [], []]);
+    }
+    for (const when of ["never", "before"] as const) {
+      expect((await run({ file: 2, matched: 1 }, when)).after).toBe("file");
+    }
+  });
+});

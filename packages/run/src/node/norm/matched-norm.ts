@@ -1,0 +1,111 @@
+/**
+ * Statistics of batch normalisation of ONNX and TensorFlow.js models: matched to those of the dense model, which needs no random changes of
+ * images. Matching usually helps a lot, but not every network: where most normalisations are folded into their convolutions, a few
+ * matched ones can do harm. Unless it was asked for, the loss of training examples decides.
+ */
+import { type Dataset, quietContext, type RunContext, sampleIndices, subset } from "@secateur/core";
+import type { DatasetSplits } from "@secateur/datasets";
+import type { PosedTask } from "../../prune/pose-task.ts";
+import type { PrunableModel } from "../../prune/prunable-model.ts";
+import type { Session } from "../../session.ts";
+import type { BatchNormSettings, Remeasure } from "./batch-norm.ts";
+
+/** Of a model whose statistics can be matched to those it had. */
+export interface MatchableModel {
+  readonly network: PrunableModel;
+  /** Measures the statistics of the model as it is. */
+  measure(data: Dataset, ctx: RunContext): Promise<Matcher>;
+}
+
+/** What can be done once the statistics of the dense model are known. */
+export interface Matcher {
+  /** Brings the statistics of the model as it is then back to them, on the same examples. */
+  match(ctx: RunContext): Promise<void>;
+  /** Brings back those that the file has. */
+  restore(): void;
+}
+
+/** Training examples whose loss decides. */
+const mostJudged = 128;
+
+/** The loss of training examples, of which the targets were taken from the dense network where they are the task's. */
+export interface NormJudge {
+  readonly examples: number;
+  loss(network: PrunableModel, ctx: RunContext): Promise<number>;
+}
+
+/** Takes the examples and their targets now: for the dense network. */
+export async function normJudge(
+  { train }: Pick<DatasetSplits, "train">,
+  { task, withTeacher }: Pick<PosedTask, "task" | "withTeacher">,
+  { rng }: Pick<RunContext, "rng">,
+): Promise<NormJudge> {
+  const count = Math.min(mostJudged, train.size);
+  const judged = await withTeacher(subset(train, sampleIndices(train.size, count, rng.fork("matched statistics"))));
+  return {
+    examples: judged.size,
+    loss: async (network, ctx) => (await network.evaluate(judged, ctx, { task })).loss,
+  };
+}
+
+/** Losses with the statistics of the file, and matched, and which were taken. */
+interface Decision {
+  readonly kept: number;
+  readonly matched: number;
+  readonly isMatched: boolean;
+}
+
+/**
+ * The measurements of a run.
+ *
+ * @param spec.settings - undefined or "never" and "before": nothing is done; "auto": statistics are matched where the loss of the judge falls by it;
+ *   "after" and "both": they are matched
+ * @param spec.judge - the one to ask; read when statistics are matched, so it may be made after `before`
+ */
+export function matching(spec: {
+  model: MatchableModel | undefined;
+  data: Pick<DatasetSplits, "train">;
+  settings: BatchNormSettings | undefined;
+  session: Session;
+  judge: () => NormJudge | undefined;
+}): Remeasure {
+  const { model, data, settings, session, judge } = spec;
+  const { when = "never" } = settings ?? {};
+  if (!model || when === "never" || when === "before") return { before: async () => {}, after: async () => {} };
+  let matcher: Matcher;
+  // Undefined where no loss decides.
+  const recalibrate = async (ctx: RunContext): Promise<Decision | undefined> => {
+    const judged = when === "auto" ? judge() : undefined;
+    // The same examples every time, whichever random numbers the stages between have drawn.
+    const quiet = quietContext({ ...session.context(), signal: ctx.signal });
+    if (!judged) {
+      await matcher.match(quiet);
+      return undefined;
+    }
+    matcher.restore();
+    const kept = await judged.loss(model.network, quiet);
+    await matcher.match(quiet);
+    const matched = await judged.loss(model.network, quiet);
+    // Losses that are not finite are worse than any.
+    const isMatched = matched < kept || !Number.isFinite(kept);
+    if (!isMatched) matcher.restore();
+    return { kept, matched, isMatched };
+  };
+  return {
+    async before() {
+      matcher = await model.measure(data.train, session.context());
+    },
+    recalibrate: async (ctx) => void (await recalibrate(ctx)),
+    async after() {
+      const losses = await recalibrate(session.context());
+      const examples = judge()?.examples;
+      if (!losses || losses.matched === losses.kept) return;
+      const [kept, matched] = [losses.kept, losses.matched].map((loss) => loss.toPrecision(3));
+      const count = `${examples} training examples`;
+      const message = losses.isMatched
+        ? `statistics of batch normalisation are matched to the dense network's: the loss of ${count} is ${matched} with them, ${kept} with those of the file`
+        : `statistics of batch normalisation stay those of the file: the loss of ${count} is ${kept} with them, ${matched} matched to the dense network's (--reestimate-batch-norm both matches them all the same)`;
+      session.onEvent({ type: "note", level: "info", code: "batch-norm", message });
+    },
+  };
+}

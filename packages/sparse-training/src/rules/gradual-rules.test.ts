@@ -1,0 +1,190 @@
+import { createRunContext, matrix } from "@secateur/core";
+import { describe, expect, test } from "vitest";
+import { drive, keptIn, params, weightsOf } from "../drive.test-support.ts";
+import { acDc } from "./ac-dc.ts";
+import { admm } from "./admm.ts";
+import { gmp } from "./gmp.ts";
+import { granet, granetSt } from "./granet.ts";
+import { issP } from "./iterative-shrinkage.ts";
+import { powerpropagation } from "./powerpropagation.ts";
+
+const counts = async (rule: ReturnType<typeof gmp>, spec = { steps: 12, stepsPerEpoch: 3 }): Promise<number[]> =>
+  (await drive({ rules: [rule], ...spec })).map(keptIn);
+
+describe("granet", () => {
+  test("weights kept after every step, by hand", async () => {
+    // Updates at steps 2, 4, 6, 8 of 12 (until 110 / 160 = 8.25): .9 - .9 (1 - t / 4)^3 of 60 weights leave 28.78, 12.75, 6.84, 6.
+    expect(await counts(granet({ sparsity: 0.9, interval: 2 }))).toEqual([60, 60, 28, 28, 12, 12, 6, 6, 6, 6, 6, 6, 6]);
+    // From half: .9 - .4 (1 - t / 4)^3 leave 16.125, 9, 6.375, 6.
+    expect(await counts(granetSt({ sparsity: 0.9, interval: 2 }))).toEqual([
+      ...[30, 30, 16, 16, 9, 9, 6, 6, 6, 6, 6, 6, 6],
+    ]);
+  });
+
+  test("without regeneration it prunes by magnitude alone, with it weights come back by their gradient", async () => {
+    // Four updates, of which the second and third regenerate weights of layers that are sparse already.
+    const pruned = await drive({
+      rules: [granet({ sparsity: 0.5, interval: 3, regrow: 0 })],
+      steps: 18,
+      stepsPerEpoch: 3,
+    });
+    const regrown = await drive({ rules: [granet({ sparsity: 0.5, interval: 3 })], steps: 18, stepsPerEpoch: 3 });
+    const comesBack = (seen: typeof pruned): boolean =>
+      seen.some(
+        ({ masks }, s) =>
+          s > 0 && (masks.get("a")?.some((bit, i) => bit > (seen[s - 1]!.masks.get("a")?.[i] ?? 1)) ?? false),
+      );
+    expect(comesBack(pruned)).toBe(false);
+    expect(comesBack(regrown)).toBe(true);
+    expect(keptIn(regrown.at(-1)!)).toBe(30);
+  });
+});
+
+test("ac-dc: dense beginning, compressed and dense phases in turn, a compressed end", async () => {
+  // 8 epochs of 2 steps, beginning 1, phases of 2: floor(7 / 2) = 3, so compressed 1-3, dense 3-5, compressed 5-8.
+  const found = await counts(acDc({ sparsity: 0.8, interval: 2, warmUp: 1 }), { steps: 16, stepsPerEpoch: 2 });
+  expect(found).toEqual([60, 60, 12, 12, 12, 12, 60, 60, 60, 60, 12, 12, 12, 12, 12, 12, 12]);
+  // Of an even number the last, dense one is left out.
+  const even = await counts(acDc({ sparsity: 0.8, interval: 2, warmUp: 0 }), { steps: 8, stepsPerEpoch: 1 });
+  expect(even).toEqual([12, 12, 60, 60, 12, 12, 12, 12, 12]);
+});
+
+test("ac-dc keeps the largest of all weights, and the others start again from 0", async () => {
+  const seen = await drive({
+    rules: [acDc({ sparsity: 0.8, interval: 1, warmUp: 1 })],
+    steps: 4,
+    stepsPerEpoch: 1,
+    rate: 0,
+  });
+  const all = [...weightsOf().get("a")!.data, ...weightsOf().get("b")!.data].map(Math.abs);
+  const least = all.sort((x, y) => y - x)[11]!;
+  const expected = weightsOf()
+    .get("a")!
+    .data.map((w: number) => (Math.abs(w) >= least ? w : 0));
+  expect([...seen[1]!.weights.get("a")!]).toEqual([...expected]);
+  expect([...seen[2]!.weights.get("a")!]).toEqual([...expected]);
+  expect(keptIn(seen[2]!)).toBe(60);
+});
+
+describe("admm", () => {
+  test("Z is the nearest point of the set, U what is missing, and both make the penalty whose gradient is added", async () => {
+    const rule = admm({ sparsity: 0.75, rho: 0.5 });
+    const weights = weightsOf();
+    const setup = { params, weights, masks: new Map(), steps: 40, stepsPerEpoch: 2 };
+    const hooks = rule.begin(setup);
+    const ctx = createRunContext();
+    const gradients = new Map(
+      params.map(({ name, rows, cols }) => [name, matrix(rows, cols, new Float64Array(rows * cols))]),
+    );
+    const at = { ...setup, step: 0, rate: 0.1, gradients, setMask: () => {}, ctx };
+    expect(hooks.penalty!(at)).toBe(0);
+    await hooks.afterStep!({ ...at, step: 2 });
+    const all = [...weights.get("a")!.data, ...weights.get("b")!.data];
+    const order = [...all].map(Math.abs).sort((x, y) => y - x);
+    // With U = 0 before, Z keeps the 15 largest and U is the rest, so W - Z + U is twice the small weights.
+    const small = all.filter((w) => Math.abs(w) < order[14]!);
+    const expected = 0.25 * small.reduce((sum, w) => sum + (2 * w) ** 2, 0);
+    expect(hooks.penalty!(at)).toBeCloseTo(expected, 12);
+    expect([...gradients.get("a")!.data]).toEqual(
+      [...weights.get("a")!.data].map((w: number) => (Math.abs(w) < order[14]! ? 0.5 * 2 * w : 0)),
+    );
+    // After W has moved, W + U is projected.
+    weights.get("a")!.data.forEach((w: number, i: number) => {
+      weights.get("a")!.data[i] = w + 0.1 * Math.sin(i);
+    });
+    const before = new Map(hooks.state!().map(({ name, data }) => [name, data]));
+    await hooks.afterStep!({ ...at, step: 4 });
+    const after = new Map(hooks.state!().map(({ name, data }) => [name, data]));
+    for (const name of ["a", "b"]) {
+      const [w, u, z] = [weights.get(name)!.data, before.get(`u/${name}`)!, after.get(`z/${name}`)!];
+      z.forEach((value: number, i: number) => {
+        if (value !== 0) expect(value).toBeCloseTo(w[i]! + u[i]!, 12);
+        expect(after.get(`u/${name}`)![i]).toBeCloseTo(u[i]! + w[i]! - value, 12);
+      });
+    }
+    expect(["a", "b"].flatMap((name) => [...after.get(`z/${name}`)!]).filter((value) => value !== 0)).toHaveLength(15);
+  });
+
+  test("the projection is the best of all masks of that many weights, and of every pattern", () => {
+    const values = [3, -1, 2, 0.5];
+    const distance = (mask: readonly number[]): number => values.reduce((sum, v, i) => sum + (mask[i] ? 0 : v * v), 0);
+    const masks = Array.from({ length: 16 }, (_, bits) => values.map((__, i) => (bits >> i) & 1));
+    const best = masks
+      .filter((mask) => mask.reduce((sum, bit) => sum + bit, 0) === 2)
+      .sort((x, y) => distance(x) - distance(y))[0]!;
+    expect(best).toEqual([1, 0, 1, 0]);
+    const hooks = admm({ keep: 2, of: 4 }).begin({
+      params: [{ name: "w", shape: [1, 4], rows: 1, cols: 4, prunable: true, flopsPerWeight: 2 }],
+      weights: new Map([["w", matrix(1, 4, Float64Array.from(values))]]),
+      masks: new Map(),
+      ...{ steps: 10, stepsPerEpoch: 1 },
+    });
+    let found: number[] = [];
+    hooks.afterStep!({
+      ...{ step: 7, steps: 10, stepsPerEpoch: 1, rate: 1, params: [], gradients: new Map(), masks: new Map() },
+      weights: new Map([["w", matrix(1, 4, Float64Array.from(values))]]),
+      setMask: (_, mask) => {
+        found = [...mask];
+      },
+      ctx: createRunContext(),
+    });
+    expect(found).toEqual(best);
+  });
+
+  test("pulled weights end nearer to the set, and are pruned after seven tenths", async () => {
+    const gradient = (): number => 0;
+    const rules = (rho: number) => [admm({ sparsity: 0.75, rho, interval: 1 })];
+    const weak = await drive({ rules: rules(0.01), steps: 20, stepsPerEpoch: 2, gradient });
+    const strong = await drive({ rules: rules(1), steps: 20, stepsPerEpoch: 2, gradient });
+    const norm = (seen: typeof weak, step: number): number =>
+      [...seen[step]!.weights.get("a")!].reduce((sum, w) => sum + w * w, 0);
+    const lost = (seen: typeof weak): number => norm(seen, 13) - norm(seen, 14);
+    expect(lost(strong)).toBeLessThan(0.5 * lost(weak));
+    expect(strong.map(keptIn)).toEqual([...Array<number>(14).fill(60), ...Array<number>(7).fill(15)]);
+  });
+
+  test("contradicting options and too few epochs are refused", async () => {
+    expect(() => admm({ sparsity: 0.5, keep: 2, of: 4 })).toThrow(/'sparsity' alone/);
+    expect(() => admm({ keep: 2 })).toThrow(/'keep' with 'of'/);
+    await expect(drive({ rules: [admm({ interval: 4 })], steps: 4, stepsPerEpoch: 1 })).rejects.toThrow(
+      /updates every 4 epochs need at least 8 epochs/,
+    );
+  });
+});
+
+test("iss-p: by plain gradient descent small weights lose their fraction a step, then they are pruned", async () => {
+  const gradient = (): number => 0;
+  const seen = await drive({ rules: [issP({ sparsity: 0.75, shrink: 0.1 })], steps: 10, stepsPerEpoch: 5, gradient });
+  const start = weightsOf().get("a")!.data;
+  const order = [...start, ...weightsOf().get("b")!.data].map(Math.abs).sort((x, y) => y - x);
+  seen[3]!.weights.get("a")!.forEach((w, i) => {
+    const isSmall = Math.abs(start[i]!) < order[14]!;
+    expect(w).toBeCloseTo(start[i]! * (isSmall ? 0.9 ** 3 : 1), 12);
+  });
+  expect(seen.map(keptIn)).toEqual([...Array<number>(7).fill(60), ...Array<number>(4).fill(15)]);
+});
+
+describe("powerpropagation", () => {
+  test("a step of theta is the step that the chain rule gives", async () => {
+    const [before, after] = await drive({ rules: [powerpropagation({ alpha: 3 })], steps: 1, stepsPerEpoch: 1 });
+    const noise = createRunContext({ seed: 3 }).rng.fork("gradients");
+    before!.weights.get("a")!.forEach((w, i) => {
+      const theta = Math.cbrt(w);
+      const moved = theta - 0.1 * 3 * theta * theta * noise.normal();
+      // Powers of about 1 in f64, twice.
+      expect(Math.abs(after!.weights.get("a")![i]! - moved ** 3)).toBeLessThan(1e-13);
+    });
+  });
+
+  test("gmp prunes beside it, as far as alone", async () => {
+    const rules = [powerpropagation(), gmp({ sparsity: 0.9 })];
+    const seen = await drive({ rules, steps: 12, stepsPerEpoch: 2 });
+    expect(keptIn(seen.at(-1)!)).toBe(6);
+    expect(
+      seen
+        .at(-1)!
+        .weights.get("a")!
+        .filter((w) => w !== 0).length,
+    ).toBeLessThanOrEqual(6);
+  });
+});

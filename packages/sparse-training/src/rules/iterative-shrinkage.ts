@@ -1,0 +1,59 @@
+/**
+ * Iterative soft shrinkage (ISS-P, Wang et al. 2023): in every step the smallest floor(s p) of p magnitudes over the whole network lose the fraction a
+ * of themselves, w <- w - a w, on top of their gradient; which weights are smallest is asked anew at every step, so that one that the loss
+ * needs may grow out of it. After `until` of training they are pruned, and what is kept trains on.
+ * Departure: hooks do not move weights, so the shrinkage is a gradient a w / rate beside that of the loss. Plain gradient descent then takes exactly the step
+ * above; momentum m repeats it over later steps, a / (1 - m) of the weight in all; optimizers that divide by gradients (adam) do not follow it, and weight
+ * decay beside it goes on.
+ */
+import { checkNumber, keptCount, type TrainingRule } from "@secateur/core";
+import { tooShort } from "../errors.ts";
+import { largestOverall } from "../masks/global-masks.ts";
+import { prunableParams, sizeOf } from "../masks/prunable.ts";
+
+/** Options of {@link issP}. */
+export interface IssPOptions {
+  /** s, the fraction of prunable weights that shrinks, and is removed in the end, in [0, 1). */
+  readonly sparsity: number;
+  /** a, the fraction of themselves that small weights lose in a step, in (0, 1); default 0.001. */
+  readonly shrink?: number | undefined;
+  /** The part of training after which small weights are pruned, in (0, 1]; default 0.7. */
+  readonly until?: number | undefined;
+}
+
+/**
+ * The rule. A step costs one selection over all prunable weights more, until they are pruned.
+ *
+ * @throws ERR_OPTION; when training begins ERR_IMPOSSIBLE for nothing to prune or a training without a step
+ * @example
+ * await train(network, { data, epochs: 10, rules: [issP({ sparsity: 0.9 })] }, createRunContext());
+ */
+export function issP({ sparsity, shrink = 0.001, until = 0.7 }: IssPOptions): TrainingRule {
+  checkNumber("iss-p", "sparsity", sparsity, { least: 0, most: 1 });
+  checkNumber("iss-p", "shrink", shrink, { least: 0, most: 1, above: true });
+  checkNumber("iss-p", "until", until, { least: 0, most: 1, above: true });
+  return {
+    name: "iss-p",
+    settings: JSON.stringify({ sparsity, shrink, until }),
+    begin(setup) {
+      const params = prunableParams("iss-p", setup);
+      const keep = keptCount(sizeOf(params), sparsity);
+      const pruneAfter = Math.max(1, Math.floor(until * setup.steps));
+      if (setup.steps < 1) throw tooShort({ rule: "iss-p", interval: 1, needs: 1, found: 0, unit: "steps" });
+      return {
+        onGradients({ step, rate, weights, gradients, ctx: { kernels } }) {
+          // A step of rate 0 moves nothing.
+          if (step >= pruneAfter || rate === 0) return;
+          for (const [name, mask] of largestOverall({ params, weights, keep, kernels })) {
+            const [w, g] = [weights.get(name)!.data, gradients.get(name)!.data];
+            for (let i = 0; i < w.length; i++) if (mask[i] === 0) g[i] = g[i]! + (shrink * w[i]!) / rate;
+          }
+        },
+        afterStep({ step, weights, setMask, ctx: { kernels } }) {
+          if (step !== pruneAfter) return;
+          for (const [name, mask] of largestOverall({ params, weights, keep, kernels })) setMask(name, mask);
+        },
+      };
+    },
+  };
+}
