@@ -60,6 +60,8 @@ export type {
   GradientBlock,
   GradientRequest,
   GradientRows,
+  HessianProducts,
+  HessianRequest,
   LayerMoments,
   Linearization,
   MeanGradient,
