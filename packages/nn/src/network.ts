@@ -68,7 +68,7 @@ export interface Network extends Model {
   meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
   linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
   hessianProducts(request: HessianRequest, ctx: RunContext): Promise<HessianProducts>;
-  synapticFlow(request: { readonly params: readonly string[] }, ctx: RunContext): Promise<Float64Array>;
+  synapticFlow(request: Pick<HessianRequest, "params" | "at">, ctx: RunContext): Promise<Float64Array>;
   run(batch: Batch, ctx: RunContext): Promise<FloatTensors>;
   layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   layerInputs(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;

@@ -34,3 +34,12 @@ export function keptPruned({ rule, zeros }: { rule: string; zeros: number }): Pr
     { details: { rule, zeros } },
   );
 }
+
+/** A saliency that looks at the loss, in a run without data. */
+export function dataMissing(saliency: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `saliency '${saliency}' needs training data, and the run has none; give data (--data), or take synflow, which needs none`,
+    { details: { saliency } },
+  );
+}

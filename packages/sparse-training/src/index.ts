@@ -1,7 +1,11 @@
 /**
- * @secateur/sparse-training: rules that prune while a network trains.
+ * @secateur/sparse-training: rules that prune while a network trains, and saliencies for pruning it before.
  * @packageDocumentation
  */
+export { type FirstStepsOptions, firstSteps } from "./initial/first-steps.ts";
+export { type FlowMeasure, flowMeasures, type GradientFlowOptions, gradientFlow } from "./initial/gradient-flow.ts";
+export { inStages } from "./initial/in-stages.ts";
+export { synapticFlow } from "./initial/synaptic-flow.ts";
 export { type DropCriterion, dropCriteria } from "./masks/drop-and-grow.ts";
 export type { Distribution } from "./masks/layer-counts.ts";
 export { type AcDcOptions, acDc } from "./rules/ac-dc.ts";

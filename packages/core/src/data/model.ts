@@ -76,6 +76,8 @@ export interface MeanGradient {
 export interface HessianRequest extends Omit<GradientRequest, "batch"> {
   /** Divides the outputs before the loss, > 0; default 1. */
   readonly temperature?: number;
+  /** The weights [p] of those parameters to take them at, flat; default: as they are now. The model is left as it is. */
+  readonly at?: Vec;
 }
 
 /** The mean loss of some examples around the present weights, to second order; vectors are flat, in the requested order. */
@@ -203,7 +205,7 @@ export interface Model {
    * The gradient [p] f64 in |w| of R, the sum of the outputs for inputs of 1 with every parameter and statistic replaced by its magnitude: how much
    * of what flows through the network goes through each weight (Tanaka et al. 2020). No data; one forward and backward pass of one example.
    */
-  synapticFlow?(request: { readonly params: readonly string[] }, ctx: RunContext): Promise<Vec>;
+  synapticFlow?(request: Pick<HessianRequest, "params" | "at">, ctx: RunContext): Promise<Vec>;
   layerMoments?(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   /** What the layers see. Read an entry's chunks to the end, write the parameters, then ask for the next. */
   layerInputs?(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;

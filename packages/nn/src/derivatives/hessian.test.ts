@@ -128,6 +128,25 @@ test("some parameters alone give that block of the Hessian", async () => {
   });
 });
 
+test("they may be asked at other weights, and the network is left as it is", async () => {
+  const spec = mlp({ sizes: [5, 7, 3] });
+  const [network, other] = [
+    createNetwork(spec, { seed: 1, dtype: "f64" }),
+    createNetwork(spec, { seed: 2, dtype: "f64" }),
+  ];
+  const data = dataFor(spec);
+  const request = { params: ["fc1.weight", "fc2.weight"], data, examples: all(data.size) };
+  const at = Float64Array.from(request.params.flatMap((name) => [...other.weights.get(name)!.data]));
+  const before = network.tensors();
+  expect((await network.hessianProducts({ ...request, at }, ctx)).gradient).toEqual(
+    (await other.hessianProducts(request, ctx)).gradient,
+  );
+  expect(await network.synapticFlow({ params: request.params, at }, ctx)).toEqual(
+    await other.synapticFlow({ params: request.params }, ctx),
+  );
+  expect(network.tensors()).toEqual(before);
+});
+
 describe("synaptic flow", () => {
   test("of two layers is the product of magnitudes along all paths, and what enters a layer leaves it", async () => {
     const network = createNetwork(mlp({ sizes: [3, 4, 2] }), { seed: 5 });

@@ -44,8 +44,8 @@ export async function hessianProducts(
 ): Promise<HessianProducts> {
   const { params, examples, data, task = classification(), temperature = 1 } = request;
   // A copy: trial weights may be written while products go on.
-  const weights = new Map([...model.weights].map(([name, w]) => [name, { ...w, data: w.data.slice() }]));
-  const frozen: Model = { spec: model.spec, weights };
+  const frozen = weightsAt(model, request);
+  const { weights } = frozen;
   const softened = temperature === 1 ? task : atTemperature(task, temperature);
   const { gradient, loss, count = examples.length } = await meanGradient(frozen, { ...request, task: softened }, ctx);
   for (let j = 0; j < gradient.length; j++) gradient[j] = (gradient[j]! * examples.length) / count;
@@ -79,6 +79,15 @@ export async function hessianProducts(
       for (let j = 0; j < sums.length; j++) out[j] = sums[j]! / count;
     },
   };
+}
+
+/** A copy of the model with the given weights of some parameters. */
+export function weightsAt(model: Model, { params, at }: Pick<HessianRequest, "params" | "at">): Model {
+  const weights = new Map([...model.weights].map(([name, w]) => [name, { ...w, data: w.data.slice() }]));
+  for (const [name, { start, rows, cols }] of at ? layout(model, params) : []) {
+    weights.get(name)!.data.set(at!.subarray(start, start + rows * cols));
+  }
+  return { spec: model.spec, weights };
 }
 
 /** Adds the product of one batch: of the Hessian of its summed loss. */

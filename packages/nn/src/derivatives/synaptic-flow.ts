@@ -3,22 +3,27 @@
  *   R = sum of the outputs,   dR/d|w|.
  * In eval mode, as the authors' code does it, and in f64: R is a product over the layers.
  */
-import { type Mat, matrix, notFiniteOutput, type RunContext } from "@secateur/core";
+import { type HessianRequest, type Mat, matrix, notFiniteOutput, type RunContext } from "@secateur/core";
 import { findParam } from "../graph/param-specs.ts";
 import { withPool } from "../pool.ts";
 import type { Model } from "./gradient-passes.ts";
 import { sumSink, zeroGradients } from "./gradients.ts";
+import { weightsAt } from "./hessian.ts";
 import { record } from "./tape.ts";
 
 /** dR/d|w|, flat in the order of `params`. @throws ERR_NOT_FINITE where R leaves the range of f64 */
 export async function synapticFlow(
   model: Model,
-  { params }: { readonly params: readonly string[] },
+  request: Pick<HessianRequest, "params" | "at">,
   ctx: RunContext,
 ): Promise<Float64Array> {
   const { spec } = model;
+  const { params } = request;
   const weights = new Map(
-    [...model.weights].map(([name, w]) => [name, matrix(w.rows, w.cols, Float64Array.from(w.data, Math.abs))]),
+    [...weightsAt(model, request).weights].map(([name, w]) => [
+      name,
+      matrix(w.rows, w.cols, Float64Array.from(w.data, Math.abs)),
+    ]),
   );
   const sums = zeroGradients(new Map(params.map((name) => [name, findParam({ spec, weights }, name)])));
   const size = spec.inputShape.reduce((product, extent) => product * extent, 1);
