@@ -1,6 +1,7 @@
 /** The JSON documents have exactly the keys that docs/cli.md promises, no more and no fewer. */
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { encodeSafetensors, type NamedTensor } from "@secateur/formats";
 import { beforeAll, describe, expect, test } from "vitest";
 import { call, smallArch, smallProblem, smallTask } from "./testing.test-support.ts";
 
@@ -157,6 +158,23 @@ describe("the JSON document of", () => {
     checkDocument("convert", await documentOf(["convert", model, "--out", join(folder, "net.onnx")]));
   });
 
+  test("cut", async () => {
+    const { folder } = await smallTask();
+    const names = ["fc1.weight", "fc2.weight"];
+    const shapes = [
+      [5, 6],
+      [3, 5],
+    ];
+    const tensors = names.map((name, i): NamedTensor => {
+      const data = new Float32Array(shapes[i]![0]! * shapes[i]![1]!).fill(1);
+      if (i === 0) data.fill(0, 0, 6);
+      return { name, shape: shapes[i]!, dtype: "f32", data };
+    });
+    const model = join(folder, "masked.safetensors");
+    await writeFile(model, encodeSafetensors({ tensors, metadata: { "secateur.architecture": smallArch } }));
+    checkDocument("cut", await documentOf(["cut", model, "--out", join(folder, "small.safetensors")]));
+  });
+
   test("plugins", async () => {
     const { folder } = await smallTask();
     checkDocument("plugins", await documentOf(["plugins"], folder));
@@ -169,6 +187,7 @@ describe("the page", () => {
       "bench",
       "compare",
       "convert",
+      "cut",
       "eval",
       "inspect",
       "pack",

@@ -6,6 +6,7 @@ import { Command } from "commander";
 import { addBenchCommand } from "./commands/bench.ts";
 import { addCompareCommand } from "./commands/compare.ts";
 import { addConvertCommand } from "./commands/convert.ts";
+import { addCutCommand } from "./commands/cut.ts";
 import { addEvalCommand } from "./commands/eval.ts";
 import { addExplainCommand } from "./commands/explain.ts";
 import { addInitCommand } from "./commands/init.ts";
@@ -33,6 +34,7 @@ export const commandNames = [
   "sensitivity",
   "inspect",
   "convert",
+  "cut",
   "pack",
   "unpack",
   "bench",
@@ -104,6 +106,7 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   addSensitivityCommand(program, { terminal, argv });
   addInspectCommand(program, terminal);
   addConvertCommand(program, terminal);
+  addCutCommand(program, terminal);
   addPackCommand(program, terminal);
   addUnpackCommand(program, terminal);
   addBenchCommand(program, terminal);

@@ -41,6 +41,7 @@ export type {
 export type { ExternalData } from "./onnx/onnx-tensor.ts";
 export { outlineOnnx, readOnnx } from "./onnx/read-onnx.ts";
 export { replaceOnnxTensors } from "./onnx/replace-tensors.ts";
+export { type ChangedNode, type ChangedTensor, type OnnxRewriting, rewriteOnnx } from "./onnx/rewrite-onnx.ts";
 export { decodePytorchStream, decodePytorchZip } from "./pytorch/decode-pytorch.ts";
 export { decodeSafetensors } from "./safetensors/decode-safetensors.ts";
 export { encodeSafetensors } from "./safetensors/encode-safetensors.ts";

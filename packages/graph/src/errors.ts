@@ -111,3 +111,12 @@ export function stateMismatch(tensor: string, found: number | undefined, expecte
     { details: { tensor, found, expected } },
   );
 }
+
+/** A cut that did not come out as it was foretold: nothing of it is of use. */
+export function cutDiffers(found: string): PruneError {
+  return new PruneError(
+    "ERR_CUT",
+    `the cut network is not what the whole one says: ${found}; nothing is written, and the model is worth a report`,
+    { details: { found } },
+  );
+}

@@ -3,6 +3,11 @@
  * @packageDocumentation
  */
 
+export type { ChannelGroup, FrozenAxis, GroupMember } from "./channels/channel-groups.ts";
+export { channelGroups } from "./channels/channel-groups.ts";
+export { compareGraphs, type GraphDifference } from "./channels/compare-graphs.ts";
+export { type CutGraph, cutGraph } from "./channels/cut-graph.ts";
+export { type ChannelSpec, type TracedGraph, traceChannels } from "./channels/trace-channels.ts";
 export type { Attribute, GraphSpec, GraphTensor, NodeSpec, TensorData, ValueSpec } from "./graph-spec.ts";
 export type { ChannelStatistics } from "./model/channel-statistics.ts";
 export { type FixedInputs, fixedTensors } from "./model/fixed-inputs.ts";

@@ -189,3 +189,48 @@ export function ownData(spec: { path: string; location: string }): PruneError {
   const message = `${spec.path}: its data '${spec.location}' lie where those of the output would; give an --out in another folder`;
   return new PruneError("ERR_USAGE", message, { details: spec });
 }
+
+/** A model in which no channel is without effect. */
+export function nothingToCut(spec: { source: string; groups: number; frozen: readonly string[] }): PruneError {
+  const { source, groups } = spec;
+  const frozen = [...new Set(spec.frozen)];
+  const keepers =
+    frozen.length === 0
+      ? ""
+      : `; kept for good by ${frozen.slice(0, 3).join(", ")}${frozen.length > 3 ? ` and ${frozen.length - 3} more` : ""}`;
+  const found =
+    groups === 0
+      ? "it has no channels that could go"
+      : `none of its ${groups} groups of channels is zero, or constant where that can be folded`;
+  return new PruneError(
+    "ERR_NOTHING_TO_CUT",
+    `${source}: nothing to cut: ${found}${keepers}; nothing was written. Channels that are zero come from secateur prune --units channels, or --units rows`,
+    { details: { source, groups, frozen } },
+  );
+}
+
+/** A cut model that does not compute what the whole one does. */
+export function cutDiffers(spec: { source: string; difference: number }): PruneError {
+  const { source, difference } = spec;
+  return new PruneError(
+    "ERR_CUT",
+    `${source}: the cut model differs from the whole one by ${difference.toPrecision(2)} of its largest output on random inputs, which is more than rounding; nothing was written, and the model is worth a report`,
+    { fault: "runtime", details: spec },
+  );
+}
+
+/** Extents of inputs that vary, and no stand-in fits. */
+export function shapesToTell(spec: {
+  source: string;
+  inputs: readonly { readonly name: string; readonly shape?: readonly (number | string | null)[] }[];
+  cause: unknown;
+}): PruneError {
+  const { source, inputs, cause } = spec;
+  const open = inputs.find(({ shape = [] }) => shape.some((extent) => typeof extent !== "number"));
+  const text = (open?.shape ?? []).map((extent) => extent ?? "?").join(", ");
+  const reason = cause instanceof Error ? ` (${cause.message})` : "";
+  return badUsage(
+    `${source}: input '${open?.name}' is [${text}], and no size that was tried goes through${reason}; say one, for example --input-shape '${open?.name}=${(open?.shape ?? []).map((extent, i) => (typeof extent === "number" ? extent : i === 0 ? "batch" : 256)).join(",")}'`,
+    { source, input: open?.name },
+  );
+}

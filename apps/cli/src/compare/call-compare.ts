@@ -13,6 +13,7 @@ import {
   type Session,
 } from "@secateur/run";
 import {
+  compareText,
   comparisonStatePath,
   type EngineChoice,
   findReporter,
@@ -30,7 +31,6 @@ import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
-import { compareText } from "./compare-text.ts";
 
 /** The flags of `secateur compare` as commander hands them over. */
 export interface CompareFlags extends SessionFlags, PlanFlags {

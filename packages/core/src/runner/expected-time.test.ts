@@ -22,6 +22,8 @@ test("work is three passes a gradient row and what the solver says, its products
   expect(expectedWork(spec)).toEqual({
     ...{ gradients: 400 * 3 * 4e5 + 5e6, products: 1e6, asDense: 1e6, losses: 3 * 100 * 4e5 },
   });
+  // Statistics are measured twice over, on as many examples as there are.
+  expect(expectedWork({ ...spec, recalibrates: true }).losses).toBe(3 * (100 + 2 * 500) * 4e5);
   const none = { gradients: 0, products: 0, asDense: 0, losses: 0 };
   expect(expectedWork({ ...spec, solver: { ...solver, needs: {} } })).toEqual(none);
 });

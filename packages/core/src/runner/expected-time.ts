@@ -17,7 +17,7 @@ import type { CurvatureEstimator, Estimate, EstimateRequest } from "./curvature-
 const gradientPasses = 3;
 /** Losses that a stage compares: its step in full and halved, and its mask alone. */
 const lossesAStage = 3;
-/** Examples that settling takes, three passes' worth each: those of batch statistics. */
+/** Training examples that statistics are measured on at most, and passes over each that this takes. */
 const recalibrationExamples = 1024;
 const recalibrationPasses = 2;
 
@@ -50,7 +50,8 @@ export function expectedWork({ solver, plan, situation, accept, recalibrates }: 
   const pass = prunable * weightReuse;
   const stages = plan.stages + plan.targetStages;
   const competing = plan.ridge === "auto" ? plan.ridgeFactors.length : 1;
-  const measured = accept + (recalibrates ? recalibrationExamples * recalibrationPasses : 0);
+  const settled = recalibrates ? Math.min(recalibrationExamples, situation.examples) : 0;
+  const measured = accept + settled * recalibrationPasses;
   const { curvature, products, asDense = products } = solver.work?.(plan, situation) ?? { curvature: 0, products: 0 };
   return {
     gradients: rowsOf(plan) * plan.batch * gradientPasses * pass + curvature,

@@ -81,7 +81,8 @@ function graphProto({ name, nodes, initializers, distant = [], inputs, outputs }
   });
 }
 
-function nodeProto({
+/** A node. */
+export function nodeProto({
   name,
   op,
   domain,
@@ -96,7 +97,8 @@ function nodeProto({
   return create(NodeProtoSchema, { name, opType: op, domain, input: [...inputs], output: [...outputs], attribute });
 }
 
-function attributeProto(name: string, value: OnnxAttribute, isFloat: boolean): AttributeProto {
+/** An attribute; whole numbers are integers unless it is said that they are floats. @throws ERR_TENSOR for graphs and other things that are not written */
+export function attributeProto(name: string, value: OnnxAttribute, isFloat: boolean): AttributeProto {
   const of = (fields: MessageInitShape<typeof AttributeProtoSchema>): AttributeProto =>
     create(AttributeProtoSchema, { name, ...fields });
   const text = (string: string) => new TextEncoder().encode(string) as Uint8Array<ArrayBuffer>;
@@ -113,7 +115,8 @@ function attributeProto(name: string, value: OnnxAttribute, isFloat: boolean): A
   throw badTensor({ name, found: "an attribute that is not written", expected: "numbers, texts or a tensor" });
 }
 
-function tensorProto({ name, dtype, shape, data }: NewTensor): TensorProto {
+/** A tensor, its numbers as raw bytes. @throws ERR_TENSOR */
+export function tensorProto({ name, dtype, shape, data }: NewTensor): TensorProto {
   const type = onnxDtypeNumber(dtype);
   if (type < 0) throw badTensor({ name, found: `the dtype ${dtype}`, expected: "a dtype that ONNX has" });
   const rawData = new Uint8Array(data.byteLength);
@@ -127,7 +130,8 @@ function distantProto({ name, dtype, shape, distant }: NewDistantTensor): Tensor
   return create(TensorProtoSchema, { name, dims, dataType: onnxDtypeNumber(dtype), dataLocation: 1, externalData });
 }
 
-function valueProto({ name, dtype, shape }: OnnxValue): ValueInfoProto {
+/** An input or output. */
+export function valueProto({ name, dtype, shape }: OnnxValue): ValueInfoProto {
   const dim = shape?.map((extent) => {
     if (typeof extent === "number") return { value: { case: "dimValue" as const, value: BigInt(extent) } };
     return extent === null ? {} : { value: { case: "dimParam" as const, value: extent } };

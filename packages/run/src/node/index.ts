@@ -1,6 +1,9 @@
 /** The same from files: plugins from node_modules, models, data, recipes and saved states. */
 
+export { compareText } from "./compare/compare-text.ts";
 export { runCompare } from "./compare/run-compare.ts";
+export { cutText } from "./cut/cut-text.ts";
+export { type CutDocument, runCut } from "./cut/run-cut.ts";
 export { explainEntry } from "./explain/explain-entry.ts";
 export { explainSchedule, type ShownSchedule } from "./explain/explain-schedule.ts";
 export { planSituation } from "./explain/plan-situation.ts";

@@ -96,7 +96,7 @@ export function withOpset(
 }
 
 /** The weights first: where there is a model.json, its files are there. */
-function inFolder(folder: string, files: ReadonlyMap<string, Uint8Array>): readonly EncodedFile[] {
+export function inFolder(folder: string, files: ReadonlyMap<string, Uint8Array>): readonly EncodedFile[] {
   return [...files].reverse().map(([name, bytes]) => [join(folder, name), bytes] as const);
 }
 

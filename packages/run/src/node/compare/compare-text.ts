@@ -8,7 +8,7 @@ import {
   formatNumber,
   formatTable,
 } from "@secateur/report/text";
-import type { CompareDocument } from "@secateur/run";
+import type { CompareDocument } from "../../compare/compare-document.ts";
 
 /** What `secateur compare` prints for people: accuracy by solver and sparsity, then what each run cost. */
 export function compareText(document: CompareDocument): string {

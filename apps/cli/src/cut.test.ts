@@ -1,0 +1,94 @@
+import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { decodeOnnx, encodeSafetensors, type NamedTensor } from "@secateur/formats";
+import { createNetwork, type NetworkSpec } from "@secateur/nn";
+import { expect, test } from "vitest";
+import { call, temporaryFolder } from "./testing.test-support.ts";
+
+const images: NetworkSpec = {
+  name: "small",
+  inputShape: [2, 6, 6],
+  classes: 3,
+  layers: [
+    { kind: "conv2d", name: "c1", in: 2, out: 4, kernel: [3, 3], padding: 1 },
+    { kind: "relu", name: "r1" },
+    { kind: "conv2d", name: "c2", in: 4, out: 4, kernel: [3, 3], padding: 1, groups: 4 },
+    { kind: "batch-norm", name: "b2", channels: 4 },
+    { kind: "add", inputs: ["r1", "b2"] },
+    { kind: "global-average-pool" },
+    { kind: "dense", name: "fc", in: 4, out: 3 },
+    { kind: "log-softmax" },
+  ],
+};
+
+/** A checkpoint that describes itself, with channel 1 of the sum zero in all its tensors. */
+async function maskedModel(folder: string, isMasked = true): Promise<string> {
+  const tensors = createNetwork(images, { seed: 3 }).tensors();
+  const named = tensors.map(({ name, shape, data }): NamedTensor => {
+    const own = Float32Array.from(data);
+    const inner = own.length / shape[0]!;
+    if (isMasked && shape[0] === 4) own.fill(0, inner, 2 * inner);
+    return { name, shape, dtype: "f32", data: own };
+  });
+  const path = join(folder, "net.safetensors");
+  const metadata = { "secateur.architecture": JSON.stringify(images) };
+  await writeFile(path, encodeSafetensors({ tensors: named, metadata }));
+  return path;
+}
+
+test("a checkpoint is cut to a smaller one that describes itself, to ONNX and to TensorFlow.js", async () => {
+  const folder = await temporaryFolder();
+  const model = await maskedModel(folder);
+  const small = join(folder, "small.safetensors");
+  const { code, stdout } = await call(["cut", model, "--out", small, "--json"]);
+  expect(code).toBe(0);
+  const document = JSON.parse(stdout) as Record<string, unknown>;
+  // 4 x 2 x 9 + 4, 4 x 9 + 4, 4 x 4 of the normalisation, 3 x 4 + 3; a quarter of all but the last bias goes.
+  expect(document).toMatchObject({
+    cut: 1,
+    groups: 4,
+    parameters: { before: 76 + 40 + 16 + 15, after: 57 + 30 + 12 + 12 },
+  });
+  // The result is a network like any other, in which nothing more can be cut.
+  const again = await call(["cut", small, "--out", join(folder, "again.onnx")]);
+  expect(again.code).toBe(2);
+  expect(again.stderr).toContain("ERR_NOTHING_TO_CUT");
+  expect(existsSync(join(folder, "again.onnx"))).toBe(false);
+  expect((await call(["cut", model, "--out", join(folder, "tf", "model.json")])).code).toBe(0);
+  const onnx = join(folder, "small.onnx");
+  expect((await call(["cut", model, "--out", onnx])).code).toBe(0);
+  const { graph } = decodeOnnx(await readFile(onnx), onnx);
+  expect(graph.initializers.find(({ name }) => name === "c2.weight")!.shape).toEqual([3, 1, 3, 3]);
+});
+
+test("an ONNX model that was read stays itself but for what is cut", async () => {
+  const folder = await temporaryFolder();
+  const model = await maskedModel(folder);
+  const whole = join(folder, "whole.onnx");
+  expect((await call(["convert", model, "--out", whole])).code).toBe(0);
+  const small = join(folder, "small.onnx");
+  expect((await call(["cut", whole, "--out", small])).code).toBe(0);
+  const [before, after] = await Promise.all([whole, small].map(async (path) => decodeOnnx(await readFile(path), path)));
+  expect(after!.graph.nodes.map(({ op }) => op)).toEqual(before!.graph.nodes.map(({ op }) => op));
+  expect(after!.graph.nodes.find(({ attributes }) => attributes["group"] === 3)).toBeDefined();
+  expect(after!.metadata).toEqual(before!.metadata);
+  expect(after!.opsets).toEqual(before!.opsets);
+});
+
+test("a whole network, an output that cannot hold it and a model in its own place are refused before anything is written", async () => {
+  const folder = await temporaryFolder();
+  const model = await maskedModel(folder, false);
+  const refusals = [
+    [["cut", model, "--out", join(folder, "x.onnx")], "ERR_NOTHING_TO_CUT"],
+    [["cut", model], "--out"],
+    [["cut", model, "--out", model], "--out"],
+    [["cut", join(folder, "none.onnx"), "--out", join(folder, "x.onnx")], "none.onnx"],
+  ] as const;
+  for (const [argv, word] of refusals) {
+    const { code, stderr } = await call(argv);
+    expect(code).toBe(2);
+    expect(stderr).toContain(word);
+  }
+  expect(existsSync(join(folder, "x.onnx"))).toBe(false);
+});

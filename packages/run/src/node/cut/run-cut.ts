@@ -1,0 +1,173 @@
+/** `secateur cut`: a model without the channels that do nothing. */
+import { dirname } from "node:path";
+import type { RunEvent } from "@secateur/core";
+import {
+  encodeOnnx,
+  makeFolder,
+  type NewOnnxModel,
+  type OnnxModel,
+  type OnnxRewriting,
+  readOnnx,
+  rewriteOnnx,
+  writeFileAtomic,
+} from "@secateur/formats";
+import { type GraphSpec, type GraphTensor, kindOfDtype } from "@secateur/graph";
+import { badEnding, badUsage, tooLargeFor } from "../../errors.ts";
+import type { Session } from "../../session.ts";
+import { assertEncoder } from "../export/assert-encoder.ts";
+import { checkModelPlace } from "../export/check-model-place.ts";
+import { type EncodedFile, inFolder, outputForm, withOpset } from "../export/encode-model.ts";
+import { onnxOfKeras } from "../export/keras/onnx-of-keras.ts";
+import { onnxOfNetwork } from "../export/onnx-of-network.ts";
+import { tfjsOfNetwork } from "../export/tfjs-of-network.ts";
+import { isOnnxModel } from "../large/is-onnx-model.ts";
+import { openLargeOnnx } from "../large/large-onnx.ts";
+import { architectureKey } from "../open/architecture/resolve-architecture.ts";
+import { encodeNetwork } from "../open/encode-network.ts";
+import { readInputChoices } from "../open/input-choices.ts";
+import { openModel } from "../open/open-model.ts";
+import { isTfjsModel, readTfjsFiles } from "../open/open-tfjs.ts";
+import { type CheckedCut, cutChecked } from "./cut-checked.ts";
+import { cutNetwork } from "./cut-network.ts";
+
+/** What `secateur cut --json` prints. */
+export interface CutDocument {
+  readonly out: string;
+  /** Of all files written. */
+  readonly bytes: number;
+  /** Groups of channels that can only go together, and how many of them went. */
+  readonly groups: number;
+  readonly cut: number;
+  /** Numbers in the model's tensors, before and after. */
+  readonly parameters: { readonly before: number; readonly after: number };
+  /** Operations of one example, before and after. */
+  readonly flops: { readonly before: number; readonly after: number };
+  /** The largest difference of an output between the two on random inputs, as a share of the largest output. */
+  readonly difference: number;
+  /** Channels of weights that nothing can cut, by the operator or output that keeps them. */
+  readonly frozen: readonly { readonly by: string; readonly channels: number }[];
+}
+
+/** What to cut, and where to. */
+export interface CutRun {
+  /** Absolute path of a model. */
+  readonly path: string;
+  readonly arch: string | undefined;
+  /** Absolute: NAME.onnx, FOLDER/model.json, or a file of tensors. */
+  readonly out: string;
+  /** NAME=EXTENTS of inputs whose extents vary, where stand-ins do not fit. */
+  readonly inputShape?: readonly string[] | undefined;
+  readonly overwrite: boolean;
+  /** The folder from which plugins are looked for. */
+  readonly cwd: string;
+}
+
+/**
+ * Cuts. Files appear whole or not at all, and only where the cut model was found to be the same as the whole one.
+ *
+ * @throws ERR_NOTHING_TO_CUT, ERR_CUT, ERR_EXPORT for what the output cannot say, ERR_OUTPUT_FORMAT, ERR_OUTPUT_EXISTS, ERR_USAGE; what reading the model throws
+ */
+export async function runCut(run: CutRun, { kernels, seed, onEvent }: Session): Promise<CutDocument> {
+  const { path, out, overwrite, inputShape, cwd } = run;
+  const form = outputForm(out);
+  if (form === "checkpoint") await assertEncoder(out, cwd);
+  const place = form === "tfjs" ? dirname(out) : out;
+  await checkModelPlace(form, place, { overwrite });
+  const source = await openCuttable(run, place, onEvent);
+  const { shapes: told = new Map() } = readInputChoices({ ...(inputShape ? { inputShape } : {}) }) ?? {};
+  const cut = cutChecked({ ...source, source: path, told, kernels, seed });
+  const files = await source.encode(cut);
+  for (const [target, bytes] of files) {
+    if (form === "tfjs") await makeFolder(dirname(target));
+    await writeFileAtomic(target, bytes, { overwrite });
+  }
+  const [before, after] = [parametersOf(source.graph), parametersOf(cut.graph)];
+  return {
+    out,
+    bytes: files.reduce((sum, [, bytes]) => sum + bytes.length, 0),
+    ...{ groups: cut.groups, cut: cut.gone, parameters: { before, after } },
+    flops: { before: cut.flops[0], after: cut.flops[1] },
+    ...{ difference: cut.difference, frozen: frozenBy(cut) },
+  };
+}
+
+interface Cuttable {
+  readonly graph: GraphSpec;
+  readonly opsets: Readonly<Record<string, number>>;
+  encode(cut: CheckedCut): Promise<readonly EncodedFile[]>;
+}
+
+async function openCuttable(run: CutRun, place: string, onEvent: (event: RunEvent) => void): Promise<Cuttable> {
+  const { path, arch, out, cwd } = run;
+  const form = outputForm(out);
+  const isTfjs = await isTfjsModel(path);
+  const isOnnx = !isTfjs && (await isOnnxModel(path));
+  if ((isTfjs || isOnnx) && arch !== undefined)
+    throw badUsage(`${path} says itself which network it is; leave --arch out`, { path });
+  if ((isTfjs || isOnnx) && form !== "onnx") {
+    throw badEnding({
+      flag: "--out",
+      path: out,
+      allowed: `.onnx: ${isTfjs ? "a TensorFlow.js" : "an ONNX"} model is cut to that`,
+    });
+  }
+  if (isTfjs) return newModel(onnxOfKeras((await readTfjsFiles(path)).files), out);
+  if (isOnnx) {
+    if (await openLargeOnnx(path)) throw tooLargeFor({ path, what: "cutting it" });
+    const { model, bytes } = await readOnnx(path);
+    return patchedModel(model, { bytes, out });
+  }
+  const { network, metadata, stored } = await openModel({ path, arch, cwd, onEvent });
+  const model = onnxOfNetwork(network);
+  if (form === "onnx") return newModel({ ...model, metadata }, out);
+  return {
+    ...model,
+    async encode({ graph }) {
+      const cut = cutNetwork(network, graph);
+      if (form === "tfjs") return inFolder(place, tfjsOfNetwork(cut, { metadata }));
+      // Tensors keep their types; no built-in network has these widths, so the file describes its own.
+      const types = new Map([...stored].map(([name, tensor]) => [name, { ...tensor, name }]));
+      const described = { ...metadata, [architectureKey]: JSON.stringify(cut.spec) };
+      return [
+        [place, await encodeNetwork({ network: cut, path: place, metadata: described, stored: types, from: cwd })],
+      ];
+    },
+  };
+}
+
+/** A model that is written as a new ONNX file. */
+function newModel(model: NewOnnxModel, out: string): Cuttable {
+  return {
+    ...model,
+    encode: async ({ graph }) => {
+      const changed = { ...model.graph, ...graph } as NewOnnxModel["graph"];
+      return [[out, encodeOnnx(withOpset({ ...model, graph: changed }, { metadata: {} }))]];
+    },
+  };
+}
+
+/** An ONNX file that was read: what is not cut stays as it is. */
+function patchedModel(model: OnnxModel, { bytes, out }: { bytes: Uint8Array; out: string }): Cuttable {
+  const { graph, opsets, source } = model;
+  return {
+    graph: graph as GraphSpec,
+    opsets,
+    encode: async (cut) => [[out, rewriteOnnx(bytes, { from: graph, to: cut.graph as OnnxRewriting["to"] }, source)]],
+  };
+}
+
+/** Numbers in the tensors of a graph that are computed with. */
+function parametersOf(graph: GraphSpec): number {
+  const constants = graph.nodes.flatMap(({ op, attributes: { value } }): readonly GraphTensor[] =>
+    op === "Constant" && typeof value === "object" && "dtype" in value ? [value as GraphTensor] : [],
+  );
+  return [...graph.initializers, ...constants].reduce((sum, { dtype, shape }) => {
+    return sum + (kindOfDtype(dtype) === "real" ? shape.reduce((size, extent) => size * extent, 1) : 0);
+  }, 0);
+}
+
+function frozenBy({ frozen }: CheckedCut): CutDocument["frozen"] {
+  const counts = new Map<string, number>();
+  for (const { why, places } of frozen) counts.set(why, (counts.get(why) ?? 0) + places);
+  return [...counts].map(([by, channels]) => ({ by, channels })).sort((a, b) => b.channels - a.channels);
+}
