@@ -43,3 +43,12 @@ export function dataMissing(saliency: string): PruneError {
     { details: { saliency } },
   );
 }
+
+/** Networks that are averaged, and rules that could prune each in another way. */
+export function masksMove(who: string): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `${who}: networks are averaged on one mask, and training rules may move it; train without rules`,
+    { details: { who } },
+  );
+}

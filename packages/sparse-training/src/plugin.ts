@@ -12,6 +12,7 @@ import { rigl, set } from "./rules/dynamic-sparsity.ts";
 import { gmp } from "./rules/gmp.ts";
 import { granet, granetSt } from "./rules/granet.ts";
 import { issP } from "./rules/iterative-shrinkage.ts";
+import { perp } from "./rules/perp.ts";
 import { powerpropagation } from "./rules/powerpropagation.ts";
 
 const sparsity = z.number().min(0).lt(1).default(0.9).describe("the fraction of prunable weights removed at the end");
@@ -181,6 +182,18 @@ const plugin: Plugin = definePlugin({
         until: until(0.7).describe("the part of training after which small weights are pruned"),
       }),
       create: issP,
+    }),
+    defineEntry({
+      kind: "training-rule",
+      name: "perp",
+      summary: "retrains a pruned network by few parameters: biases, normalisation, a product of low rank on each mask",
+      reference: "Zimmer et al.: PERP: Rethinking the Prune-Retrain Paradigm in the Era of LLMs, 2023",
+      explanation:
+        "For train MODEL --keep-zeros: W = M (W_0 + B A / sqrt(r)) with W_0 and the mask M fixed; biases and normalisation train as usual. What is written is an ordinary pruned network.",
+      options: z.strictObject({
+        rank: z.int().min(0).default(16).describe("of the product; 0 trains biases and normalisation alone"),
+      }),
+      create: perp,
     }),
     defineSelector({
       name: "snip",
