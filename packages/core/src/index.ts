@@ -23,6 +23,7 @@ export {
   type SwapCheck,
   sparsityConstraint,
 } from "./budget/constraint.ts";
+export { type CostLimit, costConstraint } from "./budget/cost-constraint.ts";
 export { blockUnits, channelUnits, groupUnits } from "./budget/group-units.ts";
 export { type KeepOfEverySpec, keepOfEvery } from "./budget/keep-of-every.ts";
 export { matchesPattern } from "./budget/name-pattern.ts";
@@ -237,7 +238,7 @@ export type { CurvatureEstimator, Estimate, EstimateRequest, Estimators } from "
 export { expectedWork } from "./runner/expected-time.ts";
 export type { RunLoss } from "./runner/finish-run.ts";
 export { heldOutCount } from "./runner/held-out.ts";
-export type { LayerLimit, LayerPlace } from "./runner/layers/layer-budget.ts";
+export type { LayerLimit, LayerPlace, SharedLimit } from "./runner/layers/layer-budget.ts";
 export type {
   LayerCapability,
   LayerLoop,
