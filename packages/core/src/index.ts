@@ -23,9 +23,9 @@ export {
   type SwapCheck,
   sparsityConstraint,
 } from "./budget/constraint.ts";
-export { type CostLimit, costConstraint } from "./budget/cost-constraint.ts";
 export { blockUnits, channelUnits, groupUnits } from "./budget/group-units.ts";
 export { type KeepOfEverySpec, keepOfEvery } from "./budget/keep-of-every.ts";
+export { type CostLimit, costConstraint } from "./budget/limits/cost-constraint.ts";
 export { matchesPattern } from "./budget/name-pattern.ts";
 export { type ScheduleName, scheduleNames, sparsitySchedule } from "./budget/sparsity-schedule.ts";
 export { keptPlaces, keptWeights, type Units, unitMask, weightMask, weightUnits } from "./budget/units.ts";

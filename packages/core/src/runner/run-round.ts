@@ -2,7 +2,7 @@
 import type { BoundBudget } from "../budget/bound-budget.ts";
 import { countKept } from "../budget/constraint.ts";
 import { lastUnitsNote } from "../budget/floors.ts";
-import { limitsNote } from "../budget/limits-note.ts";
+import { limitsNote } from "../budget/limits/limits-note.ts";
 import { type Units, unitMask, weightMask } from "../budget/units.ts";
 import type { Model } from "../data/model.ts";
 import { readFlat, writeFlat } from "../problem/flat-weights.ts";

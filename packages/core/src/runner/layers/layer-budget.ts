@@ -5,8 +5,8 @@
  */
 import type { BoundBudget } from "../../budget/bound-budget.ts";
 import { type Constraint, countKept, keepCount } from "../../budget/constraint.ts";
-import { costConstraint } from "../../budget/cost-constraint.ts";
 import { keepOfEvery } from "../../budget/keep-of-every.ts";
+import { costConstraint } from "../../budget/limits/cost-constraint.ts";
 import { type StackedPart, stackUnits } from "../../budget/stack-units.ts";
 import { type Units, weightUnits } from "../../budget/units.ts";
 import { badBudget } from "../../errors.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { referenceKernels } from "../kernels/reference-kernels.ts";
-import type { FlatParam } from "../problem/flat-weights.ts";
-import { bindBudget } from "./bound-budget.ts";
+import { referenceKernels } from "../../kernels/reference-kernels.ts";
+import type { FlatParam } from "../../problem/flat-weights.ts";
+import { bindBudget } from "../bound-budget.ts";
 import { limitsNote } from "./limits-note.ts";
 
 const param = (name: string, start: number, flopsPerWeight: number): FlatParam => ({

@@ -1,9 +1,9 @@
 /** How far a mask under several limits is from the best there could be. */
-import type { Mask, Vec } from "../problem/matrix.ts";
-import type { Note } from "../problem/note.ts";
-import type { BoundBudget } from "./bound-budget.ts";
-import type { Constraint } from "./constraint.ts";
-import { unitMask } from "./units.ts";
+import type { Mask, Vec } from "../../problem/matrix.ts";
+import type { Note } from "../../problem/note.ts";
+import type { BoundBudget } from "../bound-budget.ts";
+import type { Constraint } from "../constraint.ts";
+import { unitMask } from "../units.ts";
 
 /**
  * What of the squared weights a mask keeps, beside the most that any mask within the limits could keep. Undefined with one limit, whose answer is at most one unit

@@ -6,11 +6,11 @@
  * there are limits. Of few units the orders of each limit alone and of equal shares are tried too, and the keep-set of the greatest total
  * taken. Where a limit is no sum, its linear costs give the order, and the longest beginning of it that the limit itself allows is kept.
  */
-import { badBudget } from "../errors.ts";
-import { descendingOrder } from "../kernels/descending-order.ts";
-import type { Mask, Vec } from "../problem/matrix.ts";
-import type { Constraint } from "./constraint.ts";
-import { bestFloors, cheapestFloors, type Floors, floorsHold, floorWords, shortfall } from "./floors.ts";
+import { badBudget } from "../../errors.ts";
+import { descendingOrder } from "../../kernels/descending-order.ts";
+import type { Mask, Vec } from "../../problem/matrix.ts";
+import type { Constraint } from "../constraint.ts";
+import { bestFloors, cheapestFloors, type Floors, floorsHold, floorWords, shortfall } from "../floors.ts";
 import { costClasses, limitPrices } from "./limit-prices.ts";
 
 /** A limit on what kept units cost in all. */

@@ -7,7 +7,7 @@
  * each other, for any number of limits. Units of equal costs (single weights of one layer) are sorted once, so that D costs a binary
  * search for each kind of unit.
  */
-import type { Vec } from "../problem/matrix.ts";
+import type { Vec } from "../../problem/matrix.ts";
 
 /** Units by what they cost: those of one class cost the same. */
 export interface CostClasses {

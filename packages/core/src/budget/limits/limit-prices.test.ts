@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createRng } from "../rng.ts";
+import { createRng } from "../../rng.ts";
 import { type CostLimit, costConstraint } from "./cost-constraint.ts";
 import { costClasses, limitPrices } from "./limit-prices.ts";
 
