@@ -152,3 +152,49 @@ test("models without layer inputs, layers without examples and a negative dampin
   });
   expect(() => activations({ damping: -1 })).toThrow(expect.objectContaining({ code: "ERR_OPTION" }));
 });
+
+test("inputs a thousand times as far from 0 as they spread leave the digits of their variances, with the dense model's, too", async () => {
+  const [rows, cols] = [300, 3];
+  const far = createRng("far");
+  const numbers = () =>
+    Float32Array.from({ length: rows * cols }, (_, i) =>
+      i % cols === 2 ? 700 : 1000 + (i % cols) * 500 + far.normal(),
+    );
+  const [x, z] = [numbers(), numbers()];
+  const sourceOf = (all: Float32Array): Model => ({
+    ...{ name: "far", inputs: [], outputs: [], params: () => [] },
+    ...{ read: async () => matrix(1, cols), write: async () => {} },
+    async *layerInputs() {
+      const chunks = (async function* () {
+        for (const from of [0, 100, 200]) yield matrix(100, cols, all.subarray(from * cols, (from + 100) * cols));
+      })();
+      yield { targets: [{ param: "w", firstRow: 0, rows: 1 }], cols, chunks };
+    },
+  });
+  const meanOf = (a: Float32Array, i: number, b?: Float32Array, j = 0): number => {
+    let sum = 0;
+    for (let r = 0; r < rows; r++) sum += a[r * cols + i]! * (b ? b[r * cols + j]! : 1);
+    return sum / rows;
+  };
+  const request = { model: sourceOf(x), dense: sourceOf(z), match: "dense" as const, data, examples, params: ["w"] };
+  for await (const { curvature, dense } of activations({ damping: 0 }).estimate(
+    { ...request, inputs: "sequential" },
+    createRunContext(),
+  )) {
+    for (const [found, a, b] of [
+      [curvature.gram!(), x, x],
+      [dense!.cross, x, z],
+      [dense!.own, z, z],
+    ] as const) {
+      for (let i = 0; i < cols; i++) {
+        for (let j = 0; j < cols; j++) {
+          const covariance = found.data[i * cols + j]! - meanOf(a, i) * meanOf(b, j);
+          const expected = meanOf(a, i, b, j) - meanOf(a, i) * meanOf(b, j);
+          // Both sides lose ten of sixteen digits in the differences of numbers of a million; in f32 nothing would be left.
+          expect(Math.abs(covariance - expected)).toBeLessThan(1e-5);
+        }
+      }
+      if (a === b) expect(found.data[1]).toBe(found.data[cols]);
+    }
+  }
+});

@@ -1,21 +1,13 @@
 /**
  * The curvature of layer-wise pruning: H = X'X / n + damping I, X [n, inputs] what a layer sees, the Hessian of the mean squared change of
  * one of its outputs over 2 (OBC, Frantar and Alistarh 2022, section 3). X is never held: pieces of it are multiplied in its own dtype,
- * their products added up in f64. To match the dense model's outputs the moments of x with what it is there come along.
+ * their products added up in f64. To match the dense model's outputs the moments of x with what it is there come along. Inputs far from 0 beside their spread are
+ * multiplied less a shift s (input-moments.ts), so that H less the product of their means still has the digits of their variances.
  */
-import {
-  type DenseMoments,
-  dtypeOf,
-  type Kernels,
-  type LayerCurvature,
-  type LayerCurvatureEstimator,
-  type LayerInputs,
-  type Mat,
-  matrix,
-  type RunContext,
-} from "@secateur/core";
-import { gramCurvature, withScratch } from "@secateur/core/linalg";
+import type { LayerCurvature, LayerCurvatureEstimator, LayerInputs, RunContext } from "@secateur/core";
+import { gramCurvature } from "@secateur/core/linalg";
 import { badShare, noInputs, noLayerInputs } from "./errors.ts";
+import { type InputMoments, inputMoments } from "./input-moments.ts";
 
 /** Settings of {@link activations}. */
 export interface ActivationsOptions {
@@ -28,9 +20,6 @@ export interface ActivationsOptions {
  * other examples: so much is added to the diagonal there, as in the published code of OBC, SparseGPT and ALPS.
  */
 const few = { rowsPerInput: 4, damping: 0.01 };
-
-/** Rows whose products are added up in the dtype of the inputs: f32 loses some digits in longer sums. */
-const mostRows = 8192;
 
 /**
  * Second moments of the inputs of layers. Time: inputs^2 / 2 multiply-adds a row of X. Memory: 24 inputs^2 bytes, of one layer at a time.
@@ -57,7 +46,7 @@ export function activations({ damping }: ActivationsOptions = {}): LayerCurvatur
       try {
         for await (const entry of model.layerInputs!(request, ctx)) {
           const partner = (await dense?.next())?.value as LayerInputs | undefined;
-          yield curvatureOf(entry, { damping, model: model.name }, ctx, await secondMoments(entry, partner, ctx));
+          yield curvatureOf(entry, { damping, model: model.name }, ctx, await inputMoments(entry, partner, ctx));
         }
       } finally {
         await dense?.return?.();
@@ -66,87 +55,11 @@ export function activations({ damping }: ActivationsOptions = {}): LayerCurvatur
   };
 }
 
-/** Moments of the rows of one entry. */
-interface SecondMoments {
-  /** Sum of x x'. */
-  readonly H: Mat;
-  readonly count: number;
-  /** Sum of x. */
-  readonly means: Float64Array;
-  /** Sums with the rows that the dense model has in their place. */
-  readonly dense?: DenseMoments;
-}
-
-async function secondMoments(
-  { chunks, cols }: LayerInputs,
-  partner: LayerInputs | undefined,
-  { kernels }: RunContext,
-): Promise<SecondMoments> {
-  const take = (): Mat => matrix(cols, cols, new Float64Array(cols * cols));
-  const H = take();
-  const dense = partner && { cross: take(), own: take(), means: new Float64Array(cols) };
-  const others = partner?.chunks[Symbol.asyncIterator]();
-  const means = new Float64Array(cols);
-  let count = 0;
-  await withScratch(kernels, async (alloc) => {
-    let sums: { readonly whole: Mat; readonly part: Mat }[] | undefined;
-    let pending = 0;
-    const flush = (): void => {
-      for (const { whole, part } of sums ?? []) {
-        addTo(whole, part);
-        part.data.fill(0);
-      }
-      pending = 0;
-    };
-    for await (const chunk of chunks) {
-      // Taken in step, so that row stands beside row: both come from the same batches.
-      const other = (await others?.next())?.value as Mat | undefined;
-      sums ??= [H, ...(dense ? [dense.cross, dense.own] : [])].map((whole) => ({
-        whole,
-        part: matrix(cols, cols, alloc(cols * cols, dtypeOf(chunk.data)).fill(0)),
-      }));
-      const [own, cross, theirs] = sums.map(({ part }) => part);
-      for (let from = 0; from < chunk.rows; from += mostRows) {
-        const to = Math.min(from + mostRows, chunk.rows);
-        if (pending + to - from > mostRows) flush();
-        pending += to - from;
-        const a = rowsOf(chunk, from, to);
-        kernels.gram({ a, transpose: true, beta: 1, out: own! });
-        if (!other) continue;
-        const b = rowsOf(other, from, to);
-        kernels.gemm({ a, transposeA: true, b, beta: 1, out: cross! });
-        kernels.gram({ a: b, transpose: true, beta: 1, out: theirs! });
-      }
-      addRows(means, chunk, kernels);
-      if (dense && other) addRows(dense.means, other, kernels);
-      count += chunk.rows;
-    }
-    flush();
-  });
-  // The last chunk is given back when another one is asked for.
-  await others?.next();
-  return { H, count, means, ...(dense ? { dense } : {}) };
-}
-
-function rowsOf({ cols, data }: Mat, from: number, to: number): Mat {
-  return matrix(to - from, cols, data.subarray(from * cols, to * cols));
-}
-
-function addRows(sums: Float64Array, rows: Mat, kernels: Kernels): void {
-  const own = new Float64Array(rows.cols);
-  kernels.columnSums(rows, own);
-  for (let j = 0; j < own.length; j++) sums[j]! += own[j]!;
-}
-
-function addTo(total: Mat, sum: Mat): void {
-  for (let i = 0; i < total.data.length; i++) total.data[i]! += sum.data[i]!;
-}
-
 function curvatureOf(
   { targets, cols }: LayerInputs,
   { damping: asked, model }: { damping: number | undefined; model: string },
   ctx: RunContext,
-  { H, count, means, dense }: SecondMoments,
+  { H, count, means, dense }: InputMoments,
 ): LayerCurvature {
   const names = targets.map(({ param }) => param);
   if (count === 0) throw noInputs(model, names);
@@ -173,8 +86,11 @@ function curvatureOf(
     ctx.report({ type: "note", level: "info", code: "calibration-damped", message });
   }
   if (dead > 0) {
-    const message = `${name}: ${dead} of ${cols} inputs are 0 in all calibration examples; their weights go first`;
-    ctx.report({ type: "note", level: "info", code: "dead-inputs", message });
+    const isAll = dead === cols;
+    const message = isAll
+      ? `${name}: all ${cols} inputs are 0 in all calibration examples, which tell nothing of its weights; give examples that reach it, or leave it dense`
+      : `${name}: ${dead} of ${cols} inputs are 0 in all calibration examples; their weights go first`;
+    ctx.report({ type: "note", level: isAll ? "warn" : "info", code: "dead-inputs", message });
   }
   return {
     targets,

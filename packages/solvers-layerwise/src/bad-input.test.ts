@@ -123,11 +123,12 @@ test("a solve that ends, is stopped or refuses its H gives all kernel memory bac
   expect(refused.taken.size).toBe(0);
 });
 
-test("a layer whose inputs are all 0 is pruned without loss", async () => {
+test("a layer whose inputs are all 0 is pruned without loss, and what it keeps stays as it was", async () => {
   const problem = layerOf({ rows: 2, cols: 6, H: matrix(6, 6, new Float64Array(36)), constraint: keeping(4) });
   for (const [name, create] of Object.entries(all)) {
-    const { objective, mask } = await create().solve(problem, createRunContext());
+    const { objective, mask, w } = await create().solve(problem, createRunContext());
     expect(objective, name).toBe(0);
+    expect([...w.data], name).toEqual(Array.from(mask, (bit, i) => (bit === 1 ? problem.w.data[i] : 0)));
     expect(
       mask.reduce((sum, bit) => sum + bit, 0),
       name,

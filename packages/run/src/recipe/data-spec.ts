@@ -1,7 +1,8 @@
-/** The DATA argument: NAME, or NAME:PATH[,PATH...]. */
+/** The DATA argument: NAME, or NAME:PATH[,PATH...]; files that end in .npy may come without "npy:". */
 
-/** Applies a function to the paths in a data argument: "npy:X.npy,Y.npy" has two, "mnist" none. */
-export function mapDataPaths(data: string, map: (path: string) => string): string {
+/** Applies a function to the paths in a data argument: "npy:X.npy,Y.npy" and "X.npy,Y.npy" have two, "mnist" none. What comes back names its source. */
+export function mapDataPaths(given: string, map: (path: string) => string): string {
+  const data = !given.includes(":") && /\.npy$/i.test(given) ? `npy:${given}` : given;
   const colon = data.indexOf(":");
   if (colon < 0) return data;
   const paths = data.slice(colon + 1).split(",");

@@ -402,3 +402,32 @@ test("biases of a graph are fitted as those of a network are, and its blocks are
   expect(targets.length).toBeGreaterThan(100);
   targets.forEach((value, i) => void expect(value).toBeCloseTo(expected[i]!, 9));
 });
+
+test("weights of an input that is constant but not 0 go first, and the bias takes over what they gave", async () => {
+  const spec = mlp({ sizes: [6, 4, 3] });
+  const rng = createRng("constant");
+  const numbers = Float32Array.from({ length: 360 }, (_, i) => (i % 6 === 2 ? 37.3 : rng.normal() + 1000));
+  const labels = Uint32Array.from({ length: 60 }, (_, i) => i % 3);
+  const data = arrayDataset({ inputs: matrix(60, 6, numbers), labels, classes: 3 });
+  const [model, dense] = [1, 1].map((seed) => createNetwork(spec, { seed }));
+  const request = {
+    ...requestOf(model!),
+    data,
+    params: ["fc1.weight"],
+    offsets: "biases",
+    allocation: "uniform",
+  } as const;
+  // Four of 24 weights: those of the constant.
+  await pruneLayers({ ...request, sparsity: 4 / 24 }, ctx);
+  const [w, u] = [await model!.read("fc1.weight"), await dense!.read("fc1.weight")];
+  const [b, c] = [await model!.read("fc1.bias"), await dense!.read("fc1.bias")];
+  for (let r = 0; r < 4; r++) {
+    for (let j = 0; j < 6; j++) expect(w.data[r * 6 + j] === 0).toBe(j === 2);
+    for (let i = 0; i < 60; i++) {
+      let change = b.data[r]! - c.data[r]!;
+      for (let j = 0; j < 6; j++) change += (w.data[r * 6 + j]! - u.data[r * 6 + j]!) * numbers[i * 6 + j]!;
+      // Weights of about 1 in f32, times inputs of 1000.
+      expect(Math.abs(change)).toBeLessThan(2e-3);
+    }
+  }
+});

@@ -35,8 +35,11 @@ export function checkOffsets(offsets: FittedOffsets): void {
   throw badOption("layer-wise pruning", message, { option: "offsets", found, known });
 }
 
-/** Where an input's variance is less of its mean square, sums in f32 have lost too much of it for a problem in inputs less their means. */
-const leastSpread = 1e-3;
+/** Where an input's variance is less of its mean square, sums in f64 have lost too much of it for a problem in inputs less their means. */
+const leastSpread = 1e-9;
+
+/** Where it is less than this, the input is a constant: nothing but rounding is left of its variance. */
+const constantSpread = 1e-13;
 
 /** A layer written, for what takes up the mean of its outputs. */
 interface Written {
@@ -130,34 +133,48 @@ function isFitted({ offset }: LayerRows, { curvature }: LayerCurvature, offsets:
   return offset.bias !== undefined || (offset.statistics !== undefined && offsets === "all");
 }
 
-/** Whether every input is always 0 or spreads about its mean. */
-function spreads({ cols, curvature, damping }: LayerCurvature): boolean {
-  const [means, diagonal] = [curvature.means!(), curvature.diagonal()];
-  for (let j = 0; j < cols; j++) {
-    const square = diagonal[j]! - damping;
-    if (square > 0 && square - means[j]! ** 2 < leastSpread * square) return false;
-  }
-  return true;
+/** Whether every input is constant or spreads about its mean. */
+function spreads(layer: LayerCurvature): boolean {
+  return spreadsOf(layer).every((spread) => spread < constantSpread || spread >= leastSpread);
 }
 
-/** The layer with inputs less their means. Time: inputs^2. */
+/** The variance of every input as a fraction of its mean square; 0 where it is always 0. */
+function spreadsOf({ cols, curvature, damping }: LayerCurvature): Float64Array {
+  const [means, diagonal] = [curvature.means!(), curvature.diagonal()];
+  return Float64Array.from({ length: cols }, (_, j) => {
+    const square = diagonal[j]! - damping;
+    return square > 0 ? (square - means[j]! ** 2) / square : 0;
+  });
+}
+
+/** The layer with inputs less their means, which of a constant leaves nothing; the damping is the same fraction of what is left. Time: inputs^2. */
 function centred(layer: LayerCurvature, kernels: Kernels): LayerCurvature {
-  const { curvature, dense } = layer;
+  const { cols, curvature, dense } = layer;
   const means = Float64Array.from(curvature.means!());
   const H = less(curvature.gram!(), means, means);
+  const before = traceOf(curvature.gram!()) - cols * layer.damping;
+  const spread = spreadsOf(layer);
+  for (let j = 0; j < cols; j++) H.data[j * (cols + 1)]! -= layer.damping;
+  const cross = dense && less(dense.cross, means, dense.means);
+  for (let j = 0; j < cols; j++) {
+    if (spread[j]! >= constantSpread) continue;
+    for (let i = 0; i < cols; i++) H.data[i * cols + j] = H.data[j * cols + i] = 0;
+    cross?.data.fill(0, j * cols, (j + 1) * cols);
+  }
+  const damping = before > 0 ? (layer.damping * Math.max(0, traceOf(H))) / before : layer.damping;
+  for (let j = 0; j < cols; j++) H.data[j * (cols + 1)]! += damping;
   return {
     ...layer,
+    damping,
     curvature: gramCurvature(H, { kernels, means: new Float64Array(H.cols) }),
-    ...(dense
-      ? {
-          dense: {
-            cross: less(dense.cross, means, dense.means),
-            own: less(dense.own, dense.means, dense.means),
-            means: dense.means,
-          },
-        }
-      : {}),
+    ...(dense && cross ? { dense: { cross, own: less(dense.own, dense.means, dense.means), means: dense.means } } : {}),
   };
+}
+
+function traceOf({ cols, data }: Mat): number {
+  let trace = 0;
+  for (let j = 0; j < cols; j++) trace += data[j * (cols + 1)]!;
+  return trace;
 }
 
 /** m - a b', f64. */

@@ -1,5 +1,5 @@
 /** From a mask or weights in f64 to the solution that is handed back. */
-import type { Mask, Mat, Problem, Solution, SolveStatus } from "@secateur/core";
+import { type Mask, type Mat, type Problem, type Solution, type SolveStatus, weightMask } from "@secateur/core";
 import type { LayerProblem } from "./layer-problem.ts";
 
 /** What a method found. */
@@ -24,6 +24,7 @@ export function solutionOf(problem: Problem, layer: LayerProblem, found: Found):
   const { rows, cols, data } = problem.w;
   const w = { rows, cols, data: data.slice() };
   w.data.set(found.w.data);
+  if (layer.dead > 0) keepOfDead(w, { problem, layer, mask: found.mask });
   // Rounded to f32 the weights are what they will be in the model: Q is theirs.
   const objective = layer.objective(w);
   const energy = problem.gradient ? 0 : layer.energy;
@@ -41,6 +42,15 @@ export function solutionOf(problem: Problem, layer: LayerProblem, found: Found):
     },
     ...(found.trace ? { trace: found.trace } : {}),
   };
+}
+
+/** Of inputs that are always 0 nothing is known: a weight that the budget keeps stays as it was. */
+function keepOfDead(w: Mat, { problem, layer, mask }: { problem: Problem; layer: LayerProblem; mask: Mask }): void {
+  const kept = weightMask(problem.units, mask);
+  for (let j = 0; j < w.cols; j++) {
+    if (layer.diagonal[j]! > 0) continue;
+    for (let i = j; i < kept.length; i += w.cols) if (kept[i] === 1) w.data[i] = problem.w.data[i]!;
+  }
 }
 
 function boundStats(bound: number | undefined, objective: number, energy: number): Readonly<Record<string, number>> {

@@ -127,17 +127,35 @@ export function imageInputs(plan: Plan, images: Vec, pool: Pool): WeightInputs {
   const [own, taps] = [channels / groups, kernel[0] * kernel[1]];
   const perImage = images.length / Math.max(1, batch);
   const [down, across] = geometry.positions;
+  // Of one channel at a time windows would be read a number from every line of memory, for every channel anew: turned once, they lie together.
+  const isTurned = own === 1 && channels > 1;
+  const pixels = perImage / channels;
+  let planes: Vec | undefined;
+  const imageOf = (i: number, group: number): Vec => {
+    if (!isTurned) return images.subarray(i * perImage, (i + 1) * perImage);
+    if (!planes) {
+      planes = images.slice();
+      pool.kernels.transposeBlocks(images, { count: batch, rows: pixels, cols: channels }, planes);
+    }
+    const start = i * perImage + group * pixels;
+    const plane = pool.take(pixels);
+    plane.set(planes.subarray(start, start + pixels));
+    return plane;
+  };
   return {
     units: batch,
     groups,
     *inputs(group, [from, to]) {
-      const part = { ...shape, batch: 1, channelRange: [group * own, (group + 1) * own] as const };
+      const part = isTurned
+        ? { ...shape, batch: 1, channels: 1 }
+        : { ...shape, batch: 1, channelRange: [group * own, (group + 1) * own] as const };
       const { rows, cols } = windowsShape(part);
       const count = down * across;
       for (let i = from; i < to; i++) {
         const windows = matrix(rows, cols, pool.take(rows * cols));
-        const image = images.subarray(i * perImage, (i + 1) * perImage);
+        const image = imageOf(i, group);
         pool.kernels.gatherWindows({ shape: part, images: image, windows });
+        if (isTurned) pool.give(image);
         let data = windows.data;
         const replace = (next: Vec): void => {
           pool.give(data);

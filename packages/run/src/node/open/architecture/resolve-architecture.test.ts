@@ -124,6 +124,8 @@ test("the paths of a data argument are changed, its name is not", () => {
   const upper = (path: string) => path.toUpperCase();
   expect(mapDataPaths("mnist", upper)).toBe("mnist");
   expect(mapDataPaths("mnist:dir", upper)).toBe("mnist:DIR");
+  expect(mapDataPaths("a.npy", upper)).toBe("npy:A.NPY");
+  expect(mapDataPaths("x.npy,y.npy", upper)).toBe("npy:X.NPY,Y.NPY");
   expect(mapDataPaths("npy:x.npy,y.npy", upper)).toBe("npy:X.NPY,Y.NPY");
   expect(mapDataPaths("npy:x.npy,", upper)).toBe("npy:X.NPY,");
 });
