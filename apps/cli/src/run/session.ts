@@ -2,8 +2,8 @@
 
 import { createRunContext, isPruneError, type RunEvent } from "@secateur/core";
 import { checkOutput } from "@secateur/formats";
-import { plainText } from "@secateur/report/text";
-import { type HeldNotes, holdNotes, type KernelChoice, profileRun, profileText, type Session } from "@secateur/run";
+import { plainText, profileText } from "@secateur/report/text";
+import { type HeldNotes, holdNotes, type KernelChoice, profileRun, type Session } from "@secateur/run";
 import { openKernels } from "@secateur/run/node";
 import { type EventLog, openEventLog } from "../progress/event-log.ts";
 import { createProgressBar, type ProgressBar } from "../progress/progress-bar.ts";
@@ -51,7 +51,7 @@ export async function withSession<T>(spec: SessionSpec, work: (session: Session)
       return await work({ kernels, kernelChoice, seed, signal, onEvent, context });
     });
   } finally {
-    if (profile) spec.terminal.stderr.write(profileText(profile));
+    if (profile) spec.terminal.stderr.write(profileText(profile.parts()));
     await close();
   }
 }

@@ -1,6 +1,6 @@
 import { matrix, referenceKernels } from "@secateur/core";
 import { expect, test } from "vitest";
-import { profileRun, profileText, unreported } from "./profile-run.ts";
+import { profileRun, unreported } from "./profile-run.ts";
 
 /** A clock that only moves when told to. */
 function watched() {
@@ -55,15 +55,4 @@ test("kernels compute what they did, are timed, and count once where one calls a
     { name: "gram", ms: 60, calls: 2 },
     { name: "dot", ms: 5, calls: 1 },
   ]);
-});
-
-test("the text gives shares of the whole", () => {
-  const { profile, spend, done } = watched();
-  profile.kernels.dot(Float64Array.of(1), Float64Array.of(1));
-  spend(15);
-  done("solve");
-  const text = profileText(profile);
-  expect(text).toMatch(/solve +20 ms +100\.00 % +1\n/);
-  expect(text).toMatch(/dot +5 ms +25\.00 % +1\n/);
-  expect(text).toMatch(/outside of kernels +15 ms +75\.00 %/);
 });

@@ -1,6 +1,5 @@
 /** Where the time of a run goes, seen from outside: which task the time before each of its reports belongs to, and which kernels it was spent in. */
 import type { Kernels, RunEvent } from "@secateur/core";
-import { formatCount, formatDuration, formatPercent, formatTable, plainText } from "@secateur/report/text";
 
 /** Time of one task or kernel. */
 export interface ProfiledPart {
@@ -31,7 +30,7 @@ export const unreported = "everything else";
  * @example
  * const profile = profileRun(kernels, () => performance.now());
  * await prune({ ...request, kernels: profile.kernels, onEvent: profile.onEvent });
- * console.error(profileText(profile));
+ * console.error(profile.parts().tasks);
  */
 export function profileRun(kernels: Kernels, now: () => number): RunProfile {
   const tasks = new Map<string, Spent>();
@@ -88,32 +87,4 @@ function add(to: Map<string, Spent>, name: string, ms: number): void {
 
 function sorted(parts: ReadonlyMap<string, Spent>): readonly ProfiledPart[] {
   return [...parts].map(([name, spent]) => ({ name, ...spent })).sort((a, b) => b.ms - a.ms);
-}
-
-/** Kernels that are shown; the rest takes next to nothing. */
-const shownKernels = 12;
-
-/** The profile for people: time by task, which adds up to the whole, and within it time by kernel. */
-export function profileText(profile: Pick<RunProfile, "parts">): string {
-  const { tasks, kernels } = profile.parts();
-  const whole = tasks.reduce((sum, { ms }) => sum + ms, 0);
-  const rows = (parts: readonly ProfiledPart[]): string[][] =>
-    parts.map(({ name, ms, calls }) => [
-      plainText(name),
-      formatDuration(ms),
-      formatPercent((100 * ms) / whole),
-      formatCount(calls),
-    ]);
-  const right = { align: "right" } as const;
-  const table = (title: string, count: string, parts: readonly ProfiledPart[]): string =>
-    formatTable(
-      [{ title }, { title: "time", ...right }, { title: "of the whole", ...right }, { title: count, ...right }],
-      rows(parts),
-    );
-  const inKernels = kernels.reduce((sum, { ms }) => sum + ms, 0);
-  const others = { name: "outside of kernels", ms: Math.max(0, whole - inKernels), calls: 1 };
-  return [
-    table("task", "reports", [...tasks, { name: "in all", ms: whole, calls: 1 }]),
-    table("kernel", "calls", [...kernels.slice(0, shownKernels), others]),
-  ].join("\n");
 }
