@@ -160,6 +160,10 @@ export type {
   Kernels,
   MaxWindowsSpec,
   PanelProductsSpec,
+  SparseConvolution,
+  SparseConvolveBackSpec,
+  SparseConvolveSpec,
+  SparseGradientsSpec,
   SparsePattern,
   SparseTimesSpec,
   TriangularSolveSpec,
@@ -170,6 +174,7 @@ export { panelWidth } from "./kernels/kernels.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
 export { checkPanelProducts, checkSparseTimes } from "./kernels/reference-sparse.ts";
+export { checkSparseConvolution } from "./kernels/reference-sparse-convolution.ts";
 export type { Allocation, AllocationRequest, BoundedLayer, LayerInfo } from "./plugin/allocation.ts";
 export type { Architecture } from "./plugin/architecture.ts";
 export { contentFault } from "./plugin/content-fault.ts";
