@@ -35,7 +35,7 @@ export const reservedOptions: readonly string[] = [
     "nesterov",
     "normalize",
   ],
-  ...["optimizer", "opset", "option", "out", "patience", "phaseSchedule", "phases", "quiet", "recipe"],
+  ...["optimizer", "opset", "option", "out", "patience", "phaseSchedule", "phases", "profile", "quiet", "recipe"],
   ...[
     "reestimateBatchNorm",
     "refitBlocks",
