@@ -1,4 +1,3 @@
-import { matrix } from "@secateur/core";
 import { expect, test } from "vitest";
 import { drive, params, weightsOf } from "../drive.test-support.ts";
 import { perp } from "./perp.ts";
@@ -38,9 +37,9 @@ test("the gradient of A and B is that of the masked layer, by central difference
   const theta = map.initial(weights.get("a")!.data).map((value: number, i: number) => value + 0.1 * Math.sin(i));
   const gradient = Float64Array.from({ length: 40 }, (_, i) => Math.cos(i));
   const value = (at: Float64Array): number => {
-    const out = matrix(5, 8, new Float64Array(40)).data;
+    const out = new Float64Array(40);
     map.toWeights(at, out);
-    return out.reduce((sum: number, w: number, i: number) => sum + w * gradient[i]!, 0);
+    return out.reduce((sum, w, i) => sum + w * gradient[i]!, 0);
   };
   const found = new Float64Array(theta.length);
   map.toGradient(theta, gradient, found);
