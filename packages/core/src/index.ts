@@ -25,6 +25,7 @@ export {
 } from "./budget/constraint.ts";
 export { blockUnits, channelUnits, groupUnits } from "./budget/group-units.ts";
 export { type KeepOfEverySpec, keepOfEvery } from "./budget/keep-of-every.ts";
+export { type CostLimit, costConstraint } from "./budget/limits/cost-constraint.ts";
 export { matchesPattern } from "./budget/name-pattern.ts";
 export { type ScheduleName, scheduleNames, sparsitySchedule } from "./budget/sparsity-schedule.ts";
 export { keptPlaces, keptWeights, type Units, unitMask, weightMask, weightUnits } from "./budget/units.ts";
@@ -242,7 +243,7 @@ export type { CurvatureEstimator, Estimate, EstimateRequest, Estimators } from "
 export { expectedWork } from "./runner/expected-time.ts";
 export type { RunLoss } from "./runner/finish-run.ts";
 export { heldOutCount } from "./runner/held-out.ts";
-export type { LayerLimit, LayerPlace } from "./runner/layers/layer-budget.ts";
+export type { LayerLimit, LayerPlace, SharedLimit } from "./runner/layers/layer-budget.ts";
 export type {
   LayerCapability,
   LayerLoop,
