@@ -64,6 +64,7 @@ export type {
   HessianProducts,
   HessianRequest,
   LayerMoments,
+  LayerReconstruction,
   Linearization,
   MeanGradient,
   Model,
@@ -71,6 +72,7 @@ export type {
   Moments,
   MomentsRequest,
   ParamInfo,
+  ReconstructionRequest,
 } from "./data/model.ts";
 export { momentExamples } from "./data/moment-examples.ts";
 export {

@@ -12,6 +12,7 @@ import {
   type HessianRequest,
   type LayerInputs,
   type LayerInputsRequest,
+  type LayerReconstruction,
   type Linearization,
   type Mat,
   type MeanGradient,
@@ -20,6 +21,7 @@ import {
   type MomentsRequest,
   matrix,
   type ParamInfo,
+  type ReconstructionRequest,
   type RunContext,
   shapeMismatch,
   type Task,
@@ -28,11 +30,9 @@ import {
 } from "@secateur/core";
 import { assertData } from "./assert-data.ts";
 import { gradientRows, meanGradient } from "./derivatives/gradients.ts";
-import { hessianProducts } from "./derivatives/hessian.ts";
 import { layerInputs } from "./derivatives/layer-inputs.ts";
 import { layerMoments } from "./derivatives/layer-moments.ts";
 import { linearize } from "./derivatives/linearize.ts";
-import { synapticFlow } from "./derivatives/synaptic-flow.ts";
 import { badNetwork, weightsMismatch } from "./errors.ts";
 import { evaluate, runBatch } from "./evaluate.ts";
 import { assertNetwork } from "./graph/mlp.ts";
@@ -48,6 +48,9 @@ import {
 } from "./graph/weight-layout.ts";
 import { inDtype } from "./in-dtype.ts";
 import { inputSpecs, outputSpecs } from "./network-tensors.ts";
+import { hessianProducts } from "./second-order/hessian.ts";
+import { reconstruction } from "./second-order/reconstruction.ts";
+import { synapticFlow } from "./second-order/synaptic-flow.ts";
 
 /** A tensor with a name, as checkpoints hold it: row-major, any number of dimensions. */
 export interface WeightTensor {
@@ -69,6 +72,7 @@ export interface Network extends Model {
   linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
   hessianProducts(request: HessianRequest, ctx: RunContext): Promise<HessianProducts>;
   synapticFlow(request: Pick<HessianRequest, "params" | "at">, ctx: RunContext): Promise<Float64Array>;
+  reconstruction(request: ReconstructionRequest, ctx: RunContext): Promise<LayerReconstruction>;
   run(batch: Batch, ctx: RunContext): Promise<FloatTensors>;
   layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   layerInputs(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;
@@ -144,6 +148,10 @@ export function createNetwork(
     hessianProducts: (request, ctx) => {
       assertData(spec, request.data);
       return hessianProducts({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
+    },
+    reconstruction: (request, ctx) => {
+      assertData(spec, request.data);
+      return reconstruction({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
     },
     synapticFlow: (request, ctx) => synapticFlow({ spec, weights }, request, ctx),
     run: (batch, ctx) => runBatch({ spec, weights }, batch, ctx),

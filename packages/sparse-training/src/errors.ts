@@ -35,13 +35,11 @@ export function keptPruned({ rule, zeros }: { rule: string; zeros: number }): Pr
   );
 }
 
-/** A saliency that looks at the loss, in a run without data. */
-export function dataMissing(saliency: string): PruneError {
-  return new PruneError(
-    "ERR_INCOMPATIBLE",
-    `saliency '${saliency}' needs training data, and the run has none; give data (--data), or take synflow, which needs none`,
-    { details: { saliency } },
-  );
+/** A saliency or an updater that looks at the loss or the outputs, in a run without data. */
+export function dataMissing(who: string): PruneError {
+  return new PruneError("ERR_INCOMPATIBLE", `'${who}' needs training data, and the run has none; give data (--data)`, {
+    details: { who },
+  });
 }
 
 /** Networks that are averaged, and rules that could prune each in another way. */
@@ -50,5 +48,14 @@ export function masksMove(who: string): PruneError {
     "ERR_IMPOSSIBLE",
     `${who}: networks are averaged on one mask, and training rules may move it; train without rules`,
     { details: { who } },
+  );
+}
+
+/** An updater that goes from layer to layer, on a problem that does not say which weights are whose. */
+export function layersMissing(updater: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `updater '${updater}' goes from layer to layer, and the problem does not name its layers; prune a whole network`,
+    { details: { updater } },
   );
 }

@@ -8,6 +8,7 @@ export { inStages } from "./initial/in-stages.ts";
 export { synapticFlow } from "./initial/synaptic-flow.ts";
 export { type DropCriterion, dropCriteria } from "./masks/drop-and-grow.ts";
 export type { Distribution } from "./masks/layer-counts.ts";
+export { type SnowsOptions, snows } from "./refit/snows.ts";
 export { averaged } from "./retraining/averaged.ts";
 export { soup } from "./retraining/soup.ts";
 export { type AcDcOptions, acDc } from "./rules/ac-dc.ts";

@@ -1,11 +1,12 @@
 /** The plugin manifest of this package: rules that act while a network trains, and selectors for pruning it before. */
-import { defineEntry, definePlugin, defineSelector, type Plugin } from "@secateur/core";
+import { defineEntry, definePlugin, defineSelector, defineUpdater, type Plugin } from "@secateur/core";
 import { z } from "zod";
 import { firstSteps } from "./initial/first-steps.ts";
 import { flowMeasures, gradientFlow } from "./initial/gradient-flow.ts";
 import { inStages } from "./initial/in-stages.ts";
 import { synapticFlow } from "./initial/synaptic-flow.ts";
 import { dropCriteria } from "./masks/drop-and-grow.ts";
+import { snows } from "./refit/snows.ts";
 import { acDc } from "./rules/ac-dc.ts";
 import { admm } from "./rules/admm.ts";
 import { rigl, set } from "./rules/dynamic-sparsity.ts";
@@ -258,6 +259,21 @@ const plugin: Plugin = definePlugin({
         exact: z.boolean().default(true).describe("whether the Hessians of the steps take part"),
       }),
       create: (options) => inStages(firstSteps(options), 1),
+    }),
+    defineUpdater({
+      name: "snows",
+      summary: "the weights on a mask by Newton's method on what the network computes several layers deeper",
+      reference:
+        "Lucas, Mazumder: Preserving Deep Representations in One-Shot Pruning: A Hessian-Free Second-Order Optimization Framework, ICLR 2025",
+      explanation:
+        "Layer by layer, the kept weights minimise the squared distance of what the next layers take to what they took before pruning, by Newton steps from conjugate gradients with exact products. Takes any mask (--selector chita --updater snows); needs no labels.",
+      options: z.strictObject({
+        lookahead: z.int().min(0).default(3).describe("weight layers beyond the next that are looked at"),
+        sample: z.int().min(1).default(256).describe("training examples"),
+        newtonSteps: z.int().min(1).default(3).describe("Newton steps a layer"),
+        products: z.int().min(1).default(20).describe("products with the Hessian a Newton step, at most"),
+      }),
+      create: snows,
     }),
   ],
 });

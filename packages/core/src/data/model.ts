@@ -89,6 +89,31 @@ export interface HessianProducts {
   times(x: Vec, out: Vec): Promise<void>;
 }
 
+/** A layer whose deeper outputs are to stay as they were. */
+export interface ReconstructionRequest {
+  /** Its weights. */
+  readonly param: string;
+  /** The parameters whose weights stand in `at` and `target`, flat, in order. */
+  readonly params: readonly string[];
+  readonly data: Dataset;
+  readonly examples: Uint32Array;
+  /** How many weight layers beyond the next are looked at, >= 0. */
+  readonly depth: number;
+  /** The weights of all layers now; the layer's own do not count. */
+  readonly at: Vec;
+  /** The weights whose outputs are wanted. */
+  readonly target: Vec;
+}
+
+/** 1/2n sum over n examples of |Y(w) - Y|^2, Y what the next depth + 1 weight layers take, as a function of one layer's weights w (flat, canonical). */
+export interface LayerReconstruction {
+  loss(w: Vec): number;
+  /** Writes the gradient to `out`. @returns the loss */
+  gradient(w: Vec, out: Vec): number;
+  /** out = H x with the exact Hessian at w, indefinite. */
+  times(w: Vec, x: Vec, out: Vec): void;
+}
+
 /** The network's outputs around the present weights, linear in the weights: outputs(w + x) ~ outputs + J x. */
 export interface Linearization {
   /** p, the length of the flat vectors */
@@ -206,6 +231,7 @@ export interface Model {
    * of what flows through the network goes through each weight (Tanaka et al. 2020). No data; one forward and backward pass of one example.
    */
   synapticFlow?(request: Pick<HessianRequest, "params" | "at">, ctx: RunContext): Promise<Vec>;
+  reconstruction?(request: ReconstructionRequest, ctx: RunContext): Promise<LayerReconstruction>;
   layerMoments?(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   /** What the layers see. Read an entry's chunks to the end, write the parameters, then ask for the next. */
   layerInputs?(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;

@@ -33,7 +33,7 @@ export interface Problem {
 /** What a problem of a whole network was made of, for scores that ask more of the loss than one quadratic model. Nothing in it is written to. */
 export interface ProblemSource {
   /** Its weights may be others than the problem's: ask `at` those. */
-  readonly model: Pick<Model, "name" | "hessianProducts" | "synapticFlow">;
+  readonly model: Pick<Model, "name" | "hessianProducts" | "reconstruction" | "synapticFlow">;
   /** The parameters whose weights stand in the columns of w, in order. */
   readonly params: readonly string[];
   /** The examples that gradients are taken of; absent in a run without data. */

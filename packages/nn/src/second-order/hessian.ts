@@ -20,16 +20,15 @@ import {
   type Vec,
   zeros,
 } from "@secateur/core";
-import { graphOf, type Node, networkInput } from "../graph/graph.ts";
+import { type Model, passSize } from "../derivatives/gradient-passes.ts";
+import { meanGradient } from "../derivatives/gradients.ts";
+import { channelsLast, dtypeOfWeights } from "../derivatives/tape.ts";
+import { graphOf } from "../graph/graph.ts";
 import { findParam } from "../graph/param-specs.ts";
 import { asOutputs, zeroRows } from "../network-tensors.ts";
-import { applyLayer } from "../ops/apply-layer.ts";
-import { backwardTangent, nowhere } from "../ops/backward-tangent.ts";
-import { type Direction, type Step, take } from "../ops/op.ts";
+import type { Direction } from "../ops/op.ts";
 import { type Pool, withPool } from "../pool.ts";
-import { type Model, passSize } from "./gradient-passes.ts";
-import { meanGradient } from "./gradients.ts";
-import { channelsLast, dtypeOfWeights } from "./tape.ts";
+import { curvedPass } from "./curved-pass.ts";
 
 /**
  * The gradient of the mean loss, and products with its Hessian, at the weights as they are now.
@@ -105,20 +104,9 @@ function addProduct(call: {
   const { spec, weights } = model;
   const graph = graphOf(spec);
   const input = channelsLast(call.input, graph, pool);
-  const steps: Step[] = [];
-  const tangents: (Mat | undefined)[] = [];
-  const nodes = graph.nodes.map(unfolded);
-  const inputsOf = (node: Node): Mat[] =>
-    node.inputs.map((from) => (from === networkInput ? input : steps[from]!.output));
-  const tangentsOf = (node: Node): (Mat | undefined)[] =>
-    node.inputs.map((from) => (from === networkInput ? undefined : tangents[from]));
-  for (const node of nodes) {
-    const step = applyLayer({ node, inputs: inputsOf(node), weights, pool, mode: "eval" });
-    steps.push(step);
-    tangents.push(step.tangent(tangentsOf(node), direction));
-  }
-  const logits = steps[graph.logits]!.output;
-  const moved = tangents[graph.logits];
+  const pass = curvedPass({ graph, first: 0, last: graph.logits, before: () => input, weights, pool, direction });
+  const logits = pass.output(graph.logits);
+  const moved = pass.tangent(graph.logits);
   if (!moved) return;
   const outputs = asOutputs(logits);
   const delta = zeroRows(logits, pool.dtype);
@@ -129,43 +117,7 @@ function addProduct(call: {
   root.transposeTimes(asOutputs(moved), through);
   const change = zeroRows(logits, pool.dtype);
   root.times(through, asOutputs(change));
-
-  const deltas = new Array<Mat | undefined>(nodes.length);
-  const changes = new Array<Mat | undefined>(nodes.length);
-  deltas[graph.logits] = copyOf(delta, pool);
-  changes[graph.logits] = copyOf(change, pool);
-  for (let index = graph.logits; index >= 0; index--) {
-    const [own, ownChange] = [deltas[index], changes[index]];
-    if (!own || !ownChange) continue;
-    const node = nodes[index]!;
-    const step = steps[index]!;
-    const shared = { node, step, inputs: inputsOf(node), tangents: tangentsOf(node), weights, direction, target, pool };
-    // Of its own memory: a backward pass may write to what it is given, and return it.
-    const before = backwardTangent({ ...shared, delta: own, change: ownChange });
-    step.backward(own, nowhere).forEach((part, i) => {
-      const from = node.inputs[i]!;
-      if (from === networkInput || !node.needsDelta[i] || !part) return;
-      deltas[from] = summed(deltas[from], part, pool);
-      changes[from] = summed(changes[from], before[i]!, pool);
-    });
-  }
-}
-
-/** The node with its batch normalisation beside it, and its own ReLU where that is nobody else's. */
-function unfolded({ norm: _, rectified, ...node }: Node): Node {
-  return { ...node, isFolded: false, ...(rectified === "always" ? { rectified } : {}) };
-}
-
-function summed(sum: Mat | undefined, part: Mat, pool: Pool): Mat {
-  if (!sum) return part;
-  pool.kernels.axpy(1, part.data, sum.data);
-  return sum;
-}
-
-function copyOf(source: Mat, pool: Pool): Mat {
-  const out = take(pool, source.rows, source.cols);
-  out.data.set(source.data);
-  return out;
+  pass.gradientChange(new Map([[graph.logits, { delta, change }]]), target);
 }
 
 function layout(

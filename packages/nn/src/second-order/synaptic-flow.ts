@@ -4,12 +4,12 @@
  * In eval mode, as the authors' code does it, and in f64: R is a product over the layers.
  */
 import { type HessianRequest, type Mat, matrix, notFiniteOutput, type RunContext } from "@secateur/core";
+import type { Model } from "../derivatives/gradient-passes.ts";
+import { sumSink, zeroGradients } from "../derivatives/gradients.ts";
+import { record } from "../derivatives/tape.ts";
 import { findParam } from "../graph/param-specs.ts";
 import { withPool } from "../pool.ts";
-import type { Model } from "./gradient-passes.ts";
-import { sumSink, zeroGradients } from "./gradients.ts";
 import { weightsAt } from "./hessian.ts";
-import { record } from "./tape.ts";
 
 /** dR/d|w|, flat in the order of `params`. @throws ERR_NOT_FINITE where R leaves the range of f64 */
 export async function synapticFlow(
