@@ -8,6 +8,8 @@ import {
   type FloatTensors,
   type GradientRequest,
   type GradientRows,
+  type HessianProducts,
+  type HessianRequest,
   type LayerInputs,
   type LayerInputsRequest,
   type Linearization,
@@ -26,9 +28,11 @@ import {
 } from "@secateur/core";
 import { assertData } from "./assert-data.ts";
 import { gradientRows, meanGradient } from "./derivatives/gradients.ts";
+import { hessianProducts } from "./derivatives/hessian.ts";
 import { layerInputs } from "./derivatives/layer-inputs.ts";
 import { layerMoments } from "./derivatives/layer-moments.ts";
 import { linearize } from "./derivatives/linearize.ts";
+import { synapticFlow } from "./derivatives/synaptic-flow.ts";
 import { badNetwork, weightsMismatch } from "./errors.ts";
 import { evaluate, runBatch } from "./evaluate.ts";
 import { assertNetwork } from "./graph/mlp.ts";
@@ -63,6 +67,8 @@ export interface Network extends Model {
   gradientRows(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
   meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
   linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
+  hessianProducts(request: HessianRequest, ctx: RunContext): Promise<HessianProducts>;
+  synapticFlow(request: Pick<HessianRequest, "params" | "at">, ctx: RunContext): Promise<Float64Array>;
   run(batch: Batch, ctx: RunContext): Promise<FloatTensors>;
   layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   layerInputs(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;
@@ -135,6 +141,11 @@ export function createNetwork(
       assertData(spec, request.data);
       return linearize({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
     },
+    hessianProducts: (request, ctx) => {
+      assertData(spec, request.data);
+      return hessianProducts({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
+    },
+    synapticFlow: (request, ctx) => synapticFlow({ spec, weights }, request, ctx),
     run: (batch, ctx) => runBatch({ spec, weights }, batch, ctx),
     layerMoments: (request, ctx) => {
       assertData(spec, request.data);

@@ -34,3 +34,21 @@ export function keptPruned({ rule, zeros }: { rule: string; zeros: number }): Pr
     { details: { rule, zeros } },
   );
 }
+
+/** A saliency that looks at the loss, in a run without data. */
+export function dataMissing(saliency: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `saliency '${saliency}' needs training data, and the run has none; give data (--data), or take synflow, which needs none`,
+    { details: { saliency } },
+  );
+}
+
+/** Networks that are averaged, and rules that could prune each in another way. */
+export function masksMove(who: string): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `${who}: networks are averaged on one mask, and training rules may move it; train without rules`,
+    { details: { who } },
+  );
+}

@@ -1,11 +1,13 @@
 /** Problems small enough for brute force, each awkward in its own way. */
 import {
+  arrayDataset,
   type CurvatureView,
   createRng,
   type Dtype,
   type Mat,
   matrix,
   type Problem,
+  type ProblemSource,
   type Rng,
   type Vec,
 } from "@secateur/core";
@@ -109,12 +111,49 @@ export function tinyProblem(spec: TinySpec = {}): TinyProblem {
       ...(gradient ? { gradient } : {}),
       units,
       constraint,
+      source: sourceOf({ w, rows: G, damping, ...(gradient ? { gradient } : {}) }),
     },
     inputs: {
       weights: w.data,
       "gradient rows": G.data,
       gradient: gradient?.data,
       eligible: constraint.count?.eligible,
+    },
+  };
+}
+
+/** A model whose loss is the problem's Q, with the mean gradient row as its slope where the problem leaves it out. */
+function sourceOf(spec: { w: Mat; rows: Mat; damping: number; gradient?: Mat }): ProblemSource {
+  const { w, rows: G, damping, gradient } = spec;
+  const { apply } = tinyCurvature({ rows: G, damping });
+  const meanRow = Float64Array.from({ length: G.cols }, (_, j) => {
+    let sum = 0;
+    for (let i = 0; i < G.rows; i++) sum += G.data[i * G.cols + j]!;
+    return sum / G.rows;
+  });
+  const slope = Float64Array.from(w.data, (_, i) => gradient?.data[i] ?? meanRow[i % G.cols]!);
+  /** H x, row by row. */
+  const times = async (x: Vec, out: Vec): Promise<void> => {
+    for (let start = 0; start < x.length; start += G.cols) {
+      const part = new Float64Array(G.cols);
+      await apply(Float64Array.from(x.subarray(start, start + G.cols)), part);
+      out.set(part, start);
+    }
+  };
+  return {
+    params: ["w"],
+    data: arrayDataset({ inputs: matrix(1, 1), labels: [0] }),
+    model: {
+      name: "a quadratic",
+      async hessianProducts({ at = w.data }) {
+        const moved = new Float64Array(w.data.length);
+        await times(
+          Float64Array.from(at, (value, i) => value - w.data[i]!),
+          moved,
+        );
+        return { gradient: slope.map((value, i) => value + moved[i]!), loss: 0, times };
+      },
+      synapticFlow: async () => slope.map(Math.abs),
     },
   };
 }
