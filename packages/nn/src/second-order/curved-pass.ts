@@ -110,7 +110,7 @@ function summed(sum: Mat | undefined, part: Mat, pool: Pool): Mat {
 }
 
 /** A copy in the pool's memory. */
-export function copyOf(source: Mat, pool: Pool): Mat {
+function copyOf(source: Mat, pool: Pool): Mat {
   const out = take(pool, source.rows, source.cols);
   out.data.set(source.data);
   return out;
