@@ -89,7 +89,7 @@ function listOfWords(text: string): readonly string[] {
   return words;
 }
 
-/** --seed, --kernels, --threads */
+/** --seed, --kernels, --threads, --profile */
 export function addRunFlags(command: Command): void {
   command
     .optionsGroup("How it runs:")
@@ -106,7 +106,8 @@ export function addRunFlags(command: Command): void {
         "--threads <n>",
         "threads of the wasm kernels; results do not depend on it (default: the machine's cores, at most 8)",
       ).argParser(wholeParser("--threads", 1)),
-    );
+    )
+    .option("--profile", "say at the end, on standard error, which tasks and kernels the time went to");
 }
 
 function parseKernels(text: string): KernelChoice {
