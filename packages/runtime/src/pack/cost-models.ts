@@ -42,17 +42,17 @@ export function costModels(
 
 /** A value a kept weight and a bit a weight, or a value a weight; biases as they are stored; whole numbers have a scale of f32 an output. */
 function byteModel(graph: PackGraph, values: ValueType): CostModel {
-  const each = valueBytes[values];
-  const hasScales = values === "int8" || values === "int4";
   const params: Record<string, readonly CostWay[]> = {};
   let other = 0;
   for (const [name, tensor] of graph.tensors) {
     const { dims, data, exact } = tensor;
+    const type = storedType(tensor, values);
+    const each = valueBytes[type];
     if (dims.length < 2 || exact) {
-      other += valueBytes[storedType(tensor, values)] * data.length;
+      other += each * data.length;
       continue;
     }
-    if (hasScales) other += 4 * dims[0]!;
+    if (type === "int8" || type === "int4") other += 4 * dims[0]!;
     params[name] = [
       { fixed: Math.ceil(each * data.length), each: 0, outputs: 1 },
       { fixed: Math.ceil(data.length / 8), each, outputs: 1 },
