@@ -53,7 +53,7 @@ function byteModel(graph: PackGraph, values: ValueType): CostModel {
       continue;
     }
     if (type === "int8" || type === "int4") other += 4 * dims[0]!;
-    params[name] = [
+    params[tensor.source ?? name] = [
       { fixed: Math.ceil(each * data.length), each: 0, outputs: 1 },
       { fixed: Math.ceil(data.length / 8), each, outputs: 1 },
     ];
@@ -74,8 +74,15 @@ function timeModel(graph: PackGraph, costs: CostTable = defaultCosts): CostModel
       continue;
     }
     const weights = folded.tensors.get(operator.tensors[0]!)!;
-    const ways = kernelWays(operator, weights.dims, outDims, costs);
-    params[weightsOf.get(operator.name)!] = ways.map(({ fixed, each, outputs }) => ({ fixed, each, outputs }));
+    const name = weightsOf.get(operator.name)!;
+    const source = graph.tensors.get(name)?.source ?? name;
+    // Weights that several operators read, such as the steps of a recurrent layer, cost in each of them.
+    const before = params[source];
+    params[source] = kernelWays(operator, weights.dims, outDims, costs).map(({ fixed, each, outputs }, w) => ({
+      fixed: fixed + (before?.[w]?.fixed ?? 0),
+      each: each + (before?.[w]?.each ?? 0),
+      outputs,
+    }));
   }
   return { other, params };
 }
