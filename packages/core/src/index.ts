@@ -61,7 +61,10 @@ export type {
   GradientBlock,
   GradientRequest,
   GradientRows,
+  HessianProducts,
+  HessianRequest,
   LayerMoments,
+  LayerReconstruction,
   Linearization,
   MeanGradient,
   Model,
@@ -69,6 +72,7 @@ export type {
   Moments,
   MomentsRequest,
   ParamInfo,
+  ReconstructionRequest,
 } from "./data/model.ts";
 export { momentExamples } from "./data/moment-examples.ts";
 export {
@@ -220,7 +224,7 @@ export { type Dtype, dtypeOf, type Mask, type Mat, matrix, type Vec, zeros } fro
 export { assertNeeds, joinNeeds } from "./problem/needs.ts";
 export type { Note } from "./problem/note.ts";
 export { objective } from "./problem/objective.ts";
-export type { Problem, Solution, SolveStatus } from "./problem/problem.ts";
+export type { Problem, ProblemSource, Solution, SolveStatus } from "./problem/problem.ts";
 export type { Needs, Saliency, Selector, Solver, SolverWork, Updater } from "./problem/strategy.ts";
 export { type Fault, isPruneError, PruneError } from "./prune-error.ts";
 export type { EarlyStopping, StoppingState } from "./retraining/early-stopping.ts";

@@ -9,6 +9,7 @@ export const reservedOptions: readonly string[] = [
     "allocation",
     "amplitude",
     "arch",
+    "averageLast",
     "batch",
     "batchSize",
     "budget",
@@ -46,7 +47,7 @@ export const reservedOptions: readonly string[] = [
     "rewind",
     "ridge",
   ],
-  ...["ridgeFactors", "schedule", "scope", "seed", "selector", "solver", "sparsity", "stages"],
+  ...["ridgeFactors", "schedule", "scope", "seed", "selector", "solver", "soup", "sparsity", "stages"],
   ...["targetExamples", "targetStages", "task", "temperature", "threads", "tryMagnitude", "units", "updater"],
   ...["weightDecay", "weights"],
 ];
