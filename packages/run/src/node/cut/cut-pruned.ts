@@ -62,7 +62,7 @@ function tryCut(
     return { cut: cutChecked({ ...request, graph: silent }) };
   } catch (error) {
     if (!isPruneError(error) || error.code !== "ERR_NOTHING_TO_CUT") throw error;
-    const message = `${error.message.split(";")[0]}; the network is written as it is`;
+    const message = `${path}: no channel has lost all its weights, so nothing is cut and the network is written as it is; --units channels prunes whole ones`;
     onEvent({ type: "note", level: "warn", code: "nothing-to-cut", message });
     return undefined;
   }
