@@ -7,7 +7,7 @@ import { numberParser, wholeParser } from "../src/flags/number.ts";
 import { dataFolder, sectionOf } from "./bench-arguments.ts";
 
 /** The parts of the benchmark. */
-export const sectionNames = ["schedules", "phases", "overhead", "resnet"] as const;
+export const sectionNames = ["schedules", "phases", "steps", "resnet"] as const;
 
 /** One of {@link sectionNames}. */
 export type SectionName = (typeof sectionNames)[number];

@@ -9,10 +9,11 @@ import { createWasmKernels, type WasmKernels } from "@secateur/backends-wasm";
 import { isPruneError } from "@secateur/core";
 import { openMnist } from "./bench-network.ts";
 import { type ImpArguments, impArguments, type SectionName } from "./imp-arguments.ts";
-import { runOverhead } from "./imp-overhead.ts";
+
 import { runPhases } from "./imp-phases.ts";
 import { runResnet } from "./imp-resnet.ts";
 import { runSchedules } from "./imp-schedules.ts";
+import { runSteps } from "./imp-steps.ts";
 import { printLine } from "./print.ts";
 
 try {
@@ -49,8 +50,8 @@ async function runSection(section: SectionName, args: ImpArguments, kernels: Was
     }
     case "phases":
       return await runPhases({ ...args, kernels, data: await openMnist() });
-    case "overhead":
-      return await runOverhead({ kernels, data: await openMnist() });
+    case "steps":
+      return await runSteps(kernels);
     case "resnet":
       if (args.folder === undefined) return printLine("left out: the network is in the data folder");
       return await runResnet({ ...args, folder: args.folder, kernels });

@@ -1,13 +1,14 @@
 /**
- * A model with 2.6 GB of weights beside it, pruned by magnitude: `npm run bench -- large`. The file is sparse, so that it takes no disk, and every
- * weight matrix has numbers in its first rows. Prints seconds and peak memory, and whether the largest weights stayed.
+ * A model with 2.6 GB of weights beside it, pruned by magnitude, and its first and last layer by their inputs: `npm run bench -- large`. The file is
+ * sparse, so that it takes no disk, and every weight matrix has numbers in its first rows. Prints seconds and peak memory, and whether the
+ * largest weights stayed.
  */
 import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { encodeOnnx } from "@secateur/formats";
+import { encodeNpy, encodeOnnx } from "@secateur/formats";
 import { nodeRun } from "./memory.ts";
 import { printLine } from "./print.ts";
 
@@ -50,6 +51,17 @@ try {
   const least = kept.reduce((m, x) => Math.min(m, Math.abs(x)), 1);
   printLine(
     `${((count * layerBytes) / 1e9).toFixed(2)} GB of weights: ${seconds.toFixed(1)} s, peak ${(peak / 1e6).toFixed(0)} MB; of the first ${filled} numbers ${kept.length} stay, all above ${least.toFixed(4)}`,
+  );
+  const examples = Float32Array.from({ length: 64 * width }, (_, i) => Math.cos(i * i));
+  await writeFile(join(folder, "x.npy"), encodeNpy({ shape: [64, width], data: examples }));
+  const dense = names.slice(1, -1).join();
+  const begun = performance.now();
+  const layerwise = ["prune", join(folder, "net.onnx"), "--solver", "wanda", "--data", `npy:${join(folder, "x.npy")}`];
+  const rest = ["--sparsity", "0.5", "--keep-dense", dense, "--out", join(folder, "layers", "net.onnx"), "--json"];
+  mkdirSync(join(folder, "layers"));
+  const run = await nodeRun([main, ...layerwise, ...rest]);
+  printLine(
+    `the same by wanda, two layers of ${count} pruned by their inputs on 64 examples: ${((performance.now() - begun) / 1000).toFixed(1)} s, peak ${(run.peak / 1e6).toFixed(0)} MB`,
   );
 } finally {
   rmSync(folder, { recursive: true });

@@ -81,7 +81,7 @@ export const sparseMethods: readonly SparseMethod[] = [
   ruled("iss-p", (sparsity) => [issP({ sparsity })]),
   ruled("powerpropagation + gmp", (sparsity) => [powerpropagation(), gmp({ sparsity })]),
   ruled("static, random (ERK)", (sparsity) => [rigl({ sparsity, fraction: 1e-9 })]),
-  ...["magnitude", "snip", "grasp", "synflow"].map(atInitialization),
+  ...["magnitude", "snip", "grasp", "synflow", "prospr"].map(atInitialization),
   retrained("IMP + LLR", "magnitude"),
   retrained("CHITA + LLR", "chita"),
 ];

@@ -273,3 +273,4 @@ export function panelProducts64(begin: u32, end: u32, scratch: usize, starts: us
   panelProductsOf<f64>(begin, end, starts, lines, places, rows, cols, a, b, count, sums, out);
 }
 export { elementwise32, softmax32 } from "./program";
+export { sparseConvolve32, sparseGradients32 } from "./sparse-convolution";

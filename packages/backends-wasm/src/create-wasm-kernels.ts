@@ -2,6 +2,7 @@
 import type { Kernels } from "@secateur/core";
 import { compileBuild, type WasmBuild } from "./builds.ts";
 import { convolutionGradients, convolve, convolveBack } from "./convolution/convolution.ts";
+import { sparseConvolve, sparseConvolveBack, sparseGradients } from "./convolution/sparse.ts";
 import { gatherWindows, maxWindows, scatterWindows, transposeBlocks } from "./convolution/windows.ts";
 import { type Engine, startEngine } from "./engine.ts";
 import { badOption, kernelsClosed } from "./errors.ts";
@@ -102,6 +103,9 @@ function kernelsOn(engine: Engine, name: string): WasmKernels {
     gatherColumns: (a, columns, out) => gatherColumns(open(), { a, columns, out }),
     sparseTimes: (spec) => sparseTimes(open(), spec),
     panelProducts: (spec) => panelProducts(open(), spec),
+    sparseConvolve: (spec) => sparseConvolve(open(), spec),
+    sparseConvolveBack: (spec) => sparseConvolveBack(open(), spec),
+    sparseGradients: (spec) => sparseGradients(open(), spec),
     elementwise: (spec) => elementwise(open(), spec),
     softmax: (spec) => softmax(open(), spec),
     largest: (scores, k) => largest(open(), scores, k),

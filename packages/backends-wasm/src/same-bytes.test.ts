@@ -87,6 +87,28 @@ function everyKernel(kernels: Kernels, dtype: Dtype, residence: Residence): Map<
     results.set(`convolve by ${way}`, out).set(`convolveBack by ${way}`, back);
     results.set(`convolutionGradients by ${way}`, rowsOfGradients.data);
   }
+  const sparse = { ...geometry, batch: 3, stride: 2, channels: 4, outputs: 70, groups: 1 };
+  const pattern = {
+    ...{ rows: 70, cols: 36, starts: Uint32Array.from({ length: 71 }, (_, o) => o * 9) },
+    columns: Uint32Array.from({ length: 630 }, (_, e) => 4 * (e % 9) + (e % 4)),
+  };
+  const [planes, values] = [make.realVector(3 * 144 * 4 * 32), make.realVector(630)];
+  const [sparseOut, sparseBack] = [make.vector(3 * 36 * 70 * 32), make.vector(planes.length)];
+  kernels.sparseConvolve!({
+    shape: sparse,
+    pattern,
+    values,
+    images: planes,
+    bias: make.realVector(70),
+    out: sparseOut,
+  });
+  kernels.sparseConvolveBack!({ shape: sparse, pattern, values, deltas: sparseOut, out: sparseBack });
+  const slopes = make.vector(630);
+  kernels.sparseGradients!({ shape: sparse, pattern, images: planes, deltas: sparseOut, out: slopes });
+  results
+    .set("sparseConvolve where there is room", sparseOut)
+    .set("sparseConvolveBack where there is room", sparseBack);
+  results.set("sparseGradients where there is room", slopes);
   const steps = [
     ["sigmoid", 0],
     ["multiply", 0, 2],

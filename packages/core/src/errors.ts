@@ -17,6 +17,23 @@ export function incompatible(spec: {
   );
 }
 
+/** A strategy that looks at the model itself, where there is none or one that cannot be asked. */
+export function modelLacks(spec: {
+  who: string;
+  problem: string;
+  model: string | undefined;
+  unmet: readonly string[];
+}): PruneError {
+  const { who, problem, model, unmet } = spec;
+  const found = model === undefined ? "there are only numbers at hand" : `the model '${model}' does not have it`;
+  const remedy = "prune a whole network of layers (a checkpoint opened with --arch), or take another saliency";
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${who} cannot solve '${problem}': needs a model with ${unmet.join(" and ")}, and ${found}; ${remedy}`,
+    { details: spec },
+  );
+}
+
 /** A sparsity outside [0, 1), as it was found. */
 export function sparsityOutOfRange(where: string, found: number): PruneError {
   return new PruneError(

@@ -25,6 +25,7 @@ export {
 } from "./budget/constraint.ts";
 export { blockUnits, channelUnits, groupUnits } from "./budget/group-units.ts";
 export { type KeepOfEverySpec, keepOfEvery } from "./budget/keep-of-every.ts";
+export { type CostLimit, costConstraint } from "./budget/limits/cost-constraint.ts";
 export { matchesPattern } from "./budget/name-pattern.ts";
 export { type ScheduleName, scheduleNames, sparsitySchedule } from "./budget/sparsity-schedule.ts";
 export { keptPlaces, keptWeights, type Units, unitMask, weightMask, weightUnits } from "./budget/units.ts";
@@ -60,7 +61,10 @@ export type {
   GradientBlock,
   GradientRequest,
   GradientRows,
+  HessianProducts,
+  HessianRequest,
   LayerMoments,
+  LayerReconstruction,
   Linearization,
   MeanGradient,
   Model,
@@ -68,6 +72,7 @@ export type {
   Moments,
   MomentsRequest,
   ParamInfo,
+  ReconstructionRequest,
 } from "./data/model.ts";
 export { momentExamples } from "./data/moment-examples.ts";
 export {
@@ -159,6 +164,10 @@ export type {
   Kernels,
   MaxWindowsSpec,
   PanelProductsSpec,
+  SparseConvolution,
+  SparseConvolveBackSpec,
+  SparseConvolveSpec,
+  SparseGradientsSpec,
   SparsePattern,
   SparseTimesSpec,
   TriangularSolveSpec,
@@ -169,6 +178,7 @@ export { panelWidth } from "./kernels/kernels.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
 export { checkPanelProducts, checkSparseTimes } from "./kernels/reference-sparse.ts";
+export { checkSparseConvolution } from "./kernels/reference-sparse-convolution.ts";
 export type { Allocation, AllocationRequest, BoundedLayer, LayerInfo } from "./plugin/allocation.ts";
 export type { Architecture } from "./plugin/architecture.ts";
 export { contentFault } from "./plugin/content-fault.ts";
@@ -214,7 +224,7 @@ export { type Dtype, dtypeOf, type Mask, type Mat, matrix, type Vec, zeros } fro
 export { assertNeeds, joinNeeds } from "./problem/needs.ts";
 export type { Note } from "./problem/note.ts";
 export { objective } from "./problem/objective.ts";
-export type { Problem, Solution, SolveStatus } from "./problem/problem.ts";
+export type { Problem, ProblemSource, Solution, SolveStatus } from "./problem/problem.ts";
 export type { Needs, Saliency, Selector, Solver, SolverWork, Updater } from "./problem/strategy.ts";
 export { type Fault, isPruneError, PruneError } from "./prune-error.ts";
 export type { EarlyStopping, StoppingState } from "./retraining/early-stopping.ts";
@@ -237,7 +247,7 @@ export type { CurvatureEstimator, Estimate, EstimateRequest, Estimators } from "
 export { expectedWork } from "./runner/expected-time.ts";
 export type { RunLoss } from "./runner/finish-run.ts";
 export { heldOutCount } from "./runner/held-out.ts";
-export type { LayerLimit, LayerPlace } from "./runner/layers/layer-budget.ts";
+export type { LayerLimit, LayerPlace, SharedLimit } from "./runner/layers/layer-budget.ts";
 export type {
   LayerCapability,
   LayerLoop,

@@ -3,7 +3,7 @@
  * @packageDocumentation
  */
 
-export type { ArrayOfDtype, TensorDtype } from "./dtype.ts";
+export { type ArrayOfDtype, elementsFrom, putElements, type TensorDtype } from "./dtype.ts";
 export { type CheckpointEncoder, checkpointEncoderFor } from "./files/checkpoint-encoder.ts";
 export { type FloatDtype, isFloatDtype, tensorOf, toFloat32, toFloat64, toVec } from "./files/convert.ts";
 export { decodeCheckpoint } from "./files/decode-checkpoint.ts";

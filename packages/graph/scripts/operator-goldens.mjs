@@ -17,7 +17,7 @@ for (const spec of operatorCases) {
   const graph = graphOfCase(spec);
   const nodes = graph.nodes.map((node) => ({ ...node, floats: spec.floats }));
   // The type of the output is what inference says: asked for by trying.
-  for (const dtype of ["f32", "i64", "bool"]) {
+  for (const dtype of ["f32", "i64", "u8", "i8", "bool"]) {
     const outputs = graph.outputs.map((output) => ({ ...output, dtype }));
     const bytes = encodeOnnx({ opsets: { "": spec.opset }, metadata: {}, graph: { ...graph, nodes, outputs } });
     try {

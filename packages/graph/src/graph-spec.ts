@@ -8,8 +8,13 @@ export interface GraphTensor {
   readonly shape: readonly number[];
   /** Row-major; f16 and bf16 as raw bits. */
   readonly data?: TensorData;
-  /** Present where its numbers lie in a file and are not read: then it is known as a weight, and nothing can run. */
+  /**
+   * Present where its numbers lie in a file. Without `data` it is known as a weight, and nothing can run; with `data` that read the file when they are
+   * asked for, weights are in memory one at a time.
+   */
   readonly distant?: object;
+  /** Of a distant weight: takes its numbers, in the order of the file, whenever they are written. */
+  readonly store?: (numbers: Float32Array | Float64Array) => void;
 }
 
 /** Arrays that elements come in. */

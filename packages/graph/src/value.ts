@@ -15,6 +15,8 @@ export type Numbers = Float32Array | Float64Array | Uint8Array;
 export interface ValueType {
   readonly shape: Shape;
   readonly kind: Kind;
+  /** Element type of a constant of whole numbers, as the graph has it. */
+  readonly dtype?: string;
 }
 
 /** A value. */
@@ -69,7 +71,7 @@ export function tensorValue({ dtype, shape, data }: GraphTensor, real: Dtype): V
   if (dtype === "f16") for (let i = 0; i < out.length; i++) out[i] = halfToNumber(Number(data[i]));
   else if (dtype === "bf16") fillFromBfloat16(data as Uint16Array, out);
   else for (let i = 0; i < out.length; i++) out[i] = Number(data[i]);
-  return { kind, shape, data: out };
+  return { kind, shape, data: out, ...(kind === "whole" ? { dtype } : {}) };
 }
 
 function halfToNumber(bits: number): number {

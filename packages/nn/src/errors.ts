@@ -123,3 +123,12 @@ export function notFiniteInput(spec: { network: string; layer: string; example: 
     { details: spec },
   );
 }
+
+/** A parameter that leads to nothing a layer takes: no weight of a dense or convolution layer. */
+export function noReconstruction(model: string, param: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${model}: '${param}' is no weight of a dense or convolution layer, whose outputs could be reconstructed; name weights of such layers`,
+    { details: { model, param } },
+  );
+}

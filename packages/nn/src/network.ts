@@ -8,8 +8,11 @@ import {
   type FloatTensors,
   type GradientRequest,
   type GradientRows,
+  type HessianProducts,
+  type HessianRequest,
   type LayerInputs,
   type LayerInputsRequest,
+  type LayerReconstruction,
   type Linearization,
   type Mat,
   type MeanGradient,
@@ -18,6 +21,7 @@ import {
   type MomentsRequest,
   matrix,
   type ParamInfo,
+  type ReconstructionRequest,
   type RunContext,
   shapeMismatch,
   type Task,
@@ -44,6 +48,9 @@ import {
 } from "./graph/weight-layout.ts";
 import { inDtype } from "./in-dtype.ts";
 import { inputSpecs, outputSpecs } from "./network-tensors.ts";
+import { hessianProducts } from "./second-order/hessian.ts";
+import { reconstruction } from "./second-order/reconstruction.ts";
+import { synapticFlow } from "./second-order/synaptic-flow.ts";
 
 /** A tensor with a name, as checkpoints hold it: row-major, any number of dimensions. */
 export interface WeightTensor {
@@ -63,6 +70,9 @@ export interface Network extends Model {
   gradientRows(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
   meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
   linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
+  hessianProducts(request: HessianRequest, ctx: RunContext): Promise<HessianProducts>;
+  synapticFlow(request: Pick<HessianRequest, "params" | "at">, ctx: RunContext): Promise<Float64Array>;
+  reconstruction(request: ReconstructionRequest, ctx: RunContext): Promise<LayerReconstruction>;
   run(batch: Batch, ctx: RunContext): Promise<FloatTensors>;
   layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   layerInputs(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;
@@ -135,6 +145,15 @@ export function createNetwork(
       assertData(spec, request.data);
       return linearize({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
     },
+    hessianProducts: (request, ctx) => {
+      assertData(spec, request.data);
+      return hessianProducts({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
+    },
+    reconstruction: (request, ctx) => {
+      assertData(spec, request.data);
+      return reconstruction({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
+    },
+    synapticFlow: (request, ctx) => synapticFlow({ spec, weights }, request, ctx),
     run: (batch, ctx) => runBatch({ spec, weights }, batch, ctx),
     layerMoments: (request, ctx) => {
       assertData(spec, request.data);

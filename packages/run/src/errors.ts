@@ -180,7 +180,7 @@ export function weightNotFinite(name: string, index: number): PruneError {
 
 /** What cannot be done with a model whose weights are never in memory together. */
 export function tooLargeFor(spec: { path: string; what: string }): PruneError {
-  const message = `${spec.path}: ${spec.what} takes all weights into memory, and this model has 2 GiB of them or more beside it; such a model is pruned by --solver magnitude with a --sparsity, and nothing else`;
+  const message = `${spec.path}: ${spec.what} takes all weights into memory, and this model has 2 GiB of them or more beside it; such a model is pruned by --solver magnitude with a --sparsity, or layer by layer (--solver layerwise, alps, sparsegpt, wanda or obc with --data; uniform, each layer to its own outputs)`;
   return new PruneError("ERR_USAGE", message, { details: spec });
 }
 

@@ -18,6 +18,7 @@ export {
   valueLabel,
 } from "./plugins/option-schema.ts";
 export { resolveOptions } from "./plugins/resolve-options.ts";
+export { type ProfiledPart, profileRun, type RunProfile } from "./profile/profile-run.ts";
 export { type AugmentationFlags, type ReestimateTime, reestimateTimes } from "./prune/augmentation.ts";
 export { type PosedTask, poseTask } from "./prune/pose-task.ts";
 export { needsGradients, type PruneOutcome, pruneNetwork } from "./prune/prune-network.ts";

@@ -151,3 +151,17 @@ export function nothingToShare(allocation: string): PruneError {
     { details: { allocation } },
   );
 }
+
+/** A way to share weights out that knows of no other limits. */
+export function limitNotShared(spec: {
+  allocation: string;
+  limits: readonly string[];
+  known: readonly string[];
+}): PruneError {
+  const { allocation, limits, known } = spec;
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `layer-wise pruning: allocation "${allocation}" shares a number of weights out over layers, not limits on ${limits.join(" and ")}; allowed is ${known.join(", ")}, or limit weights alone`,
+    { details: spec },
+  );
+}

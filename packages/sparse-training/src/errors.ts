@@ -34,3 +34,28 @@ export function keptPruned({ rule, zeros }: { rule: string; zeros: number }): Pr
     { details: { rule, zeros } },
   );
 }
+
+/** A saliency or an updater that looks at the loss or the outputs, in a run without data. */
+export function dataMissing(who: string): PruneError {
+  return new PruneError("ERR_INCOMPATIBLE", `'${who}' needs training data, and the run has none; give data (--data)`, {
+    details: { who },
+  });
+}
+
+/** Networks that are averaged, and rules that could prune each in another way. */
+export function masksMove(who: string): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `${who}: networks are averaged on one mask, and training rules may move it; train without rules`,
+    { details: { who } },
+  );
+}
+
+/** An updater that goes from layer to layer, on a problem that does not say which weights are whose. */
+export function layersMissing(updater: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `updater '${updater}' goes from layer to layer, and the problem does not name its layers; prune a whole network`,
+    { details: { updater } },
+  );
+}

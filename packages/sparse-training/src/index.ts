@@ -1,13 +1,22 @@
 /**
- * @secateur/sparse-training: rules that prune while a network trains.
+ * @secateur/sparse-training: rules that prune while a network trains, and saliencies for pruning it before.
  * @packageDocumentation
  */
+export { type FirstStepsOptions, firstSteps } from "./initial/first-steps.ts";
+export { type FlowMeasure, flowMeasures, type GradientFlowOptions, gradientFlow } from "./initial/gradient-flow.ts";
+export { inStages } from "./initial/in-stages.ts";
+export { synapticFlow } from "./initial/synaptic-flow.ts";
 export { type DropCriterion, dropCriteria } from "./masks/drop-and-grow.ts";
 export type { Distribution } from "./masks/layer-counts.ts";
+export { type SnowsOptions, snows } from "./refit/snows.ts";
+export { averaged } from "./retraining/averaged.ts";
+export { soup } from "./retraining/soup.ts";
 export { type AcDcOptions, acDc } from "./rules/ac-dc.ts";
 export { type AdmmOptions, admm } from "./rules/admm.ts";
+export { type AutoPruneOptions, autoPrune } from "./rules/auto-prune.ts";
 export { type DynamicSparsityOptions, rigl, set } from "./rules/dynamic-sparsity.ts";
 export { type GmpOptions, gmp } from "./rules/gmp.ts";
 export { type GranetOptions, granet, granetSt } from "./rules/granet.ts";
 export { type IssPOptions, issP } from "./rules/iterative-shrinkage.ts";
+export { type PerpOptions, perp } from "./rules/perp.ts";
 export { type PowerpropagationOptions, powerpropagation } from "./rules/powerpropagation.ts";

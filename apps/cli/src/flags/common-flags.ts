@@ -27,6 +27,12 @@ export function addDataFlags(command: Command, purpose: string): void {
     );
 }
 
+/** --compress */
+export const compressOption: [string, string] = [
+  "--compress",
+  "also write NAME.gz and NAME.br beside the output, for hosts that compress nothing themselves (.secateur: NAME.br)",
+];
+
 /** --engine */
 export function addEngineFlag(command: Command): void {
   command.addOption(
@@ -83,7 +89,7 @@ function listOfWords(text: string): readonly string[] {
   return words;
 }
 
-/** --seed, --kernels, --threads */
+/** --seed, --kernels, --threads, --profile */
 export function addRunFlags(command: Command): void {
   command
     .optionsGroup("How it runs:")
@@ -100,7 +106,8 @@ export function addRunFlags(command: Command): void {
         "--threads <n>",
         "threads of the wasm kernels; results do not depend on it (default: the machine's cores, at most 8)",
       ).argParser(wholeParser("--threads", 1)),
-    );
+    )
+    .option("--profile", "say at the end, on standard error, which tasks and kernels the time went to");
 }
 
 function parseKernels(text: string): KernelChoice {

@@ -2,8 +2,8 @@
 
 import { createRunContext, isPruneError, type RunEvent } from "@secateur/core";
 import { checkOutput } from "@secateur/formats";
-import { plainText } from "@secateur/report/text";
-import { type HeldNotes, holdNotes, type KernelChoice, type Session } from "@secateur/run";
+import { plainText, profileText } from "@secateur/report/text";
+import { type HeldNotes, holdNotes, type KernelChoice, profileRun, type Session } from "@secateur/run";
 import { openKernels } from "@secateur/run/node";
 import { type EventLog, openEventLog } from "../progress/event-log.ts";
 import { createProgressBar, type ProgressBar } from "../progress/progress-bar.ts";
@@ -16,6 +16,7 @@ export interface SessionFlags {
   readonly seed?: number;
   readonly kernels?: KernelChoice;
   readonly threads?: number;
+  readonly profile?: boolean;
   readonly events?: string;
   readonly quiet?: boolean;
   readonly json?: boolean;
@@ -35,15 +36,22 @@ interface SessionSpec {
 export async function withSession<T>(spec: SessionSpec, work: (session: Session) => Promise<T>): Promise<T> {
   const { flags } = spec;
   const kernelChoice = flags.kernels ?? "wasm";
-  const { kernels, close } = await openKernels(kernelChoice, flags.threads);
+  const { kernels: opened, close } = await openKernels(kernelChoice, flags.threads);
+  const profile = flags.profile ? profileRun(opened, () => performance.now()) : undefined;
+  const { kernels } = profile ?? { kernels: opened };
   try {
-    return await withListeners(spec, async (onEvent) => {
+    return await withListeners(spec, async (listen) => {
+      const onEvent = (event: RunEvent): void => {
+        profile?.onEvent(event);
+        listen(event);
+      };
       const seed = flags.seed ?? 0;
       const { signal } = spec.terminal;
       const context = () => createRunContext({ seed, kernels, signal, onEvent });
       return await work({ kernels, kernelChoice, seed, signal, onEvent, context });
     });
   } finally {
+    if (profile) spec.terminal.stderr.write(profileText(profile.parts()));
     await close();
   }
 }

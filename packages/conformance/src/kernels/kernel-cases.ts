@@ -4,6 +4,7 @@ import { convolutionGradientsCases, convolveBackCases, convolveCases } from "./c
 import { elementwiseCases, softmaxCases } from "./elementwise-cases.ts";
 import { exact, type KernelCase, rounded } from "./kernel-case.ts";
 import { panelProductsCases, sparseTimesCases } from "./sparse-cases.ts";
+import { sparseConvolveBackCases, sparseConvolveCases, sparseGradientsCases } from "./sparse-convolution-cases.ts";
 
 /** The kernels that have cases. */
 export type CheckedKernel = Exclude<keyof Kernels, "name" | "threads" | "alloc" | "free">;
@@ -257,6 +258,9 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
   ),
   sparseTimes: sparseTimesCases,
   panelProducts: panelProductsCases,
+  sparseConvolve: sparseConvolveCases,
+  sparseConvolveBack: sparseConvolveBackCases,
+  sparseGradients: sparseGradientsCases,
   elementwise: elementwiseCases,
   softmax: softmaxCases,
   largest: lengths

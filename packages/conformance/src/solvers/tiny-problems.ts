@@ -1,11 +1,13 @@
 /** Problems small enough for brute force, each awkward in its own way. */
 import {
+  arrayDataset,
   type CurvatureView,
   createRng,
   type Dtype,
   type Mat,
   matrix,
   type Problem,
+  type ProblemSource,
   type Rng,
   type Vec,
 } from "@secateur/core";
@@ -109,12 +111,63 @@ export function tinyProblem(spec: TinySpec = {}): TinyProblem {
       ...(gradient ? { gradient } : {}),
       units,
       constraint,
+      source: sourceOf({ w, rows: G, damping, ...(gradient ? { gradient } : {}) }),
     },
     inputs: {
       weights: w.data,
       "gradient rows": G.data,
       gradient: gradient?.data,
       eligible: constraint.count?.eligible,
+    },
+  };
+}
+
+/** A model whose loss is the problem's Q, with the mean gradient row as its slope where the problem leaves it out. */
+function sourceOf(spec: { w: Mat; rows: Mat; damping: number; gradient?: Mat }): ProblemSource {
+  const { w, rows: G, damping, gradient } = spec;
+  const meanRow = Float64Array.from({ length: G.cols }, (_, j) => {
+    let sum = 0;
+    for (let i = 0; i < G.rows; i++) sum += G.data[i * G.cols + j]!;
+    return sum / G.rows;
+  });
+  const slope = Float64Array.from(w.data, (_, i) => gradient?.data[i] ?? meanRow[i % G.cols]!);
+  /** out = H x, row by row. */
+  const product = (x: Vec, out: Vec): void => {
+    for (let start = 0; start < x.length; start += G.cols) {
+      for (let j = 0; j < G.cols; j++) out[start + j] = damping * x[start + j]!;
+      for (let i = 0; i < G.rows; i++) {
+        const row = G.data.subarray(i * G.cols, (i + 1) * G.cols);
+        let dot = 0;
+        for (let j = 0; j < G.cols; j++) dot += row[j]! * x[start + j]!;
+        for (let j = 0; j < G.cols; j++) out[start + j] = out[start + j]! + (dot / G.rows) * row[j]!;
+      }
+    }
+  };
+  const apart = (at: Vec, from: Vec): Float64Array => Float64Array.from(at, (value, i) => value - from[i]!);
+  /** 1/2 d'H d with d = at - target; H d in `out`. */
+  const lossAt = (at: Vec, target: Vec, out: Vec): number => {
+    const d = apart(at, target);
+    product(d, out);
+    return d.reduce((sum, value, i) => sum + (value * out[i]!) / 2, 0);
+  };
+  return {
+    params: ["w"],
+    data: arrayDataset({ inputs: matrix(1, 1), labels: [0] }),
+    model: {
+      name: "a quadratic",
+      async hessianProducts({ at = w.data }) {
+        const moved = new Float64Array(w.data.length);
+        product(apart(at, w.data), moved);
+        const times = async (x: Vec, out: Vec): Promise<void> => product(x, out);
+        return { gradient: slope.map((value, i) => value + moved[i]!), loss: 0, times };
+      },
+      synapticFlow: async () => slope.map(Math.abs),
+      // The problem has one layer, and what it leads to is itself: 1/2 (w - target)'H (w - target).
+      reconstruction: async ({ target }) => ({
+        loss: (at) => lossAt(at, target, new Float64Array(at.length)),
+        gradient: (at, out) => lossAt(at, target, out),
+        times: (_, x, out) => product(x, out),
+      }),
     },
   };
 }

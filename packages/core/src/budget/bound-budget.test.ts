@@ -5,7 +5,7 @@ import type { FlatParam } from "../problem/flat-weights.ts";
 import { bindBudget } from "./bound-budget.ts";
 import type { Budget } from "./budget.ts";
 import { countKept } from "./constraint.ts";
-import { costConstraint } from "./cost-constraint.ts";
+import { costConstraint } from "./limits/cost-constraint.ts";
 import { unitMask, weightMask } from "./units.ts";
 
 /** A convolution [2, 2, 1, 2] whose weights are used at 9 positions, and a dense layer [2, 4]. */

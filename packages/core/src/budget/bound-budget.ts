@@ -3,13 +3,13 @@ import { badBudget } from "../errors.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { FlatParam } from "../problem/flat-weights.ts";
 import type { Mask, Vec } from "../problem/matrix.ts";
-import { bindLimit } from "./bound-limit.ts";
 import type { Budget, Limit, LimitReached, UnitSpec } from "./budget.ts";
 import type { BudgetRule } from "./budget-rule.ts";
 import { type Constraint, sparsityConstraint } from "./constraint.ts";
-import { costConstraint } from "./cost-constraint.ts";
 import { floorsOf, floorWithin, partOf, type UnitFloor } from "./floors.ts";
 import { keepOfEvery } from "./keep-of-every.ts";
+import { bindLimit } from "./limits/bound-limit.ts";
+import { costConstraint } from "./limits/cost-constraint.ts";
 import { patterned } from "./pattern-constraint.ts";
 import { type StackedPart, type StackedUnits, stackUnits } from "./stack-units.ts";
 

@@ -15,6 +15,8 @@ export interface Constraint {
   readonly count?: { readonly keep: number; readonly eligible?: Mask };
   /** Present when the best feasible sets are any `keep` of every `of` consecutive units, groups starting anew every `cols` units (of the eligible ones, where given). */
   readonly pattern?: { readonly keep: number; readonly of: number; readonly cols: number; readonly eligible?: Mask };
+  /** No feasible mask has a greater total of the scores [count] of what it keeps (those above 0 count). Absent: nothing is known. */
+  bound?(score: Vec): number;
   /**
    * A set that contains this one and keeps `factor` times as much (>= 1): where active-set methods look for candidates.
    * Absent: such methods work on all units.

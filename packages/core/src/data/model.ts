@@ -72,6 +72,48 @@ export interface MeanGradient {
   readonly count?: number;
 }
 
+/** Where second derivatives are taken. */
+export interface HessianRequest extends Omit<GradientRequest, "batch"> {
+  /** Divides the outputs before the loss, > 0; default 1. */
+  readonly temperature?: number;
+  /** The weights [p] of those parameters to take them at, flat; default: as they are now. The model is left as it is. */
+  readonly at?: Vec;
+}
+
+/** The mean loss of some examples around the present weights, to second order; vectors are flat, in the requested order. */
+export interface HessianProducts {
+  /** [p] */
+  readonly gradient: Vec;
+  readonly loss: number;
+  /** out [p] = H x, the exact Hessian of the mean loss, indefinite. */
+  times(x: Vec, out: Vec): Promise<void>;
+}
+
+/** A layer whose deeper outputs are to stay as they were. */
+export interface ReconstructionRequest {
+  /** Its weights. */
+  readonly param: string;
+  /** The parameters whose weights stand in `at` and `target`, flat, in order. */
+  readonly params: readonly string[];
+  readonly data: Dataset;
+  readonly examples: Uint32Array;
+  /** How many weight layers beyond the next are looked at, >= 0. */
+  readonly depth: number;
+  /** The weights of all layers now; the layer's own do not count. */
+  readonly at: Vec;
+  /** The weights whose outputs are wanted. */
+  readonly target: Vec;
+}
+
+/** 1/2n sum over n examples of |Y(w) - Y|^2, Y what the next depth + 1 weight layers take, as a function of one layer's weights w (flat, canonical). */
+export interface LayerReconstruction {
+  loss(w: Vec): number;
+  /** Writes the gradient to `out`. @returns the loss */
+  gradient(w: Vec, out: Vec): number;
+  /** out = H x with the exact Hessian at w, indefinite. */
+  times(w: Vec, x: Vec, out: Vec): void;
+}
+
 /** The network's outputs around the present weights, linear in the weights: outputs(w + x) ~ outputs + J x. */
 export interface Linearization {
   /** p, the length of the flat vectors */
@@ -183,6 +225,13 @@ export interface Model {
   /** @param request.task - who will read the outputs; default: scores are read */
   linearize?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
   meanGradient?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;
+  hessianProducts?(request: HessianRequest, ctx: RunContext): Promise<HessianProducts>;
+  /**
+   * The gradient [p] f64 in |w| of R, the sum of the outputs for inputs of 1 with every parameter and statistic replaced by its magnitude: how much
+   * of what flows through the network goes through each weight (Tanaka et al. 2020). No data; one forward and backward pass of one example.
+   */
+  synapticFlow?(request: Pick<HessianRequest, "params" | "at">, ctx: RunContext): Promise<Vec>;
+  reconstruction?(request: ReconstructionRequest, ctx: RunContext): Promise<LayerReconstruction>;
   layerMoments?(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   /** What the layers see. Read an entry's chunks to the end, write the parameters, then ask for the next. */
   layerInputs?(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;

@@ -202,6 +202,49 @@ export interface PanelProductsSpec {
   readonly out: Vec;
 }
 
+/**
+ * A convolution over few of its weights, of images in panels: `shape.batch` counts panels, and an image holds 32 examples, side by side for
+ * each number: [panels, height, width, channels, 32].
+ */
+export interface SparseConvolution {
+  readonly shape: ConvolutionShape;
+  /** Of the weights [outputs, channels / groups * taps]. */
+  readonly pattern: SparsePattern;
+}
+
+/** out = f(images * weights + bias), with f = max(., 0) when `relu`. */
+export interface SparseConvolveSpec extends SparseConvolution {
+  /** [entries] */
+  readonly values: Vec;
+  /** [panels, height, width, channels, 32] */
+  readonly images: Vec;
+  /** [outputs] */
+  readonly bias?: Vec;
+  /** [panels, outHeight, outWidth, outputs, 32], overwritten */
+  readonly out: Vec;
+  readonly relu?: boolean;
+}
+
+/** The adjoint: out = dL/dimages for deltas = dL/doutputs. */
+export interface SparseConvolveBackSpec extends SparseConvolution {
+  /** [entries] */
+  readonly values: Vec;
+  /** [panels, outHeight, outWidth, outputs, 32] */
+  readonly deltas: Vec;
+  /** [panels, height, width, channels, 32], overwritten */
+  readonly out: Vec;
+}
+
+/** out = dL/dvalues, summed over all examples. */
+export interface SparseGradientsSpec extends SparseConvolution {
+  /** [panels, height, width, channels, 32] */
+  readonly images: Vec;
+  /** [panels, outHeight, outWidth, outputs, 32] */
+  readonly deltas: Vec;
+  /** [entries], overwritten */
+  readonly out: Vec;
+}
+
 /** out[:, j] = alpha[j] a[:, j] + beta[j] b[:, j] + gamma[j]; a scale left out is 1, a term left out is 0. `out` may be `a` or `b`. */
 export interface AffineColumnsSpec {
   readonly a: Mat;
@@ -270,6 +313,11 @@ export interface Kernels {
   /** Products with a sparse matrix; a backend that has none leaves both out, and dense products are used. */
   sparseTimes?(spec: SparseTimesSpec): void;
   panelProducts?(spec: PanelProductsSpec): void;
+
+  /** Convolutions over few weights; a backend that has none leaves all three out, and masked layers train through the dense ones. */
+  sparseConvolve?(spec: SparseConvolveSpec): void;
+  sparseConvolveBack?(spec: SparseConvolveBackSpec): void;
+  sparseGradients?(spec: SparseGradientsSpec): void;
 
   /** Graphs of tensors are made of these; a backend that has none leaves both out, and loops in TypeScript are used. */
   elementwise?(spec: ElementwiseSpec): void;

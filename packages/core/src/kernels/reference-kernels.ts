@@ -34,6 +34,7 @@ import type {
 } from "./kernels.ts";
 import { convolutionGradients, convolve, convolveBack } from "./reference-convolution.ts";
 import { panelProducts, sparseTimes } from "./reference-sparse.ts";
+import { sparseConvolve, sparseConvolveBack, sparseGradients } from "./reference-sparse-convolution.ts";
 import { gatherWindows, maxWindows, scatterWindows, transposeBlocks } from "./reference-windows.ts";
 
 /**
@@ -73,6 +74,9 @@ export const referenceKernels: Kernels = {
   convolutionGradients,
   gatherColumns,
   sparseTimes,
+  sparseConvolve,
+  sparseConvolveBack,
+  sparseGradients,
   panelProducts,
   largest,
   relu,

@@ -1,5 +1,5 @@
 /** Products of sparse matrices with panels, by their definition. */
-import { type PanelProductsSpec, panelWidth, type SparseTimesSpec } from "./kernels.ts";
+import { type PanelProductsSpec, panelWidth, type SparsePattern, type SparseTimesSpec } from "./kernels.ts";
 
 /** @throws RangeError for operands that do not fit */
 export function checkSparseTimes({ pattern, values, count, b, out }: SparseTimesSpec): void {
@@ -17,7 +17,13 @@ export function checkPanelProducts({ pattern, count, a, b, out }: PanelProductsS
   if (!fits || out.length !== columns.length) throw new RangeError("panelProducts: operands do not fit");
 }
 
-function checkPattern(who: string, { rows, cols, starts, columns }: SparseTimesSpec["pattern"]): void {
+/** Patterns that were found whole: many products are taken with each, and looking takes as long as a product with one panel. */
+const whole = new WeakSet<SparsePattern>();
+
+/** @throws RangeError for a pattern whose places do not fit its matrix */
+export function checkPattern(who: string, pattern: SparsePattern): void {
+  if (whole.has(pattern)) return;
+  const { rows, cols, starts, columns } = pattern;
   const isWhole = starts.length === rows + 1 && starts[0] === 0 && starts[rows] === columns.length;
   if (
     !isWhole ||
@@ -26,6 +32,7 @@ function checkPattern(who: string, { rows, cols, starts, columns }: SparseTimesS
   ) {
     throw new RangeError(`${who}: starts or columns do not fit a matrix ${rows} x ${cols}`);
   }
+  whole.add(pattern);
 }
 
 /** out = A b */

@@ -9,6 +9,7 @@ export const reservedOptions: readonly string[] = [
     "allocation",
     "amplitude",
     "arch",
+    "averageLast",
     "batch",
     "batchSize",
     "budget",
@@ -34,7 +35,7 @@ export const reservedOptions: readonly string[] = [
     "nesterov",
     "normalize",
   ],
-  ...["optimizer", "opset", "option", "out", "patience", "phaseSchedule", "phases", "quiet", "recipe"],
+  ...["optimizer", "opset", "option", "out", "patience", "phaseSchedule", "phases", "profile", "quiet", "recipe"],
   ...[
     "reestimateBatchNorm",
     "refitBlocks",
@@ -46,7 +47,7 @@ export const reservedOptions: readonly string[] = [
     "rewind",
     "ridge",
   ],
-  ...["ridgeFactors", "schedule", "scope", "seed", "selector", "solver", "sparsity", "stages"],
+  ...["ridgeFactors", "schedule", "scope", "seed", "selector", "solver", "soup", "sparsity", "stages"],
   ...["targetExamples", "targetStages", "task", "temperature", "threads", "tryMagnitude", "units", "updater"],
   ...["weightDecay", "weights"],
 ];

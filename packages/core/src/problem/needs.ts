@@ -1,4 +1,4 @@
-import { incompatible } from "../errors.ts";
+import { incompatible, modelLacks } from "../errors.ts";
 import type { CurvatureView } from "./curvature.ts";
 import type { Problem } from "./problem.ts";
 import type { Needs } from "./strategy.ts";
@@ -22,6 +22,8 @@ export function assertNeeds(who: string, needs: Needs, problem: Problem): void {
   for (const method of needs.constraint ?? []) {
     if (problem.constraint[method] === undefined) missing.push(`constraint.${method}`);
   }
+  const unmet = (needs.model ?? []).filter((method) => problem.source?.model[method] === undefined);
+  if (unmet.length > 0) throw modelLacks({ who, problem: problem.id, model: problem.source?.model.name, unmet });
   if (missing.length === 0) return;
   throw incompatible({
     who,
@@ -49,5 +51,6 @@ export function joinNeeds(a: Needs, b: Needs): Needs {
   return {
     curvature: [...(a.curvature ?? []), ...(b.curvature ?? [])],
     constraint: [...(a.constraint ?? []), ...(b.constraint ?? [])],
+    model: [...(a.model ?? []), ...(b.model ?? [])],
   };
 }

@@ -1,5 +1,8 @@
 import type { Constraint } from "../budget/constraint.ts";
 import type { Units } from "../budget/units.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Model } from "../data/model.ts";
+import type { Task } from "../task/task.ts";
 import type { Curvature } from "./curvature.ts";
 import type { Mask, Mat } from "./matrix.ts";
 
@@ -21,8 +24,21 @@ export interface Problem {
   readonly constraint: Constraint;
   /** The parameters that the columns of w come from, in order, where they are known: for block-wise methods and reports. */
   readonly layers?: readonly { readonly name: string; readonly start: number; readonly size: number }[];
+  /** Absent for single layers, and where only numbers are at hand. */
+  readonly source?: ProblemSource;
   /** At a w0 that meets the constraint already: how many pruned weights to try again, as a fraction of the kept ones. Default 0. */
   readonly regrowFraction?: number;
+}
+
+/** What a problem of a whole network was made of, for scores that ask more of the loss than one quadratic model. Nothing in it is written to. */
+export interface ProblemSource {
+  /** Its weights may be others than the problem's: ask `at` those. */
+  readonly model: Pick<Model, "name" | "hessianProducts" | "reconstruction" | "synapticFlow">;
+  /** The parameters whose weights stand in the columns of w, in order. */
+  readonly params: readonly string[];
+  /** The examples that gradients are taken of; absent in a run without data. */
+  readonly data?: Dataset;
+  readonly task?: Task;
 }
 
 /**

@@ -10,6 +10,8 @@ import type { Problem, Solution } from "./problem.ts";
 export interface Needs {
   readonly curvature?: readonly (CurvatureView | readonly CurvatureView[])[];
   readonly constraint?: readonly ("relax" | "canSwap")[];
+  /** Of the model that the problem was made of; see ProblemSource. */
+  readonly model?: readonly ("hessianProducts" | "reconstruction" | "synapticFlow")[];
 }
 
 /** Scores weights; the constraint keeps the highest. */

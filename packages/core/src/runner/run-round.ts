@@ -2,6 +2,7 @@
 import type { BoundBudget } from "../budget/bound-budget.ts";
 import { countKept } from "../budget/constraint.ts";
 import { lastUnitsNote } from "../budget/floors.ts";
+import { limitsNote } from "../budget/limits/limits-note.ts";
 import { type Units, unitMask, weightMask } from "../budget/units.ts";
 import type { Model } from "../data/model.ts";
 import { readFlat, writeFlat } from "../problem/flat-weights.ts";
@@ -204,6 +205,7 @@ async function pruneRound(
     reportStage(ctx, place, report);
     await onState?.(state);
   }
+  const constraint = stageConstraint({ ...common, ...start, stage: last ?? { sparsity, regrow: true } }, ctx);
   const finished = await finishRun(
     {
       ...{ model, params, task, stages: stages.length },
@@ -213,7 +215,7 @@ async function pruneRound(
       // Layers are solved one by one, and compared at the end only.
       hasMetMask: stages.length <= 1 && last?.scope.kind !== "layers",
       ...{ dense: start, last: { weights: state.weights, mask: state.mask }, units },
-      constraint: stageConstraint({ ...common, ...start, stage: last ?? { sparsity, regrow: true } }, ctx),
+      constraint,
       ...(accept ? { accept } : {}),
       ...(lossBefore === undefined ? {} : { lossBefore }),
       ...acceptedLossOf(lastReport()),
@@ -225,6 +227,7 @@ async function pruneRound(
   if (bound) {
     note(lastUnitsNote(bound.units, unitMask(bound.units, finished.mask)));
     note(removedOutputs(bound, model, finished.mask));
+    note(limitsNote({ bound, constraint, weights: start.weights, mask: finished.mask }));
   }
   const { weights, mask, taken, loss } = finished;
   return {

@@ -165,9 +165,10 @@ function poseProblem(
   constraint: Constraint,
   { curvature, gradient }: { curvature: Curvature; gradient?: Mat },
 ): Problem {
-  const { weights, params, stage } = run;
+  const { weights, params, stage, model, data, task } = run;
   return {
     id: "network",
+    source: { model, params: params.map(({ name }) => name), task, ...(data ? { data } : {}) },
     w: matrix(1, weights.length, weights),
     curvature,
     ...(gradient ? { gradient } : {}),

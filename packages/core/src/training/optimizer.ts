@@ -52,7 +52,7 @@ export function createMoments(
 /** One parameter's step. */
 export interface ParamStep {
   readonly w: Mat;
-  /** The gradient of the mean loss. */
+  /** The gradient of the mean loss, of all entries or of the kept ones alone, in their order. */
   readonly g: Mat;
   readonly moments: OptimizerMemory;
   readonly name: string;
@@ -75,9 +75,10 @@ function sgdStep(spec: Extract<OptimizerSpec, { kind: "sgd" }>, call: ParamStep)
   const [w, v, g] = [call.w.data, call.moments.get("velocity")!.get(call.name)!.data, call.g.data];
   const { rate, decay, kept } = call;
   const count = kept?.length ?? w.length;
+  const isKeptOnly = g.length !== w.length;
   for (let s = 0; s < count; s++) {
     const i = kept ? kept[s]! : s;
-    const slope = g[i]! + decay * w[i]!;
+    const slope = g[isKeptOnly ? s : i]! + decay * w[i]!;
     v[i] = momentum * v[i]! + slope;
     w[i] = w[i]! - rate * (nesterov ? slope + momentum * v[i]! : v[i]!);
   }
@@ -90,10 +91,12 @@ function adamStep(spec: Exclude<OptimizerSpec, { kind: "sgd" }>, call: ParamStep
   const { rate, decay, kept } = call;
   const count = kept?.length ?? w.length;
   const isDecoupled = spec.kind === "adamw";
+  const isKeptOnly = g.length !== w.length;
   const [first, second] = [1 - b1 ** (call.step + 1), 1 - b2 ** (call.step + 1)];
   for (let s = 0; s < count; s++) {
     const i = kept ? kept[s]! : s;
-    const slope = isDecoupled ? g[i]! : g[i]! + decay * w[i]!;
+    const own = g[isKeptOnly ? s : i]!;
+    const slope = isDecoupled ? own : own + decay * w[i]!;
     a[i] = b1 * a[i]! + (1 - b1) * slope;
     q[i] = b2 * q[i]! + (1 - b2) * slope * slope;
     const shrunk = isDecoupled ? w[i]! - rate * decay * w[i]! : w[i]!;

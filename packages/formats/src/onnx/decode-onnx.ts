@@ -16,6 +16,7 @@ import {
   type ValueInfoProto,
 } from "./onnx-schema.ts";
 import { type ExternalData, readOnnxTensor } from "./onnx-tensor.ts";
+import { assertWireTypes } from "./wire-types.ts";
 
 /**
  * Reads an ONNX model. Tensors are views of `bytes` where these are aligned, so `bytes` must not change. O(bytes) time; what is
@@ -30,6 +31,7 @@ import { type ExternalData, readOnnxTensor } from "./onnx-tensor.ts";
  */
 export function decodeOnnx(bytes: Uint8Array, source: string, external: ExternalData = noExternal(source)): OnnxModel {
   onnxLayout(bytes, source);
+  assertWireTypes(bytes, source);
   const proto = decode(bytes, source);
   if (!proto.graph) throw badOnnx({ source, found: "a model without a graph", expected: "a graph" });
   assertVersions(proto, source);

@@ -150,6 +150,12 @@ describe("what is no valid model is refused in one line:", () => {
     ["no protobuf", () => new TextEncoder().encode("hello, this is text"), /no protobuf field/],
     ["a truncated file", () => modelBytes().slice(0, 60), /beyond the message/],
     ["no graph", () => Uint8Array.of(8, 8), /without a graph/],
+    // Field 2 as a number. Other parsers would skip it as unknown, and read another model.
+    [
+      "a text written as a number",
+      () => Uint8Array.of(...modelBytes(), 0x10, 5),
+      /'producer_name' of a ModelProto as wire type 0 \(at byte \d+\), expected wire type 2/,
+    ],
     ["too few numbers", () => modelBytes({ initializer: [{ ...w, rawData: rawFloats(1) }] }), /data of 1 elements/],
     ["bytes of half a number", () => modelBytes({ initializer: [{ ...w, rawData: rawData.slice(1) }] }), /5.75/],
     ["a negative extent", () => modelBytes({ initializer: [{ ...w, dims: [-2n, 3n], rawData }] }), /\[-2, 3\]/],

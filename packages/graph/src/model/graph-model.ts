@@ -106,7 +106,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     params: () => infos,
     async read(name: string): Promise<Mat> {
       const live = offsets.get(name) ?? find(name).live;
-      return { ...live, data: live.data.slice() };
+      return matrix(live.rows, live.cols, live.data.slice());
     },
     async write(name: string, w: Mat): Promise<void> {
       const live = offsets.get(name) ?? find(name).live;
@@ -117,7 +117,9 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
           expected: `${live.rows} x ${live.cols}`,
         });
       }
-      live.data.set(w.data);
+      const param = state.params.get(name);
+      if (param?.tensor.distant) param.tensor.store?.(toStored(w.data, param));
+      else live.data.set(w.data);
       if (!offsets.has(name)) written.add(name);
     },
     stored(name: string) {
@@ -314,7 +316,8 @@ function usesPerExample(state: GraphState): ReadonlyMap<string, number> {
     for (const { weights, flops } of steps) {
       for (const use of weights) {
         if (!use) continue;
-        const size = state.params.get(use.param)!.live.data.length;
+        const { rows, cols } = state.params.get(use.param)!.live;
+        const size = rows * cols;
         counts.set(use.param, (counts.get(use.param) ?? 0) + flops / (2 * size * (state.fixedBatch ?? 1)));
       }
     }

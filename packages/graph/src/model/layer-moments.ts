@@ -78,9 +78,16 @@ export async function layerMoments(
   });
 }
 
+/**
+ * Outputs whose slopes have moments with each other. Of more, such as the classes of a recogniser, blocks of so many are taken apart: one matrix over
+ * 6,625 classes costs more time and memory than all other layers of such a network, and of a softmax it is nearly diagonal.
+ */
+const mostOutputs = 1024;
+
 /** Sums of one weight, by group of its convolution. */
 interface Sums {
-  readonly groups: { readonly inputs: Mat; readonly deltas: Mat; readonly total: Vec }[];
+  /** Of the slopes one matrix for each block of outputs. */
+  readonly groups: { readonly inputs: Mat; readonly deltas: readonly Mat[]; readonly total: Vec }[];
   /** Rows of inputs seen. */
   positions: number;
 }
@@ -109,7 +116,7 @@ function addMoments(sums: Sums, gradient: WeightGradient, { units, pool }: { uni
       if (group === 0) sums.positions += inputs.rows;
       sums.groups[group] ??= {
         inputs: square(inputs.cols),
-        deltas: square(delta.cols),
+        deltas: blocksOf(delta.cols).map(([from, to]) => square(to - from)),
         total: new Float64Array(inputs.cols),
       };
       const known = sums.groups[group]!;
@@ -119,9 +126,26 @@ function addMoments(sums: Sums, gradient: WeightGradient, { units, pool }: { uni
       for (let j = 0; j < columns.length; j++) known.total[j] = known.total[j]! + columns[j]!;
       pool.give(columns);
     }
-    addGram(own, sums.groups[group]!.deltas, pool);
+    const { deltas } = sums.groups[group]!;
+    blocksOf(own.cols).forEach(([from, to], b) => {
+      const isAll = to - from === own.cols;
+      const part = isAll ? own : matrix(own.rows, to - from, pool.take(own.rows * (to - from)));
+      if (!isAll)
+        kernels.gatherColumns(
+          own,
+          Uint32Array.from({ length: to - from }, (_, i) => from + i),
+          part,
+        );
+      addGram(part, deltas[b]!, pool);
+      if (!isAll) pool.give(part.data);
+    });
     if (gradient.groups > 1) pool.give(delta.data);
   }
+}
+
+function blocksOf(outputs: number): readonly (readonly [from: number, to: number])[] {
+  const count = Math.max(1, Math.ceil(outputs / mostOutputs));
+  return Array.from({ length: count }, (_, b) => [b * mostOutputs, Math.min(outputs, (b + 1) * mostOutputs)] as const);
 }
 
 /** out += a'a, summed in the kernels' dtype a part at a time and in f64 over the parts. */
@@ -136,22 +160,23 @@ function finished(
   { groups, positions }: Sums,
   { param, examples, centred }: { param: GraphParam; examples: number; centred: boolean },
 ): readonly LayerMoments[] {
-  return groups.map(({ inputs, deltas, total }, group): LayerMoments => {
+  return groups.flatMap(({ inputs, deltas, total }, group): readonly LayerMoments[] => {
     const size = inputs.cols;
     const mean = centred ? total.map((sum: number) => sum / positions) : undefined;
     const A = inputs.data.map((sum: number, e: number) => {
       const common = mean ? positions * mean[Math.floor(e / size)]! * mean[e % size]! : 0;
       return (sum - common) / examples;
     });
-    return {
+    const outputs = deltas.reduce((sum, { rows }) => sum + rows, 0);
+    return deltas.map(({ rows, cols, data }, b) => ({
       param: param.name,
-      firstRow: group * deltas.cols,
+      firstRow: group * outputs + b * mostOutputs,
       inputs: matrix(size, size, A),
       deltas: matrix(
-        deltas.rows,
-        deltas.cols,
-        deltas.data.map((sum: number) => sum / positions),
+        rows,
+        cols,
+        data.map((sum: number) => sum / positions),
       ),
-    };
+    }));
   });
 }

@@ -350,6 +350,11 @@ export const operatorCases: readonly OperatorCase[] = [
   one("Range", [null, null, null], {
     constants: { 0: real(1), 1: real(7), 2: real(2) },
   }),
+  one("QuantizeLinear", [[2, 3, 4], null, null], {
+    name: "along an axis",
+    constants: { 1: reals(0.1, 0.02, 0.03), 2: bytes([3], 0, 5, -7) },
+  }),
+  one("QuantizeLinear", [[3, 5], null], { name: "without a zero point", constants: { 1: real(0.25) } }),
   one("DequantizeLinear", [null, null, null], {
     constants: { 0: bytes([2, 3], -128, 0, 7, 127, -1, 5), 1: reals(0.5, 0.25), 2: bytes([2], 1, -2) },
     attributes: { axis: 0 },

@@ -22,7 +22,7 @@ export interface GraphParam {
   /** The tensor it is in the file. */
   readonly tensor: GraphTensor;
   readonly order: WeightOrder;
-  /** Its canonical numbers, as they are now. */
+  /** Its canonical numbers, as they are now; of a distant tensor read anew each time. */
   readonly live: Mat;
   /** The outputs of the nodes that use it. */
   readonly uses: readonly NodeSpec[];
@@ -54,13 +54,25 @@ export function findParams(
       continue;
     }
     const { order, rows } = uses[0]!.place as Placed;
-    const size = sizeOf(tensor.shape);
-    const value = tensor.distant ? undefined : tensorValue(tensor, dtype)!;
-    const data = value ? toCanonical(value.data as Vec, { tensor, order }) : new Float32Array(0);
-    const live = { rows, cols: size / rows, data };
+    const cols = sizeOf(tensor.shape) / rows;
+    const canonical = (): Vec => {
+      const value = tensorValue(tensor, dtype);
+      return value ? toCanonical(value.data as Vec, { tensor, order }) : new Float32Array(0);
+    };
+    const live = tensor.distant ? distantMat({ rows, cols }, canonical) : { rows, cols, data: canonical() };
     params.push({ name, tensor, order, live, uses: uses.map(({ node }) => node) });
   }
   return { params, dense };
+}
+
+/** A matrix that is read whenever its numbers are asked for, and not kept. */
+function distantMat(size: Pick<Mat, "rows" | "cols">, read: () => Vec): Mat {
+  return {
+    ...size,
+    get data() {
+      return read();
+    },
+  };
 }
 
 interface Placed {
@@ -91,7 +103,7 @@ function scan(graph: GraphSpec, outer: ReadonlyMap<string, Alias>, roots: Map<Gr
   const known = new Map(outer);
   const add = (name: string, tensor: GraphTensor): void => {
     if (tensor.shape.length < 2 || sizeOf(tensor.shape) < 2) return;
-    const value = tensor.data === undefined && !tensor.distant ? undefined : tensor.dtype;
+    const value = tensor.distant || tensor.data !== undefined ? tensor.dtype : undefined;
     if (value !== undefined && !/^b?f(16|32|64)$/.test(value)) return;
     const root: Root = { tensor, name, uses: [] };
     if (value === undefined) root.problem = `its element type ${tensor.dtype} is not read`;

@@ -126,7 +126,7 @@ function takeStep(
   step.outputs.forEach((slot, i) => {
     const data = applied.outputs[i]!;
     values[slot] = { ...step.types[i]!, data };
-    const isOwn = step.types[i]!.kind === "real" && !isBorrowed(data, step, values, owned);
+    const isOwn = step.types[i]!.kind === "real" && !isBorrowed(data, step, { plan, values, owned });
     if (isOwn || owned.has(data)) owned.add(data);
     if (!isRead(slot)) owned.drop(data);
   });
@@ -138,15 +138,17 @@ function letGo(
   { plan, values, owned, isLast }: Omit<RunState, "pool"> & { isLast(slot: number): boolean },
 ): void {
   for (const slot of new Set(inputs)) {
-    if (slot === undefined || !isLast(slot)) continue;
+    if (slot === undefined || plan.params.has(slot) || !isLast(slot)) continue;
     owned.drop(values[slot]!.data);
-    if (!plan.params.has(slot)) values[slot] = undefined;
+    values[slot] = undefined;
   }
 }
 
 /** Whether an output is the very array of an input that this run does not own. */
-function isBorrowed(data: Numbers, step: Step, values: readonly (Value | undefined)[], owned: Owned): boolean {
-  return !owned.has(data) && step.inputs.some((slot) => slot !== undefined && values[slot]!.data === data);
+function isBorrowed(data: Numbers, step: Step, { plan, values, owned }: Omit<RunState, "pool">): boolean {
+  const isOf = (slot: number | undefined): boolean =>
+    slot !== undefined && !plan.params.has(slot) && values[slot]!.data === data;
+  return !owned.has(data) && step.inputs.some(isOf);
 }
 
 function copied(value: Value): Value {
@@ -158,7 +160,17 @@ export function startValues({ plan, inputs, weights, given }: RunSpec): (Value |
   const values: (Value | undefined)[] = new Array(plan.types.length).fill(undefined);
   for (const [slot, value] of plan.constants) values[slot] = value;
   for (const [slot, { name, live }] of plan.params) {
-    values[slot] = { ...plan.types[slot]!, data: weights?.get(name) ?? live.data };
+    const type = plan.types[slot]!;
+    const given = weights?.get(name);
+    // Weights that are read from files are read when a step takes them.
+    values[slot] = given
+      ? { ...type, data: given }
+      : {
+          ...type,
+          get data() {
+            return live.data;
+          },
+        };
   }
   for (const [name, slot] of plan.inputs) values[slot] = inputs.get(name);
   for (const [slot, value] of given ?? []) values[slot] = value;

@@ -8,6 +8,9 @@ import type { NetworkSpec } from "../graph/network-spec.ts";
 import { positionsOf } from "../graph/value-shape.ts";
 import { applyLayer } from "../ops/apply-layer.ts";
 import { type Direction, type GradientSink, type OpCall, type Step, take, type Weights } from "../ops/op.ts";
+import { applyInPanels } from "../panels/apply-in-panels.ts";
+import type { PanelPlan } from "../panels/panel-plan.ts";
+import { toPanels, toRows } from "../panels/panels.ts";
 import type { Pool } from "../pool.ts";
 
 /** A batch that went through a network. */
@@ -29,20 +32,26 @@ export interface RunSpec extends Partial<Pick<OpCall, "mode" | "onStatistics" | 
   /** [batch, features], images in the network's layout; kept as it is */
   readonly input: Mat;
   readonly pool: Pool;
+  /** Runs the batch in panels of 32 examples, products over kept weights; such a tape has no tangents. Default: in rows. */
+  readonly panels?: PanelPlan;
 }
 
 /** Runs a batch and remembers what backward and tangents need. Memory: about `valuesPerExample` numbers an example. */
 export function record(spec: RunSpec): Tape {
   const graph = graphOf(spec.network);
-  const { pool } = spec;
+  const { pool, panels } = spec;
   const { steps, input } = run(graph, spec, () => undefined);
-  const logits = steps[graph.logits]!.output;
-  const owned = new Set<Vec>(steps.flatMap((step) => [step.output.data, ...step.kept]));
+  const last = steps[graph.logits]!.output;
+  const logits = panels ? toRows(last, pool) : last;
+  const owned = new Set<Vec>([...steps.flatMap((step) => [step.output.data, ...step.kept]), logits.data]);
   if (input !== spec.input) owned.add(input.data);
   owned.delete(spec.input.data);
   return {
     logits,
-    backward: (delta, sink) => backward({ graph, steps, input, pool, delta, sink }),
+    backward(delta, sink) {
+      const own = copied(delta, pool);
+      backward({ graph, steps, input, pool, seed: panels ? intoPanels(own, pool) : own, sink });
+    },
     tangent: (direction, out) => tangent({ graph, steps, pool, direction, out }),
     release() {
       for (const vector of owned) pool.give(vector);
@@ -79,8 +88,19 @@ export function logitsOf(spec: RunSpec): Mat {
   const { output } = steps[graph.logits]!;
   if (input !== spec.input && input.data !== output.data) pool.give(input.data);
   if (output.data !== spec.input.data) return output;
-  const copy = take(pool, output.rows, output.cols);
-  copy.data.set(output.data);
+  return copied(output, pool);
+}
+
+/** Rows of the pool become panels of it. */
+function intoPanels(rows: Mat, pool: Pool): Mat {
+  const panels = toPanels(rows, pool);
+  pool.give(rows.data);
+  return panels;
+}
+
+function copied(source: Mat, pool: Pool): Mat {
+  const copy = take(pool, source.rows, source.cols);
+  copy.data.set(source.data);
   return copy;
 }
 
@@ -90,14 +110,16 @@ function run(
   visit: (steps: readonly Step[], index: number) => void,
   onInput: (input: Mat) => void = () => undefined,
 ): { steps: readonly Step[]; input: Mat } {
-  const { weights, pool, mode = "eval", onStatistics, random } = spec;
-  const input = channelsLast(spec.input, graph, pool);
+  const { weights, pool, mode = "eval", onStatistics, random, panels } = spec;
+  const rows = channelsLast(spec.input, graph, pool);
+  const input = panels ? intoPanels(rows === spec.input ? copied(rows, pool) : rows, pool) : rows;
   onInput(input);
   const steps: Step[] = [];
   for (const node of graph.nodes) {
     const inputs = node.inputs.map((from) => (from === networkInput ? input : steps[from]!.output));
     const optional = { ...(onStatistics ? { onStatistics } : {}), ...(random ? { random } : {}) };
-    steps.push(applyLayer({ node, inputs, weights, pool, mode, ...optional }));
+    const call = { node, inputs, weights, pool, mode, ...optional };
+    steps.push(panels ? applyInPanels(call, panels) : applyLayer(call));
     visit(steps, node.index);
   }
   return { steps, input };
@@ -124,13 +146,11 @@ function backward(spec: {
   steps: readonly Step[];
   input: Mat;
   pool: Pool;
-  delta: Mat;
+  seed: Mat;
   sink: GradientSink;
 }): void {
-  const { graph, steps, input, pool, delta, sink } = spec;
+  const { graph, steps, input, pool, seed, sink } = spec;
   const deltas = new Array<Mat | undefined>(graph.nodes.length);
-  const seed = take(pool, delta.rows, delta.cols);
-  seed.data.set(delta.data);
   deltas[graph.logits] = seed;
   for (let index = graph.logits; index >= 0; index--) {
     const own = deltas[index];

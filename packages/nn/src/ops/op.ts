@@ -23,7 +23,7 @@ export interface GradientSink {
   factors?(layer: Extract<LayerSpec, { kind: "dense" }>, delta: Mat, input: Mat): boolean;
 }
 
-/** out = alpha * gradient + beta * out */
+/** out = alpha * gradient + beta * out; a product over kept weights may be given a place for the entries of those alone. */
 export interface GradientPlace {
   readonly out: Vec;
   readonly alpha: number;
@@ -42,6 +42,8 @@ export interface OpCall {
   readonly onStatistics?: (layer: string, mean: Float64Array, variance: Float64Array) => void;
   /** For dropout. */
   readonly random?: () => number;
+  /** Examples that lie side by side for each channel, so that values are [batch / lanes, positions * channels * lanes]; default 1. */
+  readonly lanes?: number;
 }
 
 /** A change of parameters, canonical; undefined where a parameter stays. */
@@ -101,6 +103,18 @@ export function eachSegment(
 export function deposit({ out, alpha, beta }: GradientPlace, gradient: Vec | Float64Array): void {
   if (beta === 0) for (let i = 0; i < out.length; i++) out[i] = alpha * gradient[i]!;
   else for (let i = 0; i < out.length; i++) out[i] = out[i]! + alpha * gradient[i]!;
+}
+
+/** The sums of runs of `lanes` numbers, in order. */
+export function sumLanes(byLane: Float64Array, lanes: number): Float64Array {
+  if (lanes === 1) return byLane;
+  const sums = new Float64Array(byLane.length / lanes);
+  for (let c = 0, i = 0; c < sums.length; c++) {
+    let sum = 0;
+    for (const end = i + lanes; i < end; i++) sum += byLane[i]!;
+    sums[c] = sum;
+  }
+  return sums;
 }
 
 /** Writes a gradient [rows, ...], each row times its scale, where it belongs. */

@@ -13,6 +13,7 @@ import {
   labelsOf,
   type Mask,
   type Mat,
+  matrix,
   type OptimizerMemory,
   type OptimizerSpec,
   type RuleRun,
@@ -24,12 +25,14 @@ import {
   targetsOf,
 } from "@secateur/core";
 import { assertData } from "../assert-data.ts";
-import { sumSink, zeroGradients } from "../derivatives/gradients.ts";
+import { zeroGradients } from "../derivatives/gradients.ts";
 import { dtypeOfWeights, record } from "../derivatives/tape.ts";
 import { badMask, badTrainOption, trainingDiverged } from "../errors.ts";
 import { inDtype } from "../in-dtype.ts";
 import type { Network } from "../network.ts";
 import { asOutputs, imageShape, zeroRows } from "../network-tensors.ts";
+import type { GradientSink } from "../ops/op.ts";
+import { fillsPanels, type PanelPlan, panelPlan } from "../panels/panel-plan.ts";
 import { type Pool, withPool } from "../pool.ts";
 import { type Augmentation, augment } from "./augmentation.ts";
 import { updateRunningStatistics } from "./batch-norm-statistics.ts";
@@ -139,6 +142,12 @@ async function trainWith(
       forgetPruned(moments, name, mask);
     }
   }
+  // Rules may read any gradient, and keep what they are given.
+  const isFree = (options.rules ?? []).length === 0;
+  const panels = isFree
+    ? panelPlan({ network: network.spec, weights: network.weights, kept: rules.kept, pool })
+    : undefined;
+  const buffers = isFree ? { rows: gradientBuffers(network), panels: gradientBuffers(network, panels) } : undefined;
   const reports = [...(options.resume?.epochs ?? [])];
   const begin = options.resume?.epoch ?? 0;
   const started = ctx.now();
@@ -155,7 +164,9 @@ async function trainWith(
     });
     for (let start = 0; start < data.size; start += batchSize) {
       const indices = order.subarray(start, start + batchSize);
-      const batch = await takeBatch({ network, options, indices, random, pool, ctx });
+      const inPanels = panels && fillsPanels(indices.length) ? panels : undefined;
+      const gradients = buffers?.[inPanels ? "panels" : "rows"] ?? gradientBuffers(network);
+      const batch = await takeBatch({ network, options, indices, random, pool, ctx, gradients, panels: inPanels });
       if (!Number.isFinite(batch.loss)) throw trainingDiverged(network.name, step);
       const at = { step, rate: learningRate(step, steps), gradients: batch.gradients };
       const penalty = rules.beforeStep(at, ctx);
@@ -215,8 +226,10 @@ async function takeBatch(spec: {
   random: RunContext["rng"];
   pool: Pool;
   ctx: RunContext;
+  gradients: ReadonlyMap<string, Mat>;
+  panels: PanelPlan | undefined;
 }): Promise<BatchResult> {
-  const { network, options, indices, random, pool, ctx } = spec;
+  const { network, options, indices, random, pool, ctx, gradients, panels } = spec;
   const { data, task, augmentation, labelSmoothing = 0 } = options;
   const batch = await inDtype(data, pool.dtype).batch(indices);
   const inputs = inputRows(batch);
@@ -231,18 +244,36 @@ async function takeBatch(spec: {
     mode: "train",
     random: () => random.next(),
     onStatistics: updateRunningStatistics(network),
+    ...(panels ? { panels } : {}),
   });
   const outputs = asOutputs(tape.logits);
   const delta = zeroRows(tape.logits, pool.dtype);
   const loss = task.loss({ outputs, targets, delta: asOutputs(delta), kernels: ctx.kernels });
   const right = task.measures.find(({ name }) => name === "accuracy")?.add(outputs, targets);
   if (labelSmoothing > 0) smoothTargets(delta, labelsOf(batch), labelSmoothing);
-  const gradients = zeroGradients(new Map(network.params().map(({ name }) => [name, network.weights.get(name)!])));
-  tape.backward(delta, sumSink(gradients, 1 / loss.count));
+  tape.backward(delta, overwritingSink(gradients, 1 / loss.count));
   tape.release();
   return {
     ...{ gradients, loss: loss.sum, count: loss.count, size: batch.size },
     ...{ correct: right?.sum ?? 0, judged: right?.count ?? 0 },
+  };
+}
+
+/** Zeros for every parameter's gradient, where products are sparse for the kept weights alone. */
+function gradientBuffers(network: Network, panels?: PanelPlan): ReadonlyMap<string, Mat> {
+  const buffers = zeroGradients(new Map(network.params().map(({ name }) => [name, network.weights.get(name)!])));
+  for (const [layer, { places }] of panels ?? []) buffers.set(`${layer}.weight`, matrix(1, places.length));
+  return buffers;
+}
+
+/** A sink of the gradients of one pass. */
+function overwritingSink(gradients: ReadonlyMap<string, Mat>, alpha: number): GradientSink {
+  return {
+    group: Number.MAX_SAFE_INTEGER,
+    place(param) {
+      const gradient = gradients.get(param);
+      return gradient && { out: gradient.data, alpha, beta: 0 };
+    },
   };
 }
 

@@ -12,6 +12,7 @@ export {
   formatStats,
   plainText,
 } from "./format.ts";
+export { profileText } from "./profile-text.ts";
 export { roundRows, roundTitles } from "./round-table.ts";
 export { sensitivityText } from "./sensitivity-text.ts";
 export { shellCommand } from "./shell-command.ts";

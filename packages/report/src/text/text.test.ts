@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { formatBytes, formatDuration, formatFraction, formatNumber, plainText } from "./format.ts";
+import { profileText } from "./profile-text.ts";
 import { shellCommand } from "./shell-command.ts";
 import { formatTable } from "./table.ts";
 
@@ -72,4 +73,18 @@ test("a column that wraps goes on below its first line, and every line fits", ()
       ["y", "short"],
     ]),
   ).toBe("a  b\nx  one two\n   three four\ny  short\n");
+});
+
+test("a profile gives shares of the whole, and what is in no kernel", () => {
+  const text = profileText({
+    tasks: [
+      { name: "solve", ms: 15, calls: 3 },
+      { name: "everything else", ms: 5, calls: 1 },
+    ],
+    kernels: [{ name: "gemm", ms: 5, calls: 2 }],
+  });
+  expect(text).toMatch(/solve +15 ms +75\.00 % +3\n/);
+  expect(text).toMatch(/in all +20 ms +100\.00 %/);
+  expect(text).toMatch(/gemm +5 ms +25\.00 % +2\n/);
+  expect(text).toMatch(/outside of kernels +15 ms +75\.00 %/);
 });

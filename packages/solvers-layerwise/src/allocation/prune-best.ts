@@ -5,7 +5,7 @@ import { readAll, writeAll } from "../network/parameters.ts";
 import type { PruneLayersResult } from "../network/prune-layers.ts";
 import { pruneOnce, type SampledRequest } from "../network/prune-once.ts";
 import type { OutputMeasure } from "./held-out-outputs.ts";
-import { inOrder, type LayerAllocation, shareBudget } from "./share-budget.ts";
+import { inOrder, type LayerAllocation, shareBudget, shareLimits } from "./share-budget.ts";
 import { surveyLayers } from "./survey-layers.ts";
 
 /** Rules that "auto" tries. */
@@ -17,7 +17,7 @@ export async function pruneBest(
   measure: OutputMeasure,
   ctx: RunContext,
 ): Promise<PruneLayersResult> {
-  const { model, params, sparsity, fitted } = request;
+  const { model, params, sparsity, fitted, limits } = request;
   const begun = ctx.now();
   const shares = await surveyLayers(request, tried, ctx);
   const survey = ctx.now() - begun;
@@ -32,7 +32,8 @@ export async function pruneBest(
     // What the last try changed beside the weights is measured anew, too.
     if (best) await request.recalibrate?.(quietContext(ctx));
     const held = holdNotes(ctx);
-    const keeps = inOrder(shareBudget(shares, sparsity, rule));
+    const kept = limits ? shareLimits(shares, { sparsity, limits, rule }) : shareBudget(shares, sparsity, rule);
+    const keeps = inOrder(kept);
     const result = await pruneOnce(request, { rule, keeps }, held.ctx);
     const error = await measure(quietContext(ctx));
     errors[rule] = error;

@@ -1,5 +1,6 @@
+import { createRng } from "@secateur/core";
 import { expect, test } from "vitest";
-import { shareBudget } from "./share-budget.ts";
+import { shareBudget, shareLimits } from "./share-budget.ts";
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
@@ -56,4 +57,43 @@ test("no rule lets a layer keep more than it may, and the others keep what that 
   }
   // Of the 13 that the second and third may still keep, the dearest removals are 13 to 7 of the one and 10 to 5 of the other.
   expect(shareBudget(layers, 0.5, "global")).toEqual([2, 8, 5]);
+});
+
+test("limits on operations and weights are met by the removals that are cheapest for what they save", () => {
+  const rng = createRng("limits");
+  const layers = [40, 60, 25].map((size, l) => ({
+    param: String(l),
+    size,
+    losses: Float64Array.from({ length: size }, () => rng.next() ** 4).sort(),
+  }));
+  const positions = new Map([
+    ["0", 16],
+    ["1", 4],
+    ["2", 1],
+  ]);
+  const all = layers.reduce((sum, { size, param }) => sum + size * positions.get(param)!, 0);
+  const flops = { name: "flops", each: positions, most: 0.4 * all };
+  const kept = shareLimits(layers, { sparsity: 0.6, limits: [flops], rule: "global" });
+  const used = kept.reduce((sum, count, l) => sum + count * positions.get(String(l))!, 0);
+  expect(used).toBeLessThanOrEqual(flops.most);
+  const savedBy = (counts: readonly number[]): number =>
+    layers.reduce((total, { size, losses }, l) => total + sum([...losses.subarray(size - counts[l]!)]), 0);
+  let best = 0;
+  for (let a = 0; a <= 40; a++) {
+    for (let b = 0; b <= 60 && 16 * a + 4 * b <= flops.most; b++) {
+      best = Math.max(best, savedBy([a, b, Math.min(25, Math.floor(flops.most - 16 * a - 4 * b))]));
+    }
+  }
+  // One weight that no longer fits is all that may be lacking.
+  expect(savedBy(kept)).toBeLessThanOrEqual(best + 1e-12);
+  expect(savedBy(kept)).toBeGreaterThan(best - Math.max(...layers.map(({ losses }) => losses.at(-1)!)));
+  const weights = {
+    name: "weights",
+    each: new Map([...positions.keys()].map((param) => [param, 1] as const)),
+    most: 40,
+  };
+  const both = shareLimits(layers, { sparsity: 0.7, limits: [flops, weights], rule: "global" });
+  expect(both.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(40);
+  const even = shareLimits(layers, { sparsity: 0.6, limits: [flops], rule: "uniform" });
+  expect(even).toEqual([16, 24, 10]);
 });

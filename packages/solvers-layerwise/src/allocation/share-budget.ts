@@ -5,9 +5,11 @@
  *   loss-database   levels of each layer by dynamic programming over what its traces lose at each (loss-database.ts);
  *   owl      fractions that rise with a layer's share of outliers, 2 `owlRange` between the layers of fewest and of most, around the
  *            same mean over layers (OWL, Yin et al., ICML 2024): outliers are scores |w_ij| sqrt(H_jj) above `owlFactor` times their mean.
- * No layer keeps more than it may; what that leaves of the budget the other layers keep.
+ * No layer keeps more than it may; what that leaves of the budget the other layers keep. Where other things than weights are limited, uniform keeps the
+ * fraction that meets the tightest limit, and global the removals that are the dearest for what keeping them costs (`costConstraint`): with one limit
+ * of operations those with loss > lambda * operations.
  */
-import { type Curvature, keptCount, type Mat } from "@secateur/core";
+import { type Curvature, costConstraint, countKept, keptCount, type Mat, type SharedLimit } from "@secateur/core";
 import { smallestOf } from "../search/allocate.ts";
 import { type LossLevels, shareByLevels } from "./loss-database.ts";
 
@@ -19,6 +21,8 @@ export const layerAllocations: readonly LayerAllocation[] = ["uniform", "global"
 
 /** What an allocation knows of a layer, or of a group of a grouped convolution. */
 export interface LayerShare {
+  /** The parameter that it is of, where limits tell them apart. */
+  readonly param?: string;
   /** Number of weights. */
   readonly size: number;
   /** Of them, how many may be kept. Default: all. */
@@ -59,6 +63,41 @@ export function shareBudget(layers: readonly LayerShare[], sparsity: number, rul
     default:
       return rule satisfies never;
   }
+}
+
+/** Those that share limits on other things than weights. */
+export const limitedAllocations: readonly string[] = ["uniform", "global", "auto"];
+
+/** Weights that each layer keeps, within every limit. @param sparsity - at which all layers, pruned alike, meet them */
+export function shareLimits(
+  layers: readonly LayerShare[],
+  spec: { readonly sparsity: number; readonly limits: readonly SharedLimit[]; readonly rule: "uniform" | "global" },
+): readonly number[] {
+  const { sparsity, limits, rule } = spec;
+  if (rule === "uniform") return layers.map((layer) => limitedShare(sparsity)(layer.size, mayKeep(layer)));
+  const count = layers.reduce((sum, { size }) => sum + size, 0);
+  const scores = new Float64Array(count);
+  const costs = limits.map(({ name, most }) => ({ name, most, costs: new Float64Array(count) }));
+  const firsts: number[] = [];
+  let first = 0;
+  for (const layer of layers) {
+    const { size, losses, param = "" } = layer;
+    scores.set(losses!, first);
+    // A removal costs nothing where it has been made already: of the losses, which rise, the first.
+    scores.fill(Number.NEGATIVE_INFINITY, first, first + size - mayKeep(layer));
+    limits.forEach(({ each }, j) => {
+      costs[j]!.costs.fill(each.get(param)!, first, first + size);
+    });
+    firsts.push(first);
+    first += size;
+  }
+  const mask = costConstraint(count, costs).select(scores);
+  return layers.map(({ size }, l) => countKept(mask.subarray(firsts[l]!, firsts[l]! + size)));
+}
+
+/** The same fraction of every layer, rounded down. */
+export function limitedShare(sparsity: number): KeepNext {
+  return (size, eligible) => Math.min(eligible, keptCount(size, sparsity));
 }
 
 const mayKeep = ({ size, eligible = size }: LayerShare): number => eligible;

@@ -54,7 +54,7 @@ export async function surveyLayers(
       const u = request.dense ? await readRows(request.dense, target) : w;
       const problem = layerProblemOf({ target, w, u, layer, constraint }, ctx.kernels);
       shares.push({
-        size,
+        ...{ param: target.param, size },
         ...(eligible ? { eligible: countKept(eligible) } : {}),
         ...(await traceLosses(problem, { rules, eligible }, ctx)),
         ...(rules.includes("owl") ? { outliers: outlierShare(w, layer.curvature) } : {}),

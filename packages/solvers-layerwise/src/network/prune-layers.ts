@@ -16,9 +16,17 @@ import {
 import { checkEvolution, type EvolutionOptions, pruneEvolved } from "../allocation/evolve.ts";
 import { heldOutMeasure } from "../allocation/held-out-outputs.ts";
 import { pruneBest } from "../allocation/prune-best.ts";
-import { evenShare, inOrder, type LayerAllocation, shareBudget } from "../allocation/share-budget.ts";
+import {
+  evenShare,
+  inOrder,
+  type LayerAllocation,
+  limitedAllocations,
+  limitedShare,
+  shareBudget,
+  shareLimits,
+} from "../allocation/share-budget.ts";
 import { surveyLayers } from "../allocation/survey-layers.ts";
-import { noBlocks, nothingHeldOut, nothingToPrune, nothingToShare } from "../errors.ts";
+import { limitNotShared, noBlocks, nothingHeldOut, nothingToPrune, nothingToShare } from "../errors.ts";
 import { checkOffsets, createOffsets, type FittedOffsets } from "./offsets.ts";
 import { readAll, writeAll } from "./parameters.ts";
 import { pruneOnce, type SampledRequest } from "./prune-once.ts";
@@ -109,10 +117,16 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
 
 /** Shares the budget out and prunes. */
 async function pruneShared(request: SampledRequest, ctx: RunContext): Promise<PruneLayersResult> {
-  const { model, data, params, examples, sparsity, pattern, allocation = "auto" } = request;
+  const { model, data, params, examples, sparsity, limits, pattern, allocation = "auto" } = request;
   const told = request.limitOf ? "budget" : pattern && "pattern";
   if (told && request.allocation) throw nothingToShare(request.allocation);
   if (told) return await pruneOnce(request, { rule: told, keeps: undefined }, ctx);
+  if (limits && !limitedAllocations.includes(allocation)) {
+    throw limitNotShared({ allocation, limits: limits.map(({ name }) => name), known: limitedAllocations });
+  }
+  if (allocation === "uniform" && limits) {
+    return await pruneOnce(request, { rule: "uniform", keeps: limitedShare(sparsity) }, ctx);
+  }
   if (allocation === "uniform") {
     const all = { size: 0, eligible: 0 };
     for (const { name, rows, cols } of model.params().filter((param) => params.includes(param.name))) {
@@ -126,7 +140,11 @@ async function pruneShared(request: SampledRequest, ctx: RunContext): Promise<Pr
     const begun = ctx.now();
     const shares = await surveyLayers(request, [allocation], ctx);
     const survey = ctx.now() - begun;
-    const keeps = inOrder(shareBudget(shares, sparsity, allocation));
+    const kept =
+      limits && allocation === "global"
+        ? shareLimits(shares, { sparsity, limits, rule: allocation })
+        : shareBudget(shares, sparsity, allocation);
+    const keeps = inOrder(kept);
     const result = await pruneOnce(request, { rule: allocation, keeps }, ctx);
     return { ...result, partsMs: { survey, ...result.partsMs } };
   }

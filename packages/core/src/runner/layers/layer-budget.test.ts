@@ -98,8 +98,27 @@ describe("the budget of layers", () => {
     expect(one.constraint.count!.keep + other.constraint.count!.keep).toBe(10);
   });
 
+  test("on operations is shared out beside those on weights, less what excluded layers cost", () => {
+    const limits = [
+      { kind: "flops", amount: 0.5 },
+      { kind: "weights", amount: 0.8 },
+    ] as const;
+    const budget = of({ limits, exclude: ["c"] });
+    const [all, own] = [params, params.slice(0, 2)].map((some) => some.reduce((sum, { size }) => sum + size, 0));
+    expect(budget.limits!.map(({ name, most }) => [name, most])).toEqual([
+      // Every weight costs two operations.
+      ["flops", 2 * (0.5 * all! - (all! - own!))],
+      ["weights", 0.8 * all! - (all! - own!)],
+    ]);
+    expect(budget.sparsity).toBeCloseTo(1 - (0.5 * all! - (all! - own!)) / own!, 12);
+    expect(() => of({ limits: [{ kind: "flops", amount: 0.01 }], exclude: ["c"] })).toThrow(/ERR_BUDGET|what/);
+  });
+
   test("refuses by name what layers solved one after the other cannot keep to", () => {
-    expect(() => of({ limits: [{ kind: "flops", amount: 0.5 }] })).toThrow(/a limit of flops needs an allocation/);
+    const rows = [{ match: "*", units: { kind: "rows" } }] as const;
+    expect(() => of({ units: rows, limits: [{ kind: "flops", amount: 0.5 }] })).toThrow(
+      /a limit of flops is shared out among single weights/,
+    );
     const bounds = [{ match: "b", sparsity: 0.5 }];
     expect(() => of({ limits: [{ kind: "weights", amount: 0.5 }], bounds })).toThrow(
       /the bound of 'b.weight' needs an allocation/,

@@ -5,8 +5,8 @@
  */
 import type { BoundBudget } from "../../budget/bound-budget.ts";
 import { type Constraint, countKept, keepCount } from "../../budget/constraint.ts";
-import { costConstraint } from "../../budget/cost-constraint.ts";
 import { keepOfEvery } from "../../budget/keep-of-every.ts";
+import { costConstraint } from "../../budget/limits/cost-constraint.ts";
 import { type StackedPart, stackUnits } from "../../budget/stack-units.ts";
 import { type Units, weightUnits } from "../../budget/units.ts";
 import { badBudget } from "../../errors.ts";
@@ -30,12 +30,22 @@ export interface LayerLimit {
   readonly constraint: Constraint;
 }
 
+/** A limit that layers share: what every kept weight of a parameter costs, and what all may cost together. */
+export interface SharedLimit {
+  /** For messages, for example "flops". */
+  readonly name: string;
+  readonly each: ReadonlyMap<string, number>;
+  readonly most: number;
+}
+
 /** How a stage's budget comes to its layers. */
 export interface LayerBudget {
   /** The parameters that are pruned: without those that are excluded. */
   readonly params: readonly FlatParam[];
   /** Fraction of weights that is removed: where the loop shares it out of those of `params`, else of all parameters. */
   readonly sparsity: number;
+  /** Where other things than weights are limited: all limits, which hold together; `sparsity` is then the one at which every layer, pruned alike, meets them. */
+  readonly limits?: readonly SharedLimit[];
   /** What each layer may keep; absent: the loop shares the sparsity out. */
   readonly limitOf?: (layer: LayerPlace) => LayerLimit;
 }
@@ -51,11 +61,12 @@ export function assertLayerBudget(bound: BoundBudget | undefined): void {
         `${whole} there can be no limit of ${kind}, which is of the whole network; limit weights, or use a solver of the whole network, such as chita`,
       );
     }
-    if (kind === "flops" && !allocation) {
-      throw badBudget(
-        `${whole} a limit of flops needs an allocation, such as uniform or erk, that says what each layer keeps; add one, or use a solver of the whole network, such as chita`,
-      );
-    }
+  }
+  const isShared = bound.limitsAt(sparsity).some(({ kind }) => kind === "flops") && !allocation;
+  if (isShared && !bound.units.perWeight) {
+    throw badBudget(
+      `${whole} a limit of flops is shared out among single weights; leave the units at weights, or use a solver of the whole network, such as chita`,
+    );
   }
   const bounded = allocation
     ? []
@@ -116,6 +127,16 @@ export function layerBudget(
   const left = mostWeights(bound, sparsity) - (sizeOf(params) - size);
   if (left < 1)
     throw badBudget("what is excluded is all that its limit keeps, so nothing would be left of the other layers");
+  const limits = sharedLimits(bound, { sparsity, pruned });
+  if (limits.length > 0) {
+    const shares = limits.map(
+      ({ each, most }) => most / pruned.reduce((sum, { name, size: own }) => sum + each.get(name)! * own, 0),
+    );
+    const share = Math.min(...shares);
+    if (!(share > 0))
+      throw badBudget("what is excluded is all that its limits keep, so nothing would be left of the other layers");
+    return { params: pruned, sparsity: Math.max(0, 1 - share), limits };
+  }
   if (parts.every(({ units }) => units.perWeight)) {
     return { params: pruned, sparsity: 1 - Math.floor(left + 1e-6) / size };
   }
@@ -128,6 +149,23 @@ export function layerBudget(
       return sharedUnits(part, layer, { most: ofRows(shares.get(part)!, layer, part.param.rows), ctx });
     },
   };
+}
+
+/** Every limit, less what excluded layers cost, where there is one on other things than weights. */
+function sharedLimits(
+  bound: BoundBudget,
+  { sparsity, pruned }: { sparsity: number; pruned: readonly FlatParam[] },
+): readonly SharedLimit[] {
+  const limits = bound.limitsAt(sparsity);
+  if (limits.every(({ kind }) => kind === "weights")) return [];
+  const all = bound.units.parts.map(({ param }) => param);
+  return limits.map(({ kind, amount, absolute }) => {
+    const costOf = ({ flopsPerWeight }: FlatParam): number => (kind === "flops" ? flopsPerWeight : 1);
+    const total = (params: readonly FlatParam[]): number =>
+      params.reduce((sum, param) => sum + costOf(param) * param.size, 0);
+    const most = (absolute ? amount : amount * total(all)) - (total(all) - total(pruned));
+    return { name: kind, each: new Map(pruned.map((param) => [param.name, costOf(param)])), most };
+  });
 }
 
 /** What is some rows' of a parameter's share: whole weights, of all groups together as many as the parameter's. */

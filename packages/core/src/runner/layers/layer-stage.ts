@@ -12,7 +12,7 @@ import type { Solver } from "../../problem/strategy.ts";
 import type { RunContext } from "../../run-context.ts";
 import type { LayerNumbers, StageReport, StageRun } from "../run-stage.ts";
 import { collectNotes } from "../stage-notes.ts";
-import { type LayerBudget, type LayerLimit, type LayerPlace, layerBudget } from "./layer-budget.ts";
+import { type LayerBudget, type LayerLimit, type LayerPlace, layerBudget, type SharedLimit } from "./layer-budget.ts";
 
 /** What a stage asks of a loop over layers. */
 export interface LayerLoopRequest {
@@ -26,6 +26,8 @@ export interface LayerLoopRequest {
   readonly sparsity: number;
   /** What each layer may keep, where the run's budget says so; absent: the loop shares `sparsity` out. @throws ERR_BUDGET */
   readonly limitOf?: ((layer: LayerPlace) => LayerLimit) | undefined;
+  /** Limits on other things than a number of weights, which hold beside each other; `sparsity` meets them where every layer is pruned alike. */
+  readonly limits?: readonly SharedLimit[] | undefined;
   readonly inputs: LayerInputsMode;
   readonly params: readonly string[];
   /** The model before the run, with weights of its own; absent: the model as the stage finds it. */
@@ -124,6 +126,7 @@ export async function runLayerStage(
       ...{ model, data, solver, curvature, sparsity: budget.sparsity, inputs },
       params: budget.params.map(({ name }) => name),
       ...(limitOf ? { limitOf } : {}),
+      ...(budget.limits ? { limits: budget.limits } : {}),
       ...(dense ? { dense } : {}),
       ...(spec.openDense ? { openDense: spec.openDense } : {}),
       ...(examples === undefined ? {} : { examples: Math.min(examples, data.size) }),
@@ -194,6 +197,15 @@ function assertWithin(
         const beyond = constraint.violation(unitMask(units, layer.mask));
         if (beyond > 0) fail(`every layer is within its budget, '${constraint.kind}'`, `${beyond} more in '${param}'`);
       }
+    }
+  } else if (budget.limits) {
+    for (const { name, each, most } of budget.limits) {
+      const used = params.reduce(
+        (sum, param) => sum + each.get(param.name)! * countKept(mask.subarray(param.start, param.start + param.size)),
+        0,
+      );
+      // Sums of products round.
+      if (used > most * (1 + 1e-9)) fail(`the limit of ${name} holds`, `${used} where ${most} are allowed`);
     }
   } else {
     // What has to stay pruned may leave less.

@@ -1,8 +1,11 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createRunContext, type RunEvent, referenceKernels } from "@secateur/core";
-import { encodeOnnx } from "@secateur/formats";
+import { createRunContext, type RunEvent, referenceKernels, tensorDataset } from "@secateur/core";
+import { activations } from "@secateur/fisher";
+import { decodeOnnx, encodeNpy, encodeOnnx } from "@secateur/formats";
+import { createGraphModel } from "@secateur/graph";
+import { pruneLayers, sparseGpt } from "@secateur/solvers-layerwise";
 import { afterAll, describe, expect, test } from "vitest";
 import type { PruneOutputs } from "../prune/prune-outputs.ts";
 import type { PruneSettings } from "../prune/prune-settings.ts";
@@ -100,6 +103,53 @@ describe("a model whose weights stay in their file", () => {
     const after = written("dense-out");
     expect([...after.subarray(0, 39)]).toEqual([...numbers.subarray(0, 39)]);
     expect(after.subarray(39, 69).filter((x) => x !== 0).length).toBeLessThanOrEqual(15);
+  });
+
+  test("is pruned layer by layer to what it is pruned to in memory, and its layers are read from what was written", async () => {
+    const ids = Float32Array.from({ length: 12 }, (_, i) => i % 3);
+    const data = join(folder, "ids.npy");
+    writeFileSync(data, encodeNpy({ shape: [12, 1], data: ids }));
+    const solver = sparseGpt();
+    const layers = { examples: 12, damping: 0.05 };
+    const changed = {
+      found: { ...found, entry: { name: "sparsegpt" } },
+      solver,
+      layers,
+      data: `npy:${data}`,
+      sparsity: 0.5,
+    };
+    const document = await run(await open("layers"), "layers-out", changed);
+
+    const { graph, opsets } = decodeOnnx(bytes, "net.onnx", (place, { length }) => {
+      return new Uint8Array(numbers.buffer.slice(place.offset, place.offset + length));
+    });
+    const model = createGraphModel({ graph, opsets });
+    await pruneLayers(
+      {
+        ...{ model, data: tensorDataset({ inputs: { x: { shape: [12], data: ids } } }), solver, sparsity: 0.5 },
+        ...{ curvature: activations({ damping: 0.05 }), examples: 12, allocation: "uniform", match: "own" },
+        offsets: "none",
+      },
+      createRunContext(),
+    );
+    const wanted = numbers.slice();
+    wanted.set(model.stored("first").data, 15);
+    wanted.set(model.stored("second").data, 39);
+    expect([...written("layers-out")]).toEqual([...wanted]);
+    expect(document).toMatchObject({ prunable: 54, nonzeros: 27, sparsity: 0.5, solver: "sparsegpt" });
+    expect(document.recipe).toMatchObject({ layers, sparsity: 0.5 });
+    expect(readdirSync(join(folder, "layers-out")).sort()).toEqual(["net.data", "net.onnx", "net.recipe.json"]);
+  });
+
+  test.each([
+    ["without data", {}, /layer by layer without --data/],
+    ["from inputs of the dense network", { data: "npy:x.npy", layers: { inputs: "parallel" } }, /--inputs parallel/],
+    ["to the dense network's outputs", { data: "npy:x.npy", layers: { match: "dense" } }, /--match dense/],
+    ["with a shared budget", { data: "npy:x.npy", layers: { allocation: "owl" } }, /--layer-allocation owl/],
+  ])("is not pruned layer by layer %s", async (_what, changed, says) => {
+    const large = await open("refused");
+    await expect(run(large, "refused-layers", { layers: {}, ...changed })).rejects.toThrow(says);
+    expect(readdirSync(join(folder, "refused-layers"))).toEqual([]);
   });
 
   test.each([

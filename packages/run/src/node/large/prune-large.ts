@@ -1,4 +1,4 @@
-/** Pruning by magnitude of a model that is never in memory: its weights are read twice to find the threshold and once to write them. */
+/** Pruning of a model that is never in memory. By magnitude its weights are read twice to find the threshold and once to write them; layer-wise methods see `prune-large-layers.ts`. */
 import { existsSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { keptCount } from "@secateur/core";
@@ -13,13 +13,14 @@ import type { PruneSettings } from "../prune/prune-settings.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { versions } from "../versions.ts";
-import type { LargeOnnx } from "./large-onnx.ts";
+import type { DistantWeight, LargeOnnx } from "./large-onnx.ts";
 import { elementBytes, thresholdOf } from "./magnitude-threshold.ts";
+import { assertLayersFit, layerOfDocument, pruneLargeLayers } from "./prune-large-layers.ts";
 import { type FileCopy, writePruned } from "./write-pruned.ts";
 
 /**
- * Writes the model file as it is, and beside it its data with the smallest weights zero: the largest k of all weights stay, as with
- * `--solver magnitude` otherwise. Time: three passes over the data; memory: a few chunks of 16 MiB.
+ * Writes the model file as it is, and beside it its data with weights set to zero. By magnitude the largest k of all weights stay, as
+ * otherwise: three passes over the data, a few chunks of 16 MiB.
  *
  * @throws ERR_USAGE for what needs all weights at once; ERR_NOT_FINITE, ERR_ABORTED, what `checkOutput` throws
  */
@@ -30,7 +31,7 @@ export async function pruneLarge(
   const { settings, outputs, session } = spec;
   const { now } = session.context();
   const started = now();
-  const sparsity = assertFits(settings, large);
+  const { sparsity } = assertFits(settings, large);
   if (outputs.report !== undefined) throw tooLargeFor({ path: large.path, what: "a report" });
   if (outputs.form !== "onnx") throw tooLargeFor({ path: large.path, what: "another format" });
   for (const { name, reason } of large.dense) {
@@ -45,16 +46,12 @@ export async function pruneLarge(
   const other = weights.find(({ dtype }) => !(dtype in elementBytes));
   if (other) throw tooLargeFor({ path: large.path, what: `'${other.name}' of type ${other.dtype}` });
   const prunable = weights.reduce((sum, { size }) => sum + size, 0);
-  const threshold = thresholdOf(weights, keptCount(prunable, sparsity));
-  const found = writePruned(copies, weights, { threshold, signal: session.signal, source: large.path });
-  const layers = weights.map((weight) => {
-    const { kept, nonzeros } = found.get(weight)!;
-    return { name: weight.name, shape: weight.shape, size: weight.size, kept, nonzeros };
-  });
+  const { layers, objective } = settings.layers
+    ? await byLayers(spec, large, { weights, copies })
+    : byMagnitude(weights, copies, { keep: keptCount(prunable, sparsity), signal: session.signal, source: large.path });
   const nonzeros = layers.reduce((sum, layer) => sum + layer.nonzeros, 0);
   const kept = layers.reduce((sum, layer) => sum + layer.kept, 0);
-  const objective = [...found.values()].reduce((sum, weight) => sum + weight.objective, 0);
-  const recipe = portableRecipe(recipeOf(spec, large, sparsity), outputs.recipe);
+  const recipe = portableRecipe(recipeOf(spec, large), outputs.recipe);
   const { overwrite } = outputs;
   await writeFileAtomic(outputs.out, large.bytes, { overwrite });
   await writeFileAtomic(outputs.recipe, `${JSON.stringify(recipe, null, 2)}\n`, { overwrite });
@@ -65,28 +62,70 @@ export async function pruneLarge(
     ...{ sparsity: 1 - kept / prunable, nonzeros, prunable, objective, layers },
     ...(dense.length === 0 ? {} : { keptDense: dense }),
     ...(unprunable.length === 0 ? {} : { unprunable }),
-    stages: [{ sparsity, objective, nonzeros, status: "exact", retrainMs: 0, stats: {}, taken: "step", ...times }],
+    stages: [
+      {
+        sparsity: 1 - kept / prunable,
+        objective,
+        nonzeros,
+        status: "exact",
+        retrainMs: 0,
+        stats: {},
+        taken: "step",
+        ...times,
+      },
+    ],
     timing: { ...times, measureMs: 0, totalMs },
     ...{ notes: [], peakMemoryBytes: peakMemoryBytes(), solver: recipe.solver, seed: recipe.seed, recipe },
     ...{ versions: recipe.versions, out: outputs.out },
   };
 }
 
-/** The sparsity, where nothing else was asked for. */
-function assertFits(settings: PruneSettings, { path }: LargeOnnx): number {
+/** What was done: lines of the document, and what it cost in the method's own measure. */
+interface Done {
+  readonly layers: PruneDocument["layers"];
+  readonly objective: number;
+}
+
+function byMagnitude(
+  weights: readonly DistantWeight[],
+  copies: readonly FileCopy[],
+  { keep, signal, source }: { keep: number; signal: AbortSignal; source: string },
+): Done {
+  const threshold = thresholdOf(weights, keep);
+  const found = writePruned(copies, weights, { threshold, signal, source });
+  const layers = weights.map((weight) => {
+    const { kept, nonzeros } = found.get(weight)!;
+    return { name: weight.name, shape: weight.shape, size: weight.size, kept, nonzeros };
+  });
+  return { layers, objective: [...found.values()].reduce((sum, weight) => sum + weight.objective, 0) };
+}
+
+async function byLayers(
+  spec: Parameters<typeof pruneLargeLayers>[0],
+  large: LargeOnnx,
+  at: { weights: readonly DistantWeight[]; copies: readonly FileCopy[] },
+): Promise<Done> {
+  const result = await pruneLargeLayers(spec, large, at);
+  const layers = at.weights.map((weight) => layerOfDocument(weight, result.layers));
+  const errors = result.layers.map(({ relativeError }) => relativeError);
+  return { layers, objective: errors.reduce((sum, error) => sum + error, 0) / Math.max(1, errors.length) };
+}
+
+/** The sparsity, where nothing else was asked for that does not fit. */
+function assertFits(settings: PruneSettings, { path }: LargeOnnx): { readonly sparsity: number } {
   const refuse = (what: string): never => {
     throw tooLargeFor({ path, what });
   };
   const { found, data, retrain, layers, allocation, limits, sparsity, plan } = settings;
-  if (found.entry.name !== "magnitude") refuse(`--solver ${found.entry.name}`);
-  if (data !== undefined) refuse("measuring with --data");
+  if (found.entry.name !== "magnitude" && !layers) refuse(`--solver ${found.entry.name}`);
+  if (data !== undefined && !layers) refuse("measuring with --data");
   if (retrain) refuse("--retrain");
-  if (layers) refuse("pruning layer by layer");
+  if (layers) assertLayersFit(settings, path);
   if (allocation) refuse("an allocation");
   if (Object.values(limits).some((limit) => limit !== undefined))
     refuse("a limit on other things than the number of weights");
   if ((plan.stages ?? 1) > 1) refuse("pruning in several stages");
-  return sparsity ?? refuse("a run without a --sparsity");
+  return { sparsity: sparsity ?? (layers ? 0 : refuse("a run without a --sparsity")) };
 }
 
 /** The copies to make: data keep their names beside the output. */
@@ -105,15 +144,15 @@ async function checkPlaces({ path, locations }: LargeOnnx, outputs: PruneRun["ou
   return copies;
 }
 
-function recipeOf(
-  { settings, session }: Pick<PruneRun, "settings" | "session">,
-  large: LargeOnnx,
-  sparsity: number,
-): Recipe {
-  const { found, options, keepDense, plan, seed } = settings;
+function recipeOf({ settings, session }: Pick<PruneRun, "settings" | "session">, large: LargeOnnx): Recipe {
+  const { found, options, keepDense, plan, seed, sparsity, data, normalize, layers } = settings;
   return {
     ...{ recipe: 1, model: large.path, modelSha256: large.sha256, arch: onnxArchitecture },
-    ...{ solver: found.entry.name, options, sparsity },
+    ...{ solver: found.entry.name, options },
+    ...(sparsity === undefined ? {} : { sparsity }),
+    ...(data === undefined ? {} : { data }),
+    ...(normalize === undefined ? {} : { normalize }),
+    ...(layers === undefined ? {} : { layers }),
     ...(keepDense.length === 0 ? {} : { keepDense }),
     ...{ plan, seed, kernels: session.kernelChoice, backend: session.kernels.name, versions: versions([found]) },
   };

@@ -47,7 +47,7 @@ export function writePruned(
   const written: FileCopy[] = [];
   try {
     for (const [i, { from, to }] of copies.entries()) {
-      const temporary = join(dirname(to), `.secateur-${process.pid}-large-${i}.tmp`);
+      const temporary = temporaryAt(to, i);
       written.push({ from: temporary, to });
       const own = weights.filter(({ file }) => file === from).sort((a, b) => a.offset - b.offset);
       copyFile({ from, to: temporary }, own, { state, signal, source });
@@ -57,6 +57,39 @@ export function writePruned(
     for (const { from } of written) rmSync(from, { force: true });
   }
   return state.results;
+}
+
+/**
+ * Copies files and lets `change` write into the copies, which are put in place when it is done, or not at all.
+ *
+ * @param change - `copyOf` a file is what becomes its copy, or the file itself where it has none
+ * @throws what `change` throws; ERR_ABORTED
+ */
+export async function changedCopies<T>(
+  copies: readonly FileCopy[],
+  { signal, source }: { signal: AbortSignal; source: string },
+  change: (copyOf: (file: string) => string) => Promise<T>,
+): Promise<T> {
+  const made = copies.map(({ from, to }, i) => ({ from, temporary: temporaryAt(to, i), to }));
+  try {
+    const state = { key: 0, ties: 0, results: new Map() };
+    for (const { from, temporary } of made) copyFile({ from, to: temporary }, [], { state, signal, source });
+    const result = await change((file) => made.find(({ from }) => from === file)?.temporary ?? file);
+    for (const { temporary, to } of made) {
+      const handle = openSync(temporary, "r+");
+      fsyncSync(handle);
+      closeSync(handle);
+      renameSync(temporary, to);
+    }
+    return result;
+  } finally {
+    for (const { temporary } of made) rmSync(temporary, { force: true });
+  }
+}
+
+/** A file beside another one, which takes its place when it is whole. */
+function temporaryAt(to: string, i: number): string {
+  return join(dirname(to), `.secateur-${process.pid}-large-${i}.tmp`);
 }
 
 interface State extends Threshold {

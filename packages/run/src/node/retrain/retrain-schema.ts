@@ -44,6 +44,8 @@ interface CommonSettings {
   readonly cropPadding?: number;
   readonly flip?: boolean;
   readonly rewind?: string;
+  readonly soup?: number;
+  readonly averageLast?: number;
   readonly patience?: number;
   readonly holdOut?: number;
 }
@@ -93,6 +95,13 @@ const commonShape = {
     .min(1)
     .optional()
     .describe("after each pruning put kept weights back to those of this checkpoint of the same network"),
+  soup: whole(2)
+    .max(64)
+    .optional()
+    .describe("in every phase train n copies that see the examples in another order, and go on with their mean"),
+  averageLast: whole(1)
+    .optional()
+    .describe("leave the mean of the network over the last n epochs of every phase (stochastic weight averaging)"),
   patience: whole(1)
     .optional()
     .describe("end a phase when the loss of held-out training examples has not fallen for n epochs, and keep the best"),

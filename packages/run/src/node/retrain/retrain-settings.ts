@@ -92,7 +92,19 @@ async function ownOptions(spec: {
 }
 
 /** Settings of the rounds that contradict each other. */
-function assertAgree(where: string, { sparsities, phases, phaseSchedule }: RetrainSettings): void {
+function assertAgree(where: string, settings: RetrainSettings): void {
+  const { sparsities, phases, phaseSchedule, schedule, patience } = settings;
+  const mean = settings.soup !== undefined ? "soup" : settings.averageLast !== undefined ? "averageLast" : undefined;
+  if (mean && (patience !== undefined || schedule === "gmp")) {
+    // A mean is of whole trainings; early stopping ends them where each is best, and gmp is a single one around all prunings.
+    const found = patience === undefined ? "it with the schedule gmp" : "it beside patience";
+    throw badRetrainSetting({
+      where,
+      key: `retrain.${mean}`,
+      found,
+      allowed: "phases that train to their end, each by itself",
+    });
+  }
   if (sparsities !== undefined && phases !== undefined && phases !== sparsities.length) {
     const found = `${phases} phases and ${sparsities.length} sparsities`;
     throw badRetrainSetting({ where, key: "retrain.phases", found, allowed: "one of the two, or numbers that agree" });

@@ -3,6 +3,7 @@ import type { Dataset, Retrainer, Task } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { assertKnownOperators, createGraphRetrainer, type GraphModel } from "@secateur/graph";
 import { createRetrainer, type Network } from "@secateur/nn";
+import { averaged, soup } from "@secateur/sparse-training";
 import { flagWithoutEffect } from "../../errors.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
 import { augmentationOf } from "../norm/batch-norm.ts";
@@ -20,14 +21,34 @@ export function isNetwork(model: TrainableModel): model is Network {
 /** What a retrainer reads of the settings of retraining. */
 export type TrainerSettings = Pick<
   CompleteSettings,
-  "optimizer" | "momentum" | "nesterov" | "batchSize" | "weightDecay" | "labelSmoothing" | "cropPadding" | "flip"
+  | "optimizer"
+  | "momentum"
+  | "nesterov"
+  | "batchSize"
+  | "weightDecay"
+  | "labelSmoothing"
+  | "cropPadding"
+  | "flip"
+  | "soup"
+  | "averageLast"
 >;
 
-/** Makes the retrainer. @throws ERR_USAGE for settings that an ONNX graph has no use for, ERR_OPERATOR */
-export function retrainerOf(
-  model: TrainableModel,
-  spec: { data: Dataset; task: Task; settings: TrainerSettings; splits: DatasetSplits },
-): Retrainer {
+/** Makes the retrainer, of several trainings and over several epochs where a mean was asked for. @throws ERR_USAGE for settings that an ONNX graph has no use for, ERR_OPERATOR */
+export function retrainerOf(model: TrainableModel, spec: RetrainerSpec): Retrainer {
+  const { soup: members, averageLast } = spec.settings;
+  const plain = plainRetrainer(model, spec);
+  const smooth = averageLast === undefined ? plain : averaged(plain, averageLast);
+  return members === undefined ? smooth : soup(smooth, members);
+}
+
+interface RetrainerSpec {
+  readonly data: Dataset;
+  readonly task: Task;
+  readonly settings: TrainerSettings;
+  readonly splits: DatasetSplits;
+}
+
+function plainRetrainer(model: TrainableModel, spec: RetrainerSpec): Retrainer {
   const { data, task, settings, splits } = spec;
   const { batchSize, weightDecay, labelSmoothing, cropPadding, flip } = settings;
   const common = {

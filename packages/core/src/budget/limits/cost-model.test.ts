@@ -1,13 +1,13 @@
 /** Limits on costs that are no sums over weights, checked against every mask of small networks. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { referenceKernels } from "../kernels/reference-kernels.ts";
-import type { FlatParam } from "../problem/flat-weights.ts";
-import { bindBudget } from "./bound-budget.ts";
-import type { Budget, CostModel } from "./budget.ts";
+import { referenceKernels } from "../../kernels/reference-kernels.ts";
+import type { FlatParam } from "../../problem/flat-weights.ts";
+import { bindBudget } from "../bound-budget.ts";
+import type { Budget, CostModel } from "../budget.ts";
+import { stackUnits } from "../stack-units.ts";
+import { weightMask } from "../units.ts";
 import { expectedCost, modelCost, shareAt } from "./cost-model.ts";
-import { stackUnits } from "./stack-units.ts";
-import { weightMask } from "./units.ts";
 
 const param = (name: string, [rows, cols]: readonly [number, number], start: number): FlatParam => ({
   ...{ name, shape: [rows, cols], rows, cols, prunable: true, flopsPerWeight: 2, start, size: rows * cols },

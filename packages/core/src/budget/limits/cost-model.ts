@@ -2,10 +2,10 @@
  * Costs that are no sums over weights. A parameter costs min over its ways of fixed + each * (kept blocks), so it is linearised where a
  * share d of its units is kept at random: a block of m independent units is kept with probability 1 - (1 - d)^m.
  */
-import type { Mask } from "../problem/matrix.ts";
-import type { CostModel, CostWay } from "./budget.ts";
-import type { StackedPart, StackedUnits } from "./stack-units.ts";
-import { weightMask } from "./units.ts";
+import type { Mask } from "../../problem/matrix.ts";
+import type { CostModel, CostWay } from "../budget.ts";
+import type { StackedPart, StackedUnits } from "../stack-units.ts";
+import { weightMask } from "../units.ts";
 
 /** The cost of a mask [units.count]. O(weights) a way. */
 export function modelCost({ other, params }: CostModel, units: StackedUnits, mask: Mask): number {

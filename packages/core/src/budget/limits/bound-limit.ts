@@ -1,11 +1,11 @@
 /** One limit over the units of a network: what it counts, and what it leaves at every point on the way to it. */
-import { badBudget } from "../errors.ts";
-import type { Mask } from "../problem/matrix.ts";
-import type { Budget, CostModel, Limit, LimitKind } from "./budget.ts";
+import { badBudget } from "../../errors.ts";
+import type { Mask } from "../../problem/matrix.ts";
+import type { Budget, CostModel, Limit, LimitKind } from "../budget.ts";
+import { cheapestFloors, floorWords, type UnitFloor } from "../floors.ts";
+import type { StackedUnits } from "../stack-units.ts";
 import type { CostLimit } from "./cost-constraint.ts";
 import { costGroups, expectedCost, leastCost, linearCosts, modelCost, shareAt } from "./cost-model.ts";
-import { cheapestFloors, floorWords, type UnitFloor } from "./floors.ts";
-import type { StackedUnits } from "./stack-units.ts";
 
 /** A limit and the network it is for. */
 export interface BoundLimit {

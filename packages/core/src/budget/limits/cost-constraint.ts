@@ -1,16 +1,17 @@
 /**
  * Masks whose kept units cost no more than every limit allows: sum over kept u of cost_j(u) <= most_j for all j. With unequal costs the
- * keep-set of greatest total score is a knapsack problem. `select` takes the greedy answer, units by score a share of the limits, then
+ * keep-set of greatest total score is a knapsack problem. `select` takes the greedy answer, units by score a price of what they cost, then
  * whatever still fits: at most one unit's score below the optimum for one limit (Dantzig 1957), and exact for equal costs. Under several
- * limits the order is right for that of each limit alone where the others are slack, and for that of all together where none is, so
- * each is tried and the keep-set of the greatest total score taken. Where a limit is no sum, its linear costs give the order, and the
- * longest beginning of it that the limit itself allows is kept.
+ * limits the prices are those of the dual (`limitPrices`), as in FALCON (Meng et al. 2024): at most as many units below the optimum as
+ * there are limits. Of few units the orders of each limit alone and of equal shares are tried too, and the keep-set of the greatest total
+ * taken. Where a limit is no sum, its linear costs give the order, and the longest beginning of it that the limit itself allows is kept.
  */
-import { badBudget } from "../errors.ts";
-import { descendingOrder } from "../kernels/descending-order.ts";
-import type { Mask, Vec } from "../problem/matrix.ts";
-import type { Constraint } from "./constraint.ts";
-import { bestFloors, cheapestFloors, type Floors, floorsHold, floorWords, shortfall } from "./floors.ts";
+import { badBudget } from "../../errors.ts";
+import { descendingOrder } from "../../kernels/descending-order.ts";
+import type { Mask, Vec } from "../../problem/matrix.ts";
+import type { Constraint } from "../constraint.ts";
+import { bestFloors, cheapestFloors, type Floors, floorsHold, floorWords, shortfall } from "../floors.ts";
+import { costClasses, limitPrices } from "./limit-prices.ts";
 
 /** A limit on what kept units cost in all. */
 export interface CostLimit {
@@ -24,6 +25,9 @@ export interface CostLimit {
   /** Which units then may cost together: lists [count] of equal numbers within a parameter, of which the cheapest serves. */
   readonly groups?: readonly Uint32Array[];
 }
+
+/** Of so few units further orders cost nothing; of many the dual's is hardly ever beaten, and then by a unit or two. */
+const fewUnits = 4096;
 
 /** Sums of costs round: within this share of a limit it counts as met. */
 const rounding = 1e-9;
@@ -45,20 +49,36 @@ export function costConstraint(
   const groupings = limits.find((limit) => limit.groups)?.groups ?? [undefined];
   /** Limits that one order goes by: each alone, and all together. */
   const orders = limits.length === 1 ? [limits] : [...limits.map((limit) => [limit]), limits];
-  /** Of some limits together, what each unit takes [count]. */
-  const sharesOf = (some: readonly CostLimit[]): Float64Array => {
+  /** Of some limits together, what each unit takes [count]; default price: a share of the limit. */
+  const sharesOf = (some: readonly CostLimit[], prices?: readonly number[]): Float64Array => {
     const sums = new Float64Array(count);
-    for (const { costs, most } of some) {
-      for (let u = 0; u < count; u++) sums[u]! += most > 0 ? costs[u]! / most : costs[u]! > 0 ? 1e30 : 0;
-    }
+    some.forEach(({ costs, most }, j) => {
+      const price = prices ? prices[j]! : most > 0 ? 1 / most : 1e30;
+      for (let u = 0; u < count; u++) sums[u]! += costs[u]! * price;
+    });
     return sums;
+  };
+  // Found once for all scores.
+  let classes: ReturnType<typeof costClasses> | undefined;
+  /** Prices of all limits once what floors need is paid for, and what no keep-set exceeds. */
+  const pricesFor = (score: Vec, needed: Uint8Array): ReturnType<typeof limitPrices> => {
+    classes ??= costClasses(
+      limits.map(({ costs }) => costs),
+      count,
+    );
+    const dense = new Uint8Array(count).fill(1);
+    const left = limits.map(({ costs, most, exact }) => {
+      // A limit that is no sum stands for as large a share of its linear costs.
+      const own = exact ? (most * sumOf(costs, dense)) / Math.max(exact(dense), 1e-300) : most;
+      return Math.max(0, own - sumOf(costs, needed));
+    });
+    let free = score;
+    if (needed.some((bit) => bit === 1)) free = Float64Array.from(score, (value, u) => (needed[u] === 1 ? 0 : value));
+    return limitPrices(classes, free, left);
   };
   const usedBy = (mask: Mask): number[] =>
     limits.map(({ costs, exact }) => {
-      if (exact) return exact(mask);
-      let used = 0;
-      for (let u = 0; u < count; u++) if (mask[u] === 1) used += costs[u]!;
-      return used;
+      return exact ? exact(mask) : sumOf(costs, mask);
     });
   const fits = (used: readonly number[]): boolean => limits.every(({ most }, j) => used[j]! <= most * (1 + rounding));
   /** The units that floors keep whatever the others do; undefined where no choice of them is within the limits. */
@@ -71,14 +91,17 @@ export function costConstraint(
     }
     return undefined;
   };
-  const selectBy = (some: readonly CostLimit[], score: Vec): Mask | undefined => {
+  const keyOf = (score: Vec, share: Float64Array): Float64Array => {
     const key = new Float64Array(count);
-    const share = sharesOf(some);
     for (let u = 0; u < count; u++) {
       const value = score[u]!;
       // Divided by its cost, a negative score would look the better the more the unit costs.
       key[u] = Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value > 0 ? value / Math.max(share[u]!, 1e-300) : value;
     }
+    return key;
+  };
+  const selectBy = (share: Float64Array, score: Vec): Mask | undefined => {
+    const key = keyOf(score, share);
     const needed = neededOf(key);
     if (!needed) return undefined;
     const order = ordered(key, needed);
@@ -88,8 +111,12 @@ export function costConstraint(
   return {
     kind: `limits on ${limits.map(({ name }) => name).join(" and ")}`,
     select(score) {
+      const first = limits.length > 1 ? neededOf(keyOf(score, sharesOf(limits))) : undefined;
+      const priced = first && selectBy(sharesOf(limits, pricesFor(score, first).prices), score);
       // Floors may fit the limits in one order and not in another.
-      const masks = orders.map((some) => selectBy(some, score)).filter((mask) => mask !== undefined);
+      const others =
+        priced && count > fewUnits && isAdditive ? [] : orders.map((some) => selectBy(sharesOf(some), score));
+      const masks = [priced, ...others].filter((mask) => mask !== undefined);
       if (masks.length === 0) {
         const isBlocked = score.some((value) => value === Number.NEGATIVE_INFINITY || Number.isNaN(value));
         throw badBudget(
@@ -104,6 +131,7 @@ export function costConstraint(
       const excess = limits.map(({ most }, j) => used[j]! - most * (1 + rounding));
       return Math.max(0, ...excess) + shortfall(floored, mask);
     },
+    ...(isAdditive ? { bound: (score: Vec) => pricesFor(score, new Uint8Array(count)).bound } : {}),
     relax: (factor) =>
       costConstraint(
         count,
@@ -125,6 +153,12 @@ export function costConstraint(
       return (out, into) => mask[out] === 1 && mask[into] === 0 && holds(out, into) && areMet(out, into);
     },
   };
+}
+
+function sumOf(costs: Vec, mask: Mask): number {
+  let sum = 0;
+  for (let u = 0; u < mask.length; u++) if (mask[u] === 1) sum += costs[u]!;
+  return sum;
 }
 
 /** Of what is kept; a unit without a number counts nothing. */
