@@ -41,7 +41,7 @@ export interface Recipe {
   readonly costs?: CostTable;
   /** What is kept or removed together, as --units has it; absent: single weights. */
   readonly units?: readonly string[];
-  /** Weights left as they were: first, last, or names; absent: none. */
+  /** Weights left as they were: first, last, auto, or names; absent: none. */
   readonly keepDense?: readonly string[];
   /** The plan in force, defaults filled in. */
   readonly plan: RunPlan;
