@@ -6,15 +6,25 @@ import { expect, test } from "vitest";
 /** What a page pays for running packed networks, kernels included. */
 const mostBytes = 60_000;
 
-test("the runtime with its kernels is at most 60 kB with brotli", async () => {
-  const entry = fileURLToPath(new URL("../packages/runtime/src/index.ts", import.meta.url));
+async function bundled(file: string): Promise<string> {
+  const entry = fileURLToPath(new URL(`../packages/runtime/src/${file}`, import.meta.url));
   const result = await build({
     configFile: false,
     logLevel: "silent",
     build: { write: false, minify: true, lib: { entry, formats: ["es"] } },
   });
   const chunks = [result].flat().flatMap((part) => ("output" in part ? part.output : []));
-  const code = chunks.map((chunk) => (chunk.type === "chunk" ? chunk.code : "")).join("");
+  return chunks.map((chunk) => (chunk.type === "chunk" ? chunk.code : "")).join("");
+}
+
+test("the runtime with its kernels is at most 60 kB with brotli", async () => {
+  const code = await bundled("index.ts");
   expect(code).toContain("secateur-runtime");
   expect(brotliCompressSync(code).length).toBeLessThan(mostBytes);
+});
+
+test("what stock runtimes load compressed models with is about a kilobyte, and less as it is sent", async () => {
+  const code = await bundled("fetch-unpacked.ts");
+  expect(code).toContain("DecompressionStream");
+  expect([code.length < 1_500, brotliCompressSync(code).length < 1_000]).toEqual([true, true]);
 });

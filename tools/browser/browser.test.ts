@@ -1,13 +1,13 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { findChromium, howToGetChromium } from "@secateur/run/node";
 import * as tf from "@tensorflow/tfjs";
 import { build } from "vite";
 import { describe, expect, test } from "vitest";
@@ -19,11 +19,7 @@ const page = fileURLToPath(new URL("page.ts", import.meta.url));
 const chromium = findChromium();
 const isWanted = process.env["SECATEUR_BROWSER_TEST"] === "1";
 
-const reason = !isWanted
-  ? "npm run test:browser starts it"
-  : chromium === undefined
-    ? "no Chromium found: install it, for example with apt-get install chromium, or set CHROMIUM to its path"
-    : undefined;
+const reason = !isWanted ? "npm run test:browser starts it" : chromium === undefined ? howToGetChromium : undefined;
 
 describe(`in a real browser${reason === undefined ? "" : ` (skipped: ${reason})`}`, () => {
   test.skipIf(reason !== undefined)("a TensorFlow.js model is loaded, pruned and saved", async () => {
@@ -35,15 +31,6 @@ describe(`in a real browser${reason === undefined ? "" : ` (skipped: ${reason})`
     expect(result.tensorsAfter).toBe(result.tensorsBefore);
   });
 });
-
-/** The browser of the machine: CHROMIUM, or one of the usual names on the PATH. */
-function findChromium(): string | undefined {
-  const given = process.env["CHROMIUM"];
-  if (given !== undefined) return given;
-  const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-  const folders = (process.env["PATH"] ?? "").split(delimiter);
-  return folders.flatMap((folder) => names.map((name) => join(folder, name))).find((path) => existsSync(path));
-}
 
 /** Serves the page, opens it and waits for what it reports. */
 async function inBrowser(browser: string): Promise<PageResult> {

@@ -11,7 +11,8 @@ export async function openPage(context) {
 export async function testPage(context) {
   await build(context);
   await run(context.root, "node", ["test/page.ts", ...context.args], { cwd: join(context.root, "examples/browser") });
-  await run(context.root, "node", ["test/packed.ts"], { cwd: join(context.root, "examples/browser") });
+  for (const file of ["test/packed.ts", "test/bundlers.ts"])
+    await run(context.root, "node", [file], { cwd: join(context.root, "examples/browser") });
   // TensorFlow.js in a page; without a browser the test says so and is skipped.
   await run(context.root, "vitest", ["run", "tools/browser/"], { env: { SECATEUR_BROWSER_TEST: "1" } });
 }

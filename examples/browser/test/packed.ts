@@ -8,11 +8,11 @@ import type { AddressInfo } from "node:net";
 import process from "node:process";
 import { createRng } from "@secateur/core";
 import { architecture, createNetwork } from "@secateur/nn";
+import { findChromium, howToGetChromium } from "@secateur/run/node";
 import { load } from "@secateur/runtime";
 import { encodePacked, lowerNetwork, packGraph } from "@secateur/runtime/pack";
 import { chromium, type Page } from "playwright-core";
 import { servePacked } from "../../packed/serve.mjs";
-import { findChromium, howToGetChromium } from "./find-chromium.ts";
 
 const executablePath = findChromium();
 if (executablePath === undefined) {

@@ -16,10 +16,10 @@ import { openDataset } from "@secateur/datasets";
 import { gaussNewton } from "@secateur/fisher";
 import { decodeSafetensors, toFloat32 } from "@secateur/formats";
 import { architecture, createNetwork } from "@secateur/nn";
+import { findChromium, howToGetChromium } from "@secateur/run/node";
 import { chita } from "@secateur/solvers-chita";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { build, preview } from "vite";
-import { findChromium, howToGetChromium } from "./find-chromium.ts";
 
 /** Raw bytes of the scripts and styles that the page loads, at most. */
 const largestBundle = 450_000;

@@ -7,6 +7,7 @@ export {
   readModelFiles,
   type WeightSpec,
 } from "./files/model-files.ts";
+export { quantizeFiles } from "./files/quantize-files.ts";
 export { loadModel, type ModelArtifacts, openModelFiles, type SavedModel } from "./files/saved-model.ts";
 export { decodeWeight } from "./files/weight-bytes.ts";
 export { registerGradientKernels } from "./gradients/register-kernels.ts";

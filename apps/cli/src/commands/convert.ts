@@ -1,10 +1,9 @@
 /** `secateur convert`: a network in another file format, and nothing else. */
-import { formatBytes } from "@secateur/report/text";
-import { modelFile, runConvert } from "@secateur/run/node";
-import type { Command } from "commander";
+import { convertText, modelFile, runConvert } from "@secateur/run/node";
+import { type Command, Option } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
-import { addMessageFlags, opsetOption } from "../flags/common-flags.ts";
+import { addMessageFlags, compressOption, opsetOption } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertNotInput } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
@@ -15,6 +14,8 @@ interface ConvertFlags extends SessionFlags {
   readonly arch?: string;
   readonly out?: string;
   readonly opset?: number;
+  readonly values?: "uint8";
+  readonly compress?: boolean;
   readonly force?: boolean;
 }
 
@@ -22,7 +23,8 @@ const usageExamples = `
 Examples:
   secateur convert mlpnet.safetensors --arch mlpnet --out mlpnet.onnx
   secateur convert resnet20.pth --arch resnet20 --out resnet20/model.json
-  secateur convert net/model.json --out net.onnx`;
+  secateur convert net/model.json --out net.onnx
+  secateur convert net/model.json --out small/model.json --values uint8 --compress`;
 
 /** Adds the command. */
 export function addConvertCommand(program: Command, terminal: Terminal): void {
@@ -40,6 +42,10 @@ export function addConvertCommand(program: Command, terminal: Terminal): void {
   addArchFlags(command, terminal);
   command.option("--out <file>", "NAME.onnx, NAME.safetensors, FOLDER/model.json, or NAME with a plugin's ending");
   command.addOption(opsetOption());
+  command.addOption(
+    new Option("--values <type>", "of a TensorFlow.js model's weights (default: f32)").choices(["uint8"]),
+  );
+  command.option(...compressOption);
   command.option("--force", "replace the file if it is there");
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", usageExamples).action(async (model: string) => {
@@ -52,15 +58,10 @@ async function callConvert(spec: { model: string; flags: ConvertFlags; terminal:
   if (flags.out === undefined) throw missingFlag("--out", "name the file to write, for example --out model.onnx");
   const path = modelFile(absolutePath(terminal, spec.model));
   const out = absolutePath(terminal, flags.out);
-  const { arch, opset, force: overwrite = false } = flags;
+  const { arch, opset, values, compress = false, force: overwrite = false } = flags;
   assertNotInput({ outputs: [{ flag: "--out", path: out }], inputs: [path] });
   const document = await withSession({ flags, terminal, overwrite }, ({ onEvent }) =>
-    runConvert({ path, out, arch, opset, overwrite, cwd: terminal.cwd, onEvent }),
+    runConvert({ path, out, arch, opset, values, compress, overwrite, cwd: terminal.cwd, onEvent }),
   );
-  printResult({
-    terminal,
-    flags,
-    document,
-    text: () => `${document.out}, ${formatBytes(document.bytes)} (${document.arch})\n`,
-  });
+  printResult({ terminal, flags, document, text: () => convertText(document) });
 }

@@ -4,7 +4,7 @@ import { packText, readCosts, readInputChoices, runPack } from "@secateur/run/no
 import { type Command, Option } from "commander";
 import { badFlagValue, missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
-import { addDataFlags, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { addDataFlags, addMessageFlags, addRunFlags, compressOption } from "../flags/common-flags.ts";
 import { addInputFlags, type InputFlags } from "../flags/input-flags.ts";
 import { numberParser } from "../flags/number.ts";
 import { absolutePath } from "../run/absolute-path.ts";
@@ -26,6 +26,7 @@ interface PackFlags extends SessionFlags, InputFlags {
   readonly dense?: string;
   readonly arch?: string;
   readonly costs?: string;
+  readonly compress?: boolean;
   readonly force?: boolean;
 }
 
@@ -56,6 +57,7 @@ export function addPackCommand(program: Command, terminal: Terminal): void {
       "--costs <file>",
       "what kernels take on the machine that will run it, from bench --calibrate --json (default: a usual one's)",
     )
+    .option(...compressOption)
     .option("--force", "replace an existing output");
   command.optionsGroup("What to measure:");
   addDataFlags(command, "accuracy before and after storing the values, on the test split");
@@ -95,7 +97,7 @@ async function callPack({
   if (flags.out === undefined)
     throw missingFlag("--out", "say where the packed network goes, for example --out net.secateur");
   const [source, out] = [paths(model), paths(flags.out)];
-  const { values, maxLoss, normalize, task, arch, force = false } = flags;
+  const { values, maxLoss, normalize, task, arch, compress = false, force = false } = flags;
   const data = flags.data === undefined ? undefined : mapDataPaths(flags.data, paths);
   const dense = flags.dense === undefined ? undefined : paths(flags.dense);
   const costs = flags.costs === undefined ? undefined : paths(flags.costs);
@@ -111,13 +113,7 @@ async function callPack({
         out,
         overwrite: force,
         cwd: terminal.cwd,
-        ...(arch === undefined ? {} : { arch }),
-        ...(values === undefined ? {} : { values }),
-        ...(maxLoss === undefined ? {} : { maxLoss }),
-        ...(data === undefined ? {} : { data }),
-        ...(normalize === undefined ? {} : { normalize }),
-        ...(task === undefined ? {} : { task }),
-        ...(dense === undefined ? {} : { dense }),
+        ...{ arch, values, maxLoss, data, normalize, task, dense, compress },
         ...(costs === undefined ? {} : { costs: await readCosts(costs) }),
       },
       session,

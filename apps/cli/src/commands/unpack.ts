@@ -1,9 +1,8 @@
 /** `secateur unpack`: a packed network as a checkpoint again. */
-import { formatCount, plainText } from "@secateur/report/text";
-import { runUnpack } from "@secateur/run/node";
+import { runUnpack, unpackText } from "@secateur/run/node";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
-import { addMessageFlags } from "../flags/common-flags.ts";
+import { addMessageFlags, compressOption } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertNotInput } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
@@ -11,6 +10,7 @@ import type { Terminal } from "../terminal.ts";
 
 interface UnpackFlags {
   readonly out?: string;
+  readonly compress?: boolean;
   readonly force?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -32,6 +32,7 @@ export function addUnpackCommand(program: Command, terminal: Terminal): void {
     .argument("<file>", "packed network (.secateur)");
   command
     .option("--out <file>", "the output (.safetensors, .onnx, or a plugin's ending); always needed")
+    .option(...compressOption)
     .option("--force", "replace an existing output");
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", examples).action(async (file: string) => {
@@ -41,10 +42,8 @@ export function addUnpackCommand(program: Command, terminal: Terminal): void {
     const [path, out] = [absolutePath(terminal, file), absolutePath(terminal, flags.out)];
     assertNotInput({ outputs: [{ flag: "--out", path: out }], inputs: [path] });
     const { cwd, signal } = terminal;
-    const document = await runUnpack({ path, out, overwrite: flags.force === true, cwd, signal });
-    const { tensors, size, zeros } = document;
-    const text = () =>
-      `${plainText(document.file)}: ${formatCount(tensors)} tensors, ${formatCount(size)} numbers, ${formatCount(zeros)} of them zero\n`;
-    printResult({ terminal, flags, document, text });
+    const { compress = false, force: overwrite = false } = flags;
+    const document = await runUnpack({ path, out, overwrite, compress, cwd, signal });
+    printResult({ terminal, flags, document, text: () => unpackText(document) });
   });
 }

@@ -27,6 +27,12 @@ export function addDataFlags(command: Command, purpose: string): void {
     );
 }
 
+/** --compress */
+export const compressOption: [string, string] = [
+  "--compress",
+  "also write NAME.gz and NAME.br beside the output, for hosts that compress nothing themselves (.secateur: NAME.br)",
+];
+
 /** --engine */
 export function addEngineFlag(command: Command): void {
   command.addOption(

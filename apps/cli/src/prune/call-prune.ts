@@ -12,6 +12,7 @@ import {
   type PruneOutputs,
   type PruneRun,
   type PruneSettings,
+  pruneText,
   type RecipeFile,
   runPrune,
 } from "@secateur/run/node";
@@ -23,7 +24,6 @@ import { withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 import { planOutputs } from "./prune-outputs.ts";
 import { type PruneFlags, pruneSettings } from "./prune-settings.ts";
-import { pruneText } from "./prune-text.ts";
 
 /** One call of the command. */
 export interface PruneCall {

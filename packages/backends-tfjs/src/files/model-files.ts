@@ -111,7 +111,8 @@ function kindOf(json: ModelJson): "layers" | "graph" {
   return json.format === undefined && "node" in json.modelTopology ? "graph" : "layers";
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+/** Bytes one after the other. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let start = 0;
   for (const part of parts) {

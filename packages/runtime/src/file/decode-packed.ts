@@ -40,9 +40,11 @@ export async function decodePacked(bytes: Uint8Array, options: DecodeOptions = {
 
 /** The header alone, and what the file holds of each stream. @throws as `decodePacked` */
 async function openPacked(
-  bytes: Uint8Array,
+  given: Uint8Array,
   { maxMemoryBytes = defaultMaxMemoryBytes }: DecodeOptions = {},
 ): Promise<{ header: PackedHeader; masks: Uint8Array; values: Uint8Array }> {
+  // Slices of Node's Buffers are no copies, and their memory holds more than they do.
+  const bytes = new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
   const prefix = readPrefix(bytes);
   const { headerBytes, maskBytes, valueBytes } = prefix;
   const rawBytes = headerBytes + maskBytes + valueBytes;

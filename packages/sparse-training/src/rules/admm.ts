@@ -20,6 +20,7 @@ import {
 import { tooShort } from "../errors.ts";
 import { largestOverall } from "../masks/global-masks.ts";
 import { prunableParams, sizeOf } from "../masks/prunable.ts";
+import { setMasks } from "../masks/set-masks.ts";
 
 /** Options of {@link admm}. */
 export interface AdmmOptions {
@@ -100,12 +101,14 @@ export function admm(options: AdmmOptions = {}): TrainingRule {
           }
           return (rho / 2) * sum;
         },
-        afterStep({ step, weights, setMask, ctx: { kernels } }) {
+        afterStep(at) {
+          const { step, weights } = at;
+          const { kernels } = at.ctx;
           const epoch = step / stepsPerEpoch;
           if (!Number.isInteger(epoch) || epoch > pruneAfter) return;
           if (epoch === pruneAfter) {
             isPruned = true;
-            for (const [name, mask] of project(weights, kernels)) setMask(name, mask);
+            setMasks("admm", project(weights, kernels), at);
             return;
           }
           if (epoch % interval !== 0) return;

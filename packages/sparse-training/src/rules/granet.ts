@@ -10,6 +10,7 @@ import { dropAndGrow } from "../masks/drop-and-grow.ts";
 import { largestOverall } from "../masks/global-masks.ts";
 import { keptOf, regrowableParams, sizeOf } from "../masks/prunable.ts";
 import { randomMasks } from "../masks/random-masks.ts";
+import { setMasks } from "../masks/set-masks.ts";
 
 /** Options of {@link granet} and {@link granetSt}. */
 export interface GranetOptions {
@@ -70,18 +71,22 @@ function gradualRegeneration(rule: string, options: GranetOptions, usualFrom: nu
         ...(from > 0
           ? { initialMasks: (ctx) => randomMasks({ rule, params, sparsity: from, distribution: "erk", ctx }) }
           : {}),
-        afterStep({ step, weights, gradients, masks, setMask, ctx: { kernels } }) {
+        afterStep(at) {
+          const { step, weights, gradients, masks } = at;
+          const { kernels } = at.ctx;
           const t = step / interval;
           if (!Number.isInteger(t) || t > updates) return;
           const keep = keptCount(size, sparsities[t]!);
           const pruned = largestOverall({ params, weights, masks, keep, kernels });
           const part = (regrow / 2) * (1 + Math.cos((Math.PI * t) / updates));
-          for (const [name, mask] of pruned) {
+          const regrown = [...pruned].map(([name, mask]) => {
             const own = gradients.get(name)!.data;
             const layer = { mask, count: Math.floor(part * keptOf(mask)), weights: weights.get(name)!.data };
             const growScore = (i: number): number => Math.abs(own[i]!);
-            setMask(name, dropAndGrow({ ...layer, gradients: own, drop: "magnitude", lambda: 0, growScore, kernels }));
-          }
+            const change = { ...layer, gradients: own, drop: "magnitude" as const, lambda: 0, growScore, kernels };
+            return [name, dropAndGrow(change)] as const;
+          });
+          setMasks(rule, new Map(regrown), at);
         },
       };
     },

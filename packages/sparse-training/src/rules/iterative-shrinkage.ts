@@ -10,6 +10,7 @@ import { checkNumber, keptCount, type TrainingRule } from "@secateur/core";
 import { tooShort } from "../errors.ts";
 import { largestOverall } from "../masks/global-masks.ts";
 import { prunableParams, sizeOf } from "../masks/prunable.ts";
+import { setMasks } from "../masks/set-masks.ts";
 
 /** Options of {@link issP}. */
 export interface IssPOptions {
@@ -49,9 +50,9 @@ export function issP({ sparsity, shrink = 0.001, until = 0.7 }: IssPOptions): Tr
             for (let i = 0; i < w.length; i++) if (mask[i] === 0) g[i] = g[i]! + (shrink * w[i]!) / rate;
           }
         },
-        afterStep({ step, weights, setMask, ctx: { kernels } }) {
-          if (step !== pruneAfter) return;
-          for (const [name, mask] of largestOverall({ params, weights, keep, kernels })) setMask(name, mask);
+        afterStep(at) {
+          if (at.step !== pruneAfter) return;
+          setMasks("iss-p", largestOverall({ params, weights: at.weights, keep, kernels: at.ctx.kernels }), at);
         },
       };
     },

@@ -7,6 +7,8 @@ import {
   cutGraph,
   type GraphSpec,
   type Shape,
+  type TracedGraph,
+  traceChannels,
   type ValueSpec,
 } from "@secateur/graph";
 import { cutDiffers, nothingToCut, shapesToTell } from "../../errors.ts";
@@ -43,7 +45,7 @@ const tolerance = 1e-4;
  */
 export function cutChecked(request: CutRequest): CheckedCut {
   const { graph, opsets, source, kernels, seed } = request;
-  const { cut, extent } = cutSomewhere(request);
+  const { found: cut, extent } = somewhere(request, (spec) => cutGraph(spec));
   if (cut.gone === 0) throw nothingToCut({ source, groups: cut.groups, frozen: cut.frozen.map(({ why }) => why) });
   const shapesOf = (batch: number, other: number) => shapesAt(graph.inputs, request.told, { batch, other });
   const same = (shapes: ReadonlyMap<string, Shape>) =>
@@ -59,7 +61,16 @@ export function cutChecked(request: CutRequest): CheckedCut {
   return { ...cut, difference, flops };
 }
 
-function cutSomewhere(request: CutRequest): { readonly cut: CutGraph; readonly extent: number } {
+/** The channels of a graph, in the first shapes of its inputs that it can be planned for. @throws as cutChecked */
+export function traceSomewhere(request: Pick<CutRequest, "graph" | "opsets" | "told" | "source">): TracedGraph {
+  return somewhere(request, (spec) => traceChannels(spec)).found;
+}
+
+/** What `work` gives for the first stand-ins for which it does not throw. */
+function somewhere<T>(
+  request: Pick<CutRequest, "graph" | "opsets" | "told" | "source">,
+  work: (spec: ChannelSpec) => T,
+): { readonly found: T; readonly extent: number } {
   const { graph, opsets, told, source } = request;
   const isOpen = graph.inputs.some(({ name, shape = [] }) =>
     (told.get(name) ?? shape).slice(1).some((extent) => typeof extent !== "number"),
@@ -67,8 +78,8 @@ function cutSomewhere(request: CutRequest): { readonly cut: CutGraph; readonly e
   let refusal: unknown;
   for (const extent of isOpen ? standIns : standIns.slice(0, 1)) {
     try {
-      const spec: ChannelSpec = { graph, opsets, shapes: shapesAt(graph.inputs, told, { batch: 2, other: extent }) };
-      return { cut: cutGraph(spec), extent };
+      const shapes = shapesAt(graph.inputs, told, { batch: 2, other: extent });
+      return { found: work({ graph, opsets, shapes }), extent };
     } catch (error) {
       if (!isOpen || !isPruneError(error) || error.code !== "ERR_GRAPH_NODE") throw error;
       refusal ??= error;

@@ -2,6 +2,7 @@
 import type { GraphSpec, GraphTensor } from "@secateur/graph";
 import { createNetwork, type LayerSpec, type Network, type NetworkSpec, type WeightTensor } from "@secateur/nn";
 import { notExported } from "../../errors.ts";
+import type { StoredTensors } from "../open/stored-tensors.ts";
 
 /**
  * The network that a cut graph of it stands for.
@@ -51,4 +52,9 @@ function narrowed(layer: LayerSpec, find: (name: string) => GraphTensor | undefi
     default:
       return layer;
   }
+}
+
+/** Tensors of a cut network keep their types and have its own names: no built-in network has these widths, so the file describes its own. */
+export function ownNames(stored: StoredTensors): StoredTensors {
+  return new Map([...stored].map(([name, tensor]) => [name, { ...tensor, name }]));
 }

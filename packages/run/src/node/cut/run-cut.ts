@@ -11,7 +11,7 @@ import {
   rewriteOnnx,
   writeFileAtomic,
 } from "@secateur/formats";
-import { type GraphSpec, type GraphTensor, kindOfDtype } from "@secateur/graph";
+import type { GraphSpec } from "@secateur/graph";
 import { badEnding, badUsage, tooLargeFor } from "../../errors.ts";
 import type { Session } from "../../session.ts";
 import { assertEncoder } from "../export/assert-encoder.ts";
@@ -28,24 +28,14 @@ import { readInputChoices } from "../open/input-choices.ts";
 import { openModel } from "../open/open-model.ts";
 import { isTfjsModel, readTfjsFiles } from "../open/open-tfjs.ts";
 import { type CheckedCut, cutChecked } from "./cut-checked.ts";
-import { cutNetwork } from "./cut-network.ts";
+import { cutNetwork, ownNames } from "./cut-network.ts";
+import { type CutNumbers, cutNumbers } from "./cut-numbers.ts";
 
 /** What `secateur cut --json` prints. */
-export interface CutDocument {
+export interface CutDocument extends CutNumbers {
   readonly out: string;
   /** Of all files written. */
   readonly bytes: number;
-  /** Groups of channels that can only go together, and how many of them went. */
-  readonly groups: number;
-  readonly cut: number;
-  /** Numbers in the model's tensors, before and after. */
-  readonly parameters: { readonly before: number; readonly after: number };
-  /** Operations of one example, before and after. */
-  readonly flops: { readonly before: number; readonly after: number };
-  /** The largest difference of an output between the two on random inputs, as a share of the largest output. */
-  readonly difference: number;
-  /** Channels of weights that nothing can cut, by the operator or output that keeps them. */
-  readonly frozen: readonly { readonly by: string; readonly channels: number }[];
 }
 
 /** What to cut, and where to. */
@@ -81,14 +71,7 @@ export async function runCut(run: CutRun, { kernels, seed, onEvent }: Session): 
     if (form === "tfjs") await makeFolder(dirname(target));
     await writeFileAtomic(target, bytes, { overwrite });
   }
-  const [before, after] = [parametersOf(source.graph), parametersOf(cut.graph)];
-  return {
-    out,
-    bytes: files.reduce((sum, [, bytes]) => sum + bytes.length, 0),
-    ...{ groups: cut.groups, cut: cut.gone, parameters: { before, after } },
-    flops: { before: cut.flops[0], after: cut.flops[1] },
-    ...{ difference: cut.difference, frozen: frozenBy(cut) },
-  };
+  return { out, bytes: files.reduce((sum, [, bytes]) => sum + bytes.length, 0), ...cutNumbers(source.graph, cut) };
 }
 
 interface Cuttable {
@@ -125,11 +108,12 @@ async function openCuttable(run: CutRun, place: string, onEvent: (event: RunEven
     async encode({ graph }) {
       const cut = cutNetwork(network, graph);
       if (form === "tfjs") return inFolder(place, tfjsOfNetwork(cut, { metadata }));
-      // Tensors keep their types; no built-in network has these widths, so the file describes its own.
-      const types = new Map([...stored].map(([name, tensor]) => [name, { ...tensor, name }]));
       const described = { ...metadata, [architectureKey]: JSON.stringify(cut.spec) };
       return [
-        [place, await encodeNetwork({ network: cut, path: place, metadata: described, stored: types, from: cwd })],
+        [
+          place,
+          await encodeNetwork({ network: cut, path: place, metadata: described, stored: ownNames(stored), from: cwd }),
+        ],
       ];
     },
   };
@@ -154,20 +138,4 @@ function patchedModel(model: OnnxModel, { bytes, out }: { bytes: Uint8Array; out
     opsets,
     encode: async (cut) => [[out, rewriteOnnx(bytes, { from: graph, to: cut.graph as OnnxRewriting["to"] }, source)]],
   };
-}
-
-/** Numbers in the tensors of a graph that are computed with. */
-function parametersOf(graph: GraphSpec): number {
-  const constants = graph.nodes.flatMap(({ op, attributes: { value } }): readonly GraphTensor[] =>
-    op === "Constant" && typeof value === "object" && "dtype" in value ? [value as GraphTensor] : [],
-  );
-  return [...graph.initializers, ...constants].reduce((sum, { dtype, shape }) => {
-    return sum + (kindOfDtype(dtype) === "real" ? shape.reduce((size, extent) => size * extent, 1) : 0);
-  }, 0);
-}
-
-function frozenBy({ frozen }: CheckedCut): CutDocument["frozen"] {
-  const counts = new Map<string, number>();
-  for (const { why, places } of frozen) counts.set(why, (counts.get(why) ?? 0) + places);
-  return [...counts].map(([by, channels]) => ({ by, channels })).sort((a, b) => b.channels - a.channels);
 }

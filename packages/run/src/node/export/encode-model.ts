@@ -95,11 +95,12 @@ export function withOpset(
   return { ...model, metadata: { ...model.metadata, ...metadata }, opsets: { "": opset ?? lowest } };
 }
 
-/** The weights first: where there is a model.json, its files are there. */
+/** Files of a model in their folder, the weights first: where there is a model.json, its files are there. */
 export function inFolder(folder: string, files: ReadonlyMap<string, Uint8Array>): readonly EncodedFile[] {
   return [...files].reverse().map(([name, bytes]) => [join(folder, name), bytes] as const);
 }
 
-async function asRead(files: ReadonlyMap<string, Uint8Array>, source: string): Promise<ModelFiles> {
+/** Files by name as if they were read. */
+export async function asRead(files: ReadonlyMap<string, Uint8Array>, source: string): Promise<ModelFiles> {
   return await readModelFiles({ source, read: async (name) => files.get(name === "" ? "model.json" : name)! });
 }

@@ -1,14 +1,25 @@
 /** `secateur convert`: a model read in one format and written in another. */
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
+import { quantizeFiles } from "@secateur/backends-tfjs";
 import type { RunEvent } from "@secateur/core";
 import { encodeOnnx, makeFolder, writeFileAtomic } from "@secateur/formats";
+import { formatBytes, plainText } from "@secateur/report/text";
 import { badEnding, badUsage } from "../../errors.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
 import { isTfjsModel, readTfjsFiles, tfjsArchitecture } from "../open/open-tfjs.ts";
 import { assertEncoder } from "./assert-encoder.ts";
 import { checkModelPlace } from "./check-model-place.ts";
-import { type EncodedFile, encodeModel, noteQuantised, outputForm, withOpset } from "./encode-model.ts";
+import { type CompressedCopy, checkCopies, copiesText, writeCopies } from "./compressed-copies.ts";
+import {
+  asRead,
+  type EncodedFile,
+  encodeModel,
+  inFolder,
+  noteQuantised,
+  outputForm,
+  withOpset,
+} from "./encode-model.ts";
 import { onnxOfKeras } from "./keras/onnx-of-keras.ts";
 
 /** What `secateur convert --json` prints. */
@@ -16,8 +27,10 @@ export interface ConvertDocument {
   readonly out: string;
   /** What --arch would say, or "tfjs-layers". */
   readonly arch: string;
-  /** Of all files written. */
+  /** Of all files written, copies left out. */
   readonly bytes: number;
+  /** With `compress`. */
+  readonly copies?: readonly CompressedCopy[];
 }
 
 /** What to convert, and to what. */
@@ -29,6 +42,10 @@ export interface ConvertRun {
   readonly out: string;
   /** ONNX operator set; default: the lowest that holds the graph. */
   readonly opset: number | undefined;
+  /** "uint8": large weights of a TensorFlow.js model in one byte a number; default f32. */
+  readonly values?: "uint8" | undefined;
+  /** Also writes copies compressed by gzip and brotli. */
+  readonly compress?: boolean;
   readonly overwrite: boolean;
   /** The folder from which plugins are looked for. */
   readonly cwd: string;
@@ -41,25 +58,47 @@ export interface ConvertRun {
  * @throws ERR_EXPORT for what the format cannot say, ERR_OUTPUT_FORMAT, ERR_OUTPUT_EXISTS, ERR_USAGE; what reading the model throws
  */
 export async function runConvert(run: ConvertRun): Promise<ConvertDocument> {
-  const { path, out, overwrite, cwd } = run;
+  const { path, out, values, compress = false, overwrite, cwd } = run;
   const form = outputForm(out);
   const isTfjs = await isTfjsModel(path);
-  if (isTfjs && form !== "onnx")
-    throw badEnding({ flag: "--out", path: out, allowed: ".onnx: a TensorFlow.js model becomes that" });
+  if (values && form !== "tfjs")
+    throw badUsage("--values uint8 is for TensorFlow.js models; give --out FOLDER/model.json, or leave it out", {
+      out,
+    });
+  if (isTfjs && form !== "onnx" && !(values && form === "tfjs"))
+    throw badEnding({
+      flag: "--out",
+      path: out,
+      allowed: ".onnx, which a TensorFlow.js model becomes, or FOLDER/model.json with --values uint8",
+    });
   if (form === "checkpoint") await assertEncoder(out, cwd);
   const place = form === "tfjs" ? dirname(out) : out;
   await checkModelPlace(form, place, { overwrite });
-  const { arch, files } = isTfjs ? await tfjsAsOnnx(run) : await ownAs(run, place);
+  if (compress) await checkCopies(form === "tfjs" ? [] : [out], { overwrite });
+  const { arch, files } = await (values ? quantized(run, place) : isTfjs ? tfjsAsOnnx(run) : ownAs(run, place));
   for (const [target, bytes] of files) {
     if (form === "tfjs") await makeFolder(dirname(target));
     await writeFileAtomic(target, bytes, { overwrite });
   }
-  return { out, arch, bytes: files.reduce((sum, [, bytes]) => sum + bytes.length, 0) };
+  const bytes = files.reduce((sum, [, content]) => sum + content.length, 0);
+  return { out, arch, bytes, ...(compress ? { copies: await writeCopies(files, { overwrite }) } : {}) };
 }
 
 interface Converted {
   readonly arch: string;
   readonly files: readonly EncodedFile[];
+}
+
+/** A TensorFlow.js model, or what becomes one, with its large weights in one byte a number. */
+async function quantized(run: ConvertRun, place: string): Promise<Converted> {
+  const { path } = run;
+  if (await isTfjsModel(path)) {
+    const { files } = await readTfjsFiles(path);
+    return { arch: tfjsArchitecture(files), files: inFolder(place, quantizeFiles(files)) };
+  }
+  const { arch, files } = await ownAs(run, place);
+  const named = new Map(files.map(([file, bytes]) => [basename(file), bytes]));
+  return { arch, files: inFolder(place, quantizeFiles(await asRead(named, path))) };
 }
 
 /** From the files alone: TensorFlow.js itself need not be installed. */
@@ -86,4 +125,9 @@ async function ownAs({ path, arch, out, opset, cwd, onEvent }: ConvertRun, place
   const metadata = { ...own.metadata, [architectureKey]: own.architecture.name };
   const files = await encodeModel({ model, form: outputForm(out), path: place, metadata, opset, from: cwd, onEvent });
   return { arch: own.architecture.name, files };
+}
+
+/** What `secateur convert` prints for people. */
+export function convertText({ out, bytes, arch, copies }: ConvertDocument): string {
+  return `${plainText(out)}, ${formatBytes(bytes)} (${plainText(arch)})\n${copiesText(copies)}`;
 }

@@ -1,5 +1,6 @@
 import { type Evaluation, mainMeasure } from "@secateur/core";
 import { formatBytes, formatCount, formatFraction, formatMeasure, formatTable, plainText } from "@secateur/report/text";
+import { copiesText } from "../export/compressed-copies.ts";
 import type { PackDocument } from "./run-pack.ts";
 
 const right = { align: "right" } as const;
@@ -67,7 +68,7 @@ export function packText(document: PackDocument, hasDense: boolean): string {
     : [];
   const expected =
     "Times are expected ones: one example, one thread, from a table of what kernels take. secateur bench measures.\n";
-  return [...measured, sizes, layers, expected].join("\n");
+  return [...measured, sizes, layers, expected + copiesText(document.copies)].join("\n");
 }
 
 function shown(evaluation: Evaluation): string {

@@ -1,12 +1,11 @@
 /** `secateur pack`: a model into one small file that @secateur/runtime loads. */
-import { promisify } from "node:util";
-import { brotliCompress, constants } from "node:zlib";
 import { chooseTask, type Evaluation } from "@secateur/core";
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import type { ValueType } from "@secateur/runtime";
 import { type CostTable, encodePacked, type PackedLayer, type PackGraph, packGraph } from "@secateur/runtime/pack";
 import { badUsage, maxLossWithoutAccuracy, packedLossTooLarge } from "../../errors.ts";
 import type { Session } from "../../session.ts";
+import { brotli, type CompressedCopy, checkCopies, writeCopies } from "../export/compressed-copies.ts";
 import type { InputChoices } from "../open/input-choices.ts";
 import { openData } from "../open/open-data.ts";
 import { findTask } from "../plugins/find-task.ts";
@@ -17,23 +16,25 @@ import { packedAccuracy, taughtByPacked } from "./packed-accuracy.ts";
 export interface PackSettings {
   readonly model: string;
   readonly out: string;
-  readonly arch?: string;
+  readonly arch?: string | undefined;
   /** Of an ONNX model: what is settled of its inputs. */
   readonly inputs?: InputChoices | undefined;
   /** Default int8. */
-  readonly values?: ValueType;
+  readonly values?: ValueType | undefined;
   /** Points of accuracy that storing values may cost at most. */
-  readonly maxLoss?: number;
-  readonly data?: string;
-  readonly normalize?: string;
+  readonly maxLoss?: number | undefined;
+  readonly data?: string | undefined;
+  readonly normalize?: string | undefined;
   /** NAME or NAME:KEY=VALUE,...; absent: told from the model and the data. */
-  readonly task?: string;
+  readonly task?: string | undefined;
   /** The network before pruning, to compare bytes with. */
-  readonly dense?: string;
+  readonly dense?: string | undefined;
   readonly overwrite: boolean;
+  /** Also writes a copy compressed by brotli. */
+  readonly compress?: boolean;
   /** The folder from which plugins are looked for. */
   readonly cwd: string;
-  readonly costs?: CostTable;
+  readonly costs?: CostTable | undefined;
 }
 
 /** Bytes of a network, stored in several ways. */
@@ -57,6 +58,8 @@ export interface PackDocument {
   readonly layers: readonly PackedLayer[];
   readonly expectedMs: number;
   readonly denseMs: number;
+  /** With `compress`. */
+  readonly copies?: readonly CompressedCopy[];
   /** Before: values as they are in the model; after: as they are in the file. Where data are given. */
   readonly accuracy?: { readonly before: Evaluation; readonly after: Evaluation; readonly dense?: Evaluation };
 }
@@ -67,11 +70,12 @@ export interface PackDocument {
  * @throws ERR_PACK_LOSS where storing the values costs more accuracy than allowed; ERR_USAGE; what opening models and data throws
  */
 export async function runPack(settings: PackSettings, session: Session): Promise<PackDocument> {
-  const { out, values = "int8", maxLoss, overwrite } = settings;
+  const { out, values = "int8", maxLoss, overwrite, compress = false } = settings;
   if (!out.endsWith(".secateur")) throw badUsage(`--out: '${out}' has to end in .secateur`, { out });
   if (maxLoss !== undefined && settings.data === undefined)
     throw badUsage("--max-loss needs --data: a loss is measured on data");
   await checkOutput(out, { overwrite });
+  if (compress) await checkCopies([out], { overwrite });
   const open = (path: string): Promise<Packable> =>
     openPackable({ path, arch: settings.arch, inputs: settings.inputs, onEvent: session.onEvent });
   const model = await open(settings.model);
@@ -106,17 +110,21 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   };
   const before = await measure(model, await encodePacked(graph));
   const denseAccuracy = dense && (await measure(dense, await encodePacked(dense.graph)));
-  let packed = await packGraph(graph, { values, metadata, ...costs });
+  let written: Readonly<Record<string, unknown>> = metadata;
+  let packed = await packGraph(graph, { values, metadata: written, ...costs });
   const after = await measure(model, packed.bytes);
   if (before && after) {
     const lost = before.accuracy - after.accuracy;
     if (maxLoss !== undefined && Number.isNaN(lost)) throw maxLossWithoutAccuracy(after.task);
     if (maxLoss !== undefined && lost > maxLoss) throw packedLossTooLarge({ values, lost, allowed: maxLoss });
-    packed = await packGraph(graph, { values, metadata: { ...metadata, accuracy: after }, ...costs });
+    written = { ...metadata, accuracy: after };
+    packed = await packGraph(graph, { values, metadata: written, ...costs });
   }
   await writeFileAtomic(out, packed.bytes, { overwrite, signal: session.signal });
   const { layers } = packed;
-  const bytes = await measureBytes(packed, { values, metadata, dense: dense?.graph ?? packed.graph });
+  const raw = await encodePacked(packed.graph, { values, metadata: written, compression: "none" });
+  const copies = compress ? await writeCopies([[out, raw]], { overwrite, signal: session.signal }) : undefined;
+  const bytes = await measureBytes({ raw, gzip: packed.bytes.length, dense: dense?.graph ?? packed.graph });
   if (bytes.gzip > Math.max(bytes.denseInt8Brotli, noticedBytes)) {
     const message = `${out}: its ${bytes.gzip} bytes are more than the ${bytes.denseInt8Brotli} of 8-bit weights ${dense ? "before pruning" : "with their zeros in place"}, compressed by brotli: this file saves work, not bytes; a higher sparsity, or compressing the file as it is sent, saves both`;
     session.onEvent({ type: "note", level: "info", code: "packed-size", message });
@@ -131,6 +139,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
     layers,
     expectedMs: total((layer) => layer.expectedMs),
     denseMs: total((layer) => layer.denseMs),
+    ...(copies ? { copies } : {}),
     ...(before && after ? { accuracy: { before, after, ...(denseAccuracy ? { dense: denseAccuracy } : {}) } } : {}),
   };
 }
@@ -138,37 +147,26 @@ export async function runPack(settings: PackSettings, session: Session): Promise
 /** Smaller files are mostly their headers, and travel in one piece however they are stored. */
 const noticedBytes = 4096;
 
-async function measureBytes(
-  { bytes, graph }: { bytes: Uint8Array; graph: PackGraph },
-  spec: { readonly values: ValueType; readonly metadata: Readonly<Record<string, unknown>>; readonly dense: PackGraph },
-): Promise<PackedBytes> {
-  const { values, metadata, dense } = spec;
-  const raw = await encodePacked(graph, { values, metadata, compression: "none" });
+async function measureBytes({
+  raw,
+  gzip,
+  dense,
+}: {
+  readonly raw: Uint8Array;
+  readonly gzip: number;
+  readonly dense: PackGraph;
+}): Promise<PackedBytes> {
   const int8 = await encodePacked(dense, { values: "int8", masks: false, compression: "none" });
   // Constants of the graph's arithmetic, such as masks of its fixed shapes, are no weights of the network before.
   const stored = [...dense.tensors.values()].filter(({ exact }) => !exact);
   const numbers = stored.reduce((sum, { data }) => sum + data.length, 0);
   return {
     raw: raw.length,
-    gzip: bytes.length,
-    brotli: await brotliSize(raw),
+    gzip,
+    brotli: (await brotli(raw)).length,
     denseF32: 4 * numbers,
-    denseInt8Brotli: await brotliSize(int8),
+    denseInt8Brotli: (await brotli(int8)).length,
   };
-}
-
-/** Quality 11 takes minutes for a hundred megabytes. */
-const bestBelow = 2 ** 24;
-
-async function brotliSize(bytes: Uint8Array): Promise<number> {
-  const packed = await promisify(brotliCompress)(bytes, {
-    params: {
-      [constants.BROTLI_PARAM_QUALITY]: bytes.length < bestBelow ? 11 : 9,
-      [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
-      [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
-    },
-  });
-  return packed.length;
 }
 
 /** The network before pruning has the tensors of the pruned one, with other numbers. @throws ERR_USAGE */

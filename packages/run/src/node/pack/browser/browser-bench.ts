@@ -9,7 +9,7 @@ import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { badUsage, browserFailed } from "../../../errors.ts";
 import { benchPage, benchScript, type PageJob, type PageResult } from "./bench-page.ts";
-import { findChromium } from "./find-chromium.ts";
+import { findChromium, howToGetChromium } from "./find-chromium.ts";
 
 /** Longer than this a page that loads and runs networks does not take. */
 const timeLimitMs = 300_000;
@@ -33,10 +33,7 @@ export async function benchInBrowser(
 ): Promise<PageResult> {
   const { networks, onnx, cwd, signal, ...rounds } = spec;
   const executable = findChromium();
-  if (executable === undefined)
-    throw badUsage(
-      "--browser: no Chromium was found; install one (Debian and Ubuntu: apt-get install chromium; macOS: brew install --cask chromium), or name its executable in the environment variable CHROMIUM",
-    );
+  if (executable === undefined) throw badUsage(`--browser: ${howToGetChromium}`);
   const folder = onnx && webRuntimeFolder(cwd);
   const job: PageJob = {
     ...rounds,

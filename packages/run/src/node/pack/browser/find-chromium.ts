@@ -9,6 +9,11 @@ const places = [
   "C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe",
 ];
 
+/** How to get one, for the message when there is none. */
+export const howToGetChromium: string =
+  "no Chromium was found; install one (Debian and Ubuntu: apt-get install chromium; macOS: brew install --cask chromium; " +
+  "anywhere: npx playwright install chromium), or name its executable in the environment variable CHROMIUM";
+
 /** The executable, or undefined. The environment variable CHROMIUM comes first. */
 export function findChromium(env: NodeJS.ProcessEnv = process.env): string | undefined {
   if (env["CHROMIUM"]) return env["CHROMIUM"];
