@@ -4,7 +4,7 @@ import type { NetworkSpec } from "./network-spec.ts";
 import { tensorSpecs } from "./param-specs.ts";
 
 /** Words for layers that pruning papers often spare. */
-export const keepDenseWords = ["first", "last", "auto"] as const;
+const keepDenseWords = ["first", "last", "auto"] as const;
 
 /** What decides which weights the words mean. */
 export interface NamedWeight {
