@@ -63,7 +63,7 @@ function emptyLike(vector: Vec, length: number): Vec {
 }
 
 /** H[at, at]. */
-export function inOrder(inner: Curvature, at: Uint32Array): Curvature {
+function inOrder(inner: Curvature, at: Uint32Array): Curvature {
   const { dim, factor, energy, inverse } = inner;
   return {
     dim: at.length,
