@@ -10,7 +10,7 @@ import { decimals, printTable } from "./print.ts";
 import { trainNetwork } from "./sparse-methods.ts";
 
 const sparsity = 0.9;
-const [examples, epochs, turns] = [6400, 4, 5];
+const [examples, epochs, turns] = [6400, 4, 3];
 
 /** Prints the median over a few turns. */
 export async function printStepTimes(spec: {

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { decodeOnnx, encodeSafetensors, type NamedTensor } from "@secateur/formats";
+import { createRng } from "@secateur/core";
+import { decodeOnnx, encodeNpy, encodeSafetensors, type NamedTensor } from "@secateur/formats";
 import { createNetwork, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
 import { call, temporaryFolder } from "./testing.test-support.ts";
@@ -84,6 +85,7 @@ test("a whole network, an output that cannot hold it and a model in its own plac
     [["cut", model], "--out"],
     [["cut", model, "--out", model], "--out"],
     [["cut", join(folder, "none.onnx"), "--out", join(folder, "x.onnx")], "none.onnx"],
+    [["cut", model, "--input-shape", "input=1,2,6,6", "--out", join(folder, "x.onnx")], "--input-shape"],
   ] as const;
   for (const [argv, word] of refusals) {
     const { code, stderr } = await call(argv);
@@ -91,4 +93,36 @@ test("a whole network, an output that cannot hold it and a model in its own plac
     expect(stderr).toContain(word);
   }
   expect(existsSync(join(folder, "x.onnx"))).toBe(false);
+});
+
+test("prune --units channels --cut writes a network of fewer channels, whose accuracy is the one that is told", async () => {
+  const folder = await temporaryFolder();
+  const model = await maskedModel(folder, false);
+  const rng = createRng(5);
+  const inputs = Float32Array.from({ length: 40 * 72 }, () => rng.normal());
+  await writeFile(join(folder, "X.npy"), encodeNpy({ shape: [40, 2, 6, 6], data: inputs }));
+  const labels = Float32Array.from({ length: 40 }, (_, i) => i % 3);
+  await writeFile(join(folder, "Y.npy"), encodeNpy({ shape: [40], data: labels }));
+  const data = ["--data", `npy:${join(folder, "X.npy")},${join(folder, "Y.npy")}`];
+  for (const name of ["small.safetensors", "small.onnx"]) {
+    const out = join(folder, name);
+    const argv = ["prune", model, ...data, "--solver", "magnitude", "--units", "channels", "--sparsity", "0.5"];
+    const pruned = await call([...argv, "--cut", "--out", out, "--json"]);
+    expect(pruned.code, pruned.stderr).toBe(0);
+    const document = JSON.parse(pruned.stdout) as {
+      cut: { cut: number; parameters: { after: number } };
+      pruned: { loss: number };
+      layers: { name: string }[];
+    };
+    expect(document.cut.cut).toBe(2);
+    expect(document.layers.map((layer) => layer.name)).toEqual(["c1.weight+1"]);
+    // Half of all but the classifier's biases.
+    expect(document.cut.parameters.after).toBe(38 + 20 + 8 + 9);
+    const measured = await call(["eval", out, ...data, "--json"]);
+    // Graph and network add up in another order, in f32.
+    expect((JSON.parse(measured.stdout) as { loss: number }).loss).toBeCloseTo(document.pruned.loss, 4);
+  }
+  // A cut run is repeated from its recipe.
+  const recipe = JSON.parse(await readFile(join(folder, "small.recipe.json"), "utf8")) as { cut: boolean };
+  expect(recipe.cut).toBe(true);
 });

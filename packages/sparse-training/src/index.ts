@@ -13,6 +13,7 @@ export { averaged } from "./retraining/averaged.ts";
 export { soup } from "./retraining/soup.ts";
 export { type AcDcOptions, acDc } from "./rules/ac-dc.ts";
 export { type AdmmOptions, admm } from "./rules/admm.ts";
+export { type AutoPruneOptions, autoPrune } from "./rules/auto-prune.ts";
 export { type DynamicSparsityOptions, rigl, set } from "./rules/dynamic-sparsity.ts";
 export { type GmpOptions, gmp } from "./rules/gmp.ts";
 export { type GranetOptions, granet, granetSt } from "./rules/granet.ts";

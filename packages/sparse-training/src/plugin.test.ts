@@ -14,6 +14,7 @@ describePlugin({
     "training-rule granet": { options: short },
     "training-rule granet-st": { options: short },
     "training-rule ac-dc": { options: { sparsity: 0.75 } },
+    "training-rule auto-prune": { straightThrough: true },
     "training-rule admm": { options: { sparsity: 0.75 } },
     "training-rule iss-p": { options: { sparsity: 0.75 } },
   },

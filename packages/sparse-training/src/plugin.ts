@@ -9,6 +9,7 @@ import { dropCriteria } from "./masks/drop-and-grow.ts";
 import { snows } from "./refit/snows.ts";
 import { acDc } from "./rules/ac-dc.ts";
 import { admm } from "./rules/admm.ts";
+import { autoPrune } from "./rules/auto-prune.ts";
 import { rigl, set } from "./rules/dynamic-sparsity.ts";
 import { gmp } from "./rules/gmp.ts";
 import { granet, granetSt } from "./rules/granet.ts";
@@ -186,6 +187,22 @@ const plugin: Plugin = definePlugin({
     }),
     defineEntry({
       kind: "training-rule",
+      name: "auto-prune",
+      summary:
+        "a gate beside every weight, trained by straight-through gradients; sparsity follows from the pull on gates",
+      reference:
+        "Xiao, Wang, Rajasekaran: AutoPrune: Automatic Network Pruning by Regularizing Auxiliary Parameters, NeurIPS 2019",
+      explanation:
+        "A weight counts while its gate is above 0. Gates move by sign(w) dL/dw and by the pull, which closes what the loss does not hold open; closed gates may open again. There is no sparsity to ask for: a larger pull prunes more.",
+      options: z.strictObject({
+        pull: z.number().min(0).default(1e-4).describe("closes gates; larger prunes more"),
+        gate: z.number().gt(0).default(0.02).describe("where all gates start"),
+        leak: z.number().gt(0).max(1).default(0.1).describe("slope of closed gates"),
+      }),
+      create: autoPrune,
+    }),
+    defineEntry({
+      kind: "training-rule",
       name: "perp",
       summary: "retrains a pruned network by few parameters: biases, normalisation, a product of low rank on each mask",
       reference: "Zimmer et al.: PERP: Rethinking the Prune-Retrain Paradigm in the Era of LLMs, 2023",
@@ -203,7 +220,8 @@ const plugin: Plugin = definePlugin({
       explanation:
         "Score |w g|, g the gradient of the loss of some training examples. Works before and after training, once or in several looks.",
       options: z.strictObject({ sample: sample(100), looks: looks(1) }),
-      create: ({ looks = 1, ...options }) => inStages(gradientFlow({ ...options, measure: "loss" }), looks),
+      create: ({ looks = 1, ...options }) =>
+        inStages(gradientFlow({ ...options, name: "snip", measure: "loss" }), looks),
     }),
     defineSelector({
       name: "grasp",
@@ -217,7 +235,7 @@ const plugin: Plugin = definePlugin({
         looks: looks(1),
       }),
       create: ({ looks = 1, scoreTemperature = 200, ...options }) =>
-        inStages(gradientFlow({ ...options, scoreTemperature, measure: "gradient-norm" }), looks),
+        inStages(gradientFlow({ ...options, scoreTemperature, name: "grasp", measure: "gradient-norm" }), looks),
     }),
     defineSelector({
       name: "gradient-flow",

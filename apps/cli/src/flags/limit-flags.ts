@@ -9,6 +9,7 @@ import { numberParser } from "./number.ts";
 export type LimitFlags = LimitSettings & {
   /** A file of `secateur bench --calibrate --json`. */
   readonly costs?: string;
+  readonly cut?: boolean;
 };
 
 const fraction = (flag: string) =>
@@ -47,7 +48,8 @@ export function addLimitFlags(command: Command): void {
         if (!parseUnits(text)) throw badFlagValue({ flag: "--units", found: text, allowed: unitsAllowed });
         return collect(text, before);
       }),
-    );
+    )
+    .option("--cut", "take channels without weights out of what is written, as secateur cut does");
 }
 
 /** What flags and recipe limit together. */

@@ -21,7 +21,8 @@ describe.each(configurations.map((options) => [nameOf(options), options] as cons
   it.each(dtypes)("agrees with sorting on reals of any size, %s", (dtype) => {
     for (const residence of residences) {
       const make = new Operands(kernels, dtype, residence);
-      for (const n of [0, 1, 2, 3, 5, 100, 16383, 16385, 40001]) {
+      // Up to 1024 scores are sorted, more are counted.
+      for (const n of [0, 1, 2, 3, 5, 100, 1024, 1025, 16383, 16385, 40001]) {
         const scores = make.realVector(n);
         for (const share of [0, 0.001, 0.1, 0.5, 0.98, 1]) expectReference(scores, Math.floor(share * n));
       }
@@ -46,17 +47,22 @@ describe.each(configurations.map((options) => [nameOf(options), options] as cons
     expect([...kernels.largest(scores, 3)]).toEqual([2, 3, 6]);
     expect([...kernels.largest(scores, 6)]).toEqual([2, 3, 4, 6, 7, 8]);
     expect([...kernels.largest(scores, 8)]).toEqual([0, 1, 2, 3, 4, 6, 7, 8]);
-    const lowest = make.filled(1, 300, Number.NaN).data;
+    // The same among many that are lower.
+    const many = make.filled(1, 2000, -2).data;
+    many.set(scores);
+    expect([...kernels.largest(many, 3)]).toEqual([2, 3, 6]);
+    expect([...kernels.largest(many, 6)]).toEqual([2, 3, 4, 6, 7, 8]);
+    const lowest = make.filled(1, 3000, Number.NaN).data;
     lowest[200] = Number.NEGATIVE_INFINITY;
     expect([...kernels.largest(lowest, 4)]).toEqual([0, 1, 2, 3]);
   });
 
   it.each(dtypes)("tells numbers apart that differ in their last bit, %s", (dtype) => {
     const make = new Operands(kernels, dtype, "inside");
-    const scores = make.filled(1, 1000, 1).data;
+    const scores = make.filled(1, 2000, 1).data;
     const step = dtype === "f64" ? 2 ** -52 : 2 ** -23;
-    for (let i = 0; i < 1000; i++) scores[i] = 1 + ((i * 7919) % 1000) * step;
-    for (const k of [1, 10, 999]) expectReference(scores, k);
+    for (let i = 0; i < 2000; i++) scores[i] = 1 + ((i * 7919) % 2000) * step;
+    for (const k of [1, 10, 1999]) expectReference(scores, k);
   });
 
   it("agrees with sorting on any numbers", () => {

@@ -2,7 +2,7 @@
  * The k largest scores by radix: histograms of the sort keys from the top bits down until one bucket holds the k-th score, then one
  * pass that collects indices. Counting is exact and order-free, so bytes cannot depend on threads.
  */
-import { checkLargest, type Vec } from "@secateur/core";
+import { checkLargest, referenceKernels, type Vec } from "@secateur/core";
 import type { Engine } from "../engine.ts";
 import { isResident, placeVector } from "../memory/staging.ts";
 import { floorTo, ranges } from "../products/tiles.ts";
@@ -11,11 +11,14 @@ import { floorTo, ranges } from "../products/tiles.ts";
 const UNIT = 16384;
 const BUCKET_BITS = 11;
 const BUCKETS = 2 ** BUCKET_BITS;
+/** Up to so many scores sorting them costs less than clearing the histograms. */
+const FEW = 1024;
 /** Interleaved histograms of one thread. */
 const HISTOGRAMS = 4;
 
 /** Indices of the k largest, ascending; ties go to the lower index, NaN counts as -Infinity. */
 export function largest(engine: Engine, scores: Vec, k: number): Uint32Array {
+  if (scores.length <= FEW) return referenceKernels.largest(scores, k);
   checkLargest(scores, k);
   const chosen = new Uint32Array(k);
   if (k === 0) return chosen;

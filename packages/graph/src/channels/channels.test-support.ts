@@ -5,6 +5,7 @@ import type { Shape } from "../value.ts";
 import { type ChannelGroup, channelGroups } from "./channel-groups.ts";
 import { compareGraphs } from "./compare-graphs.ts";
 import { type CutGraph, cutGraph } from "./cut-graph.ts";
+import { maskChannels } from "./mask-channels.ts";
 import { type ChannelSpec, traceChannels } from "./trace-channels.ts";
 
 /** A node of one output, which names it. */
@@ -53,20 +54,6 @@ export function graphOf(spec: {
   return { graph, opsets: { "": 17 }, shapes: new Map([["x", input]]) };
 }
 
-/** A copy with all weights of some groups zero. */
-function masked(spec: ChannelSpec, groups: readonly ChannelGroup[]): ChannelSpec {
-  const copies = new Map(spec.graph.initializers.map((tensor) => [tensor, { ...tensor, data: tensor.data!.slice() }]));
-  for (const { members } of groups) {
-    for (const { tensor, axis, places } of members) {
-      const inner = tensor.shape.slice(axis + 1).reduce((size, extent) => size * extent, 1);
-      const { data } = copies.get(tensor)!;
-      const gone = new Set(places);
-      for (let i = 0; i < data.length; i++) if (gone.has(Math.floor(i / inner) % tensor.shape[axis]!)) data[i] = 0;
-    }
-  }
-  return { ...spec, graph: { ...spec.graph, initializers: [...copies.values()] as GraphTensor[] } };
-}
-
 /** The groups of a graph. */
 export function groupsOf(spec: ChannelSpec): readonly ChannelGroup[] {
   return channelGroups(traceChannels(spec)).groups;
@@ -77,15 +64,14 @@ export function maskedAndCut(
   spec: ChannelSpec,
   isPicked: (group: ChannelGroup, index: number) => boolean,
 ): { readonly before: ChannelSpec; readonly cut: CutGraph; readonly difference: number } {
-  const before = masked(spec, groupsOf(spec).filter(isPicked));
+  const before = { ...spec, graph: maskChannels(spec.graph, groupsOf(spec).filter(isPicked)) };
   const cut = cutGraph(before);
   return { before, cut, difference: differenceOf(before, cut.graph) };
 }
 
 /** By how much two graphs differ, as a share of the largest output. */
 export function differenceOf(spec: ChannelSpec, other: GraphSpec): number {
-  const { largest, scale } = compareGraphs({ ...spec, other, kernels: referenceKernels, seed: 5 });
-  return largest === 0 ? 0 : largest / scale;
+  return compareGraphs({ ...spec, other, kernels: referenceKernels, seed: 5 }).relative;
 }
 
 /** The shape of a tensor of a graph. */

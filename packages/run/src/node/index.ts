@@ -56,6 +56,7 @@ export { modelPlace } from "./prune/model-place.ts";
 export type { PruneDocument } from "./prune/prune-document.ts";
 export type { PruneOutputs } from "./prune/prune-outputs.ts";
 export type { PruneSettings } from "./prune/prune-settings.ts";
+export { pruneText } from "./prune/prune-text.ts";
 export { runPrune } from "./prune/run-prune.ts";
 export { recipePath, statePath } from "./recipe/encode-recipe.ts";
 export { readRecipe } from "./recipe/read-recipe.ts";

@@ -13,6 +13,7 @@ import {
   matrix,
   type Vec,
 } from "@secateur/core";
+import { denseRows } from "./dense-rows.ts";
 import type { PrunableModel } from "./prunable-model.ts";
 
 /**
@@ -113,23 +114,6 @@ function interleaved(sides: readonly [Mat, Mat], groups: readonly [number, numbe
     }
   }
   return matrix(height, cols, whole);
-}
-
-function denseRows(block: GradientBlock, rows: number): Mat {
-  if (block.kind === "dense") return block.rows;
-  const { delta, input, group } = block;
-  const size = delta.cols * input.cols;
-  const out = matrix(rows, size, delta.data instanceof Float64Array ? new Float64Array(rows * size) : undefined);
-  for (let j = 0; j < rows * group; j++) {
-    const row = Math.floor(j / group) * size;
-    for (let o = 0; o < delta.cols; o++) {
-      const scale = delta.data[j * delta.cols + o]!;
-      for (let k = 0; k < input.cols; k++) {
-        out.data[row + o * input.cols + k]! += scale * input.data[j * input.cols + k]!;
-      }
-    }
-  }
-  return out;
 }
 
 function foldGradient(

@@ -2,6 +2,7 @@
 import { keptCount, type Mask, type ParamInfo, type RunContext, sampleIndices } from "@secateur/core";
 import { type Distribution, layerCounts } from "./layer-counts.ts";
 import { sizeOf } from "./prunable.ts";
+import { noteEmpty } from "./set-masks.ts";
 
 /** Random masks that keep floor((1 - sparsity) p) weights in all, spread over the layers. Says which layers keep none. */
 export function randomMasks(spec: {
@@ -13,16 +14,13 @@ export function randomMasks(spec: {
 }): ReadonlyMap<string, Mask> {
   const { rule, params, sparsity, distribution, ctx } = spec;
   const counts = layerCounts({ params, keep: keptCount(sizeOf(params), sparsity), distribution });
-  const empty = params.filter((_, l) => counts[l] === 0).map(({ name }) => name);
-  if (empty.length > 0) {
-    const message = `training rule '${rule}': at a sparsity of ${sparsity} ${empty.join(", ")} keep${empty.length === 1 ? "s" : ""} no weight, and nothing goes through; lower the sparsity`;
-    ctx.report({ type: "note", level: "warn", code: "empty-layer", message });
-  }
-  return new Map(
+  const masks = new Map(
     params.map(({ name, rows, cols }, l) => {
       const mask = new Uint8Array(rows * cols);
       for (const place of sampleIndices(mask.length, counts[l]!, ctx.rng.fork(name))) mask[place] = 1;
       return [name, mask];
     }),
   );
+  noteEmpty(rule, masks, ctx);
+  return masks;
 }

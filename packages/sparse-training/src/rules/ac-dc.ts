@@ -9,6 +9,7 @@ import { checkNumber, keptCount, type TrainingRule } from "@secateur/core";
 import { tooShort } from "../errors.ts";
 import { largestOverall } from "../masks/global-masks.ts";
 import { regrowableParams, sizeOf } from "../masks/prunable.ts";
+import { setMasks } from "../masks/set-masks.ts";
 
 /** Options of {@link acDc}. */
 export interface AcDcOptions {
@@ -50,14 +51,15 @@ export function acDc({ sparsity, interval, warmUp }: AcDcOptions): TrainingRule 
         ...(begin === 0
           ? { initialMasks: ({ kernels }) => largestOverall({ params, weights: setup.weights, keep, kernels }) }
           : {}),
-        afterStep({ step, weights, setMask, ctx: { kernels } }) {
+        afterStep(at) {
+          const { step, weights } = at;
           const phase = (step / stepsPerEpoch - begin) / span;
           if (!Number.isInteger(phase) || phase < 0 || phase >= switches) return;
           const isCompressed = phase % 2 === 0;
           const masks = isCompressed
-            ? largestOverall({ params, weights, keep, kernels })
+            ? largestOverall({ params, weights, keep, kernels: at.ctx.kernels })
             : new Map(params.map(({ name, rows, cols }) => [name, new Uint8Array(rows * cols).fill(1)]));
-          for (const [name, mask] of masks) setMask(name, mask);
+          setMasks("ac-dc", masks, at);
         },
       };
     },

@@ -9,6 +9,7 @@ import { checkNumber, keptCount, sparsitySchedule, type TrainingRule } from "@se
 import { tooShort } from "../errors.ts";
 import { largestOverall } from "../masks/global-masks.ts";
 import { prunableParams, sizeOf } from "../masks/prunable.ts";
+import { setMasks } from "../masks/set-masks.ts";
 
 /** Options of {@link gmp}. */
 export interface GmpOptions {
@@ -43,12 +44,12 @@ export function gmp(options: GmpOptions): TrainingRule {
       if (prunings < 1) throw tooShort({ rule: "gmp", interval, needs: 2 * interval, found: epochs, unit: "epochs" });
       const sparsities = sparsitySchedule({ name: "poly", stages: prunings + 1, target: sparsity, from });
       return {
-        afterStep({ step, weights, masks, setMask, ctx }) {
+        afterStep(at) {
+          const { step, weights, masks, ctx } = at;
           const t = step / (interval * stepsPerEpoch);
           if (!Number.isInteger(t) || t > prunings) return;
           const keep = keptCount(sizeOf(params), sparsities[t]!);
-          const pruned = largestOverall({ params, weights, masks, keep, kernels: ctx.kernels });
-          for (const [name, mask] of pruned) setMask(name, mask);
+          setMasks("gmp", largestOverall({ params, weights, masks, keep, kernels: ctx.kernels }), at);
         },
       };
     },

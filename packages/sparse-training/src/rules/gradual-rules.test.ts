@@ -1,8 +1,9 @@
-import { createRunContext, matrix } from "@secateur/core";
+import { beginRules, createRunContext, matrix } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { drive, keptIn, params, weightsOf } from "../drive.test-support.ts";
 import { acDc } from "./ac-dc.ts";
 import { admm } from "./admm.ts";
+import { autoPrune } from "./auto-prune.ts";
 import { gmp } from "./gmp.ts";
 import { granet, granetSt } from "./granet.ts";
 import { issP } from "./iterative-shrinkage.ts";
@@ -187,4 +188,81 @@ describe("powerpropagation", () => {
         .filter((w) => w !== 0).length,
     ).toBeLessThanOrEqual(6);
   });
+});
+
+describe("auto-prune", () => {
+  const map = () =>
+    autoPrune({ pull: 0.5, gate: 0.1, leak: 0.2 }).begin({
+      params,
+      weights: weightsOf(),
+      masks: new Map(),
+      steps: 4,
+      stepsPerEpoch: 2,
+    }).reparameterize!(params[2]!)!;
+
+  test("gradients of open gates and of closed ones, by hand", () => {
+    const theta = map().initial(weightsOf().get("b")!.data);
+    expect([...theta.subarray(20)]).toEqual(Array<number>(20).fill(0.1));
+    theta[0] = 2;
+    theta[1] = -3;
+    theta[20 + 1] = -0.1;
+    const out = new Float64Array(20);
+    map().toWeights(theta, out);
+    expect([out[0], out[1]]).toEqual([2, 0]);
+    const gradient = new Float64Array(20).fill(0.25);
+    const found = new Float64Array(40);
+    map().toGradient(theta, gradient, found);
+    // Open: (sign(2) .25 + .5) 1. Closed: (sign(-3) .25 + .5) .2, and the weight stands still.
+    expect([found[0], found[20], found[1], found[21]]).toEqual([0.25, 0.75, 0, 0.05]);
+  });
+
+  test("a pull closes gates that the loss does not hold open, which the loss may open again", async () => {
+    const gradient = (step: number, name: string, i: number): number =>
+      name === "b" && i === 0 ? -Math.sign(weightsOf().get("b")!.data[0]!) * (step < 4 ? 0 : 5) : 0;
+    const seen = await drive({ rules: [autoPrune({ pull: 0.5, gate: 0.1 })], steps: 12, stepsPerEpoch: 4, gradient });
+    expect(seen[4]!.weights.get("b")!.every((w) => w === 0)).toBe(true);
+    expect(
+      seen
+        .at(-1)!
+        .weights.get("b")!
+        .map((w) => Number(w !== 0)),
+    ).toEqual(Float64Array.from({ length: 20 }, (_, i) => Number(i === 0)));
+  });
+});
+
+test("a layer that is left without a weight is said, once", async () => {
+  const notes: string[] = [];
+  const weights = weightsOf();
+  weights.get("b")!.data.fill(1e-9);
+  const onEvent = (event: { type: string; message?: string }): void =>
+    void (event.type === "note" && notes.push(event.message!));
+  const ctx = createRunContext({ onEvent });
+  const run = beginRules({
+    rules: [gmp({ sparsity: 0.5 })],
+    params,
+    weights,
+    masks: new Map(),
+    steps: 12,
+    stepsPerEpoch: 3,
+    ctx,
+  });
+  const gradients = new Map(
+    params.map(({ name, rows, cols }) => [name, matrix(rows, cols, new Float64Array(rows * cols))]),
+  );
+  for (let step = 0; step < 12; step++) await run.afterStep({ step: step + 1, rate: 0.1, gradients }, ctx);
+  expect(notes).toEqual([expect.stringContaining("'gmp': b keeps no weight")]);
+});
+
+test.each([
+  ["admm", () => admm({ sparsity: 0.2 })],
+  ["admm by a pattern", () => admm({ keep: 3, of: 4 })],
+  ["iss-p", () => issP({ sparsity: 0.2 })],
+  ["gmp", () => gmp({ sparsity: 0.2 })],
+])("%s keeps within the masks that a training starts with", async (_, create) => {
+  const start = Uint8Array.from({ length: 40 }, (__, i) => i % 2);
+  const seen = await drive({ rules: [create()], masks: new Map([["a", start]]), steps: 20, stepsPerEpoch: 2 });
+  for (const { weights, masks } of seen) {
+    expect(masks.get("a")!.some((bit, i) => bit > start[i]!)).toBe(false);
+    expect(weights.get("a")!.every((w, i) => start[i] === 1 || w === 0)).toBe(true);
+  }
 });

@@ -2,6 +2,7 @@
  * Gradual pruning with zero-cost neuroregeneration (GraNet, Liu et al. 2021, algorithm 1). Every `interval` steps, t = 1 .. N up to T = until * steps:
  *   1. the smallest magnitudes over the whole network go, until the sparsity is s_f + (s_i - s_f) (1 - t / N)^3;
  *   2. in every layer the smallest floor(r_t k_l) of its k_l kept weights go, r_t = r / 2 (1 + cos(pi t / N)), and as many come back at 0 by the largest |gradient|.
+ * A weight that goes and comes back in one update keeps its value and its momentum, as in rigl.
  * s_i = 0 trains from dense to sparse; s_i = .5 with random first masks of the ERK counts is the sparse-to-sparse form (GraNet-ST).
  */
 import { checkNumber, keptCount, sparsitySchedule, type TrainingRule } from "@secateur/core";
@@ -10,6 +11,7 @@ import { dropAndGrow } from "../masks/drop-and-grow.ts";
 import { largestOverall } from "../masks/global-masks.ts";
 import { keptOf, regrowableParams, sizeOf } from "../masks/prunable.ts";
 import { randomMasks } from "../masks/random-masks.ts";
+import { setMasks } from "../masks/set-masks.ts";
 
 /** Options of {@link granet} and {@link granetSt}. */
 export interface GranetOptions {
@@ -70,18 +72,22 @@ function gradualRegeneration(rule: string, options: GranetOptions, usualFrom: nu
         ...(from > 0
           ? { initialMasks: (ctx) => randomMasks({ rule, params, sparsity: from, distribution: "erk", ctx }) }
           : {}),
-        afterStep({ step, weights, gradients, masks, setMask, ctx: { kernels } }) {
+        afterStep(at) {
+          const { step, weights, gradients, masks } = at;
+          const { kernels } = at.ctx;
           const t = step / interval;
           if (!Number.isInteger(t) || t > updates) return;
           const keep = keptCount(size, sparsities[t]!);
           const pruned = largestOverall({ params, weights, masks, keep, kernels });
           const part = (regrow / 2) * (1 + Math.cos((Math.PI * t) / updates));
-          for (const [name, mask] of pruned) {
+          const regrown = [...pruned].map(([name, mask]) => {
             const own = gradients.get(name)!.data;
             const layer = { mask, count: Math.floor(part * keptOf(mask)), weights: weights.get(name)!.data };
             const growScore = (i: number): number => Math.abs(own[i]!);
-            setMask(name, dropAndGrow({ ...layer, gradients: own, drop: "magnitude", lambda: 0, growScore, kernels }));
-          }
+            const change = { ...layer, gradients: own, drop: "magnitude" as const, lambda: 0, growScore, kernels };
+            return [name, dropAndGrow(change)] as const;
+          });
+          setMasks(rule, new Map(regrown), at);
         },
       };
     },

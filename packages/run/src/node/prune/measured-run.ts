@@ -6,6 +6,7 @@ import { noteUnread } from "../../plugins/unread-options.ts";
 import { type PosedTask, poseTask } from "../../prune/pose-task.ts";
 import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
+import { cutPruned } from "../cut/cut-pruned.ts";
 import { type Following, followingBiases } from "../norm/bias-matching.ts";
 import { asksForMatching, noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
 import { type AnyModel, openAnyModel, ownNetwork } from "../open/open-any-model.ts";
@@ -40,8 +41,8 @@ export interface OpenedSource {
   readonly named: Task | undefined;
 }
 
-/** What a run gave, and how long its stages took in this part of it. */
-export type TimedOutcome = Omit<RunOutcome, "measureMs"> & { readonly stagesMs: number };
+/** What a run gave, how long its stages took in this part of it, and the model that is written: the pruned one, or what is left of it once it is cut. */
+export type TimedOutcome = Omit<RunOutcome, "measureMs"> & { readonly stagesMs: number; readonly left: AnyModel };
 
 /** Evaluates, prunes with the state kept between stages, evaluates again. Without data nothing is evaluated. */
 export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
@@ -52,7 +53,8 @@ export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
     noteUnmeasured(spec);
     const started = now();
     const done = await pruneInStages(spec, undefined);
-    return { measured: undefined, ...done, stagesMs: now() - started };
+    const stagesMs = now() - started;
+    return { measured: undefined, ...done, stagesMs, ...leftOf(spec) };
   }
   const { data, named } = opened;
   const { before, judgeBy, recalibrate, after } = remeasuringModel({
@@ -71,8 +73,15 @@ export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
   const done = await pruneInStages(spec, { data, posed, ...following });
   const stagesMs = now() - started;
   await after();
-  const pruned = await posed.evaluate(network);
-  return { measured: { dense, pruned, measuredOn: posed.measuredOn }, ...done, stagesMs };
+  const { left, ...numbers } = leftOf(spec);
+  const pruned = await posed.evaluate(left.network);
+  return { measured: { dense, pruned, measuredOn: posed.measuredOn }, ...done, ...numbers, stagesMs, left };
+}
+
+/** The pruned model, cut where that was asked for. */
+function leftOf({ settings, session, model }: MeasureSpec): Pick<TimedOutcome, "left" | "cut"> {
+  const found = settings.cut ? cutPruned(model, session) : undefined;
+  return found ? { left: found.model, cut: found.numbers } : { left: model };
 }
 
 /** What follows from the weights. With retraining biases are trained, and nothing is measured under way. */
@@ -104,6 +113,8 @@ export interface MeasureSpec extends PruneRun {
   readonly run: string;
   /** Models that are opened under way, to be closed when the run ends. */
   readonly beside: AnyModel[];
+  /** Of channels in groups: estimates for what they are made of. */
+  readonly wrapEstimator?: PruneTask["wrapEstimator"];
 }
 
 /** What a run's job is, whether it retrains or not. */
@@ -120,6 +131,7 @@ function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "trai
       findCurvature: (name: string) => findCurvature(name, cwd),
     },
     ...budget,
+    ...(spec.wrapEstimator ? { wrapEstimator: spec.wrapEstimator } : {}),
     ...(settings.layers ? layerScope(settings.layers, { offsets, openDense: () => openDense(spec) }) : {}),
     curvatureOptions,
     onCurvature: ({ entry: curvature }) =>

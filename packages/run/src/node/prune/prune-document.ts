@@ -1,6 +1,7 @@
 /** The JSON document of `secateur prune`: its keys are a contract, described in docs/cli.md. */
 import type { Evaluation, LimitReached, Note, RoundReport, RunLoss } from "@secateur/core";
 import type { PruneOutcome } from "../../prune/prune-network.ts";
+import type { CutNumbers } from "../cut/cut-numbers.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 
 /** What a network was measured to be before and after, and on what. */
@@ -15,6 +16,8 @@ export interface Measured {
 export interface RunOutcome extends Omit<PruneOutcome, "dense" | "pruned"> {
   /** Absent where there were no data to measure with. */
   readonly measured: Measured | undefined;
+  /** What was cut out, where that was asked for and anything could be. */
+  readonly cut?: CutNumbers;
   /** Time of everything around the stages: opening model and data, and measuring before and after. */
   readonly measureMs: number;
 }
@@ -46,6 +49,8 @@ export interface PruneDocument extends Partial<Measured> {
   readonly prunable: number;
   /** Limits on other things than the number of single weights: what was asked and what was reached, in the same measure. */
   readonly limits?: readonly LimitReached[];
+  /** Channels that were cut out, with --cut: what is written is that much smaller than what was pruned. */
+  readonly cut?: CutNumbers;
   readonly objective: number;
   readonly layers: readonly {
     readonly name: string;
@@ -114,6 +119,7 @@ export function pruneDocument(spec: {
     nonzeros: result.nonzeros,
     prunable: result.prunable,
     ...(result.limits ? { limits: result.limits } : {}),
+    ...(outcome.cut ? { cut: outcome.cut } : {}),
     objective: result.objective,
     layers: result.layers,
     ...(keptDense.length === 0 ? {} : { keptDense }),

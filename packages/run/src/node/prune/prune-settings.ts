@@ -36,6 +36,8 @@ export interface PruneSettings {
   /** Absent where only other things are limited. */
   readonly sparsity: number | undefined;
   readonly limits: LimitSettings;
+  /** Whether channels without weights are cut out of what is written. */
+  readonly cut: boolean;
   /** What kernels take on the machine that `milliseconds` are of; default: as measured on a server. */
   readonly costs?: CostTable;
   /** Words of --keep-dense. */

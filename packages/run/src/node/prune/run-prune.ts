@@ -1,8 +1,9 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
-import { keepsAll, overflowed } from "../../errors.ts";
+import { flagWithoutEffect, keepsAll, overflowed } from "../../errors.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import type { Session } from "../../session.ts";
+import { type CoupledRun, coupleChannels, prunesChannels } from "../channels/couple-channels.ts";
 import { openLargeOnnx } from "../large/large-onnx.ts";
 import { pruneLarge } from "../large/prune-large.ts";
 import { peakMemoryBytes } from "../memory.ts";
@@ -39,7 +40,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const large = await openLargeOnnx(settings.model);
   if (large) return await pruneLarge(spec, large);
   if (settings.retrain) await refuseTfjs(settings.model, "--retrain");
-  const model = await openAnyModel({
+  const whole = await openAnyModel({
     path: settings.model,
     arch,
     engine,
@@ -51,24 +52,37 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
     // Where weights are trained, or pruned layer by layer, every use of a tied weight is a parameter of its own.
     untie: settings.retrain !== undefined || settings.layers !== undefined,
   });
-  noteArchitecture(model, session);
-  const asked = portableRecipe(recipeOf({ settings, retrain: settings.retrain, model, session }), outputs.recipe);
+  noteArchitecture(whole, session);
+  if (settings.cut && whole.tfjs) {
+    throw flagWithoutEffect({
+      flag: "--cut",
+      reason: `${whole.path} is a TensorFlow.js model, which secateur cut makes a smaller ONNX model of`,
+    });
+  }
+  const asked = portableRecipe(
+    recipeOf({ settings, retrain: settings.retrain, model: whole, session }),
+    outputs.recipe,
+  );
   const requestSha256 = requestHash(requestOf(asked));
   if (spec.resume && (await isPruneFinished(outputs, requestSha256))) {
-    model.close();
+    whole.close();
     return finishedRun(outputs.out, session);
   }
   await checkPruneOutputs(outputs);
   notePlugin(settings.found, session);
-  const { pruned: params, dense: keptDense } = chosenDense(model, settings.keepDense);
-  if (params.length === 0) throw keepsAll(settings.model);
+  const { pruned, dense } = chosenDense(whole, settings.keepDense);
+  if (pruned.length === 0) throw keepsAll(settings.model);
+  const coupled = prunesChannels(settings) ? await coupleChannels(whole, { pruned, session }) : undefined;
+  const { model, params, kept, wrapEstimator }: CoupledRun = coupled ?? { model: whole, params: pruned, kept: [] };
+  const keptDense = [...dense, ...kept];
   const budget = runBudget(settings, model, params);
   const opened = await openSource(spec, model);
   const retrain = await completeRetrain({ settings, model, cwd, session, params, opened, sparsity: budget.sparsity });
   const draft = portableRecipe(recipeOf({ settings, retrain, model, session }), outputs.recipe);
   const beside: AnyModel[] = [];
   const run = runIdentity(draft);
-  const measuring = measure({ ...spec, opened, retrain, model, params, budget, run, beside });
+  const given = { opened, retrain, model, params, budget, run, beside, ...(wrapEstimator ? { wrapEstimator } : {}) };
+  const measuring = measure({ ...spec, ...given });
   const measured = await measuring.finally(() => {
     for (const { close } of beside) close();
   });
@@ -92,14 +106,14 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
     ...(unprunable ? { unprunable } : {}),
   });
   const saved = await saveResults({
-    ...{ document, outcome, model, outputs, makeReport: spec.makeReport, cwd, onEvent: session.onEvent },
+    ...{ document, outcome, model: measured.left, outputs, makeReport: spec.makeReport, cwd, onEvent: session.onEvent },
   });
   model.close();
   return saved;
 }
 
 /** The outcome with the time of the whole run: beside its stages it opens model and data, and measures. */
-function withWholeTime({ stagesMs, ...outcome }: TimedOutcome, wholeMs: number): RunOutcome {
+function withWholeTime({ stagesMs, left: _left, ...outcome }: TimedOutcome, wholeMs: number): RunOutcome {
   const measureMs = Math.max(0, wholeMs - stagesMs);
   const { timing } = outcome.result;
   const result = { ...outcome.result, timing: { ...timing, totalMs: timing.totalMs + measureMs } };

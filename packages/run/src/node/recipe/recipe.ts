@@ -41,7 +41,9 @@ export interface Recipe {
   readonly costs?: CostTable;
   /** What is kept or removed together, as --units has it; absent: single weights. */
   readonly units?: readonly string[];
-  /** Weights left as they were: first, last, or names; absent: none. */
+  /** Whether channels without weights were cut out of the network; absent: they were not. */
+  readonly cut?: boolean;
+  /** Weights left as they were: first, last, auto, or names; absent: none. */
   readonly keepDense?: readonly string[];
   /** The plan in force, defaults filled in. */
   readonly plan: RunPlan;

@@ -13,7 +13,7 @@ import {
   roundRows,
   roundTitles,
 } from "@secateur/report/text";
-import type { PruneDocument } from "@secateur/run/node";
+import type { PruneDocument } from "./prune-document.ts";
 
 /** What `secateur prune` prints for people. */
 export function pruneText(document: PruneDocument): string {
@@ -25,6 +25,12 @@ export function pruneText(document: PruneDocument): string {
     [
       ...(dense && pruned && measuredOn ? measuredRows({ dense, pruned, measuredOn }) : []),
       ["non-zero weights", "", `${formatCount(nonzeros)} of ${formatCount(prunable)}`],
+      ...(document.cut
+        ? (["parameters", "flops"] as const).map((key) => [
+            `${key === "flops" ? "operations" : key}, channels cut out`,
+            ...[document.cut![key].before, document.cut![key].after].map(formatCount),
+          ])
+        : []),
       ...(zeros > 0 ? [["kept though they are 0", "", formatCount(zeros)]] : []),
       ["sparsity", "", formatFraction(document.sparsity)],
       ...(document.limits ?? []).map(({ kind, asked, reached, absolute, dense: all }) => [

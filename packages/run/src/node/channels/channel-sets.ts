@@ -1,0 +1,103 @@
+/** The output channels of a graph's weights that can only go together, as sets that a model is pruned by. */
+import { channelGroups, findParams, type GraphSpec, type GraphTensor, type TracedGraph } from "@secateur/graph";
+import type { ChannelSet } from "../../prune/coupled-model.ts";
+
+/** Sets, and weights that are in none, with what keeps their channels. */
+export interface ChannelSets {
+  readonly sets: readonly ChannelSet[];
+  readonly kept: readonly { readonly param: string; readonly why: string }[];
+}
+
+/** Rows of weights, by name, that go with one group. */
+interface Group {
+  readonly rows: ReadonlyMap<string, Uint32Array>;
+  readonly offsets: ReadonlyMap<string, Uint32Array>;
+  readonly size: number;
+}
+
+/**
+ * The sets of a graph.
+ *
+ * @param spec.pruned - weights that may be pruned; a group with any other weight among those that make it stays
+ * @param spec.offsets - vectors that can be set to zero with a group, among the graph's tensors
+ */
+export function channelSets(spec: {
+  readonly graph: GraphSpec;
+  readonly traced: TracedGraph;
+  readonly pruned: ReadonlySet<string>;
+  readonly offsets: ReadonlySet<string>;
+}): ChannelSets {
+  const { graph, traced, pruned } = spec;
+  const params = new Map(findParams(graph, "f32").params.map((param) => [param.tensor, param]));
+  const { groups, frozen } = channelGroups(traced);
+  const found = groups.flatMap(({ members }): readonly Group[] => {
+    const rows = new Map<string, Uint32Array>();
+    const offsets = new Map<string, Uint32Array>();
+    let size = 0;
+    for (const { tensor, axis, places } of members) {
+      const param = params.get(tensor);
+      if (param && axis === rowAxis(param.order.kind)) {
+        if (!pruned.has(param.name) || (param.order.kind === "conv-transpose" && param.order.groups > 1)) return [];
+        rows.set(param.name, places);
+        size += places.length * param.live.cols;
+      } else if (tensor.shape.length === 1 && spec.offsets.has(tensor.name)) offsets.set(tensor.name, places);
+    }
+    return rows.size > 0 ? [{ rows, offsets, size }] : [];
+  });
+  const sets = disjointSets(found);
+  const inSets = new Set(sets.flatMap(({ members }) => members.map(({ param }) => param)));
+  const kept = [...params.values()]
+    .filter(({ name }) => pruned.has(name) && !inSets.has(name))
+    .map(({ name, tensor, order }) => ({ param: name, why: whyKept(tensor, rowAxis(order.kind), frozen) }));
+  return { sets, kept };
+}
+
+/** The axis of the stored tensor that the rows of the canonical matrix are. */
+function rowAxis(order: "as-stored" | "transposed" | "conv-transpose"): number {
+  return order === "as-stored" ? 0 : 1;
+}
+
+function whyKept(tensor: GraphTensor, axis: number, frozen: ReturnType<typeof channelGroups>["frozen"]): string {
+  return frozen.find((one) => one.tensor === tensor && one.axis === axis)?.why ?? "other channels that it goes with";
+}
+
+/** Groups of one make are a set; where sets overlap, as heads and what each head holds do, the one of the larger groups counts. */
+function disjointSets(groups: readonly Group[]): readonly ChannelSet[] {
+  const kinds = new Map<string, Group[]>();
+  for (const group of groups) {
+    const key = [...group.rows].map(([param, rows]) => `${param} ${rows.length}`).join("\n");
+    kinds.set(key, [...(kinds.get(key) ?? []), group]);
+  }
+  const taken = new Set<string>();
+  const names = new Set<string>();
+  const order = [...kinds.values()];
+  const isFree = (set: readonly Group[]): boolean => {
+    const own = set.flatMap(({ rows }) =>
+      [...rows].flatMap(([param, list]) => Array.from(list, (row) => `${row} ${param}`)),
+    );
+    if (new Set(own).size < own.length || own.some((row) => taken.has(row))) return false;
+    for (const row of own) taken.add(row);
+    return true;
+  };
+  const free = new Set(
+    [...order].sort((a, b) => b[0]!.size - a[0]!.size).filter((set) => set.length > 1 && isFree(set)),
+  );
+  return order
+    .filter((set) => free.has(set))
+    .map((set): ChannelSet => {
+      const [{ rows, offsets }] = set as [Group];
+      const [first = "", ...others] = rows.keys();
+      const base = others.length === 0 ? first : `${first}+${others.length}`;
+      let name = base;
+      for (let i = 2; names.has(name); i++) name = `${base}#${i}`;
+      names.add(name);
+      return {
+        ...{ name, count: set.length },
+        members: [...rows.keys()].map((param) => ({ param, rows: set.map((group) => group.rows.get(param)!) })),
+        offsets: [...offsets.keys()].map((own) => ({
+          name: own,
+          places: set.map((group) => group.offsets.get(own) ?? new Uint32Array(0)),
+        })),
+      };
+    });
+}

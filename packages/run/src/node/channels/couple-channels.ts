@@ -1,0 +1,83 @@
+/** A model whose output channels are pruned in groups that can be cut out: what --units channels means for a whole network. */
+import type { GraphSpec } from "@secateur/graph";
+import { badUsage } from "../../errors.ts";
+import { type CoupledModel, coupledModel } from "../../prune/coupled-model.ts";
+import type { Session } from "../../session.ts";
+import { traceSomewhere } from "../cut/cut-checked.ts";
+import { onnxOfNetwork } from "../export/onnx-of-network.ts";
+import type { AnyModel } from "../open/open-any-model.ts";
+import type { PruneSettings } from "../prune/prune-settings.ts";
+import { channelSets } from "./channel-sets.ts";
+
+/** Whether a run prunes channels of the whole network: layers and rounds with training prune rows by themselves. */
+export function prunesChannels({ limits, layers, retrain }: PruneSettings): boolean {
+  return limits.units?.length === 1 && limits.units[0] === "channels" && !layers && !retrain;
+}
+
+/** What a run of channels prunes. */
+export interface CoupledRun {
+  readonly model: AnyModel;
+  readonly params: readonly string[];
+  /** Weights that stay dense because of what their channels go with. */
+  readonly kept: readonly string[];
+  readonly wrapEstimator?: CoupledModel["wrapEstimator"];
+}
+
+/**
+ * The model with its groups as parameters.
+ *
+ * @param pruned - names of the weights that may be pruned
+ * @throws ERR_USAGE for a model without groups; ERR_OPERATOR, ERR_GRAPH_NODE
+ */
+export async function coupleChannels(
+  model: AnyModel,
+  { pruned, session }: { pruned: readonly string[]; session: Session },
+): Promise<CoupledRun> {
+  const { own, onnx, network, path } = model;
+  if (!own && !onnx) return { model, params: pruned, kept: [] };
+  if (own && own.tied.length > 0) {
+    throw badUsage(
+      `--units channels: ${path} has weights that are one tensor; give --units rows, or a file without such`,
+      { path },
+    );
+  }
+  const { graph, opsets } = own ? onnxOfNetwork(own.network) : onnx!.file;
+  const spec = graph as GraphSpec;
+  const traced = traceSomewhere({ graph: spec, opsets, source: path, told: new Map() });
+  const offsets = await offsetsOf(model, spec);
+  const { sets, kept } = channelSets({ graph: spec, traced, pruned: new Set(pruned), offsets });
+  if (sets.length === 0) {
+    throw badUsage(
+      `--units channels: no channels of ${path} can be cut out, for example because of ${kept[0]?.why ?? "its outputs"}; give --units rows`,
+      { path },
+    );
+  }
+  for (const { param, why } of kept) {
+    const message = `'${param}' stays dense: its channels are kept by ${why}`;
+    session.onEvent({ type: "note", level: "info", code: "channels-kept", message });
+  }
+  const coupled = await coupledModel(network, sets);
+  return {
+    wrapEstimator: coupled.wrapEstimator,
+    model: { ...model, network: coupled.model },
+    params: sets.map(({ name }) => name),
+    kept: kept.map(({ param }) => param),
+  };
+}
+
+/** Vectors of a graph that its model can set to zero: biases, and scales of normalisations; their statistics stay what they are. */
+async function offsetsOf({ network }: AnyModel, graph: GraphSpec): Promise<ReadonlySet<string>> {
+  const statistics = new Set(
+    graph.nodes.flatMap(({ op, inputs }) => (op === "BatchNormalization" ? inputs.slice(3) : [])),
+  );
+  const found = new Set<string>();
+  for (const { name, shape } of graph.initializers) {
+    if (shape.length !== 1 || statistics.has(name)) continue;
+    const isThere = await network.read(name).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) found.add(name);
+  }
+  return found;
+}

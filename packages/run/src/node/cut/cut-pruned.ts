@@ -1,0 +1,86 @@
+/** A pruned model without the channels that pruning took all weights of. */
+import { isPruneError } from "@secateur/core";
+import { decodeOnnx, type OnnxRewriting, rewriteOnnx } from "@secateur/formats";
+import {
+  channelGroups,
+  createGraphModel,
+  findParams,
+  type GraphSpec,
+  isZero,
+  maskChannels,
+  type TracedGraph,
+} from "@secateur/graph";
+import type { Session } from "../../session.ts";
+import { onnxOfNetwork } from "../export/onnx-of-network.ts";
+import type { AnyModel } from "../open/open-any-model.ts";
+import { type CheckedCut, type CutRequest, cutChecked, traceSomewhere } from "./cut-checked.ts";
+import { cutNetwork, ownNames } from "./cut-network.ts";
+import { type CutNumbers, cutNumbers } from "./cut-numbers.ts";
+
+/** A cut model, which is measured and saved as any other. */
+export interface CutModel {
+  readonly model: AnyModel;
+  readonly numbers: CutNumbers;
+}
+
+/**
+ * Cuts. Channels of which every weight that makes them is zero count as zero: what biases and normalisations would make of them is not kept.
+ *
+ * @returns undefined, with a note, where nothing can be cut
+ * @throws ERR_CUT where the outputs differ by more than rounding
+ */
+export function cutPruned(model: AnyModel, session: Session): CutModel | undefined {
+  const { own, onnx, path } = model;
+  if (own) {
+    const { graph, opsets } = onnxOfNetwork(own.network);
+    const written = (one: GraphSpec): GraphSpec => onnxOfNetwork(cutNetwork(own.network, one)).graph;
+    const found = tryCut({ graph, opsets, source: path, written }, session);
+    if (!found) return undefined;
+    const network = cutNetwork(own.network, found.cut.graph);
+    const architecture = { ...own.architecture, name: JSON.stringify(network.spec), spec: network.spec };
+    const cut = { ...own, network, architecture, stored: ownNames(own.stored), tied: [] };
+    return { model: { ...model, network, spec: network.spec, own: cut }, numbers: cutNumbers(graph, found.cut) };
+  }
+  const bytes = onnx!.encode();
+  const { graph, opsets } = decodeOnnx(bytes, path);
+  const rewrite = (one: GraphSpec): Uint8Array =>
+    rewriteOnnx(bytes, { from: graph, to: one as OnnxRewriting["to"] }, path);
+  const written = (one: GraphSpec): GraphSpec => decodeOnnx(rewrite(one), path).graph as GraphSpec;
+  const found = tryCut({ graph: graph as GraphSpec, opsets, source: path, written }, session);
+  if (!found) return undefined;
+  const encode = (): Uint8Array => rewrite(found.cut.graph);
+  const opened = createGraphModel({ graph: found.cut.graph, opsets, name: onnx!.model.name });
+  const network = { ...opened, evaluate: opened.evaluate! };
+  const cut = { ...onnx!, model: network, encode };
+  return { model: { ...model, network, onnx: cut }, numbers: cutNumbers(graph as GraphSpec, found.cut) };
+}
+
+function tryCut(
+  spec: Pick<CutRequest, "graph" | "opsets" | "source" | "written">,
+  { kernels, seed, onEvent }: Session,
+): { readonly cut: CheckedCut } | undefined {
+  const request = { ...spec, told: new Map(), kernels, seed };
+  try {
+    const silent = silenced(spec.graph, traceSomewhere(request));
+    return { cut: cutChecked({ ...request, graph: silent }) };
+  } catch (error) {
+    if (!isPruneError(error) || error.code !== "ERR_NOTHING_TO_CUT") throw error;
+    const message = `${spec.source}: no channel has lost all its weights, so nothing is cut and the network is written as it is; --units channels prunes whole ones`;
+    onEvent({ type: "note", level: "warn", code: "nothing-to-cut", message });
+    return undefined;
+  }
+}
+
+/** The graph with all of a group zero where all weights that make its channels are. */
+function silenced(graph: GraphSpec, traced: TracedGraph): GraphSpec {
+  const orders = new Map(findParams(graph, "f32").params.map(({ tensor, order }) => [tensor, order.kind]));
+  const { groups } = channelGroups(traced);
+  const gone = groups.filter(({ members }) => {
+    const making = members.filter(({ tensor, axis }) => {
+      const order = orders.get(tensor);
+      return order !== undefined && axis === (order === "as-stored" ? 0 : 1);
+    });
+    return making.length > 0 && making.every(isZero);
+  });
+  return maskChannels(graph, gone);
+}
