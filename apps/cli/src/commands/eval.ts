@@ -100,13 +100,14 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
     const { measuredOn } = posed;
     const isAlone = posed.task.targetsFrom === "teacher" && test.targets === undefined;
     const itself = isAlone ? ": against its own outputs, as the data have no targets (give some: npy:X.npy,Y.npy)" : "";
-    const where = `${test.name}${measuredOn === "calibration" ? ", which is all there is" : ""} (${model.arch})${itself}`;
+    const where = `${test.name}${measuredOn === "calibration" ? ", which is all there is" : ""} (${model.arch.startsWith("{") ? network.name : model.arch})${itself}`;
     return { document: { ...evaluation, measuredOn }, text: evalText(evaluation, where) };
   });
   printResult({ terminal, flags, document, text: () => text });
 }
 
-function evalText({ measures, loss, task, examples }: Evaluation, where: string): string {
+function evalText(evaluation: Evaluation, where: string): string {
+  const { measures, examples } = evaluation;
   const measured = measures.map((measure) => `${formatMeasure(measure)} ${measure.name}, `).join("");
-  return `${measured}loss ${formatLoss({ loss, task })} on ${formatCount(examples)} examples of ${where}\n`;
+  return `${measured}loss ${formatLoss(evaluation)} on ${formatCount(examples)} examples of ${where}\n`;
 }
