@@ -3,6 +3,7 @@ import {
   classification,
   createRunContext,
   matrix,
+  PruneError,
   type RunEvent,
   referenceKernels,
 } from "@secateur/core";
