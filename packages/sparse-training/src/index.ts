@@ -19,4 +19,5 @@ export { type GmpOptions, gmp } from "./rules/gmp.ts";
 export { type GranetOptions, granet, granetSt } from "./rules/granet.ts";
 export { type IssPOptions, issP } from "./rules/iterative-shrinkage.ts";
 export { type PerpOptions, perp } from "./rules/perp.ts";
+export { type PolarizationOptions, polarization } from "./rules/polarization.ts";
 export { type PowerpropagationOptions, powerpropagation } from "./rules/powerpropagation.ts";

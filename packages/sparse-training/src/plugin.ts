@@ -15,6 +15,7 @@ import { gmp } from "./rules/gmp.ts";
 import { granet, granetSt } from "./rules/granet.ts";
 import { issP } from "./rules/iterative-shrinkage.ts";
 import { perp } from "./rules/perp.ts";
+import { polarization } from "./rules/polarization.ts";
 import { powerpropagation } from "./rules/powerpropagation.ts";
 
 const sparsity = z.number().min(0).lt(1).default(0.9).describe("the fraction of prunable weights removed at the end");
@@ -200,6 +201,19 @@ const plugin: Plugin = definePlugin({
         leak: z.number().gt(0).max(1).default(0.1).describe("slope of closed gates"),
       }),
       create: autoPrune,
+    }),
+    defineEntry({
+      kind: "training-rule",
+      name: "polarization",
+      summary: "pulls small scales of normalisation to 0 and leaves large ones, with a gap between",
+      reference: "Zhuang et al.: Neuron-level Structured Pruning using Polarization Regularizer, NeurIPS 2020",
+      explanation:
+        "The penalty strength (pull sum |gamma| - sum | |gamma| - mean |) over all scales of batch and layer normalisation. Prunes nothing itself; channels whose scale is near 0 can go afterwards.",
+      options: z.strictObject({
+        strength: z.number().min(0).default(1e-4).describe("of the penalty"),
+        pull: z.number().min(0).default(1.2).describe("above 1 more scales fall, below it fewer"),
+      }),
+      create: polarization,
     }),
     defineEntry({
       kind: "training-rule",
