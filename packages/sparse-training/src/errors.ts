@@ -68,3 +68,12 @@ export function noScales(rule: string): PruneError {
     { details: { rule } },
   );
 }
+
+/** A rule that spares the last layer, for a network that has no other. */
+export function tooFewLayers(rule: string): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `training rule '${rule}' leaves the last layer whole, and the network has no other prunable one; take a rule of single weights (gmp)`,
+    { details: { rule } },
+  );
+}

@@ -15,6 +15,7 @@ export { type AcDcOptions, acDc } from "./rules/ac-dc.ts";
 export { type AdmmOptions, admm } from "./rules/admm.ts";
 export { type AutoPruneOptions, autoPrune } from "./rules/auto-prune.ts";
 export { type DynamicSparsityOptions, rigl, set } from "./rules/dynamic-sparsity.ts";
+export { type FiltersOptions, filters } from "./rules/filters.ts";
 export { type GmpOptions, gmp } from "./rules/gmp.ts";
 export { type GranetOptions, granet, granetSt } from "./rules/granet.ts";
 export { type IssPOptions, issP } from "./rules/iterative-shrinkage.ts";

@@ -11,6 +11,7 @@ import { acDc } from "./rules/ac-dc.ts";
 import { admm } from "./rules/admm.ts";
 import { autoPrune } from "./rules/auto-prune.ts";
 import { rigl, set } from "./rules/dynamic-sparsity.ts";
+import { filters } from "./rules/filters.ts";
 import { gmp } from "./rules/gmp.ts";
 import { granet, granetSt } from "./rules/granet.ts";
 import { issP } from "./rules/iterative-shrinkage.ts";
@@ -214,6 +215,21 @@ const plugin: Plugin = definePlugin({
         pull: z.number().min(0).default(1.2).describe("above 1 more scales fall, below it fewer"),
       }),
       create: polarization,
+    }),
+    defineEntry({
+      kind: "training-rule",
+      name: "filters",
+      summary:
+        "whole rows of every layer but the last, filters of convolutions, go by their norm while the network trains",
+      reference:
+        "Roy, Panda, Srinivasan, Raghunathan: Pruning Filters while Training for Efficiently Optimizing Deep Learning Networks, IJCNN 2020",
+      explanation:
+        "After every few epochs the rows of smallest sum of magnitudes go whole, along a cubic schedule, as many in every layer but the last; secateur cut takes them out of the network afterwards.",
+      options: z.strictObject({
+        sparsity: z.number().min(0).lt(1).default(0.5).describe("the fraction of rows removed at the end"),
+        interval: z.int().min(1).default(1).describe("epochs between prunings"),
+      }),
+      create: filters,
     }),
     defineEntry({
       kind: "training-rule",

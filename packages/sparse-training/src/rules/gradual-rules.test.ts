@@ -4,6 +4,7 @@ import { drive, keptIn, params, weightsOf } from "../drive.test-support.ts";
 import { acDc } from "./ac-dc.ts";
 import { admm } from "./admm.ts";
 import { autoPrune } from "./auto-prune.ts";
+import { filters } from "./filters.ts";
 import { gmp } from "./gmp.ts";
 import { granet, granetSt } from "./granet.ts";
 import { issP } from "./iterative-shrinkage.ts";
@@ -296,5 +297,23 @@ describe("polarization", () => {
     await expect(drive({ rules: [polarization()], steps: 2, stepsPerEpoch: 1 })).rejects.toThrow(
       /the network has none/,
     );
+  });
+});
+
+describe("filters", () => {
+  test("rows of smallest norm go whole, as many as the schedule says, and the last layer stays", async () => {
+    // 5 rows of a; .6 (1 - (1 - t / 3)^3) = .422 .578 .6 leave floor(2.89) floor(2.11) floor(2) of them.
+    const seen = await drive({ rules: [filters({ sparsity: 0.6 })], steps: 8, stepsPerEpoch: 2, rate: 0 });
+    const rowsIn = (step: number): number[] =>
+      Array.from({ length: 5 }, (_, r) => {
+        const row = seen[step]!.weights.get("a")!.subarray(8 * r, 8 * r + 8);
+        return row.every((w) => w === 0) ? 0 : 1;
+      });
+    const start = Array.from(weightsOf().get("a")!.data, Math.abs);
+    const sums = Array.from({ length: 5 }, (_, r) => start.slice(8 * r, 8 * r + 8).reduce((sum, w) => sum + w, 0));
+    const largest = [...sums].sort((x, y) => y - x);
+    expect([1, 2, 4, 6, 8].map((step) => rowsIn(step).reduce((sum, bit) => sum + bit, 0))).toEqual([5, 2, 2, 2, 2]);
+    expect(rowsIn(8)).toEqual(sums.map((sum) => Number(sum >= largest[1]!)));
+    expect(seen.at(-1)!.masks.has("b")).toBe(false);
   });
 });
