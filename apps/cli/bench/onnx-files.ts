@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { createRunContext, regression } from "@secateur/core";
 import { asTensorLike, decodeOnnx, type OnnxModel, type OnnxTensor, replaceOnnxTensors } from "@secateur/formats";
 import { createGraphModel, type GraphModel } from "@secateur/graph";
-import { differenceOf, inputsOf, type Runtime, type Shapes } from "./onnx-runtime.ts";
+import { type Constants, differenceOf, inputsOf, type Runtime, type Shapes } from "./onnx-runtime.ts";
 
 /** A file, opened. */
 export interface OpenFile {
@@ -29,8 +29,13 @@ export function isUnchanged(file: OpenFile): boolean {
 }
 
 /** What becomes of a file with half of each weight removed, in words. */
-export async function halved(file: OpenFile, runtime: Runtime, shapes: Shapes): Promise<string> {
+export async function halved(
+  file: OpenFile,
+  runtime: Runtime,
+  { shapes, constants }: { shapes: Shapes; constants: Constants },
+): Promise<string> {
   const { path, model, graph } = file;
+  const fixed = constants.get(basename(path)) ?? new Map<string, number>();
   for (const [name, { data, ...shape }] of graph.weights) {
     const least = [...data].map(Math.abs).sort((a, b) => a - b)[data.length >> 1]!;
     await graph.write(name, { ...shape, data: data.map((w: number) => (Math.abs(w) < least ? 0 : w)) });
@@ -39,11 +44,11 @@ export async function halved(file: OpenFile, runtime: Runtime, shapes: Shapes): 
   try {
     const session = await runtime.InferenceSession.create(bytes, { intraOpNumThreads: 1 });
     if (graph.unknownOperators.size > 0) return "opened";
-    const { batch, feeds } = inputsOf(model, runtime, shapes.get(basename(path)));
+    const { batch, feeds } = inputsOf(model, runtime, { shapes: shapes.get(basename(path)), fixed });
     const [[name = "", theirs] = []] = Object.entries(await session.run(feeds));
     const { graph: spec, opsets } = decodeOnnx(bytes, path);
     // A task of values reads what comes out of the last softmax, too.
-    const ours = await createGraphModel({ graph: spec, opsets }).run!(batch, createRunContext(), {
+    const ours = await createGraphModel({ graph: spec, opsets, fixed }).run!(batch, createRunContext(), {
       task: regression(),
     });
     return `opened, within ${differenceOf(ours[name]!.data, theirs!.data).toExponential(0)}`;

@@ -44,8 +44,25 @@ export function readShapes(texts: readonly string[]): Shapes {
   );
 }
 
-/** Numbers in [-1, 1) and whole ones below 8 for every input, the same every time. */
-export function inputsOf(model: OnnxModel, runtime: Runtime, shapes: Readonly<Record<string, readonly number[]>> = {}) {
+/** Inputs that are constants, by file and name. */
+export type Constants = ReadonlyMap<string, ReadonlyMap<string, number>>;
+
+/** Reads "FILE:INPUT=16000,INPUT=0". */
+export function readConstants(texts: readonly string[]): Constants {
+  const read = [...readShapes(texts)].map(([file, entries]) => {
+    return [file, new Map(Object.entries(entries).map(([name, [number = 0]]) => [name, number]))] as const;
+  });
+  return new Map(read);
+}
+
+/** What is said of the inputs of one file. */
+export interface InputsSpec {
+  readonly shapes?: Readonly<Record<string, readonly number[]>> | undefined;
+  readonly fixed?: ReadonlyMap<string, number> | undefined;
+}
+
+/** Numbers in [-1, 1) and whole ones below 8 for every input, the same every time, but for constants. */
+export function inputsOf(model: OnnxModel, runtime: Runtime, { shapes = {}, fixed = new Map() }: InputsSpec) {
   const rng = createRng(1);
   const feeds: Record<string, object> = {};
   const inputs: Record<string, Tensor> = {};
@@ -53,13 +70,14 @@ export function inputsOf(model: OnnxModel, runtime: Runtime, shapes: Readonly<Re
   for (const { name, dtype, shape = [] } of model.graph.inputs) {
     const own = shapes[name] ?? shape.map((extent, i) => (typeof extent === "number" ? extent : i === 0 ? 2 : 64));
     const length = own.reduce((product, extent) => product * extent, 1);
-    size = own[0] ?? 1;
+    const constant = fixed.get(name);
+    if (constant === undefined) size = own[0] ?? 1;
     if (dtype === "f32") {
-      const data = Float32Array.from({ length }, () => 2 * rng.next() - 1);
+      const data = Float32Array.from({ length }, () => constant ?? 2 * rng.next() - 1);
       inputs[name] = { shape: own, data };
       feeds[name] = new runtime.Tensor("float32", data, own);
     } else {
-      const data = Int32Array.from({ length }, () => rng.integer(8));
+      const data = Int32Array.from({ length }, () => constant ?? rng.integer(8));
       inputs[name] = { shape: own, data };
       feeds[name] =
         dtype === "i64"

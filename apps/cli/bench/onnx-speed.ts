@@ -4,7 +4,7 @@ import { createWasmKernels } from "@secateur/backends-wasm";
 import { createRunContext, type FloatTensors, regression } from "@secateur/core";
 import { readOnnx } from "@secateur/formats";
 import { createGraphModel } from "@secateur/graph";
-import { inputsOf, openRuntime, type Shapes } from "./onnx-runtime.ts";
+import { type Constants, inputsOf, openRuntime, type Shapes } from "./onnx-runtime.ts";
 import { decimals } from "./print.ts";
 
 /** A row of the table: medians, and their ratios. */
@@ -12,17 +12,19 @@ export async function compareSpeed(spec: {
   readonly path: string;
   readonly threads: number;
   readonly shapes: Shapes;
+  readonly constants: Constants;
   readonly runs: number;
   readonly folder: string;
 }): Promise<(string | undefined)[]> {
-  const { path, threads, shapes, runs, folder } = spec;
+  const { path, threads, shapes, constants, runs, folder } = spec;
   const file = basename(path);
+  const fixed = constants.get(file) ?? new Map<string, number>();
   const runtime = await openRuntime("onnxruntime-web", folder);
   runtime.env.wasm.numThreads = threads;
   const { model, bytes } = await readOnnx(path);
-  const graph = createGraphModel({ graph: model.graph, opsets: model.opsets, name: file });
+  const graph = createGraphModel({ graph: model.graph, opsets: model.opsets, name: file, fixed });
   if (!graph.run) return [file, "-", `${threads}`];
-  const { batch, feeds, inputs } = inputsOf(model, runtime, shapes.get(file));
+  const { batch, feeds, inputs } = inputsOf(model, runtime, { shapes: shapes.get(file), fixed });
   const described = Object.values(inputs)
     .map(({ shape }) => shape.join("x"))
     .join(" ");

@@ -1,5 +1,5 @@
 /**
- * `npm run bench:onnx -- FOLDER... [--shapes FILE:INPUT=2x3x48x320,INPUT=...] [--only files|speed] [--runs 20] [--threads 1,2]`: every .onnx file below the
+ * `npm run bench:onnx -- FOLDER... [--shapes FILE:INPUT=2x3x48x320,INPUT=...] [--fix FILE:INPUT=16000,...] [--only files|speed] [--runs 20] [--threads 1,2]`: every .onnx file below the
  * folders, beside the onnxruntime-node and onnxruntime-web installed in the first one.
  *
  * files: operators, what is not known, whether nothing changed is nothing written, and whether onnxruntime-node opens the file with half of its
@@ -14,7 +14,7 @@ import { parseArgs } from "node:util";
 import { onnxTensors, readOnnx } from "@secateur/formats";
 import { createGraphModel } from "@secateur/graph";
 import { halved, isUnchanged } from "./onnx-files.ts";
-import { openRuntime, readShapes } from "./onnx-runtime.ts";
+import { openRuntime, readConstants, readShapes } from "./onnx-runtime.ts";
 import { compareSpeed } from "./onnx-speed.ts";
 import { printLine, printTable, showProgress } from "./print.ts";
 
@@ -22,6 +22,7 @@ const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
     shapes: { type: "string", multiple: true, default: [] },
+    fix: { type: "string", multiple: true, default: [] },
     only: { type: "string" },
     runs: { type: "string", default: "20" },
     threads: { type: "string", default: "1,2" },
@@ -32,6 +33,7 @@ const folders = (positionals.length > 0 ? positionals : ["."]).map((folder) =>
   resolve(process.env["INIT_CWD"] ?? "", folder),
 );
 const shapes = readShapes(values.shapes);
+const constants = readConstants(values.fix);
 
 /** Each model once, however often it is installed. */
 const files = new Map<string, string>();
@@ -59,7 +61,7 @@ if (values.only !== "speed") {
       `${graph.params().reduce((sum, { rows: out, cols }) => sum + out * cols, 0)}`,
       `${onnxTensors(model.graph).length}`,
       isUnchanged({ path, bytes, model, graph }) ? "yes" : "no",
-      await halved({ path, bytes, model, graph }, runtime, shapes),
+      await halved({ path, bytes, model, graph }, runtime, { shapes, constants }),
       [...graph.unknownOperators.keys()].join(" ") || "-",
       [...operators].sort().join(" "),
     ]);
@@ -83,7 +85,9 @@ if (values.only !== "files") {
   for (const path of files.values()) {
     for (const threads of values.threads.split(",").map(Number)) {
       showProgress(`${basename(path)}, ${threads} threads`);
-      rows.push(await compareSpeed({ path, threads, shapes, runs: Number(values.runs), folder: folders[0]! }));
+      rows.push(
+        await compareSpeed({ path, threads, shapes, constants, runs: Number(values.runs), folder: folders[0]! }),
+      );
     }
   }
   printLine();

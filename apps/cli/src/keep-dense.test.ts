@@ -103,7 +103,7 @@ describe("prune --keep-dense", () => {
   });
 
   test.each([
-    ["fc3", /no weight to keep dense 'fc3'.*known: first, last, fc1\.weight, fc2\.weight/],
+    ["fc3", /no weight to keep dense 'fc3'.*known: first, last, auto, fc1\.weight, fc2\.weight/],
     ["first,last", /--keep-dense names every layer with weights; leave one to prune/],
     ["first,,last", /--keep-dense.*found 'first,,last'/],
   ])("'%s' is refused in one line, and nothing is written", async (words, message) => {

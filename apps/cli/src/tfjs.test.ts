@@ -175,7 +175,7 @@ describe("a TensorFlow.js model", () => {
       expect(document).toMatchObject({ keptDense: ["first/kernel"], prunable: 15, nonzeros: 7 });
     }
     expect(await refused([...halve, "--keep-dense", "middle", "--force", "--quiet"], cwd)).toContain(
-      "there is no weight to keep dense 'middle'; known: first, last, first/kernel, last/kernel",
+      "there is no weight to keep dense 'middle'; known: first, last, auto, first/kernel, last/kernel",
     );
   });
 

@@ -15,7 +15,11 @@ describe("train with a rule", () => {
     const { code, stdout } = await trainWith("--rule", "gmp", "--sparsity", "0.8", "--json");
     expect(code).toBe(0);
     // 45 weights, of which floor(0.2 * 45) stay.
-    expect(JSON.parse(stdout)).toMatchObject({ prunable: 45, nonzeros: 9 });
+    const document = JSON.parse(stdout) as { epochs: { nonzeros: number; gradientNorm: number }[] };
+    expect(document).toMatchObject({ prunable: 45, nonzeros: 9 });
+    // .8 - .8 (1 - t / 5)^3 of 45 weights: 27.4, 16.8, 11.3, 9.3, 9 are left.
+    expect(document.epochs.map(({ nonzeros }) => nonzeros)).toEqual([27, 16, 11, 9, 9, 9]);
+    expect(document.epochs.every(({ gradientNorm }) => gradientNorm > 0)).toBe(true);
     const text = await trainWith("--rule", "gmp", "--sparsity", "0.8");
     expect(text.stdout).toContain("9 of 45 weights left");
   });

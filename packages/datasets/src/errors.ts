@@ -21,6 +21,15 @@ export function badDataSpec(spec: { found: string; expected: string }): PruneErr
   return new PruneError("ERR_DATA_SPEC", `data '${spec.found}': expected ${spec.expected}`, { details: spec });
 }
 
+/** What a user's own module makes, where it is no data. */
+export function badModuleData(spec: { path: string; found: string; expected: string; cause?: unknown }): PruneError {
+  const { path, found, expected, cause } = spec;
+  return new PruneError("ERR_DATA_MODULE", `${path}: found ${found}, expected ${expected}; correct the module`, {
+    details: { path, found, expected },
+    cause,
+  });
+}
+
 /** Normalisation numbers that do not fit the data or make no sense. */
 export function badNormalize(spec: { found: string; expected: string }): PruneError {
   return new PruneError("ERR_NORMALIZE", `normalize: found ${spec.found}, expected ${spec.expected}`, {

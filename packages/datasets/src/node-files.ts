@@ -8,6 +8,7 @@ interface Builtins {
   "node:fs": typeof import("node:fs");
   "node:module": typeof import("node:module");
   "node:path": typeof import("node:path");
+  "node:url": typeof import("node:url");
   "node:zlib": typeof import("node:zlib");
 }
 

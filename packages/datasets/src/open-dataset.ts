@@ -3,10 +3,11 @@ import { imageSource } from "./images/image-source.ts";
 import type { DataSource, DatasetSplits, OpenDatasetOptions } from "./source.ts";
 import { cifarSources } from "./sources/cifar-sources.ts";
 import { mnistSource } from "./sources/mnist-source.ts";
+import { moduleSource } from "./sources/module-source.ts";
 import { npySource } from "./sources/npy-source.ts";
 
 /** Every kind of dataset that can be opened by name. */
-export const dataSources: readonly DataSource[] = [mnistSource, ...cifarSources, imageSource, npySource];
+export const dataSources: readonly DataSource[] = [mnistSource, ...cifarSources, imageSource, npySource, moduleSource];
 
 /**
  * Opens a dataset by its specification: `mnist`, `mnist:DIR`, `cifar10:DIR`, `images:DIR`, `npy:X.npy,Y.npy` ... (see `dataSources`). Node only.

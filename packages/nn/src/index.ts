@@ -6,7 +6,12 @@
 export type { OptimizerSpec } from "@secateur/core";
 export { architecture, architectureNames } from "./architectures/architectures.ts";
 export { assertData } from "./assert-data.ts";
-export { chooseDense, keepDenseWords } from "./graph/keep-dense.ts";
+export {
+  type ChosenWeights,
+  chooseDense,
+  chooseWeights,
+  type NamedWeight,
+} from "./graph/keep-dense.ts";
 export type {
   ActivationSpec,
   BatchNormSpec,

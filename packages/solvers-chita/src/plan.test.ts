@@ -114,6 +114,11 @@ test("weights that are used at many positions get Kronecker factors where the mo
   // Asked for by name, also for dense layers; and not where weights are used once.
   const named = resolvePlan(chita(), situation({ hasLayerMoments: true }), { curvature: "kronecker-gauss-newton" });
   expect(named.temperature).toBe(4);
+  const temperatureOf = (classes: number) =>
+    resolvePlan(chita(), situation({ hasLayerMoments: true, classes }), { curvature: "kronecker-gauss-newton" })
+      .temperature;
+  // As the root of the logarithm of more classes grows.
+  expect([2, 10, 100].map(temperatureOf)).toEqual([4, 4, 4 * Math.sqrt(Math.log(10) / Math.log(100))]);
   expect(resolvePlan(chita(), situation({ hasLayerMoments: true })).curvature).toBe("gauss-newton");
 });
 

@@ -220,7 +220,8 @@ const plugin: Plugin = definePlugin({
       explanation:
         "Score |w g|, g the gradient of the loss of some training examples. Works before and after training, once or in several looks.",
       options: z.strictObject({ sample: sample(100), looks: looks(1) }),
-      create: ({ looks = 1, ...options }) => inStages(gradientFlow({ ...options, measure: "loss" }), looks),
+      create: ({ looks = 1, ...options }) =>
+        inStages(gradientFlow({ ...options, name: "snip", measure: "loss" }), looks),
     }),
     defineSelector({
       name: "grasp",
@@ -234,7 +235,7 @@ const plugin: Plugin = definePlugin({
         looks: looks(1),
       }),
       create: ({ looks = 1, scoreTemperature = 200, ...options }) =>
-        inStages(gradientFlow({ ...options, scoreTemperature, measure: "gradient-norm" }), looks),
+        inStages(gradientFlow({ ...options, scoreTemperature, name: "grasp", measure: "gradient-norm" }), looks),
     }),
     defineSelector({
       name: "gradient-flow",

@@ -72,7 +72,7 @@ export function addSparsityFlag(command: Command, fallback: string): void {
 export function addKeepDenseFlag(command: Command): void {
   command.option(
     "--keep-dense <a,b,...>",
-    "weights that are not pruned and do not count: the sparsity is that of the others. first, last, or names of layers (default: none; biases and normalisations are never pruned)",
+    "weights that are not pruned and do not count: the sparsity is that of the others. first, last, auto (the first convolution, the last layer, depthwise convolutions), or names of layers (default: none; biases and normalisations are never pruned)",
     listOfWords,
   );
 }
@@ -83,7 +83,7 @@ function listOfWords(text: string): readonly string[] {
     throw badFlagValue({
       flag: "--keep-dense",
       found: text,
-      allowed: "first, last or names of layers, joined by commas, such as first,last",
+      allowed: "first, last, auto or names of layers, joined by commas, such as first,last",
     });
   }
   return words;

@@ -37,7 +37,7 @@ export async function withSession<T>(spec: SessionSpec, work: (session: Session)
   const { flags } = spec;
   const kernelChoice = flags.kernels ?? "wasm";
   const { kernels: opened, close } = await openKernels(kernelChoice, flags.threads);
-  const profile = flags.profile ? profileRun(opened, () => performance.now()) : undefined;
+  let profile = flags.profile ? profileRun(opened, () => performance.now()) : undefined;
   const { kernels } = profile ?? { kernels: opened };
   try {
     return await withListeners(spec, async (listen) => {
@@ -50,6 +50,10 @@ export async function withSession<T>(spec: SessionSpec, work: (session: Session)
       const context = () => createRunContext({ seed, kernels, signal, onEvent });
       return await work({ kernels, kernelChoice, seed, signal, onEvent, context });
     });
+  } catch (error) {
+    // A call that cannot be run gets one message.
+    if (isPruneError(error) && error.fault === "input") profile = undefined;
+    throw error;
   } finally {
     if (profile) spec.terminal.stderr.write(profileText(profile.parts()));
     await close();

@@ -1,15 +1,15 @@
-import type { RuleHooks, TrainingRule } from "@secateur/core";
+import type { RuleHooks, TrainingRule, TrainingSetup } from "@secateur/core";
 import { test } from "vitest";
 import { runChecks } from "../check.ts";
 import { testPlanted } from "../planted.test-support.ts";
 import { trainingRuleChecks } from "./rule-checks.ts";
 
-function rule(begin: () => RuleHooks): { create: () => TrainingRule } {
+function rule(begin: (setup: TrainingSetup) => RuleHooks): { create: () => TrainingRule } {
   return { create: () => ({ name: "planted", settings: "{}", begin }) };
 }
 
 /** Prunes one weight an epoch, drawn at random, and has a penalty and theta = w / 2. */
-function sound(): RuleHooks {
+function sound(setup?: TrainingSetup): RuleHooks {
   let pruned: number[] = [];
   return {
     penalty({ weights, gradients }) {
@@ -34,7 +34,11 @@ function sound(): RuleHooks {
     afterStep({ step, stepsPerEpoch, setMask, ctx }) {
       if (step % stepsPerEpoch !== 0) return;
       pruned.push(ctx.rng.integer(24));
-      setMask("first.weight", maskOf(pruned));
+      const start = setup?.masks.get("first.weight");
+      setMask(
+        "first.weight",
+        maskOf(pruned).map((bit, i) => bit * (start?.[i] ?? 1)),
+      );
     },
     state: () => [{ name: "pruned", shape: [pruned.length], data: Float64Array.from(pruned) }],
     restore(state) {
@@ -56,6 +60,16 @@ const broken = (change: Partial<RuleHooks>) => () => trainingRuleChecks(rule(() 
 let shared = 0;
 
 testPlanted([
+  [
+    "first masks of another length",
+    broken({ initialMasks: () => new Map([["first.weight", new Uint8Array(3)]]) }),
+    /finite weights/,
+  ],
+  [
+    "a mask that brings weights back which the training keeps pruned",
+    broken({ afterStep: ({ setMask }) => setMask("first.weight", new Uint8Array(24).fill(1)) }),
+    /keeps pruned/,
+  ],
   ["a penalty that is NaN", broken({ penalty: () => Number.NaN }), /finite weights/],
   [
     "a mask of another size",

@@ -1,5 +1,12 @@
 /** What every training rule has to hold. */
-import { createRunContext, type Mat, type RuleHooks, type TrainingRule, type TrainingStep } from "@secateur/core";
+import {
+  createRunContext,
+  isPruneError,
+  type Mat,
+  type RuleHooks,
+  type TrainingRule,
+  type TrainingStep,
+} from "@secateur/core";
 import { ensure, ensureClose, ensureFinite, ensureSameBytes } from "../assertions.ts";
 import { type Check, type RegisterTest, registerChecks } from "../check.ts";
 import { ensureProduct } from "../product.ts";
@@ -57,6 +64,21 @@ export function trainingRuleChecks(spec: TrainingRuleSpec): readonly Check[] {
           const odd = mask ? data.findIndex((value, i) => mask[i] === 0 && value !== 0) : -1;
           ensure(odd < 0, () => `${name}: ${data[odd]} at ${odd}, where the mask is 0`);
         }
+      },
+    },
+    {
+      name: "leaves pruned what the training keeps pruned, or refuses to begin",
+      async run() {
+        const start = Uint8Array.from({ length: 24 }, (_, i) => i % 2);
+        const training = tinyTraining({ rule: create(), masks: new Map([["first.weight", start]]) });
+        const end = await training.catch((error: unknown) => {
+          // What a rule says of such a training by itself is its right; that it broke it is told by core.
+          if (isPruneError(error) && error.code !== "ERR_TRAINING_RULE") return undefined;
+          throw error;
+        });
+        const { data } = end?.weights.get("first.weight") ?? { data: [] };
+        const back = start.findIndex((bit, i) => bit === 0 && (data[i] ?? 0) !== 0);
+        ensure(back < 0, () => `weight ${back} of first.weight came back`);
       },
     },
     {

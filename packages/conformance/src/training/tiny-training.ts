@@ -58,14 +58,20 @@ export function tinyWeights(): ReadonlyMap<string, Mat> {
  *
  * @param spec.seed - of the run's generator; default 0
  * @param spec.resume - a state to go on from
+ * @param spec.masks - what is pruned from the start; default: nothing
  */
-export async function tinyTraining(spec: { rule: TrainingRule; seed?: number; resume?: TinyState }): Promise<TinyEnd> {
-  const { rule, seed = 0, resume } = spec;
+export async function tinyTraining(spec: {
+  rule: TrainingRule;
+  seed?: number;
+  resume?: TinyState;
+  masks?: ReadonlyMap<string, Mask>;
+}): Promise<TinyEnd> {
+  const { rule, seed = 0, resume, masks = new Map() } = spec;
   const ctx = createRunContext({ seed });
   const weights = tinyWeights();
   const velocity = new Map([...weights].map(([name]) => [name, new Float64Array()]));
   const run = beginRules({
-    ...{ rules: [rule], params: tinyParams, weights, masks: new Map() },
+    ...{ rules: [rule], params: tinyParams, weights, masks },
     ...{ steps: tinyEpochs * tinyStepsPerEpoch, stepsPerEpoch: tinyStepsPerEpoch, ctx },
     onMask(name, mask) {
       const data = velocity.get(name)!;

@@ -27,6 +27,8 @@ export interface RunSituation {
   readonly weightReuse?: number;
   /** The prunable weights, by layer. Default: not known. */
   readonly layers?: readonly LayerSize[];
+  /** Classes that an output of the model tells apart, the most of any; absent: not known. */
+  readonly classes?: number;
   /** Whether the model gives second moments of its layers, which Kronecker factors are made of. Default false. */
   readonly hasLayerMoments?: boolean;
   /** The number of stages the user asked for, those at the target included; absent: the plan is free. */

@@ -21,6 +21,7 @@ export function runSituation(spec: {
   heldOut?: Dataset;
 }): RunSituation {
   const { model, params, weights, sparsity, data, heldOut } = spec;
+  const classes = Math.max(0, ...model.outputs.map((output) => output.classes ?? 0));
   return {
     sparsity,
     prunable: weights.length,
@@ -30,6 +31,7 @@ export function runSituation(spec: {
     layers: params.map(({ rows, cols, groups = 1, flopsPerWeight }) => ({
       ...{ rows, cols, groups, positions: flopsPerWeight / 2 },
     })),
+    ...(classes > 0 ? { classes } : {}),
     hasLayerMoments: model.layerMoments !== undefined,
     // Nothing is compared on examples that a model cannot evaluate.
     ...(heldOut || !model.evaluate ? { heldOut: 0 } : {}),

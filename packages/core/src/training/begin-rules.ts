@@ -85,6 +85,15 @@ export function beginRules(setup: RuleSetup): RuleRun {
     if (other !== undefined && other !== rule.name) {
       throw clashingRules({ rules: [other, rule.name], over: `both change the mask of '${param}'` });
     }
+    const start = given.get(param);
+    const back = start ? mask.findIndex((bit, i) => bit > start[i]!) : -1;
+    if (back >= 0) {
+      const found = `brings back weight ${back} of '${param}', which this training keeps pruned from its start`;
+      throw ruleFailed({
+        ...{ rule: rule.name, hook: spec.hook, found },
+        allowed: "keep within the masks of the setup, or train without them",
+      });
+    }
     maskers.set(param, rule.name);
     masks.set(param, mask.slice());
   };
@@ -187,7 +196,7 @@ export function beginRules(setup: RuleSetup): RuleRun {
           const before = masks.get(param);
           takeMask({ rule, hook: "setMask", param, mask });
           const theta = thetas.get(param);
-          if (theta && before?.some((bit, i) => bit < mask[i]!)) assertGrows(theta, { rule, param });
+          if (theta && before?.some((bit, i) => bit < mask[i]!)) assertGrows(theta, { rule, param, size: mask.length });
           watch.assertSame({ rule, hook: "afterStep", names: [param] });
           applyTo(param);
           watch.remember([param]);
@@ -265,14 +274,17 @@ function reparameterized(
   return thetas;
 }
 
-/** Weights that are brought back start at 0, and must be able to leave it. */
-function assertGrows({ map, theta, rule }: Theta, by: { rule: TrainingRule; param: string }): void {
+/** Weights that are brought back start at 0, which theta must be able to say, and must be able to leave it. */
+function assertGrows({ map, theta, rule }: Theta, by: { rule: TrainingRule; param: string; size: number }): void {
+  const clash = (why: string): Error => {
+    const over = `'${rule}' trains '${by.param}' ${why}, where '${by.rule.name}' brings weights back`;
+    return clashingRules({ rules: [rule, by.rule.name], over });
+  };
+  if (theta.data.length !== by.size) throw clash("by numbers that stand for no single weight");
   const zero = theta.data.slice().fill(0);
   const slope = zero.slice();
   map.toGradient(zero, zero.slice().fill(1), slope);
-  if (slope.some((value) => value !== 0)) return;
-  const over = `'${rule}' trains '${by.param}' in a form that has no slope at 0, where '${by.rule.name}' brings weights back`;
-  throw clashingRules({ rules: [rule, by.rule.name], over });
+  if (slope.every((value) => value === 0)) throw clash("in a form that has no slope at 0");
 }
 
 function tooEarly(rule: TrainingRule): TrainingStep["setMask"] {

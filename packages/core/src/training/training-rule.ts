@@ -34,7 +34,7 @@ export interface TrainingSetup {
   readonly steps: number;
   /** Steps of an epoch, >= 1. */
   readonly stepsPerEpoch: number;
-  /** The masks that training starts with, 1 = keep, by parameter; a parameter without one is dense. */
+  /** The masks that training starts with, 1 = keep, by parameter; a parameter without one is dense. What they prune stays pruned. */
   readonly masks: ReadonlyMap<string, Mask>;
 }
 
@@ -91,7 +91,7 @@ export interface TrainingStep {
   readonly masks: ReadonlyMap<string, Mask>;
   /**
    * Gives a parameter a mask (copied). Weights that it prunes become 0 and are forgotten by the optimizer; weights that it brings back start
-   * at 0 without momentum. In `afterStep` only; at most one rule changes the masks of a parameter.
+   * at 0 without momentum. In `afterStep` only; at most one rule changes the masks of a parameter, and none brings back what the masks of the setup prune.
    *
    * @param mask - [rows * cols] of the canonical matrix, 0 or 1
    * @throws ERR_TRAINING_RULE for a parameter that is not there, another length, other values, or outside `afterStep`

@@ -29,7 +29,7 @@ import {
   withPool,
 } from "@secateur/core";
 import { unknownOperators } from "../errors.ts";
-import type { GraphTensor } from "../graph-spec.ts";
+import type { Attribute, GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
 import { type DenseTensor, type GraphParam, toStored } from "../plan/params.ts";
 import { runGraph } from "../run/run-graph.ts";
 import { graphBlocks } from "./blocks.ts";
@@ -51,6 +51,10 @@ export interface GraphModel extends Model {
   readonly keptDense: readonly DenseTensor[];
   /** The operator that outputs end in, by name, where it makes probabilities of scores: tasks of scores read what goes into it. */
   readonly endings: ReadonlyMap<string, OutputEnding>;
+  /** Names of the weights in the order in which the graph uses them. */
+  readonly order: readonly string[];
+  /** Names of the weights of convolutions. */
+  readonly convolutions: readonly string[];
   /** Operators that are not known, and how often each stands in the graph. */
   readonly unknownOperators: ReadonlyMap<string, number>;
   /** Weights as the graph stores them, now. @throws ERR_UNKNOWN_NAME */
@@ -100,6 +104,10 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     endings: state.endings,
     keptDense: state.dense,
     unknownOperators: state.unknown,
+    order: orderOfUse(spec.graph, [...state.params.values()]),
+    convolutions: [...state.params.values()].flatMap(({ name, uses }) =>
+      uses.some(({ op }) => op.startsWith("Conv")) ? [name] : [],
+    ),
     corrected: state.folded.map(({ param }) => param.name),
     written,
     weights: new Map<string, Mat>([...state.params].map(([name, { live }]) => [name, live])),
@@ -293,6 +301,24 @@ function joinOutputs(parts: readonly FloatTensors[]): FloatTensors {
       return [name, { shape: [count, ...shape.slice(1)], data: joined }];
     }),
   );
+}
+
+/** Weights by the places of the nodes that use them first; bodies of a node stand where it does. */
+function orderOfUse(graph: GraphSpec, params: readonly GraphParam[]): readonly string[] {
+  const places = new Map<NodeSpec, number>();
+  const walk = ({ nodes }: GraphSpec): void => {
+    for (const node of nodes) {
+      places.set(node, places.size);
+      for (const value of Object.values(node.attributes)) if (isBody(value)) walk(value);
+    }
+  };
+  walk(graph);
+  const placeOf = ({ uses }: GraphParam): number => Math.min(...uses.map((node) => places.get(node) ?? 0));
+  return [...params].sort((a, b) => placeOf(a) - placeOf(b)).map(({ name }) => name);
+}
+
+function isBody(value: Attribute): value is GraphSpec {
+  return typeof value === "object" && "nodes" in value;
 }
 
 function describeParams(state: GraphState): readonly ParamInfo[] {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { architecture } from "../architectures/architectures.ts";
 import { chooseDense } from "./keep-dense.ts";
+import { paramSpecs } from "./param-specs.ts";
 
 const resnet = architecture("resnet20");
 
@@ -18,6 +19,15 @@ test("a layer is named with or without .weight; nothing named keeps nothing", ()
   expect(chooseDense(resnet, []).dense).toEqual([]);
 });
 
+test("auto is the first convolution, the last layer and every convolution of single channels", () => {
+  const { dense } = chooseDense(architecture("mobilenetv1"), ["auto"]);
+  const shapes = new Map(paramSpecs(architecture("mobilenetv1")).map(({ name, shape }) => [name, shape]));
+  expect(dense.filter((name) => shapes.get(name)![1] !== 1)).toHaveLength(2);
+  // Thirteen blocks of a depthwise and a pointwise convolution, between a convolution and a dense layer.
+  expect(dense).toHaveLength(2 + 13);
+  expect(chooseDense(architecture("mlpnet"), ["auto"]).dense).toEqual(["fc3.weight"]);
+});
+
 test("another word is refused with the words there are", () => {
-  expect(() => chooseDense(resnet, ["bn1"])).toThrow(/'bn1'.*first, last, conv1\.weight/);
+  expect(() => chooseDense(resnet, ["bn1"])).toThrow(/'bn1'.*first, last, auto, conv1\.weight/);
 });

@@ -7,6 +7,7 @@ import {
   applyMask,
   beginRules,
   chooseTask,
+  countZeros,
   createMoments,
   type Dataset,
   inputRows,
@@ -76,7 +77,7 @@ export interface TrainOptions {
 /** Whether training goes on after an epoch. */
 type EpochAnswer = "go on" | "stop";
 
-/** Mean training loss (without label smoothing, with what rules add) and accuracy (NaN for tasks without one) of every epoch, measured while the weights moved. */
+/** What a training was, epoch by epoch. */
 export interface TrainReport {
   readonly epochs: TrainingState["epochs"];
   /** Steps of gradient descent that were made, one a mini-batch. */
@@ -157,7 +158,7 @@ async function trainWith(
     const rng = ctx.rng.fork(`epoch ${epoch}`);
     const order = sampleIndices(data.size, data.size, rng);
     const random = rng.fork("examples");
-    const sums = { loss: 0, count: 0, correct: 0, judged: 0 };
+    const sums = { loss: 0, count: 0, correct: 0, judged: 0, flow: 0 };
     const figures = () => ({
       loss: sums.loss / sums.count,
       accuracy: sums.correct / sums.judged,
@@ -171,6 +172,7 @@ async function trainWith(
       const at = { step, rate: learningRate(step, steps), gradients: batch.gradients };
       const penalty = rules.beforeStep(at, ctx);
       updateWeights(network, { optimizer, moments, batch, rules, rate: at.rate, step, options });
+      if (!isFree) sums.flow += squaredNorm(batch.gradients, rules.kept);
       await rules.afterStep({ ...at, step: step + 1 }, ctx);
       sums.loss += batch.loss + penalty * batch.count;
       sums.count += batch.count;
@@ -186,13 +188,31 @@ async function trainWith(
         values: { epoch: epoch + 1, ...figures(), imagesPerSecond: images / seconds },
       });
     }
-    reports.push(figures());
+    const curves = { nonzeros: nonzerosOf(network), gradientNorm: Math.sqrt(sums.flow / stepsPerEpoch) };
+    reports.push({ ...figures(), ...(isFree ? {} : curves) });
     const answer = await options.onEpoch?.(
       captureState(network, moments, { epoch: epoch + 1, epochs: reports }, rules.capture()),
     );
     if (answer === "stop") break;
   }
   return { epochs: reports, steps: step, masks: rules.masks };
+}
+
+/** Of the gradients of everything that is kept. */
+function squaredNorm(gradients: ReadonlyMap<string, Mat>, kept: ReadonlyMap<string, Uint32Array>): number {
+  let sum = 0;
+  for (const [name, { data }] of gradients) {
+    const places = kept.get(name);
+    for (let s = 0; s < (places?.length ?? data.length); s++) sum += data[places ? places[s]! : s]! ** 2;
+  }
+  return sum;
+}
+
+function nonzerosOf(network: Network): number {
+  return network.params().reduce((sum, { name, prunable }) => {
+    const { data } = network.weights.get(name)!;
+    return sum + (prunable ? data.length - countZeros(data) : 0);
+  }, 0);
 }
 
 /** The optimizer remembers nothing of what is pruned. */

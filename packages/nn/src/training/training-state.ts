@@ -3,12 +3,24 @@ import type { Mat, OptimizerMemory } from "@secateur/core";
 import { stateMismatch } from "../errors.ts";
 import type { Network, WeightTensor } from "../network.ts";
 
+/** What an epoch was, measured while the weights moved. */
+export interface EpochReport {
+  /** Mean training loss, without label smoothing, with what rules add. */
+  readonly loss: number;
+  /** Percent; NaN for tasks without one. */
+  readonly accuracy: number;
+  /** With rules: prunable weights that are not zero at its end. */
+  readonly nonzeros?: number;
+  /** With rules: the root of the mean over its steps of |g|^2, g the gradient of the kept weights with what rules made of it. */
+  readonly gradientNorm?: number;
+}
+
 /** Everything a later epoch depends on besides the settings and the data. */
 export interface TrainingState {
   /** Epochs done. */
   readonly epoch: number;
-  /** Mean loss and accuracy (NaN for tasks without one) of those. */
-  readonly epochs: readonly { readonly loss: number; readonly accuracy: number }[];
+  /** What those were. */
+  readonly epochs: readonly EpochReport[];
   /** The network's tensors under their names; what the optimizer remembers as "optimizer.KIND/NAME"; with rules theta, masks and what they remember. */
   readonly tensors: readonly WeightTensor[];
 }

@@ -25,7 +25,7 @@ export function profileText({ tasks, kernels }: ProfiledParts): string {
     parts.map(({ name, ms, calls }) => [
       plainText(name),
       formatDuration(ms),
-      formatPercent((100 * ms) / whole),
+      formatPercent((100 * ms) / (whole || 1)),
       formatCount(calls),
     ]);
   const right = { align: "right" } as const;

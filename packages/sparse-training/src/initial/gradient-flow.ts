@@ -19,6 +19,8 @@ export type FlowMeasure = (typeof flowMeasures)[number];
 
 /** Options of {@link gradientFlow}. */
 export interface GradientFlowOptions {
+  /** For messages; default "gradient-flow". */
+  readonly name?: string | undefined;
   /** Default "loss". */
   readonly measure?: FlowMeasure | undefined;
   /** Training examples that g and H are of, >= 1; fewer where there are fewer. Default 100. */
@@ -35,16 +37,16 @@ export interface GradientFlowOptions {
  * const solver = solverFrom(selectorFrom(gradientFlow({ measure: "gradient-norm", scoreTemperature: 200 })));
  */
 export function gradientFlow(options: GradientFlowOptions = {}): Saliency {
-  const { measure = "loss", sample = 100, scoreTemperature: temperature = 1 } = options;
-  checkChoice("gradient-flow", "measure", measure, flowMeasures);
-  checkNumber("gradient-flow", "sample", sample, { least: 1, whole: true });
-  checkNumber("gradient-flow", "scoreTemperature", temperature, { least: 0, above: true });
+  const { name = "gradient-flow", measure = "loss", sample = 100, scoreTemperature: temperature = 1 } = options;
+  checkChoice(name, "measure", measure, flowMeasures);
+  checkNumber(name, "sample", sample, { least: 1, whole: true });
+  checkNumber(name, "scoreTemperature", temperature, { least: 0, above: true });
   if (measure === "magnitude") return { needs: {}, score: ({ w }) => w.data.map((value) => value * value) };
   return {
     needs: { model: ["hessianProducts"] },
     async score(problem, ctx) {
       const { model, params, data, task } = problem.source!;
-      if (!data) throw dataMissing(measure);
+      if (!data) throw dataMissing(name);
       const at = problem.w.data;
       const chosen = sampleIndices(data.size, sample, ctx.rng.fork("examples"));
       const asked = { params, data, examples: chosen, temperature, at, ...(task ? { task } : {}) };

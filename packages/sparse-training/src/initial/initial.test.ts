@@ -155,7 +155,9 @@ describe("pruning a whole network", () => {
 
   test("without data, or without a model, is refused with what to do", async () => {
     const solver = solverFrom(inStages(gradientFlow(), 1));
-    await expect(prune({ model: wide(), solver, sparsity: 0.5 })).rejects.toThrow(/'loss' needs training data/);
+    await expect(prune({ model: wide(), solver, sparsity: 0.5 })).rejects.toThrow(
+      /'gradient-flow' needs training data/,
+    );
     const { hessianProducts: _, ...lacking } = wide();
     await expect(prune({ model: lacking, solver, sparsity: 0.5, data: plain })).rejects.toThrow(
       /needs a model with hessianProducts, and the model 'mlp' does not have it/,

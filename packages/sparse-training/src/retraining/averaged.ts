@@ -38,6 +38,8 @@ export function averaged(retrainer: Retrainer, last: number): Retrainer {
         },
         ctx,
       );
+      // No epoch of those ran, or the training was stopped before them: what there is stays.
+      if (mean.mean().length === 0) return end;
       await retrainer.restore(mean.mean());
       const own = new Map(mean.mean().map((tensor) => [tensor.name, tensor]));
       return { ...end, tensors: end.tensors.map((tensor) => own.get(tensor.name) ?? tensor) };

@@ -108,3 +108,22 @@ test("numbers that make no mean, and rules, are refused", async () => {
   const ruled = { ...request, rules: [gmp({ sparsity: 0.5 })] };
   await expect(soup(retrainer, 2).retrain(ruled, context())).rejects.toThrow(/training rules may move it/);
 });
+
+test("a training that is stopped, or has no epochs, leaves what there is", async () => {
+  const none = fresh();
+  const before = none.network.tensors();
+  await averaged(none.retrainer, 2).retrain({ ...request, epochs: 0, masks: new Map() }, context());
+  await soup(none.retrainer, 2).retrain({ ...request, epochs: 0, masks: new Map() }, context());
+  expect(none.network.tensors()).toEqual(before);
+  const stopped = fresh();
+  await averaged(stopped.retrainer, 1).retrain({ ...request, onEpoch: () => "stop" }, context());
+  const one = fresh();
+  await one.retrainer.retrain({ ...request, onEpoch: () => "stop" }, context());
+  expect(stopped.network.tensors()).toEqual(one.network.tensors());
+  let epochsSeen = 0;
+  await soup(fresh().retrainer, 3).retrain(
+    { ...request, onEpoch: () => (++epochsSeen === 4 ? "stop" : "go on") },
+    context(),
+  );
+  expect(epochsSeen).toBe(4);
+});

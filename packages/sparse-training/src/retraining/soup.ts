@@ -14,6 +14,8 @@ const prefix = "soup/";
  * A retrainer whose every training is that of `members` copies, one after the other, and leaves their mean. Takes m times as long, and the memory of two
  * networks more. States of an interrupted training hold the mean so far and the start, and go on to the same bytes.
  *
+ * Stopped after an epoch, it leaves the mean of the members so far and of that one as it is then.
+ *
  * @param members - m, a whole number >= 2
  * @throws ERR_OPTION; on training ERR_IMPOSSIBLE with rules, whose masks could differ between members
  * @example
@@ -33,7 +35,8 @@ export function soup(retrainer: Retrainer, members: number): Retrainer {
       const mean = createMean(saved ? namesUnder("mean/", saved) : []);
       const first = saved?.find(({ name }) => name === "member")?.data[0] ?? 0;
       let last: RetrainingState | undefined;
-      for (let member = first; member < members; member++) {
+      let isStopped = false;
+      for (let member = first; member < members && !isStopped; member++) {
         const goesOn = resume !== undefined && member === first;
         if (!goesOn) await retrainer.restore(start);
         const extra = (): readonly StateTensor[] =>
@@ -47,7 +50,13 @@ export function soup(retrainer: Retrainer, members: number): Retrainer {
             ...rest,
             ...(goesOn ? { resume: { ...resume, tensors: withoutPrefix(prefix, resume.tensors) } } : {}),
             ...(onEpoch
-              ? { onEpoch: (state: RetrainingState) => onEpoch({ ...state, tensors: [...state.tensors, ...extra()] }) }
+              ? {
+                  async onEpoch(state: RetrainingState) {
+                    const answer = await onEpoch({ ...state, tensors: [...state.tensors, ...extra()] });
+                    isStopped = answer === "stop";
+                    return answer;
+                  },
+                }
               : {}),
           },
           forkContext(ctx, `soup ${member}`),

@@ -2,6 +2,7 @@
  * Pruning by the alternating direction method of multipliers (Zhang et al. 2018, section 3; structures and levels for memristor crossbars: Ma et al. 2020).
  * Minimise f(W) subject to W in S, with the projection Z onto S and the scaled dual U:
  *   W:  gradient descent on f(W) + rho / 2 |W - Z + U|^2;   every `interval` epochs  Z = P_S(W + U),  U = U + W - Z.
+ * Departure: the first Z is that of the first update, so the first interval trains without a pull; the paper starts from Z = P_S(W_0), U = 0.
  * After `until` of training W is pruned to P_S(W), and what is kept trains on. S is one of
  *   - all W with floor((1 - sparsity) p) non-zeros over the whole network;
  *   - with `keep` and `of`: all W with at most `keep` non-zeros among `of` consecutive weights of an output.
@@ -79,10 +80,12 @@ export function admm(options: AdmmOptions = {}): TrainingRule {
           ? new Map(
               params.map(({ name, rows, cols }) => {
                 const pattern = keepOfEvery({ count: rows * cols, cols, keep: keep!, of: of! });
-                return [name, pattern.select(weights.get(name)!.data.map(Math.abs))] as const;
+                const start = setup.masks.get(name);
+                const chosen = pattern.select(weights.get(name)!.data.map(Math.abs));
+                return [name, start ? chosen.map((bit, i) => bit * start[i]!) : chosen] as const;
               }),
             )
-          : largestOverall({ params, weights, keep: keptCount(sizeOf(params), sparsity), kernels });
+          : largestOverall({ params, weights, masks: setup.masks, keep: keptCount(sizeOf(params), sparsity), kernels });
       const [z, u] = [zerosOf(setup.weights, params), zerosOf(setup.weights, params)];
       let isPruned = false;
       // Until the first update nothing is known of Z but W itself, towards which there is no pull.

@@ -252,3 +252,17 @@ test("a layer that is left without a weight is said, once", async () => {
   for (let step = 0; step < 12; step++) await run.afterStep({ step: step + 1, rate: 0.1, gradients }, ctx);
   expect(notes).toEqual([expect.stringContaining("'gmp': b keeps no weight")]);
 });
+
+test.each([
+  ["admm", () => admm({ sparsity: 0.2 })],
+  ["admm by a pattern", () => admm({ keep: 3, of: 4 })],
+  ["iss-p", () => issP({ sparsity: 0.2 })],
+  ["gmp", () => gmp({ sparsity: 0.2 })],
+])("%s keeps within the masks that a training starts with", async (_, create) => {
+  const start = Uint8Array.from({ length: 40 }, (__, i) => i % 2);
+  const seen = await drive({ rules: [create()], masks: new Map([["a", start]]), steps: 20, stepsPerEpoch: 2 });
+  for (const { weights, masks } of seen) {
+    expect(masks.get("a")!.some((bit, i) => bit > start[i]!)).toBe(false);
+    expect(weights.get("a")!.every((w, i) => start[i] === 1 || w === 0)).toBe(true);
+  }
+});

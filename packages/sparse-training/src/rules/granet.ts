@@ -2,6 +2,7 @@
  * Gradual pruning with zero-cost neuroregeneration (GraNet, Liu et al. 2021, algorithm 1). Every `interval` steps, t = 1 .. N up to T = until * steps:
  *   1. the smallest magnitudes over the whole network go, until the sparsity is s_f + (s_i - s_f) (1 - t / N)^3;
  *   2. in every layer the smallest floor(r_t k_l) of its k_l kept weights go, r_t = r / 2 (1 + cos(pi t / N)), and as many come back at 0 by the largest |gradient|.
+ * A weight that goes and comes back in one update keeps its value and its momentum, as in rigl.
  * s_i = 0 trains from dense to sparse; s_i = .5 with random first masks of the ERK counts is the sparse-to-sparse form (GraNet-ST).
  */
 import { checkNumber, keptCount, sparsitySchedule, type TrainingRule } from "@secateur/core";

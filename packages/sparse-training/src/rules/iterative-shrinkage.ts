@@ -2,9 +2,9 @@
  * Iterative soft shrinkage (ISS-P, Wang et al. 2023): in every step the smallest floor(s p) of p magnitudes over the whole network lose the fraction a
  * of themselves, w <- w - a w, on top of their gradient; which weights are smallest is asked anew at every step, so that one that the loss
  * needs may grow out of it. After `until` of training they are pruned, and what is kept trains on.
- * Departure: hooks do not move weights, so the shrinkage is a gradient a w / rate beside that of the loss. Plain gradient descent then takes exactly the step
- * above; momentum m repeats it over later steps, a / (1 - m) of the weight in all; optimizers that divide by gradients (adam) do not follow it, and weight
- * decay beside it goes on.
+ * Departure: hooks do not move weights, so the shrinkage is a gradient a w / rate beside that of the loss. Plain gradient descent takes exactly the step above;
+ * momentum m repeats it in later steps, at their rates: a / (1 - m) of the weight in all while the rate stands still, less where it falls and more where it rises. Optimizers that
+ * divide by gradients (adam) hardly follow it, beside a reparameterisation it acts on theta by the chain rule, and weight decay goes on beside it.
  */
 import { checkNumber, keptCount, type TrainingRule } from "@secateur/core";
 import { tooShort } from "../errors.ts";
@@ -42,17 +42,18 @@ export function issP({ sparsity, shrink = 0.001, until = 0.7 }: IssPOptions): Tr
       const pruneAfter = Math.max(1, Math.floor(until * setup.steps));
       if (setup.steps < 1) throw tooShort({ rule: "iss-p", interval: 1, needs: 1, found: 0, unit: "steps" });
       return {
-        onGradients({ step, rate, weights, gradients, ctx: { kernels } }) {
+        onGradients({ step, rate, weights, masks, gradients, ctx: { kernels } }) {
           // A step of rate 0 moves nothing.
           if (step >= pruneAfter || rate === 0) return;
-          for (const [name, mask] of largestOverall({ params, weights, keep, kernels })) {
+          for (const [name, mask] of largestOverall({ params, weights, masks, keep, kernels })) {
             const [w, g] = [weights.get(name)!.data, gradients.get(name)!.data];
             for (let i = 0; i < w.length; i++) if (mask[i] === 0) g[i] = g[i]! + (shrink * w[i]!) / rate;
           }
         },
         afterStep(at) {
           if (at.step !== pruneAfter) return;
-          setMasks("iss-p", largestOverall({ params, weights: at.weights, keep, kernels: at.ctx.kernels }), at);
+          const { weights, masks } = at;
+          setMasks("iss-p", largestOverall({ params, weights, masks, keep, kernels: at.ctx.kernels }), at);
         },
       };
     },

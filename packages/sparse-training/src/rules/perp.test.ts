@@ -1,5 +1,7 @@
+import { beginRules, createRunContext } from "@secateur/core";
 import { expect, test } from "vitest";
 import { drive, params, weightsOf } from "../drive.test-support.ts";
+import { rigl } from "./dynamic-sparsity.ts";
 import { perp } from "./perp.ts";
 
 const masks = new Map([["a", Uint8Array.from({ length: 40 }, (_, i) => Number(i % 3 > 0))]]);
@@ -48,4 +50,20 @@ test("the gradient of A and B is that of the masked layer, by central difference
     // The map is quadratic, so central differences are exact but for rounding.
     expect(slope).toBeCloseTo((value(moved(1e-4)) - value(moved(-1e-4))) / 2e-4, 9);
   });
+});
+
+test("rules that bring weights back are refused beside it; the seed of the run draws A", async () => {
+  const rules = [perp({ rank: 2 }), rigl({ sparsity: 0.5, interval: 3 })];
+  await expect(drive({ rules, steps: 24, stepsPerEpoch: 3 })).rejects.toThrow(
+    /'perp' and 'rigl' contradict each other.*no single weight/,
+  );
+  const draws = [1, 2].map((seed) => {
+    const weights = weightsOf();
+    const run = beginRules({
+      ...{ rules: [perp({ rank: 2 })], params, weights, masks: new Map(), steps: 3, stepsPerEpoch: 3 },
+      ctx: createRunContext({ seed }),
+    });
+    return [...run.trained.get("a")!.data];
+  });
+  expect(draws[0]).not.toEqual(draws[1]);
 });

@@ -12,6 +12,7 @@ import {
   dtypeOf,
   type Mask,
   type ParamInfo,
+  type Rng,
   type TrainingRule,
   type Vec,
   zeros,
@@ -38,11 +39,23 @@ export function perp({ rank = 16 }: PerpOptions = {}): TrainingRule {
     settings: JSON.stringify({ rank }),
     begin(setup) {
       prunableParams("perp", setup);
+      let rng = createRng("perp");
       const fixed = new Map(setup.params.map(({ name }) => [name, setup.weights.get(name)!.data.slice()]));
       return {
+        // Asked before the parameters are: what is drawn is of the run's seed, and masks stay as they are.
+        initialMasks(ctx) {
+          rng = ctx.rng;
+          return new Map();
+        },
         reparameterize(param) {
           if (!param.prunable) return undefined;
-          return lowRank({ param, rank, mask: setup.masks.get(param.name), fixed: fixed.get(param.name)! });
+          return lowRank({
+            param,
+            rank,
+            mask: setup.masks.get(param.name),
+            fixed: fixed.get(param.name)!,
+            rng: rng.fork(param.name),
+          });
         },
         // A training that goes on may be given a network of a later epoch.
         state: () => [...fixed].map(([name, data]) => ({ name, shape: [data.length], data: data.slice() })),
@@ -55,15 +68,14 @@ export function perp({ rank = 16 }: PerpOptions = {}): TrainingRule {
 }
 
 /** theta = [B, A]. */
-function lowRank(spec: { param: ParamInfo; rank: number; mask: Mask | undefined; fixed: Vec }) {
-  const { param, rank, mask, fixed } = spec;
+function lowRank(spec: { param: ParamInfo; rank: number; mask: Mask | undefined; fixed: Vec; rng: Rng }) {
+  const { param, rank, mask, fixed, rng } = spec;
   const { rows, cols } = param;
   const scale = rank === 0 ? 0 : 1 / Math.sqrt(rank);
   const keeps = (i: number): boolean => mask === undefined || mask[i] === 1;
   return {
     shape: [rank * (rows + cols)],
     initial(w: Vec): Vec {
-      const rng = createRng(`perp ${param.name}`);
       const theta = zeros(rank * (rows + cols), dtypeOf(w));
       for (let i = rank * rows; i < theta.length; i++) theta[i] = rng.normal() / Math.sqrt(cols);
       return theta;

@@ -18,6 +18,7 @@ export interface DistantWeight {
   readonly shape: readonly number[];
   readonly dtype: string;
   readonly size: number;
+  readonly isConvolution: boolean;
   /** Absolute path. */
   readonly file: string;
   readonly offset: number;
@@ -48,11 +49,22 @@ export async function openLargeOnnx(path: string, least: number = largeBytes): P
   const outside = onnxTensors(model.graph).flatMap((tensor) => placeOf(tensor) ?? []);
   if (outside.reduce((sum, { length }) => sum + length, 0) < least) return undefined;
   const { params, dense } = findParams(model.graph, "f32");
-  const weights = params.map(({ name, tensor, live }): DistantWeight | undefined => {
+  const weights = params.map(({ name, tensor, live, uses }): DistantWeight | undefined => {
     const place = placeOf(tensor as unknown as OnnxTensor);
     const size = live.rows * live.cols;
     const { shape, dtype } = tensor;
-    return place && { name, shape, dtype, size, file: join(dirname(path), place.location), offset: place.offset };
+    const isConvolution = uses.some(({ op }) => op.startsWith("Conv"));
+    return (
+      place && {
+        name,
+        shape,
+        dtype,
+        size,
+        isConvolution,
+        file: join(dirname(path), place.location),
+        offset: place.offset,
+      }
+    );
   });
   const inside = params
     .filter((_, i) => !weights[i])

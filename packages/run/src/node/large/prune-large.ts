@@ -39,8 +39,7 @@ export async function pruneLarge(
     session.onEvent({ type: "note", level: "info", code: "kept-dense", message });
   }
   const copies = await checkPlaces(large, outputs);
-  const names = large.weights.map(({ name }) => name);
-  const { pruned, dense } = denseAmong(names, settings.keepDense, large.path);
+  const { pruned, dense } = denseAmong(large.weights, settings.keepDense, large.path);
   const weights = large.weights.filter(({ name }) => pruned.includes(name));
   if (weights.length === 0) throw keepsAll(large.path);
   const other = weights.find(({ dtype }) => !(dtype in elementBytes));

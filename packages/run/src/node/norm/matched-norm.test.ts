@@ -80,6 +80,7 @@ describe("statistics of batch normalisation of models of other layers", () => {
       expect([underWay, after]).toEqual(["file", "file"]);
       expect(notes).toEqual([expect.stringContaining("stay those of the file")]);
     }
+    expect((await run({ file: Number.NaN, matched: Number.POSITIVE_INFINITY }, "auto")).after).toBe("file");
     // Nothing to keep: the matched ones may be the way back.
     expect((await run({ file: Number.NaN, matched: 3 }, "auto")).after).toBe("matched");
   });

@@ -86,8 +86,8 @@ export function matching(spec: {
     const kept = await judged.loss(model.network, quiet);
     await matcher.match(quiet);
     const matched = await judged.loss(model.network, quiet);
-    // Losses that are not finite are worse than any.
-    const isMatched = matched < kept || !Number.isFinite(kept);
+    // A loss that is not finite is worse than any that is.
+    const isMatched = matched < kept || (Number.isFinite(matched) && !Number.isFinite(kept));
     if (!isMatched) matcher.restore();
     return { kept, matched, isMatched };
   };

@@ -1,8 +1,7 @@
 /** Settings of a run that networks of our own layers and other models answer differently. */
-import { unknownName } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import type { GraphModel } from "@secateur/graph";
-import { chooseDense, keepDenseWords } from "@secateur/nn";
+import { type ChosenWeights, chooseDense, chooseWeights, type NamedWeight } from "@secateur/nn";
 import type { PosedTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
 import {
@@ -16,14 +15,11 @@ import { type MatchableModel, matching, type NormJudge, normJudge } from "../nor
 import { type AnyModel, ownNetwork } from "./open-any-model.ts";
 
 /**
- * The weights to prune and those that --keep-dense leaves alone: "first", "last", names of layers or of weights.
+ * The weights to prune and those that --keep-dense leaves alone: "first", "last", "auto", names of layers or of weights.
  *
  * @throws ERR_UNKNOWN_NAME
  */
-export function chosenDense(
-  { own, network }: AnyModel,
-  words: readonly string[],
-): { readonly pruned: readonly string[]; readonly dense: readonly string[] } {
+export function chosenDense({ own, network, onnx }: AnyModel, words: readonly string[]): ChosenWeights {
   if (own) {
     const chosen = chooseDense(own.network.spec, words);
     // Of weights that are one tensor the first stands for all, unless one of them is to stay dense.
@@ -32,28 +28,30 @@ export function chosenDense(
     const isPruned = (name: string): boolean => !behind.has(name) && !kept.includes(name);
     return { pruned: chosen.pruned.filter(isPruned), dense: [...new Set([...chosen.dense, ...kept])] };
   }
-  const weights = network.params().flatMap(({ name, prunable }) => (prunable ? [name] : []));
-  return denseAmong(weights, words, network.name);
+  const convolutions = onnx && new Set(onnx.model.convolutions);
+  const weights = network.params().flatMap(({ name, prunable, shape }) => {
+    if (!prunable) return [];
+    // Kernels of TensorFlow.js have their channels behind; those of single channels say so by their name.
+    const isConvolution = convolutions?.has(name) ?? shape.length > 2;
+    const stored = convolutions ? shape : [shape.at(-1)!, name.endsWith("depthwise_kernel") ? 1 : (shape.at(-2) ?? 0)];
+    return [{ name, shape: stored, isConvolution }];
+  });
+  return denseAmong(inOrderOf(weights, onnx?.model.order), words, network.name);
 }
 
-/** The same among the names of weights. @throws ERR_UNKNOWN_NAME */
-export function denseAmong(
-  weights: readonly string[],
-  words: readonly string[],
-  where: string,
-): { readonly pruned: readonly string[]; readonly dense: readonly string[] } {
-  const chosen = new Set(
-    words.flatMap((word) => {
-      if (word === "first") return weights.slice(0, 1);
-      if (word === "last") return weights.slice(-1);
-      // A layer of TensorFlow.js may have several weights: "lstm" is lstm/kernel and lstm/recurrent_kernel.
-      const named = weights.filter((weight) => weight === word || weight.startsWith(`${word}/`));
-      if (named.length > 0) return named;
-      const known = [...keepDenseWords, ...weights];
-      throw unknownName({ where, what: "weight to keep dense", found: word, known });
-    }),
-  );
-  return { pruned: weights.filter((name) => !chosen.has(name)), dense: weights.filter((name) => chosen.has(name)) };
+/** Weights in the order in which a graph uses them; others as they come. */
+function inOrderOf(weights: readonly NamedWeight[], order: readonly string[] = []): readonly NamedWeight[] {
+  const places = new Map(order.map((name, i) => [name, i] as const));
+  return [...weights].sort((a, b) => (places.get(a.name) ?? 0) - (places.get(b.name) ?? 0));
+}
+
+/** The same among weights in the order of the network. @throws ERR_UNKNOWN_NAME */
+export function denseAmong(weights: readonly NamedWeight[], words: readonly string[], where: string): ChosenWeights {
+  return chooseWeights(weights, words, {
+    where,
+    // A layer of TensorFlow.js may have several weights: "lstm" is lstm/kernel and lstm/recurrent_kernel.
+    named: (word) => weights.flatMap(({ name }) => (name === word || name.startsWith(`${word}/`) ? [name] : [])),
+  });
 }
 
 /**

@@ -43,7 +43,7 @@ export interface Recipe {
   readonly units?: readonly string[];
   /** Whether channels without weights were cut out of the network; absent: they were not. */
   readonly cut?: boolean;
-  /** Weights left as they were: first, last, or names; absent: none. */
+  /** Weights left as they were: first, last, auto, or names; absent: none. */
   readonly keepDense?: readonly string[];
   /** The plan in force, defaults filled in. */
   readonly plan: RunPlan;

@@ -24,7 +24,8 @@ export async function writeTraining(path: string, state: TrainingState, run: str
   const header: StateHeader = { version: 1, epoch: state.epoch, epochs: state.epochs, run };
   const bytes = encodeSafetensors({
     tensors: state.tensors.map(({ name, shape, data }) => {
-      return { name, shape, dtype: "f32", data: data instanceof Float32Array ? data : Float32Array.from(data) };
+      // What rules remember may need every digit.
+      return data instanceof Float64Array ? { name, shape, dtype: "f64", data } : { name, shape, dtype: "f32", data };
     }),
     metadata: { [metadataKey]: JSON.stringify(header) },
     checksum: true,
@@ -43,7 +44,10 @@ export async function readTraining(path: string, run: string): Promise<TrainingS
   return {
     epoch: header.epoch,
     epochs: header.epochs,
-    tensors: tensors.map((tensor) => ({ name: tensor.name, shape: tensor.shape, data: toFloat32(tensor) })),
+    tensors: tensors.map((tensor) => ({
+      ...{ name: tensor.name, shape: tensor.shape },
+      data: tensor.dtype === "f64" ? tensor.data.slice() : toFloat32(tensor),
+    })),
   };
 }
 

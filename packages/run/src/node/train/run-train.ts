@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { Evaluation, Task } from "@secateur/core";
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
-import { createNetwork, type Network, train } from "@secateur/nn";
+import { createNetwork, type Network, type TrainReport, train } from "@secateur/nn";
 import { badState, badUsage, flagWithoutEffect } from "../../errors.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
@@ -53,7 +53,7 @@ export interface TrainDocument {
   /** On the test split, after training. */
   readonly test: Evaluation;
   /** Over each epoch, while the weights moved. */
-  readonly epochs: readonly { readonly loss: number; readonly accuracy: number }[];
+  readonly epochs: TrainReport["epochs"];
   readonly steps: number;
   /** Prunable weights, and those that training rules left. */
   readonly prunable?: number;
