@@ -30,6 +30,13 @@ export function badModuleData(spec: { path: string; found: string; expected: str
   });
 }
 
+/** A recording that cannot be used. */
+export function badRecording(spec: { path: string; found: string; expected: string }): PruneError {
+  const { path, found, expected } = spec;
+  const message = `${path}: not a usable recording: found ${found}, expected ${expected}; convert it, or leave it out`;
+  return new PruneError("ERR_RECORDING", message, { details: spec });
+}
+
 /** Normalisation numbers that do not fit the data or make no sense. */
 export function badNormalize(spec: { found: string; expected: string }): PruneError {
   return new PruneError("ERR_NORMALIZE", `normalize: found ${spec.found}, expected ${spec.expected}`, {

@@ -118,6 +118,18 @@ describe("a folder of images", () => {
     });
   }
 
+  test("without any folders has no labels, and one split for both uses", async () => {
+    const flat = { "2.png": file("colourPng"), "1.png": file("alphaPng"), "notes.txt": new Uint8Array(3) };
+    const { train, test: other, warnings } = await openDataset(fill(flat), { classes: 7 });
+    expect(other).toBe(train);
+    expect(train).toMatchObject({ size: 2, inputs: [{ shape: [3, 9, 13] }] });
+    expect(train.targets).toBeUndefined();
+    const batch = await train.batch(Uint32Array.of(1));
+    expect(batch.targets).toBeUndefined();
+    expect(Object.values(batch.inputs)[0]!.shape).toEqual([1, 3, 9, 13]);
+    expect(warnings).toEqual([expect.stringMatching(/1 file\(s\) .* are left out: notes\.txt/)]);
+  });
+
   test("of greys only has one channel", async () => {
     const spec = fill({
       "train/a/0.png": file("greyPng"),
@@ -261,7 +273,7 @@ describe("a folder of images", () => {
       "ERR_CLASS_FOLDERS",
       /class folder\(s\) z, which .*train does not have/,
     ],
-    ["without class folders", { "1.png": small }, "ERR_CLASS_FOLDERS", /no folders among its 1 entries/],
+    ["without class folders", { "1.txt": small }, "ERR_CLASS_FOLDERS", /no folders among its 1 entries/],
     [
       "with too few images to split",
       { "a/1.png": small },

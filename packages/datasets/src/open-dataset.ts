@@ -5,9 +5,17 @@ import { cifarSources } from "./sources/cifar-sources.ts";
 import { mnistSource } from "./sources/mnist-source.ts";
 import { moduleSource } from "./sources/module-source.ts";
 import { npySource } from "./sources/npy-source.ts";
+import { wavSource } from "./sources/wav-source.ts";
 
 /** Every kind of dataset that can be opened by name. */
-export const dataSources: readonly DataSource[] = [mnistSource, ...cifarSources, imageSource, npySource, moduleSource];
+export const dataSources: readonly DataSource[] = [
+  mnistSource,
+  ...cifarSources,
+  imageSource,
+  npySource,
+  moduleSource,
+  wavSource,
+];
 
 /**
  * Opens a dataset by its specification: `mnist`, `mnist:DIR`, `cifar10:DIR`, `images:DIR`, `npy:X.npy,Y.npy` ... (see `dataSources`). Node only.

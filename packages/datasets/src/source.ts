@@ -35,6 +35,8 @@ export interface OpenDatasetOptions {
   readonly targets?: "classes" | "values";
   /** Names of the model's inputs, where they are known: of arrays by name, these are inputs and the others targets. */
   readonly inputNames?: readonly string[];
+  /** Numbers of one example of the model's first input, where it says: of `wav`, the length of a window. */
+  readonly windowLength?: number;
   /** Reads an .npy file; needed for `npy:` only. Pass `readNpyNumbers` of @secateur/formats. */
   readonly readArray?: (path: string) => NumberArray | Promise<NumberArray>;
 }

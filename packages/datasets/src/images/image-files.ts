@@ -1,4 +1,4 @@
-/** Which images a folder holds, and of which classes: one sub-folder a class, labelled in the order of their names. */
+/** Which images a folder holds, and of which classes: one sub-folder a class, labelled in the order of their names; without any the images have no labels. */
 import { badClassFolders } from "../errors.ts";
 import { fileIn, isFolder, listFolder } from "../node-files.ts";
 
@@ -12,7 +12,7 @@ export interface ImageFile {
 
 /** The images of a dataset by split. */
 export interface ImageFiles {
-  /** names of the class folders; a class's label is its index */
+  /** names of the class folders; a class's label is its index; none: the images have no labels, and one split serves for both uses */
   readonly classes: readonly string[];
   readonly train: readonly ImageFile[];
   readonly test: readonly ImageFile[];
@@ -64,7 +64,7 @@ export function findImages(folder: string): ImageFiles {
     throw badClassFolders({ folder, found, expected: "a folder train and a folder test, each with class folders" });
   }
   refuseEqualInsides(folder, names);
-  return splitByHash(folder);
+  return (names.length === 0 ? unlabelled(folder) : undefined) ?? splitByHash(folder);
 }
 
 /** In lower case, with "_" between words. */
@@ -85,6 +85,23 @@ function refuseEqualInsides(folder: string, names: readonly string[]): void {
     expected:
       "class folders; if these are splits, call them train and test, and if the inner ones are classes, put them here",
   });
+}
+
+/** The images of a folder without folders; undefined where it has none. */
+function unlabelled(folder: string): ImageFiles | undefined {
+  const names = listFolder(folder).filter((name) => !name.startsWith("."));
+  const images = names.filter((name) => isImage(name)).map((name) => ({ path: fileIn(folder, name), name, label: 0 }));
+  if (images.length === 0) return undefined;
+  const others = names.filter((name) => !isImage(name));
+  return { classes: [], train: images, test: images, warnings: others.length > 0 ? [leftOut(folder, others)] : [] };
+}
+
+function isImage(name: string): boolean {
+  return /\.(png|jpe?g)$/i.test(name);
+}
+
+function leftOut(folder: string, others: readonly string[]): string {
+  return `${folder}: ${others.length} file(s) that end in neither .png, .jpg nor .jpeg are left out: ${listOf(others)}`;
 }
 
 function splitByFolder(trainFolder: string, testFolder: string): ImageFiles {
@@ -146,8 +163,7 @@ function imagesOf(folder: string, classes: readonly string[]): { images: ImageFi
     const found = `no images in ${empty.length} of ${classes.length} class folders: ${listOf(empty)}`;
     throw badClassFolders({ folder, found, expected: "at least one PNG or JPEG image in each" });
   }
-  const left = `${folder}: ${others.length} file(s) that end in neither .png, .jpg nor .jpeg are left out: ${listOf(others)}`;
-  return { images, warnings: others.length > 0 ? [left] : [] };
+  return { images, warnings: others.length > 0 ? [leftOut(folder, others)] : [] };
 }
 
 function collect(spec: {
@@ -163,7 +179,7 @@ function collect(spec: {
     if (entry.startsWith(".")) continue;
     const path = fileIn(folder, entry);
     const inner = `${name}/${entry}`;
-    if (/\.(png|jpe?g)$/i.test(entry) && !isFolder(path)) images.push({ path, name: inner, label });
+    if (isImage(entry) && !isFolder(path)) images.push({ path, name: inner, label });
     else if (!isFolder(path)) others.push(inner);
     else if (depth < MAX_DEPTH) collect({ ...spec, folder: path, name: inner, depth: depth + 1 });
     else throw badClassFolders({ folder: path, found: `folders nested deeper than ${MAX_DEPTH}`, expected: "fewer" });

@@ -15,7 +15,7 @@ import { type ImageHeader, imageHeader } from "./image-header.ts";
 const PIXELS: Normalisation = { divisor: 255, mean: [0], std: [1] };
 
 /**
- * Opens a folder of class folders: see `findImages` for the splits. All images have one size; where all are grey an
+ * Opens a folder of class folders, or of images without labels: see `findImages` for the splits. All images have one size; where all are grey an
  * example is [1, height, width], else [3, height, width] and grey images have three equal channels. Opening reads every
  * file once for its size; an image is decoded when it is first asked for, and kept as one byte a value.
  *
@@ -36,14 +36,23 @@ export async function openImageFolder(request: {
   const classes = files.classes.length;
   const decoders = decoderLoader();
   const dataset = (images: readonly ImageFile[], name: string): Dataset =>
-    imageDataset({ name: `${spec} ${name}`, images, inputShape, classes, normalisation, decoders, folder });
+    imageDataset({
+      name: name ? `${spec} ${name}` : spec,
+      images,
+      inputShape,
+      classes,
+      normalisation,
+      decoders,
+      folder,
+    });
   const deep = [...headers].filter(([, { depth }]) => depth > 8).map(([path]) => path);
   const cut = `${folder}: of ${deep.length} image(s) of 16 bits a value the upper 8 are used: ${listOf(deep)}`;
   const warnings = [...files.warnings, ...(deep.length > 0 ? [cut] : [])];
+  const only = classes === 0 ? dataset(files.train, "") : undefined;
   return {
     name: spec,
-    train: dataset(files.train, "train"),
-    test: dataset(files.test, "test"),
+    train: only ?? dataset(files.train, "train"),
+    test: only ?? dataset(files.test, "test"),
     normalisation,
     ...(warnings.length > 0 ? { warnings } : {}),
   };
@@ -53,7 +62,7 @@ export async function openImageFolder(request: {
 function checkClasses(spec: { folder: string; files: ImageFiles; expected: number | undefined }): void {
   const { folder, files, expected } = spec;
   const { classes } = files;
-  if (expected === undefined || expected === classes.length) return;
+  if (expected === undefined || expected === classes.length || classes.length === 0) return;
   const found = `${classes.length} class folders (${listOf(classes)})`;
   throw badClassFolders({ folder, found, expected: `${expected}, one for each class of the network` });
 }
@@ -117,10 +126,8 @@ function imageDataset(spec: {
       expected: `at most ${MAX_SPLIT_BYTES} bytes a split; scale them down`,
     });
   }
-  const targets = classTargets(
-    Uint32Array.from(images, ({ label }) => label),
-    classes,
-  );
+  const labels = Uint32Array.from(images, ({ label }) => label);
+  const targets = classes === 0 ? undefined : classTargets(labels, classes);
   const isDecoded = new Uint8Array(images.length);
   let values: Uint8Array | undefined;
   let raw: Dataset | undefined;
@@ -128,7 +135,7 @@ function imageDataset(spec: {
     name,
     size: images.length,
     inputs: [{ name: inputName, shape: inputShape, dtype: "f32" }],
-    targets: [targetSpec(targets)],
+    ...(targets ? { targets: [targetSpec(targets)] } : {}),
     async batch(indices) {
       values ??= new Uint8Array(images.length * features);
       raw ??= rawDataset({ ...{ name, values, inputShape, normalisation }, size: images.length, targets });

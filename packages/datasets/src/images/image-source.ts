@@ -6,7 +6,8 @@ import { openImageFolder } from "./image-folder.ts";
 export const imageSource: DataSource = {
   name: "images",
   usages: ["images:DIR"],
-  summary: "PNG and JPEG images in class folders, below train/ and test/ (or val/) or directly in DIR",
+  summary:
+    "PNG and JPEG images in class folders, below train/ and test/ (or val/) or directly in DIR; without folders unlabelled",
   async open({ spec, argument, options }: OpenRequest): Promise<DatasetSplits> {
     if (argument === undefined || argument === "") {
       throw badDataSpec({ found: spec, expected: "images:DIR with a folder of class folders" });

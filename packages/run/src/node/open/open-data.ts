@@ -31,7 +31,7 @@ export async function openData(spec: {
   classes: number | undefined;
   network?: NetworkSpec | undefined;
   /** Of the model, where they are known. */
-  inputs?: readonly { readonly name: string }[] | undefined;
+  inputs?: readonly { readonly name: string; readonly shape?: readonly (number | null)[] }[] | undefined;
   onEvent: (event: RunEvent) => void;
   cwd?: string;
 }): Promise<DatasetSplits> {
@@ -41,6 +41,7 @@ export async function openData(spec: {
   const options = {
     readArray: readNpyNumbers,
     ...(spec.inputs ? { inputNames: spec.inputs.map(({ name }) => name) } : {}),
+    ...windowOf(spec.inputs?.[0]?.shape),
     ...(task?.targetKind === "values" ? { targets: "values" as const } : {}),
     ...(normalize === undefined ? {} : { normalize: parseNormalize(normalize) }),
   };
@@ -58,6 +59,12 @@ export async function openData(spec: {
   }
   for (const message of splits.warnings ?? []) onEvent({ type: "note", level: "warn", code: "data", message });
   return splits;
+}
+
+/** How long an example of an input is, where all extents are known. */
+function windowOf(shape: readonly (number | null)[] | undefined): { readonly windowLength?: number } {
+  const length = shape?.reduce<number>((product, extent) => product * (extent ?? Number.NaN), 1);
+  return length !== undefined && length >= 1 ? { windowLength: length } : {};
 }
 
 type Open = (spec: string, options: OpenDatasetOptions) => Promise<DatasetSplits>;
