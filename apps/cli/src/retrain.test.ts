@@ -55,6 +55,20 @@ describe("prune --retrain", () => {
     }
   });
 
+  test("goes on with the mean of several trainings, or of the last epochs, on the same zeros", async () => {
+    const ends = [[], ["--soup", "2"], ["--average-last", "2"], ["--soup", "2", "--average-last", "2"]];
+    const files: Buffer[] = [];
+    for (const more of ends) {
+      const document = await toJson(args(await smallTask(), ...llr, "--phases", "2", "--batch-size", "20", ...more));
+      expect(await zeros(document.out)).toBe(36);
+      files.push(await readFile(document.out));
+      const recipe = document.out.replace(/safetensors$/, "recipe.json");
+      const again = await toJson(["prune", "--recipe", recipe, "--out", document.out.replace("net", "again")]);
+      expect((await readFile(again.out)).equals(files.at(-1)!)).toBe(true);
+    }
+    expect(new Set(files.map((file) => file.toString("hex"))).size).toBe(4);
+  });
+
   test("works around a solver with gradients and its own stages", async () => {
     const task = await smallTask();
     const more = ["--sparsity", "0.8", "--retrain", "allr", "--retrain-epochs", "2", "--phases", "2", ...dense];
@@ -335,6 +349,13 @@ describe("bad settings of retraining are refused before anything runs:", () => {
       ["--retrain", "gradual", "--phases", "auto"],
       /retrain.phases.*'auto'.*whole/,
     ],
+    ["a soup of gmp", ["--retrain", "gmp", "--soup", "2"], /retrain.soup.*the schedule gmp/],
+    [
+      "a mean with early stopping",
+      ["--retrain", "llr", "--average-last", "2", "--patience", "1"],
+      /retrain.averageLast.*patience/,
+    ],
+    ["a soup of one", ["--retrain", "llr", "--soup", "1"], /soup.*2/],
     ["early stopping of gmp", ["--retrain", "gmp", "--patience", "2"], /retrain.patience.*gmp does not read it/],
     ["a limit without a number", ["--layer-limit", "fc1"], /PATTERN=SPARSITY/],
   ];

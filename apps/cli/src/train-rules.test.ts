@@ -35,6 +35,87 @@ describe("train with a rule", () => {
     expect(await bytes("--sparsity", "0.5")).not.toEqual(one);
   });
 
+  test("is sparse from the first epoch on, and goes on after an interruption", async () => {
+    const { code, stdout } = await trainWith(
+      "--rule",
+      "rigl",
+      "--sparsity",
+      "0.6",
+      "--rule-option",
+      "interval=4",
+      "--json",
+    );
+    expect(code).toBe(0);
+    const { epochs } = JSON.parse(stdout) as { epochs: { nonzeros: number }[] };
+    // floor(0.4 * 45), of which those that have just come back are 0.
+    expect(epochs.every(({ nonzeros }) => nonzeros <= 18 && nonzeros >= 9)).toBe(true);
+  });
+
+  test("trains what a selector kept at initialisation, and few parameters of it", async () => {
+    const { folder, data } = await smallTask();
+    const [init, pruned, out] = ["init", "pruned", "out"].map((name) => join(folder, `${name}.safetensors`)) as [
+      string,
+      string,
+      string,
+    ];
+    await call(["train", "--arch", smallArch, "--data", data, "--epochs", "0", "--out", init]);
+    for (const selector of ["snip", "grasp", "prospr", "gradient-flow"]) {
+      const { code } = await call([
+        "prune",
+        init,
+        "--data",
+        data,
+        "--selector",
+        selector,
+        "--sparsity",
+        "0.6",
+        "--out",
+        pruned,
+        "--force",
+      ]);
+      expect(code).toBe(0);
+    }
+    // synflow reads no data.
+    expect(
+      (
+        await call([
+          "prune",
+          init,
+          "--selector",
+          "synflow",
+          "--looks",
+          "5",
+          "--sparsity",
+          "0.6",
+          "--out",
+          pruned,
+          "--force",
+        ])
+      ).code,
+    ).toBe(0);
+    const without = await call(["prune", init, "--selector", "snip", "--sparsity", "0.6", "--out", out]);
+    expect(without.code).toBe(2);
+    expect(without.stderr).toMatch(/'snip' needs training data.*--data/);
+    const few = ["--rule", "perp", "--rule-option", "rank=2", "--keep-zeros", "--epochs", "2", "--out", out, "--json"];
+    const { code, stdout } = await call(["train", pruned, "--data", data, ...few]);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ prunable: 45, nonzeros: 18 });
+    const back = await call([
+      "train",
+      pruned,
+      "--data",
+      data,
+      "--keep-zeros",
+      "--rule",
+      "set",
+      "--out",
+      out,
+      "--force",
+    ]);
+    expect(back.code).toBe(2);
+    expect(back.stderr).toMatch(/'set' brings pruned weights back.*--no-keep-zeros/);
+  });
+
   test.each([
     [["--rule", "gpm"], /gpm.*did you mean 'gmp'/],
     [["--sparsity", "0.5"], /--sparsity would change nothing: training without --rule prunes nothing/],
