@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { formatBytes, formatDuration, formatFraction, formatNumber, plainText } from "./format.ts";
 import { profileText } from "./profile-text.ts";
 import { shellCommand } from "./shell-command.ts";
+import { shownArchitecture } from "./shown-architecture.ts";
 import { formatTable } from "./table.ts";
 
 test("durations are read in the unit that fits", () => {
@@ -87,4 +88,11 @@ test("a profile gives shares of the whole, and what is in no kernel", () => {
   expect(text).toMatch(/in all +20 ms +100\.00 %/);
   expect(text).toMatch(/gemm +5 ms +25\.00 % +2\n/);
   expect(text).toMatch(/outside of kernels +15 ms +75\.00 %/);
+});
+
+test("a network that is described in full is called what its description calls it", () => {
+  expect(shownArchitecture("resnet20")).toBe("resnet20");
+  expect(shownArchitecture('{"name":"resnet20","layers":[]}')).toBe("resnet20, described in the file");
+  expect(shownArchitecture("{}")).toBe("a network described in the file");
+  expect(shownArchitecture("{")).toBe("{");
 });
