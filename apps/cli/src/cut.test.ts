@@ -85,6 +85,7 @@ test("a whole network, an output that cannot hold it and a model in its own plac
     [["cut", model], "--out"],
     [["cut", model, "--out", model], "--out"],
     [["cut", join(folder, "none.onnx"), "--out", join(folder, "x.onnx")], "none.onnx"],
+    [["cut", model, "--input-shape", "input=1,2,6,6", "--out", join(folder, "x.onnx")], "--input-shape"],
   ] as const;
   for (const [argv, word] of refusals) {
     const { code, stderr } = await call(argv);

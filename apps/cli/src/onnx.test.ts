@@ -89,6 +89,45 @@ describe("an ONNX model", () => {
     expect(await refused(["eval", path, "--data", data, "--fix", "gian=1"])).toMatch(/no input 'gian'; it has/);
   });
 
+  test("is pruned to milliseconds also where extents are open, matrices turned and read twice, and pack promises them", async () => {
+    const { folder } = await onnxTask();
+    const path = join(folder, "open.onnx");
+    const node = (op: string, inputs: string[], output: string) =>
+      ({ name: output, op, domain: "", inputs, outputs: [output], attributes: {} }) as const;
+    const weights = (name: string, shape: [number, number]): NamedTensor => {
+      const data = Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => Math.sin(7 * i + 1));
+      return { name, dtype: "f32", shape, data };
+    };
+    const model = await decoded(join(folder, "model.onnx"));
+    const nodes = [
+      node("MatMul", ["x", "w"], "a"),
+      node("Relu", ["a"], "b"),
+      node("MatMul", ["b", "v"], "c"),
+      node("Relu", ["c"], "d"),
+      node("MatMul", ["d", "v"], "y"),
+    ];
+    const graph = {
+      ...{ name: "open", nodes, initializers: [weights("w", [24, 48]), weights("v", [48, 48])] },
+      inputs: [{ name: "x", dtype: "f32", shape: [null, null, 24] }],
+      outputs: [{ name: "y", dtype: "f32", shape: [null, null, 48] }],
+    };
+    await writeFile(path, encodeOnnx({ ...model, graph }));
+    const shape = ["--input-shape", "x=1,32,24"];
+    const packed = async (source: string) =>
+      await json<{ expectedMs: number; denseMs: number }>([
+        ...["pack", source, "--out", join(folder, "open.secateur"), "--force", ...shape],
+      ]);
+    const { denseMs } = await packed(path);
+    const out = join(folder, "fast.onnx");
+    const prune = ["prune", path, "--solver", "magnitude", "--milliseconds", String(denseMs / 3), "--out", out];
+    expect(await refused(prune)).toMatch(/its extent 1 is left open.*--input-shape/);
+    await json([...prune, ...shape]);
+    const { expectedMs } = await packed(out);
+    // Kept weights come one by one, and each takes less than a thousandth of the whole.
+    expect(expectedMs).toBeLessThanOrEqual(denseMs / 3);
+    expect(expectedMs).toBeGreaterThan(0.99 * (denseMs / 3));
+  });
+
   test("is pruned by a method that takes gradients as the checkpoint is", async () => {
     const { model, onnx, data, folder } = await onnxTask();
     const prune = async (path: string, out: string) =>

@@ -117,6 +117,6 @@ export function cutDiffers(found: string): PruneError {
   return new PruneError(
     "ERR_CUT",
     `the cut network is not what the whole one says: ${found}; nothing is written, and the model is worth a report`,
-    { details: { found } },
+    { fault: "runtime", details: { found } },
   );
 }

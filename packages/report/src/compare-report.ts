@@ -2,6 +2,7 @@
 import type { ReportContent } from "@secateur/core";
 import { type ReportOutcome, reportRun } from "./prune-report.ts";
 import { formatBytes } from "./text/format.ts";
+import { shownArchitecture } from "./text/shown-architecture.ts";
 
 /** The parts of the JSON document of `secateur compare` that its report reads. */
 export interface CompareReportDocument {
@@ -32,7 +33,7 @@ export function compareContent(spec: {
   const { arch, data, seed, model, modelSha256, backend, peakMemoryBytes, versions } = document;
   const solvers = new Set(runs.map(({ solver }) => solver)).size;
   return {
-    title: `${arch} pruned by ${solvers} ${solvers === 1 ? "method" : "methods"}`,
+    title: `${shownArchitecture(arch)} pruned by ${solvers} ${solvers === 1 ? "method" : "methods"}`,
     summary: `On ${data}, seed ${seed}; every run starts from the same checkpoint.`,
     runs: runs.map(({ solver, sparsity, dense, pruned, result }) =>
       reportRun({ outcome: { dense, pruned, result }, solver, sparsity }),

@@ -2,6 +2,7 @@
 
 import type { ReportContent, ReportRun } from "@secateur/core";
 import { formatBytes, formatFraction } from "./text/format.ts";
+import { shownArchitecture } from "./text/shown-architecture.ts";
 
 /** What a report shows of a run beside its numbers: the parts of the JSON document of `secateur prune` that it reads. */
 export interface PruneReportDocument {
@@ -48,7 +49,7 @@ export function pruneContent(spec: {
   const { document, outcome, command } = spec;
   const { recipe, versions, peakMemoryBytes } = document;
   return {
-    title: `${recipe.arch} pruned to ${formatFraction(document.sparsity)}`,
+    title: `${shownArchitecture(recipe.arch)} pruned to ${formatFraction(document.sparsity)}`,
     summary: `By ${recipe.solver} on ${recipe.data}, seed ${recipe.seed}.`,
     runs: [reportRun({ outcome, solver: recipe.solver, sparsity: recipe.sparsity ?? document.sparsity })],
     command,

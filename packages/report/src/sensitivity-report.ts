@@ -11,6 +11,7 @@ import {
   formatShape,
 } from "./text/format.ts";
 import { proposalText, type SensitivityReportDocument, scannedSparsities } from "./text/sensitivity-text.ts";
+import { shownArchitecture } from "./text/shown-architecture.ts";
 
 /**
  * The report of one `secateur sensitivity`, as HTML.
@@ -48,7 +49,7 @@ export function sensitivityReport(spec: {
   ].map((row) => row.map((text) => ({ text })));
   const summary = `By ${solver} on ${data}, seed ${seed}; measured on ${formatCount(dense.examples)} training examples that gave no gradients, ${formatMeasure(measure)} ${measure.name} before pruning.`;
   return makePage({
-    title: `How much each layer of ${arch} stands`,
+    title: `How much each layer of ${shownArchitecture(arch)} stands`,
     intro: `<p class="soft">${escapeHtml(summary)}</p>\n<p>${escapeHtml(proposalText(document).trim()).replaceAll("\n", "<br>\n")}</p>`,
     figures: [layersFigure(document)],
     plottingLibrary,

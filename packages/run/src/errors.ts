@@ -234,3 +234,13 @@ export function shapesToTell(spec: {
     { source, input: open?.name },
   );
 }
+
+/** A cut model that could not be compared with the whole one. */
+export function cutUnchecked(spec: { source: string; finite: number }): PruneError {
+  const { source, finite } = spec;
+  return new PruneError(
+    "ERR_CUT",
+    `${source}: of the outputs on random inputs ${(100 * finite).toFixed(0)} % are finite numbers, so that the cut model cannot be compared with the whole one; nothing was written; check the weights with secateur eval`,
+    { fault: "runtime", details: spec },
+  );
+}

@@ -23,7 +23,15 @@ export { type AugmentationFlags, type ReestimateTime, reestimateTimes } from "./
 export { type PosedTask, poseTask } from "./prune/pose-task.ts";
 export { needsGradients, type PruneOutcome, pruneNetwork } from "./prune/prune-network.ts";
 export { mapDataPaths } from "./recipe/data-spec.ts";
-export { isLimited, type LimitSettings, limitKeys, parseUnits, soleOfEvery, unitsAllowed } from "./recipe/limits.ts";
+export {
+  arePattern,
+  isLimited,
+  type LimitSettings,
+  limitKeys,
+  parseUnits,
+  soleOfEvery,
+  unitsAllowed,
+} from "./recipe/limits.ts";
 export { gradientPlanKeys, type PlanKey, planKeys } from "./recipe/plan-keys.ts";
 export { recipeKinds, recipeTemplate } from "./recipe/recipe-template.ts";
 export { sensitiveLayers } from "./sensitivity/propose-dense.ts";

@@ -1,6 +1,6 @@
 /** `secateur eval`: accuracy and loss of a network on the test split. */
 import type { Evaluation } from "@secateur/core";
-import { formatCount, formatLoss, formatMeasure } from "@secateur/report/text";
+import { formatCount, formatLoss, formatMeasure, shownArchitecture } from "@secateur/report/text";
 import { type AugmentationFlags, mapDataPaths, poseTask } from "@secateur/run";
 import {
   type EngineChoice,
@@ -100,7 +100,7 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
     const { measuredOn } = posed;
     const isAlone = posed.task.targetsFrom === "teacher" && test.targets === undefined;
     const itself = isAlone ? ": against its own outputs, as the data have no targets (give some: npy:X.npy,Y.npy)" : "";
-    const where = `${test.name}${measuredOn === "calibration" ? ", which is all there is" : ""} (${model.arch.startsWith("{") ? network.name : model.arch})${itself}`;
+    const where = `${test.name}${measuredOn === "calibration" ? ", which is all there is" : ""} (${shownArchitecture(model.arch)})${itself}`;
     return { document: { ...evaluation, measuredOn }, text: evalText(evaluation, where) };
   });
   printResult({ terminal, flags, document, text: () => text });

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { isPruneError } from "@secateur/core";
 import { shellCommand } from "@secateur/report/text";
-import { badState, type FoundEntry, limitKeys, type SolverEntry, soleOfEvery } from "@secateur/run";
+import { arePattern, badState, type FoundEntry, limitKeys, type SolverEntry } from "@secateur/run";
 import {
   type FinishedRun,
   findReporter,
@@ -82,12 +82,22 @@ export async function callPrune(call: PruneCall): Promise<void> {
 
 /** How far a run goes, for the name of its output: "0.9", "0.5flops" or, of a pattern alone, "2of4". */
 function amountOf({ sparsity, limits }: PruneSettings): string {
-  const pattern = soleOfEvery(limits.units);
+  const [pattern = ""] = arePattern(limits.units) ? limits.units! : [];
   const parts = [
     ...(sparsity === undefined ? [] : [String(sparsity)]),
     ...limitKeys.flatMap((key) => (key === "units" || limits[key] === undefined ? [] : [`${limits[key]}${key}`])),
   ];
-  return [...parts, ...(pattern ? [`${pattern.keep}of${pattern.of}`] : [])].join("-");
+  return [
+    ...parts,
+    ...(pattern
+      ? [
+          pattern
+            .replace(/^.*of-every:/, "")
+            .replace("/", "of")
+            .replace(":", "-"),
+        ]
+      : []),
+  ].join("-");
 }
 
 function written({ out, recipe, report }: PruneOutputs): string {

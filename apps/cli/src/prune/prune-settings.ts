@@ -3,6 +3,7 @@
 import { keptCount, type RunPlan, type Solver } from "@secateur/core";
 import {
   type AugmentationFlags,
+  arePattern,
   type FoundEntry,
   flagWithoutEffect,
   gradientPlanKeys,
@@ -14,7 +15,6 @@ import {
   type ReestimateTime,
   resolveOptions,
   type SolverEntry,
-  soleOfEvery,
 } from "@secateur/run";
 import type { PruneSettings } from "@secateur/run/node";
 import {
@@ -88,7 +88,7 @@ export async function pruneSettings(spec: {
   const last = retrain?.sparsities?.[retrain.sparsities.length - 1];
   const limits = limitsFromFlags(flags, recipe);
   // The default stands in where nothing else says how far to go.
-  const saysEnough = Object.keys(limits).some((key) => key !== "units") || soleOfEvery(limits.units) !== undefined;
+  const saysEnough = Object.keys(limits).some((key) => key !== "units") || arePattern(limits.units);
   const sparsity = flags.sparsity ?? recipe?.sparsity ?? last ?? (saysEnough ? undefined : defaultSparsity);
   if (last !== undefined && last !== sparsity) throw sparsityTwice(sparsity!, last);
   if (sparsity !== undefined) keptCount(1, sparsity); // refuses a sparsity outside [0, 1)

@@ -11,7 +11,7 @@ import { keepOfEvery } from "./keep-of-every.ts";
 import { bindLimit } from "./limits/bound-limit.ts";
 import { costConstraint } from "./limits/cost-constraint.ts";
 import { patterned } from "./pattern-constraint.ts";
-import { type StackedPart, type StackedUnits, stackUnits } from "./stack-units.ts";
+import { kernelOf, type StackedPart, type StackedUnits, stackUnits } from "./stack-units.ts";
 
 /** A budget and the network it is for. */
 export interface BoundBudget {
@@ -95,7 +95,8 @@ export function bindBudget(budget: Budget, params: readonly FlatParam[]): BoundB
     // Floors hold without a limit too.
     const costs = own.length > 0 || floors.length === 0 ? own : [{ name: "weights", costs: sizes, most: sum(sizes) }];
     const within = patterns.map(({ spec, param }) => {
-      return { param, rule: keepOfEvery({ count: param.size, cols: param.cols, ...patternAt(spec, now) }) };
+      const stride = spec.along === "channels" ? kernelOf(param) : 1;
+      return { param, rule: keepOfEvery({ count: param.size, cols: param.cols, stride, ...patternAt(spec, now) }) };
     });
     const among = eligible
       ? floors.map((floor) => {

@@ -3,12 +3,12 @@ import type { BudgetRule } from "./budget-rule.ts";
 
 /**
  * What lives or dies together in a parameter's canonical matrix [out, in * kh * kw]: single weights; at most `keep` of every `of` in a
- * row; blocks of rows x cols; all weights of one output channel and one input channel ("kernels"); of one output channel
+ * row, or `along` "channels" of every `of` input channels at the same tap of a convolution; blocks of rows x cols; all weights of one output channel and one input channel ("kernels"); of one output channel
  * ("rows", "channels"); one column.
  */
 export type UnitSpec =
   | { readonly kind: "weights" | "kernels" | "rows" | "columns" | "channels" }
-  | { readonly kind: "of-every"; readonly keep: number; readonly of: number }
+  | { readonly kind: "of-every"; readonly keep: number; readonly of: number; readonly along?: "columns" | "channels" }
   | { readonly kind: "blocks"; readonly rows: number; readonly cols: number };
 
 /** What is limited: numbers of weights, operations of a forward pass of one example, bytes of the packed file, milliseconds of a run. */

@@ -29,6 +29,35 @@ describe("keepOfEvery", () => {
     );
   });
 
+  test("runs along input channels where units of a group are a stride apart, as taps of a convolution put them", () => {
+    // Two rows of 5 channels of 2 taps: for each tap groups of 3 and of 2 channels.
+    const groups = [0, 10].flatMap((row) =>
+      [0, 1].flatMap((tap) =>
+        [
+          [0, 2, 4],
+          [6, 8],
+        ].map((own) => own.map((c) => row + c + tap)),
+      ),
+    );
+    const scores = fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 20, maxLength: 20 });
+    fc.assert(
+      fc.property(scores, (score) => {
+        const constraint = keepOfEvery({ count: 20, cols: 10, keep: 2, of: 3, stride: 2 });
+        expect(constraint.pattern).toBeUndefined();
+        const found = constraint.select(Float64Array.from(score));
+        for (const group of groups) {
+          const kept = group.filter((unit) => found[unit] === 1).map((unit) => score[unit]!);
+          expect(kept).toHaveLength(2);
+          const lost = group.filter((unit) => found[unit] === 0).map((unit) => score[unit]!);
+          expect(Math.min(...kept)).toBeGreaterThanOrEqual(Math.max(0, ...lost));
+        }
+        expect(constraint.violation(found)).toBe(0);
+        expect(constraint.violation(new Uint8Array(20).fill(1))).toBe(4);
+      }),
+    );
+    expect(() => keepOfEvery({ count: 20, cols: 10, keep: 2, of: 3, stride: 3 })).toThrow(/ERR_PATTERN|of/);
+  });
+
   test("gives ties to the lower index and takes NaN for the lowest score", () => {
     const constraint = keepOfEvery({ count: 8, keep: 2, of: 4 });
     expect(constraint.select(new Float32Array(8))).toEqual(Uint8Array.of(1, 1, 0, 0, 1, 1, 0, 0));

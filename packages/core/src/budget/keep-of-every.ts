@@ -17,27 +17,38 @@ export interface KeepOfEverySpec {
   readonly of: number;
   /** Units after which groups start anew, such as the columns of a layer's matrix; default: `count`. */
   readonly cols?: number | undefined;
+  /** Units between two of a group, >= 1: the taps of a convolution, whose groups then run along its input channels. Default 1. */
+  readonly stride?: number | undefined;
 }
 
 /**
- * Keep exactly `keep` of every `of` consecutive units. A last group that is shorter counts as filled up with pruned units:
+ * Keep exactly `keep` of every `of` consecutive units, or of those a stride apart. A last group that is shorter counts as filled up with pruned units:
  * it keeps `keep` of its units, or all it has. Within a group the highest scores stay, ties to the lower index.
  * `select` costs O(count * of).
  *
- * @throws ERR_PATTERN unless 0 <= keep <= of and `count` is a whole number of rows
+ * @throws ERR_PATTERN unless 0 <= keep <= of, `count` is a whole number of rows and a row of strides
  * @example
  * const constraint = keepOfEvery({ count: 16, cols: 8, keep: 2, of: 4 });
  */
 export function keepOfEvery(spec: KeepOfEverySpec): Constraint {
-  const { count, keep, of } = spec;
+  const { count, keep, of, stride = 1 } = spec;
   const cols = spec.cols ?? Math.max(1, count);
-  const isWhole = [count, keep, of, cols].every((value) => Number.isInteger(value) && value >= 0);
-  if (!isWhole || of < 1 || keep > of || cols < 1 || count % cols !== 0) throw badPattern({ count, keep, of, cols });
-  const groupsInRow = Math.ceil(cols / of);
+  const isWhole = [count, keep, of, cols, stride].every((value) => Number.isInteger(value) && value >= 0);
+  const isRow = of >= 1 && cols >= 1 && stride >= 1 && count % cols === 0 && cols % stride === 0;
+  if (!isWhole || !isRow || keep > of) throw badPattern({ count, keep, of, cols });
+  const groupsInRow = Math.ceil(cols / stride / of) * stride;
   const groups = (count / cols) * groupsInRow;
-  const groupOf = (unit: number): number => Math.floor(unit / cols) * groupsInRow + Math.floor((unit % cols) / of);
-  const startOf = (group: number): number => Math.floor(group / groupsInRow) * cols + (group % groupsInRow) * of;
-  const endOf = (group: number): number => Math.min(startOf(group) + of, (Math.floor(group / groupsInRow) + 1) * cols);
+  // Groups of a row lie tap after tap within a stretch of `of` strides.
+  const groupOf = (unit: number): number => {
+    const place = unit % cols;
+    return Math.floor(unit / cols) * groupsInRow + Math.floor(place / (of * stride)) * stride + (place % stride);
+  };
+  const startOf = (group: number): number => {
+    const place = group % groupsInRow;
+    return Math.floor(group / groupsInRow) * cols + Math.floor(place / stride) * of * stride + (place % stride);
+  };
+  const endOf = (group: number): number =>
+    Math.min(startOf(group) + of * stride, (Math.floor(group / groupsInRow) + 1) * cols);
   const keptOf = (mask: Mask): Uint32Array => {
     const kept = new Uint32Array(groups);
     for (let unit = 0; unit < count; unit++) kept[groupOf(unit)]! += mask[unit]!;
@@ -45,15 +56,15 @@ export function keepOfEvery(spec: KeepOfEverySpec): Constraint {
   };
   return {
     kind: `keep-${keep}-of-${of}`,
-    pattern: { keep, of, cols },
+    ...(stride === 1 ? { pattern: { keep, of, cols } } : {}),
     select(score) {
       const mask = new Uint8Array(count);
       const value = (unit: number): number => (Number.isNaN(score[unit]!) ? Number.NEGATIVE_INFINITY : score[unit]!);
       for (let group = 0; group < groups; group++) {
         const end = endOf(group);
-        for (let unit = startOf(group); unit < end; unit++) {
+        for (let unit = startOf(group); unit < end; unit += stride) {
           let better = 0;
-          for (let other = startOf(group); other < end; other++) {
+          for (let other = startOf(group); other < end; other += stride) {
             if (value(other) > value(unit) || (value(other) === value(unit) && other < unit)) better++;
           }
           if (better < keep) mask[unit] = 1;

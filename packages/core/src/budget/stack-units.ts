@@ -80,8 +80,13 @@ export function assertMatches(pattern: string, params: readonly FlatParam[]): vo
   throw badBudget(`no prunable parameter matches '${pattern}'; there are ${names}; write * for the rest of a name`);
 }
 
-function unitsOf({ name, rows, cols, size, shape }: FlatParam, spec: UnitSpec): Units {
-  const kernel = shape.slice(2).reduce((product, extent) => product * extent, 1);
+/** Taps of a convolution; 1 for anything else. */
+export function kernelOf({ shape }: Pick<FlatParam, "shape">): number {
+  return shape.slice(2).reduce((product, extent) => product * extent, 1);
+}
+
+function unitsOf(param: FlatParam, spec: UnitSpec): Units {
+  const { name, rows, cols, size } = param;
   switch (spec.kind) {
     case "weights":
     case "of-every":
@@ -90,7 +95,7 @@ function unitsOf({ name, rows, cols, size, shape }: FlatParam, spec: UnitSpec): 
       if (!isWhole(spec.rows) || !isWhole(spec.cols)) throw badUnits(name, `blocks of ${spec.rows} x ${spec.cols}`);
       return blockUnits({ rows, cols, height: spec.rows, width: spec.cols });
     case "kernels":
-      return blockUnits({ rows, cols, height: 1, width: kernel });
+      return blockUnits({ rows, cols, height: 1, width: kernelOf(param) });
     case "rows":
     case "channels":
       return channelUnits({ rows, cols, axis: "out" });

@@ -47,6 +47,10 @@ export function rewriteOnnx(bytes: Uint8Array, { from, to }: OnnxRewriting, sour
   graph.input = graph.input
     .filter(({ name }) => !gone.has(name))
     .map((value) => (shaped.has(value.name) ? valueProto(shaped.get(value.name)!) : value));
+  if (model.irVersion < 4n) {
+    const listed = new Set(graph.input.map(({ name }) => name));
+    graph.input.push(...[...shaped.values()].filter(({ name }) => !listed.has(name)).map(valueProto));
+  }
   graph.valueInfo = [];
   return toBinary(ModelProtoSchema, model);
 }

@@ -7,9 +7,10 @@ import { applied } from "../operators/node-facts.ts";
 import type { Step } from "../plan/plan.ts";
 import { sizeOf, stridesOf, tensorValue, type Value } from "../value.ts";
 import { type Axis, createIdentities } from "./identities.ts";
-import { front, listOf, numberOf, type Traced } from "./rules/channel-rule.ts";
+import { front, numberOf } from "./rules/channel-rule.ts";
+import { reducedAxes } from "./rules/moving.ts";
 import { isElementwise, isMove, ruleOf } from "./rules/rule-table.ts";
-import type { TracedGraph } from "./trace-channels.ts";
+import { type TracedGraph, tracedOf } from "./trace-channels.ts";
 
 /** By axis: the number of each place's slice, NaN where it is not known; undefined: nothing is known along it. */
 export type ChannelNumbers = readonly (Float64Array | undefined)[];
@@ -32,7 +33,10 @@ export function channelValues(traced: TracedGraph): ChannelValues {
   const values = new Map<number, Value>();
   const known: ChannelNumbers[] = axes.map(() => []);
   for (const [tensor, slot] of tensors) {
-    const value = tensorValue(tensor, "f64")!;
+    const { dtype, shape, data } = tensor;
+    // Read only: f32 needs no copy.
+    const value =
+      dtype === "f32" ? { kind: "real" as const, shape, data: data as Float32Array } : tensorValue(tensor, "f64")!;
     values.set(slot, value);
     known[slot] = axes[slot]!.map((axis, i) => axis && uniformSlices(value, i));
   }
@@ -258,12 +262,6 @@ function multiplied(step: Step, { known, tensors }: Knowing): ChannelNumbers {
   return shape.map((_, i) => (i === shape.length - 1 ? out : undefined));
 }
 
-/** A value for `listOf`. */
-function dataOf(slot: number, { plan, axes }: TracedGraph): Traced {
-  const data = plan.constants.get(slot)?.data;
-  return { ...plan.types[slot]!, axes: axes[slot]!, ...(data ? { data } : {}) };
-}
-
 /** Pools and reductions over other axes: means and maxima of one number are that number, everything is 0 of zeros. */
 function gathered(step: Step, { traced, known }: Knowing): ChannelNumbers {
   const { op, attributes } = step.node;
@@ -273,14 +271,11 @@ function gathered(step: Step, { traced, known }: Knowing): ChannelNumbers {
   const isMean = /^(Global(Average|Max)Pool|MaxPool|ReduceMean|ReduceMax|ReduceMin)$/.test(op);
   const isAverage =
     op === "AveragePool" && (attributes.count_include_pad !== 1 || !isPadded(step)) && attributes.ceil_mode !== 1;
-  const named = listOf(
-    { node: step.node, inputs: step.inputs.map((slot) => (slot === undefined ? undefined : dataOf(slot, traced))) },
-    "axes",
-    1,
-  );
-  const gone = new Set(
-    from.length === to.length ? [] : (named ?? from.map((_, i) => i)).map((axis) => front(axis, from.length)),
-  );
+  const taken =
+    from.length === to.length
+      ? []
+      : reducedAxes({ node: step.node, inputs: step.inputs.map((slot) => tracedOf(slot, traced)) });
+  const gone = new Set(taken);
   const kept = known[x]!.filter((_, axis) => !gone.has(axis));
   return kept.map((own) => own?.map((number) => (isMean || isAverage || number === 0 ? number : Number.NaN)));
 }

@@ -1,7 +1,9 @@
+import { referenceKernels } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import type { GraphSpec } from "../graph-spec.ts";
 import { channelGroups } from "./channel-groups.ts";
 import { differenceOf, graphOf, groupsOf, maskedAndCut, node, shapeOf, whole } from "./channels.test-support.ts";
+import { compareGraphs } from "./compare-graphs.ts";
 import { cutGraph } from "./cut-graph.ts";
 import { type ChannelSpec, traceChannels } from "./trace-channels.ts";
 
@@ -381,19 +383,119 @@ describe("graphs that dependency graphs by layer get wrong:", () => {
   });
 });
 
-test("a fault in a rule is found: a graph of other extents than foretold is refused", () => {
+test("extents that a graph computes with keep their channels, those that only shape values do not", () => {
   const spec = graphOf({
-    nodes: [node("MatMul", ["x", "one"], "a"), node("MatMul", ["a", "two"], "y")],
-    tensors: { one: [3, 4], two: [4, 2] },
+    nodes: [
+      node("MatMul", ["x", "q"], "a"),
+      node("Shape", ["a"], "shape"),
+      node("Gather", ["shape", "last"], "width"),
+      node("Cast", ["width"], "real", { to: 1 }),
+      node("Sqrt", ["real"], "root"),
+      node("Div", ["a", "root"], "scaled"),
+      node("MatMul", ["scaled", "o"], "y"),
+    ],
+    tensors: { q: [3, 6], o: [6, 2] },
+    constants: [whole("last", 1)],
     input: [2, 3],
     output: "y",
   });
-  const other: GraphSpec = {
-    ...spec.graph,
-    initializers: [
-      spec.graph.initializers[0]!,
-      { ...spec.graph.initializers[1]!, data: Float32Array.from({ length: 8 }, () => 1) },
-    ],
+  const { groups, frozen } = channelGroups(traceChannels(spec));
+  expect(groups).toEqual([]);
+  expect(frozen.map(({ why }) => why)).toContain("'real' (Cast)");
+  const { cut, before } = maskedAndCut(spec, () => true);
+  expect(cut.graph).toBe(before.graph);
+});
+
+test("sums over space do not read channels, sums over channels do", () => {
+  const spec = (axis: number): ChannelSpec =>
+    graphOf({
+      nodes: [
+        node("Conv", ["x", "a", "bias"], "h"),
+        node("ReduceSum", ["h", "axis"], "s", { keepdims: 1 }),
+        node("GlobalAveragePool", ["s"], "p"),
+        node("Flatten", ["p"], "f"),
+        node("MatMul", ["f", "w"], "y"),
+      ],
+      tensors: { a: [4, 3, 1, 1], bias: [4], w: [axis === 1 ? 1 : 4, 2] },
+      constants: [whole("axis", axis)],
+      output: "y",
+    });
+  const masked = (axis: number): number => {
+    const own = spec(axis);
+    // Channel 0 is a constant that is not zero, and its weights behind the sum are.
+    own.graph.initializers[0]!.data!.fill(0 as never, 0, 3);
+    if (axis !== 1) own.graph.initializers[2]!.data!.fill(0 as never, 0, 2);
+    return cutGraph(own).gone;
   };
-  expect(differenceOf(spec, other)).toBeGreaterThan(0.01);
+  expect([masked(2), masked(1)]).toEqual([1, 0]);
+});
+
+test("where several extents are computed, only the one that does not come right is kept", () => {
+  const spec = graphOf({
+    nodes: [
+      node("Conv", ["x", "a"], "h", same),
+      node("Mul", ["four", "sixtyfour"], "size"),
+      node("Concat", ["zero", "size"], "flat", { axis: 0 }),
+      node("Reshape", ["h", "flat"], "f"),
+      node("MatMul", ["f", "w"], "m"),
+      node("Shape", ["m"], "shape"),
+      node("Reshape", ["m", "shape"], "again"),
+      node("MatMul", ["again", "v"], "y"),
+    ],
+    tensors: { a: [4, 3, 3, 3], w: [256, 5], v: [5, 2] },
+    constants: [whole("zero", 0), whole("four", 4), whole("sixtyfour", 64)],
+    output: "y",
+  });
+  const { cut, difference } = maskedAndCut(spec, ({ members }) => members[0]!.places[0] === 1);
+  expect([shapeOf(cut, "a"), shapeOf(cut, "v")]).toEqual([
+    [4, 3, 3, 3],
+    [4, 2],
+  ]);
+  expect(difference).toBeLessThan(rounding);
+});
+
+describe("comparing two graphs", () => {
+  const spec = graphOf({
+    nodes: [node("MatMul", ["x", "one"], "a"), node("Log", ["a"], "y")],
+    tensors: { one: [3, 4] },
+    input: [2, 3],
+    output: "y",
+  });
+  const [one] = spec.graph.initializers;
+  const compare = (change: (graph: GraphSpec) => GraphSpec, isPositive = false) =>
+    compareGraphs({ ...spec, other: change(spec.graph), kernels: referenceKernels, seed: 1, isPositive });
+
+  test("finds other numbers, other extents, what does not run, and outputs that are no numbers", () => {
+    const doubled = { ...one!, data: (one!.data as Float32Array).map((x) => 2 * x) };
+    expect(compare((graph) => graph).relative).toBe(0);
+    expect(compare((graph) => graph).finite).toBeLessThan(1);
+    expect(compare((graph) => ({ ...graph, initializers: [doubled] })).relative).toBeGreaterThan(0.01);
+    const narrow = { ...one!, shape: [3, 2], data: (one!.data as Float32Array).slice(0, 6) };
+    expect(compare((graph) => ({ ...graph, initializers: [narrow] })).relative).toBe(Number.POSITIVE_INFINITY);
+    const wrong = { ...one!, shape: [4, 3] };
+    expect(compare((graph) => ({ ...graph, initializers: [wrong] })).relative).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test("takes each output by itself: a small one is not lost beside a large one", () => {
+    const two = graphOf({
+      nodes: [node("MatMul", ["x", "one"], "y"), node("MatMul", ["x", "small"], "z")],
+      tensors: { one: [3, 4], small: [3, 2] },
+      input: [2, 3],
+      output: "y",
+    });
+    const graph = { ...two.graph, outputs: ["y", "z"].map((name) => ({ name, dtype: "f32" })) };
+    const small = graph.initializers[1]!;
+    const scaled = (factor: number): GraphSpec => ({
+      ...graph,
+      initializers: [graph.initializers[0]!, { ...small, data: (small.data as Float32Array).map((x) => factor * x) }],
+    });
+    const found = compareGraphs({
+      ...two,
+      graph: scaled(1e-7),
+      other: scaled(2e-7),
+      kernels: referenceKernels,
+      seed: 1,
+    });
+    expect(found.relative).toBeCloseTo(1, 5);
+  });
 });

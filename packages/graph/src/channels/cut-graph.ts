@@ -6,6 +6,7 @@
 import { isPruneError } from "@secateur/core";
 import { cutDiffers } from "../errors.ts";
 import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
+import { describeNode } from "../operators/node-facts.ts";
 import { channelGroups, type FrozenAxis } from "./channel-groups.ts";
 import { channelValues } from "./channel-values.ts";
 import { foldConstants } from "./fold-constants.ts";
@@ -80,19 +81,28 @@ function cutOnce(spec: ChannelSpec, traced: TracedGraph, stays: ReadonlySet<stri
     patch: patch.nodes,
     added: [...folds.added, ...patch.added],
   });
+  /** The nodes to leave alone: those at fault, else all whose extents are computed. */
+  const stuck = (own: readonly NodeSpec[]): Round => {
+    return { graph, traced, gone: 0, stuck: own.length > 0 ? own : patch.unsure };
+  };
   try {
     const next = traceChannels({ ...spec, graph: cut }, stays);
     const fault = faultOf(traced, kept, next);
     if (fault === undefined) return { graph: cut, traced: next, gone: gone.size, stuck: [] };
-    if (patch.unsure.length === 0) throw cutDiffers(fault);
+    if (patch.unsure.length === 0) throw cutDiffers(fault.found);
+    return stuck(patch.unsure.filter((node) => node === fault.node));
   } catch (error) {
     if (patch.unsure.length === 0 || !isPruneError(error)) throw error;
+    return stuck(patch.unsure.filter((node) => describeNode(node) === error.details?.["node"]));
   }
-  return { graph, traced, gone: 0, stuck: patch.unsure };
 }
 
-/** The first value whose extents are not those foretold, in words. */
-function faultOf(before: TracedGraph, kept: readonly KeptPlaces[], after: TracedGraph): string | undefined {
+/** The first value whose extents are not those foretold, in words, and the node that gives it. */
+function faultOf(
+  before: TracedGraph,
+  kept: readonly KeptPlaces[],
+  after: TracedGraph,
+): { readonly found: string; readonly node: NodeSpec } | undefined {
   const found = new Map(
     after.plan.steps.flatMap(({ node, outputs }) =>
       outputs.map((slot, i) => [node.outputs[i] ?? "", after.plan.types[slot]!.shape] as const),
@@ -103,7 +113,8 @@ function faultOf(before: TracedGraph, kept: readonly KeptPlaces[], after: Traced
       const expected = keptShape(before.plan.types[slot]!.shape, kept[slot]!);
       const own = found.get(node.outputs[i] ?? "");
       if (own && own.join() !== expected.join()) {
-        return `'${node.outputs[i]!.slice(0, 100)}' of ${node.op} is [${own.join(", ")}] where [${expected.join(", ")}] was foretold`;
+        const found = `'${node.outputs[i]!.slice(0, 100)}' of ${node.op} is [${own.join(", ")}] where [${expected.join(", ")}] was foretold`;
+        return { found, node };
       }
     }
   }

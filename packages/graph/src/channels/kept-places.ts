@@ -32,13 +32,18 @@ export function cutTensor(tensor: GraphTensor, kept: KeptPlaces): GraphTensor {
   if (kept.every((places) => places === undefined)) return tensor;
   const shape = keptShape(tensor.shape, kept);
   const strides = stridesOf(tensor.shape);
-  const data = tensor.data!.slice(0, sizeOf(shape));
-  let from = [0];
-  shape.forEach((extent, axis) => {
-    const places = kept[axis] ?? Uint32Array.from({ length: extent }, (_, i) => i);
-    from = from.flatMap((base) => Array.from(places, (place) => base + place * strides[axis]!));
-  });
-  for (let i = 0; i < data.length; i++) data[i] = tensor.data![from[i]!]!;
+  const { data: source } = tensor;
+  const data = source!.slice(0, sizeOf(shape));
+  let next = 0;
+  const copy = (axis: number, from: number): void => {
+    if (axis === shape.length) {
+      data[next++] = source![from]!;
+      return;
+    }
+    const places = kept[axis];
+    for (let i = 0; i < shape[axis]!; i++) copy(axis + 1, from + (places ? places[i]! : i) * strides[axis]!);
+  };
+  copy(0, 0);
   return { ...withoutPlace(tensor), shape, data };
 }
 

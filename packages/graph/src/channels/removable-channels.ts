@@ -7,8 +7,8 @@ import { sizeOf } from "../value.ts";
 import { type ChannelValues, isPadded } from "./channel-values.ts";
 import type { Axis } from "./identities.ts";
 import { numberOf } from "./rules/channel-rule.ts";
-import { isSum } from "./rules/moving.ts";
-import type { TracedGraph } from "./trace-channels.ts";
+import { isSum, reducedAxes } from "./rules/moving.ts";
+import { type TracedGraph, tracedOf } from "./trace-channels.ts";
 
 /** A sum of products over an axis of one value, perhaps with one of another. */
 export interface ChannelSum {
@@ -21,7 +21,8 @@ export interface ChannelSum {
 }
 
 /** The sums over channels of a graph. */
-export function channelSums({ plan, tensors, axes }: TracedGraph, own: ReadonlySet<unknown>): readonly ChannelSum[] {
+export function channelSums(traced: TracedGraph, own: ReadonlySet<unknown>): readonly ChannelSum[] {
+  const { plan, tensors } = traced;
   // Biases are written as f32, so what they stand beside has to be.
   const weights = new Set([...tensors].flatMap(([{ dtype }, slot]) => (dtype === "f32" ? [slot] : [])));
   return plan.steps.flatMap((step): readonly ChannelSum[] => {
@@ -30,7 +31,7 @@ export function channelSums({ plan, tensors, axes }: TracedGraph, own: ReadonlyS
     const rank = (slot: number): number => plan.types[slot]!.shape.length;
     // An offset of its own for every row takes no constant over.
     const isRow = (slot: number): boolean => sizeOf(plan.types[slot]!.shape) === (plan.types[slot]!.shape.at(-1) ?? 1);
-    const hasBias = b === undefined || (weights.has(b) && isRow(b) && numberOf(step, "beta", 1) !== 0);
+    const hasBias = (b === undefined || (weights.has(b) && isRow(b))) && numberOf(step, "beta", 1) !== 0;
     const isTensor = weights.has(w) && hasBias && own.has(step.node);
     if (op === "Conv" || op === "ConvTranspose") {
       const groups = numberOf(step, "group", 1);
@@ -56,7 +57,8 @@ export function channelSums({ plan, tensors, axes }: TracedGraph, own: ReadonlyS
       return [{ step, slot: x, axis: rank(x) - 1, weight, canFold: isTensor && rank(w) === 2 }];
     }
     if (!isSum(op)) return [];
-    return axes[x]!.map((_, axis) => ({ step, slot: x, axis, canFold: false }));
+    const taken = reducedAxes({ node: step.node, inputs: step.inputs.map((slot) => tracedOf(slot, traced)) });
+    return taken.map((axis) => ({ step, slot: x, axis, canFold: false }));
   });
 }
 

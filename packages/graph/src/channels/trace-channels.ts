@@ -4,9 +4,10 @@ import { describeNode } from "../operators/node-facts.ts";
 import { type Plan, planGraph } from "../plan/plan.ts";
 import { isRecurrent } from "../plan/recurrent.ts";
 import { type Kind, kindOfDtype, type Shape, sizeOf } from "../value.ts";
+import { computedExtents } from "./computed-extents.ts";
 import { type Axes, createIdentities, type Identities } from "./identities.ts";
 import { needsPatch } from "./needs-patch.ts";
-import { fixedAxes, frozen } from "./rules/channel-rule.ts";
+import { fixedAxes, frozen, type Traced } from "./rules/channel-rule.ts";
 import { ruleOf } from "./rules/rule-table.ts";
 
 /** A graph for inputs of given shapes. */
@@ -44,17 +45,21 @@ export function traceChannels(spec: ChannelSpec, stays: ReadonlySet<string> = ne
   const identities = createIdentities();
   const axes: Axes[] = plan.types.map(({ shape }) => fixedAxes(shape));
   const tensors = new Map<GraphTensor, number>();
+  const read = new Set(plan.steps.flatMap((step) => step.inputs));
+  const computed = computedExtents(graph);
   for (const [name, tensor] of found) {
     const slot = plan.inputs.get(name)!;
+    if (!read.has(slot)) continue;
     axes[slot] = tensor.shape.map((extent) => (extent > 1 ? identities.fresh(extent) : undefined));
     tensors.set(tensor, slot);
   }
   const inner = bodiesOf(graph);
   const outer = new Set(graph.nodes);
   const said = new Set(["", ...constantNames(graph)]);
+  const recurrents = graph.nodes.filter(isRecurrent);
   for (const step of plan.steps) {
     const { node, opset } = step;
-    const why = describeNode(node);
+    const why = describeNode(outer.has(node) || inner.has(node) ? node : (recurrents.find(isFrom(node)) ?? node));
     const isStuck = stays.has(node.outputs[0]!) || (inner.has(node) && needsPatch(node));
     const made = (isStuck ? frozen : ruleOf(node))({
       ...{ node, opset, identities, why },
@@ -77,12 +82,31 @@ export function traceChannels(spec: ChannelSpec, stays: ReadonlySet<string> = ne
         identities.fix(axis, why);
         return undefined;
       });
+      for (const extent of computed.get(node.outputs[i] ?? "") ?? []) {
+        const taken = extent.axes ?? axes[slot]!.keys();
+        for (const axis of taken) identities.fix(axes[slot]![axis], extent.why);
+      }
     });
   }
   for (const [name, slot] of plan.outputs) {
     for (const axis of axes[slot]!) identities.fix(axis, `the output '${name.slice(0, 100)}'`);
   }
   return { plan, identities, axes, tensors };
+}
+
+/** A value for rules. */
+export function tracedOf(
+  slot: number | undefined,
+  { plan, axes }: Pick<TracedGraph, "plan" | "axes">,
+): Traced | undefined {
+  if (slot === undefined) return undefined;
+  const known = plan.constants.get(slot);
+  return { ...plan.types[slot]!, axes: axes[slot]!, ...(known ? { data: known.data } : {}) };
+}
+
+/** Whether a node is of the body that a recurrent one is written out as. */
+function isFrom({ name }: NodeSpec): (recurrent: NodeSpec) => boolean {
+  return (recurrent) => name.startsWith(`${recurrent.name || recurrent.outputs[0]} `);
 }
 
 /** Tensors with channels that can be cut: real ones of more than one number, and what is dequantised, but for numbers that decide shapes. */

@@ -16,6 +16,7 @@ export { profileText } from "./profile-text.ts";
 export { roundRows, roundTitles } from "./round-table.ts";
 export { sensitivityText } from "./sensitivity-text.ts";
 export { shellCommand } from "./shell-command.ts";
+export { shownArchitecture } from "./shown-architecture.ts";
 export { stageText } from "./stage-table.ts";
 export { formatTable } from "./table.ts";
 export { wrapText } from "./wrap-text.ts";

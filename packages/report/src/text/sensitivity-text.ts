@@ -1,5 +1,6 @@
 import type { MeasuredValue } from "@secateur/core";
 import { formatCount, formatDuration, formatFraction, formatMeasure, formatNumber, formatShape } from "./format.ts";
+import { shownArchitecture } from "./shown-architecture.ts";
 import { formatTable } from "./table.ts";
 
 /** The parts of the JSON document of `secateur sensitivity` that its text and its report read. */
@@ -70,7 +71,7 @@ export function sensitivityText(document: SensitivityReportDocument): string {
       }),
     ]),
   );
-  const before = `${arch} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} training examples held out from the gradients\n`;
+  const before = `${shownArchitecture(arch)} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} training examples held out from the gradients\n`;
   const points =
     measure.unit === "%" ? `Points of ${measure.name}` : `What ${measure.name} (${measure.better} is better)`;
   const how = `${points} ${measure.unit === "%" ? "gained or lost" : "changes by"} when ${solver} prunes one layer alone, in one stage, on one set of ${formatCount(gradients.examples)} gradient rows:\n`;

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { formatBytes, formatDuration, formatFraction, formatLoss, formatNumber, plainText } from "./format.ts";
 import { profileText } from "./profile-text.ts";
 import { shellCommand } from "./shell-command.ts";
+import { shownArchitecture } from "./shown-architecture.ts";
 import { formatTable } from "./table.ts";
 
 test("durations are read in the unit that fits", () => {
@@ -94,4 +95,11 @@ test("cross-entropies are in nats, squared errors in what only the data know", (
   expect(formatLoss({ task: "distillation", measures: measured("agreement"), loss: 0.5 })).toBe("0.5 nats");
   expect(formatLoss({ task: "distillation", measures: measured("rmse-to-dense"), loss: 0.5 })).toBe("0.5");
   expect(formatLoss({ task: "regression", measures: measured("rmse"), loss: 0.5 })).toBe("0.5");
+});
+
+test("a network that is described in full is called what its description calls it", () => {
+  expect(shownArchitecture("resnet20")).toBe("resnet20");
+  expect(shownArchitecture('{"name":"resnet20","layers":[]}')).toBe("resnet20, described in the file");
+  expect(shownArchitecture("{}")).toBe("a network described in the file");
+  expect(shownArchitecture("{")).toBe("{");
 });

@@ -1,4 +1,5 @@
 import { arrayDataset, createRng, createRunContext, type Dataset, matrix, type Vec } from "@secateur/core";
+import { empiricalFisher } from "@secateur/fisher";
 import { createNetwork, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
 import { type ChannelSet, coupledModel } from "./coupled-model.ts";
@@ -45,7 +46,7 @@ const network = () => {
 
 test("a group is one row, and where it is zero its biases are, until it comes back", async () => {
   const own = network();
-  const model = await coupledModel(own, sets);
+  const { model } = await coupledModel(own, sets);
   expect(model.params().map(({ name, shape, flopsPerWeight }) => [name, shape, flopsPerWeight])).toEqual([
     ["a.weight+1", [3, 7], 2],
   ]);
@@ -67,7 +68,7 @@ test("a group is one row, and where it is zero its biases are, until it comes ba
 
 test("derivatives are those of the members, in the order of the set", async () => {
   const own = network();
-  const model = await coupledModel(own, sets);
+  const { model } = await coupledModel(own, sets);
   const ctx = createRunContext();
   const data = examples();
   const params = ["a.weight+1"];
@@ -91,7 +92,7 @@ test("derivatives are those of the members, in the order of the set", async () =
 });
 
 test("products with the Jacobian and with its transpose are adjoint, over all weights and over some", async () => {
-  const model = await coupledModel(network(), sets);
+  const { model } = await coupledModel(network(), sets);
   const all = Uint32Array.from({ length: 6 }, (_, i) => i);
   const whole = await model.linearize!({ params: ["a.weight+1"], data: examples(), examples: all }, createRunContext());
   const rng = createRng(9);
@@ -111,3 +112,47 @@ test("products with the Jacobian and with its transpose are adjoint, over all we
   }
   whole.release();
 });
+
+test("the curvature of a set is a principal block of the members', in its order: products, columns, norms and inverse", async () => {
+  const { model, wrapEstimator } = await coupledModel(network(), sets);
+  const request = { model, params: ["a.weight+1"], data: examples(), examples: 6, batch: 1, ridge: 0.1 };
+  const estimate = await wrapEstimator(empiricalFisher()).estimate(request, createRunContext());
+  const curvature = estimate.curvature();
+  const gradients = await model.gradientRows!({ ...request, batch: 1, examples: estimateOrder() }, createRunContext());
+  const rows = gradients.blocks[0]!.kind === "dense" ? gradients.blocks[0]!.rows : undefined;
+  const H = (i: number, j: number): number => {
+    let sum = i === j ? 0.1 : 0;
+    for (let r = 0; r < 6; r++) sum += (rows!.data[r * 21 + i]! * rows!.data[r * 21 + j]!) / 6;
+    return sum;
+  };
+  const x = Float64Array.from({ length: 21 }, (_, i) => Math.sin(i));
+  const out = new Float64Array(21);
+  await curvature.apply(x, out);
+  const expected = Array.from({ length: 21 }, (_, i) => x.reduce((sum, value, j) => sum + H(i, j) * value, 0));
+  // Rows are stored in f32.
+  out.forEach((value, i) => {
+    expect(value).toBeCloseTo(expected[i]!, 5);
+  });
+  expect(curvature.diagonal()[5]).toBeCloseTo(H(5, 5), 5);
+  const support = Uint32Array.of(2, 5, 9, 20);
+  const view = curvature.factor!();
+  const columns = matrix(6, 4, view.dtype === "f64" ? new Float64Array(24) : new Float32Array(24));
+  await view.columns!(support, columns);
+  const gram = (i: number, j: number): number =>
+    [0, 1, 2, 3, 4, 5].reduce((sum, r) => sum + columns.data[r * 4 + i]! * columns.data[r * 4 + j]!, 0);
+  expect(gram(1, 3) / 6).toBeCloseTo(H(5, 20), 5);
+  const inverse = await curvature.inverse!(support);
+  const column = new Float64Array(4);
+  await inverse.column(1, column);
+  for (const [i, at] of support.entries()) {
+    const product = column.reduce((sum, value, j) => sum + H(at, support[j]!) * value, 0);
+    expect(product).toBeCloseTo(i === 1 ? 1 : 0, 4);
+  }
+  inverse.release();
+  estimate.release();
+});
+
+/** All six examples: a sum over them does not depend on their order. */
+function estimateOrder(): Uint32Array {
+  return Uint32Array.from({ length: 6 }, (_, i) => i);
+}

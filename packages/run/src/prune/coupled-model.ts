@@ -4,9 +4,19 @@
  * weights of a group are zero its offsets (biases, scales of a normalisation) are too, so that the channel is 0 and not a constant; they come
  * back with the weights.
  *
- * Second moments of layers and layer inputs are left out: a row of several layers has no inputs of its own.
+ * Layer inputs are left out: a row of several layers has no inputs of its own. Second moments are those of the members, which estimators take
+ * under the members' names (`coupledEstimator`).
  */
-import { type Linearization, type Mat, type Model, matrix, type ParamInfo, type Vec } from "@secateur/core";
+import {
+  type CurvatureEstimator,
+  type Linearization,
+  type Mat,
+  type Model,
+  matrix,
+  type ParamInfo,
+  type Vec,
+} from "@secateur/core";
+import { coupledEstimator, type SetLayout } from "./coupled-curvature.ts";
 import { denseRows } from "./dense-rows.ts";
 import type { PrunableModel } from "./prunable-model.ts";
 
@@ -21,8 +31,14 @@ export interface ChannelSet {
   readonly offsets: readonly { readonly name: string; readonly places: readonly Uint32Array[] }[];
 }
 
+/** A model with its groups, and how curvature is estimated for it: for the members, by whatever these have. */
+export interface CoupledModel {
+  readonly model: PrunableModel;
+  readonly wrapEstimator: (estimator: CurvatureEstimator) => CurvatureEstimator;
+}
+
 /** The model with its groups. No row is in two sets; weights in none are not pruned. Reads the offsets. */
-export async function coupledModel(model: PrunableModel, sets: readonly ChannelSet[]): Promise<PrunableModel> {
+export async function coupledModel(model: PrunableModel, sets: readonly ChannelSet[]): Promise<CoupledModel> {
   const infos = new Map(model.params().map((info) => [info.name, info]));
   const byName = new Map(sets.map((set) => [set.name, set]));
   const originals = new Map<string, Mat>();
@@ -57,7 +73,12 @@ export async function coupledModel(model: PrunableModel, sets: readonly ChannelS
       await model.write(name, now);
     }
   };
-  return {
+  const layoutOf = (names: readonly string[]): Layout =>
+    placesIn(
+      names.map((name) => byName.get(name)!),
+      infos,
+    );
+  const coupled: PrunableModel = {
     name: model.name,
     inputs: model.inputs,
     outputs: model.outputs,
@@ -81,13 +102,9 @@ export async function coupledModel(model: PrunableModel, sets: readonly ChannelS
       else await model.write(name, w);
     },
     ...passedOn(model),
-    ...derivatives(model, (names) =>
-      placesIn(
-        names.map((name) => byName.get(name)!),
-        infos,
-      ),
-    ),
+    ...derivatives(model, layoutOf),
   };
+  return { model: coupled, wrapEstimator: (estimator) => coupledEstimator(estimator, { model, layoutOf }) };
 }
 
 function passedOn(model: PrunableModel): Pick<PrunableModel, "evaluate"> & Pick<Model, "run" | "taskFor"> {
@@ -127,13 +144,8 @@ function placesOf(sets: readonly ChannelSet[], infos: ReadonlyMap<string, ParamI
   return places;
 }
 
-/** Where the weights of some sets lie among those of all their members, one after the other. */
-interface Layout {
-  readonly params: readonly string[];
-  /** Of the members together. */
-  readonly size: number;
-  /** For each weight of the sets its place there. */
-  readonly at: Uint32Array;
+/** With the places of each member's weights. */
+interface Layout extends SetLayout {
   readonly places: ReadonlyMap<string, Places>;
 }
 
@@ -156,9 +168,10 @@ function placesIn(sets: readonly ChannelSet[], infos: ReadonlyMap<string, ParamI
 function derivatives(
   model: PrunableModel,
   layoutOf: (names: readonly string[]) => Layout,
-): Pick<Model, "gradientRows" | "meanGradient" | "linearize"> {
-  const { gradientRows, meanGradient, linearize } = model;
+): Pick<Model, "gradientRows" | "meanGradient" | "linearize" | "layerMoments"> {
+  const { gradientRows, meanGradient, linearize, layerMoments } = model;
   return {
+    ...(layerMoments ? { layerMoments: (request, ctx) => layerMoments.call(model, request, ctx) } : {}),
     ...(gradientRows
       ? {
           async gradientRows(request, ctx) {

@@ -17,7 +17,7 @@ export const limitKeys: readonly (keyof LimitSettings)[] = ["flops", "bytes", "m
 
 /** What units are written as, for help and messages. */
 export const unitsAllowed =
-  "weights, of-every:KEEP/OF such as of-every:2/4, blocks:ROWSxCOLS such as blocks:4x1, kernels, rows, columns or channels, each with PATTERN= before it for some layers only";
+  "weights, of-every:KEEP/OF such as of-every:2/4 (with :channels behind it along input channels), blocks:ROWSxCOLS such as blocks:4x1, kernels, rows, columns or channels, each with PATTERN= before it for some layers only";
 
 /** One text of `units`; undefined for one that is none. */
 export function parseUnits(text: string): NonNullable<Budget["units"]>[number] | undefined {
@@ -30,17 +30,25 @@ export function parseUnits(text: string): NonNullable<Budget["units"]>[number] |
 function unitsOf(name: string): UnitSpec | undefined {
   const kind = (["weights", "kernels", "rows", "columns", "channels"] as const).find((known) => known === name);
   if (kind) return { kind };
-  const [, what, one, other] = /^(of-every|blocks)[:](\d{1,6})[/x](\d{1,6})$/.exec(name) ?? [];
+  const [, what, one, sign, other, along] =
+    /^(of-every|blocks)[:](\d{1,6})([/x])(\d{1,6})(:channels)?$/.exec(name) ?? [];
   const [a, b] = [Number(one), Number(other)];
-  if (what === "of-every" && name.includes("/") && b >= 1 && a >= 1 && a <= b) return { kind: what, keep: a, of: b };
-  if (what === "blocks" && name.includes("x") && a >= 1 && b >= 1) return { kind: what, rows: a, cols: b };
+  if (what === "of-every" && sign === "/" && b >= 1 && a >= 1 && a <= b)
+    return { kind: what, keep: a, of: b, ...(along ? { along: "channels" } : {}) };
+  if (what === "blocks" && sign === "x" && !along && a >= 1 && b >= 1) return { kind: what, rows: a, cols: b };
   return undefined;
 }
 
-/** The pattern that all layers have, where that is all that `units` say. */
+/** Whether all that `units` say is a pattern for every layer, which says how far to go. */
+export function arePattern(units: readonly string[] = []): boolean {
+  const [first] = units.map(parseUnits);
+  return units.length === 1 && first?.match === "*" && first.units.kind === "of-every";
+}
+
+/** The pattern along rows that all layers have, where that is all that `units` say. */
 export function soleOfEvery(units: readonly string[] = []): { readonly keep: number; readonly of: number } | undefined {
   const [first] = units.map(parseUnits);
-  if (units.length !== 1 || first?.match !== "*" || first.units.kind !== "of-every") return undefined;
+  if (!arePattern(units) || first?.units.kind !== "of-every" || first.units.along === "channels") return undefined;
   return { keep: first.units.keep, of: first.units.of };
 }
 

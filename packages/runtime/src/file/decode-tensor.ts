@@ -5,6 +5,8 @@ import type { PackedTensor, TensorEntry } from "./packed-model.ts";
 
 /** Smaller numbers are subnormal, on which processors are many times slower; they count as zero. */
 const smallestNormal = 2 ** -126;
+/** Of f32. */
+const largest = (2 - 2 ** -23) * 2 ** 127;
 
 function sizeOf({ dims }: Pick<TensorEntry, "dims">): number {
   return dims.reduce((product, extent) => product * extent, 1);
@@ -42,28 +44,38 @@ export function decodeTensor(
   const scales = isScaled ? new Float32Array(stored.slice(0, 4 * rows).buffer) : undefined;
   const kept = keptValues(entry, stored, scales ? 4 * rows : 0);
   const rowLength = size / rows;
-  /** Kept value k, at place i of row `row`, as it counts. */
-  const scaled = (k: number, i: number, row: number): number => {
-    const value = Math.fround(kept[k]! * (scales ? scales[row]! : 1));
-    if (!Number.isFinite(value)) refuse(`its number ${i} is ${value}`);
-    return Math.abs(value) < smallestNormal ? 0 : value;
-  };
+  const data = entry.kept === undefined ? kept : new Float32Array(size);
   if (entry.kept === undefined) {
-    for (let row = 0, i = 0; row < rows; row++)
-      for (const end = i + rowLength; i < end; i++) kept[i] = scaled(i, i, row);
-    return scales ? { data: kept, scales } : { data: kept };
-  }
-  const data = new Float32Array(size);
-  let next = 0;
-  for (let byte = 0, row = 0, end = rowLength; byte < mask.length; byte++) {
-    for (let bits = mask[byte]!; bits !== 0; bits &= bits - 1) {
-      const index = 8 * byte + 31 - Math.clz32(bits & -bits);
-      if (index >= size || next >= kept.length) refuse("its mask keeps more than it has values");
-      for (; index >= end; end += rowLength) row++;
-      data[index] = scaled(next++, index, row);
+    if (scales) {
+      for (let row = 0; row < rows; row++) {
+        const scale = scales[row]!;
+        for (let k = row * rowLength, end = k + rowLength; k < end; k++) data[k] = data[k]! * scale;
+      }
     }
+  } else {
+    let next = 0;
+    for (let byte = 0, row = 0, end = rowLength, scale = scales?.[0] ?? 1; byte < mask.length; byte++) {
+      for (let bits = mask[byte]!; bits !== 0; bits &= bits - 1) {
+        const index = 8 * byte + 31 - Math.clz32(bits & -bits);
+        if (index >= size || next >= kept.length) refuse("its mask keeps more than it has values");
+        if (index >= end) {
+          row = Math.floor(index / rowLength);
+          end = (row + 1) * rowLength;
+          if (scales) scale = scales[row]!;
+        }
+        data[index] = kept[next++]! * scale;
+      }
+    }
+    if (next !== kept.length) refuse(`its mask keeps ${next} and it has ${kept.length} values`);
   }
-  if (next !== kept.length) refuse(`its mask keeps ${next} and it has ${kept.length} values`);
+  // Whole numbers times usual scales are neither too large nor too small.
+  if (scales?.every((scale) => scale === 0 || (scale >= smallestNormal && scale <= 1e30))) return { data, scales };
+  for (let i = 0; i < size; i++) {
+    const value = data[i]!;
+    // Also of NaN, which is neither.
+    if (!(Math.abs(value) <= largest)) refuse(`its number ${i} is ${value}`);
+    if (value !== 0 && Math.abs(value) < smallestNormal) data[i] = 0;
+  }
   return scales ? { data, scales } : { data };
 }
 

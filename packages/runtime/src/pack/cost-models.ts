@@ -42,18 +42,18 @@ export function costModels(
 
 /** A value a kept weight and a bit a weight, or a value a weight; biases as they are stored; whole numbers have a scale of f32 an output. */
 function byteModel(graph: PackGraph, values: ValueType): CostModel {
-  const each = valueBytes[values];
-  const hasScales = values === "int8" || values === "int4";
   const params: Record<string, readonly CostWay[]> = {};
   let other = 0;
   for (const [name, tensor] of graph.tensors) {
     const { dims, data, exact } = tensor;
+    const type = storedType(tensor, values);
+    const each = valueBytes[type];
     if (dims.length < 2 || exact) {
-      other += valueBytes[storedType(tensor, values)] * data.length;
+      other += each * data.length;
       continue;
     }
-    if (hasScales) other += 4 * dims[0]!;
-    params[name] = [
+    if (type === "int8" || type === "int4") other += 4 * dims[0]!;
+    params[tensor.source ?? name] = [
       { fixed: Math.ceil(each * data.length), each: 0, outputs: 1 },
       { fixed: Math.ceil(data.length / 8), each, outputs: 1 },
     ];
@@ -74,8 +74,15 @@ function timeModel(graph: PackGraph, costs: CostTable = defaultCosts): CostModel
       continue;
     }
     const weights = folded.tensors.get(operator.tensors[0]!)!;
-    const ways = kernelWays(operator, weights.dims, outDims, costs);
-    params[weightsOf.get(operator.name)!] = ways.map(({ fixed, each, outputs }) => ({ fixed, each, outputs }));
+    const name = weightsOf.get(operator.name)!;
+    const source = graph.tensors.get(name)?.source ?? name;
+    // Weights that several operators read, such as the steps of a recurrent layer, cost in each of them.
+    const before = params[source];
+    params[source] = kernelWays(operator, weights.dims, outDims, costs).map(({ fixed, each, outputs }, w) => ({
+      fixed: fixed + (before?.[w]?.fixed ?? 0),
+      each: each + (before?.[w]?.each ?? 0),
+      outputs,
+    }));
   }
   return { other, params };
 }

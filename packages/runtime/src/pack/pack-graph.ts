@@ -7,6 +7,8 @@ export interface DenseTensor {
   readonly data: Float32Array;
   /** Numbers of the graph's arithmetic, such as masks of -3.4e38, and no weights: they are stored as f32 whatever weights are. */
   readonly exact?: boolean;
+  /** Name of the model's tensor whose weights it holds, where that is another, such as for a matrix that is stored turned. */
+  readonly source?: string;
 }
 
 /** A network as `packGraph` takes it: whatever format it comes from. */

@@ -173,13 +173,14 @@ function scaled(spec: {
   const { product, after, tensors, isShared } = spec;
   const [scale, shift] = after.tensors.map((name) => tensors.get(name)!);
   const weights = tensors.get(product.tensors[0]!)!;
+  const { data } = weights;
   const bias = product.tensors[1] === undefined ? undefined : tensors.get(product.tensors[1])!;
   const outputs = weights.dims[0]!;
-  const length = weights.data.length / outputs;
-  const [folded, biases] = [new Float32Array(weights.data.length), new Float32Array(outputs)];
+  const length = data.length / outputs;
+  const [folded, biases] = [new Float32Array(data.length), new Float32Array(outputs)];
   for (let o = 0; o < outputs; o++) {
     const factor = entryOf(scale!, o);
-    for (let i = o * length; i < (o + 1) * length; i++) folded[i] = factor * weights.data[i]!;
+    for (let i = o * length; i < (o + 1) * length; i++) folded[i] = factor * data[i]!;
     biases[o] = factor * (bias?.data[o] ?? 0) + entryOf(shift!, o);
   }
   const names = [isShared ? `${product.output}.folded.weight` : product.tensors[0]!, `${product.output}.folded.bias`];

@@ -78,6 +78,11 @@ export function assertLayerBudget(bound: BoundBudget | undefined): void {
   }
   const parts = prunedParts(bound);
   const patterned = parts.filter(({ spec }) => spec.kind === "of-every");
+  if (patterned.some(({ spec }) => spec.kind === "of-every" && spec.along === "channels")) {
+    throw badBudget(
+      `${whole} a pattern runs along the columns of a layer; leave :channels out, or use a solver of the whole network, such as chita`,
+    );
+  }
   if (patterned.length > 0 && patterned.length < parts.length) {
     const other = parts.find((part) => !patterned.includes(part))!;
     throw badBudget(

@@ -157,13 +157,8 @@ export const depth: ChannelRule = (call) => {
 export const reduced: ChannelRule = (call) => {
   const { node, inputs, outputs, identities, why } = call;
   const { axes, shape } = inputs[0]!;
-  const named = listOf(call, "axes", 1);
-  if (!named && inputs[1]) return frozen(call);
-  const takes = new Set(
-    (named ?? (node.attributes.noop_with_empty_axes === 1 ? [] : shape.map((_, i) => i))).map((axis) =>
-      front(axis, shape.length),
-    ),
-  );
+  if (inputs[1] && !listOf(call, "axes", 1)) return frozen(call);
+  const takes = new Set(reducedAxes(call));
   const keeps = outputs[0]!.shape.length === shape.length;
   const out = axes.flatMap((own, i): readonly Axis[] => {
     if (!takes.has(i)) return [own];
@@ -172,6 +167,14 @@ export const reduced: ChannelRule = (call) => {
   });
   return [out];
 };
+
+/** The axes that a reduction takes; all where it names none. */
+export function reducedAxes({ node, inputs }: Pick<RuleCall, "node" | "inputs">): readonly number[] {
+  const { shape } = inputs[0]!;
+  const named = listOf({ node, inputs }, "axes", 1);
+  const all = node.attributes.noop_with_empty_axes === 1 ? [] : shape.map((_, i) => i);
+  return (named && named.length > 0 ? named : all).map((axis) => front(axis, shape.length));
+}
 
 /** Whether zeros add nothing to a reduction. */
 export function isSum(op: string): boolean {

@@ -1,7 +1,7 @@
 /** A model whose output channels are pruned in groups that can be cut out: what --units channels means for a whole network. */
 import type { GraphSpec } from "@secateur/graph";
 import { badUsage } from "../../errors.ts";
-import { coupledModel } from "../../prune/coupled-model.ts";
+import { type CoupledModel, coupledModel } from "../../prune/coupled-model.ts";
 import type { Session } from "../../session.ts";
 import { traceSomewhere } from "../cut/cut-checked.ts";
 import { onnxOfNetwork } from "../export/onnx-of-network.ts";
@@ -14,17 +14,25 @@ export function prunesChannels({ limits, layers, retrain }: PruneSettings): bool
   return limits.units?.length === 1 && limits.units[0] === "channels" && !layers && !retrain;
 }
 
+/** What a run of channels prunes. */
+export interface CoupledRun {
+  readonly model: AnyModel;
+  readonly params: readonly string[];
+  /** Weights that stay dense because of what their channels go with. */
+  readonly kept: readonly string[];
+  readonly wrapEstimator?: CoupledModel["wrapEstimator"];
+}
+
 /**
  * The model with its groups as parameters.
  *
  * @param pruned - names of the weights that may be pruned
- * @returns the model, the parameters to prune, and the weights that stay because of what their channels go with
  * @throws ERR_USAGE for a model without groups; ERR_OPERATOR, ERR_GRAPH_NODE
  */
 export async function coupleChannels(
   model: AnyModel,
   { pruned, session }: { pruned: readonly string[]; session: Session },
-): Promise<{ readonly model: AnyModel; readonly params: readonly string[]; readonly kept: readonly string[] }> {
+): Promise<CoupledRun> {
   const { own, onnx, network, path } = model;
   if (!own && !onnx) return { model, params: pruned, kept: [] };
   if (own && own.tied.length > 0) {
@@ -50,7 +58,8 @@ export async function coupleChannels(
   }
   const coupled = await coupledModel(network, sets);
   return {
-    model: { ...model, network: coupled },
+    wrapEstimator: coupled.wrapEstimator,
+    model: { ...model, network: coupled.model },
     params: sets.map(({ name }) => name),
     kept: kept.map(({ param }) => param),
   };

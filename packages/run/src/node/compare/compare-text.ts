@@ -7,6 +7,7 @@ import {
   formatMeasure,
   formatNumber,
   formatTable,
+  shownArchitecture,
 } from "@secateur/report/text";
 import type { CompareDocument } from "../../compare/compare-document.ts";
 
@@ -49,7 +50,7 @@ export function compareText(document: CompareDocument): string {
       formatDuration(run.timing.solveMs),
     ]),
   );
-  const before = `${arch} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} ${measuredOn} examples, ${formatCount(prunable)} prunable weights\n${keptDense ? `kept dense: ${keptDense.join(", ")}\n` : ""}`;
+  const before = `${shownArchitecture(arch)} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} ${measuredOn} examples, ${formatCount(prunable)} prunable weights\n${keptDense ? `kept dense: ${keptDense.join(", ")}\n` : ""}`;
   const failures = failed.map(
     ({ solver, sparsity, message, code }) => `${solver} at ${sparsity} failed: ${message} [${code}]\n`,
   );

@@ -5,13 +5,14 @@ import {
   type CutGraph,
   compareGraphs,
   cutGraph,
+  type GraphDifference,
   type GraphSpec,
   type Shape,
   type TracedGraph,
   traceChannels,
   type ValueSpec,
 } from "@secateur/graph";
-import { cutDiffers, nothingToCut, shapesToTell } from "../../errors.ts";
+import { cutDiffers, cutUnchecked, nothingToCut, shapesToTell } from "../../errors.ts";
 
 /** A graph that is to be cut. */
 export interface CutRequest {
@@ -23,6 +24,8 @@ export interface CutRequest {
   readonly told: ReadonlyMap<string, readonly (number | "batch")[]>;
   readonly kernels: Kernels;
   readonly seed: number;
+  /** What of a cut graph will be read from what is written, which is then what is compared; default: the graph itself. */
+  readonly written?: ((graph: GraphSpec) => GraphSpec) | undefined;
 }
 
 /** What was cut, and how the result compares. */
@@ -35,6 +38,8 @@ export interface CheckedCut extends CutGraph {
 
 /** Stand-ins for extents that vary: large enough for windows and strides, no multiples of each other. */
 const standIns = [64, 97, 512, 1999] as const;
+/** Share of outputs that have to be numbers for a comparison to say anything. */
+const enough = 0.5;
 /** Sums in another order round otherwise: in f32 some 1e-7 a layer, which deep networks amplify. */
 const tolerance = 1e-4;
 
@@ -44,21 +49,23 @@ const tolerance = 1e-4;
  * @throws ERR_NOTHING_TO_CUT, ERR_CUT where the outputs differ by more than rounding, ERR_USAGE where extents have to be told; ERR_OPERATOR, ERR_GRAPH_NODE
  */
 export function cutChecked(request: CutRequest): CheckedCut {
-  const { graph, opsets, source, kernels, seed } = request;
+  const { graph, opsets, source, kernels, seed, written = (one) => one } = request;
   const { found: cut, extent } = somewhere(request, (spec) => cutGraph(spec));
   if (cut.gone === 0) throw nothingToCut({ source, groups: cut.groups, frozen: cut.frozen.map(({ why }) => why) });
-  const shapesOf = (batch: number, other: number) => shapesAt(graph.inputs, request.told, { batch, other });
-  const same = (shapes: ReadonlyMap<string, Shape>) =>
-    compareGraphs({ graph, other: cut.graph, opsets, shapes, kernels, seed });
-  const first = same(shapesOf(2, extent));
-  // The original may refuse other extents; the cut may not differ where it takes them.
-  const second = attempt(() => same(shapesOf(3, extent + 33))) ?? first;
-  const difference = Math.max(
-    ...[first, second].map(({ largest, scale }) => (largest === 0 ? 0 : largest / Math.max(scale, 1e-30))),
-  );
+  const other = written(cut.graph);
+  const at = (batch: number, size: number, isPositive = false): GraphDifference => {
+    const shapes = shapesAt(graph.inputs, request.told, { batch, other: size });
+    return compareGraphs({ graph, other, opsets, shapes, kernels, seed, isPositive });
+  };
+  const first = at(2, extent);
+  // The original may refuse other extents; the cut may not where it takes them.
+  const second = attempt(() => at(3, extent + 33)) ?? first;
+  // Roots and logarithms make no numbers of negative inputs, and nothing can be compared then.
+  const third = first.finite < enough ? at(2, extent, true) : first;
+  if (third.finite < enough) throw cutUnchecked({ source, finite: third.finite });
+  const difference = Math.max(first.relative, second.relative, third.relative);
   if (difference > tolerance) throw cutDiffers({ source, difference });
-  const { flops } = same(shapesOf(1, extent));
-  return { ...cut, difference, flops };
+  return { ...cut, difference, flops: at(1, extent).flops };
 }
 
 /** The channels of a graph, in the first shapes of its inputs that it can be planned for. @throws as cutChecked */

@@ -1,6 +1,14 @@
 /** A network of our own layers whose graph was cut: the same layers with other widths. */
+import { isPruneError } from "@secateur/core";
 import type { GraphSpec, GraphTensor } from "@secateur/graph";
-import { createNetwork, type LayerSpec, type Network, type NetworkSpec, type WeightTensor } from "@secateur/nn";
+import {
+  createNetwork,
+  type LayerSpec,
+  type Network,
+  type NetworkSpec,
+  tensorSpecs,
+  type WeightTensor,
+} from "@secateur/nn";
 import { notExported } from "../../errors.ts";
 import type { StoredTensors } from "../open/stored-tensors.ts";
 
@@ -12,18 +20,33 @@ import type { StoredTensors } from "../open/stored-tensors.ts";
  */
 export function cutNetwork(network: Network, graph: GraphSpec): Network {
   const tensors = new Map(graph.initializers.map((tensor) => [tensor.name, tensor]));
-  const uses = new Map(graph.nodes.map((node) => [node.inputs[1] ?? "", node]));
   const find = (name: string): GraphTensor | undefined => tensors.get(name);
-  const layers = network.spec.layers.map((layer) => narrowed(layer, find));
-  const weights = network.tensors().map(({ name }): WeightTensor => {
-    // A bias that took over what channels added has a name of its own.
-    const user = /\.bias$/.test(name) ? uses.get(name.replace(/\.bias$/, ".weight")) : undefined;
-    const isSum = user !== undefined && /^(Conv|Gemm)$/.test(user.op);
-    const { shape, data } = find(isSum ? (user.inputs[2] ?? name) : name)!;
-    return { name, shape, data: data as Float32Array };
+  // A bias that took over what channels added has a name of its own, also where there was none before.
+  const biases = new Map(
+    graph.nodes.flatMap(({ op, inputs: [, weight = "", bias] }) =>
+      /^(Conv|Gemm)$/.test(op) && bias ? [[weight.replace(/\.weight$/, ".bias"), find(bias)!] as const] : [],
+    ),
+  );
+  const layers = network.spec.layers.map((layer): LayerSpec => {
+    const own = narrowed(layer, find);
+    const isSum = own.kind === "dense" || own.kind === "conv2d";
+    return isSum && biases.has(`${own.name}.bias`) ? { ...own, bias: true } : own;
   });
   const spec: NetworkSpec = { ...network.spec, layers };
-  return createNetwork(spec, { weights });
+  const weights = tensorSpecs(spec).map(({ name }): WeightTensor => {
+    const { shape, data } = (biases.get(name) ?? find(name))!;
+    return { name, shape, data: data as Float32Array };
+  });
+  try {
+    return createNetwork(spec, { weights });
+  } catch (cause) {
+    if (!isPruneError(cause)) throw cause;
+    throw notExported({
+      source: network.name,
+      found: `a layer that cannot have other widths (${cause.message})`,
+      can: "write --out NAME.onnx",
+    });
+  }
 }
 
 function narrowed(layer: LayerSpec, find: (name: string) => GraphTensor | undefined): LayerSpec {
@@ -43,12 +66,6 @@ function narrowed(layer: LayerSpec, find: (name: string) => GraphTensor | undefi
       return { ...layer, channels: find(`${layer.name}.weight`)!.shape[0]! };
     case "layer-norm":
       return { ...layer, features: find(`${layer.name}.weight`)!.shape[0]! };
-    case "subsample-and-pad":
-      throw notExported({
-        source: "cut",
-        found: `a shortcut without parameters ('${layer.kind}') with other widths`,
-        can: "write --out NAME.onnx",
-      });
     default:
       return layer;
   }

@@ -13,7 +13,7 @@ import {
 import type { Session } from "../../session.ts";
 import { onnxOfNetwork } from "../export/onnx-of-network.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
-import { type CheckedCut, cutChecked, traceSomewhere } from "./cut-checked.ts";
+import { type CheckedCut, type CutRequest, cutChecked, traceSomewhere } from "./cut-checked.ts";
 import { cutNetwork, ownNames } from "./cut-network.ts";
 import { type CutNumbers, cutNumbers } from "./cut-numbers.ts";
 
@@ -33,7 +33,8 @@ export function cutPruned(model: AnyModel, session: Session): CutModel | undefin
   const { own, onnx, path } = model;
   if (own) {
     const { graph, opsets } = onnxOfNetwork(own.network);
-    const found = tryCut({ graph, opsets, path }, session);
+    const written = (one: GraphSpec): GraphSpec => onnxOfNetwork(cutNetwork(own.network, one)).graph;
+    const found = tryCut({ graph, opsets, source: path, written }, session);
     if (!found) return undefined;
     const network = cutNetwork(own.network, found.cut.graph);
     const architecture = { ...own.architecture, name: JSON.stringify(network.spec), spec: network.spec };
@@ -42,10 +43,12 @@ export function cutPruned(model: AnyModel, session: Session): CutModel | undefin
   }
   const bytes = onnx!.encode();
   const { graph, opsets } = decodeOnnx(bytes, path);
-  const found = tryCut({ graph: graph as GraphSpec, opsets, path }, session);
+  const rewrite = (one: GraphSpec): Uint8Array =>
+    rewriteOnnx(bytes, { from: graph, to: one as OnnxRewriting["to"] }, path);
+  const written = (one: GraphSpec): GraphSpec => decodeOnnx(rewrite(one), path).graph as GraphSpec;
+  const found = tryCut({ graph: graph as GraphSpec, opsets, source: path, written }, session);
   if (!found) return undefined;
-  const encode = (): Uint8Array =>
-    rewriteOnnx(bytes, { from: graph, to: found.cut.graph as OnnxRewriting["to"] }, path);
+  const encode = (): Uint8Array => rewrite(found.cut.graph);
   const opened = createGraphModel({ graph: found.cut.graph, opsets, name: onnx!.model.name });
   const network = { ...opened, evaluate: opened.evaluate! };
   const cut = { ...onnx!, model: network, encode };
@@ -53,16 +56,16 @@ export function cutPruned(model: AnyModel, session: Session): CutModel | undefin
 }
 
 function tryCut(
-  { graph, opsets, path }: { graph: GraphSpec; opsets: Readonly<Record<string, number>>; path: string },
+  spec: Pick<CutRequest, "graph" | "opsets" | "source" | "written">,
   { kernels, seed, onEvent }: Session,
 ): { readonly cut: CheckedCut } | undefined {
-  const request = { opsets, source: path, told: new Map(), kernels, seed };
+  const request = { ...spec, told: new Map(), kernels, seed };
   try {
-    const silent = silenced(graph, traceSomewhere({ ...request, graph }));
+    const silent = silenced(spec.graph, traceSomewhere(request));
     return { cut: cutChecked({ ...request, graph: silent }) };
   } catch (error) {
     if (!isPruneError(error) || error.code !== "ERR_NOTHING_TO_CUT") throw error;
-    const message = `${path}: no channel has lost all its weights, so nothing is cut and the network is written as it is; --units channels prunes whole ones`;
+    const message = `${spec.source}: no channel has lost all its weights, so nothing is cut and the network is written as it is; --units channels prunes whole ones`;
     onEvent({ type: "note", level: "warn", code: "nothing-to-cut", message });
     return undefined;
   }

@@ -2,6 +2,7 @@
 import { dirname } from "node:path";
 import type { RunEvent } from "@secateur/core";
 import {
+  decodeOnnx,
   encodeOnnx,
   makeFolder,
   type NewOnnxModel,
@@ -12,7 +13,7 @@ import {
   writeFileAtomic,
 } from "@secateur/formats";
 import type { GraphSpec } from "@secateur/graph";
-import { badEnding, badUsage, tooLargeFor } from "../../errors.ts";
+import { badEnding, badUsage, flagWithoutEffect, tooLargeFor } from "../../errors.ts";
 import type { Session } from "../../session.ts";
 import { assertEncoder } from "../export/assert-encoder.ts";
 import { checkModelPlace } from "../export/check-model-place.ts";
@@ -24,10 +25,10 @@ import { isOnnxModel } from "../large/is-onnx-model.ts";
 import { openLargeOnnx } from "../large/large-onnx.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
-import { readInputChoices } from "../open/input-choices.ts";
+import { assertInputs, readInputChoices, toldExtents } from "../open/input-choices.ts";
 import { openModel } from "../open/open-model.ts";
 import { isTfjsModel, readTfjsFiles } from "../open/open-tfjs.ts";
-import { type CheckedCut, cutChecked } from "./cut-checked.ts";
+import { type CheckedCut, type CutRequest, cutChecked } from "./cut-checked.ts";
 import { cutNetwork, ownNames } from "./cut-network.ts";
 import { type CutNumbers, cutNumbers } from "./cut-numbers.ts";
 
@@ -58,13 +59,13 @@ export interface CutRun {
  * @throws ERR_NOTHING_TO_CUT, ERR_CUT, ERR_EXPORT for what the output cannot say, ERR_OUTPUT_FORMAT, ERR_OUTPUT_EXISTS, ERR_USAGE; what reading the model throws
  */
 export async function runCut(run: CutRun, { kernels, seed, onEvent }: Session): Promise<CutDocument> {
-  const { path, out, overwrite, inputShape, cwd } = run;
+  const { path, out, overwrite, cwd } = run;
   const form = outputForm(out);
   if (form === "checkpoint") await assertEncoder(out, cwd);
   const place = form === "tfjs" ? dirname(out) : out;
   await checkModelPlace(form, place, { overwrite });
   const source = await openCuttable(run, place, onEvent);
-  const { shapes: told = new Map() } = readInputChoices({ ...(inputShape ? { inputShape } : {}) }) ?? {};
+  const told = toldShapes(run, source);
   const cut = cutChecked({ ...source, source: path, told, kernels, seed });
   const files = await source.encode(cut);
   for (const [target, bytes] of files) {
@@ -74,9 +75,22 @@ export async function runCut(run: CutRun, { kernels, seed, onEvent }: Session): 
   return { out, bytes: files.reduce((sum, [, bytes]) => sum + bytes.length, 0), ...cutNumbers(source.graph, cut) };
 }
 
+/** Extents that --input-shape says. @throws ERR_USAGE */
+function toldShapes({ path, inputShape }: CutRun, { graph, isOwn }: Cuttable): CutRequest["told"] {
+  if (inputShape && isOwn)
+    throw flagWithoutEffect({ flag: "--input-shape", reason: `${path} says itself how large its inputs are` });
+  const choices = readInputChoices(inputShape ? { inputShape } : {}) ?? {};
+  assertInputs(choices, graph.inputs, path);
+  const told = graph.inputs.map((input) => [input.name, toldExtents(input, choices.shapes?.get(input.name))] as const);
+  return new Map(told.flatMap(([name, extents]) => (extents ? [[name, extents] as const] : [])));
+}
+
 interface Cuttable {
   readonly graph: GraphSpec;
   readonly opsets: Readonly<Record<string, number>>;
+  /** Whether its inputs have fixed extents, as those of our own layers. */
+  readonly isOwn?: boolean;
+  readonly written?: CutRequest["written"];
   encode(cut: CheckedCut): Promise<readonly EncodedFile[]>;
 }
 
@@ -102,9 +116,11 @@ async function openCuttable(run: CutRun, place: string, onEvent: (event: RunEven
   }
   const { network, metadata, stored } = await openModel({ path, arch, cwd, onEvent });
   const model = onnxOfNetwork(network);
-  if (form === "onnx") return newModel({ ...model, metadata }, out);
+  if (form === "onnx") return { ...newModel({ ...model, metadata }, out), isOwn: true };
   return {
     ...model,
+    isOwn: true,
+    written: (graph) => onnxOfNetwork(cutNetwork(network, graph)).graph,
     async encode({ graph }) {
       const cut = cutNetwork(network, graph);
       if (form === "tfjs") return inFolder(place, tfjsOfNetwork(cut, { metadata }));
@@ -133,9 +149,12 @@ function newModel(model: NewOnnxModel, out: string): Cuttable {
 /** An ONNX file that was read: what is not cut stays as it is. */
 function patchedModel(model: OnnxModel, { bytes, out }: { bytes: Uint8Array; out: string }): Cuttable {
   const { graph, opsets, source } = model;
+  const rewrite = (one: GraphSpec): Uint8Array =>
+    rewriteOnnx(bytes, { from: graph, to: one as OnnxRewriting["to"] }, source);
   return {
     graph: graph as GraphSpec,
     opsets,
-    encode: async (cut) => [[out, rewriteOnnx(bytes, { from: graph, to: cut.graph as OnnxRewriting["to"] }, source)]],
+    written: (one) => decodeOnnx(rewrite(one), source).graph as GraphSpec,
+    encode: async (cut) => [[out, rewrite(cut.graph)]],
   };
 }

@@ -3,16 +3,15 @@ import { createHash } from "node:crypto";
 import type { RunEvent, Task, TensorSpec } from "@secateur/core";
 import { detectFormat, type OnnxValue, readFileBytes, readOnnx } from "@secateur/formats";
 import type { NetworkSpec } from "@secateur/nn";
-import { decodePacked, type PackedModel } from "@secateur/runtime";
+import type { PackedModel } from "@secateur/runtime";
 import type { PackGraph } from "@secateur/runtime/pack";
-
 import { flagWithoutEffect } from "../../errors.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import type { InputChoices } from "../open/input-choices.ts";
 import { openModel } from "../open/open-model.ts";
 import { networkGraph } from "./network-graph.ts";
 import { onnxPackGraph } from "./onnx-graph.ts";
-import { isPacked } from "./packed-checkpoint.ts";
+import { isPacked, readPacked } from "./packed-checkpoint.ts";
 
 /** A model that can be packed. */
 export interface Packable {
@@ -39,7 +38,7 @@ export async function openPackable(spec: {
 }): Promise<Packable> {
   const { path, arch, inputs, onEvent } = spec;
   const bytes = await readFileBytes(path);
-  const packed = isPacked(bytes) ? await decodePacked(bytes) : undefined;
+  const packed = isPacked(bytes) ? await readPacked(bytes, path) : undefined;
   if (detectFormat(bytes) === "onnx") {
     if (arch !== undefined)
       throw flagWithoutEffect({ flag: "--arch", reason: `${path} is an ONNX model, which says what its layers are` });

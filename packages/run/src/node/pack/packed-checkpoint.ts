@@ -1,7 +1,7 @@
 /** Packed networks read as checkpoints, so that whatever reads a checkpoint reads them. */
 import { isPruneError, PruneError } from "@secateur/core";
 import type { Checkpoint } from "@secateur/formats";
-import { decodePacked } from "@secateur/runtime";
+import { decodePacked, type PackedModel } from "@secateur/runtime";
 import { namedTensors } from "./network-graph.ts";
 
 /** Whether bytes begin as a .secateur file does. */
@@ -9,18 +9,23 @@ export function isPacked(bytes: Uint8Array): boolean {
   return [0x89, 0x53, 0x45, 0x43].every((byte, i) => bytes[i] === byte);
 }
 
-/**
- * The tensors of a packed network, f32, with zeros where nothing is kept.
- *
- * @param path - for messages
- * @throws what `decodePacked` throws, with the path in front
- */
-export async function packedCheckpoint(bytes: Uint8Array, path: string): Promise<Checkpoint> {
-  const { tensors, metadata } = await decodePacked(bytes).catch((cause: unknown) => {
+/** A packed network. @param path - for messages @throws what `decodePacked` throws, with the path in front */
+export async function readPacked(bytes: Uint8Array, path: string): Promise<PackedModel> {
+  return await decodePacked(bytes).catch((cause: unknown) => {
     if (!isPruneError(cause)) throw cause;
     const { code, message, fault, details } = cause;
     throw new PruneError(code, `${path}: ${message}`, { fault, cause, ...(details ? { details } : {}) });
   });
+}
+
+/**
+ * The tensors of a packed network, f32, with zeros where nothing is kept.
+ *
+ * @param path - for messages
+ * @throws what `readPacked` throws
+ */
+export async function packedCheckpoint(bytes: Uint8Array, path: string): Promise<Checkpoint> {
+  const { tensors, metadata } = await readPacked(bytes, path);
   const texts = Object.entries(metadata).filter((entry): entry is [string, string] => typeof entry[1] === "string");
   return {
     format: "secateur",

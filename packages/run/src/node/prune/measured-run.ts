@@ -113,6 +113,8 @@ export interface MeasureSpec extends PruneRun {
   readonly run: string;
   /** Models that are opened under way, to be closed when the run ends. */
   readonly beside: AnyModel[];
+  /** Of channels in groups: estimates for what they are made of. */
+  readonly wrapEstimator?: PruneTask["wrapEstimator"];
 }
 
 /** What a run's job is, whether it retrains or not. */
@@ -129,6 +131,7 @@ function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "trai
       findCurvature: (name: string) => findCurvature(name, cwd),
     },
     ...budget,
+    ...(spec.wrapEstimator ? { wrapEstimator: spec.wrapEstimator } : {}),
     ...(settings.layers ? layerScope(settings.layers, { offsets, openDense: () => openDense(spec) }) : {}),
     curvatureOptions,
     onCurvature: ({ entry: curvature }) =>

@@ -13,6 +13,7 @@ import { costModels, type PackGraph } from "@secateur/runtime/pack";
 import { badUsage, costsNeedGraph, keepsNothing } from "../../errors.ts";
 import type { FoundEntry } from "../../plugins/found-entry.ts";
 import { isLimited, limitsOf } from "../../recipe/limits.ts";
+import { readInputChoices } from "../open/input-choices.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
 import { networkGraph } from "../pack/network-graph.ts";
 import { onnxPackGraph } from "../pack/onnx-graph.ts";
@@ -57,7 +58,9 @@ export function runBudget(settings: PruneSettings, model: AnyModel, params: read
     ...(isGlobal
       ? { exclude, bounds: Object.entries(largest).map(([match, most]) => ({ match, sparsity: most })) }
       : { allocation: rule! }),
-    ...(needsCosts ? { costs: costModels(graphOf(model), settings.costs ? { costs: settings.costs } : {}) } : {}),
+    ...(needsCosts
+      ? { costs: costModels(graphOf(model, settings), settings.costs ? { costs: settings.costs } : {}) }
+      : {}),
   };
   return { sparsity: bindBudget(budget, layout).sparsity, budget };
 }
@@ -67,9 +70,9 @@ function makeAllocation({ entry }: FoundEntry<EntryOf<"allocation">>): Allocatio
   return entry.create({} as never);
 }
 
-/** The model as packing takes it. @throws ERR_USAGE, ERR_PACKED_GRAPH */
-function graphOf({ own, onnx, path }: AnyModel): PackGraph {
+/** The model as packing takes it, of the shapes that were told. @throws ERR_USAGE, ERR_PACKED_GRAPH */
+function graphOf({ own, onnx, path }: AnyModel, { inputs }: PruneSettings): PackGraph {
   if (own) return networkGraph(own.network);
-  if (onnx) return onnxPackGraph(onnx.file).graph;
+  if (onnx) return onnxPackGraph(onnx.file, readInputChoices(inputs ?? {})).graph;
   throw costsNeedGraph(path);
 }

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { flagWithoutEffect, keepsAll, overflowed } from "../../errors.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import type { Session } from "../../session.ts";
-import { coupleChannels, prunesChannels } from "../channels/couple-channels.ts";
+import { type CoupledRun, coupleChannels, prunesChannels } from "../channels/couple-channels.ts";
 import { openLargeOnnx } from "../large/large-onnx.ts";
 import { pruneLarge } from "../large/prune-large.ts";
 import { peakMemoryBytes } from "../memory.ts";
@@ -73,7 +73,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const { pruned, dense } = chosenDense(whole, settings.keepDense);
   if (pruned.length === 0) throw keepsAll(settings.model);
   const coupled = prunesChannels(settings) ? await coupleChannels(whole, { pruned, session }) : undefined;
-  const { model, params, kept } = coupled ?? { model: whole, params: pruned, kept: [] };
+  const { model, params, kept, wrapEstimator }: CoupledRun = coupled ?? { model: whole, params: pruned, kept: [] };
   const keptDense = [...dense, ...kept];
   const budget = runBudget(settings, model, params);
   const opened = await openSource(spec, model);
@@ -81,7 +81,8 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const draft = portableRecipe(recipeOf({ settings, retrain, model, session }), outputs.recipe);
   const beside: AnyModel[] = [];
   const run = runIdentity(draft);
-  const measuring = measure({ ...spec, opened, retrain, model, params, budget, run, beside });
+  const given = { opened, retrain, model, params, budget, run, beside, ...(wrapEstimator ? { wrapEstimator } : {}) };
+  const measuring = measure({ ...spec, ...given });
   const measured = await measuring.finally(() => {
     for (const { close } of beside) close();
   });

@@ -100,14 +100,17 @@ export const conv: OperatorKind = {
           weights: call.tensors[0]!.data,
           outputs,
           taps,
-          offset: () => {
+          places: () => {
             const at = source.offset();
             const places = Int32Array.from({ length: group * taps }, (_, i) => {
               const tap = i % taps;
               const channel = Math.floor(i / taps) * inGroup + Math.floor(tap / (kh * kw));
               return 4 * at(channel, Math.floor(tap / kw) % kh, tap % kw);
             });
-            return (out, tap) => places[Math.floor(out / outGroup) * taps + tap]!;
+            return (out) => {
+              const first = Math.floor(out / outGroup) * taps;
+              return places.subarray(first, first + taps);
+            };
           },
         },
         isByBlocks,

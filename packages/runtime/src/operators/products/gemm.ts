@@ -49,11 +49,12 @@ export const gemm: OperatorKind = {
     const isDense = choice === "dense";
     if (matrixOf(output.dims).positions > 1) {
       const from = builder.planes(call.inputs[0]!);
-      const offset = (): ((output: number, tap: number) => number) => {
+      const places = (): (() => Int32Array) => {
         const { plane, lead } = geometryOf(from.planes);
-        return (_, feature) => 4 * (feature * plane + lead);
+        const ofAll = Int32Array.from({ length: features }, (_, feature) => 4 * (feature * plane + lead));
+        return () => ofAll;
       };
-      const matrix = { weights: weights!.data, outputs, taps: features, offset };
+      const matrix = { weights: weights!.data, outputs, taps: features, places };
       lowerProduct({ call, from, output, matrix, isByBlocks: choice !== "sparse", isDense }, builder);
       return;
     }

@@ -7,8 +7,8 @@ export interface TapMatrix {
   readonly outputs: number;
   /** Taps of one output. */
   readonly taps: number;
-  /** Bytes from the output's position to what tap `tap` of `output` reads, once rows have their distances. */
-  readonly offset: () => (output: number, tap: number) => number;
+  /** Bytes from an output's position to what each of its taps reads [taps], once rows have their distances. */
+  readonly places: () => (output: number) => Int32Array;
 }
 
 /** A table of ends and the taps themselves. */
@@ -28,15 +28,17 @@ export function tapRows(matrix: TapMatrix, isDense: boolean, make: MakeConstant)
   const constant = make(
     () => head + 8 * count,
     ({ u32, f32 }, address) => {
-      const offset = matrix.offset();
+      const placesOf = matrix.places();
       let at = (address + head) / 4;
       u32[address / 4] = 4 * at;
       for (let o = 0, i = 0; o < outputs; o++) {
+        const places = placesOf(o);
         for (let tap = 0; tap < taps; tap++, i++) {
           const weight = weights[i]!;
           if (weight === 0 && !isDense) continue;
-          u32[at++] = offset(o, tap);
-          f32[at++] = weight;
+          u32[at] = places[tap]!;
+          f32[at + 1] = weight;
+          at += 2;
         }
         u32[address / 4 + 1 + o] = 4 * at;
       }
@@ -64,13 +66,14 @@ export function tapBlocks(matrix: TapMatrix, isDense: boolean, make: MakeConstan
   const constant = make(
     () => head + 20 * count,
     ({ u32, f32 }, address) => {
-      const offset = matrix.offset();
+      const placesOf = matrix.places();
       let at = (address + head) / 4;
       u32[address / 4] = 4 * at;
       for (let block = 0; block < blocks; block++) {
+        const places = placesOf(4 * block);
         for (let tap = 0; tap < taps; tap++) {
           if (!isDense && !isKept(block, tap)) continue;
-          u32[at++] = offset(4 * block, tap);
+          u32[at++] = places[tap]!;
           for (let o = 4 * block; o < 4 * block + 4; o++) f32[at++] = weightAt(o, tap);
         }
         u32[address / 4 + 1 + block] = 4 * at;

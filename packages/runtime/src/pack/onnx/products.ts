@@ -141,7 +141,10 @@ function productWith(
   const key = isStored ? weights.name : `${weights.name} transposed`;
   const store = (): string => {
     const data = numbers(weights);
-    return keep(key, shape, isStored ? data : transposed(data, rows, columns));
+    if (isStored) return keep(key, shape, data);
+    const stored = keep(key, shape, transposed(data, rows, columns));
+    state.tensors.set(stored, { ...state.tensors.get(stored)!, source: weights.name });
+    return stored;
   };
   const name = state.tensors.has(key) ? key : store();
   const tensors = [name, ...(bias ? [keep(bias.name, [shape[0]!], broadcast(numbers(bias), shape[0]!))] : [])];
