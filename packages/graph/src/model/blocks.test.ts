@@ -64,6 +64,45 @@ test("a graph is cut where one value is all that is needed, and its parts one af
   expect(some.map((block) => block.params)).toEqual([["c"]]);
 });
 
+test("parts of a graph of images, whose values are kept with channels last, give its output, too", async () => {
+  const kernel = (name: string, ...shape: number[]): GraphTensor => ({
+    ...{ name, dtype: "f64", shape },
+    data: Float64Array.from({ length: shape.reduce((size, extent) => size * extent, 1) }, () => rng.normal()),
+  });
+  const images: GraphSpec = {
+    name: "images",
+    nodes: [
+      node("Conv", ["x", "a"], "h"),
+      node("Relu", ["h"], "r"),
+      { ...node("Conv", ["r", "b"], "g"), attributes: { group: 3 } },
+      node("Relu", ["g"], "s"),
+      node("Flatten", ["s"], "f"),
+      node("MatMul", ["f", "c"], "z"),
+    ],
+    initializers: [kernel("a", 3, 2, 2, 2), kernel("b", 6, 1, 2, 2), kernel("c", 36, 2)],
+    inputs: [{ name: "x", dtype: "f64", shape: ["n", 2, 4, 5] }],
+    outputs: [{ name: "z", dtype: "f64", shape: ["n", 2] }],
+  };
+  const model = createGraphModel({ graph: images, opsets: { "": 20 }, dtype: "f64" });
+  const inputs = matrix(
+    3,
+    40,
+    Float64Array.from({ length: 120 }, () => rng.normal()),
+  );
+  const some = arrayDataset({ inputs, inputShape: [2, 4, 5], values: matrix(3, 2, new Float64Array(6)) });
+  const batch = await some.batch(Uint32Array.of(0, 1, 2));
+  const ctx = createRunContext();
+  const blocks = await model.blocks!({ params: ["a", "b", "c"], data: some });
+  expect(blocks.map((block) => block.params)).toEqual([["a"], ["b"], ["c"]]);
+  let x: Float32Array | Float64Array | undefined;
+  for (const block of blocks) {
+    const before = x;
+    x = await block.run({ batch, ...(before ? { x: before } : {}) }, ctx);
+    expect(await block.distance({ batch, ...(before ? { x: before } : {}), target: x }, ctx)).toBe(0);
+  }
+  expect([...x!]).toEqual([...(await model.run!(batch, ctx))["z"]!.data]);
+});
+
 test("a graph of a fixed number of examples gives the same parts, whatever is left over", async () => {
   const shapes = {
     inputs: [{ name: "x", dtype: "f64", shape: [5, 4] }],

@@ -16,7 +16,7 @@ import type { GraphParam } from "../plan/params.ts";
 import type { Plan } from "../plan/plan.ts";
 import { startGraph } from "../run/run-graph.ts";
 import { recordGraph } from "../run/tape.ts";
-import { sizeOf } from "../value.ts";
+import { sizeOf, type ValueType } from "../value.ts";
 import { joined } from "./gradients.ts";
 import type { GraphState } from "./graph-state.ts";
 import { type Pass, passOf, passSize } from "./passes.ts";
@@ -86,6 +86,15 @@ function cutAt({ steps, types, lastUse, inputs, active }: Plan, step: number, fe
   return kind === "real" && shape[0] === fed ? { step, slot } : undefined;
 }
 
+/** What a value is as it stands in memory: a step may give its channels last. */
+function storedType({ steps, types }: Plan, slot: number): ValueType {
+  for (const step of steps) {
+    const place = step.outputs.indexOf(slot);
+    if (place >= 0) return step.types[place]!;
+  }
+  return types[slot]!;
+}
+
 interface Call {
   readonly batch: Batch;
   readonly x?: Vec;
@@ -105,7 +114,7 @@ function blockOf(state: GraphState, { from, to, params }: Span, size: number): M
     const range = [from?.step ?? 0, to.step] as const;
     if (!from || !x) return { plan, inputs, pool, range };
     const own = perExample(pass, from.slot);
-    const type = plan.types[from.slot]!;
+    const type = storedType(plan, from.slot);
     const data = pool.take(sizeOf(type.shape));
     data.set(x.subarray(start * own, (start + count) * own));
     // A graph of a fixed number of examples is fed the last one again, as its inputs are.
