@@ -26,7 +26,8 @@ export function modelLacks(spec: {
 }): PruneError {
   const { who, problem, model, unmet } = spec;
   const found = model === undefined ? "there are only numbers at hand" : `the model '${model}' does not have it`;
-  const remedy = "prune a whole network of layers (a checkpoint opened with --arch), or take another saliency";
+  const remedy =
+    "whole networks of layers (checkpoints opened with --arch, such as mlpnet or resnet20) have it, ONNX and TensorFlow.js models and single layers do not; take another method for these";
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `${who} cannot solve '${problem}': needs a model with ${unmet.join(" and ")}, and ${found}; ${remedy}`,
@@ -36,9 +37,11 @@ export function modelLacks(spec: {
 
 /** A sparsity outside [0, 1), as it was found. */
 export function sparsityOutOfRange(where: string, found: number): PruneError {
+  const isPercent = found > 1 && found < 100;
+  const meant = isPercent ? `; ${found} percent are ${Number((found / 100).toPrecision(12))}` : "";
   return new PruneError(
     "ERR_SPARSITY_RANGE",
-    `${where}: sparsity ${found} is outside [0, 1); sparsity is the fraction of weights removed, so 0.9 keeps one weight in ten`,
+    `${where}: sparsity ${found} is outside [0, 1); sparsity is the fraction of weights removed, so 0.9 keeps one weight in ten${meant}`,
     { details: { where, found } },
   );
 }
