@@ -62,7 +62,16 @@ export function noDerivative(spec: { node: string; what: string }): PruneError {
 export function noLayerInputs(where: string, param: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
-    `${where}: what '${param}' is multiplied with is not handed out: it belongs to a transposed convolution, or to several nodes; leave it dense (--keep-dense), or take a method for the whole network`,
+    `${where}: what '${param}' is multiplied with is not handed out: it belongs to a transposed convolution, or several nodes use it; leave it dense (--keep-dense), or take a method for the whole network`,
+    { details: { where, param } },
+  );
+}
+
+/** A weight that lies in a file which nothing writes. */
+export function notStored(where: string, param: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${where}: the weight '${param}' lies in a file and cannot be changed; open the graph with tensors that have 'store'`,
     { details: { where, param } },
   );
 }

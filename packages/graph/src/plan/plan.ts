@@ -12,7 +12,7 @@ import { findOperator } from "../operators/registry.ts";
 import type { Program } from "../run/programs.ts";
 import { type Kind, type Shape, sizeOf, tensorValue, type Value, type ValueType } from "../value.ts";
 import { storedAs, toFirst, toLast } from "./layout.ts";
-import { type GraphParam, passedOn } from "./params.ts";
+import { type GraphParam, passedOn, usedNames } from "./params.ts";
 import { isRecurrent, writtenOut } from "./recurrent.ts";
 
 /** An operator at its place. */
@@ -68,6 +68,8 @@ export interface PlanSpec {
   readonly kinds: ReadonlyMap<string, Kind>;
   /** Values of tensors that may change while the plan is in use. */
   readonly live?: ReadonlyMap<GraphTensor, Value>;
+  /** Constants that several plans share: what one has made the others take. Default: each makes its own. */
+  readonly shared?: Map<GraphTensor, Value>;
   /** Names of inputs that derivatives are wanted for; default none. */
   readonly activeInputs?: readonly string[];
   /** Whether every array keeps the order of axes that ONNX gives it. Such a plan is read, not run: operators may want channels last. */
@@ -126,7 +128,7 @@ function createBuilder(spec: PlanSpec): Builder {
     const param = byTensor.get(tensor);
     if (param) return add({ type: { shape: tensor.shape, kind: "real" }, param, transposed: false });
     const live = spec.live?.get(tensor);
-    const known = live ?? tensorValue(tensor, spec.dtype);
+    const known = live ?? spec.shared?.get(tensor) ?? tensorValue(tensor, spec.dtype);
     if (!known) {
       const found = `elements of type ${tensor.dtype}`;
       throw badNode({
@@ -135,6 +137,7 @@ function createBuilder(spec: PlanSpec): Builder {
         expected: "numbers or truth values",
       });
     }
+    if (!live) spec.shared?.set(tensor, known);
     return add({ type: known, known, ...(live ? { isLive: true } : {}) });
   };
 
@@ -263,7 +266,8 @@ function createBuilder(spec: PlanSpec): Builder {
   };
 
   const walk = (graph: GraphSpec, env: Map<string, number>): void => {
-    for (const tensor of graph.initializers) env.set(tensor.name, lazily(tensor));
+    const used = new Set(usedNames(graph));
+    for (const tensor of graph.initializers) if (used.has(tensor.name)) env.set(tensor.name, once(tensor));
     for (const node of graph.nodes) {
       if (node.op === "Constant" && node.domain === "") env.set(node.outputs[0]!, constant(constantOf(node)));
       else if (node.op === "If" && node.domain === "") branch(node, env);
@@ -273,7 +277,7 @@ function createBuilder(spec: PlanSpec): Builder {
     }
   };
   const seen = new Map<GraphTensor, number>();
-  const lazily = (tensor: GraphTensor): number => {
+  const once = (tensor: GraphTensor): number => {
     const known = seen.get(tensor) ?? constant(tensor);
     seen.set(tensor, known);
     return known;
