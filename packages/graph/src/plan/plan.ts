@@ -57,6 +57,15 @@ export function stepsWith({ steps }: Pick<Plan, "steps">, param: string): readon
   return steps.flatMap(({ weights }, s) => (weights.some((use) => use?.param === param) ? [s] : []));
 }
 
+/** Why the rows of a weight do not all see the same, in words; undefined where they do. */
+export function mixtureOf(plan: Pick<Plan, "steps">, { name, uses }: GraphParam): string | undefined {
+  const [{ op, attributes }] = uses as [NodeSpec];
+  if (!isRecurrent(uses[0]!) || stepsWith(plan, name).length < 2) return undefined;
+  if (attributes.direction === "bidirectional") return `rows of each direction of its ${op} see other states`;
+  const isReset = op === "GRU" && attributes.linear_before_reset !== 1;
+  return isReset ? "some rows of its GRU see the state, others the state as it was reset" : undefined;
+}
+
 /** What a plan is made from. */
 export interface PlanSpec {
   readonly graph: GraphSpec;
