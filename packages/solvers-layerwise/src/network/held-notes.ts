@@ -17,3 +17,37 @@ export function holdNotes(ctx: RunContext): { readonly ctx: RunContext; tell(cod
     },
   };
 }
+
+/** Names told in a summary. */
+const mostNames = 6;
+
+/**
+ * The same context, which tells the first note of each code at once and sums up the others in the end: a network may have thousands of layers that the
+ * same is to be said of. A note begins with the layer's name and a colon.
+ */
+export function foldNotes(ctx: RunContext): { readonly ctx: RunContext; finish(): void } {
+  const held = new Map<string, Extract<RunEvent, { type: "note" }>[]>();
+  const report = (event: RunEvent): void => {
+    const before = event.type === "note" ? held.get(event.code) : undefined;
+    if (event.type === "note" && before) before.push(event);
+    else {
+      if (event.type === "note") held.set(event.code, []);
+      ctx.report(event);
+    }
+  };
+  return {
+    ctx: { ...ctx, report },
+    finish() {
+      for (const [code, notes] of held) {
+        const [first] = notes;
+        if (!first) continue;
+        const names = [...new Set(notes.map(({ message }) => message.split(": ", 1)[0]!))];
+        const told = names.slice(0, mostNames).join(", ");
+        const rest = names.length > mostNames ? ` and ${names.length - mostNames} more` : "";
+        const message = `the same (${code}) ${notes.length} times more: ${told}${rest}`;
+        ctx.report(notes.length === 1 ? first : { ...first, message });
+      }
+      held.clear();
+    },
+  };
+}
