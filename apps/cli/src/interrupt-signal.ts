@@ -6,11 +6,15 @@ const graceMs = 900;
 /** A signal that fires on Ctrl-C and on termination; a second one, or a run that does not stop, ends the process. */
 export function interruptSignal(): AbortSignal {
   const controller = new AbortController();
+  const end = (): void => {
+    process.stderr.write("interrupted at once; what was saved before can be continued with --resume\n");
+    process.exit(130);
+  };
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     process.on(name, () => {
-      if (controller.signal.aborted) process.exit(130);
+      if (controller.signal.aborted) end();
       controller.abort(name);
-      setTimeout(() => process.exit(130), graceMs).unref();
+      setTimeout(end, graceMs).unref();
     });
   }
   return controller.signal;

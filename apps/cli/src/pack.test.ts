@@ -103,7 +103,8 @@ describe("secateur pack", () => {
       const argv = ["pack", model, "--out", "net.secateur", "--data", "npy:X.npy", "--json", "--force", ...flags];
       const { code, stdout, stderr } = await call(argv, { cwd: folder });
       expect(code, stderr).toBe(0);
-      const { before, after } = JSON.parse(stdout).accuracy;
+      const { before, after, teacher } = JSON.parse(stdout).accuracy;
+      expect(teacher).toBe(flags.includes("--dense") ? "dense" : "model");
       expect([before.task, after.task, after.examples]).toEqual(["distillation", "distillation", 60]);
       return [before.measures[0].value, after.measures[0].value];
     };
@@ -114,6 +115,12 @@ describe("secateur pack", () => {
     const other = ["train", model, "--data", "npy:X.npy,Y.npy", "--epochs", "30", "--out", "t.safetensors"];
     expect((await call(other, { cwd: folder })).code).toBe(0);
     expect((await agreement("--dense", join(folder, "t.safetensors")))[0]).toBeLessThan(100);
+  });
+
+  test("says so where --dense has more zeros than the model", async () => {
+    const { folder, model, pruned } = await packedTask();
+    const swapped = ["pack", model, "--dense", pruned, "--out", join(folder, "swapped.secateur")];
+    expect((await call(swapped)).stderr).toMatch(/--dense .* has more zeros than .*MODEL is that one/);
   });
 
   test("never replaces what it reads, also not with --force", async () => {

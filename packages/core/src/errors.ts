@@ -36,9 +36,11 @@ export function modelLacks(spec: {
 
 /** A sparsity outside [0, 1), as it was found. */
 export function sparsityOutOfRange(where: string, found: number): PruneError {
+  const isPercent = found > 1 && found < 100;
+  const meant = isPercent ? `; ${found} percent are ${Number((found / 100).toPrecision(12))}` : "";
   return new PruneError(
     "ERR_SPARSITY_RANGE",
-    `${where}: sparsity ${found} is outside [0, 1); sparsity is the fraction of weights removed, so 0.9 keeps one weight in ten`,
+    `${where}: sparsity ${found} is outside [0, 1); sparsity is the fraction of weights removed, so 0.9 keeps one weight in ten${meant}`,
     { details: { where, found } },
   );
 }

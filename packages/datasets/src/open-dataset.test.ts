@@ -6,7 +6,7 @@ test("an unknown dataset is refused with the known ones and the nearest name", a
   const error = await errorOf(() => openDataset("mnits:data"));
   expect(error).toMatchObject({ code: "ERR_UNKNOWN_NAME", fault: "input" });
   expect(error.message).toBe(
-    "data: there is no dataset 'mnits'; known: mnist, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR, npy:X.npy, npy:X.npy,Y.npy, npy:Xtrain.npy,Ytrain.npy,Xtest.npy,Ytest.npy, npy:INPUT=X.npy,TARGET=Y.npy,OTHER=Z.npy, module:FILE.mjs, wav:DIR; did you mean 'mnist'?",
+    "data: there is no dataset 'mnits'; known: mnist, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR, npy:X.npy, npy:X.npy,Y.npy, npy:Xtrain.npy,Ytrain.npy,Xtest.npy,Ytest.npy, npy:INPUT=X.npy,TARGET=Y.npy,OTHER=Z.npy, npz:FILE.npz, module:FILE.mjs, wav:DIR; did you mean 'mnist'?",
   );
   expect((await errorOf(() => openDataset("imagenet:./data"))).message).not.toContain("did you mean");
   expect((await errorOf(() => openDataset(""))).code).toBe("ERR_UNKNOWN_NAME");

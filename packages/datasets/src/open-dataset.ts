@@ -4,6 +4,7 @@ import type { DataSource, DatasetSplits, OpenDatasetOptions } from "./source.ts"
 import { cifarSources } from "./sources/cifar-sources.ts";
 import { mnistSource } from "./sources/mnist-source.ts";
 import { moduleSource } from "./sources/module-source.ts";
+import { npzSource } from "./sources/named-arrays.ts";
 import { npySource } from "./sources/npy-source.ts";
 import { wavSource } from "./sources/wav-source.ts";
 
@@ -13,6 +14,7 @@ export const dataSources: readonly DataSource[] = [
   ...cifarSources,
   imageSource,
   npySource,
+  npzSource,
   moduleSource,
   wavSource,
 ];

@@ -39,7 +39,12 @@ export interface OpenDatasetOptions {
   readonly windowLength?: number;
   /** Reads an .npy file; needed for `npy:` only. Pass `readNpyNumbers` of @secateur/formats. */
   readonly readArray?: (path: string) => NumberArray | Promise<NumberArray>;
+  /** Reads an .npz archive; needed for `npz:` only. Pass `readNpzNumbers` of @secateur/formats. */
+  readonly readArrays?: (path: string) => NumberArrays | Promise<NumberArrays>;
 }
+
+/** Arrays by name. */
+export type NumberArrays = ReadonlyMap<string, NumberArray>;
 
 /** One kind of dataset specification, `name` or `name:argument`. */
 export interface DataSource {

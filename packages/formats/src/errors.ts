@@ -112,6 +112,13 @@ export function badOnnx(spec: { source: string; found: string; expected: string;
   );
 }
 
+/** An archive of arrays that is damaged or compressed. */
+export function badNpz(source: string, cause: PruneError): PruneError {
+  const { found = "a damaged archive" } = cause.details as { readonly found?: string };
+  const message = `${source}: not a usable .npz archive: found ${found}, expected one as np.savez writes it (np.savez_compressed compresses); save it again`;
+  return new PruneError("ERR_NPY", message, { details: { source, found }, cause });
+}
+
 /** Data of an ONNX model that lies in another file, where that file cannot be used. */
 export function badExternalData(spec: { source: string; tensor: string; found: string; remedy: string }): PruneError {
   return new PruneError(

@@ -16,7 +16,7 @@ export {
   readCheckpoint,
   readCheckpointFiles,
 } from "./files/read-checkpoint.ts";
-export { assertThere, readFileBytes, readNpy, readNpyNumbers } from "./files/read-file.ts";
+export { assertThere, readFileBytes, readNpy, readNpyNumbers, readNpzNumbers } from "./files/read-file.ts";
 export { asTensorLike } from "./files/to-dtype.ts";
 export { type WriteOptions, writeFileAtomic } from "./files/write-file-atomic.ts";
 export { cleanCheckpoint } from "./names/clean-checkpoint.ts";

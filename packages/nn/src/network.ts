@@ -173,7 +173,8 @@ export function createNetwork(
 function paramInfo({ name, shape, role, positions, groups }: TensorSpec): ParamInfo {
   const isWeight = role === "weight";
   const own = { name, shape, ...extents(shape), prunable: isWeight, flopsPerWeight: (isWeight ? 2 : 1) * positions };
-  return groups === undefined ? own : { ...own, groups };
+  const scale = role === "scale" ? { isScale: true } : {};
+  return { ...own, ...scale, ...(groups === undefined ? {} : { groups }) };
 }
 
 /** Rows and columns of a tensor's canonical matrix. */

@@ -34,13 +34,14 @@ export function packedDamaged(where: string, problem: string, cause?: unknown): 
   );
 }
 
-/** A file whose graph cannot be run: it does not fit its tensors, or has an operator that this runtime lacks. */
-export function packedGraph(where: string, problem: string): PruneError {
-  const remedy = "pack the model again, and run it with a runtime of the packer's version";
+/** A file whose graph cannot be run: it does not fit its tensors, or has an operator that this runtime lacks. @param remedy - default: to pack it again */
+export function packedGraph(where: string, problem: string, remedy: string = repacked): PruneError {
   return new PruneError("ERR_PACKED_GRAPH", `packed network, ${where}: ${problem}; ${remedy}`, {
     details: { where, problem, remedy },
   });
 }
+
+const repacked = "pack the model again, and run it with a runtime of the packer's version";
 
 /** A model that cannot be packed. @param remedy - what would make it one that can; default: to leave it as it is */
 export function notPackable(where: string, problem: string, remedy: string = unpacked): PruneError {

@@ -1,5 +1,5 @@
 /** A loaded network. */
-import { badArgument, noMemory, sessionClosed } from "./errors.ts";
+import { badArgument, noMemory, quoted, sessionClosed } from "./errors.ts";
 import { fetchBytes } from "./fetch-bytes.ts";
 import { decodePacked } from "./file/decode-packed.ts";
 import type { PackedModel } from "./file/packed-model.ts";
@@ -65,6 +65,7 @@ export interface Session {
   close(): Promise<void>;
 }
 
+const optionNames: readonly string[] = ["threads", "batch", "build", "maxMemoryBytes"] satisfies (keyof LoadOptions)[];
 const pageBytes = 65536;
 const maxThreads = 64;
 
@@ -83,6 +84,8 @@ export async function load(
   options: LoadOptions = {},
 ): Promise<Session> {
   const { threads = 1, batch = 1, maxMemoryBytes = 2 ** 31 } = options;
+  const stranger = Object.keys(options).find((key) => !optionNames.includes(key));
+  if (stranger !== undefined) throw badArgument("load", `the option ${quoted(stranger)}`, optionNames.join(", "));
   assertWhole("load: threads", threads, maxThreads);
   assertWhole("load: batch", batch, 2 ** 20);
   const bytes =

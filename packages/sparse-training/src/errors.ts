@@ -59,3 +59,21 @@ export function layersMissing(updater: string): PruneError {
     { details: { updater } },
   );
 }
+
+/** A rule about scales of normalisation, for a network that has none. */
+export function noScales(rule: string): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `training rule '${rule}' works on the scales of normalisation layers, and the network has none; train one with batch or layer normalisation (such as resnet20)`,
+    { details: { rule } },
+  );
+}
+
+/** A rule that spares the last layer, for a network that has no other. */
+export function tooFewLayers(rule: string): PruneError {
+  return new PruneError(
+    "ERR_IMPOSSIBLE",
+    `training rule '${rule}' leaves the last layer whole, and the network has no other prunable one; take a rule of single weights (gmp)`,
+    { details: { rule } },
+  );
+}

@@ -11,10 +11,12 @@ import { acDc } from "./rules/ac-dc.ts";
 import { admm } from "./rules/admm.ts";
 import { autoPrune } from "./rules/auto-prune.ts";
 import { rigl, set } from "./rules/dynamic-sparsity.ts";
+import { filters } from "./rules/filters.ts";
 import { gmp } from "./rules/gmp.ts";
 import { granet, granetSt } from "./rules/granet.ts";
 import { issP } from "./rules/iterative-shrinkage.ts";
 import { perp } from "./rules/perp.ts";
+import { polarization } from "./rules/polarization.ts";
 import { powerpropagation } from "./rules/powerpropagation.ts";
 
 const sparsity = z.number().min(0).lt(1).default(0.9).describe("the fraction of prunable weights removed at the end");
@@ -200,6 +202,34 @@ const plugin: Plugin = definePlugin({
         leak: z.number().gt(0).max(1).default(0.1).describe("slope of closed gates"),
       }),
       create: autoPrune,
+    }),
+    defineEntry({
+      kind: "training-rule",
+      name: "polarization",
+      summary: "pulls small scales of normalisation to 0 and leaves large ones, with a gap between",
+      reference: "Zhuang et al.: Neuron-level Structured Pruning using Polarization Regularizer, NeurIPS 2020",
+      explanation:
+        "The penalty strength (pull sum |gamma| - sum | |gamma| - mean |) over all scales of batch and layer normalisation. Prunes nothing itself; channels whose scale is near 0 can go afterwards.",
+      options: z.strictObject({
+        strength: z.number().min(0).default(1e-4).describe("of the penalty"),
+        pull: z.number().min(0).default(1.2).describe("above 1 more scales fall, below it fewer"),
+      }),
+      create: polarization,
+    }),
+    defineEntry({
+      kind: "training-rule",
+      name: "filters",
+      summary:
+        "whole rows of every layer but the last, filters of convolutions, go by their norm while the network trains",
+      reference:
+        "Roy, Panda, Srinivasan, Raghunathan: Pruning Filters while Training for Efficiently Optimizing Deep Learning Networks, IJCNN 2020",
+      explanation:
+        "After every few epochs the rows of smallest sum of magnitudes go whole, along a cubic schedule, as many in every layer but the last; secateur cut takes them out of the network afterwards.",
+      options: z.strictObject({
+        sparsity: z.number().min(0).lt(1).default(0.5).describe("the fraction of rows removed at the end"),
+        interval: z.int().min(1).default(1).describe("epochs between prunings"),
+      }),
+      create: filters,
     }),
     defineEntry({
       kind: "training-rule",

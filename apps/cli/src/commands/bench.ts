@@ -43,7 +43,7 @@ export function addBenchCommand(program: Command, terminal: Terminal): void {
   addArchFlags(command, terminal);
   command
     .addOption(
-      new Option("--threads <n>", "threads of the runtime (default: 1)").argParser(wholeParser("--threads", 1)),
+      new Option("--threads <n>", "threads of the runtime (default: 1)").argParser(wholeParser("--threads", 1, 64)),
     )
     .option("--browser", "run in headless Chromium, with onnxruntime-web where it is installed")
     .option("--calibrate", "measure what kernels take on this machine, for pack --costs");

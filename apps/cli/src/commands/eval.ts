@@ -106,7 +106,8 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
   printResult({ terminal, flags, document, text: () => text });
 }
 
-function evalText({ measures, loss, task, examples }: Evaluation, where: string): string {
+function evalText(evaluation: Evaluation, where: string): string {
+  const { measures, examples } = evaluation;
   const measured = measures.map((measure) => `${formatMeasure(measure)} ${measure.name}, `).join("");
-  return `${measured}loss ${formatLoss({ loss, task })} on ${formatCount(examples)} examples of ${where}\n`;
+  return `${measured}loss ${formatLoss(evaluation)} on ${formatCount(examples)} examples of ${where}\n`;
 }

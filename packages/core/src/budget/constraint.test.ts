@@ -12,6 +12,10 @@ describe("keptCount", () => {
     expect(keptCount(1, 0.5)).toBe(0);
   });
 
+  test("says what a percentage is as a fraction", () => {
+    expect(() => keptCount(10, 98.5)).toThrow(/98\.5 percent are 0\.985$/);
+  });
+
   test.each([1, -0.1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])("refuses sparsity %s", (sparsity) => {
     expect(() => keptCount(10, sparsity)).toThrow(
       expect.objectContaining({ code: "ERR_SPARSITY_RANGE", fault: "input" }),

@@ -19,6 +19,8 @@ export interface ParamInfo {
   readonly cols: number;
   /** Whether pruning touches it by default: weights of dense and convolution layers do, bias and normalisation do not. */
   readonly prunable: boolean;
+  /** Whether it is what a normalisation multiplies its channels with. Default false. */
+  readonly isScale?: boolean;
   /** What one kept weight costs at inference: multiply-adds times two. */
   readonly flopsPerWeight: number;
   /** Of a grouped convolution: how many groups its rows are of, each with inputs of its own. Default 1. */

@@ -1,6 +1,6 @@
 import { sizeOfShape, type Tensor, tensorDataset } from "@secateur/core";
 import { badDataSpec, emptyDataset, readerMissing, shapesDiffer } from "../errors.ts";
-import type { DatasetSplits, OpenRequest } from "../source.ts";
+import type { DataSource, DatasetSplits, OpenRequest } from "../source.ts";
 import { finiteFloats } from "./finite-floats.ts";
 import { type FileArray, targetsOf } from "./npy-targets.ts";
 
@@ -17,17 +17,40 @@ export async function namedArrays(request: OpenRequest, parts: readonly string[]
   if (named.some(([name, path]) => name === "" || !path) || new Set(named.map(([name]) => name)).size < named.length) {
     throw badDataSpec({ found: spec, expected });
   }
+  if (options.readArray === undefined) throw readerMissing(spec);
+  const arrays = new Map<string, FileArray>();
+  for (const [name, path] of named) arrays.set(name, { ...(await options.readArray(path!)), path: path! });
+  return fromArrays(request, arrays);
+}
+
+/** The arrays of a whole .npz archive by their names there, as those of `npy:NAME=FILE,...`. */
+export const npzSource: DataSource = {
+  name: "npz",
+  usages: ["npz:FILE.npz"],
+  summary: "arrays [n, ...] by name: those named as the model's inputs are inputs, all others targets",
+  async open(request: OpenRequest): Promise<DatasetSplits> {
+    const { spec, argument, options } = request;
+    if (!argument) throw badDataSpec({ found: spec, expected: "npz:FILE.npz" });
+    if (options.readArrays === undefined) throw readerMissing(spec);
+    const arrays = [...(await options.readArrays(argument))];
+    return fromArrays(
+      request,
+      new Map(arrays.map(([name, array]) => [name, { ...array, path: `${argument}: ${name}` }])),
+    );
+  },
+};
+
+function fromArrays({ spec, options }: OpenRequest, arrays: ReadonlyMap<string, FileArray>): DatasetSplits {
   if (options.normalize) {
     throw badDataSpec({
       found: `a normalisation of ${spec}`,
       expected: "arrays by name as they are; normalise them before",
     });
   }
-  if (options.readArray === undefined) throw readerMissing(spec);
-  const arrays = new Map<string, FileArray>();
-  for (const [name, path] of named) arrays.set(name, { ...(await options.readArray(path!)), path: path! });
+  const [first] = arrays.keys();
+  if (first === undefined) throw emptyDataset(spec);
   const known = (options.inputNames ?? []).filter((name) => arrays.has(name));
-  const inputNames = known.length > 0 ? known : [named[0]![0]];
+  const inputNames = known.length > 0 ? known : [first];
   const size = arrays.get(inputNames[0]!)!.shape[0] ?? 0;
   if (size === 0) throw emptyDataset(spec);
   for (const { shape, path } of arrays.values()) {

@@ -201,6 +201,31 @@ test("npy: whole numbers below 0 are numbers to be met, unless the network has c
   expect(refused.message).toMatch(/label -3 of example 0 .*--task regression/);
 });
 
+test("npz: takes the arrays of an archive by their names, the model's inputs as inputs and others as targets", async () => {
+  const readArrays = () =>
+    new Map([
+      ["labels", y],
+      ["x", x],
+    ]);
+  const { train, test: other } = await openDataset("npz:a.npz", { readArrays, inputNames: ["x"] });
+  expect(other).toBe(train);
+  expect(train).toMatchObject({
+    size: 3,
+    inputs: [{ name: "x", shape: [2] }],
+    targets: [{ name: "labels", classes: 3 }],
+  });
+  const bad = () =>
+    new Map([
+      ["x", x],
+      ["labels", { shape: [2], data: Float64Array.of(1, 2) }],
+    ]);
+  await expect(openDataset("npz:a.npz", { readArrays: bad, inputNames: ["x"] })).rejects.toThrow(
+    /3 examples of 'x' and an array of shape \[2\] in a\.npz: labels/,
+  );
+  await expect(openDataset("npz:a.npz", { readArrays: () => new Map() })).rejects.toThrow(/a\.npz/);
+  await expect(openDataset("npz:a.npz")).rejects.toThrow(/npz:a\.npz/);
+});
+
 describe("npy: by name", () => {
   const digit: NumberArray = { shape: [3], data: Float64Array.of(2, 0, 1) };
   const angle: NumberArray = { shape: [3, 2], data: Float32Array.of(0.5, 1, 1.5, 2, 2.5, 3) };

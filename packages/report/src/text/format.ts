@@ -1,4 +1,5 @@
 /** Numbers and durations as people read them. */
+import type { Evaluation } from "@secateur/core";
 
 /** 32360 -> "32,360" */
 export function formatCount(value: number): string {
@@ -23,14 +24,19 @@ export function formatMeasure({ value, unit }: { readonly value: number; readonl
 /** Tasks whose loss is a cross-entropy; the losses of others have the unit that their numbers have. */
 const crossEntropies = ["classification", "position-classification", "binary", "next-token", "distillation"];
 
+/** What tells the unit of a loss. */
+type LossOf = Pick<Evaluation, "task" | "measures">;
+
 /** The unit of a task's loss, and so of objectives, which are changes of it: "nats", or "" where only the data know. */
-export function lossUnit({ task }: { readonly task: string }): string {
-  return crossEntropies.includes(task) ? "nats" : "";
+export function lossUnit({ task, measures }: LossOf): string {
+  // A dense network's values, unlike its class scores, are compared by squared errors.
+  const isSquared = measures.some(({ name }) => name.startsWith("rmse"));
+  return crossEntropies.includes(task) && !isSquared ? "nats" : "";
 }
 
 /** A loss with its unit. */
-export function formatLoss({ loss, task }: { readonly loss: number; readonly task: string }): string {
-  return formatMeasure({ value: loss, unit: lossUnit({ task }) });
+export function formatLoss({ loss, ...of }: LossOf & Pick<Evaluation, "loss">): string {
+  return formatMeasure({ value: loss, unit: lossUnit(of) });
 }
 
 /** A measure as the title of an axis: "accuracy (%)", "rmse". */

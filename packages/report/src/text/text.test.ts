@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatBytes, formatDuration, formatFraction, formatNumber, plainText } from "./format.ts";
+import { formatBytes, formatDuration, formatFraction, formatLoss, formatNumber, plainText } from "./format.ts";
 import { profileText } from "./profile-text.ts";
 import { shellCommand } from "./shell-command.ts";
 import { shownArchitecture } from "./shown-architecture.ts";
@@ -88,6 +88,13 @@ test("a profile gives shares of the whole, and what is in no kernel", () => {
   expect(text).toMatch(/in all +20 ms +100\.00 %/);
   expect(text).toMatch(/gemm +5 ms +25\.00 % +2\n/);
   expect(text).toMatch(/outside of kernels +15 ms +75\.00 %/);
+});
+
+test("cross-entropies are in nats, squared errors in what only the data know", () => {
+  const measured = (name: string) => [{ name, unit: "", better: "higher" as const, value: 1 }];
+  expect(formatLoss({ task: "distillation", measures: measured("agreement"), loss: 0.5 })).toBe("0.5 nats");
+  expect(formatLoss({ task: "distillation", measures: measured("rmse-to-dense"), loss: 0.5 })).toBe("0.5");
+  expect(formatLoss({ task: "regression", measures: measured("rmse"), loss: 0.5 })).toBe("0.5");
 });
 
 test("a network that is described in full is called what its description calls it", () => {

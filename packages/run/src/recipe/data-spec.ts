@@ -2,8 +2,8 @@
 
 /** Applies a function to the paths in a data argument: "npy:X.npy,Y.npy" and "X.npy,Y.npy" have two, "mnist" none. What comes back names its source. */
 export function mapDataPaths(given: string, map: (path: string) => string): string {
-  const [, ending = ""] = (given.includes(":") ? undefined : /\.(npy|mjs)$/i.exec(given)) ?? [];
-  const data = ending === "" ? given : `${ending.toLowerCase() === "npy" ? "npy" : "module"}:${given}`;
+  const [, ending = ""] = (given.includes(":") ? undefined : /\.(npy|npz|mjs)$/i.exec(given)) ?? [];
+  const data = ending === "" ? given : `${ending.toLowerCase().replace("mjs", "module")}:${given}`;
   const colon = data.indexOf(":");
   if (colon < 0) return data;
   const paths = data.slice(colon + 1).split(",");

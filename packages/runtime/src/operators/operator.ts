@@ -11,7 +11,7 @@ export interface Call {
   readonly inputs: readonly Value[];
   readonly tensors: readonly WeightTensor[];
   /** @throws ERR_PACKED_GRAPH naming the operator */
-  refuse(problem: string): never;
+  refuse(problem: string, remedy?: string): never;
 }
 
 /** One kind of operator. */
@@ -29,8 +29,8 @@ export interface OperatorKind {
 export function createCall(spec: Pick<Call, "operator" | "inputs" | "tensors">): Call {
   return {
     ...spec,
-    refuse(problem) {
-      throw packedGraph(`operator ${quoted(spec.operator.name)} (${quoted(spec.operator.op)})`, problem);
+    refuse(problem, remedy) {
+      throw packedGraph(`operator ${quoted(spec.operator.name)} (${quoted(spec.operator.op)})`, problem, remedy);
     },
   };
 }

@@ -9,7 +9,7 @@ import { productOf } from "../plan/value.ts";
 import { valueDims } from "../plan/value-dims.ts";
 import { type CostTable, defaultCosts, kernelWays } from "./costs.ts";
 import type { PackGraph } from "./pack-graph.ts";
-import { storedType } from "./quantize.ts";
+import { smallTensor, storedType } from "./quantize.ts";
 
 /** One way to store or run a tensor: a fixed cost, and one for every block of `outputs` x 1 weights of which any is kept. */
 export interface CostWay {
@@ -44,9 +44,10 @@ export function costModels(
 function byteModel(graph: PackGraph, values: ValueType): CostModel {
   const params: Record<string, readonly CostWay[]> = {};
   let other = 0;
+  const small = smallTensor(graph.tensors.values());
   for (const [name, tensor] of graph.tensors) {
     const { dims, data, exact } = tensor;
-    const type = storedType(tensor, values);
+    const type = storedType(tensor, { values, small });
     const each = valueBytes[type];
     if (dims.length < 2 || exact) {
       other += each * data.length;

@@ -3,7 +3,7 @@ import { crc32 } from "../file/crc32.ts";
 import type { PackedHeader, TensorEntry, ValueType } from "../file/packed-model.ts";
 import { magic, packedFileVersion, prefixBytes } from "../file/prefix.ts";
 import type { DenseTensor, PackGraph } from "./pack-graph.ts";
-import { storedType, storedValues } from "./quantize.ts";
+import { smallTensor, storedType, storedValues } from "./quantize.ts";
 
 /** How a file is written. */
 export interface EncodeOptions {
@@ -25,10 +25,11 @@ export async function encodePacked(graph: PackGraph, options: EncodeOptions = {}
   const masks: Uint8Array[] = [];
   const streams: Uint8Array[] = [];
   const entries: TensorEntry[] = [];
+  const small = smallTensor(graph.tensors.values());
   for (const [name, tensor] of graph.tensors) {
     assertFinite(name, tensor);
     const kept = mayMask ? keptIndices(tensor) : undefined;
-    const type = storedType(tensor, values);
+    const type = storedType(tensor, { values, small });
     const mask = kept ? maskOf(kept, tensor.data.length) : new Uint8Array();
     const stored = storedValues(tensor, type, kept);
     masks.push(mask);

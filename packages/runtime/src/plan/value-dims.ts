@@ -32,7 +32,11 @@ export function checkedCall(
   assertCount(call, "values", call.inputs.length, kind.inputs);
   assertCount(call, "tensors", call.tensors.length, kind.tensors);
   const dims = kind.dims(call);
-  if (productOf(dims) > mostNumbers) call.refuse(`it gives ${productOf(dims)} numbers; at most 2^30 can be held`);
+  if (productOf(dims) > mostNumbers)
+    call.refuse(
+      `it gives ${productOf(dims)} numbers; at most 2^30 can be held`,
+      "take smaller inputs or a smaller batch",
+    );
   return { call, kind, dims };
 }
 

@@ -4,9 +4,11 @@ import { drive, keptIn, params, weightsOf } from "../drive.test-support.ts";
 import { acDc } from "./ac-dc.ts";
 import { admm } from "./admm.ts";
 import { autoPrune } from "./auto-prune.ts";
+import { filters } from "./filters.ts";
 import { gmp } from "./gmp.ts";
 import { granet, granetSt } from "./granet.ts";
 import { issP } from "./iterative-shrinkage.ts";
+import { polarization } from "./polarization.ts";
 import { powerpropagation } from "./powerpropagation.ts";
 
 const counts = async (rule: ReturnType<typeof gmp>, spec = { steps: 12, stepsPerEpoch: 3 }): Promise<number[]> =>
@@ -265,4 +267,53 @@ test.each([
     expect(masks.get("a")!.some((bit, i) => bit > start[i]!)).toBe(false);
     expect(weights.get("a")!.every((w, i) => start[i] === 1 || w === 0)).toBe(true);
   }
+});
+
+describe("polarization", () => {
+  test("value and gradient by hand, for scales of either sign", () => {
+    const scale = {
+      name: "norm.weight",
+      shape: [4],
+      rows: 4,
+      cols: 1,
+      prunable: false,
+      isScale: true,
+      flopsPerWeight: 1,
+    };
+    const weights = new Map([["norm.weight", matrix(4, 1, Float64Array.of(0.1, -0.3, 2, -1.6))]]);
+    const gradients = new Map([["norm.weight", matrix(4, 1, new Float64Array(4))]]);
+    const setup = { params: [scale], weights, masks: new Map(), steps: 2, stepsPerEpoch: 1 };
+    const at = { ...setup, step: 0, rate: 0.1, gradients, setMask: () => {}, ctx: createRunContext() };
+    // |gamma| .1 .3 2 1.6, mean 1: t 4 - (.9 + .7 + 1 + .6) = 4.8 - 3.2 for t = 1.2; signs - - + + cancel.
+    const rule = polarization({ strength: 0.5, pull: 1.2 });
+    expect(rule.begin(setup).penalty!(at)).toBeCloseTo(0.8, 12);
+    const expected = [0.5 * 2.2, -0.5 * 2.2, 0.5 * 0.2, -0.5 * 0.2];
+    gradients.get("norm.weight")!.data.forEach((value: number, i: number) => {
+      expect(value).toBeCloseTo(expected[i]!, 12);
+    });
+  });
+
+  test("a network without normalisation is refused", async () => {
+    await expect(drive({ rules: [polarization()], steps: 2, stepsPerEpoch: 1 })).rejects.toThrow(
+      /the network has none/,
+    );
+  });
+});
+
+describe("filters", () => {
+  test("rows of smallest norm go whole, as many as the schedule says, and the last layer stays", async () => {
+    // 5 rows of a; .6 (1 - (1 - t / 3)^3) = .422 .578 .6 leave floor(2.89) floor(2.11) floor(2) of them.
+    const seen = await drive({ rules: [filters({ sparsity: 0.6 })], steps: 8, stepsPerEpoch: 2, rate: 0 });
+    const rowsIn = (step: number): number[] =>
+      Array.from({ length: 5 }, (_, r) => {
+        const row = seen[step]!.weights.get("a")!.subarray(8 * r, 8 * r + 8);
+        return row.every((w) => w === 0) ? 0 : 1;
+      });
+    const start = Array.from(weightsOf().get("a")!.data, Math.abs);
+    const sums = Array.from({ length: 5 }, (_, r) => start.slice(8 * r, 8 * r + 8).reduce((sum, w) => sum + w, 0));
+    const largest = [...sums].sort((x, y) => y - x);
+    expect([1, 2, 4, 6, 8].map((step) => rowsIn(step).reduce((sum, bit) => sum + bit, 0))).toEqual([5, 2, 2, 2, 2]);
+    expect(rowsIn(8)).toEqual(sums.map((sum) => Number(sum >= largest[1]!)));
+    expect(seen.at(-1)!.masks.has("b")).toBe(false);
+  });
 });

@@ -3,6 +3,7 @@ import {
   classification,
   createRunContext,
   matrix,
+  PruneError,
   type RunEvent,
   referenceKernels,
 } from "@secateur/core";
@@ -26,6 +27,8 @@ async function run(losses: { file: number; matched: number }, when: ReestimateTi
   const network = {
     evaluate: async (data: { size: number }) => {
       judgedOn.push(data.size);
+      // As core's evaluation does of outputs that are not finite.
+      if (Number.isNaN(losses[now])) throw new PruneError("ERR_NOT_FINITE", "its output is not finite");
       return { loss: losses[now] };
     },
   } as unknown as PrunableModel;

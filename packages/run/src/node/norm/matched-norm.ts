@@ -3,7 +3,7 @@
  * images. Matching usually helps a lot, but not every network: where most normalisations are folded into their convolutions, a few
  * matched ones can do harm. Unless it was asked for, the loss of training examples decides.
  */
-import { type Dataset, quietContext, type RunContext, sampleIndices, subset } from "@secateur/core";
+import { type Dataset, isPruneError, quietContext, type RunContext, sampleIndices, subset } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import type { PosedTask } from "../../prune/pose-task.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
@@ -31,6 +31,7 @@ const mostJudged = 128;
 /** The loss of training examples, of which the targets were taken from the dense network where they are the task's. */
 export interface NormJudge {
   readonly examples: number;
+  /** Infinite where outputs are not finite. */
   loss(network: PrunableModel, ctx: RunContext): Promise<number>;
 }
 
@@ -44,7 +45,15 @@ export async function normJudge(
   const judged = await withTeacher(subset(train, sampleIndices(train.size, count, rng.fork("matched statistics"))));
   return {
     examples: judged.size,
-    loss: async (network, ctx) => (await network.evaluate(judged, ctx, { task })).loss,
+    async loss(network, ctx) {
+      try {
+        return (await network.evaluate(judged, ctx, { task })).loss;
+      } catch (error) {
+        // Outputs that overflow are a reason to take the other statistics, not to end the run.
+        if (isPruneError(error) && error.code === "ERR_NOT_FINITE") return Number.POSITIVE_INFINITY;
+        throw error;
+      }
+    },
   };
 }
 

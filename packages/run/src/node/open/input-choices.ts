@@ -71,7 +71,11 @@ export function toldExtents(
   const isRight = given?.every((extent, i) => typeof shape?.[i] !== "number" || shape[i] === extent);
   if (!given || !shape || (given.length === shape.length && isRight)) return given;
   const own = shape.map((extent) => extent ?? "?").join(", ");
-  throw badUsage(`--input-shape: '${name}' is [${own}] in the model and cannot be [${given.join(", ")}]`, { name });
+  const found =
+    given.length === shape.length
+      ? `cannot be [${given.join(", ")}]`
+      : `takes ${shape.length} extents; ${given.length} are given, [${given.join(", ")}]`;
+  throw badUsage(`--input-shape: '${name}' is [${own}] in the model and ${found}`, { name });
 }
 
 /** @throws ERR_USAGE for a name that is no input's */

@@ -7,7 +7,7 @@ import {
   openDataset,
   parseNormalize,
 } from "@secateur/datasets";
-import { readNpyNumbers } from "@secateur/formats";
+import { readNpyNumbers, readNpzNumbers } from "@secateur/formats";
 import { assertData, type NetworkSpec } from "@secateur/nn";
 import { findEntry } from "../plugins/find-entry.ts";
 
@@ -39,7 +39,7 @@ export async function openData(spec: {
   // One score stands for two classes, or for a number: what the targets hold decides.
   const classes = spec.classes === 1 ? undefined : spec.classes;
   const options = {
-    readArray: readNpyNumbers,
+    ...{ readArray: readNpyNumbers, readArrays: readNpzNumbers },
     ...(spec.inputs ? { inputNames: spec.inputs.map(({ name }) => name) } : {}),
     ...windowOf(spec.inputs?.[0]?.shape),
     ...(task?.targetKind === "values" ? { targets: "values" as const } : {}),

@@ -11,6 +11,7 @@ import type { InputChoices } from "../open/input-choices.ts";
 import { openModel } from "../open/open-model.ts";
 import { networkGraph } from "./network-graph.ts";
 import { onnxPackGraph } from "./onnx-graph.ts";
+import { endingsOf } from "./packed-accuracy.ts";
 import { isPacked, readPacked } from "./packed-checkpoint.ts";
 
 /** A model that can be packed. */
@@ -98,6 +99,13 @@ function exactTensors({ operators, tensors }: PackedModel): ReadonlySet<string> 
   return new Set([...constants, ...others]);
 }
 
-function outputsOf({ outputs }: PackGraph): readonly TensorSpec[] {
-  return outputs.map(({ name, dims }) => ({ name, shape: dims.slice(1) as number[], dtype: "f32" }));
+/** What a softmax gives are classes, as many as its last extent. */
+function outputsOf(graph: PackGraph): readonly TensorSpec[] {
+  const endings = endingsOf(graph);
+  return graph.outputs.map(({ name, dims }) => {
+    const shape = dims.slice(1) as number[];
+    const classes = shape.at(-1) ?? 1;
+    const areClasses = endings.get(name)?.endsWith("Softmax") && classes > 1;
+    return { name, shape, dtype: "f32", ...(areClasses ? { classes } : {}) };
+  });
 }

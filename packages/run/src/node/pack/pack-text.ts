@@ -63,12 +63,20 @@ export function packText(document: PackDocument, hasDense: boolean): string {
   const measured = accuracy
     ? [
         `${mainMeasure(accuracy.before).name} on ${formatCount(accuracy.before.examples)} examples: ${accuracy.dense ? `${shown(accuracy.dense)} before pruning, ` : ""}` +
-          `${shown(accuracy.before)} pruned, ${shown(accuracy.after)} packed (${values})\n`,
+          `${shown(accuracy.before)} pruned, ${shown(accuracy.after)} packed (${values})${taught(accuracy.teacher)}\n`,
       ]
     : [];
   const expected =
     "Times are expected ones: one example, one thread, from a table of what kernels take. secateur bench measures.\n";
   return [...measured, sizes, layers, expected + copiesText(document.copies)].join("\n");
+}
+
+/** Data without labels compare outputs, and a network with itself loses nothing. */
+function taught(teacher: "dense" | "model" | undefined): string {
+  if (!teacher) return "";
+  return teacher === "dense"
+    ? ", against the outputs of the network before pruning"
+    : ", against the pruned model's own outputs, so only what storing the values costs: --dense names the network before";
 }
 
 function shown(evaluation: Evaluation): string {

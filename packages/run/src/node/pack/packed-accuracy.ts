@@ -73,7 +73,10 @@ async function withPacked<T>(
 }
 
 /** The last operator of every output, behind what only moves numbers. */
-function endingsOf({ operators, outputs }: PackedModel): ReadonlyMap<string, string> {
+export function endingsOf({
+  operators,
+  outputs,
+}: Pick<PackedModel, "operators" | "outputs">): ReadonlyMap<string, string> {
   const makers = new Map(operators.map((operator) => [operator.output, operator]));
   const moves = ["Reshape", "Flatten", "Transpose"];
   return new Map(

@@ -1,5 +1,5 @@
 /** `secateur pack`: a model into one small file that @secateur/runtime loads. */
-import { chooseTask, type Evaluation } from "@secateur/core";
+import { chooseTask, countZeros, type Evaluation } from "@secateur/core";
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import type { ValueType } from "@secateur/runtime";
 import { type CostTable, encodePacked, type PackedLayer, type PackGraph, packGraph } from "@secateur/runtime/pack";
@@ -61,7 +61,13 @@ export interface PackDocument {
   /** With `compress`. */
   readonly copies?: readonly CompressedCopy[];
   /** Before: values as they are in the model; after: as they are in the file. Where data are given. */
-  readonly accuracy?: { readonly before: Evaluation; readonly after: Evaluation; readonly dense?: Evaluation };
+  readonly accuracy?: {
+    readonly before: Evaluation;
+    readonly after: Evaluation;
+    readonly dense?: Evaluation;
+    /** Without labels: whose outputs the others are compared with. */
+    readonly teacher?: "dense" | "model";
+  };
 }
 
 /**
@@ -82,6 +88,10 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   const dense = settings.dense === undefined ? undefined : await open(settings.dense);
   const { graph, spec } = model;
   if (dense) assertSameNetwork(graph, dense.graph, settings.dense!);
+  if (dense && zerosIn(dense.graph) > zerosIn(graph)) {
+    const message = `--dense ${settings.dense} has more zeros than ${settings.model}: it looks like the network after pruning; MODEL is that one, and --dense the one before`;
+    session.onEvent({ type: "note", level: "warn", code: "dense-sparser", message });
+  }
   const named = settings.task === undefined ? undefined : (await findTask(settings.task, settings.cwd)).task;
   const data =
     settings.data === undefined
@@ -108,6 +118,8 @@ export async function runPack(settings: PackSettings, session: Session): Promise
     const taught = await taughtByPacked(teacher, { data: data.test, task }, session.context());
     return await packedAccuracy({ name, bytes, data: taught, task }, session.context());
   };
+  const isTaught = data && !data.test.targets;
+  const teacher = isTaught ? ({ teacher: dense ? "dense" : "model" } as const) : {};
   const before = await measure(model, await encodePacked(graph));
   const denseAccuracy = dense && (await measure(dense, await encodePacked(dense.graph)));
   let written: Readonly<Record<string, unknown>> = metadata;
@@ -140,7 +152,9 @@ export async function runPack(settings: PackSettings, session: Session): Promise
     expectedMs: total((layer) => layer.expectedMs),
     denseMs: total((layer) => layer.denseMs),
     ...(copies ? { copies } : {}),
-    ...(before && after ? { accuracy: { before, after, ...(denseAccuracy ? { dense: denseAccuracy } : {}) } } : {}),
+    ...(before && after
+      ? { accuracy: { before, after, ...(denseAccuracy ? { dense: denseAccuracy } : {}), ...teacher } }
+      : {}),
   };
 }
 
@@ -167,6 +181,10 @@ async function measureBytes({
     denseF32: 4 * numbers,
     denseInt8Brotli: (await brotli(int8)).length,
   };
+}
+
+function zerosIn({ tensors }: PackGraph): number {
+  return [...tensors.values()].reduce((sum, { data }) => sum + countZeros(data), 0);
 }
 
 /** The network before pruning has the tensors of the pruned one, with other numbers. @throws ERR_USAGE */
