@@ -57,6 +57,9 @@ test("a checkpoint is cut to a smaller one that describes itself, to ONNX and to
   expect(again.stderr).toContain("ERR_NOTHING_TO_CUT");
   expect(existsSync(join(folder, "again.onnx"))).toBe(false);
   expect((await call(["cut", model, "--out", join(folder, "tf", "model.json")])).code).toBe(0);
+  // Three of four channels are no multiple of two, so that none goes.
+  const even = await call(["cut", model, "--multiple-of", "2", "--out", join(folder, "even.onnx")]);
+  expect(even.stderr).toContain("ERR_NOTHING_TO_CUT");
   const onnx = join(folder, "small.onnx");
   expect((await call(["cut", model, "--out", onnx])).code).toBe(0);
   const { graph } = decodeOnnx(await readFile(onnx), onnx);
@@ -123,6 +126,6 @@ test("prune --units channels --cut writes a network of fewer channels, whose acc
     expect((JSON.parse(measured.stdout) as { loss: number }).loss).toBeCloseTo(document.pruned.loss, 4);
   }
   // A cut run is repeated from its recipe.
-  const recipe = JSON.parse(await readFile(join(folder, "small.recipe.json"), "utf8")) as { cut: boolean };
-  expect(recipe.cut).toBe(true);
+  const recipe = JSON.parse(await readFile(join(folder, "small.recipe.json"), "utf8")) as { cut: number };
+  expect(recipe.cut).toBe(1);
 });

@@ -46,7 +46,8 @@ describe("train with a rule", () => {
       "--json",
     );
     expect(code).toBe(0);
-    const { epochs } = JSON.parse(stdout) as { epochs: { nonzeros: number }[] };
+    const { epochs, kept } = JSON.parse(stdout) as { epochs: { nonzeros: number }[]; kept: number };
+    expect(kept).toBe(18);
     // floor(0.4 * 45), of which those that have just come back are 0.
     expect(epochs.every(({ nonzeros }) => nonzeros <= 18 && nonzeros >= 9)).toBe(true);
   });
@@ -116,6 +117,12 @@ describe("train with a rule", () => {
     expect(back.stderr).toMatch(/'set' brings pruned weights back.*--no-keep-zeros/);
   });
 
+  test("a new network is not led to its own random outputs", async () => {
+    const { code, stderr } = await trainWith("--task", "distillation");
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/distillation.*those of a new network are random/);
+  });
+
   test.each([
     [["--rule", "gpm"], /gpm.*did you mean 'gmp'/],
     [["--sparsity", "0.5"], /--sparsity would change nothing: training without --rule prunes nothing/],
@@ -126,6 +133,14 @@ describe("train with a rule", () => {
     [["--rule", "gmp", "--sparsity", "0.5", "--rule-option", "sparsity=0.6"], /'sparsity' of gmp is set twice/],
     [["--rule", "gmp", "--rule-option", "interval=4"], /need at least 8 epochs, and there are 6/],
     [["--rule", "gmp", "--rule", "gmp"], /contradict each other/],
+    [
+      ["--rule", "rigl", "--rule", "gmp", "--sparsity", "0.5"],
+      /'rigl' and 'gmp' contradict each other: both change masks/,
+    ],
+    [
+      ["--rule", "powerpropagation", "--rule", "rigl", "--sparsity", "0.5", "--rule-option", "rigl.interval=2"],
+      /'powerpropagation' and 'rigl' contradict each other.*no slope at 0/,
+    ],
   ])("refuses %j before anything is written", async (argv, message) => {
     const { code, stderr, out } = await trainWith(...argv);
     expect(stderr).toMatch(message);

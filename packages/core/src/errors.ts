@@ -26,7 +26,8 @@ export function modelLacks(spec: {
 }): PruneError {
   const { who, problem, model, unmet } = spec;
   const found = model === undefined ? "there are only numbers at hand" : `the model '${model}' does not have it`;
-  const remedy = "prune a whole network of layers (a checkpoint opened with --arch), or take another saliency";
+  const remedy =
+    "whole networks of layers (checkpoints opened with --arch, such as mlpnet or resnet20) have it, ONNX and TensorFlow.js models and single layers do not; take another method for these";
   return new PruneError(
     "ERR_INCOMPATIBLE",
     `${who} cannot solve '${problem}': needs a model with ${unmet.join(" and ")}, and ${found}; ${remedy}`,

@@ -312,6 +312,7 @@ export {
   type RuleSetup,
   type StepSpec,
 } from "./training/begin-rules.ts";
+export { assertRulesAgree } from "./training/check-rule.ts";
 export {
   createMoments,
   type OptimizerMemory,

@@ -244,3 +244,12 @@ export function cutUnchecked(spec: { source: string; finite: number }): PruneErr
     { fault: "runtime", details: spec },
   );
 }
+
+/** A new network in a training whose targets would be its own outputs. */
+export function nothingToLearn(data: string, task: string): PruneError {
+  return new PruneError(
+    "ERR_TASK",
+    `${data}: the task ${task}, which data without targets have, leads a network to its own outputs, and those of a new network are random; give data with targets, a task that makes them (next-token), or a checkpoint to go on from`,
+    { details: { data, task } },
+  );
+}

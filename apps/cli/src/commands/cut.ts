@@ -3,7 +3,7 @@ import { cutText, modelFile, runCut } from "@secateur/run/node";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
-import { addMessageFlags, collect } from "../flags/common-flags.ts";
+import { addMessageFlags, collect, multipleOption } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertNotInput } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
@@ -14,6 +14,7 @@ interface CutFlags extends SessionFlags {
   readonly arch?: string;
   readonly out?: string;
   readonly inputShape?: readonly string[];
+  readonly multipleOf?: number;
   readonly force?: boolean;
 }
 
@@ -35,6 +36,7 @@ export function addCutCommand(program: Command, terminal: Terminal): void {
   command
     .option("--out <file>", "NAME.onnx; of a checkpoint also NAME.safetensors or FOLDER/model.json")
     .option("--input-shape <name=extents>", "of an ONNX model's input, where sizes that are tried do not fit", collect)
+    .addOption(multipleOption())
     .option("--force", "replace the file if it is there");
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", examples).action(async (model: string) => {
@@ -42,8 +44,8 @@ export function addCutCommand(program: Command, terminal: Terminal): void {
     if (place === undefined) throw missingFlag("--out", "name the file to write, for example --out small.onnx");
     const [path, out] = [modelFile(absolutePath(terminal, model)), absolutePath(terminal, place)];
     assertNotInput({ outputs: [{ flag: "--out", path: out }], inputs: [path] });
-    const { arch, inputShape } = flags;
-    const run = { path, arch, out, inputShape, overwrite, cwd: terminal.cwd };
+    const { arch, inputShape, multipleOf } = flags;
+    const run = { path, arch, out, inputShape, multipleOf, overwrite, cwd: terminal.cwd };
     const document = await withSession({ flags, terminal, overwrite }, (session) => runCut(run, session));
     printResult({ terminal, flags, document, text: () => cutText(document) });
   });

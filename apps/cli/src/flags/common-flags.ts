@@ -134,3 +134,11 @@ export function opsetOption(): Option {
     "ONNX operator set of what becomes ONNX (default: the lowest that holds it)",
   ).argParser(wholeParser("--opset", 1));
 }
+
+/** --multiple-of of commands that cut channels out. */
+export function multipleOption(): Option {
+  return new Option(
+    "--multiple-of <n>",
+    "leave so many channels that every width is a multiple of it, which some runtimes want: 8 or 16 (default: 1)",
+  ).argParser(wholeParser("--multiple-of", 1));
+}

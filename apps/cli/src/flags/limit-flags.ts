@@ -2,7 +2,7 @@
 import { type LimitSettings, limitKeys, parseUnits, unitsAllowed } from "@secateur/run";
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
-import { collect } from "./common-flags.ts";
+import { collect, multipleOption } from "./common-flags.ts";
 import { numberParser } from "./number.ts";
 
 /** As commander hands them over. */
@@ -10,6 +10,7 @@ export type LimitFlags = LimitSettings & {
   /** A file of `secateur bench --calibrate --json`. */
   readonly costs?: string;
   readonly cut?: boolean;
+  readonly multipleOf?: number;
 };
 
 const fraction = (flag: string) =>
@@ -49,7 +50,8 @@ export function addLimitFlags(command: Command): void {
         return collect(text, before);
       }),
     )
-    .option("--cut", "take channels without weights out of what is written, as secateur cut does");
+    .option("--cut", "take channels without weights out of what is written, as secateur cut does")
+    .addOption(multipleOption());
 }
 
 /** What flags and recipe limit together. */

@@ -95,6 +95,9 @@ export async function pruneSettings(spec: {
   if (flags.costs !== undefined && limits.milliseconds === undefined) {
     throw flagWithoutEffect({ flag: "--costs", reason: "no --milliseconds are limited" });
   }
+  if (flags.multipleOf !== undefined && !flags.cut) {
+    throw flagWithoutEffect({ flag: "--multiple-of", reason: "nothing is cut without --cut" });
+  }
   const costs = flags.costs === undefined ? recipe?.costs : await readCosts(absolutePath(terminal, flags.costs));
 
   const inherited = recipe?.solver === found.entry.name ? recipe : undefined;
@@ -136,7 +139,8 @@ export async function pruneSettings(spec: {
     plan: { ...inherited?.plan, ...asked },
     given: [...Object.keys(own.options), ...Object.keys(asked)],
     sparsity: layers?.pattern ? 1 - layers.pattern.keep / layers.pattern.of : sparsity,
-    ...{ limits, cut: flags.cut ?? recipe?.cut ?? false },
+    limits,
+    cut: flags.cut ? (flags.multipleOf ?? 1) : recipe?.cut,
     ...(costs ? { costs } : {}),
     keepDense: flags.keepDense ?? recipe?.keepDense ?? [],
     batchNorm: { ...recipe?.batchNorm, ...batchNormSettings(flags) },

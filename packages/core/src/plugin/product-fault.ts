@@ -23,7 +23,7 @@ const shapes: Readonly<Record<EntryKind, Shape>> = {
     needs: { name: "text", targetsFrom: "text", loss: "method", outputFactor: "method", measures: "list" },
     may: ["options", "targetKind", "valuesOf"],
   },
-  "training-rule": { needs: { name: "text", settings: "text", begin: "method" } },
+  "training-rule": { needs: { name: "text", settings: "text", begin: "method" }, may: ["masks"] },
   quantizer: { needs: { quantize: "method" } },
   format: { needs: { endings: "list", detects: "method" }, may: ["decode", "encode"] },
   architecture: { needs: { name: "text", inputShape: "list", classes: "number", layers: "list" } },

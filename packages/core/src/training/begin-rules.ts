@@ -6,7 +6,7 @@ import type { Mask, Mat } from "../problem/matrix.ts";
 import { isPruneError } from "../prune-error.ts";
 import type { StateTensor } from "../retraining/retrainer.ts";
 import { forkContext, type RunContext } from "../run-context.ts";
-import { assertHooks, assertMask, assertRule, watchWeights } from "./check-rule.ts";
+import { assertHooks, assertMask, assertRule, assertRulesAgree, watchWeights } from "./check-rule.ts";
 import type { Reparameterization, RuleHooks, TrainingRule, TrainingStep } from "./training-rule.ts";
 
 /** What the rules of one training work on. */
@@ -67,10 +67,9 @@ interface Theta {
 /** Starts the rules, with the masks that they begin with. @throws ERR_TRAINING_RULE */
 export function beginRules(setup: RuleSetup): RuleRun {
   const { rules, params, weights, steps, stepsPerEpoch, masks: given } = setup;
-  const twice = rules.find(({ name }, i) => rules.findIndex((other) => other.name === name) !== i);
-  if (twice) throw clashingRules({ rules: [twice.name, twice.name], over: "the same name" });
+  for (const rule of rules) assertRule(rule);
+  assertRulesAgree(rules);
   const begun = rules.map((rule): Begun => {
-    assertRule(rule);
     const hooks = guarded(rule, "begin", () => rule.begin({ params, weights, masks: given, steps, stepsPerEpoch }));
     assertHooks(rule, hooks);
     return { rule, hooks };
@@ -105,6 +104,12 @@ export function beginRules(setup: RuleSetup): RuleRun {
     }
   }
   const thetas = reparameterized(begun, params, weights);
+  for (const rule of rules.filter((one) => one.masks === "regrows")) {
+    for (const { name: param, rows, cols, prunable } of params) {
+      const theta = prunable ? thetas.get(param) : undefined;
+      if (theta) assertGrows(theta, { rule, param, size: rows * cols });
+    }
+  }
   const trained = new Map([...weights].map(([name, w]) => [name, thetas.get(name)?.theta ?? w]));
   const kept = new Map<string, Uint32Array>();
   const applyTo = (name: string): void => {

@@ -1,5 +1,5 @@
 /** What a training rule must be and may not do, whoever wrote it: its form, its hooks, and weights that it only reads. */
-import { ruleFailed } from "../errors.ts";
+import { clashingRules, ruleFailed } from "../errors.ts";
 import { productFault, unknownKey } from "../plugin/product-fault.ts";
 import type { Mask, Mat, Vec } from "../problem/matrix.ts";
 import type { RuleHooks, TrainingRule } from "./training-rule.ts";
@@ -14,6 +14,17 @@ export function assertRule(rule: TrainingRule): void {
   if (found === undefined) return;
   const name = String((rule as Partial<TrainingRule> | undefined)?.name);
   throw ruleFailed({ rule: name, hook: "it", found: `is ${found}`, allowed: "a rule has name, settings and begin" });
+}
+
+/** @throws ERR_TRAINING_RULE for two rules of one name, and for two of which both say that they change masks */
+export function assertRulesAgree(rules: readonly Pick<TrainingRule, "name" | "masks">[]): void {
+  rules.forEach(({ name, masks }, i) => {
+    const others = rules.slice(0, i);
+    if (others.some((other) => other.name === name))
+      throw clashingRules({ rules: [name, name], over: "the same name" });
+    const other = masks && others.find((one) => one.masks);
+    if (other) throw clashingRules({ rules: [other.name, name], over: "both change masks" });
+  });
 }
 
 /** @throws ERR_TRAINING_RULE for hooks that are no object, and for a hook that is never called, such as a misspelt one */

@@ -20,6 +20,11 @@ export interface TrainingRule {
   readonly name: string;
   /** Everything that decides what the rule does, as JSON: a training is resumed only under the same settings. */
   readonly settings: string;
+  /**
+   * Whether it changes masks, and whether weights come back by that. Rules that cannot go together are refused before the first step; absent: it
+   * changes none, or that is told when it happens.
+   */
+  readonly masks?: "prunes" | "regrows";
   /** Starts the rule for one training. Must not change what it is given. */
   begin(training: TrainingSetup): RuleHooks;
 }

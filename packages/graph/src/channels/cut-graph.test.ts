@@ -5,6 +5,7 @@ import { channelGroups } from "./channel-groups.ts";
 import { differenceOf, graphOf, groupsOf, maskedAndCut, node, shapeOf, whole } from "./channels.test-support.ts";
 import { compareGraphs } from "./compare-graphs.ts";
 import { cutGraph } from "./cut-graph.ts";
+import { maskChannels } from "./mask-channels.ts";
 import { type ChannelSpec, traceChannels } from "./trace-channels.ts";
 
 const same = { pads: [1, 1, 1, 1] };
@@ -165,6 +166,26 @@ describe("a cut", () => {
     expect(differenceOf(spec, cut.graph)).toBeLessThan(rounding);
     three!.data.fill(0);
     expect(shapeOf(cutGraph(spec), "three")).toEqual([1, 2]);
+  });
+
+  test("leaves widths that are multiples of what is asked, through a residual sum, at no change of the outputs", () => {
+    const spec = graphOf({
+      nodes: [
+        node("Conv", ["x", "a"], "h", same),
+        node("Conv", ["h", "b"], "g", same),
+        node("Add", ["g", "h"], "s"),
+        node("Conv", ["s", "c"], "y"),
+      ],
+      tensors: { a: [12, 3, 3, 3], b: [12, 12, 3, 3], c: [2, 12, 1, 1] },
+      output: "y",
+    });
+    const before = { ...spec, graph: maskChannels(spec.graph, groupsOf(spec).slice(3, 8)) };
+    const widths = [1, 4, 8, 16].map((multiple) => {
+      const cut = cutGraph({ ...before, multiple });
+      expect(differenceOf(before, cut.graph)).toBeLessThan(rounding);
+      return shapeOf(cut, "b")![0];
+    });
+    expect(widths).toEqual([7, 8, 8, 12]);
   });
 
   test("of a network in which nothing is zero takes nothing, and gives the graph back as it was", () => {

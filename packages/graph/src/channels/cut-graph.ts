@@ -26,13 +26,19 @@ export interface CutGraph {
   readonly frozen: readonly FrozenAxis[];
 }
 
+/** What to cut. */
+export interface CutSpec extends ChannelSpec {
+  /** Widths that are left are multiples of this, or whole: some runtimes are fastest at multiples of 8 or 16. Default 1. */
+  readonly multiple?: number | undefined;
+}
+
 /**
  * Cuts all channels that go without a change of the outputs, but for rounding. The graph that comes in is not changed; tensors and nodes that stay as
  * they are are the same objects in the one that comes out.
  *
  * @throws ERR_OPERATOR, ERR_GRAPH_NODE for a graph that cannot be planned, ERR_CUT where the result is not what was foretold
  */
-export function cutGraph(spec: ChannelSpec): CutGraph {
+export function cutGraph(spec: CutSpec): CutGraph {
   const stays = new Set<string>();
   let graph = spec.graph;
   let traced = traceChannels(spec, stays);
@@ -62,11 +68,11 @@ interface Round {
 }
 
 /** Takes one round of channels out; undefined where nothing goes. */
-function cutOnce(spec: ChannelSpec, traced: TracedGraph, stays: ReadonlySet<string>): Round | undefined {
+function cutOnce(spec: CutSpec, traced: TracedGraph, stays: ReadonlySet<string>): Round | undefined {
   const { graph } = spec;
   const values = channelValues(traced);
   const sums = channelSums(traced, new Set(graph.nodes));
-  const gone = removableChannels(traced, values, sums);
+  const gone = removableChannels(traced, { values, sums, multiple: spec.multiple ?? 1 });
   if (gone.size === 0) return undefined;
   const kept = keptPlaces(traced, gone);
   const freshName = namer(graph);

@@ -62,12 +62,13 @@ export function channelSums(traced: TracedGraph, own: ReadonlySet<unknown>): rea
   });
 }
 
-/** The identities that can go, and the sums that take over a constant of some of them. */
+/** The identities that can go. @param spec.multiple - of which the widths that are left are multiples, where there are as many channels */
 export function removableChannels(
   traced: TracedGraph,
-  { known }: ChannelValues,
-  sums: readonly ChannelSum[],
+  spec: { readonly values: ChannelValues; readonly sums: readonly ChannelSum[]; readonly multiple: number },
 ): ReadonlySet<number> {
+  const { values, sums, multiple } = spec;
+  const { known } = values;
   const { identities, axes, tensors } = traced;
   const used = new Set<number>();
   for (const { slot, axis, weight, canFold } of sums) {
@@ -89,7 +90,39 @@ export function removableChannels(
       }
     }
   }
-  return withoutEmptyAxes(traced, found);
+  return withWholeWidths(traced, withoutEmptyAxes(traced, found), multiple);
+}
+
+/** Takes channels back until the outputs of every convolution and product are a multiple of so many, or all. */
+function withWholeWidths(
+  { plan, identities, axes }: TracedGraph,
+  asked: ReadonlySet<number>,
+  multiple: number,
+): ReadonlySet<number> {
+  if (multiple === 1) return asked;
+  const gone = new Set(asked);
+  const isGone = (identity: number): boolean => identities.causesOf(identity).some((cause) => gone.has(cause));
+  const widths = new Set(
+    plan.steps.flatMap(({ node, outputs: [slot = 0] }): readonly Axis[] => {
+      if (node.op === "Conv" || node.op === "ConvTranspose") return [axes[slot]![1]];
+      return node.op === "Gemm" || node.op === "MatMul" ? [axes[slot]!.at(-1)] : [];
+    }),
+  );
+  for (let before = -1; before !== gone.size; ) {
+    before = gone.size;
+    for (const axis of widths) {
+      if (!axis) continue;
+      const lost = axis.filter(isGone);
+      const kept = axis.length - lost.length;
+      let lacking = Math.min(axis.length, Math.ceil(kept / multiple) * multiple) - kept;
+      for (let i = 0; i < lost.length && lacking > 0; i++) {
+        if (!isGone(lost[i]!)) continue;
+        for (const cause of identities.causesOf(lost[i]!)) gone.delete(cause);
+        lacking--;
+      }
+    }
+  }
+  return gone;
 }
 
 /** Leaves one channel of every axis. */

@@ -34,6 +34,7 @@ export function acDc({ sparsity, interval, warmUp }: AcDcOptions): TrainingRule 
   if (warmUp !== undefined) checkNumber("ac-dc", "warmUp", warmUp, { least: 0, whole: true });
   return {
     name: "ac-dc",
+    masks: "regrows",
     settings: JSON.stringify({ sparsity, interval, warmUp }),
     begin(setup) {
       const { steps, stepsPerEpoch } = setup;

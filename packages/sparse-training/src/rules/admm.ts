@@ -65,6 +65,7 @@ export function admm(options: AdmmOptions = {}): TrainingRule {
   checkNumber("admm", "until", until, { least: 0, most: 1, above: true });
   return {
     name: "admm",
+    masks: "prunes",
     settings: JSON.stringify({ sparsity, keep, of, rho, interval, until }),
     begin(setup) {
       const { steps, stepsPerEpoch } = setup;

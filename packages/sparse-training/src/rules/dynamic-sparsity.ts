@@ -79,6 +79,7 @@ function dynamicSparsity(rule: "rigl" | "set", options: DynamicSparsityOptions, 
   checkChoice(rule, "grow", grow, ["gradient", "random"]);
   return {
     name: rule,
+    masks: "regrows",
     settings: JSON.stringify({ sparsity, distribution, interval, fraction, decay, until, drop, grow, lambda }),
     begin(setup) {
       const { steps, stepsPerEpoch } = setup;

@@ -38,6 +38,7 @@ export function filters({ sparsity, interval = 1 }: FiltersOptions): TrainingRul
   checkNumber("filters", "interval", interval, { least: 1, whole: true });
   return {
     name: "filters",
+    masks: "prunes",
     settings: JSON.stringify({ sparsity, interval }),
     begin(setup) {
       const { steps, stepsPerEpoch } = setup;

@@ -35,6 +35,7 @@ export function gmp(options: GmpOptions): TrainingRule {
   checkNumber("gmp", "interval", interval, { least: 1, whole: true });
   return {
     name: "gmp",
+    masks: "prunes",
     settings: JSON.stringify({ sparsity, from, interval }),
     begin(setup) {
       const { steps, stepsPerEpoch } = setup;

@@ -57,6 +57,7 @@ function gradualRegeneration(rule: string, options: GranetOptions, usualFrom: nu
   checkNumber(rule, "until", until, { least: 0, most: 1, above: true });
   return {
     name: rule,
+    masks: "regrows",
     settings: JSON.stringify({ sparsity, from, interval, regrow, until }),
     begin(setup) {
       const params = regrowableParams(rule, setup);

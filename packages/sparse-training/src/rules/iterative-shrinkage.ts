@@ -35,6 +35,7 @@ export function issP({ sparsity, shrink = 0.001, until = 0.7 }: IssPOptions): Tr
   checkNumber("iss-p", "until", until, { least: 0, most: 1, above: true });
   return {
     name: "iss-p",
+    masks: "prunes",
     settings: JSON.stringify({ sparsity, shrink, until }),
     begin(setup) {
       const params = prunableParams("iss-p", setup);

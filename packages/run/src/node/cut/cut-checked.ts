@@ -22,6 +22,8 @@ export interface CutRequest {
   readonly source: string;
   /** Extents of inputs that were told, by name. */
   readonly told: ReadonlyMap<string, readonly (number | "batch")[]>;
+  /** Of which the widths that are left are multiples; default 1. */
+  readonly multiple?: number | undefined;
   readonly kernels: Kernels;
   readonly seed: number;
   /** What of a cut graph will be read from what is written, which is then what is compared; default: the graph itself. */
@@ -50,7 +52,7 @@ const tolerance = 1e-4;
  */
 export function cutChecked(request: CutRequest): CheckedCut {
   const { graph, opsets, source, kernels, seed, written = (one) => one } = request;
-  const { found: cut, extent } = somewhere(request, (spec) => cutGraph(spec));
+  const { found: cut, extent } = somewhere(request, (spec) => cutGraph({ ...spec, multiple: request.multiple }));
   if (cut.gone === 0) throw nothingToCut({ source, groups: cut.groups, frozen: cut.frozen.map(({ why }) => why) });
   const other = written(cut.graph);
   const at = (batch: number, size: number, isPositive = false): GraphDifference => {

@@ -24,17 +24,17 @@ export interface CutModel {
 }
 
 /**
- * Cuts. Channels of which every weight that makes them is zero count as zero: what biases and normalisations would make of them is not kept.
+ * Cuts, to widths that are multiples of `multiple`. Channels of which every weight that makes them is zero count as zero: what biases and normalisations would make of them is not kept.
  *
  * @returns undefined, with a note, where nothing can be cut
  * @throws ERR_CUT where the outputs differ by more than rounding
  */
-export function cutPruned(model: AnyModel, session: Session): CutModel | undefined {
+export function cutPruned(model: AnyModel, multiple: number, session: Session): CutModel | undefined {
   const { own, onnx, path } = model;
   if (own) {
     const { graph, opsets } = onnxOfNetwork(own.network);
     const written = (one: GraphSpec): GraphSpec => onnxOfNetwork(cutNetwork(own.network, one)).graph;
-    const found = tryCut({ graph, opsets, source: path, written }, session);
+    const found = tryCut({ graph, opsets, source: path, written, multiple }, session);
     if (!found) return undefined;
     const network = cutNetwork(own.network, found.cut.graph);
     const architecture = { ...own.architecture, name: JSON.stringify(network.spec), spec: network.spec };
@@ -46,7 +46,7 @@ export function cutPruned(model: AnyModel, session: Session): CutModel | undefin
   const rewrite = (one: GraphSpec): Uint8Array =>
     rewriteOnnx(bytes, { from: graph, to: one as OnnxRewriting["to"] }, path);
   const written = (one: GraphSpec): GraphSpec => decodeOnnx(rewrite(one), path).graph as GraphSpec;
-  const found = tryCut({ graph: graph as GraphSpec, opsets, source: path, written }, session);
+  const found = tryCut({ graph: graph as GraphSpec, opsets, source: path, written, multiple }, session);
   if (!found) return undefined;
   const encode = (): Uint8Array => rewrite(found.cut.graph);
   const opened = createGraphModel({ graph: found.cut.graph, opsets, name: onnx!.model.name });
@@ -56,7 +56,7 @@ export function cutPruned(model: AnyModel, session: Session): CutModel | undefin
 }
 
 function tryCut(
-  spec: Pick<CutRequest, "graph" | "opsets" | "source" | "written">,
+  spec: Pick<CutRequest, "graph" | "opsets" | "source" | "written" | "multiple">,
   { kernels, seed, onEvent }: Session,
 ): { readonly cut: CheckedCut } | undefined {
   const request = { ...spec, told: new Map(), kernels, seed };

@@ -48,6 +48,8 @@ export interface CutRun {
   readonly out: string;
   /** NAME=EXTENTS of inputs whose extents vary, where stand-ins do not fit. */
   readonly inputShape?: readonly string[] | undefined;
+  /** Of which the widths that are left are multiples; default 1. */
+  readonly multipleOf?: number | undefined;
   readonly overwrite: boolean;
   /** The folder from which plugins are looked for. */
   readonly cwd: string;
@@ -66,7 +68,7 @@ export async function runCut(run: CutRun, { kernels, seed, onEvent }: Session): 
   await checkModelPlace(form, place, { overwrite });
   const source = await openCuttable(run, place, onEvent);
   const told = toldShapes(run, source);
-  const cut = cutChecked({ ...source, source: path, told, kernels, seed });
+  const cut = cutChecked({ ...source, source: path, told, multiple: run.multipleOf, kernels, seed });
   const files = await source.encode(cut);
   for (const [target, bytes] of files) {
     if (form === "tfjs") await makeFolder(dirname(target));

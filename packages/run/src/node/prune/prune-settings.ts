@@ -36,8 +36,8 @@ export interface PruneSettings {
   /** Absent where only other things are limited. */
   readonly sparsity: number | undefined;
   readonly limits: LimitSettings;
-  /** Whether channels without weights are cut out of what is written. */
-  readonly cut: boolean;
+  /** Channels without weights are cut out of what is written, to widths that are multiples of this; undefined: they are not. */
+  readonly cut: number | undefined;
   /** What kernels take on the machine that `milliseconds` are of; default: as measured on a server. */
   readonly costs?: CostTable;
   /** Words of --keep-dense. */

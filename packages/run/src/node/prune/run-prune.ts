@@ -53,7 +53,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
     untie: settings.retrain !== undefined || settings.layers !== undefined,
   });
   noteArchitecture(whole, session);
-  if (settings.cut && whole.tfjs) {
+  if (settings.cut !== undefined && whole.tfjs) {
     throw flagWithoutEffect({
       flag: "--cut",
       reason: `${whole.path} is a TensorFlow.js model, which secateur cut makes a smaller ONNX model of`,

@@ -38,7 +38,7 @@ export function recipeOf(spec: {
     options,
     ...(sparsity === undefined ? {} : { sparsity }),
     ...settings.limits,
-    ...(settings.cut ? { cut: true } : {}),
+    ...(settings.cut === undefined ? {} : { cut: settings.cut }),
     ...(settings.costs && settings.limits.milliseconds !== undefined ? { costs: settings.costs } : {}),
     ...(keepDense.length === 0 ? {} : { keepDense }),
     plan,

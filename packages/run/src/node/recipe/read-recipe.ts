@@ -36,7 +36,7 @@ const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
   milliseconds: "number",
   costs: "object",
   units: "a list",
-  cut: "boolean",
+  cut: "number",
   keepDense: "a list",
   plan: "object",
   retrain: "object",

@@ -41,8 +41,8 @@ export interface Recipe {
   readonly costs?: CostTable;
   /** What is kept or removed together, as --units has it; absent: single weights. */
   readonly units?: readonly string[];
-  /** Whether channels without weights were cut out of the network; absent: they were not. */
-  readonly cut?: boolean;
+  /** Channels without weights were cut out of the network, to widths that are multiples of this; absent: they were not. */
+  readonly cut?: number;
   /** Weights left as they were: first, last, auto, or names; absent: none. */
   readonly keepDense?: readonly string[];
   /** The plan in force, defaults filled in. */

@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import type { Evaluation, Task } from "@secateur/core";
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { createNetwork, type Network, type TrainReport, train } from "@secateur/nn";
-import { badState, badUsage, flagWithoutEffect } from "../../errors.ts";
+import { badState, badUsage, flagWithoutEffect, nothingToLearn } from "../../errors.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
@@ -24,7 +24,7 @@ import { type FinishedRun, finishedRun } from "../state/finished-run.ts";
 import { readTraining, trainingPath, writeTraining } from "../state/training-file.ts";
 import { versions } from "../versions.ts";
 import { requestMetadata, trainingThere } from "./finished-training.ts";
-import { countsOf, isPruned, masksOf } from "./kept-zeros.ts";
+import { countsOf, isPruned, keptBy, masksOf, noteZerosKept } from "./kept-zeros.ts";
 import { noteNoBetter } from "./note-no-better.ts";
 import { noteOneClass } from "./note-one-class.ts";
 import { recordOf, runIdentity, type TrainSettings, withDefaults } from "./train-settings.ts";
@@ -58,6 +58,8 @@ export interface TrainDocument {
   /** Prunable weights, and those that training rules left. */
   readonly prunable?: number;
   readonly nonzeros?: number;
+  /** Those that the rules' masks keep; some of them may be 0, such as one that came back to an input that is always 0. */
+  readonly kept?: number;
   readonly trainMs: number;
   readonly seed: number;
   readonly versions: Readonly<Record<string, string>>;
@@ -122,6 +124,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
     cwd,
   });
   const posed = await poseTask({ network, data: splits, named: named?.task, session });
+  if (spec.model === undefined && posed.task.targetsFrom === "teacher") throw nothingToLearn(data, posed.task.name);
   await noteOneClass(splits.train, session.onEvent);
   const ctx = session.context();
   const started = ctx.now();
@@ -168,6 +171,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
     session.onEvent({ type: "note", level: "warn", code: "no-epochs", message });
   }
   const trainMs = ctx.now() - started;
+  if (rules.length > 0) noteZerosKept({ network, masks: report.masks, onEvent: session.onEvent });
   const test = await posed.evaluate(network);
   if (epochs > 0) await noteNoBetter({ data: splits.test, test, onEvent: session.onEvent });
   // Led to its own outputs, a network is trained for nothing else than before.
@@ -188,7 +192,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
     test,
     epochs: report.epochs,
     steps: report.steps,
-    ...(rules.length > 0 ? countsOf(network) : {}),
+    ...(rules.length > 0 ? { ...countsOf(network), kept: keptBy(network, report.masks) } : {}),
     trainMs,
     seed: session.seed,
     versions: versions([]),

@@ -1,5 +1,5 @@
 /** From the names of training rules and their options, as a user gives them, to rules. */
-import { nearestName, optionProperties, type TrainingRule } from "@secateur/core";
+import { assertRulesAgree, nearestName, optionProperties, type TrainingRule } from "@secateur/core";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import { kebab, optionValue } from "../../plugins/option-schema.ts";
@@ -37,6 +37,12 @@ export async function openRules(
     names.map((name) => findEntry({ name, from, kinds: ["training-rule"], what: "training rule" })),
   );
   for (const one of found) notePlugin(one, session);
+  // Rules that cannot go together need no options.
+  if (found.length > 1) {
+    assertRulesAgree(
+      await Promise.all(found.map(async ({ entry }) => entry.create((await resolveOptions(entry, {})) as never))),
+    );
+  }
   const entries = found.map(({ entry }) => ({ entry, properties: optionProperties(entry.options) }));
   const options = new Map<string, Record<string, unknown>>(entries.map(({ entry }) => [entry.name, {}]));
   const give = (typed: string, read: (property: Readonly<Record<string, unknown>>) => unknown, flag: string): void => {
@@ -64,7 +70,7 @@ export async function openRules(
     }
     if (other) {
       throw badUsage(
-        `${flag}: ${takers.map(({ name }) => name).join(" and ")} both have an option '${key}'; say ${taker.name}.${key} or ${other.name}.${key}`,
+        `${flag}: ${takers.map(({ name }) => name).join(" and ")} both have an option '${key}'; say --rule-option ${taker.name}.${key}=VALUE and --rule-option ${other.name}.${key}=VALUE`,
         { flag, key, name: taker.name },
       );
     }
