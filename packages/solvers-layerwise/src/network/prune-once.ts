@@ -90,6 +90,7 @@ export async function pruneOnce(
         stats: solution.stats,
       });
       progress.leave(target);
+      folded.leave(name);
     }
   }
   folded.finish();
