@@ -23,8 +23,8 @@ test("the runtime with its kernels is at most 60 kB with brotli", async () => {
   expect(brotliCompressSync(code).length).toBeLessThan(mostBytes);
 });
 
-test("what stock runtimes load compressed models with is about a kilobyte, and less as it is sent", async () => {
+test("what stock runtimes load compressed models with is less than a kilobyte as it is sent", async () => {
   const code = await bundled("fetch-unpacked.ts");
   expect(code).toContain("DecompressionStream");
-  expect([code.length < 1_500, brotliCompressSync(code).length < 1_000]).toEqual([true, true]);
+  expect(brotliCompressSync(code).length).toBeLessThan(1_000);
 });

@@ -87,6 +87,13 @@ describe("an ONNX model", () => {
     await json(again);
     expect(await readFile(join(folder, "again.onnx"))).toEqual(await readFile(out));
     expect(await refused(["eval", path, "--data", data, "--fix", "gian=1"])).toMatch(/no input 'gian'; it has/);
+    // Without targets a pruned model is compared with the dense one, or by default with itself.
+    const unlabelled = data.replace(/,.*$/s, "");
+    const alone = await json<{ loss: number }>(["eval", out, "--data", unlabelled, "--fix", "gain=1"]);
+    expect(alone.loss).toBe(0);
+    const beside = ["eval", out, "--data", unlabelled, "--fix", "gain=1", "--dense", path];
+    expect((await json<{ loss: number }>(beside)).loss).toBeGreaterThan(1e-4);
+    expect(await refused(["eval", onnx, "--data", data, "--dense", onnx])).toMatch(/--dense.*the data have targets/);
   });
 
   test("is pruned to milliseconds also where extents are open, matrices turned and read twice, and pack promises them", async () => {

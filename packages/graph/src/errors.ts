@@ -67,6 +67,15 @@ export function noLayerInputs(where: string, param: string, why: string): PruneE
   );
 }
 
+/** A weight that lies in a file which nothing writes. */
+export function notStored(where: string, param: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${where}: the weight '${param}' lies in a file and cannot be changed; open the graph with tensors that have 'store'`,
+    { details: { where, param } },
+  );
+}
+
 /** A number that is not finite on its way through the graph. */
 export function notFiniteInput(spec: { where: string; param: string; example: number }): PruneError {
   return new PruneError(

@@ -1,7 +1,7 @@
 /** `secateur eval`: accuracy and loss of a network on the test split. */
 import type { Evaluation } from "@secateur/core";
 import { formatCount, formatLoss, formatMeasure, shownArchitecture } from "@secateur/report/text";
-import { type AugmentationFlags, mapDataPaths, poseTask } from "@secateur/run";
+import { type AugmentationFlags, flagWithoutEffect, mapDataPaths, poseTask } from "@secateur/run";
 import {
   type EngineChoice,
   findTask,
@@ -29,6 +29,7 @@ interface EvalFlags extends SessionFlags, AugmentationFlags, InputFlags {
   readonly data?: string;
   readonly normalize?: string;
   readonly task?: string;
+  readonly dense?: string;
 }
 
 const usageExamples = `
@@ -54,6 +55,7 @@ export function addEvalCommand(program: Command, terminal: Terminal): void {
     "first measure the statistics of batch normalisation on the training split",
   );
   addAugmentationFlags(command, "for --reestimate-batch-norm");
+  command.option("--dense <model>", "without targets: the network whose outputs are compared with (default: its own)");
   addInputFlags(command, { hasState: false });
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: false });
@@ -68,15 +70,10 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
   const paths = (path: string) => absolutePath(terminal, path);
   const data = mapDataPaths(flags.data, paths);
   const { document, text } = await withSession({ flags, terminal, overwrite: false }, async (session) => {
-    const model = await openAnyModel({
-      path: modelFile(paths(spec.model)),
-      arch: flags.arch,
-      engine: flags.engine,
-      inputs: flags,
-      cwd: terminal.cwd,
-      mayBePacked: true,
-      onEvent: session.onEvent,
-    });
+    const { arch, engine } = flags;
+    const opening = { arch, engine, inputs: flags, cwd: terminal.cwd, mayBePacked: true, onEvent: session.onEvent };
+    const open = (path: string) => openAnyModel({ ...opening, path });
+    const model = await open(modelFile(paths(spec.model)));
     const { network } = model;
     const named = flags.task === undefined ? undefined : (await findTask(flags.task, terminal.cwd)).task;
     const splits = await openData({
@@ -94,12 +91,21 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
       const own = ownNetwork(model, "--reestimate-batch-norm");
       await reestimate({ network: own.network, data: splits, flags, session });
     }
-    const posed = await poseTask({ network, data: splits, named, session });
+    if (flags.dense !== undefined && test.targets) {
+      throw flagWithoutEffect({ flag: "--dense", reason: "the data have targets" });
+    }
+    const { dense: other } = flags;
+    const dense = other === undefined ? model : await open(modelFile(paths(other)));
+    const posed = await poseTask({ network: dense.network, data: splits, named, session });
     const evaluation = await posed.evaluate(network);
     model.close();
+    if (dense !== model) dense.close();
     const { measuredOn } = posed;
     const isAlone = posed.task.targetsFrom === "teacher" && test.targets === undefined;
-    const itself = isAlone ? ": against its own outputs, as the data have no targets (give some: npy:X.npy,Y.npy)" : "";
+    const whose = other === undefined ? "its own outputs" : `the outputs of ${other}`;
+    const itself = isAlone
+      ? `: against ${whose}, as the data have no targets (give some: npy:X.npy,Y.npy; --dense MODEL compares with another network)`
+      : "";
     const where = `${test.name}${measuredOn === "calibration" ? ", which is all there is" : ""} (${shownArchitecture(model.arch)})${itself}`;
     return { document: { ...evaluation, measuredOn }, text: evalText(evaluation, where) };
   });

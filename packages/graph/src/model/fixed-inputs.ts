@@ -1,4 +1,5 @@
 /** Inputs that are one number from now on: the graph for them has constants in their place, and folds what follows from these. */
+import { isPruneError } from "@secateur/core";
 import { badInput } from "../errors.ts";
 import type { GraphSpec, GraphTensor, ValueSpec } from "../graph-spec.ts";
 import type { GraphParam } from "../plan/params.ts";
@@ -63,8 +64,9 @@ export function reachedParams(
       const { steps } = planGraph({ ...spec, graph: withFixedInputs(spec.graph, fixed, inputs), inputs });
       const used = new Set(steps.flatMap(({ weights }) => weights.map((use) => use?.param)));
       return new Set(spec.params.filter(({ name }) => used.has(name)));
-    } catch {
+    } catch (error) {
       // The next guess may fit.
+      if (!isPruneError(error)) throw error;
     }
   }
   return new Set(spec.params);

@@ -7,7 +7,7 @@
 import type { Dtype, Vec } from "@secateur/core";
 import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
 import { foldedMark } from "../operators/normalising.ts";
-import type { GraphParam } from "../plan/params.ts";
+import { type GraphParam, usedNames } from "../plan/params.ts";
 import { tensorValue, type Value } from "../value.ts";
 import type { Norm, Statistic } from "./channel-statistics.ts";
 
@@ -101,7 +101,11 @@ export function soleTensors(graph: GraphSpec): ReadonlyMap<string, GraphTensor> 
   }
   const uses = new Map<string, number>();
   for (const name of usedNames(graph)) uses.set(name, (uses.get(name) ?? 0) + 1);
-  const isRead = ({ dtype, data }: GraphTensor): boolean => (dtype === "f32" || dtype === "f64") && data !== undefined;
+  // Distant numbers are read when they are asked for: vectors alone.
+  const isThere = (tensor: GraphTensor): boolean =>
+    tensor.distant ? tensor.shape.length === 1 : tensor.data !== undefined;
+  const isRead = (tensor: GraphTensor): boolean =>
+    (tensor.dtype === "f32" || tensor.dtype === "f64") && isThere(tensor);
   return new Map([...tensors].filter(([name, tensor]) => uses.get(name) === 1 && isRead(tensor)));
 }
 
@@ -113,15 +117,6 @@ function allNames(graph: GraphSpec): readonly string[] {
   });
   const given = [...graph.initializers, ...graph.inputs].map(({ name }) => name);
   return [...usedNames(graph), ...made, ...given];
-}
-
-/** Names that nodes read, those of bodies too, and outputs. */
-export function usedNames({ nodes, outputs }: GraphSpec): readonly string[] {
-  const own = nodes.flatMap(({ inputs, attributes }) => {
-    const bodies = Object.values(attributes).filter((value) => typeof value === "object" && "nodes" in value);
-    return [...inputs, ...(bodies as GraphSpec[]).flatMap(usedNames)];
-  });
-  return [...own, ...outputs.map(({ name }) => name)];
 }
 
 /** Whether a correction does something now. */

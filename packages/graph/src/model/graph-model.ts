@@ -28,7 +28,7 @@ import {
   type Vec,
   withPool,
 } from "@secateur/core";
-import { unknownOperators } from "../errors.ts";
+import { notStored, unknownOperators } from "../errors.ts";
 import type { Attribute, GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
 import { type DenseTensor, type GraphParam, toStored } from "../plan/params.ts";
 import { runGraph } from "../run/run-graph.ts";
@@ -126,8 +126,9 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
         });
       }
       const param = state.params.get(name);
-      if (param?.tensor.distant) param.tensor.store?.(toStored(w.data, param));
-      else live.data.set(w.data);
+      if (!param?.tensor.distant) live.data.set(w.data);
+      else if (param.tensor.store) param.tensor.store(toStored(w.data, param));
+      else throw notStored(state.name, name);
       if (!offsets.has(name)) written.add(name);
     },
     stored(name: string) {

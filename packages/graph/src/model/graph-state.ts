@@ -1,11 +1,11 @@
 /** An opened graph: its weights as they are now, what it takes and gives, and plans for the shapes that came. */
 import { type Dtype, readsValues, type Task, type TensorDtype, type TensorSpec } from "@secateur/core";
-import type { GraphSpec, NodeSpec, ValueSpec } from "../graph-spec.ts";
+import type { GraphSpec, GraphTensor, NodeSpec, ValueSpec } from "../graph-spec.ts";
 import { findOperator } from "../operators/registry.ts";
 import { type DenseTensor, findParams, type GraphParam } from "../plan/params.ts";
 import { type Plan, type PlanSpec, planGraph } from "../plan/plan.ts";
 import { isRecurrent } from "../plan/recurrent.ts";
-import { type Kind, kindOfDtype, type Shape } from "../value.ts";
+import { type Kind, kindOfDtype, type Shape, type Value } from "../value.ts";
 import { findNorms, type Norm, statisticNames } from "./channel-statistics.ts";
 import { type FixedInputs, openInputs, reachedParams, withFixedInputs } from "./fixed-inputs.ts";
 import { type FoldedNorm, withFoldedNorms } from "./folded-norms.ts";
@@ -110,6 +110,7 @@ export function openGraph({
     fixedBatch: batches[0],
     normed: normedParams(given, params),
   };
+  const shared = new Map<GraphTensor, Value>();
   const views = new Map<string, GraphState>();
   const readBy: GraphState["readBy"] = (task) => {
     const sourceOf = new Map(
@@ -119,7 +120,7 @@ export function openGraph({
     const known = views.get(key);
     if (known) return known;
     const outputs = [...new Set(sourceOf.values())].map((value) => ({ name: value, dtype: "f32" }));
-    const plan = { graph: { ...graph, outputs }, opsets, params, dtype, kinds, live };
+    const plan = { graph: { ...graph, outputs }, opsets, params, dtype, kinds, live, shared };
     const view = { ...common, sourceOf, readBy, planFor: keptPlans(plan, fixed) };
     views.set(key, view);
     return view;

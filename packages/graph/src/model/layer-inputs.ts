@@ -69,7 +69,7 @@ export async function* layerInputs(
     const size = await passSize(state, data);
     const first = passOf(state, await data.batch(examples.subarray(0, 1)), 0);
     for (const param of params) {
-      const why = mixtureOf(first.plan, param);
+      const why = mixtureOf(first.plan, param, { isByDirection: true });
       if (why) throw noLayerInputs(state.name, param.name, why);
     }
     const sites = sitesOf(first.plan, params);
@@ -160,12 +160,16 @@ function* inputsOf(
   const { state, turn, pool, indices } = at;
   const { param, group, groups } = turn;
   const { fed, count } = walk;
-  for (const step of stepsWith(walk.plan, param)) {
+  const all = stepsWith(walk.plan, param);
+  // Of a state of both directions the steps of one come before those of the other, and each has rows of its own.
+  const isByDirection = groups > 1 && all.length > 1;
+  const share = all.length / groups;
+  for (const step of isByDirection ? all.slice(group * share, (group + 1) * share) : all) {
     const { units, inputs } = takeStep(walk, step, pool);
     const perExample = units / fed;
     let seen = 0;
     const own = perExample * count;
-    for (const chunk of inputs(group, [0, own])) {
+    for (const chunk of inputs(isByDirection ? 0 : group, [0, own])) {
       if (!areFinite(chunk.data)) {
         const bad = chunk.data.findIndex((value: number) => !Number.isFinite(value));
         const row = seen + Math.floor(bad / chunk.cols);
@@ -243,7 +247,8 @@ function sitesOf(plan: Plan, params: readonly GraphParam[]): readonly Site[] {
       const key = isProduct ? `product ${step.inputs[0]}` : `step ${s}`;
       const known = sites.get(key);
       const group = step.node.attributes.group;
-      const groups = typeof group === "number" && !isProduct ? group : 1;
+      const isBoth = param.uses[0]!.attributes.direction === "bidirectional" && stepsWith(plan, param.name).length > 1;
+      const groups = isBoth ? 2 : typeof group === "number" && !isProduct ? group : 1;
       if (known) known.members.push(param);
       else sites.set(key, { members: [param], groups, cols: param.live.cols });
     }

@@ -146,18 +146,62 @@ test("what the state is multiplied with is handed out for every step, and what c
   expect(rows.get("out")).toEqual(now);
 });
 
-test("states that rows of one weight see differently are not handed out together: of both directions, and reset before the weights", async () => {
+test("a state that is reset before its weights is not handed out together with what it was, and moments want one state for all rows", async () => {
   for (const [param, why] of [
     ["lr", /'lr'.*each direction of its LSTM/],
     ["gr", /'gr'.*some rows of its GRU/],
   ] as const) {
     const request = { params: [param], data, examples: Uint32Array.of(0) };
     const handedOut = open().layerInputs!({ ...request, inputs: "sequential" }, createRunContext());
-    await expect(handedOut[Symbol.asyncIterator]().next()).rejects.toThrow(why);
+    if (param === "gr") await expect(handedOut[Symbol.asyncIterator]().next()).rejects.toThrow(why);
     const moments = { ...request, temperature: 1, gradient: false, centred: false };
     await expect(open().layerMoments!(moments, createRunContext())).rejects.toMatchObject({
       code: "ERR_NO_DERIVATIVE",
       message: expect.stringMatching(why),
     });
   }
+});
+
+test("states of each direction are handed out for its own rows", async () => {
+  const request = { params: ["lr"], data, examples: Uint32Array.of(3, 0), inputs: "sequential" } as const;
+  const seen: { firstRow: number; rows: number[][] }[] = [];
+  for await (const { targets, chunks, cols } of open().layerInputs!(request, createRunContext())) {
+    const rows: number[][] = [];
+    for await (const chunk of chunks) {
+      for (let i = 0; i < chunk.data.length; i += cols) rows.push([...chunk.data.subarray(i, i + cols)]);
+    }
+    expect(targets).toMatchObject([{ param: "lr", rows: 8 }]);
+    seen.push({ firstRow: targets[0]!.firstRow, rows });
+  }
+  expect(seen.map(({ firstRow, rows }) => [firstRow, rows.length])).toEqual([
+    [0, 6],
+    [8, 6],
+  ]);
+  // What each direction begins with, and after it what it has made of the first and of the last step.
+  for (const { rows } of seen) expect(rows.slice(0, 2).flat()).toEqual([0, 0, 0, 0]);
+  const states = createGraphModel({
+    graph: { ...sounds, outputs: [{ name: "both", dtype: "f64", shape: [3, 2, "batch", 2] }] },
+    ...{ opsets: { "": 17 }, dtype: "f64" },
+  });
+  const { both } = await states.run!(await data.batch(Uint32Array.of(3, 0)), createRunContext());
+  const at = (step: number, direction: number): number[] => {
+    const start = (step * 2 + direction) * 4;
+    return [...both!.data.subarray(start, start + 4)];
+  };
+  expect(seen[0]!.rows.slice(2).flat()).toEqual([...at(0, 0), ...at(1, 0)]);
+  expect(seen[1]!.rows.slice(2).flat()).toEqual([...at(2, 1), ...at(1, 1)]);
+});
+
+test("a weight costs what it is multiplied with: once for every step", () => {
+  const costs = open()
+    .params()
+    .map(({ name, flopsPerWeight }) => [name, flopsPerWeight / 2]);
+  // Three steps of time; also for a GRU that multiplies its reset state apart.
+  expect(costs).toEqual([
+    ["lw", 3],
+    ["lr", 3],
+    ["gw", 3],
+    ["gr", 3],
+    ["out", 1],
+  ]);
 });

@@ -6,7 +6,7 @@ import { type Mat, matrix, type Pool, type Vec } from "@secateur/core";
 import type { Applied, Call, Operator, Question, WeightGradient, WeightInputs } from "../operator.ts";
 import { broadcastShape, realOf, type Shape, sizeOf } from "../value.ts";
 import { broadcastIndices, indexAt, overlayOf } from "./broadcast.ts";
-import { inputOf, numberOf, refuse, showShape } from "./node-facts.ts";
+import { countedShare, inputOf, numberOf, refuse, showShape } from "./node-facts.ts";
 
 /** What a row of factors means to whoever takes gradients. */
 function factoredGradient(delta: Mat, input: Mat, pool: Pool): WeightGradient {
@@ -138,7 +138,8 @@ const matmul: Operator = {
     const rows = sizeOf(shape.slice(0, -1));
     return weighted(call, { x: 0, w: 1, rows, y: call.pool.take(sizeOf(call.types[0]!.shape)) });
   },
-  flops: (question, [output]) => 2 * (inputOf(question, 0).shape.at(-1) ?? 0) * sizeOf(output!.shape),
+  flops: (question, [output]) =>
+    numberOf(question, countedShare, 1) * 2 * (inputOf(question, 0).shape.at(-1) ?? 0) * sizeOf(output!.shape),
 };
 
 function gemmShape(question: Question): Shape {

@@ -4,6 +4,9 @@ import type { NodeSpec } from "../graph-spec.ts";
 import type { Applied, Call, Operator, Question } from "../operator.ts";
 import type { Shape, ValueType } from "../value.ts";
 
+/** Attribute of a product: which share of its operations the operator that it is written for would do. */
+export const countedShare = "counted share";
+
 /** A node in a message: its name and operator. */
 export function describeNode({ name, op, outputs }: NodeSpec): string {
   const label = (name || outputs[0] || "?").slice(0, 100).replace(/[\p{Cc}\p{Cf}\p{Surrogate}]/gu, "?");

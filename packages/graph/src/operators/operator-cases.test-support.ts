@@ -354,6 +354,10 @@ export const operatorCases: readonly OperatorCase[] = [
     name: "along an axis",
     constants: { 1: reals(0.1, 0.02, 0.03), 2: bytes([3], 0, 5, -7) },
   }),
+  one("QuantizeLinear", [[3, 5], null], {
+    ...{ name: "of a type that is asked for", opset: 21 },
+    ...{ attributes: { output_dtype: 3 }, constants: { 1: real(0.25) } },
+  }),
   one("QuantizeLinear", [[3, 5], null], { name: "without a zero point", constants: { 1: real(0.25) } }),
   one("DequantizeLinear", [null, null, null], {
     constants: { 0: bytes([2, 3], -128, 0, 7, 127, -1, 5), 1: reals(0.5, 0.25), 2: bytes([2], 1, -2) },

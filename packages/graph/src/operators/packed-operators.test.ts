@@ -44,7 +44,13 @@ const refused: Readonly<Record<string, string>> = {
   ),
   ...Object.fromEntries(
     ["Sin", "Cos", "ThresholdedRelu", "GatherElements", "ArgMax", "Sign", "Equal", "Greater", "GreaterOrEqual"]
-      .concat("Less", "LessOrEqual", "QuantizeLinear along an axis", "QuantizeLinear without a zero point")
+      .concat(
+        "Less",
+        "LessOrEqual",
+        "QuantizeLinear along an axis",
+        "QuantizeLinear of a type that is asked for",
+        "QuantizeLinear without a zero point",
+      )
       .map((op) => [op, "the packer has no such operator"]),
   ),
 };

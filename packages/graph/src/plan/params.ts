@@ -136,6 +136,15 @@ function scan(graph: GraphSpec, outer: ReadonlyMap<string, Alias>, roots: Map<Gr
   }
 }
 
+/** Names that nodes read, those of bodies too, and outputs. */
+export function usedNames({ nodes, outputs }: GraphSpec): readonly string[] {
+  const own = nodes.flatMap(({ inputs, attributes }) => {
+    const bodies = Object.values(attributes).filter((value) => typeof value === "object" && "nodes" in value);
+    return [...inputs, ...(bodies as GraphSpec[]).flatMap(usedNames)];
+  });
+  return [...own, ...outputs.map(({ name }) => name)];
+}
+
 /** What a node makes of a constant that only passes through. */
 export function passedOn<T extends { readonly transposed: boolean; readonly root: { readonly tensor: GraphTensor } }>(
   node: NodeSpec,

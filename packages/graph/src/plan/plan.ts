@@ -12,7 +12,7 @@ import { findOperator } from "../operators/registry.ts";
 import type { Program } from "../run/programs.ts";
 import { type Kind, type Shape, sizeOf, tensorValue, type Value, type ValueType } from "../value.ts";
 import { storedAs, toFirst, toLast } from "./layout.ts";
-import { type GraphParam, passedOn } from "./params.ts";
+import { type GraphParam, passedOn, usedNames } from "./params.ts";
 import { isRecurrent, writtenOut } from "./recurrent.ts";
 
 /** An operator at its place. */
@@ -57,13 +57,23 @@ export function stepsWith({ steps }: Pick<Plan, "steps">, param: string): readon
   return steps.flatMap(({ weights }, s) => (weights.some((use) => use?.param === param) ? [s] : []));
 }
 
-/** Why the rows of a weight do not all see the same, in words; undefined where they do. */
-export function mixtureOf(plan: Pick<Plan, "steps">, { name, uses }: GraphParam): string | undefined {
-  const [{ op, attributes }] = uses as [NodeSpec];
-  if (!isRecurrent(uses[0]!) || stepsWith(plan, name).length < 2) return undefined;
-  if (attributes.direction === "bidirectional") return `rows of each direction of its ${op} see other states`;
-  const isReset = op === "GRU" && attributes.linear_before_reset !== 1;
-  return isReset ? "some rows of its GRU see the state, others the state as it was reset" : undefined;
+/**
+ * Why the rows of a weight do not all see the same, in words; undefined where they do.
+ *
+ * @param options.isByDirection - whether rows of each direction are taken apart
+ */
+export function mixtureOf(
+  plan: Pick<Plan, "steps">,
+  { name, uses }: GraphParam,
+  { isByDirection = false }: { isByDirection?: boolean } = {},
+): string | undefined {
+  const [node] = uses;
+  if (!node || !isRecurrent(node) || stepsWith(plan, name).length < 2) return undefined;
+  const { op, attributes } = node;
+  if (op === "GRU" && attributes.linear_before_reset !== 1)
+    return "some rows of its GRU see the state, others the state as it was reset";
+  if (isByDirection || attributes.direction !== "bidirectional") return undefined;
+  return `rows of each direction of its ${op} see other states`;
 }
 
 /** What a plan is made from. */
@@ -77,6 +87,8 @@ export interface PlanSpec {
   readonly kinds: ReadonlyMap<string, Kind>;
   /** Values of tensors that may change while the plan is in use. */
   readonly live?: ReadonlyMap<GraphTensor, Value>;
+  /** Constants that several plans share: what one has made the others take. Default: each makes its own. */
+  readonly shared?: Map<GraphTensor, Value>;
   /** Names of inputs that derivatives are wanted for; default none. */
   readonly activeInputs?: readonly string[];
   /** Whether every array keeps the order of axes that ONNX gives it. Such a plan is read, not run: operators may want channels last. */
@@ -135,7 +147,7 @@ function createBuilder(spec: PlanSpec): Builder {
     const param = byTensor.get(tensor);
     if (param) return add({ type: { shape: tensor.shape, kind: "real" }, param, transposed: false });
     const live = spec.live?.get(tensor);
-    const known = live ?? tensorValue(tensor, spec.dtype);
+    const known = live ?? spec.shared?.get(tensor) ?? tensorValue(tensor, spec.dtype);
     if (!known) {
       const found = `elements of type ${tensor.dtype}`;
       throw badNode({
@@ -144,6 +156,7 @@ function createBuilder(spec: PlanSpec): Builder {
         expected: "numbers or truth values",
       });
     }
+    if (!live) spec.shared?.set(tensor, known);
     return add({ type: known, known, ...(live ? { isLive: true } : {}) });
   };
 
@@ -272,7 +285,8 @@ function createBuilder(spec: PlanSpec): Builder {
   };
 
   const walk = (graph: GraphSpec, env: Map<string, number>): void => {
-    for (const tensor of graph.initializers) env.set(tensor.name, lazily(tensor));
+    const used = new Set(usedNames(graph));
+    for (const tensor of graph.initializers) if (used.has(tensor.name)) env.set(tensor.name, once(tensor));
     for (const node of graph.nodes) {
       if (node.op === "Constant" && node.domain === "") env.set(node.outputs[0]!, constant(constantOf(node)));
       else if (node.op === "If" && node.domain === "") branch(node, env);
@@ -282,7 +296,7 @@ function createBuilder(spec: PlanSpec): Builder {
     }
   };
   const seen = new Map<GraphTensor, number>();
-  const lazily = (tensor: GraphTensor): number => {
+  const once = (tensor: GraphTensor): number => {
     const known = seen.get(tensor) ?? constant(tensor);
     seen.set(tensor, known);
     return known;

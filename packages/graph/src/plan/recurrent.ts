@@ -7,7 +7,7 @@
  */
 import { badNode } from "../errors.ts";
 import type { Attribute, GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
-import { describeNode } from "../operators/node-facts.ts";
+import { countedShare, describeNode } from "../operators/node-facts.ts";
 import type { Shape } from "../value.ts";
 
 /** Operators that are written out when a graph is planned. */
@@ -189,9 +189,12 @@ function operands({ call, whole, zeros }: Writer, { node, d, shape, products, re
   const time = whole(products ? 1 : 0);
   const at = (t: number): string => call("Squeeze", [call("Slice", [inputs, whole(t), whole(t + 1), time]), time]);
   const stored = recurrent ? undefined : turned(r);
-  /** h R' of the gates in [from, to), all of them by default. */
-  const again = (h: string, [from, to]: readonly [number, number] = [0, size]): string => {
-    if (recurrent) return ownColumns(call("MatMul", [h, recurrent]), 1, [from, to]);
+  /** h R' of the gates in [from, to), all of them by default. A parameter is multiplied whole, and costs what is wanted of it. */
+  const again = (h: string, [from, to]: readonly [number, number] = [0, size], wanted: number = to - from): string => {
+    if (recurrent) {
+      const share = wanted / (directionsOf(node) * size);
+      return ownColumns(call("MatMul", [h, recurrent], { [countedShare]: share }), 1, [from, to]);
+    }
     return call("MatMul", [h, to - from === size ? stored! : columns(stored!, [from, to], 1)]);
   };
   /** Names of the gates of a value [batch, gates * hidden]. */
@@ -238,7 +241,11 @@ function gru(writer: Writer, direction: Direction): Written {
   let h = first.h;
   for (const t of direction.order) {
     const [xz, xr, xh] = split(at(t)) as [string, string, string];
-    const [hz, hr, hh] = split(plus(again(h), recurrentBias)) as [string, string, string];
+    const [hz, hr, hh] = split(plus(again(h, [0, 3 * hidden], isBefore ? 3 * hidden : 2 * hidden), recurrentBias)) as [
+      string,
+      string,
+      string,
+    ];
     const z = call(gate, [call("Add", [xz, hz])]);
     const r = call(gate, [call("Add", [xr, hr])]);
     const bias = recurrentBias && call("Slice", [recurrentBias, whole(fresh[0]), whole(fresh[1]), whole(0)]);

@@ -4,9 +4,9 @@
  */
 import type { Dtype, Vec } from "@secateur/core";
 import type { GraphSpec, GraphTensor, NodeSpec } from "../../graph-spec.ts";
-import type { GraphParam } from "../../plan/params.ts";
+import { type GraphParam, usedNames } from "../../plan/params.ts";
 import { sizeOf, tensorValue, type Value } from "../../value.ts";
-import { soleTensors, usedNames } from "../folded-norms.ts";
+import { soleTensors } from "../folded-norms.ts";
 
 /** A bias that can be written. */
 export interface Bias {

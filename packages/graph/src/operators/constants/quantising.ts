@@ -1,7 +1,7 @@
 /**
  * Numbers of few bits and what they stand for, with one scale and zero point for all or one of each along an axis:
  *   DequantizeLinear  y = (x - zero point) scale
- *   QuantizeLinear    y = x / scale, rounded to even, + zero point, held in the range of the zero point's type (u8 without one)
+ *   QuantizeLinear    y = x / scale, rounded to even, + zero point, held in the range of the zero point's type, of output_dtype, or of u8
  */
 import type { Operator, Question } from "../../operator.ts";
 import { numbersOf, sizeOf } from "../../value.ts";
@@ -26,8 +26,13 @@ const ranges: Readonly<Record<string, readonly [least: number, most: number]>> =
   i16: [-32768, 32767],
 };
 
+/** ONNX's numbers of these types. */
+const numbered: Readonly<Record<number, string>> = { 2: "u8", 3: "i8", 4: "u16", 5: "i16" };
+
 function rangeOf(question: Question): readonly [number, number] {
-  const dtype = question.inputs[2]?.dtype ?? (question.inputs[2] ? "computed" : "u8");
+  const asked = numberOf(question, "output_dtype", 0);
+  const own = question.inputs[2]?.dtype ?? (question.inputs[2] ? "computed" : "u8");
+  const dtype = asked === 0 ? own : (numbered[asked] ?? `number ${asked}`);
   return (
     ranges[dtype] ?? refuse(question, `zero points of type ${dtype}`, `${Object.keys(ranges).join(", ")} as constants`)
   );

@@ -1,4 +1,5 @@
 /** Copies of output files compressed beside them, for hosts that send NAME.gz or NAME.br where a browser takes it and compress nothing themselves. */
+import { rm } from "node:fs/promises";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
@@ -11,31 +12,54 @@ export interface CompressedCopy {
   readonly bytes: number;
 }
 
-/** Refuses places where copies could not be written, before the work starts. @throws as `checkOutput` */
-export async function checkCopies(paths: readonly string[], options: { readonly overwrite: boolean }): Promise<void> {
-  for (const path of paths) for (const ending of [".gz", ".br"]) await checkOutput(path + ending, options);
+/** Whether copies are written, and what of those that lie there already. */
+export interface CopyOptions {
+  readonly compress: boolean;
+  readonly overwrite: boolean;
+  readonly signal?: AbortSignal;
 }
 
 /**
- * Writes NAME.gz and NAME.br beside each file, whole or not at all. A packed network has gzip inside, so it gets NAME.br alone, of the
- * file as it would be without.
+ * Refuses places where copies cannot be written, or where others lie that would be sent in place of the output, before the work starts.
+ *
+ * @throws as `checkOutput`
+ */
+export async function checkCopies(
+  paths: readonly string[],
+  { overwrite }: Pick<CopyOptions, "overwrite">,
+): Promise<void> {
+  for (const path of paths) for (const ending of endingsOf(path)) await checkOutput(path + ending, { overwrite });
+}
+
+/**
+ * With `compress` writes NAME.gz and NAME.br beside each file, whole or not at all; without removes those of an output that was written over.
+ * A packed network has gzip inside, so it has NAME.br alone, of the file as it would be without.
  *
  * @param files - paths and contents; of a .secateur file the contents with nothing compressed
+ * @returns `copies` where some were written
  */
-export async function writeCopies(
+export async function settleCopies(
   files: readonly EncodedFile[],
-  options: { readonly overwrite: boolean; readonly signal?: AbortSignal },
-): Promise<readonly CompressedCopy[]> {
+  { compress, ...options }: CopyOptions,
+): Promise<{ readonly copies?: readonly CompressedCopy[] }> {
   const copies: CompressedCopy[] = [];
   for (const [path, bytes] of files) {
-    const compressed: (readonly [string, Uint8Array])[] = [[".br", await brotli(bytes)]];
-    if (!path.endsWith(".secateur")) compressed.unshift([".gz", await promisify(gzip)(bytes, { level: 9 })]);
-    for (const [ending, content] of compressed) {
-      await writeFileAtomic(path + ending, content, options);
-      copies.push({ file: path + ending, bytes: content.length });
+    for (const ending of endingsOf(path)) {
+      const file = path + ending;
+      if (!compress) {
+        await rm(file, { force: true });
+        continue;
+      }
+      const content = await (ending === ".br" ? brotli(bytes) : promisify(gzip)(bytes, { level: 9 }));
+      await writeFileAtomic(file, content, options);
+      copies.push({ file, bytes: content.length });
     }
   }
-  return copies;
+  return compress ? { copies } : {};
+}
+
+function endingsOf(path: string): readonly string[] {
+  return path.endsWith(".secateur") ? [".br"] : [".gz", ".br"];
 }
 
 /** The copies in words, and where it stands how hosts send them. */

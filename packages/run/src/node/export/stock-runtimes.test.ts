@@ -89,6 +89,33 @@ test("a TensorFlow.js model's own files become smaller ones; other outputs have 
   await expect(runConvert({ ...settings, out: join(folder, "net.onnx") })).rejects.toMatchObject({ code: "ERR_USAGE" });
 });
 
+test("a weight that is not finite is named, and nothing is written", async () => {
+  const broken = join(folder, "broken.safetensors");
+  const other = createNetwork(architecture("mlpnet"), { seed: 1 });
+  other.weights.get("fc2.weight")!.data[5] = Number.NaN;
+  await writeFile(broken, await encodeNetwork({ network: other, path: broken, metadata: {}, from: folder }));
+  const out = join(folder, "broken", "model.json");
+  await expect(runConvert({ ...run, path: broken, out, values: "uint8", cwd: folder })).rejects.toMatchObject({
+    code: "ERR_NOT_FINITE",
+    message: expect.stringContaining("fc2"),
+  });
+  await expect(readFile(out)).rejects.toThrow("ENOENT");
+});
+
+test("copies of an output that is written over do not stay, and others are not written over unasked", async () => {
+  const out = join(folder, "over.onnx");
+  await runConvert({ ...run, path: checkpoint, out, compress: true, cwd: folder });
+  await runConvert({ ...run, path: checkpoint, out, overwrite: true, cwd: folder });
+  for (const ending of [".gz", ".br"]) await expect(readFile(out + ending)).rejects.toThrow("ENOENT");
+  const alone = join(folder, "alone.onnx");
+  await writeFile(`${alone}.gz`, "mine");
+  for (const compress of [false, true]) {
+    const tried = runConvert({ ...run, path: checkpoint, out: alone, compress, cwd: folder });
+    await expect(tried).rejects.toMatchObject({ code: "ERR_OUTPUT_EXISTS" });
+  }
+  expect(await readFile(`${alone}.gz`, "utf8")).toBe("mine");
+});
+
 test("a packed network's brotli copy is the same network, and smaller than with gzip inside", async () => {
   const out = join(folder, "net.secateur");
   const context = createRunContext();
@@ -116,19 +143,31 @@ test("a packed network's brotli copy is the same network, and smaller than with 
 
 test("the loader unpacks what is compressed, takes what is not, and says what is damaged", async () => {
   const content = Buffer.from("weights ".repeat(50));
-  const { server, address } = await serving(async (path) => {
-    if (path === "/packed.bin.gz?v=1") return gzipSync(content);
+  const page = (type: string) => ({ body: Buffer.from("<!doctype html>"), headers: { "content-type": type } });
+  const asked: string[] = [];
+  const { server, address } = await serving(async (path, key) => {
+    asked.push(`${path} ${key}`);
+    if (path === "/packed.bin.gz?v=1" || path === "/keyed.bin.gz") return gzipSync(content);
     if (path === "/cut.bin.gz") return gzipSync(content).subarray(0, 30);
-    if (path === "/page.bin.gz")
-      return { body: Buffer.from("<!doctype html>"), headers: { "content-type": "text/html" } };
+    if (path === "/page.bin.gz") return page("Text/HTML");
+    if (path === "/text.bin.gz") return page("text/plain");
     if (path === "/encoded.bin.gz") return { body: gzipSync(content), headers: { "content-encoding": "gzip" } };
+    if (path === "/reset.bin.gz") return "reset";
     return path.endsWith(".gz") || path === "/nowhere.bin" ? undefined : content;
   });
-  const bytes = async (name: string) => Buffer.from(await (await fetchUnpacked(`${address}/${name}`)).arrayBuffer());
-  for (const name of ["packed.bin?v=1", "plain.bin", "page.bin", "encoded.bin"])
-    expect((await bytes(name)).equals(content), name).toBe(true);
+  const read = async (response: Response) => Buffer.from(await response.arrayBuffer()).equals(content);
+  for (const name of ["packed.bin?v=1", "plain.bin", "page.bin", "text.bin", "encoded.bin", "reset.bin"])
+    expect(await read(await fetchUnpacked(`${address}/${name}`)), name).toBe(true);
   await expect(fetchUnpacked(`${address}/cut.bin`)).rejects.toMatchObject({ code: "ERR_PACKED_FETCH" });
   expect((await fetchUnpacked(new URL(`${address}/nowhere.bin`))).status).toBe(404);
+  const keyed = new Request(`${address}/keyed.bin`, { headers: { "x-key": "7" } });
+  expect(await read(await fetchUnpacked(keyed))).toBe(true);
+  expect(asked.at(-1)).toBe("/keyed.bin.gz 7");
+  const before = asked.length;
+  expect(await read(await fetchUnpacked(`data:;base64,${content.toString("base64")}`))).toBe(true);
+  const stopped = fetchUnpacked(`${address}/plain.bin`, { signal: AbortSignal.abort() });
+  await expect(stopped).rejects.toMatchObject({ name: "AbortError" });
+  expect(asked.length).toBe(before);
   server.close();
 });
 
@@ -138,11 +177,12 @@ interface Answer {
 }
 
 async function serving(
-  answer: (path: string) => Promise<Buffer | Answer | undefined>,
+  answer: (path: string, key: string | undefined) => Promise<Buffer | Answer | "reset" | undefined>,
 ): Promise<{ server: Server; address: string }> {
   const server = createServer(async (request, response) => {
-    const found = await answer(request.url!);
-    if (!found) response.writeHead(404).end();
+    const found = await answer(request.url!, request.headers["x-key"]?.toString());
+    if (found === "reset") request.socket.destroy();
+    else if (!found) response.writeHead(404).end();
     else if ("body" in found) response.writeHead(200, found.headers).end(found.body);
     else response.end(found);
   });

@@ -32,21 +32,23 @@ export async function compressedSizes(bytes: Uint8Array, signal: AbortSignal): P
       },
     }),
   ]);
+  let listener = (): void => {};
   const aborted = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener(
-      "abort",
-      () => {
-        try {
-          throwIfAborted(signal);
-        } catch (error) {
-          reject(error);
-        }
-      },
-      { once: true },
-    );
+    listener = () => {
+      try {
+        throwIfAborted(signal);
+      } catch (error) {
+        reject(error);
+      }
+    };
+    signal.addEventListener("abort", listener, { once: true });
   });
-  const [zipped, brotli] = await Promise.race([sizes, aborted]);
-  return { gzipBytes: zipped.length, brotliBytes: brotli.length };
+  try {
+    const [zipped, brotli] = await Promise.race([sizes, aborted]);
+    return { gzipBytes: zipped.length, brotliBytes: brotli.length };
+  } finally {
+    signal.removeEventListener("abort", listener);
+  }
 }
 
 /**

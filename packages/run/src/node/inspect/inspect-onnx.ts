@@ -1,8 +1,7 @@
 /** What `secateur inspect` says of an ONNX model beside its tensors: what it takes, what it gives, which operators it is made of. */
-import { type OnnxGraph, type OnnxValue, readOnnx } from "@secateur/formats";
+import { decodeOnnx, detectFormat, type OnnxGraph, type OnnxValue } from "@secateur/formats";
 import { createGraphModel } from "@secateur/graph";
 import { formatCount, plainText } from "@secateur/report/text";
-import { isOnnxModel } from "../large/is-onnx-model.ts";
 
 /** An input or output: an extent is a number, the name of a dimension that varies, or null for one without a name. */
 export interface InspectedValue {
@@ -27,10 +26,10 @@ export interface InspectedGraph {
   readonly keptDense: readonly { readonly name: string; readonly reason: string }[];
 }
 
-/** Undefined where the file is no ONNX model. @throws what readOnnx throws */
-export async function inspectOnnx(path: string): Promise<InspectedGraph | undefined> {
-  if (!(await isOnnxModel(path))) return undefined;
-  const { model } = await readOnnx(path);
+/** Undefined where the bytes are no ONNX model. Data in other files are not read. @throws what decodeOnnx throws */
+export function inspectOnnx(bytes: Uint8Array, path: string): InspectedGraph | undefined {
+  if (detectFormat(bytes) !== "onnx") return undefined;
+  const model = decodeOnnx(bytes, path, () => undefined);
   const { inputs, outputs } = model.graph;
   const graph = createGraphModel({ graph: model.graph, opsets: model.opsets, name: path });
   return {

@@ -64,7 +64,7 @@ export async function runInspect(run: InspectRun): Promise<InspectDocument> {
     throw flagWithoutEffect({ flag: "--engine", reason: `${path} is no TensorFlow.js model` });
   }
   const { format, metadata, notes, tensors, content, sha256 } = isTfjs ? await inspectTfjs(run) : await read(path, cwd);
-  const graph = isTfjs ? undefined : await inspectOnnx(path);
+  const graph = isTfjs ? undefined : inspectOnnx(content, path);
   // What is one tensor in the file counts once.
   const counted = tensors.filter(({ tiedTo }) => tiedTo === undefined);
   const size = counted.reduce((sum, tensor) => sum + tensor.size, 0);

@@ -32,6 +32,8 @@ export interface LargeOnnx {
   readonly sha256: string;
   readonly weights: readonly DistantWeight[];
   readonly dense: readonly DenseTensor[];
+  /** Tensors beside the model that lie over bytes of others, by name. */
+  readonly overlapping: ReadonlySet<string>;
   /** Files beside the model, as it names them. */
   readonly locations: readonly string[];
 }
@@ -73,8 +75,30 @@ export async function openLargeOnnx(path: string, least: number = largeBytes): P
     ...{ path, bytes, model, sha256: createHash("sha256").update(bytes).digest("hex") },
     weights: weights.filter((weight) => weight !== undefined),
     dense: [...dense, ...inside],
+    overlapping: overlappingOf(model),
     locations: [...new Set(outside.map(({ location }) => location))],
   };
+}
+
+/** Names of tensors over the same bytes; tensors of no bytes lie over nothing. */
+function overlappingOf({ graph }: OnnxModel): ReadonlySet<string> {
+  const places = onnxTensors(graph).flatMap((tensor) => {
+    const place = placeOf(tensor);
+    return place && place.length > 0 ? [{ name: tensor.name, ...place }] : [];
+  });
+  const found = new Set<string>();
+  for (const location of new Set(places.map((place) => place.location))) {
+    const own = places.filter((place) => place.location === location).sort((a, b) => a.offset - b.offset);
+    let last: (typeof own)[number] | undefined;
+    for (const place of own) {
+      if (last && place.offset < last.offset + last.length) {
+        found.add(place.name);
+        found.add(last.name);
+      }
+      if (!last || place.offset + place.length > last.offset + last.length) last = place;
+    }
+  }
+  return found;
 }
 
 function placeOf(tensor: OnnxTensor) {

@@ -4,6 +4,8 @@
  * equal it are kept in the order of the file until k are.
  */
 import { closeSync, openSync, readSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
+import { throwIfAborted } from "@secateur/core";
 import { fileShrank, weightNotFinite } from "../../errors.ts";
 import type { DistantWeight } from "./large-onnx.ts";
 
@@ -22,12 +24,19 @@ const lowBits = 15;
 const infinite = 0x7f800000;
 
 /** Visits the bytes of a weight, a chunk at a time. The array is valid until the next. */
-function eachChunk(weight: DistantWeight, visit: (bytes: Uint8Array, at: number) => void): void {
+async function eachChunk(
+  weight: DistantWeight,
+  signal: AbortSignal,
+  visit: (bytes: Uint8Array, at: number) => void,
+): Promise<void> {
   const handle = openSync(weight.file, "r");
   try {
     const total = weight.size * elementBytes[weight.dtype]!;
     const buffer = new Uint8Array(Math.min(chunkBytes, total));
     for (let at = 0; at < total; ) {
+      // Whoever interrupts is heard between chunks.
+      await setImmediate();
+      throwIfAborted(signal);
       const read = readSync(handle, buffer, 0, Math.min(buffer.length, total - at), weight.offset + at);
       if (read === 0) throw fileShrank(weight.file);
       visit(buffer.subarray(0, read), at);
@@ -67,11 +76,15 @@ export function areZero(bytes: Uint8Array): boolean {
   return Buffer.compare(bytes, zeros.subarray(0, bytes.length)) === 0;
 }
 
-/** What keeps k of all weights. Two passes over their files. @throws ERR_NOT_FINITE */
-export function thresholdOf(weights: readonly DistantWeight[], k: number): Threshold {
+/** What keeps k of all weights. Two passes over their files. @throws ERR_NOT_FINITE, ERR_ABORTED */
+export async function thresholdOf(
+  weights: readonly DistantWeight[],
+  k: number,
+  signal: AbortSignal,
+): Promise<Threshold> {
   const high = new Float64Array(2 ** 16);
   for (const weight of weights) {
-    eachChunk(weight, (bytes, at) => {
+    await eachChunk(weight, signal, (bytes, at) => {
       if (areZero(bytes)) {
         high[0]! += bytes.length / elementBytes[weight.dtype]!;
         return;
@@ -86,7 +99,7 @@ export function thresholdOf(weights: readonly DistantWeight[], k: number): Thres
   const [upper, above] = binOf(high, k);
   const low = new Float64Array(2 ** lowBits);
   for (const weight of weights) {
-    eachChunk(weight, (bytes) => {
+    await eachChunk(weight, signal, (bytes) => {
       if (areZero(bytes)) {
         if (upper === 0) low[0]! += bytes.length / elementBytes[weight.dtype]!;
         return;

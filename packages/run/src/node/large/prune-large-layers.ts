@@ -4,7 +4,7 @@
  */
 import type { PrunedLayer } from "@secateur/core";
 import { activations } from "@secateur/fisher";
-import { createGraphModel } from "@secateur/graph";
+import { assertKnownOperators, createGraphModel } from "@secateur/graph";
 import { type PruneLayersResult, pruneLayers } from "@secateur/solvers-layerwise";
 import { tooLargeFor } from "../../errors.ts";
 import { openData } from "../open/open-data.ts";
@@ -13,7 +13,7 @@ import type { PruneDocument } from "../prune/prune-document.ts";
 import type { PruneSettings } from "../prune/prune-settings.ts";
 import type { DistantWeight, LargeOnnx } from "./large-onnx.ts";
 import { streamedGraph } from "./streamed-graph.ts";
-import { changedCopies, type FileCopy } from "./write-pruned.ts";
+import { changedCopies, type WriteSpec } from "./write-pruned.ts";
 
 /** Calibration examples where nothing is said: those of layer-wise runs of other models are more, which are in memory anyway. */
 const usualExamples = 128;
@@ -28,19 +28,22 @@ const usualExamples = 128;
 export async function pruneLargeLayers(
   { settings, session, cwd }: Omit<PruneRun, "makeReport" | "resume">,
   large: LargeOnnx,
-  { weights, copies }: { weights: readonly DistantWeight[]; copies: readonly FileCopy[] },
+  { weights, files }: { weights: readonly DistantWeight[]; files: WriteSpec },
 ): Promise<PruneLayersResult> {
   const { layers = {}, data: source, normalize, sparsity = 0, solver } = settings;
   const { pattern, damping, examples = usualExamples } = layers;
   const { model: file, path } = large;
-  const { signal } = session;
-  return await changedCopies(copies, { signal, source: path }, async (copyOf) => {
-    const model = createGraphModel({
-      ...{ graph: streamedGraph(file.graph, path, copyOf), opsets: file.opsets, name: path },
-    });
-    const { train } = await openData({
-      ...{ data: source!, normalize, classes: undefined, inputs: model.inputs, onEvent: session.onEvent, cwd },
-    });
+  let placeOf = (place: string): string => place;
+  const graph = streamedGraph(file.graph, path, (place) => placeOf(place));
+  const model = createGraphModel({ graph, opsets: file.opsets, name: path });
+  assertKnownOperators(model, "pruning it layer by layer");
+  const { train } = await openData({
+    ...{ data: source!, normalize, classes: undefined, inputs: model.inputs, onEvent: session.onEvent, cwd },
+  });
+  // What does not go together is told before anything is copied.
+  await model.flops(train);
+  return await changedCopies(files, async (copyOf) => {
+    placeOf = copyOf;
     return await pruneLayers(
       {
         ...{ model, data: train, solver, curvature: activations({ damping }), sparsity, examples },

@@ -29,7 +29,7 @@ const distant = [
 const node = (op: string, inputs: readonly string[], output: string) => ({
   ...{ name: output, op, domain: "", inputs, outputs: [output], attributes: {} },
 });
-const bytes = encodeOnnx({
+const plain = {
   opsets: { "": 17 },
   metadata: {},
   graph: {
@@ -42,7 +42,8 @@ const bytes = encodeOnnx({
     inputs: [{ name: "x", dtype: "i64", shape: ["batch"] }],
     outputs: [{ name: "y", dtype: "f32", shape: ["batch", 5] }],
   },
-});
+} satisfies Parameters<typeof encodeOnnx>[0];
+const bytes = encodeOnnx(plain);
 
 async function open(name: string, data: Float32Array = numbers) {
   mkdirSync(join(folder, name), { recursive: true });
@@ -53,9 +54,17 @@ async function open(name: string, data: Float32Array = numbers) {
 }
 
 const found = { entry: { name: "magnitude" }, packageName: "@secateur/solvers-magnitude", version: "1.0.0" };
-const usual = { found, options: {}, limits: {}, keepDense: [], plan: {}, sparsity: 0.7, seed: 0 };
+const usual = {
+  ...{ found, options: {}, limits: {}, keepDense: [], plan: {}, sparsity: 0.7, seed: 0 },
+  ...{ inputs: {}, batchNorm: {}, curvatureOptions: {} },
+};
 
-function run(large: Awaited<ReturnType<typeof open>>, out: string, changed: object = {}) {
+function run(
+  large: Awaited<ReturnType<typeof open>>,
+  out: string,
+  changed: object = {},
+  signal: AbortSignal = new AbortController().signal,
+) {
   const outputs: PruneOutputs = {
     ...{
       out: join(folder, out, "net.onnx"),
@@ -65,7 +74,6 @@ function run(large: Awaited<ReturnType<typeof open>>, out: string, changed: obje
     ...{ form: "onnx", opset: undefined, report: undefined, overwrite: false },
   };
   mkdirSync(join(folder, out), { recursive: true });
-  const { signal } = new AbortController();
   const session = { kernels: referenceKernels, kernelChoice: "reference", seed: 0, signal, context: createRunContext };
   const events: RunEvent[] = [];
   const settings = { ...usual, ...changed } as unknown as PruneSettings;
@@ -103,6 +111,34 @@ describe("a model whose weights stay in their file", () => {
     const after = written("dense-out");
     expect([...after.subarray(0, 39)]).toEqual([...numbers.subarray(0, 39)]);
     expect(after.subarray(39, 69).filter((x) => x !== 0).length).toBeLessThanOrEqual(15);
+  });
+
+  test("whose weights lie over the same bytes is refused before anything is copied", async () => {
+    const large = await open("shared");
+    const shared = { ...large, overlapping: new Set(["second"]) };
+    await expect(run(shared, "shared-out")).rejects.toThrow(/'second', which shares its bytes/);
+    expect(readdirSync(join(folder, "shared-out"))).toEqual([]);
+    const path = join(folder, "over", "net.onnx");
+    mkdirSync(join(folder, "over"));
+    const over = distant.map((tensor) =>
+      tensor.name === "second" ? { ...tensor, distant: { ...tensor.distant, offset: 4 * 38 } } : tensor,
+    );
+    writeFileSync(path, encodeOnnx({ ...plain, graph: { ...plain.graph, distant: over } }));
+    writeFileSync(join(folder, "over", "net.data"), new Uint8Array(numbers.buffer));
+    expect([...(await openLargeOnnx(path, 100))!.overlapping].sort()).toEqual(["first", "second"]);
+  });
+
+  test("with data that do not fit is refused before anything is copied, and an interrupted copy leaves nothing", async () => {
+    const data = join(folder, "wide.npy");
+    writeFileSync(data, encodeNpy({ shape: [2, 3], data: new Float32Array(6) }));
+    const layers = { found: { ...found, entry: { name: "wanda" } }, layers: {}, data: `npy:${data}` };
+    await expect(run(await open("unfit"), "unfit-out", layers)).rejects.toThrow(/input 'x'/);
+    expect(readdirSync(join(folder, "unfit-out"))).toEqual([]);
+    const controller = new AbortController();
+    const stopped = run(await open("stopped"), "stopped-out", {}, controller.signal);
+    controller.abort();
+    await expect(stopped).rejects.toThrow(/interrupted/);
+    expect(readdirSync(join(folder, "stopped-out"))).toEqual([]);
   });
 
   test("is pruned layer by layer to what it is pruned to in memory, and its layers are read from what was written", async () => {
@@ -155,6 +191,9 @@ describe("a model whose weights stay in their file", () => {
   test.each([
     ["another solver", { found: { ...found, entry: { name: "chita" } } }, /--solver chita takes all weights/],
     ["data", { data: "mnist" }, /measuring with --data/],
+    ["cutting", { cut: true }, /--cut takes/],
+    ["a task", { task: "classification" }, /--task takes/],
+    ["fixed inputs", { inputs: { fix: ["x=1"] } }, /--fix takes/],
     ["retraining", { retrain: {} }, /--retrain/],
     ["a limit", { limits: { flops: 0.5 } }, /a limit on other things/],
     ["no sparsity", { sparsity: undefined }, /without a --sparsity/],

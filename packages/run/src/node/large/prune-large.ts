@@ -2,9 +2,10 @@
 import { existsSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { keptCount } from "@secateur/core";
-import { checkOutput, makeFolder, writeFileAtomic } from "@secateur/formats";
+import { checkOutput, makeFolder } from "@secateur/formats";
 import { keepsAll, ownData, tooLargeFor } from "../../errors.ts";
 import { peakMemoryBytes } from "../memory.ts";
+import { asksForMeasuring } from "../norm/batch-norm.ts";
 import { denseAmong } from "../open/any-model-settings.ts";
 import { onnxArchitecture } from "../open/open-onnx.ts";
 import type { PruneRun } from "../prune/measured-run.ts";
@@ -16,7 +17,7 @@ import { versions } from "../versions.ts";
 import type { DistantWeight, LargeOnnx } from "./large-onnx.ts";
 import { elementBytes, thresholdOf } from "./magnitude-threshold.ts";
 import { assertLayersFit, layerOfDocument, pruneLargeLayers } from "./prune-large-layers.ts";
-import { type FileCopy, writePruned } from "./write-pruned.ts";
+import { type FileCopy, type WriteSpec, writePruned } from "./write-pruned.ts";
 
 /**
  * Writes the model file as it is, and beside it its data with weights set to zero. By magnitude the largest k of all weights stay, as
@@ -44,16 +45,21 @@ export async function pruneLarge(
   if (weights.length === 0) throw keepsAll(large.path);
   const other = weights.find(({ dtype }) => !(dtype in elementBytes));
   if (other) throw tooLargeFor({ path: large.path, what: `'${other.name}' of type ${other.dtype}` });
+  const shared = weights.find(({ name }) => large.overlapping.has(name));
+  if (shared)
+    throw tooLargeFor({ path: large.path, what: `'${shared.name}', which shares its bytes with another tensor,` });
   const prunable = weights.reduce((sum, { size }) => sum + size, 0);
+  const recipe = portableRecipe(recipeOf(spec, large), outputs.recipe);
+  const made = [
+    { to: outputs.out, content: large.bytes },
+    { to: outputs.recipe, content: `${JSON.stringify(recipe, null, 2)}\n` },
+  ];
+  const files: WriteSpec = { copies, made, signal: session.signal };
   const { layers, objective } = settings.layers
-    ? await byLayers(spec, large, { weights, copies })
-    : byMagnitude(weights, copies, { keep: keptCount(prunable, sparsity), signal: session.signal, source: large.path });
+    ? await byLayers(spec, large, { weights, files })
+    : await byMagnitude(weights, files, keptCount(prunable, sparsity));
   const nonzeros = layers.reduce((sum, layer) => sum + layer.nonzeros, 0);
   const kept = layers.reduce((sum, layer) => sum + layer.kept, 0);
-  const recipe = portableRecipe(recipeOf(spec, large), outputs.recipe);
-  const { overwrite } = outputs;
-  await writeFileAtomic(outputs.out, large.bytes, { overwrite });
-  await writeFileAtomic(outputs.recipe, `${JSON.stringify(recipe, null, 2)}\n`, { overwrite });
   const totalMs = now() - started;
   const times = { gradientMs: 0, solveMs: totalMs };
   const unprunable = large.dense.map(({ name, reason }) => ({ weight: name, reason }));
@@ -85,13 +91,8 @@ interface Done {
   readonly objective: number;
 }
 
-function byMagnitude(
-  weights: readonly DistantWeight[],
-  copies: readonly FileCopy[],
-  { keep, signal, source }: { keep: number; signal: AbortSignal; source: string },
-): Done {
-  const threshold = thresholdOf(weights, keep);
-  const found = writePruned(copies, weights, { threshold, signal, source });
+async function byMagnitude(weights: readonly DistantWeight[], files: WriteSpec, keep: number): Promise<Done> {
+  const found = await writePruned(files, weights, await thresholdOf(weights, keep, files.signal));
   const layers = weights.map((weight) => {
     const { kept, nonzeros } = found.get(weight)!;
     return { name: weight.name, shape: weight.shape, size: weight.size, kept, nonzeros };
@@ -102,7 +103,7 @@ function byMagnitude(
 async function byLayers(
   spec: Parameters<typeof pruneLargeLayers>[0],
   large: LargeOnnx,
-  at: { weights: readonly DistantWeight[]; copies: readonly FileCopy[] },
+  at: { weights: readonly DistantWeight[]; files: WriteSpec },
 ): Promise<Done> {
   const result = await pruneLargeLayers(spec, large, at);
   const layers = at.weights.map((weight) => layerOfDocument(weight, result.layers));
@@ -121,6 +122,19 @@ function assertFits(settings: PruneSettings, { path }: LargeOnnx): { readonly sp
   if (retrain) refuse("--retrain");
   if (layers) assertLayersFit(settings, path);
   if (allocation) refuse("an allocation");
+  for (const [flag, given] of [
+    ["--cut", settings.cut],
+    ["--task", settings.task],
+    ["--arch", settings.arch !== undefined && settings.arch !== onnxArchitecture],
+    ["--engine", settings.engine],
+    ["--include-frozen", settings.includeFrozen],
+    ["--input-shape", settings.inputs.inputShape?.length],
+    ["--fix", settings.inputs.fix?.length],
+    ["--reestimate-batch-norm", asksForMeasuring(settings.batchNorm.when)],
+    ["--curvature-option", Object.keys(settings.curvatureOptions).length],
+  ] as const) {
+    if (given) refuse(flag);
+  }
   if (Object.values(limits).some((limit) => limit !== undefined))
     refuse("a limit on other things than the number of weights");
   if ((plan.stages ?? 1) > 1) refuse("pruning in several stages");

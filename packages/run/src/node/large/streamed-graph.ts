@@ -13,17 +13,22 @@ import {
 import type { GraphSpec, GraphTensor } from "@secateur/graph";
 import { fileShrank } from "../../errors.ts";
 
-/** The graph of a model at `path`. @param copyOf - the file that is read and written in place of one beside the model */
+/** The graph of a model at `path`. @param copyOf - asked whenever numbers move: the file that is read and written in place of one beside the model */
 export function streamedGraph(graph: OnnxGraph, path: string, copyOf: (file: string) => string): GraphSpec {
   const streamed = (tensor: OnnxTensor): GraphTensor => {
     if (!("opaque" in tensor) || !tensor.distant) return tensor as GraphTensor;
     const { name, shape, distant } = tensor;
     const { location, offset, length } = distant;
     const dtype = tensor.dtype as TensorDtype;
-    const file = copyOf(join(dirname(path), location));
+    const place = join(dirname(path), location);
     const read = (): Tensor["data"] => {
       const bytes = new Uint8Array(length);
-      transfer(file, "r", (handle, at) => readSync(handle, bytes, at, length - at, offset + at), length);
+      transfer(
+        copyOf(place),
+        "r",
+        (handle, at) => readSync(handle, bytes, at, piece(length - at), offset + at),
+        length,
+      );
       return elementsFrom(dtype, bytes, true);
     };
     return {
@@ -35,11 +40,21 @@ export function streamedGraph(graph: OnnxGraph, path: string, copyOf: (file: str
         const changed = asTensorLike({ dtype, shape, data: read() } as Tensor, numbers);
         const bytes = new Uint8Array(length);
         putElements(changed.data, bytes, 0);
-        transfer(file, "r+", (handle, at) => writeSync(handle, bytes, at, length - at, offset + at), length);
+        transfer(
+          copyOf(place),
+          "r+",
+          (handle, at) => writeSync(handle, bytes, at, piece(length - at), offset + at),
+          length,
+        );
       },
     };
   };
   return { ...(graph as GraphSpec), initializers: graph.initializers.map(streamed) };
+}
+
+/** Node moves less than 2 GiB at a time. */
+function piece(bytes: number): number {
+  return Math.min(bytes, 2 ** 30);
 }
 
 /** Moves bytes until all have been. @throws ERR_USAGE where the file has fewer than before */

@@ -1,4 +1,5 @@
 /** Files of weights copied with some of them zero, a chunk at a time; nothing but zeros is left out, so that sparse files stay sparse. */
+import { randomUUID } from "node:crypto";
 import {
   closeSync,
   fsyncSync,
@@ -8,11 +9,12 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { throwIfAborted } from "@secateur/core";
-import { tooLargeFor } from "../../errors.ts";
 import type { DistantWeight } from "./large-onnx.ts";
 import { areZero, elementBytes, keysOf, type Threshold } from "./magnitude-threshold.ts";
 
@@ -32,64 +34,88 @@ export interface FileCopy {
 
 const chunkBytes = 2 ** 24;
 
+/** A text or bytes to write beside the copies. */
+export interface FileMade {
+  readonly to: string;
+  readonly content: Uint8Array | string;
+}
+
+/** What is written together. */
+export interface WriteSpec {
+  readonly copies: readonly FileCopy[];
+  readonly made: readonly FileMade[];
+  readonly signal: AbortSignal;
+}
+
 /**
- * Copies files with the weights below a threshold zero. The copies appear when all of them are whole, or not at all.
+ * Copies files with the weights below a threshold zero. The outputs appear when all of them are whole, or not at all.
  *
  * @returns by weight what became of it
- * @throws ERR_ABORTED; ERR_USAGE for weights that overlap
+ * @throws ERR_ABORTED
  */
-export function writePruned(
-  copies: readonly FileCopy[],
+export async function writePruned(
+  spec: WriteSpec,
   weights: readonly DistantWeight[],
-  { threshold, signal, source }: { threshold: Threshold; signal: AbortSignal; source: string },
-): ReadonlyMap<DistantWeight, PrunedWeight> {
-  const state = { ...threshold, results: new Map<DistantWeight, PrunedWeight>() };
-  const written: FileCopy[] = [];
-  try {
-    for (const [i, { from, to }] of copies.entries()) {
-      const temporary = temporaryAt(to, i);
-      written.push({ from: temporary, to });
-      const own = weights.filter(({ file }) => file === from).sort((a, b) => a.offset - b.offset);
-      copyFile({ from, to: temporary }, own, { state, signal, source });
-    }
-    for (const { from, to } of written) renameSync(from, to);
-  } finally {
-    for (const { from } of written) rmSync(from, { force: true });
-  }
+  threshold: Threshold,
+): Promise<ReadonlyMap<DistantWeight, PrunedWeight>> {
+  const state: State = { ...threshold, results: new Map() };
+  await writtenTogether(spec, async ({ from, temporary }) => {
+    const own = weights.filter(({ file }) => file === from).sort((a, b) => a.offset - b.offset);
+    await copyFile({ from, to: temporary }, own, { state, signal: spec.signal });
+  });
   return state.results;
 }
 
 /**
- * Copies files and lets `change` write into the copies, which are put in place when it is done, or not at all.
+ * Copies files and lets `change` write into the copies. The outputs appear when it is done, or not at all.
  *
  * @param change - `copyOf` a file is what becomes its copy, or the file itself where it has none
  * @throws what `change` throws; ERR_ABORTED
  */
 export async function changedCopies<T>(
-  copies: readonly FileCopy[],
-  { signal, source }: { signal: AbortSignal; source: string },
+  spec: WriteSpec,
   change: (copyOf: (file: string) => string) => Promise<T>,
 ): Promise<T> {
-  const made = copies.map(({ from, to }, i) => ({ from, temporary: temporaryAt(to, i), to }));
+  const copyOf = new Map<string, string>();
+  const state: State = { key: 0, ties: 0, results: new Map() };
+  return await writtenTogether(
+    spec,
+    async ({ from, temporary }) => {
+      copyOf.set(from, temporary);
+      await copyFile({ from, to: temporary }, [], { state, signal: spec.signal });
+    },
+    async () => await change((file) => copyOf.get(file) ?? file),
+  );
+}
+
+/** Makes all files under other names beside their places, and moves them there when all are whole. */
+async function writtenTogether<T>(
+  { copies, made, signal }: WriteSpec,
+  copy: (file: { readonly from: string; readonly temporary: string }) => Promise<void>,
+  then?: () => Promise<T>,
+): Promise<T> {
+  const created: { readonly temporary: string; readonly to: string }[] = [];
+  const beside = (to: string): string => {
+    const temporary = join(dirname(to), `.secateur-${randomUUID()}.tmp`);
+    closeSync(openSync(temporary, "wx"));
+    created.push({ temporary, to });
+    return temporary;
+  };
   try {
-    const state = { key: 0, ties: 0, results: new Map() };
-    for (const { from, temporary } of made) copyFile({ from, to: temporary }, [], { state, signal, source });
-    const result = await change((file) => made.find(({ from }) => from === file)?.temporary ?? file);
-    for (const { temporary, to } of made) {
+    for (const { from, to } of copies) await copy({ from, temporary: beside(to) });
+    const result = (await then?.()) as T;
+    for (const { to, content } of made) writeFileSync(beside(to), content);
+    for (const { temporary } of created) {
       const handle = openSync(temporary, "r+");
       fsyncSync(handle);
       closeSync(handle);
-      renameSync(temporary, to);
     }
+    throwIfAborted(signal);
+    for (const { temporary, to } of created) renameSync(temporary, to);
     return result;
   } finally {
-    for (const { temporary } of made) rmSync(temporary, { force: true });
+    for (const { temporary } of created) rmSync(temporary, { force: true });
   }
-}
-
-/** A file beside another one, which takes its place when it is whole. */
-function temporaryAt(to: string, i: number): string {
-  return join(dirname(to), `.secateur-${process.pid}-large-${i}.tmp`);
 }
 
 interface State extends Threshold {
@@ -98,15 +124,17 @@ interface State extends Threshold {
   readonly results: Map<DistantWeight, PrunedWeight>;
 }
 
-function copyFile(
+async function copyFile(
   { from, to }: FileCopy,
   weights: readonly DistantWeight[],
-  { state, signal, source }: { state: State; signal: AbortSignal; source: string },
-): void {
-  const [input, output] = [openSync(from, "r"), openSync(to, "wx")];
+  { state, signal }: { state: State; signal: AbortSignal },
+): Promise<void> {
+  const [input, output] = [openSync(from, "r"), openSync(to, "r+")];
   const buffer = new Uint8Array(chunkBytes);
-  const copy = (start: number, end: number, change: (bytes: Uint8Array) => void): void => {
+  const copy = async (start: number, end: number, change: (bytes: Uint8Array) => void): Promise<void> => {
     for (let at = start; at < end; ) {
+      // Whoever interrupts is heard between chunks.
+      await setImmediate();
       throwIfAborted(signal);
       const read = readSync(input, buffer, 0, Math.min(buffer.length, end - at), at);
       if (read === 0) return;
@@ -121,15 +149,13 @@ function copyFile(
     ftruncateSync(output, size);
     let end = 0;
     for (const weight of weights) {
-      if (weight.offset < end) throw tooLargeFor({ path: source, what: `'${weight.name}', which shares its bytes,` });
-      copy(end, weight.offset, () => {});
+      await copy(end, weight.offset, () => {});
       end = weight.offset + weight.size * elementBytes[weight.dtype]!;
       const sums = { kept: 0, nonzeros: 0, objective: 0 };
-      copy(weight.offset, end, (bytes) => zeroBelow(bytes, weight.dtype, { state, sums }));
+      await copy(weight.offset, end, (bytes) => zeroBelow(bytes, weight.dtype, { state, sums }));
       state.results.set(weight, sums);
     }
-    copy(end, size, () => {});
-    fsyncSync(output);
+    await copy(end, size, () => {});
   } finally {
     closeSync(input);
     closeSync(output);

@@ -78,10 +78,10 @@ export function toldExtents(
   throw badUsage(`--input-shape: '${name}' is [${own}] in the model and ${found}`, { name });
 }
 
-/** @throws ERR_USAGE for a name that is no input's */
+/** @throws ERR_USAGE for a name that is no input's, and for a fraction where the input is of whole numbers */
 export function assertInputs(
   { shapes = new Map(), fixed = new Map(), states = new Map() }: InputChoices,
-  inputs: readonly Pick<ValueSpec, "name">[],
+  inputs: readonly Pick<ValueSpec, "name" | "dtype">[],
   source: string,
 ): void {
   const names = inputs.map(({ name }) => name);
@@ -95,6 +95,11 @@ export function assertInputs(
       const message = `${flag}: ${source} has no input '${name}'; it has ${names.join(", ")}`;
       throw badUsage(message, { flag, name, names, source });
     }
+  }
+  for (const { name, dtype } of inputs) {
+    const number = fixed.get(name);
+    if (number === undefined || Number.isInteger(number) || !/^[iu]\d/.test(dtype)) continue;
+    throw badUsage(`--fix: '${name}' is of whole numbers (${dtype}) and cannot be ${number}`, { name, dtype, number });
   }
 }
 

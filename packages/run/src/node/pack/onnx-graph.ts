@@ -1,7 +1,7 @@
 /** An ONNX model as the packer takes it: its shapes fixed, its inputs as they were told, everything else folded. */
 import { isPruneError } from "@secateur/core";
 import type { OnnxModel } from "@secateur/formats";
-import { foldGraph, type GraphSpec, type GraphTensor, kindOfDtype, type Shape, type ValueSpec } from "@secateur/graph";
+import { fixedTensors, foldGraph, type GraphSpec, kindOfDtype, type Shape, type ValueSpec } from "@secateur/graph";
 import { batchPair, lowerOnnx, openBatch, type PackGraph } from "@secateur/runtime/pack";
 import { badUsage, openExtent } from "../../errors.ts";
 import { assertInputs, type InputChoices, toldExtents } from "../open/input-choices.ts";
@@ -59,13 +59,8 @@ function lowerAt(spec: {
   const open = graph.inputs.filter(({ name }) => !fixed.has(name));
   const inputs = new Map(open.map(({ name }) => [name, shapeOf(name)] as const));
   const kinds = new Map(open.map(({ name, dtype }) => [name, kindOfDtype(dtype) ?? "real"] as const));
-  const constants = graph.inputs.flatMap(({ name, dtype }): readonly GraphTensor[] => {
-    const number = fixed.get(name);
-    if (number === undefined) return [];
-    const shape = shapeOf(name);
-    const size = shape.reduce((product, extent) => product * extent, 1);
-    return [{ name, dtype, shape, data: new Float64Array(size).fill(number) }];
-  });
+  const told = graph.inputs.map((input) => ({ ...input, shape: shapeOf(input.name) }));
+  const constants = fixedTensors({ name: graph.name, inputs: told }, fixed, inputs);
   const settled = { ...graph, inputs: open, initializers: [...graph.initializers, ...constants] };
   const { graph: folded, types } = foldGraph({ graph: settled, opsets, inputs, kinds });
   const wholes = new Set([...types].flatMap(([name, { kind }]) => (kind === "real" ? [] : [name])));

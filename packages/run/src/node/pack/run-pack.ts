@@ -5,7 +5,7 @@ import type { ValueType } from "@secateur/runtime";
 import { type CostTable, encodePacked, type PackedLayer, type PackGraph, packGraph } from "@secateur/runtime/pack";
 import { badUsage, maxLossWithoutAccuracy, packedLossTooLarge } from "../../errors.ts";
 import type { Session } from "../../session.ts";
-import { brotli, type CompressedCopy, checkCopies, writeCopies } from "../export/compressed-copies.ts";
+import { brotli, type CompressedCopy, checkCopies, settleCopies } from "../export/compressed-copies.ts";
 import type { InputChoices } from "../open/input-choices.ts";
 import { openData } from "../open/open-data.ts";
 import { findTask } from "../plugins/find-task.ts";
@@ -81,7 +81,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   if (maxLoss !== undefined && settings.data === undefined)
     throw badUsage("--max-loss needs --data: a loss is measured on data");
   await checkOutput(out, { overwrite });
-  if (compress) await checkCopies([out], { overwrite });
+  await checkCopies([out], { overwrite });
   const open = (path: string): Promise<Packable> =>
     openPackable({ path, arch: settings.arch, inputs: settings.inputs, onEvent: session.onEvent });
   const model = await open(settings.model);
@@ -135,7 +135,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
   await writeFileAtomic(out, packed.bytes, { overwrite, signal: session.signal });
   const { layers } = packed;
   const raw = await encodePacked(packed.graph, { values, metadata: written, compression: "none" });
-  const copies = compress ? await writeCopies([[out, raw]], { overwrite, signal: session.signal }) : undefined;
+  const copies = await settleCopies([[out, raw]], { compress, overwrite, signal: session.signal });
   const bytes = await measureBytes({ raw, gzip: packed.bytes.length, dense: dense?.graph ?? packed.graph });
   if (bytes.gzip > Math.max(bytes.denseInt8Brotli, noticedBytes)) {
     const message = `${out}: its ${bytes.gzip} bytes are more than the ${bytes.denseInt8Brotli} of 8-bit weights ${dense ? "before pruning" : "with their zeros in place"}, compressed by brotli: this file saves work, not bytes; a higher sparsity, or compressing the file as it is sent, saves both`;
@@ -151,7 +151,7 @@ export async function runPack(settings: PackSettings, session: Session): Promise
     layers,
     expectedMs: total((layer) => layer.expectedMs),
     denseMs: total((layer) => layer.denseMs),
-    ...(copies ? { copies } : {}),
+    ...copies,
     ...(before && after
       ? { accuracy: { before, after, ...(denseAccuracy ? { dense: denseAccuracy } : {}), ...teacher } }
       : {}),

@@ -4,7 +4,7 @@ import { checkOutput, encodeOnnx, readFileBytes, writeFileAtomic } from "@secate
 import { formatCount, plainText } from "@secateur/report/text";
 import { decodePacked } from "@secateur/runtime";
 import { badUsage } from "../../errors.ts";
-import { type CompressedCopy, checkCopies, copiesText, writeCopies } from "../export/compressed-copies.ts";
+import { type CompressedCopy, checkCopies, copiesText, settleCopies } from "../export/compressed-copies.ts";
 import { onnxOfPacked } from "../export/onnx-of-packed.ts";
 import { findEncoder } from "../plugins/find-format.ts";
 import { isPacked, packedCheckpoint } from "./packed-checkpoint.ts";
@@ -34,13 +34,13 @@ export async function runUnpack(spec: {
   const isOnnx = out.endsWith(".onnx");
   const encode = isOnnx ? undefined : await findEncoder(out, cwd);
   await checkOutput(out, { overwrite });
-  if (compress) await checkCopies([out], { overwrite });
+  await checkCopies([out], { overwrite });
   const bytes = await readFileBytes(path);
   if (!isPacked(bytes)) throw badUsage(`${path} is no packed network; unpack takes what secateur pack wrote`, { path });
   const { tensors, metadata } = await packedCheckpoint(bytes, path);
   const encoded = encode ? await encode({ tensors, metadata }) : encodeOnnx(onnxOfPacked(await decodePacked(bytes)));
   await writeFileAtomic(out, encoded, { overwrite, signal });
-  const copies = compress ? { copies: await writeCopies([[out, encoded]], { overwrite, signal }) } : {};
+  const copies = await settleCopies([[out, encoded]], { compress, overwrite, signal });
   const size = tensors.reduce((sum, { data }) => sum + data.length, 0);
   const zeros = tensors.reduce((sum, { data }) => sum + countZeros(data as Float32Array), 0);
   return { file: out, tensors: tensors.length, size, zeros, ...copies };
