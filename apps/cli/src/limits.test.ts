@@ -30,7 +30,7 @@ describe("limits", () => {
     expect(flops.out).toMatch(/magnitude-0\.5flops\.safetensors$/);
     // Layer by layer, the limit is shared out over the layers.
     const layers = await prune([...magnitude, "--flops", "0.5", "--scope", "layers", "--force"]);
-    expect(layers.limits[0]!.reached).toBeLessThanOrEqual(0.5);
+    expect(layers.limits![0]!.reached).toBeLessThanOrEqual(0.5);
     const bytes = await prune([...magnitude, "--bytes", "0.9", "--sparsity", "0.2"]);
     expect(bytes.limits!.map(({ kind }) => kind)).toEqual(["weights", "bytes"]);
     for (const { asked, reached } of bytes.limits!) expect(reached).toBeLessThanOrEqual(asked + 1e-9);
