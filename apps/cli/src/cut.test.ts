@@ -2,7 +2,14 @@ import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createRng } from "@secateur/core";
-import { decodeOnnx, encodeNpy, encodeSafetensors, type NamedTensor } from "@secateur/formats";
+import {
+  decodeOnnx,
+  encodeNpy,
+  encodeOnnx,
+  encodeSafetensors,
+  type NamedTensor,
+  type NewOnnxModel,
+} from "@secateur/formats";
 import { createNetwork, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
 import { call, temporaryFolder } from "./testing.test-support.ts";
@@ -78,6 +85,36 @@ test("an ONNX model that was read stays itself but for what is cut", async () =>
   expect(after!.graph.nodes.find(({ attributes }) => attributes["group"] === 3)).toBeDefined();
   expect(after!.metadata).toEqual(before!.metadata);
   expect(after!.opsets).toEqual(before!.opsets);
+});
+
+test("weights that are no numbers are refused, and an operator that is not known is named with the file", async () => {
+  const folder = await temporaryFolder();
+  const model = await maskedModel(folder);
+  const whole = join(folder, "whole.onnx");
+  await call(["convert", model, "--out", whole]);
+  const { graph, opsets } = decodeOnnx(await readFile(whole), whole);
+  const write = async (name: string, change: Partial<NewOnnxModel["graph"]>): Promise<string> => {
+    const path = join(folder, name);
+    const changed = { ...graph, ...change } as NewOnnxModel["graph"];
+    const nodes = changed.nodes.map((node) => ({ ...node, floats: ["epsilon"] }));
+    await writeFile(
+      path,
+      encodeOnnx({ opsets: { ...opsets, "com.example": 1 }, metadata: {}, graph: { ...changed, nodes } }),
+    );
+    return path;
+  };
+  const [first, ...others] = graph.initializers as NewOnnxModel["graph"]["initializers"];
+  const broken = { ...first!, data: (first!.data as Float32Array).map((x, i) => (i === 0 ? Number.NaN : x)) };
+  const nan = await write("nan.onnx", { initializers: [broken, ...others] as NewOnnxModel["graph"]["initializers"] });
+  const found = await call(["cut", nan, "--out", join(folder, "x.onnx")]);
+  expect([found.code, found.stderr]).toEqual([2, expect.stringContaining("ERR_NOT_FINITE")]);
+  const nodes = graph.nodes.map((node) =>
+    node.op === "Relu" ? { ...node, op: "Unheard", domain: "com.example" } : node,
+  );
+  const unknown = await write("unknown.onnx", { nodes });
+  const { code, stderr } = await call(["cut", unknown, "--out", join(folder, "x.onnx")]);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/unknown\.onnx.*Unheard.*ERR_OPERATOR/);
 });
 
 test("a whole network, an output that cannot hold it and a model in its own place are refused before anything is written", async () => {

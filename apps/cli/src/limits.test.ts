@@ -28,6 +28,9 @@ describe("limits", () => {
     expect(flops.recipe).toMatchObject({ flops: 0.5 });
     expect(flops.recipe.sparsity).toBeUndefined();
     expect(flops.out).toMatch(/magnitude-0\.5flops\.safetensors$/);
+    // Layer by layer, the limit is shared out over the layers.
+    const layers = await prune([...magnitude, "--flops", "0.5", "--scope", "layers", "--force"]);
+    expect(layers.limits![0]!.reached).toBeLessThanOrEqual(0.5);
     const bytes = await prune([...magnitude, "--bytes", "0.9", "--sparsity", "0.2"]);
     expect(bytes.limits!.map(({ kind }) => kind)).toEqual(["weights", "bytes"]);
     for (const { asked, reached } of bytes.limits!) expect(reached).toBeLessThanOrEqual(asked + 1e-9);
@@ -74,7 +77,6 @@ describe("limits", () => {
     expect(await said("--flops", "2")).toMatch(/--flops: .*at most 1/);
     expect(await said("--costs", "costs.json")).toMatch(/--costs would change nothing/);
     const layers = (...more: string[]) => said("--scope", "layers", ...more);
-    expect(await layers("--flops", "0.5")).toMatch(/a limit of flops needs an allocation.*ERR_BUDGET/);
     expect(await layers("--milliseconds", "0.5")).toMatch(/no limit of milliseconds.*ERR_BUDGET/);
     expect(await layers("--sparsity", "0.4", "--layer-limit", "fc1=0.5")).toMatch(
       /the bound of 'fc1.weight' needs an allocation.*ERR_BUDGET/,

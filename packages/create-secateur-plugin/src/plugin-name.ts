@@ -21,9 +21,12 @@ const builtIn: readonly string[] = [
   "bso",
   "cbs",
   "chita",
+  "dsnot",
   "empirical-fisher",
   "gauss-newton",
   "kfac",
+  "gradient-flow",
+  "grasp",
   "kronecker-gauss-newton",
   "layerwise",
   "magnitude",
@@ -31,10 +34,13 @@ const builtIn: readonly string[] = [
   "obc",
   "obd",
   "obs",
+  "prospr",
   "random",
+  "snip",
+  "snows",
   "sparsegpt",
   "sparseswaps",
-  "dsnot",
+  "synflow",
   "wanda",
   "woodfisher",
 ];
@@ -42,7 +48,22 @@ const builtIn: readonly string[] = [
 /** The same of what is no method. */
 const builtInOthers: Partial<Record<PluginKind, readonly string[]>> = {
   task: ["binary", "classification", "distillation", "next-token", "position-classification", "regression"],
-  "training-rule": ["gmp"],
+  "training-rule": [
+    ...[
+      "ac-dc",
+      "admm",
+      "auto-prune",
+      "filters",
+      "gmp",
+      "granet",
+      "granet-st",
+      "iss-p",
+      "perp",
+      "polarization",
+      "powerpropagation",
+    ],
+    ...["rigl", "set"],
+  ],
   format: ["npy", "onnx", "pytorch", "safetensors"],
 };
 

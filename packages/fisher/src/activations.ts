@@ -82,7 +82,7 @@ function curvatureOf(
     ctx.report({ type: "note", level: "warn", code: "calibration-rank", message });
   }
   if (asked === undefined && damping > 0) {
-    const message = `${name}: ${count} rows of inputs for ${cols} weights a row are few; ${damping} of its mean is added to H's diagonal (activations({ damping }) says otherwise)`;
+    const message = `${name}: ${count} rows of inputs for ${cols} weights a row are few; ${damping} of its mean is added to H's diagonal (--layer-damping, or activations({ damping }), says otherwise)`;
     ctx.report({ type: "note", level: "info", code: "calibration-damped", message });
   }
   if (dead > 0) {

@@ -58,12 +58,12 @@ export function noDerivative(spec: { node: string; what: string }): PruneError {
   );
 }
 
-/** A weight whose inputs are not handed out. */
-export function noLayerInputs(where: string, param: string): PruneError {
+/** A weight whose inputs are not handed out, and why: "it belongs to a transposed convolution". */
+export function noLayerInputs(where: string, param: string, why: string): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
-    `${where}: what '${param}' is multiplied with is not handed out: it belongs to a transposed convolution, or several nodes use it; leave it dense (--keep-dense), or take a method for the whole network`,
-    { details: { where, param } },
+    `${where}: what '${param}' is multiplied with is not handed out: ${why}; leave it dense (--keep-dense ${param}), or take a method for the whole network`,
+    { details: { where, param, why } },
   );
 }
 

@@ -55,7 +55,7 @@ function headline(run: ReportRun): string {
     [
       "time",
       formatDuration(timing.totalMs),
-      `gradients ${formatDuration(timing.gradientMs)}, solving ${formatDuration(timing.solveMs)}`,
+      `${run.stages.some(({ partsMs }) => partsMs) ? "inputs of layers" : "gradients"} ${formatDuration(timing.gradientMs)}, solving ${formatDuration(timing.solveMs)}`,
     ],
   ];
   const card = ([name, value, note]: readonly string[]) =>

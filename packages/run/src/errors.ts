@@ -228,9 +228,9 @@ export function shapesToTell(spec: {
   const { source, inputs, cause } = spec;
   const open = inputs.find(({ shape = [] }) => shape.some((extent) => typeof extent !== "number"));
   const text = (open?.shape ?? []).map((extent) => extent ?? "?").join(", ");
-  const reason = cause instanceof Error ? ` (${cause.message})` : "";
+  const reason = cause instanceof Error ? cause.message : "no size of its inputs that was tried goes through";
   return badUsage(
-    `${source}: input '${open?.name}' is [${text}], and no size that was tried goes through${reason}; say one, for example --input-shape '${open?.name}=${(open?.shape ?? []).map((extent, i) => (typeof extent === "number" ? extent : i === 0 ? "batch" : 256)).join(",")}'`,
+    `${source}: ${reason}; its input '${open?.name}' is [${text}], so if sizes are why, say some, for example --input-shape '${open?.name}=${(open?.shape ?? []).map((extent, i) => (typeof extent === "number" ? extent : i === 0 ? "batch" : 256)).join(",")}'`,
     { source, input: open?.name },
   );
 }
@@ -242,6 +242,16 @@ export function cutUnchecked(spec: { source: string; finite: number }): PruneErr
     "ERR_CUT",
     `${source}: of the outputs on random inputs ${(100 * finite).toFixed(0)} % are finite numbers, so that the cut model cannot be compared with the whole one; nothing was written; check the weights with secateur eval`,
     { fault: "runtime", details: spec },
+  );
+}
+
+/** A model with operators that are not known, whose channels cannot be followed. */
+export function operatorsToCut(spec: { source: string; operators: readonly string[] }): PruneError {
+  const { source, operators } = spec;
+  return new PruneError(
+    "ERR_OPERATOR",
+    `${source}: its operators ${operators.join(", ")} are not known here, so that channels cannot be followed and nothing can be cut; export the model without them, or pack it with the zeros that it has`,
+    { details: spec },
   );
 }
 

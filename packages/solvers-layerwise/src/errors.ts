@@ -106,7 +106,7 @@ export function nothingHeldOut(spec: {
 }): PruneError {
   const { model, allocation, heldOut, examples } = spec;
   const those = `${examples} calibration example${examples === 1 ? "" : "s"}`;
-  const remedy = 'choose "uniform" or "global", or give more examples';
+  const remedy = 'choose "uniform" or "global" (--layer-allocation), or give more examples';
   return new PruneError(
     "ERR_IMPOSSIBLE",
     examples < 2

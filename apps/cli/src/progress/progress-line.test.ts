@@ -15,6 +15,14 @@ test("one task fills the bar by itself, with the time that is left", () => {
   expect(follow(progress("evaluate", 10, 10))?.text).toBe("evaluating");
 });
 
+test("what a resumed task had done before does not count for the time that is left", () => {
+  let now = 0;
+  const follow = followProgress(() => now);
+  expect(follow(progress("train", 60, 100))?.text).toBe("training");
+  now = 2000;
+  expect(follow(progress("train", 80, 100))?.text).toBe("2.00 s left, training");
+});
+
 test("a task of unknown length counts rounds and shows its values", () => {
   const follow = followProgress(() => 0);
   expect(follow(progress("solve", 7, undefined, { objective: 0.12345 }))).toEqual({

@@ -27,6 +27,8 @@ export function followProgress(now: () => number): (event: RunEvent) => Progress
   let stageStarted = 0;
   let taskStarted = 0;
   let task = "";
+  /** Of a task that was under way already, such as a resumed training: what was done before. */
+  let before = 0;
   return (event) => {
     if (event.type === "round:start") round = event;
     if (event.type === "round:end") round = undefined;
@@ -43,6 +45,7 @@ export function followProgress(now: () => number): (event: RunEvent) => Progress
     if (event.task !== task || event.done <= 1) {
       task = event.task;
       taskStarted = now();
+      before = event.total && event.done > 1 ? event.done / event.total : 0;
     }
     const inTask = event.total ? Math.min(1, event.done / event.total) : undefined;
     // With several stages the whole run is what people wait for; a stage's own tasks only move the text.
@@ -53,7 +56,7 @@ export function followProgress(now: () => number): (event: RunEvent) => Progress
     const parts = [
       ...describeRound(round),
       ...describeStage(stage, stages),
-      ...timeLeft(fraction, spent),
+      ...timeLeft(fraction, spent, isStaged ? 0 : before),
       ...describeTask(event),
     ];
     return { fraction, text: parts.join(", ") };
@@ -70,9 +73,9 @@ function describeStage(stage: { index: number; sparsity: number } | undefined, s
   return [`stage ${stage.index + 1}/${stages} to ${(100 * stage.sparsity).toFixed(1)} %`];
 }
 
-function timeLeft(fraction: number | undefined, spentMs: number): readonly string[] {
-  if (!fraction || fraction >= 1 || spentMs < 500) return [];
-  return [`${formatDuration((spentMs * (1 - fraction)) / fraction)} left`];
+function timeLeft(fraction: number | undefined, spentMs: number, before: number): readonly string[] {
+  if (!fraction || fraction >= 1 || fraction <= before || spentMs < 500) return [];
+  return [`${formatDuration((spentMs * (1 - fraction)) / (fraction - before))} left`];
 }
 
 function describeTask({ task, done, total, values }: Extract<RunEvent, { type: "progress" }>): readonly string[] {

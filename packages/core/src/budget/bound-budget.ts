@@ -69,7 +69,9 @@ export function bindBudget(budget: Budget, params: readonly FlatParam[]): BoundB
     );
   }
   if (budget.allocation && !(units.perWeight && patterns.length === 0)) {
-    throw badBudget("an allocation spreads single weights over layers; leave it out, or leave the units at weights");
+    throw badBudget(
+      "an allocation spreads single weights over layers; leave it out (--allocation), or leave the units at weights (--units)",
+    );
   }
   const modelled = budget.allocation && limits.find(({ isModelled }) => isModelled);
   if (modelled) {

@@ -53,6 +53,14 @@ export function traceChannels(spec: ChannelSpec, stays: ReadonlySet<string> = ne
     axes[slot] = tensor.shape.map((extent) => (extent > 1 ? identities.fresh(extent) : undefined));
     tensors.set(tensor, slot);
   }
+  for (const { name } of graph.inputs) {
+    const slot = plan.inputs.get(name)!;
+    const { shape } = plan.types[slot]!;
+    // Its channels are what weights meet: the second axis of images, the last of rows.
+    const channels = shape.length < 3 ? shape.length - 1 : 1;
+    axes[slot] = shape.map((extent, axis) => (axis === channels && extent > 1 ? identities.fresh(extent) : undefined));
+    for (const axis of axes[slot]!) identities.fix(axis, `the input '${name.slice(0, 100)}'`);
+  }
   const inner = bodiesOf(graph);
   const outer = new Set(graph.nodes);
   const said = new Set(["", ...constantNames(graph)]);

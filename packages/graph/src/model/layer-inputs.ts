@@ -16,7 +16,7 @@ import {
 import { noLayerInputs, notFiniteInput } from "../errors.ts";
 import type { WeightInputs } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
-import { type Plan, stepsWith } from "../plan/plan.ts";
+import { mixtureOf, type Plan, stepsWith } from "../plan/plan.ts";
 import { applyStep, type GraphRun, startGraph } from "../run/run-graph.ts";
 import { sizeOf } from "../value.ts";
 import type { GraphState } from "./graph-state.ts";
@@ -56,7 +56,9 @@ export async function* layerInputs(
   const { data, examples } = request;
   throwIfAborted(ctx.signal);
   for (const { name, order, uses } of params) {
-    if (order.kind === "conv-transpose" || uses.length > 1) throw noLayerInputs(state.name, name);
+    if (order.kind === "conv-transpose")
+      throw noLayerInputs(state.name, name, "it belongs to a transposed convolution");
+    if (uses.length > 1) throw noLayerInputs(state.name, name, "several nodes use it");
   }
   const weights =
     request.inputs === "parallel"
@@ -66,6 +68,10 @@ export async function* layerInputs(
   try {
     const size = await passSize(state, data);
     const first = passOf(state, await data.batch(examples.subarray(0, 1)), 0);
+    for (const param of params) {
+      const why = mixtureOf(first.plan, param, { isByDirection: true });
+      if (why) throw noLayerInputs(state.name, param.name, why);
+    }
     const sites = sitesOf(first.plan, params);
     const isWaiting = (examples.length / first.fed) * mostLive(first.plan, sites) <= waitingNumbers;
     const withOffsets = request.inputs === "parallel" ? asTheyAre(state) : <T>(work: () => T): T => work();

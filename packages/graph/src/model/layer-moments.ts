@@ -23,6 +23,7 @@ import {
 import { noDerivative } from "../errors.ts";
 import type { WeightGradient, WeightSink } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
+import { mixtureOf } from "../plan/plan.ts";
 import { recordGraph } from "../run/tape.ts";
 import { joined, lossOf } from "./gradients.ts";
 import type { GraphState } from "./graph-state.ts";
@@ -32,7 +33,7 @@ import { sumSink } from "./weight-sinks.ts";
 /**
  * Takes the moments of some weights. Time: a forward and a backward pass (two with the gradient), and in^2 / 2 multiply-adds a position.
  *
- * @throws as gradientRows; ERR_NO_DERIVATIVE for transposed convolutions and weights that several nodes use
+ * @throws as gradientRows; ERR_NO_DERIVATIVE for transposed convolutions, weights that several nodes use, and states whose rows see different ones
  */
 export async function layerMoments(
   state: GraphState,
@@ -53,6 +54,10 @@ export async function layerMoments(
     );
     const total = { sum: 0, count: 0 };
     for await (const pass of passesOf(state, { data, examples, size }, ctx)) {
+      for (const param of params) {
+        const why = mixtureOf(pass.plan, param);
+        if (why) throw noDerivative({ node: `of '${param.name}'`, what: `moments (${why})` });
+      }
       const tape = recordGraph({ ...pass, pool });
       const { loss, deltas } = lossOf(state, pass, { task, tape, pool, examples });
       total.sum += loss.sum;

@@ -41,7 +41,15 @@ const data: Dataset = tensorDataset({
   targets: { labels: { shape: [10], data: Uint32Array.from({ length: 10 }, (_, i) => i % 3) } },
   classes: { labels: 3 },
 });
-const open = () => createGraphModel({ graph: sounds, opsets: { "": 17 }, dtype: "f64" });
+const open = (graph = sounds) => createGraphModel({ graph, opsets: { "": 17 }, dtype: "f64" });
+
+/** The same with a GRU that resets what its weights give, not the state that goes into them: all its rows see one state. */
+const resetAfter: GraphSpec = {
+  ...sounds,
+  nodes: sounds.nodes.map((one) =>
+    one.op === "GRU" ? { ...one, attributes: { ...one.attributes, linear_before_reset: 1 } } : one,
+  ),
+};
 
 await describeModel({ test, name: "a graph over sounds", create: open, data });
 
@@ -85,7 +93,7 @@ test("a graph without parameters of its own, as it is packed, computes the same"
 });
 
 test("what the state is multiplied with is handed out for every step, and what comes after it sees the weights that are written then", async () => {
-  const model = open();
+  const model = open(resetAfter);
   const params = ["lw", "gw", "gr", "out"];
   const request = { params, data, examples: Uint32Array.of(4, 1), inputs: "sequential" } as const;
   const rows = new Map<string, number[][]>();
@@ -102,23 +110,23 @@ test("what the state is multiplied with is handed out for every step, and what c
       await model.write("gr", { ...w, data: w.data.map(() => 0) });
     }
   }
-  // Three steps of two examples; a GRU sees its state twice in every step: once for its gates, once reset.
+  // Three steps of two examples.
   expect([...rows].map(([param, { length }]) => [param, length])).toEqual([
     ["lw", 6],
     ["gw", 6],
-    ["gr", 12],
+    ["gr", 6],
     ["out", 2],
   ]);
-  // The first state is zero, and zero when it is reset.
+  // The first state is zero.
   expect(
     rows
       .get("gr")!
-      .slice(0, 4)
+      .slice(0, 2)
       .flat()
       .every((value) => value === 0),
   ).toBe(true);
   const parallel: number[][] = [];
-  for await (const { targets, chunks, cols } of open().layerInputs!(
+  for await (const { targets, chunks, cols } of open(resetAfter).layerInputs!(
     { ...request, inputs: "parallel" },
     createRunContext(),
   )) {
@@ -136,6 +144,22 @@ test("what the state is multiplied with is handed out for every step, and what c
     for (let i = 0; i < chunk.data.length; i += 3) now.push([...chunk.data.subarray(i, i + 3)]);
   }
   expect(rows.get("out")).toEqual(now);
+});
+
+test("a state that is reset before its weights is not handed out together with what it was, and moments want one state for all rows", async () => {
+  for (const [param, why] of [
+    ["lr", /'lr'.*each direction of its LSTM/],
+    ["gr", /'gr'.*some rows of its GRU/],
+  ] as const) {
+    const request = { params: [param], data, examples: Uint32Array.of(0) };
+    const handedOut = open().layerInputs!({ ...request, inputs: "sequential" }, createRunContext());
+    if (param === "gr") await expect(handedOut[Symbol.asyncIterator]().next()).rejects.toThrow(why);
+    const moments = { ...request, temperature: 1, gradient: false, centred: false };
+    await expect(open().layerMoments!(moments, createRunContext())).rejects.toMatchObject({
+      code: "ERR_NO_DERIVATIVE",
+      message: expect.stringMatching(why),
+    });
+  }
 });
 
 test("states of each direction are handed out for its own rows", async () => {

@@ -57,6 +57,25 @@ export function stepsWith({ steps }: Pick<Plan, "steps">, param: string): readon
   return steps.flatMap(({ weights }, s) => (weights.some((use) => use?.param === param) ? [s] : []));
 }
 
+/**
+ * Why the rows of a weight do not all see the same, in words; undefined where they do.
+ *
+ * @param options.isByDirection - whether rows of each direction are taken apart
+ */
+export function mixtureOf(
+  plan: Pick<Plan, "steps">,
+  { name, uses }: GraphParam,
+  { isByDirection = false }: { isByDirection?: boolean } = {},
+): string | undefined {
+  const [node] = uses;
+  if (!node || !isRecurrent(node) || stepsWith(plan, name).length < 2) return undefined;
+  const { op, attributes } = node;
+  if (op === "GRU" && attributes.linear_before_reset !== 1)
+    return "some rows of its GRU see the state, others the state as it was reset";
+  if (isByDirection || attributes.direction !== "bidirectional") return undefined;
+  return `rows of each direction of its ${op} see other states`;
+}
+
 /** What a plan is made from. */
 export interface PlanSpec {
   readonly graph: GraphSpec;

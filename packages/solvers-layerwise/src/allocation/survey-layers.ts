@@ -17,6 +17,7 @@ import {
 } from "@secateur/core";
 import { denseSlope } from "../network/dense-targets.ts";
 import { holdNotes } from "../network/held-notes.ts";
+import { layerProgress } from "../network/layer-progress.ts";
 import type { Offsets } from "../network/offsets.ts";
 import { eligibleRows, readRows } from "../network/parameters.ts";
 import { type LayerAllocation, type LayerShare, outlierShare } from "./share-budget.ts";
@@ -41,8 +42,10 @@ export async function surveyLayers(
   rules: readonly LayerAllocation[],
   outer: RunContext,
 ): Promise<readonly LayerShare[]> {
-  const { ctx, tell } = holdNotes(outer);
+  const { ctx: held, tell } = holdNotes(outer);
   const { model, curvature } = request;
+  const progress = layerProgress(model, request.params, held);
+  const { ctx } = progress;
   const shares: LayerShare[] = [];
   for await (const given of curvature.estimate({ ...request, inputs: "parallel" }, ctx)) {
     for (const target of given.targets) {
@@ -59,6 +62,7 @@ export async function surveyLayers(
         ...(await traceLosses(problem, { rules, eligible }, ctx)),
         ...(rules.includes("owl") ? { outliers: outlierShare(w, layer.curvature) } : {}),
       });
+      progress.leave(target);
     }
   }
   tell("trace-sampled");

@@ -152,6 +152,8 @@ async function pruneShared(request: SampledRequest, ctx: RunContext): Promise<Pr
   const heldOut = request.heldOut ?? Math.max(1, Math.floor(wanted / 8));
   if (!(Number.isInteger(heldOut) && heldOut >= 1 && heldOut < wanted))
     throw nothingHeldOut({ model: model.name, allocation, heldOut, examples: wanted });
+  const message = `${heldOut} of ${wanted} calibration examples are held out, to choose how layers share the budget; --layer-allocation uniform and global need none`;
+  ctx.report({ type: "note", level: "info", code: "examples-held-out", message });
   const measure = await heldOutMeasure(model, { data, indices: examples.slice(0, heldOut), allocation }, ctx);
   const prune = allocation === "auto" ? pruneBest : pruneEvolved;
   return await prune({ ...request, examples: examples.slice(heldOut) }, measure, ctx);

@@ -23,6 +23,8 @@ import type { KeepNext } from "../allocation/share-budget.ts";
 import { layerProblemOf } from "../allocation/survey-layers.ts";
 import { relativeErrors } from "../problem/relative-error.ts";
 import { denseErrors } from "./dense-targets.ts";
+import { foldNotes } from "./held-notes.ts";
+import { layerProgress } from "./layer-progress.ts";
 import type { Offsets } from "./offsets.ts";
 import { eligibleRows, readRows, writeRows } from "./parameters.ts";
 import type { PruneLayersRequest, PruneLayersResult } from "./prune-layers.ts";
@@ -45,8 +47,11 @@ export interface Shared {
 export async function pruneOnce(
   request: SampledRequest,
   { rule, keeps }: Shared,
-  ctx: RunContext,
+  outer: RunContext,
 ): Promise<PruneLayersResult> {
+  const folded = foldNotes(outer);
+  const progress = layerProgress(request.model, request.params, folded.ctx);
+  const { ctx } = progress;
   const { model, curvature, solver, pattern, inputs = "sequential", fitted } = request;
   const layers: PrunedLayer[] = [];
   const begun = ctx.now();
@@ -84,9 +89,12 @@ export async function pruneOnce(
         solveMs,
         stats: solution.stats,
       });
+      progress.leave(target);
+      folded.leave(name);
     }
   }
-  await request.recalibrate?.(ctx);
+  folded.finish();
+  await request.recalibrate?.(outer);
   const sum = (value: (layer: PrunedLayer) => number): number => layers.reduce((total, one) => total + value(one), 0);
   const solve = sum(({ solveMs }) => solveMs);
   return {
@@ -95,7 +103,7 @@ export async function pruneOnce(
     size: sum(({ rows, cols }) => rows * cols),
     examples: request.examples.length,
     allocation: rule,
-    partsMs: { inputs: ctx.now() - begun - solve, solve },
+    partsMs: { inputs: outer.now() - begun - solve, solve },
   };
 }
 

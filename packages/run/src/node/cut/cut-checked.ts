@@ -12,7 +12,7 @@ import {
   traceChannels,
   type ValueSpec,
 } from "@secateur/graph";
-import { cutDiffers, cutUnchecked, nothingToCut, shapesToTell } from "../../errors.ts";
+import { cutDiffers, cutUnchecked, nothingToCut, operatorsToCut, shapesToTell } from "../../errors.ts";
 
 /** A graph that is to be cut. */
 export interface CutRequest {
@@ -90,6 +90,9 @@ function somewhere<T>(
       const shapes = shapesAt(graph.inputs, told, { batch: 2, other: extent });
       return { found: work({ graph, opsets, shapes }), extent };
     } catch (error) {
+      if (isPruneError(error) && error.code === "ERR_OPERATOR") {
+        throw operatorsToCut({ source, operators: (error.details?.["operators"] ?? []) as readonly string[] });
+      }
       if (!isOpen || !isPruneError(error) || error.code !== "ERR_GRAPH_NODE") throw error;
       refusal ??= error;
     }

@@ -20,7 +20,10 @@ export function cutText(document: CutDocument): string {
   );
   const kept = frozen
     .slice(0, shown)
-    .map(({ by, channels }) => `${formatCount(channels)} channels stay because of ${plainText(by)}\n`);
+    .map(
+      ({ by, channels }) =>
+        `${formatCount(channels)} ${channels === 1 ? "place" : "places"} along axes of tensors stay because of ${plainText(by)}\n`,
+    );
   const more = frozen.length > shown ? [`and more of ${frozen.length - shown} others\n`] : [];
   const checked = `the outputs are the same on random inputs (to ${difference === 0 ? "the last bit" : difference.toExponential(0)})\n`;
   const groupsText = `${formatCount(cut)} of ${formatCount(groups)} groups of channels are cut\n`;

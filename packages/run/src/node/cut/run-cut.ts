@@ -2,12 +2,16 @@
 import { dirname } from "node:path";
 import type { RunEvent } from "@secateur/core";
 import {
+  assertFiniteTensors,
   decodeOnnx,
   encodeOnnx,
   makeFolder,
+  type NamedTensor,
   type NewOnnxModel,
   type OnnxModel,
   type OnnxRewriting,
+  type OnnxTensor,
+  onnxTensors,
   readOnnx,
   rewriteOnnx,
   writeFileAtomic,
@@ -110,10 +114,15 @@ async function openCuttable(run: CutRun, place: string, onEvent: (event: RunEven
       allowed: `.onnx: ${isTfjs ? "a TensorFlow.js" : "an ONNX"} model is cut to that`,
     });
   }
-  if (isTfjs) return newModel(onnxOfKeras((await readTfjsFiles(path)).files), out);
+  if (isTfjs) {
+    const model = onnxOfKeras((await readTfjsFiles(path)).files);
+    assertFiniteTensors(model.graph.initializers as readonly NamedTensor[], path);
+    return newModel(model, out);
+  }
   if (isOnnx) {
     if (await openLargeOnnx(path)) throw tooLargeFor({ path, what: "cutting it" });
     const { model, bytes } = await readOnnx(path);
+    assertFiniteTensors(floatsOf(model), path);
     return patchedModel(model, { bytes, out });
   }
   const { network, metadata, stored } = await openModel({ path, arch, cwd, onEvent });
@@ -135,6 +144,11 @@ async function openCuttable(run: CutRun, place: string, onEvent: (event: RunEven
       ];
     },
   };
+}
+
+/** The tensors whose numbers are read. */
+function floatsOf({ graph }: OnnxModel): readonly (NamedTensor & OnnxTensor)[] {
+  return onnxTensors(graph).filter((tensor): tensor is NamedTensor & OnnxTensor => !("opaque" in tensor));
 }
 
 /** A model that is written as a new ONNX file. */

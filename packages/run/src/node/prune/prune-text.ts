@@ -67,7 +67,7 @@ export function pruneText(document: PruneDocument): string {
   const other = takenWords[last?.taken ?? ""];
   const spent = [
     `${stages.length} ${stages.length === 1 ? "stage" : "stages"}`,
-    `gradients ${formatDuration(timing.gradientMs)}`,
+    `${stages.some(({ partsMs }) => partsMs) ? "inputs of layers" : "gradients"} ${formatDuration(timing.gradientMs)}`,
     `solving ${formatDuration(timing.solveMs)}`,
     ...(timing.retrainMs === undefined ? [] : [`retraining ${formatDuration(timing.retrainMs)}`]),
     `opening and measuring ${formatDuration(timing.measureMs)}`,
