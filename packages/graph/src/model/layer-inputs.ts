@@ -16,7 +16,8 @@ import {
 import { noLayerInputs, notFiniteInput } from "../errors.ts";
 import type { WeightInputs } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
-import { mixtureOf, type Plan, stepsWith } from "../plan/plan.ts";
+import type { Plan } from "../plan/plan.ts";
+import { mixtureOf, stepsWith } from "../plan/weight-steps.ts";
 import { applyStep, type GraphRun, startGraph } from "../run/run-graph.ts";
 import { sizeOf } from "../value.ts";
 import type { GraphState } from "./graph-state.ts";

@@ -23,7 +23,7 @@ import {
 import { noDerivative } from "../errors.ts";
 import type { WeightGradient, WeightSink } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
-import { mixtureOf } from "../plan/plan.ts";
+import { mixtureOf } from "../plan/weight-steps.ts";
 import { recordGraph } from "../run/tape.ts";
 import { joined, lossOf } from "./gradients.ts";
 import type { GraphState } from "./graph-state.ts";

@@ -21,7 +21,7 @@ import {
 } from "@secateur/core";
 import type { WeightSink } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
-import { stepsWith } from "../plan/plan.ts";
+import { stepsWith } from "../plan/weight-steps.ts";
 import { recordGraph, type Tape } from "../run/tape.ts";
 import type { GraphState } from "./graph-state.ts";
 import { deltasOf, outputsOf, type Pass, passOf, passSize } from "./passes.ts";

@@ -2,7 +2,7 @@
 import { type GradientBlock, type Mat, matrix, type Pool, type RunContext, type Vec } from "@secateur/core";
 import type { WeightGradient, WeightSink } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
-import { stepsWith } from "../plan/plan.ts";
+import { stepsWith } from "../plan/weight-steps.ts";
 import type { Pass } from "./passes.ts";
 
 /** Adds alpha times the gradient of all examples to the given vectors. */

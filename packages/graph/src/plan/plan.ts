@@ -11,6 +11,7 @@ import { applied, describeNode } from "../operators/node-facts.ts";
 import { findOperator } from "../operators/registry.ts";
 import type { Program } from "../run/programs.ts";
 import { type Kind, type Shape, sizeOf, tensorValue, type Value, type ValueType } from "../value.ts";
+import { constantOf } from "./constant-of.ts";
 import { storedAs, toFirst, toLast } from "./layout.ts";
 import { type GraphParam, passedOn, usedNames } from "./params.ts";
 import { isRecurrent, writtenOut } from "./recurrent.ts";
@@ -50,30 +51,6 @@ export interface Plan {
   /** Numbers that the steps make. */
   readonly size: number;
   readonly flops: number;
-}
-
-/** Places in `steps` where a parameter is multiplied with, in order: one for each node that uses it, and for each step of time of an LSTM or GRU. */
-export function stepsWith({ steps }: Pick<Plan, "steps">, param: string): readonly number[] {
-  return steps.flatMap(({ weights }, s) => (weights.some((use) => use?.param === param) ? [s] : []));
-}
-
-/**
- * Why the rows of a weight do not all see the same, in words; undefined where they do.
- *
- * @param options.isByDirection - whether rows of each direction are taken apart
- */
-export function mixtureOf(
-  plan: Pick<Plan, "steps">,
-  { name, uses }: GraphParam,
-  { isByDirection = false }: { isByDirection?: boolean } = {},
-): string | undefined {
-  const [node] = uses;
-  if (!node || !isRecurrent(node) || stepsWith(plan, name).length < 2) return undefined;
-  const { op, attributes } = node;
-  if (op === "GRU" && attributes.linear_before_reset !== 1)
-    return "some rows of its GRU see the state, others the state as it was reset";
-  if (isByDirection || attributes.direction !== "bidirectional") return undefined;
-  return `rows of each direction of its ${op} see other states`;
 }
 
 /** What a plan is made from. */
@@ -376,24 +353,6 @@ function plain(operator: Operator): Pick<Step, "operator" | "node" | "opset" | "
 function lastType({ shape, kind }: ValueType): ValueType {
   if (shape.length < 3) return { shape, kind };
   return { kind, shape: [shape[0]!, ...shape.slice(2), shape[1]!] };
-}
-
-/** The tensor of a Constant node, whichever attribute has it. */
-function constantOf(node: NodeSpec): GraphTensor {
-  const { value, value_float, value_floats, value_int, value_ints } = node.attributes;
-  if (typeof value === "object" && "dtype" in value) return value;
-  const list = (numbers: unknown): readonly number[] => numbers as readonly number[];
-  const of = (dtype: string, data: GraphTensor["data"], shape: Shape): GraphTensor => ({
-    name: node.outputs[0]!,
-    dtype,
-    shape,
-    ...(data ? { data } : {}),
-  });
-  if (typeof value_float === "number") return of("f32", Float32Array.of(value_float), []);
-  if (typeof value_int === "number") return of("i64", Float64Array.of(value_int), []);
-  if (value_floats) return of("f32", Float32Array.from(list(value_floats)), [list(value_floats).length]);
-  if (value_ints) return of("i64", Float64Array.from(list(value_ints)), [list(value_ints).length]);
-  throw badNode({ node: describeNode(node), found: "a constant that is no number", expected: "numbers" });
 }
 
 function finish(
