@@ -7,7 +7,7 @@ const graceMs = 900;
 export function interruptSignal(): AbortSignal {
   const controller = new AbortController();
   const end = (): void => {
-    process.stderr.write("interrupted at once; what was saved before can be continued with --resume\n");
+    process.stderr.write("interrupted at once; a run that keeps a state goes on from it with --resume\n");
     process.exit(130);
   };
   for (const name of ["SIGINT", "SIGTERM"] as const) {
