@@ -4,7 +4,15 @@
  * matched ones can do harm. Unless it was asked for, the loss of training examples decides.
  */
 import { createHash } from "node:crypto";
-import { type Dataset, isPruneError, quietContext, type RunContext, sampleIndices, subset, type Vec } from "@secateur/core";
+import {
+  type Dataset,
+  isPruneError,
+  quietContext,
+  type RunContext,
+  sampleIndices,
+  subset,
+  type Vec,
+} from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import type { PosedTask } from "../../prune/pose-task.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
