@@ -59,7 +59,7 @@ describe("tpp", () => {
     const sums = (name: string): number[] => {
       const { rows, cols, data } = normals(5).get(name)!;
       return Array.from({ length: rows }, (_, r) =>
-        data.slice(r * cols, (r + 1) * cols).reduce((sum: number, w: number) => sum + Math.abs(w), 0),
+        Float64Array.from(data.slice(r * cols, (r + 1) * cols)).reduce((sum, w) => sum + Math.abs(w), 0),
       );
     };
     const staysIn = (name: string, keep: number): boolean[] => {

@@ -83,7 +83,7 @@ export function tpp({ sparsity, strength = 0.01, until = 0.7 }: TppOptions): Tra
           params.map(({ name, rows }) => ({
             name: `kept/${name}`,
             shape: [rows],
-            data: Uint8Array.from({ length: rows }, (_, r) => Number(kept.get(name)!.has(r))),
+            data: Float32Array.from({ length: rows }, (_, r) => Number(kept.get(name)!.has(r))),
           })),
         restore(state) {
           for (const { name, data } of state) {
