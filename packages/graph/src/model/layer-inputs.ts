@@ -174,7 +174,11 @@ function* inputsOf(
         const bad = chunk.data.findIndex((value: number) => !Number.isFinite(value));
         const row = seen + Math.floor(bad / chunk.cols);
         const example = Math.floor((row * indices.length) / Math.max(own, chunk.rows));
-        throw notFiniteInput({ where: state.name, param: param.name, example: indices[Math.min(example, indices.length - 1)]! });
+        throw notFiniteInput({
+          where: state.name,
+          param: param.name,
+          example: indices[Math.min(example, indices.length - 1)]!,
+        });
       }
       seen += chunk.rows;
       yield chunk;

@@ -186,7 +186,7 @@ test("a GRU that resets its state before the product hands out the state for its
   const { inputs } = await data.batch(examples);
   const x = (example: number, t: number): number[] => [...inputs["x"]!.data].slice((3 * example + t) * 2).map(Number);
   const product = ({ data: m }: GraphTensor, row: number, v: readonly number[]): number =>
-    [0, 1].reduce((sum, j) => sum + Number(m[2 * row + j]) * v[j]!, 0);
+    [0, 1].reduce((sum, j) => sum + Number(m![2 * row + j]) * v[j]!, 0);
   const wanted = [0, 1].map((d) => {
     const [states, resets]: number[][][] = [[], []];
     let h = [0, 1].map(() => [0, 0]);

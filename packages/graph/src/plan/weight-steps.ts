@@ -3,9 +3,26 @@ import type { GraphParam } from "./params.ts";
 import type { Plan } from "./plan.ts";
 import { isRecurrent } from "./recurrent.ts";
 
+/** Of every plan that was asked about: grouped convolutions ask once for each group of each batch. */
+const known = new WeakMap<Plan["steps"], ReadonlyMap<string, readonly number[]>>();
+
 /** Places in `steps` where a parameter is multiplied with, in order: one for each node that uses it, and for each step of time of an LSTM or GRU. */
 export function stepsWith({ steps }: Pick<Plan, "steps">, param: string): readonly number[] {
-  return steps.flatMap(({ weights }, s) => (weights.some((use) => use?.param === param) ? [s] : []));
+  const places = known.get(steps) ?? placesOf(steps);
+  known.set(steps, places);
+  return places.get(param) ?? [];
+}
+
+function placesOf(steps: Plan["steps"]): ReadonlyMap<string, readonly number[]> {
+  const places = new Map<string, number[]>();
+  steps.forEach(({ weights }, s) => {
+    for (const param of new Set(weights.flatMap((use) => (use ? [use.param] : [])))) {
+      const own = places.get(param) ?? [];
+      own.push(s);
+      places.set(param, own);
+    }
+  });
+  return places;
 }
 
 /** Rows of a weight that see the same, and the places in `steps` where they do. */
