@@ -276,7 +276,17 @@ describe("the report of a training", () => {
     { loss: 1, accuracy: 75, nonzeros: 20, gradientNorm: 0.25 },
   ];
   const document = {
-    ...{ arch: hostile, test: evaluated, epochs, steps: 4, trainMs: 1500, seed: 3, versions: {}, out: hostile },
+    ...{
+      arch: hostile,
+      test: evaluated,
+      epochs,
+      steps: 4,
+      trainMs: 1500,
+      peakMemoryBytes: 1e6,
+      seed: 3,
+      versions: {},
+      out: hostile,
+    },
     ...{ prunable: 100, nonzeros: 20 },
   };
 

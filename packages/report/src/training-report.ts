@@ -3,7 +3,15 @@ import { type Evaluation, mainMeasure } from "@secateur/core";
 import { type Figure, figureAxis, figureOption, rounded } from "./figures/figure.ts";
 import { escapeHtml, htmlTable } from "./html.ts";
 import { makePage } from "./page.ts";
-import { formatCount, formatDuration, formatFraction, formatLoss, formatMeasure, formatNumber } from "./text/format.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatFraction,
+  formatLoss,
+  formatMeasure,
+  formatNumber,
+} from "./text/format.ts";
 import { shownArchitecture } from "./text/shown-architecture.ts";
 
 /** The parts of the JSON document of `secateur train` that its report reads. */
@@ -15,6 +23,7 @@ export interface TrainingReportDocument {
   readonly prunable?: number;
   readonly nonzeros?: number;
   readonly trainMs: number;
+  readonly peakMemoryBytes: number;
   readonly seed: number;
   readonly versions: Readonly<Record<string, string>>;
   readonly out: string;
@@ -40,7 +49,7 @@ export function trainingReport(spec: {
   plottingLibrary?: string;
 }): string {
   const { document, command, plottingLibrary } = spec;
-  const { arch, test, epochs, steps, prunable, nonzeros, trainMs, seed, versions, out } = document;
+  const { arch, test, epochs, steps, prunable, nonzeros, trainMs, seed, versions, out, peakMemoryBytes } = document;
   const number = (text: string) => ({ text, isNumber: true });
   const hasAccuracy = epochs.some(({ accuracy }) => Number.isFinite(accuracy));
   const isSparse = prunable !== undefined && nonzeros !== undefined;
@@ -65,7 +74,12 @@ export function trainingReport(spec: {
   const main = mainMeasure(test);
   const left = isSparse ? `, ${formatCount(nonzeros)} of ${formatCount(prunable)} prunable weights not zero` : "";
   const summary = `${main.name} ${formatMeasure(main)}, loss ${formatLoss(test)} on ${formatCount(test.examples)} test examples after ${formatCount(steps)} steps in ${formatDuration(trainMs)}${left}.`;
-  const facts = [["trained network", out], ["seed", String(seed)], ...Object.entries(versions)];
+  const facts = [
+    ["trained network", out],
+    ["seed", String(seed)],
+    ["peak memory", formatBytes(peakMemoryBytes)],
+    ...Object.entries(versions),
+  ];
   return makePage({
     title: `${shownArchitecture(arch)} trained`,
     intro: `<p class="soft">${escapeHtml(`${summary[0]!.toUpperCase()}${summary.slice(1)}`)}</p>`,
