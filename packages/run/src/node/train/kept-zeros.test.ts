@@ -39,7 +39,7 @@ test("what pruning took of a channel stays away in training: its weights, its bi
     16,
     Float32Array.from({ length: 12 * 16 }, () => rng.normal()),
   );
-  const data = arrayDataset({ inputs, shape: [1, 4, 4], labels: Array.from({ length: 12 }, (_, i) => i % 2) });
+  const data = arrayDataset({ inputs, inputShape: [1, 4, 4], labels: Array.from({ length: 12 }, (_, i) => i % 2) });
   await train(network, { data, epochs: 2, batchSize: 4, masks }, createRunContext());
   for (const name of gone) {
     const all = of(name);
