@@ -1,9 +1,10 @@
 /**
  * What a product takes by each kernel, in nanoseconds on one thread: a share for every output (or block of outputs) and tile of positions,
- * and one for every tap in it. Over planes a tile has up to 32 positions by `sparse`, 12 by `block`; `rows`, `block4` and `block16` are
+ * and one for every tap in it. Over planes a tile has up to `tilePositions`; `rows`, `block4` and `block16` are
  * products with one vector, in which a tap is one feature of 1, 4 or 16 outputs.
  */
 import type { KernelName, PackedOperator, WeightTensor } from "../file/packed-model.ts";
+import { tilePositions } from "../plan/kernel-numbers.ts";
 
 /** Costs of one kernel, in nanoseconds. */
 export interface KernelCost {
@@ -76,7 +77,7 @@ export function kernelWays(
     ];
   }
   const group = (operator.attributes["group"] as number | undefined) ?? 1;
-  const [vectors, blocks] = [positions / 32, positions / 12];
+  const [vectors, blocks] = [positions / tilePositions.sparse, positions / tilePositions.block];
   const sparse = way("sparse", costs.sparse, { outputs: 1, tiles: vectors });
   if (group > 1 && (outputs / group) % 4 !== 0) {
     return [way("dense", costs.sparse, { outputs: 1, tiles: vectors, isDense: true }), sparse];

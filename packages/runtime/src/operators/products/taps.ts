@@ -1,4 +1,4 @@
-/** Weights as the kernels of assembly/convolution.ts read them: for every output, or every four, its kept taps one behind the other. */
+/** Weights as assembly/sparse-planes.ts and assembly/block-planes.ts read them: for every output, or every four, its kept taps one behind the other. */
 import type { Constant } from "../../plan/builder.ts";
 
 /** A matrix [outputs, taps] of weights, and where each tap of an output is read. */
