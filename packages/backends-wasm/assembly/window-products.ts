@@ -83,7 +83,7 @@ function finishRows<T>(from: usize, to: usize, rows: u32, outputs: u32, scale: u
       if (bias != 0) x += load<T>(bias + i);
       if (adds) x += load<T>(to + i);
       // Written so that NaN stays.
-      store<T>(to + i, isRectified && x < 0 ? <T>0 : x);
+      store<T>(to + i, isRectified && x <= 0 ? <T>0 : x);
     }
     from += bytes;
     to += bytes;

@@ -2,7 +2,7 @@
 import { type ConvolutionShape, type ConvolveSpec, type Vec, windowsShape } from "@secateur/core";
 import type { Engine } from "../engine.ts";
 import { withResidents } from "../memory/residents.ts";
-import { ownMemory } from "../memory/thread-memory.ts";
+import { ownMemory, readyWorkspace } from "../memory/thread-memory.ts";
 import { SUM_BLOCK } from "../products/product.ts";
 import { ceilTo, floorTo } from "../products/tiles.ts";
 import { factorAddresses, factorOperands, transposeTo, withArranged } from "./arranged-weights.ts";
@@ -13,38 +13,65 @@ const UNIT_BYTES = 128 * 1024;
 const MOST_ROWS = 96;
 const TILE_ROWS = 6;
 
-/** out = images * weights, one group. Returns false when the memory has no room. */
-export function windowProducts(engine: Engine, spec: ConvolveSpec): boolean {
-  const { shape, images, weights, reuse, scale, out, beta = 0, relu = false } = spec;
+/** What follows from a shape. */
+interface Ready {
+  readonly size: number;
+  readonly threads: number;
+  readonly key: string;
+  /** Numbers of packed weights. */
+  readonly length: number;
+  readonly kernel: string;
+  readonly units: number;
+  readonly costNs: number;
+  /** Working memory of a thread. */
+  readonly bytes: number;
+  readonly geometry: readonly number[];
+}
+
+const known = new WeakMap<ConvolutionShape, Ready>();
+
+/** What follows from a shape, once for shapes that come again. */
+function readyFor(engine: Engine, shape: ConvolutionShape, size: number): Ready {
+  const before = known.get(shape);
+  if (before?.size === size && before.threads === engine.threads) return before;
   const { height, width, channels, outputs, kernel, stride, padding, dilation } = shape;
   const { outHeight, outWidth, rows, cols } = windowsShape(shape);
-  const size = out.BYTES_PER_ELEMENT;
   const isImage = isPointwise(shape);
   const unitRows = rowsOfUnit(engine, { rows, bytes: cols * size });
   const windowBytes = isImage ? 0 : ceilTo(unitRows * cols * size, 16);
-  const sumBytes = scale && beta === 1 ? unitRows * outputs * size : 0;
-  const bytes = ceilTo(256 + windowBytes + sumBytes, 64);
+  const ready = {
+    ...{ size, threads: engine.threads, key: `packed ${channels} ${outputs} ${kernel}` },
+    length: cols * ceilTo(outputs, 16 / size),
+    kernel: `windowProducts${size * 8}`,
+    units: Math.ceil(rows / unitRows),
+    costNs: (rows * cols * outputs) / (size === 4 ? 12 : 6),
+    bytes: ceilTo(256 + windowBytes + unitRows * outputs * size, 64),
+    geometry: [
+      ...[height, width, channels, outputs, kernel[0], kernel[1], stride, padding, dilation, outHeight, outWidth],
+      ...[rows, unitRows, SUM_BLOCK, Number(isImage)],
+    ],
+  };
+  known.set(shape, ready);
+  return ready;
+}
+
+/** out = images * weights, one group. Returns false when the memory has no room. */
+export function windowProducts(engine: Engine, spec: ConvolveSpec): boolean {
+  const { shape, images, weights, reuse, out, beta = 0, relu = false } = spec;
+  const { key, length, kernel, units, costNs, bytes, geometry } = readyFor(engine, shape, out.BYTES_PER_ELEMENT);
   const operands = [
     { vector: images, use: "in" },
     { vector: out, use: beta === 1 ? "both" : "out" },
     ...factorOperands(spec),
   ] as const;
-  const packed = {
-    ...{ weights, reuse, key: `packed ${channels} ${outputs} ${kernel}` },
-    length: cols * ceilTo(outputs, 16 / size),
-    make: (address: number): boolean => packWeights(engine, { shape, weights }, address),
-  };
-  return withArranged(engine, packed, (taps) =>
-    withResidents(engine, { operands, workspace: engine.threads * bytes }, (addresses) => {
+  const make = (address: number): boolean => packWeights(engine, { shape, weights }, address);
+  const [space, workspace] = readyWorkspace(engine, engine.threads * bytes);
+  return withArranged(engine, { weights, reuse, key, length, make }, (taps) =>
+    withResidents(engine, { operands, workspace }, (addresses) => {
       const [source, target, ...rest] = addresses as [number, number, ...number[]];
-      engine.run(
-        `windowProducts${size * 8}`,
-        Math.ceil(rows / unitRows),
-        (rows * cols * outputs) / (size === 4 ? 12 : 6),
-        ...[...ownMemory(engine, addresses.at(-1)!, bytes), source, taps, ...factorAddresses(spec, rest), target],
-        ...[height, width, channels, outputs, kernel[0], kernel[1], stride, padding, dilation, outHeight, outWidth],
-        ...[rows, unitRows, SUM_BLOCK, Number(isImage), beta + (relu ? 2 : 0)],
-      );
+      const own = ownMemory(engine, space || addresses.at(-1)!, bytes);
+      const factors = factorAddresses(spec, rest);
+      engine.run(kernel, units, costNs, ...own, source, taps, ...factors, target, ...geometry, beta + (relu ? 2 : 0));
     }),
   );
 }

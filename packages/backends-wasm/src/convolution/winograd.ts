@@ -13,7 +13,7 @@ import {
 import type { Engine } from "../engine.ts";
 import { chunksOf } from "../memory/chunks.ts";
 import { withResidents } from "../memory/residents.ts";
-import { ownMemory } from "../memory/thread-memory.ts";
+import { ownMemory, readyWorkspace } from "../memory/thread-memory.ts";
 import { ceilTo, floorTo } from "../products/tiles.ts";
 import { factorAddresses, factorOperands, withArranged } from "./arranged-weights.ts";
 
@@ -95,14 +95,21 @@ function filterBlocks(engine: Engine, call: Filter, blockBytes: number): boolean
     length: 36 * channels * ceilTo(outputs, 16 / size),
     make: (address: number): boolean => transformWeights(engine, { shape, weights, isBack }, address),
   };
+  const [space, workspace] = readyWorkspace(engine, engine.threads * bytes);
   return withArranged(engine, transformed, (packed) =>
-    withResidents(engine, { operands, workspace: engine.threads * bytes }, (addresses) => {
+    withResidents(engine, { operands, workspace }, (addresses) => {
       const [source, target, ...rest] = addresses as [number, number, ...number[]];
       engine.run(
         `winogradTiles${size * 8}`,
         Math.ceil(tiles / blockTiles),
         tiles * (36 * channels * outputs * 0.04 + (channels + outputs) * 20),
-        ...[...ownMemory(engine, addresses.at(-1)!, bytes), source, packed, ...factorAddresses(call, rest), target],
+        ...[
+          ...ownMemory(engine, space || addresses.at(-1)!, bytes),
+          source,
+          packed,
+          ...factorAddresses(call, rest),
+          target,
+        ],
         ...[height, width, shape.channels, channels, outputs, padding, outHeight, outWidth, tiles, blockTiles, mode],
       );
     }),
