@@ -19,13 +19,15 @@ import {
 } from "@secateur/core";
 import { defaults } from "../defaults.ts";
 import { rowwiseBudget } from "../problem/budget.ts";
+import { noteLong } from "../problem/foreseen.ts";
 import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
 import { refit } from "../problem/refit.ts";
 import { solutionOf, withLayer } from "../problem/solution.ts";
 import { exchangeBetween, type RowOffer } from "../search/exchange.ts";
 import { lowerBound } from "../search/lower-bound.ts";
+import { additionsOf, removalsOf } from "../search/row-curves.ts";
 import { type TableauWorkspace, tableauWorkspace } from "../search/row-tableau.ts";
-import { rowCurve, type SwapRule, swapUntilBest } from "../search/swaps.ts";
+import { type SwapRule, swapUntilBest } from "../search/swaps.ts";
 import { traceWork } from "../search/trace.ts";
 import { type AlpsOptions, alpsMask } from "./alps.ts";
 import { obcMask } from "./obc.ts";
@@ -68,6 +70,7 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
       return withLayer(layerProblem(problem, ctx), async (layer) => {
         const bound = boundSteps > 0 ? await lowerBound(problem, layer, { steps: boundSteps }, ctx) : undefined;
         if (boundSteps > 0 && bound === undefined) noteNoBound(layer, ctx);
+        noteLong(layer, { hasAdmm: options.start !== "obc" }, ctx);
         const start = await startFrom(problem, layer, ctx, options);
         const rule = ruleOf(problem);
         const isLarge = layer.rows * layer.cols ** 3 * 0.3 > mostWork;
@@ -226,10 +229,7 @@ function improveRow(call: {
   const result = swapUntilBest(tableau, swapRule, { energy: Math.abs(energy), most: Math.max(8, countKept(own)) });
   const none = { columns: new Uint32Array(0), values: new Float64Array(0) };
   const offer = isOffering
-    ? {
-        out: rowCurve(tableau, "out", { depth: offered }),
-        into: rowCurve(tableau, "in", { depth: offered, eligible }),
-      }
+    ? { out: removalsOf(tableau, offered), into: additionsOf(tableau, offered, eligible) }
     : { out: none, into: none };
   own.set(tableau.mask);
   return { ...result, offer };

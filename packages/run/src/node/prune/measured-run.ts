@@ -6,6 +6,7 @@ import { noteUnread } from "../../plugins/unread-options.ts";
 import { type PosedTask, poseTask } from "../../prune/pose-task.ts";
 import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
+import type { CoupledRun } from "../channels/couple-channels.ts";
 import { cutPruned } from "../cut/cut-pruned.ts";
 import { type Following, followingBiases } from "../norm/bias-matching.ts";
 import { asksForMatching, noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
@@ -84,13 +85,13 @@ function leftOf({ settings, session, model }: MeasureSpec): Pick<TimedOutcome, "
   return found ? { left: found.model, cut: found.numbers } : { left: model };
 }
 
-/** What follows from the weights. With retraining biases are trained, and nothing is measured under way. */
+/** What follows from the weights. With retraining biases are fitted as layers are solved and trained from there, and nothing is measured under way. */
 async function followingOf(
   { settings, session, model, params }: MeasureSpec,
   { data, recalibrate }: { data: DatasetSplits; recalibrate: Following["recalibrate"] },
 ): Promise<Following> {
-  if (!settings.layers || settings.layers.biases === "kept" || settings.retrain)
-    return { recalibrate, offsets: "none" };
+  if (!settings.layers || settings.layers.biases === "kept") return { recalibrate, offsets: "none" };
+  if (settings.retrain) return { recalibrate, offsets: "biases" };
   const { examples } = settings.layers;
   return await followingBiases({ network: model.network, params, data, session, recalibrate, examples });
 }
@@ -113,8 +114,8 @@ export interface MeasureSpec extends PruneRun {
   readonly run: string;
   /** Models that are opened under way, to be closed when the run ends. */
   readonly beside: AnyModel[];
-  /** Of channels in groups: estimates for what they are made of. */
-  readonly wrapEstimator?: PruneTask["wrapEstimator"];
+  /** Of channels in groups: estimates and training of what they are made of. */
+  readonly coupled?: CoupledRun["coupled"];
 }
 
 /** What a run's job is, whether it retrains or not. */
@@ -131,7 +132,7 @@ function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "trai
       findCurvature: (name: string) => findCurvature(name, cwd),
     },
     ...budget,
-    ...(spec.wrapEstimator ? { wrapEstimator: spec.wrapEstimator } : {}),
+    ...(spec.coupled ? { wrapEstimator: spec.coupled.wrapEstimator } : {}),
     ...(settings.layers ? layerScope(settings.layers, { offsets, openDense: () => openDense(spec) }) : {}),
     curvatureOptions,
     onCurvature: ({ entry: curvature }) =>
@@ -168,7 +169,8 @@ async function pruneInStages(
       ? await retrainNetwork({
           ...{
             ...job,
-            network: model.onnx?.model ?? ownNetwork(model, "--retrain").network,
+            trained: model.onnx?.model ?? ownNetwork(model, "--retrain").network,
+            ...(spec.coupled ? { wrapRetrainer: spec.coupled.wrapRetrainer } : {}),
             settings: retrain,
             data,
             posed,
