@@ -28,7 +28,9 @@ export function parseUnits(text: string): NonNullable<Budget["units"]>[number] |
 }
 
 function unitsOf(name: string): UnitSpec | undefined {
-  const kind = (["weights", "kernels", "rows", "columns", "inputs", "channels"] as const).find((known) => known === name);
+  const kind = (["weights", "kernels", "rows", "columns", "inputs", "channels"] as const).find(
+    (known) => known === name,
+  );
   if (kind) return { kind };
   const [, what, one, sign, other, along] =
     /^(of-every|blocks)[:](\d{1,6})([/x])(\d{1,6})(:channels)?$/.exec(name) ?? [];
