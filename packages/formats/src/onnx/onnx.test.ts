@@ -210,6 +210,60 @@ describe("what is no valid model is refused in one line:", () => {
       () => modelBytes({ node: [{ opType: "Relu", input: ["x"], output: ["y", ""] }] }),
       /2 outputs/,
     ],
+    ["too few inputs", () => modelBytes({ node: [{ opType: "Expand", input: ["x"], output: ["y"] }] }), /at least 2/],
+    [
+      "an attribute without its value",
+      () => relu({ name: "alpha", type: 1, i: 1n }, "Elu"),
+      /'alpha' .* without its value/,
+    ],
+    ["a missing attribute", () => relu([], "Concat"), /operator 'Concat' without 'axis'/],
+    [
+      "a flag that is neither 0 nor 1",
+      () =>
+        modelBytes({
+          node: [
+            {
+              ...{ opType: "Gemm", input: ["x", "w"], output: ["y"] },
+              attribute: [{ name: "transB", type: 2, i: -1n }] as never,
+            },
+          ],
+        }),
+      /'transB' .* as -1, expected 0 or 1/,
+    ],
+    [
+      "two nodes of one name",
+      () =>
+        modelBytes({
+          node: [
+            { name: "n", opType: "Relu", input: ["x"], output: ["h"] },
+            { name: "n", opType: "Relu", input: ["h"], output: ["y"] },
+          ],
+        }),
+      /a second node of the name 'n'/,
+    ],
+    [
+      "an output of another type than what makes it",
+      () =>
+        modelBytes({
+          node: [{ opType: "Relu", input: ["x"], output: ["y"] }],
+          output: [{ ...floatInput("y"), type: tensorOf(4) }],
+        }),
+      /'y' said to be u16 and made as f32/,
+    ],
+    [
+      "texts as numbers",
+      () =>
+        modelBytes({
+          input: [{ ...floatInput("x"), type: tensorOf(8) }],
+          node: [{ opType: "Relu", input: ["x"], output: ["y"] }],
+        }),
+      /input of type STRING of node 'y' \(Relu\)/,
+    ],
+    [
+      "a product of two types",
+      () => modelBytes({ input: [{ ...floatInput("x"), type: tensorOf(11) }] }),
+      /types f64 and f32 of node 'y' \(MatMul\)/,
+    ],
     ["a missing input", () => modelBytes({ input: [] }), /'x' of node MatMul/],
     ["a missing output", () => modelBytes({ output: [{ name: "q" }] }), /output 'q'/],
     ["an unknown domain", () => modelBytes({ node: [{ opType: "A", domain: "d", output: ["y"] }] }), /domain 'd'/],
