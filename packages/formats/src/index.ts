@@ -28,6 +28,7 @@ export { encodeNpy } from "./npy/encode-npy.ts";
 export { decodeOnnx } from "./onnx/decode-onnx.ts";
 export { encodeOnnx, type NewOnnxModel } from "./onnx/encode-onnx.ts";
 export { onnxTensors } from "./onnx/onnx-checkpoint.ts";
+export { withOnnxMetadata } from "./onnx/onnx-metadata.ts";
 export type {
   ExternalPlace,
   OnnxAttribute,

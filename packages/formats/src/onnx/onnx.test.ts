@@ -11,6 +11,7 @@ import { codeThrownBy, largestAllocation } from "../testing.test-support.ts";
 import { decodeOnnx } from "./decode-onnx.ts";
 import { encodeOnnx } from "./encode-onnx.ts";
 import { floatInput, modelBytes, rawFloats } from "./onnx.test-support.ts";
+import { withOnnxMetadata } from "./onnx-metadata.ts";
 import type { OnnxAttribute, OnnxGraph } from "./onnx-model.ts";
 import { readOnnx } from "./read-onnx.ts";
 import { replaceOnnxTensors } from "./replace-tensors.ts";
@@ -34,6 +35,27 @@ describe("an ONNX model", () => {
     expect(graph.nodes).toMatchObject([{ op: "MatMul", inputs: ["x", "w"], outputs: ["y"] }]);
     expect(graph.initializers).toMatchObject([{ name: "w", dtype: "f32", shape: [2, 3], place }]);
     expect(graph.inputs.map(({ name }) => name)).toEqual(["x"]);
+  });
+
+  test("gets entries of metadata at its end, and keeps every other byte", () => {
+    const bytes = modelBytes(
+      {},
+      {
+        metadataProps: [
+          { key: "a", value: "1" },
+          { key: "b", value: "2" },
+        ],
+      },
+    );
+    const more = withOnnxMetadata(bytes, { c: "3", d: "\u00e4" }, "m.onnx");
+    expect(more.subarray(0, bytes.length)).toEqual(bytes);
+    expect(decode(more).metadata).toEqual({ a: "1", b: "2", c: "3", d: "\u00e4" });
+    // What is there already is not written again.
+    expect(withOnnxMetadata(more, { c: "3", a: "1" }, "m.onnx")).toBe(more);
+    const other = withOnnxMetadata(more, { a: "4" }, "m.onnx");
+    expect(decode(other).metadata).toEqual({ a: "4", b: "2", c: "3", d: "\u00e4" });
+    expect(other).toHaveLength(more.length);
+    expect(withOnnxMetadata(other, { a: "1" }, "m.onnx")).toHaveLength(more.length);
   });
 
   test("is written from plain data and read back as it was, attributes and scalars included", () => {

@@ -123,7 +123,16 @@ async function ownAs({ path, arch, out, opset, cwd, onEvent }: ConvertRun, place
       },
     );
   const metadata = { ...own.metadata, [architectureKey]: own.architecture.name };
-  const files = await encodeModel({ model, form: outputForm(out), path: place, metadata, opset, from: cwd, onEvent });
+  const files = await encodeModel({
+    model,
+    form: outputForm(out),
+    path: place,
+    metadata,
+    stated: own.stated,
+    opset,
+    from: cwd,
+    onEvent,
+  });
   return { arch: own.architecture.name, files };
 }
 

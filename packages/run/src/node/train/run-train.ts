@@ -17,6 +17,7 @@ import { openData } from "../open/open-data.ts";
 import { openModel } from "../open/open-model.ts";
 import type { StoredTensors } from "../open/stored-tensors.ts";
 import { findTask } from "../plugins/find-task.ts";
+import { type StatedOfModel, statedMetadata } from "../preprocessing/preprocessing.ts";
 import { portableData } from "../recipe/encode-recipe.ts";
 import { encodeRecord, readRecord, trainingKey } from "../retrain/training-record.ts";
 import { learningRateOf, optimizerOf } from "../retrain/training-settings.ts";
@@ -70,6 +71,7 @@ interface Start {
   readonly network: Network;
   readonly arch: string;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly stated: StatedOfModel;
   /** How the file stores the tensors; undefined for a new network. */
   readonly stored: StoredTensors | undefined;
   /** The task that the file says it was trained for. */
@@ -111,11 +113,10 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
       throw badState(out, `it is of a training with other settings: ${state.difference}`);
   }
   await checkOutput(out, { overwrite: overwrite || isContinued });
-  const metadata = freshMetadata(opened.metadata, [...kept, ...(settings.epochs === 0 ? [trainingKey] : [])]);
   const named = settings.task === undefined ? undefined : await findTask(settings.task, cwd);
   const splits = await openData({
     data,
-    normalize: settings.normalize,
+    ...{ normalize: settings.normalize, preprocess: { text: settings.preprocess }, stated: opened.stated },
     task: named?.task ?? opened.trainedFor,
     classes: network.spec.classes,
     network: network.spec,
@@ -123,6 +124,10 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
     onEvent: session.onEvent,
     cwd,
   });
+  const metadata = {
+    ...freshMetadata(opened.metadata, [...kept, ...(settings.epochs === 0 ? [trainingKey] : [])]),
+    ...statedMetadata(splits.stated),
+  };
   const posed = await poseTask({ network, data: splits, named: named?.task, session });
   if (spec.model === undefined && posed.task.targetsFrom === "teacher") throw nothingToLearn(data, posed.task.name);
   await noteOneClass(splits.train, session.onEvent);
@@ -212,8 +217,8 @@ async function start({ model, settings, session, cwd }: TrainSpec): Promise<Star
   if (model !== undefined) {
     const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent, cwd });
     noteTies(opened, { untie: true, onEvent: session.onEvent });
-    const { network, architecture, metadata, stored, sha256, trainedFor } = opened;
-    return { network, arch: architecture.name, metadata, stored, sha256, trainedFor };
+    const { network, architecture, metadata, stored, sha256, trainedFor, stated } = opened;
+    return { network, arch: architecture.name, metadata, stored, sha256, trainedFor, stated };
   }
   if (settings.arch === undefined) {
     throw badUsage("nothing to train: give MODEL, a checkpoint to go on from, or --arch for a new network");
@@ -223,6 +228,7 @@ async function start({ model, settings, session, cwd }: TrainSpec): Promise<Star
     network: createNetwork(await findArchitecture(settings.arch, { from: cwd }), { seed: session.seed }),
     arch: settings.arch,
     metadata: {},
+    stated: {},
     ...{ stored: undefined, sha256: undefined },
   };
 }
