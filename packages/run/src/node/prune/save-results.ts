@@ -2,6 +2,7 @@
 import { dirname } from "node:path";
 import { isPruneError, PruneError, type RunEvent } from "@secateur/core";
 import { makeFolder, writeFileAtomic } from "@secateur/formats";
+import { settleCopies } from "../export/compressed-copies.ts";
 import { type EncodedFile, encodeModel } from "../export/encode-model.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
@@ -44,6 +45,7 @@ export async function saveResults(spec: {
     if (outputs.form === "tfjs") await makeFolder(dirname(path));
     await writeFileAtomic(path, bytes, { overwrite });
   }
+  await settleCopies(network, { compress: false, overwrite });
   await writeFileAtomic(outputs.recipe, `${JSON.stringify(recipe, null, 2)}\n`, { overwrite });
   if (outputs.report !== undefined && report !== undefined) {
     await writeFileAtomic(outputs.report, report, { overwrite }).catch((error: unknown) => {

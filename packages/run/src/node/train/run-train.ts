@@ -7,6 +7,7 @@ import { createNetwork, type Network, type TrainReport, train } from "@secateur/
 import { badState, badUsage, flagWithoutEffect, nothingToLearn } from "../../errors.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
+import { checkCopies, settleCopies } from "../export/compressed-copies.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
 import { augmentationOf } from "../norm/batch-norm.ts";
 import { findArchitecture } from "../open/architecture/described-architecture.ts";
@@ -113,6 +114,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
       throw badState(out, `it is of a training with other settings: ${state.difference}`);
   }
   await checkOutput(out, { overwrite: overwrite || isContinued });
+  await checkCopies([out], { overwrite: overwrite || isContinued });
   const named = settings.task === undefined ? undefined : await findTask(settings.task, cwd);
   const splits = await openData({
     data,
@@ -191,6 +193,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
     stored,
   });
   await writeFileAtomic(out, bytes, { overwrite: overwrite || isContinued });
+  await settleCopies([[out, bytes]], { compress: false, overwrite: true });
   await rm(path, { force: true });
   return {
     arch,
