@@ -86,6 +86,7 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
       const model = await open(spec);
       // The measure when all layers are pruned, and after every step that follows.
       const parts: string[] = [];
+      let measuring = 0;
       const started = process.cpuUsage().user;
       const { before, recalibrate, after } = remeasuringModel({
         ...{ model, data: { ...calibration, test }, session },
@@ -102,7 +103,10 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
           ...(spec.examples === undefined ? {} : { examples: spec.examples }),
           recalibrate: async (ctx) => {
             await recalibrate?.(ctx);
+            if (!recalibrate && !spec.request.blocks && !taught) return;
+            const paused = process.cpuUsage().user;
             parts.push(digits(await measure(model))!);
+            measuring += process.cpuUsage().user - paused;
           },
         },
         session.context(),
@@ -110,7 +114,7 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
       await after();
       if (taught)
         await distill(model, { ...spec.distill, data: taught.data, splits: calibration, ctx: session.context() });
-      const seconds = (process.cpuUsage().user - started) / 1e6;
+      const seconds = (process.cpuUsage().user - started - measuring) / 1e6;
       const errors = pruned.layers.reduce((sum, { relativeError }) => sum + relativeError, 0);
       rows.push([
         ...[cell, name, pruned.allocation, parts.join(" "), digits(await measure(model)), decimals(errors, 3)],

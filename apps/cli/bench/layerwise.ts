@@ -1,5 +1,5 @@
 /**
- * `npm run bench:layerwise -- DATA_FOLDER | --synthetic N | --network MODEL ...`: the layer-wise solvers on single layers, with --bound STEPS what no weights can go below, or on a network (layerwise-network.ts). DATA_FOLDER holds pairs NAME-H.npy
+ * `npm run bench:layerwise -- DATA_FOLDER | --synthetic N | --network MODEL ...`: the layer-wise solvers on single layers, with --bound STEPS what no weights can go below, or on a network (layerwise-network.ts). --solver NAME or NAME:KEY=NUMBER,... chooses methods. DATA_FOLDER holds pairs NAME-H.npy
  * [in, in] and NAME-W.npy [out, in]; --synthetic makes a layer of N x N. Prints relative errors, and seconds of one thread.
  */
 import { readdirSync } from "node:fs";
@@ -38,15 +38,14 @@ import { dataFolder } from "./bench-arguments.ts";
 import { benchmarkNetwork, type NetworkBenchmark } from "./layerwise-network.ts";
 import { decimals, printLine, printTable, showProgress } from "./print.ts";
 
-const solvers: Readonly<Record<string, () => Solver>> = {
-  ...{
-    wanda: () => wanda(),
-    dsnot: () => dsnot(),
-    sparseswaps: () => sparseSwaps(),
-    sparsegpt: () => sparseGpt(),
-    obc: () => obc(),
-  },
-  ...{ alps: () => alps(), layerwise: () => layerwise() },
+const solvers: Readonly<Record<string, (options: Readonly<Record<string, number>>) => Solver>> = {
+  wanda: () => wanda(),
+  dsnot: () => dsnot(),
+  sparseswaps: sparseSwaps,
+  sparsegpt: sparseGpt,
+  obc,
+  alps,
+  layerwise,
 };
 const sparsities = [0.5, 0.6, 0.7, 0.8, 0.9, undefined] as const;
 
@@ -116,7 +115,7 @@ function networkBenchmark(): NetworkBenchmark {
     heldOut: Number(values.held),
     isNormMeasured: values["reestimate-batch-norm"] !== "never",
     ...(examples === undefined ? {} : { examples: Number(examples) }),
-    solvers: new Map(chosen.map((name) => [name, solvers[name]!()])),
+    solvers: new Map(chosen.map((name) => [name, solverOf(name)])),
     cells: values.sparsity ?? ["0.5", "0.6", "0.7", "0.8", "2/4"],
     distill: { epochs: Number(values.distill), rate: Number(values["distill-rate"]) },
     request: {
@@ -139,6 +138,22 @@ function networkBenchmark(): NetworkBenchmark {
   };
 }
 
+/** A solver as --solver has it: a name, or NAME:KEY=NUMBER,... for one with options. @throws ERR_USAGE */
+function solverOf(text: string): Solver {
+  const [name = "", options = ""] = text.split(":");
+  const make = solvers[name];
+  if (!make) throw badUsage(`--solver ${text}: give one of ${Object.keys(solvers).join(", ")}`);
+  const pairs = options.split(",").filter((pair) => pair !== "");
+  return make(
+    Object.fromEntries(
+      pairs.map((pair) => {
+        const [key = "", value] = pair.split("=");
+        return [key, Number(value)];
+      }),
+    ),
+  );
+}
+
 /** Every method at every sparsity; undefined stands for 2 of every 4. */
 async function benchmark(layer: Layer, cells: readonly (number | undefined)[]): Promise<void> {
   printLine(`\n${layer.name}: ${layer.W.rows} x ${layer.W.cols}`);
@@ -148,7 +163,7 @@ async function benchmark(layer: Layer, cells: readonly (number | undefined)[]): 
     let seconds = 0;
     for (const sparsity of cells) {
       showProgress(`${layer.name}, ${name} at ${sparsity ?? "2 of 4"}`);
-      const solver = solvers[name]!();
+      const solver = solverOf(name);
       const runs = [];
       for (let run = 0; run < repeats; run++) runs.push(await solve(layer, { solver, sparsity, kernels }));
       const found = runs[0]!;

@@ -4,7 +4,20 @@ import type { Kernels, Mask, TrainingRule } from "@secateur/core";
 import { sampleIndices, subset } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { createNetwork, type NetworkSpec } from "@secateur/nn";
-import { acDc, admm, gmp, granet, granetSt, issP, powerpropagation, rigl, set } from "@secateur/sparse-training";
+import {
+  acDc,
+  admm,
+  autoPrune,
+  filters,
+  gmp,
+  granet,
+  granetSt,
+  issP,
+  powerpropagation,
+  rigl,
+  set,
+  tpp,
+} from "@secateur/sparse-training";
 import { quietSession } from "./bench-network.ts";
 import { decimals, printTable } from "./print.ts";
 import { trainNetwork } from "./sparse-methods.ts";
@@ -31,6 +44,9 @@ export async function printStepTimes(spec: {
     admm: [admm({ sparsity })],
     "iss-p": [issP({ sparsity })],
     powerpropagation: [powerpropagation()],
+    "auto-prune": [autoPrune()],
+    filters: [filters({ sparsity })],
+    tpp: [tpp({ sparsity })],
   };
   const seconds = async (call: { rules?: readonly TrainingRule[]; masks?: ReadonlyMap<string, Mask> }) => {
     const network = createNetwork(spec.spec, { seed: 0 });

@@ -100,7 +100,7 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
     addSolveCommand(program, { terminal, found });
   } else addSolveCommand(program);
   addEvalCommand(program, terminal);
-  addTrainCommand(program, terminal);
+  addTrainCommand(program, { terminal, argv });
   addCompareCommand(program, { terminal, argv });
   addInitCommand(program, terminal);
   addSensitivityCommand(program, { terminal, argv });

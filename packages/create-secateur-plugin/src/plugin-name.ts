@@ -62,7 +62,7 @@ const builtInOthers: Partial<Record<PluginKind, readonly string[]>> = {
       "polarization",
       "powerpropagation",
     ],
-    ...["rigl", "set"],
+    ...["rigl", "set", "stamp", "tpp"],
   ],
   format: ["npy", "onnx", "pytorch", "safetensors"],
 };

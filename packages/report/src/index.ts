@@ -5,3 +5,4 @@ export { figureAxis, figureOption, svgFile } from "./figures/figure.ts";
 export { pruneContent, reportRun } from "./prune-report.ts";
 export { makeReport } from "./report.ts";
 export { sensitivityReport } from "./sensitivity-report.ts";
+export { trainingReport } from "./training-report.ts";

@@ -6,6 +6,7 @@ import { figures } from "./figures/figures.ts";
 import { escapeHtml, htmlTable, scriptJson } from "./html.ts";
 import { plottingLibrary } from "./node/plotting-library.ts";
 import { joinReasons, makeReport } from "./report.ts";
+import { trainingReport } from "./training-report.ts";
 
 const hostile = `</script><script>alert("x")</script><img src=//evil.example/x onerror='alert(1)'>`;
 
@@ -265,6 +266,44 @@ describe("a report", () => {
     };
     expect(type([30, 1])).toBe("log");
     expect(type([30, -1])).toBe("value");
+  });
+});
+
+describe("the report of a training", () => {
+  const evaluated = { accuracy: 97, loss: 0.1, examples: 10, task: "classification", measures: [] };
+  const epochs = [
+    { loss: 2, accuracy: 50, nonzeros: 80, gradientNorm: 0.5 },
+    { loss: 1, accuracy: 75, nonzeros: 20, gradientNorm: 0.25 },
+  ];
+  const document = {
+    ...{
+      arch: hostile,
+      test: evaluated,
+      epochs,
+      steps: 4,
+      trainMs: 1500,
+      peakMemoryBytes: 1e6,
+      seed: 3,
+      versions: {},
+      out: hostile,
+    },
+    ...{ prunable: 100, nonzeros: 20 },
+  };
+
+  test("has its curves, with density and gradient flow where rules pruned, and escapes what comes from files", () => {
+    const html = trainingReport({ document, command: hostile });
+    for (const title of ["Loss and accuracy", "Density", "Gradient flow"]) expect(html).toContain(title);
+    expect(html).toContain("20 of 100 prunable weights not zero");
+    expect(html).toContain(">80 %<");
+    expect(html).not.toContain(hostile);
+  });
+
+  test("of a task without accuracy, and without rules, has the loss alone", () => {
+    const plain = epochs.map(({ loss }) => ({ loss, accuracy: Number.NaN }));
+    const { prunable: _p, nonzeros: _n, ...dense } = document;
+    const html = trainingReport({ document: { ...dense, epochs: plain }, command: "secateur" });
+    expect(html).not.toMatch(/Density|Gradient flow|training accuracy/);
+    expect(countIn(html, /<svg/g)).toBe(1);
   });
 });
 

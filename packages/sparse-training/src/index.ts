@@ -22,3 +22,5 @@ export { type IssPOptions, issP } from "./rules/iterative-shrinkage.ts";
 export { type PerpOptions, perp } from "./rules/perp.ts";
 export { type PolarizationOptions, polarization } from "./rules/polarization.ts";
 export { type PowerpropagationOptions, powerpropagation } from "./rules/powerpropagation.ts";
+export { type StampOptions, stamp } from "./rules/stamp.ts";
+export { type TppOptions, tpp } from "./rules/tpp.ts";

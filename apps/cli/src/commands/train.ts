@@ -19,7 +19,8 @@ Examples:
 An interrupted run goes on with the same command and --resume.`;
 
 /** Adds the command. */
-export function addTrainCommand(program: Command, terminal: Terminal): void {
+export function addTrainCommand(program: Command, spec: { terminal: Terminal; argv: readonly string[] }): void {
+  const { terminal, argv } = spec;
   const command = program
     .command("train")
     .summary("train a network, or go on training one")
@@ -113,11 +114,12 @@ export function addTrainCommand(program: Command, terminal: Terminal): void {
         "write the weights after these epochs as well, to OUT.epoch-N.safetensors; 0: at the start. prune --rewind takes them",
       ).argParser((text) => text.split(",").map(wholeParser("--keep-epochs", 0))),
     )
+    .option("--report <file>", "an HTML page with the curves of the training, self-contained")
     .option("--force", "replace an existing output")
     .option("--resume", "continue an interrupted run from its last finished epoch");
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: true });
   command.addHelpText("after", examples).action(async (model: string | undefined) => {
-    await callTrain({ model, flags: command.opts<TrainFlags>(), terminal });
+    await callTrain({ model, flags: command.opts<TrainFlags>(), terminal, argv });
   });
 }

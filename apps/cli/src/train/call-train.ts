@@ -1,7 +1,7 @@
 /** One call of `secateur train`. */
 import { existsSync } from "node:fs";
 import { isPruneError } from "@secateur/core";
-import { checkOutput } from "@secateur/formats";
+import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import {
   formatCount,
   formatDuration,
@@ -10,6 +10,7 @@ import {
   formatNumber,
   formatPercent,
   formatTable,
+  shellCommand,
 } from "@secateur/report/text";
 import { flagWithoutEffect, mapDataPaths } from "@secateur/run";
 import {
@@ -25,7 +26,8 @@ import {
 } from "@secateur/run/node";
 import { interrupted, missingFlag, stateLeftBehind } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertInputsThere, assertNotInput, dataPaths } from "../run/check-places.ts";
+import { assertEnding, assertInputsThere, assertNotInput, dataPaths } from "../run/check-places.ts";
+import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
@@ -34,6 +36,7 @@ import type { Terminal } from "../terminal.ts";
 export interface TrainFlags extends SessionFlags, TrainSettings {
   readonly data?: string;
   readonly out?: string;
+  readonly report?: string;
   readonly force?: boolean;
   readonly resume?: boolean;
 }
@@ -43,19 +46,24 @@ export async function callTrain(call: {
   model: string | undefined;
   flags: TrainFlags;
   terminal: Terminal;
+  /** As typed, for the report. */
+  argv: readonly string[];
 }): Promise<void> {
-  const { flags, terminal } = call;
+  const { flags, terminal, argv } = call;
   if (flags.data === undefined) throw missingFlag("--data", "say what to train on, for example --data mnist");
   if (flags.out === undefined)
     throw missingFlag("--out", "say where the trained network goes, for example --out net.safetensors");
   const data = mapDataPaths(flags.data, (path) => absolutePath(terminal, path));
   const out = absolutePath(terminal, flags.out);
   const overwrite = flags.force === true;
+  const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
+  assertEnding({ flag: "--report", path: report }, [".html", ".htm"]);
   await findEncoder(out, terminal.cwd); // refuses an ending that names no format
   const model = call.model === undefined ? undefined : absolutePath(terminal, call.model);
   assertNotInput({
     outputs: [
       { flag: "--out", path: out },
+      { flag: "--report", path: report },
       { flag: "--events", path: flags.events === undefined ? undefined : absolutePath(terminal, flags.events) },
     ],
     inputs: [model, ...dataPaths(data)],
@@ -64,6 +72,7 @@ export async function callTrain(call: {
   // A run that was killed after it wrote the network and before it took its state away goes on.
   // Of one that is finished the output is there: whether it is that run's shows when the model is read.
   await checkOutput(out, { overwrite: overwrite || flags.resume === true });
+  if (report !== undefined) await checkOutput(report, { overwrite: overwrite || flags.resume === true });
   const { epochs: planned = trainDefaults.epochs, keepEpochs = [] } = flags;
   const beyond = keepEpochs.find((epoch) => epoch > planned);
   if (beyond !== undefined) {
@@ -85,6 +94,11 @@ export async function callTrain(call: {
     throw explainInterrupt(error, state);
   });
   printResult({ terminal, flags, document, text: () => (isFinishedRun(document) ? "" : trainText(document)) });
+  if (report === undefined || isFinishedRun(document)) return;
+  const { trainingReport, plottingLibrary } = await loadReport();
+  const page = trainingReport({ document, plottingLibrary, command: shellCommand("secateur", argv) });
+  await writeFileAtomic(report, page, { overwrite: overwrite || resume });
+  if (!flags.json && !flags.quiet) terminal.stdout.write(`wrote ${report}\n`);
 }
 
 function explainInterrupt(error: unknown, state: string): unknown {

@@ -11,11 +11,11 @@ import {
   type TrainingRule,
 } from "@secateur/core";
 
-/** Two parameters that pruning may touch, of different shapes, and two that it may not: a bias, and the scale of a normalisation. */
+/** Two parameters that pruning may touch, of different shapes, and two that it may not: a bias, and the scale of a normalisation behind the first. */
 export const tinyParams: readonly ParamInfo[] = [
   param("first.weight", [4, 6], true),
   param("first.bias", [4], false),
-  { ...param("norm.weight", [5], false), isScale: true },
+  { ...param("norm.weight", [4], false), isScale: true },
   param("second.weight", [3, 4], true),
 ];
 /** Steps of an epoch, and epochs of a training. */

@@ -20,6 +20,7 @@ import type { WeightSink } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
 import { recordGraph, type Tape } from "../run/tape.ts";
 import type { GraphState } from "./graph-state.ts";
+import type { Bias } from "./offsets/biases.ts";
 import { deltasOf, outputsOf, type Pass, passesOf, rowPassSize } from "./passes.ts";
 import { collectRows, sumSink } from "./weight-sinks.ts";
 
@@ -44,16 +45,29 @@ export async function gradientRows(
   return { rows, blocks: collector.blocks(), loss };
 }
 
-/** The gradient of the mean loss over the examples, flattened in the order of the weights. */
+/**
+ * The gradient of the mean loss over the examples, flattened in the order of the weights.
+ *
+ * @param options.biases - whose gradients follow those of the weights, by the weights that they are added behind
+ */
 export async function meanGradient(
   state: GraphState,
   request: Omit<GradientRequest, "batch"> & { readonly task: Task },
-  { params, ctx }: { params: readonly GraphParam[]; ctx: RunContext },
+  {
+    params,
+    biases,
+    ctx,
+  }: { params: readonly GraphParam[]; biases: readonly (readonly [string, Bias])[]; ctx: RunContext },
 ): Promise<MeanGradient> {
-  const sums = new Map<string, Vec>(params.map(({ name, live }) => [name, zeros(live.data.length, state.dtype)]));
+  const vectors = (of: readonly (readonly [string, { readonly data: { readonly length: number } }])[]) =>
+    new Map<string, Vec>(of.map(([name, { data }]) => [name, zeros(data.length, state.dtype)]));
+  const sums = vectors(params.map(({ name, live }) => [name, live]));
+  const ofBiases = vectors(biases.map(([param, { live }]) => [param, live]));
   const alpha = 1 / request.examples.length;
-  const mean = await eachPass(state, { ...request, group: 1 }, ctx, (_pass, pool) => sumSink(sums, { alpha, pool }));
-  return { gradient: joined([...sums.values()], state.dtype), ...mean };
+  const mean = await eachPass(state, { ...request, group: 1 }, ctx, (_pass, pool) =>
+    sumSink(sums, { alpha, pool, biases: ofBiases }),
+  );
+  return { gradient: joined([...sums.values(), ...ofBiases.values()], state.dtype), ...mean };
 }
 
 /** Vectors one after the other. */

@@ -47,6 +47,8 @@ import { outputsOf, type Pass, passOf, passSize } from "./passes.ts";
 export interface GraphModel extends Model {
   /** The canonical weights by parameter, live: whoever changes them in place says so with `write`. */
   readonly weights: ReadonlyMap<string, Mat>;
+  /** Biases of layers by name, live columns [rows, 1]: each is added to the outputs of one weight alone. `meanGradient` takes their names, too, behind those of weights. */
+  readonly biases: ReadonlyMap<string, Mat>;
   /** Tensors of two or more dimensions that pruning leaves alone. */
   readonly keptDense: readonly DenseTensor[];
   /** The operator that outputs end in, by name, where it makes probabilities of scores: tasks of scores read what goes into it. */
@@ -113,6 +115,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     ),
     corrected: state.folded.map(({ param }) => param.name),
     written,
+    biases: new Map([...state.biases.values()].map((bias) => [bias.name, column(bias)] as const)),
     weights: new Map<string, Mat>([...state.params].map(([name, { live }]) => [name, live])),
     params: () => infos,
     async read(name: string): Promise<Mat> {
@@ -160,9 +163,12 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
   return { ...model, ...capabilities(state, find), ...(state.norms.length > 0 ? statistics(state) : {}) };
 }
 
+function column({ live }: { live: Statistic["live"] }): Mat {
+  return matrix(live.data.length, 1, live.data as Vec);
+}
+
 /** Live statistics and biases as columns [channels, 1]. */
 function offsetsByName({ norms, biases }: GraphState): ReadonlyMap<string, Mat> {
-  const column = ({ live }: { live: Statistic["live"] }): Mat => matrix(live.data.length, 1, live.data as Vec);
   const statistics = norms.flatMap((norm) => {
     const { mean, variance } = statisticNames(norm);
     return [[mean, column(norm.mean)] as const, [variance, column(norm.variance)] as const];
@@ -231,7 +237,10 @@ function capabilities(state: GraphState, find: (name: string) => GraphParam) {
     async meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient> {
       throwIfAborted(ctx.signal);
       const task = taskFor(request);
-      return await meanGradient(state.readBy(task), { ...request, task }, chosen(request.params, ctx));
+      const biases = [...state.biases].filter(([, { name }]) => request.params.includes(name));
+      const named = new Set(biases.map(([, { name }]) => name));
+      const params = request.params.filter((name) => !named.has(name)).map(find);
+      return await meanGradient(state.readBy(task), { ...request, task }, { params, biases, ctx });
     },
     async linearize(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization> {
       throwIfAborted(ctx.signal);

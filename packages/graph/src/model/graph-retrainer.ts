@@ -1,6 +1,7 @@
 /**
  * A graph and how its weights train, as core's {@link Retrainer}: steps on the mean loss of batches of examples that are shuffled every epoch, zeros
- * held at zero. Weights of convolutions and matrix products move; biases, normalisation and embeddings stay as they are.
+ * held at zero. Weights of convolutions and matrix products move, and the biases behind them; normalisation, embeddings and tensors of
+ * several places stay as they are.
  */
 import {
   applyMask,
@@ -56,7 +57,10 @@ export function createGraphRetrainer(model: GraphModel, options: GraphRetrainerO
   return {
     stepsPerEpoch,
     examples: data.size,
-    settings: JSON.stringify({ data: data.name, examples: data.size, batchSize, task: task?.name, ...rest }),
+    settings: JSON.stringify({
+      ...{ data: data.name, examples: data.size, batchSize, task: task?.name, ...rest },
+      biases: model.biases.size,
+    }),
     capture: () => capture(model, new Map()),
     restore: (tensors) => restore(model, new Map(), tensors),
     retrain: (request, ctx) => trainGraph({ model, options, stepsPerEpoch, batchSize, request }, ctx),
@@ -90,7 +94,8 @@ async function trainGraph(
       }
     },
   });
-  moments = createMoments(optimizer, rules.trained, names);
+  const trained = new Map([...rules.trained, ...model.biases]);
+  moments = createMoments(optimizer, trained, [...trained.keys()]);
   const start = resume ?? after;
   if (start) await restore(resume ? model : undefined, moments, start.tensors);
   if (resume) rules.restore(resume.tensors);
@@ -102,7 +107,7 @@ async function trainGraph(
     for (let from = 0; from < data.size; from += batchSize, step++) {
       throwIfAborted(ctx.signal);
       const examples = order.slice(from, from + batchSize);
-      const asked = { params: names, data, examples, ...(task ? { task } : {}) };
+      const asked = { params: [...names, ...model.biases.keys()], data, examples, ...(task ? { task } : {}) };
       const found = await model.meanGradient!(asked, ctx).catch((error: unknown) => {
         // Before the first step it is the model or the data that is not finite.
         const isOverflow = step > 0 && isPruneError(error) && error.code === "ERR_NOT_FINITE";
@@ -117,6 +122,10 @@ async function trainGraph(
       for (const name of names) {
         const [w, g] = [rules.trained.get(name)!, rules.trainedGradient(name, at.gradients.get(name)!)];
         stepParam(optimizer, { w, g, moments, name, rate: at.rate, step, decay, kept: rules.kept.get(name) });
+      }
+      for (const [name, w] of model.biases) {
+        const g = at.gradients.get(name)!;
+        stepParam(optimizer, { w, g, moments, name, rate: at.rate, step, decay: 0, kept: undefined });
       }
       await rules.afterStep({ ...at, step: step + 1 }, ctx);
       loss += ((found.loss + penalty) * examples.length) / data.size;
@@ -134,10 +143,15 @@ function scale(vector: Vec, factor: number): void {
   for (let i = 0; i < vector.length; i++) vector[i] = vector[i]! * factor;
 }
 
-function byParam({ weights }: GraphModel, flat: Mat["data"]): ReadonlyMap<string, Mat> {
+/** Weights, and biases behind them, in the order of their gradients. */
+function tensorsOf({ weights, biases }: GraphModel): readonly (readonly [string, Mat])[] {
+  return [...weights, ...biases];
+}
+
+function byParam(model: GraphModel, flat: Mat["data"]): ReadonlyMap<string, Mat> {
   let start = 0;
   return new Map(
-    [...weights].map(([name, { rows, cols }]) => {
+    tensorsOf(model).map(([name, { rows, cols }]) => {
       start += rows * cols;
       return [name, matrix(rows, cols, flat.subarray(start - rows * cols, start))];
     }),
@@ -146,8 +160,12 @@ function byParam({ weights }: GraphModel, flat: Mat["data"]): ReadonlyMap<string
 
 const memoryName = (kind: string, name: string): string => `optimizer.${kind}/${name}`;
 
-function capture({ weights }: GraphModel, moments: OptimizerMemory): readonly StateTensor[] {
-  const own = [...weights].map(([name, { rows, cols, data }]) => ({ name, shape: [rows, cols], data: data.slice() }));
+function capture(model: GraphModel, moments: OptimizerMemory): readonly StateTensor[] {
+  const own = tensorsOf(model).map(([name, { rows, cols, data }]) => ({
+    name,
+    shape: [rows, cols],
+    data: data.slice(),
+  }));
   const remembered = [...moments].flatMap(([kind, byName]) =>
     [...byName].map(([name, { data }]) => ({ name: memoryName(kind, name), shape: [data.length], data: data.slice() })),
   );
@@ -167,7 +185,7 @@ async function restore(
     return found;
   };
   // Written, not only set: what is saved are the weights that were written.
-  for (const [name, w] of model?.weights ?? []) await model!.write(name, { ...w, data: own(name, w) } as Mat);
+  for (const [name, w] of model ? tensorsOf(model) : []) await model!.write(name, { ...w, data: own(name, w) } as Mat);
   for (const [kind, byName] of moments) {
     for (const [name, memory] of byName) memory.data.set(own(memoryName(kind, name), memory));
   }

@@ -17,7 +17,7 @@ import { noLayerInputs, notFiniteInput } from "../errors.ts";
 import type { WeightInputs } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
 import type { Plan } from "../plan/plan.ts";
-import { mixtureOf, stepsWith } from "../plan/weight-steps.ts";
+import { rowGroups, stepsWith } from "../plan/weight-steps.ts";
 import { applyStep, type GraphRun, startGraph } from "../run/run-graph.ts";
 import { sizeOf } from "../value.ts";
 import type { GraphState } from "./graph-state.ts";
@@ -69,10 +69,6 @@ export async function* layerInputs(
   try {
     const size = await passSize(state, data);
     const first = passOf(state, await data.batch(examples.subarray(0, 1)), 0);
-    for (const param of params) {
-      const why = mixtureOf(first.plan, param, { isByDirection: true });
-      if (why) throw noLayerInputs(state.name, param.name, why);
-    }
     const sites = sitesOf(first.plan, params);
     const isWaiting = (examples.length / first.fed) * mostLive(first.plan, sites) <= waitingNumbers;
     const withOffsets = request.inputs === "parallel" ? asTheyAre(state) : <T>(work: () => T): T => work();
@@ -90,14 +86,19 @@ export async function* layerInputs(
     };
     const offsets = offsetsOf(state, first.plan);
     for (const site of sites) {
-      const { groups, cols, members } = site;
-      for (let group = 0; group < groups; group++) {
-        const targets = members.map(({ name, live }) => {
-          const rows = live.rows / groups;
+      const { cols, members, groups } = site;
+      const [param] = members as [GraphParam];
+      const seen = rowGroups(first.plan, param).length;
+      for (let index = 0; index < groups * seen; index++) {
+        const targets = members.map((member) => {
+          const { name, live } = member;
+          const share = live.rows / groups;
+          const { firstRow, rows } =
+            groups > 1 ? { firstRow: index * share, rows: share } : rowGroups(first.plan, member)[index]!;
           const offset = offsets.get(name);
-          return { param: name, firstRow: group * rows, rows, ...(offset ? { offset } : {}) };
+          return { param: name, firstRow, rows, ...(offset ? { offset } : {}) };
         });
-        yield { targets, cols, chunks: chunksOf(call, { param: members[0]!.name, group, groups }) };
+        yield { targets, cols, chunks: chunksOf(call, { param, groups, index }) };
       }
     }
   } finally {
@@ -117,11 +118,12 @@ interface Call {
   readonly weights?: ReadonlyMap<string, Vec>;
 }
 
-/** A group of a convolution, or the only one of a weight. */
+/** A group of a convolution, or rows of a state that see the same; of any other weight there is one turn. */
 interface Turn {
-  readonly param: string;
-  readonly group: number;
+  readonly param: GraphParam;
+  /** Of a convolution. */
   readonly groups: number;
+  readonly index: number;
 }
 
 async function* chunksOf(call: Call, turn: Turn): AsyncGenerator<Mat> {
@@ -131,7 +133,7 @@ async function* chunksOf(call: Call, turn: Turn): AsyncGenerator<Mat> {
     const indices = examples.subarray(start, Math.min(start + size, examples.length));
     const walk = walks[b] ?? (await startWalk(call, indices, start));
     if (isWaiting) walks[b] = walk;
-    const isOnce = stepsWith(walk.plan, turn.param).length === 1;
+    const isOnce = stepsWith(walk.plan, turn.param.name).length === 1;
     yield* inputsOf(walk, { state, turn, pool, indices });
     // Whose weight is used again and again has gone on with the weight as it was, and begins anew.
     if (!isWaiting || !isOnce) {
@@ -159,23 +161,24 @@ function* inputsOf(
   at: { state: GraphState; turn: Turn; pool: Pool; indices: Uint32Array },
 ): Generator<Mat> {
   const { state, turn, pool, indices } = at;
-  const { param, group, groups } = turn;
+  const { param, groups, index } = turn;
   const { fed, count } = walk;
-  const all = stepsWith(walk.plan, param);
-  // Of a state of both directions the steps of one come before those of the other, and each has rows of its own.
-  const isByDirection = groups > 1 && all.length > 1;
-  const share = all.length / groups;
-  for (const step of isByDirection ? all.slice(group * share, (group + 1) * share) : all) {
+  const [rowGroup, group] = groups > 1 ? [0, index] : [index, 0];
+  for (const step of rowGroups(walk.plan, param)[rowGroup]!.steps) {
     const { units, inputs } = takeStep(walk, step, pool);
     const perExample = units / fed;
     let seen = 0;
     const own = perExample * count;
-    for (const chunk of inputs(isByDirection ? 0 : group, [0, own])) {
+    for (const chunk of inputs(group, [0, own])) {
       if (!areFinite(chunk.data)) {
         const bad = chunk.data.findIndex((value: number) => !Number.isFinite(value));
         const row = seen + Math.floor(bad / chunk.cols);
         const example = Math.floor((row * indices.length) / Math.max(own, chunk.rows));
-        throw notFiniteInput({ where: state.name, param, example: indices[Math.min(example, indices.length - 1)]! });
+        throw notFiniteInput({
+          where: state.name,
+          param: param.name,
+          example: indices[Math.min(example, indices.length - 1)]!,
+        });
       }
       seen += chunk.rows;
       yield chunk;
@@ -248,8 +251,7 @@ function sitesOf(plan: Plan, params: readonly GraphParam[]): readonly Site[] {
       const key = isProduct ? `product ${step.inputs[0]}` : `step ${s}`;
       const known = sites.get(key);
       const group = step.node.attributes.group;
-      const isBoth = param.uses[0]!.attributes.direction === "bidirectional" && stepsWith(plan, param.name).length > 1;
-      const groups = isBoth ? 2 : typeof group === "number" && !isProduct ? group : 1;
+      const groups = typeof group === "number" && !isProduct ? group : 1;
       if (known) known.members.push(param);
       else sites.set(key, { members: [param], groups, cols: param.live.cols });
     }

@@ -5,18 +5,44 @@ import type { GraphParam } from "../plan/params.ts";
 import { stepsWith } from "../plan/weight-steps.ts";
 import type { Pass } from "./passes.ts";
 
-/** Adds alpha times the gradient of all examples to the given vectors. */
-export function sumSink(sums: ReadonlyMap<string, Vec>, { alpha, pool }: { alpha: number; pool: Pool }): WeightSink {
+/**
+ * Adds alpha times the gradient of all examples to the given vectors.
+ *
+ * @param options.biases - for the biases behind weights, by the weights: their gradients are sums of the slopes at the outputs
+ */
+export function sumSink(
+  sums: ReadonlyMap<string, Vec>,
+  options: { readonly alpha: number; readonly pool: Pool; readonly biases?: ReadonlyMap<string, Vec> },
+): WeightSink {
+  const { alpha, pool, biases } = options;
   return {
-    wants: (param) => sums.has(param),
+    wants: (param) => sums.has(param) || biases?.has(param) === true,
     take(param, gradient) {
-      const sum = sums.get(param)!;
+      const bias = biases?.get(param);
+      if (bias) addSlopes(bias, gradient, { alpha, pool });
+      const sum = sums.get(param);
+      if (!sum) return;
       const row = pool.take(sum.length);
       gradient.rows(Math.max(1, gradient.units), matrix(1, row.length, row));
       pool.kernels.axpy(alpha, row, sum);
       pool.give(row);
     },
   };
+}
+
+/** Sums of slopes over all rows, entry r of the outputs of row r of the weight. */
+function addSlopes(bias: Vec, gradient: WeightGradient, { alpha, pool }: { alpha: number; pool: Pool }): void {
+  const { groups } = gradient;
+  const share = bias.length / groups;
+  for (let group = 0; group < groups; group++) {
+    const delta = gradient.deltaOf(group);
+    const sums = pool.take(share);
+    pool.kernels.columnSums(delta, sums);
+    pool.kernels.axpy(alpha, sums, bias.subarray(group * share, (group + 1) * share));
+    pool.give(sums);
+    // A whole product's slopes are its own; those of a group were gathered for this call.
+    if (groups > 1) pool.give(delta.data);
+  }
 }
 
 /**

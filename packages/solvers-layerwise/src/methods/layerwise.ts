@@ -24,8 +24,9 @@ import { refit } from "../problem/refit.ts";
 import { solutionOf, withLayer } from "../problem/solution.ts";
 import { exchangeBetween, type RowOffer } from "../search/exchange.ts";
 import { lowerBound } from "../search/lower-bound.ts";
+import { additionsOf, removalsOf } from "../search/row-curves.ts";
 import { type TableauWorkspace, tableauWorkspace } from "../search/row-tableau.ts";
-import { rowCurve, type SwapRule, swapUntilBest } from "../search/swaps.ts";
+import { type SwapRule, swapUntilBest } from "../search/swaps.ts";
 import { traceWork } from "../search/trace.ts";
 import { type AlpsOptions, alpsMask } from "./alps.ts";
 import { obcMask } from "./obc.ts";
@@ -226,10 +227,7 @@ function improveRow(call: {
   const result = swapUntilBest(tableau, swapRule, { energy: Math.abs(energy), most: Math.max(8, countKept(own)) });
   const none = { columns: new Uint32Array(0), values: new Float64Array(0) };
   const offer = isOffering
-    ? {
-        out: rowCurve(tableau, "out", { depth: offered }),
-        into: rowCurve(tableau, "in", { depth: offered, eligible }),
-      }
+    ? { out: removalsOf(tableau, offered), into: additionsOf(tableau, offered, eligible) }
     : { out: none, into: none };
   own.set(tableau.mask);
   return { ...result, offer };

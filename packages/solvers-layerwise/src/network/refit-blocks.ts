@@ -2,8 +2,8 @@
  * The kept weights of whole blocks re-fitted together: with f the block, x what the pruned blocks before it give and y what the dense block gives
  * on the dense model's values, minimise 1/2 sum over examples |f(x) - y|^2 over the kept weights, by Adam from the layer-wise solution, block after
  * block. After the transformer matching of 3BASiL (Makni et al. 2025, section 4). Departures: any model that can be cut into blocks; a step is
- * relative to the size of a parameter's weights; the weights of the epoch that is best on held-out examples are kept, those from before
- * where none is better.
+ * relative to the size of a parameter's weights; an epoch after which held-out examples are not nearer is undone, and the next takes steps a quarter as
+ * long, so that a first step that is too long for a block costs an epoch, not the re-fit.
  */
 import {
   checkNumber,
@@ -31,7 +31,7 @@ import { readAll, writeAll } from "./parameters.ts";
 export interface BlockRefitOptions {
   /** Passes over the calibration examples for each block, >= 0. Default 8. */
   readonly epochs?: number | undefined;
-  /** First step of Adam, as a fraction of the root mean square of a parameter's kept weights, > 0; it falls to 0 along a cosine. Default 0.05. */
+  /** First step of Adam, as a fraction of the root mean square of a parameter's kept weights, > 0; it falls to 0 along a cosine, and to a quarter after every epoch that was undone. Default 0.05. */
   readonly rate?: number | undefined;
   /** Examples a step, >= 1. Default 4. */
   readonly batchSize?: number | undefined;
@@ -53,6 +53,9 @@ export function checkBlockRefit(options: BlockRefitOptions): void {
   checkNumber("the re-fit of blocks", "rate", rate, { least: 0, above: true });
   checkNumber("the re-fit of blocks", "batchSize", batchSize, { least: 1, whole: true });
 }
+
+/** Of the steps of an epoch that was undone those of the next one. */
+const shorter = 0.25;
 
 const optimizer: OptimizerSpec = { kind: "adam", betas: [0.9, 0.99] };
 
@@ -189,7 +192,7 @@ async function refitBlock(
   ctx: RunContext,
 ): Promise<RefittedBlock> {
   const { model, block, flow, pruned } = spec;
-  const { epochs, rate, batchSize } = refitOf(spec);
+  const { epochs, rate: firstRate, batchSize } = refitOf(spec);
   const heldOut = Uint32Array.from({ length: Math.max(1, Math.floor(flow.size / 8)) }, (_, i) => i);
   const fitted = Uint32Array.from({ length: flow.size - heldOut.length }, (_, i) => heldOut.length + i);
   const measure = async (): Promise<number> => {
@@ -199,13 +202,13 @@ async function refitBlock(
   };
   const before = await measure();
   let best = { error: before, weights: pruned };
-  const weights = new Map([...pruned].map(([name, w]) => [name, { ...w, data: w.data.slice() } as Mat]));
+  const weights = copied(pruned);
   const kept = new Map([...pruned].map(([name, { data }]) => [name, placesOf(data)]));
   const scale = new Map([...pruned].map(([name, { data }]) => [name, rootMeanSquare(data, kept.get(name)!)]));
-  const gradients = new Map([...weights].map(([name, w]) => [name, { ...w, data: w.data.slice() } as Mat]));
-  const moments = createMoments(optimizer, weights, [...weights.keys()]);
+  const gradients = copied(weights);
+  let moments = createMoments(optimizer, weights, [...weights.keys()]);
   const steps = epochs * Math.ceil(fitted.length / batchSize);
-  let step = 0;
+  let [step, rate] = [0, firstRate];
   for (let epoch = 0; epoch < epochs; epoch++) {
     const order = sampleIndices(fitted.length, fitted.length, ctx.rng.fork(`${block.params[0]} epoch ${epoch}`));
     for (let start = 0; start < order.length; start += batchSize, step++) {
@@ -222,14 +225,19 @@ async function refitBlock(
       await writeAll(model, weights, block.params);
     }
     const error = await measure();
-    if (error < best.error)
-      best = {
-        error,
-        weights: new Map([...weights].map(([name, w]) => [name, { ...w, data: w.data.slice() } as Mat])),
-      };
+    if (error < best.error) best = { error, weights: copied(weights) };
+    else {
+      for (const [name, { data }] of best.weights) weights.get(name)!.data.set(data);
+      moments = createMoments(optimizer, weights, [...weights.keys()]);
+      rate *= shorter;
+    }
   }
   await writeAll(model, best.weights, block.params);
   return { params: block.params, before, after: best.error };
+}
+
+function copied(weights: ReadonlyMap<string, Mat>): Map<string, Mat> {
+  return new Map([...weights].map(([name, w]) => [name, { ...w, data: w.data.slice() } as Mat]));
 }
 
 function placesOf(data: Vec): Uint32Array {

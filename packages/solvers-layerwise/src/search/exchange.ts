@@ -1,9 +1,9 @@
 /**
  * Weights that change rows: where one row gains more by a weight than another loses, the budget of the layer moves. Each row
- * states what its next removals cost and its next additions gain (swaps.ts); the moves are those of the largest gains and the
+ * states what its next removals cost and its next additions gain (row-curves.ts); the moves are those of the largest gains and the
  * smallest costs, as long as the one is above the other.
  */
-import type { RowCurve } from "./swaps.ts";
+import type { RowCurve } from "./row-curves.ts";
 
 /** What a row offers. */
 export interface RowOffer {

@@ -7,7 +7,8 @@ import { obc } from "../methods/obc.ts";
 import { sparseSwaps } from "../methods/sparse-swaps.ts";
 import { wanda } from "../methods/wanda.ts";
 import { layerProblem } from "../problem/layer-problem.ts";
-import { additionGain, pivot, removalCost, tableauWorkspace } from "./row-tableau.ts";
+import { additionsOf, removalsOf } from "./row-curves.ts";
+import { type RowTableau, swap, tableauWorkspace } from "./row-tableau.ts";
 import { bestSwap } from "./swaps.ts";
 
 const cols = 10;
@@ -24,40 +25,84 @@ async function openRow(seed: number, mask: Uint8Array) {
 const changed = (mask: Uint8Array, ...places: number[]): Uint8Array =>
   mask.map((bit, j) => (places.includes(j) ? 1 - bit : bit));
 
-test("removals, additions and the best swap are priced as exact re-fits price them", async () => {
+test("the best swap is priced as exact re-fits price it", async () => {
   const mask = Uint8Array.of(1, 0, 1, 0, 0, 1, 0, 0, 1, 0);
   for (const seed of [0, 1, 2]) {
     const { tableau, lossOf } = await openRow(seed, mask);
     const now = lossOf(mask);
-    let best = { change: 0, out: -1, into: -1 };
-    for (let i = 0; i < cols; i++) {
-      if (mask[i] === 1) expect(removalCost(tableau, i)).toBeCloseTo(lossOf(changed(mask, i)) - now, 9);
-      else expect(additionGain(tableau, i)).toBeCloseTo(now - lossOf(changed(mask, i)), 9);
-      for (let j = 0; j < cols; j++) {
-        if (mask[i] !== 1 || mask[j] !== 0) continue;
-        const change = lossOf(changed(mask, i, j)) - now;
-        if (change < best.change) best = { change, out: i, into: j };
+    for (const eligible of [undefined, Uint8Array.of(1, 1, 1, 0, 1, 1, 0, 1, 1, 0)]) {
+      let best = { change: 0, out: -1, into: -1 };
+      for (let i = 0; i < cols; i++) {
+        for (let j = 0; j < cols; j++) {
+          if (mask[i] !== 1 || mask[j] !== 0 || eligible?.[j] === 0) continue;
+          const change = lossOf(changed(mask, i, j)) - now;
+          if (change < best.change) best = { change, out: i, into: j };
+        }
       }
+      const found = bestSwap(tableau, { eligible });
+      expect(found ? tableau.S[found.out] : -1).toBe(best.out);
+      expect(found ? tableau.N[found.into] : -1).toBe(best.into);
+      expect(found?.change ?? 0).toBeCloseTo(best.change, 9);
     }
-    const found = bestSwap(tableau, {});
-    expect(found?.out ?? -1).toBe(best.out);
-    expect(found?.into ?? -1).toBe(best.into);
-    expect(found?.change ?? 0).toBeCloseTo(best.change, 9);
   }
 });
 
-test("a pivot is what opening the row on the new support gives, and a second one takes it back", async () => {
+test("greedy removals and additions are those of exact re-fits, and leave the row as it was", async () => {
+  const mask = Uint8Array.of(1, 0, 1, 0, 0, 1, 0, 0, 1, 0);
+  for (const seed of [0, 1, 2]) {
+    const { tableau, lossOf } = await openRow(seed, mask);
+    const before = structuredClone(tableau);
+    const eligible = Uint8Array.of(1, 1, 1, 0, 1, 1, 1, 1, 1, 0);
+    for (const [bit, { columns, values }] of [
+      [1, removalsOf(tableau, 3)],
+      [0, additionsOf(tableau, 3, eligible)],
+    ] as const) {
+      expect(columns).toHaveLength(3);
+      let now: Uint8Array = mask;
+      for (const [step, column] of columns.entries()) {
+        const others = [...now.keys()].filter((j) => now[j] === bit && (bit === 1 || eligible[j] === 1));
+        const least = Math.min(...others.map((j) => lossOf(changed(now, j))));
+        expect(lossOf(changed(now, column))).toBeCloseTo(least, 9);
+        expect(values[step]).toBeCloseTo(Math.abs(least - lossOf(now)), 9);
+        now = changed(now, column);
+      }
+    }
+    expect(tableau).toEqual(before);
+    // There are no more than four to remove.
+    expect(removalsOf(tableau, 9).columns).toHaveLength(4);
+  }
+});
+
+test("a row after swaps is the row opened on their support", async () => {
   const mask = Uint8Array.of(1, 1, 0, 0, 1, 0, 1, 0, 0, 1);
-  for (const place of [1, 3]) {
-    const { tableau } = await openRow(4, mask);
-    const before = Float64Array.from(tableau.M);
-    pivot(tableau, place);
-    const fresh = (await openRow(4, changed(mask, place))).tableau;
-    expect([...tableau.mask]).toEqual([...fresh.mask]);
-    for (let i = 0; i < cols * cols; i++) expect(tableau.M[i]).toBeCloseTo(fresh.M[i]!, 9);
-    for (let i = 0; i < cols; i++) expect(tableau.v[i]).toBeCloseTo(fresh.v[i]!, 9);
-    pivot(tableau, place);
-    for (let i = 0; i < cols * cols; i++) expect(tableau.M[i]).toBeCloseTo(before[i]!, 9);
+  /** By column, whichever slots they stand in. */
+  const numbersOf = ({ S, N, A, T, c, w, e }: RowTableau): Map<string, number> => {
+    const all = new Map<string, number>();
+    S.forEach((i, s) => {
+      all.set(`w ${i}`, w[s]!);
+      S.forEach((j, t) => void all.set(`A ${i} ${j}`, A[s * S.length + t]!));
+      N.forEach((j, t) => void all.set(`T ${i} ${j}`, T[s * N.length + t]!));
+    });
+    N.forEach((j, t) => {
+      all.set(`c ${j}`, c[t]!);
+      all.set(`e ${j}`, e[t]!);
+    });
+    return all;
+  };
+  const { tableau } = await openRow(4, mask);
+  let now: Uint8Array = mask;
+  for (const [s, t] of [
+    [1, 3],
+    [4, 0],
+    [1, 3],
+  ] as const) {
+    now = changed(now, tableau.S[s]!, tableau.N[t]!);
+    swap(tableau, s, t);
+    expect([...tableau.mask]).toEqual([...now]);
+    const wanted = numbersOf((await openRow(4, now)).tableau);
+    const found = numbersOf(tableau);
+    expect(found.size).toBe(wanted.size);
+    for (const [key, value] of wanted) expect(found.get(key)).toBeCloseTo(value, 9);
   }
 });
 

@@ -4,7 +4,7 @@
  * kept weights as they are; sparse-swaps.ts has that rule.
  */
 import type { Mask, SwapCheck } from "@secateur/core";
-import { additionGain, pivot, type RowTableau, removalCost } from "./row-tableau.ts";
+import { type RowTableau, swap } from "./row-tableau.ts";
 
 /** Which pairs are looked at. */
 export interface SwapRule {
@@ -16,7 +16,7 @@ export interface SwapRule {
   readonly maySwap?: ((row: Mask) => SwapCheck) | undefined;
 }
 
-/** A swap and what it changes Q by. */
+/** A swap of what is in two slots, and what it changes Q by. */
 interface Swap {
   readonly out: number;
   readonly into: number;
@@ -41,83 +41,45 @@ export function swapUntilBest(
     const best = bestSwap(tableau, rule);
     if (!best || !(best.change < -leastFall * energy)) return { swaps, settled: true };
     if (swaps === most) return { swaps, settled: false };
-    pivot(tableau, best.out);
-    pivot(tableau, best.into);
+    swap(tableau, best.out, best.into);
   }
 }
 
-/** The swap that lowers Q most; ties go to the lower indices. k (cols - k) prices, or k of with groups. */
-export function bestSwap(tableau: RowTableau, rule: SwapRule): Swap | undefined {
-  const { cols, M, v, mask } = tableau;
-  const { group = cols, eligible } = rule;
+/** The swap that lowers Q most; ties go to the first slots. k (cols - k) prices, or k of with groups. */
+export function bestSwap({ mask, S, N, A, T, c, w, e }: RowTableau, rule: SwapRule): Swap | undefined {
+  const [k, m] = [S.length, N.length];
+  const { group, eligible } = rule;
   const maySwap = rule.maySwap?.(mask);
-  const pruned: number[] = [];
-  for (let j = 0; j < cols; j++) if (mask[j] === 0 && (!eligible || eligible[j] === 1)) pruned.push(j);
-  const candidates = Uint32Array.from(pruned);
-  const C = Float64Array.from(candidates, (j) => M[j * cols + j]!);
-  const e = Float64Array.from(candidates, (j) => v[j]!);
+  const candidates = Uint32Array.from(N.keys()).filter((t) => !eligible || eligible[N[t]!] === 1);
+  const byGroup = group === undefined ? undefined : groupsOf(candidates, (t) => Math.floor(N[t]! / group));
+  const isEvery = candidates.length === m;
   let [out, into, change] = [-1, -1, 0];
-  for (let i = 0, from = 0, to = 0; i < cols; i++) {
-    if (group === cols) to = candidates.length;
-    else {
-      const first = i - (i % group);
-      while (from < candidates.length && candidates[from]! < first) from++;
-      for (to = from; to < candidates.length && candidates[to]! < first + group; ) to++;
-    }
-    if (mask[i] === 0) continue;
-    const a = -M[i * cols + i]!;
-    const share = v[i]! / a;
-    const cost = v[i]! * share;
-    for (let c = from; c < to; c++) {
-      const t = M[i * cols + candidates[c]!]!;
-      const slope = e[c]! + t * share;
-      const price = cost - (slope * slope) / (C[c]! + (t * t) / a);
-      if (price < change && (!maySwap || maySwap(i, candidates[c]!))) {
-        out = i;
-        into = candidates[c]!;
-        change = price;
-      }
+  for (let s = 0; s < k; s++) {
+    const a = A[s * k + s]!;
+    const share = w[s]! / a;
+    const cost = w[s]! * share;
+    const among = byGroup ? (byGroup.get(Math.floor(S[s]! / group!)) ?? []) : candidates;
+    const row = s * m;
+    for (let x = 0; x < among.length; x++) {
+      const t = isEvery && !byGroup ? x : among[x]!;
+      const across = T[row + t]!;
+      const slope = e[t]! + across * share;
+      const curvature = c[t]! + (across * across) / a;
+      // A price below the best so far, without a division.
+      if (!(slope * slope > (cost - change) * curvature && curvature > 0)) continue;
+      if (maySwap && !maySwap(S[s]!, N[t]!)) continue;
+      [out, into, change] = [s, t, cost - (slope * slope) / curvature];
     }
   }
   return out < 0 ? undefined : { out, into, change: 0.5 * change };
 }
 
-/** Moves of one kind in a row, one after the other, and what each changes Q by in absolute value. */
-export interface RowCurve {
-  /** Columns, in order. */
-  readonly columns: Uint32Array;
-  /** Costs of removals or gains of additions. */
-  readonly values: Float64Array;
-}
-
-/**
- * The first `depth` greedy removals ("out") or additions ("in") of a row. The tableau is changed and changed back: 2 depth pivots.
- */
-export function rowCurve(
-  tableau: RowTableau,
-  kind: "out" | "in",
-  { depth, eligible }: { depth: number; eligible?: Uint8Array | undefined },
-): RowCurve {
-  const { cols, mask } = tableau;
-  const isOut = kind === "out";
-  const columns: number[] = [];
-  const values: number[] = [];
-  while (values.length < depth) {
-    let best = -1;
-    let value = isOut ? Number.POSITIVE_INFINITY : 0;
-    for (let j = 0; j < cols; j++) {
-      if (mask[j] !== (isOut ? 1 : 0) || (!isOut && eligible?.[j] === 0)) continue;
-      const price = isOut ? removalCost(tableau, j) : additionGain(tableau, j);
-      if (isOut ? price < value : price > value) {
-        best = j;
-        value = price;
-      }
-    }
-    if (best < 0) break;
-    columns.push(best);
-    values.push(value);
-    pivot(tableau, best);
+function groupsOf(slots: Uint32Array, groupOf: (slot: number) => number): ReadonlyMap<number, readonly number[]> {
+  const groups = new Map<number, number[]>();
+  for (const slot of slots) {
+    const own = groups.get(groupOf(slot));
+    if (own) own.push(slot);
+    else groups.set(groupOf(slot), [slot]);
   }
-  for (const j of [...columns].reverse()) pivot(tableau, j);
-  return { columns: Uint32Array.from(columns), values: Float64Array.from(values) };
+  return groups;
 }

@@ -7,6 +7,8 @@ import { rigl, set } from "../rules/dynamic-sparsity.ts";
 import { filters } from "../rules/filters.ts";
 import { gmp } from "../rules/gmp.ts";
 import { granet, granetSt } from "../rules/granet.ts";
+import { stamp } from "../rules/stamp.ts";
+import { tpp } from "../rules/tpp.ts";
 
 const sparsity = z.number().min(0).lt(1).default(0.9).describe("the fraction of prunable weights removed at the end");
 const always = sparsity.describe("the fraction of prunable weights that is 0 during all of training");
@@ -138,5 +140,33 @@ export const maskRules: readonly PluginEntry[] = [
       interval: z.int().min(1).default(1).describe("epochs between prunings"),
     }),
     create: filters,
+  }),
+  defineEntry({
+    kind: "training-rule",
+    name: "tpp",
+    summary: "rows that are to go are made orthogonal to those that stay, and go late",
+    reference: "Wang, Fu: Trainability Preserving Neural Pruning, ICLR 2023",
+    explanation:
+      "The rows of smallest sum of magnitudes, as many in every layer but the last, are chosen before the first step. A penalty on their products with all rows of their layer, and on scale and shift of the normalisation behind them, takes them out of use; after until of training they are pruned and the rest trains on.",
+    options: z.strictObject({
+      sparsity: z.number().min(0).lt(1).default(0.5).describe("the fraction of rows removed"),
+      strength: z.number().min(0).default(0.01).describe("of the penalty, at its largest"),
+      until: until(0.7).describe("the part of training after which the rows are pruned"),
+    }),
+    create: tpp,
+  }),
+  defineEntry({
+    kind: "training-rule",
+    name: "stamp",
+    summary: "channels of smallest expected activation behind their normalisation go while the network trains",
+    reference:
+      "Dinsdale, Jenkinson, Namburete: STAMP: Simultaneous Training and Model Pruning for low data regimes, Medical Image Analysis 2022",
+    explanation:
+      "After every few epochs the channels go whose normalisation lets the least through a ReLU, measured against the others of their layer, over the whole network and along a cubic schedule; no layer loses its last. Layers without a normalisation behind them stay whole.",
+    options: z.strictObject({
+      sparsity: z.number().min(0).lt(1).default(0.5).describe("the fraction of channels removed at the end"),
+      interval: z.int().min(1).default(1).describe("epochs between prunings"),
+    }),
+    create: stamp,
   }),
 ];

@@ -32,11 +32,12 @@ export const weightRules: readonly PluginEntry[] = [
     reference:
       "Zhang et al.: A Systematic DNN Weight Pruning Framework using Alternating Direction Method of Multipliers, ECCV 2018",
     explanation:
-      "A penalty rho / 2 |W - Z + U|^2 pulls to Z, the projection of W + U, renewed every interval epochs; after until of training W is pruned to its projection and what is kept trains on. keep=2 and of=4 project to 2 non-zeros of 4.",
+      "A penalty rho / 2 |W - Z + U|^2 pulls to Z, the projection of W + U, renewed every interval epochs; after until of training W is pruned to its projection and what is kept trains on. keep=2 and of=4 project to 2 non-zeros of 4; levels=15 pulls what is kept to the levels of int4, until the end.",
     options: z.strictObject({
       sparsity: sparsity.removeDefault().optional().describe("the fraction of prunable weights removed; default 0.9"),
       keep: z.int().min(1).optional().describe("non-zeros in each group, in place of a sparsity"),
       of: z.int().min(1).optional().describe("consecutive weights of an output in a group"),
+      levels: z.int().min(3).optional().describe("odd: pulls what is kept to as many levels; 15 are those of int4"),
       rho: z.number().gt(0).default(0.01).describe("how hard weights are pulled"),
       interval: z.int().min(1).default(1).describe("epochs between projections"),
       until: until(0.7).describe("the part of training after which weights are pruned"),

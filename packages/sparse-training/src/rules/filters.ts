@@ -5,17 +5,10 @@
  * and each layer keeps max(1, floor((1 - s_t) rows)). The last layer's rows are the network's outputs. What is pruned stays pruned, and `secateur cut` takes it out of the network.
  * Departure: the paper lowers the number of filters by a fixed step; here it is the cubic schedule of gmp.
  */
-import {
-  checkNumber,
-  keptCount,
-  type Mask,
-  type Mat,
-  type ParamInfo,
-  sparsitySchedule,
-  type TrainingRule,
-} from "@secateur/core";
+import { checkNumber, keptCount, sparsitySchedule, type TrainingRule } from "@secateur/core";
 import { tooFewLayers, tooShort } from "../errors.ts";
 import { prunableParams } from "../masks/prunable.ts";
+import { highestRows, rowMask, rowSums } from "../masks/row-masks.ts";
 import { setMasks } from "../masks/set-masks.ts";
 
 /** Options of {@link filters}. */
@@ -34,7 +27,7 @@ export interface FiltersOptions {
  * await train(network, { data, epochs: 10, rules: [filters({ sparsity: 0.5 })] }, createRunContext());
  */
 export function filters({ sparsity, interval = 1 }: FiltersOptions): TrainingRule {
-  checkNumber("filters", "sparsity", sparsity, { least: 0, most: 1 });
+  checkNumber("filters", "sparsity", sparsity, { least: 0, most: 1, below: true });
   checkNumber("filters", "interval", interval, { least: 1, whole: true });
   return {
     name: "filters",
@@ -56,29 +49,12 @@ export function filters({ sparsity, interval = 1 }: FiltersOptions): TrainingRul
           if (!Number.isInteger(t) || t > prunings) return;
           const next = params.map((param) => {
             const keep = Math.max(1, keptCount(param.rows, sparsities[t]!));
-            const { weights, masks } = at;
-            return [
-              param.name,
-              rowMask({ param, keep, w: weights.get(param.name)!, mask: masks.get(param.name) }),
-            ] as const;
+            const kept = highestRows(rowSums(param, at.weights.get(param.name)!), keep);
+            return [param.name, rowMask({ param, kept, mask: at.masks.get(param.name) })] as const;
           });
           setMasks("filters", new Map(next), at);
         },
       };
     },
   };
-}
-
-/** The mask of the `keep` rows of largest sum of magnitudes, ties to the lower index, within the mask so far. */
-function rowMask(spec: { param: ParamInfo; keep: number; w: Mat; mask: Mask | undefined }): Mask {
-  const { param, keep, w, mask } = spec;
-  const { rows, cols } = param;
-  const norms = Float64Array.from({ length: rows }, (_, r) => {
-    let sum = 0;
-    for (let i = r * cols; i < (r + 1) * cols; i++) sum += Math.abs(w.data[i]!);
-    return sum;
-  });
-  const order = [...norms.keys()].sort((a, b) => norms[b]! - norms[a]! || a - b);
-  const kept = new Set(order.slice(0, keep));
-  return Uint8Array.from({ length: rows * cols }, (_, i) => (kept.has(Math.floor(i / cols)) ? (mask?.[i] ?? 1) : 0));
 }

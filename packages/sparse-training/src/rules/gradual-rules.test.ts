@@ -167,6 +167,25 @@ test("iss-p: by plain gradient descent small weights lose their fraction a step,
   expect(seen.map(keptIn)).toEqual([...Array<number>(7).fill(60), ...Array<number>(4).fill(15)]);
 });
 
+test("admm pulls what it keeps to levels of its row, the largest magnitude among them, until the end", async () => {
+  const rule = admm({ sparsity: 0.4, levels: 5, rho: 1, until: 0.3 });
+  const seen = await drive({ rules: [rule], steps: 800, stepsPerEpoch: 20, gradient: () => 0 });
+  const last = seen.at(-1)!;
+  expect(keptIn(last)).toBe(36);
+  for (const [name, rows, cols] of [
+    ["a", 5, 8],
+    ["b", 4, 5],
+  ] as const) {
+    for (let r = 0; r < rows; r++) {
+      const row = last.weights.get(name)!.subarray(r * cols, (r + 1) * cols);
+      const step = Math.max(...row.map(Math.abs)) / 2;
+      // Each epoch closes the gap to the levels by .9^20; it reopens only by what the largest of the row moves.
+      for (const w of row) expect(Math.abs(w / step - Math.round(w / step))).toBeLessThan(1e-3);
+    }
+  }
+  expect(() => admm({ levels: 4 })).toThrow(/give an odd number/);
+});
+
 describe("powerpropagation", () => {
   test("a step of theta is the step that the chain rule gives", async () => {
     const [before, after] = await drive({ rules: [powerpropagation({ alpha: 3 })], steps: 1, stepsPerEpoch: 1 });

@@ -20,11 +20,21 @@ const train = arrayDataset({
   classes: 2,
 });
 
+/** What changes between the judgement under way and the one at the end. */
+interface Changed {
+  weight?: number;
+  bias?: number;
+}
+
 /** A model whose loss is told by its statistics: those of the file, or matched ones. */
-async function run(losses: { file: number; matched: number }, when: ReestimateTime) {
+async function run(losses: { file: number; matched: number }, when: ReestimateTime, changed: Changed = {}) {
+  const weights = Float32Array.of(1, 2);
+  const biases = Float32Array.of(3);
   let now: "file" | "matched" = "file";
   const judgedOn: number[] = [];
   const network = {
+    params: () => [{ name: "w" }],
+    read: async () => matrix(1, 2, weights.slice()),
     evaluate: async (data: { size: number }) => {
       judgedOn.push(data.size);
       // As core's evaluation does of outputs that are not finite.
@@ -53,6 +63,7 @@ async function run(losses: { file: number; matched: number }, when: ReestimateTi
         restore: () => {
           now = "file";
         },
+        others: () => [biases],
       }),
     },
     data: { train },
@@ -63,6 +74,9 @@ async function run(losses: { file: number; matched: number }, when: ReestimateTi
   await before();
   await recalibrate?.(session.context());
   const underWay = now;
+  if (changed.weight !== undefined) weights[1] = changed.weight;
+  if (changed.bias !== undefined) biases[0] = changed.bias;
+  now = "file";
   await after();
   const notes = events.flatMap((event) => (event.type === "note" ? [event.message] : []));
   return { underWay, after: now, judgedOn, notes };
@@ -72,9 +86,20 @@ describe("statistics of batch normalisation of models of other layers", () => {
   test("are matched by default where the loss of training examples falls by it, and a note says so", async () => {
     const { underWay, after, judgedOn, notes } = await run({ file: 2, matched: 1 }, "auto");
     expect([underWay, after]).toEqual(["matched", "matched"]);
-    // Both losses, under way and at the end, on the most examples that are judged by.
-    expect(judgedOn).toEqual([128, 128, 128, 128]);
+    // Both losses, on the most examples that are judged by.
+    expect(judgedOn).toEqual([128, 128]);
     expect(notes).toEqual([expect.stringContaining("matched to the dense network's: the loss of 128 training")]);
+  });
+
+  test("are judged once for the same weights and biases, and again for others", async () => {
+    for (const [changed, times] of [
+      [{}, 2],
+      [{ weight: 5 }, 4],
+      [{ bias: 5 }, 4],
+    ] as const) {
+      const { after, judgedOn } = await run({ file: 2, matched: 1 }, "auto", changed);
+      expect([after, judgedOn.length]).toEqual(["matched", times]);
+    }
   });
 
   test("stay those of the file where it would rise, and where it would not be finite", async () => {

@@ -3,7 +3,16 @@
  * images. Matching usually helps a lot, but not every network: where most normalisations are folded into their convolutions, a few
  * matched ones can do harm. Unless it was asked for, the loss of training examples decides.
  */
-import { type Dataset, isPruneError, quietContext, type RunContext, sampleIndices, subset } from "@secateur/core";
+import { createHash } from "node:crypto";
+import {
+  type Dataset,
+  isPruneError,
+  quietContext,
+  type RunContext,
+  sampleIndices,
+  subset,
+  type Vec,
+} from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import type { PosedTask } from "../../prune/pose-task.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
@@ -23,6 +32,8 @@ export interface Matcher {
   match(ctx: RunContext): Promise<void>;
   /** Brings back those that the file has. */
   restore(): void;
+  /** Numbers beside the weights and the statistics that a run may have changed: biases. Absent where there are none. */
+  others?(): Iterable<Vec>;
 }
 
 /** Training examples whose loss decides. */
@@ -82,6 +93,8 @@ export function matching(spec: {
   const { when = "never" } = settings ?? {};
   if (!model || when === "never" || when === "before") return { before: async () => {}, after: async () => {} };
   let matcher: Matcher;
+  // A run comes back to the same weights: the last candidate is often the one it ends with.
+  const decided = new Map<string, Decision>();
   // Undefined where no loss decides.
   const recalibrate = async (ctx: RunContext): Promise<Decision | undefined> => {
     const judged = when === "auto" ? judge() : undefined;
@@ -92,13 +105,21 @@ export function matching(spec: {
       return undefined;
     }
     matcher.restore();
+    const key = await hashOf(model.network, matcher);
+    const known = decided.get(key);
+    if (known) {
+      if (known.isMatched) await matcher.match(quiet);
+      return known;
+    }
     const kept = await judged.loss(model.network, quiet);
     await matcher.match(quiet);
     const matched = await judged.loss(model.network, quiet);
     // A loss that is not finite is worse than any that is.
     const isMatched = matched < kept || (Number.isFinite(matched) && !Number.isFinite(kept));
     if (!isMatched) matcher.restore();
-    return { kept, matched, isMatched };
+    const decision = { kept, matched, isMatched };
+    decided.set(key, decision);
+    return decision;
   };
   return {
     async before() {
@@ -117,4 +138,15 @@ export function matching(spec: {
       session.onEvent({ type: "note", level: "info", code: "batch-norm", message });
     },
   };
+}
+
+/** Of all numbers that losses follow from, where the statistics are those of the file. */
+async function hashOf(network: PrunableModel, matcher: Matcher): Promise<string> {
+  const hash = createHash("sha256");
+  const add = ({ buffer, byteOffset, byteLength }: Vec): void => {
+    hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+  };
+  for (const { name } of network.params()) add((await network.read(name)).data);
+  for (const values of matcher.others?.() ?? []) add(values);
+  return hash.digest("hex");
 }

@@ -131,6 +131,7 @@ function graphMatcher(graph: GraphModel): MatchableModel["measure"] {
     return {
       match: async (after) => await graph.matchStatistics!(dense, data, after),
       restore: () => graph.restoreStatistics!(),
+      others: () => graph.changedOffsets().values(),
     };
   };
 }

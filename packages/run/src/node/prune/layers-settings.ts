@@ -20,7 +20,7 @@ export interface LayersSettings {
   readonly match?: LayerTargets;
   /** Passes over the calibration examples in which whole blocks are re-fitted when all layers are pruned; default 0. */
   readonly refitBlocks?: number;
-  /** Whether biases of layers are fitted with their weights; so are batch-norm statistics where they are measured anew. Default: fitted, but with retraining. */
+  /** Whether biases of layers are fitted with their weights; so are batch-norm statistics where they are measured anew. Default: fitted; with retraining they are trained from there. */
   readonly biases?: BiasSetting;
   /** How layers share the budget; default "auto". */
   readonly allocation?: LayerAllocationChoice;

@@ -9,6 +9,7 @@ import { poseTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
 import { checkCopies, settleCopies } from "../export/compressed-copies.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
+import { peakMemoryBytes } from "../memory.ts";
 import { augmentationOf } from "../norm/batch-norm.ts";
 import { findArchitecture } from "../open/architecture/described-architecture.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
@@ -63,6 +64,8 @@ export interface TrainDocument {
   /** Those that the rules' masks keep; some of them may be 0, such as one that came back to an input that is always 0. */
   readonly kept?: number;
   readonly trainMs: number;
+  /** The largest resident memory of the process. */
+  readonly peakMemoryBytes: number;
   readonly seed: number;
   readonly versions: Readonly<Record<string, string>>;
   readonly out: string;
@@ -202,6 +205,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
     steps: report.steps,
     ...(rules.length > 0 ? { ...countsOf(network), kept: keptBy(network, report.masks) } : {}),
     trainMs,
+    peakMemoryBytes: peakMemoryBytes(),
     seed: session.seed,
     versions: versions([]),
     out,
