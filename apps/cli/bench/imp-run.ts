@@ -61,6 +61,7 @@ export async function pruneAndRetrain(
   const { result } = await retrainNetwork({
     schedule: await makeSchedule(entry, settings),
     network,
+    trained: network,
     posed: await poseTask({ network, data, named: undefined, session }),
     solver: await solverOf(spec.solver),
     sparsity,

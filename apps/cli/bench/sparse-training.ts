@@ -155,18 +155,30 @@ function table(
   });
 }
 
+/** Errors on a logarithmic axis, methods in the order of their error at the highest sparsity: lines of so many methods could not be told apart. */
 function plot(methods: readonly SparseMethod[], sparsities: readonly number[], lines: readonly Line[]): string {
-  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const errorOf = (name: string, sparsity: number): number | undefined => {
+    const values = accuracies(lines, name, sparsity);
+    return values.length === 0 ? undefined : 100 - values.reduce((sum, value) => sum + value, 0) / values.length;
+  };
+  const highest = Math.max(...sparsities);
+  const names = methods.map(({ name }) => name);
+  names.sort((a, b) => (errorOf(a, highest) ?? 100) - (errorOf(b, highest) ?? 100));
   return svgFile({
     id: "sparse-training",
-    title: "Accuracy of sparse networks from one budget of epochs",
+    title: "Error of sparse networks from one budget of epochs",
     caption: "",
     option: figureOption({
-      xAxis: figureAxis({ type: "category", name: "sparsity", data: sparsities.map(String) }),
-      yAxis: figureAxis({ type: "value", name: "accuracy (%)", nameGap: 44, scale: true }),
-      series: methods.map(({ name }) => ({
-        ...{ name, type: "line", symbolSize: 7 },
-        data: sparsities.map((sparsity) => Number(mean(accuracies(lines, name, sparsity)).toFixed(2))),
+      grid: { left: 70, right: 30, top: 40, bottom: 120 },
+      xAxis: figureAxis({
+        type: "category",
+        data: names,
+        axisLabel: { color: "currentColor", rotate: 45, interval: 0 },
+      }),
+      yAxis: figureAxis({ type: "log", name: "test error (%)", nameGap: 44 }),
+      series: sparsities.map((sparsity) => ({
+        ...{ name: `${100 * sparsity} %`, type: "line", symbolSize: 9, lineStyle: { width: 0 } },
+        data: names.map((name) => errorOf(name, sparsity) ?? null),
       })),
     }),
   });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { createRng } from "@secateur/core";
 import {
   decodeOnnx,
+  decodeSafetensors,
   encodeNpy,
   encodeOnnx,
   encodeSafetensors,
@@ -165,4 +166,35 @@ test("prune --units channels --cut writes a network of fewer channels, whose acc
   // A cut run is repeated from its recipe.
   const recipe = JSON.parse(await readFile(join(folder, "small.recipe.json"), "utf8")) as { cut: number };
   expect(recipe.cut).toBe(1);
+});
+
+test("channels go in rounds with training between, and what is cut at the end is the masked network", async () => {
+  const folder = await temporaryFolder();
+  const model = await maskedModel(folder, false);
+  const rng = createRng(6);
+  const images = Float32Array.from({ length: 24 * 72 }, () => rng.normal());
+  await writeFile(join(folder, "x.npy"), encodeNpy({ shape: [24, 2, 6, 6], data: images }));
+  await writeFile(
+    join(folder, "y.npy"),
+    encodeNpy({ shape: [24], data: Float32Array.from({ length: 24 }, (_, i) => i % 3) }),
+  );
+  const out = join(folder, "small.safetensors");
+  const masked = join(folder, "masked.safetensors");
+  const flags = ["--data", `npy:${join(folder, "x.npy")},${join(folder, "y.npy")}`, "--units", "channels"];
+  const rounds = ["--sparsity", "0.5", "--solver", "magnitude", "--retrain", "llr", "--phases", "2"];
+  const trained = ["--retrain-epochs", "2", "--dense-training", "cosine:0.05:4", "--json"];
+  const all = ["prune", model, ...flags, ...rounds, ...trained];
+  const { code, stdout, stderr } = await call([...all, "--cut", "--out", out]);
+  expect(stderr, stderr).not.toContain("ERR_");
+  expect(code).toBe(0);
+  const document = JSON.parse(stdout) as { rounds: unknown[]; cut: { cut: number; difference: number } };
+  expect(document.rounds).toHaveLength(2);
+  expect(document.cut.cut).toBe(2);
+  // The same run without --cut is cut afterwards to the same network: training left nothing of the channels, biases included.
+  expect((await call([...all, "--out", masked])).code).toBe(0);
+  const later = join(folder, "later.safetensors");
+  const cut = await call(["cut", masked, "--out", later, "--json"]);
+  expect(JSON.parse(cut.stdout)).toMatchObject({ cut: 2 });
+  const tensorsOf = async (path: string) => decodeSafetensors(await readFile(path), path).tensors;
+  expect(await tensorsOf(later)).toEqual(await tensorsOf(out));
 });

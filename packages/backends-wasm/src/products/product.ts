@@ -9,7 +9,7 @@ import { isResident, placeBlock, spaceFor, storeBlock } from "../memory/staging.
 import { ceilTo, floorTo, ranges } from "./tiles.ts";
 
 /** Products of one sum that accumulate in registers before they are added to out. */
-const SUM_BLOCK = 256;
+export const SUM_BLOCK = 256;
 
 /** One product; sizes as in core's GemmShape. */
 export interface Product {

@@ -47,6 +47,7 @@ export const reservedOptions: readonly string[] = [
     "multipleOf",
     "nesterov",
     "normalize",
+    "preprocess",
   ],
   ...["optimizer", "opset", "option", "out", "patience", "phaseSchedule", "phases", "profile", "quiet", "recipe"],
   ...[

@@ -2,7 +2,8 @@ import { arrayDataset, createRng, createRunContext, type Dataset, matrix, type V
 import { empiricalFisher } from "@secateur/fisher";
 import { createNetwork, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
-import { type ChannelSet, coupledModel } from "./coupled-model.ts";
+import { coupledModel } from "./coupled-model.ts";
+import type { ChannelSet } from "./coupled-places.ts";
 
 /** Two branches that are added up, each with a bias. */
 const spec: NetworkSpec = {

@@ -10,39 +10,35 @@
 import {
   type CurvatureEstimator,
   type Linearization,
+  type Mask,
   type Mat,
   type Model,
   matrix,
   type ParamInfo,
+  type Retrainer,
   type Vec,
 } from "@secateur/core";
-import { coupledEstimator, type SetLayout } from "./coupled-curvature.ts";
+import { coupledEstimator } from "./coupled-curvature.ts";
+import { groupOffsets } from "./coupled-offsets.ts";
+import { type ChannelSet, type Layout, layoutIn, placesOf } from "./coupled-places.ts";
+import { coupledRetrainer, memberMasks } from "./coupled-retrainer.ts";
 import { denseRows } from "./dense-rows.ts";
 import type { PrunableModel } from "./prunable-model.ts";
 
-/** Channels of weights that can only go together, and what they are called as one parameter. */
-export interface ChannelSet {
-  readonly name: string;
-  /** Number of groups. */
-  readonly count: number;
-  /** Rows of each weight that make a group, ascending; as many for every group. */
-  readonly members: readonly { readonly param: string; readonly rows: readonly Uint32Array[] }[];
-  /** Places of vectors that go with a group. */
-  readonly offsets: readonly { readonly name: string; readonly places: readonly Uint32Array[] }[];
-}
-
-/** A model with its groups, and how curvature is estimated for it: for the members, by whatever these have. */
+/** A model with its groups, and how curvature is estimated and training done for it: for the members, by whatever these have. */
 export interface CoupledModel {
   readonly model: PrunableModel;
   readonly wrapEstimator: (estimator: CurvatureEstimator) => CurvatureEstimator;
+  /** @param retrainer - of the members */
+  readonly wrapRetrainer: (retrainer: Retrainer) => Retrainer;
+  /** Masks of members and of all offsets from masks of sets, as a training takes them. */
+  readonly memberMasks: (masks: ReadonlyMap<string, Mask>) => ReadonlyMap<string, Mask>;
 }
 
 /** The model with its groups. No row is in two sets; weights in none are not pruned. Reads the offsets. */
 export async function coupledModel(model: PrunableModel, sets: readonly ChannelSet[]): Promise<CoupledModel> {
   const infos = new Map(model.params().map((info) => [info.name, info]));
   const byName = new Map(sets.map((set) => [set.name, set]));
-  const originals = new Map<string, Mat>();
-  for (const { offsets } of sets) for (const { name } of offsets) originals.set(name, await model.read(name));
   const described = sets.map((set): ParamInfo => {
     const sizes = set.members.map(({ param, rows }) => rows[0]!.length * infos.get(param)!.cols);
     const cols = sizes.reduce((sum, size) => sum + size, 0);
@@ -61,23 +57,25 @@ export async function coupledModel(model: PrunableModel, sets: readonly ChannelS
       });
       await model.write(param, { ...rest, data });
     }
-    const isGone = Array.from({ length: set.count }, (_, g) =>
-      w.data.subarray(g * w.cols, (g + 1) * w.cols).every((x: number) => x === 0),
-    );
-    for (const { name, places: owned } of set.offsets) {
-      const now = await model.read(name);
-      const { data: original } = originals.get(name)!;
-      owned.forEach((list, g) => {
-        for (const place of list) now.data[place] = isGone[g] ? 0 : original[place]!;
-      });
-      await model.write(name, now);
-    }
+    await offsets.follow(set, goneIn(w, set.count));
   };
   const layoutOf = (names: readonly string[]): Layout =>
-    placesIn(
+    layoutIn(
       names.map((name) => byName.get(name)!),
       infos,
     );
+  const read = async (set: ChannelSet): Promise<Mat> => {
+    const info = described.find((one) => one.name === set.name)!;
+    const data = new Float32Array(info.rows * info.cols);
+    for (const [param, own] of placesOf([set], infos)) {
+      const { data: inner } = await model.read(param);
+      own.from.forEach((from, i) => {
+        data[from] = inner[own.to[i]!]!;
+      });
+    }
+    return matrix(info.rows, info.cols, data);
+  };
+  const offsets = await groupOffsets(model, sets, async (set) => goneIn(await read(set), set.count));
   const coupled: PrunableModel = {
     name: model.name,
     inputs: model.inputs,
@@ -85,16 +83,7 @@ export async function coupledModel(model: PrunableModel, sets: readonly ChannelS
     params: () => described,
     async read(name) {
       const set = byName.get(name);
-      if (!set) return await model.read(name);
-      const info = described.find((one) => one.name === name)!;
-      const data = new Float32Array(info.rows * info.cols);
-      for (const [param, own] of placesOf([set], infos)) {
-        const { data: inner } = await model.read(param);
-        own.from.forEach((from, i) => {
-          data[from] = inner[own.to[i]!]!;
-        });
-      }
-      return matrix(info.rows, info.cols, data);
+      return set ? await read(set) : await model.read(name);
     },
     async write(name, w) {
       const set = byName.get(name);
@@ -104,7 +93,17 @@ export async function coupledModel(model: PrunableModel, sets: readonly ChannelS
     ...passedOn(model),
     ...derivatives(model, layoutOf),
   };
-  return { model: coupled, wrapEstimator: (estimator) => coupledEstimator(estimator, { model, layoutOf }) };
+  return {
+    model: coupled,
+    wrapEstimator: (estimator) => coupledEstimator(estimator, { model, layoutOf }),
+    wrapRetrainer: (retrainer) => coupledRetrainer(retrainer, { sets, infos }, offsets),
+    memberMasks: (masks) => memberMasks({ sets, infos }, masks),
+  };
+}
+
+/** Which of the groups, one row each, have no weights. */
+function goneIn({ data, cols }: Mat, count: number): readonly boolean[] {
+  return Array.from({ length: count }, (_, g) => data.subarray(g * cols, (g + 1) * cols).every((x: number) => x === 0));
 }
 
 function passedOn(model: PrunableModel): Pick<PrunableModel, "evaluate"> & Pick<Model, "run" | "taskFor"> {
@@ -114,54 +113,6 @@ function passedOn(model: PrunableModel): Pick<PrunableModel, "evaluate"> & Pick<
     ...(run ? { run: (batch, ctx, options) => run.call(model, batch, ctx, options) } : {}),
     ...(taskFor ? { taskFor: (data) => taskFor.call(model, data) } : {}),
   };
-}
-
-/** For each weight of a member: its place in the sets' flat vector, and in the parameter. */
-interface Places {
-  readonly from: readonly number[];
-  readonly to: readonly number[];
-}
-
-/** Places by parameter, of sets that are laid out one after the other. */
-function placesOf(sets: readonly ChannelSet[], infos: ReadonlyMap<string, ParamInfo>): ReadonlyMap<string, Places> {
-  const places = new Map<string, { from: number[]; to: number[] }>();
-  let at = 0;
-  for (const { count, members } of sets) {
-    for (let g = 0; g < count; g++) {
-      for (const { param, rows } of members) {
-        const { cols } = infos.get(param)!;
-        const own = places.get(param) ?? { from: [], to: [] };
-        places.set(param, own);
-        for (const row of rows[g]!) {
-          for (let c = 0; c < cols; c++) {
-            own.from.push(at++);
-            own.to.push(row * cols + c);
-          }
-        }
-      }
-    }
-  }
-  return places;
-}
-
-/** With the places of each member's weights. */
-interface Layout extends SetLayout {
-  readonly places: ReadonlyMap<string, Places>;
-}
-
-function placesIn(sets: readonly ChannelSet[], infos: ReadonlyMap<string, ParamInfo>): Layout {
-  const places = placesOf(sets, infos);
-  const own = [...places.values()].reduce((sum, { from }) => sum + from.length, 0);
-  const at = new Uint32Array(own);
-  let start = 0;
-  for (const [param, { from, to }] of places) {
-    from.forEach((place, i) => {
-      at[place] = start + to[i]!;
-    });
-    const { rows, cols } = infos.get(param)!;
-    start += rows * cols;
-  }
-  return { params: [...places.keys()], size: start, at, places };
 }
 
 /** Derivatives by the weights of the sets, from those by the weights of their members. */

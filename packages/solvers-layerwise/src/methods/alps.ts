@@ -22,6 +22,7 @@ import {
   weightMask,
 } from "@secateur/core";
 import { defaults } from "../defaults.ts";
+import { noteLong } from "../problem/foreseen.ts";
 import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
 import { refit } from "../problem/refit.ts";
 import { solutionOf, withLayer } from "../problem/solution.ts";
@@ -55,6 +56,7 @@ export function alps(options: AlpsOptions = {}): Solver {
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
+        noteLong(layer, { hasAdmm: true }, ctx);
         const { mask, near, steps, settled } = await alpsMask(problem, layer, ctx, options);
         const { w, status: refitted } = await refit(layer, weightMask(problem.units, mask), ctx, near);
         const status = settled && refitted !== "max-iterations" ? "converged" : "max-iterations";

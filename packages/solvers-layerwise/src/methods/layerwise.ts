@@ -19,6 +19,7 @@ import {
 } from "@secateur/core";
 import { defaults } from "../defaults.ts";
 import { rowwiseBudget } from "../problem/budget.ts";
+import { noteLong } from "../problem/foreseen.ts";
 import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
 import { refit } from "../problem/refit.ts";
 import { solutionOf, withLayer } from "../problem/solution.ts";
@@ -69,6 +70,7 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
       return withLayer(layerProblem(problem, ctx), async (layer) => {
         const bound = boundSteps > 0 ? await lowerBound(problem, layer, { steps: boundSteps }, ctx) : undefined;
         if (boundSteps > 0 && bound === undefined) noteNoBound(layer, ctx);
+        noteLong(layer, { hasAdmm: options.start !== "obc" }, ctx);
         const start = await startFrom(problem, layer, ctx, options);
         const rule = ruleOf(problem);
         const isLarge = layer.rows * layer.cols ** 3 * 0.3 > mostWork;

@@ -1,11 +1,12 @@
 import { createRunContext, keepCount, keepOfEvery, type Mask, type Mat, matrix } from "@secateur/core";
 import { expect, test } from "vitest";
-import { keeping, layerOf, secondMoment, someInputs } from "../layer.test-support.ts";
+import { bestOnMask, keeping, layerOf, secondMoment, someInputs } from "../layer.test-support.ts";
 import { layerProblem } from "../problem/layer-problem.ts";
 import { refit } from "../problem/refit.ts";
 import { withLayer } from "../problem/solution.ts";
 import { alps, alpsMask } from "./alps.ts";
-import { obcMask } from "./obc.ts";
+import { layerwise } from "./layerwise.ts";
+import { obc, obcMask } from "./obc.ts";
 import { sparseGpt } from "./sparse-gpt.ts";
 import { sparseSwaps } from "./sparse-swaps.ts";
 import { wanda } from "./wanda.ts";
@@ -208,5 +209,46 @@ test("SparseSwaps says so before it starts where pairs are too many, and its few
     const row = (mask: Mask) => mask.subarray(r * 32, (r + 1) * 32);
     const moved = row(cut.mask).reduce((sum, bit, j) => sum + (bit === 1 && row(start.mask)[j] === 0 ? 1 : 0), 0);
     expect(moved).toBeLessThanOrEqual(2);
+  }
+});
+
+test("of every group alone the best weights stay: found by trying all, where groups have nothing to do with each other", async () => {
+  const [rows, cols, of] = [3, 12, 4];
+  const masks = Array.from({ length: 2 ** of }, (_, bits) =>
+    Uint8Array.from({ length: of }, (_, j) => (bits >> j) & 1),
+  );
+  for (const seed of [0, 1, 2, 3]) {
+    const whole = secondMoment(someInputs(60, cols, seed));
+    for (const isApart of [true, false]) {
+      // Inputs that hang together within a group only, or not at all. One swap leads from any three of four to any other.
+      const keep = isApart ? 2 : 3;
+      const choices = masks.filter((mask) => mask.reduce((sum, bit) => sum + bit, 0) === keep);
+      const belong = (i: number, j: number): boolean => (isApart ? i === j : Math.floor(i / of) === Math.floor(j / of));
+      const H = matrix(
+        cols,
+        cols,
+        whole.data.map((value, at) => (belong(Math.floor(at / cols), at % cols) ? value : 0)),
+      );
+      const constraint = (count: number) => keepOfEvery({ count, cols, keep, of });
+      const problem = layerOf({ rows, cols, H, seed, constraint });
+      let least = 0;
+      for (let first = 0; first < rows * cols; first += of) {
+        const at = first % cols;
+        const own = matrix(
+          of,
+          of,
+          Float64Array.from({ length: of * of }, (_, e) => H.data[(at + Math.floor(e / of)) * cols + at + (e % of)]!),
+        );
+        const w0 = Float64Array.from(problem.w.data.subarray(first, first + of));
+        least += Math.min(...choices.map((mask) => bestOnMask(own, w0, mask).loss));
+      }
+      // ALPS is left out: its multipliers bring weights in that are not best, whatever the inputs.
+      const methods = isApart ? [obc(), sparseGpt({ damping: 0 }), wanda(), sparseSwaps(), layerwise()] : [layerwise()];
+      for (const method of methods) {
+        const { objective, mask } = await method.solve(problem, createRunContext());
+        expect(problem.constraint.violation(mask)).toBe(0);
+        expect(objective).toBeCloseTo(least, 9);
+      }
+    }
   }
 });

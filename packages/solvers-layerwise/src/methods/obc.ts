@@ -14,6 +14,7 @@ import {
 } from "@secateur/core";
 import { defaults } from "../defaults.ts";
 import { weightBudget } from "../problem/budget.ts";
+import { noteLong } from "../problem/foreseen.ts";
 import { type LayerProblem, layerProblem } from "../problem/layer-problem.ts";
 import { refit } from "../problem/refit.ts";
 import { solutionOf, withLayer } from "../problem/solution.ts";
@@ -51,6 +52,7 @@ export function obc(options: ObcOptions = {}): Solver {
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
+        noteLong(layer, { hasAdmm: false }, ctx);
         const { mask, near, removals, block } = await obcMask(problem, layer, ctx, options);
         const { w, status } = await refit(layer, mask, ctx, near);
         const stats = { iterations: removals, ...(block === undefined ? {} : { block }) };

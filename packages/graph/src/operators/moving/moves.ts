@@ -95,6 +95,31 @@ function gather<Out extends Numbers>(input: ArrayLike<number>, out: Out, move: M
   return out;
 }
 
+/** A move as runs of numbers that lie together here and there: triples of target, source (-1: from nowhere) and length. */
+export function runsOf({ block, from }: Move): Int32Array {
+  const runs: number[] = [];
+  for (let k = 0; k < from.length; k++) {
+    const source = from[k]!;
+    const last = runs.length - 3;
+    const isNext =
+      last >= 0 && (source < 0 ? runs[last + 1]! < 0 : runs[last + 1]! + runs[last + 2]! === source * block);
+    if (isNext && (source < 0 || runs[last + 1]! >= 0)) runs[last + 2]! += block;
+    else runs.push(k * block, source < 0 ? -1 : source * block, block);
+  }
+  return Int32Array.from(runs);
+}
+
+/** Moves numbers by runs. */
+export function moveRuns(source: Vec, runs: Int32Array, out: Vec): Vec {
+  for (let r = 0; r < runs.length; r += 3) {
+    const [to, from, length] = [runs[r]!, runs[r + 1]!, runs[r + 2]!];
+    if (from < 0) out.fill(0, to, to + length);
+    else if (length >= 32) out.set(source.subarray(from, from + length), to);
+    else for (let i = 0; i < length; i++) out[to + i] = source[from + i]!;
+  }
+  return out;
+}
+
 /** The move that transposes a shape by a permutation: axes at the end that stay are one block. */
 export function transposeMove(shape: Shape, perm: readonly number[]): Move {
   let kept = shape.length;

@@ -1,6 +1,6 @@
 /** The output channels of a graph's weights that can only go together, as sets that a model is pruned by. */
 import { channelGroups, findParams, type GraphSpec, type GraphTensor, type TracedGraph } from "@secateur/graph";
-import type { ChannelSet } from "../../prune/coupled-model.ts";
+import type { ChannelSet } from "../../prune/coupled-places.ts";
 
 /** Sets, and weights that are in none, with what keeps their channels. */
 export interface ChannelSets {

@@ -9,9 +9,9 @@ import type { AnyModel } from "../open/open-any-model.ts";
 import type { PruneSettings } from "../prune/prune-settings.ts";
 import { channelSets } from "./channel-sets.ts";
 
-/** Whether a run prunes channels of the whole network: layers and rounds with training prune rows by themselves. */
-export function prunesChannels({ limits, layers, retrain }: PruneSettings): boolean {
-  return limits.units?.length === 1 && limits.units[0] === "channels" && !layers && !retrain;
+/** Whether a run prunes channels of the whole network: layers prune rows by themselves. */
+export function prunesChannels({ limits, layers }: PruneSettings): boolean {
+  return limits.units?.length === 1 && limits.units[0] === "channels" && !layers;
 }
 
 /** What a run of channels prunes. */
@@ -20,7 +20,8 @@ export interface CoupledRun {
   readonly params: readonly string[];
   /** Weights that stay dense because of what their channels go with. */
   readonly kept: readonly string[];
-  readonly wrapEstimator?: CoupledModel["wrapEstimator"];
+  /** How the groups are estimated and trained; absent where channels are rows. */
+  readonly coupled?: Omit<CoupledModel, "model">;
 }
 
 /**
@@ -56,10 +57,10 @@ export async function coupleChannels(
     const message = `'${param}' stays dense: its channels are kept by ${why}`;
     session.onEvent({ type: "note", level: "info", code: "channels-kept", message });
   }
-  const coupled = await coupledModel(network, sets);
+  const { model: grouped, ...coupled } = await coupledModel(network, sets);
   return {
-    wrapEstimator: coupled.wrapEstimator,
-    model: { ...model, network: coupled.model },
+    coupled,
+    model: { ...model, network: grouped },
     params: sets.map(({ name }) => name),
     kept: kept.map(({ param }) => param),
   };

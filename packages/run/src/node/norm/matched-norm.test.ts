@@ -103,7 +103,8 @@ describe("statistics of batch normalisation of models of other layers", () => {
   });
 
   test("stay those of the file where it would rise, and where it would not be finite", async () => {
-    for (const matched of [3, Number.NaN, Number.POSITIVE_INFINITY]) {
+    // 1.95 is lower, but by so little that other examples may say otherwise.
+    for (const matched of [3, 1.95, Number.NaN, Number.POSITIVE_INFINITY]) {
       const { underWay, after, notes } = await run({ file: 2, matched }, "auto");
       expect([underWay, after]).toEqual(["file", "file"]);
       expect(notes).toEqual([expect.stringContaining("stay those of the file")]);

@@ -38,6 +38,8 @@ export interface Matcher {
 
 /** Training examples whose loss decides. */
 const mostJudged = 128;
+/** What the loss has to fall to, as a share, for statistics to be matched: they were fitted on these very examples, so a smaller fall says nothing of others. */
+const worthMatching = 0.95;
 
 /** The loss of training examples, of which the targets were taken from the dense network where they are the task's. */
 export interface NormJudge {
@@ -115,7 +117,7 @@ export function matching(spec: {
     await matcher.match(quiet);
     const matched = await judged.loss(model.network, quiet);
     // A loss that is not finite is worse than any that is.
-    const isMatched = matched < kept || (Number.isFinite(matched) && !Number.isFinite(kept));
+    const isMatched = matched < worthMatching * kept || (Number.isFinite(matched) && !Number.isFinite(kept));
     if (!isMatched) matcher.restore();
     const decision = { kept, matched, isMatched };
     decided.set(key, decision);

@@ -6,6 +6,7 @@ import { noteUnread } from "../../plugins/unread-options.ts";
 import { type PosedTask, poseTask } from "../../prune/pose-task.ts";
 import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
+import type { CoupledRun } from "../channels/couple-channels.ts";
 import { cutPruned } from "../cut/cut-pruned.ts";
 import { type Following, followingBiases } from "../norm/bias-matching.ts";
 import { asksForMatching, noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
@@ -114,8 +115,8 @@ export interface MeasureSpec extends PruneRun {
   readonly run: string;
   /** Models that are opened under way, to be closed when the run ends. */
   readonly beside: AnyModel[];
-  /** Of channels in groups: estimates for what they are made of. */
-  readonly wrapEstimator?: PruneTask["wrapEstimator"];
+  /** Of channels in groups: estimates and training of what they are made of. */
+  readonly coupled?: CoupledRun["coupled"];
 }
 
 /** What a run's job is, whether it retrains or not. */
@@ -132,7 +133,7 @@ function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "trai
       findCurvature: (name: string) => findCurvature(name, cwd),
     },
     ...budget,
-    ...(spec.wrapEstimator ? { wrapEstimator: spec.wrapEstimator } : {}),
+    ...(spec.coupled ? { wrapEstimator: spec.coupled.wrapEstimator } : {}),
     ...(settings.layers ? layerScope(settings.layers, { offsets, openDense: () => openDense(spec) }) : {}),
     curvatureOptions,
     onCurvature: ({ entry: curvature }) =>
@@ -169,7 +170,8 @@ async function pruneInStages(
       ? await retrainNetwork({
           ...{
             ...job,
-            network: model.onnx?.model ?? ownNetwork(model, "--retrain").network,
+            trained: model.onnx?.model ?? ownNetwork(model, "--retrain").network,
+            ...(spec.coupled ? { wrapRetrainer: spec.coupled.wrapRetrainer } : {}),
             settings: retrain,
             data,
             posed,

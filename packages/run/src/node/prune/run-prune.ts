@@ -22,7 +22,7 @@ import { checkPruneOutputs, isPruneFinished } from "./finished-prune.ts";
 import { measure, type OpenedSource, type PruneRun, type TimedOutcome } from "./measured-run.ts";
 import { type PruneDocument, pruneDocument, type RunOutcome } from "./prune-document.ts";
 import type { PruneSettings } from "./prune-settings.ts";
-import { runBudget } from "./run-budget.ts";
+import { type RunBudget, runBudget } from "./run-budget.ts";
 import { recipeOf, requestOf, runIdentity } from "./run-recipe.ts";
 import { saveResults } from "./save-results.ts";
 
@@ -77,16 +77,16 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   notePlugin(settings.found, session);
   const { pruned, dense } = chosenDense(whole, settings.keepDense);
   if (pruned.length === 0) throw keepsAll(settings.model);
-  const coupled = prunesChannels(settings) ? await coupleChannels(whole, { pruned, session }) : undefined;
-  const { model, params, kept, wrapEstimator }: CoupledRun = coupled ?? { model: whole, params: pruned, kept: [] };
+  const channels = prunesChannels(settings) ? await coupleChannels(whole, { pruned, session }) : undefined;
+  const { model, params, kept, coupled }: CoupledRun = channels ?? { model: whole, params: pruned, kept: [] };
   const keptDense = [...dense, ...kept];
   const budget = runBudget(settings, model, params);
   const opened = await openSource(spec, model);
-  const retrain = await completeRetrain({ settings, model, cwd, session, params, opened, sparsity: budget.sparsity });
+  const retrain = await completeRetrain({ settings, model, cwd, session, params, opened, budget, coupled });
   const draft = portableRecipe(recipeOf({ settings, retrain, preprocess, model, session }), outputs.recipe);
   const beside: AnyModel[] = [];
   const run = runIdentity(draft);
-  const given = { opened, retrain, model, params, budget, run, beside, ...(wrapEstimator ? { wrapEstimator } : {}) };
+  const given = { opened, retrain, model, params, budget, run, beside, ...(coupled ? { coupled } : {}) };
   const measuring = measure({ ...spec, ...given });
   const measured = await measuring.finally(() => {
     for (const { close } of beside) close();
@@ -159,9 +159,11 @@ async function completeRetrain(spec: {
   session: Session;
   params: readonly string[];
   opened: OpenedSource | undefined;
-  sparsity: number;
+  budget: RunBudget;
+  coupled: CoupledRun["coupled"];
 }): Promise<CompleteSettings | undefined> {
-  const { settings, model, cwd, session, params, opened, sparsity } = spec;
+  const { settings, model, cwd, session, params, opened, coupled } = spec;
+  const { sparsity, budget } = spec.budget;
   if (!settings.retrain) return undefined;
   const own = model.onnx ? undefined : ownNetwork(model, "--retrain");
   const record = recordOf(model);
@@ -171,7 +173,8 @@ async function completeRetrain(spec: {
   if (!own || record !== undefined || rest.dense !== undefined || !opened) {
     return completeSettings({ settings: absolute, record, sparsity });
   }
-  const task = { ...opened, network: own.network, path: model.path, params, sparsity, settings: absolute };
+  const grouped = coupled ? { grouped: { model: model.network, budget, memberMasks: coupled.memberMasks } } : {};
+  const task = { ...opened, network: own.network, path: model.path, params, sparsity, settings: absolute, ...grouped };
   return await settingsByTrial(task, session);
 }
 

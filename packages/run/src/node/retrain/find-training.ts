@@ -7,16 +7,21 @@
  * it leads and not by when the loss begins to rise.
  */
 import {
+  type Budget,
+  type BudgetRule,
+  bindBudget,
   type Dataset,
   isPruneError,
   layoutParams,
   type Mask,
+  type Model,
   type RunContext,
   readFlat,
   sampleIndices,
   sparsityConstraint,
   subset,
   type Task,
+  weightMask,
 } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { phaseSparsities } from "@secateur/imp-scheduler";
@@ -55,6 +60,12 @@ export interface RangeTest {
   readonly train: Dataset;
   readonly heldOut: Dataset;
   readonly task: Task;
+  /** Of channels in groups: the model whose parameters they are, how many of them may stay, and masks of the network from masks of groups. */
+  readonly grouped?: {
+    readonly model: Model;
+    readonly budget: Budget | BudgetRule | undefined;
+    memberMasks(masks: ReadonlyMap<string, Mask>): ReadonlyMap<string, Mask>;
+  };
   /** What pixels are changed to at the border. */
   readonly normalisation: DatasetSplits["normalisation"];
 }
@@ -140,17 +151,23 @@ function near(losses: readonly Tried[], times: number): readonly Tried[] {
   return losses.filter(({ loss }) => Number.isFinite(loss) && loss <= times * lowest(losses));
 }
 
-/** The largest magnitudes of the whole network that the first round keeps, by parameter. */
+/** The largest magnitudes of the whole network that the first round keeps, or the groups of largest norm, by parameter. */
 async function firstMasks(
-  { network, params, sparsity, settings }: RangeTest,
+  { network, params, sparsity, settings, grouped }: RangeTest,
   { kernels }: RunContext,
 ): Promise<ReadonlyMap<string, Mask>> {
   const phases = typeof settings.phases === "number" ? settings.phases : 1;
   const [first = sparsity] = settings.sparsities ?? phaseSparsities({ target: sparsity, phases });
-  const places = layoutParams(network, params);
-  const weights = await readFlat(network, places);
-  const mask = sparsityConstraint({ count: weights.length, sparsity: first, kernels }).select(weights.map(Math.abs));
-  return new Map(places.map(({ name, start, size }) => [name, mask.subarray(start, start + size)]));
+  const model = grouped?.model ?? network;
+  const places = layoutParams(model, params);
+  const weights = await readFlat(model, places);
+  const { budget } = grouped ?? {};
+  const bound = budget && !("constraint" in budget) ? bindBudget(budget, places) : undefined;
+  const mask = bound
+    ? weightMask(bound.units, bound.constraint(first, kernels).select(bound.units.reduce(weights.map((x) => x * x))))
+    : sparsityConstraint({ count: weights.length, sparsity: first, kernels }).select(weights.map(Math.abs));
+  const masks = new Map(places.map(({ name, start, size }) => [name, mask.subarray(start, start + size)]));
+  return grouped?.memberMasks(masks) ?? masks;
 }
 
 /** Trains the network as it is, and measures it on held-out examples. */

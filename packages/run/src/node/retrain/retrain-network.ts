@@ -4,6 +4,7 @@ import {
   type EarlyStopping,
   layoutParams,
   type PruneResult,
+  type Retrainer,
   readFlat,
   type Schedule,
   sampleIndices,
@@ -21,9 +22,11 @@ import { planPhases } from "./retrain-plan.ts";
 import { isNetwork, retrainerOf, type TrainableModel } from "./retrainer-of.ts";
 
 /** What to prune and retrain, and how. */
-export interface RetrainJob extends Omit<PruneJob, "train" | "network" | "retrain"> {
-  /** Changed in place. */
-  readonly network: TrainableModel;
+export interface RetrainJob extends Omit<PruneJob, "train" | "retrain"> {
+  /** What trains: the network itself, or what the groups that are pruned are made of. */
+  readonly trained: TrainableModel;
+  /** Of channels in groups: training with their masks. */
+  readonly wrapRetrainer?: (retrainer: Retrainer) => Retrainer;
   readonly settings: CompleteSettings;
   readonly schedule: Schedule;
   readonly data: DatasetSplits;
@@ -36,11 +39,12 @@ export interface RetrainJob extends Omit<PruneJob, "train" | "network" | "retrai
 export async function retrainNetwork(
   job: RetrainJob,
 ): Promise<Pick<PruneOutcome, "curvature"> & { readonly result: PruneResult }> {
-  const { network, settings, data, posed, session, sparsity } = job;
+  const { network, trained, settings, data, posed, session, sparsity } = job;
   const { task } = posed;
   // Every round is led back to the dense network, not to the one the round before left.
   const { train, heldOut } = splitOff(await posed.withTeacher(data.train), settings.holdOut, session);
-  const retrainer = retrainerOf(network, { data: train, task, settings, splits: data });
+  const made = retrainerOf(trained, { data: train, task, settings, splits: data });
+  const retrainer = job.wrapRetrainer?.(made) ?? made;
   const earlyStopping: EarlyStopping | undefined =
     settings.patience === undefined || !heldOut
       ? undefined
@@ -92,7 +96,7 @@ export function splitOff(
 /** The tensors of a checkpoint to rewind to. */
 async function openRewind(
   path: string,
-  { network, arch }: RetrainJob,
+  { trained: network, arch }: RetrainJob,
 ): Promise<{ tensors: ReturnType<Network["tensors"]>; sha256: string }> {
   try {
     if (!isNetwork(network)) throw new Error("an ONNX graph has no checkpoints of a training to go back to");

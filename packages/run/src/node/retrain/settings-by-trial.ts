@@ -5,7 +5,7 @@ import type { Network } from "@secateur/nn";
 import { poseTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
 import { type CompleteSettings, completeSettings } from "./complete-settings.ts";
-import { findTraining } from "./find-training.ts";
+import { findTraining, type RangeTest } from "./find-training.ts";
 import { splitOff } from "./retrain-network.ts";
 import type { RetrainSettings } from "./retrain-schema.ts";
 import { usualHoldOut } from "./training-settings.ts";
@@ -25,10 +25,11 @@ export async function settingsByTrial(
     settings: RetrainSettings;
     data: DatasetSplits;
     named: Task | undefined;
+    grouped?: RangeTest["grouped"];
   },
   session: Session,
 ): Promise<CompleteSettings> {
-  const { network, path, params, sparsity, data, named } = spec;
+  const { network, path, params, sparsity, data, named, grouped } = spec;
   const settings = { ...spec.settings, holdOut: spec.settings.holdOut ?? usualHoldOut };
   // What the task is, the run itself says.
   const posed = await poseTask({
@@ -42,6 +43,7 @@ export async function settingsByTrial(
     {
       ...{ network, params, sparsity, settings, train, task: posed.task },
       ...{ heldOut: heldOut!, normalisation: data.normalisation },
+      ...(grouped ? { grouped } : {}),
     },
     session.context(),
   );

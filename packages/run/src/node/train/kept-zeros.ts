@@ -23,12 +23,40 @@ export function countsOf(network: Network): { readonly prunable: number; readonl
   return { prunable, nonzeros };
 }
 
-/** 1 where a prunable weight is not zero. */
+/**
+ * 1 where a prunable weight is not zero. The bias of a row without weights stays 0 where it is, and so do scale and shift of a normalised channel where
+ * both are: a channel that pruning took away would else come back as a constant, which `cut` cannot always take out.
+ */
 export function masksOf(network: Network): ReadonlyMap<string, Mask> {
-  const prunable = network.params().filter((param) => param.prunable);
-  return new Map(
-    prunable.map(({ name }) => [name, Uint8Array.from(network.weights.get(name)!.data, (x) => (x === 0 ? 0 : 1))]),
-  );
+  const masks = new Map<string, Mask>();
+  const find = (name: string): Float32Array | Float64Array | undefined => network.weights.get(name)?.data;
+  for (const { name, prunable, rows, cols } of network.params()) {
+    if (!prunable) continue;
+    const weights = find(name)!;
+    masks.set(
+      name,
+      Uint8Array.from(weights, (x) => (x === 0 ? 0 : 1)),
+    );
+    const offset = name.replace(/\.weight$/, ".bias");
+    const bias = offset === name ? undefined : find(offset);
+    if (bias?.length !== rows) continue;
+    const isGone = (row: number): boolean => countZeros(weights.subarray(row * cols, (row + 1) * cols)) === cols;
+    masks.set(
+      offset,
+      Uint8Array.from(bias, (x, row) => (x === 0 && isGone(row) ? 0 : 1)),
+    );
+  }
+  for (const layer of network.spec.layers) {
+    if (layer.kind !== "batch-norm") continue;
+    const pair = [`${layer.name}.weight`, `${layer.name}.bias`] as const;
+    const [scale, shift] = [find(pair[0])!, find(pair[1])!];
+    for (const name of pair)
+      masks.set(
+        name,
+        Uint8Array.from(scale, (x, c) => (x === 0 && shift[c] === 0 ? 0 : 1)),
+      );
+  }
+  return masks;
 }
 
 /** How many prunable weights masks keep; all of a layer without one. */
