@@ -47,9 +47,8 @@ export const reservedOptions: readonly string[] = [
     "multipleOf",
     "nesterov",
     "normalize",
-    "preprocess",
   ],
-  ...["optimizer", "opset", "option", "out", "patience", "phaseSchedule", "phases", "profile", "quiet", "recipe"],
+  ...["optimizer", "opset", "option", "out", "patience", "phaseSchedule", "phases", "preprocess", "profile", "quiet", "recipe"],
   ...[
     "reestimateBatchNorm",
     "refitBlocks",
