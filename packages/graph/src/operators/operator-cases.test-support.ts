@@ -362,7 +362,7 @@ export const operatorCases: readonly OperatorCase[] = [
     {
       name: "clipped",
       attributes: { hidden_size: 2, clip: 0.5 },
-    floats: ["clip"],
+      floats: ["clip"],
       outputs: 2,
     },
   ),
