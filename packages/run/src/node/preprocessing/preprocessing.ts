@@ -27,8 +27,8 @@ export interface StatedOfModel {
 }
 
 /** Entries of the metadata of models that are written, each JSON. */
-export const preprocessingKey = "secateur.preprocessing";
-export const labelsKey = "secateur.labels";
+const preprocessingKey = "secateur.preprocessing";
+const labelsKey = "secateur.labels";
 
 export const statedKeys: readonly string[] = [preprocessingKey, labelsKey];
 
@@ -70,7 +70,7 @@ export function statedInMetadata(metadata: Readonly<Record<string, string>>): St
 }
 
 /** Texts in a list; undefined where it is none. */
-export function labelsFrom(value: unknown): readonly string[] | undefined {
+function labelsFrom(value: unknown): readonly string[] | undefined {
   const areLabels = Array.isArray(value) && value.length > 0 && value.length <= mostLabels;
   return areLabels && value.every((one) => typeof one === "string") ? value : undefined;
 }
