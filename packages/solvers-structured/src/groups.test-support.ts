@@ -2,7 +2,7 @@
 import { createRng, groupUnits, keepCount, type Mask, type Mat, matrix, type Problem } from "@secateur/core";
 
 /** X'X / n + damping I, f64, of inputs whose neighbours are alike. */
-export function secondMoment(spec: { examples: number; cols: number; damping?: number; seed?: number }): Mat {
+function secondMoment(spec: { examples: number; cols: number; damping?: number; seed?: number }): Mat {
   const { examples, cols, damping = 0, seed = 0 } = spec;
   const rng = createRng(`inputs ${seed}`);
   const X = Array.from({ length: examples }, () => {
