@@ -29,11 +29,12 @@ export function leaving({ P, R }: Sweeps, columns: Uint32Array): Leaving {
   const m = columns.length;
   const L = block(P, columns, columns);
   for (let i = 0; i < L.length; i++) L[i] = -L[i]!;
-  factor(L, m);
+  const isLost = factor(L, m);
   const W = columnsOf(R, columns);
   const solved = W.slice();
   solveLower(L, m, solved);
-  const cost = 0.5 * squares(solved);
+  // Where A_gg is singular at working precision its inverse is beyond all bounds.
+  const cost = isLost ? Number.POSITIVE_INFINITY : 0.5 * squares(solved);
   solveUpper(L, m, solved);
   return { columns, cost, L, solved };
 }
@@ -94,13 +95,16 @@ function columnsOf({ rows, cols, data }: Mat, columns: Uint32Array): Float64Arra
   return out;
 }
 
-/** Cholesky in place, lower triangle; a pivot lost to rounding counts as the smallest there is, so that its direction is never worth an exchange. */
-function factor(M: Small, m: number): void {
+/** Cholesky in place, lower triangle. A direction whose pivot is lost to rounding adds nothing to what is solved. @returns whether there is one */
+function factor(M: Small, m: number): boolean {
+  let isLost = false;
   for (let j = 0; j < m; j++) {
     const whole = M[j * m + j]!;
     let pivot = whole;
     for (let k = 0; k < j; k++) pivot -= M[j * m + k]! ** 2;
-    const own = Math.sqrt(pivot > m * Number.EPSILON * whole ? pivot : Number.POSITIVE_INFINITY);
+    const isTold = pivot > m * Number.EPSILON * whole;
+    isLost ||= !isTold;
+    const own = isTold ? Math.sqrt(pivot) : Number.POSITIVE_INFINITY;
     M[j * m + j] = own;
     for (let i = j + 1; i < m; i++) {
       let sum = M[i * m + j]!;
@@ -108,6 +112,7 @@ function factor(M: Small, m: number): void {
       M[i * m + j] = sum / own;
     }
   }
+  return isLost;
 }
 
 /** x = L^-1 x for x [m, count], in place. */

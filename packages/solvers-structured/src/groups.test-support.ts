@@ -47,7 +47,8 @@ export function layerOf(spec: { rows: number; groups: number; width: number; kee
       gram: () => H,
       apply(x, out) {
         for (let i = 0; i < cols; i++) {
-          out[i] = x.reduce((sum: number, value: number, j: number) => sum + H.data[i * cols + j]! * value, 0);
+          out[i] = 0;
+          for (let j = 0; j < cols; j++) out[i] = out[i]! + H.data[i * cols + j]! * x[j]!;
         }
       },
     },

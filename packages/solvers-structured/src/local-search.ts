@@ -94,7 +94,8 @@ async function exchangeGroups(
     gained += best.gain;
     await ctx.tick({ task: "solve", done: swaps, total: options.swaps });
   }
-  return { mask, swaps, gained, settled: !problem.constraint.canSwap };
+  // Ended by what was asked for is an end; only a search cut short is none.
+  return { mask, swaps, gained, settled: options.swaps === 0 || !problem.constraint.canSwap };
 }
 
 /** The exchange of greatest gain among the cheapest kept groups and the pruned ones that help most; equal ones by place. */

@@ -19,6 +19,7 @@ test("no exchange of a kept and a pruned group is left that lowers Q, the greedy
     // Re-fitted exactly; H has a condition of some hundreds.
     expect(objective).toBeCloseTo(found, 8);
     const greedy = await osscar({ swaps: 0 }).solve(problem, ctx);
+    expect(greedy.status).toBe("converged");
     expect(found).toBeLessThanOrEqual(at(greedy.mask) + 1e-9);
     expect(at(greedy.mask) - found).toBeCloseTo(stats["gained"]! * energyOf(problem, H), 8);
     if (stats["swaps"]! > 0) improved++;
