@@ -40,7 +40,7 @@ export class KeptWeights {
     { key, length, make }: { key: string; length: number; make(address: number): boolean },
   ): number | undefined {
     const known = this.#entries.get(weights);
-    const entry = known && known.now.every((part, p) => isSame(part, known.then[p]!)) ? known : this.#begin(weights);
+    const entry = known?.now.every((part, p) => isSame(part, known.then[p]!)) ? known : this.#begin(weights);
     let piece = entry.pieces.get(key);
     if (!piece) {
       piece = this.#allocate(length, weights);
