@@ -53,6 +53,8 @@ export interface GraphModel extends Model {
   readonly keptDense: readonly DenseTensor[];
   /** The operator that outputs end in, by name, where it makes probabilities of scores: tasks of scores read what goes into it. */
   readonly endings: ReadonlyMap<string, OutputEnding>;
+  /** The axis that counts examples in the graph, of inputs and outputs where it is not the first; in data and results they come first. */
+  readonly exampleAxes: ReadonlyMap<string, number>;
   /** Names of the weights in the order in which the graph uses them. */
   readonly order: readonly string[];
   /** Names of the weights of convolutions. */
@@ -104,6 +106,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     inputs: state.inputs,
     outputs: state.outputs,
     endings: state.endings,
+    exampleAxes: state.axes,
     keptDense: state.dense,
     unknownOperators: state.unknown,
     order: orderOfUse(spec.graph, [...state.params.values()]),
