@@ -44,6 +44,7 @@ export { installedPlugins } from "./plugins/installed-plugins.ts";
 export { withOptionOwners } from "./plugins/option-owners.ts";
 export { ownVersion } from "./plugins/own-version.ts";
 export { unmetPeers } from "./plugins/unmet-peers.ts";
+export { statedKeys, statedText } from "./preprocessing/preprocessing.ts";
 export { checkPruneOutputs } from "./prune/finished-prune.ts";
 export {
   biasSettings,

@@ -14,7 +14,7 @@ import { isTfjsModel, modelFile, readTfjsFiles } from "../open/open-tfjs.ts";
 import { networkGraph } from "./network-graph.ts";
 import { onnxPackGraph } from "./onnx-graph.ts";
 import { endingsOf } from "./packed-accuracy.ts";
-import { isPacked, readPacked } from "./packed-checkpoint.ts";
+import { isPacked, readPacked, textsOf } from "./packed-checkpoint.ts";
 import { type StockForms, stockOfNetwork } from "./stock-forms.ts";
 
 /** A model that can be packed. */
@@ -107,15 +107,7 @@ function packedGraph(path: string, model: PackedModel): Packable {
     ]),
   );
   const graph: PackGraph = { inputs, outputs, operators, tensors, ...(states ? { states } : {}) };
-  const texts = Object.entries(metadata).filter((entry): entry is [string, string] => typeof entry[1] === "string");
-  return {
-    name: path,
-    graph,
-    outputs: outputsOf(graph),
-    metadata: Object.fromEntries(texts),
-    spec: undefined,
-    stock: {},
-  };
+  return { name: path, graph, outputs: outputsOf(graph), metadata: textsOf(metadata), spec: undefined, stock: {} };
 }
 
 /** Numbers of the graph's arithmetic: constants, and what stands as f32 in a file whose weights have fewer bits. */
