@@ -44,7 +44,7 @@ test("a TensorFlow.js model is packed: the same numbers, from images with channe
   const batch = { size: 1, inputs: { input: { shape: [1, 2, 6, 6], data: images } } };
   const logits = (await network.run(batch, createRunContext()))["output"]!.data;
   // Sums of at most 72 products of numbers around one, in f32 and in another order.
-  found!.data.forEach((value, c) => expect(value).toBeCloseTo(logits[c]!, 5));
+  for (const [c, value] of found!.data.entries()) expect(value).toBeCloseTo(logits[c]!, 5);
 });
 
 test("and says itself what it is and takes", async () => {
