@@ -76,6 +76,22 @@ export function withMovedAxis<N extends Numbers>(data: N, shape: Shape, [from, t
   return out;
 }
 
+/** An array with examples first as the graph has it, with them along an axis. */
+export function withExamplesAt<N extends Numbers>(
+  { shape, data }: { readonly shape: Shape; readonly data: N },
+  axis: number,
+): { readonly shape: Shape; readonly data: N } {
+  return { shape: moved(shape, 0, axis), data: withMovedAxis(data, shape, [0, axis]) };
+}
+
+/** An array of a graph, which has examples along an axis, with them first. */
+export function withExamplesFirst<N extends Numbers>(
+  { shape, data }: { readonly shape: Shape; readonly data: N },
+  axis: number,
+): { readonly shape: Shape; readonly data: N } {
+  return { shape: moved(shape, axis, 0), data: withMovedAxis(data, shape, [axis, 0]) };
+}
+
 /** Whether a graph may put another axis before that of the examples. */
 export function mayTurn({ nodes }: Pick<GraphSpec, "nodes">): boolean {
   return nodes.some((node) => node.op === "Transpose" || isRecurrent(node));
