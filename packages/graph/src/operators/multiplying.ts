@@ -94,7 +94,19 @@ function batched(call: Call): Applied {
   const [atA, atB] = [broadcastIndices(left.slice(0, -2), outer), broadcastIndices(right.slice(0, -2), outer)];
   const part = (data: Vec, i: number, rows: number, cols: number): Mat =>
     matrix(rows, cols, data.subarray(i * rows * cols, (i + 1) * rows * cols));
+  // Neither stretches: one matrix after the other on both sides.
+  const areInOrder = atA.every((ia, i) => ia === i && atB[i] === i);
   const product = (x: Vec, z: Vec, out: Vec, beta: number): void => {
+    const count = atA.length;
+    if (areInOrder && beta === 0 && kernels.gemmEach) {
+      kernels.gemmEach({
+        count,
+        a: matrix(count * m, k, x),
+        b: matrix(count * k, n, z),
+        out: matrix(count * m, n, out),
+      });
+      return;
+    }
     atA.forEach((ia, i) => {
       kernels.gemm({ a: part(x, ia, m, k), b: part(z, atB[i]!, k, n), out: part(out, i, m, n), beta });
     });
