@@ -10,8 +10,9 @@ const SHARE = 1 / 8;
 const MOST_BYTES = 256 * 1024 * 1024;
 
 interface Entry {
-  /** The numbers that the pieces were made of. */
-  readonly copy: Vec;
+  /** The numbers that the pieces were made of, and those that are there now, as they are compared. */
+  readonly then: readonly Vec[];
+  readonly now: readonly Vec[];
   readonly pieces: Map<string, Vec>;
 }
 
@@ -39,7 +40,7 @@ export class KeptWeights {
     { key, length, make }: { key: string; length: number; make(address: number): boolean },
   ): number | undefined {
     const known = this.#entries.get(weights);
-    const entry = known && isSame(known.copy, weights) ? known : this.#begin(weights);
+    const entry = known?.now.every((part, p) => isSame(part, known.then[p]!)) ? known : this.#begin(weights);
     let piece = entry.pieces.get(key);
     if (!piece) {
       piece = this.#allocate(length, weights);
@@ -52,7 +53,12 @@ export class KeptWeights {
 
   #begin(weights: Vec): Entry {
     for (const piece of this.#entries.get(weights)?.pieces.values() ?? []) this.#free(piece);
-    const entry = { copy: weights.slice(), pieces: new Map<string, Vec>() };
+    const isPaired = weights.byteOffset % 8 === 0;
+    const [then, now] = [weights.slice(), weights].map((vector) => compared(vector, isPaired)) as [
+      readonly Vec[],
+      readonly Vec[],
+    ];
+    const entry = { then, now, pieces: new Map<string, Vec>() };
     this.#entries.set(weights, entry);
     return entry;
   }
@@ -79,16 +85,22 @@ export class KeptWeights {
 }
 
 /**
- * Whether all numbers are the same, two f32 at a time as one f64 where they lie so. Zeros of either sign are the same, since a sum that
- * begins with +0 comes out the same; NaN is never the same as anything, so that what was made of it is made anew.
+ * Numbers as they are compared: two f32 at a time as one f64, where they lie so. Zeros of either sign are the same, since a sum that begins
+ * with +0 comes out the same; NaN is never the same as anything, so that what was made of it is made anew.
  */
-function isSame(a: Vec, b: Vec): boolean {
-  const isPaired = b.BYTES_PER_ELEMENT === 4 && b.byteOffset % 8 === 0;
-  const [x, z] = isPaired ? [inPairs(a), inPairs(b)] : [a, b];
-  for (let i = 0; i < x.length; i++) if (x[i] !== z[i]) return false;
-  return !isPaired || b.length % 2 === 0 || a.at(-1) === b.at(-1);
+function compared({ buffer, byteOffset, length, BYTES_PER_ELEMENT }: Vec, isPaired: boolean): readonly Vec[] {
+  if (BYTES_PER_ELEMENT === 8) return [new Float64Array(buffer, byteOffset, length)];
+  if (!isPaired) return [new Float32Array(buffer, byteOffset, length)];
+  const pairs = new Float64Array(buffer, byteOffset, length >> 1);
+  return length % 2 === 0 ? [pairs] : [pairs, new Float32Array(buffer, byteOffset + 8 * pairs.length, 1)];
 }
 
-function inPairs({ buffer, byteOffset, length }: Vec): Float64Array {
-  return new Float64Array(buffer, byteOffset, length >> 1);
+function isSame(a: Vec, b: Vec): boolean {
+  const whole = a.length - (a.length % 4);
+  let i = 0;
+  for (; i < whole; i += 4) {
+    if (a[i] !== b[i] || a[i + 1] !== b[i + 1] || a[i + 2] !== b[i + 2] || a[i + 3] !== b[i + 3]) return false;
+  }
+  for (; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

@@ -8,6 +8,7 @@ import {
   type FloatTensors,
   type GradientRequest,
   type GradientRows,
+  keptPool,
   type LayerInputs,
   type LayerInputsRequest,
   type Linearization,
@@ -37,7 +38,6 @@ import { type ChannelStatistics, measureChannels, type Statistic, statisticNames
 import { foldedIn, isCorrecting } from "./folded-norms.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
 import { type GraphState, guessedShapes, type OpenGraphSpec, type OutputEnding, openGraph } from "./graph-state.ts";
-import { keptPool } from "./kept-pool.ts";
 import { layerInputs } from "./layer-inputs.ts";
 import { layerMoments } from "./layer-moments.ts";
 import { linearize } from "./linearize.ts";

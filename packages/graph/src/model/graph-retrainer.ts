@@ -10,6 +10,7 @@ import {
   createMoments,
   type Dataset,
   isPruneError,
+  keptPlaces,
   type Mat,
   matrix,
   type OptimizerMemory,
@@ -85,7 +86,8 @@ async function trainGraph(
   const steps = epochs * stepsPerEpoch;
   let moments: OptimizerMemory = new Map();
   const rules = beginRules({
-    ...{ rules: request.rules ?? [], params: model.params(), masks, steps, stepsPerEpoch, ctx },
+    ...{ rules: request.rules ?? [], params: model.params(), steps, stepsPerEpoch, ctx },
+    masks: new Map([...masks].filter(([name]) => !model.biases.has(name))),
     weights: model.weights,
     onMask: (name, mask) => {
       for (const byName of moments.values()) {
@@ -94,6 +96,13 @@ async function trainGraph(
       }
     },
   });
+  const keptBiases = new Map<string, Uint32Array>();
+  for (const [name, bias] of model.biases) {
+    const mask = masks.get(name);
+    if (!mask) continue;
+    applyMask(bias, mask);
+    keptBiases.set(name, keptPlaces(mask));
+  }
   const trained = new Map([...rules.trained, ...model.biases]);
   moments = createMoments(optimizer, trained, [...trained.keys()]);
   const start = resume ?? after;
@@ -125,7 +134,7 @@ async function trainGraph(
       }
       for (const [name, w] of model.biases) {
         const g = at.gradients.get(name)!;
-        stepParam(optimizer, { w, g, moments, name, rate: at.rate, step, decay: 0, kept: undefined });
+        stepParam(optimizer, { w, g, moments, name, rate: at.rate, step, decay: 0, kept: keptBiases.get(name) });
       }
       await rules.afterStep({ ...at, step: step + 1 }, ctx);
       loss += ((found.loss + penalty) * examples.length) / data.size;

@@ -146,9 +146,11 @@ const matmul: Operator = {
     return weighted(call, { x: 0, w: 1, rows, y: call.pool.take(sizeOf(call.types[0]!.shape)) });
   },
   layer(question) {
-    if (!question.weights[1]) return undefined;
-    const [a, b] = [inputOf(question, 0).shape, inputOf(question, 1).shape];
-    return pointwise(sizeOf(a.slice(0, -1)), b as [number, number]);
+    const [{ shape: a }, { shape: b, data, kind }] = [inputOf(question, 0), inputOf(question, 1)];
+    const rows = sizeOf(a.slice(0, -1));
+    if (question.weights[1]) return pointwise(rows, b as [number, number]);
+    const isMatrix = data !== undefined && kind === "real" && b.length === 2;
+    return isMatrix ? { ...pointwise(rows, b as [number, number]), isTurned: true } : undefined;
   },
   flops: (question, [output]) =>
     numberOf(question, countedShare, 1) * 2 * (inputOf(question, 0).shape.at(-1) ?? 0) * sizeOf(output!.shape),

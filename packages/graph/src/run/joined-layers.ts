@@ -12,6 +12,8 @@ export interface LayerShape {
   readonly x: number;
   readonly weights: number;
   readonly bias: number | undefined;
+  /** Whether the weights are a constant as the graph has it, [channels, outputs]. */
+  readonly isTurned?: boolean;
   /** Numbers that the kernels compute. */
   readonly length: number;
   /** Images as the kernels want them, where those of the input are not. */
@@ -46,8 +48,13 @@ export function readBy({ step, norm, bias, sum }: Layer): readonly number[] {
 }
 
 /** The layer that a step is, by itself. */
-export function layerOf(step: Step, { types }: Plan): Layer | undefined {
-  const inputs = step.inputs.map((slot) => (slot === undefined ? undefined : types[slot]!));
+export function layerOf(step: Step, { types, constants, live }: Plan): Layer | undefined {
+  const inputs = step.inputs.map((slot) => {
+    if (slot === undefined) return undefined;
+    // Numbers of statistics and biases may change while the plan is in use.
+    const { data } = live.has(slot) ? {} : (constants.get(slot) ?? {});
+    return { ...types[slot]!, ...(data ? { data } : {}) };
+  });
   const layer = ofNode(step.node, () => step.operator.layer?.({ ...step, inputs }));
   if (!layer) return undefined;
   const bias = layer.bias === undefined ? undefined : step.inputs[layer.bias];

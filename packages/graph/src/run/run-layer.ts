@@ -21,7 +21,8 @@ export function runLayer({ step, layer, norm, bias, sum, isRectified }: Layer, r
   const { values, pool, reuse, isOver } = run;
   const numbersOf = (slot: number | undefined): Vec => realOf(values[slot!]!);
   const x = numbersOf(step.inputs[layer.x]);
-  const weights = numbersOf(step.inputs[layer.weights]);
+  const given = numbersOf(step.inputs[layer.weights]);
+  const weights = layer.isTurned ? turned(given, layer.shape) : given;
   const images = layer.images ? moveRuns(x, layer.images.runs, pool.take(layer.images.length)) : x;
   const added = sum === undefined ? undefined : numbersOf(sum);
   const whole = added && isOver && added !== x ? added : pool.take(layer.length);
@@ -34,6 +35,18 @@ export function runLayer({ step, layer, norm, bias, sum, isRectified }: Layer, r
   if (!layer.kept) return whole;
   const out = moveRuns(whole, layer.kept.runs, pool.take(layer.kept.length));
   pool.give(whole);
+  return out;
+}
+
+/** Constants as the kernels want them: as they never change, once. */
+const known = new WeakMap<Vec, Vec>();
+
+function turned(data: Vec, { channels, outputs }: Layer["layer"]["shape"]): Vec {
+  const before = known.get(data);
+  if (before) return before;
+  const out = data.slice();
+  for (let c = 0, i = 0; c < channels; c++) for (let o = 0; o < outputs; o++, i++) out[o * channels + c] = data[i]!;
+  known.set(data, out);
   return out;
 }
 
