@@ -18,7 +18,7 @@ import { shownArchitecture } from "./text/shown-architecture.ts";
 export interface TrainingReportDocument {
   readonly arch: string;
   readonly test: Evaluation;
-  readonly measuredOn: string;
+  readonly measuredOn: "test" | "calibration";
   readonly epochs: readonly TrainingReportEpoch[];
   readonly steps: number;
   readonly prunable?: number;
@@ -33,8 +33,11 @@ export interface TrainingReportDocument {
 /** An epoch while the weights moved; the last two under training rules only. */
 export interface TrainingReportEpoch {
   readonly loss: number;
+  /** Percent; NaN for tasks without one. */
   readonly accuracy: number;
+  /** Prunable weights that are not zero at its end. */
   readonly nonzeros?: number;
+  /** The root of the mean over its steps of the squared norm of the gradient of what is kept. */
   readonly gradientNorm?: number;
 }
 
@@ -75,7 +78,7 @@ export function trainingReport(spec: {
   ]);
   const main = mainMeasure(test);
   const left = isSparse ? `, ${formatCount(nonzeros)} of ${formatCount(prunable)} prunable weights not zero` : "";
-  const summary = `${main.name} ${formatMeasure(main)}, loss ${formatLoss(test)} on ${formatCount(test.examples)} ${measuredOn} examples after ${formatCount(steps)} steps in ${formatDuration(trainMs)}${left}.`;
+  const summary = `${main.name} ${formatMeasure(main)}, loss ${formatLoss(test)} on ${formatCount(test.examples)} ${measuredOn === "test" ? "test" : "training"} examples after ${formatCount(steps)} steps in ${formatDuration(trainMs)}${left}.`;
   const facts = [
     ["trained network", out],
     ["seed", String(seed)],

@@ -156,7 +156,7 @@ describe("stamp", () => {
       for (let x = -9; x < 9; x += h) {
         sum += h * Math.max(0, gamma * x + beta) * (Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI));
       }
-      // The distribution function is right to 1e-7, times shifts of up to 6; the sum to h^2.
+      // The sum is right to h^2 times second derivatives of about 1.
       expect(Math.abs(expectedActivation(gamma, beta) - sum)).toBeLessThan(1e-6);
     }
   });

@@ -10,7 +10,7 @@
  * Departures: activations come from the normalisation and not from images, so no pass over data is needed, and layers without one behind them stay whole; a cubic schedule in place of
  * a fixed number of channels whenever a validation loss stands still; no dropout of the channels that are next to go, which is a layer of the network and not a rule of its training.
  */
-import { checkNumber, keptCount, sparsitySchedule, type TrainingRule, type Vec } from "@secateur/core";
+import { checkNumber, erf, keptCount, sparsitySchedule, type TrainingRule, type Vec } from "@secateur/core";
 import { noScales, tooShort } from "../errors.ts";
 import { prunableParams } from "../masks/prunable.ts";
 import { masksOfRows, rowVectors } from "../masks/row-vectors.ts";
@@ -18,7 +18,7 @@ import { setMasks } from "../masks/set-masks.ts";
 
 /** Options of {@link stamp}. */
 export interface StampOptions {
-  /** s, the fraction of the channels with a normalisation behind them that is removed at the end, in [0, 1]. */
+  /** s, the fraction of the channels with a normalisation behind them that is removed at the end, in [0, 1). */
   readonly sparsity: number;
   /** d, epochs between prunings, >= 1; default 1. */
   readonly interval?: number | undefined;
@@ -90,13 +90,9 @@ export function expectedActivation(gamma: number, beta: number): number {
   return Math.max(0, (spread * Math.exp((-t * t) / 2)) / Math.sqrt(2 * Math.PI) + beta * normalDistribution(t));
 }
 
-/** Phi(t), within 1e-7 (Abramowitz and Stegun 7.1.26). */
+/** Phi(t). */
 function normalDistribution(t: number): number {
-  const x = Math.abs(t) / Math.SQRT2;
-  const u = 1 / (1 + 0.3275911 * x);
-  const series = u * (0.254829592 + u * (-0.284496736 + u * (1.421413741 + u * (-1.453152027 + u * 1.061405429))));
-  const erf = 1 - series * Math.exp(-x * x);
-  return t < 0 ? (1 - erf) / 2 : (1 + erf) / 2;
+  return (1 + erf(t / Math.SQRT2)) / 2;
 }
 
 /** The best channel of every layer, then the best of all others, ties to the lower layer and channel. @returns by layer */

@@ -16,7 +16,7 @@ import { setMasks } from "../masks/set-masks.ts";
 
 /** Options of {@link tpp}. */
 export interface TppOptions {
-  /** The fraction of the rows of every layer but the last that is removed, in [0, 1]. Each layer keeps a row at least. */
+  /** The fraction of the rows of every layer but the last that is removed, in [0, 1). Each layer keeps a row at least. */
   readonly sparsity: number;
   /** lambda at its largest, >= 0; default 0.01. */
   readonly strength?: number | undefined;

@@ -136,13 +136,13 @@ export function matching(spec: {
       const count = `${examples} training examples`;
       const message = losses.isMatched
         ? `statistics of batch normalisation are matched to the dense network's: the loss of ${count} is ${matched} with them, ${kept} with those of the file`
-        : `statistics of batch normalisation stay those of the file: the loss of ${count} is ${kept} with them, ${matched} matched to the dense network's${losses.matched < losses.kept ? ", too little less to speak for other examples" : ""} (--reestimate-batch-norm both matches them all the same)`;
+        : `statistics of batch normalisation stay those of the file: the loss of ${count} is ${kept} with them, ${matched} matched to the dense network's${losses.matched < losses.kept ? ", less than 5 % lower, which may not hold for other examples" : ""} (--reestimate-batch-norm both matches them all the same)`;
       session.onEvent({ type: "note", level: "info", code: "batch-norm", message });
     },
   };
 }
 
-/** Of all numbers that losses follow from, where the statistics are those of the file. */
+/** SHA-256 of everything the loss depends on beside the statistics: parameters, then biases with their names. */
 async function hashOf(network: PrunableModel, matcher: Matcher): Promise<string> {
   const hash = createHash("sha256");
   const add = ({ buffer, byteOffset, byteLength }: Vec): void => {

@@ -26,29 +26,29 @@ export function countsOf(network: Network): { readonly prunable: number; readonl
 /**
  * 1 where a prunable weight is not zero. The bias of a row without weights stays 0 where it is, and so do scale and shift of a normalised channel where
  * both are and the row in front is without weights: a channel that pruning took away would else come back as a constant, which `cut` cannot always take out. Where
- * the row is there, both at 0 are a beginning (of the last normalisation of a residual branch), and train.
+ * the row has weights, both at 0 are how a residual branch starts, and train.
  */
 export function masksOf(network: Network): ReadonlyMap<string, Mask> {
   const masks = new Map<string, Mask>();
   const find = (name: string): Float32Array | Float64Array | undefined => network.weights.get(name)?.data;
-  /** Of the weight last seen: the one in front of a normalisation, where its rows are the channels. */
-  let isGone = (_row: number): boolean => true;
-  let rowsInFront = 0;
+  /** The weight last seen: the one in front of a normalisation, where its rows are the channels. */
+  let inFront: { readonly rows: number; isGone(row: number): boolean } | undefined;
   const scales = new Set(network.spec.layers.flatMap(({ kind, name }) => (kind === "batch-norm" ? [name] : [])));
   for (const { name, prunable, rows, cols } of network.params()) {
     const norm = name.replace(/\.weight$/, "");
     if (norm !== name && scales.has(norm)) {
       const pair = [name, `${norm}.bias`] as const;
       const [scale, shift] = [find(pair[0])!, find(pair[1])!];
-      const rowIsGone = rowsInFront === scale.length ? isGone : () => true;
-      const held = Uint8Array.from(scale, (x, c) => (x === 0 && shift[c] === 0 && rowIsGone(c) ? 0 : 1));
+      const weight = inFront?.rows === scale.length ? inFront : undefined;
+      const isHeld = (c: number): boolean => scale[c] === 0 && shift[c] === 0 && (weight?.isGone(c) ?? true);
+      const held = Uint8Array.from(scale, (_, c) => (isHeld(c) ? 0 : 1));
       for (const one of pair) masks.set(one, held.slice());
       continue;
     }
     if (!prunable) continue;
     const weights = find(name)!;
-    isGone = (row) => countZeros(weights.subarray(row * cols, (row + 1) * cols)) === cols;
-    rowsInFront = rows;
+    const isGone = (row: number): boolean => countZeros(weights.subarray(row * cols, (row + 1) * cols)) === cols;
+    inFront = { rows, isGone };
     masks.set(
       name,
       Uint8Array.from(weights, (x) => (x === 0 ? 0 : 1)),
