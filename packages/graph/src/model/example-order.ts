@@ -56,7 +56,7 @@ export function moved<T>(list: readonly T[], from: number, to: number): T[] {
 }
 
 /** The numbers of an array of a shape, with one axis at another place. O(numbers). */
-export function withMovedAxis<N extends Numbers>(data: N, shape: Shape, [from, to]: readonly [number, number]): N {
+function withMovedAxis<N extends Numbers>(data: N, shape: Shape, [from, to]: readonly [number, number]): N {
   if (from === to) return data;
   const out = data.slice() as N;
   // Axes between the two places as one: [outer, a, b, inner] becomes [outer, b, a, inner].
