@@ -15,6 +15,7 @@ const browserLibraries = [
   "sparse-training",
   "solvers-chita",
   "solvers-obs-cbs",
+  "solvers-structured",
   "solvers-layerwise",
   "conformance",
   "imp-scheduler",

@@ -162,7 +162,13 @@ test("secateur bench times the packed and the dense network", async () => {
   expect(code).toBe(0);
   const results = JSON.parse(stdout);
   expect(results.map(({ engine }: { engine: string }) => engine)).toEqual(["secateur", "secateur-dense"]);
-  for (const result of results) expect(result).toMatchObject({ model: out, threads: 1, runs: expect.any(Number) });
+  for (const result of results) {
+    expect(result).toMatchObject({ model: out, threads: 1, runs: expect.any(Number) });
+    expect(result.fastestMs).toBeLessThanOrEqual(result.medianMs);
+  }
+  const { code: tooMany, stderr } = await call(["bench", out, "--threads", "65"]);
+  expect(tooMany).toBe(2);
+  expect(stderr).toMatch(/--threads.*64/);
 });
 
 test("secateur bench --calibrate gives what pack --costs takes", async () => {

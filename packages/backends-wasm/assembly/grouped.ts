@@ -19,20 +19,23 @@ function lastTap(first: i32, size: i32, taps: i32, dilation: i32): i32 {
 // @ts-ignore: decorator
 @inline
 function fourPixels<T>(
-  images: usize, weights: usize, bias: usize, to: usize, pixel: usize, down: usize, across: usize, next: usize,
+  images: usize, weights: usize, scale: usize, bias: usize, to: usize, pixel: usize, down: usize, across: usize, next: usize,
   rows: i32, columns: i32, mode: u32,
 ): void {
   const zero = v128.splat<T>(<T>0);
   for (let c: usize = 0; c < pixel; c += 16) {
     const target = to + c;
-    const first = bias != 0 ? v128.load(bias + c) : zero;
-    let s0 = first, s1 = first, s2 = first, s3 = first;
+    const shift = bias != 0 ? v128.load(bias + c) : zero;
+    let f0 = shift, f1 = shift, f2 = shift, f3 = shift;
     if (mode & 1) {
-      s0 = v128.add<T>(s0, v128.load(target));
-      s1 = v128.add<T>(s1, v128.load(target + pixel));
-      s2 = v128.add<T>(s2, v128.load(target + 2 * pixel));
-      s3 = v128.add<T>(s3, v128.load(target + 3 * pixel));
+      f0 = v128.add<T>(f0, v128.load(target));
+      f1 = v128.add<T>(f1, v128.load(target + pixel));
+      f2 = v128.add<T>(f2, v128.load(target + 2 * pixel));
+      f3 = v128.add<T>(f3, v128.load(target + 3 * pixel));
     }
+    // What is scaled is the sum alone.
+    let s0 = f0, s1 = f1, s2 = f2, s3 = f3;
+    if (scale != 0) s0 = s1 = s2 = s3 = zero;
     let line = images + c, taps = weights + c;
     for (let ky = 0; ky < rows; ky++) {
       let from = line;
@@ -46,6 +49,13 @@ function fourPixels<T>(
         taps += pixel;
       }
       line += down;
+    }
+    if (scale != 0) {
+      const factor = v128.load(scale + c);
+      s0 = v128.add<T>(v128.mul<T>(s0, factor), f0);
+      s1 = v128.add<T>(v128.mul<T>(s1, factor), f1);
+      s2 = v128.add<T>(v128.mul<T>(s2, factor), f2);
+      s3 = v128.add<T>(v128.mul<T>(s3, factor), f3);
     }
     if (mode & 2) {
       s0 = v128.max<T>(s0, zero);
@@ -62,7 +72,7 @@ function fourPixels<T>(
 
 /** A unit is one row of outputs, (n, oy). `mode`: 1 = onto what is there, 2 = the positive part. */
 export function groupedOutputs<T>(
-  begin: u32, end: u32, images: usize, weights: usize, bias: usize, out: usize,
+  begin: u32, end: u32, images: usize, weights: usize, scale: usize, bias: usize, out: usize,
   height: i32, width: i32, channels: u32, outputs: u32, groups: u32,
   kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32,
   isDepthwise: bool, mode: u32,
@@ -82,7 +92,7 @@ export function groupedOutputs<T>(
         const row = image + <usize>((top + kyFrom * dilation) * width + left) * pixel;
         const taps = weights + <usize>(kyFrom * kernelWidth) * pixel;
         const step = <usize>(dilation * width) * pixel;
-        fourPixels<T>(row, taps, bias, to, pixel, step, <usize>dilation * pixel, <usize>stride * pixel, kyTo - kyFrom, kernelWidth, mode);
+        fourPixels<T>(row, taps, scale, bias, to, pixel, step, <usize>dilation * pixel, <usize>stride * pixel, kyTo - kyFrom, kernelWidth, mode);
         to += 4 * pixel;
         ox += 3;
         continue;
@@ -90,8 +100,9 @@ export function groupedOutputs<T>(
       const kxFrom = firstTap(left, dilation), kxTo = lastTap(left, width, kernelWidth, dilation);
       if (isDepthwise) {
         for (let c: u32 = 0; c < channels; c += V) {
-          let sum = bias != 0 ? v128.load(bias + c * sizeof<T>()) : zero;
-          if (mode & 1) sum = v128.add<T>(sum, v128.load(to));
+          let first = bias != 0 ? v128.load(bias + c * sizeof<T>()) : zero;
+          if (mode & 1) first = v128.add<T>(first, v128.load(to));
+          let sum = scale != 0 ? zero : first;
           for (let ky = kyFrom; ky < kyTo; ky++) {
             const row = image + <usize>((top + ky * dilation) * width) * pixel + c * sizeof<T>();
             const taps = weights + <usize>(ky * kernelWidth) * pixel + c * sizeof<T>();
@@ -99,6 +110,7 @@ export function groupedOutputs<T>(
               sum = madd<T>(v128.load(row + <usize>(left + kx * dilation) * pixel), v128.load(taps + <usize>kx * pixel), sum);
             }
           }
+          if (scale != 0) sum = v128.add<T>(v128.mul<T>(sum, v128.load(scale + c * sizeof<T>())), first);
           if (mode & 2) sum = v128.max<T>(sum, zero);
           v128.store(to, sum);
           to += 16;
@@ -107,8 +119,9 @@ export function groupedOutputs<T>(
       }
       for (let o: u32 = 0; o < outputs; o++) {
         const first = o / outGroup * inGroup;
-        let sum: T = bias != 0 ? load<T>(bias + o * sizeof<T>()) : <T>0;
-        if (mode & 1) sum += load<T>(to);
+        let start: T = bias != 0 ? load<T>(bias + o * sizeof<T>()) : <T>0;
+        if (mode & 1) start += load<T>(to);
+        let sum: T = scale != 0 ? <T>0 : start;
         for (let ky = kyFrom; ky < kyTo; ky++) {
           for (let kx = kxFrom; kx < kxTo; kx++) {
             const from = image + <usize>((top + ky * dilation) * width + left + kx * dilation) * pixel + first * sizeof<T>();
@@ -116,6 +129,7 @@ export function groupedOutputs<T>(
             for (let c: u32 = 0; c < inGroup; c++) sum += load<T>(from + c * sizeof<T>()) * load<T>(taps + c * sizeof<T>());
           }
         }
+        if (scale != 0) sum = sum * load<T>(scale + o * sizeof<T>()) + start;
         // Written so that NaN stays.
         store<T>(to, (mode & 2) && sum < 0 ? <T>0 : sum);
         to += sizeof<T>();

@@ -14,6 +14,7 @@ import { softmaxRows as softmaxRowsOf } from "./softmax";
 import { panelProducts as panelProductsOf, sparseTimes as sparseTimesOf } from "./sparse";
 import { eliminateBlock as eliminateBlockOf, solveBlock as solveBlockOf } from "./triangular";
 import { addSegments as addSegmentsOf, transformWeights as transformWeightsOf, winogradGradients as winogradGradientsOf, winogradTiles as winogradTilesOf } from "./winograd";
+import { windowProducts as windowProductsOf } from "./window-products";
 import { gatherWindows as gatherWindowsOf, scatterWindows as scatterWindowsOf, transposeBlocks as transposeBlocksOf } from "./windows";
 
 export function packPanels32(begin: u32, end: u32, scratch: usize, b: usize, ldb: u32, isTransposed: bool, k: u32, n: u32, kc: u32, packed: usize): void {
@@ -208,11 +209,17 @@ export function factorBlock64(scratch: usize, a: usize, lda: u32, n: u32): i32 {
 function ownPart(scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize): usize {
   return workspace + (scratch - firstScratch) / scratchBytes * bytes;
 }
+export function windowProducts32(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, scale: usize, bias: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, rows: u32, rowsPerUnit: u32, kc: u32, isImage: bool, mode: u32): void {
+  windowProductsOf<f32>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, scale, bias, out, height, width, channels, outputs, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, rows, rowsPerUnit, kc, isImage, mode);
+}
+export function windowProducts64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, scale: usize, bias: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, rows: u32, rowsPerUnit: u32, kc: u32, isImage: bool, mode: u32): void {
+  windowProductsOf<f64>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, scale, bias, out, height, width, channels, outputs, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, rows, rowsPerUnit, kc, isImage, mode);
+}
 export function transformWeights32(begin: u32, end: u32, scratch: usize, w: usize, outputs: u32, channels: u32, isBack: bool, packed: usize): void {
   transformWeightsOf<f32>(begin, end, scratch, w, outputs, channels, isBack, packed);
 }
-export function winogradTiles32(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, bias: usize, out: usize, height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, tiles: u32, blockTiles: u32, mode: u32): void {
-  winogradTilesOf<f32>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, bias, out, height, width, own, channels, outputs, padding, outHeight, outWidth, tiles, blockTiles, mode);
+export function winogradTiles32(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, scale: usize, bias: usize, out: usize, height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, tiles: u32, blockTiles: u32, mode: u32): void {
+  winogradTilesOf<f32>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, scale, bias, out, height, width, own, channels, outputs, padding, outHeight, outWidth, tiles, blockTiles, mode);
 }
 export function winogradGradients32(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, deltas: usize, partials: usize, height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, batch: u32, group: u32, chunks: u32, chunkImages: u32, blockTiles: u32): void {
   winogradGradientsOf<f32>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, deltas, partials, height, width, own, channels, outputs, padding, outHeight, outWidth, batch, group, chunks, chunkImages, blockTiles);
@@ -223,8 +230,8 @@ export function addSegments32(begin: u32, end: u32, scratch: usize, partials: us
 export function transformWeights64(begin: u32, end: u32, scratch: usize, w: usize, outputs: u32, channels: u32, isBack: bool, packed: usize): void {
   transformWeightsOf<f64>(begin, end, scratch, w, outputs, channels, isBack, packed);
 }
-export function winogradTiles64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, bias: usize, out: usize, height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, tiles: u32, blockTiles: u32, mode: u32): void {
-  winogradTilesOf<f64>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, bias, out, height, width, own, channels, outputs, padding, outHeight, outWidth, tiles, blockTiles, mode);
+export function winogradTiles64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, scale: usize, bias: usize, out: usize, height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, tiles: u32, blockTiles: u32, mode: u32): void {
+  winogradTilesOf<f64>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, scale, bias, out, height, width, own, channels, outputs, padding, outHeight, outWidth, tiles, blockTiles, mode);
 }
 export function winogradGradients64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, deltas: usize, partials: usize, height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32, batch: u32, group: u32, chunks: u32, chunkImages: u32, blockTiles: u32): void {
   winogradGradientsOf<f64>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, deltas, partials, height, width, own, channels, outputs, padding, outHeight, outWidth, batch, group, chunks, chunkImages, blockTiles);
@@ -232,8 +239,8 @@ export function winogradGradients64(begin: u32, end: u32, scratch: usize, firstS
 export function addSegments64(begin: u32, end: u32, scratch: usize, partials: usize, chunks: u32, size: u32, out: usize): void {
   addSegmentsOf<f64>(begin, end, partials, chunks, size, out);
 }
-export function groupedOutputs32(begin: u32, end: u32, scratch: usize, images: usize, weights: usize, bias: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, groups: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, isDepthwise: bool, mode: u32): void {
-  groupedOutputsOf<f32>(begin, end, images, weights, bias, out, height, width, channels, outputs, groups, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, isDepthwise, mode);
+export function groupedOutputs32(begin: u32, end: u32, scratch: usize, images: usize, weights: usize, scale: usize, bias: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, groups: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, isDepthwise: bool, mode: u32): void {
+  groupedOutputsOf<f32>(begin, end, images, weights, scale, bias, out, height, width, channels, outputs, groups, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, isDepthwise, mode);
 }
 export function groupedBack32(begin: u32, end: u32, scratch: usize, deltas: usize, weights: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, groups: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, isDepthwise: bool): void {
   groupedBackOf<f32>(begin, end, deltas, weights, out, height, width, channels, outputs, groups, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, isDepthwise);
@@ -241,8 +248,8 @@ export function groupedBack32(begin: u32, end: u32, scratch: usize, deltas: usiz
 export function groupedGradients32(begin: u32, end: u32, scratch: usize, images: usize, deltas: usize, partials: usize, height: i32, width: i32, channels: u32, outputs: u32, groups: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, isDepthwise: bool, batch: u32, group: u32, chunks: u32, chunkImages: u32): void {
   groupedGradientsOf<f32>(begin, end, images, deltas, partials, height, width, channels, outputs, groups, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, isDepthwise, batch, group, chunks, chunkImages);
 }
-export function groupedOutputs64(begin: u32, end: u32, scratch: usize, images: usize, weights: usize, bias: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, groups: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, isDepthwise: bool, mode: u32): void {
-  groupedOutputsOf<f64>(begin, end, images, weights, bias, out, height, width, channels, outputs, groups, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, isDepthwise, mode);
+export function groupedOutputs64(begin: u32, end: u32, scratch: usize, images: usize, weights: usize, scale: usize, bias: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, groups: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, isDepthwise: bool, mode: u32): void {
+  groupedOutputsOf<f64>(begin, end, images, weights, scale, bias, out, height, width, channels, outputs, groups, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, isDepthwise, mode);
 }
 export function groupedBack64(begin: u32, end: u32, scratch: usize, deltas: usize, weights: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, groups: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, isDepthwise: bool): void {
   groupedBackOf<f64>(begin, end, deltas, weights, out, height, width, channels, outputs, groups, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, isDepthwise);

@@ -19,6 +19,8 @@ const HEAD: usize = 9 * 4, INPUT: usize = 8 * 4, STEP: usize = 4 * 4;
 // Numbers of functions, as src/rows/elementwise-program.ts has them.
 const ADD: u32 = 0, SUBTRACT: u32 = 1, MULTIPLY: u32 = 2, DIVIDE: u32 = 3, MAX: u32 = 4, MIN: u32 = 5, PRELU: u32 = 6, SELECT: u32 = 7;
 const NEGATE: u32 = 8, ABS: u32 = 9, SQRT: u32 = 10, EXP: u32 = 11, SIGMOID: u32 = 12, TANH: u32 = 13, ERF: u32 = 14;
+// Pairs of functions in one pass: min(max(a, b), c) and a b + c.
+const CLIP: u32 = 15, SCALE_ADD: u32 = 16;
 
 // @ts-ignore: decorator
 @inline
@@ -121,32 +123,62 @@ function gather(to: usize, from: u32, count: u32, program: usize, input: usize, 
 /** One function over `bytes` of values, whole vectors. */
 function apply(f: u32, to: usize, a: usize, b: usize, c: usize, bytes: usize): void {
   switch (f) {
-    case ADD: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, f32x4.add(v128.load(a + i), v128.load(b + i))); break;
-    case SUBTRACT: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, f32x4.sub(v128.load(a + i), v128.load(b + i))); break;
-    case MULTIPLY: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, f32x4.mul(v128.load(a + i), v128.load(b + i))); break;
-    case DIVIDE: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, f32x4.div(v128.load(a + i), v128.load(b + i))); break;
-    case MAX: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, f32x4.max(v128.load(a + i), v128.load(b + i))); break;
-    case MIN: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, f32x4.min(v128.load(a + i), v128.load(b + i))); break;
-    case PRELU:
-      for (let i: usize = 0; i < bytes; i += 16) {
-        const x = v128.load(a + i);
-        v128.store(to + i, v128.bitselect(f32x4.mul(x, v128.load(b + i)), x, f32x4.lt(x, f32x4.splat(0))));
-      }
-      break;
-    case SELECT:
-      for (let i: usize = 0; i < bytes; i += 16) {
-        v128.store(to + i, v128.bitselect(v128.load(b + i), v128.load(c + i), f32x4.ne(v128.load(a + i), f32x4.splat(0))));
-      }
-      break;
-    case NEGATE: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, f32x4.neg(v128.load(a + i))); break;
-    case ABS: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, f32x4.abs(v128.load(a + i))); break;
-    case SQRT: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, f32x4.sqrt(v128.load(a + i))); break;
+    case ADD: over(ADD, to, a, b, c, bytes); break;
+    case SUBTRACT: over(SUBTRACT, to, a, b, c, bytes); break;
+    case MULTIPLY: over(MULTIPLY, to, a, b, c, bytes); break;
+    case DIVIDE: over(DIVIDE, to, a, b, c, bytes); break;
+    case MAX: over(MAX, to, a, b, c, bytes); break;
+    case MIN: over(MIN, to, a, b, c, bytes); break;
+    case PRELU: over(PRELU, to, a, b, c, bytes); break;
+    case SELECT: over(SELECT, to, a, b, c, bytes); break;
+    case NEGATE: over(NEGATE, to, a, b, c, bytes); break;
+    case ABS: over(ABS, to, a, b, c, bytes); break;
+    case SQRT: over(SQRT, to, a, b, c, bytes); break;
+    case CLIP: over(CLIP, to, a, b, c, bytes); break;
+    case SCALE_ADD: over(SCALE_ADD, to, a, b, c, bytes); break;
     case EXP: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, exponential(v128.load(a + i))); break;
     case SIGMOID: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, sigmoid(v128.load(a + i))); break;
     case TANH: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, hyperbolicTangent(v128.load(a + i))); break;
     case ERF: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, errorFunction(v128.load(a + i))); break;
     default: unreachable();
   }
+}
+
+/** Four vectors a round: the round itself costs as much as a function. */
+// @ts-ignore: decorator
+@inline
+function over(f: u32, to: usize, a: usize, b: usize, c: usize, bytes: usize): void {
+  let i: usize = 0;
+  for (; i + 64 <= bytes; i += 64) {
+    v128.store(to + i, one(f, a + i, b + i, c + i));
+    v128.store(to + i, one(f, a + i + 16, b + i + 16, c + i + 16), 16);
+    v128.store(to + i, one(f, a + i + 32, b + i + 32, c + i + 32), 32);
+    v128.store(to + i, one(f, a + i + 48, b + i + 48, c + i + 48), 48);
+  }
+  for (; i < bytes; i += 16) v128.store(to + i, one(f, a + i, b + i, c + i));
+}
+
+/** A function of vectors at addresses; `f` is a constant wherever this is inlined, so that the other functions vanish. */
+// @ts-ignore: decorator
+@inline
+function one(f: u32, a: usize, b: usize, c: usize): v128 {
+  const x = v128.load(a);
+  if (f == NEGATE) return f32x4.neg(x);
+  if (f == ABS) return f32x4.abs(x);
+  if (f == SQRT) return f32x4.sqrt(x);
+  const y = v128.load(b);
+  if (f == ADD) return f32x4.add(x, y);
+  if (f == SUBTRACT) return f32x4.sub(x, y);
+  if (f == MULTIPLY) return f32x4.mul(x, y);
+  if (f == DIVIDE) return f32x4.div(x, y);
+  if (f == MAX) return f32x4.max(x, y);
+  if (f == MIN) return f32x4.min(x, y);
+  if (f == PRELU) return v128.bitselect(f32x4.mul(x, y), x, f32x4.lt(x, f32x4.splat(0)));
+  const z = v128.load(c);
+  if (f == SELECT) return v128.bitselect(y, z, f32x4.ne(x, f32x4.splat(0)));
+  if (f == CLIP) return f32x4.min(f32x4.max(x, y), z);
+  // Rounded twice, as the two functions that it stands for.
+  return f32x4.add(f32x4.mul(x, y), z);
 }
 
 /** out = the softmax of rows of f32, or its logarithm; the sum is taken in f64. A unit is one row. */

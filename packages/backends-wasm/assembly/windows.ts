@@ -46,6 +46,46 @@ function addTo<T>(from: usize, to: usize, n: u32): void {
   }
 }
 
+/** One window of an image, channels `tap` bytes of a pixel: tap (ky, kx) meets the image at (top + ky dilation, left + kx dilation), zeros outside. */
+// @ts-ignore: decorator
+@inline
+export function copyWindow<T>(
+  image: usize, to: usize, top: i32, left: i32, height: i32, width: i32, pixel: usize, count: u32,
+  kernelHeight: i32, kernelWidth: i32, dilation: i32,
+): void {
+  const tap = <usize>count * sizeof<T>();
+  const tapRow = <usize>kernelWidth * tap;
+  // Taps of one row of a window lie together in the image, too.
+  const isRun = dilation == 1 && tap == pixel;
+  for (let ky = 0; ky < kernelHeight; ky++) {
+    const y = top + ky * dilation;
+    if (y < 0 || y >= height) {
+      clear<T>(to, kernelWidth * count);
+      to += tapRow;
+      continue;
+    }
+    const row = image + <usize>(y * width) * pixel;
+    if (isRun) {
+      const from = max(0, -left), upto = min(kernelWidth, width - left);
+      if (from >= upto) {
+        clear<T>(to, kernelWidth * count);
+      } else {
+        if (from > 0) clear<T>(to, from * count);
+        copy<T>(row + <usize>(left + from) * pixel, to + <usize>from * tap, (upto - from) * count);
+        if (upto < kernelWidth) clear<T>(to + <usize>upto * tap, (kernelWidth - upto) * count);
+      }
+      to += tapRow;
+      continue;
+    }
+    for (let kx = 0; kx < kernelWidth; kx++) {
+      const x = left + kx * dilation;
+      if (x < 0 || x >= width) clear<T>(to, count);
+      else copy<T>(row + <usize>x * pixel, to, count);
+      to += tap;
+    }
+  }
+}
+
 /** The windows of an image; a unit is one row of output positions, (n, oy). */
 // @ts-ignore: decorator
 @inline
@@ -54,43 +94,14 @@ export function gatherWindows<T>(
   kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32,
 ): void {
   const pixel = <usize>channels * sizeof<T>();
-  const tap = <usize>count * sizeof<T>();
-  const tapRow = <usize>kernelWidth * tap;
-  // Taps of one row of a window lie together in the image, too.
-  const isRun = dilation == 1 && count == channels;
-  let to = windows + <usize>begin * outWidth * kernelHeight * tapRow;
+  const window = <usize>(kernelHeight * kernelWidth) * count * sizeof<T>();
+  let to = windows + <usize>begin * outWidth * window;
   for (let unit = begin; unit < end; unit++) {
     const image = images + <usize>(unit / outHeight) * height * width * pixel + <usize>first * sizeof<T>();
     const top = <i32>(unit % outHeight) * stride - padding;
     for (let ox = 0; ox < outWidth; ox++) {
-      const left = ox * stride - padding;
-      for (let ky = 0; ky < kernelHeight; ky++) {
-        const y = top + ky * dilation;
-        if (y < 0 || y >= height) {
-          clear<T>(to, kernelWidth * count);
-          to += tapRow;
-          continue;
-        }
-        const row = image + <usize>(y * width) * pixel;
-        if (isRun) {
-          const from = max(0, -left), upto = min(kernelWidth, width - left);
-          if (from >= upto) {
-            clear<T>(to, kernelWidth * count);
-          } else {
-            if (from > 0) clear<T>(to, from * count);
-            copy<T>(row + <usize>(left + from) * pixel, to + <usize>from * tap, (upto - from) * count);
-            if (upto < kernelWidth) clear<T>(to + <usize>upto * tap, (kernelWidth - upto) * count);
-          }
-          to += tapRow;
-          continue;
-        }
-        for (let kx = 0; kx < kernelWidth; kx++) {
-          const x = left + kx * dilation;
-          if (x < 0 || x >= width) clear<T>(to, count);
-          else copy<T>(row + <usize>x * pixel, to, count);
-          to += tap;
-        }
-      }
+      copyWindow<T>(image, to, top, ox * stride - padding, height, width, pixel, count, kernelHeight, kernelWidth, dilation);
+      to += window;
     }
   }
 }

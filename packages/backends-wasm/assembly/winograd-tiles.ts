@@ -110,11 +110,11 @@ export function expandTile<T>(from: usize, row: usize, pixel: usize, channels: u
   }
 }
 
-/** Adds A' m A of one tile to the bias and stores the part inside the image, rows x cols; `mode`: 1 = onto what is there, 2 = its positive part. */
+/** Adds A' m A of one tile, times `scale` where that is an address, to the bias and stores the part inside the image, rows x cols; `mode`: 1 = onto what is there, 2 = its positive part. */
 // @ts-ignore: decorator
 @inline
 export function contractTile<T>(
-  from: usize, stride: usize, channels: u32, tmp: usize, bias: usize,
+  from: usize, stride: usize, channels: u32, tmp: usize, scale: usize, bias: usize,
   to: usize, row: usize, pixel: usize, rows: u32, cols: u32, mode: u32,
 ): void {
   const V = lanes<T>();
@@ -134,6 +134,7 @@ export function contractTile<T>(
       place += stride;
     }
     const shift = bias != 0 ? v128.load(bias + c * sizeof<T>()) : zero;
+    if (scale != 0) scaleTile<T>(tmp, rows, v128.load(scale + c * sizeof<T>()));
     let target = to + c * sizeof<T>();
     for (let y: u32 = 0; y < rows; y++) {
       const line = tmp + <usize>y * 96;
@@ -147,6 +148,14 @@ export function contractTile<T>(
       target += row;
     }
   }
+}
+
+/** The first factor of A' m A times a scale, which goes through the second. */
+// @ts-ignore: decorator
+@inline
+function scaleTile<T>(tmp: usize, rows: u32, scale: v128): void {
+  const end = tmp + <usize>rows * 96;
+  for (let at = tmp; at < end; at += 16) v128.store(at, v128.mul<T>(v128.load(at), scale));
 }
 
 // @ts-ignore: decorator

@@ -88,7 +88,7 @@ function gatherLanes<T>(from: usize, stride: usize): v128 {
  * A thread's workspace is `first` + its number * `bytes`; threads are told apart by their scratch.
  */
 export function winogradTiles<T>(
-  begin: u32, end: u32, workspace: usize, images: usize, packed: usize, bias: usize, out: usize,
+  begin: u32, end: u32, workspace: usize, images: usize, packed: usize, scale: usize, bias: usize, out: usize,
   height: i32, width: i32, own: u32, channels: u32, outputs: u32, padding: i32, outHeight: i32, outWidth: i32,
   tiles: u32, blockTiles: u32, mode: u32,
 ): void {
@@ -125,7 +125,7 @@ export function winogradTiles<T>(
       const n = <i32>(from + t) / tilesOfImage, tile = <i32>(from + t) % tilesOfImage;
       const y = tile / tilesAcross * 4, x = tile % tilesAcross * 4;
       contractTile<T>(
-        right + <usize>t * outPixel, rightStride, outputs, tmp, bias,
+        right + <usize>t * outPixel, rightStride, outputs, tmp, scale, bias,
         out + <usize>((n * outHeight + y) * outWidth + x) * outPixel, outWidth * outPixel, outPixel,
         min(4, outHeight - y), min(4, outWidth - x), mode,
       );

@@ -5,6 +5,7 @@
  * in memory. Address space that is not touched costs nothing.
  */
 import { aligned } from "./memory/heap.ts";
+import { KeptWeights } from "./memory/kept-weights.ts";
 import type { WasmMemory } from "./memory/wasm-memory.ts";
 import { ThreadPool, type UnitKernel } from "./threads/thread-pool.ts";
 
@@ -30,6 +31,7 @@ export interface Slabs {
 export interface Engine {
   readonly memory: WasmMemory;
   readonly slabs: Slabs;
+  readonly kept: KeptWeights;
   readonly threads: number;
   /** Scratch addresses, one a thread. */
   readonly scratch: readonly number[];
@@ -74,6 +76,7 @@ export async function startEngine(module: WebAssembly.Module, memory: WasmMemory
   return {
     memory,
     slabs,
+    kept: new KeptWeights(memory),
     threads,
     scratch,
     scratchBytes: SCRATCH_BYTES,

@@ -124,6 +124,7 @@ export {
   referenceSoftmax,
 } from "./kernels/elementwise.ts";
 export { erf } from "./kernels/erf.ts";
+export { type KeptPool, keptPool } from "./kernels/kept-pool.ts";
 export {
   checkAddRow,
   checkAffineColumns,

@@ -10,10 +10,12 @@ export interface Normalisation {
   readonly std: readonly number[];
 }
 
-/** Mean and standard deviation to use in place of those a dataset declares. */
+/** Mean and standard deviation to use in place of those a dataset declares; of images in the order of the network's channels. */
 export interface MeanAndStd {
   readonly mean: readonly number[];
   readonly std: readonly number[];
+  /** What stored values are divided by before; default: what the dataset declares. */
+  readonly divisor?: number;
 }
 
 /** The number of channels of an example: [c, h, w] has c, [h, w] one, and of [features] each is a channel of its own. */
@@ -34,7 +36,7 @@ export function resolveNormalisation(spec: {
 }): Normalisation {
   const { declared, normalize, inputShape } = spec;
   if (normalize === undefined) return declared;
-  const { mean, std } = normalize;
+  const { mean, std, divisor = declared.divisor } = normalize;
   const channels = channelCount(inputShape);
   if (mean.length !== std.length || (mean.length !== 1 && mean.length !== channels)) {
     throw badNormalize({
@@ -42,13 +44,13 @@ export function resolveNormalisation(spec: {
       expected: `one of each${channels > 1 ? `, or ${channels} of each` : ""} for examples of shape [${inputShape.join(", ")}]`,
     });
   }
-  if (![...mean, ...std].every(Number.isFinite) || !std.every((value) => Math.fround(value) > 0)) {
+  if (![...mean, ...std, 1 / divisor].every(Number.isFinite) || !std.every((value) => Math.fround(value) > 0)) {
     throw badNormalize({
       found: `mean ${mean.join(", ")} and std ${std.join(", ")}`,
       expected: "finite numbers, every std above 0",
     });
   }
-  return { divisor: declared.divisor, mean, std };
+  return { divisor, mean, std };
 }
 
 /**

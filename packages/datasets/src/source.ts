@@ -1,4 +1,5 @@
 import type { Dataset } from "@secateur/core";
+import type { ImageSteps } from "./images/prepare-image.ts";
 import type { MeanAndStd, Normalisation } from "./normalisation.ts";
 
 /** An opened dataset: what to train and take gradients on, and what to measure on. */
@@ -10,6 +11,8 @@ export interface DatasetSplits {
   readonly test: Dataset;
   /** what the inputs were normalised with */
   readonly normalisation: Normalisation;
+  /** names of the classes in order, where the data have any */
+  readonly labels?: readonly string[];
   /** what a user should know of how the data were read, such as records that were left out; absent where there is nothing */
   readonly warnings?: readonly string[];
 }
@@ -26,6 +29,12 @@ export interface NumberArray {
 export interface OpenDatasetOptions {
   /** In place of the mean and std that the dataset declares: one of each, or one a channel. The divisor (255 for MNIST) stays. */
   readonly normalize?: MeanAndStd;
+  /** Of `images`, what happens to each before it is normalised; default nothing. */
+  readonly images?: ImageSteps;
+  /** Of `images`, names of the network's classes in order: folders of these names, some of them or all, have their numbers. */
+  readonly labels?: readonly string[];
+  /** Extents of one example of the model's first input, null where any will do: tells where `images` have their channels. */
+  readonly inputShape?: readonly (number | null)[];
   /** Number of classes. Default: 10 for `mnist` and `cifar10`, 100 for `cifar100`, the class folders of `images`, the largest label + 1 for `npy`. */
   readonly classes?: number;
   /**

@@ -113,9 +113,9 @@ export function badOnnx(spec: { source: string; found: string; expected: string;
 }
 
 /** An archive of arrays that is damaged or compressed. */
-export function badNpz(source: string, cause: PruneError): PruneError {
-  const { found = "a damaged archive" } = cause.details as { readonly found?: string };
-  const message = `${source}: not a usable .npz archive: found ${found}, expected one as np.savez writes it (np.savez_compressed compresses); save it again`;
+export function badNpz(source: string, spec: { found: string; remedy: string; cause?: unknown }): PruneError {
+  const { found, remedy, cause } = spec;
+  const message = `${source}: not a usable .npz archive: found ${found}, expected one as np.savez or np.savez_compressed writes it; ${remedy}`;
   return new PruneError("ERR_NPY", message, { details: { source, found }, cause });
 }
 

@@ -7,10 +7,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { makeFolder } from "./files/make-folder.ts";
 import { checkOutput } from "./files/output-path.ts";
 import { readCheckpoint } from "./files/read-checkpoint.ts";
-import { readFileBytes, readNpy, readNpyNumbers, readNpzNumbers } from "./files/read-file.ts";
+import { readFileBytes, readNpy, readNpyNumbers } from "./files/read-file.ts";
 import { writeFileAtomic } from "./files/write-file-atomic.ts";
 import { encodeNpy } from "./npy/encode-npy.ts";
-import { zipFile } from "./pytorch/pytorch.test-support.ts";
 import { encodeSafetensors } from "./safetensors/encode-safetensors.ts";
 import type { NamedTensor } from "./tensor.ts";
 
@@ -66,16 +65,6 @@ describe("reading a file", () => {
     expect(await readNpyNumbers(path)).toEqual({ shape: [2], data: Float32Array.of(0, 1) });
     write("<i8", new Uint8Array(BigInt64Array.of(3n, -4n).buffer));
     expect(await readNpyNumbers(path)).toEqual({ shape: [2], data: Float64Array.of(3, -4) });
-  });
-
-  test("gives the arrays of an archive by their names, and refuses one that is compressed or damaged", async () => {
-    const path = join(folder, "a.npz");
-    const entries = { "x.npy": encodeNpy({ shape: [2], data: Float32Array.of(1, 2) }), "notes.txt": new Uint8Array(1) };
-    const archive = zipFile(entries);
-    fs.writeFileSync(path, archive);
-    expect([...(await readNpzNumbers(path))]).toEqual([["x", { shape: [2], data: Float32Array.of(1, 2) }]]);
-    fs.writeFileSync(path, archive.slice(0, -9));
-    await expect(readNpzNumbers(path)).rejects.toThrow(/a\.npz: not a usable \.npz archive/);
   });
 
   test("names the file in what is wrong with its content", async () => {

@@ -16,7 +16,7 @@ export {
   readCheckpoint,
   readCheckpointFiles,
 } from "./files/read-checkpoint.ts";
-export { assertThere, readFileBytes, readNpy, readNpyNumbers, readNpzNumbers } from "./files/read-file.ts";
+export { assertThere, readFileBytes, readNpy, readNpyNumbers } from "./files/read-file.ts";
 export { asTensorLike } from "./files/to-dtype.ts";
 export { type WriteOptions, writeFileAtomic } from "./files/write-file-atomic.ts";
 export { cleanCheckpoint } from "./names/clean-checkpoint.ts";
@@ -25,9 +25,11 @@ export { matchTensors, type TensorMatch } from "./names/match-tensors.ts";
 export type { ShapedName } from "./names/shaped-name.ts";
 export { decodeNpy } from "./npy/decode-npy.ts";
 export { encodeNpy } from "./npy/encode-npy.ts";
+export { readNpzNumbers } from "./npy/read-npz.ts";
 export { decodeOnnx } from "./onnx/decode-onnx.ts";
 export { encodeOnnx, type NewOnnxModel } from "./onnx/encode-onnx.ts";
 export { onnxTensors } from "./onnx/onnx-checkpoint.ts";
+export { withOnnxMetadata } from "./onnx/onnx-metadata.ts";
 export type {
   ExternalPlace,
   OnnxAttribute,

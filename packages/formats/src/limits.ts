@@ -30,6 +30,11 @@ export function maxNameCharacters(bytes: number): number {
   return 2 ** 16 + 16 * bytes;
 }
 
+/** Bytes that the compressed entries of an archive of so many bytes may unpack to together. */
+export function maxInflatedBytes(packed: number): number {
+  return Math.min(2 ** 31 - 1, Math.max(2 ** 26, 32 * packed));
+}
+
 /** Tensors of one checkpoint. */
 export const MAX_TENSORS = 250_000;
 

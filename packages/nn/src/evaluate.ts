@@ -8,6 +8,7 @@ import {
   type FloatTensors,
   formatShape,
   inputRows,
+  type KeptPool,
   type Mat,
   matrix,
   type RunContext,
@@ -46,8 +47,12 @@ export async function evaluate(
   );
 }
 
-/** The outputs of a batch of any size. */
-export async function runBatch(model: Model, batch: Batch, ctx: RunContext): Promise<FloatTensors> {
+/** The outputs of a batch of any size. @param pools - keep the memory of a run for the next one of the same size */
+export async function runBatch(
+  model: Model,
+  batch: Batch,
+  { ctx, pools }: { ctx: RunContext; pools: KeptPool },
+): Promise<FloatTensors> {
   throwIfAborted(ctx.signal);
   const dtype = dtypeOfWeights(model.weights);
   const input = inputRows(batchInDtype(batch, dtype));
@@ -55,7 +60,7 @@ export async function runBatch(model: Model, batch: Batch, ctx: RunContext): Pro
     const [found, expected] = [`examples of ${input.cols} numbers`, formatShape(model.spec.inputShape)];
     throw dataMismatch({ network: model.spec.name, data: "batch", found, expected });
   }
-  return await withPool(ctx.kernels, dtype, async (pool) => outputsOf(model, input, pool));
+  return await pools.use(ctx.kernels, input.rows, async (pool) => outputsOf(model, input, pool));
 }
 
 function outputsOf({ spec, weights }: Model, input: Mat, pool: Pool): FloatTensors {
@@ -63,7 +68,7 @@ function outputsOf({ spec, weights }: Model, input: Mat, pool: Pool): FloatTenso
   const size = Math.min(batchSize, passSize(spec));
   for (let from = 0; from < input.rows; from += size) {
     const part = rowsOf(input, from, Math.min(from + size, input.rows));
-    const logits = logitsOf({ network: spec, weights, input: part, pool });
+    const logits = logitsOf({ network: spec, weights, input: part, pool, reuse: true });
     out.data.set(logits.data, from * spec.classes);
     pool.give(logits.data);
   }

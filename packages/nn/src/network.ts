@@ -10,6 +10,7 @@ import {
   type GradientRows,
   type HessianProducts,
   type HessianRequest,
+  keptPool,
   type LayerInputs,
   type LayerInputsRequest,
   type LayerReconstruction,
@@ -103,6 +104,7 @@ export function createNetwork(
     ? loadWeights(spec, specs, { tensors: options.weights, layout, dtype })
     : randomWeights(specs, options.seed ?? 0, dtype);
   const outputs = outputSpecs(spec, dtype);
+  const pools = keptPool(dtype);
   const infos = specs.filter(({ role }) => !isStatistic(role)).map(paramInfo);
   return {
     name: spec.name,
@@ -154,7 +156,7 @@ export function createNetwork(
       return reconstruction({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);
     },
     synapticFlow: (request, ctx) => synapticFlow({ spec, weights }, request, ctx),
-    run: (batch, ctx) => runBatch({ spec, weights }, batch, ctx),
+    run: (batch, ctx) => runBatch({ spec, weights }, batch, { ctx, pools }),
     layerMoments: (request, ctx) => {
       assertData(spec, request.data);
       return layerMoments({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);

@@ -263,3 +263,12 @@ export function nothingToLearn(data: string, task: string): PruneError {
     { details: { data, task } },
   );
 }
+
+/** Preprocessing that is stated and cannot be done. */
+export function badPreprocessing(spec: { where: string; found: string; expected: string }): PruneError {
+  const { where, found, expected } = spec;
+  const remedy = "say it by --preprocess and --normalize (--preprocess none passes over what files say)";
+  return new PruneError("ERR_PREPROCESS", `${where}: found ${found}, expected ${expected}; ${remedy}`, {
+    details: spec,
+  });
+}

@@ -3,7 +3,7 @@ import { exponential, logarithm } from "./exponential";
 import { normal, normalScalar, SMALLEST } from "./simd";
 
 /** The numbers stand in src/plan/kernel-numbers.ts, too. */
-const RELU: u32 = 1;
+export const RELU: u32 = 1;
 export const CLIP: u32 = 2;
 const SILU: u32 = 3, GELU: u32 = 4, SIGMOID: u32 = 5, TANH: u32 = 6, HARD_SWISH: u32 = 7, HARD_SIGMOID: u32 = 8;
 const SQRT: u32 = 9, EXP: u32 = 10, LOG: u32 = 11, ABS: u32 = 12, RECIPROCAL: u32 = 13, ERF: u32 = 14, SOFTPLUS: u32 = 15;

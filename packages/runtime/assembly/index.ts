@@ -1,12 +1,13 @@
 // What the wasm module exports: one function that runs steps of a program, alone or together with other threads.
 import { broadcastUnits } from "./broadcast";
-import { blockUnits, sparseUnits } from "./convolution";
+import { blockUnits } from "./block-planes";
 import { copyUnits } from "./copy";
 import { affineUnits, binaryUnits, unaryUnits } from "./elementwise";
 import { gatherUnits } from "./gather";
 import { matrixUnits } from "./matrix-product";
 import { meanUnits, poolUnits } from "./pooling";
 import { layerNormUnits, reduceUnits, softmaxUnits } from "./rows";
+import { sparseUnits } from "./sparse-planes";
 import { word } from "./step";
 import { block16Units, block4Units, rowUnits } from "./vector-product";
 

@@ -153,3 +153,48 @@ test("a network of pixels by rows (NHWC) gives nn's logits", async () => {
   const expected = await logitsOf(spec, tensors, inputs, 2);
   expectClose(await outputsOf(lowerNetwork(spec, tensors), inputs, [2, ...spec.inputShape], { batch: 2 }), expected);
 });
+
+describe("sums are never subnormal, on which processors are many times slower:", () => {
+  const smallest = 2 ** -126;
+  // 2 x 3 positions with a border, so that a mask of positions takes part; the first output has products of 2^-130, the second of 2^-100.
+  const graph = (activation: object, kernel: KernelName): PackGraph => ({
+    inputs: [{ name: "x", dims: [1, 1, 2, 3] }],
+    outputs: [{ name: "y", dims: [1, 2, 2, 3] }],
+    operators: [
+      {
+        ...{ op: "Conv", name: "conv", inputs: ["x"], tensors: ["w"], output: "y", kernel },
+        attributes: { pads: [1, 1, 1, 1], ...activation },
+      },
+    ],
+    tensors: new Map([
+      [
+        "w",
+        {
+          dims: [2, 1, 3, 3],
+          data: Float32Array.from({ length: 18 }, (_, i) => (i % 9 === 4 ? 2 ** (i < 9 ? -70 : -40) : 0)),
+        },
+      ],
+    ]),
+  });
+  const x = Float32Array.of(1, -1, 1.5, 2, -3, 0.5).map((v) => v * 2 ** -60);
+
+  test.each([
+    ["as they are", {}, (v: number) => v],
+    ["with what is below zero removed", { activation: "Relu" }, (v: number) => Math.max(v, 0)],
+    ["clipped", { activation: "Clip", low: -1, high: 2 ** -100 }, (v: number) => Math.min(v, 2 ** -100)],
+  ] as const)("%s", async (_, activation, expected) => {
+    for (const kernel of ["sparse", "block4", "dense"] as const) {
+      for (const build of ["simd", "relaxed-simd"] as const) {
+        const session = await load(await encodePacked(graph(activation, kernel)), { build });
+        const { y } = await session.run({ x: { data: x, dims: [1, 1, 2, 3] } });
+        y!.data.forEach((value, i) => {
+          expect(value === 0 || Math.abs(value) >= smallest, `${kernel} ${value}`).toBe(true);
+          const exact = expected(x[i % 6]! * 2 ** (i < 6 ? -70 : -40));
+          // By 2^-126 for the guard, and as much for a sum that becomes zero.
+          expect(Math.abs(value - exact)).toBeLessThanOrEqual(2 * smallest);
+          expect(i >= 6 && exact !== 0 && value === 0, `${exact} is lost`).toBe(false);
+        });
+      }
+    }
+  });
+});

@@ -15,20 +15,17 @@ import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addAugmentationFlags } from "../flags/batch-norm-flags.ts";
-import { addDataFlags, addEngineFlag, addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { addDataFlags, addEngineFlag, addMessageFlags, addRunFlags, type DataFlags } from "../flags/common-flags.ts";
 import { addInputFlags, type InputFlags } from "../flags/input-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 
-interface EvalFlags extends SessionFlags, AugmentationFlags, InputFlags {
+interface EvalFlags extends SessionFlags, AugmentationFlags, InputFlags, DataFlags {
   readonly reestimateBatchNorm?: boolean;
   readonly arch?: string;
   readonly engine?: EngineChoice;
-  readonly data?: string;
-  readonly normalize?: string;
-  readonly task?: string;
   readonly dense?: string;
 }
 
@@ -78,7 +75,7 @@ async function runEval(spec: { model: string; flags: EvalFlags; terminal: Termin
     const named = flags.task === undefined ? undefined : (await findTask(flags.task, terminal.cwd)).task;
     const splits = await openData({
       data,
-      normalize: flags.normalize,
+      ...{ normalize: flags.normalize, preprocess: { text: flags.preprocess }, stated: model.stated },
       task: named ?? model.own?.trainedFor,
       classes: model.classes,
       network: model.spec,

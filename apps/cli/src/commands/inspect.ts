@@ -1,7 +1,15 @@
 /** `secateur inspect`: what a checkpoint holds and what it costs to store. */
 
 import { formatBytes, formatCount, formatFraction, formatShape, formatTable, plainText } from "@secateur/report/text";
-import { type EngineChoice, type InspectDocument, inspectedGraphText, modelFile, runInspect } from "@secateur/run/node";
+import {
+  type EngineChoice,
+  type InspectDocument,
+  inspectedGraphText,
+  modelFile,
+  runInspect,
+  statedKeys,
+  statedText,
+} from "@secateur/run/node";
 import type { Command } from "commander";
 import { addEngineFlag, addMessageFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
@@ -85,7 +93,9 @@ function inspectText(document: InspectDocument): string {
       ],
     ],
   );
-  const metadata = Object.entries(document.metadata).map(([key, value]) => `${plainText(key)}: ${plainText(value)}\n`);
+  const stated = statedText(document);
+  const others = Object.entries(document.metadata).filter(([key]) => !statedKeys.includes(key));
+  const metadata = others.map(([key, value]) => `${plainText(key)}: ${plainText(value)}\n`);
   const about = document.sampledBytes === undefined ? "" : "about ";
   const [gzip, brotli] = [document.gzipBytes, document.brotliBytes].map((size) => `${about}${formatBytes(size)}`);
   const sizes = `${document.format}, ${formatBytes(document.bytes)}; gzip ${gzip}, brotli ${brotli}\n`;
@@ -104,6 +114,6 @@ function inspectText(document: InspectDocument): string {
     sizes,
     ...graph,
     `${table}${more}`,
-    ...[metadata.join(""), notes.join("")].filter((part) => part !== ""),
+    ...[stated, metadata.join(""), notes.join("")].filter((part) => part !== ""),
   ].join("\n");
 }

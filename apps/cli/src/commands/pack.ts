@@ -4,7 +4,7 @@ import { packText, readCosts, readInputChoices, runPack } from "@secateur/run/no
 import { type Command, Option } from "commander";
 import { badFlagValue, missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
-import { addDataFlags, addMessageFlags, addRunFlags, compressOption } from "../flags/common-flags.ts";
+import { addDataFlags, addMessageFlags, addRunFlags, compressOption, type DataFlags } from "../flags/common-flags.ts";
 import { addInputFlags, type InputFlags } from "../flags/input-flags.ts";
 import { numberParser } from "../flags/number.ts";
 import { absolutePath } from "../run/absolute-path.ts";
@@ -16,13 +16,10 @@ import type { Terminal } from "../terminal.ts";
 /** How values can be stored, the most exact first. */
 const valueNames = ["f32", "f16", "int8", "int4"] as const;
 
-interface PackFlags extends SessionFlags, InputFlags {
+interface PackFlags extends SessionFlags, InputFlags, DataFlags {
   readonly out?: string;
   readonly values?: (typeof valueNames)[number];
   readonly maxLoss?: number;
-  readonly data?: string;
-  readonly normalize?: string;
-  readonly task?: string;
   readonly dense?: string;
   readonly arch?: string;
   readonly costs?: string;
@@ -97,7 +94,7 @@ async function callPack({
   if (flags.out === undefined)
     throw missingFlag("--out", "say where the packed network goes, for example --out net.secateur");
   const [source, out] = [paths(model), paths(flags.out)];
-  const { values, maxLoss, normalize, task, arch, compress = false, force = false } = flags;
+  const { values, maxLoss, normalize, preprocess, task, arch, compress = false, force = false } = flags;
   const data = flags.data === undefined ? undefined : mapDataPaths(flags.data, paths);
   const dense = flags.dense === undefined ? undefined : paths(flags.dense);
   const costs = flags.costs === undefined ? undefined : paths(flags.costs);
@@ -113,7 +110,7 @@ async function callPack({
         out,
         overwrite: force,
         cwd: terminal.cwd,
-        ...{ arch, values, maxLoss, data, normalize, task, dense, compress },
+        ...{ arch, values, maxLoss, data, normalize, preprocess, task, dense, compress },
         ...(costs === undefined ? {} : { costs: await readCosts(costs) }),
       },
       session,

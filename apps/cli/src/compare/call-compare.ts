@@ -23,6 +23,7 @@ import {
   runCompare,
 } from "@secateur/run/node";
 import { interrupted, missingFlag, someFailed, stateLeftBehind } from "../errors.ts";
+import type { DataFlags } from "../flags/common-flags.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { solverSettings } from "../flags/solver-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
@@ -33,13 +34,10 @@ import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The flags of `secateur compare` as commander hands them over. */
-export interface CompareFlags extends SessionFlags, PlanFlags {
+export interface CompareFlags extends SessionFlags, PlanFlags, DataFlags {
   readonly arch?: string;
   readonly engine?: EngineChoice;
   readonly includeFrozen?: boolean;
-  readonly data?: string;
-  readonly normalize?: string;
-  readonly task?: string;
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly solvers?: readonly string[];
   readonly option?: readonly string[];
@@ -92,7 +90,8 @@ export async function callCompare(call: CompareCall): Promise<void> {
   const { document, runs } = await withSession({ flags, terminal, overwrite, appendEvents: resume }, (session) =>
     runCompare({
       ...{ path, state, resume, report, overwrite },
-      ...{ arch: flags.arch, engine: flags.engine, normalize: flags.normalize, task: flags.task },
+      ...{ arch: flags.arch, engine: flags.engine, task: flags.task },
+      ...{ normalize: flags.normalize, preprocess: flags.preprocess },
       includeFrozen: flags.includeFrozen,
       reestimateBatchNorm: flags.reestimateBatchNorm,
       data: source,

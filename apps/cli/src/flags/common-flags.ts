@@ -12,7 +12,15 @@ export function collect(value: string, previous: readonly string[] | undefined):
   return [...(previous ?? []), value];
 }
 
-/** --data, --task, --normalize */
+/** What `addDataFlags` adds, as commander hands it over. */
+export interface DataFlags {
+  readonly data?: string;
+  readonly task?: string;
+  readonly normalize?: string;
+  readonly preprocess?: string;
+}
+
+/** --data, --task, --normalize, --preprocess */
 export function addDataFlags(command: Command, purpose: string): void {
   const usages = dataSources.flatMap((source) => source.usages);
   command
@@ -23,7 +31,11 @@ export function addDataFlags(command: Command, purpose: string): void {
     )
     .option(
       "--normalize <mean,std>",
-      "subtract the mean and divide by the standard deviation (default: the dataset's own)",
+      "subtract the mean and divide by the standard deviation (default: what the model's files say, else the dataset's own)",
+    )
+    .option(
+      "--preprocess <steps>",
+      "what is done to images before, such as resize=256,crop=224,color=bgr, or the preprocessor_config.json of a model card, or none (default: what the model's files say)",
     );
 }
 

@@ -28,6 +28,7 @@ import {
   readCosts,
 } from "@secateur/run/node";
 import { missingFlag, sparsityTwice } from "../errors.ts";
+import type { DataFlags } from "../flags/common-flags.ts";
 import type { InputFlags } from "../flags/input-flags.ts";
 import { type LayersFlags, layersFromFlags } from "../flags/layers-flags.ts";
 import { type LimitFlags, limitsFromFlags } from "../flags/limit-flags.ts";
@@ -48,14 +49,12 @@ export interface PruneFlags
     RetrainFlags,
     LayersFlags,
     LimitFlags,
+    DataFlags,
     InputFlags {
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly arch?: string;
   readonly engine?: EngineChoice;
   readonly includeFrozen?: boolean;
-  readonly data?: string;
-  readonly normalize?: string;
-  readonly task?: string;
   readonly sparsity?: number;
   readonly keepDense?: readonly string[];
   readonly option?: readonly string[];
@@ -132,6 +131,7 @@ export async function pruneSettings(spec: {
     inputs: { inputShape: flags.inputShape ?? recipe?.inputShape ?? [], fix: flags.fix ?? recipe?.fix ?? [] },
     data,
     normalize: flags.normalize ?? recipe?.normalize,
+    preprocess: { text: flags.preprocess, recipe: recipe?.preprocess },
     task: flags.task ?? recipe?.task,
     found,
     solver,
@@ -212,7 +212,7 @@ function assertNoDataNeeded(spec: {
 }
 
 /** Flags that say what is done with data. */
-const dataFlags = ["normalize", "task", "reestimateBatchNorm", "cropPadding", "flip", "report"] as const;
+const dataFlags = ["normalize", "preprocess", "task", "reestimateBatchNorm", "cropPadding", "flip", "report"] as const;
 
 /** A solver without gradients reads none of the settings of the gradients. */
 function assertUsed(spec: {

@@ -4,6 +4,7 @@ import { sensitivityText, shellCommand } from "@secateur/report/text";
 import { mapDataPaths } from "@secateur/run";
 import { runSensitivity } from "@secateur/run/node";
 import { interrupted, missingFlag, someFailed } from "../errors.ts";
+import type { DataFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { assertEnding } from "../run/check-places.ts";
 import { checkReport } from "../run/check-report.ts";
@@ -13,11 +14,8 @@ import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The flags of `secateur sensitivity` as commander hands them over. */
-export interface SensitivityFlags extends SessionFlags {
+export interface SensitivityFlags extends SessionFlags, DataFlags {
   readonly arch?: string;
-  readonly data?: string;
-  readonly normalize?: string;
-  readonly task?: string;
   readonly solver?: string;
   readonly sparsity?: number;
   readonly sparsities?: readonly number[];
@@ -54,7 +52,8 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
   const document = await withSession({ flags, terminal, overwrite }, (session) =>
     runSensitivity({
       path,
-      ...{ arch: flags.arch, normalize: flags.normalize, task: flags.task, solver: flags.solver },
+      ...{ arch: flags.arch, normalize: flags.normalize, preprocess: flags.preprocess, task: flags.task },
+      solver: flags.solver,
       data: source,
       ...{ sparsity: flags.sparsity, sparsities: flags.sparsities, tolerance: flags.tolerance },
       ...{ examples: flags.examples, heldOut: flags.heldOut, ridge: flags.ridge },

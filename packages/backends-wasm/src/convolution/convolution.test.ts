@@ -80,16 +80,21 @@ describe.each(configurations.map((options) => [nameOf(options), options] as cons
           const make = new Operands(kernels, dtype, residence);
           const { images, outputs, weights, terms } = sizesOf(shape);
           const x = make.realVector(images);
-          const [w, bias] = [make.realVector(weights), make.realVector(shape.outputs)];
-          for (const [beta, relu] of [
-            [0, false],
-            [1, false],
-            [0, true],
-            [1, true],
+          const [w, bias, scale] = [
+            make.realVector(weights),
+            make.realVector(shape.outputs),
+            make.realVector(shape.outputs),
+          ];
+          for (const [beta, relu, factors] of [
+            [0, false, { bias }],
+            [1, false, {}],
+            [0, true, { bias, scale }],
+            [1, true, { scale }],
+            [1, true, { bias, scale }],
           ] as const) {
             const out = make.realVector(outputs);
             const expected = out.slice();
-            const call = { shape, images: x, weights: w, beta, relu, ...(beta === 1 ? {} : { bias }) };
+            const call = { shape, images: x, weights: w, beta, relu, ...factors };
             kernels.convolve({ ...call, out });
             referenceKernels.convolve({ ...call, out: expected });
             close(out, expected, bound(dtype, terms));
@@ -123,6 +128,47 @@ describe.each(configurations.map((options) => [nameOf(options), options] as cons
           }
         }
       });
+    });
+
+    it("weights that come again give the same bytes, and other ones as soon as one number is written", () => {
+      for (const [, shape] of shapes) {
+        const { images, outputs, weights } = sizesOf(shape);
+        for (const residence of residences) {
+          const make = new Operands(kernels, "f32", residence);
+          const x = make.realVector(images);
+          // Two f32 are compared as one f64 where they begin at a multiple of 8 bytes.
+          const w = make
+            .realVector(weights + 1)
+            .subarray(residence === "inside" ? 0 : 1)
+            .subarray(0, weights);
+          const convolved = (reuse: boolean): Vec => {
+            const out = make.vector(outputs);
+            kernels.convolve({ shape, images: x, weights: w, out, reuse });
+            return out;
+          };
+          for (let round = 0; round < 3; round++) {
+            const expected = convolved(false);
+            expect(convolved(true)).toEqual(expected);
+            expect(convolved(true)).toEqual(expected);
+            // The first, the last, and one in between: two numbers are compared at a time.
+            const at = [0, weights - 1, weights >> 1][round]!;
+            w[at] = w[at]! + 1;
+          }
+        }
+      }
+    });
+
+    it("what is kept of weights that are gone is given back", () => {
+      const shape = { ...base, kernel: [1, 1], padding: 0 } as const;
+      const { images, outputs, weights } = sizesOf(shape);
+      const [x, out, w] = [new Float32Array(images), new Float32Array(outputs), new Float32Array(weights)];
+      kernels.convolve({ shape, images: x, weights: w, out, reuse: true });
+      const before = kernels.usedBytes();
+      for (let i = 1; i < 20; i++) {
+        w[0] = i;
+        kernels.convolve({ shape, images: x, weights: w, out, reuse: true });
+      }
+      expect(kernels.usedBytes()).toBe(before);
     });
 
     it("keeps NaN, also where the positive part is taken", () => {

@@ -12,6 +12,7 @@ import type { Engine } from "../engine.ts";
 import { chunksOf } from "../memory/chunks.ts";
 import { withResidents } from "../memory/residents.ts";
 import { ceilTo } from "../products/tiles.ts";
+import { type Arrangement, factorAddresses, factorOperands, transposeTo, withArranged } from "./arranged-weights.ts";
 import { addSegments } from "./winograd.ts";
 
 /** Positions of one partial sum of gradients. */
@@ -19,37 +20,39 @@ const CHUNK_POSITIONS = 4096;
 
 /** out = images * weights. Returns false when the memory has no room. */
 export function groupedConvolve(engine: Engine, spec: ConvolveSpec): boolean {
-  const { shape, images, weights, bias, out, beta = 0, relu = false } = spec;
+  const { shape, images, out, beta = 0, relu = false } = spec;
   const operands = [
     { vector: images, use: "in" },
-    { vector: ordered(shape, weights), use: "in" },
     { vector: out, use: beta === 1 ? "both" : "out" },
-    ...(bias ? [{ vector: bias, use: "in" } as const] : []),
+    ...factorOperands(spec),
   ] as const;
   const { outHeight } = windowsShape(shape);
-  return withResidents(engine, { operands, workspace: 0 }, (addresses) => {
-    const [source, taps, target, shift] = addresses as [number, number, number, number];
-    engine.run(
-      `groupedOutputs${out.BYTES_PER_ELEMENT * 8}`,
-      shape.batch * outHeight,
-      costNs(shape),
-      ...[source, taps, bias ? shift : 0, target, ...geometry(shape, out), beta + (relu ? 2 : 0)],
-    );
-  });
+  return withArranged(engine, arrangement(engine, spec), (taps) =>
+    withResidents(engine, { operands, workspace: 0 }, (addresses) => {
+      const [source, target, ...factors] = addresses as [number, number, ...number[]];
+      engine.run(
+        `groupedOutputs${out.BYTES_PER_ELEMENT * 8}`,
+        shape.batch * outHeight,
+        costNs(shape),
+        ...[source, taps, ...factorAddresses(spec, factors), target, ...geometry(shape, out), beta + (relu ? 2 : 0)],
+      );
+    }),
+  );
 }
 
 /** Deltas back. */
 export function groupedBack(engine: Engine, { shape, deltas, weights, out }: ConvolveBackSpec): boolean {
   const operands = [
     { vector: deltas, use: "in" },
-    { vector: ordered(shape, weights), use: "in" },
     { vector: out, use: "out" },
   ] as const;
-  return withResidents(engine, { operands, workspace: 0 }, (addresses) => {
-    const [slopes, taps, target] = addresses as [number, number, number];
-    const kernel = `groupedBack${out.BYTES_PER_ELEMENT * 8}`;
-    engine.run(kernel, shape.batch * shape.height, costNs(shape), slopes, taps, target, ...geometry(shape, out));
-  });
+  return withArranged(engine, arrangement(engine, { shape, weights }), (taps) =>
+    withResidents(engine, { operands, workspace: 0 }, (addresses) => {
+      const [slopes, target] = addresses as [number, number];
+      const kernel = `groupedBack${out.BYTES_PER_ELEMENT * 8}`;
+      engine.run(kernel, shape.batch * shape.height, costNs(shape), slopes, taps, target, ...geometry(shape, out));
+    }),
+  );
 }
 
 /** Rows of weight gradients. */
@@ -94,10 +97,13 @@ function order(shape: ConvolutionShape, size: number): { count: number; rows: nu
     : { count: outputs, rows: channels / groups, cols };
 }
 
-function ordered(shape: ConvolutionShape, weights: Vec): Vec {
-  const out = weights.slice();
-  referenceKernels.transposeBlocks(weights, order(shape, weights.BYTES_PER_ELEMENT), out);
-  return out;
+function arrangement(
+  engine: Engine,
+  { shape, weights, reuse }: Pick<ConvolveSpec, "shape" | "weights" | "reuse">,
+): Arrangement {
+  const blocks = order(shape, weights.BYTES_PER_ELEMENT);
+  const make = (address: number): boolean => transposeTo(engine, { weights, ...blocks }, address);
+  return { weights, reuse, key: `grouped ${Object.values(blocks)}`, length: weights.length, make };
 }
 
 /** The arguments that all three kernels share. */

@@ -20,6 +20,7 @@ import { gemm } from "../products/gemm.ts";
 import { ranges } from "../products/tiles.ts";
 import { relu as positivePart } from "../rows/elementwise.ts";
 import { addRow } from "../rows/rows.ts";
+import { isPointwise, windowProducts } from "./window-products.ts";
 import { gatherWindows, scatterWindows } from "./windows.ts";
 
 /** Numbers of windows written at a time: what fits the second-level cache beside the operands. */
@@ -27,6 +28,14 @@ const CHUNK_NUMBERS = 128 * 1024;
 
 /** out = images * weights. */
 export function windowedConvolve(engine: Engine, spec: ConvolveSpec): void {
+  if (windowProducts(engine, spec)) return;
+  // There is no way to scale through the slabs.
+  if (spec.scale) referenceKernels.convolve(spec);
+  else throughSlabs(engine, spec);
+}
+
+/** The same where the memory has no room for whole operands. */
+function throughSlabs(engine: Engine, spec: ConvolveSpec): void {
   const { shape, images, bias, beta = 0, relu = false } = spec;
   const out = matrix(spec.out.length / shape.outputs, shape.outputs, spec.out);
   const b = tapsFirst(shape, spec.weights);
@@ -134,10 +143,6 @@ function eachChunk(engine: Engine, { shape, like, from, to }: Run, visit: (chunk
 function rowsOf({ data, cols }: Mat, shape: ConvolutionShape, { from, to }: Chunk): Mat {
   const { rows } = windowsShape({ ...shape, batch: 1 });
   return matrix((to - from) * rows, cols, data.subarray(from * rows * cols, to * rows * cols));
-}
-
-function isPointwise({ kernel, stride, padding }: ConvolutionShape): boolean {
-  return kernel[0] === 1 && kernel[1] === 1 && stride === 1 && padding === 0;
 }
 
 /** [outputs, (tap, c)]; the weights themselves where that is the same. */

@@ -13,7 +13,9 @@ import {
 import type { Engine } from "../engine.ts";
 import { chunksOf } from "../memory/chunks.ts";
 import { withResidents } from "../memory/residents.ts";
+import { ownMemory, readyWorkspace } from "../memory/thread-memory.ts";
 import { ceilTo, floorTo } from "../products/tiles.ts";
+import { factorAddresses, factorOperands, withArranged } from "./arranged-weights.ts";
 
 /** Largest transformed weights, in pairs of a channel and an output: 9 MiB of f32. */
 const MOST_PAIRS = 256 * 256;
@@ -48,13 +50,13 @@ export function isWinograd(
 
 /** out = images * weights. Returns false when the memory has no room. */
 export function winogradConvolve(engine: Engine, spec: ConvolveSpec): boolean {
-  const { shape, images, weights, bias, out, beta = 0, relu = false } = spec;
-  return filter(engine, { shape, images, weights, bias, out, isBack: false, mode: beta + (relu ? 2 : 0) });
+  const { beta = 0, relu = false } = spec;
+  return filter(engine, { ...spec, isBack: false, mode: beta + (relu ? 2 : 0) });
 }
 
 /** Deltas back: the convolution of deltas with the weights turned round. */
 export function winogradBack(engine: Engine, { shape, deltas, weights, out }: ConvolveBackSpec): boolean {
-  return filter(engine, { shape: turned(shape), images: deltas, weights, bias: undefined, out, isBack: true, mode: 0 });
+  return filter(engine, { shape: turned(shape), images: deltas, weights, out, isBack: true, mode: 0 });
 }
 
 /** The shape of the convolution that carries deltas of a convolution of stride 1 and 3 x 3 taps back. */
@@ -63,12 +65,7 @@ export function turned(shape: ConvolutionShape): ConvolutionShape {
   return { ...shape, height, width, channels: shape.outputs, outputs: shape.channels, padding: 2 - shape.padding };
 }
 
-interface Filter {
-  readonly shape: ConvolutionShape;
-  readonly images: Vec;
-  readonly weights: Vec;
-  readonly bias: Vec | undefined;
-  readonly out: Vec;
+interface Filter extends Omit<ConvolveSpec, "beta" | "relu"> {
   readonly isBack: boolean;
   /** Adds up: 1 = onto what out holds, 2 = its positive part. */
   readonly mode: number;
@@ -78,46 +75,63 @@ function filter(engine: Engine, call: Filter): boolean {
   return BLOCK_BYTES.some((blockBytes) => filterBlocks(engine, call, blockBytes));
 }
 
-function filterBlocks(
-  engine: Engine,
-  { shape, images, weights, bias, out, isBack, mode }: Filter,
-  blockBytes: number,
-): boolean {
+function filterBlocks(engine: Engine, call: Filter, blockBytes: number): boolean {
+  const { shape, images, weights, reuse, out, isBack, mode } = call;
   const { batch, height, width, outputs, padding } = shape;
   const size = out.BYTES_PER_ELEMENT;
-  const vector = 16 / size;
-  const channels = ceilTo(shape.channels, vector);
+  const channels = ceilTo(shape.channels, 16 / size);
   const { outHeight, outWidth } = windowsShape(shape);
   const tiles = batch * tilesOf(shape);
   const blockTiles = Math.min(96, floorTo(blockBytes / (36 * (channels + outputs) * size), 6));
   const bytes =
     headBytes(channels, size) + 36 * (pointBytes(blockTiles, channels, size) + pointBytes(blockTiles, outputs, size));
-  const packedBytes = ceilTo(36 * channels * ceilTo(outputs, vector) * size, 64);
   const operands = [
     { vector: images, use: "in" },
-    { vector: channels === shape.channels ? weights : widened(weights, { shape, channels, isBack }), use: "in" },
     { vector: out, use: mode & 1 ? "both" : "out" },
-    ...(bias ? [{ vector: bias, use: "in" } as const] : []),
+    ...factorOperands(call),
   ] as const;
-  return withResidents(engine, { operands, workspace: packedBytes + engine.threads * bytes }, (addresses) => {
-    const [source, taps, target, shift] = addresses as [number, number, number, number];
-    const packed = addresses.at(-1) as number;
-    const bits = size * 8;
+  const transformed = {
+    ...{ weights, reuse, key: `transformed ${shape.channels} ${outputs} ${isBack}` },
+    length: 36 * channels * ceilTo(outputs, 16 / size),
+    make: (address: number): boolean => transformWeights(engine, { shape, weights, isBack }, address),
+  };
+  const [space, workspace] = readyWorkspace(engine, engine.threads * bytes);
+  return withArranged(engine, transformed, (packed) =>
+    withResidents(engine, { operands, workspace }, (addresses) => {
+      const [source, target, ...rest] = addresses as [number, number, ...number[]];
+      engine.run(
+        `winogradTiles${size * 8}`,
+        Math.ceil(tiles / blockTiles),
+        tiles * (36 * channels * outputs * 0.04 + (channels + outputs) * 20),
+        ...[
+          ...ownMemory(engine, space || addresses.at(-1)!, bytes),
+          source,
+          packed,
+          ...factorAddresses(call, rest),
+          target,
+        ],
+        ...[height, width, shape.channels, channels, outputs, padding, outHeight, outWidth, tiles, blockTiles, mode],
+      );
+    }),
+  );
+}
+
+/** G w G' of all pairs of channels. Returns false when the memory has no room. */
+function transformWeights(
+  engine: Engine,
+  { shape, weights, isBack }: Pick<Filter, "shape" | "weights" | "isBack">,
+  address: number,
+): boolean {
+  const size = weights.BYTES_PER_ELEMENT;
+  const { outputs } = shape;
+  const channels = ceilTo(shape.channels, 16 / size);
+  const vector = channels === shape.channels ? weights : widened(weights, { shape, channels, isBack });
+  return withResidents(engine, { operands: [{ vector, use: "in" }], workspace: 0 }, ([taps]) => {
     // In the order of the checkpoint: [outputs, channels] of the convolution itself, whichever way it is taken.
     const [forwardOutputs, forwardChannels] = isBack ? [channels, outputs] : [outputs, channels];
-    engine.run(
-      `transformWeights${bits}`,
-      Math.ceil(outputs / (2 * vector)),
-      channels * outputs * 60,
-      ...[taps, forwardOutputs, forwardChannels, Number(isBack), packed],
-    );
-    engine.run(
-      `winogradTiles${bits}`,
-      Math.ceil(tiles / blockTiles),
-      tiles * (36 * channels * outputs * 0.04 + (channels + outputs) * 20),
-      ...[...ownMemory(engine, packed + packedBytes, bytes), source, packed, bias ? shift : 0, target],
-      ...[height, width, shape.channels, channels, outputs, padding, outHeight, outWidth, tiles, blockTiles, mode],
-    );
+    const units = Math.ceil(outputs / (32 / size));
+    const values = [taps!, forwardOutputs, forwardChannels, Number(isBack), address];
+    engine.run(`transformWeights${size * 8}`, units, channels * outputs * 60, ...values);
   });
 }
 
@@ -223,9 +237,4 @@ function headBytes(channels: number, size: number): number {
 
 function pointBytes(tiles: number, channels: number, size: number): number {
   return ceilTo(tiles * channels * size, 64) + 64;
-}
-
-/** How a thread finds its part of a workspace. */
-function ownMemory({ scratch, scratchBytes }: Engine, workspace: number, bytes: number): number[] {
-  return [scratch[0]!, scratchBytes, workspace, bytes];
 }

@@ -18,6 +18,12 @@ export function withResidents(
   work: (addresses: readonly number[]) => void,
 ): boolean {
   const { memory } = engine;
+  const own = operands.map(({ vector }) => memory.addressOf(vector));
+  // Nothing to copy and nothing to reserve: most calls of inference.
+  if (workspace === 0 && own.every((address) => address !== undefined)) {
+    work([...own, 0]);
+    return true;
+  }
   const reserved: number[] = [];
   const reserve = (bytes: number): number | undefined => {
     const address = memory.tryReserve(Math.max(16, bytes));
@@ -26,11 +32,11 @@ export function withResidents(
   };
   try {
     const addresses: number[] = [];
-    for (const { vector, use } of operands) {
-      const address = memory.addressOf(vector) ?? reserve(vector.byteLength);
+    for (const [i, { vector, use }] of operands.entries()) {
+      const address = own[i] ?? reserve(vector.byteLength);
       if (address === undefined) return false;
       addresses.push(address);
-      if (use !== "out" && memory.addressOf(vector) === undefined) {
+      if (use !== "out" && own[i] === undefined) {
         memory.viewLike(vector).set(vector, address / vector.BYTES_PER_ELEMENT);
       }
     }
@@ -38,7 +44,7 @@ export function withResidents(
     if (space === undefined) return false;
     work([...addresses, space]);
     operands.forEach(({ vector, use }, i) => {
-      if (use === "in" || memory.addressOf(vector) !== undefined) return;
+      if (use === "in" || own[i] !== undefined) return;
       const start = addresses[i]! / vector.BYTES_PER_ELEMENT;
       vector.set(memory.viewLike(vector).subarray(start, start + vector.length));
     });

@@ -9,7 +9,7 @@ import { isResident, placeBlock, spaceFor, storeBlock } from "../memory/staging.
 import { ceilTo, floorTo, ranges } from "./tiles.ts";
 
 /** Products of one sum that accumulate in registers before they are added to out. */
-const SUM_BLOCK = 256;
+export const SUM_BLOCK = 256;
 
 /** One product; sizes as in core's GemmShape. */
 export interface Product {
@@ -44,6 +44,7 @@ export function multiplyMatrices(engine: Engine, product: Product): void {
   const size = a.data.BYTES_PER_ELEMENT;
   const bits = size * 8;
   const vector = 16 / size;
+  if (inOneBlock(engine, product)) return;
   const cut = cutProduct(engine, product);
   for (const [colFrom, colTo] of ranges(n, cut.cols)) {
     const cols = colTo - colFrom;
@@ -84,6 +85,32 @@ export function multiplyMatrices(engine: Engine, product: Product): void {
       }
     }
   }
+}
+
+/** A small product of operands in place, whose cut would be one block. Returns false where it is none. */
+function inOneBlock(engine: Engine, product: Product): boolean {
+  const { m, n, k, a, b, out, part } = product;
+  const size = a.data.BYTES_PER_ELEMENT;
+  const columns = 32 / size;
+  const isSmall =
+    k > 0 && k <= 4 * SUM_BLOCK && ceilTo(n, columns) * ceilTo(k, SUM_BLOCK) * size <= engine.slabs.packed.bytes;
+  if (part !== "all" || !isSmall) return false;
+  const { memory, slabs } = engine;
+  const [left, right, target] = [memory.addressOf(a.data), memory.addressOf(b.data), memory.addressOf(out.data)];
+  if (left === undefined || right === undefined || target === undefined) return false;
+  const { address: packed } = slabs.packed;
+  const packUnits = Math.ceil(k / SUM_BLOCK) * Math.ceil(n / (8 * columns));
+  const packArguments = [right, b.cols, Number(product.transposeB), k, n, SUM_BLOCK, packed];
+  engine.run(`packPanels${size * 8}`, packUnits, k * n * 0.5, ...packArguments);
+  const unit = unitSize({ rows: m, cols: n, size, threads: engine.threads });
+  engine.run(
+    `gemmUnits${size * 8}`,
+    Math.ceil(m / unit.rows) * Math.ceil(n / unit.cols),
+    (m * n * k) / (size === 4 ? 12 : 6),
+    ...[left, a.cols, Number(product.transposeA), packed, target, out.cols],
+    ...[m, n, k, SUM_BLOCK, unit.rows, unit.cols, NO_DIAGONAL, product.alpha, product.beta],
+  );
+  return true;
 }
 
 interface Cut {

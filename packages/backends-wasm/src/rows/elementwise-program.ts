@@ -28,14 +28,116 @@ const functions: Readonly<Record<ElementwiseFunction, readonly [number: number, 
   ...{ erf: [14, 14] },
 };
 
+/** A program as the assembly reads it, but for addresses of arrays. */
+interface Compiled {
+  readonly shape: readonly number[];
+  readonly inputs: readonly (
+    | number
+    | { readonly strides: readonly number[]; readonly length: number; readonly offset: number }
+  )[];
+  readonly length: number;
+  readonly words: Uint32Array;
+  /** Where addresses go. */
+  readonly places: readonly number[];
+  readonly costNs: number;
+}
+
+/** Programs by their steps: those of a graph come again and again, with the same shapes and strides. */
+const known = new WeakMap<ElementwiseSpec["steps"], Compiled>();
+
 /** out = a program. */
 export function elementwise(engine: Engine, spec: ElementwiseSpec): void {
-  checkElementwiseProgram(spec);
-  const { out, steps, inputs } = spec;
+  const { out, steps } = spec;
+  let compiled = known.get(steps);
+  if (!compiled || !isFor(compiled, spec)) {
+    checkElementwiseProgram(spec);
+    compiled = compile(spec);
+    if (compiled) known.set(steps, compiled);
+  }
   if (out.length === 0) return;
-  const merged = mergeAxes(spec);
-  const fits = inputs.length + steps.length <= MOST_VALUES && merged.extents.length <= MOST_AXES;
-  if (out.BYTES_PER_ELEMENT === 8 || !fits || !run(engine, spec, merged)) referenceElementwise(spec);
+  if (out.BYTES_PER_ELEMENT === 8 || !compiled || !run(engine, spec, compiled)) referenceElementwise(spec);
+}
+
+/** Whether a program that was checked is this one, with arrays that are as long. */
+function isFor({ shape, inputs, length }: Compiled, spec: ElementwiseSpec): boolean {
+  const { out } = spec;
+  if (shape !== spec.shape || inputs.length !== spec.inputs.length || length !== out.length) return false;
+  return inputs.every((own, k) => {
+    const input = spec.inputs[k]!;
+    if (typeof own === "number" || typeof input === "number") return Object.is(own, input);
+    const { data, offset = 0, strides } = input;
+    const isSameSize = own.length === data.length && data.BYTES_PER_ELEMENT === out.BYTES_PER_ELEMENT;
+    return own.strides === strides && isSameSize && own.offset === offset;
+  });
+}
+
+/** Undefined where a program is larger than the assembly takes. */
+function compile(spec: ElementwiseSpec): Compiled | undefined {
+  const { shape, inputs, steps, out } = spec;
+  const { extents, strides } = mergeAxes(spec);
+  if (inputs.length + steps.length > MOST_VALUES || extents.length > MOST_AXES) return undefined;
+  const words: number[] = [inputs.length, steps.length, extents.length];
+  for (let axis = 0; axis < MOST_AXES; axis++) words.push(extents[axis] ?? 1);
+  const places: number[] = [];
+  inputs.forEach((input, k) => {
+    const isNumber = typeof input === "number";
+    const kind = isNumber ? 0 : isWhole(extents, strides[k]!) ? 1 : 2;
+    if (!isNumber) places.push(words.length + 1);
+    const own = isNumber ? [bitsOf(input)] : [0, ...strides[k]!];
+    words.push(kind, ...own, ...new Array<number>(7 - own.length).fill(0));
+  });
+  const paired = inPairs(steps, inputs.length);
+  words[1] = paired.length;
+  for (const step of paired) words.push(...step);
+  return {
+    shape,
+    length: out.length,
+    inputs: inputs.map((input) =>
+      typeof input === "number"
+        ? input
+        : { strides: input.strides, length: input.data.length, offset: input.offset ?? 0 },
+    ),
+    // Strides may be below zero: as words they are what they are as whole numbers of 32 bits.
+    words: Uint32Array.from(words, (word) => word >>> 0),
+    places,
+    costNs: costOf(inputs, steps) * out.length,
+  };
+}
+
+/** What two functions are that follow each other, where nothing else reads the first: clipping, and a product and a sum. */
+const pairs: Readonly<Partial<Record<`${ElementwiseFunction} ${ElementwiseFunction}`, number>>> = {
+  "max min": 15,
+  "multiply add": 16,
+};
+
+/** Steps as the assembly has them: number of the function, three values. */
+function inPairs(steps: ElementwiseSpec["steps"], inputs: number): readonly (readonly number[])[] {
+  const uses = new Map<number, number>();
+  for (const [, ...values] of steps) for (const value of values) uses.set(value, (uses.get(value) ?? 0) + 1);
+  /** Numbers of the values after pairs are one. */
+  const places = new Map<number, number>();
+  const placeOf = (value: number): number => places.get(value) ?? value;
+  const out: (readonly number[])[] = [];
+  for (let s = 0; s < steps.length; s++) {
+    const [name, ...values] = steps[s]!;
+    const [next, ...others]: readonly [ElementwiseFunction?, ...number[]] = steps[s + 1] ?? [];
+    const own = inputs + s;
+    const pair = next && uses.get(own) === 1 && others.includes(own) ? pairs[`${name} ${next}`] : undefined;
+    const last = pair === undefined ? [] : others.filter((value) => value !== own);
+    const [a, b = 0, c = 0] = [...values, ...last].map(placeOf);
+    out.push([pair ?? functions[name][0], a!, b, c]);
+    if (pair !== undefined) s++;
+    places.set(inputs + s, inputs + out.length - 1);
+  }
+  return out;
+}
+
+const oneFloat = new Float32Array(1);
+const itsBits = new Uint32Array(oneFloat.buffer);
+
+function bitsOf(x: number): number {
+  oneFloat[0] = x;
+  return itsBits[0]!;
 }
 
 /** Axes as few as they can be: neighbours that all inputs walk as one are one. */
@@ -63,41 +165,21 @@ function mergeAxes({ shape, inputs }: ElementwiseSpec): Merged {
   return { extents: [1], strides: strides.map(() => [1]) };
 }
 
-function run(engine: Engine, { inputs, steps, out }: ElementwiseSpec, { extents, strides }: Merged): boolean {
-  const arrays = inputs.flatMap((input) => (typeof input === "number" ? [] : [input.data]));
-  const operands = arrays.map((vector) => ({ vector, use: "in" as const }));
-  return withResidents(engine, { operands: [...operands, { vector: out, use: "out" }], workspace: 0 }, (addresses) => {
+function run(engine: Engine, { inputs, out }: ElementwiseSpec, { words, places, costNs }: Compiled): boolean {
+  const arrays = inputs.filter((input) => typeof input !== "number");
+  const operands = [
+    ...arrays.map(({ data }) => ({ vector: data, use: "in" as const })),
+    { vector: out, use: "out" as const },
+  ];
+  return withResidents(engine, { operands, workspace: 0 }, (addresses) => {
     const program = engine.slabs.sums.address;
-    const { u32, f32 } = engine.memory;
-    let at = program / 4;
-    u32[at++] = inputs.length;
-    u32[at++] = steps.length;
-    u32[at++] = extents.length;
-    for (let axis = 0; axis < MOST_AXES; axis++) u32[at++] = extents[axis] ?? 1;
-    let array = 0;
-    inputs.forEach((input, k) => {
-      if (typeof input === "number") {
-        u32[at] = 0;
-        f32[at + 1] = input;
-      } else {
-        u32[at] = isWhole(extents, strides[k]!) ? 1 : 2;
-        u32[at + 1] = addresses[array++]! + 4 * (input.offset ?? 0);
-        for (let axis = 0; axis < extents.length; axis++) u32[at + 2 + axis] = strides[k]![axis]!;
-      }
-      at += 8;
+    const { u32 } = engine.memory;
+    u32.set(words, program / 4);
+    places.forEach((place, i) => {
+      u32[program / 4 + place] = addresses[i]! + 4 * (arrays[i]!.offset ?? 0);
     });
-    for (const [name, a, b = 0, c = 0] of steps) {
-      u32[at++] = functions[name][0];
-      for (const value of [a!, b, c]) u32[at++] = value;
-    }
-    engine.run(
-      "elementwise32",
-      Math.ceil(out.length / BLOCK),
-      costOf(inputs, steps) * out.length,
-      program,
-      addresses[array]!,
-      out.length,
-    );
+    const units = Math.ceil(out.length / BLOCK);
+    engine.run("elementwise32", units, costNs, program, addresses[arrays.length]!, out.length);
   });
 }
 

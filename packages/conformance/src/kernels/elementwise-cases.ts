@@ -161,6 +161,31 @@ export const elementwiseCases: readonly KernelCase[] = [
     const steps = Array.from({ length: 90 }, (_, s): ElementwiseStep => ["add", s === 0 ? 0 : s + 1, 1]);
     return program(kernels, { shape: [1027], inputs: [{ data: out, strides: [1] }, 2], steps, out });
   }),
+  exact(
+    "bounds, products and sums that are read once and twice, from the same steps with other numbers and shapes",
+    (kernels, make) => {
+      const steps: readonly ElementwiseStep[] = [
+        ["add", 0, 1],
+        ["max", 4, 2],
+        ["min", 3, 5],
+        ["multiply", 0, 6],
+        ["add", 7, 0],
+        ["multiply", 8, 8],
+        ["add", 9, 8],
+        ["max", 2, 10],
+        ["min", 11, 11],
+      ];
+      return [
+        [[1027], 3, 0],
+        [[1027], 2, 0],
+        [[13, 79], 2, -1],
+      ].flatMap(([shape, most, least]) => {
+        const extents = shape as readonly number[];
+        const inputs = [{ data: make.whole(1027), strides: along(extents) }, 2, least as number, most as number];
+        return program(kernels, { shape: extents, inputs, steps, out: make.output(1027) });
+      });
+    },
+  ),
   rounded("quotients and roots", (kernels, make) => {
     const inputs = [make.real(1027), make.real(1027)].map((data) => ({ data, strides: [1] }));
     const steps: readonly ElementwiseStep[] = [

@@ -56,6 +56,15 @@ describe("a budget", () => {
     });
     // A kernel has two weights of the convolution; single ones of the dense layer score more for their cost.
     expect(kernels).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]);
+    // An input channel of the convolution is the same two columns of every row; of the dense layer one.
+    const inputs = select({ limits, bounds, units: [{ match: "*", units: { kind: "inputs" } }] });
+    expect(inputs).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1]);
+    const channel = select({
+      limits: [{ kind: "weights", amount: 0.75 }],
+      bounds,
+      units: [{ match: "conv*", units: { kind: "inputs" } }],
+    });
+    expect(channel.slice(0, 8)).toEqual([1, 1, 0, 0, 1, 1, 0, 0]);
     const blocks = select({ limits, bounds, units: [{ match: "*", units: { kind: "blocks", rows: 2, cols: 2 } }] });
     expect(blocks).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1]);
   });

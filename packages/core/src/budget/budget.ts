@@ -7,7 +7,7 @@ import type { BudgetRule } from "./budget-rule.ts";
  * ("rows", "channels"); one column.
  */
 export type UnitSpec =
-  | { readonly kind: "weights" | "kernels" | "rows" | "columns" | "channels" }
+  | { readonly kind: "weights" | "kernels" | "rows" | "columns" | "inputs" | "channels" }
   | { readonly kind: "of-every"; readonly keep: number; readonly of: number; readonly along?: "columns" | "channels" }
   | { readonly kind: "blocks"; readonly rows: number; readonly cols: number };
 

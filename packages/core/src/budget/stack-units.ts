@@ -101,6 +101,8 @@ function unitsOf(param: FlatParam, spec: UnitSpec): Units {
       return channelUnits({ rows, cols, axis: "out" });
     case "columns":
       return channelUnits({ rows, cols, axis: "in" });
+    case "inputs":
+      return channelUnits({ rows, cols, axis: "in", kernel: kernelOf(param) });
     default:
       throw impossibleRun(`${name}: there are no units '${String((spec satisfies never as UnitSpec).kind)}'`, { name });
   }

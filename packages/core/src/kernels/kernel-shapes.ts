@@ -234,12 +234,13 @@ export interface ConvolutionSizes {
 }
 
 /** @throws RangeError unless the operands of convolve fit */
-export function checkConvolve({ shape, images, weights, bias, out }: ConvolveSpec): ConvolutionSizes {
+export function checkConvolve({ shape, images, weights, scale, bias, out }: ConvolveSpec): ConvolutionSizes {
   const sizes = checkConvolution("convolve", shape, { images, weights, outputs: out });
-  if (bias) {
-    checkVector("convolve", "bias", bias, shape.outputs);
-    checkSameDtype("convolve", bias, out);
-    checkApart("convolve", out, bias);
+  for (const [name, vector] of Object.entries({ scale, bias })) {
+    if (!vector) continue;
+    checkVector("convolve", name, vector, shape.outputs);
+    checkSameDtype("convolve", vector, out);
+    checkApart("convolve", out, vector);
   }
   checkApart("convolve", out, images);
   checkApart("convolve", out, weights);

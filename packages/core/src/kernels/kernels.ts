@@ -124,13 +124,17 @@ export interface ConvolutionShape extends Omit<WindowShape, "channelRange"> {
   readonly groups: number;
 }
 
-/** out = f(images * weights + bias + beta out), with f = max(., 0) when `relu`. */
+/** out = f(scale (images * weights) + bias + beta out), with f = max(., 0) when `relu`. */
 export interface ConvolveSpec {
   readonly shape: ConvolutionShape;
   /** [batch, height, width, channels] */
   readonly images: Vec;
   /** [outputs, channels / groups, taps down, taps across] */
   readonly weights: Vec;
+  /** Whether the same array of weights will come again: a backend may keep what it makes of them until it finds their numbers changed. Default false. */
+  readonly reuse?: boolean;
+  /** [outputs]; default: ones. */
+  readonly scale?: Vec;
   /** [outputs] */
   readonly bias?: Vec;
   /** [batch, outHeight, outWidth, outputs] */

@@ -11,7 +11,7 @@ import type { ConvolutionGradientsSpec, ConvolutionShape, ConvolveBackSpec, Conv
 /** Kernels.convolve in plain TypeScript. */
 export function convolve(spec: ConvolveSpec): void {
   const sizes = checkConvolve(spec);
-  const { shape, images, bias, out, beta = 0, relu = false } = spec;
+  const { shape, images, scale, bias, out, beta = 0, relu = false } = spec;
   const { inGroup, outGroup, taps } = sizes;
   const weights = tapsFirst(spec.weights, shape.outputs, sizes);
   const sums = new Float64Array(shape.outputs);
@@ -29,7 +29,7 @@ export function convolve(spec: ConvolveSpec): void {
     }
     for (let o = 0; o < shape.outputs; o++, at++) {
       const start = (bias ? (bias[o] as number) : 0) + (beta === 1 ? (out[at] as number) : 0);
-      const sum = start + (sums[o] as number);
+      const sum = start + (sums[o] as number) * (scale ? (scale[o] as number) : 1);
       out[at] = relu && sum < 0 ? 0 : sum;
     }
   });

@@ -1,23 +1,27 @@
 /** Folders of images as datasets. Sizes are read at once, pixels when a batch first asks for them. */
 import { type Dataset, inputName } from "@secateur/core";
 import { badClassFolders, badImage, shapesDiffer } from "../errors.ts";
-import { MAX_SPLIT_BYTES } from "../limits.ts";
+import { MAX_PIXELS, MAX_SPLIT_BYTES } from "../limits.ts";
 import { readFile } from "../node-files.ts";
 import { type Normalisation, resolveNormalisation } from "../normalisation.ts";
 import type { DatasetSplits, OpenDatasetOptions } from "../source.ts";
 import { classTargets, rawDataset, targetSpec } from "../sources/raw-dataset.ts";
 import { loadJpegDecoder } from "./decode-jpeg.ts";
 import { type ImageDecoder, loadPngDecoder } from "./decode-png.ts";
+import { type ExampleLayout, exampleLayout } from "./example-layout.ts";
 import { findImages, type ImageFile, type ImageFiles, listOf } from "./image-files.ts";
 import { type ImageHeader, imageHeader } from "./image-header.ts";
+import { type ImageSteps, preparedPixels, preparedSize, resizedSize } from "./prepare-image.ts";
+import type { ImageSize } from "./resample.ts";
 
 /** Pixels are divided by 255 and nothing else, unless the caller normalises them. */
 const PIXELS: Normalisation = { divisor: 255, mean: [0], std: [1] };
 
 /**
- * Opens a folder of class folders, or of images without labels: see `findImages` for the splits. All images have one size; where all are grey an
- * example is [1, height, width], else [3, height, width] and grey images have three equal channels. Opening reads every
- * file once for its size; an image is decoded when it is first asked for, and kept as one byte a value.
+ * Opens a folder of class folders, or of images without labels: see `findImages` for the splits. All images have one size, or are given one
+ * by `options.images`; where all are grey an example is [1, height, width], else [3, height, width] and grey images have three equal channels,
+ * unless options say otherwise. Opening reads every file once for its size; an image is decoded when it is first asked for, and kept as one byte
+ * a value, resized and cut.
  *
  * @throws ERR_CLASS_FOLDERS, ERR_IMAGE, ERR_SHAPE for mixed sizes with the list of them, ERR_NORMALIZE,
  * ERR_FILE_NOT_FOUND, ERR_NOT_A_FILE, ERR_FILE_NOT_READABLE; a batch throws ERR_IMAGE for a damaged image
@@ -28,22 +32,25 @@ export async function openImageFolder(request: {
   options: OpenDatasetOptions;
 }): Promise<DatasetSplits> {
   const { spec, folder, options } = request;
-  const files = findImages(folder);
+  const { images: steps = {} } = options;
+  const files = numbered(findImages(folder), options.labels);
   checkClasses({ folder, files, expected: options.classes });
   const headers = new Map([...files.train, ...files.test].map(({ path }) => [path, imageHeader(readFile(path), path)]));
-  const inputShape = commonShape(headers, folder);
-  const normalisation = resolveNormalisation({ declared: PIXELS, normalize: options.normalize, inputShape });
+  const isColoured = [...headers.values()].some((header) => header.channels === 3);
+  const layout = exampleLayout({ steps, wanted: options.inputShape, isColoured, folder });
+  const size = commonSize(headers, { folder, steps });
+  const planes = [layout.channels, size.height, size.width];
+  const normalisation = resolveNormalisation({
+    declared: PIXELS,
+    normalize: options.normalize,
+    inputShape: planes,
+  });
   const classes = files.classes.length;
   const decoders = decoderLoader();
   const dataset = (images: readonly ImageFile[], name: string): Dataset =>
     imageDataset({
       name: name ? `${spec} ${name}` : spec,
-      images,
-      inputShape,
-      classes,
-      normalisation,
-      decoders,
-      folder,
+      ...{ images, size, layout, steps, classes, normalisation, decoders, folder },
     });
   const deep = [...headers].filter(([, { depth }]) => depth > 8).map(([path]) => path);
   const cut = `${folder}: of ${deep.length} image(s) of 16 bits a value the upper 8 are used: ${listOf(deep)}`;
@@ -54,8 +61,18 @@ export async function openImageFolder(request: {
     train: only ?? dataset(files.train, "train"),
     test: only ?? dataset(files.test, "test"),
     normalisation,
+    ...(classes > 0 ? { labels: files.classes } : {}),
     ...(warnings.length > 0 ? { warnings } : {}),
   };
+}
+
+/** With class numbers by the names of labels, where every folder has the name of one. */
+function numbered(files: ImageFiles, labels: readonly string[] | undefined): ImageFiles {
+  if (!labels || files.classes.length === 0 || !files.classes.every((name) => labels.includes(name))) return files;
+  const numbers = files.classes.map((name) => labels.indexOf(name));
+  const renumbered = (images: readonly ImageFile[]): readonly ImageFile[] =>
+    images.map((image) => ({ ...image, label: numbers[image.label]! }));
+  return { ...files, classes: labels, train: renumbered(files.train), test: renumbered(files.test) };
 }
 
 /** Labels come from the order of the folders, so one folder too few would shift them all. */
@@ -67,13 +84,24 @@ function checkClasses(spec: { folder: string; files: ImageFiles; expected: numbe
   throw badClassFolders({ folder, found, expected: `${expected}, one for each class of the network` });
 }
 
-/** [channels, height, width] of all images. @throws ERR_SHAPE listing each size with its number of images and a path */
-function commonShape(headers: ReadonlyMap<string, ImageHeader>, folder: string): readonly number[] {
-  const sizes = new Map<string, { count: number; path: string; shape: readonly number[] }>();
-  for (const [path, { width, height }] of headers) {
-    const size = `${width} x ${height}`;
-    const known = sizes.get(size) ?? { count: 0, path, shape: [height, width] };
-    sizes.set(size, { ...known, count: known.count + 1 });
+/** The size of all examples. @throws ERR_SHAPE listing each size with its number of images and a path */
+function commonSize(
+  headers: ReadonlyMap<string, ImageHeader>,
+  { folder, steps }: { readonly folder: string; readonly steps: ImageSteps },
+): ImageSize {
+  const sizes = new Map<string, { count: number; path: string; size: ImageSize }>();
+  for (const [path, header] of headers) {
+    // A sliver resized by its shorter edge may become as long as one likes.
+    for (const { height, width } of [resizedSize(header, steps), preparedSize(header, steps)]) {
+      if (height < 1 || width < 1 || height * width > MAX_PIXELS) {
+        const found = `${width} x ${height} pixels after resizing ${header.width} x ${header.height}`;
+        throw badImage({ path, found, expected: `from 1 to ${MAX_PIXELS}` });
+      }
+    }
+    const size = preparedSize(header, steps);
+    const key = `${size.width} x ${size.height}`;
+    const known = sizes.get(key) ?? { count: 0, path, size };
+    sizes.set(key, { ...known, count: known.count + 1 });
   }
   const [first, ...others] = [...sizes].sort(([, a], [, b]) => b.count - a.count);
   if (first === undefined || others.length > 0) {
@@ -81,11 +109,10 @@ function commonShape(headers: ReadonlyMap<string, ImageHeader>, folder: string):
     throw shapesDiffer({
       where: folder,
       found: `images of ${list.length} sizes: ${listOf(list)}`,
-      expected: "images of one size",
+      expected: "images of one size, or steps that make them so (preprocess: resize=256,crop=224 and the like)",
     });
   }
-  const channels = [...headers.values()].some((header) => header.channels === 3) ? 3 : 1;
-  return [channels, ...first[1].shape];
+  return first[1].size;
 }
 
 /** Decoders by format, each loaded once when it is first needed. */
@@ -110,14 +137,19 @@ function decoderLoader(): (format: ImageHeader["format"]) => Promise<ImageDecode
 function imageDataset(spec: {
   name: string;
   images: readonly ImageFile[];
-  inputShape: readonly number[];
+  size: ImageSize;
+  layout: ExampleLayout;
+  steps: ImageSteps;
   classes: number;
   normalisation: Normalisation;
   decoders: (format: ImageHeader["format"]) => Promise<ImageDecoder>;
   folder: string;
 }): Dataset {
-  const { name, images, inputShape, classes, normalisation, decoders } = spec;
-  const features = inputShape.reduce((product, extent) => product * extent, 1);
+  const { name, images, size, layout, classes, normalisation } = spec;
+  const { height, width } = size;
+  const isTurned = layout.isChannelsLast;
+  const inputShape = isTurned ? [height, width, layout.channels] : [layout.channels, height, width];
+  const features = layout.channels * height * width;
   if (images.length * features > MAX_SPLIT_BYTES) {
     const found = `${images.length} images of ${inputShape.join(" x ")} values`;
     throw shapesDiffer({
@@ -138,11 +170,11 @@ function imageDataset(spec: {
     ...(targets ? { targets: [targetSpec(targets)] } : {}),
     async batch(indices) {
       values ??= new Uint8Array(images.length * features);
-      raw ??= rawDataset({ ...{ name, values, inputShape, normalisation }, size: images.length, targets });
+      raw ??= rawDataset({ ...{ name, values, inputShape, isTurned, normalisation }, size: images.length, targets });
       for (const index of indices) {
         const image = images[index];
         if (image === undefined || isDecoded[index] === 1) continue;
-        await decodeInto(values.subarray(index * features, (index + 1) * features), { image, inputShape, decoders });
+        await decodeInto(values.subarray(index * features, (index + 1) * features), { ...spec, image });
         isDecoded[index] = 1;
       }
       return raw.batch(indices);
@@ -150,20 +182,25 @@ function imageDataset(spec: {
   };
 }
 
-/** Reads and decodes one image to [channels, height, width]. */
+/** Reads, decodes and prepares one image, to [channels, height, width]. */
 async function decodeInto(
   out: Uint8Array,
   spec: {
     image: ImageFile;
-    inputShape: readonly number[];
+    size: ImageSize;
+    layout: ExampleLayout;
+    steps: ImageSteps;
     decoders: (format: ImageHeader["format"]) => Promise<ImageDecoder>;
   },
 ): Promise<void> {
+  const { size, layout, steps } = spec;
   const { path } = spec.image;
-  const [channels = 1, height = 1, width = 1] = spec.inputShape;
   const bytes = readFile(path);
   const header = imageHeader(bytes, path);
-  if (header.width !== width || header.height !== height || header.channels > channels) {
+  const made = preparedSize(header, steps);
+  const area = size.width * size.height;
+  const isTooDeep = header.channels > layout.channels && steps.color !== "grey";
+  if (made.width !== size.width || made.height !== size.height || isTooDeep) {
     throw badImage({
       path,
       found: "another size than when the folder was opened",
@@ -171,10 +208,11 @@ async function decodeInto(
     });
   }
   const decode = await spec.decoders(header.format);
-  const pixels = decode(bytes, header, path);
-  const area = width * height;
-  for (let channel = 0; channel < channels; channel++) {
-    const from = header.channels === 1 ? 0 : channel;
-    for (let i = 0; i < area; i++) out[channel * area + i] = pixels[i * header.channels + from]!;
+  const { height, width, channels } = header;
+  const image = preparedPixels({ height, width, channels, data: decode(bytes, header, path) }, steps);
+  for (let channel = 0; channel < layout.channels; channel++) {
+    const from = image.channels === 1 ? 0 : layout.order[channel]!;
+    const plane = out.subarray(channel * area, (channel + 1) * area);
+    for (let i = 0; i < area; i++) plane[i] = image.data[i * image.channels + from]!;
   }
 }

@@ -37,7 +37,10 @@ export interface RawExamples {
   readonly size: number;
   /** Absent: unlabelled. */
   readonly targets: SplitTargets | undefined;
+  /** Of an example as it is handed out. */
   readonly inputShape: readonly number[];
+  /** Whether values are [channels, ...] and handed out as [..., channels]; default false: as they are. */
+  readonly isTurned?: boolean;
   readonly normalisation: Normalisation;
 }
 
@@ -88,15 +91,22 @@ function normaliser({ divisor, mean, std }: Normalisation, channel: number): (va
   return (value) => Math.fround(Math.fround(Math.fround(value / divisor) - m) / s);
 }
 
-/** Channels that are normalised differently, and how many values each has. */
-function planes({ normalisation, inputShape, values, size }: RawExamples): { count: number; length: number } {
+/** Runs of values that are normalised alike: how many, how long, and how far apart their beginnings and neighbours are where they are put. */
+function planes({ normalisation, inputShape, isTurned, values, size }: RawExamples): {
+  readonly count: number;
+  readonly length: number;
+  readonly apart: number;
+  readonly step: number;
+} {
   const features = values.length / size;
-  const count = normalisation.mean.length === 1 ? 1 : channelCount(inputShape);
-  return { count, length: features / count };
+  const isOne = normalisation.mean.length === 1;
+  const count = isTurned ? (inputShape.at(-1) ?? 1) : isOne ? 1 : channelCount(inputShape);
+  const length = features / count;
+  return isTurned ? { count, length, apart: 1, step: count } : { count, length, apart: length, step: 1 };
 }
 
 function bytesWriter(examples: RawExamples, values: Uint8Array): WriteExample {
-  const { count, length } = planes(examples);
+  const { count, length, apart, step } = planes(examples);
   const tables = Array.from({ length: count }, (_, channel) => {
     const normalise = normaliser(examples.normalisation, channel);
     return Float32Array.from({ length: 256 }, (_, value) => normalise(value));
@@ -104,15 +114,15 @@ function bytesWriter(examples: RawExamples, values: Uint8Array): WriteExample {
   return (out, to, from) => {
     for (let channel = 0; channel < count; channel++) {
       const table = tables[channel]!;
-      const start = channel * length;
-      for (let i = start; i < start + length; i++) out[to + i] = table[values[from + i]!]!;
+      const [start, target] = [from + channel * length, to + channel * apart];
+      for (let i = 0; i < length; i++) out[target + i * step] = table[values[start + i]!]!;
     }
   };
 }
 
 function floatsWriter(examples: RawExamples, values: Float32Array): WriteExample {
   const { divisor, mean, std } = examples.normalisation;
-  const { count, length } = planes(examples);
+  const { count, length, apart, step } = planes(examples);
   if (divisor === 1 && count === 1 && mean[0] === 0 && std[0] === 1) {
     return (out, to, from) => out.set(values.subarray(from, from + length), to);
   }
@@ -120,8 +130,8 @@ function floatsWriter(examples: RawExamples, values: Float32Array): WriteExample
   return (out, to, from) => {
     for (let channel = 0; channel < count; channel++) {
       const normalise = normalisers[channel]!;
-      const start = channel * length;
-      for (let i = start; i < start + length; i++) out[to + i] = normalise(values[from + i]!);
+      const [start, target] = [from + channel * length, to + channel * apart];
+      for (let i = 0; i < length; i++) out[target + i * step] = normalise(values[start + i]!);
     }
   };
 }

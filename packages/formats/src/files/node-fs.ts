@@ -10,9 +10,15 @@ export function nodePath(what: string): typeof import("node:path") {
   return builtin("node:path", what);
 }
 
+/** Node's zlib module, likewise. */
+export function nodeZlib(what: string): typeof import("node:zlib") {
+  return builtin("node:zlib", what);
+}
+
 interface Builtins {
   "node:fs": typeof import("node:fs");
   "node:path": typeof import("node:path");
+  "node:zlib": typeof import("node:zlib");
 }
 
 function builtin<Name extends keyof Builtins>(name: Name, what: string): Builtins[Name] {

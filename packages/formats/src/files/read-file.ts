@@ -1,8 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { isPruneError, type Vec } from "@secateur/core";
-import { badNpz, fileNotFound, fileNotReadable, fileTooLarge, notAFile } from "../errors.ts";
+import { fileNotFound, fileNotReadable, fileTooLarge, notAFile } from "../errors.ts";
 import { decodeNpy } from "../npy/decode-npy.ts";
-import { readZipDirectory, zipEntryBytes } from "../pytorch/zip-archive.ts";
 import type { Tensor } from "../tensor.ts";
 import { toVec } from "./convert.ts";
 import { nodeFs, systemErrorCode } from "./node-fs.ts";
@@ -68,32 +67,9 @@ export async function readNpyNumbers(path: string): Promise<{ shape: readonly nu
   return numbersOf(await readNpy(path));
 }
 
-function numbersOf(tensor: Tensor): { shape: readonly number[]; data: Uint8Array | Vec } {
+/** An array as numbers: bytes stay bytes. */
+export function numbersOf(tensor: Tensor): { shape: readonly number[]; data: Uint8Array | Vec } {
   return { shape: tensor.shape, data: tensor.dtype === "u8" ? tensor.data : toVec(tensor) };
-}
-
-/**
- * Reads the arrays of an .npz archive that is not compressed, as `np.savez` writes it, each as `readNpyNumbers` does. Node only.
- *
- * @returns by their names in the archive, without ".npy"
- * @throws what `readFileBytes` and `decodeNpy` throw; ERR_NPY for what is no such archive
- */
-export async function readNpzNumbers(
-  path: string,
-): Promise<ReadonlyMap<string, { shape: readonly number[]; data: Uint8Array | Vec }>> {
-  const bytes = await readFileBytes(path);
-  const arrays = new Map<string, { shape: readonly number[]; data: Uint8Array | Vec }>();
-  try {
-    for (const [name, entry] of readZipDirectory(bytes, path)) {
-      if (!name.endsWith(".npy")) continue;
-      const tensor = decodeNpy(zipEntryBytes(bytes, entry, path), `${path}: ${name}`);
-      arrays.set(name.slice(0, -4), numbersOf(tensor));
-    }
-  } catch (cause) {
-    if (!isPruneError(cause) || cause.code !== "ERR_PYTORCH") throw cause;
-    throw badNpz(path, cause);
-  }
-  return arrays;
 }
 
 async function readWhole(spec: { handle: FileHandle; path: string; size: number }): Promise<Uint8Array> {

@@ -2,8 +2,8 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { badExternalData, badOnnx } from "../errors.ts";
 import { quote } from "../text/quote.ts";
-import { checkOnnxGraph } from "./check-onnx.ts";
-import { nodeProblem } from "./onnx-attributes.ts";
+import { checkOnnxGraph, firstKnownOpset } from "./check/check-graph.ts";
+import { nodeProblem } from "./check/check-node.ts";
 import { onnxDtypeName } from "./onnx-dtype.ts";
 import { onnxLayout } from "./onnx-layout.ts";
 import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode, OnnxValue } from "./onnx-model.ts";
@@ -71,9 +71,6 @@ function assertVersions({ irVersion, opsetImport }: ModelProto, source: string):
   }
 }
 
-/** The first operator set whose nodes are looked at: what older ones take is not known here, and is not run. */
-const firstKnown = 7;
-
 interface Place {
   readonly source: string;
   /** Version of ONNX's own operators. */
@@ -134,7 +131,7 @@ function readGraph(proto: GraphProto, path: string, at: Place): OnnxGraph {
 function readNode(proto: NodeProto, path: string, at: Place): OnnxNode {
   const { name, opType, domain, input, output, attribute } = proto;
   const attributes: Record<string, OnnxAttribute> = {};
-  const problem = ownDomain(domain) === "" && at.operators >= firstKnown ? nodeProblem(proto) : undefined;
+  const problem = ownDomain(domain) === "" && at.operators >= firstKnownOpset ? nodeProblem(proto) : undefined;
   if (problem) throw badOnnx({ source: at.source, ...problem });
   attribute.forEach((one, i) => {
     const value = readAttribute(one, `${path}/attribute[${i}]`, at);

@@ -1,6 +1,6 @@
 /** An ONNX model as a list of tensors, for what only looks at those. */
 import type { Checkpoint, NamedTensor } from "../tensor.ts";
-import { bodiesOf } from "./check-onnx.ts";
+import { bodiesOf } from "./check/check-graph.ts";
 import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxTensor } from "./onnx-model.ts";
 
 /** Every tensor of a graph and its subgraphs, constants of nodes under the name of the value they make. */

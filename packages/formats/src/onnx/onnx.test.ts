@@ -11,6 +11,7 @@ import { codeThrownBy, largestAllocation } from "../testing.test-support.ts";
 import { decodeOnnx } from "./decode-onnx.ts";
 import { encodeOnnx } from "./encode-onnx.ts";
 import { floatInput, modelBytes, rawFloats } from "./onnx.test-support.ts";
+import { withOnnxMetadata } from "./onnx-metadata.ts";
 import type { OnnxAttribute, OnnxGraph } from "./onnx-model.ts";
 import { readOnnx } from "./read-onnx.ts";
 import { replaceOnnxTensors } from "./replace-tensors.ts";
@@ -34,6 +35,27 @@ describe("an ONNX model", () => {
     expect(graph.nodes).toMatchObject([{ op: "MatMul", inputs: ["x", "w"], outputs: ["y"] }]);
     expect(graph.initializers).toMatchObject([{ name: "w", dtype: "f32", shape: [2, 3], place }]);
     expect(graph.inputs.map(({ name }) => name)).toEqual(["x"]);
+  });
+
+  test("gets entries of metadata at its end, and keeps every other byte", () => {
+    const bytes = modelBytes(
+      {},
+      {
+        metadataProps: [
+          { key: "a", value: "1" },
+          { key: "b", value: "2" },
+        ],
+      },
+    );
+    const more = withOnnxMetadata(bytes, { c: "3", d: "\u00e4" }, "m.onnx");
+    expect(more.subarray(0, bytes.length)).toEqual(bytes);
+    expect(decode(more).metadata).toEqual({ a: "1", b: "2", c: "3", d: "\u00e4" });
+    // What is there already is not written again.
+    expect(withOnnxMetadata(more, { c: "3", a: "1" }, "m.onnx")).toBe(more);
+    const other = withOnnxMetadata(more, { a: "4" }, "m.onnx");
+    expect(decode(other).metadata).toEqual({ a: "4", b: "2", c: "3", d: "\u00e4" });
+    expect(other).toHaveLength(more.length);
+    expect(withOnnxMetadata(other, { a: "1" }, "m.onnx")).toHaveLength(more.length);
   });
 
   test("is written from plain data and read back as it was, attributes and scalars included", () => {
@@ -209,6 +231,60 @@ describe("what is no valid model is refused in one line:", () => {
       "too many outputs",
       () => modelBytes({ node: [{ opType: "Relu", input: ["x"], output: ["y", ""] }] }),
       /2 outputs/,
+    ],
+    ["too few inputs", () => modelBytes({ node: [{ opType: "Expand", input: ["x"], output: ["y"] }] }), /at least 2/],
+    [
+      "an attribute without its value",
+      () => relu({ name: "alpha", type: 1, i: 1n }, "Elu"),
+      /'alpha' .* without its value/,
+    ],
+    ["a missing attribute", () => relu([], "Concat"), /operator 'Concat' without 'axis'/],
+    [
+      "a flag that is neither 0 nor 1",
+      () =>
+        modelBytes({
+          node: [
+            {
+              ...{ opType: "Gemm", input: ["x", "w"], output: ["y"] },
+              attribute: [{ name: "transB", type: 2, i: -1n }] as never,
+            },
+          ],
+        }),
+      /'transB' .* as -1, expected 0 or 1/,
+    ],
+    [
+      "two nodes of one name",
+      () =>
+        modelBytes({
+          node: [
+            { name: "n", opType: "Relu", input: ["x"], output: ["h"] },
+            { name: "n", opType: "Relu", input: ["h"], output: ["y"] },
+          ],
+        }),
+      /a second node of the name 'n'/,
+    ],
+    [
+      "an output of another type than what makes it",
+      () =>
+        modelBytes({
+          node: [{ opType: "Relu", input: ["x"], output: ["y"] }],
+          output: [{ ...floatInput("y"), type: tensorOf(4) }],
+        }),
+      /'y' said to be u16 and made as f32/,
+    ],
+    [
+      "texts as numbers",
+      () =>
+        modelBytes({
+          input: [{ ...floatInput("x"), type: tensorOf(8) }],
+          node: [{ opType: "Relu", input: ["x"], output: ["y"] }],
+        }),
+      /input of type STRING of node 'y' \(Relu\)/,
+    ],
+    [
+      "a product of two types",
+      () => modelBytes({ input: [{ ...floatInput("x"), type: tensorOf(11) }] }),
+      /types f64 and f32 of node 'y' \(MatMul\)/,
     ],
     ["a missing input", () => modelBytes({ input: [] }), /'x' of node MatMul/],
     ["a missing output", () => modelBytes({ output: [{ name: "q" }] }), /output 'q'/],

@@ -1,6 +1,6 @@
 /**
- * The framing of a zip file: names, places and checksums of entries that are stored without compression, as torch.save
- * writes them. Source: PKWARE's APPNOTE.TXT 6.3, zip64 included. Why not a library: stored entries need no inflating, and
+ * The framing of a zip file: names, places and checksums of entries, which torch.save stores without compression; whoever reads others brings
+ * what inflates them. Source: PKWARE's APPNOTE.TXT 6.3, zip64 included. Why not a library: stored entries need no inflating, and
  * the ones on npm copy every entry and take the sizes in the directory on trust (fflate), or read asynchronously (yauzl).
  */
 
@@ -59,19 +59,26 @@ export function readZipDirectory(bytes: Uint8Array, source: string): ReadonlyMap
 }
 
 /**
- * The bytes of a stored entry: a view, not a copy, checked against the file's size and the entry's checksum.
+ * The bytes of an entry, a view where it is stored, checked against the file's size and the entry's checksum.
  *
- * @throws ERR_PYTORCH when the entry is compressed, encrypted, outside the file or damaged
+ * @param inflate - unpacks deflated bytes to one byte more than `size` at most; default: compressed entries are refused
+ * @throws ERR_PYTORCH when the entry is compressed in another way, encrypted, outside the file or damaged
  */
-export function zipEntryBytes(bytes: Uint8Array, entry: ZipEntry, source: string): Uint8Array {
+export function zipEntryBytes(
+  bytes: Uint8Array,
+  entry: ZipEntry,
+  source: string,
+  inflate?: (packed: Uint8Array, size: number) => Uint8Array,
+): Uint8Array {
   const { name, size, packedSize, method, isEncrypted, headerStart } = entry;
   const where = `the entry ${quote(name)}`;
-  if (method !== 0 || isEncrypted) {
+  const isDeflated = method === 8 && inflate !== undefined;
+  if ((method !== 0 && !isDeflated) || isEncrypted) {
     const found = `${where} ${isEncrypted ? "encrypted" : "compressed"}`;
     const expected = "entries as torch.save stores them, neither compressed nor encrypted";
     throw badPytorch({ source, found, expected, remedy: "load and save it again with torch" });
   }
-  if (packedSize !== size) throw damaged(source, `${where} of ${size} bytes stored in ${packedSize}`);
+  if (!isDeflated && packedSize !== size) throw damaged(source, `${where} of ${size} bytes stored in ${packedSize}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (headerStart + LOCAL_BYTES > bytes.length || view.getUint32(headerStart, true) !== 0x04034b50) {
     throw damaged(source, `${where} without a header at byte ${headerStart}`);
@@ -79,14 +86,29 @@ export function zipEntryBytes(bytes: Uint8Array, entry: ZipEntry, source: string
   // The local name and padding may differ in length from the directory's.
   const start =
     headerStart + LOCAL_BYTES + view.getUint16(headerStart + 26, true) + view.getUint16(headerStart + 28, true);
-  if (start + size > bytes.length) {
-    throw damaged(source, `${where} of ${size} bytes at byte ${start}, beyond the file's ${bytes.length} bytes`);
+  if (start + packedSize > bytes.length) {
+    throw damaged(source, `${where} of ${packedSize} bytes at byte ${start}, beyond the file's ${bytes.length} bytes`);
   }
-  const data = bytes.subarray(start, start + size);
+  const packed = bytes.subarray(start, start + packedSize);
+  const data = isDeflated ? inflated({ packed, size, where, source }, inflate) : packed;
   // torch writes 0 where it was told not to compute checksums (torch.serialization.set_crc32_options).
   if (entry.crc32 !== 0 && crc32(data) !== entry.crc32) {
     throw damaged(source, `${where} whose bytes do not have the checksum that was stored with them`);
   }
+  return data;
+}
+
+function inflated(
+  { packed, size, where, source }: { packed: Uint8Array; size: number; where: string; source: string },
+  inflate: (packed: Uint8Array, size: number) => Uint8Array,
+): Uint8Array {
+  let data: Uint8Array | undefined;
+  try {
+    data = inflate(packed, size);
+  } catch (cause) {
+    throw damaged(source, `${where}, which does not unpack (${cause instanceof Error ? cause.message : "damaged"})`);
+  }
+  if (data.length !== size) throw damaged(source, `${where} of ${size} bytes that unpacks to ${data.length} or more`);
   return data;
 }
 

@@ -21,7 +21,7 @@ import type { GraphParam } from "../plan/params.ts";
 import { recordGraph, type Tape } from "../run/tape.ts";
 import type { GraphState } from "./graph-state.ts";
 import type { Bias } from "./offsets/biases.ts";
-import { deltasOf, outputsOf, type Pass, passesOf, passSize } from "./passes.ts";
+import { deltasOf, outputsOf, type Pass, passesOf, rowPassSize } from "./passes.ts";
 import { collectRows, sumSink } from "./weight-sinks.ts";
 
 /**
@@ -92,7 +92,7 @@ async function eachPass(
   sinkAt: (pass: Pass, pool: Pool) => WeightSink,
 ): Promise<{ loss: number; count: number }> {
   const { data, examples, task, group } = request;
-  const size = await passSize(state, data, group);
+  const size = await rowPassSize(state, data, group);
   if (size % group !== 0 && group % size !== 0)
     throw unevenRows(`${state.name}, which takes ${size} examples at a time`, size, group);
   return await withPool(ctx.kernels, state.dtype, async (pool) => {

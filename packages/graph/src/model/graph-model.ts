@@ -8,6 +8,7 @@ import {
   type FloatTensors,
   type GradientRequest,
   type GradientRows,
+  keptPool,
   type LayerInputs,
   type LayerInputsRequest,
   type Linearization,
@@ -37,7 +38,6 @@ import { type ChannelStatistics, measureChannels, type Statistic, statisticNames
 import { foldedIn, isCorrecting } from "./folded-norms.ts";
 import { gradientRows, meanGradient } from "./gradients.ts";
 import { type GraphState, guessedShapes, type OpenGraphSpec, type OutputEnding, openGraph } from "./graph-state.ts";
-import { keptPool } from "./kept-pool.ts";
 import { layerInputs } from "./layer-inputs.ts";
 import { layerMoments } from "./layer-moments.ts";
 import { linearize } from "./linearize.ts";
@@ -53,6 +53,8 @@ export interface GraphModel extends Model {
   readonly keptDense: readonly DenseTensor[];
   /** The operator that outputs end in, by name, where it makes probabilities of scores: tasks of scores read what goes into it. */
   readonly endings: ReadonlyMap<string, OutputEnding>;
+  /** The axis that counts examples in the graph, of inputs and outputs where it is not the first; in data and results they come first. */
+  readonly exampleAxes: ReadonlyMap<string, number>;
   /** Names of the weights in the order in which the graph uses them. */
   readonly order: readonly string[];
   /** Names of the weights of convolutions. */
@@ -104,6 +106,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     inputs: state.inputs,
     outputs: state.outputs,
     endings: state.endings,
+    exampleAxes: state.axes,
     keptDense: state.dense,
     unknownOperators: state.unknown,
     order: orderOfUse(spec.graph, [...state.params.values()]),

@@ -7,6 +7,7 @@ import { type Plan, type PlanSpec, planGraph } from "../plan/plan.ts";
 import { isRecurrent } from "../plan/recurrent.ts";
 import { type Kind, kindOfDtype, type Shape, type Value } from "../value.ts";
 import { findNorms, type Norm, statisticNames } from "./channel-statistics.ts";
+import { exampleAxes, examplesFirst, mayTurn, moved } from "./example-order.ts";
 import { type FixedInputs, openInputs, reachedParams, withFixedInputs } from "./fixed-inputs.ts";
 import { type FoldedNorm, withFoldedNorms } from "./folded-norms.ts";
 import { type Bias, findBiases } from "./offsets/biases.ts";
@@ -48,6 +49,10 @@ export interface GraphState {
   /** Examples that the graph takes at a time, where it says so. */
   readonly fixedBatch: number | undefined;
   readonly kinds: ReadonlyMap<string, Kind>;
+  /** The axis that counts examples in the graph, of inputs and outputs where it is not the first. */
+  readonly axes: ReadonlyMap<string, number>;
+  /** Whether arrays inside may have another axis before that of the examples. */
+  readonly mayTurn: boolean;
   /** Weights whose outputs go straight into a BatchNormalization. */
   readonly normed: ReadonlySet<string>;
   /** Batch normalisations whose statistics can be corrected. */
@@ -89,7 +94,8 @@ export function openGraph({
   const { graph, folded } = corrects ? withFoldedNorms(given, params, dtype) : { graph: given, folded: [] };
   const heads = headsOf(graph, opsets[""] ?? 1);
   const kinds = kindsOf(graph);
-  const open = openInputs(graph, fixed);
+  const axes = exampleAxes(given);
+  const open = openInputs(graph, fixed).map((input) => examplesFirst(input, axes));
   const batches = open.map(({ shape }) => shape?.[0]).filter((extent) => typeof extent === "number");
   const norms = [...findNorms(given, dtype), ...folded];
   const corrected = new Set(folded.map(({ param }) => param));
@@ -101,7 +107,8 @@ export function openGraph({
   const changing = [...norms.flatMap(({ mean, variance }) => [mean, variance]), ...biases.values()];
   const live = new Map(changing.map((one) => [one.tensor, one.live] as const));
   const common = {
-    ...{ name, dtype, dense, norms, folded, biases, kinds },
+    ...{ name, dtype, dense, norms, folded, biases, kinds, axes },
+    mayTurn: mayTurn(graph) || axes.size > 0,
     outputs: heads.map(({ spec }) => spec),
     endings: new Map(heads.flatMap(({ spec, ending }) => (ending ? [[spec.name, ending] as const] : []))),
     params: new Map(params.map((param) => [param.name, param])),
@@ -137,8 +144,9 @@ function usedParams({
 }: Required<Pick<OpenGraphSpec, "graph" | "opsets" | "dtype" | "fixed">>): ReturnType<typeof findParams> {
   const found = findParams(graph, dtype);
   if (fixed.size === 0) return found;
-  const open = openInputs(graph, fixed).map(inputSpec);
-  const guesses = longerExtents.map((extent) => guessedShapes({ inputs: open, fixedBatch: undefined }, 1, extent));
+  const axes = exampleAxes(graph);
+  const inputs = openInputs(graph, fixed).map((input) => inputSpec(examplesFirst(input, axes)));
+  const guesses = longerExtents.map((extent) => guessedShapes({ inputs, axes, fixedBatch: undefined }, 1, extent));
   const spec = { graph, opsets, params: found.params, dtype, kinds: kindsOf(graph) };
   const reached = reachedParams(spec, { fixed, guesses });
   const unused = found.params.filter((param) => !reached.has(param));
@@ -167,13 +175,18 @@ function keptPlans(spec: Omit<PlanSpec, "inputs">, fixed: FixedInputs): GraphSta
   };
 }
 
-/** Shapes of the inputs for `count` examples, with extents that vary as they are estimated. */
+/** Shapes of the inputs for `count` examples as the graph has them, with extents that vary as they are estimated. */
 export function guessedShapes(
-  { inputs, fixedBatch }: Pick<GraphState, "inputs" | "fixedBatch">,
+  { inputs, axes, fixedBatch }: Pick<GraphState, "inputs" | "axes" | "fixedBatch">,
   count: number,
   varying: number = unknownExtent,
 ): ReadonlyMap<string, Shape> {
-  return new Map(inputs.map(({ name, shape }) => [name, [fixedBatch ?? count, ...shape.map((e) => e ?? varying)]]));
+  return new Map(
+    inputs.map(({ name, shape }) => {
+      const own = [fixedBatch ?? count, ...shape.map((e) => e ?? varying)];
+      return [name, moved(own, 0, axes.get(name) ?? 0)];
+    }),
+  );
 }
 
 function inputSpec({ name, dtype, shape = [] }: ValueSpec): TensorSpec {
@@ -198,7 +211,9 @@ interface OutputHead {
 /** Outputs in the order of the graph. Of class scores, known by a softmax over the last axis or by name, it is said how many classes they are of. */
 function headsOf(graph: GraphSpec, opset: number): readonly OutputHead[] {
   const makers = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
-  return graph.outputs.map(({ name, shape = [] }): OutputHead => {
+  const axes = exampleAxes(graph);
+  return graph.outputs.map((output): OutputHead => {
+    const { name, shape = [] } = examplesFirst(output, axes);
     const head = scoresBehind(name, { makers, opset, rank: shape.length });
     const own = shape.slice(1).map((extent) => (typeof extent === "number" ? extent : null));
     const classes = shape.at(-1);

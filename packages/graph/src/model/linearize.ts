@@ -23,8 +23,9 @@ import type { WeightSink } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
 import { stepsWith } from "../plan/weight-steps.ts";
 import { recordGraph, type Tape } from "../run/tape.ts";
+import { withMovedAxis } from "./example-order.ts";
 import type { GraphState } from "./graph-state.ts";
-import { deltasOf, outputsOf, type Pass, passOf, passSize } from "./passes.ts";
+import { deltasOf, outputsOf, type Pass, passOf, rowPassSize } from "./passes.ts";
 import { sumSink } from "./weight-sinks.ts";
 
 /** Examples that run together. */
@@ -62,7 +63,7 @@ export async function linearize(
   const pool = createPool(ctx.kernels, state.dtype);
   try {
     const batch = await data.batch(examples);
-    const size = state.fixedBatch ?? Math.min(chunkExamples, examplesAtOnce(params), await passSize(state, data));
+    const size = state.fixedBatch ?? Math.min(chunkExamples, examplesAtOnce(params), await rowPassSize(state, data));
     // Copies: trial weights may be written into the model while products with J go on.
     const weights = new Map([...state.params].map(([name, { live }]) => [name, copyOf(live.data, pool)]));
     const chunks: Chunk[] = [];
@@ -154,7 +155,9 @@ function forward(whole: Linearized, x: Vec, out: FloatTensors): void {
       return start === undefined ? undefined : x.subarray(start, start + sizes.get(name)!);
     });
     for (const [name, value] of state.sourceOf) {
-      const [target, change] = [out[name]!, changes.get(value)!];
+      const axis = state.axes.get(name) ?? 0;
+      const { shape } = pass.plan.types[pass.plan.outputs.get(value)!]!;
+      const [target, change] = [out[name]!, withMovedAxis(changes.get(value)!, shape, [axis, 0])];
       const perExample = sizeOfShape(target.shape.slice(1));
       target.data.set(change.subarray(0, pass.count * perExample), pass.start * perExample);
     }

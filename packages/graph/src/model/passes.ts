@@ -11,10 +11,12 @@ import {
   type TensorSpec,
   throwIfAborted,
   type Vec,
+  zeros,
 } from "@secateur/core";
 import { badInput, missingInput } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
 import { numbersOf, type Shape, type Value } from "../value.ts";
+import { moved, rowsAreByExample, withMovedAxis } from "./example-order.ts";
 import type { GraphState } from "./graph-state.ts";
 
 /** The most examples a pass: how long an abort waits. */
@@ -45,6 +47,29 @@ export async function passSize(state: GraphState, data: Dataset, group = 1): Pro
   const plan = state.planFor(shapesOf(valuesOf(state, one, 1)));
   const most = Math.min(mostExamples, Math.floor(passNumbers / Math.max(1, plan.size)));
   return Math.max(1, Math.floor(most / group)) * group;
+}
+
+/** The same for gradients by example: one at a time where the rows of products are not those of one example after the other. */
+export async function rowPassSize(state: GraphState, data: Dataset, group = 1): Promise<number> {
+  const size = await passSize(state, data, group);
+  if (size > 1 && state.mayTurn && !(await areRowsByExample(state, data))) {
+    if (state.fixedBatch === undefined) return 1;
+    const found = `${state.fixedBatch} examples at a time, in arrays whose first axis may count something else`;
+    const expected = "a model that takes any number of examples, for gradients by example";
+    throw badInput({ where: state.name, input: state.inputs[0]?.name ?? "", found, expected });
+  }
+  return size;
+}
+
+const judged = new WeakMap<GraphState, boolean>();
+
+async function areRowsByExample(state: GraphState, data: Dataset): Promise<boolean> {
+  const before = judged.get(state);
+  if (before !== undefined) return before;
+  const one = await data.batch(Uint32Array.of(0));
+  const found = rowsAreByExample((count) => state.planFor(shapesOf(valuesOf(state, one, count))));
+  judged.set(state, found);
+  return found;
 }
 
 /** Walks chosen examples of a dataset. @throws ERR_GRAPH_INPUT, ERR_OPERATOR, ERR_GRAPH_NODE, ERR_ABORTED */
@@ -91,6 +116,7 @@ function valuesOf(state: GraphState, batch: Batch, fed: number): ReadonlyMap<str
 function toValue(state: GraphState, spec: TensorSpec, { tensor, fed }: { tensor: Tensor; fed: number }): Value {
   const shape = fittedShape(state, spec, tensor);
   const kind = state.kinds.get(spec.name)!;
+  const axis = state.axes.get(spec.name) ?? 0;
   const size = sizeOfShape(shape);
   const own = fed * size;
   if (!(own <= mostInputNumbers)) {
@@ -101,14 +127,19 @@ function toValue(state: GraphState, spec: TensorSpec, { tensor, fed }: { tensor:
   }
   const isPlain = kind === "real" && tensor.data.length === own;
   if (isPlain && state.dtype === (tensor.data instanceof Float64Array ? "f64" : "f32") && isFloat(tensor)) {
-    return { kind, shape: [fed, ...shape], data: tensor.data as Vec };
+    return turned({ kind, shape: [fed, ...shape], data: tensor.data as Vec }, axis);
   }
   const data = numbersOf(kind, own, state.dtype);
   for (let i = 0; i < own; i++) {
     // A graph of a fixed number of examples is fed the last one again.
     data[i] = Number(tensor.data[i < tensor.data.length ? i : tensor.data.length - size + (i % size)]);
   }
-  return { kind, shape: [fed, ...shape], data };
+  return turned({ kind, shape: [fed, ...shape], data }, axis);
+}
+
+/** A value with its examples along the axis where the graph has them. */
+function turned({ kind, shape, data }: Value, axis: number): Value {
+  return { kind, shape: moved(shape, 0, axis), data: withMovedAxis(data, shape, [0, axis]) };
 }
 
 function isFloat({ data }: Tensor): boolean {
@@ -136,13 +167,22 @@ function withoutOnes(shape: readonly number[]): string {
 export function outputsOf(state: GraphState, { count, fed }: Pass, values: ReadonlyMap<string, Value>): FloatTensors {
   return Object.fromEntries(
     [...state.sourceOf].map(([name, value]) => {
-      const { shape, data } = values.get(value)!;
+      const axis = state.axes.get(name) ?? 0;
+      const { shape: own, data: numbers } = values.get(value)!;
+      const [shape, data] = [moved(own, axis, 0), withMovedAxis(numbers, own, [axis, 0])];
       const [first = 1, ...rest] = shape;
-      const perExample = Math.floor((first * sizeOfShape(rest)) / fed);
-      const own = (data as Vec).subarray(0, count * perExample);
+      const perExample = (first * sizeOfShape(rest)) / fed;
+      if (!Number.isInteger(perExample)) {
+        const found = `output '${name}' of shape ${formatShape(shape)} for ${fed} examples`;
+        throw badInput({
+          ...{ where: state.name, input: state.inputs[0]?.name ?? "", found },
+          expected: "outputs by example",
+        });
+      }
+      const kept = (data as Vec).subarray(0, count * perExample);
       // An output whose first axis counts more than examples keeps its numbers by example.
       const fitted = first === fed ? [count, ...rest] : [count, perExample];
-      return [name, { shape: fitted, data: own }];
+      return [name, { shape: fitted, data: kept }];
     }),
   );
 }
@@ -151,12 +191,15 @@ export function outputsOf(state: GraphState, { count, fed }: Pass, values: Reado
 export function deltasOf(state: GraphState, { plan }: Pass, slopes: FloatTensors): ReadonlyMap<string, Vec> {
   const deltas = new Map<string, Vec>();
   for (const [name, value] of state.sourceOf) {
-    const size = sizeOfShape(plan.types[plan.outputs.get(value)!]!.shape);
-    const own = slopes[name]!.data;
-    const before = deltas.get(value);
-    const delta = before ?? (state.dtype === "f64" ? new Float64Array(size) : new Float32Array(size));
+    const { shape } = plan.types[plan.outputs.get(value)!]!;
+    const axis = state.axes.get(name) ?? 0;
+    const zero = (): Vec => zeros(sizeOfShape(shape), state.dtype);
+    const own = zero();
+    own.set(slopes[name]!.data);
+    const placed = withMovedAxis(own, moved(shape, axis, 0), [0, axis]);
+    const delta = deltas.get(value) ?? zero();
     // Two outputs may be of one value: its slope is the sum of theirs.
-    for (let i = 0; i < own.length; i++) delta[i]! += own[i]!;
+    for (let i = 0; i < placed.length; i++) delta[i]! += placed[i]!;
     deltas.set(value, delta);
   }
   return deltas;

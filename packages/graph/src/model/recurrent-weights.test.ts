@@ -238,10 +238,13 @@ test("states of each direction are handed out for its own rows", async () => {
     ...{ opsets: { "": 17 }, dtype: "f64" },
   });
   const { both } = await states.run!(await data.batch(Uint32Array.of(3, 0)), createRunContext());
-  const at = (step: number, direction: number): number[] => {
-    const start = (step * 2 + direction) * 4;
-    return [...both!.data.subarray(start, start + 4)];
-  };
+  // Examples come first, whatever the graph has.
+  expect(both!.shape).toEqual([2, 3, 2, 2]);
+  const at = (step: number, direction: number): number[] =>
+    [0, 1].flatMap((example) => {
+      const start = ((example * 3 + step) * 2 + direction) * 2;
+      return [...both!.data.subarray(start, start + 2)];
+    });
   expect(seen[0]!.rows.slice(2).flat()).toEqual([...at(0, 0), ...at(1, 0)]);
   expect(seen[1]!.rows.slice(2).flat()).toEqual([...at(2, 1), ...at(1, 1)]);
 });

@@ -9,19 +9,18 @@ function storedAxis(call: Call, axis: number): number {
   return call.axisOf?.(axis) ?? axis;
 }
 
-/** Copies runs between a whole [outer, total] and its part [outer, length] that starts at `offset`. */
-function eachRun(
-  { outer, total, length, offset }: { outer: number; total: number; length: number; offset: number },
-  visit: (whole: number, part: number) => void,
+/** Copies runs of `length` numbers, from one to the next `steps` apart; few numbers one by one, since a view costs more. */
+function copyRuns(
+  from: Numbers,
+  to: Numbers,
+  at: { count: number; length: number; starts: readonly [number, number]; steps: readonly [number, number] },
 ): void {
-  for (let o = 0; o < outer; o++) visit(o * total + offset, o * length);
-}
-
-/** Copies neighbours; a few one by one, since a view costs more. */
-function copyRun(source: Numbers, from: number, at: { to: Numbers; start: number; length: number }): void {
-  const { to, start, length } = at;
-  if (length >= 32) to.set(source.subarray(from, from + length), start);
-  else for (let i = 0; i < length; i++) to[start + i] = source[from + i]!;
+  const { count, length, starts, steps } = at;
+  let [source, target] = starts;
+  for (let o = 0; o < count; o++, source += steps[0], target += steps[1]) {
+    if (length >= 32) to.set(from.subarray(source, source + length), target);
+    else for (let i = 0; i < length; i++) to[target + i] = from[source + i]!;
+  }
 }
 
 interface Parts {
@@ -41,8 +40,7 @@ function joined(parts: readonly ArrayLike<number>[], { outer, total, lengths }: 
   let offset = 0;
   parts.forEach((part, p) => {
     const length = lengths[p]!;
-    const source = part as Numbers;
-    eachRun({ outer, total, length, offset }, (whole, at) => copyRun(source, at, { to: out, start: whole, length }));
+    copyRuns(part as Numbers, out, { count: outer, length, starts: [0, offset], steps: [length, total] });
     offset += length;
   });
   return out;
@@ -52,9 +50,7 @@ function taken(whole: Numbers, { outer, total, lengths }: Parts, outs: readonly 
   let offset = 0;
   outs.forEach((out, p) => {
     const length = lengths[p]!;
-    if (out) {
-      eachRun({ outer, total, length, offset }, (from, at) => copyRun(whole, from, { to: out, start: at, length }));
-    }
+    if (out) copyRuns(whole, out, { count: outer, length, starts: [offset, 0], steps: [total, length] });
     offset += length;
   });
 }

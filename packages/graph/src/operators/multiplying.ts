@@ -4,6 +4,7 @@
  */
 import { type Mat, matrix, type Pool, type Vec } from "@secateur/core";
 import type { Applied, Call, Operator, Question, WeightGradient, WeightInputs } from "../operator.ts";
+import type { LayerShape } from "../run/joined-layers.ts";
 import { broadcastShape, realOf, type Shape, sizeOf } from "../value.ts";
 import { broadcastIndices, indexAt, overlayOf } from "./broadcast.ts";
 import { countedShare, inputOf, numberOf, refuse, showShape } from "./node-facts.ts";
@@ -126,6 +127,12 @@ function batched(call: Call): Applied {
   };
 }
 
+/** A product with a weight as a convolution of one tap over images of one pixel. */
+function pointwise(rows: number, [channels, outputs]: readonly [number, number], bias?: number): LayerShape {
+  const pixel = { height: 1, width: 1, kernel: [1, 1], stride: 1, padding: 0, dilation: 1, groups: 1 } as const;
+  return { shape: { batch: rows, channels, outputs, ...pixel }, x: 0, weights: 1, bias, length: rows * outputs };
+}
+
 const matmul: Operator = {
   name: "MatMul",
   layout: "first",
@@ -137,6 +144,13 @@ const matmul: Operator = {
     const { shape } = call.inputs[0]!;
     const rows = sizeOf(shape.slice(0, -1));
     return weighted(call, { x: 0, w: 1, rows, y: call.pool.take(sizeOf(call.types[0]!.shape)) });
+  },
+  layer(question) {
+    const [{ shape: a }, { shape: b, data, kind }] = [inputOf(question, 0), inputOf(question, 1)];
+    const rows = sizeOf(a.slice(0, -1));
+    if (question.weights[1]) return pointwise(rows, b as [number, number]);
+    const isMatrix = data !== undefined && kind === "real" && b.length === 2;
+    return isMatrix ? { ...pointwise(rows, b as [number, number]), isTurned: true } : undefined;
   },
   flops: (question, [output]) =>
     numberOf(question, countedShare, 1) * 2 * (inputOf(question, 0).shape.at(-1) ?? 0) * sizeOf(output!.shape),
@@ -190,6 +204,14 @@ const gemm: Operator = {
         return [out];
       },
     };
+  },
+  layer(question) {
+    const [a, c] = [inputOf(question, 0).shape, question.inputs[2]?.shape];
+    const [m, n] = gemmShape(question) as [number, number];
+    const isPlain =
+      ["alpha", "beta"].every((key) => numberOf(question, key, 1) === 1) && !numberOf(question, "transA", 0);
+    const isRow = !c || (sizeOf(c) === n && c.at(-1) === n);
+    return question.weights[1] && isPlain && isRow ? pointwise(m, [a[1]!, n], c && 2) : undefined;
   },
   flops: (question, [output]) => {
     const [a] = [inputOf(question, 0).shape];

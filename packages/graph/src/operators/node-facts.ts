@@ -18,14 +18,19 @@ export function refuse({ node }: Pick<Question, "node">, found: string, expected
   throw badNode({ node: describeNode(node), found, expected });
 }
 
-/** Applies an operator. Kernels and arrays refuse sizes and types that do not go together: such a node came from a file. @throws ERR_GRAPH_NODE */
+/** Applies an operator. @throws ERR_GRAPH_NODE */
 export function applied(operator: Operator, call: Call): Applied {
+  return ofNode(call.node, () => operator.apply(call));
+}
+
+/** Does the work of a node. Kernels and arrays refuse sizes and types that do not go together: such a node came from a file. @throws ERR_GRAPH_NODE */
+export function ofNode<T>(node: NodeSpec, work: () => T): T {
   try {
-    return operator.apply(call);
+    return work();
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     const found = `inputs that do not go together (${cause.message})`;
-    throw badNode({ node: describeNode(call.node), found, expected: "sizes and types that do", cause });
+    throw badNode({ node: describeNode(node), found, expected: "sizes and types that do", cause });
   }
 }
 

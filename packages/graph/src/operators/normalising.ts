@@ -3,13 +3,32 @@
  * scale and a shift of each channel. The others measure them over groups of numbers; with z = (x - mean) / s and n numbers in a group,
  * backward and tangent of z are (d - mean(d) - z mean(z d)) / s.
  */
-import { matrix, type Vec } from "@secateur/core";
+import { matrix, type Pool, type Vec } from "@secateur/core";
 import type { Applied, Call, Operator, Question } from "../operator.ts";
-import { realOf, sizeOf } from "../value.ts";
+import { realOf, sizeOf, type Value } from "../value.ts";
 import { axisIn, inputOf, numberOf, refuse, sameAs } from "./node-facts.ts";
 
 /** Marks a node that stands for a correction of the convolution before it: it goes into its weights, so that it costs nothing. */
 export const foldedMark = "secateur.folded";
+
+/** A batch normalisation as alpha x + gamma in each channel: vectors of the pool. @param inputs - its scale, bias, mean and variance */
+export function channelFactors(
+  at: Pick<Question, "node">,
+  inputs: readonly Value[],
+  pool: Pool,
+): { readonly alpha: Vec; readonly gamma: Vec; readonly isIdentity: boolean } {
+  const [scale, bias, mean, variance] = inputs.map(realOf) as [Vec, Vec, Vec, Vec];
+  const channels = scale.length;
+  const epsilon = numberOf(at, "epsilon", 1e-5);
+  const [alpha, gamma] = [pool.take(channels), pool.take(channels)];
+  let isIdentity = true;
+  for (let c = 0; c < channels; c++) {
+    alpha[c] = scale[c]! / Math.sqrt(variance[c]! + epsilon);
+    gamma[c] = bias[c]! - mean[c]! * alpha[c]!;
+    isIdentity &&= alpha[c] === 1 && gamma[c] === 0;
+  }
+  return { alpha, gamma, isIdentity };
+}
 
 const batchNormalization: Operator = {
   name: "BatchNormalization",
@@ -28,15 +47,9 @@ const batchNormalization: Operator = {
   apply(call): Applied {
     const { pool } = call;
     const x = realOf(call.inputs[0]!);
-    const [scale, bias, mean, variance] = [1, 2, 3, 4].map((i) => realOf(call.inputs[i]!)) as [Vec, Vec, Vec, Vec];
-    const channels = scale.length;
-    const epsilon = numberOf(call, "epsilon", 1e-5);
-    const [alpha, gamma] = [pool.take(channels), pool.take(channels)];
-    for (let c = 0; c < channels; c++) {
-      alpha[c] = scale[c]! / Math.sqrt(variance[c]! + epsilon);
-      gamma[c] = bias[c]! - mean[c]! * alpha[c]!;
-    }
-    if (alpha.every((a: number) => a === 1) && gamma.every((c: number) => c === 0)) {
+    const { alpha, gamma, isIdentity } = channelFactors(call, call.inputs.slice(1, 5) as Value[], pool);
+    const channels = alpha.length;
+    if (isIdentity) {
       return { outputs: [x], kept: [alpha, gamma], backward: ([delta]) => [delta], tangent: ([t]) => [t?.slice()] };
     }
     const rows = x.length / Math.max(channels, 1);

@@ -341,6 +341,31 @@ export const operatorCases: readonly OperatorCase[] = [
     ],
     { name: "without bias", attributes: { hidden_size: 2 } },
   ),
+  one("LSTM", [[3, 2, 4], [2, 8, 4], [2, 8, 2], [2, 16], null, [2, 2, 2], [2, 2, 2], [2, 6]], {
+    name: "with peepholes, clipped",
+    attributes: { hidden_size: 2, direction: "bidirectional", clip: 0.75 },
+    floats: ["clip"],
+    outputs: 3,
+  }),
+  one("LSTM", [[3, 2, 4], [1, 8, 4], [1, 8, 2], null, null, null, null, [1, 6]], {
+    name: "with peepholes",
+    attributes: { hidden_size: 2 },
+    outputs: 3,
+  }),
+  one(
+    "GRU",
+    [
+      [3, 2, 4],
+      [1, 6, 4],
+      [1, 6, 2],
+    ],
+    {
+      name: "clipped",
+      attributes: { hidden_size: 2, clip: 0.5 },
+      floats: ["clip"],
+      outputs: 2,
+    },
+  ),
   one("Identity", [[2, 3]]),
   one("Dropout", [[2, 3]]),
   one("Cast", [[2, 3]], { attributes: { to: 1 } }),

@@ -3,6 +3,7 @@ import type { Vec } from "@secateur/core";
 import type { Applied, Call, Operator, Question } from "../operator.ts";
 import { numbersOf, type Shape, sizeOf } from "../value.ts";
 import { broadcastIndices } from "./broadcast.ts";
+import { lazily } from "./lazily.ts";
 import { axisIn, inputOf, listOrInput, numberOf } from "./node-facts.ts";
 
 /** The axes that go, as ONNX counts them. */
@@ -21,12 +22,11 @@ function inferReduced(question: Question) {
 }
 
 /** For every element of the input the one it goes into. */
-function targets(call: Call): { into: Int32Array; count: number; size: number } {
+function targets(call: Call): { into: Int32Array; size: number } {
   const { shape } = call.inputs[0]!;
   const axes = axesOf(call);
   const kept: Shape = shape.map((extent, i) => (axes.includes(i) ? 1 : extent));
-  const size = sizeOf(kept);
-  return { into: broadcastIndices(kept, shape), size, count: size === 0 ? 0 : sizeOf(shape) / size };
+  return { into: broadcastIndices(kept, shape), size: sizeOf(kept) };
 }
 
 interface Rule {
@@ -47,15 +47,31 @@ const SUMS: Readonly<Record<string, Rule>> = {
 };
 
 function applySum(call: Call, { of, finish, slope }: Rule): Applied {
-  const { data: x, kind } = call.inputs[0]!;
-  const { into, size, count } = targets(call);
+  const { data: x, kind, shape } = call.inputs[0]!;
+  const known = lazily(() => targets(call));
+  const axes = axesOf(call);
+  const first = axes.length === 0 ? shape.length : Math.min(...axes);
+  // Axes at the end: neighbours go into one sum.
+  const areLast = axes.length === shape.length - first;
+  const size = sizeOf(shape.filter((_, axis) => !axes.includes(axis)));
+  const count = size === 0 ? 0 : x.length / size;
   const sums = new Float64Array(size);
-  for (let i = 0; i < x.length; i++) sums[into[i]!]! += of(x[i]!);
+  if (areLast) {
+    for (let k = 0, i = 0; k < size; k++) {
+      let sum = 0;
+      for (const end = i + count; i < end; i++) sum += of(x[i]!);
+      sums[k] = sum;
+    }
+  } else {
+    const { into } = known();
+    for (let i = 0; i < x.length; i++) sums[into[i]!]! += of(x[i]!);
+  }
   const y = kind === "real" ? call.pool.take(size) : numbersOf(kind, size, "f64");
   for (let k = 0; k < size; k++) y[k] = finish(sums[k]!, count);
   return {
     outputs: [y],
     backward([delta]) {
+      const { into } = known();
       const out = call.pool.take(x.length);
       for (let i = 0; i < out.length; i++) out[i] = delta![into[i]!]! * slope(x[i]!, y[into[i]!]!, count);
       call.pool.give(delta!);
@@ -63,6 +79,7 @@ function applySum(call: Call, { of, finish, slope }: Rule): Applied {
     },
     tangent([t]) {
       if (!t) return [undefined];
+      const { into } = known();
       const changes = new Float64Array(size);
       for (let i = 0; i < t.length; i++) changes[into[i]!]! += t[i]! * slope(x[i]!, y[into[i]!]!, count);
       const out = call.pool.take(size);

@@ -2,8 +2,9 @@
  * LSTM and GRU written out as the graph they stand for, a step of time after the other (ONNX operator specification, LSTM and GRU):
  *   LSTM  i, o, f = sigmoid(W x + R h + b),  c' = tanh(W x + R h + b),  c = f c + i c',  h = o tanh(c)
  *   GRU   z, r = sigmoid(W x + R h + b),  h' = tanh(W x + r (R h + b)) or tanh(W x + R (r h) + b),  h = (1 - z) h' + z h
- * with sigmoid and tanh replaced by what the node names as its activations. Derivatives come from those of the parts. Peepholes, clipping,
- * lengths by example and activations that differ between the directions are refused.
+ * with sigmoid and tanh replaced by what the node names as its activations. Peepholes add P c to what the gates see (the output's gate sees the new
+ * c), and clipping bounds what the gates' activations see. Derivatives come from those of the parts. Lengths by example and activations that differ
+ * between the directions are refused.
  */
 import { badNode } from "../errors.ts";
 import type { Attribute, GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
@@ -78,11 +79,10 @@ function assertPlain(node: NodeSpec): void {
   const isSame = !Array.isArray(both) || both.every((name, i) => name === one[i % one.length]);
   if (!isSame || !one.every((name) => knownActivations.includes(name))) refuse(`activations ${String(both)}`);
   if (activation_alpha !== undefined || activation_beta !== undefined) refuse("constants of its activations");
-  if (clip !== undefined) refuse("clipping");
+  if (clip !== undefined && !(Number(clip) > 0)) refuse(`clipping at ${String(clip)}`);
   if (layout === 1) refuse("layout 1");
   if (input_forget === 1) refuse("input_forget");
   if (node.inputs[4]) refuse("lengths by example");
-  if (node.inputs[7]) refuse("peepholes");
 }
 
 /** Activations that are operators of the same name, with the constants that these have by themselves. */
@@ -109,6 +109,8 @@ interface Writer {
   whole(...numbers: readonly number[]): string;
   zeros(shape: Shape): string;
   one(): string;
+  /** A number that is not whole. */
+  real(number: number): string;
 }
 
 function nodeWriter({ name, outputs: [first] }: NodeSpec): Writer {
@@ -142,6 +144,7 @@ function nodeWriter({ name, outputs: [first] }: NodeSpec): Writer {
         data: new Float32Array(shape.reduce((product, extent) => product * extent, 1)),
       }),
     one: () => constant("one", { dtype: "f32", shape: [], data: Float32Array.of(1) }),
+    real: (number) => constant(`real ${number}`, { dtype: "f32", shape: [], data: Float32Array.of(number) }),
   };
 }
 
@@ -166,8 +169,8 @@ interface Written {
 }
 
 /** Names of what one direction works with. */
-function operands({ call, whole, zeros }: Writer, { node, d, shape, products, recurrent }: Direction) {
-  const [x = "", w = "", r = "", b = "", , h0 = "", c0 = ""] = node.inputs;
+function operands({ call, whole, zeros, real }: Writer, { node, d, shape, products, recurrent }: Direction) {
+  const [x = "", w = "", r = "", b = "", , h0 = "", c0 = "", p = ""] = node.inputs;
   const hidden = Number(node.attributes.hidden_size);
   if (!(hidden > 0)) throw badNode({ node: describeNode(node), found: "no hidden_size", expected: "one" });
   const part = (name: string): string =>
@@ -202,7 +205,17 @@ function operands({ call, whole, zeros }: Writer, { node, d, shape, products, re
     const first = call("Split", [name], { axis: 1 }, gates);
     return Array.from({ length: gates }, (_, i) => (i === 0 ? first : `${first}.${i}`));
   };
+  const peepholes = p === "" ? undefined : part(p);
+  const clip = node.attributes.clip === undefined ? undefined : Number(node.attributes.clip);
   return {
+    /** A sum plus P c of the gate at a place among input, output and forgetting; the sum where there are no peepholes. */
+    seen(sum: string, gate: number, c: string): string {
+      if (!peepholes) return sum;
+      const own = call("Slice", [peepholes, whole(gate * hidden), whole((gate + 1) * hidden), whole(0)]);
+      return call("Add", [sum, call("Mul", [own, c])]);
+    },
+    /** What an activation is given. */
+    bounded: (sum: string): string => (clip === undefined ? sum : call("Clip", [sum, real(-clip), real(clip)])),
     again,
     recurrentBias: biasPart(1),
     h: start(h0),
@@ -216,16 +229,17 @@ function operands({ call, whole, zeros }: Writer, { node, d, shape, products, re
 
 function lstm(writer: Writer, direction: Direction): Written {
   const { call } = writer;
-  const { again, recurrentBias, at, split, plus, ...first } = operands(writer, direction);
+  const { again, recurrentBias, at, split, plus, seen, bounded, ...first } = operands(writer, direction);
   const [gate, value, output] = activationsOf(direction.node);
   const steps: string[] = [];
   let [h, c] = [first.h, first.c()];
   for (const t of direction.order) {
     const sums = plus(call("Add", [at(t), again(h)]), recurrentBias);
     const [i, o, f, g] = split(sums) as [string, string, string, string];
-    const kept = call("Mul", [call(gate, [f]), c]);
-    c = call("Add", [kept, call("Mul", [call(gate, [i]), call(value, [g])])]);
-    h = call("Mul", [call(gate, [o]), call(output, [c])]);
+    const opened = (sum: string, place: number): string => call(gate, [bounded(seen(sum, place, c))]);
+    const kept = call("Mul", [opened(f, 2), c]);
+    c = call("Add", [kept, call("Mul", [opened(i, 0), call(value, [bounded(g)])])]);
+    h = call("Mul", [opened(o, 1), call(output, [c])]);
     steps[t] = h;
   }
   return { steps, h, c };
@@ -233,7 +247,7 @@ function lstm(writer: Writer, direction: Direction): Written {
 
 function gru(writer: Writer, direction: Direction): Written {
   const { call, whole, one } = writer;
-  const { again, recurrentBias, at, split, plus, hidden, ...first } = operands(writer, direction);
+  const { again, recurrentBias, at, split, plus, bounded, hidden, ...first } = operands(writer, direction);
   const [gate, value] = activationsOf(direction.node);
   const isBefore = direction.node.attributes.linear_before_reset === 1;
   const fresh = [2 * hidden, 3 * hidden] as const;
@@ -246,11 +260,11 @@ function gru(writer: Writer, direction: Direction): Written {
       string,
       string,
     ];
-    const z = call(gate, [call("Add", [xz, hz])]);
-    const r = call(gate, [call("Add", [xr, hr])]);
+    const z = call(gate, [bounded(call("Add", [xz, hz]))]);
+    const r = call(gate, [bounded(call("Add", [xr, hr]))]);
     const bias = recurrentBias && call("Slice", [recurrentBias, whole(fresh[0]), whole(fresh[1]), whole(0)]);
     const inner = isBefore ? call("Mul", [r, hh]) : plus(again(call("Mul", [r, h]), fresh), bias);
-    const next = call(value, [call("Add", [xh, inner])]);
+    const next = call(value, [bounded(call("Add", [xh, inner]))]);
     h = call("Add", [call("Mul", [call("Sub", [one(), z]), next]), call("Mul", [z, h])]);
     steps[t] = h;
   }

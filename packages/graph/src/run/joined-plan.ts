@@ -1,11 +1,12 @@
 /**
- * A plan whose chains of elementwise steps are joined: a value that only one further elementwise step reads is never written out. Every function
- * rounds as its step would, so that the numbers are the same.
+ * A plan whose steps are joined where a value that only one further step reads need not be written out: chains of elementwise steps, whose
+ * functions round as the steps would, and products with weights with what follows them, which round a scale and a bias once less.
  */
-import type { ElementwiseStep, Pool, Vec } from "@secateur/core";
+import type { ElementwiseInput, ElementwiseStep, Pool, Vec } from "@secateur/core";
 import type { Plan, Step } from "../plan/plan.ts";
 import type { Value } from "../value.ts";
-import { type ProgramInput, programNumbers, runProgram } from "./programs.ts";
+import { extended, type Layer, layerOf, readBy } from "./joined-layers.ts";
+import { programNumbers, stretchedStrides } from "./programs.ts";
 
 /** One pass over memory: a program over values of the plan, by number, then numbers. */
 export interface Chain {
@@ -14,10 +15,11 @@ export interface Chain {
   readonly steps: readonly ElementwiseStep[];
 }
 
-/** A step of the plan, or the last step of a chain. */
+/** A step of the plan, or the last step of a chain or layer. */
 export interface Unit {
   readonly step: Step;
   readonly chain?: Chain;
+  readonly layer?: Layer;
 }
 
 /** A plan in units. */
@@ -49,8 +51,18 @@ function join(plan: Plan): JoinedPlan {
   for (const { inputs } of plan.steps) for (const slot of new Set(inputs)) use(slot);
   for (const slot of plan.outputs.values()) use(slot);
   const chains = new Map<number, { readonly step: Step; readonly build: ChainBuilder }>();
+  const layers = new Map<number, Layer>();
+  const made = new Set<number>();
+  const isFree = (slot: number): boolean => made.has(slot) && uses.get(slot) === 1;
   const units: Unit[] = [];
   for (const step of plan.steps) {
+    const layer = longerLayer(step, { plan, layers, isFree }) ?? layerOf(step, plan);
+    for (const slot of step.outputs) made.add(slot);
+    if (layer) {
+      layers.set(step.outputs[0]!, layer);
+      units.push({ step, layer });
+      continue;
+    }
     if (!step.program) {
       units.push({ step });
       continue;
@@ -65,15 +77,40 @@ function join(plan: Plan): JoinedPlan {
     chains.set(step.outputs[0]!, { step, build });
     units.push({ step, chain: finishChain(build) });
   }
-  // What a later chain took in is not computed by itself.
+  // What a later chain or layer took in is not computed by itself.
   const taken = new Set([...chains.values()].flatMap(({ build }) => [...build.taken]));
-  const kept = units.filter(({ step, chain }) => !chain || !taken.has(step.outputs[0]!));
+  const kept = units.filter(({ step, chain, layer }) => {
+    const [output] = step.outputs;
+    return layer ? layers.has(output!) : !chain || !taken.has(output!);
+  });
   const lastUse = plan.types.map(() => -1);
-  kept.forEach(({ step, chain }, u) => {
-    for (const slot of chain?.inputs ?? step.inputs) if (slot !== undefined) lastUse[slot] = u;
+  kept.forEach((unit, u) => {
+    for (const slot of readByUnit(unit)) lastUse[slot] = u;
   });
   for (const slot of plan.outputs.values()) lastUse[slot] = kept.length;
   return { units: kept, lastUse };
+}
+
+/** Values that a unit reads. */
+export function readByUnit({ step, chain, layer }: Unit): readonly number[] {
+  if (layer) return readBy(layer);
+  return chain?.inputs ?? step.inputs.filter((slot) => slot !== undefined);
+}
+
+/** The layer that a step goes on, taken out of `layers`: of two, the one that came last. */
+function longerLayer(
+  step: Step,
+  at: { plan: Plan; layers: Map<number, Layer>; isFree: (slot: number) => boolean },
+): Layer | undefined {
+  const inputs = [...new Set(step.inputs)].filter((slot) => slot !== undefined).sort((a, b) => b - a);
+  for (const slot of inputs) {
+    const before = at.layers.get(slot);
+    const layer = before && at.isFree(slot) ? extended(before, step, at) : undefined;
+    if (!layer) continue;
+    at.layers.delete(slot);
+    return layer;
+  }
+  return undefined;
 }
 
 /** A value of a chain that is not numbered yet. */
@@ -130,18 +167,28 @@ function finishChain({ functions }: ChainBuilder): Chain {
   return { inputs, numbers, steps: functions.map(([name, ...values]) => [name, ...values.map(placeOf)] as const) };
 }
 
+/** Strides of the arrays of a chain: all runs of a plan have the same shapes. */
+const knownStrides = new WeakMap<Chain, readonly (readonly number[])[]>();
+
 /** Runs a chain over its inputs. */
 export function runChain(
-  { numbers, steps }: Chain,
+  chain: Chain,
   values: readonly Value[],
   { pool, shape, out }: { pool: Pool; shape: Value["shape"]; out: Vec },
 ): void {
+  const { numbers, steps } = chain;
+  let strides = knownStrides.get(chain);
+  if (!strides) {
+    strides = values.map((value) => stretchedStrides(value.shape, shape));
+    knownStrides.set(chain, strides);
+  }
   const copies: Vec[] = [];
-  const inputs = values.map((value): ProgramInput => {
+  const inputs: ElementwiseInput[] = values.map((value, i) => {
     const { data, isOwn } = programNumbers(value, pool);
     if (isOwn) copies.push(data);
-    return { data, shape: value.shape };
+    return { data, strides: strides[i]! };
   });
-  runProgram(pool, { shape, inputs: [...inputs, ...numbers], steps, out });
+  inputs.push(...numbers);
+  pool.kernels.elementwise!({ shape, inputs, steps, out });
   for (const copy of copies) pool.give(copy);
 }

@@ -1,11 +1,12 @@
 /** A plan run forward: values are freed after their last use. */
 import type { Pool, Vec } from "@secateur/core";
 import type { Applied } from "../operator.ts";
-import { applied } from "../operators/node-facts.ts";
+import { applied, ofNode } from "../operators/node-facts.ts";
 import type { Plan, Step } from "../plan/plan.ts";
 import { type Numbers, sizeOf, type Value } from "../value.ts";
-import { joinedPlan, runChain, type Unit } from "./joined-plan.ts";
+import { joinedPlan, readByUnit, runChain, type Unit } from "./joined-plan.ts";
 import { runsPrograms } from "./programs.ts";
+import { runLayer } from "./run-layer.ts";
 
 /** What a run works with. */
 export interface RunSpec {
@@ -66,17 +67,31 @@ function startJoined(spec: RunSpec): GraphRun {
   const owned = createOwned(pool);
   const { units, lastUse } = joinedPlan(plan);
   const take = (unit: Unit, u: number): void => {
-    if (unit.chain) {
-      const slot = unit.step.outputs[0]!;
-      const inputs = unit.chain.inputs.map((input) => values[input]!);
-      const type = unit.step.types[0]!;
-      const out = pool.take(sizeOf(type.shape));
-      runChain(unit.chain, inputs, { pool, shape: type.shape, out });
+    const { step, chain, layer } = unit;
+    const slot = step.outputs[0]!;
+    const type = step.types[0]!;
+    /** Whether a value may be written over, because nothing reads it or another value with its numbers any more. */
+    const isOver = (input: number): boolean => lastUse[input] === u && owned.count(values[input]!.data) === 1;
+    const put = (out: Vec): void => {
       values[slot] = { ...type, data: out };
       owned.add(out);
-    } else takeStep(unit.step, { plan, pool, values, owned, isRead: (slot) => lastUse[slot]! >= 0 });
-    const inputs = unit.chain?.inputs ?? unit.step.inputs;
-    letGo(inputs, { plan, values, owned, isLast: (slot) => lastUse[slot] === u });
+    };
+    if (chain) {
+      const out = pool.take(sizeOf(type.shape));
+      runChain(
+        chain,
+        chain.inputs.map((input) => values[input]!),
+        { pool, shape: type.shape, out },
+      );
+      put(out);
+    } else if (layer) {
+      const { sum } = layer;
+      const given = layer.step.inputs[layer.layer.weights];
+      const reuse = !spec.weights && !plan.params.get(given!)?.tensor.distant;
+      const run = { values, pool, reuse, isOver: sum !== undefined && isOver(sum) };
+      put(ofNode(layer.step.node, () => runLayer(layer, run)));
+    } else takeStep(step, { plan, pool, values, owned, isRead: (slot) => lastUse[slot]! >= 0 });
+    letGo(readByUnit(unit), { plan, values, owned, isLast: (slot) => lastUse[slot] === u });
   };
   return { values, advance: () => units.forEach(take), release: () => owned.release() };
 }
@@ -84,6 +99,7 @@ function startJoined(spec: RunSpec): GraphRun {
 /** Vectors of the pool that values of a run are in, and by how many. */
 interface Owned {
   has(data: Numbers): boolean;
+  count(data: Numbers): number;
   add(data: Numbers): void;
   drop(data: Numbers): void;
   release(): void;
@@ -93,6 +109,7 @@ function createOwned(pool: Pool): Owned {
   const counts = new Map<Numbers, number>();
   return {
     has: (data) => counts.has(data),
+    count: (data) => counts.get(data) ?? 0,
     add: (data) => counts.set(data, (counts.get(data) ?? 0) + 1),
     drop(data) {
       const count = counts.get(data);

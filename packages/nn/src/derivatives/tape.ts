@@ -26,7 +26,7 @@ export interface Tape {
 }
 
 /** How a batch is run. */
-export interface RunSpec extends Partial<Pick<OpCall, "mode" | "onStatistics" | "random">> {
+export interface RunSpec extends Partial<Pick<OpCall, "mode" | "onStatistics" | "random" | "reuse">> {
   readonly network: NetworkSpec;
   readonly weights: Weights;
   /** [batch, features], images in the network's layout; kept as it is */
@@ -110,7 +110,7 @@ function run(
   visit: (steps: readonly Step[], index: number) => void,
   onInput: (input: Mat) => void = () => undefined,
 ): { steps: readonly Step[]; input: Mat } {
-  const { weights, pool, mode = "eval", onStatistics, random, panels } = spec;
+  const { weights, pool, mode = "eval", onStatistics, random, reuse = false, panels } = spec;
   const rows = channelsLast(spec.input, graph, pool);
   const input = panels ? intoPanels(rows === spec.input ? copied(rows, pool) : rows, pool) : rows;
   onInput(input);
@@ -118,7 +118,7 @@ function run(
   for (const node of graph.nodes) {
     const inputs = node.inputs.map((from) => (from === networkInput ? input : steps[from]!.output));
     const optional = { ...(onStatistics ? { onStatistics } : {}), ...(random ? { random } : {}) };
-    const call = { node, inputs, weights, pool, mode, ...optional };
+    const call = { node, inputs, weights, pool, mode, reuse, ...optional };
     steps.push(panels ? applyInPanels(call, panels) : applyLayer(call));
     visit(steps, node.index);
   }

@@ -1,7 +1,8 @@
 /**
  * y = x W' + b. Backward: dL/dx = delta W, dL/dW = delta' x, dL/db = the column sums of delta. Tangent: t W' + x V' + v.
  */
-import { dtypeOf, type Kernels, type Mat, matrix } from "@secateur/core";
+import { type ConvolutionShape, dtypeOf, type Kernels, type Mat, matrix } from "@secateur/core";
+import type { Node } from "../graph/graph.ts";
 import type { LayerOf } from "../graph/layer-spec.ts";
 import { eachSegment, type GradientSink, type OpCall, rowsOf, type Step, take } from "./op.ts";
 
@@ -12,8 +13,22 @@ export function dense(call: OpCall, layer: LayerOf<"dense">): Step {
   const x = call.inputs[0]!;
   const w = weights.get(`${layer.name}.weight`)!;
   const output = take(pool, x.rows, layer.out);
-  kernels.gemm({ a: x, b: w, transposeB: true, out: output });
-  if (layer.bias !== false) kernels.addRow(output, weights.get(`${layer.name}.bias`)!.data);
+  const bias = layer.bias === false ? undefined : weights.get(`${layer.name}.bias`)!.data;
+  if (call.reuse) {
+    // Images of one pixel: the product of the kernels that keeps what it makes of weights.
+    const shape = pixelsOf(node, layer, x.rows);
+    kernels.convolve({
+      shape,
+      images: x.data,
+      weights: w.data,
+      reuse: true,
+      out: output.data,
+      ...(bias ? { bias } : {}),
+    });
+  } else {
+    kernels.gemm({ a: x, b: w, transposeB: true, out: output });
+    if (bias) kernels.addRow(output, bias);
+  }
   return {
     output,
     kept: [],
@@ -35,6 +50,18 @@ export function dense(call: OpCall, layer: LayerOf<"dense">): Step {
       return out;
     },
   };
+}
+
+const shapes = new WeakMap<Node, ConvolutionShape>();
+
+/** The shape of a dense layer as a convolution, the same object for batches of the same size. */
+function pixelsOf(node: Node, layer: LayerOf<"dense">, batch: number): ConvolutionShape {
+  const known = shapes.get(node);
+  if (known?.batch === batch) return known;
+  const pixel = { height: 1, width: 1, kernel: [1, 1], stride: 1, padding: 0, dilation: 1, groups: 1 } as const;
+  const shape = { batch, channels: layer.in, outputs: layer.out, ...pixel };
+  shapes.set(node, shape);
+  return shape;
 }
 
 function writeGradients(spec: {

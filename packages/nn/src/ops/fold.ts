@@ -91,6 +91,21 @@ export function fold(node: Node, layer: LayerOf<"conv2d">, weights: Weights, isF
   };
 }
 
+/** s and b~ beside W as it is: what kernels take where nothing goes back. */
+export function factorsOf(
+  node: Node,
+  layer: LayerOf<"conv2d">,
+  weights: Weights,
+): { readonly scale?: Vec; readonly bias?: Vec } {
+  const own = layer.bias === false ? undefined : weights.get(`${layer.name}.bias`)!.data;
+  const { norm } = node;
+  if (!norm) return own ? { bias: own } : {};
+  const get = (name: string): Vec => weights.get(`${norm.name}.${name}`)!.data;
+  const [gamma, beta, mean, variance] = [get("weight"), get("bias"), get("running_mean"), get("running_var")];
+  const scale = like(gamma, gamma.length, (o) => gamma[o]! / Math.sqrt(variance[o]! + (norm.epsilon ?? 1e-5)));
+  return { scale, bias: like(gamma, gamma.length, (o) => beta[o]! + scale[o]! * ((own?.[o] ?? 0) - mean[o]!)) };
+}
+
 function unfolded(names: { weight: string; bias: string }, W: Mat, own: Vec | undefined): Folded {
   return {
     w: W.data,

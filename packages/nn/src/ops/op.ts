@@ -42,6 +42,8 @@ export interface OpCall {
   readonly onStatistics?: (layer: string, mean: Float64Array, variance: Float64Array) => void;
   /** For dropout. */
   readonly random?: () => number;
+  /** Whether the pass is for its outputs alone, by weights that come again: what kernels make of them is kept. Default false. */
+  readonly reuse?: boolean;
   /** Examples that lie side by side for each channel, so that values are [batch / lanes, positions * channels * lanes]; default 1. */
   readonly lanes?: number;
 }

@@ -3,10 +3,11 @@
  * whole images: the mean of all positions. Max sends deltas to the entry it took, the mean a share to each. A mean is a convolution
  * channel by channel whose taps are all the same.
  */
-import type { Mat, Vec } from "@secateur/core";
-import { zeros } from "@secateur/core";
+import { dtypeOf, type Mat, type Vec, zeros } from "@secateur/core";
+import type { Node } from "../graph/graph.ts";
 import type { PoolSpec } from "../graph/layer-spec.ts";
 import { sizeOf } from "../graph/value-shape.ts";
+import type { Pool } from "../pool.ts";
 import { type OpCall, type Step, take } from "./op.ts";
 
 /** Largest entries. */
@@ -53,7 +54,7 @@ export function globalAveragePool(call: OpCall): Step {
 }
 
 function means(
-  { pool, node, inputs }: OpCall,
+  { pool, node, inputs, reuse = false }: OpCall,
   geometry: { kernel: readonly [number, number]; stride: number; padding: number },
 ): Step {
   const { kernels } = pool;
@@ -69,11 +70,10 @@ function means(
     dilation: 1,
     ...geometry,
   };
-  const taps = geometry.kernel[0] * geometry.kernel[1];
-  const weights: Vec = zeros(channels * taps, pool.dtype).fill(1 / taps);
+  const weights = sharesOf(node, channels * geometry.kernel[0] * geometry.kernel[1], pool);
   const apply = (input: Mat): Mat => {
     const out = take(pool, input.rows, sizeOf(node.shape));
-    kernels.convolve({ shape, images: input.data, weights, out: out.data });
+    kernels.convolve({ shape, images: input.data, weights, reuse, out: out.data });
     return out;
   };
   return {
@@ -87,4 +87,15 @@ function means(
     },
     tangent: ([t]) => t && apply(t),
   };
+}
+
+const shares = new WeakMap<Node, Vec>();
+
+/** Taps that are all the same, by node: `length` of them over the channels. */
+function sharesOf(node: Node, length: number, { dtype }: Pool): Vec {
+  const known = shares.get(node);
+  if (known && dtypeOf(known) === dtype) return known;
+  const made = zeros(length, dtype).fill(node.inputShapes[0]!.channels / length);
+  shares.set(node, made);
+  return made;
 }

@@ -29,9 +29,10 @@ export { findChromium, howToGetChromium } from "./pack/browser/find-chromium.ts"
 export { readCosts, runCalibrate } from "./pack/costs-file.ts";
 export { onnxPackGraph, type PackedOnnx } from "./pack/onnx-graph.ts";
 export { packText } from "./pack/pack-text.ts";
-export { type BenchDocument, runBench } from "./pack/run-bench.ts";
+export { type BenchDocument, type BenchModel, benchModel, runBench } from "./pack/run-bench.ts";
 export { type PackDocument, type PackSettings, runPack } from "./pack/run-pack.ts";
 export { runUnpack, type UnpackDocument, unpackText } from "./pack/run-unpack.ts";
+export { stockOfNetwork } from "./pack/stock-forms.ts";
 export { findAnyEntry, findCurvature, findEntry } from "./plugins/find-entry.ts";
 export { findEncoder } from "./plugins/find-format.ts";
 export { findReporter } from "./plugins/find-reporter.ts";
@@ -43,6 +44,7 @@ export { installedPlugins } from "./plugins/installed-plugins.ts";
 export { withOptionOwners } from "./plugins/option-owners.ts";
 export { ownVersion } from "./plugins/own-version.ts";
 export { unmetPeers } from "./plugins/unmet-peers.ts";
+export { statedKeys, statedText } from "./preprocessing/preprocessing.ts";
 export { checkPruneOutputs } from "./prune/finished-prune.ts";
 export {
   biasSettings,

@@ -93,11 +93,12 @@ export async function coupledModel(model: PrunableModel, sets: readonly ChannelS
     ...passedOn(model),
     ...derivatives(model, layoutOf),
   };
+  const sizes = new Map([...infos].map(([name, { rows, cols }]) => [name, rows * cols]));
   return {
     model: coupled,
     wrapEstimator: (estimator) => coupledEstimator(estimator, { model, layoutOf }),
     wrapRetrainer: (retrainer) => coupledRetrainer(retrainer, { sets, infos }, offsets),
-    memberMasks: (masks) => memberMasks({ sets, infos }, masks),
+    memberMasks: (masks) => memberMasks({ sets, infos }, masks, sizes),
   };
 }
 

@@ -1,4 +1,5 @@
 import { arrayDataset, createRng, createRunContext, matrix, type Vec } from "@secateur/core";
+import { createGraphModel, createGraphRetrainer, type GraphSpec, type GraphTensor } from "@secateur/graph";
 import { createNetwork, createRetrainer, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
 import { coupledModel } from "./coupled-model.ts";
@@ -80,4 +81,40 @@ test("weights that are written after a training keep the biases that it made, an
   expect(other.bias()).toEqual(trained);
   await other.model.write(group, whole);
   expect(other.bias()).toEqual(bias());
+});
+
+test("biases of an ONNX graph, which train beside its weights, stay at zero where their group is gone, and are kept otherwise", async () => {
+  const tensor = (name: string, ...shape: number[]): GraphTensor => {
+    const size = shape.reduce((product, extent) => product * extent, 1);
+    return { name, dtype: "f32", shape, data: Float32Array.from({ length: size }, () => rng.normal()) };
+  };
+  const node = (op: string, inputs: string[], output: string) => ({
+    ...{ name: output, op, domain: "", inputs, outputs: [output] },
+    attributes: op === "Gemm" ? { transB: 1 } : {},
+  });
+  // The slope of a sigmoid is nowhere 0, so a channel whose weights are gone would train its bias.
+  const graph: GraphSpec = {
+    name: "g",
+    nodes: [node("Gemm", ["x", "a", "ab"], "h"), node("Sigmoid", ["h"], "s"), node("Gemm", ["s", "c", "cb"], "y")],
+    initializers: [tensor("a", 3, 4), tensor("ab", 3), tensor("c", 3, 3), tensor("cb", 3)],
+    inputs: [{ name: "x", dtype: "f32", shape: ["n", 4] }],
+    outputs: [{ name: "y", dtype: "f32", shape: ["n", 3] }],
+  };
+  const opened = createGraphModel({ graph, opsets: { "": 17 } });
+  const own = { ...opened, evaluate: opened.evaluate! };
+  const inAll: readonly ChannelSet[] = [
+    { name: "a", count: 3, members: [{ param: "a", rows: each(3) }], offsets: [{ name: "ab", places: each(3) }] },
+  ];
+  const { model, wrapRetrainer } = await coupledModel(own, inAll);
+  const retrainer = wrapRetrainer(createGraphRetrainer(own, { data, batchSize: 10 }));
+  const whole = await model.read("a");
+  const dense = await own.read("ab");
+  const mask = Uint8Array.from(whole.data, (_, i) => (Math.floor(i / 4) === 1 ? 0 : 1));
+  await model.write("a", { ...whole, data: whole.data.map((x: number, i: number) => x * mask[i]!) as Vec });
+  await retrainer.retrain({ epochs: 2, learningRate: () => 0.05, masks: new Map([["a", mask]]) }, createRunContext());
+  const trained = await own.read("ab");
+  expect(trained.data[1]).toBe(0);
+  for (const i of [0, 2]) expect(trained.data[i]).not.toBe(dense.data[i]);
+  await model.write("a", await model.read("a"));
+  expect([...(await own.read("ab")).data]).toEqual([...trained.data]);
 });

@@ -10,14 +10,19 @@ export interface CoupledSets {
 }
 
 /**
- * Masks of the members from masks of sets [groups * weights of a group], and of the offsets that are parameters, which may be trained: 0 where all
- * weights of a group are pruned. Weights and offsets in no group are kept.
+ * Masks of the members from masks of sets [groups * weights of a group], and of the offsets that are trained: 0 where all weights of a group are
+ * pruned. Weights and offsets in no group are kept.
+ *
+ * @param sizes - entries of every tensor that is trained, by name
  */
-export function memberMasks({ sets, infos }: CoupledSets, masks: ReadonlyMap<string, Mask>): ReadonlyMap<string, Mask> {
+export function memberMasks(
+  { sets, infos }: CoupledSets,
+  masks: ReadonlyMap<string, Mask>,
+  sizes: ReadonlyMap<string, number>,
+): ReadonlyMap<string, Mask> {
   const out = new Map<string, Mask>();
   const maskOf = (name: string): Mask => {
-    const { rows, cols } = infos.get(name)!;
-    const mask = out.get(name) ?? new Uint8Array(rows * cols).fill(1);
+    const mask = out.get(name) ?? new Uint8Array(sizes.get(name)!).fill(1);
     out.set(name, mask);
     return mask;
   };
@@ -32,7 +37,7 @@ export function memberMasks({ sets, infos }: CoupledSets, masks: ReadonlyMap<str
     }
     const each = mask.length / set.count;
     for (const { name, places } of set.offsets) {
-      if (!infos.has(name)) continue;
+      if (!sizes.has(name)) continue;
       const own = maskOf(name);
       places.forEach((list, g) => {
         const isKept = mask.subarray(g * each, (g + 1) * each).includes(1);
@@ -45,6 +50,7 @@ export function memberMasks({ sets, infos }: CoupledSets, masks: ReadonlyMap<str
 
 /** The retrainer of the members as one of the sets. */
 export function coupledRetrainer(inner: Retrainer, coupled: CoupledSets, offsets: GroupOffsets): Retrainer {
+  const sizes = new Map(inner.capture().map(({ name, data }) => [name, data.length]));
   return {
     stepsPerEpoch: inner.stepsPerEpoch,
     examples: inner.examples,
@@ -52,12 +58,12 @@ export function coupledRetrainer(inner: Retrainer, coupled: CoupledSets, offsets
     capture: () => inner.capture(),
     async restore(tensors) {
       await inner.restore(tensors);
-      await offsets.renew(coupled.infos);
+      await offsets.renew(sizes);
     },
     async retrain(request: RetrainRequest, ctx) {
-      const masks = memberMasks(coupled, request.masks);
+      const masks = memberMasks(coupled, request.masks, sizes);
       const done = await inner.retrain({ ...request, masks }, ctx);
-      await offsets.renew(coupled.infos);
+      await offsets.renew(sizes);
       return done;
     },
   };

@@ -17,7 +17,7 @@ export const limitKeys: readonly (keyof LimitSettings)[] = ["flops", "bytes", "m
 
 /** What units are written as, for help and messages. */
 export const unitsAllowed =
-  "weights, of-every:KEEP/OF such as of-every:2/4 (with :channels behind it along input channels), blocks:ROWSxCOLS such as blocks:4x1, kernels, rows, columns or channels, each with PATTERN= before it for some layers only";
+  "weights, of-every:KEEP/OF such as of-every:2/4 (with :channels behind it along input channels), blocks:ROWSxCOLS such as blocks:4x1, kernels, rows, columns, inputs or channels, each with PATTERN= before it for some layers only";
 
 /** One text of `units`; undefined for one that is none. */
 export function parseUnits(text: string): NonNullable<Budget["units"]>[number] | undefined {
@@ -28,7 +28,9 @@ export function parseUnits(text: string): NonNullable<Budget["units"]>[number] |
 }
 
 function unitsOf(name: string): UnitSpec | undefined {
-  const kind = (["weights", "kernels", "rows", "columns", "channels"] as const).find((known) => known === name);
+  const kind = (["weights", "kernels", "rows", "columns", "inputs", "channels"] as const).find(
+    (known) => known === name,
+  );
   if (kind) return { kind };
   const [, what, one, sign, other, along] =
     /^(of-every|blocks)[:](\d{1,6})([/x])(\d{1,6})(:channels)?$/.exec(name) ?? [];

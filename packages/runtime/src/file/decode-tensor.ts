@@ -45,28 +45,14 @@ export function decodeTensor(
   const kept = keptValues(entry, stored, scales ? 4 * rows : 0);
   const rowLength = size / rows;
   const data = entry.kept === undefined ? kept : new Float32Array(size);
-  if (entry.kept === undefined) {
-    if (scales) {
-      for (let row = 0; row < rows; row++) {
-        const scale = scales[row]!;
-        for (let k = row * rowLength, end = k + rowLength; k < end; k++) data[k] = data[k]! * scale;
-      }
-    }
-  } else {
-    let next = 0;
-    for (let byte = 0, row = 0, end = rowLength, scale = scales?.[0] ?? 1; byte < mask.length; byte++) {
-      for (let bits = mask[byte]!; bits !== 0; bits &= bits - 1) {
-        const index = 8 * byte + 31 - Math.clz32(bits & -bits);
-        if (index >= size || next >= kept.length) refuse("its mask keeps more than it has values");
-        if (index >= end) {
-          row = Math.floor(index / rowLength);
-          end = (row + 1) * rowLength;
-          if (scales) scale = scales[row]!;
-        }
-        data[index] = kept[next++]! * scale;
-      }
-    }
+  if (entry.kept !== undefined) {
+    const next = spread(kept, mask, data);
+    if (next > kept.length) refuse("its mask keeps more than it has values");
     if (next !== kept.length) refuse(`its mask keeps ${next} and it has ${kept.length} values`);
+  }
+  for (let row = 0; scales && row < rows; row++) {
+    const scale = scales[row]!;
+    for (let k = row * rowLength, end = k + rowLength; k < end; k++) data[k] = data[k]! * scale;
   }
   // Whole numbers times usual scales are neither too large nor too small.
   if (scales?.every((scale) => scale === 0 || (scale >= smallestNormal && scale <= 1e30))) return { data, scales };
@@ -77,6 +63,20 @@ export function decodeTensor(
     if (value !== 0 && Math.abs(value) < smallestNormal) data[i] = 0;
   }
   return scales ? { data, scales } : { data };
+}
+
+/** Puts kept values where a mask's bits are 1. @returns how many bits are, those behind the last number among them */
+function spread(kept: Float32Array, mask: Uint8Array, data: Float32Array): number {
+  let next = 0;
+  for (let byte = 0, first = 0; byte < mask.length; byte++, first += 8) {
+    for (let bits = mask[byte]!, i = first; bits !== 0; bits >>= 1, i++) {
+      // Written over where the bit is 0 or the values have ended: a branch on it would be guessed wrong every other time.
+      // What is added makes 0 of -0.
+      data[i] = (bits & 1) * kept[next]! + 0;
+      next += bits & 1;
+    }
+  }
+  return next;
 }
 
 function keptValues(entry: TensorEntry, stored: Uint8Array, from: number): Float32Array {
@@ -91,7 +91,7 @@ function keptValues(entry: TensorEntry, stored: Uint8Array, from: number): Float
       return out;
     }
     case "int8":
-      return Float32Array.from(new Int8Array(bytes.buffer));
+      return new Float32Array(new Int8Array(bytes.buffer));
     case "int4": {
       const out = new Float32Array(count);
       // Two's complement, the first in the low half of its byte.

@@ -65,6 +65,28 @@ describe("a packed file", () => {
     }
   });
 
+  test("holds tensors of a small share of all numbers as f16 beside few bits, where f16 holds them", async () => {
+    const tensor = (rows: number, columns: number, size = 1) => ({
+      dims: [rows, columns],
+      data: new Float32Array(rows * columns).fill(size),
+    });
+    const typesOf = async (...columns: readonly (readonly [number, number?])[]): Promise<string[]> => {
+      const tensors = new Map(columns.map(([count, size], t) => [`w${t}`, tensor(16, count, size)]));
+      const operators = columns.map((_, t) => ({
+        ...graph.operators[0]!,
+        name: `${t}`,
+        output: t ? `y${t}` : "logits",
+        tensors: [`w${t}`],
+      }));
+      const model = await decodePacked(await encodePacked({ ...graph, operators, tensors }, { values: "int8" }));
+      return [...model.tensors.values()].map(({ values }) => values);
+    };
+    // 16 of 160 columns are more than a 16th, 8 of 1,008 are less; 1e6 is beyond f16, and f32 then; 300 columns are 4,800 numbers of 1.6 million.
+    expect(await typesOf([144], [16])).toEqual(["int8", "int8"]);
+    expect(await typesOf([1000], [8], [8, 1e6])).toEqual(["int8", "f16", "f32"]);
+    expect(await typesOf([100_000], [300], [255])).toEqual(["int8", "int8", "f16"]);
+  });
+
   test("is the same bytes every time, whichever gzip unpacks it", async () => {
     const bytes = await encodePacked(graph);
     expect(await encodePacked(graph)).toEqual(bytes);

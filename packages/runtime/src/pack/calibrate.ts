@@ -1,6 +1,7 @@
 /** Measures what kernels take on this machine. */
 
 import type { KernelName } from "../file/packed-model.ts";
+import { tilePositions } from "../plan/kernel-numbers.ts";
 import { load } from "../session.ts";
 import type { CostTable, KernelCost } from "./costs.ts";
 import { encodePacked } from "./encode-packed.ts";
@@ -16,14 +17,14 @@ const [side, channels, features] = [16, 64, 384];
  * the machine disturbs it.
  */
 export async function calibrate(): Promise<CostTable> {
-  const tiles = (side * side) / 32;
+  const tiles = (side * side) / tilePositions.sparse;
   const sparse = await fit({ make: convolution, kernel: "sparse", rows: channels, perBlock: 1, scale: tiles });
   const block = await fit({
     make: convolution,
     kernel: "block4",
     rows: channels / 4,
     perBlock: 4,
-    scale: (side * side) / 12,
+    scale: (side * side) / tilePositions.block,
   });
   const rows = await fit({ make: matrix, kernel: "sparse", rows: features, perBlock: 1, scale: 1 });
   const block4 = await fit({ make: matrix, kernel: "block4", rows: features / 4, perBlock: 4, scale: 1 });

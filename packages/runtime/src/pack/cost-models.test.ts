@@ -2,6 +2,7 @@ import { bindBudget, layoutParams, referenceKernels } from "@secateur/core";
 import { createNetwork, mlp, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
 import { costModels } from "./cost-models.ts";
+import { defaultCosts, kernelTimes } from "./costs.ts";
 import { type LayeredNetwork, lowerNetwork } from "./lower-network.ts";
 import type { PackGraph } from "./pack-graph.ts";
 import { packGraph } from "./pack-graph-file.ts";
@@ -57,4 +58,21 @@ test("a budget's bytes and milliseconds are those that packing the pruned networ
       expect(milliseconds!.reached * ms(dense.layers)).toBeCloseTo(ms(pruned.layers), 9);
     }
   }
+});
+
+test("a convolution of one position needs more zeros to run sparse than one of many", () => {
+  const dims = [32, 32, 1, 1];
+  const fastest = (side: number, sparsity: number): string => {
+    const data = Float32Array.from({ length: 1024 }, (_, i) => Number((i * 617) % 1000 >= 1000 * sparsity));
+    const operator = { op: "Conv", name: "c", inputs: ["x"], tensors: ["w"], output: "y", attributes: {} };
+    const times = kernelTimes(operator, { dims, data }, [1, 32, side, side], defaultCosts);
+    return times.reduce((least, time) => (time.ms < least.ms ? time : least)).kernel;
+  };
+  // Of many positions sparse products are as fast a weight as dense ones; of one, a tap waits for the one before.
+  expect([fastest(1, 0), fastest(1, 0.5), fastest(40, 0.5), fastest(40, 0.98)]).toEqual([
+    "dense",
+    "dense",
+    "sparse",
+    "sparse",
+  ]);
 });

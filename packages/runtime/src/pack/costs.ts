@@ -1,9 +1,10 @@
 /**
  * What a product takes by each kernel, in nanoseconds on one thread: a share for every output (or block of outputs) and tile of positions,
- * and one for every tap in it. Over planes a tile has up to 32 positions by `sparse`, 12 by `block`; `rows`, `block4` and `block16` are
+ * and one for every tap in it. Over planes a tile has up to `tilePositions`; `rows`, `block4` and `block16` are
  * products with one vector, in which a tap is one feature of 1, 4 or 16 outputs.
  */
 import type { KernelName, PackedOperator, WeightTensor } from "../file/packed-model.ts";
+import { tilePositions } from "../plan/kernel-numbers.ts";
 
 /** Costs of one kernel, in nanoseconds. */
 export interface KernelCost {
@@ -76,16 +77,25 @@ export function kernelWays(
     ];
   }
   const group = (operator.attributes["group"] as number | undefined) ?? 1;
-  const [vectors, blocks] = [positions / 32, positions / 12];
-  const sparse = way("sparse", costs.sparse, { outputs: 1, tiles: vectors });
+  const [tiles, blockTiles] = [fullTiles(positions, tilePositions.sparse), fullTiles(positions, tilePositions.block)];
+  const sparse = way("sparse", costs.sparse, { outputs: 1, tiles });
   if (group > 1 && (outputs / group) % 4 !== 0) {
-    return [way("dense", costs.sparse, { outputs: 1, tiles: vectors, isDense: true }), sparse];
+    return [way("dense", costs.sparse, { outputs: 1, tiles, isDense: true }), sparse];
   }
   return [
-    way("dense", costs.block, { outputs: 4, tiles: blocks, isDense: true }),
+    way("dense", costs.block, { outputs: 4, tiles: blockTiles, isDense: true }),
     sparse,
-    way("block4", costs.block, { outputs: 4, tiles: blocks }),
+    way("block4", costs.block, { outputs: 4, tiles: blockTiles }),
   ];
+}
+
+/** A tap takes at least this share of what it takes in a full tile: until then the next one waits for its sum. */
+const leastShare = 0.36;
+
+/** As many full tiles take as long as those of some positions. */
+function fullTiles(positions: number, perTile: number): number {
+  const tiles = Math.ceil(positions / perTile);
+  return Math.max(tiles * leastShare, positions / perTile);
 }
 
 /** A kernel and what it would take. */

@@ -20,6 +20,9 @@ export const kernels = {
   reduce: 16,
 } as const;
 
+/** Positions of planes that one output, or a block of four, holds in registers. */
+export const tilePositions = { sparse: 40, block: 12 } as const;
+
 /** Functions of one number, which products apply as they store. */
 export const functions = {
   Identity: 0,

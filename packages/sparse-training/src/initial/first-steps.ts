@@ -39,7 +39,7 @@ export function firstSteps(options: FirstStepsOptions = {}): Saliency {
   } = options;
   checkNumber("prospr", "firstSteps", steps, { least: 0, whole: true });
   checkNumber("prospr", "stepRate", rate, { least: 0, above: true });
-  checkNumber("prospr", "stepMomentum", momentum, { least: 0, most: 1 });
+  checkNumber("prospr", "stepMomentum", momentum, { least: 0, most: 1, below: true });
   checkNumber("prospr", "stepExamples", stepExamples, { least: 1, whole: true });
   return {
     needs: { model: ["hessianProducts"] },

@@ -114,6 +114,10 @@ describe("prospr", () => {
     close(await scoresOf(firstSteps({ firstSteps: steps })), slopes);
   });
 
+  test("a momentum of 1, which never forgets, is refused", () => {
+    expect(() => firstSteps({ stepMomentum: 1 })).toThrow(/at least 0 and below 1/);
+  });
+
   test("to first order it is the gradient after the steps times the weights before them", async () => {
     const found = await scoresOf(firstSteps({ firstSteps: 0 }));
     expect(await scoresOf(firstSteps({ firstSteps: 0, exact: false }))).toEqual(found);

@@ -29,7 +29,7 @@ export interface AcDcOptions {
  * await train(network, { data, epochs: 10, rules: [acDc({ sparsity: 0.9 })] }, createRunContext());
  */
 export function acDc({ sparsity, interval, warmUp }: AcDcOptions): TrainingRule {
-  checkNumber("ac-dc", "sparsity", sparsity, { least: 0, most: 1 });
+  checkNumber("ac-dc", "sparsity", sparsity, { least: 0, most: 1, below: true });
   if (interval !== undefined) checkNumber("ac-dc", "interval", interval, { least: 1, whole: true });
   if (warmUp !== undefined) checkNumber("ac-dc", "warmUp", warmUp, { least: 0, whole: true });
   return {

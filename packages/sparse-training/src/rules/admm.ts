@@ -61,7 +61,7 @@ export function admm(options: AdmmOptions = {}): TrainingRule {
       sparsity,
     });
   }
-  if (sparsity !== undefined) checkNumber("admm", "sparsity", sparsity, { least: 0, most: 1 });
+  if (sparsity !== undefined) checkNumber("admm", "sparsity", sparsity, { least: 0, most: 1, below: true });
   if (of !== undefined) checkNumber("admm", "of", of, { least: 1, whole: true });
   if (keep !== undefined) checkNumber("admm", "keep", keep, { least: 1, most: of!, whole: true });
   if (levels !== undefined) checkNumber("admm", "levels", levels, { least: 3, whole: true });

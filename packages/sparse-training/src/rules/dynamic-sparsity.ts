@@ -68,7 +68,7 @@ const setDefaults: Defaults = { decay: "constant", until: 1, drop: "set", grow: 
 function dynamicSparsity(rule: "rigl" | "set", options: DynamicSparsityOptions, defaults: Defaults): TrainingRule {
   const { sparsity, distribution = "erk", fraction = 0.3, lambda = 1, interval = defaults.interval } = options;
   const { decay = defaults.decay!, until = defaults.until!, drop = defaults.drop!, grow = defaults.grow! } = options;
-  checkNumber(rule, "sparsity", sparsity, { least: 0, most: 1 });
+  checkNumber(rule, "sparsity", sparsity, { least: 0, most: 1, below: true });
   if (interval !== undefined) checkNumber(rule, "interval", interval, { least: 1, whole: true });
   checkNumber(rule, "fraction", fraction, { least: 0, most: 1, above: true });
   checkNumber(rule, "until", until, { least: 0, most: 1, above: true });

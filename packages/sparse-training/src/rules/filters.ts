@@ -27,7 +27,7 @@ export interface FiltersOptions {
  * await train(network, { data, epochs: 10, rules: [filters({ sparsity: 0.5 })] }, createRunContext());
  */
 export function filters({ sparsity, interval = 1 }: FiltersOptions): TrainingRule {
-  checkNumber("filters", "sparsity", sparsity, { least: 0, most: 1 });
+  checkNumber("filters", "sparsity", sparsity, { least: 0, most: 1, below: true });
   checkNumber("filters", "interval", interval, { least: 1, whole: true });
   return {
     name: "filters",

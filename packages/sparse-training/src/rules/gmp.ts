@@ -30,7 +30,7 @@ export interface GmpOptions {
  */
 export function gmp(options: GmpOptions): TrainingRule {
   const { sparsity, from = 0, interval = 1 } = options;
-  checkNumber("gmp", "sparsity", sparsity, { least: 0, most: 1 });
+  checkNumber("gmp", "sparsity", sparsity, { least: 0, most: 1, below: true });
   checkNumber("gmp", "from", from, { least: 0, most: sparsity });
   checkNumber("gmp", "interval", interval, { least: 1, whole: true });
   return {

@@ -50,7 +50,7 @@ export function granetSt(options: GranetOptions): TrainingRule {
 
 function gradualRegeneration(rule: string, options: GranetOptions, usualFrom: number): TrainingRule {
   const { sparsity, from = usualFrom, interval = 100, regrow = 0.5, until = 110 / 160 } = options;
-  checkNumber(rule, "sparsity", sparsity, { least: 0, most: 1 });
+  checkNumber(rule, "sparsity", sparsity, { least: 0, most: 1, below: true });
   checkNumber(rule, "from", from, { least: 0, most: sparsity });
   checkNumber(rule, "interval", interval, { least: 1, whole: true });
   checkNumber(rule, "regrow", regrow, { least: 0, most: 1 });

@@ -30,7 +30,7 @@ export interface IssPOptions {
  * await train(network, { data, epochs: 10, rules: [issP({ sparsity: 0.9 })] }, createRunContext());
  */
 export function issP({ sparsity, shrink = 0.001, until = 0.7 }: IssPOptions): TrainingRule {
-  checkNumber("iss-p", "sparsity", sparsity, { least: 0, most: 1 });
+  checkNumber("iss-p", "sparsity", sparsity, { least: 0, most: 1, below: true });
   checkNumber("iss-p", "shrink", shrink, { least: 0, most: 1, above: true });
   checkNumber("iss-p", "until", until, { least: 0, most: 1, above: true });
   return {

@@ -33,7 +33,7 @@ export interface StampOptions {
  * await train(network, { data, epochs: 10, rules: [stamp({ sparsity: 0.5 })] }, createRunContext());
  */
 export function stamp({ sparsity, interval = 1 }: StampOptions): TrainingRule {
-  checkNumber("stamp", "sparsity", sparsity, { least: 0, most: 1 });
+  checkNumber("stamp", "sparsity", sparsity, { least: 0, most: 1, below: true });
   checkNumber("stamp", "interval", interval, { least: 1, whole: true });
   return {
     name: "stamp",

@@ -35,7 +35,7 @@ const growing = 0.75;
  * await train(network, { data, epochs: 10, rules: [tpp({ sparsity: 0.5 })] }, createRunContext());
  */
 export function tpp({ sparsity, strength = 0.01, until = 0.7 }: TppOptions): TrainingRule {
-  checkNumber("tpp", "sparsity", sparsity, { least: 0, most: 1 });
+  checkNumber("tpp", "sparsity", sparsity, { least: 0, most: 1, below: true });
   checkNumber("tpp", "strength", strength, { least: 0 });
   checkNumber("tpp", "until", until, { least: 0, most: 1, above: true });
   return {

@@ -42,7 +42,12 @@ export function expectedCost({ other, params }: CostModel, { parts }: StackedUni
 }
 
 function expected({ fixed, each, outputs }: CostWay, { param, spec }: StackedPart, share: number): number {
-  const independent = spec.kind === "columns" ? 1 : spec.kind === "blocks" ? Math.ceil(outputs / spec.rows) : outputs;
+  const independent =
+    spec.kind === "columns" || spec.kind === "inputs"
+      ? 1
+      : spec.kind === "blocks"
+        ? Math.ceil(outputs / spec.rows)
+        : outputs;
   const blocks = Math.ceil(param.rows / outputs) * param.cols;
   return fixed + each * blocks * (1 - (1 - share) ** independent);
 }

@@ -2,7 +2,7 @@
  * Moves of elements: out[k] = in[from[k]], or a constant, in blocks of neighbours that stay together. Backward adds each element's delta to
  * where it came from; the tangent moves as the value does.
  */
-import type { Vec } from "@secateur/core";
+import type { ElementwiseStep, Vec } from "@secateur/core";
 import type { Applied, Call } from "../../operator.ts";
 import { runProgram, runsPrograms } from "../../run/programs.ts";
 import { type Numbers, numbersOf, type Shape, sizeOf, stridesOf } from "../../value.ts";
@@ -15,7 +15,7 @@ export interface Move {
   /** What stands where nothing comes from; default 0. */
   readonly constant?: number;
   /** The same move as strides in the input, where it is that. */
-  readonly view?: StridedView;
+  readonly view?: StridedView & { readonly steps: readonly ElementwiseStep[] };
 }
 
 /** Elements of an array in another order: element (i0, i1, ...) of the shape is the one at offset + i0 strides[0] + ... */
@@ -34,7 +34,8 @@ export function stridedMove(view: StridedView, block = 1): Move {
   let kept = rank;
   while (inner < block) inner *= view.shape[--kept]!;
   return {
-    ...{ block, view },
+    // The steps of its own by which kernels know it again.
+    ...{ block, view: { ...view, steps: [] } },
     get from() {
       const steps = view.strides.slice(0, kept).map((stride) => stride / block);
       from ??= walkIndices(view.shape.slice(0, kept), steps, view.offset / block);
@@ -52,8 +53,8 @@ export function applyMove(call: Call, move: Move): Applied {
   const data = isReal ? call.pool.take(size) : numbersOf(input.kind, size, "f64");
   const moved = (source: Numbers, out: Vec, filler: number): Vec => {
     if (!move.view || !runsPrograms(call.pool)) return gather(source, out, move, filler);
-    const { shape, strides, offset } = move.view;
-    return runProgram(call.pool, { shape, inputs: [{ data: source as Vec, strides, offset }], steps: [], out });
+    const { shape, strides, offset, steps } = move.view;
+    return runProgram(call.pool, { shape, inputs: [{ data: source as Vec, strides, offset }], steps, out });
   };
   if (!isReal) return { outputs: [gather(input.data, data, move, constant)] };
   moved(input.data, data as Vec, constant);
@@ -91,6 +92,31 @@ function gather<Out extends Numbers>(input: ArrayLike<number>, out: Out, move: M
   for (let k = 0, at = 0; k < from.length; k++) {
     const start = from[k]! * block;
     for (let b = 0; b < block; b++, at++) out[at] = start < 0 ? constant : input[start + b]!;
+  }
+  return out;
+}
+
+/** A move as runs of numbers that lie together here and there: triples of target, source (-1: from nowhere) and length. */
+export function runsOf({ block, from }: Move): Int32Array {
+  const runs: number[] = [];
+  for (let k = 0; k < from.length; k++) {
+    const source = from[k]!;
+    const last = runs.length - 3;
+    const isNext =
+      last >= 0 && (source < 0 ? runs[last + 1]! < 0 : runs[last + 1]! + runs[last + 2]! === source * block);
+    if (isNext && (source < 0 || runs[last + 1]! >= 0)) runs[last + 2]! += block;
+    else runs.push(k * block, source < 0 ? -1 : source * block, block);
+  }
+  return Int32Array.from(runs);
+}
+
+/** Moves numbers by runs. */
+export function moveRuns(source: Vec, runs: Int32Array, out: Vec): Vec {
+  for (let r = 0; r < runs.length; r += 3) {
+    const [to, from, length] = [runs[r]!, runs[r + 1]!, runs[r + 2]!];
+    if (from < 0) out.fill(0, to, to + length);
+    else if (length >= 32) out.set(source.subarray(from, from + length), to);
+    else for (let i = 0; i < length; i++) out[to + i] = source[from + i]!;
   }
   return out;
 }

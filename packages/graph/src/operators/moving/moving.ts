@@ -15,14 +15,20 @@ import {
 } from "../node-facts.ts";
 import { applyMove, type Move, padMove, type Range, sliceMove, stridedMove, transposeMove } from "./moves.ts";
 
-/** An operator that is a move along a known pattern. */
+/** An operator that is a move along a known pattern, which is worked out once for a step of a plan: its types are of it alone. */
 function mover(name: string, rule: { infer: Operator["infer"]; move: (call: Call) => Move }): Operator {
+  const known = new WeakMap<Call["types"], Move>();
+  const moveOf = (call: Call): Move => {
+    const move = known.get(call.types) ?? rule.move(call);
+    known.set(call.types, move);
+    return move;
+  };
   return {
     name,
     layout: "first",
     derivative: "yes",
     infer: rule.infer,
-    apply: (call) => applyMove(call, rule.move(call)),
+    apply: (call) => applyMove(call, moveOf(call)),
     flops: () => 0,
   };
 }

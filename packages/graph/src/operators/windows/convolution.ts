@@ -4,7 +4,7 @@ import type { Applied, Call, Operator, Question } from "../../operator.ts";
 import { realOf, type Shape, sizeOf } from "../../value.ts";
 import { inputOf, listOf, numberOf, refuse, showShape } from "../node-facts.ts";
 import { hasOneDilation, type Plan, planOf } from "./convolution-plan.ts";
-import { adjoint, convolutionGradient, forward, imageInputs, wholeDelta } from "./run-convolution.ts";
+import { adjoint, convolutionGradient, forward, imageInputs, movedRuns, wholeDelta } from "./run-convolution.ts";
 import { windowsOf } from "./window-facts.ts";
 
 /** Spatial extents of an array stored with channels last. */
@@ -31,18 +31,26 @@ export const conv: Operator = {
     return [{ kind: "real", shape: [x[0]!, w[0]!, ...windows.positions.slice(2 - windows.rank)] }];
   },
   apply(call) {
-    const { pool } = call;
     const { shape } = call.inputs[0]!;
-    const [outputs = 0] = call.inputs[1]!.shape;
-    const windows = windowsOf(call, spaceOf(shape), kernelOf(call));
-    const groups = numberOf(call, "group", 1);
-    const plan = planOf(windows, { batch: shape[0]!, channels: shape.at(-1)!, outputs, groups });
-    return applyConvolution(call, plan, pool);
+    const plan = planFor(call, { batch: shape[0]!, channels: shape.at(-1)!, space: spaceOf(shape) });
+    return applyConvolution(call, plan, call.pool);
+  },
+  layer(question) {
+    const [batch = 0, channels = 0, ...space] = inputOf(question, 0).shape;
+    const plan = planFor(question, { batch, channels, space });
+    const bias = question.inputs[2] ? 2 : undefined;
+    return { shape: plan.shape, x: 0, weights: 1, bias, ...movedRuns(plan) };
   },
   flops(question, [output]) {
     return 2 * sizeOf(output!.shape) * sizeOf(inputOf(question, 1).shape.slice(1));
   },
 };
+
+function planFor(question: Question, { space, ...size }: { batch: number; channels: number; space: Shape }): Plan {
+  const [outputs = 0] = inputOf(question, 1).shape;
+  const windows = windowsOf(question, space, kernelOf(question));
+  return planOf(windows, { ...size, outputs, groups: numberOf(question, "group", 1) });
+}
 
 function applyConvolution(call: Call, plan: Plan, pool: Pool): Applied {
   const [x, w] = [realOf(call.inputs[0]!), realOf(call.inputs[1]!)];

@@ -1,7 +1,8 @@
 /** A planned convolution on the kernels: forward, its adjoint, and the gradient of its weights. */
 import { matrix, type Pool, type Vec, windowsShape } from "@secateur/core";
 import type { WeightGradient, WeightInputs } from "../../operator.ts";
-import { padMove, sliceMove } from "../moving/moves.ts";
+import type { LayerShape } from "../../run/joined-layers.ts";
+import { padMove, runsOf, sliceMove } from "../moving/moves.ts";
 import type { Plan } from "./convolution-plan.ts";
 
 function gatherBlocks(source: Vec, from: Int32Array, block: number, out: Vec): Vec {
@@ -53,6 +54,16 @@ function around({ shape, windows, padded, computed, skip }: Plan) {
     imageLength: batch * image[0] * image[1] * channels,
     computedLength: batch * computed[0] * computed[1] * outputs,
     keptLength: batch * positions[0] * positions[1] * outputs,
+  };
+}
+
+/** What is moved around a plan, so that nothing has to be worked out while it runs. */
+export function movedRuns(plan: Plan): Pick<LayerShape, "images" | "kept" | "length"> {
+  const sizes = around(plan);
+  return {
+    length: sizes.computedLength,
+    ...(plan.isPadded ? { images: { length: sizes.paddedLength, runs: runsOf(sizes.pads()) } } : {}),
+    ...(plan.isSkipped ? { kept: { length: sizes.keptLength, runs: runsOf(sizes.kept()) } } : {}),
   };
 }
 

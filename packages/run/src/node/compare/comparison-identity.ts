@@ -10,7 +10,7 @@ export function comparisonIdentity(
   spec: Omit<Comparison, "session"> & { readonly session: Pick<Comparison["session"], "seed" | "kernels"> },
   { sha256, arch, packages }: Pick<AnyModel, "sha256" | "arch" | "packages">,
 ): string {
-  const { data, normalize, task, reestimateBatchNorm, keepDense, includeFrozen, engine, session } = spec;
+  const { data, normalize, preprocess, task, reestimateBatchNorm, keepDense, includeFrozen, engine, session } = spec;
   const { curvatureOptions = {} } = spec;
   const { seed, kernels } = session;
   return JSON.stringify({
@@ -21,6 +21,7 @@ export function comparisonIdentity(
       includeFrozen,
       data,
       normalize,
+      preprocess,
       task,
       reestimateBatchNorm,
       keepDense,

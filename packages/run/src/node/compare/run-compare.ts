@@ -60,6 +60,8 @@ export interface Comparison {
   /** The DATA argument with absolute paths. */
   readonly data: string;
   readonly normalize?: string | undefined;
+  /** The text of --preprocess. */
+  readonly preprocess?: string | undefined;
   /** NAME or NAME:KEY=VALUE,...; default: told from the model and the data. */
   readonly task?: string | undefined;
   /** When statistics of batch normalisation are measured anew; default: where the network has any, before and after. */
@@ -138,7 +140,7 @@ export async function runCompare(
   const named = spec.task === undefined ? undefined : await findTask(spec.task, cwd);
   const data = await openData({
     data: source,
-    normalize: spec.normalize,
+    ...{ normalize: spec.normalize, preprocess: { text: spec.preprocess }, stated: first.stated },
     task: named?.task ?? first.own?.trainedFor,
     classes,
     network: layers,

@@ -21,6 +21,7 @@ import { badEnding, badUsage, flagWithoutEffect, tooLargeFor } from "../../error
 import type { Session } from "../../session.ts";
 import { assertEncoder } from "../export/assert-encoder.ts";
 import { checkModelPlace } from "../export/check-model-place.ts";
+import { settleCopies } from "../export/compressed-copies.ts";
 import { type EncodedFile, inFolder, outputForm, withOpset } from "../export/encode-model.ts";
 import { onnxOfKeras } from "../export/keras/onnx-of-keras.ts";
 import { onnxOfNetwork } from "../export/onnx-of-network.ts";
@@ -78,6 +79,7 @@ export async function runCut(run: CutRun, { kernels, seed, onEvent }: Session): 
     if (form === "tfjs") await makeFolder(dirname(target));
     await writeFileAtomic(target, bytes, { overwrite });
   }
+  await settleCopies(files, { compress: false, overwrite });
   return { out, bytes: files.reduce((sum, [, bytes]) => sum + bytes.length, 0), ...cutNumbers(source.graph, cut) };
 }
 

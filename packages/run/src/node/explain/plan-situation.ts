@@ -42,6 +42,7 @@ export async function planSituation(spec: {
       (await openData({
         data: source,
         normalize: undefined,
+        stated: model.stated,
         task: model.own?.trainedFor,
         classes,
         network: layers,

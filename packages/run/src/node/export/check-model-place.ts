@@ -1,10 +1,11 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { checkOutput } from "@secateur/formats";
+import { checkCopies } from "./compressed-copies.ts";
 import type { OutputForm } from "./encode-model.ts";
 
 /**
- * Refuses a place where a model could not be written, before the work starts.
+ * Refuses a place where a model could not be written, before the work starts, or where compressed copies lie that hosts would send in its place.
  *
  * @param place - a file, or the folder of a TensorFlow.js model, which may be there already
  * @throws ERR_OUTPUT_EXISTS, ERR_OUTPUT_FOLDER, ERR_OUTPUT_NOT_WRITABLE
@@ -16,5 +17,7 @@ export async function checkModelPlace(
 ): Promise<void> {
   const isFolder = form === "tfjs" && existsSync(place) && statSync(place).isDirectory();
   const isNewFolder = form === "tfjs" && !isFolder;
-  await checkOutput(isFolder ? join(place, "model.json") : place, isNewFolder ? { overwrite: false } : options);
+  const file = isFolder ? join(place, "model.json") : place;
+  await checkOutput(file, isNewFolder ? { overwrite: false } : options);
+  if (!isNewFolder) await checkCopies([file], options);
 }

@@ -2,10 +2,11 @@
 import { basename, join } from "node:path";
 import { type ModelFiles, readModelFiles } from "@secateur/backends-tfjs";
 import type { RunEvent } from "@secateur/core";
-import { encodeOnnx, type NewOnnxModel } from "@secateur/formats";
+import { encodeOnnx, type NewOnnxModel, withOnnxMetadata } from "@secateur/formats";
 import { badUsage, opsetTooLow } from "../../errors.ts";
 import { encodeNetwork } from "../open/encode-network.ts";
 import { type AnyModel, ownNetwork } from "../open/open-any-model.ts";
+import { type StatedOfModel, statedMetadata } from "../preprocessing/preprocessing.ts";
 import { onnxOfKeras } from "./keras/onnx-of-keras.ts";
 import { onnxOfNetwork } from "./onnx-of-network.ts";
 import { tfjsOfNetwork } from "./tfjs-of-network.ts";
@@ -30,6 +31,7 @@ const newestOpset = 23;
  *
  * @param spec.path - the file, or the folder of a TensorFlow.js model
  * @param spec.metadata - kept in the files, where the model is not written as what it is already
+ * @param spec.stated - what is known of preparing data; kept in the metadata of every format
  * @param spec.opset - ONNX operator set; default: the lowest that holds the graph
  * @param spec.from - the folder from which plugins are looked for
  * @param spec.onEvent - told where numbers are written in another type
@@ -41,11 +43,14 @@ export async function encodeModel(spec: {
   form: OutputForm;
   path: string;
   metadata: Readonly<Record<string, string>>;
+  stated: StatedOfModel;
   opset?: number | undefined;
   from: string;
   onEvent: (event: RunEvent) => void;
 }): Promise<readonly EncodedFile[]> {
-  const { model, form, path, metadata, opset, from, onEvent } = spec;
+  const { model, form, path, opset, from, onEvent } = spec;
+  const stated = statedMetadata(spec.stated);
+  const metadata = { ...spec.metadata, ...stated };
   const { tfjs, onnx } = model;
   if (opset !== undefined && (onnx || form !== "onnx")) {
     throw badUsage(`--opset is for models that become ONNX, and ${path} does not; leave it out`, { path });
@@ -55,10 +60,10 @@ export async function encodeModel(spec: {
     if (form === "onnx") noteQuantised(tfjs.model.files, onEvent);
     if (form === "onnx")
       return [[path, encodeOnnx(withOpset(onnxOfKeras(await asRead(files, model.path)), { metadata, opset }))]];
-    return inFolder(path, files);
+    return inFolder(path, withTfjsMetadata(files, stated));
   }
-  // Graph, names and metadata stay what they are: only the bytes of pruned tensors differ.
-  if (onnx) return [[path, onnx.encode()]];
+  // Graph, names and metadata stay what they are: only the bytes of pruned tensors differ, and what is stated of data is added.
+  if (onnx) return [[path, withOnnxMetadata(onnx.encode(), stated, path)]];
   const { network, stored } = ownNetwork(model as AnyModel, "saving");
   if (form !== "checkpoint" && network.tensors().some(({ data }) => data instanceof Float64Array)) {
     onEvent(narrowed("its weights are f64; what is written holds f32"));
@@ -98,6 +103,18 @@ export function withOpset(
 /** Files of a model in their folder, the weights first: where there is a model.json, its files are there. */
 export function inFolder(folder: string, files: ReadonlyMap<string, Uint8Array>): readonly EncodedFile[] {
   return [...files].reverse().map(([name, bytes]) => [join(folder, name), bytes] as const);
+}
+
+/** Entries added to what a model.json says of its model; the files as they are where there are none. */
+function withTfjsMetadata(
+  files: ReadonlyMap<string, Uint8Array>,
+  entries: Readonly<Record<string, string>>,
+): ReadonlyMap<string, Uint8Array> {
+  const json = files.get("model.json");
+  if (!json || Object.keys(entries).length === 0) return files;
+  const model = JSON.parse(new TextDecoder().decode(json));
+  const text = JSON.stringify({ ...model, userDefinedMetadata: { ...model.userDefinedMetadata, ...entries } });
+  return new Map([...files, ["model.json", new TextEncoder().encode(text)]]);
 }
 
 /** Files by name as if they were read. */

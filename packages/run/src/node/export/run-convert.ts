@@ -10,7 +10,7 @@ import { openAnyModel } from "../open/open-any-model.ts";
 import { isTfjsModel, readTfjsFiles, tfjsArchitecture } from "../open/open-tfjs.ts";
 import { assertEncoder } from "./assert-encoder.ts";
 import { checkModelPlace } from "./check-model-place.ts";
-import { type CompressedCopy, checkCopies, copiesText, settleCopies } from "./compressed-copies.ts";
+import { type CompressedCopy, copiesText, settleCopies } from "./compressed-copies.ts";
 import {
   asRead,
   type EncodedFile,
@@ -74,7 +74,6 @@ export async function runConvert(run: ConvertRun): Promise<ConvertDocument> {
   if (form === "checkpoint") await assertEncoder(out, cwd);
   const place = form === "tfjs" ? dirname(out) : out;
   await checkModelPlace(form, place, { overwrite });
-  if (form !== "tfjs") await checkCopies([out], { overwrite });
   const { arch, files } = await (values ? quantized(run, place) : isTfjs ? tfjsAsOnnx(run) : ownAs(run, place));
   for (const [target, bytes] of files) {
     if (form === "tfjs") await makeFolder(dirname(target));
@@ -123,7 +122,16 @@ async function ownAs({ path, arch, out, opset, cwd, onEvent }: ConvertRun, place
       },
     );
   const metadata = { ...own.metadata, [architectureKey]: own.architecture.name };
-  const files = await encodeModel({ model, form: outputForm(out), path: place, metadata, opset, from: cwd, onEvent });
+  const files = await encodeModel({
+    model,
+    form: outputForm(out),
+    path: place,
+    metadata,
+    stated: own.stated,
+    opset,
+    from: cwd,
+    onEvent,
+  });
   return { arch: own.architecture.name, files };
 }
 

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { decodeWeight, type ModelFiles, openModelFiles } from "@secateur/backends-tfjs";
 import { countZeros, isPruneError } from "@secateur/core";
 import { type EngineChoice, startTensorflow } from "../open/load-tensorflow.ts";
-import { readTfjsFiles } from "../open/open-tfjs.ts";
+import { readTfjsFiles, tfjsMetadata } from "../open/open-tfjs.ts";
 import type { InspectedTensor } from "./run-inspect.ts";
 
 /** An inspected model before its file sizes. */
@@ -39,9 +39,11 @@ export async function inspectTfjs(spec: {
   return { format: `tfjs-${files.kind}`, metadata: metadataOf(files), notes, tensors, content, sha256 };
 }
 
-function metadataOf({ json }: ModelFiles): Readonly<Record<string, string>> {
+function metadataOf(files: ModelFiles): Readonly<Record<string, string>> {
+  const { json } = files;
   const known = ["format", "generatedBy", "convertedBy"];
-  return Object.fromEntries(known.flatMap((key) => (typeof json[key] === "string" ? [[key, json[key]]] : [])));
+  const own = known.flatMap((key) => (typeof json[key] === "string" ? [[key, json[key]]] : []));
+  return { ...Object.fromEntries(own), ...tfjsMetadata(files) };
 }
 
 async function prunability(

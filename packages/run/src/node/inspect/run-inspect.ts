@@ -5,6 +5,8 @@ import { flagWithoutEffect } from "../../errors.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
 import { readModelFile } from "../open/open-model.ts";
 import { isTfjsModel } from "../open/open-tfjs.ts";
+import { statedOfModel } from "../preprocessing/beside-model.ts";
+import type { Preprocessing } from "../preprocessing/preprocessing.ts";
 import { type CompressedSizes, compressedSizes, sampledSizes } from "./compressed-sizes.ts";
 import { type InspectedGraph, inspectOnnx } from "./inspect-onnx.ts";
 import { inspectTfjs } from "./inspect-tfjs.ts";
@@ -30,6 +32,10 @@ export interface InspectDocument extends CompressedSizes {
   /** What was left out of the file or changed. */
   readonly notes?: readonly string[];
   readonly tensors: readonly InspectedTensor[];
+  /** What the file, or a model card beside it, says of preparing data: steps in order, and who said so. */
+  readonly preprocessing?: Preprocessing;
+  /** Names of its classes. */
+  readonly labels?: readonly string[];
   /** Of an ONNX model. */
   readonly graph?: InspectedGraph;
   readonly size: number;
@@ -65,12 +71,16 @@ export async function runInspect(run: InspectRun): Promise<InspectDocument> {
   }
   const { format, metadata, notes, tensors, content, sha256 } = isTfjs ? await inspectTfjs(run) : await read(path, cwd);
   const graph = isTfjs ? undefined : inspectOnnx(content, path);
+  const { preprocessing, labels, problem } = await statedOfModel(path, metadata);
+  const said = problem ? [...notes, problem.message] : notes;
   // What is one tensor in the file counts once.
   const counted = tensors.filter(({ tiedTo }) => tiedTo === undefined);
   const size = counted.reduce((sum, tensor) => sum + tensor.size, 0);
   const zeros = counted.reduce((sum, tensor) => sum + tensor.zeros, 0);
   return {
-    ...{ format, metadata, ...(notes.length === 0 ? {} : { notes }), tensors },
+    ...{ format, metadata, ...(said.length === 0 ? {} : { notes: said }), tensors },
+    ...(preprocessing ? { preprocessing } : {}),
+    ...(labels ? { labels } : {}),
     ...(graph ? { graph } : {}),
     ...{ size, zeros, sparsity: size === 0 ? 0 : zeros / size, bytes: content.length },
     ...(await (exactSizes ? compressedSizes : sampledSizes)(content, signal)),

@@ -8,6 +8,7 @@ import { assertKnownOperators, createGraphModel } from "@secateur/graph";
 import { type PruneLayersResult, pruneLayers } from "@secateur/solvers-layerwise";
 import { tooLargeFor } from "../../errors.ts";
 import { openData } from "../open/open-data.ts";
+import { statedOfModel } from "../preprocessing/beside-model.ts";
 import type { PruneRun } from "../prune/measured-run.ts";
 import type { PruneDocument } from "../prune/prune-document.ts";
 import type { PruneSettings } from "../prune/prune-settings.ts";
@@ -37,8 +38,18 @@ export async function pruneLargeLayers(
   const graph = streamedGraph(file.graph, path, (place) => placeOf(place));
   const model = createGraphModel({ graph, opsets: file.opsets, name: path });
   assertKnownOperators(model, "pruning it layer by layer");
+  const stated = await statedOfModel(path, file.metadata);
   const { train } = await openData({
-    ...{ data: source!, normalize, classes: undefined, inputs: model.inputs, onEvent: session.onEvent, cwd },
+    ...{
+      data: source!,
+      normalize,
+      preprocess: settings.preprocess,
+      stated,
+      classes: undefined,
+      inputs: model.inputs,
+      onEvent: session.onEvent,
+      cwd,
+    },
   });
   // What does not go together is told before anything is copied.
   await model.flops(train);

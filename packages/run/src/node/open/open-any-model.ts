@@ -10,12 +10,14 @@ import { isOnnxModel } from "../large/is-onnx-model.ts";
 import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
 import { openPackedGraph } from "../pack/packed-model.ts";
 import { ownVersion } from "../plugins/own-version.ts";
+import { statedOfModel } from "../preprocessing/beside-model.ts";
+import type { StatedOfModel } from "../preprocessing/preprocessing.ts";
 import { architectureKey } from "./architecture/resolve-architecture.ts";
 import type { InputTexts } from "./input-choices.ts";
 import type { EngineChoice } from "./load-tensorflow.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
 import { type OpenedOnnx, onnxArchitecture, openOnnx } from "./open-onnx.ts";
-import { isTfjsModel, type OpenedTfjs, openTfjs, tfjsArchitecture } from "./open-tfjs.ts";
+import { isTfjsModel, type OpenedTfjs, openTfjs, tfjsArchitecture, tfjsMetadata } from "./open-tfjs.ts";
 import { some } from "./stored-tensors.ts";
 
 /** An opened model. */
@@ -30,6 +32,8 @@ export interface AnyModel {
   /** Of our own layers. */
   readonly spec: NetworkSpec | undefined;
   readonly sha256: string;
+  /** What its metadata, or a model card beside it, state of preparing data and of its classes. */
+  readonly stated: StatedOfModel;
   /** A checkpoint of our own layers. */
   readonly own?: OpenedModel;
   readonly tfjs?: OpenedTfjs;
@@ -77,6 +81,7 @@ export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
       classes: classes === undefined ? undefined : Math.max(2, classes),
       spec: undefined,
       sha256: tfjs.sha256,
+      stated: await statedOfModel(path, tfjsMetadata(tfjs.model.files)),
       tfjs,
       packages: [
         { packageName: "@secateur/backends-tfjs", version: ownVersion("@secateur/backends-tfjs") },
@@ -95,6 +100,7 @@ export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
     const onnx = await openOnnx(spec);
     return {
       ...{ path, arch: onnxArchitecture, network: onnx.model, spec: undefined, sha256: onnx.sha256, onnx },
+      stated: await statedOfModel(path, onnx.file.metadata),
       classes: onnx.model.outputs.length === 1 ? onnx.model.outputs[0]!.classes : undefined,
       packages: [{ packageName: "@secateur/graph", version: ownVersion("@secateur/graph") }],
       close: () => {},
@@ -109,11 +115,11 @@ export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
   const opened = await openModel(spec);
   const own = spec.untie ? { ...opened, tied: [] } : opened;
   noteTies(opened, spec);
-  const { architecture, sha256, tied } = own;
+  const { architecture, sha256, tied, stated } = own;
   const { spec: layers } = own.network;
   const network = tied.length === 0 ? own.network : tiedModel(own.network, tied);
   return {
-    ...{ path, arch: architecture.name, network, classes: layers.classes, spec: layers, sha256, own },
+    ...{ path, arch: architecture.name, network, classes: layers.classes, spec: layers, sha256, stated, own },
     packages: [],
     close: () => {},
   };

@@ -1,21 +1,30 @@
 /** The DATA argument as datasets: gradients and training see the training split only, evaluation the test split only. */
 import { isPruneError, parseOptions, type RunEvent, type Task } from "@secateur/core";
-import {
-  type DatasetSplits,
-  dataSources,
-  type OpenDatasetOptions,
-  openDataset,
-  parseNormalize,
-} from "@secateur/datasets";
+import { type DatasetSplits, dataSources, type OpenDatasetOptions, openDataset } from "@secateur/datasets";
 import { readNpyNumbers, readNpzNumbers } from "@secateur/formats";
 import { assertData, type NetworkSpec } from "@secateur/nn";
 import { findEntry } from "../plugins/find-entry.ts";
+import type { Preprocessing, StatedOfModel } from "../preprocessing/preprocessing.ts";
+import { settlePreprocessing } from "../preprocessing/settle-preprocessing.ts";
+
+/** What a call says of how data are prepared: the text of --preprocess, and what a recipe has. */
+export interface PreprocessAsked {
+  readonly text?: string | undefined;
+  readonly recipe?: Preprocessing | undefined;
+}
+
+/** Opened data, and what holds from now on of the model: what was stated of preparing them, and names of classes. */
+export interface OpenedData extends DatasetSplits {
+  readonly stated: StatedOfModel;
+}
 
 /**
  * Opens the data of a network.
  *
  * @param spec.data - with absolute paths
  * @param spec.normalize - the text of --normalize
+ * @param spec.preprocess - what else the call says; default nothing
+ * @param spec.stated - what the model's files say; default nothing
  * @param spec.task - what --task named: to some, whole numbers are no classes
  * @param spec.classes - of the network, where known; a label outside is refused
  * @param spec.network - the network; examples of another shape are refused as such, before their labels are judged
@@ -27,6 +36,8 @@ import { findEntry } from "../plugins/find-entry.ts";
 export async function openData(spec: {
   data: string;
   normalize: string | undefined;
+  preprocess?: PreprocessAsked | undefined;
+  stated?: StatedOfModel;
   task?: Task | undefined;
   classes: number | undefined;
   network?: NetworkSpec | undefined;
@@ -34,16 +45,20 @@ export async function openData(spec: {
   inputs?: readonly { readonly name: string; readonly shape?: readonly (number | null)[] }[] | undefined;
   onEvent: (event: RunEvent) => void;
   cwd?: string;
-}): Promise<DatasetSplits> {
-  const { data, normalize, task, network, onEvent, cwd } = spec;
+}): Promise<OpenedData> {
+  const { data, normalize, task, network, onEvent, cwd, stated = {} } = spec;
+  const asked = { ...spec.preprocess, normalize };
+  const prepared = await settlePreprocessing({ asked, stated, data, cwd: cwd ?? "." });
   // One score stands for two classes, or for a number: what the targets hold decides.
   const classes = spec.classes === 1 ? undefined : spec.classes;
   const options = {
     ...{ readArray: readNpyNumbers, readArrays: readNpzNumbers },
     ...(spec.inputs ? { inputNames: spec.inputs.map(({ name }) => name) } : {}),
     ...windowOf(spec.inputs?.[0]?.shape),
+    ...(spec.inputs?.[0]?.shape ? { inputShape: spec.inputs[0].shape } : {}),
+    ...(stated.labels ? { labels: stated.labels } : {}),
     ...(task?.targetKind === "values" ? { targets: "values" as const } : {}),
-    ...(normalize === undefined ? {} : { normalize: parseNormalize(normalize) }),
+    ...prepared.options,
   };
   let splits: DatasetSplits;
   const source = cwd === undefined ? undefined : await findSource(data, cwd);
@@ -57,8 +72,15 @@ export async function openData(spec: {
     }
     throw error;
   }
+  if (prepared.note !== undefined) {
+    onEvent({ type: "note", level: "info", code: "preprocessing", message: prepared.note });
+  }
   for (const message of splits.warnings ?? []) onEvent({ type: "note", level: "warn", code: "data", message });
-  return splits;
+  const labels = stated.labels ?? splits.labels;
+  return {
+    ...splits,
+    stated: { ...(prepared.kept ? { preprocessing: prepared.kept } : {}), ...(labels ? { labels } : {}) },
+  };
 }
 
 /** How long an example of an input is, where all extents are known. */

@@ -13,6 +13,8 @@ import {
 import { createNetwork, type Network } from "@secateur/nn";
 import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
 import { findReader, pluginCheckpoint } from "../plugins/find-format.ts";
+import { statedOfModel } from "../preprocessing/beside-model.ts";
+import type { StatedOfModel } from "../preprocessing/preprocessing.ts";
 import { type ResolvedArchitecture, resolveArchitecture } from "./architecture/resolve-architecture.ts";
 import { findTensors, type StoredTensors, withoutCounters } from "./stored-tensors.ts";
 import { trainedFor } from "./trained-for.ts";
@@ -29,6 +31,8 @@ export interface OpenedModel {
   readonly tied: readonly (readonly string[])[];
   /** What the file said beside its tensors. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** What its metadata, or a model card beside it, state of preparing data and of its classes. */
+  readonly stated: StatedOfModel;
   /** The task that the file says it was trained for, with --task. */
   readonly trainedFor: Task | undefined;
   /** Of the whole file, or of all files, hexadecimal. */
@@ -91,8 +95,9 @@ async function networkOf(spec: {
   const { stored, tied } = found;
   const made = createNetwork(network, { weights });
   const trained = await trainedFor({ path, metadata, from: cwd, onEvent });
+  const stated = await statedOfModel(path, metadata);
   const told = trained ? { ...made, taskFor: () => trained } : made;
-  return { architecture, network: told, stored, tied, metadata, trainedFor: trained };
+  return { architecture, network: told, stored, tied, metadata, stated, trainedFor: trained };
 }
 
 /** Where tensors fit no network, what was done or left undone to names and masks may be why. */

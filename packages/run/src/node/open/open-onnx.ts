@@ -67,6 +67,10 @@ export async function openOnnx(spec: {
   for (const { name, reason } of graph.keptDense) {
     onEvent({ type: "note", level: "info", code: "kept-dense", message: `'${name}' stays dense: ${reason}` });
   }
+  for (const [name, axis] of graph.exampleAxes) {
+    const message = `'${name}' counts examples along axis ${axis} in the model, as the axis is called; in data and results they come first`;
+    onEvent({ type: "note", level: "info", code: "examples-axis", message });
+  }
   const unknown = graph.unknownOperators.size > 0;
   const evaluate = unknown
     ? onnxruntimeEvaluation({ encode, graph, fixed: { graph: told, fixed }, cwd, onEvent })

@@ -16,6 +16,12 @@ export interface OpenedTfjs {
   readonly sha256: string;
 }
 
+/** Texts of a model's own metadata. */
+export function tfjsMetadata({ json }: Pick<ModelFiles, "json">): Readonly<Record<string, string>> {
+  const own = Object.entries(json["userDefinedMetadata"] ?? {});
+  return Object.fromEntries(own.filter((entry): entry is [string, string] => typeof entry[1] === "string"));
+}
+
 /** The file that MODEL means: model.json inside, where it names a folder that has one. */
 export function modelFile(path: string): string {
   const inside = join(path, "model.json");

@@ -5,8 +5,9 @@ import { pathToFileURL } from "node:url";
 import type { InputTensor } from "@secateur/runtime";
 
 /** A runtime that has loaded a model. */
-export interface OnnxEngine {
+export interface StockEngine {
   readonly engine: string;
+  readonly threads: number;
   readonly loadMs: number;
   /** One run on the given inputs. */
   run(): Promise<unknown>;
@@ -35,26 +36,29 @@ interface OnnxRuntime {
  * @param spec.cwd - where packages are looked for
  */
 export async function openOnnxEngines(spec: {
-  readonly bytes: Uint8Array;
+  /** The model; asked for only where a package is installed. */
+  readonly bytes: () => Uint8Array;
   readonly inputs: Readonly<Record<string, InputTensor>>;
-  /** Element types of the model's inputs by name. */
+  /** Element types of the model's inputs by name; f32 where it names none. */
   readonly types: ReadonlyMap<string, { readonly dtype: string }>;
   readonly threads: number;
   readonly cwd: string;
-}): Promise<readonly OnnxEngine[]> {
+}): Promise<readonly StockEngine[]> {
   const { bytes, inputs, types, threads, cwd } = spec;
-  const found: OnnxEngine[] = [];
+  const found: StockEngine[] = [];
+  let model: Uint8Array | undefined;
   for (const name of packages) {
     const runtime = await findRuntime(name, cwd);
     if (!runtime) continue;
     if (runtime.env.wasm) runtime.env.wasm.numThreads = threads;
+    model ??= bytes();
     const before = performance.now();
     const options = {
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       ...(name === "onnxruntime-web" ? { executionProviders: ["wasm"] } : {}),
     };
-    const session = await runtime.InferenceSession.create(bytes, options);
+    const session = await runtime.InferenceSession.create(model, options);
     const loadMs = performance.now() - before;
     const feeds = Object.fromEntries(
       Object.entries(inputs).map(([input, { data, dims }]) => {
@@ -62,7 +66,7 @@ export async function openOnnxEngines(spec: {
         return [input, new runtime.Tensor(type, numbers, dims)];
       }),
     );
-    found.push({ engine: name, loadMs, run: () => session.run(feeds), close: () => session.release() });
+    found.push({ engine: name, threads, loadMs, run: () => session.run(feeds), close: () => session.release() });
   }
   return found;
 }

@@ -1,18 +1,21 @@
-/** MODEL as the packer takes it: a checkpoint of a built-in network, a packed network, or an ONNX model. */
+/** MODEL as the packer takes it: a checkpoint of a built-in network, a packed network, an ONNX model or one of TensorFlow.js. */
 import { createHash } from "node:crypto";
 import type { RunEvent, Task, TensorSpec } from "@secateur/core";
-import { detectFormat, type OnnxValue, readFileBytes, readOnnx } from "@secateur/formats";
+import { decodeOnnx, detectFormat, encodeOnnx, type OnnxValue, readFileBytes } from "@secateur/formats";
 import type { NetworkSpec } from "@secateur/nn";
 import type { PackedModel } from "@secateur/runtime";
 import type { PackGraph } from "@secateur/runtime/pack";
 import { flagWithoutEffect } from "../../errors.ts";
+import { onnxOfKeras } from "../export/keras/onnx-of-keras.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import type { InputChoices } from "../open/input-choices.ts";
 import { openModel } from "../open/open-model.ts";
+import { isTfjsModel, readTfjsFiles } from "../open/open-tfjs.ts";
 import { networkGraph } from "./network-graph.ts";
 import { onnxPackGraph } from "./onnx-graph.ts";
 import { endingsOf } from "./packed-accuracy.ts";
-import { isPacked, readPacked } from "./packed-checkpoint.ts";
+import { isPacked, readPacked, textsOf } from "./packed-checkpoint.ts";
+import { type StockForms, stockOfNetwork } from "./stock-forms.ts";
 
 /** A model that can be packed. */
 export interface Packable {
@@ -21,12 +24,14 @@ export interface Packable {
   /** What it computes, to tell the task. */
   readonly outputs: readonly TensorSpec[];
   readonly metadata: Readonly<Record<string, string>>;
-  /** Of an ONNX model: its inputs by name. */
+  /** Of an ONNX model, or what became one: its inputs by name. */
   readonly onnxInputs?: ReadonlyMap<string, OnnxValue>;
   /** Of a built-in network. */
   readonly spec: NetworkSpec | undefined;
   /** The task that its file says it was trained for. */
   readonly trainedFor?: Task | undefined;
+  /** The same model as other runtimes take it. */
+  readonly stock: StockForms;
 }
 
 /** @throws what `openModel` and `readOnnx` throw; ERR_PACKED_GRAPH for an ONNX model with an operator that the packer lacks */
@@ -37,30 +42,22 @@ export async function openPackable(spec: {
   readonly inputs?: InputChoices | undefined;
   readonly onEvent: (event: RunEvent) => void;
 }): Promise<Packable> {
-  const { path, arch, inputs, onEvent } = spec;
-  const bytes = await readFileBytes(path);
-  const packed = isPacked(bytes) ? await readPacked(bytes, path) : undefined;
-  if (detectFormat(bytes) === "onnx") {
+  const { path, arch, inputs } = spec;
+  const isTfjs = await isTfjsModel(path);
+  const bytes = isTfjs ? new Uint8Array() : await readFileBytes(path);
+  if (isTfjs || detectFormat(bytes) === "onnx") {
+    const kind = isTfjs ? "a TensorFlow.js model" : "an ONNX model";
     if (arch !== undefined)
-      throw flagWithoutEffect({ flag: "--arch", reason: `${path} is an ONNX model, which says what its layers are` });
-    const { model } = await readOnnx(path);
-    const { graph, isFixed } = onnxPackGraph(model, inputs);
-    if (isFixed) {
-      const message = `${path} leaves its batch open, but mixes the examples of one or works for one size only: it is packed for one example at a time`;
-      onEvent({ type: "note", level: "warn", code: "pack-batch", message });
-    }
-    const sha256 = createHash("sha256").update(bytes).digest("hex");
-    return {
-      name: path,
-      graph,
-      outputs: outputsOf(graph),
-      metadata: { ...model.metadata, "secateur.source.sha256": sha256 },
-      onnxInputs: new Map(model.graph.inputs.map((input) => [input.name, input])),
-      spec: undefined,
-    };
+      throw flagWithoutEffect({ flag: "--arch", reason: `${path} is ${kind}, which says what its layers are` });
+    if (!isTfjs) return onnxPackable(spec, { onnx: bytes, sha256: createHash("sha256").update(bytes).digest("hex") });
+    const { files, sha256 } = await readTfjsFiles(path);
+    const onnx = encodeOnnx(onnxOfKeras(files));
+    const packable = onnxPackable(spec, { onnx, sha256 });
+    return { ...packable, stock: { ...packable.stock, tfjs: async () => files } };
   }
+  const packed = isPacked(bytes) ? await readPacked(bytes, path) : undefined;
   if (inputs) {
-    const reason = `${path} is no ONNX model, and says itself what it takes`;
+    const reason = `${path} is neither an ONNX nor a TensorFlow.js model, and says itself what it takes`;
     throw flagWithoutEffect({ flag: "--input-shape, --fix or --state", reason });
   }
   if (packed && arch === undefined && !(architectureKey in packed.metadata)) return packedGraph(path, packed);
@@ -72,6 +69,28 @@ export async function openPackable(spec: {
     metadata: { ...metadata, [architectureKey]: architecture.name, "secateur.source.sha256": sha256 },
     spec: network.spec,
     trainedFor,
+    stock: packed ? {} : stockOfNetwork(network),
+  };
+}
+
+function onnxPackable(
+  { path, inputs, onEvent }: Parameters<typeof openPackable>[0],
+  { onnx, sha256 }: { readonly onnx: Uint8Array; readonly sha256: string },
+): Packable {
+  const model = decodeOnnx(onnx, path);
+  const { graph, isFixed } = onnxPackGraph(model, inputs);
+  if (isFixed) {
+    const message = `${path} leaves its batch open, but mixes the examples of one or works for one size only: it is packed for one example at a time`;
+    onEvent({ type: "note", level: "warn", code: "pack-batch", message });
+  }
+  return {
+    name: path,
+    graph,
+    outputs: outputsOf(graph),
+    metadata: { ...model.metadata, "secateur.source.sha256": sha256 },
+    onnxInputs: new Map(model.graph.inputs.map((input) => [input.name, input])),
+    spec: undefined,
+    stock: { onnx: () => onnx },
   };
 }
 
@@ -86,8 +105,7 @@ function packedGraph(path: string, model: PackedModel): Packable {
     ]),
   );
   const graph: PackGraph = { inputs, outputs, operators, tensors, ...(states ? { states } : {}) };
-  const texts = Object.entries(metadata).filter((entry): entry is [string, string] => typeof entry[1] === "string");
-  return { name: path, graph, outputs: outputsOf(graph), metadata: Object.fromEntries(texts), spec: undefined };
+  return { name: path, graph, outputs: outputsOf(graph), metadata: textsOf(metadata), spec: undefined, stock: {} };
 }
 
 /** Numbers of the graph's arithmetic: constants, and what stands as f32 in a file whose weights have fewer bits. */

@@ -26,10 +26,15 @@ export async function readPacked(bytes: Uint8Array, path: string): Promise<Packe
  */
 export async function packedCheckpoint(bytes: Uint8Array, path: string): Promise<Checkpoint> {
   const { tensors, metadata } = await readPacked(bytes, path);
-  const texts = Object.entries(metadata).filter((entry): entry is [string, string] => typeof entry[1] === "string");
   return {
     format: "secateur",
     tensors: namedTensors(tensors),
-    metadata: Object.fromEntries(texts),
+    metadata: textsOf(metadata),
   };
+}
+
+/** The entries of a packed network's metadata that are texts. */
+export function textsOf(metadata: PackedModel["metadata"]): Readonly<Record<string, string>> {
+  const entries = Object.entries(metadata);
+  return Object.fromEntries(entries.filter((entry): entry is [string, string] => typeof entry[1] === "string"));
 }

@@ -5,7 +5,9 @@ import { decodePacked, type PackedModel, type PackedValue } from "@secateur/runt
 import { badUsage } from "../../errors.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
+import { statedOfModel } from "../preprocessing/beside-model.ts";
 import { packedAccuracy } from "./packed-accuracy.ts";
+import { textsOf } from "./packed-checkpoint.ts";
 
 /** What --arch would say. */
 const architecture = "secateur-graph";
@@ -32,6 +34,7 @@ export async function openPackedGraph(path: string, bytes: Uint8Array): Promise<
   return {
     ...{ path, arch: architecture, network, classes: classesOf(model), spec: undefined, packages: [] },
     sha256: createHash("sha256").update(bytes).digest("hex"),
+    stated: await statedOfModel(path, textsOf(model.metadata)),
     close: () => {},
   };
 }

@@ -4,20 +4,25 @@ import { type InputTensor, load } from "@secateur/runtime";
 import { encodePacked, type PackGraph, packGraph } from "@secateur/runtime/pack";
 import type { Session as RunSession } from "../../session.ts";
 import type { InputChoices } from "../open/input-choices.ts";
+import { isTfjsModel } from "../open/open-tfjs.ts";
 import { benchInBrowser } from "./browser/browser-bench.ts";
 import { openOnnxEngines } from "./onnx-engines.ts";
-import { openPackable } from "./open-packable.ts";
+import { openPackable, type Packable } from "./open-packable.ts";
 import { isPacked } from "./packed-checkpoint.ts";
+import { openTfjsEngine } from "./tfjs-engine.ts";
 
 /** One line of `secateur bench --json`. */
 export interface BenchDocument {
   readonly model: string;
-  /** "secateur" as packed, "secateur-dense" the same network with every weight taking part; for ONNX models also
-   * "onnxruntime-web" and "onnxruntime-node", where they are installed.
+  /**
+   * "secateur" as packed, "secateur-dense" the same network with every weight taking part; where they are installed and take the model, also
+   * "onnxruntime-web", "onnxruntime-node" and "tfjs-wasm".
    */
   readonly engine: string;
   readonly threads: number;
   readonly medianMs: number;
+  /** Of the fastest run: other work on the machine only ever lengthens one. */
+  readonly fastestMs: number;
   /** From bytes to a network ready to run. */
   readonly loadMs: number;
   readonly runs: number;
@@ -27,8 +32,7 @@ export interface BenchDocument {
   readonly notes?: readonly string[];
 }
 
-/** Rounds at least, and milliseconds that a model's rounds take at least. */
-const leastRounds = 15;
+/** Milliseconds that a model's rounds take at least. */
 const leastMs = 1000;
 
 /** Something that runs the model. */
@@ -41,54 +45,97 @@ interface Engine {
   close(): Promise<void>;
 }
 
-/** Times a model's engines in turn, so that whatever else the machine does meets all of them. @param spec.cwd - where other runtimes are looked for */
+/** A model to be timed. */
+export interface BenchModel extends Pick<Packable, "graph" | "onnxInputs" | "stock"> {
+  /** What results call it. */
+  readonly name: string;
+  /** Its packed file, where it has one; default: as `secateur pack` packs it. */
+  readonly packed?: Uint8Array;
+}
+
+/** How models are timed. */
+export interface BenchSettings {
+  /** Of an ONNX model. */
+  readonly choices?: InputChoices | undefined;
+  readonly threads: number;
+  /** Where other runtimes are looked for. */
+  readonly cwd: string;
+  /** Whether everything runs in headless Chromium; default: in this process. */
+  readonly isBrowser?: boolean;
+  /** Rounds at least; default 15. */
+  readonly leastRounds?: number;
+}
+
+/** Times the engines of the model in a file. */
 export async function runBench(
-  spec: {
-    readonly path: string;
-    readonly arch: string | undefined;
-    /** Of an ONNX model. */
-    readonly choices?: InputChoices | undefined;
-    readonly threads: number;
-    readonly cwd: string;
-    /** Whether everything runs in headless Chromium; default: in this process. */
-    readonly isBrowser?: boolean;
-  },
+  spec: BenchSettings & { readonly path: string; readonly arch: string | undefined },
   session: RunSession,
 ): Promise<readonly BenchDocument[]> {
-  const { path, arch, choices, threads, cwd, isBrowser = false } = spec;
-  const bytes = await readFileBytes(path);
-  const { graph, onnxInputs } = await openPackable({ path, arch, inputs: choices, onEvent: session.onEvent });
-  const packed = isPacked(bytes) ? bytes : (await packGraph(graph)).bytes;
+  const { path, arch, choices } = spec;
+  const packable = await openPackable({ path, arch, inputs: choices, onEvent: session.onEvent });
+  const bytes = (await isTfjsModel(path)) ? undefined : await readFileBytes(path);
+  const model = { ...packable, name: path, ...(bytes && isPacked(bytes) ? { packed: bytes } : {}) };
+  return await benchModel(model, spec, session);
+}
+
+/** Times a model's engines in turn, so that whatever else the machine does meets all of them. */
+export async function benchModel(
+  model: BenchModel,
+  settings: BenchSettings,
+  session: RunSession,
+): Promise<readonly BenchDocument[]> {
+  const { name, graph, onnxInputs, stock } = model;
+  const { choices, threads, cwd, isBrowser = false, leastRounds = 15 } = settings;
+  const packed = model.packed ?? (await packGraph(graph)).bytes;
   const inputs = inputsOf(graph);
   const networks = new Map([
     ["secateur", packed],
     ["secateur-dense", await encodePacked(asDense(graph), { masks: false })],
   ]);
   if (isBrowser) {
-    const types = graph.inputs.map(({ name, whole }) => ({
-      ...{ name, dims: inputs[name]!.dims },
-      type: whole ? (onnxInputs?.get(name)?.dtype === "i32" ? ("i32" as const) : ("i64" as const)) : ("f32" as const),
+    const types = graph.inputs.map(({ name: input, whole }) => ({
+      ...{ name: input, dims: inputs[input]!.dims },
+      type: whole ? (onnxInputs?.get(input)?.dtype === "i32" ? ("i32" as const) : ("i64" as const)) : ("f32" as const),
     }));
     const { signal } = session;
-    const onnx = onnxInputs && !choices?.fixed?.size ? bytes : undefined;
-    const found = await benchInBrowser({ networks, onnx, inputs: types, threads, cwd, signal, leastRounds, leastMs });
+    // Inputs that were fixed are none of the page's.
+    const forms = choices?.fixed?.size ? {} : stock;
+    const found = await benchInBrowser({
+      networks,
+      stock: forms,
+      inputs: types,
+      threads,
+      cwd,
+      signal,
+      leastRounds,
+      leastMs,
+    });
     return found.engines.map(({ times: all, notes, ...engine }) => {
       const sorted = [...all].sort((a, b) => a - b);
-      const result = { model: path, ...engine, medianMs: sorted[sorted.length >> 1]!, runs: all.length };
+      const result = {
+        model: name,
+        ...engine,
+        medianMs: sorted[sorted.length >> 1]!,
+        fastestMs: sorted[0]!,
+        runs: all.length,
+      };
       return { ...result, browser: found.browser, ...(notes.length > 0 ? { notes } : {}) };
     });
   }
   const engines: Engine[] = [];
   for (const [engine, own] of networks) engines.push(await openOwn({ engine, bytes: own, inputs, threads }));
-  if (onnxInputs) {
-    const constants = [...(choices?.fixed ?? [])].map(([name, number]) => [
-      name,
-      constantInput(onnxInputs.get(name)?.shape ?? [], number),
+  if (stock.onnx) {
+    const constants = [...(choices?.fixed ?? [])].map(([input, number]) => [
+      input,
+      constantInput(onnxInputs?.get(input)?.shape ?? [], number),
     ]);
     const all = { ...inputs, ...Object.fromEntries(constants) };
-    const others = await openOnnxEngines({ bytes, inputs: all, types: onnxInputs, threads, cwd });
-    engines.push(...others.map((other) => ({ ...other, threads, notes: [] })));
+    const types = onnxInputs ?? new Map();
+    const others = await openOnnxEngines({ bytes: stock.onnx, inputs: all, types, threads, cwd });
+    engines.push(...others.map((other) => ({ ...other, notes: [] })));
   }
+  const tfjs = stock.tfjs && (await openTfjsEngine({ files: stock.tfjs, cwd }));
+  if (tfjs) engines.push({ ...tfjs, notes: [] });
   const times = engines.map((): number[] => []);
   // The first runs are slower: engines still compile.
   for (const { run } of engines) for (let i = 0; i < 3; i++) await run();
@@ -104,7 +151,15 @@ export async function runBench(
   for (const { close } of engines) await close();
   return engines.map(({ engine, loadMs, notes, threads: used }, e) => {
     const all = times[e]!.sort((a, b) => a - b);
-    const result = { model: path, engine, threads: used, medianMs: all[all.length >> 1]!, loadMs, runs: all.length };
+    const result = {
+      model: name,
+      engine,
+      threads: used,
+      medianMs: all[all.length >> 1]!,
+      fastestMs: all[0]!,
+      loadMs,
+      runs: all.length,
+    };
     return notes.length > 0 ? { ...result, notes } : result;
   });
 }

@@ -9,6 +9,8 @@ import { brotli, type CompressedCopy, checkCopies, settleCopies } from "../expor
 import type { InputChoices } from "../open/input-choices.ts";
 import { openData } from "../open/open-data.ts";
 import { findTask } from "../plugins/find-task.ts";
+import { statedOfModel } from "../preprocessing/beside-model.ts";
+import { statedMetadata } from "../preprocessing/preprocessing.ts";
 import { openPackable, type Packable } from "./open-packable.ts";
 import { packedAccuracy, taughtByPacked } from "./packed-accuracy.ts";
 
@@ -25,6 +27,8 @@ export interface PackSettings {
   readonly maxLoss?: number | undefined;
   readonly data?: string | undefined;
   readonly normalize?: string | undefined;
+  /** The text of --preprocess. */
+  readonly preprocess?: string | undefined;
   /** NAME or NAME:KEY=VALUE,...; absent: told from the model and the data. */
   readonly task?: string | undefined;
   /** The network before pruning, to compare bytes with. */
@@ -93,12 +97,13 @@ export async function runPack(settings: PackSettings, session: Session): Promise
     session.onEvent({ type: "note", level: "warn", code: "dense-sparser", message });
   }
   const named = settings.task === undefined ? undefined : (await findTask(settings.task, settings.cwd)).task;
+  const stated = await statedOfModel(settings.model, model.metadata);
   const data =
     settings.data === undefined
       ? undefined
       : await openData({
           data: settings.data,
-          normalize: settings.normalize,
+          ...{ normalize: settings.normalize, preprocess: { text: settings.preprocess }, stated },
           task: named ?? model.trainedFor,
           classes: spec?.classes,
           network: spec,
@@ -106,7 +111,10 @@ export async function runPack(settings: PackSettings, session: Session): Promise
           onEvent: session.onEvent,
           cwd: settings.cwd,
         });
-  const metadata = { ...model.metadata, ...(data ? { normalisation: data.normalisation } : {}) };
+  const metadata = {
+    ...{ ...model.metadata, ...statedMetadata(data?.stated ?? stated) },
+    ...(data ? { normalisation: data.normalisation } : {}),
+  };
   const costs = settings.costs ? { costs: settings.costs } : {};
   const measure = async ({ name, outputs }: Packable, bytes: Uint8Array): Promise<Evaluation | undefined> => {
     if (!data) return undefined;

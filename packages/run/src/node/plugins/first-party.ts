@@ -12,6 +12,7 @@ const manifests: Readonly<Record<string, () => Promise<{ readonly default: Plugi
   "@secateur/solvers-chita": () => import("@secateur/solvers-chita/plugin"),
   "@secateur/solvers-obs-cbs": () => import("@secateur/solvers-obs-cbs/plugin"),
   "@secateur/solvers-layerwise": () => import("@secateur/solvers-layerwise/plugin"),
+  "@secateur/solvers-structured": () => import("@secateur/solvers-structured/plugin"),
   "@secateur/solvers-magnitude": () => import("@secateur/solvers-magnitude/plugin"),
   "@secateur/imp-scheduler": () => import("@secateur/imp-scheduler/plugin"),
   "@secateur/fisher": () => import("@secateur/fisher/plugin"),

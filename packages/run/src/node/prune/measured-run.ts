@@ -11,6 +11,7 @@ import { cutPruned } from "../cut/cut-pruned.ts";
 import { type Following, followingBiases } from "../norm/bias-matching.ts";
 import { asksForMatching, noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
 import { type AnyModel, openAnyModel, ownNetwork } from "../open/open-any-model.ts";
+import type { OpenedData } from "../open/open-data.ts";
 import { findCurvature } from "../plugins/find-entry.ts";
 import type { CompleteSettings } from "../retrain/complete-settings.ts";
 import { retrainNetwork } from "../retrain/retrain-network.ts";
@@ -38,7 +39,7 @@ export interface PruneRun {
 
 /** The data, and the task that the user named. */
 export interface OpenedSource {
-  readonly data: DatasetSplits;
+  readonly data: OpenedData;
   readonly named: Task | undefined;
 }
 

@@ -6,6 +6,7 @@ import type { KernelChoice } from "../../session.ts";
 import type { BatchNormSettings } from "../norm/batch-norm.ts";
 import type { InputTexts } from "../open/input-choices.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
+import type { PreprocessAsked } from "../open/open-data.ts";
 import type { RetrainSettings } from "../retrain/retrain-schema.ts";
 import type { AllocationSettings } from "../retrain/retrain-settings.ts";
 import type { LayersSettings } from "./layers-settings.ts";
@@ -24,6 +25,8 @@ export interface PruneSettings {
   /** With absolute paths. Absent: nothing is measured, which only a run that needs no data can do without. */
   readonly data: string | undefined;
   readonly normalize: string | undefined;
+  /** What else is said of preparing data. */
+  readonly preprocess: PreprocessAsked;
   /** The text of --task. */
   readonly task: string | undefined;
   readonly found: FoundEntry<SolverEntry>;

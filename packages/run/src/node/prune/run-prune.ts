@@ -11,6 +11,7 @@ import { asksForMatching, chosenDense } from "../open/any-model-settings.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork, refuseTfjs } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
 import { findTask } from "../plugins/find-task.ts";
+import { settlePreprocessing } from "../preprocessing/settle-preprocessing.ts";
 import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { type CompleteSettings, completeSettings, recordOf } from "../retrain/complete-settings.ts";
@@ -59,8 +60,12 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
       reason: `${whole.path} is a TensorFlow.js model, which secateur cut makes a smaller ONNX model of`,
     });
   }
+  const { kept: preprocess } = await settlePreprocessing({
+    ...{ asked: { ...settings.preprocess, normalize: settings.normalize }, stated: whole.stated },
+    ...{ data: settings.data, cwd },
+  });
   const asked = portableRecipe(
-    recipeOf({ settings, retrain: settings.retrain, model: whole, session }),
+    recipeOf({ settings, retrain: settings.retrain, preprocess, model: whole, session }),
     outputs.recipe,
   );
   const requestSha256 = requestHash(requestOf(asked));
@@ -78,7 +83,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const budget = runBudget(settings, model, params);
   const opened = await openSource(spec, model);
   const retrain = await completeRetrain({ settings, model, cwd, session, params, opened, budget, coupled });
-  const draft = portableRecipe(recipeOf({ settings, retrain, model, session }), outputs.recipe);
+  const draft = portableRecipe(recipeOf({ settings, retrain, preprocess, model, session }), outputs.recipe);
   const beside: AnyModel[] = [];
   const run = runIdentity(draft);
   const given = { opened, retrain, model, params, budget, run, beside, ...(coupled ? { coupled } : {}) };
@@ -106,6 +111,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
     ...(unprunable ? { unprunable } : {}),
   });
   const saved = await saveResults({
+    stated: opened?.data.stated ?? model.stated,
     ...{ document, outcome, model: measured.left, outputs, makeReport: spec.makeReport, cwd, onEvent: session.onEvent },
   });
   model.close();
@@ -122,13 +128,13 @@ function withWholeTime({ stagesMs, left: _left, ...outcome }: TimedOutcome, whol
 
 /** Opens the data, where there are some. */
 async function openSource({ settings, session, cwd }: PruneRun, model: AnyModel): Promise<OpenedSource | undefined> {
-  const { data: source, normalize } = settings;
+  const { data: source, normalize, preprocess } = settings;
   if (source === undefined) return undefined;
   const text = taskName(settings);
   const named = text === undefined ? undefined : await findTask(text, cwd);
   const data = await openData({
     data: source,
-    normalize,
+    ...{ normalize, preprocess, stated: model.stated },
     task: named?.task ?? model.own?.trainedFor,
     classes: model.classes,
     network: model.spec,

@@ -4,6 +4,7 @@ import type { BatchNormSettings } from "../norm/batch-norm.ts";
 import { batchNormOfModel } from "../open/any-model-settings.ts";
 import type { InputTexts } from "../open/input-choices.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
+import type { Preprocessing } from "../preprocessing/preprocessing.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { versions } from "../versions.ts";
 import type { PruneSettings } from "./prune-settings.ts";
@@ -17,10 +18,12 @@ export function batchNormOf({ retrain, batchNorm }: PruneSettings, model: AnyMod
 export function recipeOf(spec: {
   settings: PruneSettings;
   retrain: Recipe["retrain"] | undefined;
+  /** What holds of preparing data. */
+  preprocess: Preprocessing | undefined;
   model: AnyModel;
   session: Session;
 }): Recipe {
-  const { settings, retrain, model, session } = spec;
+  const { settings, retrain, preprocess, model, session } = spec;
   const { normalize, found, sparsity, keepDense, plan, seed, options, allocation: bounds, curvatureOptions } = settings;
   const batchNorm = batchNormOf(settings, model);
   return {
@@ -33,6 +36,7 @@ export function recipeOf(spec: {
     ...textsOf(settings.inputs),
     ...(settings.data === undefined ? {} : { data: settings.data }),
     ...(normalize === undefined ? {} : { normalize }),
+    ...(preprocess === undefined ? {} : { preprocess }),
     ...(settings.task === undefined ? {} : { task: settings.task }),
     solver: found.entry.name,
     options,
@@ -64,11 +68,11 @@ export function runIdentity(recipe: Recipe): string {
   const { modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity } = recipe;
   const { flops, bytes, milliseconds, costs, units, keepDense, batchNorm, retrain, allocation, curvatureOptions } =
     recipe;
-  const { layers, inputShape, fix } = recipe;
+  const { layers, inputShape, fix, preprocess } = recipe;
   return JSON.stringify({
     ...{ modelSha256, arch, engine, includeFrozen, data, normalize, task, solver, options, sparsity },
     ...{ flops, bytes, milliseconds, costs, units, keepDense, batchNorm, retrain, allocation, curvatureOptions },
-    ...{ layers, inputShape, fix },
+    ...{ layers, inputShape, fix, preprocess },
   });
 }
 

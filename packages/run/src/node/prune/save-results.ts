@@ -2,11 +2,13 @@
 import { dirname } from "node:path";
 import { isPruneError, PruneError, type RunEvent } from "@secateur/core";
 import { makeFolder, writeFileAtomic } from "@secateur/formats";
+import { settleCopies } from "../export/compressed-copies.ts";
 import { type EncodedFile, encodeModel } from "../export/encode-model.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
 import { tiedKey } from "../open/stored-tensors.ts";
+import type { StatedOfModel } from "../preprocessing/preprocessing.ts";
 import { trainingKey } from "../retrain/training-record.ts";
 import { outputHash } from "./finished-prune.ts";
 import type { PruneDocument, RunOutcome } from "./prune-document.ts";
@@ -22,6 +24,8 @@ export async function saveResults(spec: {
   outcome: RunOutcome;
   model: AnyModel;
   outputs: PruneOutputs;
+  /** What is known of preparing data for the network. */
+  stated: StatedOfModel;
   makeReport(document: PruneDocument, outcome: RunOutcome): Promise<string | Uint8Array>;
   /** The folder from which plugins are looked for. */
   cwd: string;
@@ -30,7 +34,7 @@ export async function saveResults(spec: {
   const { outcome, model, outputs } = spec;
   const { overwrite } = outputs;
   const network = await encodePruned({
-    ...{ model, document: spec.document, outputs },
+    ...{ model, document: spec.document, outputs, stated: spec.stated },
     from: spec.cwd,
     onEvent: spec.onEvent,
   });
@@ -41,6 +45,7 @@ export async function saveResults(spec: {
     if (outputs.form === "tfjs") await makeFolder(dirname(path));
     await writeFileAtomic(path, bytes, { overwrite });
   }
+  await settleCopies(network, { compress: false, overwrite });
   await writeFileAtomic(outputs.recipe, `${JSON.stringify(recipe, null, 2)}\n`, { overwrite });
   if (outputs.report !== undefined && report !== undefined) {
     await writeFileAtomic(outputs.report, report, { overwrite }).catch((error: unknown) => {
@@ -63,10 +68,11 @@ async function encodePruned(spec: {
   model: AnyModel;
   document: PruneDocument;
   outputs: PruneOutputs;
+  stated: StatedOfModel;
   from: string;
   onEvent: (event: RunEvent) => void;
 }): Promise<readonly EncodedFile[]> {
-  const { model, document, outputs, from, onEvent } = spec;
+  const { model, document, outputs, stated, from, onEvent } = spec;
   const { solver, sparsity = document.sparsity, seed } = document.recipe;
   const metadata = {
     // How the network was trained before stays true of it.
@@ -78,7 +84,7 @@ async function encodePruned(spec: {
     ...tiesOf(model),
   };
   const { out: path, form, opset } = outputs;
-  return await encodeModel({ model, form, path, metadata, opset, from, onEvent });
+  return await encodeModel({ model, form, path, metadata, stated, opset, from, onEvent });
 }
 
 /** Which tensors of the file are one, under their names there: safetensors has no other way to say it. */

@@ -9,6 +9,7 @@ import { planKeys } from "../../recipe/plan-keys.ts";
 import { kernelChoices } from "../../session.ts";
 import { engineChoices } from "../open/load-tensorflow.ts";
 import { costTableOf } from "../pack/costs-file.ts";
+import { preprocessingFrom } from "../preprocessing/preprocessing.ts";
 import { parseLayers } from "../prune/layers-settings.ts";
 import { parseAllocation, parseRetrain } from "../retrain/retrain-settings.ts";
 import type { Recipe, RecipeFile } from "./recipe.ts";
@@ -27,6 +28,7 @@ const fields: { readonly [K in keyof Recipe]-?: FieldType } = {
   fix: "a list",
   data: "string",
   normalize: "string",
+  preprocess: "object",
   task: "string",
   solver: "string",
   options: "object",
@@ -72,6 +74,9 @@ export async function readRecipe(path: string, from: string): Promise<RecipeFile
   if (json["retrain"] !== undefined) await parseRetrain({ where: path, value: json["retrain"] as object, from });
   if (json["allocation"] !== undefined) parseAllocation(path, json["allocation"]);
   if (json["layers"] !== undefined) parseLayers(path, json["layers"] as Readonly<Record<string, unknown>>);
+  if (json["preprocess"] !== undefined && !preprocessingFrom(json["preprocess"])) {
+    throw badRecipe({ path, found: "'preprocess' of unknown steps", expected: "what secateur prune wrote" });
+  }
   if (json["costs"] !== undefined && !costTableOf(json["costs"])) {
     throw badRecipe({
       path,

@@ -4,6 +4,7 @@ import type { RunPlan } from "@secateur/core";
 import type { CostTable } from "@secateur/runtime/pack";
 import type { KernelChoice } from "../../session.ts";
 import type { BatchNormSettings } from "../norm/batch-norm.ts";
+import type { Preprocessing } from "../preprocessing/preprocessing.ts";
 import type { LayersSettings } from "../prune/layers-settings.ts";
 import type { RetrainSettings } from "../retrain/retrain-schema.ts";
 import type { AllocationSettings } from "../retrain/retrain-settings.ts";
@@ -26,6 +27,8 @@ export interface Recipe {
   /** Absent: the run needed none, and nothing was measured. */
   readonly data?: string;
   readonly normalize?: string;
+  /** How data are prepared for the network, as flags and the model's files say together; absent: nobody said anything. */
+  readonly preprocess?: Preprocessing;
   /** NAME or NAME:KEY=VALUE,...; absent: told from the model and the data. */
   readonly task?: string;
   readonly solver: string;

@@ -54,6 +54,8 @@ export interface SensitivitySpec {
   /** The DATA argument with absolute paths. */
   readonly data: string;
   readonly normalize: string | undefined;
+  /** The text of --preprocess. */
+  readonly preprocess: string | undefined;
   /** NAME or NAME:KEY=VALUE,...; default: told from the model and the data. */
   readonly task: string | undefined;
   /** Name of the method. */
@@ -96,7 +98,7 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const named = spec.task === undefined ? undefined : (await findTask(spec.task, cwd)).task;
   const data = await openData({
     data: source,
-    normalize,
+    ...{ normalize, preprocess: { text: spec.preprocess }, stated: opened.stated },
     task: named ?? opened.trainedFor,
     classes: layout.classes,
     network: layout,

@@ -7,6 +7,7 @@ import { createNetwork, type Network, type TrainReport, train } from "@secateur/
 import { badState, badUsage, flagWithoutEffect, nothingToLearn } from "../../errors.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
+import { checkCopies, settleCopies } from "../export/compressed-copies.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { augmentationOf } from "../norm/batch-norm.ts";
@@ -18,6 +19,7 @@ import { openData } from "../open/open-data.ts";
 import { openModel } from "../open/open-model.ts";
 import type { StoredTensors } from "../open/stored-tensors.ts";
 import { findTask } from "../plugins/find-task.ts";
+import { type StatedOfModel, statedMetadata } from "../preprocessing/preprocessing.ts";
 import { portableData } from "../recipe/encode-recipe.ts";
 import { encodeRecord, readRecord, trainingKey } from "../retrain/training-record.ts";
 import { learningRateOf, optimizerOf } from "../retrain/training-settings.ts";
@@ -73,6 +75,7 @@ interface Start {
   readonly network: Network;
   readonly arch: string;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly stated: StatedOfModel;
   /** How the file stores the tensors; undefined for a new network. */
   readonly stored: StoredTensors | undefined;
   /** The task that the file says it was trained for. */
@@ -114,11 +117,11 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
       throw badState(out, `it is of a training with other settings: ${state.difference}`);
   }
   await checkOutput(out, { overwrite: overwrite || isContinued });
-  const metadata = freshMetadata(opened.metadata, [...kept, ...(settings.epochs === 0 ? [trainingKey] : [])]);
+  await checkCopies([out], { overwrite: overwrite || isContinued });
   const named = settings.task === undefined ? undefined : await findTask(settings.task, cwd);
   const splits = await openData({
     data,
-    normalize: settings.normalize,
+    ...{ normalize: settings.normalize, preprocess: { text: settings.preprocess }, stated: opened.stated },
     task: named?.task ?? opened.trainedFor,
     classes: network.spec.classes,
     network: network.spec,
@@ -126,6 +129,10 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
     onEvent: session.onEvent,
     cwd,
   });
+  const metadata = {
+    ...freshMetadata(opened.metadata, [...kept, ...(settings.epochs === 0 ? [trainingKey] : [])]),
+    ...statedMetadata(splits.stated),
+  };
   const posed = await poseTask({ network, data: splits, named: named?.task, session });
   if (spec.model === undefined && posed.task.targetsFrom === "teacher") throw nothingToLearn(data, posed.task.name);
   await noteOneClass(splits.train, session.onEvent);
@@ -189,6 +196,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
     stored,
   });
   await writeFileAtomic(out, bytes, { overwrite: overwrite || isContinued });
+  await settleCopies([[out, bytes]], { compress: false, overwrite: true });
   await rm(path, { force: true });
   return {
     arch,
@@ -216,8 +224,8 @@ async function start({ model, settings, session, cwd }: TrainSpec): Promise<Star
   if (model !== undefined) {
     const opened = await openModel({ path: model, arch: settings.arch, onEvent: session.onEvent, cwd });
     noteTies(opened, { untie: true, onEvent: session.onEvent });
-    const { network, architecture, metadata, stored, sha256, trainedFor } = opened;
-    return { network, arch: architecture.name, metadata, stored, sha256, trainedFor };
+    const { network, architecture, metadata, stored, sha256, trainedFor, stated } = opened;
+    return { network, arch: architecture.name, metadata, stored, sha256, trainedFor, stated };
   }
   if (settings.arch === undefined) {
     throw badUsage("nothing to train: give MODEL, a checkpoint to go on from, or --arch for a new network");
@@ -227,6 +235,7 @@ async function start({ model, settings, session, cwd }: TrainSpec): Promise<Star
     network: createNetwork(await findArchitecture(settings.arch, { from: cwd }), { seed: session.seed }),
     arch: settings.arch,
     metadata: {},
+    stated: {},
     ...{ stored: undefined, sha256: undefined },
   };
 }

@@ -11,6 +11,7 @@ export interface TrainSettings extends OptimizerSettings, AugmentationFlags, Rul
   /** Name of a new network, or of the checkpoint's. */
   readonly arch?: string;
   readonly normalize?: string;
+  readonly preprocess?: string;
   /** NAME or NAME:KEY=VALUE,...; default: told from the network and the data. */
   readonly task?: string;
   /** Weights that are zero stay zero. */
@@ -48,6 +49,7 @@ export function recordOf(settings: TrainSettings): TrainingRecord {
 const decisive = [
   ...([
     "normalize",
+    "preprocess",
     "task",
     "epochs",
     "batchSize",

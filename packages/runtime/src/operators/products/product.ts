@@ -1,14 +1,11 @@
 /** The steps of products over planes: convolutions, and matrices times many positions. */
 import type { Builder } from "../../plan/builder.ts";
-import { kernels } from "../../plan/kernel-numbers.ts";
+import { kernels, tilePositions } from "../../plan/kernel-numbers.ts";
 import { geometryOf, originOf, type PlaneShape, type Region, uniteRows } from "../../plan/region.ts";
 import type { Value } from "../../plan/value.ts";
 import { activationWords, type Call } from "../operator.ts";
 import { type TapMatrix, tapBlocks, tapRows } from "./taps.ts";
 
-/** Vectors of positions that a tile holds in registers. */
-const sparseVectors = 8;
-const blockVectors = 3;
 /** Pieces that a step is cut into at least, where it can be, so that threads have something to share. */
 const pieces = 8;
 
@@ -42,7 +39,8 @@ export function lowerProduct(
   const activation = activationWords(call);
   const perRow = isByBlocks ? Math.ceil(outputs / 4) : outputs;
   const cut = (): { tiles: number; ranges: number } => {
-    const tiles = Math.ceil(geometryOf(to.planes).vectors / (isByBlocks ? blockVectors : sparseVectors));
+    const tile = isByBlocks ? tilePositions.block : tilePositions.sparse;
+    const tiles = Math.ceil((4 * geometryOf(to.planes).vectors) / tile);
     const wanted = builder.threads === 1 ? 1 : Math.ceil(pieces / (tiles * to.planes.images));
     return { tiles, ranges: Math.min(wanted, perRow) };
   };

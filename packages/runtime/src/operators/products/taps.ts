@@ -1,5 +1,6 @@
-/** Weights as the kernels of assembly/convolution.ts read them: for every output, or every four, its kept taps one behind the other. */
+/** Weights as assembly/sparse-planes.ts and assembly/block-planes.ts read them: for every output, or every four, its kept taps one behind the other. */
 import type { Constant } from "../../plan/builder.ts";
+import { bitsOf, countNonzeros, isNonzero } from "./nonzero.ts";
 
 /** A matrix [outputs, taps] of weights, and where each tap of an output is read. */
 export interface TapMatrix {
@@ -26,22 +27,26 @@ export function tapRows(matrix: TapMatrix, isDense: boolean, make: MakeConstant)
   const count = isDense ? weights.length : countNonzeros(weights);
   const head = tableBytes(outputs);
   const constant = make(
-    () => head + 8 * count,
+    // One tap more than there are: the place behind the last one is written, too.
+    () => head + 8 * (count + 1),
     ({ u32, f32 }, address) => {
       const placesOf = matrix.places();
+      const bits = bitsOf(weights);
+      const everywhere = Number(isDense);
       let at = (address + head) / 4;
       u32[address / 4] = 4 * at;
       for (let o = 0, i = 0; o < outputs; o++) {
         const places = placesOf(o);
         for (let tap = 0; tap < taps; tap++, i++) {
-          const weight = weights[i]!;
-          if (weight === 0 && !isDense) continue;
+          // Written over by the next one where it does not count: processors guess wrong at every other branch on a random mask.
           u32[at] = places[tap]!;
-          f32[at + 1] = weight;
-          at += 2;
+          f32[at + 1] = weights[i]!;
+          at += 2 * (isNonzero(bits[i]!) | everywhere);
         }
         u32[address / 4 + 1 + o] = 4 * at;
       }
+      u32[at] = 0;
+      u32[at + 1] = 0;
     },
   );
   return { constant, ends: () => constant.address + 4, count };
@@ -85,12 +90,6 @@ export function tapBlocks(matrix: TapMatrix, isDense: boolean, make: MakeConstan
 
 /** Makes a constant, as a builder does. */
 export type MakeConstant = (bytes: () => number, write: Constant["write"]) => Constant;
-
-function countNonzeros(weights: Float32Array): number {
-  let count = 0;
-  for (let i = 0; i < weights.length; i++) if (weights[i] !== 0) count++;
-  return count;
-}
 
 function tableBytes(rows: number): number {
   return Math.ceil((rows + 1) / 16) * 64;

@@ -9,6 +9,8 @@ export interface PageJob {
   readonly networks: readonly string[];
   /** The ONNX model for onnxruntime-web, at /files/INDEX, and the folder of the package; absent where it is not installed. */
   readonly onnx?: { readonly index: number; readonly script: string } | undefined;
+  /** Scripts of TensorFlow.js and its backend; its model is at /tfjs-model. Absent where they are not installed. */
+  readonly tfjs?: { readonly scripts: readonly string[] } | undefined;
   readonly inputs: readonly {
     readonly name: string;
     readonly dims: readonly number[];
@@ -67,6 +69,28 @@ try {
       return [name, new ort.Tensor(type === "i32" ? "int32" : "float32", data, dims)];
     }));
     engines.push({ engine: "onnxruntime-web", threads: job.threads, loadMs, notes: [], run: () => session.run(feeds) });
+  }
+  if (job.tfjs) {
+    for (const src of job.tfjs.scripts) await new Promise((resolve, reject) => {
+      document.head.append(Object.assign(document.createElement("script"), { src, onload: resolve, onerror: reject }));
+    });
+    tf.enableProdMode();
+    tf.wasm.setWasmPaths(job.tfjs.scripts[1].slice(0, job.tfjs.scripts[1].lastIndexOf("/") + 1));
+    tf.wasm.setThreadsCount(job.threads);
+    await tf.setBackend("wasm");
+    const before = performance.now();
+    const model = await tf.loadLayersModel("/tfjs-model/model.json");
+    const loadMs = performance.now() - before;
+    const inputs = model.inputs.map(({ shape }) => {
+      const dims = shape.map((extent) => extent ?? 1);
+      return tf.tensor(numbers(dims), dims);
+    });
+    const run = async () => {
+      const outputs = [model.predict(inputs)].flat();
+      for (const output of outputs) await output.data();
+      tf.dispose(outputs);
+    };
+    engines.push({ engine: "tfjs-wasm", threads: job.threads, loadMs, notes: [], run });
   }
   const times = engines.map(() => []);
   for (const { run } of engines) for (let i = 0; i < 3; i++) await run();

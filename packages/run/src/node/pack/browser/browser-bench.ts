@@ -7,7 +7,9 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { ModelFiles } from "@secateur/backends-tfjs";
 import { badUsage, browserFailed } from "../../../errors.ts";
+import type { StockForms } from "../stock-forms.ts";
 import { benchPage, benchScript, type PageJob, type PageResult } from "./bench-page.ts";
 import { findChromium, howToGetChromium } from "./find-chromium.ts";
 
@@ -17,34 +19,46 @@ const timeLimitMs = 300_000;
 const mostPosted = 2 ** 24;
 
 /**
- * Runs packed networks, and the ONNX model in onnxruntime-web where that is installed.
+ * Runs packed networks, and the same model in onnxruntime-web and TensorFlow.js's WebAssembly backend where those are installed.
  *
  * @param spec.networks - bytes by the name of their engine
- * @param spec.cwd - where onnxruntime-web is looked for
+ * @param spec.cwd - where other runtimes are looked for
  * @throws ERR_USAGE where there is no Chromium; ERR_BROWSER where it ends or fails
  */
 export async function benchInBrowser(
   spec: Pick<PageJob, "inputs" | "threads" | "leastRounds" | "leastMs"> & {
     readonly networks: ReadonlyMap<string, Uint8Array>;
-    readonly onnx: Uint8Array | undefined;
+    readonly stock: StockForms;
     readonly cwd: string;
     readonly signal: AbortSignal;
   },
 ): Promise<PageResult> {
-  const { networks, onnx, cwd, signal, ...rounds } = spec;
+  const { networks, stock, cwd, signal, ...rounds } = spec;
   const executable = findChromium();
   if (executable === undefined) throw badUsage(`--browser: ${howToGetChromium}`);
-  const folder = onnx && webRuntimeFolder(cwd);
+  const web = stock.onnx && packageFolder("onnxruntime-web", cwd);
+  const tfjs = stock.tfjs && packageFolder("@tensorflow/tfjs", cwd);
+  const wasm = tfjs && packageFolder("@tensorflow/tfjs-backend-wasm", cwd);
   const job: PageJob = {
     ...rounds,
     networks: [...networks.keys()],
-    ...(folder ? { onnx: { index: networks.size, script: "/onnxruntime/ort.wasm.min.mjs" } } : {}),
+    ...(web ? { onnx: { index: networks.size, script: "/onnxruntime/ort.wasm.min.mjs" } } : {}),
+    ...(wasm ? { tfjs: { scripts: ["/tfjs/tf.min.js", "/tfjs-wasm/tf-backend-wasm.min.js"] } } : {}),
   };
   const folders = new Map([
     ["runtime", dirname(fileURLToPath(import.meta.resolve("@secateur/runtime")))],
-    ...(folder ? [["onnxruntime", folder] as const] : []),
+    ...(web ? [["onnxruntime", web] as const] : []),
+    ...(wasm
+      ? ([
+          ["tfjs", tfjs],
+          ["tfjs-wasm", wasm],
+        ] as const)
+      : []),
   ]);
-  const files = [...networks.values(), ...(onnx ? [onnx] : [])];
+  const files = new Map(
+    [...networks.values(), ...(web ? [stock.onnx!()] : [])].map((bytes, i) => [`files/${i}`, bytes]),
+  );
+  if (wasm) for (const [name, bytes] of servedModel(await stock.tfjs!())) files.set(`tfjs-model/${name}`, bytes);
   const profile = await mkdtemp(join(tmpdir(), "secateur-bench-"));
   let done: (result: PageResult) => void = () => {};
   const posted = new Promise<PageResult>((resolve) => {
@@ -65,13 +79,23 @@ export async function benchInBrowser(
   }
 }
 
-/** The folder with onnxruntime-web's own files, where it is installed. */
-function webRuntimeFolder(cwd: string): string | undefined {
+/** The folder with a package's own files for browsers, where it is installed. */
+function packageFolder(name: string, cwd: string): string | undefined {
   try {
-    return dirname(createRequire(join(cwd, "_")).resolve("onnxruntime-web"));
+    return dirname(createRequire(join(cwd, "_")).resolve(name));
   } catch {
     return undefined;
   }
+}
+
+/** A TensorFlow.js model as the files that its model.json names. */
+function servedModel({ jsonBytes, shards, data }: ModelFiles): readonly (readonly [string, Uint8Array])[] {
+  let at = 0;
+  const parts = shards.map(({ path, bytes }) => {
+    at += bytes;
+    return [path, data.subarray(at - bytes, at)] as const;
+  });
+  return [["model.json", jsonBytes], ...parts];
 }
 
 async function listening(server: Server): Promise<number> {
@@ -109,7 +133,7 @@ async function answer(spec: {
   request: IncomingMessage;
   response: ServerResponse;
   job: PageJob;
-  files: readonly Uint8Array[];
+  files: ReadonlyMap<string, Uint8Array>;
   folders: ReadonlyMap<string, string>;
   done: (result: PageResult) => void;
 }): Promise<void> {
@@ -132,9 +156,9 @@ async function answer(spec: {
   if (pathname === "/") return send("text/html", benchPage);
   if (pathname === "/bench.js") return send("text/javascript", benchScript);
   if (pathname === "/job.json") return send("application/json", JSON.stringify(job));
-  const [, kind = "", ...rest] = pathname.split("/");
-  const file = kind === "files" ? files[Number(rest[0])] : undefined;
+  const file = files.get(pathname.slice(1));
   if (file) return send("application/octet-stream", file);
+  const [, kind = "", ...rest] = pathname.split("/");
   const folder = folders.get(kind);
   const path = folder && join(folder, ...rest);
   if (path && !relative(folder, path).startsWith(`..${sep}`))

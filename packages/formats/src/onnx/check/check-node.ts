@@ -1,6 +1,7 @@
 /** What ONNX's own operators take (operator sets 7 and newer): attributes with their types, inputs, outputs. Anything else would be passed over in silence. */
-import { quote } from "../text/quote.ts";
-import type { NodeProto } from "./onnx-schema.ts";
+import { isFieldSet } from "@bufbuild/protobuf";
+import { quote } from "../../text/quote.ts";
+import { AttributeProtoSchema, type NodeProto } from "../onnx-schema.ts";
 
 /** AttributeProto.AttributeType by the letters of the table. */
 const types: Readonly<Record<string, number>> = { f: 1, i: 2, s: 3, t: 4, g: 5, F: 6, I: 7, S: 8 };
@@ -58,11 +59,31 @@ const mostInputs: ReadonlyMap<string, number> = new Map(
     Infinity: "Concat Max Min",
   }).flatMap(([most, names]) => names.split(" ").map((name) => [name, Number(most)] as const)),
 );
+/** The fewest inputs of operators, where it is not one. */
+const fewestInputs: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    0: "Constant",
+    2: "Conv ConvTranspose Gemm MatMul Add Sub Mul Div Pow PRelu Mod Reshape Expand Tile Gather GatherElements Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor LayerNormalization",
+    3: "InstanceNormalization GroupNormalization Where Range LSTM GRU",
+    5: "BatchNormalization",
+  }).flatMap(([fewest, names]) => names.split(" ").map((name) => [name, Number(fewest)] as const)),
+);
+/** Attributes without a default. */
+const neededAttributes: Readonly<Record<string, readonly string[]>> = {
+  ...{ Concat: ["axis"], Cast: ["to"], DepthToSpace: ["blocksize"], SpaceToDepth: ["blocksize"] },
+  ...{ MaxPool: ["kernel_shape"], AveragePool: ["kernel_shape"], GroupNormalization: ["num_groups"] },
+  ...{ LSTM: ["hidden_size"], GRU: ["hidden_size"], If: ["then_branch", "else_branch"] },
+};
+/** Attributes that are 0 or 1. */
+const flags: ReadonlySet<string> = new Set(["transA", "transB"]);
 /** The most outputs of operators, where it is not one. */
 const mostOutputs: Readonly<Record<string, number>> = {
   ...{ BatchNormalization: 5, Dropout: 2, MaxPool: 2, LayerNormalization: 3, GRU: 2, LSTM: 3 },
   ...{ Split: Number.POSITIVE_INFINITY, If: Number.POSITIVE_INFINITY },
 };
+
+/** The field that holds a value of a type; lists may be empty, and an empty text need not be written. */
+const valueFields: Readonly<Record<number, "f" | "i" | "t" | "g">> = { 1: "f", 2: "i", 4: "t", 5: "g" };
 
 interface Problem {
   readonly found: string;
@@ -71,12 +92,16 @@ interface Problem {
 
 /** What is wrong with a node of ONNX's own domain, in words; undefined where nothing is. */
 export function nodeProblem(node: NodeProto): Problem | undefined {
-  const { opType, input, output } = node;
+  const { opType, input, output, attribute } = node;
   if (Object.hasOwn(table, opType)) {
     const [inputs, outputs] = [mostInputs.get(opType) ?? 1, mostOutputs[opType] ?? 1];
     const of = `of operator ${quote(opType)}`;
     if (input.length > inputs) return { found: `${input.length} inputs ${of}`, expected: `at most ${inputs}` };
     if (output.length > outputs) return { found: `${output.length} outputs ${of}`, expected: `at most ${outputs}` };
+    const fewest = fewestInputs.get(opType) ?? 1;
+    if (input.length < fewest) return { found: `${input.length} inputs ${of}`, expected: `at least ${fewest}` };
+    const missing = neededAttributes[opType]?.find((name) => !attribute.some((one) => one.name === name));
+    if (missing !== undefined) return { found: `operator ${quote(opType)} without '${missing}'`, expected: "it" };
   }
   return attributeProblem(node);
 }
@@ -90,7 +115,8 @@ function attributeProblem({ opType, attribute }: NodeProto): Problem | undefined
           .map((entry) => entry.split(":") as [string, string]),
       )
     : undefined;
-  for (const { name, type, refAttrName } of attribute) {
+  for (const one of attribute) {
+    const { name, type, refAttrName } = one;
     const found = `attribute ${quote(name)} of operator ${quote(opType)}`;
     if (seen.has(name)) return { found: `a second ${found}`, expected: "every attribute once" };
     seen.add(name);
@@ -103,6 +129,13 @@ function attributeProblem({ opType, attribute }: NodeProto): Problem | undefined
     if (wanted !== undefined && wanted in types && types[wanted] !== type) {
       const own = typeNames[type] ?? `a value of type ${type}`;
       return { found: `${found} as ${own}`, expected: typeNames[types[wanted]!]! };
+    }
+    const field = known && valueFields[type];
+    if (field && !isFieldSet(one, AttributeProtoSchema.field[field])) {
+      return { found: `${found} without its value`, expected: typeNames[type]! };
+    }
+    if (flags.has(name) && type === types["i"] && one.i !== 0n && one.i !== 1n) {
+      return { found: `${found} as ${one.i}`, expected: "0 or 1" };
     }
   }
   return undefined;

@@ -2,21 +2,22 @@
  * The memory of a run kept for the next one: fresh vectors are zeroed before they are written, which can take as long as the run itself.
  * Runs on other shapes start with nothing, so that what is kept never exceeds what one run took.
  */
-import { createPool, type Dtype, type Kernels, type Pool } from "@secateur/core";
-import type { Plan } from "../plan/plan.ts";
+import type { Dtype } from "../problem/matrix.ts";
+import type { Kernels } from "./kernels.ts";
+import { createPool, type Pool } from "./pool.ts";
 
 /** Lends a pool for the length of some work. */
 export interface KeptPool {
   /**
-   * @param plan - what runs; memory is kept for this plan, and that of another one given back
+   * @param plan - what runs; memory is kept for this one, and that of another one given back
    * @throws what `work` throws, after which nothing is kept
    */
-  use<T>(kernels: Kernels, plan: Plan, work: (pool: Pool) => Promise<T>): Promise<T>;
+  use<T>(kernels: Kernels, plan: unknown, work: (pool: Pool) => Promise<T>): Promise<T>;
 }
 
 interface Kept {
   readonly pool: Pool;
-  readonly plan: Plan;
+  readonly plan: unknown;
 }
 
 /** Keeps at most one pool for each backend, and for no longer than the backend and what this is returned to live. */
@@ -27,7 +28,7 @@ export function keptPool(dtype: Dtype): KeptPool {
       const known = free.get(kernels);
       // Whoever comes while it is lent finds none and starts its own.
       free.delete(kernels);
-      const isFitting = known?.plan === plan;
+      const isFitting = known !== undefined && known.plan === plan;
       if (!isFitting) known?.pool.close();
       const pool = isFitting ? known.pool : createPool(kernels, dtype);
       try {

@@ -1,15 +1,23 @@
 /** Whether a graph hangs together: names that are made once, before they are used, and operator sets that are said. */
-import { badOnnx } from "../errors.ts";
-import { quote } from "../text/quote.ts";
-import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode } from "./onnx-model.ts";
+import { badOnnx } from "../../errors.ts";
+import { quote } from "../../text/quote.ts";
+import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode } from "../onnx-model.ts";
+import { typeProblem } from "./check-types.ts";
+
+/** The first operator set whose nodes are looked at. */
+export const firstKnownOpset = 7;
 
 /**
  * The graph with its nodes in an order in which every value is made before it is used, subgraphs included. O(nodes + names).
  *
- * @throws ERR_ONNX naming a value that is made twice or never, a cycle, or a domain without a version
+ * @throws ERR_ONNX naming a value or node that is made twice or never, a cycle, types that do not go together, or a domain without a version
  */
 export function checkOnnxGraph({ source, opsets, graph }: Pick<OnnxModel, "source" | "opsets" | "graph">): OnnxGraph {
-  return checkGraph(graph, new Set(), { source, opsets });
+  const checked = checkGraph(graph, new Set(), { source, opsets });
+  // What older operator sets take is not known here, and is not run.
+  const problem = (opsets[""] ?? 0) >= firstKnownOpset ? typeProblem(checked) : undefined;
+  if (problem) throw badOnnx({ source, ...problem });
+  return checked;
 }
 
 function checkGraph(
@@ -32,7 +40,12 @@ function checkGraph(
   for (const { name } of graph.initializers) define(name, "an initializer");
   for (const { name } of graph.inputs) define(name, "an input");
   const makers = new Map<string, number>();
+  const labels = new Set<string>();
   graph.nodes.forEach((node, i) => {
+    if (node.name !== "" && labels.has(node.name)) {
+      refuse(`a second node of the name ${quote(node.name)}`, "names of nodes that are used once");
+    }
+    labels.add(node.name);
     if (opsets[node.domain] === undefined) {
       refuse(`operator ${quote(node.op)} of domain ${quote(node.domain)}`, "a version for it in opset_import");
     }

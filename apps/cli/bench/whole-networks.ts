@@ -1,0 +1,124 @@
+/**
+ * Whole networks under random masks beside other runtimes: the fastest of rounds in turn, and how many times faster each packed network is than
+ * onnxruntime-web, TensorFlow.js's WebAssembly backend, onnxruntime-node and our own dense kernels.
+ *
+ *   node_modules/.bin/node apps/cli/bench/whole-networks.ts FOLDER [--only NAME,...] [--threads 1,2] [--browser] [MODEL.onnx[:NAME=EXTENTS] ...]
+ *
+ * FOLDER has the other runtimes in its node_modules. Networks of the shapes of ResNet20, MobileNetV2 and ResNet50 and a character model of two
+ * LSTM layers are made; the weights of other models, which are given by path, get random masks, too. Values are packed as f32.
+ */
+import { readFileSync } from "node:fs";
+import { basename, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { createRunContext, referenceKernels } from "@secateur/core";
+import { asTensorLike, decodeOnnx, type OnnxTensor, replaceOnnxTensors } from "@secateur/formats";
+import type { Session } from "@secateur/run";
+import {
+  type BenchDocument,
+  type BenchModel,
+  benchModel,
+  onnxPackGraph,
+  readInputChoices,
+  stockOfNetwork,
+} from "@secateur/run/node";
+import { lowerNetwork, packGraph } from "@secateur/runtime/pack";
+import { characterModel, imageNetwork, imageNetworks, masked } from "./shaped-networks.ts";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    only: { type: "string" },
+    threads: { type: "string", default: "1" },
+    browser: { type: "boolean", default: false },
+  },
+});
+const [folder = ".", ...files] = positionals;
+const sparsities = [0.8, 0.9, 0.95];
+
+interface Candidate {
+  readonly name: string;
+  readonly make: (sparsity: number) => BenchModel;
+}
+
+function onnxModel(bytes: Uint8Array, name: string, inputShape: readonly string[]): BenchModel {
+  const model = decodeOnnx(bytes, name);
+  const { graph } = onnxPackGraph(model, readInputChoices({ inputShape: [...inputShape] }));
+  const onnxInputs = new Map(model.graph.inputs.map((input) => [input.name, input]));
+  return { name, graph, onnxInputs, stock: { onnx: () => bytes } };
+}
+
+/** The model with random masks over all weights of more than one input a channel. */
+function maskedOnnx(bytes: Uint8Array, name: string, sparsity: number): Uint8Array {
+  const changes = decodeOnnx(bytes, name).graph.initializers.flatMap((tensor) => {
+    if (!("data" in tensor) || !(tensor.data instanceof Float32Array)) return [];
+    if (tensor.shape.length < 2 || tensor.shape[1] === 1) return [];
+    const like = tensor as Exclude<OnnxTensor, { opaque: true }>;
+    return [[like.place, asTensorLike(like, masked(tensor.data, sparsity, tensor.name))] as const];
+  });
+  return replaceOnnxTensors(bytes, new Map(changes), name);
+}
+
+const candidates: readonly Candidate[] = [
+  ...imageNetworks.map((name) => ({
+    name,
+    make: (sparsity: number): BenchModel => {
+      const network = imageNetwork(name, sparsity);
+      const tensors = network.tensors().map((tensor) => {
+        return [tensor.name, { dims: tensor.shape, data: Float32Array.from(tensor.data) }] as const;
+      });
+      return { name, graph: lowerNetwork(network.spec, new Map(tensors)), stock: stockOfNetwork(network) };
+    },
+  })),
+  { name: "characters", make: (sparsity) => onnxModel(characterModel(sparsity), "characters", []) },
+  ...files.map((file) => {
+    const [path = "", ...shapes] = file.split(":");
+    const bytes = new Uint8Array(readFileSync(path));
+    const make = (sparsity: number) => onnxModel(maskedOnnx(bytes, path, sparsity), basename(path), shapes);
+    return { name: basename(path), make };
+  }),
+];
+
+const session: Session = {
+  ...{ kernels: referenceKernels, kernelChoice: "reference", seed: 0, signal: new AbortController().signal },
+  onEvent: () => undefined,
+  context: () => createRunContext(),
+};
+const others = ["onnxruntime-web", "tfjs-wasm", "onnxruntime-node", "secateur-dense"] as const;
+process.stdout.write(
+  `${"network".padEnd(28)}threads  sparsity  packed ms${others.map((name) => name.padStart(26)).join("")}\n`,
+);
+for (const { name, make } of candidates) {
+  if (values.only !== undefined && !values.only.split(",").some((part) => name.includes(part))) continue;
+  for (const threads of values.threads.split(",").map(Number)) {
+    for (const sparsity of sparsities) {
+      const model = make(sparsity);
+      const packed = (await packGraph(model.graph, { values: "f32" })).bytes;
+      const settings = { threads, cwd: resolve(folder), isBrowser: values.browser, leastRounds: 7 };
+      const results = await benchModel({ ...model, packed }, settings, session);
+      print({ name, threads, sparsity, results });
+    }
+  }
+}
+process.exit(0);
+
+function print({
+  name,
+  threads,
+  sparsity,
+  results,
+}: {
+  name: string;
+  threads: number;
+  sparsity: number;
+  results: readonly BenchDocument[];
+}): void {
+  const msOf = (engine: string): number | undefined => results.find((one) => one.engine === engine)?.fastestMs;
+  const own = msOf("secateur")!;
+  const cells = others.map((engine) => {
+    const ms = msOf(engine);
+    return (ms === undefined ? "-" : `${ms.toFixed(2)} (${(ms / own).toFixed(2)} x)`).padStart(26);
+  });
+  process.stdout.write(
+    `${name.padEnd(28)}${String(threads).padStart(7)}${String(sparsity).padStart(10)}${own.toFixed(3).padStart(11)}${cells.join("")}\n`,
+  );
+}
