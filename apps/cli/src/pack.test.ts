@@ -156,14 +156,16 @@ describe("secateur pack", () => {
   });
 });
 
-test("secateur bench times the packed and the dense network", async () => {
-  const { out } = await packedTask();
-  const { code, stdout } = await call(["bench", out, "--json"]);
-  expect(code).toBe(0);
-  const results = JSON.parse(stdout);
-  expect(results.map(({ engine }: { engine: string }) => engine)).toEqual(["secateur", "secateur-dense"]);
+test("secateur bench times the packed and the dense network, and a checkpoint in other runtimes that are installed", async () => {
+  const { out, pruned } = await packedTask();
+  const { code, stdout, stderr: said } = await call(["bench", out, pruned, "--json"]);
+  expect(code, said).toBe(0);
+  const results: { model: string; engine: string; medianMs: number; fastestMs: number }[] = JSON.parse(stdout);
+  const own = ["secateur", "secateur-dense"];
+  expect(results.map(({ engine }) => engine)).toEqual([...own, ...own, "tfjs-wasm"]);
+  expect(results.map(({ model }) => model)).toEqual([out, out, pruned, pruned, pruned]);
   for (const result of results) {
-    expect(result).toMatchObject({ model: out, threads: 1, runs: expect.any(Number) });
+    expect(result).toMatchObject({ threads: 1, runs: expect.any(Number) });
     expect(result.fastestMs).toBeLessThanOrEqual(result.medianMs);
   }
   const { code: tooMany, stderr } = await call(["bench", out, "--threads", "65"]);

@@ -20,7 +20,15 @@ if (executablePath === undefined) {
   process.exit(2);
 }
 const packed = await resnet(0.9);
-const files = { "dense.secateur": await resnet(0), "packed.secateur": packed, "damaged.secateur": packed.slice(0, -9) };
+const files = {
+  "dense.secateur": await resnet(0),
+  "packed.secateur": packed,
+  "damaged.secateur": packed.slice(0, -9),
+  // Bytes 8 and 9 are the version.
+  "future.secateur": changed(packed, 8, 9),
+  // Bytes 20 to 23 are how many bytes of values it unpacks to.
+  "lying.secateur": changed(packed, 23, 127),
+};
 const server = servePacked(files).listen(0, "127.0.0.1");
 await new Promise((resolve) => server.once("listening", resolve));
 const { port } = server.address() as AddressInfo;
@@ -50,6 +58,11 @@ try {
   assert.equal(await failure(page, "nowhere.secateur"), "ERR_PACKED_FETCH");
   assert.equal(await failure(page, "index.html"), "ERR_PACKED_FETCH");
   assert.equal(await failure(page, "damaged.secateur"), "ERR_PACKED_DAMAGED");
+  assert.equal(await failure(page, "future.secateur"), "ERR_PACKED_VERSION");
+  assert.equal(await failure(page, "lying.secateur"), "ERR_PACKED_DAMAGED");
+  assert.equal(await failure(page, "page.mjs"), "ERR_PACKED_MAGIC");
+  assert.equal(await failure(page, "packed.secateur", {}), "ERR_RUNTIME_ARGUMENT");
+  assert.equal(await failure(page, "packed.secateur", { input: { data: [1], dims: [1] } }), "ERR_RUNTIME_ARGUMENT");
   // The page is not cross-origin isolated: one thread runs, and the session says so.
   assert.deepEqual(await notes(page), ["NOTE_ONE_THREAD"]);
   process.stdout.write("The packed network runs in the page.\n");
@@ -77,6 +90,10 @@ async function resnet(sparsity: number): Promise<Uint8Array> {
     : (await packGraph(graph, { values: "int8" })).bytes;
 }
 
+function changed(bytes: Uint8Array, at: number, value: number): Uint8Array {
+  return Uint8Array.from(bytes, (byte, i) => (i === at ? value : byte));
+}
+
 async function classInNode(bytes: Uint8Array): Promise<number> {
   const session = await load(bytes);
   const data = Float32Array.from({ length: 3 * 32 * 32 }, (_, i) => Math.sin(i));
@@ -84,15 +101,20 @@ async function classInNode(bytes: Uint8Array): Promise<number> {
   return logits.indexOf(Math.max(...logits));
 }
 
-/** The code of what loading an address in the page throws. */
-async function failure(page: Page, address: string): Promise<string> {
-  return await page.evaluate(async (place) => {
-    const { load } = await import(new URL("runtime/index.js", location.href).href);
-    return await load(place).then(
-      () => "none",
-      (error: { code: string }) => error.code,
-    );
-  }, address);
+/** The code of what loading an address in the page throws, or one run on `inputs`. */
+async function failure(page: Page, address: string, inputs?: object): Promise<string> {
+  return await page.evaluate(
+    async ([place, given]) => {
+      const { load } = await import(new URL("runtime/index.js", location.href).href);
+      return await load(place)
+        .then((session: { run(inputs: object): Promise<unknown> }) => given && session.run(given))
+        .then(
+          () => "none",
+          (error: { code: string }) => error.code,
+        );
+    },
+    [address, inputs] as const,
+  );
 }
 
 async function notes(page: Page): Promise<readonly string[]> {

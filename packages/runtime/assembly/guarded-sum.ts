@@ -1,6 +1,6 @@
 // Sums of products that are never subnormal, at the cost of one subtraction a vector: they begin with 2^-102, a guard, and lose it in the end.
 // A sum of at least 2^-103 is a multiple of 2^-126, as the guard is, so that their difference is zero or normal; any smaller sum leaves
-// at least 2^-103. Sums above 2^-78 do not notice the guard, others are off by up to 2^-126.
+// at least 2^-103. Sums above 2^-77 do not notice the guard, others are off by up to 2^-126.
 import { CLIP, RELU } from "./activation";
 
 const GUARD: f32 = 1.9721522630525295e-31;

@@ -38,14 +38,20 @@ export function addBenchCommand(program: Command, terminal: Terminal): void {
     .description(
       "Run networks for one example, as packed and with every weight taking part; medians of rounds in turn.",
     )
-    .argument("[model...]", "packed networks (.secateur), checkpoints of built-in networks, or ONNX models");
+    .argument(
+      "[model...]",
+      "packed networks (.secateur), checkpoints of built-in networks, ONNX or TensorFlow.js models",
+    );
   addInputFlags(command, { hasState: false });
   addArchFlags(command, terminal);
   command
     .addOption(
       new Option("--threads <n>", "threads of the runtime (default: 1)").argParser(wholeParser("--threads", 1, 64)),
     )
-    .option("--browser", "run in headless Chromium, with onnxruntime-web where it is installed")
+    .option(
+      "--browser",
+      "run in headless Chromium, with onnxruntime-web and TensorFlow.js's wasm backend where they are installed",
+    )
     .option("--calibrate", "measure what kernels take on this machine, for pack --costs");
   addMessageFlags(command, { hasEvents: false });
   command.addHelpText("after", examples).action(async (models: readonly string[]) => {

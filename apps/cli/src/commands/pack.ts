@@ -41,7 +41,7 @@ export function addPackCommand(program: Command, terminal: Terminal): void {
     .description(
       "Pack a pruned network: masks and values in few bits, each layer's fastest kernel; @secateur/runtime loads it.",
     )
-    .argument("<model>", "checkpoint (safetensors or PyTorch) of a built-in network, or an ONNX model");
+    .argument("<model>", "checkpoint (safetensors or PyTorch) of a built-in network, an ONNX or TensorFlow.js model");
   command
     .optionsGroup("What to write:")
     .option("--out <file>", "the packed network (.secateur); always needed")

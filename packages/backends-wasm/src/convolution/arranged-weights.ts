@@ -1,7 +1,7 @@
 /** Weights in the order in which kernels read them: made for a call, or kept for the next one. */
 import type { ConvolveSpec, Vec } from "@secateur/core";
 import type { Engine } from "../engine.ts";
-import { type Operand, withResidents } from "../memory/residents.ts";
+import { withResidents } from "../memory/residents.ts";
 
 /** Weights, and how they are arranged. */
 export interface Arrangement {
@@ -41,16 +41,24 @@ export function transposeTo(
   });
 }
 
-/** The scale and the bias of a convolution, as far as they are given. */
-export function factorOperands({ scale, bias }: Pick<ConvolveSpec, "scale" | "bias">): readonly Operand[] {
-  return [scale, bias].flatMap((vector) => (vector ? [{ vector, use: "in" as const }] : []));
+/** Addresses of the scale and the bias of a convolution, 0 where there is none: in place, or copied to a slab that nothing else may use meanwhile. */
+export function placeFactors(
+  engine: Engine,
+  { scale, bias }: Pick<ConvolveSpec, "scale" | "bias">,
+): readonly [scale: number, bias: number] {
+  const { memory, slabs } = engine;
+  const place = (vector: Vec | undefined, offset: number): number => {
+    if (!vector) return 0;
+    const own = memory.addressOf(vector);
+    if (own !== undefined) return own;
+    const address = slabs.b.address + offset;
+    memory.viewLike(vector).set(vector, address / vector.BYTES_PER_ELEMENT);
+    return address;
+  };
+  return [place(scale, 0), place(bias, slabs.b.bytes / 2)];
 }
 
-/** Their addresses, 0 where there is none, from those of the operands. */
-export function factorAddresses(
-  { scale, bias }: Pick<ConvolveSpec, "scale" | "bias">,
-  addresses: readonly number[],
-): readonly [scale: number, bias: number] {
-  const [first = 0, second = 0] = addresses;
-  return scale ? [first, bias ? second : 0] : [0, bias ? first : 0];
+/** Whether there is room for them. */
+export function fitFactors({ slabs }: Engine, { scale, bias }: Pick<ConvolveSpec, "scale" | "bias">): boolean {
+  return Math.max(scale?.byteLength ?? 0, bias?.byteLength ?? 0) <= slabs.b.bytes / 2;
 }

@@ -171,6 +171,23 @@ describe.each(configurations.map((options) => [nameOf(options), options] as cons
       expect(kernels.usedBytes()).toBe(before);
     });
 
+    it("weights that there is no room to keep are neither copied nor kept", async () => {
+      // An eighth of this memory is 8 MiB; the weights are 3, and their copy and what is made of them 6.
+      const small = await createWasmKernels({ ...options, maxMemoryBytes: 64 * 1024 * 1024 });
+      const shape = { ...base, batch: 1, height: 1, width: 1, kernel: [1, 1], padding: 0 } as const;
+      const used = [1024, 768, 64].map((channels) => {
+        const wide = { ...shape, channels, outputs: 1024 };
+        const { images, outputs, weights } = sizesOf(wide);
+        const [x, w, out] = [new Float32Array(images).fill(1), new Float32Array(weights), new Float32Array(outputs)];
+        const before = small.usedBytes();
+        for (let i = 0; i < 2; i++) small.convolve({ shape: wide, images: x, weights: w, out, reuse: true });
+        return (small.usedBytes() - before) / w.byteLength;
+      });
+      await small.close();
+      // 4 MiB and their copy just fit, after them 3 do not, and a quarter does not either.
+      expect(used).toEqual([1, 0, 0]);
+    });
+
     it("keeps NaN, also where the positive part is taken", () => {
       for (const shape of [base, { ...base, channels: 3 }, { ...base, outputs: 8, groups: 8 }]) {
         const { images, outputs, weights } = sizesOf(shape);

@@ -12,7 +12,7 @@ import type { Engine } from "../engine.ts";
 import { chunksOf } from "../memory/chunks.ts";
 import { withResidents } from "../memory/residents.ts";
 import { ceilTo } from "../products/tiles.ts";
-import { type Arrangement, factorAddresses, factorOperands, transposeTo, withArranged } from "./arranged-weights.ts";
+import { type Arrangement, fitFactors, placeFactors, transposeTo, withArranged } from "./arranged-weights.ts";
 import { addSegments } from "./winograd.ts";
 
 /** Positions of one partial sum of gradients. */
@@ -24,17 +24,17 @@ export function groupedConvolve(engine: Engine, spec: ConvolveSpec): boolean {
   const operands = [
     { vector: images, use: "in" },
     { vector: out, use: beta === 1 ? "both" : "out" },
-    ...factorOperands(spec),
   ] as const;
   const { outHeight } = windowsShape(shape);
+  if (!fitFactors(engine, spec)) return false;
   return withArranged(engine, arrangement(engine, spec), (taps) =>
     withResidents(engine, { operands, workspace: 0 }, (addresses) => {
-      const [source, target, ...factors] = addresses as [number, number, ...number[]];
+      const [source, target] = addresses as [number, number];
       engine.run(
         `groupedOutputs${out.BYTES_PER_ELEMENT * 8}`,
         shape.batch * outHeight,
         costNs(shape),
-        ...[source, taps, ...factorAddresses(spec, factors), target, ...geometry(shape, out), beta + (relu ? 2 : 0)],
+        ...[source, taps, ...placeFactors(engine, spec), target, ...geometry(shape, out), beta + (relu ? 2 : 0)],
       );
     }),
   );

@@ -5,7 +5,7 @@ import { withResidents } from "../memory/residents.ts";
 import { ownMemory, readyWorkspace } from "../memory/thread-memory.ts";
 import { SUM_BLOCK } from "../products/product.ts";
 import { ceilTo, floorTo } from "../products/tiles.ts";
-import { factorAddresses, factorOperands, transposeTo, withArranged } from "./arranged-weights.ts";
+import { fitFactors, placeFactors, transposeTo, withArranged } from "./arranged-weights.ts";
 
 /** Windows of a unit, in bytes: a part of a second-level cache. */
 const UNIT_BYTES = 128 * 1024;
@@ -58,19 +58,19 @@ function readyFor(engine: Engine, shape: ConvolutionShape, size: number): Ready 
 /** out = images * weights, one group. Returns false when the memory has no room. */
 export function windowProducts(engine: Engine, spec: ConvolveSpec): boolean {
   const { shape, images, weights, reuse, out, beta = 0, relu = false } = spec;
+  if (!fitFactors(engine, spec)) return false;
   const { key, length, kernel, units, costNs, bytes, geometry } = readyFor(engine, shape, out.BYTES_PER_ELEMENT);
   const operands = [
     { vector: images, use: "in" },
     { vector: out, use: beta === 1 ? "both" : "out" },
-    ...factorOperands(spec),
   ] as const;
   const make = (address: number): boolean => packWeights(engine, { shape, weights }, address);
   const [space, workspace] = readyWorkspace(engine, engine.threads * bytes);
   return withArranged(engine, { weights, reuse, key, length, make }, (taps) =>
     withResidents(engine, { operands, workspace }, (addresses) => {
-      const [source, target, ...rest] = addresses as [number, number, ...number[]];
-      const own = ownMemory(engine, space || addresses.at(-1)!, bytes);
-      const factors = factorAddresses(spec, rest);
+      const [source, target, last] = addresses as [number, number, number];
+      const own = ownMemory(engine, space || last, bytes);
+      const factors = placeFactors(engine, spec);
       engine.run(kernel, units, costNs, ...own, source, taps, ...factors, target, ...geometry, beta + (relu ? 2 : 0));
     }),
   );

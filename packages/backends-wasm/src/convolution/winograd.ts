@@ -15,7 +15,7 @@ import { chunksOf } from "../memory/chunks.ts";
 import { withResidents } from "../memory/residents.ts";
 import { ownMemory, readyWorkspace } from "../memory/thread-memory.ts";
 import { ceilTo, floorTo } from "../products/tiles.ts";
-import { factorAddresses, factorOperands, withArranged } from "./arranged-weights.ts";
+import { fitFactors, placeFactors, withArranged } from "./arranged-weights.ts";
 
 /** Largest transformed weights, in pairs of a channel and an output: 9 MiB of f32. */
 const MOST_PAIRS = 256 * 256;
@@ -72,7 +72,7 @@ interface Filter extends Omit<ConvolveSpec, "beta" | "relu"> {
 }
 
 function filter(engine: Engine, call: Filter): boolean {
-  return BLOCK_BYTES.some((blockBytes) => filterBlocks(engine, call, blockBytes));
+  return fitFactors(engine, call) && BLOCK_BYTES.some((blockBytes) => filterBlocks(engine, call, blockBytes));
 }
 
 function filterBlocks(engine: Engine, call: Filter, blockBytes: number): boolean {
@@ -88,7 +88,6 @@ function filterBlocks(engine: Engine, call: Filter, blockBytes: number): boolean
   const operands = [
     { vector: images, use: "in" },
     { vector: out, use: mode & 1 ? "both" : "out" },
-    ...factorOperands(call),
   ] as const;
   const transformed = {
     ...{ weights, reuse, key: `transformed ${shape.channels} ${outputs} ${isBack}` },
@@ -98,18 +97,12 @@ function filterBlocks(engine: Engine, call: Filter, blockBytes: number): boolean
   const [space, workspace] = readyWorkspace(engine, engine.threads * bytes);
   return withArranged(engine, transformed, (packed) =>
     withResidents(engine, { operands, workspace }, (addresses) => {
-      const [source, target, ...rest] = addresses as [number, number, ...number[]];
+      const [source, target, last] = addresses as [number, number, number];
       engine.run(
         `winogradTiles${size * 8}`,
         Math.ceil(tiles / blockTiles),
         tiles * (36 * channels * outputs * 0.04 + (channels + outputs) * 20),
-        ...[
-          ...ownMemory(engine, space || addresses.at(-1)!, bytes),
-          source,
-          packed,
-          ...factorAddresses(call, rest),
-          target,
-        ],
+        ...[...ownMemory(engine, space || last, bytes), source, packed, ...placeFactors(engine, call), target],
         ...[height, width, shape.channels, channels, outputs, padding, outHeight, outWidth, tiles, blockTiles, mode],
       );
     }),

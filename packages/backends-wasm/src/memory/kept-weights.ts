@@ -5,15 +5,16 @@
 import { dtypeOf, type Vec } from "@secateur/core";
 import type { WasmMemory } from "./wasm-memory.ts";
 
-/** The share of the memory that kept weights may take, and the most. */
+/** The share of the memory that kept weights and the copies beside them may take, and the most. */
 const SHARE = 1 / 8;
 const MOST_BYTES = 256 * 1024 * 1024;
 
 interface Entry {
   /** The numbers that the pieces were made of, and those that are there now, as they are compared. */
-  readonly then: readonly Vec[];
+  readonly before: readonly Vec[];
   readonly now: readonly Vec[];
-  readonly pieces: Map<string, Vec>;
+  /** The copy, and the pieces by key. */
+  readonly kept: Map<string | undefined, Vec>;
 }
 
 export class KeptWeights {
@@ -21,7 +22,7 @@ export class KeptWeights {
   readonly #mostBytes: number;
   readonly #entries = new WeakMap<Vec, Entry>();
   /** Everything that is kept; what is garbage falls out when room is looked for. */
-  #pieces: WeakRef<Vec>[] = [];
+  #all: WeakRef<Vec>[] = [];
   #bytes = 0;
 
   constructor(memory: WasmMemory) {
@@ -31,7 +32,7 @@ export class KeptWeights {
 
   /**
    * The address of `length` numbers that `make` writes there once for these weights, and again when they changed. Undefined where there is no
-   * room for them, or `make` has none.
+   * room for them, or `make` has none; then nothing is copied either.
    *
    * @param key - tells apart what is made of the same weights
    */
@@ -39,60 +40,70 @@ export class KeptWeights {
     weights: Vec,
     { key, length, make }: { key: string; length: number; make(address: number): boolean },
   ): number | undefined {
-    const known = this.#entries.get(weights);
-    const entry = known?.now.every((part, p) => isSame(part, known.then[p]!)) ? known : this.#begin(weights);
-    let piece = entry.pieces.get(key);
-    if (!piece) {
-      piece = this.#allocate(length, weights);
-      const made = piece && make(this.#memory.addressOf(piece)!);
-      if (!piece || !made) return undefined;
-      entry.pieces.set(key, piece);
+    let entry = this.#entries.get(weights);
+    if (entry && !isUnchanged(entry)) {
+      for (const vector of entry.kept.values()) this.#free(vector);
+      this.#entries.delete(weights);
+      entry = undefined;
     }
-    return this.#memory.addressOf(piece);
+    const known = entry?.kept.get(key);
+    if (known) return this.#memory.addressOf(known);
+    const bytes = length * weights.BYTES_PER_ELEMENT;
+    if (!this.#hasRoom(bytes + (entry ? 0 : weights.byteLength))) return undefined;
+    const piece = this.#memory.alloc(length, dtypeOf(weights));
+    const address = this.#memory.addressOf(piece);
+    if (address === undefined || !make(address)) {
+      this.#memory.free(piece);
+      return undefined;
+    }
+    entry ??= this.#begin(weights);
+    this.#keep(entry, key, piece);
+    return address;
   }
 
   #begin(weights: Vec): Entry {
-    for (const piece of this.#entries.get(weights)?.pieces.values() ?? []) this.#free(piece);
     const isPaired = weights.byteOffset % 8 === 0;
-    const [then, now] = [weights.slice(), weights].map((vector) => compared(vector, isPaired)) as [
-      readonly Vec[],
-      readonly Vec[],
-    ];
-    const entry = { then, now, pieces: new Map<string, Vec>() };
+    const copy = weights.slice();
+    const entry = { before: compared(copy, isPaired), now: compared(weights, isPaired), kept: new Map() };
     this.#entries.set(weights, entry);
+    this.#keep(entry, undefined, copy);
     return entry;
   }
 
-  #allocate(length: number, like: Vec): Vec | undefined {
-    const bytes = length * like.BYTES_PER_ELEMENT;
-    if (this.#bytes + bytes > this.#mostBytes) {
-      this.#pieces = this.#pieces.filter((piece) => piece.deref() !== undefined);
-      this.#bytes = this.#pieces.reduce((sum, piece) => sum + (piece.deref()?.byteLength ?? 0), 0);
-      if (this.#bytes + bytes > this.#mostBytes) return undefined;
-    }
-    const piece = this.#memory.alloc(length, dtypeOf(like));
-    if (this.#memory.addressOf(piece) === undefined) return undefined;
-    this.#pieces.push(new WeakRef(piece));
-    this.#bytes += bytes;
-    return piece;
+  #keep(entry: Entry, key: string | undefined, vector: Vec): void {
+    entry.kept.set(key, vector);
+    this.#all.push(new WeakRef(vector));
+    this.#bytes += vector.byteLength;
   }
 
-  #free(piece: Vec): void {
-    this.#memory.free(piece);
-    this.#bytes -= piece.byteLength;
-    this.#pieces = this.#pieces.filter((one) => one.deref() !== piece);
+  #hasRoom(bytes: number): boolean {
+    if (bytes > this.#mostBytes) return false;
+    if (this.#bytes + bytes <= this.#mostBytes) return true;
+    this.#all = this.#all.filter((vector) => vector.deref() !== undefined);
+    this.#bytes = this.#all.reduce((sum, vector) => sum + (vector.deref()?.byteLength ?? 0), 0);
+    return this.#bytes + bytes <= this.#mostBytes;
+  }
+
+  #free(vector: Vec): void {
+    this.#memory.free(vector);
+    this.#bytes -= vector.byteLength;
+    this.#all = this.#all.filter((one) => one.deref() !== vector);
   }
 }
 
 /**
- * Numbers as they are compared: two f32 at a time as one f64, where they lie so. Zeros of either sign are the same, since a sum that begins
- * with +0 comes out the same; NaN is never the same as anything, so that what was made of it is made anew.
+ * Numbers as they are compared: two f32 at a time as one f64, where they lie so. What counts as the same gives the same sums: the same bits, or
+ * zeros of the other sign, which make no difference to a sum that begins with +0. What is not the same as itself (NaN) is made anew each time.
  */
 function compared({ buffer, byteOffset, length, BYTES_PER_ELEMENT }: Vec, isPaired: boolean): readonly Vec[] {
   if (BYTES_PER_ELEMENT === 8) return [new Float64Array(buffer, byteOffset, length)];
   if (!isPaired) return [new Float32Array(buffer, byteOffset, length)];
   const pairs = new Float64Array(buffer, byteOffset, length >> 1);
   return length % 2 === 0 ? [pairs] : [pairs, new Float32Array(buffer, byteOffset + 8 * pairs.length, 1)];
+}
+
+function isUnchanged({ before, now }: Entry): boolean {
+  return now.every((part, p) => isSame(part, before[p]!));
 }
 
 function isSame(a: Vec, b: Vec): boolean {

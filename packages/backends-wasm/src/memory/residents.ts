@@ -18,10 +18,17 @@ export function withResidents(
   work: (addresses: readonly number[]) => void,
 ): boolean {
   const { memory } = engine;
-  const own = operands.map(({ vector }) => memory.addressOf(vector));
+  const own: (number | undefined)[] = [];
+  let areIn = workspace === 0;
+  for (const { vector } of operands) {
+    const address = memory.addressOf(vector);
+    own.push(address);
+    areIn &&= address !== undefined;
+  }
   // Nothing to copy and nothing to reserve: most calls of inference.
-  if (workspace === 0 && own.every((address) => address !== undefined)) {
-    work([...own, 0]);
+  if (areIn) {
+    own.push(0);
+    work(own as number[]);
     return true;
   }
   const reserved: number[] = [];

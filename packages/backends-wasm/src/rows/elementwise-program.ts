@@ -62,13 +62,17 @@ export function elementwise(engine: Engine, spec: ElementwiseSpec): void {
 function isFor({ shape, inputs, length }: Compiled, spec: ElementwiseSpec): boolean {
   const { out } = spec;
   if (shape !== spec.shape || inputs.length !== spec.inputs.length || length !== out.length) return false;
-  return inputs.every((own, k) => {
-    const input = spec.inputs[k]!;
-    if (typeof own === "number" || typeof input === "number") return Object.is(own, input);
+  for (let k = 0; k < inputs.length; k++) {
+    const [own, input] = [inputs[k]!, spec.inputs[k]!];
+    if (typeof own === "number" || typeof input === "number") {
+      if (!Object.is(own, input)) return false;
+      continue;
+    }
     const { data, offset = 0, strides } = input;
     const isSameSize = own.length === data.length && data.BYTES_PER_ELEMENT === out.BYTES_PER_ELEMENT;
-    return own.strides === strides && isSameSize && own.offset === offset;
-  });
+    if (own.strides !== strides || !isSameSize || own.offset !== offset) return false;
+  }
+  return true;
 }
 
 /** Undefined where a program is larger than the assembly takes. */
@@ -167,20 +171,22 @@ function mergeAxes({ shape, inputs }: ElementwiseSpec): Merged {
 
 function run(engine: Engine, { inputs, out }: ElementwiseSpec, { words, places, costNs }: Compiled): boolean {
   const arrays = inputs.filter((input) => typeof input !== "number");
-  const operands = [
-    ...arrays.map(({ data }) => ({ vector: data, use: "in" as const })),
-    { vector: out, use: "out" as const },
-  ];
-  return withResidents(engine, { operands, workspace: 0 }, (addresses) => {
+  const start = (addresses: readonly (number | undefined)[], target: number): void => {
+    for (let i = 0; i < places.length; i++) words[places[i]!] = addresses[i]! + 4 * (arrays[i]!.offset ?? 0);
     const program = engine.slabs.sums.address;
-    const { u32 } = engine.memory;
-    u32.set(words, program / 4);
-    places.forEach((place, i) => {
-      u32[program / 4 + place] = addresses[i]! + 4 * (arrays[i]!.offset ?? 0);
-    });
-    const units = Math.ceil(out.length / BLOCK);
-    engine.run("elementwise32", units, costNs, program, addresses[arrays.length]!, out.length);
-  });
+    engine.memory.u32.set(words, program / 4);
+    engine.run("elementwise32", Math.ceil(out.length / BLOCK), costNs, program, target, out.length);
+  };
+  const own = arrays.map(({ data }) => engine.memory.addressOf(data));
+  const target = engine.memory.addressOf(out);
+  if (target !== undefined && !own.includes(undefined)) {
+    start(own, target);
+    return true;
+  }
+  const operands = arrays.map(({ data }) => ({ vector: data, use: "in" as const }));
+  return withResidents(engine, { operands: [...operands, { vector: out, use: "out" }], workspace: 0 }, (addresses) =>
+    start(addresses, addresses[arrays.length]!),
+  );
 }
 
 /** Whether an input is read in the order in which it lies. */

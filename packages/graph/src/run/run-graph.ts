@@ -86,8 +86,10 @@ function startJoined(spec: RunSpec): GraphRun {
       put(out);
     } else if (layer) {
       const { sum } = layer;
-      const given = layer.step.inputs[layer.layer.weights];
-      const reuse = !spec.weights && !plan.params.get(given!)?.tensor.distant;
+      const given = layer.step.inputs[layer.layer.weights]!;
+      const param = plan.params.get(given);
+      // What is read from files or computed is in another array each time.
+      const reuse = param ? !spec.weights && !param.tensor.distant : plan.constants.has(given);
       const run = { values, pool, reuse, isOver: sum !== undefined && isOver(sum) };
       put(ofNode(layer.step.node, () => runLayer(layer, run)));
     } else takeStep(step, { plan, pool, values, owned, isRead: (slot) => lastUse[slot]! >= 0 });

@@ -47,7 +47,8 @@ export function decodeTensor(
   const data = entry.kept === undefined ? kept : new Float32Array(size);
   if (entry.kept !== undefined) {
     const next = spread(kept, mask, data);
-    if (next > kept.length) refuse("its mask keeps more than it has values");
+    const isBehind = size % 8 > 0 && mask.at(-1)! >> (size % 8) > 0;
+    if (next > kept.length || isBehind) refuse("its mask keeps more than it has values");
     if (next !== kept.length) refuse(`its mask keeps ${next} and it has ${kept.length} values`);
   }
   for (let row = 0; scales && row < rows; row++) {
@@ -65,7 +66,7 @@ export function decodeTensor(
   return scales ? { data, scales } : { data };
 }
 
-/** Puts kept values where a mask's bits are 1. @returns how many bits are, those behind the last number among them */
+/** Puts kept values where a mask's bits are 1. @returns how many bits are */
 function spread(kept: Float32Array, mask: Uint8Array, data: Float32Array): number {
   let next = 0;
   for (let byte = 0, first = 0; byte < mask.length; byte++, first += 8) {

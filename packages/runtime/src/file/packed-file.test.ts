@@ -6,6 +6,7 @@ import { encodePacked, type PackGraph } from "../pack.ts";
 import { load } from "../session.ts";
 import { crc32 } from "./crc32.ts";
 import { decodePacked } from "./decode-packed.ts";
+import { decodeTensor } from "./decode-tensor.ts";
 import { fromHalf } from "./half.ts";
 import type { PackedOperator, ValueType } from "./packed-model.ts";
 import { prefixBytes } from "./prefix.ts";
@@ -185,6 +186,23 @@ describe("a damaged file", () => {
       code: "ERR_PACKED_MAGIC",
       message: expect.stringContaining("1f 8b"),
     });
+  });
+
+  test("with a mask that keeps more, less or what is not there is refused, in whichever bit", () => {
+    const decode = (mask: number, kept: number) => {
+      const stored = new Uint8Array(Float32Array.from({ length: kept }, (_, i) => i + 1).buffer);
+      return decodeTensor({ name: "w", dims: [3], values: "f32", kept, crc32: 0 }, Uint8Array.of(mask), stored).data;
+    };
+    expect([...decode(0b111, 3)]).toEqual([1, 2, 3]);
+    expect([...decode(0b101, 2)]).toEqual([1, 0, 2]);
+    for (const [mask, kept] of [
+      [0b111, 2],
+      [0b011, 3],
+      [0b100011, 3],
+      [0b1011, 2],
+    ] as const) {
+      expect(() => decode(mask, kept), mask.toString(2)).toThrow(/tensor 'w': its mask keeps/);
+    }
   });
 
   test("from the future names both versions", async () => {

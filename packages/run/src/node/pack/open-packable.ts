@@ -10,7 +10,7 @@ import { onnxOfKeras } from "../export/keras/onnx-of-keras.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import type { InputChoices } from "../open/input-choices.ts";
 import { openModel } from "../open/open-model.ts";
-import { isTfjsModel, readTfjsFiles } from "../open/open-tfjs.ts";
+import { isTfjsModel, modelFile, readTfjsFiles } from "../open/open-tfjs.ts";
 import { networkGraph } from "./network-graph.ts";
 import { onnxPackGraph } from "./onnx-graph.ts";
 import { endingsOf } from "./packed-accuracy.ts";
@@ -42,17 +42,19 @@ export async function openPackable(spec: {
   readonly inputs?: InputChoices | undefined;
   readonly onEvent: (event: RunEvent) => void;
 }): Promise<Packable> {
-  const { path, arch, inputs } = spec;
+  const { arch, inputs } = spec;
+  const path = modelFile(spec.path);
   const isTfjs = await isTfjsModel(path);
   const bytes = isTfjs ? new Uint8Array() : await readFileBytes(path);
   if (isTfjs || detectFormat(bytes) === "onnx") {
     const kind = isTfjs ? "a TensorFlow.js model" : "an ONNX model";
     if (arch !== undefined)
       throw flagWithoutEffect({ flag: "--arch", reason: `${path} is ${kind}, which says what its layers are` });
-    if (!isTfjs) return onnxPackable(spec, { onnx: bytes, sha256: createHash("sha256").update(bytes).digest("hex") });
+    if (!isTfjs)
+      return onnxPackable({ ...spec, path }, { onnx: bytes, sha256: createHash("sha256").update(bytes).digest("hex") });
     const { files, sha256 } = await readTfjsFiles(path);
     const onnx = encodeOnnx(onnxOfKeras(files));
-    const packable = onnxPackable(spec, { onnx, sha256 });
+    const packable = onnxPackable({ ...spec, path }, { onnx, sha256 });
     return { ...packable, stock: { ...packable.stock, tfjs: async () => files } };
   }
   const packed = isPacked(bytes) ? await readPacked(bytes, path) : undefined;

@@ -4,7 +4,7 @@ import { type InputTensor, load } from "@secateur/runtime";
 import { encodePacked, type PackGraph, packGraph } from "@secateur/runtime/pack";
 import type { Session as RunSession } from "../../session.ts";
 import type { InputChoices } from "../open/input-choices.ts";
-import { isTfjsModel } from "../open/open-tfjs.ts";
+import { modelFile } from "../open/open-tfjs.ts";
 import { benchInBrowser } from "./browser/browser-bench.ts";
 import { openOnnxEngines } from "./onnx-engines.ts";
 import { openPackable, type Packable } from "./open-packable.ts";
@@ -73,8 +73,8 @@ export async function runBench(
 ): Promise<readonly BenchDocument[]> {
   const { path, arch, choices } = spec;
   const packable = await openPackable({ path, arch, inputs: choices, onEvent: session.onEvent });
-  const bytes = (await isTfjsModel(path)) ? undefined : await readFileBytes(path);
-  const model = { ...packable, name: path, ...(bytes && isPacked(bytes) ? { packed: bytes } : {}) };
+  const bytes = await readFileBytes(modelFile(path));
+  const model = { ...packable, name: path, ...(isPacked(bytes) ? { packed: bytes } : {}) };
   return await benchModel(model, spec, session);
 }
 
