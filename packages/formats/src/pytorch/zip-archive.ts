@@ -108,7 +108,8 @@ function inflated(
   } catch (cause) {
     throw damaged(source, `${where}, which does not unpack (${cause instanceof Error ? cause.message : "damaged"})`);
   }
-  if (data.length !== size) throw damaged(source, `${where} of ${size} bytes that unpacks to ${data.length} or more`);
+  const more = data.length > size ? " or more" : "";
+  if (data.length !== size) throw damaged(source, `${where} of ${size} bytes that unpacks to ${data.length}${more}`);
   return data;
 }
 
