@@ -54,7 +54,7 @@ export function checkBlockRefit(options: BlockRefitOptions): void {
   checkNumber("the re-fit of blocks", "batchSize", batchSize, { least: 1, whole: true });
 }
 
-/** Of the steps of an epoch that was undone those of the next one. */
+/** The length of steps after an undone epoch, as a share of those before. */
 const shorter = 0.25;
 
 const optimizer: OptimizerSpec = { kind: "adam", betas: [0.9, 0.99] };
