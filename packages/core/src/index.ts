@@ -159,6 +159,7 @@ export type {
   ConvolveBackSpec,
   ConvolveSpec,
   CrossEntropySpec,
+  GemmEachSpec,
   GemmSpec,
   GemvSpec,
   GramSpec,
