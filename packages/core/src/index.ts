@@ -160,6 +160,7 @@ export type {
   ConvolveBackSpec,
   ConvolveSpec,
   CrossEntropySpec,
+  GemmEachSpec,
   GemmSpec,
   GemvSpec,
   GramSpec,

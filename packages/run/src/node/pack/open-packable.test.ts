@@ -2,11 +2,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRunContext } from "@secateur/core";
-import { decodeOnnx } from "@secateur/formats";
+import { decodeOnnx, encodeOnnx } from "@secateur/formats";
 import { createNetwork, type NetworkSpec } from "@secateur/nn";
 import { load } from "@secateur/runtime";
 import { packGraph } from "@secateur/runtime/pack";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { onnxOfNetwork } from "../export/onnx-of-network.ts";
 import { tfjsOfNetwork } from "../export/tfjs-of-network.ts";
 import { openPackable } from "./open-packable.ts";
 
@@ -51,4 +52,13 @@ test("and says itself what it is and takes", async () => {
   const path = join(folder, "model.json");
   const open = (arch: string | undefined) => openPackable({ path, arch, onEvent: () => undefined });
   await expect(open("mlpnet")).rejects.toThrow(/--arch.*is a TensorFlow.js model, which says what its layers are/);
+});
+
+test("an ONNX graph is packed as what it is, whatever network its metadata say that it came of", async () => {
+  const path = join(folder, "net.onnx");
+  const metadata = { "secateur.architecture": "mlpnet", labels: "a b c" };
+  await writeFile(path, encodeOnnx({ ...onnxOfNetwork(network), metadata }));
+  const packable = await openPackable({ path, arch: undefined, onEvent: () => undefined });
+  expect(packable.metadata).toMatchObject({ labels: "a b c" });
+  expect(packable.metadata).not.toHaveProperty("secateur.architecture");
 });

@@ -81,6 +81,8 @@ function onnxPackable(
 ): Packable {
   const model = decodeOnnx(onnx, path);
   const { graph, isFixed } = onnxPackGraph(model, inputs);
+  // A graph says itself what its layers are, also where it came of one of our networks: channels may have been cut out of it since.
+  const { [architectureKey]: _, ...metadata } = model.metadata;
   if (isFixed) {
     const message = `${path} leaves its batch open, but mixes the examples of one or works for one size only: it is packed for one example at a time`;
     onEvent({ type: "note", level: "warn", code: "pack-batch", message });
@@ -89,7 +91,7 @@ function onnxPackable(
     name: path,
     graph,
     outputs: outputsOf(graph),
-    metadata: { ...model.metadata, "secateur.source.sha256": sha256 },
+    metadata: { ...metadata, "secateur.source.sha256": sha256 },
     onnxInputs: new Map(model.graph.inputs.map((input) => [input.name, input])),
     spec: undefined,
     stock: { onnx: () => onnx },
