@@ -2,11 +2,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRunContext } from "@secateur/core";
-import { decodeOnnx } from "@secateur/formats";
+import { decodeOnnx, encodeOnnx } from "@secateur/formats";
 import { createNetwork, type NetworkSpec } from "@secateur/nn";
 import { load } from "@secateur/runtime";
 import { packGraph } from "@secateur/runtime/pack";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { onnxOfNetwork } from "../export/onnx-of-network.ts";
 import { tfjsOfNetwork } from "../export/tfjs-of-network.ts";
 import { openPackable } from "./open-packable.ts";
 
@@ -47,8 +48,16 @@ test("a TensorFlow.js model is packed: the same numbers, from images with channe
   for (const [c, value] of found!.data.entries()) expect(value).toBeCloseTo(logits[c]!, 5);
 });
 
-test("and says itself what it is and takes", async () => {
+test("a TensorFlow.js model refuses --arch", async () => {
   const path = join(folder, "model.json");
   const open = (arch: string | undefined) => openPackable({ path, arch, onEvent: () => undefined });
   await expect(open("mlpnet")).rejects.toThrow(/--arch.*is a TensorFlow.js model, which says what its layers are/);
+});
+
+test("an ONNX model that was made from a named network and cut since is packed as the graph that it is", async () => {
+  const path = join(folder, "cut.onnx");
+  const made = { ...onnxOfNetwork(network), metadata: { "secateur.architecture": "mlpnet", kept: "yes" } };
+  await writeFile(path, encodeOnnx(made));
+  const { metadata } = await openPackable({ path, arch: undefined, onEvent: () => undefined });
+  expect(Object.keys(metadata)).toEqual(["kept", "secateur.source.sha256"]);
 });

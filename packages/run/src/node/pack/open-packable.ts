@@ -38,7 +38,7 @@ export interface Packable {
 export async function openPackable(spec: {
   readonly path: string;
   readonly arch: string | undefined;
-  /** Of an ONNX model. */
+  /** Of an ONNX or TensorFlow.js model. */
   readonly inputs?: InputChoices | undefined;
   readonly onEvent: (event: RunEvent) => void;
 }): Promise<Packable> {
@@ -85,11 +85,13 @@ function onnxPackable(
     const message = `${path} leaves its batch open, but mixes the examples of one or works for one size only: it is packed for one example at a time`;
     onEvent({ type: "note", level: "warn", code: "pack-batch", message });
   }
+  // What the model was made from may have had other shapes, before channels were cut: the packed graph says itself what it is.
+  const { [architectureKey]: _, ...metadata } = model.metadata;
   return {
     name: path,
     graph,
     outputs: outputsOf(graph),
-    metadata: { ...model.metadata, "secateur.source.sha256": sha256 },
+    metadata: { ...metadata, "secateur.source.sha256": sha256 },
     onnxInputs: new Map(model.graph.inputs.map((input) => [input.name, input])),
     spec: undefined,
     stock: { onnx: () => onnx },
