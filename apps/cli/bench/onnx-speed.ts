@@ -1,4 +1,4 @@
-/** Forward passes of our graph and of onnxruntime-web on the same inputs, one after the other in one process. */
+/** Forward passes of our graph and of onnxruntime-web on the same inputs, in turn in one process, several runs a turn, as a program runs one of them. */
 import { basename } from "node:path";
 import { createWasmKernels } from "@secateur/backends-wasm";
 import { createRunContext, type FloatTensors, regression } from "@secateur/core";
@@ -14,9 +14,11 @@ export async function compareSpeed(spec: {
   readonly shapes: Shapes;
   readonly constants: Constants;
   readonly runs: number;
+  /** Runs of a turn. */
+  readonly turn: number;
   readonly folder: string;
 }): Promise<(string | undefined)[]> {
-  const { path, threads, shapes, constants, runs, folder } = spec;
+  const { path, threads, shapes, constants, runs, turn, folder } = spec;
   const file = basename(path);
   const fixed = constants.get(file) ?? new Map<string, number>();
   const runtime = await openRuntime("onnxruntime-web", folder);
@@ -42,11 +44,11 @@ export async function compareSpeed(spec: {
     for (let r = -3; r < runs; r++) {
       for (const [s, side] of sides.entries()) {
         const [wall, cpu] = [performance.now(), process.cpuUsage()];
-        await side();
+        for (let i = 0; i < turn; i++) await side();
         const used = process.cpuUsage(cpu);
         if (r < 0) continue;
-        times[s]!.wall.push(performance.now() - wall);
-        times[s]!.cpu.push((used.user + used.system) / 1000);
+        times[s]!.wall.push((performance.now() - wall) / turn);
+        times[s]!.cpu.push((used.user + used.system) / 1000 / turn);
       }
     }
     const [ours, theirs] = times.map(({ wall, cpu }) => ({ wall: median(wall), cpu: median(cpu) }));

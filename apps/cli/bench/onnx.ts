@@ -1,10 +1,10 @@
 /**
- * `npm run bench:onnx -- FOLDER... [--shapes FILE:INPUT=2x3x48x320,INPUT=...] [--fix FILE:INPUT=16000,...] [--only files|speed] [--runs 20] [--threads 1,2]`: every .onnx file below the
+ * `npm run bench:onnx -- FOLDER... [--shapes FILE:INPUT=2x3x48x320,INPUT=...] [--fix FILE:INPUT=16000,...] [--only files|speed] [--runs 20] [--turn 5] [--threads 1,2]`: every .onnx file below the
  * folders, beside the onnxruntime-node and onnxruntime-web installed in the first one.
  *
  * files: operators, what is not known, whether nothing changed is nothing written, and whether onnxruntime-node opens the file with half of its
  * weights removed and computes what our graph computes. speed: our forward pass against onnxruntime-web's, with each number of threads, each the median of
- * `--runs` taken in turn. Extents that vary are 2 for the first axis and 64 for others, unless --shapes says.
+ * `--runs` turns of `--turn` forward passes, taken one after the other. Extents that vary are 2 for the first axis and 64 for others, unless --shapes says.
  */
 import { createHash } from "node:crypto";
 import { readdirSync } from "node:fs";
@@ -25,6 +25,7 @@ const { positionals, values } = parseArgs({
     fix: { type: "string", multiple: true, default: [] },
     only: { type: "string" },
     runs: { type: "string", default: "20" },
+    turn: { type: "string", default: "5" },
     threads: { type: "string", default: "1,2" },
   },
 });
@@ -86,7 +87,10 @@ if (values.only !== "files") {
     for (const threads of values.threads.split(",").map(Number)) {
       showProgress(`${basename(path)}, ${threads} threads`);
       rows.push(
-        await compareSpeed({ path, threads, shapes, constants, runs: Number(values.runs), folder: folders[0]! }),
+        await compareSpeed({
+          ...{ path, threads, shapes, constants, folder: folders[0]! },
+          ...{ runs: Number(values.runs), turn: Number(values.turn) },
+        }),
       );
     }
   }

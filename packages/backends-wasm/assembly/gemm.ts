@@ -4,7 +4,7 @@
 // kc of the sum, blocks of MC rows of A that stay in the second-level cache, panels of B in the first. A untransposed is
 // not packed: its rows are contiguous along the sum, and copying them cost more than it gained.
 import { lanes } from "./simd";
-import { paddedColumns } from "./pack";
+import { packPanels, paddedColumns } from "./pack";
 import { panelProduct, TILE_BYTES, TILE_ROWS, TILE_VECTORS } from "./tile";
 import { transposeInto } from "./transpose";
 
@@ -69,6 +69,19 @@ function blockProduct<T>(
     panelProduct<T>(
       mb - skip, kb, rows + skip * rowStride, rowStride, block + <usize>j * kb * sizeof<T>(),
       out + <usize>(i + skip) * ldo + j * sizeof<T>(), ldo, alpha, beta, min(NR, jEnd - j), spill,
+    );
+  }
+}
+
+/** Products of matrices that lie one after the other; a unit is one of them, whose right-hand operand is packed into a thread's own `space`. */
+export function gemmEach<T>(begin: u32, end: u32, scratch: usize, space: usize, a: usize, b: usize, out: usize, m: u32, n: u32, k: u32, kc: u32): void {
+  const columns = 16 * lanes<T>();
+  const packUnits = (k + kc - 1) / kc * ((n + columns - 1) / columns);
+  for (let unit = begin; unit < end; unit++) {
+    packPanels<T>(0, packUnits, b + <usize>unit * k * n * sizeof<T>(), n, false, k, n, kc, space);
+    gemmUnits<T>(
+      0, 1, scratch, a + <usize>unit * m * k * sizeof<T>(), k, false, space, out + <usize>unit * m * n * sizeof<T>(), n,
+      m, n, k, kc, m, n, 1 << 30, <T>1, <T>0,
     );
   }
 }

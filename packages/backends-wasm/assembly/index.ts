@@ -3,7 +3,7 @@
 // The suffix is the width of the elements in bits: 32 for f32, 64 for f64.
 import { clearUpper as clearUpperOf, factorBlock as factorBlockOf, solveRows as solveRowsOf } from "./cholesky";
 import { addRow as addRowOf, affineColumns as affineColumnsOf, axpy as axpyOf, gatherColumns as gatherColumnsOf, multiply as multiplyOf, relu as reluOf, reluBackward as reluBackwardOf, scaleRows as scaleRowsOf } from "./elementwise";
-import { gemmUnits as gemmUnitsOf, mirrorUnits as mirrorUnitsOf } from "./gemm";
+import { gemmEach as gemmEachOf, gemmUnits as gemmUnitsOf, mirrorUnits as mirrorUnitsOf } from "./gemm";
 import { addPartials as addPartialsOf, columnProducts as columnProductsOf, rowProducts as rowProductsOf, storeSums as storeSumsOf } from "./gemv";
 import { groupedBack as groupedBackOf, groupedGradients as groupedGradientsOf, groupedOutputs as groupedOutputsOf } from "./grouped";
 import { packPanels as packPanelsOf, unpackPanels as unpackPanelsOf } from "./pack";
@@ -208,6 +208,12 @@ export function factorBlock64(scratch: usize, a: usize, lda: u32, n: u32): i32 {
 @inline
 function ownPart(scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize): usize {
   return workspace + (scratch - firstScratch) / scratchBytes * bytes;
+}
+export function gemmEach32(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, a: usize, b: usize, out: usize, m: u32, n: u32, k: u32, kc: u32): void {
+  gemmEachOf<f32>(begin, end, scratch, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), a, b, out, m, n, k, kc);
+}
+export function gemmEach64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, a: usize, b: usize, out: usize, m: u32, n: u32, k: u32, kc: u32): void {
+  gemmEachOf<f64>(begin, end, scratch, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), a, b, out, m, n, k, kc);
 }
 export function windowProducts32(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, scale: usize, bias: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, rows: u32, rowsPerUnit: u32, kc: u32, isImage: bool, mode: u32): void {
   windowProductsOf<f32>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, scale, bias, out, height, width, channels, outputs, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, rows, rowsPerUnit, kc, isImage, mode);

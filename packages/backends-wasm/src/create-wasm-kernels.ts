@@ -9,7 +9,7 @@ import { badOption, kernelsClosed } from "./errors.ts";
 import { WasmMemory } from "./memory/wasm-memory.ts";
 import { cholesky } from "./products/cholesky.ts";
 import { dot } from "./products/dot.ts";
-import { gemm, gram } from "./products/gemm.ts";
+import { gemm, gemmEach, gram } from "./products/gemm.ts";
 import { panelProducts, sparseTimes } from "./products/sparse.ts";
 import { triangularSolve } from "./products/triangular-solve.ts";
 import { columnDots, columnSums } from "./rows/column-sums.ts";
@@ -80,6 +80,7 @@ function kernelsOn(engine: Engine, name: string): WasmKernels {
     alloc: (length, dtype) => open().memory.alloc(length, dtype),
     free: (vector) => engine.memory.free(vector),
     gemm: (spec) => gemm(open(), spec),
+    gemmEach: (spec) => gemmEach(open(), spec),
     gram: (spec) => gram(open(), spec),
     gemv: (spec) => gemv(open(), spec),
     cholesky: (a) => cholesky(open(), a),

@@ -2,7 +2,7 @@
 import type { Mat, Pool, Vec } from "@secateur/core";
 
 import type { NodeSpec } from "./graph-spec.ts";
-import type { LayerShape } from "./run/joined-layers.ts";
+import type { ConvolutionView } from "./run/joined-layers.ts";
 import type { Program } from "./run/programs.ts";
 import type { Numbers, Value, ValueType } from "./value.ts";
 
@@ -106,7 +106,7 @@ export interface Operator {
   /** What it does to real numbers in elementwise functions, where it is made of them: what `apply` computes, but for rounding. */
   program?(question: Question): Program | undefined;
   /** The convolution of the kernels that it is for inputs of these shapes, where it is one with weights. */
-  layer?(question: Question): LayerShape | undefined;
+  convolution?(question: Question): ConvolutionView | undefined;
   /** Multiply-adds times two, or operations on single numbers, of one application. */
   flops(question: Question, outputs: readonly ValueType[]): number;
 }

@@ -279,6 +279,7 @@ describe("the report of a training", () => {
     ...{
       arch: hostile,
       test: evaluated,
+      measuredOn: "test" as const,
       epochs,
       steps: 4,
       trainMs: 1500,

@@ -18,6 +18,7 @@ import { shownArchitecture } from "./text/shown-architecture.ts";
 export interface TrainingReportDocument {
   readonly arch: string;
   readonly test: Evaluation;
+  readonly measuredOn: "test" | "calibration";
   readonly epochs: readonly TrainingReportEpoch[];
   readonly steps: number;
   readonly prunable?: number;
@@ -32,8 +33,11 @@ export interface TrainingReportDocument {
 /** An epoch while the weights moved; the last two under training rules only. */
 export interface TrainingReportEpoch {
   readonly loss: number;
+  /** Percent; NaN for tasks without one. */
   readonly accuracy: number;
+  /** Prunable weights that are not zero at its end. */
   readonly nonzeros?: number;
+  /** The root of the mean over its steps of the squared norm of the gradient of what is kept. */
   readonly gradientNorm?: number;
 }
 
@@ -49,7 +53,8 @@ export function trainingReport(spec: {
   plottingLibrary?: string;
 }): string {
   const { document, command, plottingLibrary } = spec;
-  const { arch, test, epochs, steps, prunable, nonzeros, trainMs, seed, versions, out, peakMemoryBytes } = document;
+  const { arch, test, measuredOn, epochs, steps, prunable, nonzeros, trainMs, seed, versions, out, peakMemoryBytes } =
+    document;
   const number = (text: string) => ({ text, isNumber: true });
   const hasAccuracy = epochs.some(({ accuracy }) => Number.isFinite(accuracy));
   const isSparse = prunable !== undefined && nonzeros !== undefined;
@@ -73,7 +78,7 @@ export function trainingReport(spec: {
   ]);
   const main = mainMeasure(test);
   const left = isSparse ? `, ${formatCount(nonzeros)} of ${formatCount(prunable)} prunable weights not zero` : "";
-  const summary = `${main.name} ${formatMeasure(main)}, loss ${formatLoss(test)} on ${formatCount(test.examples)} test examples after ${formatCount(steps)} steps in ${formatDuration(trainMs)}${left}.`;
+  const summary = `${main.name} ${formatMeasure(main)}, loss ${formatLoss(test)} on ${formatCount(test.examples)} ${measuredOn === "test" ? "test" : "training"} examples after ${formatCount(steps)} steps in ${formatDuration(trainMs)}${left}.`;
   const facts = [
     ["trained network", out],
     ["seed", String(seed)],

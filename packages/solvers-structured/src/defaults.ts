@@ -4,6 +4,3 @@ export const defaults = {
   structuredObs: { rounds: 4 },
   taylor: { power: 1 },
 } as const;
-
-/** How many gradient rows the methods on rows take: n^2 p / 2 multiply-adds a round. */
-export const fewRows = 512;

@@ -82,15 +82,20 @@ export function addTrainCommand(program: Command, spec: { terminal: Terminal; ar
       ),
     );
   addTrainingFlags(command);
+  addAugmentationFlags(command, "training images");
   command
     .optionsGroup("Pruning while it trains:")
     .addOption(
-      new Option("--rule <name>", "a rule that acts while the network trains, such as gmp; may be repeated").argParser(
-        collect,
-      ),
+      new Option(
+        "--rule <name>",
+        "a rule that acts while the network trains, such as gmp, rigl, granet or ac-dc ('secateur plugins' lists them); may be repeated",
+      ).argParser(collect),
     )
     .addOption(
-      new Option("--sparsity <x>", "fraction of weights that the rule removes (default: the rule's)").argParser(
+      new Option(
+        "--sparsity <x>",
+        "fraction of the weights, or of the rows or channels, that the rule removes (default: the rule's)",
+      ).argParser(
         numberParser({
           flag: "--sparsity",
           allowed: "a number from 0 to below 1",
@@ -104,7 +109,6 @@ export function addTrainCommand(program: Command, spec: { terminal: Terminal; ar
         "another option of the rule ('secateur explain NAME --kind training-rule' lists them); may be repeated",
       ).argParser(collect),
     );
-  addAugmentationFlags(command, "training images");
   command
     .optionsGroup("Where results go:")
     .option("--out <file>", "the trained network (.safetensors, or a plugin's ending); always needed")

@@ -25,9 +25,9 @@ test("what a resumed task had done before does not count for the time that is le
 
 test("a task of unknown length counts rounds and shows its values", () => {
   const follow = followProgress(() => 0);
-  expect(follow(progress("solve", 7, undefined, { objective: 0.12345 }))).toEqual({
+  expect(follow(progress("solve", 7, undefined, { objective: 0.12345, imagesPerSecond: 20 }))).toEqual({
     fraction: undefined,
-    text: "solving, round 7, objective 0.1235",
+    text: "solving, round 7, objective 0.1235, images per second 20",
   });
 });
 

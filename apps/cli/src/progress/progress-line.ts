@@ -80,6 +80,8 @@ function timeLeft(fraction: number | undefined, spentMs: number, before: number)
 
 function describeTask({ task, done, total, values }: Extract<RunEvent, { type: "progress" }>): readonly string[] {
   const round = total === undefined && done > 0 ? [`round ${done}`] : [];
-  const numbers = Object.entries(values).map(([name, value]) => `${name} ${formatNumber(value)}`);
+  // Keys of events are for programs: "imagesPerSecond" reads "images per second".
+  const wordsOf = (key: string): string => key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  const numbers = Object.entries(values).map(([name, value]) => `${wordsOf(name)} ${formatNumber(value)}`);
   return [taskNames[task] ?? task, ...round, ...numbers];
 }

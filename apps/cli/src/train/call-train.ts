@@ -94,7 +94,13 @@ export async function callTrain(call: {
     throw explainInterrupt(error, state);
   });
   printResult({ terminal, flags, document, text: () => (isFinishedRun(document) ? "" : trainText(document)) });
-  if (report === undefined || isFinishedRun(document)) return;
+  if (report === undefined) return;
+  if (isFinishedRun(document)) {
+    terminal.stderr.write(
+      "no report is written: its curves are those of a training, and this one was finished before\n",
+    );
+    return;
+  }
   const { trainingReport, plottingLibrary } = await loadReport();
   const page = trainingReport({ document, plottingLibrary, command: shellCommand("secateur", argv) });
   await writeFileAtomic(report, page, { overwrite: overwrite || resume });
@@ -121,11 +127,11 @@ function trainText(document: TrainDocument): string {
       ...(hasAccuracy ? [formatPercent(accuracy)] : []),
     ]),
   );
-  const { test, trainMs, steps, out, nonzeros, prunable } = document;
+  const { test, measuredOn, trainMs, steps, out, nonzeros, prunable } = document;
   const kept =
     nonzeros === undefined || prunable === undefined
       ? ""
       : `; ${formatCount(nonzeros)} of ${formatCount(prunable)} weights left`;
   const measured = test.measures.map((measure) => `${measure.name} ${formatMeasure(measure)}, `).join("");
-  return `${epochs}\ntest ${measured}loss ${formatLoss(test)}; ${steps} steps in ${formatDuration(trainMs)}${kept}\nwrote ${out}\n`;
+  return `${epochs}\n${measuredOn === "test" ? "test" : "on the examples of training (there is no test split):"} ${measured}loss ${formatLoss(test)}; ${steps} steps in ${formatDuration(trainMs)}${kept}\nwrote ${out}\n`;
 }

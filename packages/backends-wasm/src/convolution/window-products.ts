@@ -28,11 +28,11 @@ interface Ready {
   readonly geometry: readonly number[];
 }
 
-const known = new WeakMap<ConvolutionShape, Ready>();
+const readyByShape = new WeakMap<ConvolutionShape, Ready>();
 
 /** What follows from a shape, once for shapes that come again. */
 function readyFor(engine: Engine, shape: ConvolutionShape, size: number): Ready {
-  const before = known.get(shape);
+  const before = readyByShape.get(shape);
   if (before?.size === size && before.threads === engine.threads) return before;
   const { height, width, channels, outputs, kernel, stride, padding, dilation } = shape;
   const { outHeight, outWidth, rows, cols } = windowsShape(shape);
@@ -51,7 +51,7 @@ function readyFor(engine: Engine, shape: ConvolutionShape, size: number): Ready 
       ...[rows, unitRows, SUM_BLOCK, Number(isImage)],
     ],
   };
-  known.set(shape, ready);
+  readyByShape.set(shape, ready);
   return ready;
 }
 

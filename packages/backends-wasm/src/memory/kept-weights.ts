@@ -17,6 +17,7 @@ interface Entry {
   readonly kept: Map<string | undefined, Vec>;
 }
 
+/** Packed, transformed or reordered weights, kept between calls. */
 export class KeptWeights {
   readonly #memory: WasmMemory;
   readonly #mostBytes: number;

@@ -62,6 +62,27 @@ describe.each(configurations.map((options) => [nameOf(options), options] as cons
       }
     });
 
+    it.each(dtypes)("multiplies matrices that lie one after the other as it does each by itself, %s", (dtype) => {
+      for (const residence of residences) {
+        const make = new Operands(kernels, dtype, residence);
+        for (const [m, n, k] of sizes) {
+          const count = 5;
+          const [a, b, out] = [make.real(count * m, k), make.real(count * k, n), make.filled(count * m, n, Number.NaN)];
+          const expected = copyOf(out);
+          kernels.gemmEach!({ count, a, b, out });
+          for (let i = 0; i < count; i++) {
+            const part = ({ data }: typeof a, rows: number, cols: number) =>
+              matrix(rows, cols, data.subarray(i * rows * cols, (i + 1) * rows * cols));
+            kernels.gemm({ a: part(a, m, k), b: part(b, k, n), out: part(expected, m, n) });
+          }
+          expectSame(out.data, expected.data, `${m} x ${n} x ${k} ${residence}`);
+        }
+        expect(() =>
+          kernels.gemmEach!({ count: 2, a: make.real(3, 4), b: make.real(8, 2), out: make.real(3, 2) }),
+        ).toThrow(RangeError);
+      }
+    });
+
     it.each(dtypes)("scales by alpha and adds beta times what out held, %s", (dtype) => {
       for (const residence of residences) {
         const make = new Operands(kernels, dtype, residence);

@@ -43,16 +43,16 @@ interface Compiled {
 }
 
 /** Programs by their steps: those of a graph come again and again, with the same shapes and strides. */
-const known = new WeakMap<ElementwiseSpec["steps"], Compiled>();
+const compiledPrograms = new WeakMap<ElementwiseSpec["steps"], Compiled>();
 
 /** out = a program. */
 export function elementwise(engine: Engine, spec: ElementwiseSpec): void {
   const { out, steps } = spec;
-  let compiled = known.get(steps);
+  let compiled = compiledPrograms.get(steps);
   if (!compiled || !isFor(compiled, spec)) {
     checkElementwiseProgram(spec);
     compiled = compile(spec);
-    if (compiled) known.set(steps, compiled);
+    if (compiled) compiledPrograms.set(steps, compiled);
   }
   if (out.length === 0) return;
   if (out.BYTES_PER_ELEMENT === 8 || !compiled || !run(engine, spec, compiled)) referenceElementwise(spec);
@@ -108,7 +108,7 @@ function compile(spec: ElementwiseSpec): Compiled | undefined {
   };
 }
 
-/** What two functions are that follow each other, where nothing else reads the first: clipping, and a product and a sum. */
+/** Numbers of two functions that follow each other, where nothing else reads the first, as CLIP and SCALE_ADD in assembly/program.ts. */
 const pairs: Readonly<Partial<Record<`${ElementwiseFunction} ${ElementwiseFunction}`, number>>> = {
   "max min": 15,
   "multiply add": 16,
@@ -118,7 +118,7 @@ const pairs: Readonly<Partial<Record<`${ElementwiseFunction} ${ElementwiseFuncti
 function inPairs(steps: ElementwiseSpec["steps"], inputs: number): readonly (readonly number[])[] {
   const uses = new Map<number, number>();
   for (const [, ...values] of steps) for (const value of values) uses.set(value, (uses.get(value) ?? 0) + 1);
-  /** Numbers of the values after pairs are one. */
+  /** New numbers of values, once a pair is one step. */
   const places = new Map<number, number>();
   const placeOf = (value: number): number => places.get(value) ?? value;
   const out: (readonly number[])[] = [];

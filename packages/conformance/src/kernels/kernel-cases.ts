@@ -1,5 +1,5 @@
 /** One list of calls for each kernel: every variant, on shapes that fit no tile. */
-import { type Kernels, matrix, type WindowShape, windowsShape } from "@secateur/core";
+import { type Kernels, type Mat, matrix, type WindowShape, windowsShape } from "@secateur/core";
 import { convolutionGradientsCases, convolveBackCases, convolveCases } from "./convolution-cases.ts";
 import { elementwiseCases, softmaxCases } from "./elementwise-cases.ts";
 import { exact, type KernelCase, rounded } from "./kernel-case.ts";
@@ -105,6 +105,24 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
       return [out.data];
     }),
   ],
+  gemmEach: pairs.flatMap(([rows, cols]) =>
+    [0, 1, 5].map((count) =>
+      exact(`${count} products of ${rows} x ${cols} and ${cols} x 9`, (kernels, make) => {
+        const [a, b] = [make.wholeMatrix(count * rows, cols), make.wholeMatrix(count * cols, 9)];
+        const out = make.outputMatrix(count * rows, 9);
+        // What a backend leaves out is done one by one.
+        if (kernels.gemmEach) kernels.gemmEach({ count, a, b, out });
+        else {
+          const part = ({ cols: own, data }: Mat, i: number, n: number): Mat =>
+            matrix(n, own, data.subarray(i * n * own, (i + 1) * n * own));
+          for (let i = 0; i < count; i++) {
+            kernels.gemm({ a: part(a, i, rows), b: part(b, i, cols), out: part(out, i, rows) });
+          }
+        }
+        return [out.data];
+      }),
+    ),
+  ),
   gram: pairs.flatMap(([rows, cols]) =>
     bools.map((transpose) =>
       exact(`${rows} x ${cols}${transpose ? ", a'a" : ", a a'"}`, (kernels, make) => {

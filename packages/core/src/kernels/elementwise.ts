@@ -31,7 +31,10 @@ export type ElementwiseInput =
 /** A function of earlier values, by number: inputs first, then the steps before. */
 export type ElementwiseStep = readonly [name: ElementwiseFunction, ...values: number[]];
 
-/** out = the last step, or the only input where there are no steps. */
+/**
+ * out = the last step, or the only input where there are no steps. `shape`, `steps` and `strides` are not changed after a call: a backend may keep
+ * what it makes of the same objects.
+ */
 export interface ElementwiseSpec {
   /** Extents of `out`, outermost first. */
   readonly shape: readonly number[];

@@ -31,6 +31,17 @@ export interface GemmSpec {
   readonly beta?: number;
 }
 
+/** Products of `count` pairs of matrices that lie one after the other: out_i [m, n] = a_i [m, k] b_i [k, n]. */
+export interface GemmEachSpec {
+  readonly count: number;
+  /** [count * m, k] */
+  readonly a: Mat;
+  /** [count * k, n] */
+  readonly b: Mat;
+  /** [count * m, n], overwritten */
+  readonly out: Mat;
+}
+
 /** out = alpha * a a' + beta * out, or alpha * a'a + beta * out with `transpose`. Both triangles are written, exactly symmetric. */
 export interface GramSpec {
   /** [rows, cols] */
@@ -126,6 +137,7 @@ export interface ConvolutionShape extends Omit<WindowShape, "channelRange"> {
 
 /** out = f(scale (images * weights) + bias + beta out), with f = max(., 0) when `relu`. */
 export interface ConvolveSpec {
+  /** Not changed after a call: a backend may keep what follows from the same object. */
   readonly shape: ConvolutionShape;
   /** [batch, height, width, channels] */
   readonly images: Vec;
@@ -323,8 +335,10 @@ export interface Kernels {
   sparseConvolveBack?(spec: SparseConvolveBackSpec): void;
   sparseGradients?(spec: SparseGradientsSpec): void;
 
-  /** Graphs of tensors are made of these; a backend that has none leaves both out, and loops in TypeScript are used. */
+  /** Graphs of tensors are made of these; what a backend leaves out is done by loops in TypeScript or by gemm. */
   elementwise?(spec: ElementwiseSpec): void;
+  /** The bytes of as many calls of gemm. */
+  gemmEach?(spec: GemmEachSpec): void;
   softmax?(spec: SoftmaxSpec): void;
 
   /** The indices of the k largest scores in ascending index order; ties go to the lower index; NaN counts as -Infinity. 0 <= k <= length. */

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isPruneError } from "@secateur/core";
@@ -378,6 +378,16 @@ describe("external data", () => {
   ])("is refused from %s", async (_what, entries, says) => {
     await expect(readOnnx(withPlace(entries as Record<string, string>))).rejects.toThrow(says);
   });
+});
+
+test("a file longer than a protobuf message can be is refused before it is read", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "onnx-"));
+  const path = join(folder, "m.onnx");
+  writeFileSync(path, modelBytes());
+  // Nothing is written: the file system keeps a hole.
+  truncateSync(path, 2 ** 31);
+  await expect(readOnnx(path)).rejects.toThrow(/a file of 2147483648 bytes.*external data/);
+  rmSync(folder, { recursive: true });
 });
 
 function lengthBytes(length: number): number[] {

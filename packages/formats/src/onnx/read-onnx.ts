@@ -1,5 +1,5 @@
 /** ONNX models from disk, with the data that they keep in files beside them. Node only. */
-import { badExternalData } from "../errors.ts";
+import { badExternalData, badOnnx } from "../errors.ts";
 import { nodeFs, nodePath } from "../files/node-fs.ts";
 import { readFileBytes } from "../files/read-file.ts";
 import { quote } from "../text/quote.ts";
@@ -16,8 +16,21 @@ import type { ExternalData } from "./onnx-tensor.ts";
  * const { model } = await readOnnx("model.onnx");
  */
 export async function readOnnx(path: string): Promise<{ readonly model: OnnxModel; readonly bytes: Uint8Array }> {
-  const bytes = await readFileBytes(path);
+  const bytes = await readModelBytes(path);
   return { model: decodeOnnx(bytes, path, dataBeside(path)), bytes };
+}
+
+/** Protobuf messages are shorter, and so are model files: weights of larger models lie beside them. */
+const mostBytes = 2 ** 31 - 1;
+
+async function readModelBytes(path: string): Promise<Uint8Array> {
+  const fs = nodeFs(`reading ${path}`);
+  const size = fs.existsSync(path) ? fs.statSync(path).size : 0;
+  if (size > mostBytes) {
+    const remedy = "save the model with its weights as external data";
+    throw badOnnx({ source: path, found: `a file of ${size} bytes`, expected: `at most ${mostBytes}`, remedy });
+  }
+  return await readFileBytes(path);
 }
 
 /**
@@ -27,7 +40,7 @@ export async function readOnnx(path: string): Promise<{ readonly model: OnnxMode
  * @throws as `readOnnx`
  */
 export async function outlineOnnx(path: string): Promise<{ readonly model: OnnxModel; readonly bytes: Uint8Array }> {
-  const bytes = await readFileBytes(path);
+  const bytes = await readModelBytes(path);
   const stay: ExternalData = (place, { name, length }) => {
     const refuse = (found: string, remedy: string): never => {
       throw badExternalData({ source: path, tensor: name, found, remedy });

@@ -106,9 +106,12 @@ function inflated(
   try {
     data = inflate(packed, size);
   } catch (cause) {
+    const isLonger = cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE";
+    if (isLonger) throw damaged(source, `${where} that unpacks to more than the ${size} bytes its directory says`);
     throw damaged(source, `${where}, which does not unpack (${cause instanceof Error ? cause.message : "damaged"})`);
   }
-  if (data.length !== size) throw damaged(source, `${where} of ${size} bytes that unpacks to ${data.length} or more`);
+  const more = data.length > size ? " or more" : "";
+  if (data.length !== size) throw damaged(source, `${where} of ${size} bytes that unpacks to ${data.length}${more}`);
   return data;
 }
 

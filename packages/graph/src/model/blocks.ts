@@ -46,12 +46,19 @@ export async function graphBlocks(
   const pair = await data.batch(Uint32Array.of(0, Math.min(1, data.size - 1)));
   const { plan, fed } = passOf(state, pair, 0);
   const size = await passSize(state, data);
-  return spansOf(plan, { fed, names: new Set(params.map(({ name }) => name)) }).map((span) =>
+  // Two may be the length of another axis: what grows with the examples has them.
+  const more = Uint32Array.of(0, Math.min(1, data.size - 1), Math.min(1, data.size - 1));
+  const grown =
+    state.mayTurn && state.fixedBatch === undefined ? passOf(state, await data.batch(more), 0).plan : undefined;
+  return spansOf(plan, { fed, grown, names: new Set(params.map(({ name }) => name)) }).map((span) =>
     blockOf(state, span, size),
   );
 }
 
-function spansOf(plan: Plan, { fed, names }: { fed: number; names: ReadonlySet<string> }): readonly Span[] {
+function spansOf(
+  plan: Plan,
+  { fed, grown, names }: { fed: number; grown: Plan | undefined; names: ReadonlySet<string> },
+): readonly Span[] {
   const { steps } = plan;
   const weightsOf = (from: number, to: number): string[] =>
     steps
@@ -65,7 +72,7 @@ function spansOf(plan: Plan, { fed, names }: { fed: number; names: ReadonlySet<s
     // The latest cut in front of the next weight ends a part, so that what follows its last weight is in it.
     const isNext = step === steps.length || weightsOf(step, step + 1).length > 0;
     const cut = cutAt(plan, step, fed);
-    if (cut) to = cut;
+    if (cut && (!grown || grown.types[cut.slot]?.shape[0] === fed + 1)) to = cut;
     if (!isNext || !to || to.step <= begin) continue;
     const params = weightsOf(begin, to.step);
     if (params.length === 0) continue;

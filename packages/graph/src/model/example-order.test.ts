@@ -1,6 +1,7 @@
 import { createRunContext, type Dataset, type GradientRows, tensorDataset } from "@secateur/core";
 import { expect, test } from "vitest";
 import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
+import { exampleAxes } from "./example-order.ts";
 import { createGraphModel } from "./graph-model.ts";
 
 const node = (op: string, inputs: string[], output: string, attributes: NodeSpec["attributes"] = {}): NodeSpec => ({
@@ -153,4 +154,58 @@ test("a graph that takes and gives arrays with time first is run, and has gradie
   const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => Array.from(a).reduce((sum, x, i) => sum + x * b[i]!, 0);
   expect(dot(forward["logits"]!.data, like["logits"]!.data)).toBeCloseTo(dot(v, back), 10);
   whole.release?.();
+});
+
+test("the axis of examples is told by names that say so", () => {
+  const axesOf = (...shapes: readonly (readonly (number | string | null)[])[]) => [
+    ...exampleAxes({
+      inputs: shapes.map((shape, i) => ({ name: `x${i}`, dtype: "f32", shape })),
+      outputs: [],
+    }).values(),
+  ];
+  expect(axesOf(["time", "batch", 4])).toEqual([1]);
+  expect(axesOf(["seq_len", "N", 4])).toEqual([1]);
+  // States of layers; tokens or points called n behind a number or another name are no examples.
+  expect(axesOf([2, "batch", 64])).toEqual([1]);
+  expect(axesOf([1, "n", 3], ["points", "n"], ["batch", "time", 4], [null, 4])).toEqual([]);
+});
+
+/** Four examples at a time, turned inside and given back. */
+const fixedBatch: GraphSpec = {
+  ...timeFirst,
+  nodes: [
+    node("MatMul", ["x", "a"], "wide"),
+    node("Transpose", ["wide"], "turned", { perm: [0, 2, 1] }),
+    node("Reshape", ["turned", "again"], "rows"),
+    node("MatMul", ["rows", "out"], "logits"),
+  ],
+  initializers: [wave("a", 2, 5), wave("out", 15, 3), whole("again", 4, 15)],
+  inputs: [{ name: "x", dtype: "f64", shape: [4, 3, 2] }],
+};
+
+test("a graph of a fixed number of examples that it has first is taken at its word, and has its mean gradient", async () => {
+  const model = createGraphModel({ graph: fixedBatch, opsets: { "": 17 }, dtype: "f64" });
+  const params = model.params().map(({ name }) => name);
+  const examples = Uint32Array.of(3, 1, 9, 4, 6);
+  const rows = await model.gradientRows!({ params, data, examples, batch: 1 }, createRunContext());
+  const { gradient } = await model.meanGradient!({ params, data, examples }, createRunContext());
+  const mean = params.flatMap((param) => {
+    const own = rowsOf(rows, param);
+    return own[0]!.map((_, i) => own.reduce((sum, row) => sum + row[i]!, 0) / own.length);
+  });
+  // f64, some hundred operations.
+  mean.forEach((value, i) => {
+    expect(value).toBeCloseTo(gradient[i]!, 12);
+  });
+});
+
+test("an output that is not by example costs the others nothing, and is no answer alone", async () => {
+  const extra = { name: "s", dtype: "f64", shape: [] };
+  const nodes = [...timeFirst.nodes, node("ReduceMean", ["logits"], "s", { keepdims: 0 })];
+  const open = (outputs: GraphSpec["outputs"]) =>
+    createGraphModel({ graph: { ...timeFirst, nodes, outputs }, opsets: { "": 17 }, dtype: "f64" });
+  const batch = await data.batch(Uint32Array.of(0, 1));
+  const both = await open([...timeFirst.outputs, extra]).run!(batch, createRunContext());
+  expect(both["logits"]!.shape).toEqual([2, 3]);
+  await expect(open([extra]).run!(batch, createRunContext())).rejects.toThrow(/output 's'.*for 2 examples/);
 });

@@ -10,18 +10,23 @@ import type { Plan, Step } from "../plan/plan.ts";
 import { isRecurrent } from "../plan/recurrent.ts";
 import { type Numbers, type Shape, sizeOf } from "../value.ts";
 
-/** What exporters call the axis that counts examples. */
-const batchName = /^(n|b|bs|(n_?|num_?|mini_?)?batch(es)?(_?size)?)$/i;
+/** What exporters call the axis that counts examples: in full, or in a letter, which says so only beside a time axis. */
+const batchName = /^((n|num|mini)_?)?batch(es)?(_?size)?$/i;
+const shortName = /^(n|b|bs)$/i;
+const timeName = /^(t|time|times|seq|sequence|steps?|frames?)(_?(len|length|steps?))?$/i;
 
 /**
  * The axis of each input and output that counts examples: the one with the name of a batch where the first has another name, and in outputs the one
  * that is called as it is in the inputs; else the first.
  */
 export function exampleAxes({ inputs, outputs }: Pick<GraphSpec, "inputs" | "outputs">): ReadonlyMap<string, number> {
-  const isBatch = (extent: number | string | null): boolean => typeof extent === "string" && batchName.test(extent);
   const axes = new Map<string, number>();
   const names = new Set<string>();
   for (const { name, shape = [] } of inputs) {
+    const [first] = shape;
+    const isTime = typeof first === "string" && timeName.test(first);
+    const isBatch = (extent: number | string | null): boolean =>
+      typeof extent === "string" && (batchName.test(extent) || (isTime && shortName.test(extent)));
     const axis = Math.max(0, shape.findIndex(isBatch));
     if (axis > 0) axes.set(name, axis);
     const extent = shape[axis];
@@ -51,7 +56,7 @@ export function moved<T>(list: readonly T[], from: number, to: number): T[] {
 }
 
 /** The numbers of an array of a shape, with one axis at another place. O(numbers). */
-export function withMovedAxis<N extends Numbers>(data: N, shape: Shape, [from, to]: readonly [number, number]): N {
+function withMovedAxis<N extends Numbers>(data: N, shape: Shape, [from, to]: readonly [number, number]): N {
   if (from === to) return data;
   const out = data.slice() as N;
   // Axes between the two places as one: [outer, a, b, inner] becomes [outer, b, a, inner].
@@ -71,6 +76,22 @@ export function withMovedAxis<N extends Numbers>(data: N, shape: Shape, [from, t
   return out;
 }
 
+/** An array with examples first as the graph has it, with them along an axis. */
+export function withExamplesAt<N extends Numbers>(
+  { shape, data }: { readonly shape: Shape; readonly data: N },
+  axis: number,
+): { readonly shape: Shape; readonly data: N } {
+  return { shape: moved(shape, 0, axis), data: withMovedAxis(data, shape, [0, axis]) };
+}
+
+/** An array of a graph, which has examples along an axis, with them first. */
+export function withExamplesFirst<N extends Numbers>(
+  { shape, data }: { readonly shape: Shape; readonly data: N },
+  axis: number,
+): { readonly shape: Shape; readonly data: N } {
+  return { shape: moved(shape, axis, 0), data: withMovedAxis(data, shape, [axis, 0]) };
+}
+
 /** Whether a graph may put another axis before that of the examples. */
 export function mayTurn({ nodes }: Pick<GraphSpec, "nodes">): boolean {
   return nodes.some((node) => node.op === "Transpose" || isRecurrent(node));
@@ -78,10 +99,12 @@ export function mayTurn({ nodes }: Pick<GraphSpec, "nodes">): boolean {
 
 /** Operators that keep the order of numbers. */
 const flat = new Set(["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast"]);
+/** Operators that may take rows out of their order. */
+const picking = new Set(["Gather", "GatherElements", "Slice"]);
 
 /**
- * Whether the rows of every product with a weight are those of one example after the other, told by what grows with the number of
- * examples. "Yes" is certain; what cannot be told is "no".
+ * Whether the rows of every product with a weight are those of one example after the other, told by what grows with the number of examples. "Yes" is
+ * certain but for graphs that put their examples in another order among themselves; what cannot be told is "no".
  *
  * @param planFor - plans for so many examples
  */
@@ -117,7 +140,7 @@ export function rowsAreByExample(planFor: (examples: number) => Plan): boolean {
   };
   const isLike = ({ operator }: Step, input: number, slot: number): boolean => {
     const [a, b] = [two.types[input]!.shape, two.types[slot]!.shape];
-    return flat.has(operator.name) ? sizeOf(a) === sizeOf(b) : a[0] === b[0];
+    return flat.has(operator.name) ? sizeOf(a) === sizeOf(b) : a[0] === b[0] && !picking.has(operator.name);
   };
   return two.steps.every(({ weights, inputs }) =>
     weights.every((use) => use === undefined || inputs.every((slot) => slot === undefined || isByExample(slot))),

@@ -21,7 +21,7 @@ import type { GraphParam } from "../plan/params.ts";
 import { recordGraph, type Tape } from "../run/tape.ts";
 import type { GraphState } from "./graph-state.ts";
 import type { Bias } from "./offsets/biases.ts";
-import { deltasOf, outputsOf, type Pass, passesOf, rowPassSize } from "./passes.ts";
+import { deltasOf, outputsOf, type Pass, passesOf, passSize, rowPassSize } from "./passes.ts";
 import { collectRows, sumSink } from "./weight-sinks.ts";
 
 /**
@@ -39,7 +39,8 @@ export async function gradientRows(
   if (examples.length === 0 || examples.length % batch !== 0) throw unevenRows(state.name, examples.length, batch);
   const rows = examples.length / batch;
   const collector = collectRows({ params, rows, batch }, ctx);
-  const { loss } = await eachPass(state, { ...request, group: batch }, ctx, ({ start, count, fed, plan }, pool) =>
+  const size = await rowPassSize(state, request.data, batch);
+  const { loss } = await eachPass(state, { ...request, group: batch, size }, ctx, ({ start, count, fed, plan }, pool) =>
     collector.sinkAt({ start, fed, count, plan, pool }),
   );
   return { rows, blocks: collector.blocks(), loss };
@@ -64,7 +65,8 @@ export async function meanGradient(
   const sums = vectors(params.map(({ name, live }) => [name, live]));
   const ofBiases = vectors(biases.map(([param, { live }]) => [param, live]));
   const alpha = 1 / request.examples.length;
-  const mean = await eachPass(state, { ...request, group: 1 }, ctx, (_pass, pool) =>
+  const size = await passSize(state, request.data);
+  const mean = await eachPass(state, { ...request, group: 1, size }, ctx, (_pass, pool) =>
     sumSink(sums, { alpha, pool, biases: ofBiases }),
   );
   return { gradient: joined([...sums.values(), ...ofBiases.values()], state.dtype), ...mean };
@@ -87,12 +89,11 @@ export function joined(parts: readonly Vec[], dtype: "f32" | "f64"): Vec {
 /** Runs forward and backward over the examples; returns the mean loss of what counts, and how much that is. */
 async function eachPass(
   state: GraphState,
-  request: { data: Dataset; examples: Uint32Array; task: Task; group: number },
+  request: { data: Dataset; examples: Uint32Array; task: Task; group: number; size: number },
   ctx: RunContext,
   sinkAt: (pass: Pass, pool: Pool) => WeightSink,
 ): Promise<{ loss: number; count: number }> {
-  const { data, examples, task, group } = request;
-  const size = await rowPassSize(state, data, group);
+  const { data, examples, task, group, size } = request;
   if (size % group !== 0 && group % size !== 0)
     throw unevenRows(`${state.name}, which takes ${size} examples at a time`, size, group);
   return await withPool(ctx.kernels, state.dtype, async (pool) => {

@@ -13,10 +13,10 @@ import {
   type Vec,
   zeros,
 } from "@secateur/core";
-import { badInput, missingInput } from "../errors.ts";
+import { badInput, badNode, missingInput } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
 import { numbersOf, type Shape, type Value } from "../value.ts";
-import { moved, rowsAreByExample, withMovedAxis } from "./example-order.ts";
+import { moved, rowsAreByExample, withExamplesAt, withExamplesFirst } from "./example-order.ts";
 import type { GraphState } from "./graph-state.ts";
 
 /** The most examples a pass: how long an abort waits. */
@@ -49,16 +49,21 @@ export async function passSize(state: GraphState, data: Dataset, group = 1): Pro
   return Math.max(1, Math.floor(most / group)) * group;
 }
 
-/** The same for gradients by example: one at a time where the rows of products are not those of one example after the other. */
+/**
+ * The same for gradients by example: one at a time where the rows of products are not those of one example after the other. A graph of a fixed number
+ * of examples is taken at its word where its inputs have them first: what happens inside cannot be told from one number.
+ *
+ * @throws ERR_GRAPH_INPUT for a fixed number of examples along another axis
+ */
 export async function rowPassSize(state: GraphState, data: Dataset, group = 1): Promise<number> {
   const size = await passSize(state, data, group);
-  if (size > 1 && state.mayTurn && !(await areRowsByExample(state, data))) {
-    if (state.fixedBatch === undefined) return 1;
-    const found = `${state.fixedBatch} examples at a time, in arrays whose first axis may count something else`;
-    const expected = "a model that takes any number of examples, for gradients by example";
-    throw badInput({ where: state.name, input: state.inputs[0]?.name ?? "", found, expected });
-  }
-  return size;
+  if (size === 1 || !state.mayTurn) return size;
+  if (state.fixedBatch === undefined) return (await areRowsByExample(state, data)) ? size : 1;
+  const turned = state.inputs.find(({ name }) => state.axes.has(name));
+  if (!turned) return size;
+  const found = `${state.fixedBatch} examples at a time along axis ${state.axes.get(turned.name)}`;
+  const expected = "a model that takes any number of them, for gradients by example";
+  throw badInput({ where: state.name, input: turned.name, found, expected });
 }
 
 const judged = new WeakMap<GraphState, boolean>();
@@ -138,8 +143,8 @@ function toValue(state: GraphState, spec: TensorSpec, { tensor, fed }: { tensor:
 }
 
 /** A value with its examples along the axis where the graph has them. */
-function turned({ kind, shape, data }: Value, axis: number): Value {
-  return { kind, shape: moved(shape, 0, axis), data: withMovedAxis(data, shape, [0, axis]) };
+function turned(value: Value, axis: number): Value {
+  return { kind: value.kind, ...withExamplesAt(value, axis) };
 }
 
 function isFloat({ data }: Tensor): boolean {
@@ -168,16 +173,13 @@ export function outputsOf(state: GraphState, { count, fed }: Pass, values: Reado
   return Object.fromEntries(
     [...state.sourceOf].map(([name, value]) => {
       const axis = state.axes.get(name) ?? 0;
-      const { shape: own, data: numbers } = values.get(value)!;
-      const [shape, data] = [moved(own, axis, 0), withMovedAxis(numbers, own, [axis, 0])];
+      const { shape, data } = withExamplesFirst(values.get(value)!, axis);
       const [first = 1, ...rest] = shape;
-      const perExample = (first * sizeOfShape(rest)) / fed;
-      if (!Number.isInteger(perExample)) {
-        const found = `output '${name}' of shape ${formatShape(shape)} for ${fed} examples`;
-        throw badInput({
-          ...{ where: state.name, input: state.inputs[0]?.name ?? "", found },
-          expected: "outputs by example",
-        });
+      const perExample = Math.floor((first * sizeOfShape(rest)) / fed);
+      // Of an output that is not by example nothing is anybody's, and the only one is no answer at all.
+      if (perExample * fed !== shape.reduce((product, extent) => product * extent, 1) && state.sourceOf.size === 1) {
+        const found = `an array of ${formatShape(shape)} for ${fed} examples`;
+        throw badNode({ node: `that gives the output '${name}'`, found, expected: "numbers of each example" });
       }
       const kept = (data as Vec).subarray(0, count * perExample);
       // An output whose first axis counts more than examples keeps its numbers by example.
@@ -196,7 +198,7 @@ export function deltasOf(state: GraphState, { plan }: Pass, slopes: FloatTensors
     const zero = (): Vec => zeros(sizeOfShape(shape), state.dtype);
     const own = zero();
     own.set(slopes[name]!.data);
-    const placed = withMovedAxis(own, moved(shape, axis, 0), [0, axis]);
+    const placed = withExamplesAt({ shape: moved(shape, axis, 0), data: own }, axis).data;
     const delta = deltas.get(value) ?? zero();
     // Two outputs may be of one value: its slope is the sum of theirs.
     for (let i = 0; i < placed.length; i++) delta[i]! += placed[i]!;

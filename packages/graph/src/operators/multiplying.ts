@@ -4,7 +4,7 @@
  */
 import { type Mat, matrix, type Pool, type Vec } from "@secateur/core";
 import type { Applied, Call, Operator, Question, WeightGradient, WeightInputs } from "../operator.ts";
-import type { LayerShape } from "../run/joined-layers.ts";
+import type { ConvolutionView } from "../run/joined-layers.ts";
 import { broadcastShape, realOf, type Shape, sizeOf } from "../value.ts";
 import { broadcastIndices, indexAt, overlayOf } from "./broadcast.ts";
 import { countedShare, inputOf, numberOf, refuse, showShape } from "./node-facts.ts";
@@ -94,7 +94,19 @@ function batched(call: Call): Applied {
   const [atA, atB] = [broadcastIndices(left.slice(0, -2), outer), broadcastIndices(right.slice(0, -2), outer)];
   const part = (data: Vec, i: number, rows: number, cols: number): Mat =>
     matrix(rows, cols, data.subarray(i * rows * cols, (i + 1) * rows * cols));
+  // Neither stretches: one matrix after the other on both sides.
+  const areInOrder = atA.every((ia, i) => ia === i && atB[i] === i);
   const product = (x: Vec, z: Vec, out: Vec, beta: number): void => {
+    const count = atA.length;
+    if (areInOrder && beta === 0 && kernels.gemmEach) {
+      kernels.gemmEach({
+        count,
+        a: matrix(count * m, k, x),
+        b: matrix(count * k, n, z),
+        out: matrix(count * m, n, out),
+      });
+      return;
+    }
     atA.forEach((ia, i) => {
       kernels.gemm({ a: part(x, ia, m, k), b: part(z, atB[i]!, k, n), out: part(out, i, m, n), beta });
     });
@@ -128,7 +140,7 @@ function batched(call: Call): Applied {
 }
 
 /** A product with a weight as a convolution of one tap over images of one pixel. */
-function pointwise(rows: number, [channels, outputs]: readonly [number, number], bias?: number): LayerShape {
+function pointwise(rows: number, [channels, outputs]: readonly [number, number], bias?: number): ConvolutionView {
   const pixel = { height: 1, width: 1, kernel: [1, 1], stride: 1, padding: 0, dilation: 1, groups: 1 } as const;
   return { shape: { batch: rows, channels, outputs, ...pixel }, x: 0, weights: 1, bias, length: rows * outputs };
 }
@@ -145,12 +157,12 @@ const matmul: Operator = {
     const rows = sizeOf(shape.slice(0, -1));
     return weighted(call, { x: 0, w: 1, rows, y: call.pool.take(sizeOf(call.types[0]!.shape)) });
   },
-  layer(question) {
+  convolution(question) {
     const [{ shape: a }, { shape: b, data, kind }] = [inputOf(question, 0), inputOf(question, 1)];
     const rows = sizeOf(a.slice(0, -1));
     if (question.weights[1]) return pointwise(rows, b as [number, number]);
     const isMatrix = data !== undefined && kind === "real" && b.length === 2;
-    return isMatrix ? { ...pointwise(rows, b as [number, number]), isTurned: true } : undefined;
+    return isMatrix ? { ...pointwise(rows, b as [number, number]), isTransposed: true } : undefined;
   },
   flops: (question, [output]) =>
     numberOf(question, countedShare, 1) * 2 * (inputOf(question, 0).shape.at(-1) ?? 0) * sizeOf(output!.shape),
@@ -205,7 +217,7 @@ const gemm: Operator = {
       },
     };
   },
-  layer(question) {
+  convolution(question) {
     const [a, c] = [inputOf(question, 0).shape, question.inputs[2]?.shape];
     const [m, n] = gemmShape(question) as [number, number];
     const isPlain =

@@ -7,13 +7,13 @@ import { ofNode } from "../operators/node-facts.ts";
 import type { Plan, Step } from "../plan/plan.ts";
 
 /** A product with weights as a convolution, by positions of inputs of its step. */
-export interface LayerShape {
+export interface ConvolutionView {
   readonly shape: ConvolutionShape;
   readonly x: number;
   readonly weights: number;
   readonly bias: number | undefined;
-  /** Whether the weights are a constant as the graph has it, [channels, outputs]. */
-  readonly isTurned?: boolean;
+  /** Whether the weights lie as [channels, outputs] and have to be transposed: a constant. */
+  readonly isTransposed?: boolean;
   /** Numbers that the kernels compute. */
   readonly length: number;
   /** Images as the kernels want them, where those of the input are not. */
@@ -28,10 +28,10 @@ export interface MovedRuns {
   readonly runs: Int32Array;
 }
 
-/** Steps that are one call. All but `step` and `last` by the numbers of the values that they read. */
+/** Steps that are one call. `bias` and `sum` are numbers of values of the plan. */
 export interface Layer {
   readonly step: Step;
-  readonly layer: LayerShape;
+  readonly view: ConvolutionView;
   /** The step whose output is the call's. */
   readonly last: Step;
   readonly norm?: Step;
@@ -55,18 +55,18 @@ export function layerOf(step: Step, { types, constants, live }: Plan): Layer | u
     const { data } = live.has(slot) ? {} : (constants.get(slot) ?? {});
     return { ...types[slot]!, ...(data ? { data } : {}) };
   });
-  const layer = ofNode(step.node, () => step.operator.layer?.({ ...step, inputs }));
-  if (!layer) return undefined;
-  const bias = layer.bias === undefined ? undefined : step.inputs[layer.bias];
-  return { step, layer, last: step, isRectified: false, ...(bias === undefined ? {} : { bias }) };
+  const view = ofNode(step.node, () => step.operator.convolution?.({ ...step, inputs }));
+  if (!view) return undefined;
+  const bias = view.bias === undefined ? undefined : step.inputs[view.bias];
+  return { step, view, last: step, isRectified: false, ...(bias === undefined ? {} : { bias }) };
 }
 
 /**
- * The layer with the next step in it, which reads its output and alone does; undefined where that is another call.
+ * The layer with `step` added, a step that alone reads its output; undefined where that is another call.
  *
- * @param isFree - whether a step makes a value that this one alone reads
+ * @param isFree - whether some step (no input, no constant) makes the value and no other step reads it
  */
-export function extended(
+export function withStep(
   before: Layer,
   step: Step,
   at: { readonly plan: Plan; readonly isFree: (slot: number) => boolean },
@@ -90,7 +90,7 @@ export function extended(
   if (other === undefined) return undefined;
   const { shape, kind } = plan.types[other]!;
   if (kind !== "real") return undefined;
-  const { outputs } = before.layer.shape;
+  const { outputs } = before.view.shape;
   const isRow =
     plan.constants.has(other) &&
     shape.at(-1) === outputs &&
@@ -100,6 +100,6 @@ export function extended(
   const isWhole =
     shape.join() === plan.types[output!]!.shape.join() && !plan.constants.has(other) && !plan.params.has(other);
   // What is computed besides what is kept has nothing to be added to.
-  if (!isWhole || before.layer.kept || !isFree(other) || readBy(before).includes(other)) return undefined;
+  if (!isWhole || before.view.kept || !isFree(other) || readBy(before).includes(other)) return undefined;
   return { ...after, sum: other };
 }

@@ -1,11 +1,11 @@
 /**
  * A plan whose steps are joined where a value that only one further step reads need not be written out: chains of elementwise steps, whose
- * functions round as the steps would, and products with weights with what follows them, which round a scale and a bias once less.
+ * functions round as the steps would, and products with weights with what follows them, which round once less where a scale and a bias are applied.
  */
 import type { ElementwiseInput, ElementwiseStep, Pool, Vec } from "@secateur/core";
 import type { Plan, Step } from "../plan/plan.ts";
 import type { Value } from "../value.ts";
-import { extended, type Layer, layerOf, readBy } from "./joined-layers.ts";
+import { type Layer, layerOf, readBy, withStep } from "./joined-layers.ts";
 import { programNumbers, stretchedStrides } from "./programs.ts";
 
 /** One pass over memory: a program over values of the plan, by number, then numbers. */
@@ -105,7 +105,7 @@ function longerLayer(
   const inputs = [...new Set(step.inputs)].filter((slot) => slot !== undefined).sort((a, b) => b - a);
   for (const slot of inputs) {
     const before = at.layers.get(slot);
-    const layer = before && at.isFree(slot) ? extended(before, step, at) : undefined;
+    const layer = before && at.isFree(slot) ? withStep(before, step, at) : undefined;
     if (!layer) continue;
     at.layers.delete(slot);
     return layer;

@@ -71,7 +71,7 @@ function startJoined(spec: RunSpec): GraphRun {
     const slot = step.outputs[0]!;
     const type = step.types[0]!;
     /** Whether a value may be written over, because nothing reads it or another value with its numbers any more. */
-    const isOver = (input: number): boolean => lastUse[input] === u && owned.count(values[input]!.data) === 1;
+    const mayOverwrite = (input: number): boolean => lastUse[input] === u && owned.count(values[input]!.data) === 1;
     const put = (out: Vec): void => {
       values[slot] = { ...type, data: out };
       owned.add(out);
@@ -86,11 +86,11 @@ function startJoined(spec: RunSpec): GraphRun {
       put(out);
     } else if (layer) {
       const { sum } = layer;
-      const given = layer.step.inputs[layer.layer.weights]!;
+      const given = layer.step.inputs[layer.view.weights]!;
       const param = plan.params.get(given);
       // What is read from files or computed is in another array each time.
       const reuse = param ? !spec.weights && !param.tensor.distant : plan.constants.has(given);
-      const run = { values, pool, reuse, isOver: sum !== undefined && isOver(sum) };
+      const run = { values, pool, reuse, mayOverwrite: sum !== undefined && mayOverwrite(sum) };
       put(ofNode(layer.step.node, () => runLayer(layer, run)));
     } else takeStep(step, { plan, pool, values, owned, isRead: (slot) => lastUse[slot]! >= 0 });
     letGo(readByUnit(unit), { plan, values, owned, isLast: (slot) => lastUse[slot] === u });

@@ -13,40 +13,40 @@ export interface LayerRun {
   /** Whether the array of weights may come again. */
   readonly reuse: boolean;
   /** Whether the value that is added may be written over. */
-  readonly isOver: boolean;
+  readonly mayOverwrite: boolean;
 }
 
 /** @returns the output, in a vector of the pool, or in that of the value that is added, where that may be written over */
-export function runLayer({ step, layer, norm, bias, sum, isRectified }: Layer, run: LayerRun): Vec {
-  const { values, pool, reuse, isOver } = run;
+export function runLayer({ step, view, norm, bias, sum, isRectified }: Layer, run: LayerRun): Vec {
+  const { values, pool, reuse, mayOverwrite } = run;
   const numbersOf = (slot: number | undefined): Vec => realOf(values[slot!]!);
-  const x = numbersOf(step.inputs[layer.x]);
-  const given = numbersOf(step.inputs[layer.weights]);
-  const weights = layer.isTurned ? turned(given, layer.shape) : given;
-  const images = layer.images ? moveRuns(x, layer.images.runs, pool.take(layer.images.length)) : x;
+  const x = numbersOf(step.inputs[view.x]);
+  const given = numbersOf(step.inputs[view.weights]);
+  const weights = view.isTransposed ? transposed(given, view.shape) : given;
+  const images = view.images ? moveRuns(x, view.images.runs, pool.take(view.images.length)) : x;
   const added = sum === undefined ? undefined : numbersOf(sum);
-  const whole = added && isOver && added !== x ? added : pool.take(layer.length);
+  const whole = added && mayOverwrite && added !== x ? added : pool.take(view.length);
   if (added && whole !== added) whole.set(added);
   const { factors, taken } = factorsOf({ norm, shift: bias === undefined ? undefined : numbersOf(bias) }, run);
-  const call = { shape: layer.shape, images, weights, reuse, out: whole, ...factors };
+  const call = { shape: view.shape, images, weights, reuse, out: whole, ...factors };
   pool.kernels.convolve({ ...call, beta: added ? 1 : 0, relu: isRectified });
   for (const vector of taken) pool.give(vector);
   if (images !== x) pool.give(images);
-  if (!layer.kept) return whole;
-  const out = moveRuns(whole, layer.kept.runs, pool.take(layer.kept.length));
+  if (!view.kept) return whole;
+  const out = moveRuns(whole, view.kept.runs, pool.take(view.kept.length));
   pool.give(whole);
   return out;
 }
 
-/** Constants as the kernels want them: as they never change, once. */
-const known = new WeakMap<Vec, Vec>();
+/** Transposed constants by the array that they were made of; constants never change. */
+const transposedConstants = new WeakMap<Vec, Vec>();
 
-function turned(data: Vec, { channels, outputs }: Layer["layer"]["shape"]): Vec {
-  const before = known.get(data);
+function transposed(data: Vec, { channels, outputs }: Layer["view"]["shape"]): Vec {
+  const before = transposedConstants.get(data);
   if (before) return before;
   const out = data.slice();
   for (let c = 0, i = 0; c < channels; c++) for (let o = 0; o < outputs; o++, i++) out[o * channels + c] = data[i]!;
-  known.set(data, out);
+  transposedConstants.set(data, out);
   return out;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Pruning filters while training (Roy et al. 2020, arXiv 2003.02800): after every d epochs of n, in every layer but the last, the rows (the weights of one output, a
- * filter of a convolution) of smallest sum of magnitudes go whole, until the fraction of rows that are gone is
+ * filter of a convolution) of smallest sum of magnitudes go whole, with their biases, scales and shifts, until the fraction of rows that are gone is
  *   s_t = s (1 - (1 - t / N)^3),   t = 1 .. N,   N = floor(n / d) - 1,
  * and each layer keeps max(1, floor((1 - s_t) rows)). The last layer's rows are the network's outputs. What is pruned stays pruned, and `secateur cut` takes it out of the network.
  * Departure: the paper lowers the number of filters by a fixed step; here it is the cubic schedule of gmp.
@@ -8,7 +8,8 @@
 import { checkNumber, keptCount, sparsitySchedule, type TrainingRule } from "@secateur/core";
 import { tooFewLayers, tooShort } from "../errors.ts";
 import { prunableParams } from "../masks/prunable.ts";
-import { highestRows, rowMask, rowSums } from "../masks/row-masks.ts";
+import { highestRows, rowSums } from "../masks/row-masks.ts";
+import { masksOfRows, rowVectors } from "../masks/row-vectors.ts";
 import { setMasks } from "../masks/set-masks.ts";
 
 /** Options of {@link filters}. */
@@ -36,6 +37,7 @@ export function filters({ sparsity, interval = 1 }: FiltersOptions): TrainingRul
     begin(setup) {
       const { steps, stepsPerEpoch } = setup;
       const params = prunableParams("filters", setup).slice(0, -1);
+      const vectors = rowVectors(setup.params);
       if (params.length === 0) throw tooFewLayers("filters");
       const epochs = Math.round(steps / stepsPerEpoch);
       const prunings = Math.floor(epochs / interval) - 1;
@@ -47,10 +49,10 @@ export function filters({ sparsity, interval = 1 }: FiltersOptions): TrainingRul
         afterStep(at) {
           const t = at.step / (interval * stepsPerEpoch);
           if (!Number.isInteger(t) || t > prunings) return;
-          const next = params.map((param) => {
+          const next = params.flatMap((param) => {
             const keep = Math.max(1, keptCount(param.rows, sparsities[t]!));
             const kept = highestRows(rowSums(param, at.weights.get(param.name)!), keep);
-            return [param.name, rowMask({ param, kept, mask: at.masks.get(param.name) })] as const;
+            return masksOfRows({ param, kept, vectors: vectors.get(param.name), masks: at.masks });
           });
           setMasks("filters", new Map(next), at);
         },

@@ -3,23 +3,22 @@
  * activation of a channel, divided by the 2-norm of its layer's). Behind a normalisation with scale gamma and shift beta a channel is gamma x + beta with x of mean 0 and variance 1, so
  * with a ReLU behind it, for normal x,
  *   a = E max(0, gamma x + beta) = |gamma| phi(beta / |gamma|) + beta Phi(beta / |gamma|),
- * phi and Phi density and distribution of the standard normal. After every d epochs of n the channels of smallest a / |a of the layer| over the whole network go whole (their rows of weights), until the
+ * phi and Phi density and distribution of the standard normal. After every d epochs of n the channels of smallest a / |a of the layer| over the whole network go whole (their rows of weights, with bias, scale and shift), until the
  * fraction of channels that are gone is
  *   s_t = s (1 - (1 - t / N)^3),   t = 1 .. N,   N = floor(n / d) - 1,
  * and no layer loses its last. `secateur cut` takes them out of the network.
  * Departures: activations come from the normalisation and not from images, so no pass over data is needed, and layers without one behind them stay whole; a cubic schedule in place of
  * a fixed number of channels whenever a validation loss stands still; no dropout of the channels that are next to go, which is a layer of the network and not a rule of its training.
  */
-import { checkNumber, keptCount, type ParamInfo, sparsitySchedule, type TrainingRule, type Vec } from "@secateur/core";
+import { checkNumber, erf, keptCount, sparsitySchedule, type TrainingRule, type Vec } from "@secateur/core";
 import { noScales, tooShort } from "../errors.ts";
-import { pairedNorms } from "../masks/paired-norms.ts";
 import { prunableParams } from "../masks/prunable.ts";
-import { rowMask } from "../masks/row-masks.ts";
+import { masksOfRows, rowVectors } from "../masks/row-vectors.ts";
 import { setMasks } from "../masks/set-masks.ts";
 
 /** Options of {@link stamp}. */
 export interface StampOptions {
-  /** s, the fraction of the channels with a normalisation behind them that is removed at the end, in [0, 1]. */
+  /** s, the fraction of the channels with a normalisation behind them that is removed at the end, in [0, 1). */
   readonly sparsity: number;
   /** d, epochs between prunings, >= 1; default 1. */
   readonly interval?: number | undefined;
@@ -41,8 +40,8 @@ export function stamp({ sparsity, interval = 1 }: StampOptions): TrainingRule {
     settings: JSON.stringify({ sparsity, interval }),
     begin(setup) {
       const { steps, stepsPerEpoch } = setup;
-      const norms = pairedNorms(setup.params);
-      const params = prunableParams("stamp", setup).filter(({ name }) => norms.has(name));
+      const vectors = rowVectors(setup.params);
+      const params = prunableParams("stamp", setup).filter(({ name }) => vectors.get(name)!.scale !== undefined);
       if (params.length === 0) throw noScales("stamp");
       const epochs = Math.round(steps / stepsPerEpoch);
       const prunings = Math.floor(epochs / interval) - 1;
@@ -56,8 +55,8 @@ export function stamp({ sparsity, interval = 1 }: StampOptions): TrainingRule {
           const t = at.step / (interval * stepsPerEpoch);
           if (!Number.isInteger(t) || t > prunings) return;
           const scores = params.map(({ name, cols }) => {
-            const { scale, shift } = norms.get(name)!;
-            const gamma = at.weights.get(scale)!.data;
+            const { scale, shift } = vectors.get(name)!;
+            const gamma = at.weights.get(scale!)!.data;
             const own = layerScores(gamma, shift === undefined ? undefined : at.weights.get(shift)!.data);
             const mask = at.masks.get(name);
             // What is gone stays behind all that is not.
@@ -66,8 +65,8 @@ export function stamp({ sparsity, interval = 1 }: StampOptions): TrainingRule {
             return own.map((score, c) => (isGone(c) ? -1 : score));
           });
           const kept = highestChannels(scores, keptCount(channels, sparsities[t]!));
-          const next = params.map((param: ParamInfo, p) => {
-            return [param.name, rowMask({ param, kept: kept[p]!, mask: at.masks.get(param.name) })] as const;
+          const next = params.flatMap((param, p) => {
+            return masksOfRows({ param, kept: kept[p]!, vectors: vectors.get(param.name), masks: at.masks });
           });
           setMasks("stamp", new Map(next), at);
         },
@@ -91,13 +90,9 @@ export function expectedActivation(gamma: number, beta: number): number {
   return Math.max(0, (spread * Math.exp((-t * t) / 2)) / Math.sqrt(2 * Math.PI) + beta * normalDistribution(t));
 }
 
-/** Phi(t), within 1e-7 (Abramowitz and Stegun 7.1.26). */
+/** Phi(t). */
 function normalDistribution(t: number): number {
-  const x = Math.abs(t) / Math.SQRT2;
-  const u = 1 / (1 + 0.3275911 * x);
-  const series = u * (0.254829592 + u * (-0.284496736 + u * (1.421413741 + u * (-1.453152027 + u * 1.061405429))));
-  const erf = 1 - series * Math.exp(-x * x);
-  return t < 0 ? (1 - erf) / 2 : (1 + erf) / 2;
+  return (1 + erf(t / Math.SQRT2)) / 2;
 }
 
 /** The best channel of every layer, then the best of all others, ties to the lower layer and channel. @returns by layer */

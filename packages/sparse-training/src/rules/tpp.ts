@@ -9,14 +9,14 @@
  */
 import { checkNumber, keptCount, type Mat, type ParamInfo, type TrainingRule, type Vec } from "@secateur/core";
 import { tooFewLayers, tooShort } from "../errors.ts";
-import { pairedNorms } from "../masks/paired-norms.ts";
 import { prunableParams } from "../masks/prunable.ts";
-import { highestRows, rowMask, rowSums } from "../masks/row-masks.ts";
+import { highestRows, rowSums } from "../masks/row-masks.ts";
+import { masksOfRows, rowVectors } from "../masks/row-vectors.ts";
 import { setMasks } from "../masks/set-masks.ts";
 
 /** Options of {@link tpp}. */
 export interface TppOptions {
-  /** The fraction of the rows of every layer but the last that is removed, in [0, 1]. Each layer keeps a row at least. */
+  /** The fraction of the rows of every layer but the last that is removed, in [0, 1). Each layer keeps a row at least. */
   readonly sparsity: number;
   /** lambda at its largest, >= 0; default 0.01. */
   readonly strength?: number | undefined;
@@ -47,7 +47,7 @@ export function tpp({ sparsity, strength = 0.01, until = 0.7 }: TppOptions): Tra
       if (params.length === 0) throw tooFewLayers("tpp");
       if (setup.steps < 1) throw tooShort({ rule: "tpp", interval: 1, needs: 1, found: 0, unit: "steps" });
       const pruneAfter = Math.max(1, Math.floor(until * setup.steps));
-      const norms = pairedNorms(setup.params);
+      const vectors = rowVectors(setup.params);
       const kept = new Map(
         params.map((param) => {
           const keep = Math.max(1, keptCount(param.rows, sparsity));
@@ -63,7 +63,7 @@ export function tpp({ sparsity, strength = 0.01, until = 0.7 }: TppOptions): Tra
             const stays = kept.get(param.name)!;
             const [w, g] = [weights.get(param.name)!, gradients.get(param.name)!];
             sum += decorrelate({ param, stays, w, g, factor: 2 * lambda });
-            const { scale, shift } = norms.get(param.name) ?? {};
+            const { scale, shift } = vectors.get(param.name) ?? {};
             for (const name of [scale, shift]) {
               if (name === undefined) continue;
               sum += pullOut({ stays, w: weights.get(name)!.data, g: gradients.get(name)!.data, lambda });
@@ -73,9 +73,9 @@ export function tpp({ sparsity, strength = 0.01, until = 0.7 }: TppOptions): Tra
         },
         afterStep(at) {
           if (at.step !== pruneAfter) return;
-          const next = params.map((param) => {
-            const mask = at.masks.get(param.name);
-            return [param.name, rowMask({ param, kept: kept.get(param.name)!, mask })] as const;
+          const next = params.flatMap((param) => {
+            const { name } = param;
+            return masksOfRows({ param, kept: kept.get(name)!, vectors: vectors.get(name), masks: at.masks });
           });
           setMasks("tpp", new Map(next), at);
         },

@@ -28,14 +28,10 @@ const notNumbers = named("STRING sequence map optional sparse opaque");
 /**
  * What does not go together, in words; undefined where everything does. O(nodes).
  *
- * @param graph - nodes in an order that runs
- * @param outer - types of the values around a body
+ * @param graph - nodes in an order that runs; bodies of its nodes are not looked at
  */
-export function typeProblem(
-  graph: OnnxGraph,
-  outer: ReadonlyMap<string, string> = new Map(),
-): { readonly found: string; readonly expected: string } | undefined {
-  const types = new Map(outer);
+export function typeProblem(graph: OnnxGraph): { readonly found: string; readonly expected: string } | undefined {
+  const types = new Map<string, string>();
   for (const { name, dtype } of [...graph.initializers, ...graph.inputs]) types.set(name, dtype);
   for (const node of graph.nodes) {
     const taken = node.inputs.map((name) => types.get(name) || undefined);

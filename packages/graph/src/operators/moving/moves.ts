@@ -34,7 +34,7 @@ export function stridedMove(view: StridedView, block = 1): Move {
   let kept = rank;
   while (inner < block) inner *= view.shape[--kept]!;
   return {
-    // The steps of its own by which kernels know it again.
+    // An array of its own: kernels keep a program by the identity of its steps.
     ...{ block, view: { ...view, steps: [] } },
     get from() {
       const steps = view.strides.slice(0, kept).map((stride) => stride / block);

@@ -35,7 +35,7 @@ export const conv: Operator = {
     const plan = planFor(call, { batch: shape[0]!, channels: shape.at(-1)!, space: spaceOf(shape) });
     return applyConvolution(call, plan, call.pool);
   },
-  layer(question) {
+  convolution(question) {
     const [batch = 0, channels = 0, ...space] = inputOf(question, 0).shape;
     const plan = planFor(question, { batch, channels, space });
     const bias = question.inputs[2] ? 2 : undefined;

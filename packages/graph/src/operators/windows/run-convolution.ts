@@ -1,7 +1,7 @@
 /** A planned convolution on the kernels: forward, its adjoint, and the gradient of its weights. */
 import { matrix, type Pool, type Vec, windowsShape } from "@secateur/core";
 import type { WeightGradient, WeightInputs } from "../../operator.ts";
-import type { LayerShape } from "../../run/joined-layers.ts";
+import type { ConvolutionView } from "../../run/joined-layers.ts";
 import { padMove, runsOf, sliceMove } from "../moving/moves.ts";
 import type { Plan } from "./convolution-plan.ts";
 
@@ -58,7 +58,7 @@ function around({ shape, windows, padded, computed, skip }: Plan) {
 }
 
 /** What is moved around a plan, so that nothing has to be worked out while it runs. */
-export function movedRuns(plan: Plan): Pick<LayerShape, "images" | "kept" | "length"> {
+export function movedRuns(plan: Plan): Pick<ConvolutionView, "images" | "kept" | "length"> {
   const sizes = around(plan);
   return {
     length: sizes.computedLength,
@@ -139,11 +139,11 @@ export function imageInputs(plan: Plan, images: Vec, pool: Pool): WeightInputs {
   const perImage = images.length / Math.max(1, batch);
   const [down, across] = geometry.positions;
   // Of one channel at a time windows would be read a number from every line of memory, for every channel anew: turned once, they lie together.
-  const isTurned = own === 1 && channels > 1;
+  const isTransposed = own === 1 && channels > 1;
   const pixels = perImage / channels;
   let planes: Vec | undefined;
   const imageOf = (i: number, group: number): Vec => {
-    if (!isTurned) return images.subarray(i * perImage, (i + 1) * perImage);
+    if (!isTransposed) return images.subarray(i * perImage, (i + 1) * perImage);
     if (!planes) {
       planes = images.slice();
       pool.kernels.transposeBlocks(images, { count: batch, rows: pixels, cols: channels }, planes);
@@ -157,7 +157,7 @@ export function imageInputs(plan: Plan, images: Vec, pool: Pool): WeightInputs {
     units: batch,
     groups,
     *inputs(group, [from, to]) {
-      const part = isTurned
+      const part = isTransposed
         ? { ...shape, batch: 1, channels: 1 }
         : { ...shape, batch: 1, channelRange: [group * own, (group + 1) * own] as const };
       const { rows, cols } = windowsShape(part);
@@ -166,7 +166,7 @@ export function imageInputs(plan: Plan, images: Vec, pool: Pool): WeightInputs {
         const windows = matrix(rows, cols, pool.take(rows * cols));
         const image = imageOf(i, group);
         pool.kernels.gatherWindows({ shape: part, images: image, windows });
-        if (isTurned) pool.give(image);
+        if (isTransposed) pool.give(image);
         let data = windows.data;
         const replace = (next: Vec): void => {
           pool.give(data);

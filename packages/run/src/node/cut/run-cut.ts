@@ -34,6 +34,7 @@ import { assertInputs, readInputChoices, toldExtents } from "../open/input-choic
 import { openModel } from "../open/open-model.ts";
 import { isTfjsModel, readTfjsFiles } from "../open/open-tfjs.ts";
 import { type CheckedCut, type CutRequest, cutChecked } from "./cut-checked.ts";
+import { cutKeras, filesByName } from "./cut-keras.ts";
 import { cutNetwork, ownNames } from "./cut-network.ts";
 import { type CutNumbers, cutNumbers } from "./cut-numbers.ts";
 
@@ -65,7 +66,10 @@ export interface CutRun {
  *
  * @throws ERR_NOTHING_TO_CUT, ERR_CUT, ERR_EXPORT for what the output cannot say, ERR_OUTPUT_FORMAT, ERR_OUTPUT_EXISTS, ERR_USAGE; what reading the model throws
  */
-export async function runCut(run: CutRun, { kernels, seed, onEvent }: Session): Promise<CutDocument> {
+export async function runCut(
+  run: CutRun,
+  { kernels, seed, onEvent }: Pick<Session, "kernels" | "seed" | "onEvent">,
+): Promise<CutDocument> {
   const { path, out, overwrite, cwd } = run;
   const form = outputForm(out);
   if (form === "checkpoint") await assertEncoder(out, cwd);
@@ -109,17 +113,22 @@ async function openCuttable(run: CutRun, place: string, onEvent: (event: RunEven
   const isOnnx = !isTfjs && (await isOnnxModel(path));
   if ((isTfjs || isOnnx) && arch !== undefined)
     throw badUsage(`${path} says itself which network it is; leave --arch out`, { path });
-  if ((isTfjs || isOnnx) && form !== "onnx") {
-    throw badEnding({
-      flag: "--out",
-      path: out,
-      allowed: `.onnx: ${isTfjs ? "a TensorFlow.js" : "an ONNX"} model is cut to that`,
-    });
+  if (isOnnx ? form !== "onnx" : isTfjs && form === "checkpoint") {
+    const allowed = isOnnx
+      ? ".onnx: an ONNX model is cut to that"
+      : "FOLDER/model.json or .onnx: a TensorFlow.js model is cut to these";
+    throw badEnding({ flag: "--out", path: out, allowed });
   }
   if (isTfjs) {
-    const model = onnxOfKeras((await readTfjsFiles(path)).files);
+    const { files } = await readTfjsFiles(path);
+    const model = onnxOfKeras(files);
     assertFiniteTensors(model.graph.initializers as readonly NamedTensor[], path);
-    return newModel(model, out);
+    if (form === "onnx") return newModel(model, out);
+    return {
+      ...model,
+      written: (graph) => onnxOfKeras(cutKeras(files, graph)).graph,
+      encode: async ({ graph }) => inFolder(place, filesByName(cutKeras(files, graph))),
+    };
   }
   if (isOnnx) {
     if (await openLargeOnnx(path)) throw tooLargeFor({ path, what: "cutting it" });

@@ -63,7 +63,7 @@ async function run(losses: { file: number; matched: number }, when: ReestimateTi
         restore: () => {
           now = "file";
         },
-        others: () => [biases],
+        others: () => [["bias", biases]],
       }),
     },
     data: { train },

@@ -32,8 +32,8 @@ export interface Matcher {
   match(ctx: RunContext): Promise<void>;
   /** Brings back those that the file has. */
   restore(): void;
-  /** Numbers beside the weights and the statistics that a run may have changed: biases. Absent where there are none. */
-  others?(): Iterable<Vec>;
+  /** Numbers beside the parameters of the run and the statistics that it may have changed, by name: biases. Absent where there are none. */
+  others?(): Iterable<readonly [name: string, values: Vec]>;
 }
 
 /** Training examples whose loss decides. */
@@ -136,19 +136,22 @@ export function matching(spec: {
       const count = `${examples} training examples`;
       const message = losses.isMatched
         ? `statistics of batch normalisation are matched to the dense network's: the loss of ${count} is ${matched} with them, ${kept} with those of the file`
-        : `statistics of batch normalisation stay those of the file: the loss of ${count} is ${kept} with them, ${matched} matched to the dense network's (--reestimate-batch-norm both matches them all the same)`;
+        : `statistics of batch normalisation stay those of the file: the loss of ${count} is ${kept} with them, ${matched} matched to the dense network's${losses.matched < losses.kept ? ", less than 5 % lower, which may not hold for other examples" : ""} (--reestimate-batch-norm both matches them all the same)`;
       session.onEvent({ type: "note", level: "info", code: "batch-norm", message });
     },
   };
 }
 
-/** Of all numbers that losses follow from, where the statistics are those of the file. */
+/** SHA-256 of everything the loss depends on beside the statistics: parameters, then biases with their names. */
 async function hashOf(network: PrunableModel, matcher: Matcher): Promise<string> {
   const hash = createHash("sha256");
   const add = ({ buffer, byteOffset, byteLength }: Vec): void => {
     hash.update(new Uint8Array(buffer, byteOffset, byteLength));
   };
   for (const { name } of network.params()) add((await network.read(name)).data);
-  for (const values of matcher.others?.() ?? []) add(values);
+  for (const [name, values] of matcher.others?.() ?? []) {
+    hash.update(JSON.stringify(name));
+    add(values);
+  }
   return hash.digest("hex");
 }

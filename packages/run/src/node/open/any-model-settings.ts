@@ -131,7 +131,11 @@ function graphMatcher(graph: GraphModel): MatchableModel["measure"] {
     return {
       match: async (after) => await graph.matchStatistics!(dense, data, after),
       restore: () => graph.restoreStatistics!(),
-      others: () => graph.changedOffsets().values(),
+      // Weights in no group of channels are not among the parameters of the run, and may be trained all the same.
+      others: () => [
+        ...[...graph.weights].map(([name, { data }]) => [name, data] as const),
+        ...[...graph.changedOffsets()].map(([{ name }, values]) => [name, values] as const),
+      ],
     };
   };
 }

@@ -14,7 +14,15 @@ import {
   type Task,
   type Tensor,
 } from "@secateur/core";
-import { assertKnownOperators, type FixedInputs, fixedTensors, type GraphModel, type GraphSpec } from "@secateur/graph";
+import {
+  assertKnownOperators,
+  type FixedInputs,
+  fixedTensors,
+  type GraphModel,
+  type GraphSpec,
+  withExamplesAt,
+  withExamplesFirst,
+} from "@secateur/graph";
 import { scoresOf } from "./ending-scores.ts";
 
 /** The part of onnxruntime's interface that is used; both packages have it. */
@@ -61,12 +69,18 @@ export function onnxruntimeEvaluation(spec: {
       {
         ...{ model: graph.name, data, task, batchSize },
         async outputsOf(batch) {
-          const results = await session.run({ ...feedsOf(ort, graph, batch), ...constantsOf(ort, fixed, batch) });
+          const results = await session.run({
+            ...feedsOf(ort, graph, batch),
+            ...constantsOf(ort, { ...fixed, axes: graph.exampleAxes }, batch),
+          });
           return Object.fromEntries(
             graph.outputs.map(({ name: output }) => {
               const { dims, data: numbers } = results[output]!;
+              const axis = graph.exampleAxes.get(output) ?? 0;
+              const own = { shape: dims, data: Float32Array.from(numbers, Number) };
+              const { shape, data: turned } = withExamplesFirst(own, axis);
               const ending = readsValues(task, output) ? undefined : graph.endings.get(output);
-              return [output, { shape: dims, data: scoresOf(Float32Array.from(numbers, Number), ending) }];
+              return [output, { shape, data: scoresOf(turned, ending) }];
             }),
           );
         },
@@ -92,10 +106,14 @@ async function load(cwd: string): Promise<{ ort: Onnxruntime; name: string } | u
 function feedsOf(ort: Onnxruntime, graph: GraphModel, { inputs }: Batch): Record<string, unknown> {
   const names = Object.keys(inputs);
   return Object.fromEntries(
-    graph.inputs.map(({ name, dtype, shape }) => {
+    graph.inputs.map(({ name, dtype, shape: own }) => {
       const given = inputs[name] ?? inputs[names[0]!]!;
-      const dims = shape.every((extent) => extent !== null) ? [given.shape[0]!, ...shape] : given.shape;
-      return [name, tensorOf(ort, dtype, { ...given, shape: dims as readonly number[] })];
+      const dims = own.every((extent) => extent !== null) ? [given.shape[0]!, ...own] : given.shape;
+      const axis = graph.exampleAxes.get(name) ?? 0;
+      const shape = dims as readonly number[];
+      if (axis === 0) return [name, tensorOf(ort, dtype, { ...given, shape })];
+      const data = Float64Array.from(given.data as Iterable<number | bigint>, Number);
+      return [name, tensorOf(ort, dtype, withExamplesAt({ shape, data }, axis))];
     }),
   );
 }
@@ -103,10 +121,15 @@ function feedsOf(ort: Onnxruntime, graph: GraphModel, { inputs }: Batch): Record
 /** What the inputs are that are no part of the data. */
 function constantsOf(
   ort: Onnxruntime,
-  { graph, fixed }: Parameters<typeof onnxruntimeEvaluation>[0]["fixed"],
+  spec: Parameters<typeof onnxruntimeEvaluation>[0]["fixed"] & { readonly axes: GraphModel["exampleAxes"] },
   { inputs }: Batch,
 ): Record<string, unknown> {
-  const shapes = new Map(Object.entries(inputs).map(([name, { shape }]) => [name, shape] as const));
+  const { graph, fixed, axes } = spec;
+  const shapes = new Map(
+    Object.entries(inputs).map(([name, { shape }]) => {
+      return [name, withExamplesAt({ shape, data: new Uint8Array(0) }, axes.get(name) ?? 0).shape] as const;
+    }),
+  );
   return Object.fromEntries(
     fixedTensors(graph, fixed, shapes).map(({ name, dtype, shape, data }) => {
       return [name, tensorOf(ort, dtype, { shape, data: data as Float64Array })];

@@ -81,12 +81,12 @@ function onnxPackable(
 ): Packable {
   const model = decodeOnnx(onnx, path);
   const { graph, isFixed } = onnxPackGraph(model, inputs);
+  // A graph says itself what its layers are, also where it came of one of our networks: channels may have been cut out of it since.
+  const { [architectureKey]: _, ...metadata } = model.metadata;
   if (isFixed) {
     const message = `${path} leaves its batch open, but mixes the examples of one or works for one size only: it is packed for one example at a time`;
     onEvent({ type: "note", level: "warn", code: "pack-batch", message });
   }
-  // What the model was made from may have had other shapes, before channels were cut: the packed graph says itself what it is.
-  const { [architectureKey]: _, ...metadata } = model.metadata;
   return {
     name: path,
     graph,

@@ -49,3 +49,11 @@ test("what pruning took of a channel stays away in training: its weights, its bi
   }
   expect(of("c2.bias").every((x) => x !== 0)).toBe(true);
 });
+
+test("scale and shift that are both 0 behind a row that is there train: a residual branch may begin with them", () => {
+  const network = createNetwork(spec, { seed: 5 });
+  for (const name of ["b1.weight", "b1.bias"]) network.weights.get(name)!.data.fill(0);
+  network.weights.get("c1.weight")!.data.fill(0, 0, 9);
+  const masks = masksOf(network);
+  for (const name of ["b1.weight", "b1.bias"]) expect([...masks.get(name)!], name).toEqual([0, 1, 1]);
+});

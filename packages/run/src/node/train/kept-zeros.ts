@@ -25,14 +25,30 @@ export function countsOf(network: Network): { readonly prunable: number; readonl
 
 /**
  * 1 where a prunable weight is not zero. The bias of a row without weights stays 0 where it is, and so do scale and shift of a normalised channel where
- * both are: a channel that pruning took away would else come back as a constant, which `cut` cannot always take out.
+ * both are and the row in front is without weights: a channel that pruning took away would else come back as a constant, which `cut` cannot always take out. Where
+ * the row has weights, both at 0 are how a residual branch starts, and train.
  */
 export function masksOf(network: Network): ReadonlyMap<string, Mask> {
   const masks = new Map<string, Mask>();
   const find = (name: string): Float32Array | Float64Array | undefined => network.weights.get(name)?.data;
+  /** The weight last seen: the one in front of a normalisation, where its rows are the channels. */
+  let inFront: { readonly rows: number; isGone(row: number): boolean } | undefined;
+  const scales = new Set(network.spec.layers.flatMap(({ kind, name }) => (kind === "batch-norm" ? [name] : [])));
   for (const { name, prunable, rows, cols } of network.params()) {
+    const norm = name.replace(/\.weight$/, "");
+    if (norm !== name && scales.has(norm)) {
+      const pair = [name, `${norm}.bias`] as const;
+      const [scale, shift] = [find(pair[0])!, find(pair[1])!];
+      const weight = inFront?.rows === scale.length ? inFront : undefined;
+      const isHeld = (c: number): boolean => scale[c] === 0 && shift[c] === 0 && (weight?.isGone(c) ?? true);
+      const held = Uint8Array.from(scale, (_, c) => (isHeld(c) ? 0 : 1));
+      for (const one of pair) masks.set(one, held.slice());
+      continue;
+    }
     if (!prunable) continue;
     const weights = find(name)!;
+    const isGone = (row: number): boolean => countZeros(weights.subarray(row * cols, (row + 1) * cols)) === cols;
+    inFront = { rows, isGone };
     masks.set(
       name,
       Uint8Array.from(weights, (x) => (x === 0 ? 0 : 1)),
@@ -40,21 +56,10 @@ export function masksOf(network: Network): ReadonlyMap<string, Mask> {
     const offset = name.replace(/\.weight$/, ".bias");
     const bias = offset === name ? undefined : find(offset);
     if (bias?.length !== rows) continue;
-    const isGone = (row: number): boolean => countZeros(weights.subarray(row * cols, (row + 1) * cols)) === cols;
     masks.set(
       offset,
       Uint8Array.from(bias, (x, row) => (x === 0 && isGone(row) ? 0 : 1)),
     );
-  }
-  for (const layer of network.spec.layers) {
-    if (layer.kind !== "batch-norm") continue;
-    const pair = [`${layer.name}.weight`, `${layer.name}.bias`] as const;
-    const [scale, shift] = [find(pair[0])!, find(pair[1])!];
-    for (const name of pair)
-      masks.set(
-        name,
-        Uint8Array.from(scale, (x, c) => (x === 0 && shift[c] === 0 ? 0 : 1)),
-      );
   }
   return masks;
 }

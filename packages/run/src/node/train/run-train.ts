@@ -5,7 +5,7 @@ import type { Evaluation, Task } from "@secateur/core";
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { createNetwork, type Network, type TrainReport, train } from "@secateur/nn";
 import { badState, badUsage, flagWithoutEffect, nothingToLearn } from "../../errors.ts";
-import { poseTask } from "../../prune/pose-task.ts";
+import { type PosedTask, poseTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
 import { checkCopies, settleCopies } from "../export/compressed-copies.ts";
 import { freshMetadata } from "../fresh-metadata.ts";
@@ -53,8 +53,10 @@ export interface TrainSpec {
 /** What `secateur train --json` prints. */
 export interface TrainDocument {
   readonly arch: string;
-  /** On the test split, after training. */
+  /** After training, on the examples that `measuredOn` names. */
   readonly test: Evaluation;
+  /** "calibration" where the data have no split set apart for testing: those are the examples of training. */
+  readonly measuredOn: PosedTask["measuredOn"];
   /** Over each epoch, while the weights moved. */
   readonly epochs: TrainReport["epochs"];
   readonly steps: number;
@@ -104,7 +106,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
   }
   // What is said of pruning holds as long as its zeros do.
   const kept = keepZeros ? ["secateur.solver", "secateur.sparsity", "secateur.seed"] : [];
-  const rules = await openRules(settings, cwd, session);
+  const { rules, sources } = await openRules(settings, cwd, session);
   const run = runIdentity({
     ...{ settings: { ...settings, keepZeros }, rules, arch, session, modelSha256: opened.sha256 },
     data: portableData(data, out), // a file is the same wherever its folder lies
@@ -201,13 +203,14 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
   return {
     arch,
     test,
+    measuredOn: posed.measuredOn,
     epochs: report.epochs,
     steps: report.steps,
     ...(rules.length > 0 ? { ...countsOf(network), kept: keptBy(network, report.masks) } : {}),
     trainMs,
     peakMemoryBytes: peakMemoryBytes(),
     seed: session.seed,
-    versions: versions([]),
+    versions: versions(sources),
     out,
   };
 }

@@ -1,6 +1,7 @@
 /** From the names of training rules and their options, as a user gives them, to rules. */
 import { assertRulesAgree, nearestName, optionProperties, type TrainingRule } from "@secateur/core";
 import { badUsage, flagWithoutEffect } from "../../errors.ts";
+import type { FoundEntry } from "../../plugins/found-entry.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import { kebab, optionValue } from "../../plugins/option-schema.ts";
 import { resolveOptions } from "../../plugins/resolve-options.ts";
@@ -18,7 +19,7 @@ export interface RuleSettings {
 }
 
 /**
- * The rules, in the order of their names.
+ * The rules, in the order of their names, and the plugins that they come from.
  *
  * @throws ERR_UNKNOWN_NAME for a name that no plugin has; ERR_USAGE for options without a rule that has them, or with several; ERR_OPTION
  */
@@ -26,12 +27,12 @@ export async function openRules(
   settings: RuleSettings,
   from: string,
   session: Session,
-): Promise<readonly TrainingRule[]> {
+): Promise<{ readonly rules: readonly TrainingRule[]; readonly sources: readonly FoundEntry[] }> {
   const { rule: names = [], sparsity, ruleOption: pairs = [] } = settings;
   if (names.length === 0) {
     const given = sparsity === undefined ? pairs[0] && `--rule-option ${pairs[0]}` : "--sparsity";
     if (given) throw flagWithoutEffect({ flag: given, reason: "training without --rule prunes nothing" });
-    return [];
+    return { rules: [], sources: [] };
   }
   const found = await Promise.all(
     names.map((name) => findEntry({ name, from, kinds: ["training-rule"], what: "training rule" })),
@@ -89,10 +90,11 @@ export async function openRules(
     if (at < 1) throw badUsage(`--rule-option: found '${pair}', allowed is KEY=VALUE such as interval=2`, { pair });
     give(pair.slice(0, at), (property) => optionValue(pair.slice(at + 1), property), `--rule-option ${pair}`);
   }
-  return await Promise.all(
+  const rules = await Promise.all(
     entries.map(
       async ({ entry }) =>
         (await entry.create((await resolveOptions(entry, options.get(entry.name)!)) as never)) as TrainingRule,
     ),
   );
+  return { rules, sources: found };
 }
