@@ -1,7 +1,7 @@
 /**
  * `npm run bench:layerwise -- --network MODEL --calibration DATA [--test DATA]`: a whole network pruned layer by layer, from the dense weights
  * each time, by every --solver at every --sparsity (a number, or 2/4 for two of every four). Prints the first measure of the task on the test
- * data, the sum of the layers' relative errors, processor seconds and the most memory the process has had by then. With `--lines FOLDER
+ * data, the sum of the layers' relative errors, processor seconds without those of measuring, and the most memory the process has had by then. With `--lines FOLDER
  * --dictionary FILE` in place of the data a recogniser of lines of text is measured by its character accuracy (text-lines.ts).
  */
 import process from "node:process";
@@ -84,7 +84,7 @@ export async function benchmarkNetwork(spec: NetworkBenchmark, kernels: Kernels)
     for (const [name, solver] of spec.solvers) {
       showProgress(`${name} at ${cell}`);
       const model = await open(spec);
-      // The measure when all layers are pruned, and after every step that follows.
+      // The measure when all layers are pruned, and after every step but the last; none where nothing follows.
       const parts: string[] = [];
       let measuring = 0;
       const started = process.cpuUsage().user;

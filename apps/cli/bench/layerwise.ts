@@ -47,6 +47,14 @@ const solvers: Readonly<Record<string, (options: Readonly<Record<string, number>
   alps,
   layerwise,
 };
+/** Options of solvers that are numbers. */
+const optionsOf: Readonly<Record<string, readonly string[]>> = {
+  sparseswaps: ["mostWork"],
+  sparsegpt: ["blockSize", "damping"],
+  obc: ["mostWork"],
+  alps: ["damping", "rho", "iterations"],
+  layerwise: ["damping", "rho", "iterations", "exchanges", "mostWork", "boundSteps"],
+};
 const sparsities = [0.5, 0.6, 0.7, 0.8, 0.9, undefined] as const;
 
 /** One layer. */
@@ -143,15 +151,15 @@ function solverOf(text: string): Solver {
   const [name = "", options = ""] = text.split(":");
   const make = solvers[name];
   if (!make) throw badUsage(`--solver ${text}: give one of ${Object.keys(solvers).join(", ")}`);
-  const pairs = options.split(",").filter((pair) => pair !== "");
-  return make(
-    Object.fromEntries(
-      pairs.map((pair) => {
-        const [key = "", value] = pair.split("=");
-        return [key, Number(value)];
-      }),
-    ),
-  );
+  const given: Record<string, number> = {};
+  for (const pair of options.split(",").filter((one) => one !== "")) {
+    const [key = "", value = ""] = pair.split("=");
+    const known = optionsOf[name] ?? [];
+    if (!known.includes(key) || value === "" || !Number.isFinite(Number(value)))
+      throw badUsage(`--solver ${text}: '${pair}'; give KEY=NUMBER with one of ${known.join(", ") || "no options"}`);
+    given[key] = Number(value);
+  }
+  return make(given);
 }
 
 /** Every method at every sparsity; undefined stands for 2 of every 4. */

@@ -26,6 +26,7 @@ export {
 export { blockUnits, channelUnits, groupUnits } from "./budget/group-units.ts";
 export { type KeepOfEverySpec, keepOfEvery } from "./budget/keep-of-every.ts";
 export { type CostLimit, costConstraint } from "./budget/limits/cost-constraint.ts";
+export { magnitudes } from "./budget/magnitudes.ts";
 export { matchesPattern } from "./budget/name-pattern.ts";
 export { type ScheduleName, scheduleNames, sparsitySchedule } from "./budget/sparsity-schedule.ts";
 export { keptPlaces, keptWeights, type Units, unitMask, weightMask, weightUnits } from "./budget/units.ts";

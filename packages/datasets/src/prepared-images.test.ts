@@ -31,7 +31,7 @@ const first = async (spec: string, options: OpenDatasetOptions) => {
 /** Pixels as they are. */
 const normalize = { mean: [0], std: [1], divisor: 1 };
 
-test("images of several sizes become one by a resize and a crop, and otherwise a word is said of it", async () => {
+test("images of several sizes become one by a resize and a crop, and are refused otherwise with what to give", async () => {
   const spec = fill({ "1.png": GOLDEN_IMAGES.colourPng.file, "2.png": onePixel });
   const images = { resize: { height: 6, width: 8 }, crop: { height: 4, width: 5 } };
   const { train } = await openDataset(spec, { images, normalize });
@@ -105,4 +105,6 @@ test("folders with the names of a network's classes have their numbers, and othe
   const others = await openDataset(spec, { labels: ["hound", "cat"] });
   expect([...labelsOf(await others.train.batch(Uint32Array.of(0, 1)))]).toEqual([0, 1]);
   expect(others.labels).toEqual(["cat", "dog"]);
+  expect(others.warnings?.join()).toMatch(/dog is no class of the network \(hound, cat\), so classes are numbered/);
+  expect(named.warnings).toBeUndefined();
 });

@@ -27,7 +27,7 @@ export interface NumberArray {
 
 /** How a dataset is opened. */
 export interface OpenDatasetOptions {
-  /** In place of the mean and std that the dataset declares: one of each, or one a channel. The divisor (255 for MNIST) stays. */
+  /** In place of the mean and std that the dataset declares: one of each, or one a channel. The divisor (255 for MNIST) stays unless it says another. */
   readonly normalize?: MeanAndStd;
   /** Of `images`, what happens to each before it is normalised; default nothing. */
   readonly images?: ImageSteps;

@@ -112,7 +112,7 @@ export function badOnnx(spec: { source: string; found: string; expected: string;
   );
 }
 
-/** An archive of arrays that is damaged or compressed. */
+/** An archive of arrays that is damaged, encrypted, or larger than it may be. */
 export function badNpz(source: string, spec: { found: string; remedy: string; cause?: unknown }): PruneError {
   const { found, remedy, cause } = spec;
   const message = `${source}: not a usable .npz archive: found ${found}, expected one as np.savez or np.savez_compressed writes it; ${remedy}`;

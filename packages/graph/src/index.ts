@@ -11,7 +11,7 @@ export { isZero, maskChannels } from "./channels/mask-channels.ts";
 export { type ChannelSpec, type TracedGraph, traceChannels } from "./channels/trace-channels.ts";
 export type { Attribute, GraphSpec, GraphTensor, NodeSpec, TensorData, ValueSpec } from "./graph-spec.ts";
 export type { ChannelStatistics } from "./model/channel-statistics.ts";
-export { moved, withMovedAxis } from "./model/example-order.ts";
+export { withExamplesAt, withExamplesFirst } from "./model/example-order.ts";
 export { type FixedInputs, fixedTensors } from "./model/fixed-inputs.ts";
 export { assertKnownOperators, createGraphModel, type GraphModel } from "./model/graph-model.ts";
 export { createGraphRetrainer, type GraphRetrainerOptions } from "./model/graph-retrainer.ts";

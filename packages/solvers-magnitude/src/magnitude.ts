@@ -2,12 +2,12 @@
  * Magnitude pruning: keep the weights of largest |w|, as they are. The minimiser of Q(w) when H = I (up to scale) and
  * g = 0 (Han et al. 2015; the baseline of every paper here).
  */
-import { type Saliency, type Solver, selectorFrom, solverFrom } from "@secateur/core";
+import { magnitudes, type Saliency, type Solver, selectorFrom, solverFrom } from "@secateur/core";
 
-/** Score |w| of every weight [rows * cols], in the dtype of the weights. O(size). */
+/** Scores of every weight [rows * cols]: |w| in the dtype of the weights, or where units have costs w^2 in f64 (core's `magnitudes`). O(size). */
 export const magnitudeSaliency: Saliency = {
   needs: {},
-  score: ({ w }) => w.data.map(Math.abs),
+  score: ({ w, constraint }) => magnitudes(w.data, constraint),
 };
 
 /**

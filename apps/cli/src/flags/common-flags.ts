@@ -35,7 +35,7 @@ export function addDataFlags(command: Command, purpose: string): void {
     )
     .option(
       "--preprocess <steps>",
-      "what is done to images before, such as resize=256,crop=224,color=bgr, or the preprocessor_config.json of a model card, or none (default: what the model's files say)",
+      "how images are prepared, such as resize=256,crop=224,color=bgr, or the preprocessor_config.json of a model card, or none (default: what the model's files say)",
     );
 }
 

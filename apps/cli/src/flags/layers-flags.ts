@@ -63,7 +63,7 @@ export function addLayersFlags(command: Command): void {
     .addOption(
       new Option(
         "--layer-biases <which>",
-        "fitted: biases, and batch-norm statistics that are measured anew, take up the means of a layer's outputs; kept: as they are (default: fitted; --retrain trains them from there)",
+        "fitted: biases, and batch-norm statistics that are measured anew, take up the means of a layer's outputs; kept: as they are while layers are solved (default: fitted; --retrain trains them in either case)",
       ).choices(biasSettings),
     );
   command

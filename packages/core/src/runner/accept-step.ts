@@ -5,6 +5,7 @@
  * largest magnitudes. Damping rises until a step is accepted, as in the method of Levenberg and Marquardt, a few times; what is at
  * hand always exists.
  */
+import { magnitudes } from "../budget/magnitudes.ts";
 import { masked } from "../problem/lift.ts";
 import type { Mask, Mat, Vec } from "../problem/matrix.ts";
 import { objective } from "../problem/objective.ts";
@@ -104,7 +105,7 @@ export async function acceptStep(spec: Acceptance): Promise<Candidate> {
   for (const factor of factors) await consider(factor);
   // Where a step beats the mask alone, another mask is not worth its time: the end of the run compares with it anyway.
   if (!isAccepted(step, atHand) && (spec.triesMagnitude || !atHand)) {
-    const largest = problem.constraint.select(problem.units.reduce(problem.w.data.map(Math.abs)));
+    const largest = problem.constraint.select(problem.units.reduce(magnitudes(problem.w.data, problem.constraint)));
     if (!masks.some((other) => isSame(other, largest))) {
       atHand = better(atHand, await withoutStep("magnitude", largest));
     }

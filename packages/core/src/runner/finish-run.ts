@@ -1,5 +1,7 @@
 /** After the last stage: whether all of them together were worth it, and what has to be said about the result. */
+
 import type { Constraint } from "../budget/constraint.ts";
+import { magnitudes } from "../budget/magnitudes.ts";
 import { type Units, weightMask, weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
@@ -114,7 +116,7 @@ async function bestOfRun(
 }
 
 function largestUnits({ units, constraint, dense }: FinishedStages): Mask {
-  return weightMask(units, constraint.select(units.reduce(dense.weights.map(Math.abs))));
+  return weightMask(units, constraint.select(units.reduce(magnitudes(dense.weights, constraint))));
 }
 
 function fallbackNote(taken: Taken): Note {

@@ -33,7 +33,7 @@ export async function openImageFolder(request: {
 }): Promise<DatasetSplits> {
   const { spec, folder, options } = request;
   const { images: steps = {} } = options;
-  const files = numbered(findImages(folder), options.labels);
+  const files = numbered(findImages(folder), options.labels, folder);
   checkClasses({ folder, files, expected: options.classes });
   const headers = new Map([...files.train, ...files.test].map(({ path }) => [path, imageHeader(readFile(path), path)]));
   const isColoured = [...headers.values()].some((header) => header.channels === 3);
@@ -66,9 +66,14 @@ export async function openImageFolder(request: {
   };
 }
 
-/** With class numbers by the names of labels, where every folder has the name of one. */
-function numbered(files: ImageFiles, labels: readonly string[] | undefined): ImageFiles {
-  if (!labels || files.classes.length === 0 || !files.classes.every((name) => labels.includes(name))) return files;
+/** With class numbers by the names of labels, where every folder has the name of one; else a warning says which has not. */
+function numbered(files: ImageFiles, labels: readonly string[] | undefined, folder: string): ImageFiles {
+  if (!labels || files.classes.length === 0) return files;
+  const strange = files.classes.filter((name) => !labels.includes(name));
+  if (strange.length > 0) {
+    const message = `${folder}: ${listOf(strange)} ${strange.length === 1 ? "is no class" : "are no classes"} of the network (${listOf(labels)}), so classes are numbered in the order of folders`;
+    return { ...files, warnings: [...files.warnings, message] };
+  }
   const numbers = files.classes.map((name) => labels.indexOf(name));
   const renumbered = (images: readonly ImageFile[]): readonly ImageFile[] =>
     images.map((image) => ({ ...image, label: numbers[image.label]! }));
@@ -147,8 +152,8 @@ function imageDataset(spec: {
 }): Dataset {
   const { name, images, size, layout, classes, normalisation } = spec;
   const { height, width } = size;
-  const isTurned = layout.isChannelsLast;
-  const inputShape = isTurned ? [height, width, layout.channels] : [layout.channels, height, width];
+  const { isChannelsLast } = layout;
+  const inputShape = isChannelsLast ? [height, width, layout.channels] : [layout.channels, height, width];
   const features = layout.channels * height * width;
   if (images.length * features > MAX_SPLIT_BYTES) {
     const found = `${images.length} images of ${inputShape.join(" x ")} values`;
@@ -170,7 +175,11 @@ function imageDataset(spec: {
     ...(targets ? { targets: [targetSpec(targets)] } : {}),
     async batch(indices) {
       values ??= new Uint8Array(images.length * features);
-      raw ??= rawDataset({ ...{ name, values, inputShape, isTurned, normalisation }, size: images.length, targets });
+      raw ??= rawDataset({
+        ...{ name, values, inputShape, isChannelsLast, normalisation },
+        size: images.length,
+        targets,
+      });
       for (const index of indices) {
         const image = images[index];
         if (image === undefined || isDecoded[index] === 1) continue;

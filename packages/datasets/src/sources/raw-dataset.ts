@@ -40,7 +40,7 @@ export interface RawExamples {
   /** Of an example as it is handed out. */
   readonly inputShape: readonly number[];
   /** Whether values are [channels, ...] and handed out as [..., channels]; default false: as they are. */
-  readonly isTurned?: boolean;
+  readonly isChannelsLast?: boolean;
   readonly normalisation: Normalisation;
 }
 
@@ -91,8 +91,8 @@ function normaliser({ divisor, mean, std }: Normalisation, channel: number): (va
   return (value) => Math.fround(Math.fround(Math.fround(value / divisor) - m) / s);
 }
 
-/** Runs of values that are normalised alike: how many, how long, and how far apart their beginnings and neighbours are where they are put. */
-function planes({ normalisation, inputShape, isTurned, values, size }: RawExamples): {
+/** Runs of values that are normalised alike: value i of run c, of `count` runs of `length`, goes to c * apart + i * step of the example handed out. */
+function planes({ normalisation, inputShape, isChannelsLast, values, size }: RawExamples): {
   readonly count: number;
   readonly length: number;
   readonly apart: number;
@@ -100,9 +100,9 @@ function planes({ normalisation, inputShape, isTurned, values, size }: RawExampl
 } {
   const features = values.length / size;
   const isOne = normalisation.mean.length === 1;
-  const count = isTurned ? (inputShape.at(-1) ?? 1) : isOne ? 1 : channelCount(inputShape);
+  const count = isChannelsLast ? (inputShape.at(-1) ?? 1) : isOne ? 1 : channelCount(inputShape);
   const length = features / count;
-  return isTurned ? { count, length, apart: 1, step: count } : { count, length, apart: length, step: 1 };
+  return isChannelsLast ? { count, length, apart: 1, step: count } : { count, length, apart: length, step: 1 };
 }
 
 function bytesWriter(examples: RawExamples, values: Uint8Array): WriteExample {

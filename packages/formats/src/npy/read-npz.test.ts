@@ -41,9 +41,10 @@ test("what unpacks to another size than the directory says, or to more than the 
     new DataView(copy.buffer).setUint32(directory + 24, size, true);
     return copy;
   };
-  await expect(read(lying(140))).rejects.toThrow(/'x\.npy', which does not unpack/);
+  await expect(read(lying(140))).rejects.toThrow(/'x\.npy' that unpacks to more than the 140 bytes/);
   await expect(read(lying(153))).rejects.toThrow(/of 153 bytes that unpacks to 152/);
   await expect(read(lying(2 ** 27))).rejects.toThrow(/at most 67108864 are unpacked.*save it with np\.savez, which/);
+  await expect(read(new TextEncoder().encode("not an archive"))).rejects.toThrow(/found no zip archive/);
   const damaged = archive.slice();
   damaged[80]! ^= 0xff;
   await expect(read(damaged)).rejects.toThrow(/not a usable \.npz archive/);

@@ -19,6 +19,8 @@ export async function readNpzNumbers(
 ): Promise<ReadonlyMap<string, { shape: readonly number[]; data: Uint8Array | Vec }>> {
   const bytes = await readFileBytes(path);
   const arrays = new Map<string, { shape: readonly number[]; data: Uint8Array | Vec }>();
+  // "PK", with which every zip archive begins.
+  if (bytes[0] !== 0x50 || bytes[1] !== 0x4b) throw badNpz(path, { found: "no zip archive", remedy: "check the path" });
   const { inflateRawSync } = nodeZlib(`reading ${path}`);
   const inflate = (packed: Uint8Array, size: number): Uint8Array =>
     // One byte more than expected is enough to see that there is too much.

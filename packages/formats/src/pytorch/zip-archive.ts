@@ -106,6 +106,8 @@ function inflated(
   try {
     data = inflate(packed, size);
   } catch (cause) {
+    const isLonger = cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE";
+    if (isLonger) throw damaged(source, `${where} that unpacks to more than the ${size} bytes its directory says`);
     throw damaged(source, `${where}, which does not unpack (${cause instanceof Error ? cause.message : "damaged"})`);
   }
   const more = data.length > size ? " or more" : "";

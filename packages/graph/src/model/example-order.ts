@@ -56,7 +56,7 @@ export function moved<T>(list: readonly T[], from: number, to: number): T[] {
 }
 
 /** The numbers of an array of a shape, with one axis at another place. O(numbers). */
-export function withMovedAxis<N extends Numbers>(data: N, shape: Shape, [from, to]: readonly [number, number]): N {
+function withMovedAxis<N extends Numbers>(data: N, shape: Shape, [from, to]: readonly [number, number]): N {
   if (from === to) return data;
   const out = data.slice() as N;
   // Axes between the two places as one: [outer, a, b, inner] becomes [outer, b, a, inner].
@@ -74,6 +74,22 @@ export function withMovedAxis<N extends Numbers>(data: N, shape: Shape, [from, t
     }
   }
   return out;
+}
+
+/** An array with examples first as the graph has it, with them along an axis. */
+export function withExamplesAt<N extends Numbers>(
+  { shape, data }: { readonly shape: Shape; readonly data: N },
+  axis: number,
+): { readonly shape: Shape; readonly data: N } {
+  return { shape: moved(shape, 0, axis), data: withMovedAxis(data, shape, [0, axis]) };
+}
+
+/** An array of a graph, which has examples along an axis, with them first. */
+export function withExamplesFirst<N extends Numbers>(
+  { shape, data }: { readonly shape: Shape; readonly data: N },
+  axis: number,
+): { readonly shape: Shape; readonly data: N } {
+  return { shape: moved(shape, axis, 0), data: withMovedAxis(data, shape, [axis, 0]) };
 }
 
 /** Whether a graph may put another axis before that of the examples. */

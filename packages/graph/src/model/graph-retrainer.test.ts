@@ -113,3 +113,18 @@ test("biases train with the weights, from what they were fitted to, and a traini
   await train(other, 0.01, states[0]!);
   for (const [name, { data: b }] of model.biases) expect(other.biases.get(name)!.data).toEqual(b);
 });
+
+test("a bias stays zero where its mask says so, and what is left of it trains", async () => {
+  const model = open();
+  const masks = new Map([
+    ["conv", Uint8Array.from({ length: 16 }, (_, i) => (i < 4 ? 0 : 1))],
+    ["conv bias", Uint8Array.of(0, 1, 1, 0)],
+  ]);
+  const before = [...model.biases.get("conv bias")!.data];
+  const retrainer = createGraphRetrainer(model, { data, task, batchSize: 3 });
+  await retrainer.retrain({ epochs: 2, learningRate: () => 0.01, masks }, createRunContext());
+  const after = [...model.biases.get("conv bias")!.data];
+  expect([after[0], after[3]]).toEqual([0, 0]);
+  expect([...model.weights.get("conv")!.data].slice(0, 4)).toEqual([0, 0, 0, 0]);
+  for (const i of [1, 2]) expect(after[i]).not.toBe(before[i]);
+});

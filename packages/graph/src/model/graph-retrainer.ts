@@ -10,7 +10,6 @@ import {
   createMoments,
   type Dataset,
   isPruneError,
-  keptPlaces,
   type Mat,
   matrix,
   type OptimizerMemory,
@@ -82,13 +81,13 @@ async function trainGraph(
   const { data, task, optimizer = { kind: "adam" }, weightDecay: decay = 0 } = options;
   const { epochs, masks, resume, after, onEpoch, learningRate } = request;
   checkNumber("graph retrainer", "epochs", epochs, { least: 0, whole: true });
-  const names = [...model.weights.keys()];
+  const tensors = new Map(tensorsOf(model));
+  const names = [...tensors.keys()];
   const steps = epochs * stepsPerEpoch;
   let moments: OptimizerMemory = new Map();
   const rules = beginRules({
-    ...{ rules: request.rules ?? [], params: model.params(), steps, stepsPerEpoch, ctx },
-    masks: new Map([...masks].filter(([name]) => !model.biases.has(name))),
-    weights: model.weights,
+    ...{ rules: request.rules ?? [], params: model.params(), masks, steps, stepsPerEpoch, ctx },
+    weights: tensors,
     onMask: (name, mask) => {
       for (const byName of moments.values()) {
         const memory = byName.get(name);
@@ -96,15 +95,7 @@ async function trainGraph(
       }
     },
   });
-  const keptBiases = new Map<string, Uint32Array>();
-  for (const [name, bias] of model.biases) {
-    const mask = masks.get(name);
-    if (!mask) continue;
-    applyMask(bias, mask);
-    keptBiases.set(name, keptPlaces(mask));
-  }
-  const trained = new Map([...rules.trained, ...model.biases]);
-  moments = createMoments(optimizer, trained, [...trained.keys()]);
+  moments = createMoments(optimizer, rules.trained, names);
   const start = resume ?? after;
   if (start) await restore(resume ? model : undefined, moments, start.tensors);
   if (resume) rules.restore(resume.tensors);
@@ -116,7 +107,7 @@ async function trainGraph(
     for (let from = 0; from < data.size; from += batchSize, step++) {
       throwIfAborted(ctx.signal);
       const examples = order.slice(from, from + batchSize);
-      const asked = { params: [...names, ...model.biases.keys()], data, examples, ...(task ? { task } : {}) };
+      const asked = { params: names, data, examples, ...(task ? { task } : {}) };
       const found = await model.meanGradient!(asked, ctx).catch((error: unknown) => {
         // Before the first step it is the model or the data that is not finite.
         const isOverflow = step > 0 && isPruneError(error) && error.code === "ERR_NOT_FINITE";
@@ -130,18 +121,15 @@ async function trainGraph(
       const penalty = rules.beforeStep(at, ctx);
       for (const name of names) {
         const [w, g] = [rules.trained.get(name)!, rules.trainedGradient(name, at.gradients.get(name)!)];
-        stepParam(optimizer, { w, g, moments, name, rate: at.rate, step, decay, kept: rules.kept.get(name) });
-      }
-      for (const [name, w] of model.biases) {
-        const g = at.gradients.get(name)!;
-        stepParam(optimizer, { w, g, moments, name, rate: at.rate, step, decay: 0, kept: keptBiases.get(name) });
+        const own = model.weights.has(name) ? decay : 0;
+        stepParam(optimizer, { w, g, moments, name, rate: at.rate, step, decay: own, kept: rules.kept.get(name) });
       }
       await rules.afterStep({ ...at, step: step + 1 }, ctx);
       loss += ((found.loss + penalty) * examples.length) / data.size;
       await ctx.tick({ task: "train", done: step + 1, total: steps, values: { epoch: epoch + 1, loss: found.loss } });
     }
     done.push({ loss, accuracy: Number.NaN });
-    for (const name of names) await model.write(name, model.weights.get(name)!);
+    for (const [name, w] of tensors) await model.write(name, w);
     state = { epoch: epoch + 1, epochs: [...done], tensors: [...capture(model, moments), ...rules.capture()] };
     if ((await onEpoch?.(state)) === "stop") break;
   }

@@ -23,7 +23,7 @@ import type { WeightSink } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
 import { stepsWith } from "../plan/weight-steps.ts";
 import { recordGraph, type Tape } from "../run/tape.ts";
-import { withMovedAxis } from "./example-order.ts";
+import { withExamplesFirst } from "./example-order.ts";
 import type { GraphState } from "./graph-state.ts";
 import { deltasOf, outputsOf, type Pass, passOf, rowPassSize } from "./passes.ts";
 import { sumSink } from "./weight-sinks.ts";
@@ -157,7 +157,7 @@ function forward(whole: Linearized, x: Vec, out: FloatTensors): void {
     for (const [name, value] of state.sourceOf) {
       const axis = state.axes.get(name) ?? 0;
       const { shape } = pass.plan.types[pass.plan.outputs.get(value)!]!;
-      const [target, change] = [out[name]!, withMovedAxis(changes.get(value)!, shape, [axis, 0])];
+      const [target, change] = [out[name]!, withExamplesFirst({ shape, data: changes.get(value)! }, axis).data];
       const perExample = sizeOfShape(target.shape.slice(1));
       target.data.set(change.subarray(0, pass.count * perExample), pass.start * perExample);
     }

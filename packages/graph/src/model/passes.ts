@@ -16,7 +16,7 @@ import {
 import { badInput, badNode, missingInput } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
 import { numbersOf, type Shape, type Value } from "../value.ts";
-import { moved, rowsAreByExample, withMovedAxis } from "./example-order.ts";
+import { moved, rowsAreByExample, withExamplesAt, withExamplesFirst } from "./example-order.ts";
 import type { GraphState } from "./graph-state.ts";
 
 /** The most examples a pass: how long an abort waits. */
@@ -143,8 +143,8 @@ function toValue(state: GraphState, spec: TensorSpec, { tensor, fed }: { tensor:
 }
 
 /** A value with its examples along the axis where the graph has them. */
-function turned({ kind, shape, data }: Value, axis: number): Value {
-  return { kind, shape: moved(shape, 0, axis), data: withMovedAxis(data, shape, [0, axis]) };
+function turned(value: Value, axis: number): Value {
+  return { kind: value.kind, ...withExamplesAt(value, axis) };
 }
 
 function isFloat({ data }: Tensor): boolean {
@@ -173,8 +173,7 @@ export function outputsOf(state: GraphState, { count, fed }: Pass, values: Reado
   return Object.fromEntries(
     [...state.sourceOf].map(([name, value]) => {
       const axis = state.axes.get(name) ?? 0;
-      const { shape: own, data: numbers } = values.get(value)!;
-      const [shape, data] = [moved(own, axis, 0), withMovedAxis(numbers, own, [axis, 0])];
+      const { shape, data } = withExamplesFirst(values.get(value)!, axis);
       const [first = 1, ...rest] = shape;
       const perExample = Math.floor((first * sizeOfShape(rest)) / fed);
       // Of an output that is not by example nothing is anybody's, and the only one is no answer at all.
@@ -199,7 +198,7 @@ export function deltasOf(state: GraphState, { plan }: Pass, slopes: FloatTensors
     const zero = (): Vec => zeros(sizeOfShape(shape), state.dtype);
     const own = zero();
     own.set(slopes[name]!.data);
-    const placed = withMovedAxis(own, moved(shape, axis, 0), [0, axis]);
+    const placed = withExamplesAt({ shape: moved(shape, axis, 0), data: own }, axis).data;
     const delta = deltas.get(value) ?? zero();
     // Two outputs may be of one value: its slope is the sum of theirs.
     for (let i = 0; i < placed.length; i++) delta[i]! += placed[i]!;

@@ -28,7 +28,7 @@ function countedOperators(): ReadonlySet<string> {
 /** What a plan puts other things in the place of. */
 const folded = [
   "| Constant | folds away | |  |  |",
-  "| If | folds away, or both branches run and those of the one taken | |  |  |",
+  "| If | folds away, or both branches run and slopes go back through the one taken | |  |  |",
 ];
 
 /** The table, as Markdown. */

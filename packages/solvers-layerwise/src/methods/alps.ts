@@ -56,7 +56,7 @@ export function alps(options: AlpsOptions = {}): Solver {
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
-        noteLong(layer, { hasAdmm: true }, ctx);
+        noteLong(layer, { runsAdmm: true }, ctx);
         const { mask, near, steps, settled } = await alpsMask(problem, layer, ctx, options);
         const { w, status: refitted } = await refit(layer, weightMask(problem.units, mask), ctx, near);
         const status = settled && refitted !== "max-iterations" ? "converged" : "max-iterations";

@@ -70,7 +70,7 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
       return withLayer(layerProblem(problem, ctx), async (layer) => {
         const bound = boundSteps > 0 ? await lowerBound(problem, layer, { steps: boundSteps }, ctx) : undefined;
         if (boundSteps > 0 && bound === undefined) noteNoBound(layer, ctx);
-        noteLong(layer, { hasAdmm: options.start !== "obc" }, ctx);
+        noteLong(layer, { runsAdmm: options.start !== "obc" }, ctx);
         const start = await startFrom(problem, layer, ctx, options);
         const rule = ruleOf(problem);
         const isLarge = layer.rows * layer.cols ** 3 * 0.3 > mostWork;

@@ -247,6 +247,7 @@ test("of every group alone the best weights stay: found by trying all, where gro
       for (const method of methods) {
         const { objective, mask } = await method.solve(problem, createRunContext());
         expect(problem.constraint.violation(mask)).toBe(0);
+        // In f64, another order of addition, after a Gaussian elimination.
         expect(objective).toBeCloseTo(least, 9);
       }
     }

@@ -52,7 +52,7 @@ export function obc(options: ObcOptions = {}): Solver {
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
-        noteLong(layer, { hasAdmm: false }, ctx);
+        noteLong(layer, { runsAdmm: false }, ctx);
         const { mask, near, removals, block } = await obcMask(problem, layer, ctx, options);
         const { w, status } = await refit(layer, mask, ctx, near);
         const stats = { iterations: removals, ...(block === undefined ? {} : { block }) };

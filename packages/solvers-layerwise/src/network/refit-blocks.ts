@@ -2,7 +2,7 @@
  * The kept weights of whole blocks re-fitted together: with f the block, x what the pruned blocks before it give and y what the dense block gives
  * on the dense model's values, minimise 1/2 sum over examples |f(x) - y|^2 over the kept weights, by Adam from the layer-wise solution, block after
  * block. After the transformer matching of 3BASiL (Makni et al. 2025, section 4). Departures: any model that can be cut into blocks; a step is
- * relative to the size of a parameter's weights; an epoch after which held-out examples are not nearer is undone, and the next takes steps a quarter as
+ * relative to the size of a parameter's weights; an epoch after which held-out examples are not nearer is undone, and the re-fit begins anew with steps a quarter as
  * long, so that a first step that is too long for a block costs an epoch, not the re-fit.
  */
 import {
@@ -54,7 +54,7 @@ export function checkBlockRefit(options: BlockRefitOptions): void {
   checkNumber("the re-fit of blocks", "batchSize", batchSize, { least: 1, whole: true });
 }
 
-/** Of the steps of an epoch that was undone those of the next one. */
+/** The length of steps after an undone epoch, as a share of those before. */
 const shorter = 0.25;
 
 const optimizer: OptimizerSpec = { kind: "adam", betas: [0.9, 0.99] };
@@ -207,10 +207,11 @@ async function refitBlock(
   const scale = new Map([...pruned].map(([name, { data }]) => [name, rootMeanSquare(data, kept.get(name)!)]));
   const gradients = copied(weights);
   let moments = createMoments(optimizer, weights, [...weights.keys()]);
-  const steps = epochs * Math.ceil(fitted.length / batchSize);
-  let [step, rate] = [0, firstRate];
+  let [step, rate, restart] = [0, firstRate, 0];
   for (let epoch = 0; epoch < epochs; epoch++) {
-    const order = sampleIndices(fitted.length, fitted.length, ctx.rng.fork(`${block.params[0]} epoch ${epoch}`));
+    const steps = (epochs - restart) * Math.ceil(fitted.length / batchSize);
+    const turn = ctx.rng.fork(`${block.params[0]} epoch ${epoch - restart}`);
+    const order = sampleIndices(fitted.length, fitted.length, turn);
     for (let start = 0; start < order.length; start += batchSize, step++) {
       throwIfAborted(ctx.signal);
       const call = await flow.at(order.slice(start, start + batchSize).map((i) => fitted[i]!));
@@ -227,9 +228,11 @@ async function refitBlock(
     const error = await measure();
     if (error < best.error) best = { error, weights: copied(weights) };
     else {
+      // As if the re-fit began here, with the epochs that are left.
       for (const [name, { data }] of best.weights) weights.get(name)!.data.set(data);
+      await writeAll(model, weights, block.params);
       moments = createMoments(optimizer, weights, [...weights.keys()]);
-      rate *= shorter;
+      [step, rate, restart] = [0, rate * shorter, epoch + 1];
     }
   }
   await writeAll(model, best.weights, block.params);

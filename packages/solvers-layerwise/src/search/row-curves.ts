@@ -1,8 +1,10 @@
 /**
  * The first greedy removals and additions of a row, and what each changes Q by: what it offers to the other rows of its layer. With A, C, w and e of the
- * tableau, after kept weights p_1, p_2, ... have gone,
+ * tableau, every kept weight p that goes changes
  *   A_xy -= A_xp A_py / A_pp,  w_x -= A_xp w_p / A_pp,
- * and after pruned ones q_1, q_2, ... have come the same of C and e. Only the columns of these few weights are made, from the tableau and the columns before.
+ * and every pruned weight q that comes
+ *   C_xy -= C_xq C_qy / C_qq,  e_x -= C_xq e_q / C_qq.
+ * Only the columns of these few weights are made, from the tableau and the columns before.
  */
 import { type RowTableau, rowOfC } from "./row-tableau.ts";
 
@@ -20,7 +22,7 @@ export function removalsOf({ S, A, w }: RowTableau, depth: number): RowCurve {
   return greedy(S, {
     depth,
     isBetter: (price, best) => price < best,
-    first: Number.POSITIVE_INFINITY,
+    worst: Number.POSITIVE_INFINITY,
     values: w,
     diagonal: Float64Array.from(S, (_, s) => A[s * k + s]!),
     columnOf: (s) => Float64Array.from(A.subarray(s * k, (s + 1) * k)),
@@ -33,7 +35,7 @@ export function additionsOf(tableau: RowTableau, depth: number, eligible?: Uint8
   return greedy(N, {
     depth,
     isBetter: (price, best) => price > best,
-    first: 0,
+    worst: 0,
     values: e,
     diagonal: c,
     mayMove: (t) => eligible?.[N[t]!] !== 0,
@@ -44,8 +46,8 @@ export function additionsOf(tableau: RowTableau, depth: number, eligible?: Uint8
 interface Moves {
   readonly depth: number;
   isBetter(price: number, best: number): boolean;
-  /** What any move is better than. */
-  readonly first: number;
+  /** A price that any move is better than. */
+  readonly worst: number;
   /** Weights, or slopes, by slot. */
   readonly values: Float64Array;
   readonly diagonal: Float64Array;
@@ -55,7 +57,7 @@ interface Moves {
 }
 
 function greedy(slots: Uint32Array, moves: Moves): RowCurve {
-  const { depth, isBetter, first, mayMove, columnOf } = moves;
+  const { depth, isBetter, worst, mayMove, columnOf } = moves;
   const [v, diagonal] = [moves.values.slice(), moves.diagonal.slice()];
   const done: {
     readonly slot: number;
@@ -65,7 +67,7 @@ function greedy(slots: Uint32Array, moves: Moves): RowCurve {
   }[] = [];
   const isDone = new Uint8Array(slots.length);
   while (done.length < depth) {
-    let [slot, price] = [-1, first];
+    let [slot, price] = [-1, worst];
     for (let x = 0; x < slots.length; x++) {
       if (isDone[x] === 1 || mayMove?.(x) === false) continue;
       const own = (0.5 * v[x]! * v[x]!) / diagonal[x]!;

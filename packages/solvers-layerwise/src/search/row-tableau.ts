@@ -40,7 +40,9 @@ export interface TableauWorkspace {
 /** Memory for tableaus of `cols` columns: 26 cols^2 bytes. */
 export function tableauWorkspace(cols: number, kernels: Kernels): TableauWorkspace {
   const take = (length: number): Vec => kernels.alloc(length, "f64");
-  const [factor, inverse, own, cross] = [take(cols * cols), take(cols * cols), take(cols * cols), take(cols * cols)];
+  const square = cols * cols;
+  // k kept and m pruned weights: k m is a quarter of the square at most.
+  const [factor, inverse, own, cross] = [take(square), take(square), take(square), take(Math.ceil(square / 4))];
   return {
     /** k^2 cols multiply-adds in products, k the number of kept weights. */
     open(H, b, mask) {

@@ -4,12 +4,12 @@
  * everywhere (the public code's magnitude start compares w itself), and every start keeps exactly as many weights as the
  * constraint (there the last chunk takes what is left, as here).
  */
-import { countKept, type Mask, type Problem, type Rng, sampleIndices } from "@secateur/core";
+import { countKept, type Mask, magnitudes, type Problem, type Rng, sampleIndices } from "@secateur/core";
 import type { CbsModel } from "./cbs-model.ts";
 
-/** The feasible mask of largest |w|. */
+/** The feasible mask of largest magnitudes. */
 export function magnitudeStart({ constraint, units, w }: Problem): Mask {
-  return constraint.select(units.reduce(w.data.map(Math.abs)));
+  return constraint.select(units.reduce(magnitudes(w.data, constraint)));
 }
 
 /** The feasible mask of largest H_jj w_j^2 (OBD's saliency): the minimiser of the combinatorial objective if H were diagonal. */

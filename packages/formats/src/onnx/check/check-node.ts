@@ -101,7 +101,8 @@ export function nodeProblem(node: NodeProto): Problem | undefined {
     const fewest = fewestInputs.get(opType) ?? 1;
     if (input.length < fewest) return { found: `${input.length} inputs ${of}`, expected: `at least ${fewest}` };
     const missing = neededAttributes[opType]?.find((name) => !attribute.some((one) => one.name === name));
-    if (missing !== undefined) return { found: `operator ${quote(opType)} without '${missing}'`, expected: "it" };
+    if (missing !== undefined)
+      return { found: `operator ${quote(opType)} without '${missing}'`, expected: "that attribute" };
   }
   return attributeProblem(node);
 }

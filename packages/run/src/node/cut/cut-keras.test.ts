@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { createRng, referenceKernels } from "@secateur/core";
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, expect, test } from "vitest";
-import type { Session } from "../../session.ts";
 import { runCut } from "./run-cut.ts";
 
 tf.enableProdMode();
@@ -72,7 +71,7 @@ test("a TensorFlow.js model is cut to a smaller one, which TensorFlow.js loads a
   const model = masked();
   const path = await save(model, join(folder, "whole"));
   const out = join(folder, "small", "model.json");
-  const session = { kernels: referenceKernels, seed: 0, onEvent: () => {} } as unknown as Session;
+  const session = { kernels: referenceKernels, seed: 0, onEvent: () => {} };
   const run = { path, out, arch: undefined, overwrite: false, cwd: folder } as Parameters<typeof runCut>[0];
   const { cut, parameters } = await runCut(run, session);
   expect(cut).toBe(3);

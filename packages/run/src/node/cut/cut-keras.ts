@@ -35,7 +35,7 @@ export function cutKeras(files: ModelFiles, graph: GraphSpec): ModelFiles {
     const kept = { name, shape, dtype, bytes: data.subarray(offset, offset + bytes) };
     if (!was || !now || isSame(was as GraphTensor, now)) {
       if (spec.quantization === undefined) return [kept];
-      throw notExported({ source, found: "quantised weights", can: "write --out NAME.onnx" });
+      throw notExported({ source, found: `the quantised weight '${name}'`, can: "write --out NAME.onnx" });
     }
     const cut = backInKeras({ name, shape, source }, now);
     changed.set(name, cut);
@@ -52,11 +52,11 @@ export function cutKeras(files: ModelFiles, graph: GraphSpec): ModelFiles {
     { paths: [weightsFile], weights: weights.map(({ name, shape, dtype }) => ({ name, shape, dtype })) },
   ];
   const topology = narrowed(json.modelTopology, changed) as typeof json.modelTopology;
-  return filesOf({ ...json, modelTopology: topology, weightsManifest: manifest }, { source, weights });
+  return modelOfWeights({ ...json, modelTopology: topology, weightsManifest: manifest }, { source, weights });
 }
 
 /** A model of one file of weights, as if it were read. */
-function filesOf(
+function modelOfWeights(
   json: ModelFiles["json"],
   { source, weights }: { readonly source: string; readonly weights: readonly CutWeight[] },
 ): ModelFiles {
@@ -76,7 +76,7 @@ function filesOf(
 }
 
 /** The files by name, to be written. */
-export function namedFiles({ jsonBytes, data }: ModelFiles): ReadonlyMap<string, Uint8Array> {
+export function filesByName({ jsonBytes, data }: ModelFiles): ReadonlyMap<string, Uint8Array> {
   return new Map([
     ["model.json", jsonBytes],
     [weightsFile, data],

@@ -34,7 +34,7 @@ import { assertInputs, readInputChoices, toldExtents } from "../open/input-choic
 import { openModel } from "../open/open-model.ts";
 import { isTfjsModel, readTfjsFiles } from "../open/open-tfjs.ts";
 import { type CheckedCut, type CutRequest, cutChecked } from "./cut-checked.ts";
-import { cutKeras, namedFiles } from "./cut-keras.ts";
+import { cutKeras, filesByName } from "./cut-keras.ts";
 import { cutNetwork, ownNames } from "./cut-network.ts";
 import { type CutNumbers, cutNumbers } from "./cut-numbers.ts";
 
@@ -66,7 +66,10 @@ export interface CutRun {
  *
  * @throws ERR_NOTHING_TO_CUT, ERR_CUT, ERR_EXPORT for what the output cannot say, ERR_OUTPUT_FORMAT, ERR_OUTPUT_EXISTS, ERR_USAGE; what reading the model throws
  */
-export async function runCut(run: CutRun, { kernels, seed, onEvent }: Session): Promise<CutDocument> {
+export async function runCut(
+  run: CutRun,
+  { kernels, seed, onEvent }: Pick<Session, "kernels" | "seed" | "onEvent">,
+): Promise<CutDocument> {
   const { path, out, overwrite, cwd } = run;
   const form = outputForm(out);
   if (form === "checkpoint") await assertEncoder(out, cwd);
@@ -124,7 +127,7 @@ async function openCuttable(run: CutRun, place: string, onEvent: (event: RunEven
     return {
       ...model,
       written: (graph) => onnxOfKeras(cutKeras(files, graph)).graph,
-      encode: async ({ graph }) => inFolder(place, namedFiles(cutKeras(files, graph))),
+      encode: async ({ graph }) => inFolder(place, filesByName(cutKeras(files, graph))),
     };
   }
   if (isOnnx) {

@@ -3,7 +3,7 @@ import { basename, dirname } from "node:path";
 import { quantizeFiles } from "@secateur/backends-tfjs";
 import type { RunEvent } from "@secateur/core";
 import { encodeOnnx, makeFolder, writeFileAtomic } from "@secateur/formats";
-import { formatBytes, plainText } from "@secateur/report/text";
+import { formatBytes, plainText, shownArchitecture } from "@secateur/report/text";
 import { badEnding, badUsage } from "../../errors.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
@@ -137,5 +137,5 @@ async function ownAs({ path, arch, out, opset, cwd, onEvent }: ConvertRun, place
 
 /** What `secateur convert` prints for people. */
 export function convertText({ out, bytes, arch, copies }: ConvertDocument): string {
-  return `${plainText(out)}, ${formatBytes(bytes)} (${plainText(arch)})\n${copiesText(copies)}`;
+  return `${plainText(out)}, ${formatBytes(bytes)} (${plainText(shownArchitecture(arch))})\n${copiesText(copies)}`;
 }

@@ -20,8 +20,8 @@ import {
   fixedTensors,
   type GraphModel,
   type GraphSpec,
-  moved,
-  withMovedAxis,
+  withExamplesAt,
+  withExamplesFirst,
 } from "@secateur/graph";
 import { scoresOf } from "./ending-scores.ts";
 
@@ -77,9 +77,10 @@ export function onnxruntimeEvaluation(spec: {
             graph.outputs.map(({ name: output }) => {
               const { dims, data: numbers } = results[output]!;
               const axis = graph.exampleAxes.get(output) ?? 0;
-              const turned = withMovedAxis(Float32Array.from(numbers, Number), dims, [axis, 0]);
+              const own = { shape: dims, data: Float32Array.from(numbers, Number) };
+              const { shape, data: turned } = withExamplesFirst(own, axis);
               const ending = readsValues(task, output) ? undefined : graph.endings.get(output);
-              return [output, { shape: moved(dims, axis, 0), data: scoresOf(turned, ending) }];
+              return [output, { shape, data: scoresOf(turned, ending) }];
             }),
           );
         },
@@ -109,11 +110,10 @@ function feedsOf(ort: Onnxruntime, graph: GraphModel, { inputs }: Batch): Record
       const given = inputs[name] ?? inputs[names[0]!]!;
       const dims = own.every((extent) => extent !== null) ? [given.shape[0]!, ...own] : given.shape;
       const axis = graph.exampleAxes.get(name) ?? 0;
-      const shape = moved(dims as readonly number[], 0, axis);
+      const shape = dims as readonly number[];
       if (axis === 0) return [name, tensorOf(ort, dtype, { ...given, shape })];
-      const numbers = Float64Array.from(given.data as Iterable<number | bigint>, Number);
-      const data = withMovedAxis(numbers, dims as readonly number[], [0, axis]);
-      return [name, tensorOf(ort, dtype, { shape, data })];
+      const data = Float64Array.from(given.data as Iterable<number | bigint>, Number);
+      return [name, tensorOf(ort, dtype, withExamplesAt({ shape, data }, axis))];
     }),
   );
 }
@@ -126,7 +126,9 @@ function constantsOf(
 ): Record<string, unknown> {
   const { graph, fixed, axes } = spec;
   const shapes = new Map(
-    Object.entries(inputs).map(([name, { shape }]) => [name, moved(shape, 0, axes.get(name) ?? 0)] as const),
+    Object.entries(inputs).map(([name, { shape }]) => {
+      return [name, withExamplesAt({ shape, data: new Uint8Array(0) }, axes.get(name) ?? 0).shape] as const;
+    }),
   );
   return Object.fromEntries(
     fixedTensors(graph, fixed, shapes).map(({ name, dtype, shape, data }) => {

@@ -8,7 +8,7 @@ export interface PreprocessWords {
   /** The file named, as it was written. */
   readonly file?: string;
   /** "none": what files state is passed over. */
-  readonly isAlone: boolean;
+  readonly ignoresFiles: boolean;
   readonly steps: Omit<Preprocessing, "of" | "from">;
 }
 
@@ -18,8 +18,8 @@ const allowed = `preprocessor_config.json, none, and words of resize=256 (the sh
 export function readPreprocessWords(text: string): PreprocessWords {
   const [first = "", ...rest] = text.split(",").map((part) => part.trim());
   const isFile = /\.json$/i.test(first);
-  const isAlone = first === "none";
-  const words = isFile || isAlone ? rest : [first, ...rest];
+  const ignoresFiles = first === "none";
+  const words = isFile || ignoresFiles ? rest : [first, ...rest];
   const refuse = (word: string): never => {
     throw badUsage(`--preprocess: found '${word.slice(0, 100)}', allowed are ${allowed}`, { text });
   };
@@ -29,7 +29,7 @@ export function readPreprocessWords(text: string): PreprocessWords {
     if (steps.has(key)) throw badUsage(`--preprocess says '${key}' twice; say it once`, { text, key });
     steps.set(key, Object.hasOwn(readers, key) ? (readers[key]!(value) ?? refuse(word)) : refuse(word));
   }
-  return { ...(isFile ? { file: first } : {}), isAlone, steps: Object.fromEntries(steps) };
+  return { ...(isFile ? { file: first } : {}), ignoresFiles, steps: Object.fromEntries(steps) };
 }
 
 const readers: Readonly<Record<string, (value: string) => unknown>> = {

@@ -63,6 +63,7 @@ describe("the preprocessor_config.json of a card", () => {
     expect(stepsOf({ feature_extractor_type: "WhisperFeatureExtractor", sampling_rate: 16000 })).toBeUndefined();
     expect(() => stepsOf({ ...clip, do_pad: true })).toThrow(/'do_pad'.*--preprocess/);
     expect(() => stepsOf({ ...clip, size: { longest_edge: 800, shortest_edge: 600 } })).toThrow(/longest_edge/);
+    expect(() => stepsOf({ ...clip, size: { shortest_edge: "36" } })).toThrow(/shortest_edge.*36/);
     expect(() => stepsOf({ ...clip, resample: 9 })).toThrow(/filter 9/);
     expect(() => stepsOf({ ...clip, image_std: [0, 0, 0] })).toThrow(/no steps/);
     expect(() => stepsOf({ ...clip, crop_size: { height: 1e9, width: 1 } })).toThrow(/1 to 4096/);
@@ -77,12 +78,13 @@ describe("the preprocessor_config.json of a card", () => {
       expect(stated).toEqual({ preprocessing: stepsOf(clip), labels: ["tench", "goldfish"] });
       // What is written keeps it, and it is read again where no card is.
       const metadata = statedMetadata(stated);
-      expect(await statedOfModel("/elsewhere/model.onnx", metadata)).toEqual(stated);
+      const later = { ...stated, preprocessing: { ...stated.preprocessing, from: "metadata" } };
+      expect(await statedOfModel("/elsewhere/model.onnx", metadata)).toEqual(later);
     }
     // A model's own word comes first.
     const own: Preprocessing = { of: "pixels", color: "bgr" };
     const found = await statedOfModel(join(folder, "model.onnx"), statedMetadata({ preprocessing: own }));
-    expect(found.preprocessing).toEqual(own);
+    expect(found.preprocessing).toEqual({ ...own, from: "metadata" });
   });
 });
 
@@ -102,7 +104,7 @@ test("damaged entries of metadata count as absent, and ONNX's own for images are
 
 test("words of the flag are steps, and others are refused with what is allowed", () => {
   expect(readPreprocessWords("resize=256,crop=224x200,resample=lanczos,color=bgr,layout=nhwc,scale=1/127.5")).toEqual({
-    isAlone: false,
+    ignoresFiles: false,
     steps: {
       ...{ resize: { shortestEdge: 256 }, crop: { height: 224, width: 200 }, resample: "lanczos" },
       ...{ color: "bgr", layout: "nhwc", scale: 1 / 127.5 },
@@ -111,7 +113,7 @@ test("words of the flag are steps, and others are refused with what is allowed",
   expect(readPreprocessWords("card/preprocessor_config.json,crop=8")).toMatchObject({
     file: "card/preprocessor_config.json",
   });
-  expect(readPreprocessWords("none").isAlone).toBe(true);
+  expect(readPreprocessWords("none").ignoresFiles).toBe(true);
   for (const text of ["", "resize", "resize=0", "resize=5000", "resize=1x2x3", "color=blue", "scale=0", "toString=1"]) {
     expect(() => readPreprocessWords(text), text).toThrow(/allowed are/);
   }
@@ -139,6 +141,7 @@ describe("what is done to data", () => {
     expect(kept).toEqual(preprocessing);
     expect(note).toBe("card: resize the shorter edge to 8 (bilinear), divide by 255, mean 0.5, std 0.25");
     const other = await settle("images:d", { text: "crop=4", normalize: "0,1" });
+    expect(other.note).toMatch(/^card and flags: .*crop to 4 x 4/);
     expect(other.kept).toEqual({
       ...preprocessing,
       from: "card and flags",

@@ -1,4 +1,7 @@
-/** What is done to data before a network sees them, as a file, a flag or a recipe states it, and what its classes are called. */
+/**
+ * What is done to data before a network sees them, and what its classes are called. "Stated" is what the metadata of a model, or a model card beside
+ * it, say of both.
+ */
 import { type ImageSteps, type MeanAndStd, resamples } from "@secateur/datasets";
 import { plainText } from "@secateur/report/text";
 import { z } from "zod";
@@ -30,6 +33,7 @@ export interface StatedOfModel {
 const preprocessingKey = "secateur.preprocessing";
 const labelsKey = "secateur.labels";
 
+/** The keys of these entries. */
 export const statedKeys: readonly string[] = [preprocessingKey, labelsKey];
 
 /** Pixels along an edge: more than any network takes, and little enough to try. */
@@ -64,7 +68,8 @@ export function preprocessingFrom(value: unknown): Preprocessing | undefined {
 
 /** What a model's own metadata state; entries that are damaged count as absent. */
 export function statedInMetadata(metadata: Readonly<Record<string, string>>): StatedOfModel {
-  const preprocessing = preprocessingFrom(parsed(metadata[preprocessingKey])) ?? ofOnnxImages(metadata);
+  const own = preprocessingFrom(parsed(metadata[preprocessingKey]));
+  const preprocessing = own ? { ...own, from: "metadata" } : ofOnnxImages(metadata);
   const labels = labelsFrom(parsed(metadata[labelsKey]));
   return { ...(preprocessing ? { preprocessing } : {}), ...(labels ? { labels } : {}) };
 }
@@ -99,10 +104,11 @@ function parsed(text: string | undefined): unknown {
   }
 }
 
-/** The entries of metadata that keep what is stated. */
+/** The entries of metadata that keep what is stated; who said it first is not kept. */
 export function statedMetadata({ preprocessing, labels }: StatedOfModel): Readonly<Record<string, string>> {
+  const { from: _first, ...steps } = preprocessing ?? {};
   return {
-    ...(preprocessing ? { [preprocessingKey]: JSON.stringify(preprocessing) } : {}),
+    ...(preprocessing ? { [preprocessingKey]: JSON.stringify(steps) } : {}),
     ...(labels ? { [labelsKey]: JSON.stringify(labels) } : {}),
   };
 }

@@ -11,7 +11,7 @@ type Json = Readonly<Record<string, unknown>>;
 /** PIL's numbers of its filters. */
 const filters: readonly Resample[] = ["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"];
 
-/** Steps that have no fixed meaning for one image, or that nobody here does; each is said with what it is for. */
+/** Keys of steps that are not implemented: a file in which one is true is refused. */
 const unknownSteps = [
   "do_pad",
   "do_thumbnail",
@@ -21,7 +21,7 @@ const unknownSteps = [
   "do_offset",
 ];
 
-/** Processors in which a size of one number is that of the shorter edge; in the others it is a square. */
+/** Processors in which a size of one number is that of the shorter edge, as their classes in Transformers 4 have it; in the others it is a square. */
 const byShorterEdge = /^(CLIP|ConvNext|MobileNetV|MobileViT|PoolFormer|Levit|Bit|ViTHybrid)/;
 
 /**
@@ -91,7 +91,8 @@ function resizing(
 function shorterEdge(size: unknown, type: string): number | undefined {
   if (typeof size === "number") return byShorterEdge.test(type) ? size : undefined;
   const keys = typeof size === "object" && size !== null ? Object.keys(size) : [];
-  return keys.join() === "shortest_edge" ? Number((size as Json)["shortest_edge"]) : undefined;
+  const edge = keys.join() === "shortest_edge" ? (size as Json)["shortest_edge"] : undefined;
+  return typeof edge === "number" ? edge : undefined;
 }
 
 function sizeOf(value: unknown): ImageSize | undefined {

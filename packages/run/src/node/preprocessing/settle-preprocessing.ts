@@ -42,8 +42,8 @@ export async function settlePreprocessing(spec: {
   const kind = kindOf(data);
   assertFits(words, data, kind);
   const named = words?.file === undefined ? undefined : await namedFile(resolve(cwd, words.file));
-  const base = words?.isAlone ? undefined : (named ?? asked.recipe ?? stated.preprocessing);
-  if (stated.problem && kind === "pixels" && !base && !words?.isAlone) throw stated.problem;
+  const base = words?.ignoresFiles ? undefined : (named ?? asked.recipe ?? stated.preprocessing);
+  if (stated.problem && kind === "pixels" && !base && !words?.ignoresFiles) throw stated.problem;
   const given = asked.normalize === undefined ? undefined : parseNormalize(asked.normalize);
   const fits = base !== undefined && base.of === kind;
   const isSaid = Object.keys(words?.steps ?? {}).length > 0 || given !== undefined;
@@ -60,7 +60,7 @@ export async function settlePreprocessing(spec: {
   return {
     options: { ...(used && kind === "pixels" ? { images: stepsOf(used) } : {}), ...(normalize ? { normalize } : {}) },
     ...(kept ? { kept } : {}),
-    ...(fits ? { note: `${base.from ?? "metadata"}: ${preprocessingText(fresh(base.of))}` } : {}),
+    ...(fits ? { note: `${fresh(base.of).from ?? "metadata"}: ${preprocessingText(fresh(base.of))}` } : {}),
   };
 }
 

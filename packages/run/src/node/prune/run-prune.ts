@@ -57,7 +57,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   if (settings.cut !== undefined && whole.tfjs) {
     throw flagWithoutEffect({
       flag: "--cut",
-      reason: `${whole.path} is a TensorFlow.js model, which secateur cut makes a smaller one of when it is pruned`,
+      reason: `${whole.path} is a TensorFlow.js model: prune it without, then cut the result with secateur cut`,
     });
   }
   const { kept: preprocess } = await settlePreprocessing({
