@@ -140,7 +140,7 @@ export function imageNetwork(name: keyof typeof specs, sparsity: number): Networ
 }
 
 /** Weights under a random mask, those that stay larger by as much as sums lose. */
-export function masked(data: ArrayLike<number>, sparsity: number, seed: string): Float32Array {
+function masked(data: ArrayLike<number>, sparsity: number, seed: string): Float32Array {
   const rng = createRng(`${seed} ${data.length} ${sparsity}`);
   const scale = Math.sqrt(1 / (1 - sparsity));
   return Float32Array.from(data, (weight) => (rng.next() < sparsity ? 0 : weight * scale));

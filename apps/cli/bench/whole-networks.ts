@@ -10,8 +10,8 @@
 import { readFileSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { createRunContext, referenceKernels } from "@secateur/core";
-import { asTensorLike, decodeOnnx, type OnnxTensor, replaceOnnxTensors } from "@secateur/formats";
+import { createRng, createRunContext, referenceKernels } from "@secateur/core";
+import { decodeOnnx } from "@secateur/formats";
 import type { Session } from "@secateur/run";
 import {
   type BenchDocument,
@@ -22,7 +22,7 @@ import {
   stockOfNetwork,
 } from "@secateur/run/node";
 import { lowerNetwork, packGraph } from "@secateur/runtime/pack";
-import { characterModel, imageNetwork, imageNetworks, masked } from "./shaped-networks.ts";
+import { characterModel, imageNetwork, imageNetworks } from "./shaped-networks.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -47,15 +47,16 @@ function onnxModel(bytes: Uint8Array, name: string, inputShape: readonly string[
   return { name, graph, onnxInputs, stock: { onnx: () => bytes } };
 }
 
-/** The model with random masks over all weights of more than one input a channel. */
-function maskedOnnx(bytes: Uint8Array, name: string, sparsity: number): Uint8Array {
-  const changes = decodeOnnx(bytes, name).graph.initializers.flatMap((tensor) => {
-    if (!("data" in tensor) || !(tensor.data instanceof Float32Array)) return [];
-    if (tensor.shape.length < 2 || tensor.shape[1] === 1) return [];
-    const like = tensor as Exclude<OnnxTensor, { opaque: true }>;
-    return [[like.place, asTensorLike(like, masked(tensor.data, sparsity, tensor.name))] as const];
-  });
-  return replaceOnnxTensors(bytes, new Map(changes), name);
+/** The model with random masks over all weights of more than one input a channel; other runtimes are as fast with any numbers. */
+function maskedModel(model: BenchModel, sparsity: number): BenchModel {
+  const tensors = new Map(
+    [...model.graph.tensors].map(([name, tensor]) => {
+      const isMasked = tensor.dims.length >= 2 && !tensor.exact && tensor.dims[1] !== 1;
+      const rng = createRng(`${name} ${sparsity}`);
+      return [name, isMasked ? { ...tensor, data: tensor.data.map((w) => (rng.next() < sparsity ? 0 : w)) } : tensor];
+    }),
+  );
+  return { ...model, graph: { ...model.graph, tensors } };
 }
 
 const candidates: readonly Candidate[] = [
@@ -73,7 +74,7 @@ const candidates: readonly Candidate[] = [
   ...files.map((file) => {
     const [path = "", ...shapes] = file.split(":");
     const bytes = new Uint8Array(readFileSync(path));
-    const make = (sparsity: number) => onnxModel(maskedOnnx(bytes, path, sparsity), basename(path), shapes);
+    const make = (sparsity: number) => maskedModel(onnxModel(bytes, basename(path), shapes), sparsity);
     return { name: basename(path), make };
   }),
 ];

@@ -66,7 +66,7 @@ export function decodeTensor(
   return scales ? { data, scales } : { data };
 }
 
-/** Puts kept values where a mask's bits are 1. @returns how many bits are */
+/** Puts kept values where a mask's bits are 1. @returns how many are */
 function spread(kept: Float32Array, mask: Uint8Array, data: Float32Array): number {
   let next = 0;
   for (let byte = 0, first = 0; byte < mask.length; byte++, first += 8) {

@@ -25,12 +25,12 @@ export interface CostTable {
 
 /** Measured by `calibrate` on a core of an x86-64 server with other work on it (relaxed SIMD, Node 24). Ratios differ less than machines do. */
 export const defaultCosts: CostTable = {
-  sparse: { row: 18, tap: 2.35 },
-  block: { row: 32, tap: 3.8 },
-  rows: { row: 7, tap: 0.5 },
-  block4: { row: 14, tap: 0.55 },
-  block16: { row: 30, tap: 1.55 },
-  number: 0.9,
+  sparse: { row: 39, tap: 3.9 },
+  block: { row: 63, tap: 3.95 },
+  rows: { row: 7, tap: 0.69 },
+  block4: { row: 21, tap: 0.69 },
+  block16: { row: 37, tap: 2.1 },
+  number: 1.4,
 };
 
 /** How a product can be run: so many milliseconds whatever is kept, and more for every tap of `outputs` neighbouring outputs of which any weight is. */
@@ -89,10 +89,10 @@ export function kernelWays(
   ];
 }
 
-/** A tap takes at least this share of what it takes in a full tile: until then the next one waits for its sum. */
+/** A tap takes at least this share of what it takes in a full tile, as Silero VAD's convolutions of 1 to 4 positions took: the next one waits for its sum. */
 const leastShare = 0.36;
 
-/** As many full tiles take as long as those of some positions. */
+/** How many full tiles take as long as the tiles of so many positions. */
 function fullTiles(positions: number, perTile: number): number {
   const tiles = Math.ceil(positions / perTile);
   return Math.max(tiles * leastShare, positions / perTile);

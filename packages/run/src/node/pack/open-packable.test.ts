@@ -48,7 +48,7 @@ test("a TensorFlow.js model is packed: the same numbers, from images with channe
   for (const [c, value] of found!.data.entries()) expect(value).toBeCloseTo(logits[c]!, 5);
 });
 
-test("and says itself what it is and takes", async () => {
+test("a TensorFlow.js model refuses --arch", async () => {
   const path = join(folder, "model.json");
   const open = (arch: string | undefined) => openPackable({ path, arch, onEvent: () => undefined });
   await expect(open("mlpnet")).rejects.toThrow(/--arch.*is a TensorFlow.js model, which says what its layers are/);

@@ -38,7 +38,7 @@ export interface Packable {
 export async function openPackable(spec: {
   readonly path: string;
   readonly arch: string | undefined;
-  /** Of an ONNX model. */
+  /** Of an ONNX or TensorFlow.js model. */
   readonly inputs?: InputChoices | undefined;
   readonly onEvent: (event: RunEvent) => void;
 }): Promise<Packable> {

@@ -78,7 +78,7 @@ export async function runBench(
   return await benchModel(model, spec, session);
 }
 
-/** Times a model's engines in turn, so that whatever else the machine does meets all of them. */
+/** Times a model's engines in turn, so that whatever else the machine does meets all of them: a second a model and `leastRounds` at least. */
 export async function benchModel(
   model: BenchModel,
   settings: BenchSettings,
@@ -98,7 +98,7 @@ export async function benchModel(
       type: whole ? (onnxInputs?.get(input)?.dtype === "i32" ? ("i32" as const) : ("i64" as const)) : ("f32" as const),
     }));
     const { signal } = session;
-    // Inputs that were fixed are none of the page's.
+    // The page feeds the inputs that are left; other runtimes want the fixed ones, too, and do not run there.
     const forms = choices?.fixed?.size ? {} : stock;
     const found = await benchInBrowser({
       networks,

@@ -6,7 +6,7 @@ import { asRead } from "../export/encode-model.ts";
 import { onnxOfNetwork } from "../export/onnx-of-network.ts";
 import { tfjsOfNetwork } from "../export/tfjs-of-network.ts";
 
-/** Each made when it is asked for; absent where nobody asked for the model in another form than its own. */
+/** Each made when it is asked for; absent where the model is not to be had in that form: packed networks in none, ONNX models not as TensorFlow.js. */
 export interface StockForms {
   readonly onnx?: () => Uint8Array;
   /** @throws ERR_EXPORT for what TensorFlow.js has no layer for */

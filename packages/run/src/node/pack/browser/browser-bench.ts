@@ -67,12 +67,18 @@ export async function benchInBrowser(
   const server = createServer((request, response) => {
     answer({ request, response, job, files, folders, done }).catch(() => response.writeHead(500).end());
   });
+  const isOver = new AbortController();
+  let browsing: Promise<never> | undefined;
   try {
     const port = await listening(server);
-    const result = await Promise.race([posted, browse({ executable, profile, port, signal })]);
+    browsing = browse({ executable, profile, port, signal: AbortSignal.any([signal, isOver.signal]) });
+    const result = await Promise.race([posted, browsing]);
     if (result.error !== undefined) throw browserFailed(result.error);
     return result;
   } finally {
+    // The browser would outlive this process.
+    isOver.abort();
+    await browsing?.catch(() => undefined);
     server.closeAllConnections();
     server.close();
     await rm(profile, { recursive: true, force: true, maxRetries: 5 });
@@ -104,7 +110,7 @@ async function listening(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Starts the browser on the page; ends it when the race is over. Never resolves. */
+/** Starts the browser on the page; ends it when `signal` is. Never resolves; rejects when the browser has ended. */
 function browse(spec: { executable: string; profile: string; port: number; signal: AbortSignal }): Promise<never> {
   const { executable, profile, port, signal } = spec;
   // Chromium refuses to be root's with its sandbox; the page is our own.
@@ -116,11 +122,15 @@ function browse(spec: { executable: string; profile: string; port: number; signa
   child.stderr.on("data", (text: Buffer) => {
     said = `${said}${text.toString()}`.slice(-2000);
   });
-  return new Promise((_resolve, reject) => {
+  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()).once("error", () => resolve()));
+  return new Promise<never>((_resolve, reject) => {
     limit.addEventListener("abort", () => reject(limit.reason), { once: true });
     child.once("error", (cause) => reject(browserFailed(cause.message)));
     child.once("exit", (code) => reject(browserFailed(`it ended with ${code ?? "a signal"}: ${said.trim()}`)));
-  }).finally(() => child.kill()) as Promise<never>;
+  }).finally(() => {
+    child.kill();
+    return exited;
+  });
 }
 
 const types: Readonly<Record<string, string>> = {
