@@ -47,7 +47,7 @@ export function resolveNormalisation(spec: {
   if (![...mean, ...std, 1 / divisor].every(Number.isFinite) || !std.every((value) => Math.fround(value) > 0)) {
     throw badNormalize({
       found: `mean ${mean.join(", ")}, std ${std.join(", ")} and divisor ${divisor}`,
-      expected: "finite numbers, every std and the divisor above 0",
+      expected: "finite numbers, every std above 0, the divisor above 0",
     });
   }
   return { divisor, mean, std };
