@@ -209,3 +209,12 @@ test("an output that is not by example costs the others nothing, and is no answe
   expect(both["logits"]!.shape).toEqual([2, 3]);
   await expect(open([extra]).run!(batch, createRunContext())).rejects.toThrow(/output 's'.*for 2 examples/);
 });
+
+test("an output whose examples do not lie where the model says is refused", async () => {
+  const lying: GraphSpec = { ...timeFirst, outputs: [{ name: "logits", dtype: "f64", shape: [3, "batch"] }] };
+  const model = createGraphModel({ graph: lying, opsets: { "": 17 }, dtype: "f64" });
+  const batch = await data.batch(Uint32Array.of(0, 1));
+  await expect(model.run!(batch, createRunContext())).rejects.toThrow(
+    /'logits'.*2 x 3.*for 2 examples.*examples along axis 1/,
+  );
+});

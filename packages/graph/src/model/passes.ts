@@ -173,7 +173,13 @@ export function outputsOf(state: GraphState, { count, fed }: Pass, values: Reado
   return Object.fromEntries(
     [...state.sourceOf].map(([name, value]) => {
       const axis = state.axes.get(name) ?? 0;
-      const { shape, data } = withExamplesFirst(values.get(value)!, axis);
+      const made = values.get(value)!;
+      if (axis > 0 && made.shape[axis] !== fed) {
+        const found = `an array of ${formatShape(made.shape)} for ${fed} examples`;
+        const expected = `examples along axis ${axis}, as the model says`;
+        throw badNode({ node: `that gives the output '${name}'`, found, expected });
+      }
+      const { shape, data } = withExamplesFirst(made, axis);
       const [first = 1, ...rest] = shape;
       const perExample = Math.floor((first * sizeOfShape(rest)) / fed);
       // Of an output that is not by example nothing is anybody's, and the only one is no answer at all.
