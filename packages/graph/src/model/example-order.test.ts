@@ -215,6 +215,6 @@ test("an output whose examples do not lie where the model says is refused", asyn
   const model = createGraphModel({ graph: lying, opsets: { "": 17 }, dtype: "f64" });
   const batch = await data.batch(Uint32Array.of(0, 1));
   await expect(model.run!(batch, createRunContext())).rejects.toThrow(
-    /'logits'.*2 x 3.*for 2 examples.*examples along axis 1/,
+    /output 'logits'.*\[2, 3\] for 2 examples.*examples along axis 1/,
   );
 });
