@@ -3,8 +3,7 @@
  * that change the layer's outputs least,
  *   minimise Q(W) = sum over rows of 1/2 (w - w0)'H (w - w0) + g'(w - w0) over W whose pruned groups are 0.
  * The search is local-search.ts's; the weights are then re-fitted from H itself, as rounding grows with the number of sweeps.
- * Departure: where H is singular at working precision the smallest ridge that makes it factorable is added, as for the other layer-wise methods,
- * and not a fixed one; Q is reported without it.
+ * Departure: where H is singular at working precision the smallest of a few ridges that makes it factorable is added, and not a fixed one; Q is reported without it.
  */
 import {
   isPruneError,

@@ -33,8 +33,6 @@ async function run(losses: { file: number; matched: number }, when: ReestimateTi
   let now: "file" | "matched" = "file";
   const judgedOn: number[] = [];
   const network = {
-    params: () => [{ name: "w" }],
-    read: async () => matrix(1, 2, weights.slice()),
     evaluate: async (data: { size: number }) => {
       judgedOn.push(data.size);
       // As core's evaluation does of outputs that are not finite.
@@ -63,7 +61,10 @@ async function run(losses: { file: number; matched: number }, when: ReestimateTi
         restore: () => {
           now = "file";
         },
-        others: () => [["bias", biases]],
+        numbers: () => [
+          ["w", weights],
+          ["bias", biases],
+        ],
       }),
     },
     data: { train },

@@ -32,8 +32,8 @@ export interface Matcher {
   match(ctx: RunContext): Promise<void>;
   /** Brings back those that the file has. */
   restore(): void;
-  /** Numbers beside the parameters of the run and the statistics that it may have changed, by name: biases. Absent where there are none. */
-  others?(): Iterable<readonly [name: string, values: Vec]>;
+  /** Everything but the statistics that a run may have changed, by name. Absent: the parameters of the network. */
+  numbers?(): Iterable<readonly [name: string, values: Vec]>;
 }
 
 /** Training examples whose loss decides. */
@@ -142,16 +142,13 @@ export function matching(spec: {
   };
 }
 
-/** SHA-256 of everything the loss depends on beside the statistics: parameters, then biases with their names. */
+/** SHA-256 of everything the loss depends on beside the statistics. */
 async function hashOf(network: PrunableModel, matcher: Matcher): Promise<string> {
   const hash = createHash("sha256");
-  const add = ({ buffer, byteOffset, byteLength }: Vec): void => {
-    hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+  const add = (name: string, { buffer, byteOffset, byteLength }: Vec): void => {
+    hash.update(JSON.stringify(name)).update(new Uint8Array(buffer, byteOffset, byteLength));
   };
-  for (const { name } of network.params()) add((await network.read(name)).data);
-  for (const [name, values] of matcher.others?.() ?? []) {
-    hash.update(JSON.stringify(name));
-    add(values);
-  }
+  if (matcher.numbers) for (const [name, values] of matcher.numbers()) add(name, values);
+  else for (const { name } of network.params()) add(name, (await network.read(name)).data);
   return hash.digest("hex");
 }

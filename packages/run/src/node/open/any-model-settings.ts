@@ -132,7 +132,7 @@ function graphMatcher(graph: GraphModel): MatchableModel["measure"] {
       match: async (after) => await graph.matchStatistics!(dense, data, after),
       restore: () => graph.restoreStatistics!(),
       // Weights in no group of channels are not among the parameters of the run, and may be trained all the same.
-      others: () => [
+      numbers: () => [
         ...[...graph.weights].map(([name, { data }]) => [name, data] as const),
         ...[...graph.changedOffsets()].map(([{ name }, values]) => [name, values] as const),
       ],
