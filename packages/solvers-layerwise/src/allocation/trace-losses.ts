@@ -16,12 +16,12 @@ export async function traceLosses(
   spec: {
     readonly rules: readonly LayerAllocation[];
     readonly eligible?: Mask | undefined;
-    /** Multiply-adds of the traces at most, but for one row. Default 2e11. */
+    /** Multiply-adds of the traces at most, but for one row. Default 4e9: all rows of layers of up to 64 x 720, in a few seconds. */
     readonly mostWork?: number;
   },
   ctx: RunContext,
 ): Promise<Pick<LayerShare, "losses" | "levels">> {
-  const { rules, mostWork = defaults.obc.mostWork } = spec;
+  const { rules, mostWork = defaults.allocation.mostWork } = spec;
   const [isGlobal, isDatabase] = [rules.includes("global"), rules.includes("loss-database")];
   if (!isGlobal && !isDatabase) return {};
   const { id, w } = problem;

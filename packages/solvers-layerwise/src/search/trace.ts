@@ -183,12 +183,13 @@ function rowLeft(spec: { P: Vec; U: Vec; stride: number; pending: number; place:
   const row = place * size;
   for (let i = 0; i < size; i++) u[i] = P[row + i]!;
   let s = 0;
-  for (; s + 1 < pending; s += 2) {
-    const [a, b] = [s * stride, (s + 1) * stride];
-    const [x, y] = [U[a + place]!, U[b + place]!];
-    for (let i = 0; i < size; i++) u[i] = u[i]! - x * U[a + i]! - y * U[b + i]!;
+  // Four at a time: u is read and written once for all of them.
+  for (; s + 3 < pending; s += 4) {
+    const [a, b, c, d] = [s * stride, (s + 1) * stride, (s + 2) * stride, (s + 3) * stride];
+    const [x, y, z, v] = [U[a + place]!, U[b + place]!, U[c + place]!, U[d + place]!];
+    for (let i = 0; i < size; i++) u[i]! -= x * U[a + i]! + y * U[b + i]! + z * U[c + i]! + v * U[d + i]!;
   }
-  if (s < pending) {
+  for (; s < pending; s++) {
     const a = s * stride;
     const x = U[a + place]!;
     for (let i = 0; i < size; i++) u[i]! -= x * U[a + i]!;
