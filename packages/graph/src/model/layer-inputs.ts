@@ -204,8 +204,8 @@ function* inputsOf(
     let seen = 0;
     const own = perExample * count;
     for (const chunk of inputs(group, [0, own])) {
-      if (!areFinite(chunk.data)) {
-        const bad = chunk.data.findIndex((value: number) => !Number.isFinite(value));
+      const bad = badPlace(chunk.data, pool);
+      if (bad >= 0) {
         const row = seen + Math.floor(bad / chunk.cols);
         const example = Math.floor((row * indices.length) / Math.max(own, chunk.rows));
         throw notFiniteInput({
@@ -221,18 +221,10 @@ function* inputsOf(
   if (group === groups - 1) dropTaken(walk, pool);
 }
 
-/** A product with 0 is 0 for finite numbers alone. Four sums, since one alone would wait for itself. */
-function areFinite(data: Vec): boolean {
-  let [a, b, c, d] = [0, 0, 0, 0];
-  const whole = data.length - (data.length % 4);
-  for (let i = 0; i < whole; i += 4) {
-    a += 0 * data[i]!;
-    b += 0 * data[i + 1]!;
-    c += 0 * data[i + 2]!;
-    d += 0 * data[i + 3]!;
-  }
-  for (let i = whole; i < data.length; i++) a += 0 * data[i]!;
-  return a + b + c + d === 0;
+/** Of the first number that is not finite; -1: none. One sum of squares tells that all are, but for those beyond f64. */
+function badPlace(data: Vec, { kernels }: Pool): number {
+  if (Number.isFinite(kernels.dot(data, data))) return -1;
+  return data.findIndex((value: number) => !Number.isFinite(value));
 }
 
 function takeStep(walk: Walk, s: number, pool: Pool): WeightInputs {
