@@ -30,7 +30,9 @@ export async function pruneBest(
   const survey = ctx.now() - begun;
   const dense = await readAll(model, params);
   const curvature = kept.replay() ?? request.curvature;
-  const draft: SampledRequest = { ...request, curvature, inputs: "parallel", solver: solver.draft ?? solver };
+  // What follows from the weights is as it is fitted with each layer: measuring it anew would be another pass for every rule.
+  const { recalibrate: _, ...others } = request;
+  const draft: SampledRequest = { ...others, curvature, inputs: "parallel", solver: solver.draft ?? solver };
   const errors: Record<string, number> = {};
   let best: { readonly rule: LayerAllocation; readonly keeps: readonly number[]; readonly error: number } | undefined;
   for (const rule of tried) {
@@ -41,8 +43,6 @@ export async function pruneBest(
     if (!best || error < best.error) best = { rule, keeps, error };
     await writeAll(model, dense);
     await fitted.restore();
-    // What a draft changed beside the weights is measured anew, too.
-    await request.recalibrate?.(quiet);
   }
   const choice = ctx.now() - begun - survey;
   const { rule, keeps } = best!;
