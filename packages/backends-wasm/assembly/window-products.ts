@@ -74,7 +74,7 @@ function finishRows<T>(from: usize, to: usize, rows: u32, outputs: u32, scale: u
       if (scale != 0) x = v128.mul<T>(x, v128.load(scale + i));
       if (bias != 0) x = v128.add<T>(x, v128.load(bias + i));
       if (adds) x = v128.add<T>(x, v128.load(to + i));
-      if (isRectified) x = v128.max<T>(x, zero);
+      if (isRectified) x = v128.pmax<T>(x, zero);
       v128.store(to + i, x);
     }
     for (let i = whole; i < bytes; i += sizeof<T>()) {
