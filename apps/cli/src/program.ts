@@ -11,13 +11,16 @@ import { addEvalCommand } from "./commands/eval.ts";
 import { addExplainCommand } from "./commands/explain.ts";
 import { addInitCommand } from "./commands/init.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
+import { addMergeCommand } from "./commands/merge.ts";
 import { addPackCommand } from "./commands/pack.ts";
 import { addPluginsCommand } from "./commands/plugins.ts";
 import { addPruneCommand } from "./commands/prune.ts";
 import { addSensitivityCommand } from "./commands/sensitivity.ts";
 import { addSolveCommand } from "./commands/solve.ts";
+import { addSweepCommand } from "./commands/sweep.ts";
 import { addTrainCommand } from "./commands/train.ts";
 import { addUnpackCommand } from "./commands/unpack.ts";
+import { addWorkerCommands } from "./commands/worker.ts";
 import { refuseContradictions } from "./flags/refuse-contradictions.ts";
 import { absolutePath } from "./run/absolute-path.ts";
 import type { Terminal } from "./terminal.ts";
@@ -30,6 +33,10 @@ export const commandNames = [
   "eval",
   "train",
   "compare",
+  "sweep",
+  "merge",
+  "worker",
+  "status",
   "init",
   "sensitivity",
   "inspect",
@@ -102,6 +109,9 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   addEvalCommand(program, terminal);
   addTrainCommand(program, { terminal, argv });
   addCompareCommand(program, { terminal, argv });
+  addSweepCommand(program, { terminal, argv });
+  addMergeCommand(program, terminal);
+  addWorkerCommands(program, terminal);
   addInitCommand(program, terminal);
   addSensitivityCommand(program, { terminal, argv });
   addInspectCommand(program, terminal);

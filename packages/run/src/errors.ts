@@ -272,3 +272,11 @@ export function badPreprocessing(spec: { where: string; found: string; expected:
     details: spec,
   });
 }
+
+/** Data that are a program: workers run no code that comes with a job. */
+export function dataNotPortable(data: string): PruneError {
+  return badUsage(
+    `--data ${data}: a program is not sent to other machines; make the data arrays (npy:), or a data source of a plugin that all of them have installed`,
+    { data },
+  );
+}

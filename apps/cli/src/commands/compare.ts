@@ -1,9 +1,7 @@
 /** The command line of `secateur compare`: several methods on one network, side by side. */
 
-import { keptCount } from "@secateur/core";
 import type { Command } from "commander";
 import { type CompareFlags, callCompare } from "../compare/call-compare.ts";
-import { badFlagValue } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addReestimateFlag } from "../flags/batch-norm-flags.ts";
 import {
@@ -15,8 +13,9 @@ import {
   addRunFlags,
   collect,
 } from "../flags/common-flags.ts";
-import { numberParser } from "../flags/number.ts";
+import { listOfNames, listOfSparsities } from "../flags/lists.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
+import { addWorkFlags } from "../flags/work-flags.ts";
 import type { Terminal } from "../terminal.ts";
 
 const examples = `
@@ -59,36 +58,10 @@ export function addCompareCommand(program: Command, spec: { terminal: Terminal; 
     .option("--report <file>", "FILE.html: a page with plots, self-contained; FILE.json: its content as data")
     .option("--force", "replace an existing report or event log")
     .option("--resume", "take over the runs that an interrupted comparison finished");
+  addWorkFlags(command, { hasShards: false });
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: true });
   command.addHelpText("after", examples).action(async (model: string) => {
     await callCompare({ ...spec, model, flags: command.opts<CompareFlags>() });
   });
-}
-
-function listOfNames(text: string): readonly string[] {
-  const names = text.split(",").map((name) => name.trim());
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (names.includes("") || twice !== undefined) {
-    throw badFlagValue({
-      flag: "--solvers",
-      found: text,
-      allowed: "different names joined by commas, such as magnitude,cbs",
-    });
-  }
-  return names;
-}
-
-function listOfSparsities(text: string): readonly number[] {
-  const parse = numberParser({ flag: "--sparsities", allowed: "numbers joined by commas, such as 0.5,0.9" });
-  const sparsities = text.split(",").map(parse);
-  for (const sparsity of sparsities) keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
-  if (new Set(sparsities).size < sparsities.length) {
-    throw badFlagValue({
-      flag: "--sparsities",
-      found: text,
-      allowed: "different numbers joined by commas, such as 0.5,0.9",
-    });
-  }
-  return sparsities;
 }

@@ -4,37 +4,33 @@ import { rm } from "node:fs/promises";
 import { mainMeasure } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
 import { formatMeasure, shellCommand } from "@secateur/report/text";
+import { type ComparedRun, mapDataPaths, optionsFromPairs, type ReestimateTime, type Session } from "@secateur/run";
 import {
-  type ComparedRun,
-  mapDataPaths,
-  optionsFromPairs,
-  pairsBySolver,
-  type ReestimateTime,
-  type Session,
-} from "@secateur/run";
-import {
+  asksForJobs,
   compareText,
   comparisonStatePath,
   type EngineChoice,
   findReporter,
-  findSolver,
   isFinishedRun,
   modelFile,
   runCompare,
+  runsElsewhere,
+  workText,
 } from "@secateur/run/node";
 import { interrupted, missingFlag, someFailed, stateLeftBehind } from "../errors.ts";
 import type { DataFlags } from "../flags/common-flags.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
-import { solverSettings } from "../flags/solver-flags.ts";
+import { type JobFlags, workFlags } from "../flags/work-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { checkReport } from "../run/check-report.ts";
 import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
+import { comparedSolvers } from "./compared-solvers.ts";
 
 /** The flags of `secateur compare` as commander hands them over. */
-export interface CompareFlags extends SessionFlags, PlanFlags, DataFlags {
+export interface CompareFlags extends SessionFlags, PlanFlags, DataFlags, JobFlags {
   readonly arch?: string;
   readonly engine?: EngineChoice;
   readonly includeFrozen?: boolean;
@@ -78,39 +74,42 @@ export async function callCompare(call: CompareCall): Promise<void> {
     ...{ events: flags.events, model: path, data: source },
   });
   if (existsSync(state) && !resume && !overwrite) throw stateLeftBehind(state);
-  const pairs = pairsBySolver(flags.option ?? [], solvers);
-  const compared = await Promise.all(
-    solvers.map(async (name) => {
-      const found = await findSolver(name, terminal.cwd);
-      const given = { flags: {}, ownFlags: new Set<string>(), pairs: pairs.get(name) ?? [] };
-      const { options, plan } = solverSettings({ entry: found.entry, hasPlan: true, ...given });
-      return { found, options, plan: planFromFlags(plan) };
-    }),
-  );
-  const { document, runs } = await withSession({ flags, terminal, overwrite, appendEvents: resume }, (session) =>
-    runCompare({
-      ...{ path, state, resume, report, overwrite },
-      ...{ arch: flags.arch, engine: flags.engine, task: flags.task },
-      ...{ normalize: flags.normalize, preprocess: flags.preprocess },
-      includeFrozen: flags.includeFrozen,
-      reestimateBatchNorm: flags.reestimateBatchNorm,
-      data: source,
-      ...{ solvers: compared, sparsities, keepDense: flags.keepDense ?? [], plan: planFromFlags(flags) },
-      curvatureOptions: optionsFromPairs("--curvature-option", flags.curvatureOption ?? []),
-      ...{ cwd: terminal.cwd, session },
-      ...(flags.json ? {} : { onRun: (run, at) => note(session, run, at) }),
-      onFailure: ({ solver, sparsity, message }, { done, total }) => {
-        const text = `${done} of ${total}: ${solver} at ${sparsity} failed: ${message}`;
-        session.onEvent({ type: "note", level: "warn", code: "compare-failed", message: text });
-      },
-    }),
+  const compared = await comparedSolvers(solvers, flags.option ?? [], terminal);
+  const curvatureOptions = optionsFromPairs("--curvature-option", flags.curvatureOption ?? []);
+  const work = workFlags(flags, terminal);
+  const { document, runs, jobs } = await withSession(
+    { flags, terminal, overwrite, appendEvents: resume },
+    async (session) => {
+      const place = { flags: work, fallback: `${path}.store`, cwd: terminal.cwd, session, curvatureOptions };
+      const elsewhere = asksForJobs(work) ? runsElsewhere(place) : undefined;
+      const compare = runCompare({
+        ...(elsewhere ? { elsewhere } : {}),
+        ...{ path, state, resume, report, overwrite },
+        ...{ arch: flags.arch, engine: flags.engine, task: flags.task },
+        ...{ normalize: flags.normalize, preprocess: flags.preprocess },
+        includeFrozen: flags.includeFrozen,
+        reestimateBatchNorm: flags.reestimateBatchNorm,
+        data: source,
+        ...{ solvers: compared, sparsities, keepDense: flags.keepDense ?? [], plan: planFromFlags(flags) },
+        curvatureOptions,
+        ...{ cwd: terminal.cwd, session },
+        ...(flags.json ? {} : { onRun: (run, at) => note(session, run, at) }),
+        onFailure: ({ solver, sparsity, message }, { done, total }) => {
+          const text = `${done} of ${total}: ${solver} at ${sparsity} failed: ${message}`;
+          session.onEvent({ type: "note", level: "warn", code: "compare-failed", message: text });
+        },
+      });
+      const result = await compare.finally(() => elsewhere?.close());
+      return { ...result, jobs: elsewhere?.report() ?? [] };
+    },
   );
   if (isFinishedRun(document)) {
     printResult({ terminal, flags, document, text: () => "" });
     return;
   }
   // Hours of work are printed first, whatever becomes of the report.
-  printResult({ terminal, flags, document, text: () => compareText(document) });
+  const whole = jobs.length === 0 ? document : { ...document, work: jobs };
+  printResult({ terminal, flags, document: whole, text: () => `${compareText(document)}${workText(jobs)}` });
   if (report !== undefined) {
     const { compareContent, plottingLibrary } = await loadReport();
     const content = compareContent({ document, runs, command: shellCommand("secateur", argv) });
