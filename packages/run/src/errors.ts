@@ -140,6 +140,15 @@ export function maxLossWithoutAccuracy(task: string): PruneError {
   );
 }
 
+/** An output that would replace what is read. */
+export function outputIsInput(spec: { flag: string; path: string }): PruneError {
+  return new PruneError(
+    "ERR_OUTPUT_IS_INPUT",
+    `${spec.flag}: ${spec.path} is one of the inputs and is never overwritten, also not with --force; choose another name`,
+    { details: spec },
+  );
+}
+
 /** An output's name that does not say what the file is. */
 export function badEnding(spec: { flag: string; path: string; allowed: string }): PruneError {
   return new PruneError(

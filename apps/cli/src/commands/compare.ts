@@ -2,19 +2,8 @@
 
 import type { Command } from "commander";
 import { type CompareFlags, callCompare } from "../compare/call-compare.ts";
-import { addArchFlags } from "../flags/arch-flags.ts";
-import { addReestimateFlag } from "../flags/batch-norm-flags.ts";
-import {
-  addDataFlags,
-  addEngineFlag,
-  addFrozenFlag,
-  addKeepDenseFlag,
-  addMessageFlags,
-  addRunFlags,
-  collect,
-} from "../flags/common-flags.ts";
-import { listOfNames, listOfSparsities } from "../flags/lists.ts";
-import { addPlanFlags } from "../flags/plan-flags.ts";
+import { addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { addMethodFlags } from "../flags/method-flags.ts";
 import { addWorkFlags } from "../flags/work-flags.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -37,22 +26,7 @@ export function addCompareCommand(program: Command, spec: { terminal: Terminal; 
     .description("Prune a network by every method at every sparsity, and print what each costs. Writes no network.")
     .argument("<model>", "checkpoint (safetensors, PyTorch or a plugin's format), or a TensorFlow.js model.json");
   command.optionsGroup("What to compare:");
-  addDataFlags(command, "gradients come from its training split, accuracy from its test split");
-  addArchFlags(command, spec.terminal);
-  addEngineFlag(command);
-  addFrozenFlag(command);
-  command
-    .option(
-      "--solvers <a,b,...>",
-      "names from secateur plugins, or SELECTOR+UPDATER for a mask from one and weights from another",
-      listOfNames,
-    )
-    .option("--sparsities <s,t,...>", "fractions of the prunable weights to remove", listOfSparsities)
-    .option("--option <solver:key=value>", "an option of one solver, or of its plan; may be repeated", collect);
-  addReestimateFlag(command);
-  addKeepDenseFlag(command);
-  addPlanFlags(command);
-  command.option("--curvature-option <key=value>", "an option of the curvature, may be repeated", collect);
+  addMethodFlags(command, { ...spec, purpose: "gradients come from its training split, accuracy from its test split" });
   command
     .optionsGroup("Where results go:")
     .option("--report <file>", "FILE.html: a page with plots, self-contained; FILE.json: its content as data")

@@ -1,12 +1,11 @@
 /** `secateur merge`: parts of a sweep as the whole. */
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { sweepBytes } from "@secateur/run";
-import { mergeParts, sweepText } from "@secateur/run/node";
+import { assertEnding, assertNotInput, mergeParts, sweepText } from "@secateur/run/node";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addMessageFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertEnding, assertNotInput } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
 import type { Terminal } from "../terminal.ts";
 

@@ -1,18 +1,8 @@
 /** The command line of `secateur sweep`: methods, sparsities, seeds and ridges, as one table. */
 import type { Command } from "commander";
-import { addArchFlags } from "../flags/arch-flags.ts";
-import { addReestimateFlag } from "../flags/batch-norm-flags.ts";
-import {
-  addDataFlags,
-  addEngineFlag,
-  addFrozenFlag,
-  addKeepDenseFlag,
-  addMessageFlags,
-  addRunFlags,
-  collect,
-} from "../flags/common-flags.ts";
-import { listOfNames, listOfRidges, listOfSeeds, listOfSparsities } from "../flags/lists.ts";
-import { addPlanFlags } from "../flags/plan-flags.ts";
+import { addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
+import { listOfRidges, listOfSeeds } from "../flags/lists.ts";
+import { addMethodFlags } from "../flags/method-flags.ts";
 import { addWorkFlags } from "../flags/work-flags.ts";
 import { callSweep, type SweepFlags } from "../sweep/call-sweep.ts";
 import type { Terminal } from "../terminal.ts";
@@ -41,25 +31,19 @@ export function addSweepCommand(program: Command, spec: { terminal: Terminal; ar
       "checkpoint (safetensors, PyTorch or a plugin's format), ONNX model, or a TensorFlow.js model.json",
     );
   command.optionsGroup("What to sweep over:");
-  addDataFlags(command, "gradients come from its training split, of which a tenth is held out to choose by");
-  addArchFlags(command, spec.terminal);
-  addEngineFlag(command);
-  addFrozenFlag(command);
+  addMethodFlags(command, {
+    ...spec,
+    purpose: "gradients come from its training split, of which a tenth is held out to choose by",
+    addMore: (more) =>
+      more
+        .option("--seeds <n,m,...>", "a run by each (default: what --seed says)", listOfSeeds)
+        .option("--ridges <l2,auto,...>", "a run with each, of solvers that take gradients", listOfRidges)
+        .option(
+          "--goal <limits>",
+          "limits joined by commas, such as 'accuracy>=97' or 'bytes<=20000': the best configuration within them is named",
+        ),
+  });
   command
-    .option("--solvers <a,b,...>", "names from secateur plugins, or SELECTOR+UPDATER", listOfNames)
-    .option("--sparsities <s,t,...>", "fractions of the prunable weights to remove", listOfSparsities)
-    .option("--seeds <n,m,...>", "a run by each (default: what --seed says)", listOfSeeds)
-    .option("--ridges <l2,auto,...>", "a run with each, of solvers that take gradients", listOfRidges)
-    .option(
-      "--goal <limits>",
-      "limits joined by commas, such as 'accuracy>=97' or 'bytes<=20000': the best configuration within them is named",
-    )
-    .option("--option <solver:key=value>", "an option of one solver, or of its plan; may be repeated", collect);
-  addReestimateFlag(command);
-  addKeepDenseFlag(command);
-  addPlanFlags(command);
-  command
-    .option("--curvature-option <key=value>", "an option of the curvature, may be repeated", collect)
     .optionsGroup("Where results go:")
     .option(
       "--out <file>",

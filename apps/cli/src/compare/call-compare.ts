@@ -4,42 +4,29 @@ import { rm } from "node:fs/promises";
 import { mainMeasure } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
 import { formatMeasure, shellCommand } from "@secateur/report/text";
-import { type ComparedRun, mapDataPaths, optionsFromPairs, type ReestimateTime, type Session } from "@secateur/run";
+import type { ComparedRun, Session } from "@secateur/run";
 import {
   asksForJobs,
   compareText,
   comparisonStatePath,
-  type EngineChoice,
   findReporter,
   isFinishedRun,
-  modelFile,
   runCompare,
   runsElsewhere,
   workText,
 } from "@secateur/run/node";
-import { interrupted, missingFlag, someFailed, stateLeftBehind } from "../errors.ts";
-import type { DataFlags } from "../flags/common-flags.ts";
-import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
-import { type JobFlags, workFlags } from "../flags/work-flags.ts";
+import { interrupted, someFailed, stateLeftBehind } from "../errors.ts";
+import { type MethodFlags, methodSettings } from "../flags/method-flags.ts";
+import { workFlags } from "../flags/work-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { checkReport } from "../run/check-report.ts";
 import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
-import { type SessionFlags, withSession } from "../run/session.ts";
+import { withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
-import { comparedSolvers } from "./compared-solvers.ts";
 
 /** The flags of `secateur compare` as commander hands them over. */
-export interface CompareFlags extends SessionFlags, PlanFlags, DataFlags, JobFlags {
-  readonly arch?: string;
-  readonly engine?: EngineChoice;
-  readonly includeFrozen?: boolean;
-  readonly reestimateBatchNorm?: ReestimateTime;
-  readonly solvers?: readonly string[];
-  readonly option?: readonly string[];
-  readonly curvatureOption?: readonly string[];
-  readonly sparsities?: readonly number[];
-  readonly keepDense?: readonly string[];
+export interface CompareFlags extends MethodFlags {
   readonly report?: string;
   readonly force?: boolean;
   readonly resume?: boolean;
@@ -57,25 +44,20 @@ interface CompareCall {
 /** Runs everything, prints the table, writes the report. @throws whatever is wrong with the input, ERR_ABORTED */
 export async function callCompare(call: CompareCall): Promise<void> {
   const { flags, terminal, argv } = call;
-  const { data, solvers, sparsities } = flags;
-  if (data === undefined) throw missingFlag("--data", "say what to prune and measure with, for example --data mnist");
-  if (!solvers) throw missingFlag("--solvers", "name the methods, for example --solvers magnitude,cbs,chita");
-  if (!sparsities) throw missingFlag("--sparsities", "say how far to prune, for example --sparsities 0.5,0.9");
+  const settings = methodSettings(call.model, flags, terminal);
+  const { path, data: source, findSolvers, curvatureOptions } = settings;
   const overwrite = flags.force === true;
-  const path = modelFile(absolutePath(terminal, call.model));
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
   if (report !== undefined) await findReporter(report, terminal.cwd); // refuses an ending that names none
   const resume = flags.resume === true;
   const state = comparisonStatePath({ model: path, report });
-  const source = mapDataPaths(data, (file) => absolutePath(terminal, file));
   await checkReport({
     // With --resume a report that is there may be this very comparison's: that shows when the model is read.
     ...{ report, terminal, overwrite: overwrite || resume },
     ...{ events: flags.events, model: path, data: source },
   });
   if (existsSync(state) && !resume && !overwrite) throw stateLeftBehind(state);
-  const compared = await comparedSolvers(solvers, flags.option ?? [], terminal);
-  const curvatureOptions = optionsFromPairs("--curvature-option", flags.curvatureOption ?? []);
+  const compared = await findSolvers();
   const work = workFlags(flags, terminal);
   const { document, runs, jobs } = await withSession(
     { flags, terminal, overwrite, appendEvents: resume },
@@ -84,15 +66,8 @@ export async function callCompare(call: CompareCall): Promise<void> {
       const elsewhere = asksForJobs(work) ? runsElsewhere(place) : undefined;
       const compare = runCompare({
         ...(elsewhere ? { elsewhere } : {}),
-        ...{ path, state, resume, report, overwrite },
-        ...{ arch: flags.arch, engine: flags.engine, task: flags.task },
-        ...{ normalize: flags.normalize, preprocess: flags.preprocess },
-        includeFrozen: flags.includeFrozen,
-        reestimateBatchNorm: flags.reestimateBatchNorm,
-        data: source,
-        ...{ solvers: compared, sparsities, keepDense: flags.keepDense ?? [], plan: planFromFlags(flags) },
-        curvatureOptions,
-        ...{ cwd: terminal.cwd, session },
+        ...{ ...settings, solvers: compared, session },
+        ...{ state, resume, report, overwrite },
         ...(flags.json ? {} : { onRun: (run, at) => note(session, run, at) }),
         onFailure: ({ solver, sparsity, message }, { done, total }) => {
           const text = `${done} of ${total}: ${solver} at ${sparsity} failed: ${message}`;

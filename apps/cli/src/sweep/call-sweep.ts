@@ -1,15 +1,12 @@
 /** One call of `secateur sweep`. */
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
-import { badUsage, mapDataPaths, optionsFromPairs, sweepBytes } from "@secateur/run";
-import { modelFile, runSweep, sweepText, workText } from "@secateur/run/node";
-import type { CompareFlags } from "../compare/call-compare.ts";
-import { comparedSolvers } from "../compare/compared-solvers.ts";
+import { badUsage, sweepBytes } from "@secateur/run";
+import { assertEnding, runSweep, sweepText, workText } from "@secateur/run/node";
 import { interrupted, missingFlag, someFailed } from "../errors.ts";
-import { planFromFlags } from "../flags/plan-flags.ts";
+import { type MethodFlags, methodSettings } from "../flags/method-flags.ts";
 import { workFlags } from "../flags/work-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertEnding } from "../run/check-places.ts";
 import { checkReport } from "../run/check-report.ts";
 import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
@@ -17,11 +14,13 @@ import { withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The flags of `secateur sweep` as commander hands them over. */
-export interface SweepFlags extends Omit<CompareFlags, "resume"> {
+export interface SweepFlags extends MethodFlags {
   readonly seeds?: readonly number[];
   readonly ridges?: readonly (number | "auto")[];
   readonly goal?: string;
   readonly out?: string;
+  readonly report?: string;
+  readonly force?: boolean;
 }
 
 /** Runs what is not finished, prints the table, writes the outputs. @throws whatever is wrong with the input, ERR_ABORTED */
@@ -32,14 +31,12 @@ export async function callSweep(call: {
   argv: readonly string[];
 }): Promise<void> {
   const { flags, terminal, argv } = call;
-  const { data, solvers, sparsities, seeds, ridges = [], shard, force: overwrite = false } = flags;
-  if (data === undefined) throw missingFlag("--data", "say what to prune and measure with, for example --data mnist");
-  if (!solvers) throw missingFlag("--solvers", "name the methods, for example --solvers magnitude,chita");
-  if (!sparsities) throw missingFlag("--sparsities", "say how far to prune, for example --sparsities 0.5,0.9");
+  const { seeds, ridges = [], shard, force: overwrite = false } = flags;
+  const settings = methodSettings(call.model, flags, terminal);
+  const { path, data, findSolvers } = settings;
   if (seeds && flags.seed !== undefined) throw badUsage("--seed and --seeds both say the seeds; give one of them");
   if (ridges.length > 0 && flags.ridge !== undefined)
     throw badUsage("--ridge and --ridges both say the ridge; give one of them");
-  const path = modelFile(absolutePath(terminal, call.model));
   const [out, report] = [flags.out, flags.report].map((one) => one && absolutePath(terminal, one));
   assertEnding({ flag: "--out", path: out }, [".json"]);
   assertEnding({ flag: "--report", path: report }, [".html", ".htm"]);
@@ -47,18 +44,13 @@ export async function callSweep(call: {
     throw missingFlag("--out", "with --shard, say where the part goes, for example --out part-1.json");
   if (shard && report !== undefined)
     throw badUsage("--report draws a whole sweep, and --shard makes a part of one; give it to secateur merge");
-  const source = mapDataPaths(data, (file) => absolutePath(terminal, file));
-  await checkReport({ report, terminal, overwrite, events: flags.events, model: path, data: source });
+  await checkReport({ report, terminal, overwrite, events: flags.events, model: path, data });
   if (out !== undefined) await checkOutput(out, { overwrite });
-  const compared = await comparedSolvers(solvers, flags.option ?? [], terminal);
+  const solvers = await findSolvers();
   const result = await withSession({ flags, terminal, overwrite }, (session) =>
     runSweep({
-      ...{ path, data: source, arch: flags.arch, engine: flags.engine, task: flags.task, goal: flags.goal },
-      ...{ normalize: flags.normalize, preprocess: flags.preprocess, includeFrozen: flags.includeFrozen },
-      ...{ reestimateBatchNorm: flags.reestimateBatchNorm, keepDense: flags.keepDense ?? [] },
-      ...{ solvers: compared, sparsities, seeds: seeds ?? [flags.seed ?? 0], ridges, plan: planFromFlags(flags) },
-      curvatureOptions: optionsFromPairs("--curvature-option", flags.curvatureOption ?? []),
-      ...{ work: workFlags(flags, terminal), storeFallback: `${path}.store`, cwd: terminal.cwd, session },
+      ...{ ...settings, solvers, seeds: seeds ?? [flags.seed ?? 0], ridges, goal: flags.goal },
+      ...{ work: workFlags(flags, terminal), storeFallback: `${path}.store`, session },
       onRun(label, { done, total, ...outcome }) {
         const text = "error" in outcome ? `failed: ${outcome.error}` : outcome.value;
         const level = "error" in outcome ? "warn" : "info";

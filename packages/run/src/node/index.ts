@@ -1,10 +1,13 @@
 /** The same from files: plugins from node_modules, models, data, recipes and saved states. */
 
+export { assertEnding, assertInputsThere, assertNotInput, dataPaths, type OutputPlace } from "./check-places.ts";
 export { compareText } from "./compare/compare-text.ts";
 export type { ComparedSolver } from "./compare/compared-method.ts";
+export type { SettingSpec } from "./compare/compared-setting.ts";
 export { runCompare } from "./compare/run-compare.ts";
 export { cutText } from "./cut/cut-text.ts";
 export { type CutDocument, runCut } from "./cut/run-cut.ts";
+export { type EventLog, openEventLog } from "./event-log.ts";
 export { explainEntry } from "./explain/explain-entry.ts";
 export { explainSchedule, type ShownSchedule } from "./explain/explain-schedule.ts";
 export { planSituation } from "./explain/plan-situation.ts";

@@ -39,7 +39,7 @@ export interface Judged {
 }
 
 /** Whether all limits are met. */
-export function meets(goal: readonly GoalTerm[], { values }: Judged): boolean {
+function meets(goal: readonly GoalTerm[], { values }: Judged): boolean {
   return goal.every(({ name, is, value }) => {
     const found = values[name];
     if (found === undefined) return false;

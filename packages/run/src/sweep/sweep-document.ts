@@ -168,7 +168,11 @@ function grouped(runs: readonly SweepRun[]): readonly (readonly SweepRun[])[] {
   return [...groups.values()];
 }
 
-/** The bytes of `--out`: of the same runs the same, wherever they were made. */
+/** The bytes of `--out`: of the same runs the same, wherever they were made. Keys are in alphabetical order. */
 export function sweepBytes(document: SweepDocument): string {
-  return `${JSON.stringify(document, null, 2)}\n`;
+  const ordered = (_key: string, value: unknown): unknown =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value;
+  return `${JSON.stringify(document, ordered, 2)}\n`;
 }

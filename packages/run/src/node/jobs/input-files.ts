@@ -7,6 +7,7 @@ import { onnxTensors, outlineOnnx, readFileBytes } from "@secateur/formats";
 import { decodeJson, encodeJson, type Hash, type Store } from "@secateur/jobs";
 import { dataNotPortable } from "../../errors.ts";
 import { mapDataPaths } from "../../recipe/data-spec.ts";
+import { dataPaths } from "../check-places.ts";
 import type { SettingSpec } from "../compare/compared-setting.ts";
 import { isOnnxModel } from "../large/is-onnx-model.ts";
 import { isTfjsModel } from "../open/open-tfjs.ts";
@@ -38,12 +39,7 @@ export async function storeInputs(
   const root = basename(folder) === "onnx" ? dirname(folder) : folder;
   const named = (file: string): string => relative(root, file).split(sep).join("/");
   for (const file of await modelFiles(path)) files[`model/${named(file)}`] = await store.putFile(file);
-  const places: string[] = [];
-  mapDataPaths(data, (one) => {
-    places.push(one);
-    return one;
-  });
-  for (const [place, one] of places.entries()) {
+  for (const [place, one] of dataPaths(data).entries()) {
     for (const file of await filesBelow(one)) {
       const name = [basename(one), ...relative(one, file).split(sep)].filter((part) => part !== "").join("/");
       files[`data/${place}/${name}`] = await store.putFile(file);

@@ -1,5 +1,5 @@
 /** The jobs of a command with one view of all workers, and a report of what ran where. */
-import { findRecord, type Job, type JobEvent, type JobOutcome, type Json, readResult, startPlan } from "@secateur/jobs";
+import { type Job, type JobEvent, type JobOutcome, type Json, readResult, startPlan } from "@secateur/jobs";
 import type { Session } from "../../session.ts";
 import type { WorkPlace } from "./work-place.ts";
 
@@ -72,10 +72,4 @@ function reportOf(outcome: JobOutcome): JobReport {
   if ("error" in outcome) return { job: job.label, state };
   const { record, waitedMs } = outcome;
   return { job: job.label, state, where: record.where, waitedMs, ms: record.ms };
-}
-
-/** Whether all jobs are finished. */
-export async function areFinished(store: WorkPlace["store"], jobs: readonly Job[]): Promise<boolean> {
-  for (const { id } of jobs) if (!(await findRecord(store, id))) return false;
-  return true;
 }
