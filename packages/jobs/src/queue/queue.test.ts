@@ -105,12 +105,15 @@ describe.runIf(hasRedis)("a queue", () => {
     const [server, store] = [await startRedis(), await testStore()];
     const first = await startWorker(server, store, { threads: 1 });
     const executor = await submitter(server, store);
-    const started = Promise.withResolvers<void>();
+    let begin: () => void;
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
     const done = runPlan({
       ...{ jobs: [testJob("wait", { ms: 300, value: 5 })], store, executor, signal },
-      onEvent: ({ type }) => type === "started" && started.resolve(),
+      onEvent: ({ type }) => type === "started" && begin(),
     });
-    await started.promise;
+    await begun;
     expect(await first.drain()).toEqual({ done: 0, failed: 0 });
     expect(first.events.at(-1)).toMatchObject({ type: "back" });
     await startWorker(server, store, { threads: 1 });

@@ -1,11 +1,11 @@
 /** The command line of `secateur sweep`: methods, sparsities, seeds and ridges, as one table. */
 import type { Command } from "commander";
-import { addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
-import { listOfRidges, listOfSeeds } from "../flags/lists.ts";
-import { addMethodFlags } from "../flags/method-flags.ts";
-import { addWorkFlags } from "../flags/work-flags.ts";
-import { callSweep, type SweepFlags } from "../sweep/call-sweep.ts";
-import type { Terminal } from "../terminal.ts";
+import { addMessageFlags, addRunFlags } from "../../flags/common-flags.ts";
+import { listOfRidges, listOfSeeds } from "../../flags/lists.ts";
+import { addMethodFlags } from "../../flags/method-flags.ts";
+import { addWorkFlags } from "../../flags/work-flags.ts";
+import { callSweep, type SweepFlags } from "../../sweep/call-sweep.ts";
+import type { Terminal } from "../../terminal.ts";
 
 const examples = `
 Examples:

@@ -1,11 +1,11 @@
 /** The command line of `secateur compare`: several methods on one network, side by side. */
 
 import type { Command } from "commander";
-import { type CompareFlags, callCompare } from "../compare/call-compare.ts";
-import { addMessageFlags, addRunFlags } from "../flags/common-flags.ts";
-import { addMethodFlags } from "../flags/method-flags.ts";
-import { addWorkFlags } from "../flags/work-flags.ts";
-import type { Terminal } from "../terminal.ts";
+import { type CompareFlags, callCompare } from "../../compare/call-compare.ts";
+import { addMessageFlags, addRunFlags } from "../../flags/common-flags.ts";
+import { addMethodFlags } from "../../flags/method-flags.ts";
+import { addWorkFlags } from "../../flags/work-flags.ts";
+import type { Terminal } from "../../terminal.ts";
 
 const examples = `
 Examples:

@@ -3,11 +3,11 @@ import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { sweepBytes } from "@secateur/run";
 import { assertEnding, assertNotInput, mergeParts, sweepText } from "@secateur/run/node";
 import type { Command } from "commander";
-import { missingFlag } from "../errors.ts";
-import { addMessageFlags } from "../flags/common-flags.ts";
-import { absolutePath } from "../run/absolute-path.ts";
-import { printResult } from "../run/print-result.ts";
-import type { Terminal } from "../terminal.ts";
+import { missingFlag } from "../../errors.ts";
+import { addMessageFlags } from "../../flags/common-flags.ts";
+import { absolutePath } from "../../run/absolute-path.ts";
+import { printResult } from "../../run/print-result.ts";
+import type { Terminal } from "../../terminal.ts";
 
 const examples = `
 Example:

@@ -2,11 +2,11 @@
 import { availableParallelism } from "node:os";
 import { runStatus, runWorker, statusText, workerText } from "@secateur/run/node";
 import { type Command, Option } from "commander";
-import { addMessageFlags } from "../flags/common-flags.ts";
-import { numberParser, wholeParser } from "../flags/number.ts";
-import { addQueueFlags, type JobFlags, workFlags } from "../flags/work-flags.ts";
-import { printResult } from "../run/print-result.ts";
-import type { Terminal } from "../terminal.ts";
+import { addMessageFlags } from "../../flags/common-flags.ts";
+import { numberParser, wholeParser } from "../../flags/number.ts";
+import { addQueueFlags, type JobFlags, workFlags } from "../../flags/work-flags.ts";
+import { printResult } from "../../run/print-result.ts";
+import type { Terminal } from "../../terminal.ts";
 
 const examples = `
 Examples:
