@@ -58,7 +58,8 @@ export function addWorkerCommands(program: Command, terminal: Terminal): void {
     .description("Print how many runs wait in a queue, and what its workers do.");
   addQueueFlags(status);
   addMessageFlags(status, { hasEvents: false });
-  status.action(async () => {
+  const example = "\nExample:\n  secateur status --queue redis://host:6379 --store /shared/store";
+  status.addHelpText("after", example).action(async () => {
     const flags = status.opts<JobFlags & { json?: boolean; quiet?: boolean }>();
     const { queue, store } = workFlags(flags, terminal);
     const document = await runStatus({ queue, store, cwd: terminal.cwd });
