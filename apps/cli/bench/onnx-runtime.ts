@@ -12,6 +12,7 @@ export interface Runtime {
       model: Uint8Array | string,
       options: object,
     ): Promise<{
+      readonly inputNames: readonly string[];
       run(feeds: object): Promise<Readonly<Record<string, { readonly data: ArrayLike<number | bigint> }>>>;
     }>;
   };
