@@ -24,10 +24,16 @@ export function recordName(id: Hash): string {
   return `results/${id}`;
 }
 
-/** The record of a job; undefined where it is not finished. */
+/** The record of a job; undefined where it is not finished, or where a power cut left a part of the record. */
 export async function findRecord(store: Store, id: Hash): Promise<JobRecord | undefined> {
   const bytes = await store.read(recordName(id));
-  return bytes && (decodeJson(bytes) as unknown as JobRecord);
+  if (!bytes) return undefined;
+  try {
+    const record = decodeJson(bytes) as Partial<JobRecord> | null;
+    return typeof record?.result === "string" ? (record as JobRecord) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The result of a finished job. A damaged one counts as not finished from then on. @throws ERR_BLOB_MISSING, ERR_BLOB_DAMAGED */
@@ -69,6 +75,7 @@ export async function performJob(
   if (!kind) throw unknownKind(job.content.kind, Object.keys(kinds));
   const started = performance.now();
   const { result, measured = {} } = await kind(job.content, around);
+  const ms = performance.now() - started;
   const bytes = encodeJson(result);
   // Somebody may have finished it meanwhile, where a lock was lost: the same bytes, or something is wrong.
   const other = await findRecord(store, job.id);
@@ -76,7 +83,7 @@ export async function performJob(
     throw notReproduced({ label: job.label, before: other.result, now: hashOf(bytes) });
   }
   if (other) return other;
-  const record = { result: await store.put(bytes), measured, where, ms: performance.now() - started };
+  const record = { result: await store.put(bytes), measured, where, ms };
   await store.write(recordName(job.id), encodeJson(record));
   return record;
 }

@@ -118,6 +118,18 @@ describe("a plan", () => {
     expect(outcome).toMatchObject({ state: "failed", error: { code: "ERR_NOT_REPRODUCED" } });
   });
 
+  test("takes half a record for none", async () => {
+    const store = await testStore();
+    const executor = inProcess({ store, kinds: testKinds });
+    await runPlan({ jobs: [two], store, executor, signal });
+    for (const text of ["", '{"result":"', "null", "{}"]) {
+      await writeFile(join(store.place, "results", two.id), text);
+      expect(await findRecord(store, two.id)).toBeUndefined();
+    }
+    const [again] = await runPlan({ jobs: [two], store, executor, signal });
+    expect(again!.state).toBe("finished");
+  });
+
   test("takes a damaged result for none", async () => {
     const store = await testStore();
     const executor = inProcess({ store, kinds: testKinds });

@@ -20,9 +20,9 @@ import type { QueueAddress } from "./queue-address.ts";
 import { packagesDiffer, removeWorker, sayMs, type WorkerRecord, writeWorker } from "./worker-record.ts";
 
 /** A worker that is gone is missed after so long, and its job given to another. */
-const lockMs = 15_000;
+const lockMs = 8000;
 /** How often its jobs are looked for. */
-const stalledMs = 5000;
+const stalledMs = 3000;
 /** A job under which so many workers died is given up: it may be what kills them. */
 const mostDeaths = 20;
 const memoryMs = 500;

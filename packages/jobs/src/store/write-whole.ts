@@ -1,6 +1,9 @@
-/** Files of a store appear whole or not at all: written under another name beside their own, flushed, then renamed. */
+/**
+ * Files of a store appear whole or not at all: written under another name beside their own, then renamed. They are not flushed to the disk, which would
+ * take longer than most jobs: what a power cut leaves of one is found by its hash when it is read, and is made again.
+ */
 import { randomUUID } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { storeFailed, storeFull } from "../errors.ts";
 
@@ -20,8 +23,6 @@ export async function writeWhole(spec: {
   try {
     await mkdir(dirname(path), { recursive: true });
     await fill(temporary);
-    const handle = await open(temporary, "r+");
-    await handle.sync().finally(() => handle.close());
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
