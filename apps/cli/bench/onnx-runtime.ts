@@ -12,7 +12,10 @@ export interface Runtime {
     create(
       model: Uint8Array | string,
       options: object,
-    ): Promise<{ run(feeds: object): Promise<Readonly<Record<string, RuntimeTensor>>> }>;
+    ): Promise<{
+      readonly inputNames: readonly string[];
+      run(feeds: object): Promise<Readonly<Record<string, RuntimeTensor>>>;
+    }>;
   };
   readonly Tensor: new (type: string, data: unknown, dims: readonly number[]) => object;
   readonly env: { readonly wasm: { numThreads?: number } };
