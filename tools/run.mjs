@@ -11,6 +11,7 @@ import {
   runLayerwiseBenchmark,
   runObsBenchmark,
   runOnnxBenchmark,
+  runPeersBenchmark,
   runSparseTrainingBenchmark,
 } from "./tasks/bench.mjs";
 import { openPage, testPage } from "./tasks/browser.mjs";
@@ -38,6 +39,7 @@ const tasks = {
   "bench:layerwise": afterInstall(runLayerwiseBenchmark),
   "bench:obs": afterInstall(runObsBenchmark),
   "bench:onnx": afterInstall(runOnnxBenchmark),
+  "bench:peers": afterInstall(runPeersBenchmark),
   "bench:sparse-training": afterInstall(runSparseTrainingBenchmark),
   fuzz: afterInstall(runFuzz),
   faults: afterInstall(runFaults),

@@ -6,7 +6,13 @@ import type { WorkspacePackage } from "./workspace-package.ts";
 const core = "@secateur/core";
 
 /** Packages whose work is files; every other library must also load in a browser. */
-const nodeOnly = new Set(["packages/formats", "packages/datasets", "packages/create-secateur-plugin", "apps/cli"]);
+const nodeOnly = new Set([
+  "packages/formats",
+  "packages/datasets",
+  "packages/jobs",
+  "packages/create-secateur-plugin",
+  "apps/cli",
+]);
 
 /** Every import of a package that crosses a boundary, in words. Empty when all is well. */
 export function importViolations(pkg: WorkspacePackage): readonly string[] {

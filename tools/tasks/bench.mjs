@@ -53,6 +53,12 @@ export async function runOnnxBenchmark(context) {
   await run(context.root, "node", ["apps/cli/bench/onnx.ts", ...context.args]);
 }
 
+/** `npm run bench:peers -- DATA`: what takes how long beside other programs; arguments go to its script. */
+export async function runPeersBenchmark(context) {
+  await build(context);
+  await run(context.root, "node", ["apps/cli/bench/peers.ts", ...context.args]);
+}
+
 /** `npm run bench:obs [-- ARGUMENT...]`: the Brain Surgeon family beside CHITA; arguments go to its script. */
 export async function runObsBenchmark(context) {
   await build(context);

@@ -1,7 +1,22 @@
 /** Ways to a sparse network within one budget of epochs: rules during training, masks before it, pruning and retraining after it. */
 import type { Mask, TrainingRule } from "@secateur/core";
 import { createNetwork, type Network, type NetworkSpec, train } from "@secateur/nn";
-import { acDc, admm, gmp, granet, granetSt, issP, powerpropagation, rigl, set } from "@secateur/sparse-training";
+import {
+  acDc,
+  admm,
+  autoPrune,
+  filters,
+  gmp,
+  granet,
+  granetSt,
+  issP,
+  polarization,
+  powerpropagation,
+  rigl,
+  set,
+  stamp,
+  tpp,
+} from "@secateur/sparse-training";
 import { quietSession } from "./bench-network.ts";
 import { type BenchSetting, pruneAndRetrain, pruneOnly } from "./imp-run.ts";
 
@@ -68,6 +83,11 @@ function retrained(name: string, solver: string): SparseMethod {
   };
 }
 
+/** The pull that brings AutoPrune near a sparsity, as found on MLPNet from what it leaves at pulls of 3e-6 to 4e-4: the rule takes none. */
+function pullOf(sparsity: number): number {
+  return 2.5e-7 / (1 - sparsity) ** 2;
+}
+
 /** All methods, in the order of the table. */
 export const sparseMethods: readonly SparseMethod[] = [
   ruled("gmp", (sparsity) => [gmp({ sparsity })]),
@@ -81,6 +101,12 @@ export const sparseMethods: readonly SparseMethod[] = [
   ruled("iss-p", (sparsity) => [issP({ sparsity })]),
   ruled("powerpropagation + gmp", (sparsity) => [powerpropagation(), gmp({ sparsity })]),
   ruled("static, random (ERK)", (sparsity) => [rigl({ sparsity, fraction: 1e-9 })]),
+  ruled("auto-prune", (sparsity) => [autoPrune({ pull: pullOf(sparsity) })]),
+  // Whole rows or channels go: the sparsity is of those, and of the weights it is what comes out.
+  ruled("filters", (sparsity) => [filters({ sparsity })]),
+  ruled("tpp", (sparsity) => [tpp({ sparsity })]),
+  ruled("stamp", (sparsity) => [stamp({ sparsity })]),
+  ruled("polarization + stamp", (sparsity) => [polarization(), stamp({ sparsity })]),
   ...["magnitude", "snip", "grasp", "synflow", "prospr"].map(atInitialization),
   retrained("IMP + LLR", "magnitude"),
   retrained("CHITA + LLR", "chita"),

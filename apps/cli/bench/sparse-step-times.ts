@@ -1,5 +1,9 @@
-/** What a step of training costs under each rule: processor time over that of plain training under masks of as many weights, in turn in one process. */
+/** What a step of training costs under each rule: processor time over that of plain training under masks of as many weights, in turn in one process; and what memory it takes. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import type { Kernels, Mask, TrainingRule } from "@secateur/core";
 import { sampleIndices, subset } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
@@ -19,11 +23,43 @@ import {
   tpp,
 } from "@secateur/sparse-training";
 import { quietSession } from "./bench-network.ts";
+import { nodeRun } from "./memory.ts";
 import { decimals, printTable } from "./print.ts";
 import { trainNetwork } from "./sparse-methods.ts";
 
 const sparsity = 0.9;
 const [examples, epochs, turns] = [6400, 4, 3];
+
+/** What `secateur train` takes for each rule; no rule at all first. */
+const trained: Readonly<Record<string, readonly string[]>> = {
+  dense: [],
+  ...Object.fromEntries(
+    ["gmp", "set", "rigl", "granet", "granet-st", "ac-dc", "admm", "iss-p", "filters", "tpp"].map((rule) => [
+      rule,
+      [`--rule=${rule}`, `--sparsity=${sparsity}`],
+    ]),
+  ),
+  powerpropagation: ["--rule=powerpropagation"],
+  "auto-prune": ["--rule=auto-prune"],
+};
+
+/** Prints the peak memory of processes that train under one rule each, four epochs on the whole training split, one thread. */
+export async function printPeakMemory({ data, arch }: { data: string; arch: string }): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "secateur-bench-"));
+  const main = fileURLToPath(new URL("../dist/main.js", import.meta.url));
+  const rows: string[][] = [];
+  try {
+    for (const [name, options] of Object.entries(trained)) {
+      const train = ["train", `--arch=${arch}`, `--data=${data}`, "--epochs=4", "--threads=1", "--quiet", "--force"];
+      const out = `--out=${join(folder, "net.safetensors")}`;
+      const { peak } = await nodeRun([main, ...train, ...options, out], { quiet: true });
+      rows.push([name, (peak / 1e6).toFixed(0)]);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  printTable([`training at ${sparsity}`, "peak MB"], rows);
+}
 
 /** Prints the median over a few turns. */
 export async function printStepTimes(spec: {

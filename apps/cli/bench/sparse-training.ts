@@ -9,7 +9,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { createWasmKernels } from "@secateur/backends-wasm";
 import { countZeros, isPruneError } from "@secateur/core";
-import { architecture, type Network } from "@secateur/nn";
+import { architecture, createNetwork, type Network } from "@secateur/nn";
 import { figureAxis, figureOption, svgFile } from "@secateur/report";
 import { badUsage } from "@secateur/run";
 import { openData } from "@secateur/run/node";
@@ -18,12 +18,12 @@ import { quietSession } from "./bench-network.ts";
 import { meanAndDeviation } from "./imp-run.ts";
 import { printLine, printTable, showProgress } from "./print.ts";
 import { type SparseMethod, sparseMethods } from "./sparse-methods.ts";
-import { printStepTimes } from "./sparse-step-times.ts";
+import { printPeakMemory, printStepTimes } from "./sparse-step-times.ts";
 
-const usage = `npm run bench:sparse-training [-- DATA] [--arch NAME] [--method NAME]... [--sparsity S]... [--epochs N] [--seeds N] [--out FILE.jsonl] [--plot FILE.svg] [--step-times]
+const usage = `npm run bench:sparse-training [-- DATA] [--arch NAME] [--method NAME]... [--sparsity S]... [--epochs N] [--seeds N] [--out FILE.jsonl] [--plot FILE.svg] [--step-times] [--memory]
   DATA is mnist (the default), mnist:DIR, cifar10:DIR; --arch is mlpnet (the default), lenet5, resnet20
   --method is one of ${sparseMethods.map(({ name }) => name).join("; ")}; default: all
-  --step-times measures what a step costs under each rule instead`;
+  --step-times measures what a step costs under each rule instead, --memory the peak memory of a process that trains with it`;
 
 /** What one training gave. */
 interface Line {
@@ -60,6 +60,7 @@ async function run(args: readonly string[]): Promise<void> {
   const epochs = wholeParser("--epochs", 2)(values.epochs ?? "10");
   const seeds = wholeParser("--seeds", 1)(values.seeds ?? "3");
   const methods = values.method?.map(methodOf) ?? sparseMethods;
+  if (values.memory) return await printPeakMemory({ data, arch });
   const kernels = await createWasmKernels({ threads: 1 });
   printLine(`Node ${process.versions.node}, ${kernels.name}, one thread, ${cpus()[0]?.model}`);
   try {
@@ -75,8 +76,11 @@ async function run(args: readonly string[]): Promise<void> {
           if (lines.some((line) => line.method === name && line.sparsity === sparsity && line.seed === seed)) continue;
           showProgress(`${name} at ${sparsity}, seed ${seed}`);
           const started = process.cpuUsage();
-          const network = await method({ kernels, data: splits, spec, sparsity, epochs, seed });
+          const network = await method({ kernels, data: splits, spec, sparsity, epochs, seed }).catch(
+            unlessImpossible(name),
+          );
           const { user } = process.cpuUsage(started);
+          if (!network) continue;
           const { accuracy } = await network.evaluate(splits.test, quietSession(kernels, seed).context());
           const nonzeros = keptOf(network);
           const line = { data, arch, method: name, sparsity, epochs, seed, accuracy, nonzeros, seconds: user / 1e6 };
@@ -87,13 +91,26 @@ async function run(args: readonly string[]): Promise<void> {
     }
     printTable(
       ["test accuracy (%)", ...sparsities.map(String), "seeds", "processor s"],
-      table(methods, sparsities, lines),
+      table({ methods, sparsities, lines, weights: prunableOf(createNetwork(spec, { seed: 0 })) }),
     );
     if (values.plot !== undefined)
       writeFileSync(resolve(process.env["INIT_CWD"] ?? "", values.plot), plot(methods, sparsities, lines));
   } finally {
     await kernels.close();
   }
+}
+
+/** A rule that needs what the network has not, such as normalisation layers, is left out and says so. */
+function unlessImpossible(name: string): (error: unknown) => undefined {
+  return (error) => {
+    if (!isPruneError(error) || error.code !== "ERR_IMPOSSIBLE") throw error;
+    showProgress(`${name}: ${error.message}`);
+    return undefined;
+  };
+}
+
+function prunableOf(network: Network): number {
+  return network.params().reduce((sum, { prunable, rows, cols }) => sum + (prunable ? rows * cols : 0), 0);
 }
 
 function keptOf(network: Network): number {
@@ -109,6 +126,7 @@ function parsed(args: readonly string[]) {
   const options = {
     ...{ arch: text, method: several, sparsity: several, epochs: text, seeds: text, out: text, plot: text },
     "step-times": { type: "boolean" },
+    memory: { type: "boolean" },
   } as const;
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true });
@@ -134,23 +152,34 @@ function readLines(file: string): readonly Line[] {
     .map((line) => JSON.parse(line) as Line);
 }
 
+/** The accuracies over the seeds, and the sparsity that came out where it is not the one asked for. */
+function cell(lines: readonly Line[], sparsity: number, weights: number): string {
+  const own = lines.filter((line) => line.sparsity === sparsity);
+  if (own.length === 0) return "-";
+  const reached = 1 - own.reduce((sum, { nonzeros }) => sum + nonzeros, 0) / own.length / weights;
+  const text = meanAndDeviation(own.map(({ accuracy }) => accuracy));
+  return Math.abs(reached - sparsity) < 0.05 * (1 - sparsity) ? text : `${text} (${reached.toFixed(3)})`;
+}
+
 function accuracies(lines: readonly Line[], method: string, sparsity: number): readonly number[] {
   return lines.filter((line) => line.method === method && line.sparsity === sparsity).map(({ accuracy }) => accuracy);
 }
 
-function table(
-  methods: readonly SparseMethod[],
-  sparsities: readonly number[],
-  lines: readonly Line[],
-): readonly (readonly string[])[] {
+function table(spec: {
+  methods: readonly SparseMethod[];
+  sparsities: readonly number[];
+  lines: readonly Line[];
+  weights: number;
+}): readonly (readonly string[])[] {
+  const { methods, sparsities, lines, weights } = spec;
   return methods.map(({ name }) => {
     const own = lines.filter((line) => line.method === name && sparsities.includes(line.sparsity));
     const seconds = own.reduce((sum, line) => sum + line.seconds, 0) / own.length;
     return [
       name,
-      ...sparsities.map((sparsity) => meanAndDeviation(accuracies(lines, name, sparsity))),
+      ...sparsities.map((sparsity) => cell(own, sparsity, weights)),
       String(new Set(own.map(({ seed }) => seed)).size),
-      seconds.toFixed(1),
+      own.length === 0 ? "-" : seconds.toFixed(1),
     ];
   });
 }

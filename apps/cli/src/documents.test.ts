@@ -121,6 +121,12 @@ describe("the JSON document of", () => {
     checkDocument("compare", await documentOf(argv));
   });
 
+  test("sweep", async () => {
+    const { model, data } = await smallTask();
+    const argv = ["sweep", model, "--data", data, "--solvers", "magnitude,obd", "--sparsities", "0.5"];
+    checkDocument("sweep", await documentOf([...argv, "--examples", "20", "--goal", "bytes<=10000"]));
+  });
+
   test("sensitivity", async () => {
     const { model, data } = await smallTask();
     const argv = ["sensitivity", model, "--data", data, "--sparsity", "0.5", "--sparsities", "0.5,0.8"];
@@ -195,8 +201,11 @@ describe("the page", () => {
       "prune",
       "sensitivity",
       "solve",
+      "status",
+      "sweep",
       "train",
       "unpack",
+      "worker",
     ]);
     for (const keys of contract.values()) expect(keys.size).toBeGreaterThan(0);
   });

@@ -22,15 +22,6 @@ export function missingFlag(flag: string, remedy: string): PruneError {
   return badUsage(`${flag} is missing; ${remedy}`, { flag, remedy });
 }
 
-/** An output that would replace what is read. */
-export function outputIsInput(spec: { flag: string; path: string }): PruneError {
-  return new PruneError(
-    "ERR_OUTPUT_IS_INPUT",
-    `${spec.flag}: ${spec.path} is one of the inputs and is never overwritten, also not with --force; choose another name`,
-    { details: spec },
-  );
-}
-
 /** A recipe that gives two different sparsities to reach. */
 export function sparsityTwice(sparsity: number, last: number): PruneError {
   return badUsage(

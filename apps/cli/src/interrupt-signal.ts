@@ -1,10 +1,10 @@
 import process from "node:process";
 
 /** How long an interrupted run may take to stop by itself; then it is stopped. Unfinished files are removed at exit. */
-const graceMs = 900;
+const usualGraceMs = 900;
 
 /** A signal that fires on Ctrl-C and on termination; a second one, or a run that does not stop, ends the process. */
-export function interruptSignal(): AbortSignal {
+export function interruptSignal({ graceMs = usualGraceMs }: { graceMs?: number } = {}): AbortSignal {
   const controller = new AbortController();
   const end = (): void => {
     process.stderr.write("interrupted at once; a run that keeps a state goes on from it with --resume\n");

@@ -5,7 +5,8 @@ import { main } from "./cli.ts";
 import { exitCodes } from "./failure.ts";
 import { interruptSignal } from "./interrupt-signal.ts";
 
-const signal = interruptSignal();
+// A worker gives its jobs back first.
+const signal = interruptSignal(process.argv[2] === "worker" ? { graceMs: 25_000 } : {});
 // `secateur inspect model | head` closes the pipe early, which is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);

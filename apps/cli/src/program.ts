@@ -4,13 +4,16 @@ import { badUsage } from "@secateur/run";
 import { findSolver, ownVersion, readRecipe, solverNameFrom } from "@secateur/run/node";
 import { Command } from "commander";
 import { addBenchCommand } from "./commands/bench.ts";
-import { addCompareCommand } from "./commands/compare.ts";
 import { addConvertCommand } from "./commands/convert.ts";
 import { addCutCommand } from "./commands/cut.ts";
 import { addEvalCommand } from "./commands/eval.ts";
 import { addExplainCommand } from "./commands/explain.ts";
 import { addInitCommand } from "./commands/init.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
+import { addCompareCommand } from "./commands/jobs/compare.ts";
+import { addMergeCommand } from "./commands/jobs/merge.ts";
+import { addSweepCommand } from "./commands/jobs/sweep.ts";
+import { addWorkerCommands } from "./commands/jobs/worker.ts";
 import { addPackCommand } from "./commands/pack.ts";
 import { addPluginsCommand } from "./commands/plugins.ts";
 import { addPruneCommand } from "./commands/prune.ts";
@@ -30,6 +33,10 @@ export const commandNames = [
   "eval",
   "train",
   "compare",
+  "sweep",
+  "merge",
+  "worker",
+  "status",
   "init",
   "sensitivity",
   "inspect",
@@ -102,6 +109,9 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   addEvalCommand(program, terminal);
   addTrainCommand(program, { terminal, argv });
   addCompareCommand(program, { terminal, argv });
+  addSweepCommand(program, { terminal, argv });
+  addMergeCommand(program, terminal);
+  addWorkerCommands(program, terminal);
   addInitCommand(program, terminal);
   addSensitivityCommand(program, { terminal, argv });
   addInspectCommand(program, terminal);

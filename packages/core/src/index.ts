@@ -28,6 +28,7 @@ export { type KeepOfEverySpec, keepOfEvery } from "./budget/keep-of-every.ts";
 export { type CostLimit, costConstraint } from "./budget/limits/cost-constraint.ts";
 export { magnitudes } from "./budget/magnitudes.ts";
 export { matchesPattern } from "./budget/name-pattern.ts";
+export { shrinkingBudgets } from "./budget/shrinking-budgets.ts";
 export { type ScheduleName, scheduleNames, sparsitySchedule } from "./budget/sparsity-schedule.ts";
 export { keptPlaces, keptWeights, type Units, unitMask, weightMask, weightUnits } from "./budget/units.ts";
 export { checkNumber, type NumberRange } from "./check-option.ts";

@@ -140,6 +140,15 @@ export function maxLossWithoutAccuracy(task: string): PruneError {
   );
 }
 
+/** An output that would replace what is read. */
+export function outputIsInput(spec: { flag: string; path: string }): PruneError {
+  return new PruneError(
+    "ERR_OUTPUT_IS_INPUT",
+    `${spec.flag}: ${spec.path} is one of the inputs and is never overwritten, also not with --force; choose another name`,
+    { details: spec },
+  );
+}
+
 /** An output's name that does not say what the file is. */
 export function badEnding(spec: { flag: string; path: string; allowed: string }): PruneError {
   return new PruneError(
@@ -271,4 +280,12 @@ export function badPreprocessing(spec: { where: string; found: string; expected:
   return new PruneError("ERR_PREPROCESS", `${where}: found ${found}, expected ${expected}; ${remedy}`, {
     details: spec,
   });
+}
+
+/** Data that are a program: workers run no code that comes with a job. */
+export function dataNotPortable(data: string): PruneError {
+  return badUsage(
+    `--data ${data}: a program is not sent to other machines; make the data arrays (npy:), or a data source of a plugin that all of them have installed`,
+    { data },
+  );
 }

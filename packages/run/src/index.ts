@@ -37,3 +37,4 @@ export { recipeKinds, recipeTemplate } from "./recipe/recipe-template.ts";
 export { sensitiveLayers } from "./sensitivity/propose-dense.ts";
 export type { SensitivityDocument } from "./sensitivity/sensitivity-document.ts";
 export { type KernelChoice, kernelChoices, type Session } from "./session.ts";
+export { type SweepDocument, sweepBytes } from "./sweep/sweep-document.ts";

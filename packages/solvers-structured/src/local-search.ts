@@ -6,8 +6,7 @@
  * afterwards; the best exchange of a pool of candidates is taken, and the search ends where the pool holds none, so that with a pool of all
  * groups no exchange is left that lowers Q.
  */
-import type { Mask, Problem, RunContext } from "@secateur/core";
-import { tighterBudgets } from "./budgets.ts";
+import { type Mask, type Problem, type RunContext, shrinkingBudgets } from "@secateur/core";
 import { exchangeGain, gainOf, type Leaving, leaving } from "./exchange.ts";
 import { type Sweeps, sweepIn, sweepOut } from "./sweep.ts";
 
@@ -54,7 +53,7 @@ export async function searchGroups(
 ): Promise<FoundGroups> {
   const { problem, groups, sweeps, options } = spec;
   let mask: Mask = new Uint8Array(groups.length).fill(1);
-  const budgets = tighterBudgets(problem, options.looks);
+  const budgets = shrinkingBudgets(problem, { steps: options.looks, spacing: "even" });
   for (const [index, budget] of budgets.entries()) {
     const scores = new Float64Array(groups.length);
     for (const [unit, columns] of groups.entries()) {

@@ -12,9 +12,9 @@ import {
   type Problem,
   type RunContext,
   type Solver,
+  shrinkingBudgets,
 } from "@secateur/core";
 import { hasColumns, overRows, refitMask } from "@secateur/core/linalg";
-import { tighterBudgets } from "./budgets.ts";
 import { columnGroups } from "./column-groups.ts";
 import { defaults } from "./defaults.ts";
 import { needsColumns, needsDamping } from "./errors.ts";
@@ -45,7 +45,7 @@ export function structuredObs({ rounds = defaults.structuredObs.rounds }: Struct
       if (!hasColumns(view)) throw needsColumns("structured-obs");
       if (!(view.damping > 0)) throw needsDamping("structured-obs");
       const groups = columnGroups("structured-obs", problem);
-      const budgets = tighterBudgets(problem, rounds);
+      const budgets = shrinkingBudgets(problem, { steps: rounds, spacing: "even" });
       let mask: Mask = new Uint8Array(groups.length).fill(1);
       const space = await rowSpace(view, groups, ctx);
       // At w0 the slope is g; costs hold at the minimum over what is kept.

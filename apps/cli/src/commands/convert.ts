@@ -1,11 +1,10 @@
 /** `secateur convert`: a network in another file format, and nothing else. */
-import { convertText, modelFile, runConvert } from "@secateur/run/node";
+import { assertNotInput, convertText, modelFile, runConvert } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addMessageFlags, compressOption, opsetOption } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertNotInput } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";

@@ -1,11 +1,10 @@
 /** `secateur cut`: channels that do nothing are taken out of a network for good. */
-import { cutText, modelFile, runCut } from "@secateur/run/node";
+import { assertNotInput, cutText, modelFile, runCut } from "@secateur/run/node";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addMessageFlags, collect, multipleOption } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertNotInput } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";

@@ -1,11 +1,12 @@
 /** `secateur init`: a recipe to start from, with comments. */
+
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
 import { recipeKinds, recipeTemplate } from "@secateur/run";
+import { assertEnding } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertEnding } from "../run/check-places.ts";
 import type { Terminal } from "../terminal.ts";
 
 const examples = `

@@ -1,6 +1,6 @@
 /** `secateur pack`: a pruned network into one small file that runs in the time of its kept weights. */
 import { mapDataPaths } from "@secateur/run";
-import { packText, readCosts, readInputChoices, runPack } from "@secateur/run/node";
+import { assertNotInput, dataPaths, packText, readCosts, readInputChoices, runPack } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { badFlagValue, missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
@@ -8,7 +8,6 @@ import { addDataFlags, addMessageFlags, addRunFlags, compressOption, type DataFl
 import { addInputFlags, type InputFlags } from "../flags/input-flags.ts";
 import { numberParser } from "../flags/number.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertNotInput, dataPaths } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";

@@ -1,10 +1,9 @@
 /** `secateur unpack`: a packed network as a checkpoint again. */
-import { runUnpack, unpackText } from "@secateur/run/node";
+import { assertNotInput, runUnpack, unpackText } from "@secateur/run/node";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addMessageFlags, compressOption } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertNotInput } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
 import type { Terminal } from "../terminal.ts";
 

@@ -4,46 +4,29 @@ import { rm } from "node:fs/promises";
 import { mainMeasure } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
 import { formatMeasure, shellCommand } from "@secateur/report/text";
+import type { ComparedRun, Session } from "@secateur/run";
 import {
-  type ComparedRun,
-  mapDataPaths,
-  optionsFromPairs,
-  pairsBySolver,
-  type ReestimateTime,
-  type Session,
-} from "@secateur/run";
-import {
+  asksForJobs,
   compareText,
   comparisonStatePath,
-  type EngineChoice,
   findReporter,
-  findSolver,
   isFinishedRun,
-  modelFile,
   runCompare,
+  runsElsewhere,
+  workText,
 } from "@secateur/run/node";
-import { interrupted, missingFlag, someFailed, stateLeftBehind } from "../errors.ts";
-import type { DataFlags } from "../flags/common-flags.ts";
-import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
-import { solverSettings } from "../flags/solver-flags.ts";
+import { interrupted, someFailed, stateLeftBehind } from "../errors.ts";
+import { type MethodFlags, methodSettings } from "../flags/method-flags.ts";
+import { workFlags } from "../flags/work-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { checkReport } from "../run/check-report.ts";
 import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
-import { type SessionFlags, withSession } from "../run/session.ts";
+import { withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The flags of `secateur compare` as commander hands them over. */
-export interface CompareFlags extends SessionFlags, PlanFlags, DataFlags {
-  readonly arch?: string;
-  readonly engine?: EngineChoice;
-  readonly includeFrozen?: boolean;
-  readonly reestimateBatchNorm?: ReestimateTime;
-  readonly solvers?: readonly string[];
-  readonly option?: readonly string[];
-  readonly curvatureOption?: readonly string[];
-  readonly sparsities?: readonly number[];
-  readonly keepDense?: readonly string[];
+export interface CompareFlags extends MethodFlags {
   readonly report?: string;
   readonly force?: boolean;
   readonly resume?: boolean;
@@ -61,56 +44,47 @@ interface CompareCall {
 /** Runs everything, prints the table, writes the report. @throws whatever is wrong with the input, ERR_ABORTED */
 export async function callCompare(call: CompareCall): Promise<void> {
   const { flags, terminal, argv } = call;
-  const { data, solvers, sparsities } = flags;
-  if (data === undefined) throw missingFlag("--data", "say what to prune and measure with, for example --data mnist");
-  if (!solvers) throw missingFlag("--solvers", "name the methods, for example --solvers magnitude,cbs,chita");
-  if (!sparsities) throw missingFlag("--sparsities", "say how far to prune, for example --sparsities 0.5,0.9");
+  const settings = methodSettings(call.model, flags, terminal);
+  const { path, data: source, findSolvers, curvatureOptions } = settings;
   const overwrite = flags.force === true;
-  const path = modelFile(absolutePath(terminal, call.model));
   const report = flags.report === undefined ? undefined : absolutePath(terminal, flags.report);
   if (report !== undefined) await findReporter(report, terminal.cwd); // refuses an ending that names none
   const resume = flags.resume === true;
   const state = comparisonStatePath({ model: path, report });
-  const source = mapDataPaths(data, (file) => absolutePath(terminal, file));
   await checkReport({
     // With --resume a report that is there may be this very comparison's: that shows when the model is read.
     ...{ report, terminal, overwrite: overwrite || resume },
     ...{ events: flags.events, model: path, data: source },
   });
   if (existsSync(state) && !resume && !overwrite) throw stateLeftBehind(state);
-  const pairs = pairsBySolver(flags.option ?? [], solvers);
-  const compared = await Promise.all(
-    solvers.map(async (name) => {
-      const found = await findSolver(name, terminal.cwd);
-      const given = { flags: {}, ownFlags: new Set<string>(), pairs: pairs.get(name) ?? [] };
-      const { options, plan } = solverSettings({ entry: found.entry, hasPlan: true, ...given });
-      return { found, options, plan: planFromFlags(plan) };
-    }),
-  );
-  const { document, runs } = await withSession({ flags, terminal, overwrite, appendEvents: resume }, (session) =>
-    runCompare({
-      ...{ path, state, resume, report, overwrite },
-      ...{ arch: flags.arch, engine: flags.engine, task: flags.task },
-      ...{ normalize: flags.normalize, preprocess: flags.preprocess },
-      includeFrozen: flags.includeFrozen,
-      reestimateBatchNorm: flags.reestimateBatchNorm,
-      data: source,
-      ...{ solvers: compared, sparsities, keepDense: flags.keepDense ?? [], plan: planFromFlags(flags) },
-      curvatureOptions: optionsFromPairs("--curvature-option", flags.curvatureOption ?? []),
-      ...{ cwd: terminal.cwd, session },
-      ...(flags.json ? {} : { onRun: (run, at) => note(session, run, at) }),
-      onFailure: ({ solver, sparsity, message }, { done, total }) => {
-        const text = `${done} of ${total}: ${solver} at ${sparsity} failed: ${message}`;
-        session.onEvent({ type: "note", level: "warn", code: "compare-failed", message: text });
-      },
-    }),
+  const compared = await findSolvers();
+  const work = workFlags(flags, terminal);
+  const { document, runs, jobs } = await withSession(
+    { flags, terminal, overwrite, appendEvents: resume },
+    async (session) => {
+      const place = { flags: work, fallback: `${path}.store`, cwd: terminal.cwd, session, curvatureOptions };
+      const elsewhere = asksForJobs(work) ? runsElsewhere(place) : undefined;
+      const compare = runCompare({
+        ...(elsewhere ? { elsewhere } : {}),
+        ...{ ...settings, solvers: compared, session },
+        ...{ state, resume, report, overwrite },
+        ...(flags.json ? {} : { onRun: (run, at) => note(session, run, at) }),
+        onFailure: ({ solver, sparsity, message }, { done, total }) => {
+          const text = `${done} of ${total}: ${solver} at ${sparsity} failed: ${message}`;
+          session.onEvent({ type: "note", level: "warn", code: "compare-failed", message: text });
+        },
+      });
+      const result = await compare.finally(() => elsewhere?.close());
+      return { ...result, jobs: elsewhere?.report() ?? [] };
+    },
   );
   if (isFinishedRun(document)) {
     printResult({ terminal, flags, document, text: () => "" });
     return;
   }
   // Hours of work are printed first, whatever becomes of the report.
-  printResult({ terminal, flags, document, text: () => compareText(document) });
+  const whole = jobs.length === 0 ? document : { ...document, work: jobs };
+  printResult({ terminal, flags, document: whole, text: () => `${compareText(document)}${workText(jobs)}` });
   if (report !== undefined) {
     const { compareContent, plottingLibrary } = await loadReport();
     const content = compareContent({ document, runs, command: shellCommand("secateur", argv) });

@@ -1,6 +1,6 @@
 import type { RunEvent } from "@secateur/core";
+import { followProgress, type ProgressLine } from "@secateur/report/text";
 import cliProgress from "cli-progress";
-import { followProgress, type ProgressLine } from "./progress-line.ts";
 
 /** One line at the bottom of a terminal that follows a run. */
 export interface ProgressBar {

@@ -1,5 +1,5 @@
 import type { RunEvent } from "@secateur/core";
-import { followProgress } from "./progress-line.ts";
+import { followProgress } from "@secateur/report/text";
 
 /** Logs of long runs stay short, and nobody waits longer for a sign of life. */
 const EVERY_MS = 10_000;

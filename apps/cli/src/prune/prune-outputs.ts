@@ -4,7 +4,10 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { badUsage } from "@secateur/run";
 import {
+  assertInputsThere,
+  assertNotInput,
   checkPruneOutputs,
+  dataPaths,
   findReporter,
   isOnnxModel,
   modelPlace,
@@ -14,7 +17,6 @@ import {
 } from "@secateur/run/node";
 import { stateLeftBehind } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertInputsThere, assertNotInput, dataPaths } from "../run/check-places.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The flags that say where results go. */

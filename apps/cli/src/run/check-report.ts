@@ -1,9 +1,10 @@
 /** Where the report of a command that writes no network goes, checked before the long work. */
+
 import { checkOutput } from "@secateur/formats";
 import { badUsage } from "@secateur/run";
+import { assertInputsThere, assertNotInput, dataPaths } from "@secateur/run/node";
 import type { Terminal } from "../terminal.ts";
 import { absolutePath } from "./absolute-path.ts";
-import { assertInputsThere, assertNotInput, dataPaths } from "./check-places.ts";
 
 /**
  * Refuses a report that could not be written, and two outputs of one name.

@@ -2,11 +2,10 @@
 import { writeFileAtomic } from "@secateur/formats";
 import { sensitivityText, shellCommand } from "@secateur/report/text";
 import { mapDataPaths } from "@secateur/run";
-import { runSensitivity } from "@secateur/run/node";
+import { assertEnding, runSensitivity } from "@secateur/run/node";
 import { interrupted, missingFlag, someFailed } from "../errors.ts";
 import type { DataFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertEnding } from "../run/check-places.ts";
 import { checkReport } from "../run/check-report.ts";
 import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";

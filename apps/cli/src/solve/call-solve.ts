@@ -10,12 +10,11 @@ import {
   resolveOptions,
   type SolverEntry,
 } from "@secateur/run";
-import { runSolve, type SolveDocument, type SolveSpec } from "@secateur/run/node";
+import { assertEnding, assertNotInput, runSolve, type SolveDocument, type SolveSpec } from "@secateur/run/node";
 import { missingFlag } from "../errors.ts";
 import { solverSettings } from "../flags/solver-flags.ts";
 import type { UnitsFlag } from "../flags/units-flag.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertEnding, assertNotInput } from "../run/check-places.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";

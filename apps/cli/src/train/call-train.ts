@@ -14,6 +14,10 @@ import {
 } from "@secateur/report/text";
 import { flagWithoutEffect, mapDataPaths } from "@secateur/run";
 import {
+  assertEnding,
+  assertInputsThere,
+  assertNotInput,
+  dataPaths,
   epochPath,
   findEncoder,
   isFinishedRun,
@@ -26,7 +30,6 @@ import {
 } from "@secateur/run/node";
 import { interrupted, missingFlag, stateLeftBehind } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
-import { assertEnding, assertInputsThere, assertNotInput, dataPaths } from "../run/check-places.ts";
 import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";

@@ -13,6 +13,7 @@ export {
   plainText,
 } from "./format.ts";
 export { profileText } from "./profile-text.ts";
+export { followProgress, type ProgressLine } from "./progress-line.ts";
 export { roundRows, roundTitles } from "./round-table.ts";
 export { sensitivityText } from "./sensitivity-text.ts";
 export { shellCommand } from "./shell-command.ts";

@@ -1,9 +1,13 @@
 /** The same from files: plugins from node_modules, models, data, recipes and saved states. */
 
+export { assertEnding, assertInputsThere, assertNotInput, dataPaths, type OutputPlace } from "./check-places.ts";
 export { compareText } from "./compare/compare-text.ts";
+export type { ComparedSolver } from "./compare/compared-method.ts";
+export type { SettingSpec } from "./compare/compared-setting.ts";
 export { runCompare } from "./compare/run-compare.ts";
 export { cutText } from "./cut/cut-text.ts";
 export { type CutDocument, runCut } from "./cut/run-cut.ts";
+export { type EventLog, openEventLog } from "./event-log.ts";
 export { explainEntry } from "./explain/explain-entry.ts";
 export { explainSchedule, type ShownSchedule } from "./explain/explain-schedule.ts";
 export { planSituation } from "./explain/plan-situation.ts";
@@ -12,6 +16,12 @@ export { convertText, runConvert } from "./export/run-convert.ts";
 export { compressedSizes } from "./inspect/compressed-sizes.ts";
 export { inspectedGraphText } from "./inspect/inspect-onnx.ts";
 export { type InspectDocument, runInspect } from "./inspect/run-inspect.ts";
+export { mergeParts } from "./jobs/merge-parts.ts";
+export type { JobReport } from "./jobs/run-jobs.ts";
+export { runStatus, runWorker, statusText, workerText } from "./jobs/run-worker.ts";
+export { runsElsewhere } from "./jobs/runs-elsewhere.ts";
+export { asksForJobs, type WorkFlags } from "./jobs/work-place.ts";
+export { workText } from "./jobs/work-text.ts";
 export { isOnnxModel } from "./large/is-onnx-model.ts";
 export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./norm/batch-norm.ts";
 export { batchNormOfModel, chosenDense, remeasuringModel } from "./open/any-model-settings.ts";
@@ -82,6 +92,8 @@ export { runSolve, type SolveDocument, type SolveSpec } from "./solve/run-solve.
 export { comparisonStatePath } from "./state/comparison-file.ts";
 export { type FinishedRun, isFinishedRun } from "./state/finished-run.ts";
 export { trainingPath } from "./state/training-file.ts";
+export { runSweep } from "./sweep/run-sweep.ts";
+export { sweepText } from "./sweep/sweep-text.ts";
 export { epochPath, runTrain, type TrainDocument } from "./train/run-train.ts";
 export type { TrainSettings } from "./train/train-settings.ts";
 export { versions } from "./versions.ts";

@@ -3,7 +3,15 @@
  * argmin f(P) = w_P' H w_P, from several starts by local search; CBS-U, the joint OBS update, re-fits the others.
  */
 
-import { type Mask, objective, type Problem, type RunContext, type Selector, type Solver } from "@secateur/core";
+import {
+  type Mask,
+  objective,
+  type Problem,
+  type RunContext,
+  type Selector,
+  type Solver,
+  shrinkingBudgets,
+} from "@secateur/core";
 import { overRows, selectOverRows } from "@secateur/core/linalg";
 import { defaults } from "../defaults.ts";
 import { obsSolution } from "../obs/obs-solution.ts";
@@ -13,7 +21,6 @@ import { asWeights } from "./as-weights.ts";
 import { type CbsModel, cbsModel, cbsValue } from "./cbs-model.ts";
 import { type CbsFound, type CbsSearchOptions, cbsSearch } from "./cbs-search.ts";
 import { magnitudeStart, partitionStart, saliencyStart } from "./cbs-starts.ts";
-import { shrinkingBudgets } from "./shrinking-budgets.ts";
 
 /** Settings of {@link cbsSelector}. */
 export interface CbsOptions extends CbsSearchOptions {
@@ -107,7 +114,7 @@ export function cbs(options: CbsSolverOptions = {}): Solver {
     plan: cbsPlan,
     async solve(problem, ctx) {
       const { blockSize, form, steps = defaults.cbs.steps } = options;
-      const budgets = shrinkingBudgets(problem, steps);
+      const budgets = shrinkingBudgets(problem, { steps, spacing: "geometric" });
       const start = options.start ?? (budgets.length > 1 ? "saliency" : "magnitude");
       const totals = { rounds: 0, swaps: 0, starts: 0 };
       const trace: number[] = [];

@@ -6,10 +6,9 @@
  * and let weights that were redundant only together stop being so.
  */
 
-import { type InverseView, keptWeights, objective, type Solver, weightMask } from "@secateur/core";
+import { type InverseView, keptWeights, objective, type Solver, shrinkingBudgets, weightMask } from "@secateur/core";
 import { overRows } from "@secateur/core/linalg";
 import { asWeights } from "../cbs/as-weights.ts";
-import { shrinkingBudgets } from "../cbs/shrinking-budgets.ts";
 import { defaults } from "../defaults.ts";
 import { obsPlan } from "../plan.ts";
 import { jointUpdate } from "../update/joint-update.ts";
@@ -43,7 +42,13 @@ export function obs(options: ObsOptions = {}): Solver {
       let mask = new Uint8Array(units.count).fill(1);
       // At w0 the slope is g; OBS's costs hold at the minimum over the kept weights.
       let w = problem.gradient ? await jointUpdate({ problem, mask }, ctx) : Float64Array.from(w0.data);
-      const budgets = shrinkingBudgets(problem, options.rounds ?? defaults.obs.rounds);
+      const { rounds = defaults.obs.rounds } = options;
+      const budgets = shrinkingBudgets(
+        problem,
+        rounds === "each"
+          ? { steps: Number.POSITIVE_INFINITY, spacing: "even" }
+          : { steps: rounds, spacing: "geometric" },
+      );
       const trace: number[] = [];
       for (const [index, budget] of budgets.entries()) {
         const support = keptWeights(units, mask);

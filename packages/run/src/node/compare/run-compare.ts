@@ -1,6 +1,6 @@
 /** A comparison: every method at every sparsity, each from the checkpoint as it is. */
 import { existsSync } from "node:fs";
-import { createRunContext, isPruneError, type RunEvent, type RunPlan } from "@secateur/core";
+import { isPruneError, type RunPlan } from "@secateur/core";
 import { checkOutput, readFileBytes } from "@secateur/formats";
 import {
   type CompareDocument,
@@ -8,75 +8,42 @@ import {
   compareDocument,
   type FailedRun,
 } from "../../compare/compare-document.ts";
-import { gradientKey, shareGradients, sharingOrder } from "../../compare/shared-gradients.ts";
-import { flagWithoutEffect, keepsAll } from "../../errors.ts";
-import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
+import { shareGradients, sharingOrder } from "../../compare/shared-gradients.ts";
+import { flagWithoutEffect } from "../../errors.ts";
+import type { FoundEntry } from "../../plugins/found-entry.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import { kebab } from "../../plugins/option-schema.ts";
-import { resolveOptions } from "../../plugins/resolve-options.ts";
-import { noteUnread } from "../../plugins/unread-options.ts";
-import type { ReestimateTime } from "../../prune/augmentation.ts";
-import { poseTask } from "../../prune/pose-task.ts";
-import { needsGradients, plannedRun, pruneNetwork } from "../../prune/prune-network.ts";
+import { needsGradients } from "../../prune/prune-network.ts";
 import { gradientPlanKeys } from "../../recipe/plan-keys.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
-import { followingBiases } from "../norm/bias-matching.ts";
-import {
-  asksForMatching,
-  batchNormOfModel,
-  chosenDense,
-  noteCorrected,
-  remeasuringModel,
-} from "../open/any-model-settings.ts";
-import type { EngineChoice } from "../open/load-tensorflow.ts";
+import { asksForMatching } from "../open/any-model-settings.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
-import { openData } from "../open/open-data.ts";
-import { findCurvature } from "../plugins/find-entry.ts";
-import { findTask } from "../plugins/find-task.ts";
-import { layerScope } from "../prune/layer-scope.ts";
 import { openComparison } from "../state/comparison-file.ts";
 import { type FinishedRun, finishedRun, requestHash } from "../state/finished-run.ts";
 import { packageVersions, versions } from "../versions.ts";
+import { type ComparedSolver, gradientsOf, type ReadySolver, readySolver, runMethod } from "./compared-method.ts";
+import { type ComparedSetting, openSetting, type SettingSpec } from "./compared-setting.ts";
 import { comparisonIdentity } from "./comparison-identity.ts";
 
-/** One of the methods that are compared. */
-export interface ComparedSolver {
-  readonly found: FoundEntry<SolverEntry>;
-  /** By name; those left out have their defaults. */
-  readonly options: Readonly<Record<string, unknown>>;
-  readonly plan: RunPlan;
+/** Runs of a comparison in other threads or on other machines. */
+export interface RunsElsewhere {
+  /** Hands all runs out, in their order. @returns each by its place, as it comes; where one failed, its error */
+  start(
+    setting: ComparedSetting,
+    jobs: readonly (ReadySolver & { readonly sparsity: number })[],
+  ): Promise<(place: number) => Promise<{ run: ComparedRun; curvature?: FoundEntry }>>;
 }
 
 /** What to compare. */
-export interface Comparison {
-  /** Absolute path of the model. */
-  readonly path: string;
-  readonly arch?: string | undefined;
-  /** Of a TensorFlow.js model. */
-  readonly engine?: EngineChoice | undefined;
-  /** Whether weights of a TensorFlow.js model's frozen layers are pruned too. */
-  readonly includeFrozen?: boolean | undefined;
-  /** The DATA argument with absolute paths. */
-  readonly data: string;
-  readonly normalize?: string | undefined;
-  /** The text of --preprocess. */
-  readonly preprocess?: string | undefined;
-  /** NAME or NAME:KEY=VALUE,...; default: told from the model and the data. */
-  readonly task?: string | undefined;
-  /** When statistics of batch normalisation are measured anew; default: where the network has any, before and after. */
-  readonly reestimateBatchNorm?: ReestimateTime | undefined;
+export interface Comparison extends SettingSpec {
   /** At least one, each with the options and the settings of its plan that are its own. */
   readonly solvers: readonly ComparedSolver[];
   readonly sparsities: readonly number[];
-  /** Weights that are left alone: "first", "last", or names. */
-  readonly keepDense: readonly string[];
   /** What is fixed of every method's plan, unless its own says otherwise. */
   readonly plan: RunPlan;
   /** Of the model of the loss that every plan takes; default: its own defaults. */
   readonly curvatureOptions?: Readonly<Record<string, unknown>>;
-  /** The folder from which plugins and TensorFlow.js are looked for. */
-  readonly cwd: string;
   readonly session: Session;
   /** Absolute path of the file in which finished runs are kept as they come; absent: they are not. */
   readonly state?: string | undefined;
@@ -90,6 +57,8 @@ export interface Comparison {
   readonly onRun?: (run: ComparedRun, at: { readonly done: number; readonly total: number }) => void;
   /** Told of every run that failed. */
   readonly onFailure?: (run: FailedRun, at: { readonly done: number; readonly total: number }) => void;
+  /** Runs the methods somewhere else; default: here, one after the other. */
+  readonly elsewhere?: RunsElsewhere;
 }
 
 /**
@@ -105,15 +74,10 @@ export async function runCompare(
   const { path, data: source, sparsities, cwd, session, includeFrozen, curvatureOptions = {} } = spec;
   const found = spec.solvers.map((one) => one.found);
   for (const one of found) notePlugin(one, session);
-  const solvers = await Promise.all(
-    spec.solvers.map(async ({ found: one, options: given, plan: own }) => {
-      const options = await resolveOptions(one.entry, given);
-      const solver = one.entry.create(options as never);
-      if (!needsGradients(solver)) assertNoGradientSetting(own, one.entry.name);
-      const all = { ...spec.plan, ...own };
-      return { one, options, solver, plan: all, given: [...Object.keys(given), ...Object.keys(all)] };
-    }),
-  );
+  const solvers = await Promise.all(spec.solvers.map((one) => readySolver(one, spec.plan)));
+  for (const [place, { one, solver }] of solvers.entries()) {
+    if (!needsGradients(solver)) assertNoGradientSetting(spec.solvers[place]!.plan, one.entry.name);
+  }
   if (!solvers.some(({ solver }) => needsGradients(solver))) {
     assertNoGradientSetting(spec.plan);
     if (Object.keys(curvatureOptions).length > 0) {
@@ -122,9 +86,11 @@ export async function runCompare(
   }
   const { onEvent } = session;
   const corrects = asksForMatching(spec.reestimateBatchNorm);
-  const opening = { path, includeFrozen, cwd, corrects };
-  const first = await openAnyModel({ ...opening, arch: spec.arch, engine: spec.engine, onEvent });
-  const { classes, spec: layers } = first;
+  const first = await openAnyModel({
+    ...{ path, includeFrozen, cwd, corrects, onEvent },
+    arch: spec.arch,
+    engine: spec.engine,
+  });
   const comparison = comparisonIdentity(spec, first);
   const requestSha256 = requestHash(
     JSON.stringify([comparison, solvers.map(({ one, options, plan }) => [one.entry.name, options, plan]), sparsities]),
@@ -135,27 +101,8 @@ export async function runCompare(
   }
   const isContinued = spec.resume === true && spec.state !== undefined && existsSync(spec.state);
   if (spec.report !== undefined) await checkOutput(spec.report, { overwrite: spec.overwrite === true || isContinued });
-  const { pruned: params, dense: keptDense } = chosenDense(first, spec.keepDense);
-  if (params.length === 0) throw keepsAll(path);
-  const named = spec.task === undefined ? undefined : await findTask(spec.task, cwd);
-  const data = await openData({
-    data: source,
-    ...{ normalize: spec.normalize, preprocess: { text: spec.preprocess }, stated: first.stated },
-    task: named?.task ?? first.own?.trainedFor,
-    classes,
-    network: layers,
-    inputs: first.network.inputs,
-    onEvent,
-    cwd,
-  });
-  const { reestimateBatchNorm: when } = spec;
-  const settings = batchNormOfModel(first, when === undefined ? {} : { when });
-  if (settings) noteCorrected(first, session);
-  const measurements = remeasuringModel({ model: first, data, settings, session });
-  await measurements.before();
-  const posed = await poseTask({ network: first.network, data, named: named?.task, session });
-  await measurements.judgeBy(posed);
-  const dense = await posed.evaluate(first.network);
+  const setting = await openSetting({ ...spec, first }, session);
+  const { dense, posed, keptDense } = setting;
   const jobs = solvers.flatMap((method) => sparsities.map((sparsity) => ({ ...method, sparsity })));
   const keeper =
     spec.state === undefined
@@ -169,13 +116,7 @@ export async function runCompare(
             ]),
           ),
         });
-  const plans = await Promise.all(
-    jobs.map(async ({ solver, sparsity, plan }) => {
-      const planned = await plannedRun({ network: first.network, params, solver, sparsity, plan, train: data.train });
-      const stages = planned.stages + planned.targetStages;
-      return { key: needsGradients(solver) ? gradientKey(planned) : undefined, stages };
-    }),
-  );
+  const plans = await Promise.all(jobs.map((job) => gradientsOf(setting, job)));
   const shared = shareGradients();
   const finished = new Map<number, ComparedRun>();
   for (const [position, { one, sparsity }] of jobs.entries()) {
@@ -187,47 +128,24 @@ export async function runCompare(
   const failed: FailedRun[] = [];
   let firstError: unknown;
   let isInterrupted = false;
-  const sources: FoundEntry[] = [...found, ...(named?.sources ?? [])];
+  const sources: FoundEntry[] = [...found, ...setting.sources];
+  const away = await spec.elsewhere?.start(
+    setting,
+    order.map((position) => jobs[position]!),
+  );
   try {
     for (const [turn, position] of order.entries()) {
-      const { one, options, solver, plan, given, sparsity } = jobs[position]!;
-      const { key = "" } = plans[position]!;
+      const { one, sparsity } = jobs[position]!;
+      const { key, stages } = plans[position]!;
       // Kept for runs of one stage only: longer ones take many gradients, and need the memory for them.
       const next = order[turn + 1];
-      const isKept = next !== undefined && plans[next]!.key === key && plans[position]!.stages === 1;
-      let wasShared = (): boolean => false;
-      const engine = first.tfjs?.engine.name;
-      const model = await openAnyModel({ ...opening, arch: first.arch, engine, onEvent: () => {} });
-      const { network } = model;
-      const own = labelled(session, `${one.entry.name} at ${sparsity}`);
+      const isKept = next !== undefined && plans[next]!.key === key && stages === 1;
       const at = { done: doneBefore + turn + 1, total: jobs.length };
       try {
-        const { before, recalibrate, after } = measurements.forCopy(model);
-        await before();
-        const isLayered = solver.scope === "layers";
-        const follow = isLayered
-          ? await followingBiases({ network, params, data, session, recalibrate })
-          : { recalibrate };
-        const { result: whole, curvature } = await pruneNetwork({
-          ...{ network, solver, sparsity, plan, params },
-          ...(follow.recalibrate ? { recalibrate: follow.recalibrate } : {}),
-          session: own,
-          onCurvature: ({ entry: curvature }) =>
-            noteUnread({ entry: one.entry, given, curvature, onEvent: own.onEvent }),
-          ...{ train: data.train, task: posed.task, curvatureOptions },
-          ...("offsets" in follow ? layerScope({}, follow) : {}),
-          findCurvature: (name) => findCurvature(name, cwd),
-          wrapEstimator: (inner) => {
-            const run = shared.forRun({ key, inner, isKept });
-            wasShared = run.wasShared;
-            return run.estimator;
-          },
-        });
-        await after();
+        const { run, curvature } = away
+          ? await away(turn)
+          : await runMethod(setting, { ...jobs[position]!, ...{ curvatureOptions, shared, key, isKept, session } });
         if (curvature) sources.push(curvature);
-        const pruned = await posed.evaluate(network);
-        const { mask: _mask, ...result } = whole;
-        const run = { solver: one.entry.name, options, sparsity, dense, pruned, result, sharesGradients: wasShared() };
         finished.set(position, run);
         await keeper?.keep(run);
         spec.onRun?.(run, at);
@@ -241,8 +159,6 @@ export async function runCompare(
         const run = { solver: one.entry.name, sparsity, code: error.code, message: error.message };
         failed.push(run);
         spec.onFailure?.(run, at);
-      } finally {
-        model.close();
       }
     }
   } finally {
@@ -269,14 +185,6 @@ export async function runCompare(
 async function isReportOf({ report, state }: Comparison, request: string): Promise<boolean> {
   if (report === undefined || !existsSync(report) || (state !== undefined && existsSync(state))) return false;
   return new TextDecoder().decode(await readFileBytes(report)).includes(request);
-}
-
-/** The session with notes that say of which run they are. */
-function labelled(session: Session, label: string): Session {
-  const { seed, kernels, signal } = session;
-  const onEvent = (event: RunEvent): void =>
-    session.onEvent(event.type === "note" ? { ...event, message: `${label}: ${event.message}` } : event);
-  return { ...session, onEvent, context: () => createRunContext({ seed, kernels, signal, onEvent }) };
 }
 
 /** Where no gradients are taken, a setting of them would change nothing. @param solver - the method whose own setting it is */

@@ -1,6 +1,6 @@
 /** What the progress line of a run says, computed from its events; drawing it is somebody else's work. */
 import type { RunEvent } from "@secateur/core";
-import { formatDuration, formatNumber } from "@secateur/report/text";
+import { formatDuration, formatNumber } from "./format.ts";
 
 /** The state of the progress line. */
 export interface ProgressLine {

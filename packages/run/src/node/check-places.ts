@@ -2,8 +2,8 @@
 import { realpathSync } from "node:fs";
 import { dataSources } from "@secateur/datasets";
 import { assertThere } from "@secateur/formats";
-import { badEnding, mapDataPaths } from "@secateur/run";
-import { outputIsInput } from "../errors.ts";
+import { badEnding, outputIsInput } from "../errors.ts";
+import { mapDataPaths } from "../recipe/data-spec.ts";
 
 /** A flag that names an output, and where that lies; undefined when it is not given. */
 export interface OutputPlace {

@@ -1,0 +1,105 @@
+/**
+ * Solvers on the same dense gradient rows of MLPNet (n = 1000 single examples, ridge 1e-4): `secateur solve` by chita, chita.iht and chita.cd as they are by default, and the active-set
+ * IHT of CHITA's authors (500 iterations, as their scripts run it). Each solve is a whole process; seconds are those of the solve alone.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createWasmKernels } from "@secateur/backends-wasm";
+import { matrix } from "@secateur/core";
+import { encodeNpy } from "@secateur/formats";
+import { networkPath, openMnist } from "../bench-network.ts";
+import { rowCount, takeRows } from "../one-shot-problem.ts";
+import { decimals, printLine, printTable, showProgress } from "../print.ts";
+import { ourCommand } from "./our-commands.ts";
+import type { Python } from "./python.ts";
+
+const sparsities = [0.5, 0.9, 0.98] as const;
+const ridge = 1e-4;
+
+interface Solved {
+  readonly seconds: number;
+  readonly objective: number;
+}
+
+/** Prints seconds and n Q of each, and how many times faster ours is. */
+export async function compareSolve(spec: {
+  folder: string;
+  runs: number;
+  python: Python;
+  clone: string | undefined;
+}): Promise<void> {
+  const { folder, runs, python, clone } = spec;
+  const place = mkdtempSync(join(tmpdir(), "secateur-bench-"));
+  try {
+    const [rows, weights] = [join(place, "rows.npy"), join(place, "weights.npy")];
+    await writeProblem({ folder, rows, weights });
+    const ours = async (solver: string, sparsity: number, threads: number): Promise<Solved> => {
+      showProgress(`${solver} at ${sparsity}, ${threads} threads`);
+      let best: Solved | undefined;
+      for (let r = 0; r < runs; r++) {
+        const args = [
+          "solve",
+          `--gradients=${rows}`,
+          `--weights=${weights}`,
+          `--sparsity=${sparsity}`,
+          `--ridge=${ridge}`,
+        ];
+        const { document } = await ourCommand([...args, `--solver=${solver}`, `--threads=${threads}`]);
+        const { solveMs, objective } = document as { solveMs: number; objective: number };
+        const found = { seconds: solveMs / 1000, objective: rowCount * objective };
+        if (!best || found.seconds < best.seconds) best = found;
+      }
+      return best!;
+    };
+    const theirs = await authors({ python, clone, rows, weights });
+    const table: (string | undefined)[][] = [];
+    for (const sparsity of sparsities) {
+      const public_ = theirs.get(sparsity);
+      const [one, two] = [await ours("chita", sparsity, 1), await ours("chita", sparsity, 2)];
+      const named = { "chita, 1 thread": one, "chita, 2 threads": two } as Record<string, Solved>;
+      for (const solver of ["chita.iht", "chita.cd"]) named[`${solver}, 1 thread`] = await ours(solver, sparsity, 1);
+      if (public_) named["the authors' active-set IHT, 1 thread"] = public_;
+      for (const [name, { seconds, objective }] of Object.entries(named)) {
+        const ratio = public_ && decimals(public_.seconds / seconds, 1);
+        table.push([name, `${sparsity}`, decimals(seconds, 2), decimals(objective, 4), ratio]);
+      }
+    }
+    printTable(["solver", "sparsity", "s", "n Q", "times faster than the authors'"], table);
+  } finally {
+    rmSync(place, { recursive: true });
+  }
+}
+
+async function writeProblem(spec: { folder: string; rows: string; weights: string }): Promise<void> {
+  const kernels = await createWasmKernels({ threads: 1 });
+  try {
+    const { train } = await openMnist();
+    const { view, weights } = await takeRows({ model: networkPath(spec.folder), train, seed: 0, kernels });
+    const dense = matrix(view.rows, view.dim, new Float32Array(view.rows * view.dim));
+    await view.columns!(
+      Uint32Array.from({ length: view.dim }, (_, j) => j),
+      dense,
+    );
+    writeFileSync(spec.rows, encodeNpy({ shape: [view.rows, view.dim], data: dense.data }));
+    writeFileSync(spec.weights, encodeNpy({ shape: [weights.length], data: weights }));
+  } finally {
+    await kernels.close();
+  }
+}
+
+async function authors(spec: {
+  python: Python;
+  clone: string | undefined;
+  rows: string;
+  weights: string;
+}): Promise<ReadonlyMap<number, Solved>> {
+  const { python, clone, rows, weights } = spec;
+  if (clone === undefined || !python.has("numpy", "numba", "sklearn")) {
+    printLine("left out: the authors' solver (give --chita CLONE, and install numpy, numba and scikit-learn)");
+    return new Map();
+  }
+  showProgress("the authors' active-set IHT");
+  const lines = await python.call(["solve", clone, rows, weights, `${ridge}`, ...sparsities.map(String)], 1);
+  return new Map((lines as unknown as readonly (Solved & { sparsity: number })[]).map((line) => [line.sparsity, line]));
+}

@@ -1,0 +1,54 @@
+/** Flags that say where the jobs of a command run, defined once for all that have some. */
+import process from "node:process";
+import { parseShard, type Shard } from "@secateur/jobs";
+import type { WorkFlags } from "@secateur/run/node";
+import { type Command, Option } from "commander";
+import { absolutePath } from "../run/absolute-path.ts";
+import type { Terminal } from "../terminal.ts";
+import { wholeParser } from "./number.ts";
+
+/** What these flags add, as commander hands them over. */
+export interface JobFlags {
+  readonly store?: string;
+  readonly workers?: number;
+  readonly queue?: string;
+  readonly shard?: Shard;
+}
+
+/** --queue and --store, of commands that serve or look at a queue too. */
+export function addQueueFlags(command: Command): void {
+  command
+    .option(
+      "--queue <url>",
+      "redis://, rediss:// (TLS) or postgres://USER:PASSWORD@HOST:PORT, with ?name=NAME for a queue of that name (default: what SECATEUR_QUEUE says)",
+    )
+    .option(
+      "--store <dir>",
+      "folder of data and results by content; with a queue all machines mount it (default: what SECATEUR_STORE says)",
+    );
+}
+
+/** --workers, --queue, --store, and --shard where `hasShards`. */
+export function addWorkFlags(command: Command, { hasShards }: { hasShards: boolean }): void {
+  command
+    .optionsGroup("Where the runs are made (results do not depend on it):")
+    .addOption(
+      new Option("--workers <n>", "threads of this process, a run in each (default: one run at a time)").argParser(
+        wholeParser("--workers", 1, 256),
+      ),
+    );
+  addQueueFlags(command);
+  if (!hasShards) return;
+  command.addOption(
+    new Option("--shard <i/n>", "make the i-th of n parts only, for secateur merge").argParser(parseShard),
+  );
+}
+
+/** The flags with absolute paths, completed by the environment. */
+export function workFlags(flags: JobFlags, terminal: Terminal): WorkFlags {
+  const { SECATEUR_QUEUE, SECATEUR_STORE } = process.env;
+  const { workers, shard, queue = SECATEUR_QUEUE || undefined, store = SECATEUR_STORE || undefined } = flags;
+  // A store that only the environment names decides nothing by itself.
+  const isAsked = [flags.store, workers, shard, queue].some((flag) => flag !== undefined);
+  return { workers, shard, queue, store: store === undefined || !isAsked ? undefined : absolutePath(terminal, store) };
+}

@@ -1,0 +1,88 @@
+/**
+ * Workers killed at random moments over a plan, and the server restarted: `node packages/jobs/bench/faults.ts [--kills 100] [--jobs 200] [--ms 300] [--workers 4]
+ * [--restarts 2] [--seed 1]`. Says whether every job has the result that it has without faults, and what the faults cost in time.
+ */
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { createRng } from "@secateur/core";
+import { findRecord, onQueue, parseQueueAddress, readResult, runPlan } from "@secateur/jobs";
+import { benchServer, benchStore, benchWorker, busyJobs } from "./bench-server.ts";
+
+const { values } = parseArgs({
+  options: {
+    kills: { type: "string", default: "100" },
+    jobs: { type: "string", default: "200" },
+    ms: { type: "string", default: "300" },
+    workers: { type: "string", default: "4" },
+    restarts: { type: "string", default: "2" },
+    seed: { type: "string", default: "1" },
+  },
+});
+const [kills, count, ms, width, restarts] = [values.kills, values.jobs, values.ms, values.workers, values.restarts].map(
+  Number,
+) as [number, number, number, number, number];
+const signal = new AbortController().signal;
+const rng = createRng(Number(values.seed));
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+const server = await benchServer("--appendonly", "yes");
+const store = await benchStore();
+const jobs = busyJobs(count, ms);
+const workers = await Promise.all(Array.from({ length: width }, () => benchWorker(server.url, store)));
+let notes = 0;
+const executor = await onQueue({
+  ...{ address: parseQueueAddress(server.url), store, cwd: process.cwd(), signal },
+  onEvent: (event) => {
+    if (event.type === "note") notes += 1;
+  },
+});
+let isOver = false;
+let [killed, restarted] = [0, 0];
+const started = performance.now();
+const done = runPlan({ jobs, store, executor, signal }).finally(() => {
+  isOver = true;
+});
+// Kills are spread over about as long as the plan takes: each costs a worker its start and a job its lock.
+while (!isOver && killed < kills) {
+  await sleep(200 + 1000 * rng.next());
+  const place = Math.floor(rng.next() * width);
+  workers[place]!.kill("SIGKILL");
+  killed += 1;
+  workers[place] = await benchWorker(server.url, store);
+  if (restarted < restarts && killed >= ((restarted + 1) * kills) / (restarts + 1)) {
+    await server.stop(restarted % 2 === 0 ? "SIGTERM" : "SIGKILL");
+    await sleep(500);
+    await server.start();
+    restarted += 1;
+    say(`${((performance.now() - started) / 1000).toFixed(1)} s: the server was restarted after ${killed} kills`);
+  }
+}
+const outcomes = await done;
+const seconds = (performance.now() - started) / 1000;
+let wrong = 0;
+for (const { id, content } of jobs) {
+  const record = await findRecord(store, id);
+  const expected = expectedOf((content.settings as { value: number }).value);
+  if (!record || (await readResult(store, id, record)) !== expected) wrong += 1;
+}
+const states = outcomes.map(({ state }) => state);
+const records = (await store.list("results")).length;
+say(
+  `${count} jobs of ${ms} ms, ${width} workers: ${killed} killed, the server restarted ${restarted} times, ${notes} notes`,
+);
+say(
+  `${states.filter((state) => state === "finished").length} finished, ${states.filter((state) => state !== "finished").length} not; ${records} results, ${wrong} wrong`,
+);
+say(`${seconds.toFixed(1)} s; computing alone on ${width} workers ${((count * ms) / width / 1000).toFixed(1)} s`);
+await executor.close();
+for (const one of workers) one.kill("SIGKILL");
+await server.stop("SIGKILL");
+process.exit(wrong === 0 && records === count ? 0 : 1);
+
+/** What the kind gives, computed here once more. */
+function expectedOf(value: number): number {
+  let sum = value;
+  for (let step = 0; step < ms; step++) sum = (sum * 1103515245 + 12345) % 2147483648;
+  return sum;
+}

@@ -1,0 +1,35 @@
+/** JSON whose bytes depend on what it says alone: keys in order, numbers that JSON lacks by name. */
+
+/** What jobs are made of. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
+
+/** The bytes of a value: keys sorted, those without a value left out, NaN and infinities as { nonFinite: "NaN" }. */
+export function encodeJson(value: Json): Uint8Array {
+  return new TextEncoder().encode(canonicalJson(value));
+}
+
+/** The same as text. */
+export function canonicalJson(value: Json): string {
+  return JSON.stringify(ordered(value));
+}
+
+/** Back from the bytes. @throws SyntaxError */
+export function decodeJson(bytes: Uint8Array): Json {
+  return JSON.parse(new TextDecoder().decode(bytes), (_key, value: unknown) => {
+    const { nonFinite } = (value ?? {}) as { nonFinite?: unknown };
+    return typeof nonFinite === "string" ? Number(nonFinite) : value;
+  }) as Json;
+}
+
+function ordered(value: Json): Json {
+  if (typeof value === "number") return Number.isFinite(value) ? value : { nonFinite: String(value) };
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(ordered);
+  const entries = Object.entries(value as { readonly [key: string]: Json | undefined });
+  return Object.fromEntries(
+    entries
+      .filter((entry): entry is [string, Json] => entry[1] !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, one]) => [key, ordered(one)]),
+  );
+}

@@ -1,0 +1,29 @@
+/** Jobs one after the other in this thread: nothing to start, and nothing that could be in two places. */
+
+import type { RunEvent } from "@secateur/core";
+import { cancelled } from "../errors.ts";
+import { type JobKinds, performJob } from "../job/perform-job.ts";
+import type { Store } from "../store/store.ts";
+import type { Executor } from "./run-plan.ts";
+
+/** An executor that runs jobs itself, one at a time, in the order in which they come. @param spec.onRunEvent - told what happens within jobs */
+export function inProcess(spec: { store: Store; kinds: JobKinds; onRunEvent?: (event: RunEvent) => void }): Executor {
+  const { store, kinds, onRunEvent = () => {} } = spec;
+  const where = "this process";
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    async submit(job, { signal, onEvent }) {
+      const handedOut = performance.now();
+      const turn = last.then(async () => {
+        if (signal.aborted) throw cancelled();
+        const waitedMs = performance.now() - handedOut;
+        onEvent({ type: "started", job, where });
+        const record = await performJob({ job, kinds, where }, { store, signal, onEvent: onRunEvent });
+        return { record, waitedMs };
+      });
+      last = turn.catch(() => {});
+      return await turn;
+    },
+    close: async () => {},
+  };
+}

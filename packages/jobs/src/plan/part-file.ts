@@ -1,0 +1,99 @@
+/** A part's results as bytes, and many parts put together in a store: what `--shard` writes and `merge` reads. */
+import { isPruneError } from "@secateur/core";
+import { notAPart, partsMissing, partsOfOtherPlans, partTwice } from "../errors.ts";
+import { decodeJson, encodeJson, type Json } from "../job/canonical-json.ts";
+import { contentJson, hashOf, type Job, type JobRecord } from "../job/job.ts";
+import { findRecord, readResult, recordName } from "../job/perform-job.ts";
+import type { Store } from "../store/store.ts";
+import { type Shard, shardText } from "./shard.ts";
+
+/** A part of a plan. */
+export interface Part {
+  /** Where it was read from, for messages. */
+  readonly path: string;
+  readonly shard: Shard;
+  /** Hash of all the plan's jobs. */
+  readonly plan: string;
+  /** What the command was asked for: whoever merges goes on from it. */
+  readonly request: Json;
+  readonly results: readonly { readonly id: string; readonly record: JobRecord; readonly result: Json }[];
+}
+
+/** Names a plan by all that its jobs are. */
+export function planHash(jobs: readonly Job[]): string {
+  return hashOf(encodeJson(jobs.map(({ content }) => contentJson(content))));
+}
+
+/**
+ * The results of a part's jobs, all of which are finished.
+ *
+ * @param spec.jobs - of the whole plan; @param spec.own - of this part
+ */
+export async function encodePart(spec: {
+  store: Store;
+  jobs: readonly Job[];
+  own: readonly Job[];
+  shard: Shard;
+  request: Json;
+}): Promise<Uint8Array> {
+  const { store, jobs, own, shard, request } = spec;
+  const results = await Promise.all(
+    own.map(async ({ id }) => {
+      const record = (await findRecord(store, id))!;
+      return { id, record, result: await readResult(store, id, record) };
+    }),
+  );
+  const content = { secateurPart: 1, shard: { ...shard }, plan: planHash(jobs), request, results };
+  return encodeJson(content as unknown as Json);
+}
+
+/** @throws ERR_PART */
+export function decodePart(bytes: Uint8Array, path: string): Part {
+  let json: Json;
+  try {
+    json = decodeJson(bytes);
+  } catch (error) {
+    if (isPruneError(error)) throw error;
+    throw notAPart(path, "it is no JSON");
+  }
+  const { secateurPart, shard, plan, results, request } = (json ?? {}) as unknown as Part & { secateurPart?: number };
+  if (typeof secateurPart === "number" && secateurPart !== 1)
+    throw notAPart(path, "another version of secateur wrote it");
+  if (secateurPart !== 1 || !shard || typeof plan !== "string" || !Array.isArray(results) || request === undefined) {
+    throw notAPart(path, "it is no part of a plan");
+  }
+  const damaged = results.find(({ record, result }) => hashOf(encodeJson(result ?? null)) !== record?.result);
+  if (damaged) throw notAPart(path, `the result of job ${String(damaged.id).slice(0, 12)} is damaged`);
+  return { path, shard, plan, request, results };
+}
+
+/** Every part of one plan once. @throws ERR_PART for what is twice, missing, or of another plan */
+export function assertWholePlan(parts: readonly Part[]): void {
+  const [first] = parts;
+  const seen = new Map<number, Part>();
+  for (const part of parts) {
+    const paths = [first!.path, part.path] as const;
+    if (part.shard.count !== first!.shard.count) {
+      throw partsOfOtherPlans(paths, `${part.shard.count} parts, not ${first!.shard.count}`);
+    }
+    if (part.plan !== first!.plan) throw partsOfOtherPlans(paths, "its jobs are others");
+    const twice = seen.get(part.shard.index);
+    if (twice) throw partTwice([twice.path, part.path], shardText(part.shard));
+    seen.set(part.shard.index, part);
+  }
+  const { count } = first!.shard;
+  const missing = Array.from({ length: count }, (_, place) => place + 1).filter((index) => !seen.has(index));
+  if (missing.length > 0)
+    throw partsMissing(
+      missing.map((index) => shardText({ index, count })),
+      count,
+    );
+}
+
+/** Puts the results of a part into a store, as if its jobs had been run there. */
+export async function storePart(store: Store, { results }: Part): Promise<void> {
+  for (const { id, record, result } of results) {
+    await store.put(encodeJson(result));
+    await store.write(recordName(id), encodeJson(record as unknown as Json));
+  }
+}

@@ -1,0 +1,71 @@
+/** The address of a queue: which server, how to get in, and the queue's name on it. */
+import { badAddress } from "../errors.ts";
+
+/** A server and a queue on it. */
+export interface QueueAddress {
+  readonly backend: "redis" | "postgres";
+  /** For people: without the password. */
+  readonly shown: string;
+  /** Of the queue on the server: letters, digits, "-", "_" and ".". */
+  readonly name: string;
+  /** What the server's client takes. */
+  readonly connection: RedisConnection | PostgresConnection;
+}
+
+/** For ioredis. */
+export interface RedisConnection {
+  readonly host: string;
+  readonly port: number;
+  readonly db: number;
+  readonly username?: string;
+  readonly password?: string;
+  /** Present for rediss:. Authorities of one's own come by NODE_EXTRA_CA_CERTS. */
+  readonly tls?: { readonly servername: string };
+}
+
+/** For node-postgres. */
+export interface PostgresConnection {
+  readonly connectionString: string;
+}
+
+const backends: Readonly<Record<string, QueueAddress["backend"]>> = {
+  "redis:": "redis",
+  "rediss:": "redis",
+  "postgres:": "postgres",
+  "postgresql:": "postgres",
+};
+
+/** Reads redis://, rediss:// (TLS), postgres:// or postgresql://, with ?name=NAME for another queue than "secateur". @throws ERR_QUEUE */
+export function parseQueueAddress(text: string): QueueAddress {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const backend = url && backends[url.protocol];
+  if (!url || !backend || url.hostname === "") throw badAddress(withoutPassword(text));
+  const name = url.searchParams.get("name") ?? "secateur";
+  const database = url.pathname.slice(1);
+  const isBad = !/^[\w.-]{1,100}$/.test(name) || (backend === "redis" ? !/^\d{0,4}$/.test(database) : database === "");
+  if (isBad) throw badAddress(withoutPassword(text));
+  url.searchParams.delete("name");
+  if (backend === "postgres") {
+    return { backend, shown: withoutPassword(text), name, connection: { connectionString: url.href } };
+  }
+  const [username, password] = [decodeURIComponent(url.username), decodeURIComponent(url.password)];
+  // An IPv6 address stands in brackets in an address, and without them anywhere else.
+  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  return {
+    ...{ backend, shown: withoutPassword(text), name },
+    connection: {
+      ...{ host, port: url.port === "" ? 6379 : Number(url.port), db: Number(database) },
+      ...(username === "" ? {} : { username }),
+      ...(password === "" ? {} : { password }),
+      ...(url.protocol === "rediss:" ? { tls: { servername: host } } : {}),
+    },
+  };
+}
+
+/** An address as it may be printed. */
+function withoutPassword(text: string): string {
+  return text.replace(/:\/\/([^@/]*)@/, (_whole, credentials: string) => {
+    const user = credentials.split(":")[0]!;
+    return `://${user}${credentials.includes(":") ? ":***" : ""}@`;
+  });
+}

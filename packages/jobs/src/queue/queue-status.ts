@@ -1,0 +1,51 @@
+/** What a queue holds and who serves it. */
+import type { Store } from "../store/store.ts";
+import { isMessage } from "./message.ts";
+import { openServer, refuseForeign } from "./open-queue.ts";
+import type { QueueAddress } from "./queue-address.ts";
+import { listWorkers, type WorkerRecord } from "./worker-record.ts";
+
+/** Jobs by state, and workers. */
+export interface QueueStatus {
+  readonly queue: string;
+  readonly store: string;
+  readonly waiting: number;
+  readonly active: number;
+  /** For other workers, or for another try. */
+  readonly delayed: number;
+  readonly failed: number;
+  /** Of the jobs that failed in the last hour, newest first, at most ten. */
+  readonly failures: readonly { readonly label: string; readonly reason: string }[];
+  readonly workers: readonly WorkerRecord[];
+}
+
+/** Looks at a queue; changes nothing. @throws ERR_QUEUE */
+export async function queueStatus(spec: { address: QueueAddress; store: Store; cwd: string }): Promise<QueueStatus> {
+  const { address, store, cwd } = spec;
+  const server = await openServer({ address, cwd, onLost: () => {} });
+  const queue = server.queue();
+  try {
+    await refuseForeign(queue, address);
+    const counts = await queue.getJobCounts("waiting", "prioritized", "active", "delayed", "failed");
+    const failed = (await queue.getJobs(["failed"], 0, 9)).filter((job) => isMessage(job.name, job.data));
+    return {
+      ...{ queue: address.shown, store: store.place },
+      waiting: (counts["waiting"] ?? 0) + (counts["prioritized"] ?? 0),
+      ...{ active: counts["active"] ?? 0, delayed: counts["delayed"] ?? 0, failed: counts["failed"] ?? 0 },
+      failures: failed.map(({ data, failedReason }) => ({ label: data.label, reason: messageOf(failedReason) })),
+      workers: (await listWorkers(store)).filter((one) => one.queue === address.shown),
+    };
+  } finally {
+    await queue.close();
+  }
+}
+
+function messageOf(reason: string): string {
+  try {
+    const { message } = JSON.parse(reason) as { message?: unknown };
+    if (typeof message === "string") return message;
+  } catch {
+    // The queue's own words.
+  }
+  return reason;
+}

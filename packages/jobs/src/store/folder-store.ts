@@ -1,0 +1,168 @@
+/** A store in a folder, which may be on a disk that many machines mount. */
+import { createHash, randomUUID } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { isPruneError } from "@secateur/core";
+import { badName, blobDamaged, blobMissing, notAStore, storeFailed } from "../errors.ts";
+import { encodeJson } from "../job/canonical-json.ts";
+import { type Hash, hashOf } from "../job/job.ts";
+import type { Store } from "./store.ts";
+import { explainWrite, writeWhole } from "./write-whole.ts";
+
+/** Says that a folder is a store, and which. */
+const marker = "secateur-store.json";
+
+/**
+ * Opens the store in a folder, or makes one where the folder is new or empty.
+ *
+ * @param place - absolute path
+ * @throws ERR_STORE for a folder of other files, or one that cannot be written
+ */
+export async function openFolderStore(place: string): Promise<Store> {
+  const id = await storeId(place);
+  const checked = new Set<Hash>();
+  const blob = (hash: Hash): string => join(place, "blobs", hash.slice(0, 2), hash);
+  const keep = async (hash: Hash, fill: (temporary: string) => Promise<void>): Promise<Hash> => {
+    if (!(await isThere(blob(hash)))) await writeWhole({ path: blob(hash), place, fill });
+    return hash;
+  };
+  const refuse = async (hash: Hash): Promise<never> => {
+    // Whoever puts the same bytes again must not find these in their place.
+    await rename(blob(hash), join(place, "blobs", hash.slice(0, 2), `damaged-${hash}`)).catch(() => {});
+    throw blobDamaged(place, hash);
+  };
+  return {
+    ...{ place, id },
+    put: (bytes) => keep(hashOf(bytes), (temporary) => writeFile(temporary, bytes, { flag: "wx" })),
+    putFile: async (path) => keep(await hashFile(path), (temporary) => copyFile(path, temporary)),
+    async get(hash) {
+      const bytes = await readOrNothing(blob(hash), place);
+      if (bytes === undefined) throw blobMissing(place, hash);
+      return hashOf(bytes) === hash ? bytes : await refuse(hash);
+    },
+    async view(files) {
+      for (const hash of Object.values(files)) {
+        if (checked.has(hash)) continue;
+        if (!(await isThere(blob(hash)))) throw blobMissing(place, hash);
+        if ((await hashFile(blob(hash))) !== hash) await refuse(hash);
+        checked.add(hash);
+      }
+      return await linkedFolder(place, files, blob);
+    },
+    write: (name, record) =>
+      writeWhole({ path: join(place, name), place, fill: (temporary) => writeFile(temporary, record, { flag: "wx" }) }),
+    read: (name) => readOrNothing(join(place, name), place),
+    async list(folder) {
+      const names = await readdir(join(place, folder)).catch(() => []);
+      const whole = names.filter((name) => !name.startsWith("tmp-"));
+      // Ages by one clock, that of the disk: clocks of machines differ.
+      const now = whole.length === 0 ? 0 : await diskTime(place);
+      const found = await Promise.all(
+        whole.map(async (name) => {
+          const file = await stat(join(place, folder, name)).catch(() => undefined);
+          return file ? [{ name: `${folder}/${name}`, ageMs: Math.max(0, now - file.mtimeMs) }] : [];
+        }),
+      );
+      return found.flat();
+    },
+    remove: (name) => rm(join(place, name), { force: true }),
+  };
+}
+
+/** The id in the folder's marker; of two processes that make one at the same time, one wins. */
+async function storeId(place: string): Promise<string> {
+  try {
+    const path = join(place, marker);
+    const found = await readOrNothing(path, place);
+    if (found !== undefined) return readMarker(found, place);
+    const others = await readdir(place).catch(() => []);
+    if (others.some((name) => !name.startsWith("tmp-"))) {
+      // Another process may have made it since.
+      const again = await readOrNothing(path, place);
+      if (again === undefined) throw notAStore(place);
+      return readMarker(again, place);
+    }
+    await mkdir(place, { recursive: true });
+    const temporary = join(place, `tmp-${randomUUID()}`);
+    await writeFile(temporary, `${JSON.stringify({ secateurStore: 1, id: randomUUID() })}\n`, { flag: "wx" });
+    await link(temporary, path).catch(() => {});
+    await rm(temporary);
+    return readMarker((await readOrNothing(path, place)) ?? new Uint8Array(0), place);
+  } catch (error) {
+    throw isPruneError(error) ? error : storeFailed({ place, what: "made", cause: error });
+  }
+}
+
+function readMarker(bytes: Uint8Array, place: string): string {
+  try {
+    const { secateurStore, id } = JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;
+    if (secateurStore === 1 && typeof id === "string") return id;
+  } catch {
+    // Said below.
+  }
+  throw notAStore(place);
+}
+
+async function readOrNothing(path: string, place: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw storeFailed({ place, what: "read", cause: error });
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}
+
+async function hashFile(path: string): Promise<Hash> {
+  const hash = createHash("sha256");
+  for await (const piece of createReadStream(path)) hash.update(piece as Uint8Array);
+  return hash.digest("hex");
+}
+
+/** A folder of links to blobs, named by what is in it: made once, by renaming the whole folder. */
+async function linkedFolder(
+  place: string,
+  files: Readonly<Record<string, Hash>>,
+  blob: (hash: Hash) => string,
+): Promise<string> {
+  const folder = join(place, "views", hashOf(encodeJson(files)));
+  if (await isThere(folder)) return folder;
+  const temporary = join(place, "views", `tmp-${randomUUID()}`);
+  try {
+    for (const [name, hash] of Object.entries(files)) {
+      // Names come from other machines, and must not lead out of the folder.
+      const parts = name.split("/");
+      if (parts.some((part) => part === "" || part === "." || part === ".." || /[\\:\0]/.test(part)))
+        throw badName(name);
+      const path = join(temporary, ...parts);
+      await mkdir(dirname(path), { recursive: true });
+      // Some disks have no hard links.
+      await link(blob(hash), path).catch(() => copyFile(blob(hash), path));
+    }
+    await mkdir(temporary, { recursive: true });
+    await rename(temporary, folder).catch(async (error) => {
+      if (!(await isThere(folder))) throw error; // else another process made it
+    });
+    return folder;
+  } catch (error) {
+    throw isPruneError(error) ? error : explainWrite(place, error);
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+/** What the disk that holds a folder says the time is. */
+async function diskTime(place: string): Promise<number> {
+  const path = join(place, `tmp-${randomUUID()}`);
+  try {
+    await writeFile(path, "");
+    return (await stat(path)).mtimeMs;
+  } finally {
+    await rm(path, { force: true });
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * Files of a store appear whole or not at all: written under another name beside their own, then renamed. They are not flushed to the disk, which would
+ * take longer than most jobs: what a power cut leaves of one is found by its hash when it is read, and is made again.
+ */
+import { randomUUID } from "node:crypto";
+import { mkdir, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { storeFailed, storeFull } from "../errors.ts";
+
+/**
+ * Writes by `fill` and moves into place. A process that is killed leaves a file "tmp-..." at most, which nobody reads.
+ *
+ * @param spec.place - of the store, for messages
+ * @throws ERR_STORE_FULL, ERR_STORE
+ */
+export async function writeWhole(spec: {
+  path: string;
+  place: string;
+  fill: (temporary: string) => Promise<void>;
+}): Promise<void> {
+  const { path, place, fill } = spec;
+  const temporary = join(dirname(path), `tmp-${randomUUID()}`);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await fill(temporary);
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw explainWrite(place, error);
+  }
+}
+
+/** What a failure to write means. */
+export function explainWrite(place: string, error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === "ENOSPC" || code === "EDQUOT") return storeFull(place, error);
+  return code === undefined ? error : storeFailed({ place, what: "written", cause: error });
+}

@@ -1,0 +1,23 @@
+/** What a pool and its threads say to each other. A thread is told hashes and names, never code. */
+import type { Fault, RunEvent } from "@secateur/core";
+import type { JobRecord } from "../job/job.ts";
+
+/** To a thread. */
+export type ToThread =
+  | { readonly type: "run"; readonly id: string; readonly label: string; readonly where: string }
+  | { readonly type: "abort" };
+
+/** An error as data: threads copy messages, and would lose its code. */
+export interface ErrorData {
+  readonly code: string;
+  readonly message: string;
+  readonly fault: Fault;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** From a thread. */
+export type FromThread =
+  | { readonly type: "ready" }
+  | { readonly type: "event"; readonly event: RunEvent }
+  | { readonly type: "done"; readonly record: JobRecord }
+  | { readonly type: "failed"; readonly error: ErrorData };

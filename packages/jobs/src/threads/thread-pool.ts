@@ -1,0 +1,124 @@
+/**
+ * Threads that run jobs, each with memory and kernels of its own. The thread that hands jobs out stays free: it renews a queue's locks, hears
+ * signals and watches memory while others compute.
+ */
+import { Worker } from "node:worker_threads";
+import type { RunEvent } from "@secateur/core";
+import { cancelled, threadDied } from "../errors.ts";
+import type { Job, JobRecord } from "../job/job.ts";
+import { errorFrom } from "./error-data.ts";
+import type { FromThread, ToThread } from "./messages.ts";
+
+/** After an abort a job has so long to come to a safe point; then its thread is ended. */
+const graceMs = 20_000;
+
+/** Runs jobs in threads. */
+export interface ThreadPool {
+  readonly size: number;
+  /**
+   * Runs a job whose content is in the store, as soon as a thread is free.
+   *
+   * @param around.onStart - called when a thread begins it
+   * @throws what the job throws; ERR_JOB_THREAD where its thread ends; ERR_ABORTED
+   */
+  run(
+    job: Pick<Job, "id" | "label">,
+    around: {
+      readonly where: (thread: number) => string;
+      readonly signal: AbortSignal;
+      readonly onStart: (where: string) => void;
+      readonly onEvent: (event: RunEvent) => void;
+    },
+  ): Promise<JobRecord>;
+  /** Ends the thread of every running job, which throws the error; the next job gets a new one. */
+  kill(error: (label: string) => Error): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface Thread {
+  readonly place: number;
+  readonly worker: Worker;
+  /** Of the job that runs, if one does. */
+  end: ((outcome: { record: JobRecord } | { error: unknown }) => void) | undefined;
+  onEvent: (event: RunEvent) => void;
+  label: string;
+}
+
+/**
+ * Starts no thread until there is a job for it.
+ *
+ * @param spec.entry - the file that calls `serveJobs`
+ * @param spec.store - place of the store that all threads open
+ */
+export function threadPool(spec: { entry: URL; size: number; store: string }): ThreadPool {
+  const { entry, size, store } = spec;
+  const threads: (Thread | undefined)[] = Array.from({ length: size }, () => undefined);
+  const waiting: (() => void)[] = [];
+  const free = new Set(threads.keys());
+  const start = (place: number): Thread => {
+    const worker = new Worker(entry, { workerData: { place: store } });
+    const thread: Thread = { place, worker, end: undefined, onEvent: () => {}, label: "" };
+    const lose = (reason: string): void => {
+      if (threads[place] === thread) threads[place] = undefined;
+      thread.end?.({ error: threadDied(thread.label, reason) });
+    };
+    worker.on("message", (message: FromThread) => {
+      if (message.type === "event") thread.onEvent(message.event);
+      else if (message.type === "done") thread.end?.({ record: message.record });
+      else if (message.type === "failed") thread.end?.({ error: errorFrom(message.error) });
+    });
+    worker.on("error", (error) => lose(error instanceof Error ? error.message : String(error)));
+    worker.on("exit", (code) => lose(`exit code ${code}`));
+    threads[place] = thread;
+    return thread;
+  };
+  const take = async (signal: AbortSignal): Promise<number> => {
+    while (free.size === 0) await new Promise<void>((resolve) => waiting.push(resolve));
+    if (signal.aborted) {
+      waiting.shift()?.();
+      throw cancelled();
+    }
+    const [place] = free;
+    free.delete(place!);
+    return place!;
+  };
+  return {
+    size,
+    async run({ id, label }, { where, signal, onStart, onEvent }) {
+      const place = await take(signal);
+      const thread = threads[place] ?? start(place);
+      let timer: NodeJS.Timeout | undefined;
+      const abort = (): void => {
+        thread.worker.postMessage({ type: "abort" } satisfies ToThread);
+        timer = setTimeout(() => {
+          thread.end?.({ error: cancelled() });
+          void thread.worker.terminate();
+        }, graceMs);
+      };
+      signal.addEventListener("abort", abort, { once: true });
+      try {
+        return await new Promise<JobRecord>((resolve, reject) => {
+          thread.end = (outcome) => ("record" in outcome ? resolve(outcome.record) : reject(outcome.error));
+          thread.onEvent = onEvent;
+          thread.label = label;
+          onStart(where(place));
+          thread.worker.postMessage({ type: "run", id, label, where: where(place) } satisfies ToThread);
+        });
+      } finally {
+        thread.end = undefined;
+        clearTimeout(timer);
+        signal.removeEventListener("abort", abort);
+        free.add(place);
+        waiting.shift()?.();
+      }
+    },
+    async kill(error) {
+      const running = threads.filter((thread) => thread?.end !== undefined);
+      for (const thread of running) thread!.end!({ error: error(thread!.label) });
+      await Promise.all(running.map((thread) => thread!.worker.terminate()));
+    },
+    async close() {
+      await Promise.all(threads.map((thread) => thread?.worker.terminate()));
+    },
+  };
+}

@@ -1,0 +1,109 @@
+/** A model and data as blobs: which files they are made of, and the same again as a folder on another machine. */
+import { existsSync } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, join, relative, sep } from "node:path";
+import { readModelFiles } from "@secateur/backends-tfjs";
+import { onnxTensors, outlineOnnx, readFileBytes } from "@secateur/formats";
+import { decodeJson, encodeJson, type Hash, type Store } from "@secateur/jobs";
+import { dataNotPortable } from "../../errors.ts";
+import { mapDataPaths } from "../../recipe/data-spec.ts";
+import { dataPaths } from "../check-places.ts";
+import type { SettingSpec } from "../compare/compared-setting.ts";
+import { isOnnxModel } from "../large/is-onnx-model.ts";
+import { isTfjsModel } from "../open/open-tfjs.ts";
+
+/** Files by content, and how a call names them. */
+export interface PortableInputs {
+  /** Of the list of files by name, as JSON. */
+  readonly files: Hash;
+  /** Names within the list, as MODEL, DATA and --preprocess have them. */
+  readonly model: string;
+  readonly data: string;
+  readonly preprocess?: string;
+}
+
+/**
+ * Puts all files that a model and its data are made of into a store: external weights, shards and model cards too.
+ *
+ * @throws ERR_USAGE for data that are a program; what reading the model's files throws
+ */
+export async function storeInputs(
+  store: Store,
+  spec: Pick<SettingSpec, "path" | "data" | "preprocess">,
+): Promise<PortableInputs> {
+  const { path, data, preprocess } = spec;
+  if (data.startsWith("module:")) throw dataNotPortable(data);
+  const files: Record<string, Hash> = {};
+  const folder = dirname(path);
+  // Cards for JavaScript have their model in a folder "onnx", and what describes it above.
+  const root = basename(folder) === "onnx" ? dirname(folder) : folder;
+  const named = (file: string): string => relative(root, file).split(sep).join("/");
+  for (const file of await modelFiles(path)) files[`model/${named(file)}`] = await store.putFile(file);
+  for (const [place, one] of dataPaths(data).entries()) {
+    for (const file of await filesBelow(one)) {
+      const name = [basename(one), ...relative(one, file).split(sep)].filter((part) => part !== "").join("/");
+      files[`data/${place}/${name}`] = await store.putFile(file);
+    }
+  }
+  let place = 0;
+  const portable = mapDataPaths(data, (one) => `data/${place++}/${basename(one)}`);
+  const isFile = preprocess !== undefined && existsSync(preprocess);
+  if (isFile) files["preprocess/preprocessor_config.json"] = await store.putFile(preprocess);
+  return {
+    files: await store.put(encodeJson(files)),
+    model: `model/${named(path)}`,
+    data: portable,
+    ...(preprocess === undefined ? {} : { preprocess: isFile ? "preprocess/preprocessor_config.json" : preprocess }),
+  };
+}
+
+/** The same files in a folder here. @returns paths and texts as a call on this machine would have them */
+export async function viewInputs(
+  store: Store,
+  { files, model, data, preprocess }: PortableInputs,
+): Promise<Pick<SettingSpec, "path" | "data" | "preprocess">> {
+  const folder = await store.view(decodeJson(await store.get(files)) as Readonly<Record<string, Hash>>);
+  const isFile = preprocess?.startsWith("preprocess/") === true;
+  return {
+    path: join(folder, model),
+    data: mapDataPaths(data, (one) => join(folder, one)),
+    ...(preprocess === undefined ? {} : { preprocess: isFile ? join(folder, preprocess) : preprocess }),
+  };
+}
+
+/** Absolute paths of everything that opening a model reads. */
+async function modelFiles(path: string): Promise<readonly string[]> {
+  const folder = dirname(path);
+  const found = new Set([path]);
+  if (await isTfjsModel(path)) {
+    await readModelFiles({
+      source: path,
+      async read(name) {
+        const file = name === "" ? path : join(folder, name);
+        found.add(file);
+        return await readFileBytes(file);
+      },
+    });
+  } else if (await isOnnxModel(path)) {
+    const { model } = await outlineOnnx(path);
+    for (const tensor of onnxTensors(model.graph)) {
+      if ("opaque" in tensor && tensor.distant) found.add(join(folder, tensor.distant.location));
+    }
+  }
+  for (const one of basename(folder) === "onnx" ? [folder, dirname(folder)] : [folder]) {
+    for (const card of ["preprocessor_config.json", "config.json"]) {
+      if (existsSync(join(one, card))) found.add(join(one, card));
+    }
+  }
+  return [...found];
+}
+
+/** The file itself, or all files in a folder and those below it, in order. */
+async function filesBelow(path: string): Promise<readonly string[]> {
+  if (!(await stat(path)).isDirectory()) return [path];
+  const entries = await readdir(path, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+}

@@ -1,0 +1,8 @@
+import type { JobKinds } from "@secateur/jobs";
+import type { JobHost } from "./job-host.ts";
+import { pruneKind, pruneKindName } from "./prune-kind.ts";
+
+/** What jobs can do: functions of this program, which a message names and never brings. */
+export function jobKinds(host: JobHost): JobKinds {
+  return { [pruneKindName]: pruneKind(host) };
+}

@@ -1,0 +1,92 @@
+/** `secateur worker` and `secateur status`: who serves a queue, and what is in it. */
+import {
+  openStore,
+  parseQueueAddress,
+  type QueueStatus,
+  queueStatus,
+  serveQueue,
+  type WorkerEvent,
+} from "@secateur/jobs";
+import { formatBytes, formatTable } from "@secateur/report/text";
+import { badUsage } from "../../errors.ts";
+import { workerPackages } from "./job-packages.ts";
+import { threadEntry } from "./work-place.ts";
+
+/** Which queue, and the store beside it. */
+interface QueuePlace {
+  readonly queue?: string | undefined;
+  /** Absolute. */
+  readonly store?: string | undefined;
+  readonly cwd: string;
+}
+
+/** How a worker is run. */
+export interface WorkerSettings extends QueuePlace {
+  /** Jobs at a time. */
+  readonly jobs: number;
+  readonly memoryBytes?: number | undefined;
+  /** Ends after so many seconds without a job; default: never. */
+  readonly idleSeconds?: number | undefined;
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: WorkerEvent) => void;
+}
+
+/** Serves a queue until the signal. @throws ERR_USAGE, ERR_QUEUE, ERR_STORE, ERR_STORE_NOT_SHARED */
+export async function runWorker(settings: WorkerSettings): Promise<{ done: number; failed: number }> {
+  const { cwd, jobs, memoryBytes, idleSeconds, signal, onEvent } = settings;
+  const { address, store } = placeOf(settings);
+  return await serveQueue({
+    ...{ address, store: await openStore(store), entry: threadEntry, threads: jobs, memoryBytes, cwd, signal, onEvent },
+    idleMs: idleSeconds === undefined ? undefined : 1000 * idleSeconds,
+    packages: await workerPackages(cwd),
+  });
+}
+
+/** Looks at a queue. @throws ERR_USAGE, ERR_QUEUE, ERR_STORE */
+export async function runStatus(place: QueuePlace): Promise<QueueStatus> {
+  const { address, store } = placeOf(place);
+  return await queueStatus({ address, store: await openStore(store), cwd: place.cwd });
+}
+
+/** What `secateur status` prints for people. */
+export function statusText({ queue, waiting, active, delayed, failed, failures, workers }: QueueStatus): string {
+  const counts = `${queue}: ${waiting} jobs waiting, ${active} running, ${delayed} put off, ${failed} failed in the last hour\n`;
+  const reasons = failures.map(({ label, reason }) => `  ${label}: ${reason}\n`).join("");
+  const table = formatTable(
+    [{ title: "worker" }, { title: "done" }, { title: "memory" }, { title: "runs now", wrap: 60 }],
+    workers.map((one) => [one.where, String(one.done), formatBytes(one.memoryBytes), one.running.join(", ")]),
+  );
+  return `${counts}${reasons}${workers.length === 0 ? "no workers\n" : table}`;
+}
+
+/** What a worker's event is for people. */
+export function workerText(event: WorkerEvent): string {
+  switch (event.type) {
+    case "ready":
+      return `${event.where}: ready`;
+    case "started":
+    case "finished":
+      return `${event.type} ${event.label}`;
+    case "back":
+      return `given back ${event.label}`;
+    case "failed":
+      return `failed ${event.label}: ${event.message}`;
+    case "left":
+      return `left ${event.label} to other workers: ${event.reason}`;
+    case "lost":
+      return `the connection to the queue was lost (${event.reason}); it is tried again`;
+    default:
+      return event satisfies never;
+  }
+}
+
+function placeOf({ queue, store }: QueuePlace): { address: ReturnType<typeof parseQueueAddress>; store: string } {
+  if (queue === undefined) {
+    throw badUsage(
+      "--queue is missing; give the address of the queue, such as redis://HOST:6379, or set SECATEUR_QUEUE",
+    );
+  }
+  if (store === undefined)
+    throw badUsage("--store is missing; give the folder that submitters and workers share, or set SECATEUR_STORE");
+  return { address: parseQueueAddress(queue), store };
+}

@@ -1,0 +1,99 @@
+/** Where the jobs of a command are run, from its flags: in this process, in threads of it, or on a queue. */
+import {
+  type Executor,
+  inProcess,
+  inThreads,
+  type JobEvent,
+  onQueue,
+  openStore,
+  parseQueueAddress,
+  type Shard,
+  type Store,
+} from "@secateur/jobs";
+import { badUsage } from "../../errors.ts";
+import type { Session } from "../../session.ts";
+import { type JobHost, jobHost } from "./job-host.ts";
+import { jobKinds } from "./job-kinds.ts";
+
+/** What --store, --workers, --queue and --shard say. */
+export interface WorkFlags {
+  /** Absolute path of the store. */
+  readonly store?: string | undefined;
+  /** Threads; 1: this process itself. */
+  readonly workers?: number | undefined;
+  /** Address of a queue. */
+  readonly queue?: string | undefined;
+  readonly shard?: Shard | undefined;
+}
+
+/** A store and what runs jobs beside it. */
+export interface WorkPlace {
+  readonly store: Store;
+  readonly executor: Executor;
+  /** Of jobs that run in this very thread; absent where they run elsewhere. */
+  readonly host?: JobHost;
+  readonly shard?: Shard;
+  close(): Promise<void>;
+}
+
+/** The file that threads start: beside this one, compiled or not. */
+export const threadEntry: URL = new URL(
+  import.meta.url.endsWith(".ts") ? "./job-thread.ts" : "./job-thread.js",
+  import.meta.url,
+);
+
+/** Whether a command's work goes through a store at all. */
+export function asksForJobs({ store, workers, queue, shard }: WorkFlags): boolean {
+  return [store, workers, queue, shard].some((flag) => flag !== undefined);
+}
+
+/**
+ * Opens the store and the executor.
+ *
+ * @param spec.fallback - absolute path of the store where none is named
+ * @throws ERR_USAGE for flags that contradict each other; ERR_STORE, ERR_QUEUE, ERR_STORE_NOT_SHARED
+ */
+export async function openWorkPlace(spec: {
+  flags: WorkFlags;
+  fallback: string;
+  cwd: string;
+  session: Session;
+  onEvent: (event: JobEvent) => void;
+}): Promise<WorkPlace> {
+  const { flags, cwd, session, onEvent } = spec;
+  const { queue, workers, shard } = flags;
+  refuseContradictions(flags);
+  const address = queue === undefined ? undefined : parseQueueAddress(queue);
+  const store = await openStore(flags.store ?? spec.fallback);
+  const onRunEvent = session.onEvent;
+  if (address) {
+    const executor = await onQueue({ address, store, cwd, signal: session.signal, onEvent });
+    return { store, executor, close: () => executor.close() };
+  }
+  const part = shard ? { shard } : {};
+  if (workers !== undefined && workers > 1) {
+    const executor = inThreads({ store, entry: threadEntry, threads: workers, onRunEvent });
+    return { store, executor, ...part, close: () => executor.close() };
+  }
+  const host = jobHost({ cwd, session });
+  const executor = inProcess({ store, kinds: jobKinds(host), onRunEvent });
+  return { store, executor, host, ...part, close: () => host.close() };
+}
+
+function refuseContradictions({ queue, workers, shard, store }: WorkFlags): void {
+  if (queue === undefined) return;
+  const [other] = [workers !== undefined ? "--workers" : "", shard ? "--shard" : ""].filter((flag) => flag !== "");
+  if (other) {
+    throw badUsage(
+      `${other} and --queue both say where jobs run; give one of them (SECATEUR_QUEUE counts as --queue)`,
+      {
+        other,
+      },
+    );
+  }
+  if (store === undefined) {
+    throw badUsage(
+      "--queue needs --store: a folder that this machine and all workers see, through which data and results go",
+    );
+  }
+}
