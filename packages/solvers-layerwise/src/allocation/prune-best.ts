@@ -30,9 +30,13 @@ export async function pruneBest(
   const survey = ctx.now() - begun;
   const dense = await readAll(model, params);
   const curvature = kept.replay() ?? request.curvature;
-  // What follows from the weights is as it is fitted with each layer: measuring it anew would be another pass for every rule.
-  const { recalibrate: _, ...others } = request;
-  const draft: SampledRequest = { ...others, curvature, inputs: "parallel", solver: solver.draft ?? solver };
+  // Biases alone are near enough as they are fitted with each layer; statistics are judged as they will be measured.
+  const { recalibrate, ...others } = request;
+  const following = recalibrate && fitted.fits !== "biases" ? { recalibrate } : {};
+  const draft: SampledRequest = {
+    ...{ ...others, ...following },
+    ...{ curvature, inputs: "parallel", solver: solver.draft ?? solver },
+  };
   const errors: Record<string, number> = {};
   let best: { readonly rule: LayerAllocation; readonly keeps: readonly number[]; readonly error: number } | undefined;
   for (const rule of tried) {
@@ -43,6 +47,7 @@ export async function pruneBest(
     if (!best || error < best.error) best = { rule, keeps, error };
     await writeAll(model, dense);
     await fitted.restore();
+    await following.recalibrate?.(quiet);
   }
   const choice = ctx.now() - begun - survey;
   const { rule, keeps } = best!;

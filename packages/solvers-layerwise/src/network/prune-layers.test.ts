@@ -251,6 +251,23 @@ test("a budget of rows that is spent on rows without weights is said", async () 
   ]);
 });
 
+test("a pattern that does not divide the inputs of a row keeps its share of the rest, and says so once", async () => {
+  const model = createNetwork(chain, { seed: 5, dtype: "f64" });
+  const notes: string[] = [];
+  const ctx = createRunContext({ onEvent: (event) => event.type === "note" && notes.push(event.message) });
+  const request = { model, data: someData(chain), solver: obc(), curvature: activations(), sparsity: 0 };
+  await pruneLayers({ ...request, pattern: { keep: 2, of: 5 } }, ctx);
+  // Rows of 12, 10 and 8 inputs.
+  expect(notes.filter((message) => message.includes("no multiple"))).toEqual([
+    "fc1.weight: its 12 inputs are no multiple of 5; of the last 2 of a row 2 stay",
+    "fc3.weight: its 8 inputs are no multiple of 5; of the last 3 of a row 2 stay",
+  ]);
+  const last = [...model.weights.get("fc3.weight")!.data].slice(0, 8);
+  expect([countZeros(Float64Array.from(last.slice(0, 5))), countZeros(Float64Array.from(last.slice(5)))]).toEqual([
+    3, 1,
+  ]);
+});
+
 test("holding out as many examples as there are is refused before anything is pruned", async () => {
   const model = createNetwork(chain, { seed: 5, dtype: "f64" });
   const before = weightsOf(model);

@@ -68,6 +68,7 @@ export async function pruneOnce(
         (pattern
           ? keepOfEvery({ count, cols: w.cols, ...pattern })
           : keepCount({ count, keep: keeps!(count, eligible), kernels: ctx.kernels }));
+      if (pattern) noteShortGroups(target.param, { cols: w.cols, ...pattern }, ctx);
       const units = told?.units ?? weightUnits(count);
       const constraint = mayStay ? withoutRegrowth(budget, unitMask(units, mayStay)) : budget;
       const u = request.dense ? await readRows(request.dense, target) : w;
@@ -106,6 +107,18 @@ export async function pruneOnce(
     allocation: rule,
     partsMs: { inputs: outer.now() - begun - solve, solve },
   };
+}
+
+/** Says where the inputs of a row are no whole number of groups. */
+function noteShortGroups(
+  param: string,
+  { cols, keep, of }: { cols: number; keep: number; of: number },
+  ctx: RunContext,
+): void {
+  const rest = cols % of;
+  if (rest === 0) return;
+  const message = `${param}: its ${cols} inputs are no multiple of ${of}; of the last ${rest} of a row ${Math.min(keep, rest)} stay`;
+  ctx.report({ type: "note", level: "info", code: "pattern-rest", message });
 }
 
 /** Says where groups of weights go that held nothing before: a budget of whole groups is spent on them first. */
