@@ -226,8 +226,10 @@ test("'auto' takes inputs twice, once to decide by drafts and once to solve, and
     };
     const before = weightsOf(model);
     const request = { model, data: someData(chain), solver, curvature, sparsity: 0.7, match: "own" } as const;
-    await pruneLayers(request, createRunContext());
+    const found = await pruneLayers(request, createRunContext());
     expect(calls).toEqual({ estimate: passes, solve: 3, draft: 6 });
+    const { uniform, global } = found.heldOutError!;
+    expect(found.allocation).toBe(uniform! <= global! ? "uniform" : "global");
     expect(weightsOf(model)).not.toEqual(before);
   }
 });

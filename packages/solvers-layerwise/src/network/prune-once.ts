@@ -8,6 +8,7 @@ import {
   keepCount,
   keepOfEvery,
   type LayerCurvature,
+  type Mask,
   type Mat,
   type Problem,
   type PrunedLayer,
@@ -77,7 +78,7 @@ export async function pruneOnce(
       const started = ctx.now();
       const solution = await solver.solve(problem, ctx);
       await checkSolution(problem, solution, solver.name ?? "the solver");
-      noteEmptyUnits(problem, solution, ctx);
+      noteEmptyUnits(problem, { solution, may: mayStay && unitMask(units, mayStay) }, ctx);
       await writeRows(model, target, solution.w);
       await fitted.fit({ target, layer: given, w, u, found: solution.w });
       const { param: name, firstRow } = target;
@@ -122,9 +123,14 @@ function noteShortGroups(
 }
 
 /** Says where groups of weights go that held nothing before: a budget of whole groups is spent on them first. */
-function noteEmptyUnits({ id, units, w }: Problem, { mask }: Solution, ctx: RunContext): void {
+function noteEmptyUnits(
+  { id, units, w }: Problem,
+  { solution, may }: { solution: Solution; may: Mask | undefined },
+  ctx: RunContext,
+): void {
   if (units.perWeight) return;
-  const gone = Array.from(mask.keys()).filter((unit) => mask[unit] === 0);
+  // What an earlier stage took is not spent again.
+  const gone = Array.from(solution.mask.keys()).filter((unit) => solution.mask[unit] === 0 && may?.[unit] !== 0);
   const empty = gone.filter((unit) => units.indices(unit).every((i) => w.data[i] === 0)).length;
   if (empty === 0) return;
   const message = `${id}: ${empty} of the ${gone.length} groups of weights that go were all zeros before; a higher sparsity takes more of the others`;
