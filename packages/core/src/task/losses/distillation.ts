@@ -121,28 +121,31 @@ function divergence(spec: {
   const p = softmaxRows(scores, classes, temperature);
   const q = softmaxRows(teacher, classes, temperature);
   let sum = 0;
-  for (let i = 0; i < p.length; i++) {
-    const [wanted, found] = [q[i]!, p[i]!];
-    if (slope) slope[i] = temperature * (found - wanted);
-    // NaN must not be skipped: it is how damaged outputs are noticed.
-    if (!(wanted <= 0))
-      sum += wanted * (found === 0 ? Math.log(wanted) - logProbability(spec, i) : Math.log(wanted / found));
-    else if (Number.isNaN(found)) sum = Number.NaN;
+  for (let start = 0; start < p.length; start += classes) {
+    let offset: number | undefined;
+    for (let i = start; i < start + classes; i++) {
+      const [wanted, found] = [q[i]!, p[i]!];
+      if (slope) slope[i] = temperature * (found - wanted);
+      // NaN must not be skipped: it is how damaged outputs are noticed.
+      if (wanted <= 0) {
+        if (Number.isNaN(found)) sum = Number.NaN;
+      } else if (found === 0) {
+        // Too small to be told from 0: an output that is far off costs much, and not infinitely much. Taken once a row, since many may be.
+        offset ??= logOfSum(scores.subarray(start, start + classes), temperature);
+        sum += wanted * (Math.log(wanted) - (scores[i]! / temperature - offset));
+      } else sum += wanted * Math.log(wanted / found);
+    }
   }
   return temperature ** 2 * sum;
 }
 
-/** log p of one score, where p itself is too small to be told from 0: an output that is far off costs much, and not infinitely much. */
-function logProbability(
-  { scores, classes, temperature }: { scores: Vec; classes: number; temperature: number },
-  i: number,
-): number {
-  const start = i - (i % classes);
+/** log of the sum of exp(scores / temperature), which may be larger than any number. */
+function logOfSum(scores: Vec, temperature: number): number {
   let most = Number.NEGATIVE_INFINITY;
-  for (let c = start; c < start + classes; c++) most = Math.max(most, scores[c]!);
+  for (const score of scores) most = Math.max(most, score);
   let sum = 0;
-  for (let c = start; c < start + classes; c++) sum += Math.exp((scores[c]! - most) / temperature);
-  return (scores[i]! - most) / temperature - Math.log(sum);
+  for (const score of scores) sum += Math.exp((score - most) / temperature);
+  return most / temperature + Math.log(sum);
 }
 
 function halfSquares({ values, teacher, slope }: { values: Vec; teacher: Vec; slope?: Vec | undefined }): number {
