@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Batch, createRng, type Tensor } from "@secateur/core";
 import type { OnnxModel } from "@secateur/formats";
+import { withExamplesFirst } from "@secateur/graph";
 
 /** What onnxruntime-node and onnxruntime-web have in common. */
 export interface Runtime {
@@ -13,11 +14,17 @@ export interface Runtime {
       options: object,
     ): Promise<{
       readonly inputNames: readonly string[];
-      run(feeds: object): Promise<Readonly<Record<string, { readonly data: ArrayLike<number | bigint> }>>>;
+      run(feeds: object): Promise<Readonly<Record<string, RuntimeTensor>>>;
     }>;
   };
   readonly Tensor: new (type: string, data: unknown, dims: readonly number[]) => object;
   readonly env: { readonly wasm: { numThreads?: number } };
+}
+
+/** What a runtime computes. */
+export interface RuntimeTensor {
+  readonly dims: readonly number[];
+  readonly data: ArrayLike<number | bigint>;
 }
 
 /** A runtime that a folder has installed. @throws where it has not */
@@ -60,10 +67,15 @@ export function readConstants(texts: readonly string[]): Constants {
 export interface InputsSpec {
   readonly shapes?: Readonly<Record<string, readonly number[]>> | undefined;
   readonly fixed?: ReadonlyMap<string, number> | undefined;
+  /** Axes of inputs that count examples, where they are not the first. */
+  readonly axes: ReadonlyMap<string, number>;
 }
 
-/** Numbers in [-1, 1) and whole ones below 8 for every input, the same every time, but for constants. */
-export function inputsOf(model: OnnxModel, runtime: Runtime, { shapes = {}, fixed = new Map() }: InputsSpec) {
+/**
+ * Numbers in [-1, 1) and whole ones below 8 for every input, the same every time, but for constants: `feeds` as the model has them, `batch` with examples
+ * first, as our graphs take them.
+ */
+export function inputsOf(model: OnnxModel, runtime: Runtime, { shapes = {}, fixed = new Map(), axes }: InputsSpec) {
   const rng = createRng(1);
   const feeds: Record<string, object> = {};
   const inputs: Record<string, Tensor> = {};
@@ -72,22 +84,22 @@ export function inputsOf(model: OnnxModel, runtime: Runtime, { shapes = {}, fixe
     const own = shapes[name] ?? shape.map((extent, i) => (typeof extent === "number" ? extent : i === 0 ? 2 : 64));
     const length = own.reduce((product, extent) => product * extent, 1);
     const constant = fixed.get(name);
-    if (constant === undefined) size = own[0] ?? 1;
-    if (dtype === "f32") {
-      const data = Float32Array.from({ length }, () => constant ?? 2 * rng.next() - 1);
-      inputs[name] = { shape: own, data };
-      feeds[name] = new runtime.Tensor("float32", data, own);
-    } else {
-      const data = Int32Array.from({ length }, () => constant ?? rng.integer(8));
-      inputs[name] = { shape: own, data };
-      feeds[name] =
-        dtype === "i64"
-          ? new runtime.Tensor("int64", BigInt64Array.from(data, BigInt), own)
-          : new runtime.Tensor("int32", data, own);
-    }
+    const isReal = dtype === "f32";
+    const data = Float32Array.from({ length }, () => constant ?? (isReal ? 2 * rng.next() - 1 : rng.integer(8)));
+    const turned = withExamplesFirst({ shape: own, data }, axes.get(name) ?? 0);
+    inputs[name] = { shape: turned.shape, data: isReal ? turned.data : Int32Array.from(turned.data) };
+    if (constant === undefined) size = turned.shape[0] ?? 1;
+    if (isReal) feeds[name] = new runtime.Tensor("float32", data, own);
+    else if (dtype === "i64")
+      feeds[name] = new runtime.Tensor(
+        "int64",
+        BigInt64Array.from(data, (x) => BigInt(x)),
+        own,
+      );
+    else feeds[name] = new runtime.Tensor("int32", Int32Array.from(data), own);
   }
   const batch: Batch = { size, inputs };
-  return { batch, feeds, inputs };
+  return { batch, feeds };
 }
 
 /** The largest difference from what a runtime gives, as a share of its largest number, or of 1: its sigmoid is right to some 1e-7 only. */

@@ -26,8 +26,10 @@ export async function compareSpeed(spec: {
   const { model, bytes } = await readOnnx(path);
   const graph = createGraphModel({ graph: model.graph, opsets: model.opsets, name: file, fixed });
   if (!graph.run) return [file, "-", `${threads}`];
-  const { batch, feeds, inputs } = inputsOf(model, runtime, { shapes: shapes.get(file), fixed });
-  const described = Object.values(inputs)
+  const { batch, feeds } = inputsOf(model, runtime, {
+    ...{ shapes: shapes.get(file), fixed, axes: graph.exampleAxes },
+  });
+  const described = Object.values(batch.inputs)
     .map(({ shape }) => shape.join("x"))
     .join(" ");
   const kernels = await createWasmKernels({ threads });

@@ -58,10 +58,10 @@ function fourPixels<T>(
       s3 = v128.add<T>(v128.mul<T>(s3, factor), f3);
     }
     if (mode & 2) {
-      s0 = v128.max<T>(s0, zero);
-      s1 = v128.max<T>(s1, zero);
-      s2 = v128.max<T>(s2, zero);
-      s3 = v128.max<T>(s3, zero);
+      s0 = v128.pmax<T>(s0, zero);
+      s1 = v128.pmax<T>(s1, zero);
+      s2 = v128.pmax<T>(s2, zero);
+      s3 = v128.pmax<T>(s3, zero);
     }
     v128.store(target, s0);
     v128.store(target + pixel, s1);
@@ -111,7 +111,7 @@ export function groupedOutputs<T>(
             }
           }
           if (scale != 0) sum = v128.add<T>(v128.mul<T>(sum, v128.load(scale + c * sizeof<T>())), first);
-          if (mode & 2) sum = v128.max<T>(sum, zero);
+          if (mode & 2) sum = v128.pmax<T>(sum, zero);
           v128.store(to, sum);
           to += 16;
         }

@@ -3,7 +3,8 @@
 //
 // Words of a program, u32: 0 inputs, 1 steps, 2 axes, 3 to 8 extents; then 8 words an input: kind, address (of kind CONSTANT: the number),
 // strides in elements (i32); then 4 words a step: function, values.
-import { errorFunction, exponential, hyperbolicTangent, sigmoid } from "./exponential";
+import { errorFunctions, exponential, exponentials, finished, hyperbolicTangents, REDUCED_BYTES, reduce, sigmoids } from "./exponential";
+import { promoteHigh } from "./simd";
 
 /** Numbers of a block: a unit. */
 const BLOCK: u32 = 512;
@@ -12,6 +13,9 @@ const REGISTER: usize = BLOCK * 4 + 64;
 /** Where blocks begin in scratch: addresses of values and coordinates come first. */
 const REGISTERS: usize = 512;
 const COORDINATES: usize = 256;
+/** The most values of a program, as src/rows/elementwise-program.ts has it; behind their blocks is room for what exponentials need. */
+const MOST_VALUES: usize = 64;
+const REDUCED: usize = REGISTERS + MOST_VALUES * REGISTER;
 
 const CONSTANT: u32 = 0, WHOLE: u32 = 1;
 const HEAD: usize = 9 * 4, INPUT: usize = 8 * 4, STEP: usize = 4 * 4;
@@ -19,8 +23,10 @@ const HEAD: usize = 9 * 4, INPUT: usize = 8 * 4, STEP: usize = 4 * 4;
 // Numbers of functions, as src/rows/elementwise-program.ts has them.
 const ADD: u32 = 0, SUBTRACT: u32 = 1, MULTIPLY: u32 = 2, DIVIDE: u32 = 3, MAX: u32 = 4, MIN: u32 = 5, PRELU: u32 = 6, SELECT: u32 = 7;
 const NEGATE: u32 = 8, ABS: u32 = 9, SQRT: u32 = 10, EXP: u32 = 11, SIGMOID: u32 = 12, TANH: u32 = 13, ERF: u32 = 14;
-// Pairs of functions in one pass: min(max(a, b), c) and a b + c.
+// Pairs of functions in one pass: min(max(a, b), c) with numbers b and c, and a b + c.
 const CLIP: u32 = 15, SCALE_ADD: u32 = 16;
+// max and min of an array and a number that is not NaN: one instruction where those of two arrays are eight.
+const AT_LEAST: u32 = 17, AT_MOST: u32 = 18;
 
 // @ts-ignore: decorator
 @inline
@@ -61,7 +67,7 @@ export function elementwise32(begin: u32, end: u32, scratch: usize, program: usi
       const a = load<u32>(scratch + (word(step, 1) << 2));
       const b = load<u32>(scratch + (word(step, 2) << 2));
       const c = load<u32>(scratch + (word(step, 3) << 2));
-      apply(word(step, 0), to, a, b, c, (count + 3) >> 2 << 4);
+      apply(word(step, 0), to, a, b, c, (count + 3) >> 2 << 4, scratch + REDUCED);
     }
     const last = load<u32>(scratch + ((inputs + steps - 1) << 2));
     if (<usize>last != target) memory.copy(target, last, count << 2);
@@ -120,8 +126,8 @@ function gather(to: usize, from: u32, count: u32, program: usize, input: usize, 
   }
 }
 
-/** One function over `bytes` of values, whole vectors. */
-function apply(f: u32, to: usize, a: usize, b: usize, c: usize, bytes: usize): void {
+/** One function over `bytes` of values, whole vectors of a block. */
+function apply(f: u32, to: usize, a: usize, b: usize, c: usize, bytes: usize, scratch: usize): void {
   switch (f) {
     case ADD: over(ADD, to, a, b, c, bytes); break;
     case SUBTRACT: over(SUBTRACT, to, a, b, c, bytes); break;
@@ -136,10 +142,12 @@ function apply(f: u32, to: usize, a: usize, b: usize, c: usize, bytes: usize): v
     case SQRT: over(SQRT, to, a, b, c, bytes); break;
     case CLIP: over(CLIP, to, a, b, c, bytes); break;
     case SCALE_ADD: over(SCALE_ADD, to, a, b, c, bytes); break;
-    case EXP: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, exponential(v128.load(a + i))); break;
-    case SIGMOID: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, sigmoid(v128.load(a + i))); break;
-    case TANH: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, hyperbolicTangent(v128.load(a + i))); break;
-    case ERF: for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, errorFunction(v128.load(a + i))); break;
+    case AT_LEAST: over(AT_LEAST, to, a, b, c, bytes); break;
+    case AT_MOST: over(AT_MOST, to, a, b, c, bytes); break;
+    case EXP: exponentials(to, a, bytes, scratch); break;
+    case SIGMOID: sigmoids(to, a, bytes, scratch); break;
+    case TANH: hyperbolicTangents(to, a, bytes, scratch); break;
+    case ERF: errorFunctions(to, a, bytes, scratch); break;
     default: unreachable();
   }
 }
@@ -174,9 +182,12 @@ function one(f: u32, a: usize, b: usize, c: usize): v128 {
   if (f == MAX) return f32x4.max(x, y);
   if (f == MIN) return f32x4.min(x, y);
   if (f == PRELU) return v128.bitselect(f32x4.mul(x, y), x, f32x4.lt(x, f32x4.splat(0)));
+  // Of two numbers that do not compare the first is taken, so that NaN stays.
+  if (f == AT_LEAST) return f32x4.pmax(x, y);
+  if (f == AT_MOST) return f32x4.pmin(x, y);
   const z = v128.load(c);
   if (f == SELECT) return v128.bitselect(y, z, f32x4.ne(x, f32x4.splat(0)));
-  if (f == CLIP) return f32x4.min(f32x4.max(x, y), z);
+  if (f == CLIP) return f32x4.pmin(f32x4.pmax(x, y), z);
   // Rounded twice, as the two functions that it stands for.
   return f32x4.add(f32x4.mul(x, y), z);
 }
@@ -187,21 +198,25 @@ export function softmax32(begin: u32, end: u32, scratch: usize, a: usize, out: u
   for (let row = begin; row < end; row++) {
     const from = a + row * bytes, to = out + row * bytes;
     let tops = f32x4.splat(-Infinity);
-    for (let i: usize = 0; i < whole; i += 16) tops = f32x4.max(tops, v128.load(from + i));
+    for (let i: usize = 0; i < whole; i += 16) tops = f32x4.pmax(v128.load(from + i), tops);
     let top = max(max(f32x4.extract_lane(tops, 0), f32x4.extract_lane(tops, 1)), max(f32x4.extract_lane(tops, 2), f32x4.extract_lane(tops, 3)));
     for (let i = whole; i < bytes; i += 4) top = max<f32>(top, load<f32>(from + i));
     const shift = f32x4.splat(top);
     let low = f64x2.splat(0), high = f64x2.splat(0);
-    for (let i: usize = 0; i < whole; i += 16) {
-      const value = exponential(f32x4.sub(v128.load(from + i), shift));
-      low = f64x2.add(low, f64x2.promote_low_f32x4(value));
-      high = f64x2.add(high, f64x2.promote_low_f32x4(v128.shuffle<i32>(value, value, 2, 3, 0, 1)));
-      if (!isLogarithm) v128.store(to + i, value);
+    for (let start: usize = 0; start < whole; start += REDUCED_BYTES) {
+      const size = min(REDUCED_BYTES, whole - start);
+      for (let i: usize = 0; i < size; i += 16) reduce(f32x4.sub(v128.load(from + start + i), shift), scratch + i);
+      for (let i: usize = 0; i < size; i += 16) {
+        const value = finished(scratch + i);
+        low = f64x2.add(low, f64x2.promote_low_f32x4(value));
+        high = f64x2.add(high, promoteHigh(value));
+        if (!isLogarithm) v128.store(to + start + i, value);
+      }
     }
     low = f64x2.add(low, high);
     let sum = f64x2.extract_lane(low, 0) + f64x2.extract_lane(low, 1);
     for (let i = whole; i < bytes; i += 4) {
-      const value = f32x4.extract_lane(exponential(f32x4.splat(load<f32>(from + i) - top)), 0);
+      const value = f32x4.extract_lane(exponential(f32x4.splat(load<f32>(from + i) - top), scratch), 0);
       sum += <f64>value;
       if (!isLogarithm) store<f32>(to + i, value);
     }

@@ -53,39 +53,50 @@ export function windowProducts<T>(
       const kb = min(kc, k - p);
       const block = packed + <usize>p * columns * sizeof<T>();
       const beta: T = p > 0 || ((mode & 1) != 0 && !isApart) ? 1 : 0;
+      const isFinished = p + kb == k && (scale != 0 || bias != 0 || (mode & 2) != 0);
       for (let j: u32 = 0; j < outputs; j += NR) {
+        const shift = <usize>j * sizeof<T>(), columns = min(NR, outputs - j);
         panelProduct<T>(
-          count, kb, left + p * sizeof<T>(), window, block + <usize>j * kb * sizeof<T>(), sums + j * sizeof<T>(), outPixel,
-          <T>1, beta, min(NR, outputs - j), space,
+          count, kb, left + p * sizeof<T>(), window, block + <usize>j * kb * sizeof<T>(), sums + shift, outPixel,
+          <T>1, beta, columns, space,
         );
+        if (!isFinished) continue;
+        const ownScale = scale != 0 ? scale + shift : 0, ownBias = bias != 0 ? bias + shift : 0;
+        finishColumns<T>(sums + shift, target + shift, outPixel, count, columns, ownScale, ownBias, isApart, (mode & 2) != 0);
       }
     }
-    if (scale != 0 || bias != 0 || (mode & 2) != 0) finishRows<T>(sums, target, count, outputs, scale, bias, isApart, (mode & 2) != 0);
   }
 }
 
-/** to = f(scale from + bias + to) for rows of outputs. */
-function finishRows<T>(from: usize, to: usize, rows: u32, outputs: u32, scale: usize, bias: usize, adds: bool, isRectified: bool): void {
-  const bytes = <usize>outputs * sizeof<T>(), whole = bytes & ~15;
+/** to = f(scale from + bias + to) for some columns of rows that are `stride` bytes apart, while they lie in the first-level cache. */
+function finishColumns<T>(
+  from: usize, to: usize, stride: usize, rows: u32, columns: u32, scale: usize, bias: usize, adds: bool, isRectified: bool,
+): void {
+  const bytes = <usize>columns * sizeof<T>(), whole = bytes & ~15;
   const zero = v128.splat<T>(<T>0);
-  for (let r: u32 = 0; r < rows; r++) {
-    for (let i: usize = 0; i < whole; i += 16) {
-      let x = v128.load(from + i);
-      if (scale != 0) x = v128.mul<T>(x, v128.load(scale + i));
-      if (bias != 0) x = v128.add<T>(x, v128.load(bias + i));
-      if (adds) x = v128.add<T>(x, v128.load(to + i));
-      if (isRectified) x = v128.max<T>(x, zero);
-      v128.store(to + i, x);
+  for (let i: usize = 0; i < whole; i += 16) {
+    const factor = scale != 0 ? v128.load(scale + i) : zero, shift = bias != 0 ? v128.load(bias + i) : zero;
+    let at = i;
+    for (let r: u32 = 0; r < rows; r++) {
+      let x = v128.load(from + at);
+      if (scale != 0) x = v128.mul<T>(x, factor);
+      if (bias != 0) x = v128.add<T>(x, shift);
+      if (adds) x = v128.add<T>(x, v128.load(to + at));
+      if (isRectified) x = v128.pmax<T>(x, zero);
+      v128.store(to + at, x);
+      at += stride;
     }
-    for (let i = whole; i < bytes; i += sizeof<T>()) {
-      let x = load<T>(from + i);
+  }
+  for (let i = whole; i < bytes; i += sizeof<T>()) {
+    let at = i;
+    for (let r: u32 = 0; r < rows; r++) {
+      let x = load<T>(from + at);
       if (scale != 0) x *= load<T>(scale + i);
       if (bias != 0) x += load<T>(bias + i);
-      if (adds) x += load<T>(to + i);
+      if (adds) x += load<T>(to + at);
       // Written so that NaN stays.
-      store<T>(to + i, isRectified && x <= 0 ? <T>0 : x);
+      store<T>(to + at, isRectified && x <= 0 ? <T>0 : x);
+      at += stride;
     }
-    from += bytes;
-    to += bytes;
   }
 }

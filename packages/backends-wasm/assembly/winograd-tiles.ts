@@ -162,7 +162,7 @@ function scaleTile<T>(tmp: usize, rows: u32, scale: v128): void {
 @inline
 function put<T>(to: usize, value: v128, mode: u32, zero: v128): void {
   if (mode & 1) value = v128.add<T>(v128.load(to), value);
-  if (mode & 2) value = v128.max<T>(value, zero);
+  if (mode & 2) value = v128.pmax<T>(value, zero);
   v128.store(to, value);
 }
 

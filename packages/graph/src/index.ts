@@ -21,6 +21,7 @@ export { findOperator, operators } from "./operators/registry.ts";
 export { foldGraph } from "./plan/fold-graph.ts";
 export { type DenseTensor, findParams, type GraphParam, toStored, type WeightOrder } from "./plan/params.ts";
 export { type Plan, type PlanSpec, planGraph, type Step } from "./plan/plan.ts";
-export { type RunSpec, runGraph } from "./run/run-graph.ts";
+export { runGraph } from "./run/run-graph.ts";
+export type { RunSpec } from "./run/steps.ts";
 export { recordGraph, type Tape } from "./run/tape.ts";
 export { type Kind, kindOfDtype, type Numbers, type Shape, type Value, type ValueType } from "./value.ts";

@@ -29,6 +29,45 @@ export function withArranged(engine: Engine, arrangement: Arrangement, work: (ad
   }
 }
 
+/** A call of a kernel on operands in place, with weights that are kept. */
+export interface KeptCall {
+  readonly engine: Engine;
+  readonly arrangement: Arrangement;
+  readonly kernel: string;
+  readonly units: number;
+  readonly costNs: number;
+  /** Arguments; those from `taps` on are the addresses of arranged weights, scale and bias. */
+  readonly values: number[];
+  readonly taps: number;
+}
+
+/** What follows from a call whose object comes again. */
+const keptCalls = new WeakMap<ConvolveSpec, KeptCall>();
+
+/** Makes the call of a spec again, which was checked before. Returns false where it is not known or its weights have no room. */
+export function runAgain(engine: Engine, spec: ConvolveSpec): boolean {
+  const call = keptCalls.get(spec);
+  if (call?.engine !== engine) return false;
+  return runKept(call, spec);
+}
+
+/** Makes a call, and keeps it for when its spec comes again. Returns false where its operands are not in place or its weights are not kept. */
+export function runAndKeep(call: KeptCall, spec: ConvolveSpec): boolean {
+  if (!spec.reuse || !runKept(call, spec)) return false;
+  keptCalls.set(spec, call);
+  return true;
+}
+
+function runKept(call: KeptCall, spec: ConvolveSpec): boolean {
+  const { engine, arrangement, kernel, units, costNs, values, taps } = call;
+  const address = engine.kept.addressOf(spec.weights, arrangement);
+  if (address === undefined) return false;
+  values[taps] = address;
+  [values[taps + 1], values[taps + 2]] = placeFactors(engine, spec);
+  engine.run(kernel, units, costNs, ...values);
+  return true;
+}
+
 /** Writes each of `count` matrices [rows, cols] transposed. Returns false when the memory has no room. */
 export function transposeTo(
   engine: Engine,

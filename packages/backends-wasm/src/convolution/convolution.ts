@@ -14,12 +14,14 @@ import {
   type Vec,
 } from "@secateur/core";
 import type { Engine } from "../engine.ts";
+import { runAgain } from "./arranged-weights.ts";
 import { groupedBack, groupedConvolve, groupedGradients } from "./grouped.ts";
 import { windowedBack, windowedConvolve, windowedGradients } from "./windowed.ts";
 import { isWinograd, turned, winogradBack, winogradConvolve, winogradGradients } from "./winograd.ts";
 
 /** out = f(images * weights + bias + beta out). */
 export function convolve(engine: Engine, spec: ConvolveSpec): void {
+  if (runAgain(engine, spec)) return;
   checkConvolve(spec);
   const { shape, images, out } = spec;
   if (isEmpty(shape, images, out)) referenceKernels.convolve(spec);

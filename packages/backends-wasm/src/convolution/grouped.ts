@@ -12,7 +12,14 @@ import type { Engine } from "../engine.ts";
 import { chunksOf } from "../memory/chunks.ts";
 import { withResidents } from "../memory/residents.ts";
 import { ceilTo } from "../products/tiles.ts";
-import { type Arrangement, fitFactors, placeFactors, transposeTo, withArranged } from "./arranged-weights.ts";
+import {
+  type Arrangement,
+  fitFactors,
+  placeFactors,
+  runAndKeep,
+  transposeTo,
+  withArranged,
+} from "./arranged-weights.ts";
 import { addSegments } from "./winograd.ts";
 
 /** Positions of one partial sum of gradients. */
@@ -27,15 +34,20 @@ export function groupedConvolve(engine: Engine, spec: ConvolveSpec): boolean {
   ] as const;
   const { outHeight } = windowsShape(shape);
   if (!fitFactors(engine, spec)) return false;
-  return withArranged(engine, arrangement(engine, spec), (taps) =>
+  const own = arrangement(engine, spec);
+  const call = {
+    ...{ engine, arrangement: own, kernel: `groupedOutputs${out.BYTES_PER_ELEMENT * 8}` },
+    ...{ units: shape.batch * outHeight, costNs: costNs(shape), taps: 1 },
+  };
+  const rest = [...geometry(shape, out), beta + (relu ? 2 : 0)];
+  const [source, target] = [engine.memory.addressOf(images), engine.memory.addressOf(out)];
+  if (source !== undefined && target !== undefined) {
+    if (runAndKeep({ ...call, values: [source, 0, 0, 0, target, ...rest] }, spec)) return true;
+  }
+  return withArranged(engine, own, (taps) =>
     withResidents(engine, { operands, workspace: 0 }, (addresses) => {
-      const [source, target] = addresses as [number, number];
-      engine.run(
-        `groupedOutputs${out.BYTES_PER_ELEMENT * 8}`,
-        shape.batch * outHeight,
-        costNs(shape),
-        ...[source, taps, ...placeFactors(engine, spec), target, ...geometry(shape, out), beta + (relu ? 2 : 0)],
-      );
+      const [images, out] = addresses as [number, number];
+      engine.run(call.kernel, call.units, call.costNs, images, taps, ...placeFactors(engine, spec), out, ...rest);
     }),
   );
 }

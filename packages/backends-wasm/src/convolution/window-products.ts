@@ -5,7 +5,7 @@ import { withResidents } from "../memory/residents.ts";
 import { ownMemory, readyWorkspace } from "../memory/thread-memory.ts";
 import { SUM_BLOCK } from "../products/product.ts";
 import { ceilTo, floorTo } from "../products/tiles.ts";
-import { fitFactors, placeFactors, transposeTo, withArranged } from "./arranged-weights.ts";
+import { fitFactors, placeFactors, runAndKeep, transposeTo, withArranged } from "./arranged-weights.ts";
 
 /** Windows of a unit, in bytes: a part of a second-level cache. */
 const UNIT_BYTES = 128 * 1024;
@@ -65,13 +65,21 @@ export function windowProducts(engine: Engine, spec: ConvolveSpec): boolean {
     { vector: out, use: beta === 1 ? "both" : "out" },
   ] as const;
   const make = (address: number): boolean => packWeights(engine, { shape, weights }, address);
+  const arrangement = { weights, reuse, key, length, make };
   const [space, workspace] = readyWorkspace(engine, engine.threads * bytes);
-  return withArranged(engine, { weights, reuse, key, length, make }, (taps) =>
+  const mode = beta + (relu ? 2 : 0);
+  const [source, target] = [engine.memory.addressOf(images), engine.memory.addressOf(out)];
+  if (source !== undefined && target !== undefined && space !== 0) {
+    const own = ownMemory(engine, space, bytes);
+    const values = [...own, source, 0, 0, 0, target, ...geometry, mode];
+    if (runAndKeep({ engine, arrangement, kernel, units, costNs, values, taps: own.length + 1 }, spec)) return true;
+  }
+  return withArranged(engine, arrangement, (taps) =>
     withResidents(engine, { operands, workspace }, (addresses) => {
-      const [source, target, last] = addresses as [number, number, number];
+      const [images, out, last] = addresses as [number, number, number];
       const own = ownMemory(engine, space || last, bytes);
       const factors = placeFactors(engine, spec);
-      engine.run(kernel, units, costNs, ...own, source, taps, ...factors, target, ...geometry, beta + (relu ? 2 : 0));
+      engine.run(kernel, units, costNs, ...own, images, taps, ...factors, out, ...geometry, mode);
     }),
   );
 }

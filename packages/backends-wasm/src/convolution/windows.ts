@@ -1,4 +1,4 @@
-/** Windows of images, their adjoint, and transposition block by block. Operands outside the memory take the reference's way. */
+/** Windows of images, their adjoint, and transposition block by block. */
 import {
   checkMaxWindows,
   checkTransposeBlocks,
@@ -80,11 +80,13 @@ export function transposeBlocks(
   { a, shape, out }: { a: Vec; shape: { count: number; rows: number; cols: number }; out: Vec },
 ): void {
   checkTransposeBlocks(a, shape, out);
-  const [source, target] = [engine.memory.addressOf(a), engine.memory.addressOf(out)];
-  if (source === undefined || target === undefined) {
-    referenceKernels.transposeBlocks(a, shape, out);
-    return;
-  }
+  const operands = [
+    { vector: a, use: "in" },
+    { vector: out, use: "out" },
+  ] as const;
   const kernel = dtypeOf(a) === "f64" ? "transposeBlocks64" : "transposeBlocks32";
-  engine.run(kernel, shape.count, a.length * 0.6, source, shape.rows, shape.cols, target);
+  const isDone = withResidents(engine, { operands, workspace: 0 }, ([source, target]) => {
+    engine.run(kernel, shape.count, a.length * 0.6, source!, shape.rows, shape.cols, target!);
+  });
+  if (!isDone) referenceKernels.transposeBlocks(a, shape, out);
 }

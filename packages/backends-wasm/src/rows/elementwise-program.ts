@@ -40,6 +40,10 @@ interface Compiled {
   /** Where addresses go. */
   readonly places: readonly number[];
   readonly costNs: number;
+  /** The call whose operands, all in place, the words have addresses of now, and where it writes. */
+  last: ElementwiseSpec | undefined;
+  engine: Engine | undefined;
+  target: number;
 }
 
 /** Programs by their steps: those of a graph come again and again, with the same shapes and strides. */
@@ -49,6 +53,10 @@ const compiledPrograms = new WeakMap<ElementwiseSpec["steps"], Compiled>();
 export function elementwise(engine: Engine, spec: ElementwiseSpec): void {
   const { out, steps } = spec;
   let compiled = compiledPrograms.get(steps);
+  if (compiled?.last === spec && compiled.engine === engine) {
+    start(engine, compiled, compiled.target);
+    return;
+  }
   if (!compiled || !isFor(compiled, spec)) {
     checkElementwiseProgram(spec);
     compiled = compile(spec);
@@ -90,7 +98,7 @@ function compile(spec: ElementwiseSpec): Compiled | undefined {
     const own = isNumber ? [bitsOf(input)] : [0, ...strides[k]!];
     words.push(kind, ...own, ...new Array<number>(7 - own.length).fill(0));
   });
-  const paired = inPairs(steps, inputs.length);
+  const paired = inPairs(spec);
   words[1] = paired.length;
   for (const step of paired) words.push(...step);
   return {
@@ -105,33 +113,52 @@ function compile(spec: ElementwiseSpec): Compiled | undefined {
     words: Uint32Array.from(words, (word) => word >>> 0),
     places,
     costNs: costOf(inputs, steps) * out.length,
+    last: undefined,
+    engine: undefined,
+    target: 0,
   };
 }
 
 /** Numbers of two functions that follow each other, where nothing else reads the first, as CLIP and SCALE_ADD in assembly/program.ts. */
-const pairs: Readonly<Partial<Record<`${ElementwiseFunction} ${ElementwiseFunction}`, number>>> = {
-  "max min": 15,
-  "multiply add": 16,
-};
+const pairs: Readonly<Partial<Record<string, number>>> = { "17 18": 15, "2 0": 16 };
+
+/** Those of an array and a number, as AT_LEAST and AT_MOST there, which have no form for NaN. */
+const bounds: Readonly<Partial<Record<ElementwiseFunction, number>>> = { max: 17, min: 18 };
+
+/** A step as the assembly has it: number of the function, then its values; of an array and a number the array comes first. */
+function numbered(
+  [name, a, b, ...rest]: ElementwiseSpec["steps"][number],
+  inputs: ElementwiseSpec["inputs"],
+): readonly number[] {
+  const isNumber = (value: number | undefined): boolean => {
+    const input = value === undefined ? undefined : inputs[value];
+    return typeof input === "number" && !Number.isNaN(input);
+  };
+  const bound = bounds[name];
+  if (bound === undefined || isNumber(a) === isNumber(b))
+    return [functions[name][0], a!, ...(b === undefined ? [] : [b, ...rest])];
+  return isNumber(b) ? [bound, a!, b!] : [bound, b!, a!];
+}
 
 /** Steps as the assembly has them: number of the function, three values. */
-function inPairs(steps: ElementwiseSpec["steps"], inputs: number): readonly (readonly number[])[] {
+function inPairs({ steps, inputs }: ElementwiseSpec): readonly (readonly number[])[] {
   const uses = new Map<number, number>();
   for (const [, ...values] of steps) for (const value of values) uses.set(value, (uses.get(value) ?? 0) + 1);
   /** New numbers of values, once a pair is one step. */
   const places = new Map<number, number>();
   const placeOf = (value: number): number => places.get(value) ?? value;
+  const all = steps.map((step) => numbered(step, inputs));
   const out: (readonly number[])[] = [];
-  for (let s = 0; s < steps.length; s++) {
-    const [name, ...values] = steps[s]!;
-    const [next, ...others]: readonly [ElementwiseFunction?, ...number[]] = steps[s + 1] ?? [];
-    const own = inputs + s;
-    const pair = next && uses.get(own) === 1 && others.includes(own) ? pairs[`${name} ${next}`] : undefined;
+  for (let s = 0; s < all.length; s++) {
+    const [f, ...values] = all[s]!;
+    const [next, ...others]: readonly number[] = all[s + 1] ?? [];
+    const own = inputs.length + s;
+    const pair = uses.get(own) === 1 && others.includes(own) ? pairs[`${f} ${next}`] : undefined;
     const last = pair === undefined ? [] : others.filter((value) => value !== own);
     const [a, b = 0, c = 0] = [...values, ...last].map(placeOf);
-    out.push([pair ?? functions[name][0], a!, b, c]);
+    out.push([pair ?? f!, a!, b, c]);
     if (pair !== undefined) s++;
-    places.set(inputs + s, inputs + out.length - 1);
+    places.set(inputs.length + s, inputs.length + out.length - 1);
   }
   return out;
 }
@@ -169,24 +196,35 @@ function mergeAxes({ shape, inputs }: ElementwiseSpec): Merged {
   return { extents: [1], strides: strides.map(() => [1]) };
 }
 
-function run(engine: Engine, { inputs, out }: ElementwiseSpec, { words, places, costNs }: Compiled): boolean {
+function run(engine: Engine, spec: ElementwiseSpec, compiled: Compiled): boolean {
+  const { inputs, out } = spec;
+  const { words, places } = compiled;
   const arrays = inputs.filter((input) => typeof input !== "number");
-  const start = (addresses: readonly (number | undefined)[], target: number): void => {
+  const place = (addresses: readonly (number | undefined)[]): void => {
     for (let i = 0; i < places.length; i++) words[places[i]!] = addresses[i]! + 4 * (arrays[i]!.offset ?? 0);
-    const program = engine.slabs.sums.address;
-    engine.memory.u32.set(words, program / 4);
-    engine.run("elementwise32", Math.ceil(out.length / BLOCK), costNs, program, target, out.length);
   };
+  compiled.last = undefined;
   const own = arrays.map(({ data }) => engine.memory.addressOf(data));
   const target = engine.memory.addressOf(out);
   if (target !== undefined && !own.includes(undefined)) {
-    start(own, target);
+    place(own);
+    compiled.last = spec;
+    compiled.engine = engine;
+    compiled.target = target;
+    start(engine, compiled, target);
     return true;
   }
   const operands = arrays.map(({ data }) => ({ vector: data, use: "in" as const }));
-  return withResidents(engine, { operands: [...operands, { vector: out, use: "out" }], workspace: 0 }, (addresses) =>
-    start(addresses, addresses[arrays.length]!),
-  );
+  return withResidents(engine, { operands: [...operands, { vector: out, use: "out" }], workspace: 0 }, (addresses) => {
+    place(addresses);
+    start(engine, compiled, addresses[arrays.length]!);
+  });
+}
+
+function start(engine: Engine, { words, length, costNs }: Compiled, target: number): void {
+  const program = engine.slabs.sums.address;
+  engine.memory.u32.set(words, program / 4);
+  engine.run("elementwise32", Math.ceil(length / BLOCK), costNs, program, target, length);
 }
 
 /** Whether an input is read in the order in which it lies. */

@@ -217,4 +217,7 @@ test("an output whose examples do not lie where the model says is refused", asyn
   await expect(model.run!(batch, createRunContext())).rejects.toThrow(
     /output 'logits'.*\[2, 3\] for 2 examples.*examples along axis 1/,
   );
+  // Three examples of three scores: the extents do not show it.
+  const three = await data.batch(Uint32Array.of(0, 1, 2));
+  await expect(model.run!(three, createRunContext())).rejects.toThrow(/output 'logits'.*examples along axis 1/);
 });

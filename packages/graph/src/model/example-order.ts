@@ -147,6 +147,42 @@ export function rowsAreByExample(planFor: (examples: number) => Plan): boolean {
   );
 }
 
+/**
+ * Whether an output grows along an axis when one example more goes in: what a model says of its outputs may be wrong, and extents that are equal by chance
+ * do not show it. What cannot be planned for another number of examples is taken at its word.
+ *
+ * @param spec.inputs - shapes that the plan was made for
+ * @param spec.axes - of the inputs, where their examples are not along the first
+ */
+export function growsAlong(
+  axis: number,
+  output: string,
+  spec: {
+    readonly plan: Plan;
+    readonly inputs: ReadonlyMap<string, { readonly shape: Shape }>;
+    readonly axes: ReadonlyMap<string, number>;
+    planFor(shapes: ReadonlyMap<string, Shape>): Plan;
+  },
+): boolean {
+  const { plan, inputs, axes, planFor } = spec;
+  let more = plansForOneMore.get(plan);
+  if (more === undefined) {
+    const shapes = new Map<string, Shape>(
+      [...inputs].map(([name, { shape }]) => {
+        const own = axes.get(name) ?? 0;
+        return [name, shape.map((extent, i) => (i === own ? extent + 1 : extent))];
+      }),
+    );
+    more = attempted(() => planFor(shapes)) ?? plan;
+    plansForOneMore.set(plan, more);
+  }
+  const shapeIn = ({ types, outputs }: Plan): Shape => types[outputs.get(output)!]!.shape;
+  return more === plan || shapeIn(more)[axis] !== shapeIn(plan)[axis];
+}
+
+/** The plan for one example more; the plan itself where there is none. */
+const plansForOneMore = new WeakMap<Plan, Plan>();
+
 /** Undefined where the graph cannot be planned so. */
 function attempted(plan: () => Plan): Plan | undefined {
   try {

@@ -16,7 +16,7 @@ import {
 import { badInput, badNode, missingInput } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
 import { numbersOf, type Shape, type Value } from "../value.ts";
-import { moved, rowsAreByExample, withExamplesAt, withExamplesFirst } from "./example-order.ts";
+import { growsAlong, moved, rowsAreByExample, withExamplesAt, withExamplesFirst } from "./example-order.ts";
 import type { GraphState } from "./graph-state.ts";
 
 /** The most examples a pass: how long an abort waits. */
@@ -169,12 +169,17 @@ function withoutOnes(shape: readonly number[]): string {
 }
 
 /** Outputs of a run by their names, the examples that were asked for only. Two outputs of one value share its memory. */
-export function outputsOf(state: GraphState, { count, fed }: Pass, values: ReadonlyMap<string, Value>): FloatTensors {
+export function outputsOf(state: GraphState, pass: Pass, values: ReadonlyMap<string, Value>): FloatTensors {
+  const { count, fed, plan, inputs } = pass;
+  const { axes, planFor, fixedBatch } = state;
   return Object.fromEntries(
     [...state.sourceOf].map(([name, value]) => {
       const axis = state.axes.get(name) ?? 0;
       const made = values.get(value)!;
-      if (axis > 0 && made.shape[axis] !== fed) {
+      const isThere =
+        made.shape[axis] === fed &&
+        (fixedBatch !== undefined || growsAlong(axis, value, { plan, inputs, axes, planFor }));
+      if (axis > 0 && !isThere) {
         const found = `an array of ${formatShape(made.shape)} for ${fed} examples`;
         const expected = `examples along axis ${axis}, as the model says`;
         throw badNode({ node: `that gives the output '${name}'`, found, expected });

@@ -3,7 +3,7 @@
  * scale and a shift of each channel. The others measure them over groups of numbers; with z = (x - mean) / s and n numbers in a group,
  * backward and tangent of z are (d - mean(d) - z mean(z d)) / s.
  */
-import { matrix, type Pool, type Vec } from "@secateur/core";
+import { matrix, type Vec } from "@secateur/core";
 import type { Applied, Call, Operator, Question } from "../operator.ts";
 import { realOf, sizeOf, type Value } from "../value.ts";
 import { axisIn, inputOf, numberOf, refuse, sameAs } from "./node-facts.ts";
@@ -11,23 +11,20 @@ import { axisIn, inputOf, numberOf, refuse, sameAs } from "./node-facts.ts";
 /** Marks a node that stands for a correction of the convolution before it: it goes into its weights, so that it costs nothing. */
 export const foldedMark = "secateur.folded";
 
-/** A batch normalisation as alpha x + gamma in each channel: vectors of the pool. @param inputs - its scale, bias, mean and variance */
-export function channelFactors(
+/** Writes a batch normalisation as alpha x + gamma in each channel. @param inputs - its scale, bias, mean and variance. @returns whether it changes nothing */
+export function fillChannelFactors(
   at: Pick<Question, "node">,
-  inputs: readonly Value[],
-  pool: Pool,
-): { readonly alpha: Vec; readonly gamma: Vec; readonly isIdentity: boolean } {
-  const [scale, bias, mean, variance] = inputs.map(realOf) as [Vec, Vec, Vec, Vec];
-  const channels = scale.length;
+  [scale, bias, mean, variance]: readonly Vec[],
+  { alpha, gamma }: { readonly alpha: Vec; readonly gamma: Vec },
+): boolean {
   const epsilon = numberOf(at, "epsilon", 1e-5);
-  const [alpha, gamma] = [pool.take(channels), pool.take(channels)];
   let isIdentity = true;
-  for (let c = 0; c < channels; c++) {
-    alpha[c] = scale[c]! / Math.sqrt(variance[c]! + epsilon);
-    gamma[c] = bias[c]! - mean[c]! * alpha[c]!;
+  for (let c = 0; c < alpha.length; c++) {
+    alpha[c] = scale![c]! / Math.sqrt(variance![c]! + epsilon);
+    gamma[c] = bias![c]! - mean![c]! * alpha[c]!;
     isIdentity &&= alpha[c] === 1 && gamma[c] === 0;
   }
-  return { alpha, gamma, isIdentity };
+  return isIdentity;
 }
 
 const batchNormalization: Operator = {
@@ -47,15 +44,17 @@ const batchNormalization: Operator = {
   apply(call): Applied {
     const { pool } = call;
     const x = realOf(call.inputs[0]!);
-    const { alpha, gamma, isIdentity } = channelFactors(call, call.inputs.slice(1, 5) as Value[], pool);
-    const channels = alpha.length;
+    const given = (call.inputs.slice(1, 5) as Value[]).map(realOf);
+    const channels = given[0]!.length;
+    const [alpha, gamma] = [pool.take(channels), pool.take(channels)];
+    const isIdentity = fillChannelFactors(call, given, { alpha, gamma });
     if (isIdentity) {
       return { outputs: [x], kept: [alpha, gamma], backward: ([delta]) => [delta], tangent: ([t]) => [t?.slice()] };
     }
     const rows = x.length / Math.max(channels, 1);
     const affine = (a: Vec, out: Vec, shift?: Vec): Vec => {
-      const given = shift ? { gamma: shift } : {};
-      pool.kernels.affineColumns({ a: matrix(rows, channels, a), alpha, ...given, out: matrix(rows, channels, out) });
+      const shifted = shift ? { gamma: shift } : {};
+      pool.kernels.affineColumns({ a: matrix(rows, channels, a), alpha, ...shifted, out: matrix(rows, channels, out) });
       return out;
     };
     return {

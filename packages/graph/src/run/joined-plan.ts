@@ -2,11 +2,9 @@
  * A plan whose steps are joined where a value that only one further step reads need not be written out: chains of elementwise steps, whose
  * functions round as the steps would, and products with weights with what follows them, which round once less where a scale and a bias are applied.
  */
-import type { ElementwiseInput, ElementwiseStep, Pool, Vec } from "@secateur/core";
+import type { ElementwiseStep } from "@secateur/core";
 import type { Plan, Step } from "../plan/plan.ts";
-import type { Value } from "../value.ts";
 import { type Layer, layerOf, readBy, withStep } from "./joined-layers.ts";
-import { programNumbers, stretchedStrides } from "./programs.ts";
 
 /** One pass over memory: a program over values of the plan, by number, then numbers. */
 export interface Chain {
@@ -165,30 +163,4 @@ function finishChain({ functions }: ChainBuilder): Chain {
     return inputs.length + numbers.length + value.function;
   };
   return { inputs, numbers, steps: functions.map(([name, ...values]) => [name, ...values.map(placeOf)] as const) };
-}
-
-/** Strides of the arrays of a chain: all runs of a plan have the same shapes. */
-const knownStrides = new WeakMap<Chain, readonly (readonly number[])[]>();
-
-/** Runs a chain over its inputs. */
-export function runChain(
-  chain: Chain,
-  values: readonly Value[],
-  { pool, shape, out }: { pool: Pool; shape: Value["shape"]; out: Vec },
-): void {
-  const { numbers, steps } = chain;
-  let strides = knownStrides.get(chain);
-  if (!strides) {
-    strides = values.map((value) => stretchedStrides(value.shape, shape));
-    knownStrides.set(chain, strides);
-  }
-  const copies: Vec[] = [];
-  const inputs: ElementwiseInput[] = values.map((value, i) => {
-    const { data, isOwn } = programNumbers(value, pool);
-    if (isOwn) copies.push(data);
-    return { data, strides: strides[i]! };
-  });
-  inputs.push(...numbers);
-  pool.kernels.elementwise!({ shape, inputs, steps, out });
-  for (const copy of copies) pool.give(copy);
 }

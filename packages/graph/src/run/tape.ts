@@ -5,7 +5,7 @@ import type { Applied, WeightSink } from "../operator.ts";
 import { describeNode } from "../operators/node-facts.ts";
 import type { Step } from "../plan/plan.ts";
 import { type Numbers, sizeOf, type Value } from "../value.ts";
-import { applyStep, type RunSpec, startValues } from "./run-graph.ts";
+import { applyStep, type RunSpec, startValues } from "./steps.ts";
 
 /** A recorded run. */
 export interface Tape {

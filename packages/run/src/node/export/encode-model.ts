@@ -9,6 +9,7 @@ import { type AnyModel, ownNetwork } from "../open/open-any-model.ts";
 import { type StatedOfModel, statedMetadata } from "../preprocessing/preprocessing.ts";
 import { onnxOfKeras } from "./keras/onnx-of-keras.ts";
 import { onnxOfNetwork } from "./onnx-of-network.ts";
+import { inOpset, lowestOpset } from "./operator-sets.ts";
 import { tfjsOfNetwork } from "./tfjs-of-network.ts";
 
 /** What an output is: a file of tensors, a graph with its tensors in one file, or a folder with model.json in it. */
@@ -85,7 +86,7 @@ function narrowed(message: string): RunEvent {
 }
 
 /**
- * The same model with its metadata, in a higher operator set where one is asked for.
+ * The same model with its metadata, in the lowest operator set that holds it, or in the one that is asked for.
  *
  * @throws ERR_USAGE for one that does not hold the graph, or is not known
  */
@@ -93,11 +94,11 @@ export function withOpset(
   model: NewOnnxModel,
   { metadata, opset }: { metadata: Readonly<Record<string, string>>; opset?: number | undefined },
 ): NewOnnxModel {
-  const lowest = model.opsets[""]!;
+  const lowest = lowestOpset(model);
   if (opset !== undefined && (opset < lowest || opset > newestOpset)) {
     throw opsetTooLow({ found: opset, lowest, newest: newestOpset });
   }
-  return { ...model, metadata: { ...model.metadata, ...metadata }, opsets: { "": opset ?? lowest } };
+  return inOpset({ ...model, metadata: { ...model.metadata, ...metadata } }, opset ?? lowest);
 }
 
 /** Files of a model in their folder, the weights first: where there is a model.json, its files are there. */

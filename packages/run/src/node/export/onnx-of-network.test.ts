@@ -3,12 +3,13 @@ import { decodeOnnx, encodeOnnx } from "@secateur/formats";
 import { createGraphModel } from "@secateur/graph";
 import { architecture, architectureNames, createNetwork, type NetworkSpec } from "@secateur/nn";
 import { describe, expect, test } from "vitest";
+import { withOpset } from "./encode-model.ts";
 import { everyLayer, examples } from "./network.test-support.ts";
 import { onnxOfNetwork } from "./onnx-of-network.ts";
 
 async function outputsOf(spec: NetworkSpec): Promise<{ own: Float64Array; exported: Float64Array }> {
   const network = createNetwork(spec, { seed: 2 });
-  const model = decodeOnnx(encodeOnnx(onnxOfNetwork(network)), "exported.onnx");
+  const model = decodeOnnx(encodeOnnx(withOpset(onnxOfNetwork(network), { metadata: {} })), "exported.onnx");
   const graph = createGraphModel({ graph: model.graph, opsets: model.opsets });
   const batch = await examples(spec, 2).batch(Uint32Array.of(0, 1));
   const ctx = createRunContext();

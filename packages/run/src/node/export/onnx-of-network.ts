@@ -1,9 +1,9 @@
-/** A network of our own layers as an ONNX model: the lowest operator set that holds it, weights under the names they have. */
+/** A network of our own layers as an ONNX model, weights under the names they have. */
 import type { NewOnnxModel } from "@secateur/formats";
 import type { LayerSpec, Network } from "@secateur/nn";
 import { type GraphWriter, gelu, graphWriter } from "./graph-writer.ts";
 
-/** ONNX's LayerNormalization is of 17; everything else that is written is of 13. */
+/** ONNX's LayerNormalization is of 17; everything else is written as 13 has it (operator-sets.ts knows how it is in older sets). */
 const opsetOf = (layers: readonly LayerSpec[]): number => (layers.some(({ kind }) => kind === "layer-norm") ? 17 : 13);
 
 /** A value of the graph: rows [batch, features] or images [batch, channels, height, width]. */
@@ -141,8 +141,11 @@ function writeLayer(
       return like(shortcut(layer, first.name, writer));
     case "dropout":
       return first;
-    case "log-softmax":
-      return like(node("LogSoftmax", [first.name], { axis: 1 }));
+    case "log-softmax": {
+      if (!first.isImage) return like(node("LogSoftmax", [first.name], { axis: 1 }));
+      const turned = node("Transpose", [first.name], { perm: [0, 2, 3, 1] });
+      return like(node("Transpose", [node("LogSoftmax", [turned], { axis: 3 })], { perm: [0, 3, 1, 2] }));
+    }
     default:
       return layer satisfies never;
   }

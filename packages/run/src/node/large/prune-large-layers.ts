@@ -8,7 +8,7 @@ import { assertKnownOperators, createGraphModel } from "@secateur/graph";
 import { type PruneLayersResult, pruneLayers } from "@secateur/solvers-layerwise";
 import { tooLargeFor } from "../../errors.ts";
 import { openData } from "../open/open-data.ts";
-import { statedOfModel } from "../preprocessing/beside-model.ts";
+import type { StatedOfModel } from "../preprocessing/preprocessing.ts";
 import type { PruneRun } from "../prune/measured-run.ts";
 import type { PruneDocument } from "../prune/prune-document.ts";
 import type { PruneSettings } from "../prune/prune-settings.ts";
@@ -29,7 +29,7 @@ const usualExamples = 128;
 export async function pruneLargeLayers(
   { settings, session, cwd }: Omit<PruneRun, "makeReport" | "resume">,
   large: LargeOnnx,
-  { weights, files }: { weights: readonly DistantWeight[]; files: WriteSpec },
+  { weights, files, stated }: { weights: readonly DistantWeight[]; files: WriteSpec; stated: StatedOfModel },
 ): Promise<PruneLayersResult> {
   const { layers = {}, data: source, normalize, sparsity = 0, solver } = settings;
   const { pattern, damping, examples = usualExamples } = layers;
@@ -38,7 +38,6 @@ export async function pruneLargeLayers(
   const graph = streamedGraph(file.graph, path, (place) => placeOf(place));
   const model = createGraphModel({ graph, opsets: file.opsets, name: path });
   assertKnownOperators(model, "pruning it layer by layer");
-  const stated = await statedOfModel(path, file.metadata);
   const { train } = await openData({
     ...{
       data: source!,

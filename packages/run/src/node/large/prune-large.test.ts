@@ -3,10 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRunContext, type RunEvent, referenceKernels, tensorDataset } from "@secateur/core";
 import { activations } from "@secateur/fisher";
-import { decodeOnnx, encodeNpy, encodeOnnx } from "@secateur/formats";
+import { decodeOnnx, encodeNpy, encodeOnnx, outlineOnnx } from "@secateur/formats";
 import { createGraphModel } from "@secateur/graph";
 import { pruneLayers, sparseGpt } from "@secateur/solvers-layerwise";
 import { afterAll, describe, expect, test } from "vitest";
+import { statedInMetadata } from "../preprocessing/preprocessing.ts";
 import type { PruneOutputs } from "../prune/prune-outputs.ts";
 import type { PruneSettings } from "../prune/prune-settings.ts";
 import { openLargeOnnx } from "./large-onnx.ts";
@@ -64,6 +65,7 @@ function run(
   out: string,
   changed: object = {},
   signal: AbortSignal = new AbortController().signal,
+  overwrite = false,
 ) {
   const outputs: PruneOutputs = {
     ...{
@@ -71,7 +73,7 @@ function run(
       recipe: join(folder, out, "net.recipe.json"),
       state: join(folder, "none"),
     },
-    ...{ form: "onnx", opset: undefined, report: undefined, overwrite: false },
+    ...{ form: "onnx", opset: undefined, report: undefined, overwrite },
   };
   mkdirSync(join(folder, out), { recursive: true });
   const session = { kernels: referenceKernels, kernelChoice: "reference", seed: 0, signal, context: createRunContext };
@@ -104,6 +106,37 @@ describe("a model whose weights stay in their file", () => {
     const removed = places.filter((i) => !kept.has(i)).reduce((sum, i) => sum + numbers[i]! ** 2 / 2, 0);
     // Sums of some forty squares of f32 numbers.
     expect(Math.abs(document.objective / removed - 1)).toBeLessThan(1e-6);
+  });
+
+  test("keeps what its model card says in its metadata and in the recipe, and removes compressed copies of what it writes over", async () => {
+    const large = await open("card");
+    const at = (name: string, file: string): string => join(folder, name, file);
+    writeFileSync(
+      at("card", "preprocessor_config.json"),
+      JSON.stringify({
+        image_processor_type: "ViTImageProcessor",
+        do_resize: false,
+        image_mean: [0.5],
+        image_std: [0.25],
+      }),
+    );
+    writeFileSync(at("card", "config.json"), JSON.stringify({ id2label: { 0: "cat", 1: "dog" } }));
+    await run(large, "card-out");
+    const stale = ["net.onnx.gz", "net.data.br"];
+    for (const name of stale) writeFileSync(at("card-out", name), "old");
+    rmSync(at("card-out", "net.onnx"));
+    rmSync(at("card-out", "net.data"));
+    rmSync(at("card-out", "net.recipe.json"));
+    await expect(run(large, "card-out")).rejects.toThrow(/net\.(onnx\.gz|data\.br)/);
+    await run(large, "card-out", {}, undefined, true);
+    expect(readdirSync(join(folder, "card-out")).sort()).toEqual(["net.data", "net.onnx", "net.recipe.json"]);
+    const file = readFileSync(at("card-out", "net.onnx"));
+    expect(file.subarray(0, bytes.length)).toEqual(Buffer.from(bytes));
+    const { model } = await outlineOnnx(at("card-out", "net.onnx"));
+    const stated = statedInMetadata(model.metadata);
+    expect(stated).toMatchObject({ labels: ["cat", "dog"], preprocessing: { of: "pixels", mean: [0.5], std: [0.25] } });
+    const recipe = JSON.parse(readFileSync(at("card-out", "net.recipe.json"), "utf8"));
+    expect(recipe.preprocess).toMatchObject({ of: "pixels", mean: [0.5], std: [0.25] });
   });
 
   test("leaves what is to stay dense", async () => {

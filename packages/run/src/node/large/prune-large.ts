@@ -2,12 +2,17 @@
 import { existsSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { keptCount } from "@secateur/core";
-import { checkOutput, makeFolder } from "@secateur/formats";
+import { checkOutput, makeFolder, withOnnxMetadata } from "@secateur/formats";
 import { keepsAll, ownData, tooLargeFor } from "../../errors.ts";
+import { checkCopies, settleCopies } from "../export/compressed-copies.ts";
+import type { EncodedFile } from "../export/encode-model.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { asksForMeasuring } from "../norm/batch-norm.ts";
 import { denseAmong } from "../open/any-model-settings.ts";
 import { onnxArchitecture } from "../open/open-onnx.ts";
+import { statedOfModel } from "../preprocessing/beside-model.ts";
+import { type StatedOfModel, statedMetadata } from "../preprocessing/preprocessing.ts";
+import { settlePreprocessing } from "../preprocessing/settle-preprocessing.ts";
 import type { PruneRun } from "../prune/measured-run.ts";
 import type { PruneDocument } from "../prune/prune-document.ts";
 import type { PruneSettings } from "../prune/prune-settings.ts";
@@ -20,7 +25,7 @@ import { assertLayersFit, layerOfDocument, pruneLargeLayers } from "./prune-larg
 import { type FileCopy, type WriteSpec, writePruned } from "./write-pruned.ts";
 
 /**
- * Writes the model file as it is, and beside it its data with weights set to zero. By magnitude the largest k of all weights stay, as
+ * Writes the model file as it is but for what is stated of preparing data, and beside it its data with weights set to zero. By magnitude the largest k of all weights stay, as
  * otherwise: three passes over the data, a few chunks of 16 MiB.
  *
  * @throws ERR_USAGE for what needs all weights at once; ERR_NOT_FINITE, ERR_ABORTED, what `checkOutput` throws
@@ -49,15 +54,25 @@ export async function pruneLarge(
   if (shared)
     throw tooLargeFor({ path: large.path, what: `'${shared.name}', which shares its bytes with another tensor,` });
   const prunable = weights.reduce((sum, { size }) => sum + size, 0);
-  const recipe = portableRecipe(recipeOf(spec, large), outputs.recipe);
+  const stated = await statedOfModel(large.path, large.model.metadata);
+  const { kept: preprocess } = await settlePreprocessing({
+    ...{ asked: { ...settings.preprocess, normalize: settings.normalize }, stated, data: settings.data, cwd: spec.cwd },
+  });
+  const recipe = portableRecipe(recipeOf({ ...spec, preprocess }, large), outputs.recipe);
+  const { labels } = stated;
+  const entries = statedMetadata({
+    ...(preprocess ? { preprocessing: preprocess } : {}),
+    ...(labels ? { labels } : {}),
+  });
   const made = [
-    { to: outputs.out, content: large.bytes },
+    { to: outputs.out, content: withOnnxMetadata(large.bytes, entries, large.path) },
     { to: outputs.recipe, content: `${JSON.stringify(recipe, null, 2)}\n` },
   ];
   const files: WriteSpec = { copies, made, signal: session.signal };
   const { layers, objective } = settings.layers
-    ? await byLayers(spec, large, { weights, files })
+    ? await byLayers(spec, large, { weights, files, stated })
     : await byMagnitude(weights, files, keptCount(prunable, sparsity));
+  await settleCopies(placesOf(outputs, copies), { compress: false, overwrite: true });
   const nonzeros = layers.reduce((sum, layer) => sum + layer.nonzeros, 0);
   const kept = layers.reduce((sum, layer) => sum + layer.kept, 0);
   const totalMs = now() - started;
@@ -103,7 +118,7 @@ async function byMagnitude(weights: readonly DistantWeight[], files: WriteSpec, 
 async function byLayers(
   spec: Parameters<typeof pruneLargeLayers>[0],
   large: LargeOnnx,
-  at: { weights: readonly DistantWeight[]; files: WriteSpec },
+  at: { weights: readonly DistantWeight[]; files: WriteSpec; stated: StatedOfModel },
 ): Promise<Done> {
   const result = await pruneLargeLayers(spec, large, at);
   const layers = at.weights.map((weight) => layerOfDocument(weight, result.layers));
@@ -154,10 +169,26 @@ async function checkPlaces({ path, locations }: LargeOnnx, outputs: PruneRun["ou
     if (existsSync(to) && realpathSync(to) === realpathSync(from)) throw ownData({ path, location });
     await checkOutput(to, outputs);
   }
+  await checkCopies(
+    placesOf(outputs, copies).map(([place]) => place),
+    outputs,
+  );
   return copies;
 }
 
-function recipeOf({ settings, session }: Pick<PruneRun, "settings" | "session">, large: LargeOnnx): Recipe {
+/** Files that a host may send a compressed copy of; what is in them does not matter where none is made. */
+function placesOf({ out }: PruneRun["outputs"], copies: readonly FileCopy[]): readonly EncodedFile[] {
+  return [out, ...copies.map(({ to }) => to)].map((place) => [place, new Uint8Array()]);
+}
+
+function recipeOf(
+  {
+    settings,
+    session,
+    preprocess,
+  }: Pick<PruneRun, "settings" | "session"> & { readonly preprocess: Recipe["preprocess"] | undefined },
+  large: LargeOnnx,
+): Recipe {
   const { found, options, keepDense, plan, seed, sparsity, data, normalize, layers } = settings;
   return {
     ...{ recipe: 1, model: large.path, modelSha256: large.sha256, arch: onnxArchitecture },
@@ -165,6 +196,7 @@ function recipeOf({ settings, session }: Pick<PruneRun, "settings" | "session">,
     ...(sparsity === undefined ? {} : { sparsity }),
     ...(data === undefined ? {} : { data }),
     ...(normalize === undefined ? {} : { normalize }),
+    ...(preprocess === undefined ? {} : { preprocess }),
     ...(layers === undefined ? {} : { layers }),
     ...(keepDense.length === 0 ? {} : { keepDense }),
     ...{ plan, seed, kernels: session.kernelChoice, backend: session.kernels.name, versions: versions([found]) },

@@ -10,6 +10,7 @@ import {
   preprocessingText,
   statedInMetadata,
   statedMetadata,
+  trainedWith,
 } from "./preprocessing.ts";
 import { fromPreprocessorConfig } from "./preprocessor-config.ts";
 import { settlePreprocessing } from "./settle-preprocessing.ts";
@@ -174,6 +175,31 @@ describe("what is done to data", () => {
     await expect(settle("images:d", {}, stated)).rejects.toThrow("not to be followed");
     expect(await settle("images:d", { text: "none" }, stated)).toEqual({ options: {} });
     expect(await settle("npy:x", {}, stated)).toEqual({ options: {} });
+  });
+});
+
+test("a network trained on a folder of images keeps how they were prepared, unless its files say it, and on other data nothing", async () => {
+  const splits = (channels: number) => ({
+    normalisation: { divisor: 255, mean: [0.5], std: [0.25] },
+    train: { inputs: [{ name: "input", shape: [channels, 4, 3] }] } as never,
+    stated: { labels: ["cat", "dog"] },
+  });
+  const grey = trainedWith("images:d", splits(1));
+  expect(grey).toEqual({
+    labels: ["cat", "dog"],
+    preprocessing: { of: "pixels", color: "grey", scale: 1 / 255, mean: [0.5], std: [0.25] },
+  });
+  expect(trainedWith("images:d", splits(3)).preprocessing?.color).toBe("rgb");
+  expect(trainedWith("mnist", splits(1))).toEqual({ labels: ["cat", "dog"] });
+  const stated = { preprocessing: { of: "arrays" as const } };
+  expect(trainedWith("images:d", { ...splits(1), stated })).toEqual(stated);
+  // What is written down opens the same data the same way.
+  const again = await settlePreprocessing({
+    ...{ asked: {}, stated: statedInMetadata(statedMetadata(grey)), data: "images:d", cwd: folder },
+  });
+  expect(again.options).toEqual({
+    images: { color: "grey" },
+    normalize: { divisor: 255, mean: [0.5], std: [0.25] },
   });
 });
 

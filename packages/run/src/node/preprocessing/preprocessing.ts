@@ -2,7 +2,7 @@
  * What is done to data before a network sees them, and what its classes are called. "Stated" is what the metadata of a model, or a model card beside
  * it, say of both.
  */
-import { type ImageSteps, type MeanAndStd, resamples } from "@secateur/datasets";
+import { type DatasetSplits, type ImageSteps, type MeanAndStd, resamples } from "@secateur/datasets";
 import { plainText } from "@secateur/report/text";
 import { z } from "zod";
 
@@ -111,6 +111,17 @@ export function statedMetadata({ preprocessing, labels }: StatedOfModel): Readon
     ...(preprocessing ? { [preprocessingKey]: JSON.stringify(steps) } : {}),
     ...(labels ? { [labelsKey]: JSON.stringify(labels) } : {}),
   };
+}
+
+/** What holds of a network that was trained on data: of folders of images it is how they were prepared, though nobody stated it. */
+export function trainedWith(
+  data: string,
+  { stated, normalisation, train }: Pick<DatasetSplits, "normalisation" | "train"> & { readonly stated: StatedOfModel },
+): StatedOfModel {
+  if (stated.preprocessing || !data.startsWith("images:")) return stated;
+  const { divisor, mean, std } = normalisation;
+  const color = train.inputs[0]?.shape[0] === 3 ? "rgb" : "grey";
+  return { ...stated, preprocessing: { of: "pixels", color, scale: 1 / divisor, mean, std } };
 }
 
 /** Mean, std and divisor as datasets take them; undefined where nothing is said of them. */

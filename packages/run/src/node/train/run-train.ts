@@ -19,7 +19,7 @@ import { openData } from "../open/open-data.ts";
 import { openModel } from "../open/open-model.ts";
 import type { StoredTensors } from "../open/stored-tensors.ts";
 import { findTask } from "../plugins/find-task.ts";
-import { type StatedOfModel, statedMetadata } from "../preprocessing/preprocessing.ts";
+import { type StatedOfModel, statedMetadata, trainedWith } from "../preprocessing/preprocessing.ts";
 import { portableData } from "../recipe/encode-recipe.ts";
 import { encodeRecord, readRecord, trainingKey } from "../retrain/training-record.ts";
 import { learningRateOf, optimizerOf } from "../retrain/training-settings.ts";
@@ -133,7 +133,7 @@ export async function runTrain(spec: TrainSpec): Promise<TrainDocument | Finishe
   });
   const metadata = {
     ...freshMetadata(opened.metadata, [...kept, ...(settings.epochs === 0 ? [trainingKey] : [])]),
-    ...statedMetadata(splits.stated),
+    ...statedMetadata(settings.epochs === 0 ? splits.stated : trainedWith(data, splits)),
   };
   const posed = await poseTask({ network, data: splits, named: named?.task, session });
   if (spec.model === undefined && posed.task.targetsFrom === "teacher") throw nothingToLearn(data, posed.task.name);
