@@ -77,7 +77,7 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
   });
   const { WaitingError, DelayedError, UnrecoverableError } = server.bullmq;
   const queue = server.queue();
-  const pool = threadPool({ entry: spec.entry, size: threads, store: store.place });
+  const pool = threadPool({ entry: spec.entry, size: threads, store: store.place, cwd: spec.cwd });
   const draining = new AbortController();
   const running = new Set<string>();
   const counts = { done: 0, failed: 0 };

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { hashOf } from "../job/job.ts";
 import { testFolder, testStore } from "../testing.test-support.ts";
 import { openFolderStore } from "./folder-store.ts";
+import { writeWhole } from "./write-whole.ts";
 
 const bytes = new TextEncoder().encode("some bytes");
 
@@ -62,6 +63,19 @@ describe("a folder store", () => {
     // A folder stands in the place of the record.
     await expect(store.write("results/x", bytes)).rejects.toMatchObject({ code: "ERR_STORE" });
     expect(await readdir(join(store.place, "results"))).toEqual(["x"]);
+  });
+
+  test("that is full says so, and leaves nothing", async () => {
+    const store = await testStore();
+    const path = join(store.place, "blobs", "x");
+    const fill = async (temporary: string): Promise<void> => {
+      await mkdir(join(store.place, "blobs"), { recursive: true });
+      await writeFile(temporary, bytes);
+      throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+    };
+    const full = { code: "ERR_STORE_FULL", fault: "runtime" };
+    await expect(writeWhole({ path, place: store.place, fill })).rejects.toMatchObject(full);
+    expect(await readdir(join(store.place, "blobs"))).toEqual([]);
   });
 
   test("lists records with their ages", async () => {

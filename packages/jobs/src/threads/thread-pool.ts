@@ -49,14 +49,15 @@ interface Thread {
  *
  * @param spec.entry - the file that calls `serveJobs`
  * @param spec.store - place of the store that all threads open
+ * @param spec.cwd - the folder from which jobs look for plugins
  */
-export function threadPool(spec: { entry: URL; size: number; store: string }): ThreadPool {
-  const { entry, size, store } = spec;
+export function threadPool(spec: { entry: URL; size: number; store: string; cwd: string }): ThreadPool {
+  const { entry, size, store, cwd } = spec;
   const threads: (Thread | undefined)[] = Array.from({ length: size }, () => undefined);
   const waiting: (() => void)[] = [];
   const free = new Set(threads.keys());
   const start = (place: number): Thread => {
-    const worker = new Worker(entry, { workerData: { place: store } });
+    const worker = new Worker(entry, { workerData: { place: store, cwd } });
     const thread: Thread = { place, worker, end: undefined, onEvent: () => {}, label: "" };
     const lose = (reason: string): void => {
       if (threads[place] === thread) threads[place] = undefined;

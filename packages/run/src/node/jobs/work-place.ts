@@ -72,7 +72,7 @@ export async function openWorkPlace(spec: {
   }
   const part = shard ? { shard } : {};
   if (workers !== undefined && workers > 1) {
-    const executor = inThreads({ store, entry: threadEntry, threads: workers, onRunEvent });
+    const executor = inThreads({ store, entry: threadEntry, threads: workers, cwd, onRunEvent });
     return { store, executor, ...part, close: () => executor.close() };
   }
   const host = jobHost({ cwd, session });
