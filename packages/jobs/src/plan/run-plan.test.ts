@@ -175,7 +175,14 @@ describe("parts of a plan", () => {
     refused([a, decodePart(await part(2, 2, [three]), "d")], "of another plan", "its jobs are others");
     const damaged = new TextDecoder().decode(await part(1, 2)).replace('"result":2', '"result":4');
     expect(() => decodePart(new TextEncoder().encode(damaged), "e")).toThrow("is damaged");
-    for (const text of ["", "{}", "[1]", '{"secateurPart":2}']) {
+    const whole = new TextDecoder().decode(await part(1, 2));
+    const spoilt = [
+      whole.replace(/"id":"[0-9a-f]{64}"/, '"id":"../../escaped"'),
+      whole.replace('"count":2', '"count":1000000000'),
+      whole.replace(/"results":\[.*?\],"secateurPart"/, '"results":[null],"secateurPart"'),
+    ];
+    expect(spoilt).not.toContain(whole);
+    for (const text of ["", "{}", "[1]", '{"secateurPart":2}', ...spoilt]) {
       expect(() => decodePart(new TextEncoder().encode(text), "f")).toThrow(
         expect.objectContaining({ code: "ERR_PART" }),
       );

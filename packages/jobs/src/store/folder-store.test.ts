@@ -40,6 +40,18 @@ describe("a folder store", () => {
     const again = await openFolderStore(store.place);
     await writeFile(path, "other bytes");
     await expect(again.view({ a: hash })).rejects.toMatchObject({ code: "ERR_BLOB_DAMAGED" });
+    // What a view linked to is not what the view gives once the bytes are right again.
+    await store.put(bytes);
+    const folder = await again.view({ b: hash });
+    await writeFile(join(folder, "b"), "other bytes");
+    const third = await openFolderStore(store.place);
+    await expect(third.view({ b: hash })).rejects.toMatchObject({ code: "ERR_BLOB_DAMAGED" });
+    await store.put(bytes);
+    expect(await readFile(join(await third.view({ b: hash }), "b"), "utf8")).toBe("some bytes");
+    await writeFile(path, "other bytes");
+    await expect((await openFolderStore(store.place)).view({ c: hash })).rejects.toMatchObject({
+      code: "ERR_BLOB_DAMAGED",
+    });
   });
 
   test("is the same store for all that open it at once, and another in another folder", async () => {

@@ -50,5 +50,4 @@ export async function serveJobs(kindsIn: (cwd: string) => JobKinds): Promise<voi
       say({ type: "failed", error: errorData(error) });
     }
   };
-  say({ type: "ready" });
 }
