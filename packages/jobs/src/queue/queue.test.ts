@@ -9,6 +9,8 @@ import type { Store } from "../store/store.ts";
 import {
   freePort,
   hasRedis,
+  postgresFolder,
+  startPostgres,
   startRedis,
   type TestServer,
   testJob,
@@ -27,10 +29,10 @@ const pace = 0.1;
 
 /** A worker in this process, whose jobs run in threads; ends with the test. */
 async function startWorker(
-  server: TestServer,
+  server: Pick<TestServer, "url">,
   store: Store,
   more: Partial<WorkerSpec> = {},
-): Promise<{ drain(): Promise<unknown>; ended: Promise<unknown>; events: WorkerEvent[] }> {
+): Promise<{ drain(): Promise<unknown>; store: Store; events: WorkerEvent[] }> {
   const stop = new AbortController();
   const events: WorkerEvent[] = [];
   let ready: () => void;
@@ -55,10 +57,10 @@ async function startWorker(
     await drain().catch(() => {});
   });
   await Promise.race([isReady, ended]);
-  return { drain, ended, events };
+  return { drain, store, events };
 }
 
-async function submitter(server: TestServer, store: Store, events: JobEvent[] = []): Promise<Executor> {
+async function submitter(server: Pick<TestServer, "url">, store: Store, events: JobEvent[] = []): Promise<Executor> {
   const executor = await onQueue({
     ...{ address: parseQueueAddress(server.url), store, cwd, signal, pace },
     onEvent: (event) => events.push(event),
@@ -66,6 +68,32 @@ async function submitter(server: TestServer, store: Store, events: JobEvent[] = 
   onTestFinished(() => executor.close());
   return executor;
 }
+
+describe.runIf(postgresFolder)("a queue on PostgreSQL", () => {
+  test("gives the bytes that one process gives, hands failures over, and calls off", async () => {
+    const [server, store, alone] = [{ url: await startPostgres() }, await testStore(), await testStore()];
+    await Promise.all([startWorker(server, store), startWorker(server, store)]);
+    const leaves = [1, 2, 3].map((value) => testJob("add", { value }));
+    const jobs = [...leaves, testJob("add", { value: 0 }, leaves)];
+    const executor = await submitter(server, store);
+    const outcomes = await runPlan({ jobs: [...jobs, testJob("fail", {})], store, executor, signal });
+    expect(outcomes.map(({ state }) => state)).toEqual([...jobs.map(() => "finished"), "failed"]);
+    expect(outcomes.at(-1)).toMatchObject({ error: { code: "ERR_TEST", details: { is: 1 } } });
+    await runPlan({ jobs, store: alone, executor: inProcess({ store: alone, kinds: testKinds }), signal });
+    for (const { id } of jobs) {
+      expect((await findRecord(store, id))!.result).toBe((await findRecord(alone, id))!.result);
+    }
+    const stop = new AbortController();
+    const waiting = [1, 2, 3, 4, 5].map((value) => testJob("wait", { ms: 60_000, value }));
+    const called = await runPlan({
+      ...{ jobs: waiting, store, executor, signal: stop.signal },
+      onEvent: ({ type }) => type === "started" && stop.abort(),
+    });
+    expect(new Set(called.map(({ state }) => state))).toEqual(new Set(["cancelled"]));
+    const nobody = `postgres://me@127.0.0.1:${await freePort()}/postgres`;
+    await expect(submitter({ url: nobody }, store)).rejects.toMatchObject({ code: "ERR_QUEUE" });
+  });
+});
 
 describe.runIf(hasRedis)("a queue", () => {
   test("gives the bytes that one process gives, with two workers", async () => {
@@ -179,7 +207,16 @@ describe.runIf(hasRedis)("a queue", () => {
     const [server, store] = [await startRedis(), await testStore()];
     const worker = await startWorker(server, await testStore());
     await expect(submitter(server, store)).rejects.toMatchObject({ code: "ERR_STORE_NOT_SHARED" });
-    await expect(worker.ended).rejects.toMatchObject({ code: "ERR_STORE_NOT_SHARED" });
+    expect(worker.events.at(-1)).toMatchObject({ type: "left", label: "probe of the store" });
+    // Those who share the worker's store are served all the same.
+    const right = await submitter(server, worker.store);
+    const [outcome] = await runPlan({
+      jobs: [testJob("add", { value: 1 })],
+      store: worker.store,
+      executor: right,
+      signal,
+    });
+    expect(outcome).toMatchObject({ state: "finished" });
   });
 
   test("of another program is left alone", async () => {
