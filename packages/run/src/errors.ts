@@ -1,5 +1,6 @@
 /** Every error that putting a run together can raise, one factory each. Codes are stable; messages may improve. */
 import { nearestName, PruneError } from "@secateur/core";
+import { plainText } from "@secateur/report/text";
 
 /** Flags or arguments that cannot be understood, or that contradict each other. @param details - what the message says, as data */
 export function badUsage(message: string, details: Readonly<Record<string, unknown>> = {}): PruneError {
@@ -162,6 +163,32 @@ export function badEnding(spec: { flag: string; path: string; allowed: string })
 export function notExported(spec: { source: string; found: string; can: string }): PruneError {
   const { source, found, can } = spec;
   return new PruneError("ERR_EXPORT", `${source}: ${found} cannot be written; ${can}`, { details: spec });
+}
+
+/** A model with operators that are not known here, which the runtime that is installed does not run either. */
+export function notRunOutside(spec: {
+  where: string;
+  runtime: string;
+  operators: readonly string[];
+  cause: unknown;
+}): PruneError {
+  const { where, runtime, operators, cause } = spec;
+  const said = plainText((cause instanceof Error ? cause.message : String(cause)).slice(0, 300));
+  return new PruneError(
+    "ERR_OPERATOR",
+    `${where}: ${runtime} does not run it (${said}); it has the operators ${operators.join(", ")}, which are not known here: magnitude pruning works without running it`,
+    { details: { where, runtime, operators }, cause },
+  );
+}
+
+/** A weight of such a model whose inputs are not had. */
+export function noLayerInputsOutside(spec: { where: string; param: string; found: string }): PruneError {
+  const { where, param, found } = spec;
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${where}: what '${param}' is multiplied with is not handed out: found ${found}; leave it dense (--keep-dense ${param}), or take --solver magnitude`,
+    { details: spec },
+  );
 }
 
 /** An ONNX operator set that does not hold what is written. */
