@@ -30,17 +30,31 @@ import { trainNetwork } from "./sparse-methods.ts";
 const sparsity = 0.9;
 const [examples, epochs, turns] = [6400, 4, 3];
 
+const rules: Readonly<Record<string, readonly TrainingRule[]>> = {
+  gmp: [gmp({ sparsity })],
+  set: [set({ sparsity })],
+  rigl: [rigl({ sparsity })],
+  granet: [granet({ sparsity })],
+  "granet-st": [granetSt({ sparsity })],
+  "ac-dc": [acDc({ sparsity })],
+  admm: [admm({ sparsity })],
+  "iss-p": [issP({ sparsity })],
+  powerpropagation: [powerpropagation()],
+  "auto-prune": [autoPrune()],
+  filters: [filters({ sparsity })],
+  tpp: [tpp({ sparsity })],
+};
+const takeNoSparsity = new Set(["powerpropagation", "auto-prune"]);
+
 /** What `secateur train` takes for each rule; no rule at all first. */
 const trained: Readonly<Record<string, readonly string[]>> = {
   dense: [],
   ...Object.fromEntries(
-    ["gmp", "set", "rigl", "granet", "granet-st", "ac-dc", "admm", "iss-p", "filters", "tpp"].map((rule) => [
+    Object.keys(rules).map((rule) => [
       rule,
-      [`--rule=${rule}`, `--sparsity=${sparsity}`],
+      [`--rule=${rule}`, ...(takeNoSparsity.has(rule) ? [] : [`--sparsity=${sparsity}`])],
     ]),
   ),
-  powerpropagation: ["--rule=powerpropagation"],
-  "auto-prune": ["--rule=auto-prune"],
 };
 
 /** Prints the peak memory of processes that train under one rule each, four epochs on the whole training split, one thread. */
@@ -70,20 +84,6 @@ export async function printStepTimes(spec: {
   const { data, kernels } = spec;
   const { rng } = quietSession(kernels, 0).context();
   const train = subset(data.train, sampleIndices(data.train.size, Math.min(examples, data.train.size), rng));
-  const rules: Readonly<Record<string, readonly TrainingRule[]>> = {
-    gmp: [gmp({ sparsity })],
-    set: [set({ sparsity })],
-    rigl: [rigl({ sparsity })],
-    granet: [granet({ sparsity })],
-    "granet-st": [granetSt({ sparsity })],
-    "ac-dc": [acDc({ sparsity })],
-    admm: [admm({ sparsity })],
-    "iss-p": [issP({ sparsity })],
-    powerpropagation: [powerpropagation()],
-    "auto-prune": [autoPrune()],
-    filters: [filters({ sparsity })],
-    tpp: [tpp({ sparsity })],
-  };
   const seconds = async (call: { rules?: readonly TrainingRule[]; masks?: ReadonlyMap<string, Mask> }) => {
     const network = createNetwork(spec.spec, { seed: 0 });
     const started = process.cpuUsage();

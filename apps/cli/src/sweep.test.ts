@@ -153,6 +153,36 @@ describe("a sweep", () => {
   });
 });
 
+describe("a scan of layers", () => {
+  test("in two threads is that of one process but for its times, also by a layer-wise solver", async () => {
+    const { folder, model, data } = await smallTask();
+    for (const solver of ["woodfisher", "obc"]) {
+      const argv = [
+        "sensitivity",
+        model,
+        "--data",
+        data,
+        "--solver",
+        solver,
+        "--sparsities",
+        "0.5,0.8",
+        "--sparsity",
+        "0.5",
+      ];
+      const more = ["--tolerance", "0", "--json"];
+      const [plain, jobs] = [
+        JSON.parse((await call([...argv, ...more], { cwd: folder })).stdout),
+        JSON.parse((await call([...argv, ...more, "--workers", "2"], { cwd: folder })).stdout),
+      ];
+      const strip = ({ peakMemoryBytes: _, timing: __, gradients, ...rest }: Record<string, unknown>): unknown => ({
+        ...rest,
+        gradients: { ...(gradients as object), gradientMs: 0 },
+      });
+      expect(strip(jobs)).toEqual(strip(plain));
+    }
+  });
+});
+
 describe("a comparison", () => {
   test("in two threads is that of one process but for its times", async () => {
     const { folder, model, data } = await smallTask();

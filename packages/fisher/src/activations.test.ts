@@ -198,3 +198,41 @@ test("inputs a thousand times as far from 0 as they spread leave the digits of t
     }
   }
 });
+
+test("a convolution with windows to spare takes some of them, those of the dense model in step, and says so", async () => {
+  const cols = 2;
+  const total = 4000;
+  const numbers = Float64Array.from({ length: total * cols }, () => rng.normal());
+  const source: Model = {
+    ...{ name: "windows", inputs: [], outputs: [], params: () => [] },
+    ...{ read: async () => matrix(1, cols), write: async () => {} },
+    async *layerInputs({ inputs }) {
+      const chunks = (async function* () {
+        // The dense model sees twice of it.
+        const data = inputs === "parallel" ? numbers.map((value) => 2 * value) : numbers;
+        for (let from = 0; from < total; from += 500)
+          yield matrix(500, cols, data.subarray(from * cols, (from + 500) * cols));
+      })();
+      yield { targets: [{ param: "w", firstRow: 0, rows: 1 }], cols, rows: total, chunks };
+    },
+  };
+  const request = { model: source, data, examples, params: ["w"], inputs: "sequential", match: "dense" } as const;
+  const taken = async (rowsPerInput?: number) => {
+    const codes: string[] = [];
+    const ctx = createRunContext({ onEvent: (event) => event.type === "note" && codes.push(event.code) });
+    for await (const layer of activations({ damping: 0, rowsPerInput }).estimate(request, ctx)) return { layer, codes };
+    throw new Error("no layer came");
+  };
+  const { layer, codes } = await taken();
+  expect([layer.count, codes]).toEqual([128 * cols, ["inputs-sampled"]]);
+  const H = layer.curvature.gram!().data;
+  H.forEach((value: number, i: number) => {
+    expect(layer.dense!.cross.data[i]).toBeCloseTo(2 * value, 12);
+    expect(layer.dense!.own.data[i]).toBeCloseTo(4 * value, 12);
+  });
+  const all = await taken(Number.POSITIVE_INFINITY);
+  expect([all.layer.count, all.codes]).toEqual([total, []]);
+  // A mean of 256 squares of unit variance is off by about sqrt(2 / 256).
+  expect(Math.abs(H[0]! - all.layer.curvature.gram!().data[0]!)).toBeLessThan(0.3);
+  expect(() => activations({ rowsPerInput: 3 })).toThrow(expect.objectContaining({ code: "ERR_OPTION" }));
+});

@@ -117,3 +117,12 @@ export function badShare(found: number): PruneError {
     { details: { found } },
   );
 }
+
+/** Rows of inputs that are too few to be enough. */
+export function badRowsPerInput(found: number, least: number): PruneError {
+  return new PruneError(
+    "ERR_OPTION",
+    `activations: rowsPerInput ${found} is out of range; give at least ${least}, or Infinity for all rows`,
+    { details: { found, least } },
+  );
+}

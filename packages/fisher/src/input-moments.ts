@@ -17,6 +17,7 @@ import {
   zeros,
 } from "@secateur/core";
 import { withScratch } from "@secateur/core/linalg";
+import { spreadRows } from "./spread-rows.ts";
 
 /** Sums over the rows of one entry. */
 export interface InputMoments {
@@ -35,16 +36,24 @@ const mostRows = 8192;
 /** Squares of means beside variances from which on products are made of inputs less a shift: below, f32 has digits to spare. */
 const farOff = 16;
 
-/** Takes the chunks of an entry, and in step with them those of its partner in the dense model. */
+/**
+ * Takes the chunks of an entry, and in step with them those of its partner in the dense model.
+ *
+ * @param spec.most - rows that are enough: where at least twice as many come, so many spread over them stand for all
+ */
 export async function inputMoments(
-  { chunks, cols }: LayerInputs,
-  partner: LayerInputs | undefined,
+  spec: { readonly entry: LayerInputs; readonly partner: LayerInputs | undefined; readonly most: number },
   { kernels }: RunContext,
 ): Promise<InputMoments> {
+  const { entry, partner, most } = spec;
+  const { cols, rows = 0 } = entry;
+  const pick = (chunks: AsyncIterable<Mat>): AsyncIterable<Mat> =>
+    rows < 2 * most ? chunks : spreadRows(chunks, { of: rows, most });
+  const chunks = pick(entry.chunks);
   const take = (): Mat => matrix(cols, cols, new Float64Array(cols * cols));
   const H = take();
   const dense = partner && { cross: take(), own: take(), means: new Float64Array(cols) };
-  const others = partner?.chunks[Symbol.asyncIterator]();
+  const others = partner && pick(partner.chunks)[Symbol.asyncIterator]();
   const means = new Float64Array(cols);
   let count = 0;
   let [shift, otherShift]: (Vec | undefined)[] = [];

@@ -2,6 +2,7 @@
  * Workers killed at random moments over a plan, and the server restarted: `node packages/jobs/bench/faults.ts [--kills 100] [--jobs 200] [--ms 300] [--workers 4]
  * [--restarts 2] [--seed 1]`. Says whether every job has the result that it has without faults, and what the faults cost in time.
  */
+import type { ChildProcess } from "node:child_process";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -29,7 +30,9 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const server = await benchServer("--appendonly", "yes");
 const store = await benchStore();
 const jobs = busyJobs(count, ms);
-const workers = await Promise.all(Array.from({ length: width }, () => benchWorker(server.url, store)));
+const workers: (ChildProcess | undefined)[] = await Promise.all(
+  Array.from({ length: width }, () => benchWorker(server.url, store)),
+);
 let notes = 0;
 const executor = await onQueue({
   ...{ address: parseQueueAddress(server.url), store, cwd: process.cwd(), signal },
@@ -47,9 +50,14 @@ const done = runPlan({ jobs, store, executor, signal }).finally(() => {
 while (!isOver && killed < kills) {
   await sleep(200 + 1000 * rng.next());
   const place = Math.floor(rng.next() * width);
-  workers[place]!.kill("SIGKILL");
+  const victim = workers[place];
+  if (!victim) continue; // its successor is on its way
+  victim.kill("SIGKILL");
   killed += 1;
-  workers[place] = await benchWorker(server.url, store);
+  workers[place] = undefined;
+  void benchWorker(server.url, store).then((worker) => {
+    workers[place] = worker;
+  });
   if (restarted < restarts && killed >= ((restarted + 1) * kills) / (restarts + 1)) {
     await server.stop(restarted % 2 === 0 ? "SIGTERM" : "SIGKILL");
     await sleep(500);
@@ -76,7 +84,8 @@ say(
 );
 say(`${seconds.toFixed(1)} s; computing alone on ${width} workers ${((count * ms) / width / 1000).toFixed(1)} s`);
 await executor.close();
-for (const one of workers) one.kill("SIGKILL");
+while (workers.includes(undefined)) await sleep(50);
+for (const one of workers) one!.kill("SIGKILL");
 await server.stop("SIGKILL");
 process.exit(wrong === 0 && records === count ? 0 : 1);
 

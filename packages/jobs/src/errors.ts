@@ -52,6 +52,26 @@ export function blobDamaged(place: string, hash: string): PruneError {
   );
 }
 
+/** A bucket that cannot be opened. */
+export function badBucket(place: string, reason: string): PruneError {
+  return new PruneError(
+    "ERR_STORE",
+    `--store ${place}: ${reason}; name it as s3://BUCKET/PREFIX, and say who you are by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (where, by AWS_REGION or AWS_ENDPOINT_URL_S3)`,
+    { details: { place, reason } },
+  );
+}
+
+/** The package for buckets, which nobody installed. */
+export function bucketNotInstalled(cause: unknown): PruneError {
+  return new PruneError(
+    "ERR_STORE",
+    "stores in buckets need s3mini, which is not installed here; run npm install s3mini",
+    {
+      cause,
+    },
+  );
+}
+
 /** A file's name, from another machine, that is none. */
 export function badName(name: string): PruneError {
   return new PruneError(

@@ -1,6 +1,7 @@
 /** Stores, plans and servers for tests. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { existsSync, globSync } from "node:fs";
+import { chown, mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -72,6 +73,39 @@ export async function startRedis(...more: readonly string[]): Promise<TestServer
   onTestFinished(() => stop("SIGKILL"));
   await start();
   return { url: `redis://127.0.0.1:${port}`, port, stop, start };
+}
+
+/** Where Debian, Homebrew and others put PostgreSQL's own programs; undefined where it is not installed. */
+export const postgresFolder: string | undefined = [
+  ...globSync("/usr/lib/postgresql/*/bin").sort().reverse(),
+  ...["/opt/homebrew/bin", "/usr/local/pgsql/bin", "/usr/bin"],
+].find((folder) => existsSync(join(folder, "initdb")));
+if (!postgresFolder) process.stderr.write("PostgreSQL queue test skipped: install postgresql\n");
+
+/** A PostgreSQL server of the test's own, with nothing in it. */
+export async function startPostgres(): Promise<string> {
+  const folder = await testFolder();
+  // It refuses to run as root.
+  const user = process.getuid?.() === 0 ? idsOf("postgres") : {};
+  if (user.uid !== undefined) await chown(folder, user.uid, user.gid!);
+  const data = join(folder, "data");
+  const quiet = { stdio: "ignore", ...user } as const;
+  execFileSync(join(postgresFolder!, "initdb"), ["-D", data, "-A", "trust", "-U", "me", "--no-sync"], quiet);
+  const port = await freePort();
+  const settings = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", folder];
+  const child = spawn(join(postgresFolder!, "postgres"), ["-D", data, "-p", String(port), ...settings], quiet);
+  onTestFinished(async () => {
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGINT");
+    await gone;
+  });
+  await answers(port);
+  return `postgres://me@127.0.0.1:${port}/postgres`;
+}
+
+function idsOf(name: string): { uid?: number; gid?: number } {
+  const [uid, gid] = ["-u", "-g"].map((flag) => Number(execFileSync("id", [flag, name], { encoding: "utf8" })));
+  return { uid: uid!, gid: gid! };
 }
 
 /** A port that nobody listens to. */

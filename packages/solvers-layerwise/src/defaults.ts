@@ -2,10 +2,11 @@
 export const defaults = {
   alps: { damping: 0.01, rho: 0.1, iterations: 300 },
   obc: { mostWork: 2e11 },
-  layerwise: { start: "best", exchanges: 4, mostWork: 1e11, boundSteps: 0 },
+  layerwise: { start: "best", exchanges: 4, mostWork: 1e10, boundSteps: 0 },
   sparsegpt: { blockSize: 128, damping: 0.01 },
   sparseswaps: { mostWork: 1e11 },
   wanda: { rows: "equal" },
+  allocation: { mostWork: 2.5e9 },
   evolution: { generations: 20, offspring: 4 },
   blocks: { epochs: 8, rate: 0.05, batchSize: 4 },
 } as const;

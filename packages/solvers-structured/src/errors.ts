@@ -20,6 +20,16 @@ export function tooManyInputs(who: string, spec: { problem: string; found: numbe
   );
 }
 
+/** A number of H that is none. */
+export function notFiniteCurvature(who: string, spec: { problem: string; index: number; value: number }): PruneError {
+  const { problem, index, value } = spec;
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `${who} cannot solve '${problem}': entry ${index} of H is ${value}; every entry must be finite: look for NaN or overflow in the layer's inputs`,
+    { details: { who, ...spec } },
+  );
+}
+
 /** The curvature gives no single columns of its gradient rows. */
 export function needsColumns(who: string): PruneError {
   return new PruneError(

@@ -80,3 +80,12 @@ test("an input that is always 0 goes first, and a ridge is said", async () => {
   expect(notes).toEqual(["curvature-singular"]);
   expect(w).toMatchObject(matrix(1, 14, w.data));
 });
+
+test("a curvature that is not finite is refused with the place of what is wrong", async () => {
+  const { problem, H } = layerOf(shape);
+  H.data[3] = Number.NaN;
+  await expect(osscar().solve(problem, ctx)).rejects.toMatchObject({
+    code: "ERR_NOT_FINITE",
+    message: expect.stringContaining("entry 3 of H is NaN"),
+  });
+});

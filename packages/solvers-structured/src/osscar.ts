@@ -20,7 +20,7 @@ import {
 import { addToDiagonal, diagonalOf, invertSpd, refitRows } from "@secateur/core/linalg";
 import { columnGroups } from "./column-groups.ts";
 import { defaults } from "./defaults.ts";
-import { tooManyInputs } from "./errors.ts";
+import { notFiniteCurvature, tooManyInputs } from "./errors.ts";
 import { searchGroups } from "./local-search.ts";
 
 /** Settings of {@link osscar}. */
@@ -44,7 +44,7 @@ const ridges = [0, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2];
  * Time: c^3 for the inverse, c^2 + rows c for every column that goes or comes back, and pool^2 (m^3 + rows m) an exchange of groups of m columns.
  * Memory: 24 c^2 bytes.
  *
- * @throws ERR_INCOMPATIBLE for units that own parts of columns, ERR_IMPOSSIBLE (too many inputs), ERR_SINGULAR
+ * @throws ERR_INCOMPATIBLE for units that own parts of columns, ERR_IMPOSSIBLE (too many inputs), ERR_SINGULAR, ERR_NOT_FINITE
  * @example
  * await prune({ model, data, solver: osscar(), budget, layers: { loop: layerLoop(), curvature: activations() } });
  */
@@ -103,7 +103,7 @@ export function osscar(options: OsscarOptions = {}): Solver {
   };
 }
 
-/** H with the smallest ridge that makes it factorable, and minus its inverse, both f64. @throws ERR_SINGULAR */
+/** H with the smallest ridge that makes it factorable, and minus its inverse, both f64. @throws ERR_SINGULAR, ERR_NOT_FINITE */
 async function inverted(
   { curvature, id }: Problem,
   { kernels }: RunContext,
@@ -111,6 +111,8 @@ async function inverted(
   const { dim } = curvature;
   const H = matrix(dim, dim, new Float64Array(dim * dim));
   await writeOut(curvature, H);
+  const bad = H.data.findIndex((value: number) => !Number.isFinite(value));
+  if (bad >= 0) throw notFiniteCurvature("osscar", { problem: id, index: bad, value: H.data[bad]! });
   const mean = diagonalOf(H).reduce((sum, value) => sum + value, 0) / dim || 1;
   for (let attempt = 0, ridge = 0; ; attempt++) {
     const next = ridges[attempt]! * mean;

@@ -12,8 +12,11 @@ const rounds = 15;
 /** Prints a row for each network, batch and number of threads: medians of single calls, in turns of several. */
 export async function compareInference(spec: { folder: string; runtimes: string | undefined }): Promise<void> {
   const { folder, runtimes } = spec;
-  const runtime = await openRuntime("onnxruntime-web", runtimes ?? folder).catch(() => undefined);
-  if (!runtime) printLine("left out: onnxruntime-web (give --runtimes FOLDER, which has it in its node_modules)");
+  const runtime = await openRuntime("onnxruntime-web", runtimes ?? folder).catch((error: Error) => {
+    const [reason] = error.message.split("\n");
+    printLine(`left out: onnxruntime-web (${reason}; give --runtimes FOLDER, which has it in its node_modules)`);
+    return undefined;
+  });
   const paths = { mlpnet: networkPath(folder), resnet20: onlyCheckpoint(join(folder, "resnet20-cifar10"), "ResNet20") };
   const rows: (string | undefined)[][] = [];
   for (const [name, path] of Object.entries(paths)) {

@@ -1,7 +1,7 @@
 """What peers written in Python take, as lines of JSON on standard output. Called by peers.ts; threads are set by the environment.
 
 python3 peers.py versions
-python3 peers.py solve CLONE G.npy W.npy RIDGE SPARSITY...    the active-set IHT of the authors of CHITA, from a clone of their repository
+python3 peers.py solve CLONE G.npy W.npy RIDGE RUNS SPARSITY...    the active-set IHT of the authors of CHITA, from a clone of their repository
 python3 peers.py train NETWORK THREADS BATCH STEPS            torch: images a second of SGD with momentum, random images
 """
 import json
@@ -21,7 +21,7 @@ def versions():
             say(name=name, version=None)
 
 
-def solve(clone, rows, weights, ridge, *sparsities):
+def solve(clone, rows, weights, ridge, runs, *sparsities):
     """n Q = 1/2 ||G (w - v)||^2 + n ridge/2 ||w - v||^2, with the settings of the authors' scripts (500 iterations)."""
     import numpy as np
 
@@ -45,9 +45,11 @@ def solve(clone, rows, weights, ridge, *sparsities):
     run(np.ascontiguousarray(G[:50, some]), v[some], 40)
     for sparsity in map(float, sparsities):
         keep = int(np.floor((1 - sparsity) * p + 1e-9))
-        started = time.perf_counter()
-        w = run(G, v, keep)
-        seconds = time.perf_counter() - started
+        seconds = float("inf")
+        for _ in range(int(runs)):
+            started = time.perf_counter()
+            w = run(G, v, keep)
+            seconds = min(seconds, time.perf_counter() - started)
         d = w - v
         say(sparsity=sparsity, seconds=seconds, kept=int(np.count_nonzero(w)), objective=float(0.5 * np.sum((G @ d) ** 2) + lambda2 * np.sum(d**2)))
 
@@ -86,15 +88,15 @@ def train(network, threads, batch, steps):
     model, shape = {"resnet20": (resnet20, [3, 32, 32]), "mlpnet": (mlpnet, [784])}[network]
     model = model()
     batch, steps = int(batch), int(steps)
-    x, y = torch.randn([batch, *shape]), torch.randint(0, 10, [batch])
+    x, y = torch.randn([steps * batch, *shape]), torch.randint(0, 10, [steps * batch])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     loss_of = nn.CrossEntropyLoss()
     best = float("inf")
     for turn in range(4):
         started = time.perf_counter()
-        for _ in range(steps):
+        for chosen in torch.randperm(steps * batch).split(batch):
             optimizer.zero_grad()
-            loss_of(model(x), y).backward()
+            loss_of(model(x[chosen]), y[chosen]).backward()
             optimizer.step()
         # The first turn does not count.
         if turn > 0:

@@ -1,6 +1,6 @@
 /**
  * Solvers on the same dense gradient rows of MLPNet (n = 1000 single examples, ridge 1e-4): `secateur solve` by chita, chita.iht and chita.cd as they are by default, and the active-set
- * IHT of CHITA's authors (500 iterations, as their scripts run it). Each solve is a whole process; seconds are those of the solve alone.
+ * IHT of CHITA's authors (500 iterations, as their scripts run it). Each solve is a whole process; seconds are those of the solve alone, the best of the runs on either side.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -52,7 +52,7 @@ export async function compareSolve(spec: {
       }
       return best!;
     };
-    const theirs = await authors({ python, clone, rows, weights });
+    const theirs = await authors({ python, clone, rows, weights, runs });
     const table: (string | undefined)[][] = [];
     for (const sparsity of sparsities) {
       const public_ = theirs.get(sparsity);
@@ -93,13 +93,14 @@ async function authors(spec: {
   clone: string | undefined;
   rows: string;
   weights: string;
+  runs: number;
 }): Promise<ReadonlyMap<number, Solved>> {
-  const { python, clone, rows, weights } = spec;
+  const { python, clone, rows, weights, runs } = spec;
   if (clone === undefined || !python.has("numpy", "numba", "sklearn")) {
     printLine("left out: the authors' solver (give --chita CLONE, and install numpy, numba and scikit-learn)");
     return new Map();
   }
   showProgress("the authors' active-set IHT");
-  const lines = await python.call(["solve", clone, rows, weights, `${ridge}`, ...sparsities.map(String)], 1);
+  const lines = await python.call(["solve", clone, rows, weights, `${ridge}`, `${runs}`, ...sparsities.map(String)], 1);
   return new Map((lines as unknown as readonly (Solved & { sparsity: number })[]).map((line) => [line.sparsity, line]));
 }

@@ -3,10 +3,11 @@
 import { keptCount } from "@secateur/core";
 import { sensitivityDefaults } from "@secateur/run/node";
 import { type Command, Option } from "commander";
-import { badFlagValue } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addDataFlags, addMessageFlags, addRunFlags, addSparsityFlag } from "../flags/common-flags.ts";
+import { listOfSparsities } from "../flags/lists.ts";
 import { numberParser, wholeParser } from "../flags/number.ts";
+import { addWorkFlags } from "../flags/work-flags.ts";
 import { callSensitivity, type SensitivityFlags } from "../sensitivity/call-sensitivity.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -72,6 +73,7 @@ export function addSensitivityCommand(program: Command, spec: { terminal: Termin
     .optionsGroup("Where results go:")
     .option("--report <file>", "an HTML page with plots, self-contained")
     .option("--force", "replace an existing report or event log");
+  addWorkFlags(command, { hasShards: false });
   addRunFlags(command);
   addMessageFlags(command, { hasEvents: true });
   command.addHelpText("after", examples).action(async (model: string) => {
@@ -85,12 +87,4 @@ function ridge(text: string): number | "auto" {
   if (text === "auto") return text;
   const accepts = (value: number) => value >= 0 && Number.isFinite(value);
   return numberParser({ flag: "--ridge", allowed: "'auto' or a number of at least 0", accepts })(text);
-}
-
-function listOfSparsities(text: string): readonly number[] {
-  const allowed = "different numbers joined by commas, such as 0.5,0.9";
-  const sparsities = text.split(",").map(numberParser({ flag: "--sparsities", allowed }));
-  for (const sparsity of sparsities) keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
-  if (new Set(sparsities).size < sparsities.length) throw badFlagValue({ flag: "--sparsities", found: text, allowed });
-  return sparsities;
 }

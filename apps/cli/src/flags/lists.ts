@@ -19,7 +19,7 @@ export function listOfNames(text: string): readonly string[] {
 
 /** Different sparsities joined by commas. @throws ERR_USAGE */
 export function listOfSparsities(text: string): readonly number[] {
-  const sparsities = listOf("--sparsities", "numbers joined by commas, such as 0.5,0.9", text, numberParser);
+  const sparsities = listOf("--sparsities", "different numbers joined by commas, such as 0.5,0.9", text, numberParser);
   for (const sparsity of sparsities) keptCount(1, sparsity); // refuses a sparsity outside [0, 1)
   return sparsities;
 }

@@ -24,7 +24,7 @@ export function addQueueFlags(command: Command): void {
     )
     .option(
       "--store <dir>",
-      "folder of data and results by content; with a queue all machines mount it (default: what SECATEUR_STORE says)",
+      "folder, or s3://BUCKET/PREFIX, of data and results by content; with a queue all machines see it (default: what SECATEUR_STORE says)",
     );
 }
 
@@ -50,5 +50,10 @@ export function workFlags(flags: JobFlags, terminal: Terminal): WorkFlags {
   const { workers, shard, queue = SECATEUR_QUEUE || undefined, store = SECATEUR_STORE || undefined } = flags;
   // A store that only the environment names decides nothing by itself.
   const isAsked = [flags.store, workers, shard, queue].some((flag) => flag !== undefined);
-  return { workers, shard, queue, store: store === undefined || !isAsked ? undefined : absolutePath(terminal, store) };
+  return { workers, shard, queue, store: isAsked ? storePlace(store, terminal) : undefined };
+}
+
+/** A folder as an absolute path; a bucket as it is. */
+export function storePlace(store: string | undefined, terminal: Terminal): string | undefined {
+  return store === undefined || store.startsWith("s3://") ? store : absolutePath(terminal, store);
 }

@@ -2,9 +2,10 @@
 import { writeFileAtomic } from "@secateur/formats";
 import { sensitivityText, shellCommand } from "@secateur/report/text";
 import { mapDataPaths } from "@secateur/run";
-import { assertEnding, runSensitivity } from "@secateur/run/node";
+import { asksForJobs, assertEnding, layersElsewhere, runSensitivity } from "@secateur/run/node";
 import { interrupted, missingFlag, someFailed } from "../errors.ts";
 import type { DataFlags } from "../flags/common-flags.ts";
+import { type JobFlags, workFlags } from "../flags/work-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { checkReport } from "../run/check-report.ts";
 import { loadReport } from "../run/load-report.ts";
@@ -13,7 +14,7 @@ import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The flags of `secateur sensitivity` as commander hands them over. */
-export interface SensitivityFlags extends SessionFlags, DataFlags {
+export interface SensitivityFlags extends SessionFlags, DataFlags, JobFlags {
   readonly arch?: string;
   readonly solver?: string;
   readonly sparsity?: number;
@@ -48,8 +49,9 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
   const path = absolutePath(terminal, call.model);
   const source = mapDataPaths(data, (file) => absolutePath(terminal, file));
   await checkReport({ report, terminal, overwrite, events: flags.events, model: path, data: source });
-  const document = await withSession({ flags, terminal, overwrite }, (session) =>
-    runSensitivity({
+  const work = workFlags(flags, terminal);
+  const document = await withSession({ flags, terminal, overwrite }, async (session) => {
+    const spec = {
       path,
       ...{ arch: flags.arch, normalize: flags.normalize, preprocess: flags.preprocess, task: flags.task },
       solver: flags.solver,
@@ -57,8 +59,10 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
       ...{ sparsity: flags.sparsity, sparsities: flags.sparsities, tolerance: flags.tolerance },
       ...{ examples: flags.examples, heldOut: flags.heldOut, ridge: flags.ridge },
       ...{ cwd: terminal.cwd, session },
-    }),
-  );
+    };
+    const jobs = asksForJobs(work) ? layersElsewhere({ ...spec, flags: work, fallback: `${path}.store` }) : undefined;
+    return await runSensitivity({ ...spec, elsewhere: jobs?.elsewhere }).finally(() => jobs?.close());
+  });
   // Hours of work are printed first, whatever becomes of the report.
   printResult({ terminal, flags, document, text: () => sensitivityText(document) });
   if (report !== undefined) {

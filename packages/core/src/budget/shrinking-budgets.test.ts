@@ -9,6 +9,7 @@ const counts = (steps: number, spacing: "even" | "geometric", keep = 2): readonl
 
 it("removes as many units in each step when even, one by one with no limit on the steps", () => {
   expect(counts(4, "even")).toEqual([8, 6, 4, 2]);
+  expect(counts(4.9, "even")).toEqual([8, 6, 4, 2]);
   expect(counts(Number.POSITIVE_INFINITY, "even")).toEqual([9, 8, 7, 6, 5, 4, 3, 2]);
 });
 

@@ -5,7 +5,7 @@ import { type Constraint, countKept } from "./constraint.ts";
  * Ever tighter budgets, the last one the constraint itself, for solvers that look again between one removal and the next. A constraint that cannot be
  * relaxed has one.
  *
- * @param spec.steps - how many at most, >= 1; never more than there are units to remove, so that Infinity removes them one by one
+ * @param spec.steps - how many at most, >= 1, fractions count as less; never more than there are units to remove, so that Infinity removes them one by one
  * @param spec.spacing - "even": as many units go from each to the next; "geometric": the kept units become fewer by one factor
  * @example
  * const [first, second] = shrinkingBudgets(problem, { steps: 2, spacing: "even" });
@@ -17,7 +17,7 @@ export function shrinkingBudgets(
   const target = countKept(constraint.select(new Float32Array(units.count)));
   if (!constraint.relax || target === 0) return [constraint];
   const removed = units.count - target;
-  const steps = Math.max(1, Math.min(spec.steps, removed));
+  const steps = Math.max(1, Math.floor(Math.min(spec.steps, removed)));
   return Array.from({ length: steps }, (_, index) => {
     const done = (index + 1) / steps;
     if (done === 1) return constraint;

@@ -45,6 +45,8 @@ export interface LayerInputs {
   readonly targets: readonly LayerRows[];
   /** Weights a row, columns of every chunk. */
   readonly cols: number;
+  /** Rows in all chunks together, where an example has many: of convolutions. */
+  readonly rows?: number;
   /**
    * The inputs [some, cols] in canonical order, a row a position of an example: a convolution's windows (channel, kernel row, kernel
    * column). A chunk is valid until the next one is asked for.
@@ -78,7 +80,7 @@ export interface DenseMoments {
 }
 
 /** H of one entry of {@link LayerInputs}. */
-export interface LayerCurvature extends Omit<LayerInputs, "chunks"> {
+export interface LayerCurvature extends Omit<LayerInputs, "chunks" | "rows"> {
   /** H = X'X / n + damping I, with `gram`. */
   readonly curvature: Curvature;
   /** n, the rows of X. */

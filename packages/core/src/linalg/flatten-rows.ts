@@ -28,8 +28,10 @@ export function flattenRows(problem: Problem): Problem {
 
 /** A solver for one row, made to take several that share H: it solves the flattened problem. */
 export function overRows(solver: Solver): Solver {
+  const { draft } = solver;
   return {
     ...solver,
+    ...(draft ? { draft: overRows(draft) } : {}),
     async solve(problem, ctx): Promise<Solution> {
       const solution = await solver.solve(flattenRows(problem), ctx);
       return { ...solution, w: { ...problem.w, data: solution.w.data } };

@@ -15,7 +15,7 @@ const shapes: Readonly<Record<EntryKind, Shape>> = {
   saliency: { needs: { needs: "object", score: "method" } },
   selector: { needs: { needs: "object", select: "method" }, may: ["plan"] },
   updater: { needs: { needs: "object", update: "method" } },
-  solver: { needs: { needs: "object", solve: "method" }, may: ["name", "scope", "plan", "work"] },
+  solver: { needs: { needs: "object", solve: "method" }, may: ["name", "scope", "draft", "plan", "work"] },
   curvature: { needs: { name: "text", provides: "list", estimate: "method" } },
   schedule: { needs: { phases: "method" } },
   allocation: { needs: {}, may: ["floors", "counts"] },

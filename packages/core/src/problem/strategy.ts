@@ -44,6 +44,8 @@ export interface Solver {
   /** What it is made for: "network" (default) all weights flattened to one row, "layers" one layer at a time, whose rows share H. */
   readonly scope?: "network" | "layers";
   solve(problem: Problem, ctx: RunContext): Promise<Solution>;
+  /** A quicker method whose weights tell which of two budgets is the better one for this; absent: it is quick enough itself. */
+  readonly draft?: Solver;
   /** How the method is best run when the user leaves it open: stages, examples, ridge. Absent: one stage, estimator defaults. */
   plan?(situation: RunSituation): RunPlan;
   /** What a whole run by a plan takes beyond a forward and a backward pass for every gradient row; for the expected time only. Absent: next to none. */

@@ -13,7 +13,7 @@ import {
   throwIfAborted,
   type Vec,
 } from "@secateur/core";
-import { noLayerInputs, notFiniteInput } from "../errors.ts";
+import { badInput, noLayerInputs, notFiniteInput } from "../errors.ts";
 import type { WeightInputs } from "../operator.ts";
 import type { GraphParam } from "../plan/params.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -55,7 +55,8 @@ export async function* layerInputs(
   request: LayerInputsRequest,
   { params, ctx }: { params: readonly GraphParam[]; ctx: RunContext },
 ): AsyncGenerator<LayerInputs> {
-  const { data, examples } = request;
+  const { data } = request;
+  const examples = wholePasses(state, request.examples, ctx);
   throwIfAborted(ctx.signal);
   for (const { name, order, uses } of params) {
     if (order.kind === "conv-transpose")
@@ -76,7 +77,7 @@ export async function* layerInputs(
     const walks: Walk[] = [];
     const call: Call = {
       state,
-      request,
+      request: { ...request, examples },
       ctx,
       pool,
       size,
@@ -89,6 +90,7 @@ export async function* layerInputs(
     for (const site of sites) {
       const { cols, members, groups } = site;
       const [param] = members as [GraphParam];
+      const rows = isWindowed(param) ? { rows: examples.length * positionsAt(first, param) } : {};
       const seen = rowGroups(first.plan, param).length;
       for (let index = 0; index < groups * seen; index++) {
         const targets = members.map((member) => {
@@ -99,12 +101,44 @@ export async function* layerInputs(
           const offset = offsets.get(name);
           return { param: name, firstRow, rows, ...(offset ? { offset } : {}) };
         });
-        yield { targets, cols, chunks: chunksOf(call, { param, groups, index }) };
+        yield { targets, cols, ...rows, chunks: chunksOf(call, { param, groups, index }) };
       }
     }
   } finally {
     pool.close();
   }
+}
+
+/**
+ * Examples of which the last pass is no shorter than the others. A graph of a fixed number is fed copies beyond its last example, whose rows stand behind all others
+ * only where the examples' axis comes first all the way.
+ *
+ * @throws ERR_GRAPH_INPUT for fewer than one pass takes
+ */
+function wholePasses(
+  { name, inputs, fixedBatch, mayTurn }: GraphState,
+  examples: Uint32Array,
+  ctx: RunContext,
+): Uint32Array {
+  const rest = fixedBatch === undefined || !mayTurn ? 0 : examples.length % fixedBatch;
+  if (rest === 0) return examples;
+  if (rest === examples.length) {
+    const found = `${rest} examples for the inputs of layers, of a model that takes ${fixedBatch} at a time and may count them behind another axis`;
+    throw badInput({ where: name, input: inputs[0]!.name, found, expected: `${fixedBatch} or more` });
+  }
+  const message = `${rest} of ${examples.length} calibration examples are left out: '${name}' takes ${fixedBatch} at a time and may count them behind another axis, where copies that fill the last pass could not be told from examples`;
+  ctx.report({ type: "note", level: "info", code: "examples-left-out", message });
+  return examples.subarray(0, examples.length - rest);
+}
+
+function isWindowed({ uses }: GraphParam): boolean {
+  return uses[0]?.op === "Conv";
+}
+
+/** Windows of an example. */
+function positionsAt({ plan, fed }: Pass, { name, live }: GraphParam): number {
+  const step = plan.steps[stepsWith(plan, name)[0]!]!;
+  return sizeOf(plan.types[step.outputs[0]!]!.shape) / (fed * live.rows);
 }
 
 interface Call {
@@ -171,8 +205,8 @@ function* inputsOf(
     let seen = 0;
     const own = perExample * count;
     for (const chunk of inputs(group, [0, own])) {
-      if (!areFinite(chunk.data)) {
-        const bad = chunk.data.findIndex((value: number) => !Number.isFinite(value));
+      const bad = badPlace(chunk.data, pool);
+      if (bad >= 0) {
         const row = seen + Math.floor(bad / chunk.cols);
         const example = Math.floor((row * indices.length) / Math.max(own, chunk.rows));
         throw notFiniteInput({
@@ -188,18 +222,10 @@ function* inputsOf(
   if (group === groups - 1) dropTaken(walk, pool);
 }
 
-/** A product with 0 is 0 for finite numbers alone. Four sums, since one alone would wait for itself. */
-function areFinite(data: Vec): boolean {
-  let [a, b, c, d] = [0, 0, 0, 0];
-  const whole = data.length - (data.length % 4);
-  for (let i = 0; i < whole; i += 4) {
-    a += 0 * data[i]!;
-    b += 0 * data[i + 1]!;
-    c += 0 * data[i + 2]!;
-    d += 0 * data[i + 3]!;
-  }
-  for (let i = whole; i < data.length; i++) a += 0 * data[i]!;
-  return a + b + c + d === 0;
+/** Of the first number that is not finite; -1: none. One sum of squares tells that all are, but for those beyond f64. */
+function badPlace(data: Vec, { kernels }: Pool): number {
+  if (Number.isFinite(kernels.dot(data, data))) return -1;
+  return data.findIndex((value: number) => !Number.isFinite(value));
 }
 
 function takeStep(walk: Walk, s: number, pool: Pool): WeightInputs {

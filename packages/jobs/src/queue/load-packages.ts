@@ -1,11 +1,9 @@
 /** The packages that queues are made of, which only those who use queues install. */
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import type * as BullMq from "bullmq";
 import type * as IoRedis from "ioredis";
 import type * as Pg from "pg";
 import { queueNotInstalled } from "../errors.ts";
+import { loadPackage } from "../load-package.ts";
 import type { QueueAddress } from "./queue-address.ts";
 
 /** @param cwd - the folder from which a package is looked for that is not beside this one */
@@ -24,18 +22,7 @@ export async function loadPg(cwd: string): Promise<typeof Pg> {
 }
 
 async function load<T>(name: string, backend: QueueAddress["backend"], cwd: string): Promise<T> {
-  try {
-    return unwrap<T>(await import(name).catch(() => import(pathFrom(name, cwd))));
-  } catch (cause) {
+  return await loadPackage<T>(name, cwd).catch((cause) => {
     throw queueNotInstalled(["bullmq", backend === "redis" ? "ioredis" : "pg"], cause);
-  }
-}
-
-function pathFrom(name: string, cwd: string): string {
-  return pathToFileURL(createRequire(join(cwd, "package.json")).resolve(name)).href;
-}
-
-/** CommonJS packages have all they export below "default", and not always beside it. */
-function unwrap<T>(loaded: { readonly default?: object }): T {
-  return { ...loaded.default, ...loaded } as T;
+  });
 }

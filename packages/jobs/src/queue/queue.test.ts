@@ -9,6 +9,8 @@ import type { Store } from "../store/store.ts";
 import {
   freePort,
   hasRedis,
+  postgresFolder,
+  startPostgres,
   startRedis,
   type TestServer,
   testJob,
@@ -27,7 +29,7 @@ const pace = 0.1;
 
 /** A worker in this process, whose jobs run in threads; ends with the test. */
 async function startWorker(
-  server: TestServer,
+  server: Pick<TestServer, "url">,
   store: Store,
   more: Partial<WorkerSpec> = {},
 ): Promise<{ drain(): Promise<unknown>; ended: Promise<unknown>; events: WorkerEvent[] }> {
@@ -58,7 +60,7 @@ async function startWorker(
   return { drain, ended, events };
 }
 
-async function submitter(server: TestServer, store: Store, events: JobEvent[] = []): Promise<Executor> {
+async function submitter(server: Pick<TestServer, "url">, store: Store, events: JobEvent[] = []): Promise<Executor> {
   const executor = await onQueue({
     ...{ address: parseQueueAddress(server.url), store, cwd, signal, pace },
     onEvent: (event) => events.push(event),
@@ -66,6 +68,32 @@ async function submitter(server: TestServer, store: Store, events: JobEvent[] = 
   onTestFinished(() => executor.close());
   return executor;
 }
+
+describe.runIf(postgresFolder)("a queue on PostgreSQL", () => {
+  test("gives the bytes that one process gives, hands failures over, and calls off", async () => {
+    const [server, store, alone] = [{ url: await startPostgres() }, await testStore(), await testStore()];
+    await Promise.all([startWorker(server, store), startWorker(server, store)]);
+    const leaves = [1, 2, 3].map((value) => testJob("add", { value }));
+    const jobs = [...leaves, testJob("add", { value: 0 }, leaves)];
+    const executor = await submitter(server, store);
+    const outcomes = await runPlan({ jobs: [...jobs, testJob("fail", {})], store, executor, signal });
+    expect(outcomes.map(({ state }) => state)).toEqual([...jobs.map(() => "finished"), "failed"]);
+    expect(outcomes.at(-1)).toMatchObject({ error: { code: "ERR_TEST", details: { is: 1 } } });
+    await runPlan({ jobs, store: alone, executor: inProcess({ store: alone, kinds: testKinds }), signal });
+    for (const { id } of jobs) {
+      expect((await findRecord(store, id))!.result).toBe((await findRecord(alone, id))!.result);
+    }
+    const stop = new AbortController();
+    const waiting = [1, 2, 3, 4, 5].map((value) => testJob("wait", { ms: 60_000, value }));
+    const called = await runPlan({
+      ...{ jobs: waiting, store, executor, signal: stop.signal },
+      onEvent: ({ type }) => type === "started" && stop.abort(),
+    });
+    expect(new Set(called.map(({ state }) => state))).toEqual(new Set(["cancelled"]));
+    const nobody = `postgres://me@127.0.0.1:${await freePort()}/postgres`;
+    await expect(submitter({ url: nobody }, store)).rejects.toMatchObject({ code: "ERR_QUEUE" });
+  });
+});
 
 describe.runIf(hasRedis)("a queue", () => {
   test("gives the bytes that one process gives, with two workers", async () => {

@@ -4,9 +4,10 @@ import { createReadStream } from "node:fs";
 import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isPruneError } from "@secateur/core";
-import { badName, blobDamaged, blobMissing, notAStore, storeFailed } from "../errors.ts";
+import { blobDamaged, blobMissing, notAStore, storeFailed } from "../errors.ts";
 import { encodeJson } from "../job/canonical-json.ts";
 import { type Hash, hashOf } from "../job/job.ts";
+import { safeParts } from "./safe-parts.ts";
 import type { Store } from "./store.ts";
 import { explainWrite, writeWhole } from "./write-whole.ts";
 
@@ -135,11 +136,7 @@ async function linkedFolder(
   const temporary = join(place, "views", `tmp-${randomUUID()}`);
   try {
     for (const [name, hash] of Object.entries(files)) {
-      // Names come from other machines, and must not lead out of the folder.
-      const parts = name.split("/");
-      if (parts.some((part) => part === "" || part === "." || part === ".." || /[\\:\0]/.test(part)))
-        throw badName(name);
-      const path = join(temporary, ...parts);
+      const path = join(temporary, ...safeParts(name));
       await mkdir(dirname(path), { recursive: true });
       // Some disks have no hard links.
       await link(blob(hash), path).catch(() => copyFile(blob(hash), path));

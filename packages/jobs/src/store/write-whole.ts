@@ -21,8 +21,12 @@ export async function writeWhole(spec: {
   const { path, place, fill } = spec;
   const temporary = join(dirname(path), `tmp-${randomUUID()}`);
   try {
-    await mkdir(dirname(path), { recursive: true });
-    await fill(temporary);
+    await fill(temporary).catch(async (error: NodeJS.ErrnoException) => {
+      // The folder is there but for the first file in it, and asking each time costs as much as writing.
+      if (error.code !== "ENOENT") throw error;
+      await mkdir(dirname(path), { recursive: true });
+      await fill(temporary);
+    });
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});

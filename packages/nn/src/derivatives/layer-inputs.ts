@@ -16,6 +16,7 @@ import { noLayerInputs, notFiniteInput } from "../errors.ts";
 import { graphOf, type Node } from "../graph/graph.ts";
 import type { Conv2dSpec, DenseSpec } from "../graph/layer-spec.ts";
 import type { NetworkSpec } from "../graph/network-spec.ts";
+import { positionsOf } from "../graph/value-shape.ts";
 import { rowsOf, take, type Weights } from "../ops/op.ts";
 import { createPool, type Pool } from "../pool.ts";
 import { type Model, passSize } from "./gradient-passes.ts";
@@ -57,6 +58,7 @@ export async function* layerInputs(
     for (const site of sitesOf(model, request.params)) {
       const { node, layers } = site;
       const groups = groupsOf(layers[0]!);
+      const rows = node.layer.kind === "conv2d" ? { rows: request.examples.length * positionsOf(node.shape) } : {};
       for (let group = 0; group < groups; group++) {
         const chunks = chunksOf({ model, request, weights, pool, node, group, waiting, isWaiting }, ctx);
         const targets = layers.map((layer) => {
@@ -64,7 +66,7 @@ export async function* layerInputs(
           const rows = out / groups;
           return { param: `${name}.weight`, firstRow: group * rows, rows, ...offsetOf(model.spec, layer) };
         });
-        yield { targets, cols: columnsOf(layers[0]!), chunks };
+        yield { targets, cols: columnsOf(layers[0]!), ...rows, chunks };
       }
     }
   } finally {

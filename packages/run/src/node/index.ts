@@ -16,6 +16,7 @@ export { convertText, runConvert } from "./export/run-convert.ts";
 export { compressedSizes } from "./inspect/compressed-sizes.ts";
 export { inspectedGraphText } from "./inspect/inspect-onnx.ts";
 export { type InspectDocument, runInspect } from "./inspect/run-inspect.ts";
+export { layersElsewhere } from "./jobs/layers-elsewhere.ts";
 export { mergeParts } from "./jobs/merge-parts.ts";
 export type { JobReport } from "./jobs/run-jobs.ts";
 export { runStatus, runWorker, statusText, workerText } from "./jobs/run-worker.ts";

@@ -67,6 +67,8 @@ export interface ScanSpec {
   readonly pruner: LayerPruner;
   /** Measures the network on training examples that gave no gradients. */
   evaluate(ctx: RunContext): Promise<Evaluation>;
+  /** Prunes the named layers to `keep` weights in all and measures, somewhere else; default: here. */
+  readonly elsewhere?: (names: readonly string[], keep: number) => Promise<Evaluation>;
 }
 
 /**
@@ -120,6 +122,7 @@ export async function pruneAndMeasure(
   ctx: RunContext,
 ): Promise<Evaluation> {
   const { network, pruner, names, keep } = spec;
+  if (spec.elsewhere) return await spec.elsewhere(names, keep);
   const inner = quietContext(forkContext(ctx, `${names.join(" ")} ${keep}`));
   try {
     await writeFlat(network, pruner.params, await pruner.prune(names, keep, inner));

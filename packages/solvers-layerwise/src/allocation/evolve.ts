@@ -7,7 +7,6 @@
  */
 import {
   assertNeeds,
-  type Curvature,
   checkNumber,
   keepCount,
   type LayerCurvature,
@@ -19,9 +18,9 @@ import {
   type RunContext,
   withoutRegrowth,
 } from "@secateur/core";
-import { gramCurvature } from "@secateur/core/linalg";
 import { defaults } from "../defaults.ts";
 import { tooLargeToEvolve } from "../errors.ts";
+import { keepCurvatures, mostKept } from "../network/kept-curvatures.ts";
 import { eligibleRows, readAll, readRows, writeAll, writeRows } from "../network/parameters.ts";
 import type { PruneLayersResult } from "../network/prune-layers.ts";
 import { pruneOnce, type SampledRequest } from "../network/prune-once.ts";
@@ -55,8 +54,6 @@ const mostMoved = 0.1;
 const mostMoves = 3;
 /** Solutions of a layer that are remembered. */
 const mostKnown = 8;
-/** Numbers that the H of all layers may hold: 1 GiB of f64. */
-const mostNumbers = 128 * 1024 * 1024;
 
 /**
  * Prunes in place. Time: for every change the solves of up to six layers and a forward pass over the held-out examples, and the final pruning. Memory:
@@ -74,8 +71,11 @@ export async function pruneEvolved(
   const quiet = quietContext(ctx);
   const begun = ctx.now();
   const dense = await readAll(model, params);
-  const shares = await surveyLayers(request, ["uniform", "global"], quiet);
-  const judge = await judgeOf(request, measure, quiet);
+  const kept = keepCurvatures(request.curvature, quiet);
+  const shares = await surveyLayers({ ...request, curvature: kept.estimator }, ["uniform", "global"], quiet);
+  const curvature = kept.replay();
+  if (!curvature) throw tooLargeToEvolve(model.name, (8 * mostKept) / 2 ** 30);
+  const judge = await judgeOf({ ...request, curvature }, measure, quiet);
   const limits = shares.map(({ size, eligible = size }) => ({ size, most: eligible }));
   const rng = ctx.rng.fork("evolution");
   const errors: Record<string, number> = {};
@@ -148,16 +148,11 @@ async function judgeOf(
   };
 }
 
-/** Copies of what estimators free before they give the next layer. */
 async function holdLayers(request: SampledRequest, ctx: RunContext): Promise<readonly HeldLayer[]> {
   const { model, curvature } = request;
   const held: HeldLayer[] = [];
-  let numbers = 0;
-  for await (const given of curvature.estimate({ ...request, inputs: "parallel" }, ctx)) {
-    numbers += given.cols ** 2 * (given.dense ? 3 : 1);
-    if (numbers > mostNumbers) throw tooLargeToEvolve(model.name, (8 * mostNumbers) / 2 ** 30);
-    const layer = { ...given, curvature: copyOf(given.curvature, ctx) };
-    for (const target of given.targets) {
+  for await (const layer of curvature.estimate({ ...request, inputs: "parallel" }, ctx)) {
+    for (const target of layer.targets) {
       const w = await readRows(model, target);
       const u = request.dense ? await readRows(request.dense, target) : w;
       const mayStay = eligibleRows(request.eligible, target, w.cols);
@@ -165,13 +160,6 @@ async function holdLayers(request: SampledRequest, ctx: RunContext): Promise<rea
     }
   }
   return held;
-}
-
-function copyOf(curvature: Curvature, { kernels }: RunContext): Curvature {
-  const gram = curvature.gram!();
-  const H = { ...gram, data: Float64Array.from(gram.data) };
-  const means = curvature.means && Float64Array.from(curvature.means());
-  return gramCurvature(H, { kernels, ...(means ? { means } : {}) });
 }
 
 /** The same number of weights in all, some of them in other layers; whoever has none to give or no room is left alone. */

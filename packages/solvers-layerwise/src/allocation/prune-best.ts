@@ -1,6 +1,11 @@
-/** Layers pruned once for every rule that "auto" tries; the weights that are best on held-out examples stay. */
-import { type Mat, quietContext, type RunContext } from "@secateur/core";
+/**
+ * A budget shared out by every rule that "auto" tries, the one kept whose outputs on held-out examples are nearest to the dense ones. What the rules give is judged by a draft: all
+ * layers solved from the dense model's inputs, which are taken once for all rules, by the solver's quicker method where it has one. The layers are then pruned as
+ * asked with the numbers that won.
+ */
+import { quietContext, type RunContext } from "@secateur/core";
 import { holdNotes } from "../network/held-notes.ts";
+import { keepCurvatures } from "../network/kept-curvatures.ts";
 import { readAll, writeAll } from "../network/parameters.ts";
 import type { PruneLayersResult } from "../network/prune-layers.ts";
 import { pruneOnce, type SampledRequest } from "../network/prune-once.ts";
@@ -11,44 +16,41 @@ import { surveyLayers } from "./survey-layers.ts";
 /** Rules that "auto" tries. */
 const tried = ["uniform", "global"] as const satisfies readonly LayerAllocation[];
 
-/** Prunes once by every rule, from the same dense weights, and leaves the best. */
+/** Prunes in place by the best rule. Time: a pass over the calibration examples, two drafts, and the final pruning; two passes more where the H of all layers are more than 1 GiB. */
 export async function pruneBest(
   request: SampledRequest,
   measure: OutputMeasure,
   ctx: RunContext,
 ): Promise<PruneLayersResult> {
-  const { model, params, sparsity, fitted, limits } = request;
+  const { model, params, sparsity, fitted, limits, solver } = request;
+  const quiet = quietContext(ctx);
   const begun = ctx.now();
-  const shares = await surveyLayers(request, tried, ctx);
+  const kept = keepCurvatures(request.curvature, ctx);
+  const shares = await surveyLayers({ ...request, curvature: kept.estimator }, tried, ctx);
   const survey = ctx.now() - begun;
   const dense = await readAll(model, params);
+  const curvature = kept.replay() ?? request.curvature;
+  // What follows from the weights is as it is fitted with each layer: measuring it anew would be another pass for every rule.
+  const { recalibrate: _, ...others } = request;
+  const draft: SampledRequest = { ...others, curvature, inputs: "parallel", solver: solver.draft ?? solver };
   const errors: Record<string, number> = {};
-  let best:
-    | { result: PruneLayersResult; weights: ReadonlyMap<string, Mat>; error: number; tellNotes: () => void }
-    | undefined;
+  let best: { readonly rule: LayerAllocation; readonly keeps: readonly number[]; readonly error: number } | undefined;
   for (const rule of tried) {
+    const keeps = limits ? shareLimits(shares, { sparsity, limits, rule }) : shareBudget(shares, sparsity, rule);
+    await pruneOnce(draft, { rule, keeps: inOrder(keeps) }, holdNotes(ctx).ctx);
+    const error = await measure(quiet);
+    errors[rule] = error;
+    if (!best || error < best.error) best = { rule, keeps, error };
     await writeAll(model, dense);
     await fitted.restore();
-    // What the last try changed beside the weights is measured anew, too.
-    if (best) await request.recalibrate?.(quietContext(ctx));
-    const held = holdNotes(ctx);
-    const kept = limits ? shareLimits(shares, { sparsity, limits, rule }) : shareBudget(shares, sparsity, rule);
-    const keeps = inOrder(kept);
-    const result = await pruneOnce(request, { rule, keeps }, held.ctx);
-    const error = await measure(quietContext(ctx));
-    errors[rule] = error;
-    if (!best || error < best.error)
-      best = {
-        ...{ result, error, tellNotes: held.tell },
-        weights: new Map([...(await readAll(model, params)), ...(await fitted.read())]),
-      };
   }
-  best!.tellNotes();
-  await writeAll(model, best!.weights);
-  await request.recalibrate?.(ctx);
-  const { partsMs = {} } = best!.result;
-  const own = Object.values(partsMs).reduce((sum, ms) => sum + ms, 0);
-  // What is left is the try that was not kept, and judging both.
-  const choice = ctx.now() - begun - survey - own;
-  return { ...best!.result, heldOutError: errors, partsMs: { survey, choice, ...partsMs } };
+  const choice = ctx.now() - begun - survey;
+  const { rule, keeps } = best!;
+  const isTaken = request.inputs === "parallel";
+  const result = await pruneOnce(
+    { ...request, ...(isTaken ? { curvature } : {}) },
+    { rule, keeps: inOrder(keeps) },
+    ctx,
+  );
+  return { ...result, heldOutError: errors, partsMs: { survey, choice, ...result.partsMs } };
 }

@@ -16,12 +16,12 @@ export async function traceLosses(
   spec: {
     readonly rules: readonly LayerAllocation[];
     readonly eligible?: Mask | undefined;
-    /** Multiply-adds of the traces at most, but for one row. Default 2e11. */
+    /** Multiply-adds of the traces at most, but for one row. Default 2.5e9: all rows of a layer of 64 x 600, in some two seconds. */
     readonly mostWork?: number;
   },
   ctx: RunContext,
 ): Promise<Pick<LayerShare, "losses" | "levels">> {
-  const { rules, mostWork = defaults.obc.mostWork } = spec;
+  const { rules, mostWork = defaults.allocation.mostWork } = spec;
   const [isGlobal, isDatabase] = [rules.includes("global"), rules.includes("loss-database")];
   if (!isGlobal && !isDatabase) return {};
   const { id, w } = problem;

@@ -53,6 +53,7 @@ export function alps(options: AlpsOptions = {}): Solver {
   return {
     needs: {},
     scope: "layers",
+    draft: alpsDraft(options),
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
@@ -66,18 +67,38 @@ export function alps(options: AlpsOptions = {}): Solver {
   };
 }
 
+/** How much faster rho grows in a draft. */
+const haste = 2;
+
+/** ADMM in haste, whose sparse weights are taken as they are: some hundredths above what the re-fit would give, enough to tell which of two budgets a layer-wise method does better with. */
+export function alpsDraft(options: AlpsOptions = {}): Solver {
+  return {
+    needs: {},
+    scope: "layers",
+    solve: (problem, ctx) => {
+      throwIfAborted(ctx.signal);
+      return withLayer(layerProblem(problem, ctx), async (layer) => {
+        const { mask, near, steps } = await alpsMask(problem, layer, ctx, { ...options, haste });
+        return solutionOf(problem, layer, { w: near, mask, status: "max-iterations", stats: { iterations: steps } });
+      });
+    },
+  };
+}
+
 /** The mask that ADMM ends at, and the weights [rows, cols] f64 that it ends at, which are near to the re-fitted ones. */
 export async function alpsMask(
   problem: Problem,
   layer: LayerProblem,
   ctx: RunContext,
-  options: AlpsOptions = {},
+  options: AlpsOptions & { readonly haste?: number } = {},
 ): Promise<{ mask: Mask; near: Mat; steps: number; settled: boolean }> {
   const {
     damping = defaults.alps.damping,
     rho: first = defaults.alps.rho,
     iterations = defaults.alps.iterations,
+    haste = 1,
   } = options;
+  const patient = Math.ceil(patience.steps / haste);
   const admm = startAdmm(problem, layer, damping, ctx.kernels);
   let rho = first;
   let [hasGrown, steps, moving] = [false, 0, 0];
@@ -94,7 +115,7 @@ export async function alpsMask(
       const kept = countKept(mask);
       const change = changeBetween(last, mask);
       // A support that moves and comes back between two looks has not settled.
-      const isSettled = moving === 0 || (step > patience.steps && change < patience.change * kept);
+      const isSettled = moving === 0 || (step > patient && change < patience.change * kept);
       last = mask;
       moving = 0;
       if (isSettled && hasGrown) return { mask, near: admm.weights(), steps, settled: true };
@@ -106,7 +127,7 @@ export async function alpsMask(
         continue;
       }
       hasGrown = true;
-      rho *= growth.find(({ change: least }) => change >= least * kept)!.factor;
+      rho *= growth.find(({ change: least }) => change >= least * kept)!.factor ** haste;
       await ctx.tick({ task: "solve", done: step, total: iterations });
     }
     return { mask, near: admm.weights(), steps, settled: false };

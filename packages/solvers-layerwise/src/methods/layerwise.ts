@@ -28,8 +28,7 @@ import { lowerBound } from "../search/lower-bound.ts";
 import { additionsOf, removalsOf } from "../search/row-curves.ts";
 import { type TableauWorkspace, tableauWorkspace } from "../search/row-tableau.ts";
 import { type SwapRule, swapUntilBest } from "../search/swaps.ts";
-import { traceWork } from "../search/trace.ts";
-import { type AlpsOptions, alpsMask } from "./alps.ts";
+import { type AlpsOptions, alpsDraft, alpsMask } from "./alps.ts";
 import { obcMask } from "./obc.ts";
 import { wandaSaliency } from "./wanda.ts";
 
@@ -40,8 +39,7 @@ export interface LayerwiseOptions extends AlpsOptions {
   /** Whether weights may change rows after the swaps, at most so many times; default 4. */
   readonly exchanges?: number | undefined;
   /**
-   * Multiply-adds that swaps may cost, at most; larger layers keep the support they started from, and where OBC's traces cost more too,
-   * "best" is ALPS's. Default 1e11, about two minutes.
+   * Multiply-adds that swaps may cost, at most. Larger layers keep the support they started from, and "best" is ALPS's there: traces cost half of what swaps do. Default 1e10, some ten seconds.
    */
   readonly mostWork?: number | undefined;
   /** Steps towards a lower bound on what can be reached, rows cols^2 each; default 0: none. 50 to 300 come near to the best that this bound can say. */
@@ -65,6 +63,7 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
   return {
     needs: {},
     scope: "layers",
+    draft: alpsDraft(options),
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
@@ -73,7 +72,7 @@ export function layerwise(options: LayerwiseOptions = {}): Solver {
         noteLong(layer, { runsAdmm: options.start !== "obc" }, ctx);
         const start = await startFrom(problem, layer, ctx, options);
         const rule = ruleOf(problem);
-        const isLarge = layer.rows * layer.cols ** 3 * 0.3 > mostWork;
+        const isLarge = swapWork(layer) > mostWork;
         if (!rule || isLarge) {
           if (isLarge) noteNoSwaps(layer, ctx);
           const { w, status: refitted } = await refit(layer, weightMask(problem.units, start.mask), ctx, start.near);
@@ -102,6 +101,11 @@ function noteNoSwaps({ id, rows, cols }: LayerProblem, ctx: RunContext): void {
   ctx.report({ type: "note", level: "info", code: "swaps-skipped", message });
 }
 
+/** Multiply-adds of the tableaus that swaps are priced in. */
+function swapWork({ rows, cols }: LayerProblem): number {
+  return rows * cols ** 3 * 0.3;
+}
+
 /** A support, and weights near to the re-fitted ones where its method gives some. */
 interface Start {
   readonly mask: Mask;
@@ -117,7 +121,7 @@ async function startFrom(
 ): Promise<Start> {
   const { units } = problem;
   const canTrace = rowwiseBudget(problem) !== undefined;
-  const isLarge = traceWork(layer) > mostWork;
+  const isLarge = swapWork(layer) > mostWork;
   if (start === "obc") return await obcMask(problem, layer, ctx, { mostWork });
   const starts: Start[] = [await alpsMask(problem, layer, ctx, options)];
   if (start === "alps") return starts[0]!;

@@ -28,6 +28,7 @@ import {
   type TraceOptions,
   traceWork,
 } from "../search/trace.ts";
+import { alpsDraft } from "./alps.ts";
 
 /** Settings of {@link obc}. */
 export interface ObcOptions {
@@ -49,6 +50,7 @@ export function obc(options: ObcOptions = {}): Solver {
   return {
     needs: {},
     scope: "layers",
+    draft: alpsDraft(),
     solve: (problem, ctx) => {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {

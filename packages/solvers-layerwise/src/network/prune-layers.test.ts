@@ -3,6 +3,8 @@ import {
   countZeros,
   createRng,
   createRunContext,
+  groupUnits,
+  keepCount,
   matrix,
   type Problem,
   type RunEvent,
@@ -191,6 +193,62 @@ test("'auto' leaves the allocation of the smaller held-out error, and what that 
   const { uniform, global } = found.heldOutError!;
   expect(found.allocation).toBe(uniform! <= global! ? "uniform" : "global");
   expect(countZeros(Float64Array.from(weightsOf(model).flat()))).toBe(found.size - found.nonzeros);
+});
+
+test("'auto' takes inputs twice, once to decide by drafts and once to solve, and once more for each draft where H is not written out", async () => {
+  const model = createNetwork(chain, { seed: 5, dtype: "f64" });
+  const { solve, draft } = layerwise();
+  for (const [isKept, passes] of [
+    [true, 2],
+    [false, 4],
+  ] as const) {
+    const calls = { estimate: 0, solve: 0, draft: 0 };
+    const estimator = activations();
+    const curvature: typeof estimator = {
+      ...estimator,
+      async *estimate(request, ctx) {
+        calls.estimate++;
+        for await (const layer of estimator.estimate(request, ctx)) {
+          const { gram: _, ...implicit } = layer.curvature;
+          yield isKept ? layer : { ...layer, curvature: implicit };
+        }
+      },
+    };
+    const counted = (name: "solve" | "draft", method: typeof solve): typeof solve => {
+      return (problem, ctx) => {
+        calls[name]++;
+        return method(problem, ctx);
+      };
+    };
+    const solver = {
+      ...{ needs: {}, solve: counted("solve", solve) },
+      draft: { needs: {}, solve: counted("draft", draft!.solve) },
+    };
+    const before = weightsOf(model);
+    const request = { model, data: someData(chain), solver, curvature, sparsity: 0.7, match: "own" } as const;
+    await pruneLayers(request, createRunContext());
+    expect(calls).toEqual({ estimate: passes, solve: 3, draft: 6 });
+    expect(weightsOf(model)).not.toEqual(before);
+  }
+});
+
+test("a budget of rows that is spent on rows without weights is said", async () => {
+  const model = createNetwork(chain, { seed: 5, dtype: "f64" });
+  model.weights.get("fc1.weight")!.data.fill(0, 12, 36);
+  const notes: string[] = [];
+  const ctx = createRunContext({ onEvent: (event) => event.type === "note" && notes.push(event.message) });
+  const limitOf = ({ rows, cols }: { rows: number; cols: number }) => ({
+    units: groupUnits({
+      size: rows * cols,
+      groups: Array.from({ length: rows }, (_, r) => Uint32Array.from({ length: cols }, (_, j) => r * cols + j)),
+    }),
+    constraint: keepCount({ count: rows, keep: rows - 3 }),
+  });
+  const request = { model, data: someData(chain), solver: layerwise(), curvature: activations(), sparsity: 0, limitOf };
+  await pruneLayers({ ...request, params: ["fc1.weight", "fc2.weight"] }, ctx);
+  expect(notes.filter((message) => message.includes("all zeros before"))).toEqual([
+    "fc1.weight: 2 of the 3 groups of weights that go were all zeros before; a higher sparsity takes more of the others",
+  ]);
 });
 
 test("holding out as many examples as there are is refused before anything is pruned", async () => {

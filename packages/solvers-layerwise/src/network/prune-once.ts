@@ -76,6 +76,7 @@ export async function pruneOnce(
       const started = ctx.now();
       const solution = await solver.solve(problem, ctx);
       await checkSolution(problem, solution, solver.name ?? "the solver");
+      noteEmptyUnits(problem, solution, ctx);
       await writeRows(model, target, solution.w);
       await fitted.fit({ target, layer: given, w, u, found: solution.w });
       const { param: name, firstRow } = target;
@@ -105,6 +106,16 @@ export async function pruneOnce(
     allocation: rule,
     partsMs: { inputs: outer.now() - begun - solve, solve },
   };
+}
+
+/** Says where groups of weights go that held nothing before: a budget of whole groups is spent on them first. */
+function noteEmptyUnits({ id, units, w }: Problem, { mask }: Solution, ctx: RunContext): void {
+  if (units.perWeight) return;
+  const gone = Array.from(mask.keys()).filter((unit) => mask[unit] === 0);
+  const empty = gone.filter((unit) => units.indices(unit).every((i) => w.data[i] === 0)).length;
+  if (empty === 0) return;
+  const message = `${id}: ${empty} of the ${gone.length} groups of weights that go were all zeros before; a higher sparsity takes more of the others`;
+  ctx.report({ type: "note", level: "warn", code: "zeros-counted", message });
 }
 
 /** Dense weights with the zeros of others. */

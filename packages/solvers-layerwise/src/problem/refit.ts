@@ -3,8 +3,8 @@ import type { Mask, Mat, RunContext, SolveStatus } from "@secateur/core";
 import { refitRows } from "@secateur/core/linalg";
 import type { LayerProblem } from "./layer-problem.ts";
 
-/** Residual at which conjugate gradients end, relative to the dense outputs: Q is off by its square, a hundred-millionth of what these weigh. */
-const tolerance = 1e-4;
+/** Residual at which conjugate gradients end, relative to the dense outputs: Q is off by its square, a millionth of what these weigh. */
+const tolerance = 1e-3;
 
 /**
  * Weights [rows, cols] f64 of least Q on a mask [rows * cols], zeros elsewhere: "exact" by factorisations; by conjugate gradients, from

@@ -110,7 +110,7 @@ export function maskAfter({ order }: Pick<RemovalTrace, "order">, counts: Uint32
 interface Workspace {
   /** H^-1 over what is left. */
   readonly P: Vec;
-  /** [batch, left]: the removals since the last update. */
+  /** [batch, left], packed: the removals since the last update. */
   readonly U: Vec;
 }
 
@@ -159,13 +159,13 @@ function traceRow({ inverse, w, eligible, pattern, order, losses, work, kernels 
       continue;
     }
     const { size, column, alive, diagonal } = state;
-    const u = U.subarray(pending * cols, pending * cols + size);
-    rowLeft({ P, U, stride: cols, pending, place, size, u });
+    const row = pending * size;
+    rowLeft({ P, U, pending, place, size, kernels });
     const pivot = Math.sqrt(diagonal[place]!);
     const step = state.w[place]! / pivot;
     for (let i = 0; i < size; i++) {
-      const value = u[i]! / pivot;
-      u[i] = value;
+      const value = U[row + i]! / pivot;
+      U[row + i] = value;
       state.w[i]! -= step * value;
       diagonal[i]! -= value * value;
     }
@@ -177,29 +177,30 @@ function traceRow({ inverse, w, eligible, pattern, order, losses, work, kernels 
   }
 }
 
-/** u = row `place` of P - U'U. */
-function rowLeft(spec: { P: Vec; U: Vec; stride: number; pending: number; place: number; size: number; u: Vec }): void {
-  const { P, U, stride, pending, place, size, u } = spec;
-  const row = place * size;
-  for (let i = 0; i < size; i++) u[i] = P[row + i]!;
-  let s = 0;
-  for (; s + 1 < pending; s += 2) {
-    const [a, b] = [s * stride, (s + 1) * stride];
-    const [x, y] = [U[a + place]!, U[b + place]!];
-    for (let i = 0; i < size; i++) u[i] = u[i]! - x * U[a + i]! - y * U[b + i]!;
+/** Numbers from which on a product is worth a call of the kernels. */
+const worthACall = 4096;
+
+/** Row `place` of P - U'U, written behind the rows of U [pending, size]. */
+function rowLeft(spec: { P: Vec; U: Vec; pending: number; place: number; size: number; kernels: Kernels }): void {
+  const { P, U, pending, place, size, kernels } = spec;
+  const [from, to] = [place * size, pending * size];
+  for (let i = 0; i < size; i++) U[to + i] = P[from + i]!;
+  if (to < worthACall) {
+    for (let a = 0; a < to; a += size) {
+      const x = U[a + place]!;
+      for (let i = 0; i < size; i++) U[to + i]! -= x * U[a + i]!;
+    }
+    return;
   }
-  if (s < pending) {
-    const a = s * stride;
-    const x = U[a + place]!;
-    for (let i = 0; i < size; i++) u[i]! -= x * U[a + i]!;
-  }
+  const x = Float64Array.from({ length: pending }, (_, s) => U[s * size + place]!);
+  const a = matrix(pending, size, U.subarray(0, to));
+  kernels.gemv({ a, transpose: true, x, out: U.subarray(to, to + size), alpha: -1, beta: 1 });
 }
 
 /** P - U'U over the weights left, packed; returns where it stands. */
 function update(spec: { P: Vec; into: Vec; U: Vec; pending: number; state: RowState; kernels: Kernels }): Vec {
   const { P, into, U, pending, state, kernels } = spec;
   const { size, column, alive, w, diagonal } = state;
-  const cols = w.length;
   const left = new Uint32Array(size);
   let count = 0;
   for (let i = 0; i < size; i++) if (alive[i] === 1) left[count++] = i;
@@ -209,7 +210,7 @@ function update(spec: { P: Vec; into: Vec; U: Vec; pending: number; state: RowSt
     for (let j = 0; j < count; j++) into[place++] = P[row + left[j]!]!;
   }
   for (let s = 0; s < pending; s++) {
-    for (let j = 0; j < count; j++) U[s * count + j] = U[s * cols + left[j]!]!;
+    for (let j = 0; j < count; j++) U[s * count + j] = U[s * size + left[j]!]!;
   }
   const packed = matrix(count, count, into.subarray(0, count * count));
   kernels.gram({

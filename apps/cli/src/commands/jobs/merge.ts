@@ -5,6 +5,7 @@ import { assertEnding, assertNotInput, mergeParts, sweepText } from "@secateur/r
 import type { Command } from "commander";
 import { missingFlag } from "../../errors.ts";
 import { addMessageFlags } from "../../flags/common-flags.ts";
+import { storePlace } from "../../flags/work-flags.ts";
 import { absolutePath } from "../../run/absolute-path.ts";
 import { printResult } from "../../run/print-result.ts";
 import type { Terminal } from "../../terminal.ts";
@@ -34,8 +35,7 @@ export function addMergeCommand(program: Command, terminal: Terminal): void {
     assertEnding({ flag: "--out", path: out }, [".json"]);
     assertNotInput({ outputs: [{ flag: "--out", path: out }], inputs: paths });
     await checkOutput(out, { overwrite });
-    const store = flags.store === undefined ? undefined : absolutePath(terminal, flags.store);
-    const document = await mergeParts({ paths, store });
+    const document = await mergeParts({ paths, store: storePlace(flags.store, terminal) });
     await writeFileAtomic(out, sweepBytes(document), { overwrite });
     printResult({ terminal, flags, document, text: () => `${sweepText(document)}\nwrote ${out}\n` });
   });

@@ -22,6 +22,11 @@ export type PortableSetting = Omit<SettingSpec, "path" | "data" | "preprocess" |
 export interface OpenedSetting {
   readonly setting: ComparedSetting;
   readonly shared: SharedGradients;
+  close(): void;
+}
+
+interface Closable {
+  close(): void;
 }
 
 /** Owns what jobs of one thread share. */
@@ -29,7 +34,12 @@ export interface JobHost {
   /** The folder from which plugins are looked for. */
   readonly cwd: string;
   /** The surroundings of a job. */
-  session(portable: PortableSetting, around: Pick<Session, "signal" | "onEvent">): Promise<Session>;
+  session(
+    portable: Pick<PortableSetting, "seed" | "kernels">,
+    around: Pick<Session, "signal" | "onEvent">,
+  ): Promise<Session>;
+  /** What was opened last, where the key is the same; else that is closed, and this opened. One thing is open at a time: models and data fill memory. */
+  keep<T extends Closable>(key: Json, open: () => Promise<T>): Promise<T>;
   /** Model and data of a job: those of the last one, where they are the same. */
   setting(portable: PortableSetting, session: Session, store: Store): Promise<OpenedSetting>;
   /** Has the next jobs of a setting start from one that is open already; whoever opened it closes it, after the host. */
@@ -46,32 +56,39 @@ export interface JobHost {
 export function jobHost(spec: { cwd: string; session?: Pick<Session, "kernels" | "kernelChoice"> }): JobHost {
   const { cwd, session: host } = spec;
   const made = new Map<KernelChoice, ReturnType<typeof openKernels>>();
-  // One setting is open at a time: most plans have one, and models and data fill memory.
-  let opened: { readonly key: string; readonly one: Promise<OpenedSetting> } | undefined;
-  const closeSetting = async (): Promise<void> => {
-    const before = opened;
-    opened = undefined;
-    const { setting, shared } = (await before?.one.catch(() => undefined)) ?? {};
-    shared?.release();
-    setting?.first.close();
+  let last: { readonly key: string; readonly one: Promise<Closable> } | undefined;
+  const closeLast = async (): Promise<void> => {
+    const before = last;
+    last = undefined;
+    (await before?.one.catch(() => undefined))?.close();
   };
-  const keep = async (
+  const keep = async <T extends Closable>(what: Json, open: () => Promise<T>): Promise<T> => {
+    const key = hashOf(encodeJson(what));
+    if (last?.key !== key) {
+      await closeLast();
+      const one = open();
+      last = { key, one };
+      // What could not be opened is not kept.
+      one.catch(() => {
+        if (last?.one === one) last = undefined;
+      });
+    }
+    // The key says what it is.
+    return (await last!.one) as T;
+  };
+  const keepSetting = (
     portable: PortableSetting,
     session: Session,
     open: () => Promise<ComparedSetting>,
-  ): Promise<OpenedSetting> => {
-    const key = hashOf(encodeJson({ ...portable, backend: session.kernels.name } as unknown as Json));
-    if (opened?.key !== key) {
-      await closeSetting();
-      const one = open().then((setting) => ({ setting, shared: shareGradients() }));
-      opened = { key, one };
-      // What could not be opened is not kept.
-      one.catch(() => {
-        if (opened?.one === one) opened = undefined;
-      });
-    }
-    return await opened!.one;
-  };
+  ): Promise<OpenedSetting> =>
+    keep({ ...portable, backend: session.kernels.name } as unknown as Json, async () => {
+      const [setting, shared] = [await open(), shareGradients()];
+      const close = (): void => {
+        shared.release();
+        setting.first.close();
+      };
+      return { setting, shared, close };
+    });
   return {
     cwd,
     async session({ seed, kernels: kernelChoice }, { signal, onEvent }) {
@@ -83,8 +100,9 @@ export function jobHost(spec: { cwd: string; session?: Pick<Session, "kernels" |
       const context = () => createRunContext({ seed, kernels, signal, onEvent });
       return { kernels, kernelChoice, seed, signal, onEvent, context };
     },
+    keep,
     setting: (portable, session, store) =>
-      keep(portable, session, async () => {
+      keepSetting(portable, session, async () => {
         const at: SettingSpec = { ...portable, ...(await viewInputs(store, portable)), cwd };
         const quiet = { ...session, onEvent: () => {} };
         const { path, arch, engine, includeFrozen } = at;
@@ -94,10 +112,10 @@ export function jobHost(spec: { cwd: string; session?: Pick<Session, "kernels" |
       }),
     async remember(portable, session, setting) {
       // Whoever opened it closes it.
-      await keep(portable, session, async () => ({ ...setting, first: { ...setting.first, close: () => {} } }));
+      await keepSetting(portable, session, async () => ({ ...setting, first: { ...setting.first, close: () => {} } }));
     },
     async close() {
-      await closeSetting();
+      await closeLast();
       for (const one of made.values()) await (await one).close();
     },
   };

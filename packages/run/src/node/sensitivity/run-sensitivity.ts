@@ -2,6 +2,8 @@
 import {
   createRng,
   type Dataset,
+  type Evaluation,
+  type FlatParam,
   gainOver,
   isPruneError,
   keptCount,
@@ -14,8 +16,10 @@ import {
   subset,
 } from "@secateur/core";
 import { badUsage, flagWithoutEffect, keepsNothing, noGradients } from "../../errors.ts";
+import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
 import { resolveOptions } from "../../plugins/resolve-options.ts";
 import { poseTask } from "../../prune/pose-task.ts";
+import type { NetworkGradients } from "../../sensitivity/network-gradients.ts";
 import { costlyLayers, sensitiveLayers } from "../../sensitivity/propose-dense.ts";
 import {
   type FailedLayer,
@@ -29,7 +33,7 @@ import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { noteTies } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
-import { openModel } from "../open/open-model.ts";
+import { type OpenedModel, openModel } from "../open/open-model.ts";
 import { findSolver } from "../plugins/find-solver.ts";
 import { findTask } from "../plugins/find-task.ts";
 import { versions } from "../versions.ts";
@@ -72,15 +76,24 @@ export interface SensitivitySpec {
   /** The folder from which plugins are looked for. */
   readonly cwd: string;
   readonly session: Session;
+  /** Measures pruned layers somewhere else; default: here, one after the other. */
+  readonly elsewhere?: ((start: OpenedScan) => Promise<NonNullable<ScanSpec["elsewhere"]>>) | undefined;
 }
 
-/**
- * Takes one set of gradients, prunes every layer alone at every sparsity, and tries the sensitive ones as dense. A layer that
- * fails, or an interrupt, costs no other its result.
- *
- * @throws whatever is wrong with the input; the first layer's error, or ERR_ABORTED, where nothing was found
- */
-export async function runSensitivity(spec: SensitivitySpec): Promise<SensitivityDocument> {
+/** What a scan starts from: the model and data, gradients, and how the dense network does. */
+export interface OpenedScan {
+  readonly found: FoundEntry<SolverEntry>;
+  readonly opened: OpenedModel;
+  readonly params: readonly FlatParam[];
+  readonly sparsities: readonly number[];
+  readonly dense: Evaluation;
+  readonly rows: number;
+  readonly gradients: NetworkGradients | undefined;
+  readonly scan: ScanSpec;
+}
+
+/** Opens model and data and takes the gradients. @throws whatever is wrong with the input */
+export async function openScan(spec: SensitivitySpec): Promise<OpenedScan> {
   const { path, data: source, cwd, session } = spec;
   const { sparsity = sensitivityDefaults.sparsity } = spec;
   const found = await findSolver(spec.solver ?? sensitivityDefaults.solver, cwd);
@@ -91,7 +104,7 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   }
   const { onEvent } = session;
   const opened = await openModel({ path, arch: spec.arch, onEvent, cwd });
-  const { network, architecture, sha256 } = opened;
+  const { network } = opened;
   noteTies(opened, { untie: true, onEvent });
   const { spec: layout } = network;
   const { normalize } = spec;
@@ -108,7 +121,6 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   });
   const { forGradients, heldOut } = splitTraining(data.train, spec);
   const ctx = session.context();
-  const started = ctx.now();
   const params = layoutParams(network);
   const weights = await readFlat(network, params);
   const sparsities = [...new Set([...(spec.sparsities ?? sensitivityDefaults.sparsities), sparsity])].sort(
@@ -119,8 +131,6 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const posed = await poseTask({ network, data: { train: forGradients, test: heldOut }, named, session });
   const { task } = posed;
   const dense = await posed.evaluate(network, ctx);
-  const measure = mainMeasure(dense);
-  const tolerance = spec.tolerance ?? usualTolerance(measure);
   const rows = forGradients.size;
   const ridge = spec.ridge ?? "auto";
   const gradients = isLayerwise
@@ -134,6 +144,27 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
     ? gradientPruner(solver, gradients)
     : layerPruner({ network, solver, params, weights, data: forGradients });
   const scan: ScanSpec = { network, pruner, evaluate: (inner) => posed.evaluate(network, inner) };
+  return { found, opened, params, sparsities, dense, rows, gradients, scan };
+}
+
+/**
+ * Takes one set of gradients, prunes every layer alone at every sparsity, and tries the sensitive ones as dense. A layer that
+ * fails, or an interrupt, costs no other its result.
+ *
+ * @throws whatever is wrong with the input; the first layer's error, or ERR_ABORTED, where nothing was found
+ */
+export async function runSensitivity(spec: SensitivitySpec): Promise<SensitivityDocument> {
+  const { path, data: source, session } = spec;
+  const { sparsity = sensitivityDefaults.sparsity } = spec;
+  const { onEvent } = session;
+  const ctx = session.context();
+  const started = ctx.now();
+  const start = await openScan(spec);
+  const { found, opened, sparsities, dense, rows, gradients } = start;
+  const elsewhere = await spec.elsewhere?.(start);
+  const scan: ScanSpec = { ...start.scan, ...(elsewhere ? { elsewhere } : {}) };
+  const measure = mainMeasure(dense);
+  const tolerance = spec.tolerance ?? usualTolerance(measure);
   const onFailure = ({ layer, sparsity: at, message: why }: FailedLayer): void => {
     onEvent({ type: "note", level: "warn", code: "layer-failed", message: `${layer} at ${at} failed: ${why}` });
   };
@@ -158,7 +189,14 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
     }
   }
   return {
-    ...{ model: path, modelSha256: sha256, arch: architecture.name, data: source, solver: found.entry.name, dense },
+    ...{
+      model: path,
+      modelSha256: opened.sha256,
+      arch: opened.architecture.name,
+      data: source,
+      solver: found.entry.name,
+      dense,
+    },
     gradients: { examples: rows, ridge: gradients?.ridge ?? 0, gradientMs: gradients?.gradientMs ?? 0 },
     ...{ measure, layers, ...(failed.length === 0 ? {} : { failed }) },
     ...(isInterrupted ? { interrupted: true as const } : {}),

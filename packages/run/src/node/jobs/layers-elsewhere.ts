@@ -1,0 +1,59 @@
+/** The layers of `secateur sensitivity` as jobs. */
+import { type Evaluation, keptCount } from "@secateur/core";
+import type { Job, JobEvent } from "@secateur/jobs";
+import type { SensitivitySpec } from "../sensitivity/run-sensitivity.ts";
+import { storeInputs } from "./input-files.ts";
+import { jobPackages } from "./job-packages.ts";
+import { keepScan, layerJob, type PortableScan } from "./layer-kind.ts";
+import { startJobs } from "./run-jobs.ts";
+import { openWorkPlace, type WorkFlags, type WorkPlace } from "./work-place.ts";
+
+/** Layers of a scan as jobs in a work place. */
+export interface LayersElsewhere {
+  readonly elsewhere: NonNullable<SensitivitySpec["elsewhere"]>;
+  close(): Promise<void>;
+}
+
+/** Opens the work place once the scan is known to be in order, and hands all layers out. */
+export function layersElsewhere(
+  spec: Omit<SensitivitySpec, "elsewhere"> & { flags: WorkFlags; fallback: string },
+): LayersElsewhere {
+  const { flags, fallback, session, cwd } = spec;
+  let place: WorkPlace | undefined;
+  return {
+    async elsewhere(start) {
+      const onEvent = (event: JobEvent): void => {
+        if (event.type === "note") session.onEvent(event);
+      };
+      place = await openWorkPlace({ flags, fallback, cwd, session, onEvent });
+      const work = place;
+      const inputs = await storeInputs(work.store, { ...spec, preprocess: spec.preprocess });
+      const { arch, normalize, task, solver, sparsity, sparsities, examples, heldOut, ridge } = spec;
+      const portable: PortableScan = {
+        ...{ ...inputs, arch, normalize, task, solver, sparsity, sparsities, examples, heldOut, ridge },
+        // Decides what is proposed, and no measurement.
+        tolerance: undefined,
+        ...{ seed: session.seed, kernels: session.kernelChoice },
+      };
+      const packages = await jobPackages({ session, found: [start.found], data: spec.data, cwd });
+      if (work.host) await keepScan(work.host, { portable, session }, async () => start);
+      const jobOf = (names: readonly string[], keep: number): Job =>
+        layerJob({ scan: portable, names, keep }, packages);
+      const planned = start.params.flatMap(({ name, size }) =>
+        start.sparsities.flatMap((one) => {
+          const keep = keptCount(size, one);
+          return keep === 0 ? [] : [jobOf([name], keep)];
+        }),
+      );
+      const running = startJobs({ jobs: planned, place: work, session });
+      const ids = new Set(planned.map(({ id }) => id));
+      return async (names, keep) => {
+        const job = jobOf(names, keep);
+        // What is tried at the end depends on what the layers gave.
+        const from = ids.has(job.id) ? running : startJobs({ jobs: [job], place: work, session });
+        return (await from.result(job)).result as unknown as Evaluation;
+      };
+    },
+    close: async () => await place?.close(),
+  };
+}
