@@ -1,6 +1,5 @@
 /** Every error that putting a run together can raise, one factory each. Codes are stable; messages may improve. */
 import { nearestName, PruneError } from "@secateur/core";
-import { plainText } from "@secateur/report/text";
 
 /** Flags or arguments that cannot be understood, or that contradict each other. @param details - what the message says, as data */
 export function badUsage(message: string, details: Readonly<Record<string, unknown>> = {}): PruneError {
@@ -170,10 +169,11 @@ export function notRunOutside(spec: {
   where: string;
   runtime: string;
   operators: readonly string[];
+  /** Why, as the runtime says, fit to be printed. */
+  said: string;
   cause: unknown;
 }): PruneError {
-  const { where, runtime, operators, cause } = spec;
-  const said = plainText((cause instanceof Error ? cause.message : String(cause)).slice(0, 300));
+  const { where, runtime, operators, said, cause } = spec;
   return new PruneError(
     "ERR_OPERATOR",
     `${where}: ${runtime} does not run it (${said}); it has the operators ${operators.join(", ")}, which are not known here: magnitude pruning works without running it`,

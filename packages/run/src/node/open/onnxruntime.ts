@@ -22,6 +22,7 @@ import {
   withExamplesAt,
   withExamplesFirst,
 } from "@secateur/graph";
+import { plainText } from "@secateur/report/text";
 import { notRunOutside } from "../../errors.ts";
 import { scoresOf } from "./ending-scores.ts";
 import { outerLayerInputs } from "./onnxruntime-inputs.ts";
@@ -115,7 +116,9 @@ async function openOuter(
     try {
       return await work();
     } catch (cause) {
-      throw notRunOutside({ where: graph.name, runtime: name, operators: [...graph.unknownOperators.keys()], cause });
+      const said = plainText((cause instanceof Error ? cause.message : String(cause)).slice(0, 300));
+      const operators = [...graph.unknownOperators.keys()];
+      throw notRunOutside({ where: graph.name, runtime: name, operators, said, cause });
     }
   };
   const session = await guarded(() => ort.InferenceSession.create(bytes));
