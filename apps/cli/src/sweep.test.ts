@@ -45,7 +45,7 @@ async function startRedis(): Promise<string> {
 }
 
 describe("a sweep", () => {
-  test("gives the same bytes in one process, in two threads, in eight parts, and on a queue of four workers", async () => {
+  test("gives the same bytes in one process, in two threads and in eight parts", async () => {
     const task = await smallTask();
     const store = (name: string): string[] => ["--store", join(task.folder, name)];
     const alone = await swept(task, "alone", ...store("store-1"));
@@ -60,22 +60,32 @@ describe("a sweep", () => {
     const merged = join(task.folder, "merged.json");
     expect((await call(["merge", ...parts.reverse(), "--out", merged])).code).toBe(0);
     expect(await readFile(merged, "utf8")).toBe(alone);
-    if (!hasRedis) return;
-    const queue = ["--queue", await startRedis(), ...store("store-3")];
-    const stop = new AbortController();
-    const workers = [1, 2, 3, 4].map(() =>
-      call(["worker", ...queue, "--jobs", "1"], { cwd: task.folder, signal: stop.signal }),
-    );
-    expect(await swept(task, "queue", ...queue)).toBe(alone);
-    const status = JSON.parse((await call(["status", ...queue, "--json"])).stdout);
-    expect(status).toMatchObject({ waiting: 0, active: 0, failed: 0 });
-    expect(status.workers.length).toBe(4);
-    stop.abort();
-    const ended = await Promise.all(workers);
-    expect(ended.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
-    const made = ended.map(({ stdout }) => Number(/^(\d+) runs made, 0 failed/.exec(stdout)![1]));
-    expect(made.reduce((sum, count) => sum + count, 0)).toBe(12);
-  });
+    // Threads load everything anew, which a busy machine takes its time for.
+  }, 240_000);
+
+  test.runIf(hasRedis)(
+    "gives the same bytes on a queue of four workers",
+    async () => {
+      const task = await smallTask();
+      const store = (name: string): string[] => ["--store", join(task.folder, name)];
+      const alone = await swept(task, "alone", ...store("store-1"));
+      const queue = ["--queue", await startRedis(), ...store("store-3")];
+      const stop = new AbortController();
+      const workers = [1, 2, 3, 4].map(() =>
+        call(["worker", ...queue, "--jobs", "1"], { cwd: task.folder, signal: stop.signal }),
+      );
+      expect(await swept(task, "queue", ...queue)).toBe(alone);
+      const status = JSON.parse((await call(["status", ...queue, "--json"])).stdout);
+      expect(status).toMatchObject({ waiting: 0, active: 0, failed: 0 });
+      expect(status.workers.length).toBe(4);
+      stop.abort();
+      const ended = await Promise.all(workers);
+      expect(ended.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
+      const made = ended.map(({ stdout }) => Number(/^(\d+) runs made, 0 failed/.exec(stdout)![1]));
+      expect(made.reduce((sum, count) => sum + count, 0)).toBe(12);
+    },
+    240_000,
+  );
 
   test("repeats nothing that is finished, and does what is new", async () => {
     const task = await smallTask();

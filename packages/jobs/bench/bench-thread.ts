@@ -2,4 +2,4 @@
 import { serveJobs } from "@secateur/jobs";
 import { benchKinds } from "./bench-kinds.ts";
 
-await serveJobs(benchKinds);
+await serveJobs(() => benchKinds);

@@ -42,7 +42,7 @@ for (const ms of values.ms.split(",").map(Number)) {
   await measure("in process", { executor: inProcess({ store, kinds: benchKinds }), store, ms, workers: 1 });
   for (const threads of [1, 2]) {
     store = await benchStore();
-    const executor = inThreads({ store, entry: new URL("./bench-thread.ts", import.meta.url), threads });
+    const executor = inThreads({ store, entry: new URL("./bench-thread.ts", import.meta.url), threads, cwd });
     await measure(`${threads} threads`, { executor, store, ms, workers: threads });
     await executor.close();
   }

@@ -21,7 +21,7 @@ export { parseQueueAddress, type QueueAddress } from "./queue/queue-address.ts";
 export { type QueueStatus, queueStatus } from "./queue/queue-status.ts";
 export { serveQueue, type WorkerEvent, type WorkerSpec } from "./queue/serve-queue.ts";
 export { packagesDiffer, type WorkerRecord } from "./queue/worker-record.ts";
-export { openFolderStore } from "./store/folder-store.ts";
+export { openFolderStore, storeMarker } from "./store/folder-store.ts";
 export { openStore } from "./store/open-store.ts";
 export type { Store } from "./store/store.ts";
 export { inThreads } from "./threads/in-threads.ts";

@@ -2,4 +2,4 @@
 import { testKinds } from "./kinds.test-support.ts";
 import { serveJobs } from "./threads/serve-jobs.ts";
 
-await serveJobs(testKinds);
+await serveJobs(() => testKinds);

@@ -316,3 +316,11 @@ export function dataNotPortable(data: string): PruneError {
     { data },
   );
 }
+
+/** A result that was in the store a moment ago. */
+export function resultGone(label: string): PruneError {
+  return new PruneError("ERR_BLOB_MISSING", `${label}: its result was removed from the store; repeat the command`, {
+    fault: "runtime",
+    details: { label },
+  });
+}

@@ -17,7 +17,7 @@ import {
 } from "@secateur/run/node";
 import { interrupted, someFailed, stateLeftBehind } from "../errors.ts";
 import { type MethodFlags, methodSettings } from "../flags/method-flags.ts";
-import { workFlags } from "../flags/work-flags.ts";
+import { shownArguments, workFlags } from "../flags/work-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { checkReport } from "../run/check-report.ts";
 import { loadReport } from "../run/load-report.ts";
@@ -87,7 +87,7 @@ export async function callCompare(call: CompareCall): Promise<void> {
   printResult({ terminal, flags, document: whole, text: () => `${compareText(document)}${workText(jobs)}` });
   if (report !== undefined) {
     const { compareContent, plottingLibrary } = await loadReport();
-    const content = compareContent({ document, runs, command: shellCommand("secateur", argv) });
+    const content = compareContent({ document, runs, command: shellCommand("secateur", shownArguments(argv)) });
     const reporter = await findReporter(report, terminal.cwd);
     await writeFileAtomic(report, await reporter.report({ ...content, plottingLibrary }), {
       overwrite: overwrite || resume,

@@ -1,6 +1,6 @@
 /** Flags that say where the jobs of a command run, defined once for all that have some. */
 import process from "node:process";
-import { parseShard, type Shard } from "@secateur/jobs";
+import { parseQueueAddress, parseShard, type Shard } from "@secateur/jobs";
 import type { WorkFlags } from "@secateur/run/node";
 import { type Command, Option } from "commander";
 import { absolutePath } from "../run/absolute-path.ts";
@@ -56,4 +56,13 @@ export function workFlags(flags: JobFlags, terminal: Terminal): WorkFlags {
 /** A folder as an absolute path; a bucket as it is. */
 export function storePlace(store: string | undefined, terminal: Terminal): string | undefined {
   return store === undefined || store.startsWith("s3://") ? store : absolutePath(terminal, store);
+}
+
+/** Arguments as reports may show them: the address of a queue without its password. */
+export function shownArguments(argv: readonly string[]): readonly string[] {
+  const shown = (address: string): string => parseQueueAddress(address).shown;
+  return argv.map((word, place) => {
+    if (argv[place - 1] === "--queue") return shown(word);
+    return word.startsWith("--queue=") ? `--queue=${shown(word.slice("--queue=".length))}` : word;
+  });
 }

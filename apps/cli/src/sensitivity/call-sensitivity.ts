@@ -5,7 +5,7 @@ import { mapDataPaths } from "@secateur/run";
 import { asksForJobs, assertEnding, layersElsewhere, runSensitivity } from "@secateur/run/node";
 import { interrupted, missingFlag, someFailed } from "../errors.ts";
 import type { DataFlags } from "../flags/common-flags.ts";
-import { type JobFlags, workFlags } from "../flags/work-flags.ts";
+import { type JobFlags, shownArguments, workFlags } from "../flags/work-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { checkReport } from "../run/check-report.ts";
 import { loadReport } from "../run/load-report.ts";
@@ -72,7 +72,7 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
       sensitivityReport({
         plottingLibrary,
         document,
-        command: shellCommand("secateur", argv),
+        command: shellCommand("secateur", shownArguments(argv)),
       }),
       { overwrite },
     );

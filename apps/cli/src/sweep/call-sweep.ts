@@ -2,10 +2,10 @@
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
 import { badUsage, sweepBytes } from "@secateur/run";
-import { assertEnding, runSweep, sweepText, workText } from "@secateur/run/node";
+import { assertEnding, assertNotInput, dataPaths, runSweep, sweepText, workText } from "@secateur/run/node";
 import { interrupted, missingFlag, someFailed } from "../errors.ts";
 import { type MethodFlags, methodSettings } from "../flags/method-flags.ts";
-import { workFlags } from "../flags/work-flags.ts";
+import { shownArguments, workFlags } from "../flags/work-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { checkReport } from "../run/check-report.ts";
 import { loadReport } from "../run/load-report.ts";
@@ -45,11 +45,14 @@ export async function callSweep(call: {
   if (shard && report !== undefined)
     throw badUsage("--report draws a whole sweep, and --shard makes a part of one; give it to secateur merge");
   await checkReport({ report, terminal, overwrite, events: flags.events, model: path, data });
+  const events = flags.events === undefined ? undefined : absolutePath(terminal, flags.events);
+  assertNotInput({ outputs: [{ flag: "--out", path: out }], inputs: [path, ...dataPaths(data), report, events] });
   if (out !== undefined) await checkOutput(out, { overwrite });
   const solvers = await findSolvers();
   const result = await withSession({ flags, terminal, overwrite }, (session) =>
     runSweep({
       ...{ ...settings, solvers, seeds: seeds ?? [flags.seed ?? 0], ridges, goal: flags.goal },
+      ...{ typed: { model: call.model, data: flags.data! }, argv: shownArguments(argv) },
       ...{ work: workFlags(flags, terminal), storeFallback: `${path}.store`, session },
       onRun(label, { done, total, ...outcome }) {
         const text = "error" in outcome ? `failed: ${outcome.error}` : outcome.value;
@@ -86,7 +89,10 @@ export async function callSweep(call: {
   await write(out, sweepBytes(document));
   if (report !== undefined) {
     const { sweepReport, plottingLibrary } = await loadReport();
-    await write(report, sweepReport({ document, command: shellCommand("secateur", argv), plottingLibrary }));
+    await write(
+      report,
+      sweepReport({ document, command: shellCommand("secateur", shownArguments(argv)), plottingLibrary }),
+    );
   }
   if (document.interrupted)
     throw interrupted("the finished runs are above and in the store: repeat the command to go on");

@@ -15,6 +15,7 @@ import { jobsOfShard, parseShard } from "./shard.ts";
 
 const signal = new AbortController().signal;
 const never = new AbortController().signal;
+const cwd = process.cwd();
 const [two, three] = [testJob("add", { value: 2 }), testJob("add", { value: 3 })];
 /** 2 (2 0 + 2) + 3 and the other way round: an executor that mixed up the order would not give both. */
 const [first, second] = [testJob("add", { value: 0 }, [two, three]), testJob("add", { value: 0 }, [three, two])];
@@ -44,11 +45,11 @@ describe("a job", () => {
 describe("a plan", () => {
   test("gives the same in one process and in two threads, and nothing is done again", async () => {
     const [here, there] = [await testStore(), await testStore()];
-    const [process, threads] = [
+    const [alone, threads] = [
       inProcess({ store: here, kinds: testKinds }),
-      inThreads({ store: there, entry: threadEntry, threads: 2 }),
+      inThreads({ store: there, entry: threadEntry, threads: 2, cwd }),
     ];
-    const done = await runPlan({ jobs, store: here, executor: process, signal });
+    const done = await runPlan({ jobs, store: here, executor: alone, signal });
     expect(done.map(({ state }) => state)).toEqual(["finished", "finished", "finished", "finished"]);
     await runPlan({ jobs, store: there, executor: threads, signal });
     expect(await results(here)).toEqual([2, 3, 7, 8]);
@@ -76,7 +77,7 @@ describe("a plan", () => {
       const store = await testStore();
       const stop = new AbortController();
       const executor =
-        threads === 0 ? inProcess({ store, kinds: testKinds }) : inThreads({ store, entry: threadEntry, threads });
+        threads === 0 ? inProcess({ store, kinds: testKinds }) : inThreads({ store, entry: threadEntry, threads, cwd });
       const plan = [testJob("wait", { ms: 60_000, value: 1 }), two];
       const outcomes = runPlan({
         ...{ jobs: plan, store, executor, signal: stop.signal },
@@ -89,7 +90,7 @@ describe("a plan", () => {
 
   test("goes on where a thread of it ends", async () => {
     const store = await testStore();
-    const executor = inThreads({ store, entry: threadEntry, threads: 1 });
+    const executor = inThreads({ store, entry: threadEntry, threads: 1, cwd });
     const outcomes = await runPlan({ jobs: [testJob("exit", {}), two], store, executor, signal });
     expect(outcomes[0]).toMatchObject({ state: "failed", error: { code: "ERR_JOB_THREAD" } });
     expect(outcomes[1]).toMatchObject({ state: "finished" });
@@ -174,7 +175,14 @@ describe("parts of a plan", () => {
     refused([a, decodePart(await part(2, 2, [three]), "d")], "of another plan", "its jobs are others");
     const damaged = new TextDecoder().decode(await part(1, 2)).replace('"result":2', '"result":4');
     expect(() => decodePart(new TextEncoder().encode(damaged), "e")).toThrow("is damaged");
-    for (const text of ["", "{}", "[1]", '{"secateurPart":2}']) {
+    const whole = new TextDecoder().decode(await part(1, 2));
+    const spoilt = [
+      whole.replace(/"id":"[0-9a-f]{64}"/, '"id":"../../escaped"'),
+      whole.replace('"count":2', '"count":1000000000'),
+      whole.replace(/"results":\[.*?\],"secateurPart"/, '"results":[null],"secateurPart"'),
+    ];
+    expect(spoilt).not.toContain(whole);
+    for (const text of ["", "{}", "[1]", '{"secateurPart":2}', ...spoilt]) {
       expect(() => decodePart(new TextEncoder().encode(text), "f")).toThrow(
         expect.objectContaining({ code: "ERR_PART" }),
       );

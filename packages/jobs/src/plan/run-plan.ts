@@ -74,7 +74,9 @@ export function startPlan(spec: PlanSpec): ReadonlyMap<Hash, Promise<JobOutcome>
   for (const job of jobs) {
     if (outcomes.has(job.id)) continue;
     const before = job.content.after.map((id) => outcomes.get(id)!);
-    outcomes.set(job.id, runOne(spec, { job, before, records }));
+    const outcome = runOne(spec, { job, before, records });
+    outcome.catch(() => {}); // a defect is thrown to whoever asks for it
+    outcomes.set(job.id, outcome);
   }
   return outcomes;
 }

@@ -117,8 +117,7 @@ export async function onQueue(spec: {
     if (one && where && text) one.onEvent({ type: "progress", job: one.job, where, text });
   });
   events.on("completed", ({ jobId, returnvalue }) => {
-    const answer = (typeof returnvalue === "string" ? JSON.parse(returnvalue) : returnvalue) as { waitedMs?: number };
-    void finish(jobId, answer?.waitedMs).catch((error) => settle(jobId, () => Promise.reject(error)));
+    void finish(jobId, waitedOf(returnvalue)).catch((error) => settle(jobId, () => Promise.reject(error)));
   });
   events.on("failed", ({ jobId, failedReason }) => {
     void fail(jobId, failedReason).catch((error) => settle(jobId, () => Promise.reject(error)));
@@ -134,7 +133,7 @@ export async function onQueue(spec: {
         await handOut(one.job);
       }
     }
-    if (round % askQueueEvery === 0 && out.size > 0) await refuseUnfit(store, out, settle);
+    if (round % askQueueEvery === 0 && out.size > 0) await refuseUnfit({ queue, store, out, settle });
   };
   let round = 0;
   let asking = false;
@@ -215,11 +214,13 @@ function errorOf(label: string, reason: string): PruneError {
 }
 
 /** Fails the jobs that none of the workers there can run, so that nobody waits for them for ever. */
-async function refuseUnfit(
-  store: Store,
-  out: ReadonlyMap<string, HandedOut>,
-  settle: (id: string, from: () => Promise<never>) => Promise<void>,
-): Promise<void> {
+async function refuseUnfit(spec: {
+  queue: JobQueue;
+  store: Store;
+  out: ReadonlyMap<string, HandedOut>;
+  settle: (id: string, from: () => Promise<never>) => Promise<void>;
+}): Promise<void> {
+  const { queue, store, out, settle } = spec;
   const workers = await listWorkers(store);
   if (workers.length === 0) return;
   for (const [id, { job }] of [...out]) {
@@ -227,7 +228,19 @@ async function refuseUnfit(
     const place = reasons.indexOf(undefined);
     if (place >= 0) continue;
     const error = workersDiffer({ label: job.label, worker: workers[0]!.where, reason: reasons[0]! });
+    // Else workers would be offered it for ever.
+    await callOff(queue, id).catch(() => {});
     await settle(id, () => Promise.reject(error));
+  }
+}
+
+/** How long a job waited, as its worker says; undefined where it does not. */
+function waitedOf(returned: unknown): number | undefined {
+  try {
+    const { waitedMs } = (typeof returned === "string" ? JSON.parse(returned) : returned) as { waitedMs?: unknown };
+    return typeof waitedMs === "number" ? waitedMs : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -9,7 +9,6 @@ import type { QueueAddress } from "./queue-address.ts";
 /** What a job gives back to the queue; its result is in the store. */
 export interface Answer {
   readonly waitedMs: number;
-  readonly where: string;
 }
 
 export type JobQueue = Queue<Message, Answer>;

@@ -39,20 +39,25 @@ const backends: Readonly<Record<string, QueueAddress["backend"]>> = {
 export function parseQueueAddress(text: string): QueueAddress {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const backend = url && backends[url.protocol];
-  if (!url || !backend || url.hostname === "") throw badAddress(withoutPassword(text));
+  // Of a text that cannot be read nobody knows where its password is.
+  const refuse = (): never => {
+    throw badAddress(
+      url && backend && url.hostname !== "" ? shownAddress(url) : `${/^[a-z]{1,10}:/.exec(text)?.[0] ?? ""}...`,
+    );
+  };
+  if (!url || !backend || url.hostname === "") return refuse();
   const name = url.searchParams.get("name") ?? "secateur";
   const database = url.pathname.slice(1);
   const isBad = !/^[\w.-]{1,100}$/.test(name) || (backend === "redis" ? !/^\d{0,4}$/.test(database) : database === "");
-  if (isBad) throw badAddress(withoutPassword(text));
+  if (isBad) return refuse();
+  const shown = shownAddress(url);
   url.searchParams.delete("name");
-  if (backend === "postgres") {
-    return { backend, shown: withoutPassword(text), name, connection: { connectionString: url.href } };
-  }
-  const [username, password] = [decodeURIComponent(url.username), decodeURIComponent(url.password)];
+  if (backend === "postgres") return { backend, shown, name, connection: { connectionString: url.href } };
+  const [username, password] = [decoded(url.username) ?? refuse(), decoded(url.password) ?? refuse()];
   // An IPv6 address stands in brackets in an address, and without them anywhere else.
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
   return {
-    ...{ backend, shown: withoutPassword(text), name },
+    ...{ backend, shown, name },
     connection: {
       ...{ host, port: url.port === "" ? 6379 : Number(url.port), db: Number(database) },
       ...(username === "" ? {} : { username }),
@@ -62,10 +67,18 @@ export function parseQueueAddress(text: string): QueueAddress {
   };
 }
 
-/** An address as it may be printed. */
-function withoutPassword(text: string): string {
-  return text.replace(/:\/\/([^@/]*)@/, (_whole, credentials: string) => {
-    const user = credentials.split(":")[0]!;
-    return `://${user}${credentials.includes(":") ? ":***" : ""}@`;
-  });
+/** An address as it may be printed: of its parameters only the queue's name, since clients take passwords from others. */
+function shownAddress(url: URL): string {
+  const password = url.password === "" ? "" : ":***";
+  const user = url.username === "" && password === "" ? "" : `${url.username}${password}@`;
+  const name = url.searchParams.get("name");
+  return `${url.protocol}//${user}${url.host}${url.pathname === "/" ? "" : url.pathname}${name === null ? "" : `?name=${name}`}`;
+}
+
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -32,7 +32,7 @@ async function startWorker(
   server: Pick<TestServer, "url">,
   store: Store,
   more: Partial<WorkerSpec> = {},
-): Promise<{ drain(): Promise<unknown>; ended: Promise<unknown>; events: WorkerEvent[] }> {
+): Promise<{ drain(): Promise<unknown>; store: Store; events: WorkerEvent[] }> {
   const stop = new AbortController();
   const events: WorkerEvent[] = [];
   let ready: () => void;
@@ -57,7 +57,7 @@ async function startWorker(
     await drain().catch(() => {});
   });
   await Promise.race([isReady, ended]);
-  return { drain, ended, events };
+  return { drain, store, events };
 }
 
 async function submitter(server: Pick<TestServer, "url">, store: Store, events: JobEvent[] = []): Promise<Executor> {
@@ -207,7 +207,16 @@ describe.runIf(hasRedis)("a queue", () => {
     const [server, store] = [await startRedis(), await testStore()];
     const worker = await startWorker(server, await testStore());
     await expect(submitter(server, store)).rejects.toMatchObject({ code: "ERR_STORE_NOT_SHARED" });
-    await expect(worker.ended).rejects.toMatchObject({ code: "ERR_STORE_NOT_SHARED" });
+    expect(worker.events.at(-1)).toMatchObject({ type: "left", label: "probe of the store" });
+    // Those who share the worker's store are served all the same.
+    const right = await submitter(server, worker.store);
+    const [outcome] = await runPlan({
+      jobs: [testJob("add", { value: 1 })],
+      store: worker.store,
+      executor: right,
+      signal,
+    });
+    expect(outcome).toMatchObject({ state: "finished" });
   });
 
   test("of another program is left alone", async () => {

@@ -29,8 +29,9 @@ const memoryMs = 500;
 const cancelMs = 1000;
 /** A server that is away cannot take jobs back: its locks run out instead. */
 const drainMs = 22_000;
-/** A job for other versions is offered to the next worker after this. */
-const offerMs = 1000;
+/** A job for other versions, or of another store, is offered to the next worker after this, and after twice as long each time. */
+const offerMs = 500;
+const longestOfferMs = 30_000;
 
 /** What a worker tells whoever started it. */
 export type WorkerEvent =
@@ -65,7 +66,7 @@ export interface WorkerSpec {
 /**
  * Serves a queue until it is told to drain.
  *
- * @throws ERR_QUEUE, ERR_STORE_NOT_SHARED where a message speaks of another store; its job goes back to the queue
+ * @throws ERR_QUEUE; of other programs' jobs, too. A job of another store is left in the queue, and the submitter's probe is told
  */
 export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; failed: number }> {
   const { address, store, threads, packages, signal, onEvent, memoryBytes, pace = 1 } = spec;
@@ -77,13 +78,28 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
   });
   const { WaitingError, DelayedError, UnrecoverableError } = server.bullmq;
   const queue = server.queue();
-  const pool = threadPool({ entry: spec.entry, size: threads, store: store.place });
+  const pool = threadPool({ entry: spec.entry, size: threads, store: store.place, cwd: spec.cwd });
   const draining = new AbortController();
-  const running = new Set<string>();
+  /** Labels by id: two jobs may have one label. */
+  const running = new Map<string, string>();
+  /** How often a job was left to others. */
+  const left = new Map<string, number>();
   const counts = { done: 0, failed: 0 };
   let fatal: unknown;
   let idleSince = performance.now();
 
+  /** Leaves a job to other workers for a while; says why once. */
+  const leave = async (
+    queued: QueuedJob,
+    { label, reason, token }: { label: string; reason: string; token: string },
+  ) => {
+    const times = left.get(queued.id!) ?? 0;
+    left.set(queued.id!, times + 1);
+    if (times === 0) onEvent({ type: "left", label, reason });
+    const pause = pace * Math.min(longestOfferMs, offerMs * 2 ** times);
+    await queued.moveToDelayed(performance.timeOrigin + performance.now() + pause, token);
+    throw new DelayedError();
+  };
   /** Gives a job back as if it had not been taken. */
   const giveBack = async (job: QueuedJob, token: string): Promise<never> => {
     await job.moveToWait(token);
@@ -99,20 +115,19 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
     if (data.probe) {
       try {
         await answerProbe(store, data);
-        return { waitedMs: 0, where };
+        return { waitedMs: 0 };
       } catch (error) {
-        fatal ??= error;
-        draining.abort();
+        // Whoever asked is told; those who share this store are served all the same.
+        onEvent({ type: "left", label: data.label, reason: error instanceof Error ? error.message : String(error) });
         throw new UnrecoverableError(JSON.stringify(errorData(error)));
       }
     }
     if (data.store !== store.id) {
-      fatal ??= storeNotShared({ own: store.id, other: data.store, place: store.place });
-      draining.abort();
-      return await giveBack(queued, token);
+      const { message: reason } = storeNotShared({ own: store.id, other: data.store, place: store.place });
+      return await leave(queued, { label: data.label, reason, token });
     }
     const waitedMs = Math.max(0, (queued.processedOn ?? 0) - queued.timestamp);
-    if (await findRecord(store, data.job)) return { waitedMs, where };
+    if (await findRecord(store, data.job)) return { waitedMs };
     return await compute(queued, { token, waitedMs });
   };
   const compute = async (
@@ -134,15 +149,13 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
       );
     }, pace * cancelMs);
     draining.signal.addEventListener("abort", drain);
-    running.add(label);
+    running.set(jobId, label);
     try {
       if (draining.signal.aborted) stop.abort();
       const job = await readJob(store, jobId, label);
       const reason = packagesDiffer(job.content.packages, packages);
       if (reason !== undefined) {
-        onEvent({ type: "left", label, reason: `this worker ${reason}` });
-        await queued.moveToDelayed(performance.timeOrigin + performance.now() + pace * offerMs, token);
-        throw new DelayedError();
+        return await leave(queued, { label, reason: `this worker ${reason}`, token });
       }
       await pool.run(job, {
         where: (thread) => (threads === 1 ? where : `${where}/${thread + 1}`),
@@ -155,7 +168,7 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
       });
       counts.done += 1;
       onEvent({ type: "finished", label });
-      return { waitedMs, where };
+      return { waitedMs };
     } catch (error) {
       if (error instanceof DelayedError) throw error;
       const isAbort = isPruneError(error) && error.code === "ERR_ABORTED";
@@ -163,13 +176,17 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
         onEvent({ type: "back", label });
         return await giveBack(queued, token);
       }
-      counts.failed += 1;
       const data = errorData(error);
-      if (!isAbort) onEvent({ type: "failed", label, message: data.message });
-      const mayRepeat = ["ERR_STORE", "ERR_STORE_FULL", "ERR_JOB_THREAD", "ERR_JOB_MEMORY"].includes(data.code);
+      if (!isAbort) {
+        counts.failed += 1;
+        onEvent({ type: "failed", label, message: data.message });
+      }
+      // Another machine, or a moment later, may see what this one does not: disks of many machines show new files late.
+      const passing = ["ERR_STORE", "ERR_STORE_FULL", "ERR_BLOB_MISSING", "ERR_JOB_THREAD", "ERR_JOB_MEMORY"];
+      const mayRepeat = passing.includes(data.code);
       throw mayRepeat ? new Error(JSON.stringify(data)) : new UnrecoverableError(JSON.stringify(data));
     } finally {
-      running.delete(label);
+      running.delete(jobId);
       idleSince = performance.now();
       clearInterval(watch);
       draining.signal.removeEventListener("abort", drain);
@@ -179,7 +196,7 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
   const say = async (): Promise<void> => {
     const { shown } = address;
     const record: WorkerRecord = {
-      ...{ where, queue: shown, threads, running: [...running], ...counts },
+      ...{ where, queue: shown, threads, running: [...running.values()], ...counts },
       ...{ memoryBytes: process.memoryUsage.rss(), packages },
     };
     await writeWorker(store, id, record);
@@ -220,8 +237,17 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
       else signal.addEventListener("abort", end, { once: true });
     });
     // Takes no more jobs, and waits for those that are on their way back.
-    await Promise.race([worker.close(), new Promise((resolve) => setTimeout(resolve, drainMs))]);
-    if (running.size > 0 || signal.aborted) await worker.close(true).catch(() => {});
+    let isLate = false;
+    let late: NodeJS.Timeout | undefined;
+    const deadline = new Promise<void>((resolve) => {
+      late = setTimeout(() => {
+        isLate = true;
+        resolve();
+      }, drainMs);
+    });
+    await Promise.race([worker.close(), deadline]);
+    clearTimeout(late);
+    if (isLate) await worker.close(true).catch(() => {});
     for (const timer of timers) clearInterval(timer);
   } finally {
     await Promise.allSettled([pool.close(), queue.close(), removeWorker(store, id)]);

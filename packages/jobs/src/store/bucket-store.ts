@@ -10,10 +10,9 @@ import { badBucket, blobDamaged, blobMissing, bucketNotInstalled, notAStore, sto
 import { encodeJson } from "../job/canonical-json.ts";
 import { type Hash, hashOf } from "../job/job.ts";
 import { loadPackage } from "../load-package.ts";
+import { storeMarker } from "./folder-store.ts";
 import { safeParts } from "./safe-parts.ts";
 import type { Store } from "./store.ts";
-
-const marker = "secateur-store.json";
 
 /**
  * Opens the store below a prefix of a bucket, or makes one. Who may and where it is come from the environment, as for other programs: AWS_ACCESS_KEY_ID,
@@ -91,12 +90,12 @@ async function storeId(spec: {
   read: (name: string) => Promise<Uint8Array | undefined>;
 }): Promise<string> {
   const { client, place, key, read } = spec;
-  let bytes = await read(marker);
+  let bytes = await read(storeMarker);
   if (!bytes) {
     const content = JSON.stringify({ secateurStore: 1, id: randomUUID() });
     const condition = { "If-None-Match": "*" };
-    await client.putObject(key(marker), content, "application/json", undefined, condition).catch(() => {});
-    bytes = await read(marker);
+    await client.putObject(key(storeMarker), content, "application/json", undefined, condition).catch(() => {});
+    bytes = await read(storeMarker);
   }
   if (!bytes) throw storeFailed({ place, what: "written", cause: new Error("the bucket took nothing") });
   try {

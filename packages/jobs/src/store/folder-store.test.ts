@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { hashOf } from "../job/job.ts";
 import { testFolder, testStore } from "../testing.test-support.ts";
 import { openFolderStore } from "./folder-store.ts";
+import { writeWhole } from "./write-whole.ts";
 
 const bytes = new TextEncoder().encode("some bytes");
 
@@ -39,6 +40,18 @@ describe("a folder store", () => {
     const again = await openFolderStore(store.place);
     await writeFile(path, "other bytes");
     await expect(again.view({ a: hash })).rejects.toMatchObject({ code: "ERR_BLOB_DAMAGED" });
+    // What a view linked to is not what the view gives once the bytes are right again.
+    await store.put(bytes);
+    const folder = await again.view({ b: hash });
+    await writeFile(join(folder, "b"), "other bytes");
+    const third = await openFolderStore(store.place);
+    await expect(third.view({ b: hash })).rejects.toMatchObject({ code: "ERR_BLOB_DAMAGED" });
+    await store.put(bytes);
+    expect(await readFile(join(await third.view({ b: hash }), "b"), "utf8")).toBe("some bytes");
+    await writeFile(path, "other bytes");
+    await expect((await openFolderStore(store.place)).view({ c: hash })).rejects.toMatchObject({
+      code: "ERR_BLOB_DAMAGED",
+    });
   });
 
   test("is the same store for all that open it at once, and another in another folder", async () => {
@@ -62,6 +75,19 @@ describe("a folder store", () => {
     // A folder stands in the place of the record.
     await expect(store.write("results/x", bytes)).rejects.toMatchObject({ code: "ERR_STORE" });
     expect(await readdir(join(store.place, "results"))).toEqual(["x"]);
+  });
+
+  test("that is full says so, and leaves nothing", async () => {
+    const store = await testStore();
+    const path = join(store.place, "blobs", "x");
+    const fill = async (temporary: string): Promise<void> => {
+      await mkdir(join(store.place, "blobs"), { recursive: true });
+      await writeFile(temporary, bytes);
+      throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+    };
+    const full = { code: "ERR_STORE_FULL", fault: "runtime" };
+    await expect(writeWhole({ path, place: store.place, fill })).rejects.toMatchObject(full);
+    expect(await readdir(join(store.place, "blobs"))).toEqual([]);
   });
 
   test("lists records with their ages", async () => {

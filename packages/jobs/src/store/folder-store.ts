@@ -1,6 +1,6 @@
 /** A store in a folder, which may be on a disk that many machines mount. */
 import { createHash, randomUUID } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { constants, createReadStream } from "node:fs";
 import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isPruneError } from "@secateur/core";
@@ -11,8 +11,8 @@ import { safeParts } from "./safe-parts.ts";
 import type { Store } from "./store.ts";
 import { explainWrite, writeWhole } from "./write-whole.ts";
 
-/** Says that a folder is a store, and which. */
-const marker = "secateur-store.json";
+/** The file that says that a folder is a store, and which. */
+export const storeMarker = "secateur-store.json";
 
 /**
  * Opens the store in a folder, or makes one where the folder is new or empty.
@@ -22,7 +22,7 @@ const marker = "secateur-store.json";
  */
 export async function openFolderStore(place: string): Promise<Store> {
   const id = await storeId(place);
-  const checked = new Set<Hash>();
+  const checked = new Set<string>();
   const blob = (hash: Hash): string => join(place, "blobs", hash.slice(0, 2), hash);
   const keep = async (hash: Hash, fill: (temporary: string) => Promise<void>): Promise<Hash> => {
     if (!(await isThere(blob(hash)))) await writeWhole({ path: blob(hash), place, fill });
@@ -43,13 +43,18 @@ export async function openFolderStore(place: string): Promise<Store> {
       return hashOf(bytes) === hash ? bytes : await refuse(hash);
     },
     async view(files) {
-      for (const hash of Object.values(files)) {
-        if (checked.has(hash)) continue;
-        if (!(await isThere(blob(hash)))) throw blobMissing(place, hash);
-        if ((await hashFile(blob(hash))) !== hash) await refuse(hash);
-        checked.add(hash);
+      const folder = join(place, "views", hashOf(encodeJson(files)));
+      if (checked.has(folder)) return folder;
+      for (let tries = 0; ; tries++) {
+        await linkFolder({ place, folder, files, blob });
+        const damaged = await firstDamaged(folder, files);
+        if (damaged === undefined) break;
+        // A view that was made before may hold what was damaged and put right since.
+        await rm(folder, { recursive: true, force: true });
+        if (tries > 0) await refuse(damaged);
       }
-      return await linkedFolder(place, files, blob);
+      checked.add(folder);
+      return folder;
     },
     write: (name, record) =>
       writeWhole({ path: join(place, name), place, fill: (temporary) => writeFile(temporary, record, { flag: "wx" }) }),
@@ -74,7 +79,7 @@ export async function openFolderStore(place: string): Promise<Store> {
 /** The id in the folder's marker; of two processes that make one at the same time, one wins. */
 async function storeId(place: string): Promise<string> {
   try {
-    const path = join(place, marker);
+    const path = join(place, storeMarker);
     const found = await readOrNothing(path, place);
     if (found !== undefined) return readMarker(found, place);
     const others = await readdir(place).catch(() => []);
@@ -87,10 +92,12 @@ async function storeId(place: string): Promise<string> {
     await mkdir(place, { recursive: true });
     const temporary = join(place, `tmp-${randomUUID()}`);
     await writeFile(temporary, `${JSON.stringify({ secateurStore: 1, id: randomUUID() })}\n`, { flag: "wx" });
-    await link(temporary, path).catch(() => {});
+    // Some disks have no hard links.
+    await link(temporary, path).catch(() => copyFile(temporary, path, constants.COPYFILE_EXCL).catch(() => {}));
     await rm(temporary);
     return readMarker((await readOrNothing(path, place)) ?? new Uint8Array(0), place);
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") throw notAStore(place); // a file
     throw isPruneError(error) ? error : storeFailed({ place, what: "made", cause: error });
   }
 }
@@ -125,32 +132,42 @@ async function hashFile(path: string): Promise<Hash> {
   return hash.digest("hex");
 }
 
-/** A folder of links to blobs, named by what is in it: made once, by renaming the whole folder. */
-async function linkedFolder(
-  place: string,
-  files: Readonly<Record<string, Hash>>,
-  blob: (hash: Hash) => string,
-): Promise<string> {
-  const folder = join(place, "views", hashOf(encodeJson(files)));
-  if (await isThere(folder)) return folder;
+/** A folder of links to blobs, where it is not there: made by renaming the whole folder. @throws ERR_BLOB_MISSING, ERR_STORE */
+async function linkFolder(spec: {
+  place: string;
+  folder: string;
+  files: Readonly<Record<string, Hash>>;
+  blob: (hash: Hash) => string;
+}): Promise<void> {
+  const { place, folder, files, blob } = spec;
+  if (await isThere(folder)) return;
   const temporary = join(place, "views", `tmp-${randomUUID()}`);
   try {
+    await mkdir(temporary, { recursive: true });
     for (const [name, hash] of Object.entries(files)) {
       const path = join(temporary, ...safeParts(name));
+      if (!(await isThere(blob(hash)))) throw blobMissing(place, hash);
       await mkdir(dirname(path), { recursive: true });
       // Some disks have no hard links.
       await link(blob(hash), path).catch(() => copyFile(blob(hash), path));
     }
-    await mkdir(temporary, { recursive: true });
     await rename(temporary, folder).catch(async (error) => {
       if (!(await isThere(folder))) throw error; // else another process made it
     });
-    return folder;
   } catch (error) {
     throw isPruneError(error) ? error : explainWrite(place, error);
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
+}
+
+/** The first of a view's files that is not what its name says. */
+async function firstDamaged(folder: string, files: Readonly<Record<string, Hash>>): Promise<Hash | undefined> {
+  for (const [name, hash] of Object.entries(files)) {
+    const found = await hashFile(join(folder, ...safeParts(name))).catch(() => undefined);
+    if (found !== hash) return hash;
+  }
+  return undefined;
 }
 
 /** What the disk that holds a folder says the time is. */

@@ -10,15 +10,17 @@ import { threadPool } from "./thread-pool.ts";
  * An executor of so many threads.
  *
  * @param spec.entry - the file that calls `serveJobs`
+ * @param spec.cwd - the folder from which jobs look for plugins
  */
 export function inThreads(spec: {
   store: Store;
   entry: URL;
   threads: number;
+  cwd: string;
   onRunEvent?: (event: RunEvent) => void;
 }): Executor {
-  const { store, entry, threads, onRunEvent = () => {} } = spec;
-  const pool = threadPool({ entry, size: threads, store: store.place });
+  const { store, entry, threads, cwd, onRunEvent = () => {} } = spec;
+  const pool = threadPool({ entry, size: threads, store: store.place, cwd });
   let last: Promise<void> = Promise.resolve();
   return {
     async submit(job, { signal, onEvent }) {

@@ -17,7 +17,6 @@ export interface ErrorData {
 
 /** From a thread. */
 export type FromThread =
-  | { readonly type: "ready" }
   | { readonly type: "event"; readonly event: RunEvent }
   | { readonly type: "done"; readonly record: JobRecord }
   | { readonly type: "failed"; readonly error: ErrorData };

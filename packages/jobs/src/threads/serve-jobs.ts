@@ -11,13 +11,14 @@ const progressMs = 250;
 /**
  * Serves the jobs that a pool hands to this thread. To be called once, by the file that the pool starts.
  *
- * @param kinds - what the thread can run: functions of its own program
+ * @param kindsIn - what the thread can run: functions of its own program, which look for plugins from a folder
  */
-export async function serveJobs(kinds: JobKinds): Promise<void> {
+export async function serveJobs(kindsIn: (cwd: string) => JobKinds): Promise<void> {
   if (!parentPort) throw new Error("serveJobs runs in a thread that a pool started");
   const port = parentPort;
   const say = (message: FromThread): void => port.postMessage(message);
-  const { place } = workerData as { place: string };
+  const { place, cwd } = workerData as { place: string; cwd: string };
+  const kinds = kindsIn(cwd);
   const store = await openStore(place);
   let running = new AbortController();
   port.on("message", (message: ToThread) => {
@@ -49,5 +50,4 @@ export async function serveJobs(kinds: JobKinds): Promise<void> {
       say({ type: "failed", error: errorData(error) });
     }
   };
-  say({ type: "ready" });
 }

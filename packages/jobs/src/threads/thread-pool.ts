@@ -14,7 +14,6 @@ const graceMs = 20_000;
 
 /** Runs jobs in threads. */
 export interface ThreadPool {
-  readonly size: number;
   /**
    * Runs a job whose content is in the store, as soon as a thread is free.
    *
@@ -36,7 +35,6 @@ export interface ThreadPool {
 }
 
 interface Thread {
-  readonly place: number;
   readonly worker: Worker;
   /** Of the job that runs, if one does. */
   end: ((outcome: { record: JobRecord } | { error: unknown }) => void) | undefined;
@@ -49,15 +47,16 @@ interface Thread {
  *
  * @param spec.entry - the file that calls `serveJobs`
  * @param spec.store - place of the store that all threads open
+ * @param spec.cwd - the folder from which jobs look for plugins
  */
-export function threadPool(spec: { entry: URL; size: number; store: string }): ThreadPool {
-  const { entry, size, store } = spec;
+export function threadPool(spec: { entry: URL; size: number; store: string; cwd: string }): ThreadPool {
+  const { entry, size, store, cwd } = spec;
   const threads: (Thread | undefined)[] = Array.from({ length: size }, () => undefined);
   const waiting: (() => void)[] = [];
   const free = new Set(threads.keys());
   const start = (place: number): Thread => {
-    const worker = new Worker(entry, { workerData: { place: store } });
-    const thread: Thread = { place, worker, end: undefined, onEvent: () => {}, label: "" };
+    const worker = new Worker(entry, { workerData: { place: store, cwd } });
+    const thread: Thread = { worker, end: undefined, onEvent: () => {}, label: "" };
     const lose = (reason: string): void => {
       if (threads[place] === thread) threads[place] = undefined;
       thread.end?.({ error: threadDied(thread.label, reason) });
@@ -82,17 +81,32 @@ export function threadPool(spec: { entry: URL; size: number; store: string }): T
     free.delete(place!);
     return place!;
   };
+  const leave = (place: number): void => {
+    free.add(place);
+    waiting.shift()?.();
+  };
+  /** Ends a thread under its job. The next job gets a new one, however long this one takes to be gone. */
+  const give = async (thread: Thread, error: Error): Promise<void> => {
+    const place = threads.indexOf(thread);
+    if (place >= 0) threads[place] = undefined;
+    thread.end?.({ error });
+    await thread.worker.terminate();
+  };
   return {
-    size,
     async run({ id, label }, { where, signal, onStart, onEvent }) {
       const place = await take(signal);
-      const thread = threads[place] ?? start(place);
+      let thread: Thread;
+      try {
+        thread = threads[place] ?? start(place);
+      } catch (error) {
+        leave(place);
+        throw error;
+      }
       let timer: NodeJS.Timeout | undefined;
       const abort = (): void => {
         thread.worker.postMessage({ type: "abort" } satisfies ToThread);
         timer = setTimeout(() => {
-          thread.end?.({ error: cancelled() });
-          void thread.worker.terminate();
+          void give(thread, cancelled());
         }, graceMs);
       };
       signal.addEventListener("abort", abort, { once: true });
@@ -108,14 +122,12 @@ export function threadPool(spec: { entry: URL; size: number; store: string }): T
         thread.end = undefined;
         clearTimeout(timer);
         signal.removeEventListener("abort", abort);
-        free.add(place);
-        waiting.shift()?.();
+        leave(place);
       }
     },
     async kill(error) {
       const running = threads.filter((thread) => thread?.end !== undefined);
-      for (const thread of running) thread!.end!({ error: error(thread!.label) });
-      await Promise.all(running.map((thread) => thread!.worker.terminate()));
+      await Promise.all(running.map((thread) => give(thread!, error(thread!.label))));
     },
     async close() {
       await Promise.all(threads.map((thread) => thread?.worker.terminate()));

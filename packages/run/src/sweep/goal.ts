@@ -63,14 +63,16 @@ export function bestOf(spec: {
   const { goal, candidates, measure } = spec;
   const sign = measure.better === "higher" ? -1 : 1;
   const quality = ({ values }: Judged): number => sign * (values[measure.name] ?? Number.NaN);
-  const size = ({ values }: Judged): number => values["bytes"] ?? values["nonzeros"] ?? Number.POSITIVE_INFINITY;
-  const asksForSize = goal.some(({ name }) => !sizes.some((one) => one === name));
-  const order = asksForSize ? [size, quality] : [quality, size];
-  const places = candidates.flatMap((one, place) => (meets(goal, one) ? [place] : []));
+  const places = candidates.flatMap((one, place) => (meets(goal, one) && !Number.isNaN(quality(one)) ? [place] : []));
+  // Sizes of two kinds are no order: bytes only where all have them.
+  const haveBytes = places.every((place) => candidates[place]!.values["bytes"] !== undefined);
+  const size = ({ values }: Judged): number => values[haveBytes ? "bytes" : "nonzeros"] ?? Number.POSITIVE_INFINITY;
+  const saysHowGood = goal.some(({ name }) => !sizes.some((one) => one === name));
+  const order = saysHowGood ? [size, quality] : [quality, size];
   places.sort((a, b) => {
     for (const key of order) {
-      const difference = key(candidates[a]!) - key(candidates[b]!);
-      if (difference !== 0) return difference;
+      const [x, y] = [key(candidates[a]!), key(candidates[b]!)];
+      if (x !== y) return x - y;
     }
     return a - b;
   });

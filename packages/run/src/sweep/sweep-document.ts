@@ -41,7 +41,7 @@ export interface SweepConfiguration extends Omit<SweepPoint, "seed"> {
   readonly nonzeros: number;
   readonly bytes?: number;
   readonly milliseconds?: number;
-  /** Whether none is at least as good and as small, and as fast. */
+  /** Whether none is at least as good and as small, and as fast; one whose runs are not all there stands on no front. */
   readonly onFront: { readonly bytes: boolean; readonly milliseconds: boolean };
 }
 
@@ -56,6 +56,12 @@ export interface SweepFrame {
   readonly prunable: number;
   readonly keptDense?: readonly string[];
   readonly goal?: string;
+  /** The arguments that decide the result. */
+  readonly command: readonly string[];
+  /** Names of the solvers that take gradients. */
+  readonly takesGradients: readonly string[];
+  /** Of every configuration. */
+  readonly seeds: readonly number[];
   readonly backend: string;
   readonly versions: Readonly<Record<string, string>>;
 }
@@ -91,8 +97,12 @@ export function sweepDocument(spec: {
   const sign = measure.better === "higher" ? 1 : -1;
   const groups = grouped(runs);
   const plain = groups.map(configuration);
+  // The mean over some seeds is no match for that over all.
+  const isComplete = ({ seeds }: { seeds: number }): boolean => seeds === frame.seeds.length;
   const front = (size: "bytes" | "milliseconds"): readonly number[] =>
-    paretoFront(plain.map((one) => ({ quality: sign * one.choice.mean, size: one[size] })));
+    paretoFront(
+      plain.map((one) => ({ quality: sign * one.choice.mean, size: isComplete(one) ? one[size] : undefined })),
+    );
   const [byBytes, byTime] = [front("bytes"), front("milliseconds")];
   const configurations = plain.map((one, place) => ({
     ...one,
@@ -103,7 +113,9 @@ export function sweepDocument(spec: {
       ? undefined
       : bestOf({
           goal: parseGoal(frame.goal, measureNames(frame.dense)),
-          candidates: groups.map((group, place) => judged(group, plain[place]!)),
+          candidates: groups.map((group, place) =>
+            isComplete(plain[place]!) ? judged(group, plain[place]!) : { values: {} },
+          ),
           measure,
         });
   return {

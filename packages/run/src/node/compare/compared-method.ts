@@ -43,15 +43,20 @@ export async function readySolver(
   return { one, options, solver, plan, given: [...Object.keys(given), ...Object.keys(plan)] };
 }
 
-/** What a run's gradients depend on, where it takes some, and how many stages it has. */
+/** What a run's gradients depend on, where it takes some, whose curvature they make, and how many stages it has. */
 export async function gradientsOf(
   setting: ComparedSetting,
-  { solver, plan, sparsity }: Pick<ReadySolver, "solver" | "plan"> & { sparsity: number },
-): Promise<{ key: string | undefined; stages: number }> {
+  spec: Pick<ReadySolver, "solver" | "plan"> & {
+    sparsity: number;
+    curvatureOptions: Readonly<Record<string, unknown>>;
+  },
+): Promise<{ key: string | undefined; curvature: string; stages: number }> {
+  const { solver, plan, sparsity, curvatureOptions } = spec;
   const { first, params, data } = setting;
   const planned = await plannedRun({ network: first.network, params, solver, sparsity, plan, train: data.train });
   return {
-    key: needsGradients(solver) ? gradientKey(planned) : undefined,
+    key: needsGradients(solver) ? JSON.stringify([gradientKey(planned), curvatureOptions]) : undefined,
+    curvature: planned.curvature,
     stages: planned.stages + planned.targetStages,
   };
 }
@@ -101,7 +106,8 @@ export async function runMethod(
       },
     });
     await after();
-    const pruned = await posed.evaluate(network);
+    // The setting may have been opened for another run, which was called off since.
+    const pruned = await posed.evaluate(network, own.context());
     const { mask: _mask, ...result } = whole;
     await spec.onPruned?.(model);
     const run = { solver: one.entry.name, options, sparsity, dense, pruned, result, sharesGradients: wasShared() };

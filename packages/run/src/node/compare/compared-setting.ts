@@ -56,6 +56,8 @@ export interface ComparedSetting {
   readonly choice?: PosedTask;
   /** Of the network as it is. */
   readonly dense: Evaluation;
+  /** "calibration": the data have one split only, so results are measured on what the runs worked with. */
+  readonly measuredOn: PosedTask["measuredOn"];
   /** Where a named task comes from. */
   readonly sources: readonly FoundEntry[];
   /** Opens the model once more, as it is. */
@@ -88,7 +90,6 @@ export async function openSetting(
     cwd,
   });
   const { train, held } = split(opened.train, spec.heldOut ?? 0, session.seed);
-  // Where training and testing are on the same examples, they stay so.
   const data = held ? { ...opened, train } : opened;
   const { reestimateBatchNorm: when } = spec;
   const settings = batchNormOfModel(first, when === undefined ? {} : { when });
@@ -104,6 +105,7 @@ export async function openSetting(
     ...{ spec, first, params, keptDense, data, measurements, posed },
     ...(choice ? { choice } : {}),
     dense: await posed.evaluate(network),
+    measuredOn: opened.train === opened.test ? "calibration" : "test",
     sources: named?.sources ?? [],
     openCopy: () =>
       openAnyModel({

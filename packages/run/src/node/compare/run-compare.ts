@@ -102,7 +102,7 @@ export async function runCompare(
   const isContinued = spec.resume === true && spec.state !== undefined && existsSync(spec.state);
   if (spec.report !== undefined) await checkOutput(spec.report, { overwrite: spec.overwrite === true || isContinued });
   const setting = await openSetting({ ...spec, first }, session);
-  const { dense, posed, keptDense } = setting;
+  const { dense, keptDense } = setting;
   const jobs = solvers.flatMap((method) => sparsities.map((sparsity) => ({ ...method, sparsity })));
   const keeper =
     spec.state === undefined
@@ -116,7 +116,7 @@ export async function runCompare(
             ]),
           ),
         });
-  const plans = await Promise.all(jobs.map((job) => gradientsOf(setting, job)));
+  const plans = await Promise.all(jobs.map((job) => gradientsOf(setting, { ...job, curvatureOptions })));
   const shared = shareGradients();
   const finished = new Map<number, ComparedRun>();
   for (const [position, { one, sparsity }] of jobs.entries()) {
@@ -170,7 +170,7 @@ export async function runCompare(
     model: { path, sha256: first.sha256, arch: first.arch },
     data: source,
     dense,
-    measuredOn: posed.measuredOn,
+    measuredOn: setting.measuredOn,
     keptDense,
     ...{ runs, failed, isInterrupted },
     ...{ seed: session.seed, backend: session.kernels.name, requestSha256 },

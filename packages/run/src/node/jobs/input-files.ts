@@ -4,10 +4,9 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { readModelFiles } from "@secateur/backends-tfjs";
 import { onnxTensors, outlineOnnx, readFileBytes } from "@secateur/formats";
-import { decodeJson, encodeJson, type Hash, type Store } from "@secateur/jobs";
+import { decodeJson, encodeJson, type Hash, type Store, storeMarker } from "@secateur/jobs";
 import { dataNotPortable } from "../../errors.ts";
 import { mapDataPaths } from "../../recipe/data-spec.ts";
-import { dataPaths } from "../check-places.ts";
 import type { SettingSpec } from "../compare/compared-setting.ts";
 import { isOnnxModel } from "../large/is-onnx-model.ts";
 import { isTfjsModel } from "../open/open-tfjs.ts";
@@ -39,14 +38,20 @@ export async function storeInputs(
   const root = basename(folder) === "onnx" ? dirname(folder) : folder;
   const named = (file: string): string => relative(root, file).split(sep).join("/");
   for (const file of await modelFiles(path)) files[`model/${named(file)}`] = await store.putFile(file);
-  for (const [place, one] of dataPaths(data).entries()) {
+  let place = 0;
+  const taken: [string, number][] = [];
+  const portable = mapDataPaths(data, (one) => {
+    // What a plugin's dataset takes need not be a path; ours have been opened, so theirs are there.
+    if (!existsSync(one)) return one;
+    taken.push([one, place]);
+    return `${dataFolder}${place++}/${basename(one)}`;
+  });
+  for (const [one, number] of taken) {
     for (const file of await filesBelow(one)) {
       const name = [basename(one), ...relative(one, file).split(sep)].filter((part) => part !== "").join("/");
-      files[`data/${place}/${name}`] = await store.putFile(file);
+      files[`${dataFolder}${number}/${name}`] = await store.putFile(file);
     }
   }
-  let place = 0;
-  const portable = mapDataPaths(data, (one) => `data/${place++}/${basename(one)}`);
   const isFile = preprocess !== undefined && existsSync(preprocess);
   if (isFile) files["preprocess/preprocessor_config.json"] = await store.putFile(preprocess);
   return {
@@ -66,7 +71,7 @@ export async function viewInputs(
   const isFile = preprocess?.startsWith("preprocess/") === true;
   return {
     path: join(folder, model),
-    data: mapDataPaths(data, (one) => join(folder, one)),
+    data: mapDataPaths(data, (one) => (one.startsWith(dataFolder) ? join(folder, one) : one)),
     ...(preprocess === undefined ? {} : { preprocess: isFile ? join(folder, preprocess) : preprocess }),
   };
 }
@@ -98,12 +103,14 @@ async function modelFiles(path: string): Promise<readonly string[]> {
   return [...found];
 }
 
-/** The file itself, or all files in a folder and those below it, in order. */
+/** Within a view. */
+const dataFolder = "data/";
+
+/** The file itself, or all files in a folder and those below it, in order. A store that lies there is no data. */
 async function filesBelow(path: string): Promise<readonly string[]> {
   if (!(await stat(path)).isDirectory()) return [path];
-  const entries = await readdir(path, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
+  if (existsSync(join(path, storeMarker))) return [];
+  const found: string[] = [];
+  for (const name of (await readdir(path)).sort()) found.push(...(await filesBelow(join(path, name))));
+  return found;
 }

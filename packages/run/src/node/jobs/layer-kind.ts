@@ -4,7 +4,7 @@ import { pruneAndMeasure } from "../../sensitivity/scan-layers.ts";
 import type { Session } from "../../session.ts";
 import { type OpenedScan, openScan, type SensitivitySpec } from "../sensitivity/run-sensitivity.ts";
 import { type PortableInputs, viewInputs } from "./input-files.ts";
-import type { JobHost, PortableSetting } from "./job-host.ts";
+import { type JobHost, outliving, type PortableSetting } from "./job-host.ts";
 
 /** The name of the kind. */
 export const layerKindName = "layers";
@@ -28,8 +28,7 @@ export function layerKind(host: JobHost): JobKind {
     const session = await host.session(portable, { signal, onEvent });
     const opened = await keepScan(host, { portable, session }, async () => {
       const { path, data, preprocess } = await viewInputs(store, portable);
-      const quiet = { ...session, onEvent: () => {} };
-      return await openScan({ ...portable, path, data, preprocess, cwd: host.cwd, session: quiet });
+      return await openScan({ ...portable, path, data, preprocess, cwd: host.cwd, session: outliving(session) });
     });
     const found = await pruneAndMeasure({ ...opened.scan, names, keep }, session.context());
     return { result: found as unknown as Json };

@@ -45,12 +45,12 @@ export function layersElsewhere(
           return keep === 0 ? [] : [jobOf([name], keep)];
         }),
       );
-      const running = startJobs({ jobs: planned, place: work, session });
+      const running = await startJobs({ jobs: planned, place: work, session });
       const ids = new Set(planned.map(({ id }) => id));
       return async (names, keep) => {
         const job = jobOf(names, keep);
         // What is tried at the end depends on what the layers gave.
-        const from = ids.has(job.id) ? running : startJobs({ jobs: [job], place: work, session });
+        const from = ids.has(job.id) ? running : await startJobs({ jobs: [job], place: work, session });
         return (await from.result(job)).result as unknown as Evaluation;
       };
     },

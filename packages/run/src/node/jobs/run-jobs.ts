@@ -24,13 +24,14 @@ export interface RunningJobs {
 }
 
 /** Hands jobs out; progress of all of them goes to the session as one. */
-export function startJobs(spec: {
+export async function startJobs(spec: {
   jobs: readonly Job[];
   place: Pick<WorkPlace, "store" | "executor">;
   session: Session;
-}): RunningJobs {
+}): Promise<RunningJobs> {
   const { jobs, place, session } = spec;
-  const { store, executor } = place;
+  const { store } = place;
+  const executor = await place.executor(jobs);
   const running = new Map<string, string>();
   const reports = new Map<string, JobReport>();
   let done = 0;

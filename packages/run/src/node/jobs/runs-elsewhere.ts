@@ -2,6 +2,7 @@
 import type { Job, JobEvent } from "@secateur/jobs";
 import type { FoundEntry } from "../../plugins/found-entry.ts";
 import type { Session } from "../../session.ts";
+import { gradientsOf } from "../compare/compared-method.ts";
 import type { RunsElsewhere } from "../compare/run-compare.ts";
 import { storeInputs } from "./input-files.ts";
 import { jobPackages } from "./job-packages.ts";
@@ -35,18 +36,22 @@ export function runsElsewhere(spec: {
       const inputs = await storeInputs(place.store, setting.spec);
       const { arch, engine, includeFrozen, normalize, task, reestimateBatchNorm, keepDense, data } = setting.spec;
       const portable = {
-        ...{ ...inputs, arch, engine, includeFrozen, normalize, task, reestimateBatchNorm, keepDense },
+        ...{ ...inputs, arch, includeFrozen, normalize, task, reestimateBatchNorm, keepDense },
+        // What runs the model decides its numbers.
+        engine: setting.first.tfjs?.engine.name ?? engine,
         ...{ seed: session.seed, kernels: session.kernelChoice, chooses: false },
       };
       const jobs: Job[] = [];
-      for (const { one, options, plan, sparsity } of runs) {
+      for (const { one, options, solver, plan, sparsity } of runs) {
         const found = [one, ...setting.sources, ...setting.first.packages];
-        const packages = await jobPackages({ session, found, data, cwd });
+        const { key, curvature } = await gradientsOf(setting, { solver, plan, sparsity, curvatureOptions });
+        const named = key === undefined ? undefined : curvature;
+        const packages = await jobPackages({ session, found, curvature: named, data, cwd });
         const settings = { setting: portable, solver: one.entry.name, options, plan, sparsity, curvatureOptions };
         jobs.push(pruneJob(settings, packages, `${one.entry.name} at ${sparsity}`));
       }
       await place.host?.remember(portable, session, setting);
-      running = startJobs({ jobs, place, session });
+      running = await startJobs({ jobs, place, session });
       return async (turn) => {
         const { result, measured } = await running!.result(jobs[turn]!);
         const { run, curvature } = runOfJob(result, measured);

@@ -1,8 +1,10 @@
 /** Where the jobs of a command are run, from its flags: in this process, in threads of it, or on a queue. */
 import {
   type Executor,
+  findRecord,
   inProcess,
   inThreads,
+  type Job,
   type JobEvent,
   onQueue,
   openStore,
@@ -10,7 +12,7 @@ import {
   type Shard,
   type Store,
 } from "@secateur/jobs";
-import { badUsage } from "../../errors.ts";
+import { badUsage, resultGone } from "../../errors.ts";
 import type { Session } from "../../session.ts";
 import { type JobHost, jobHost } from "./job-host.ts";
 import { jobKinds } from "./job-kinds.ts";
@@ -29,7 +31,8 @@ export interface WorkFlags {
 /** A store and what runs jobs beside it. */
 export interface WorkPlace {
   readonly store: Store;
-  readonly executor: Executor;
+  /** What runs the jobs. A queue is asked for workers only where some of them are not finished. @throws ERR_QUEUE, ERR_STORE_NOT_SHARED */
+  executor(jobs: readonly Job[]): Promise<Executor>;
   /** Of jobs that run in this very thread; absent where they run elsewhere. */
   readonly host?: JobHost;
   readonly shard?: Shard;
@@ -67,17 +70,26 @@ export async function openWorkPlace(spec: {
   const store = await openStore(flags.store ?? spec.fallback);
   const onRunEvent = session.onEvent;
   if (address) {
-    const executor = await onQueue({ address, store, cwd, signal: session.signal, onEvent });
-    return { store, executor, close: () => executor.close() };
+    let queue: Promise<Executor> | undefined;
+    const { signal } = session;
+    return {
+      store,
+      async executor(jobs) {
+        if (await areFinished(store, jobs)) return nothingToDo;
+        queue ??= onQueue({ address, store, cwd, signal, onEvent });
+        return await queue;
+      },
+      close: async () => await (await queue?.catch(() => undefined))?.close(),
+    };
   }
   const part = shard ? { shard } : {};
   if (workers !== undefined && workers > 1) {
-    const executor = inThreads({ store, entry: threadEntry, threads: workers, onRunEvent });
-    return { store, executor, ...part, close: () => executor.close() };
+    const executor = inThreads({ store, entry: threadEntry, threads: workers, cwd, onRunEvent });
+    return { store, executor: async () => executor, ...part, close: () => executor.close() };
   }
   const host = jobHost({ cwd, session });
   const executor = inProcess({ store, kinds: jobKinds(host), onRunEvent });
-  return { store, executor, host, ...part, close: () => host.close() };
+  return { store, executor: async () => executor, host, ...part, close: () => host.close() };
 }
 
 function refuseContradictions({ queue, workers, shard, store }: WorkFlags): void {
@@ -97,3 +109,14 @@ function refuseContradictions({ queue, workers, shard, store }: WorkFlags): void
     );
   }
 }
+
+async function areFinished(store: Store, jobs: readonly Job[]): Promise<boolean> {
+  for (const { id } of jobs) if (!(await findRecord(store, id))) return false;
+  return true;
+}
+
+/** Of a plan all of whose jobs are finished. */
+const nothingToDo: Executor = {
+  submit: ({ label }) => Promise.reject(resultGone(label)),
+  close: async () => {},
+};

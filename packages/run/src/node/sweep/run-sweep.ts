@@ -3,8 +3,10 @@ import { isPruneError, layoutParams, mainMeasure, type RunPlan } from "@secateur
 import { encodePart, type Json, jobsOfShard, type Shard } from "@secateur/jobs";
 import { formatMeasure } from "@secateur/report/text";
 import { notePlugin } from "../../plugins/note-plugin.ts";
+import { needsGradients } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
 import { parseGoal } from "../../sweep/goal.ts";
+import { decidingArguments } from "../../sweep/prune-command.ts";
 import {
   type FailedSweepRun,
   measureNames,
@@ -14,12 +16,12 @@ import {
   type SweepRun,
   sweepDocument,
 } from "../../sweep/sweep-document.ts";
-import { type ComparedSolver, readySolver } from "../compare/compared-method.ts";
+import { type ComparedSolver, gradientsOf, type ReadySolver, readySolver } from "../compare/compared-method.ts";
 import { openSetting, type SettingSpec } from "../compare/compared-setting.ts";
 import { storeInputs } from "../jobs/input-files.ts";
 import { jobPackages } from "../jobs/job-packages.ts";
 import { runOfJob } from "../jobs/prune-kind.ts";
-import { type JobReport, startJobs } from "../jobs/run-jobs.ts";
+import { type JobReport, type RunningJobs, startJobs } from "../jobs/run-jobs.ts";
 import { openWorkPlace, type WorkFlags } from "../jobs/work-place.ts";
 import { asksForMatching } from "../open/any-model-settings.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
@@ -36,6 +38,10 @@ export interface Sweep extends SettingSpec {
   /** What is fixed of every method's plan, unless its own says otherwise. */
   readonly plan: RunPlan;
   readonly curvatureOptions: Readonly<Record<string, unknown>>;
+  /** MODEL and DATA as typed: the same on every machine, unlike where they lie. */
+  readonly typed: { readonly model: string; readonly data: string };
+  /** All arguments as typed, from "sweep" on. */
+  readonly argv: readonly string[];
   /** The text of --goal. */
   readonly goal?: string | undefined;
   readonly work: WorkFlags;
@@ -84,7 +90,7 @@ export async function runSweep(spec: Sweep): Promise<FinishedSweep | SweepPart> 
   const corrects = asksForMatching(spec.reestimateBatchNorm);
   const first = await openAnyModel({ path, arch, engine, includeFrozen, corrects, cwd, onEvent });
   const setting = await openSetting({ ...spec, first, heldOut: "auto" }, session);
-  const { dense, posed, keptDense, params } = setting;
+  const { dense, keptDense, params } = setting;
   if (goal !== undefined) parseGoal(goal, measureNames(dense));
   const place = await openWorkPlace({
     ...{ flags: spec.work, fallback: spec.storeFallback, cwd, session },
@@ -94,27 +100,31 @@ export async function runSweep(spec: Sweep): Promise<FinishedSweep | SweepPart> 
     const inputs = await storeInputs(place.store, spec);
     const { normalize, task, reestimateBatchNorm, keepDense } = spec;
     const common = {
-      ...{ ...inputs, arch, engine, includeFrozen, normalize, task, reestimateBatchNorm, keepDense },
+      ...{ ...inputs, arch, includeFrozen, normalize, task, reestimateBatchNorm, keepDense },
+      // What runs the model decides its numbers.
+      engine: first.tfjs?.engine.name ?? engine,
       ...{ kernels: session.kernelChoice, chooses: true },
     };
-    const needs = { session, data, cwd };
-    const packages = new Map(
-      await Promise.all(
-        solvers.map(
-          async (one) => [one, await jobPackages({ ...needs, found: [one.one, ...setting.sources] })] as const,
-        ),
-      ),
-    );
+    const packages = new Map<ReadySolver, Readonly<Record<string, string>>>();
+    for (const one of solvers) {
+      const [sparsity = 0] = spec.sparsities;
+      const { key, curvature } = await gradientsOf(setting, { ...one, sparsity, curvatureOptions });
+      const sources = [one.one, ...setting.sources, ...first.packages];
+      const needed = { session, data, cwd, found: sources, curvature: key === undefined ? undefined : curvature };
+      packages.set(one, await jobPackages(needed));
+    }
     const plan = sweepPlan({
       ...{ setting: common, solvers, sparsities: spec.sparsities, seeds, ridges: spec.ridges, curvatureOptions },
-      packages: (one) => ({ ...packages.get(one), ...modelPackages(first.packages) }),
+      packages: (one) => packages.get(one)!,
     });
     await place.host?.remember({ ...common, seed: session.seed }, session, setting);
     const all = plan.map(({ job }) => job);
     const own = place.shard ? jobsOfShard(all, place.shard) : all;
-    const jobs = startJobs({ jobs: own, place, session });
+    const jobs = await startJobs({ jobs: own, place, session });
     const frame: SweepFrame = {
-      ...{ model: path, modelSha256: first.sha256, arch: first.arch, data, dense, measuredOn: posed.measuredOn },
+      ...{ ...spec.typed, modelSha256: first.sha256, arch: first.arch, dense, measuredOn: setting.measuredOn },
+      ...{ command: decidingArguments(spec.argv), seeds },
+      takesGradients: solvers.filter(({ solver }) => needsGradients(solver)).map(({ one }) => one.entry.name),
       prunable: layoutParams(first.network, params).reduce((sum, { size }) => sum + size, 0),
       ...(keptDense.length === 0 ? {} : { keptDense }),
       ...(goal === undefined ? {} : { goal }),
@@ -141,10 +151,6 @@ export async function runSweep(spec: Sweep): Promise<FinishedSweep | SweepPart> 
   }
 }
 
-function modelPackages(packages: readonly { packageName: string; version: string }[]): Record<string, string> {
-  return Object.fromEntries(packages.map(({ packageName, version }) => [packageName, version]));
-}
-
 type Collected = {
   runs: SweepRun[];
   failed: FailedSweepRun[];
@@ -154,7 +160,7 @@ type Collected = {
 
 async function collect(
   plan: ReturnType<typeof sweepPlan>,
-  from: Pick<ReturnType<typeof startJobs>, "result"> & Pick<Sweep, "onRun">,
+  from: Pick<RunningJobs, "result"> & Pick<Sweep, "onRun">,
 ): Promise<Collected> {
   const found: Collected = { runs: [], failed: [], isInterrupted: false, firstError: undefined };
   for (const [place, { job, point }] of plan.entries()) {

@@ -7,6 +7,7 @@ import {
   shellCommand,
   shownArchitecture,
 } from "@secateur/report/text";
+import { pruneArguments } from "../../sweep/prune-command.ts";
 import type { Spread, SweepConfiguration, SweepDocument } from "../../sweep/sweep-document.ts";
 
 /** What `secateur sweep` prints for people: a line for every configuration, marked where none beats it, and the best under the goal. */
@@ -39,15 +40,15 @@ export function sweepText(document: SweepDocument): string {
       [one.onFront.bytes ? "bytes" : "", one.onFront.milliseconds ? "ms" : ""].filter((word) => word !== "").join(", "),
     ]),
   );
-  const before = `${shownArchitecture(arch)} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} ${measuredOn} examples, ${formatCount(prunable)} prunable weights\n${measure.name} is that of ${formatCount(runs[0]!.choice.examples)} training examples that no run saw: by it configurations are compared\n`;
+  const before = `${shownArchitecture(arch)} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} ${measuredOn} examples, ${formatCount(prunable)} prunable weights\n${measure.name} is that of ${formatCount(runs[0]!.choice.examples)} training examples that were held out from all runs (the dense network may have been trained on them): by it configurations are compared\n`;
   const failures = failed.map((one) => `${one.solver} at ${one.sparsity} failed: ${one.message} [${one.code}]\n`);
   return `${before}\n${table}\n${failures.join("")}${goal === undefined ? "" : bestText(document, goal, best === undefined ? undefined : configurations[best])}`;
 }
 
-function bestText({ model, data }: SweepDocument, goal: string, best: SweepConfiguration | undefined): string {
+function bestText(document: SweepDocument, goal: string, best: SweepConfiguration | undefined): string {
   if (!best) return `no configuration meets ${goal}\n`;
-  const { solver, sparsity, ridge } = best;
-  const argv = ["prune", model, "--data", data, "--solver", solver, "--sparsity", String(sparsity)];
-  const command = shellCommand("secateur", ridge === undefined ? argv : [...argv, "--ridge", String(ridge)]);
-  return `the best that meets ${goal}: ${command}\n`;
+  const { command, seeds, takesGradients } = document;
+  const gradients = takesGradients.includes(best.solver);
+  const argv = pruneArguments({ ...best, command, seed: seeds[0]!, takesGradients: gradients });
+  return `the best that meets ${goal}: ${shellCommand("secateur", argv)}\n`;
 }
