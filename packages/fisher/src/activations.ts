@@ -84,7 +84,7 @@ function curvatureOf(
   for (let j = 0; j < cols; j++) H.data[j * (cols + 1)]! += added;
   const name = names.join(", ");
   if (count < all) {
-    const message = `${name}: ${count} of its ${all} windows, spread over all examples, stand for all (activations({ rowsPerInput: Infinity }) takes all)`;
+    const message = `${name}: ${count} of its ${all} windows, spread over all examples, stand for all: rowsPerInput of activations(), which is code, says how many`;
     ctx.report({ type: "note", level: "info", code: "inputs-sampled", message });
   }
   if (count < cols) {

@@ -6,7 +6,7 @@ export const defaults = {
   sparsegpt: { blockSize: 128, damping: 0.01 },
   sparseswaps: { mostWork: 1e11 },
   wanda: { rows: "equal" },
-  allocation: { mostWork: 2.5e9 },
+  allocation: { mostWork: 3.3e9 },
   evolution: { generations: 20, offspring: 4 },
   blocks: { epochs: 8, rate: 0.05, batchSize: 4 },
 } as const;

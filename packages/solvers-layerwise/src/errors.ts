@@ -125,6 +125,24 @@ export function tooLargeToEvolve(model: string, most: number): PruneError {
   );
 }
 
+/** Evolution holds what it cannot copy. */
+export function noWrittenCurvature(model: string): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `layer-wise pruning of '${model}': allocation "evolution" holds the H of all layers, and this curvature has none written out (gram); use activations of @secateur/fisher, or allocation "auto"`,
+    { details: { model } },
+  );
+}
+
+/** Held-out examples cannot choose among shares of a budget. */
+export function outputsNotFinite(model: string, tried: readonly string[]): PruneError {
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `layer-wise pruning of '${model}': its outputs on the held-out calibration examples are not finite under any share of the budget that was tried (${tried.join(", ")}); look for overflow in the model, or choose an allocation (--layer-allocation uniform)`,
+    { details: { model, tried } },
+  );
+}
+
 /** A re-fit of whole blocks needs the model in parts. */
 export function noBlocks(model: string): PruneError {
   return new PruneError(

@@ -19,12 +19,12 @@ import {
   withoutRegrowth,
 } from "@secateur/core";
 import { defaults } from "../defaults.ts";
-import { tooLargeToEvolve } from "../errors.ts";
-import { keepCurvatures, mostKept } from "../network/kept-curvatures.ts";
+import { noWrittenCurvature, outputsNotFinite, tooLargeToEvolve } from "../errors.ts";
+import { keepCurvatures, type LossCause } from "../network/kept-curvatures.ts";
 import { eligibleRows, readAll, readRows, writeAll, writeRows } from "../network/parameters.ts";
 import type { PruneLayersResult } from "../network/prune-layers.ts";
 import { pruneOnce, type SampledRequest } from "../network/prune-once.ts";
-import type { OutputMeasure } from "./held-out-outputs.ts";
+import { finiteOr, type OutputMeasure } from "./held-out-outputs.ts";
 import { inOrder, shareBudget } from "./share-budget.ts";
 import { layerProblemOf, surveyLayers } from "./survey-layers.ts";
 
@@ -59,7 +59,7 @@ const mostKnown = 8;
  * Prunes in place. Time: for every change the solves of up to six layers and a forward pass over the held-out examples, and the final pruning. Memory:
  * H of all layers, three times where the dense outputs are matched with inputs of their own, and eight solutions of each.
  *
- * @throws ERR_IMPOSSIBLE where the H of all layers are more than 1 GiB
+ * @throws ERR_IMPOSSIBLE where the H of all layers are more than 1 GiB, ERR_INCOMPATIBLE where one is not written out, ERR_NOT_FINITE where no share gives finite outputs
  */
 export async function pruneEvolved(
   request: SampledRequest & { readonly evolution?: EvolutionOptions },
@@ -71,11 +71,12 @@ export async function pruneEvolved(
   const quiet = quietContext(ctx);
   const begun = ctx.now();
   const dense = await readAll(model, params);
-  const kept = keepCurvatures(request.curvature, quiet);
+  const lost = (cause: LossCause): never => {
+    throw cause.kind === "size" ? tooLargeToEvolve(model.name, cause.most) : noWrittenCurvature(model.name);
+  };
+  const kept = keepCurvatures(request.curvature, { kernels: ctx.kernels, lost });
   const shares = await surveyLayers({ ...request, curvature: kept.estimator }, ["uniform", "global"], quiet);
-  const curvature = kept.replay();
-  if (!curvature) throw tooLargeToEvolve(model.name, (8 * mostKept) / 2 ** 30);
-  const judge = await judgeOf({ ...request, curvature }, measure, quiet);
+  const judge = await judgeOf({ ...request, curvature: kept.replay()! }, measure, quiet);
   const limits = shares.map(({ size, eligible = size }) => ({ size, most: eligible }));
   const rng = ctx.rng.fork("evolution");
   const errors: Record<string, number> = {};
@@ -86,6 +87,7 @@ export async function pruneEvolved(
     errors[rule] = error;
     if (!best || error < best.error) best = { keeps, error };
   }
+  if (!Number.isFinite(best!.error)) throw outputsNotFinite(model.name, ["uniform", "global"]);
   for (let generation = 0; generation < generations; generation++) {
     const parent = best!;
     for (let child = 0; child < offspring; child++) {
@@ -144,10 +146,11 @@ async function judgeOf(
       await request.fitted.fit({ target, layer, w, u, found });
     }
     await request.recalibrate?.(ctx);
-    return await measure(ctx);
+    return finiteOr(await measure(ctx));
   };
 }
 
+/** All layers, each with nothing solved yet. */
 async function holdLayers(request: SampledRequest, ctx: RunContext): Promise<readonly HeldLayer[]> {
   const { model, curvature } = request;
   const held: HeldLayer[] = [];

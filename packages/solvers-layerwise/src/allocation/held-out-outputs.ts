@@ -38,3 +38,8 @@ async function allOutputs(model: Model, data: Dataset, ctx: RunContext): Promise
   }
   return parts;
 }
+
+/** An error to compare by: what is no number is worse than all others. */
+export function finiteOr(error: number): number {
+  return Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
+}

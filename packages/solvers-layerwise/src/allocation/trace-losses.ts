@@ -16,7 +16,7 @@ export async function traceLosses(
   spec: {
     readonly rules: readonly LayerAllocation[];
     readonly eligible?: Mask | undefined;
-    /** Multiply-adds of the traces at most, but for one row. Default 2.5e9: all rows of a layer of 64 x 600, in some two seconds. */
+    /** Multiply-adds of the traces at most, but for one row. Default 3.3e9: all rows of layers of 64 x 670 or 40 x 784, in some three seconds. */
     readonly mostWork?: number;
   },
   ctx: RunContext,

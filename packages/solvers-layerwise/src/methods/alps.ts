@@ -5,7 +5,7 @@
  * rho growing while the support still changes. The support is D's, the weights are re-fitted on it.
  * Departures: one Cholesky factorisation for every rho instead of one eigenvalue decomposition (rho takes about ten values); the steps
  * are in f32, whose rounding is far below rho, and end where rho has become too small for it; rho begins anew, smaller, only where nothing at all has moved, not after every small change;
- * a support that moves and comes back between two looks is not taken for settled; the re-fit is exact, where a few projected conjugate
+ * a support that moves and comes back between two looks is not taken for settled; the re-fit is that of refit.ts, where a few projected conjugate
  * gradients were published, and without the damping.
  */
 
@@ -19,6 +19,7 @@ import {
   type RunContext,
   type Solver,
   throwIfAborted,
+  type Vec,
   weightMask,
 } from "@secateur/core";
 import { defaults } from "../defaults.ts";
@@ -79,7 +80,10 @@ export function alpsDraft(options: AlpsOptions = {}): Solver {
       throwIfAborted(ctx.signal);
       return withLayer(layerProblem(problem, ctx), async (layer) => {
         const { mask, near, steps } = await alpsMask(problem, layer, ctx, { ...options, haste });
-        return solutionOf(problem, layer, { w: near, mask, status: "max-iterations", stats: { iterations: steps } });
+        // Where no step could be taken these are the dense weights.
+        const kept = weightMask(problem.units, mask);
+        const w = { ...near, data: near.data.map((value: number, i: number) => value * kept[i]!) as Vec };
+        return solutionOf(problem, layer, { w, mask, status: "max-iterations", stats: { iterations: steps } });
       });
     },
   };

@@ -1,6 +1,6 @@
 /**
  * The default: the better support of ALPS and OBC, then swaps of kept and pruned weights, each priced with all kept weights of its
- * row re-fitted, until none lowers Q; where the layer has one budget, weights change rows as long as that lowers Q; then the exact
+ * row re-fitted, until none lowers Q; where the layer has one budget, weights change rows as long as that lowers Q; then the
  * re-fit. Every accepted move lowers the re-fitted Q, so that the result is never worse than where it started.
  */
 
@@ -117,12 +117,13 @@ async function startFrom(
   problem: Problem,
   layer: LayerProblem,
   ctx: RunContext,
-  { start = defaults.layerwise.start, mostWork = defaults.layerwise.mostWork, ...options }: LayerwiseOptions,
+  { start = defaults.layerwise.start, mostWork: asked, ...options }: LayerwiseOptions,
 ): Promise<Start> {
   const { units } = problem;
   const canTrace = rowwiseBudget(problem) !== undefined;
+  const mostWork = asked ?? defaults.layerwise.mostWork;
   const isLarge = swapWork(layer) > mostWork;
-  if (start === "obc") return await obcMask(problem, layer, ctx, { mostWork });
+  if (start === "obc") return await obcMask(problem, layer, ctx, { mostWork: asked });
   const starts: Start[] = [await alpsMask(problem, layer, ctx, options)];
   if (start === "alps") return starts[0]!;
   if (canTrace && !isLarge) starts.push(await obcMask(problem, layer, ctx, { mostWork }));

@@ -53,6 +53,7 @@ interface Written {
 
 /** What takes up the means of outputs during one run. */
 export interface Offsets {
+  readonly fits: FittedOffsets;
   /** The layer as it is posed for these rows: centred where something takes up the mean, unless an input hardly spreads about its own. */
   posed(target: LayerRows, layer: LayerCurvature): LayerCurvature;
   /** Fits what belongs to rows that have been written. */
@@ -84,6 +85,7 @@ export function createOffsets(
     await model.write(name, whole);
   };
   return {
+    fits: offsets,
     posed: (target, layer) => (isFitted(target, layer, offsets) && spreads(layer) ? centred(layer, kernels) : layer),
     async fit({ target, layer, w, u, found }) {
       if (!isFitted(target, layer, offsets)) return;

@@ -226,8 +226,10 @@ test("'auto' takes inputs twice, once to decide by drafts and once to solve, and
     };
     const before = weightsOf(model);
     const request = { model, data: someData(chain), solver, curvature, sparsity: 0.7, match: "own" } as const;
-    await pruneLayers(request, createRunContext());
+    const found = await pruneLayers(request, createRunContext());
     expect(calls).toEqual({ estimate: passes, solve: 3, draft: 6 });
+    const { uniform, global } = found.heldOutError!;
+    expect(found.allocation).toBe(uniform! <= global! ? "uniform" : "global");
     expect(weightsOf(model)).not.toEqual(before);
   }
 });
@@ -248,6 +250,23 @@ test("a budget of rows that is spent on rows without weights is said", async () 
   await pruneLayers({ ...request, params: ["fc1.weight", "fc2.weight"] }, ctx);
   expect(notes.filter((message) => message.includes("all zeros before"))).toEqual([
     "fc1.weight: 2 of the 3 groups of weights that go were all zeros before; a higher sparsity takes more of the others",
+  ]);
+});
+
+test("a pattern that does not divide the inputs of a row keeps its share of the rest, and says so once", async () => {
+  const model = createNetwork(chain, { seed: 5, dtype: "f64" });
+  const notes: string[] = [];
+  const ctx = createRunContext({ onEvent: (event) => event.type === "note" && notes.push(event.message) });
+  const request = { model, data: someData(chain), solver: obc(), curvature: activations(), sparsity: 0 };
+  await pruneLayers({ ...request, pattern: { keep: 2, of: 5 } }, ctx);
+  // Rows of 12, 10 and 8 inputs.
+  expect(notes.filter((message) => message.includes("no multiple"))).toEqual([
+    "fc1.weight: its 12 inputs are no multiple of 5; of the last 2 of a row 2 stay",
+    "fc3.weight: its 8 inputs are no multiple of 5; of the last 3 of a row 2 stay",
+  ]);
+  const last = [...model.weights.get("fc3.weight")!.data].slice(0, 8);
+  expect([countZeros(Float64Array.from(last.slice(0, 5))), countZeros(Float64Array.from(last.slice(5)))]).toEqual([
+    3, 1,
   ]);
 });
 

@@ -8,6 +8,7 @@ import {
   keepCount,
   keepOfEvery,
   type LayerCurvature,
+  type Mask,
   type Mat,
   type Problem,
   type PrunedLayer,
@@ -68,6 +69,7 @@ export async function pruneOnce(
         (pattern
           ? keepOfEvery({ count, cols: w.cols, ...pattern })
           : keepCount({ count, keep: keeps!(count, eligible), kernels: ctx.kernels }));
+      if (pattern) noteShortGroups(target.param, { cols: w.cols, ...pattern }, ctx);
       const units = told?.units ?? weightUnits(count);
       const constraint = mayStay ? withoutRegrowth(budget, unitMask(units, mayStay)) : budget;
       const u = request.dense ? await readRows(request.dense, target) : w;
@@ -76,7 +78,7 @@ export async function pruneOnce(
       const started = ctx.now();
       const solution = await solver.solve(problem, ctx);
       await checkSolution(problem, solution, solver.name ?? "the solver");
-      noteEmptyUnits(problem, solution, ctx);
+      noteEmptyUnits(problem, { solution, may: mayStay && unitMask(units, mayStay) }, ctx);
       await writeRows(model, target, solution.w);
       await fitted.fit({ target, layer: given, w, u, found: solution.w });
       const { param: name, firstRow } = target;
@@ -108,10 +110,27 @@ export async function pruneOnce(
   };
 }
 
+/** Says where the inputs of a row are no whole number of groups. */
+function noteShortGroups(
+  param: string,
+  { cols, keep, of }: { cols: number; keep: number; of: number },
+  ctx: RunContext,
+): void {
+  const rest = cols % of;
+  if (rest === 0) return;
+  const message = `${param}: its ${cols} inputs are no multiple of ${of}; of the last ${rest} of a row ${Math.min(keep, rest)} stay`;
+  ctx.report({ type: "note", level: "info", code: "pattern-rest", message });
+}
+
 /** Says where groups of weights go that held nothing before: a budget of whole groups is spent on them first. */
-function noteEmptyUnits({ id, units, w }: Problem, { mask }: Solution, ctx: RunContext): void {
+function noteEmptyUnits(
+  { id, units, w }: Problem,
+  { solution, may }: { solution: Solution; may: Mask | undefined },
+  ctx: RunContext,
+): void {
   if (units.perWeight) return;
-  const gone = Array.from(mask.keys()).filter((unit) => mask[unit] === 0);
+  // What an earlier stage took is not spent again.
+  const gone = Array.from(solution.mask.keys()).filter((unit) => solution.mask[unit] === 0 && may?.[unit] !== 0);
   const empty = gone.filter((unit) => units.indices(unit).every((i) => w.data[i] === 0)).length;
   if (empty === 0) return;
   const message = `${id}: ${empty} of the ${gone.length} groups of weights that go were all zeros before; a higher sparsity takes more of the others`;

@@ -83,7 +83,7 @@ export interface LayerLoopResult {
   readonly blocks?: readonly RefittedBlock[];
   /** Calibration examples that the layers were solved on. */
   readonly examples: number;
-  /** Held-out mean squared change of the outputs, relative to the dense outputs' energy, by way to share the budget that was tried. */
+  /** Held-out mean squared change of the outputs, relative to the dense outputs' energy, by way to share the budget that was tried: of the weights it was judged by, which may be drafts. */
   readonly heldOutError?: Readonly<Record<string, number>>;
   /** Milliseconds of its parts, by name, such as "inputs" and "solve"; the names are the loop's. */
   readonly partsMs?: Readonly<Record<string, number>>;
