@@ -74,7 +74,8 @@ export async function callSweep(call: {
       terminal,
       flags,
       document,
-      text: () => `${result.runs} of ${result.total} runs\n${workText(result.work)}`,
+      text: () =>
+        `${result.runs} of ${result.total} runs; secateur merge puts all parts together\n${workText(result.work)}`,
     });
     return;
   }

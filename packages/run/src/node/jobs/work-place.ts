@@ -1,4 +1,5 @@
 /** Where the jobs of a command are run, from its flags: in this process, in threads of it, or on a queue. */
+import type { RunEvent } from "@secateur/core";
 import {
   type Executor,
   findRecord,
@@ -68,7 +69,10 @@ export async function openWorkPlace(spec: {
   refuseContradictions(flags);
   const address = queue === undefined ? undefined : parseQueueAddress(queue);
   const store = await openStore(flags.store ?? spec.fallback);
-  const onRunEvent = session.onEvent;
+  // Progress of several runs at once is that of their jobs; their stages would be taken for those of one run.
+  const onRunEvent = (event: RunEvent): void => {
+    if (event.type === "note") session.onEvent(event);
+  };
   if (address) {
     let queue: Promise<Executor> | undefined;
     const { signal } = session;
