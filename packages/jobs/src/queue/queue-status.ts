@@ -33,7 +33,8 @@ export async function queueStatus(spec: { address: QueueAddress; store: Store; c
       waiting: (counts["waiting"] ?? 0) + (counts["prioritized"] ?? 0),
       ...{ active: counts["active"] ?? 0, delayed: counts["delayed"] ?? 0, failed: counts["failed"] ?? 0 },
       failures: failed.map(({ data, failedReason }) => ({ label: data.label, reason: messageOf(failedReason) })),
-      workers: (await listWorkers(store)).filter((one) => one.queue === address.shown),
+      // One queue has many spellings; those who share the store and serve another say so themselves.
+      workers: await listWorkers(store),
     };
   } finally {
     await queue.close();

@@ -92,8 +92,10 @@ export async function openWorkPlace(spec: {
   return { store, executor: async () => executor, host, ...part, close: () => host.close() };
 }
 
-function refuseContradictions({ queue, workers, shard, store }: WorkFlags): void {
+/** Asked before anything is opened. @throws ERR_USAGE, ERR_QUEUE for an address that is none */
+export function refuseContradictions({ queue, workers, shard, store }: WorkFlags): void {
   if (queue === undefined) return;
+  parseQueueAddress(queue);
   const [other] = [workers !== undefined ? "--workers" : "", shard ? "--shard" : ""].filter((flag) => flag !== "");
   if (other) {
     throw badUsage(
