@@ -7,7 +7,9 @@ const usualGraceMs = 900;
 export function interruptSignal({ graceMs = usualGraceMs }: { graceMs?: number } = {}): AbortSignal {
   const controller = new AbortController();
   const end = (): void => {
-    process.stderr.write("interrupted at once; a run that keeps a state goes on from it with --resume\n");
+    process.stderr.write(
+      "interrupted at once; a run that keeps a state goes on from it with --resume, runs in a store by the same command\n",
+    );
     process.exit(130);
   };
   for (const name of ["SIGINT", "SIGTERM"] as const) {

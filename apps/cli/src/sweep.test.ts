@@ -49,6 +49,7 @@ describe("a sweep", () => {
     const task = await smallTask();
     const store = (name: string): string[] => ["--store", join(task.folder, name)];
     const alone = await swept(task, "alone", ...store("store-1"));
+    expect(JSON.parse(alone)).toMatchObject({ measuredOn: "calibration", model: task.model });
     expect(JSON.parse(alone).runs.length).toBe(12);
     expect(await swept(task, "threads", "--workers", "2", ...store("store-2"))).toBe(alone);
     const parts = [];

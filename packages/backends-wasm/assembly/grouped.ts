@@ -1,7 +1,7 @@
 // Grouped convolutions, depthwise ones by vectors of channels. Images are NHWC. Weights come as [outputs, taps, channels of a group],
 // and for depthwise (one channel in, one out, a whole number of vectors of them) as [taps, channels].
 // Few products a number read: memory bounds them, so there is nothing to gain from the tiles of a matrix product.
-import { lanes, madd } from "./simd";
+import { lanes, madd, positive } from "./simd";
 
 /** Where tap k of a window that starts at `first` meets an image of `size`: the first tap inside, and one behind the last. */
 // @ts-ignore: decorator
@@ -58,10 +58,10 @@ function fourPixels<T>(
       s3 = v128.add<T>(v128.mul<T>(s3, factor), f3);
     }
     if (mode & 2) {
-      s0 = v128.pmax<T>(s0, zero);
-      s1 = v128.pmax<T>(s1, zero);
-      s2 = v128.pmax<T>(s2, zero);
-      s3 = v128.pmax<T>(s3, zero);
+      s0 = positive<T>(s0);
+      s1 = positive<T>(s1);
+      s2 = positive<T>(s2);
+      s3 = positive<T>(s3);
     }
     v128.store(target, s0);
     v128.store(target + pixel, s1);
@@ -111,7 +111,7 @@ export function groupedOutputs<T>(
             }
           }
           if (scale != 0) sum = v128.add<T>(v128.mul<T>(sum, v128.load(scale + c * sizeof<T>())), first);
-          if (mode & 2) sum = v128.pmax<T>(sum, zero);
+          if (mode & 2) sum = positive<T>(sum);
           v128.store(to, sum);
           to += 16;
         }

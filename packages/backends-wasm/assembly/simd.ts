@@ -40,3 +40,11 @@ export function sumOfLanes<T>(v: v128): f64 {
 export function promoteHigh(v: v128): v128 {
   return f64x2.promote_low_f32x4(v128.shuffle<i32>(v, v, 2, 3, 0, 1));
 }
+
+/** max(x, 0) with NaN kept: of two numbers that do not compare pmax takes the first, and the sum makes +0 of -0. Two instructions, where max has eight. */
+// @ts-ignore: decorator
+@inline
+export function positive<T>(x: v128): v128 {
+  const zero = v128.splat<T>(<T>0);
+  return v128.add<T>(v128.pmax<T>(x, zero), zero);
+}

@@ -26,7 +26,7 @@ function classOf(table: usize, position: u32): u32 {
 // @ts-ignore: decorator
 @inline
 function positive(sum: v128, isRectified: bool): v128 {
-  return isRectified ? v128.pmax<f32>(sum, v128.splat<f32>(0)) : sum;
+  return isRectified ? v128.max<f32>(sum, v128.splat<f32>(0)) : sum;
 }
 
 /** Units are blocks of outputs of a row of positions of a panel. Every sum begins at the bias and runs over the entries in order. */

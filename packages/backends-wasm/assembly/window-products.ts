@@ -5,7 +5,7 @@
 //
 // Windows have their channels innermost, (tap, c); B [taps c, outputs] is packed in blocks of `kc` steps (pack.ts). Sums run over blocks
 // of kc as those of gemm.ts, so that bytes are those of a product with windows that were written out.
-import { lanes } from "./simd";
+import { lanes, positive } from "./simd";
 import { paddedColumns } from "./pack";
 import { panelProduct, TILE_VECTORS } from "./tile";
 import { copyWindow } from "./windows";
@@ -55,14 +55,14 @@ export function windowProducts<T>(
       const beta: T = p > 0 || ((mode & 1) != 0 && !isApart) ? 1 : 0;
       const isFinished = p + kb == k && (scale != 0 || bias != 0 || (mode & 2) != 0);
       for (let j: u32 = 0; j < outputs; j += NR) {
-        const shift = <usize>j * sizeof<T>(), columns = min(NR, outputs - j);
+        const shift = <usize>j * sizeof<T>(), across = min(NR, outputs - j);
         panelProduct<T>(
           count, kb, left + p * sizeof<T>(), window, block + <usize>j * kb * sizeof<T>(), sums + shift, outPixel,
-          <T>1, beta, columns, space,
+          <T>1, beta, across, space,
         );
         if (!isFinished) continue;
         const ownScale = scale != 0 ? scale + shift : 0, ownBias = bias != 0 ? bias + shift : 0;
-        finishColumns<T>(sums + shift, target + shift, outPixel, count, columns, ownScale, ownBias, isApart, (mode & 2) != 0);
+        finishColumns<T>(sums + shift, target + shift, outPixel, count, across, ownScale, ownBias, isApart, (mode & 2) != 0);
       }
     }
   }
@@ -82,7 +82,7 @@ function finishColumns<T>(
       if (scale != 0) x = v128.mul<T>(x, factor);
       if (bias != 0) x = v128.add<T>(x, shift);
       if (adds) x = v128.add<T>(x, v128.load(to + at));
-      if (isRectified) x = v128.pmax<T>(x, zero);
+      if (isRectified) x = positive<T>(x);
       v128.store(to + at, x);
       at += stride;
     }

@@ -1,5 +1,5 @@
 // The transforms of single tiles in winograd.ts: B' x B of images, A d A' of deltas, A' m A of products, tiles that hang over the border.
-import { lanes, madd, nmadd } from "./simd";
+import { lanes, madd, nmadd, positive } from "./simd";
 import { TILE_VECTORS } from "./tile";
 
 export const POINTS: u32 = 36;
@@ -162,7 +162,7 @@ function scaleTile<T>(tmp: usize, rows: u32, scale: v128): void {
 @inline
 function put<T>(to: usize, value: v128, mode: u32, zero: v128): void {
   if (mode & 1) value = v128.add<T>(v128.load(to), value);
-  if (mode & 2) value = v128.pmax<T>(value, zero);
+  if (mode & 2) value = positive<T>(value);
   v128.store(to, value);
 }
 

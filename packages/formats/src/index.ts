@@ -29,7 +29,7 @@ export { readNpzNumbers } from "./npy/read-npz.ts";
 export { decodeOnnx } from "./onnx/decode-onnx.ts";
 export { encodeOnnx, type NewOnnxModel } from "./onnx/encode-onnx.ts";
 export { onnxTensors } from "./onnx/onnx-checkpoint.ts";
-export { withOnnxMetadata } from "./onnx/onnx-metadata.ts";
+export { withOnnxMetadata, withOnnxOutputs } from "./onnx/onnx-metadata.ts";
 export type {
   ExternalPlace,
   OnnxAttribute,

@@ -6,7 +6,7 @@ export function unknownOperators(spec: { where: string; operators: readonly stri
   const { where, operators, what } = spec;
   return new PruneError(
     "ERR_OPERATOR",
-    `${where}: ${what} needs the operators ${operators.join(", ")}, which are not known here; magnitude pruning works without them, and evaluation does where onnxruntime-node is installed`,
+    `${where}: ${what} needs the operators ${operators.join(", ")}, which are not known here; magnitude pruning works without them, and evaluation and layer-wise pruning do where onnxruntime-node is installed in the folder that secateur runs in`,
     { details: spec },
   );
 }

@@ -25,6 +25,19 @@ export function storeFailed(spec: { place: string; what: string; cause: unknown 
   );
 }
 
+/** A place where no store can be made. */
+export function storeNotMade(place: string, cause: unknown): PruneError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new PruneError(
+    "ERR_STORE",
+    `${place}: no store can be made here (${reason}); name another folder for --store`,
+    {
+      cause,
+      details: { place, reason },
+    },
+  );
+}
+
 /** No room is left where results go. */
 export function storeFull(place: string, cause: unknown): PruneError {
   return new PruneError(

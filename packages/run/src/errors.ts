@@ -164,6 +164,33 @@ export function notExported(spec: { source: string; found: string; can: string }
   return new PruneError("ERR_EXPORT", `${source}: ${found} cannot be written; ${can}`, { details: spec });
 }
 
+/** A model with operators that are not known here, which the runtime that is installed does not run either. */
+export function notRunOutside(spec: {
+  where: string;
+  runtime: string;
+  operators: readonly string[];
+  /** Why, as the runtime says, fit to be printed. */
+  said: string;
+  cause: unknown;
+}): PruneError {
+  const { where, runtime, operators, said, cause } = spec;
+  return new PruneError(
+    "ERR_OPERATOR",
+    `${where}: ${runtime} does not run it (${said}); it has the operators ${operators.join(", ")}, which are not known here: magnitude pruning works without running it`,
+    { details: { where, runtime, operators }, cause },
+  );
+}
+
+/** A weight of such a model whose inputs are not had. */
+export function noLayerInputsOutside(spec: { where: string; param: string; found: string }): PruneError {
+  const { where, param, found } = spec;
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `${where}: what '${param}' is multiplied with is not handed out: found ${found}; leave it dense (--keep-dense ${param}), or take --solver magnitude`,
+    { details: spec },
+  );
+}
+
 /** An ONNX operator set that does not hold what is written. */
 export function opsetTooLow(spec: { found: number; lowest: number; newest: number }): PruneError {
   const { found, lowest, newest } = spec;

@@ -101,7 +101,7 @@ function hyperbolicTangent(x: v128): v128 {
   return v128.or(value, v128.and(x, i32x4.splat(0x80000000)));
 }
 
-// Abramowitz and Stegun, 7.1.26: within 1.5e-7 everywhere.
+// Abramowitz and Stegun, 7.1.26, which is within 1.5e-7, summed in f32: within 4.5e-7.
 function errorFunction(x: v128): v128 {
   const size = f32x4.abs(x), one = f32x4.splat(1);
   const t = f32x4.div(one, f32x4.add(one, f32x4.mul(f32x4.splat(0.3275911), size)));

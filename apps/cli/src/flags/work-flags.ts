@@ -44,12 +44,12 @@ export function addWorkFlags(command: Command, { hasShards }: { hasShards: boole
   );
 }
 
-/** The flags with absolute paths, completed by the environment. */
-export function workFlags(flags: JobFlags, terminal: Terminal): WorkFlags {
+/** The flags with absolute paths, completed by the environment. @param isAlways - whether the command has jobs in any case */
+export function workFlags(flags: JobFlags, terminal: Terminal, isAlways = false): WorkFlags {
   const { SECATEUR_QUEUE, SECATEUR_STORE } = process.env;
   const { workers, shard, queue = SECATEUR_QUEUE || undefined, store = SECATEUR_STORE || undefined } = flags;
   // A store that only the environment names decides nothing by itself.
-  const isAsked = [flags.store, workers, shard, queue].some((flag) => flag !== undefined);
+  const isAsked = isAlways || [flags.store, workers, shard, queue].some((flag) => flag !== undefined);
   return { workers, shard, queue, store: isAsked ? storePlace(store, terminal) : undefined };
 }
 
@@ -61,8 +61,6 @@ export function storePlace(store: string | undefined, terminal: Terminal): strin
 /** Arguments as reports may show them: the address of a queue without its password. */
 export function shownArguments(argv: readonly string[]): readonly string[] {
   const shown = (address: string): string => parseQueueAddress(address).shown;
-  return argv.map((word, place) => {
-    if (argv[place - 1] === "--queue") return shown(word);
-    return word.startsWith("--queue=") ? `--queue=${shown(word.slice("--queue=".length))}` : word;
-  });
+  const own = (word: string): string => (word.startsWith("--queue=") ? `--queue=${shown(word.slice(8))}` : word);
+  return argv.map((word, place) => (argv[place - 1] === "--queue" ? shown(word) : own(word)));
 }

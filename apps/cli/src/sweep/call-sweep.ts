@@ -53,7 +53,7 @@ export async function callSweep(call: {
     runSweep({
       ...{ ...settings, solvers, seeds: seeds ?? [flags.seed ?? 0], ridges, goal: flags.goal },
       ...{ typed: { model: call.model, data: flags.data! }, argv: shownArguments(argv) },
-      ...{ work: workFlags(flags, terminal), storeFallback: `${path}.store`, session },
+      ...{ work: workFlags(flags, terminal, true), storeFallback: `${path}.store`, session },
       onRun(label, { done, total, ...outcome }) {
         const text = "error" in outcome ? `failed: ${outcome.error}` : outcome.value;
         const level = "error" in outcome ? "warn" : "info";
@@ -74,7 +74,8 @@ export async function callSweep(call: {
       terminal,
       flags,
       document,
-      text: () => `${result.runs} of ${result.total} runs\n${workText(result.work)}`,
+      text: () =>
+        `${result.runs} of ${result.total} runs; secateur merge puts all parts together\n${workText(result.work)}`,
     });
     return;
   }

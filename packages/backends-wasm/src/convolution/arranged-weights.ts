@@ -32,6 +32,8 @@ export function withArranged(engine: Engine, arrangement: Arrangement, work: (ad
 /** A call of a kernel on operands in place, with weights that are kept. */
 export interface KeptCall {
   readonly engine: Engine;
+  readonly images: Vec;
+  readonly out: Vec;
   readonly arrangement: Arrangement;
   readonly kernel: string;
   readonly units: number;
@@ -47,7 +49,8 @@ const keptCalls = new WeakMap<ConvolveSpec, KeptCall>();
 /** Makes the call of a spec again, which was checked before. Returns false where it is not known or its weights have no room. */
 export function runAgain(engine: Engine, spec: ConvolveSpec): boolean {
   const call = keptCalls.get(spec);
-  if (call?.engine !== engine) return false;
+  if (call?.engine !== engine || call.images !== spec.images || call.out !== spec.out) return false;
+  if (call.arrangement.weights !== spec.weights) return false;
   return runKept(call, spec);
 }
 

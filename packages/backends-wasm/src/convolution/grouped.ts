@@ -36,7 +36,7 @@ export function groupedConvolve(engine: Engine, spec: ConvolveSpec): boolean {
   if (!fitFactors(engine, spec)) return false;
   const own = arrangement(engine, spec);
   const call = {
-    ...{ engine, arrangement: own, kernel: `groupedOutputs${out.BYTES_PER_ELEMENT * 8}` },
+    ...{ engine, images, out, arrangement: own, kernel: `groupedOutputs${out.BYTES_PER_ELEMENT * 8}` },
     ...{ units: shape.batch * outHeight, costNs: costNs(shape), taps: 1 },
   };
   const rest = [...geometry(shape, out), beta + (relu ? 2 : 0)];
@@ -46,8 +46,8 @@ export function groupedConvolve(engine: Engine, spec: ConvolveSpec): boolean {
   }
   return withArranged(engine, own, (taps) =>
     withResidents(engine, { operands, workspace: 0 }, (addresses) => {
-      const [images, out] = addresses as [number, number];
-      engine.run(call.kernel, call.units, call.costNs, images, taps, ...placeFactors(engine, spec), out, ...rest);
+      const [from, to] = addresses as [number, number];
+      engine.run(call.kernel, call.units, call.costNs, from, taps, ...placeFactors(engine, spec), to, ...rest);
     }),
   );
 }

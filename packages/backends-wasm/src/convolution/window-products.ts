@@ -72,14 +72,15 @@ export function windowProducts(engine: Engine, spec: ConvolveSpec): boolean {
   if (source !== undefined && target !== undefined && space !== 0) {
     const own = ownMemory(engine, space, bytes);
     const values = [...own, source, 0, 0, 0, target, ...geometry, mode];
-    if (runAndKeep({ engine, arrangement, kernel, units, costNs, values, taps: own.length + 1 }, spec)) return true;
+    if (runAndKeep({ engine, images, out, arrangement, kernel, units, costNs, values, taps: own.length + 1 }, spec))
+      return true;
   }
   return withArranged(engine, arrangement, (taps) =>
     withResidents(engine, { operands, workspace }, (addresses) => {
-      const [images, out, last] = addresses as [number, number, number];
+      const [from, to, last] = addresses as [number, number, number];
       const own = ownMemory(engine, space || last, bytes);
       const factors = placeFactors(engine, spec);
-      engine.run(kernel, units, costNs, ...own, images, taps, ...factors, out, ...geometry, mode);
+      engine.run(kernel, units, costNs, ...own, from, taps, ...factors, to, ...geometry, mode);
     }),
   );
 }

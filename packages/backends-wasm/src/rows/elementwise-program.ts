@@ -8,6 +8,7 @@ import {
   referenceElementwise,
   referenceSoftmax,
   type SoftmaxSpec,
+  type Vec,
 } from "@secateur/core";
 import type { Engine } from "../engine.ts";
 import { withResidents } from "../memory/residents.ts";
@@ -28,6 +29,9 @@ const functions: Readonly<Record<ElementwiseFunction, readonly [number: number, 
   ...{ erf: [14, 14] },
 };
 
+/** AT_LEAST and AT_MOST in the assembly. */
+const [atLeast, atMost] = [17, 18];
+
 /** A program as the assembly reads it, but for addresses of arrays. */
 interface Compiled {
   readonly shape: readonly number[];
@@ -40,27 +44,48 @@ interface Compiled {
   /** Where addresses go. */
   readonly places: readonly number[];
   readonly costNs: number;
-  /** The call whose operands, all in place, the words have addresses of now, and where it writes. */
-  last: ElementwiseSpec | undefined;
-  engine: Engine | undefined;
-  target: number;
+  /** The call whose operands, all in place, the words have addresses of now. */
+  last: LastCall | undefined;
 }
 
-/** Programs by their steps: those of a graph come again and again, with the same shapes and strides. */
-const compiledPrograms = new WeakMap<ElementwiseSpec["steps"], Compiled>();
+interface LastCall {
+  readonly spec: ElementwiseSpec;
+  readonly arrays: readonly Vec[];
+  readonly out: Vec;
+  /** Where `out` lies. */
+  readonly target: number;
+}
+
+/** Whether it is that call, with the same arrays. */
+function isLast({ spec, arrays, out }: LastCall, given: ElementwiseSpec): boolean {
+  if (spec !== given || out !== given.out) return false;
+  let a = 0;
+  for (const input of given.inputs) if (typeof input !== "number" && input.data !== arrays[a++]) return false;
+  return true;
+}
+
+/** Programs by their steps: those of a graph come again and again, with the same shapes and strides. Each backend has its own, which go with it. */
+const compiledPrograms = new WeakMap<Engine, WeakMap<ElementwiseSpec["steps"], Compiled>>();
+
+function programsOf(engine: Engine): WeakMap<ElementwiseSpec["steps"], Compiled> {
+  const known = compiledPrograms.get(engine) ?? new WeakMap<ElementwiseSpec["steps"], Compiled>();
+  compiledPrograms.set(engine, known);
+  return known;
+}
 
 /** out = a program. */
 export function elementwise(engine: Engine, spec: ElementwiseSpec): void {
   const { out, steps } = spec;
-  let compiled = compiledPrograms.get(steps);
-  if (compiled?.last === spec && compiled.engine === engine) {
-    start(engine, compiled, compiled.target);
+  const programs = programsOf(engine);
+  let compiled = programs.get(steps);
+  if (compiled?.last && isLast(compiled.last, spec)) {
+    start(engine, compiled, compiled.last.target);
     return;
   }
   if (!compiled || !isFor(compiled, spec)) {
     checkElementwiseProgram(spec);
     compiled = compile(spec);
-    if (compiled) compiledPrograms.set(steps, compiled);
+    if (compiled) programs.set(steps, compiled);
   }
   if (out.length === 0) return;
   if (out.BYTES_PER_ELEMENT === 8 || !compiled || !run(engine, spec, compiled)) referenceElementwise(spec);
@@ -114,16 +139,17 @@ function compile(spec: ElementwiseSpec): Compiled | undefined {
     places,
     costNs: costOf(inputs, steps) * out.length,
     last: undefined,
-    engine: undefined,
-    target: 0,
   };
 }
 
 /** Numbers of two functions that follow each other, where nothing else reads the first, as CLIP and SCALE_ADD in assembly/program.ts. */
-const pairs: Readonly<Partial<Record<string, number>>> = { "17 18": 15, "2 0": 16 };
+const pairs: Readonly<Partial<Record<string, number>>> = {
+  [`${atLeast} ${atMost}`]: 15,
+  [`${functions.multiply[0]} ${functions.add[0]}`]: 16,
+};
 
-/** Those of an array and a number, as AT_LEAST and AT_MOST there, which have no form for NaN. */
-const bounds: Readonly<Partial<Record<ElementwiseFunction, number>>> = { max: 17, min: 18 };
+/** Those of an array and a number, which have no form for NaN. */
+const bounds: Readonly<Partial<Record<ElementwiseFunction, number>>> = { max: atLeast, min: atMost };
 
 /** A step as the assembly has it: number of the function, then its values; of an array and a number the array comes first. */
 function numbered(
@@ -208,9 +234,7 @@ function run(engine: Engine, spec: ElementwiseSpec, compiled: Compiled): boolean
   const target = engine.memory.addressOf(out);
   if (target !== undefined && !own.includes(undefined)) {
     place(own);
-    compiled.last = spec;
-    compiled.engine = engine;
-    compiled.target = target;
+    compiled.last = { spec, arrays: arrays.map(({ data }) => data), out, target };
     start(engine, compiled, target);
     return true;
   }

@@ -5,7 +5,7 @@
 import type { Mat, Vec } from "../problem/matrix.ts";
 import { erf } from "./erf.ts";
 
-/** Functions of a program. `prelu(a, b)` is a < 0 ? a b : a, `select(c, a, b)` is c ≠ 0 ? a : b. NaN stays NaN in all of them. */
+/** Functions of a program. `prelu(a, b)` is a < 0 ? a b : a, `select(c, a, b)` is c ≠ 0 ? a : b. NaN stays NaN in all of them; the sign of a zero is not part of a result, and exp may be 0 below -87 and Infinity above 88.37. */
 export type ElementwiseFunction =
   | "add"
   | "subtract"
@@ -32,8 +32,8 @@ export type ElementwiseInput =
 export type ElementwiseStep = readonly [name: ElementwiseFunction, ...values: number[]];
 
 /**
- * out = the last step, or the only input where there are no steps. `shape`, `steps` and `strides` are not changed after a call: a backend may keep
- * what it makes of the same objects.
+ * out = the last step, or the only input where there are no steps. Nothing but numbers in arrays is changed after a call: a backend may keep what it
+ * makes of the same objects.
  */
 export interface ElementwiseSpec {
   /** Extents of `out`, outermost first. */

@@ -137,7 +137,7 @@ export interface ConvolutionShape extends Omit<WindowShape, "channelRange"> {
 
 /** out = f(scale (images * weights) + bias + beta out), with f = max(., 0) when `relu`. */
 export interface ConvolveSpec {
-  /** Not changed after a call: a backend may keep what follows from the same object. */
+  /** Like the spec, not changed after a call: a backend may keep what follows from the same object. */
   readonly shape: ConvolutionShape;
   /** [batch, height, width, channels] */
   readonly images: Vec;

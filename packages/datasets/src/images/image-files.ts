@@ -143,8 +143,8 @@ function classFolders(folder: string): readonly string[] {
   const count = listFolder(folder).length;
   throw badClassFolders({
     folder,
-    found: count === 0 ? "an empty folder" : `no folders among its ${count} entries`,
-    expected: "class folders",
+    found: count === 0 ? "no images: the folder is empty" : `no images, and no folders among its ${count} entries`,
+    expected: "class folders, or PNG and JPEG images",
   });
 }
 

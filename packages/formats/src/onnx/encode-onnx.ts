@@ -48,8 +48,22 @@ export interface NewOnnxModel extends Pick<OnnxModel, "opsets" | "metadata"> {
   };
 }
 
-/** IR version that the opsets up to 18 go with; runtimes of the last years read it. */
-const IR_VERSION = 8n;
+/** Versions of the file format by the newest operator set that each came out with, as the releases of ONNX have them; 4 is the first in which initializers are no inputs. */
+const irVersions = [
+  [9, 4n],
+  [10, 5n],
+  [11, 6n],
+  [14, 7n],
+  [18, 8n],
+  [20, 9n],
+  [22, 10n],
+] as const;
+const newestIrVersion = 11n;
+
+/** The format's version that goes with an operator set: older runtimes refuse newer ones. */
+function irVersionOf(opset: number): bigint {
+  return irVersions.find(([newest]) => opset <= newest)?.[1] ?? newestIrVersion;
+}
 
 /**
  * An ONNX file: tensors as raw bytes, producer "secateur".
@@ -60,7 +74,7 @@ const IR_VERSION = 8n;
  */
 export function encodeOnnx({ opsets, metadata, graph }: NewOnnxModel): Uint8Array {
   const model = create(ModelProtoSchema, {
-    irVersion: IR_VERSION,
+    irVersion: irVersionOf(opsets[""] ?? 1),
     producerName: "secateur",
     opsetImport: Object.entries(opsets).map(([domain, version]) =>
       create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) }),

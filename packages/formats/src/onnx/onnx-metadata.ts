@@ -1,6 +1,11 @@
-/** Entries of an ONNX file's metadata (`metadata_props`) set, and every other byte as it was. */
+/** Entries of an ONNX file's metadata (`metadata_props`) set, or outputs added to its graph, and every other byte as it was. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { ModelProtoSchema, type StringStringEntryProto, StringStringEntryProtoSchema } from "./onnx-schema.ts";
+import {
+  ModelProtoSchema,
+  type StringStringEntryProto,
+  StringStringEntryProtoSchema,
+  ValueInfoProtoSchema,
+} from "./onnx-schema.ts";
 import { eachField } from "./wire.ts";
 
 /** The field of ModelProto. */
@@ -40,6 +45,18 @@ export function withOnnxMetadata(
     at += part.length;
   }
   return out;
+}
+
+/**
+ * The file with further values of its graph as outputs, whose types a runtime infers. O(bytes).
+ *
+ * @param bytes - a file that was read before
+ * @param names - values of the graph; those that are outputs already must not be among them
+ */
+export function withOnnxOutputs(bytes: Uint8Array, names: readonly string[]): Uint8Array {
+  const model = fromBinary(ModelProtoSchema, bytes);
+  model.graph?.output.push(...names.map((name) => create(ValueInfoProtoSchema, { name })));
+  return toBinary(ModelProtoSchema, model);
 }
 
 function entryOf(bytes: Uint8Array): StringStringEntryProto {

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fromBinary } from "@bufbuild/protobuf";
 import { isPruneError } from "@secateur/core";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
@@ -13,6 +14,7 @@ import { encodeOnnx } from "./encode-onnx.ts";
 import { floatInput, modelBytes, rawFloats } from "./onnx.test-support.ts";
 import { withOnnxMetadata } from "./onnx-metadata.ts";
 import type { OnnxAttribute, OnnxGraph } from "./onnx-model.ts";
+import { ModelProtoSchema } from "./onnx-schema.ts";
 import { readOnnx } from "./read-onnx.ts";
 import { replaceOnnxTensors } from "./replace-tensors.ts";
 
@@ -403,3 +405,16 @@ function errorOf(call: () => unknown): string {
   }
   throw new Error("threw nothing");
 }
+
+test("a new file has the version of the format that goes with its operator set", () => {
+  const versionFor = (opset: number): number => {
+    const bytes = encodeOnnx({
+      ...{ opsets: { "": opset }, metadata: {} },
+      graph: { name: "g", nodes: [], initializers: [], inputs: [], outputs: [] },
+    });
+    return Number(fromBinary(ModelProtoSchema, bytes).irVersion);
+  };
+  expect([7, 9, 10, 11, 12, 14, 15, 18, 19, 20, 21, 22, 23].map(versionFor)).toEqual([
+    4, 4, 5, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11,
+  ]);
+});

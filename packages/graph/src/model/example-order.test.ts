@@ -1,8 +1,18 @@
-import { createRunContext, type Dataset, type GradientRows, tensorDataset } from "@secateur/core";
+import {
+  createPool,
+  createRunContext,
+  type Dataset,
+  type GradientRows,
+  referenceKernels,
+  tensorDataset,
+} from "@secateur/core";
 import { expect, test } from "vitest";
 import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
+import { runGraph } from "../run/run-graph.ts";
 import { exampleAxes } from "./example-order.ts";
 import { createGraphModel } from "./graph-model.ts";
+import { openGraph } from "./graph-state.ts";
+import { outputsOf, passOf, passSize } from "./passes.ts";
 
 const node = (op: string, inputs: string[], output: string, attributes: NodeSpec["attributes"] = {}): NodeSpec => ({
   ...{ name: output, op, domain: "", inputs, outputs: [output], attributes },
@@ -220,4 +230,23 @@ test("an output whose examples do not lie where the model says is refused", asyn
   // Three examples of three scores: the extents do not show it.
   const three = await data.batch(Uint32Array.of(0, 1, 2));
   await expect(model.run!(three, createRunContext())).rejects.toThrow(/output 'logits'.*examples along axis 1/);
+});
+
+test("numbers of examples that take turns are planned once each, also where an output counts examples along another axis", async () => {
+  const turned: GraphSpec = {
+    ...timeFirst,
+    nodes: [...timeFirst.nodes, node("Transpose", ["logits"], "last", { perm: [1, 0] })],
+    outputs: [{ name: "last", dtype: "f64", shape: [3, "batch"] }],
+  };
+  const state = openGraph({ graph: turned, opsets: { "": 17 }, dtype: "f64" });
+  const plans = new Set<unknown>();
+  for (const size of [2, 4, 2, 5, 4, 2]) {
+    const batch = await data.batch(Uint32Array.from({ length: size }, (_, i) => i));
+    await passSize(state, data);
+    const pass = passOf(state, batch, 0);
+    plans.add(pass.plan);
+    const found = outputsOf(state, pass, runGraph({ ...pass, pool: createPool(referenceKernels, "f64") }));
+    expect(found["last"]!.shape).toEqual([size, 3]);
+  }
+  expect(plans.size).toBe(3);
 });

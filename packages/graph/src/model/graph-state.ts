@@ -3,7 +3,7 @@ import { type Dtype, readsValues, type Task, type TensorDtype, type TensorSpec }
 import type { GraphSpec, GraphTensor, NodeSpec, ValueSpec } from "../graph-spec.ts";
 import { findOperator } from "../operators/registry.ts";
 import { type DenseTensor, findParams, type GraphParam } from "../plan/params.ts";
-import { type Plan, type PlanSpec, planGraph } from "../plan/plan.ts";
+import { type Plan, planGraph } from "../plan/plan.ts";
 import { isRecurrent } from "../plan/recurrent.ts";
 import { type Kind, kindOfDtype, type Shape, type Value } from "../value.ts";
 import { findNorms, type Norm, statisticNames } from "./channel-statistics.ts";
@@ -67,6 +67,8 @@ export interface GraphState {
   readonly sourceOf: ReadonlyMap<string, string>;
   /** The plan for inputs of given shapes; the last few are kept. */
   planFor(shapes: ReadonlyMap<string, Shape>): Plan;
+  /** The same, without remembering it. */
+  planOnce(shapes: ReadonlyMap<string, Shape>): Plan;
   /**
    * The same graph, weights and all, with its outputs as a task reads them: where the graph ends in a softmax or sigmoid, the scores that go
    * into it, or for tasks of values what comes out of it. Default: scores.
@@ -128,7 +130,9 @@ export function openGraph({
     if (known) return known;
     const outputs = [...new Set(sourceOf.values())].map((value) => ({ name: value, dtype: "f32" }));
     const plan = { graph: { ...graph, outputs }, opsets, params, dtype, kinds, live, shared };
-    const view = { ...common, sourceOf, readBy, planFor: keptPlans(plan, fixed) };
+    const planOnce: GraphState["planOnce"] = (inputs) =>
+      planGraph({ ...plan, graph: withFixedInputs(plan.graph, fixed, inputs), inputs });
+    const view = { ...common, sourceOf, readBy, planOnce, planFor: keptPlans(planOnce) };
     views.set(key, view);
     return view;
   };
@@ -162,13 +166,18 @@ function kindsOf({ inputs }: GraphSpec): ReadonlyMap<string, Kind> {
 }
 
 /** Makes plans, and remembers the last few. */
-function keptPlans(spec: Omit<PlanSpec, "inputs">, fixed: FixedInputs): GraphState["planFor"] {
+function keptPlans(planOnce: GraphState["planOnce"]): GraphState["planFor"] {
   const plans = new Map<string, Plan>();
   return (inputs) => {
     const key = [...inputs].map(([input, shape]) => `${input} ${shape.join()}`).join("; ");
     const known = plans.get(key);
-    if (known) return known;
-    const plan = planGraph({ ...spec, graph: withFixedInputs(spec.graph, fixed, inputs), inputs });
+    if (known) {
+      // The one that was not asked for longest is dropped first.
+      plans.delete(key);
+      plans.set(key, known);
+      return known;
+    }
+    const plan = planOnce(inputs);
     if (plans.size >= mostPlans) plans.delete(plans.keys().next().value!);
     plans.set(key, plan);
     return plan;

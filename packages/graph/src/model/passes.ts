@@ -171,15 +171,16 @@ function withoutOnes(shape: readonly number[]): string {
 /** Outputs of a run by their names, the examples that were asked for only. Two outputs of one value share its memory. */
 export function outputsOf(state: GraphState, pass: Pass, values: ReadonlyMap<string, Value>): FloatTensors {
   const { count, fed, plan, inputs } = pass;
-  const { axes, planFor, fixedBatch } = state;
+  const { axes, planOnce, fixedBatch } = state;
   return Object.fromEntries(
     [...state.sourceOf].map(([name, value]) => {
       const axis = state.axes.get(name) ?? 0;
       const made = values.get(value)!;
       const isThere =
-        made.shape[axis] === fed &&
-        (fixedBatch !== undefined || growsAlong(axis, value, { plan, inputs, axes, planFor }));
-      if (axis > 0 && !isThere) {
+        axis === 0 ||
+        (made.shape[axis] === fed &&
+          (fixedBatch !== undefined || growsAlong(axis, value, { plan, inputs, axes, planFor: planOnce })));
+      if (!isThere) {
         const found = `an array of ${formatShape(made.shape)} for ${fed} examples`;
         const expected = `examples along axis ${axis}, as the model says`;
         throw badNode({ node: `that gives the output '${name}'`, found, expected });

@@ -45,6 +45,13 @@ export function findParams(
   const dense: DenseTensor[] = [];
   const names = new Map<string, number>();
   for (const { tensor, name: own, uses, problem } of roots.values()) {
+    // Biases and first states have two dimensions there and are no matrices.
+    if (
+      problem === undefined &&
+      uses.length > 0 &&
+      uses.every(({ node, place }) => isRecurrent(node) && place === offset)
+    )
+      continue;
     const times = (names.get(own) ?? 0) + 1;
     names.set(own, times);
     const name = times === 1 ? own : `${own}#${times}`;
@@ -159,11 +166,15 @@ export function passedOn<T extends { readonly transposed: boolean; readonly root
   return node.op === "Transpose" && swaps ? { ...alias, transposed: !transposed } : undefined;
 }
 
+/** Why a tensor behind the weights of a recurrent node is none itself. */
+const offset = "it is added";
+
 function placeOf(node: NodeSpec, input: number, { root, transposed }: Alias): Placed | string {
   const operator = findOperator(node);
   const { shape } = root.tensor;
   if (isRecurrent(node)) {
-    const isWeight = (input === 1 || input === 2) && shape.length === 3 && !transposed;
+    if (input > 2) return offset;
+    const isWeight = input > 0 && shape.length === 3 && !transposed;
     if (!isWeight) return `it goes into ${node.op}`;
     return { order: { kind: "as-stored" }, rows: shape[0]! * shape[1]! };
   }

@@ -19,7 +19,7 @@ export interface LayerRun {
 export interface BoundLayer {
   /** The output: a vector of the pool, or that of the value that is added, where that may be written over. */
   readonly out: Vec;
-  /** Other vectors that were taken from the pool for it. */
+  /** Vectors that were taken from the pool for it and hold nothing between runs; factors of a normalisation, which do, are not among them. */
   readonly taken: readonly Vec[];
   /** Computes `out` of the numbers that are there then. */
   run(): void;

@@ -1,8 +1,8 @@
 import { createWasmKernels, type WasmKernels } from "@secateur/backends-wasm";
-import { createPool, createRng, createRunContext, matrix } from "@secateur/core";
+import { createPool, createRng, createRunContext, matrix, type Pool } from "@secateur/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { GraphSpec, GraphTensor, NodeSpec } from "../graph-spec.ts";
-import { createGraphModel } from "../model/graph-model.ts";
+import { createGraphModel, type GraphModel } from "../model/graph-model.ts";
 import { findParams } from "../plan/params.ts";
 import { planGraph } from "../plan/plan.ts";
 import { sizeOf, type Value } from "../value.ts";
@@ -149,4 +149,91 @@ describe("products with what follows them", () => {
     model.weights.get("w2")!.data[0]! += 1;
     expect(await run()).not.toEqual(before);
   });
+
+  test.each([1, 2])(
+    "give a fresh model's bytes again and again, with %s threads: other batches, other weights, two calls at once",
+    async (threads) => {
+      const own = await createWasmKernels({ threads });
+      const ctx = createRunContext({ kernels: own });
+      const model = createGraphModel({ graph: open, opsets: { "": 17 } });
+      const batchOf = (size: number, seed: number) => {
+        const data = Float32Array.from({ length: size * 90 }, (_, i) => Math.sin(seed + 1.3 * i));
+        return { size, inputs: { x: { shape: [size, 3, 6, 5], data } } };
+      };
+      const written = new Map<string, number>();
+      const fresh = async (): Promise<GraphModel> => {
+        const other = createGraphModel({ graph: open, opsets: { "": 17 } });
+        for (const [name, shift] of written) await shifted(other, name, shift);
+        return other;
+      };
+      for (const [size, name] of [
+        [2, "w2"],
+        [3, "b5"],
+        [2, "n1.running_mean"],
+        [2, "w5"],
+        [3, "n2.running_var"],
+        [4, "b6"],
+      ] as const) {
+        const batches = [batchOf(size, size), batchOf(size, size + 1)];
+        const found = await Promise.all(batches.map((batch) => model.run!(batch, ctx)));
+        const alone = await fresh();
+        for (const [b, batch] of batches.entries()) {
+          expect(found[b]!["y"]!.data).toEqual(
+            (await alone.run!(batch, createRunContext({ kernels: own })))["y"]!.data,
+          );
+        }
+        written.set(name, 0.25);
+        await shifted(model, name, 0.25);
+      }
+      await own.close();
+    },
+  );
+
+  test("hold after a step that throws", () => {
+    const taken = new Set<unknown>();
+    const pool = createPool(kernels, "f32");
+    let isBroken = false;
+    const counting: Pool = {
+      ...pool,
+      take(length) {
+        const vector = pool.take(length);
+        taken.add(vector);
+        return vector;
+      },
+      give(vector) {
+        expect(taken.delete(vector)).toBe(true);
+        pool.give(vector);
+      },
+      kernels: {
+        ...kernels,
+        convolve(spec) {
+          if (isBroken && spec.relu) throw new RangeError("broken");
+          kernels.convolve(spec);
+        },
+      },
+    };
+    const run = () => runGraph({ plan, inputs, pool: counting }).get("y")!.data;
+    const wanted = run();
+    const held = taken.size;
+    isBroken = true;
+    expect(run).toThrow(/broken/);
+    isBroken = false;
+    expect(run()).toEqual(wanted);
+    expect(taken.size).toBe(held);
+  });
 });
+
+/** The same graph for any number of examples. */
+const open: GraphSpec = { ...shaped, inputs: [{ name: "x", dtype: "f32", shape: ["batch", 3, 6, 5] }] };
+
+async function shifted(model: GraphModel, name: string, shift: number): Promise<void> {
+  const w = await model.read(name);
+  await model.write(
+    name,
+    matrix(
+      w.rows,
+      w.cols,
+      w.data.map((x: number) => x + shift),
+    ),
+  );
+}

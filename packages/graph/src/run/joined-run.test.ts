@@ -92,16 +92,21 @@ describe("runs of one plan in one pool", () => {
     }
   });
 
-  test("hold the vectors of one run, no more for each further one, and none once the pool runs another plan or other weights", () => {
+  test("hold the vectors of one run of each of the last two plans, and none of a run with other weights", () => {
     const pool = counted(createPool(kernels, "f32"));
     runGraph({ plan, inputs: inputsOf(1), pool });
     const held = pool.out.size;
     expect(held).toBeGreaterThan(0);
     for (const seed of [2, 3]) runGraph({ plan, inputs: inputsOf(seed), pool });
     expect(pool.out.size).toBe(held);
-    const other = planFor({ ...graph, nodes: [node("Tanh", ["x"], "y")] });
-    runGraph({ plan: other, inputs: inputsOf(1), pool });
-    expect(pool.out.size).toBe(1);
+    for (const [op, expected] of [
+      ["Tanh", held + 1],
+      ["Exp", 2],
+      ["Sigmoid", 2],
+    ] as const) {
+      runGraph({ plan: planFor({ ...graph, nodes: [node(op, ["x"], "y")] }), inputs: inputsOf(1), pool });
+      expect(pool.out.size).toBe(expected);
+    }
     const weighed = counted(createPool(kernels, "f32"));
     runGraph({ plan, inputs: inputsOf(1), pool: weighed, weights: new Map() });
     expect(weighed.out.size).toBe(0);

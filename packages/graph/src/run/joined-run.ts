@@ -12,6 +12,7 @@ import { type Numbers, sizeOf, type Value } from "../value.ts";
 import { bindChain } from "./bound-chain.ts";
 import { bindLayer } from "./bound-layer.ts";
 import { type JoinedPlan, joinedPlan, readByUnit, type Unit } from "./joined-plan.ts";
+import { createRecorder, createRepeater } from "./replayed-pool.ts";
 import { applyStep, createOwned, isBorrowed, type Owned, type RunSpec, startValues } from "./steps.ts";
 
 /** What one unit did. */
@@ -38,27 +39,29 @@ interface Recording {
   release(): void;
 }
 
-const recordings = new WeakMap<Pool, Recording>();
-/** Plans whose runs differ. */
-const unsteady = new WeakSet<Plan>();
+/** The newest first; two, because the last pass over some data is often a shorter one. */
+const recordings = new WeakMap<Pool, readonly Recording[]>();
+const mostRecordings = 2;
 
 /** Runs a plan. @returns its outputs by name, copied out of the pool */
 export function runJoined(spec: RunSpec): ReadonlyMap<string, Value> {
   const { plan, pool, weights } = spec;
-  const before = recordings.get(pool);
-  if (before?.plan === plan && !weights) {
-    if (isRepeated(before, spec)) return outputsOf(before, spec);
-    unsteady.add(plan);
+  const all = recordings.get(pool) ?? [];
+  const before = weights ? undefined : all.find((one) => one.plan === plan);
+  if (before && isRepeated(before, spec)) return outputsOf(before, spec);
+  if (weights) {
+    const once = record(spec);
+    const outputs = outputsOf(once, spec);
+    once.release();
+    return outputs;
   }
-  if (before && !weights) {
-    recordings.delete(pool);
-    before.release();
-  }
+  const kept = all.filter((one) => one !== before).slice(0, mostRecordings - 1);
+  for (const one of all) if (!kept.includes(one)) one.release();
+  // Whatever a step throws, what is kept holds.
+  recordings.set(pool, kept);
   const recording = record(spec);
-  const outputs = outputsOf(recording, spec);
-  if (weights || unsteady.has(plan)) recording.release();
-  else recordings.set(pool, recording);
-  return outputs;
+  recordings.set(pool, [recording, ...kept]);
+  return outputsOf(recording, spec);
 }
 
 /** Copies the outputs and lets go of what belongs to one run: arrays of the caller, and what was made anew. */
@@ -89,7 +92,7 @@ function record(spec: RunSpec): Recording {
     if (param) return !spec.weights && !param.tensor.distant;
     return recorder.all.has(values[slot]!.data as Vec);
   };
-  const units = joined.units.map((unit, u) => {
+  const take = (unit: Unit, u: number): UnitRecord => {
     const isLast = (slot: number): boolean => joined.lastUse[slot] === u;
     const { sum } = unit.layer ?? {};
     // Nothing reads it or another value with its numbers any more.
@@ -106,14 +109,23 @@ function record(spec: RunSpec): Recording {
     for (const slot of new Set(read)) if (!plan.params.has(slot) && isLast(slot)) owned.drop(values[slot]!.data);
     const canRepeat = areSteady && outputs.every((data) => data !== undefined);
     return { taken: recorder.taken(), outputs, overwrites, again: canRepeat ? again : undefined };
-  });
-  const weights = new Map([...plan.params].map(([slot, { live }]) => [slot, live.data] as const));
+  };
+  let units: readonly UnitRecord[];
+  try {
+    units = joined.units.map(take);
+  } catch (error) {
+    recorder.release();
+    throw error;
+  }
+  // Those in files are read whenever a step takes them.
+  const inMemory = [...plan.params].filter(([, { tensor }]) => !tensor.distant);
+  const weights = new Map(inMemory.map(([slot, { live }]) => [slot, live.data] as const));
   return { plan, joined, values, units, weights, release: recorder.release };
 }
 
 /** Runs as it was recorded. Returns false where the run turns out to be another one; then nothing of it holds. */
 function isRepeated({ plan, joined, values, units, weights }: Recording, spec: RunSpec): boolean {
-  for (const [slot, { live }] of plan.params) if (weights.get(slot) !== live.data) return false;
+  for (const [slot, data] of weights) if (plan.params.get(slot)!.live.data !== data) return false;
   for (const [name, slot] of plan.inputs) values[slot] = spec.inputs.get(name);
   const repeater = createRepeater(spec.pool);
   for (let u = 0; u < units.length; u++) {
@@ -126,7 +138,9 @@ function isRepeated({ plan, joined, values, units, weights }: Recording, spec: R
     repeater.begin(taken);
     runUnit(unit, { spec, pool: repeater, values, overwrites });
     const isSame = repeater.isDone() && unit.step.outputs.every((slot, i) => isAsBefore(values[slot]!, outputs[i]));
-    if (!isSame) return false;
+    if (isSame) continue;
+    repeater.release();
+    return false;
   }
   return true;
 }
@@ -192,63 +206,4 @@ function keepOutputs(
     if (isOwn || owned.has(data)) owned.add(data);
     if (!isRead(slot)) owned.drop(data);
   }
-}
-
-/** A pool that writes down what is taken from it, and keeps what it was given for itself until it is released. */
-function createRecorder(pool: Pool) {
-  const free = new Map<number, Vec[]>();
-  const all = new Set<Vec>();
-  let now: Vec[] = [];
-  return {
-    kernels: pool.kernels,
-    dtype: pool.dtype,
-    all,
-    /** A unit begins. */
-    begin(): void {
-      now = [];
-    },
-    /** What was taken since. */
-    taken: (): readonly Vec[] => now,
-    take(length: number): Vec {
-      const vector = free.get(length)?.pop() ?? pool.take(length);
-      all.add(vector);
-      now.push(vector);
-      return vector;
-    },
-    give(vector: Vec): void {
-      const list = free.get(vector.length);
-      if (list) list.push(vector);
-      else free.set(vector.length, [vector]);
-    },
-    close: () => pool.close(),
-    release(): void {
-      for (const vector of all) pool.give(vector);
-      all.clear();
-      free.clear();
-    },
-  };
-}
-
-/** A pool that hands out what was taken before, in the same order. */
-function createRepeater(pool: Pool) {
-  let [left, next, isOther]: [readonly Vec[], number, boolean] = [[], 0, false];
-  return {
-    kernels: pool.kernels,
-    dtype: pool.dtype,
-    begin(taken: readonly Vec[]): void {
-      left = taken;
-      next = 0;
-    },
-    /** Whether all of it was taken, and nothing else. */
-    isDone: (): boolean => !isOther && next === left.length,
-    take(length: number): Vec {
-      const vector = left[next++];
-      if (vector?.length === length) return vector;
-      isOther = true;
-      // The run ends after this unit, which still has to have something to write to.
-      return pool.take(length);
-    },
-    give(): void {},
-    close: () => pool.close(),
-  };
 }

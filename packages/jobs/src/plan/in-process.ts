@@ -4,6 +4,7 @@ import type { RunEvent } from "@secateur/core";
 import { cancelled } from "../errors.ts";
 import { type JobKinds, performJob } from "../job/perform-job.ts";
 import type { Store } from "../store/store.ts";
+import { progressText } from "../threads/progress-text.ts";
 import type { Executor } from "./run-plan.ts";
 
 /** An executor that runs jobs itself, one at a time, in the order in which they come. @param spec.onRunEvent - told what happens within jobs */
@@ -18,7 +19,12 @@ export function inProcess(spec: { store: Store; kinds: JobKinds; onRunEvent?: (e
         if (signal.aborted) throw cancelled();
         const waitedMs = performance.now() - handedOut;
         onEvent({ type: "started", job, where });
-        const record = await performJob({ job, kinds, where }, { store, signal, onEvent: onRunEvent });
+        const tell = (event: RunEvent): void => {
+          const text = progressText(event);
+          if (text === undefined) onRunEvent(event);
+          else onEvent({ type: "progress", job, where, text });
+        };
+        const record = await performJob({ job, kinds, where }, { store, signal, onEvent: tell });
         return { record, waitedMs };
       });
       last = turn.catch(() => {});

@@ -93,7 +93,7 @@ export function assertWholePlan(parts: readonly Part[]): void {
     }
     if (part.plan !== first!.plan) throw partsOfOtherPlans(paths, "its jobs are others");
     if (canonicalJson(part.request) !== canonicalJson(first!.request)) {
-      throw partsOfOtherPlans(paths, "its command had other arguments");
+      throw partsOfOtherPlans(paths, "the arguments of its command, or the versions of packages and Node, are others");
     }
     const twice = seen.get(part.shard.index);
     if (twice) throw partTwice([twice.path, part.path], shardText(part.shard));

@@ -26,26 +26,40 @@ export async function queueStatus(spec: { address: QueueAddress; store: Store; c
   const queue = server.queue();
   try {
     await refuseForeign(queue, address);
-    const counts = await queue.getJobCounts("waiting", "prioritized", "active", "delayed", "failed");
-    const failed = (await queue.getJobs(["failed"], 0, 9)).filter((job) => isMessage(job.name, job.data));
+    const counts = await queue.getJobCounts("waiting", "prioritized", "active", "delayed");
+    // What was called off did not fail, and a probe is no run.
+    const failed = (await queue.getJobs(["failed"], 0, 999)).filter(
+      ({ name, data, failedReason }) => isMessage(name, data) && !data.probe && codeOf(failedReason) !== "ERR_ABORTED",
+    );
     return {
       ...{ queue: address.shown, store: store.place },
       waiting: (counts["waiting"] ?? 0) + (counts["prioritized"] ?? 0),
-      ...{ active: counts["active"] ?? 0, delayed: counts["delayed"] ?? 0, failed: counts["failed"] ?? 0 },
-      failures: failed.map(({ data, failedReason }) => ({ label: data.label, reason: messageOf(failedReason) })),
-      workers: (await listWorkers(store)).filter((one) => one.queue === address.shown),
+      ...{ active: counts["active"] ?? 0, delayed: counts["delayed"] ?? 0, failed: failed.length },
+      failures: failed
+        .slice(0, 10)
+        .map(({ data, failedReason }) => ({ label: data.label, reason: messageOf(failedReason) })),
+      // One queue has many spellings; those who share the store and serve another say so themselves.
+      workers: await listWorkers(store),
     };
   } finally {
     await queue.close();
   }
 }
 
+function codeOf(reason: string): unknown {
+  return errorIn(reason).code;
+}
+
 function messageOf(reason: string): string {
+  const { message } = errorIn(reason);
+  return typeof message === "string" ? message : reason;
+}
+
+/** An error as data; of the queue's own words nothing. */
+function errorIn(reason: string): { readonly code?: unknown; readonly message?: unknown } {
   try {
-    const { message } = JSON.parse(reason) as { message?: unknown };
-    if (typeof message === "string") return message;
+    return (JSON.parse(reason) ?? {}) as { readonly code?: unknown; readonly message?: unknown };
   } catch {
-    // The queue's own words.
+    return {};
   }
-  return reason;
 }

@@ -66,7 +66,10 @@ describe("a folder store", () => {
     await writeFile(join(folder, "letter.txt"), "Dear");
     await expect(openFolderStore(folder)).rejects.toMatchObject({ code: "ERR_STORE" });
     expect(await readdir(folder)).toEqual(["letter.txt"]);
-    await expect(openFolderStore(join(folder, "letter.txt"))).rejects.toMatchObject({ code: "ERR_STORE" });
+    for (const place of [join(folder, "letter.txt"), join(folder, "letter.txt", "x"), "/proc/secateur/x"]) {
+      await expect(openFolderStore(place)).rejects.toMatchObject({ code: "ERR_STORE", fault: "input" });
+    }
+    expect((await openFolderStore(join(folder, "a", "b", "c"))).id).toBeTypeOf("string");
   });
 
   test("leaves nothing where writing fails", async () => {

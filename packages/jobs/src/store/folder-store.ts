@@ -4,7 +4,7 @@ import { constants, createReadStream } from "node:fs";
 import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isPruneError } from "@secateur/core";
-import { blobDamaged, blobMissing, notAStore, storeFailed } from "../errors.ts";
+import { blobDamaged, blobMissing, notAStore, storeFailed, storeNotMade } from "../errors.ts";
 import { encodeJson } from "../job/canonical-json.ts";
 import { type Hash, hashOf } from "../job/job.ts";
 import { safeParts } from "./safe-parts.ts";
@@ -89,7 +89,7 @@ async function storeId(place: string): Promise<string> {
       if (again === undefined) throw notAStore(place);
       return readMarker(again, place);
     }
-    await mkdir(place, { recursive: true });
+    await makeFolder(place);
     const temporary = join(place, `tmp-${randomUUID()}`);
     await writeFile(temporary, `${JSON.stringify({ secateurStore: 1, id: randomUUID() })}\n`, { flag: "wx" });
     // Some disks have no hard links.
@@ -97,8 +97,20 @@ async function storeId(place: string): Promise<string> {
     await rm(temporary);
     return readMarker((await readOrNothing(path, place)) ?? new Uint8Array(0), place);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") throw notAStore(place); // a file
-    throw isPruneError(error) ? error : storeFailed({ place, what: "made", cause: error });
+    throw isPruneError(error) ? error : storeNotMade(place, error);
+  }
+}
+
+/** A folder and those above it. Node's own recursion never ends where a folder cannot be made although the one above is there, as in /proc. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" && (await stat(path)).isDirectory()) return;
+    if (code !== "ENOENT" || dirname(path) === path || (await isThere(dirname(path)))) throw error;
+    await makeFolder(dirname(path));
+    await mkdir(path);
   }
 }
 

@@ -10,7 +10,6 @@ import type { Terminal } from "../../terminal.ts";
 const examples = `
 Examples:
   secateur sweep net.safetensors --data mnist --solvers magnitude,chita --sparsities 0.9,0.95,0.98 --seeds 0,1,2
-      a line for every method and sparsity, over three seeds
   secateur sweep net.safetensors --data mnist --solvers chita --sparsities 0.9,0.95 --ridges auto,1e-4 --goal 'accuracy>=97'
       and the smallest that is good enough, judged by training examples that no run saw
   secateur sweep net.safetensors --data mnist --solvers chita --sparsities 0.9,0.95 --shard 3/16 --out part-3.json

@@ -43,7 +43,7 @@ export function addWorkerCommands(program: Command, terminal: Terminal): void {
     const flags = worker.opts<
       JobFlags & { jobs?: number; memory?: number; idle?: number; json?: boolean; quiet?: boolean }
     >();
-    const { queue, store } = workFlags(flags, terminal);
+    const { queue, store } = workFlags(flags, terminal, true);
     const { cwd, signal } = terminal;
     const document = await runWorker({
       ...{ queue, store, cwd, signal, jobs: flags.jobs ?? availableParallelism(), idleSeconds: flags.idle },
@@ -61,7 +61,7 @@ export function addWorkerCommands(program: Command, terminal: Terminal): void {
   const example = "\nExample:\n  secateur status --queue redis://host:6379 --store /shared/store";
   status.addHelpText("after", example).action(async () => {
     const flags = status.opts<JobFlags & { json?: boolean; quiet?: boolean }>();
-    const { queue, store } = workFlags(flags, terminal);
+    const { queue, store } = workFlags(flags, terminal, true);
     const document = await runStatus({ queue, store, cwd: terminal.cwd });
     printResult({ terminal, flags, document, text: () => statusText(document) });
   });

@@ -141,11 +141,9 @@ function writeLayer(
       return like(shortcut(layer, first.name, writer));
     case "dropout":
       return first;
-    case "log-softmax": {
-      if (!first.isImage) return like(node("LogSoftmax", [first.name], { axis: 1 }));
-      const turned = node("Transpose", [first.name], { perm: [0, 2, 3, 1] });
-      return like(node("Transpose", [node("LogSoftmax", [turned], { axis: 3 })], { perm: [0, 3, 1, 2] }));
-    }
+    case "log-softmax":
+      // It comes last, behind rows: an image would be no scores of classes.
+      return like(node("LogSoftmax", [first.name], { axis: 1 }));
     default:
       return layer satisfies never;
   }

@@ -77,6 +77,21 @@ describe("a model in a lower operator set", () => {
     expect(lowestOpset(moved())).toBe(7);
   });
 
+  test("has whole numbers for pads and axes, fractions for bounds, and places counted from the end from set 11 on", () => {
+    const nodes = inOpset(moved(), 7).graph.nodes;
+    expect(nodes.map(({ attributes, floats }) => [attributes, floats])).toEqual([
+      [{ pads: [0, 1, 0, 2] }, []],
+      [{ min: -0.5, max: 1 }, ["min", "max"]],
+      [{ axes: [1] }, []],
+      [{ axes: [1] }, []],
+    ]);
+    const { graph, ...model } = moved();
+    const initializers = graph.initializers.map((one) =>
+      one.data?.length === 1 && one.dtype === "i64" ? { ...one, data: BigInt64Array.of(-1n) } : one,
+    );
+    expect(lowestOpset({ ...model, graph: { ...graph, initializers } as NewOnnxModel["graph"] })).toBe(11);
+  });
+
   test("needs the set that it was written in where an operator is not known here, and what is computed stays an input", () => {
     const { graph, ...model } = moved();
     const strange = { ...graph.nodes[0]!, op: "Strange" };

@@ -54,9 +54,11 @@ function lowestOf(node: NewNode, { constants, otherwise }: { constants: Constant
   const { op, domain, inputs, attributes } = node;
   const moved = movedInputs[op];
   if (domain !== "") return 7;
-  if (moved) return valuesOf(node, constants) ? 7 : moved.until;
-  if (!ofSeven.has(op) && !(op in later)) return otherwise;
   // Places counted from the end, and products without a third operand, came with set 11.
+  const values = moved && valuesOf(node, constants);
+  if (moved && !values) return moved.until;
+  if (values) return op.endsWith("queeze") && values[0]!.some((axis) => axis < 0) ? 11 : 7;
+  if (!ofSeven.has(op) && !(op in later)) return otherwise;
   const { axis } = attributes;
   const isFromEnd = typeof axis === "number" && axis < 0;
   const isAtEnd = op === "Gather" && !(constants.get(inputs[1]!) ?? [0]).every((place) => place >= 0);

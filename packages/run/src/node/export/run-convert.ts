@@ -2,12 +2,13 @@
 import { basename, dirname } from "node:path";
 import { quantizeFiles } from "@secateur/backends-tfjs";
 import type { RunEvent } from "@secateur/core";
-import { encodeOnnx, makeFolder, writeFileAtomic } from "@secateur/formats";
+import { encodeOnnx, makeFolder, readFileBytes, writeFileAtomic } from "@secateur/formats";
 import { formatBytes, plainText, shownArchitecture } from "@secateur/report/text";
 import { badEnding, badUsage } from "../../errors.ts";
 import { architectureKey } from "../open/architecture/resolve-architecture.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
 import { isTfjsModel, readTfjsFiles, tfjsArchitecture } from "../open/open-tfjs.ts";
+import { isPacked, packedCheckpoint } from "../pack/packed-checkpoint.ts";
 import { assertEncoder } from "./assert-encoder.ts";
 import { checkModelPlace } from "./check-model-place.ts";
 import { type CompressedCopy, copiesText, settleCopies } from "./compressed-copies.ts";
@@ -88,6 +89,13 @@ interface Converted {
   readonly files: readonly EncodedFile[];
 }
 
+/** Whether a file is a packed network that does not say which one it is. */
+async function isNamelessPacked(path: string): Promise<boolean> {
+  if (!path.endsWith(".secateur")) return false;
+  const bytes = await readFileBytes(path);
+  return isPacked(bytes) && !(architectureKey in (await packedCheckpoint(bytes, path)).metadata);
+}
+
 /** A TensorFlow.js model, or what becomes one, with its large weights in one byte a number. */
 async function quantized(run: ConvertRun, place: string): Promise<Converted> {
   const { path } = run;
@@ -111,6 +119,8 @@ async function tfjsAsOnnx({ path, arch, out, opset, onEvent }: ConvertRun): Prom
 }
 
 async function ownAs({ path, arch, out, opset, cwd, onEvent }: ConvertRun, place: string): Promise<Converted> {
+  if (arch === undefined && (await isNamelessPacked(path)))
+    throw badUsage(`${path} is a packed graph: secateur unpack makes an ONNX model of it`, { path });
   const model = await openAnyModel({ path, arch, engine: undefined, cwd, onEvent });
   model.close();
   const { own } = model;

@@ -62,12 +62,10 @@ test("a job that was called off spoils nothing for the next one of its thread", 
   const { store, jobOf } = await problem();
   const host = jobHost({ cwd: "." });
   const stop = new AbortController();
-  const executor = inProcess({
-    store,
-    kinds: jobKinds(host),
-    onRunEvent: ({ type }) => type === "progress" && stop.abort(),
+  const [outcome] = await runPlan({
+    ...{ jobs: [jobOf({})], store, executor: inProcess({ store, kinds: jobKinds(host) }), signal: stop.signal },
+    onEvent: ({ type }) => type === "progress" && stop.abort(),
   });
-  const [outcome] = await runPlan({ jobs: [jobOf({})], store, executor, signal: stop.signal });
   expect(outcome!.state).toBe("cancelled");
   const [again] = await resultsOf(host, store, [jobOf({})]);
   expect(again).toMatchObject({ solver: "obd" });

@@ -6,7 +6,7 @@ import { storeInputs } from "./input-files.ts";
 import { jobPackages } from "./job-packages.ts";
 import { keepScan, layerJob, type PortableScan } from "./layer-kind.ts";
 import { startJobs } from "./run-jobs.ts";
-import { openWorkPlace, type WorkFlags, type WorkPlace } from "./work-place.ts";
+import { openWorkPlace, refuseContradictions, type WorkFlags, type WorkPlace } from "./work-place.ts";
 
 /** Layers of a scan as jobs in a work place. */
 export interface LayersElsewhere {
@@ -19,6 +19,7 @@ export function layersElsewhere(
   spec: Omit<SensitivitySpec, "elsewhere"> & { flags: WorkFlags; fallback: string },
 ): LayersElsewhere {
   const { flags, fallback, session, cwd } = spec;
+  refuseContradictions(flags);
   let place: WorkPlace | undefined;
   return {
     async elsewhere(start) {

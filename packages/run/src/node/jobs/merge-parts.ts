@@ -26,14 +26,16 @@ export async function mergeParts(spec: {
   const parts: Part[] = [];
   for (const path of spec.paths) parts.push(decodePart(await readFileBytes(path), path));
   assertWholePlan(parts);
-  const { command, frame, points } = parts[0]!.request as unknown as SweepRequest;
-  if (command !== "sweep")
-    throw badUsage(`${parts[0]!.path}: it is a part of '${command}', which cannot be merged`, { command });
+  const { command, frame, points } = parts[0]!.request as unknown as Partial<SweepRequest>;
+  const results = new Map(parts.flatMap((part) => part.results.map((one) => [one.id, one] as const)));
+  const lacking = points?.find(({ id }) => !results.has(id));
+  if (command !== "sweep" || !frame || !points || lacking) {
+    throw badUsage(`${parts[0]!.path}: its parts are not those of a whole sweep; make them again`, { command });
+  }
   if (spec.store !== undefined) {
     const store = await openStore(spec.store);
     for (const part of parts) await storePart(store, part);
   }
-  const results = new Map(parts.flatMap((part) => part.results.map((one) => [one.id, one] as const)));
   const runs = points.map(({ id, ...point }) => {
     const { result, record } = results.get(id)!;
     return sweepRun(point, result, record.measured);

@@ -77,7 +77,8 @@ export function pruneKind(host: JobHost): JobKind {
     const session = await host.session(portable, { signal, onEvent });
     const opened = await host.setting(portable, session, store);
     const found = await findSolver(name, host.cwd);
-    const ready = await readySolver({ found, options, plan }, {});
+    // All options are there by name, and who gave which is known to the submitter alone.
+    const ready = { ...(await readySolver({ found, options, plan }, {})), given: [] };
     return await performPrune(opened, { ...ready, ...rest, session, chooses: portable.chooses });
   };
 }

@@ -7,7 +7,7 @@ import {
   serveQueue,
   type WorkerEvent,
 } from "@secateur/jobs";
-import { formatBytes, formatTable } from "@secateur/report/text";
+import { formatBytes, formatTable, plainText } from "@secateur/report/text";
 import { badUsage } from "../../errors.ts";
 import { workerPackages } from "./job-packages.ts";
 import { threadEntry } from "./work-place.ts";
@@ -51,16 +51,22 @@ export async function runStatus(place: QueuePlace): Promise<QueueStatus> {
 /** What `secateur status` prints for people. */
 export function statusText({ queue, waiting, active, delayed, failed, failures, workers }: QueueStatus): string {
   const counts = `${queue}: ${waiting} jobs waiting, ${active} running, ${delayed} put off, ${failed} failed in the last hour\n`;
-  const reasons = failures.map(({ label, reason }) => `  ${label}: ${reason}\n`).join("");
+  const reasons = failures.map(({ label, reason }) => `  ${plainText(label)}: ${plainText(reason)}\n`).join("");
   const table = formatTable(
     [{ title: "worker" }, { title: "done" }, { title: "memory" }, { title: "runs now", wrap: 60 }],
-    workers.map((one) => [one.where, String(one.done), formatBytes(one.memoryBytes), one.running.join(", ")]),
+    workers.map((one) =>
+      [one.where, String(one.done), formatBytes(one.memoryBytes), one.running.join(", ")].map(plainText),
+    ),
   );
   return `${counts}${reasons}${workers.length === 0 ? "no workers\n" : table}`;
 }
 
-/** What a worker's event is for people. */
+/** What a worker's event is for people; labels come from other machines, and must not steer the terminal. */
 export function workerText(event: WorkerEvent): string {
+  return plainText(wordsOf(event));
+}
+
+function wordsOf(event: WorkerEvent): string {
   switch (event.type) {
     case "ready":
       return `${event.where}: ready`;

@@ -8,7 +8,7 @@ import { storeInputs } from "./input-files.ts";
 import { jobPackages } from "./job-packages.ts";
 import { pruneJob, runOfJob } from "./prune-kind.ts";
 import { type JobReport, type RunningJobs, startJobs } from "./run-jobs.ts";
-import { openWorkPlace, type WorkFlags, type WorkPlace } from "./work-place.ts";
+import { openWorkPlace, refuseContradictions, type WorkFlags, type WorkPlace } from "./work-place.ts";
 
 /** Runs of a comparison in a work place, with what became of them. */
 export interface ElsewhereRuns extends RunsElsewhere {
@@ -25,6 +25,7 @@ export function runsElsewhere(spec: {
   curvatureOptions: Readonly<Record<string, unknown>>;
 }): ElsewhereRuns {
   const { session, cwd, curvatureOptions } = spec;
+  refuseContradictions(spec.flags);
   let place: WorkPlace | undefined;
   let running: RunningJobs | undefined;
   return {

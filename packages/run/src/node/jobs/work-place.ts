@@ -1,4 +1,5 @@
 /** Where the jobs of a command are run, from its flags: in this process, in threads of it, or on a queue. */
+import type { RunEvent } from "@secateur/core";
 import {
   type Executor,
   findRecord,
@@ -68,7 +69,10 @@ export async function openWorkPlace(spec: {
   refuseContradictions(flags);
   const address = queue === undefined ? undefined : parseQueueAddress(queue);
   const store = await openStore(flags.store ?? spec.fallback);
-  const onRunEvent = session.onEvent;
+  // Progress of several runs at once is that of their jobs; their stages would be taken for those of one run.
+  const onRunEvent = (event: RunEvent): void => {
+    if (event.type === "note") session.onEvent(event);
+  };
   if (address) {
     let queue: Promise<Executor> | undefined;
     const { signal } = session;
@@ -92,8 +96,10 @@ export async function openWorkPlace(spec: {
   return { store, executor: async () => executor, host, ...part, close: () => host.close() };
 }
 
-function refuseContradictions({ queue, workers, shard, store }: WorkFlags): void {
+/** Asked before anything is opened. @throws ERR_USAGE, ERR_QUEUE for an address that is none */
+export function refuseContradictions({ queue, workers, shard, store }: WorkFlags): void {
   if (queue === undefined) return;
+  parseQueueAddress(queue);
   const [other] = [workers !== undefined ? "--workers" : "", shard ? "--shard" : ""].filter((flag) => flag !== "");
   if (other) {
     throw badUsage(

@@ -1,4 +1,4 @@
-import { formatDuration, formatTable } from "@secateur/report/text";
+import { formatDuration, formatTable, plainText } from "@secateur/report/text";
 import type { JobReport } from "./run-jobs.ts";
 
 /** What ran where and how long it waited, a line for every place; empty where nothing ran but in this process. */
@@ -21,7 +21,7 @@ export function workText(work: readonly JobReport[]): string {
       const own = work.filter(({ where, state }) => where === place && state === "finished");
       const total = own.reduce((sum, { ms = 0 }) => sum + ms, 0);
       const longest = Math.max(...own.map(({ waitedMs = 0 }) => waitedMs));
-      return [place, String(own.length), formatDuration(total), formatDuration(longest)];
+      return [plainText(place), String(own.length), formatDuration(total), formatDuration(longest)];
     }),
   );
   return `${before}${table}`;

@@ -121,6 +121,24 @@ test("chooses the random changes of images under whose statistics training image
   }
 });
 
+test("chooses without labels what keeps the outputs of the network as it came", async () => {
+  const labelled = bright();
+  const { targets: _, ...train } = labelled.train;
+  const data = { ...labelled, train, test: train };
+  // The statistics that it comes with are those of unchanged images, or of changed ones.
+  for (const [augmentation, word] of [
+    [{}, "unchanged"],
+    [{ cropPadding: 1, flip: true, border: [0] }, "cropped"],
+  ] as const) {
+    const network = normed();
+    await reestimateBatchNorm(network, train, createRunContext({ seed: 3 }), { augmentation });
+    const events: RunEvent[] = [];
+    await remeasuring({ network, data, settings: { when: "before" }, session: sessionOf(events) }).before();
+    const note = events.find((event) => event.type === "note" && event.code === "batch-norm");
+    expect(note).toMatchObject({ message: expect.stringContaining(word) });
+  }
+});
+
 test("measures weights once only, with the same images, and again whatever changed in them", async () => {
   const data = bright();
   let reads = 0;

@@ -1,6 +1,6 @@
 /** Batch-normalisation statistics measured anew on the training split, with the random changes of images that training used. */
 import { createHash } from "node:crypto";
-import { type Dataset, type RunContext, sampleIndices, subset } from "@secateur/core";
+import { chooseTask, type Dataset, type RunContext, sampleIndices, subset, teacherDataset } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { type Augmentation, type Network, reestimateBatchNorm } from "@secateur/nn";
 import { flagWithoutEffect } from "../../errors.ts";
@@ -197,11 +197,17 @@ async function chooseChanges(spec: {
   const before = copiedStatistics(network);
   const context = session.context();
   const count = Math.min(imagesToJudge, train.size);
-  const judged = subset(train, sampleIndices(train.size, count, context.rng.fork("image changes")));
+  const chosen = subset(train, sampleIndices(train.size, count, context.rng.fork("image changes")));
+  const task = chooseTask({ model: network, data: chosen });
+  // Without targets: what the network computes with the statistics it came with.
+  const judged =
+    task.targetsFrom === "teacher"
+      ? (await teacherDataset({ model: network, data: chosen, task }, context)).data
+      : chosen;
   const losses: number[] = [];
   for (const augmentation of [{}, usual]) {
     await measure(context, augmentation);
-    losses.push((await network.evaluate(judged, context)).loss);
+    losses.push((await network.evaluate(judged, context, { task })).loss);
   }
   writeTensors(network, before);
   const [plain = 0, changed = 0] = losses;

@@ -1,14 +1,13 @@
-/** Evaluation of models whose operators are not all known here, by onnxruntime where the user has installed it. */
+/** Models whose operators are not all known here, run by onnxruntime where the user has installed it. */
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import {
   type Batch,
   chooseTask,
-  type Dataset,
-  type Evaluation,
   evaluateBatches,
-  type RunContext,
+  type FloatTensors,
+  type Model,
   type RunEvent,
   readsValues,
   type Task,
@@ -23,18 +22,25 @@ import {
   withExamplesAt,
   withExamplesFirst,
 } from "@secateur/graph";
+import { plainText } from "@secateur/report/text";
+import { notRunOutside } from "../../errors.ts";
 import { scoresOf } from "./ending-scores.ts";
+import { outerLayerInputs } from "./onnxruntime-inputs.ts";
 
 /** The part of onnxruntime's interface that is used; both packages have it. */
 interface Onnxruntime {
   readonly InferenceSession: {
     create(bytes: Uint8Array): Promise<{
-      run(
-        feeds: Record<string, unknown>,
-      ): Promise<Record<string, { dims: readonly number[]; data: ArrayLike<number> }>>;
+      run(feeds: Record<string, unknown>): Promise<Record<string, OuterTensor>>;
     }>;
   };
   readonly Tensor: new (type: string, data: unknown, dims: readonly number[]) => unknown;
+}
+
+/** A value that it computes. */
+export interface OuterTensor {
+  readonly dims: readonly number[];
+  readonly data: ArrayLike<number>;
 }
 
 /** Packages that are tried, in order. */
@@ -43,50 +49,85 @@ const packages = ["onnxruntime-node", "onnxruntime-web"];
 /** Examples at a time. */
 const batchSize = 32;
 
-/**
- * A model's `evaluate` that hands the file, with its weights as they are, to onnxruntime.
- *
- * @returns a function that throws ERR_OPERATOR, naming the operators and what to install, where neither package is found
- */
-export function onnxruntimeEvaluation(spec: {
+/** A model that another runtime runs. */
+export interface OuterModel {
+  /** The file with the weights as they are. */
   encode(): Uint8Array;
-  graph: GraphModel;
-  /** Inputs that are constants. */
-  fixed: { readonly graph: Pick<GraphSpec, "name" | "inputs">; readonly fixed: FixedInputs };
-  cwd: string;
-  onEvent: (event: RunEvent) => void;
-}): (data: Dataset, ctx: RunContext, options?: { readonly task?: Task }) => Promise<Evaluation> {
-  const { encode, graph, fixed, cwd, onEvent } = spec;
-  return async (data, ctx, options = {}) => {
-    const runtime = await load(cwd);
-    if (!runtime) assertKnownOperators(graph, "evaluating it");
-    const { ort, name } = runtime!;
-    const message = `${graph.name} has operators that are not known here, and is evaluated by ${name}`;
-    onEvent({ type: "note", level: "info", code: "onnxruntime", message });
-    const session = await ort.InferenceSession.create(encode());
-    const task = options.task ?? chooseTask({ model: graph, data });
-    return await evaluateBatches(
-      {
-        ...{ model: graph.name, data, task, batchSize },
-        async outputsOf(batch) {
-          const results = await session.run({
-            ...feedsOf(ort, graph, batch),
-            ...constantsOf(ort, { ...fixed, axes: graph.exampleAxes }, batch),
-          });
-          return Object.fromEntries(
-            graph.outputs.map(({ name: output }) => {
-              const { dims, data: numbers } = results[output]!;
-              const axis = graph.exampleAxes.get(output) ?? 0;
-              const own = { shape: dims, data: Float32Array.from(numbers, Number) };
-              const { shape, data: turned } = withExamplesFirst(own, axis);
-              const ending = readsValues(task, output) ? undefined : graph.endings.get(output);
-              return [output, { shape, data: scoresOf(turned, ending) }];
-            }),
-          );
-        },
-      },
-      ctx,
+  readonly graph: GraphModel;
+  readonly opsets: Readonly<Record<string, number>>;
+  /** Its graph, and its inputs that are constants. */
+  readonly fixed: { readonly graph: GraphSpec; readonly fixed: FixedInputs };
+  readonly cwd: string;
+  readonly onEvent: (event: RunEvent) => void;
+}
+
+/** Computes values of a file, by name, for a batch. */
+export type OuterRun = (batch: Batch) => Promise<Readonly<Record<string, OuterTensor>>>;
+
+/**
+ * What a model with operators that are not known here can do, by the onnxruntime that is installed: outputs and losses, and what its layers see.
+ *
+ * @returns `evaluate` alone where none is installed, which throws ERR_OPERATOR naming the operators and what to install
+ */
+export async function outerCapabilities(
+  outer: OuterModel,
+): Promise<Pick<Model, "layerInputs" | "run"> & Required<Pick<Model, "evaluate">>> {
+  const { encode, graph, cwd, onEvent } = outer;
+  const runtime = await load(cwd);
+  if (!runtime) return { evaluate: async () => assertKnownOperators(graph, "evaluating it") as never };
+  let isSaid = false;
+  const open = async (bytes: Uint8Array): Promise<OuterRun> => {
+    const message = `${graph.name} has operators that are not known here, and is run by ${runtime.name}`;
+    if (!isSaid) onEvent({ type: "note", level: "info", code: "onnxruntime", message });
+    isSaid = true;
+    return await openOuter(runtime, outer, bytes);
+  };
+  const outputsBy = async (run: OuterRun, batch: Batch, task: Task | undefined): Promise<FloatTensors> => {
+    const results = await run(batch);
+    return Object.fromEntries(
+      graph.outputs.map(({ name }) => {
+        const { dims, data } = results[name]!;
+        const own = { shape: dims, data: Float32Array.from(data, Number) };
+        const { shape, data: turned } = withExamplesFirst(own, graph.exampleAxes.get(name) ?? 0);
+        const ending = readsValues(task, name) ? undefined : graph.endings.get(name);
+        return [name, { shape, data: scoresOf(turned, ending) }];
+      }),
     );
+  };
+  return {
+    run: async (batch, _ctx, { task } = {}) => await outputsBy(await open(encode()), batch, task),
+    layerInputs: (request, ctx) => outerLayerInputs(outer, open, { request, ctx }),
+    async evaluate(data, ctx, options = {}) {
+      const run = await open(encode());
+      const task = options.task ?? chooseTask({ model: graph, data });
+      const outputsOf = (batch: Batch): Promise<FloatTensors> => outputsBy(run, batch, task);
+      return await evaluateBatches({ model: graph.name, data, task, batchSize, outputsOf }, ctx);
+    },
+  };
+}
+
+/** @throws ERR_OPERATOR with the runtime's own words where it does not run the file */
+async function openOuter(
+  { ort, name }: { ort: Onnxruntime; name: string },
+  { graph, fixed }: OuterModel,
+  bytes: Uint8Array,
+): Promise<OuterRun> {
+  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (cause) {
+      const said = plainText((cause instanceof Error ? cause.message : String(cause)).slice(0, 300));
+      const operators = [...graph.unknownOperators.keys()];
+      throw notRunOutside({ where: graph.name, runtime: name, operators, said, cause });
+    }
+  };
+  const session = await guarded(() => ort.InferenceSession.create(bytes));
+  return async (batch) => {
+    const feeds = {
+      ...feedsOf(ort, graph, batch),
+      ...constantsOf(ort, { ...fixed, axes: graph.exampleAxes }, batch),
+    };
+    return await guarded(() => session.run(feeds));
   };
 }
 
@@ -121,7 +162,7 @@ function feedsOf(ort: Onnxruntime, graph: GraphModel, { inputs }: Batch): Record
 /** What the inputs are that are no part of the data. */
 function constantsOf(
   ort: Onnxruntime,
-  spec: Parameters<typeof onnxruntimeEvaluation>[0]["fixed"] & { readonly axes: GraphModel["exampleAxes"] },
+  spec: OuterModel["fixed"] & { readonly axes: GraphModel["exampleAxes"] },
   { inputs }: Batch,
 ): Record<string, unknown> {
   const { graph, fixed, axes } = spec;

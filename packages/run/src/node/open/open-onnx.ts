@@ -19,7 +19,7 @@ import { flagWithoutEffect, tooLargeFor } from "../../errors.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
 import { openLargeOnnx } from "../large/large-onnx.ts";
 import { assertInputs, type InputTexts, readInputChoices, withToldShapes } from "./input-choices.ts";
-import { onnxruntimeEvaluation } from "./onnxruntime.ts";
+import { outerCapabilities } from "./onnxruntime.ts";
 
 /** What recipes and reports call a network that an ONNX file describes. */
 export const onnxArchitecture = "onnx";
@@ -72,11 +72,10 @@ export async function openOnnx(spec: {
     onEvent({ type: "note", level: "info", code: "examples-axis", message });
   }
   const unknown = graph.unknownOperators.size > 0;
-  const evaluate = unknown
-    ? onnxruntimeEvaluation({ encode, graph, fixed: { graph: told, fixed }, cwd, onEvent })
-    : graph.evaluate!;
+  const outer = { encode, graph, opsets: file.opsets, fixed: { graph: told, fixed }, cwd, onEvent };
+  const capabilities = unknown ? await outerCapabilities(outer) : { evaluate: graph.evaluate! };
   return {
-    model: { ...graph, evaluate },
+    model: { ...graph, ...capabilities },
     file,
     sha256: createHash("sha256").update(bytes).digest("hex"),
     encode,

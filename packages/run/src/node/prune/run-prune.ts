@@ -1,5 +1,6 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
+import { assertKnownOperators } from "@secateur/graph";
 import { assertBlocks } from "@secateur/solvers-layerwise";
 import { flagWithoutEffect, keepsAll, overflowed } from "../../errors.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
@@ -55,6 +56,9 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
     untie: settings.retrain !== undefined || settings.layers !== undefined,
   });
   noteArchitecture(whole, session);
+  if (whole.onnx && !settings.layers && settings.solver.needs.curvature !== undefined) {
+    assertKnownOperators(whole.onnx.model, `pruning it by ${settings.found.entry.name}`);
+  }
   if (settings.cut !== undefined && whole.tfjs) {
     throw flagWithoutEffect({
       flag: "--cut",

@@ -22,7 +22,7 @@ import { storeInputs } from "../jobs/input-files.ts";
 import { jobPackages } from "../jobs/job-packages.ts";
 import { runOfJob } from "../jobs/prune-kind.ts";
 import { type JobReport, type RunningJobs, startJobs } from "../jobs/run-jobs.ts";
-import { openWorkPlace, type WorkFlags } from "../jobs/work-place.ts";
+import { openWorkPlace, refuseContradictions, type WorkFlags } from "../jobs/work-place.ts";
 import { asksForMatching } from "../open/any-model-settings.ts";
 import { openAnyModel } from "../open/open-any-model.ts";
 import { versions } from "../versions.ts";
@@ -81,6 +81,7 @@ export interface SweepPart {
  */
 export async function runSweep(spec: Sweep): Promise<FinishedSweep | SweepPart> {
   const { path, data, cwd, curvatureOptions, goal, seeds } = spec;
+  refuseContradictions(spec.work);
   const session = { ...spec.session, seed: seeds[0]! };
   const { onEvent } = session;
   const found = spec.solvers.map((one) => one.found);
