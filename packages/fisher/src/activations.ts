@@ -84,7 +84,7 @@ function curvatureOf(
   for (let j = 0; j < cols; j++) H.data[j * (cols + 1)]! += added;
   const name = names.join(", ");
   if (count < all) {
-    const message = `${name}: ${count} of its ${all} windows, spread over all examples, stand for all: rowsPerInput of activations(), which is code, says how many`;
+    const message = `${name}: ${count} of its ${all} windows, spread over all examples, stand for all`;
     ctx.report({ type: "note", level: "info", code: "inputs-sampled", message });
   }
   if (count < cols) {
@@ -93,7 +93,7 @@ function curvatureOf(
     ctx.report({ type: "note", level: "warn", code: "calibration-rank", message });
   }
   if (asked === undefined && damping > 0) {
-    const message = `${name}: ${count} rows of inputs for ${cols} weights a row are few; ${damping} of its mean is added to H's diagonal (--layer-damping, or activations({ damping }), says otherwise)`;
+    const message = `${name}: ${count} rows of inputs for ${cols} weights a row are few; ${damping} of its mean is added to H's diagonal (--layer-damping says otherwise)`;
     ctx.report({ type: "note", level: "info", code: "calibration-damped", message });
   }
   if (dead > 0) {

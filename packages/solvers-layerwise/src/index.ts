@@ -17,4 +17,4 @@ export { type LayerLoopOptions, layerLoop } from "./network/layer-loop.ts";
 export { type BiasMatcher, type BiasRequest, biasMatcher } from "./network/match-biases.ts";
 export type { FittedOffsets } from "./network/offsets.ts";
 export { type PruneLayersRequest, type PruneLayersResult, pruneLayers } from "./network/prune-layers.ts";
-export type { BlockRefitOptions } from "./network/refit-blocks.ts";
+export { assertBlocks, type BlockRefitOptions } from "./network/refit-blocks.ts";

@@ -31,6 +31,11 @@ test("a task of unknown length counts rounds and shows its values", () => {
   });
 });
 
+test("which of how many layers is busy is said in words", () => {
+  const follow = followProgress(() => 0);
+  expect(follow(progress("solve", 1.5, 3, { layer: 2, layers: 3 }))?.text).toBe("solving, layer 2 of 3");
+});
+
 test("with several stages the stages fill the bar, and tell the time left", () => {
   let now = 0;
   const follow = followProgress(() => now);

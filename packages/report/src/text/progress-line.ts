@@ -82,6 +82,8 @@ function describeTask({ task, done, total, values }: Extract<RunEvent, { type: "
   const round = total === undefined && done > 0 ? [`round ${done}`] : [];
   // Keys of events are for programs: "imagesPerSecond" reads "images per second".
   const wordsOf = (key: string): string => key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-  const numbers = Object.entries(values).map(([name, value]) => `${wordsOf(name)} ${formatNumber(value)}`);
-  return [taskNames[task] ?? task, ...round, ...numbers];
+  const { layer, layers, ...others } = values;
+  const place = layer === undefined || layers === undefined ? [] : [`layer ${layer} of ${layers}`];
+  const numbers = Object.entries(others).map(([name, value]) => `${wordsOf(name)} ${formatNumber(value)}`);
+  return [taskNames[task] ?? task, ...round, ...place, ...numbers];
 }

@@ -26,11 +26,11 @@ import {
   shareLimits,
 } from "../allocation/share-budget.ts";
 import { surveyLayers } from "../allocation/survey-layers.ts";
-import { limitNotShared, noBlocks, nothingHeldOut, nothingToPrune, nothingToShare } from "../errors.ts";
+import { limitNotShared, nothingHeldOut, nothingToPrune, nothingToShare } from "../errors.ts";
 import { checkOffsets, createOffsets, type FittedOffsets } from "./offsets.ts";
 import { readAll, writeAll } from "./parameters.ts";
 import { pruneOnce, type SampledRequest } from "./prune-once.ts";
-import { type BlockRefitOptions, checkBlockRefit, refitBlocks } from "./refit-blocks.ts";
+import { assertBlocks, type BlockRefitOptions, checkBlockRefit, refitBlocks } from "./refit-blocks.ts";
 
 /** What to prune and how; of what core's loops are asked, the order of inputs and the parameters have defaults: sequential, all prunable ones. */
 export interface PruneLayersRequest
@@ -86,7 +86,7 @@ export async function pruneLayers(request: PruneLayersRequest, ctx: RunContext):
   const match = request.match ?? (request.recalibrate && offsets === "none" ? "own" : "dense");
   const fitted = createOffsets({ model, dense: request.dense, offsets }, ctx);
   const sampled: SampledRequest = { ...others, match, params, examples, fitted };
-  if (blocks && !model.blocks) throw noBlocks(model.name);
+  if (blocks) assertBlocks(model);
   checkOffsets(offsets);
   if (blocks) checkBlockRefit(blocks);
   if (request.evolution) checkEvolution(request.evolution);

@@ -54,6 +54,11 @@ export function checkBlockRefit(options: BlockRefitOptions): void {
   checkNumber("the re-fit of blocks", "batchSize", batchSize, { least: 1, whole: true });
 }
 
+/** @throws ERR_INCOMPATIBLE for a model that cannot be cut into blocks */
+export function assertBlocks({ name, blocks }: Pick<Model, "name" | "blocks">): void {
+  if (!blocks) throw noBlocks(name);
+}
+
 /** The length of steps after an undone epoch, as a share of those before. */
 const shorter = 0.25;
 
@@ -79,8 +84,8 @@ export async function refitBlocks(
   ctx: RunContext,
 ): Promise<readonly RefittedBlock[]> {
   const { model, data, params, examples } = spec;
-  if (!model.blocks) throw noBlocks(model.name);
-  const blocks = await model.blocks({ params, data });
+  assertBlocks(model);
+  const blocks = await model.blocks!({ params, data });
   const denseBlocks = await denseBlocksOf(spec, blocks);
   // The order of the examples decides which are held out.
   const order = Uint32Array.from(

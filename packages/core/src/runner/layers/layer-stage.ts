@@ -150,7 +150,7 @@ export async function runLayerStage(
     ...{ ...endOf(done.layers), taken: "step", notes, examples: done.examples },
     ...{ gradientMs: ctx.now() - started - solveMs, solveMs },
     stats: {
-      ...{ relativeError, layers: done.layers.length },
+      ...{ relativeError, layers: new Set(done.layers.map(({ name }) => name)).size },
       ...heldOutStats(done.heldOutError),
       ...blockStats(done.blocks),
     },

@@ -1,6 +1,7 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
 import { assertKnownOperators } from "@secateur/graph";
+import { assertBlocks } from "@secateur/solvers-layerwise";
 import { flagWithoutEffect, keepsAll, overflowed } from "../../errors.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import type { Session } from "../../session.ts";
@@ -64,6 +65,8 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
       reason: `${whole.path} is a TensorFlow.js model: prune it without, then cut the result with secateur cut`,
     });
   }
+  // Before data are read and the dense network is measured.
+  if (settings.layers?.refitBlocks) assertBlocks(whole.network);
   const { kept: preprocess } = await settlePreprocessing({
     ...{ asked: { ...settings.preprocess, normalize: settings.normalize }, stated: whole.stated },
     ...{ data: settings.data, cwd },
