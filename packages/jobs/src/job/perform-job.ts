@@ -36,12 +36,15 @@ export async function findRecord(store: Store, id: Hash): Promise<JobRecord | un
   }
 }
 
+/** Of bytes that are not there, or not what they were. */
+const lost: ReadonlySet<string> = new Set(["ERR_BLOB_MISSING", "ERR_BLOB_DAMAGED"]);
+
 /** The result of a finished job. A damaged one counts as not finished from then on. @throws ERR_BLOB_MISSING, ERR_BLOB_DAMAGED */
 export async function readResult(store: Store, id: Hash, record: JobRecord): Promise<Json> {
   try {
     return decodeJson(await store.get(record.result));
   } catch (error) {
-    if (isPruneError(error) && error.code.startsWith("ERR_BLOB")) await store.remove(recordName(id));
+    if (isPruneError(error) && lost.has(error.code)) await store.remove(recordName(id));
     throw error;
   }
 }

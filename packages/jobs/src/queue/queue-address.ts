@@ -39,11 +39,9 @@ const backends: Readonly<Record<string, QueueAddress["backend"]>> = {
 export function parseQueueAddress(text: string): QueueAddress {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const backend = url && backends[url.protocol];
-  // Of a text that cannot be read nobody knows where its password is.
+  // Of a text that is not an address nobody knows where its password is, so only how it begins is shown.
   const refuse = (): never => {
-    throw badAddress(
-      url && backend && url.hostname !== "" ? shownAddress(url) : `${/^[a-z]{1,10}:/.exec(text)?.[0] ?? ""}...`,
-    );
+    throw badAddress(`${/^[a-z]{1,10}:/.exec(text)?.[0] ?? ""}...`);
   };
   if (!url || !backend || url.hostname === "") return refuse();
   const name = url.searchParams.get("name") ?? "secateur";
