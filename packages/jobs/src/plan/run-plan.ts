@@ -110,7 +110,8 @@ async function runOne(spec: PlanSpec, { job, before, records }: Turn): Promise<J
     return { state: "finished", job, record, waitedMs };
   } catch (error) {
     if (!isPruneError(error)) throw error;
-    if (error.code === "ERR_ABORTED") return { state: "cancelled", job, error };
+    // What a job itself says of being interrupted does not know that finished ones are kept.
+    if (error.code === "ERR_ABORTED") return { state: "cancelled", job, error: signal.aborted ? cancelled() : error };
     onEvent({ type: "failed", job, error });
     return { state: "failed", job, error };
   }
