@@ -114,7 +114,9 @@ export function badPlan(job: string, missing: string): PruneError {
 
 /** The work was called off. */
 export function cancelled(): PruneError {
-  return new PruneError("ERR_ABORTED", "called off; finished work is kept, and the same command goes on from it", { fault: "runtime" });
+  return new PruneError("ERR_ABORTED", "called off; finished work is kept, and the same command goes on from it", {
+    fault: "runtime",
+  });
 }
 
 /** A job whose like gave other bytes before. */
