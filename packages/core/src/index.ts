@@ -7,6 +7,7 @@ export { type BoundBudget, bindBudget } from "./budget/bound-budget.ts";
 export type {
   Budget,
   CostModel,
+  CostProduct,
   CostWay,
   Limit,
   LimitKind,

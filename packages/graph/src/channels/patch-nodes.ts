@@ -77,9 +77,17 @@ function createPatcher({ graph, freshName }: Patching): Patcher {
     inputs[input] = name;
     nodes.set(node, { ...now(node), inputs });
   };
+  /** The node that puts a list of extents together; exporters write -1 for extents to keep and replace it behind: Where(list = -1, ones, list). */
+  const joinOf = (name: string): NodeSpec | undefined => {
+    const maker = makers.get(name);
+    if (maker?.op === "Where") return joinOf(maker.inputs[2]!);
+    return maker?.op === "Reshape" || maker?.op === "Identity" || maker?.op === "Cast"
+      ? joinOf(maker.inputs[0]!)
+      : maker;
+  };
   /** A list put together from pieces: those that are constants are written anew, the others follow from what they are computed from. */
   const pieces = (node: NodeSpec, input: number, change: (numbers: readonly number[]) => readonly number[]): void => {
-    const maker = makers.get(node.inputs[input]!);
+    const maker = joinOf(node.inputs[input]!);
     const parts = maker?.op === "Concat" ? maker.inputs.map((name) => constantOf(name)) : [];
     unsure.push(node);
     if (!maker || parts.length === 0) return;

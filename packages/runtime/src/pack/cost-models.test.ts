@@ -1,7 +1,7 @@
 import { bindBudget, layoutParams, referenceKernels } from "@secateur/core";
 import { createNetwork, mlp, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
-import { costModels } from "./cost-models.ts";
+import { costModels, denseCosts } from "./cost-models.ts";
 import { defaultCosts, kernelTimes } from "./costs.ts";
 import { type LayeredNetwork, lowerNetwork } from "./lower-network.ts";
 import type { PackGraph } from "./pack-graph.ts";
@@ -56,6 +56,27 @@ test("a budget's bytes and milliseconds are those that packing the pruned networ
       expect(bytes!.reached * streamBytes(dense.bytes)).toBeCloseTo(streamBytes(pruned.bytes), 6);
       const ms = (layers: typeof pruned.layers): number => layers.reduce((sum, layer) => sum + layer.expectedMs, 0);
       expect(milliseconds!.reached * ms(dense.layers)).toBeCloseTo(ms(pruned.layers), 9);
+    }
+  }
+});
+
+test("what dense kernels cost a weight and an output adds up to their ways", () => {
+  for (const spec of [mlp({ sizes: [40, 48, 3] }), convolutional]) {
+    const network = createNetwork(spec, { seed: 1 });
+    const tensors = network.tensors().map(({ name, shape, data }) => {
+      return [name, { dims: shape, data: Float32Array.from(data) }] as const;
+    });
+    const graph = lowerNetwork(network.spec as LayeredNetwork, new Map(tensors));
+    const [models, dense] = [costModels(graph), denseCosts(graph)];
+    for (const kind of ["bytes", "milliseconds"] as const) {
+      const ways = Object.values(models[kind].params).map(([way]) => way!.fixed);
+      const summed = Object.entries(dense[kind].params).map(([name, { weight, output }]) => {
+        const { shape } = network.tensors().find((tensor) => tensor.name === name)!;
+        return weight * shape.reduce((size, extent) => size * extent, 1) + output * shape[0]!;
+      });
+      const total = (parts: readonly number[], other: number): number => parts.reduce((sum, part) => sum + part, other);
+      // Sums in another order.
+      expect(total(summed, dense[kind].other)).toBeCloseTo(total(ways, models[kind].other), 9);
     }
   }
 });
