@@ -36,12 +36,14 @@ export interface Ascent {
 export interface RelaxationOptions {
   /** Default 20. */
   readonly maxIterations?: number;
-  /** Stop when a step gains less than this fraction of all that was gained; default 3e-4. */
+  /** Stop when a step gains less than this fraction of all that was gained; default `leastGain`. */
   readonly tolerance?: number;
 }
 
 /** Width of the smoothing, relative to the k-th largest V_j^2 of the dense optimum. */
-const smoothing = 0.1;
+export const smoothing = 0.1;
+/** A step that gains less than this fraction of all that was gained is the last. */
+export const leastGain = 3e-4;
 /** Steps remembered by L-BFGS. */
 const memory = 10;
 /** A line search ends when the slope has fallen to this fraction of its start. */
@@ -58,7 +60,7 @@ export async function solveRelaxation(
   spec: { space: RowSpace; k: number; preconditioner: Mat; from?: Ascent } & RelaxationOptions,
   ctx: RunContext,
 ): Promise<Relaxation> {
-  const { space, k, preconditioner, maxIterations = chitaDefaults.iterations, tolerance = 3e-4 } = spec;
+  const { space, k, preconditioner, maxIterations = chitaDefaults.iterations, tolerance = leastGain } = spec;
   const { rows, size, lambda, target, model, kernels } = space;
   let u = spec.from?.u ?? (await denseOptimum(space, preconditioner));
   const V = await candidateWeights(space, u);
@@ -100,7 +102,7 @@ export async function solveRelaxation(
     const linear = -kernels.dot(u, direction) - kernels.dot(target, direction);
     const bend = kernels.dot(direction, direction);
     const moved = zeros(size, model.dtype);
-    const step = lineSearch(initialSlope, (t) => {
+    const step = await lineSearch(initialSlope, (t) => {
       for (let j = 0; j < size; j++) moved[j] = V[j]! + t * dV[j]!;
       choose(moved);
       let sum = 0;
@@ -112,7 +114,7 @@ export async function solveRelaxation(
     kernels.axpy(step, dV, V);
     const nextValue = quadratic(next) - 0.5 * lambda * choose(V);
     const nextSlope = await slopeOf(V, next);
-    remember(pairs, next, u, g, nextSlope, kernels);
+    remember(pairs, { from: { u, slope: g }, to: { u: next, slope: nextSlope }, kernels });
     [u, g] = [next, nextSlope];
     lowerBound = Math.max(lowerBound, boundAt(space, { V, u, k }));
     iterations++;
@@ -156,22 +158,24 @@ function sumOfLargest(V: Vec, k: number, kernels: Kernels): number {
   return sum;
 }
 
-interface Pair {
+/** Where an ascent stands. */
+interface Ascent {
+  readonly u: Float64Array;
+  /** Of phi at u. */
+  readonly slope: Float64Array;
+}
+
+/** A step and what it changed. */
+export interface Pair {
   readonly step: Float64Array;
   readonly change: Float64Array;
   readonly rho: number;
 }
 
-function remember(
-  pairs: Pair[],
-  next: Float64Array,
-  u: Float64Array,
-  g: Float64Array,
-  nextSlope: Float64Array,
-  kernels: Kernels,
-): void {
-  const step = next.map((value, i) => value - u[i]!);
-  const change = g.map((value, i) => value - nextSlope[i]!);
+/** Keeps what the step from u to `next` did to the slope, which falls; the oldest of many is forgotten. */
+export function remember(pairs: Pair[], { from, to, kernels }: { from: Ascent; to: Ascent; kernels: Kernels }): void {
+  const step = to.u.map((value, i) => value - from.u[i]!);
+  const change = from.slope.map((value, i) => value - to.slope[i]!);
   const curvature = kernels.dot(step, change);
   if (!(curvature > 0)) return;
   pairs.push({ step, change, rho: 1 / curvature });
@@ -179,7 +183,7 @@ function remember(
 }
 
 /** L-BFGS two-loop recursion (Nocedal 1980) with the preconditioner as initial inverse Hessian. */
-function ascentDirection(
+export function ascentDirection(
   g: Float64Array,
   pairs: readonly Pair[],
   precondition: (x: Float64Array) => void,
@@ -207,13 +211,16 @@ function add(y: Float64Array, alpha: number, x: Float64Array): void {
 }
 
 /** A step at which the slope has almost vanished: expansion, then the secant rule kept inside its bracket. */
-function lineSearch(initialSlope: number, slopeAt: (t: number) => number): number {
+export async function lineSearch(
+  initialSlope: number,
+  slopeAt: (t: number) => number | Promise<number>,
+): Promise<number> {
   let [low, lowSlope] = [0, initialSlope];
   let high: number | undefined;
   let highSlope = 0;
   let t = 1;
   for (let trial = 0; trial < 10; trial++) {
-    const slope = slopeAt(t);
+    const slope = await slopeAt(t);
     if (Math.abs(slope) <= slopeTolerance * initialSlope) break;
     if (slope > 0) [low, lowSlope] = [t, slope];
     else [high, highSlope] = [t, slope];
