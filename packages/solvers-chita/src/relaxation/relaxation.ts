@@ -21,11 +21,11 @@ export interface Relaxation {
   readonly lowerBound: number;
   readonly iterations: number;
   /** Where to go on from, over other columns. */
-  readonly end: Ascent;
+  readonly end: DualPoint;
 }
 
 /** A point of the dual and where its ascent began. */
-export interface Ascent {
+export interface DualPoint {
   /** u [n] */
   readonly u: Float64Array;
   /** The smoothed phi that gains are measured from; absent: phi at u. */
@@ -57,7 +57,7 @@ const slopeTolerance = 0.1;
  * @param spec.k - 1 <= k < p
  */
 export async function solveRelaxation(
-  spec: { space: RowSpace; k: number; preconditioner: Mat; from?: Ascent } & RelaxationOptions,
+  spec: { space: RowSpace; k: number; preconditioner: Mat; from?: DualPoint } & RelaxationOptions,
   ctx: RunContext,
 ): Promise<Relaxation> {
   const { space, k, preconditioner, maxIterations = chitaDefaults.iterations, tolerance = leastGain } = spec;

@@ -9,7 +9,7 @@ import { isPruneError, matrix, type RunContext, type Vec, zeros } from "@secateu
 import { pick, type RefitOptions, withPrunedModel, withScratch } from "@secateur/core/linalg";
 import { union } from "../refit/project.ts";
 import { exchange } from "./exchange.ts";
-import { type Ascent, boundAt, denseOptimum, type Relaxation, solveRelaxation } from "./relaxation.ts";
+import { boundAt, type DualPoint, denseOptimum, type Relaxation, solveRelaxation } from "./relaxation.ts";
 import {
   type ColumnsGram,
   candidateWeights,
@@ -76,7 +76,7 @@ function searchIn(space: RowSpace, task: SearchTask, ctx: RunContext): Promise<F
     factorizeRows(space, preconditioner);
     // Without slope and offset the dense weights are the minimiser.
     const isAtRest = !model.gradient && !model.offset;
-    let from: Ascent = {
+    let from: DualPoint = {
       u: isAtRest ? new Float64Array(rows) : await denseOptimum(space, preconditioner, chosen.system),
     };
     let iterations = task.iterations;
