@@ -120,10 +120,10 @@ function cutOut(
 }
 
 /**
- * The channels of a graph of which every group can be cut: a group of each kind is cut on trial, and nodes that say extents in ways that cannot
- * be written anew keep theirs. O(a few traces).
+ * The channels of a graph, those that cannot be cut fixed: the first group of every kind is cut on trial, all at once, and nodes that say extents in ways
+ * that cannot be written anew keep theirs. Costs a few traces, and a copy of what is cut.
  *
- * @throws ERR_OPERATOR, ERR_GRAPH_NODE as traceChannels
+ * @throws ERR_OPERATOR, ERR_GRAPH_NODE as traceChannels, ERR_CUT where the trial is not what was foretold
  */
 export function cuttableChannels(spec: ChannelSpec): TracedGraph {
   const stays = new Set<string>();

@@ -4,7 +4,7 @@
  * costs each * prod (fixed + sum units * kept); one more unit costs its derivative there.
  */
 import type { Mask } from "../../problem/matrix.ts";
-import type { CostModel, CostProduct, CostWay } from "../budget.ts";
+import type { CostFactor, CostModel, CostProduct, CostWay } from "../budget.ts";
 import { countKept } from "../constraint.ts";
 import type { StackedPart, StackedUnits } from "../stack-units.ts";
 import { weightMask } from "../units.ts";
@@ -22,8 +22,11 @@ export function modelCost({ other, params, products }: CostModel, units: Stacked
   }, start);
 }
 
-/** Kept units by parameter. */
-type KeptUnits = (name: string) => number;
+/** Kept units by parameter; of a mask, which says whole numbers, extents are rounded up. */
+interface KeptUnits {
+  readonly of: (name: string) => number;
+  readonly isMask: boolean;
+}
 
 function keptUnits({ parts }: StackedUnits, mask: Mask): KeptUnits {
   const kept = new Map(
@@ -32,12 +35,12 @@ function keptUnits({ parts }: StackedUnits, mask: Mask): KeptUnits {
       countKept(mask.subarray(firstUnit, firstUnit + units.count)),
     ]),
   );
-  return (name) => kept.get(name) ?? 0;
+  return { of: (name) => kept.get(name) ?? 0, isMask: true };
 }
 
 function keptShare({ parts }: StackedUnits, share: number): KeptUnits {
   const counts = new Map(parts.map(({ param, units }) => [param.name, share * units.count]));
-  return (name) => counts.get(name) ?? 0;
+  return { of: (name) => counts.get(name) ?? 0, isMask: false };
 }
 
 function productsCost(products: readonly CostProduct[] = [], kept: KeptUnits): number {
@@ -46,11 +49,13 @@ function productsCost(products: readonly CostProduct[] = [], kept: KeptUnits): n
   }, 0);
 }
 
-function extentOf({ fixed, units }: CostProduct["factors"][number], kept: KeptUnits): number {
-  return Object.entries(units).reduce((sum, [name, extent]) => sum + extent * kept(name), fixed);
+function extentOf({ fixed, units, multiple = 1 }: CostFactor, kept: KeptUnits): number {
+  const extent = Object.entries(units).reduce((sum, [name, own]) => sum + own * kept.of(name), fixed);
+  // Means of places a group round, by less than this.
+  return kept.isMask && multiple > 1 ? Math.ceil(extent / multiple - 1e-9) * multiple : extent;
 }
 
-/** What one more unit of a parameter adds. */
+/** What one more unit of a parameter adds, on average where extents are rounded. */
 function unitInProducts(products: readonly CostProduct[] = [], name: string, kept: KeptUnits): number {
   let slope = 0;
   for (const { each, factors } of products) {
@@ -99,7 +104,7 @@ function expected({ fixed, each, outputs }: CostWay, { param, spec }: StackedPar
 export function leastCost({ other, params, products }: CostModel, { parts }: StackedUnits): number {
   return parts.reduce(
     (total, { param }) => total + Math.min(...params[param.name]!.map(({ fixed }) => fixed)),
-    other + productsCost(products, () => 0),
+    other + productsCost(products, { of: () => 0, isMask: true }),
   );
 }
 
