@@ -67,7 +67,7 @@ test("what is left of a network costs what the network of those widths costs, in
   const units = [{ match: "*", units: { kind: "rows" } }] as const;
   const costOf = (
     kind: "flops" | "bytes" | "milliseconds",
-    network: ReturnType<typeof costsOf>,
+    network: Pick<ReturnType<typeof costsOf>, "sets" | "costs">,
     mask: Mask,
   ): number => {
     const bound = bindBudget({ limits: [{ kind, amount: 1 }], units, costs: network.costs }, paramsOf(network.sets));
