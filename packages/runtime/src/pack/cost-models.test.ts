@@ -1,7 +1,7 @@
 import { bindBudget, layoutParams, referenceKernels } from "@secateur/core";
 import { createNetwork, mlp, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
-import { costModels, denseCosts } from "./cost-models.ts";
+import { costModels, type DenseCost, denseCosts } from "./cost-models.ts";
 import { defaultCosts, kernelTimes } from "./costs.ts";
 import { type LayeredNetwork, lowerNetwork } from "./lower-network.ts";
 import type { PackGraph } from "./pack-graph.ts";
@@ -72,7 +72,7 @@ test("what dense kernels cost a weight and an output is what a narrower network'
   const [wide, narrow] = [denseCosts(graphOf(shapes.wide)), costModels(graphOf(shapes.narrow))];
   for (const kind of ["bytes", "milliseconds"] as const) {
     const [outputs, inputs] = [shapes.narrow[1], shapes.narrow[0]];
-    const { weight, output, block } = Object.values(wide[kind].params)[0]!;
+    const [{ weight, output, block }] = Object.values(wide[kind].params)[0] as [DenseCost];
     expect(block).toBe(kind === "bytes" ? 1 : 16);
     const taken = Math.ceil(outputs / block) * block;
     const scales = kind === "bytes" ? 4 * outputs : 0; // costModels have scales among the others

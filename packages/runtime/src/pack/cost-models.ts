@@ -40,10 +40,13 @@ export function costModels(
   return { bytes: byteModel(graph, options.values ?? "int8"), milliseconds: timeModel(graph, options.costs) };
 }
 
-/** What a network costs without zeros, for those that lose channels: of each tensor so much a weight and so much an output, and what everything else does. */
+/**
+ * What a network costs without zeros, for those that lose channels: of each tensor so much a weight and so much an output, once for every
+ * operator that computes with it, and what everything else does.
+ */
 export interface DenseCosts {
   readonly other: number;
-  readonly params: Readonly<Record<string, DenseCost>>;
+  readonly params: Readonly<Record<string, readonly DenseCost[]>>;
 }
 
 /** weight * size + output * outputs, the outputs rounded up to a multiple of `block`. */
@@ -83,7 +86,7 @@ function denseBytes(graph: PackGraph, values: ValueType): DenseCosts {
   const params: Record<string, DenseCosts["params"][string]> = {};
   let other = 0;
   for (const { name, size, outputs, value, scale, isWeight } of storedTensors(graph, values)) {
-    if (isWeight) params[name] = { weight: value, output: scale, size, outputs, block: 1 };
+    if (isWeight) params[name] = [{ weight: value, output: scale, size, outputs, block: 1 }];
     else other += value * size;
   }
   return { other, params };
@@ -125,9 +128,8 @@ function timeModel(graph: PackGraph, costs: CostTable = defaultCosts): CostModel
 
 function denseTimes(graph: PackGraph, costs: CostTable = defaultCosts): DenseCosts {
   const { other, products } = timedProducts(graph, costs);
-  const params: Record<string, DenseCost> = {};
+  const params: Record<string, readonly DenseCost[]> = {};
   for (const { name, operator, dims, outDims } of products) {
-    const before = params[name] ?? { weight: 0, output: 0 };
     const wayOf = (shape: readonly number[]) => {
       return kernelWays(operator, shape, outDims, costs).find(({ kernel }) => kernel === "dense")!;
     };
@@ -136,11 +138,8 @@ function denseTimes(graph: PackGraph, costs: CostTable = defaultCosts): DenseCos
     const taken = Math.ceil(outputs / block) * block;
     // Without taps a kernel takes what it takes for every output.
     const bare = wayOf([outputs, 0]).fixed;
-    params[name] = {
-      weight: before.weight + (fixed - bare) / (taken * (size / outputs)),
-      output: before.output + bare / taken,
-      ...{ size, outputs, block },
-    };
+    const weight = (fixed - bare) / (taken * (size / outputs));
+    params[name] = [...(params[name] ?? []), { weight, output: bare / taken, size, outputs, block }];
   }
   return { other, params };
 }

@@ -107,7 +107,7 @@ describe("products of kept units", () => {
     expect(leastCost(chained, units)).toBe(1);
   });
 
-  test("of a mask are rounded up to what is computed at a time, and on average are not", () => {
+  test("of a mask are rounded up to what is computed at a time, and of a share in proportion", () => {
     const [, product] = chained.products!;
     const rounded: CostModel = {
       ...chained,
@@ -115,7 +115,12 @@ describe("products of kept units", () => {
     };
     // One row of b counts as 4, one column and one row of a, 1 + 2, as 4.
     expect(modelCost(rounded, units, Uint8Array.of(1, 0, 1, 0))).toBe(1 + 0.5 * 4 * 4);
-    expect(expectedCost(rounded, units, 0.5)).toBe(1 + 0.5 * 1 * 3);
+    // All are 2 rows of b, counted as 4, times 1 + 4 columns, counted as 8: half of them in proportion.
+    expect(modelCost(rounded, units, Uint8Array.of(1, 1, 1, 1))).toBe(1 + 0.5 * 4 * 8);
+    expect(expectedCost(rounded, units, 1)).toBe(1 + 0.5 * 4 * 8);
+    expect(expectedCost(rounded, units, 0.5)).toBeCloseTo(1 + 0.5 * (1 * (4 / 2)) * (3 * (8 / 5)), 12); // rounding
+    // So that whatever the whole mask breaks is reached by keeping less.
+    expect(shareAt(rounded, units, 16.9)).toBeLessThan(1);
   });
 
   test("are limited: operations too, and the mask of every order is as long as the limit allows", () => {

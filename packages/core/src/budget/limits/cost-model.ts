@@ -22,10 +22,13 @@ export function modelCost({ other, params, products }: CostModel, units: Stacked
   }, start);
 }
 
-/** Kept units by parameter; of a mask, which says whole numbers, extents are rounded up. */
+/** Units by parameter. */
+type Units = (name: string) => number;
+
+/** Kept units of a mask, which is counted in whole numbers; or those of a share of all. */
 interface KeptUnits {
-  readonly of: (name: string) => number;
-  readonly isMask: boolean;
+  readonly of: Units;
+  readonly all?: Units;
 }
 
 function keptUnits({ parts }: StackedUnits, mask: Mask): KeptUnits {
@@ -35,12 +38,13 @@ function keptUnits({ parts }: StackedUnits, mask: Mask): KeptUnits {
       countKept(mask.subarray(firstUnit, firstUnit + units.count)),
     ]),
   );
-  return { of: (name) => kept.get(name) ?? 0, isMask: true };
+  return { of: (name) => kept.get(name) ?? 0 };
 }
 
 function keptShare({ parts }: StackedUnits, share: number): KeptUnits {
-  const counts = new Map(parts.map(({ param, units }) => [param.name, share * units.count]));
-  return { of: (name) => counts.get(name) ?? 0, isMask: false };
+  const counts = new Map(parts.map(({ param, units }) => [param.name, units.count]));
+  const all = (name: string): number => counts.get(name) ?? 0;
+  return { of: (name) => share * all(name), all };
 }
 
 function productsCost(products: readonly CostProduct[] = [], kept: KeptUnits): number {
@@ -49,19 +53,36 @@ function productsCost(products: readonly CostProduct[] = [], kept: KeptUnits): n
   }, 0);
 }
 
-function extentOf({ fixed, units, multiple = 1 }: CostFactor, kept: KeptUnits): number {
-  const extent = Object.entries(units).reduce((sum, [name, own]) => sum + own * kept.of(name), fixed);
-  // Means of places a group round, by less than this.
-  return kept.isMask && multiple > 1 ? Math.ceil(extent / multiple - 1e-9) * multiple : extent;
+/** Rounded up for a mask; for a share in proportion, so that all units cost what the whole mask does. */
+function extentOf(factor: CostFactor, { of, all }: KeptUnits): number {
+  const extent = placesLeft(factor, of);
+  return all ? extent * roundingOf(factor, { of, all }) : roundedUp(factor, extent);
 }
 
-/** What one more unit of a parameter adds, on average where extents are rounded. */
+/** By how much rounding lengthens the whole extent. */
+function roundingOf(factor: CostFactor, { of, all = of }: KeptUnits): number {
+  const whole = placesLeft(factor, all);
+  return whole === 0 ? 1 : roundedUp(factor, whole) / whole;
+}
+
+function placesLeft({ fixed, units }: CostFactor, kept: Units): number {
+  return Object.entries(units).reduce((sum, [name, own]) => sum + own * kept(name), fixed);
+}
+
+function roundedUp({ multiple = 1 }: CostFactor, extent: number): number {
+  // Means of places a group round, by less than this.
+  return multiple === 1 ? extent : Math.ceil(extent / multiple - 1e-9) * multiple;
+}
+
+/** What one more unit of a parameter adds on average. */
 function unitInProducts(products: readonly CostProduct[] = [], name: string, kept: KeptUnits): number {
   let slope = 0;
   for (const { each, factors } of products) {
-    factors.forEach(({ units }, f) => {
-      const own = units[name] ?? 0;
-      if (own > 0) slope += factors.reduce((cost, factor, g) => cost * (g === f ? own : extentOf(factor, kept)), each);
+    factors.forEach((owner, f) => {
+      const own = owner.units[name] ?? 0;
+      if (own === 0) return;
+      const one = own * roundingOf(owner, kept);
+      slope += factors.reduce((cost, factor, g) => cost * (g === f ? one : extentOf(factor, kept)), each);
     });
   }
   return slope;
@@ -104,7 +125,7 @@ function expected({ fixed, each, outputs }: CostWay, { param, spec }: StackedPar
 export function leastCost({ other, params, products }: CostModel, { parts }: StackedUnits): number {
   return parts.reduce(
     (total, { param }) => total + Math.min(...params[param.name]!.map(({ fixed }) => fixed)),
-    other + productsCost(products, { of: () => 0, isMask: true }),
+    other + productsCost(products, { of: () => 0 }),
   );
 }
 

@@ -6,7 +6,7 @@
  * the whole network; values of weights have the type that they would have there.
  */
 import type { Budget, CostFactor, CostModel, CostProduct, ParamInfo } from "@secateur/core";
-import { type CostTable, type DenseCosts, denseCosts, type PackGraph } from "@secateur/runtime/pack";
+import { type CostTable, type DenseCost, type DenseCosts, denseCosts, type PackGraph } from "@secateur/runtime/pack";
 import type { ChannelExtents } from "./channel-sets.ts";
 
 /**
@@ -26,7 +26,7 @@ export function channelCosts(spec: {
     other: 0,
     params: Object.fromEntries(
       weights.map(({ name, flopsPerWeight, rows, cols }) => {
-        return [name, { weight: flopsPerWeight, output: 0, size: rows * cols, outputs: rows, block: 1 }];
+        return [name, [{ weight: flopsPerWeight, output: 0, size: rows * cols, outputs: rows, block: 1 }]];
       }),
     ),
   };
@@ -37,22 +37,29 @@ export function channelCosts(spec: {
 }
 
 function modelOf({ other, params }: DenseCosts, extents: ChannelExtents): CostModel {
-  const products = Object.entries(params).flatMap(([name, { weight, output, size, outputs, block }]) => {
-    const { axes = [], rowAxis = 0 } = extents.params.get(name) ?? {};
-    const row = axes[rowAxis];
-    const isCut = (axis: CostFactor | undefined): boolean => Object.keys(axis?.units ?? {}).length > 0;
-    const outer: CostFactor = { fixed: outputs, units: {}, ...(isCut(row) ? row : {}), multiple: block };
-    // An axis that loses nothing is a number; taps of a convolution are such axes.
-    const inner = axes.filter((axis) => axis !== row && isCut(axis));
-    const whole = inner.reduce((places, axis) => places * sizeOf(axis, extents.counts), sizeOf(outer, extents.counts));
-    const costs: readonly CostProduct[] = [
-      { each: (weight * size) / whole, factors: [outer, ...inner] },
-      { each: output, factors: [outer] },
-    ];
-    return costs.filter(({ each }) => each > 0);
+  const products = Object.entries(params).flatMap(([name, costs]) => {
+    return costs.flatMap((cost) => productsOf(cost, extents.params.get(name), extents.counts));
   });
   const free = [{ fixed: 0, each: 0, outputs: 1 }];
   return { other, params: Object.fromEntries([...extents.counts.keys()].map((name) => [name, free])), products };
+}
+
+/** The products that a tensor's cost is made of. An axis that loses nothing is a number; taps of a convolution are such axes. */
+function productsOf(
+  { weight, output, size, outputs, block }: DenseCost,
+  { axes, rowAxis }: { readonly axes: readonly CostFactor[]; readonly rowAxis: number } = { axes: [], rowAxis: 0 },
+  counts: ReadonlyMap<string, number>,
+): readonly CostProduct[] {
+  const isCut = (axis: CostFactor | undefined): boolean => Object.keys(axis?.units ?? {}).length > 0;
+  const row = axes[rowAxis];
+  const outer: CostFactor = { fixed: outputs, units: {}, ...(isCut(row) ? row : {}), multiple: block };
+  const inner = axes.filter((axis) => axis !== row && isCut(axis));
+  const whole = inner.reduce((places, axis) => places * sizeOf(axis, counts), sizeOf(outer, counts));
+  const products: readonly CostProduct[] = [
+    { each: (weight * size) / whole, factors: [outer, ...inner] },
+    { each: output, factors: [outer] },
+  ];
+  return products.filter(({ each }) => each > 0);
 }
 
 /** The extent of an axis while everything is there. */
