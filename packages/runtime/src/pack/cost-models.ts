@@ -40,10 +40,22 @@ export function costModels(
   return { bytes: byteModel(graph, options.values ?? "int8"), milliseconds: timeModel(graph, options.costs) };
 }
 
-/** What a network costs without zeros, for those that lose channels: of each tensor so much a weight and so much an output, and what everything else does. */
+/**
+ * What a network costs without zeros, for those that lose channels: of each tensor so much a weight and so much an output, once for every
+ * operator that computes with it, and what everything else does.
+ */
 export interface DenseCosts {
   readonly other: number;
-  readonly params: Readonly<Record<string, { readonly weight: number; readonly output: number }>>;
+  readonly params: Readonly<Record<string, readonly DenseCost[]>>;
+}
+
+/** weight * size + output * outputs, the outputs rounded up to a multiple of `block`. */
+export interface DenseCost {
+  readonly weight: number;
+  readonly output: number;
+  readonly size: number;
+  readonly outputs: number;
+  readonly block: number;
 }
 
 /** The costs of a graph by its dense kernels, by the names of its weights; options and errors as for `costModels`. */
@@ -73,8 +85,8 @@ function byteModel(graph: PackGraph, values: ValueType): CostModel {
 function denseBytes(graph: PackGraph, values: ValueType): DenseCosts {
   const params: Record<string, DenseCosts["params"][string]> = {};
   let other = 0;
-  for (const { name, size, value, scale, isWeight } of storedTensors(graph, values)) {
-    if (isWeight) params[name] = { weight: value, output: scale };
+  for (const { name, size, outputs, value, scale, isWeight } of storedTensors(graph, values)) {
+    if (isWeight) params[name] = [{ weight: value, output: scale, size, outputs, block: 1 }];
     else other += value * size;
   }
   return { other, params };
@@ -116,18 +128,18 @@ function timeModel(graph: PackGraph, costs: CostTable = defaultCosts): CostModel
 
 function denseTimes(graph: PackGraph, costs: CostTable = defaultCosts): DenseCosts {
   const { other, products } = timedProducts(graph, costs);
-  const params: Record<string, { weight: number; output: number }> = {};
+  const params: Record<string, readonly DenseCost[]> = {};
   for (const { name, operator, dims, outDims } of products) {
-    const before = params[name] ?? { weight: 0, output: 0 };
-    const time = (shape: readonly number[]): number => {
-      return kernelWays(operator, shape, outDims, costs).find(({ kernel }) => kernel === "dense")!.fixed;
+    const wayOf = (shape: readonly number[]) => {
+      return kernelWays(operator, shape, outDims, costs).find(({ kernel }) => kernel === "dense")!;
     };
+    const [outputs = 1, size] = [dims[0], productOf(dims)];
+    const { fixed, block } = wayOf(dims);
+    const taken = Math.ceil(outputs / block) * block;
     // Without taps a kernel takes what it takes for every output.
-    const outputs = time([dims[0]!, 0]);
-    params[name] = {
-      weight: before.weight + (time(dims) - outputs) / productOf(dims),
-      output: before.output + outputs / dims[0]!,
-    };
+    const bare = wayOf([outputs, 0]).fixed;
+    const weight = (fixed - bare) / (taken * (size / outputs));
+    params[name] = [...(params[name] ?? []), { weight, output: bare / taken, size, outputs, block }];
   }
   return { other, params };
 }
