@@ -55,7 +55,18 @@ export const gemm: OperatorKind = {
         return () => ofAll;
       };
       const matrix = { weights: weights!.data, outputs, taps: features, places };
-      lowerProduct({ call, from, output, matrix, isByBlocks: choice !== "sparse", isDense }, builder);
+      lowerProduct(
+        {
+          call,
+          from,
+          output,
+          matrix,
+          isByBlocks: choice !== "sparse",
+          isDense,
+          reach: (tileBytes) => features * tileBytes,
+        },
+        builder,
+      );
       return;
     }
     const { rows, kernel } = vectorKernels[choice];
