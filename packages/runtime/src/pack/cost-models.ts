@@ -3,12 +3,12 @@
  * bytes a layer, does not count), and milliseconds for one example on one thread. Data that core's budgets of bytes and
  * milliseconds are counted with.
  */
-import type { ValueType } from "../file/packed-model.ts";
 import { fold } from "../plan/fold.ts";
 import { productOf } from "../plan/value.ts";
 import { valueDims } from "../plan/value-dims.ts";
 import { type CostTable, defaultCosts, kernelWays } from "./costs.ts";
 import type { PackGraph } from "./pack-graph.ts";
+import { fileType, type PackedValues } from "./packed-values.ts";
 import { smallTensor, storedType } from "./quantize.ts";
 
 /** One way to store or run a tensor: a fixed cost, and one for every block of `outputs` x 1 weights of which any is kept. */
@@ -24,7 +24,7 @@ export interface CostModel {
   readonly params: Readonly<Record<string, readonly CostWay[]>>;
 }
 
-const valueBytes: Readonly<Record<ValueType, number>> = { f32: 4, f16: 2, int8: 1, int4: 0.5 };
+const valueBytes: Readonly<Record<PackedValues, number>> = { f32: 4, f16: 2, int8: 1, int6: 1, int5: 1, int4: 0.5 };
 
 /**
  * The costs of a graph, by the names of its weights.
@@ -35,13 +35,13 @@ const valueBytes: Readonly<Record<ValueType, number>> = { f32: 4, f16: 2, int8: 
  */
 export function costModels(
   graph: PackGraph,
-  options: { readonly values?: ValueType; readonly costs?: CostTable } = {},
+  options: { readonly values?: PackedValues; readonly costs?: CostTable } = {},
 ): { readonly bytes: CostModel; readonly milliseconds: CostModel } {
   return { bytes: byteModel(graph, options.values ?? "int8"), milliseconds: timeModel(graph, options.costs) };
 }
 
 /** A value a kept weight and a bit a weight, or a value a weight; biases as they are stored; whole numbers have a scale of f32 an output. */
-function byteModel(graph: PackGraph, values: ValueType): CostModel {
+function byteModel(graph: PackGraph, values: PackedValues): CostModel {
   const params: Record<string, readonly CostWay[]> = {};
   let other = 0;
   const small = smallTensor(graph.tensors.values());
@@ -53,7 +53,7 @@ function byteModel(graph: PackGraph, values: ValueType): CostModel {
       other += each * data.length;
       continue;
     }
-    if (type === "int8" || type === "int4") other += 4 * dims[0]!;
+    if (fileType(type).startsWith("int")) other += 4 * dims[0]!;
     params[tensor.source ?? name] = [
       { fixed: Math.ceil(each * data.length), each: 0, outputs: 1 },
       { fixed: Math.ceil(data.length / 8), each, outputs: 1 },

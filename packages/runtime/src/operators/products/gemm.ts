@@ -74,7 +74,7 @@ export const gemm: OperatorKind = {
     const residual = call.inputs[1] ? builder.flat(call.inputs[1]) : undefined;
     const to = flatRegion(outputs);
     output.flat = to;
-    const { constant, count } = vectorTaps(
+    const { constant, count, isWide } = vectorTaps(
       { weights: weights!.data, outputs, features, rows, isDense },
       builder.constant,
     );
@@ -102,6 +102,7 @@ export const gemm: OperatorKind = {
         outputs,
         perUnit,
         ...activation,
+        Number(isWide),
       ],
     });
   },
