@@ -1,21 +1,10 @@
 /** Sweeps give the same bytes in one process, in threads, in parts, and on a queue. */
-import { execFileSync, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { hasRedis, startRedis } from "./redis.test-support.ts";
 import { call, type SmallTask, smallTask } from "./testing.test-support.ts";
-
-const hasRedis = (() => {
-  try {
-    execFileSync("redis-server", ["--version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    process.stderr.write("queue tests skipped: install redis-server\n");
-    return false;
-  }
-})();
 
 function sweepOf({ model, data }: SmallTask, ...more: string[]): string[] {
   const solvers = ["--solvers", "magnitude,obd,woodfisher+obs", "--sparsities", "0.5,0.8"];
@@ -28,20 +17,6 @@ async function swept(task: SmallTask, name: string, ...more: string[]): Promise<
   expect(stderr).not.toContain("failed");
   expect(code).toBe(0);
   return await readFile(out, "utf8");
-}
-
-/** A server of the test's own. */
-async function startRedis(): Promise<string> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  const child = spawn("redis-server", ["--port", `${port}`, "--bind", "127.0.0.1", "--save", ""], { stdio: "pipe" });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  await new Promise<void>((resolve) =>
-    child.stdout.on("data", (text) => String(text).includes("Ready to accept") && resolve()),
-  );
-  return `redis://127.0.0.1:${port}`;
 }
 
 describe("a sweep", () => {

@@ -6,7 +6,9 @@
 export { type BoundBudget, bindBudget } from "./budget/bound-budget.ts";
 export type {
   Budget,
+  CostFactor,
   CostModel,
+  CostProduct,
   CostWay,
   Limit,
   LimitKind,

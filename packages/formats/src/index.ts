@@ -25,6 +25,8 @@ export { matchTensors, type TensorMatch } from "./names/match-tensors.ts";
 export type { ShapedName } from "./names/shaped-name.ts";
 export { decodeNpy } from "./npy/decode-npy.ts";
 export { encodeNpy } from "./npy/encode-npy.ts";
+export type { NpyHeader } from "./npy/npy-header.ts";
+export { readNpyHeader } from "./npy/read-npy-header.ts";
 export { readNpzNumbers } from "./npy/read-npz.ts";
 export { decodeOnnx } from "./onnx/decode-onnx.ts";
 export { encodeOnnx, type NewOnnxModel } from "./onnx/encode-onnx.ts";

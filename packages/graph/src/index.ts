@@ -6,7 +6,7 @@
 export type { ChannelGroup, FrozenAxis, GroupMember } from "./channels/channel-groups.ts";
 export { channelGroups } from "./channels/channel-groups.ts";
 export { compareGraphs, type GraphDifference } from "./channels/compare-graphs.ts";
-export { type CutGraph, cutGraph } from "./channels/cut-graph.ts";
+export { type CutGraph, cutGraph, cuttableChannels } from "./channels/cut-graph.ts";
 export { isZero, maskChannels } from "./channels/mask-channels.ts";
 export { type ChannelSpec, type TracedGraph, traceChannels } from "./channels/trace-channels.ts";
 export type { Attribute, GraphSpec, GraphTensor, NodeSpec, TensorData, ValueSpec } from "./graph-spec.ts";

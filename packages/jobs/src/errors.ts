@@ -238,3 +238,29 @@ export function workersDiffer(spec: { label: string; worker: string; reason: str
     { details: spec },
   );
 }
+
+/** No meeting can be opened, or reached. */
+export function noMeeting(place: string, cause: unknown): PruneError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new PruneError(
+    "ERR_MEETING",
+    `${place}: no connection for vectors of the rows (${reason}); give --listen the name by which workers reach the machine that solves, and let its ports in`,
+    { fault: "runtime", cause, details: { place, reason } },
+  );
+}
+
+/** A member that went away. */
+export function memberLost(where: string): PruneError {
+  return new PruneError("ERR_MEMBER_LOST", `${where || "a worker"}: it is gone, and with it the columns that it held`, {
+    fault: "runtime",
+    details: { where },
+  });
+}
+
+/** A host that went away. */
+export function meetingLeft(place: string): PruneError {
+  return new PruneError("ERR_MEETING", `${place}: the process that solves is gone; start it again`, {
+    fault: "runtime",
+    details: { place },
+  });
+}

@@ -12,6 +12,8 @@ export {
   performJob,
   readResult,
 } from "./job/perform-job.ts";
+export { joinMeeting } from "./meeting/join-meeting.ts";
+export { type Brought, isMemberLost, type Meeting, type MeetingPlace, openMeeting } from "./meeting/open-meeting.ts";
 export { inProcess } from "./plan/in-process.ts";
 export { assertWholePlan, decodePart, encodePart, type Part, planHash, storePart } from "./plan/part-file.ts";
 export { type Executor, type JobEvent, type JobOutcome, type PlanSpec, runPlan, startPlan } from "./plan/run-plan.ts";

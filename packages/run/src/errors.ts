@@ -324,3 +324,12 @@ export function resultGone(label: string): PruneError {
     details: { label },
   });
 }
+
+/** Rows whose columns cannot be read where they lie. */
+export function rowsNotByColumns(path: string, found: string): PruneError {
+  return new PruneError(
+    "ERR_DTYPE",
+    `${path}: its numbers are ${found}, and --column-shards reads f32 or f64 row by row (numpy: ascontiguousarray, dtype '<f4'); save it so`,
+    { details: { path, found } },
+  );
+}

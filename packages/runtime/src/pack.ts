@@ -4,7 +4,14 @@
  */
 
 export { calibrate } from "./pack/calibrate.ts";
-export { type CostModel, type CostWay, costModels } from "./pack/cost-models.ts";
+export {
+  type CostModel,
+  type CostWay,
+  costModels,
+  type DenseCost,
+  type DenseCosts,
+  denseCosts,
+} from "./pack/cost-models.ts";
 export { type CostTable, defaultCosts } from "./pack/costs.ts";
 export { type EncodeOptions, encodePacked } from "./pack/encode-packed.ts";
 export { type LayeredNetwork, lowerNetwork, type NetworkLayer } from "./pack/lower-network.ts";

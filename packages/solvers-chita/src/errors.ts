@@ -18,3 +18,29 @@ export function overflow(problem: string): PruneError {
     { fault: "runtime", details: { problem } },
   );
 }
+
+/** More rows than an n x n system is worth. */
+export function tooManyRows(rows: number, most: number): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `chita by columns: ${rows} gradient rows, and it works in the space of at most ${most}; take means of neighbouring rows (mini-batches)`,
+    { details: { rows, most } },
+  );
+}
+
+/** Gradient rows that cannot be summed up. */
+export function numbersTooLarge(): PruneError {
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    "chita by columns: the gradient rows hold NaN or infinity, or numbers whose squares overflow f32; leave such rows out, or scale them down with the square on the ridge",
+  );
+}
+
+/** A ridge that the space of the rows cannot do without. */
+export function rowsNeedDamping(damping: number): PruneError {
+  return new PruneError(
+    "ERR_INCOMPATIBLE",
+    `chita by columns: the ridge is ${damping}, and it has to be above 0; set --ridge, for example 1e-4`,
+    { details: { damping } },
+  );
+}

@@ -6,6 +6,7 @@ import { addMessageFlags, addRunFlags, addSparsityFlag, collect } from "../flags
 import { numberParser, wholeParser } from "../flags/number.ts";
 import { addSolverFlags } from "../flags/solver-flags.ts";
 import { addUnitsFlag } from "../flags/units-flag.ts";
+import { addWorkFlags } from "../flags/work-flags.ts";
 import { callSolve, type SolveFlags } from "../solve/call-solve.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -18,6 +19,8 @@ or with --units of-every:KEEP/OF.
 Examples:
   secateur solve --gradients G.npy --weights w.npy --sparsity 0.9 --out pruned.npy
   secateur solve --gradients G.npy --weights w.npy --solver chita --keep 99 --ridge 1e-4 --json
+  secateur solve --gradients rows/ --weights w.npy --sparsity 0.9 --column-shards 4 --workers 2 --out pruned.npy
+      rows beyond memory: only vectors of n numbers meet
   secateur solve --gram H.npy --weights W.npy --solver layerwise --units of-every:2/4 --out pruned.npy`;
 
 /** Adds the command; without `spec` only its line in the program's help, for calls of other commands. */
@@ -32,7 +35,10 @@ export function addSolveCommand(
   if (!spec) return;
   command.optionsGroup("The problem:");
   command
-    .option("--gradients <file>", "gradient rows G [n, p], .npy (this or --gram)")
+    .option(
+      "--gradients <file>",
+      "gradient rows G [n, p], .npy (this or --gram); a folder of files by columns with --column-shards",
+    )
     .option("--gram <file>", "of one layer: H = X'X [in, in] of its inputs, at any scale, .npy")
     .option("--weights <file>", "trained weights, .npy: p numbers in any shape; with --gram [out, in]");
   addSparsityFlag(command, "this or --keep");
@@ -56,6 +62,20 @@ export function addSolveCommand(
     .option("--selector <name>", "instead of --solver: the method that chooses which weights are kept")
     .option("--updater <name>", "with --selector: the method that finds the kept weights (default: none)")
     .option("--option <key=value>", "an option of the solver, may be repeated", collect);
+  addWorkFlags(command, { hasShards: false });
+  command
+    .optionsGroup("Rows beyond memory:")
+    .addOption(
+      new Option("--column-shards <n>", "solve by columns in n shards, each with one worker (chita alone)").argParser(
+        wholeParser("--column-shards", 1, 4096),
+      ),
+    )
+    .addOption(
+      new Option("--memory <gib>", "rows that a worker keeps in memory; the others are read at every pass").argParser(
+        numberParser({ flag: "--memory", allowed: "a number of GiB above 0", accepts: (value) => value > 0 }),
+      ),
+    )
+    .option("--listen <host>", "with --queue: the name by which workers reach this machine (default: its host name)");
   command
     .optionsGroup("Where results go:")
     .option("--out <file>", "the new weights, .npy in the shape and dtype of --weights (default: they are not written)")

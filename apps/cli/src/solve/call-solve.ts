@@ -1,7 +1,7 @@
 /** One call of `secateur solve`. */
 import { keptCount } from "@secateur/core";
 import { checkOutput } from "@secateur/formats";
-import { formatCount, formatDuration, formatNumber, formatStats } from "@secateur/report/text";
+import { formatBytes, formatCount, formatDuration, formatNumber, formatStats, plainText } from "@secateur/report/text";
 import {
   badUsage,
   type FoundEntry,
@@ -10,17 +10,27 @@ import {
   resolveOptions,
   type SolverEntry,
 } from "@secateur/run";
-import { assertEnding, assertNotInput, runSolve, type SolveDocument, type SolveSpec } from "@secateur/run/node";
+import {
+  assertEnding,
+  assertNotInput,
+  type ColumnSettings,
+  refuseContradictions,
+  runSolve,
+  type SolveDocument,
+  type SolveSpec,
+  solveByColumns,
+} from "@secateur/run/node";
 import { missingFlag } from "../errors.ts";
 import { solverSettings } from "../flags/solver-flags.ts";
 import type { UnitsFlag } from "../flags/units-flag.ts";
+import { type JobFlags, workFlags } from "../flags/work-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The flags of `secateur solve` as commander hands them over; options of the solver come on top. */
-export interface SolveFlags extends SessionFlags {
+export interface SolveFlags extends SessionFlags, JobFlags {
   readonly gradients?: string;
   readonly gram?: string;
   readonly weights?: string;
@@ -30,6 +40,9 @@ export interface SolveFlags extends SessionFlags {
   readonly ridge?: number;
   readonly firstOrder?: boolean;
   readonly option?: readonly string[];
+  readonly columnShards?: number;
+  readonly listen?: string;
+  readonly memory?: number;
   readonly out?: string;
   readonly force?: boolean;
 }
@@ -47,8 +60,10 @@ export async function callSolve(call: SolveCall): Promise<void> {
   const { flags, terminal, found, ownFlags } = call;
   const pairs = flags.option ?? [];
   const { options } = solverSettings({ entry: found.entry, flags: { ...flags }, pairs, hasPlan: false, ownFlags });
-  const solver = found.entry.create((await resolveOptions(found.entry, options)) as never);
+  const resolved = await resolveOptions(found.entry, options);
+  const solver = found.entry.create(resolved as never);
   const source = sourceOf(call);
+  const columns = columnsOf(call);
   assertBudget(flags);
   const overwrite = flags.force === true;
   const out = flags.out === undefined ? undefined : absolutePath(terminal, flags.out);
@@ -68,6 +83,18 @@ export async function callSolve(call: SolveCall): Promise<void> {
       ...flags,
       ...(flags.units === undefined || flags.units === "weights" ? {} : { pattern: flags.units }),
     };
+    if (columns && "gradients" in source) {
+      return await solveByColumns({
+        ...source,
+        weights,
+        settings,
+        options: resolved,
+        columns,
+        out,
+        overwrite,
+        session,
+      });
+    }
     return await runSolve({ source, weights, solver, name: found.entry.name, settings, out, overwrite, session });
   });
   printResult({ terminal, flags, document, text: () => solveText(document) });
@@ -83,6 +110,27 @@ function sourceOf({ flags, terminal }: SolveCall): SolveSpec["source"] {
   if (gradients !== undefined) throw badUsage("--gradients and --gram pose different problems; give one of them");
   if (firstOrder) throw flagWithoutEffect({ flag: "--first-order", reason: "--gram holds no gradients" });
   return { gram: absolutePath(terminal, gram) };
+}
+
+/** How columns are spread, where the rows are solved by columns. */
+function columnsOf({ flags, terminal, found }: SolveCall): ColumnSettings | undefined {
+  const { columnShards: shards, listen, memory, gram } = flags;
+  if (shards === undefined) {
+    const idle = (["workers", "queue", "store", "listen", "memory"] as const).find((name) => flags[name] !== undefined);
+    if (idle)
+      throw flagWithoutEffect({ flag: `--${idle}`, reason: "only columns in shards are spread, see --column-shards" });
+    return undefined;
+  }
+  if (gram !== undefined) throw flagWithoutEffect({ flag: "--column-shards", reason: "--gram holds no gradient rows" });
+  if (found.entry.name !== "chita") {
+    throw badUsage(`--column-shards is of chita alone, and the solver is ${found.entry.name}; leave one of them out`);
+  }
+  const work = workFlags(flags, terminal, true);
+  refuseContradictions(work);
+  if (listen !== undefined && work.queue === undefined)
+    throw flagWithoutEffect({ flag: "--listen", reason: "workers of other machines come by a queue, see --queue" });
+  const memoryBytes = memory === undefined ? undefined : memory * 2 ** 30;
+  return { shards, work, listen, memoryBytes, cwd: terminal.cwd };
 }
 
 function required(given: string | undefined, flag: string): string {
@@ -105,11 +153,15 @@ function assertBudget({ sparsity, keep, units }: SolveFlags): void {
 }
 
 function solveText(document: SolveDocument): string {
-  const { solver, objective: value, nonzeros, size, status, stats, solveMs, out, relativeError } = document;
+  const { solver, objective: value, nonzeros, size, status, stats, solveMs, out, relativeError, places } = document;
   return [
     `${solver}: objective ${formatNumber(value)} with ${formatCount(nonzeros)} of ${formatCount(size)} weights\n`,
     ...(relativeError === undefined ? [] : [`relative error ${formatNumber(relativeError)}\n`]),
     `${status} in ${formatDuration(solveMs)}; ${formatStats(stats)}\n`,
+    ...(places ?? []).map(
+      ({ where, shards, peakBytes }) =>
+        `${plainText(where)}: ${shards} of the shards of columns, at most ${formatBytes(peakBytes)} of memory\n`,
+    ),
     ...(out === undefined ? [] : [`wrote ${out}\n`]),
   ].join("");
 }

@@ -46,8 +46,11 @@ export interface Budget {
   readonly bounds?: readonly { readonly match: string; readonly sparsity: number }[];
   /** Spreads single weights over the layers, such as `allocation({ method: "erk" })` of @secateur/imp-scheduler; default: anywhere. */
   readonly allocation?: BudgetRule;
-  /** What bytes and milliseconds are, for limits on them; `costModels` of @secateur/runtime/pack makes both. */
-  readonly costs?: Readonly<Partial<Record<"bytes" | "milliseconds", CostModel>>>;
+  /**
+   * What bytes and milliseconds are, for limits on them; `costModels` of @secateur/runtime/pack makes both. Operations too, where they are no
+   * sum over weights; default: flopsPerWeight of each kept weight.
+   */
+  readonly costs?: Readonly<Partial<Record<"flops" | "bytes" | "milliseconds", CostModel>>>;
 }
 
 /** One way to store or run a parameter: a fixed cost, and one for every block of `outputs` rows x 1 column of its matrix in which anything is kept. */
@@ -63,4 +66,21 @@ export interface CostModel {
   readonly other: number;
   /** At least one way each, among them one without `each`, which is dense; all numbers >= 0. */
   readonly params: Readonly<Record<string, readonly CostWay[]>>;
+  /** Costs on top, of products of several parameters' kept units; default none. */
+  readonly products?: readonly CostProduct[];
+}
+
+/** A cost each * prod over factors: what a convolution takes that loses output channels of its own and input channels with the layer before. */
+export interface CostProduct {
+  /** At every factor 1, >= 0. */
+  readonly each: number;
+  readonly factors: readonly CostFactor[];
+}
+
+/** How many of an axis are left: a number that stays, and so many for every kept unit of parameters by name; all >= 0. */
+export interface CostFactor {
+  readonly fixed: number;
+  readonly units: Readonly<Record<string, number>>;
+  /** Rounded up to multiples of this where a mask is given, >= 1; default: not rounded. */
+  readonly multiple?: number;
 }

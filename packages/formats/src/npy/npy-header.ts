@@ -39,7 +39,7 @@ const DTYPE_OF_DESCR: Readonly<Record<string, TensorDtype>> = {
 
 const KEYS = ["descr", "fortran_order", "shape"];
 /** The largest header of version 1; only structures of many fields, which are not read here, have longer ones. */
-const MAX_HEADER_BYTES = 65_535;
+export const MAX_HEADER_BYTES = 65_535;
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 

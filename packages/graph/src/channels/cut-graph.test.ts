@@ -4,7 +4,7 @@ import type { GraphSpec } from "../graph-spec.ts";
 import { channelGroups } from "./channel-groups.ts";
 import { differenceOf, graphOf, groupsOf, maskedAndCut, node, shapeOf, whole } from "./channels.test-support.ts";
 import { compareGraphs } from "./compare-graphs.ts";
-import { cutGraph } from "./cut-graph.ts";
+import { cutGraph, cuttableChannels } from "./cut-graph.ts";
 import { maskChannels } from "./mask-channels.ts";
 import { type ChannelSpec, traceChannels } from "./trace-channels.ts";
 
@@ -239,6 +239,44 @@ describe("a cut", () => {
       expect(difference).toBeLessThan(rounding);
     }
   });
+
+  test.each([
+    ["zeros of a computed shape", [node("ConstantOfShape", ["extents"], "start")], 5],
+    ["zeros that are stretched over the batch", [node("Expand", ["zero", "extents"], "start")], 5],
+    [
+      "numbers that are computed otherwise, which keep all",
+      [node("Expand", ["one", "extents"], "ones"), node("Sub", ["ones", "ones"], "start")],
+      0,
+    ],
+  ] as const)("writes an LSTM anew that starts from %s", (_, starts, groups) => {
+    const spec = graphOf({
+      nodes: [
+        node("Shape", ["x"], "shape"),
+        node("Gather", ["shape", "second"], "batch"),
+        node("Concat", ["first", "batch", "hidden"], "extents", { axis: 0 }),
+        ...starts,
+        node("LSTM", ["x", "w", "r", "b", "", "start", "start"], "h", { hidden_size: 5 }),
+        node("Squeeze", ["h", "second"], "s"),
+        node("MatMul", ["s", "out"], "y"),
+      ],
+      tensors: { w: [1, 20, 3], r: [1, 20, 5], b: [1, 40], out: [5, 2] },
+      constants: [
+        ...[whole("first", 1), whole("second", 1), whole("hidden", 5)],
+        ...["zero", "one"].map((name, value) => ({
+          name,
+          dtype: "f32" as const,
+          shape: [1, 1, 1],
+          data: Float32Array.of(value),
+        })),
+      ],
+      input: [4, 2, 3],
+      output: "y",
+    });
+    expect(channelGroups(cuttableChannels(spec)).groups).toHaveLength(groups);
+    const { cut, difference } = maskedAndCut(spec, ({ members }) => [0, 3].includes(members[0]!.places[0]!));
+    expect(shapeOf(cut, "r")).toEqual(groups === 0 ? [1, 20, 5] : [1, 12, 3]);
+    expect(difference).toBeLessThan(rounding);
+  });
 });
 
 /** What Torch-Pruning was found to fail on or to refuse, as its tracker tells. */
@@ -401,6 +439,47 @@ describe("graphs that dependency graphs by layer get wrong:", () => {
     expect(cut.gone).toBe(0);
     expect(cut.graph).toBe(before.graph);
     expect(cut.frozen.map(({ why }) => why)).toContain("'f' (Reshape)");
+    // A trial shows it before anything is masked.
+    const { groups, frozen } = channelGroups(cuttableChannels(spec));
+    expect([groupsOf(spec).length, groups.length]).toEqual([4, 0]);
+    expect(frozen.map(({ why }) => why)).toContain("'f' (Reshape)");
+  });
+
+  test("an Expand of heads as exporters write it, which replaces extents of -1 behind the list", () => {
+    const spec = graphOf({
+      nodes: [
+        node("MatMul", ["x", "a"], "m"),
+        node("Reshape", ["m", "heads"], "h"),
+        node("Concat", ["keep", "repeats", "four", "three"], "list", { axis: 0 }),
+        node("Reshape", ["list", "whole"], "flat"),
+        node("Shape", ["flat"], "rank"),
+        node("ConstantOfShape", ["rank"], "ones", { value: whole("one", 1) }),
+        node("Mul", ["ones", "whole"], "negative"),
+        node("Equal", ["flat", "negative"], "kept"),
+        node("Where", ["kept", "ones", "flat"], "extents"),
+        node("Expand", ["h", "extents"], "wide"),
+        node("Reshape", ["wide", "rows"], "r"),
+        node("MatMul", ["r", "b"], "y"),
+      ],
+      tensors: { a: [5, 12], b: [3, 2] },
+      constants: [
+        whole("heads", 0, 1, 4, 3),
+        ...[whole("keep", -1), whole("repeats", 2), whole("four", 4), whole("three", 3)],
+        ...[whole("whole", -1), whole("rows", 0, -1, 3)],
+      ],
+      input: [2, 5],
+      output: "y",
+    });
+    // Two of what each of the four heads holds, times all heads: the third number goes everywhere.
+    const { cut, difference } = maskedAndCut(spec, ({ members }) =>
+      members.some(({ tensor, places }) => tensor.name === "b" && places[0] === 2),
+    );
+    expect([shapeOf(cut, "a"), shapeOf(cut, "b")]).toEqual([
+      [5, 8],
+      [2, 2],
+    ]);
+    expect(difference).toBeLessThan(rounding);
+    expect(channelGroups(cuttableChannels(spec)).groups).toHaveLength(groupsOf(spec).length);
   });
 });
 

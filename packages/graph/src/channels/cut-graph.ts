@@ -12,7 +12,7 @@ import { channelValues } from "./channel-values.ts";
 import { foldConstants } from "./fold-constants.ts";
 import { cutTensor, type KeptPlaces, keptPlaces, keptShape } from "./kept-places.ts";
 import { type Patch, patchNodes } from "./patch-nodes.ts";
-import { channelSums, removableChannels } from "./removable-channels.ts";
+import { channelSums, removableChannels, withoutEmptyAxes } from "./removable-channels.ts";
 import { type ChannelSpec, type TracedGraph, traceChannels } from "./trace-channels.ts";
 
 /** A graph with channels cut out. */
@@ -77,25 +77,46 @@ function cutOnce(spec: CutSpec, traced: TracedGraph, stays: ReadonlySet<string>)
   const kept = keptPlaces(traced, gone);
   const freshName = namer(graph);
   const folds = foldConstants({ traced, values, sums, kept, freshName });
+  const unforeseen = (fault: Fault): never => {
+    throw cutDiffers(fault.found);
+  };
+  return { ...cutOut(spec, { traced, stays, kept, folds, freshName, unforeseen }), gone: gone.size };
+}
+
+/** The graph with the kept places only, or the nodes that hinder it. */
+function cutOut(
+  spec: ChannelSpec,
+  cut: {
+    readonly traced: TracedGraph;
+    readonly stays: ReadonlySet<string>;
+    readonly kept: readonly KeptPlaces[];
+    readonly folds: ReturnType<typeof foldConstants>;
+    readonly freshName: (wanted: string) => string;
+    /** The nodes to leave alone where no extent is computed and a value has another shape than was foretold. */
+    readonly unforeseen: (fault: Fault) => readonly NodeSpec[];
+  },
+): Omit<Round, "gone"> {
+  const { graph } = spec;
+  const { traced, stays, kept, folds, freshName, unforeseen } = cut;
   const patch = patchNodes({ graph, traced, kept, freshName });
   const tensors = new Map(
     [...traced.tensors].map(([tensor, slot]) => [tensor, cutTensor(tensor, kept[slot]!)] as const),
   );
-  const cut = rewritten(graph, {
+  const smaller = rewritten(graph, {
     tensors,
     folds: folds.nodes,
     patch: patch.nodes,
     added: [...folds.added, ...patch.added],
   });
   /** The nodes to leave alone: those at fault, else all whose extents are computed. */
-  const stuck = (own: readonly NodeSpec[]): Round => {
-    return { graph, traced, gone: 0, stuck: own.length > 0 ? own : patch.unsure };
+  const stuck = (own: readonly NodeSpec[]): Omit<Round, "gone"> => {
+    return { graph, traced, stuck: own.length > 0 ? own : patch.unsure };
   };
   try {
-    const next = traceChannels({ ...spec, graph: cut }, stays);
+    const next = traceChannels({ ...spec, graph: smaller }, stays);
     const fault = faultOf(traced, kept, next);
-    if (fault === undefined) return { graph: cut, traced: next, gone: gone.size, stuck: [] };
-    if (patch.unsure.length === 0) throw cutDiffers(fault.found);
+    if (fault === undefined) return { graph: smaller, traced: next, stuck: [] };
+    if (patch.unsure.length === 0) return stuck(unforeseen(fault));
     return stuck(patch.unsure.filter((node) => node === fault.node));
   } catch (error) {
     if (patch.unsure.length === 0 || !isPruneError(error)) throw error;
@@ -103,12 +124,45 @@ function cutOnce(spec: CutSpec, traced: TracedGraph, stays: ReadonlySet<string>)
   }
 }
 
-/** The first value whose extents are not those foretold, in words, and the node that gives it. */
-function faultOf(
-  before: TracedGraph,
-  kept: readonly KeptPlaces[],
-  after: TracedGraph,
-): { readonly found: string; readonly node: NodeSpec } | undefined {
+/**
+ * The channels of a graph, those that cannot be cut fixed: the first group of every kind is cut on trial, all at once, and nodes that say extents in ways
+ * that cannot be written anew keep theirs. Costs a few traces, and a copy of what is cut.
+ *
+ * @throws ERR_OPERATOR, ERR_GRAPH_NODE as traceChannels
+ */
+export function cuttableChannels(spec: ChannelSpec): TracedGraph {
+  const stays = new Set<string>();
+  for (;;) {
+    const traced = traceChannels(spec, stays);
+    const kept = keptPlaces(traced, withoutEmptyAxes(traced, oneOfEachKind(traced)));
+    const folds = { nodes: new Map(), added: [] };
+    const unforeseen = ({ node }: Fault): readonly NodeSpec[] => [node];
+    const { stuck } = cutOut(spec, { traced, stays, kept, folds, freshName: namer(spec.graph), unforeseen });
+    // What hinders although it is left alone already is for the cut itself to say.
+    if (stuck.every(({ outputs: [first = ""] }) => stays.has(first))) return traced;
+    for (const node of stuck) stays.add(node.outputs[0]!);
+  }
+}
+
+/** Of groups that take as many places of the same axes the first. */
+function oneOfEachKind(traced: TracedGraph): ReadonlySet<number> {
+  const slots = traced.tensors;
+  const first = new Map<string, number>();
+  for (const { identity, members } of channelGroups(traced).groups) {
+    const kind = members.map(({ tensor, axis, places }) => `${slots.get(tensor)} ${axis} ${places.length}`).join("\n");
+    if (!first.has(kind)) first.set(kind, identity);
+  }
+  return new Set(first.values());
+}
+
+/** A value whose extents are not those foretold, in words, and the node that gives it. */
+interface Fault {
+  readonly found: string;
+  readonly node: NodeSpec;
+}
+
+/** The first such value. */
+function faultOf(before: TracedGraph, kept: readonly KeptPlaces[], after: TracedGraph): Fault | undefined {
   const found = new Map(
     after.plan.steps.flatMap(({ node, outputs }) =>
       outputs.map((slot, i) => [node.outputs[i] ?? "", after.plan.types[slot]!.shape] as const),

@@ -126,7 +126,7 @@ function withWholeWidths(
 }
 
 /** Leaves one channel of every axis. */
-function withoutEmptyAxes(
+export function withoutEmptyAxes(
   { identities, axes }: Pick<TracedGraph, "identities" | "axes">,
   asked: ReadonlySet<number>,
 ): ReadonlySet<number> {

@@ -1,6 +1,8 @@
 /** The same from files: plugins from node_modules, models, data, recipes and saved states. */
 
 export { assertEnding, assertInputsThere, assertNotInput, dataPaths, type OutputPlace } from "./check-places.ts";
+export type { ColumnSettings } from "./columns/column-places.ts";
+export { solveByColumns } from "./columns/solve-by-columns.ts";
 export { compareText } from "./compare/compare-text.ts";
 export type { ComparedSolver } from "./compare/compared-method.ts";
 export type { SettingSpec } from "./compare/compared-setting.ts";
@@ -21,7 +23,7 @@ export { mergeParts } from "./jobs/merge-parts.ts";
 export type { JobReport } from "./jobs/run-jobs.ts";
 export { runStatus, runWorker, statusText, workerText } from "./jobs/run-worker.ts";
 export { runsElsewhere } from "./jobs/runs-elsewhere.ts";
-export { asksForJobs, type WorkFlags } from "./jobs/work-place.ts";
+export { asksForJobs, refuseContradictions, type WorkFlags } from "./jobs/work-place.ts";
 export { workText } from "./jobs/work-text.ts";
 export { isOnnxModel } from "./large/is-onnx-model.ts";
 export { type BatchNormSettings, batchNormFor, reestimate, remeasuring } from "./norm/batch-norm.ts";

@@ -1,7 +1,7 @@
 import { bindBudget, layoutParams, referenceKernels } from "@secateur/core";
 import { createNetwork, mlp, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
-import { costModels } from "./cost-models.ts";
+import { costModels, type DenseCost, denseCosts } from "./cost-models.ts";
 import { defaultCosts, kernelTimes } from "./costs.ts";
 import { type LayeredNetwork, lowerNetwork } from "./lower-network.ts";
 import type { PackGraph } from "./pack-graph.ts";
@@ -57,6 +57,27 @@ test("a budget's bytes and milliseconds are those that packing the pruned networ
       const ms = (layers: typeof pruned.layers): number => layers.reduce((sum, layer) => sum + layer.expectedMs, 0);
       expect(milliseconds!.reached * ms(dense.layers)).toBeCloseTo(ms(pruned.layers), 9);
     }
+  }
+});
+
+test("what dense kernels cost a weight and an output is what a narrower network's cost, by their ways", () => {
+  const shapes = { wide: [40, 48, 3], narrow: [40, 23, 3] } as const;
+  const graphOf = (sizes: readonly number[]): PackGraph => {
+    const network = createNetwork(mlp({ sizes }), { seed: 1 });
+    const tensors = network.tensors().map(({ name, shape, data }) => {
+      return [name, { dims: shape, data: Float32Array.from(data) }] as const;
+    });
+    return lowerNetwork(network.spec as LayeredNetwork, new Map(tensors));
+  };
+  const [wide, narrow] = [denseCosts(graphOf(shapes.wide)), costModels(graphOf(shapes.narrow))];
+  for (const kind of ["bytes", "milliseconds"] as const) {
+    const [outputs, inputs] = [shapes.narrow[1], shapes.narrow[0]];
+    const [{ weight, output, block }] = Object.values(wide[kind].params)[0] as [DenseCost];
+    expect(block).toBe(kind === "bytes" ? 1 : 16);
+    const taken = Math.ceil(outputs / block) * block;
+    const scales = kind === "bytes" ? 4 * outputs : 0; // costModels have scales among the others
+    const [way] = Object.values(narrow[kind].params)[0]!;
+    expect(weight * taken * inputs + output * taken - scales, kind).toBeCloseTo(way!.fixed, 9); // sums in another order
   }
 });
 

@@ -40,50 +40,125 @@ export function costModels(
   return { bytes: byteModel(graph, options.values ?? "int8"), milliseconds: timeModel(graph, options.costs) };
 }
 
+/**
+ * What a network costs without zeros, for those that lose channels: of each tensor so much a weight and so much an output, once for every
+ * operator that computes with it, and what everything else does.
+ */
+export interface DenseCosts {
+  readonly other: number;
+  readonly params: Readonly<Record<string, readonly DenseCost[]>>;
+}
+
+/** weight * size + output * outputs, the outputs rounded up to a multiple of `block`. */
+export interface DenseCost {
+  readonly weight: number;
+  readonly output: number;
+  readonly size: number;
+  readonly outputs: number;
+  readonly block: number;
+}
+
+/** The costs of a graph by its dense kernels, by the names of its weights; options and errors as for `costModels`. */
+export function denseCosts(
+  graph: PackGraph,
+  options: { readonly values?: PackedValues; readonly costs?: CostTable } = {},
+): { readonly bytes: DenseCosts; readonly milliseconds: DenseCosts } {
+  return { bytes: denseBytes(graph, options.values ?? "int8"), milliseconds: denseTimes(graph, options.costs) };
+}
+
 /** A value a kept weight and a bit a weight, or a value a weight; biases as they are stored; whole numbers have a scale of f32 an output. */
 function byteModel(graph: PackGraph, values: PackedValues): CostModel {
   const params: Record<string, readonly CostWay[]> = {};
   let other = 0;
-  const small = smallTensor(graph.tensors.values());
-  for (const [name, tensor] of graph.tensors) {
-    const { dims, data, exact } = tensor;
-    const type = storedType(tensor, { values, small });
-    const each = valueBytes[type];
-    if (dims.length < 2 || exact) {
-      other += each * data.length;
-      continue;
-    }
-    if (fileType(type).startsWith("int")) other += 4 * dims[0]!;
-    params[tensor.source ?? name] = [
-      { fixed: Math.ceil(each * data.length), each: 0, outputs: 1 },
-      { fixed: Math.ceil(data.length / 8), each, outputs: 1 },
-    ];
+  for (const { name, size, outputs, value, scale, isWeight } of storedTensors(graph, values)) {
+    other += scale * outputs;
+    if (isWeight) {
+      params[name] = [
+        { fixed: Math.ceil(value * size), each: 0, outputs: 1 },
+        { fixed: Math.ceil(size / 8), each: value, outputs: 1 },
+      ];
+    } else other += value * size;
   }
   return { other, params };
 }
 
-function timeModel(graph: PackGraph, costs: CostTable = defaultCosts): CostModel {
-  const folded = fold(graph, 1);
-  const dims = valueDims({ ...graph, ...folded }, 1);
-  const weightsOf = new Map(graph.operators.map(({ name, tensors }) => [name, tensors[0]]));
-  const params: Record<string, readonly CostWay[]> = {};
+function denseBytes(graph: PackGraph, values: PackedValues): DenseCosts {
+  const params: Record<string, DenseCosts["params"][string]> = {};
   let other = 0;
-  for (const operator of folded.operators) {
-    const outDims = dims.get(operator.output)!;
-    if (operator.op !== "Conv" && operator.op !== "Gemm") {
-      other += (productOf(outDims) * costs.number) / 1e6;
-      continue;
-    }
-    const weights = folded.tensors.get(operator.tensors[0]!)!;
-    const name = weightsOf.get(operator.name)!;
-    const source = graph.tensors.get(name)?.source ?? name;
+  for (const { name, size, outputs, value, scale, isWeight } of storedTensors(graph, values)) {
+    if (isWeight) params[name] = [{ weight: value, output: scale, size, outputs, block: 1 }];
+    else other += value * size;
+  }
+  return { other, params };
+}
+
+/** Bytes of a value of each tensor, and of what each output has beside. */
+function storedTensors(graph: PackGraph, values: PackedValues) {
+  const small = smallTensor(graph.tensors.values());
+  return [...graph.tensors].map(([name, tensor]) => {
+    const { dims, data, exact, source = name } = tensor;
+    const type = storedType(tensor, { values, small });
+    const isWeight = dims.length >= 2 && !exact;
+    const hasScale = isWeight && fileType(type).startsWith("int");
+    return {
+      name: source,
+      size: data.length,
+      outputs: dims[0]!,
+      value: valueBytes[type],
+      scale: hasScale ? 4 : 0,
+      isWeight,
+    };
+  });
+}
+
+function timeModel(graph: PackGraph, costs: CostTable = defaultCosts): CostModel {
+  const { other, products } = timedProducts(graph, costs);
+  const params: Record<string, readonly CostWay[]> = {};
+  for (const { name, operator, dims, outDims } of products) {
     // Weights that several operators read, such as the steps of a recurrent layer, cost in each of them.
-    const before = params[source];
-    params[source] = kernelWays(operator, weights.dims, outDims, costs).map(({ fixed, each, outputs }, w) => ({
+    const before = params[name];
+    params[name] = kernelWays(operator, dims, outDims, costs).map(({ fixed, each, outputs }, w) => ({
       fixed: fixed + (before?.[w]?.fixed ?? 0),
       each: each + (before?.[w]?.each ?? 0),
       outputs,
     }));
   }
   return { other, params };
+}
+
+function denseTimes(graph: PackGraph, costs: CostTable = defaultCosts): DenseCosts {
+  const { other, products } = timedProducts(graph, costs);
+  const params: Record<string, readonly DenseCost[]> = {};
+  for (const { name, operator, dims, outDims } of products) {
+    const wayOf = (shape: readonly number[]) => {
+      return kernelWays(operator, shape, outDims, costs).find(({ kernel }) => kernel === "dense")!;
+    };
+    const [outputs = 1, size] = [dims[0], productOf(dims)];
+    const { fixed, block } = wayOf(dims);
+    const taken = Math.ceil(outputs / block) * block;
+    // Without taps a kernel takes what it takes for every output.
+    const bare = wayOf([outputs, 0]).fixed;
+    const weight = (fixed - bare) / (taken * (size / outputs));
+    params[name] = [...(params[name] ?? []), { weight, output: bare / taken, size, outputs, block }];
+  }
+  return { other, params };
+}
+
+/** The products of a graph for one example, by the names of their weights, and what all other operators take. */
+function timedProducts(graph: PackGraph, costs: CostTable) {
+  const folded = fold(graph, 1);
+  const dims = valueDims({ ...graph, ...folded }, 1);
+  const weightsOf = new Map(graph.operators.map(({ name, tensors }) => [name, tensors[0]]));
+  let other = 0;
+  const products = folded.operators.flatMap((operator) => {
+    const outDims = dims.get(operator.output)!;
+    if (operator.op !== "Conv" && operator.op !== "Gemm") {
+      other += (productOf(outDims) * costs.number) / 1e6;
+      return [];
+    }
+    const own = weightsOf.get(operator.name)!;
+    const name = graph.tensors.get(own)?.source ?? own;
+    return [{ name, operator, dims: folded.tensors.get(operator.tensors[0]!)!.dims, outDims }];
+  });
+  return { other, products };
 }

@@ -39,6 +39,8 @@ export interface KernelWay {
   readonly fixed: number;
   readonly each: number;
   readonly outputs: number;
+  /** Outputs that it computes at a time: of fewer it takes as long. */
+  readonly block: number;
 }
 
 /**
@@ -65,8 +67,8 @@ export function kernelWays(
     const each = (spec.tiles * tap) / 1e6;
     const fixed = (spec.tiles * blocks * row) / 1e6;
     return spec.isDense
-      ? { kernel, fixed: fixed + blocks * taps * each, each: 0, outputs: 1 }
-      : { kernel, fixed, each, outputs: spec.outputs };
+      ? { kernel, fixed: fixed + blocks * taps * each, each: 0, outputs: 1, block: spec.outputs }
+      : { kernel, fixed, each, outputs: spec.outputs, block: spec.outputs };
   };
   if (operator.op !== "Conv" && positions === 1) {
     return [

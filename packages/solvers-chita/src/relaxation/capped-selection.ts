@@ -21,6 +21,37 @@ export function kthLargest(q: Vec, k: number, kernels: Kernels): number {
   return least;
 }
 
+/** Where tau is looked for. */
+export interface ThresholdSearch {
+  readonly threshold: number;
+  readonly low: number;
+  readonly high: number;
+  readonly round: number;
+}
+
+/** @param spec.most - the largest score */
+export function beginThreshold(spec: { width: number; most: number; guess: number }): ThresholdSearch {
+  // At -width every z is 1; at the largest score every z is 0.
+  const [low, high] = [-spec.width, spec.most];
+  return { low, high, round: 0, threshold: Math.min(Math.max(spec.guess, low), high) };
+}
+
+/**
+ * The next place to look at; undefined where the last one will do.
+ *
+ * @param found.excess - sum z - k at the last one
+ * @param found.inside - how many z lie between 0 and 1
+ */
+export function nextThreshold(
+  { threshold, low: below, high: above, round }: ThresholdSearch,
+  { excess, inside, k, width }: { excess: number; inside: number; k: number; width: number },
+): ThresholdSearch | undefined {
+  if (Math.abs(excess) <= 1e-9 * k || round === 99) return undefined;
+  const [low, high] = excess > 0 ? [threshold, above] : [below, threshold];
+  const newton = inside > 0 ? threshold + (excess * width) / inside : Number.NaN;
+  return { low, high, round: round + 1, threshold: newton > low && newton < high ? newton : (low + high) / 2 };
+}
+
 /**
  * Chooses, and writes z into `z` [p].
  *
@@ -31,12 +62,11 @@ export function kthLargest(q: Vec, k: number, kernels: Kernels): number {
  */
 export function cappedSelection(spec: { q: Vec; k: number; width: number; z: Vec; guess: number }): CappedSelection {
   const { q, k, width, z } = spec;
-  // At -width every z is 1; at the largest score every z is 0.
-  let low = -width;
   let high = 0;
   for (let j = 0; j < q.length; j++) high = Math.max(high, q[j]!);
-  let threshold = Math.min(Math.max(spec.guess, low), high);
-  for (let round = 0; round < 100; round++) {
+  let at = beginThreshold({ width, most: high, guess: spec.guess });
+  for (;;) {
+    const { threshold } = at;
     let excess = -k;
     let inside = 0;
     for (let j = 0; j < q.length; j++) {
@@ -47,12 +77,11 @@ export function cappedSelection(spec: { q: Vec; k: number; width: number; z: Vec
         inside++;
       }
     }
-    if (Math.abs(excess) <= 1e-9 * k) break;
-    if (excess > 0) low = threshold;
-    else high = threshold;
-    const newton = inside > 0 ? threshold + (excess * width) / inside : Number.NaN;
-    threshold = newton > low && newton < high ? newton : (low + high) / 2;
+    const next = nextThreshold(at, { excess, inside, k, width });
+    if (!next) break;
+    at = next;
   }
+  const { threshold } = at;
   let value = 0;
   for (let j = 0; j < q.length; j++) {
     const share = Math.min(1, Math.max(0, (q[j]! - threshold) / width));

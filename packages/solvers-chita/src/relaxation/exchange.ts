@@ -6,10 +6,18 @@
  * factorisation, M_F u = A_F v_F + A_P x - y, so that a round costs one n x n Cholesky. Notation: row-space.ts.
  */
 
-import { dtypeOf, type Mat, matrix, type RunContext, type Vec, zeros } from "@secateur/core";
+import { dtypeOf, type Kernels, type Mat, matrix, type RunContext, type Vec, zeros } from "@secateur/core";
 import { pointAt, solveFactored, valueAt, withScratch } from "@secateur/core/linalg";
 import { chitaDefaults } from "../chita-defaults.ts";
-import { candidateWeights, factorizeRows, type RowSpace, times, writeColumns, writeSupportGram } from "./row-space.ts";
+import {
+  type ColumnsGram,
+  candidateWeights,
+  factorizeRows,
+  type RowSpace,
+  times,
+  writeColumns,
+  writeSupportGram,
+} from "./row-space.ts";
 import { Tableau } from "./tableau.ts";
 
 /** Limits of {@link exchange}. */
@@ -34,23 +42,24 @@ export interface Exchanged {
 /** Limits of a tableau search. */
 const search = { tenure: 5, misses: 20, maxSwaps: 400 };
 /** A round that gains less than this fraction of the first one's gain is the last. */
-const worthwhile = 0.1;
+export const worthwhile = 0.1;
 
 /**
  * Swaps until a round no longer pays.
  *
  * @param spec.columns - the support to start from, ascending, 0 < length < p
+ * @param spec.known - a Gram matrix to start from
  * @param spec.candidates - V [p], what each weight would take if kept; ranks the first pool
  */
 export async function exchange(
-  spec: { space: RowSpace; columns: Uint32Array; candidates: Vec } & ExchangeOptions,
+  spec: { space: RowSpace; columns: Uint32Array; candidates: Vec; known?: ColumnsGram } & ExchangeOptions,
   ctx: RunContext,
 ): Promise<Exchanged> {
   const { space, pool = chitaDefaults.pool, maxRounds = chitaDefaults.rounds } = spec;
   const { kernels, rows, lambda, model } = space;
   return withScratch(kernels, async (alloc) => {
     const gram = matrix(rows, rows, alloc(rows * rows, "f64"));
-    await writeSupportGram(space, spec.columns, gram);
+    await writeSupportGram(space, spec.columns, { out: gram, known: spec.known });
     const first = await swapRound(space, { gram, columns: spec.columns, candidates: spec.candidates, pool });
     let best = first;
     let swaps = first.swaps;
@@ -89,28 +98,11 @@ function swapRound(
     const pool = choosePool(space, spec);
     const A = matrix(rows, pool.members.length, alloc(rows * pool.members.length, "f64"));
     await writeColumns(space, pool.members, A.data);
-    addOuter(space, gram, pick(A, pool.kept), -1);
-    const L = matrix(rows, rows, alloc(rows * rows, "f64"));
-    L.data.set(gram.data);
-    factorizeRows(space, L);
-    const base = await eliminate(space, pool.others, L);
-    const X = matrix(rows, A.cols, alloc(A.data.length, "f64"));
-    const { B, b } = poolSystem(space, { A, L, X, members: pool.members, base });
-    const tableau = new Tableau(B.data as Float64Array, b);
-    for (const i of pool.kept) tableau.flip(i);
-    const before = tableau.value;
-    const found = tableau.search(search);
-    found.kept.forEach((bit, i) => {
-      if (bit !== tableau.kept[i]) tableau.flip(i);
-    });
-    const chosen = indicesBelow(pool.members.length).filter((i) => found.kept[i] === 1);
-    const inside = pick(A, chosen);
-    addOuter(space, gram, inside, 1);
-    const u = new Float64Array(rows);
-    const x = Float64Array.from(chosen, (i) => tableau.weight(i));
-    kernels.gemv({ a: inside, x, out: u });
-    solveFactored(L, u, kernels);
-    kernels.axpy(1, base, u);
+    const centre = Float64Array.from(pool.members, (j) => space.centre[j]!);
+    const { chosen, x, u, gain, swaps } = await searchPool(
+      { rows, lambda, kernels, factorize: (M) => factorizeRows(space, M) },
+      { gram, A, kept: pool.kept, centre, eliminate: (L) => eliminate(space, pool.others, L) },
+    );
     const candidates = await candidateWeights(space, u);
     chosen.forEach((i, s) => {
       candidates[pool.members[i]!] = x[s]!;
@@ -119,7 +111,76 @@ function swapRound(
     const w = zeros(size, model.dtype);
     for (const j of columns) w[j] = candidates[j]!;
     const value = valueAt(model, await pointAt(model, w));
-    return { columns, w, candidates, value, gain: 0.5 * lambda * (before - found.value), swaps: found.swaps };
+    return { columns, w, candidates, value, gain, swaps };
+  });
+}
+
+/** What a pool is searched in: the space of the rows, without anything of p numbers. */
+export interface PoolSpace {
+  readonly rows: number;
+  readonly lambda: number;
+  readonly kernels: Kernels;
+  /** Replaces I + A_S A_S' / lambda by its Cholesky factor. @throws ERR_SINGULAR */
+  factorize(M: Mat): void;
+}
+
+/** What the search of a pool gives. */
+export interface PoolFound {
+  /** Places in the pool that are kept now, ascending. */
+  readonly chosen: Uint32Array;
+  /** Their weights. */
+  readonly x: Float64Array;
+  /** The row-space solution [rows] on the new support. */
+  readonly u: Float64Array;
+  /** How much lower Q is than on the support that came in. */
+  readonly gain: number;
+  readonly swaps: number;
+}
+
+/**
+ * Swaps within a pool, and the solution on what they end at.
+ *
+ * @param pool.gram - I + A_S A_S' / lambda of the support; becomes that of the new one
+ * @param pool.A - columns of the members [rows, c]; `kept`: places of those that are kept so far; `centre`: their v [c]
+ * @param pool.eliminate - u_F [rows] from the Cholesky factor of M_F
+ */
+export async function searchPool(
+  { rows, lambda, kernels, factorize }: PoolSpace,
+  pool: {
+    gram: Mat;
+    A: Mat;
+    kept: Uint32Array;
+    centre: Float64Array;
+    eliminate(L: Mat): Promise<Float64Array>;
+  },
+): Promise<PoolFound> {
+  const { gram, A, kept, centre } = pool;
+  const addOuter = (columns: Mat, sign: 1 | -1): void =>
+    kernels.gram({ a: columns, out: gram, alpha: sign / lambda, beta: 1 });
+  return withScratch(kernels, async (alloc) => {
+    addOuter(pick(A, kept), -1);
+    const L = matrix(rows, rows, alloc(rows * rows, "f64"));
+    L.data.set(gram.data);
+    factorize(L);
+    const base = await pool.eliminate(L);
+    const X = matrix(rows, A.cols, alloc(A.data.length, "f64"));
+    const { B, b } = poolSystem({ kernels, lambda }, { A, L, X, centre, base });
+    const tableau = new Tableau(B.data as Float64Array, b);
+    for (const i of kept) tableau.flip(i);
+    const before = tableau.value;
+    const found = tableau.search(search);
+    found.kept.forEach((bit, i) => {
+      if (bit !== tableau.kept[i]) tableau.flip(i);
+    });
+    const chosen = indicesBelow(A.cols).filter((i) => found.kept[i] === 1);
+    const inside = pick(A, chosen);
+    addOuter(inside, 1);
+    const u = new Float64Array(rows);
+    const x = Float64Array.from(chosen, (i) => tableau.weight(i));
+    kernels.gemv({ a: inside, x, out: u });
+    solveFactored(L, u, kernels);
+    kernels.axpy(1, base, u);
+    return { chosen, x, u, gain: 0.5 * lambda * (before - found.value), swaps: found.swaps };
   });
 }
 
@@ -164,25 +225,20 @@ async function eliminate(space: RowSpace, others: Uint32Array, L: Mat): Promise<
 }
 
 function poolSystem(
-  { kernels, lambda, centre }: RowSpace,
-  spec: { A: Mat; L: Mat; X: Mat; members: Uint32Array; base: Float64Array },
+  { kernels, lambda }: Pick<RowSpace, "kernels" | "lambda">,
+  spec: { A: Mat; L: Mat; X: Mat; centre: Float64Array; base: Float64Array },
 ): { B: Mat; b: Float64Array } {
-  const { A, L, X, members, base } = spec;
-  const c = members.length;
+  const { A, L, X, centre, base } = spec;
+  const c = centre.length;
   const b = new Float64Array(c);
   kernels.gemv({ a: A, transpose: true, x: base, out: b, alpha: -1 / lambda });
-  for (let i = 0; i < c; i++) b[i]! += centre[members[i]!]!;
+  for (let i = 0; i < c; i++) b[i]! += centre[i]!;
   X.data.set(A.data);
   kernels.triangularSolve({ l: L, b: X });
   const B = matrix(c, c, new Float64Array(c * c));
   kernels.gram({ a: X, transpose: true, out: B, alpha: 1 / lambda });
   for (let i = 0; i < c; i++) B.data[i * c + i]! += 1;
   return { B, b };
-}
-
-/** gram += sign * A A' / lambda */
-function addOuter({ kernels, lambda }: RowSpace, gram: Mat, A: Mat, sign: 1 | -1): void {
-  kernels.gram({ a: A, out: gram, alpha: sign / lambda, beta: 1 });
 }
 
 function pick(A: Mat, columns: Uint32Array): Mat {

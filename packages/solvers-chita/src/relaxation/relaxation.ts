@@ -3,8 +3,8 @@
  *   max over u of  phi(u) = -1/2 ||u||^2 - u'y + lambda/2 ||w0||^2 - lambda/2 (sum of the k largest V_j(u)^2)
  * is the dual of the perspective relaxation of the cardinality constraint (Frangioni and Gentile 2006; Bertsimas and Van
  * Parys 2020): concave, n variables, never above Q + g'w0. The sum of the k largest is smoothed as in capped-selection.ts.
- * Maximised by L-BFGS preconditioned with I + A A'/lambda (the curvature of phi when everything is kept), with a line
- * search along which V is linear, so that a step costs two products whatever the number of trial lengths.
+ * Maximised by L-BFGS preconditioned with I + A_B A_B'/lambda over some columns B (all of them: the curvature of phi when everything is kept), with a
+ * line search along which V is linear, so that a step costs two products whatever the number of trial lengths.
  */
 
 import { type Kernels, type Mat, type RunContext, type Vec, zeros } from "@secateur/core";
@@ -20,18 +20,32 @@ export interface Relaxation {
   /** A lower bound on Q over all supports of k weights, for the space's lambda; -Infinity when none was needed. */
   readonly lowerBound: number;
   readonly iterations: number;
+  /** Where to go on from, over other columns. */
+  readonly end: DualPoint;
+}
+
+/** A point of the dual, and what an ascent that comes from elsewhere brings along. */
+export interface DualPoint {
+  /** u [n] */
+  readonly u: Float64Array;
+  /** By how much the smoothed phi has grown so far; default 0. */
+  readonly gained?: number;
+  /** Of the smoothing; default: `smoothing` times the k-th largest V_j^2 at u. */
+  readonly width?: number;
 }
 
 /** Limits of {@link solveRelaxation}. */
 export interface RelaxationOptions {
   /** Default 20. */
   readonly maxIterations?: number;
-  /** Stop when a step gains less than this fraction of all that was gained; default 3e-4. */
+  /** Stop when a step gains less than this fraction of all that was gained; default `leastGain`. */
   readonly tolerance?: number;
 }
 
-/** Width of the smoothing, relative to the k-th largest V_j^2 of the dense optimum. */
-const smoothing = 0.1;
+/** Width of the smoothing, relative to the k-th largest V_j^2 where the ascent begins. */
+export const smoothing = 0.1;
+/** A step that gains less than this fraction of all that was gained is the last. */
+export const leastGain = 3e-4;
 /** Steps remembered by L-BFGS. */
 const memory = 10;
 /** A line search ends when the slope has fallen to this fraction of its start. */
@@ -41,22 +55,21 @@ const slopeTolerance = 0.1;
  * Solves the relaxation approximately.
  *
  * @param spec.preconditioner - Cholesky factor of (an approximation of) I + A A'/lambda
+ * @param spec.from - default: the dense minimiser, for which the preconditioner must be of all columns
  * @param spec.k - 1 <= k < p
  */
 export async function solveRelaxation(
-  spec: { space: RowSpace; k: number; preconditioner: Mat } & RelaxationOptions,
+  spec: { space: RowSpace; k: number; preconditioner: Mat; from?: DualPoint } & RelaxationOptions,
   ctx: RunContext,
 ): Promise<Relaxation> {
-  const { space, k, preconditioner, maxIterations = chitaDefaults.iterations, tolerance = 3e-4 } = spec;
+  const { space, k, preconditioner, maxIterations = chitaDefaults.iterations, tolerance = leastGain } = spec;
   const { rows, size, lambda, target, model, kernels } = space;
-  let u = await denseOptimum(space, preconditioner);
+  let u = spec.from?.u ?? (await denseOptimum(space, preconditioner));
   const V = await candidateWeights(space, u);
   const floor = kthLargest(V.map(square), k, kernels);
   // The dense optimum already has no more than k weights: nothing has to be chosen.
-  if (floor <= 0) return { candidates: V, lowerBound: Number.NEGATIVE_INFINITY, iterations: 0 };
-  const width = smoothing * floor;
-  // From the value of phi to Q.
-  const toQ = model.constant - (model.gradient ? kernels.dot(model.gradient, model.w0) : 0);
+  if (floor <= 0) return { candidates: V, lowerBound: Number.NEGATIVE_INFINITY, iterations: 0, end: { u } };
+  const width = spec.from?.width ?? smoothing * floor;
   const z = zeros(size, model.dtype);
   const energy = 0.5 * lambda * kernels.dot(model.w0, model.w0);
   const quadratic = (x: Float64Array): number => -0.5 * kernels.dot(x, x) - kernels.dot(x, target) + energy;
@@ -75,11 +88,10 @@ export async function solveRelaxation(
     for (let i = 0; i < rows; i++) g[i]! -= target[i]! + x[i]!;
     return g;
   };
-  const bound = (at: Vec, x: Float64Array): number => quadratic(x) - 0.5 * lambda * sumOfLargest(at, k, kernels);
   let value = quadratic(u) - 0.5 * lambda * choose(V);
-  const start = value;
+  let gained = spec.from?.gained ?? 0;
   let g = await slopeOf(V, u);
-  let lowerBound = bound(V, u);
+  let lowerBound = boundAt(space, { V, u, k });
   const pairs: Pair[] = [];
   let iterations = 0;
   while (iterations < maxIterations) {
@@ -92,7 +104,7 @@ export async function solveRelaxation(
     const linear = -kernels.dot(u, direction) - kernels.dot(target, direction);
     const bend = kernels.dot(direction, direction);
     const moved = zeros(size, model.dtype);
-    const step = lineSearch(initialSlope, (t) => {
+    const step = await lineSearch(initialSlope, (t) => {
       for (let j = 0; j < size; j++) moved[j] = V[j]! + t * dV[j]!;
       choose(moved);
       let sum = 0;
@@ -104,22 +116,38 @@ export async function solveRelaxation(
     kernels.axpy(step, dV, V);
     const nextValue = quadratic(next) - 0.5 * lambda * choose(V);
     const nextSlope = await slopeOf(V, next);
-    remember(pairs, next, u, g, nextSlope, kernels);
+    remember(pairs, { from: { u, slope: g }, to: { u: next, slope: nextSlope }, kernels });
     [u, g] = [next, nextSlope];
-    lowerBound = Math.max(lowerBound, bound(V, u));
+    lowerBound = Math.max(lowerBound, boundAt(space, { V, u, k }));
     iterations++;
-    await ctx.tick({ task: "solve", done: iterations, values: { lowerBound: lowerBound + toQ } });
+    await ctx.tick({ task: "solve", done: iterations, values: { lowerBound } });
     const gain = nextValue - value;
     value = nextValue;
-    if (gain <= tolerance * (value - start)) break;
+    gained += gain;
+    if (gain <= tolerance * gained) break;
   }
-  return { candidates: V, lowerBound: lowerBound + toQ, iterations };
+  return { candidates: V, lowerBound, iterations, end: { u, gained, width } };
 }
 
-/** The u of the dense minimiser: (I + A A'/lambda) u = A v - y = -A g / lambda + offset. */
-async function denseOptimum(space: RowSpace, factor: Mat): Promise<Float64Array> {
+/** The bound on Q that a u gives, with its V. */
+export function boundAt(space: RowSpace, { V, u, k }: { V: Vec; u: Float64Array; k: number }): number {
+  const { model, kernels, target, lambda } = space;
+  const toQ = model.constant - (model.gradient ? kernels.dot(model.gradient, model.w0) : 0);
+  const energy = 0.5 * lambda * kernels.dot(model.w0, model.w0);
+  const value = -0.5 * kernels.dot(u, u) - kernels.dot(u, target) + energy;
+  return value - 0.5 * lambda * sumOfLargest(V, k, kernels) + toQ;
+}
+
+/**
+ * The u of the minimiser on some columns S, by default all: (I + A_S A_S'/lambda) u = A_S v_S - y.
+ *
+ * @param factor - Cholesky factor of I + A_S A_S'/lambda
+ */
+export async function denseOptimum(space: RowSpace, factor: Mat, columns?: Uint32Array): Promise<Float64Array> {
   const u = new Float64Array(space.rows);
-  await times(space, space.centre, u);
+  const v = columns ? zeros(space.size, space.model.dtype) : space.centre;
+  for (const j of columns ?? []) v[j] = space.centre[j]!;
+  await times(space, v, u);
   for (let i = 0; i < u.length; i++) u[i]! -= space.target[i]!;
   solveFactored(factor, u, space.kernels);
   return u;
@@ -133,22 +161,24 @@ function sumOfLargest(V: Vec, k: number, kernels: Kernels): number {
   return sum;
 }
 
-interface Pair {
+/** Where an ascent stands. */
+interface Ascent {
+  readonly u: Float64Array;
+  /** Of phi at u. */
+  readonly slope: Float64Array;
+}
+
+/** A step and what it changed. */
+export interface Pair {
   readonly step: Float64Array;
   readonly change: Float64Array;
   readonly rho: number;
 }
 
-function remember(
-  pairs: Pair[],
-  next: Float64Array,
-  u: Float64Array,
-  g: Float64Array,
-  nextSlope: Float64Array,
-  kernels: Kernels,
-): void {
-  const step = next.map((value, i) => value - u[i]!);
-  const change = g.map((value, i) => value - nextSlope[i]!);
+/** Keeps what the step from u to `next` did to the slope, which falls; the oldest of many is forgotten. */
+export function remember(pairs: Pair[], { from, to, kernels }: { from: Ascent; to: Ascent; kernels: Kernels }): void {
+  const step = to.u.map((value, i) => value - from.u[i]!);
+  const change = from.slope.map((value, i) => value - to.slope[i]!);
   const curvature = kernels.dot(step, change);
   if (!(curvature > 0)) return;
   pairs.push({ step, change, rho: 1 / curvature });
@@ -156,7 +186,7 @@ function remember(
 }
 
 /** L-BFGS two-loop recursion (Nocedal 1980) with the preconditioner as initial inverse Hessian. */
-function ascentDirection(
+export function ascentDirection(
   g: Float64Array,
   pairs: readonly Pair[],
   precondition: (x: Float64Array) => void,
@@ -184,13 +214,16 @@ function add(y: Float64Array, alpha: number, x: Float64Array): void {
 }
 
 /** A step at which the slope has almost vanished: expansion, then the secant rule kept inside its bracket. */
-function lineSearch(initialSlope: number, slopeAt: (t: number) => number): number {
+export async function lineSearch(
+  initialSlope: number,
+  slopeAt: (t: number) => number | Promise<number>,
+): Promise<number> {
   let [low, lowSlope] = [0, initialSlope];
   let high: number | undefined;
   let highSlope = 0;
   let t = 1;
   for (let trial = 0; trial < 10; trial++) {
-    const slope = slopeAt(t);
+    const slope = await slopeAt(t);
     if (Math.abs(slope) <= slopeTolerance * initialSlope) break;
     if (slope > 0) [low, lowSlope] = [t, slope];
     else [high, highSlope] = [t, slope];

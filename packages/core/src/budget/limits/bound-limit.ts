@@ -32,8 +32,9 @@ export function bindLimit(
 ): BoundLimit {
   const { kind, amount, absolute = false } = limit;
   const { units, floors, costs } = spec;
-  const isModelled = kind === "bytes" || kind === "milliseconds";
-  const model = isModelled && costs[kind] ? withOthers(costs[kind], units) : undefined;
+  const given = kind === "weights" ? undefined : costs[kind];
+  const isModelled = given !== undefined || kind === "bytes" || kind === "milliseconds";
+  const model = given ? withOthers(given, units) : undefined;
   if (isModelled && !model) {
     throw badBudget(
       `a limit of ${kind} needs the cost model of what runs the network; give 'costs', as costModels of @secateur/runtime/pack makes them, or limit weights or flops instead`,

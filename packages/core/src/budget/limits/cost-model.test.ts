@@ -7,7 +7,7 @@ import { bindBudget } from "../bound-budget.ts";
 import type { Budget, CostModel } from "../budget.ts";
 import { stackUnits } from "../stack-units.ts";
 import { weightMask } from "../units.ts";
-import { expectedCost, modelCost, shareAt } from "./cost-model.ts";
+import { expectedCost, leastCost, linearCosts, modelCost, shareAt } from "./cost-model.ts";
 
 const param = (name: string, [rows, cols]: readonly [number, number], start: number): FlatParam => ({
   ...{ name, shape: [rows, cols], rows, cols, prunable: true, flopsPerWeight: 2, start, size: rows * cols },
@@ -72,6 +72,85 @@ test("the expected cost where single weights are kept at random is the mean over
     expect(expectedCost(oneWay, units, share)).toBeCloseTo(mean, 9); // sums of a thousand products
     expect(shareAt(oneWay, units, expectedCost(oneWay, units, share))).toBeCloseTo(share, 9);
   }
+});
+
+describe("products of kept units", () => {
+  // Rows of a feed the columns of b, two each, as an image of two positions is flattened; one column of b has another source.
+  const chained: CostModel = {
+    other: 1,
+    params: { "a.weight": [{ fixed: 0, each: 0, outputs: 1 }], "b.weight": [{ fixed: 0, each: 0, outputs: 1 }] },
+    products: [
+      { each: 3, factors: [{ fixed: 0, units: { "a.weight": 1 } }] },
+      {
+        each: 0.5,
+        factors: [
+          { fixed: 0, units: { "b.weight": 1 } },
+          { fixed: 1, units: { "a.weight": 2 } },
+        ],
+      },
+    ],
+  };
+  const units = stackUnits(params, [{ match: "*", units: { kind: "rows" } }]);
+  const byDefinition = (a: number, b: number): number => 1 + 3 * a + 0.5 * b * (1 + 2 * a);
+
+  test("cost what their definition says, on average at a share, and by one more unit its derivative", () => {
+    for (let bits = 0; bits < 16; bits++) {
+      const mask = maskOf(bits, 4);
+      expect(modelCost(chained, units, mask)).toBe(byDefinition(mask[0]! + mask[1]!, mask[2]! + mask[3]!));
+    }
+    for (const share of [0.25, 0.5, 1]) {
+      expect(expectedCost(chained, units, share)).toBe(byDefinition(2 * share, 2 * share));
+      // d/da and d/db of the definition, at two units of each times the share.
+      const [a, b] = [3 + 0.5 * (2 * share) * 2, 0.5 * (1 + 2 * (2 * share))];
+      expect([...linearCosts(chained, units, share)]).toEqual([a, a, b, b]);
+    }
+    expect(leastCost(chained, units)).toBe(1);
+  });
+
+  test("of a mask are rounded up to what is computed at a time, and of a share in proportion", () => {
+    const [, product] = chained.products!;
+    const rounded: CostModel = {
+      ...chained,
+      products: [{ ...product!, factors: product!.factors.map((factor) => ({ ...factor, multiple: 4 })) }],
+    };
+    // One row of b counts as 4, one column and one row of a, 1 + 2, as 4.
+    expect(modelCost(rounded, units, Uint8Array.of(1, 0, 1, 0))).toBe(1 + 0.5 * 4 * 4);
+    // All are 2 rows of b, counted as 4, times 1 + 4 columns, counted as 8: half of them in proportion.
+    expect(modelCost(rounded, units, Uint8Array.of(1, 1, 1, 1))).toBe(1 + 0.5 * 4 * 8);
+    expect(expectedCost(rounded, units, 1)).toBe(1 + 0.5 * 4 * 8);
+    expect(expectedCost(rounded, units, 0.5)).toBeCloseTo(1 + 0.5 * (1 * (4 / 2)) * (3 * (8 / 5)), 12); // rounding
+    // So that whatever the whole mask breaks is reached by keeping less.
+    expect(shareAt(rounded, units, 16.9)).toBeLessThan(1);
+  });
+
+  test("are limited: operations too, and the mask of every order is as long as the limit allows", () => {
+    const bound = bindBudget(
+      {
+        limits: [{ kind: "flops", amount: 0.5 }],
+        units: [{ match: "*", units: { kind: "rows" } }],
+        costs: { flops: chained },
+      },
+      params,
+    );
+    const dense = byDefinition(2, 2);
+    for (const score of [
+      [4, 3, 2, 1],
+      [1, 2, 3, 4],
+      [1, 4, 2, 3],
+    ]) {
+      const mask = bound.constraint(bound.sparsity, referenceKernels).select(Float64Array.from(score));
+      const costWith = (of: ArrayLike<number>): number => byDefinition(of[0]! + of[1]!, of[2]! + of[3]!);
+      const cost = costWith(mask);
+      expect(cost).toBeLessThanOrEqual(dense / 2);
+      expect(cost).toBeGreaterThan(1);
+      const costs = linearCosts(chained, units, bound.sparsity === 0 ? 1 : 1 - bound.sparsity);
+      const order = [0, 1, 2, 3].sort((a, b) => score[b]! / costs[b]! - score[a]! / costs[a]!);
+      const next = order.find((unit) => mask[unit] === 0)!;
+      const longer = Array.from(mask, (bit, unit) => (unit === next ? 1 : bit));
+      expect(costWith(longer), "one more in order").toBeGreaterThan(dense / 2);
+      expect(bound.reached(mask)[0]).toMatchObject({ kind: "flops", reached: cost / dense, dense });
+    }
+  });
 });
 
 describe("a limit on a modelled cost", () => {

@@ -1,22 +1,91 @@
 /**
  * Costs that are no sums over weights. A parameter costs min over its ways of fixed + each * (kept blocks), so it is linearised where a
- * share d of its units is kept at random: a block of m independent units is kept with probability 1 - (1 - d)^m.
+ * share d of its units is kept at random: a block of m independent units is kept with probability 1 - (1 - d)^m. A product of kept units
+ * costs each * prod (fixed + sum units * kept); one more unit costs its derivative there.
  */
 import type { Mask } from "../../problem/matrix.ts";
-import type { CostModel, CostWay } from "../budget.ts";
+import type { CostFactor, CostModel, CostProduct, CostWay } from "../budget.ts";
+import { countKept } from "../constraint.ts";
 import type { StackedPart, StackedUnits } from "../stack-units.ts";
 import { weightMask } from "../units.ts";
 
 /** The cost of a mask [units.count]. O(weights) a way. */
-export function modelCost({ other, params }: CostModel, units: StackedUnits, mask: Mask): number {
+export function modelCost({ other, params, products }: CostModel, units: StackedUnits, mask: Mask): number {
   const weights = weightMask(units, mask);
+  const start = other + productsCost(products, keptUnits(units, mask));
   return units.parts.reduce((total, { param }) => {
     const own = weights.subarray(param.start, param.start + param.size);
     const ways = params[param.name]!.map(({ fixed, each, outputs }) => {
       return each === 0 ? fixed : fixed + each * keptBlocks(own, { ...param, outputs });
     });
     return total + Math.min(...ways);
-  }, other);
+  }, start);
+}
+
+/** Units by parameter. */
+type Units = (name: string) => number;
+
+/** Kept units of a mask, which is counted in whole numbers; or those of a share of all. */
+interface KeptUnits {
+  readonly of: Units;
+  readonly all?: Units;
+}
+
+function keptUnits({ parts }: StackedUnits, mask: Mask): KeptUnits {
+  const kept = new Map(
+    parts.map(({ param, firstUnit, units }) => [
+      param.name,
+      countKept(mask.subarray(firstUnit, firstUnit + units.count)),
+    ]),
+  );
+  return { of: (name) => kept.get(name) ?? 0 };
+}
+
+function keptShare({ parts }: StackedUnits, share: number): KeptUnits {
+  const counts = new Map(parts.map(({ param, units }) => [param.name, units.count]));
+  const all = (name: string): number => counts.get(name) ?? 0;
+  return { of: (name) => share * all(name), all };
+}
+
+function productsCost(products: readonly CostProduct[] = [], kept: KeptUnits): number {
+  return products.reduce((total, { each, factors }) => {
+    return total + factors.reduce((cost, factor) => cost * extentOf(factor, kept), each);
+  }, 0);
+}
+
+/** Rounded up for a mask; for a share in proportion, so that all units cost what the whole mask does. */
+function extentOf(factor: CostFactor, { of, all }: KeptUnits): number {
+  const extent = placesLeft(factor, of);
+  return all ? extent * roundingOf(factor, { of, all }) : roundedUp(factor, extent);
+}
+
+/** By how much rounding lengthens the whole extent. */
+function roundingOf(factor: CostFactor, { of, all = of }: KeptUnits): number {
+  const whole = placesLeft(factor, all);
+  return whole === 0 ? 1 : roundedUp(factor, whole) / whole;
+}
+
+function placesLeft({ fixed, units }: CostFactor, kept: Units): number {
+  return Object.entries(units).reduce((sum, [name, own]) => sum + own * kept(name), fixed);
+}
+
+function roundedUp({ multiple = 1 }: CostFactor, extent: number): number {
+  // Means of places a group round, by less than this.
+  return multiple === 1 ? extent : Math.ceil(extent / multiple - 1e-9) * multiple;
+}
+
+/** What one more unit of a parameter adds on average. */
+function unitInProducts(products: readonly CostProduct[] = [], name: string, kept: KeptUnits): number {
+  let slope = 0;
+  for (const { each, factors } of products) {
+    factors.forEach((owner, f) => {
+      const own = owner.units[name] ?? 0;
+      if (own === 0) return;
+      const one = own * roundingOf(owner, kept);
+      slope += factors.reduce((cost, factor, g) => cost * (g === f ? one : extentOf(factor, kept)), each);
+    });
+  }
+  return slope;
 }
 
 /** Blocks of `outputs` x 1 in which any weight is kept. */
@@ -34,10 +103,10 @@ function keptBlocks(mask: Mask, { rows, cols, outputs }: { rows: number; cols: n
 }
 
 /** The expected cost where every unit is kept with probability `share`. */
-export function expectedCost({ other, params }: CostModel, { parts }: StackedUnits, share: number): number {
-  return parts.reduce(
+export function expectedCost({ other, params, products }: CostModel, units: StackedUnits, share: number): number {
+  return units.parts.reduce(
     (total, part) => total + Math.min(...params[part.param.name]!.map((way) => expected(way, part, share))),
-    other,
+    other + productsCost(products, keptShare(units, share)),
   );
 }
 
@@ -53,8 +122,11 @@ function expected({ fixed, each, outputs }: CostWay, { param, spec }: StackedPar
 }
 
 /** The least that any mask can come to: nothing is kept. */
-export function leastCost({ other, params }: CostModel, { parts }: StackedUnits): number {
-  return parts.reduce((total, { param }) => total + Math.min(...params[param.name]!.map(({ fixed }) => fixed)), other);
+export function leastCost({ other, params, products }: CostModel, { parts }: StackedUnits): number {
+  return parts.reduce(
+    (total, { param }) => total + Math.min(...params[param.name]!.map(({ fixed }) => fixed)),
+    other + productsCost(products, { of: () => 0 }),
+  );
 }
 
 /** The share of units, in (0, 1], at which the expected cost is `amount`: within 2^-40. */
@@ -79,11 +151,14 @@ function bestWay({ params }: CostModel, part: StackedPart, share: number): CostW
 /** What keeping each unit costs [units.count], on average where the share is kept, by the way that is best there. */
 export function linearCosts(model: CostModel, units: StackedUnits, share: number): Float64Array {
   const costs = new Float64Array(units.count);
+  const kept = keptShare(units, share);
   for (const part of units.parts) {
     const { param, firstUnit, units: own } = part;
+    const more = unitInProducts(model.products, param.name, kept);
     const best = bestWay(model, part, share);
     const perWeight = best ? (expected(best, part, share) - best.fixed) / (share * param.size) : 0;
-    for (let u = 0; u < own.count; u++) costs[firstUnit + u] = perWeight * units.costs["weights"]![firstUnit + u]!;
+    for (let u = 0; u < own.count; u++)
+      costs[firstUnit + u] = perWeight * units.costs["weights"]![firstUnit + u]! + more;
   }
   return costs;
 }

@@ -1,11 +1,28 @@
 /** The output channels of a graph's weights that can only go together, as sets that a model is pruned by. */
-import { channelGroups, findParams, type GraphSpec, type GraphTensor, type TracedGraph } from "@secateur/graph";
+import type { CostFactor } from "@secateur/core";
+import {
+  channelGroups,
+  findParams,
+  type GraphSpec,
+  type GraphTensor,
+  type GroupMember,
+  type TracedGraph,
+} from "@secateur/graph";
 import type { ChannelSet } from "../../prune/coupled-places.ts";
 
 /** Sets, and weights that are in none, with what keeps their channels. */
 export interface ChannelSets {
   readonly sets: readonly ChannelSet[];
   readonly kept: readonly { readonly param: string; readonly why: string }[];
+  readonly extents: ChannelExtents;
+}
+
+/** How the extents of weights follow from the groups that are left. */
+export interface ChannelExtents {
+  /** By parameter: every axis of its stored tensor, and which of them the outputs are. */
+  readonly params: ReadonlyMap<string, { readonly axes: readonly CostFactor[]; readonly rowAxis: number }>;
+  /** Groups of each set. */
+  readonly counts: ReadonlyMap<string, number>;
 }
 
 /** Rows of weights, by name, that go with one group. */
@@ -13,6 +30,14 @@ interface Group {
   readonly rows: ReadonlyMap<string, Uint32Array>;
   readonly offsets: ReadonlyMap<string, Uint32Array>;
   readonly size: number;
+  /** All that goes with the group, also what only reads it. */
+  readonly members: readonly GroupMember[];
+}
+
+/** A set and the groups that it is made of. */
+interface SetOfGroups {
+  readonly set: ChannelSet;
+  readonly groups: readonly Group[];
 }
 
 /**
@@ -42,18 +67,56 @@ export function channelSets(spec: {
         size += places.length * param.live.cols;
       } else if (tensor.shape.length === 1 && spec.offsets.has(tensor.name)) offsets.set(tensor.name, places);
     }
-    return rows.size > 0 ? [{ rows, offsets, size }] : [];
+    return rows.size > 0 ? [{ rows, offsets, size, members }] : [];
   });
-  const sets = disjointSets(found);
+  const made = disjointSets(found);
+  const sets = made.map(({ set }) => set);
   const inSets = new Set(sets.flatMap(({ members }) => members.map(({ param }) => param)));
   const kept = [...params.values()]
     .filter(({ name }) => pruned.has(name) && !inSets.has(name))
     .map(({ name, tensor, order }) => ({ param: name, why: whyKept(tensor, rowAxis(order.kind), frozen) }));
-  return { sets, kept };
+  return { sets, kept, extents: extentsOf(made, params) };
 }
 
+/** Of every group of a set as many places of an axis are taken to go, the mean where they differ. */
+function extentsOf(
+  made: readonly SetOfGroups[],
+  params: ReadonlyMap<GraphTensor, { readonly name: string; readonly order: { readonly kind: RowOrder } }>,
+): ChannelExtents {
+  const axes = new Map(
+    [...params.keys()].map((tensor) => [
+      tensor,
+      tensor.shape.map((extent) => ({ fixed: extent, units: {} as Record<string, number> })),
+    ]),
+  );
+  for (const { set, groups } of made) {
+    const gone = new Map<GroupMember["tensor"], Map<number, number>>();
+    for (const { tensor, axis, places } of groups.flatMap(({ members }) => members)) {
+      const own = gone.get(tensor) ?? new Map<number, number>();
+      gone.set(tensor, own.set(axis, (own.get(axis) ?? 0) + places.length));
+    }
+    for (const [tensor, byAxis] of gone) {
+      for (const [axis, places] of byAxis) {
+        const own = axes.get(tensor)?.[axis];
+        if (!own) continue;
+        // Places that may go with either of two groups are counted with both, and never below none.
+        own.fixed = Math.max(0, own.fixed - places);
+        own.units[set.name] = places / groups.length;
+      }
+    }
+  }
+  return {
+    params: new Map(
+      [...params].map(([tensor, { name, order }]) => [name, { axes: axes.get(tensor)!, rowAxis: rowAxis(order.kind) }]),
+    ),
+    counts: new Map(made.map(({ set }) => [set.name, set.count])),
+  };
+}
+
+type RowOrder = "as-stored" | "transposed" | "conv-transpose";
+
 /** The axis of the stored tensor that the rows of the canonical matrix are. */
-function rowAxis(order: "as-stored" | "transposed" | "conv-transpose"): number {
+function rowAxis(order: RowOrder): number {
   return order === "as-stored" ? 0 : 1;
 }
 
@@ -62,7 +125,7 @@ function whyKept(tensor: GraphTensor, axis: number, frozen: ReturnType<typeof ch
 }
 
 /** Groups of one make are a set; where sets overlap, as heads and what each head holds do, the one of the larger groups counts. */
-function disjointSets(groups: readonly Group[]): readonly ChannelSet[] {
+function disjointSets(groups: readonly Group[]): readonly SetOfGroups[] {
   const kinds = new Map<string, Group[]>();
   for (const group of groups) {
     const key = [...group.rows].map(([param, rows]) => `${param} ${rows.length}`).join("\n");
@@ -84,20 +147,21 @@ function disjointSets(groups: readonly Group[]): readonly ChannelSet[] {
   );
   return order
     .filter((set) => free.has(set))
-    .map((set): ChannelSet => {
-      const [{ rows, offsets }] = set as [Group];
+    .map((own): SetOfGroups => {
+      const [{ rows, offsets }] = own as [Group];
       const [first = "", ...others] = rows.keys();
       const base = others.length === 0 ? first : `${first}+${others.length}`;
       let name = base;
       for (let i = 2; names.has(name); i++) name = `${base}#${i}`;
       names.add(name);
-      return {
-        ...{ name, count: set.length },
-        members: [...rows.keys()].map((param) => ({ param, rows: set.map((group) => group.rows.get(param)!) })),
-        offsets: [...offsets.keys()].map((own) => ({
-          name: own,
-          places: set.map((group) => group.offsets.get(own) ?? new Uint32Array(0)),
+      const set: ChannelSet = {
+        ...{ name, count: own.length },
+        members: [...rows.keys()].map((param) => ({ param, rows: own.map((group) => group.rows.get(param)!) })),
+        offsets: [...offsets.keys()].map((vector) => ({
+          name: vector,
+          places: own.map((group) => group.offsets.get(vector) ?? new Uint32Array(0)),
         })),
       };
+      return { set, groups: own };
     });
 }

@@ -1,5 +1,7 @@
 /** A model whose output channels are pruned in groups that can be cut out: what --units channels means for a whole network. */
+import type { Budget } from "@secateur/core";
 import type { GraphSpec } from "@secateur/graph";
+import type { CostTable, PackGraph } from "@secateur/runtime/pack";
 import { badUsage } from "../../errors.ts";
 import { type CoupledModel, coupledModel } from "../../prune/coupled-model.ts";
 import type { Session } from "../../session.ts";
@@ -7,6 +9,7 @@ import { traceSomewhere } from "../cut/cut-checked.ts";
 import { onnxOfNetwork } from "../export/onnx-of-network.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
 import type { PruneSettings } from "../prune/prune-settings.ts";
+import { channelCosts } from "./channel-costs.ts";
 import { channelSets } from "./channel-sets.ts";
 
 /** Whether a run prunes channels of the whole network: layers prune rows by themselves. */
@@ -22,17 +25,23 @@ export interface CoupledRun {
   readonly kept: readonly string[];
   /** How the groups are estimated and trained; absent where channels are rows. */
   readonly coupled?: Omit<CoupledModel, "model">;
+  /** What the cut network costs, given what packing takes; absent with `coupled`. */
+  readonly costsOf?: (packed?: {
+    readonly graph: PackGraph;
+    readonly costs?: CostTable;
+  }) => NonNullable<Budget["costs"]>;
 }
 
 /**
  * The model with its groups as parameters.
  *
- * @param pruned - names of the weights that may be pruned
+ * @param spec.pruned - names of the weights that may be pruned
+ * @param spec.multiple - of which the widths will be that a cut leaves: costs count them so
  * @throws ERR_USAGE for a model without groups; ERR_OPERATOR, ERR_GRAPH_NODE
  */
 export async function coupleChannels(
   model: AnyModel,
-  { pruned, session }: { pruned: readonly string[]; session: Session },
+  { pruned, multiple, session }: { pruned: readonly string[]; multiple: number; session: Session },
 ): Promise<CoupledRun> {
   const { own, onnx, network, path } = model;
   if (!own && !onnx) return { model, params: pruned, kept: [] };
@@ -46,7 +55,7 @@ export async function coupleChannels(
   const spec = graph as GraphSpec;
   const traced = traceSomewhere({ graph: spec, opsets, source: path, told: new Map() });
   const offsets = await offsetsOf(model, spec);
-  const { sets, kept } = channelSets({ graph: spec, traced, pruned: new Set(pruned), offsets });
+  const { sets, kept, extents } = channelSets({ graph: spec, traced, pruned: new Set(pruned), offsets });
   if (sets.length === 0) {
     throw badUsage(
       `--units channels: no channels of ${path} can be cut out, for example because of ${kept[0]?.why ?? "its outputs"}; give --units rows`,
@@ -58,8 +67,10 @@ export async function coupleChannels(
     session.onEvent({ type: "note", level: "info", code: "channels-kept", message });
   }
   const { model: grouped, ...coupled } = await coupledModel(network, sets);
+  const infos = network.params();
   return {
     coupled,
+    costsOf: (packed) => channelCosts({ extents, infos, multiple, ...(packed ? { packed } : {}) }),
     model: { ...model, network: grouped },
     params: sets.map(({ name }) => name),
     kept: kept.map(({ param }) => param),

@@ -5,11 +5,11 @@ import {
   type CutGraph,
   compareGraphs,
   cutGraph,
+  cuttableChannels,
   type GraphDifference,
   type GraphSpec,
   type Shape,
   type TracedGraph,
-  traceChannels,
   type ValueSpec,
 } from "@secateur/graph";
 import { cutDiffers, cutUnchecked, nothingToCut, operatorsToCut, shapesToTell } from "../../errors.ts";
@@ -70,9 +70,9 @@ export function cutChecked(request: CutRequest): CheckedCut {
   return { ...cut, difference, flops: at(1, extent).flops };
 }
 
-/** The channels of a graph, in the first shapes of its inputs that it can be planned for. @throws as cutChecked */
+/** The channels of a graph that can be cut, in the first shapes of its inputs that it can be planned for. @throws as cutChecked */
 export function traceSomewhere(request: Pick<CutRequest, "graph" | "opsets" | "told" | "source">): TracedGraph {
-  return somewhere(request, (spec) => traceChannels(spec)).found;
+  return somewhere(request, (spec) => cuttableChannels(spec)).found;
 }
 
 /** What `work` gives for the first stand-ins for which it does not throw. */

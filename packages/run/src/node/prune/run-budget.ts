@@ -13,6 +13,7 @@ import { costModels, type PackGraph } from "@secateur/runtime/pack";
 import { badUsage, costsNeedGraph, keepsNothing } from "../../errors.ts";
 import type { FoundEntry } from "../../plugins/found-entry.ts";
 import { isLimited, limitsOf } from "../../recipe/limits.ts";
+import type { CoupledRun } from "../channels/couple-channels.ts";
 import { readInputChoices } from "../open/input-choices.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
 import { networkGraph } from "../pack/network-graph.ts";
@@ -30,10 +31,13 @@ export interface RunBudget {
 /**
  * The budget of a run.
  *
- * @param params - names of the parameters to prune
+ * @param run - the model and the names of its parameters to prune, and what limits count where channels are cut out
  * @throws ERR_USAGE for two ways to share weights out, ERR_IMPOSSIBLE where nothing would be left, ERR_BUDGET for limits out of reach
  */
-export function runBudget(settings: PruneSettings, model: AnyModel, params: readonly string[]): RunBudget {
+export function runBudget(
+  settings: PruneSettings,
+  { model, params, costsOf }: Pick<CoupledRun, "model" | "params" | "costsOf">,
+): RunBudget {
   const { allocation: bounds, spread, sparsity, layers } = settings;
   const { pattern, allocation: own } = layers ?? {};
   const limits = pattern ? { ...settings.limits, units: [`of-every:${pattern.keep}/${pattern.of}`] } : settings.limits;
@@ -53,14 +57,17 @@ export function runBudget(settings: PruneSettings, model: AnyModel, params: read
   }
   const { exclude = [], limits: largest = {} } = bounds ?? {};
   const needsCosts = limits.bytes !== undefined || limits.milliseconds !== undefined;
+  const costs = (): NonNullable<Budget["costs"]> => {
+    const given = settings.costs ? { costs: settings.costs } : {};
+    if (costsOf) return costsOf(needsCosts ? { graph: graphOf(model, settings), ...given } : undefined);
+    return costModels(graphOf(model, settings), given);
+  };
   const budget: Budget = {
     ...limitsOf(limits, pattern ? undefined : sparsity),
     ...(isGlobal
       ? { exclude, bounds: Object.entries(largest).map(([match, most]) => ({ match, sparsity: most })) }
       : { allocation: rule! }),
-    ...(needsCosts
-      ? { costs: costModels(graphOf(model, settings), settings.costs ? { costs: settings.costs } : {}) }
-      : {}),
+    ...(costsOf || needsCosts ? { costs: costs() } : {}),
   };
   return { sparsity: bindBudget(budget, layout).sparsity, budget };
 }

@@ -84,10 +84,13 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   notePlugin(settings.found, session);
   const { pruned, dense } = chosenDense(whole, settings.keepDense);
   if (pruned.length === 0) throw keepsAll(settings.model);
-  const channels = prunesChannels(settings) ? await coupleChannels(whole, { pruned, session }) : undefined;
-  const { model, params, kept, coupled }: CoupledRun = channels ?? { model: whole, params: pruned, kept: [] };
+  const channels = prunesChannels(settings)
+    ? await coupleChannels(whole, { pruned, multiple: settings.cut ?? 1, session })
+    : undefined;
+  const coupling: CoupledRun = channels ?? { model: whole, params: pruned, kept: [] };
+  const { model, params, kept, coupled } = coupling;
   const keptDense = [...dense, ...kept];
-  const budget = runBudget(settings, model, params);
+  const budget = runBudget(settings, coupling);
   const opened = await openSource(spec, model);
   const retrain = await completeRetrain({ settings, model, cwd, session, params, opened, budget, coupled });
   const draft = portableRecipe(recipeOf({ settings, retrain, preprocess, model, session }), outputs.recipe);

@@ -21,6 +21,7 @@ import { denseFactor, storedCurvature } from "@secateur/fisher";
 import { encodeNpy, writeFileAtomic } from "@secateur/formats";
 import { keepsNothing, overflowed } from "../../errors.ts";
 import type { Session } from "../../session.ts";
+import type { ColumnPlace } from "../columns/column-places.ts";
 import { gramProblem, readLayer } from "./gram-problem.ts";
 import { type ProblemArrays, readArrays } from "./read-arrays.ts";
 
@@ -38,11 +39,16 @@ export interface SolveDocument {
   readonly seed: number;
   /** tr((W - R) H (W - R)') / tr(W H W') with --gram. */
   readonly relativeError?: number;
+  /** "columns" where chita ran over columns in shards. */
+  readonly method?: string;
+  /** Who held the columns then, and the most memory that its process had. */
+  readonly places?: readonly ColumnPlace[];
   /** Absolute path of the new weights, where they were written. */
   readonly out?: string;
 }
 
-const defaultRidge = 1e-4;
+/** Of problems of gradient rows. */
+export const defaultRidge = 1e-4;
 
 /** What to solve. */
 export interface SolveSpec {

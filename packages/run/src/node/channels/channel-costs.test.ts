@@ -1,0 +1,95 @@
+import { bindBudget, type FlatParam, type Mask } from "@secateur/core";
+import { type GraphSpec, traceChannels } from "@secateur/graph";
+import { createNetwork, type NetworkSpec } from "@secateur/nn";
+import { costModels } from "@secateur/runtime/pack";
+import { expect, test } from "vitest";
+import type { ChannelSet } from "../../prune/coupled-places.ts";
+import { onnxOfNetwork } from "../export/onnx-of-network.ts";
+import { networkGraph } from "../pack/network-graph.ts";
+import { channelCosts } from "./channel-costs.ts";
+import { channelSets } from "./channel-sets.ts";
+
+/** A residual network from 4 channels to 3 classes, whose widths are those of the two sets: what the residual sum adds, and what lies between. */
+const residual = (wide: number, inner: number): NetworkSpec => ({
+  ...{ name: "residual", inputShape: [4, 4, 4], classes: 3 },
+  layers: [
+    { kind: "conv2d", name: "stem", in: 4, out: wide, kernel: [3, 3], padding: 1 },
+    { kind: "relu", name: "r" },
+    { kind: "conv2d", name: "one", in: wide, out: inner, kernel: [3, 3], padding: 1 },
+    { kind: "relu" },
+    { kind: "conv2d", name: "two", in: inner, out: wide, kernel: [3, 3], padding: 1 },
+    { kind: "add", inputs: ["two", "r"] },
+    { kind: "relu" },
+    { kind: "flatten" },
+    { kind: "dense", name: "fc", in: wide * 16, out: 3 },
+    { kind: "log-softmax" },
+  ],
+});
+
+function costsOf(wide: number, inner: number) {
+  const network = createNetwork(residual(wide, inner), { seed: 1 });
+  const { graph, opsets } = onnxOfNetwork(network);
+  const spec = graph as GraphSpec;
+  const traced = traceChannels({ graph: spec, opsets, shapes: new Map([["input", [2, 4, 4, 4]]]) });
+  // Operations a weight that do not depend on the widths.
+  const infos = network.params().map((info, layer) => ({ ...info, flopsPerWeight: 5 + layer }));
+  const pruned = new Set(infos.map(({ name }) => name));
+  const { sets, extents } = channelSets({ graph: spec, traced, pruned, offsets: new Set() });
+  // A table that is no parameter of the network takes bytes too.
+  const packed = networkGraph(network);
+  const table = { dims: [20, 30], data: new Float32Array(600).fill(0.5) };
+  const whole = { ...packed, tensors: new Map([...packed.tensors, ["table", table]]) };
+  return { sets, graph: whole, costs: channelCosts({ extents, infos, packed: { graph: whole } }) };
+}
+
+/** One row a group, as a run of channels has them. */
+function paramsOf(sets: readonly ChannelSet[]): readonly FlatParam[] {
+  let start = 0;
+  return sets.map(({ name, count }) => {
+    const param = {
+      name,
+      shape: [count, 1],
+      rows: count,
+      cols: 1,
+      size: count,
+      start,
+      prunable: true,
+      flopsPerWeight: 1,
+    };
+    start += count;
+    return param;
+  });
+}
+
+test("what is left of a network costs what the network of those widths costs, in operations, bytes and milliseconds", () => {
+  const [wide, inner] = [8, 12];
+  const { sets, graph, costs } = costsOf(wide, inner);
+  const units = [{ match: "*", units: { kind: "rows" } }] as const;
+  const costOf = (
+    kind: "flops" | "bytes" | "milliseconds",
+    network: Pick<ReturnType<typeof costsOf>, "sets" | "costs">,
+    mask: Mask,
+  ): number => {
+    const bound = bindBudget({ limits: [{ kind, amount: 1 }], units, costs: network.costs }, paramsOf(network.sets));
+    const [limit] = bound.reached(mask);
+    return limit!.reached * limit!.dense;
+  };
+  expect(sets.map(({ count }) => count)).toEqual([wide, inner]);
+  const { other, params } = costModels(graph).bytes;
+  const dense = Object.values(params).reduce((sum, [way]) => sum + way!.fixed, other);
+  expect(costOf("bytes", { sets, costs }, new Uint8Array(wide + inner).fill(1))).toBeCloseTo(dense, 6); // sums in another order
+  for (const kind of ["flops", "bytes", "milliseconds"] as const) {
+    for (const [w, i] of [
+      [4, 4],
+      [5, 7],
+      [8, 4],
+    ] as const) {
+      const mask = Uint8Array.from({ length: wide + inner }, (_, u) => Number(u < wide ? u < w : u - wide < i));
+      const small = costsOf(w, i);
+      const whole = costOf(kind, small, new Uint8Array(w + i).fill(1));
+      // Biases (bytes) and elementwise operators (milliseconds) count as in the whole network.
+      const others = costs[kind]!.other - small.costs[kind]!.other;
+      expect(costOf(kind, { sets, costs }, mask) - others, `${kind} ${w} ${i}`).toBeCloseTo(whole, 6); // sums in another order
+    }
+  }
+});

@@ -1,0 +1,93 @@
+/** Gradient rows by columns from .npy files that stay on the disk: one file [n, p], or a folder of files whose columns side by side make one. */
+import { closeSync, openSync, readSync } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { shapeMismatch } from "@secateur/core";
+import { readNpyHeader } from "@secateur/formats";
+import type { ColumnRows } from "@secateur/solvers-chita";
+import { fileShrank, rowsNotByColumns } from "../../errors.ts";
+
+/** Where columns [from, from + cols) lie. */
+interface ColumnFile {
+  readonly path: string;
+  readonly from: number;
+  readonly cols: number;
+  readonly dataStart: number;
+  readonly width: 4 | 8;
+}
+
+/** Rows that are read by columns; `close` gives the files back. */
+export interface NpyColumns extends ColumnRows {
+  readonly dtype: "f32" | "f64";
+  close(): void;
+}
+
+/** The files that rows are in: the file itself, or all .npy files of a folder by name. @throws ERR_SHAPE for a folder without any */
+export async function columnFiles(path: string): Promise<readonly string[]> {
+  if (!(await stat(path).catch(() => undefined))?.isDirectory()) return [path];
+  const names = (await readdir(path)).filter((name) => name.endsWith(".npy")).sort();
+  if (names.length === 0)
+    throw shapeMismatch({
+      where: path,
+      found: "no .npy file",
+      expected: "the columns of the gradient rows in one or more",
+    });
+  return names.map((name) => join(path, name));
+}
+
+/**
+ * Opens them. f64 is rounded to f32 as it is read.
+ *
+ * @throws the errors of .npy files; ERR_SHAPE; ERR_DTYPE for other numbers or another order than f32 and f64 row by row in this machine's order of bytes
+ */
+export async function openNpyColumns(paths: readonly string[]): Promise<NpyColumns> {
+  const files: ColumnFile[] = [];
+  let [rows, size] = [0, 0];
+  for (const path of paths) {
+    const { dtype, littleEndian, fortranOrder, shape, dataStart } = await readNpyHeader(path);
+    const [n = 0, cols = 0] = shape;
+    if (shape.length !== 2 || n === 0 || cols === 0 || (rows > 0 && n !== rows)) {
+      const expected = rows > 0 ? `[${rows}, columns]: as many rows as in ${paths[0]}` : "[n, columns]";
+      throw shapeMismatch({ where: path, found: `shape [${shape.join(", ")}]`, expected });
+    }
+    if ((dtype !== "f32" && dtype !== "f64") || !littleEndian || (fortranOrder && n > 1)) {
+      throw rowsNotByColumns(
+        path,
+        `${dtype}${littleEndian ? "" : ", big-endian"}${fortranOrder ? ", Fortran order" : ""}`,
+      );
+    }
+    files.push({ path, from: size, cols, dataStart, width: dtype === "f64" ? 8 : 4 });
+    [rows, size] = [n, size + cols];
+  }
+  const open = new Map<string, number>();
+  const handleOf = (path: string): number => {
+    const handle = open.get(path) ?? openSync(path, "r");
+    open.set(path, handle);
+    return handle;
+  };
+  return {
+    ...{ rows, size, dtype: files.some(({ width }) => width === 8) ? "f64" : "f32" },
+    read(from, out) {
+      for (const file of files) {
+        const first = Math.max(from, file.from);
+        const last = Math.min(from + out.cols, file.from + file.cols);
+        if (first >= last) continue;
+        const handle = handleOf(file.path);
+        const doubles = file.width === 8 ? new Float64Array(last - first) : undefined;
+        for (let i = 0; i < rows; i++) {
+          const place = i * out.cols + first - from;
+          const target = out.data.subarray(place, place + last - first);
+          const { buffer, byteOffset, byteLength } = doubles ?? target;
+          const position = file.dataStart + file.width * (i * file.cols + first - file.from);
+          const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+          if (readSync(handle, bytes, 0, byteLength, position) !== byteLength) throw fileShrank(file.path);
+          if (doubles) target.set(doubles);
+        }
+      }
+    },
+    close() {
+      for (const handle of open.values()) closeSync(handle);
+      open.clear();
+    },
+  };
+}
