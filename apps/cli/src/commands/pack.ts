@@ -1,7 +1,6 @@
 /** `secateur pack`: a pruned network into one small file that runs in the time of its kept weights. */
 import { mapDataPaths } from "@secateur/run";
 import { assertNotInput, dataPaths, packText, readCosts, readInputChoices, runPack } from "@secateur/run/node";
-import { type PackedValues, packedValues } from "@secateur/runtime/pack";
 import { type Command, Option } from "commander";
 import { badFlagValue, missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
@@ -13,9 +12,12 @@ import { printResult } from "../run/print-result.ts";
 import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 
+/** How values can be stored, the most exact first. */
+const valueNames = ["f32", "f16", "int8", "int6", "int5", "int4"] as const;
+
 interface PackFlags extends SessionFlags, InputFlags, DataFlags {
   readonly out?: string;
-  readonly values?: PackedValues;
+  readonly values?: (typeof valueNames)[number];
   readonly maxLoss?: number;
   readonly dense?: string;
   readonly arch?: string;
@@ -43,10 +45,9 @@ export function addPackCommand(program: Command, terminal: Terminal): void {
     .optionsGroup("What to write:")
     .option("--out <file>", "the packed network (.secateur); always needed")
     .addOption(
-      new Option(
-        "--values <type>",
-        `how kept weights are stored: ${packedValues.join(", ")} (default: int8)`,
-      ).argParser(parseValues),
+      new Option("--values <type>", `how kept weights are stored: ${valueNames.join(", ")} (default: int8)`).argParser(
+        parseValues,
+      ),
     )
     .option(
       "--costs <file>",
@@ -117,8 +118,8 @@ async function callPack({
   printResult({ terminal, flags, document, text: () => packText(document, dense !== undefined) });
 }
 
-function parseValues(text: string): PackedValues {
-  const found = packedValues.find((name) => name === text);
-  if (found === undefined) throw badFlagValue({ flag: "--values", found: text, allowed: packedValues.join(", ") });
+function parseValues(text: string): (typeof valueNames)[number] {
+  const found = valueNames.find((name) => name === text);
+  if (found === undefined) throw badFlagValue({ flag: "--values", found: text, allowed: valueNames.join(", ") });
   return found;
 }

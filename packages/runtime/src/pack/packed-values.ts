@@ -4,9 +4,6 @@ import type { ValueType } from "../file/packed-model.ts";
 /** A type of the file, or whole numbers of fewer bits in bytes of int8. */
 export type PackedValues = ValueType | "int6" | "int5";
 
-/** The most exact first. */
-export const packedValues: readonly PackedValues[] = ["f32", "f16", "int8", "int6", "int5", "int4"];
-
 /** The largest whole number of those types that have a scale. */
 export const packedMost = { int8: 127, int6: 31, int5: 15, int4: 7 } as const;
 
