@@ -2,7 +2,7 @@
  * What a network costs whose channels are cut out, as data for budgets. A tensor of weights whose axes have extents e_i costs
  *   weight * prod_i e_i + output * e_rows,
  * and e_i is what is left: of a convolution, output channels of its own set and input channels of the sets before it. So half of all channels leave
- * a quarter of the operations. Kernels that take several outputs at a time take as long for fewer. All other operators and vectors count as in
+ * a quarter of the operations. Kernels that take several outputs at a time take as long for fewer, and widths are rounded up to what a cut leaves. All other operators and vectors count as in
  * the whole network; values of weights have the type that they would have there.
  */
 import type { Budget, CostFactor, CostModel, CostProduct, ParamInfo } from "@secateur/core";
@@ -18,9 +18,11 @@ import type { ChannelExtents } from "./channel-sets.ts";
 export function channelCosts(spec: {
   readonly extents: ChannelExtents;
   readonly infos: readonly ParamInfo[];
+  /** Widths are left at multiples of this, or whole; default 1. */
+  readonly multiple?: number;
   readonly packed?: { readonly graph: PackGraph; readonly costs?: CostTable };
 }): NonNullable<Budget["costs"]> {
-  const { extents, infos, packed } = spec;
+  const { extents, infos, multiple = 1, packed } = spec;
   const weights = infos.filter(({ name }) => extents.params.has(name));
   const flops: DenseCosts = {
     other: 0,
@@ -32,13 +34,13 @@ export function channelCosts(spec: {
   };
   const others = packed ? denseCosts(packed.graph, packed.costs ? { costs: packed.costs } : {}) : {};
   return Object.fromEntries(
-    Object.entries({ flops, ...others }).map(([kind, costs]) => [kind, modelOf(costs, extents)]),
+    Object.entries({ flops, ...others }).map(([kind, costs]) => [kind, modelOf(costs, extents, multiple)]),
   );
 }
 
-function modelOf({ other, params }: DenseCosts, extents: ChannelExtents): CostModel {
+function modelOf({ other, params }: DenseCosts, extents: ChannelExtents, multiple: number): CostModel {
   const products = Object.entries(params).flatMap(([name, costs]) => {
-    return costs.flatMap((cost) => productsOf(cost, extents.params.get(name), extents.counts));
+    return costs.flatMap((cost) => productsOf(cost, extents.params.get(name), { counts: extents.counts, multiple }));
   });
   const free = [{ fixed: 0, each: 0, outputs: 1 }];
   return { other, params: Object.fromEntries([...extents.counts.keys()].map((name) => [name, free])), products };
@@ -48,12 +50,14 @@ function modelOf({ other, params }: DenseCosts, extents: ChannelExtents): CostMo
 function productsOf(
   { weight, output, size, outputs, block }: DenseCost,
   { axes, rowAxis }: { readonly axes: readonly CostFactor[]; readonly rowAxis: number } = { axes: [], rowAxis: 0 },
-  counts: ReadonlyMap<string, number>,
+  { counts, multiple }: { readonly counts: ReadonlyMap<string, number>; readonly multiple: number },
 ): readonly CostProduct[] {
   const isCut = (axis: CostFactor | undefined): boolean => Object.keys(axis?.units ?? {}).length > 0;
   const row = axes[rowAxis];
-  const outer: CostFactor = { fixed: outputs, units: {}, ...(isCut(row) ? row : {}), multiple: block };
-  const inner = axes.filter((axis) => axis !== row && isCut(axis));
+  const outer: CostFactor = isCut(row)
+    ? { ...row!, multiple: Math.max(block, multiple) }
+    : { fixed: outputs, units: {}, multiple: block };
+  const inner = axes.filter((axis) => axis !== row && isCut(axis)).map((axis) => ({ ...axis, multiple }));
   const whole = inner.reduce((places, axis) => places * sizeOf(axis, counts), sizeOf(outer, counts));
   const products: readonly CostProduct[] = [
     { each: (weight * size) / whole, factors: [outer, ...inner] },
