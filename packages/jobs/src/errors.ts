@@ -10,6 +10,15 @@ export function notAStore(place: string): PruneError {
   );
 }
 
+/** A place without a store, where none is to be made. */
+export function noStore(place: string): PruneError {
+  return new PruneError(
+    "ERR_STORE",
+    `${place}: there is no store here; give --store as the workers and the commands that hand work out have it`,
+    { details: { place } },
+  );
+}
+
 /** The store cannot be read or written. @param spec.what - "written", "read", "made" */
 export function storeFailed(spec: { place: string; what: string; cause: unknown }): PruneError {
   const { place, what, cause } = spec;
