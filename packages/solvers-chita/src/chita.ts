@@ -9,8 +9,6 @@
  */
 import {
   checkNumber,
-  isPruneError,
-  matrix,
   type Problem,
   type RunContext,
   type Selector,
@@ -19,33 +17,17 @@ import {
   type Vec,
   zeros,
 } from "@secateur/core";
-import {
-  overRows,
-  type QuadraticModel,
-  type RefitOptions,
-  refit,
-  withPrunedModel,
-  withResidentRows,
-  withScratch,
-} from "@secateur/core/linalg";
+import { overRows, type QuadraticModel, refit, withPrunedModel, withResidentRows } from "@secateur/core/linalg";
 import { chitaDefaults } from "./chita-defaults.ts";
 import { overflow } from "./errors.ts";
 import { shrinkPath } from "./path/shrink-path.ts";
 import { chitaPlan } from "./plan.ts";
 import { bestSupport, squares } from "./refit/project.ts";
 import { solutionFrom } from "./refit/solution.ts";
-import { exchange } from "./relaxation/exchange.ts";
 import { reduceRows } from "./relaxation/reduce-rows.ts";
-import { type Relaxation, solveRelaxation } from "./relaxation/relaxation.ts";
 import { rowModel } from "./relaxation/row-model.ts";
-import {
-  factorizeRows,
-  hasRowGram,
-  type RowSpace,
-  type RowSpaceModel,
-  rowSpace,
-  writeFullGram,
-} from "./relaxation/row-space.ts";
+import { hasRowGram, type RowSpaceModel } from "./relaxation/row-space.ts";
+import { type Found, searchSupport } from "./relaxation/search.ts";
 import { chitaWork } from "./work.ts";
 
 /** Settings of {@link chita}; what is left out stands in `chitaDefaults`, and in `secateur explain chita`. */
@@ -60,16 +42,13 @@ export interface ChitaOptions {
   readonly rounds?: number | undefined;
 }
 
-/** Conjugate-gradient steps after the swaps: their weights are the minimiser but for rounding. */
-const polishIterations = 4;
-
 /**
  * The best CHITA this package knows.
  *
  * stats: `lowerBound` on Q over all supports (up to the rounding of the weights' dtype), `gap` (relative to the larger of
  * bound and objective), `iterations`, `swaps`.
- * Time: n^2 p for the row Gram (n^2 (in + out) a layer with factored rows), some 20 to 50 products with G, n^3 / 3 for up to
- * five Cholesky factorisations. Memory: three n x n matrices in f64.
+ * Time: n^2 / 2 for each of max(k, 2 n) columns of dense rows (n^2 (in + out) a layer with factored rows), some ten products with G and
+ * 20 to 50 with about 2 k of its columns, n^3 / 3 for up to five Cholesky factorisations. Memory: four n x n matrices in f64.
  *
  * @throws ERR_OPTION; on solve: ERR_INCOMPATIBLE, ERR_SHAPE, ERR_OVERFLOW, ERR_ABORTED
  * @example
@@ -162,9 +141,16 @@ interface RowsTask {
 
 async function solveRows(task: RowsTask, ctx: RunContext): Promise<Solution> {
   const { problem, columns, keep, options } = task;
+  const { pool = chitaDefaults.pool, rounds = chitaDefaults.rounds } = options;
   const model = await reduceRows(task.model);
   const everything = columns.length <= keep;
-  const found = everything || keep === 0 ? trivial(model, keep) : await search({ model, keep, options }, ctx);
+  const found =
+    everything || keep === 0
+      ? trivial(model, keep)
+      : await searchSupport(
+          { model, keep, pool, rounds, iterations: options.iterations ?? chitaDefaults.iterations },
+          ctx,
+        );
   const w = zeros(problem.w.cols, model.dtype);
   const mask = new Uint8Array(problem.w.cols);
   const polished = await polish(task.model, found, ctx);
@@ -181,76 +167,11 @@ async function solveRows(task: RowsTask, ctx: RunContext): Promise<Solution> {
   return { ...solution, stats: { ...solution.stats, lowerBound, gap } };
 }
 
-interface Found {
-  /** In the model, ascending. */
-  readonly columns: Uint32Array;
-  /** [p] */
-  readonly w: Vec;
-  /** How to get from w to the exact minimiser on the columns. */
-  readonly polish: RefitOptions;
-  readonly iterations: number;
-  readonly swaps: number;
-  readonly lowerBound: number;
-  readonly trace: readonly number[];
-}
-
 /** k = 0, or all weights kept: nothing to choose. */
 function trivial(model: QuadraticModel, keep: number): Found {
   const columns = Uint32Array.from({ length: keep === 0 ? 0 : model.dim }, (_, j) => j);
   const w = keep === 0 ? zeros(model.dim, model.dtype) : model.w0;
   return { columns, w, polish: {}, iterations: 0, swaps: 0, lowerBound: Number.NEGATIVE_INFINITY, trace: [] };
-}
-
-/** Floors on the damping, see {@link rowSpace}: rounding of an f32 Gram matrix may leave a system with the lowest singular. */
-const dampingFloors = [1e-8, 1e-6, 1e-4];
-
-async function search(task: SearchTask, ctx: RunContext): Promise<Found> {
-  for (const floor of dampingFloors.slice(0, -1)) {
-    try {
-      return await searchIn(await rowSpace(task.model, floor), task, ctx);
-    } catch (error) {
-      if (!isPruneError(error) || error.code !== "ERR_SINGULAR") throw error;
-    }
-  }
-  return searchIn(await rowSpace(task.model, dampingFloors.at(-1)!), task, ctx);
-}
-
-interface SearchTask {
-  readonly model: RowSpaceModel;
-  readonly keep: number;
-  readonly options: ChitaOptions;
-}
-
-async function searchIn(space: RowSpace, { model, keep, options }: SearchTask, ctx: RunContext): Promise<Found> {
-  const { pool = chitaDefaults.pool, rounds = chitaDefaults.rounds } = options;
-  const { candidates, iterations, lowerBound: bound } = await relax(space, { model, keep, options }, ctx);
-  // Bound and weights with raised damping are those of another Q.
-  const isRaised = space.lambda > model.damping;
-  const lowerBound = isRaised ? Number.NEGATIVE_INFINITY : bound;
-  const columns = model.kernels.largest(candidates.map(Math.abs), keep);
-  if (pool === 0 || rounds === 0) {
-    const w = zeros(model.dim, model.dtype);
-    for (const j of columns) w[j] = candidates[j]!;
-    return { columns, w, polish: {}, trace: [], iterations, swaps: 0, lowerBound };
-  }
-  const exchanged = await exchange({ space, columns, candidates, pool, maxRounds: rounds }, ctx);
-  // g / lambda cancels where the damping is small: with a slope the weights need more than a polish.
-  const isClose = !isRaised && !model.gradient;
-  const polish: RefitOptions = { form: "cg", ...(isClose ? { maxIterations: polishIterations } : {}) };
-  return { ...exchanged, polish, iterations, lowerBound };
-}
-
-function relax(space: RowSpace, { keep, options }: SearchTask, ctx: RunContext): Promise<Relaxation> {
-  const { rows, kernels } = space;
-  return withScratch(kernels, async (alloc) => {
-    const preconditioner = matrix(rows, rows, alloc(rows * rows, "f64"));
-    await writeFullGram(space, preconditioner);
-    factorizeRows(space, preconditioner);
-    return solveRelaxation(
-      { space, k: keep, preconditioner, maxIterations: options.iterations ?? chitaDefaults.iterations },
-      ctx,
-    );
-  });
 }
 
 /** Exact weights on the support, [columns.length]. */

@@ -60,7 +60,7 @@ export async function withResidentRows<T>(
   model: QuadraticModel,
   work: (resident: QuadraticModel) => T | Promise<T>,
 ): Promise<T> {
-  const { release, ...products } = residentView(model, model.kernels);
+  const { release, ...products } = await residentView(model, model.kernels);
   try {
     return await work({ ...model, ...products });
   } finally {

@@ -10,23 +10,39 @@ export type RestrictedView<V extends FactorView = FactorView> = V & { release():
 /** Entries of gathered columns, beyond which products run on all of G: 256 MB of f32 beside rows that may fill the memory. */
 const mostGathered = 2 ** 26;
 
+/** What a copy of G in kernel memory serves. */
+type Resident = Pick<FactorView, "times" | "transposeTimes" | "columnNormsSquared"> &
+  Partial<Pick<ColumnView, "columns">>;
+
 /**
- * The view with its products on a copy of G in kernel memory, made at the first of them: rows elsewhere are copied there for every
- * product anew. The same bytes. The view itself where its rows are factored, exist only as products, or are too many (more than 256 MB
- * of f32). Release it.
+ * The view with its products and columns from a copy of G in kernel memory: rows elsewhere are copied there for every product anew. The view
+ * itself where its rows are factored, exist only as products, or are too many (more than 256 MB of f32). Release it.
  */
-export function residentView(
-  view: FactorView,
-  kernels: Kernels,
-): Pick<RestrictedView, "times" | "transposeTimes" | "release"> {
+export async function residentView(view: FactorView, kernels: Kernels): Promise<Resident & { release(): void }> {
   const { rows, dim, productCost } = view;
-  if (hasColumns(view) && productCost >= rows * dim && rows * dim <= mostGathered) {
-    return gatheredProducts(view, indices(0, dim), kernels);
+  if (!hasColumns(view) || productCost < rows * dim || rows * dim > mostGathered) {
+    return {
+      times: (x, out) => view.times(x, out),
+      transposeTimes: (u, out) => view.transposeTimes(u, out),
+      columnNormsSquared: () => view.columnNormsSquared(),
+      release: () => {},
+    };
   }
+  const { times, transposeTimes, gather, release } = gatheredProducts(view, indices(0, dim), kernels);
+  const G = await gather();
+  let norms: Float64Array | undefined;
   return {
-    times: (x, out) => view.times(x, out),
-    transposeTimes: (u, out) => view.transposeTimes(u, out),
-    release: () => {},
+    times,
+    transposeTimes,
+    release,
+    columns: (support, out) => kernels.gatherColumns(G, support, out),
+    columnNormsSquared() {
+      if (!norms) {
+        norms = new Float64Array(dim);
+        kernels.columnDots(G, G, norms);
+      }
+      return norms;
+    },
   };
 }
 
@@ -47,9 +63,10 @@ export function restrictView(view: FactorView, support: Uint32Array, kernels: Ke
   const { rows, dtype } = view;
   const dim = support.length;
   const outer = (inner: Uint32Array): Uint32Array => inner.map((s) => support[s]!);
+  const { columns, ...products } = cheapestProducts(view, support, kernels);
   let norms: Float64Array | undefined;
   return {
-    ...cheapestProducts(view, support, kernels),
+    ...products,
     rows,
     dim,
     scale: view.scale,
@@ -63,7 +80,7 @@ export function restrictView(view: FactorView, support: Uint32Array, kernels: Ke
       return norms;
     },
     ...(hasColumns(view) && {
-      columns: (inner: Uint32Array, out: Mat) => view.columns(outer(inner), out),
+      columns: columns ?? ((inner: Uint32Array, out: Mat) => view.columns(outer(inner), out)),
       async rowGram() {
         const gram = matrix(rows, rows, kernels.alloc(rows * rows, dtype));
         await addRowGram({ view, columns: support, out: gram, kernels });
@@ -77,10 +94,15 @@ export function restrictView(view: FactorView, support: Uint32Array, kernels: Ke
 
 type Products = Pick<RestrictedView, "productCost" | "times" | "transposeTimes" | "gramTimes" | "release">;
 
-function cheapestProducts(view: FactorView, support: Uint32Array, kernels: Kernels): Products {
+function cheapestProducts(
+  view: FactorView,
+  support: Uint32Array,
+  kernels: Kernels,
+): Products & Partial<Pick<ColumnView, "columns">> {
   const { rows, productCost } = view;
   if (hasColumns(view) && rows * support.length <= Math.min(productCost, mostGathered)) {
-    return gatheredProducts(view, support, kernels);
+    const { gather: _, ...products } = gatheredProducts(view, support, kernels);
+    return products;
   }
   if (!view.restricted) return { productCost, ...scatteredProducts(view, support), release: () => {} };
   const inner = view.restricted(support);
@@ -134,31 +156,47 @@ function keptVector({ dim, dtype }: FactorView): (like: Vec) => Vec {
   };
 }
 
-function gatheredProducts(view: ColumnView, support: Uint32Array, kernels: Kernels): Products {
+/** Products on G[:, support], which `gather` copies to kernel memory once. */
+function gatheredProducts(
+  view: ColumnView,
+  support: Uint32Array,
+  kernels: Kernels,
+): Products & { gather(): Promise<Mat>; columns(inner: Uint32Array, out: Mat): void | Promise<void> } {
   const { rows, dtype } = view;
   const cols = support.length;
   const scattered = scatteredProducts(view, support);
-  let gathering: Promise<void> | undefined;
+  let gathering: Promise<Mat> | undefined;
   let G: Mat | undefined;
-  const gather = async (): Promise<void> => {
+  let isGathered = false;
+  const copy = async (): Promise<Mat> => {
     const fresh = matrix(rows, cols, kernels.alloc(rows * cols, dtype));
     G = fresh;
     await view.columns(support, fresh);
+    isGathered = true;
+    return fresh;
+  };
+  const gather = (): Promise<Mat> => {
+    gathering ??= copy();
+    return gathering;
   };
   const inRows = (x: Vec, out: Vec): boolean => dtypeOf(x) === dtype && dtypeOf(out) === dtype;
   return {
     productCost: rows * cols,
+    gather,
+    columns(inner, out) {
+      if (isGathered) return kernels.gatherColumns(G!, inner, out);
+      return view.columns(
+        inner.map((s) => support[s]!),
+        out,
+      );
+    },
     async times(x, out) {
       if (!inRows(x, out)) return scattered.times(x, out);
-      gathering ??= gather();
-      await gathering;
-      kernels.gemv({ a: G!, x, out });
+      kernels.gemv({ a: await gather(), x, out });
     },
     async transposeTimes(u, out) {
       if (!inRows(u, out)) return scattered.transposeTimes(u, out);
-      gathering ??= gather();
-      await gathering;
-      kernels.gemv({ a: G!, transpose: true, x: u, out });
+      kernels.gemv({ a: await gather(), transpose: true, x: u, out });
     },
     release() {
       if (G) kernels.free(G.data);

@@ -27,9 +27,17 @@ export function denseBlock(rows: Mat, kernels: Kernels): RowBlock {
       kernels.gram({ a: rows, out, beta: 1 });
     },
     writeColumns({ support, start, first, out }) {
+      const from = (support[0] ?? start) - start;
+      const isRun = support.length > 0 && support[support.length - 1]! - start - from === support.length - 1;
       for (let i = 0; i < rows.rows; i++) {
         const row = i * rows.cols - start;
         const target = i * out.cols + first;
+        // Neighbouring columns, above all all of them, are copied as they lie.
+        if (isRun) {
+          const at = i * rows.cols + from;
+          out.data.set(rows.data.subarray(at, at + support.length), target);
+          continue;
+        }
         for (let s = 0; s < support.length; s++) out.data[target + s] = rows.data[row + support[s]!]!;
       }
     },

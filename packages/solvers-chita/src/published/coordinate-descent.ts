@@ -37,6 +37,11 @@ export async function coordinateDescent(
     G,
   );
   const columns = transposed(G);
+  const norms = new Float64Array(size);
+  for (let j = 0; j < size; j++) {
+    const column = columnOf(columns, j);
+    norms[j] = inner(column, column);
+  }
   const residual = new Float64Array(rows);
   if (model.offset && which === "exact") residual.set(model.offset);
   const d = zeros(size, model.dtype);
@@ -44,10 +49,10 @@ export async function coordinateDescent(
   let sweeps = 0;
   while (sweeps < maxSweeps) {
     for (let j = 0; j < size; j++) {
-      const column = columns.data.subarray(j * rows, (j + 1) * rows);
-      const { slope, norm } = along(column, residual);
-      const bend = scale * norm + damping;
+      const bend = scale * norms[j]! + damping;
       if (bend === 0) continue;
+      const column = columnOf(columns, j);
+      const slope = inner(column, residual);
       const before = d[j]!;
       d[j] = before - (scale * slope + damping * before + (model.gradient?.[j] ?? 0)) / bend;
       const step = d[j]! - before;
@@ -63,13 +68,22 @@ export async function coordinateDescent(
   return { d, sweeps, converged: false, trace };
 }
 
-function along(column: Vec, residual: Float64Array): { slope: number; norm: number } {
-  let [slope, norm] = [0, 0];
-  for (let i = 0; i < column.length; i++) {
-    slope += column[i]! * residual[i]!;
-    norm += column[i]! ** 2;
+function columnOf({ cols, data }: Mat, j: number): Vec {
+  return data.subarray(j * cols, (j + 1) * cols);
+}
+
+/** In four sums, which do not wait for each other. */
+function inner(a: Vec, b: Vec): number {
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  let i = 0;
+  for (; i + 3 < a.length; i += 4) {
+    s0 += a[i]! * b[i]!;
+    s1 += a[i + 1]! * b[i + 1]!;
+    s2 += a[i + 2]! * b[i + 2]!;
+    s3 += a[i + 3]! * b[i + 3]!;
   }
-  return { slope, norm };
+  for (; i < a.length; i++) s0 += a[i]! * b[i]!;
+  return s0 + s1 + (s2 + s3);
 }
 
 /** Columns made contiguous: [size, rows]. */

@@ -9,7 +9,15 @@
 import { dtypeOf, type Kernels, type Mat, matrix, type RunContext, type Vec, zeros } from "@secateur/core";
 import { pointAt, solveFactored, valueAt, withScratch } from "@secateur/core/linalg";
 import { chitaDefaults } from "../chita-defaults.ts";
-import { candidateWeights, factorizeRows, type RowSpace, times, writeColumns, writeSupportGram } from "./row-space.ts";
+import {
+  type ColumnsGram,
+  candidateWeights,
+  factorizeRows,
+  type RowSpace,
+  times,
+  writeColumns,
+  writeSupportGram,
+} from "./row-space.ts";
 import { Tableau } from "./tableau.ts";
 
 /** Limits of {@link exchange}. */
@@ -40,17 +48,18 @@ export const worthwhile = 0.1;
  * Swaps until a round no longer pays.
  *
  * @param spec.columns - the support to start from, ascending, 0 < length < p
+ * @param spec.known - a Gram matrix to start from
  * @param spec.candidates - V [p], what each weight would take if kept; ranks the first pool
  */
 export async function exchange(
-  spec: { space: RowSpace; columns: Uint32Array; candidates: Vec } & ExchangeOptions,
+  spec: { space: RowSpace; columns: Uint32Array; candidates: Vec; known?: ColumnsGram } & ExchangeOptions,
   ctx: RunContext,
 ): Promise<Exchanged> {
   const { space, pool = chitaDefaults.pool, maxRounds = chitaDefaults.rounds } = spec;
   const { kernels, rows, lambda, model } = space;
   return withScratch(kernels, async (alloc) => {
     const gram = matrix(rows, rows, alloc(rows * rows, "f64"));
-    await writeSupportGram(space, spec.columns, gram);
+    await writeSupportGram(space, spec.columns, { out: gram, known: spec.known });
     const first = await swapRound(space, { gram, columns: spec.columns, candidates: spec.candidates, pool });
     let best = first;
     let swaps = first.swaps;

@@ -20,6 +20,16 @@ export interface Relaxation {
   /** A lower bound on Q over all supports of k weights, for the space's lambda; -Infinity when none was needed. */
   readonly lowerBound: number;
   readonly iterations: number;
+  /** Where to go on from, over other columns. */
+  readonly end: DualPoint;
+}
+
+/** A point of the dual and where its ascent began. */
+export interface DualPoint {
+  /** u [n] */
+  readonly u: Float64Array;
+  /** The smoothed phi that gains are measured from; absent: phi at u. */
+  readonly start?: number;
 }
 
 /** Limits of {@link solveRelaxation}. */
@@ -43,22 +53,21 @@ const slopeTolerance = 0.1;
  * Solves the relaxation approximately.
  *
  * @param spec.preconditioner - Cholesky factor of (an approximation of) I + A A'/lambda
+ * @param spec.from - default: where everything is kept, by the preconditioner
  * @param spec.k - 1 <= k < p
  */
 export async function solveRelaxation(
-  spec: { space: RowSpace; k: number; preconditioner: Mat } & RelaxationOptions,
+  spec: { space: RowSpace; k: number; preconditioner: Mat; from?: DualPoint } & RelaxationOptions,
   ctx: RunContext,
 ): Promise<Relaxation> {
   const { space, k, preconditioner, maxIterations = chitaDefaults.iterations, tolerance = leastGain } = spec;
   const { rows, size, lambda, target, model, kernels } = space;
-  let u = await denseOptimum(space, preconditioner);
+  let u = spec.from?.u ?? (await denseOptimum(space, preconditioner));
   const V = await candidateWeights(space, u);
   const floor = kthLargest(V.map(square), k, kernels);
   // The dense optimum already has no more than k weights: nothing has to be chosen.
-  if (floor <= 0) return { candidates: V, lowerBound: Number.NEGATIVE_INFINITY, iterations: 0 };
+  if (floor <= 0) return { candidates: V, lowerBound: Number.NEGATIVE_INFINITY, iterations: 0, end: { u } };
   const width = smoothing * floor;
-  // From the value of phi to Q.
-  const toQ = model.constant - (model.gradient ? kernels.dot(model.gradient, model.w0) : 0);
   const z = zeros(size, model.dtype);
   const energy = 0.5 * lambda * kernels.dot(model.w0, model.w0);
   const quadratic = (x: Float64Array): number => -0.5 * kernels.dot(x, x) - kernels.dot(x, target) + energy;
@@ -77,11 +86,10 @@ export async function solveRelaxation(
     for (let i = 0; i < rows; i++) g[i]! -= target[i]! + x[i]!;
     return g;
   };
-  const bound = (at: Vec, x: Float64Array): number => quadratic(x) - 0.5 * lambda * sumOfLargest(at, k, kernels);
   let value = quadratic(u) - 0.5 * lambda * choose(V);
-  const start = value;
+  const start = spec.from?.start ?? value;
   let g = await slopeOf(V, u);
-  let lowerBound = bound(V, u);
+  let lowerBound = boundAt(space, { V, u, k });
   const pairs: Pair[] = [];
   let iterations = 0;
   while (iterations < maxIterations) {
@@ -108,20 +116,35 @@ export async function solveRelaxation(
     const nextSlope = await slopeOf(V, next);
     remember(pairs, { from: { u, slope: g }, to: { u: next, slope: nextSlope }, kernels });
     [u, g] = [next, nextSlope];
-    lowerBound = Math.max(lowerBound, bound(V, u));
+    lowerBound = Math.max(lowerBound, boundAt(space, { V, u, k }));
     iterations++;
-    await ctx.tick({ task: "solve", done: iterations, values: { lowerBound: lowerBound + toQ } });
+    await ctx.tick({ task: "solve", done: iterations, values: { lowerBound } });
     const gain = nextValue - value;
     value = nextValue;
     if (gain <= tolerance * (value - start)) break;
   }
-  return { candidates: V, lowerBound: lowerBound + toQ, iterations };
+  return { candidates: V, lowerBound, iterations, end: { u, start } };
 }
 
-/** The u of the dense minimiser: (I + A A'/lambda) u = A v - y = -A g / lambda + offset. */
-async function denseOptimum(space: RowSpace, factor: Mat): Promise<Float64Array> {
+/** The bound on Q that a u gives, with its V. */
+export function boundAt(space: RowSpace, { V, u, k }: { V: Vec; u: Float64Array; k: number }): number {
+  const { model, kernels, target, lambda } = space;
+  const toQ = model.constant - (model.gradient ? kernels.dot(model.gradient, model.w0) : 0);
+  const energy = 0.5 * lambda * kernels.dot(model.w0, model.w0);
+  const value = -0.5 * kernels.dot(u, u) - kernels.dot(u, target) + energy;
+  return value - 0.5 * lambda * sumOfLargest(V, k, kernels) + toQ;
+}
+
+/**
+ * The u of the minimiser on some columns S, by default all: (I + A_S A_S'/lambda) u = A_S v_S - y.
+ *
+ * @param factor - Cholesky factor of I + A_S A_S'/lambda
+ */
+export async function denseOptimum(space: RowSpace, factor: Mat, columns?: Uint32Array): Promise<Float64Array> {
   const u = new Float64Array(space.rows);
-  await times(space, space.centre, u);
+  const v = columns ? zeros(space.size, space.model.dtype) : space.centre;
+  for (const j of columns ?? []) v[j] = space.centre[j]!;
+  await times(space, v, u);
   for (let i = 0; i < u.length; i++) u[i]! -= space.target[i]!;
   solveFactored(factor, u, space.kernels);
   return u;

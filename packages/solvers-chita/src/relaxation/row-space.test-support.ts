@@ -1,11 +1,12 @@
 import { type Mat, matrix, type Problem, referenceKernels } from "@secateur/core";
 import { rowModel } from "./row-model.ts";
 import {
+  columnsGram,
   hasRowGram,
   type RowSpace,
   type RowSpaceModel,
   writeColumns,
-  writeFullGram,
+  writeRegularised,
   writeSupportGram,
 } from "./row-space.ts";
 
@@ -26,14 +27,16 @@ export async function columnsIn(space: RowSpace, columns: Uint32Array): Promise<
 /** I + A A' / lambda [n, n]. */
 export async function fullGramOf(space: RowSpace): Promise<Mat> {
   const out = square(space.rows);
-  await writeFullGram(space, out);
+  const all = Uint32Array.from({ length: space.size }, (_, j) => j);
+  const { gram } = await columnsGram(space, all, square(space.rows));
+  writeRegularised(space, gram.data, out);
   return out;
 }
 
 /** I + A_S A_S' / lambda [n, n]. */
 export async function supportGramOf(space: RowSpace, columns: Uint32Array): Promise<Mat> {
   const out = square(space.rows);
-  await writeSupportGram(space, columns, out);
+  await writeSupportGram(space, columns, { out });
   return out;
 }
 

@@ -94,41 +94,62 @@ export async function writeColumns(space: RowSpace, columns: Uint32Array, out: V
   for (let i = 0; i < out.length; i++) out[i] = root * gathered.data[i]!;
 }
 
-/** Writes I + A A' / lambda over all columns into out [n, n], f64. */
-export async function writeFullGram(space: RowSpace, out: Mat): Promise<void> {
-  const gram = await space.model.rowGram();
-  writeRegularised(space, gram.data, out);
-  space.kernels.free(gram.data);
+/** G_S G_S' over some columns, in the dtype of the rows. */
+export interface ColumnsGram {
+  /** S, ascending. */
+  readonly columns: Uint32Array;
+  /** [n, n] */
+  readonly gram: Mat;
 }
 
-/** Writes I + A_S A_S' / lambda into out [n, n], f64, in time n^2 min(|S|, p - |S|). */
-export async function writeSupportGram(space: RowSpace, columns: Uint32Array, out: Mat): Promise<void> {
-  const { rows, size, kernels, model } = space;
-  const few = columns.length <= size / 2;
+/** Writes G_S G_S' into out [n, n]: n^2 |S| / 2 multiply-adds, or the model's own way where S is everything. */
+export async function columnsGram(space: RowSpace, columns: Uint32Array, out: Mat): Promise<ColumnsGram> {
+  const { kernels, model, size } = space;
+  if (columns.length < size) await addRowGram({ view: model, columns, out, kernels });
+  else {
+    const gram = await model.rowGram();
+    out.data.set(gram.data);
+    kernels.free(gram.data);
+  }
+  return { columns, gram: out };
+}
+
+/**
+ * Writes I + A_S A_S' / lambda into out [n, n], f64: n^2 / 2 multiply-adds for every column of S, or for every one in which S differs
+ * from a Gram matrix that is known.
+ */
+export async function writeSupportGram(
+  space: RowSpace,
+  columns: Uint32Array,
+  { out, known }: { readonly out: Mat; readonly known?: ColumnsGram | undefined },
+): Promise<void> {
+  const { rows, kernels, model } = space;
+  const added = known && without(columns, known.columns);
+  const removed = known && without(known.columns, columns);
   await withScratch(kernels, async (alloc) => {
-    const part = matrix(rows, rows, alloc(rows * rows, model.dtype));
-    await addRowGram({ view: model, columns: few ? columns : complement(columns, size), out: part, kernels });
-    if (few) writeRegularised(space, part.data, out);
-    else {
-      const all = await model.rowGram();
-      kernels.axpy(-1, part.data, all.data);
-      writeRegularised(space, all.data, out);
-      kernels.free(all.data);
+    const sum = matrix(rows, rows, alloc(rows * rows, model.dtype));
+    if (known && added!.length + removed!.length < columns.length) {
+      await addRowGram({ view: model, columns: removed!, out: sum, kernels });
+      for (let i = 0; i < sum.data.length; i++) sum.data[i] = known.gram.data[i]! - sum.data[i]!;
+      await addRowGram({ view: model, columns: added!, out: sum, kernels });
+    } else {
+      await addRowGram({ view: model, columns, out: sum, kernels });
     }
+    writeRegularised(space, sum.data, out);
   });
 }
 
-/** The indices below `size` that are not in `columns`. */
-function complement(columns: Uint32Array, size: number): Uint32Array {
-  const inside = new Uint8Array(size);
-  for (const j of columns) inside[j] = 1;
-  const rest = new Uint32Array(size - columns.length);
-  let place = 0;
-  for (let j = 0; j < size; j++) if (inside[j] === 0) rest[place++] = j;
-  return rest;
+/** What is in a and not in b, both ascending. */
+function without(a: Uint32Array, b: Uint32Array): Uint32Array {
+  let at = 0;
+  return a.filter((value) => {
+    while (at < b.length && b[at]! < value) at++;
+    return b[at] !== value;
+  });
 }
 
-function writeRegularised({ rows, model, lambda }: RowSpace, gram: Vec, out: Mat): void {
+/** Writes I + scale gram / lambda into out [n, n], f64. */
+export function writeRegularised({ rows, model, lambda }: RowSpace, gram: Vec, out: Mat): void {
   const factor = model.scale / lambda;
   for (let i = 0; i < gram.length; i++) out.data[i] = factor * gram[i]!;
   for (let i = 0; i < rows; i++) out.data[i * rows + i]! += 1;
