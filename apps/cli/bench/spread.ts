@@ -3,9 +3,10 @@
  * `node apps/cli/bench/spread.ts [--what compare,layers] [--workers 1,2,4] [--size 256]`. Says wall time, overhead a job (wall time less that of one process over the processors
  * that it had), bytes through the queue, and whether the outputs are the same bytes.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -14,7 +15,6 @@ import { parseArgs } from "node:util";
 import { encodeSafetensors } from "@secateur/formats";
 import { createNetwork } from "@secateur/nn";
 import { namedArchitecture } from "@secateur/run/node";
-import { benchServer } from "../../../packages/jobs/bench/bench-server.ts";
 import { networkPath } from "./bench-network.ts";
 
 const { values } = parseArgs({
@@ -39,6 +39,27 @@ async function run(argv: readonly string[]): Promise<{ seconds: number; stdout: 
   const code = await new Promise((resolve) => child.once("exit", resolve));
   if (code !== 0) throw new Error(`exit code ${code}: ${argv.join(" ")}`);
   return { seconds: (performance.now() - started) / 1000, stdout };
+}
+
+/** A redis-server of its own, and the bytes that came into it and went out. */
+async function startServer(): Promise<{ url: string; traffic(): number; stop(): void }> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const { port } = probe.address() as { port: number };
+  await new Promise((resolve) => probe.close(resolve));
+  const child = spawn("redis-server", ["--port", `${port}`, "--bind", "127.0.0.1", "--save", ""], { stdio: "pipe" });
+  await new Promise<void>((resolve) =>
+    child.stdout.on("data", (text) => String(text).includes("Ready to accept") && resolve()),
+  );
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    traffic() {
+      const info = execFileSync("redis-cli", ["-p", `${port}`, "info", "stats"], { encoding: "utf8" });
+      const field = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1]);
+      return field("total_net_input_bytes") + field("total_net_output_bytes");
+    },
+    stop: () => void child.kill("SIGKILL"),
+  };
 }
 
 /** A worker that says when it is ready. */
@@ -75,13 +96,13 @@ async function measure(spec: {
   const expected = await hash(alone.stdout);
   say(`${name}: in one process ${alone.seconds.toFixed(1)} s`);
   for (const count of values.workers.split(",").map(Number)) {
-    const server = await benchServer();
+    const server = await startServer();
     const store = await mkdtemp(join(folder, "store-"));
     const queue = ["--queue", server.url, "--store", join(store, "store")];
     const workers = await Promise.all(Array.from({ length: count }, () => worker(queue)));
-    const before = await server.traffic();
+    const before = server.traffic();
     const { seconds, stdout } = await run([...argv, ...queue]);
-    const bytes = ((await server.traffic()) - before) / jobs;
+    const bytes = (server.traffic() - before) / jobs;
     const same = (await hash(stdout)) === expected ? "the same bytes" : "OTHER BYTES";
     const over = seconds - alone.seconds / Math.min(count, availableParallelism());
     say(
@@ -89,7 +110,7 @@ async function measure(spec: {
     );
     for (const one of workers) one.kill("SIGTERM");
     await Promise.all(workers.map((one) => new Promise((resolve) => one.once("exit", resolve))));
-    await server.stop("SIGKILL");
+    server.stop();
   }
 }
 

@@ -10,7 +10,7 @@ export function jobKinds(host: JobHost): JobKinds {
   return {
     [pruneKindName]: pruneKind(host),
     [layerKindName]: layerKind(host),
-    [columnsKindName]: columnsKind(host),
+    [columnsKindName]: columnsKind(host, { readsPaths: false }),
     [solveKindName]: solveKind(host),
   };
 }
