@@ -33,9 +33,10 @@ export function addWorkFlags(command: Command, { hasShards }: { hasShards: boole
   command
     .optionsGroup("Where the work is done (results do not depend on it):")
     .addOption(
-      new Option("--workers <n>", "threads of this process, a run, a layer or a shard in each (default: one at a time)").argParser(
-        wholeParser("--workers", 1, 256),
-      ),
+      new Option(
+        "--workers <n>",
+        "threads of this process, a run, a layer or a shard in each (default: one at a time)",
+      ).argParser(wholeParser("--workers", 1, 256)),
     );
   addQueueFlags(command);
   if (!hasShards) return;
